@@ -1,0 +1,5 @@
+//! The `larder` binary.
+
+fn main() -> std::process::ExitCode {
+    larder::main()
+}
