@@ -38,6 +38,11 @@ impl StoredHead {
         self.initial_age.saturating_add(now.seconds_since(self.response_time)).min(1 << 31)
     }
 
+    /// Bytes of memory it holds.
+    pub fn weight(&self) -> usize {
+        size_of::<Self>() + self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 64).sum::<usize>()
+    }
+
     /// Seconds of freshness left; negative when stale (the `ttl` of RFC 9211 §2.4).
     pub fn ttl(&self, now: Timestamp) -> i64 {
         i64::from(self.lifetime.seconds) - i64::from(self.age(now))
