@@ -39,3 +39,10 @@ pub struct CacheStatus {
     /// `detail`.
     pub detail: Option<&'static str>,
 }
+
+impl CacheStatus {
+    /// x
+    pub fn write(&self, out: &mut String) {
+        out.push_str("larder");
+    }
+}

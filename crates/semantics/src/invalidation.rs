@@ -23,3 +23,10 @@ pub fn invalidated(target: Target<'_>, status: StatusCode, response: &HeaderMap)
     let _ = (target, status, response);
     Vec::new()
 }
+
+impl InvalidTarget {
+    /// x
+    pub fn target(&self) -> Target<'_> {
+        Target { scheme: &self.scheme, authority: &self.authority, path: &self.path, query: self.query.as_deref() }
+    }
+}

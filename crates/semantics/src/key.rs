@@ -126,3 +126,22 @@ impl KeyRules {
         self.identity.contains(&IdentityPart::Header(http::header::AUTHORIZATION))
     }
 }
+
+impl QueryRules {
+    /// x
+    pub fn is_bypassed(&self, query: Option<&str>) -> bool {
+        let _ = query;
+        false
+    }
+    /// x
+    pub fn without_bypass(&self, uri: &http::Uri) -> Option<http::Uri> {
+        let _ = uri;
+        None
+    }
+}
+impl KeyRules {
+    /// x
+    pub fn url_of(&self, target: Target<'_>) -> String {
+        target.path.into()
+    }
+}

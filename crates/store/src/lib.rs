@@ -10,6 +10,6 @@ mod vary_index;
 pub use body::{BodyBuilder, SEGMENT, StoredBody};
 pub use ledger::{Ledger, Position, Tag, Tags};
 pub use memory::{Evictions, Lookup, MemoryStats, MemoryStore};
-pub use response::StoredResponse;
+pub use response::{StoredResponse, Variant};
 pub use slot::{HitForMiss, KeyHash, Slot, SlotKey};
 pub use vary_index::{MAX_VARIANTS, VaryIndex};

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::HeaderMap;
-use larder_semantics::{KeyBuffer, PrimaryKey, Timestamp, VarySpec};
+use larder_semantics::{KeyBuffer, PrimaryKey, StoredHead, Timestamp};
 use moka::notification::RemovalCause;
 
 use crate::ledger::Ledger;
-use crate::response::StoredResponse;
+use crate::response::{StoredResponse, Variant};
 use crate::slot::{HitForMiss, KeyHash, Placement, Slot, SlotKey};
 use crate::vary_index::{VaryIndex, secondary_keys};
 
@@ -36,6 +36,16 @@ pub enum Lookup {
     HitForMiss,
     /// Nothing under this URI.
     Absent,
+}
+
+impl Lookup {
+    /// The head of the stored response that was found.
+    pub fn head(&self) -> Option<&StoredHead> {
+        match self {
+            Self::Found(response) => Some(&response.head),
+            _ => None,
+        }
+    }
 }
 
 /// Why entries left, counted since the start.
@@ -137,7 +147,7 @@ impl MemoryStore {
             let hash = self.placement.variant(key.hash, &secondary);
             let Some(Slot::Response(response)) = self.get(hash, key.text) else { continue };
             let newer = best.as_ref().is_none_or(|other| response.head.date > other.head.date);
-            if newer && response.secondary.as_ref() == Some(&secondary) {
+            if newer && response.variant.as_ref().is_some_and(|variant| variant.secondary == secondary) {
                 best = Some(response);
             }
         }
@@ -169,29 +179,48 @@ impl MemoryStore {
     }
 
     /// Stores a response. Refused, with `false`, when it was invalidated meanwhile or a later fetch already left its mark.
-    pub fn commit(&self, response: StoredResponse, vary: Option<&VarySpec>) -> bool {
+    pub fn commit(&self, response: Arc<StoredResponse>) -> bool {
         if !response.is_valid(&self.ledger) {
             return false;
         }
         let primary = self.placement.of_text(response.key.text()).hash;
         let _turn = self.turn(primary);
-        let Some((spec, secondary)) = vary.zip(response.secondary.as_ref()) else {
-            return self.replace(primary, Slot::Response(Arc::new(response)));
+        let Some(variant) = &response.variant else {
+            return self.replace(primary, Slot::Response(response));
         };
-        let hash = self.placement.variant(primary, secondary);
-        let (key, fetch) = (response.key.clone(), response.fetch);
-        if !self.replace(hash, Slot::Response(Arc::new(response))) {
+        let hash = self.placement.variant(primary, &variant.secondary);
+        if !self.replace(hash, Slot::Response(Arc::clone(&response))) {
             return false;
         }
         let mut index = match self.slots.get(&primary) {
-            Some(Slot::Vary(index)) if *index.key() == key => (*index).clone(),
-            _ => VaryIndex::new(key),
+            Some(Slot::Vary(index)) if *index.key() == response.key => (*index).clone(),
+            _ => VaryIndex::new(response.key.clone()),
         };
-        for old in index.add(spec, hash, fetch) {
+        for old in index.add(&variant.spec, hash, response.fetch) {
             self.slots.invalidate(&old);
         }
         self.slots.insert(primary, Slot::Vary(Arc::new(index)));
         true
+    }
+
+    /// Where requests with these fields are collapsed: at their variant's place, as far as it is known which one that is.
+    pub fn flight_hash(&self, key: SlotKey<'_>, found: &Lookup, request: &HeaderMap) -> KeyHash {
+        match found {
+            Lookup::Found(response) => match &response.variant {
+                Some(variant) => self.placement.variant(key.hash, &variant.secondary),
+                None => key.hash,
+            },
+            Lookup::VaryMiss(index) => match secondary_keys(index, request).next() {
+                Some(secondary) => self.placement.variant(key.hash, &secondary),
+                None => key.hash,
+            },
+            Lookup::HitForMiss | Lookup::Absent => key.hash,
+        }
+    }
+
+    /// Where one variant lies.
+    pub fn variant_hash(&self, key: SlotKey<'_>, variant: &Variant) -> KeyHash {
+        self.placement.variant(key.hash, &variant.secondary)
     }
 
     /// Remembers that a key's answers cannot be shared, and drops what is stored for it. Later fetches win, as with [`Self::commit`].
@@ -211,7 +240,7 @@ impl MemoryStore {
     pub fn remove(&self, response: &StoredResponse) {
         let primary = self.placement.of_text(response.key.text()).hash;
         let _turn = self.turn(primary);
-        let hash = response.secondary.as_ref().map_or(primary, |secondary| self.placement.variant(primary, secondary));
+        let hash = response.variant.as_ref().map_or(primary, |variant| self.placement.variant(primary, &variant.secondary));
         if let Some(Slot::Response(current)) = self.slots.get(&hash)
             && current.fetch == response.fetch
         {

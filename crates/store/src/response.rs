@@ -3,18 +3,41 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use larder_semantics::{PrimaryKey, SecondaryKey, StoredHead, Timestamp};
+use http::HeaderMap;
+use larder_semantics::{PrimaryKey, SecondaryKey, StoredHead, Timestamp, VarySpec};
 
 use crate::body::StoredBody;
 use crate::ledger::{Ledger, Position, Tags};
+
+/// Which requests a response with `Vary` is for (RFC 9111 §4.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variant {
+    /// The selecting fields.
+    pub spec: VarySpec,
+    /// Their values in the request it was made for.
+    pub secondary: SecondaryKey,
+}
+
+impl Variant {
+    /// The variant of a request with these fields.
+    pub fn of(spec: VarySpec, request: &HeaderMap) -> Self {
+        let secondary = spec.secondary_key(request);
+        Self { spec, secondary }
+    }
+
+    /// Whether a request with these fields selects it.
+    pub fn suits(&self, request: &HeaderMap) -> bool {
+        self.spec.secondary_key(request) == self.secondary
+    }
+}
 
 /// A complete response with what selects, dates and invalidates it.
 #[derive(Debug)]
 pub struct StoredResponse {
     /// The whole primary key: compared on every hit, since placement is by hash only.
     pub key: PrimaryKey,
-    /// The selecting fields' values it was made for (RFC 9111 §4.1); `None` without `Vary`.
-    pub secondary: Option<SecondaryKey>,
+    /// Which requests it is for; `None` without `Vary`.
+    pub variant: Option<Variant>,
     /// Status, fields, freshness.
     pub head: Arc<StoredHead>,
     /// The body.
@@ -35,19 +58,26 @@ impl StoredResponse {
     /// A response fetched at `position` by fetch number `fetch`.
     pub fn new(
         key: PrimaryKey,
-        secondary: Option<SecondaryKey>,
+        variant: Option<Variant>,
         head: Arc<StoredHead>,
         body: StoredBody,
         tags: Tags,
         position: Position,
         fetch: u64,
     ) -> Self {
-        Self { key, secondary, head, body, tags, position, fetch, checked: AtomicU64::new(position.0), refresh_after: AtomicU64::new(0) }
+        Self { key, variant, head, body, tags, position, fetch, checked: AtomicU64::new(position.0), refresh_after: AtomicU64::new(0) }
     }
 
     /// This response with its head freshened by a 304 (RFC 9111 §4.3.4). The body is shared, not copied.
     pub fn freshened(&self, head: StoredHead, position: Position, fetch: u64) -> Self {
-        Self::new(self.key.clone(), self.secondary.clone(), Arc::new(head), self.body.clone(), self.tags.clone(), position, fetch)
+        Self::new(self.key.clone(), self.variant.clone(), Arc::new(head), self.body.clone(), self.tags.clone(), position, fetch)
+    }
+
+    /// This response for another variant: the origin said that it is good for both (RFC 9111 §4.3.4).
+    pub fn also_for(&self, variant: Variant) -> Self {
+        let mut other = self.freshened(StoredHead::clone(&self.head), self.position, self.fetch);
+        other.variant = Some(variant);
+        other
     }
 
     /// Whether no invalidation concerns it. One compare while nothing was invalidated since it was last asked.
@@ -75,7 +105,7 @@ impl StoredResponse {
 
     /// Bytes of memory it holds: key, head, body, tags.
     pub fn weight(&self) -> usize {
-        let secondary = self.secondary.as_ref().map_or(0, |key| key.text().len());
-        size_of::<Self>() + self.key.text().len() + secondary + self.head.weight() + self.body.weight() + size_of_val::<[_]>(&self.tags)
+        let variant = self.variant.as_ref().map_or(0, |variant| variant.secondary.text().len() + size_of_val(variant.spec.names()));
+        size_of::<Self>() + self.key.text().len() + variant + self.head.weight() + self.body.weight() + size_of_val::<[_]>(&self.tags)
     }
 }

@@ -1,5 +1,5 @@
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use larder_semantics::{FreshnessLifetime, KeyBuffer, KeyRules, LifetimeSource, QueryRules, StoredHead, Target, Validators};
+use larder_semantics::{FreshnessLifetime, KeyBuffer, KeyRules, LifetimeSource, QueryRules, StoredHead, Target, Validators, VarySpec};
 
 use super::*;
 use crate::body::BodyBuilder;
@@ -40,19 +40,21 @@ fn store() -> MemoryStore {
     MemoryStore::new(1 << 20, Arc::new(Ledger::default()))
 }
 
-fn response(path: &str, fetch: u64, position: crate::ledger::Position) -> StoredResponse {
+fn response(path: &str, fetch: u64, position: crate::ledger::Position) -> Arc<StoredResponse> {
     let key = key(path);
     let tags = [Tag::url(key.url())].into();
     let mut body = BodyBuilder::new(4);
     body.push(b"body");
-    StoredResponse::new(key, None, head(NOW, None), body.finish(None).expect("complete"), tags, position, fetch)
+    let body = body.finish(None).expect("complete");
+    Arc::new(StoredResponse::new(key, None, head(NOW, None), body, tags, position, fetch))
 }
 
-fn variant(path: &str, spec: &VarySpec, language: &'static str, fetch: u64, date: Timestamp) -> StoredResponse {
+fn variant(path: &str, spec: &VarySpec, language: &'static str, fetch: u64, date: Timestamp) -> Arc<StoredResponse> {
     let key = key(path);
-    let secondary = spec.secondary_key(&accepting(language));
+    let variant = Variant::of(spec.clone(), &accepting(language));
     let tags = [Tag::url(key.url())].into();
-    StoredResponse::new(key, Some(secondary), head(date, Some("\"v\"")), Default::default(), tags, Default::default(), fetch)
+    let head = head(date, Some("\"v\""));
+    Arc::new(StoredResponse::new(key, Some(variant), head, Default::default(), tags, Default::default(), fetch))
 }
 
 fn accepting(language: &'static str) -> HeaderMap {
@@ -78,7 +80,7 @@ fn found(lookup: Lookup) -> Option<Arc<StoredResponse>> {
 #[test]
 fn a_committed_response_is_found_under_its_key_only() {
     let store = store();
-    assert!(store.commit(response("/a", 1, store.ledger().position()), None));
+    assert!(store.commit(response("/a", 1, store.ledger().position())));
     assert!(found(find(&store, "/a", &HeaderMap::new())).is_some());
     assert!(matches!(find(&store, "/b", &HeaderMap::new()), Lookup::Absent));
 }
@@ -86,7 +88,7 @@ fn a_committed_response_is_found_under_its_key_only() {
 #[test]
 fn a_colliding_placement_is_a_miss_not_a_leak() {
     let store = store();
-    store.commit(response("/a", 1, store.ledger().position()), None);
+    store.commit(response("/a", 1, store.ledger().position()));
     let stored = key("/a");
     let forged = SlotKey { text: "v1:default:GET:http://example.com/secret", hash: store.place_key(&stored).hash };
     assert!(matches!(store.lookup(forged, &HeaderMap::new(), NOW), Lookup::Absent));
@@ -95,7 +97,7 @@ fn a_colliding_placement_is_a_miss_not_a_leak() {
 #[test]
 fn an_invalidated_response_is_never_found_again() {
     let store = store();
-    store.commit(response("/a", 1, store.ledger().position()), None);
+    store.commit(response("/a", 1, store.ledger().position()));
     store.ledger().invalidate([Tag::url(key("/a").url())]);
     assert!(matches!(find(&store, "/a", &HeaderMap::new()), Lookup::Absent));
     assert_eq!(store.stats().entries, 0);
@@ -106,7 +108,7 @@ fn a_fill_that_raced_an_invalidation_is_not_stored() {
     let store = store();
     let before = store.ledger().position();
     store.ledger().invalidate([Tag::url(key("/a").url())]);
-    assert!(!store.commit(response("/a", 1, before), None));
+    assert!(!store.commit(response("/a", 1, before)));
     assert!(matches!(find(&store, "/a", &HeaderMap::new()), Lookup::Absent));
 }
 
@@ -114,8 +116,8 @@ fn a_fill_that_raced_an_invalidation_is_not_stored() {
 fn a_fetch_that_began_earlier_never_replaces_a_later_one() {
     let store = store();
     let position = store.ledger().position();
-    assert!(store.commit(response("/a", 2, position), None));
-    assert!(!store.commit(response("/a", 1, position), None));
+    assert!(store.commit(response("/a", 2, position)));
+    assert!(!store.commit(response("/a", 1, position)));
     assert_eq!(found(find(&store, "/a", &HeaderMap::new())).map(|r| r.fetch), Some(2));
 }
 
@@ -124,7 +126,7 @@ fn rfc9111_4_1_each_variant_is_found_by_its_selecting_fields() {
     let store = store();
     let spec = by_flavour();
     for (fetch, flavour) in [(1, "sweet"), (2, "sour")] {
-        assert!(store.commit(variant("/v", &spec, flavour, fetch, NOW), Some(&spec)));
+        assert!(store.commit(variant("/v", &spec, flavour, fetch, NOW)));
     }
     for (fetch, flavour) in [(1, "sweet"), (2, "sour")] {
         assert_eq!(found(find(&store, "/v", &accepting(flavour))).map(|r| r.fetch), Some(fetch));
@@ -138,8 +140,8 @@ fn rfc9111_4_1_the_most_recent_of_several_matches_is_selected() {
     let store = store();
     let narrow = by_flavour();
     let wide = VarySpec::new(vec![HeaderName::from_static("x-flavour"), HeaderName::from_static("x-size")]);
-    store.commit(variant("/v", &narrow, "sweet", 1, NOW), Some(&narrow));
-    store.commit(variant("/v", &wide, "sweet", 2, Timestamp::from_secs(10)), Some(&wide));
+    store.commit(variant("/v", &narrow, "sweet", 1, NOW));
+    store.commit(variant("/v", &wide, "sweet", 2, Timestamp::from_secs(10)));
     assert_eq!(found(find(&store, "/v", &accepting("sweet"))).map(|r| r.fetch), Some(1));
 }
 
@@ -149,7 +151,7 @@ fn variants_are_capped_per_resource_and_the_oldest_goes() {
     let spec = by_flavour();
     let flavours: Vec<&'static str> = (0..=MAX_VARIANTS).map(|n| &*Box::leak(n.to_string().into_boxed_str())).collect();
     for (fetch, flavour) in flavours.iter().enumerate() {
-        store.commit(variant("/v", &spec, flavour, fetch as u64 + 1, NOW), Some(&spec));
+        store.commit(variant("/v", &spec, flavour, fetch as u64 + 1, NOW));
     }
     assert!(found(find(&store, "/v", &accepting(flavours[0]))).is_none());
     assert!(found(find(&store, "/v", &accepting(flavours[1]))).is_some());
@@ -158,7 +160,7 @@ fn variants_are_capped_per_resource_and_the_oldest_goes() {
 #[test]
 fn a_hit_for_miss_mark_replaces_what_is_stored_and_is_forgotten_in_time() {
     let store = store();
-    store.commit(response("/a", 1, store.ledger().position()), None);
+    store.commit(response("/a", 1, store.ledger().position()));
     assert!(store.mark_hit_for_miss(HitForMiss { key: key("/a"), until: Timestamp::from_secs(1_001), fetch: 2 }));
     assert!(matches!(find(&store, "/a", &HeaderMap::new()), Lookup::HitForMiss));
     let key = key("/a");
@@ -170,7 +172,7 @@ fn a_hit_for_miss_mark_replaces_what_is_stored_and_is_forgotten_in_time() {
 fn one_variant_that_cannot_be_shared_says_nothing_about_the_others() {
     let store = store();
     let spec = by_flavour();
-    store.commit(variant("/v", &spec, "sweet", 1, NOW), Some(&spec));
+    store.commit(variant("/v", &spec, "sweet", 1, NOW));
     assert!(!store.mark_hit_for_miss(HitForMiss { key: key("/v"), until: Timestamp::from_secs(2_000), fetch: 2 }));
     assert!(found(find(&store, "/v", &accepting("sweet"))).is_some());
 }
@@ -179,7 +181,7 @@ fn one_variant_that_cannot_be_shared_says_nothing_about_the_others() {
 fn the_capacity_bounds_the_bytes_held() {
     let store = MemoryStore::new(64 * 1024, Arc::new(Ledger::default()));
     for n in 0..1_000 {
-        store.commit(response(&format!("/{n}"), n + 1, store.ledger().position()), None);
+        store.commit(response(&format!("/{n}"), n + 1, store.ledger().position()));
     }
     let stats = store.stats();
     assert!(stats.bytes <= stats.capacity, "{stats:?}");
