@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+pub mod forward;
+pub mod problem;
+
 /// Runs the command line.
 pub fn main() -> ExitCode {
     ExitCode::SUCCESS
