@@ -14,6 +14,7 @@ use larder_store::{KeyHash, Lookup, StoredResponse, Tag, Variant};
 use tokio::sync::{oneshot, watch};
 
 use crate::body::CacheBody;
+use crate::caller::Caller;
 use crate::error::FetchError;
 use crate::exchange::{self, Job, Reply};
 use crate::flight::{Join, Landing, Live, Permit};
@@ -87,21 +88,11 @@ impl Plan {
     }
 }
 
-/// The target URI of a request: its own scheme and authority, or else plain HTTP and `Host`.
-pub(crate) fn target_of<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Target<'a> {
-    let host = || headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    Target {
-        scheme: uri.scheme_str().unwrap_or("http"),
-        authority: uri.authority().map_or_else(host, |authority| authority.as_str()),
-        path: uri.path(),
-        query: uri.query(),
-    }
-}
-
 /// What passes through: no look-up, nothing stored. A write makes what it names invalid before its answer goes out (RFC 9111 §4.4).
 pub(crate) async fn pass<S: Upstream, R: ClientBody>(
     service: CacheService<S>,
     request: Request<R>,
+    caller: Caller,
     reason: Reason,
     forward: ForwardReason,
 ) -> Result<Served<S::Body>, FetchError> {
@@ -110,7 +101,7 @@ pub(crate) async fn pass<S: Upstream, R: ClientBody>(
     parts.uri = service.upstream_uri(&parts.uri);
     let answer = exchange::call(service.inner.clone(), Request::from_parts(parts, RequestBody::new(body))).await;
     if let Some((uri, headers)) = unsafe_target {
-        let target = target_of(&uri, &headers);
+        let target = caller.target(&uri, &headers);
         match &answer {
             Ok(response) => service.invalidate(target, response.status(), response.headers()),
             // Nobody knows whether the write took place; what is stored may be old now.
@@ -128,7 +119,7 @@ pub(crate) async fn pass<S: Upstream, R: ClientBody>(
 
 /// A request that needs the origin.
 pub(crate) async fn fill<S: Upstream>(service: CacheService<S>, asked: Arc<Asked>, mut plan: Plan) -> Result<Served<S::Body>, FetchError> {
-    if plan.alone || asked.context.method == MethodKind::Head {
+    if plan.alone || service.route.collapse_wait.is_zero() || asked.context.method == MethodKind::Head {
         return lead(service, asked, plan, None).await;
     }
     let store = &service.cache.store;

@@ -6,6 +6,7 @@
 mod body;
 mod body_log;
 mod cache;
+mod caller;
 pub mod clock;
 mod error;
 mod exchange;
@@ -22,6 +23,7 @@ mod upstream;
 
 pub use body::CacheBody;
 pub use cache::{Cache, CacheStats};
+pub use caller::{Caller, Vouched};
 pub use error::{BodyError, BoxError, FetchError};
 pub use future::{ResponseFuture, ServeFuture};
 pub use layer::CacheLayer;

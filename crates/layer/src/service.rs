@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Extensions, Request, Response};
-use larder_semantics::{CacheStatus, Decision, ForwardReason, KeyBuffer, MethodKind, Reason, RequestContext, Target, Timestamp, decide};
+use larder_semantics::{CacheStatus, Decision, ForwardReason, KeyBuffer, MethodKind, Reason, RequestContext, Timestamp, decide};
 use larder_store::{Lookup, StoredResponse};
 use tower_service::Service;
 
 use crate::body::CacheBody;
 use crate::cache::Cache;
+use crate::caller::Caller;
 use crate::error::FetchError;
 use crate::fill::{self, Asked, Plan};
 use crate::future::{ResponseFuture, ServeFuture};
@@ -46,11 +47,11 @@ impl<S> CacheService<S> {
 }
 
 impl<S: Upstream> CacheService<S> {
-    /// Answers a request. `client` is who asks, where that is known; `extend` may add extensions to the request for the inner
+    /// Answers a request. `caller` is what is known about who asks; `extend` may add extensions to the request for the inner
     /// service, and is called only when that is asked.
     ///
     /// A hit is ready at once. Errors are the inner service's own, where nothing stored may stand in for it.
-    pub fn serve<R>(&self, mut request: Request<R>, client: Option<IpAddr>, extend: impl FnOnce(&mut Extensions)) -> ServeFuture<S::Body>
+    pub fn serve<R>(&self, mut request: Request<R>, caller: Caller, extend: impl FnOnce(&mut Extensions)) -> ServeFuture<S::Body>
     where
         R: ClientBody,
     {
@@ -62,23 +63,23 @@ impl<S: Upstream> CacheService<S> {
         };
         if let Some((reason, forward)) = passing {
             extend(request.extensions_mut());
-            return ServeFuture::walking(fill::pass(self.clone(), request, reason, forward));
+            return ServeFuture::walking(fill::pass(self.clone(), request, caller, reason, forward));
         }
-        KEY.with_borrow_mut(|key| self.look_up(request, client, extend, key))
+        KEY.with_borrow_mut(|key| self.look_up(request, caller, extend, key))
     }
 
     fn look_up<R>(
         &self,
         request: Request<R>,
-        client: Option<IpAddr>,
+        caller: Caller,
         extend: impl FnOnce(&mut Extensions),
         key: &mut KeyBuffer,
     ) -> ServeFuture<S::Body> {
         let rules = &*self.route;
-        rules.key.derive(target(&request), request.headers(), key);
+        rules.key.derive(caller.target(request.uri(), request.headers()), request.headers(), key);
         let context =
             RequestContext::new(request.method(), request.headers(), &rules.policy, key.identified(), rules.key.authorization_in_key());
-        let plan = if self.is_bypassed(&request, client) {
+        let plan = if self.is_bypassed(&request, caller.client) {
             Plan::bypass()
         } else {
             let now = self.cache.clock.now();
@@ -119,11 +120,6 @@ impl<S: Upstream> CacheService<S> {
     }
 }
 
-/// The target URI as the request names it: its own scheme and authority, or else plain HTTP and `Host`.
-pub(crate) fn target<R>(request: &Request<R>) -> Target<'_> {
-    fill::target_of(request.uri(), request.headers())
-}
-
 fn hit<R, B>(
     context: &RequestContext,
     request: &Request<R>,
@@ -160,7 +156,7 @@ impl<S: Upstream, R: ClientBody> Service<Request<R>> for CacheService<S> {
     }
 
     fn call(&mut self, request: Request<R>) -> Self::Future {
-        let client = request.extensions().get::<IpAddr>().copied();
-        ResponseFuture(self.serve(request, client, |_| ()))
+        let caller = request.extensions().get::<Caller>().cloned().unwrap_or_default();
+        ResponseFuture(self.serve(request, caller, |_| ()))
     }
 }
