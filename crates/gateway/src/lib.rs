@@ -1,8 +1,16 @@
 //! Larder, an HTTP reverse-proxy response cache: configuration, routing, upstream client, listeners, admin, telemetry, command line.
 
+pub mod cli;
+pub mod config;
+
 use std::process::ExitCode;
+
+use clap::Parser;
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    match cli::Cli::parse().command {
+        cli::Command::Check(check) => check.run(),
+        cli::Command::Serve(_) | cli::Command::Demo(_) => ExitCode::SUCCESS,
+    }
 }
