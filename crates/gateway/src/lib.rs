@@ -1,11 +1,20 @@
 //! Larder, an HTTP reverse-proxy response cache: configuration, routing, upstream client, listeners, admin, telemetry, command line.
 
-use std::process::ExitCode;
-
+pub mod cli;
+pub mod config;
 pub mod forward;
 pub mod problem;
+mod routing;
+mod tagging;
+
+use std::process::ExitCode;
+
+use clap::Parser;
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    match cli::Cli::parse().command {
+        cli::Command::Check(check) => check.run(),
+        cli::Command::Serve(_) | cli::Command::Demo(_) => ExitCode::SUCCESS,
+    }
 }

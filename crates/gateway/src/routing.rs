@@ -88,7 +88,8 @@ mod tests {
 
     fn router(routes: &str) -> Router {
         let text = format!("[upstreams.api]\nurl = \"http://127.0.0.1:3000\"\n{routes}");
-        let (config, _) = config::parse(&text).expect("a valid configuration");
+        let (config, _) =
+            config::parse("test.toml", text.as_bytes(), &Default::default()).unwrap_or_else(|report| panic!("{}", report.render(false)));
         Router::new(&config.routes).expect("routes that do not collide")
     }
 
@@ -98,9 +99,7 @@ mod tests {
 
     #[test]
     fn the_most_specific_path_wins() {
-        let router = router(
-            "[[routes]]\npath = \"/{*rest}\"\n[[routes]]\npath = \"/issues/{id}\"\n[[routes]]\npath = \"/issues/mine\"\n",
-        );
+        let router = router("[[routes]]\npath = \"/{*rest}\"\n[[routes]]\npath = \"/issues/{id}\"\n[[routes]]\npath = \"/issues/mine\"\n");
         for (path, route) in [("/", 0), ("/a/b", 0), ("/issues/7", 1), ("/issues/mine", 2), ("/issues/7/x", 0)] {
             assert_eq!(get(&router, "a", path), Some(route), "{path}");
         }

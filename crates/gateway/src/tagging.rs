@@ -63,7 +63,8 @@ mod tests {
             path = "/projects/{project}/issues/{id}"
             tags = ["issues", "issue:{id}", "of:{project}:{query.lang}", "for:{header.x-team}"]
         "#;
-        let (config, _) = config::parse(text).expect("a valid configuration");
+        let (config, _) =
+            config::parse("test.toml", text.as_bytes(), &Default::default()).unwrap_or_else(|report| panic!("{}", report.render(false)));
         let route = &config.routes[0];
         let (parts, ()) = request.clone().into_parts();
         RouteTags::new(&route.path, &route.tags).expect("a valid path").tags(&parts)
