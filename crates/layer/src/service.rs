@@ -44,6 +44,11 @@ impl<S> CacheService<S> {
     pub fn route(&self) -> &Arc<RouteRules> {
         &self.route
     }
+
+    /// What it shares with the services of other routes.
+    pub fn cache(&self) -> &Arc<Cache> {
+        &self.cache
+    }
 }
 
 impl<S: Upstream> CacheService<S> {

@@ -11,11 +11,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, response};
+use http_body_util::channel::{Channel, Sender};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 use larder_semantics::{KeyRules, Policy, QueryRules, Timestamp};
 use larder_tower::clock::{Clock, ClockHand};
-use larder_tower::{BoxError, Cache, CacheBody, CacheService, Caller, FetchError, MayBypass, NoTags, Outcome, RequestBody, RouteRules};
+use larder_tower::{
+    BoxError, Cache, CacheBody, CacheService, Caller, FetchError, MayBypass, NoTags, Outcome, RequestBody, RouteRules, ServeFuture,
+};
 use tower_service::Service;
 
 pub(crate) type OriginBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -174,4 +177,37 @@ pub(crate) async fn read(response: Response<CacheBody<OriginBody>>, outcome: Out
     let (parts, body) = response.into_parts();
     let body = body.collect().await.map(|collected| collected.to_bytes());
     Read { response: Response::from_parts(parts, ()), body, outcome }
+}
+
+/// Starts requests without letting any of them finish: each has gone as far as it gets by itself.
+pub(crate) fn start(
+    cache: &CacheService<Origin>,
+    requests: impl IntoIterator<Item = Request<Empty<Bytes>>>,
+) -> Vec<ServeFuture<OriginBody>> {
+    let mut futures: Vec<_> = requests.into_iter().map(|request| cache.serve(request, Caller::default(), |_| ())).collect();
+    for future in &mut futures {
+        let polled = Pin::new(future).poll(&mut Context::from_waker(std::task::Waker::noop()));
+        assert!(polled.is_pending(), "a request that should wait did not");
+    }
+    futures
+}
+
+/// Lets them all finish.
+pub(crate) async fn finish(futures: Vec<ServeFuture<OriginBody>>) -> Vec<Result<Read, FetchError>> {
+    futures_util::future::join_all(futures.into_iter().map(|future| async {
+        let served = future.await?;
+        Ok(read(served.response, served.outcome).await)
+    }))
+    .await
+}
+
+/// A body that the test sends.
+pub(crate) fn channel() -> (Sender<Bytes, BoxError>, OriginBody) {
+    let (sender, body) = Channel::new(64);
+    (sender, body.boxed_unsync())
+}
+
+/// The next frame's bytes; `None` at a clean end.
+pub(crate) async fn frame(body: &mut CacheBody<OriginBody>) -> Option<Result<Bytes, larder_tower::BodyError>> {
+    body.frame().await.map(|frame| frame.map(|frame| frame.into_data().expect("data")))
 }
