@@ -8,10 +8,10 @@ use crate::config::{self, Config, Overrides, Report, Warnings};
 
 const EXAMPLES: &str = "\
 Examples:
-  larder demo                                            a sample backend with the cache before it
-  larder serve --upstream http://127.0.0.1:3000 --ttl 60s   no file needed
+  larder demo                                                a sample backend with the cache before it
+  larder serve --upstream http://127.0.0.1:3000 --ttl 60s    no file needed
   larder serve --config config.toml
-  larder check --config config.toml                      every mistake at once";
+  larder check --config config.toml                          every mistake at once";
 
 /// An HTTP reverse-proxy response cache.
 #[derive(Debug, Parser)]

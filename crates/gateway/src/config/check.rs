@@ -1,38 +1,39 @@
 //! `larder check`.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
 use super::model::Config;
 use super::overrides::Overrides;
+use super::report::Report;
 
 /// Reads the file and says what it thinks of it: a summary on stdout, warnings and errors on stderr. Fails on any error.
 pub fn check(path: &Path, overrides: &Overrides) -> ExitCode {
     match super::load(path, overrides) {
         Ok((config, warnings)) => {
             warnings.print();
-            println!("{}: ok ({})", path.display(), summary(&config, warnings.warnings()));
+            let _ = writeln!(std::io::stdout(), "{}: ok ({})", path.display(), summary(&config, warnings.warnings()));
             ExitCode::SUCCESS
         }
         Err(report) => {
             report.print();
-            eprintln!("\n{}: {}", path.display(), tally(&[(report.errors(), "error"), (report.warnings(), "warning")]));
+            let _ = writeln!(std::io::stderr(), "\n{}: {}", path.display(), tally(&report));
             ExitCode::FAILURE
         }
     }
 }
 
 fn summary(config: &Config, warnings: usize) -> String {
-    let mut counts = vec![(config.routes.len(), "route"), (config.upstreams.len(), "upstream")];
-    if warnings > 0 {
-        counts.push((warnings, "warning"));
-    }
-    counts.iter().map(|(count, noun)| plural(*count, noun)).collect::<Vec<_>>().join(", ")
+    let mut counts = vec![plural(config.routes.len(), "route"), plural(config.upstreams.len(), "upstream")];
+    counts.extend((warnings > 0).then(|| plural(warnings, "warning")));
+    counts.join(", ")
 }
 
-/// What there is any of.
-fn tally(counts: &[(usize, &str)]) -> String {
-    counts.iter().filter(|(count, _)| *count > 0).map(|(count, noun)| plural(*count, noun)).collect::<Vec<_>>().join(", ")
+fn tally(report: &Report) -> String {
+    let mut counts = vec![plural(report.errors(), "error")];
+    counts.extend((report.warnings() > 0).then(|| plural(report.warnings(), "warning")));
+    counts.join(", ")
 }
 
 fn plural(count: usize, noun: &str) -> String {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use super::mistake::Mistake;
+use super::mistake::{Mistake, Place};
 
 /// Where to listen: `IP:port` or `host:port`. Port 0 stands for any free one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +58,19 @@ impl Listen {
             Ok(address) => address.ip().is_loopback(),
             Err(_) => self.address.rsplit_once(':').is_some_and(|(host, _)| host.eq_ignore_ascii_case("localhost")),
         }
+    }
+
+    /// Its bytes of the file, if it stands there.
+    pub(super) fn span(&self) -> Option<Range<usize>> {
+        match &self.origin {
+            Origin::File(span) => Some(span.clone()),
+            Origin::Default | Origin::Environment(_) | Origin::Flag(_) => None,
+        }
+    }
+
+    /// Where a mistake in it is.
+    pub(super) fn place(&self) -> Place {
+        self.span().map_or(Place::Elsewhere, Place::At)
     }
 
     /// Whether both would bind the very same port.

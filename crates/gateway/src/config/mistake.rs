@@ -34,13 +34,39 @@ pub(super) enum Severity {
     Warning,
 }
 
+/// Where a mistake is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Not in the file: in a variable, a flag, or in that there is no file.
+    Elsewhere,
+    /// In the file, but at no single place: something is not there.
+    File,
+    /// At these bytes of the file.
+    At(Range<usize>),
+}
+
+impl Place {
+    /// The first byte, if it is known.
+    pub(super) fn start(&self) -> Option<usize> {
+        match self {
+            Self::At(span) => Some(span.start),
+            Self::File | Self::Elsewhere => None,
+        }
+    }
+}
+
+impl From<Range<usize>> for Place {
+    fn from(span: Range<usize>) -> Self {
+        Self::At(span)
+    }
+}
+
 /// A mistake at its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Diagnostic {
     pub(super) severity: Severity,
     pub(super) mistake: Mistake,
-    /// Bytes of the file; `None` where the mistake is something that is not there, or stands elsewhere.
-    pub(super) place: Option<Range<usize>>,
+    pub(super) place: Place,
     /// A second place that explains the first.
     pub(super) because: Option<(Range<usize>, String)>,
 }
@@ -52,18 +78,18 @@ pub(super) struct Mistakes {
 }
 
 impl Mistakes {
-    pub(super) fn error(&self, place: impl Into<Option<Range<usize>>>, mistake: Mistake) {
+    pub(super) fn error(&self, place: impl Into<Place>, mistake: Mistake) {
         self.add(Diagnostic { severity: Severity::Error, mistake, place: place.into(), because: None });
     }
 
-    pub(super) fn warning(&self, place: impl Into<Option<Range<usize>>>, mistake: Mistake) {
+    pub(super) fn warning(&self, place: impl Into<Place>, mistake: Mistake) {
         self.add(Diagnostic { severity: Severity::Warning, mistake, place: place.into(), because: None });
     }
 
     /// An error at `place` that only makes sense together with another place.
-    pub(super) fn clash(&self, place: Option<Range<usize>>, mistake: Mistake, other: Option<Range<usize>>, label: &str) {
+    pub(super) fn clash(&self, place: impl Into<Place>, mistake: Mistake, other: Option<Range<usize>>, label: &str) {
         let because = other.map(|span| (span, label.to_owned()));
-        self.add(Diagnostic { severity: Severity::Error, mistake, place, because });
+        self.add(Diagnostic { severity: Severity::Error, mistake, place: place.into(), because });
     }
 
     /// Two routes that inherit one mistaken key tell it once.
@@ -81,7 +107,7 @@ impl Mistakes {
     /// Everything so far, in the order of the file; what has no place comes first.
     pub(super) fn into_sorted(self) -> Vec<Diagnostic> {
         let mut list = self.list.into_inner();
-        list.sort_by_key(|diagnostic| diagnostic.place.as_ref().map(|span| span.start));
+        list.sort_by_key(|diagnostic| diagnostic.place.start());
         list
     }
 }

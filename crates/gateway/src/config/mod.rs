@@ -18,6 +18,7 @@ mod report;
 mod routes;
 mod server;
 mod source;
+mod syntax;
 mod tags;
 mod units;
 mod upstreams;
@@ -37,7 +38,7 @@ pub use report::{Report, Warnings};
 pub use tags::{TagPart, TagTemplate};
 pub use units::{display_bytes, display_duration};
 
-use mistake::{Mistake, Mistakes};
+use mistake::{Mistake, Mistakes, Place};
 use reader::Table;
 use routes::Routing;
 use source::Source;
@@ -47,15 +48,15 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<(Config, Warnings), Re
     let shown = path.display().to_string();
     match std::fs::read(path) {
         Ok(bytes) => parse(&shown, &bytes, overrides),
-        Err(error) => Err(Report::single(None, None, unreadable(&shown, &error))),
+        Err(error) => Err(Report::single(None, Place::Elsewhere, unreadable(&shown, &error))),
     }
 }
 
 /// The configuration of `serve --upstream URL [--ttl D]`: everything goes to one upstream, with default settings.
 pub fn from_flags(upstream: &str, ttl: Option<&str>, overrides: &Overrides) -> Result<(Config, Warnings), Report> {
     let mistakes = Mistakes::default();
-    let url = upstreams::parse_url(upstream).map_err(|mistake| mistakes.error(None, mistake.within("--upstream"))).ok();
-    let ttl = ttl.and_then(|ttl| units::seconds(ttl).map_err(|mistake| mistakes.error(None, mistake.within("--ttl"))).ok());
+    let url = upstreams::parse_url(upstream).map_err(|mistake| mistakes.error(Place::Elsewhere, mistake.within("--upstream"))).ok();
+    let ttl = ttl.and_then(|ttl| units::seconds(ttl).map_err(|mistake| mistakes.error(Place::Elsewhere, mistake.within("--ttl"))).ok());
     let mut settings = RouteSettings::default();
     settings.policy.ttl = ttl.unwrap_or(settings.policy.ttl);
     let (mut server, mut admin) = (Server::default(), Admin::default());
@@ -78,9 +79,9 @@ impl Config {
     pub fn bind_failure(&self, listen: &Listen, error: &std::io::Error) -> Report {
         let mistake = listen::bind_mistake(listen, error);
         match &listen.origin {
-            Origin::File(span) => Report::single(self.source.clone(), Some(span.clone()), mistake),
-            Origin::Environment(name) | Origin::Flag(name) => Report::single(None, None, mistake.within(name)),
-            Origin::Default => Report::single(None, None, mistake),
+            Origin::File(span) => Report::single(self.source.clone(), span.clone(), mistake),
+            Origin::Environment(name) | Origin::Flag(name) => Report::single(None, Place::Elsewhere, mistake.within(name)),
+            Origin::Default => Report::single(None, Place::Elsewhere, mistake),
         }
     }
 }
@@ -105,17 +106,16 @@ pub(crate) fn parse(path: &str, bytes: &[u8], overrides: &Overrides) -> Result<(
         Err(error) => {
             let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
             let mistake = Mistake::new(format!("{path} is not UTF-8: line {line} has a byte that belongs to no character"));
-            return Err(Report::single(None, None, mistake.hint("save the file as UTF-8")));
+            return Err(Report::single(None, Place::Elsewhere, mistake.hint("save the file as UTF-8")));
         }
     };
     let source = Arc::new(Source::new(path, text));
     let mistakes = Mistakes::default();
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
-        mistakes.error(error.span(), Mistake::new(error.message()));
+        mistakes.error(error.span().map_or(Place::File, Place::At), syntax::mistake(error));
     }
-    // After a syntax error the rest is guesswork: a broken header moves every key below it into another table.
-    let config = if errors.is_empty() { read(&table, overrides, &mistakes) } else { None };
+    let config = if errors.iter().all(syntax::harmless) { read(&table, overrides, &mistakes) } else { None };
     let config = config.map(|config| Config { source: Some(Arc::clone(&source)), ..config });
     finish(config, Some(source), mistakes)
 }
@@ -140,7 +140,7 @@ fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes: &Mistakes
     let upstreams = upstreams::read(&mut root);
     if upstreams.is_empty() && !table.get_ref().contains_key("upstreams") {
         let mistake = Mistake::new("no upstream is configured");
-        mistakes.error(None, mistake.hint("add a section [upstreams.api] with url = \"http://127.0.0.1:3000\""));
+        mistakes.error(Place::File, mistake.hint("add a section [upstreams.api] with url = \"http://127.0.0.1:3000\""));
     }
     let names: Vec<&str> = upstreams.iter().map(|(name, _)| name.as_str()).collect();
     let Routing { routes, fallback } = routes::read(&mut root, &names, memory.capacity);

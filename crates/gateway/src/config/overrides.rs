@@ -1,7 +1,7 @@
 //! What wins over the file: the environment, and over that the command line.
 
 use super::listen::{Listen, Origin};
-use super::mistake::{Mistake, Mistakes};
+use super::mistake::{Mistake, Mistakes, Place};
 use super::model::{Admin, Server};
 
 const LISTEN: &str = "LARDER_LISTEN";
@@ -59,7 +59,7 @@ impl Overrides {
         }
         if self.redis_url {
             let mistake = Mistake::new(format!("{REDIS_URL} is set, but this version stores in memory only"));
-            mistakes.warning(None, mistake.hint("unset it to silence this; Redis comes with a later version"));
+            mistakes.warning(Place::Elsewhere, mistake.hint("unset it to silence this; Redis comes with a later version"));
         }
     }
 }
@@ -69,7 +69,7 @@ impl Setting {
         match Listen::parse(text) {
             Ok(listen) => Some(listen.with_origin(self.origin.clone())),
             Err(mistake) => {
-                mistakes.error(None, mistake.within(self.name));
+                mistakes.error(Place::Elsewhere, mistake.within(self.name));
                 None
             }
         }

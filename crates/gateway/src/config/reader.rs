@@ -42,7 +42,9 @@ impl<'a> Table<'a> {
 
     /// The value of a key; from now on the key is known.
     pub(super) fn get(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
-        self.known.push(key);
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         self.entries.get(key)
     }
 

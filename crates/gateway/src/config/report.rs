@@ -1,12 +1,12 @@
 //! Everything that is wrong with a configuration, as the user reads it.
 
 use std::fmt;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 
-use super::mistake::{Diagnostic, Mistake, Mistakes, Severity};
+use super::mistake::{Diagnostic, Mistake, Mistakes, Place, Severity};
 use super::source::Source;
 
 /// Errors and warnings with their places. Secrets are already masked.
@@ -25,7 +25,7 @@ impl Report {
     }
 
     /// A report of one error.
-    pub(super) fn single(source: Option<Arc<Source>>, place: Option<std::ops::Range<usize>>, mistake: Mistake) -> Self {
+    pub(super) fn single(source: Option<Arc<Source>>, place: impl Into<Place>, mistake: Mistake) -> Self {
         let mistakes = Mistakes::default();
         mistakes.error(place, mistake);
         Self::new(source, mistakes)
@@ -55,8 +55,11 @@ impl Report {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         let mut text = String::new();
         for diagnostic in &self.diagnostics {
-            text.push_str(&renderer.render(&[self.group(diagnostic)]));
-            text.push_str("\n\n");
+            for group in groups(self.source.as_deref(), diagnostic) {
+                text.push_str(renderer.render(&[group]).trim_end());
+                text.push('\n');
+            }
+            text.push('\n');
         }
         text.truncate(text.trim_end().len());
         if !text.is_empty() {
@@ -73,12 +76,12 @@ impl Report {
                 Severity::Warning => "warning",
             };
             let place = match (&self.source, &diagnostic.place) {
-                (Some(source), Some(span)) => {
+                (Some(source), Place::At(span)) => {
                     let (line, column) = source.position(span.start);
                     format!("{}:{line}:{column}: ", source.path())
                 }
-                (Some(source), None) => format!("{}: ", source.path()),
-                (None, _) => String::new(),
+                (Some(source), Place::File) => format!("{}: ", source.path()),
+                _ => String::new(),
             };
             let hint = diagnostic.mistake.hint.as_ref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
             format!("{place}{severity}: {}{hint}", diagnostic.mistake.message)
@@ -87,35 +90,38 @@ impl Report {
 
     /// Writes the report to stderr, in colour where a person reads it and `NO_COLOR` is not set.
     pub fn print(&self) {
-        let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        eprint!("{}", self.render(color));
-    }
-
-    fn group<'a>(&'a self, diagnostic: &'a Diagnostic) -> Group<'a> {
-        let level = match diagnostic.severity {
-            Severity::Error => Level::ERROR,
-            Severity::Warning => Level::WARNING,
-        };
-        let mut group = Group::with_title(level.primary_title(diagnostic.mistake.message.as_str()));
-        if let Some(source) = &self.source {
-            group = group.element(place(source, diagnostic));
-        }
-        if let Some(hint) = &diagnostic.mistake.hint {
-            group = group.element(Level::HELP.with_name("hint").message(hint.as_str()));
-        }
-        group
+        let mut stderr = std::io::stderr();
+        let color = stderr.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        // Nobody is left to tell that nobody reads it.
+        let _ = stderr.write_all(self.render(color).as_bytes());
     }
 }
 
-fn place<'a>(source: &'a Source, diagnostic: &'a Diagnostic) -> Element<'a> {
-    let Some(span) = &diagnostic.place else {
-        return Origin::path(source.path()).into();
+fn groups<'a>(source: Option<&'a Source>, diagnostic: &'a Diagnostic) -> Vec<Group<'a>> {
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
     };
-    let mut snippet = Snippet::source(source.text()).path(source.path()).annotation(AnnotationKind::Primary.span(span.clone()));
+    let hint_level = Level::HELP.with_name("hint");
+    let hint = diagnostic.mistake.hint.as_deref();
+    let title = Group::with_title(level.primary_title(diagnostic.mistake.message.as_str()));
+    match source.and_then(|source| place(source, diagnostic)) {
+        Some(place) => vec![title.element(place).elements(hint.map(|hint| hint_level.message(hint)))],
+        None => std::iter::once(title).chain(hint.map(|hint| Group::with_title(hint_level.primary_title(hint)))).collect(),
+    }
+}
+
+fn place<'a>(source: &'a Source, diagnostic: &'a Diagnostic) -> Option<Element<'a>> {
+    let span = match &diagnostic.place {
+        Place::At(span) => span.clone(),
+        Place::File => return Some(Origin::path(source.path()).into()),
+        Place::Elsewhere => return None,
+    };
+    let mut snippet = Snippet::source(source.text()).path(source.path()).annotation(AnnotationKind::Primary.span(span));
     if let Some((other, label)) = &diagnostic.because {
         snippet = snippet.annotation(AnnotationKind::Context.span(other.clone()).label(label.as_str()));
     }
-    snippet.into()
+    Some(snippet.into())
 }
 
 impl fmt::Display for Report {

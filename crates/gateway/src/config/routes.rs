@@ -53,7 +53,8 @@ struct Placed {
     route: Route,
     /// The path, or the whole route where it has none.
     span: Range<usize>,
-    name: Option<Range<usize>>,
+    /// The name, or the header of a route without one.
+    name: Range<usize>,
 }
 
 /// Reads the routes; `upstreams` are the names there are, `memory` is the store's capacity in bytes.
@@ -121,7 +122,7 @@ impl Surroundings<'_> {
         let name_span = name.as_ref().map(Spanned::span);
         let name = name.map_or_else(|| derived_name(methods.as_deref(), host.as_deref(), &path), Spanned::into_inner);
         let route = Route { name: Arc::from(name), host, path, methods, upstream: upstream.unwrap_or_default(), settings, tags };
-        Some(Placed { route, span, name: name_span.or(Some(whole)) })
+        Some(Placed { route, span, name: name_span.unwrap_or(whole) })
     }
 
     /// The named upstream, or the only one there is.

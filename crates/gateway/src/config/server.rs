@@ -57,7 +57,7 @@ fn listeners(table: &mut Table<'_>) -> Option<Vec<Listen>> {
     for (position, listen) in list.iter().enumerate() {
         if let Some(first) = list[..position].iter().find(|first| first.clashes_with(listen)) {
             let mistake = Mistake::new(format!("`{}` is listed twice", listen.address()));
-            table.mistakes().clash(place(listen), mistake.hint("remove one of them"), place(first), "first here");
+            table.mistakes().clash(listen.place(), mistake.hint("remove one of them"), first.span(), "first here");
         }
     }
     Some(list)
@@ -66,13 +66,6 @@ fn listeners(table: &mut Table<'_>) -> Option<Vec<Listen>> {
 fn placed(listen: Spanned<Listen>) -> Listen {
     let span = listen.span();
     listen.into_inner().with_origin(Origin::File(span))
-}
-
-fn place(listen: &Listen) -> Option<std::ops::Range<usize>> {
-    match &listen.origin {
-        Origin::File(span) => Some(span.clone()),
-        _ => None,
-    }
 }
 
 /// `[admin]`.
@@ -94,11 +87,11 @@ pub(super) fn settle_listeners(server: &mut Server, admin: &mut Admin, overrides
             admin.address()
         ));
         let hint = "use a loopback address, like \"127.0.0.1:8090\"; access tokens come with a later version";
-        mistakes.error(place(admin), within(admin, mistake).hint(hint));
+        mistakes.error(admin.place(), within(admin, mistake).hint(hint));
     }
     if let Some(public) = server.listen.iter().find(|listen| listen.clashes_with(admin)) {
         let mistake = Mistake::new(format!("the admin listener has the public listener's address, `{}`", admin.address()));
-        mistakes.clash(place(admin), within(admin, mistake).hint("give each its own port"), place(public), "the public listener");
+        mistakes.clash(admin.place(), within(admin, mistake).hint("give each its own port"), public.span(), "the public listener");
     }
 }
 
