@@ -6,6 +6,7 @@ pub mod forward;
 pub mod problem;
 mod routing;
 mod tagging;
+pub mod telemetry;
 
 use std::process::ExitCode;
 
