@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 pub mod forward;
 pub mod problem;
+pub mod server;
+pub mod upstream;
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
