@@ -48,7 +48,7 @@ pub struct Demo {
 }
 
 /// `larder serve`
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Serve {
     /// The configuration file
     #[arg(short, long, value_name = "FILE", default_value = "config.toml", conflicts_with = "upstream")]
@@ -73,7 +73,7 @@ pub struct Check {
 }
 
 /// Addresses that win over file and environment.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Listeners {
     /// Where clients connect, instead of what file and environment (LARDER_LISTEN) say; several separated by commas
     #[arg(long, value_name = "ADDRESS")]

@@ -3,10 +3,15 @@
 pub mod cli;
 pub mod config;
 pub mod forward;
+mod gateway;
+mod live;
 pub mod problem;
 mod routing;
+mod run;
+pub mod server;
 mod tagging;
 pub mod telemetry;
+pub mod upstream;
 
 use std::process::ExitCode;
 
@@ -16,6 +21,7 @@ use clap::Parser;
 pub fn main() -> ExitCode {
     match cli::Cli::parse().command {
         cli::Command::Check(check) => check.run(),
-        cli::Command::Serve(_) | cli::Command::Demo(_) => ExitCode::SUCCESS,
+        cli::Command::Serve(serve) => run::serve(&serve),
+        cli::Command::Demo(demo) => run::demo(&demo),
     }
 }

@@ -86,6 +86,11 @@ impl Live {
         }
     }
 
+    /// A route's name.
+    pub(crate) fn route_name(&self, route: usize) -> Option<&Arc<str>> {
+        self.config.routes.get(route).or(self.config.fallback.as_ref()).map(|route| &route.name)
+    }
+
     /// The way to the origin that a route's misses take.
     pub(crate) fn upstream_of(&self, route: usize) -> Option<&UpstreamService> {
         let route = self.config.routes.get(route).or(self.config.fallback.as_ref())?;

@@ -45,6 +45,11 @@ impl<B> CacheBody<B> {
         Self { kind: Kind::Slices { slices: slices.into(), left } }
     }
 
+    /// Bytes at hand, in one piece.
+    pub fn from_bytes(bytes: Bytes) -> Self {
+        Self::slices(if bytes.is_empty() { Vec::new() } else { vec![bytes] })
+    }
+
     /// A whole stored body, shared with the store.
     pub(crate) fn stored(body: &StoredBody) -> Self {
         Self { kind: Kind::Stored { body: body.clone(), next: 0, left: body.len() } }

@@ -109,7 +109,7 @@ pub(crate) async fn pass<S: Upstream, R: ClientBody>(
         }
     }
     let (parts, body) = answer?.into_parts();
-    let status = CacheStatus { fwd: Some(forward), fwd_status: Some(parts.status.as_u16()), ..detail(reason) };
+    let status = CacheStatus { fwd_status: Some(parts.status.as_u16()), ..forwarded(reason, forward) };
     let mut headers = parts.headers;
     respond::annotate(&mut headers, CacheResult::Bypass, &status);
     let mut outcome = Outcome::new(CacheResult::Bypass, reason, None);
@@ -185,7 +185,7 @@ async fn lead<S: Upstream>(
     let job = Job::new(&service, Arc::clone(&asked), &plan.found, plan.goes_as_sent(&asked), permit);
     tokio::spawn(exchange::run(service.clone(), job, reply));
     let now = || service.cache.clock.now();
-    let status = CacheStatus { fwd: Some(plan.forward), ..detail(plan.reason) };
+    let status = forwarded(plan.reason, plan.forward);
     match answer.await.unwrap_or_else(|_| Reply::Failed(FetchError::new("the exchange with the upstream was lost"))) {
         Reply::Live { head, live, reader } => {
             let status = CacheStatus { fwd_status: Some(head.status.as_u16()), stored: true, ..status };
@@ -256,7 +256,7 @@ async fn follow<S: Upstream>(
     // The sender always lands before it goes, so an absent landing is one that was lost.
     let landed = landed.ok().and_then(|landed| landed.clone()).unwrap_or(Landing::NotShared);
     let now = service.cache.clock.now();
-    let status = CacheStatus { fwd: Some(plan.forward), collapsed: true, ..detail(Reason::Collapsed) };
+    let status = CacheStatus { collapsed: true, ..forwarded(Reason::Collapsed, plan.forward) };
     let served = match landed {
         Landing::Live(live) => {
             if let Some(leaders) = &live.variant
@@ -315,6 +315,11 @@ fn confirmed<B>(asked: &Asked, stored: &StoredResponse, status: CacheStatus, now
 fn hit<B>(asked: &Asked, stored: &StoredResponse, age: u32, status: CacheStatus, reason: Reason) -> Served<B> {
     let response = respond::from_stored(&asked.context, &asked.parts.headers, stored, age, CacheResult::Hit, &status);
     Served { response, outcome: Outcome::new(CacheResult::Hit, reason, Some(asked.key.clone())) }
+}
+
+/// The member of `Cache-Status` for what was forwarded.
+pub(crate) fn forwarded(reason: Reason, forward: ForwardReason) -> CacheStatus {
+    CacheStatus { fwd: Some(forward), ..detail(reason) }
 }
 
 fn detail(reason: Reason) -> CacheStatus {

@@ -24,6 +24,17 @@ impl<B> ServeFuture<B> {
         Self(State::Ready(Some(served)))
     }
 
+    /// The answer, if it is there without waiting.
+    ///
+    /// # Errors
+    /// The future itself, if something has to be waited for.
+    pub fn into_ready(mut self) -> Result<Served<B>, Self> {
+        match &mut self.0 {
+            State::Ready(served) => served.take().ok_or(self),
+            State::Walking(_) => Err(self),
+        }
+    }
+
     pub(crate) fn walking(future: impl Future<Output = Result<Served<B>, FetchError>> + Send + 'static) -> Self {
         Self(State::Walking(Box::pin(future)))
     }

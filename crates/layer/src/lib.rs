@@ -23,7 +23,7 @@ mod upstream;
 
 pub use body::CacheBody;
 pub use cache::{Cache, CacheStats};
-pub use caller::{Caller, Vouched};
+pub use caller::Caller;
 pub use error::{BodyError, BoxError, FetchError};
 pub use future::{ResponseFuture, ServeFuture};
 pub use layer::CacheLayer;

@@ -60,3 +60,14 @@ pub struct Served<B> {
     /// What was done.
     pub outcome: Outcome,
 }
+
+impl<B> Served<B> {
+    /// An answer that never came near the cache.
+    pub fn passed(response: Response<B>, reason: Reason) -> Self {
+        let mut outcome = Outcome::new(CacheResult::Bypass, reason, None);
+        outcome.forward = Some(ForwardReason::Bypass);
+        let mut response = response.map(CacheBody::upstream);
+        crate::respond::annotate(response.headers_mut(), outcome.result, &crate::fill::forwarded(reason, ForwardReason::Bypass));
+        Self { response, outcome }
+    }
+}

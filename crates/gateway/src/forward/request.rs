@@ -62,10 +62,10 @@ pub fn to_upstream(parts: &mut Parts, hop: Option<&Hop>, rules: &ForwardRules) {
 
 /// Whether the client asks to leave HTTP (RFC 9110 §7.8). Upgrades to other versions of HTTP do not count: they would carry requests
 /// past this gateway, and a server may ignore an upgrade it is not interested in.
-pub fn is_upgrade(parts: &Parts) -> bool {
-    parts.version == Version::HTTP_11
-        && list_contains(&parts.headers, &header::CONNECTION, "upgrade")
-        && parts.headers.get(header::UPGRADE).and_then(|value| value.to_str().ok()).is_some_and(leaves_http)
+pub fn is_upgrade(version: Version, headers: &HeaderMap) -> bool {
+    version == Version::HTTP_11
+        && list_contains(headers, &header::CONNECTION, "upgrade")
+        && headers.get(header::UPGRADE).and_then(|value| value.to_str().ok()).is_some_and(leaves_http)
 }
 
 fn leaves_http(protocols: &str) -> bool {
@@ -268,7 +268,10 @@ mod tests {
     fn rfc9110_7_8_an_upgrade_to_http_itself_is_no_upgrade() {
         let upgrades = |protocol: &'static str| {
             let request = Request::builder().header("connection", "keep-alive, Upgrade").header("upgrade", protocol);
-            is_upgrade(&request.body(()).expect("request").into_parts().0)
+            {
+            let request = request.body(()).expect("request");
+            is_upgrade(request.version(), request.headers())
+            }
         };
         assert!(upgrades("websocket"));
         assert!(upgrades("irc/6.9"));

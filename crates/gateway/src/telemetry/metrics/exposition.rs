@@ -203,7 +203,8 @@ mod tests {
 
     use http::{Method, StatusCode};
 
-    use super::super::{CacheResult, Metrics, OriginOutcome, RequestRecord};
+    use super::super::{CacheResult, Metrics, RequestRecord};
+    use crate::upstream::OriginOutcome;
     use super::*;
 
     fn exposition() -> String {

@@ -20,11 +20,12 @@ use larder_semantics::Reason;
 use larder_tower::CacheResult;
 
 pub use exposition::{CONTENT_TYPE, Gauges, UpstreamGauges};
-pub use upstream::OriginOutcome;
 
 use labels::Labels;
 use route::RouteMetrics;
 use upstream::UpstreamMetrics;
+
+use crate::upstream::OriginOutcome;
 
 /// The route label of requests that were answered before a route was chosen (refused, or no route fits).
 const UNROUTED: &str = "-";

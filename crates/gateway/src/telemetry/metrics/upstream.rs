@@ -6,18 +6,9 @@ use std::time::Duration;
 use super::histogram::{Histogram, HistogramSum};
 use super::labels::{CLASSES, class_index};
 use super::sharded::Sharded;
-use http::StatusCode;
+use crate::upstream::OriginOutcome;
 
 use super::Named;
-
-/// How an exchange with an origin went, up to the response's head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OriginOutcome {
-    /// It answered.
-    Answered(StatusCode),
-    /// It did not; the Proxy-Status error type (RFC 9209 §2.3).
-    Failed(&'static str),
-}
 
 /// Failures with a label of their own: the Proxy-Status error types (RFC 9209 §2.3). Any other word is `other`.
 const FAILURES: [&str; 30] = [
@@ -118,6 +109,8 @@ impl UpstreamMetrics {
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+
     use super::*;
 
     #[test]
