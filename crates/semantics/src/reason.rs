@@ -1,20 +1,140 @@
 //! Why a decision was taken.
 
-/// Why a request was answered, or a response kept, as it was. One word each in `Cache-Status`, metrics, logs and `explain`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reason {
-    /// The stored response is fresh.
-    Fresh,
-    /// Nothing is stored for this key.
-    NotStored,
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)+) => {
+        /// Why a request was answered, or a response kept, as it was. One word each in `Cache-Status`, metrics, logs and `explain`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Reason { $($(#[$doc])* $name,)+ }
+
+        impl Reason {
+            /// Every reason, so that metrics can be declared ahead with bounded labels.
+            pub const ALL: &'static [Reason] = &[$(Self::$name,)+];
+
+            /// The word for it: lower-case letters, digits and `-`.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)+ }
+            }
+        }
+    };
 }
 
-impl Reason {
-    /// The word for it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Fresh => "fresh",
-            Self::NotStored => "not-stored",
+reasons! {
+    /// The stored response is fresh (RFC 9111 §4.2).
+    Fresh = "fresh",
+    /// It is fresh and `immutable`, so the client's `max-age` does not send the cache to the origin (RFC 8246 §2).
+    Immutable = "immutable",
+    /// It is stale, and the client's `max-stale` accepts that (RFC 9111 §5.2.1.2).
+    MaxStale = "max-stale",
+    /// It is stale by no more than `stale-while-revalidate` allows (RFC 5861 §3).
+    StaleWhileRevalidate = "stale-while-revalidate",
+    /// The origin failed, and `stale-if-error` lets the stored response stand in (RFC 5861 §4).
+    StaleIfError = "stale-if-error",
+    /// The origin said 304, and the stored response was served with its fields updated (RFC 9111 §4.3.4).
+    Validated = "validated",
+    /// A HEAD or another request renewed the stored response's fields (RFC 9111 §4.3.5).
+    Refreshed = "refreshed",
+    /// Another request's fetch answered this one too (collapsed forwarding, RFC 9111 §4).
+    Collapsed = "collapsed",
+
+    /// Nothing is stored under this key.
+    NotStored = "not-stored",
+    /// Something is stored under this key, but no variant for this request's selecting fields (RFC 9111 §4.1).
+    VaryMiss = "vary-miss",
+    /// Only some ranges of the response are stored, and not those asked for (RFC 9111 §3.3).
+    Partial = "partial",
+    /// The stored response is stale (RFC 9111 §4.2.4).
+    Stale = "stale",
+    /// It is stale, and `must-revalidate`, `proxy-revalidate` or `s-maxage` forbids serving it so (RFC 9111 §5.2.2).
+    MustRevalidate = "must-revalidate",
+    /// The stored response says `no-cache` (RFC 9111 §5.2.2.4).
+    ResponseNoCache = "response-no-cache",
+    /// The request says `no-cache`, or `Pragma: no-cache` (RFC 9111 §5.2.1.4, §5.4).
+    RequestNoCache = "request-no-cache",
+    /// The stored response is older than the request's `max-age` (RFC 9111 §5.2.1.1).
+    RequestMaxAge = "request-max-age",
+    /// It will not stay fresh for the request's `min-fresh` (RFC 9111 §5.2.1.3).
+    RequestMinFresh = "request-min-fresh",
+    /// The request says `no-store`: nothing of it or of its answer is kept (RFC 9111 §5.2.1.5).
+    RequestNoStore = "request-no-store",
+    /// The request says `only-if-cached`, and nothing stored will do: 504 (RFC 9111 §5.2.1.7).
+    OnlyIfCached = "only-if-cached",
+    /// `If-Match` or `If-Unmodified-Since`: for the origin alone to evaluate (RFC 9110 §13.2.2).
+    OriginPrecondition = "origin-precondition",
+    /// The request carries `Authorization`, and the response is not for shared caches (RFC 9111 §3.5).
+    Authorization = "authorization",
+    /// The stored response was made invalid by a purge or by a write (RFC 9111 §4.4).
+    Purged = "purged",
+
+    /// The bypass parameter is set.
+    BypassParameter = "bypass-parameter",
+    /// The route says `cache = false`.
+    RouteNotCached = "route-not-cached",
+    /// The method has to reach the origin (RFC 9110 §9.2).
+    Method = "method",
+    /// A GET or HEAD with content: its meaning is the origin's to know (RFC 9110 §9.3.1).
+    RequestBody = "request-body",
+    /// The connection is to change its protocol (RFC 9110 §7.8).
+    Upgrade = "upgrade",
+    /// The key is known for answers that cannot be shared, so nobody waits for anybody.
+    HitForMiss = "hit-for-miss",
+    /// Waiting for another request's fetch took too long.
+    CollapseTimeout = "collapse-timeout",
+    /// The range asked for is fetched alone.
+    Range = "range",
+
+    /// The response was stored.
+    Stored = "stored",
+    /// The response says `no-store` (RFC 9111 §5.2.2.5).
+    NoStore = "no-store",
+    /// The response says `private` (RFC 9111 §5.2.2.7).
+    Private = "private",
+    /// The response sets a cookie and does not say that it is for shared caches (RFC 9111 §7.3).
+    SetCookie = "set-cookie",
+    /// `Vary: *` never matches (RFC 9111 §4.1).
+    VaryStar = "vary-star",
+    /// The status is not cacheable without an explicit lifetime (RFC 9110 §15.1).
+    Status = "status",
+    /// `must-understand` with a status whose caching rules this cache does not know (RFC 9111 §5.2.2.3).
+    MustUnderstand = "must-understand",
+    /// No lifetime and no validator: it could never be used again.
+    NoLifetime = "no-lifetime",
+    /// A 206: never taken for the whole (RFC 9111 §3.4).
+    PartialContent = "partial-content",
+    /// A 304 to the client's own precondition: it is the client that has the response.
+    NotModified = "not-modified",
+    /// A 304 that selects nothing stored (RFC 9111 §4.3.4).
+    ValidatorMismatch = "validator-mismatch",
+    /// An answer to HEAD has no content to store.
+    Head = "head",
+    /// An answer that does not end, such as `text/event-stream`.
+    Streaming = "streaming",
+    /// Larger than the route keeps.
+    TooLarge = "too-large",
+    /// It ended early or contradicted its length (RFC 9111 §3.3).
+    IncompleteBody = "incomplete-body",
+    /// The origin could not be reached, or failed midway.
+    UpstreamError = "upstream-error",
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_reason_has_a_word_of_its_own_that_is_a_structured_token() {
+        let words: HashSet<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+        assert_eq!(words.len(), Reason::ALL.len());
+        for word in words {
+            assert!(word.starts_with(|first: char| first.is_ascii_lowercase()), "{word}");
+            assert!(word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'), "{word}");
         }
     }
 }
