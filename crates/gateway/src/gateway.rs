@@ -18,12 +18,10 @@ use crate::telemetry::access_log::{AccessLog, Answer, Entry, Logged};
 use crate::telemetry::metrics::RequestRecord;
 use crate::upstream::{UpstreamBody, UpstreamError, UpstreamService};
 
-const NO_ROUTE: Problem =
-    Problem::new(StatusCode::NOT_FOUND, "destination_not_found", "No route is configured for this request.");
+const NO_ROUTE: Problem = Problem::new(StatusCode::NOT_FOUND, "destination_not_found", "No route is configured for this request.");
 const NOT_STORED: Problem =
     Problem::new(StatusCode::GATEWAY_TIMEOUT, "http_request_denied", "Only a stored response was asked for, and there is none.");
-const FAILED: Problem =
-    Problem::new(StatusCode::BAD_GATEWAY, "proxy_internal_error", "The request could not be completed.");
+const FAILED: Problem = Problem::new(StatusCode::BAD_GATEWAY, "proxy_internal_error", "The request could not be completed.");
 
 /// The handler of all requests on the public listeners.
 pub(crate) struct Gateway {

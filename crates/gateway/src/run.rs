@@ -135,10 +135,12 @@ fn bind_all(config: &Config, listeners: &[Listen]) -> Result<Server, Failed> {
     for listen in listeners {
         let addresses = listen.address().to_socket_addrs().map(Iterator::collect::<Vec<_>>);
         match addresses.and_then(|addresses| Server::bind(&addresses).map_err(|error| error.source)) {
-            Ok(server) => bound = Some(match bound.take() {
-                Some(before) => before.and(server),
-                None => server,
-            }),
+            Ok(server) => {
+                bound = Some(match bound.take() {
+                    Some(before) => before.and(server),
+                    None => server,
+                })
+            }
             Err(error) => {
                 config.bind_failure(listen, &error).print();
                 all = false;

@@ -58,29 +58,26 @@ impl Plan {
 
     /// The stored response has to be validated.
     pub(crate) fn validate(reason: Reason, found: Lookup) -> Self {
-        let asked_for = matches!(reason, Reason::RequestNoCache | Reason::RequestMaxAge | Reason::RequestMinFresh);
-        let forward = if asked_for { ForwardReason::Request } else { ForwardReason::Stale };
         // What has to be validated for every request is not made to wait; nor is a client that wants the origin's own word.
-        let alone = asked_for || reason == Reason::ResponseNoCache;
-        Self { reason, forward, found, alone, bypass: false }
+        let alone = reason != Reason::Stale && reason != Reason::MustRevalidate;
+        Self { reason, forward: reason.forward(), found, alone, bypass: false }
     }
 
     /// Nothing stored can be used.
     pub(crate) fn forward(reason: Reason, found: Lookup) -> Self {
-        let (reason, forward) = match &found {
-            Lookup::HitForMiss => (Reason::HitForMiss, ForwardReason::UriMiss),
-            Lookup::VaryMiss(_) => (Reason::VaryMiss, ForwardReason::VaryMiss),
-            Lookup::Absent => (reason, ForwardReason::UriMiss),
-            Lookup::Found(_) => (reason, ForwardReason::Miss),
+        let reason = match &found {
+            Lookup::HitForMiss => Reason::HitForMiss,
+            Lookup::VaryMiss(_) if reason == Reason::NotStored => Reason::VaryMiss,
+            _ => reason,
         };
         let alone = !matches!(reason, Reason::NotStored | Reason::VaryMiss);
-        Self { reason, forward, found, alone, bypass: false }
+        Self { reason, forward: reason.forward(), found, alone, bypass: false }
     }
 
     /// Whether the client's own preconditions and range go up unchanged, since nothing of the answer is likely to be kept.
     fn goes_as_sent(&self, asked: &Asked) -> bool {
-        asked.context.method == MethodKind::Head
-            || matches!(self.reason, Reason::HitForMiss | Reason::RequestNoStore | Reason::OriginPrecondition | Reason::Range)
+        let reason = if matches!(self.found, Lookup::HitForMiss) { Reason::HitForMiss } else { self.reason };
+        asked.context.directives.no_store || matches!(reason, Reason::HitForMiss | Reason::OriginPrecondition)
     }
 
     fn result(&self) -> CacheResult {
@@ -111,7 +108,7 @@ pub(crate) async fn pass<S: Upstream, R: ClientBody>(
     let (parts, body) = answer?.into_parts();
     let status = CacheStatus { fwd_status: Some(parts.status.as_u16()), ..forwarded(reason, forward) };
     let mut headers = parts.headers;
-    respond::annotate(&mut headers, CacheResult::Bypass, &status);
+    respond::annotate_origin(&mut headers, CacheResult::Bypass, &status);
     let mut outcome = Outcome::new(CacheResult::Bypass, reason, None);
     outcome.forward = Some(forward);
     Ok(Served { response: respond::respond(parts.status, headers, CacheBody::upstream(body)), outcome })
@@ -154,6 +151,11 @@ pub(crate) async fn refresh<S: Upstream>(service: CacheService<S>, asked: Arc<As
     let found = Lookup::Found(Arc::clone(&stored));
     let hash = store.flight_hash(store.place_key(&asked.key), &found, &asked.parts.headers);
     let Join::Lead(permit) = service.cache.flights.join(hash, &asked.key, store.ledger()) else { return };
+    // Another refresh may have landed since this one was called for.
+    let current = store.lookup(store.place_key(&asked.key), &asked.parts.headers, service.cache.clock.now());
+    if !matches!(&current, Lookup::Found(current) if Arc::ptr_eq(current, &stored)) {
+        return;
+    }
     let (reply, answer) = oneshot::channel();
     let job = Job::new(&service, asked, &found, false, Some(permit));
     exchange::run(service.clone(), job, reply).await;
@@ -193,8 +195,8 @@ async fn lead<S: Upstream>(
             if served.response.status() == head.status {
                 // The one client whose exchange it was gets the origin's own fields, those that are never stored included.
                 let mut fields = head.headers;
-                respond::tell_lifetime(&mut fields, &live.head);
-                respond::annotate(&mut fields, plan.result(), &status);
+                live.head.show_lifetime(&mut fields);
+                respond::annotate_origin(&mut fields, plan.result(), &status);
                 *served.response.headers_mut() = fields;
             }
             served.outcome = Outcome { reason: plan.reason, forward: Some(plan.forward), ..served.outcome };
@@ -205,7 +207,7 @@ async fn lead<S: Upstream>(
             let (parts, body) = response.into_parts();
             let status = CacheStatus { fwd_status: Some(parts.status.as_u16()), detail: Some(reason.as_str()), ..status };
             let mut headers = parts.headers;
-            respond::annotate(&mut headers, plan.result(), &status);
+            respond::annotate_origin(&mut headers, plan.result(), &status);
             let mut outcome = Outcome::new(plan.result(), reason, Some(asked.key.clone()));
             outcome.forward = Some(plan.forward);
             Ok(Served { response: respond::respond(parts.status, headers, CacheBody::upstream(body)), outcome })
@@ -294,12 +296,10 @@ async fn follow<S: Upstream>(
 
 /// An answer from a response that is on its way into the store.
 fn live_answer<B>(asked: &Asked, live: &Live, reader: crate::body_log::LogReader, status: &CacheStatus, result: CacheResult) -> Served<B> {
-    let (code, mut headers) = respond::live_head(asked, &live.head);
-    respond::annotate(&mut headers, result, status);
-    let body = if code == live.head.status { CacheBody::live(reader, live.length) } else { CacheBody::empty() };
+    let response = respond::from_live(&asked.context, &asked.parts.headers, live, reader, result, status);
     let mut outcome = Outcome::new(result, Reason::Collapsed, Some(asked.key.clone()));
     outcome.stored = true;
-    Served { response: respond::respond(code, headers, body), outcome }
+    Served { response, outcome }
 }
 
 /// An answer from a stored response that the origin just confirmed (304).
@@ -331,12 +331,19 @@ fn detail(reason: Reason) -> CacheStatus {
 impl<S: Upstream> CacheService<S> {
     /// The URI as it goes to the inner service: as sent, less the bypass parameter.
     pub(crate) fn upstream_uri(&self, uri: &Uri) -> Uri {
-        self.route.key.query.without_bypass(uri).unwrap_or_else(|| uri.clone())
+        {
+            let Some(sent) = uri.path_and_query() else { return uri.clone() };
+            let std::borrow::Cow::Owned(rest) = self.route.key.query.without_bypass(sent.as_str()) else { return uri.clone() };
+            let mut parts = uri.clone().into_parts();
+            // A part of a valid target is a valid target.
+            parts.path_and_query = rest.parse().ok();
+            Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
+        }
     }
 
     fn invalidate(&self, target: Target<'_>, status: http::StatusCode, response: &HeaderMap) {
         let tags: Vec<Tag> =
-            invalidated(target, status, response).iter().map(|invalid| Tag::url(&self.route.key.url_of(invalid.target()))).collect();
+            invalidated(target, status, response).iter().map(|invalid| Tag::url(&self.route.key.url_of(invalid.as_target()))).collect();
         if !tags.is_empty() {
             self.cache.store.ledger().invalidate(tags);
         }

@@ -2,10 +2,16 @@
 
 use http::{HeaderMap, Method, StatusCode};
 
+use crate::assemble::{Parts, assemble};
+use crate::directives::ResponseDirectives;
+use crate::freshen;
+use crate::freshness;
 use crate::head::StoredHead;
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::request::RequestContext;
+use crate::stale;
+use crate::storage;
 use crate::time::Timestamp;
 use crate::vary::VarySpec;
 
@@ -30,6 +36,23 @@ pub struct Exchange<'a> {
     pub headers: &'a HeaderMap,
 }
 
+impl<'a> Exchange<'a> {
+    pub(crate) fn parts<'b>(&'b self, directives: &'b ResponseDirectives) -> Parts<'b>
+    where
+        'a: 'b,
+    {
+        Parts {
+            policy: self.policy,
+            request: self.request,
+            request_time: self.request_time,
+            response_time: self.response_time,
+            status: self.status,
+            headers: self.headers,
+            directives,
+        }
+    }
+}
+
 /// What to do with a response.
 #[derive(Clone, Debug)]
 pub enum Disposition {
@@ -46,6 +69,9 @@ pub enum Disposition {
         index: usize,
         /// Its head, updated.
         head: Box<StoredHead>,
+        /// Whether it may still be kept. `false` where the 304 says that it must not be stored (`no-store`, `private`): it answers this
+        /// request, and then goes.
+        keep: bool,
     },
     /// A 304 to our conditional request that selects nothing stored: ask again without conditions.
     Refetch {
@@ -68,8 +94,43 @@ pub enum Disposition {
     },
 }
 
-/// Decides about a response. `candidates` are the stored responses whose validators went out, the selected one first; empty where none did.
+/// Decides about a response to `GET` or `HEAD`. `candidates` are the stored responses that were to be validated, the selected one first;
+/// the validators of those that have any went out ([`crate::validation::upstream_fields`]). Empty where none was.
 pub fn on_response(exchange: &Exchange<'_>, candidates: &[&StoredHead]) -> Disposition {
-    let _ = (exchange, candidates);
-    Disposition::Pass { reason: Reason::NotStored, remember: false }
+    let pass = |reason| Disposition::Pass { reason, remember: storage::worth_remembering(reason, exchange.status) };
+    if !exchange.request.method.reads() {
+        return pass(Reason::Method);
+    }
+    // §4.3.3, "A 304 (Not Modified) response status code indicates that the stored response can be updated and reused".
+    if exchange.status == StatusCode::NOT_MODIFIED {
+        return freshen::on_not_modified(exchange, candidates);
+    }
+    // "If a cache receives a 5xx (Server Error) response while attempting to validate a response, it can either forward this response to
+    // the requesting client or act as if the server failed to respond. In the latter case, the cache can send a previously stored
+    // response, subject to its constraints on doing so" (§4.3.3).
+    if let (true, Some(selected)) = (stale::is_error(exchange.status), candidates.first())
+        && let Some((age, reason)) = crate::decide::serve_on_error(exchange.policy, exchange.request, selected, exchange.response_time)
+    {
+        return Disposition::ServeStale { age, reason };
+    }
+    // "A full response (i.e., one containing content) indicates that none of the stored responses nominated in the conditional request are
+    // suitable" (§4.3.3).
+    if exchange.method != Method::GET {
+        return pass(Reason::Head);
+    }
+    match store(exchange) {
+        Ok((head, vary)) => Disposition::Store { head: Box::new(head), vary },
+        Err(reason) => pass(reason),
+    }
+}
+
+/// The head to store of a complete response, and its selecting fields; or why it is not stored.
+pub(crate) fn store(exchange: &Exchange<'_>) -> Result<(StoredHead, Option<VarySpec>), Reason> {
+    let directives = ResponseDirectives::parse(exchange.headers, &exchange.policy.targeted);
+    storage::permitted(exchange.policy, exchange.request, exchange.status, exchange.headers, &directives)?;
+    let vary = VarySpec::of_response(exchange.headers).ok_or(Reason::VaryStar)?;
+    let head = assemble(&exchange.parts(&directives));
+    let named = freshness::explicit(exchange.headers, &directives, head.date).is_some();
+    storage::useful(exchange.status, named, &directives, &head, exchange.request)?;
+    Ok((head, (!vary.names().is_empty()).then_some(vary)))
 }

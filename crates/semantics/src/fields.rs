@@ -1,8 +1,120 @@
-//! Fields that end at this hop (RFC 9110 §7.6.1).
+//! Fields that end at this hop (RFC 9110 §7.6.1), and fields that a cache must not store (RFC 9111 §3.1).
 
-use http::HeaderMap;
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH,
+    CONTENT_TYPE, COOKIE, DATE, ETAG, EXPIRES, HOST, LAST_MODIFIED, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE, VARY,
+};
+use http::{HeaderMap, HeaderName};
+use smallvec::SmallVec;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const PROXY_AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("proxy-authentication-info");
+
+/// `X-Cache`: `HIT`, `MISS` or `BYPASS`.
+pub const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+/// `Cache-Status` (RFC 9211).
+pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// "Intermediaries SHOULD remove or replace fields that are known to require removal before forwarding, whether or not they appear as a
+/// connection-option" (RFC 9110 §7.6.1).
+const HOP_BY_HOP: [HeaderName; 6] = [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE];
+
+/// "Fields that are specific to the proxy that a cache uses when forwarding a request MUST NOT be stored" (RFC 9111 §3.1).
+const PROXY: [HeaderName; 3] = [PROXY_AUTHENTICATE, PROXY_AUTHENTICATION_INFO, PROXY_AUTHORIZATION];
+
+/// "A sender MUST NOT send a connection option corresponding to a field that is intended for all recipients of the content. For example,
+/// Cache-Control is never appropriate as a connection option" (RFC 9110 §7.6.1). A peer that names these would change what a cache
+/// decides, or what the origin selects by, behind the other side's back; they stay.
+const NEVER_CONNECTION_OPTIONS: [HeaderName; 16] = [
+    ACCEPT,
+    ACCEPT_ENCODING,
+    ACCEPT_LANGUAGE,
+    AUTHORIZATION,
+    CACHE_CONTROL,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    COOKIE,
+    DATE,
+    ETAG,
+    EXPIRES,
+    HOST,
+    LAST_MODIFIED,
+    SET_COOKIE,
+    VARY,
+];
+
+/// The fields that `Connection` names.
+pub(crate) fn connection_options(headers: &HeaderMap) -> SmallVec<[HeaderName; 4]> {
+    let lines = headers.get_all(CONNECTION).iter();
+    let names = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
+    names
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .filter(|name| !NEVER_CONNECTION_OPTIONS.contains(name))
+        .collect()
+}
 
 /// Removes the hop-by-hop fields: `Connection`, those it names, `Keep-Alive`, `Proxy-Connection`, `TE`, `Transfer-Encoding`, `Upgrade`.
+/// Names in `Connection` that are "never appropriate" there are passed over.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let _ = headers;
+    for name in connection_options(headers) {
+        headers.remove(name);
+    }
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// Whether no response field of this name is ever stored or taken from a 304: hop-by-hop and proxy fields (§3.1), cookies (a stored
+/// response would hand one user's to another), and `Trailer`, since trailer fields are not kept.
+pub(crate) fn never_stored(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(name) || PROXY.contains(name) || *name == SET_COOKIE || *name == TRAILER
+}
+
+/// Whether the field is written anew on every answer.
+pub(crate) fn written_anew(name: &HeaderName) -> bool {
+    *name == AGE || *name == CACHE_STATUS || *name == X_CACHE
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn rfc9110_7_6_1_hop_by_hop_fields_go() {
+        let mut headers = map(&[
+            ("connection", "close, X-One"),
+            ("connection", " x-two ,,"),
+            ("x-one", "1"),
+            ("x-two", "2"),
+            ("keep-alive", "timeout=5"),
+            ("te", "trailers"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("proxy-connection", "keep-alive"),
+            ("close", "stays not: it is named"),
+            ("x-three", "3"),
+        ]);
+        remove_hop_by_hop(&mut headers);
+        assert_eq!(headers, map(&[("x-three", "3")]));
+    }
+
+    #[test]
+    fn rfc9110_7_6_1_end_to_end_fields_are_no_connection_options() {
+        let mut headers = map(&[("connection", "cache-control, vary, set-cookie"), ("cache-control", "no-store"), ("vary", "accept")]);
+        remove_hop_by_hop(&mut headers);
+        assert_eq!(headers, map(&[("cache-control", "no-store"), ("vary", "accept")]));
+    }
 }

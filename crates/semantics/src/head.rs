@@ -1,6 +1,7 @@
 //! The head of a stored response with everything a later decision needs, computed once at storage.
 
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::header::{CACHE_CONTROL, EXPIRES};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::time::Timestamp;
 
@@ -26,10 +27,28 @@ pub struct StoredHead {
     pub no_cache: bool,
     /// Never served stale (`must-revalidate`, `proxy-revalidate`, `s-maxage`; §5.2.2).
     pub must_revalidate: bool,
+    /// `immutable` (RFC 8246).
+    pub immutable: bool,
+    /// Whether it may answer requests with `Authorization` (§3.5).
+    pub for_authorized: bool,
     /// What a conditional request can name (§4.3.1).
     pub validators: Validators,
     /// `Date`, or when it arrived: picks the most recent of several matches (§4.1).
     pub date: Timestamp,
+    /// `Cache-Status` members of caches nearer to the origin, which ours are appended to (RFC 9211 §2).
+    pub upstream_cache_status: Option<HeaderValue>,
+    /// What the origin said where `headers` says the route's lifetime instead: the ground for the next calculation when a 304 updates
+    /// only some fields.
+    pub origin_control: Option<OriginControl>,
+}
+
+/// The origin's own `Cache-Control` and `Expires`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OriginControl {
+    /// `Cache-Control`, its lines joined.
+    pub cache_control: Option<HeaderValue>,
+    /// `Expires`.
+    pub expires: Option<HeaderValue>,
 }
 
 impl StoredHead {
@@ -38,14 +57,57 @@ impl StoredHead {
         self.initial_age.saturating_add(now.seconds_since(self.response_time)).min(1 << 31)
     }
 
-    /// Bytes of memory it holds.
-    pub fn weight(&self) -> usize {
-        size_of::<Self>() + self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 64).sum::<usize>()
-    }
-
     /// Seconds of freshness left; negative when stale (the `ttl` of RFC 9211 §2.4).
     pub fn ttl(&self, now: Timestamp) -> i64 {
         i64::from(self.lifetime.seconds) - i64::from(self.age(now))
+    }
+
+    /// Seconds since it became stale; `None` while it is fresh: "response_is_fresh = (freshness_lifetime > current_age)" (§4.2).
+    pub fn staleness(&self, now: Timestamp) -> Option<u32> {
+        self.age(now).checked_sub(self.lifetime.seconds)
+    }
+
+    /// The same head, stale from now on and fit for validation only: what §4.3.5 asks for when a HEAD contradicts it.
+    #[must_use]
+    pub fn into_stale(mut self) -> Self {
+        self.lifetime.seconds = 0;
+        self.must_revalidate = true;
+        self
+    }
+
+    /// Gives a response on its way to the client, in `headers`, the lifetime that is the route's: what [`Self::headers`] says is also what
+    /// the client that caused the fill must see. Does nothing where the lifetime is the origin's.
+    pub fn show_lifetime(&self, headers: &mut HeaderMap) {
+        if self.origin_control.is_none() {
+            return;
+        }
+        if let Some(value) = self.headers.get(CACHE_CONTROL) {
+            headers.insert(CACHE_CONTROL, value.clone());
+            headers.remove(EXPIRES);
+        }
+    }
+
+    /// Bytes of memory it takes: itself, the table of its map, field names, and the one allocation behind all values.
+    pub fn weight(&self) -> usize {
+        /// An entry of `http::HeaderMap` besides name and value: its hash and its links.
+        const ENTRY: usize = size_of::<HeaderName>() + size_of::<HeaderValue>() + 32;
+        const REPEATED: usize = size_of::<HeaderValue>() + 32;
+        /// `Bytes`' shared part and the allocators' own bookkeeping for the four allocations of a head.
+        const FIXED: usize = 128;
+        let distinct = self.headers.keys_len();
+        // The index has a power of two of 4-byte slots, filled to three quarters at most.
+        let index = (distinct + distinct / 3 + 1).next_power_of_two() * 4;
+        let text: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        let repeated = self.headers.len().saturating_sub(distinct) * REPEATED;
+        let control = self.origin_control.as_ref().map_or(0, OriginControl::length);
+        let status = self.upstream_cache_status.as_ref().map_or(0, HeaderValue::len);
+        size_of::<Self>() + FIXED + index + distinct * ENTRY + repeated + text + control + status
+    }
+}
+
+impl OriginControl {
+    fn length(&self) -> usize {
+        [&self.cache_control, &self.expires].into_iter().flatten().map(HeaderValue::len).sum()
     }
 }
 

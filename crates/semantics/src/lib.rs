@@ -2,29 +2,51 @@
 //!
 //! Nothing here reads a clock, does I/O or fails. A caller hands in what it saw and when, and gets plain data back: a
 //! [`Decision`] about a request, or a [`Disposition`] about a response, each with the [`Reason`] for it.
+//!
+//! The walk of a request, and where its rules stand:
+//!
+//! 1. [`KeyRules::derive`] makes the primary key (RFC 9111 §2), [`VarySpec::secondary_key`] the secondary one (§4.1).
+//! 2. [`RequestContext::new`] reads the request once ([`directives`], §5.2.1).
+//! 3. [`decide()`] says what a stored response is good for (§4): fresh ([`freshness`], [`age`], §4.2), stale ([`mod@stale`], §4.2.4), to be
+//!    validated, or nothing.
+//! 4. [`precondition::answer_ranged`] says how it answers the client's own preconditions (§4.3.2) and ranges ([`range`]).
+//! 5. Otherwise [`validation::upstream_fields`] makes the request that goes up (§4.3.1), and
+//! 6. [`on_response`] says what its answer does: stored ([`storage`], §3), freshening a stored one (§4.3.4), or passed on.
+//! 7. [`invalidation::invalidated`] says what a write makes invalid (§4.4).
 
+pub mod age;
+mod assemble;
 pub mod cache_status;
 pub mod decide;
 pub mod directives;
 pub mod disposition;
+pub mod entity_tag;
 pub mod fields;
+mod freshen;
+pub mod freshness;
 pub mod head;
 pub mod invalidation;
 pub mod key;
 pub mod policy;
 pub mod precondition;
+pub mod range;
 pub mod reason;
 pub mod request;
+pub mod stale;
+pub mod storage;
 pub mod time;
+mod uri;
 pub mod validation;
 pub mod vary;
 
 pub use cache_status::{CacheStatus, ForwardReason};
 pub use decide::{Decision, decide, serve_on_error};
 pub use disposition::{Disposition, Exchange, on_response};
-pub use head::{FreshnessLifetime, LifetimeSource, StoredHead, Validators};
-pub use key::{KeyBuffer, KeyRules, PrimaryKey, QueryRules, Target};
+pub use freshen::{HeadUpdate, head_update};
+pub use head::{FreshnessLifetime, LifetimeSource, OriginControl, StoredHead, Validators};
+pub use key::{IdentityPart, KeyBuffer, KeyRules, PrimaryKey, QueryRules, Target};
 pub use policy::{ClientDirectives, Policy, Scope, TtlMode, UnsafeIgnore};
+pub use precondition::Answer;
 pub use reason::Reason;
 pub use request::{MethodKind, RequestContext};
 pub use time::Timestamp;

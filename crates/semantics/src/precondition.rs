@@ -1,9 +1,16 @@
-//! The client's preconditions and ranges against a stored response (RFC 9110 §13.2.2, §14).
+//! The client's preconditions against a stored response (RFC 9110 §13.2.2, RFC 9111 §4.3.2).
 
-use http::HeaderMap;
+use http::header::{
+    CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    IF_UNMODIFIED_SINCE, LAST_MODIFIED,
+};
+use http::{HeaderMap, HeaderName};
 
+use crate::entity_tag::{ListMatch, match_list};
 use crate::head::StoredHead;
+use crate::range::{self, PartialAnswer};
 use crate::request::RequestContext;
+use crate::time::Timestamp;
 
 /// How a stored response answers a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,15 +21,76 @@ pub enum Answer {
     NotModified,
     /// 412.
     PreconditionFailed,
+    /// 206, with the fields of [`PartialAnswer::fields`].
+    Partial(Box<PartialAnswer>),
+    /// 416, with the fields of [`range::not_satisfiable_fields`].
+    RangeNotSatisfiable {
+        /// The length of the whole response in bytes.
+        complete_length: u64,
+    },
 }
 
-/// Evaluates the client's preconditions in the order of RFC 9110 §13.2.2.
+/// Evaluates the client's preconditions in the order of RFC 9110 §13.2.2. Says nothing about `Range`; see [`answer_ranged`].
+/// Allocates nothing.
 pub fn answer(request: &RequestContext, headers: &HeaderMap, stored: &StoredHead) -> Answer {
-    let _ = (request, headers, stored);
-    Answer::Full
+    // "A server MUST ignore all received preconditions if its response to the same request without those conditions [...] would have been
+    // a status code other than a 2xx (Successful) or 412 (Precondition Failed)" (§13.2.1).
+    if !request.conditional || !request.method.reads() || !stored.status.is_success() {
+        return Answer::Full;
+    }
+    // Steps 1 and 2, "when recipient is the origin server": reached only where the origin must not be asked, or where it just has been.
+    let unchanged = match match_list(headers, IF_MATCH, stored.validators.etag.as_ref(), false) {
+        ListMatch::Absent => date_of(headers, IF_UNMODIFIED_SINCE).is_none_or(|since| modified(stored) <= since),
+        matched => matched == ListMatch::Yes,
+    };
+    if !unchanged {
+        return Answer::PreconditionFailed;
+    }
+    // Step 3: "When If-None-Match is present, evaluate the If-None-Match precondition: [...] if false for GET/HEAD, respond 304".
+    // Step 4: "When the method is GET or HEAD, If-None-Match is not present, and If-Modified-Since is present".
+    let same = match match_list(headers, IF_NONE_MATCH, stored.validators.etag.as_ref(), true) {
+        ListMatch::Absent => date_of(headers, IF_MODIFIED_SINCE).is_some_and(|since| modified(stored) <= since),
+        matched => matched == ListMatch::Yes,
+    };
+    if same { Answer::NotModified } else { Answer::Full }
 }
 
-/// The fields of a 304 made from a stored response (RFC 9110 §15.4.5).
+/// As [`answer`], and then step 5: "When the method is GET and both Range and If-Range are present, evaluate the If-Range precondition".
+/// `complete_length` is the length of the stored body in bytes.
+pub fn answer_ranged(request: &RequestContext, headers: &HeaderMap, stored: &StoredHead, complete_length: u64) -> Answer {
+    match answer(request, headers, stored) {
+        Answer::Full if request.range => range::answer(request, headers, stored, complete_length),
+        other => other,
+    }
+}
+
+/// "If a request contains an If-Modified-Since header field and the Last-Modified header field is not present in a stored response, a cache
+/// SHOULD use the stored response's Date field value (or, if no Date field is present in the stored response, the time that the stored
+/// response was received) to evaluate the conditional" (RFC 9111 §4.3.2).
+fn modified(stored: &StoredHead) -> Timestamp {
+    let sent = stored.validators.last_modified.as_ref();
+    sent.and_then(|value| Timestamp::parse_http_date(value.as_bytes())).unwrap_or(stored.date)
+}
+
+/// "A recipient MUST ignore the If-Modified-Since header field if the received field value is not a valid HTTP-date, the field value has
+/// more than one member, or if the request method is neither GET nor HEAD" (§13.1.3); the same for `If-Unmodified-Since` (§13.1.4).
+fn date_of(headers: &HeaderMap, name: HeaderName) -> Option<Timestamp> {
+    let mut lines = headers.get_all(name).iter();
+    let date = Timestamp::parse_http_date(lines.next()?.as_bytes());
+    if lines.next().is_some() { None } else { date }
+}
+
+/// The fields of a 304 made from a stored response: "Content-Location, Date, ETag, and Vary; Cache-Control and Expires" and whatever else
+/// is no metadata of the representation, since "a sender SHOULD NOT generate representation metadata other than the above listed fields
+/// unless said metadata exists for the purpose of guiding cache updates (e.g., Last-Modified might be useful if the response does not have
+/// an ETag field)" (RFC 9110 §15.4.5).
 pub fn not_modified_fields(stored: &StoredHead) -> HeaderMap {
-    stored.headers.clone()
+    let mut headers = stored.headers.clone();
+    for name in [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_RANGE] {
+        headers.remove(name);
+    }
+    if stored.validators.etag.is_some() {
+        headers.remove(LAST_MODIFIED);
+    }
+    headers
 }

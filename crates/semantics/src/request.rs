@@ -1,9 +1,10 @@
 //! What of a request bears on caching, parsed once.
 
+use http::header::{AUTHORIZATION, CACHE_CONTROL, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, PRAGMA, RANGE};
 use http::{HeaderMap, Method};
 
 use crate::directives::RequestDirectives;
-use crate::policy::Policy;
+use crate::policy::{ClientDirectives, Policy};
 
 /// The classes of method that a cache tells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,14 +20,24 @@ pub enum MethodKind {
 }
 
 impl MethodKind {
-    /// The class of `method` (RFC 9110 §9.2.1).
+    /// The class of `method` (RFC 9110 §9.2.1). Methods registered as safe elsewhere (`PROPFIND`, `REPORT`, `SEARCH`, `QUERY`) do not
+    /// invalidate either; an unknown one does: "a cache MUST invalidate [...] in response to an unsafe request method" and
+    /// SHOULD for methods "whose safety is unknown" (RFC 9111 §4.4).
     pub fn of(method: &Method) -> Self {
         match *method {
             Method::GET => Self::Get,
             Method::HEAD => Self::Head,
             Method::OPTIONS | Method::TRACE => Self::OtherSafe,
-            _ => Self::Unsafe,
+            _ => match method.as_str() {
+                "PROPFIND" | "REPORT" | "SEARCH" | "QUERY" => Self::OtherSafe,
+                _ => Self::Unsafe,
+            },
         }
+    }
+
+    /// Whether a stored response may answer it.
+    pub fn reads(self) -> bool {
+        matches!(self, Self::Get | Self::Head)
     }
 }
 
@@ -43,21 +54,71 @@ pub struct RequestContext {
     pub identified: bool,
     /// Whether any precondition (RFC 9110 §13.1) is there.
     pub conditional: bool,
+    /// Whether one of them is for the origin alone (`If-Match`, `If-Unmodified-Since`).
+    pub origin_conditional: bool,
     /// Whether `Range` is there.
     pub range: bool,
 }
 
 impl RequestContext {
-    /// Reads the fields once. `identified` and `authorization_in_key` come from the key rules.
+    /// Reads the fields once. `identified` and `authorization_in_key` come from the key rules. Allocates nothing.
     pub fn new(method: &Method, headers: &HeaderMap, policy: &Policy, identified: bool, authorization_in_key: bool) -> Self {
-        let _ = policy;
+        let honored = policy.client_directives == ClientDirectives::Honor;
+        let directed = honored && (headers.contains_key(CACHE_CONTROL) || headers.contains_key(PRAGMA));
+        let origin_conditional = headers.contains_key(IF_MATCH) || headers.contains_key(IF_UNMODIFIED_SINCE);
         Self {
             method: MethodKind::of(method),
-            directives: RequestDirectives::default(),
-            authorization: !authorization_in_key && headers.contains_key(http::header::AUTHORIZATION),
+            directives: if directed { RequestDirectives::parse(headers) } else { RequestDirectives::default() },
+            authorization: !authorization_in_key && headers.contains_key(AUTHORIZATION),
             identified,
-            conditional: false,
-            range: headers.contains_key(http::header::RANGE),
+            conditional: origin_conditional || headers.contains_key(IF_NONE_MATCH) || headers.contains_key(IF_MODIFIED_SINCE),
+            origin_conditional,
+            range: headers.contains_key(RANGE),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn rfc9110_9_2_1_safe_methods_do_not_invalidate() {
+        let cases = [
+            ("GET", MethodKind::Get),
+            ("HEAD", MethodKind::Head),
+            ("OPTIONS", MethodKind::OtherSafe),
+            ("TRACE", MethodKind::OtherSafe),
+            ("PROPFIND", MethodKind::OtherSafe),
+            ("POST", MethodKind::Unsafe),
+            ("PUT", MethodKind::Unsafe),
+            ("DELETE", MethodKind::Unsafe),
+            ("PATCH", MethodKind::Unsafe),
+            ("get", MethodKind::Unsafe),
+            ("FROBNICATE", MethodKind::Unsafe),
+        ];
+        for (method, kind) in cases {
+            assert_eq!(MethodKind::of(&Method::from_bytes(method.as_bytes()).unwrap()), kind, "{method}");
+        }
+    }
+
+    #[test]
+    fn directives_are_read_only_where_the_route_honors_them() {
+        let mut headers = HeaderMap::new();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store"));
+        let mut policy = Policy::default();
+        assert!(RequestContext::new(&Method::GET, &headers, &policy, false, false).directives.no_store);
+        policy.client_directives = ClientDirectives::Ignore;
+        assert_eq!(RequestContext::new(&Method::GET, &headers, &policy, false, false).directives, RequestDirectives::default());
+    }
+
+    #[test]
+    fn authorization_counts_only_where_it_is_not_in_the_key() {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer t"));
+        assert!(RequestContext::new(&Method::GET, &headers, &Policy::default(), false, false).authorization);
+        assert!(!RequestContext::new(&Method::GET, &headers, &Policy::default(), true, true).authorization);
     }
 }

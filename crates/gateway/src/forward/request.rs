@@ -269,8 +269,8 @@ mod tests {
         let upgrades = |protocol: &'static str| {
             let request = Request::builder().header("connection", "keep-alive, Upgrade").header("upgrade", protocol);
             {
-            let request = request.body(()).expect("request");
-            is_upgrade(request.version(), request.headers())
+                let request = request.body(()).expect("request");
+                is_upgrade(request.version(), request.headers())
             }
         };
         assert!(upgrades("websocket"));

@@ -1,0 +1,94 @@
+//! How old a response is (RFC 9111 §4.2.3).
+
+use http::HeaderMap;
+use http::header::{AGE, DATE};
+
+use crate::directives::parse_delta_seconds;
+use crate::time::Timestamp;
+
+/// When the origin made the response: `date_value` of §4.2.3. "A recipient with a clock that receives a response message without a Date
+/// header field MUST record the time it was received" (RFC 9110 §6.6.1), and the same where it cannot be read.
+pub fn date_value(headers: &HeaderMap, response_time: Timestamp) -> Timestamp {
+    sent_date(headers).unwrap_or(response_time)
+}
+
+/// `Date` as sent; `None` where it is absent or cannot be read. The first of several counts.
+pub fn sent_date(headers: &HeaderMap) -> Option<Timestamp> {
+    Timestamp::parse_http_date(headers.get(DATE)?.as_bytes())
+}
+
+/// `age_value` in seconds: "a cache encountering a message with a list-based Age field value SHOULD use the first member of the field
+/// value, discarding subsequent ones. If the field value (after discarding additional members) is invalid, a cache SHOULD ignore the
+/// field" (§5.1). 0 where it is absent or ignored.
+pub fn age_value(headers: &HeaderMap) -> u32 {
+    let first = headers.get(AGE).and_then(|value| value.as_bytes().split(|&byte| byte == b',').next());
+    first.and_then(|member| parse_delta_seconds(member.trim_ascii())).unwrap_or(0)
+}
+
+/// `corrected_initial_age` in seconds.
+pub fn corrected_initial_age(headers: &HeaderMap, request_time: Timestamp, response_time: Timestamp) -> u32 {
+    // "apparent_age = max(0, response_time - date_value);"
+    let apparent_age = response_time.seconds_since(date_value(headers, response_time));
+    // "response_delay = response_time - request_time;"
+    let response_delay = response_time.seconds_since(request_time);
+    // "corrected_age_value = age_value + response_delay;"
+    let corrected_age_value = age_value(headers).saturating_add(response_delay);
+    // "corrected_initial_age = max(apparent_age, corrected_age_value);"
+    apparent_age.max(corrected_age_value)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    const T: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+    fn with_age(lines: &[&'static str]) -> u32 {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(AGE, HeaderValue::from_static(line));
+        }
+        age_value(&headers)
+    }
+
+    #[test]
+    fn rfc9111_5_1_age_takes_the_first_member_and_ignores_rubbish() {
+        assert_eq!(with_age(&[]), 0);
+        assert_eq!(with_age(&["60"]), 60);
+        assert_eq!(with_age(&["60, 120"]), 60);
+        assert_eq!(with_age(&["60", "120"]), 60);
+        assert_eq!(with_age(&["abc, 120"]), 0);
+        assert_eq!(with_age(&["-5"]), 0);
+        assert_eq!(with_age(&["1.5"]), 0);
+        assert_eq!(with_age(&["18446744073709551615"]), 1 << 31);
+    }
+
+    #[test]
+    fn rfc9111_4_2_3_age_counts_response_delay() {
+        let mut headers = HeaderMap::new();
+        headers.insert(DATE, T.to_http_date());
+        headers.insert(AGE, HeaderValue::from_static("10"));
+        let received = Timestamp::from_millis(T.as_millis() + 4_900);
+        assert_eq!(corrected_initial_age(&headers, T, received), 14);
+    }
+
+    #[test]
+    fn rfc9111_4_2_3_apparent_age_counts_where_age_is_missing() {
+        let mut headers = HeaderMap::new();
+        headers.insert(DATE, T.to_http_date());
+        let received = Timestamp::from_secs(T.as_millis() / 1000 + 100);
+        assert_eq!(corrected_initial_age(&headers, received, received), 100);
+    }
+
+    #[test]
+    fn rfc9110_6_6_1_a_date_that_is_missing_broken_or_ahead_makes_no_age() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(corrected_initial_age(&headers, T, T), 0);
+        headers.insert(DATE, HeaderValue::from_static("yesterday"));
+        assert_eq!(corrected_initial_age(&headers, T, T), 0);
+        headers.insert(DATE, Timestamp::from_secs(T.as_millis() / 1000 + 3600).to_http_date());
+        assert_eq!(corrected_initial_age(&headers, T, T), 0);
+    }
+}

@@ -1,0 +1,174 @@
+//! Making a [`StoredHead`] of the fields of a response: what is kept, in how little memory, and everything later decisions need.
+
+use bytes::{Bytes, BytesMut};
+use http::header::{AGE, CACHE_CONTROL, DATE, ETAG, EXPIRES, LAST_MODIFIED};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use smallvec::SmallVec;
+
+use crate::age::{corrected_initial_age, date_value};
+use crate::directives::{Directives, ResponseDirectives};
+use crate::fields::{CACHE_STATUS, X_CACHE, connection_options, never_stored, written_anew};
+use crate::freshness::lifetime;
+use crate::head::{FreshnessLifetime, LifetimeSource, OriginControl, StoredHead, Validators};
+use crate::policy::Policy;
+use crate::request::RequestContext;
+use crate::time::Timestamp;
+
+/// What a head is made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parts<'a> {
+    pub(crate) policy: &'a Policy,
+    pub(crate) request: &'a RequestContext,
+    pub(crate) request_time: Timestamp,
+    pub(crate) response_time: Timestamp,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) directives: &'a ResponseDirectives,
+}
+
+/// The head to store.
+pub(crate) fn assemble(parts: &Parts<'_>) -> StoredHead {
+    let Parts { policy, request, headers, directives, .. } = *parts;
+    let date = date_value(headers, parts.response_time);
+    let lifetime = lifetime(policy, parts.status, headers, directives, date);
+    // With a targeted field, Cache-Control and Expires are addressed to others than this cache, and stay theirs.
+    let origin_control = (lifetime.source == LifetimeSource::Route && !directives.targeted)
+        .then(|| OriginControl { cache_control: joined(headers, &CACHE_CONTROL), expires: headers.get(EXPIRES).cloned() });
+
+    let mut pack = Pack::default();
+    keep_fields(parts, origin_control.is_some(), &mut pack);
+    pack.push(DATE, parsable_date(headers).unwrap_or_else(|| parts.response_time.to_http_date()));
+    if origin_control.is_some() {
+        pack.push(CACHE_CONTROL, shown_cache_control(headers, lifetime, request.identified));
+    }
+    let extra = [
+        origin_control.as_ref().and_then(|control| control.cache_control.clone()),
+        origin_control.as_ref().and_then(|control| control.expires.clone()),
+        joined(headers, &CACHE_STATUS),
+    ];
+    let (headers, [cache_control, expires, upstream_cache_status]) = pack.finish(extra);
+
+    StoredHead {
+        status: parts.status,
+        response_time: parts.response_time,
+        initial_age: corrected_initial_age(parts.headers, parts.request_time, parts.response_time),
+        lifetime,
+        stale_while_revalidate: directives.stale_while_revalidate.unwrap_or(policy.stale_while_revalidate),
+        stale_if_error: directives.stale_if_error.unwrap_or(policy.stale_if_error),
+        no_cache: directives.no_cache.whole(),
+        must_revalidate: directives.forbids_stale(),
+        immutable: directives.immutable,
+        for_authorized: directives.allows_authorization() || policy.unsafe_ignore.authorization || request.identified,
+        validators: validators(&headers),
+        date,
+        upstream_cache_status,
+        origin_control: origin_control.map(|_| OriginControl { cache_control, expires }),
+        headers,
+    }
+}
+
+/// The fields as received less those that must not be stored (§3.1), those that `private` and `no-cache` name (§5.2.2.4, §5.2.2.7:
+/// the others may be stored without them), and those that [`assemble`] writes itself.
+fn keep_fields(parts: &Parts<'_>, rewritten: bool, pack: &mut Pack) {
+    let Parts { headers, directives, .. } = *parts;
+    let mut left_out: SmallVec<[HeaderName; 4]> = connection_options(headers);
+    left_out.extend(directives.no_cache.fields().iter().cloned());
+    if !parts.request.identified {
+        left_out.extend(directives.private.fields().iter().cloned());
+    }
+    for (name, value) in headers {
+        let own = *name == DATE || written_anew(name) || (rewritten && (*name == CACHE_CONTROL || *name == EXPIRES));
+        if !own && !never_stored(name) && !left_out.contains(name) {
+            pack.push(name.clone(), value.clone());
+        }
+    }
+}
+
+fn validators(headers: &HeaderMap) -> Validators {
+    let last_modified = headers.get(LAST_MODIFIED).filter(|value| Timestamp::parse_http_date(value.as_bytes()).is_some());
+    Validators { etag: headers.get(ETAG).filter(|value| !value.is_empty()).cloned(), last_modified: last_modified.cloned() }
+}
+
+fn parsable_date(headers: &HeaderMap) -> Option<HeaderValue> {
+    let value = headers.get(DATE)?;
+    Timestamp::parse_http_date(value.as_bytes()).map(|_| value.clone())
+}
+
+/// All lines of a list field in one.
+pub(crate) fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
+    let mut lines = headers.get_all(name).iter();
+    let first = lines.next()?;
+    let mut text = first.as_bytes().to_vec();
+    for line in lines {
+        text.extend_from_slice(b", ");
+        text.extend_from_slice(line.as_bytes());
+    }
+    HeaderValue::from_bytes(&text).ok()
+}
+
+/// The origin's directives with the route's lifetime in place of the origin's. `s-maxage` goes too, and leaves the `proxy-revalidate` that
+/// it implies; for an identity's response `public` gives way to `private`.
+fn shown_cache_control(headers: &HeaderMap, lifetime: FreshnessLifetime, identified: bool) -> HeaderValue {
+    let mut text = Vec::new();
+    let mut push = |part: &[u8]| {
+        if !text.is_empty() {
+            text.extend_from_slice(b", ");
+        }
+        text.extend_from_slice(part);
+    };
+    if identified {
+        push(b"private");
+    }
+    for directive in headers.get_all(CACHE_CONTROL).iter().flat_map(|line| Directives::of_line(line.as_bytes())) {
+        let replaced = directive.is("max-age") || (identified && (directive.is("public") || directive.is("private")));
+        if directive.is("s-maxage") {
+            push(b"proxy-revalidate");
+        } else if !replaced && directive.well_formed {
+            push(&directive.to_bytes());
+        }
+    }
+    push(format!("max-age={}", lifetime.seconds).as_bytes());
+    HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("max-age=0"))
+}
+
+/// Fields on their way into one map whose values share one allocation of the exact size. The values of a parsed message are slices of the
+/// connection's read buffer, and one of them kept alive would keep all of it.
+#[derive(Default)]
+struct Pack {
+    fields: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Pack {
+    fn push(&mut self, name: HeaderName, value: HeaderValue) {
+        self.fields.push((name, value));
+    }
+
+    /// The map, with empty slots for the fields that every answer writes, and compact copies of `extra`.
+    fn finish<const N: usize>(self, extra: [Option<HeaderValue>; N]) -> (HeaderMap, [Option<HeaderValue>; N]) {
+        let values = self.fields.iter().map(|(_, value)| value).chain(extra.iter().flatten());
+        let mut backing = BytesMut::with_capacity(values.clone().map(HeaderValue::len).sum());
+        values.for_each(|value| backing.extend_from_slice(value.as_bytes()));
+        let mut backing = backing.freeze();
+
+        let slots = [AGE, CACHE_STATUS, X_CACHE];
+        let mut headers = HeaderMap::try_with_capacity(self.fields.len() + slots.len()).unwrap_or_default();
+        for (name, value) in self.fields {
+            // A map that is full drops the field: it came out of a map of the same kind, so there is room.
+            let _ = headers.try_append(name, compact(&mut backing, &value));
+        }
+        for name in slots {
+            let _ = headers.try_insert(name, HeaderValue::from_static(""));
+        }
+        let extra = extra.map(|value| value.map(|value| compact(&mut backing, &value)));
+        // A clone's entries are as many as its fields; the map just filled may have room for twice as many.
+        (headers.clone(), extra)
+    }
+}
+
+/// The next slice of the shared allocation, as the value that was copied there.
+fn compact(backing: &mut Bytes, value: &HeaderValue) -> HeaderValue {
+    let bytes = backing.split_to(value.len().min(backing.len()));
+    let mut copy = HeaderValue::from_maybe_shared(bytes).unwrap_or_else(|_| value.clone());
+    copy.set_sensitive(value.is_sensitive());
+    copy
+}

@@ -1,0 +1,181 @@
+//! How long a response is fresh (RFC 9111 §4.2.1, §4.2.2), and how a route's settings meet what the origin says.
+
+use http::header::{EXPIRES, LAST_MODIFIED};
+use http::{HeaderMap, StatusCode};
+
+use crate::directives::ResponseDirectives;
+use crate::head::{FreshnessLifetime, LifetimeSource};
+use crate::policy::{Policy, TtlMode};
+use crate::time::Timestamp;
+
+const NONE: FreshnessLifetime = FreshnessLifetime { seconds: 0, source: LifetimeSource::None };
+
+/// The lifetime of a response with this status and these fields. `date` is `date_value` (§4.2.3).
+pub fn lifetime(
+    policy: &Policy,
+    status: StatusCode,
+    headers: &HeaderMap,
+    directives: &ResponseDirectives,
+    date: Timestamp,
+) -> FreshnessLifetime {
+    let named = explicit(headers, directives, date);
+    let route =
+        (policy.ttl > 0 && route_ttl_applies(status)).then_some(FreshnessLifetime { seconds: policy.ttl, source: LifetimeSource::Route });
+    let capped = |lifetime: FreshnessLifetime| if lifetime.seconds > policy.ttl { route.unwrap_or(lifetime) } else { lifetime };
+    match policy.ttl_mode {
+        TtlMode::Default => named.or(route),
+        TtlMode::Cap => named.map(capped).or(route),
+        TtlMode::Override => route.or(named),
+    }
+    .or_else(|| heuristic(policy, status, headers, directives, date))
+    .unwrap_or(NONE)
+}
+
+/// The lifetime that the origin names, in the order of §4.2.1: `s-maxage` ("if the cache is shared"), `max-age`, `Expires` less `Date`.
+/// With a targeted field, `Cache-Control` and `Expires` are ignored (RFC 9213 §2.2).
+pub fn explicit(headers: &HeaderMap, directives: &ResponseDirectives, date: Timestamp) -> Option<FreshnessLifetime> {
+    let source = |untargeted| if directives.targeted { LifetimeSource::Targeted } else { untargeted };
+    if let Some(seconds) = directives.s_maxage {
+        return Some(FreshnessLifetime { seconds, source: source(LifetimeSource::SMaxage) });
+    }
+    if let Some(seconds) = directives.max_age {
+        return Some(FreshnessLifetime { seconds, source: source(LifetimeSource::MaxAge) });
+    }
+    if directives.targeted {
+        return None;
+    }
+    // "When there is more than one value present for a given directive (e.g., two Expires header field lines [...]), either the first
+    // occurrence should be used or the response should be considered stale" (§4.2.1): the first. "A cache recipient MUST interpret invalid
+    // date formats, especially the value "0", as representing a time in the past" (§5.3).
+    let expires = headers.get(EXPIRES)?;
+    let seconds = Timestamp::parse_http_date(expires.as_bytes()).map_or(0, |expires| expires.seconds_since(date));
+    Some(FreshnessLifetime { seconds, source: LifetimeSource::Expires })
+}
+
+/// 10 % of the age since `Last-Modified` (§4.2.2), at most the route's `heuristic_max`: "if the response has a Last-Modified header field,
+/// caches are encouraged to use a heuristic expiration value that is no more than some fraction of the interval since that time".
+/// "A cache MUST NOT use heuristics [...] when the status code is not heuristically cacheable and not marked public".
+fn heuristic(
+    policy: &Policy,
+    status: StatusCode,
+    headers: &HeaderMap,
+    directives: &ResponseDirectives,
+    date: Timestamp,
+) -> Option<FreshnessLifetime> {
+    if policy.heuristic_max == 0 || !(heuristically_cacheable(status) || directives.public) {
+        return None;
+    }
+    let modified = Timestamp::parse_http_date(headers.get(LAST_MODIFIED)?.as_bytes())?;
+    let seconds = (date.seconds_since(modified) / 10).min(policy.heuristic_max);
+    Some(FreshnessLifetime { seconds, source: LifetimeSource::Heuristic })
+}
+
+/// The statuses "defined as heuristically cacheable" (RFC 9110 §15.1).
+pub fn heuristically_cacheable(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 200 | 203 | 204 | 206 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501)
+}
+
+/// The statuses that a route's `ttl` is meant for. Fewer than the heuristically cacheable ones: nobody who writes `ttl = "5m"` wants a
+/// "method not allowed" or "not implemented" to stay.
+fn route_ttl_applies(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 200 | 203 | 204 | 300 | 301 | 308 | 404 | 410)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::CACHE_CONTROL;
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    /// Sun, 06 Nov 1994 08:49:37 GMT.
+    const DATE: Timestamp = Timestamp::from_secs(784_111_777);
+
+    fn of(policy: &Policy, status: u16, fields: &[(&'static str, &'static str)]) -> (u32, LifetimeSource) {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        let directives = ResponseDirectives::parse(&headers, &policy.targeted);
+        let lifetime = lifetime(policy, StatusCode::from_u16(status).unwrap(), &headers, &directives, DATE);
+        (lifetime.seconds, lifetime.source)
+    }
+
+    fn route(ttl: u32, ttl_mode: TtlMode) -> Policy {
+        Policy { ttl, ttl_mode, ..Policy::default() }
+    }
+
+    const CC: &str = "cache-control";
+
+    #[test]
+    fn rfc9111_4_2_1_s_maxage_over_max_age_over_expires() {
+        let policy = Policy::default();
+        let expires = ("expires", "Sun, 06 Nov 1994 08:50:37 GMT");
+        assert_eq!(of(&policy, 200, &[expires]), (60, LifetimeSource::Expires));
+        assert_eq!(of(&policy, 200, &[expires, (CC, "max-age=5")]), (5, LifetimeSource::MaxAge));
+        assert_eq!(of(&policy, 200, &[expires, (CC, "max-age=5, s-maxage=9")]), (9, LifetimeSource::SMaxage));
+        let targeted = ("cdn-cache-control", "max-age=7");
+        assert_eq!(of(&policy, 200, &[expires, (CC, "s-maxage=9"), targeted]), (7, LifetimeSource::Targeted));
+    }
+
+    #[test]
+    fn rfc9111_5_3_expires_in_all_three_forms_and_rubbish() {
+        let policy = Policy::default();
+        for date in ["Sun, 06 Nov 1994 08:50:37 GMT", "Sunday, 06-Nov-94 08:50:37 GMT", "Sun Nov  6 08:50:37 1994"] {
+            assert_eq!(of(&policy, 200, &[("expires", date)]).0, 60, "{date}");
+        }
+        for date in ["0", "-1", "", "tomorrow", "Sun, 06 Nov 1994 08:50:37", "Sun, 06 Nov 1994 08:40:00 GMT"] {
+            assert_eq!(of(&policy, 200, &[("expires", date), ("last-modified", "Sat, 05 Nov 1994 08:49:37 GMT")]).0, 0, "{date}");
+        }
+        let twice = [("expires", "Sun, 06 Nov 1994 08:50:37 GMT"), ("expires", "Sun, 06 Nov 1994 08:59:37 GMT")];
+        assert_eq!(of(&policy, 200, &twice).0, 60);
+    }
+
+    #[test]
+    fn rfc9111_4_2_2_heuristics_only_where_allowed() {
+        let modified = ("last-modified", "Sun, 06 Nov 1994 08:33:07 GMT");
+        let policy = Policy::default();
+        assert_eq!(of(&policy, 200, &[modified]), (99, LifetimeSource::Heuristic));
+        assert_eq!(of(&policy, 404, &[modified]), (99, LifetimeSource::Heuristic));
+        assert_eq!(of(&policy, 302, &[modified]), (0, LifetimeSource::None));
+        assert_eq!(of(&policy, 302, &[modified, (CC, "public")]), (99, LifetimeSource::Heuristic));
+        assert_eq!(of(&policy, 200, &[modified, ("expires", "0")]), (0, LifetimeSource::Expires));
+        assert_eq!(of(&policy, 200, &[("last-modified", "Sun, 06 Nov 1983 08:33:07 GMT")]), (300, LifetimeSource::Heuristic));
+        assert_eq!(of(&Policy { heuristic_max: 0, ..policy }, 200, &[modified]), (0, LifetimeSource::None));
+    }
+
+    #[test]
+    fn a_routes_ttl_meets_the_origins_as_its_mode_says() {
+        let long = (CC, "max-age=600");
+        let short = (CC, "max-age=5");
+        let cases: [(TtlMode, &[(&str, &str)], (u32, LifetimeSource)); 9] = [
+            (TtlMode::Default, &[], (60, LifetimeSource::Route)),
+            (TtlMode::Default, &[long], (600, LifetimeSource::MaxAge)),
+            (TtlMode::Default, &[("expires", "0")], (0, LifetimeSource::Expires)),
+            (TtlMode::Cap, &[], (60, LifetimeSource::Route)),
+            (TtlMode::Cap, &[long], (60, LifetimeSource::Route)),
+            (TtlMode::Cap, &[short], (5, LifetimeSource::MaxAge)),
+            (TtlMode::Override, &[], (60, LifetimeSource::Route)),
+            (TtlMode::Override, &[long], (60, LifetimeSource::Route)),
+            (TtlMode::Override, &[short], (60, LifetimeSource::Route)),
+        ];
+        for (mode, fields, expected) in cases {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap());
+            }
+            let directives = ResponseDirectives::parse(&headers, &[]);
+            let found = lifetime(&route(60, mode), StatusCode::OK, &headers, &directives, DATE);
+            assert_eq!((found.seconds, found.source), expected, "{mode:?} {fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_routes_ttl_is_not_for_errors_or_temporary_redirects() {
+        for status in [302, 307, 400, 401, 403, 405, 429, 500, 501, 503] {
+            assert_eq!(of(&route(60, TtlMode::Override), status, &[]), (0, LifetimeSource::None), "{status}");
+        }
+        assert_eq!(of(&route(60, TtlMode::Override), 503, &[(CC, "max-age=5")]), (5, LifetimeSource::MaxAge));
+        assert!(CACHE_CONTROL == CC);
+    }
+}

@@ -1,0 +1,211 @@
+//! The primary cache key (RFC 9111 §2): readable text, safe against separators in every part.
+//!
+//! ```text
+//! v1:default:GET:http://example.com/a?b=1&c=2 #identity=0f3a…
+//! |  |           |                            `- hash of who asks, where the scope is an identity
+//! |  |           `- the URL: what an invalidation by URI names
+//! |  `- namespace
+//! `- key version
+//! ```
+//!
+//! A raw space cannot stand in a URI, so everything that would blur a border (a space itself, `/?#` in an authority, `?#` in a path, `:` in
+//! a namespace) is written as a space and two hexadecimal digits, and ` #identity=` cannot be imitated.
+
+mod identity;
+mod query;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName};
+
+/// How a route turns a request into a key.
+#[derive(Clone, Debug)]
+pub struct KeyRules {
+    /// First part of every key; letters, digits, `-`, `_`, `.`.
+    pub namespace: String,
+    /// Raise it, and nothing stored before is ever found again.
+    pub version: u32,
+    /// What happens to the query.
+    pub query: QueryRules,
+    /// What an identity is made of; empty where the scope is public.
+    pub identity: Vec<IdentityPart>,
+}
+
+/// What happens to the query on its way into the key. The origin always gets the client's own query, less the bypass parameter.
+#[derive(Clone, Debug)]
+pub struct QueryRules {
+    /// Sort by name; repeated names keep their order.
+    pub sort: bool,
+    /// Names left out of the key; a trailing `*` stands for any ending.
+    pub drop: Vec<String>,
+    /// Leave out parameters with an empty value (`a=`, and what stands between `&&`). A bare name (`a`) has no value and stays.
+    pub drop_empty: bool,
+    /// The bypass parameter: never part of the key, never sent upstream.
+    pub bypass: Option<String>,
+}
+
+/// One ingredient of an identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentityPart {
+    /// The value of a request field.
+    Header(HeaderName),
+    /// The value of a cookie.
+    Cookie(String),
+}
+
+/// The target URI of a request as the cache believes it (RFC 9110 §7.1).
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// `http` or `https`.
+    pub scheme: &'a str,
+    /// Host and port as the client named them.
+    pub authority: &'a str,
+    /// Path as sent, never normalised.
+    pub path: &'a str,
+    /// Query as sent, without `?`.
+    pub query: Option<&'a str>,
+}
+
+/// Room for one key, used again and again so that a look-up allocates nothing.
+#[derive(Debug, Default)]
+pub struct KeyBuffer {
+    text: String,
+    url: Range<usize>,
+    identified: bool,
+}
+
+impl KeyBuffer {
+    /// The whole key, for instance `v1:default:GET:http://example.com/a?b=1`.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The part of it that is the URL, without identity, namespace and version: what an invalidation by URI names.
+    pub fn url(&self) -> &str {
+        &self.text[self.url.clone()]
+    }
+
+    /// Whether an identity is part of the key.
+    pub fn identified(&self) -> bool {
+        self.identified
+    }
+
+    /// A copy that stays.
+    pub fn to_key(&self) -> PrimaryKey {
+        PrimaryKey { text: Arc::from(self.text.as_str()), url: self.url.clone() }
+    }
+}
+
+/// A primary key that stays.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PrimaryKey {
+    text: Arc<str>,
+    url: Range<usize>,
+}
+
+impl PrimaryKey {
+    /// The whole key.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The URL part.
+    pub fn url(&self) -> &str {
+        &self.text[self.url.clone()]
+    }
+}
+
+impl KeyRules {
+    /// Writes the key of a `GET` or `HEAD` of `target` into `buffer`. Allocates nothing once the buffer has grown, unless more than 16
+    /// parameters have to be sorted.
+    pub fn derive(&self, target: Target<'_>, headers: &HeaderMap, buffer: &mut KeyBuffer) {
+        let text = &mut buffer.text;
+        text.clear();
+        text.push('v');
+        push_number(text, self.version);
+        text.push(':');
+        push_escaped(text, &self.namespace, b" :");
+        text.push_str(":GET:");
+        let start = text.len();
+        self.write_url(target, text);
+        buffer.url = start..text.len();
+        buffer.identified = identity::write(&self.identity, headers, text);
+    }
+
+    /// The URL part of the keys of `target`, for invalidation by URI: the same text as [`KeyBuffer::url`].
+    pub fn url_of(&self, target: Target<'_>) -> String {
+        let mut text = String::with_capacity(target.authority.len() + target.path.len() + target.query.map_or(0, str::len) + 10);
+        self.write_url(target, &mut text);
+        text
+    }
+
+    /// Whether `Authorization` is part of the identity.
+    pub fn authorization_in_key(&self) -> bool {
+        self.identity.contains(&IdentityPart::Header(http::header::AUTHORIZATION))
+    }
+
+    /// "The scheme and host are case-insensitive and normally provided in lowercase; all other components are compared in a case-sensitive
+    /// manner"; "If the port is equal to the default port for a scheme, the normal form is to omit the port subcomponent"; "an empty path
+    /// component is equivalent to an absolute path of "/"" (RFC 9110 §4.2.3).
+    fn write_url(&self, target: Target<'_>, text: &mut String) {
+        let start = text.len();
+        push_escaped(text, target.scheme, b" :/?#");
+        text.push_str("://");
+        push_escaped(text, without_default_port(target.scheme, target.authority), b" /?#");
+        text[start..].make_ascii_lowercase();
+        if target.path.is_empty() {
+            text.push('/');
+        } else if target.path.starts_with('/') {
+            push_escaped(text, target.path, b" ?#");
+        } else {
+            // No path of a URI with an authority begins otherwise; the mark keeps it from running into the authority.
+            text.push_str(" 2f");
+            push_escaped(text, target.path, b" ?#");
+        }
+        if let Some(query) = target.query {
+            self.query.write(query, text);
+        }
+    }
+}
+
+fn without_default_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
+    let default = if scheme.eq_ignore_ascii_case("https") { "443" } else { "80" };
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.is_empty() || port == default => host,
+        _ => authority,
+    }
+}
+
+/// Decimal digits, without the formatting machinery.
+fn push_number(text: &mut String, mut number: u32) {
+    let mut digits = [0_u8; 10];
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    text.extend(digits[start..].iter().map(|&digit| char::from(digit)));
+}
+
+/// Appends `part`; each byte of `reserved` becomes a space and two hexadecimal digits. `reserved` always holds the space.
+fn push_escaped(text: &mut String, part: &str, reserved: &[u8]) {
+    let mut rest = part;
+    while let Some(position) = rest.bytes().position(|byte| reserved.contains(&byte)) {
+        text.push_str(&rest[..position]);
+        let byte = rest.as_bytes()[position];
+        text.push(' ');
+        for digit in [byte >> 4, byte & 15] {
+            text.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
+        }
+        rest = &rest[position + 1..];
+    }
+    text.push_str(rest);
+}
+
+#[cfg(test)]
+mod tests;

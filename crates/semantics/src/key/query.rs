@@ -1,0 +1,77 @@
+//! The query of a key, and the bypass parameter.
+
+use std::borrow::Cow;
+
+use smallvec::SmallVec;
+
+use super::{QueryRules, push_escaped};
+
+impl QueryRules {
+    /// Appends `?` and what is left of `query`; nothing where nothing is left of a query that had something.
+    pub(super) fn write(&self, query: &str, text: &mut String) {
+        let kept = query.split('&').filter(|parameter| !self.dropped(parameter));
+        if !self.sort || sorted(kept.clone()) {
+            return write_parameters(kept, text);
+        }
+        let mut parameters: SmallVec<[&str; 16]> = kept.collect();
+        // Stable: repeated names keep their order.
+        parameters.sort_by(|one, other| name_of(one).cmp(name_of(other)));
+        write_parameters(parameters.into_iter(), text);
+    }
+
+    fn dropped(&self, parameter: &str) -> bool {
+        let name = name_of(parameter);
+        self.bypass.as_deref() == Some(name)
+            || (self.drop_empty && (parameter.is_empty() || (parameter.len() == name.len() + 1 && parameter.ends_with('='))))
+            || self.drop.iter().any(|pattern| matches_pattern(pattern, name))
+    }
+
+    /// Whether the bypass parameter of `query` is set: there, and its value is neither `false` nor `0` nor `no` nor `off`.
+    pub fn bypass_requested(&self, query: Option<&str>) -> bool {
+        let (Some(bypass), Some(query)) = (self.bypass.as_deref(), query) else { return false };
+        query.split('&').filter(|parameter| name_of(parameter) == bypass).any(|parameter| {
+            let value = parameter.get(bypass.len() + 1..).unwrap_or_default();
+            !["false", "0", "no", "off"].iter().any(|word| value.eq_ignore_ascii_case(word))
+        })
+    }
+
+    /// A path and query on their way upstream: without the bypass parameter, and every other byte as sent.
+    pub fn without_bypass<'a>(&self, path_and_query: &'a str) -> Cow<'a, str> {
+        let (Some(bypass), Some((path, query))) = (self.bypass.as_deref(), path_and_query.split_once('?')) else {
+            return Cow::Borrowed(path_and_query);
+        };
+        if !query.split('&').any(|parameter| name_of(parameter) == bypass) {
+            return Cow::Borrowed(path_and_query);
+        }
+        let mut text = String::with_capacity(path_and_query.len());
+        text.push_str(path);
+        let mut separator = '?';
+        for parameter in query.split('&').filter(|parameter| name_of(parameter) != bypass) {
+            text.push(separator);
+            text.push_str(parameter);
+            separator = '&';
+        }
+        Cow::Owned(text)
+    }
+}
+
+fn name_of(parameter: &str) -> &str {
+    parameter.split_once('=').map_or(parameter, |(name, _)| name)
+}
+
+fn matches_pattern(pattern: &str, name: &str) -> bool {
+    pattern.strip_suffix('*').map_or(pattern == name, |prefix| name.starts_with(prefix))
+}
+
+fn sorted<'a>(parameters: impl Iterator<Item = &'a str>) -> bool {
+    parameters.map(name_of).is_sorted()
+}
+
+fn write_parameters<'a>(parameters: impl Iterator<Item = &'a str>, text: &mut String) {
+    let mut separator = '?';
+    for parameter in parameters {
+        text.push(separator);
+        push_escaped(text, parameter, b" #");
+        separator = '&';
+    }
+}

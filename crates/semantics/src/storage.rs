@@ -1,0 +1,241 @@
+//! Which responses may be stored (RFC 9111 §3).
+
+use http::header::{CONTENT_TYPE, SET_COOKIE, VARY};
+use http::{HeaderMap, StatusCode};
+
+use crate::directives::ResponseDirectives;
+use crate::freshness::heuristically_cacheable;
+use crate::head::StoredHead;
+use crate::policy::Policy;
+use crate::reason::Reason;
+use crate::request::RequestContext;
+
+/// Whether a response with these fields may be stored at all; otherwise why not. In the order of §3; the method has been looked at.
+pub fn permitted(
+    policy: &Policy,
+    request: &RequestContext,
+    status: StatusCode,
+    headers: &HeaderMap,
+    directives: &ResponseDirectives,
+) -> Result<(), Reason> {
+    // "the response status code is final"; "if the response status code is 206 or 304 [...]: the cache understands the response status
+    // code": those two are dealt with where they can be (validation, ranges).
+    if status == StatusCode::PARTIAL_CONTENT {
+        return Err(Reason::PartialContent);
+    }
+    if status.is_informational() || never_stored(status) {
+        return Err(Reason::Status);
+    }
+    // "the must-understand cache directive is present: the cache understands the response status code". And then it "SHOULD ignore the
+    // no-store directive" (§5.2.2.3).
+    if directives.must_understand && !understood(status) {
+        return Err(Reason::MustUnderstand);
+    }
+    // "the no-store cache directive is not present in the response"; "A cache MUST NOT store any part of either this request or any
+    // response to it" (§5.2.1.5).
+    if request.directives.no_store {
+        return Err(Reason::RequestNoStore);
+    }
+    if directives.no_store && !directives.must_understand && !policy.unsafe_ignore.no_store {
+        return Err(Reason::NoStore);
+    }
+    // "if the cache is shared: the private response directive is either not present or allows a shared cache to store a modified
+    // response". A key with an identity makes a cache of one user's.
+    if directives.private.whole() && !request.identified && !policy.unsafe_ignore.private {
+        return Err(Reason::Private);
+    }
+    // "if the cache is shared: the Authorization header field is not present in the request or a response directive is present that
+    // explicitly allows shared caching" (§3.5).
+    if request.authorization && !directives.allows_authorization() && !policy.unsafe_ignore.authorization {
+        return Err(Reason::Authorization);
+    }
+    own_rules(policy, headers, directives)
+}
+
+/// What this cache adds to §3.
+fn own_rules(policy: &Policy, headers: &HeaderMap, directives: &ResponseDirectives) -> Result<(), Reason> {
+    if !policy.unsafe_ignore.set_cookie && headers.contains_key(SET_COOKIE) && !cookies_meant_for_sharing(directives) {
+        return Err(Reason::SetCookie);
+    }
+    // "A stored response with a Vary header field value containing a member "*" always fails to match" (§4.1): storing it is in vain.
+    if headers.get_all(VARY).iter().any(|line| line.as_bytes().split(|&byte| byte == b',').any(|name| name.trim_ascii() == b"*")) {
+        return Err(Reason::VaryStar);
+    }
+    if endless(headers) {
+        return Err(Reason::Streaming);
+    }
+    Ok(())
+}
+
+/// "The Set-Cookie response header field does not inhibit caching" (§7.3), but a response that sets a cookie was mostly made for one user.
+/// It is stored, without the field, where the origin addresses shared caches, or where `private` or `no-cache` names the field.
+fn cookies_meant_for_sharing(directives: &ResponseDirectives) -> bool {
+    let named = directives.private.fields().iter().chain(directives.no_cache.fields());
+    directives.speaks_to_shared_caches() || named.into_iter().any(|name| name == SET_COOKIE)
+}
+
+/// Media types whose responses go on for as long as somebody listens.
+fn endless(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return false };
+    let essence = value.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+    essence.eq_ignore_ascii_case(b"text/event-stream") || essence.eq_ignore_ascii_case(b"multipart/x-mixed-replace")
+}
+
+/// Statuses that answer the one request at hand (its preconditions, its range, its connection), and those of which RFC 6585 says
+/// "Responses with the [...] status code MUST NOT be stored by a cache".
+fn never_stored(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 304 | 407 | 408 | 412 | 416 | 417 | 421 | 425 | 426 | 428 | 429 | 431 | 511)
+}
+
+/// The statuses whose caching requirements this cache implements (§5.2.2.3): those of RFC 9110 but 206.
+fn understood(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 200..=205 | 300..=303 | 307 | 308 | 400..=406 | 409..=411 | 413..=415 | 422 | 500..=505)
+}
+
+/// Whether a stored response with this head could ever be used: "at least one of the following" of §3 (`public`, `private`, `Expires`,
+/// `max-age`, `s-maxage`, a heuristically cacheable status), and then a lifetime, a validator or a stale window.
+pub fn useful(
+    status: StatusCode,
+    named: bool,
+    directives: &ResponseDirectives,
+    head: &StoredHead,
+    request: &RequestContext,
+) -> Result<(), Reason> {
+    let marked = directives.public || (request.identified && directives.private.whole());
+    let by_route = head.lifetime.source == crate::head::LifetimeSource::Route;
+    if !(named || marked || by_route || heuristically_cacheable(status)) {
+        return Err(Reason::Status);
+    }
+    if head.validators.any() {
+        return Ok(());
+    }
+    if head.no_cache {
+        return Err(Reason::ResponseNoCache);
+    }
+    let window = if head.must_revalidate { 0 } else { head.stale_while_revalidate.max(head.stale_if_error) };
+    if head.lifetime.seconds.saturating_add(window) > head.initial_age { Ok(()) } else { Err(Reason::NoLifetime) }
+}
+
+/// Whether the key should be remembered as one whose responses are not shared, so that requests for it do not wait for each other.
+pub fn worth_remembering(reason: Reason, status: StatusCode) -> bool {
+    let about_the_resource = matches!(
+        reason,
+        Reason::NoStore
+            | Reason::Private
+            | Reason::SetCookie
+            | Reason::VaryStar
+            | Reason::Authorization
+            | Reason::Streaming
+            | Reason::NoLifetime
+            | Reason::ResponseNoCache
+            | Reason::MustUnderstand
+            | Reason::Status
+    );
+    about_the_resource && !status.is_server_error() && !never_stored(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue, Method};
+
+    use super::*;
+    use crate::policy::UnsafeIgnore;
+
+    struct Case {
+        policy: Policy,
+        request: HeaderMap,
+        identified: bool,
+    }
+
+    fn fields(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    fn check(case: &Case, status: u16, response: &[(&'static str, &'static str)]) -> Result<(), Reason> {
+        let headers = fields(response);
+        let directives = ResponseDirectives::parse(&headers, &case.policy.targeted);
+        let request = RequestContext::new(&Method::GET, &case.request, &case.policy, case.identified, false);
+        permitted(&case.policy, &request, StatusCode::from_u16(status).unwrap(), &headers, &directives)
+    }
+
+    fn plain() -> Case {
+        Case { policy: Policy::default(), request: HeaderMap::new(), identified: false }
+    }
+
+    const CC: &str = "cache-control";
+
+    #[test]
+    fn rfc9111_3_what_forbids_storing() {
+        let cases: [(&[(&str, &str)], Result<(), Reason>); 12] = [
+            (&[(CC, "max-age=60")], Ok(())),
+            (&[(CC, "max-age=60, no-store")], Err(Reason::NoStore)),
+            (&[(CC, "max-age=60, private")], Err(Reason::Private)),
+            (&[(CC, "max-age=60, private=\"x-user\"")], Ok(())),
+            (&[(CC, "max-age=60, no-cache=\"x-user\"")], Ok(())),
+            (&[(CC, "max-age=60"), ("set-cookie", "a=b")], Err(Reason::SetCookie)),
+            (&[(CC, "public, max-age=60"), ("set-cookie", "a=b")], Ok(())),
+            (&[(CC, "s-maxage=60"), ("set-cookie", "a=b")], Ok(())),
+            (&[(CC, "max-age=60, no-cache=\"set-cookie\""), ("set-cookie", "a=b")], Ok(())),
+            (&[("cdn-cache-control", "max-age=60"), ("set-cookie", "a=b")], Ok(())),
+            (&[(CC, "max-age=60"), ("vary", "accept, *")], Err(Reason::VaryStar)),
+            (&[(CC, "max-age=60"), ("content-type", "Text/Event-Stream; charset=utf-8")], Err(Reason::Streaming)),
+        ];
+        for (response, expected) in cases {
+            let response: Vec<_> = response.iter().map(|&(name, value)| (leak(name), leak(value))).collect();
+            assert_eq!(check(&plain(), 200, &response), expected, "{response:?}");
+        }
+    }
+
+    fn leak(text: &str) -> &'static str {
+        Box::leak(text.to_owned().into_boxed_str())
+    }
+
+    #[test]
+    fn rfc9111_3_5_authorization_needs_the_origins_leave() {
+        let case = Case { request: fields(&[("authorization", "Basic x")]), ..plain() };
+        assert_eq!(check(&case, 200, &[(CC, "max-age=60")]), Err(Reason::Authorization));
+        for leave in ["public, max-age=60", "s-maxage=60", "must-revalidate, max-age=60"] {
+            assert_eq!(check(&case, 200, &[(CC, leak(leave))]), Ok(()), "{leave}");
+        }
+    }
+
+    #[test]
+    fn rfc9111_5_2_1_5_a_no_store_request_keeps_nothing() {
+        let case = Case { request: fields(&[(CC, "no-store")]), ..plain() };
+        assert_eq!(check(&case, 200, &[(CC, "max-age=60")]), Err(Reason::RequestNoStore));
+    }
+
+    #[test]
+    fn rfc9111_5_2_2_3_must_understand_lifts_no_store_for_understood_statuses() {
+        let both = [(CC, "must-understand, no-store, max-age=60")];
+        assert_eq!(check(&plain(), 200, &both), Ok(()));
+        assert_eq!(check(&plain(), 404, &both), Ok(()));
+        assert_eq!(check(&plain(), 299, &both), Err(Reason::MustUnderstand));
+        assert_eq!(check(&plain(), 299, &[(CC, "max-age=60")]), Ok(()));
+    }
+
+    #[test]
+    fn rfc9111_3_statuses_that_are_never_stored() {
+        assert_eq!(check(&plain(), 206, &[(CC, "max-age=60")]), Err(Reason::PartialContent));
+        for status in [103, 304, 412, 416, 429] {
+            assert_eq!(check(&plain(), status, &[(CC, "max-age=60")]), Err(Reason::Status), "{status}");
+        }
+    }
+
+    #[test]
+    fn an_identity_in_the_key_lets_private_responses_be_stored() {
+        let case = Case { identified: true, ..plain() };
+        assert_eq!(check(&case, 200, &[(CC, "private, max-age=60")]), Ok(()));
+    }
+
+    #[test]
+    fn unsafe_ignore_gives_up_one_protection_each() {
+        let with = |unsafe_ignore| Case { policy: Policy { unsafe_ignore, ..Policy::default() }, ..plain() };
+        let none = UnsafeIgnore::default();
+        assert_eq!(check(&with(UnsafeIgnore { private: true, ..none }), 200, &[(CC, "private")]), Ok(()));
+        assert_eq!(check(&with(UnsafeIgnore { no_store: true, ..none }), 200, &[(CC, "no-store")]), Ok(()));
+        assert_eq!(check(&with(UnsafeIgnore { set_cookie: true, ..none }), 200, &[("set-cookie", "a=b")]), Ok(()));
+        let case = Case { request: fields(&[("authorization", "x")]), ..with(UnsafeIgnore { authorization: true, ..none }) };
+        assert_eq!(check(&case, 200, &[(CC, "max-age=60")]), Ok(()));
+    }
+}

@@ -1,0 +1,134 @@
+//! Secondary keys (RFC 9111 §4.1).
+
+mod accept;
+mod normalize;
+
+use http::header::VARY;
+use http::{HeaderMap, HeaderName};
+
+/// The selecting header fields of a stored response: lower-case, sorted, without repeats.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct VarySpec(Box<[HeaderName]>);
+
+impl VarySpec {
+    /// From field names in any order.
+    pub fn new(mut names: Vec<HeaderName>) -> Self {
+        names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+        names.dedup();
+        Self(names.into())
+    }
+
+    /// The selecting fields that a response names on all its `Vary` lines; without names where there is no `Vary`. `None` for `*`, which
+    /// "always fails to match" (§4.1), and for a member that is no field name: nobody can tell what it selects by.
+    pub fn of_response(headers: &HeaderMap) -> Option<Self> {
+        let lines = headers.get_all(VARY).iter();
+        let members = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b',')).map(<[u8]>::trim_ascii);
+        let names = members.filter(|member| !member.is_empty()).map(|member| match member {
+            b"*" => None,
+            name => HeaderName::from_bytes(name).ok(),
+        });
+        names.collect::<Option<Vec<_>>>().map(Self::new)
+    }
+
+    /// The names.
+    pub fn names(&self) -> &[HeaderName] {
+        &self.0
+    }
+
+    /// The secondary key of a request with these fields: each selecting field's value, normalised as that field allows.
+    pub fn secondary_key(&self, request: &HeaderMap) -> SecondaryKey {
+        let mut text = String::new();
+        self.write_secondary_key(request, &mut text);
+        SecondaryKey(text.into_boxed_str())
+    }
+
+    /// Appends the text of [`Self::secondary_key`] to `out`, which allocates nothing once `out` has grown.
+    pub fn write_secondary_key(&self, request: &HeaderMap, out: &mut String) {
+        for name in &self.0 {
+            normalize::write_field(request, name, out);
+        }
+    }
+}
+
+/// The selecting fields' values of one request, as length-safe text: `name=length:value;` for each, `name=-;` for an absent one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SecondaryKey(Box<str>);
+
+impl SecondaryKey {
+    /// The text.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    fn same(field: &'static str, one: &[&'static str], other: &[&'static str]) -> bool {
+        let spec = VarySpec::new(vec![HeaderName::from_static(field)]);
+        let key = |lines: &[&'static str]| spec.secondary_key(&map(&lines.iter().map(|line| (field, *line)).collect::<Vec<_>>()));
+        key(one) == key(other)
+    }
+
+    #[test]
+    fn rfc9111_4_1_names_on_several_lines_in_any_case_and_order() {
+        let one = VarySpec::of_response(&map(&[("vary", "Accept-Encoding, X-A"), ("vary", " ,x-b,, ACCEPT-encoding")])).unwrap();
+        let other = VarySpec::of_response(&map(&[("vary", "x-b, x-a, accept-encoding")])).unwrap();
+        assert_eq!(one, other);
+        assert_eq!(one.names().len(), 3);
+        assert!(VarySpec::of_response(&map(&[])).unwrap().names().is_empty());
+    }
+
+    #[test]
+    fn rfc9111_4_1_a_star_or_an_unreadable_member_never_matches() {
+        for value in ["*", "accept, *", "*, accept", "bad name", "a/b"] {
+            assert_eq!(VarySpec::of_response(&map(&[("vary", value)])), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn rfc9111_4_1_absent_and_empty_are_told_apart() {
+        assert!(!same("x-a", &[], &[""]));
+        assert!(same("x-a", &[], &[]));
+        assert!(same("x-a", &[""], &["  "]));
+    }
+
+    #[test]
+    fn rfc9111_4_1_lines_are_combined_and_white_space_at_commas_goes() {
+        assert!(same("x-a", &["1", "2"], &["1,2"]));
+        assert!(same("x-a", &["1 ,  2"], &["1,2"]));
+        assert!(!same("x-a", &["1,2"], &["2,1"]));
+        assert!(!same("x-a", &["a"], &["A"]));
+        assert!(!same("x-a", &["a  b"], &["a b"]));
+        assert!(!same("x-a", &["\"a, b\""], &["\"a,b\""]));
+    }
+
+    #[test]
+    fn values_cannot_imitate_each_other() {
+        let spec = VarySpec::new(vec![HeaderName::from_static("a"), HeaderName::from_static("b")]);
+        let one = spec.secondary_key(&map(&[("a", "1;b=1:2"), ("b", "3")]));
+        let other = spec.secondary_key(&map(&[("a", "1"), ("b", "2;b=1:3")]));
+        assert_ne!(one, other);
+        assert_ne!(spec.secondary_key(&map(&[("a", "-")])), spec.secondary_key(&map(&[])));
+    }
+
+    #[test]
+    fn bytes_outside_ascii_are_told_apart() {
+        let spec = VarySpec::new(vec![HeaderName::from_static("a")]);
+        let key = |byte: u8| {
+            spec.secondary_key(&HeaderMap::from_iter([(HeaderName::from_static("a"), HeaderValue::from_bytes(&[byte]).unwrap())]))
+        };
+        assert_ne!(key(0xe9), key(0xe8));
+    }
+}
