@@ -1,8 +1,27 @@
 //! Larder, an HTTP reverse-proxy response cache: configuration, routing, upstream client, listeners, admin, telemetry, command line.
 
+pub mod cli;
+pub mod config;
+pub mod forward;
+mod gateway;
+mod live;
+pub mod problem;
+mod routing;
+mod run;
+pub mod server;
+mod tagging;
+pub mod telemetry;
+pub mod upstream;
+
 use std::process::ExitCode;
+
+use clap::Parser;
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    match cli::Cli::parse().command {
+        cli::Command::Check(check) => check.run(),
+        cli::Command::Serve(serve) => run::serve(&serve),
+        cli::Command::Demo(demo) => run::demo(&demo),
+    }
 }

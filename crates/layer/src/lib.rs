@@ -1,1 +1,34 @@
-//! layer
+//! Larder as a tower layer: an HTTP response cache for shared use, with collapsed forwarding and streaming fills.
+//!
+//! This is the only place where a decision of `larder-semantics` meets I/O. A memory hit is answered in [`CacheService::serve`]
+//! without an await; everything else walks through one `async fn`, top to bottom, in the module `fill`.
+
+mod body;
+mod body_log;
+mod cache;
+mod caller;
+pub mod clock;
+mod error;
+mod exchange;
+mod fill;
+mod flight;
+mod future;
+mod layer;
+mod outcome;
+mod request_body;
+mod respond;
+mod rules;
+mod service;
+mod upstream;
+
+pub use body::CacheBody;
+pub use cache::{Cache, CacheStats};
+pub use caller::Caller;
+pub use error::{BodyError, BoxError, FetchError};
+pub use future::{ResponseFuture, ServeFuture};
+pub use layer::CacheLayer;
+pub use outcome::{CacheResult, Outcome, Served};
+pub use request_body::RequestBody;
+pub use rules::{MayBypass, NoTags, RouteRules, TagSource};
+pub use service::CacheService;
+pub use upstream::{ClientBody, Upstream};

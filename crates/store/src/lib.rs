@@ -1,1 +1,15 @@
-//! store
+//! What Larder keeps: stored responses and their bodies, the memory tier, and the ledger of invalidations.
+
+pub mod body;
+pub mod ledger;
+pub mod memory;
+pub mod response;
+pub mod slot;
+mod vary_index;
+
+pub use body::{BodyBuilder, SEGMENT, StoredBody};
+pub use ledger::{Ledger, Position, Tag, Tags};
+pub use memory::{Evictions, Lookup, MemoryStats, MemoryStore};
+pub use response::{StoredResponse, Variant};
+pub use slot::{HitForMiss, KeyHash, Slot, SlotKey};
+pub use vary_index::{MAX_VARIANTS, VaryIndex};

@@ -1,1 +1,26 @@
-//! testkit
+//! What Larder's tests share.
+//!
+//! * [`origin`]: an origin server over real sockets whose every byte and every pause is scripted.
+//! * [`client`]: a client that sees a response as it arrives, byte by byte, and tells a clean end from a broken one.
+//! * [`larder`]: the built binary as a process of its own.
+//! * [`scenario`]: small readable scripts that join the three.
+//! * [`alloc`]: an allocator that counts, for tests that hold a path to its allocations.
+//!
+//! Nothing here sleeps to wait for something to happen: a test holds a [`gate::Gate`] and opens it, or waits for an event that it names, and every
+//! such wait ends with an error after [`patience::PATIENCE`].
+
+pub mod alloc;
+pub mod client;
+mod error;
+pub mod gate;
+pub mod larder;
+pub mod origin;
+pub mod patience;
+pub mod process;
+pub mod scenario;
+pub mod wire;
+
+pub use client::{Client, Response};
+pub use error::{Error, Result};
+pub use larder::Larder;
+pub use origin::{Answer, Origin};

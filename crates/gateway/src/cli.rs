@@ -1,0 +1,114 @@
+//! The command line: what can be asked for, parsed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Config, Overrides, Report, Warnings};
+
+const EXAMPLES: &str = "\
+Examples:
+  larder demo                                                a sample backend with the cache before it
+  larder serve --upstream http://127.0.0.1:3000 --ttl 60s    no file needed
+  larder serve --config config.toml
+  larder check --config config.toml                          every mistake at once";
+
+/// An HTTP reverse-proxy response cache.
+#[derive(Debug, Parser)]
+#[command(name = "larder", version, about, after_help = EXAMPLES, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What Larder can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a sample REST backend with the cache before it, and print requests to try
+    Demo(Demo),
+    /// Put the cache in front of a backend
+    Serve(Serve),
+    /// Read a configuration file and tell every mistake in it; exit 1 on any error
+    Check(Check),
+}
+
+/// `larder demo`
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Where the sample backend listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000")]
+    pub backend: String,
+    /// Start the sample backend alone, for a `larder serve` of its own
+    #[arg(long)]
+    pub backend_only: bool,
+    /// Listeners.
+    #[command(flatten)]
+    pub listeners: Listeners,
+}
+
+/// `larder serve`
+#[derive(Clone, Debug, Args)]
+pub struct Serve {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE", default_value = "config.toml", conflicts_with = "upstream")]
+    pub config: PathBuf,
+    /// Serve this backend without a configuration file
+    #[arg(short, long, value_name = "URL")]
+    pub upstream: Option<String>,
+    /// How long responses stay fresh where the backend does not say, like 60s or 5m
+    #[arg(long, value_name = "DURATION", requires = "upstream")]
+    pub ttl: Option<String>,
+    /// Listeners.
+    #[command(flatten)]
+    pub listeners: Listeners,
+}
+
+/// `larder check`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE", default_value = "config.toml")]
+    pub config: PathBuf,
+}
+
+/// Addresses that win over file and environment.
+#[derive(Clone, Debug, Args)]
+pub struct Listeners {
+    /// Where clients connect, instead of what file and environment (LARDER_LISTEN) say; several separated by commas
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+    /// Where /metrics, /healthz and /readyz are served, instead of what file and environment (LARDER_ADMIN_LISTEN) say
+    #[arg(long, value_name = "ADDRESS")]
+    pub admin_listen: Option<String>,
+}
+
+impl Listeners {
+    /// The environment of this process with these flags over it.
+    pub fn overrides(&self) -> Overrides {
+        Overrides::from_env().with_flags(self.listen.as_deref(), self.admin_listen.as_deref())
+    }
+}
+
+impl Serve {
+    /// The configuration that the flags ask for; called again to reload it.
+    pub fn load(&self) -> Result<(Config, Warnings), Report> {
+        let overrides = self.listeners.overrides();
+        match &self.upstream {
+            Some(upstream) => config::from_flags(upstream, self.ttl.as_deref(), &overrides),
+            None => config::load(&self.config, &overrides),
+        }
+    }
+
+    /// The file to watch for changes, if there is one.
+    pub fn file(&self) -> Option<&std::path::Path> {
+        self.upstream.is_none().then_some(self.config.as_path())
+    }
+}
+
+impl Check {
+    /// Checks the file as `serve` would read it.
+    pub fn run(&self) -> std::process::ExitCode {
+        config::check(&self.config, &Overrides::from_env())
+    }
+}

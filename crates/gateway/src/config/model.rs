@@ -1,0 +1,212 @@
+//! The configuration once everything in it is known to be right: plain data, defaults filled in, inheritance resolved.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use http::uri::{Authority, Scheme};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use larder_semantics::{KeyRules, Policy, QueryRules};
+
+use super::listen::Listen;
+use super::path::PathTemplate;
+use super::source::Source;
+use super::tags::TagTemplate;
+
+/// All settings of one gateway.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The public listeners and what they allow.
+    pub server: Server,
+    /// The listener for `/metrics`, `/healthz` and `/readyz`.
+    pub admin: Admin,
+    /// Where requests go; sorted by name, never empty. Routes name them by position.
+    pub upstreams: Vec<Upstream>,
+    /// The memory tier.
+    pub memory: MemoryStore,
+    /// What is logged.
+    pub log: Log,
+    /// In the order of the file. No two match the same requests equally well.
+    pub routes: Vec<Route>,
+    /// Takes the requests that match no route: the only upstream with the settings of `[cache]`. With several upstreams there is none,
+    /// and such requests are answered with 404.
+    pub fallback: Option<Route>,
+    /// The file it came from, for errors that show only later (see [`Config::bind_failure`]).
+    pub(super) source: Option<Arc<Source>>,
+}
+
+/// `[server]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Never empty.
+    pub listen: Vec<Listen>,
+    /// Peers whose `Forwarded` and `X-Forwarded-*` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long requests in flight may go on after SIGTERM.
+    pub drain_timeout: Duration,
+    /// How long a client may take to send its request line and fields.
+    pub header_read_timeout: Duration,
+    /// Connections served at the same time, over all listeners.
+    pub max_connections: usize,
+    /// Bytes of request line and fields together; at least 8 KiB.
+    pub max_header_bytes: usize,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: vec![Listen::local(8080)],
+            trusted_proxies: Vec::new(),
+            drain_timeout: Duration::from_secs(30),
+            header_read_timeout: Duration::from_secs(10),
+            max_connections: 10_000,
+            max_header_bytes: 32 << 10,
+        }
+    }
+}
+
+/// `[admin]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// A loopback address.
+    pub listen: Listen,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { listen: Listen::local(8090) }
+    }
+}
+
+/// `[upstreams.NAME]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// As in the file; `default` where the command line gave it.
+    pub name: Arc<str>,
+    /// `http` or `https`.
+    pub scheme: Scheme,
+    /// Host and, where the URL names one, port. Never userinfo.
+    pub authority: Authority,
+    /// Put before every path that goes up: empty, or begins with a slash and does not end in one.
+    pub base_path: String,
+    /// For DNS, TCP and TLS together.
+    pub connect_timeout: Duration,
+    /// From the last byte of the request to the response's fields.
+    pub first_byte_timeout: Duration,
+    /// How long an unused connection is kept.
+    pub idle_timeout: Duration,
+    /// Unused connections kept for each host.
+    pub max_idle: usize,
+}
+
+/// `[store.memory]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryStore {
+    /// Bytes of keys, heads, bodies and bookkeeping together.
+    pub capacity: u64,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self { capacity: 256 << 20 }
+    }
+}
+
+/// `[log]`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// One line a request.
+    pub access: AccessLog,
+    /// The least severe event of the gateway itself that is logged.
+    pub level: LogLevel,
+}
+
+/// The form of the access log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AccessLog {
+    /// None, and nothing is computed for it.
+    Off,
+    /// For programs.
+    Json,
+    /// For people.
+    #[default]
+    Text,
+}
+
+/// Severity of events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Only what needs someone.
+    Error,
+    /// And what is odd.
+    Warn,
+    /// And what happens: start, reload, stop.
+    #[default]
+    Info,
+    /// And why.
+    Debug,
+    /// And everything.
+    Trace,
+}
+
+/// `[[routes]]`
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// For metrics and logs; unique. Derived from methods, host and path where the file gives none.
+    pub name: Arc<str>,
+    /// The host, in lower case and without a port; `None` for every host.
+    pub host: Option<String>,
+    /// The paths.
+    pub path: PathTemplate,
+    /// Never empty; `None` for every method.
+    pub methods: Option<Vec<Method>>,
+    /// Position in [`Config::upstreams`].
+    pub upstream: usize,
+    /// How it is cached.
+    pub settings: RouteSettings,
+    /// What its stored responses are tagged with.
+    pub tags: Vec<TagTemplate>,
+}
+
+/// What `[cache]`, a class and a route say about caching, resolved: the route wins over its class, the class over `[cache]`.
+#[derive(Clone, Debug)]
+pub struct RouteSettings {
+    /// `false`: every request passes by the cache.
+    pub cache: bool,
+    /// Lifetimes, scope and what is given up.
+    pub policy: Policy,
+    /// How a request becomes a key, and the bypass parameter.
+    pub key: KeyRules,
+    /// Bytes of the largest body that is stored.
+    pub max_object: u64,
+    /// How long a request waits for another's fetch before it makes its own; zero: not at all.
+    pub collapse_wait: Duration,
+    /// Clients whose bypass parameter counts.
+    pub bypass_from: Vec<IpNet>,
+}
+
+impl RouteSettings {
+    /// Whether a client at `address` may go round the cache.
+    pub fn may_bypass(&self, address: IpAddr) -> bool {
+        self.bypass_from.iter().any(|net| net.contains(&address))
+    }
+}
+
+impl Default for RouteSettings {
+    fn default() -> Self {
+        Self {
+            cache: true,
+            policy: Policy::default(),
+            key: KeyRules {
+                namespace: "default".to_owned(),
+                version: 1,
+                query: QueryRules { sort: true, drop: vec!["utm_*".to_owned()], drop_empty: false, bypass: Some("no_cache".to_owned()) },
+                identity: Vec::new(),
+            },
+            max_object: 8 << 20,
+            collapse_wait: Duration::from_secs(10),
+            bypass_from: vec![IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())],
+        }
+    }
+}

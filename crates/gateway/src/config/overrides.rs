@@ -1,0 +1,77 @@
+//! What wins over the file: the environment, and over that the command line.
+
+use super::listen::{Listen, Origin};
+use super::mistake::{Mistake, Mistakes, Place};
+use super::model::{Admin, Server};
+
+const LISTEN: &str = "LARDER_LISTEN";
+const ADMIN_LISTEN: &str = "LARDER_ADMIN_LISTEN";
+const REDIS_URL: &str = "REDIS_URL";
+
+/// Settings from outside the file. Several public listeners are separated by commas.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    listen: Option<Setting>,
+    admin_listen: Option<Setting>,
+    /// Only whether it is set: its value may hold a password.
+    redis_url: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Setting {
+    text: String,
+    name: &'static str,
+    origin: Origin,
+}
+
+impl Overrides {
+    /// From the variables of this process.
+    pub fn from_env() -> Self {
+        Self::from_variables(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+    }
+
+    /// From the variables that `variable` knows. An empty one counts as not set.
+    pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let variable = |name| variable(name).filter(|value| !value.is_empty());
+        let setting = |name| variable(name).map(|text| Setting { text, name, origin: Origin::Environment(name) });
+        Self { listen: setting(LISTEN), admin_listen: setting(ADMIN_LISTEN), redis_url: variable(REDIS_URL).is_some() }
+    }
+
+    /// Lays the values of `--listen` and `--admin-listen` over them.
+    #[must_use]
+    pub fn with_flags(self, listen: Option<&str>, admin_listen: Option<&str>) -> Self {
+        let flag = |text: Option<&str>, name| text.map(|text| Setting { text: text.to_owned(), name, origin: Origin::Flag(name) });
+        Self {
+            listen: flag(listen, "--listen").or(self.listen),
+            admin_listen: flag(admin_listen, "--admin-listen").or(self.admin_listen),
+            ..self
+        }
+    }
+
+    pub(super) fn apply(&self, server: &mut Server, admin: &mut Admin, mistakes: &Mistakes) {
+        if let Some(setting) = &self.listen {
+            server.listen = setting.text.split(',').filter_map(|text| setting.read(text.trim(), mistakes)).collect();
+        }
+        if let Some(setting) = &self.admin_listen
+            && let Some(listen) = setting.read(&setting.text, mistakes)
+        {
+            admin.listen = listen;
+        }
+        if self.redis_url {
+            let mistake = Mistake::new(format!("{REDIS_URL} is set, but this version stores in memory only"));
+            mistakes.warning(Place::Elsewhere, mistake.hint("unset it to silence this; Redis comes with a later version"));
+        }
+    }
+}
+
+impl Setting {
+    fn read(&self, text: &str, mistakes: &Mistakes) -> Option<Listen> {
+        match Listen::parse(text) {
+            Ok(listen) => Some(listen.with_origin(self.origin.clone())),
+            Err(mistake) => {
+                mistakes.error(Place::Elsewhere, mistake.within(self.name));
+                None
+            }
+        }
+    }
+}

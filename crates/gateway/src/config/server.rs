@@ -1,0 +1,143 @@
+//! `[server]`, `[admin]`, `[store]` and `[log]`.
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::cache::{items, network};
+use super::listen::{Listen, Origin};
+use super::mistake::{Mistake, Mistakes};
+use super::model::{AccessLog, Admin, Log, LogLevel, MemoryStore, Server};
+use super::overrides::Overrides;
+use super::reader::Table;
+use super::upstreams::positive;
+
+const ADDRESS_FORM: &str = "an address in quotes, like \"127.0.0.1:8080\"";
+
+/// `[server]`; a listener from the environment or a flag wins.
+pub(super) fn server(root: &mut Table<'_>) -> Server {
+    let mut server = Server::default();
+    let Some(mut table) = root.table("server") else { return server };
+    if let Some(listen) = listeners(&mut table) {
+        server.listen = listen;
+    }
+    if let Some(networks) = table.list("trusted_proxies", "networks in quotes, like \"10.0.0.0/8\"", network) {
+        server.trusted_proxies = items(networks);
+    }
+    if let Some(timeout) = table.duration("drain_timeout") {
+        server.drain_timeout = timeout.into_inner();
+    }
+    if let Some(timeout) = positive(&mut table, "header_read_timeout") {
+        server.header_read_timeout = timeout;
+    }
+    if let Some(count) = table.integer("max_connections", 1..=1_000_000).and_then(|count| usize::try_from(count).ok()) {
+        server.max_connections = count;
+    }
+    // 8 KiB is the least buffer that hyper takes.
+    if let Some(size) = table.bytes("max_header_bytes", 8 << 10..=1 << 20).and_then(|size| usize::try_from(size.into_inner()).ok()) {
+        server.max_header_bytes = size;
+    }
+    table.finish();
+    server
+}
+
+/// One address, or a list of them.
+fn listeners(table: &mut Table<'_>) -> Option<Vec<Listen>> {
+    let list = if table.get("listen").is_some_and(|value| matches!(value.get_ref(), DeValue::Array(_))) {
+        let list = table.list("listen", ADDRESS_FORM, Listen::parse)?;
+        if list.get_ref().is_empty() {
+            table
+                .mistakes()
+                .error(list.span(), Mistake::new("`listen` names no address").hint("like [\"127.0.0.1:8080\", \"[::1]:8080\"]"));
+        }
+        list.into_inner()
+    } else {
+        vec![table.parse("listen", "an address in quotes, like \"127.0.0.1:8080\", or a list of them", Listen::parse)?]
+    };
+    let list: Vec<Listen> = list.into_iter().map(placed).collect();
+    for (position, listen) in list.iter().enumerate() {
+        if let Some(first) = list[..position].iter().find(|first| first.clashes_with(listen)) {
+            let mistake = Mistake::new(format!("`{}` is listed twice", listen.address()));
+            table.mistakes().clash(listen.place(), mistake.hint("remove one of them"), first.span(), "first here");
+        }
+    }
+    Some(list)
+}
+
+fn placed(listen: Spanned<Listen>) -> Listen {
+    let span = listen.span();
+    listen.into_inner().with_origin(Origin::File(span))
+}
+
+/// `[admin]`.
+pub(super) fn admin(root: &mut Table<'_>) -> Admin {
+    let default = Admin::default();
+    let Some(mut table) = root.table("admin") else { return default };
+    let listen = table.parse("listen", ADDRESS_FORM, Listen::parse).map(placed);
+    table.finish();
+    listen.map_or(default, |listen| Admin { listen })
+}
+
+/// Takes the listeners of environment and flags, and checks all of them together.
+pub(super) fn settle_listeners(server: &mut Server, admin: &mut Admin, overrides: &Overrides, mistakes: &Mistakes) {
+    overrides.apply(server, admin, mistakes);
+    let admin = &admin.listen;
+    if !admin.is_loopback() {
+        let mistake = Mistake::new(format!(
+            "the admin listener `{}` can be reached from other machines, and it asks for no password yet",
+            admin.address()
+        ));
+        let hint = "use a loopback address, like \"127.0.0.1:8090\"; access tokens come with a later version";
+        mistakes.error(admin.place(), within(admin, mistake).hint(hint));
+    }
+    if let Some(public) = server.listen.iter().find(|listen| listen.clashes_with(admin)) {
+        let mistake = Mistake::new(format!("the admin listener has the public listener's address, `{}`", admin.address()));
+        mistakes.clash(admin.place(), within(admin, mistake).hint("give each its own port"), public.span(), "the public listener");
+    }
+}
+
+fn within(listen: &Listen, mistake: Mistake) -> Mistake {
+    match listen.origin {
+        Origin::Environment(name) | Origin::Flag(name) => mistake.within(name),
+        Origin::Default | Origin::File(_) => mistake,
+    }
+}
+
+/// `[store]`.
+pub(super) fn store(root: &mut Table<'_>) -> MemoryStore {
+    let mut store = MemoryStore::default();
+    let Some(mut table) = root.table("store") else { return store };
+    if let Some(mut memory) = table.table("memory") {
+        if let Some(capacity) = memory.bytes("capacity", 1 << 20..=1 << 44) {
+            store.capacity = capacity.into_inner();
+        }
+        memory.finish();
+    }
+    table.not_yet(
+        "redis",
+        "[store.redis] is not known: this version stores in memory only",
+        "remove the section; Redis comes with a later version",
+    );
+    table.finish();
+    store
+}
+
+/// `[log]`.
+pub(super) fn log(root: &mut Table<'_>) -> Log {
+    let mut log = Log::default();
+    let Some(mut table) = root.table("log") else { return log };
+    if let Some(access) = table.one_of("access", &[("off", AccessLog::Off), ("json", AccessLog::Json), ("text", AccessLog::Text)]) {
+        log.access = access.into_inner();
+    }
+    let levels = [
+        ("error", LogLevel::Error),
+        ("warn", LogLevel::Warn),
+        ("info", LogLevel::Info),
+        ("debug", LogLevel::Debug),
+        ("trace", LogLevel::Trace),
+    ];
+    if let Some(level) = table.one_of("level", &levels) {
+        log.level = level.into_inner();
+    }
+    table.finish();
+    log
+}

@@ -1,0 +1,98 @@
+//! The text of a configuration file as it may be shown: with every secret masked.
+
+use std::ops::Range;
+
+/// A configuration file for error messages. Byte offsets are those of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Source {
+    path: String,
+    text: String,
+}
+
+impl Source {
+    pub(super) fn new(path: impl Into<String>, text: &str) -> Self {
+        Self { path: path.into(), text: mask(text) }
+    }
+
+    /// The file as the user named it.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Line and column of a byte offset, both from 1; the column counts characters.
+    pub(super) fn position(&self, offset: usize) -> (usize, usize) {
+        let before = self.text.get(..offset).unwrap_or(&self.text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    }
+}
+
+/// Keys whose value is never shown, wherever they stand: what this version does not know may still be somebody's secret.
+const SECRET_KEYS: [&str; 5] = ["password", "passphrase", "secret", "token", "credential"];
+
+/// Replaces each byte of a secret by `*`, so that offsets stay what they were.
+fn mask(text: &str) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    for secret in userinfo(text).chain(secret_values(text)) {
+        bytes[secret].fill(b'*');
+    }
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// `user:password` in anything like `scheme://user:password@host`, up to the last `@`: a password may hold any character.
+fn userinfo(text: &str) -> impl Iterator<Item = Range<usize>> {
+    text.match_indices("://").filter_map(|(at, separator)| {
+        let start = at + separator.len();
+        let rest = &text[start..];
+        let word = &rest[..rest.find(['"', '\'', '\n', '\r', ' ']).unwrap_or(rest.len())];
+        word.rfind('@').map(|end| start..start + end)
+    })
+}
+
+/// Everything after the `=` of a line whose key sounds like a secret, up to the end of the line.
+fn secret_values(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let mut start = 0;
+    text.split_inclusive('\n').filter_map(move |line| {
+        let line_start = start;
+        start += line.len();
+        let lower = line.to_ascii_lowercase();
+        let key = SECRET_KEYS.iter().filter_map(|key| lower.find(key)).min()?;
+        let equals = key + line[key..].find('=')?;
+        Some(line_start + equals + 1..line_start + line.trim_end().len())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_password_in_a_url_is_masked_and_offsets_stay() {
+        let source = Source::new("c.toml", "url = \"http://me:pä/ss@x@host:1/\" # ok\nnext = 1");
+        assert_eq!(source.text(), "url = \"http://***********@host:1/\" # ok\nnext = 1");
+    }
+
+    #[test]
+    fn values_of_keys_that_sound_secret_are_masked() {
+        let source = Source::new("c.toml", "a = { Auth_Token = \"abc\" }\r\nb = 1\n");
+        assert_eq!(source.text(), "a = { Auth_Token =********\r\nb = 1\n");
+    }
+
+    #[test]
+    fn a_url_without_userinfo_stays_as_it_is() {
+        let text = "url = \"http://host/\"\nmail = \"a@b\"\n";
+        assert_eq!(Source::new("c.toml", text).text(), text);
+    }
+
+    #[test]
+    fn positions_count_lines_and_characters() {
+        let source = Source::new("c.toml", "# é\r\nä = \"ö\" x\n");
+        assert_eq!(source.position(0), (1, 1));
+        assert_eq!(source.position("# é\r\n".len()), (2, 1));
+        assert_eq!(source.position("# é\r\nä = \"ö\" ".len()), (2, 9));
+    }
+}

@@ -1,0 +1,144 @@
+//! `[upstreams.NAME]`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Uri;
+use http::uri::{Authority, Scheme};
+use toml::Spanned;
+
+use super::mistake::Mistake;
+use super::model::Upstream;
+use super::reader::Table;
+
+/// What an upstream's URL says.
+#[derive(Debug)]
+pub(super) struct Url {
+    scheme: Scheme,
+    authority: Authority,
+    base_path: String,
+}
+
+/// The names of all upstreams, with those that are right. A name counts even where its settings are wrong, so that a route that
+/// uses it is not called wrong too.
+pub(super) fn read(root: &mut Table<'_>) -> Vec<(String, Option<Upstream>)> {
+    let mut upstreams = Vec::new();
+    for (name, mut table) in root.named_tables("upstreams") {
+        table.require("url", "add url = \"http://127.0.0.1:3000\"");
+        let url = table.parse("url", "a URL in quotes, like \"http://127.0.0.1:3000\"", parse_url).map(Spanned::into_inner);
+        let connect_timeout = positive(&mut table, "connect_timeout");
+        let first_byte_timeout = positive(&mut table, "first_byte_timeout");
+        let idle_timeout = table.duration("idle_timeout").map(Spanned::into_inner);
+        let max_idle = table.integer("max_idle", 0..=65_535).and_then(|count| usize::try_from(count).ok());
+        table.finish();
+        let upstream = url.map(|url| {
+            let base = Upstream::new(name.get_ref(), url);
+            Upstream {
+                connect_timeout: connect_timeout.unwrap_or(base.connect_timeout),
+                first_byte_timeout: first_byte_timeout.unwrap_or(base.first_byte_timeout),
+                idle_timeout: idle_timeout.unwrap_or(base.idle_timeout),
+                max_idle: max_idle.unwrap_or(base.max_idle),
+                ..base
+            }
+        });
+        upstreams.push(((*name.get_ref()).to_owned(), upstream));
+    }
+    upstreams
+}
+
+/// A timeout; zero would let nothing through.
+pub(super) fn positive(table: &mut Table<'_>, key: &'static str) -> Option<Duration> {
+    let duration = table.duration(key)?;
+    if duration.get_ref().is_zero() {
+        let mistake = Mistake::new(format!("`{key}` cannot be zero"));
+        table.mistakes().error(duration.span(), mistake.hint("nothing would ever be in time; give a long one, like \"1h\", to wait"));
+    }
+    Some(duration.into_inner())
+}
+
+impl Upstream {
+    /// The defaults around a URL.
+    pub(super) fn new(name: &str, url: Url) -> Self {
+        Self {
+            name: Arc::from(name),
+            scheme: url.scheme,
+            authority: url.authority,
+            base_path: url.base_path,
+            connect_timeout: Duration::from_secs(1),
+            first_byte_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(30),
+            max_idle: 256,
+        }
+    }
+}
+
+/// Never quotes the URL: it may hold a password.
+pub(super) fn parse_url(text: &str) -> Result<Url, Mistake> {
+    let (scheme, rest) = split_scheme(text)?;
+    if rest.split('/').next().is_some_and(|authority| authority.contains('@')) {
+        return Err(
+            Mistake::new("the upstream's url contains a user name or password").hint("leave it out; Larder sends what the client sends")
+        );
+    }
+    if text.contains(['?', '#']) {
+        return Err(Mistake::new("the upstream's url contains a query or a fragment")
+            .hint("give scheme, host, port and, if need be, a path that is put before every request's path"));
+    }
+    let wrong =
+        || Mistake::new("the upstream's url is not a URL").hint("the form is http://HOST:PORT or https://HOST, with an optional path");
+    let uri: Uri = text.parse().map_err(|_| wrong())?;
+    let authority = uri.authority().cloned().filter(|authority| !authority.host().is_empty()).ok_or_else(wrong)?;
+    // `http` accepts any digits as a port.
+    let port = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
+    if !port.is_empty() && port.strip_prefix(':').and_then(|port| port.parse::<u16>().ok()).is_none_or(|port| port == 0) {
+        return Err(Mistake::new("the upstream's url has an impossible port").hint("from 1 to 65535"));
+    }
+    Ok(Url { scheme, authority, base_path: uri.path().trim_end_matches('/').to_owned() })
+}
+
+fn split_scheme(text: &str) -> Result<(Scheme, &str), Mistake> {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Err(Mistake::new("the upstream's url has no scheme").hint("begin with http:// or https://"));
+    };
+    match scheme.to_ascii_lowercase().as_str() {
+        "http" => Ok((Scheme::HTTP, rest)),
+        "https" => Ok((Scheme::HTTPS, rest)),
+        _ => Err(Mistake::new("the upstream's url is neither http nor https").hint("begin with http:// or https://")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_scheme_authority_and_a_path_before_every_path() {
+        for (text, scheme, authority, base) in [
+            ("http://127.0.0.1:3000", "http", "127.0.0.1:3000", ""),
+            ("https://api.example.com/", "https", "api.example.com", ""),
+            ("HTTP://[::1]:80/v2/", "http", "[::1]:80", "/v2"),
+            ("https://host/a%20b/c", "https", "host", "/a%20b/c"),
+        ] {
+            let url = parse_url(text).unwrap();
+            assert_eq!((url.scheme.as_str(), url.authority.as_str(), url.base_path.as_str()), (scheme, authority, base), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bad_url_is_never_quoted() {
+        for text in [
+            "secret",
+            "ftp://secret/",
+            "http://u:secret@host/",
+            "http://secret?x",
+            "http://secret#x",
+            "http://",
+            "http://secret:99999",
+            "http://secret:0",
+            "http:// secret",
+        ] {
+            let mistake = parse_url(text).unwrap_err();
+            assert!(!mistake.message.contains("secret") && !mistake.hint.unwrap().contains("secret"), "{text}");
+        }
+    }
+}

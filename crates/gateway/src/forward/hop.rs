@@ -1,0 +1,24 @@
+//! What is known about the connection that a request came on.
+
+use std::net::IpAddr;
+
+use http::Version;
+
+/// The hop before this one. Put into the extensions of a request that goes upstream, so that [`super::to_upstream`] can tell the
+/// origin who asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// The address the connection came from.
+    pub peer: IpAddr,
+    /// Whether the connection was encrypted.
+    pub secure: bool,
+    /// The protocol version the request was received with, for `Via`.
+    pub version: Version,
+}
+
+impl Hop {
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        if self.secure { "https" } else { "http" }
+    }
+}

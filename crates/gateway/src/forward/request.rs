@@ -1,0 +1,282 @@
+//! A request on its way to the origin.
+
+use std::net::IpAddr;
+
+use http::header::{self, HeaderName};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Version};
+use larder_semantics::fields::remove_hop_by_hop;
+
+use super::Hop;
+use super::target::own_authority;
+use super::trust::TrustedProxies;
+use super::via;
+
+const FORWARDED: HeaderName = header::FORWARDED;
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// Which `Host` the origin sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HostPolicy {
+    /// The client's, so that the origin can build links that work for the client.
+    #[default]
+    Preserve,
+    /// The upstream's own, for origins that select a site by it.
+    Upstream,
+}
+
+/// What is done to requests for one upstream.
+#[derive(Clone, Debug)]
+pub struct ForwardRules {
+    /// Proxies in front of this one that are believed.
+    pub trusted: TrustedProxies,
+    /// Which `Host` the origin sees.
+    pub host: HostPolicy,
+    /// The upstream's own host and port.
+    pub upstream_host: HeaderValue,
+}
+
+/// Makes a received head into the one that goes upstream: hop-by-hop fields end here (RFC 9110 §7.6.1), `Via`, `Max-Forwards` and
+/// `Host` are brought up to date, and the origin is told who asked. The target is left alone: path and query go up as sent.
+///
+/// Without a `hop` (a request of Larder's own, such as a refresh) a client's claims about itself are removed and none are added.
+pub fn to_upstream(parts: &mut Parts, hop: Option<&Hop>, rules: &ForwardRules) {
+    let takes_trailers = list_contains(&parts.headers, &header::TE, "trailers");
+    let authority = own_authority(&parts.uri, &parts.headers).to_owned();
+    remove_hop_by_hop(&mut parts.headers);
+    // hyper answers the expectation itself once the body is asked for, so it does not go on (RFC 9110 §10.1.1).
+    parts.headers.remove(header::EXPECT);
+    if takes_trailers {
+        parts.headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        parts.headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
+    }
+    count_down_max_forwards(parts);
+    introduce_client(&mut parts.headers, hop, &authority, &rules.trusted);
+    set_host(&mut parts.headers, &authority, rules);
+    via::append(&mut parts.headers, hop.map_or(parts.version, |hop| hop.version));
+    parts.version = Version::HTTP_11;
+}
+
+/// Whether the client asks to leave HTTP (RFC 9110 §7.8). Upgrades to other versions of HTTP do not count: they would carry requests
+/// past this gateway, and a server may ignore an upgrade it is not interested in.
+pub fn is_upgrade(version: Version, headers: &HeaderMap) -> bool {
+    version == Version::HTTP_11
+        && list_contains(headers, &header::CONNECTION, "upgrade")
+        && headers.get(header::UPGRADE).and_then(|value| value.to_str().ok()).is_some_and(leaves_http)
+}
+
+fn leaves_http(protocols: &str) -> bool {
+    let names = || protocols.split(',').map(|protocol| protocol.split('/').next().unwrap_or("").trim().to_ascii_lowercase());
+    names().any(|name| !name.is_empty()) && names().all(|name| !matches!(name.as_str(), "h2c" | "h2" | "http" | "tls"))
+}
+
+/// RFC 9110 §7.6.2; zero was answered before it came here, other methods may not carry a meaning in it.
+fn count_down_max_forwards(parts: &mut Parts) {
+    if parts.method != Method::TRACE && parts.method != Method::OPTIONS {
+        return;
+    }
+    let left = parts.headers.get(header::MAX_FORWARDS).and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
+    if let Some(left) = left {
+        parts.headers.insert(header::MAX_FORWARDS, HeaderValue::from(left.saturating_sub(1)));
+    }
+}
+
+/// Appends this hop to what a trusted peer wrote; replaces everything an untrusted one wrote, so that a client cannot pose as another.
+fn introduce_client(headers: &mut HeaderMap, hop: Option<&Hop>, authority: &str, trusted: &TrustedProxies) {
+    if !hop.is_some_and(|hop| trusted.contains(hop.peer)) {
+        forget_claims(headers);
+    }
+    let Some(hop) = hop else { return };
+    let peer = hop.peer.to_canonical();
+    append_member(headers, &X_FORWARDED_FOR, &peer.to_string());
+    append_member(headers, &FORWARDED, &forwarded_element(peer, authority, hop.scheme()));
+    headers.entry(X_FORWARDED_PROTO).or_insert_with(|| HeaderValue::from_static(hop.scheme()));
+    if let Ok(host) = HeaderValue::from_str(authority)
+        && !host.is_empty()
+    {
+        headers.entry(X_FORWARDED_HOST).or_insert(host);
+    }
+}
+
+/// Every `X-Forwarded-*`, not only those written here: origins read `X-Forwarded-Port`, `-Prefix` and others too.
+fn forget_claims(headers: &mut HeaderMap) {
+    let claims: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().starts_with("x-forwarded-")).cloned().collect();
+    for name in claims {
+        headers.remove(name);
+    }
+    headers.remove(FORWARDED);
+    headers.remove(X_REAL_IP);
+}
+
+/// RFC 7239 §4; an IPv6 address is bracketed and quoted (§6), and so is a host with a port.
+fn forwarded_element(peer: IpAddr, authority: &str, scheme: &str) -> String {
+    let node = match peer {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("\"[{address}]\""),
+    };
+    if authority.is_empty() || authority.contains(['"', '\\']) {
+        format!("for={node};proto={scheme}")
+    } else {
+        format!("for={node};host=\"{authority}\";proto={scheme}")
+    }
+}
+
+/// Adds a member to a list field and folds its lines into one, for origins that read only the first line.
+fn append_member(headers: &mut HeaderMap, name: &HeaderName, member: &str) {
+    let mut joined = Vec::new();
+    for line in headers.get_all(name) {
+        joined.extend_from_slice(line.as_bytes());
+        joined.extend_from_slice(b", ");
+    }
+    joined.extend_from_slice(member.as_bytes());
+    if let Ok(value) = HeaderValue::from_bytes(&joined) {
+        headers.insert(name, value);
+    }
+}
+
+fn set_host(headers: &mut HeaderMap, authority: &str, rules: &ForwardRules) {
+    let host = match rules.host {
+        HostPolicy::Preserve => HeaderValue::from_str(authority).ok().filter(|host| !host.is_empty()),
+        HostPolicy::Upstream => None,
+    };
+    headers.insert(header::HOST, host.unwrap_or_else(|| rules.upstream_host.clone()));
+}
+
+fn list_contains(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
+    let lines = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|member| member.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case(wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    const CLIENT: Hop = Hop { peer: IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), secure: false, version: Version::HTTP_11 };
+    const PROXY: Hop = Hop { peer: IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), secure: false, version: Version::HTTP_11 };
+
+    fn rules(host: HostPolicy) -> ForwardRules {
+        ForwardRules {
+            trusted: TrustedProxies::new(vec!["10.0.0.0/8".parse().expect("CIDR")]),
+            host,
+            upstream_host: HeaderValue::from_static("origin:3000"),
+        }
+    }
+
+    fn sent(method: Method, hop: Option<&Hop>, host: HostPolicy, lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut parts = Request::builder().method(method).uri("/a?b").body(()).expect("request").into_parts().0;
+        for (name, value) in lines {
+            parts.headers.append(*name, HeaderValue::from_static(value));
+        }
+        to_upstream(&mut parts, hop, &rules(host));
+        parts.headers
+    }
+
+    fn get(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        sent(Method::GET, Some(&CLIENT), HostPolicy::Preserve, lines)
+    }
+
+    #[test]
+    fn rfc9110_7_6_1_hop_by_hop_fields_end_here() {
+        let headers = get(&[
+            ("host", "a"),
+            ("connection", "x-private, close"),
+            ("x-private", "1"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("te", "gzip"),
+            ("x-public", "2"),
+        ]);
+        for gone in ["connection", "x-private", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "te"] {
+            assert!(!headers.contains_key(gone), "{gone} went on");
+        }
+        assert_eq!(headers["x-public"], "2");
+    }
+
+    #[test]
+    fn rfc9110_10_1_4_te_trailers_goes_on_as_this_hops_own() {
+        let headers = get(&[("te", "gzip;q=0.5, trailers"), ("connection", "te")]);
+        assert_eq!(headers["te"], "trailers");
+        assert_eq!(headers["connection"], "te");
+    }
+
+    #[test]
+    fn rfc9110_7_6_2_max_forwards_is_counted_down_for_trace_and_options_only() {
+        let lines = [("max-forwards", "7")];
+        assert_eq!(sent(Method::OPTIONS, Some(&CLIENT), HostPolicy::Preserve, &lines)["max-forwards"], "6");
+        assert_eq!(sent(Method::TRACE, Some(&CLIENT), HostPolicy::Preserve, &lines)["max-forwards"], "6");
+        assert_eq!(get(&lines)["max-forwards"], "7");
+    }
+
+    #[test]
+    fn a_client_cannot_pose_as_another() {
+        let headers = get(&[
+            ("host", "a.example"),
+            ("x-forwarded-for", "6.6.6.6"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "evil"),
+            ("x-forwarded-port", "443"),
+            ("x-real-ip", "6.6.6.6"),
+            ("forwarded", "for=6.6.6.6"),
+        ]);
+        assert_eq!(headers["x-forwarded-for"], "192.0.2.1");
+        assert_eq!(headers["x-forwarded-proto"], "http");
+        assert_eq!(headers["x-forwarded-host"], "a.example");
+        assert_eq!(headers["forwarded"], "for=192.0.2.1;host=\"a.example\";proto=http");
+        assert!(!headers.contains_key("x-forwarded-port") && !headers.contains_key("x-real-ip"));
+    }
+
+    #[test]
+    fn what_a_trusted_proxy_wrote_is_kept_and_added_to() {
+        let lines =
+            [("host", "a.example"), ("x-forwarded-for", "203.0.113.7"), ("x-forwarded-proto", "https"), ("forwarded", "for=203.0.113.7")];
+        let headers = sent(Method::GET, Some(&PROXY), HostPolicy::Preserve, &lines);
+        assert_eq!(headers["x-forwarded-for"], "203.0.113.7, 10.0.0.1");
+        assert_eq!(headers["x-forwarded-proto"], "https");
+        assert_eq!(headers["forwarded"], "for=203.0.113.7, for=10.0.0.1;host=\"a.example\";proto=http");
+    }
+
+    #[test]
+    fn a_request_of_our_own_repeats_no_claims() {
+        let headers = sent(Method::GET, None, HostPolicy::Preserve, &[("x-forwarded-for", "6.6.6.6"), ("forwarded", "for=6.6.6.6")]);
+        assert!(!headers.contains_key("x-forwarded-for") && !headers.contains_key("forwarded"));
+    }
+
+    #[test]
+    fn rfc7239_6_an_ipv6_node_is_bracketed_and_quoted() {
+        let hop = Hop { peer: "2001:db8::1".parse().expect("address"), secure: true, version: Version::HTTP_2 };
+        let headers = sent(Method::GET, Some(&hop), HostPolicy::Preserve, &[]);
+        assert_eq!(headers["forwarded"], "for=\"[2001:db8::1]\";proto=https");
+        assert_eq!(headers["via"], "2 larder");
+    }
+
+    #[test]
+    fn the_origin_sees_the_clients_host_or_its_own_as_set() {
+        let lines = [("host", "a.example:81")];
+        assert_eq!(get(&lines)["host"], "a.example:81");
+        assert_eq!(sent(Method::GET, Some(&CLIENT), HostPolicy::Upstream, &lines)["host"], "origin:3000");
+        assert_eq!(get(&[])["host"], "origin:3000", "an HTTP/1.0 client may name none");
+    }
+
+    #[test]
+    fn rfc9110_7_8_an_upgrade_to_http_itself_is_no_upgrade() {
+        let upgrades = |protocol: &'static str| {
+            let request = Request::builder().header("connection", "keep-alive, Upgrade").header("upgrade", protocol);
+            {
+            let request = request.body(()).expect("request");
+            is_upgrade(request.version(), request.headers())
+            }
+        };
+        assert!(upgrades("websocket"));
+        assert!(upgrades("irc/6.9"));
+        for http in ["h2c", "HTTP/2.0", "websocket, h2c", "TLS/1.3", ""] {
+            assert!(!upgrades(http), "{http} would carry requests past the gateway");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! A response on its way to the client (and to the store).
+
+use http::response::Parts;
+use http::{HeaderMap, Version, header};
+use larder_semantics::Timestamp;
+use larder_semantics::fields::remove_hop_by_hop;
+
+use super::via;
+
+/// The response uses a transfer coding that was not asked for, so that its content cannot be told from its coding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the origin used a transfer coding that was not asked for")]
+pub struct Unforwardable;
+
+/// Makes a received head into the one that goes to the client: hop-by-hop fields end here (RFC 9110 §7.6.1), `Via` is appended, and
+/// `Date` is added where the origin sent none (§6.6.1), `now` being when the head came.
+///
+/// # Errors
+/// [`Unforwardable`] for a transfer coding other than `chunked`.
+pub fn to_client(parts: &mut Parts, now: Timestamp) -> Result<(), Unforwardable> {
+    check_transfer_coding(&mut parts.headers)?;
+    remove_hop_by_hop(&mut parts.headers);
+    via::append(&mut parts.headers, parts.version);
+    if !parts.status.is_informational() {
+        parts.headers.entry(header::DATE).or_insert_with(|| now.to_http_date());
+    }
+    parts.version = Version::HTTP_11;
+    Ok(())
+}
+
+/// RFC 9112 §6.1 and §6.3: `chunked` is decoded by the connection and overrides `Content-Length`, which is removed before the message
+/// goes on.
+fn check_transfer_coding(headers: &mut HeaderMap) -> Result<(), Unforwardable> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter().peekable();
+    if codings.peek().is_none() {
+        return Ok(());
+    }
+    if !codings.all(|coding| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")) {
+        return Err(Unforwardable);
+    }
+    headers.remove(header::CONTENT_LENGTH);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderValue, Response};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(784_111_777);
+
+    fn received(lines: &[(&'static str, &'static str)]) -> Parts {
+        let mut parts = Response::new(()).into_parts().0;
+        for (name, value) in lines {
+            parts.headers.append(*name, HeaderValue::from_static(value));
+        }
+        parts
+    }
+
+    #[test]
+    fn rfc9110_6_6_1_a_missing_date_is_the_time_of_receipt() {
+        let mut parts = received(&[]);
+        to_client(&mut parts, NOW).expect("forwardable");
+        assert_eq!(parts.headers["date"], "Sun, 06 Nov 1994 08:49:37 GMT");
+    }
+
+    #[test]
+    fn an_origins_own_date_stays() {
+        let mut parts = received(&[("date", "Mon, 07 Nov 1994 08:49:37 GMT")]);
+        to_client(&mut parts, NOW).expect("forwardable");
+        assert_eq!(parts.headers.get_all("date").iter().collect::<Vec<_>>(), ["Mon, 07 Nov 1994 08:49:37 GMT"]);
+    }
+
+    #[test]
+    fn rfc9110_7_6_3_via_names_the_version_the_origin_spoke() {
+        let mut parts = received(&[("via", "1.1 inner")]);
+        parts.version = Version::HTTP_10;
+        to_client(&mut parts, NOW).expect("forwardable");
+        assert_eq!(parts.headers.get_all("via").iter().collect::<Vec<_>>(), ["1.1 inner", "1.0 larder"]);
+    }
+
+    #[test]
+    fn rfc9112_6_3_content_length_beside_chunked_is_removed() {
+        let mut parts = received(&[("transfer-encoding", "chunked"), ("content-length", "5"), ("trailer", "x-sum")]);
+        to_client(&mut parts, NOW).expect("forwardable");
+        assert!(!parts.headers.contains_key("content-length") && !parts.headers.contains_key("transfer-encoding"));
+        assert_eq!(parts.headers["trailer"], "x-sum", "Trailer is end-to-end");
+    }
+
+    #[test]
+    fn rfc9112_6_1_a_transfer_coding_nobody_asked_for_is_not_passed_on_as_content() {
+        let mut parts = received(&[("transfer-encoding", "gzip, chunked")]);
+        assert_eq!(to_client(&mut parts, NOW), Err(Unforwardable));
+    }
+
+    #[test]
+    fn hop_by_hop_fields_of_the_origin_end_here() {
+        let mut parts = received(&[("connection", "x-hop"), ("x-hop", "1"), ("keep-alive", "timeout=5"), ("etag", "\"a\"")]);
+        to_client(&mut parts, NOW).expect("forwardable");
+        assert!(!parts.headers.contains_key("x-hop") && !parts.headers.contains_key("keep-alive"));
+        assert_eq!(parts.headers["etag"], "\"a\"");
+    }
+}

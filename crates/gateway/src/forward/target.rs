@@ -1,0 +1,96 @@
+//! Which resource a request is for, and who asks, as far as that is believed.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use http::uri::Authority;
+use http::{HeaderMap, Uri, header};
+
+use super::Hop;
+use super::trust::{TrustedProxies, read_claim};
+
+/// Scheme and authority of the target URI (RFC 9110 §7.1), and the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EffectiveTarget<'a> {
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// Host and port as the client named them; empty where an HTTP/1.0 client named none.
+    pub authority: Cow<'a, str>,
+    /// The last hop that is not a trusted proxy.
+    pub client: IpAddr,
+}
+
+/// Scheme and authority that the cache key uses, and the client's address: from the connection and the request itself, or from
+/// `X-Forwarded-*` or `Forwarded` where the peer is a trusted proxy. Allocates nothing for an untrusted peer.
+pub fn effective_target<'a>(uri: &'a Uri, headers: &'a HeaderMap, hop: &Hop, trusted: &TrustedProxies) -> EffectiveTarget<'a> {
+    let own = own_authority(uri, headers);
+    let peer = hop.peer.to_canonical();
+    if !trusted.contains(peer) {
+        return EffectiveTarget { scheme: hop.scheme(), authority: Cow::Borrowed(own), client: peer };
+    }
+    let claim = read_claim(headers, trusted);
+    EffectiveTarget {
+        scheme: claim.scheme.unwrap_or(hop.scheme()),
+        authority: claim.host.filter(|host| is_authority(host)).unwrap_or(Cow::Borrowed(own)),
+        client: claim.client.unwrap_or(peer),
+    }
+}
+
+/// What the request names itself: the target's authority (absolute-form, `:authority`) before `Host` (RFC 9112 §3.2.2).
+pub(super) fn own_authority<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> &'a str {
+    match uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or(""),
+    }
+}
+
+fn is_authority(text: &str) -> bool {
+    text.parse::<Authority>().is_ok_and(|authority| !authority.as_str().contains('@'))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderValue, Version};
+
+    use super::*;
+
+    fn target(peer: &str, uri: &'static str, lines: &[(&'static str, &'static str)]) -> (String, String, String) {
+        let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().expect("CIDR")]);
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        let hop = Hop { peer: peer.parse().expect("address"), secure: false, version: Version::HTTP_11 };
+        let uri = Uri::from_static(uri);
+        let found = effective_target(&uri, &headers, &hop, &trusted);
+        (found.scheme.into(), found.authority.into_owned(), found.client.to_string())
+    }
+
+    const CLAIM: [(&str, &str); 4] = [
+        ("host", "inner:8080"),
+        ("x-forwarded-for", "203.0.113.7"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "api.example.com"),
+    ];
+
+    #[test]
+    fn an_untrusted_peer_is_not_believed() {
+        assert_eq!(target("192.0.2.1", "/a", &CLAIM), ("http".into(), "inner:8080".into(), "192.0.2.1".into()));
+    }
+
+    #[test]
+    fn a_trusted_peer_is_believed() {
+        assert_eq!(target("10.0.0.1", "/a", &CLAIM), ("https".into(), "api.example.com".into(), "203.0.113.7".into()));
+    }
+
+    #[test]
+    fn a_host_that_is_no_authority_is_not_believed_from_anyone() {
+        let lines = [("host", "a.example"), ("x-forwarded-host", "user@evil/../")];
+        assert_eq!(target("10.0.0.1", "/a", &lines).1, "a.example");
+    }
+
+    #[test]
+    fn rfc9112_3_2_2_the_authority_of_the_target_wins_over_host() {
+        assert_eq!(target("192.0.2.1", "http://a.example/x", &[("host", "b.example")]).1, "a.example");
+    }
+}

@@ -1,0 +1,138 @@
+//! What happens to a request between the listener and the cache layer.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::{ArcSwap, Guard};
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use larder_semantics::Reason;
+use larder_tower::clock::{Clock, monotonic};
+use larder_tower::{Cache, CacheBody, CacheService, Caller, FetchError, Outcome, ServeFuture, Served};
+
+use crate::forward::{EffectiveTarget, Hop, effective_target, is_upgrade};
+use crate::live::Live;
+use crate::problem::Problem;
+use crate::server::Peer;
+use crate::telemetry::access_log::{AccessLog, Answer, Entry, Logged};
+use crate::telemetry::metrics::RequestRecord;
+use crate::upstream::{UpstreamBody, UpstreamError, UpstreamService};
+
+const NO_ROUTE: Problem =
+    Problem::new(StatusCode::NOT_FOUND, "destination_not_found", "No route is configured for this request.");
+const NOT_STORED: Problem =
+    Problem::new(StatusCode::GATEWAY_TIMEOUT, "http_request_denied", "Only a stored response was asked for, and there is none.");
+const FAILED: Problem =
+    Problem::new(StatusCode::BAD_GATEWAY, "proxy_internal_error", "The request could not be completed.");
+
+/// The handler of all requests on the public listeners.
+pub(crate) struct Gateway {
+    pub(crate) live: ArcSwap<Live>,
+    pub(crate) cache: Arc<Cache>,
+    pub(crate) clock: Clock,
+    pub(crate) access_log: AccessLog,
+}
+
+type GatewayBody = CacheBody<UpstreamBody>;
+type Service = CacheService<UpstreamService>;
+
+/// What has to be remembered of a request until its answer is there.
+struct Asked {
+    method: Method,
+    started: Instant,
+    entry: Entry,
+    route: Option<usize>,
+}
+
+impl Gateway {
+    /// Answers one request. A hit is answered without an await.
+    pub(crate) async fn handle(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<Logged<GatewayBody>> {
+        let started = monotonic();
+        let live = self.live.load();
+        let hop = peer.hop(request.version());
+        let target = effective_target(request.uri(), request.headers(), &hop, &live.trusted);
+        let entry = self.access_log.begin(&request, Some(target.client), || self.clock.now());
+        let service = live.route(request.method(), &target.authority, request.uri().path());
+        let asked = Asked { method: request.method().clone(), started, entry, route: service.map(|service| service.route().index) };
+        let Some(service) = service else { return asked.refused(&live, NO_ROUTE) };
+        if is_upgrade(request.version(), request.headers()) {
+            let live = Guard::into_inner(live);
+            return upgrade(&live, asked, request, &hop).await;
+        }
+        let caller = caller(target, live.trusted.contains(hop.peer));
+        match walk(service, request, caller, hop, &peer).into_ready() {
+            Ok(served) => asked.served(&live, served),
+            Err(waiting) => {
+                // Across an await the configuration is held by count, not by the thread's slot.
+                let live = Guard::into_inner(live);
+                match waiting.await {
+                    Ok(served) => asked.served(&live, served),
+                    Err(error) => asked.failed(&live, &error),
+                }
+            }
+        }
+    }
+}
+
+fn walk(service: &Service, request: Request<Incoming>, caller: Caller, hop: Hop, peer: &Peer) -> ServeFuture<UpstreamBody> {
+    service.serve(request, caller, |extensions| {
+        extensions.insert(hop);
+        if let Some(early) = peer.early_responses(hop.version) {
+            extensions.insert(early);
+        }
+    })
+}
+
+/// The connection tells the scheme, not the client; a trusted proxy is believed in both.
+fn caller(target: EffectiveTarget<'_>, believed: bool) -> Caller {
+    let authority = believed.then(|| target.authority.into());
+    Caller { client: Some(target.client), scheme: Some(target.scheme), authority }
+}
+
+/// Past the cache, on a connection of its own.
+async fn upgrade(live: &Live, asked: Asked, request: Request<Incoming>, hop: &Hop) -> Response<Logged<GatewayBody>> {
+    let Some(upstream) = asked.route.and_then(|route| live.upstream_of(route)) else { return asked.refused(live, FAILED) };
+    match upstream.upgrade(request, hop).await {
+        Ok(response) => asked.served(live, Served::passed(response, Reason::Upgrade)),
+        Err(error) => asked.refused(live, error.problem()),
+    }
+}
+
+impl Asked {
+    fn served(self, live: &Live, served: Served<UpstreamBody>) -> Response<Logged<GatewayBody>> {
+        let Served { mut response, outcome } = served;
+        if outcome.reason == Reason::OnlyIfCached {
+            let (parts, body) = NOT_STORED.response(&self.method).map(CacheBody::from_bytes).into_parts();
+            response.headers_mut().extend(parts.headers);
+            *response.body_mut() = body;
+        }
+        self.answered(live, response, Some(&outcome))
+    }
+
+    fn failed(self, live: &Live, error: &FetchError) -> Response<Logged<GatewayBody>> {
+        let problem = error.downcast_ref::<UpstreamError>().map_or(FAILED, UpstreamError::problem);
+        tracing::debug!(error = %error, "a request failed at its upstream");
+        self.refused(live, problem)
+    }
+
+    fn refused(self, live: &Live, problem: Problem) -> Response<Logged<GatewayBody>> {
+        let response = problem.response(&self.method).map(CacheBody::from_bytes);
+        self.answered(live, response, None)
+    }
+
+    fn answered(self, live: &Live, response: Response<GatewayBody>, outcome: Option<&Outcome>) -> Response<Logged<GatewayBody>> {
+        let elapsed = monotonic().saturating_duration_since(self.started);
+        let (result, reason) = (outcome.map(|outcome| outcome.result), outcome.map(|outcome| outcome.reason));
+        let record = RequestRecord { method: &self.method, status: response.status(), result, reason, elapsed };
+        live.metrics.request(self.route, &record);
+        let answer = Answer {
+            route: self.route.and_then(|route| live.route_name(route)),
+            result,
+            reason,
+            key: outcome.and_then(|outcome| outcome.key.as_ref()),
+            collapsed: outcome.is_some_and(|outcome| outcome.collapsed),
+            upstream: None,
+        };
+        self.entry.respond(response, &answer)
+    }
+}

@@ -1,0 +1,148 @@
+//! What one configuration makes of a request: routes, each with its cache rules and its way to an origin.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use larder_tower::clock::Clock;
+use larder_tower::{Cache, CacheService, MayBypass, RouteRules};
+
+use crate::config::{Config, Route, Upstream};
+use crate::forward::TrustedProxies;
+use crate::routing::Router;
+use crate::tagging::RouteTags;
+use crate::telemetry::metrics::Metrics;
+use crate::upstream::{OriginObserver, OriginOutcome, UpstreamOptions, UpstreamService, UpstreamSetupError, UpstreamUrl};
+
+/// A configuration, ready to serve. Replaced as a whole on reload; the cache itself goes on.
+pub(crate) struct Live {
+    pub(crate) config: Config,
+    pub(crate) trusted: TrustedProxies,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) upstreams: Vec<UpstreamService>,
+    routes: Vec<CacheService<UpstreamService>>,
+    router: Router,
+    /// Where requests go that no route is for.
+    fallback: Option<CacheService<UpstreamService>>,
+}
+
+/// Why a checked configuration still cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SetupError {
+    /// An upstream cannot be set up.
+    #[error("upstream `{name}`: {error}")]
+    Upstream {
+        /// Its name.
+        name: Arc<str>,
+        /// What is wrong.
+        error: UpstreamSetupError,
+    },
+    /// An upstream's URL is none.
+    #[error("upstream `{name}`: {error}")]
+    Url {
+        /// Its name.
+        name: Arc<str>,
+        /// What is wrong.
+        error: crate::upstream::InvalidUpstreamUrl,
+    },
+    /// Two routes cannot be told apart.
+    #[error("a route's path cannot be matched: {0}")]
+    Path(#[from] matchit::InsertError),
+}
+
+impl Live {
+    /// From a checked configuration. What `before` has that did not change stays: connections to upstreams, and all counts.
+    pub(crate) fn new(config: Config, cache: &Arc<Cache>, clock: &Clock, before: Option<&Live>) -> Result<Self, SetupError> {
+        let names = |routes: &[Route]| routes.iter().chain(&config.fallback).map(|route| Arc::clone(&route.name)).collect::<Vec<_>>();
+        let routes = names(&config.routes);
+        let routes: Vec<&str> = routes.iter().map(|name| &**name).collect();
+        let upstreams: Vec<&str> = config.upstreams.iter().map(|upstream| &*upstream.name).collect();
+        let metrics = Arc::new(match before {
+            Some(live) => live.metrics.reconfigure(&routes, &upstreams),
+            None => Metrics::new(&routes, &upstreams),
+        });
+        let trusted = TrustedProxies::new(config.server.trusted_proxies.clone());
+        let unchanged = before.filter(|live| {
+            live.config.upstreams == config.upstreams && live.config.server.trusted_proxies == config.server.trusted_proxies
+        });
+        let upstreams = match unchanged {
+            Some(live) => live.upstreams.clone(),
+            None => connect(&config.upstreams, &trusted, clock, &metrics)?,
+        };
+        let service = |(index, route): (usize, &Route)| -> Result<_, SetupError> {
+            let rules = Arc::new(rules(index, route)?);
+            Ok(CacheService::new(upstreams[route.upstream].clone(), Arc::clone(cache), rules))
+        };
+        let routes = config.routes.iter().enumerate().map(service).collect::<Result<_, _>>()?;
+        let fallback = config.fallback.as_ref().map(|route| service((config.routes.len(), route))).transpose()?;
+        let router = Router::new(&config.routes)?;
+        Ok(Self { trusted, metrics, routes, router, fallback, upstreams, config })
+    }
+
+    /// The service for a request, if there is one.
+    pub(crate) fn route(&self, method: &http::Method, authority: &str, path: &str) -> Option<&CacheService<UpstreamService>> {
+        match self.router.route(method, authority, path) {
+            Some(index) => self.routes.get(index),
+            None => self.fallback.as_ref(),
+        }
+    }
+
+    /// A route's name.
+    pub(crate) fn route_name(&self, route: usize) -> Option<&Arc<str>> {
+        self.config.routes.get(route).or(self.config.fallback.as_ref()).map(|route| &route.name)
+    }
+
+    /// The way to the origin that a route's misses take.
+    pub(crate) fn upstream_of(&self, route: usize) -> Option<&UpstreamService> {
+        let route = self.config.routes.get(route).or(self.config.fallback.as_ref())?;
+        self.upstreams.get(route.upstream)
+    }
+}
+
+fn rules(index: usize, route: &Route) -> Result<RouteRules, matchit::InsertError> {
+    let settings = &route.settings;
+    let bypass = settings.clone();
+    Ok(RouteRules {
+        index,
+        name: Arc::clone(&route.name),
+        policy: settings.policy.clone(),
+        key: settings.key.clone(),
+        cache: settings.cache,
+        max_object: settings.max_object,
+        collapse_wait: settings.collapse_wait,
+        may_bypass: MayBypass::new(move |client: Option<IpAddr>| client.is_some_and(|address| bypass.may_bypass(address.to_canonical()))),
+        tags: Arc::new(RouteTags::new(&route.path, &route.tags)?),
+    })
+}
+
+fn connect(
+    upstreams: &[Upstream],
+    trusted: &TrustedProxies,
+    clock: &Clock,
+    metrics: &Arc<Metrics>,
+) -> Result<Vec<UpstreamService>, SetupError> {
+    let connect = |(index, upstream): (usize, &Upstream)| {
+        let url = format!("{}://{}{}", upstream.scheme, upstream.authority, upstream.base_path);
+        let url: UpstreamUrl = url.parse().map_err(|error| SetupError::Url { name: Arc::clone(&upstream.name), error })?;
+        let options = UpstreamOptions {
+            index,
+            connect_timeout: upstream.connect_timeout,
+            first_byte_timeout: upstream.first_byte_timeout,
+            idle_timeout: upstream.idle_timeout,
+            max_idle: upstream.max_idle,
+            trusted: trusted.clone(),
+            observer: Some(Arc::new(OriginMetrics(Arc::clone(metrics)))),
+            ..UpstreamOptions::new(url, clock.clone())
+        };
+        UpstreamService::new(options).map_err(|error| SetupError::Upstream { name: Arc::clone(&upstream.name), error })
+    };
+    upstreams.iter().enumerate().map(connect).collect()
+}
+
+/// Counts what upstreams answer.
+struct OriginMetrics(Arc<Metrics>);
+
+impl OriginObserver for OriginMetrics {
+    fn answered(&self, upstream: usize, outcome: OriginOutcome, elapsed: std::time::Duration) {
+        self.0.origin(upstream, outcome, elapsed);
+    }
+}

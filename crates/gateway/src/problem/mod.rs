@@ -1,0 +1,115 @@
+//! Answers that Larder gives by itself when it cannot give the origin's: a small problem body (RFC 9457) and, in `Proxy-Status`
+//! (RFC 9209), what went wrong. Nothing of the inside shows: no address, no library's error text, no path.
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Response, StatusCode, header};
+
+const PROXY_STATUS: &str = "proxy-status";
+const CONTENT_TYPE: &str = "application/problem+json";
+
+/// One such answer, before it is bound to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Problem {
+    status: StatusCode,
+    error: &'static str,
+    detail: &'static str,
+    closes: bool,
+}
+
+impl Problem {
+    /// An answer with `status`, a Proxy-Status error type (RFC 9209 §2.3) and one sentence for the reader.
+    pub const fn new(status: StatusCode, error: &'static str, detail: &'static str) -> Self {
+        Self { status, error, detail, closes: false }
+    }
+
+    /// A refusal of a malformed or unwelcome request. The connection is closed, because where the next request on it would begin
+    /// can no longer be trusted (RFC 9112 §11.2).
+    pub const fn refusal(status: StatusCode, detail: &'static str) -> Self {
+        Self { status, error: "http_request_error", detail, closes: true }
+    }
+
+    /// The status code.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The Proxy-Status error type, for logs and metrics: a bounded set.
+    pub fn error(&self) -> &'static str {
+        self.error
+    }
+
+    /// The response to a request with this method. `HEAD` gets the fields without the body.
+    pub fn response(&self, method: &Method) -> Response<Bytes> {
+        let body = self.body();
+        let length = HeaderValue::from(body.len());
+        let mut response = Response::new(if *method == Method::HEAD { Bytes::new() } else { body });
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+        headers.insert(header::CONTENT_LENGTH, length);
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Ok(status) = HeaderValue::try_from(format!("larder; error={}", self.error)) {
+            headers.insert(PROXY_STATUS, status);
+        }
+        if self.closes {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    /// `about:blank` says that the title is the status' own phrase (RFC 9457 §4.2.1).
+    fn body(&self) -> Bytes {
+        let problem = serde_json::json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason().unwrap_or("Error"),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+        });
+        Bytes::from(problem.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REFUSED: Problem =
+        Problem::new(StatusCode::BAD_GATEWAY, "connection_refused", "The origin server did not accept the connection.");
+
+    #[test]
+    fn rfc9457_a_problem_names_type_title_status_and_detail() {
+        let response = REFUSED.response(&Method::GET);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+        let body = response.into_body();
+        let problem: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+        assert_eq!(
+            problem,
+            serde_json::json!({
+                "type": "about:blank",
+                "title": "Bad Gateway",
+                "status": 502,
+                "detail": "The origin server did not accept the connection.",
+            })
+        );
+    }
+
+    #[test]
+    fn rfc9209_proxy_status_names_this_proxy_and_the_error_type() {
+        assert_eq!(REFUSED.response(&Method::GET).headers()[PROXY_STATUS], "larder; error=connection_refused");
+    }
+
+    #[test]
+    fn rfc9110_9_3_2_head_gets_the_length_and_no_body() {
+        let get = REFUSED.response(&Method::GET);
+        let head = REFUSED.response(&Method::HEAD);
+        assert_eq!(head.headers(), get.headers());
+        assert!(head.into_body().is_empty());
+    }
+
+    #[test]
+    fn a_refusal_closes_the_connection_and_a_failed_origin_does_not() {
+        let refusal = Problem::refusal(StatusCode::BAD_REQUEST, "The request is malformed.");
+        assert_eq!(refusal.response(&Method::GET).headers()[header::CONNECTION], "close");
+        assert!(!REFUSED.response(&Method::GET).headers().contains_key(header::CONNECTION));
+    }
+}

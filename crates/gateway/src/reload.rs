@@ -1,0 +1,140 @@
+//! Signals, and a new configuration without a restart.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use notify::{RecursiveMode, Watcher};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+
+use crate::cli;
+use crate::config::Config;
+use crate::gateway::Gateway;
+use crate::live::Live;
+
+/// A file is read when it has been left alone for this long: editors and Kubernetes change it in several steps.
+const QUIET: Duration = Duration::from_millis(300);
+
+/// Where the configuration comes from, so that it can be read again.
+pub(crate) enum Source {
+    /// A file, or flags.
+    Command(cli::Serve),
+    /// It is built in.
+    Fixed,
+}
+
+impl From<&cli::Serve> for Source {
+    fn from(command: &cli::Serve) -> Self {
+        Self::Command(command.clone())
+    }
+}
+
+impl Source {
+    /// The file to watch, if there is one.
+    pub(crate) fn watched(&self) -> Option<&Path> {
+        match self {
+            Self::Command(command) => command.file(),
+            Self::Fixed => None,
+        }
+    }
+}
+
+/// The signals a server listens to.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    pub(crate) fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for SIGTERM or SIGINT. Until then calls `reload` on SIGHUP, and when the file has changed.
+    pub(crate) async fn until_stop(&mut self, reload: impl Fn(), file: Option<&Path>) {
+        let (_watcher, mut changes) = watch(file);
+        let mut content = file.and_then(|file| std::fs::read(file).ok());
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => {}
+                Some(()) = changes.recv() => {
+                    while tokio::time::timeout(QUIET, changes.recv()).await.is_ok_and(|change| change.is_some()) {}
+                    // The folder is watched, so most changes are somebody else's.
+                    let now = file.and_then(|file| std::fs::read(file).ok());
+                    if now == content {
+                        continue;
+                    }
+                    content = now;
+                }
+            }
+            reload();
+        }
+    }
+}
+
+/// Watches the file's folder: a file that is replaced, as editors and Kubernetes do, is another file.
+fn watch(file: Option<&Path>) -> (Option<notify::RecommendedWatcher>, mpsc::Receiver<()>) {
+    let (changed, changes) = mpsc::channel(1);
+    let Some(file) = file else { return (None, changes) };
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+    let watcher = notify::recommended_watcher(move |_| {
+        // One change that waits stands for all of them.
+        let _ = changed.try_send(());
+    });
+    let watcher = watcher.and_then(|mut watcher| {
+        watcher.watch(&folder, RecursiveMode::NonRecursive)?;
+        Ok(watcher)
+    });
+    match watcher {
+        Ok(watcher) => (Some(watcher), changes),
+        Err(error) => {
+            warn!("the configuration file is not watched ({error}); SIGHUP reloads it");
+            (None, changes)
+        }
+    }
+}
+
+/// Reads the configuration again. A broken one is refused, and the running one goes on; what is stored stays either way.
+pub(crate) fn reload(gateway: &Gateway, source: &Source) {
+    let Source::Command(command) = source else { return };
+    let (config, warnings) = match command.load() {
+        Ok(loaded) => loaded,
+        Err(report) => {
+            report.print();
+            error!("the new configuration was refused; the running one goes on");
+            return;
+        }
+    };
+    warnings.print();
+    let before = gateway.live.load_full();
+    needs_restart(&before.config, &config).for_each(|what| warn!("a change of {what} takes effect at the next start"));
+    match Live::new(config, &gateway.cache, &gateway.clock, Some(&before)) {
+        Ok(live) => {
+            gateway.live.store(Arc::new(live));
+            info!("the configuration was reloaded");
+        }
+        Err(error) => error!("the new configuration was refused ({error}); the running one goes on"),
+    }
+}
+
+/// What cannot change while connections are open and memory is in use.
+fn needs_restart(before: &Config, after: &Config) -> impl Iterator<Item = &'static str> {
+    let (server, admin) = (before.server.clone(), after.server.trusted_proxies.clone());
+    let same_server = crate::config::Server { trusted_proxies: admin, ..server } == after.server;
+    let changes = [
+        (!same_server, "[server] other than trusted_proxies"),
+        (before.admin != after.admin, "[admin]"),
+        (before.memory != after.memory, "[store.memory]"),
+        (before.log != after.log, "[log]"),
+    ];
+    changes.into_iter().filter_map(|(changed, what)| changed.then_some(what))
+}

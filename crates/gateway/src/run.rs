@@ -1,0 +1,176 @@
+//! From the command line to a serving process, and to its end.
+
+use std::io::IsTerminal;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use larder_tower::Cache;
+use larder_tower::clock::Clock;
+use tokio::sync::watch;
+use tracing::{Level, info, warn};
+
+use crate::admin::{Admin, Readiness};
+use crate::cli;
+use crate::config::{self, Config, Listen, LogLevel, Report};
+use crate::gateway::Gateway;
+use crate::live::Live;
+use crate::reload;
+use crate::scrape;
+use crate::server::{Server, ServerOptions};
+use crate::telemetry::access_log::{AccessLog, Format, LogWriter};
+use crate::telemetry::diagnostics;
+
+/// How long the last lines of the access log may take to be written.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
+/// Why the process ends with 1. What was to be said has been said.
+struct Failed;
+
+/// `larder serve`: until SIGTERM or SIGINT, then 0; 1 if it cannot start.
+pub(crate) fn serve(command: &cli::Serve) -> ExitCode {
+    let outcome = || {
+        let (config, warnings) = command.load().map_err(|report| said(&report))?;
+        warnings.print();
+        prepare(&config)?.block_on(run(config, reload::Source::from(command), |_| ()))
+    };
+    match outcome() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failed) => ExitCode::FAILURE,
+    }
+}
+
+fn said(report: &Report) -> Failed {
+    report.print();
+    Failed
+}
+
+fn failed(what: impl std::fmt::Display) -> Failed {
+    eprintln!("error: {what}");
+    Failed
+}
+
+/// The log of events, and the runtime.
+fn prepare(config: &Config) -> Result<tokio::runtime::Runtime, Failed> {
+    let level = match config.log.level {
+        LogLevel::Error => Level::ERROR,
+        LogLevel::Warn => Level::WARN,
+        LogLevel::Info => Level::INFO,
+        LogLevel::Debug => Level::DEBUG,
+        LogLevel::Trace => Level::TRACE,
+    };
+    let form = if std::io::stderr().is_terminal() || config.log.access != config::AccessLog::Json {
+        diagnostics::Form::Human
+    } else {
+        diagnostics::Form::Json
+    };
+    diagnostics::init(level, form).map_err(failed)?;
+    // Both, should the dependencies ever bring a second provider: rustls would refuse to choose.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)
+}
+
+/// Serves a configuration until a signal says to stop. `started` is told where the public listeners are.
+async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[SocketAddr])) -> Result<(), Failed> {
+    let mut signals = reload::Signals::new().map_err(failed)?;
+    let clock = Clock::system();
+    let server = bind_all(&config, &config.server.listen)?;
+    let admin = bind_all(&config, std::slice::from_ref(&config.admin.listen))?;
+    let addresses = server.addresses().map_err(failed)?;
+
+    let cache = Cache::new(config.memory.capacity, clock.clone());
+    let (access_log, log_writer) = open_access_log(&config).map_err(failed)?;
+    let options = server_options(&config);
+    let live = Live::new(config, &cache, &clock, None).map_err(failed)?;
+    let gateway = Arc::new(Gateway { live: ArcSwap::from_pointee(live), cache, clock, access_log });
+
+    let readiness = Readiness::default();
+    let metrics = {
+        let (gateway, options) = (Arc::clone(&gateway), options);
+        move || scrape::render(&gateway, options.max_connections)
+    };
+    let admin_addresses = admin.addresses().map_err(failed)?;
+    let admin = tokio::spawn(Admin::new(readiness.clone(), metrics).serve(admin));
+
+    let (stop, stopping) = watch::channel(false);
+    let handler = {
+        let gateway = Arc::clone(&gateway);
+        move |request, peer| Arc::clone(&gateway).handle(request, peer)
+    };
+    let mut stopped = stopping.clone();
+    let serving = tokio::spawn(server.serve(options, handler, async move {
+        // A sender that is gone means to stop as well.
+        let _ = stopped.wait_for(|stop| *stop).await;
+    }));
+    for address in &addresses {
+        info!("listening on http://{address}");
+    }
+    for address in &admin_addresses {
+        info!("admin on http://{address}");
+    }
+    readiness.set_ready();
+    started(&addresses);
+
+    signals.until_stop(|| reload::reload(&gateway, &source), source.watched()).await;
+    info!("stopping: requests under way may take {} to finish", config::display_duration(options.drain_timeout));
+    readiness.set_draining();
+    stop.send_replace(true);
+    if let Ok(drained) = serving.await
+        && drained.aborted > 0
+    {
+        warn!("{} connections did not finish in time and were cut", drained.aborted);
+    }
+    admin.abort();
+    finish_access_log(log_writer);
+    info!("stopped");
+    Ok(())
+}
+
+/// Binds every address, and tells all that cannot be bound.
+fn bind_all(config: &Config, listeners: &[Listen]) -> Result<Server, Failed> {
+    let mut bound: Option<Server> = None;
+    let mut all = true;
+    for listen in listeners {
+        let addresses = listen.address().to_socket_addrs().map(Iterator::collect::<Vec<_>>);
+        match addresses.and_then(|addresses| Server::bind(&addresses).map_err(|error| error.source)) {
+            Ok(server) => bound = Some(match bound.take() {
+                Some(before) => before.and(server),
+                None => server,
+            }),
+            Err(error) => {
+                config.bind_failure(listen, &error).print();
+                all = false;
+            }
+        }
+    }
+    bound.filter(|_| all).ok_or(Failed)
+}
+
+fn server_options(config: &Config) -> ServerOptions {
+    let server = &config.server;
+    ServerOptions {
+        header_read_timeout: server.header_read_timeout,
+        max_head: server.max_header_bytes,
+        max_connections: u32::try_from(server.max_connections).unwrap_or(u32::MAX),
+        drain_timeout: server.drain_timeout,
+        ..ServerOptions::default()
+    }
+}
+
+fn open_access_log(config: &Config) -> std::io::Result<(AccessLog, Option<LogWriter>)> {
+    let format = match config.log.access {
+        config::AccessLog::Off => return Ok((AccessLog::off(), None)),
+        config::AccessLog::Json => Format::Json,
+        config::AccessLog::Text => Format::Text,
+    };
+    let (log, writer) = AccessLog::start(format, std::io::stdout())?;
+    Ok((log, Some(writer)))
+}
+
+fn finish_access_log(writer: Option<LogWriter>) {
+    if writer.is_some_and(|writer| !writer.stop(LAST_LINES)) {
+        warn!("the last lines of the access log could not be written");
+    }
+}

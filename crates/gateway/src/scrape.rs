@@ -1,0 +1,30 @@
+//! What `/metrics` says beyond the counters: figures read off their owners at each scrape.
+
+use crate::gateway::Gateway;
+use crate::telemetry::metrics::{Gauges, UpstreamGauges};
+
+/// The whole exposition.
+pub(crate) fn render(gateway: &Gateway) -> String {
+    let live = gateway.live.load_full();
+    let stats = gateway.cache.stats();
+    let upstreams = live.config.upstreams.iter().zip(&live.upstreams).map(|(upstream, service)| UpstreamGauges {
+        name: upstream.name.to_string(),
+        requests_in_flight: service.stats().requests_in_flight(),
+        connections: service.stats().connections_open(),
+        connects: service.stats().connections_total(),
+        retries: service.stats().retries_total(),
+    });
+    let evictions = stats.memory.evictions;
+    live.metrics.render(&Gauges {
+        entries: stats.memory.entries,
+        stored_bytes: stats.memory.bytes,
+        capacity_bytes: stats.memory.capacity,
+        evictions: vec![("size", evictions.size), ("removed", evictions.removed), ("replaced", evictions.replaced)],
+        collapsed_followers: stats.followers,
+        fills_in_flight: stats.fills_in_flight,
+        fill_bytes: stats.bytes_in_flight,
+        client_connections: gateway.connections(),
+        access_log_dropped: gateway.access_log.dropped(),
+        upstreams: upstreams.collect(),
+    })
+}

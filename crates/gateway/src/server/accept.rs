@@ -1,0 +1,138 @@
+//! The accept loops, and the server's way to its end.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::{Body, Incoming};
+use larder_tower::BoxError;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use super::connection::{Phase, Protocols};
+use super::listen::{BindError, listen};
+use super::options::ServerOptions;
+use super::peer::Peer;
+
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
+/// Pauses after an accept that failed for want of something, such as file descriptors.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How long aborted connections may take to let go.
+const ABORT_GRACE: Duration = Duration::from_secs(1);
+
+/// Bound listeners that do not accept yet.
+#[derive(Debug)]
+pub struct Server {
+    listeners: Vec<TcpListener>,
+}
+
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Connections that were cut because they did not finish within `drain_timeout`.
+    pub aborted: usize,
+}
+
+impl Server {
+    /// Listens on all of these addresses. From here on clients can connect; they are served once [`Server::serve`] runs. Has to be
+    /// called inside a runtime.
+    ///
+    /// # Errors
+    /// The first address that cannot be listened on.
+    pub fn bind(addresses: &[SocketAddr]) -> Result<Self, BindError> {
+        Ok(Self { listeners: addresses.iter().copied().map(listen).collect::<Result<_, _>>()? })
+    }
+
+    /// These listeners and those of another, to be served as one.
+    #[must_use]
+    pub fn and(mut self, other: Server) -> Self {
+        self.listeners.extend(other.listeners);
+        self
+    }
+
+    /// The addresses that are listened on, with the ports that were chosen for port 0.
+    ///
+    /// # Errors
+    /// What the system says about a socket.
+    pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        self.listeners.iter().map(TcpListener::local_addr).collect()
+    }
+
+    /// Serves until `shutdown` completes, then stops listening, lets requests under way finish for `drain_timeout`, and cuts the rest.
+    pub async fn serve<H, F, B>(self, options: ServerOptions, handler: H, shutdown: impl Future<Output = ()>) -> Drained
+    where
+        H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let (phase, watched) = watch::channel(Phase::Serving);
+        let slots = Arc::new(Semaphore::new(options.max_connections as usize));
+        let protocols = Arc::new(Protocols::new(options));
+        let mut loops = JoinSet::new();
+        for listener in self.listeners {
+            loops.spawn(accept(listener, Arc::clone(&slots), Arc::clone(&protocols), handler.clone(), watched.clone()));
+        }
+        shutdown.await;
+        // The listeners close with their loops, so that a client that comes now is refused rather than left waiting.
+        loops.shutdown().await;
+        phase.send_replace(Phase::Draining);
+        let all_slots = || slots.acquire_many(options.max_connections);
+        if tokio::time::timeout(options.drain_timeout, all_slots()).await.is_ok() {
+            return Drained { aborted: 0 };
+        }
+        let aborted = (options.max_connections as usize).saturating_sub(slots.available_permits());
+        phase.send_replace(Phase::Aborting);
+        let _ = tokio::time::timeout(ABORT_GRACE, all_slots()).await;
+        Drained { aborted }
+    }
+}
+
+/// Accepts for as long as it runs. No error ends it, and none makes it spin.
+async fn accept<H, F, B>(listener: TcpListener, slots: Arc<Semaphore>, protocols: Arc<Protocols>, handler: H, phase: watch::Receiver<Phase>)
+where
+    H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) if concerns_one_connection(&error) => continue,
+            Err(error) => {
+                tracing::warn!(%error, "accepting connections is failing");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                continue;
+            }
+        };
+        pause = FIRST_PAUSE;
+        let Ok(local) = stream.local_addr() else { continue };
+        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+            turn_away(&stream);
+            continue;
+        };
+        let peer = Peer::new(address, local, slot);
+        let (protocols, handler, phase) = (Arc::clone(&protocols), handler.clone(), phase.clone());
+        tokio::spawn(async move { protocols.serve(stream, peer, handler, phase).await });
+    }
+}
+
+/// A connection that was gone before it was accepted says nothing about the next one.
+fn concerns_one_connection(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
+}
+
+/// Refuses at once instead of leaving the connection in the backlog: a client that is told can go elsewhere, one that waits holds its
+/// own resources until its patience ends. Costs one write and no memory; if the write does not fit, closing says enough.
+fn turn_away(stream: &TcpStream) {
+    let _ = stream.try_write(FULL);
+}

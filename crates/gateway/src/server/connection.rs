@@ -1,0 +1,160 @@
+//! One connection from its first byte to its last.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{Either, Full};
+use hyper::body::{Body, Incoming};
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use larder_tower::BoxError;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use super::guard::{Verdict, judge};
+use super::io::{ClientStream, answer_late};
+use super::options::ServerOptions;
+use super::peer::Peer;
+use super::sniff::FirstBytes;
+
+/// HTTP/2 connections are asked for a sign of life this often, and closed when none comes as soon again.
+const PING: std::time::Duration = std::time::Duration::from_secs(20);
+/// Fields of one HTTP/1.1 request.
+const MAX_FIELDS: usize = 100;
+
+/// Where the whole server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Serving,
+    /// Requests under way finish; idle connections close.
+    Draining,
+    /// Everything ends now.
+    Aborting,
+}
+
+/// How connections are served. One for the whole server.
+#[derive(Clone)]
+pub(super) struct Protocols {
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+    options: ServerOptions,
+}
+
+impl Protocols {
+    pub(super) fn new(options: ServerOptions) -> Self {
+        let mut http1 = http1::Builder::new();
+        // The timeout is inert without a timer.
+        http1
+            .timer(TokioTimer::new())
+            .header_read_timeout(options.header_read_timeout)
+            .max_headers(MAX_FIELDS)
+            .max_header_size(options.max_head)
+            .max_buf_size(options.max_head.max(8 * 1024) * 2);
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING)
+            .keep_alive_timeout(PING)
+            .max_concurrent_streams(options.max_streams)
+            .max_header_list_size(u32::try_from(options.max_head).unwrap_or(u32::MAX));
+        Self { http1, http2, options }
+    }
+
+    /// Serves one connection until it ends or the server does.
+    pub(super) async fn serve<H, F, B>(&self, mut stream: TcpStream, peer: Peer, handler: H, mut phase: watch::Receiver<Phase>)
+    where
+        H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let mut first = FirstBytes::default();
+        let read = tokio::select! {
+            read = tokio::time::timeout(self.options.header_read_timeout, first.read(&mut stream)) => read,
+            _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
+        };
+        match read {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false) | Err(_)) => return,
+            Err(_elapsed) => return answer_late(&stream, &first),
+        }
+        let is_http2 = first.is_http2();
+        let io = TokioIo::new(ClientStream::new(stream, first, peer.clone()));
+        let service = service_fn({
+            let (peer, max_target) = (peer.clone(), self.options.max_target);
+            move |request| respond(request, peer.clone(), handler.clone(), max_target)
+        });
+        if is_http2 {
+            drive(self.http2.serve_connection(io, service), |connection| connection.graceful_shutdown(), &peer, phase).await;
+        } else {
+            let connection = self.http1.serve_connection(io, service).with_upgrades();
+            drive(connection, |connection| connection.graceful_shutdown(), &peer, phase).await;
+        }
+    }
+}
+
+/// Polls a connection to its end, and tells it when the server drains.
+async fn drive<C>(connection: C, finish: impl Fn(Pin<&mut C>), peer: &Peer, mut phase: watch::Receiver<Phase>)
+where
+    C: Future<Output = Result<(), hyper::Error>>,
+{
+    let mut connection = pin!(connection);
+    let result = loop {
+        tokio::select! {
+            biased;
+            result = connection.as_mut() => break result,
+            changed = phase.changed() => match (changed, *phase.borrow_and_update()) {
+                (Ok(()), Phase::Serving) => {}
+                (Ok(()), Phase::Draining) => finish(connection.as_mut()),
+                (Ok(()), Phase::Aborting) | (Err(_), _) => return,
+            },
+        }
+    };
+    // Before the connection is dropped: the socket's last words depend on why it ended.
+    match result {
+        Err(error) if error.is_timeout() => peer.mark_late(),
+        Err(error) if error.is_parse() => peer.mark_lingering(),
+        _ => {}
+    }
+}
+
+type Answer<B> = Either<B, Full<Bytes>>;
+
+/// One request: judged, then handled. Informational responses may be written until the response is there.
+async fn respond<H, F, B>(request: Request<Incoming>, peer: Peer, handler: H, max_target: usize) -> Result<Response<Answer<B>>, Infallible>
+where
+    H: Fn(Request<Incoming>, Peer) -> F,
+    F: Future<Output = Response<B>>,
+    B: Body<Data = Bytes>,
+{
+    let (parts, body) = request.into_parts();
+    if !body.is_end_stream() {
+        peer.mark_lingering();
+    }
+    match judge(&parts, peer.is_ambiguous(), max_target) {
+        Verdict::Pass => {}
+        Verdict::Refuse(problem) => {
+            peer.mark_lingering();
+            return Ok(problem.response(&parts.method).map(|body| Either::Right(Full::new(body))));
+        }
+        Verdict::Answer(response) => return Ok(response.map(|text| Either::Right(Full::from(text)))),
+    }
+    let mut handling = pin!(handler(Request::from_parts(parts, body), peer.clone()));
+    let response = poll_fn(|cx| match handling.as_mut().poll(cx) {
+        Poll::Ready(response) => {
+            peer.outbox().end();
+            Poll::Ready(response)
+        }
+        Poll::Pending => {
+            peer.outbox().wait(cx.waker());
+            Poll::Pending
+        }
+    })
+    .await;
+    Ok(response.map(Either::Left))
+}

@@ -1,0 +1,147 @@
+//! Informational responses (RFC 9110 §15.2) of the origin, on their way to an HTTP/1.1 client.
+//!
+//! hyper has no way to send one. They can be written between its own bytes all the same: while a request's response has not begun and
+//! hyper has nothing left to write, the connection stands exactly between two messages. HTTP/2 frames offer no such gap from outside,
+//! so an HTTP/2 client gets the final response only.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use http::{HeaderMap, StatusCode};
+use larder_semantics::fields::remove_hop_by_hop;
+
+/// More than this in one exchange is dropped, so that an origin cannot fill memory with promises.
+const MAX_BYTES: usize = 64 * 1024;
+
+/// Takes informational responses to one request. Too late or too many, they are dropped; a final response never waits for them.
+#[derive(Clone, Debug)]
+pub struct EarlyResponses {
+    outbox: Arc<Outbox>,
+    request: u64,
+}
+
+impl EarlyResponses {
+    /// Passes one on, unless the final response has begun. `100` and `101` are this hop's own business.
+    pub fn push(&self, status: StatusCode, headers: &HeaderMap) {
+        if !status.is_informational() || status == StatusCode::CONTINUE || status == StatusCode::SWITCHING_PROTOCOLS {
+            return;
+        }
+        let mut headers = headers.clone();
+        remove_hop_by_hop(&mut headers);
+        let message = encode(status, &headers);
+        let waker = {
+            let mut state = self.outbox.lock();
+            if !state.open || state.request != self.request || state.bytes.len() + message.len() > MAX_BYTES {
+                return;
+            }
+            state.bytes.extend_from_slice(&message);
+            state.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+fn encode(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
+    let mut message = format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or("")).into_bytes();
+    for (name, value) in headers {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            message.extend_from_slice(part);
+        }
+    }
+    message.extend_from_slice(b"\r\n");
+    message
+}
+
+/// What waits to be written on one connection.
+#[derive(Debug, Default)]
+pub(super) struct Outbox(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    request: u64,
+    open: bool,
+    bytes: Vec<u8>,
+    waker: Option<Waker>,
+}
+
+impl Outbox {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A request begins whose informational responses may be written.
+    pub(super) fn begin(self: &Arc<Self>) -> EarlyResponses {
+        let mut state = self.lock();
+        state.request += 1;
+        state.open = true;
+        EarlyResponses { outbox: Arc::clone(self), request: state.request }
+    }
+
+    /// The request is still waiting; `waker` wakes the connection.
+    pub(super) fn wait(&self, waker: &Waker) {
+        let mut state = self.lock();
+        if state.open && !state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            state.waker = Some(waker.clone());
+        }
+    }
+
+    /// The final response begins: what was not written yet never will be.
+    pub(super) fn end(&self) {
+        let mut state = self.lock();
+        state.open = false;
+        state.bytes.clear();
+        state.waker = None;
+    }
+
+    /// Takes what waits to be written.
+    pub(super) fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut self.lock().bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn links() -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.append("link", HeaderValue::from_static("</a.css>; rel=preload"));
+        headers.append("connection", HeaderValue::from_static("x-hop"));
+        headers.append("x-hop", HeaderValue::from_static("1"));
+        headers
+    }
+
+    #[test]
+    fn rfc9110_15_2_an_informational_response_is_written_without_hop_by_hop_fields() {
+        let outbox = Arc::new(Outbox::default());
+        outbox.begin().push(StatusCode::EARLY_HINTS, &links());
+        assert_eq!(outbox.take(), b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\n");
+    }
+
+    #[test]
+    fn one_that_comes_after_the_final_response_is_dropped() {
+        let outbox = Arc::new(Outbox::default());
+        let first = outbox.begin();
+        first.push(StatusCode::EARLY_HINTS, &links());
+        outbox.end();
+        first.push(StatusCode::EARLY_HINTS, &links());
+        assert!(outbox.take().is_empty());
+        let _second = outbox.begin();
+        first.push(StatusCode::EARLY_HINTS, &links());
+        assert!(outbox.take().is_empty(), "it belongs to an earlier request");
+    }
+
+    #[test]
+    fn continue_and_switching_protocols_are_not_passed_on() {
+        let outbox = Arc::new(Outbox::default());
+        let early = outbox.begin();
+        early.push(StatusCode::CONTINUE, &links());
+        early.push(StatusCode::SWITCHING_PROTOCOLS, &links());
+        early.push(StatusCode::OK, &links());
+        assert!(outbox.take().is_empty());
+    }
+}

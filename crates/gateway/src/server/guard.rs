@@ -1,0 +1,247 @@
+//! Which requests go no further: those that another server might read in another way (RFC 9112 §11.2), those for nobody here, and
+//! those that ask this gateway itself.
+
+use http::header::{self, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::uri::Authority;
+use http::{Method, Response, StatusCode, Version};
+
+use crate::problem::Problem;
+
+/// What is done with a request instead of handling it.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// It goes on.
+    Pass,
+    /// It is refused, and its connection closed.
+    Refuse(Problem),
+    /// It is answered here.
+    Answer(Response<String>),
+}
+
+/// Judges a request by its head. `ambiguous` says that a head on its connection had both `Content-Length` and `Transfer-Encoding`.
+pub(super) fn judge(parts: &Parts, ambiguous: bool, max_target: usize) -> Verdict {
+    let refusal = check_target(parts, max_target).or_else(|| check_host(parts)).or_else(|| check_framing(parts, ambiguous));
+    match refusal.or_else(|| check_expectation(parts)) {
+        Some(problem) => Verdict::Refuse(problem),
+        None if is_last_hop(parts) => Verdict::Answer(answer_last_hop(parts)),
+        None => Verdict::Pass,
+    }
+}
+
+const fn bad(detail: &'static str) -> Option<Problem> {
+    Some(Problem::refusal(StatusCode::BAD_REQUEST, detail))
+}
+
+/// RFC 9112 §3.2: origin-form and absolute-form, `*` for OPTIONS only, and no tunnels.
+fn check_target(parts: &Parts, max_target: usize) -> Option<Problem> {
+    if parts.method == Method::CONNECT {
+        return Some(Problem::refusal(StatusCode::NOT_IMPLEMENTED, "This gateway opens no tunnels."));
+    }
+    let Some(path) = parts.uri.path_and_query() else { return bad("The request target is malformed.") };
+    if path.as_str().len() > max_target {
+        return Some(Problem::refusal(StatusCode::URI_TOO_LONG, "The request target is too long."));
+    }
+    if !path.as_str().starts_with('/') && !(path.as_str() == "*" && parts.method == Method::OPTIONS) {
+        return bad("The request target is malformed.");
+    }
+    match parts.uri.scheme_str() {
+        None | Some("http" | "https") => None,
+        Some(_) => bad("The request target's scheme is not HTTP."),
+    }
+}
+
+/// RFC 9112 §3.2: exactly one valid `Host`, and none other than the target's own authority (RFC 9113 §8.3.1). HTTP/1.0 needs none.
+fn check_host(parts: &Parts) -> Option<Problem> {
+    let mut lines = parts.headers.get_all(header::HOST).iter();
+    let host = lines.next();
+    if lines.next().is_some() {
+        return bad("There is more than one Host field.");
+    }
+    let target = parts.uri.authority();
+    if target.is_some_and(|target| target.as_str().contains('@')) {
+        return bad("The request target names a user.");
+    }
+    match (host, target) {
+        (Some(host), _) if !is_host(host) => bad("The Host field is malformed."),
+        (Some(host), Some(target)) if !same_authority(host, target, parts.uri.scheme_str()) => {
+            bad("The request target and the Host field name different hosts.")
+        }
+        (None, None) if parts.version != Version::HTTP_10 => bad("There is no Host field."),
+        _ => None,
+    }
+}
+
+/// A plain name or IPv4 address with an optional port is the common case and costs no allocation.
+fn is_host(value: &HeaderValue) -> bool {
+    let bytes = value.as_bytes();
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    let (name, port) = match memchr::memchr(b':', bytes) {
+        Some(colon) => (&bytes[..colon], &bytes[colon + 1..]),
+        None => (bytes, &[][..]),
+    };
+    if !name.is_empty() && name.iter().all(plain) {
+        return port.len() <= 5 && port.iter().all(u8::is_ascii_digit);
+    }
+    value.to_str().is_ok_and(|text| !text.is_empty() && !text.contains('@') && text.parse::<Authority>().is_ok())
+}
+
+/// Host names compare without case; an absent port is the scheme's own.
+fn same_authority(host: &HeaderValue, target: &Authority, scheme: Option<&str>) -> bool {
+    if host.as_bytes().eq_ignore_ascii_case(target.as_str().as_bytes()) {
+        return true;
+    }
+    let Some(host) = host.to_str().ok().and_then(|text| text.parse::<Authority>().ok()) else { return false };
+    let default = if scheme == Some("https") { 443 } else { 80 };
+    let port = |authority: &Authority| authority.port_u16().unwrap_or(default);
+    host.host().eq_ignore_ascii_case(target.host()) && port(&host) == port(target)
+}
+
+/// RFC 9112 §6.1. hyper refuses `Transfer-Encoding` that does not end in `chunked`, and decodes only `chunked`; another coding before
+/// it would go on with its name lost.
+fn check_framing(parts: &Parts, ambiguous: bool) -> Option<Problem> {
+    let mut codings = parts.headers.get_all(header::TRANSFER_ENCODING).iter();
+    let coding = codings.next()?;
+    if ambiguous || parts.headers.contains_key(header::CONTENT_LENGTH) {
+        return bad("Content-Length and Transfer-Encoding exclude each other.");
+    }
+    if codings.next().is_some() || !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") {
+        return Some(Problem::refusal(StatusCode::NOT_IMPLEMENTED, "The only transfer coding understood here is chunked."));
+    }
+    None
+}
+
+/// RFC 9110 §10.1.1: an expectation that is not known cannot be met.
+fn check_expectation(parts: &Parts) -> Option<Problem> {
+    let met = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"100-continue");
+    let unmet = parts.headers.get_all(header::EXPECT).iter().any(|value| !met(value));
+    unmet.then(|| Problem::refusal(StatusCode::EXPECTATION_FAILED, "The expectation is not known here."))
+}
+
+/// RFC 9110 §7.6.2.
+fn is_last_hop(parts: &Parts) -> bool {
+    (parts.method == Method::TRACE || parts.method == Method::OPTIONS)
+        && parts.headers.get(header::MAX_FORWARDS).is_some_and(|left| left.as_bytes().trim_ascii() == b"0")
+}
+
+fn answer_last_hop(parts: &Parts) -> Response<String> {
+    let mut response = Response::new(String::new());
+    let (name, value) = if parts.method == Method::TRACE {
+        *response.body_mut() = echo(parts);
+        (header::CONTENT_TYPE, "message/http")
+    } else {
+        (header::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE")
+    };
+    response.headers_mut().insert(name, HeaderValue::from_static(value));
+    response
+}
+
+/// The request as received, without the fields that may carry secrets (RFC 9110 §9.3.8).
+fn echo(parts: &Parts) -> String {
+    const SECRETS: [HeaderName; 3] = [header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::COOKIE];
+    let mut text = format!("TRACE {} {:?}\r\n", parts.uri, parts.version);
+    for (name, value) in parts.headers.iter().filter(|(name, _)| !SECRETS.contains(name)) {
+        text.push_str(name.as_str());
+        text.push_str(": ");
+        text.push_str(&String::from_utf8_lossy(value.as_bytes()));
+        text.push_str("\r\n");
+    }
+    text.push_str("\r\n");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn judged(method: &str, uri: &str, version: Version, lines: &[(&'static str, &'static str)]) -> String {
+        let mut parts = Request::builder().method(method).uri(uri).version(version).body(()).expect("request").into_parts().0;
+        for (name, value) in lines {
+            parts.headers.append(*name, HeaderValue::from_static(value));
+        }
+        match judge(&parts, false, 64) {
+            Verdict::Pass => "pass".to_owned(),
+            Verdict::Refuse(problem) => problem.status().as_str().to_owned(),
+            Verdict::Answer(response) => response.into_body(),
+        }
+    }
+
+    fn get(uri: &str, lines: &[(&'static str, &'static str)]) -> String {
+        judged("GET", uri, Version::HTTP_11, lines)
+    }
+
+    #[test]
+    fn rfc9112_3_2_host_is_there_once_and_valid() {
+        for host in ["a.example", "a.example:8080", "127.0.0.1:1", "[::1]", "[::1]:80", "a_b"] {
+            let mut parts = Request::builder().uri("/").body(()).expect("request").into_parts().0;
+            parts.headers.insert("host", HeaderValue::from_static(host));
+            assert!(matches!(judge(&parts, false, 64), Verdict::Pass), "{host}");
+        }
+        assert_eq!(get("/", &[]), "400");
+        assert_eq!(get("/", &[("host", "a"), ("host", "a")]), "400");
+        for host in ["", "a b", "u@a", "a/b", "a:b", "a:123456", "a,b"] {
+            assert_eq!(get("/", &[("host", host)]), "400", "{host:?}");
+        }
+        assert_eq!(judged("GET", "/", Version::HTTP_10, &[]), "pass");
+    }
+
+    #[test]
+    fn rfc9112_3_2_2_absolute_form_for_another_host_is_refused() {
+        assert_eq!(get("http://a.example/x", &[("host", "A.example:80")]), "pass");
+        assert_eq!(get("http://a.example/x", &[("host", "b.example")]), "400");
+        assert_eq!(get("http://a.example:81/x", &[("host", "a.example")]), "400");
+        assert_eq!(get("http://u@a.example/x", &[("host", "a.example")]), "400");
+        assert_eq!(get("ftp://a.example/x", &[("host", "a.example")]), "400");
+    }
+
+    #[test]
+    fn rfc9113_8_3_1_authority_and_host_agree() {
+        assert_eq!(judged("GET", "http://a.example/x", Version::HTTP_2, &[]), "pass");
+        assert_eq!(judged("GET", "http://a.example/x", Version::HTTP_2, &[("host", "b.example")]), "400");
+    }
+
+    #[test]
+    fn rfc9112_3_2_3_connect_is_not_implemented() {
+        assert_eq!(judged("CONNECT", "a.example:443", Version::HTTP_11, &[("host", "a.example:443")]), "501");
+    }
+
+    #[test]
+    fn rfc9112_3_2_4_asterisk_form_is_for_options_only() {
+        assert_eq!(judged("OPTIONS", "*", Version::HTTP_11, &[("host", "a")]), "pass");
+        assert_eq!(get("*", &[("host", "a")]), "400");
+    }
+
+    #[test]
+    fn a_target_that_is_too_long_is_refused() {
+        assert_eq!(get(&format!("/{}", "a".repeat(64)), &[("host", "a")]), "414");
+        assert_eq!(get(&format!("/{}", "a".repeat(63)), &[("host", "a")]), "pass");
+    }
+
+    #[test]
+    fn rfc9112_6_1_a_transfer_coding_other_than_chunked_is_refused() {
+        assert_eq!(get("/", &[("host", "a"), ("transfer-encoding", "Chunked")]), "pass");
+        assert_eq!(get("/", &[("host", "a"), ("transfer-encoding", "gzip, chunked")]), "501");
+        assert_eq!(get("/", &[("host", "a"), ("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")]), "501");
+    }
+
+    #[test]
+    fn rfc9110_10_1_1_an_unknown_expectation_fails() {
+        assert_eq!(get("/", &[("host", "a"), ("expect", "100-Continue")]), "pass");
+        assert_eq!(get("/", &[("host", "a"), ("expect", "200-maybe")]), "417");
+    }
+
+    #[test]
+    fn rfc9110_7_6_2_the_last_hop_answers_trace_and_options_itself() {
+        let lines = [("host", "a"), ("max-forwards", "0"), ("cookie", "secret"), ("x-seen", "1")];
+        assert_eq!(judged("TRACE", "/t", Version::HTTP_11, &lines), "TRACE /t HTTP/1.1\r\nhost: a\r\nmax-forwards: 0\r\nx-seen: 1\r\n\r\n");
+        assert_eq!(judged("OPTIONS", "/t", Version::HTTP_11, &lines), "");
+        assert_eq!(get("/t", &lines), "pass");
+    }
+
+    #[test]
+    fn unknown_methods_pass() {
+        assert_eq!(judged("PROPFIND", "/", Version::HTTP_11, &[("host", "a")]), "pass");
+    }
+}

@@ -1,0 +1,24 @@
+//! The public listener: sockets, connections with deadlines, and the refusal of requests that must not go further.
+//!
+//! An accept loop of our own on hyper's HTTP/1.1 and HTTP/2 connections, because the deadlines matter: hyper's are inert without a
+//! timer, and waiting for the first bytes, which tell the two protocols apart, has none at all. A connection ends when its head is
+//! late, when its bytes cannot be read as HTTP in exactly one way, or when the server drains.
+
+mod accept;
+mod connection;
+mod early;
+mod framing;
+mod guard;
+mod io;
+mod listen;
+mod options;
+mod peer;
+mod sniff;
+#[cfg(test)]
+mod tests;
+
+pub use accept::{Drained, Server};
+pub use early::EarlyResponses;
+pub use listen::BindError;
+pub use options::ServerOptions;
+pub use peer::Peer;

@@ -1,0 +1,93 @@
+//! The other end of a connection, and what is shared about it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use http::Version;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::early::{EarlyResponses, Outbox};
+use crate::forward::Hop;
+
+/// A client's connection, as a handler sees it. As long as a clone lives, the connection counts against `max_connections`: a tunnel
+/// keeps one.
+#[derive(Clone, Debug)]
+pub struct Peer(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    address: SocketAddr,
+    local: SocketAddr,
+    outbox: Arc<Outbox>,
+    ambiguous: AtomicBool,
+    late: AtomicBool,
+    lingers: AtomicBool,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Peer {
+    pub(super) fn new(address: SocketAddr, local: SocketAddr, slot: OwnedSemaphorePermit) -> Self {
+        Self(Arc::new(Shared {
+            address,
+            local,
+            outbox: Arc::default(),
+            ambiguous: AtomicBool::new(false),
+            late: AtomicBool::new(false),
+            lingers: AtomicBool::new(false),
+            _slot: slot,
+        }))
+    }
+
+    /// Where it came from.
+    pub fn address(&self) -> SocketAddr {
+        self.0.address
+    }
+
+    /// Where it came to.
+    pub fn local(&self) -> SocketAddr {
+        self.0.local
+    }
+
+    /// What the origin is told about a request received with this version.
+    pub fn hop(&self, version: Version) -> Hop {
+        Hop { peer: self.0.address.ip(), secure: false, version }
+    }
+
+    /// Where informational responses to the request under way go. `None` where the client's protocol cannot take them: only HTTP/1.1
+    /// here (RFC 9110 §15.2 forbids them to HTTP/1.0 clients).
+    pub fn early_responses(&self, version: Version) -> Option<EarlyResponses> {
+        (version == Version::HTTP_11).then(|| self.0.outbox.begin())
+    }
+
+    pub(super) fn outbox(&self) -> &Arc<Outbox> {
+        &self.0.outbox
+    }
+
+    /// Some head on this connection had both `Content-Length` and `Transfer-Encoding`.
+    pub(super) fn is_ambiguous(&self) -> bool {
+        self.0.ambiguous.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn mark_ambiguous(&self) {
+        self.0.ambiguous.store(true, Ordering::Relaxed);
+    }
+
+    /// A head did not arrive in time.
+    pub(super) fn is_late(&self) -> bool {
+        self.0.late.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn mark_late(&self) {
+        self.0.late.store(true, Ordering::Relaxed);
+    }
+
+    /// The client may still be sending when this side closes.
+    pub(super) fn lingers(&self) -> bool {
+        self.0.lingers.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn mark_lingering(&self) {
+        self.0.lingers.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,42 @@
+//! Which protocol a connection begins with.
+
+use std::io;
+
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+
+/// What an HTTP/2 connection begins with (RFC 9113 §3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The first bytes of a connection, as many as were needed to tell.
+#[derive(Debug, Default)]
+pub(super) struct FirstBytes {
+    bytes: [u8; PREFACE.len()],
+    read: usize,
+}
+
+impl FirstBytes {
+    /// Reads until the protocol is clear. Can be dropped at any time; what was read stays. False when the peer left without a byte.
+    pub(super) async fn read(&mut self, stream: &mut TcpStream) -> io::Result<bool> {
+        while self.could_be_http2() && self.read < PREFACE.len() {
+            match stream.read(&mut self.bytes[self.read..]).await? {
+                0 => break,
+                read => self.read += read,
+            }
+        }
+        Ok(self.read > 0)
+    }
+
+    /// The whole preface is there.
+    pub(super) fn is_http2(&self) -> bool {
+        self.bytes == *PREFACE
+    }
+
+    fn could_be_http2(&self) -> bool {
+        PREFACE.starts_with(self.as_slice())
+    }
+
+    pub(super) fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.read]
+    }
+}

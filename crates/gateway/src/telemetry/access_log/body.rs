@@ -1,0 +1,180 @@
+//! A response body that ends its log line.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use super::Entry;
+use super::line::Transfer;
+
+pin_project! {
+    /// Counts the bytes of `B` and has the line written when it ends, fails or is dropped.
+    #[derive(Debug)]
+    pub struct Logged<B> {
+        #[pin]
+        body: B,
+        entry: Entry,
+        announced: Option<u64>,
+    }
+}
+
+impl<B: Body> Logged<B> {
+    pub(super) fn new(body: B, mut entry: Entry) -> Self {
+        let mut announced = None;
+        if entry.is_on() {
+            announced = body.size_hint().exact();
+            // A server never asks for the body of a 304 or of the answer to a HEAD, nor for one that is empty.
+            if entry.is_whole(announced) || body.is_end_stream() {
+                entry.end(Transfer::Complete);
+            }
+        }
+        Self { body, entry, announced }
+    }
+}
+
+impl<B: Body> Body for Logged<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let mut this = self.project();
+        let polled = this.body.as_mut().poll_frame(context);
+        if !this.entry.is_on() {
+            return polled;
+        }
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(data) = frame.data_ref() {
+                    this.entry.sent(bytes::Buf::remaining(data));
+                }
+                // A server that knows the length does not come back for the end.
+                if this.entry.is_whole(*this.announced) || this.body.is_end_stream() {
+                    this.entry.end(Transfer::Complete);
+                }
+            }
+            Poll::Ready(Some(Err(_))) => this.entry.end(Transfer::Aborted),
+            Poll::Ready(None) => this.entry.end(Transfer::Complete),
+            Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use http::{Method, Request, Response, StatusCode};
+    use larder_semantics::Timestamp;
+    use serde_json::Value;
+
+    use super::super::{AccessLog, Answer, Format};
+    use super::*;
+
+    /// Gives out its frames, and then `None` only to those who ask.
+    struct Frames {
+        frames: VecDeque<Result<Bytes, &'static str>>,
+        announced: Option<u64>,
+    }
+
+    impl Body for Frames {
+        type Data = Bytes;
+        type Error = &'static str;
+
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, &'static str>>> {
+            Poll::Ready(self.frames.pop_front().map(|frame| frame.map(Frame::data)))
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            self.announced.map_or_else(SizeHint::default, SizeHint::with_exact)
+        }
+    }
+
+    /// The bytes and the transfer that are logged when `polls` frames of `body` were asked for.
+    fn logged(method: Method, status: StatusCode, body: Frames, polls: usize) -> (Value, Value) {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let (log, writer) = AccessLog::start(Format::Json, Lines(sender)).unwrap();
+        let request = Request::builder().method(method).uri("/").body(()).unwrap();
+        let entry = log.begin(&request, None, Timestamp::default);
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        let mut body = entry.respond(response, &Answer::default()).into_body();
+        for _ in 0..polls {
+            let mut context = Context::from_waker(std::task::Waker::noop());
+            let _frame = Pin::new(&mut body).poll_frame(&mut context);
+        }
+        drop(body);
+        assert!(writer.stop(Duration::from_secs(10)));
+        let line: Value = serde_json::from_slice(&receiver.into_iter().flatten().collect::<Vec<_>>()).unwrap();
+        (line["bytes"].clone(), line["transfer"].clone())
+    }
+
+    struct Lines(std::sync::mpsc::Sender<Vec<u8>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.send(bytes.to_vec()).map(|()| bytes.len()).map_err(std::io::Error::other)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn frames(frames: impl IntoIterator<Item = Result<&'static str, &'static str>>, announced: Option<u64>) -> Frames {
+        Frames { frames: frames.into_iter().map(|frame| frame.map(Bytes::from)).collect(), announced }
+    }
+
+    #[test]
+    fn a_body_read_to_its_end_is_complete() {
+        let body = frames([Ok("abc"), Ok("de")], None);
+        assert_eq!(logged(Method::GET, StatusCode::OK, body, 3), (5.into(), "complete".into()));
+    }
+
+    #[test]
+    fn a_body_whose_length_is_known_is_complete_without_asking_for_its_end() {
+        let body = frames([Ok("abc"), Ok("de")], Some(5));
+        assert_eq!(logged(Method::GET, StatusCode::OK, body, 2), (5.into(), "complete".into()));
+    }
+
+    #[test]
+    fn a_body_dropped_midway_is_aborted() {
+        let body = frames([Ok("abc"), Ok("de")], Some(5));
+        assert_eq!(logged(Method::GET, StatusCode::OK, body, 1), (3.into(), "aborted".into()));
+    }
+
+    #[test]
+    fn a_body_that_fails_is_aborted() {
+        let body = frames([Ok("abc"), Err("broken")], None);
+        assert_eq!(logged(Method::GET, StatusCode::OK, body, 2), (3.into(), "aborted".into()));
+    }
+
+    #[test]
+    fn responses_without_a_body_are_complete_although_nobody_polls_them() {
+        for (method, status) in [(Method::HEAD, StatusCode::OK), (Method::GET, StatusCode::NOT_MODIFIED)] {
+            let body = frames([Ok("abc")], Some(3));
+            assert_eq!(logged(method, status, body, 0), (0.into(), "complete".into()));
+        }
+    }
+
+    #[test]
+    fn the_length_seen_by_the_server_is_that_of_the_body() {
+        let entry = AccessLog::off().begin(&Request::new(()), None, Timestamp::default);
+        let response = Response::new(http_body_util::Full::<Bytes>::from("abc"));
+        let body = entry.respond(response, &Answer::default()).into_body();
+        assert_eq!(body.size_hint().exact(), Some(3));
+        assert!(!body.is_end_stream());
+    }
+}

@@ -1,0 +1,140 @@
+//! The readable form of a line.
+//!
+//! ```text
+//! 2026-11-21T09:30:00.123Z 127.0.0.1 "GET api.example.com/api/v1/issues?project=p" 200 5321B 0.312ms HIT fresh route="issue.list" key="v1:…"
+//! ```
+
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
+use std::time::Duration;
+
+use larder_tower::CacheResult;
+
+use super::line::{Line, Rfc3339, Transfer};
+use super::redact::redacted;
+
+/// Appends `line`, without a line end.
+pub(super) fn write(line: &Line, out: &mut Vec<u8>) {
+    // A `Vec` takes everything, so there is no error to report.
+    let _infallible = write!(out, "{}", Text(line));
+}
+
+struct Text<'a>(&'a Line);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = self.0;
+        write!(f, "{} ", Rfc3339(line.time))?;
+        match line.client {
+            Some(client) => write!(f, "{client} ")?,
+            None => f.write_str("- ")?,
+        }
+        let target = redacted(&line.target);
+        write!(f, "\"{} {}{}\" ", line.method, Escaped(&line.host), Escaped(&target))?;
+        match line.status {
+            Some(status) => write!(f, "{} ", status.as_u16())?,
+            None => f.write_str("- ")?,
+        }
+        write!(f, "{}B {} ", line.bytes, Millis(line.duration))?;
+        f.write_str(line.result.map_or("-", CacheResult::as_str))?;
+        write!(f, " {}", line.reason.map_or("-", |reason| reason.as_str()))?;
+        if line.transfer != Transfer::Complete {
+            write!(f, " {}", line.transfer.as_str())?;
+        }
+        if line.collapsed {
+            f.write_str(" collapsed")?;
+        }
+        if let Some(upstream) = line.upstream {
+            write!(f, " upstream={}", Millis(upstream))?;
+        }
+        if let Some(route) = &line.route {
+            write!(f, " route=\"{}\"", Escaped(route))?;
+        }
+        if let Some(key) = line.key_text() {
+            write!(f, " key=\"{}\"", Escaped(&redacted(key)))?;
+        }
+        Ok(())
+    }
+}
+
+/// Milliseconds with microseconds behind the point.
+struct Millis(Duration);
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let micros = self.0.as_micros();
+        write!(f, "{}.{:03}ms", micros / 1000, micros % 1000)
+    }
+}
+
+/// Text within quotes that can neither end them nor begin a line, nor steer a terminal: everything but printable ASCII is escaped, save the
+/// ellipsis that redaction leaves.
+struct Escaped<'a>(&'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.0.chars() {
+            match character {
+                '"' | '\\' => write!(f, "\\{character}")?,
+                ' '..='~' | '…' => f.write_char(character)?,
+                _ => write!(f, "{}", character.escape_default())?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http::{Request, StatusCode};
+    use larder_semantics::{Reason, Timestamp};
+
+    use super::super::Answer;
+    use super::*;
+
+    fn text(line: &Line) -> String {
+        let mut out = Vec::new();
+        write(line, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn line(target: &str) -> Line {
+        let request = Request::get(target).header("host", "api.example.com").body(()).unwrap();
+        Line::begin(&request, Some([10, 0, 0, 7].into()), Timestamp::from_millis(1_795_253_400_123))
+    }
+
+    #[test]
+    fn a_hit_reads_well() {
+        let mut line = line("/api/v1/issues?project=p&api_key=hush");
+        let route: Arc<str> = Arc::from("issue.list");
+        let answer = Answer { route: Some(&route), result: Some(CacheResult::Hit), reason: Some(Reason::Fresh), ..Answer::default() };
+        line.answer(StatusCode::OK, &answer);
+        line.bytes = 5321;
+        line.duration = Duration::from_micros(312);
+        line.transfer = Transfer::Complete;
+        assert_eq!(
+            text(&line),
+            "2026-11-21T09:30:00.123Z 10.0.0.7 \"GET api.example.com/api/v1/issues?project=p&api_key=…\" 200 5321B 0.312ms HIT fresh \
+             route=\"issue.list\""
+        );
+    }
+
+    #[test]
+    fn a_request_that_was_given_up_says_so() {
+        let mut line = line("/");
+        line.collapsed = true;
+        line.upstream = Some(Duration::from_millis(1200));
+        assert!(text(&line).ends_with(" - 0B 0.000ms - - aborted collapsed upstream=1200.000ms"));
+    }
+
+    #[test]
+    fn nothing_in_a_line_can_forge_another() {
+        let mut line = line("/");
+        line.target = "/a\"\n2026 forged\u{1b}[2J\\\u{202e}".into();
+        let text = text(&line);
+        assert_eq!(text.lines().count(), 1);
+        assert!(text.contains(r#"/a\"\n2026 forged\u{1b}[2J\\\u{202e}""#), "{text}");
+    }
+}

@@ -1,0 +1,269 @@
+//! The scrape: sums over threads, names, help, text.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::histogram::HistogramSum;
+use super::{Families, Named};
+
+/// The media type of the exposition.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What is not counted here but read off its owner at each scrape.
+#[derive(Clone, Debug, Default)]
+pub struct Gauges {
+    /// Stored responses in memory.
+    pub entries: u64,
+    /// Bytes they take: keys, heads, bodies, bookkeeping.
+    pub stored_bytes: u64,
+    /// Bytes they may take.
+    pub capacity_bytes: u64,
+    /// Stored responses that were dropped, by cause, since the start.
+    pub evictions: Vec<(&'static str, u64)>,
+    /// Requests that shared another's fill, since the start.
+    pub collapsed_followers: u64,
+    /// Fills under way.
+    pub fills_in_flight: u64,
+    /// Bytes of bodies held for fills under way.
+    pub fill_bytes: u64,
+    /// Open connections from clients.
+    pub client_connections: u64,
+    /// Access log lines dropped because the log's reader was too slow, since the start.
+    pub access_log_dropped: u64,
+    /// The upstreams of the running configuration.
+    pub upstreams: Vec<UpstreamGauges>,
+}
+
+/// One upstream in [`Gauges`].
+#[derive(Clone, Debug, Default)]
+pub struct UpstreamGauges {
+    /// Its name.
+    pub name: String,
+    /// Requests whose response has not ended.
+    pub requests_in_flight: u64,
+    /// Open connections, idle ones included.
+    pub connections: u64,
+    /// Connections made since the start.
+    pub connects: u64,
+    /// Requests sent again because a reused connection had died, since the start.
+    pub retries: u64,
+}
+
+/// The exposition of everything in `families` and `gauges`.
+pub(super) fn render(families: &Arc<Families>, gauges: &Gauges) -> String {
+    let mut registry = Registry::with_prefix("larder");
+    registry.register_collector(Box::new(Scrape { families: Arc::clone(families), gauges: gauges.clone() }));
+    let mut text = String::with_capacity(16 * 1024);
+    // The one error there is comes from the writer, and a `String` takes everything.
+    let _infallible = encode(&mut text, &registry);
+    text
+}
+
+#[derive(Debug)]
+struct Scrape {
+    families: Arc<Families>,
+    gauges: Gauges,
+}
+
+impl Collector for Scrape {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        self.routes(&mut encoder)?;
+        self.upstreams(&mut encoder)?;
+        self.store(&mut encoder)
+    }
+}
+
+impl Scrape {
+    fn routes(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let routes = self.families.routes.all();
+        let help = "Requests answered, by route, method, class of status, what the cache did and why.";
+        let mut family = encoder.encode_descriptor("requests", help, None, MetricType::Counter)?;
+        for route in &routes {
+            for (labels, count) in route.requests() {
+                let labels = [
+                    ("route", route.name()),
+                    ("method", labels.method()),
+                    ("status", labels.status()),
+                    ("result", labels.result()),
+                    ("reason", labels.reason()),
+                ];
+                family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(&count, None)?;
+            }
+        }
+        let help = "Time from a request's head to its response's head, by what the cache did.";
+        for_each_histogram(encoder, "request_duration", help, |sample| {
+            for route in &routes {
+                for (result, sum) in route.latencies() {
+                    sample(&[("route", route.name()), ("result", result)], &sum)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn upstreams(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let upstreams = self.families.upstreams.all();
+        let help = "Exchanges with upstreams, by how they ended.";
+        let mut family = encoder.encode_descriptor("origin_requests", help, None, MetricType::Counter)?;
+        for upstream in &upstreams {
+            for (outcome, count) in upstream.outcomes() {
+                let labels = [("upstream", upstream.name()), ("outcome", outcome)];
+                family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(&count, None)?;
+            }
+        }
+        let help = "Time from a request going to an upstream to its response's head, or its failure.";
+        for_each_histogram(encoder, "origin_duration", help, |sample| {
+            for upstream in &upstreams {
+                sample(&[("upstream", upstream.name())], &upstream.latency())?;
+            }
+            Ok(())
+        })?;
+        self.upstream_gauges(encoder)
+    }
+
+    fn upstream_gauges(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        type Figure = fn(&UpstreamGauges) -> u64;
+        let gauges: [(&str, &str, Figure); 2] = [
+            ("origin_requests_in_flight", "Requests sent to an upstream whose response has not ended.", |upstream| {
+                upstream.requests_in_flight
+            }),
+            ("origin_connections", "Open connections to an upstream, idle ones included.", |upstream| upstream.connections),
+        ];
+        for (name, help, figure) in gauges {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for upstream in &self.gauges.upstreams {
+                family.encode_family(&[("upstream", upstream.name.as_str())])?.encode_gauge(&figure(upstream))?;
+            }
+        }
+        let counters: [(&str, &str, Figure); 2] = [
+            ("origin_connects", "Connections made to an upstream.", |upstream| upstream.connects),
+            ("origin_retries", "Requests sent again because a reused connection had died.", |upstream| upstream.retries),
+        ];
+        for (name, help, figure) in counters {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for upstream in &self.gauges.upstreams {
+                let labels = [("upstream", upstream.name.as_str())];
+                family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(&figure(upstream), None)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn store(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let gauges = &self.gauges;
+        let bytes = Some(&Unit::Bytes);
+        for (name, help, unit, value) in [
+            ("cache_entries", "Stored responses in memory.", None, gauges.entries),
+            ("cache_stored", "Bytes of stored responses: keys, heads, bodies, bookkeeping.", bytes, gauges.stored_bytes),
+            ("cache_capacity", "Bytes that stored responses may take.", bytes, gauges.capacity_bytes),
+            ("fills_in_flight", "Fills under way.", None, gauges.fills_in_flight),
+            ("fill", "Bytes of bodies held for fills under way.", bytes, gauges.fill_bytes),
+            ("client_connections", "Open connections from clients.", None, gauges.client_connections),
+        ] {
+            encoder.encode_descriptor(name, help, unit, MetricType::Gauge)?.encode_gauge(&value)?;
+        }
+        for (name, help, value) in [
+            ("collapsed_followers", "Requests that shared another's fill.", gauges.collapsed_followers),
+            ("access_log_dropped", "Access log lines dropped because the log's reader was too slow.", gauges.access_log_dropped),
+        ] {
+            let mut counter = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            counter.encode_counter::<NoLabelSet, _, f64>(&value, None)?;
+        }
+        let help = "Stored responses dropped from memory, by cause.";
+        let mut family = encoder.encode_descriptor("cache_evictions", help, None, MetricType::Counter)?;
+        for (cause, count) in &gauges.evictions {
+            family.encode_family(&[("cause", *cause)])?.encode_counter::<NoLabelSet, _, f64>(count, None)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a histogram family in seconds; `samples` hands each of its members to the function it is given.
+fn for_each_histogram(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    samples: impl FnOnce(&mut dyn FnMut(&[(&str, &str)], &HistogramSum) -> fmt::Result) -> fmt::Result,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
+    samples(&mut |labels, sum| {
+        family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum.seconds(), sum.count(), &sum.buckets(), None)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::{Method, StatusCode};
+
+    use super::super::{CacheResult, Metrics, RequestRecord};
+    use crate::upstream::OriginOutcome;
+    use super::*;
+
+    fn exposition() -> String {
+        let metrics = Metrics::new(&["quo\"te\\\n"], &["api"]);
+        let record = RequestRecord {
+            method: &Method::GET,
+            status: StatusCode::OK,
+            result: Some(CacheResult::Miss),
+            reason: None,
+            elapsed: Duration::from_millis(3),
+        };
+        metrics.request(Some(0), &record);
+        metrics.origin(0, OriginOutcome::Failed("connection_timeout"), Duration::from_secs(30));
+        let api = UpstreamGauges { name: "api".to_owned(), connections: 3, ..UpstreamGauges::default() };
+        let evictions = vec![("size", 2), ("replaced", 0)];
+        metrics.render(&Gauges { entries: 4, stored_bytes: 1024, evictions, upstreams: vec![api], ..Gauges::default() })
+    }
+
+    #[test]
+    fn gauges_come_with_their_unit() {
+        let text = exposition();
+        for line in [
+            "larder_cache_entries 4",
+            "# TYPE larder_cache_stored_bytes gauge",
+            "# UNIT larder_cache_stored_bytes bytes",
+            "larder_cache_stored_bytes 1024",
+            r#"larder_cache_evictions_total{cause="size"} 2"#,
+            r#"larder_cache_evictions_total{cause="replaced"} 0"#,
+            r#"larder_origin_requests_total{upstream="api",outcome="connection_timeout"} 1"#,
+            r#"larder_origin_connections{upstream="api"} 3"#,
+            "larder_collapsed_followers_total 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "no {line:?} in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn label_values_are_escaped() {
+        assert!(exposition().contains(r#"{route="quo\"te\\\n",method="GET""#));
+    }
+
+    #[test]
+    fn histogram_buckets_accumulate_up_to_the_count() {
+        let text = exposition();
+        let buckets: Vec<_> = text.lines().filter(|line| line.starts_with("larder_request_duration_seconds_bucket")).collect();
+        assert_eq!(buckets.len(), 18);
+        assert!(buckets[4].starts_with(r#"larder_request_duration_seconds_bucket{le="0.001","#) && buckets[4].ends_with(" 0"));
+        assert!(buckets[6].contains(r#"le="0.005""#) && buckets[6].ends_with(" 1"));
+        assert!(buckets[17].contains(r#"le="+Inf""#) && buckets[17].ends_with(" 1"));
+    }
+
+    #[test]
+    fn the_exposition_ends_with_eof_and_names_each_family_once() {
+        let text = exposition();
+        assert!(text.ends_with("# EOF\n"));
+        let mut types: Vec<_> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
+        let families = types.len();
+        types.sort_unstable();
+        types.dedup();
+        assert_eq!(types.len(), families);
+    }
+}

@@ -1,0 +1,127 @@
+//! The labels of one request as an integer. Every label has few values, whatever clients send: unknown methods are `other`.
+
+use http::{Method, StatusCode};
+use larder_semantics::Reason;
+
+use super::CacheResult;
+
+/// Methods with a label of their own; everything else is `other`, or a client could make up label values.
+const METHODS: [&str; 10] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "other"];
+/// By [`class_index`].
+pub(super) const CLASSES: [&str; 6] = ["other", "1xx", "2xx", "3xx", "4xx", "5xx"];
+/// In the order of `CacheResult`, then none.
+const RESULTS: [&str; 4] = ["hit", "miss", "bypass", "none"];
+
+/// Method, status class, result and reason.
+///
+/// ```text
+/// bit 31      always set, so that 0 means "no labels"
+/// bits 12..31 reason: index + 1, 0 for none
+/// bits 8..12  result
+/// bits 4..8   status class
+/// bits 0..4   method
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Labels(u32);
+
+const PRESENT: u32 = 1 << 31;
+
+impl Labels {
+    pub(super) fn new(method: &Method, status: StatusCode, result: Option<CacheResult>, reason: Option<Reason>) -> Self {
+        let reason = reason.map_or(0, |reason| reason as u32 + 1);
+        let result = result.map_or(3, |result| result as u32);
+        Self(PRESENT | reason << 12 | result << 8 | (class_index(status) as u32) << 4 | method_index(method))
+    }
+
+    /// Never 0.
+    pub(super) fn code(self) -> u32 {
+        self.0
+    }
+
+    /// The inverse of [`Labels::code`]; `None` for 0.
+    pub(super) fn from_code(code: u32) -> Option<Self> {
+        (code != 0).then_some(Self(code))
+    }
+
+    pub(super) fn method(self) -> &'static str {
+        word(&METHODS, self.0)
+    }
+
+    pub(super) fn status(self) -> &'static str {
+        word(&CLASSES, self.0 >> 4)
+    }
+
+    pub(super) fn result(self) -> &'static str {
+        word(&RESULTS, self.0 >> 8)
+    }
+
+    pub(super) fn reason(self) -> &'static str {
+        let index = (self.0 & !PRESENT) >> 12;
+        index.checked_sub(1).and_then(|index| Reason::ALL.get(index as usize)).map_or("none", |reason| reason.as_str())
+    }
+}
+
+fn word(words: &[&'static str], bits: u32) -> &'static str {
+    words.get((bits & 0xf) as usize).copied().unwrap_or("other")
+}
+
+/// The word for a result, as in `X-Cache` but in small letters.
+pub(super) fn result_word(result: CacheResult) -> &'static str {
+    word(&RESULTS, result as u32)
+}
+
+/// The first digit of a status; 0 where it has no class (RFC 9110 §15).
+pub(super) fn class_index(status: StatusCode) -> usize {
+    match status.as_u16() / 100 {
+        class @ 1..=5 => usize::from(class),
+        _ => 0,
+    }
+}
+
+fn method_index(method: &Method) -> u32 {
+    match *method {
+        Method::GET => 0,
+        Method::HEAD => 1,
+        Method::POST => 2,
+        Method::PUT => 3,
+        Method::PATCH => 4,
+        Method::DELETE => 5,
+        Method::OPTIONS => 6,
+        Method::CONNECT => 7,
+        Method::TRACE => 8,
+        _ => 9,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(labels: Labels) -> [&'static str; 4] {
+        [labels.method(), labels.status(), labels.result(), labels.reason()]
+    }
+
+    #[test]
+    fn every_label_survives_packing() {
+        for method in METHODS {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            for (status, class) in [(101, "1xx"), (204, "2xx"), (304, "3xx"), (499, "4xx"), (599, "5xx")] {
+                for (result, word) in [(CacheResult::Hit, "hit"), (CacheResult::Miss, "miss"), (CacheResult::Bypass, "bypass")] {
+                    for reason in Reason::ALL {
+                        let status = StatusCode::from_u16(status).unwrap();
+                        let labels = Labels::new(&method, status, Some(result), Some(*reason));
+                        assert_eq!(Labels::from_code(labels.code()), Some(labels));
+                        assert_eq!(words(labels), [method.as_str(), class, word, reason.as_str()]);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_clients_make_up_is_other() {
+        let method = Method::from_bytes(b"BREW").unwrap();
+        let labels = Labels::new(&method, StatusCode::from_u16(999).unwrap(), None, None);
+        assert_eq!(words(labels), ["other", "other", "none", "none"]);
+    }
+}

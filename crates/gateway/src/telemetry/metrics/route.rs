@@ -1,0 +1,75 @@
+//! What is counted for one route.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::histogram::{Histogram, HistogramSum};
+use super::labels::{Labels, result_word};
+use super::sharded::Sharded;
+use super::tally::Tally;
+use super::{CacheResult, Named};
+
+/// The cells of one route.
+#[derive(Debug)]
+pub(super) struct RouteMetrics {
+    name: Box<str>,
+    cells: Sharded<Cells>,
+}
+
+#[derive(Debug, Default)]
+struct Cells {
+    requests: Tally,
+    /// In the order of [`RESULTS`].
+    latency: [Histogram; RESULTS.len()],
+}
+
+const RESULTS: [CacheResult; 3] = [CacheResult::Hit, CacheResult::Miss, CacheResult::Bypass];
+
+impl Named for RouteMetrics {
+    fn named(name: &str) -> Self {
+        Self { name: name.into(), cells: Sharded::new() }
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl RouteMetrics {
+    pub(super) fn record(&self, labels: Labels, result: Option<CacheResult>, elapsed: Duration) {
+        let cells = self.cells.mine();
+        cells.requests.add(labels);
+        if let Some(result) = result {
+            cells.latency[result as usize].observe(elapsed);
+        }
+    }
+
+    /// Requests by their labels, in a steady order.
+    pub(super) fn requests(&self) -> BTreeMap<Labels, u64> {
+        let mut sums = BTreeMap::new();
+        for (labels, count) in self.cells.iter().flat_map(|cells| cells.requests.iter()) {
+            *sums.entry(labels).or_default() += count;
+        }
+        sums
+    }
+
+    /// Latencies by result; results that never happened are left out.
+    pub(super) fn latencies(&self) -> impl Iterator<Item = (&'static str, HistogramSum)> {
+        RESULTS.into_iter().filter_map(|result| {
+            let sum = HistogramSum::of(self.cells.iter().map(|cells| &cells.latency[result as usize]));
+            (sum.count() > 0).then(|| (result_word(result), sum))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_index_their_own_histogram() {
+        for (index, result) in RESULTS.into_iter().enumerate() {
+            assert_eq!(result as usize, index);
+        }
+    }
+}

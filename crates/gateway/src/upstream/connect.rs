@@ -1,0 +1,251 @@
+//! Connections to an origin: one deadline over name, TCP and TLS; counted while open; and marked, so that a failure on a reused
+//! connection can be told from one on a fresh connection.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Uri;
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
+use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use hyper_util::rt::TokioIo;
+use larder_tower::BoxError;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+use super::error::{UpstreamError, find};
+use super::observe::{InFlight, UpstreamStats};
+use super::options::{UpstreamOptions, UpstreamSetupError};
+use crate::forward::HostPolicy;
+
+/// Opens connections for one upstream.
+#[derive(Clone)]
+pub(super) struct Connector {
+    inner: HttpsConnector<HttpConnector<Resolver>>,
+    timeout: Duration,
+    stats: Arc<UpstreamStats>,
+}
+
+impl Connector {
+    pub(super) fn new(options: &UpstreamOptions, stats: Arc<UpstreamStats>) -> Result<Self, UpstreamSetupError> {
+        let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_keepalive(Some(Duration::from_secs(60)));
+        let builder = HttpsConnectorBuilder::new().with_tls_config(tls_config(options)?).https_or_http();
+        let inner = match options.host {
+            HostPolicy::Upstream => builder.enable_all_versions().wrap_connector(tcp),
+            HostPolicy::Preserve => builder.enable_http1().wrap_connector(tcp),
+        };
+        Ok(Self { inner, timeout: options.connect_timeout, stats })
+    }
+}
+
+/// The system's certificates are read only where they are needed: reading them takes long, and a small container may have none.
+fn tls_config(options: &UpstreamOptions) -> Result<rustls::ClientConfig, UpstreamSetupError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let builder = if !options.url.is_https() {
+        builder.with_root_certificates(rustls::RootCertStore::empty())
+    } else if let Some(path) = &options.ca_file {
+        let failed = |reason: String| UpstreamSetupError::CaFile { path: path.clone(), reason };
+        let mut roots = rustls::RootCertStore::empty();
+        for certificate in CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))? {
+            let certificate = certificate.map_err(|error| failed(error.to_string()))?;
+            roots.add(certificate).map_err(|error| failed(error.to_string()))?;
+        }
+        if roots.is_empty() {
+            return Err(failed("no certificate in it".to_owned()));
+        }
+        builder.with_root_certificates(roots)
+    } else {
+        builder.with_native_roots().map_err(|error| UpstreamSetupError::NativeRoots(error.to_string()))?
+    };
+    Ok(builder.with_no_client_auth())
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<UpstreamStream>;
+    type Error = ConnectFailure;
+    type Future = Pin<Box<dyn Future<Output = Result<TokioIo<UpstreamStream>, ConnectFailure>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectFailure>> {
+        self.inner.poll_ready(cx).map_err(ConnectFailure::new)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connecting = self.inner.call(uri);
+        let (timeout, stats) = (self.timeout, Arc::clone(&self.stats));
+        Box::pin(async move {
+            match tokio::time::timeout(timeout, connecting).await {
+                Ok(Ok(stream)) => {
+                    let (stream, mark) = (TokioIo::new(stream), ConnectionMark::default());
+                    Ok(TokioIo::new(UpstreamStream { stream, mark, _open: stats.open_connection() }))
+                }
+                Ok(Err(error)) => Err(ConnectFailure::new(error)),
+                Err(_elapsed) => Err(ConnectFailure { kind: ConnectFailureKind::Timeout, source: "deadline passed".into() }),
+            }
+        })
+    }
+}
+
+/// Why no connection came about.
+#[derive(Debug, thiserror::Error)]
+#[error("{source}")]
+pub(super) struct ConnectFailure {
+    kind: ConnectFailureKind,
+    source: BoxError,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ConnectFailureKind {
+    Dns,
+    Refused,
+    Timeout,
+    Unroutable,
+    Tls,
+    Certificate,
+    Other,
+}
+
+impl ConnectFailure {
+    fn new(source: BoxError) -> Self {
+        Self { kind: ConnectFailureKind::of(&source), source }
+    }
+
+    pub(super) fn kind(&self) -> ConnectFailureKind {
+        self.kind
+    }
+}
+
+impl ConnectFailureKind {
+    fn of(error: &BoxError) -> Self {
+        if find::<DnsFailure>(&**error).is_some() {
+            return Self::Dns;
+        }
+        match find::<rustls::Error>(&**error) {
+            Some(rustls::Error::InvalidCertificate(_)) => return Self::Certificate,
+            Some(_) => return Self::Tls,
+            None => {}
+        }
+        match find::<io::Error>(&**error).map(io::Error::kind) {
+            Some(io::ErrorKind::ConnectionRefused) => Self::Refused,
+            Some(io::ErrorKind::TimedOut) => Self::Timeout,
+            Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => Self::Unroutable,
+            _ => Self::Other,
+        }
+    }
+
+    pub(super) fn error(self, source: BoxError) -> UpstreamError {
+        match self {
+            Self::Dns => UpstreamError::Dns(source),
+            Self::Refused => UpstreamError::Refused(source),
+            Self::Timeout => UpstreamError::ConnectTimeout,
+            Self::Unroutable => UpstreamError::Unroutable(source),
+            Self::Tls => UpstreamError::Tls(source),
+            Self::Certificate => UpstreamError::Certificate(source),
+            Self::Other => UpstreamError::Unavailable(source),
+        }
+    }
+}
+
+/// The system's resolver, with an error that can be recognised.
+#[derive(Clone)]
+struct Resolver(GaiResolver);
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct DnsFailure(io::Error);
+
+impl Service<Name> for Resolver {
+    type Response = <GaiResolver as Service<Name>>::Response;
+    type Error = DnsFailure;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, DnsFailure>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), DnsFailure>> {
+        self.0.poll_ready(cx).map_err(DnsFailure)
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let looking_up = self.0.call(name);
+        Box::pin(async move { looking_up.await.map_err(DnsFailure) })
+    }
+}
+
+/// What is remembered of a connection for the sake of the one safe retry.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ConnectionMark(Arc<Marks>);
+
+#[derive(Debug, Default)]
+struct Marks {
+    answered: AtomicBool,
+    silent: AtomicBool,
+}
+
+impl ConnectionMark {
+    /// A response came on it: it is a reused connection from now on.
+    pub(super) fn answered(&self) {
+        self.0.answered.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it had answered before, and then not with a single byte since the last write.
+    pub(super) fn died_idle(&self) -> bool {
+        self.0.answered.load(Ordering::Relaxed) && self.0.silent.load(Ordering::Relaxed)
+    }
+}
+
+/// An open connection to an origin.
+pub(super) struct UpstreamStream {
+    stream: TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>,
+    mark: ConnectionMark,
+    _open: InFlight,
+}
+
+impl Connection for UpstreamStream {
+    fn connected(&self) -> Connected {
+        self.stream.inner().connected().extra(self.mark.clone())
+    }
+}
+
+impl AsyncRead for UpstreamStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.mark.0.silent.store(false, Ordering::Relaxed);
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for UpstreamStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.mark.0.silent.store(true, Ordering::Relaxed);
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.mark.0.silent.store(true, Ordering::Relaxed);
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

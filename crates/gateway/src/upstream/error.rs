@@ -1,0 +1,158 @@
+//! What can go wrong on the way to an origin, told apart as RFC 9209 §2.3 does.
+
+use std::error::Error;
+use std::io;
+
+use http::StatusCode;
+use larder_tower::BoxError;
+
+use crate::problem::Problem;
+
+/// A failed exchange with an origin, or a response body that broke off.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// The origin's name did not resolve.
+    #[error("the upstream's name did not resolve")]
+    Dns(#[source] BoxError),
+    /// Nothing listens there.
+    #[error("the upstream refused the connection")]
+    Refused(#[source] BoxError),
+    /// No connection within `connect_timeout`.
+    #[error("connecting to the upstream took too long")]
+    ConnectTimeout,
+    /// There is no way to the origin's address.
+    #[error("there is no route to the upstream")]
+    Unroutable(#[source] BoxError),
+    /// The TLS handshake failed.
+    #[error("the TLS handshake with the upstream failed")]
+    Tls(#[source] BoxError),
+    /// The origin's certificate is not one that is trusted.
+    #[error("the upstream's certificate is not trusted")]
+    Certificate(#[source] BoxError),
+    /// Connecting failed in another way.
+    #[error("connecting to the upstream failed")]
+    Unavailable(#[source] BoxError),
+    /// No response head within `first_byte_timeout`.
+    #[error("the upstream did not begin its response in time")]
+    FirstByteTimeout,
+    /// The connection ended before a complete response head.
+    #[error("the upstream closed the connection without a response")]
+    Reset(#[source] BoxError),
+    /// What came is not HTTP, or not HTTP that can be passed on.
+    #[error("the upstream's response is malformed")]
+    Protocol(#[source] BoxError),
+    /// The response body ended before its end.
+    #[error("the upstream's response body broke off")]
+    BodyBroken(#[source] BoxError),
+    /// The client's own request body failed while it was sent on.
+    #[error("the client's request body failed")]
+    RequestBody(#[source] BoxError),
+    /// The client stopped sending its request body.
+    #[error("the client's request body stalled")]
+    RequestStalled,
+}
+
+impl UpstreamError {
+    /// The Proxy-Status error type (RFC 9209 §2.3): a bounded set, fit for a label.
+    pub fn token(&self) -> &'static str {
+        match self {
+            Self::Dns(_) => "dns_error",
+            Self::Refused(_) => "connection_refused",
+            Self::ConnectTimeout => "connection_timeout",
+            Self::Unroutable(_) => "destination_ip_unroutable",
+            Self::Tls(_) => "tls_protocol_error",
+            Self::Certificate(_) => "tls_certificate_error",
+            Self::Unavailable(_) => "destination_unavailable",
+            Self::FirstByteTimeout => "http_response_timeout",
+            Self::Reset(_) => "connection_terminated",
+            Self::Protocol(_) => "http_protocol_error",
+            Self::BodyBroken(_) => "http_response_incomplete",
+            Self::RequestBody(_) | Self::RequestStalled => "http_request_error",
+        }
+    }
+
+    /// The answer a client gets when there is nothing better to give.
+    pub fn problem(&self) -> Problem {
+        let (status, detail) = match self {
+            Self::ConnectTimeout => (StatusCode::GATEWAY_TIMEOUT, "The origin server could not be reached in time."),
+            Self::FirstByteTimeout => (StatusCode::GATEWAY_TIMEOUT, "The origin server did not answer in time."),
+            Self::Reset(_) | Self::BodyBroken(_) => (StatusCode::BAD_GATEWAY, "The origin server closed the connection too early."),
+            Self::Protocol(_) => (StatusCode::BAD_GATEWAY, "The origin server's answer could not be understood."),
+            Self::RequestBody(_) => return Problem::refusal(StatusCode::BAD_REQUEST, "The request body did not arrive intact."),
+            Self::RequestStalled => return Problem::refusal(StatusCode::REQUEST_TIMEOUT, "The request body did not arrive in time."),
+            _ => (StatusCode::BAD_GATEWAY, "The origin server could not be reached."),
+        };
+        Problem::new(status, self.token(), detail)
+    }
+
+    /// Tells apart the errors of an exchange on an open connection.
+    pub(super) fn from_exchange(error: impl Into<BoxError>) -> Self {
+        let error = error.into();
+        if let Some(failure) = find::<super::connect::ConnectFailure>(&*error) {
+            return failure.kind().error(error);
+        }
+        match find::<hyper::Error>(&*error) {
+            Some(inner) if inner.is_user() => Self::RequestBody(error),
+            Some(inner) if inner.is_parse() => Self::Protocol(error),
+            _ => Self::Reset(error),
+        }
+    }
+}
+
+/// The first error of this type in a chain of causes, the error itself included.
+pub(super) fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
+        }
+        // An io::Error hides what it carries from `source`, and shows only what that carries.
+        if let Some(carried) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref)
+            && let Some(found) = find::<E>(carried)
+        {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cause() -> BoxError {
+        "connect 10.0.0.7:3000: secret detail".into()
+    }
+
+    #[test]
+    fn rfc9209_2_3_every_failure_has_its_type_and_status() {
+        for (error, status, token) in [
+            (UpstreamError::Dns(cause()), 502, "dns_error"),
+            (UpstreamError::Refused(cause()), 502, "connection_refused"),
+            (UpstreamError::ConnectTimeout, 504, "connection_timeout"),
+            (UpstreamError::Unroutable(cause()), 502, "destination_ip_unroutable"),
+            (UpstreamError::Tls(cause()), 502, "tls_protocol_error"),
+            (UpstreamError::Certificate(cause()), 502, "tls_certificate_error"),
+            (UpstreamError::Unavailable(cause()), 502, "destination_unavailable"),
+            (UpstreamError::FirstByteTimeout, 504, "http_response_timeout"),
+            (UpstreamError::Reset(cause()), 502, "connection_terminated"),
+            (UpstreamError::Protocol(cause()), 502, "http_protocol_error"),
+            (UpstreamError::BodyBroken(cause()), 502, "http_response_incomplete"),
+            (UpstreamError::RequestBody(cause()), 400, "http_request_error"),
+            (UpstreamError::RequestStalled, 408, "http_request_error"),
+        ] {
+            let problem = error.problem();
+            assert_eq!((problem.status().as_u16(), problem.error()), (status, token), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_cause_inside_an_io_error_is_found() {
+        let inner = io::Error::new(io::ErrorKind::ConnectionRefused, "inner");
+        let outer: BoxError = Box::new(io::Error::other(inner));
+        assert!(find::<io::Error>(&*outer).is_some());
+        let carried: BoxError = Box::new(io::Error::other(UpstreamError::ConnectTimeout));
+        assert!(find::<UpstreamError>(&*carried).is_some());
+    }
+}

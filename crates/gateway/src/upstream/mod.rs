@@ -1,0 +1,24 @@
+//! The way to an origin: a pool of keep-alive connections with deadlines, one safe retry, and failures told apart by kind.
+//!
+//! [`UpstreamService`] is the inner service of the cache, one for each configured upstream. It does to heads what a gateway has to do
+//! ([`crate::forward`]) and nothing to targets and bodies: path, query and content go through byte for byte, as they come.
+
+mod body;
+mod connect;
+mod error;
+mod observe;
+mod options;
+mod progress;
+mod send;
+mod service;
+#[cfg(test)]
+mod test_origin;
+mod tunnel;
+mod url;
+
+pub use body::UpstreamBody;
+pub use error::UpstreamError;
+pub use observe::{OriginObserver, OriginOutcome, UpstreamStats};
+pub use options::{UpstreamOptions, UpstreamSetupError};
+pub use service::UpstreamService;
+pub use url::{InvalidUpstreamUrl, UpstreamUrl};

@@ -1,0 +1,71 @@
+//! A client's request body on its way to the origin, watched so that the deadline of the response counts from the last of it, and so
+//! that a client that stops sending is told from an origin that stops answering.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use larder_tower::{BoxError, RequestBody};
+
+/// What the sending of one request body has come to.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    moved: AtomicBool,
+    starved: AtomicBool,
+}
+
+impl Progress {
+    /// Whether any of the body went out since the last time of asking.
+    pub(super) fn take_moved(&self) -> bool {
+        self.moved.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether the client is being waited for.
+    pub(super) fn is_starved(&self) -> bool {
+        self.starved.load(Ordering::Relaxed)
+    }
+}
+
+/// A request body whose progress can be watched. An empty one costs nothing.
+pub(super) struct WatchedBody {
+    body: RequestBody,
+    progress: Option<Arc<Progress>>,
+}
+
+impl WatchedBody {
+    pub(super) fn new(body: RequestBody) -> Self {
+        let progress = (!body.is_end_stream()).then(Arc::default);
+        Self { body, progress }
+    }
+
+    pub(super) fn progress(&self) -> Option<Arc<Progress>> {
+        self.progress.clone()
+    }
+}
+
+impl Body for WatchedBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Some(progress) = &self.progress {
+            progress.starved.store(polled.is_pending(), Ordering::Relaxed);
+            if polled.is_ready() {
+                progress.moved.store(true, Ordering::Relaxed);
+            }
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,137 @@
+//! The inner service of the cache.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Extensions, Request, Response};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use larder_tower::RequestBody;
+use larder_tower::clock::monotonic;
+
+use super::body::UpstreamBody;
+use super::connect::Connector;
+use super::error::UpstreamError;
+use super::observe::{OriginOutcome, UpstreamStats};
+use super::options::{UpstreamOptions, UpstreamSetupError};
+use super::send::{Pool, send};
+
+use crate::forward::{self, ForwardRules, Hop};
+use crate::server::EarlyResponses;
+
+/// Sends requests to one origin. Cheap to clone; clones share the pool.
+///
+/// A [`Hop`] in a request's extensions says where the request came from; without one it counts as Larder's own. [`EarlyResponses`]
+/// there receives the origin's 1xx responses.
+#[derive(Clone)]
+pub struct UpstreamService(Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) options: UpstreamOptions,
+    pub(super) rules: ForwardRules,
+    pub(super) connector: Connector,
+    pub(super) stats: Arc<UpstreamStats>,
+    pool: Pool,
+}
+
+impl UpstreamService {
+    /// Sets up the pool; connects to nothing yet.
+    ///
+    /// # Errors
+    /// [`UpstreamSetupError`] when certificate authorities cannot be loaded.
+    pub fn new(options: UpstreamOptions) -> Result<Self, UpstreamSetupError> {
+        let stats = Arc::<UpstreamStats>::default();
+        let connector = Connector::new(&options, Arc::clone(&stats))?;
+        let pool = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(options.idle_timeout)
+            .pool_max_idle_per_host(options.max_idle)
+            .http2_only(options.h2c)
+            .set_host(false)
+            .build(connector.clone());
+        let rules = ForwardRules { trusted: options.trusted.clone(), host: options.host, upstream_host: options.url.host() };
+        Ok(Self(Arc::new(Inner { options, rules, connector, stats, pool })))
+    }
+
+    /// This upstream's counts.
+    pub fn stats(&self) -> &Arc<UpstreamStats> {
+        &self.0.stats
+    }
+
+    pub(super) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
+    async fn exchange(self, request: Request<RequestBody>) -> Result<Response<UpstreamBody>, UpstreamError> {
+        let inner = &*self.0;
+        let in_flight = inner.stats.begin_request();
+        let (mut parts, body) = request.into_parts();
+        let hop = parts.extensions.remove::<Hop>();
+        let early = parts.extensions.remove::<EarlyResponses>();
+        // Nothing else of the client's connection goes along: hyper would act on its own extensions.
+        parts.extensions = Extensions::new();
+        forward::to_upstream(&mut parts, hop.as_ref(), &inner.rules);
+        parts.uri = inner.options.url.resolve(&parts.uri);
+        if inner.options.h2c {
+            // `:authority` is the connection's, and a differing `Host` beside it would be malformed (RFC 9113 §8.3.1).
+            parts.headers.remove(http::header::HOST);
+        }
+        let mut head = Request::from_parts(parts, ());
+        if let Some(early) = early {
+            hyper::ext::on_informational(&mut head, move |response| early.push(response.status(), response.headers()));
+        }
+        let parts = head.into_parts().0;
+        let response = send(&inner.pool, &inner.stats, parts, body, inner.options.first_byte_timeout).await?;
+        let (mut parts, body) = response.into_parts();
+        inner.receive(&mut parts)?;
+        Ok(Response::from_parts(parts, UpstreamBody::new(body, in_flight)))
+    }
+}
+
+impl Inner {
+    /// Makes a received head into the client's.
+    pub(super) fn receive(&self, parts: &mut http::response::Parts) -> Result<(), UpstreamError> {
+        parts.extensions = Extensions::new();
+        forward::to_client(parts, self.options.clock.now()).map_err(|error| UpstreamError::Protocol(error.into()))
+    }
+
+    pub(super) fn observe<T>(&self, started: std::time::Instant, result: &Result<Response<T>, UpstreamError>) {
+        if let Some(observer) = &self.options.observer {
+            let outcome = match result {
+                Ok(response) => OriginOutcome::Answered(response.status()),
+                Err(error) => OriginOutcome::Failed(error.token()),
+            };
+            observer.answered(self.options.index, outcome, monotonic().saturating_duration_since(started));
+        }
+    }
+}
+
+impl tower_service::Service<Request<RequestBody>> for UpstreamService {
+    type Response = Response<UpstreamBody>;
+    type Error = UpstreamError;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<UpstreamBody>, UpstreamError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move {
+            let started = monotonic();
+            let result = service.clone().exchange(request).await;
+            service.0.observe(started, &result);
+            result
+        })
+    }
+}
+
+impl fmt::Debug for UpstreamService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpstreamService").field("url", &self.0.options.url).field("stats", &self.0.stats).finish()
+    }
+}

@@ -1,0 +1,152 @@
+//! The body of a response that leaves the cache.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use larder_store::StoredBody;
+use pin_project_lite::pin_project;
+
+use crate::body_log::{Item, LogReader};
+use crate::error::{BodyError, BoxError, FetchError};
+
+pin_project! {
+    /// A response body: from the store, from a fill under way, or straight from the inner service (`B`).
+    #[derive(Debug)]
+    pub struct CacheBody<B> {
+        #[pin]
+        kind: Kind<B>,
+    }
+}
+
+pin_project! {
+    #[project = KindProjection]
+    #[derive(Debug)]
+    enum Kind<B> {
+        Stored { body: StoredBody, next: usize, left: u64 },
+        Slices { slices: VecDeque<Bytes>, left: u64 },
+        Live { reader: LogReader, skip: u64, left: Option<u64>, whole: bool },
+        Upstream { #[pin] body: B },
+    }
+}
+
+impl<B> CacheBody<B> {
+    /// No bytes.
+    pub fn empty() -> Self {
+        Self::slices(Vec::new())
+    }
+
+    /// Bytes at hand, for instance slices of a stored body.
+    pub fn slices(slices: Vec<Bytes>) -> Self {
+        let left = slices.iter().map(|slice| slice.len() as u64).sum();
+        Self { kind: Kind::Slices { slices: slices.into(), left } }
+    }
+
+    /// Bytes at hand, in one piece.
+    pub fn from_bytes(bytes: Bytes) -> Self {
+        Self::slices(if bytes.is_empty() { Vec::new() } else { vec![bytes] })
+    }
+
+    /// A whole stored body, shared with the store.
+    pub(crate) fn stored(body: &StoredBody) -> Self {
+        Self { kind: Kind::Stored { body: body.clone(), next: 0, left: body.len() } }
+    }
+
+    /// A whole body while it arrives.
+    pub(crate) fn live(reader: LogReader, length: Option<u64>) -> Self {
+        Self { kind: Kind::Live { reader, skip: 0, left: length, whole: true } }
+    }
+
+    /// A part of a body while it arrives: `start..end`.
+    pub(crate) fn live_part(reader: LogReader, start: u64, end: u64) -> Self {
+        Self { kind: Kind::Live { reader, skip: start, left: Some(end - start), whole: false } }
+    }
+
+    /// The inner service's own body.
+    pub(crate) fn upstream(body: B) -> Self {
+        Self { kind: Kind::Upstream { body } }
+    }
+}
+
+type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+
+fn next_stored(body: &StoredBody, next: &mut usize, left: &mut u64) -> Option<Frame<Bytes>> {
+    let segments = body.segments();
+    let place = *next;
+    *next += 1;
+    match segments.get(place) {
+        Some(segment) => {
+            *left -= segment.len() as u64;
+            Some(Frame::data(segment.clone()))
+        }
+        None if place == segments.len() => body.trailers().map(|trailers: &HeaderMap| Frame::trailers(trailers.clone())),
+        None => None,
+    }
+}
+
+fn poll_live(reader: &mut LogReader, skip: &mut u64, left: &mut Option<u64>, whole: bool, cx: &mut Context<'_>) -> Polled {
+    loop {
+        if *left == Some(0) && !whole {
+            return Poll::Ready(None);
+        }
+        let mut frame = match std::task::ready!(reader.poll_next(cx)) {
+            None => return Poll::Ready(None),
+            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+            Some(Ok(Item::Trailers(_))) if !whole => return Poll::Ready(None),
+            Some(Ok(Item::Trailers(trailers))) => return Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
+            Some(Ok(Item::Data(frame))) => frame,
+        };
+        let skipped = (*skip).min(frame.len() as u64);
+        *skip -= skipped;
+        let mut frame = frame.split_off(skipped as usize);
+        if let Some(left) = left {
+            frame.truncate((*left).min(frame.len() as u64) as usize);
+            *left -= frame.len() as u64;
+        }
+        if !frame.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(frame))));
+        }
+    }
+}
+
+impl<B> Body for CacheBody<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
+        match self.project().kind.project() {
+            KindProjection::Stored { body, next, left } => Poll::Ready(next_stored(body, next, left).map(Ok)),
+            KindProjection::Slices { slices, left } => {
+                let slice = slices.pop_front();
+                *left -= slice.as_ref().map_or(0, |slice| slice.len() as u64);
+                Poll::Ready(slice.map(|slice| Ok(Frame::data(slice))))
+            }
+            KindProjection::Live { reader, skip, left, whole } => poll_live(reader, skip, left, *whole, cx),
+            KindProjection::Upstream { body } => body.poll_frame(cx).map_err(|error| BodyError::Upstream(FetchError::new(error))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Stored { body, left, .. } => *left == 0 && body.trailers().is_none(),
+            Kind::Slices { slices, .. } => slices.is_empty(),
+            Kind::Live { .. } => false,
+            Kind::Upstream { body } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Stored { left, .. } | Kind::Slices { left, .. } | Kind::Live { left: Some(left), .. } => SizeHint::with_exact(*left),
+            Kind::Live { left: None, .. } => SizeHint::default(),
+            Kind::Upstream { body } => body.size_hint(),
+        }
+    }
+}

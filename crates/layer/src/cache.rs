@@ -1,0 +1,74 @@
+//! What all routes share: store, flights, clock, counters.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use larder_store::{Ledger, MemoryStats, MemoryStore};
+
+use crate::body_log::InFlight;
+use crate::clock::Clock;
+use crate::flight::Flights;
+
+/// The part of the capacity that bodies in flight may take: an eighth. The rest is for what is stored.
+const IN_FLIGHT_SHARE: u64 = 8;
+
+/// Store, flights and clock, shared by all routes.
+#[derive(Debug)]
+pub struct Cache {
+    pub(crate) store: MemoryStore,
+    pub(crate) flights: Arc<Flights>,
+    pub(crate) in_flight: Arc<InFlight>,
+    pub(crate) clock: Clock,
+    pub(crate) counters: Counters,
+    fetches: AtomicU64,
+}
+
+/// Counted where it happens; read by [`Cache::stats`].
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) fills: AtomicU64,
+    pub(crate) followers: AtomicU64,
+}
+
+/// Figures for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheStats {
+    /// The memory tier.
+    pub memory: MemoryStats,
+    /// Exchanges with the origin under way.
+    pub fills_in_flight: u64,
+    /// Bytes of bodies under way.
+    pub bytes_in_flight: u64,
+    /// Requests that were answered by another request's exchange, since the start.
+    pub followers: u64,
+}
+
+impl Cache {
+    /// A cache that holds at most `capacity` bytes, bodies in flight included.
+    pub fn new(capacity: u64, clock: Clock) -> Arc<Self> {
+        let in_flight = capacity / IN_FLIGHT_SHARE;
+        Arc::new(Self {
+            store: MemoryStore::new(capacity - in_flight, Arc::new(Ledger::default())),
+            flights: Arc::default(),
+            in_flight: Arc::new(InFlight::new(in_flight)),
+            clock,
+            counters: Counters::default(),
+            fetches: AtomicU64::new(0),
+        })
+    }
+
+    /// Figures for metrics.
+    pub fn stats(&self) -> CacheStats {
+        CacheStats {
+            memory: self.store.stats(),
+            fills_in_flight: self.counters.fills.load(Ordering::Relaxed),
+            bytes_in_flight: self.in_flight.held(),
+            followers: self.counters.followers.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The number of a fetch that begins now.
+    pub(crate) fn next_fetch(&self) -> u64 {
+        self.fetches.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}

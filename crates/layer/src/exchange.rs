@@ -1,0 +1,327 @@
+//! One exchange with the origin, and what becomes of its answer. Runs as a task of its own; clients and followers only read.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, Request, Response, StatusCode, response};
+use http_body::Body;
+use larder_semantics::validation::upstream_fields;
+use larder_semantics::{Disposition, Exchange, Reason, StoredHead, Timestamp, VarySpec, on_response};
+use larder_store::{BodyBuilder, HitForMiss, Lookup, Position, StoredResponse, Tag, Tags, Variant};
+use tokio::sync::oneshot;
+
+use crate::body_log::{LogReader, LogWriter, body_log};
+use crate::cache::Cache;
+use crate::error::{BodyError, FetchError};
+use crate::fill::Asked;
+use crate::flight::{Landed, Landing, Live, Permit};
+use crate::request_body::RequestBody;
+use crate::service::CacheService;
+use crate::upstream::Upstream;
+
+/// How long a key is remembered as not worth waiting for (Varnish's default for hit-for-miss).
+const HIT_FOR_MISS: Duration = Duration::from_secs(120);
+
+/// The longest pause between two frames of a body that is being stored (nginx's `proxy_read_timeout`, Varnish's
+/// `between_bytes_timeout`). What merely passes through is not timed: a stream may be silent for as long as its client likes.
+const STALL: Duration = Duration::from_secs(60);
+
+/// How long a fill goes on for the store alone, after its last client left.
+const DETACHED: Duration = Duration::from_secs(60);
+
+/// What an exchange is for.
+#[derive(Debug)]
+pub(crate) struct Job {
+    asked: Arc<Asked>,
+    /// Stored responses whose validators go out, the selected one first.
+    candidates: Vec<Arc<StoredResponse>>,
+    /// The client's fields go up as they came.
+    as_sent: bool,
+    permit: Option<Permit>,
+    position: Position,
+    fetch: u64,
+}
+
+/// What the client whose exchange it is gets.
+#[derive(Debug)]
+pub(crate) enum Reply<B> {
+    /// A response on its way into the store, with the origin's own head.
+    Live { head: response::Parts, live: Arc<Live>, reader: LogReader },
+    /// The stored response, confirmed.
+    Confirmed(Arc<StoredResponse>),
+    /// An answer for this client only.
+    Passed { response: Response<B>, reason: Reason },
+    /// An error status that a stored response stands in for.
+    Unavailable(StatusCode),
+    /// No answer.
+    Failed(FetchError),
+}
+
+impl Job {
+    /// Everything that has to be known from before the fetch.
+    pub(crate) fn new<S: Upstream>(
+        service: &CacheService<S>,
+        asked: Arc<Asked>,
+        found: &Lookup,
+        as_sent: bool,
+        permit: Option<Permit>,
+    ) -> Self {
+        let store = &service.cache.store;
+        let candidates = match found {
+            _ if as_sent => Vec::new(),
+            Lookup::Found(stored) => vec![Arc::clone(stored)],
+            Lookup::VaryMiss(index) => store.candidates(index),
+            Lookup::HitForMiss | Lookup::Absent => Vec::new(),
+        };
+        let position = permit.as_ref().map_or_else(|| store.ledger().position(), Permit::position);
+        Self { asked, candidates, as_sent, permit, position, fetch: service.cache.next_fetch() }
+    }
+}
+
+/// Calls the inner service once it is ready.
+pub(crate) async fn call<S: Upstream>(mut inner: S, request: Request<RequestBody>) -> Result<Response<S::Body>, FetchError> {
+    poll_fn(|cx| inner.poll_ready(cx)).await.map_err(FetchError::new)?;
+    inner.call(request).await.map_err(FetchError::new)
+}
+
+/// Fetches, tells the client and the followers, and brings the body home.
+pub(crate) async fn run<S: Upstream>(service: CacheService<S>, mut job: Job, reply: oneshot::Sender<Reply<S::Body>>) {
+    let _counted = Counted::new(Arc::clone(&service.cache));
+    loop {
+        let request_time = service.cache.clock.now();
+        let response = match call(service.inner.clone(), job.request(&service)).await {
+            Ok(response) => response,
+            Err(error) => {
+                let _landed = job.permit.map(|permit| permit.land(Landing::Failed(error.clone())));
+                // A client that left does not want it.
+                let _ = reply.send(Reply::Failed(error));
+                return;
+            }
+        };
+        match job.judge(&service, &response, request_time) {
+            Disposition::Refetch { .. } => job.candidates.clear(),
+            Disposition::Store { head, vary } => return job.store(service, response, *head, vary, reply).await,
+            Disposition::Freshen { index, head } => return job.freshen(&service.cache, index, *head, reply),
+            Disposition::ServeStale { .. } => {
+                let _landed = job.permit.map(|permit| permit.land(Landing::Unavailable));
+                let _ = reply.send(Reply::Unavailable(response.status()));
+                return;
+            }
+            Disposition::Pass { reason, remember } => return job.pass(&service.cache, response, reason, remember, reply),
+        }
+    }
+}
+
+impl Job {
+    fn request<S: Upstream>(&self, service: &CacheService<S>) -> Request<RequestBody> {
+        let mut parts = self.asked.parts.clone();
+        parts.uri = service.upstream_uri(&parts.uri);
+        if !self.as_sent {
+            upstream_fields(&self.asked.context, &mut parts.headers, &self.heads());
+        }
+        Request::from_parts(parts, RequestBody::empty())
+    }
+
+    fn heads(&self) -> Vec<&StoredHead> {
+        self.candidates.iter().map(|stored| &*stored.head).collect()
+    }
+
+    fn judge<S: Upstream>(&self, service: &CacheService<S>, response: &Response<S::Body>, request_time: Timestamp) -> Disposition {
+        let exchange = Exchange {
+            policy: &service.route.policy,
+            request: &self.asked.context,
+            method: &self.asked.parts.method,
+            request_headers: &self.asked.parts.headers,
+            request_time,
+            response_time: service.cache.clock.now(),
+            status: response.status(),
+            headers: response.headers(),
+        };
+        let announced = announced_length(response);
+        match on_response(&exchange, &self.heads()) {
+            Disposition::Store { .. } if announced.is_some_and(|length| length > service.route.max_object) => {
+                Disposition::Pass { reason: Reason::TooLarge, remember: true }
+            }
+            disposition => disposition,
+        }
+    }
+
+    /// For this client only. Everyone who waits is released at once.
+    fn pass<B>(self, cache: &Cache, response: Response<B>, reason: Reason, remember: bool, reply: oneshot::Sender<Reply<B>>) {
+        if remember {
+            self.remember(cache);
+        }
+        // A full answer that is not an error means that what is stored no longer holds (RFC 9111 §4.3.3).
+        if !response.status().is_server_error() && !self.as_sent && reason != Reason::RequestNoStore {
+            self.candidates.iter().take(1).for_each(|stored| cache.store.remove(stored));
+        }
+        let _landed = self.permit.map(|permit| permit.land(Landing::NotShared));
+        let _ = reply.send(Reply::Passed { response, reason });
+    }
+
+    fn remember(&self, cache: &Cache) {
+        let until = cache.clock.now().as_millis().saturating_add(HIT_FOR_MISS.as_millis() as u64);
+        let mark = HitForMiss { key: self.asked.key.clone(), until: Timestamp::from_millis(until), fetch: self.fetch };
+        cache.store.mark_hit_for_miss(mark);
+    }
+
+    fn freshen<B>(self, cache: &Cache, index: usize, head: StoredHead, reply: oneshot::Sender<Reply<B>>) {
+        let Some(stored) = self.candidates.get(index) else { return };
+        let mut fresh = Arc::new(stored.freshened(head, self.position, self.fetch));
+        cache.store.commit(Arc::clone(&fresh));
+        if let Some(variant) = &fresh.variant
+            && !variant.suits(&self.asked.parts.headers)
+        {
+            fresh = Arc::new(fresh.also_for(Variant::of(variant.spec.clone(), &self.asked.parts.headers)));
+            cache.store.commit(Arc::clone(&fresh));
+        }
+        let _landed = self.permit.map(|permit| permit.land(Landing::Confirmed(Arc::clone(&fresh))));
+        let _ = reply.send(Reply::Confirmed(fresh));
+    }
+
+    fn tags<S: Upstream>(&self, service: &CacheService<S>) -> Tags {
+        let named = service.route.tags.tags(&self.asked.parts);
+        std::iter::once(Tag::url(self.asked.key.url())).chain(named.iter().map(|name| Tag::surrogate(name))).collect()
+    }
+
+    /// Streams the body to whoever reads, and into the store once it is proven complete.
+    async fn store<S: Upstream>(
+        mut self,
+        service: CacheService<S>,
+        response: Response<S::Body>,
+        head: StoredHead,
+        vary: Option<VarySpec>,
+        reply: oneshot::Sender<Reply<S::Body>>,
+    ) {
+        let length = announced_length(&response);
+        let (writer, handle) = body_log(Arc::clone(&service.cache.in_flight));
+        let variant = vary.map(|spec| Variant::of(spec, &self.asked.parts.headers));
+        let live = Arc::new(Live { head: Arc::new(head), variant, body: handle, length });
+        let (head, body) = response.into_parts();
+        let Some(reader) = live.body.reader() else { return };
+        // The client's reader is there before any follower's, so that the first frame finds it.
+        let _ = reply.send(Reply::Live { head, live: Arc::clone(&live), reader });
+        let landed = self.permit.take().map(|permit| permit.land(Landing::Live(Arc::clone(&live))));
+        Pump { job: self, service, live, writer, landed, length, got: 0 }.run(body).await;
+    }
+}
+
+/// A body on its way.
+struct Pump<S> {
+    job: Job,
+    service: CacheService<S>,
+    live: Arc<Live>,
+    writer: LogWriter,
+    /// Present while others may join.
+    landed: Option<Landed>,
+    length: Option<u64>,
+    got: u64,
+}
+
+impl<S: Upstream> Pump<S> {
+    async fn run(mut self, body: S::Body) {
+        let mut body = pin!(body);
+        let mut keeping = true;
+        let mut last = None;
+        let mut trailers = None;
+        let mut detached = pin!(tokio::time::sleep(DETACHED));
+        loop {
+            if !self.writer.room().await {
+                return;
+            }
+            let next = tokio::time::timeout(STALL, poll_fn(|cx| body.as_mut().poll_frame(cx)));
+            let frame = tokio::select! {
+                biased;
+                frame = next => frame,
+                () = detached.as_mut() => {
+                    if !self.writer.has_readers() { return }
+                    detached.set(tokio::time::sleep(DETACHED));
+                    continue;
+                }
+            };
+            match frame {
+                Err(_) => return self.writer.break_off(BodyError::Stalled),
+                Ok(Some(Err(error))) => return self.writer.break_off(BodyError::Upstream(FetchError::new(error))),
+                Ok(None) => break,
+                Ok(Some(Ok(frame))) => match frame.into_data() {
+                    Err(frame) => trailers = frame.into_trailers().ok(),
+                    Ok(data) if data.is_empty() => {}
+                    Ok(data) => {
+                        self.got += data.len() as u64;
+                        if keeping && (self.got > self.service.route.max_object || self.service.cache.in_flight.is_full()) {
+                            keeping = false;
+                            self.give_up_keeping();
+                        }
+                        if body.is_end_stream() {
+                            // Held back until it is stored, so that a client that asks again at once finds it.
+                            last = Some(data);
+                            break;
+                        }
+                        self.writer.append(data);
+                    }
+                },
+            }
+        }
+        if let Some(announced) = self.length.filter(|announced| *announced != self.got) {
+            return self.writer.break_off(BodyError::Length { announced, got: self.got });
+        }
+        if keeping {
+            self.commit(last.as_ref(), trailers.clone());
+        }
+        if let Some(last) = last {
+            self.writer.append(last);
+        }
+        self.writer.complete(trailers);
+    }
+
+    /// Too large for the store: from now on it only passes along, and nobody waits for it any more.
+    fn give_up_keeping(&mut self) {
+        self.writer.stop_keeping();
+        if self.got > self.service.route.max_object {
+            self.job.remember(&self.service.cache);
+        }
+        self.landed = None;
+    }
+
+    fn commit(&self, last: Option<&bytes::Bytes>, trailers: Option<HeaderMap>) {
+        let mut builder = BodyBuilder::new(self.got);
+        self.writer.frames().iter().chain(last).for_each(|frame| builder.push(frame));
+        let Some(body) = builder.finish(trailers) else { return };
+        let response = StoredResponse::new(
+            self.job.asked.key.clone(),
+            self.live.variant.clone(),
+            Arc::clone(&self.live.head),
+            body,
+            self.job.tags(&self.service),
+            self.job.position,
+            self.job.fetch,
+        );
+        self.service.cache.store.commit(Arc::new(response));
+    }
+}
+
+/// `Content-Length`, where the response has one.
+fn announced_length<B: Body>(response: &Response<B>) -> Option<u64> {
+    let field = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    field.or_else(|| response.body().size_hint().exact())
+}
+
+/// Counts an exchange while it is under way.
+struct Counted(Arc<Cache>);
+
+impl Counted {
+    fn new(cache: Arc<Cache>) -> Self {
+        cache.counters.fills.fetch_add(1, Ordering::Relaxed);
+        Self(cache)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.counters.fills.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,344 @@
+//! Everything but a hit: the miss, the validation, the bypass, and what passes through, each as one walk from top to bottom.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use http::request::Parts;
+use http::{HeaderMap, Request, Uri};
+use larder_semantics::invalidation::invalidated;
+use larder_semantics::{
+    CacheStatus, Decision, ForwardReason, MethodKind, PrimaryKey, Reason, RequestContext, Target, decide, serve_on_error,
+};
+use larder_store::{KeyHash, Lookup, StoredResponse, Tag, Variant};
+use tokio::sync::{oneshot, watch};
+
+use crate::body::CacheBody;
+use crate::caller::Caller;
+use crate::error::FetchError;
+use crate::exchange::{self, Job, Reply};
+use crate::flight::{Join, Landing, Live, Permit};
+use crate::outcome::{CacheResult, Outcome, Served};
+use crate::request_body::RequestBody;
+use crate::respond;
+use crate::service::CacheService;
+use crate::upstream::{ClientBody, Upstream};
+
+/// How often a follower whose variant differs from the leader's may join the flight of its own variant.
+const MAX_JOINS: usize = 3;
+
+/// After a failed background refresh, no further one for this long: a failing origin is not asked once per request.
+const REFRESH_PAUSE: Duration = Duration::from_secs(1);
+
+/// A request on its way to the origin. Shared with the task that asks, which may outlive it.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) parts: Parts,
+    pub(crate) context: RequestContext,
+    pub(crate) key: PrimaryKey,
+}
+
+/// Why a request goes to the origin, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) reason: Reason,
+    pub(crate) forward: ForwardReason,
+    pub(crate) found: Lookup,
+    /// Neither waits for another request's exchange nor makes others wait for its own.
+    alone: bool,
+    bypass: bool,
+}
+
+impl Plan {
+    /// The client set the bypass parameter: the store is not asked, but renewed.
+    pub(crate) fn bypass() -> Self {
+        let found = Lookup::Absent;
+        Self { reason: Reason::BypassParameter, forward: ForwardReason::Bypass, found, alone: true, bypass: true }
+    }
+
+    /// The stored response has to be validated.
+    pub(crate) fn validate(reason: Reason, found: Lookup) -> Self {
+        let asked_for = matches!(reason, Reason::RequestNoCache | Reason::RequestMaxAge | Reason::RequestMinFresh);
+        let forward = if asked_for { ForwardReason::Request } else { ForwardReason::Stale };
+        // What has to be validated for every request is not made to wait; nor is a client that wants the origin's own word.
+        let alone = asked_for || reason == Reason::ResponseNoCache;
+        Self { reason, forward, found, alone, bypass: false }
+    }
+
+    /// Nothing stored can be used.
+    pub(crate) fn forward(reason: Reason, found: Lookup) -> Self {
+        let (reason, forward) = match &found {
+            Lookup::HitForMiss => (Reason::HitForMiss, ForwardReason::UriMiss),
+            Lookup::VaryMiss(_) => (Reason::VaryMiss, ForwardReason::VaryMiss),
+            Lookup::Absent => (reason, ForwardReason::UriMiss),
+            Lookup::Found(_) => (reason, ForwardReason::Miss),
+        };
+        let alone = !matches!(reason, Reason::NotStored | Reason::VaryMiss);
+        Self { reason, forward, found, alone, bypass: false }
+    }
+
+    /// Whether the client's own preconditions and range go up unchanged, since nothing of the answer is likely to be kept.
+    fn goes_as_sent(&self, asked: &Asked) -> bool {
+        asked.context.method == MethodKind::Head
+            || matches!(self.reason, Reason::HitForMiss | Reason::RequestNoStore | Reason::OriginPrecondition | Reason::Range)
+    }
+
+    fn result(&self) -> CacheResult {
+        if self.bypass { CacheResult::Bypass } else { CacheResult::Miss }
+    }
+}
+
+/// What passes through: no look-up, nothing stored. A write makes what it names invalid before its answer goes out (RFC 9111 §4.4).
+pub(crate) async fn pass<S: Upstream, R: ClientBody>(
+    service: CacheService<S>,
+    request: Request<R>,
+    caller: Caller,
+    reason: Reason,
+    forward: ForwardReason,
+) -> Result<Served<S::Body>, FetchError> {
+    let (mut parts, body) = request.into_parts();
+    let unsafe_target = (MethodKind::of(&parts.method) == MethodKind::Unsafe).then(|| (parts.uri.clone(), parts.headers.clone()));
+    parts.uri = service.upstream_uri(&parts.uri);
+    let answer = exchange::call(service.inner.clone(), Request::from_parts(parts, RequestBody::new(body))).await;
+    if let Some((uri, headers)) = unsafe_target {
+        let target = caller.target(&uri, &headers);
+        match &answer {
+            Ok(response) => service.invalidate(target, response.status(), response.headers()),
+            // Nobody knows whether the write took place; what is stored may be old now.
+            Err(_) => service.invalidate(target, http::StatusCode::NO_CONTENT, &HeaderMap::new()),
+        }
+    }
+    let (parts, body) = answer?.into_parts();
+    let status = CacheStatus { fwd_status: Some(parts.status.as_u16()), ..forwarded(reason, forward) };
+    let mut headers = parts.headers;
+    respond::annotate(&mut headers, CacheResult::Bypass, &status);
+    let mut outcome = Outcome::new(CacheResult::Bypass, reason, None);
+    outcome.forward = Some(forward);
+    Ok(Served { response: respond::respond(parts.status, headers, CacheBody::upstream(body)), outcome })
+}
+
+/// A request that needs the origin.
+pub(crate) async fn fill<S: Upstream>(service: CacheService<S>, asked: Arc<Asked>, mut plan: Plan) -> Result<Served<S::Body>, FetchError> {
+    if plan.alone || service.route.collapse_wait.is_zero() || asked.context.method == MethodKind::Head {
+        return lead(service, asked, plan, None).await;
+    }
+    let store = &service.cache.store;
+    let mut hash = store.flight_hash(store.place_key(&asked.key), &plan.found, &asked.parts.headers);
+    for _ in 0..MAX_JOINS {
+        match service.cache.flights.join(hash, &asked.key, store.ledger()) {
+            Join::Lead(permit) => {
+                // Another fill may have landed between the look-up and now.
+                match look_again(&service, &asked) {
+                    Ok(served) => return Ok(served),
+                    Err(found) => plan.found = found,
+                }
+                return lead(service, asked, plan, Some(permit)).await;
+            }
+            Join::Follow(landing) => match follow(&service, &asked, &plan, landing).await {
+                Followed::Done(result) => return result,
+                Followed::OtherVariant(own) => hash = own,
+                Followed::Alone(reason) => {
+                    plan.reason = reason;
+                    break;
+                }
+            },
+        }
+    }
+    plan.alone = true;
+    lead(service, asked, plan, None).await
+}
+
+/// Renews a stale response in the background. One at a time: whoever finds a flight under way leaves it at that.
+pub(crate) async fn refresh<S: Upstream>(service: CacheService<S>, asked: Arc<Asked>, stored: Arc<StoredResponse>) {
+    let store = &service.cache.store;
+    let found = Lookup::Found(Arc::clone(&stored));
+    let hash = store.flight_hash(store.place_key(&asked.key), &found, &asked.parts.headers);
+    let Join::Lead(permit) = service.cache.flights.join(hash, &asked.key, store.ledger()) else { return };
+    let (reply, answer) = oneshot::channel();
+    let job = Job::new(&service, asked, &found, false, Some(permit));
+    exchange::run(service.clone(), job, reply).await;
+    if let Ok(Reply::Failed(_) | Reply::Unavailable(_)) = answer.await {
+        let pause = service.cache.clock.now().as_millis().saturating_add(REFRESH_PAUSE.as_millis() as u64);
+        stored.postpone_refresh(larder_semantics::Timestamp::from_millis(pause));
+    }
+}
+
+fn look_again<S: Upstream>(service: &CacheService<S>, asked: &Asked) -> Result<Served<S::Body>, Lookup> {
+    let (store, now) = (&service.cache.store, service.cache.clock.now());
+    let found = store.lookup(store.place_key(&asked.key), &asked.parts.headers, now);
+    if let Decision::Serve { age, reason } = decide(&service.route.policy, &asked.context, found.head(), now)
+        && let Lookup::Found(stored) = &found
+    {
+        return Ok(hit(asked, stored, age, CacheStatus { hit: true, ttl: Some(stored.head.ttl(now)), ..detail(reason) }, reason));
+    }
+    Err(found)
+}
+
+/// Fetches, as a task of its own: a client that leaves harms nobody.
+async fn lead<S: Upstream>(
+    service: CacheService<S>,
+    asked: Arc<Asked>,
+    plan: Plan,
+    permit: Option<Permit>,
+) -> Result<Served<S::Body>, FetchError> {
+    let (reply, answer) = oneshot::channel();
+    let job = Job::new(&service, Arc::clone(&asked), &plan.found, plan.goes_as_sent(&asked), permit);
+    tokio::spawn(exchange::run(service.clone(), job, reply));
+    let now = || service.cache.clock.now();
+    let status = forwarded(plan.reason, plan.forward);
+    match answer.await.unwrap_or_else(|_| Reply::Failed(FetchError::new("the exchange with the upstream was lost"))) {
+        Reply::Live { head, live, reader } => {
+            let status = CacheStatus { fwd_status: Some(head.status.as_u16()), stored: true, ..status };
+            let mut served = live_answer(&asked, &live, reader, &status, plan.result());
+            if served.response.status() == head.status {
+                // The one client whose exchange it was gets the origin's own fields, those that are never stored included.
+                let mut fields = head.headers;
+                respond::tell_lifetime(&mut fields, &live.head);
+                respond::annotate(&mut fields, plan.result(), &status);
+                *served.response.headers_mut() = fields;
+            }
+            served.outcome = Outcome { reason: plan.reason, forward: Some(plan.forward), ..served.outcome };
+            Ok(served)
+        }
+        Reply::Confirmed(stored) => Ok(confirmed(&asked, &stored, status, now())),
+        Reply::Passed { response, reason } => {
+            let (parts, body) = response.into_parts();
+            let status = CacheStatus { fwd_status: Some(parts.status.as_u16()), detail: Some(reason.as_str()), ..status };
+            let mut headers = parts.headers;
+            respond::annotate(&mut headers, plan.result(), &status);
+            let mut outcome = Outcome::new(plan.result(), reason, Some(asked.key.clone()));
+            outcome.forward = Some(plan.forward);
+            Ok(Served { response: respond::respond(parts.status, headers, CacheBody::upstream(body)), outcome })
+        }
+        Reply::Unavailable(code) => {
+            let error = || FetchError::new(format!("the upstream answered {code}"));
+            let status = CacheStatus { fwd_status: Some(code.as_u16()), ..status };
+            stale_instead(&service, &asked, &plan, status).ok_or_else(error)
+        }
+        Reply::Failed(error) => stale_instead(&service, &asked, &plan, status).ok_or(error),
+    }
+}
+
+/// The stored response instead of an error, where that is allowed (RFC 5861 §4).
+fn stale_instead<S: Upstream>(service: &CacheService<S>, asked: &Asked, plan: &Plan, status: CacheStatus) -> Option<Served<S::Body>> {
+    let Lookup::Found(stored) = &plan.found else { return None };
+    let now = service.cache.clock.now();
+    let (age, reason) = serve_on_error(&service.route.policy, &asked.context, &stored.head, now)?;
+    let ttl = stored.head.ttl(now);
+    let status = CacheStatus { ttl: Some(ttl), detail: Some(reason.as_str()), ..status };
+    let forward = status.fwd;
+    let mut served = hit(asked, stored, age, status, reason);
+    served.outcome.stale = ttl <= 0;
+    served.outcome.forward = forward;
+    Some(served)
+}
+
+/// What a follower came to.
+enum Followed<B> {
+    Done(Result<Served<B>, FetchError>),
+    /// The leader's variant is not this request's; this is where its own lies.
+    OtherVariant(KeyHash),
+    /// What the leader got is not for this request.
+    Alone(Reason),
+}
+
+/// Waits for the leader's answer, and checks it like anyone else's: the head may forbid what the key allowed.
+async fn follow<S: Upstream>(
+    service: &CacheService<S>,
+    asked: &Asked,
+    plan: &Plan,
+    mut landing: watch::Receiver<Option<Landing>>,
+) -> Followed<S::Body> {
+    let wait = landing.wait_for(Option::is_some);
+    let Ok(landed) = tokio::time::timeout(service.route.collapse_wait, wait).await else {
+        return Followed::Alone(Reason::CollapseTimeout);
+    };
+    // The sender always lands before it goes, so an absent landing is one that was lost.
+    let landed = landed.ok().and_then(|landed| landed.clone()).unwrap_or(Landing::NotShared);
+    let now = service.cache.clock.now();
+    let status = CacheStatus { collapsed: true, ..forwarded(Reason::Collapsed, plan.forward) };
+    let served = match landed {
+        Landing::Live(live) => {
+            if let Some(leaders) = &live.variant
+                && !leaders.suits(&asked.parts.headers)
+            {
+                let own = Variant::of(leaders.spec.clone(), &asked.parts.headers);
+                let store = &service.cache.store;
+                return Followed::OtherVariant(store.variant_hash(store.place_key(&asked.key), &own));
+            }
+            let usable = matches!(decide(&service.route.policy, &asked.context, Some(&live.head), now), Decision::Serve { .. });
+            let Some(reader) = live.body.reader().filter(|_| usable) else { return Followed::Alone(plan.reason) };
+            live_answer(asked, &live, reader, &status, CacheResult::Miss)
+        }
+        Landing::Confirmed(stored) => {
+            let usable = matches!(decide(&service.route.policy, &asked.context, Some(&stored.head), now), Decision::Serve { .. });
+            let same = stored.variant.as_ref().is_none_or(|variant| variant.suits(&asked.parts.headers));
+            if !usable || !same {
+                return Followed::Alone(plan.reason);
+            }
+            confirmed(asked, &stored, status, now)
+        }
+        Landing::Failed(error) => {
+            return Followed::Done(stale_instead(service, asked, plan, status).ok_or(error));
+        }
+        Landing::Unavailable => match stale_instead(service, asked, plan, status) {
+            Some(served) => served,
+            None => return Followed::Alone(plan.reason),
+        },
+        Landing::NotShared => return Followed::Alone(plan.reason),
+    };
+    service.cache.counters.followers.fetch_add(1, Ordering::Relaxed);
+    let outcome = Outcome { collapsed: true, forward: Some(plan.forward), ..served.outcome };
+    Followed::Done(Ok(Served { outcome, ..served }))
+}
+
+/// An answer from a response that is on its way into the store.
+fn live_answer<B>(asked: &Asked, live: &Live, reader: crate::body_log::LogReader, status: &CacheStatus, result: CacheResult) -> Served<B> {
+    let (code, mut headers) = respond::live_head(asked, &live.head);
+    respond::annotate(&mut headers, result, status);
+    let body = if code == live.head.status { CacheBody::live(reader, live.length) } else { CacheBody::empty() };
+    let mut outcome = Outcome::new(result, Reason::Collapsed, Some(asked.key.clone()));
+    outcome.stored = true;
+    Served { response: respond::respond(code, headers, body), outcome }
+}
+
+/// An answer from a stored response that the origin just confirmed (304).
+fn confirmed<B>(asked: &Asked, stored: &StoredResponse, status: CacheStatus, now: larder_semantics::Timestamp) -> Served<B> {
+    let forward = status.fwd;
+    let status = CacheStatus { fwd_status: Some(304), ttl: Some(stored.head.ttl(now)), detail: Some(Reason::Validated.as_str()), ..status };
+    let mut served = hit(asked, stored, stored.head.age(now), status, Reason::Validated);
+    served.outcome.forward = forward;
+    served.outcome.stored = true;
+    served
+}
+
+fn hit<B>(asked: &Asked, stored: &StoredResponse, age: u32, status: CacheStatus, reason: Reason) -> Served<B> {
+    let response = respond::from_stored(&asked.context, &asked.parts.headers, stored, age, CacheResult::Hit, &status);
+    Served { response, outcome: Outcome::new(CacheResult::Hit, reason, Some(asked.key.clone())) }
+}
+
+/// The member of `Cache-Status` for what was forwarded.
+pub(crate) fn forwarded(reason: Reason, forward: ForwardReason) -> CacheStatus {
+    CacheStatus { fwd: Some(forward), ..detail(reason) }
+}
+
+fn detail(reason: Reason) -> CacheStatus {
+    // The commonest reasons are said by `fwd` already.
+    let plain = matches!(reason, Reason::Fresh | Reason::NotStored | Reason::VaryMiss | Reason::Stale | Reason::Collapsed);
+    CacheStatus { detail: (!plain).then_some(reason.as_str()), ..CacheStatus::default() }
+}
+
+impl<S: Upstream> CacheService<S> {
+    /// The URI as it goes to the inner service: as sent, less the bypass parameter.
+    pub(crate) fn upstream_uri(&self, uri: &Uri) -> Uri {
+        self.route.key.query.without_bypass(uri).unwrap_or_else(|| uri.clone())
+    }
+
+    fn invalidate(&self, target: Target<'_>, status: http::StatusCode, response: &HeaderMap) {
+        let tags: Vec<Tag> =
+            invalidated(target, status, response).iter().map(|invalid| Tag::url(&self.route.key.url_of(invalid.target()))).collect();
+        if !tags.is_empty() {
+            self.cache.store.ledger().invalidate(tags);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The future of an answer: ready at once for a hit, boxed for everything else.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crate::error::FetchError;
+use crate::outcome::Served;
+
+/// What comes of [`CacheService::serve`](crate::CacheService::serve).
+pub struct ServeFuture<B>(State<B>);
+
+type Boxed<B> = Pin<Box<dyn Future<Output = Result<Served<B>, FetchError>> + Send>>;
+
+enum State<B> {
+    /// A hit: nothing to wait for, nothing boxed. Taken when polled.
+    Ready(Option<Served<B>>),
+    Walking(Boxed<B>),
+}
+
+impl<B> ServeFuture<B> {
+    pub(crate) fn ready(served: Served<B>) -> Self {
+        Self(State::Ready(Some(served)))
+    }
+
+    /// The answer, if it is there without waiting.
+    ///
+    /// # Errors
+    /// The future itself, if something has to be waited for.
+    pub fn into_ready(mut self) -> Result<Served<B>, Self> {
+        match &mut self.0 {
+            State::Ready(served) => served.take().ok_or(self),
+            State::Walking(_) => Err(self),
+        }
+    }
+
+    pub(crate) fn walking(future: impl Future<Output = Result<Served<B>, FetchError>> + Send + 'static) -> Self {
+        Self(State::Walking(Box::pin(future)))
+    }
+}
+
+// Nothing in it is pinned in place: the boxed future is pinned on the heap.
+impl<B> Unpin for ServeFuture<B> {}
+
+impl<B> Future for ServeFuture<B> {
+    type Output = Result<Served<B>, FetchError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            State::Ready(served) => match served.take() {
+                Some(served) => Poll::Ready(Ok(served)),
+                None => Poll::Pending,
+            },
+            State::Walking(future) => future.as_mut().poll(cx),
+        }
+    }
+}
+
+impl<B> fmt::Debug for ServeFuture<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            State::Ready(_) => "ServeFuture::Ready",
+            State::Walking(_) => "ServeFuture::Walking",
+        })
+    }
+}
+
+/// What comes of the tower service's `call`.
+#[derive(Debug)]
+pub struct ResponseFuture<B>(pub(crate) ServeFuture<B>);
+
+impl<B> Future for ResponseFuture<B> {
+    type Output = Result<http::Response<crate::body::CacheBody<B>>, FetchError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map_ok(|served| served.response)
+    }
+}

@@ -1,0 +1,73 @@
+//! What was done with a request, as data for headers, metrics, logs and tests.
+
+use http::Response;
+use larder_semantics::{ForwardReason, PrimaryKey, Reason};
+
+use crate::body::CacheBody;
+
+/// The three values of `X-Cache`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CacheResult {
+    /// The body came from the store: fresh, stale or just validated.
+    Hit,
+    /// The body came from the inner service.
+    Miss,
+    /// The store was not asked.
+    Bypass,
+}
+
+impl CacheResult {
+    /// The value of `X-Cache`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "HIT",
+            Self::Miss => "MISS",
+            Self::Bypass => "BYPASS",
+        }
+    }
+}
+
+/// What was done with a request.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// `X-Cache`.
+    pub result: CacheResult,
+    /// Why.
+    pub reason: Reason,
+    /// `fwd` of `Cache-Status` (RFC 9211 §2.2); `None` for a hit that asked nobody.
+    pub forward: Option<ForwardReason>,
+    /// Whether it waited for another request's exchange and used its answer.
+    pub collapsed: bool,
+    /// Whether the response is being stored.
+    pub stored: bool,
+    /// Whether a stale response was served.
+    pub stale: bool,
+    /// The key, where one was derived.
+    pub key: Option<PrimaryKey>,
+}
+
+impl Outcome {
+    pub(crate) fn new(result: CacheResult, reason: Reason, key: Option<PrimaryKey>) -> Self {
+        Self { result, reason, forward: None, collapsed: false, stored: false, stale: false, key }
+    }
+}
+
+/// An answer with what led to it.
+#[derive(Debug)]
+pub struct Served<B> {
+    /// The response.
+    pub response: Response<CacheBody<B>>,
+    /// What was done.
+    pub outcome: Outcome,
+}
+
+impl<B> Served<B> {
+    /// An answer that never came near the cache.
+    pub fn passed(response: Response<B>, reason: Reason) -> Self {
+        let mut outcome = Outcome::new(CacheResult::Bypass, reason, None);
+        outcome.forward = Some(ForwardReason::Bypass);
+        let mut response = response.map(CacheBody::upstream);
+        crate::respond::annotate(response.headers_mut(), outcome.result, &crate::fill::forwarded(reason, ForwardReason::Bypass));
+        Self { response, outcome }
+    }
+}

@@ -1,0 +1,167 @@
+//! The service: the request walk up to a hit.
+
+use std::cell::RefCell;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Extensions, Request, Response};
+use larder_semantics::{CacheStatus, Decision, ForwardReason, KeyBuffer, MethodKind, Reason, RequestContext, Timestamp, decide};
+use larder_store::{Lookup, StoredResponse};
+use tower_service::Service;
+
+use crate::body::CacheBody;
+use crate::cache::Cache;
+use crate::caller::Caller;
+use crate::error::FetchError;
+use crate::fill::{self, Asked, Plan};
+use crate::future::{ResponseFuture, ServeFuture};
+use crate::outcome::{CacheResult, Outcome, Served};
+use crate::respond;
+use crate::rules::RouteRules;
+use crate::upstream::{ClientBody, Upstream};
+
+/// An inner service behind the cache. Cheap to clone when the inner service is.
+#[derive(Clone, Debug)]
+pub struct CacheService<S> {
+    pub(crate) inner: S,
+    pub(crate) cache: Arc<Cache>,
+    pub(crate) route: Arc<RouteRules>,
+}
+
+thread_local! {
+    /// Every look-up of this thread derives its key here, so none allocates.
+    static KEY: RefCell<KeyBuffer> = RefCell::default();
+}
+
+impl<S> CacheService<S> {
+    /// `inner` behind `cache` under the rules of one route.
+    pub fn new(inner: S, cache: Arc<Cache>, route: Arc<RouteRules>) -> Self {
+        Self { inner, cache, route }
+    }
+
+    /// The rules.
+    pub fn route(&self) -> &Arc<RouteRules> {
+        &self.route
+    }
+
+    /// What it shares with the services of other routes.
+    pub fn cache(&self) -> &Arc<Cache> {
+        &self.cache
+    }
+}
+
+impl<S: Upstream> CacheService<S> {
+    /// Answers a request. `caller` is what is known about who asks; `extend` may add extensions to the request for the inner
+    /// service, and is called only when that is asked.
+    ///
+    /// A hit is ready at once. Errors are the inner service's own, where nothing stored may stand in for it.
+    pub fn serve<R>(&self, mut request: Request<R>, caller: Caller, extend: impl FnOnce(&mut Extensions)) -> ServeFuture<S::Body>
+    where
+        R: ClientBody,
+    {
+        let passing = match MethodKind::of(request.method()) {
+            _ if !self.route.cache => Some((Reason::RouteNotCached, ForwardReason::Bypass)),
+            MethodKind::Unsafe | MethodKind::OtherSafe => Some((Reason::Method, ForwardReason::Method)),
+            MethodKind::Get | MethodKind::Head if !request.body().is_end_stream() => Some((Reason::RequestBody, ForwardReason::Request)),
+            MethodKind::Get | MethodKind::Head => None,
+        };
+        if let Some((reason, forward)) = passing {
+            extend(request.extensions_mut());
+            return ServeFuture::walking(fill::pass(self.clone(), request, caller, reason, forward));
+        }
+        KEY.with_borrow_mut(|key| self.look_up(request, caller, extend, key))
+    }
+
+    fn look_up<R>(
+        &self,
+        request: Request<R>,
+        caller: Caller,
+        extend: impl FnOnce(&mut Extensions),
+        key: &mut KeyBuffer,
+    ) -> ServeFuture<S::Body> {
+        let rules = &*self.route;
+        rules.key.derive(caller.target(request.uri(), request.headers()), request.headers(), key);
+        let context =
+            RequestContext::new(request.method(), request.headers(), &rules.policy, key.identified(), rules.key.authorization_in_key());
+        let plan = if self.is_bypassed(&request, caller.client) {
+            Plan::bypass()
+        } else {
+            let now = self.cache.clock.now();
+            let found = self.cache.store.lookup(self.cache.store.place(key), request.headers(), now);
+            match (decide(&rules.policy, &context, found.head(), now), &found) {
+                (Decision::Serve { age, reason }, Lookup::Found(stored)) => {
+                    return ServeFuture::ready(hit(&context, &request, stored, age, reason, now));
+                }
+                (Decision::ServeStale { age, reason }, Lookup::Found(stored)) => {
+                    let served = hit(&context, &request, stored, age, reason, now);
+                    if stored.may_refresh(now) {
+                        let asked = self.asked(request, extend, context, key);
+                        tokio::spawn(fill::refresh(self.clone(), asked, Arc::clone(stored)));
+                    }
+                    return ServeFuture::ready(served);
+                }
+                (Decision::GatewayTimeout { reason }, _) => {
+                    return ServeFuture::ready(gateway_timeout(reason, key));
+                }
+                (Decision::Validate { reason }, _) => Plan::validate(reason, found),
+                (Decision::Forward { reason }, _) => Plan::forward(reason, found),
+                // A serving decision is only ever taken about a stored response.
+                (Decision::Serve { reason, .. } | Decision::ServeStale { reason, .. }, _) => Plan::forward(reason, found),
+            }
+        };
+        let asked = self.asked(request, extend, context, key);
+        ServeFuture::walking(fill::fill(self.clone(), asked, plan))
+    }
+
+    fn is_bypassed<R>(&self, request: &Request<R>, client: Option<IpAddr>) -> bool {
+        self.route.key.query.is_bypassed(request.uri().query()) && self.route.may_bypass.allows(client)
+    }
+
+    fn asked<R>(&self, request: Request<R>, extend: impl FnOnce(&mut Extensions), context: RequestContext, key: &KeyBuffer) -> Arc<Asked> {
+        let (mut parts, _) = request.into_parts();
+        extend(&mut parts.extensions);
+        Arc::new(Asked { parts, context, key: key.to_key() })
+    }
+}
+
+fn hit<R, B>(
+    context: &RequestContext,
+    request: &Request<R>,
+    stored: &Arc<StoredResponse>,
+    age: u32,
+    reason: Reason,
+    now: Timestamp,
+) -> Served<B> {
+    let fresh = reason == Reason::Fresh;
+    let ttl = stored.head.ttl(now);
+    let status = CacheStatus { hit: true, ttl: Some(ttl), detail: (!fresh).then_some(reason.as_str()), ..CacheStatus::default() };
+    let response = respond::from_stored(context, request.headers(), stored, age, CacheResult::Hit, &status);
+    let mut outcome = Outcome::new(CacheResult::Hit, reason, Some(stored.key.clone()));
+    outcome.stale = ttl <= 0;
+    Served { response, outcome }
+}
+
+fn gateway_timeout<B>(reason: Reason, key: &KeyBuffer) -> Served<B> {
+    let status = CacheStatus { detail: Some(reason.as_str()), ..CacheStatus::default() };
+    let mut headers = http::HeaderMap::new();
+    respond::annotate(&mut headers, CacheResult::Miss, &status);
+    let response = respond::respond(http::StatusCode::GATEWAY_TIMEOUT, headers, CacheBody::empty());
+    Served { response, outcome: Outcome::new(CacheResult::Miss, reason, Some(key.to_key())) }
+}
+
+impl<S: Upstream, R: ClientBody> Service<Request<R>> for CacheService<S> {
+    type Response = Response<CacheBody<S::Body>>;
+    type Error = FetchError;
+    type Future = ResponseFuture<S::Body>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), FetchError>> {
+        // The inner service is asked for readiness when a request needs it; a hit does not.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<R>) -> Self::Future {
+        let caller = request.extensions().get::<Caller>().cloned().unwrap_or_default();
+        ResponseFuture(self.serve(request, caller, |_| ()))
+    }
+}

@@ -1,0 +1,53 @@
+//! What a hit costs: nothing to wait for, and at most two allocations of ours.
+
+mod common;
+
+use std::task::{Context, Poll, Waker};
+
+use common::{Origin, get, header};
+use larder_testkit::alloc::{CountingAllocator, allocations};
+use larder_tower::Caller;
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+/// As many fields as APIs send, one of them with a value of its own every time.
+fn origin() -> Origin {
+    Origin::new(|_| {
+        common::response(200, "0123456789")
+            .header("cache-control", "max-age=60")
+            .header("content-type", "application/json")
+            .header("etag", "\"v1\"")
+            .header("last-modified", "Thu, 01 Jan 1970 00:00:00 GMT")
+            .header("vary", "accept-encoding")
+            .header("x-request-id", "7f3a")
+            .header("server", "origin")
+    })
+}
+
+#[tokio::test]
+async fn a_hit_is_ready_at_once() {
+    let cache = common::service(origin());
+    common::send(&cache, get("/a?b=1&c=2")).await;
+    let mut future = std::pin::pin!(cache.serve(get("/a?b=1&c=2"), Caller::default(), |_| ()));
+    let Poll::Ready(Ok(served)) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) else { panic!("a hit waited") };
+    assert_eq!(header(&served.response, "x-cache"), "HIT");
+}
+
+#[tokio::test]
+async fn a_hit_takes_at_most_two_allocations() {
+    let cache = common::service(origin());
+    // The first fills, the second grows the thread's buffers.
+    for _ in 0..2 {
+        common::send(&cache, get("/a?b=1&c=2")).await;
+    }
+    for target in ["/a?b=1&c=2"] {
+        let request = get(target);
+        let (served, counted) = allocations(|| {
+            let mut future = std::pin::pin!(cache.serve(request, Caller::default(), |_| ()));
+            future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        });
+        assert!(matches!(&served, Poll::Ready(Ok(served)) if header(&served.response, "x-cache") == "HIT"));
+        assert!(counted.count <= 2, "{counted:?}");
+    }
+}

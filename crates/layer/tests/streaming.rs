@@ -1,0 +1,166 @@
+//! Bodies are passed on as they come, kept only when they are complete, and never pretend to be.
+
+mod common;
+
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use common::{Origin, OriginBody, channel, frame, get, read, response, rules, send, streaming, with_rules};
+use http_body_util::channel::Sender;
+use larder_tower::{BodyError, BoxError, Caller, RouteRules};
+
+/// An origin with one streamed answer, then plain ones.
+fn once(body: OriginBody, fields: &'static [(&'static str, &'static str)]) -> Origin {
+    let body = Mutex::new(Some(body));
+    Origin::new(move |_| {
+        let reply = match body.lock().unwrap().take() {
+            Some(body) => streaming(200, body),
+            None => response(200, "again"),
+        };
+        fields.iter().fold(reply, |reply, (name, value)| reply.header(name, value))
+    })
+}
+
+const CACHEABLE: &[(&str, &str)] = &[("cache-control", "max-age=60")];
+
+async fn serve(cache: &larder_tower::CacheService<Origin>) -> larder_tower::Served<OriginBody> {
+    cache.serve(get("/a"), Caller::default(), |_| ()).await.expect("an answer")
+}
+
+/// Sends until the other side has no more room, from a task of its own.
+fn pour(mut sender: Sender<Bytes, BoxError>, frames: usize, size: usize) -> tokio::task::JoinHandle<usize> {
+    tokio::spawn(async move {
+        for sent in 0..frames {
+            if sender.send_data(vec![b'x'; size].into()).await.is_err() {
+                return sent;
+            }
+        }
+        frames
+    })
+}
+
+#[tokio::test]
+async fn the_first_byte_goes_out_when_it_came_in() {
+    let (mut sender, body) = channel();
+    let cache = common::service(once(body, CACHEABLE));
+    sender.send_data("first".into()).await.unwrap();
+    let mut answer = serve(&cache).await.response.into_body();
+    assert_eq!(frame(&mut answer).await.unwrap().unwrap(), "first");
+    sender.send_data("second".into()).await.unwrap();
+    drop(sender);
+    assert_eq!(frame(&mut answer).await.unwrap().unwrap(), "second");
+    assert!(frame(&mut answer).await.is_none());
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_does_not_end_the_fill() {
+    let (mut sender, body) = channel();
+    let origin = once(body, CACHEABLE);
+    let cache = common::service(origin.clone());
+    sender.send_data("first ".into()).await.unwrap();
+    drop(serve(&cache).await);
+    sender.send_data("second".into()).await.unwrap();
+    drop(sender);
+    // The next one joins the fill or finds what it stored; both have it all.
+    assert_eq!(send(&cache, get("/a")).await.text(), "first second");
+    assert_eq!(origin.count(), 1);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_slows_neither_the_fill_nor_others() {
+    let (sender, body) = channel();
+    let cache = common::service(once(body, CACHEABLE));
+    let poured = pour(sender, 400, 1024);
+    let idle = serve(&cache).await;
+    assert_eq!(send(&cache, get("/a")).await.body.unwrap().len(), 400 * 1024);
+    assert_eq!(poured.await.unwrap(), 400);
+    assert_eq!(read(idle.response, idle.outcome).await.body.unwrap().len(), 400 * 1024);
+}
+
+#[tokio::test]
+async fn a_body_larger_than_the_limit_is_passed_on_whole_and_not_kept() {
+    let (sender, body) = channel();
+    let origin = once(body, CACHEABLE);
+    let (cache, _) = with_rules(origin.clone(), RouteRules { max_object: 10_000, ..rules() });
+    let poured = pour(sender, 2_000, 1024);
+    assert_eq!(send(&cache, get("/a")).await.body.unwrap().len(), 2_000 * 1024);
+    assert_eq!(poured.await.unwrap(), 2_000);
+    assert_eq!(send(&cache, get("/a")).await.text(), "again");
+    assert_eq!(origin.count(), 2);
+}
+
+#[tokio::test]
+async fn a_body_larger_than_the_limit_waits_for_its_reader() {
+    let (sender, body) = channel();
+    let (cache, _) = with_rules(once(body, CACHEABLE), RouteRules { max_object: 10_000, ..rules() });
+    let poured = pour(sender, 100_000, 1024);
+    let answer = serve(&cache).await;
+    // Nobody reads: once the fill is a window, the origin is held back, and memory with it.
+    while !poured.is_finished() && cache_held(&cache) < 200 * 1024 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!poured.is_finished());
+    assert!(cache_held(&cache) <= 300 * 1024, "{}", cache_held(&cache));
+    drop(answer);
+    assert!(poured.await.unwrap() < 100_000, "with its only reader gone, the exchange ends");
+}
+
+fn cache_held(cache: &larder_tower::CacheService<Origin>) -> u64 {
+    cache.cache().stats().bytes_in_flight
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_a_break_for_the_client_and_is_not_kept() {
+    let (mut sender, body) = channel();
+    let origin = once(body, CACHEABLE);
+    let cache = common::service(origin.clone());
+    sender.send_data("half".into()).await.unwrap();
+    let answer = serve(&cache).await;
+    sender.abort("reset".into());
+    assert!(matches!(read(answer.response, answer.outcome).await.body, Err(BodyError::Upstream(_))));
+    assert_eq!(send(&cache, get("/a")).await.text(), "again");
+}
+
+#[tokio::test]
+async fn a_body_shorter_than_its_length_is_a_break_and_is_not_kept() {
+    let (mut sender, body) = channel();
+    let fields = &[("cache-control", "max-age=60"), ("content-length", "5")];
+    let cache = common::service(once(body, fields));
+    sender.send_data("four".into()).await.unwrap();
+    drop(sender);
+    let answer = send(&cache, get("/a")).await;
+    assert!(matches!(answer.body, Err(BodyError::Length { announced: 5, got: 4 })), "{:?}", answer.body);
+    assert_eq!(send(&cache, get("/a")).await.x_cache(), "MISS");
+}
+
+#[tokio::test]
+async fn server_sent_events_pass_straight_through() {
+    let (mut sender, body) = channel();
+    let fields = &[("content-type", "text/event-stream"), ("cache-control", "max-age=60")];
+    let cache = common::service(once(body, fields));
+    sender.send_data("data: 1\n\n".into()).await.unwrap();
+    let mut answer = serve(&cache).await.response.into_body();
+    assert_eq!(frame(&mut answer).await.unwrap().unwrap(), "data: 1\n\n");
+    assert_eq!(cache_held(&cache), 0);
+    drop(answer);
+    assert!(sender.send_data("data: 2\n\n".into()).await.is_err(), "the origin learns that its client left");
+}
+
+#[tokio::test]
+async fn trailers_are_stored_and_replayed() {
+    let (mut sender, body) = channel();
+    let cache = common::service(once(body, CACHEABLE));
+    sender.send_data("body".into()).await.unwrap();
+    let trailers = http::HeaderMap::from_iter([(http::HeaderName::from_static("x-sum"), http::HeaderValue::from_static("7"))]);
+    sender.send_trailers(trailers.clone()).await.unwrap();
+    drop(sender);
+    for _ in 0..2 {
+        let answer = serve(&cache).await.response.into_body();
+        let collected = http_body_util::BodyExt::collect(answer).await.unwrap();
+        assert_eq!(collected.trailers(), Some(&trailers));
+        assert_eq!(collected.to_bytes(), "body");
+    }
+}

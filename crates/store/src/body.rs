@@ -1,0 +1,177 @@
+//! Stored bodies: copied once, at completion, into segments of exact size.
+//!
+//! Keeping the frames as they came would pin the connection's read buffers: a 200-byte body would hold 8 KiB, and every memory
+//! limit would lie.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+
+/// The longest segment, in bytes: what a socket takes in a few writes, and small enough to be shared, sliced and dropped piecemeal.
+pub const SEGMENT: usize = 256 * 1024;
+
+/// A complete body (RFC 9111 §3.3), with its trailers.
+#[derive(Clone, Debug, Default)]
+pub struct StoredBody {
+    segments: Segments,
+    len: u64,
+    trailers: Option<Arc<HeaderMap>>,
+}
+
+#[derive(Clone, Debug, Default)]
+enum Segments {
+    #[default]
+    None,
+    One(Bytes),
+    Many(Arc<[Bytes]>),
+}
+
+impl StoredBody {
+    /// Its length in bytes.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether it has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The segments in order; none is empty.
+    pub fn segments(&self) -> &[Bytes] {
+        match &self.segments {
+            Segments::None => &[],
+            Segments::One(segment) => std::slice::from_ref(segment),
+            Segments::Many(segments) => segments,
+        }
+    }
+
+    /// The trailer fields, if there were any (RFC 9110 §6.5).
+    pub fn trailers(&self) -> Option<&HeaderMap> {
+        self.trailers.as_deref()
+    }
+
+    /// The bytes `start..end` as slices of the segments, without copying. Bounds past the end are cut off.
+    pub fn slice(&self, start: u64, end: u64) -> Vec<Bytes> {
+        let end = end.min(self.len);
+        let mut slices = Vec::new();
+        let mut offset = 0;
+        for segment in self.segments() {
+            let next = offset + segment.len() as u64;
+            let (from, to) = (start.max(offset), end.min(next));
+            if from < to {
+                slices.push(segment.slice((from - offset) as usize..(to - offset) as usize));
+            }
+            offset = next;
+        }
+        slices
+    }
+
+    /// Bytes of memory it holds, bookkeeping included.
+    pub fn weight(&self) -> usize {
+        let table = match &self.segments {
+            Segments::Many(segments) => segments.len() * size_of::<Bytes>(),
+            _ => 0,
+        };
+        let trailers = self.trailers().map_or(0, |map| map.iter().map(|(name, value)| name.as_str().len() + value.len() + 64).sum());
+        self.len as usize + table + trailers
+    }
+}
+
+/// Builds a [`StoredBody`] of a known length from frames of any size.
+#[derive(Debug)]
+pub struct BodyBuilder {
+    done: Vec<Bytes>,
+    open: BytesMut,
+    left: u64,
+    len: u64,
+}
+
+impl BodyBuilder {
+    /// For a body of exactly `len` bytes.
+    pub fn new(len: u64) -> Self {
+        let mut builder = Self { done: Vec::new(), open: BytesMut::new(), left: len, len };
+        builder.open_segment();
+        builder
+    }
+
+    fn open_segment(&mut self) {
+        self.open = BytesMut::with_capacity(self.left.min(SEGMENT as u64) as usize);
+    }
+
+    /// Copies a frame.
+    pub fn push(&mut self, mut frame: &[u8]) {
+        while !frame.is_empty() && self.left > 0 {
+            let room = self.left.min((SEGMENT - self.open.len()) as u64) as usize;
+            let (now, later) = frame.split_at(room.min(frame.len()));
+            self.open.extend_from_slice(now);
+            self.left -= now.len() as u64;
+            frame = later;
+            if self.open.len() == SEGMENT || self.left == 0 {
+                let full = std::mem::take(&mut self.open);
+                self.done.push(full.freeze());
+                self.open_segment();
+            }
+        }
+    }
+
+    /// The body; `None` if fewer bytes came than were announced.
+    pub fn finish(mut self, trailers: Option<HeaderMap>) -> Option<StoredBody> {
+        if self.left > 0 {
+            return None;
+        }
+        let segments = match self.done.len() {
+            0 => Segments::None,
+            1 => Segments::One(self.done.remove(0)),
+            _ => Segments::Many(self.done.into()),
+        };
+        Some(StoredBody { segments, len: self.len, trailers: trailers.map(Arc::new) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(len: usize, frame: usize) -> StoredBody {
+        let bytes: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
+        let mut builder = BodyBuilder::new(len as u64);
+        bytes.chunks(frame).for_each(|chunk| builder.push(chunk));
+        builder.finish(None).expect("complete")
+    }
+
+    #[test]
+    fn a_body_is_copied_into_segments_of_exact_size() {
+        for (len, sizes) in [
+            (0, vec![]),
+            (1, vec![1]),
+            (SEGMENT, vec![SEGMENT]),
+            (SEGMENT + 1, vec![SEGMENT, 1]),
+            (2 * SEGMENT + 7, vec![SEGMENT, SEGMENT, 7]),
+        ] {
+            let body = body(len, 1000);
+            assert_eq!(body.segments().iter().map(Bytes::len).collect::<Vec<_>>(), sizes, "{len}");
+            let whole: Vec<u8> = body.segments().concat();
+            assert!(whole.iter().enumerate().all(|(i, byte)| *byte == (i % 251) as u8), "{len}");
+        }
+    }
+
+    #[test]
+    fn a_short_body_is_never_complete() {
+        let mut builder = BodyBuilder::new(5);
+        builder.push(b"1234");
+        assert!(builder.finish(None).is_none());
+    }
+
+    #[test]
+    fn a_slice_crosses_segments_without_copying() {
+        let body = body(2 * SEGMENT, 4096);
+        let (start, end) = (SEGMENT as u64 - 3, SEGMENT as u64 + 2);
+        let slices = body.slice(start, end);
+        assert_eq!(slices.iter().map(Bytes::len).collect::<Vec<_>>(), [3, 2]);
+        assert_eq!(slices[0].as_ptr(), body.segments()[0][SEGMENT - 3..].as_ptr());
+        assert_eq!(body.slice(0, u64::MAX).len(), 2);
+        assert!(body.slice(5, 5).is_empty());
+    }
+}

@@ -1,0 +1,166 @@
+//! The invalidation ledger: one growing sequence of invalidations, and for each tag the last position at which it was invalidated.
+//!
+//! Every stored response carries the position from before its fetch began. It is valid as long as none of its tags moved past that
+//! position; so a fill that raced an invalidation is invalid by construction, whenever it is committed. An invalidation costs the
+//! same whatever the number of entries. A hit costs one compare while nothing was invalidated since the entry was last checked.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
+
+use xxhash_rust::xxh3::xxh3_64;
+
+/// A place in the sequence of invalidations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(pub u64);
+
+/// What an invalidation names, as a 64-bit hash of its text. Two texts with one hash are invalidated together: a miss, never a leak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tag(u64);
+
+impl Tag {
+    /// The tag that every variant of a URL carries; `url` is a key's URL part.
+    pub fn url(url: &str) -> Self {
+        Self::of("url", url)
+    }
+
+    /// A surrogate key.
+    pub fn surrogate(name: &str) -> Self {
+        Self::of("tag", name)
+    }
+
+    fn of(kind: &str, text: &str) -> Self {
+        Self(xxh3_64(text.as_bytes()) ^ xxh3_64(kind.as_bytes()))
+    }
+}
+
+/// The tags of one entry.
+pub type Tags = Box<[Tag]>;
+
+/// Records kept before the oldest half is folded into the floor: about 8 MiB.
+const MAX_RECORDS: usize = 256 * 1024;
+
+/// See the module's page.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// The last position given out. Written under the lock, after the records.
+    head: AtomicU64,
+    records: RwLock<Records>,
+}
+
+#[derive(Debug, Default)]
+struct Records {
+    moved: HashMap<Tag, Position, BuildHasherDefault<Spread>>,
+    /// Everything from before it is invalid: its records are no longer kept.
+    floor: Position,
+}
+
+impl Ledger {
+    /// The current position: to be read before a fetch begins.
+    pub fn position(&self) -> Position {
+        Position(self.head.load(Ordering::Acquire))
+    }
+
+    /// Invalidates everything that carries one of `tags`, as one step. When it returns, no look-up that starts later finds any of it.
+    pub fn invalidate(&self, tags: impl IntoIterator<Item = Tag>) -> Position {
+        let mut records = self.records.write().unwrap_or_else(PoisonError::into_inner);
+        let position = Position(self.head.load(Ordering::Relaxed) + 1);
+        for tag in tags {
+            records.moved.insert(tag, position);
+        }
+        records.fold(MAX_RECORDS);
+        // Released last: whoever sees the new head finds the records.
+        self.head.store(position.0, Ordering::Release);
+        position
+    }
+
+    /// Whether nothing that carries `tags` was invalidated since `position`.
+    pub fn is_valid(&self, tags: &[Tag], position: Position) -> bool {
+        if self.position() <= position {
+            return true;
+        }
+        let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
+        position >= records.floor && tags.iter().all(|tag| records.moved.get(tag).is_none_or(|moved| *moved <= position))
+    }
+}
+
+impl Records {
+    /// Forgets the older half once there are more than `most`, and with it everything stored before.
+    fn fold(&mut self, most: usize) {
+        if self.moved.len() <= most {
+            return;
+        }
+        let mut positions: Vec<Position> = self.moved.values().copied().collect();
+        let middle = positions.len() / 2;
+        let (_, floor, _) = positions.select_nth_unstable(middle);
+        self.floor = *floor;
+        let floor = self.floor;
+        self.moved.retain(|_, moved| *moved > floor);
+    }
+}
+
+/// Tags are hashes already.
+#[derive(Debug, Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh3_64(bytes);
+    }
+
+    fn write_u64(&mut self, tag: u64) {
+        self.0 = tag;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_valid_until_one_of_its_tags_moves() {
+        let ledger = Ledger::default();
+        let tags = [Tag::url("http://a/x"), Tag::surrogate("issues")];
+        let before = ledger.position();
+        ledger.invalidate([Tag::url("http://a/other")]);
+        assert!(ledger.is_valid(&tags, before));
+        ledger.invalidate([Tag::surrogate("issues")]);
+        assert!(!ledger.is_valid(&tags, before));
+        assert!(ledger.is_valid(&tags, ledger.position()));
+    }
+
+    #[test]
+    fn a_fetch_that_began_before_an_invalidation_is_invalid_whenever_it_ends() {
+        let ledger = Ledger::default();
+        let tags = [Tag::url("http://a/x")];
+        let began = ledger.position();
+        let acknowledged = ledger.invalidate(tags);
+        assert!(acknowledged > began);
+        assert!(!ledger.is_valid(&tags, began));
+    }
+
+    #[test]
+    fn a_url_and_a_surrogate_key_of_the_same_text_differ() {
+        assert_ne!(Tag::url("x"), Tag::surrogate("x"));
+    }
+
+    #[test]
+    fn folded_records_invalidate_what_they_can_no_longer_vouch_for() {
+        let mut records = Records::default();
+        for n in 1..=10 {
+            records.moved.insert(Tag(n), Position(n));
+        }
+        records.fold(8);
+        assert_eq!(records.floor, Position(6));
+        assert_eq!(records.moved.len(), 4);
+        let ledger = Ledger { head: AtomicU64::new(10), records: RwLock::new(records) };
+        assert!(!ledger.is_valid(&[Tag(99)], Position(5)));
+        assert!(ledger.is_valid(&[Tag(99)], Position(6)));
+        assert!(!ledger.is_valid(&[Tag(7)], Position(6)));
+    }
+}

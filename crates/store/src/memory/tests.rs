@@ -1,0 +1,189 @@
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use larder_semantics::{FreshnessLifetime, KeyBuffer, KeyRules, LifetimeSource, QueryRules, StoredHead, Target, Validators, VarySpec};
+
+use super::*;
+use crate::body::BodyBuilder;
+use crate::ledger::Tag;
+use crate::vary_index::MAX_VARIANTS;
+
+const NOW: Timestamp = Timestamp::from_secs(1_000);
+
+fn rules() -> KeyRules {
+    let query = QueryRules { sort: true, drop: Vec::new(), drop_empty: false, bypass: None };
+    KeyRules { namespace: "default".into(), version: 1, query, identity: Vec::new() }
+}
+
+fn key(path: &str) -> PrimaryKey {
+    let mut buffer = KeyBuffer::default();
+    let target = Target { scheme: "http", authority: "example.com", path, query: None };
+    rules().derive(target, &HeaderMap::new(), &mut buffer);
+    buffer.to_key()
+}
+
+fn head(date: Timestamp, etag: Option<&'static str>) -> Arc<StoredHead> {
+    Arc::new(StoredHead {
+        status: StatusCode::OK,
+        headers: HeaderMap::new(),
+        response_time: date,
+        initial_age: 0,
+        lifetime: FreshnessLifetime { seconds: 60, source: LifetimeSource::MaxAge },
+        stale_while_revalidate: 0,
+        stale_if_error: 0,
+        no_cache: false,
+        must_revalidate: false,
+        validators: Validators { etag: etag.map(HeaderValue::from_static), last_modified: None },
+        date,
+    })
+}
+
+fn store() -> MemoryStore {
+    MemoryStore::new(1 << 20, Arc::new(Ledger::default()))
+}
+
+fn response(path: &str, fetch: u64, position: crate::ledger::Position) -> Arc<StoredResponse> {
+    let key = key(path);
+    let tags = [Tag::url(key.url())].into();
+    let mut body = BodyBuilder::new(4);
+    body.push(b"body");
+    let body = body.finish(None).expect("complete");
+    Arc::new(StoredResponse::new(key, None, head(NOW, None), body, tags, position, fetch))
+}
+
+fn variant(path: &str, spec: &VarySpec, language: &'static str, fetch: u64, date: Timestamp) -> Arc<StoredResponse> {
+    let key = key(path);
+    let variant = Variant::of(spec.clone(), &accepting(language));
+    let tags = [Tag::url(key.url())].into();
+    let head = head(date, Some("\"v\""));
+    Arc::new(StoredResponse::new(key, Some(variant), head, Default::default(), tags, Default::default(), fetch))
+}
+
+fn accepting(language: &'static str) -> HeaderMap {
+    HeaderMap::from_iter([(HeaderName::from_static("x-flavour"), HeaderValue::from_static(language))])
+}
+
+fn by_flavour() -> VarySpec {
+    VarySpec::new(vec![HeaderName::from_static("x-flavour")])
+}
+
+fn find(store: &MemoryStore, path: &str, request: &HeaderMap) -> Lookup {
+    let key = key(path);
+    store.lookup(store.place_key(&key), request, NOW)
+}
+
+fn found(lookup: Lookup) -> Option<Arc<StoredResponse>> {
+    match lookup {
+        Lookup::Found(response) => Some(response),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_committed_response_is_found_under_its_key_only() {
+    let store = store();
+    assert!(store.commit(response("/a", 1, store.ledger().position())));
+    assert!(found(find(&store, "/a", &HeaderMap::new())).is_some());
+    assert!(matches!(find(&store, "/b", &HeaderMap::new()), Lookup::Absent));
+}
+
+#[test]
+fn a_colliding_placement_is_a_miss_not_a_leak() {
+    let store = store();
+    store.commit(response("/a", 1, store.ledger().position()));
+    let stored = key("/a");
+    let forged = SlotKey { text: "v1:default:GET:http://example.com/secret", hash: store.place_key(&stored).hash };
+    assert!(matches!(store.lookup(forged, &HeaderMap::new(), NOW), Lookup::Absent));
+}
+
+#[test]
+fn an_invalidated_response_is_never_found_again() {
+    let store = store();
+    store.commit(response("/a", 1, store.ledger().position()));
+    store.ledger().invalidate([Tag::url(key("/a").url())]);
+    assert!(matches!(find(&store, "/a", &HeaderMap::new()), Lookup::Absent));
+    assert_eq!(store.stats().entries, 0);
+}
+
+#[test]
+fn a_fill_that_raced_an_invalidation_is_not_stored() {
+    let store = store();
+    let before = store.ledger().position();
+    store.ledger().invalidate([Tag::url(key("/a").url())]);
+    assert!(!store.commit(response("/a", 1, before)));
+    assert!(matches!(find(&store, "/a", &HeaderMap::new()), Lookup::Absent));
+}
+
+#[test]
+fn a_fetch_that_began_earlier_never_replaces_a_later_one() {
+    let store = store();
+    let position = store.ledger().position();
+    assert!(store.commit(response("/a", 2, position)));
+    assert!(!store.commit(response("/a", 1, position)));
+    assert_eq!(found(find(&store, "/a", &HeaderMap::new())).map(|r| r.fetch), Some(2));
+}
+
+#[test]
+fn rfc9111_4_1_each_variant_is_found_by_its_selecting_fields() {
+    let store = store();
+    let spec = by_flavour();
+    for (fetch, flavour) in [(1, "sweet"), (2, "sour")] {
+        assert!(store.commit(variant("/v", &spec, flavour, fetch, NOW)));
+    }
+    for (fetch, flavour) in [(1, "sweet"), (2, "sour")] {
+        assert_eq!(found(find(&store, "/v", &accepting(flavour))).map(|r| r.fetch), Some(fetch));
+    }
+    let Lookup::VaryMiss(index) = find(&store, "/v", &accepting("bitter")) else { panic!("a variant was served to a stranger") };
+    assert_eq!(store.candidates(&index).iter().map(|r| r.fetch).collect::<Vec<_>>(), [2, 1]);
+}
+
+#[test]
+fn rfc9111_4_1_the_most_recent_of_several_matches_is_selected() {
+    let store = store();
+    let narrow = by_flavour();
+    let wide = VarySpec::new(vec![HeaderName::from_static("x-flavour"), HeaderName::from_static("x-size")]);
+    store.commit(variant("/v", &narrow, "sweet", 1, NOW));
+    store.commit(variant("/v", &wide, "sweet", 2, Timestamp::from_secs(10)));
+    assert_eq!(found(find(&store, "/v", &accepting("sweet"))).map(|r| r.fetch), Some(1));
+}
+
+#[test]
+fn variants_are_capped_per_resource_and_the_oldest_goes() {
+    let store = store();
+    let spec = by_flavour();
+    let flavours: Vec<&'static str> = (0..=MAX_VARIANTS).map(|n| &*Box::leak(n.to_string().into_boxed_str())).collect();
+    for (fetch, flavour) in flavours.iter().enumerate() {
+        store.commit(variant("/v", &spec, flavour, fetch as u64 + 1, NOW));
+    }
+    assert!(found(find(&store, "/v", &accepting(flavours[0]))).is_none());
+    assert!(found(find(&store, "/v", &accepting(flavours[1]))).is_some());
+}
+
+#[test]
+fn a_hit_for_miss_mark_replaces_what_is_stored_and_is_forgotten_in_time() {
+    let store = store();
+    store.commit(response("/a", 1, store.ledger().position()));
+    assert!(store.mark_hit_for_miss(HitForMiss { key: key("/a"), until: Timestamp::from_secs(1_001), fetch: 2 }));
+    assert!(matches!(find(&store, "/a", &HeaderMap::new()), Lookup::HitForMiss));
+    let key = key("/a");
+    let later = store.lookup(store.place_key(&key), &HeaderMap::new(), Timestamp::from_secs(1_002));
+    assert!(matches!(later, Lookup::Absent));
+}
+
+#[test]
+fn one_variant_that_cannot_be_shared_says_nothing_about_the_others() {
+    let store = store();
+    let spec = by_flavour();
+    store.commit(variant("/v", &spec, "sweet", 1, NOW));
+    assert!(!store.mark_hit_for_miss(HitForMiss { key: key("/v"), until: Timestamp::from_secs(2_000), fetch: 2 }));
+    assert!(found(find(&store, "/v", &accepting("sweet"))).is_some());
+}
+
+#[test]
+fn the_capacity_bounds_the_bytes_held() {
+    let store = MemoryStore::new(64 * 1024, Arc::new(Ledger::default()));
+    for n in 0..1_000 {
+        store.commit(response(&format!("/{n}"), n + 1, store.ledger().position()));
+    }
+    let stats = store.stats();
+    assert!(stats.bytes <= stats.capacity, "{stats:?}");
+    assert!(stats.evictions.size > 0, "{stats:?}");
+}

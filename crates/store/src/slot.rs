@@ -1,0 +1,100 @@
+//! What a key can lead to.
+
+use std::sync::Arc;
+
+use larder_semantics::{KeyBuffer, PrimaryKey, SecondaryKey, Timestamp};
+use xxhash_rust::xxh3::{Xxh3, xxh3_128_with_seed};
+
+use crate::response::StoredResponse;
+use crate::vary_index::VaryIndex;
+
+/// Where a key is placed. Only placement: the full text is compared on every hit, so a collision is a miss.
+pub type KeyHash = u128;
+
+/// What is found under a key.
+#[derive(Clone, Debug)]
+pub enum Slot {
+    /// A stored response: the only one without `Vary`, or one variant.
+    Response(Arc<StoredResponse>),
+    /// The selecting fields of a resource with variants, which lie in slots of their own.
+    Vary(Arc<VaryIndex>),
+    /// Known not to be worth waiting for.
+    HitForMiss(Arc<HitForMiss>),
+}
+
+impl Slot {
+    /// The primary key it is for.
+    pub fn key(&self) -> &PrimaryKey {
+        match self {
+            Self::Response(response) => &response.key,
+            Self::Vary(index) => index.key(),
+            Self::HitForMiss(mark) => &mark.key,
+        }
+    }
+
+    /// The fetch it came from.
+    pub fn fetch(&self) -> u64 {
+        match self {
+            Self::Response(response) => response.fetch,
+            Self::Vary(index) => index.fetch(),
+            Self::HitForMiss(mark) => mark.fetch,
+        }
+    }
+
+    /// Bytes of memory it holds, without the map's own bookkeeping.
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Response(response) => response.weight(),
+            Self::Vary(index) => index.weight(),
+            Self::HitForMiss(mark) => size_of::<HitForMiss>() + mark.key.text().len(),
+        }
+    }
+}
+
+/// A key whose answers cannot be shared: its requests are not made to wait for each other (Varnish's hit-for-miss).
+#[derive(Debug)]
+pub struct HitForMiss {
+    /// The key.
+    pub key: PrimaryKey,
+    /// When it is forgotten.
+    pub until: Timestamp,
+    /// The fetch that showed it.
+    pub fetch: u64,
+}
+
+/// A primary key with its placement.
+#[derive(Clone, Copy, Debug)]
+pub struct SlotKey<'a> {
+    /// The key's text.
+    pub text: &'a str,
+    /// Its placement.
+    pub hash: KeyHash,
+}
+
+/// Seeded anew in every process, so that nobody outside can aim at one place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Placement {
+    seed: u64,
+}
+
+impl Placement {
+    pub(crate) fn random() -> Self {
+        use std::hash::{BuildHasher, RandomState};
+        Self { seed: RandomState::new().hash_one(0u64) }
+    }
+
+    pub(crate) fn primary<'a>(&self, key: &'a KeyBuffer) -> SlotKey<'a> {
+        self.of_text(key.text())
+    }
+
+    pub(crate) fn of_text<'a>(&self, text: &'a str) -> SlotKey<'a> {
+        SlotKey { text, hash: xxh3_128_with_seed(text.as_bytes(), self.seed) }
+    }
+
+    pub(crate) fn variant(&self, primary: KeyHash, secondary: &SecondaryKey) -> KeyHash {
+        let mut hasher = Xxh3::with_seed(self.seed);
+        hasher.update(&primary.to_le_bytes());
+        hasher.update(secondary.text().as_bytes());
+        hasher.digest128()
+    }
+}

@@ -1,0 +1,70 @@
+//! The selecting fields of a resource with variants.
+
+use larder_semantics::{PrimaryKey, SecondaryKey, VarySpec};
+
+use crate::slot::KeyHash;
+
+/// Variants kept per resource; the oldest goes first. Variant explosion is the field's standing complaint.
+pub const MAX_VARIANTS: usize = 64;
+
+/// Different sets of selecting fields kept per resource: an origin may answer with several (RFC 9111 §4.1).
+const MAX_SPECS: usize = 4;
+
+/// What stands in a resource's primary slot when its responses carry `Vary`: which fields select, and where the variants lie.
+#[derive(Clone, Debug)]
+pub struct VaryIndex {
+    key: PrimaryKey,
+    /// The most recently seen set first.
+    specs: Vec<VarySpec>,
+    /// Placements of the variants, oldest first.
+    variants: Vec<KeyHash>,
+    fetch: u64,
+}
+
+impl VaryIndex {
+    /// An index without variants.
+    pub(crate) fn new(key: PrimaryKey) -> Self {
+        Self { key, specs: Vec::new(), variants: Vec::new(), fetch: 0 }
+    }
+
+    /// The primary key.
+    pub fn key(&self) -> &PrimaryKey {
+        &self.key
+    }
+
+    /// The sets of selecting fields, the most recently seen first.
+    pub fn specs(&self) -> &[VarySpec] {
+        &self.specs
+    }
+
+    /// The newest fetch that added to it.
+    pub fn fetch(&self) -> u64 {
+        self.fetch
+    }
+
+    pub(crate) fn variants(&self) -> &[KeyHash] {
+        &self.variants
+    }
+
+    /// With one more variant. Returns the variants that have to go.
+    pub(crate) fn add(&mut self, spec: &VarySpec, variant: KeyHash, fetch: u64) -> Vec<KeyHash> {
+        self.specs.retain(|known| known != spec);
+        self.specs.insert(0, spec.clone());
+        self.specs.truncate(MAX_SPECS);
+        self.variants.retain(|known| *known != variant);
+        self.variants.push(variant);
+        self.fetch = self.fetch.max(fetch);
+        let over = self.variants.len().saturating_sub(MAX_VARIANTS);
+        self.variants.drain(..over).collect()
+    }
+
+    pub(crate) fn weight(&self) -> usize {
+        let names = self.specs.iter().map(|spec| size_of::<VarySpec>() + size_of_val(spec.names())).sum::<usize>();
+        size_of::<Self>() + self.key.text().len() + names + size_of_val::<[_]>(&self.variants)
+    }
+}
+
+/// Where a request's variants may lie: one secondary key per known set of selecting fields.
+pub(crate) fn secondary_keys<'a>(index: &'a VaryIndex, request: &'a http::HeaderMap) -> impl Iterator<Item = SecondaryKey> + use<'a> {
+    index.specs().iter().map(|spec| spec.secondary_key(request))
+}

@@ -1,0 +1,61 @@
+//! HTTP/2 with prior knowledge (RFC 9113 §3.3), for what a listener does with it.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+
+use crate::Result;
+use crate::patience::within;
+
+/// One HTTP/2 connection.
+pub struct H2Client {
+    requests: SendRequest<Full<Bytes>>,
+    authority: String,
+}
+
+/// A whole response over HTTP/2.
+#[derive(Debug)]
+pub struct H2Response {
+    /// Status and fields.
+    pub head: http::response::Parts,
+    /// The body.
+    pub body: Bytes,
+    /// The trailers.
+    pub trailers: HeaderMap,
+}
+
+impl H2Client {
+    /// Connects and speaks HTTP/2 from the first byte.
+    pub async fn connect(address: SocketAddr) -> Result<Self> {
+        let stream = within(format_args!("connecting to {address}"), TcpStream::connect(address)).await??;
+        let (requests, connection) = within("the HTTP/2 handshake", http2::handshake(TokioExecutor::new(), TokioIo::new(stream))).await??;
+        // The connection's end shows in the requests on it.
+        tokio::spawn(async move { drop(connection.await) });
+        Ok(Self { requests, authority: address.to_string() })
+    }
+
+    /// Sends a request and waits for the response's head.
+    pub async fn send(&mut self, method: &str, target: &str, fields: &[(&str, &str)], body: &str) -> Result<Response<Incoming>> {
+        let mut request = Request::builder().method(method).uri(format!("http://{}{target}", self.authority));
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes())))?;
+        within("the HTTP/2 connection", self.requests.ready()).await??;
+        Ok(within(format_args!("{method} {target} over HTTP/2"), self.requests.send_request(request)).await??)
+    }
+
+    /// Sends a request and reads the whole response.
+    pub async fn exchange(&mut self, method: &str, target: &str, fields: &[(&str, &str)], body: &str) -> Result<H2Response> {
+        let (head, body) = self.send(method, target, fields, body).await?.into_parts();
+        let collected = within("an HTTP/2 body", body.collect()).await??;
+        let trailers = collected.trailers().cloned().unwrap_or_default();
+        Ok(H2Response { head, body: collected.to_bytes(), trailers })
+    }
+}
