@@ -14,6 +14,9 @@ use crate::policy::Policy;
 use crate::request::RequestContext;
 use crate::time::Timestamp;
 
+/// What stands in the slot of a field that every answer writes.
+const EMPTY: HeaderValue = HeaderValue::from_static("");
+
 /// What a head is made of.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parts<'a> {
@@ -44,9 +47,11 @@ pub(crate) fn assemble(parts: &Parts<'_>) -> StoredHead {
     let extra = [
         origin_control.as_ref().and_then(|control| control.cache_control.clone()),
         origin_control.as_ref().and_then(|control| control.expires.clone()),
-        joined(headers, &CACHE_STATUS),
     ];
-    let (headers, [cache_control, expires, upstream_cache_status]) = pack.finish(extra);
+    pack.push(AGE, EMPTY);
+    pack.push(X_CACHE, EMPTY);
+    pack.push(CACHE_STATUS, joined(headers, &CACHE_STATUS).unwrap_or(EMPTY));
+    let (headers, [cache_control, expires]) = pack.finish(extra);
 
     StoredHead {
         status: parts.status,
@@ -61,7 +66,6 @@ pub(crate) fn assemble(parts: &Parts<'_>) -> StoredHead {
         for_authorized: directives.allows_authorization() || policy.unsafe_ignore.authorization || request.identified,
         validators: validators(&headers),
         date,
-        upstream_cache_status,
         origin_control: origin_control.map(|_| OriginControl { cache_control, expires }),
         headers,
     }
@@ -143,21 +147,17 @@ impl Pack {
         self.fields.push((name, value));
     }
 
-    /// The map, with empty slots for the fields that every answer writes, and compact copies of `extra`.
+    /// The map, and compact copies of `extra`.
     fn finish<const N: usize>(self, extra: [Option<HeaderValue>; N]) -> (HeaderMap, [Option<HeaderValue>; N]) {
         let values = self.fields.iter().map(|(_, value)| value).chain(extra.iter().flatten());
         let mut backing = BytesMut::with_capacity(values.clone().map(HeaderValue::len).sum());
         values.for_each(|value| backing.extend_from_slice(value.as_bytes()));
         let mut backing = backing.freeze();
 
-        let slots = [AGE, CACHE_STATUS, X_CACHE];
-        let mut headers = HeaderMap::try_with_capacity(self.fields.len() + slots.len()).unwrap_or_default();
+        let mut headers = HeaderMap::try_with_capacity(self.fields.len()).unwrap_or_default();
         for (name, value) in self.fields {
             // A map that is full drops the field: it came out of a map of the same kind, so there is room.
             let _ = headers.try_append(name, compact(&mut backing, &value));
-        }
-        for name in slots {
-            let _ = headers.try_insert(name, HeaderValue::from_static(""));
         }
         let extra = extra.map(|value| value.map(|value| compact(&mut backing, &value)));
         // A clone's entries are as many as its fields; the map just filled may have room for twice as many.
@@ -167,6 +167,9 @@ impl Pack {
 
 /// The next slice of the shared allocation, as the value that was copied there.
 fn compact(backing: &mut Bytes, value: &HeaderValue) -> HeaderValue {
+    if value.is_empty() {
+        return EMPTY;
+    }
     let bytes = backing.split_to(value.len().min(backing.len()));
     let mut copy = HeaderValue::from_maybe_shared(bytes).unwrap_or_else(|_| value.clone());
     copy.set_sensitive(value.is_sensitive());

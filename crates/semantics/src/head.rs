@@ -5,8 +5,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::time::Timestamp;
 
-/// The head of a stored response. Hop-by-hop and private fields are already gone; `Age`, `Cache-Status` and `X-Cache` have slots
-/// (with empty values) so that setting them on a clone does not grow the map.
+/// The head of a stored response. Hop-by-hop and private fields are already gone; `Age`, `Cache-Status` and `X-Cache` have slots so that
+/// setting them on a clone does not grow the map. The slots are empty, but for the `Cache-Status` members of caches nearer to the origin,
+/// which ours is appended to (RFC 9211 §2).
 #[derive(Clone, Debug)]
 pub struct StoredHead {
     /// The status.
@@ -35,8 +36,6 @@ pub struct StoredHead {
     pub validators: Validators,
     /// `Date`, or when it arrived: picks the most recent of several matches (§4.1).
     pub date: Timestamp,
-    /// `Cache-Status` members of caches nearer to the origin, which ours are appended to (RFC 9211 §2).
-    pub upstream_cache_status: Option<HeaderValue>,
     /// What the origin said where `headers` says the route's lifetime instead: the ground for the next calculation when a 304 updates
     /// only some fields.
     pub origin_control: Option<OriginControl>,
@@ -100,8 +99,7 @@ impl StoredHead {
         let text: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
         let repeated = self.headers.len().saturating_sub(distinct) * REPEATED;
         let control = self.origin_control.as_ref().map_or(0, OriginControl::length);
-        let status = self.upstream_cache_status.as_ref().map_or(0, HeaderValue::len);
-        size_of::<Self>() + FIXED + index + distinct * ENTRY + repeated + text + control + status
+        size_of::<Self>() + FIXED + index + distinct * ENTRY + repeated + text + control
     }
 }
 

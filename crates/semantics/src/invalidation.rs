@@ -21,7 +21,7 @@ pub struct InvalidTarget {
 
 impl InvalidTarget {
     /// The same, borrowed: what [`crate::KeyRules::url_of`] takes.
-    pub fn as_target(&self) -> Target<'_> {
+    pub fn target(&self) -> Target<'_> {
         Target { scheme: &self.scheme, authority: &self.authority, path: &self.path, query: self.query.as_deref() }
     }
 }
@@ -54,7 +54,7 @@ pub fn invalidated(target: Target<'_>, status: StatusCode, response: &HeaderMap)
 
 fn of_field(target: Target<'_>, response: &HeaderMap, name: &HeaderName) -> Option<InvalidTarget> {
     let reference = response.get(name)?.to_str().ok()?;
-    resolve(target, reference).filter(|found| same_origin(target, found.as_target()))
+    resolve(target, reference).filter(|found| same_origin(target, found.target()))
 }
 
 #[cfg(test)]

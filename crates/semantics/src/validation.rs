@@ -27,10 +27,9 @@ pub fn upstream_fields(request: &RequestContext, headers: &mut HeaderMap, candid
     }
     // Tags of other variants beside a selected response without one would make the origin ignore the selected one's date
     // (RFC 9110 §13.1.3).
-    if selected.validators.etag.is_some() || selected.validators.last_modified.is_none() {
-        if let Some(tags) = entity_tags(candidates) {
-            headers.insert(IF_NONE_MATCH, tags);
-        }
+    let named_by_tag = selected.validators.etag.is_some() || selected.validators.last_modified.is_none();
+    if let Some(tags) = entity_tags(candidates).filter(|_| named_by_tag) {
+        headers.insert(IF_NONE_MATCH, tags);
     }
 }
 

@@ -1,7 +1,8 @@
 //! The query of a key, and the bypass parameter.
 
-use std::borrow::Cow;
-
+use bytes::Bytes;
+use http::Uri;
+use http::uri::PathAndQuery;
 use smallvec::SmallVec;
 
 use super::{QueryRules, push_escaped};
@@ -27,7 +28,7 @@ impl QueryRules {
     }
 
     /// Whether the bypass parameter of `query` is set: there, and its value is neither `false` nor `0` nor `no` nor `off`.
-    pub fn bypass_requested(&self, query: Option<&str>) -> bool {
+    pub fn is_bypassed(&self, query: Option<&str>) -> bool {
         let (Some(bypass), Some(query)) = (self.bypass.as_deref(), query) else { return false };
         query.split('&').filter(|parameter| name_of(parameter) == bypass).any(|parameter| {
             let value = parameter.get(bypass.len() + 1..).unwrap_or_default();
@@ -35,13 +36,20 @@ impl QueryRules {
         })
     }
 
-    /// A path and query on their way upstream: without the bypass parameter, and every other byte as sent.
-    pub fn without_bypass<'a>(&self, path_and_query: &'a str) -> Cow<'a, str> {
-        let (Some(bypass), Some((path, query))) = (self.bypass.as_deref(), path_and_query.split_once('?')) else {
-            return Cow::Borrowed(path_and_query);
-        };
+    /// The URI on its way upstream: without the bypass parameter, and every other byte as sent. `None` where there is nothing to remove.
+    pub fn without_bypass(&self, uri: &Uri) -> Option<Uri> {
+        let path_and_query = self.strip(uri.path_and_query()?.as_str())?;
+        let mut parts = uri.clone().into_parts();
+        parts.path_and_query = Some(PathAndQuery::from_maybe_shared(Bytes::from(path_and_query)).ok()?);
+        Uri::from_parts(parts).ok()
+    }
+
+    /// `path?query` without the bypass parameter; `None` where it is not there.
+    fn strip(&self, path_and_query: &str) -> Option<String> {
+        let bypass = self.bypass.as_deref()?;
+        let (path, query) = path_and_query.split_once('?')?;
         if !query.split('&').any(|parameter| name_of(parameter) == bypass) {
-            return Cow::Borrowed(path_and_query);
+            return None;
         }
         let mut text = String::with_capacity(path_and_query.len());
         text.push_str(path);
@@ -51,7 +59,7 @@ impl QueryRules {
             text.push_str(parameter);
             separator = '&';
         }
-        Cow::Owned(text)
+        Some(text)
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn write_encodings(lines: &[&HeaderValue], out: &mut String) {
     let Some(mut choices) = choices(lines, coding) else { return verbatim(lines, out) };
     let wildcard = choices.iter().any(|choice| choice.name == b"*" && choice.weight > 0);
     choices.retain(|choice| choice.weight > 0 || wildcard || eq(choice.name, b"identity") || choice.name == b"*");
-    choices.sort_by(|one, other| (Reverse(one.weight), lower(one.name)).cmp(&(Reverse(other.weight), lower(other.name))));
+    choices.sort_by_key(|choice| (Reverse(choice.weight), lower(choice.name)));
     write_ranked(&choices, out);
 }
 
