@@ -1,5 +1,6 @@
 //! Larder, an HTTP reverse-proxy response cache: configuration, routing, upstream client, listeners, admin, telemetry, command line.
 
+pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod forward;

@@ -47,7 +47,7 @@ pub fn to_upstream(parts: &mut Parts, hop: Option<&Hop>, rules: &ForwardRules) {
     let takes_trailers = list_contains(&parts.headers, &header::TE, "trailers");
     let authority = own_authority(&parts.uri, &parts.headers).to_owned();
     remove_hop_by_hop(&mut parts.headers);
-    // hyper answers the expectation itself once the body is asked for, so it does not go on (RFC 9110 §10.1.1).
+    // Whether this hop expects anything of the next is up to whoever sends the content (RFC 9110 §10.1.1).
     parts.headers.remove(header::EXPECT);
     if takes_trailers {
         parts.headers.insert(header::TE, HeaderValue::from_static("trailers"));
@@ -268,10 +268,8 @@ mod tests {
     fn rfc9110_7_8_an_upgrade_to_http_itself_is_no_upgrade() {
         let upgrades = |protocol: &'static str| {
             let request = Request::builder().header("connection", "keep-alive, Upgrade").header("upgrade", protocol);
-            {
-                let request = request.body(()).expect("request");
-                is_upgrade(request.version(), request.headers())
-            }
+            let request = request.body(()).expect("request");
+            is_upgrade(request.version(), request.headers())
         };
         assert!(upgrades("websocket"));
         assert!(upgrades("irc/6.9"));

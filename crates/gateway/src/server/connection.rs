@@ -24,8 +24,6 @@ use super::sniff::FirstBytes;
 
 /// HTTP/2 connections are asked for a sign of life this often, and closed when none comes as soon again.
 const PING: std::time::Duration = std::time::Duration::from_secs(20);
-/// Fields of one HTTP/1.1 request.
-const MAX_FIELDS: usize = 100;
 
 /// Where the whole server is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +50,6 @@ impl Protocols {
         http1
             .timer(TokioTimer::new())
             .header_read_timeout(options.header_read_timeout)
-            .max_headers(MAX_FIELDS)
             .max_header_size(options.max_head)
             .max_buf_size(options.max_head.max(8 * 1024) * 2);
         let mut http2 = http2::Builder::new(TokioExecutor::new());
