@@ -23,6 +23,9 @@ mod tags;
 mod units;
 mod upstreams;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 use std::sync::Arc;
 

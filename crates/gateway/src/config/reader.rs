@@ -137,7 +137,8 @@ impl<'a> Table<'a> {
         number
     }
 
-    /// A list of strings, less the items that are wrong. `None` if the key is absent or no list.
+    /// A list of strings, less the items that are wrong. `None` if the key is absent, no list, or has wrong items only: an empty list
+    /// is one that was written so.
     pub(super) fn list<T>(
         &mut self,
         key: &'static str,
@@ -156,7 +157,7 @@ impl<'a> Table<'a> {
                 None => self.wrong_type(&format!("each item of `{key}`"), form, item),
             }
         }
-        Some(Spanned::new(value.span(), items))
+        (!items.is_empty() || array.is_empty()).then(|| Spanned::new(value.span(), items))
     }
 
     /// A table inside this one.
@@ -185,7 +186,7 @@ impl<'a> Table<'a> {
         match value.get_ref() {
             DeValue::Array(array) => array.iter().filter_map(|item| self.inner(name.clone(), key, item)).collect(),
             _ => {
-                self.wrong_type(&format!("`{key}`"), &format!("written as {name}, once for each"), value);
+                self.wrong_type(&format!("`{key}`"), &format!("{name}, once for each"), value);
                 Vec::new()
             }
         }
