@@ -49,6 +49,12 @@ hint: use a loopback address, like "127.0.0.1:8090"; access tokens come with a l
 }
 
 #[test]
+fn one_address_twice_in_a_variable_is_refused() {
+    let report = with_environment("", &[("LARDER_LISTEN", "127.0.0.1:1,127.0.0.1:1")]).unwrap_err();
+    assert!(report.to_string().starts_with("error: LARDER_LISTEN: `127.0.0.1:1` is listed twice"), "{report}");
+}
+
+#[test]
 fn redis_url_is_a_warning_and_never_shown() {
     let (_, warnings) = with_environment("", &[("REDIS_URL", "redis://:hunter2@host")]).unwrap();
     assert_eq!((warnings.errors(), warnings.warnings()), (0, 1));
@@ -73,6 +79,12 @@ fn mistakes_in_flags_are_told_at_once_by_their_names() {
         "error: --listen: `x` is not an address to listen on (hint: write host and port: \"127.0.0.1:8080\" for this machine only, \"0.0.0.0:8080\" for every interface)",
     ];
     assert_eq!(lines, expected);
+}
+
+#[test]
+fn the_flags_cannot_name_larder_itself_as_its_upstream() {
+    let report = from_flags("http://127.0.0.1:8080", None, &Overrides::default()).unwrap_err();
+    assert!(report.to_string().starts_with("error: upstream `default` is Larder's own listener, 127.0.0.1:8080\nhint: "), "{report}");
 }
 
 #[test]
@@ -122,7 +134,7 @@ fn an_address_in_use_names_the_variable_or_nothing_where_no_line_does() {
 fn the_admin_listener_is_never_the_public_one() {
     assert_eq!(
         complaints("[server]\nlisten = \"127.0.0.1:8090\""),
-        ["error: the admin listener has the public listener's address, `127.0.0.1:8090` (hint: give each its own port)"]
+        ["config.toml:2:10: error: the admin listener has the public listener's address, `127.0.0.1:8090` (hint: give each its own port)"]
     );
     assert!(complaints("[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"").is_empty(), "port 0 is two ports");
 }

@@ -30,10 +30,7 @@ fn types() {
     );
     in_cache("bypass = true", "2:10: error: `bypass` cannot be a boolean (hint: expected a table: [cache.bypass])");
     assert_complaint("cache = 5", "1:9: error: `cache` cannot be an integer (hint: expected a table: [cache])");
-    assert_complaint(
-        "routes = { path = \"/\" }",
-        "1:10: error: `routes` cannot be a table (hint: expected [[routes]], once for each)",
-    );
+    assert_complaint("routes = { path = \"/\" }", "1:10: error: `routes` cannot be a table (hint: expected [[routes]], once for each)");
 }
 
 #[test]
@@ -122,6 +119,11 @@ fn routes() {
 }
 
 #[test]
+fn a_path_alone_is_a_star_in_other_systems() {
+    assert_complaint("[[routes]]\npath = \"*\"", r#"2:8: error: path `*` does not begin with a slash (hint: write "/{*rest}")"#);
+}
+
+#[test]
 fn hosts() {
     in_route("host = \"h:80\"", "3:8: error: `h:80` is not a host name (hint: leave the port out: a route matches its host on every port)");
     in_route("host = \"http://h\"", r#"3:8: error: `http://h` is not a host name (hint: give the host alone, like "api.example.com")"#);
@@ -195,6 +197,10 @@ fn what_is_probably_not_meant_is_a_warning() {
         "scope = \"identity\"\nidentity = []",
         r#"3:12: warning: `scope = "identity"` without any `identity` is the same as "public" (hint: name what tells users apart: "header:authorization", "cookie:session")"#,
     );
+    in_cache(
+        "ttl_mode = \"cap\"",
+        r#"2:12: warning: this `ttl_mode` without a `ttl` keeps everything stale from the start (hint: give a `ttl`, if only "0s" to say that it is meant)"#,
+    );
     assert_complaint(
         "[store.memory]\ncapacity = \"1MiB\"\n[cache]\nmax_object = \"2MiB\"",
         "4:14: warning: `max_object` is larger than the whole memory store, 1MiB (hint: bodies of that size are never stored; raise `capacity` in [store.memory])",
@@ -203,6 +209,27 @@ fn what_is_probably_not_meant_is_a_warning() {
         "[[routes]]\npath = \"/issues/:id\"",
         "2:8: warning: `/issues/:id` is taken letter by letter (hint: for any text write {id})",
     );
+}
+
+#[test]
+fn an_upstream_is_not_larder_itself() {
+    assert_complaint(
+        "[upstreams.b]\nurl = \"http://127.0.0.1:8080/\"",
+        "2:7: error: upstream `b` is Larder's own listener, 127.0.0.1:8080 (hint: requests would go round in circles; give the backend's address)",
+    );
+}
+
+#[test]
+fn names_of_upstreams_fit_into_metrics_and_fields() {
+    assert_complaint(
+        "[upstreams.\"a b\"]\nurl = \"http://b\"",
+        "1:12: error: `a b` is not a name for an upstream (hint: letters, digits, `-`, `_` and `.`)",
+    );
+}
+
+#[test]
+fn a_sentence_that_quotes_a_value_masks_its_password() {
+    in_route("upstream = \"http://me:hunter2@h\"", "3:12: error: unknown upstream `http://**********@h` (hint: known upstreams: `api`)");
 }
 
 #[test]

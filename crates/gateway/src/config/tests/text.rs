@@ -152,6 +152,12 @@ error: no upstream is configured
 }
 
 #[test]
+fn a_section_of_no_upstreams_lacks_one_too() {
+    let Err(report) = load("[upstreams]") else { panic!("no upstream") };
+    assert_eq!(report.lines().count(), 1);
+}
+
+#[test]
 fn secrets_are_masked_wherever_they_stand() {
     assert_report(
         "[upstreams.api]\nurl = \"http://me:hunter2@host\"\npasword = \"x\"\n[store.redis]\n[upstreams.b]\nurl = { to = \"http://me:hunter2@host\", token = \"hunter2\" }\n",
