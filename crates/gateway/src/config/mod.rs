@@ -22,6 +22,7 @@ mod source;
 mod syntax;
 mod tags;
 mod units;
+mod unknown;
 mod upstreams;
 
 #[cfg(test)]
