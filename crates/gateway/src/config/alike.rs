@@ -9,19 +9,20 @@ use super::model::Route;
 /// each route's path and name stand.
 pub(super) fn check(routes: &[Route], paths: &[Range<usize>], names: &[Range<usize>], mistakes: &Mistakes) {
     for (later, route) in routes.iter().enumerate() {
-        let earlier = &routes[..later];
-        if let Some(first) = earlier.iter().position(|other| same_requests(other, route)) {
-            let mistake = Mistake::new(format!("route `{}` matches the same requests as an earlier one", route.path.text()));
-            let hint = "give them different methods or hosts, or remove one";
-            mistakes.clash(paths[later].clone(), mistake.hint(hint), Some(paths[first].clone()), "the earlier route");
-        } else if let Some(first) = earlier.iter().position(|other| unordered(other, route)) {
-            let mistake = Mistake::new(format!("neither `{}` nor `{}` is more specific", route.path.text(), routes[first].path.text()));
-            let hint = "a path that both match would go to either; make one of them longer";
-            mistakes.clash(paths[later].clone(), mistake.hint(hint), Some(paths[first].clone()), "the earlier route");
-        } else if let Some(first) = earlier.iter().position(|other| other.name == route.name) {
-            let mistake = Mistake::new(format!("two routes are named `{}`", route.name));
-            let hint = "metrics and logs tell routes apart by name; leave `name` out to derive one from the path";
-            mistakes.clash(names[later].clone(), mistake.hint(hint), Some(names[first].clone()), "the first of that name");
+        let earlier = |alike: fn(&Route, &Route) -> bool| routes[..later].iter().position(|other| alike(other, route));
+        let clash = |places: &[Range<usize>], first: usize, message: String, hint: &str| {
+            let mistake = Mistake::new(message).hint(hint);
+            mistakes.clash(places[later].clone(), mistake, Some(places[first].clone()), "the earlier route");
+        };
+        if let Some(first) = earlier(same_requests) {
+            let message = format!("route `{}` matches the same requests as an earlier one", route.path.text());
+            clash(paths, first, message, "give them different methods or hosts, or remove one");
+        } else if let Some(first) = earlier(unordered) {
+            let message = format!("neither `{}` nor `{}` is more specific", route.path.text(), routes[first].path.text());
+            clash(paths, first, message, "a path that both match would go to either; make one of them longer");
+        } else if let Some(first) = earlier(|one, other| one.name == other.name) {
+            let message = format!("two routes are named `{}`", route.name);
+            clash(names, first, message, "metrics and logs tell routes apart by name; leave `name` out to derive one from the path");
         }
     }
 }

@@ -151,6 +151,9 @@ pub enum LogLevel {
 }
 
 /// `[[routes]]`
+///
+/// Routes for the request's host come before those for every host; then the most specific path wins; for the same path the route that
+/// lists the method wins over one for all methods.
 #[derive(Clone, Debug)]
 pub struct Route {
     /// For metrics and logs; unique. Derived from methods, host and path where the file gives none.

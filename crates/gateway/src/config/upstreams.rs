@@ -1,5 +1,6 @@
 //! `[upstreams.NAME]`.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use http::Uri;
 use http::uri::{Authority, Scheme};
 use toml::Spanned;
 
-use super::mistake::Mistake;
+use super::mistake::{Mistake, Mistakes};
 use super::model::Upstream;
 use super::reader::Table;
 
@@ -19,31 +20,50 @@ pub(super) struct Url {
     base_path: String,
 }
 
-/// The names of all upstreams, with those that are right. A name counts even where its settings are wrong, so that a route that
-/// uses it is not called wrong too.
-pub(super) fn read(root: &mut Table<'_>) -> Vec<(String, Option<Upstream>)> {
+/// An upstream of the file.
+pub(super) struct Named {
+    /// Counts even where the settings are wrong, so that a route that uses it is not called wrong too.
+    pub(super) name: String,
+    /// With the place of its URL; `None` if that is wrong.
+    pub(super) upstream: Option<(Upstream, Range<usize>)>,
+}
+
+/// All upstreams, sorted by name.
+pub(super) fn read(root: &mut Table<'_>) -> Vec<Named> {
     let mut upstreams = Vec::new();
     for (name, mut table) in root.named_tables("upstreams") {
+        check_name(&name, table.mistakes());
         table.require("url", "add url = \"http://127.0.0.1:3000\"");
-        let url = table.parse("url", "a URL in quotes, like \"http://127.0.0.1:3000\"", parse_url).map(Spanned::into_inner);
+        let url = table.parse("url", "a URL in quotes, like \"http://127.0.0.1:3000\"", parse_url);
         let connect_timeout = positive(&mut table, "connect_timeout");
         let first_byte_timeout = positive(&mut table, "first_byte_timeout");
         let idle_timeout = table.duration("idle_timeout").map(Spanned::into_inner);
         let max_idle = table.integer("max_idle", 0..=65_535).and_then(|count| usize::try_from(count).ok());
         table.finish();
         let upstream = url.map(|url| {
-            let base = Upstream::new(name.get_ref(), url);
-            Upstream {
+            let span = url.span();
+            let base = Upstream::new(name.get_ref(), url.into_inner());
+            let upstream = Upstream {
                 connect_timeout: connect_timeout.unwrap_or(base.connect_timeout),
                 first_byte_timeout: first_byte_timeout.unwrap_or(base.first_byte_timeout),
                 idle_timeout: idle_timeout.unwrap_or(base.idle_timeout),
                 max_idle: max_idle.unwrap_or(base.max_idle),
                 ..base
-            }
+            };
+            (upstream, span)
         });
-        upstreams.push(((*name.get_ref()).to_owned(), upstream));
+        upstreams.push(Named { name: (*name.get_ref()).to_owned(), upstream });
     }
     upstreams
+}
+
+/// The name goes into metrics, logs and `Proxy-Status`.
+fn check_name(name: &Spanned<&str>, mistakes: &Mistakes) {
+    let text = name.get_ref();
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
+        mistakes
+            .error(name.span(), Mistake::new(format!("`{text}` is not a name for an upstream")).hint("letters, digits, `-`, `_` and `.`"));
+    }
 }
 
 /// A timeout; zero would let nothing through.
