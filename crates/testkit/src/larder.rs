@@ -136,6 +136,12 @@ impl Larder {
         eventually(format_args!("waiting for {name} {labels:?} to reach {least}"), probe).await
     }
 
+    /// Waits until no fill is under way: what was fetched, in the background too, is stored or was thrown away.
+    pub async fn settled(&self) -> Result<()> {
+        let probe = || async { Ok((self.metric("larder_fills_in_flight", &[]).await? == 0.0).then_some(())) };
+        eventually("waiting for the fills to end", probe).await
+    }
+
     /// Replaces the config file in one step, as an editor does.
     pub fn write_config(&self, config: &str) -> Result<()> {
         replace(&self.config_file(), config)

@@ -47,6 +47,8 @@ pub struct Received {
     pub body: Vec<u8>,
     /// The trailer section's lines.
     pub trailers: Vec<(String, String)>,
+    /// Its position in [`Origin::received`].
+    pub number: usize,
     /// Which connection it came on, counted from 0.
     pub connection: usize,
 }

@@ -36,9 +36,8 @@ async fn serve(stream: TcpStream, connection: usize, state: &State) -> Result<()
         let mut words = head.start.split(' ');
         let (method, target) = (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned());
         let framing = head.request_framing();
-        let request = Received { head, method, target, body: Vec::new(), trailers: Vec::new(), connection };
-        let answer = state.answer(&request);
-        let index = record(state, request);
+        let request = Received { head, method, target, body: Vec::new(), trailers: Vec::new(), number: 0, connection };
+        let (index, answer) = record(state, request);
         if let Next::Close = perform(&mut wire, answer.before_body.clone(), state).await? {
             return Ok(());
         }
@@ -52,13 +51,15 @@ async fn serve(stream: TcpStream, connection: usize, state: &State) -> Result<()
     Ok(())
 }
 
-fn record(state: &State, request: Received) -> usize {
-    let mut index = 0;
+/// Numbers the request and keeps it, and chooses its answer in the same order.
+fn record(state: &State, mut request: Received) -> (usize, Answer) {
+    let mut chosen = None;
     state.received.send_modify(|all| {
-        index = all.len();
+        request.number = all.len();
+        chosen = Some((request.number, state.answer(&request)));
         all.push(request);
     });
-    index
+    chosen.expect("the closure runs exactly once")
 }
 
 async fn read_body(wire: &mut Wire, mut decoder: BodyDecoder, state: &State, index: usize) -> Result<()> {
