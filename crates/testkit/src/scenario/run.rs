@@ -173,7 +173,7 @@ impl Stage<'_> {
     async fn requests(&self, count: usize, target: Option<&str>) -> Result<()> {
         let came = || target.map_or_else(|| self.origin.request_count(), |target| self.origin.count_of(target));
         let enough = || async { Ok((came() >= count).then_some(())) };
-        eventually(format_args!("waiting for {count} requests, {} came", came()), enough).await?;
+        eventually(format!("waiting for {count} requests, {} came", came()), enough).await?;
         if came() == count { Ok(()) } else { Err(Error::new(format!("expected {count} requests at the origin, {} came", came()))) }
     }
 
