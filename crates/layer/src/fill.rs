@@ -108,7 +108,7 @@ pub(crate) async fn pass<S: Upstream, R: ClientBody>(
     let (parts, body) = answer?.into_parts();
     let status = CacheStatus { fwd_status: Some(parts.status.as_u16()), ..forwarded(reason, forward) };
     let mut headers = parts.headers;
-    respond::annotate_origin(&mut headers, CacheResult::Bypass, &status);
+    respond::annotate(&mut headers, CacheResult::Bypass, &status);
     let mut outcome = Outcome::new(CacheResult::Bypass, reason, None);
     outcome.forward = Some(forward);
     Ok(Served { response: respond::respond(parts.status, headers, CacheBody::upstream(body)), outcome })
@@ -196,7 +196,7 @@ async fn lead<S: Upstream>(
                 // The one client whose exchange it was gets the origin's own fields, those that are never stored included.
                 let mut fields = head.headers;
                 live.head.show_lifetime(&mut fields);
-                respond::annotate_origin(&mut fields, plan.result(), &status);
+                respond::annotate(&mut fields, plan.result(), &status);
                 *served.response.headers_mut() = fields;
             }
             served.outcome = Outcome { reason: plan.reason, forward: Some(plan.forward), ..served.outcome };
@@ -207,7 +207,7 @@ async fn lead<S: Upstream>(
             let (parts, body) = response.into_parts();
             let status = CacheStatus { fwd_status: Some(parts.status.as_u16()), detail: Some(reason.as_str()), ..status };
             let mut headers = parts.headers;
-            respond::annotate_origin(&mut headers, plan.result(), &status);
+            respond::annotate(&mut headers, plan.result(), &status);
             let mut outcome = Outcome::new(plan.result(), reason, Some(asked.key.clone()));
             outcome.forward = Some(plan.forward);
             Ok(Served { response: respond::respond(parts.status, headers, CacheBody::upstream(body)), outcome })
@@ -331,19 +331,12 @@ fn detail(reason: Reason) -> CacheStatus {
 impl<S: Upstream> CacheService<S> {
     /// The URI as it goes to the inner service: as sent, less the bypass parameter.
     pub(crate) fn upstream_uri(&self, uri: &Uri) -> Uri {
-        {
-            let Some(sent) = uri.path_and_query() else { return uri.clone() };
-            let std::borrow::Cow::Owned(rest) = self.route.key.query.without_bypass(sent.as_str()) else { return uri.clone() };
-            let mut parts = uri.clone().into_parts();
-            // A part of a valid target is a valid target.
-            parts.path_and_query = rest.parse().ok();
-            Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
-        }
+        self.route.key.query.without_bypass(uri).unwrap_or_else(|| uri.clone())
     }
 
     fn invalidate(&self, target: Target<'_>, status: http::StatusCode, response: &HeaderMap) {
         let tags: Vec<Tag> =
-            invalidated(target, status, response).iter().map(|invalid| Tag::url(&self.route.key.url_of(invalid.as_target()))).collect();
+            invalidated(target, status, response).iter().map(|invalid| Tag::url(&self.route.key.url_of(invalid.target()))).collect();
         if !tags.is_empty() {
             self.cache.store.ledger().invalidate(tags);
         }

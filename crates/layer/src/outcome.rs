@@ -69,7 +69,7 @@ impl<B> Served<B> {
         outcome.forward = Some(ForwardReason::Bypass);
         let mut response = response.map(CacheBody::upstream);
         let status = CacheStatus { fwd: outcome.forward, detail: Some(reason.as_str()), ..CacheStatus::default() };
-        respond::annotate_origin(response.headers_mut(), outcome.result, &status);
+        respond::annotate(response.headers_mut(), outcome.result, &status);
         Self { response, outcome }
     }
 }

@@ -35,7 +35,7 @@ pub(crate) fn from_stored<B>(
         Answer::NotModified | Answer::PreconditionFailed | Answer::RangeNotSatisfiable { .. } => CacheBody::empty(),
     };
     headers.insert(AGE, decimal(i64::from(age)));
-    annotate(&mut headers, stored.head.upstream_cache_status.as_ref(), result, status);
+    annotate(&mut headers, result, status);
     respond(code, headers, body)
 }
 
@@ -63,7 +63,13 @@ pub(crate) fn from_live<B>(
         other => (other, CacheBody::empty()),
     };
     let (code, mut headers) = head_of(&answer, &live.head);
-    annotate(&mut headers, live.head.upstream_cache_status.as_ref(), result, status);
+    // "The presence of an Age header field implies that the response was not generated or validated by the origin server for this
+    // request" (RFC 9111 §5.1), so what has just come from there has none.
+    match live.head.initial_age {
+        0 => _ = headers.remove(AGE),
+        age => _ = headers.insert(AGE, decimal(i64::from(age))),
+    }
+    annotate(&mut headers, result, status);
     respond(code, headers, body)
 }
 
@@ -92,24 +98,30 @@ fn parts_of(partial: &PartialAnswer, body: &StoredBody) -> Vec<Bytes> {
     pieces
 }
 
-/// Puts `X-Cache` and `Cache-Status` (RFC 9211 §2) in. Our member comes after those of caches nearer to the origin.
-pub(crate) fn annotate(headers: &mut HeaderMap, upstream: Option<&HeaderValue>, result: CacheResult, status: &CacheStatus) {
+/// Puts `X-Cache` and `Cache-Status` (RFC 9211 §2) in. Our member comes after those of caches nearer to the origin, which the fields
+/// have already.
+pub(crate) fn annotate(headers: &mut HeaderMap, result: CacheResult, status: &CacheStatus) {
     headers.insert(X_CACHE, HeaderValue::from_static(result.as_str()));
+    let nearer = members(headers);
     let plain = |ttl| CacheStatus { hit: true, ttl: Some(ttl), ..CacheStatus::default() };
     let value = match status.ttl {
-        Some(ttl) if upstream.is_none() && *status == plain(ttl) => {
+        Some(ttl) if nearer.is_none() && *status == plain(ttl) => {
             PLAIN_HITS.with_borrow_mut(|memo| memo.get(ttl, || status_value(None, status)))
         }
-        _ => status_value(upstream, status),
+        _ => status_value(nearer.as_ref(), status),
     };
     headers.insert(CACHE_STATUS, value);
 }
 
-/// As [`annotate`], for fields that came from the origin just now.
-pub(crate) fn annotate_origin(headers: &mut HeaderMap, result: CacheResult, status: &CacheStatus) {
-    let members: Vec<&[u8]> = headers.get_all(CACHE_STATUS).iter().map(HeaderValue::as_bytes).collect();
-    let upstream = if members.is_empty() { None } else { HeaderValue::from_bytes(&members.join(&b", "[..])).ok() };
-    annotate(headers, upstream.as_ref(), result, status);
+/// The lines of `Cache-Status` as one; `None` where there are none, or only an empty slot.
+fn members(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut lines = headers.get_all(CACHE_STATUS).iter().filter(|line| !line.is_empty());
+    let first = lines.next()?;
+    let rest: Vec<&[u8]> = lines.map(HeaderValue::as_bytes).collect();
+    if rest.is_empty() {
+        return Some(first.clone());
+    }
+    HeaderValue::from_bytes(&[&[first.as_bytes()], &rest[..]].concat().join(&b", "[..])).ok()
 }
 
 pub(crate) fn respond<B>(code: StatusCode, headers: HeaderMap, body: CacheBody<B>) -> Response<CacheBody<B>> {

@@ -115,7 +115,7 @@ impl<S: Upstream> CacheService<S> {
     }
 
     fn is_bypassed<R>(&self, request: &Request<R>, client: Option<IpAddr>) -> bool {
-        self.route.key.query.bypass_requested(request.uri().query()) && self.route.may_bypass.allows(client)
+        self.route.key.query.is_bypassed(request.uri().query()) && self.route.may_bypass.allows(client)
     }
 
     fn asked<R>(&self, request: Request<R>, extend: impl FnOnce(&mut Extensions), context: RequestContext, key: &KeyBuffer) -> Arc<Asked> {
@@ -145,7 +145,7 @@ fn hit<R, B>(
 fn gateway_timeout<B>(reason: Reason, key: &KeyBuffer) -> Served<B> {
     let status = CacheStatus { detail: Some(reason.as_str()), ..CacheStatus::default() };
     let mut headers = http::HeaderMap::new();
-    respond::annotate(&mut headers, None, CacheResult::Miss, &status);
+    respond::annotate(&mut headers, CacheResult::Miss, &status);
     let response = respond::respond(http::StatusCode::GATEWAY_TIMEOUT, headers, CacheBody::empty());
     Served { response, outcome: Outcome::new(CacheResult::Miss, reason, Some(key.to_key())) }
 }

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use super::connection::{Phase, Protocols};
 use super::listen::{BindError, listen};
 use super::options::ServerOptions;
-use super::peer::Peer;
+use super::peer::{OpenConnections, Peer, Slot};
 
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
 /// Pauses after an accept that failed for want of something, such as file descriptors.
@@ -30,6 +30,7 @@ const ABORT_GRACE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<TcpListener>,
+    open: OpenConnections,
 }
 
 /// How a server ended.
@@ -46,7 +47,7 @@ impl Server {
     /// # Errors
     /// The first address that cannot be listened on.
     pub fn bind(addresses: &[SocketAddr]) -> Result<Self, BindError> {
-        Ok(Self { listeners: addresses.iter().copied().map(listen).collect::<Result<_, _>>()? })
+        Ok(Self { listeners: addresses.iter().copied().map(listen).collect::<Result<_, _>>()?, open: OpenConnections::default() })
     }
 
     /// These listeners and those of another, to be served as one.
@@ -54,6 +55,11 @@ impl Server {
     pub fn and(mut self, other: Server) -> Self {
         self.listeners.extend(other.listeners);
         self
+    }
+
+    /// A view of how many connections are open, for as long as it is kept.
+    pub fn open_connections(&self) -> OpenConnections {
+        self.open.clone()
     }
 
     /// The addresses that are listened on, with the ports that were chosen for port 0.
@@ -77,7 +83,7 @@ impl Server {
         let protocols = Arc::new(Protocols::new(options));
         let mut loops = JoinSet::new();
         for listener in self.listeners {
-            loops.spawn(accept(listener, Arc::clone(&slots), Arc::clone(&protocols), handler.clone(), watched.clone()));
+            loops.spawn(accept(listener, Arc::clone(&slots), self.open.clone(), Arc::clone(&protocols), handler.clone(), watched.clone()));
         }
         shutdown.await;
         // The listeners close with their loops, so that a client that comes now is refused rather than left waiting.
@@ -95,8 +101,14 @@ impl Server {
 }
 
 /// Accepts for as long as it runs. No error ends it, and none makes it spin.
-async fn accept<H, F, B>(listener: TcpListener, slots: Arc<Semaphore>, protocols: Arc<Protocols>, handler: H, phase: watch::Receiver<Phase>)
-where
+async fn accept<H, F, B>(
+    listener: TcpListener,
+    slots: Arc<Semaphore>,
+    open: OpenConnections,
+    protocols: Arc<Protocols>,
+    handler: H,
+    phase: watch::Receiver<Phase>,
+) where
     H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
@@ -120,7 +132,7 @@ where
             turn_away(&stream);
             continue;
         };
-        let peer = Peer::new(address, local, slot);
+        let peer = Peer::new(address, local, Slot::new(slot, &open));
         let (protocols, handler, phase) = (Arc::clone(&protocols), handler.clone(), phase.clone());
         tokio::spawn(async move { protocols.serve(stream, peer, handler, phase).await });
     }

@@ -33,7 +33,6 @@ fn head(date: Timestamp, etag: Option<&'static str>) -> Arc<StoredHead> {
         must_revalidate: false,
         immutable: false,
         for_authorized: false,
-        upstream_cache_status: None,
         origin_control: None,
         validators: Validators { etag: etag.map(HeaderValue::from_static), last_modified: None },
         date,
