@@ -1,6 +1,7 @@
 //! The configuration once everything in it is known to be right: plain data, defaults filled in, inheritance resolved.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use super::listen::Listen;
 use super::path::PathTemplate;
 use super::source::Source;
 use super::tags::TagTemplate;
+use crate::forward::HostPolicy;
 
 /// All settings of one gateway.
 #[derive(Clone, Debug)]
@@ -98,6 +100,12 @@ pub struct Upstream {
     pub idle_timeout: Duration,
     /// Unused connections kept for each host.
     pub max_idle: usize,
+    /// Which `Host` it sees.
+    pub host: HostPolicy,
+    /// Speaks HTTP/2 without TLS, unasked. Only with `http`.
+    pub h2c: bool,
+    /// The PEM file with the only certificate authorities it is trusted by; `None` for the system's.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// `[store.memory]`

@@ -7,7 +7,7 @@ use larder_semantics::key::IdentityPart;
 use larder_semantics::{ClientDirectives, Scope, TtlMode};
 
 use super::{UPSTREAM, config, load};
-use crate::config::{RouteSettings, TagPart};
+use crate::config::{AccessLog, Log, LogLevel, RouteSettings, TagPart};
 
 #[test]
 fn every_cache_key_reaches_the_settings() {
@@ -47,6 +47,35 @@ fn every_cache_key_reaches_the_settings() {
     assert!(ignore.no_store && ignore.set_cookie && !ignore.private && !ignore.authorization);
     assert!(settings.may_bypass("10.1.2.3".parse().unwrap()) && settings.may_bypass("::1".parse().unwrap()));
     assert!(!settings.may_bypass("11.0.0.1".parse().unwrap()));
+}
+
+#[test]
+fn every_other_key_reaches_the_configuration() {
+    let config = config(
+        r#"
+        [server]
+        listen = ["127.0.0.1:1", "[::1]:2"]
+        trusted_proxies = ["10.0.0.0/8", "192.168.1.1"]
+        drain_timeout = "1s"
+        header_read_timeout = "2s"
+        max_connections = 3
+        max_header_bytes = "64KiB"
+        [admin]
+        listen = "localhost:4"
+        [log]
+        access = "json"
+        level = "debug"
+        [store.memory]
+        capacity = "1GiB""#,
+    );
+    let server = &config.server;
+    assert_eq!(server.listen.iter().map(|listen| listen.address()).collect::<Vec<_>>(), ["127.0.0.1:1", "[::1]:2"]);
+    assert_eq!(server.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "192.168.1.1/32".parse().unwrap()]);
+    assert_eq!((server.drain_timeout.as_secs(), server.header_read_timeout.as_secs()), (1, 2));
+    assert_eq!((server.max_connections, server.max_header_bytes), (3, 64 << 10));
+    assert_eq!(config.admin.listen.address(), "localhost:4");
+    assert_eq!(config.log, Log { access: AccessLog::Json, level: LogLevel::Debug });
+    assert_eq!(config.memory.capacity, 1 << 30);
 }
 
 #[test]

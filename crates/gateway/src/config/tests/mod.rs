@@ -12,7 +12,7 @@ use super::{Config, Overrides, Report, Warnings, parse};
 /// The least that makes a configuration.
 const UPSTREAM: &str = "[upstreams.api]\nurl = \"http://127.0.0.1:3000\"\n";
 
-fn load(text: &str) -> Result<(Config, Warnings), Report> {
+pub(super) fn load(text: &str) -> Result<(Config, Warnings), Report> {
     parse("config.toml", text.as_bytes(), &Overrides::default())
 }
 

@@ -1,6 +1,7 @@
 //! One line for each rule: what is given, and the complaint with its place and hint.
 
 use super::{complaints, config};
+use crate::forward::HostPolicy;
 
 #[track_caller]
 fn assert_complaint(text: &str, expected: &str) {
@@ -217,6 +218,36 @@ fn an_upstream_is_not_larder_itself() {
         "[upstreams.b]\nurl = \"http://127.0.0.1:8080/\"",
         "2:7: error: upstream `b` is Larder's own listener, 127.0.0.1:8080 (hint: requests would go round in circles; give the backend's address)",
     );
+}
+
+#[test]
+fn tls_settings_fit_the_scheme_of_the_upstream() {
+    let readable = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    assert_complaint(
+        "[upstreams.b]\nurl = \"https://b\"\nh2c = true",
+        r#"3:7: error: `h2c` is HTTP/2 without TLS, and this upstream's url is https (hint: leave it out; over https HTTP/2 is negotiated where `host = "upstream"`)"#,
+    );
+    assert_complaint(
+        &format!("[upstreams.b]\nurl = \"http://b\"\nca_file = \"{readable}\""),
+        "3:11: warning: `ca_file` has no effect: this upstream's url is not https (hint: leave it out, or begin the url with https://)",
+    );
+    assert_complaint(
+        "[upstreams.b]\nurl = \"https://b\"\nca_file = \"/nowhere/ca.pem\"",
+        "3:11: error: cannot read `/nowhere/ca.pem`: entity not found (hint: a path is relative to the directory in which larder is started)",
+    );
+}
+
+#[test]
+fn every_upstream_key_reaches_the_upstream() {
+    let ca_file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let text = format!(
+        "[upstreams.b]\nurl = \"https://b:8443/v2\"\nconnect_timeout = \"2s\"\nfirst_byte_timeout = \"3s\"\nidle_timeout = \"0s\"\nmax_idle = 5\nhost = \"upstream\"\nca_file = \"{ca_file}\""
+    );
+    let upstream = &config(&text).upstreams[1];
+    let seconds = [upstream.connect_timeout, upstream.first_byte_timeout, upstream.idle_timeout].map(|timeout| timeout.as_secs());
+    assert_eq!((seconds, upstream.max_idle, upstream.host, upstream.h2c), ([2, 3, 0], 5, HostPolicy::Upstream, false));
+    assert_eq!((upstream.scheme.as_str(), upstream.authority.as_str(), upstream.base_path.as_str()), ("https", "b:8443", "/v2"));
+    assert_eq!(upstream.ca_file.as_deref(), Some(std::path::Path::new(ca_file)));
 }
 
 #[test]

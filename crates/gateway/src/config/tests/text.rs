@@ -176,7 +176,7 @@ error: unknown key `pasword` in [upstreams.api]
 3 | pasword = "x"
   | ^^^^^^^
   |
-  = hint: keys here: `url`, `connect_timeout`, `first_byte_timeout`, `idle_timeout`, `max_idle`
+  = hint: keys here: `url`, `connect_timeout`, `first_byte_timeout`, `idle_timeout`, `max_idle`, `host`, `h2c`, `ca_file`
 
 error: [store.redis] is not known: this version stores in memory only
  --> config.toml:4:8
