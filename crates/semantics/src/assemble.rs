@@ -58,7 +58,12 @@ pub(crate) fn assemble(parts: &Parts<'_>) -> StoredHead {
         response_time: parts.response_time,
         initial_age: corrected_initial_age(parts.headers, parts.request_time, parts.response_time),
         lifetime,
-        stale_while_revalidate: directives.stale_while_revalidate.unwrap_or(policy.stale_while_revalidate),
+        // The route's window follows a lifetime; without one it would keep what nobody called cacheable.
+        stale_while_revalidate: directives.stale_while_revalidate.unwrap_or(if lifetime.seconds > 0 {
+            policy.stale_while_revalidate
+        } else {
+            0
+        }),
         stale_if_error: directives.stale_if_error.unwrap_or(policy.stale_if_error),
         no_cache: directives.no_cache.whole(),
         must_revalidate: directives.forbids_stale(),

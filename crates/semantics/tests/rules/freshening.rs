@@ -1,0 +1,201 @@
+//! Freshening stored responses (RFC 9111 §3.2, §4.3.4), also by HEAD (§4.3.5).
+
+use http::Method;
+use larder_semantics::{Disposition, HeadUpdate, LifetimeSource, Policy, Reason, StoredHead, head_update};
+
+use crate::support::{Cache, Fields, HOUR_BEFORE, T0_DATE, after, map, serve, text, validate};
+
+const CC: &str = "cache-control";
+
+fn not_modified(cache: &Cache, response: Fields<'_>, candidates: &[&StoredHead]) -> Disposition {
+    cache.receive_at(after(100), &Method::GET, &[], 304, response, candidates)
+}
+
+fn freshened(cache: &Cache, response: Fields<'_>, stored: &StoredHead) -> (StoredHead, bool) {
+    match not_modified(cache, response, &[stored]) {
+        Disposition::Freshen { index: 0, head, keep } => (*head, keep),
+        other => panic!("not freshened: {other:?}"),
+    }
+}
+
+fn selected(cache: &Cache, response: Fields<'_>, candidates: &[&StoredHead]) -> Option<usize> {
+    match not_modified(cache, response, candidates) {
+        Disposition::Freshen { index, .. } => Some(index),
+        Disposition::Refetch { reason: Reason::ValidatorMismatch } => None,
+        other => panic!("neither: {other:?}"),
+    }
+}
+
+#[test]
+fn rfc9111_3_2_fields_of_a_304_replace_those_stored() {
+    let cache = Cache::default();
+    let stored = cache.store(&[(CC, "max-age=60"), ("etag", "\"1\""), ("x-a", "1"), ("x-a", "2"), ("x-b", "3")]);
+    let (head, keep) = freshened(&cache, &[(CC, "max-age=10"), ("etag", "\"1\""), ("x-a", "new"), ("x-c", "added")], &stored);
+    assert!(keep);
+    assert_eq!(head.headers.get_all("x-a").iter().collect::<Vec<_>>(), ["new"]);
+    assert_eq!(text(&head.headers, "x-b").as_deref(), Some("3"));
+    assert_eq!(text(&head.headers, "x-c").as_deref(), Some("added"));
+    assert_eq!(head.lifetime.seconds, 10);
+    assert_eq!(cache.get(105, &[], &head), serve(5, Reason::Fresh));
+    assert_eq!(head.status, 200);
+}
+
+#[test]
+fn rfc9111_3_2_fields_that_a_304_never_touches() {
+    let cache = Cache::default();
+    let stored = cache.store(&[(CC, "max-age=60"), ("etag", "\"1\""), ("content-length", "5"), ("content-encoding", "gzip")]);
+    let update = [
+        ("content-length", "0"),
+        ("content-encoding", "identity"),
+        ("content-range", "bytes 0-1/2"),
+        ("transfer-encoding", "chunked"),
+        ("set-cookie", "a=b"),
+        ("connection", "x-hop"),
+        ("x-hop", "1"),
+        ("proxy-authenticate", "Basic"),
+    ];
+    let (head, _) = freshened(&cache, &update, &stored);
+    assert_eq!(text(&head.headers, "content-length").as_deref(), Some("5"));
+    assert_eq!(text(&head.headers, "content-encoding").as_deref(), Some("gzip"));
+    for name in ["content-range", "transfer-encoding", "set-cookie", "connection", "x-hop", "proxy-authenticate"] {
+        assert_eq!(head.headers.get(name), None, "{name}");
+    }
+}
+
+#[test]
+fn rfc9111_4_3_4_a_304_makes_it_as_new_as_the_304() {
+    let cache = Cache::default();
+    let stored = cache.store(&[(CC, "max-age=60"), ("etag", "\"1\""), ("date", T0_DATE), ("age", "30")]);
+    let (head, _) = freshened(&cache, &[("etag", "\"1\"")], &stored);
+    assert_eq!(head.age(after(100)), 0);
+    assert_eq!(head.date, after(100));
+    let (head, _) = freshened(&cache, &[("etag", "\"1\""), ("age", "7")], &stored);
+    assert_eq!(head.age(after(100)), 7);
+}
+
+#[test]
+fn rfc9111_4_3_4_a_strong_validator_selects() {
+    let cache = Cache::default();
+    let one = cache.store(&[("etag", "\"1\"")]);
+    let two = cache.store(&[("etag", "\"2\"")]);
+    assert_eq!(selected(&cache, &[("etag", "\"2\"")], &[&one, &two]), Some(1));
+    assert_eq!(selected(&cache, &[("etag", "\"3\"")], &[&one, &two]), None);
+    let weak = cache.store(&[("etag", "W/\"1\"")]);
+    assert_eq!(selected(&cache, &[("etag", "\"1\"")], &[&weak]), None);
+}
+
+#[test]
+fn rfc9111_4_3_4_a_weak_validator_selects_the_most_recent() {
+    let cache = Cache::default();
+    let old = cache.store(&[("etag", "W/\"1\""), ("date", HOUR_BEFORE)]);
+    let new = cache.store(&[("etag", "\"1\""), ("date", T0_DATE)]);
+    let other = cache.store(&[("etag", "\"2\"")]);
+    assert_eq!(selected(&cache, &[("etag", "W/\"1\"")], &[&old, &other, &new]), Some(2));
+    assert_eq!(selected(&cache, &[("etag", "W/\"9\"")], &[&old, &other, &new]), None);
+}
+
+#[test]
+fn rfc9111_4_3_4_last_modified_selects_where_there_is_no_tag() {
+    let cache = Cache::default();
+    let one = cache.store(&[("last-modified", HOUR_BEFORE)]);
+    let two = cache.store(&[("last-modified", T0_DATE)]);
+    assert_eq!(selected(&cache, &[("last-modified", T0_DATE)], &[&one, &two]), Some(1));
+    assert_eq!(selected(&cache, &[("last-modified", "Sat, 05 Nov 1994 08:49:37 GMT")], &[&one, &two]), None);
+}
+
+#[test]
+fn rfc9111_4_3_4_without_validators_only_one_nominated_response_can_be_meant() {
+    let cache = Cache::default();
+    let one = cache.store(&[("etag", "\"1\"")]);
+    let two = cache.store(&[("etag", "\"2\"")]);
+    let bare = cache.store(&[(CC, "max-age=60")]);
+    assert_eq!(selected(&cache, &[], &[&one]), Some(0));
+    assert_eq!(selected(&cache, &[], &[&bare, &one]), Some(1));
+    assert_eq!(selected(&cache, &[], &[&one, &two]), None);
+}
+
+#[test]
+fn a_304_to_the_clients_own_condition_reaches_the_client() {
+    let cache = Cache::default();
+    let bare = cache.store(&[(CC, "max-age=60")]);
+    for candidates in [&[][..], &[&bare]] {
+        let found = not_modified(&cache, &[("etag", "\"1\"")], candidates);
+        assert!(matches!(found, Disposition::Pass { reason: Reason::NotModified, remember: false }));
+    }
+}
+
+#[test]
+fn a_304_that_forbids_storing_is_used_once() {
+    let cache = Cache::default();
+    let stored = cache.store(&[(CC, "max-age=60"), ("etag", "\"1\"")]);
+    for forbids in ["no-store", "private"] {
+        assert!(!freshened(&cache, &[("etag", "\"1\""), (CC, forbids)], &stored).1, "{forbids}");
+    }
+}
+
+#[test]
+fn a_routes_lifetime_does_not_hide_the_origins_from_the_next_calculation() {
+    let cache = Cache::with(Policy { ttl: 30, ttl_mode: larder_semantics::TtlMode::Cap, ..Policy::default() });
+    let stored = cache.store(&[(CC, "max-age=60, must-revalidate"), ("etag", "\"1\"")]);
+    assert_eq!(stored.lifetime.source, LifetimeSource::Route);
+    let (head, _) = freshened(&cache, &[("etag", "\"1\"")], &stored);
+    assert_eq!((head.lifetime.seconds, head.lifetime.source), (30, LifetimeSource::Route));
+    assert!(head.must_revalidate);
+    assert_eq!(head.origin_control, stored.origin_control);
+    let (head, _) = freshened(&cache, &[("etag", "\"1\""), (CC, "max-age=5")], &stored);
+    assert_eq!((head.lifetime.seconds, head.lifetime.source), (5, LifetimeSource::MaxAge));
+    assert_eq!(text(&head.headers, CC).as_deref(), Some("max-age=5"));
+}
+
+#[test]
+fn rfc9111_4_3_3_a_failed_validation_falls_back_only_where_allowed() {
+    let cache = Cache::default();
+    let allowed = cache.store(&[(CC, "max-age=60, stale-if-error=60"), ("etag", "\"1\"")]);
+    let forbidden = cache.store(&[(CC, "max-age=60"), ("etag", "\"1\"")]);
+    for status in [500, 502, 503, 504] {
+        let found = cache.receive_at(after(100), &Method::GET, &[], status, &[], &[&allowed]);
+        assert!(matches!(found, Disposition::ServeStale { age: 100, reason: Reason::StaleIfError }), "{status} {found:?}");
+        let found = cache.receive_at(after(100), &Method::GET, &[], status, &[], &[&forbidden]);
+        assert!(matches!(found, Disposition::Pass { reason: Reason::Status, remember: false }), "{status} {found:?}");
+    }
+    for status in [404, 501, 505] {
+        let found = cache.receive_at(after(100), &Method::GET, &[], status, &[(CC, "max-age=1")], &[&allowed]);
+        assert!(matches!(found, Disposition::Store { .. }), "{status} {found:?}");
+    }
+}
+
+fn head(cache: &Cache, status: u16, response: Fields<'_>, stored: &StoredHead, length: u64) -> HeadUpdate {
+    let (none, headers) = (map(&[]), map(response));
+    let request = cache.request(&Method::HEAD, &[]);
+    head_update(&cache.exchange(after(100), &Method::HEAD, &request, &none, status, &headers), stored, length)
+}
+
+#[test]
+fn rfc9111_4_3_5_head_freshens_a_stored_get_that_it_matches() {
+    let cache = Cache::default();
+    let stored = cache.store(&[(CC, "max-age=60"), ("etag", "\"1\""), ("last-modified", HOUR_BEFORE)]);
+    for response in [&[("etag", "\"1\""), ("content-length", "5")][..], &[("last-modified", HOUR_BEFORE)], &[("x-new", "1")]] {
+        let HeadUpdate::Freshen { head, keep: true } = head(&cache, 200, response, &stored, 5) else { panic!("{response:?}") };
+        assert_eq!(cache.get(100, &[], &head), serve(0, Reason::Fresh));
+        assert_eq!(text(&head.headers, "etag").as_deref(), Some("\"1\""));
+    }
+}
+
+#[test]
+fn rfc9111_4_3_5_head_makes_a_stored_get_stale_that_it_contradicts() {
+    let cache = Cache::default();
+    let stored = cache.store(&[(CC, "max-age=600, stale-while-revalidate=600"), ("etag", "\"1\"")]);
+    for response in [("etag", "\"2\""), ("content-length", "6"), ("content-length", "x"), ("last-modified", HOUR_BEFORE)] {
+        let HeadUpdate::Stale(head) = head(&cache, 200, &[response], &stored, 5) else { panic!("{response:?}") };
+        assert_eq!(cache.get(100, &[], &head), validate(Reason::MustRevalidate));
+    }
+}
+
+#[test]
+fn rfc9111_4_3_5_only_a_200_to_head_says_anything() {
+    let cache = Cache::default();
+    let stored = cache.store(&[(CC, "max-age=60"), ("etag", "\"1\"")]);
+    for status in [204, 304, 404, 500] {
+        assert!(matches!(head(&cache, status, &[("etag", "\"2\"")], &stored, 5), HeadUpdate::Unrelated), "{status}");
+    }
+}

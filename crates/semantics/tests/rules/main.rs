@@ -1,0 +1,9 @@
+//! The rules of RFC 9111 and its neighbours, told as exchanges: a request, a response, some time, another request.
+
+mod freshening;
+mod preconditions;
+mod ranges;
+mod reuse;
+mod storing;
+mod support;
+mod validating;

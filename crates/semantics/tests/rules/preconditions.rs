@@ -1,0 +1,101 @@
+//! The client's preconditions against a stored response (RFC 9110 §13.2.2, RFC 9111 §4.3.2).
+
+use http::Method;
+use larder_semantics::precondition::{Answer, answer, not_modified_fields};
+
+use crate::support::{Cache, Fields, HOUR_BEFORE, T0_DATE, map};
+
+const CC: &str = "cache-control";
+
+fn ask(method: &Method, request: Fields<'_>, status: u16, response: Fields<'_>) -> Answer {
+    let cache = Cache::default();
+    let (stored, _) = cache.store_with(&[], status, &[&[(CC, "max-age=60"), ("date", T0_DATE)], response].concat());
+    answer(&cache.request(method, request), &map(request), &stored)
+}
+
+fn get(request: Fields<'_>, response: Fields<'_>) -> Answer {
+    ask(&Method::GET, request, 200, response)
+}
+
+#[test]
+fn rfc9110_13_1_2_if_none_match_compares_weakly() {
+    let tag = [("etag", "W/\"1\"")];
+    assert_eq!(get(&[("if-none-match", "\"1\"")], &tag), Answer::NotModified);
+    assert_eq!(get(&[("if-none-match", "\"0\", W/\"1\"")], &tag), Answer::NotModified);
+    assert_eq!(get(&[("if-none-match", "*")], &tag), Answer::NotModified);
+    assert_eq!(get(&[("if-none-match", "*")], &[]), Answer::NotModified);
+    assert_eq!(get(&[("if-none-match", "\"2\"")], &tag), Answer::Full);
+    assert_eq!(get(&[("if-none-match", "\"1\"")], &[]), Answer::Full);
+    assert_eq!(ask(&Method::HEAD, &[("if-none-match", "\"1\"")], 200, &tag), Answer::NotModified);
+}
+
+#[test]
+fn rfc9110_13_1_3_if_modified_since() {
+    let modified = [("last-modified", HOUR_BEFORE)];
+    let since = |date| get(&[("if-modified-since", date)], &modified);
+    assert_eq!(since(HOUR_BEFORE), Answer::NotModified);
+    assert_eq!(since(T0_DATE), Answer::NotModified);
+    assert_eq!(since("Sunday, 06-Nov-94 07:49:37 GMT"), Answer::NotModified);
+    assert_eq!(since("Sun, 06 Nov 1994 07:49:36 GMT"), Answer::Full);
+    assert_eq!(since("rubbish"), Answer::Full);
+    assert_eq!(get(&[("if-modified-since", T0_DATE), ("if-modified-since", T0_DATE)], &modified), Answer::Full);
+}
+
+#[test]
+fn rfc9111_4_3_2_without_last_modified_the_date_counts() {
+    assert_eq!(get(&[("if-modified-since", T0_DATE)], &[]), Answer::NotModified);
+    assert_eq!(get(&[("if-modified-since", HOUR_BEFORE)], &[]), Answer::Full);
+}
+
+#[test]
+fn rfc9110_13_2_2_if_none_match_comes_before_if_modified_since() {
+    let response = [("etag", "\"1\""), ("last-modified", HOUR_BEFORE)];
+    assert_eq!(get(&[("if-none-match", "\"2\""), ("if-modified-since", T0_DATE)], &response), Answer::Full);
+    assert_eq!(get(&[("if-none-match", "\"1\""), ("if-modified-since", "Sun, 06 Nov 1994 07:49:36 GMT")], &response), Answer::NotModified);
+}
+
+#[test]
+fn rfc9110_13_2_2_if_match_comes_first_and_compares_strongly() {
+    let response = [("etag", "\"1\""), ("last-modified", HOUR_BEFORE)];
+    assert_eq!(get(&[("if-match", "\"1\"")], &response), Answer::Full);
+    assert_eq!(get(&[("if-match", "*")], &response), Answer::Full);
+    assert_eq!(get(&[("if-match", "\"2\""), ("if-none-match", "\"1\"")], &response), Answer::PreconditionFailed);
+    assert_eq!(get(&[("if-match", "W/\"1\"")], &[("etag", "W/\"1\"")]), Answer::PreconditionFailed);
+    assert_eq!(get(&[("if-match", "\"1\""), ("if-none-match", "\"1\"")], &response), Answer::NotModified);
+    assert_eq!(get(&[("if-unmodified-since", "Sun, 06 Nov 1994 07:49:36 GMT")], &response), Answer::PreconditionFailed);
+    assert_eq!(get(&[("if-unmodified-since", HOUR_BEFORE)], &response), Answer::Full);
+    assert_eq!(get(&[("if-match", "\"1\""), ("if-unmodified-since", "Sun, 06 Nov 1994 07:49:36 GMT")], &response), Answer::Full);
+}
+
+#[test]
+fn rfc9110_13_2_1_preconditions_are_about_successful_responses() {
+    assert_eq!(ask(&Method::GET, &[("if-none-match", "\"1\"")], 404, &[("etag", "\"1\"")]), Answer::Full);
+    assert_eq!(ask(&Method::GET, &[("if-none-match", "*")], 301, &[]), Answer::Full);
+}
+
+#[test]
+fn rfc9110_15_4_5_fields_of_a_304() {
+    let all: Fields<'_> = &[
+        (CC, "max-age=60"),
+        ("date", T0_DATE),
+        ("etag", "\"1\""),
+        ("expires", "0"),
+        ("vary", "accept"),
+        ("content-location", "/x"),
+        ("last-modified", HOUR_BEFORE),
+        ("content-type", "text/plain"),
+        ("content-length", "5"),
+        ("content-encoding", "gzip"),
+        ("content-language", "en"),
+        ("access-control-allow-origin", "*"),
+    ];
+    let names = |response: Fields<'_>| {
+        let mut names: Vec<_> = not_modified_fields(&Cache::default().store(response)).keys().map(ToString::to_string).collect();
+        names.retain(|name| !["age", "cache-status", "x-cache"].contains(&name.as_str()));
+        names.sort_unstable();
+        names.join(" ")
+    };
+    assert_eq!(names(all), "access-control-allow-origin cache-control content-location date etag expires vary");
+    let untagged: Vec<_> = all.iter().copied().filter(|(name, _)| *name != "etag").collect();
+    assert_eq!(names(&untagged), "access-control-allow-origin cache-control content-location date expires last-modified vary");
+}
