@@ -367,6 +367,36 @@ async fn a_drain_ends_in_time_whatever_a_request_does() {
 }
 
 #[tokio::test]
+async fn open_connections_are_counted() {
+    let server = Server::bind(&["127.0.0.1:0".parse().expect("address")]).expect("bind");
+    let (address, connections) = (server.addresses().expect("addresses")[0], server.open_connections());
+    tokio::spawn(server.serve(ServerOptions::default(), echo, std::future::pending()));
+    let mut stream = connect(address).await;
+    stream.write_all(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("write");
+    until(&mut stream, "GET /1 ").await;
+    assert_eq!(connections.count(), 1);
+}
+
+#[tokio::test]
+async fn an_ipv6_address_is_listened_on_without_ipv4() {
+    let Ok(server) = Server::bind(&["[::1]:0".parse().expect("address")]) else { return };
+    let address = server.addresses().expect("addresses")[0];
+    tokio::spawn(server.serve(ServerOptions::default(), echo, std::future::pending()));
+    let answer = talk(address, "GET /6 HTTP/1.1\r\nHost: [::1]\r\nConnection: close\r\n\r\n").await;
+    assert!(answer.ends_with("GET /6 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_field_that_connection_names_is_gone_before_anyone_reads_it() {
+    let server = serve(ServerOptions::default(), |request: Request<Incoming>, _| async move {
+        let seen = request.headers().contains_key("accept-language");
+        Response::new(Full::from(if seen { "seen" } else { "gone" }))
+    });
+    let request = "GET / HTTP/1.1\r\nHost: a\r\nAccept-Language: de\r\nConnection: accept-language, close\r\n\r\n";
+    assert!(talk(server.address, request).await.ends_with("gone"));
+}
+
+#[tokio::test]
 async fn an_address_in_use_is_named() {
     let server = serve_echo();
     let error = Server::bind(&[server.address]).expect_err("in use");
