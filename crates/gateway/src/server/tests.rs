@@ -197,6 +197,18 @@ async fn fields_that_are_too_large_or_too_many_are_refused_with_431() {
 }
 
 #[tokio::test]
+async fn rfc9112_9_6_a_refused_client_that_still_sends_is_not_reset_before_it_has_read_why() {
+    let server = serve_echo();
+    let mut stream = connect(server.address).await;
+    stream.write_all(format!("GET / HTTP/1.1\r\nX: {}", "a".repeat(200 * 1024)).as_bytes()).await.expect("write");
+    assert_eq!(status(&rest(&mut stream).await), "431");
+    for _ in 0..3 {
+        stream.write_all(&[b'a'; 1024]).await.expect("the other side still reads");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn a_head_that_is_late_is_answered_with_408() {
     let server = serve(short(), echo);
     for begun in ["GET / HTTP/1.1\r\nHost: a\r\nX: ", "G", "PRI * HTT"] {
@@ -320,6 +332,26 @@ async fn rfc9110_15_2_early_hints_are_written_before_the_response() {
         assert_eq!(early, "HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\n");
         hinted.notify_one();
         assert!(until(&mut stream, "late").await.starts_with("HTTP/1.1 200 OK\r\n"));
+    }
+}
+
+#[tokio::test]
+async fn hints_that_come_after_the_response_are_dropped() {
+    let (give, mut taken) = tokio::sync::mpsc::unbounded_channel();
+    let server = serve(ServerOptions::default(), move |request: Request<Incoming>, peer: Peer| {
+        if request.uri() == "/1" {
+            give.send(peer.early_responses(request.version()).expect("HTTP/1.1")).expect("receiver");
+        }
+        echo(request, peer)
+    });
+    let mut stream = connect(server.address).await;
+    stream.write_all(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("write");
+    until(&mut stream, "GET /1 ").await;
+    taken.recv().await.expect("sink").push(StatusCode::EARLY_HINTS, &http::HeaderMap::new());
+    for target in ["/2", "/3"] {
+        stream.write_all(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).await.expect("write");
+        let answer = until(&mut stream, &format!("GET {target} ")).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     }
 }
 
