@@ -47,7 +47,8 @@ impl Server {
     /// # Errors
     /// The first address that cannot be listened on.
     pub fn bind(addresses: &[SocketAddr]) -> Result<Self, BindError> {
-        Ok(Self { listeners: addresses.iter().copied().map(listen).collect::<Result<_, _>>()?, open: OpenConnections::default() })
+        let listeners = addresses.iter().copied().map(listen).collect::<Result<_, _>>()?;
+        Ok(Self { listeners, open: OpenConnections::default() })
     }
 
     /// These listeners and those of another, to be served as one.
@@ -81,10 +82,12 @@ impl Server {
         let (phase, watched) = watch::channel(Phase::Serving);
         let slots = Arc::new(Semaphore::new(options.max_connections as usize));
         let protocols = Arc::new(Protocols::new(options));
+        let acceptor = Acceptor { slots: Arc::clone(&slots), protocols, open: self.open, phase: watched, handler };
         let mut loops = JoinSet::new();
         for listener in self.listeners {
-            loops.spawn(accept(listener, Arc::clone(&slots), self.open.clone(), Arc::clone(&protocols), handler.clone(), watched.clone()));
+            loops.spawn(acceptor.clone().run(listener));
         }
+        drop(acceptor);
         shutdown.await;
         // The listeners close with their loops, so that a client that comes now is refused rather than left waiting.
         loops.shutdown().await;
@@ -100,40 +103,47 @@ impl Server {
     }
 }
 
-/// Accepts for as long as it runs. No error ends it, and none makes it spin.
-async fn accept<H, F, B>(
-    listener: TcpListener,
+/// What every accept loop needs.
+#[derive(Clone)]
+struct Acceptor<H> {
     slots: Arc<Semaphore>,
-    open: OpenConnections,
     protocols: Arc<Protocols>,
-    handler: H,
+    open: OpenConnections,
     phase: watch::Receiver<Phase>,
-) where
+    handler: H,
+}
+
+impl<H, F, B> Acceptor<H>
+where
     H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let (stream, address) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) if concerns_one_connection(&error) => continue,
-            Err(error) => {
-                tracing::warn!(%error, "accepting connections is failing");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-                continue;
+    /// Accepts for as long as it runs. No error ends it, and none makes it spin.
+    async fn run(self, listener: TcpListener) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match listener.accept().await {
+                Ok((stream, address)) => {
+                    pause = FIRST_PAUSE;
+                    self.begin(stream, address);
+                }
+                Err(error) if concerns_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "accepting connections is failing");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
             }
-        };
-        pause = FIRST_PAUSE;
-        let Ok(local) = stream.local_addr() else { continue };
-        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
-            turn_away(&stream);
-            continue;
-        };
-        let peer = Peer::new(address, local, Slot::new(slot, &open));
-        let (protocols, handler, phase) = (Arc::clone(&protocols), handler.clone(), phase.clone());
+        }
+    }
+
+    fn begin(&self, stream: TcpStream, address: SocketAddr) {
+        let Ok(local) = stream.local_addr() else { return };
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else { return turn_away(&stream) };
+        let peer = Peer::new(address, local, Slot::new(slot, &self.open));
+        let (protocols, handler, phase) = (Arc::clone(&self.protocols), self.handler.clone(), self.phase.clone());
         tokio::spawn(async move { protocols.serve(stream, peer, handler, phase).await });
     }
 }

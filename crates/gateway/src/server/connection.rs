@@ -16,6 +16,8 @@ use larder_tower::BoxError;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use crate::forward::drop_nominated;
+
 use super::guard::{Verdict, judge};
 use super::io::{ClientStream, answer_late};
 use super::options::ServerOptions;
@@ -129,7 +131,7 @@ where
     F: Future<Output = Response<B>>,
     B: Body<Data = Bytes>,
 {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     if !body.is_end_stream() {
         peer.mark_lingering();
     }
@@ -141,6 +143,7 @@ where
         }
         Verdict::Answer(response) => return Ok(response.map(|text| Either::Right(Full::from(text)))),
     }
+    drop_nominated(&mut parts.headers);
     let mut handling = pin!(handler(Request::from_parts(parts, body), peer.clone()));
     let response = poll_fn(|cx| match handling.as_mut().poll(cx) {
         Poll::Ready(response) => {

@@ -197,6 +197,18 @@ async fn fields_that_are_too_large_or_too_many_are_refused_with_431() {
 }
 
 #[tokio::test]
+async fn rfc9112_9_6_a_refused_client_that_still_sends_is_not_reset_before_it_has_read_why() {
+    let server = serve_echo();
+    let mut stream = connect(server.address).await;
+    stream.write_all(format!("GET / HTTP/1.1\r\nX: {}", "a".repeat(200 * 1024)).as_bytes()).await.expect("write");
+    assert_eq!(status(&rest(&mut stream).await), "431");
+    for _ in 0..3 {
+        stream.write_all(&[b'a'; 1024]).await.expect("the other side still reads");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn a_head_that_is_late_is_answered_with_408() {
     let server = serve(short(), echo);
     for begun in ["GET / HTTP/1.1\r\nHost: a\r\nX: ", "G", "PRI * HTT"] {
@@ -323,6 +335,26 @@ async fn rfc9110_15_2_early_hints_are_written_before_the_response() {
     }
 }
 
+#[tokio::test]
+async fn hints_that_come_after_the_response_are_dropped() {
+    let (give, mut taken) = tokio::sync::mpsc::unbounded_channel();
+    let server = serve(ServerOptions::default(), move |request: Request<Incoming>, peer: Peer| {
+        if request.uri() == "/1" {
+            give.send(peer.early_responses(request.version()).expect("HTTP/1.1")).expect("receiver");
+        }
+        echo(request, peer)
+    });
+    let mut stream = connect(server.address).await;
+    stream.write_all(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("write");
+    until(&mut stream, "GET /1 ").await;
+    taken.recv().await.expect("sink").push(StatusCode::EARLY_HINTS, &http::HeaderMap::new());
+    for target in ["/2", "/3"] {
+        stream.write_all(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).await.expect("write");
+        let answer = until(&mut stream, &format!("GET {target} ")).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    }
+}
+
 /// A handler that says when it has begun and ends when it is told to.
 fn serve_gated(options: ServerOptions) -> (Running, Arc<Notify>, Arc<Notify>) {
     let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
@@ -364,6 +396,36 @@ async fn a_drain_ends_in_time_whatever_a_request_does() {
     server.stop.send(()).expect("running");
     assert_eq!(server.ended.await.expect("ended"), Drained { aborted: 1 });
     assert_eq!(rest(&mut busy).await, "");
+}
+
+#[tokio::test]
+async fn open_connections_are_counted() {
+    let server = Server::bind(&["127.0.0.1:0".parse().expect("address")]).expect("bind");
+    let (address, connections) = (server.addresses().expect("addresses")[0], server.open_connections());
+    tokio::spawn(server.serve(ServerOptions::default(), echo, std::future::pending()));
+    let mut stream = connect(address).await;
+    stream.write_all(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("write");
+    until(&mut stream, "GET /1 ").await;
+    assert_eq!(connections.count(), 1);
+}
+
+#[tokio::test]
+async fn an_ipv6_address_is_listened_on_without_ipv4() {
+    let Ok(server) = Server::bind(&["[::1]:0".parse().expect("address")]) else { return };
+    let address = server.addresses().expect("addresses")[0];
+    tokio::spawn(server.serve(ServerOptions::default(), echo, std::future::pending()));
+    let answer = talk(address, "GET /6 HTTP/1.1\r\nHost: [::1]\r\nConnection: close\r\n\r\n").await;
+    assert!(answer.ends_with("GET /6 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_field_that_connection_names_is_gone_before_anyone_reads_it() {
+    let server = serve(ServerOptions::default(), |request: Request<Incoming>, _| async move {
+        let seen = request.headers().contains_key("accept-language");
+        Response::new(Full::from(if seen { "seen" } else { "gone" }))
+    });
+    let request = "GET / HTTP/1.1\r\nHost: a\r\nAccept-Language: de\r\nConnection: accept-language, close\r\n\r\n";
+    assert!(talk(server.address, request).await.ends_with("gone"));
 }
 
 #[tokio::test]

@@ -98,6 +98,9 @@ impl UpstreamService {
         }
         let parts = head.into_parts().0;
         let response = send(&inner.pool, &inner.stats, parts, body, gate.as_ref(), inner.options.first_byte_timeout).await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(UpstreamError::Protocol("the origin switched protocols without being asked".into()));
+        }
         let (mut parts, body) = response.into_parts();
         inner.receive(&mut parts)?;
         Ok(Response::from_parts(parts, UpstreamBody::new(body, in_flight, gate)))

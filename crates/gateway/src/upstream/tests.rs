@@ -8,6 +8,8 @@ use larder_tower::RequestBody;
 use tokio::sync::{Notify, mpsc};
 
 use super::test_origin::{OK, get, options, origin, send, service};
+use crate::server::{Server, ServerOptions};
+
 use super::{OriginObserver, OriginOutcome, UpstreamError, UpstreamService};
 
 async fn failure(service: &UpstreamService, request: Request<RequestBody>) -> UpstreamError {
@@ -132,6 +134,53 @@ async fn rubbish_is_a_protocol_error() {
     .await;
     let error = failure(&service(address), get("/")).await;
     assert!(matches!(error, UpstreamError::Protocol(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn rfc9110_7_8_switching_protocols_without_being_asked_is_a_protocol_error() {
+    let address = origin(|_, mut connection| async move {
+        connection.head().await;
+        connection.send("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n").await;
+        connection.closed().await;
+    })
+    .await;
+    let error = failure(&service(address), get("/")).await;
+    assert!(matches!(error, UpstreamError::Protocol(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn rfc9112_3_2_4_options_for_the_server_as_a_whole_keeps_its_asterisk() {
+    let (seen, mut heads) = mpsc::unbounded_channel();
+    let address = origin(move |_, mut connection| {
+        let seen = seen.clone();
+        async move {
+            seen.send(connection.head().await).expect("receiver");
+            connection.send(OK).await;
+        }
+    })
+    .await;
+    let mut request = get("*");
+    *request.method_mut() = Method::OPTIONS;
+    send(&service(address), request).await.expect("response");
+    let head = heads.recv().await.expect("head");
+    assert!(head.starts_with("OPTIONS * HTTP/1.1\r\n"), "{head}");
+}
+
+#[tokio::test]
+async fn an_origin_known_to_speak_http2_gets_it_with_an_authority_and_no_other_host() {
+    let server = Server::bind(&["127.0.0.1:0".parse().expect("address")]).expect("bind");
+    let address = server.addresses().expect("addresses")[0];
+    let answer = |request: Request<hyper::body::Incoming>, _| async move {
+        let text = format!("{:?} {} {:?}", request.version(), request.uri(), request.headers().get("host"));
+        http::Response::new(Full::new(Bytes::from(text)))
+    };
+    tokio::spawn(server.serve(ServerOptions::default(), answer, std::future::pending()));
+    let mut options = options(&format!("http://{address}"));
+    options.h2c = true;
+    let response = send(&UpstreamService::new(options).expect("service"), get("/a?b")).await.expect("response");
+    assert_eq!(response.headers()["via"], "2 larder");
+    let text = response.into_body().collect().await.expect("body").to_bytes();
+    assert_eq!(text, format!("HTTP/2.0 http://{address}/a?b None"));
 }
 
 /// Answers the first request of the first connection, and drops that connection once the second has arrived on it.
