@@ -127,7 +127,8 @@ async fn a_broken_file_is_refused_and_the_old_config_stays() -> Result<()> {
 #[tokio::test]
 async fn an_address_in_use_is_told_with_its_place() -> Result<()> {
     let origin = Origin::start().await?;
-    let taken = origin.address();
+    let holder = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let taken = holder.local_addr()?;
     let folder = tempfile::TempDir::new()?;
     let text = format!("[server]\nlisten = \"{taken}\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[upstreams.api]\nurl = \"{}\"\n", origin.url());
     std::fs::write(folder.path().join("config.toml"), text)?;

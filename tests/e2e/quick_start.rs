@@ -26,7 +26,8 @@ async fn serve_needs_no_file() -> Result<()> {
 #[tokio::test]
 async fn the_demo_answers_the_requests_it_prints() -> Result<()> {
     let mut command = command()?;
-    command.args(["demo", "--backend", "127.0.0.1:0", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+    let backend = larder_tests::free_address()?.to_string();
+    command.args(["demo", "--backend", &backend, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
     let process = Process::start("larder demo", &mut command)?;
     let address = process.line("the listener's address", |line| line.split("listening on http://").nth(1)?.trim().parse().ok()).await?;
     let printed = || async {

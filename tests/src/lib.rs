@@ -12,7 +12,7 @@ use larder_testkit::Result;
 
 /// A loopback address that was free a moment ago. Programs that cannot be given port 0 are started on one of these, and on another if it was
 /// taken in between.
-fn free_address() -> Result<SocketAddr> {
+pub fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 

@@ -54,8 +54,8 @@ impl Process {
                 ended = self.exit_status() => Err(Error::new(format!("it ended with {}", ended?))),
             }
         };
-        let outcome = within(format!("waiting for {what}"), waited).await.and_then(|outcome| outcome);
-        outcome.map_err(|error| self.explain(error))?;
+        let outcome = within("no such line", waited).await.and_then(|outcome| outcome);
+        outcome.map_err(|error| self.explain(error.while_doing(format!("waiting for {what}"))))?;
         found.ok_or_else(|| self.explain(Error::new(format!("no line with {what}"))))
     }
 

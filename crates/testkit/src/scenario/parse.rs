@@ -47,6 +47,8 @@ pub(super) enum Action {
     },
     /// Waits for the head.
     Head(String),
+    /// Waits for the next head, which must be an interim one.
+    Interim(String),
     /// Reads until the body so far is this.
     Read {
         name: String,
@@ -214,6 +216,7 @@ fn step(block: &Block<'_>) -> Result<Step> {
         }
         "until" => Action::Until(request(&name(1)?, &name(2)?, &sent)?),
         "head" => Action::Head(name(1)?),
+        "interim" => Action::Interim(name(1)?),
         "read" => Action::Read { name: name(1)?, body: text::bytes(&tail(2))? },
         "finish" => Action::Finish(name(1)?),
         "leave" => Action::Leave(name(1)?),
@@ -232,7 +235,8 @@ fn step(block: &Block<'_>) -> Result<Step> {
         }
         other => return Err(Error::new(format!("unknown step: {other}"))),
     };
-    let takes_expectations = matches!(action, Action::Exchange(_) | Action::Until(_) | Action::Head(_) | Action::Finish(_));
+    let takes_expectations =
+        matches!(action, Action::Exchange(_) | Action::Until(_) | Action::Head(_) | Action::Interim(_) | Action::Finish(_));
     match expectations.first() {
         Some((line, _)) if !takes_expectations => Err(Error::new(format!("line {line}: this step receives nothing; say it where it ends"))),
         _ => Ok(Step { line: block.line, action, expectations }),

@@ -114,6 +114,15 @@ impl Stage<'_> {
                     check(&step.expectations, &Subject::head(&head))?;
                 }
             }
+            Action::Interim(name) => {
+                for client in self.named(name)? {
+                    let head = client.next_head().await?;
+                    check(&step.expectations, &Subject::head(&head))?;
+                    if head.status()? >= 200 {
+                        return Err(Error::new(format!("expected an interim response, got {}", head.start)));
+                    }
+                }
+            }
             Action::Read { name, body } => {
                 let expected = String::from_utf8_lossy(body).into_owned();
                 for client in self.named(name)? {
