@@ -58,7 +58,7 @@ fn require_tools(scenarios: &[Scenario]) -> Result<()> {
     if scenarios.iter().any(|scenario| scenario.is_wrk()) {
         tools.push(("wrk", "wrk"));
     }
-    if scenarios.contains(&Scenario::Http2) {
+    if scenarios.iter().any(|scenario| scenario.is_h2load()) {
         tools.push(("h2load", "nghttp2-client"));
     }
     for (tool, package) in tools {

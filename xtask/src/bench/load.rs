@@ -57,9 +57,23 @@ impl Run<'_> {
 
     /// HTTP/2 over cleartext, with prior knowledge, with `h2load`.
     pub(super) fn h2load(&self) -> Result<Counted> {
-        let (core, connections, streams) = (self.core.to_string(), H2_CONNECTIONS.to_string(), H2_STREAMS.to_string());
+        self.by_h2load(&["-p", "h2c"], H2_CONNECTIONS, H2_STREAMS)
+    }
+
+    /// HTTP/1.1 with `h2load`, which knows that a 304 has no body even where it has a Content-Length (RFC 9110 §8.6); `wrk` waits for it.
+    pub(super) fn h2load_http1(&self) -> Result<Counted> {
+        self.by_h2load(&["--h1"], CONNECTIONS, 1)
+    }
+
+    fn by_h2load(&self, version: &[&str], connections: u32, streams: u32) -> Result<Counted> {
+        let (core, connections, streams) = (self.core.to_string(), connections.to_string(), streams.to_string());
         let (seconds, url) = (self.time.as_secs().to_string(), self.url());
-        let arguments = ["-c", &core, "h2load", "-t", "1", "-c", &connections, "-m", &streams, "-D", &seconds, "-p", "h2c", &url];
+        let mut arguments = vec!["-c", &core, "h2load", "-t", "1", "-c", &connections, "-m", &streams, "-D", &seconds];
+        arguments.extend(version);
+        if let Some(field) = self.field {
+            arguments.extend(["-H", field]);
+        }
+        arguments.push(&url);
         let text = output("taskset", &arguments)?;
         parse_h2load(&text).ok_or_else(|| format!("h2load said something unexpected:\n{text}").into())
     }

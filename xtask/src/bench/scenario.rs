@@ -74,7 +74,12 @@ impl Scenario {
 
     /// Whether `wrk` makes the load.
     pub(super) fn is_wrk(self) -> bool {
-        !matches!(self, Self::Http2 | Self::Stampede | Self::Memory)
+        !matches!(self, Self::Stampede | Self::Memory) && !self.is_h2load()
+    }
+
+    /// Whether `h2load` makes it.
+    pub(super) fn is_h2load(self) -> bool {
+        matches!(self, Self::Http2 | Self::NotModified)
     }
 
     /// Whether a cache must answer everything without the origin, once it is warm.
