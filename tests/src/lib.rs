@@ -1,1 +1,29 @@
-//! tests
+//! Backends that were not written here, as real processes on free ports: [json-server](https://github.com/typicode/json-server) and nginx.
+
+mod json_server;
+mod nginx;
+
+use std::net::{SocketAddr, TcpListener};
+
+pub use json_server::JsonServer;
+pub use nginx::Nginx;
+
+use larder_testkit::Result;
+
+/// A loopback address that was free a moment ago. Programs that cannot be given port 0 are started on one of these, and on another if it was
+/// taken in between.
+pub fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+/// Tries `start` on a free address, and on others if it fails.
+async fn on_a_free_address<T, F: Future<Output = Result<T>>>(start: impl Fn(SocketAddr) -> F) -> Result<T> {
+    let mut last = start(free_address()?).await;
+    for _ in 0..2 {
+        if last.is_ok() {
+            break;
+        }
+        last = start(free_address()?).await;
+    }
+    last
+}

@@ -1,2 +1,34 @@
-//! xtask
-fn main() {}
+//! The task runner: `cargo xtask TASK`. One file a task; tasks print what they run.
+
+mod bench;
+mod needs;
+mod run;
+mod test;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask TASK
+
+  test [FILTER…]    build everything once and run every test; installs what that needs where it may
+  bench …           the release binary under load, beside a bare server";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let outcome: Result<(), Box<dyn Error>> = match arguments.next().as_deref() {
+        Some("test") => test::run(&arguments.collect::<Vec<_>>()).map_err(Into::into),
+        Some("bench") => bench::run(arguments),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            eprintln!("xtask: {sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}

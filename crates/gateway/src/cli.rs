@@ -112,3 +112,50 @@ impl Check {
         config::check(&self.config, &Overrides::from_env())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn serve(arguments: &[&str]) -> Result<Serve, clap::Error> {
+        match Cli::try_parse_from(["larder", "serve"].iter().chain(arguments))?.command {
+            Command::Serve(serve) => Ok(serve),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_needs_no_file_where_an_upstream_is_given() {
+        let serve = serve(&["--upstream", "http://127.0.0.1:3000", "--ttl", "60s", "--listen", "127.0.0.1:0"]).unwrap();
+        assert_eq!((serve.upstream.as_deref(), serve.ttl.as_deref()), (Some("http://127.0.0.1:3000"), Some("60s")));
+        assert_eq!((serve.file(), serve.listeners.listen.as_deref()), (None, Some("127.0.0.1:0")));
+    }
+
+    #[test]
+    fn serve_reads_a_file_otherwise() {
+        assert_eq!(serve(&[]).unwrap().file(), Some(std::path::Path::new("config.toml")));
+        assert_eq!(serve(&["--config", "a.toml"]).unwrap().file(), Some(std::path::Path::new("a.toml")));
+    }
+
+    #[test]
+    fn flags_that_contradict_each_other_are_refused() {
+        assert!(serve(&["--config", "a.toml", "--upstream", "http://h"]).is_err());
+        assert!(serve(&["--ttl", "60s"]).is_err());
+    }
+
+    #[test]
+    fn the_flags_reach_the_configuration() {
+        let serve =
+            serve(&["--upstream", "http://127.0.0.1:3000", "--ttl", "5m", "--listen", "127.0.0.1:0", "--admin-listen", "[::1]:0"]).unwrap();
+        let (config, _) = serve.load().unwrap();
+        assert_eq!((config.server.listen[0].address(), config.admin.listen.address()), ("127.0.0.1:0", "[::1]:0"));
+        assert_eq!(config.fallback.unwrap().settings.policy.ttl, 300);
+    }
+}

@@ -13,17 +13,15 @@ use larder_tower::{Cache, CacheBody, CacheService, Caller, FetchError, Outcome, 
 use crate::forward::{EffectiveTarget, Hop, effective_target, is_upgrade};
 use crate::live::Live;
 use crate::problem::Problem;
-use crate::server::Peer;
+use crate::server::{OpenConnections, Peer};
 use crate::telemetry::access_log::{AccessLog, Answer, Entry, Logged};
 use crate::telemetry::metrics::RequestRecord;
 use crate::upstream::{UpstreamBody, UpstreamError, UpstreamService};
 
-const NO_ROUTE: Problem =
-    Problem::new(StatusCode::NOT_FOUND, "destination_not_found", "No route is configured for this request.");
+const NO_ROUTE: Problem = Problem::new(StatusCode::NOT_FOUND, "destination_not_found", "No route is configured for this request.");
 const NOT_STORED: Problem =
     Problem::new(StatusCode::GATEWAY_TIMEOUT, "http_request_denied", "Only a stored response was asked for, and there is none.");
-const FAILED: Problem =
-    Problem::new(StatusCode::BAD_GATEWAY, "proxy_internal_error", "The request could not be completed.");
+const FAILED: Problem = Problem::new(StatusCode::BAD_GATEWAY, "proxy_internal_error", "The request could not be completed.");
 
 /// The handler of all requests on the public listeners.
 pub(crate) struct Gateway {
@@ -31,6 +29,7 @@ pub(crate) struct Gateway {
     pub(crate) cache: Arc<Cache>,
     pub(crate) clock: Clock,
     pub(crate) access_log: AccessLog,
+    pub(crate) connections: OpenConnections,
 }
 
 type GatewayBody = CacheBody<UpstreamBody>;
@@ -57,7 +56,7 @@ impl Gateway {
         let Some(service) = service else { return asked.refused(&live, NO_ROUTE) };
         if is_upgrade(request.version(), request.headers()) {
             let live = Guard::into_inner(live);
-            return upgrade(&live, asked, request, &hop).await;
+            return upgrade(&live, asked, request, &peer).await;
         }
         let caller = caller(target, live.trusted.contains(hop.peer));
         match walk(service, request, caller, hop, &peer).into_ready() {
@@ -90,9 +89,9 @@ fn caller(target: EffectiveTarget<'_>, believed: bool) -> Caller {
 }
 
 /// Past the cache, on a connection of its own.
-async fn upgrade(live: &Live, asked: Asked, request: Request<Incoming>, hop: &Hop) -> Response<Logged<GatewayBody>> {
+async fn upgrade(live: &Live, asked: Asked, request: Request<Incoming>, peer: &Peer) -> Response<Logged<GatewayBody>> {
     let Some(upstream) = asked.route.and_then(|route| live.upstream_of(route)) else { return asked.refused(live, FAILED) };
-    match upstream.upgrade(request, hop).await {
+    match upstream.upgrade(request, peer).await {
         Ok(response) => asked.served(live, Served::passed(response, Reason::Upgrade)),
         Err(error) => asked.refused(live, error.problem()),
     }

@@ -1,13 +1,17 @@
 //! Larder, an HTTP reverse-proxy response cache: configuration, routing, upstream client, listeners, admin, telemetry, command line.
 
+pub mod admin;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod forward;
 mod gateway;
 mod live;
 pub mod problem;
+mod reload;
 mod routing;
 mod run;
+mod scrape;
 pub mod server;
 mod tagging;
 pub mod telemetry;

@@ -129,6 +129,9 @@ fn connect(
             first_byte_timeout: upstream.first_byte_timeout,
             idle_timeout: upstream.idle_timeout,
             max_idle: upstream.max_idle,
+            host: upstream.host,
+            h2c: upstream.h2c,
+            ca_file: upstream.ca_file.clone(),
             trusted: trusted.clone(),
             observer: Some(Arc::new(OriginMetrics(Arc::clone(metrics)))),
             ..UpstreamOptions::new(url, clock.clone())

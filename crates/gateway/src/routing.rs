@@ -1,4 +1,4 @@
-//! Which route a request takes: host before no host, then the most specific path, then the method.
+//! Which route a request takes: host before no host, then the routes that are for its method, then the most specific path.
 
 use std::collections::HashMap;
 
@@ -14,40 +14,26 @@ pub(crate) struct Router {
     any_host: Paths,
 }
 
+/// The paths of one host, for each method that some route names, and for all others.
 #[derive(Debug, Default)]
-struct Paths(matchit::Router<Vec<Entry>>);
-
-#[derive(Clone, Debug)]
-struct Entry {
-    /// `None`: every method.
-    methods: Option<Vec<Method>>,
-    route: usize,
+struct Paths {
+    by_method: Vec<(Method, matchit::Router<usize>)>,
+    other: matchit::Router<usize>,
 }
 
 impl Router {
     /// Routes as they stand in the configuration.
     pub(crate) fn new(routes: &[Route]) -> Result<Self, InsertError> {
-        let mut router = Self::default();
-        let mut tables: HashMap<Option<&str>, Vec<(String, Vec<Entry>)>> = HashMap::new();
-        // `/files/{*rest}` is for `/files/` too, which matchit does not see; a route that names `/files/` itself comes first.
-        let named = routes.iter().map(|route| Some(route.path.shape()));
-        let implied = routes.iter().map(|route| route.path.without_rest());
-        for (index, shape) in named.enumerate().chain(implied.enumerate()) {
-            let (route, Some(shape)) = (&routes[index], shape) else { continue };
-            let table = tables.entry(route.host.as_deref()).or_default();
-            let entry = Entry { methods: route.methods.clone(), route: index };
-            match table.iter_mut().find(|(known, _)| known == shape) {
-                Some((_, entries)) => entries.push(entry),
-                None => table.push((shape.to_owned(), vec![entry])),
-            }
+        let mut by_host: HashMap<Option<&str>, Vec<(usize, &Route)>> = HashMap::new();
+        for (index, route) in routes.iter().enumerate() {
+            by_host.entry(route.host.as_deref()).or_default().push((index, route));
         }
-        for (host, table) in tables {
-            let paths = match host {
-                Some(host) => router.by_host.entry(host.into()).or_default(),
-                None => &mut router.any_host,
-            };
-            for (shape, entries) in table {
-                paths.0.insert(shape, entries)?;
+        let mut router = Self::default();
+        for (host, routes) in by_host {
+            let paths = Paths::new(&routes)?;
+            match host {
+                Some(host) => _ = router.by_host.insert(host.into(), paths),
+                None => router.any_host = paths,
             }
         }
         Ok(router)
@@ -74,11 +60,46 @@ fn without_port(authority: &str) -> &str {
 }
 
 impl Paths {
-    fn route(&self, method: &Method, path: &str) -> Option<usize> {
-        let entries = self.0.at(path).ok()?.value;
-        let suits = |entry: &&Entry| entry.methods.as_ref().is_none_or(|methods| methods.contains(method));
-        entries.iter().find(suits).map(|entry| entry.route)
+    fn new(routes: &[(usize, &Route)]) -> Result<Self, InsertError> {
+        let mut methods: Vec<&Method> = routes.iter().filter_map(|(_, route)| route.methods.as_ref()).flatten().collect();
+        methods.sort_by_key(|method| method.as_str());
+        methods.dedup();
+        let by_method = methods.into_iter().map(|method| Ok((method.clone(), table(routes, Some(method))?)));
+        Ok(Self { by_method: by_method.collect::<Result<_, InsertError>>()?, other: table(routes, None)? })
     }
+
+    fn route(&self, method: &Method, path: &str) -> Option<usize> {
+        let named = self.by_method.iter().find(|(named, _)| named == method);
+        let table = named.map_or(&self.other, |(_, table)| table);
+        table.at(path).ok().map(|found| *found.value)
+    }
+}
+
+/// The routes for one method: those that name it, and where none does, those for every method.
+fn table(routes: &[(usize, &Route)], method: Option<&Method>) -> Result<matchit::Router<usize>, InsertError> {
+    let names = |route: &Route| route.methods.as_ref().is_some_and(|methods| method.is_some_and(|method| methods.contains(method)));
+    let naming = routes.iter().filter(|(_, route)| names(route));
+    let general = routes.iter().filter(|(_, route)| route.methods.is_none());
+    let mut shapes: Vec<(&str, usize)> = Vec::new();
+    let mut add = |shape, index| {
+        if !shapes.iter().any(|(known, _)| *known == shape) {
+            shapes.push((shape, index));
+        }
+    };
+    for (index, route) in naming.clone().chain(general.clone()) {
+        add(route.path.shape(), *index);
+    }
+    // `/files/{*rest}` is for `/files/` too, which matchit does not see; a route that names `/files/` itself came first.
+    for (index, route) in naming.chain(general) {
+        if let Some(bare) = route.path.without_rest() {
+            add(bare, *index);
+        }
+    }
+    let mut table = matchit::Router::new();
+    for (shape, index) in shapes {
+        table.insert(shape, index)?;
+    }
+    Ok(table)
 }
 
 #[cfg(test)]
@@ -126,5 +147,19 @@ mod tests {
         let router = router("[[routes]]\npath = \"/a\"\nmethods = [\"GET\", \"HEAD\"]\n");
         assert_eq!(router.route(&Method::HEAD, "a", "/a"), Some(0));
         assert_eq!(router.route(&Method::POST, "a", "/a"), None);
+    }
+
+    #[test]
+    fn a_method_that_a_path_is_not_for_goes_to_the_next_path_that_is() {
+        let router = router("[[routes]]\npath = \"/a\"\nmethods = [\"GET\"]\n[[routes]]\npath = \"/{*rest}\"\n");
+        assert_eq!(get(&router, "a", "/a"), Some(0));
+        assert_eq!(router.route(&Method::POST, "a", "/a"), Some(1));
+    }
+
+    #[test]
+    fn a_route_that_names_the_method_wins_over_one_for_every_method() {
+        let router = router("[[routes]]\npath = \"/a\"\n[[routes]]\npath = \"/a\"\nmethods = [\"GET\"]\n");
+        assert_eq!(get(&router, "a", "/a"), Some(1));
+        assert_eq!(router.route(&Method::PUT, "a", "/a"), Some(0));
     }
 }

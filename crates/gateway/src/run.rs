@@ -15,6 +15,7 @@ use tracing::{Level, info, warn};
 use crate::admin::{Admin, Readiness};
 use crate::cli;
 use crate::config::{self, Config, Listen, LogLevel, Report};
+use crate::demo;
 use crate::gateway::Gateway;
 use crate::live::Live;
 use crate::reload;
@@ -34,9 +35,41 @@ pub(crate) fn serve(command: &cli::Serve) -> ExitCode {
     let outcome = || {
         let (config, warnings) = command.load().map_err(|report| said(&report))?;
         warnings.print();
-        prepare(&config)?.block_on(run(config, reload::Source::from(command), |_| ()))
+        prepare(&config)?.block_on(run(config, reload::Source::from(command), |_, _| ()))
     };
-    match outcome() {
+    exit_code(outcome())
+}
+
+/// `larder demo`: the sample backend and the cache before it, in one process.
+pub(crate) fn demo(command: &cli::Demo) -> ExitCode {
+    let outcome = || {
+        let text = demo::CONFIG.replace(demo::BACKEND, &command.backend);
+        let loaded = config::parse("the demo's configuration", text.as_bytes(), &command.listeners.overrides());
+        let (config, _) = loaded.map_err(|report| said(&report))?;
+        prepare(&config)?.block_on(async {
+            let listener = tokio::net::TcpListener::bind(&command.backend).await;
+            let listener = listener.map_err(|error| failed(format!("the sample backend cannot listen on {}: {error}", command.backend)))?;
+            let backend = listener.local_addr().map_err(failed)?;
+            if command.backend_only {
+                info!("sample backend on http://{backend}");
+                return demo::backend(listener).await.map_err(failed);
+            }
+            let serving = tokio::spawn(demo::backend(listener));
+            let ended = run(config, reload::Source::Fixed, |addresses, admin| {
+                if let ([proxy, ..], [admin, ..]) = (addresses, admin) {
+                    println!("{}", demo::guide(*proxy, *admin, backend));
+                }
+            });
+            let outcome = ended.await;
+            serving.abort();
+            outcome
+        })
+    };
+    exit_code(outcome())
+}
+
+fn exit_code(outcome: Result<(), Failed>) -> ExitCode {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failed) => ExitCode::FAILURE,
     }
@@ -72,8 +105,8 @@ fn prepare(config: &Config) -> Result<tokio::runtime::Runtime, Failed> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)
 }
 
-/// Serves a configuration until a signal says to stop. `started` is told where the public listeners are.
-async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[SocketAddr])) -> Result<(), Failed> {
+/// Serves a configuration until a signal says to stop. `started` is told where the public and the admin listeners are.
+async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[SocketAddr], &[SocketAddr])) -> Result<(), Failed> {
     let mut signals = reload::Signals::new().map_err(failed)?;
     let clock = Clock::system();
     let server = bind_all(&config, &config.server.listen)?;
@@ -84,12 +117,12 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
     let (access_log, log_writer) = open_access_log(&config).map_err(failed)?;
     let options = server_options(&config);
     let live = Live::new(config, &cache, &clock, None).map_err(failed)?;
-    let gateway = Arc::new(Gateway { live: ArcSwap::from_pointee(live), cache, clock, access_log });
+    let gateway = Arc::new(Gateway { live: ArcSwap::from_pointee(live), cache, clock, access_log, connections: server.open_connections() });
 
     let readiness = Readiness::default();
     let metrics = {
-        let (gateway, options) = (Arc::clone(&gateway), options);
-        move || scrape::render(&gateway, options.max_connections)
+        let gateway = Arc::clone(&gateway);
+        move || scrape::render(&gateway)
     };
     let admin_addresses = admin.addresses().map_err(failed)?;
     let admin = tokio::spawn(Admin::new(readiness.clone(), metrics).serve(admin));
@@ -111,7 +144,7 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
         info!("admin on http://{address}");
     }
     readiness.set_ready();
-    started(&addresses);
+    started(&addresses, &admin_addresses);
 
     signals.until_stop(|| reload::reload(&gateway, &source), source.watched()).await;
     info!("stopping: requests under way may take {} to finish", config::display_duration(options.drain_timeout));
@@ -135,10 +168,12 @@ fn bind_all(config: &Config, listeners: &[Listen]) -> Result<Server, Failed> {
     for listen in listeners {
         let addresses = listen.address().to_socket_addrs().map(Iterator::collect::<Vec<_>>);
         match addresses.and_then(|addresses| Server::bind(&addresses).map_err(|error| error.source)) {
-            Ok(server) => bound = Some(match bound.take() {
-                Some(before) => before.and(server),
-                None => server,
-            }),
+            Ok(server) => {
+                bound = Some(match bound.take() {
+                    Some(before) => before.and(server),
+                    None => server,
+                })
+            }
             Err(error) => {
                 config.bind_failure(listen, &error).print();
                 all = false;

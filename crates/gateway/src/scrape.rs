@@ -23,7 +23,7 @@ pub(crate) fn render(gateway: &Gateway) -> String {
         collapsed_followers: stats.followers,
         fills_in_flight: stats.fills_in_flight,
         fill_bytes: stats.bytes_in_flight,
-        client_connections: gateway.connections(),
+        client_connections: gateway.connections.count(),
         access_log_dropped: gateway.access_log.dropped(),
         upstreams: upstreams.collect(),
     })

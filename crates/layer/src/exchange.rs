@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, ETAG, IF_MODIFIED_SINCE};
 use http::{HeaderMap, Request, Response, StatusCode, response};
 use http_body::Body;
 use larder_semantics::validation::upstream_fields;
-use larder_semantics::{Disposition, Exchange, Reason, StoredHead, Timestamp, VarySpec, on_response};
+use larder_semantics::{Disposition, Exchange, HeadUpdate, Reason, StoredHead, Timestamp, VarySpec, head_update, on_response};
 use larder_store::{BodyBuilder, HitForMiss, Lookup, Position, StoredResponse, Tag, Tags, Variant};
 use tokio::sync::oneshot;
 
@@ -37,8 +37,10 @@ const DETACHED: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Job {
     asked: Arc<Asked>,
-    /// Stored responses whose validators go out, the selected one first.
+    /// Stored responses that may be confirmed, the selected one first.
     candidates: Vec<Arc<StoredResponse>>,
+    /// Whether the first candidate is what the request selects, and not just another variant.
+    selected: bool,
     /// The client's fields go up as they came.
     as_sent: bool,
     permit: Option<Permit>,
@@ -78,7 +80,8 @@ impl Job {
             Lookup::HitForMiss | Lookup::Absent => Vec::new(),
         };
         let position = permit.as_ref().map_or_else(|| store.ledger().position(), Permit::position);
-        Self { asked, candidates, as_sent, permit, position, fetch: service.cache.next_fetch() }
+        let selected = matches!(found, Lookup::Found(_)) && !as_sent;
+        Self { asked, candidates, selected, as_sent, permit, position, fetch: service.cache.next_fetch() }
     }
 }
 
@@ -103,9 +106,12 @@ pub(crate) async fn run<S: Upstream>(service: CacheService<S>, mut job: Job, rep
             }
         };
         match job.judge(&service, &response, request_time) {
-            Disposition::Refetch { .. } => job.candidates.clear(),
+            Disposition::Refetch { .. } => {
+                job.candidates.clear();
+                job.selected = false;
+            }
             Disposition::Store { head, vary } => return job.store(service, response, *head, vary, reply).await,
-            Disposition::Freshen { index, head } => return job.freshen(&service.cache, index, *head, reply),
+            Disposition::Freshen { index, head, keep } => return job.freshen(&service.cache, index, *head, keep, reply),
             Disposition::ServeStale { .. } => {
                 let _landed = job.permit.map(|permit| permit.land(Landing::Unavailable));
                 let _ = reply.send(Reply::Unavailable(response.status()));
@@ -122,6 +128,10 @@ impl Job {
         parts.uri = service.upstream_uri(&parts.uri);
         if !self.as_sent {
             upstream_fields(&self.asked.context, &mut parts.headers, &self.heads());
+            if !self.selected && !self.candidates.is_empty() {
+                // A date tells nothing about other variants.
+                parts.headers.remove(IF_MODIFIED_SINCE);
+            }
         }
         Request::from_parts(parts, RequestBody::empty())
     }
@@ -141,12 +151,35 @@ impl Job {
             status: response.status(),
             headers: response.headers(),
         };
-        let announced = announced_length(response);
-        match on_response(&exchange, &self.heads()) {
-            Disposition::Store { .. } if announced.is_some_and(|length| length > service.route.max_object) => {
+        let disposition = on_response(&exchange, &self.heads());
+        match disposition {
+            Disposition::Store { .. } if announced_length(response).is_some_and(|length| length > service.route.max_object) => {
                 Disposition::Pass { reason: Reason::TooLarge, remember: true }
             }
-            disposition => disposition,
+            // Another variant stands in for nothing.
+            Disposition::ServeStale { .. } if !self.selected => Disposition::Pass { reason: Reason::UpstreamError, remember: false },
+            // Without an entity tag there is no telling which variant was meant.
+            Disposition::Freshen { .. } if !self.selected && !response.headers().contains_key(ETAG) => {
+                Disposition::Refetch { reason: Reason::ValidatorMismatch }
+            }
+            Disposition::Pass { reason: Reason::Head, .. } if self.selected => {
+                self.update_by_head(service, &exchange);
+                disposition
+            }
+            _ => disposition,
+        }
+    }
+
+    /// What an answer to HEAD says about the stored answer to GET (RFC 9111 §4.3.5).
+    fn update_by_head<S: Upstream>(&self, service: &CacheService<S>, exchange: &Exchange<'_>) {
+        let Some(stored) = self.candidates.first() else { return };
+        let store = &service.cache.store;
+        match head_update(exchange, &stored.head, stored.body.len()) {
+            HeadUpdate::Freshen { head, keep: true } | HeadUpdate::Stale(head) => {
+                store.commit(Arc::new(stored.freshened(*head, self.position, self.fetch)));
+            }
+            HeadUpdate::Freshen { keep: false, .. } => store.remove(stored),
+            HeadUpdate::Unrelated => {}
         }
     }
 
@@ -156,7 +189,7 @@ impl Job {
             self.remember(cache);
         }
         // A full answer that is not an error means that what is stored no longer holds (RFC 9111 §4.3.3).
-        if !response.status().is_server_error() && !self.as_sent && reason != Reason::RequestNoStore {
+        if self.selected && !response.status().is_server_error() && reason != Reason::Head {
             self.candidates.iter().take(1).for_each(|stored| cache.store.remove(stored));
         }
         let _landed = self.permit.map(|permit| permit.land(Landing::NotShared));
@@ -169,9 +202,16 @@ impl Job {
         cache.store.mark_hit_for_miss(mark);
     }
 
-    fn freshen<B>(self, cache: &Cache, index: usize, head: StoredHead, reply: oneshot::Sender<Reply<B>>) {
+    fn freshen<B>(self, cache: &Cache, index: usize, head: StoredHead, keep: bool, reply: oneshot::Sender<Reply<B>>) {
         let Some(stored) = self.candidates.get(index) else { return };
         let mut fresh = Arc::new(stored.freshened(head, self.position, self.fetch));
+        if !keep {
+            // It answers this request, and then goes.
+            cache.store.remove(stored);
+            let _landed = self.permit.map(|permit| permit.land(Landing::NotShared));
+            let _ = reply.send(Reply::Confirmed(fresh));
+            return;
+        }
         cache.store.commit(Arc::clone(&fresh));
         if let Some(variant) = &fresh.variant
             && !variant.suits(&self.asked.parts.headers)

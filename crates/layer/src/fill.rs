@@ -58,29 +58,26 @@ impl Plan {
 
     /// The stored response has to be validated.
     pub(crate) fn validate(reason: Reason, found: Lookup) -> Self {
-        let asked_for = matches!(reason, Reason::RequestNoCache | Reason::RequestMaxAge | Reason::RequestMinFresh);
-        let forward = if asked_for { ForwardReason::Request } else { ForwardReason::Stale };
         // What has to be validated for every request is not made to wait; nor is a client that wants the origin's own word.
-        let alone = asked_for || reason == Reason::ResponseNoCache;
-        Self { reason, forward, found, alone, bypass: false }
+        let alone = reason != Reason::Stale && reason != Reason::MustRevalidate;
+        Self { reason, forward: reason.forward(), found, alone, bypass: false }
     }
 
     /// Nothing stored can be used.
     pub(crate) fn forward(reason: Reason, found: Lookup) -> Self {
-        let (reason, forward) = match &found {
-            Lookup::HitForMiss => (Reason::HitForMiss, ForwardReason::UriMiss),
-            Lookup::VaryMiss(_) => (Reason::VaryMiss, ForwardReason::VaryMiss),
-            Lookup::Absent => (reason, ForwardReason::UriMiss),
-            Lookup::Found(_) => (reason, ForwardReason::Miss),
+        let reason = match &found {
+            Lookup::HitForMiss => Reason::HitForMiss,
+            Lookup::VaryMiss(_) if reason == Reason::NotStored => Reason::VaryMiss,
+            _ => reason,
         };
         let alone = !matches!(reason, Reason::NotStored | Reason::VaryMiss);
-        Self { reason, forward, found, alone, bypass: false }
+        Self { reason, forward: reason.forward(), found, alone, bypass: false }
     }
 
     /// Whether the client's own preconditions and range go up unchanged, since nothing of the answer is likely to be kept.
     fn goes_as_sent(&self, asked: &Asked) -> bool {
-        asked.context.method == MethodKind::Head
-            || matches!(self.reason, Reason::HitForMiss | Reason::RequestNoStore | Reason::OriginPrecondition | Reason::Range)
+        let reason = if matches!(self.found, Lookup::HitForMiss) { Reason::HitForMiss } else { self.reason };
+        asked.context.directives.no_store || matches!(reason, Reason::HitForMiss | Reason::OriginPrecondition)
     }
 
     fn result(&self) -> CacheResult {
@@ -154,6 +151,11 @@ pub(crate) async fn refresh<S: Upstream>(service: CacheService<S>, asked: Arc<As
     let found = Lookup::Found(Arc::clone(&stored));
     let hash = store.flight_hash(store.place_key(&asked.key), &found, &asked.parts.headers);
     let Join::Lead(permit) = service.cache.flights.join(hash, &asked.key, store.ledger()) else { return };
+    // Another refresh may have landed since this one was called for.
+    let current = store.lookup(store.place_key(&asked.key), &asked.parts.headers, service.cache.clock.now());
+    if !matches!(&current, Lookup::Found(current) if Arc::ptr_eq(current, &stored)) {
+        return;
+    }
     let (reply, answer) = oneshot::channel();
     let job = Job::new(&service, asked, &found, false, Some(permit));
     exchange::run(service.clone(), job, reply).await;
@@ -193,7 +195,7 @@ async fn lead<S: Upstream>(
             if served.response.status() == head.status {
                 // The one client whose exchange it was gets the origin's own fields, those that are never stored included.
                 let mut fields = head.headers;
-                respond::tell_lifetime(&mut fields, &live.head);
+                live.head.show_lifetime(&mut fields);
                 respond::annotate(&mut fields, plan.result(), &status);
                 *served.response.headers_mut() = fields;
             }
@@ -294,12 +296,10 @@ async fn follow<S: Upstream>(
 
 /// An answer from a response that is on its way into the store.
 fn live_answer<B>(asked: &Asked, live: &Live, reader: crate::body_log::LogReader, status: &CacheStatus, result: CacheResult) -> Served<B> {
-    let (code, mut headers) = respond::live_head(asked, &live.head);
-    respond::annotate(&mut headers, result, status);
-    let body = if code == live.head.status { CacheBody::live(reader, live.length) } else { CacheBody::empty() };
+    let response = respond::from_live(&asked.context, &asked.parts.headers, live, reader, result, status);
     let mut outcome = Outcome::new(result, Reason::Collapsed, Some(asked.key.clone()));
     outcome.stored = true;
-    Served { response: respond::respond(code, headers, body), outcome }
+    Served { response, outcome }
 }
 
 /// An answer from a stored response that the origin just confirmed (304).

@@ -1,9 +1,10 @@
 //! What was done with a request, as data for headers, metrics, logs and tests.
 
 use http::Response;
-use larder_semantics::{ForwardReason, PrimaryKey, Reason};
+use larder_semantics::{CacheStatus, ForwardReason, PrimaryKey, Reason};
 
 use crate::body::CacheBody;
+use crate::respond;
 
 /// The three values of `X-Cache`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,7 +68,8 @@ impl<B> Served<B> {
         let mut outcome = Outcome::new(CacheResult::Bypass, reason, None);
         outcome.forward = Some(ForwardReason::Bypass);
         let mut response = response.map(CacheBody::upstream);
-        crate::respond::annotate(response.headers_mut(), outcome.result, &crate::fill::forwarded(reason, ForwardReason::Bypass));
+        let status = CacheStatus { fwd: outcome.forward, detail: Some(reason.as_str()), ..CacheStatus::default() };
+        respond::annotate(response.headers_mut(), outcome.result, &status);
         Self { response, outcome }
     }
 }

@@ -2,70 +2,126 @@
 
 use std::cell::RefCell;
 
-use http::header::{AGE, CACHE_CONTROL, EXPIRES, HeaderName};
+use bytes::Bytes;
+use http::header::{AGE, HeaderName};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use larder_semantics::precondition::{Answer, answer, not_modified_fields};
-use larder_semantics::{CacheStatus, LifetimeSource, StoredHead};
-use larder_store::StoredResponse;
+use larder_semantics::precondition::{Answer, answer, answer_ranged, not_modified_fields};
+use larder_semantics::range::{PartialAnswer, not_satisfiable_fields};
+use larder_semantics::{CacheStatus, RequestContext, StoredHead};
+use larder_store::{StoredBody, StoredResponse};
 
 use crate::body::CacheBody;
-use crate::fill::Asked;
+use crate::body_log::LogReader;
+use crate::flight::Live;
 use crate::outcome::CacheResult;
 
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// Answers from a stored response: whole, or as the client's preconditions want it.
+/// Answers from a stored response: whole, in part, or as the client's preconditions want it.
 pub(crate) fn from_stored<B>(
-    request: &larder_semantics::RequestContext,
+    request: &RequestContext,
     fields: &HeaderMap,
     stored: &StoredResponse,
     age: u32,
     result: CacheResult,
     status: &CacheStatus,
 ) -> Response<CacheBody<B>> {
-    let (code, mut headers, body) = match answer(request, fields, &stored.head) {
-        Answer::Full => (stored.head.status, stored.head.headers.clone(), CacheBody::stored(&stored.body)),
-        Answer::NotModified => (StatusCode::NOT_MODIFIED, not_modified_fields(&stored.head), CacheBody::empty()),
-        Answer::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, HeaderMap::new(), CacheBody::empty()),
+    let answer = answer_ranged(request, fields, &stored.head, stored.body.len());
+    let (code, mut headers) = head_of(&answer, &stored.head);
+    let body = match &answer {
+        Answer::Full => CacheBody::stored(&stored.body),
+        Answer::Partial(partial) => CacheBody::slices(parts_of(partial, &stored.body)),
+        Answer::NotModified | Answer::PreconditionFailed | Answer::RangeNotSatisfiable { .. } => CacheBody::empty(),
     };
     headers.insert(AGE, decimal(i64::from(age)));
     annotate(&mut headers, result, status);
     respond(code, headers, body)
 }
 
-/// The head of an answer that another client's exchange is bringing in: what is being stored, never what was for that client alone.
-pub(crate) fn live_head(asked: &Asked, head: &StoredHead) -> (StatusCode, HeaderMap) {
-    match answer(&asked.context, &asked.parts.headers, head) {
-        Answer::Full => (head.status, head.headers.clone()),
-        Answer::NotModified => (StatusCode::NOT_MODIFIED, not_modified_fields(head)),
+/// Answers from a response that is on its way into the store. Never with what was for the leader alone.
+pub(crate) fn from_live<B>(
+    request: &RequestContext,
+    fields: &HeaderMap,
+    live: &Live,
+    reader: LogReader,
+    result: CacheResult,
+    status: &CacheStatus,
+) -> Response<CacheBody<B>> {
+    let answer = match live.length {
+        Some(length) => answer_ranged(request, fields, &live.head, length),
+        // Without a length there is no telling which bytes a range means, so it is ignored, as any server may (RFC 9110 §14.2).
+        None => answer(request, fields, &live.head),
+    };
+    let (answer, body) = match answer {
+        Answer::Full => (Answer::Full, CacheBody::live(reader, live.length)),
+        Answer::Partial(partial) => match partial.ranges[..] {
+            [range] => (Answer::Partial(partial), CacheBody::live_part(reader, range.first, range.last + 1)),
+            // Several ranges may be anywhere, in any order; only what is stored is at hand everywhere.
+            _ => (Answer::Full, CacheBody::live(reader, live.length)),
+        },
+        other => (other, CacheBody::empty()),
+    };
+    let (code, mut headers) = head_of(&answer, &live.head);
+    // "The presence of an Age header field implies that the response was not generated or validated by the origin server for this
+    // request" (RFC 9111 §5.1), so what has just come from there has none.
+    match live.head.initial_age {
+        0 => _ = headers.remove(AGE),
+        age => _ = headers.insert(AGE, decimal(i64::from(age))),
+    }
+    annotate(&mut headers, result, status);
+    respond(code, headers, body)
+}
+
+fn head_of(answer: &Answer, stored: &StoredHead) -> (StatusCode, HeaderMap) {
+    match answer {
+        Answer::Full => (stored.status, stored.headers.clone()),
+        Answer::NotModified => (StatusCode::NOT_MODIFIED, not_modified_fields(stored)),
         Answer::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, HeaderMap::new()),
+        Answer::Partial(partial) => (StatusCode::PARTIAL_CONTENT, partial.fields(stored)),
+        Answer::RangeNotSatisfiable { complete_length } => {
+            (StatusCode::RANGE_NOT_SATISFIABLE, not_satisfiable_fields(stored, *complete_length))
+        }
     }
 }
 
-/// Where the lifetime is the route's, the client is told that lifetime instead of the origin's fields.
-pub(crate) fn tell_lifetime(headers: &mut HeaderMap, stored: &StoredHead) {
-    if stored.lifetime.source != LifetimeSource::Route {
-        return;
+/// The content of a 206: the ranges' bytes, not copied, and the frame around them where there are several.
+fn parts_of(partial: &PartialAnswer, body: &StoredBody) -> Vec<Bytes> {
+    let mut pieces = Vec::new();
+    for range in &partial.ranges {
+        if let Some(multipart) = &partial.multipart {
+            pieces.push(multipart.part_head(*range, partial.complete_length).into());
+        }
+        pieces.extend(body.slice(range.first, range.last + 1));
     }
-    if let Some(lifetime) = stored.headers.get(CACHE_CONTROL) {
-        headers.insert(CACHE_CONTROL, lifetime.clone());
-        headers.remove(EXPIRES);
-    }
+    pieces.extend(partial.multipart.as_ref().map(|multipart| multipart.closing().into()));
+    pieces
 }
 
-/// Puts `X-Cache` and our member of `Cache-Status` (RFC 9211 §2) in. Ours comes last: the list runs from the origin to the client.
+/// Puts `X-Cache` and `Cache-Status` (RFC 9211 §2) in. Our member comes after those of caches nearer to the origin, which the fields
+/// have already.
 pub(crate) fn annotate(headers: &mut HeaderMap, result: CacheResult, status: &CacheStatus) {
     headers.insert(X_CACHE, HeaderValue::from_static(result.as_str()));
-    let ours = status_value(status);
-    match headers.get(&CACHE_STATUS) {
-        Some(theirs) if !theirs.is_empty() => {
-            headers.append(CACHE_STATUS, ours);
+    let nearer = members(headers);
+    let plain = |ttl| CacheStatus { hit: true, ttl: Some(ttl), ..CacheStatus::default() };
+    let value = match status.ttl {
+        Some(ttl) if nearer.is_none() && *status == plain(ttl) => {
+            PLAIN_HITS.with_borrow_mut(|memo| memo.get(ttl, || status_value(None, status)))
         }
-        _ => {
-            headers.insert(CACHE_STATUS, ours);
-        }
+        _ => status_value(nearer.as_ref(), status),
+    };
+    headers.insert(CACHE_STATUS, value);
+}
+
+/// The lines of `Cache-Status` as one; `None` where there are none, or only an empty slot.
+fn members(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut lines = headers.get_all(CACHE_STATUS).iter().filter(|line| !line.is_empty());
+    let first = lines.next()?;
+    let rest: Vec<&[u8]> = lines.map(HeaderValue::as_bytes).collect();
+    if rest.is_empty() {
+        return Some(first.clone());
     }
+    HeaderValue::from_bytes(&[&[first.as_bytes()], &rest[..]].concat().join(&b", "[..])).ok()
 }
 
 pub(crate) fn respond<B>(code: StatusCode, headers: HeaderMap, body: CacheBody<B>) -> Response<CacheBody<B>> {
@@ -108,21 +164,11 @@ fn decimal(number: i64) -> HeaderValue {
     DECIMALS.with_borrow_mut(|memo| memo.get(number, || shared(number.to_string())))
 }
 
-fn status_value(status: &CacheStatus) -> HeaderValue {
-    let plain = |ttl| CacheStatus { hit: true, ttl: Some(ttl), ..CacheStatus::default() };
-    match status.ttl {
-        Some(ttl) if *status == plain(ttl) => PLAIN_HITS.with_borrow_mut(|memo| memo.get(ttl, || written(status))),
-        _ => written(status),
-    }
-}
-
-fn written(status: &CacheStatus) -> HeaderValue {
-    let mut text = String::with_capacity(64);
-    status.write(&mut text);
-    shared(text)
+fn status_value(upstream: Option<&HeaderValue>, status: &CacheStatus) -> HeaderValue {
+    status.to_value(upstream, &mut String::with_capacity(64))
 }
 
 /// Cloning it copies nothing.
 fn shared(text: String) -> HeaderValue {
-    HeaderValue::from_maybe_shared(bytes::Bytes::from(text.into_bytes().into_boxed_slice())).unwrap_or(HeaderValue::from_static(""))
+    HeaderValue::from_maybe_shared(Bytes::from(text.into_bytes().into_boxed_slice())).unwrap_or(HeaderValue::from_static(""))
 }

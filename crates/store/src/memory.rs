@@ -3,6 +3,7 @@
 //! Lifetimes live in the entries, not in the map: what is stale must stay, for validation and for stale answers. What is dead or
 //! invalidated goes when it is next looked up, or when room is needed.
 
+use std::cell::RefCell;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +15,7 @@ use moka::notification::RemovalCause;
 use crate::ledger::Ledger;
 use crate::response::{StoredResponse, Variant};
 use crate::slot::{HitForMiss, KeyHash, Placement, Slot, SlotKey};
-use crate::vary_index::{VaryIndex, secondary_keys};
+use crate::vary_index::VaryIndex;
 
 /// What moka keeps per entry besides the value, in bytes, measured over 100 000 entries: table, deques, sketch, counters.
 const ENTRY_OVERHEAD: usize = 240;
@@ -24,6 +25,11 @@ const WRITE_STRIPES: usize = 64;
 
 /// Stored variants whose validators go into one conditional request.
 const MAX_CANDIDATES: usize = 8;
+
+thread_local! {
+    /// Secondary keys of look-ups are written here, so that none allocates.
+    static SECONDARY: RefCell<String> = const { RefCell::new(String::new()) };
+}
 
 /// What a look-up found.
 #[derive(Clone, Debug)]
@@ -143,11 +149,17 @@ impl MemoryStore {
 
     fn select(&self, key: SlotKey<'_>, index: &VaryIndex, request: &HeaderMap) -> Option<Arc<StoredResponse>> {
         let mut best: Option<Arc<StoredResponse>> = None;
-        for secondary in secondary_keys(index, request) {
-            let hash = self.placement.variant(key.hash, &secondary);
-            let Some(Slot::Response(response)) = self.get(hash, key.text) else { continue };
-            let newer = best.as_ref().is_none_or(|other| response.head.date > other.head.date);
-            if newer && response.variant.as_ref().is_some_and(|variant| variant.secondary == secondary) {
+        for spec in index.specs() {
+            let found = SECONDARY.with_borrow_mut(|secondary| {
+                secondary.clear();
+                spec.write_secondary_key(request, secondary);
+                match self.get(self.placement.variant(key.hash, secondary), key.text) {
+                    Some(Slot::Response(response)) => response.is_variant(secondary).then_some(response),
+                    _ => None,
+                }
+            });
+            let Some(response) = found else { continue };
+            if best.as_ref().is_none_or(|other| response.head.date > other.head.date) {
                 best = Some(response);
             }
         }
@@ -188,7 +200,7 @@ impl MemoryStore {
         let Some(variant) = &response.variant else {
             return self.replace(primary, Slot::Response(response));
         };
-        let hash = self.placement.variant(primary, &variant.secondary);
+        let hash = self.placement.variant(primary, variant.secondary.text());
         if !self.replace(hash, Slot::Response(Arc::clone(&response))) {
             return false;
         }
@@ -207,11 +219,11 @@ impl MemoryStore {
     pub fn flight_hash(&self, key: SlotKey<'_>, found: &Lookup, request: &HeaderMap) -> KeyHash {
         match found {
             Lookup::Found(response) => match &response.variant {
-                Some(variant) => self.placement.variant(key.hash, &variant.secondary),
+                Some(variant) => self.placement.variant(key.hash, variant.secondary.text()),
                 None => key.hash,
             },
-            Lookup::VaryMiss(index) => match secondary_keys(index, request).next() {
-                Some(secondary) => self.placement.variant(key.hash, &secondary),
+            Lookup::VaryMiss(index) => match index.specs().first() {
+                Some(spec) => self.placement.variant(key.hash, spec.secondary_key(request).text()),
                 None => key.hash,
             },
             Lookup::HitForMiss | Lookup::Absent => key.hash,
@@ -220,7 +232,7 @@ impl MemoryStore {
 
     /// Where one variant lies.
     pub fn variant_hash(&self, key: SlotKey<'_>, variant: &Variant) -> KeyHash {
-        self.placement.variant(key.hash, &variant.secondary)
+        self.placement.variant(key.hash, variant.secondary.text())
     }
 
     /// Remembers that a key's answers cannot be shared, and drops what is stored for it. Later fetches win, as with [`Self::commit`].
@@ -240,7 +252,7 @@ impl MemoryStore {
     pub fn remove(&self, response: &StoredResponse) {
         let primary = self.placement.of_text(response.key.text()).hash;
         let _turn = self.turn(primary);
-        let hash = response.variant.as_ref().map_or(primary, |variant| self.placement.variant(primary, &variant.secondary));
+        let hash = response.variant.as_ref().map_or(primary, |variant| self.placement.variant(primary, variant.secondary.text()));
         if let Some(Slot::Response(current)) = self.slots.get(&hash)
             && current.fetch == response.fetch
         {

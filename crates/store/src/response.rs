@@ -80,6 +80,11 @@ impl StoredResponse {
         other
     }
 
+    /// Whether it is the variant with this secondary key.
+    pub fn is_variant(&self, secondary: &str) -> bool {
+        self.variant.as_ref().is_some_and(|variant| variant.secondary.text() == secondary)
+    }
+
     /// Whether no invalidation concerns it. One compare while nothing was invalidated since it was last asked.
     pub fn is_valid(&self, ledger: &Ledger) -> bool {
         let head = ledger.position();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use larder_semantics::{KeyBuffer, PrimaryKey, SecondaryKey, Timestamp};
+use larder_semantics::{KeyBuffer, PrimaryKey, Timestamp};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128_with_seed};
 
 use crate::response::StoredResponse;
@@ -91,10 +91,10 @@ impl Placement {
         SlotKey { text, hash: xxh3_128_with_seed(text.as_bytes(), self.seed) }
     }
 
-    pub(crate) fn variant(&self, primary: KeyHash, secondary: &SecondaryKey) -> KeyHash {
+    pub(crate) fn variant(&self, primary: KeyHash, secondary: &str) -> KeyHash {
         let mut hasher = Xxh3::with_seed(self.seed);
         hasher.update(&primary.to_le_bytes());
-        hasher.update(secondary.text().as_bytes());
+        hasher.update(secondary.as_bytes());
         hasher.digest128()
     }
 }

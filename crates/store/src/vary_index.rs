@@ -1,6 +1,6 @@
 //! The selecting fields of a resource with variants.
 
-use larder_semantics::{PrimaryKey, SecondaryKey, VarySpec};
+use larder_semantics::{PrimaryKey, VarySpec};
 
 use crate::slot::KeyHash;
 
@@ -62,9 +62,4 @@ impl VaryIndex {
         let names = self.specs.iter().map(|spec| size_of::<VarySpec>() + size_of_val(spec.names())).sum::<usize>();
         size_of::<Self>() + self.key.text().len() + names + size_of_val::<[_]>(&self.variants)
     }
-}
-
-/// Where a request's variants may lie: one secondary key per known set of selecting fields.
-pub(crate) fn secondary_keys<'a>(index: &'a VaryIndex, request: &'a http::HeaderMap) -> impl Iterator<Item = SecondaryKey> + use<'a> {
-    index.specs().iter().map(|spec| spec.secondary_key(request))
 }

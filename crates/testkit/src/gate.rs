@@ -47,7 +47,7 @@ impl Gate {
     /// Waits until `count` have arrived at the gate, whether it is open or not.
     pub async fn reached(&self, count: usize) -> Result<()> {
         let mut state = self.state.subscribe();
-        within(format_args!("waiting for {count} at gate {}", self.name), state.wait_for(|state| state.reached >= count)).await??;
+        within(format!("waiting for {count} at gate {}", self.name), state.wait_for(|state| state.reached >= count)).await??;
         Ok(())
     }
 }

@@ -101,6 +101,14 @@ impl Larder {
         &self.process
     }
 
+    /// Bytes of memory that the process holds now.
+    pub fn resident_bytes(&self) -> Result<usize> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
+        Ok(kibibytes.ok_or_else(|| Error::new("no VmRSS in the process's status"))? * 1024)
+    }
+
     /// A new connection to the public listener.
     pub async fn connect(&self) -> Result<Client> {
         Client::connect(self.address).await
@@ -133,7 +141,13 @@ impl Larder {
     /// Waits until [`Larder::metric`] is at least `least`.
     pub async fn metric_reaches(&self, name: &str, labels: &[&str], least: f64) -> Result<()> {
         let probe = || async { Ok((self.metric(name, labels).await? >= least).then_some(())) };
-        eventually(format_args!("waiting for {name} {labels:?} to reach {least}"), probe).await
+        eventually(format!("waiting for {name} {labels:?} to reach {least}"), probe).await
+    }
+
+    /// Waits until no fill is under way: what was fetched, in the background too, is stored or was thrown away.
+    pub async fn settled(&self) -> Result<()> {
+        let probe = || async { Ok((self.metric("larder_fills_in_flight", &[]).await? == 0.0).then_some(())) };
+        eventually("waiting for the fills to end", probe).await
     }
 
     /// Replaces the config file in one step, as an editor does.

@@ -30,6 +30,11 @@ impl Process {
         Ok(Arc::new(Self { name, child: Mutex::new(child), lines }))
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.lock().expect("no one panics while holding the child").id()
+    }
+
     /// Everything printed so far, on either stream.
     pub fn output(&self) -> Vec<String> {
         self.lines.borrow().clone()
@@ -49,23 +54,20 @@ impl Process {
                 ended = self.exit_status() => Err(Error::new(format!("it ended with {}", ended?))),
             }
         };
-        let outcome = within(format_args!("waiting for {what}"), waited).await.and_then(|outcome| outcome);
-        outcome.map_err(|error| self.explain(error))?;
+        let outcome = within("no such line", waited).await.and_then(|outcome| outcome);
+        outcome.map_err(|error| self.explain(error.while_doing(format!("waiting for {what}"))))?;
         found.ok_or_else(|| self.explain(Error::new(format!("no line with {what}"))))
     }
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        let id = self.child.lock().expect("no one panics while holding the child").id();
-        let id = i32::try_from(id).ok().and_then(Pid::from_raw).ok_or_else(|| Error::new("a process id that is none"))?;
+        let id = i32::try_from(self.id()).ok().and_then(Pid::from_raw).ok_or_else(|| Error::new("a process id that is none"))?;
         Ok(kill_process(id, signal)?)
     }
 
     /// Waits until the process has ended by itself.
     pub async fn exited(&self) -> Result<ExitStatus> {
-        eventually(format_args!("waiting for {} to end", self.name), || async { self.try_wait() })
-            .await
-            .map_err(|error| self.explain(error))
+        eventually(format!("waiting for {} to end", self.name), || async { self.try_wait() }).await.map_err(|error| self.explain(error))
     }
 
     /// The error with the last lines of the output below it.

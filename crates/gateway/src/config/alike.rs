@@ -9,19 +9,20 @@ use super::model::Route;
 /// each route's path and name stand.
 pub(super) fn check(routes: &[Route], paths: &[Range<usize>], names: &[Range<usize>], mistakes: &Mistakes) {
     for (later, route) in routes.iter().enumerate() {
-        let earlier = &routes[..later];
-        if let Some(first) = earlier.iter().position(|other| same_requests(other, route)) {
-            let mistake = Mistake::new(format!("route `{}` matches the same requests as an earlier one", route.path.text()));
-            let hint = "give them different methods or hosts, or remove one";
-            mistakes.clash(paths[later].clone(), mistake.hint(hint), Some(paths[first].clone()), "the earlier route");
-        } else if let Some(first) = earlier.iter().position(|other| unordered(other, route)) {
-            let mistake = Mistake::new(format!("neither `{}` nor `{}` is more specific", route.path.text(), routes[first].path.text()));
-            let hint = "a path that both match would go to either; make one of them longer";
-            mistakes.clash(paths[later].clone(), mistake.hint(hint), Some(paths[first].clone()), "the earlier route");
-        } else if let Some(first) = earlier.iter().position(|other| other.name == route.name) {
-            let mistake = Mistake::new(format!("two routes are named `{}`", route.name));
-            let hint = "metrics and logs tell routes apart by name; leave `name` out to derive one from the path";
-            mistakes.clash(names[later].clone(), mistake.hint(hint), Some(names[first].clone()), "the first of that name");
+        let earlier = |alike: fn(&Route, &Route) -> bool| routes[..later].iter().position(|other| alike(other, route));
+        let clash = |places: &[Range<usize>], first: usize, message: String, hint: &str| {
+            let mistake = Mistake::new(message).hint(hint);
+            mistakes.clash(places[later].clone(), mistake, Some(places[first].clone()), "the earlier route");
+        };
+        if let Some(first) = earlier(same_requests) {
+            let message = format!("route `{}` matches the same requests as an earlier one", route.path.text());
+            clash(paths, first, message, "give them different methods or hosts, or remove one");
+        } else if let Some(first) = earlier(unordered) {
+            let message = format!("neither `{}` nor `{}` is more specific", route.path.text(), routes[first].path.text());
+            clash(paths, first, message, "a path that both match would go to either; make one of them longer");
+        } else if let Some(first) = earlier(|one, other| one.name == other.name) {
+            let message = format!("two routes are named `{}`", route.name);
+            clash(names, first, message, "metrics and logs tell routes apart by name; leave `name` out to derive one from the path");
         }
     }
 }
@@ -39,11 +40,50 @@ fn methods_overlap(one: &Route, other: &Route) -> bool {
     }
 }
 
-/// Whether the router refuses to hold both paths.
+/// Whether the router refuses to hold the paths of both, and those without their rests (see `PathTemplate::without_rest`).
 fn unordered(one: &Route, other: &Route) -> bool {
-    if one.host != other.host || one.path.shape() == other.path.shape() {
+    if one.host != other.host {
         return false;
     }
+    let paths = [one, other].map(|route| &route.path);
+    let named = paths.into_iter().map(|path| Some(path.shape()));
+    let implied = paths.into_iter().map(|path| path.without_rest());
+    let mut shapes: Vec<&str> = Vec::new();
+    for shape in named.chain(implied).flatten() {
+        if !shapes.contains(&shape) {
+            shapes.push(shape);
+        }
+    }
     let mut router = matchit::Router::new();
-    router.insert(one.path.shape(), ()).is_ok() && router.insert(other.path.shape(), ()).is_err()
+    shapes.into_iter().any(|shape| router.insert(shape, ()).is_err())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::config::tests::load;
+    use crate::routing::Router;
+
+    /// matchit takes both, but not the third path that the router adds for the empty rest.
+    #[test]
+    fn an_empty_rest_counts_among_the_paths_of_a_route() {
+        let text = "[upstreams.api]\nurl = \"http://h\"\n[[routes]]\npath = \"/a{x}b\"\n[[routes]]\npath = \"/a{x}/{*r}\"\n";
+        let lines: Vec<String> = load(text).unwrap_err().lines().collect();
+        assert!(lines[0].starts_with("config.toml:6:8: error: neither `/a{x}/{*r}` nor `/a{x}b` is more specific"), "{lines:?}");
+    }
+
+    proptest! {
+        /// Segments that collide in every way: the check must find all that the router would refuse.
+        #[test]
+        fn the_router_takes_whatever_passes(paths in proptest::collection::vec("/(a|b|\\{x\\}|a\\{x\\}|\\{x\\}a|a\\{x\\}b)(/(a|\\{z\\}|a\\{z\\}|\\{z\\}a))?(/\\{\\*r\\}|/)?", 1..6)) {
+            let mut text = "[upstreams.api]\nurl = \"http://h\"\n".to_owned();
+            for path in &paths {
+                text.push_str(&format!("[[routes]]\npath = \"{path}\"\n"));
+            }
+            if let Ok((config, _)) = load(&text) {
+                prop_assert!(Router::new(&config.routes).is_ok(), "{paths:?}");
+            }
+        }
+    }
 }

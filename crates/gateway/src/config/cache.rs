@@ -141,6 +141,11 @@ pub(super) fn resolve(layers: &[&Layer], memory: u64, mistakes: &Mistakes) -> Ro
                 .warning(empty.span(), Mistake::new("`scope = \"identity\"` without any `identity` is the same as \"public\"").hint(hint));
         }
     }
+    let mode = layers.iter().rev().find_map(|layer| layer.ttl_mode.as_ref()).filter(|mode| *mode.get_ref() != TtlMode::Default);
+    if let Some(mode) = mode.filter(|_| layers.iter().all(|layer| layer.ttl.is_none())) {
+        let mistake = Mistake::new("this `ttl_mode` without a `ttl` keeps everything stale from the start");
+        mistakes.warning(mode.span(), mistake.hint("give a `ttl`, if only \"0s\" to say that it is meant"));
+    }
     let largest = layers.iter().rev().find_map(|layer| layer.max_object.as_ref());
     if let Some(max_object) = largest.filter(|max_object| *max_object.get_ref() > memory) {
         let mistake = Mistake::new(format!("`max_object` is larger than the whole memory store, {}", units::display_bytes(memory)));

@@ -39,3 +39,32 @@ fn tally(report: &Report) -> String {
 fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::config::parse;
+
+    #[test]
+    fn the_summary_counts_what_there_is() {
+        let text = "[upstreams.api]\nurl = \"http://h\"\n[[routes]]\npath = \"/a\"\n[[routes]]\npath = \"/b\"\nttl = \"25h\"\n";
+        let (config, warnings) = parse("config.toml", text.as_bytes(), &Overrides::default()).unwrap();
+        assert_eq!(summary(&config, warnings.warnings()), "2 routes, 1 upstream, 1 warning");
+    }
+
+    #[test]
+    fn the_tally_counts_what_is_wrong() {
+        let text = "[upstreams.api]\nurl = \"h\"\n[cache]\ntll = 1\nttl = \"25h\"\n";
+        let report = parse("config.toml", text.as_bytes(), &Overrides::default()).unwrap_err();
+        assert_eq!(tally(&report), "2 errors, 1 warning");
+    }
+
+    #[test]
+    fn only_an_error_fails() {
+        let reference = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../config.toml"));
+        assert_eq!(check(&reference, &Overrides::default()), ExitCode::SUCCESS);
+        assert_eq!(check(&reference.with_file_name("no-such-file.toml"), &Overrides::default()), ExitCode::FAILURE);
+    }
+}

@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
+use super::source::mask_sentence;
+
 /// One clear sentence, and what to do about it. The place is added by whoever knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Mistake {
@@ -11,12 +13,13 @@ pub(super) struct Mistake {
 }
 
 impl Mistake {
-    pub(super) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None }
+    /// What is wrong. Passwords in URLs are masked, for many sentences quote what was given.
+    pub(super) fn new(message: impl AsRef<str>) -> Self {
+        Self { message: mask_sentence(message.as_ref()), hint: None }
     }
 
-    pub(super) fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
+    pub(super) fn hint(self, hint: impl AsRef<str>) -> Self {
+        Self { hint: Some(mask_sentence(hint.as_ref())), ..self }
     }
 
     /// For values that do not stand in the file: says which variable or flag holds it.

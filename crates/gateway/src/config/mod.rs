@@ -8,6 +8,7 @@ mod alike;
 mod cache;
 mod check;
 mod listen;
+mod listeners;
 mod mistake;
 mod model;
 mod nearest;
@@ -21,7 +22,11 @@ mod source;
 mod syntax;
 mod tags;
 mod units;
+mod unknown;
 mod upstreams;
+
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -60,11 +65,15 @@ pub fn from_flags(upstream: &str, ttl: Option<&str>, overrides: &Overrides) -> R
     let mut settings = RouteSettings::default();
     settings.policy.ttl = ttl.unwrap_or(settings.policy.ttl);
     let (mut server, mut admin) = (Server::default(), Admin::default());
-    server::settle_listeners(&mut server, &mut admin, overrides, &mistakes);
-    let config = url.map(|url| Config {
+    listeners::settle(&mut server, &mut admin, overrides, &mistakes);
+    let upstream = url.map(|url| Upstream::new("default", url));
+    if let Some(upstream) = &upstream {
+        listeners::check_upstream(upstream, Place::Elsewhere, &server.listen, &mistakes);
+    }
+    let config = upstream.map(|upstream| Config {
         server,
         admin,
-        upstreams: vec![Upstream::new("default", url)],
+        upstreams: vec![upstream],
         memory: MemoryStore::default(),
         log: Log::default(),
         routes: Vec::new(),
@@ -134,17 +143,21 @@ fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes: &Mistakes
     let mut root = Table::root(table, mistakes);
     let mut server = server::server(&mut root);
     let mut admin = server::admin(&mut root);
-    server::settle_listeners(&mut server, &mut admin, overrides, mistakes);
+    listeners::settle(&mut server, &mut admin, overrides, mistakes);
     let memory = server::store(&mut root);
     let log = server::log(&mut root);
     let upstreams = upstreams::read(&mut root);
-    if upstreams.is_empty() && !table.get_ref().contains_key("upstreams") {
+    if table.get_ref().get("upstreams").is_none_or(|value| value.get_ref().as_table().is_some_and(|upstreams| upstreams.is_empty())) {
         let mistake = Mistake::new("no upstream is configured");
         mistakes.error(Place::File, mistake.hint("add a section [upstreams.api] with url = \"http://127.0.0.1:3000\""));
     }
-    let names: Vec<&str> = upstreams.iter().map(|(name, _)| name.as_str()).collect();
+    let names: Vec<&str> = upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
     let Routing { routes, fallback } = routes::read(&mut root, &names, memory.capacity);
     root.finish();
-    let upstreams: Option<Vec<Upstream>> = upstreams.into_iter().map(|(_, upstream)| upstream).collect();
-    Some(Config { server, admin, upstreams: upstreams?, memory, log, routes, fallback, source: None })
+    let upstreams: Vec<_> = upstreams.into_iter().map(|named| named.upstream).collect::<Option<_>>()?;
+    for (upstream, url) in &upstreams {
+        listeners::check_upstream(upstream, Place::At(url.clone()), &server.listen, mistakes);
+    }
+    let upstreams = upstreams.into_iter().map(|(upstream, _)| upstream).collect();
+    Some(Config { server, admin, upstreams, memory, log, routes, fallback, source: None })
 }

@@ -1,6 +1,7 @@
 //! The configuration once everything in it is known to be right: plain data, defaults filled in, inheritance resolved.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use super::listen::Listen;
 use super::path::PathTemplate;
 use super::source::Source;
 use super::tags::TagTemplate;
+use crate::forward::HostPolicy;
 
 /// All settings of one gateway.
 #[derive(Clone, Debug)]
@@ -98,6 +100,12 @@ pub struct Upstream {
     pub idle_timeout: Duration,
     /// Unused connections kept for each host.
     pub max_idle: usize,
+    /// Which `Host` it sees.
+    pub host: HostPolicy,
+    /// Speaks HTTP/2 without TLS, unasked. Only with `http`.
+    pub h2c: bool,
+    /// The PEM file with the only certificate authorities it is trusted by; `None` for the system's.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// `[store.memory]`
@@ -151,6 +159,9 @@ pub enum LogLevel {
 }
 
 /// `[[routes]]`
+///
+/// Routes for the request's host come before those for every host; then the most specific path wins; for the same path the route that
+/// lists the method wins over one for all methods.
 #[derive(Clone, Debug)]
 pub struct Route {
     /// For metrics and logs; unique. Derived from methods, host and path where the file gives none.

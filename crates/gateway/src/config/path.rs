@@ -107,7 +107,8 @@ fn split_capture<'t>(text: &str, rest: &'t str) -> Result<(&'t str, &'t str), Mi
 
 fn check_characters(text: &str) -> Result<(), Mistake> {
     if !text.starts_with('/') {
-        return Err(Mistake::new(format!("path `{text}` does not begin with a slash")).hint(format!("write \"/{text}\"")));
+        let meant = if text == "*" { "{*rest}" } else { text };
+        return Err(Mistake::new(format!("path `{text}` does not begin with a slash")).hint(format!("write \"/{meant}\"")));
     }
     if text.contains(['?', '#']) {
         return Err(Mistake::new(format!("path `{text}` contains a query or a fragment"))

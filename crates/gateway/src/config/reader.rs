@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::mistake::{Mistake, Mistakes};
-use super::{nearest, units};
+use super::{nearest, units, unknown};
 
 const DURATION: &str = "a duration in quotes, like \"5m\"";
 const SIZE: &str = "a size in quotes, like \"8MiB\"";
@@ -137,7 +137,8 @@ impl<'a> Table<'a> {
         number
     }
 
-    /// A list of strings, less the items that are wrong. `None` if the key is absent or no list.
+    /// A list of strings, less the items that are wrong. `None` if the key is absent, no list, or has wrong items only: an empty list
+    /// is one that was written so.
     pub(super) fn list<T>(
         &mut self,
         key: &'static str,
@@ -156,7 +157,7 @@ impl<'a> Table<'a> {
                 None => self.wrong_type(&format!("each item of `{key}`"), form, item),
             }
         }
-        Some(Spanned::new(value.span(), items))
+        (!items.is_empty() || array.is_empty()).then(|| Spanned::new(value.span(), items))
     }
 
     /// A table inside this one.
@@ -185,7 +186,7 @@ impl<'a> Table<'a> {
         match value.get_ref() {
             DeValue::Array(array) => array.iter().filter_map(|item| self.inner(name.clone(), key, item)).collect(),
             _ => {
-                self.wrong_type(&format!("`{key}`"), &format!("written as {name}, once for each"), value);
+                self.wrong_type(&format!("`{key}`"), &format!("{name}, once for each"), value);
                 Vec::new()
             }
         }
@@ -195,12 +196,8 @@ impl<'a> Table<'a> {
     pub(super) fn finish(self) {
         for (key, _) in self.entries.iter().filter(|(key, _)| !self.known.contains(&key.get_ref().as_ref())) {
             let given = key.get_ref();
-            let hint = match (nearest::nearest(given, self.known.iter().copied()), home(given)) {
-                (None, Some((key, section))) => format!("`{key}` stands in {section}"),
-                _ => nearest::hint(given, self.known.iter().copied(), "keys here"),
-            };
             let mistake = Mistake::new(format!("unknown key `{given}` in {}", self.name));
-            self.mistakes.error(key.span(), mistake.hint(hint));
+            self.mistakes.error(key.span(), mistake.hint(unknown::hint(given, &self.known)));
         }
     }
 
@@ -241,31 +238,6 @@ impl<'a> Table<'a> {
         let mistake = Mistake::new(format!("{what} cannot be {}", described(found.get_ref())));
         self.mistakes.error(found.span(), mistake.hint(hint));
     }
-}
-
-/// Where keys stand that are easily written above the first header or below the wrong one.
-const HOMES: [(&str, &str); 16] = [
-    ("listen", "[server] or [admin]"),
-    ("trusted_proxies", "[server]"),
-    ("drain_timeout", "[server]"),
-    ("max_connections", "[server]"),
-    ("url", "[upstreams.NAME]"),
-    ("connect_timeout", "[upstreams.NAME]"),
-    ("first_byte_timeout", "[upstreams.NAME]"),
-    ("capacity", "[store.memory]"),
-    ("memory", "[store.memory]"),
-    ("access", "[log]"),
-    ("level", "[log]"),
-    ("path", "[[routes]]"),
-    ("tags", "[[routes]]"),
-    ("ttl", "[cache], [classes.NAME] or [[routes]]"),
-    ("scope", "[cache], [classes.NAME] or [[routes]]"),
-    ("max_object", "[cache], [classes.NAME] or [[routes]]"),
-];
-
-fn home(given: &str) -> Option<(&'static str, &'static str)> {
-    let key = nearest::nearest(given, HOMES.iter().map(|(key, _)| *key))?;
-    HOMES.into_iter().find(|(known, _)| *known == key)
 }
 
 /// One of `words`, by name.

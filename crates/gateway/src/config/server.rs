@@ -5,15 +5,14 @@ use toml::de::DeValue;
 
 use super::cache::{items, network};
 use super::listen::{Listen, Origin};
-use super::mistake::{Mistake, Mistakes};
+use super::mistake::Mistake;
 use super::model::{AccessLog, Admin, Log, LogLevel, MemoryStore, Server};
-use super::overrides::Overrides;
 use super::reader::Table;
 use super::upstreams::positive;
 
 const ADDRESS_FORM: &str = "an address in quotes, like \"127.0.0.1:8080\"";
 
-/// `[server]`; a listener from the environment or a flag wins.
+/// `[server]`.
 pub(super) fn server(root: &mut Table<'_>) -> Server {
     let mut server = Server::default();
     let Some(mut table) = root.table("server") else { return server };
@@ -53,14 +52,7 @@ fn listeners(table: &mut Table<'_>) -> Option<Vec<Listen>> {
     } else {
         vec![table.parse("listen", "an address in quotes, like \"127.0.0.1:8080\", or a list of them", Listen::parse)?]
     };
-    let list: Vec<Listen> = list.into_iter().map(placed).collect();
-    for (position, listen) in list.iter().enumerate() {
-        if let Some(first) = list[..position].iter().find(|first| first.clashes_with(listen)) {
-            let mistake = Mistake::new(format!("`{}` is listed twice", listen.address()));
-            table.mistakes().clash(listen.place(), mistake.hint("remove one of them"), first.span(), "first here");
-        }
-    }
-    Some(list)
+    Some(list.into_iter().map(placed).collect())
 }
 
 fn placed(listen: Spanned<Listen>) -> Listen {
@@ -75,31 +67,6 @@ pub(super) fn admin(root: &mut Table<'_>) -> Admin {
     let listen = table.parse("listen", ADDRESS_FORM, Listen::parse).map(placed);
     table.finish();
     listen.map_or(default, |listen| Admin { listen })
-}
-
-/// Takes the listeners of environment and flags, and checks all of them together.
-pub(super) fn settle_listeners(server: &mut Server, admin: &mut Admin, overrides: &Overrides, mistakes: &Mistakes) {
-    overrides.apply(server, admin, mistakes);
-    let admin = &admin.listen;
-    if !admin.is_loopback() {
-        let mistake = Mistake::new(format!(
-            "the admin listener `{}` can be reached from other machines, and it asks for no password yet",
-            admin.address()
-        ));
-        let hint = "use a loopback address, like \"127.0.0.1:8090\"; access tokens come with a later version";
-        mistakes.error(admin.place(), within(admin, mistake).hint(hint));
-    }
-    if let Some(public) = server.listen.iter().find(|listen| listen.clashes_with(admin)) {
-        let mistake = Mistake::new(format!("the admin listener has the public listener's address, `{}`", admin.address()));
-        mistakes.clash(admin.place(), within(admin, mistake).hint("give each its own port"), public.span(), "the public listener");
-    }
-}
-
-fn within(listen: &Listen, mistake: Mistake) -> Mistake {
-    match listen.origin {
-        Origin::Environment(name) | Origin::Flag(name) => mistake.within(name),
-        Origin::Default | Origin::File(_) => mistake,
-    }
 }
 
 /// `[store]`.

@@ -34,23 +34,40 @@ impl Source {
 /// Keys whose value is never shown, wherever they stand: what this version does not know may still be somebody's secret.
 const SECRET_KEYS: [&str; 5] = ["password", "passphrase", "secret", "token", "credential"];
 
-/// Replaces each byte of a secret by `*`, so that offsets stay what they were.
+/// Masks everything in a file that is or may be a secret.
 fn mask(text: &str) -> String {
-    let mut bytes = text.as_bytes().to_vec();
-    for secret in userinfo(text).chain(secret_values(text)) {
-        bytes[secret].fill(b'*');
-    }
-    String::from_utf8(bytes).unwrap_or_default()
+    fill(text, userinfo(text, quoted_end).chain(secret_values(text)))
 }
 
-/// `user:password` in anything like `scheme://user:password@host`, up to the last `@`: a password may hold any character.
-fn userinfo(text: &str) -> impl Iterator<Item = Range<usize>> {
-    text.match_indices("://").filter_map(|(at, separator)| {
+/// Masks user names and passwords in a sentence that quotes a value of the file.
+pub(super) fn mask_sentence(text: &str) -> String {
+    fill(text, userinfo(text, str::len))
+}
+
+/// Replaces each byte of a secret by `*`, so that offsets stay what they were. Ranges begin and end between characters.
+fn fill(text: &str, secrets: impl Iterator<Item = Range<usize>>) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    for secret in secrets {
+        bytes[secret].fill(b'*');
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// `user:password` in anything like `scheme://user:password@host`, up to the last `@` before `end`: a password may hold any character.
+fn userinfo(text: &str, end: fn(&str) -> usize) -> impl Iterator<Item = Range<usize>> {
+    text.match_indices("://").filter_map(move |(at, separator)| {
         let start = at + separator.len();
         let rest = &text[start..];
-        let word = &rest[..rest.find(['"', '\'', '\n', '\r', ' ']).unwrap_or(rest.len())];
-        word.rfind('@').map(|end| start..start + end)
+        rest[..end(rest)].rfind('@').map(|end| start..start + end)
     })
+}
+
+/// Where the string that `text` begins inside of ends: at a quote that nothing but punctuation or a comment follows, or with the line.
+/// A stray quote inside a password is a syntax error, and the error shows the line.
+fn quoted_end(text: &str) -> usize {
+    let line = text.split('\n').next().unwrap_or(text);
+    let closes = |(at, _): &(usize, &str)| line[at + 1..].trim_start().chars().next().is_none_or(|next| "#,]}".contains(next));
+    line.match_indices(['"', '\'']).find(closes).map_or(line.len(), |(at, _)| at)
 }
 
 /// Everything after the `=` of a line whose key sounds like a secret, up to the end of the line.
@@ -74,6 +91,13 @@ mod tests {
     fn the_password_in_a_url_is_masked_and_offsets_stay() {
         let source = Source::new("c.toml", "url = \"http://me:pä/ss@x@host:1/\" # ok\nnext = 1");
         assert_eq!(source.text(), "url = \"http://***********@host:1/\" # ok\nnext = 1");
+    }
+
+    #[test]
+    fn a_password_may_hold_anything_but_the_end_of_its_string() {
+        assert_eq!(Source::new("c.toml", r#"a = "x://u:\"p w@h" # @"#).text(), r#"a = "x://*******@h" # @"#);
+        assert_eq!(Source::new("c.toml", "a = \"x://u:\"pw@h\" # @").text(), "a = \"x://*****@h\" # @");
+        assert_eq!(mask_sentence("`http://me:pa\"ss@h` is wrong"), "`http://********@h` is wrong");
     }
 
     #[test]

@@ -7,12 +7,17 @@ use super::mistake::Mistake;
 const DUPLICATE: &str = "duplicate key";
 const UNQUOTED: &str = "string values must be quoted";
 
+/// What an unquoted address or duration is taken for, by its first character.
+const MISREAD: [&str; 5] = ["invalid float", "invalid integer", "invalid datetime", "invalid date", "invalid boolean"];
+
 /// The parser's own sentence, with a hint for the slips that are made most.
 pub(super) fn mistake(error: &Error) -> Mistake {
     let mistake = Mistake::new(error.message());
     match error.message() {
         DUPLICATE => mistake.hint("a key, or a [table], stands once; only [[routes]] is repeated"),
-        text if text.starts_with(UNQUOTED) => mistake.hint("text, durations and sizes stand in quotes: ttl = \"5m\""),
+        text if text.starts_with(UNQUOTED) || MISREAD.iter().any(|kind| text.starts_with(kind)) => {
+            mistake.hint("text, durations and sizes stand in quotes: ttl = \"5m\"")
+        }
         _ => mistake,
     }
 }

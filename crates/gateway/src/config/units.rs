@@ -52,12 +52,12 @@ pub(super) fn bytes(text: &str) -> Result<u64, Mistake> {
     }
 }
 
-/// `90s` as `1m30s`: a form that [`duration`] reads.
+/// `90s` as `1m30s`: a form that the configuration reads.
 pub fn display_duration(duration: Duration) -> String {
     SpanPrinter::new().spacing(Spacing::None).unsigned_duration_to_string(&duration)
 }
 
-/// 8388608 as `8MiB`: a form that [`bytes`] reads, rounded to one digit.
+/// 8388608 as `8MiB`, rounded to one digit: a form that the configuration reads.
 pub fn display_bytes(bytes: u64) -> String {
     ByteSize(bytes).display().iec().to_string().replace(' ', "").replace(".0", "")
 }

@@ -1,5 +1,7 @@
 //! `[upstreams.NAME]`.
 
+use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,9 +9,10 @@ use http::Uri;
 use http::uri::{Authority, Scheme};
 use toml::Spanned;
 
-use super::mistake::Mistake;
+use super::mistake::{Mistake, Mistakes};
 use super::model::Upstream;
 use super::reader::Table;
+use crate::forward::HostPolicy;
 
 /// What an upstream's URL says.
 #[derive(Debug)]
@@ -19,31 +22,83 @@ pub(super) struct Url {
     base_path: String,
 }
 
-/// The names of all upstreams, with those that are right. A name counts even where its settings are wrong, so that a route that
-/// uses it is not called wrong too.
-pub(super) fn read(root: &mut Table<'_>) -> Vec<(String, Option<Upstream>)> {
-    let mut upstreams = Vec::new();
-    for (name, mut table) in root.named_tables("upstreams") {
-        table.require("url", "add url = \"http://127.0.0.1:3000\"");
-        let url = table.parse("url", "a URL in quotes, like \"http://127.0.0.1:3000\"", parse_url).map(Spanned::into_inner);
-        let connect_timeout = positive(&mut table, "connect_timeout");
-        let first_byte_timeout = positive(&mut table, "first_byte_timeout");
-        let idle_timeout = table.duration("idle_timeout").map(Spanned::into_inner);
-        let max_idle = table.integer("max_idle", 0..=65_535).and_then(|count| usize::try_from(count).ok());
-        table.finish();
-        let upstream = url.map(|url| {
-            let base = Upstream::new(name.get_ref(), url);
-            Upstream {
-                connect_timeout: connect_timeout.unwrap_or(base.connect_timeout),
-                first_byte_timeout: first_byte_timeout.unwrap_or(base.first_byte_timeout),
-                idle_timeout: idle_timeout.unwrap_or(base.idle_timeout),
-                max_idle: max_idle.unwrap_or(base.max_idle),
-                ..base
-            }
-        });
-        upstreams.push(((*name.get_ref()).to_owned(), upstream));
+/// An upstream of the file.
+pub(super) struct Named {
+    /// Counts even where the settings are wrong, so that a route that uses it is not called wrong too.
+    pub(super) name: String,
+    /// With the place of its URL; `None` if that is wrong.
+    pub(super) upstream: Option<(Upstream, Range<usize>)>,
+}
+
+/// All upstreams, sorted by name.
+pub(super) fn read(root: &mut Table<'_>) -> Vec<Named> {
+    root.named_tables("upstreams")
+        .into_iter()
+        .map(|(name, table)| Named { name: (*name.get_ref()).to_owned(), upstream: one(&name, table) })
+        .collect()
+}
+
+fn one(name: &Spanned<&str>, mut table: Table<'_>) -> Option<(Upstream, Range<usize>)> {
+    check_name(name, table.mistakes());
+    table.require("url", "add url = \"http://127.0.0.1:3000\"");
+    let url = table.parse("url", "a URL in quotes, like \"http://127.0.0.1:3000\"", parse_url);
+    let connect_timeout = positive(&mut table, "connect_timeout");
+    let first_byte_timeout = positive(&mut table, "first_byte_timeout");
+    let idle_timeout = table.duration("idle_timeout").map(Spanned::into_inner);
+    let max_idle = table.integer("max_idle", 0..=65_535).and_then(|count| usize::try_from(count).ok());
+    let host = table.one_of("host", &[("preserve", HostPolicy::Preserve), ("upstream", HostPolicy::Upstream)]).map(Spanned::into_inner);
+    let https = url.as_ref().map(|url| url.get_ref().scheme == Scheme::HTTPS);
+    let h2c = h2c(&mut table, https);
+    let ca_file = ca_file(&mut table, https);
+    table.finish();
+    let url = url?;
+    let span = url.span();
+    let base = Upstream::new(name.get_ref(), url.into_inner());
+    let upstream = Upstream {
+        connect_timeout: connect_timeout.unwrap_or(base.connect_timeout),
+        first_byte_timeout: first_byte_timeout.unwrap_or(base.first_byte_timeout),
+        idle_timeout: idle_timeout.unwrap_or(base.idle_timeout),
+        max_idle: max_idle.unwrap_or(base.max_idle),
+        host: host.unwrap_or(base.host),
+        h2c: h2c.unwrap_or(base.h2c),
+        ca_file,
+        ..base
+    };
+    Some((upstream, span))
+}
+
+fn h2c(table: &mut Table<'_>, https: Option<bool>) -> Option<bool> {
+    let place = table.get("h2c")?.span();
+    let h2c = table.boolean("h2c")?;
+    if h2c && https == Some(true) {
+        let mistake = Mistake::new("`h2c` is HTTP/2 without TLS, and this upstream's url is https");
+        table.mistakes().error(place, mistake.hint("leave it out; over https HTTP/2 is negotiated where `host = \"upstream\"`"));
     }
-    upstreams
+    Some(h2c)
+}
+
+fn ca_file(table: &mut Table<'_>, https: Option<bool>) -> Option<PathBuf> {
+    let file = table.parse("ca_file", "the path of a PEM file in quotes", |text| match std::fs::File::open(text) {
+        Ok(_) => Ok(PathBuf::from(text)),
+        Err(error) => {
+            let hint = "a path is relative to the directory in which larder is started";
+            Err(Mistake::new(format!("cannot read `{text}`: {}", error.kind())).hint(hint))
+        }
+    })?;
+    if https == Some(false) {
+        let mistake = Mistake::new("`ca_file` has no effect: this upstream's url is not https");
+        table.mistakes().warning(file.span(), mistake.hint("leave it out, or begin the url with https://"));
+    }
+    Some(file.into_inner())
+}
+
+/// The name goes into metrics, logs and `Proxy-Status`.
+fn check_name(name: &Spanned<&str>, mistakes: &Mistakes) {
+    let text = name.get_ref();
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
+        mistakes
+            .error(name.span(), Mistake::new(format!("`{text}` is not a name for an upstream")).hint("letters, digits, `-`, `_` and `.`"));
+    }
 }
 
 /// A timeout; zero would let nothing through.
@@ -66,8 +121,12 @@ impl Upstream {
             base_path: url.base_path,
             connect_timeout: Duration::from_secs(1),
             first_byte_timeout: Duration::from_secs(30),
-            idle_timeout: Duration::from_secs(30),
-            max_idle: 256,
+            // Below the five seconds after which Node closes its side: a connection that both ends close at once loses a request.
+            idle_timeout: Duration::from_secs(4),
+            max_idle: 128,
+            host: HostPolicy::default(),
+            h2c: false,
+            ca_file: None,
         }
     }
 }

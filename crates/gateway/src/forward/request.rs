@@ -47,7 +47,7 @@ pub fn to_upstream(parts: &mut Parts, hop: Option<&Hop>, rules: &ForwardRules) {
     let takes_trailers = list_contains(&parts.headers, &header::TE, "trailers");
     let authority = own_authority(&parts.uri, &parts.headers).to_owned();
     remove_hop_by_hop(&mut parts.headers);
-    // hyper answers the expectation itself once the body is asked for, so it does not go on (RFC 9110 §10.1.1).
+    // Whether this hop expects anything of the next is up to whoever sends the content (RFC 9110 §10.1.1).
     parts.headers.remove(header::EXPECT);
     if takes_trailers {
         parts.headers.insert(header::TE, HeaderValue::from_static("trailers"));
@@ -58,6 +58,32 @@ pub fn to_upstream(parts: &mut Parts, hop: Option<&Hop>, rules: &ForwardRules) {
     set_host(&mut parts.headers, &authority, rules);
     via::append(&mut parts.headers, hop.map_or(parts.version, |hop| hop.version));
     parts.version = Version::HTTP_11;
+}
+
+/// Removes the fields that `Connection` names, before anything reads them. Otherwise a client could have a field that selects the
+/// response (`Vary`) counted here and kept from the origin, and so have the wrong response stored. What this hop itself needs stays.
+pub fn drop_nominated(headers: &mut HeaderMap) {
+    const KEPT: [HeaderName; 7] = [
+        header::HOST,
+        header::CONTENT_LENGTH,
+        header::TRANSFER_ENCODING,
+        header::TE,
+        header::UPGRADE,
+        header::EXPECT,
+        header::MAX_FORWARDS,
+    ];
+    let is_usual = |option: &[u8]| [&b"close"[..], b"keep-alive", b"upgrade", b"te"].iter().any(|usual| option.eq_ignore_ascii_case(usual));
+    let options = |value: &HeaderValue| value.as_bytes().split(|byte| *byte == b',').all(|option| is_usual(option.trim_ascii()));
+    if headers.get_all(header::CONNECTION).iter().all(options) {
+        return;
+    }
+    let lines: Vec<HeaderValue> = headers.get_all(header::CONNECTION).iter().cloned().collect();
+    let named = lines.iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    for name in named.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()) {
+        if name != header::CONNECTION && !KEPT.contains(&name) {
+            headers.remove(name);
+        }
+    }
 }
 
 /// Whether the client asks to leave HTTP (RFC 9110 §7.8). Upgrades to other versions of HTTP do not count: they would carry requests
@@ -200,6 +226,19 @@ mod tests {
     }
 
     #[test]
+    fn rfc9110_7_6_1_nominated_fields_are_gone_before_the_cache_reads_them() {
+        let mut headers = HeaderMap::new();
+        headers.append("connection", HeaderValue::from_static("keep-alive, accept-language, host"));
+        headers.append("connection", HeaderValue::from_static("Upgrade, X-Api-Version"));
+        for name in ["host", "accept-language", "x-api-version", "upgrade", "accept"] {
+            headers.insert(name, HeaderValue::from_static("x"));
+        }
+        drop_nominated(&mut headers);
+        assert!(!headers.contains_key("accept-language") && !headers.contains_key("x-api-version"));
+        assert!(["host", "upgrade", "accept", "connection"].iter().all(|name| headers.contains_key(*name)));
+    }
+
+    #[test]
     fn rfc9110_10_1_4_te_trailers_goes_on_as_this_hops_own() {
         let headers = get(&[("te", "gzip;q=0.5, trailers"), ("connection", "te")]);
         assert_eq!(headers["te"], "trailers");
@@ -268,10 +307,8 @@ mod tests {
     fn rfc9110_7_8_an_upgrade_to_http_itself_is_no_upgrade() {
         let upgrades = |protocol: &'static str| {
             let request = Request::builder().header("connection", "keep-alive, Upgrade").header("upgrade", protocol);
-            {
             let request = request.body(()).expect("request");
             is_upgrade(request.version(), request.headers())
-            }
         };
         assert!(upgrades("websocket"));
         assert!(upgrades("irc/6.9"));

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use super::connection::{Phase, Protocols};
 use super::listen::{BindError, listen};
 use super::options::ServerOptions;
-use super::peer::Peer;
+use super::peer::{OpenConnections, Peer, Slot};
 
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
 /// Pauses after an accept that failed for want of something, such as file descriptors.
@@ -30,6 +30,7 @@ const ABORT_GRACE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<TcpListener>,
+    open: OpenConnections,
 }
 
 /// How a server ended.
@@ -46,7 +47,8 @@ impl Server {
     /// # Errors
     /// The first address that cannot be listened on.
     pub fn bind(addresses: &[SocketAddr]) -> Result<Self, BindError> {
-        Ok(Self { listeners: addresses.iter().copied().map(listen).collect::<Result<_, _>>()? })
+        let listeners = addresses.iter().copied().map(listen).collect::<Result<_, _>>()?;
+        Ok(Self { listeners, open: OpenConnections::default() })
     }
 
     /// These listeners and those of another, to be served as one.
@@ -54,6 +56,11 @@ impl Server {
     pub fn and(mut self, other: Server) -> Self {
         self.listeners.extend(other.listeners);
         self
+    }
+
+    /// A view of how many connections are open, for as long as it is kept.
+    pub fn open_connections(&self) -> OpenConnections {
+        self.open.clone()
     }
 
     /// The addresses that are listened on, with the ports that were chosen for port 0.
@@ -75,10 +82,12 @@ impl Server {
         let (phase, watched) = watch::channel(Phase::Serving);
         let slots = Arc::new(Semaphore::new(options.max_connections as usize));
         let protocols = Arc::new(Protocols::new(options));
+        let acceptor = Acceptor { slots: Arc::clone(&slots), protocols, open: self.open, phase: watched, handler };
         let mut loops = JoinSet::new();
         for listener in self.listeners {
-            loops.spawn(accept(listener, Arc::clone(&slots), Arc::clone(&protocols), handler.clone(), watched.clone()));
+            loops.spawn(acceptor.clone().run(listener));
         }
+        drop(acceptor);
         shutdown.await;
         // The listeners close with their loops, so that a client that comes now is refused rather than left waiting.
         loops.shutdown().await;
@@ -94,34 +103,47 @@ impl Server {
     }
 }
 
-/// Accepts for as long as it runs. No error ends it, and none makes it spin.
-async fn accept<H, F, B>(listener: TcpListener, slots: Arc<Semaphore>, protocols: Arc<Protocols>, handler: H, phase: watch::Receiver<Phase>)
+/// What every accept loop needs.
+#[derive(Clone)]
+struct Acceptor<H> {
+    slots: Arc<Semaphore>,
+    protocols: Arc<Protocols>,
+    open: OpenConnections,
+    phase: watch::Receiver<Phase>,
+    handler: H,
+}
+
+impl<H, F, B> Acceptor<H>
 where
     H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let (stream, address) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) if concerns_one_connection(&error) => continue,
-            Err(error) => {
-                tracing::warn!(%error, "accepting connections is failing");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-                continue;
+    /// Accepts for as long as it runs. No error ends it, and none makes it spin.
+    async fn run(self, listener: TcpListener) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match listener.accept().await {
+                Ok((stream, address)) => {
+                    pause = FIRST_PAUSE;
+                    self.begin(stream, address);
+                }
+                Err(error) if concerns_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "accepting connections is failing");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
             }
-        };
-        pause = FIRST_PAUSE;
-        let Ok(local) = stream.local_addr() else { continue };
-        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
-            turn_away(&stream);
-            continue;
-        };
-        let peer = Peer::new(address, local, slot);
-        let (protocols, handler, phase) = (Arc::clone(&protocols), handler.clone(), phase.clone());
+        }
+    }
+
+    fn begin(&self, stream: TcpStream, address: SocketAddr) {
+        let Ok(local) = stream.local_addr() else { return };
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else { return turn_away(&stream) };
+        let peer = Peer::new(address, local, Slot::new(slot, &self.open));
+        let (protocols, handler, phase) = (Arc::clone(&self.protocols), self.handler.clone(), self.phase.clone());
         tokio::spawn(async move { protocols.serve(stream, peer, handler, phase).await });
     }
 }

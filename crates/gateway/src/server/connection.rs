@@ -16,6 +16,8 @@ use larder_tower::BoxError;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use crate::forward::drop_nominated;
+
 use super::guard::{Verdict, judge};
 use super::io::{ClientStream, answer_late};
 use super::options::ServerOptions;
@@ -24,8 +26,6 @@ use super::sniff::FirstBytes;
 
 /// HTTP/2 connections are asked for a sign of life this often, and closed when none comes as soon again.
 const PING: std::time::Duration = std::time::Duration::from_secs(20);
-/// Fields of one HTTP/1.1 request.
-const MAX_FIELDS: usize = 100;
 
 /// Where the whole server is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,6 @@ impl Protocols {
         http1
             .timer(TokioTimer::new())
             .header_read_timeout(options.header_read_timeout)
-            .max_headers(MAX_FIELDS)
             .max_header_size(options.max_head)
             .max_buf_size(options.max_head.max(8 * 1024) * 2);
         let mut http2 = http2::Builder::new(TokioExecutor::new());
@@ -132,7 +131,7 @@ where
     F: Future<Output = Response<B>>,
     B: Body<Data = Bytes>,
 {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     if !body.is_end_stream() {
         peer.mark_lingering();
     }
@@ -144,6 +143,7 @@ where
         }
         Verdict::Answer(response) => return Ok(response.map(|text| Either::Right(Full::from(text)))),
     }
+    drop_nominated(&mut parts.headers);
     let mut handling = pin!(handler(Request::from_parts(parts, body), peer.clone()));
     let response = poll_fn(|cx| match handling.as_mut().poll(cx) {
         Poll::Ready(response) => {

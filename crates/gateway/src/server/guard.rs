@@ -42,7 +42,8 @@ fn check_target(parts: &Parts, max_target: usize) -> Option<Problem> {
     if path.as_str().len() > max_target {
         return Some(Problem::refusal(StatusCode::URI_TOO_LONG, "The request target is too long."));
     }
-    if !path.as_str().starts_with('/') && !(path.as_str() == "*" && parts.method == Method::OPTIONS) {
+    let asterisk = path.as_str() == "*" && parts.method == Method::OPTIONS;
+    if !path.as_str().starts_with('/') && !asterisk {
         return bad("The request target is malformed.");
     }
     match parts.uri.scheme_str() {
@@ -72,18 +73,19 @@ fn check_host(parts: &Parts) -> Option<Problem> {
     }
 }
 
-/// A plain name or IPv4 address with an optional port is the common case and costs no allocation.
+/// A name or an address with an optional port. Of what RFC 3986 §3.2.2 allows in a name, only what names are made of: a comma, for
+/// one, would be two joined `Host` fields to someone else.
 fn is_host(value: &HeaderValue) -> bool {
     let bytes = value.as_bytes();
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    if bytes.starts_with(b"[") {
+        return value.to_str().is_ok_and(|text| text.parse::<Authority>().is_ok());
+    }
     let (name, port) = match memchr::memchr(b':', bytes) {
         Some(colon) => (&bytes[..colon], &bytes[colon + 1..]),
         None => (bytes, &[][..]),
     };
-    if !name.is_empty() && name.iter().all(plain) {
-        return port.len() <= 5 && port.iter().all(u8::is_ascii_digit);
-    }
-    value.to_str().is_ok_and(|text| !text.is_empty() && !text.contains('@') && text.parse::<Authority>().is_ok())
+    let of_names = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'~');
+    !name.is_empty() && name.iter().all(of_names) && port.len() <= 5 && port.iter().all(u8::is_ascii_digit)
 }
 
 /// Host names compare without case; an absent port is the scheme's own.

@@ -21,4 +21,4 @@ pub use accept::{Drained, Server};
 pub use early::EarlyResponses;
 pub use listen::BindError;
 pub use options::ServerOptions;
-pub use peer::Peer;
+pub use peer::{OpenConnections, Peer};

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use http::Version;
 use tokio::sync::OwnedSemaphorePermit;
@@ -23,11 +23,42 @@ struct Shared {
     ambiguous: AtomicBool,
     late: AtomicBool,
     lingers: AtomicBool,
-    _slot: OwnedSemaphorePermit,
+    _slot: Slot,
+}
+
+/// How many connections are open.
+#[derive(Clone, Debug, Default)]
+pub struct OpenConnections(Arc<AtomicU64>);
+
+impl OpenConnections {
+    /// Right now.
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A connection's place among those allowed.
+#[derive(Debug)]
+pub(super) struct Slot {
+    open: OpenConnections,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Slot {
+    pub(super) fn new(permit: OwnedSemaphorePermit, open: &OpenConnections) -> Self {
+        open.0.fetch_add(1, Ordering::Relaxed);
+        Self { open: open.clone(), _permit: permit }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.open.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Peer {
-    pub(super) fn new(address: SocketAddr, local: SocketAddr, slot: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(address: SocketAddr, local: SocketAddr, slot: Slot) -> Self {
         Self(Arc::new(Shared {
             address,
             local,

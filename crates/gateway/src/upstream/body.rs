@@ -8,6 +8,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::error::UpstreamError;
+use super::expect::{Gate, Superseded};
 use super::observe::InFlight;
 
 /// A response body that streams from its origin. One that breaks off ends with an error, never with a clean end, so that nobody
@@ -16,16 +17,18 @@ use super::observe::InFlight;
 pub struct UpstreamBody {
     body: Option<Incoming>,
     _in_flight: InFlight,
+    _expectation: Option<Superseded>,
 }
 
 impl UpstreamBody {
-    pub(super) fn new(body: Incoming, in_flight: InFlight) -> Self {
-        Self { body: Some(body), _in_flight: in_flight }
+    /// `gate` is that of the request's content, if it had one.
+    pub(super) fn new(body: Incoming, in_flight: InFlight, gate: Option<Gate>) -> Self {
+        Self { body: Some(body), _in_flight: in_flight, _expectation: gate.map(Superseded) }
     }
 
     /// For a response that ends with its head, such as `101 Switching Protocols`.
     pub(super) fn empty(in_flight: InFlight) -> Self {
-        Self { body: None, _in_flight: in_flight }
+        Self { body: None, _in_flight: in_flight, _expectation: None }
     }
 }
 

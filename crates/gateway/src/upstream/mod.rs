@@ -6,13 +6,18 @@
 mod body;
 mod connect;
 mod error;
+mod expect;
 mod observe;
 mod options;
 mod progress;
 mod send;
 mod service;
 #[cfg(test)]
-mod test_origin;
+pub(crate) mod test_origin;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_through;
 mod tunnel;
 mod url;
 

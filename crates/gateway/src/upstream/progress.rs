@@ -1,14 +1,16 @@
-//! A client's request body on its way to the origin, watched so that the deadline of the response counts from the last of it, and so
+//! A client's request body on its way to the origin: held back where the client expects that, and watched so that the deadline of the response counts from the last of it, and so
 //! that a client that stops sending is told from an origin that stops answering.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use larder_tower::{BoxError, RequestBody};
+
+use super::expect::{Gate, Verdict};
 
 /// What the sending of one request body has come to.
 #[derive(Debug, Default)]
@@ -33,12 +35,18 @@ impl Progress {
 pub(super) struct WatchedBody {
     body: RequestBody,
     progress: Option<Arc<Progress>>,
+    gate: Option<Gate>,
 }
 
+/// The content was held back, and the origin has answered without it.
+#[derive(Debug, thiserror::Error)]
+#[error("the content was not wanted")]
+struct Unwanted;
+
 impl WatchedBody {
-    pub(super) fn new(body: RequestBody) -> Self {
+    pub(super) fn new(body: RequestBody, gate: Option<Gate>) -> Self {
         let progress = (!body.is_end_stream()).then(Arc::default);
-        Self { body, progress }
+        Self { body, progress, gate }
     }
 
     pub(super) fn progress(&self) -> Option<Arc<Progress>> {
@@ -51,6 +59,12 @@ impl Body for WatchedBody {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Some(gate) = &self.gate {
+            match ready!(gate.poll(cx)) {
+                Verdict::Continue => self.gate = None,
+                Verdict::Superfluous => return Poll::Ready(Some(Err(Unwanted.into()))),
+            }
+        }
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         if let Some(progress) = &self.progress {
             progress.starved.store(polled.is_pending(), Ordering::Relaxed);

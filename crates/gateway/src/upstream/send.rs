@@ -11,6 +11,7 @@ use larder_tower::RequestBody;
 
 use super::connect::{ConnectionMark, Connector};
 use super::error::UpstreamError;
+use super::expect::{Gate, patiently};
 use super::observe::UpstreamStats;
 use super::progress::{Progress, WatchedBody};
 
@@ -25,21 +26,22 @@ pub(super) async fn send(
     stats: &UpstreamStats,
     parts: Parts,
     body: RequestBody,
+    gate: Option<&Gate>,
     deadline: Duration,
 ) -> Result<Response<Incoming>, UpstreamError> {
     let spare = (parts.method.is_safe() && body.is_end_stream()).then(|| parts.clone());
-    let body = WatchedBody::new(body);
+    let body = WatchedBody::new(body, gate.cloned());
     let progress = body.progress();
     let exchange = async {
         match (pool.request(Request::from_parts(parts, body)).await, spare) {
             (Err(error), Some(spare)) if died_idle(&error) => {
                 stats.retried();
-                pool.request(Request::from_parts(spare, WatchedBody::new(RequestBody::empty()))).await
+                pool.request(Request::from_parts(spare, WatchedBody::new(RequestBody::empty(), None))).await
             }
             (result, _) => result,
         }
     };
-    let mut response = within(deadline, progress, exchange).await?.map_err(UpstreamError::from_exchange)?;
+    let mut response = within(deadline, progress, patiently(gate, exchange)).await?.map_err(UpstreamError::from_exchange)?;
     if let Some(mark) = response.extensions_mut().remove::<ConnectionMark>() {
         mark.answered();
     }
@@ -66,5 +68,81 @@ async fn within<T>(deadline: Duration, progress: Option<Arc<Progress>>, work: im
                 _ => return Err(UpstreamError::FirstByteTimeout),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use bytes::Bytes;
+    use http_body::Frame;
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(30);
+
+    fn upload(body: impl Body<Data = Bytes, Error = std::io::Error> + Send + 'static) -> (WatchedBody, Option<Arc<Progress>>) {
+        let body = WatchedBody::new(RequestBody::new(body), None);
+        let progress = body.progress();
+        (body, progress)
+    }
+
+    /// A frame every twenty seconds, as often as told; then nothing more, without an end.
+    struct Slow(usize, std::pin::Pin<Box<tokio::time::Sleep>>);
+
+    impl Slow {
+        fn new(frames: usize) -> Self {
+            Self(frames, Box::pin(tokio::time::sleep(Duration::from_secs(20))))
+        }
+    }
+
+    impl Body for Slow {
+        type Data = Bytes;
+        type Error = std::io::Error;
+
+        fn poll_frame(
+            mut self: std::pin::Pin<&mut Self>,
+            cx: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+            if self.0 == 0 {
+                return std::task::Poll::Pending;
+            }
+            std::task::ready!(self.1.as_mut().poll(cx));
+            let frames = self.0 - 1;
+            *self = Self::new(frames);
+            std::task::Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"x")))))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_upload_is_not_a_slow_response() {
+        let (mut body, progress) = upload(Slow::new(10));
+        let work = async {
+            for _ in 0..10 {
+                body.frame().await.expect("frame").expect("data");
+            }
+        };
+        assert!(within(DEADLINE, progress, work).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_that_stops_is_the_clients_stall() {
+        let (mut body, progress) = upload(Slow::new(2));
+        let work = async { while body.frame().await.is_some() {} };
+        let error = within(DEADLINE, progress, work).await.expect_err("stalled");
+        assert!(matches!(error, UpstreamError::RequestStalled), "{error:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_origin_that_is_silent_after_the_upload_has_timed_out() {
+        let (mut body, progress) = upload(Slow::new(1));
+        let work = async {
+            body.frame().await.expect("frame").expect("data");
+            pending::<()>().await;
+        };
+        let error = within(DEADLINE, progress, work).await.expect_err("silent");
+        assert!(matches!(error, UpstreamError::FirstByteTimeout), "{error:?}");
     }
 }

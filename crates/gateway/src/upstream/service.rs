@@ -6,7 +6,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Extensions, Request, Response};
+use http::request::Parts;
+use http::{Extensions, HeaderValue, Request, Response, StatusCode, Version, header};
+use http_body::Body;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use larder_tower::RequestBody;
@@ -15,11 +17,12 @@ use larder_tower::clock::monotonic;
 use super::body::UpstreamBody;
 use super::connect::Connector;
 use super::error::UpstreamError;
+use super::expect::{Gate, Verdict};
 use super::observe::{OriginOutcome, UpstreamStats};
 use super::options::{UpstreamOptions, UpstreamSetupError};
 use super::send::{Pool, send};
 
-use crate::forward::{self, ForwardRules, Hop};
+use crate::forward::{self, ForwardRules, Hop, HostPolicy};
 use crate::server::EarlyResponses;
 
 /// Sends requests to one origin. Cheap to clone; clones share the pool.
@@ -72,27 +75,49 @@ impl UpstreamService {
         let (mut parts, body) = request.into_parts();
         let hop = parts.extensions.remove::<Hop>();
         let early = parts.extensions.remove::<EarlyResponses>();
+        let gate = inner.expects_continue(&parts, hop.as_ref(), &body).then(Gate::default);
         // Nothing else of the client's connection goes along: hyper would act on its own extensions.
         parts.extensions = Extensions::new();
         forward::to_upstream(&mut parts, hop.as_ref(), &inner.rules);
         parts.uri = inner.options.url.resolve(&parts.uri);
         if inner.options.h2c {
             // `:authority` is the connection's, and a differing `Host` beside it would be malformed (RFC 9113 §8.3.1).
-            parts.headers.remove(http::header::HOST);
+            parts.headers.remove(header::HOST);
         }
         let mut head = Request::from_parts(parts, ());
-        if let Some(early) = early {
-            hyper::ext::on_informational(&mut head, move |response| early.push(response.status(), response.headers()));
+        if gate.is_some() {
+            head.headers_mut().insert(header::EXPECT, HeaderValue::from_static("100-continue"));
+        }
+        if early.is_some() || gate.is_some() {
+            let gate = gate.clone();
+            hyper::ext::on_informational(&mut head, move |response| match (response.status(), &gate, &early) {
+                (StatusCode::CONTINUE, Some(gate), _) => gate.decide(Verdict::Continue),
+                (status, _, Some(early)) => early.push(status, response.headers()),
+                _ => {}
+            });
         }
         let parts = head.into_parts().0;
-        let response = send(&inner.pool, &inner.stats, parts, body, inner.options.first_byte_timeout).await?;
+        let response = send(&inner.pool, &inner.stats, parts, body, gate.as_ref(), inner.options.first_byte_timeout).await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(UpstreamError::Protocol("the origin switched protocols without being asked".into()));
+        }
         let (mut parts, body) = response.into_parts();
         inner.receive(&mut parts)?;
-        Ok(Response::from_parts(parts, UpstreamBody::new(body, in_flight)))
+        Ok(Response::from_parts(parts, UpstreamBody::new(body, in_flight, gate)))
     }
 }
 
 impl Inner {
+    /// Whether the content waits for the origin's word (RFC 9110 §10.1.1: not for HTTP/1.0 clients, and not without content). hyper
+    /// passes the word on from HTTP/1.1 connections only.
+    fn expects_continue(&self, parts: &Parts, hop: Option<&Hop>, body: &RequestBody) -> bool {
+        parts.headers.contains_key(header::EXPECT)
+            && !body.is_end_stream()
+            && hop.is_some_and(|hop| hop.version > Version::HTTP_10)
+            && !self.options.h2c
+            && self.options.host == HostPolicy::Preserve
+    }
+
     /// Makes a received head into the client's.
     pub(super) fn receive(&self, parts: &mut http::response::Parts) -> Result<(), UpstreamError> {
         parts.extensions = Extensions::new();

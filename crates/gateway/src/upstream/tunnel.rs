@@ -13,7 +13,8 @@ use super::UpstreamService;
 use super::body::UpstreamBody;
 use super::error::UpstreamError;
 use super::observe::InFlight;
-use crate::forward::{self, Hop};
+use crate::forward;
+use crate::server::Peer;
 
 impl UpstreamService {
     /// Passes on a request for which [`forward::is_upgrade`] holds. If the origin switches protocols, both connections are joined once
@@ -21,22 +22,23 @@ impl UpstreamService {
     ///
     /// # Errors
     /// As for an ordinary exchange.
-    pub async fn upgrade(&self, request: Request<Incoming>, hop: &Hop) -> Result<Response<UpstreamBody>, UpstreamError> {
+    pub async fn upgrade(&self, request: Request<Incoming>, peer: &Peer) -> Result<Response<UpstreamBody>, UpstreamError> {
         let started = monotonic();
-        let result = tokio::time::timeout(self.inner().options.first_byte_timeout, self.switch(request, hop)).await;
+        let result = tokio::time::timeout(self.inner().options.first_byte_timeout, self.switch(request, peer)).await;
         let result = result.unwrap_or(Err(UpstreamError::FirstByteTimeout));
         self.inner().observe(started, &result);
         result
     }
 
-    async fn switch(&self, mut request: Request<Incoming>, hop: &Hop) -> Result<Response<UpstreamBody>, UpstreamError> {
+    async fn switch(&self, mut request: Request<Incoming>, peer: &Peer) -> Result<Response<UpstreamBody>, UpstreamError> {
         let inner = self.inner();
         let in_flight = inner.stats.begin_request();
         let client = hyper::upgrade::on(&mut request);
         let protocol = request.headers().get(header::UPGRADE).cloned();
         let (mut parts, body) = request.into_parts();
         parts.extensions = Extensions::new();
-        forward::to_upstream(&mut parts, Some(hop), &inner.rules);
+        let hop = peer.hop(parts.version);
+        forward::to_upstream(&mut parts, Some(&hop), &inner.rules);
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         if let Some(protocol) = protocol {
             parts.headers.insert(header::UPGRADE, protocol);
@@ -53,7 +55,7 @@ impl UpstreamService {
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             let (mut parts, body) = response.into_parts();
             inner.receive(&mut parts)?;
-            return Ok(Response::from_parts(parts, UpstreamBody::new(body, in_flight)));
+            return Ok(Response::from_parts(parts, UpstreamBody::new(body, in_flight, None)));
         }
         let origin = hyper::upgrade::on(&mut response);
         let protocol = response.headers().get(header::UPGRADE).cloned();
@@ -63,13 +65,14 @@ impl UpstreamService {
         if let Some(protocol) = protocol {
             parts.headers.insert(header::UPGRADE, protocol);
         }
-        tokio::spawn(join(client, origin, inner.stats.begin_request()));
+        tokio::spawn(join(client, origin, inner.stats.begin_request(), peer.clone()));
         Ok(Response::from_parts(parts, UpstreamBody::empty(in_flight)))
     }
 }
 
-/// Copies both ways until both directions have ended, or one of them fails; then both connections are closed.
-async fn join(client: OnUpgrade, origin: OnUpgrade, _open: InFlight) {
+/// Copies both ways until both directions have ended, or one of them fails; then both connections are closed. Until then the client's
+/// connection keeps its slot.
+async fn join(client: OnUpgrade, origin: OnUpgrade, _open: InFlight, _slot: Peer) {
     let (Ok(client), Ok(origin)) = tokio::join!(client, origin) else { return };
     let (mut client, mut origin) = (TokioIo::new(client), TokioIo::new(origin));
     // A tunnel that breaks ends both sides, which is all that can be done about it.

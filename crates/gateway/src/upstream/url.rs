@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn path_and_query_go_up_byte_for_byte() {
-        let odd = "/a//b/../%7e%2F?x=%20&&y=[]|'\"&x";
+        let odd = "/a//b/../%7e%2F?x=%20&&y=[]|'&x";
         assert_eq!(resolved("http://o:3000", odd), format!("http://o:3000{odd}"));
         assert_eq!(resolved("http://o:3000/", "/?"), "http://o:3000/?");
     }

@@ -31,6 +31,9 @@ fn head(date: Timestamp, etag: Option<&'static str>) -> Arc<StoredHead> {
         stale_if_error: 0,
         no_cache: false,
         must_revalidate: false,
+        immutable: false,
+        for_authorized: false,
+        origin_control: None,
         validators: Validators { etag: etag.map(HeaderValue::from_static), last_modified: None },
         date,
     })

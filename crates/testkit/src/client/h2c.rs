@@ -33,7 +33,7 @@ pub struct H2Response {
 impl H2Client {
     /// Connects and speaks HTTP/2 from the first byte.
     pub async fn connect(address: SocketAddr) -> Result<Self> {
-        let stream = within(format_args!("connecting to {address}"), TcpStream::connect(address)).await??;
+        let stream = within(format!("connecting to {address}"), TcpStream::connect(address)).await??;
         let (requests, connection) = within("the HTTP/2 handshake", http2::handshake(TokioExecutor::new(), TokioIo::new(stream))).await??;
         // The connection's end shows in the requests on it.
         tokio::spawn(async move { drop(connection.await) });
@@ -48,7 +48,7 @@ impl H2Client {
         }
         let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes())))?;
         within("the HTTP/2 connection", self.requests.ready()).await??;
-        Ok(within(format_args!("{method} {target} over HTTP/2"), self.requests.send_request(request)).await??)
+        Ok(within(format!("{method} {target} over HTTP/2"), self.requests.send_request(request)).await??)
     }
 
     /// Sends a request and reads the whole response.

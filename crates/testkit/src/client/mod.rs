@@ -3,8 +3,10 @@
 mod h2c;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use socket2::SockRef;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 
 pub use h2c::{H2Client, H2Response};
@@ -83,7 +85,7 @@ pub struct Client {
 impl Client {
     /// Connects.
     pub async fn connect(address: SocketAddr) -> Result<Self> {
-        let stream = within(format_args!("connecting to {address}"), TcpStream::connect(address)).await??;
+        let stream = within(format!("connecting to {address}"), TcpStream::connect(address)).await??;
         Self::on(stream, address)
     }
 
@@ -91,7 +93,7 @@ impl Client {
     pub async fn connect_narrow(address: SocketAddr) -> Result<Self> {
         let socket = TcpSocket::new_v4()?;
         SockRef::from(&socket).set_recv_buffer_size(2048)?;
-        let stream = within(format_args!("connecting to {address}"), socket.connect(address)).await??;
+        let stream = within(format!("connecting to {address}"), socket.connect(address)).await??;
         Self::on(stream, address)
     }
 
@@ -129,13 +131,17 @@ impl Client {
         self.wire.write(bytes).await
     }
 
-    /// Writes as much of these bytes as goes without waiting; the number that went.
-    pub fn try_write(&mut self, bytes: &[u8]) -> Result<usize> {
-        match self.wire.stream.try_write(bytes) {
-            Ok(written) => Ok(written),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(0),
-            Err(error) => Err(error.into()),
+    /// Writes until the other side has taken nothing more for a while, or all is written; the number of bytes that went. On a slow machine the
+    /// number may be too small, never too large.
+    pub async fn write_until_blocked(&mut self, bytes: &[u8]) -> Result<usize> {
+        let mut written = 0;
+        while written < bytes.len() {
+            match tokio::time::timeout(Duration::from_millis(500), self.wire.stream.write(&bytes[written..])).await {
+                Ok(outcome) => written += outcome?,
+                Err(_) => break,
+            }
         }
+        Ok(written)
     }
 
     /// Sends a whole request and reads the whole response.

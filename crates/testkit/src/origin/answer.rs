@@ -80,6 +80,13 @@ impl Answer {
         Self::raw("").close()
     }
 
+    /// The same answer with another status.
+    #[must_use]
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
     /// Answers as an HTTP/1.0 server: the body ends with the connection.
     #[must_use]
     pub fn http10(mut self) -> Self {

@@ -47,6 +47,12 @@ pub struct Received {
     pub body: Vec<u8>,
     /// The trailer section's lines.
     pub trailers: Vec<(String, String)>,
+    /// Whether the body ended as its framing says.
+    pub complete: bool,
+    /// Whether nothing more of it can come.
+    pub ended: bool,
+    /// Its position in [`Origin::received`].
+    pub number: usize,
     /// Which connection it came on, counted from 0.
     pub connection: usize,
 }
@@ -182,7 +188,23 @@ impl Origin {
     /// Waits until this many requests have come.
     pub async fn wait_for_requests(&self, count: usize) -> Result<()> {
         let mut received = self.state.received.subscribe();
-        within(format_args!("waiting for request {count} at the origin"), received.wait_for(|all| all.len() >= count)).await??;
+        within(format!("waiting for request {count} at the origin"), received.wait_for(|all| all.len() >= count)).await??;
+        Ok(())
+    }
+
+    /// Waits until the body of the request with this number is `body` so far.
+    pub async fn wait_for_body(&self, number: usize, body: &[u8]) -> Result<()> {
+        self.wait_for("the request's body", number, |request| request.body == body).await
+    }
+
+    /// Waits until the request with this number has ended, completely or not.
+    pub async fn wait_for_end(&self, number: usize) -> Result<()> {
+        self.wait_for("the request's end", number, |request| request.ended).await
+    }
+
+    async fn wait_for(&self, what: &str, number: usize, holds: impl Fn(&Received) -> bool) -> Result<()> {
+        let mut received = self.state.received.subscribe();
+        within(format!("waiting for {what}"), received.wait_for(|all| all.get(number).is_some_and(&holds))).await??;
         Ok(())
     }
 

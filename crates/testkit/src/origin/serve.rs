@@ -36,14 +36,16 @@ async fn serve(stream: TcpStream, connection: usize, state: &State) -> Result<()
         let mut words = head.start.split(' ');
         let (method, target) = (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned());
         let framing = head.request_framing();
-        let request = Received { head, method, target, body: Vec::new(), trailers: Vec::new(), connection };
-        let answer = state.answer(&request);
-        let index = record(state, request);
+        let request =
+            Received { head, method, target, body: Vec::new(), trailers: Vec::new(), complete: false, ended: false, number: 0, connection };
+        let (index, answer) = record(state, request);
         if let Next::Close = perform(&mut wire, answer.before_body.clone(), state).await? {
             return Ok(());
         }
         if !answer.ignores_body {
-            read_body(&mut wire, BodyDecoder::new(framing), state, index).await?;
+            let outcome = read_body(&mut wire, BodyDecoder::new(framing), state, index).await;
+            state.received.send_modify(|all| (all[index].complete, all[index].ended) = (outcome.is_ok(), true));
+            outcome?;
         }
         if let Next::Close = perform(&mut wire, Answer::into_steps(answer), state).await? {
             return Ok(());
@@ -52,13 +54,15 @@ async fn serve(stream: TcpStream, connection: usize, state: &State) -> Result<()
     Ok(())
 }
 
-fn record(state: &State, request: Received) -> usize {
-    let mut index = 0;
+/// Numbers the request and keeps it, and chooses its answer in the same order.
+fn record(state: &State, mut request: Received) -> (usize, Answer) {
+    let mut chosen = None;
     state.received.send_modify(|all| {
-        index = all.len();
+        request.number = all.len();
+        chosen = Some((request.number, state.answer(&request)));
         all.push(request);
     });
-    index
+    chosen.expect("the closure runs exactly once")
 }
 
 async fn read_body(wire: &mut Wire, mut decoder: BodyDecoder, state: &State, index: usize) -> Result<()> {

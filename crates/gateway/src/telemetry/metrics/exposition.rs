@@ -204,8 +204,8 @@ mod tests {
     use http::{Method, StatusCode};
 
     use super::super::{CacheResult, Metrics, RequestRecord};
-    use crate::upstream::OriginOutcome;
     use super::*;
+    use crate::upstream::OriginOutcome;
 
     fn exposition() -> String {
         let metrics = Metrics::new(&["quo\"te\\\n"], &["api"]);

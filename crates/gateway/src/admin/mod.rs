@@ -1,0 +1,128 @@
+//! The admin listener: health, readiness and metrics, never on the public one.
+
+mod readiness;
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{Request, Response, StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
+use hyper::body::Incoming;
+use tower_service::Service;
+
+pub use readiness::{Readiness, Stage};
+
+use crate::server::{Server, ServerOptions};
+
+const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// Probes and scrapers are few. A bound of its own, so that a flood of clients cannot keep them out.
+const MAX_CONNECTIONS: u32 = 128;
+
+type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// What the admin listener serves: `/healthz` (the process runs), `/readyz` (it wants traffic) and `/metrics` (Prometheus text).
+#[derive(Clone)]
+pub struct Admin(Router);
+
+impl Admin {
+    /// `metrics` renders everything that is measured, anew for each scrape.
+    pub fn new(readiness: Readiness, metrics: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        let metrics: RenderMetrics = Arc::new(metrics);
+        let probes = Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state(readiness);
+        Self(probes.merge(Router::new().route("/metrics", get(render)).with_state(metrics)))
+    }
+
+    /// Serves for as long as it is polled: probes are answered to the very end.
+    pub async fn serve(self, server: Server) {
+        let options = ServerOptions { max_connections: MAX_CONNECTIONS, ..ServerOptions::default() };
+        server.serve(options, move |request, _peer| self.clone().answer(request), pending()).await;
+    }
+
+    async fn answer(mut self, request: Request<Incoming>) -> Response<Body> {
+        let answered: Result<_, Infallible> = self.0.call(request.map(Body::new)).await;
+        match answered {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}
+
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+async fn readyz(State(readiness): State<Readiness>) -> Response<Body> {
+    let stage = readiness.stage();
+    let status = if stage == Stage::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let detail = serde_json::json!({ "ready": stage == Stage::Ready, "stage": stage.name() });
+    (status, [(header::CACHE_CONTROL, "no-store")], Json(detail)).into_response()
+}
+
+async fn render(State(metrics): State<RenderMetrics>) -> Response<Body> {
+    ([(header::CONTENT_TYPE, PROMETHEUS_TEXT)], metrics()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    fn running() -> (SocketAddr, Readiness) {
+        let readiness = Readiness::default();
+        let server = Server::bind(&["127.0.0.1:0".parse().expect("address")]).expect("bind");
+        let address = server.addresses().expect("addresses")[0];
+        tokio::spawn(Admin::new(readiness.clone(), || "larder_up 1\n".to_owned()).serve(server));
+        (address, readiness)
+    }
+
+    async fn fetch(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.expect("connect");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("write");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.expect("read");
+        text
+    }
+
+    #[tokio::test]
+    async fn healthz_answers_as_long_as_the_process_runs() {
+        let (address, _) = running();
+        assert!(fetch(address, "/healthz").await.starts_with("HTTP/1.1 200 OK\r\n"));
+    }
+
+    #[tokio::test]
+    async fn readyz_says_no_before_the_start_is_over_and_while_draining() {
+        let (address, readiness) = running();
+        let answer = fetch(address, "/readyz").await;
+        assert!(answer.starts_with("HTTP/1.1 503 ") && answer.ends_with(r#"{"ready":false,"stage":"starting"}"#), "{answer}");
+        readiness.set_ready();
+        let answer = fetch(address, "/readyz").await;
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(r#"{"ready":true,"stage":"ready"}"#), "{answer}");
+        readiness.set_draining();
+        let answer = fetch(address, "/readyz").await;
+        assert!(answer.starts_with("HTTP/1.1 503 ") && answer.ends_with(r#"{"ready":false,"stage":"draining"}"#), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn metrics_are_prometheus_text() {
+        let (address, _) = running();
+        let answer = fetch(address, "/metrics").await;
+        assert!(answer.contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{answer}");
+        assert!(answer.ends_with("larder_up 1\n"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn nothing_else_is_there() {
+        let (address, _) = running();
+        assert!(fetch(address, "/").await.starts_with("HTTP/1.1 404 "));
+    }
+}

@@ -1,0 +1,53 @@
+//! Rules about all addresses together, whether from the file, the environment or the command line.
+
+use super::listen::{Listen, Origin};
+use super::mistake::{Mistake, Mistakes, Place};
+use super::model::{Admin, Server, Upstream};
+use super::overrides::Overrides;
+
+/// Takes the listeners of environment and flags, and checks all of them together.
+pub(super) fn settle(server: &mut Server, admin: &mut Admin, overrides: &Overrides, mistakes: &Mistakes) {
+    overrides.apply(server, admin, mistakes);
+    check_public(&server.listen, mistakes);
+    check_admin(&admin.listen, &server.listen, mistakes);
+}
+
+fn check_public(listeners: &[Listen], mistakes: &Mistakes) {
+    for (position, listen) in listeners.iter().enumerate() {
+        if let Some(first) = listeners[..position].iter().find(|first| first.clashes_with(listen)) {
+            let mistake = Mistake::new(format!("`{}` is listed twice", listen.address()));
+            mistakes.clash(listen.place(), within(listen, mistake.hint("remove one of them")), first.span(), "first here");
+        }
+    }
+}
+
+fn check_admin(admin: &Listen, public: &[Listen], mistakes: &Mistakes) {
+    if !admin.is_loopback() {
+        let what = format!("the admin listener `{}` can be reached from other machines, and it asks for no password yet", admin.address());
+        let hint = "use a loopback address, like \"127.0.0.1:8090\"; access tokens come with a later version";
+        mistakes.error(admin.place(), within(admin, Mistake::new(what).hint(hint)));
+    }
+    if let Some(public) = public.iter().find(|listen| listen.clashes_with(admin)) {
+        let mistake = Mistake::new(format!("the admin listener has the public listener's address, `{}`", admin.address()));
+        let mistake = within(admin, mistake.hint("give each its own port"));
+        match admin.span() {
+            Some(span) => mistakes.clash(span, mistake, public.span(), "the public listener"),
+            None => mistakes.error(public.place(), mistake),
+        }
+    }
+}
+
+/// An upstream that is one of our own listeners. `place` is its URL's.
+pub(super) fn check_upstream(upstream: &Upstream, place: Place, listeners: &[Listen], mistakes: &Mistakes) {
+    if let Some(own) = listeners.iter().find(|listen| listen.address().eq_ignore_ascii_case(upstream.authority.as_str())) {
+        let mistake = Mistake::new(format!("upstream `{}` is Larder's own listener, {}", upstream.name, own.address()));
+        mistakes.clash(place, mistake.hint("requests would go round in circles; give the backend's address"), own.span(), "the listener");
+    }
+}
+
+fn within(listen: &Listen, mistake: Mistake) -> Mistake {
+    match listen.origin {
+        Origin::Environment(name) | Origin::Flag(name) => mistake.within(name),
+        Origin::Default | Origin::File(_) => mistake,
+    }
+}

@@ -1,0 +1,107 @@
+//! `Expect: 100-continue` (RFC 9110 §10.1.1): the client holds its content back until the origin wants it, so the content is not asked
+//! of the client before the origin has answered the expectation.
+
+use std::future::{Future, pending};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// An origin that ignores expectations gets the content after this long, as a client would send it (RFC 9110 §10.1.1).
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Holds a request's content back.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Gate(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    verdict: Option<Verdict>,
+    waker: Option<Waker>,
+}
+
+/// What became of the expectation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The content is wanted.
+    Continue,
+    /// A final response made it superfluous.
+    Superfluous,
+}
+
+impl Gate {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Decides what becomes of the content. The first decision counts.
+    pub(super) fn decide(&self, verdict: Verdict) {
+        let waker = {
+            let mut state = self.lock();
+            state.verdict.get_or_insert(verdict);
+            state.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Ready once it is decided.
+    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<Verdict> {
+        let mut state = self.lock();
+        match state.verdict {
+            Some(verdict) => Poll::Ready(verdict),
+            None => {
+                state.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+/// Ends the waiting when the response is done with. Not before: the connection, and the rest of the response with it, ends when its
+/// request's content does not come.
+#[derive(Debug)]
+pub(super) struct Superseded(pub(super) Gate);
+
+impl Drop for Superseded {
+    fn drop(&mut self) {
+        self.0.decide(Verdict::Superfluous);
+    }
+}
+
+/// Works on an exchange, and opens its gate when the origin has said nothing about the expectation for too long.
+pub(super) async fn patiently<T>(gate: Option<&Gate>, exchange: impl Future<Output = T>) -> T {
+    let lose_patience = async {
+        if let Some(gate) = gate {
+            tokio::time::sleep(PATIENCE).await;
+            gate.decide(Verdict::Continue);
+        }
+        pending().await
+    };
+    tokio::select! {
+        done = exchange => done,
+        never = lose_patience => never,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn rfc9110_10_1_1_an_origin_that_ignores_the_expectation_gets_the_content_all_the_same() {
+        let gate = Gate::default();
+        let verdict = patiently(Some(&gate), poll_fn(|cx| gate.poll(cx))).await;
+        assert_eq!(verdict, Verdict::Continue);
+    }
+
+    #[tokio::test]
+    async fn the_first_verdict_counts() {
+        let gate = Gate::default();
+        gate.decide(Verdict::Continue);
+        drop(Superseded(gate.clone()));
+        assert_eq!(poll_fn(|cx| gate.poll(cx)).await, Verdict::Continue);
+    }
+}

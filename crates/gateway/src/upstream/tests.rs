@@ -1,0 +1,374 @@
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request};
+use http_body_util::{BodyExt, Full};
+use larder_tower::RequestBody;
+use tokio::sync::{Notify, mpsc};
+
+use super::test_origin::{OK, get, options, origin, send, service};
+use crate::server::{Server, ServerOptions};
+
+use super::{OriginObserver, OriginOutcome, UpstreamError, UpstreamService};
+
+async fn failure(service: &UpstreamService, request: Request<RequestBody>) -> UpstreamError {
+    send(service, request).await.map(|response| response.status()).expect_err("should fail")
+}
+
+/// Lets the pool take back the connection of an exchange that is over.
+async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn path_and_query_reach_the_origin_byte_for_byte() {
+    let (seen, mut heads) = mpsc::unbounded_channel();
+    let address = origin(move |_, mut connection| {
+        let seen = seen.clone();
+        async move {
+            seen.send(connection.head().await).expect("receiver");
+            connection.send(OK).await;
+        }
+    })
+    .await;
+    send(&service(address), get("/a//b/../%7e%2F?x=%20&&y=[]|'&x")).await.expect("response");
+    let head = heads.recv().await.expect("head");
+    assert!(head.starts_with("GET /a//b/../%7e%2F?x=%20&&y=[]|'&x HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains("host: a.example\r\n"), "{head}");
+    assert!(head.contains("via: 1.1 larder\r\n"), "{head}");
+}
+
+#[tokio::test]
+async fn a_response_gets_date_and_via() {
+    let address = origin(|_, mut connection| async move {
+        connection.head().await;
+        connection.send(OK).await;
+    })
+    .await;
+    let response = send(&service(address), get("/")).await.expect("response");
+    assert_eq!(response.headers()["date"], "Sun, 06 Nov 1994 08:49:37 GMT");
+    assert_eq!(response.headers()["via"], "1.1 larder");
+    assert_eq!(response.into_body().collect().await.expect("body").to_bytes(), "ok");
+}
+
+#[tokio::test]
+async fn an_origin_that_is_not_there_has_refused() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let address = listener.local_addr().expect("address");
+    drop(listener);
+    let error = failure(&service(address), get("/")).await;
+    assert!(matches!(error, UpstreamError::Refused(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_name_that_does_not_resolve_is_a_dns_error() {
+    let service = UpstreamService::new(options("http://nowhere.invalid:1")).expect("service");
+    let error = failure(&service, get("/")).await;
+    assert!(matches!(error, UpstreamError::Dns(_) | UpstreamError::ConnectTimeout), "{error:?}");
+}
+
+fn tls_options(address: std::net::SocketAddr) -> super::UpstreamOptions {
+    let mut options = options(&format!("https://{address}"));
+    options.ca_file = Some(concat!(env!("CARGO_MANIFEST_DIR"), "/src/upstream/testdata/ca.pem").into());
+    options
+}
+
+#[tokio::test]
+async fn connect_timeout_covers_the_tls_handshake() {
+    let address = origin(|_, mut connection| async move { connection.closed().await }).await;
+    let mut options = tls_options(address);
+    options.connect_timeout = Duration::from_millis(20);
+    let error = failure(&UpstreamService::new(options).expect("service"), get("/")).await;
+    assert!(matches!(error, UpstreamError::ConnectTimeout), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_origin_that_does_not_speak_tls_is_a_tls_error() {
+    let address = origin(|_, mut connection| async move {
+        connection.send("HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        connection.closed().await;
+    })
+    .await;
+    let error = failure(&UpstreamService::new(tls_options(address)).expect("service"), get("/")).await;
+    assert!(matches!(error, UpstreamError::Tls(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_ca_file_without_certificates_is_refused() {
+    let mut options = options("https://127.0.0.1:1");
+    options.ca_file = Some(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").into());
+    assert!(UpstreamService::new(options).is_err());
+}
+
+#[tokio::test]
+async fn an_origin_that_is_silent_has_timed_out() {
+    let address = origin(|_, mut connection| async move { connection.closed().await }).await;
+    let mut options = options(&format!("http://{address}"));
+    options.first_byte_timeout = Duration::from_millis(20);
+    let error = failure(&UpstreamService::new(options).expect("service"), get("/")).await;
+    assert!(matches!(error, UpstreamError::FirstByteTimeout), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_without_a_response_is_a_reset_and_a_fresh_one_is_not_retried() {
+    let address = origin(|_, mut connection| async move {
+        connection.head().await;
+    })
+    .await;
+    let service = service(address);
+    let error = failure(&service, get("/")).await;
+    assert!(matches!(error, UpstreamError::Reset(_)), "{error:?}");
+    assert_eq!(service.stats().connections_total(), 1);
+}
+
+#[tokio::test]
+async fn rubbish_is_a_protocol_error() {
+    let address = origin(|_, mut connection| async move {
+        connection.head().await;
+        connection.send("SSH-2.0-OpenSSH_9.2\r\n\r\n").await;
+        connection.closed().await;
+    })
+    .await;
+    let error = failure(&service(address), get("/")).await;
+    assert!(matches!(error, UpstreamError::Protocol(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn rfc9110_7_8_switching_protocols_without_being_asked_is_a_protocol_error() {
+    let address = origin(|_, mut connection| async move {
+        connection.head().await;
+        connection.send("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n").await;
+        connection.closed().await;
+    })
+    .await;
+    let error = failure(&service(address), get("/")).await;
+    assert!(matches!(error, UpstreamError::Protocol(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn rfc9112_3_2_4_options_for_the_server_as_a_whole_keeps_its_asterisk() {
+    let (seen, mut heads) = mpsc::unbounded_channel();
+    let address = origin(move |_, mut connection| {
+        let seen = seen.clone();
+        async move {
+            seen.send(connection.head().await).expect("receiver");
+            connection.send(OK).await;
+        }
+    })
+    .await;
+    let mut request = get("*");
+    *request.method_mut() = Method::OPTIONS;
+    send(&service(address), request).await.expect("response");
+    let head = heads.recv().await.expect("head");
+    assert!(head.starts_with("OPTIONS * HTTP/1.1\r\n"), "{head}");
+}
+
+#[tokio::test]
+async fn an_origin_known_to_speak_http2_gets_it_with_an_authority_and_no_other_host() {
+    let server = Server::bind(&["127.0.0.1:0".parse().expect("address")]).expect("bind");
+    let address = server.addresses().expect("addresses")[0];
+    let answer = |request: Request<hyper::body::Incoming>, _| async move {
+        let text = format!("{:?} {} {:?}", request.version(), request.uri(), request.headers().get("host"));
+        http::Response::new(Full::new(Bytes::from(text)))
+    };
+    tokio::spawn(server.serve(ServerOptions::default(), answer, std::future::pending()));
+    let mut options = options(&format!("http://{address}"));
+    options.h2c = true;
+    let response = send(&UpstreamService::new(options).expect("service"), get("/a?b")).await.expect("response");
+    assert_eq!(response.headers()["via"], "2 larder");
+    let text = response.into_body().collect().await.expect("body").to_bytes();
+    assert_eq!(text, format!("HTTP/2.0 http://{address}/a?b None"));
+}
+
+/// Answers the first request of the first connection, and drops that connection once the second has arrived on it.
+async fn closes_when_reused() -> UpstreamService {
+    let address = origin(|number, mut connection| async move {
+        connection.head().await;
+        connection.send(OK).await;
+        connection.head().await;
+        if number > 0 {
+            connection.send(OK).await;
+        }
+    })
+    .await;
+    let service = service(address);
+    let first = send(&service, get("/")).await.expect("response");
+    first.into_body().collect().await.expect("body");
+    settle().await;
+    service
+}
+
+#[tokio::test]
+async fn rfc9110_9_2_2_a_safe_request_on_a_reused_connection_that_died_is_sent_once_more() {
+    let service = closes_when_reused().await;
+    let response = send(&service, get("/")).await.expect("response");
+    assert_eq!(response.status(), 200);
+    assert_eq!((service.stats().connections_total(), service.stats().retries_total()), (2, 1));
+}
+
+#[tokio::test]
+async fn rfc9110_9_2_2_an_unsafe_request_is_never_sent_twice() {
+    let service = closes_when_reused().await;
+    let mut request = get("/");
+    *request.method_mut() = Method::POST;
+    let error = failure(&service, request).await;
+    assert!(matches!(error, UpstreamError::Reset(_)), "{error:?}");
+    assert_eq!((service.stats().connections_total(), service.stats().retries_total()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_request_that_got_the_beginning_of_a_response_is_not_sent_twice() {
+    let address = origin(|_, mut connection| async move {
+        connection.head().await;
+        connection.send(OK).await;
+        connection.head().await;
+        connection.send("HTTP/1.1 200 O").await;
+    })
+    .await;
+    let service = service(address);
+    send(&service, get("/")).await.expect("response").into_body().collect().await.expect("body");
+    settle().await;
+    let error = failure(&service, get("/")).await;
+    assert!(matches!(error, UpstreamError::Reset(_)), "{error:?}");
+    assert_eq!(service.stats().retries_total(), 0);
+}
+
+#[tokio::test]
+async fn rfc9112_8_a_body_that_breaks_off_is_an_error_and_never_a_clean_end() {
+    for begun in [
+        "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n",
+    ] {
+        let address = origin(move |_, mut connection| async move {
+            connection.head().await;
+            connection.send(begun).await;
+        })
+        .await;
+        let mut body = send(&service(address), get("/")).await.expect("response").into_body();
+        assert_eq!(body.frame().await.expect("frame").expect("data").into_data().expect("data"), "hello");
+        let end = body.frame().await.expect("not a clean end");
+        assert!(matches!(end, Err(UpstreamError::BodyBroken(_))), "{begun}: {end:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_first_byte_comes_before_the_last() {
+    let go = Arc::new(Notify::new());
+    let origin_go = Arc::clone(&go);
+    let address = origin(move |_, mut connection| {
+        let go = Arc::clone(&origin_go);
+        async move {
+            connection.head().await;
+            connection.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n").await;
+            go.notified().await;
+            connection.send("4\r\nlast\r\n0\r\n\r\n").await;
+        }
+    })
+    .await;
+    let service = service(address);
+    let mut body = send(&service, get("/")).await.expect("response").into_body();
+    assert_eq!(body.frame().await.expect("frame").expect("data").into_data().expect("data"), "first");
+    assert_eq!(service.stats().requests_in_flight(), 1);
+    go.notify_one();
+    assert_eq!(body.collect().await.expect("rest").to_bytes(), "last");
+    assert_eq!(service.stats().requests_in_flight(), 0);
+}
+
+#[tokio::test]
+async fn rfc9110_6_5_trailers_pass() {
+    let (seen, mut heads) = mpsc::unbounded_channel();
+    let address = origin(move |_, mut connection| {
+        let seen = seen.clone();
+        async move {
+            seen.send(connection.head().await).expect("receiver");
+            let response = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n2\r\nok\r\n0\r\nx-sum: 7\r\n\r\n";
+            connection.send(response).await;
+        }
+    })
+    .await;
+    let mut request = get("/");
+    request.headers_mut().insert("te", http::HeaderValue::from_static("trailers"));
+    let response = send(&service(address), request).await.expect("response");
+    assert_eq!(response.headers()["trailer"], "x-sum");
+    let whole = response.into_body().collect().await.expect("body");
+    assert_eq!(whole.trailers().expect("trailers")["x-sum"], "7");
+    let head = heads.recv().await.expect("head");
+    assert!(head.contains("te: trailers\r\n") && head.contains("connection: te\r\n"), "{head}");
+}
+
+#[tokio::test]
+async fn a_request_body_streams_to_the_origin() {
+    let (seen, mut bodies) = mpsc::unbounded_channel();
+    let address = origin(move |_, mut connection| {
+        let seen = seen.clone();
+        async move {
+            let head = connection.head().await;
+            seen.send((head, connection.until("hello").await)).expect("receiver");
+            connection.send(OK).await;
+        }
+    })
+    .await;
+    let body = RequestBody::new(Full::new(Bytes::from_static(b"hello")));
+    let request = Request::post("/").header("host", "a").body(body).expect("request");
+    send(&service(address), request).await.expect("response");
+    let (head, body) = bodies.recv().await.expect("request");
+    assert!(head.contains("content-length: 5\r\n"), "{head}");
+    assert_eq!(body, "hello");
+}
+
+#[tokio::test]
+async fn a_request_body_that_fails_is_the_clients_fault() {
+    let address = origin(|_, mut connection| async move { connection.closed().await }).await;
+    let request = Request::post("/").header("host", "a").body(RequestBody::new(Broken)).expect("request");
+    let error = failure(&service(address), request).await;
+    assert!(matches!(error, UpstreamError::RequestBody(_)), "{error:?}");
+}
+
+struct Broken;
+
+impl http_body::Body for Broken {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, std::io::Error>>> {
+        std::task::Poll::Ready(Some(Err(std::io::ErrorKind::ConnectionReset.into())))
+    }
+}
+
+#[derive(Default)]
+struct Recorder(Mutex<Vec<(usize, OriginOutcome)>>);
+
+impl OriginObserver for Recorder {
+    fn answered(&self, upstream: usize, outcome: OriginOutcome, _elapsed: Duration) {
+        self.0.lock().expect("lock").push((upstream, outcome));
+    }
+}
+
+#[tokio::test]
+async fn an_observer_is_told_of_answers_and_failures() {
+    let address = origin(|number, mut connection| async move {
+        connection.head().await;
+        if number == 0 {
+            connection.send("HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").await;
+        }
+    })
+    .await;
+    let recorder = Arc::new(Recorder::default());
+    let mut options = options(&format!("http://{address}"));
+    options.index = 3;
+    options.observer = Some(Arc::clone(&recorder) as Arc<dyn OriginObserver>);
+    let service = UpstreamService::new(options).expect("service");
+    send(&service, get("/")).await.expect("response");
+    settle().await;
+    failure(&service, get("/")).await;
+    let told = recorder.0.lock().expect("lock").clone();
+    let expected = [(3, OriginOutcome::Answered(http::StatusCode::NOT_FOUND)), (3, OriginOutcome::Failed("connection_terminated"))];
+    assert_eq!(told, expected);
+}

@@ -1,0 +1,77 @@
+//! Clients that take too much or too long are held within bounds.
+
+use larder_testkit::{Answer, Larder, Origin, Result, patience};
+
+#[tokio::test]
+async fn a_head_that_is_sent_too_slowly_is_408() -> Result<()> {
+    let origin = Origin::start().await?;
+    let larder = Larder::before(&origin, "[server]\nlisten = \"127.0.0.1:0\"\nheader_read_timeout = \"300ms\"").await?;
+    let mut client = larder.connect().await?;
+    client.send_raw("GET", b"GET /a HTTP/1.1\r\nHost: x\r\nX-A: unfini").await?;
+    assert_eq!(client.finish().await?.status, 408);
+    client.closed().await?;
+    assert_eq!(origin.request_count(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_that_sends_nothing_is_disconnected() -> Result<()> {
+    let origin = Origin::start().await?;
+    let larder = Larder::before(&origin, "[server]\nlisten = \"127.0.0.1:0\"\nheader_read_timeout = \"300ms\"").await?;
+    let mut silent = larder.connect().await?;
+    let mut begun = larder.connect().await?;
+    // Part of HTTP/2's preface: which version will be spoken is not known yet.
+    begun.write(b"PRI * HT").await?;
+    // With a word of goodbye or without.
+    for client in [&mut silent, &mut begun] {
+        if let Ok(head) = client.next_head().await {
+            assert_eq!(head.status()?, 408);
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn too_many_connections_are_refused_until_some_end() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/a", Answer::ok().body("x"));
+    let larder = Larder::before(&origin, "[server]\nlisten = \"127.0.0.1:0\"\nmax_connections = 2").await?;
+    let mut kept = Vec::new();
+    for _ in 0..2 {
+        let mut client = larder.connect().await?;
+        assert_eq!(client.exchange("GET", "/a", &[], "").await?.status, 200);
+        kept.push(client);
+    }
+    // Refused at once or after a word; waiting for a place is as good, as long as it is served when one is free.
+    let mut third = larder.connect().await?;
+    let sent = third.send("GET", "/a", &[], "").await;
+    kept.clear();
+    if let (Ok(()), Ok(response)) = (sent, third.finish().await) {
+        assert!([200, 503].contains(&response.status), "{}", response.head.start);
+    }
+    let served = || async { Ok(larder.get("/a").await.ok().filter(|response| response.status == 200)) };
+    patience::eventually("waiting for a free place", served).await.map(drop)
+}
+
+/// Eight readers that are stuck hold up their own upstream connections, not the memory.
+#[tokio::test]
+async fn a_response_that_nobody_reads_takes_bounded_memory() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/endless", Answer::ok().header("Cache-Control", "no-store").endless("x".repeat(64 * 1024)));
+    origin.always("GET", "/a", Answer::ok().body("x"));
+    let larder = Larder::before(&origin, "").await?;
+    let mut stuck = Vec::new();
+    for _ in 0..8 {
+        let mut client = larder_testkit::Client::connect_narrow(larder.address()).await?;
+        client.send("GET", "/endless", &[], "").await?;
+        client.head().await?;
+        stuck.push(client);
+    }
+    let mut reader = larder.connect().await?;
+    reader.send("GET", "/endless", &[], "").await?;
+    // By the time that one reader has had 64 MiB, the origin would have filled the memory for the others, if that was kept.
+    reader.read_at_least(64 * 1024 * 1024).await?;
+    assert!(larder.resident_bytes()? < 200 * 1024 * 1024, "{} bytes", larder.resident_bytes()?);
+    assert_eq!(larder.get("/a").await?.status, 200);
+    Ok(())
+}

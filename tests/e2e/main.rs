@@ -1,0 +1,14 @@
+//! End-to-end tests that a scenario cannot tell: signals, files, raw bytes, other protocols, many clients, backends not written here.
+
+mod broken_upstreams;
+mod check;
+mod collapse;
+mod json_server;
+mod lifecycle;
+mod limits;
+mod nginx;
+mod observe;
+mod protocols;
+mod quick_start;
+mod refused;
+mod streaming;

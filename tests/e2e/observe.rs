@@ -1,0 +1,106 @@
+//! What operators see: metrics and the access log.
+
+use larder_testkit::{Answer, Larder, Origin, Result};
+use serde_json::Value;
+
+#[tokio::test]
+async fn requests_are_counted_by_route_method_status_result_and_reason() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.once("GET", "/issues/1", Answer::ok().body("12345"));
+    origin.once("POST", "/issues/1", Answer::new(500));
+    let rest = "[cache]\nttl = \"60s\"\n[[routes]]\nname = \"issue.detail\"\npath = \"/issues/{id}\"\nupstream = \"api\"\n";
+    let larder = Larder::before(&origin, rest).await?;
+    larder.get("/issues/1").await?;
+    larder.get("/issues/1").await?;
+    larder.get("/issues/1?no_cache=1").await?;
+    larder.request("POST", "/issues/1", &[], "x").await?;
+    let route = r#"route="issue.detail""#;
+    larder.metric_reaches("larder_requests_total", &[route], 4.0).await?;
+    let counted = [
+        (&[route, r#"method="GET""#, r#"status="2xx""#, r#"result="miss""#][..], 1.0),
+        (&[route, r#"method="GET""#, r#"status="2xx""#, r#"result="hit""#, r#"reason="fresh""#], 1.0),
+        (&[route, r#"method="GET""#, r#"result="bypass""#], 1.0),
+        (&[route, r#"method="POST""#, r#"status="5xx""#, r#"result="bypass""#], 1.0),
+    ];
+    for (labels, count) in counted {
+        assert_eq!(larder.metric("larder_requests_total", labels).await?, count, "{labels:?}");
+    }
+    let text = larder.admin("/metrics").await?.text();
+    for name in [
+        "larder_request_duration_seconds_bucket",
+        "larder_origin_duration_seconds_bucket",
+        "larder_cache_stored_bytes",
+        "larder_cache_entries",
+        "larder_cache_evictions_total",
+        "larder_collapsed_followers_total",
+        "larder_fills_in_flight",
+        "larder_origin_connections",
+    ] {
+        assert!(text.lines().any(|line| line.starts_with(name)), "no {name} in:\n{text}");
+    }
+    assert!(larder.metric("larder_cache_entries", &[]).await? >= 1.0);
+    assert!(larder.metric("larder_cache_stored_bytes", &[]).await? >= 5.0);
+    Ok(())
+}
+
+/// Whatever clients send, the number of series does not grow with it.
+#[tokio::test]
+async fn labels_are_bounded() -> Result<()> {
+    let origin = Origin::start().await?;
+    let larder = Larder::before(&origin, "").await?;
+    let series = || async { Ok::<_, larder_testkit::Error>(larder.admin("/metrics").await?.text().lines().count()) };
+    for number in 0..3 {
+        origin.once(&format!("METHOD-{number}"), &format!("/{number}"), Answer::ok());
+        larder.request(&format!("METHOD-{number}"), &format!("/{number}"), &[("Host", &format!("h{number}.example"))], "").await?;
+    }
+    let before = series().await?;
+    for number in 3..20 {
+        origin.once(&format!("METHOD-{number}"), &format!("/{number}"), Answer::ok());
+        larder.request(&format!("METHOD-{number}"), &format!("/{number}"), &[("Host", &format!("h{number}.example"))], "").await?;
+    }
+    larder.metric_reaches("larder_requests_total", &[], 20.0).await?;
+    assert_eq!(series().await?, before);
+    Ok(())
+}
+
+async fn json_line(larder: &Larder, target: &str) -> Result<Value> {
+    let wanted = format!("\"target\":\"{target}\"");
+    let line = larder.process().line(&wanted, |line| line.contains(&wanted).then(|| line.to_owned())).await?;
+    let start = line.find('{').unwrap_or_default();
+    Ok(serde_json::from_str(&line[start..])?)
+}
+
+#[tokio::test]
+async fn the_access_log_has_one_structured_line_a_request() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.once("GET", "/a", Answer::ok().body("12345"));
+    // On a connection that was used before, a safe request is tried once more.
+    origin.always("GET", "/b", Answer::hang_up());
+    let larder = Larder::before(&origin, "[cache]\nttl = \"60s\"\n[log]\naccess = \"json\"").await?;
+    larder.request("GET", "/a", &[("Authorization", "Bearer secret-token"), ("Cookie", "session=secret-cookie")], "").await?;
+    larder.get("/b").await?;
+    let line = json_line(&larder, "/a").await?;
+    assert_eq!((line["method"].as_str(), line["status"].as_u64(), line["bytes"].as_u64()), (Some("GET"), Some(200), Some(5)));
+    assert_eq!(line["result"].as_str(), Some("MISS"));
+    assert!(line["reason"].is_string() && line["key"].as_str().is_some_and(|key| key.contains("/a")), "{line}");
+    assert_eq!(json_line(&larder, "/b").await?["status"].as_u64(), Some(502));
+    let output = larder.process().output();
+    assert_eq!(output.iter().filter(|line| line.contains("\"target\":\"/a\"")).count(), 1);
+    assert!(!output.iter().any(|line| line.contains("secret-")), "secrets are not logged: {output:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_access_log_can_be_read_and_can_be_off() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/seen", Answer::ok().body("x"));
+    let readable = Larder::before(&origin, "[log]\naccess = \"text\"").await?;
+    readable.get("/seen").await?;
+    readable.process().line("the access log line", |line| (line.contains("/seen") && line.contains(" 200 ")).then_some(())).await?;
+    let silent = Larder::before(&origin, "[log]\naccess = \"off\"").await?;
+    silent.get("/seen").await?;
+    silent.terminate()?;
+    silent.exited().await?;
+    assert!(!silent.process().output().iter().any(|line| line.contains("/seen")));
+    Ok(())
+}

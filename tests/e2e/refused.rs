@@ -1,0 +1,105 @@
+//! Requests that could mean one thing here and another at the origin are refused with the connection closed, and nothing of them is forwarded
+//! (RFC 9112 §2.2, §3.2, §5, §6.3, §11.2).
+
+use larder_testkit::{Client, Larder, Origin, Result};
+
+async fn refused(bytes: &str, statuses: &[u16]) -> Result<()> {
+    let origin = Origin::start().await?;
+    let larder = Larder::before(&origin, "").await?;
+    let mut client = larder.connect().await?;
+    client.send_raw("GET", bytes.as_bytes()).await?;
+    let response = client.finish().await?;
+    assert!(statuses.contains(&response.status), "{} is not one of {statuses:?}", response.head.start);
+    client.closed().await?;
+    assert_eq!(origin.request_count(), 0, "{:?}", origin.received());
+    Ok(())
+}
+
+macro_rules! refused {
+    ($($name:ident: $bytes:expr => $statuses:expr;)*) => {
+        $(#[tokio::test]
+        async fn $name() -> Result<()> {
+            refused($bytes, &$statuses).await
+        })*
+    };
+}
+
+refused! {
+    content_length_with_transfer_encoding:
+        "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" => [400];
+    transfer_encoding_with_content_length:
+        "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n" => [400];
+    two_different_lengths: "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!" => [400];
+    a_list_of_different_lengths: "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5, 6\r\n\r\nhello!" => [400];
+    a_length_with_a_sign: "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: +5\r\n\r\nhello" => [400];
+    a_negative_length: "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n" => [400];
+    a_coding_after_chunked: "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n" => [400, 501];
+    an_unknown_coding: "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n" => [400, 501];
+    chunked_in_http_1_0: "POST /a HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" => [400];
+    a_bare_cr_in_a_field: "GET /a HTTP/1.1\r\nHost: x\r\nX-A: a\rb\r\n\r\n" => [400];
+    a_bare_lf_in_a_field: "GET /a HTTP/1.1\r\nHost: x\r\nX-A: a\nX-B: b\r\n\r\n" => [400];
+    a_bare_lf_after_the_request_line: "GET /a HTTP/1.1\nHost: x\r\n\r\n" => [400];
+    nul_in_a_field: "GET /a HTTP/1.1\r\nHost: x\r\nX-A: a\0b\r\n\r\n" => [400];
+    nul_in_the_target: "GET /a\0b HTTP/1.1\r\nHost: x\r\n\r\n" => [400];
+    an_obs_fold: "GET /a HTTP/1.1\r\nHost: x\r\nX-A: a\r\n b\r\n\r\n" => [400];
+    space_before_the_colon: "GET /a HTTP/1.1\r\nHost: x\r\nX-A : a\r\n\r\n" => [400];
+    space_before_the_first_field: "GET /a HTTP/1.1\r\n Host: x\r\n\r\n" => [400];
+    a_field_without_a_colon: "GET /a HTTP/1.1\r\nHost: x\r\nnonsense\r\n\r\n" => [400];
+    a_space_in_the_target: "GET /a b HTTP/1.1\r\nHost: x\r\n\r\n" => [400];
+    no_host: "GET /a HTTP/1.1\r\n\r\n" => [400];
+    two_hosts: "GET /a HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n" => [400];
+    a_host_that_is_none: "GET /a HTTP/1.1\r\nHost: x/y@z\r\n\r\n" => [400];
+    absolute_form_for_another_host: "GET http://other.example/a HTTP/1.1\r\nHost: x\r\n\r\n" => [400];
+    connect: "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n" => [400, 501];
+    not_http: "EHLO example.com\r\n\r\n" => [400];
+    an_unknown_version: "GET /a HTTP/3.7\r\nHost: x\r\n\r\n" => [400, 505];
+}
+
+#[tokio::test]
+async fn fields_too_large() -> Result<()> {
+    refused(&format!("GET /a HTTP/1.1\r\nHost: x\r\nX-A: {}\r\n\r\n", "a".repeat(40_000)), &[431]).await
+}
+
+#[tokio::test]
+async fn too_many_fields() -> Result<()> {
+    refused(&format!("GET /a HTTP/1.1\r\nHost: x\r\n{}\r\n", "A: b\r\n".repeat(2000)), &[431]).await
+}
+
+#[tokio::test]
+async fn a_target_too_long() -> Result<()> {
+    refused(&format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(40_000)), &[414]).await
+}
+
+/// What follows a refused request on the connection is not read as another one: that is how requests are smuggled.
+#[tokio::test]
+async fn a_second_request_behind_a_refused_one_is_not_answered() -> Result<()> {
+    let smuggled = "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 44\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
+    refused(smuggled, &[400]).await
+}
+
+/// Two equal lengths leave no doubt (RFC 9112 §6.3 allows to take them for one, or to refuse).
+#[tokio::test]
+async fn the_same_length_twice_is_one_length_or_refused() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("POST", "/a", larder_testkit::Answer::ok().body("x"));
+    let larder = Larder::before(&origin, "").await?;
+    let response = larder.request("POST", "/a", &[("Content-Length", "2"), ("Content-Length", "2")], "hi").await?;
+    assert!([200, 400].contains(&response.status), "{}", response.head.start);
+    for request in origin.received() {
+        assert_eq!((request.head.all("content-length"), request.body.as_slice()), (vec!["2"], &b"hi"[..]));
+    }
+    Ok(())
+}
+
+/// A chunk that is none ends the request at the origin too: it must not look complete there.
+#[tokio::test]
+async fn a_broken_chunk_never_completes_a_request() -> Result<()> {
+    let origin = Origin::start().await?;
+    let larder = Larder::before(&origin, "").await?;
+    let mut client: Client = larder.connect().await?;
+    client.send_raw("POST", b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n").await?;
+    let response = client.finish().await?;
+    assert!(response.status == 400 || response.status == 502, "{}", response.head.start);
+    client.closed().await?;
+    origin.check()
+}

@@ -1,0 +1,52 @@
+//! A REST backend from the npm registry: reads, writes, entity tags, `Vary: Origin`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+
+use larder_testkit::process::Process;
+use larder_testkit::{Error, Result};
+use tempfile::TempDir;
+
+/// A running json-server with its own database. It is killed when dropped.
+pub struct JsonServer {
+    address: SocketAddr,
+    _process: Arc<Process>,
+    _folder: Arc<TempDir>,
+}
+
+impl JsonServer {
+    /// Starts it with this database: a JSON object with a list for each resource.
+    pub async fn start(database: &str) -> Result<Self> {
+        let folder = Arc::new(TempDir::new()?);
+        let file = folder.path().join("db.json");
+        std::fs::write(&file, database)?;
+        let program = program()?;
+        super::on_a_free_address(|address| {
+            let mut command = Command::new("node");
+            command.arg(&program).args(["--host", "127.0.0.1", "--port"]).arg(address.port().to_string()).arg(&file);
+            let folder = Arc::clone(&folder);
+            async move {
+                let process = Process::start("json-server", &mut command)?;
+                // It prints this once the listener is bound; a port that is taken ends it before.
+                process.line("its greeting", |line| line.contains("Type s + enter").then_some(())).await?;
+                Ok(Self { address, _process: process, _folder: folder })
+            }
+        })
+        .await
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+/// Where `cargo xtask test` installs it: beside the build.
+fn program() -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let within = |folder: &std::path::Path| folder.join("backends/node_modules/json-server/lib/cli/bin.js");
+    let program = test.ancestors().map(within).find(|program| program.is_file());
+    program.ok_or_else(|| Error::new("json-server is not installed: run `cargo xtask test`, which installs it under target/backends"))
+}

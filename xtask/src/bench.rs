@@ -1,0 +1,80 @@
+//! `cargo xtask bench`: loads the release binary beside other caches and beside a bare hyper server, and writes a Markdown table.
+//!
+//! The figure that holds on a noisy machine is CPU time a request: user and system time of the server's processes over a run, divided by the
+//! requests answered in it. The server has a core to itself and the load (with the origin) another; rounds go around the servers, so that a
+//! slow minute hits them all; what is told is the median with the spread. Only loopback is used, and nothing is installed.
+
+mod client;
+mod load;
+mod machine;
+mod measure;
+mod options;
+mod process;
+mod report;
+mod scenario;
+mod servers;
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::Command;
+
+use options::Options;
+use report::Report;
+use scenario::Scenario;
+use servers::{Kind, Places};
+
+pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Runs `cargo xtask bench` with the arguments behind `bench`.
+///
+/// # Errors
+/// If an argument is unknown, a tool is missing, or a server does not start or answers wrongly.
+pub(crate) fn run(arguments: impl IntoIterator<Item = String>) -> Result<()> {
+    let options = match Options::parse(arguments)? {
+        options::Parsed::Run(options) => options,
+        options::Parsed::Help => {
+            println!("{}", options::HELP);
+            return Ok(());
+        }
+    };
+    require_tools(&options.scenarios)?;
+    let places = Places { binaries: build(&options.profile)?, work: PathBuf::from("target/bench") };
+    std::fs::create_dir_all(&places.work)?;
+    let (servers, absent): (Vec<Kind>, Vec<Kind>) = options.servers.iter().partition(|server| server.is_installed());
+    let mut report = Report::new(machine::describe(&servers, &options), &absent);
+    for scenario in &options.scenarios {
+        eprintln!("bench: {}", scenario.title());
+        report.add(measure::scenario(*scenario, &servers, &options, &places)?);
+    }
+    let text = report.to_string();
+    std::fs::write(&options.out, &text)?;
+    println!("{text}");
+    eprintln!("bench: written to {}", options.out.display());
+    Ok(())
+}
+
+fn require_tools(scenarios: &[Scenario]) -> Result<()> {
+    let mut tools = vec![("taskset", "util-linux")];
+    if scenarios.iter().any(|scenario| scenario.is_wrk()) {
+        tools.push(("wrk", "wrk"));
+    }
+    if scenarios.iter().any(|scenario| scenario.is_h2load()) {
+        tools.push(("h2load", "nghttp2-client"));
+    }
+    for (tool, package) in tools {
+        if !process::is_on_path(tool) {
+            return Err(format!("{tool} is not installed; on Debian: apt-get install {package}").into());
+        }
+    }
+    Ok(())
+}
+
+/// Builds the servers of this workspace; returns the directory they are in.
+fn build(profile: &str) -> Result<PathBuf> {
+    let packages = ["-p", "larder", "-p", "larder-benches", "--bins", "--profile", profile];
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    if !Command::new(cargo).arg("build").args(packages).status()?.success() {
+        return Err("the build failed".into());
+    }
+    Ok(PathBuf::from("target").join(if profile == "dev" { "debug" } else { profile }))
+}

@@ -1,0 +1,118 @@
+//! The smallest client that fills caches and reads counters. Load comes from public tools.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::Duration;
+
+use super::Result;
+
+/// A kept-alive connection to a loopback port.
+#[derive(Debug)]
+pub(super) struct Client {
+    port: u16,
+    stream: BufReader<TcpStream>,
+}
+
+impl Client {
+    pub(super) fn connect(port: u16) -> Result<Self> {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        Ok(Self { port, stream: BufReader::new(stream) })
+    }
+
+    /// The body of a 200. Asks under the name that the load tools use, so that both meet the same key.
+    pub(super) fn get(&mut self, target: &str) -> Result<Vec<u8>> {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", self.port);
+        self.stream.get_mut().write_all(request.as_bytes())?;
+        let status = self.line()?;
+        if !status.contains(" 200 ") {
+            return Err(format!("{target} was answered with {status}").into());
+        }
+        let mut length = Length::ToEnd;
+        loop {
+            let line = self.line()?.to_ascii_lowercase();
+            match line.split_once(':') {
+                Some(("content-length", value)) => length = Length::Known(value.trim().parse()?),
+                Some(("transfer-encoding", _)) => length = Length::Chunked,
+                Some(_) => {}
+                None => break,
+            }
+        }
+        self.body(length)
+    }
+
+    fn body(&mut self, length: Length) -> Result<Vec<u8>> {
+        let mut body = Vec::new();
+        match length {
+            Length::Known(bytes) => self.append(bytes, &mut body)?,
+            Length::ToEnd => {
+                self.stream.read_to_end(&mut body)?;
+            }
+            Length::Chunked => loop {
+                let bytes = u64::from_str_radix(self.line()?.trim(), 16)?;
+                self.append(bytes, &mut body)?;
+                self.line()?;
+                if bytes == 0 {
+                    break;
+                }
+            },
+        }
+        Ok(body)
+    }
+
+    fn append(&mut self, bytes: u64, body: &mut Vec<u8>) -> Result<()> {
+        let read = (&mut self.stream).take(bytes).read_to_end(body)?;
+        if read as u64 == bytes { Ok(()) } else { Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()) }
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        self.stream.read_line(&mut line)?;
+        if line.is_empty() { Err("the server closed the connection".into()) } else { Ok(line.trim_end().to_owned()) }
+    }
+}
+
+enum Length {
+    Known(u64),
+    Chunked,
+    ToEnd,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// The bodies that two requests get from a server that says `response` to each.
+    fn twice(response: &'static str) -> Vec<Vec<u8>> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = std::thread::spawn(move || {
+            let mut stream = BufReader::new(listener.accept().unwrap().0);
+            for _ in 0..2 {
+                let mut line = String::new();
+                while line != "\r\n" {
+                    line.clear();
+                    stream.read_line(&mut line).unwrap();
+                }
+                stream.get_mut().write_all(response.as_bytes()).unwrap();
+            }
+        });
+        let mut client = Client::connect(port).unwrap();
+        let bodies = (0..2).map(|_| client.get("/").unwrap()).collect();
+        server.join().unwrap();
+        bodies
+    }
+
+    #[test]
+    fn a_connection_is_used_again_after_a_body_of_known_length() {
+        assert_eq!(twice("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"), [b"abc", b"abc"]);
+    }
+
+    #[test]
+    fn a_connection_is_used_again_after_chunks() {
+        assert_eq!(twice("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"), [b"abcde", b"abcde"]);
+    }
+}

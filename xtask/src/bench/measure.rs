@@ -1,0 +1,172 @@
+//! Runs a scenario: all its servers up, then round after round over them.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::Result;
+use super::client::Client;
+use super::load::{Counted, Run};
+use super::options::Options;
+use super::process::ticks_per_second;
+use super::report::{Figures, Section};
+use super::scenario::{KEYS, SMALL, Scenario, key_target, miss_script, spread_script};
+use super::servers::{self, Kind, LOAD_CORE, Places, Server};
+
+const STAMPEDE_CLIENTS: usize = 500;
+const STAMPEDE_MILLIS: u64 = 500;
+
+/// Measures `scenario` on those of `kinds` that take part.
+pub(super) fn scenario(scenario: Scenario, kinds: &[Kind], options: &Options, places: &Places) -> Result<Section> {
+    let (_origin, origin_port) = servers::origin(places)?;
+    let taking_part = kinds.iter().filter(|kind| kind.takes_part(scenario));
+    let servers = taking_part.map(|kind| kind.start(scenario, origin_port, places)).collect::<Result<Vec<_>>>()?;
+    let bench = Bench { scenario, options, places, origin_port, ticks: ticks_per_second()? };
+    let mut section = Section::new(scenario);
+    match scenario {
+        Scenario::Memory => {
+            for server in &servers {
+                section.add(server.kind, Figures::Memory { over_payload: bench.memory(server)? });
+            }
+        }
+        Scenario::Stampede => {
+            for round in 0..options.rounds {
+                for server in &servers {
+                    section.add(server.kind, bench.stampede(server, round)?);
+                }
+            }
+        }
+        _ => {
+            servers.iter().try_for_each(|server| bench.warm(server))?;
+            for round in 0..options.rounds {
+                for (index, server) in servers.iter().enumerate() {
+                    let run = round * u32::try_from(servers.len())? + u32::try_from(index)?;
+                    section.add(server.kind, bench.load(server, run)?);
+                }
+            }
+        }
+    }
+    Ok(section)
+}
+
+struct Bench<'a> {
+    scenario: Scenario,
+    options: &'a Options,
+    places: &'a Places,
+    origin_port: u16,
+    ticks: u64,
+}
+
+impl Bench<'_> {
+    /// Fills what is asked for later, and runs the load for a second.
+    fn warm(&self, server: &Server) -> Result<()> {
+        if self.scenario == Scenario::Spread && server.kind != Kind::BareHyper {
+            fill(server.port)?;
+        }
+        if self.scenario == Scenario::NotModified {
+            // Some caches pass a conditional request on, and store nothing of the 304 that comes back.
+            Client::connect(server.port)?.get(&self.scenario.target())?;
+        }
+        self.run(server, u32::MAX, Duration::from_secs(1)).map(drop)
+    }
+
+    /// One server under load for one round.
+    fn load(&self, server: &Server, run: u32) -> Result<Figures> {
+        let asked_before = self.origin_requests()?;
+        let cpu_before = server.process.cpu(self.ticks)?;
+        let counted = self.run(server, run, self.options.run)?;
+        let cpu = server.process.cpu(self.ticks)?.saturating_sub(cpu_before);
+        let asked = self.origin_requests()? - asked_before;
+        let name = server.kind.name();
+        if counted.failed > 0 {
+            return Err(format!("{name}: {} of {} requests failed", counted.failed, counted.requests).into());
+        }
+        if self.scenario.is_hit() && asked * 1000 > counted.requests {
+            return Err(format!("{name}: {asked} of {} hits went to the origin", counted.requests).into());
+        }
+        if self.scenario == Scenario::Miss && server.kind != Kind::BareHyper && asked < counted.requests {
+            return Err(format!("{name}: {} requests, but only {asked} were misses", counted.requests).into());
+        }
+        Ok(Figures::Load { per_second: counted.per_second, cpu_micros: cpu.as_secs_f64() * 1e6 / counted.requests.max(1) as f64 })
+    }
+
+    fn run(&self, server: &Server, run: u32, time: Duration) -> Result<Counted> {
+        let target = self.scenario.target();
+        let script = match self.scenario {
+            Scenario::Spread => Some(self.script(&spread_script())?),
+            Scenario::Miss => Some(self.script(&miss_script(run))?),
+            _ => None,
+        };
+        let field = (self.scenario == Scenario::NotModified).then_some("If-None-Match: \"33a64df551425fcc\"");
+        let run = Run { port: server.port, target: &target, field, script: script.as_deref(), core: LOAD_CORE, time };
+        match self.scenario {
+            Scenario::Http2 => run.h2load(),
+            Scenario::NotModified => run.h2load_http1(),
+            _ => run.wrk(),
+        }
+    }
+
+    fn script(&self, text: &str) -> Result<PathBuf> {
+        let file = self.places.work.join("requests.lua");
+        fs::write(&file, text)?;
+        Ok(file)
+    }
+
+    fn origin_requests(&self) -> Result<u64> {
+        Ok(String::from_utf8(Client::connect(self.origin_port)?.get("/count")?)?.parse()?)
+    }
+
+    /// All clients connected beforehand ask at once for a key that nobody asked for before.
+    #[expect(clippy::disallowed_methods, reason = "measures wall time of a whole process; nothing here decides by it")]
+    fn stampede(&self, server: &Server, round: u32) -> Result<Figures> {
+        let asked_before = self.origin_requests()?;
+        let target = format!("/slow/{STAMPEDE_MILLIS}/{round}");
+        let (port, barrier) = (server.port, Barrier::new(STAMPEDE_CLIENTS));
+        let longest = thread::scope(|scope| {
+            let ask = || -> std::result::Result<Duration, String> {
+                let connected = Client::connect(port);
+                barrier.wait();
+                let start = Instant::now();
+                connected.and_then(|mut client| client.get(&target)).map_err(|error| error.to_string())?;
+                Ok(start.elapsed())
+            };
+            let clients: Vec<_> = (0..STAMPEDE_CLIENTS).map(|_| scope.spawn(ask)).collect();
+            let times = clients.into_iter().map(|client| client.join().unwrap_or_else(|_| Err("a client panicked".to_owned())));
+            times.collect::<std::result::Result<Vec<_>, _>>().map(|times| times.into_iter().max().unwrap_or_default())
+        })
+        .map_err(|error| format!("{}: {error}", server.kind.name()))?;
+        Ok(Figures::Stampede {
+            origin_requests: self.origin_requests()? - asked_before,
+            times_origin: longest.as_secs_f64() * 1000.0 / STAMPEDE_MILLIS as f64,
+        })
+    }
+
+    /// How much resident memory grows with each entry, less the payload.
+    fn memory(&self, server: &Server) -> Result<f64> {
+        // Connections, buffers and lazily made tables are there before the first reading.
+        for number in 0..1000 {
+            Client::connect(server.port)?.get(&format!("/{SMALL}/before/{}", number % 10))?;
+        }
+        let before = server.process.resident()?;
+        fill(server.port)?;
+        let grown = server.process.resident()?.saturating_sub(before);
+        Ok(grown as f64 / f64::from(KEYS) - SMALL as f64)
+    }
+}
+
+/// Asks for every key once, over a few connections.
+fn fill(port: u16) -> Result<()> {
+    const CLIENTS: u32 = 8;
+    thread::scope(|scope| {
+        let fill = |first: u32| -> std::result::Result<(), String> {
+            let mut client = Client::connect(port).map_err(|error| error.to_string())?;
+            let mut keys = (first..KEYS).step_by(CLIENTS as usize);
+            keys.try_for_each(|key| client.get(&key_target(key)).map(drop)).map_err(|error| error.to_string())
+        };
+        let clients: Vec<_> = (0..CLIENTS).map(|first| scope.spawn(move || fill(first))).collect();
+        clients.into_iter().try_for_each(|client| client.join().unwrap_or_else(|_| Err("a client panicked".to_owned())))
+    })?;
+    Ok(())
+}

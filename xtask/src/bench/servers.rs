@@ -1,0 +1,229 @@
+//! The servers, each configured to do the same: cache what the origin marks as cacheable, in up to 1 GiB, without an access log.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::Result;
+use super::process::{Pinned, free_port, is_on_path, output};
+use super::scenario::Scenario;
+
+/// The core of the server under measurement.
+pub(super) const SERVER_CORE: u32 = 0;
+/// The core of everything else.
+pub(super) const LOAD_CORE: u32 = 1;
+
+/// A server to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    BareHyper,
+    Larder,
+    Nginx,
+    Haproxy,
+    Varnish,
+}
+
+/// Where things are.
+#[derive(Debug)]
+pub(super) struct Places {
+    /// The binaries of this workspace.
+    pub(super) binaries: PathBuf,
+    /// Configurations, logs, caches.
+    pub(super) work: PathBuf,
+}
+
+/// A server that is up.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) kind: Kind,
+    pub(super) process: Pinned,
+    /// Its port for the scenario.
+    pub(super) port: u16,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 5] = [Self::BareHyper, Self::Larder, Self::Nginx, Self::Haproxy, Self::Varnish];
+
+    pub(super) fn named(name: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        found.ok_or_else(|| format!("no server {name}; there are {}", Self::ALL.map(Self::name).join(", ")).into())
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::BareHyper => "bare-hyper",
+            Self::Larder => "larder",
+            Self::Nginx => "nginx",
+            Self::Haproxy => "haproxy",
+            Self::Varnish => "varnish",
+        }
+    }
+
+    /// The program, where it is not ours.
+    fn program(self) -> Option<&'static str> {
+        match self {
+            Self::BareHyper | Self::Larder => None,
+            Self::Nginx => Some("nginx"),
+            Self::Haproxy => Some("haproxy"),
+            Self::Varnish => Some("varnishd"),
+        }
+    }
+
+    pub(super) fn is_installed(self) -> bool {
+        self.program().is_none_or(is_on_path)
+    }
+
+    /// What it calls its version, on one line.
+    pub(super) fn version(self) -> Option<String> {
+        let flag = if self == Self::Varnish { "-V" } else { "-v" };
+        let text = output(self.program()?, &[flag]).ok()?;
+        text.lines().next().map(str::to_owned)
+    }
+
+    /// Whether it takes part: a constant server has nothing to miss, share or store.
+    pub(super) fn takes_part(self, scenario: Scenario) -> bool {
+        match scenario {
+            Scenario::Stampede => self != Self::BareHyper,
+            // The others lay their memory out beforehand, or keep bodies on disk.
+            Scenario::Memory => matches!(self, Self::Larder | Self::Varnish),
+            _ => true,
+        }
+    }
+
+    /// Starts it before `origin`, in a directory of its own.
+    pub(super) fn start(self, scenario: Scenario, origin: u16, places: &Places) -> Result<Server> {
+        let directory = std::path::absolute(places.work.join(self.name()))?;
+        if directory.exists() {
+            fs::remove_dir_all(&directory)?;
+        }
+        fs::create_dir_all(&directory)?;
+        let ports = [free_port()?, free_port()?];
+        let setup = Setup { scenario, ports, origin, directory, places };
+        let command = match self {
+            Self::BareHyper => setup.bare_hyper(),
+            Self::Larder => setup.larder()?,
+            Self::Nginx => setup.nginx()?,
+            Self::Haproxy => setup.haproxy()?,
+            Self::Varnish => setup.varnish(),
+        };
+        let log = setup.directory.join("log");
+        let mut process = Pinned::start(SERVER_CORE, &command, &log)?;
+        // nginx and HAProxy speak HTTP/2 in cleartext on a port of its own.
+        let port = if scenario == Scenario::Http2 && matches!(self, Self::Nginx | Self::Haproxy) { ports[1] } else { ports[0] };
+        process.wait_for(port, &log)?;
+        Ok(Server { kind: self, process, port })
+    }
+}
+
+/// Starts the origin on the core of the load.
+pub(super) fn origin(places: &Places) -> Result<(Pinned, u16)> {
+    let (port, log) = (free_port()?, places.work.join("origin.log"));
+    let mut process = Pinned::start(LOAD_CORE, &words([&path(&places.binaries, "origin"), &port.to_string()]), &log)?;
+    process.wait_for(port, &log)?;
+    Ok((process, port))
+}
+
+struct Setup<'a> {
+    scenario: Scenario,
+    /// Of HTTP/1.1, and of HTTP/2 (or the admin listener).
+    ports: [u16; 2],
+    origin: u16,
+    directory: PathBuf,
+    places: &'a Places,
+}
+
+impl Setup<'_> {
+    fn bare_hyper(&self) -> Vec<String> {
+        let mut command =
+            words([&path(&self.places.binaries, "bare_hyper"), &self.ports[0].to_string(), &self.scenario.body().to_string()]);
+        if self.scenario == Scenario::Http2 {
+            command.push("h2".to_owned());
+        }
+        command
+    }
+
+    fn larder(&self) -> Result<Vec<String>> {
+        let [port, admin] = self.ports;
+        let config = self.write(
+            "config.toml",
+            &format!(
+                "[server]\nlisten = \"127.0.0.1:{port}\"\n[admin]\nlisten = \"127.0.0.1:{admin}\"\n\
+                 [upstreams.origin]\nurl = \"http://127.0.0.1:{}\"\n[store.memory]\ncapacity = \"1GiB\"\n[log]\naccess = \"off\"\n",
+                self.origin
+            ),
+        )?;
+        Ok(words([&path(&self.places.binaries, "larder"), "serve", "--config", &config]))
+    }
+
+    fn nginx(&self) -> Result<Vec<String>> {
+        let (directory, [port, h2], origin) = (self.directory.display(), self.ports, self.origin);
+        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .iter()
+            .map(|what| format!("  {what}_temp_path {directory}/{what};\n"))
+            .collect();
+        let config = self.write(
+            "nginx.conf",
+            &format!(
+                "daemon off;\nuser root;\nworker_processes 1;\npid {directory}/pid;\nerror_log {directory}/errors;\n\
+                 events {{ worker_connections 4096; }}\nhttp {{\n  access_log off;\n{temporary}  keepalive_requests 1000000000;\n  \
+                 sendfile on;\n  tcp_nopush on;\n  open_file_cache max=200000 inactive=1h;\n  open_file_cache_valid 1h;\n  \
+                 proxy_cache_path {directory}/cache keys_zone=c:64m max_size=1g inactive=1h use_temp_path=off;\n  \
+                 upstream origin {{ server 127.0.0.1:{origin}; keepalive 64; keepalive_requests 1000000000; }}\n  \
+                 server {{\n    listen 127.0.0.1:{port} backlog=4096;\n    listen 127.0.0.1:{h2} http2 backlog=4096;\n    \
+                 location / {{ proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection \"\"; \
+                 proxy_cache c; proxy_cache_lock on; }}\n  }}\n}}\n"
+            ),
+        )?;
+        Ok(words(["nginx", "-c", &config, "-p", &self.directory.to_string_lossy(), "-e", "stderr"]))
+    }
+
+    fn haproxy(&self) -> Result<Vec<String>> {
+        let ([port, h2], origin) = (self.ports, self.origin);
+        let config = self.write(
+            "haproxy.cfg",
+            &format!(
+                "global\n  nbthread 1\n  maxconn 4096\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n\
+                 cache c\n  total-max-size 1024\n  max-object-size 2097152\n  max-age 3600\n\
+                 frontend f\n  bind 127.0.0.1:{port}\n  bind 127.0.0.1:{h2} proto h2\n  http-request cache-use c\n  \
+                 http-response cache-store c\n  default_backend b\nbackend b\n  http-reuse always\n  server s 127.0.0.1:{origin}\n"
+            ),
+        )?;
+        Ok(words(["haproxy", "-db", "-f", &config]))
+    }
+
+    fn varnish(&self) -> Vec<String> {
+        let listen = format!("127.0.0.1:{}", self.ports[0]);
+        let (backend, directory) = (format!("127.0.0.1:{}", self.origin), self.directory.to_string_lossy());
+        words([
+            "varnishd",
+            "-F",
+            "-j",
+            "none",
+            "-a",
+            &listen,
+            "-b",
+            &backend,
+            "-n",
+            &directory,
+            "-s",
+            "malloc,1G",
+            "-p",
+            "feature=+http2",
+            "-p",
+            "thread_pools=1",
+        ])
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<String> {
+        let file = self.directory.join(name);
+        fs::write(&file, text)?;
+        Ok(file.to_string_lossy().into_owned())
+    }
+}
+
+fn path(directory: &std::path::Path, name: &str) -> String {
+    directory.join(name).to_string_lossy().into_owned()
+}
+
+fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
+    words.map(str::to_owned).to_vec()
+}

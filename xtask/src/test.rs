@@ -1,0 +1,90 @@
+//! `cargo xtask test`: every test there is, with one closing line.
+
+use crate::needs;
+use crate::run::{build_folder, cargo, succeed, succeed_reading, works};
+
+/// Tests that passed and that did not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+}
+
+/// Builds once, runs every test whose name contains one of the filters (all without any), and prints how many passed.
+pub(crate) fn run(filters: &[String]) -> Result<(), String> {
+    needs::provide()?;
+    succeed(&mut cargo(&["build", "--workspace", "--all-targets"]))?;
+    let binary = build_folder()?.join(format!("larder{}", std::env::consts::EXE_SUFFIX));
+
+    let mut tally = Tally::default();
+    let mut succeeded = true;
+    let runner: &[&str] = if works(&mut cargo(&["nextest", "--version"])) {
+        &["nextest", "run", "--workspace", "--no-fail-fast", "--no-tests=pass"]
+    } else {
+        &["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"]
+    };
+    let mut suites = vec![runner];
+    if filters.is_empty() {
+        suites.push(&["test", "--workspace", "--doc", "--no-fail-fast"]);
+    }
+    for suite in suites {
+        let mut command = cargo(suite);
+        if suite[0] == "test" && !filters.is_empty() {
+            command.arg("--");
+        }
+        succeeded &= succeed_reading(command.args(filters).env("LARDER_BIN", &binary), |line| tally.read(line))?;
+    }
+
+    println!("{} passed, {} failed", tally.passed, tally.failed);
+    if succeeded { Ok(()) } else { Err("some tests failed".to_owned()) }
+}
+
+impl Tally {
+    /// Adds what a runner's summary line says, and nothing for any other line.
+    fn read(&mut self, line: &str) {
+        let Some(read) = from_nextest(line).or_else(|| from_libtest(line)) else { return };
+        self.passed += read.passed;
+        self.failed += read.failed;
+    }
+}
+
+/// `Summary [  0.057s] 18 tests run: 15 passed (1 slow), 2 failed, 1 timed out, 0 skipped`.
+fn from_nextest(line: &str) -> Option<Tally> {
+    let (before, after) = line.trim().strip_prefix("Summary [")?.split_once(" run: ")?;
+    // `15/18 tests` where the run was cut short.
+    let count = before.split(']').nth(1)?.split_whitespace().next()?;
+    let run: u64 = count.split('/').next()?.parse().ok()?;
+    let passed = number_before(after, " passed")?;
+    Some(Tally { passed, failed: run.checked_sub(passed)? })
+}
+
+/// `test result: ok. 3 passed; 0 failed; 0 ignored; …`.
+fn from_libtest(line: &str) -> Option<Tally> {
+    let counts = line.trim().strip_prefix("test result: ")?;
+    Some(Tally { passed: number_before(counts, " passed")?, failed: number_before(counts, " failed")? })
+}
+
+fn number_before(text: &str, word: &str) -> Option<u64> {
+    text[..text.find(word)?].rsplit(' ').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tally;
+
+    #[test]
+    fn summaries_of_both_runners_are_added_up() {
+        let mut tally = Tally::default();
+        for line in [
+            "     Summary [   0.057s] 18 tests run: 15 passed (1 slow), 2 failed, 1 timed out, 3 skipped",
+            "     Summary [   0.057s] 1/4 tests run: 0 passed, 1 failed, 0 skipped",
+            "     Summary [   0.057s] 1 test run: 1 passed, 0 skipped",
+            "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
+            "running 5 tests",
+            "test passed ... ok",
+        ] {
+            tally.read(line);
+        }
+        assert_eq!(tally, Tally { passed: 19, failed: 6 });
+    }
+}
