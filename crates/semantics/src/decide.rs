@@ -56,8 +56,7 @@ impl Decision {
 }
 
 /// Decides about a request, given the stored response that its key (and `Vary`) selects. Allocates nothing.
-pub fn decide(policy: &Policy, request: &RequestContext, stored: Option<&StoredHead>, now: Timestamp) -> Decision {
-    let _ = policy;
+pub fn decide(_policy: &Policy, request: &RequestContext, stored: Option<&StoredHead>, now: Timestamp) -> Decision {
     if !request.method.reads() {
         return Decision::Forward { reason: Reason::Method };
     }
@@ -82,7 +81,7 @@ pub fn decide(policy: &Policy, request: &RequestContext, stored: Option<&StoredH
 fn reuse(request: &RequestContext, head: &StoredHead, now: Timestamp) -> Decision {
     // "A shared cache MUST NOT use a cached response to a request with an Authorization header field [...] unless" (§3.5). Kept the other
     // way round too: an answer made for nobody in particular is not given to somebody who says who he is, unless the origin allows it.
-    if request.authorization && !head.for_authorized {
+    if !head.suits(request) {
         return Decision::Forward { reason: Reason::Authorization };
     }
     // "When recipient is the origin server and If-Match is present, evaluate the If-Match precondition" (RFC 9110 §13.2.2): a cache lets
@@ -125,7 +124,6 @@ fn reuse(request: &RequestContext, head: &StoredHead, now: Timestamp) -> Decisio
 
 /// Whether the stored response may stand in for an error of the origin (§4.2.4, RFC 5861 §4): its age then, with the reason.
 /// Errors that count: 500, 502, 503, 504, no connection, time-out.
-pub fn serve_on_error(policy: &Policy, request: &RequestContext, stored: &StoredHead, now: Timestamp) -> Option<(u32, Reason)> {
-    let _ = policy;
+pub fn serve_on_error(_policy: &Policy, request: &RequestContext, stored: &StoredHead, now: Timestamp) -> Option<(u32, Reason)> {
     stale::on_error(request, stored, now).then(|| (stored.age(now), Reason::StaleIfError))
 }

@@ -120,6 +120,8 @@ pub fn on_response(exchange: &Exchange<'_>, candidates: &[&StoredHead]) -> Dispo
     }
     match store(exchange) {
         Ok((head, vary)) => Disposition::Store { head: Box::new(head), vary },
+        // What is stored for others stays as it was when somebody with credentials gets something of his own.
+        Err(Reason::Authorization) if !candidates.is_empty() => Disposition::Pass { reason: Reason::Authorization, remember: false },
         Err(reason) => pass(reason),
     }
 }

@@ -14,11 +14,12 @@ use crate::storage;
 
 /// What a 304 means.
 pub(crate) fn on_not_modified(exchange: &Exchange<'_>, candidates: &[&StoredHead]) -> Disposition {
-    if !candidates.iter().any(|candidate| candidate.validators.any()) {
+    let nominated = |candidate: &StoredHead| candidate.validators.any() && candidate.suits(exchange.request);
+    if !candidates.iter().any(|candidate| nominated(candidate)) {
         // No validator of ours went out: the client asked about its own copy, and gets the answer as it is.
         return Disposition::Pass { reason: Reason::NotModified, remember: false };
     }
-    match select(exchange.headers, candidates) {
+    match select(exchange.headers, candidates, &nominated) {
         Some(index) => {
             let (head, keep) = freshen(exchange, candidates[index]);
             Disposition::Freshen { index, head: Box::new(head), keep }
@@ -28,9 +29,9 @@ pub(crate) fn on_not_modified(exchange: &Exchange<'_>, candidates: &[&StoredHead
 }
 
 /// Which stored response a 304 is about (§4.3.4).
-fn select(headers: &HeaderMap, candidates: &[&StoredHead]) -> Option<usize> {
+fn select(headers: &HeaderMap, candidates: &[&StoredHead], nominated: &dyn Fn(&StoredHead) -> bool) -> Option<usize> {
     let newest = |matches: &dyn Fn(&StoredHead) -> bool| {
-        let matching = candidates.iter().enumerate().filter(|(_, candidate)| matches(candidate));
+        let matching = candidates.iter().enumerate().filter(|(_, candidate)| nominated(candidate) && matches(candidate));
         // The selected response stands first, and wins over others of its date.
         matching.rev().max_by_key(|(_, candidate)| candidate.date).map(|(index, _)| index)
     };
@@ -53,9 +54,9 @@ fn select(headers: &HeaderMap, candidates: &[&StoredHead]) -> Option<usize> {
     // "If the new response does not include any form of validator [...], and there is only one stored response" it is that one. The RFC
     // adds "and that stored response also lacks a validator"; but where ours named one stored response only, the answer can be about no
     // other, and many origins leave the validators out of a 304.
-    let mut nominated = candidates.iter().enumerate().filter(|(_, candidate)| candidate.validators.any());
-    let (only, _) = nominated.next()?;
-    nominated.next().is_none().then_some(only)
+    let mut meant = candidates.iter().enumerate().filter(|(_, candidate)| nominated(candidate));
+    let (only, _) = meant.next()?;
+    meant.next().is_none().then_some(only)
 }
 
 /// The stored response with the fields of `exchange` (§3.2), and whether it may be kept.

@@ -3,6 +3,7 @@
 use http::header::{CACHE_CONTROL, EXPIRES};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use crate::request::RequestContext;
 use crate::time::Timestamp;
 
 /// The head of a stored response. Hop-by-hop and private fields are already gone; `Age`, `Cache-Status` and `X-Cache` have slots so that
@@ -64,6 +65,11 @@ impl StoredHead {
     /// Seconds since it became stale; `None` while it is fresh: "response_is_fresh = (freshness_lifetime > current_age)" (§4.2).
     pub fn staleness(&self, now: Timestamp) -> Option<u32> {
         self.age(now).checked_sub(self.lifetime.seconds)
+    }
+
+    /// Whether it may answer this request as far as `Authorization` goes (§3.5).
+    pub(crate) fn suits(&self, request: &RequestContext) -> bool {
+        self.for_authorized || !request.authorization
     }
 
     /// The same head, stale from now on and fit for validation only: what §4.3.5 asks for when a HEAD contradicts it.

@@ -31,7 +31,7 @@ pub(crate) fn decide(request: &RequestContext, head: &StoredHead, age: u32, stal
 /// information" (RFC 5861 §4), so the request's `max-age` and `min-fresh` do not count, but the prohibitions of §4.2.4 and a request's wish
 /// for "successful validation" (`no-cache`) do.
 pub(crate) fn on_error(request: &RequestContext, head: &StoredHead, now: Timestamp) -> bool {
-    if head.no_cache || request.directives.no_cache || (request.authorization && !head.for_authorized) {
+    if head.no_cache || request.directives.no_cache || !head.suits(request) {
         return false;
     }
     let window = head.stale_if_error.max(request.directives.stale_if_error.unwrap_or(0));

@@ -1,6 +1,6 @@
 //! Conditional requests to the origin (RFC 9111 §4.3.1).
 
-use http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
+use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
 use http::{HeaderMap, HeaderValue};
 
 use crate::head::StoredHead;
@@ -8,6 +8,7 @@ use crate::request::{MethodKind, RequestContext};
 
 /// Edits the client's fields into those of a request whose answer may be stored: the client's own preconditions and `Range` go
 /// (they are answered from what is stored), and the validators of `candidates` come in (§4.3.1), all entity tags in one `If-None-Match`.
+/// A candidate that may not answer this request (§3.5) is passed over.
 ///
 /// The fields stay as the client sent them where the answer is for this client alone: a `no-store` request, one with `If-Match` or
 /// `If-Unmodified-Since`, an unsafe method, and a `HEAD` with nothing to validate. Not to be called for requests that pass by the cache.
@@ -19,6 +20,7 @@ pub fn upstream_fields(request: &RequestContext, headers: &mut HeaderMap, candid
     for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_RANGE, RANGE] {
         headers.remove(name);
     }
+    let candidates: Vec<&StoredHead> = candidates.iter().copied().filter(|candidate| candidate.suits(request)).collect();
     let Some(selected) = candidates.first() else { return };
     // "Clients SHOULD send both validators in cache validation requests if both an entity tag and a Last-Modified date were provided by
     // the origin server" (RFC 9110 §8.8.1).
@@ -28,7 +30,7 @@ pub fn upstream_fields(request: &RequestContext, headers: &mut HeaderMap, candid
     // Tags of other variants beside a selected response without one would make the origin ignore the selected one's date
     // (RFC 9110 §13.1.3).
     let named_by_tag = selected.validators.etag.is_some() || selected.validators.last_modified.is_none();
-    if let Some(tags) = entity_tags(candidates).filter(|_| named_by_tag) {
+    if let Some(tags) = entity_tags(&candidates).filter(|_| named_by_tag) {
         headers.insert(IF_NONE_MATCH, tags);
     }
 }
@@ -46,16 +48,4 @@ fn entity_tags(candidates: &[&StoredHead]) -> Option<HeaderValue> {
         [only] => Some((*only).clone()),
         several => HeaderValue::from_bytes(&several.iter().map(|tag| tag.as_bytes()).collect::<Vec<_>>().join(&b", "[..])).ok(),
     }
-}
-
-/// Fields of a request that fetches the whole response again, after a 304 that selected nothing stored: no preconditions, no range.
-pub fn unconditional_fields(headers: &mut HeaderMap) {
-    for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_RANGE, RANGE] {
-        headers.remove(name);
-    }
-}
-
-/// Whether a response has a strong entity tag, so that its ranges may be joined (RFC 9111 §3.4).
-pub fn strong_tag(headers: &HeaderMap) -> Option<&HeaderValue> {
-    headers.get(ETAG).filter(|tag| crate::entity_tag::is_strong(tag))
 }

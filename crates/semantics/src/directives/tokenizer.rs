@@ -76,12 +76,13 @@ impl<'a> Directives<'a> {
         Self { rest: line, broken: false }
     }
 
-    /// Reads an argument and leaves `rest` behind it. A quote that is never closed is a plain character: what follows it then still counts
-    /// as directives, but only as prohibitions.
+    /// Reads an argument and leaves `rest` behind it. A quote that is never closed, or is closed in the middle of something, is a plain
+    /// character: what follows it then still counts as directives, but only as prohibitions.
     fn argument(&mut self) -> Cow<'a, [u8]> {
         if self.rest.first() == Some(&b'"') {
-            if let Some((value, length)) = quoted_string(self.rest) {
-                self.rest = &self.rest[length..];
+            let quoted = quoted_string(self.rest).map(|(value, length)| (value, self.rest[length..].trim_ascii_start()));
+            if let Some((value, rest)) = quoted.filter(|(_, rest)| rest.is_empty() || rest.starts_with(b",")) {
+                self.rest = rest;
                 return value;
             }
             self.broken = true;
@@ -111,11 +112,7 @@ impl<'a> Iterator for Directives<'a> {
         let spaced = raw_name.len() != name.len() || self.rest.first().is_some_and(u8::is_ascii_whitespace);
         self.rest = self.rest.trim_ascii_start();
         let argument = self.argument();
-        // Whatever stands between a closing quote and the next comma belongs to nobody: `max-age="1"2`.
-        let end = self.rest.iter().position(|&byte| byte == b',').unwrap_or(self.rest.len());
-        let trailing = !self.rest[..end].trim_ascii().is_empty();
-        self.rest = &self.rest[end..];
-        Some(Directive { name, argument: Some(argument), well_formed: !(spaced || trailing || self.broken) })
+        Some(Directive { name, argument: Some(argument), well_formed: !(spaced || self.broken) })
     }
 }
 

@@ -1,9 +1,13 @@
-//! Ranges of a stored response (RFC 9110 §14).
+//! Ranges of complete and of partial stored responses (RFC 9110 §14, RFC 9111 §3.3, §3.4).
 
 mod answer;
+mod coverage;
 mod multipart;
 mod parse;
+mod partial;
 
 pub use answer::{PartialAnswer, answer, not_satisfiable_fields};
+pub use coverage::ByteRangeSet;
 pub use multipart::Multipart;
 pub use parse::{ByteRange, RangeSet, RangeSpec};
+pub use partial::{ContentRange, PartialResponse, PartialUse, range_to_fetch};

@@ -50,7 +50,8 @@ impl VarySpec {
     }
 }
 
-/// The selecting fields' values of one request, as length-safe text: `name=length:value;` for each, `name=-;` for an absent one.
+/// The selecting fields' values of one request, as length-safe text: `name=length:value;` for each, `name=-;` for an absent one,
+/// `name=#hash;` for credentials and very long values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SecondaryKey(Box<str>);
 
@@ -121,6 +122,18 @@ mod tests {
         let other = spec.secondary_key(&map(&[("a", "1"), ("b", "2;b=1:3")]));
         assert_ne!(one, other);
         assert_ne!(spec.secondary_key(&map(&[("a", "-")])), spec.secondary_key(&map(&[])));
+    }
+
+    #[test]
+    fn no_credentials_stand_in_a_key() {
+        for name in ["authorization", "cookie"] {
+            let spec = VarySpec::new(vec![HeaderName::from_static(name)]);
+            let key = spec.secondary_key(&map(&[(name, "secret=1")]));
+            assert!(key.text().starts_with(&format!("{name}=#")) && !key.text().contains("secret"), "{key:?}");
+            assert_ne!(key, spec.secondary_key(&map(&[(name, "secret=2")])));
+        }
+        let long: &'static str = Box::leak("x".repeat(5000).into_boxed_str());
+        assert!(VarySpec::new(vec![HeaderName::from_static("x-a")]).secondary_key(&map(&[("x-a", long)])).text().len() < 60);
     }
 
     #[test]

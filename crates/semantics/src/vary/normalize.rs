@@ -6,13 +6,20 @@
 
 use std::fmt::Write as _;
 
-use http::header::{ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE};
+use http::header::{ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
 use super::accept;
 
-/// Appends `name=length:value;`, or `name=-;` where the field is absent.
+/// Bytes of a value beyond which its hash stands for it.
+const LONGEST: usize = 256;
+
+/// Hexadecimal digits of a hash: 160 bits, beyond what anybody can collide.
+const HASH_DIGITS: usize = 40;
+
+/// Appends `name=length:value;`, or `name=-;` where the field is absent. Credentials come out as `name=#hash;`, so that no secret stands in
+/// a key, and so does what is longer than a key should be.
 pub(super) fn write_field(request: &HeaderMap, name: &HeaderName, out: &mut String) {
     out.push_str(name.as_str());
     out.push('=');
@@ -33,6 +40,14 @@ pub(super) fn write_field(request: &HeaderMap, name: &HeaderName, out: &mut Stri
         write_list(&lines, out);
     }
     let length = out.len() - start;
+    if length > LONGEST || [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION].contains(name) {
+        let hash = blake3::hash(&out.as_bytes()[start..]).to_hex();
+        out.truncate(start);
+        out.push('#');
+        out.push_str(&hash[..HASH_DIGITS]);
+        out.push(';');
+        return;
+    }
     let mut digits = Digits::default();
     let _ = write!(digits, "{length}:");
     out.insert_str(start, digits.as_str());

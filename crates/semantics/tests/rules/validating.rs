@@ -1,10 +1,10 @@
 //! Sending a validation request (RFC 9111 §4.3.1).
 
 use http::{HeaderMap, Method};
-use larder_semantics::StoredHead;
 use larder_semantics::validation::upstream_fields;
+use larder_semantics::{Disposition, Reason, StoredHead};
 
-use crate::support::{Cache, Fields, HOUR_BEFORE, T0_DATE, map, text};
+use crate::support::{Cache, Fields, HOUR_BEFORE, T0, T0_DATE, map, text};
 
 const CC: &str = "cache-control";
 
@@ -67,4 +67,18 @@ fn what_is_for_this_client_alone_goes_up_as_it_came() {
         assert_eq!(upstream(&method, request, &[&stored]), map(request), "{method} {request:?}");
     }
     assert_eq!(upstream(&Method::HEAD, &[("if-none-match", "\"c\"")], &[]), map(&[("if-none-match", "\"c\"")]));
+}
+
+#[test]
+fn rfc9111_3_5_what_may_not_answer_a_request_does_not_validate_for_it() {
+    let cache = Cache::default();
+    let anonymous = cache.store(&[(CC, "max-age=60"), ("etag", "\"1\"")]);
+    let shared = cache.store(&[(CC, "public, max-age=60"), ("etag", "\"2\"")]);
+    let headers = upstream(&Method::GET, &[("authorization", "Basic x")], &[&anonymous, &shared]);
+    assert_eq!(text(&headers, "if-none-match").as_deref(), Some("\"2\""));
+    let request = &[("authorization", "Basic x")];
+    let found = cache.receive_at(T0, &Method::GET, request, 304, &[("etag", "\"1\"")], &[&anonymous]);
+    assert!(matches!(found, Disposition::Pass { reason: Reason::NotModified, .. }), "{found:?}");
+    let found = cache.receive_at(T0, &Method::GET, request, 200, &[(CC, "max-age=60")], &[&anonymous]);
+    assert!(matches!(found, Disposition::Pass { reason: Reason::Authorization, remember: false }), "{found:?}");
 }

@@ -1,0 +1,165 @@
+//! What holds for every request, response and time.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use larder_semantics::{
+    Decision, Disposition, Exchange, Policy, RequestContext, StoredHead, Timestamp, decide, on_response, serve_on_error,
+};
+use proptest::prelude::*;
+use proptest::sample::select;
+
+const T0: u64 = 784_111_777;
+
+fn cache_control() -> impl Strategy<Value = String> {
+    let directive = select(vec![
+        "max-age=60",
+        "max-age=0",
+        "s-maxage=30",
+        "public",
+        "private",
+        "no-cache",
+        "must-revalidate",
+        "stale-while-revalidate=30",
+        "stale-if-error=30",
+        "immutable",
+        "max-age=\"x\"",
+        "ext=\"a,b\"",
+    ]);
+    prop::collection::vec(directive, 0..4).prop_map(|directives| directives.join(", "))
+}
+
+fn request_control() -> impl Strategy<Value = String> {
+    let directive = select(vec![
+        "max-age=20",
+        "max-stale",
+        "max-stale=10",
+        "min-fresh=5",
+        "no-cache",
+        "no-store",
+        "only-if-cached",
+        "stale-if-error=9",
+    ]);
+    prop::collection::vec(directive, 0..3).prop_map(|directives| directives.join(", "))
+}
+
+/// `no-store` among other directives, in any case, with what may stand around it.
+fn no_store() -> impl Strategy<Value = Vec<String>> {
+    let spelled = prop::collection::vec(any::<bool>(), 8).prop_map(|upper| {
+        let letters = "no-store".chars().zip(upper);
+        letters.map(|(letter, upper)| if upper { letter.to_ascii_uppercase() } else { letter }).collect::<String>()
+    });
+    let around = select(vec!["", " ", "\t", ",", " , ", ",,"]);
+    let argument = select(vec!["", "=", "=1", "=\"x\"", " =1", "= x"]);
+    let before = select(vec!["", "max-age=60,", "ext=\"a, b\",", "ext=\"open, ", "public, s-maxage=60 ,", "x=y,", "ext=\"\\\"\","]);
+    let after = select(vec!["", ",max-age=60", ", ext=1", ",public", "\t,x"]);
+    let other = cache_control();
+    (before, around, spelled, argument, after, other, any::<bool>()).prop_map(|(before, around, spelled, argument, after, other, first)| {
+        let line = format!("{before}{around}{spelled}{argument}{after}");
+        if first { vec![line, other] } else { vec![other, line] }
+    })
+}
+
+fn map(name: HeaderName, lines: &[String]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    lines.iter().for_each(|line| _ = headers.append(&name, HeaderValue::from_str(line).unwrap()));
+    headers
+}
+
+fn respond(policy: &Policy, asked: &HeaderMap, headers: &HeaderMap, status: u16, candidates: &[&StoredHead]) -> Disposition {
+    let request = RequestContext::new(&Method::GET, asked, policy, false, false);
+    let at = Timestamp::from_secs(T0);
+    let exchange = Exchange {
+        policy,
+        request: &request,
+        method: &Method::GET,
+        request_headers: asked,
+        request_time: at,
+        response_time: at,
+        status: StatusCode::from_u16(status).unwrap(),
+        headers,
+    };
+    on_response(&exchange, candidates)
+}
+
+const CC: HeaderName = http::header::CACHE_CONTROL;
+
+proptest! {
+    #[test]
+    fn no_response_with_no_store_under_any_spelling_is_stored(lines in no_store(), status in select(vec![200_u16, 301, 404, 500]), ttl in select(vec![0_u32, 60])) {
+        let policy = Policy { ttl, ..Policy::default() };
+        let found = respond(&policy, &HeaderMap::new(), &map(CC, &lines), status, &[]);
+        prop_assert!(matches!(found, Disposition::Pass { .. }), "{lines:?}: {found:?}");
+    }
+
+    #[test]
+    fn no_304_with_no_store_under_any_spelling_keeps_what_it_confirms(lines in no_store()) {
+        let policy = Policy::default();
+        let mut headers = map(CC, &["max-age=60".to_owned()]);
+        headers.insert("etag", HeaderValue::from_static("\"1\""));
+        let Disposition::Store { head, .. } = respond(&policy, &HeaderMap::new(), &headers, 200, &[]) else { unreachable!() };
+        let found = respond(&policy, &HeaderMap::new(), &map(CC, &lines), 304, &[&head]);
+        prop_assert!(matches!(found, Disposition::Freshen { keep: false, .. }), "{lines:?}: {found:?}");
+    }
+
+    #[test]
+    fn no_answer_to_a_no_store_request_is_stored(lines in no_store(), directives in cache_control()) {
+        let found = respond(&Policy::default(), &map(CC, &lines), &map(CC, &[directives]), 200, &[]);
+        prop_assert!(matches!(found, Disposition::Pass { .. }), "{lines:?}: {found:?}");
+    }
+
+    #[test]
+    fn age_never_falls_and_a_stale_response_never_becomes_fresh(
+        directives in cache_control(),
+        asks in request_control(),
+        age in "[0-9]{0,12}",
+        mut times in prop::collection::vec(0_u64..400_000, 2..12),
+    ) {
+        let policy = Policy::default();
+        let mut headers = map(CC, &[directives]);
+        headers.insert("etag", HeaderValue::from_static("\"1\""));
+        headers.insert("age", HeaderValue::from_str(&age).unwrap());
+        let Disposition::Store { head, .. } = respond(&policy, &HeaderMap::new(), &headers, 200, &[]) else { return Ok(()) };
+        let request = RequestContext::new(&Method::GET, &map(CC, &[asks]), &policy, false, false);
+        times.sort_unstable();
+        let (mut last, mut rank) = (0, 0);
+        for millis in times {
+            let now = Timestamp::from_millis(T0 * 1000 + millis);
+            prop_assert!(head.age(now) >= last);
+            last = head.age(now);
+            // As time goes on a response is served less willingly, never more.
+            let decision = match decide(&policy, &request, Some(&head), now) {
+                Decision::Serve { age, .. } => { prop_assert_eq!(age, last); u8::from(head.ttl(now) <= 0) }
+                Decision::ServeStale { age, .. } => { prop_assert_eq!(age, last); prop_assert!(head.ttl(now) <= 0); 1 }
+                Decision::Validate { .. } | Decision::Forward { .. } | Decision::GatewayTimeout { .. } => 2,
+            };
+            prop_assert!(decision >= rank, "{decision} after {rank}");
+            rank = decision;
+        }
+    }
+
+    #[test]
+    fn what_forbids_stale_forbids_it_whatever_else_is_said(directives in cache_control(), asks in request_control(), seconds in 0_u64..200) {
+        let policy = Policy { stale_while_revalidate: 1000, stale_if_error: 1000, ..Policy::default() };
+        let mut headers = map(CC, &[directives, "must-revalidate".to_owned()]);
+        headers.insert("etag", HeaderValue::from_static("\"1\""));
+        let Disposition::Store { head, .. } = respond(&policy, &HeaderMap::new(), &headers, 200, &[]) else { return Ok(()) };
+        let request = RequestContext::new(&Method::GET, &map(CC, &[asks]), &policy, false, false);
+        let now = Timestamp::from_secs(T0 + seconds);
+        if head.ttl(now) <= 0 {
+            let decision = decide(&policy, &request, Some(&head), now);
+            prop_assert!(!matches!(decision, Decision::Serve { .. } | Decision::ServeStale { .. }), "{decision:?}");
+            prop_assert_eq!(serve_on_error(&policy, &request, &head, now), None);
+        }
+    }
+
+    #[test]
+    fn only_if_cached_never_asks_the_origin(directives in cache_control(), asks in request_control(), seconds in 0_u64..200) {
+        let policy = Policy::default();
+        let mut headers = map(CC, &[directives]);
+        headers.insert("etag", HeaderValue::from_static("\"1\""));
+        let stored = respond(&policy, &HeaderMap::new(), &headers, 200, &[]);
+        let head = if let Disposition::Store { head, .. } = &stored { Some(&**head) } else { None };
+        let request = RequestContext::new(&Method::GET, &map(CC, &[asks, "only-if-cached".to_owned()]), &policy, false, false);
+        let decision = decide(&policy, &request, head, Timestamp::from_secs(T0 + seconds));
+        prop_assert!(!matches!(decision, Decision::Validate { .. } | Decision::Forward { .. }), "{decision:?}");
+    }
+}
