@@ -135,7 +135,7 @@ where
     if !body.is_end_stream() {
         peer.mark_lingering();
     }
-    match judge(&parts, peer.is_ambiguous(), max_target) {
+    match judge(&parts, peer.suspicion(), max_target) {
         Verdict::Pass => {}
         Verdict::Refuse(problem) => {
             peer.mark_lingering();

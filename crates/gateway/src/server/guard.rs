@@ -6,6 +6,7 @@ use http::request::Parts;
 use http::uri::Authority;
 use http::{Method, Response, StatusCode, Version};
 
+use super::framing::Suspicion;
 use crate::problem::Problem;
 
 /// What is done with a request instead of handling it.
@@ -19,9 +20,9 @@ pub(super) enum Verdict {
     Answer(Response<String>),
 }
 
-/// Judges a request by its head. `ambiguous` says that a head on its connection had both `Content-Length` and `Transfer-Encoding`.
-pub(super) fn judge(parts: &Parts, ambiguous: bool, max_target: usize) -> Verdict {
-    let refusal = check_target(parts, max_target).or_else(|| check_host(parts)).or_else(|| check_framing(parts, ambiguous));
+/// Judges a request by its head, and by what was seen in the raw bytes of its connection.
+pub(super) fn judge(parts: &Parts, suspicion: Suspicion, max_target: usize) -> Verdict {
+    let refusal = check_target(parts, max_target).or_else(|| check_host(parts)).or_else(|| check_framing(parts, suspicion));
     match refusal.or_else(|| check_expectation(parts)) {
         Some(problem) => Verdict::Refuse(problem),
         None if is_last_hop(parts) => Verdict::Answer(answer_last_hop(parts)),
@@ -99,12 +100,15 @@ fn same_authority(host: &HeaderValue, target: &Authority, scheme: Option<&str>) 
     host.host().eq_ignore_ascii_case(target.host()) && port(&host) == port(target)
 }
 
-/// RFC 9112 §6.1. hyper refuses `Transfer-Encoding` that does not end in `chunked`, and decodes only `chunked`; another coding before
-/// it would go on with its name lost.
-fn check_framing(parts: &Parts, ambiguous: bool) -> Option<Problem> {
+/// RFC 9112 §2.2, §6.1: lines end in CRLF, and content has one length. hyper refuses `Transfer-Encoding` that does not end in `chunked`,
+/// and decodes only `chunked`; another coding before it would go on with its name lost.
+fn check_framing(parts: &Parts, suspicion: Suspicion) -> Option<Problem> {
+    if suspicion.bare_lf {
+        return bad("A line of the request ends in a bare LF.");
+    }
     let mut codings = parts.headers.get_all(header::TRANSFER_ENCODING).iter();
     let coding = codings.next()?;
-    if ambiguous || parts.headers.contains_key(header::CONTENT_LENGTH) {
+    if suspicion.ambiguous || parts.headers.contains_key(header::CONTENT_LENGTH) {
         return bad("Content-Length and Transfer-Encoding exclude each other.");
     }
     if codings.next().is_some() || !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") {
@@ -163,7 +167,7 @@ mod tests {
         for (name, value) in lines {
             parts.headers.append(*name, HeaderValue::from_static(value));
         }
-        match judge(&parts, false, 64) {
+        match judge(&parts, Suspicion::default(), 64) {
             Verdict::Pass => "pass".to_owned(),
             Verdict::Refuse(problem) => problem.status().as_str().to_owned(),
             Verdict::Answer(response) => response.into_body(),
@@ -179,7 +183,7 @@ mod tests {
         for host in ["a.example", "a.example:8080", "127.0.0.1:1", "[::1]", "[::1]:80", "a_b"] {
             let mut parts = Request::builder().uri("/").body(()).expect("request").into_parts().0;
             parts.headers.insert("host", HeaderValue::from_static(host));
-            assert!(matches!(judge(&parts, false, 64), Verdict::Pass), "{host}");
+            assert!(matches!(judge(&parts, Suspicion::default(), 64), Verdict::Pass), "{host}");
         }
         assert_eq!(get("/", &[]), "400");
         assert_eq!(get("/", &[("host", "a"), ("host", "a")]), "400");

@@ -10,7 +10,7 @@ use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::framing::FramingWatch;
+use super::framing::{FramingWatch, Suspicion};
 use super::peer::Peer;
 use super::sniff::FirstBytes;
 use crate::problem::Problem;
@@ -51,8 +51,9 @@ impl ClientStream {
         self.unanswered = true;
         if let Some(framing) = &mut self.framing {
             framing.see(bytes);
-            if framing.is_ambiguous() {
-                self.peer.mark_ambiguous();
+            let suspicion = framing.suspicion();
+            if suspicion != Suspicion::default() {
+                self.peer.suspect(suspicion);
             }
         }
     }

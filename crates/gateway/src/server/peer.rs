@@ -8,6 +8,7 @@ use http::Version;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::early::{EarlyResponses, Outbox};
+use super::framing::Suspicion;
 use crate::forward::Hop;
 
 /// A client's connection, as a handler sees it. As long as a clone lives, the connection counts against `max_connections`: a tunnel
@@ -21,6 +22,7 @@ struct Shared {
     local: SocketAddr,
     outbox: Arc<Outbox>,
     ambiguous: AtomicBool,
+    bare_lf: AtomicBool,
     late: AtomicBool,
     lingers: AtomicBool,
     _slot: Slot,
@@ -64,6 +66,7 @@ impl Peer {
             local,
             outbox: Arc::default(),
             ambiguous: AtomicBool::new(false),
+            bare_lf: AtomicBool::new(false),
             late: AtomicBool::new(false),
             lingers: AtomicBool::new(false),
             _slot: slot,
@@ -95,13 +98,14 @@ impl Peer {
         &self.0.outbox
     }
 
-    /// Some head on this connection had both `Content-Length` and `Transfer-Encoding`.
-    pub(super) fn is_ambiguous(&self) -> bool {
-        self.0.ambiguous.load(Ordering::Relaxed)
+    /// What is wrong with the heads of this connection.
+    pub(super) fn suspicion(&self) -> Suspicion {
+        Suspicion { ambiguous: self.0.ambiguous.load(Ordering::Relaxed), bare_lf: self.0.bare_lf.load(Ordering::Relaxed) }
     }
 
-    pub(super) fn mark_ambiguous(&self) {
-        self.0.ambiguous.store(true, Ordering::Relaxed);
+    pub(super) fn suspect(&self, suspicion: Suspicion) {
+        self.0.ambiguous.store(suspicion.ambiguous, Ordering::Relaxed);
+        self.0.bare_lf.store(suspicion.bare_lf, Ordering::Relaxed);
     }
 
     /// A head did not arrive in time.
