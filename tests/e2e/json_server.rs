@@ -56,7 +56,7 @@ async fn every_origin_gets_its_own_answer() -> Result<()> {
     for _ in 0..2 {
         for origin in ["http://one.example", "http://two.example"] {
             let response = larder.request("GET", "/issues/1", &[("Origin", origin)], "").await?;
-            assert_eq!(response.header("access-control-allow-origin"), Some(origin));
+            assert_eq!(response.header("access-control-allow-origin"), Some(origin), "{response:?}");
         }
         assert_eq!(json(&larder.get("/issues/1").await?.text())["title"], "first");
     }

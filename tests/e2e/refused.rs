@@ -67,7 +67,9 @@ async fn too_many_fields() -> Result<()> {
 
 #[tokio::test]
 async fn a_target_too_long() -> Result<()> {
-    refused(&format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(40_000)), &[414]).await
+    refused(&format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(20_000)), &[414]).await?;
+    // Past the limit on the whole head it is not known whose fault it is.
+    refused(&format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(40_000)), &[414, 431]).await
 }
 
 /// What follows a refused request on the connection is not read as another one: that is how requests are smuggled.

@@ -29,8 +29,9 @@ impl JsonServer {
             let folder = Arc::clone(&folder);
             async move {
                 let process = Process::start("json-server", &mut command)?;
-                // It prints this once the listener is bound; a port that is taken ends it before.
+                // It greets before its listener is bound.
                 process.line("its greeting", |line| line.contains("Type s + enter").then_some(())).await?;
+                super::listens(address, &process).await?;
                 Ok(Self { address, _process: process, _folder: folder })
             }
         })

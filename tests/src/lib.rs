@@ -8,12 +8,20 @@ use std::net::{SocketAddr, TcpListener};
 pub use json_server::JsonServer;
 pub use nginx::Nginx;
 
-use larder_testkit::Result;
+use larder_testkit::patience::eventually;
+use larder_testkit::process::Process;
+use larder_testkit::{Client, Result};
 
 /// A loopback address that was free a moment ago. Programs that cannot be given port 0 are started on one of these, and on another if it was
 /// taken in between.
 pub fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+/// Waits until something accepts connections there.
+async fn listens(address: SocketAddr, process: &Process) -> Result<()> {
+    let accepts = || async { Ok(Client::connect(address).await.ok().map(drop)) };
+    eventually(format!("waiting for a listener on {address}"), accepts).await.map_err(|error| process.explain(error))
 }
 
 /// Tries `start` on a free address, and on others if it fails.

@@ -5,9 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use larder_testkit::patience::eventually;
 use larder_testkit::process::Process;
-use larder_testkit::{Client, Error, Result};
+use larder_testkit::{Error, Result};
 use tempfile::TempDir;
 
 /// A running nginx that serves the files of one folder. It is killed when dropped.
@@ -34,8 +33,7 @@ impl Nginx {
         std::fs::write(&config, config_text(address, folder.path()))?;
         let process =
             Process::start("nginx", Command::new(program()?).arg("-e").arg("stderr").arg("-c").arg(&config).arg("-p").arg(folder.path()))?;
-        let answers = || async { Ok(Client::connect(address).await.ok()) };
-        eventually("waiting for nginx to listen", answers).await.map_err(|error| process.explain(error))?;
+        super::listens(address, &process).await?;
         Ok(Self { address, _process: process, _folder: folder })
     }
 

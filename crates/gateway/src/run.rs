@@ -43,13 +43,16 @@ pub(crate) fn serve(command: &cli::Serve) -> ExitCode {
 /// `larder demo`: the sample backend and the cache before it, in one process.
 pub(crate) fn demo(command: &cli::Demo) -> ExitCode {
     let outcome = || {
-        let text = demo::CONFIG.replace(demo::BACKEND, &command.backend);
+        // Bound first: the upstream's port may be any free one.
+        let unbound = |error| failed(format!("the sample backend cannot listen on {}: {error}", command.backend));
+        let listener = std::net::TcpListener::bind(&command.backend).map_err(unbound)?;
+        listener.set_nonblocking(true).map_err(unbound)?;
+        let backend = listener.local_addr().map_err(unbound)?;
+        let text = demo::CONFIG.replace(demo::BACKEND, &backend.to_string());
         let loaded = config::parse("the demo's configuration", text.as_bytes(), &command.listeners.overrides());
         let (config, _) = loaded.map_err(|report| said(&report))?;
         prepare(&config)?.block_on(async {
-            let listener = tokio::net::TcpListener::bind(&command.backend).await;
-            let listener = listener.map_err(|error| failed(format!("the sample backend cannot listen on {}: {error}", command.backend)))?;
-            let backend = listener.local_addr().map_err(failed)?;
+            let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
             if command.backend_only {
                 info!("sample backend on http://{backend}");
                 return demo::backend(listener).await.map_err(failed);

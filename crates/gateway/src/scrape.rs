@@ -21,6 +21,7 @@ pub(crate) fn render(gateway: &Gateway) -> String {
         capacity_bytes: stats.memory.capacity,
         evictions: vec![("size", evictions.size), ("removed", evictions.removed), ("replaced", evictions.replaced)],
         collapsed_followers: stats.followers,
+        collapsed_waiting: stats.waiting,
         fills_in_flight: stats.fills_in_flight,
         fill_bytes: stats.bytes_in_flight,
         client_connections: gateway.connections.count(),

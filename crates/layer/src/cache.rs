@@ -28,6 +28,26 @@ pub struct Cache {
 pub(crate) struct Counters {
     pub(crate) fills: AtomicU64,
     pub(crate) followers: AtomicU64,
+    pub(crate) waiting: AtomicU64,
+}
+
+/// Counts as one in a gauge for as long as it lives.
+pub(crate) struct Counted {
+    cache: Arc<Cache>,
+    gauge: fn(&Counters) -> &AtomicU64,
+}
+
+impl Counted {
+    pub(crate) fn new(cache: &Arc<Cache>, gauge: fn(&Counters) -> &AtomicU64) -> Self {
+        gauge(&cache.counters).fetch_add(1, Ordering::Relaxed);
+        Self { cache: Arc::clone(cache), gauge }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        (self.gauge)(&self.cache.counters).fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Figures for metrics.
@@ -39,6 +59,8 @@ pub struct CacheStats {
     pub fills_in_flight: u64,
     /// Bytes of bodies under way.
     pub bytes_in_flight: u64,
+    /// Requests that wait for another request's exchange.
+    pub waiting: u64,
     /// Requests that were answered by another request's exchange, since the start.
     pub followers: u64,
 }
@@ -63,6 +85,7 @@ impl Cache {
             memory: self.store.stats(),
             fills_in_flight: self.counters.fills.load(Ordering::Relaxed),
             bytes_in_flight: self.in_flight.held(),
+            waiting: self.counters.waiting.load(Ordering::Relaxed),
             followers: self.counters.followers.load(Ordering::Relaxed),
         }
     }

@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, ETAG, IF_MODIFIED_SINCE};
@@ -15,7 +14,7 @@ use larder_store::{BodyBuilder, HitForMiss, Lookup, Position, StoredResponse, Ta
 use tokio::sync::oneshot;
 
 use crate::body_log::{LogReader, LogWriter, body_log};
-use crate::cache::Cache;
+use crate::cache::{Cache, Counted};
 use crate::error::{BodyError, FetchError};
 use crate::fill::Asked;
 use crate::flight::{Landed, Landing, Live, Permit};
@@ -93,7 +92,7 @@ pub(crate) async fn call<S: Upstream>(mut inner: S, request: Request<RequestBody
 
 /// Fetches, tells the client and the followers, and brings the body home.
 pub(crate) async fn run<S: Upstream>(service: CacheService<S>, mut job: Job, reply: oneshot::Sender<Reply<S::Body>>) {
-    let _counted = Counted::new(Arc::clone(&service.cache));
+    let _counted = Counted::new(&service.cache, |counters| &counters.fills);
     loop {
         let request_time = service.cache.clock.now();
         let response = match call(service.inner.clone(), job.request(&service)).await {
@@ -348,20 +347,4 @@ impl<S: Upstream> Pump<S> {
 fn announced_length<B: Body>(response: &Response<B>) -> Option<u64> {
     let field = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     field.or_else(|| response.body().size_hint().exact())
-}
-
-/// Counts an exchange while it is under way.
-struct Counted(Arc<Cache>);
-
-impl Counted {
-    fn new(cache: Arc<Cache>) -> Self {
-        cache.counters.fills.fetch_add(1, Ordering::Relaxed);
-        Self(cache)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.counters.fills.fetch_sub(1, Ordering::Relaxed);
-    }
 }

@@ -14,6 +14,7 @@ use larder_store::{KeyHash, Lookup, StoredResponse, Tag, Variant};
 use tokio::sync::{oneshot, watch};
 
 use crate::body::CacheBody;
+use crate::cache::Counted;
 use crate::caller::Caller;
 use crate::error::FetchError;
 use crate::exchange::{self, Job, Reply};
@@ -251,12 +252,14 @@ async fn follow<S: Upstream>(
     plan: &Plan,
     mut landing: watch::Receiver<Option<Landing>>,
 ) -> Followed<S::Body> {
+    let waiting = Counted::new(&service.cache, |counters| &counters.waiting);
     let wait = landing.wait_for(Option::is_some);
     let Ok(landed) = tokio::time::timeout(service.route.collapse_wait, wait).await else {
         return Followed::Alone(Reason::CollapseTimeout);
     };
     // The sender always lands before it goes, so an absent landing is one that was lost.
     let landed = landed.ok().and_then(|landed| landed.clone()).unwrap_or(Landing::NotShared);
+    drop(waiting);
     let now = service.cache.clock.now();
     let status = CacheStatus { collapsed: true, ..forwarded(Reason::Collapsed, plan.forward) };
     let served = match landed {

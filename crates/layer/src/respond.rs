@@ -34,7 +34,7 @@ pub(crate) fn from_stored<B>(
         Answer::Partial(partial) => CacheBody::slices(parts_of(partial, &stored.body)),
         Answer::NotModified | Answer::PreconditionFailed | Answer::RangeNotSatisfiable { .. } => CacheBody::empty(),
     };
-    headers.insert(AGE, decimal(i64::from(age)));
+    set(&mut headers, AGE, decimal(i64::from(age)));
     annotate(&mut headers, result, status);
     respond(code, headers, body)
 }
@@ -67,7 +67,7 @@ pub(crate) fn from_live<B>(
     // request" (RFC 9111 §5.1), so what has just come from there has none.
     match live.head.initial_age {
         0 => _ = headers.remove(AGE),
-        age => _ = headers.insert(AGE, decimal(i64::from(age))),
+        age => set(&mut headers, AGE, decimal(i64::from(age))),
     }
     annotate(&mut headers, result, status);
     respond(code, headers, body)
@@ -101,7 +101,7 @@ fn parts_of(partial: &PartialAnswer, body: &StoredBody) -> Vec<Bytes> {
 /// Puts `X-Cache` and `Cache-Status` (RFC 9211 §2) in. Our member comes after those of caches nearer to the origin, which the fields
 /// have already.
 pub(crate) fn annotate(headers: &mut HeaderMap, result: CacheResult, status: &CacheStatus) {
-    headers.insert(X_CACHE, HeaderValue::from_static(result.as_str()));
+    set(headers, X_CACHE, HeaderValue::from_static(result.as_str()));
     let nearer = members(headers);
     let plain = |ttl| CacheStatus { hit: true, ttl: Some(ttl), ..CacheStatus::default() };
     let value = match status.ttl {
@@ -110,7 +110,15 @@ pub(crate) fn annotate(headers: &mut HeaderMap, result: CacheResult, status: &Ca
         }
         _ => status_value(nearer.as_ref(), status),
     };
-    headers.insert(CACHE_STATUS, value);
+    set(headers, CACHE_STATUS, value);
+}
+
+/// As `HeaderMap::insert`, which makes room for one more before it looks whether the field is there already. Stored heads have slots.
+fn set(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+    match headers.get_mut(&name) {
+        Some(slot) => *slot = value,
+        None => _ = headers.insert(name, value),
+    }
 }
 
 /// The lines of `Cache-Status` as one; `None` where there are none, or only an empty slot.

@@ -63,8 +63,8 @@ const STEPS: [Step; 9] = [
         ],
     },
     Step {
-        title: "Events pass through as they happen (Ctrl-C ends it)",
-        commands: &[("curl -iN '@/api/v1/events'", "X-Cache: MISS   one event a second")],
+        title: "Events pass through as they happen",
+        commands: &[("curl -iN --max-time 3 '@/api/v1/events'", "X-Cache: MISS   one event a second")],
     },
     Step {
         title: "50 at once for a report that nobody asked for yet: the backend is asked once",

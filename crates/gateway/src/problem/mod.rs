@@ -25,7 +25,13 @@ impl Problem {
     /// A refusal of a malformed or unwelcome request. The connection is closed, because where the next request on it would begin
     /// can no longer be trusted (RFC 9112 §11.2).
     pub const fn refusal(status: StatusCode, detail: &'static str) -> Self {
-        Self { status, error: "http_request_error", detail, closes: true }
+        Self::new(status, "http_request_error", detail).closing()
+    }
+
+    /// Closes the connection after it.
+    pub const fn closing(mut self) -> Self {
+        self.closes = true;
+        self
     }
 
     /// The status code.
@@ -55,6 +61,20 @@ impl Problem {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
+    }
+
+    /// The same as HTTP/1.1 bytes, for a connection that nothing else speaks HTTP on any more.
+    pub fn to_http1(&self) -> Vec<u8> {
+        let (parts, body) = self.response(&Method::GET).into_parts();
+        let mut message = format!("HTTP/1.1 {}\r\n", parts.status).into_bytes();
+        for (name, value) in &parts.headers {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                message.extend_from_slice(part);
+            }
+        }
+        message.extend_from_slice(b"\r\n");
+        message.extend_from_slice(&body);
+        message
     }
 
     /// `about:blank` says that the title is the status' own phrase (RFC 9457 §4.2.1).
@@ -104,6 +124,14 @@ mod tests {
         let head = REFUSED.response(&Method::HEAD);
         assert_eq!(head.headers(), get.headers());
         assert!(head.into_body().is_empty());
+    }
+
+    #[test]
+    fn as_bytes_it_is_a_whole_http_message() {
+        let text = String::from_utf8(REFUSED.to_http1()).expect("UTF-8");
+        let (head, body) = text.split_once("\r\n\r\n").expect("head and body");
+        assert!(head.starts_with("HTTP/1.1 502 Bad Gateway\r\n"), "{head}");
+        assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
 use larder_tower::BoxError;
 use tokio::net::{TcpListener, TcpStream};
@@ -18,8 +18,10 @@ use super::connection::{Phase, Protocols};
 use super::listen::{BindError, listen};
 use super::options::ServerOptions;
 use super::peer::{OpenConnections, Peer, Slot};
+use crate::problem::Problem;
 
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
+const FULL: Problem =
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "connection_limit_reached", "There are too many connections.").closing();
 /// Pauses after an accept that failed for want of something, such as file descriptors.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -156,5 +158,5 @@ fn concerns_one_connection(error: &io::Error) -> bool {
 /// Refuses at once instead of leaving the connection in the backlog: a client that is told can go elsewhere, one that waits holds its
 /// own resources until its patience ends. Costs one write and no memory; if the write does not fit, closing says enough.
 fn turn_away(stream: &TcpStream) {
-    let _ = stream.try_write(FULL);
+    let _ = stream.try_write(&FULL.to_http1());
 }

@@ -4,6 +4,7 @@
 //! hyper has nothing left to write, the connection stands exactly between two messages. HTTP/2 frames offer no such gap from outside,
 //! so an HTTP/2 client gets the final response only.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -31,7 +32,7 @@ impl EarlyResponses {
         let message = encode(status, &headers);
         let waker = {
             let mut state = self.outbox.lock();
-            if !state.open || state.request != self.request || state.bytes.len() + message.len() > MAX_BYTES {
+            if !self.outbox.is_open() || state.request != self.request || state.bytes.len() + message.len() > MAX_BYTES {
                 return;
             }
             state.bytes.extend_from_slice(&message);
@@ -56,48 +57,62 @@ fn encode(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
 
 /// What waits to be written on one connection.
 #[derive(Debug, Default)]
-pub(super) struct Outbox(Mutex<State>);
+pub(super) struct Outbox {
+    /// A request has begun to take informational responses and not ended yet. Kept beside the lock, because a connection that only
+    /// ever hits the cache has none, and is asked at every flush.
+    open: AtomicBool,
+    state: Mutex<State>,
+}
 
 #[derive(Debug, Default)]
 struct State {
     request: u64,
-    open: bool,
     bytes: Vec<u8>,
     waker: Option<Waker>,
 }
 
 impl Outbox {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A request begins whose informational responses may be written.
     pub(super) fn begin(self: &Arc<Self>) -> EarlyResponses {
         let mut state = self.lock();
         state.request += 1;
-        state.open = true;
+        self.open.store(true, Ordering::Relaxed);
         EarlyResponses { outbox: Arc::clone(self), request: state.request }
     }
 
     /// The request is still waiting; `waker` wakes the connection.
     pub(super) fn wait(&self, waker: &Waker) {
+        if !self.is_open() {
+            return;
+        }
         let mut state = self.lock();
-        if state.open && !state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+        if !state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
             state.waker = Some(waker.clone());
         }
     }
 
     /// The final response begins: what was not written yet never will be.
     pub(super) fn end(&self) {
+        if !self.is_open() {
+            return;
+        }
         let mut state = self.lock();
-        state.open = false;
+        self.open.store(false, Ordering::Relaxed);
         state.bytes.clear();
         state.waker = None;
     }
 
     /// Takes what waits to be written.
     pub(super) fn take(&self) -> Vec<u8> {
-        std::mem::take(&mut self.lock().bytes)
+        if self.is_open() { std::mem::take(&mut self.lock().bytes) } else { Vec::new() }
+    }
+
+    fn is_open(&self) -> bool {
+        self.open.load(Ordering::Relaxed)
     }
 }
 

@@ -6,14 +6,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::framing::FramingWatch;
 use super::peer::Peer;
 use super::sniff::FirstBytes;
+use crate::problem::Problem;
 
-const TIMEOUT_ANSWER: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+const LATE: Problem = Problem::refusal(StatusCode::REQUEST_TIMEOUT, "The request's head did not arrive in time.");
 /// How long, and for how many bytes, a client that still sends is listened to after the last answer.
 const LINGER_TIME: Duration = Duration::from_secs(2);
 const LINGER_BYTES: u64 = 1024 * 1024;
@@ -129,7 +131,7 @@ impl Drop for ClientStream {
         let Some(stream) = self.stream.take() else { return };
         if self.peer.is_late() && self.unanswered {
             // Whether it can be written at once or not: this client has had its time.
-            let _ = stream.try_write(TIMEOUT_ANSWER);
+            let _ = stream.try_write(&LATE.to_http1());
         }
         if self.peer.lingers()
             && !self.peer_closed
@@ -153,6 +155,6 @@ async fn linger(mut stream: TcpStream, _peer: Peer) {
 /// Answers a connection whose first bytes did not make a protocol in time.
 pub(super) fn answer_late(stream: &TcpStream, first: &FirstBytes) {
     if !first.as_slice().is_empty() {
-        let _ = stream.try_write(TIMEOUT_ANSWER);
+        let _ = stream.try_write(&LATE.to_http1());
     }
 }

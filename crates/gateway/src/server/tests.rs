@@ -214,6 +214,7 @@ async fn a_head_that_is_late_is_answered_with_408() {
     for begun in ["GET / HTTP/1.1\r\nHost: a\r\nX: ", "G", "PRI * HTT"] {
         let answer = talk(server.address, begun).await;
         assert_eq!(status(&answer), "408", "{begun:?} was answered {answer:?}");
+        assert!(answer.contains("content-type: application/problem+json\r\n"), "{answer}");
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) mod test_origin;
 mod tests;
 #[cfg(test)]
 mod tests_through;
+#[cfg(test)]
+mod tests_tls;
 mod tunnel;
 mod url;
 

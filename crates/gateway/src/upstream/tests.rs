@@ -70,39 +70,6 @@ async fn a_name_that_does_not_resolve_is_a_dns_error() {
     assert!(matches!(error, UpstreamError::Dns(_) | UpstreamError::ConnectTimeout), "{error:?}");
 }
 
-fn tls_options(address: std::net::SocketAddr) -> super::UpstreamOptions {
-    let mut options = options(&format!("https://{address}"));
-    options.ca_file = Some(concat!(env!("CARGO_MANIFEST_DIR"), "/src/upstream/testdata/ca.pem").into());
-    options
-}
-
-#[tokio::test]
-async fn connect_timeout_covers_the_tls_handshake() {
-    let address = origin(|_, mut connection| async move { connection.closed().await }).await;
-    let mut options = tls_options(address);
-    options.connect_timeout = Duration::from_millis(20);
-    let error = failure(&UpstreamService::new(options).expect("service"), get("/")).await;
-    assert!(matches!(error, UpstreamError::ConnectTimeout), "{error:?}");
-}
-
-#[tokio::test]
-async fn an_origin_that_does_not_speak_tls_is_a_tls_error() {
-    let address = origin(|_, mut connection| async move {
-        connection.send("HTTP/1.1 400 Bad Request\r\n\r\n").await;
-        connection.closed().await;
-    })
-    .await;
-    let error = failure(&UpstreamService::new(tls_options(address)).expect("service"), get("/")).await;
-    assert!(matches!(error, UpstreamError::Tls(_)), "{error:?}");
-}
-
-#[tokio::test]
-async fn a_ca_file_without_certificates_is_refused() {
-    let mut options = options("https://127.0.0.1:1");
-    options.ca_file = Some(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").into());
-    assert!(UpstreamService::new(options).is_err());
-}
-
 #[tokio::test]
 async fn an_origin_that_is_silent_has_timed_out() {
     let address = origin(|_, mut connection| async move { connection.closed().await }).await;

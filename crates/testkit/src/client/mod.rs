@@ -2,6 +2,7 @@
 
 mod h2c;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::wire::{BodyDecoder, Head, Wire};
 use crate::{Error, Result};
 
 /// A response that has ended, cleanly or not.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Response {
     /// The final head.
     pub head: Head,
@@ -30,6 +31,13 @@ pub struct Response {
     pub trailers: Vec<(String, String)>,
     /// Whether the body ended as its framing says.
     pub complete: bool,
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let body = String::from_utf8_lossy(&self.body);
+        write!(formatter, "{:?} {body:?} {:?} {}", self.head, self.trailers, if self.complete { "complete" } else { "broken" })
+    }
 }
 
 impl Response {

@@ -8,6 +8,7 @@ use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::time::Duration;
 
+use larder_semantics::Reason;
 use larder_tower::CacheResult;
 
 use super::line::{Line, Rfc3339, Transfer};
@@ -41,7 +42,8 @@ impl fmt::Display for Text<'_> {
         if line.transfer != Transfer::Complete {
             write!(f, " {}", line.transfer.as_str())?;
         }
-        if line.collapsed {
+        // Mostly it is the reason already.
+        if line.collapsed && line.reason != Some(Reason::Collapsed) {
             f.write_str(" collapsed")?;
         }
         if let Some(upstream) = line.upstream {
@@ -89,7 +91,7 @@ mod tests {
     use std::sync::Arc;
 
     use http::{Request, StatusCode};
-    use larder_semantics::{Reason, Timestamp};
+    use larder_semantics::Timestamp;
 
     use super::super::Answer;
     use super::*;

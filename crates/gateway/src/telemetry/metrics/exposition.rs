@@ -28,6 +28,8 @@ pub struct Gauges {
     pub evictions: Vec<(&'static str, u64)>,
     /// Requests that shared another's fill, since the start.
     pub collapsed_followers: u64,
+    /// Requests that wait for another's fill to get its response's head.
+    pub collapsed_waiting: u64,
     /// Fills under way.
     pub fills_in_flight: u64,
     /// Bytes of bodies held for fills under way.
@@ -163,6 +165,7 @@ impl Scrape {
             ("cache_stored", "Bytes of stored responses: keys, heads, bodies, bookkeeping.", bytes, gauges.stored_bytes),
             ("cache_capacity", "Bytes that stored responses may take.", bytes, gauges.capacity_bytes),
             ("fills_in_flight", "Fills under way.", None, gauges.fills_in_flight),
+            ("collapsed_waiting", "Requests that wait for another's fill to get its head.", None, gauges.collapsed_waiting),
             ("fill", "Bytes of bodies held for fills under way.", bytes, gauges.fill_bytes),
             ("client_connections", "Open connections from clients.", None, gauges.client_connections),
         ] {

@@ -1,0 +1,182 @@
+//! What is in `deploy/`, checked as far as a machine without a container engine can: it parses, the paths exist, the flags are those of the
+//! binary, the configuration is right.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use larder_testkit::larder::{binary, command};
+use larder_testkit::{Error, Result};
+use serde::Deserialize;
+
+/// Where the package puts the binary and its configuration.
+const INSTALLED: &str = "/usr/local/bin/larder";
+const CONFIG: &str = "/etc/larder/config.toml";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(path: &str) -> Result<String> {
+    fs::read_to_string(root().join(path)).map_err(|error| Error::from(error).while_doing(format!("reading {path}")))
+}
+
+/// Asserts that `arguments` are a subcommand of the binary and flags it has.
+fn assert_understood(arguments: &[&str]) -> Result<()> {
+    let Some((subcommand, rest)) = arguments.split_first() else { return Err(Error::new("no subcommand")) };
+    let output = command()?.args([subcommand, "--help"]).output()?;
+    assert!(output.status.success(), "larder has no `{subcommand}`");
+    let help = String::from_utf8_lossy(&output.stdout).into_owned();
+    let known: Vec<&str> = help.split(|c: char| c.is_whitespace() || c == ',').collect();
+    for flag in rest.iter().filter(|argument| argument.starts_with('-')) {
+        assert!(known.contains(flag), "larder {subcommand} has no {flag}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_example_configuration_is_right() -> Result<()> {
+    let output = command()?.args(["check", "--config"]).arg(root().join("deploy/config.toml")).output()?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+/// An instruction of a Dockerfile with its arguments, continued lines joined.
+fn instructions(dockerfile: &str) -> Vec<(String, String)> {
+    let text: String = dockerfile.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect();
+    let joined = text.replace("\\\n", " ");
+    joined.lines().filter_map(|line| line.trim().split_once(' ')).map(|(name, rest)| (name.to_owned(), rest.trim().to_owned())).collect()
+}
+
+#[test]
+fn the_image_is_built_from_paths_that_exist_and_runs_without_root() -> Result<()> {
+    let dockerfile = read("deploy/Dockerfile")?;
+    let instructions = instructions(&dockerfile);
+    let last = instructions.iter().rposition(|(name, _)| name == "FROM").ok_or_else(|| Error::new("no FROM"))?;
+    assert!(instructions[..last].iter().any(|(name, rest)| name == "FROM" && rest.ends_with(" AS build")), "two stages");
+    for (name, rest) in &instructions {
+        let words: Vec<&str> = rest.split_whitespace().collect();
+        match (name.as_str(), words.as_slice()) {
+            ("FROM", [image, ..]) => assert!(image.contains(':'), "{image} names no version"),
+            ("COPY", ["--from=build", ..]) => {}
+            ("COPY", [source, _]) => assert!(root().join(source).exists(), "{source} is not in the repository"),
+            ("ENTRYPOINT", _) => assert_eq!(serde_json::from_str::<Vec<String>>(rest)?, [INSTALLED]),
+            ("CMD", _) => {
+                let arguments: Vec<String> = serde_json::from_str(rest)?;
+                assert_understood(&arguments.iter().map(String::as_str).collect::<Vec<_>>())?;
+                assert_eq!(arguments.last().map(String::as_str), Some(CONFIG));
+            }
+            ("RUN" | "ENV" | "WORKDIR" | "USER" | "EXPOSE", _) => {}
+            _ => return Err(Error::new(format!("unknown instruction: {name} {rest}"))),
+        }
+    }
+    let runs_as = instructions[last..].iter().rfind(|(name, _)| name == "USER").map(|(_, user)| user.as_str());
+    assert_eq!(runs_as, Some("nonroot"));
+    let toolchain = format!("rust:{}-", rust_version()?);
+    assert!(dockerfile.contains(&toolchain), "the image builds with another compiler than {toolchain}");
+    Ok(())
+}
+
+/// `rust-version` of the workspace.
+fn rust_version() -> Result<String> {
+    let manifest = read("Cargo.toml")?;
+    let line = manifest.lines().find_map(|line| line.strip_prefix("rust-version = "));
+    line.map(|version| version.trim_matches('"').to_owned()).ok_or_else(|| Error::new("no rust-version"))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Compose {
+    services: BTreeMap<String, Service>,
+}
+
+/// What our file uses of the Compose specification; a misspelt key is an error.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Service {
+    build: Option<Build>,
+    image: Option<String>,
+    command: Vec<String>,
+    #[serde(default)]
+    ports: Vec<String>,
+    #[serde(default)]
+    depends_on: Vec<String>,
+    network_mode: Option<String>,
+    #[serde(default)]
+    cap_drop: Vec<String>,
+    #[serde(default)]
+    read_only: bool,
+    #[serde(rename = "expose")]
+    _expose: Option<Vec<String>>,
+    #[serde(rename = "profiles")]
+    _profiles: Option<Vec<String>>,
+    #[serde(rename = "restart")]
+    _restart: Option<String>,
+    #[serde(rename = "security_opt")]
+    _security_opt: Option<Vec<String>>,
+    #[serde(rename = "stop_grace_period")]
+    _stop_grace_period: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Build {
+    context: String,
+    dockerfile: String,
+}
+
+#[test]
+fn the_services_start_larder_with_flags_it_has() -> Result<()> {
+    let compose: Compose = serde_saphyr::from_str(&read("deploy/compose.yaml")?)?;
+    for (name, service) in &compose.services {
+        for needed in service
+            .depends_on
+            .iter()
+            .chain(service.network_mode.as_deref().and_then(|mode| mode.strip_prefix("service:").map(str::to_owned)).as_ref())
+        {
+            assert!(compose.services.contains_key(needed), "{name} needs {needed}, which is not there");
+        }
+        match (&service.build, &service.image) {
+            (Some(build), None) => {
+                assert!(root().join("deploy").join(&build.context).join(&build.dockerfile).exists(), "{name}: {build:?}");
+                assert_understood(&service.command.iter().map(String::as_str).collect::<Vec<_>>())?;
+                assert!(service.read_only && service.cap_drop == ["ALL"], "{name} may do more than it must");
+            }
+            (None, Some(image)) => assert!(image.contains(':'), "{image} names no version"),
+            other => return Err(Error::new(format!("{name} is built or pulled, not {other:?}"))),
+        }
+        assert!(service.ports.iter().all(|port| port.starts_with("127.0.0.1:")), "{name} is published to the network");
+    }
+    let upstream = compose.services["larder"].command.iter().find(|argument| argument.starts_with("http://"));
+    assert_eq!(upstream.map(String::as_str), Some("http://backend:3000"));
+    Ok(())
+}
+
+#[test]
+fn the_unit_starts_larder_with_flags_it_has() -> Result<()> {
+    let unit = read("deploy/larder.service")?;
+    for setting in ["ExecStartPre", "ExecStart"] {
+        let line = unit.lines().find_map(|line| line.strip_prefix(setting)?.strip_prefix('='));
+        let words: Vec<&str> = line.ok_or_else(|| Error::new(format!("no {setting}")))?.split_whitespace().collect();
+        assert_eq!((words.first(), words.last()), (Some(&INSTALLED), Some(&CONFIG)));
+        assert_understood(&words[1..])?;
+    }
+    Ok(())
+}
+
+/// Where systemd is, it judges the unit itself, with the binary under test in the place of the installed one.
+#[test]
+fn systemd_accepts_the_unit() -> Result<()> {
+    let unit = read("deploy/larder.service")?.replace(INSTALLED, &binary()?.to_string_lossy());
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("larder.service");
+    fs::write(&file, unit)?;
+    let Ok(verified) = Command::new("systemd-analyze").arg("verify").arg(&file).output() else {
+        println!("systemd-analyze is not on this machine: the unit was only parsed");
+        return Ok(());
+    };
+    let said = String::from_utf8_lossy(&verified.stderr);
+    assert!(verified.status.success() && said.is_empty(), "{said}");
+    Ok(())
+}
