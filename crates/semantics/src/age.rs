@@ -9,12 +9,12 @@ use crate::time::Timestamp;
 /// When the origin made the response: `date_value` of §4.2.3. "A recipient with a clock that receives a response message without a Date
 /// header field MUST record the time it was received" (RFC 9110 §6.6.1), and the same where it cannot be read.
 pub fn date_value(headers: &HeaderMap, response_time: Timestamp) -> Timestamp {
-    sent_date(headers).unwrap_or(response_time)
+    sent_date(headers, response_time).unwrap_or(response_time)
 }
 
 /// `Date` as sent; `None` where it is absent or cannot be read. The first of several counts.
-pub fn sent_date(headers: &HeaderMap) -> Option<Timestamp> {
-    Timestamp::parse_http_date(headers.get(DATE)?.as_bytes())
+pub fn sent_date(headers: &HeaderMap, response_time: Timestamp) -> Option<Timestamp> {
+    Timestamp::parse_http_date(headers.get(DATE)?.as_bytes(), response_time)
 }
 
 /// `age_value` in seconds: "a cache encountering a message with a list-based Age field value SHOULD use the first member of the field

@@ -5,7 +5,7 @@ use http::header::{AGE, CACHE_CONTROL, DATE, ETAG, EXPIRES, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use smallvec::SmallVec;
 
-use crate::age::{corrected_initial_age, date_value};
+use crate::age::{corrected_initial_age, date_value, sent_date};
 use crate::directives::{Directives, ResponseDirectives};
 use crate::fields::{CACHE_STATUS, X_CACHE, connection_options, never_stored, written_anew};
 use crate::freshness::lifetime;
@@ -40,7 +40,8 @@ pub(crate) fn assemble(parts: &Parts<'_>) -> StoredHead {
 
     let mut pack = Pack::default();
     keep_fields(parts, origin_control.is_some(), &mut pack);
-    pack.push(DATE, parsable_date(headers).unwrap_or_else(|| parts.response_time.to_http_date()));
+    let sent = headers.get(DATE).filter(|_| sent_date(headers, parts.response_time).is_some()).cloned();
+    pack.push(DATE, sent.unwrap_or_else(|| parts.response_time.to_http_date()));
     if origin_control.is_some() {
         pack.push(CACHE_CONTROL, shown_cache_control(headers, lifetime, request.identified));
     }
@@ -69,7 +70,7 @@ pub(crate) fn assemble(parts: &Parts<'_>) -> StoredHead {
         must_revalidate: directives.forbids_stale(),
         immutable: directives.immutable,
         for_authorized: directives.allows_authorization() || policy.unsafe_ignore.authorization || request.identified,
-        validators: validators(&headers),
+        validators: validators(&headers, date),
         date,
         origin_control: origin_control.map(|_| OriginControl { cache_control, expires }),
         headers,
@@ -93,14 +94,9 @@ fn keep_fields(parts: &Parts<'_>, rewritten: bool, pack: &mut Pack) {
     }
 }
 
-fn validators(headers: &HeaderMap) -> Validators {
-    let last_modified = headers.get(LAST_MODIFIED).filter(|value| Timestamp::parse_http_date(value.as_bytes()).is_some());
+fn validators(headers: &HeaderMap, date: Timestamp) -> Validators {
+    let last_modified = headers.get(LAST_MODIFIED).filter(|value| Timestamp::parse_http_date(value.as_bytes(), date).is_some());
     Validators { etag: headers.get(ETAG).filter(|value| !value.is_empty()).cloned(), last_modified: last_modified.cloned() }
-}
-
-fn parsable_date(headers: &HeaderMap) -> Option<HeaderValue> {
-    let value = headers.get(DATE)?;
-    Timestamp::parse_http_date(value.as_bytes()).map(|_| value.clone())
 }
 
 /// All lines of a list field in one.

@@ -48,7 +48,7 @@ pub fn explicit(headers: &HeaderMap, directives: &ResponseDirectives, date: Time
     // occurrence should be used or the response should be considered stale" (§4.2.1): the first. "A cache recipient MUST interpret invalid
     // date formats, especially the value "0", as representing a time in the past" (§5.3).
     let expires = headers.get(EXPIRES)?;
-    let seconds = Timestamp::parse_http_date(expires.as_bytes()).map_or(0, |expires| expires.seconds_since(date));
+    let seconds = Timestamp::parse_http_date(expires.as_bytes(), date).map_or(0, |expires| expires.seconds_since(date));
     Some(FreshnessLifetime { seconds, source: LifetimeSource::Expires })
 }
 
@@ -65,7 +65,7 @@ fn heuristic(
     if policy.heuristic_max == 0 || !(heuristically_cacheable(status) || directives.public) {
         return None;
     }
-    let modified = Timestamp::parse_http_date(headers.get(LAST_MODIFIED)?.as_bytes())?;
+    let modified = Timestamp::parse_http_date(headers.get(LAST_MODIFIED)?.as_bytes(), date)?;
     let seconds = (date.seconds_since(modified) / 10).min(policy.heuristic_max);
     Some(FreshnessLifetime { seconds, source: LifetimeSource::Heuristic })
 }

@@ -40,7 +40,7 @@ pub fn answer(request: &RequestContext, headers: &HeaderMap, stored: &StoredHead
     }
     // Steps 1 and 2, "when recipient is the origin server": reached only where the origin must not be asked, or where it just has been.
     let unchanged = match match_list(headers, IF_MATCH, stored.validators.etag.as_ref(), false) {
-        ListMatch::Absent => date_of(headers, IF_UNMODIFIED_SINCE).is_none_or(|since| modified(stored) <= since),
+        ListMatch::Absent => date_of(headers, IF_UNMODIFIED_SINCE, stored.response_time).is_none_or(|since| modified(stored) <= since),
         matched => matched == ListMatch::Yes,
     };
     if !unchanged {
@@ -49,7 +49,7 @@ pub fn answer(request: &RequestContext, headers: &HeaderMap, stored: &StoredHead
     // Step 3: "When If-None-Match is present, evaluate the If-None-Match precondition: [...] if false for GET/HEAD, respond 304".
     // Step 4: "When the method is GET or HEAD, If-None-Match is not present, and If-Modified-Since is present".
     let same = match match_list(headers, IF_NONE_MATCH, stored.validators.etag.as_ref(), true) {
-        ListMatch::Absent => date_of(headers, IF_MODIFIED_SINCE).is_some_and(|since| modified(stored) <= since),
+        ListMatch::Absent => date_of(headers, IF_MODIFIED_SINCE, stored.response_time).is_some_and(|since| modified(stored) <= since),
         matched => matched == ListMatch::Yes,
     };
     if same { Answer::NotModified } else { Answer::Full }
@@ -69,14 +69,14 @@ pub fn answer_ranged(request: &RequestContext, headers: &HeaderMap, stored: &Sto
 /// response was received) to evaluate the conditional" (RFC 9111 §4.3.2).
 fn modified(stored: &StoredHead) -> Timestamp {
     let sent = stored.validators.last_modified.as_ref();
-    sent.and_then(|value| Timestamp::parse_http_date(value.as_bytes())).unwrap_or(stored.date)
+    sent.and_then(|value| Timestamp::parse_http_date(value.as_bytes(), stored.response_time)).unwrap_or(stored.date)
 }
 
 /// "A recipient MUST ignore the If-Modified-Since header field if the received field value is not a valid HTTP-date, the field value has
 /// more than one member, or if the request method is neither GET nor HEAD" (§13.1.3); the same for `If-Unmodified-Since` (§13.1.4).
-fn date_of(headers: &HeaderMap, name: HeaderName) -> Option<Timestamp> {
+fn date_of(headers: &HeaderMap, name: HeaderName, now: Timestamp) -> Option<Timestamp> {
     let mut lines = headers.get_all(name).iter();
-    let date = Timestamp::parse_http_date(lines.next()?.as_bytes());
+    let date = Timestamp::parse_http_date(lines.next()?.as_bytes(), now);
     if lines.next().is_some() { None } else { date }
 }
 

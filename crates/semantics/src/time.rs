@@ -28,17 +28,141 @@ impl Timestamp {
         u32::try_from(secs).unwrap_or(u32::MAX).min(1 << 31)
     }
 
-    /// An HTTP-date in any of its three forms (RFC 9110 §5.6.7).
-    pub fn parse_http_date(value: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(value).ok()?;
-        let time = httpdate::parse_http_date(text).ok()?;
+    /// An HTTP-date in any of its three forms (RFC 9110 §5.6.7), read at the time `now`. Letters in any case: "a cache recipient SHOULD match
+    /// the field value case-insensitively" (RFC 9111 §4.2). `None` for any other zone than GMT, and for dates before 1970.
+    pub fn parse_http_date(value: &[u8], now: Timestamp) -> Option<Self> {
+        let mut text = [0_u8; LONGEST_DATE];
+        let text = text.get_mut(..value.len())?;
+        text.copy_from_slice(value);
+        capitalize(text);
+        let in_full;
+        // Only the form of RFC 850 has hyphens.
+        let text = if text.contains(&b'-') {
+            in_full = with_four_digit_year(text, now)?;
+            &in_full
+        } else {
+            &*text
+        };
+        let time = httpdate::parse_http_date(std::str::from_utf8(text).ok()?).ok()?;
         let since = time.duration_since(std::time::UNIX_EPOCH).ok()?;
-        Some(Self(u64::try_from(since.as_millis()).ok()?))
+        Some(Self::from_secs(since.as_secs()))
     }
 
-    /// The IMF-fixdate form (RFC 9110 §5.6.7), for `Date`.
+    /// The IMF-fixdate form (RFC 9110 §5.6.7), for `Date`. A time behind the year 9999 comes out as its end.
     pub fn to_http_date(self) -> HeaderValue {
-        let time = std::time::UNIX_EPOCH + std::time::Duration::from_millis(self.0);
+        let seconds = (self.0 / 1000).min(END_OF_9999);
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
         HeaderValue::from_str(&httpdate::fmt_http_date(time)).unwrap_or(HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"))
+    }
+}
+
+/// `Wednesday, 06-Nov-94 08:49:37 GMT`, with room to spare.
+const LONGEST_DATE: usize = 40;
+
+/// The last second that an HTTP-date can tell.
+const END_OF_9999: u64 = 253_402_300_799;
+
+/// Seconds of a Gregorian year on average.
+const AVERAGE_YEAR: u64 = 31_556_952;
+
+/// Words as an HTTP-date spells them: `Sun`, `Nov`, `GMT`.
+fn capitalize(text: &mut [u8]) {
+    for word in text.split_mut(|byte| !byte.is_ascii_alphabetic()) {
+        let spelled = if word.eq_ignore_ascii_case(b"GMT") { word.len() } else { 1 };
+        word.make_ascii_lowercase();
+        word.iter_mut().take(spelled).for_each(|letter| letter.make_ascii_uppercase());
+    }
+}
+
+/// `Sunday, 06-Nov-94 08:49:37 GMT` as `Sun, 06 Nov 1994 08:49:37 GMT`. "Recipients of a timestamp value in rfc850-date format, which uses a
+/// two-digit year, MUST interpret a timestamp that appears to be more than 50 years in the future as representing the most recent year in
+/// the past that had the same last two digits" (RFC 9110 §5.6.7).
+fn with_four_digit_year(text: &[u8], now: Timestamp) -> Option<[u8; 29]> {
+    let comma = text.iter().position(|&byte| byte == b',')?;
+    let (weekday, rest) = (text.get(..3)?, text.get(comma..)?);
+    // `, 06-Nov-94 08:49:37 GMT`
+    if comma < 6 || rest.len() != 24 || rest[4] != b'-' || rest[8] != b'-' || !rest[9..11].iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let horizon = 1970 + now.0 / 1000 / AVERAGE_YEAR + 50;
+    let digits = u64::from(rest[9] - b'0') * 10 + u64::from(rest[10] - b'0');
+    let year = horizon - (horizon + 100 - digits) % 100;
+    let century = u8::try_from(year / 100).ok().filter(|century| *century < 100)?;
+    let mut full = *b"   ,            00:00:00 GMT ";
+    full[..3].copy_from_slice(weekday);
+    full[3..12].copy_from_slice(&[b',', b' ', rest[2], rest[3], b' ', rest[5], rest[6], rest[7], b' ']);
+    full[12..16].copy_from_slice(&[b'0' + century / 10, b'0' + century % 10, rest[9], rest[10]]);
+    full[16..].copy_from_slice(&rest[11..]);
+    Some(full)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 21 Nov 2026.
+    const NOW: Timestamp = Timestamp::from_secs(1_795_219_200);
+
+    fn read(text: &str) -> Option<u64> {
+        Timestamp::parse_http_date(text.as_bytes(), NOW).map(|time| time.0 / 1000)
+    }
+
+    #[test]
+    fn rfc9110_5_6_7_three_forms_in_any_case() {
+        for form in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "SUN, 06 NOV 1994 08:49:37 gmt",
+            "sun nov  6 08:49:37 1994",
+        ] {
+            assert_eq!(read(form), Some(784_111_777), "{form}");
+        }
+    }
+
+    #[test]
+    fn rfc9110_5_6_7_what_is_no_date() {
+        for text in [
+            "",
+            "0",
+            "Sun, 06 Nov 1994 08:49:37",
+            "Sun, 06 Nov 1994 08:49:37 EST",
+            "Sun, 06 Nov 1994 08:49:37 +0000",
+            "Sun 06 Nov 1994 08:49:37 GMT",
+            "Sun, 6 Nov 1994 8:49:37 GMT",
+            "Sun, 06 Nov 1994 08.49.37 GMT",
+            "Sun, 31 Feb 1994 08:49:37 GMT",
+            "Sun, 06  Nov 1994 08:49:37 GMT",
+            "784111777",
+            "\u{e9}un, 06 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37 GMT and a great deal more of it",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn rfc9110_5_6_7_two_digit_years_are_at_most_50_years_ahead() {
+        let year = |text: &str| read(text).map(|seconds| 1970 + seconds / AVERAGE_YEAR);
+        assert_eq!(year("Wednesday, 01-Jul-76 00:00:00 GMT"), Some(2076));
+        assert_eq!(year("Friday, 01-Jul-77 00:00:00 GMT"), Some(1977));
+        assert_eq!(year("Saturday, 01-Jul-06 00:00:00 GMT"), Some(2006));
+        let then = |text: &str| Timestamp::parse_http_date(text.as_bytes(), Timestamp::from_secs(784_111_777));
+        assert!(then("Thursday, 01-Jul-27 00:00:00 GMT").is_some(), "33 years ahead");
+        assert_eq!(then("Saturday, 01-Jul-50 00:00:00 GMT"), None, "1950, which is before the epoch");
+    }
+
+    #[test]
+    fn any_time_can_be_written() {
+        assert_eq!(Timestamp::from_millis(u64::MAX).to_http_date(), "Fri, 31 Dec 9999 23:59:59 GMT");
+        assert_eq!(Timestamp::default().to_http_date(), "Thu, 01 Jan 1970 00:00:00 GMT");
+    }
+
+    #[test]
+    fn seconds_since_never_falls_below_zero_and_is_capped() {
+        let early = Timestamp::from_secs(10);
+        assert_eq!(early.seconds_since(Timestamp::from_secs(20)), 0);
+        assert_eq!(Timestamp::from_millis(11_999).seconds_since(early), 1);
+        assert_eq!(Timestamp::from_millis(u64::MAX).seconds_since(early), 1 << 31);
     }
 }

@@ -1,8 +1,9 @@
 //! What holds for every request, response and time.
 
+use http::header::ACCEPT_ENCODING;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use larder_semantics::{
-    Decision, Disposition, Exchange, Policy, RequestContext, StoredHead, Timestamp, decide, on_response, serve_on_error,
+    Decision, Disposition, Exchange, Policy, RequestContext, StoredHead, Timestamp, VarySpec, decide, on_response, serve_on_error,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -80,9 +81,48 @@ fn respond(policy: &Policy, asked: &HeaderMap, headers: &HeaderMap, status: u16,
     on_response(&exchange, candidates)
 }
 
+/// `Accept-Encoding` fields of few codings and weights, so that two of them often mean the same.
+fn accept_encoding() -> impl Strategy<Value = String> {
+    let coding = select(vec!["gzip", "GZIP", "x-gzip", "br", "identity", "*"]);
+    let weight = select(vec!["", ";q=1", ";q=0.5", "; q=0.50", ";q=0", ";q=0.000"]);
+    prop::collection::vec((coding, weight).prop_map(|(coding, weight)| format!("{coding}{weight}")), 0..4)
+        .prop_map(|members| members.join(", "))
+}
+
+/// Whether a coding is acceptable, straight from RFC 9110 §12.5.3: in thousandths, `None` where no member is about it.
+fn weight_of(field: &str, coding: &str) -> Option<u32> {
+    let members = field.split(", ").filter(|member| !member.is_empty()).map(|member| {
+        let (name, weight) = member.split_once(';').unwrap_or((member, "q=1"));
+        let weight: f32 = weight.trim().trim_start_matches("q=").parse().unwrap();
+        (name.to_ascii_lowercase().replace("x-gzip", "gzip"), (weight * 1000.0) as u32)
+    });
+    let members: Vec<_> = members.collect();
+    let named = |wanted: &str| members.iter().find(|(name, _)| name == wanted).map(|(_, weight)| *weight);
+    named(coding).or_else(|| named("*"))
+}
+
+fn acceptable(field: &str, coding: &str) -> bool {
+    weight_of(field, coding).map_or(coding == "identity", |weight| weight > 0)
+}
+
 const CC: HeaderName = http::header::CACHE_CONTROL;
 
 proptest! {
+    #[test]
+    fn requests_that_share_a_variant_accept_and_prefer_the_same_codings(one in accept_encoding(), other in accept_encoding()) {
+        let spec = VarySpec::new(vec![ACCEPT_ENCODING]);
+        let key = |field: &str| spec.secondary_key(&map(ACCEPT_ENCODING, &[field.to_owned()]));
+        if key(&one) == key(&other) {
+            for coding in ["gzip", "br", "identity", "zstd"] {
+                prop_assert_eq!(acceptable(&one, coding), acceptable(&other, coding), "{} of {:?} and {:?}", coding, one, other);
+            }
+            let prefers = |field: &str| weight_of(field, "gzip").cmp(&weight_of(field, "br"));
+            if acceptable(&one, "gzip") && acceptable(&one, "br") {
+                prop_assert_eq!(prefers(&one), prefers(&other));
+            }
+        }
+    }
+
     #[test]
     fn no_response_with_no_store_under_any_spelling_is_stored(lines in no_store(), status in select(vec![200_u16, 301, 404, 500]), ttl in select(vec![0_u32, 60])) {
         let policy = Policy { ttl, ..Policy::default() };
