@@ -32,7 +32,10 @@ pub(crate) fn run(filters: &[String]) -> Result<(), String> {
         if suite[0] == "test" && !filters.is_empty() {
             command.arg("--");
         }
-        succeeded &= succeed_reading(command.args(filters).env("LARDER_BIN", &binary), |line| tally.read(line))?;
+        // A failed test's own output may hold the other runner's summary.
+        let summary = if suite[0] == "nextest" { from_nextest } else { from_libtest };
+        command.args(filters).env("LARDER_BIN", &binary);
+        succeeded &= succeed_reading(&mut command, |line| tally.add(summary(line)))?;
     }
 
     println!("{} passed, {} failed", tally.passed, tally.failed);
@@ -40,11 +43,11 @@ pub(crate) fn run(filters: &[String]) -> Result<(), String> {
 }
 
 impl Tally {
-    /// Adds what a runner's summary line says, and nothing for any other line.
-    fn read(&mut self, line: &str) {
-        let Some(read) = from_nextest(line).or_else(|| from_libtest(line)) else { return };
-        self.passed += read.passed;
-        self.failed += read.failed;
+    /// Adds what a summary line says, if it was one.
+    fn add(&mut self, summary: Option<Self>) {
+        let summary = summary.unwrap_or_default();
+        self.passed += summary.passed;
+        self.failed += summary.failed;
     }
 }
 
@@ -70,21 +73,33 @@ fn number_before(text: &str, word: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::Tally;
+    use super::{Tally, from_libtest, from_nextest};
+
+    fn sum(summary: fn(&str) -> Option<Tally>, lines: &[&str]) -> Tally {
+        let mut tally = Tally::default();
+        lines.iter().for_each(|line| tally.add(summary(line)));
+        tally
+    }
 
     #[test]
-    fn summaries_of_both_runners_are_added_up() {
-        let mut tally = Tally::default();
-        for line in [
+    fn summaries_of_nextest_are_added_up() {
+        let lines = [
             "     Summary [   0.057s] 18 tests run: 15 passed (1 slow), 2 failed, 1 timed out, 3 skipped",
             "     Summary [   0.057s] 1/4 tests run: 0 passed, 1 failed, 0 skipped",
             "     Summary [   0.057s] 1 test run: 1 passed, 0 skipped",
+            "test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
+        ];
+        assert_eq!(sum(from_nextest, &lines), Tally { passed: 16, failed: 4 });
+    }
+
+    #[test]
+    fn summaries_of_cargo_test_are_added_up() {
+        let lines = [
             "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
+            "test result: ok. 4 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
             "running 5 tests",
             "test passed ... ok",
-        ] {
-            tally.read(line);
-        }
-        assert_eq!(tally, Tally { passed: 19, failed: 6 });
+        ];
+        assert_eq!(sum(from_libtest, &lines), Tally { passed: 7, failed: 2 });
     }
 }
