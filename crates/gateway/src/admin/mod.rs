@@ -18,8 +18,8 @@ use tower_service::Service;
 pub use readiness::{Readiness, Stage};
 
 use crate::server::{Server, ServerOptions};
+use crate::telemetry::metrics;
 
-const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Probes and scrapers are few. A bound of its own, so that a flood of clients cannot keep them out.
 const MAX_CONNECTIONS: u32 = 128;
 
@@ -63,8 +63,8 @@ async fn readyz(State(readiness): State<Readiness>) -> Response<Body> {
     (status, [(header::CACHE_CONTROL, "no-store")], Json(detail)).into_response()
 }
 
-async fn render(State(metrics): State<RenderMetrics>) -> Response<Body> {
-    ([(header::CONTENT_TYPE, PROMETHEUS_TEXT)], metrics()).into_response()
+async fn render(State(rendered): State<RenderMetrics>) -> Response<Body> {
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], rendered()).into_response()
 }
 
 #[cfg(test)]
@@ -116,7 +116,7 @@ mod tests {
     async fn metrics_are_prometheus_text() {
         let (address, _) = running();
         let answer = fetch(address, "/metrics").await;
-        assert!(answer.contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{answer}");
+        assert!(answer.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n"), "{answer}");
         assert!(answer.ends_with("larder_up 1\n"), "{answer}");
     }
 

@@ -1,6 +1,6 @@
 //! The access log: one line a request, written when its body has ended.
 //!
-//! The answering task only notes what happened; a thread of its own formats and writes ([`writer`]). Between them is a bounded queue: when
+//! The answering task only notes what happened; a thread of its own formats and writes (`writer`). Between them is a bounded queue: when
 //! the reader of the log is too slow, lines are dropped and counted, and no request waits. Turned off, the log is a `None` all the way:
 //! nothing is allocated, formatted, cloned or timed.
 

@@ -1,8 +1,8 @@
 //! Counters and latency histograms, exposed as OpenMetrics text (which Prometheus scrapes).
 //!
 //! A request is recorded on the answering task, so recording it costs a few nanoseconds: labels are small integers, every thread writes
-//! cells of its own ([`sharded`]), and nothing is locked, hashed, formatted or (after a route's first requests) allocated. Sums over threads,
-//! label text and the text format are the scraper's bill ([`exposition`]).
+//! cells of its own (`sharded`), and nothing is locked, hashed, formatted or (after a route's first requests) allocated. Sums over threads,
+//! label text and the text format are the scraper's bill (`exposition`).
 
 mod exposition;
 mod histogram;
