@@ -52,7 +52,7 @@ fn service() -> CacheService<Origin> {
         may_bypass: MayBypass::anyone(),
         tags: Arc::new(NoTags),
     };
-    CacheService::new(Origin, Cache::new(1 << 30, Clock::system()), Arc::new(route))
+    CacheService::new(Origin, Cache::new(1 << 30, 8 << 20, Clock::system()), Arc::new(route))
 }
 
 fn request(key: usize) -> Request<Empty<Bytes>> {

@@ -116,7 +116,7 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
     let admin = bind_all(&config, std::slice::from_ref(&config.admin.listen))?;
     let addresses = server.addresses().map_err(failed)?;
 
-    let cache = Cache::new(config.memory.capacity, clock.clone());
+    let cache = Cache::new(config.memory.capacity, largest_object(&config), clock.clone());
     let (access_log, log_writer) = open_access_log(&config).map_err(failed)?;
     let options = server_options(&config);
     let live = Live::new(config, &cache, &clock, None).map_err(failed)?;
@@ -162,6 +162,11 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
     finish_access_log(log_writer);
     info!("stopped");
     Ok(())
+}
+
+/// The largest response that any route stores. A reload that raises it is heeded as far as the store's shards are large enough.
+fn largest_object(config: &Config) -> u64 {
+    config.routes.iter().chain(&config.fallback).map(|route| route.settings.max_object).max().unwrap_or_default()
 }
 
 /// Binds every address, and tells all that cannot be bound.

@@ -66,11 +66,11 @@ pub struct CacheStats {
 }
 
 impl Cache {
-    /// A cache that holds at most `capacity` bytes, bodies in flight included.
-    pub fn new(capacity: u64, clock: Clock) -> Arc<Self> {
+    /// A cache that holds at most `capacity` bytes, bodies in flight included, made for responses of up to `largest` bytes.
+    pub fn new(capacity: u64, largest: u64, clock: Clock) -> Arc<Self> {
         let in_flight = capacity / IN_FLIGHT_SHARE;
         Arc::new(Self {
-            store: MemoryStore::new(capacity - in_flight, Arc::new(Ledger::default())),
+            store: MemoryStore::new(capacity - in_flight, largest, Arc::new(Ledger::default())),
             flights: Arc::default(),
             in_flight: Arc::new(InFlight::new(in_flight)),
             clock,

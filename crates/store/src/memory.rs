@@ -1,4 +1,4 @@
-//! The memory tier: moka behind one file.
+//! The memory tier: quick_cache behind one file.
 //!
 //! Lifetimes live in the entries, not in the map: what is stale must stay, for validation and for stale answers. What is dead or
 //! invalidated goes when it is next looked up, or when room is needed.
@@ -10,15 +10,26 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::HeaderMap;
 use larder_semantics::{KeyBuffer, PrimaryKey, StoredHead, Timestamp};
-use moka::notification::RemovalCause;
+use quick_cache::sync::Cache;
+use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 
 use crate::ledger::Ledger;
 use crate::response::{StoredResponse, Variant};
 use crate::slot::{HitForMiss, KeyHash, Placement, Slot, SlotKey};
 use crate::vary_index::VaryIndex;
 
-/// What moka keeps per entry besides the value, in bytes, measured over 100 000 entries: table, deques, sketch, counters.
-const ENTRY_OVERHEAD: usize = 240;
+/// What the map keeps per entry besides what the slot points at, in bytes, measured over 100 000 entries: the slot, its links, its place
+/// in the table, and what a table that doubles leaves free.
+const ENTRY_OVERHEAD: usize = 90;
+
+/// How many of the largest entries every shard has room for, so that one of them does not push everything else out.
+const LARGEST_PER_SHARD: u64 = 8;
+
+/// Shards at most. Readers share a shard's lock, so a few are enough for many cores.
+const MAX_SHARDS: u64 = 64;
+
+/// Bytes of a typical entry: says how many keys that were pushed out are remembered, to be let in sooner when they come again.
+const TYPICAL_ENTRY: u64 = 4096;
 
 /// Locks that order the writers of one key. Readers never take them.
 const WRITE_STRIPES: usize = 64;
@@ -81,7 +92,7 @@ pub struct MemoryStats {
 /// See the module's page.
 #[derive(Debug)]
 pub struct MemoryStore {
-    slots: moka::sync::Cache<KeyHash, Slot, BuildHasherDefault<Placed>>,
+    slots: Cache<KeyHash, Slot, Weight, BuildHasherDefault<Placed>, Departures>,
     capacity: u64,
     placement: Placement,
     ledger: Arc<Ledger>,
@@ -97,22 +108,17 @@ struct EvictionCells {
 }
 
 impl MemoryStore {
-    /// A store of at most `capacity` bytes, keys, heads and bookkeeping included.
-    pub fn new(capacity: u64, ledger: Arc<Ledger>) -> Self {
+    /// A store of at most `capacity` bytes, keys, heads and bookkeeping included, made for entries of up to `largest` bytes: those always
+    /// fit, unless they are larger than the whole store.
+    pub fn new(capacity: u64, largest: u64, ledger: Arc<Ledger>) -> Self {
         let evictions = Arc::new(EvictionCells::default());
-        let cells = Arc::clone(&evictions);
-        let slots = moka::sync::Cache::builder()
-            .max_capacity(capacity)
-            .weigher(|_, slot: &Slot| u32::try_from(slot.weight() + ENTRY_OVERHEAD).unwrap_or(u32::MAX))
-            .eviction_listener(move |_, _, cause| {
-                let cell = match cause {
-                    RemovalCause::Size | RemovalCause::Expired => &cells.size,
-                    RemovalCause::Explicit => &cells.removed,
-                    RemovalCause::Replaced => &cells.replaced,
-                };
-                cell.fetch_add(1, Ordering::Relaxed);
-            })
-            .build_with_hasher(BuildHasherDefault::default());
+        let options = OptionsBuilder::new()
+            .weight_capacity(capacity)
+            .estimated_items_capacity((capacity / TYPICAL_ENTRY) as usize)
+            .shards(shards(capacity, largest))
+            .build()
+            .expect("both capacities are given");
+        let slots = Cache::with_options(options, Weight, BuildHasherDefault::default(), Departures(Arc::clone(&evictions)));
         let writers = (0..WRITE_STRIPES).map(|_| Mutex::default()).collect();
         Self { slots, capacity, placement: Placement::random(), ledger, writers, evictions }
     }
@@ -184,7 +190,8 @@ impl MemoryStore {
         if let Slot::Response(response) = &slot
             && !response.is_valid(&self.ledger)
         {
-            self.slots.invalidate(&hash);
+            // Unless it was replaced meanwhile.
+            self.drop_fetch(hash, response.fetch);
             return None;
         }
         Some(slot)
@@ -204,12 +211,12 @@ impl MemoryStore {
         if !self.replace(hash, Slot::Response(Arc::clone(&response))) {
             return false;
         }
-        let mut index = match self.slots.get(&primary) {
+        let mut index = match self.slots.peek(&primary) {
             Some(Slot::Vary(index)) if *index.key() == response.key => (*index).clone(),
             _ => VaryIndex::new(response.key.clone()),
         };
         for old in index.add(&variant.spec, hash, response.fetch) {
-            self.slots.invalidate(&old);
+            self.count_removed(self.slots.remove(&old));
         }
         self.slots.insert(primary, Slot::Vary(Arc::new(index)));
         true
@@ -240,7 +247,7 @@ impl MemoryStore {
     pub fn mark_hit_for_miss(&self, mark: HitForMiss) -> bool {
         let primary = self.placement.of_text(mark.key.text()).hash;
         let _turn = self.turn(primary);
-        if let Some(Slot::Vary(index)) = self.slots.get(&primary)
+        if let Some(Slot::Vary(index)) = self.slots.peek(&primary)
             && *index.key() == mark.key
         {
             return false;
@@ -253,20 +260,24 @@ impl MemoryStore {
         let primary = self.placement.of_text(response.key.text()).hash;
         let _turn = self.turn(primary);
         let hash = response.variant.as_ref().map_or(primary, |variant| self.placement.variant(primary, variant.secondary.text()));
-        if let Some(Slot::Response(current)) = self.slots.get(&hash)
-            && current.fetch == response.fetch
-        {
-            self.slots.invalidate(&hash);
-        }
+        self.drop_fetch(hash, response.fetch);
     }
 
-    /// Figures for metrics. Settles pending evictions first, so they are exact.
+    /// Drops a response that came of one fetch, and no later one.
+    fn drop_fetch(&self, hash: KeyHash, fetch: u64) {
+        self.count_removed(self.slots.remove_if(&hash, |slot| matches!(slot, Slot::Response(response) if response.fetch == fetch)));
+    }
+
+    fn count_removed(&self, removed: Option<(KeyHash, Slot)>) {
+        self.evictions.removed.fetch_add(u64::from(removed.is_some()), Ordering::Relaxed);
+    }
+
+    /// Figures for metrics.
     pub fn stats(&self) -> MemoryStats {
-        self.slots.run_pending_tasks();
         let count = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
         MemoryStats {
-            entries: self.slots.entry_count(),
-            bytes: self.slots.weighted_size(),
+            entries: self.slots.len() as u64,
+            bytes: self.slots.weight(),
             capacity: self.capacity,
             evictions: Evictions {
                 size: count(&self.evictions.size),
@@ -276,22 +287,51 @@ impl MemoryStore {
         }
     }
 
+    /// Puts a slot in, unless a fetch that began later already wrote this one.
     fn replace(&self, hash: KeyHash, slot: Slot) -> bool {
-        if self.is_superseded(hash, slot.key(), slot.fetch()) {
+        let current = self.slots.peek(&hash);
+        if current.as_ref().is_some_and(|current| current.key() == slot.key() && current.fetch() > slot.fetch()) {
             return false;
         }
+        self.evictions.replaced.fetch_add(u64::from(current.is_some()), Ordering::Relaxed);
         self.slots.insert(hash, slot);
         true
-    }
-
-    /// Whether a fetch that began later than `fetch` already wrote this slot.
-    fn is_superseded(&self, hash: KeyHash, key: &PrimaryKey, fetch: u64) -> bool {
-        self.slots.get(&hash).is_some_and(|current| current.key() == key && current.fetch() > fetch)
     }
 
     fn turn(&self, hash: KeyHash) -> MutexGuard<'_, ()> {
         let stripe = hash as usize % self.writers.len();
         self.writers[stripe].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// As many shards as leave each with room for a few of the largest entries.
+fn shards(capacity: u64, largest: u64) -> usize {
+    let fitting = capacity / (largest.max(1) * LARGEST_PER_SHARD);
+    // The map would round up.
+    let power = fitting.clamp(1, MAX_SHARDS).ilog2();
+    1 << power
+}
+
+/// What a slot takes.
+#[derive(Clone, Copy, Debug)]
+struct Weight;
+
+impl Weighter<KeyHash, Slot> for Weight {
+    fn weight(&self, _: &KeyHash, slot: &Slot) -> u64 {
+        (slot.weight() + ENTRY_OVERHEAD) as u64
+    }
+}
+
+/// Counts what had to make room, and drops it after the lock was released.
+#[derive(Clone, Debug)]
+struct Departures(Arc<EvictionCells>);
+
+impl Lifecycle<KeyHash, Slot> for Departures {
+    type RequestState = Vec<Slot>;
+
+    fn on_evict(&self, leaving: &mut Vec<Slot>, _: KeyHash, slot: Slot) {
+        self.0.size.fetch_add(1, Ordering::Relaxed);
+        leaving.push(slot);
     }
 }
 

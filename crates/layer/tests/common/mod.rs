@@ -131,7 +131,7 @@ pub(crate) fn service(origin: Origin) -> CacheService<Origin> {
 /// A cache whose rules and clock the test holds.
 pub(crate) fn with_rules(origin: Origin, rules: RouteRules) -> (CacheService<Origin>, ClockHand) {
     let (clock, hand) = Clock::manual(START);
-    (CacheService::new(origin, Cache::new(64 << 20, clock), Arc::new(rules)), hand)
+    (CacheService::new(origin, Cache::new(64 << 20, 1 << 20, clock), Arc::new(rules)), hand)
 }
 
 pub(crate) fn get(target: &str) -> Request<Empty<Bytes>> {

@@ -40,7 +40,7 @@ fn head(date: Timestamp, etag: Option<&'static str>) -> Arc<StoredHead> {
 }
 
 fn store() -> MemoryStore {
-    MemoryStore::new(1 << 20, Arc::new(Ledger::default()))
+    MemoryStore::new(1 << 20, 1 << 14, Arc::new(Ledger::default()))
 }
 
 fn response(path: &str, fetch: u64, position: crate::ledger::Position) -> Arc<StoredResponse> {
@@ -182,7 +182,7 @@ fn one_variant_that_cannot_be_shared_says_nothing_about_the_others() {
 
 #[test]
 fn the_capacity_bounds_the_bytes_held() {
-    let store = MemoryStore::new(64 * 1024, Arc::new(Ledger::default()));
+    let store = MemoryStore::new(64 * 1024, 1 << 12, Arc::new(Ledger::default()));
     for n in 0..1_000 {
         store.commit(response(&format!("/{n}"), n + 1, store.ledger().position()));
     }
