@@ -115,14 +115,14 @@ pub enum HeadUpdate {
     },
     /// It describes another one: "the cache SHOULD consider the stored response to be stale". The head, made so.
     Stale(Box<StoredHead>),
-    /// It says nothing about the stored response: not a 200, or a stored response of another status.
+    /// It says nothing about the stored response: not a 200, a stored response of another status, or one that is not for this request (§3.5).
     Unrelated,
 }
 
 /// Compares an answer to HEAD with a stored response "that could have been chosen for that request" (§4.3.5). `body_length` is the length of
 /// the stored body in bytes.
 pub fn head_update(exchange: &Exchange<'_>, stored: &StoredHead, body_length: u64) -> HeadUpdate {
-    if exchange.status != StatusCode::OK || stored.status != StatusCode::OK {
+    if exchange.status != StatusCode::OK || stored.status != StatusCode::OK || !stored.suits(exchange.request) {
         return HeadUpdate::Unrelated;
     }
     // "If the stored response and HEAD response have matching values for any received validator fields (ETag and Last-Modified) and, if the

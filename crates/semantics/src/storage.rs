@@ -134,6 +134,15 @@ pub fn worth_remembering(reason: Reason, status: StatusCode) -> bool {
     about_the_resource && !status.is_server_error() && !never_stored(status)
 }
 
+/// Whether a response that is not stored shows that the stored response selected for its request no longer holds: "a full response [...]
+/// indicates that none of the stored responses nominated in the conditional request are suitable" (§4.3.3). An error does not, nor does an
+/// answer to this one request's preconditions, range or credentials, nor one to HEAD (§4.3.5 is about those).
+pub fn supersedes(reason: Reason, status: StatusCode) -> bool {
+    let about_the_request =
+        matches!(reason, Reason::Head | Reason::Method | Reason::RequestNoStore | Reason::Authorization | Reason::UpstreamError);
+    !about_the_request && !status.is_server_error() && !never_stored(status) && status != StatusCode::PARTIAL_CONTENT
+}
+
 #[cfg(test)]
 mod tests {
     use http::{HeaderName, HeaderValue, Method};
@@ -233,5 +242,26 @@ mod tests {
         assert_eq!(check(&with(UnsafeIgnore { set_cookie: true, ..none }), 200, &[("set-cookie", "a=b")]), Ok(()));
         let case = Case { request: fields(&[("authorization", "x")]), ..with(UnsafeIgnore { authorization: true, ..none }) };
         assert_eq!(check(&case, 200, &[(CC, "max-age=60")]), Ok(()));
+    }
+
+    #[test]
+    fn rfc9111_4_3_3_only_a_full_answer_supersedes_what_is_stored() {
+        let cases = [
+            (Reason::NoStore, 200, true),
+            (Reason::Private, 200, true),
+            (Reason::TooLarge, 200, true),
+            (Reason::Status, 401, true),
+            (Reason::Status, 500, false),
+            (Reason::Status, 412, false),
+            (Reason::Status, 429, false),
+            (Reason::PartialContent, 206, false),
+            (Reason::NotModified, 304, false),
+            (Reason::Head, 200, false),
+            (Reason::RequestNoStore, 200, false),
+            (Reason::Authorization, 200, false),
+        ];
+        for (reason, status, expected) in cases {
+            assert_eq!(supersedes(reason, StatusCode::from_u16(status).unwrap()), expected, "{reason} {status}");
+        }
     }
 }
