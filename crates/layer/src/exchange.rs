@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::header::{CONTENT_LENGTH, ETAG, IF_MODIFIED_SINCE};
 use http::{HeaderMap, Request, Response, StatusCode, response};
 use http_body::Body;
+use larder_semantics::storage::supersedes;
 use larder_semantics::validation::upstream_fields;
 use larder_semantics::{Disposition, Exchange, HeadUpdate, Reason, StoredHead, Timestamp, VarySpec, head_update, on_response};
 use larder_store::{BodyBuilder, HitForMiss, Lookup, Position, StoredResponse, Tag, Tags, Variant};
@@ -187,8 +188,8 @@ impl Job {
         if remember {
             self.remember(cache);
         }
-        // A full answer that is not an error means that what is stored no longer holds (RFC 9111 §4.3.3).
-        if self.selected && !response.status().is_server_error() && reason != Reason::Head {
+        // A full answer means that what is stored no longer holds (RFC 9111 §4.3.3).
+        if self.selected && supersedes(reason, response.status()) {
             self.candidates.iter().take(1).for_each(|stored| cache.store.remove(stored));
         }
         let _landed = self.permit.map(|permit| permit.land(Landing::NotShared));

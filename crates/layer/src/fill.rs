@@ -133,7 +133,7 @@ pub(crate) async fn fill<S: Upstream>(service: CacheService<S>, asked: Arc<Asked
                 return lead(service, asked, plan, Some(permit)).await;
             }
             Join::Follow(landing) => match follow(&service, &asked, &plan, landing).await {
-                Followed::Done(result) => return result,
+                Followed::Done(result) => return *result,
                 Followed::OtherVariant(own) => hash = own,
                 Followed::Alone(reason) => {
                     plan.reason = reason;
@@ -238,7 +238,7 @@ fn stale_instead<S: Upstream>(service: &CacheService<S>, asked: &Asked, plan: &P
 
 /// What a follower came to.
 enum Followed<B> {
-    Done(Result<Served<B>, FetchError>),
+    Done(Box<Result<Served<B>, FetchError>>),
     /// The leader's variant is not this request's; this is where its own lies.
     OtherVariant(KeyHash),
     /// What the leader got is not for this request.
@@ -284,7 +284,7 @@ async fn follow<S: Upstream>(
             confirmed(asked, &stored, status, now)
         }
         Landing::Failed(error) => {
-            return Followed::Done(stale_instead(service, asked, plan, status).ok_or(error));
+            return Followed::Done(Box::new(stale_instead(service, asked, plan, status).ok_or(error)));
         }
         Landing::Unavailable => match stale_instead(service, asked, plan, status) {
             Some(served) => served,
@@ -294,7 +294,7 @@ async fn follow<S: Upstream>(
     };
     service.cache.counters.followers.fetch_add(1, Ordering::Relaxed);
     let outcome = Outcome { collapsed: true, forward: Some(plan.forward), ..served.outcome };
-    Followed::Done(Ok(Served { outcome, ..served }))
+    Followed::Done(Box::new(Ok(Served { outcome, ..served })))
 }
 
 /// An answer from a response that is on its way into the store.

@@ -14,7 +14,9 @@ const SHARDS: usize = 32;
 
 /// The flights under way, by key.
 #[derive(Debug)]
-pub(crate) struct Flights(Box<[Mutex<HashMap<KeyHash, Arc<Flight>>>]>);
+pub(crate) struct Flights(Box<[Mutex<Shard>]>);
+
+type Shard = HashMap<KeyHash, Arc<Flight>>;
 
 #[derive(Debug)]
 struct Flight {
@@ -95,7 +97,7 @@ impl Flights {
         Join::Lead(Permit { flights: Arc::clone(self), hash, flight })
     }
 
-    fn shard(&self, hash: KeyHash) -> MutexGuard<'_, HashMap<KeyHash, Arc<Flight>>> {
+    fn shard(&self, hash: KeyHash) -> MutexGuard<'_, Shard> {
         self.0[hash as usize % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

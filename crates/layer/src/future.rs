@@ -13,6 +13,7 @@ pub struct ServeFuture<B>(State<B>);
 
 type Boxed<B> = Pin<Box<dyn Future<Output = Result<Served<B>, FetchError>> + Send>>;
 
+#[expect(clippy::large_enum_variant, reason = "boxing the hit would cost it the allocation that this type is there to save")]
 enum State<B> {
     /// A hit: nothing to wait for, nothing boxed. Taken when polled.
     Ready(Option<Served<B>>),
@@ -28,6 +29,7 @@ impl<B> ServeFuture<B> {
     ///
     /// # Errors
     /// The future itself, if something has to be waited for.
+    #[expect(clippy::result_large_err, reason = "the future is handed back as it was, not an error that travels")]
     pub fn into_ready(mut self) -> Result<Served<B>, Self> {
         match &mut self.0 {
             State::Ready(served) => served.take().ok_or(self),
