@@ -17,27 +17,39 @@ use crate::live::Live;
 /// A file is read when it has been left alone for this long: editors and Kubernetes change it in several steps.
 const QUIET: Duration = Duration::from_millis(300);
 
-/// Where the configuration comes from, so that it can be read again.
-pub(crate) enum Source {
-    /// A file, or flags.
-    Command(cli::Serve),
-    /// It is built in.
-    Fixed,
-}
+/// In a folder where something always changes, it is read after this long all the same.
+const LONGEST: Duration = Duration::from_secs(2);
 
-impl From<&cli::Serve> for Source {
-    fn from(command: &cli::Serve) -> Self {
-        Self::Command(command.clone())
-    }
+/// Where the configuration comes from, so that it can be read again.
+pub(crate) struct Source {
+    /// `None`: it is built in.
+    command: Option<cli::Serve>,
+    /// The file as it was before it was first read, so that no later change is missed.
+    content: Option<Vec<u8>>,
 }
 
 impl Source {
-    /// The file to watch, if there is one.
-    pub(crate) fn watched(&self) -> Option<&Path> {
-        match self {
-            Self::Command(command) => command.file(),
-            Self::Fixed => None,
-        }
+    /// What a command line names. To be made before its configuration is loaded.
+    pub(crate) fn of(command: &cli::Serve) -> Self {
+        let content = command.file().and_then(|file| std::fs::read(file).ok());
+        Self { command: Some(command.clone()), content }
+    }
+
+    /// A configuration that cannot change.
+    pub(crate) fn fixed() -> Self {
+        Self { command: None, content: None }
+    }
+
+    fn file(&self) -> Option<&Path> {
+        self.command.as_ref().and_then(cli::Serve::file)
+    }
+
+    /// Whether the file is another than when this was last asked. The folder is watched, so most changes are somebody else's.
+    fn has_changed(&mut self) -> bool {
+        let now = self.file().and_then(|file| std::fs::read(file).ok());
+        let changed = now != self.content;
+        self.content = now;
+        changed
     }
 }
 
@@ -57,26 +69,26 @@ impl Signals {
         })
     }
 
-    /// Waits for SIGTERM or SIGINT. Until then calls `reload` on SIGHUP, and when the file has changed.
-    pub(crate) async fn until_stop(&mut self, reload: impl Fn(), file: Option<&Path>) {
-        let (_watcher, mut changes) = watch(file);
-        let mut content = file.and_then(|file| std::fs::read(file).ok());
+    /// Waits for SIGTERM or SIGINT. Until then the configuration is read again on SIGHUP, and when its file has changed.
+    pub(crate) async fn until_stop(&mut self, gateway: &Gateway, mut source: Source) {
+        let (_watcher, mut changes) = watch(source.file());
+        // It may have changed before it was watched.
+        let mut changed = source.has_changed();
         loop {
-            tokio::select! {
+            if changed {
+                reload(gateway, &source);
+            }
+            changed = tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => {}
+                _ = self.hang_up.recv() => true,
                 Some(()) = changes.recv() => {
-                    while tokio::time::timeout(QUIET, changes.recv()).await.is_ok_and(|change| change.is_some()) {}
-                    // The folder is watched, so most changes are somebody else's.
-                    let now = file.and_then(|file| std::fs::read(file).ok());
-                    if now == content {
-                        continue;
-                    }
-                    content = now;
+                    let quiet = async { while tokio::time::timeout(QUIET, changes.recv()).await.is_ok_and(|change| change.is_some()) {} };
+                    // However it ends, it is time to look.
+                    let _ = tokio::time::timeout(LONGEST, quiet).await;
+                    source.has_changed()
                 }
-            }
-            reload();
+            };
         }
     }
 }
@@ -104,8 +116,8 @@ fn watch(file: Option<&Path>) -> (Option<notify::RecommendedWatcher>, mpsc::Rece
 }
 
 /// Reads the configuration again. A broken one is refused, and the running one goes on; what is stored stays either way.
-pub(crate) fn reload(gateway: &Gateway, source: &Source) {
-    let Source::Command(command) = source else { return };
+fn reload(gateway: &Gateway, source: &Source) {
+    let Some(command) = &source.command else { return };
     let (config, warnings) = match command.load() {
         Ok(loaded) => loaded,
         Err(report) => {

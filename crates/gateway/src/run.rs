@@ -33,9 +33,10 @@ struct Failed;
 /// `larder serve`: until SIGTERM or SIGINT, then 0; 1 if it cannot start.
 pub(crate) fn serve(command: &cli::Serve) -> ExitCode {
     let outcome = || {
+        let source = reload::Source::of(command);
         let (config, warnings) = command.load().map_err(|report| said(&report))?;
         warnings.print();
-        prepare(&config)?.block_on(run(config, reload::Source::from(command), |_, _| ()))
+        prepare(&config)?.block_on(run(config, source, |_, _| ()))
     };
     exit_code(outcome())
 }
@@ -58,7 +59,7 @@ pub(crate) fn demo(command: &cli::Demo) -> ExitCode {
                 return demo::backend(listener).await.map_err(failed);
             }
             let serving = tokio::spawn(demo::backend(listener));
-            let ended = run(config, reload::Source::Fixed, |addresses, admin| {
+            let ended = run(config, reload::Source::fixed(), |addresses, admin| {
                 if let ([proxy, ..], [admin, ..]) = (addresses, admin) {
                     println!("{}", demo::guide(*proxy, *admin, backend));
                 }
@@ -149,7 +150,7 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
     readiness.set_ready();
     started(&addresses, &admin_addresses);
 
-    signals.until_stop(|| reload::reload(&gateway, &source), source.watched()).await;
+    signals.until_stop(&gateway, source).await;
     info!("stopping: requests under way may take {} to finish", config::display_duration(options.drain_timeout));
     readiness.set_draining();
     stop.send_replace(true);

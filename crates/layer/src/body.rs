@@ -19,6 +19,7 @@ pin_project! {
     pub struct CacheBody<B> {
         #[pin]
         kind: Kind<B>,
+        broken: Option<BodyError>,
     }
 }
 
@@ -34,6 +35,10 @@ pin_project! {
 }
 
 impl<B> CacheBody<B> {
+    fn of(kind: Kind<B>) -> Self {
+        Self { kind, broken: None }
+    }
+
     /// No bytes.
     pub fn empty() -> Self {
         Self::slices(Vec::new())
@@ -42,7 +47,7 @@ impl<B> CacheBody<B> {
     /// Bytes at hand, for instance slices of a stored body.
     pub fn slices(slices: Vec<Bytes>) -> Self {
         let left = slices.iter().map(|slice| slice.len() as u64).sum();
-        Self { kind: Kind::Slices { slices: slices.into(), left } }
+        Self::of(Kind::Slices { slices: slices.into(), left })
     }
 
     /// Bytes at hand, in one piece.
@@ -52,22 +57,22 @@ impl<B> CacheBody<B> {
 
     /// A whole stored body, shared with the store.
     pub(crate) fn stored(body: &StoredBody) -> Self {
-        Self { kind: Kind::Stored { body: body.clone(), next: 0, left: body.len() } }
+        Self::of(Kind::Stored { body: body.clone(), next: 0, left: body.len() })
     }
 
     /// A whole body while it arrives.
     pub(crate) fn live(reader: LogReader, length: Option<u64>) -> Self {
-        Self { kind: Kind::Live { reader, skip: 0, left: length, whole: true } }
+        Self::of(Kind::Live { reader, skip: 0, left: length, whole: true })
     }
 
     /// A part of a body while it arrives: `start..end`.
     pub(crate) fn live_part(reader: LogReader, start: u64, end: u64) -> Self {
-        Self { kind: Kind::Live { reader, skip: start, left: Some(end - start), whole: false } }
+        Self::of(Kind::Live { reader, skip: start, left: Some(end - start), whole: false })
     }
 
     /// The inner service's own body.
     pub(crate) fn upstream(body: B) -> Self {
-        Self { kind: Kind::Upstream { body } }
+        Self::of(Kind::Upstream { body })
     }
 }
 
@@ -120,8 +125,13 @@ where
     type Data = Bytes;
     type Error = BodyError;
 
+    /// An error is told one poll later: what was handed out before has been written by then, so the client sees where it breaks off.
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
-        match self.project().kind.project() {
+        let this = self.project();
+        if let Some(error) = this.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        let polled = match this.kind.project() {
             KindProjection::Stored { body, next, left } => Poll::Ready(next_stored(body, next, left).map(Ok)),
             KindProjection::Slices { slices, left } => {
                 let slice = slices.pop_front();
@@ -130,6 +140,14 @@ where
             }
             KindProjection::Live { reader, skip, left, whole } => poll_live(reader, skip, left, *whole, cx),
             KindProjection::Upstream { body } => body.poll_frame(cx).map_err(|error| BodyError::Upstream(FetchError::new(error))),
+        };
+        match polled {
+            Poll::Ready(Some(Err(error))) => {
+                *this.broken = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            polled => polled,
         }
     }
 
