@@ -130,7 +130,7 @@ impl Asked {
             reason,
             key: outcome.and_then(|outcome| outcome.key.as_ref()),
             collapsed: outcome.is_some_and(|outcome| outcome.collapsed),
-            upstream: None,
+            upstream: outcome.and_then(|outcome| outcome.upstream),
         };
         self.entry.respond(response, &answer)
     }

@@ -16,6 +16,7 @@ use tokio::sync::{oneshot, watch};
 use crate::body::CacheBody;
 use crate::cache::Counted;
 use crate::caller::Caller;
+use crate::clock::monotonic;
 use crate::error::FetchError;
 use crate::exchange::{self, Job, Reply};
 use crate::flight::{Join, Landing, Live, Permit};
@@ -97,7 +98,9 @@ pub(crate) async fn pass<S: Upstream, R: ClientBody>(
     let (mut parts, body) = request.into_parts();
     let unsafe_target = (MethodKind::of(&parts.method) == MethodKind::Unsafe).then(|| (parts.uri.clone(), parts.headers.clone()));
     parts.uri = service.upstream_uri(&parts.uri);
+    let started = monotonic();
     let answer = exchange::call(service.inner.clone(), Request::from_parts(parts, RequestBody::new(body))).await;
+    let upstream = Some(monotonic().saturating_duration_since(started));
     if let Some((uri, headers)) = unsafe_target {
         let target = caller.target(&uri, &headers);
         match &answer {
@@ -112,6 +115,7 @@ pub(crate) async fn pass<S: Upstream, R: ClientBody>(
     respond::annotate(&mut headers, CacheResult::Bypass, &status);
     let mut outcome = Outcome::new(CacheResult::Bypass, reason, None);
     outcome.forward = Some(forward);
+    outcome.upstream = upstream;
     Ok(Served { response: respond::respond(parts.status, headers, CacheBody::upstream(body)), outcome })
 }
 
@@ -177,8 +181,21 @@ fn look_again<S: Upstream>(service: &CacheService<S>, asked: &Asked) -> Result<S
     Err(found)
 }
 
-/// Fetches, as a task of its own: a client that leaves harms nobody.
+/// Fetches, and says how long the origin took.
 async fn lead<S: Upstream>(
+    service: CacheService<S>,
+    asked: Arc<Asked>,
+    plan: Plan,
+    permit: Option<Permit>,
+) -> Result<Served<S::Body>, FetchError> {
+    let started = monotonic();
+    let mut served = fetch(service, asked, plan, permit).await?;
+    served.outcome.upstream = Some(monotonic().saturating_duration_since(started));
+    Ok(served)
+}
+
+/// Fetches, as a task of its own: a client that leaves harms nobody.
+async fn fetch<S: Upstream>(
     service: CacheService<S>,
     asked: Arc<Asked>,
     plan: Plan,

@@ -1,5 +1,7 @@
 //! What was done with a request, as data for headers, metrics, logs and tests.
 
+use std::time::Duration;
+
 use http::Response;
 use larder_semantics::{CacheStatus, ForwardReason, PrimaryKey, Reason};
 
@@ -45,11 +47,13 @@ pub struct Outcome {
     pub stale: bool,
     /// The key, where one was derived.
     pub key: Option<PrimaryKey>,
+    /// How long the inner service took to the head of its answer, where this request asked it.
+    pub upstream: Option<Duration>,
 }
 
 impl Outcome {
     pub(crate) fn new(result: CacheResult, reason: Reason, key: Option<PrimaryKey>) -> Self {
-        Self { result, reason, forward: None, collapsed: false, stored: false, stale: false, key }
+        Self { result, reason, forward: None, collapsed: false, stored: false, stale: false, key, upstream: None }
     }
 }
 
