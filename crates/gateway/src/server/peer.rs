@@ -8,6 +8,7 @@ use http::Version;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::early::{EarlyResponses, Outbox};
+use super::turn::Turn;
 use crate::forward::Hop;
 
 /// A client's connection, as a handler sees it. As long as a clone lives, the connection counts against `max_connections`: a tunnel
@@ -20,6 +21,7 @@ struct Shared {
     address: SocketAddr,
     local: SocketAddr,
     outbox: Arc<Outbox>,
+    turn: Turn,
     ambiguous: AtomicBool,
     late: AtomicBool,
     lingers: AtomicBool,
@@ -63,6 +65,7 @@ impl Peer {
             address,
             local,
             outbox: Arc::default(),
+            turn: Turn::theirs(),
             ambiguous: AtomicBool::new(false),
             late: AtomicBool::new(false),
             lingers: AtomicBool::new(false),
@@ -93,6 +96,10 @@ impl Peer {
 
     pub(super) fn outbox(&self) -> &Arc<Outbox> {
         &self.0.outbox
+    }
+
+    pub(super) fn turn(&self) -> &Turn {
+        &self.0.turn
     }
 
     /// Some head on this connection had both `Content-Length` and `Transfer-Encoding`.
