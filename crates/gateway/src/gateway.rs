@@ -1,6 +1,8 @@
 //! What happens to a request between the listener and the cache layer.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use arc_swap::{ArcSwap, Guard};
@@ -44,8 +46,8 @@ struct Asked {
 }
 
 impl Gateway {
-    /// Answers one request. A hit is answered without an await.
-    pub(crate) async fn handle(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<Logged<GatewayBody>> {
+    /// Answers one request. A hit is answered before this returns.
+    pub(crate) fn handle(&self, request: Request<Incoming>, peer: Peer) -> Handling {
         let started = monotonic();
         let live = self.live.load();
         let hop = peer.hop(request.version());
@@ -53,22 +55,59 @@ impl Gateway {
         let entry = self.access_log.begin(&request, Some(target.client), || self.clock.now());
         let service = live.route(request.method(), &target.authority, request.uri().path());
         let asked = Asked { method: request.method().clone(), started, entry, route: service.map(|service| service.route().index) };
-        let Some(service) = service else { return asked.refused(&live, NO_ROUTE) };
+        let Some(service) = service else { return Handling::ready(asked.refused(&live, NO_ROUTE)) };
         if is_upgrade(request.version(), request.headers()) {
             let live = Guard::into_inner(live);
-            return upgrade(&live, asked, request, &peer).await;
+            return Handling::waiting(async move { upgrade(&live, asked, request, &peer).await });
         }
         let caller = caller(target, live.trusted.contains(hop.peer));
         match walk(service, request, caller, hop, &peer).into_ready() {
-            Ok(served) => asked.served(&live, served),
+            Ok(served) => Handling::ready(asked.served(&live, served)),
             Err(waiting) => {
                 // Across an await the configuration is held by count, not by the thread's slot.
                 let live = Guard::into_inner(live);
-                match waiting.await {
-                    Ok(served) => asked.served(&live, served),
-                    Err(error) => asked.failed(&live, &error),
-                }
+                Handling::waiting(async move {
+                    match waiting.await {
+                        Ok(served) => asked.served(&live, served),
+                        Err(error) => asked.failed(&live, &error),
+                    }
+                })
             }
+        }
+    }
+}
+
+/// The future of an answer. What is ready at once is not boxed, and what has to wait is: the state of a long walk would otherwise be
+/// moved about with every hit.
+#[expect(clippy::large_enum_variant, reason = "boxing the hit would cost it the allocation that this type is there to save")]
+pub(crate) enum Handling {
+    /// Taken when polled.
+    Ready(Option<Answered>),
+    Waiting(Pin<Box<dyn Future<Output = Answered> + Send>>),
+}
+
+type Answered = Response<Logged<GatewayBody>>;
+
+impl Handling {
+    fn ready(answer: Answered) -> Self {
+        Self::Ready(Some(answer))
+    }
+
+    fn waiting(answer: impl Future<Output = Answered> + Send + 'static) -> Self {
+        Self::Waiting(Box::pin(answer))
+    }
+}
+
+// Nothing in it is pinned in place: a future that waits is pinned on the heap.
+impl Unpin for Handling {}
+
+impl Future for Handling {
+    type Output = Answered;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answered> {
+        match &mut *self {
+            Self::Ready(answer) => answer.take().map_or(Poll::Pending, Poll::Ready),
+            Self::Waiting(answer) => answer.as_mut().poll(cx),
         }
     }
 }

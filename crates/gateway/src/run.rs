@@ -134,7 +134,7 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
     let (stop, stopping) = watch::channel(false);
     let handler = {
         let gateway = Arc::clone(&gateway);
-        move |request, peer| Arc::clone(&gateway).handle(request, peer)
+        move |request, peer| gateway.handle(request, peer)
     };
     let mut stopped = stopping.clone();
     let serving = tokio::spawn(server.serve(options, handler, async move {

@@ -1,6 +1,5 @@
 //! Making a [`StoredHead`] of the fields of a response: what is kept, in how little memory, and everything later decisions need.
 
-use bytes::{Bytes, BytesMut};
 use http::header::{AGE, CACHE_CONTROL, DATE, ETAG, EXPIRES, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use smallvec::SmallVec;
@@ -12,6 +11,7 @@ use crate::freshness::lifetime;
 use crate::head::{FreshnessLifetime, LifetimeSource, OriginControl, StoredHead, Validators};
 use crate::policy::Policy;
 use crate::request::RequestContext;
+use crate::stored_fields::StoredFields;
 use crate::time::Timestamp;
 
 /// What stands in the slot of a field that every answer writes.
@@ -36,23 +36,18 @@ pub(crate) fn assemble(parts: &Parts<'_>) -> StoredHead {
     let lifetime = lifetime(policy, parts.status, headers, directives, date);
     // With a targeted field, Cache-Control and Expires are addressed to others than this cache, and stay theirs.
     let origin_control = (lifetime.source == LifetimeSource::Route && !directives.targeted)
-        .then(|| OriginControl { cache_control: joined(headers, &CACHE_CONTROL), expires: headers.get(EXPIRES).cloned() });
+        .then(|| Box::new(OriginControl { cache_control: joined(headers, &CACHE_CONTROL), expires: headers.get(EXPIRES).map(copy) }));
 
-    let mut pack = Pack::default();
-    keep_fields(parts, origin_control.is_some(), &mut pack);
+    let mut lines = kept_lines(parts, origin_control.is_some());
     let sent = headers.get(DATE).filter(|_| sent_date(headers, parts.response_time).is_some()).cloned();
-    pack.push(DATE, sent.unwrap_or_else(|| parts.response_time.to_http_date()));
+    lines.push((DATE, sent.unwrap_or_else(|| parts.response_time.to_http_date())));
     if origin_control.is_some() {
-        pack.push(CACHE_CONTROL, shown_cache_control(headers, lifetime, request.identified));
+        lines.push((CACHE_CONTROL, shown_cache_control(headers, lifetime, request.identified)));
     }
-    let extra = [
-        origin_control.as_ref().and_then(|control| control.cache_control.clone()),
-        origin_control.as_ref().and_then(|control| control.expires.clone()),
-    ];
-    pack.push(AGE, EMPTY);
-    pack.push(X_CACHE, EMPTY);
-    pack.push(CACHE_STATUS, joined(headers, &CACHE_STATUS).unwrap_or(EMPTY));
-    let (headers, [cache_control, expires]) = pack.finish(extra);
+    lines.push((AGE, EMPTY));
+    lines.push((X_CACHE, EMPTY));
+    lines.push((CACHE_STATUS, joined(headers, &CACHE_STATUS).unwrap_or(EMPTY)));
+    let headers = StoredFields::new(&lines);
 
     StoredHead {
         status: parts.status,
@@ -72,31 +67,38 @@ pub(crate) fn assemble(parts: &Parts<'_>) -> StoredHead {
         for_authorized: directives.allows_authorization() || policy.unsafe_ignore.authorization || request.identified,
         validators: validators(&headers, date),
         date,
-        origin_control: origin_control.map(|_| OriginControl { cache_control, expires }),
+        origin_control,
         headers,
     }
 }
 
 /// The fields as received less those that must not be stored (§3.1), those that `private` and `no-cache` name (§5.2.2.4, §5.2.2.7:
 /// the others may be stored without them), and those that [`assemble`] writes itself.
-fn keep_fields(parts: &Parts<'_>, rewritten: bool, pack: &mut Pack) {
+fn kept_lines(parts: &Parts<'_>, rewritten: bool) -> Vec<(HeaderName, HeaderValue)> {
     let Parts { headers, directives, .. } = *parts;
     let mut left_out: SmallVec<[HeaderName; 4]> = connection_options(headers);
     left_out.extend(directives.no_cache.fields().iter().cloned());
     if !parts.request.identified {
         left_out.extend(directives.private.fields().iter().cloned());
     }
+    let mut lines = Vec::with_capacity(headers.len() + 5);
     for (name, value) in headers {
         let own = *name == DATE || written_anew(name) || (rewritten && (*name == CACHE_CONTROL || *name == EXPIRES));
         if !own && !never_stored(name) && !left_out.contains(name) {
-            pack.push(name.clone(), value.clone());
+            lines.push((name.clone(), value.clone()));
         }
     }
+    lines
 }
 
-fn validators(headers: &HeaderMap, date: Timestamp) -> Validators {
-    let last_modified = headers.get(LAST_MODIFIED).filter(|value| Timestamp::parse_http_date(value.as_bytes(), date).is_some());
-    Validators { etag: headers.get(ETAG).filter(|value| !value.is_empty()).cloned(), last_modified: last_modified.cloned() }
+fn validators(headers: &StoredFields, date: Timestamp) -> Validators {
+    let last_modified = headers.get(&LAST_MODIFIED).filter(|value| Timestamp::parse_http_date(value.as_bytes(), date).is_some());
+    Validators { etag: headers.get(&ETAG).filter(|value| !value.is_empty()), last_modified }
+}
+
+/// A value that keeps no read buffer alive.
+fn copy(value: &HeaderValue) -> HeaderValue {
+    HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone())
 }
 
 /// All lines of a list field in one.
@@ -134,45 +136,4 @@ fn shown_cache_control(headers: &HeaderMap, lifetime: FreshnessLifetime, identif
     }
     push(format!("max-age={}", lifetime.seconds).as_bytes());
     HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("max-age=0"))
-}
-
-/// Fields on their way into one map whose values share one allocation of the exact size. The values of a parsed message are slices of the
-/// connection's read buffer, and one of them kept alive would keep all of it.
-#[derive(Default)]
-struct Pack {
-    fields: Vec<(HeaderName, HeaderValue)>,
-}
-
-impl Pack {
-    fn push(&mut self, name: HeaderName, value: HeaderValue) {
-        self.fields.push((name, value));
-    }
-
-    /// The map, and compact copies of `extra`.
-    fn finish<const N: usize>(self, extra: [Option<HeaderValue>; N]) -> (HeaderMap, [Option<HeaderValue>; N]) {
-        let values = self.fields.iter().map(|(_, value)| value).chain(extra.iter().flatten());
-        let mut backing = BytesMut::with_capacity(values.clone().map(HeaderValue::len).sum());
-        values.for_each(|value| backing.extend_from_slice(value.as_bytes()));
-        let mut backing = backing.freeze();
-
-        let mut headers = HeaderMap::try_with_capacity(self.fields.len()).unwrap_or_default();
-        for (name, value) in self.fields {
-            // A map that is full drops the field: it came out of a map of the same kind, so there is room.
-            let _ = headers.try_append(name, compact(&mut backing, &value));
-        }
-        let extra = extra.map(|value| value.map(|value| compact(&mut backing, &value)));
-        // A clone's entries are as many as its fields; the map just filled may have room for twice as many.
-        (headers.clone(), extra)
-    }
-}
-
-/// The next slice of the shared allocation, as the value that was copied there.
-fn compact(backing: &mut Bytes, value: &HeaderValue) -> HeaderValue {
-    if value.is_empty() {
-        return EMPTY;
-    }
-    let bytes = backing.split_to(value.len().min(backing.len()));
-    let mut copy = HeaderValue::from_maybe_shared(bytes).unwrap_or_else(|_| value.clone());
-    copy.set_sensitive(value.is_sensitive());
-    copy
 }

@@ -71,7 +71,7 @@ fn freshen(exchange: &Exchange<'_>, stored: &StoredHead) -> (StoredHead, bool) {
 /// "For each field in the provided response, the cache MUST add it to the stored response, replacing field values that are already
 /// present, with the following exceptions" (§3.2).
 fn merge(stored: &StoredHead, update: &HeaderMap) -> HeaderMap {
-    let mut merged = stored.headers.clone();
+    let mut merged = stored.headers.to_map();
     let slots: Vec<HeaderName> = merged.keys().filter(|name| written_anew(name)).cloned().collect();
     for name in slots {
         merged.remove(name);
@@ -128,7 +128,7 @@ pub fn head_update(exchange: &Exchange<'_>, stored: &StoredHead, body_length: u6
     // "If the stored response and HEAD response have matching values for any received validator fields (ETag and Last-Modified) and, if the
     // HEAD response has a Content-Length header field, the value of Content-Length matches that of the stored response, the cache SHOULD
     // update the stored response [...]; otherwise, the cache SHOULD consider the stored response to be stale."
-    let same = |name: HeaderName| exchange.headers.get(&name).is_none_or(|value| stored.headers.get(&name) == Some(value));
+    let same = |name: HeaderName| exchange.headers.get(&name).is_none_or(|value| stored.headers.get(&name).as_ref() == Some(value));
     let length = exchange.headers.get(CONTENT_LENGTH).map(|value| value.to_str().ok().and_then(|text| text.parse::<u64>().ok()));
     let same_length = length.is_none_or(|length| length == Some(body_length));
     if same(ETAG) && same(LAST_MODIFIED) && same_length {

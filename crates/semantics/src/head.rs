@@ -1,9 +1,10 @@
 //! The head of a stored response with everything a later decision needs, computed once at storage.
 
 use http::header::{CACHE_CONTROL, EXPIRES};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::request::RequestContext;
+use crate::stored_fields::StoredFields;
 use crate::time::Timestamp;
 
 /// The head of a stored response. Hop-by-hop and private fields are already gone; `Age`, `Cache-Status` and `X-Cache` have slots so that
@@ -14,7 +15,7 @@ pub struct StoredHead {
     /// The status.
     pub status: StatusCode,
     /// The fields as they are served.
-    pub headers: HeaderMap,
+    pub headers: StoredFields,
     /// When the response arrived: `response_time` (RFC 9111 §4.2.3).
     pub response_time: Timestamp,
     /// `corrected_initial_age` in seconds (§4.2.3).
@@ -39,7 +40,7 @@ pub struct StoredHead {
     pub date: Timestamp,
     /// What the origin said where `headers` says the route's lifetime instead: the ground for the next calculation when a 304 updates
     /// only some fields.
-    pub origin_control: Option<OriginControl>,
+    pub origin_control: Option<Box<OriginControl>>,
 }
 
 /// The origin's own `Cache-Control` and `Expires`.
@@ -86,26 +87,16 @@ impl StoredHead {
         if self.origin_control.is_none() {
             return;
         }
-        if let Some(value) = self.headers.get(CACHE_CONTROL) {
-            headers.insert(CACHE_CONTROL, value.clone());
+        if let Some(value) = self.headers.get(&CACHE_CONTROL) {
+            headers.insert(CACHE_CONTROL, value);
             headers.remove(EXPIRES);
         }
     }
 
-    /// Bytes of memory it takes: itself, the table of its map, field names, and the one allocation behind all values.
+    /// Bytes of memory it takes: itself, and the values that it shares with no other head.
     pub fn weight(&self) -> usize {
-        /// An entry of `http::HeaderMap` besides name and value: its hash and its links.
-        const ENTRY: usize = size_of::<HeaderName>() + size_of::<HeaderValue>() + 32;
-        const REPEATED: usize = size_of::<HeaderValue>() + 32;
-        /// `Bytes`' shared part and the allocators' own bookkeeping for the four allocations of a head.
-        const FIXED: usize = 128;
-        let distinct = self.headers.keys_len();
-        // The index has a power of two of 4-byte slots, filled to three quarters at most.
-        let index = (distinct + distinct / 3 + 1).next_power_of_two() * 4;
-        let text: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-        let repeated = self.headers.len().saturating_sub(distinct) * REPEATED;
-        let control = self.origin_control.as_ref().map_or(0, OriginControl::length);
-        size_of::<Self>() + FIXED + index + distinct * ENTRY + repeated + text + control
+        let control = self.origin_control.as_ref().map_or(0, |control| size_of::<OriginControl>() + control.length());
+        size_of::<Self>() + self.headers.weight() + control
     }
 }
 

@@ -85,7 +85,7 @@ fn date_of(headers: &HeaderMap, name: HeaderName, now: Timestamp) -> Option<Time
 /// unless said metadata exists for the purpose of guiding cache updates (e.g., Last-Modified might be useful if the response does not have
 /// an ETag field)" (RFC 9110 §15.4.5).
 pub fn not_modified_fields(stored: &StoredHead) -> HeaderMap {
-    let mut headers = stored.headers.clone();
+    let mut headers = stored.headers.to_map();
     for name in [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_RANGE] {
         headers.remove(name);
     }

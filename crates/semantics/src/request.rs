@@ -63,18 +63,41 @@ pub struct RequestContext {
 impl RequestContext {
     /// Reads the fields once. `identified` and `authorization_in_key` come from the key rules. Allocates nothing.
     pub fn new(method: &Method, headers: &HeaderMap, policy: &Policy, identified: bool, authorization_in_key: bool) -> Self {
-        let honored = policy.client_directives == ClientDirectives::Honor;
-        let directed = honored && (headers.contains_key(CACHE_CONTROL) || headers.contains_key(PRAGMA));
-        let origin_conditional = headers.contains_key(IF_MATCH) || headers.contains_key(IF_UNMODIFIED_SINCE);
+        let seen = Seen::in_fields(headers);
+        let directed = seen.directives && policy.client_directives == ClientDirectives::Honor;
         Self {
             method: MethodKind::of(method),
             directives: if directed { RequestDirectives::parse(headers) } else { RequestDirectives::default() },
-            authorization: !authorization_in_key && headers.contains_key(AUTHORIZATION),
+            authorization: !authorization_in_key && seen.authorization,
             identified,
-            conditional: origin_conditional || headers.contains_key(IF_NONE_MATCH) || headers.contains_key(IF_MODIFIED_SINCE),
-            origin_conditional,
-            range: headers.contains_key(RANGE),
+            conditional: seen.origin_condition || seen.condition,
+            origin_conditional: seen.origin_condition,
+            range: seen.range,
         }
+    }
+}
+
+/// Which of the fields that matter are there. One walk over the few names of a request costs less than hashing all that might be.
+#[derive(Default)]
+struct Seen {
+    directives: bool,
+    authorization: bool,
+    origin_condition: bool,
+    condition: bool,
+    range: bool,
+}
+
+impl Seen {
+    fn in_fields(headers: &HeaderMap) -> Self {
+        let mut seen = Self::default();
+        for name in headers.keys() {
+            seen.directives |= *name == CACHE_CONTROL || *name == PRAGMA;
+            seen.authorization |= *name == AUTHORIZATION;
+            seen.origin_condition |= *name == IF_MATCH || *name == IF_UNMODIFIED_SINCE;
+            seen.condition |= *name == IF_NONE_MATCH || *name == IF_MODIFIED_SINCE;
+            seen.range |= *name == RANGE;
+        }
+        seen
     }
 }
 

@@ -63,6 +63,9 @@ pub fn to_upstream(parts: &mut Parts, hop: Option<&Hop>, rules: &ForwardRules) {
 /// Removes the fields that `Connection` names, before anything reads them. Otherwise a client could have a field that selects the
 /// response (`Vary`) counted here and kept from the origin, and so have the wrong response stored. What this hop itself needs stays.
 pub fn drop_nominated(headers: &mut HeaderMap) {
+    if !has(headers, &header::CONNECTION) {
+        return;
+    }
     const KEPT: [HeaderName; 7] = [
         header::HOST,
         header::CONTENT_LENGTH,
@@ -90,8 +93,14 @@ pub fn drop_nominated(headers: &mut HeaderMap) {
 /// past this gateway, and a server may ignore an upgrade it is not interested in.
 pub fn is_upgrade(version: Version, headers: &HeaderMap) -> bool {
     version == Version::HTTP_11
+        && has(headers, &header::UPGRADE)
         && list_contains(headers, &header::CONNECTION, "upgrade")
         && headers.get(header::UPGRADE).and_then(|value| value.to_str().ok()).is_some_and(leaves_http)
+}
+
+/// Whether the field is there. A request has so few that looking at each name is cheaper than hashing the one that is wanted.
+fn has(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers.keys().any(|key| key == name)
 }
 
 fn leaves_http(protocols: &str) -> bool {

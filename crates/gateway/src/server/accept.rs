@@ -14,10 +14,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::connection::{Phase, Protocols};
+use super::connection::{Phase, Protocols, Pulse};
 use super::listen::{BindError, listen};
 use super::options::ServerOptions;
 use super::peer::{OpenConnections, Peer, Slot};
+use super::turn::BEATS;
 use crate::problem::Problem;
 
 const FULL: Problem =
@@ -81,25 +82,28 @@ impl Server {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let (phase, watched) = watch::channel(Phase::Serving);
+        let (pulse, watched) = watch::channel(Pulse::default());
+        let pulse = Arc::new(pulse);
+        let beat = options.header_read_timeout / BEATS;
         let slots = Arc::new(Semaphore::new(options.max_connections as usize));
         let protocols = Arc::new(Protocols::new(options));
-        let acceptor = Acceptor { slots: Arc::clone(&slots), protocols, open: self.open, phase: watched, handler };
+        let acceptor = Acceptor { slots: Arc::clone(&slots), protocols, open: self.open, pulse: watched, handler };
         let mut loops = JoinSet::new();
         for listener in self.listeners {
             loops.spawn(acceptor.clone().run(listener));
         }
+        loops.spawn(keep_beating(Arc::clone(&pulse), beat));
         drop(acceptor);
         shutdown.await;
         // The listeners close with their loops, so that a client that comes now is refused rather than left waiting.
         loops.shutdown().await;
-        phase.send_replace(Phase::Draining);
+        pulse.send_modify(|pulse| pulse.phase = Phase::Draining);
         let all_slots = || slots.acquire_many(options.max_connections);
         if tokio::time::timeout(options.drain_timeout, all_slots()).await.is_ok() {
             return Drained { aborted: 0 };
         }
         let aborted = (options.max_connections as usize).saturating_sub(slots.available_permits());
-        phase.send_replace(Phase::Aborting);
+        pulse.send_modify(|pulse| pulse.phase = Phase::Aborting);
         let _ = tokio::time::timeout(ABORT_GRACE, all_slots()).await;
         Drained { aborted }
     }
@@ -111,7 +115,7 @@ struct Acceptor<H> {
     slots: Arc<Semaphore>,
     protocols: Arc<Protocols>,
     open: OpenConnections,
-    phase: watch::Receiver<Phase>,
+    pulse: watch::Receiver<Pulse>,
     handler: H,
 }
 
@@ -145,8 +149,16 @@ where
         let Ok(local) = stream.local_addr() else { return };
         let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else { return turn_away(&stream) };
         let peer = Peer::new(address, local, Slot::new(slot, &self.open));
-        let (protocols, handler, phase) = (Arc::clone(&self.protocols), self.handler.clone(), self.phase.clone());
-        tokio::spawn(async move { protocols.serve(stream, peer, handler, phase).await });
+        let (protocols, handler, pulse) = (Arc::clone(&self.protocols), self.handler.clone(), self.pulse.clone());
+        tokio::spawn(async move { protocols.serve(stream, peer, handler, pulse).await });
+    }
+}
+
+/// Beats for all connections at once, for as long as it runs.
+async fn keep_beating(pulse: Arc<watch::Sender<Pulse>>, beat: Duration) {
+    loop {
+        tokio::time::sleep(beat).await;
+        pulse.send_modify(|pulse| pulse.beats = pulse.beats.wrapping_add(1));
     }
 }
 

@@ -23,13 +23,23 @@ use super::io::{ClientStream, answer_late};
 use super::options::ServerOptions;
 use super::peer::Peer;
 use super::sniff::FirstBytes;
+use super::turn::Answering;
 
 /// HTTP/2 connections are asked for a sign of life this often, and closed when none comes as soon again.
 const PING: std::time::Duration = std::time::Duration::from_secs(20);
 
+/// What the server tells all its connections.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pulse {
+    pub(super) phase: Phase,
+    /// Grows with every beat, by which connections tell how long they wait.
+    pub(super) beats: u32,
+}
+
 /// Where the whole server is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Phase {
+    #[default]
     Serving,
     /// Requests under way finish; idle connections close.
     Draining,
@@ -48,10 +58,9 @@ pub(super) struct Protocols {
 impl Protocols {
     pub(super) fn new(options: ServerOptions) -> Self {
         let mut http1 = http1::Builder::new();
-        // The timeout is inert without a timer.
         http1
-            .timer(TokioTimer::new())
-            .header_read_timeout(options.header_read_timeout)
+            // See the module `turn`.
+            .header_read_timeout(None)
             .max_header_size(options.max_head)
             .max_buf_size(options.max_head.max(8 * 1024) * 2);
         let mut http2 = http2::Builder::new(TokioExecutor::new());
@@ -65,7 +74,7 @@ impl Protocols {
     }
 
     /// Serves one connection until it ends or the server does.
-    pub(super) async fn serve<H, F, B>(&self, mut stream: TcpStream, peer: Peer, handler: H, mut phase: watch::Receiver<Phase>)
+    pub(super) async fn serve<H, F, B>(&self, mut stream: TcpStream, peer: Peer, handler: H, mut pulse: watch::Receiver<Pulse>)
     where
         H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
@@ -75,7 +84,7 @@ impl Protocols {
         let mut first = FirstBytes::default();
         let read = tokio::select! {
             read = tokio::time::timeout(self.options.header_read_timeout, first.read(&mut stream)) => read,
-            _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
+            _ = pulse.wait_for(|pulse| pulse.phase != Phase::Serving) => return,
         };
         match read {
             Ok(Ok(true)) => {}
@@ -86,19 +95,21 @@ impl Protocols {
         let io = TokioIo::new(ClientStream::new(stream, first, peer.clone()));
         let service = service_fn({
             let (peer, max_target) = (peer.clone(), self.options.max_target);
-            move |request| respond(request, peer.clone(), handler.clone(), max_target)
+            move |request| respond(request, &peer, &handler, max_target)
         });
         if is_http2 {
-            drive(self.http2.serve_connection(io, service), |connection| connection.graceful_shutdown(), &peer, phase).await;
+            let connection = self.http2.serve_connection(io, service);
+            // Streams take no turns; a client that is gone is noticed by its missing pings.
+            drive(connection, |connection| connection.graceful_shutdown(), || false, &peer, pulse).await;
         } else {
             let connection = self.http1.serve_connection(io, service).with_upgrades();
-            drive(connection, |connection| connection.graceful_shutdown(), &peer, phase).await;
+            drive(connection, |connection| connection.graceful_shutdown(), || peer.turn().beat(), &peer, pulse).await;
         }
     }
 }
 
-/// Polls a connection to its end, and tells it when the server drains.
-async fn drive<C>(connection: C, finish: impl Fn(Pin<&mut C>), peer: &Peer, mut phase: watch::Receiver<Phase>)
+/// Polls a connection to its end, tells it when the server drains, and ends it when its client is late.
+async fn drive<C>(connection: C, finish: impl Fn(Pin<&mut C>), beat: impl Fn() -> bool, peer: &Peer, mut pulse: watch::Receiver<Pulse>)
 where
     C: Future<Output = Result<(), hyper::Error>>,
 {
@@ -107,54 +118,71 @@ where
         tokio::select! {
             biased;
             result = connection.as_mut() => break result,
-            changed = phase.changed() => match (changed, *phase.borrow_and_update()) {
-                (Ok(()), Phase::Serving) => {}
+            changed = pulse.changed() => match (changed, pulse.borrow_and_update().phase) {
+                (Ok(()), Phase::Serving) => {
+                    if beat() {
+                        return peer.mark_late();
+                    }
+                }
                 (Ok(()), Phase::Draining) => finish(connection.as_mut()),
                 (Ok(()), Phase::Aborting) | (Err(_), _) => return,
             },
         }
     };
     // Before the connection is dropped: the socket's last words depend on why it ended.
-    match result {
-        Err(error) if error.is_timeout() => peer.mark_late(),
-        Err(error) if error.is_parse() => peer.mark_lingering(),
-        _ => {}
+    if result.is_err_and(|error| error.is_parse()) {
+        peer.mark_lingering();
     }
 }
 
-type Answer<B> = Either<B, Full<Bytes>>;
+type Answer<B> = Answering<Either<B, Full<Bytes>>>;
 
 /// One request: judged, then handled. Informational responses may be written until the response is there.
-async fn respond<H, F, B>(request: Request<Incoming>, peer: Peer, handler: H, max_target: usize) -> Result<Response<Answer<B>>, Infallible>
+fn respond<H, F, B>(
+    mut request: Request<Incoming>,
+    peer: &Peer,
+    handler: &H,
+    max_target: usize,
+) -> impl Future<Output = Result<Response<Answer<B>>, Infallible>> + use<H, F, B>
 where
     H: Fn(Request<Incoming>, Peer) -> F,
     F: Future<Output = Response<B>>,
     B: Body<Data = Bytes>,
 {
-    let (mut parts, body) = request.into_parts();
-    if !body.is_end_stream() {
+    peer.turn().take();
+    if !request.body().is_end_stream() {
         peer.mark_lingering();
     }
-    match judge(&parts, peer.suspicion(), max_target) {
-        Verdict::Pass => {}
+    let handling = match judge(&request, peer.suspicion(), max_target) {
+        Verdict::Pass => {
+            drop_nominated(request.headers_mut());
+            Ok(handler(request, peer.clone()))
+        }
         Verdict::Refuse(problem) => {
             peer.mark_lingering();
-            return Ok(problem.response(&parts.method).map(|body| Either::Right(Full::new(body))));
+            Err(problem.response(request.method()).map(Full::new))
         }
-        Verdict::Answer(response) => return Ok(response.map(|text| Either::Right(Full::from(text)))),
+        Verdict::Answer(response) => Err(response.map(Full::from)),
+    };
+    let peer = peer.clone();
+    async move {
+        let response = match handling {
+            Ok(handling) => {
+                let mut handling = pin!(handling);
+                let response = poll_fn(|cx| match handling.as_mut().poll(cx) {
+                    Poll::Ready(response) => {
+                        peer.outbox().end();
+                        Poll::Ready(response)
+                    }
+                    Poll::Pending => {
+                        peer.outbox().wait(cx.waker());
+                        Poll::Pending
+                    }
+                });
+                response.await.map(Either::Left)
+            }
+            Err(response) => response.map(Either::Right),
+        };
+        Ok(response.map(|body| Answering::new(body, peer)))
     }
-    drop_nominated(&mut parts.headers);
-    let mut handling = pin!(handler(Request::from_parts(parts, body), peer.clone()));
-    let response = poll_fn(|cx| match handling.as_mut().poll(cx) {
-        Poll::Ready(response) => {
-            peer.outbox().end();
-            Poll::Ready(response)
-        }
-        Poll::Pending => {
-            peer.outbox().wait(cx.waker());
-            Poll::Pending
-        }
-    })
-    .await;
-    Ok(response.map(Either::Left))
 }

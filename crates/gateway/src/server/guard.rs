@@ -2,9 +2,8 @@
 //! those that ask this gateway itself.
 
 use http::header::{self, HeaderName, HeaderValue};
-use http::request::Parts;
 use http::uri::Authority;
-use http::{Method, Response, StatusCode, Version};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 
 use super::framing::Suspicion;
 use crate::problem::Problem;
@@ -20,12 +19,30 @@ pub(super) enum Verdict {
     Answer(Response<String>),
 }
 
-/// Judges a request by its head, and by what was seen in the raw bytes of its connection.
-pub(super) fn judge(parts: &Parts, suspicion: Suspicion, max_target: usize) -> Verdict {
-    let refusal = check_target(parts, max_target).or_else(|| check_host(parts)).or_else(|| check_framing(parts, suspicion));
-    match refusal.or_else(|| check_expectation(parts)) {
+/// The head of a request, where it lies.
+#[derive(Clone, Copy)]
+struct Head<'a> {
+    method: &'a Method,
+    uri: &'a Uri,
+    version: Version,
+    headers: &'a HeaderMap,
+}
+
+/// Judges a request by its head. `suspicion` says what was seen in the raw bytes of its connection.
+pub(super) fn judge<B>(request: &Request<B>, suspicion: Suspicion, max_target: usize) -> Verdict {
+    let head = Head { method: request.method(), uri: request.uri(), version: request.version(), headers: request.headers() };
+    let (mut is_coded, mut expects) = (false, false);
+    for name in head.headers.keys() {
+        is_coded |= *name == header::TRANSFER_ENCODING;
+        expects |= *name == header::EXPECT;
+    }
+    let refusal = check_target(head, max_target)
+        .or_else(|| check_host(head))
+        .or_else(|| if is_coded || suspicion.bare_lf { check_framing(head, suspicion) } else { None })
+        .or_else(|| if expects { check_expectation(head) } else { None });
+    match refusal {
         Some(problem) => Verdict::Refuse(problem),
-        None if is_last_hop(parts) => Verdict::Answer(answer_last_hop(parts)),
+        None if is_last_hop(head) => Verdict::Answer(answer_last_hop(head)),
         None => Verdict::Pass,
     }
 }
@@ -35,41 +52,41 @@ const fn bad(detail: &'static str) -> Option<Problem> {
 }
 
 /// RFC 9112 §3.2: origin-form and absolute-form, `*` for OPTIONS only, and no tunnels.
-fn check_target(parts: &Parts, max_target: usize) -> Option<Problem> {
-    if parts.method == Method::CONNECT {
+fn check_target(head: Head<'_>, max_target: usize) -> Option<Problem> {
+    if *head.method == Method::CONNECT {
         return Some(Problem::refusal(StatusCode::NOT_IMPLEMENTED, "This gateway opens no tunnels."));
     }
-    let Some(path) = parts.uri.path_and_query() else { return bad("The request target is malformed.") };
+    let Some(path) = head.uri.path_and_query() else { return bad("The request target is malformed.") };
     if path.as_str().len() > max_target {
         return Some(Problem::refusal(StatusCode::URI_TOO_LONG, "The request target is too long."));
     }
-    let asterisk = path.as_str() == "*" && parts.method == Method::OPTIONS;
+    let asterisk = path.as_str() == "*" && *head.method == Method::OPTIONS;
     if !path.as_str().starts_with('/') && !asterisk {
         return bad("The request target is malformed.");
     }
-    match parts.uri.scheme_str() {
+    match head.uri.scheme_str() {
         None | Some("http" | "https") => None,
         Some(_) => bad("The request target's scheme is not HTTP."),
     }
 }
 
 /// RFC 9112 §3.2: exactly one valid `Host`, and none other than the target's own authority (RFC 9113 §8.3.1). HTTP/1.0 needs none.
-fn check_host(parts: &Parts) -> Option<Problem> {
-    let mut lines = parts.headers.get_all(header::HOST).iter();
+fn check_host(head: Head<'_>) -> Option<Problem> {
+    let mut lines = head.headers.get_all(header::HOST).iter();
     let host = lines.next();
     if lines.next().is_some() {
         return bad("There is more than one Host field.");
     }
-    let target = parts.uri.authority();
+    let target = head.uri.authority();
     if target.is_some_and(|target| target.as_str().contains('@')) {
         return bad("The request target names a user.");
     }
     match (host, target) {
         (Some(host), _) if !is_host(host) => bad("The Host field is malformed."),
-        (Some(host), Some(target)) if !same_authority(host, target, parts.uri.scheme_str()) => {
+        (Some(host), Some(target)) if !same_authority(host, target, head.uri.scheme_str()) => {
             bad("The request target and the Host field name different hosts.")
         }
-        (None, None) if parts.version != Version::HTTP_10 => bad("There is no Host field."),
+        (None, None) if head.version != Version::HTTP_10 => bad("There is no Host field."),
         _ => None,
     }
 }
@@ -102,13 +119,13 @@ fn same_authority(host: &HeaderValue, target: &Authority, scheme: Option<&str>) 
 
 /// RFC 9112 §2.2, §6.1: lines end in CRLF, and content has one length. hyper refuses `Transfer-Encoding` that does not end in `chunked`,
 /// and decodes only `chunked`; another coding before it would go on with its name lost.
-fn check_framing(parts: &Parts, suspicion: Suspicion) -> Option<Problem> {
+fn check_framing(head: Head<'_>, suspicion: Suspicion) -> Option<Problem> {
     if suspicion.bare_lf {
         return bad("A line of the request ends in a bare LF.");
     }
-    let mut codings = parts.headers.get_all(header::TRANSFER_ENCODING).iter();
+    let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
     let coding = codings.next()?;
-    if suspicion.ambiguous || parts.headers.contains_key(header::CONTENT_LENGTH) {
+    if suspicion.ambiguous || head.headers.contains_key(header::CONTENT_LENGTH) {
         return bad("Content-Length and Transfer-Encoding exclude each other.");
     }
     if codings.next().is_some() || !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") {
@@ -118,22 +135,22 @@ fn check_framing(parts: &Parts, suspicion: Suspicion) -> Option<Problem> {
 }
 
 /// RFC 9110 §10.1.1: an expectation that is not known cannot be met.
-fn check_expectation(parts: &Parts) -> Option<Problem> {
+fn check_expectation(head: Head<'_>) -> Option<Problem> {
     let met = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"100-continue");
-    let unmet = parts.headers.get_all(header::EXPECT).iter().any(|value| !met(value));
+    let unmet = head.headers.get_all(header::EXPECT).iter().any(|value| !met(value));
     unmet.then(|| Problem::refusal(StatusCode::EXPECTATION_FAILED, "The expectation is not known here."))
 }
 
 /// RFC 9110 §7.6.2.
-fn is_last_hop(parts: &Parts) -> bool {
-    (parts.method == Method::TRACE || parts.method == Method::OPTIONS)
-        && parts.headers.get(header::MAX_FORWARDS).is_some_and(|left| left.as_bytes().trim_ascii() == b"0")
+fn is_last_hop(head: Head<'_>) -> bool {
+    (*head.method == Method::TRACE || *head.method == Method::OPTIONS)
+        && head.headers.get(header::MAX_FORWARDS).is_some_and(|left| left.as_bytes().trim_ascii() == b"0")
 }
 
-fn answer_last_hop(parts: &Parts) -> Response<String> {
+fn answer_last_hop(head: Head<'_>) -> Response<String> {
     let mut response = Response::new(String::new());
-    let (name, value) = if parts.method == Method::TRACE {
-        *response.body_mut() = echo(parts);
+    let (name, value) = if *head.method == Method::TRACE {
+        *response.body_mut() = echo(head);
         (header::CONTENT_TYPE, "message/http")
     } else {
         (header::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE")
@@ -143,10 +160,10 @@ fn answer_last_hop(parts: &Parts) -> Response<String> {
 }
 
 /// The request as received, without the fields that may carry secrets (RFC 9110 §9.3.8).
-fn echo(parts: &Parts) -> String {
+fn echo(head: Head<'_>) -> String {
     const SECRETS: [HeaderName; 3] = [header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::COOKIE];
-    let mut text = format!("TRACE {} {:?}\r\n", parts.uri, parts.version);
-    for (name, value) in parts.headers.iter().filter(|(name, _)| !SECRETS.contains(name)) {
+    let mut text = format!("TRACE {} {:?}\r\n", head.uri, head.version);
+    for (name, value) in head.headers.iter().filter(|(name, _)| !SECRETS.contains(name)) {
         text.push_str(name.as_str());
         text.push_str(": ");
         text.push_str(&String::from_utf8_lossy(value.as_bytes()));
@@ -158,16 +175,14 @@ fn echo(parts: &Parts) -> String {
 
 #[cfg(test)]
 mod tests {
-    use http::Request;
-
     use super::*;
 
     fn judged(method: &str, uri: &str, version: Version, lines: &[(&'static str, &'static str)]) -> String {
-        let mut parts = Request::builder().method(method).uri(uri).version(version).body(()).expect("request").into_parts().0;
+        let mut request = Request::builder().method(method).uri(uri).version(version).body(()).expect("request");
         for (name, value) in lines {
-            parts.headers.append(*name, HeaderValue::from_static(value));
+            request.headers_mut().append(*name, HeaderValue::from_static(value));
         }
-        match judge(&parts, Suspicion::default(), 64) {
+        match judge(&request, Suspicion::default(), 64) {
             Verdict::Pass => "pass".to_owned(),
             Verdict::Refuse(problem) => problem.status().as_str().to_owned(),
             Verdict::Answer(response) => response.into_body(),
@@ -181,9 +196,9 @@ mod tests {
     #[test]
     fn rfc9112_3_2_host_is_there_once_and_valid() {
         for host in ["a.example", "a.example:8080", "127.0.0.1:1", "[::1]", "[::1]:80", "a_b"] {
-            let mut parts = Request::builder().uri("/").body(()).expect("request").into_parts().0;
-            parts.headers.insert("host", HeaderValue::from_static(host));
-            assert!(matches!(judge(&parts, Suspicion::default(), 64), Verdict::Pass), "{host}");
+            let mut request = Request::builder().uri("/").body(()).expect("request");
+            request.headers_mut().insert("host", HeaderValue::from_static(host));
+            assert!(matches!(judge(&request, Suspicion::default(), 64), Verdict::Pass), "{host}");
         }
         assert_eq!(get("/", &[]), "400");
         assert_eq!(get("/", &[("host", "a"), ("host", "a")]), "400");

@@ -16,6 +16,7 @@ mod peer;
 mod sniff;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 pub use accept::{Drained, Server};
 pub use early::EarlyResponses;

@@ -9,6 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::early::{EarlyResponses, Outbox};
 use super::framing::Suspicion;
+use super::turn::Turn;
 use crate::forward::Hop;
 
 /// A client's connection, as a handler sees it. As long as a clone lives, the connection counts against `max_connections`: a tunnel
@@ -21,6 +22,7 @@ struct Shared {
     address: SocketAddr,
     local: SocketAddr,
     outbox: Arc<Outbox>,
+    turn: Turn,
     ambiguous: AtomicBool,
     bare_lf: AtomicBool,
     late: AtomicBool,
@@ -65,6 +67,7 @@ impl Peer {
             address,
             local,
             outbox: Arc::default(),
+            turn: Turn::theirs(),
             ambiguous: AtomicBool::new(false),
             bare_lf: AtomicBool::new(false),
             late: AtomicBool::new(false),
@@ -96,6 +99,10 @@ impl Peer {
 
     pub(super) fn outbox(&self) -> &Arc<Outbox> {
         &self.0.outbox
+    }
+
+    pub(super) fn turn(&self) -> &Turn {
+        &self.0.turn
     }
 
     /// What is wrong with the heads of this connection.

@@ -171,8 +171,8 @@ impl KeyRules {
 
 fn without_default_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
     let default = if scheme.eq_ignore_ascii_case("https") { "443" } else { "80" };
-    match authority.rsplit_once(':') {
-        Some((host, port)) if port.is_empty() || port == default => host,
+    match authority.bytes().rposition(|byte| byte == b':') {
+        Some(colon) if authority.len() == colon + 1 || &authority[colon + 1..] == default => &authority[..colon],
         _ => authority,
     }
 }
@@ -193,7 +193,17 @@ fn push_number(text: &mut String, mut number: u32) {
 }
 
 /// Appends `part`; each byte of `reserved` becomes a space and two hexadecimal digits. `reserved` always holds the space.
-fn push_escaped(text: &mut String, part: &str, reserved: &[u8]) {
+fn push_escaped<const N: usize>(text: &mut String, part: &str, reserved: &[u8; N]) {
+    // All bytes at once, without a way out in the middle: hardly any part has one of them.
+    let is_plain = !part.bytes().fold(false, |found, byte| reserved.iter().fold(found, |found, reserved| found | (byte == *reserved)));
+    if is_plain {
+        return text.push_str(part);
+    }
+    push_with_escapes(text, part, reserved);
+}
+
+#[cold]
+fn push_with_escapes(text: &mut String, part: &str, reserved: &[u8]) {
     let mut rest = part;
     while let Some(position) = rest.bytes().position(|byte| reserved.contains(&byte)) {
         text.push_str(&rest[..position]);

@@ -10,14 +10,29 @@ use super::{QueryRules, push_escaped};
 impl QueryRules {
     /// Appends `?` and what is left of `query`; nothing where nothing is left of a query that had something.
     pub(super) fn write(&self, query: &str, text: &mut String) {
-        let kept = query.split('&').filter(|parameter| !self.dropped(parameter));
-        if !self.sort || sorted(kept.clone()) {
+        if self.leaves_alone(query) {
+            text.push('?');
+            return push_escaped(text, query, b" #");
+        }
+        let kept = parameters(query).filter(|parameter| !self.dropped(parameter));
+        if !self.sort {
             return write_parameters(kept, text);
         }
         let mut parameters: SmallVec<[&str; 16]> = kept.collect();
         // Stable: repeated names keep their order.
         parameters.sort_by(|one, other| name_of(one).cmp(name_of(other)));
         write_parameters(parameters.into_iter(), text);
+    }
+
+    /// Whether `query` is in order and loses nothing, as most do.
+    fn leaves_alone(&self, query: &str) -> bool {
+        let mut before = "";
+        parameters(query).all(|parameter| {
+            let name = name_of(parameter);
+            let in_order = !self.sort || before <= name;
+            before = name;
+            in_order && !self.dropped(parameter)
+        })
     }
 
     fn dropped(&self, parameter: &str) -> bool {
@@ -30,7 +45,7 @@ impl QueryRules {
     /// Whether the bypass parameter of `query` is set: there, and its value is neither `false` nor `0` nor `no` nor `off`.
     pub fn is_bypassed(&self, query: Option<&str>) -> bool {
         let (Some(bypass), Some(query)) = (self.bypass.as_deref(), query) else { return false };
-        query.split('&').filter(|parameter| name_of(parameter) == bypass).any(|parameter| {
+        parameters(query).filter(|parameter| name_of(parameter) == bypass).any(|parameter| {
             let value = parameter.get(bypass.len() + 1..).unwrap_or_default();
             !["false", "0", "no", "off"].iter().any(|word| value.eq_ignore_ascii_case(word))
         })
@@ -48,13 +63,13 @@ impl QueryRules {
     fn strip(&self, path_and_query: &str) -> Option<String> {
         let bypass = self.bypass.as_deref()?;
         let (path, query) = path_and_query.split_once('?')?;
-        if !query.split('&').any(|parameter| name_of(parameter) == bypass) {
+        if !parameters(query).any(|parameter| name_of(parameter) == bypass) {
             return None;
         }
         let mut text = String::with_capacity(path_and_query.len());
         text.push_str(path);
         let mut separator = '?';
-        for parameter in query.split('&').filter(|parameter| name_of(parameter) != bypass) {
+        for parameter in parameters(query).filter(|parameter| name_of(parameter) != bypass) {
             text.push(separator);
             text.push_str(parameter);
             separator = '&';
@@ -63,16 +78,26 @@ impl QueryRules {
     }
 }
 
+/// What stands between the `&`s. Parameters are short: looking at byte after byte is faster than a search made for long texts.
+fn parameters(query: &str) -> impl Iterator<Item = &str> + Clone {
+    let mut rest = Some(query);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = text.bytes().position(|byte| byte == b'&');
+        rest = end.map(|end| &text[end + 1..]);
+        Some(end.map_or(text, |end| &text[..end]))
+    })
+}
+
 fn name_of(parameter: &str) -> &str {
-    parameter.split_once('=').map_or(parameter, |(name, _)| name)
+    parameter.bytes().position(|byte| byte == b'=').map_or(parameter, |equals| &parameter[..equals])
 }
 
 fn matches_pattern(pattern: &str, name: &str) -> bool {
-    pattern.strip_suffix('*').map_or(pattern == name, |prefix| name.starts_with(prefix))
-}
-
-fn sorted<'a>(parameters: impl Iterator<Item = &'a str>) -> bool {
-    parameters.map(name_of).is_sorted()
+    match pattern.as_bytes() {
+        [prefix @ .., b'*'] => name.as_bytes().starts_with(prefix),
+        whole => name.as_bytes() == whole,
+    }
 }
 
 fn write_parameters<'a>(parameters: impl Iterator<Item = &'a str>, text: &mut String) {

@@ -27,7 +27,7 @@ impl PartialAnswer {
     /// The fields of the 206: those of the stored response with the length and place of this part of it. "A server MUST NOT generate a
     /// Content-Range in the header section of a multiple part response" (§15.3.7.2).
     pub fn fields(&self, stored: &StoredHead) -> HeaderMap {
-        let mut headers = stored.headers.clone();
+        let mut headers = stored.headers.to_map();
         headers.insert(CONTENT_LENGTH, HeaderValue::from(self.content_length()));
         match &self.multipart {
             Some(multipart) => _ = headers.insert(CONTENT_TYPE, multipart.content_type()),

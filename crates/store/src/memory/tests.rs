@@ -23,7 +23,7 @@ fn key(path: &str) -> PrimaryKey {
 fn head(date: Timestamp, etag: Option<&'static str>) -> Arc<StoredHead> {
     Arc::new(StoredHead {
         status: StatusCode::OK,
-        headers: HeaderMap::new(),
+        headers: (&HeaderMap::new()).into(),
         response_time: date,
         initial_age: 0,
         lifetime: FreshnessLifetime { seconds: 60, source: LifetimeSource::MaxAge },

@@ -1,0 +1,218 @@
+//! The fields of a stored response in little memory.
+//!
+//! Responses of one API have the same field names, and most of their values too; as a map of its own each head would take twenty times
+//! its text. So the map is shared, and an entry keeps only the values that are its own:
+//!
+//! ```text
+//! shape (shared)   content-type: application/json   date: Fri, 20 Nov …   etag: "a1"   age:   x-cache:   cache-status:
+//! own (bits)                    0                            1                 1          0        0           0
+//! values           [29 0]Sat, 21 Nov … [4 0]"b7"
+//! ```
+//!
+//! Making the map of an answer is one clone of the shape's, and one slice for each own value.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// Shapes that are remembered. More different sets of names than an API has; past it, heads stand alone.
+const MAX_SHAPES: usize = 512;
+
+/// Bits in [`StoredFields::own`], and bytes of all values together: heads beyond stand alone. Keeps the shapes below 4 MiB.
+const MAX_FIELDS: usize = 64;
+const MAX_TEXT: usize = 8 * 1024;
+
+/// Field lines in order. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct StoredFields {
+    shape: Arc<HeaderMap>,
+    /// Which lines of the shape have another value here.
+    own: u64,
+    /// Those values, each after its length in two bytes.
+    values: Bytes,
+    /// No other head has this shape.
+    alone: bool,
+}
+
+/// By a hash of the names; a shape is used only after a look at each name.
+static SHAPES: Mutex<Option<HashMap<u64, Arc<HeaderMap>>>> = Mutex::new(None);
+
+impl StoredFields {
+    /// Of these lines; repeated names stand together. Nothing of what the lines point to is kept alive.
+    pub(crate) fn new(lines: &[(HeaderName, HeaderValue)]) -> Self {
+        let text: usize = lines.iter().map(|(_, value)| value.len()).sum();
+        if lines.len() > MAX_FIELDS || text > MAX_TEXT || lines.iter().any(|(_, value)| value.is_sensitive()) {
+            return Self::alone(lines);
+        }
+        let Some(shape) = shape_for(lines) else { return Self::alone(lines) };
+        let mut own = 0;
+        let mut length = 0;
+        let differing = || lines.iter().zip(shape.values()).enumerate().filter(|(_, ((_, value), common))| value != common);
+        for (place, ((_, value), _)) in differing() {
+            own |= 1 << place;
+            length += 2 + value.len();
+        }
+        let mut values = BytesMut::with_capacity(length);
+        for (_, ((_, value), _)) in differing() {
+            values.extend_from_slice(&(value.len() as u16).to_le_bytes());
+            values.extend_from_slice(value.as_bytes());
+        }
+        Self { own, values: values.freeze(), shape, alone: false }
+    }
+
+    fn alone(lines: &[(HeaderName, HeaderValue)]) -> Self {
+        Self { shape: Arc::new(copied(lines)), own: 0, values: Bytes::new(), alone: true }
+    }
+
+    /// All fields as a map, in two allocations.
+    pub fn to_map(&self) -> HeaderMap {
+        let mut map = HeaderMap::clone(&self.shape);
+        let mut own = self.own;
+        let mut values = self.own_values();
+        for value in map.values_mut() {
+            if own == 0 {
+                break;
+            }
+            if own & 1 == 1
+                && let Some(mine) = values.next()
+            {
+                *value = mine;
+            }
+            own >>= 1;
+        }
+        map
+    }
+
+    /// The first value of a field.
+    pub fn get(&self, name: &HeaderName) -> Option<HeaderValue> {
+        let place = self.shape.iter().position(|(key, _)| key == name)?;
+        if place >= MAX_FIELDS || self.own >> place & 1 == 0 {
+            return self.shape.get(name).cloned();
+        }
+        self.own_values().nth((self.own & ((1 << place) - 1)).count_ones() as usize)
+    }
+
+    fn own_values(&self) -> impl Iterator<Item = HeaderValue> {
+        let mut rest = 0;
+        std::iter::from_fn(move || {
+            let length = u16::from_le_bytes(*self.values.get(rest..)?.first_chunk()?);
+            let start = rest + 2;
+            rest = start + usize::from(length);
+            // It was one when it was written.
+            HeaderValue::from_maybe_shared(self.values.slice(start..rest)).ok()
+        })
+    }
+
+    /// Bytes of memory this takes besides itself: its own values, or the whole map where it stands alone.
+    pub(crate) fn weight(&self) -> usize {
+        /// An entry of `http::HeaderMap`: hash, links, name and value, and its part of the index.
+        const ENTRY: usize = 112;
+        /// What `Bytes` keeps beside shared bytes, and the allocator beside both.
+        const SHARED: usize = 48;
+        let values = if self.values.is_empty() { 0 } else { self.values.len() + SHARED };
+        let text = || self.shape.iter().map(|(name, value)| ENTRY + name.as_str().len() + value.len()).sum::<usize>();
+        values + if self.alone { text() } else { 0 }
+    }
+}
+
+impl From<&HeaderMap> for StoredFields {
+    fn from(map: &HeaderMap) -> Self {
+        let lines: Vec<(HeaderName, HeaderValue)> = map.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        Self::new(&lines)
+    }
+}
+
+/// A map with values of its own: those of a parsed message are slices of the connection's read buffer, and one of them kept alive would
+/// keep all of it.
+fn copied(lines: &[(HeaderName, HeaderValue)]) -> HeaderMap {
+    let mut text = BytesMut::with_capacity(lines.iter().map(|(_, value)| value.len()).sum());
+    lines.iter().for_each(|(_, value)| text.extend_from_slice(value.as_bytes()));
+    let mut text = text.freeze();
+    let mut map = HeaderMap::try_with_capacity(lines.len()).unwrap_or_default();
+    for (name, value) in lines {
+        let mut copy = match value.len() {
+            0 => HeaderValue::from_static(""),
+            length => HeaderValue::from_maybe_shared(text.split_to(length)).unwrap_or_else(|_| value.clone()),
+        };
+        copy.set_sensitive(value.is_sensitive());
+        // A map that is full drops the field: it came out of a map of the same kind, so there is room.
+        let _ = map.try_append(name.clone(), copy);
+    }
+    // A clone's entries are as many as its fields; the map just filled may have room for twice as many.
+    map.clone()
+}
+
+/// The shape with these names, with the values of whoever came first. `None` where there are too many shapes already.
+fn shape_for(lines: &[(HeaderName, HeaderValue)]) -> Option<Arc<HeaderMap>> {
+    let mut hasher = DefaultHasher::new();
+    lines.iter().for_each(|(name, _)| name.hash(&mut hasher));
+    let hash = hasher.finish();
+    let mut guard = SHAPES.lock().unwrap_or_else(PoisonError::into_inner);
+    let shapes = guard.get_or_insert_default();
+    if let Some(shape) = shapes.get(&hash)
+        && shape.iter().map(|(name, _)| name).eq(lines.iter().map(|(name, _)| name))
+    {
+        return Some(Arc::clone(shape));
+    }
+    if shapes.len() >= MAX_SHAPES {
+        shapes.retain(|_, shape| Arc::strong_count(shape) > 1);
+    }
+    let shape = Arc::new(copied(lines));
+    (shapes.len() < MAX_SHAPES).then(|| Arc::clone(shapes.entry(hash).insert_entry(shape).get()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &[(&'static str, &'static str)]) -> Vec<(HeaderName, HeaderValue)> {
+        text.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    fn read(fields: &StoredFields) -> Vec<(String, String)> {
+        fields.to_map().iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect()
+    }
+
+    #[test]
+    fn each_head_reads_as_it_was_written() {
+        let first = lines(&[("etag", "\"1\""), ("x-shape-a", "same"), ("link", "<a>"), ("link", "<b>"), ("age", "")]);
+        let second = lines(&[("etag", "\"22\""), ("x-shape-a", "same"), ("link", "<a>"), ("link", "<c>"), ("age", "")]);
+        let (one, two) = (StoredFields::new(&first), StoredFields::new(&second));
+        assert!(Arc::ptr_eq(&one.shape, &two.shape));
+        for (fields, lines) in [(one, first), (two, second)] {
+            let written: Vec<_> = lines.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+            assert_eq!(read(&fields), written);
+        }
+    }
+
+    #[test]
+    fn a_field_is_found_whether_its_value_is_shared_or_not() {
+        let _first = StoredFields::new(&lines(&[("etag", "\"1\""), ("x-shape-b", "same"), ("date", "then")]));
+        let fields = StoredFields::new(&lines(&[("etag", "\"2\""), ("x-shape-b", "same"), ("date", "now")]));
+        for (name, value) in [("etag", Some("\"2\"")), ("x-shape-b", Some("same")), ("date", Some("now")), ("server", None)] {
+            let found = fields.get(&HeaderName::from_static(name));
+            assert_eq!(found.as_ref().map(|found| found.to_str().unwrap()), value, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_a_shape_stands_alone() {
+        let long = HeaderValue::from_str(&"x".repeat(70_000)).unwrap();
+        let fields = StoredFields::new(&[(HeaderName::from_static("x-shape-c"), long.clone())]);
+        assert_eq!(fields.get(&HeaderName::from_static("x-shape-c")), Some(long));
+        let many: Vec<_> = (0..100).map(|n| (HeaderName::from_bytes(format!("x-{n}").as_bytes()).unwrap(), HeaderValue::from(n))).collect();
+        let fields = StoredFields::new(&many);
+        assert_eq!(fields.to_map().len(), 100);
+        assert_eq!(fields.get(&HeaderName::from_static("x-99")), Some(HeaderValue::from(99)));
+    }
+
+    #[test]
+    fn what_is_shared_weighs_nothing() {
+        let first = lines(&[("etag", "\"1\""), ("x-shape-d", "a value that all have in common")]);
+        let (one, two) = (StoredFields::new(&first), StoredFields::new(&first));
+        assert_eq!((one.weight(), two.weight()), (0, 0));
+    }
+}
