@@ -163,7 +163,11 @@ pub fn exchanges(data: &[u8]) {
     let exchange = exchange(&policy, &request, &request_headers, &headers, status, at);
     let Some(known) = stored(&policy) else { return };
     for candidates in [&[][..], &[&known]] {
-        let (Disposition::Store { head, .. } | Disposition::Freshen { head, .. }) = on_response(&exchange, candidates) else { continue };
+        let head = match on_response(&exchange, candidates) {
+            Disposition::Store { head, .. } => head,
+            Disposition::Freshen { answer, .. } => answer.head,
+            _ => continue,
+        };
         assert!(head.weight() >= size_of::<StoredHead>());
         let mut last = 0;
         for seconds in [0, 1, 1 + u64::from(seed), 1 << 20, 1 << 33] {

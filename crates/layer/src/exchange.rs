@@ -5,13 +5,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, ETAG, IF_MODIFIED_SINCE};
-use http::{HeaderMap, Request, Response, StatusCode, response};
+use http::header::{CONTENT_LENGTH, ETAG, IF_MODIFIED_SINCE, SET_COOKIE};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, response};
 use http_body::Body;
 use larder_semantics::storage::supersedes;
 use larder_semantics::validation::upstream_fields;
-use larder_semantics::{Disposition, Exchange, HeadUpdate, Reason, StoredHead, Timestamp, VarySpec, head_update, on_response};
-use larder_store::{BodyBuilder, HitForMiss, Lookup, Position, StoredResponse, Tag, Tags, Variant};
+use larder_semantics::{Disposition, Exchange, Freshened, HeadUpdate, Reason, StoredHead, Timestamp, VarySpec, head_update, on_response};
+use larder_store::{BodyBuilder, HitForMiss, Lookup, Position, StoredResponse, Variant};
 use tokio::sync::oneshot;
 
 use crate::body_log::{LogReader, LogWriter, body_log};
@@ -53,8 +53,8 @@ pub(crate) struct Job {
 pub(crate) enum Reply<B> {
     /// A response on its way into the store, with the origin's own head.
     Live { head: response::Parts, live: Arc<Live>, reader: LogReader },
-    /// The stored response, confirmed.
-    Confirmed(Arc<StoredResponse>),
+    /// The stored response, confirmed, and the cookies that came with the confirmation.
+    Confirmed { stored: Arc<StoredResponse>, cookies: Vec<HeaderValue> },
     /// An answer for this client only.
     Passed { response: Response<B>, reason: Reason },
     /// An error status that a stored response stands in for.
@@ -82,6 +82,11 @@ impl Job {
         let position = permit.as_ref().map_or_else(|| store.ledger().position(), Permit::position);
         let selected = matches!(found, Lookup::Found(_)) && !as_sent;
         Self { asked, candidates, selected, as_sent, permit, position, fetch: service.cache.next_fetch() }
+    }
+
+    /// For the answer to a write, which is there already.
+    pub(crate) fn of_write(asked: Arc<Asked>, position: Position, fetch: u64) -> Self {
+        Self { asked, candidates: Vec::new(), selected: false, as_sent: true, permit: None, position, fetch }
     }
 }
 
@@ -111,7 +116,12 @@ pub(crate) async fn run<S: Upstream>(service: CacheService<S>, mut job: Job, rep
                 job.selected = false;
             }
             Disposition::Store { head, vary } => return job.store(service, response, *head, vary, reply).await,
-            Disposition::Freshen { index, head, keep } => return job.freshen(&service.cache, index, *head, keep, reply),
+            Disposition::Freshen { answer, others } => {
+                others.into_iter().for_each(|other| job.freshen_other(&service.cache, other));
+                // Never stored, and for nobody else.
+                let cookies = response.headers().get_all(SET_COOKIE).iter().cloned().collect();
+                return job.freshen(&service.cache, answer, cookies, reply);
+            }
             Disposition::ServeStale { .. } => {
                 let _landed = job.permit.map(|permit| permit.land(Landing::Unavailable));
                 let _ = reply.send(Reply::Unavailable(response.status()));
@@ -202,17 +212,27 @@ impl Job {
         cache.store.mark_hit_for_miss(mark);
     }
 
-    fn freshen<B>(self, cache: &Cache, index: usize, head: StoredHead, keep: bool, reply: oneshot::Sender<Reply<B>>) {
-        let Some(stored) = self.candidates.get(index) else { return };
-        let mut fresh = Arc::new(stored.freshened(head, self.position, self.fetch));
+    fn freshen<B>(self, cache: &Cache, answer: Freshened, cookies: Vec<HeaderValue>, reply: oneshot::Sender<Reply<B>>) {
+        let Some(stored) = self.candidates.get(answer.index) else { return };
+        let keep = answer.keep;
+        let same_fields = selects_by(stored, answer.vary.as_ref());
+        let mut fresh = stored.freshened(*answer.head, self.position, self.fetch);
+        if !same_fields {
+            fresh.variant = answer.vary.map(|spec| Variant::of(spec, &self.asked.parts.headers));
+        }
+        let mut fresh = Arc::new(fresh);
         if !keep {
             // It answers this request, and then goes.
             cache.store.remove(stored);
             let _landed = self.permit.map(|permit| permit.land(Landing::NotShared));
-            let _ = reply.send(Reply::Confirmed(fresh));
+            let _ = reply.send(Reply::Confirmed { stored: fresh, cookies });
             return;
         }
         cache.store.commit(Arc::clone(&fresh));
+        if !same_fields {
+            // Its old place is one that requests with other fields would find it at.
+            cache.store.remove(stored);
+        }
         if let Some(variant) = &fresh.variant
             && !variant.suits(&self.asked.parts.headers)
         {
@@ -220,16 +240,21 @@ impl Job {
             cache.store.commit(Arc::clone(&fresh));
         }
         let _landed = self.permit.map(|permit| permit.land(Landing::Confirmed(Arc::clone(&fresh))));
-        let _ = reply.send(Reply::Confirmed(fresh));
+        let _ = reply.send(Reply::Confirmed { stored: fresh, cookies });
     }
 
-    fn tags<S: Upstream>(&self, service: &CacheService<S>) -> Tags {
-        let named = service.route.tags.tags(&self.asked.parts);
-        std::iter::once(Tag::url(self.asked.key.url())).chain(named.iter().map(|name| Tag::surrogate(name))).collect()
+    /// What the 304 confirmed besides. Where other fields select from now on, nobody knows any more which requests it was for.
+    fn freshen_other(&self, cache: &Cache, other: Freshened) {
+        let Some(stored) = self.candidates.get(other.index) else { return };
+        if other.keep && selects_by(stored, other.vary.as_ref()) {
+            cache.store.commit(Arc::new(stored.freshened(*other.head, self.position, self.fetch)));
+        } else {
+            cache.store.remove(stored);
+        }
     }
 
     /// Streams the body to whoever reads, and into the store once it is proven complete.
-    async fn store<S: Upstream>(
+    pub(crate) async fn store<S: Upstream>(
         mut self,
         service: CacheService<S>,
         response: Response<S::Body>,
@@ -336,7 +361,7 @@ impl<S: Upstream> Pump<S> {
             self.live.variant.clone(),
             Arc::clone(&self.live.head),
             body,
-            self.job.tags(&self.service),
+            self.service.known_tags(&self.job.asked),
             self.job.position,
             self.job.fetch,
         );
@@ -344,8 +369,12 @@ impl<S: Upstream> Pump<S> {
     }
 }
 
+fn selects_by(stored: &StoredResponse, vary: Option<&VarySpec>) -> bool {
+    stored.variant.as_ref().map(|variant| &variant.spec) == vary
+}
+
 /// `Content-Length`, where the response has one.
-fn announced_length<B: Body>(response: &Response<B>) -> Option<u64> {
+pub(crate) fn announced_length<B: Body>(response: &Response<B>) -> Option<u64> {
     let field = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     field.or_else(|| response.body().size_hint().exact())
 }

@@ -1,30 +1,27 @@
-//! Everything but a hit: the miss, the validation, the bypass, and what passes through, each as one walk from top to bottom.
+//! What a look-up could not answer: the miss, the validation, the bypass, each as one walk from top to bottom.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use http::header::SET_COOKIE;
 use http::request::Parts;
-use http::{HeaderMap, Request, Uri};
-use larder_semantics::invalidation::invalidated;
-use larder_semantics::{
-    CacheStatus, Decision, ForwardReason, MethodKind, PrimaryKey, Reason, RequestContext, Target, decide, serve_on_error,
-};
-use larder_store::{KeyHash, Lookup, StoredResponse, Tag, Variant};
+use http::{Uri, response};
+use larder_semantics::{CacheStatus, Decision, ForwardReason, MethodKind, PrimaryKey, Reason, RequestContext, decide, serve_on_error};
+use larder_store::{KeyHash, Lookup, StoredResponse, Tag, Tags, Variant};
 use tokio::sync::{oneshot, watch};
 
 use crate::body::CacheBody;
+use crate::body_log::LogReader;
 use crate::cache::Counted;
-use crate::caller::Caller;
 use crate::clock::monotonic;
 use crate::error::FetchError;
 use crate::exchange::{self, Job, Reply};
 use crate::flight::{Join, Landing, Live, Permit};
 use crate::outcome::{CacheResult, Outcome, Served};
-use crate::request_body::RequestBody;
 use crate::respond;
 use crate::service::CacheService;
-use crate::upstream::{ClientBody, Upstream};
+use crate::upstream::Upstream;
 
 /// How often a follower whose variant differs from the leader's may join the flight of its own variant.
 const MAX_JOINS: usize = 3;
@@ -85,38 +82,6 @@ impl Plan {
     fn result(&self) -> CacheResult {
         if self.bypass { CacheResult::Bypass } else { CacheResult::Miss }
     }
-}
-
-/// What passes through: no look-up, nothing stored. A write makes what it names invalid before its answer goes out (RFC 9111 §4.4).
-pub(crate) async fn pass<S: Upstream, R: ClientBody>(
-    service: CacheService<S>,
-    request: Request<R>,
-    caller: Caller,
-    reason: Reason,
-    forward: ForwardReason,
-) -> Result<Served<S::Body>, FetchError> {
-    let (mut parts, body) = request.into_parts();
-    let unsafe_target = (MethodKind::of(&parts.method) == MethodKind::Unsafe).then(|| (parts.uri.clone(), parts.headers.clone()));
-    parts.uri = service.upstream_uri(&parts.uri);
-    let started = monotonic();
-    let answer = exchange::call(service.inner.clone(), Request::from_parts(parts, RequestBody::new(body))).await;
-    let upstream = Some(monotonic().saturating_duration_since(started));
-    if let Some((uri, headers)) = unsafe_target {
-        let target = caller.target(&uri, &headers);
-        match &answer {
-            Ok(response) => service.invalidate(target, response.status(), response.headers()),
-            // Nobody knows whether the write took place; what is stored may be old now.
-            Err(_) => service.invalidate(target, http::StatusCode::NO_CONTENT, &HeaderMap::new()),
-        }
-    }
-    let (parts, body) = answer?.into_parts();
-    let status = CacheStatus { fwd_status: Some(parts.status.as_u16()), ..forwarded(reason, forward) };
-    let mut headers = parts.headers;
-    respond::annotate(&mut headers, CacheResult::Bypass, &status);
-    let mut outcome = Outcome::new(CacheResult::Bypass, reason, None);
-    outcome.forward = Some(forward);
-    outcome.upstream = upstream;
-    Ok(Served { response: respond::respond(parts.status, headers, CacheBody::upstream(body)), outcome })
 }
 
 /// A request that needs the origin.
@@ -208,19 +173,15 @@ async fn fetch<S: Upstream>(
     let status = forwarded(plan.reason, plan.forward);
     match answer.await.unwrap_or_else(|_| Reply::Failed(FetchError::new("the exchange with the upstream was lost"))) {
         Reply::Live { head, live, reader } => {
-            let status = CacheStatus { fwd_status: Some(head.status.as_u16()), stored: true, ..status };
-            let mut served = live_answer(&asked, &live, reader, &status, plan.result());
-            if served.response.status() == head.status {
-                // The one client whose exchange it was gets the origin's own fields, those that are never stored included.
-                let mut fields = head.headers;
-                live.head.show_lifetime(&mut fields);
-                respond::annotate(&mut fields, plan.result(), &status);
-                *served.response.headers_mut() = fields;
-            }
+            let mut served = leaders_answer(&asked, head, &live, reader, status, plan.result());
             served.outcome = Outcome { reason: plan.reason, forward: Some(plan.forward), ..served.outcome };
             Ok(served)
         }
-        Reply::Confirmed(stored) => Ok(confirmed(&asked, &stored, status, now())),
+        Reply::Confirmed { stored, cookies } => {
+            let mut served = confirmed(&asked, &stored, status, now());
+            served.response.headers_mut().extend(cookies.into_iter().map(|cookie| (SET_COOKIE, cookie)));
+            Ok(served)
+        }
         Reply::Passed { response, reason } => {
             let (parts, body) = response.into_parts();
             let status = CacheStatus { fwd_status: Some(parts.status.as_u16()), detail: Some(reason.as_str()), ..status };
@@ -314,8 +275,28 @@ async fn follow<S: Upstream>(
     Followed::Done(Box::new(Ok(Served { outcome, ..served })))
 }
 
+/// What the one client gets whose exchange it was: the origin's own fields, those that are never stored included.
+pub(crate) fn leaders_answer<B>(
+    asked: &Asked,
+    head: response::Parts,
+    live: &Live,
+    reader: LogReader,
+    status: CacheStatus,
+    result: CacheResult,
+) -> Served<B> {
+    let status = CacheStatus { fwd_status: Some(head.status.as_u16()), stored: true, ..status };
+    let mut served = live_answer(asked, live, reader, &status, result);
+    if served.response.status() == head.status {
+        let mut fields = head.headers;
+        live.head.show_lifetime(&mut fields);
+        respond::annotate(&mut fields, result, &status);
+        *served.response.headers_mut() = fields;
+    }
+    served
+}
+
 /// An answer from a response that is on its way into the store.
-fn live_answer<B>(asked: &Asked, live: &Live, reader: crate::body_log::LogReader, status: &CacheStatus, result: CacheResult) -> Served<B> {
+fn live_answer<B>(asked: &Asked, live: &Live, reader: LogReader, status: &CacheStatus, result: CacheResult) -> Served<B> {
     let response = respond::from_live(&asked.context, &asked.parts.headers, live, reader, result, status);
     let mut outcome = Outcome::new(result, Reason::Collapsed, Some(asked.key.clone()));
     outcome.stored = true;
@@ -354,11 +335,9 @@ impl<S: Upstream> CacheService<S> {
         self.route.key.query.without_bypass(uri).unwrap_or_else(|| uri.clone())
     }
 
-    fn invalidate(&self, target: Target<'_>, status: http::StatusCode, response: &HeaderMap) {
-        let tags: Vec<Tag> =
-            invalidated(target, status, response).iter().map(|invalid| Tag::url(&self.route.key.url_of(invalid.target()))).collect();
-        if !tags.is_empty() {
-            self.cache.store.ledger().invalidate(tags);
-        }
+    /// What a stored answer to this request is known by.
+    pub(crate) fn known_tags(&self, asked: &Asked) -> Tags {
+        let named = self.route.tags.tags(&asked.parts);
+        std::iter::once(Tag::url(asked.key.url())).chain(named.iter().map(|name| Tag::surrogate(name))).collect()
     }
 }

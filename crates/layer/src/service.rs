@@ -17,6 +17,7 @@ use crate::error::FetchError;
 use crate::fill::{self, Asked, Plan};
 use crate::future::{ResponseFuture, ServeFuture};
 use crate::outcome::{CacheResult, Outcome, Served};
+use crate::pass;
 use crate::respond;
 use crate::rules::RouteRules;
 use crate::upstream::{ClientBody, Upstream};
@@ -68,7 +69,7 @@ impl<S: Upstream> CacheService<S> {
         };
         if let Some((reason, forward)) = passing {
             extend(request.extensions_mut());
-            return ServeFuture::walking(fill::pass(self.clone(), request, caller, reason, forward));
+            return ServeFuture::walking(pass::pass(self.clone(), request, caller, reason, forward));
         }
         KEY.with_borrow_mut(|key| self.look_up(request, caller, extend, key))
     }

@@ -222,3 +222,62 @@ async fn a_request_may_be_followed_by_another_as_soon_as_its_body_has_ended() {
         assert_eq!(send(&cache, get(&path)).await.x_cache(), "HIT");
     }
 }
+
+/// Answers with a tag and what the test says, and confirms whoever knows the tag.
+fn tagged(fields: &'static [(&'static str, &'static str)], later: &'static [(&'static str, &'static str)]) -> Origin {
+    let first = AtomicBool::new(true);
+    Origin::new(move |request| {
+        let known = request.headers().get("if-none-match").is_some_and(|tags| tags == "\"1\"");
+        let reply = if known { response(304, "") } else { response(200, "body") };
+        let fields = if first.swap(false, Ordering::SeqCst) { fields } else { later };
+        fields.iter().fold(reply.header("etag", "\"1\""), |reply, (name, value)| reply.header(name, value))
+    })
+}
+
+#[tokio::test]
+async fn a_cookie_on_a_304_is_for_the_client_that_asked_and_nobody_else() {
+    let origin =
+        tagged(&[("cache-control", "max-age=60")], &[("cache-control", "max-age=60"), ("set-cookie", "a=1"), ("set-cookie", "b=2")]);
+    let (cache, hand) = with_rules(origin.clone(), common::rules());
+    send(&cache, get("/a")).await;
+    hand.advance(61);
+    let answers = common::finish(common::start(&cache, [get("/a"), get("/a")])).await;
+    let cookies = |read: &common::Read| read.response.headers().get_all("set-cookie").iter().cloned().collect::<Vec<_>>();
+    let found: Vec<_> = answers.iter().map(|read| cookies(read.as_ref().expect("an answer"))).collect();
+    assert_eq!(found, [vec!["a=1", "b=2"], vec![]]);
+    assert!(cookies(&send(&cache, get("/a")).await).is_empty());
+    assert_eq!(origin.count(), 2);
+}
+
+#[tokio::test]
+async fn rfc9111_4_3_4_a_304_that_changes_vary_changes_who_finds_the_response() {
+    let fresh = &[("cache-control", "max-age=60")];
+    let origin = tagged(fresh, &[("cache-control", "max-age=60"), ("vary", "x-flavour")]);
+    let (cache, hand) = with_rules(origin.clone(), common::rules());
+    let ask = |flavour| request("GET", "/a", &[("x-flavour", flavour)]);
+    send(&cache, ask("sweet")).await;
+    assert_eq!(send(&cache, ask("sour")).await.x_cache(), "HIT");
+    hand.advance(61);
+    assert_eq!(send(&cache, ask("sweet")).await.outcome.reason, Reason::Validated);
+    assert_eq!(send(&cache, ask("sweet")).await.outcome.reason, Reason::Fresh);
+    assert_eq!(origin.count(), 2);
+    assert_eq!(send(&cache, ask("sour")).await.outcome.reason, Reason::Validated, "the origin is asked about the other flavour");
+    assert_eq!(origin.count(), 3);
+}
+
+#[tokio::test]
+async fn rfc9111_4_3_4_all_variants_with_the_confirmed_tag_are_fresh_again() {
+    let fields = &[("cache-control", "max-age=60"), ("vary", "x-flavour")];
+    let origin = tagged(fields, fields);
+    let (cache, hand) = with_rules(origin.clone(), common::rules());
+    let ask = |flavour| request("GET", "/a", &[("x-flavour", flavour)]);
+    send(&cache, ask("sweet")).await;
+    send(&cache, ask("sour")).await;
+    hand.advance(61);
+    // A third flavour asks about both that are stored.
+    assert_eq!(send(&cache, ask("bitter")).await.outcome.reason, Reason::Validated);
+    for flavour in ["sweet", "sour", "bitter"] {
+        assert_eq!(send(&cache, ask(flavour)).await.outcome.reason, Reason::Fresh, "{flavour}");
+    }
+    assert_eq!(origin.count(), 3);
+}

@@ -53,6 +53,20 @@ impl<'a> Exchange<'a> {
     }
 }
 
+/// A stored response with its fields updated by a 304 (§4.3.4). Its body stays.
+#[derive(Clone, Debug)]
+pub struct Freshened {
+    /// Which of the candidates.
+    pub index: usize,
+    /// Its head, updated.
+    pub head: Box<StoredHead>,
+    /// Its selecting fields (§4.1), which the 304 may have changed; `None` without `Vary`.
+    pub vary: Option<VarySpec>,
+    /// Whether it may still be kept. `false` where the 304 says that it must not be stored (`no-store`, `private`): it answers this
+    /// request, and then goes.
+    pub keep: bool,
+}
+
 /// What to do with a response.
 #[derive(Clone, Debug)]
 pub enum Disposition {
@@ -63,15 +77,12 @@ pub enum Disposition {
         /// The selecting fields (§4.1); `None` without `Vary`.
         vary: Option<VarySpec>,
     },
-    /// A 304 that selects `candidates[index]`: that stored response with its fields updated (§4.3.4). Its body stays.
+    /// A 304 that selects stored responses (§4.3.4).
     Freshen {
-        /// Which of the candidates.
-        index: usize,
-        /// Its head, updated.
-        head: Box<StoredHead>,
-        /// Whether it may still be kept. `false` where the 304 says that it must not be stored (`no-store`, `private`): it answers this
-        /// request, and then goes.
-        keep: bool,
+        /// The one that answers this request.
+        answer: Freshened,
+        /// The others that have the same strong validator: they are updated too.
+        others: Vec<Freshened>,
     },
     /// A 304 to our conditional request that selects nothing stored: ask again without conditions.
     Refetch {

@@ -5,12 +5,13 @@ use http::{HeaderMap, HeaderName, StatusCode};
 
 use crate::assemble::{Parts, assemble};
 use crate::directives::ResponseDirectives;
-use crate::disposition::{Disposition, Exchange};
+use crate::disposition::{Disposition, Exchange, Freshened};
 use crate::entity_tag::{strong_match, weak_match};
 use crate::fields::{connection_options, never_stored, written_anew};
 use crate::head::StoredHead;
 use crate::reason::Reason;
 use crate::storage;
+use crate::vary::VarySpec;
 
 /// What a 304 means.
 pub(crate) fn on_not_modified(exchange: &Exchange<'_>, candidates: &[&StoredHead]) -> Disposition {
@@ -21,14 +22,25 @@ pub(crate) fn on_not_modified(exchange: &Exchange<'_>, candidates: &[&StoredHead
     }
     match select(exchange.headers, candidates, &nominated) {
         Some(index) => {
-            let (head, keep) = freshen(exchange, candidates[index]);
-            Disposition::Freshen { index, head: Box::new(head), keep }
+            let others = same_strong_tag(exchange.headers, candidates).filter(|&other| other != index && nominated(candidates[other]));
+            let others = others.map(|other| freshened(exchange, candidates, other)).collect();
+            Disposition::Freshen { answer: freshened(exchange, candidates, index), others }
         }
         None => Disposition::Refetch { reason: Reason::ValidatorMismatch },
     }
 }
 
-/// Which stored response a 304 is about (§4.3.4).
+/// "All the stored responses with one of those same strong validators are identified for update" (§4.3.4).
+fn same_strong_tag<'a>(headers: &'a HeaderMap, candidates: &'a [&StoredHead]) -> impl Iterator<Item = usize> + 'a {
+    let tag = headers.get(ETAG);
+    let same = move |candidate: &StoredHead| match (tag, &candidate.validators.etag) {
+        (Some(tag), Some(stored)) => strong_match(stored, tag),
+        _ => false,
+    };
+    candidates.iter().enumerate().filter(move |(_, candidate)| same(candidate)).map(|(index, _)| index)
+}
+
+/// Which stored response answers the request that a 304 came for (§4.3.4).
 fn select(headers: &HeaderMap, candidates: &[&StoredHead], nominated: &dyn Fn(&StoredHead) -> bool) -> Option<usize> {
     let newest = |matches: &dyn Fn(&StoredHead) -> bool| {
         let matching = candidates.iter().enumerate().filter(|(_, candidate)| nominated(candidate) && matches(candidate));
@@ -57,6 +69,12 @@ fn select(headers: &HeaderMap, candidates: &[&StoredHead], nominated: &dyn Fn(&S
     let mut meant = candidates.iter().enumerate().filter(|(_, candidate)| nominated(candidate));
     let (only, _) = meant.next()?;
     meant.next().is_none().then_some(only)
+}
+
+fn freshened(exchange: &Exchange<'_>, candidates: &[&StoredHead], index: usize) -> Freshened {
+    let (head, keep) = freshen(exchange, candidates[index]);
+    let vary = VarySpec::of_response(&head.headers.to_map()).filter(|vary| !vary.names().is_empty());
+    Freshened { index, head: Box::new(head), vary, keep }
 }
 
 /// The stored response with the fields of `exchange` (§3.2), and whether it may be kept.

@@ -43,7 +43,7 @@ pub mod vary;
 
 pub use cache_status::{CacheStatus, ForwardReason};
 pub use decide::{Decision, decide, serve_on_error};
-pub use disposition::{Disposition, Exchange, on_response};
+pub use disposition::{Disposition, Exchange, Freshened, on_response};
 pub use freshen::{HeadUpdate, head_update};
 pub use head::{FreshnessLifetime, LifetimeSource, OriginControl, StoredHead, Validators};
 pub use key::{IdentityPart, KeyBuffer, KeyRules, PrimaryKey, QueryRules, Target};

@@ -3,7 +3,8 @@
 use http::header::ACCEPT_ENCODING;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use larder_semantics::{
-    Decision, Disposition, Exchange, Policy, RequestContext, StoredHead, Timestamp, VarySpec, decide, on_response, serve_on_error,
+    Decision, Disposition, Exchange, Freshened, Policy, RequestContext, StoredHead, Timestamp, VarySpec, decide, on_response,
+    serve_on_error,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -137,7 +138,7 @@ proptest! {
         headers.insert("etag", HeaderValue::from_static("\"1\""));
         let Disposition::Store { head, .. } = respond(&policy, &HeaderMap::new(), &headers, 200, &[]) else { unreachable!() };
         let found = respond(&policy, &HeaderMap::new(), &map(CC, &lines), 304, &[&head]);
-        prop_assert!(matches!(found, Disposition::Freshen { keep: false, .. }), "{lines:?}: {found:?}");
+        prop_assert!(matches!(found, Disposition::Freshen { answer: Freshened { keep: false, .. }, .. }), "{lines:?}: {found:?}");
     }
 
     #[test]

@@ -64,7 +64,18 @@ impl Ledger {
 
     /// Invalidates everything that carries one of `tags`, as one step. When it returns, no look-up that starts later finds any of it.
     pub fn invalidate(&self, tags: impl IntoIterator<Item = Tag>) -> Position {
+        self.apply(&mut self.records.write().unwrap_or_else(PoisonError::into_inner), tags)
+    }
+
+    /// As [`Self::invalidate`], by a write whose own answer is to be stored with `kept` as its tags: whether nothing else invalidated any
+    /// of those since `since`, and the position for it. One step, so that no invalidation falls between the question and the answer.
+    pub fn invalidate_since(&self, tags: impl IntoIterator<Item = Tag>, kept: &[Tag], since: Position) -> (Position, bool) {
         let mut records = self.records.write().unwrap_or_else(PoisonError::into_inner);
+        let untouched = records.is_valid(kept, since);
+        (self.apply(&mut records, tags), untouched)
+    }
+
+    fn apply(&self, records: &mut Records, tags: impl IntoIterator<Item = Tag>) -> Position {
         let position = Position(self.head.load(Ordering::Relaxed) + 1);
         for tag in tags {
             records.moved.insert(tag, position);
@@ -80,12 +91,15 @@ impl Ledger {
         if self.position() <= position {
             return true;
         }
-        let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
-        position >= records.floor && tags.iter().all(|tag| records.moved.get(tag).is_none_or(|moved| *moved <= position))
+        self.records.read().unwrap_or_else(PoisonError::into_inner).is_valid(tags, position)
     }
 }
 
 impl Records {
+    fn is_valid(&self, tags: &[Tag], position: Position) -> bool {
+        position >= self.floor && tags.iter().all(|tag| self.moved.get(tag).is_none_or(|moved| *moved <= position))
+    }
+
     /// Forgets the older half once there are more than `most`, and with it everything stored before.
     fn fold(&mut self, most: usize) {
         if self.moved.len() <= most {
@@ -142,6 +156,18 @@ mod tests {
         let acknowledged = ledger.invalidate(tags);
         assert!(acknowledged > began);
         assert!(!ledger.is_valid(&tags, began));
+    }
+
+    #[test]
+    fn a_write_outlives_its_own_invalidation_and_no_other() {
+        let ledger = Ledger::default();
+        let (url, project) = (Tag::url("http://a/x"), Tag::surrogate("project"));
+        let began = ledger.position();
+        let (position, untouched) = ledger.invalidate_since([url], &[url, project], began);
+        assert!(untouched && ledger.is_valid(&[url, project], position) && !ledger.is_valid(&[url], began));
+        ledger.invalidate([project]);
+        let (_, untouched) = ledger.invalidate_since([url], &[url, project], position);
+        assert!(!untouched, "the project was purged while the write was under way");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Freshening stored responses (RFC 9111 §3.2, §4.3.4), also by HEAD (§4.3.5).
 
 use http::Method;
-use larder_semantics::{Disposition, HeadUpdate, LifetimeSource, Policy, Reason, StoredHead, head_update};
+use larder_semantics::{Disposition, Freshened, HeadUpdate, LifetimeSource, Policy, Reason, StoredHead, head_update};
 
 use crate::support::{Cache, Fields, HOUR_BEFORE, T0_DATE, after, map, serve, text, validate};
 
@@ -13,14 +13,14 @@ fn not_modified(cache: &Cache, response: Fields<'_>, candidates: &[&StoredHead])
 
 fn freshened(cache: &Cache, response: Fields<'_>, stored: &StoredHead) -> (StoredHead, bool) {
     match not_modified(cache, response, &[stored]) {
-        Disposition::Freshen { index: 0, head, keep } => (*head, keep),
+        Disposition::Freshen { answer: Freshened { index: 0, head, keep, .. }, .. } => (*head, keep),
         other => panic!("not freshened: {other:?}"),
     }
 }
 
 fn selected(cache: &Cache, response: Fields<'_>, candidates: &[&StoredHead]) -> Option<usize> {
     match not_modified(cache, response, candidates) {
-        Disposition::Freshen { index, .. } => Some(index),
+        Disposition::Freshen { answer, .. } => Some(answer.index),
         Disposition::Refetch { reason: Reason::ValidatorMismatch } => None,
         other => panic!("neither: {other:?}"),
     }
@@ -198,4 +198,28 @@ fn rfc9111_4_3_5_only_a_200_to_head_says_anything() {
     for status in [204, 304, 404, 500] {
         assert!(matches!(head(&cache, status, &[("etag", "\"2\"")], &stored, 5), HeadUpdate::Unrelated), "{status}");
     }
+}
+
+#[test]
+fn rfc9111_4_3_4_every_stored_response_with_the_same_strong_tag_is_updated() {
+    let cache = Cache::default();
+    let stored = |tag| cache.store(&[(CC, "max-age=60"), ("etag", tag)]);
+    let (one, two, three, weak) = (stored("\"1\""), stored("\"2\""), stored("\"1\""), stored("W/\"1\""));
+    let found = not_modified(&cache, &[(CC, "max-age=10"), ("etag", "\"1\"")], &[&one, &two, &three, &weak]);
+    let Disposition::Freshen { answer, others } = found else { panic!("{found:?}") };
+    assert_eq!(answer.index, 0);
+    assert_eq!(others.iter().map(|other| (other.index, other.head.lifetime.seconds)).collect::<Vec<_>>(), [(2, 10)]);
+}
+
+#[test]
+fn rfc9111_4_3_4_a_304_may_change_what_selects() {
+    let cache = Cache::default();
+    let stored = cache.store(&[(CC, "max-age=60"), ("etag", "\"1\"")]);
+    let vary = |fields: Fields<'_>| match not_modified(&cache, fields, &[&stored]) {
+        Disposition::Freshen { answer, .. } => (answer.vary.map(|vary| vary.names().to_vec()), answer.keep),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(vary(&[("etag", "\"1\"")]), (None, true));
+    assert_eq!(vary(&[("etag", "\"1\""), ("vary", "x-a")]), (Some(vec!["x-a".parse().unwrap()]), true));
+    assert_eq!(vary(&[("etag", "\"1\""), ("vary", "*")]), (None, false));
 }

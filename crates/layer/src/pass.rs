@@ -1,0 +1,160 @@
+//! What passes through without a look-up. A write makes what it names invalid before its answer goes out (RFC 9111 §4.4), and that answer
+//! may be good for later GETs (RFC 9110 §9.3.3).
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{HeaderMap, Request, Response, StatusCode};
+use larder_semantics::CacheStatus;
+use larder_semantics::invalidation::invalidated;
+use larder_semantics::{
+    Disposition, Exchange, ForwardReason, KeyBuffer, MethodKind, Reason, RequestContext, StoredHead, Target, Timestamp, VarySpec,
+    on_post_response,
+};
+use larder_store::{Position, Tag};
+use tokio::sync::oneshot;
+
+use crate::body::CacheBody;
+use crate::caller::Caller;
+use crate::clock::monotonic;
+use crate::error::FetchError;
+use crate::exchange::{self, Job, Reply};
+use crate::fill::{Asked, forwarded, leaders_answer};
+use crate::outcome::{CacheResult, Outcome, Served};
+use crate::request_body::RequestBody;
+use crate::respond;
+use crate::service::CacheService;
+use crate::upstream::{ClientBody, Upstream};
+
+/// Passes a request through.
+pub(crate) async fn pass<S: Upstream, R: ClientBody>(
+    service: CacheService<S>,
+    request: Request<R>,
+    caller: Caller,
+    reason: Reason,
+    forward: ForwardReason,
+) -> Result<Served<S::Body>, FetchError> {
+    let (mut parts, body) = request.into_parts();
+    let write = (MethodKind::of(&parts.method) == MethodKind::Unsafe).then(|| Write::begin(&service, &parts, caller));
+    parts.uri = service.upstream_uri(&parts.uri);
+    let started = monotonic();
+    let answer = exchange::call(service.inner.clone(), Request::from_parts(parts, RequestBody::new(body))).await;
+    let upstream = Some(monotonic().saturating_duration_since(started));
+    let kept = write.and_then(|write| write.end(&service, answer.as_ref().ok()));
+    let response = answer?;
+    let status = forwarded(reason, forward);
+    let mut served = match kept {
+        Some(kept) => kept.stream(service, response, status).await?,
+        None => passed(response, status, reason),
+    };
+    served.outcome = Outcome { reason, forward: Some(forward), upstream, ..served.outcome };
+    Ok(served)
+}
+
+fn passed<B>(response: Response<B>, status: CacheStatus, reason: Reason) -> Served<B> {
+    let (parts, body) = response.into_parts();
+    let status = CacheStatus { fwd_status: Some(parts.status.as_u16()), ..status };
+    let mut headers = parts.headers;
+    respond::annotate(&mut headers, CacheResult::Bypass, &status);
+    let response = respond::respond(parts.status, headers, CacheBody::upstream(body));
+    Served { response, outcome: Outcome::new(CacheResult::Bypass, reason, None) }
+}
+
+/// A request with an unsafe method on its way.
+struct Write {
+    parts: Parts,
+    caller: Caller,
+    /// The ledger's position from before it was sent.
+    began: Position,
+    request_time: Timestamp,
+}
+
+/// The answer to a write, to be stored for later GETs.
+struct Kept {
+    asked: Arc<Asked>,
+    job: Job,
+    head: StoredHead,
+    vary: Option<VarySpec>,
+}
+
+impl Write {
+    fn begin<S: Upstream>(service: &CacheService<S>, parts: &Parts, caller: Caller) -> Self {
+        let (began, request_time) = (service.cache.store.ledger().position(), service.cache.clock.now());
+        Self { parts: parts.clone(), caller, began, request_time }
+    }
+
+    /// Invalidates what the write names. What comes back is stored.
+    fn end<S: Upstream>(self, service: &CacheService<S>, answer: Option<&Response<S::Body>>) -> Option<Kept> {
+        let target = self.caller.target(&self.parts.uri, &self.parts.headers);
+        let ledger = service.cache.store.ledger();
+        let Some(answer) = answer else {
+            // Nobody knows whether the write took place; what is stored may be old now.
+            ledger.invalidate(tags_of(service, target, StatusCode::NO_CONTENT, &HeaderMap::new()));
+            return None;
+        };
+        let named = tags_of(service, target, answer.status(), answer.headers());
+        if named.is_empty() {
+            return None;
+        }
+        let mut key = KeyBuffer::default();
+        let rules = &service.route;
+        rules.key.derive(target, &self.parts.headers, &mut key);
+        let headers = &self.parts.headers;
+        let context = RequestContext::new(&self.parts.method, headers, &rules.policy, key.identified(), rules.key.authorization_in_key());
+        let Some((head, vary)) = self.storable(service, answer, &context, target) else {
+            ledger.invalidate(named);
+            return None;
+        };
+        let asked = Arc::new(Asked { parts: self.parts, context, key: key.to_key() });
+        // Whatever was fetched before has a smaller number, and is invalid from the next step on.
+        let fetch = service.cache.next_fetch();
+        let (position, untouched) = ledger.invalidate_since(named, &service.known_tags(&asked), self.began);
+        let job = Job::of_write(Arc::clone(&asked), position, fetch);
+        untouched.then_some(Kept { asked, job, head, vary })
+    }
+
+    fn storable<S: Upstream>(
+        &self,
+        service: &CacheService<S>,
+        answer: &Response<S::Body>,
+        context: &RequestContext,
+        target: Target<'_>,
+    ) -> Option<(StoredHead, Option<VarySpec>)> {
+        let exchange = Exchange {
+            policy: &service.route.policy,
+            request: context,
+            method: &self.parts.method,
+            request_headers: &self.parts.headers,
+            request_time: self.request_time,
+            response_time: service.cache.clock.now(),
+            status: answer.status(),
+            headers: answer.headers(),
+        };
+        let fits = exchange::announced_length(answer).is_none_or(|length| length <= service.route.max_object);
+        match on_post_response(&exchange, target) {
+            Disposition::Store { head, vary } if service.route.cache && fits => Some((*head, vary)),
+            _ => None,
+        }
+    }
+}
+
+fn tags_of<S: Upstream>(service: &CacheService<S>, target: Target<'_>, status: StatusCode, response: &HeaderMap) -> Vec<Tag> {
+    invalidated(target, status, response).iter().map(|invalid| Tag::url(&service.route.key.url_of(invalid.target()))).collect()
+}
+
+impl Kept {
+    /// To the client, and into the store once it is complete.
+    async fn stream<S: Upstream>(
+        self,
+        service: CacheService<S>,
+        response: Response<S::Body>,
+        status: CacheStatus,
+    ) -> Result<Served<S::Body>, FetchError> {
+        let (reply, answer) = oneshot::channel();
+        tokio::spawn(self.job.store(service, response, self.head, self.vary, reply));
+        match answer.await {
+            Ok(Reply::Live { head, live, reader }) => Ok(leaders_answer(&self.asked, head, &live, reader, status, CacheResult::Bypass)),
+            _ => Err(FetchError::new("the exchange with the upstream was lost")),
+        }
+    }
+}
