@@ -207,8 +207,11 @@ async fn a_follower_that_waited_long_enough_asks_by_itself() {
     let mut waiting = start(&cache, [get("/a"), get("/a")]);
     let follower = waiting.pop().expect("two");
     let follower = tokio::spawn(follower);
-    tokio::time::sleep(Duration::from_secs(11)).await;
-    assert_eq!(origin.count(), 2);
+    tokio::task::yield_now().await;
+    tokio::time::advance(Duration::from_secs(11)).await;
+    while origin.count() < 2 {
+        tokio::task::yield_now().await;
+    }
     gate.add_permits(2);
     assert_eq!(follower.await.unwrap().unwrap().outcome.reason, larder_semantics::Reason::CollapseTimeout);
 }
