@@ -30,8 +30,20 @@ pin_project! {
         Stored { body: StoredBody, next: usize, left: u64 },
         Slices { slices: VecDeque<Bytes>, left: u64 },
         Live { reader: LogReader, skip: u64, left: Option<u64>, whole: bool },
+        Between { between: Box<Between> },
         Upstream { #[pin] body: B },
     }
+}
+
+/// Bytes that arrive between bytes at hand.
+#[derive(Debug)]
+struct Between {
+    before: VecDeque<Bytes>,
+    reader: LogReader,
+    skip: u64,
+    arriving: Option<u64>,
+    after: VecDeque<Bytes>,
+    left: u64,
 }
 
 impl<B> CacheBody<B> {
@@ -68,6 +80,14 @@ impl<B> CacheBody<B> {
     /// A part of a body while it arrives: `start..end`.
     pub(crate) fn live_part(reader: LogReader, start: u64, end: u64) -> Self {
         Self::of(Kind::Live { reader, skip: start, left: Some(end - start), whole: false })
+    }
+
+    /// Bytes at hand around a part of a body while it arrives: `start..end` of that.
+    pub(crate) fn between(before: Vec<Bytes>, reader: LogReader, start: u64, end: u64, after: Vec<Bytes>) -> Self {
+        let at_hand: usize = before.iter().chain(&after).map(Bytes::len).sum();
+        let left = at_hand as u64 + end - start;
+        let between = Between { before: before.into(), reader, skip: start, arriving: Some(end - start), after: after.into(), left };
+        Self::of(Kind::Between { between: Box::new(between) })
     }
 
     /// The inner service's own body.
@@ -117,6 +137,19 @@ fn poll_live(reader: &mut LogReader, skip: &mut u64, left: &mut Option<u64>, who
     }
 }
 
+fn poll_between(between: &mut Between, cx: &mut Context<'_>) -> Polled {
+    let next = match between.before.pop_front() {
+        Some(slice) => Some(slice),
+        None => match std::task::ready!(poll_live(&mut between.reader, &mut between.skip, &mut between.arriving, false, cx)) {
+            Some(Ok(frame)) => frame.into_data().ok(),
+            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+            None => between.after.pop_front(),
+        },
+    };
+    between.left -= next.as_ref().map_or(0, |slice| slice.len() as u64);
+    Poll::Ready(next.map(|slice| Ok(Frame::data(slice))))
+}
+
 impl<B> Body for CacheBody<B>
 where
     B: Body<Data = Bytes>,
@@ -139,6 +172,7 @@ where
                 Poll::Ready(slice.map(|slice| Ok(Frame::data(slice))))
             }
             KindProjection::Live { reader, skip, left, whole } => poll_live(reader, skip, left, *whole, cx),
+            KindProjection::Between { between } => poll_between(between, cx),
             KindProjection::Upstream { body } => body.poll_frame(cx).map_err(|error| BodyError::Upstream(FetchError::new(error))),
         };
         match polled {
@@ -156,6 +190,7 @@ where
             Kind::Stored { body, left, .. } => *left == 0 && body.trailers().is_none(),
             Kind::Slices { slices, .. } => slices.is_empty(),
             Kind::Live { .. } => false,
+            Kind::Between { between } => between.left == 0,
             Kind::Upstream { body } => body.is_end_stream(),
         }
     }
@@ -164,6 +199,7 @@ where
         match &self.kind {
             Kind::Stored { left, .. } | Kind::Slices { left, .. } | Kind::Live { left: Some(left), .. } => SizeHint::with_exact(*left),
             Kind::Live { left: None, .. } => SizeHint::default(),
+            Kind::Between { between } => SizeHint::with_exact(between.left),
             Kind::Upstream { body } => body.size_hint(),
         }
     }

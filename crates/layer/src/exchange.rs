@@ -1,37 +1,37 @@
 //! One exchange with the origin, and what becomes of its answer. Runs as a task of its own; clients and followers only read.
 
+mod part;
+mod pump;
+
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, ETAG, IF_MODIFIED_SINCE, SET_COOKIE};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, response};
+use http::header::{CONTENT_LENGTH, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, SET_COOKIE};
+use http::{HeaderValue, Request, Response, StatusCode, response};
 use http_body::Body;
 use larder_semantics::storage::supersedes;
 use larder_semantics::validation::upstream_fields;
 use larder_semantics::{Disposition, Exchange, Freshened, HeadUpdate, Reason, StoredHead, Timestamp, VarySpec, head_update, on_response};
-use larder_store::{BodyBuilder, HitForMiss, Lookup, Position, StoredResponse, Variant};
+use larder_store::{HitForMiss, Lookup, Position, StoredResponse, Variant};
 use tokio::sync::oneshot;
 
-use crate::body_log::{LogReader, LogWriter, body_log};
+pub(crate) use part::PartReply;
+use part::Partly;
+use pump::{Kept, Pump};
+
+use crate::body_log::{LogReader, body_log};
 use crate::cache::{Cache, Counted};
-use crate::error::{BodyError, FetchError};
+use crate::error::FetchError;
 use crate::fill::Asked;
-use crate::flight::{Landed, Landing, Live, Permit};
+use crate::flight::{Landing, Live, Permit};
+use crate::partial::Going;
 use crate::request_body::RequestBody;
 use crate::service::CacheService;
 use crate::upstream::Upstream;
 
 /// How long a key is remembered as not worth waiting for (Varnish's default for hit-for-miss).
 const HIT_FOR_MISS: Duration = Duration::from_secs(120);
-
-/// The longest pause between two frames of a body that is being stored (nginx's `proxy_read_timeout`, Varnish's
-/// `between_bytes_timeout`). What merely passes through is not timed: a stream may be silent for as long as its client likes.
-const STALL: Duration = Duration::from_secs(60);
-
-/// How long a fill goes on for the store alone, after its last client left.
-const DETACHED: Duration = Duration::from_secs(60);
 
 /// What an exchange is for.
 #[derive(Debug)]
@@ -41,8 +41,7 @@ pub(crate) struct Job {
     candidates: Vec<Arc<StoredResponse>>,
     /// Whether the first candidate is what the request selects, and not just another variant.
     selected: bool,
-    /// The client's fields go up as they came.
-    as_sent: bool,
+    going: Going,
     permit: Option<Permit>,
     position: Position,
     fetch: u64,
@@ -55,6 +54,8 @@ pub(crate) enum Reply<B> {
     Live { head: response::Parts, live: Arc<Live>, reader: LogReader },
     /// The stored response, confirmed, and the cookies that came with the confirmation.
     Confirmed { stored: Arc<StoredResponse>, cookies: Vec<HeaderValue> },
+    /// A part, on its way into the store or confirmed.
+    Part(PartReply<B>),
     /// An answer for this client only.
     Passed { response: Response<B>, reason: Reason },
     /// An error status that a stored response stands in for.
@@ -69,24 +70,24 @@ impl Job {
         service: &CacheService<S>,
         asked: Arc<Asked>,
         found: &Lookup,
-        as_sent: bool,
+        going: Going,
         permit: Option<Permit>,
     ) -> Self {
         let store = &service.cache.store;
         let candidates = match found {
-            _ if as_sent => Vec::new(),
+            _ if !matches!(going, Going::Whole) => Vec::new(),
             Lookup::Found(stored) => vec![Arc::clone(stored)],
             Lookup::VaryMiss(index) => store.candidates(index),
-            Lookup::HitForMiss | Lookup::Absent => Vec::new(),
+            Lookup::Partial(_) | Lookup::HitForMiss | Lookup::Absent => Vec::new(),
         };
         let position = permit.as_ref().map_or_else(|| store.ledger().position(), Permit::position);
-        let selected = matches!(found, Lookup::Found(_)) && !as_sent;
-        Self { asked, candidates, selected, as_sent, permit, position, fetch: service.cache.next_fetch() }
+        let selected = matches!(found, Lookup::Found(_)) && !candidates.is_empty();
+        Self { asked, candidates, selected, going, permit, position, fetch: service.cache.next_fetch() }
     }
 
     /// For the answer to a write, which is there already.
     pub(crate) fn of_write(asked: Arc<Asked>, position: Position, fetch: u64) -> Self {
-        Self { asked, candidates: Vec::new(), selected: false, as_sent: true, permit: None, position, fetch }
+        Self { asked, candidates: Vec::new(), selected: false, going: Going::AsSent, permit: None, position, fetch }
     }
 }
 
@@ -110,17 +111,31 @@ pub(crate) async fn run<S: Upstream>(service: CacheService<S>, mut job: Job, rep
                 return;
             }
         };
-        match job.judge(&service, &response, request_time) {
+        let exchange = job.exchange(&service, &response, request_time);
+        match job.part_of(&exchange, announced_length(&response), service.route.max_object) {
+            Partly::No => {}
+            Partly::Again { too_large } => {
+                job.ask_as_sent(&service.cache, too_large);
+                continue;
+            }
+            Partly::Store { meta, missing } => return job.store_part(service, response, meta, missing, reply).await,
+            Partly::Confirmed(confirmed) => {
+                let _ = reply.send(Reply::Part(job.keep_confirmed(&service, *confirmed, cookies(&response))));
+                return;
+            }
+        }
+        match job.judge(&service, &exchange, announced_length(&response)) {
             Disposition::Refetch { .. } => {
                 job.candidates.clear();
                 job.selected = false;
             }
-            Disposition::Store { head, vary } => return job.store(service, response, *head, vary, reply).await,
+            Disposition::Store { head, vary } => {
+                job.forget_part(&service.cache);
+                return job.store(service, response, *head, vary, reply).await;
+            }
             Disposition::Freshen { answer, others } => {
                 others.into_iter().for_each(|other| job.freshen_other(&service.cache, other));
-                // Never stored, and for nobody else.
-                let cookies = response.headers().get_all(SET_COOKIE).iter().cloned().collect();
-                return job.freshen(&service.cache, answer, cookies, reply);
+                return job.freshen(&service.cache, answer, cookies(&response), reply);
             }
             Disposition::ServeStale { .. } => {
                 let _landed = job.permit.map(|permit| permit.land(Landing::Unavailable));
@@ -136,11 +151,20 @@ impl Job {
     fn request<S: Upstream>(&self, service: &CacheService<S>) -> Request<RequestBody> {
         let mut parts = self.asked.parts.clone();
         parts.uri = service.upstream_uri(&parts.uri);
-        if !self.as_sent {
-            upstream_fields(&self.asked.context, &mut parts.headers, &self.heads());
-            if !self.selected && !self.candidates.is_empty() {
-                // A date tells nothing about other variants.
-                parts.headers.remove(IF_MODIFIED_SINCE);
+        let headers = &mut parts.headers;
+        match &self.going {
+            Going::AsSent => {}
+            Going::Whole => {
+                upstream_fields(&self.asked.context, headers, &self.heads());
+                if !self.selected && !self.candidates.is_empty() {
+                    // A date tells nothing about other variants.
+                    headers.remove(IF_MODIFIED_SINCE);
+                }
+            }
+            Going::Missing { part, missing, .. } => part.meta.fetch_fields(headers, *missing),
+            Going::IfChanged(part) => {
+                headers.remove(IF_MODIFIED_SINCE);
+                headers.extend(part.meta.head.validators.etag.clone().map(|tag| (IF_NONE_MATCH, tag)));
             }
         }
         Request::from_parts(parts, RequestBody::empty())
@@ -150,8 +174,13 @@ impl Job {
         self.candidates.iter().map(|stored| &*stored.head).collect()
     }
 
-    fn judge<S: Upstream>(&self, service: &CacheService<S>, response: &Response<S::Body>, request_time: Timestamp) -> Disposition {
-        let exchange = Exchange {
+    fn exchange<'a, S: Upstream>(
+        &'a self,
+        service: &'a CacheService<S>,
+        response: &'a Response<S::Body>,
+        request_time: Timestamp,
+    ) -> Exchange<'a> {
+        Exchange {
             policy: &service.route.policy,
             request: &self.asked.context,
             method: &self.asked.parts.method,
@@ -160,20 +189,23 @@ impl Job {
             response_time: service.cache.clock.now(),
             status: response.status(),
             headers: response.headers(),
-        };
-        let disposition = on_response(&exchange, &self.heads());
+        }
+    }
+
+    fn judge<S: Upstream>(&self, service: &CacheService<S>, exchange: &Exchange<'_>, announced: Option<u64>) -> Disposition {
+        let disposition = on_response(exchange, &self.heads());
         match disposition {
-            Disposition::Store { .. } if announced_length(response).is_some_and(|length| length > service.route.max_object) => {
+            Disposition::Store { .. } if announced.is_some_and(|length| length > service.route.max_object) => {
                 Disposition::Pass { reason: Reason::TooLarge, remember: true }
             }
             // Another variant stands in for nothing.
             Disposition::ServeStale { .. } if !self.selected => Disposition::Pass { reason: Reason::UpstreamError, remember: false },
             // Without an entity tag there is no telling which variant was meant.
-            Disposition::Freshen { .. } if !self.selected && !response.headers().contains_key(ETAG) => {
+            Disposition::Freshen { .. } if !self.selected && !exchange.headers.contains_key(ETAG) => {
                 Disposition::Refetch { reason: Reason::ValidatorMismatch }
             }
             Disposition::Pass { reason: Reason::Head, .. } if self.selected => {
-                self.update_by_head(service, &exchange);
+                self.update_by_head(service, exchange);
                 disposition
             }
             _ => disposition,
@@ -196,19 +228,28 @@ impl Job {
     /// For this client only. Everyone who waits is released at once.
     fn pass<B>(self, cache: &Cache, response: Response<B>, reason: Reason, remember: bool, reply: oneshot::Sender<Reply<B>>) {
         if remember {
-            self.remember(cache);
+            self.remember(cache, reason);
         }
         // A full answer means that what is stored no longer holds (RFC 9111 §4.3.3).
-        if self.selected && supersedes(reason, response.status()) {
-            self.candidates.iter().take(1).for_each(|stored| cache.store.remove(stored));
+        if supersedes(reason, response.status()) {
+            self.forget(cache);
         }
         let _landed = self.permit.map(|permit| permit.land(Landing::NotShared));
         let _ = reply.send(Reply::Passed { response, reason });
     }
 
-    fn remember(&self, cache: &Cache) {
+    /// Drops what the origin was asked about.
+    fn forget(&self, cache: &Cache) {
+        if self.selected {
+            self.candidates.iter().take(1).for_each(|stored| cache.store.remove(stored));
+        }
+        self.forget_part(cache);
+    }
+
+    fn remember(&self, cache: &Cache, reason: Reason) {
         let until = cache.clock.now().as_millis().saturating_add(HIT_FOR_MISS.as_millis() as u64);
-        let mark = HitForMiss { key: self.asked.key.clone(), until: Timestamp::from_millis(until), fetch: self.fetch };
+        let (key, until, too_large) = (self.asked.key.clone(), Timestamp::from_millis(until), reason == Reason::TooLarge);
+        let mark = HitForMiss { key, until, too_large, fetch: self.fetch };
         cache.store.mark_hit_for_miss(mark);
     }
 
@@ -271,102 +312,13 @@ impl Job {
         // The client's reader is there before any follower's, so that the first frame finds it.
         let _ = reply.send(Reply::Live { head, live: Arc::clone(&live), reader });
         let landed = self.permit.take().map(|permit| permit.land(Landing::Live(Arc::clone(&live))));
-        Pump { job: self, service, live, writer, landed, length, got: 0 }.run(body).await;
+        Pump { job: self, service, kept: Kept::Whole(live), writer, landed, length }.run(body).await;
     }
 }
 
-/// A body on its way.
-struct Pump<S> {
-    job: Job,
-    service: CacheService<S>,
-    live: Arc<Live>,
-    writer: LogWriter,
-    /// Present while others may join.
-    landed: Option<Landed>,
-    length: Option<u64>,
-    got: u64,
-}
-
-impl<S: Upstream> Pump<S> {
-    async fn run(mut self, body: S::Body) {
-        let mut body = pin!(body);
-        let mut keeping = true;
-        let mut last = None;
-        let mut trailers = None;
-        let mut detached = pin!(tokio::time::sleep(DETACHED));
-        loop {
-            if !self.writer.room().await {
-                return;
-            }
-            let next = tokio::time::timeout(STALL, poll_fn(|cx| body.as_mut().poll_frame(cx)));
-            let frame = tokio::select! {
-                biased;
-                frame = next => frame,
-                () = detached.as_mut() => {
-                    if !self.writer.has_readers() { return }
-                    detached.set(tokio::time::sleep(DETACHED));
-                    continue;
-                }
-            };
-            match frame {
-                Err(_) => return self.writer.break_off(BodyError::Stalled),
-                Ok(Some(Err(error))) => return self.writer.break_off(BodyError::Upstream(FetchError::new(error))),
-                Ok(None) => break,
-                Ok(Some(Ok(frame))) => match frame.into_data() {
-                    Err(frame) => trailers = frame.into_trailers().ok(),
-                    Ok(data) if data.is_empty() => {}
-                    Ok(data) => {
-                        self.got += data.len() as u64;
-                        if keeping && (self.got > self.service.route.max_object || self.service.cache.in_flight.is_full()) {
-                            keeping = false;
-                            self.give_up_keeping();
-                        }
-                        if body.is_end_stream() {
-                            // Held back until it is stored, so that a client that asks again at once finds it.
-                            last = Some(data);
-                            break;
-                        }
-                        self.writer.append(data);
-                    }
-                },
-            }
-        }
-        if let Some(announced) = self.length.filter(|announced| *announced != self.got) {
-            return self.writer.break_off(BodyError::Length { announced, got: self.got });
-        }
-        if keeping {
-            self.commit(last.as_ref(), trailers.clone());
-        }
-        if let Some(last) = last {
-            self.writer.append(last);
-        }
-        self.writer.complete(trailers);
-    }
-
-    /// Too large for the store: from now on it only passes along, and nobody waits for it any more.
-    fn give_up_keeping(&mut self) {
-        self.writer.stop_keeping();
-        if self.got > self.service.route.max_object {
-            self.job.remember(&self.service.cache);
-        }
-        self.landed = None;
-    }
-
-    fn commit(&self, last: Option<&bytes::Bytes>, trailers: Option<HeaderMap>) {
-        let mut builder = BodyBuilder::new(self.got);
-        self.writer.frames().iter().chain(last).for_each(|frame| builder.push(frame));
-        let Some(body) = builder.finish(trailers) else { return };
-        let response = StoredResponse::new(
-            self.job.asked.key.clone(),
-            self.live.variant.clone(),
-            Arc::clone(&self.live.head),
-            body,
-            self.service.known_tags(&self.job.asked),
-            self.job.position,
-            self.job.fetch,
-        );
-        self.service.cache.store.commit(Arc::new(response));
-    }
+/// Never stored, and for nobody but the one client.
+fn cookies<B>(response: &Response<B>) -> Vec<HeaderValue> {
+    response.headers().get_all(SET_COOKIE).iter().cloned().collect()
 }
 
 fn selects_by(stored: &StoredResponse, vary: Option<&VarySpec>) -> bool {

@@ -8,7 +8,7 @@ use http::header::SET_COOKIE;
 use http::request::Parts;
 use http::{Uri, response};
 use larder_semantics::{CacheStatus, Decision, ForwardReason, MethodKind, PrimaryKey, Reason, RequestContext, decide, serve_on_error};
-use larder_store::{KeyHash, Lookup, StoredResponse, Tag, Tags, Variant};
+use larder_store::{KeyHash, Lookup, StoredPart, StoredResponse, Tag, Tags, Variant};
 use tokio::sync::{oneshot, watch};
 
 use crate::body::CacheBody;
@@ -19,6 +19,7 @@ use crate::error::FetchError;
 use crate::exchange::{self, Job, Reply};
 use crate::flight::{Join, Landing, Live, Permit};
 use crate::outcome::{CacheResult, Outcome, Served};
+use crate::partial::{self, Going, PartUse};
 use crate::respond;
 use crate::service::CacheService;
 use crate::upstream::Upstream;
@@ -43,6 +44,7 @@ pub(crate) struct Plan {
     pub(crate) reason: Reason,
     pub(crate) forward: ForwardReason,
     pub(crate) found: Lookup,
+    going: Going,
     /// Neither waits for another request's exchange nor makes others wait for its own.
     alone: bool,
     bypass: bool,
@@ -52,14 +54,14 @@ impl Plan {
     /// The client set the bypass parameter: the store is not asked, but renewed.
     pub(crate) fn bypass() -> Self {
         let found = Lookup::Absent;
-        Self { reason: Reason::BypassParameter, forward: ForwardReason::Bypass, found, alone: true, bypass: true }
+        Self { reason: Reason::BypassParameter, forward: ForwardReason::Bypass, found, going: Going::Whole, alone: true, bypass: true }
     }
 
     /// The stored response has to be validated.
     pub(crate) fn validate(reason: Reason, found: Lookup) -> Self {
         // What has to be validated for every request is not made to wait; nor is a client that wants the origin's own word.
         let alone = reason != Reason::Stale && reason != Reason::MustRevalidate;
-        Self { reason, forward: reason.forward(), found, alone, bypass: false }
+        Self { reason, forward: reason.forward(), found, going: Going::Whole, alone, bypass: false }
     }
 
     /// Nothing stored can be used.
@@ -67,16 +69,23 @@ impl Plan {
         let reason = match &found {
             Lookup::HitForMiss => Reason::HitForMiss,
             Lookup::VaryMiss(_) if reason == Reason::NotStored => Reason::VaryMiss,
+            Lookup::Partial(_) if reason == Reason::NotStored => Reason::Partial,
             _ => reason,
         };
         let alone = !matches!(reason, Reason::NotStored | Reason::VaryMiss);
-        Self { reason, forward: reason.forward(), found, alone, bypass: false }
+        Self { reason, forward: reason.forward(), found, going: Going::Whole, alone, bypass: false }
     }
 
-    /// Whether the client's own preconditions and range go up unchanged, since nothing of the answer is likely to be kept.
-    fn goes_as_sent(&self, asked: &Asked) -> bool {
+    /// A stored part has to be validated, or something added to it.
+    pub(crate) fn about_part(reason: Reason, part: Arc<StoredPart>, going: Going) -> Self {
+        Self { reason, forward: reason.forward(), found: Lookup::Partial(part), going, alone: true, bypass: false }
+    }
+
+    /// How the client's own preconditions and range go up: unchanged where nothing of the answer is likely to be kept.
+    fn going(&self, asked: &Asked) -> Going {
         let reason = if matches!(self.found, Lookup::HitForMiss) { Reason::HitForMiss } else { self.reason };
-        asked.context.directives.no_store || matches!(reason, Reason::HitForMiss | Reason::OriginPrecondition)
+        let as_sent = asked.context.directives.no_store || matches!(reason, Reason::HitForMiss | Reason::OriginPrecondition);
+        if as_sent { Going::AsSent } else { self.going.clone() }
     }
 
     fn result(&self) -> CacheResult {
@@ -95,9 +104,8 @@ pub(crate) async fn fill<S: Upstream>(service: CacheService<S>, asked: Arc<Asked
         match service.cache.flights.join(hash, &asked.key, store.ledger()) {
             Join::Lead(permit) => {
                 // Another fill may have landed between the look-up and now.
-                match look_again(&service, &asked) {
-                    Ok(served) => return Ok(served),
-                    Err(found) => plan.found = found,
+                if let Some(served) = look_again(&service, &asked, &mut plan) {
+                    return Ok(served);
                 }
                 return lead(service, asked, plan, Some(permit)).await;
             }
@@ -106,6 +114,10 @@ pub(crate) async fn fill<S: Upstream>(service: CacheService<S>, asked: Arc<Asked
                 Followed::OtherVariant(own) => hash = own,
                 Followed::Alone(reason) => {
                     plan.reason = reason;
+                    // Whoever was followed may have left word about the key.
+                    if let Some(served) = look_again(&service, &asked, &mut plan) {
+                        return Ok(served);
+                    }
                     break;
                 }
             },
@@ -127,7 +139,7 @@ pub(crate) async fn refresh<S: Upstream>(service: CacheService<S>, asked: Arc<As
         return;
     }
     let (reply, answer) = oneshot::channel();
-    let job = Job::new(&service, asked, &found, false, Some(permit));
+    let job = Job::new(&service, asked, &found, Going::Whole, Some(permit));
     exchange::run(service.clone(), job, reply).await;
     if let Ok(Reply::Failed(_) | Reply::Unavailable(_)) = answer.await {
         let pause = service.cache.clock.now().as_millis().saturating_add(REFRESH_PAUSE.as_millis() as u64);
@@ -135,15 +147,25 @@ pub(crate) async fn refresh<S: Upstream>(service: CacheService<S>, asked: Arc<As
     }
 }
 
-fn look_again<S: Upstream>(service: &CacheService<S>, asked: &Asked) -> Result<Served<S::Body>, Lookup> {
+/// Looks whether the store has an answer by now, and otherwise brings the plan up to date.
+fn look_again<S: Upstream>(service: &CacheService<S>, asked: &Asked, plan: &mut Plan) -> Option<Served<S::Body>> {
     let (store, now) = (&service.cache.store, service.cache.clock.now());
     let found = store.lookup(store.place_key(&asked.key), &asked.parts.headers, now);
+    if let Lookup::Partial(part) = &found {
+        match partial::consider(&service.route, &asked.context, &asked.parts.headers, part, now) {
+            PartUse::Serve(served) => return Some(*served),
+            PartUse::Ask(newer) => *plan = newer,
+            PartUse::GatewayTimeout(_) => {}
+        }
+        return None;
+    }
     if let Decision::Serve { age, reason } = decide(&service.route.policy, &asked.context, found.head(), now)
         && let Lookup::Found(stored) = &found
     {
-        return Ok(hit(asked, stored, age, CacheStatus { hit: true, ttl: Some(stored.head.ttl(now)), ..detail(reason) }, reason));
+        return Some(hit(asked, stored, age, CacheStatus { hit: true, ttl: Some(stored.head.ttl(now)), ..detail(reason) }, reason));
     }
-    Err(found)
+    plan.found = found;
+    None
 }
 
 /// Fetches, and says how long the origin took.
@@ -167,7 +189,7 @@ async fn fetch<S: Upstream>(
     permit: Option<Permit>,
 ) -> Result<Served<S::Body>, FetchError> {
     let (reply, answer) = oneshot::channel();
-    let job = Job::new(&service, Arc::clone(&asked), &plan.found, plan.goes_as_sent(&asked), permit);
+    let job = Job::new(&service, Arc::clone(&asked), &plan.found, plan.going(&asked), permit);
     tokio::spawn(exchange::run(service.clone(), job, reply));
     let now = || service.cache.clock.now();
     let status = forwarded(plan.reason, plan.forward);
@@ -182,6 +204,7 @@ async fn fetch<S: Upstream>(
             served.response.headers_mut().extend(cookies.into_iter().map(|cookie| (SET_COOKIE, cookie)));
             Ok(served)
         }
+        Reply::Part(part) => Ok(part.serve(&asked, plan.result(), plan.reason, status)),
         Reply::Passed { response, reason } => {
             let (parts, body) = response.into_parts();
             let status = CacheStatus { fwd_status: Some(parts.status.as_u16()), detail: Some(reason.as_str()), ..status };
@@ -323,7 +346,7 @@ pub(crate) fn forwarded(reason: Reason, forward: ForwardReason) -> CacheStatus {
     CacheStatus { fwd: Some(forward), ..detail(reason) }
 }
 
-fn detail(reason: Reason) -> CacheStatus {
+pub(crate) fn detail(reason: Reason) -> CacheStatus {
     // The commonest reasons are said by `fwd` already.
     let plain = matches!(reason, Reason::Fresh | Reason::NotStored | Reason::VaryMiss | Reason::Stale | Reason::Collapsed);
     CacheStatus { detail: (!plain).then_some(reason.as_str()), ..CacheStatus::default() }

@@ -15,6 +15,7 @@ mod flight;
 mod future;
 mod layer;
 mod outcome;
+mod partial;
 mod pass;
 mod request_body;
 mod respond;

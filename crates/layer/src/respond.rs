@@ -6,9 +6,9 @@ use bytes::Bytes;
 use http::header::{AGE, HeaderName};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use larder_semantics::precondition::{Answer, answer, answer_ranged, not_modified_fields};
-use larder_semantics::range::{PartialAnswer, not_satisfiable_fields};
+use larder_semantics::range::{ByteRange, PartialAnswer, not_satisfiable_fields};
 use larder_semantics::{CacheStatus, RequestContext, StoredHead};
-use larder_store::{StoredBody, StoredResponse};
+use larder_store::{StoredPart, StoredResponse};
 
 use crate::body::CacheBody;
 use crate::body_log::LogReader;
@@ -31,7 +31,7 @@ pub(crate) fn from_stored<B>(
     let (code, mut headers) = head_of(&answer, &stored.head);
     let body = match &answer {
         Answer::Full => CacheBody::stored(&stored.body),
-        Answer::Partial(partial) => CacheBody::slices(parts_of(partial, &stored.body)),
+        Answer::Partial(partial) => CacheBody::slices(parts_of(partial, |range| stored.body.slice(range.first, range.last + 1))),
         Answer::NotModified | Answer::PreconditionFailed | Answer::RangeNotSatisfiable { .. } => CacheBody::empty(),
     };
     let age = decimal(i64::from(age));
@@ -60,6 +60,19 @@ fn fill_slots(headers: &mut HeaderMap, age: &HeaderValue, result: CacheResult, s
     filled == 3
 }
 
+/// Answers from a stored part, which `answer` is about; `None` where it would take more than is there. To be annotated.
+pub(crate) fn from_part<B>(answer: &Answer, part: &StoredPart, age: u32) -> Option<Response<CacheBody<B>>> {
+    let body = match answer {
+        Answer::Full => return None,
+        Answer::Partial(partial) if !partial.ranges.iter().all(|range| part.meta.coverage.contains(*range)) => return None,
+        Answer::Partial(partial) => CacheBody::slices(parts_of(partial, |range| part.slice(range).unwrap_or_default())),
+        Answer::NotModified | Answer::PreconditionFailed | Answer::RangeNotSatisfiable { .. } => CacheBody::empty(),
+    };
+    let (code, mut headers) = head_of(answer, &part.meta.head);
+    set(&mut headers, AGE, decimal(i64::from(age)));
+    Some(respond(code, headers, body))
+}
+
 /// Answers from a response that is on its way into the store. Never with what was for the leader alone.
 pub(crate) fn from_live<B>(
     request: &RequestContext,
@@ -84,14 +97,18 @@ pub(crate) fn from_live<B>(
         other => (other, CacheBody::empty()),
     };
     let (code, mut headers) = head_of(&answer, &live.head);
-    // "The presence of an Age header field implies that the response was not generated or validated by the origin server for this
-    // request" (RFC 9111 §5.1), so what has just come from there has none.
-    match live.head.initial_age {
-        0 => _ = headers.remove(AGE),
-        age => set(&mut headers, AGE, decimal(i64::from(age))),
-    }
+    show_initial_age(&mut headers, &live.head);
     annotate(&mut headers, result, status);
     respond(code, headers, body)
+}
+
+/// "The presence of an Age header field implies that the response was not generated or validated by the origin server for this request"
+/// (RFC 9111 §5.1), so what has just come from there has none.
+pub(crate) fn show_initial_age(headers: &mut HeaderMap, head: &StoredHead) {
+    match head.initial_age {
+        0 => _ = headers.remove(AGE),
+        age => set(headers, AGE, decimal(i64::from(age))),
+    }
 }
 
 fn head_of(answer: &Answer, stored: &StoredHead) -> (StatusCode, HeaderMap) {
@@ -107,13 +124,13 @@ fn head_of(answer: &Answer, stored: &StoredHead) -> (StatusCode, HeaderMap) {
 }
 
 /// The content of a 206: the ranges' bytes, not copied, and the frame around them where there are several.
-fn parts_of(partial: &PartialAnswer, body: &StoredBody) -> Vec<Bytes> {
+fn parts_of(partial: &PartialAnswer, slice: impl Fn(ByteRange) -> Vec<Bytes>) -> Vec<Bytes> {
     let mut pieces = Vec::new();
     for range in &partial.ranges {
         if let Some(multipart) = &partial.multipart {
             pieces.push(multipart.part_head(*range, partial.complete_length).into());
         }
-        pieces.extend(body.slice(range.first, range.last + 1));
+        pieces.extend(slice(*range));
     }
     pieces.extend(partial.multipart.as_ref().map(|multipart| multipart.closing().into()));
     pieces

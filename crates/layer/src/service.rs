@@ -17,6 +17,7 @@ use crate::error::FetchError;
 use crate::fill::{self, Asked, Plan};
 use crate::future::{ResponseFuture, ServeFuture};
 use crate::outcome::{CacheResult, Outcome, Served};
+use crate::partial::{self, PartUse};
 use crate::pass;
 use crate::respond;
 use crate::rules::RouteRules;
@@ -90,6 +91,15 @@ impl<S: Upstream> CacheService<S> {
         } else {
             let now = self.cache.clock.now();
             let found = self.cache.store.lookup(self.cache.store.place(key), request.headers(), now);
+            if let Lookup::Partial(part) = &found {
+                let plan = match partial::consider(rules, &context, request.headers(), part, now) {
+                    PartUse::Serve(served) => return ServeFuture::ready(*served),
+                    PartUse::GatewayTimeout(reason) => return ServeFuture::ready(gateway_timeout(reason, key)),
+                    PartUse::Ask(plan) => plan,
+                };
+                let asked = self.asked(request, extend, context, key);
+                return ServeFuture::walking(fill::fill(self.clone(), asked, plan));
+            }
             match (decide(&rules.policy, &context, found.head(), now), &found) {
                 (Decision::Serve { age, reason }, Lookup::Found(stored)) => {
                     return ServeFuture::ready(hit(&context, &request, stored, age, reason, now));

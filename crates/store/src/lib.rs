@@ -3,6 +3,7 @@
 pub mod body;
 pub mod ledger;
 pub mod memory;
+pub mod partial;
 pub mod response;
 pub mod slot;
 mod vary_index;
@@ -10,6 +11,7 @@ mod vary_index;
 pub use body::{BodyBuilder, SEGMENT, StoredBody};
 pub use ledger::{Ledger, Position, Tag, Tags};
 pub use memory::{Evictions, Lookup, MemoryStats, MemoryStore};
+pub use partial::StoredPart;
 pub use response::{StoredResponse, Variant};
 pub use slot::{HitForMiss, KeyHash, Slot, SlotKey};
 pub use vary_index::{MAX_VARIANTS, VaryIndex};

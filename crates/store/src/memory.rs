@@ -14,6 +14,7 @@ use quick_cache::sync::Cache;
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 
 use crate::ledger::Ledger;
+use crate::partial::StoredPart;
 use crate::response::{StoredResponse, Variant};
 use crate::slot::{HitForMiss, KeyHash, Placement, Slot, SlotKey};
 use crate::vary_index::VaryIndex;
@@ -47,6 +48,8 @@ thread_local! {
 pub enum Lookup {
     /// The stored response that the request selects, fresh or not.
     Found(Arc<StoredResponse>),
+    /// Some bytes of it.
+    Partial(Arc<StoredPart>),
     /// The URI is known, but no stored variant suits this request.
     VaryMiss(Arc<VaryIndex>),
     /// Known not to be worth waiting for.
@@ -144,29 +147,29 @@ impl MemoryStore {
         match self.get(key.hash, key.text) {
             None => Lookup::Absent,
             Some(Slot::Response(response)) => Lookup::Found(response),
+            Some(Slot::Partial(part)) => Lookup::Partial(part),
             Some(Slot::HitForMiss(mark)) if mark.until > now => Lookup::HitForMiss,
             Some(Slot::HitForMiss(_)) => Lookup::Absent,
             Some(Slot::Vary(index)) => match self.select(key, &index, request) {
-                Some(response) => Lookup::Found(response),
-                None => Lookup::VaryMiss(index),
+                Some(Slot::Response(response)) => Lookup::Found(response),
+                Some(Slot::Partial(part)) => Lookup::Partial(part),
+                _ => Lookup::VaryMiss(index),
             },
         }
     }
 
-    fn select(&self, key: SlotKey<'_>, index: &VaryIndex, request: &HeaderMap) -> Option<Arc<StoredResponse>> {
-        let mut best: Option<Arc<StoredResponse>> = None;
+    fn select(&self, key: SlotKey<'_>, index: &VaryIndex, request: &HeaderMap) -> Option<Slot> {
+        let mut best: Option<Slot> = None;
         for spec in index.specs() {
             let found = SECONDARY.with_borrow_mut(|secondary| {
                 secondary.clear();
                 spec.write_secondary_key(request, secondary);
-                match self.get(self.placement.variant(key.hash, secondary), key.text) {
-                    Some(Slot::Response(response)) => response.is_variant(secondary).then_some(response),
-                    _ => None,
-                }
+                let slot = self.get(self.placement.variant(key.hash, secondary), key.text);
+                slot.filter(|slot| slot.variant().is_some_and(|variant| variant.secondary.text() == secondary))
             });
-            let Some(response) = found else { continue };
-            if best.as_ref().is_none_or(|other| response.head.date > other.head.date) {
-                best = Some(response);
+            let Some(slot) = found else { continue };
+            if best.as_ref().is_none_or(|other| slot.date() > other.date()) {
+                best = Some(slot);
             }
         }
         best
@@ -187,11 +190,9 @@ impl MemoryStore {
         if slot.key().text() != text {
             return None;
         }
-        if let Slot::Response(response) = &slot
-            && !response.is_valid(&self.ledger)
-        {
+        if slot.is_invalid(&self.ledger) {
             // Unless it was replaced meanwhile.
-            self.drop_fetch(hash, response.fetch);
+            self.drop_fetch(hash, slot.fetch());
             return None;
         }
         Some(slot)
@@ -204,18 +205,24 @@ impl MemoryStore {
         }
         let primary = self.placement.of_text(response.key.text()).hash;
         let _turn = self.turn(primary);
-        let Some(variant) = &response.variant else {
-            return self.replace(primary, Slot::Response(response));
+        self.put(primary, Slot::Response(response))
+    }
+
+    /// Puts a representation where its primary key, or its variant, says. With the turn of its primary key.
+    fn put(&self, primary: KeyHash, slot: Slot) -> bool {
+        let Some(variant) = slot.variant() else {
+            return self.replace(primary, slot);
         };
         let hash = self.placement.variant(primary, variant.secondary.text());
-        if !self.replace(hash, Slot::Response(Arc::clone(&response))) {
+        let (key, spec, fetch) = (slot.key().clone(), variant.spec.clone(), slot.fetch());
+        if !self.replace(hash, slot) {
             return false;
         }
         let mut index = match self.slots.peek(&primary) {
-            Some(Slot::Vary(index)) if *index.key() == response.key => (*index).clone(),
-            _ => VaryIndex::new(response.key.clone()),
+            Some(Slot::Vary(index)) if *index.key() == key => (*index).clone(),
+            _ => VaryIndex::new(key),
         };
-        for old in index.add(&variant.spec, hash, response.fetch) {
+        for old in index.add(&spec, hash, fetch) {
             self.count_removed(self.slots.remove(&old));
         }
         self.slots.insert(primary, Slot::Vary(Arc::new(index)));
@@ -225,10 +232,8 @@ impl MemoryStore {
     /// Where requests with these fields are collapsed: at their variant's place, as far as it is known which one that is.
     pub fn flight_hash(&self, key: SlotKey<'_>, found: &Lookup, request: &HeaderMap) -> KeyHash {
         match found {
-            Lookup::Found(response) => match &response.variant {
-                Some(variant) => self.placement.variant(key.hash, variant.secondary.text()),
-                None => key.hash,
-            },
+            Lookup::Found(response) => self.place_of(key.hash, response.variant.as_ref()),
+            Lookup::Partial(part) => self.place_of(key.hash, part.variant.as_ref()),
             Lookup::VaryMiss(index) => match index.specs().first() {
                 Some(spec) => self.placement.variant(key.hash, spec.secondary_key(request).text()),
                 None => key.hash,
@@ -243,29 +248,38 @@ impl MemoryStore {
     }
 
     /// Remembers that a key's answers cannot be shared, and drops what is stored for it. Later fetches win, as with [`Self::commit`].
-    /// A resource with variants is left alone: one variant that cannot be shared says nothing about the others.
+    /// A resource with variants is left alone: one variant that cannot be shared says nothing about the others. So is a part of what is
+    /// too large to be kept whole.
     pub fn mark_hit_for_miss(&self, mark: HitForMiss) -> bool {
         let primary = self.placement.of_text(mark.key.text()).hash;
         let _turn = self.turn(primary);
-        if let Some(Slot::Vary(index)) = self.slots.peek(&primary)
-            && *index.key() == mark.key
-        {
-            return false;
+        match self.slots.peek(&primary) {
+            Some(Slot::Vary(index)) if *index.key() == mark.key => return false,
+            Some(Slot::Partial(part)) if mark.too_large && part.key == mark.key && part.is_valid(&self.ledger) => return false,
+            _ => {}
         }
         self.replace(primary, Slot::HitForMiss(Arc::new(mark)))
     }
 
     /// Drops a stored response that its origin no longer stands for.
     pub fn remove(&self, response: &StoredResponse) {
-        let primary = self.placement.of_text(response.key.text()).hash;
-        let _turn = self.turn(primary);
-        let hash = response.variant.as_ref().map_or(primary, |variant| self.placement.variant(primary, variant.secondary.text()));
-        self.drop_fetch(hash, response.fetch);
+        self.remove_representation(&response.key, response.variant.as_ref(), response.fetch);
     }
 
-    /// Drops a response that came of one fetch, and no later one.
+    fn remove_representation(&self, key: &PrimaryKey, variant: Option<&Variant>, fetch: u64) {
+        let primary = self.placement.of_text(key.text()).hash;
+        let _turn = self.turn(primary);
+        self.drop_fetch(self.place_of(primary, variant), fetch);
+    }
+
+    fn place_of(&self, primary: KeyHash, variant: Option<&Variant>) -> KeyHash {
+        variant.map_or(primary, |variant| self.placement.variant(primary, variant.secondary.text()))
+    }
+
+    /// Drops a representation that came of one fetch, and no later one.
     fn drop_fetch(&self, hash: KeyHash, fetch: u64) {
-        self.count_removed(self.slots.remove_if(&hash, |slot| matches!(slot, Slot::Response(response) if response.fetch == fetch)));
+        let is_it = |slot: &Slot| matches!(slot, Slot::Response(_) | Slot::Partial(_)) && slot.fetch() == fetch;
+        self.count_removed(self.slots.remove_if(&hash, is_it));
     }
 
     fn count_removed(&self, removed: Option<(KeyHash, Slot)>) {
@@ -353,5 +367,6 @@ impl Hasher for Placed {
     }
 }
 
+mod parts;
 #[cfg(test)]
 mod tests;

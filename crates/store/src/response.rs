@@ -29,6 +29,11 @@ impl Variant {
     pub fn suits(&self, request: &HeaderMap) -> bool {
         self.spec.secondary_key(request) == self.secondary
     }
+
+    /// Bytes of memory it holds besides itself.
+    pub(crate) fn weight(&self) -> usize {
+        self.secondary.text().len() + size_of_val(self.spec.names())
+    }
 }
 
 /// A complete response with what selects, dates and invalidates it.
@@ -80,11 +85,6 @@ impl StoredResponse {
         other
     }
 
-    /// Whether it is the variant with this secondary key.
-    pub fn is_variant(&self, secondary: &str) -> bool {
-        self.variant.as_ref().is_some_and(|variant| variant.secondary.text() == secondary)
-    }
-
     /// Whether no invalidation concerns it. One compare while nothing was invalidated since it was last asked.
     pub fn is_valid(&self, ledger: &Ledger) -> bool {
         let head = ledger.position();
@@ -110,7 +110,7 @@ impl StoredResponse {
 
     /// Bytes of memory it holds: key, head, body, tags.
     pub fn weight(&self) -> usize {
-        let variant = self.variant.as_ref().map_or(0, |variant| variant.secondary.text().len() + size_of_val(variant.spec.names()));
+        let variant = self.variant.as_ref().map_or(0, Variant::weight);
         size_of::<Self>() + self.key.text().len() + variant + self.head.weight() + self.body.weight() + size_of_val::<[_]>(&self.tags)
     }
 }

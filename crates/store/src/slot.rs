@@ -5,7 +5,9 @@ use std::sync::Arc;
 use larder_semantics::{KeyBuffer, PrimaryKey, Timestamp};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128_with_seed};
 
-use crate::response::StoredResponse;
+use crate::ledger::Ledger;
+use crate::partial::StoredPart;
+use crate::response::{StoredResponse, Variant};
 use crate::vary_index::VaryIndex;
 
 /// Where a key is placed. Only placement: the full text is compared on every hit, so a collision is a miss.
@@ -16,6 +18,8 @@ pub type KeyHash = u128;
 pub enum Slot {
     /// A stored response: the only one without `Vary`, or one variant.
     Response(Arc<StoredResponse>),
+    /// Some bytes of one, in the same place.
+    Partial(Arc<StoredPart>),
     /// The selecting fields of a resource with variants, which lie in slots of their own.
     Vary(Arc<VaryIndex>),
     /// Known not to be worth waiting for.
@@ -27,8 +31,36 @@ impl Slot {
     pub fn key(&self) -> &PrimaryKey {
         match self {
             Self::Response(response) => &response.key,
+            Self::Partial(part) => &part.key,
             Self::Vary(index) => index.key(),
             Self::HitForMiss(mark) => &mark.key,
+        }
+    }
+
+    /// Which requests it is for, where it is one of several variants.
+    pub fn variant(&self) -> Option<&Variant> {
+        match self {
+            Self::Response(response) => response.variant.as_ref(),
+            Self::Partial(part) => part.variant.as_ref(),
+            Self::Vary(_) | Self::HitForMiss(_) => None,
+        }
+    }
+
+    /// When its representation was made, where it is one.
+    pub(crate) fn date(&self) -> Option<Timestamp> {
+        match self {
+            Self::Response(response) => Some(response.head.date),
+            Self::Partial(part) => Some(part.meta.head.date),
+            Self::Vary(_) | Self::HitForMiss(_) => None,
+        }
+    }
+
+    /// Whether it is a representation that an invalidation concerns.
+    pub(crate) fn is_invalid(&self, ledger: &Ledger) -> bool {
+        match self {
+            Self::Response(response) => !response.is_valid(ledger),
+            Self::Partial(part) => !part.is_valid(ledger),
+            Self::Vary(_) | Self::HitForMiss(_) => false,
         }
     }
 
@@ -36,6 +68,7 @@ impl Slot {
     pub fn fetch(&self) -> u64 {
         match self {
             Self::Response(response) => response.fetch,
+            Self::Partial(part) => part.fetch,
             Self::Vary(index) => index.fetch(),
             Self::HitForMiss(mark) => mark.fetch,
         }
@@ -45,6 +78,7 @@ impl Slot {
     pub fn weight(&self) -> usize {
         match self {
             Self::Response(response) => response.weight(),
+            Self::Partial(part) => part.weight(),
             Self::Vary(index) => index.weight(),
             Self::HitForMiss(mark) => size_of::<HitForMiss>() + mark.key.text().len(),
         }
@@ -58,6 +92,8 @@ pub struct HitForMiss {
     pub key: PrimaryKey,
     /// When it is forgotten.
     pub until: Timestamp,
+    /// Whether it is only for their size: parts of them may be kept.
+    pub too_large: bool,
     /// The fetch that showed it.
     pub fetch: u64,
 }

@@ -6,21 +6,21 @@ use crate::body::BodyBuilder;
 use crate::ledger::Tag;
 use crate::vary_index::MAX_VARIANTS;
 
-const NOW: Timestamp = Timestamp::from_secs(1_000);
+pub(super) const NOW: Timestamp = Timestamp::from_secs(1_000);
 
 fn rules() -> KeyRules {
     let query = QueryRules { sort: true, drop: Vec::new(), drop_empty: false, bypass: None };
     KeyRules { namespace: "default".into(), version: 1, query, identity: Vec::new() }
 }
 
-fn key(path: &str) -> PrimaryKey {
+pub(super) fn key(path: &str) -> PrimaryKey {
     let mut buffer = KeyBuffer::default();
     let target = Target { scheme: "http", authority: "example.com", path, query: None };
     rules().derive(target, &HeaderMap::new(), &mut buffer);
     buffer.to_key()
 }
 
-fn head(date: Timestamp, etag: Option<&'static str>) -> Arc<StoredHead> {
+pub(super) fn head(date: Timestamp, etag: Option<&'static str>) -> Arc<StoredHead> {
     Arc::new(StoredHead {
         status: StatusCode::OK,
         headers: (&HeaderMap::new()).into(),
@@ -39,11 +39,11 @@ fn head(date: Timestamp, etag: Option<&'static str>) -> Arc<StoredHead> {
     })
 }
 
-fn store() -> MemoryStore {
+pub(super) fn store() -> MemoryStore {
     MemoryStore::new(1 << 20, 1 << 14, Arc::new(Ledger::default()))
 }
 
-fn response(path: &str, fetch: u64, position: crate::ledger::Position) -> Arc<StoredResponse> {
+pub(super) fn response(path: &str, fetch: u64, position: crate::ledger::Position) -> Arc<StoredResponse> {
     let key = key(path);
     let tags = [Tag::url(key.url())].into();
     let mut body = BodyBuilder::new(4);
@@ -60,20 +60,20 @@ fn variant(path: &str, spec: &VarySpec, language: &'static str, fetch: u64, date
     Arc::new(StoredResponse::new(key, Some(variant), head, Default::default(), tags, Default::default(), fetch))
 }
 
-fn accepting(language: &'static str) -> HeaderMap {
+pub(super) fn accepting(language: &'static str) -> HeaderMap {
     HeaderMap::from_iter([(HeaderName::from_static("x-flavour"), HeaderValue::from_static(language))])
 }
 
-fn by_flavour() -> VarySpec {
+pub(super) fn by_flavour() -> VarySpec {
     VarySpec::new(vec![HeaderName::from_static("x-flavour")])
 }
 
-fn find(store: &MemoryStore, path: &str, request: &HeaderMap) -> Lookup {
+pub(super) fn find(store: &MemoryStore, path: &str, request: &HeaderMap) -> Lookup {
     let key = key(path);
     store.lookup(store.place_key(&key), request, NOW)
 }
 
-fn found(lookup: Lookup) -> Option<Arc<StoredResponse>> {
+pub(super) fn found(lookup: Lookup) -> Option<Arc<StoredResponse>> {
     match lookup {
         Lookup::Found(response) => Some(response),
         _ => None,
@@ -164,7 +164,7 @@ fn variants_are_capped_per_resource_and_the_oldest_goes() {
 fn a_hit_for_miss_mark_replaces_what_is_stored_and_is_forgotten_in_time() {
     let store = store();
     store.commit(response("/a", 1, store.ledger().position()));
-    assert!(store.mark_hit_for_miss(HitForMiss { key: key("/a"), until: Timestamp::from_secs(1_001), fetch: 2 }));
+    assert!(store.mark_hit_for_miss(HitForMiss { key: key("/a"), until: Timestamp::from_secs(1_001), too_large: false, fetch: 2 }));
     assert!(matches!(find(&store, "/a", &HeaderMap::new()), Lookup::HitForMiss));
     let key = key("/a");
     let later = store.lookup(store.place_key(&key), &HeaderMap::new(), Timestamp::from_secs(1_002));
@@ -176,7 +176,7 @@ fn one_variant_that_cannot_be_shared_says_nothing_about_the_others() {
     let store = store();
     let spec = by_flavour();
     store.commit(variant("/v", &spec, "sweet", 1, NOW));
-    assert!(!store.mark_hit_for_miss(HitForMiss { key: key("/v"), until: Timestamp::from_secs(2_000), fetch: 2 }));
+    assert!(!store.mark_hit_for_miss(HitForMiss { key: key("/v"), until: Timestamp::from_secs(2_000), too_large: false, fetch: 2 }));
     assert!(found(find(&store, "/v", &accepting("sweet"))).is_some());
 }
 

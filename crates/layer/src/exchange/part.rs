@@ -1,0 +1,214 @@
+//! What becomes of an answer that is only a part, or that is about one (RFC 9111 §3.3, §3.4).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::SET_COOKIE;
+use http::{HeaderValue, Response, StatusCode};
+use larder_semantics::range::{ByteRange, PartialAnswer, PartialResponse, PartialUse, RangeSet};
+use larder_semantics::{CacheStatus, Disposition, Exchange, ForwardReason, MethodKind, Reason, StoredHead, on_response};
+use larder_store::StoredPart;
+use tokio::sync::oneshot;
+
+use super::{Job, Kept, Pump, Reply, cookies};
+use crate::body::CacheBody;
+use crate::body_log::body_log;
+use crate::cache::Cache;
+use crate::fill::Asked;
+use crate::outcome::{CacheResult, Outcome, Served};
+use crate::partial::Going;
+use crate::respond;
+use crate::service::CacheService;
+use crate::upstream::Upstream;
+
+/// What an answer is, as far as parts go.
+pub(super) enum Partly<B> {
+    /// Nothing of the kind.
+    No,
+    /// Not what was hoped for: the client's own range has to go up.
+    Again {
+        /// The whole is larger than the route keeps.
+        too_large: bool,
+    },
+    /// A part to store; where it was fetched to complete another one, with that.
+    Store { meta: Box<PartialResponse>, missing: Option<Box<Joining>> },
+    /// The stored part is still good.
+    Confirmed(Box<Confirmed<B>>),
+}
+
+/// An answer made of stored bytes around those that arrive.
+pub(super) struct Joining {
+    answer: PartialAnswer,
+    head: StoredHead,
+    before: Vec<Bytes>,
+    /// What of the arriving bytes is wanted.
+    arriving: std::ops::Range<u64>,
+    after: Vec<Bytes>,
+}
+
+/// A stored part that a 304 confirmed, and how it answers the request.
+pub(super) struct Confirmed<B> {
+    part: StoredPart,
+    response: Response<CacheBody<B>>,
+    keep: bool,
+}
+
+/// What the client gets of a part.
+#[derive(Debug)]
+pub(crate) struct PartReply<B> {
+    response: Response<CacheBody<B>>,
+    /// What the origin answered.
+    code: StatusCode,
+    /// Seconds of freshness left, where the bytes were stored before and have been confirmed.
+    confirmed: Option<i64>,
+}
+
+impl<B> PartReply<B> {
+    /// The response with what tells how it came about.
+    pub(crate) fn serve(self, asked: &Asked, result: CacheResult, reason: Reason, status: CacheStatus) -> Served<B> {
+        let status = CacheStatus { fwd_status: Some(self.code.as_u16()), ..status };
+        let forward: Option<ForwardReason> = status.fwd;
+        let (result, reason, status) = match self.confirmed {
+            Some(_) => {
+                let detail = Some(Reason::Validated.as_str());
+                (CacheResult::Hit, Reason::Validated, CacheStatus { ttl: self.confirmed, detail, ..status })
+            }
+            None => (result, reason, CacheStatus { stored: true, ..status }),
+        };
+        let mut response = self.response;
+        respond::annotate(response.headers_mut(), result, &status);
+        let mut outcome = Outcome::new(result, reason, Some(asked.key.clone()));
+        (outcome.forward, outcome.stored) = (forward, true);
+        Served { response, outcome }
+    }
+}
+
+impl Job {
+    /// Tells what an answer to a request for a range is. `announced` is its length, `most` the longest body that is stored, in bytes.
+    pub(super) fn part_of<B>(&self, exchange: &Exchange<'_>, announced: Option<u64>, most: u64) -> Partly<B> {
+        if exchange.request.method != MethodKind::Get || !exchange.request.range {
+            return Partly::No;
+        }
+        let too_large = announced.is_some_and(|length| length > most);
+        match (&self.going, exchange.status) {
+            (Going::Whole | Going::Missing { .. }, StatusCode::OK) if too_large && RangeSet::parse(exchange.request_headers).is_some() => {
+                Partly::Again { too_large }
+            }
+            (Going::AsSent | Going::IfChanged(_), StatusCode::PARTIAL_CONTENT) => match storable(exchange, most) {
+                Some(meta) => Partly::Store { meta, missing: None },
+                None => Partly::No,
+            },
+            (Going::Missing { part, wanted, missing }, StatusCode::PARTIAL_CONTENT) => {
+                let found = storable(exchange, most).and_then(|meta| Some((joining(part, &meta, *wanted, *missing)?, meta)));
+                found.map_or(Partly::Again { too_large: false }, |(joining, meta)| Partly::Store { meta, missing: Some(Box::new(joining)) })
+            }
+            (Going::Missing { .. }, StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::NOT_MODIFIED) => Partly::Again { too_large: false },
+            (Going::IfChanged(part), StatusCode::NOT_MODIFIED) => match self.confirmed(part, exchange) {
+                Some(confirmed) => Partly::Confirmed(Box::new(confirmed)),
+                None => Partly::Again { too_large: false },
+            },
+            _ => Partly::No,
+        }
+    }
+
+    fn confirmed<B>(&self, part: &StoredPart, exchange: &Exchange<'_>) -> Option<Confirmed<B>> {
+        let Disposition::Freshen { answer: fresh, .. } = on_response(exchange, &[&part.meta.head]) else { return None };
+        let keep = fresh.keep && fresh.vary == part.meta.vary;
+        let part = part.freshened(*fresh.head, self.position, self.fetch);
+        let PartialUse::Answer(answer) = part.meta.answer(exchange.request, exchange.request_headers) else { return None };
+        let response = respond::from_part(&answer, &part, part.meta.head.age(exchange.response_time))?;
+        Some(Confirmed { part, response, keep })
+    }
+
+    /// From now on the client's range goes up as it came, and nobody waits for what comes of it.
+    pub(super) fn ask_as_sent(&mut self, cache: &Cache, too_large: bool) {
+        self.forget(cache);
+        if too_large {
+            self.remember(cache, Reason::TooLarge);
+        }
+        self.candidates.clear();
+        self.selected = false;
+        self.going = Going::AsSent;
+        self.permit = None;
+    }
+
+    /// Drops the part that the origin was asked about.
+    pub(super) fn forget_part(&self, cache: &Cache) {
+        if let Some(part) = self.going.part() {
+            cache.store.remove_part(part);
+        }
+    }
+
+    pub(super) fn keep_confirmed<S: Upstream>(
+        self,
+        service: &CacheService<S>,
+        confirmed: Confirmed<S::Body>,
+        cookies: Vec<HeaderValue>,
+    ) -> PartReply<S::Body> {
+        let Confirmed { part, mut response, keep } = confirmed;
+        let ttl = part.meta.head.ttl(service.cache.clock.now());
+        response.headers_mut().extend(cookies.into_iter().map(|cookie| (SET_COOKIE, cookie)));
+        if keep {
+            service.cache.store.commit_part(part, service.route.max_object);
+        } else {
+            self.forget_part(&service.cache);
+        }
+        PartReply { response, code: StatusCode::NOT_MODIFIED, confirmed: Some(ttl) }
+    }
+
+    /// Streams a part to the client, and into the store once it is proven complete.
+    pub(super) async fn store_part<S: Upstream>(
+        self,
+        service: CacheService<S>,
+        response: Response<S::Body>,
+        meta: Box<PartialResponse>,
+        missing: Option<Box<Joining>>,
+        reply: oneshot::Sender<Reply<S::Body>>,
+    ) {
+        let (writer, handle) = body_log(Arc::clone(&service.cache.in_flight));
+        let Some(reader) = handle.reader() else { return };
+        let length = Some(meta.coverage.length());
+        let cookies = cookies(&response);
+        let (head, body) = response.into_parts();
+        let answer = match missing {
+            Some(joining) => {
+                let Joining { answer, head, before, arriving, after } = *joining;
+                let mut headers = answer.fields(&head);
+                respond::show_initial_age(&mut headers, &head);
+                headers.extend(cookies.into_iter().map(|cookie| (SET_COOKIE, cookie)));
+                let body = CacheBody::between(before, reader, arriving.start, arriving.end, after);
+                respond::respond(StatusCode::PARTIAL_CONTENT, headers, body)
+            }
+            None => {
+                let mut headers = head.headers;
+                meta.head.show_lifetime(&mut headers);
+                respond::respond(head.status, headers, CacheBody::live(reader, length))
+            }
+        };
+        // A client that left does not want it.
+        let _ = reply.send(Reply::Part(PartReply { response: answer, code: head.status, confirmed: None }));
+        Pump { job: self, service, kept: Kept::Part(meta), writer, landed: None, length }.run(body).await;
+    }
+}
+
+/// What to store of a 206, where it may be and is not too large.
+fn storable(exchange: &Exchange<'_>, most: u64) -> Option<Box<PartialResponse>> {
+    PartialResponse::of_exchange(exchange).ok().filter(|meta| meta.coverage.length() <= most).map(Box::new)
+}
+
+/// How the stored part and what arrives make up what the client wants; `None` where they do not.
+fn joining(part: &StoredPart, arriving: &PartialResponse, wanted: ByteRange, missing: ByteRange) -> Option<Joining> {
+    let [range] = arriving.coverage.ranges() else { return None };
+    let joined = part.meta.join(arriving).filter(|_| arriving.coverage.contains(missing))?;
+    let stored = |first: u64, last: Option<u64>| match last.filter(|last| first <= *last) {
+        Some(last) => part.slice(ByteRange { first, last }),
+        None => Some(Vec::new()),
+    };
+    Some(Joining {
+        answer: PartialAnswer { ranges: [wanted].into_iter().collect(), complete_length: joined.complete_length, multipart: None },
+        head: joined.head,
+        before: stored(wanted.first, missing.first.checked_sub(1))?,
+        arriving: missing.first - range.first..missing.last + 1 - range.first,
+        after: stored(missing.last + 1, Some(wanted.last))?,
+    })
+}

@@ -1,0 +1,135 @@
+//! A body on its way from the origin to whoever reads it, and into the store.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use http_body::Body;
+use larder_semantics::Reason;
+use larder_semantics::range::PartialResponse;
+use larder_store::{BodyBuilder, StoredPart, StoredResponse, Variant};
+
+use super::Job;
+use crate::body_log::LogWriter;
+use crate::error::{BodyError, FetchError};
+use crate::flight::{Landed, Live};
+use crate::service::CacheService;
+use crate::upstream::Upstream;
+
+/// The longest pause between two frames of a body that is being stored (nginx's `proxy_read_timeout`, Varnish's
+/// `between_bytes_timeout`). What merely passes through is not timed: a stream may be silent for as long as its client likes.
+const STALL: Duration = Duration::from_secs(60);
+
+/// How long a fill goes on for the store alone, after its last client left.
+const DETACHED: Duration = Duration::from_secs(60);
+
+/// A body on its way.
+pub(super) struct Pump<S> {
+    pub(super) job: Job,
+    pub(super) service: CacheService<S>,
+    pub(super) kept: Kept,
+    pub(super) writer: LogWriter,
+    /// Present while others may join.
+    pub(super) landed: Option<Landed>,
+    /// As the origin announced it.
+    pub(super) length: Option<u64>,
+}
+
+/// What is made of a body once it is complete.
+pub(super) enum Kept {
+    /// A response.
+    Whole(Arc<Live>),
+    /// A part of one.
+    Part(Box<PartialResponse>),
+}
+
+impl<S: Upstream> Pump<S> {
+    /// Until the body ends, or nobody wants it any more.
+    pub(super) async fn run(mut self, body: S::Body) {
+        let mut body = pin!(body);
+        let (mut keeping, mut got) = (true, 0);
+        let mut last = None;
+        let mut trailers = None;
+        let mut detached = pin!(tokio::time::sleep(DETACHED));
+        loop {
+            if !self.writer.room().await {
+                return;
+            }
+            let next = tokio::time::timeout(STALL, poll_fn(|cx| body.as_mut().poll_frame(cx)));
+            let frame = tokio::select! {
+                biased;
+                frame = next => frame,
+                () = detached.as_mut() => {
+                    if !self.writer.has_readers() { return }
+                    detached.set(tokio::time::sleep(DETACHED));
+                    continue;
+                }
+            };
+            match frame {
+                Err(_) => return self.writer.break_off(BodyError::Stalled),
+                Ok(Some(Err(error))) => return self.writer.break_off(BodyError::Upstream(FetchError::new(error))),
+                Ok(None) => break,
+                Ok(Some(Ok(frame))) => match frame.into_data() {
+                    Err(frame) => trailers = frame.into_trailers().ok(),
+                    Ok(data) if data.is_empty() => {}
+                    Ok(data) => {
+                        got += data.len() as u64;
+                        if keeping && (got > self.service.route.max_object || self.service.cache.in_flight.is_full()) {
+                            keeping = false;
+                            self.give_up_keeping(got);
+                        }
+                        if body.is_end_stream() {
+                            // Held back until it is stored, so that a client that asks again at once finds it.
+                            last = Some(data);
+                            break;
+                        }
+                        self.writer.append(data);
+                    }
+                },
+            }
+        }
+        if let Some(announced) = self.length.filter(|announced| *announced != got) {
+            return self.writer.break_off(BodyError::Length { announced, got });
+        }
+        if keeping {
+            self.commit(got, last.as_ref(), trailers.clone());
+        }
+        if let Some(last) = last {
+            self.writer.append(last);
+        }
+        self.writer.complete(trailers);
+    }
+
+    /// Too large for the store: from now on it only passes along, and nobody waits for it any more.
+    fn give_up_keeping(&mut self, got: u64) {
+        self.writer.stop_keeping();
+        if got > self.service.route.max_object {
+            self.job.remember(&self.service.cache, Reason::TooLarge);
+        }
+        self.landed = None;
+    }
+
+    fn commit(&self, length: u64, last: Option<&bytes::Bytes>, trailers: Option<HeaderMap>) {
+        let mut builder = BodyBuilder::new(length);
+        self.writer.frames().iter().chain(last).for_each(|frame| builder.push(frame));
+        let Job { asked, position, fetch, .. } = &self.job;
+        let (key, tags, store) = (asked.key.clone(), self.service.known_tags(asked), &self.service.cache.store);
+        match &self.kept {
+            Kept::Whole(live) => {
+                let Some(body) = builder.finish(trailers) else { return };
+                let (variant, head) = (live.variant.clone(), Arc::clone(&live.head));
+                store.commit(Arc::new(StoredResponse::new(key, variant, head, body, tags, *position, *fetch)));
+            }
+            Kept::Part(meta) => {
+                let Some(body) = builder.finish(None) else { return };
+                let variant = meta.vary.clone().map(|spec| Variant::of(spec, &asked.parts.headers));
+                let meta = PartialResponse::clone(meta);
+                if let Some(part) = StoredPart::new(key, variant, meta, body, tags, *position, *fetch) {
+                    store.commit_part(part, self.service.route.max_object);
+                }
+            }
+        }
+    }
+}

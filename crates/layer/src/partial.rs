@@ -1,0 +1,110 @@
+//! What stored parts are good for when a request comes (RFC 9111 §3.3): "A cache MUST NOT use an incomplete response to answer requests
+//! unless the response has been made complete, or the request is partial and specifies a range wholly within the incomplete response."
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use larder_semantics::precondition::{Answer, answer_ranged};
+use larder_semantics::range::{ByteRange, PartialUse};
+use larder_semantics::{CacheStatus, Decision, MethodKind, Reason, RequestContext, Timestamp, decide};
+use larder_store::{Lookup, StoredPart};
+
+use crate::fill::{Plan, detail};
+use crate::outcome::{CacheResult, Outcome, Served};
+use crate::respond;
+use crate::rules::RouteRules;
+
+/// How the client's preconditions and range go up.
+#[derive(Clone, Debug)]
+pub(crate) enum Going {
+    /// Not at all: the whole is fetched, and they are answered from it.
+    Whole,
+    /// As they came.
+    AsSent,
+    /// Only for what a stored part lacks of the range.
+    Missing {
+        /// The part.
+        part: Arc<StoredPart>,
+        /// What the client wants.
+        wanted: ByteRange,
+        /// What of it has to be fetched.
+        missing: ByteRange,
+    },
+    /// As they came, unless the stale part is still good.
+    IfChanged(Arc<StoredPart>),
+}
+
+impl Going {
+    /// The stored part that the origin is asked about.
+    pub(crate) fn part(&self) -> Option<&Arc<StoredPart>> {
+        match self {
+            Self::Missing { part, .. } | Self::IfChanged(part) => Some(part),
+            Self::Whole | Self::AsSent => None,
+        }
+    }
+}
+
+/// What comes of a request for which a part is stored.
+pub(crate) enum PartUse<B> {
+    /// The part answers it.
+    Serve(Box<Served<B>>),
+    /// The origin has to be asked.
+    Ask(Plan),
+    /// The client forbids to ask.
+    GatewayTimeout(Reason),
+}
+
+/// Decides about a request for which a part is stored.
+pub(crate) fn consider<B>(
+    rules: &RouteRules,
+    context: &RequestContext,
+    fields: &HeaderMap,
+    part: &Arc<StoredPart>,
+    now: Timestamp,
+) -> PartUse<B> {
+    let about = |head| match decide(&rules.policy, context, head, now) {
+        Decision::Forward { reason } => Err(PartUse::Ask(Plan::forward(reason, Lookup::Partial(Arc::clone(part))))),
+        Decision::GatewayTimeout { reason } => Err(PartUse::GatewayTimeout(reason)),
+        decision => Ok(decision),
+    };
+    // Nothing stored is good for a request for the whole, so this is never `Ok`.
+    let as_miss = || about(None).err().unwrap_or(PartUse::GatewayTimeout(Reason::OnlyIfCached));
+    if !context.range || context.method != MethodKind::Get {
+        return as_miss();
+    }
+    let decision = match about(Some(&part.meta.head)) {
+        Ok(decision) => decision,
+        Err(other) => return other,
+    };
+    match (decision, part.meta.answer(context, fields)) {
+        (Decision::Serve { age, reason }, PartialUse::Answer(answer)) => match hit(part, &answer, age, reason, now) {
+            Some(served) => PartUse::Serve(Box::new(served)),
+            None => as_miss(),
+        },
+        (decision, PartialUse::Answer(_)) => ask(decision.reason(), part, Going::IfChanged(Arc::clone(part))),
+        (_, PartialUse::Fetch { .. }) if context.directives.only_if_cached => PartUse::GatewayTimeout(Reason::OnlyIfCached),
+        (_, PartialUse::Fetch { missing }) => match answer_ranged(context, fields, &part.meta.head, part.meta.complete_length) {
+            Answer::Partial(partial) => match partial.ranges[..] {
+                [wanted] if missing.length() <= rules.max_object => {
+                    ask(Reason::Partial, part, Going::Missing { part: Arc::clone(part), wanted, missing })
+                }
+                _ => ask(Reason::Partial, part, Going::AsSent),
+            },
+            _ => as_miss(),
+        },
+    }
+}
+
+fn ask<B>(reason: Reason, part: &Arc<StoredPart>, going: Going) -> PartUse<B> {
+    PartUse::Ask(Plan::about_part(reason, Arc::clone(part), going))
+}
+
+fn hit<B>(part: &StoredPart, answer: &Answer, age: u32, reason: Reason, now: Timestamp) -> Option<Served<B>> {
+    let mut response = respond::from_part(answer, part, age)?;
+    let ttl = part.meta.head.ttl(now);
+    let status = CacheStatus { hit: true, ttl: Some(ttl), ..detail(reason) };
+    respond::annotate(response.headers_mut(), CacheResult::Hit, &status);
+    let mut outcome = Outcome::new(CacheResult::Hit, reason, Some(part.key.clone()));
+    outcome.stale = ttl <= 0;
+    Some(Served { response, outcome })
+}
