@@ -3,12 +3,14 @@
 //! While the body may still be stored, the log keeps all frames, so that a follower that joins late reads from the start and a slow
 //! reader slows nobody. Once it cannot be stored any more, the log becomes a window: frames that all readers have passed are dropped,
 //! and the writer waits while [`WINDOW`] bytes are unread. Memory per fill is therefore bounded by the largest object plus a window.
+//! A reader that takes nothing for [`PATIENCE`] while others wait behind it is cut off: no client can stop another one's download.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -17,6 +19,9 @@ use crate::error::BodyError;
 
 /// Unread bytes at which the writer waits, once the log is a window.
 const WINDOW: u64 = 256 * 1024;
+
+/// How long the readers of a window wait for one that takes nothing.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Bytes held by all logs, and the most they may hold together.
 #[derive(Debug)]
@@ -145,6 +150,15 @@ impl State {
         }
     }
 
+    /// Cuts off the readers that all others wait for. A reader with nobody behind it may take its time.
+    fn cut_off_stalled(&mut self, in_flight: &InFlight) {
+        let (first, last) = (self.first, self.first + self.frames.len());
+        if self.readers.iter().flatten().any(|place| place.next >= last) {
+            self.readers.iter_mut().filter(|slot| slot.as_ref().is_some_and(|place| place.next == first)).for_each(|slot| *slot = None);
+            self.trim(in_flight);
+        }
+    }
+
     fn has_readers(&self) -> bool {
         self.readers.iter().any(Option::is_some)
     }
@@ -171,21 +185,27 @@ impl LogWriter {
 
     /// Waits until there is room. `false`: nobody reads any more, and nothing is kept.
     pub(crate) async fn room(&self) -> bool {
-        poll_fn(|cx| {
-            let mut state = self.0.lock();
-            if state.keeping {
-                return Poll::Ready(true);
+        loop {
+            match tokio::time::timeout(PATIENCE, poll_fn(|cx| self.poll_room(cx))).await {
+                Ok(room) => return room,
+                Err(_) => self.0.lock().cut_off_stalled(&self.0.in_flight),
             }
-            if !state.has_readers() {
-                return Poll::Ready(false);
-            }
-            if state.held < WINDOW {
-                return Poll::Ready(true);
-            }
-            state.writer = Some(cx.waker().clone());
-            Poll::Pending
-        })
-        .await
+        }
+    }
+
+    fn poll_room(&self, cx: &mut Context<'_>) -> Poll<bool> {
+        let mut state = self.0.lock();
+        if state.keeping {
+            return Poll::Ready(true);
+        }
+        if !state.has_readers() {
+            return Poll::Ready(false);
+        }
+        if state.held < WINDOW {
+            return Poll::Ready(true);
+        }
+        state.writer = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// The frames kept so far, for storage.
@@ -245,7 +265,9 @@ impl LogReader {
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Item, BodyError>>> {
         let mut guard = self.log.lock();
         let state = &mut *guard;
-        let Some(Some(place)) = state.readers.get_mut(self.slot) else { return Poll::Ready(None) };
+        let Some(Some(place)) = state.readers.get_mut(self.slot) else {
+            return Poll::Ready(Some(Err(BodyError::Outrun)));
+        };
         if let Some(frame) = state.frames.get(place.next - state.first) {
             let frame = frame.clone();
             place.next += 1;
@@ -305,8 +327,7 @@ mod tests {
     }
 
     fn has_room(writer: &LogWriter) -> Poll<bool> {
-        let room = std::pin::pin!(writer.room());
-        room.poll(&mut Context::from_waker(Waker::noop()))
+        writer.poll_room(&mut Context::from_waker(Waker::noop()))
     }
 
     #[test]
@@ -374,6 +395,31 @@ mod tests {
         assert_eq!(has_room(&writer), Poll::Pending);
         drop(reader);
         assert_eq!(has_room(&writer), Poll::Ready(false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_takes_nothing_is_cut_off_when_others_wait_for_it() {
+        let (writer, handle, in_flight) = log();
+        let (mut waiting, mut stalled) = (handle.reader().expect("kept"), handle.reader().expect("kept"));
+        writer.append(vec![0; WINDOW as usize].into());
+        writer.stop_keeping();
+        data(&mut waiting);
+        assert!(writer.room().await);
+        assert_eq!(in_flight.held(), 0);
+        assert!(matches!(next(&mut stalled), Poll::Ready(Some(Err(BodyError::Outrun)))));
+        writer.append("more".into());
+        assert_eq!(data(&mut waiting), "more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_reader_with_nobody_behind_it_may_take_its_time() {
+        let (writer, handle, _) = log();
+        let mut slow = handle.reader().expect("kept");
+        writer.append(vec![0; WINDOW as usize].into());
+        writer.stop_keeping();
+        assert!(tokio::time::timeout(10 * PATIENCE, writer.room()).await.is_err());
+        data(&mut slow);
+        assert!(writer.room().await);
     }
 
     #[test]

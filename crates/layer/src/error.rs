@@ -51,6 +51,9 @@ pub enum BodyError {
     /// No bytes came for too long.
     #[error("the upstream body stalled")]
     Stalled,
+    /// This client took nothing for too long while others waited for it.
+    #[error("the client held up others")]
+    Outrun,
     /// The task that read the body is gone.
     #[error("the fill was abandoned")]
     Abandoned,

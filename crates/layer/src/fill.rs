@@ -254,6 +254,7 @@ async fn follow<S: Upstream>(
     mut landing: watch::Receiver<Option<Landing>>,
 ) -> Followed<S::Body> {
     let waiting = Counted::new(&service.cache, |counters| &counters.waiting);
+    let began = service.cache.clock.now();
     let wait = landing.wait_for(Option::is_some);
     let Ok(landed) = tokio::time::timeout(service.route.collapse_wait, wait).await else {
         return Followed::Alone(Reason::CollapseTimeout);
@@ -272,7 +273,9 @@ async fn follow<S: Upstream>(
                 let store = &service.cache.store;
                 return Followed::OtherVariant(store.variant_hash(store.place_key(&asked.key), &own));
             }
-            let usable = matches!(decide(&service.route.policy, &asked.context, Some(&live.head), now), Decision::Serve { .. });
+            // What arrived while this request waited is new to it, be it a moment old by now.
+            let seen = began.max(live.head.response_time);
+            let usable = matches!(decide(&service.route.policy, &asked.context, Some(&live.head), seen), Decision::Serve { .. });
             let Some(reader) = live.body.reader().filter(|_| usable) else { return Followed::Alone(plan.reason) };
             live_answer(asked, &live, reader, &status, CacheResult::Miss)
         }

@@ -107,8 +107,8 @@ fn reuse(request: &RequestContext, head: &StoredHead, now: Timestamp) -> Decisio
         return Decision::Serve { age, reason: Reason::Immutable };
     }
     // "The max-age request directive indicates that the client prefers a response whose age is less than or equal to the specified number
-    // of seconds" (§5.2.1.1).
-    if request.directives.max_age.is_some_and(|limit| age > limit) {
+    // of seconds" (§5.2.1.1). A part of a second is more than 0 seconds: a client that reloads gets the origin's word even at once.
+    if request.directives.max_age.is_some_and(|limit| age > limit || (limit == 0 && now > head.response_time)) {
         return Decision::Validate { reason: Reason::RequestMaxAge };
     }
     // "The client prefers a response whose freshness lifetime is no less than its current age plus the specified time" (§5.2.1.3).

@@ -3,7 +3,7 @@
 use http::Method;
 use larder_semantics::{Decision, Policy, Reason, Timestamp, decide, serve_on_error};
 
-use crate::support::{Cache, after, serve, validate};
+use crate::support::{Cache, T0, after, serve, validate};
 
 const CC: &str = "cache-control";
 
@@ -75,6 +75,17 @@ fn rfc9111_5_2_1_request_directives_against_a_fresh_response() {
         assert_eq!(cache.get(10, &[(CC, directives)], &stored), expected, "{directives}");
     }
     assert_eq!(cache.get(10, &[("pragma", "no-cache")], &stored), validate(Reason::RequestNoCache));
+}
+
+#[test]
+fn rfc9111_5_2_1_1_a_reload_is_validated_even_within_the_second() {
+    let cache = Cache::default();
+    let stored = cache.store(&[(CC, "max-age=60")]);
+    let request = cache.request(&Method::GET, &[(CC, "max-age=0")]);
+    let at = |millis| decide(&cache.policy, &request, Some(&stored), Timestamp::from_millis(T0.as_millis() + millis));
+    assert_eq!(at(1), validate(Reason::RequestMaxAge));
+    // Nothing is younger than what arrives this moment: those who waited for it share it.
+    assert_eq!(at(0), serve(0, Reason::Fresh));
 }
 
 #[test]
