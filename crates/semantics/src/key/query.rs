@@ -31,13 +31,15 @@ impl QueryRules {
     /// Whether `query` is in order, loses nothing and needs no escapes, as most do. Looks at each byte once.
     fn leaves_alone(&self, query: &str) -> bool {
         let (mut before, mut start, mut name_end) = ("", 0, None);
-        for (place, byte) in query.bytes().chain([b'&']).enumerate() {
+        for (place, &byte) in query.as_bytes().iter().enumerate() {
             // Letters are past all that matters, and most of what there is.
+            if byte >= b'?' {
+                continue;
+            }
             match byte {
-                b'?'.. => {}
                 b'&' => {
-                    let (name, parameter) = (&query[start..name_end.unwrap_or(place)], &query[start..place]);
-                    if (self.sort && name < before) || self.drops(parameter, name) {
+                    let name = &query[start..name_end.unwrap_or(place)];
+                    if !self.keeps_in_place(before, name, &query[start..place]) {
                         return false;
                     }
                     (before, start, name_end) = (name, place + 1, None);
@@ -47,7 +49,11 @@ impl QueryRules {
                 _ => {}
             }
         }
-        true
+        self.keeps_in_place(before, &query[start..name_end.unwrap_or(query.len())], &query[start..])
+    }
+
+    fn keeps_in_place(&self, before: &str, name: &str, parameter: &str) -> bool {
+        (!self.sort || before <= name) && !self.drops(parameter, name)
     }
 
     fn dropped(&self, parameter: &str) -> bool {
