@@ -1,85 +1,11 @@
 //! A hit through the whole cache service, without a connection around it.
 
-use std::convert::Infallible;
-use std::future::{Ready, ready};
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
-
-use bytes::Bytes;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use http::header::{HOST, HeaderValue, IF_NONE_MATCH};
-use http::{Request, Response};
-use http_body_util::{BodyExt, Empty, Full};
+use http::header::IF_NONE_MATCH;
+use larder_benches::cache::{fill, hit, request, service};
 use larder_benches::sample;
-use larder_semantics::{KeyRules, Policy, QueryRules};
-use larder_tower::clock::Clock;
-use larder_tower::{Cache, CacheResult, CacheService, Caller, MayBypass, NoTags, RequestBody, RouteRules};
-use tower_service::Service;
 
 const SPREAD: usize = 100_000;
-
-#[derive(Clone)]
-struct Origin;
-
-impl Service<Request<RequestBody>> for Origin {
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Request<RequestBody>) -> Self::Future {
-        let mut response = Response::new(Full::new(sample::body(1024)));
-        *response.headers_mut() = sample::fields(1024);
-        ready(Ok(response))
-    }
-}
-
-fn service() -> CacheService<Origin> {
-    let query = QueryRules { sort: true, drop: vec!["utm_*".to_owned()], drop_empty: false, bypass: Some("no_cache".to_owned()) };
-    let route = RouteRules {
-        index: 0,
-        name: Arc::from("bench"),
-        policy: Policy::default(),
-        key: KeyRules { namespace: "default".to_owned(), version: 1, query, identity: Vec::new() },
-        cache: true,
-        max_object: 8 << 20,
-        collapse_wait: Duration::from_secs(10),
-        may_bypass: MayBypass::anyone(),
-        tags: Arc::new(NoTags),
-    };
-    CacheService::new(Origin, Cache::new(1 << 30, 8 << 20, Clock::system()), Arc::new(route))
-}
-
-fn request(key: usize) -> Request<Empty<Bytes>> {
-    let mut request = Request::new(Empty::new());
-    *request.uri_mut() = format!("/api/v1/issues?page={key}&project=storefront").parse().expect("a URI");
-    request.headers_mut().insert(HOST, HeaderValue::from_static("api.example.com"));
-    request
-}
-
-fn fill(cache: &CacheService<Origin>, keys: usize) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        for key in 0..keys {
-            let served = cache.serve(request(key), Caller::default(), |_| ()).await.expect("an answer");
-            served.response.into_body().collect().await.expect("a body");
-        }
-    });
-}
-
-/// Answers one request; it must be a hit.
-fn hit(cache: &CacheService<Origin>, request: Request<Empty<Bytes>>) {
-    let future = pin!(cache.serve(request, Caller::default(), |_| ()));
-    match future.poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(Ok(served)) => assert_eq!(served.outcome.result, CacheResult::Hit),
-        _ => panic!("a hit is ready at once"),
-    }
-}
 
 fn hits(criterion: &mut Criterion) {
     let cache = service();

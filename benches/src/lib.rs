@@ -3,5 +3,6 @@
 //! `cargo bench -p larder-benches` runs the micro-benchmarks; `cargo xtask bench` loads whole servers side by side, with the binaries
 //! `bare_hyper` and `origin` of this crate among them.
 
+pub mod cache;
 pub mod sample;
 pub mod serve;

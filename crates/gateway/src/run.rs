@@ -106,7 +106,12 @@ fn prepare(config: &Config) -> Result<tokio::runtime::Runtime, Failed> {
     diagnostics::init(level, form).map_err(failed)?;
     // Both, should the dependencies ever bring a second provider: rustls would refuse to choose.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)
+    // One core has nobody to share work with.
+    let mut runtime = match std::thread::available_parallelism() {
+        Ok(cores) if cores.get() > 1 => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    runtime.enable_all().build().map_err(failed)
 }
 
 /// Serves a configuration until a signal says to stop. `started` is told where the public and the admin listeners are.

@@ -86,7 +86,7 @@ impl<S: Upstream> CacheService<S> {
         rules.key.derive(caller.target(request.uri(), request.headers()), request.headers(), key);
         let context =
             RequestContext::new(request.method(), request.headers(), &rules.policy, key.identified(), rules.key.authorization_in_key());
-        let plan = if self.is_bypassed(&request, caller.client) {
+        let plan = if !key.query_as_sent() && self.is_bypassed(&request, caller.client) {
             Plan::bypass()
         } else {
             let now = self.cache.clock.now();

@@ -73,6 +73,7 @@ pub struct KeyBuffer {
     text: String,
     url: Range<usize>,
     identified: bool,
+    query_as_sent: bool,
 }
 
 impl KeyBuffer {
@@ -89,6 +90,11 @@ impl KeyBuffer {
     /// Whether an identity is part of the key.
     pub fn identified(&self) -> bool {
         self.identified
+    }
+
+    /// Whether the query is in the key as it was sent: in order, and with nothing left out, so that there is no bypass parameter in it.
+    pub fn query_as_sent(&self) -> bool {
+        self.query_as_sent
     }
 
     /// A copy that stays.
@@ -128,7 +134,7 @@ impl KeyRules {
         push_escaped(text, &self.namespace, b" :");
         text.push_str(":GET:");
         let start = text.len();
-        self.write_url(target, text);
+        buffer.query_as_sent = self.write_url(target, text);
         buffer.url = start..text.len();
         buffer.identified = identity::write(&self.identity, headers, text);
     }
@@ -148,9 +154,15 @@ impl KeyRules {
     /// "The scheme and host are case-insensitive and normally provided in lowercase; all other components are compared in a case-sensitive
     /// manner"; "If the port is equal to the default port for a scheme, the normal form is to omit the port subcomponent"; "an empty path
     /// component is equivalent to an absolute path of "/"" (RFC 9110 §4.2.3).
-    fn write_url(&self, target: Target<'_>, text: &mut String) {
+    ///
+    /// Tells whether the query stands there as it was sent.
+    fn write_url(&self, target: Target<'_>, text: &mut String) -> bool {
         let start = text.len();
-        push_escaped(text, target.scheme, b" :/?#");
+        if matches!(target.scheme, "http" | "https") {
+            text.push_str(target.scheme);
+        } else {
+            push_escaped(text, target.scheme, b" :/?#");
+        }
         text.push_str("://");
         push_escaped(text, without_default_port(target.scheme, target.authority), b" /?#");
         text[start..].make_ascii_lowercase();
@@ -163,9 +175,7 @@ impl KeyRules {
             text.push_str(" 2f");
             push_escaped(text, target.path, b" ?#");
         }
-        if let Some(query) = target.query {
-            self.query.write(query, text);
-        }
+        target.query.is_none_or(|query| self.query.write(query, text))
     }
 }
 
@@ -194,18 +204,9 @@ fn push_number(text: &mut String, mut number: u32) {
 
 /// Appends `part`; each byte of `reserved` becomes a space and two hexadecimal digits. `reserved` always holds the space.
 fn push_escaped<const N: usize>(text: &mut String, part: &str, reserved: &[u8; N]) {
-    // All bytes at once, without a way out in the middle: hardly any part has one of them.
-    let is_plain = !part.bytes().fold(false, |found, byte| reserved.iter().fold(found, |found, reserved| found | (byte == *reserved)));
-    if is_plain {
-        return text.push_str(part);
-    }
-    push_with_escapes(text, part, reserved);
-}
-
-#[cold]
-fn push_with_escapes(text: &mut String, part: &str, reserved: &[u8]) {
     let mut rest = part;
-    while let Some(position) = rest.bytes().position(|byte| reserved.contains(&byte)) {
+    // Letters are past all of them, and most of what there is.
+    while let Some(position) = rest.bytes().position(|byte| byte <= b'?' && reserved.iter().any(|reserved| byte == *reserved)) {
         text.push_str(&rest[..position]);
         let byte = rest.as_bytes()[position];
         text.push(' ');
