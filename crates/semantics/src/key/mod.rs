@@ -206,7 +206,7 @@ fn push_number(text: &mut String, mut number: u32) {
 fn push_escaped<const N: usize>(text: &mut String, part: &str, reserved: &[u8; N]) {
     let mut rest = part;
     // Letters are past all of them, and most of what there is.
-    while let Some(position) = rest.bytes().position(|byte| byte <= b'?' && reserved.iter().any(|reserved| byte == *reserved)) {
+    while let Some(position) = rest.bytes().position(|byte| byte <= b'?' && reserved.contains(&byte)) {
         text.push_str(&rest[..position]);
         let byte = rest.as_bytes()[position];
         text.push(' ');
