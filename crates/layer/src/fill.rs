@@ -27,7 +27,8 @@ use crate::upstream::Upstream;
 /// How often a follower whose variant differs from the leader's may join the flight of its own variant.
 const MAX_JOINS: usize = 3;
 
-/// After a failed background refresh, no further one for this long: a failing origin is not asked once per request.
+/// After a background refresh that brought nothing to store, no further one for this long: a failing origin is not asked once per
+/// request.
 const REFRESH_PAUSE: Duration = Duration::from_secs(1);
 
 /// A request on its way to the origin. Shared with the task that asks, which may outlive it.
@@ -138,13 +139,13 @@ pub(crate) async fn refresh<S: Upstream>(service: CacheService<S>, asked: Arc<As
     if !matches!(&current, Lookup::Found(current) if Arc::ptr_eq(current, &stored)) {
         return;
     }
-    let (reply, answer) = oneshot::channel();
+    // Nobody is there to read the answer: a reader that takes nothing would hold up a body too large to be stored.
+    let (reply, _) = oneshot::channel();
     let job = Job::new(&service, asked, &found, Going::Whole, Some(permit));
     exchange::run(service.clone(), job, reply).await;
-    if let Ok(Reply::Failed(_) | Reply::Unavailable(_)) = answer.await {
-        let pause = service.cache.clock.now().as_millis().saturating_add(REFRESH_PAUSE.as_millis() as u64);
-        stored.postpone_refresh(larder_semantics::Timestamp::from_millis(pause));
-    }
+    // Whatever came back, if it did not take the place of `stored` it will hardly do so at once.
+    let pause = service.cache.clock.now().as_millis().saturating_add(REFRESH_PAUSE.as_millis() as u64);
+    stored.postpone_refresh(larder_semantics::Timestamp::from_millis(pause));
 }
 
 /// Looks whether the store has an answer by now, and otherwise brings the plan up to date.

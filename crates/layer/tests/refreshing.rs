@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use common::{Origin, get, header, request, response, send, try_send, with_rules};
+use common::{Origin, get, header, request, response, send, streaming, try_send, with_rules};
 use larder_semantics::Reason;
 use tokio::sync::Semaphore;
 
@@ -90,6 +90,51 @@ async fn a_failing_origin_is_not_asked_once_per_stale_answer() {
     // And stale is not for ever.
     hand.advance(60);
     assert!(try_send(&cache, get("/a")).await.is_err());
+}
+
+#[tokio::test]
+async fn an_origin_that_answers_with_errors_is_not_asked_once_per_stale_answer() {
+    for code in [429, 500, 503] {
+        let n = AtomicUsize::new(0);
+        let origin = Origin::new(move |_| match n.fetch_add(1, Ordering::SeqCst) {
+            0 => response(200, "body").header("cache-control", "max-age=1, stale-while-revalidate=60"),
+            _ => response(code, "error"),
+        });
+        let (cache, hand) = with_rules(origin.clone(), common::rules());
+        send(&cache, get("/a")).await;
+        hand.advance(2);
+        for _ in 0..50 {
+            assert_eq!(send(&cache, get("/a")).await.text(), "body");
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+        }
+        assert_eq!(origin.count(), 2, "{code}: one refresh, and then a pause");
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_that_turns_out_too_large_to_store_ends() {
+    let (mut sender, body) = common::channel();
+    let bodies = std::sync::Mutex::new(vec![streaming(200, body), response(200, "old")]);
+    let origin = Origin::new(move |_| {
+        let reply = bodies.lock().unwrap().pop().expect("two requests");
+        reply.header("cache-control", "max-age=1, stale-while-revalidate=60").header("vary", "x-any")
+    });
+    let (cache, hand) = with_rules(origin.clone(), larder_tower::RouteRules { max_object: 8, ..common::rules() });
+    send(&cache, get("/a")).await;
+    hand.advance(2);
+    assert_eq!(send(&cache, get("/a")).await.text(), "old");
+    for _ in 0..3 {
+        // Refused once nobody reads it any more.
+        let _ = sender.send_data(vec![0; 300 * 1024].into()).await;
+    }
+    drop(sender);
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    let stats = cache.cache().stats();
+    assert_eq!((origin.count(), stats.fills_in_flight, stats.bytes_in_flight), (2, 0, 0));
 }
 
 #[tokio::test]
