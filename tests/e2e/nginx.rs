@@ -68,3 +68,30 @@ async fn a_large_file_arrives_whole_each_time() -> Result<()> {
     assert!(miss.body.iter().enumerate().all(|(index, &byte)| byte == (index % 251) as u8));
     Ok(())
 }
+
+/// A file larger than what a route keeps: its ranges are kept, joined and never mixed up with the whole.
+#[tokio::test]
+async fn parts_of_a_file_that_is_too_large_are_kept() -> Result<()> {
+    let (_nginx, larder) = start("[cache]\nttl = \"60s\"\nmax_object = \"1MiB\"").await?;
+    let steps = [
+        (0, 9, "MISS"),
+        (2, 5, "HIT"),
+        (400_000, 699_999, "MISS"),
+        (0, 499_999, "MISS"),
+        (0, 699_999, "HIT"),
+        (699_990, 700_009, "MISS"),
+        (10, 700_009, "HIT"),
+    ];
+    for (first, last, x_cache) in steps {
+        let response = larder.request("GET", "/large.bin", &[("Range", &format!("bytes={first}-{last}"))], "").await?;
+        assert_eq!((response.status, response.x_cache()), (206, x_cache), "{first}-{last}: {}", response.cache_status());
+        assert_eq!(response.header("content-range"), Some(format!("bytes {first}-{last}/3000000").as_str()));
+        assert!(response.body.iter().zip(first..=last).all(|(&byte, place)| byte == (place % 251) as u8), "{first}-{last}");
+        assert_eq!(response.body.len(), last - first + 1);
+    }
+    let whole = larder.get("/large.bin").await?;
+    assert_eq!((whole.status, whole.x_cache(), whole.body.len()), (200, "MISS", 3_000_000));
+    let after = larder.request("GET", "/large.bin", &[("Range", "bytes=0-9")], "").await?;
+    assert_eq!((after.status, after.x_cache()), (206, "HIT"));
+    Ok(())
+}

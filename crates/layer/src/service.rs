@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Extensions, Request, Response};
+use larder_semantics::fields::drop_nominated;
 use larder_semantics::{CacheStatus, Decision, ForwardReason, KeyBuffer, MethodKind, Reason, RequestContext, Timestamp, decide};
 use larder_store::{Lookup, StoredResponse};
 use tower_service::Service;
@@ -56,6 +57,9 @@ impl<S> CacheService<S> {
 impl<S: Upstream> CacheService<S> {
     /// Answers a request. `caller` is what is known about who asks; `extend` may add extensions to the request for the inner
     /// service, and is called only when that is asked.
+    ///
+    /// The fields that `Connection` names must be gone already ([`drop_nominated`]): they are not for the inner service, so they may not
+    /// select what is served either. The tower service's `call` sees to that itself.
     ///
     /// A hit is ready at once. Errors are the inner service's own, where nothing stored may stand in for it.
     pub fn serve<R>(&self, mut request: Request<R>, caller: Caller, extend: impl FnOnce(&mut Extensions)) -> ServeFuture<S::Body>
@@ -171,7 +175,8 @@ impl<S: Upstream, R: ClientBody> Service<Request<R>> for CacheService<S> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<R>) -> Self::Future {
+    fn call(&mut self, mut request: Request<R>) -> Self::Future {
+        drop_nominated(request.headers_mut());
         let caller = request.extensions().get::<Caller>().cloned().unwrap_or_default();
         ResponseFuture(self.serve(request, caller, |_| ()))
     }

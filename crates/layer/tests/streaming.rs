@@ -6,6 +6,7 @@ use std::sync::Mutex;
 
 use bytes::Bytes;
 use common::{Origin, OriginBody, channel, frame, get, read, response, rules, send, streaming, with_rules};
+use http_body_util::BodyExt;
 use http_body_util::channel::Sender;
 use larder_tower::{BodyError, BoxError, Caller, RouteRules};
 
@@ -162,5 +163,22 @@ async fn trailers_are_stored_and_replayed() {
         let collected = http_body_util::BodyExt::collect(answer).await.unwrap();
         assert_eq!(collected.trailers(), Some(&trailers));
         assert_eq!(collected.to_bytes(), "body");
+    }
+}
+
+#[tokio::test]
+async fn trailers_are_replayed_but_for_what_is_never_stored() {
+    let (mut sender, body) = channel();
+    let cache = common::service(once(body, CACHEABLE));
+    sender.send_data("body".into()).await.unwrap();
+    let trailers = [("x-checksum", "42"), ("set-cookie", "a=b")].map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+    sender.send_trailers(trailers.into_iter().collect()).await.unwrap();
+    drop(sender);
+    for x_cache in ["MISS", "HIT"] {
+        let served = serve(&cache).await;
+        assert_eq!(common::header(&served.response, "x-cache"), x_cache);
+        let collected = served.response.into_body().collect().await.expect("complete");
+        let trailers = collected.trailers().expect("trailers");
+        assert!(trailers["x-checksum"] == "42" && !trailers.contains_key("set-cookie"), "{trailers:?}");
     }
 }

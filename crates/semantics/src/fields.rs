@@ -2,10 +2,10 @@
 
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_TYPE, COOKIE, DATE, ETAG, EXPIRES, HOST, LAST_MODIFIED, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE, VARY,
+    CONTENT_TYPE, COOKIE, DATE, ETAG, EXPECT, EXPIRES, HOST, LAST_MODIFIED, MAX_FORWARDS, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
+    SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY,
 };
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -67,8 +67,38 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Removes the request fields that `Connection` names, before anything reads them. Otherwise a client could have a field that selects the
+/// response (`Vary`) counted here and kept from the origin, and so have the wrong response stored. What this hop itself needs stays.
+pub fn drop_nominated(headers: &mut HeaderMap) {
+    // A request has so few fields that looking at each name is cheaper than hashing the one that is wanted.
+    if !headers.keys().any(|name| *name == CONNECTION) {
+        return;
+    }
+    const KEPT: [HeaderName; 7] = [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, TE, UPGRADE, EXPECT, MAX_FORWARDS];
+    let is_usual = |option: &[u8]| [&b"close"[..], b"keep-alive", b"upgrade", b"te"].iter().any(|usual| option.eq_ignore_ascii_case(usual));
+    let options = |value: &HeaderValue| value.as_bytes().split(|byte| *byte == b',').all(|option| is_usual(option.trim_ascii()));
+    if headers.get_all(CONNECTION).iter().all(options) {
+        return;
+    }
+    let lines: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
+    let named = lines.iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    for name in named.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()) {
+        if name != CONNECTION && !KEPT.contains(&name) {
+            headers.remove(name);
+        }
+    }
+}
+
+/// Removes the trailer fields that would not be stored as header fields either.
+pub fn retain_storable(trailers: &mut HeaderMap) {
+    let never: Vec<HeaderName> = trailers.keys().filter(|name| never_stored(name)).cloned().collect();
+    for name in never {
+        trailers.remove(name);
+    }
+}
+
 /// Whether no response field of this name is ever stored or taken from a 304: hop-by-hop and proxy fields (§3.1), cookies (a stored
-/// response would hand one user's to another), and `Trailer`, since trailer fields are not kept.
+/// response would hand one user's to another), and `Trailer`, which says how one message was sent.
 pub(crate) fn never_stored(name: &HeaderName) -> bool {
     HOP_BY_HOP.contains(name) || PROXY.contains(name) || *name == SET_COOKIE || *name == TRAILER
 }
@@ -80,8 +110,6 @@ pub(crate) fn written_anew(name: &HeaderName) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -116,5 +144,18 @@ mod tests {
         let mut headers = map(&[("connection", "cache-control, vary, set-cookie"), ("cache-control", "no-store"), ("vary", "accept")]);
         remove_hop_by_hop(&mut headers);
         assert_eq!(headers, map(&[("cache-control", "no-store"), ("vary", "accept")]));
+    }
+
+    #[test]
+    fn rfc9110_7_6_1_nominated_fields_are_gone_before_the_cache_reads_them() {
+        let mut headers = HeaderMap::new();
+        headers.append("connection", HeaderValue::from_static("keep-alive, accept-language, host"));
+        headers.append("connection", HeaderValue::from_static("Upgrade, X-Api-Version"));
+        for name in ["host", "accept-language", "x-api-version", "upgrade", "accept"] {
+            headers.insert(name, HeaderValue::from_static("x"));
+        }
+        drop_nominated(&mut headers);
+        assert!(!headers.contains_key("accept-language") && !headers.contains_key("x-api-version"));
+        assert!(["host", "upgrade", "accept", "connection"].iter().all(|name| headers.contains_key(*name)));
     }
 }

@@ -60,35 +60,6 @@ pub fn to_upstream(parts: &mut Parts, hop: Option<&Hop>, rules: &ForwardRules) {
     parts.version = Version::HTTP_11;
 }
 
-/// Removes the fields that `Connection` names, before anything reads them. Otherwise a client could have a field that selects the
-/// response (`Vary`) counted here and kept from the origin, and so have the wrong response stored. What this hop itself needs stays.
-pub fn drop_nominated(headers: &mut HeaderMap) {
-    if !has(headers, &header::CONNECTION) {
-        return;
-    }
-    const KEPT: [HeaderName; 7] = [
-        header::HOST,
-        header::CONTENT_LENGTH,
-        header::TRANSFER_ENCODING,
-        header::TE,
-        header::UPGRADE,
-        header::EXPECT,
-        header::MAX_FORWARDS,
-    ];
-    let is_usual = |option: &[u8]| [&b"close"[..], b"keep-alive", b"upgrade", b"te"].iter().any(|usual| option.eq_ignore_ascii_case(usual));
-    let options = |value: &HeaderValue| value.as_bytes().split(|byte| *byte == b',').all(|option| is_usual(option.trim_ascii()));
-    if headers.get_all(header::CONNECTION).iter().all(options) {
-        return;
-    }
-    let lines: Vec<HeaderValue> = headers.get_all(header::CONNECTION).iter().cloned().collect();
-    let named = lines.iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
-    for name in named.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()) {
-        if name != header::CONNECTION && !KEPT.contains(&name) {
-            headers.remove(name);
-        }
-    }
-}
-
 /// Whether the client asks to leave HTTP (RFC 9110 §7.8). Upgrades to other versions of HTTP do not count: they would carry requests
 /// past this gateway, and a server may ignore an upgrade it is not interested in.
 pub fn is_upgrade(version: Version, headers: &HeaderMap) -> bool {
@@ -232,19 +203,6 @@ mod tests {
             assert!(!headers.contains_key(gone), "{gone} went on");
         }
         assert_eq!(headers["x-public"], "2");
-    }
-
-    #[test]
-    fn rfc9110_7_6_1_nominated_fields_are_gone_before_the_cache_reads_them() {
-        let mut headers = HeaderMap::new();
-        headers.append("connection", HeaderValue::from_static("keep-alive, accept-language, host"));
-        headers.append("connection", HeaderValue::from_static("Upgrade, X-Api-Version"));
-        for name in ["host", "accept-language", "x-api-version", "upgrade", "accept"] {
-            headers.insert(name, HeaderValue::from_static("x"));
-        }
-        drop_nominated(&mut headers);
-        assert!(!headers.contains_key("accept-language") && !headers.contains_key("x-api-version"));
-        assert!(["host", "upgrade", "accept", "connection"].iter().all(|name| headers.contains_key(*name)));
     }
 
     #[test]

@@ -12,11 +12,10 @@ use hyper::body::{Body, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use larder_semantics::fields::drop_nominated;
 use larder_tower::BoxError;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-
-use crate::forward::drop_nominated;
 
 use super::guard::{Verdict, judge};
 use super::io::{ClientStream, answer_late};

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use http_body::Body;
 use larder_semantics::Reason;
+use larder_semantics::fields::retain_storable;
 use larder_semantics::range::PartialResponse;
 use larder_store::{BodyBuilder, StoredPart, StoredResponse, Variant};
 
@@ -72,7 +73,10 @@ impl<S: Upstream> Pump<S> {
                 Ok(Some(Err(error))) => return self.writer.break_off(BodyError::Upstream(FetchError::new(error))),
                 Ok(None) => break,
                 Ok(Some(Ok(frame))) => match frame.into_data() {
-                    Err(frame) => trailers = frame.into_trailers().ok(),
+                    Err(frame) => {
+                        trailers = frame.into_trailers().ok();
+                        trailers.iter_mut().for_each(retain_storable);
+                    }
                     Ok(data) if data.is_empty() => {}
                     Ok(data) => {
                         got += data.len() as u64;
