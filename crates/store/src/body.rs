@@ -27,7 +27,30 @@ enum Segments {
     Many(Arc<[Bytes]>),
 }
 
+impl From<Vec<Bytes>> for Segments {
+    fn from(mut segments: Vec<Bytes>) -> Self {
+        match segments.len() {
+            0 => Self::None,
+            1 => Self::One(segments.remove(0)),
+            _ => Self::Many(segments.into()),
+        }
+    }
+}
+
 impl StoredBody {
+    /// A body of segments that are already what a body is made of: [`SEGMENT`] bytes each, the last one shorter. `None` otherwise.
+    pub fn from_segments(segments: Vec<Bytes>, trailers: Option<HeaderMap>) -> Option<Self> {
+        let (last, full) = match segments.split_last() {
+            Some((last, full)) => (last.len(), full),
+            None => (1, &[][..]),
+        };
+        if last == 0 || last > SEGMENT || full.iter().any(|segment| segment.len() != SEGMENT) {
+            return None;
+        }
+        let len = segments.iter().map(|segment| segment.len() as u64).sum();
+        Some(Self { segments: Segments::from(segments), len, trailers: trailers.map(Arc::new) })
+    }
+
     /// Its length in bytes.
     pub fn len(&self) -> u64 {
         self.len
@@ -117,16 +140,11 @@ impl BodyBuilder {
     }
 
     /// The body; `None` if fewer bytes came than were announced.
-    pub fn finish(mut self, trailers: Option<HeaderMap>) -> Option<StoredBody> {
+    pub fn finish(self, trailers: Option<HeaderMap>) -> Option<StoredBody> {
         if self.left > 0 {
             return None;
         }
-        let segments = match self.done.len() {
-            0 => Segments::None,
-            1 => Segments::One(self.done.remove(0)),
-            _ => Segments::Many(self.done.into()),
-        };
-        Some(StoredBody { segments, len: self.len, trailers: trailers.map(Arc::new) })
+        Some(StoredBody { segments: Segments::from(self.done), len: self.len, trailers: trailers.map(Arc::new) })
     }
 }
 
@@ -154,6 +172,16 @@ mod tests {
             assert_eq!(body.segments().iter().map(Bytes::len).collect::<Vec<_>>(), sizes, "{len}");
             let whole: Vec<u8> = body.segments().concat();
             assert!(whole.iter().enumerate().all(|(i, byte)| *byte == (i % 251) as u8), "{len}");
+        }
+    }
+
+    #[test]
+    fn segments_that_are_not_what_a_body_is_made_of_are_refused() {
+        let of = |sizes: &[usize]| StoredBody::from_segments(sizes.iter().map(|size| Bytes::from(vec![7; *size])).collect(), None);
+        assert_eq!(of(&[]).map(|body| body.len()), Some(0));
+        assert_eq!(of(&[SEGMENT, 3]).map(|body| body.len()), Some(SEGMENT as u64 + 3));
+        for wrong in [&[0][..], &[SEGMENT + 1], &[3, SEGMENT], &[SEGMENT, 0]] {
+            assert!(of(wrong).is_none(), "{wrong:?}");
         }
     }
 

@@ -3,6 +3,10 @@
 //! Every stored response carries the position from before its fetch began. It is valid as long as none of its tags moved past that
 //! position; so a fill that raced an invalidation is invalid by construction, whenever it is committed. An invalidation costs the
 //! same whatever the number of entries. A hit costs one compare while nothing was invalidated since the entry was last checked.
+//!
+//! Replicas share the sequence through an [`InvalidationLog`](crate::InvalidationLog): its entries are numbered, and a position is such a
+//! number with a count behind it, of what this process has invalidated since and the log may not have yet. Entries that leave the process
+//! carry the number alone ([`Position::shared`]), which can only make them invalid sooner.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -14,6 +18,26 @@ use xxhash_rust::xxh3::xxh3_64;
 /// A place in the sequence of invalidations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position(pub u64);
+
+/// How many bits of a position count what the log does not have yet: four million invalidations between two entries of the log.
+const LOCAL_BITS: u32 = 22;
+
+impl Position {
+    /// The position at which a log's entry of this number has been applied.
+    pub fn of_log(number: u64) -> Self {
+        Self(number << LOCAL_BITS)
+    }
+
+    /// The number of the log's entry that was applied last.
+    pub fn log_number(self) -> u64 {
+        self.0 >> LOCAL_BITS
+    }
+
+    /// The position as other replicas can read it.
+    pub fn shared(self) -> Self {
+        Self::of_log(self.log_number())
+    }
+}
 
 /// What an invalidation names, as a 64-bit hash of its text. Two texts with one hash are invalidated together: a miss, never a leak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,6 +52,16 @@ impl Tag {
     /// A surrogate key.
     pub fn surrogate(name: &str) -> Self {
         Self::of("tag", name)
+    }
+
+    /// The hash itself, for a stored or a sent form.
+    pub fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// From [`Self::to_bits`].
+    pub fn from_bits(bits: u64) -> Self {
+        Self(bits)
     }
 
     fn of(kind: &str, text: &str) -> Self {
@@ -84,6 +118,31 @@ impl Ledger {
         // Released last: whoever sees the new head finds the records.
         self.head.store(position.0, Ordering::Release);
         position
+    }
+
+    /// Applies an entry of the log. Entries have to come in the order of their numbers; one that came before is ignored.
+    pub fn apply(&self, number: u64, tags: impl IntoIterator<Item = Tag>) {
+        self.advance(number, |records, position| {
+            records.moved.extend(tags.into_iter().map(|tag| (tag, position)));
+            records.fold(MAX_RECORDS);
+        });
+    }
+
+    /// Goes on from an entry of the log although not all before it are known: everything from before it is invalid.
+    pub fn start_over_at(&self, number: u64) {
+        self.advance(number, |records, position| {
+            records.moved.clear();
+            records.floor = position;
+        });
+    }
+
+    fn advance(&self, number: u64, record: impl FnOnce(&mut Records, Position)) {
+        let mut records = self.records.write().unwrap_or_else(PoisonError::into_inner);
+        let position = Position::of_log(number);
+        if position.0 > self.head.load(Ordering::Relaxed) {
+            record(&mut records, position);
+            self.head.store(position.0, Ordering::Release);
+        }
     }
 
     /// Whether nothing that carries `tags` was invalidated since `position`.
@@ -173,6 +232,35 @@ mod tests {
     #[test]
     fn a_url_and_a_surrogate_key_of_the_same_text_differ() {
         assert_ne!(Tag::url("x"), Tag::surrogate("x"));
+    }
+
+    #[test]
+    fn the_log_and_this_process_make_one_sequence() {
+        let ledger = Ledger::default();
+        let (mine, theirs) = ([Tag::surrogate("mine")], [Tag::surrogate("theirs")]);
+        ledger.apply(7, theirs);
+        let after_7 = ledger.position();
+        assert_eq!((after_7.log_number(), after_7), (7, after_7.shared()));
+        ledger.invalidate(mine);
+        let after_mine = ledger.position();
+        assert!(after_mine > after_7 && after_mine.shared() == after_7);
+        assert!(!ledger.is_valid(&mine, after_mine.shared()), "what left this process is not taken back in its place");
+        assert!(ledger.is_valid(&mine, after_mine) && ledger.is_valid(&theirs, after_7));
+        ledger.apply(8, theirs);
+        assert!(ledger.is_valid(&mine, after_mine) && !ledger.is_valid(&theirs, after_mine));
+        ledger.apply(8, mine);
+        assert!(ledger.is_valid(&mine, after_mine), "an entry is applied once");
+    }
+
+    #[test]
+    fn after_a_gap_nothing_from_before_is_vouched_for() {
+        let ledger = Ledger::default();
+        ledger.apply(7, [Tag::surrogate("a")]);
+        let before = ledger.position();
+        ledger.start_over_at(20);
+        assert!(!ledger.is_valid(&[Tag::surrogate("b")], before));
+        assert!(ledger.is_valid(&[Tag::surrogate("a")], ledger.position()));
+        assert_eq!(ledger.position(), Position::of_log(20));
     }
 
     #[test]

@@ -1,9 +1,12 @@
-//! What Larder keeps: stored responses and their bodies, the memory tier, and the ledger of invalidations.
+//! What Larder keeps: stored responses and their bodies, the memory tier, what a tier behind it has to do, the form in which responses
+//! leave the process, and the ledger of invalidations.
 
 pub mod body;
+pub mod codec;
 pub mod ledger;
 pub mod memory;
 pub mod partial;
+pub mod remote;
 pub mod response;
 pub mod slot;
 mod vary_index;
@@ -12,6 +15,7 @@ pub use body::{BodyBuilder, SEGMENT, StoredBody};
 pub use ledger::{Ledger, Position, Tag, Tags};
 pub use memory::{Evictions, Lookup, MemoryStats, MemoryStore};
 pub use partial::StoredPart;
+pub use remote::{Answer, Ask, Ending, InvalidationLog, Lease, Loaded, Published, RemoteError, RemoteStore, Write};
 pub use response::{StoredResponse, Variant};
 pub use slot::{HitForMiss, KeyHash, Slot, SlotKey};
 pub use vary_index::{MAX_VARIANTS, VaryIndex};

@@ -53,6 +53,8 @@ pub struct StoredResponse {
     pub position: Position,
     /// The number of its fetch: of two fetches of one key, the one that began later is the newer truth, whichever ended first.
     pub fetch: u64,
+    /// The number of the fetch that brought the body. Equal to `fetch` until a 304 renews the head.
+    pub body_fetch: u64,
     /// Position up to which it is known to be valid.
     checked: AtomicU64,
     /// Milliseconds since the epoch before which no further background refresh starts, after one failed.
@@ -70,12 +72,14 @@ impl StoredResponse {
         position: Position,
         fetch: u64,
     ) -> Self {
-        Self { key, variant, head, body, tags, position, fetch, checked: AtomicU64::new(position.0), refresh_after: AtomicU64::new(0) }
+        let (checked, refresh_after) = (AtomicU64::new(position.0), AtomicU64::new(0));
+        Self { key, variant, head, body, tags, position, fetch, body_fetch: fetch, checked, refresh_after }
     }
 
     /// This response with its head freshened by a 304 (RFC 9111 §4.3.4). The body is shared, not copied.
     pub fn freshened(&self, head: StoredHead, position: Position, fetch: u64) -> Self {
-        Self::new(self.key.clone(), self.variant.clone(), Arc::new(head), self.body.clone(), self.tags.clone(), position, fetch)
+        let (key, variant, tags) = (self.key.clone(), self.variant.clone(), self.tags.clone());
+        Self { body_fetch: self.body_fetch, ..Self::new(key, variant, Arc::new(head), self.body.clone(), tags, position, fetch) }
     }
 
     /// This response for another variant: the origin said that it is good for both (RFC 9111 §4.3.4).

@@ -1,0 +1,156 @@
+//! A circuit breaker: after some failures in a row nothing is asked for a while, then one request at a time tries again.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What the breaker lets through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BreakerState {
+    /// Everything.
+    Closed,
+    /// One at a time.
+    HalfOpen,
+    /// Nothing.
+    Open,
+}
+
+/// Counts failures in a row. While it is closed, passing costs one atomic load.
+#[derive(Debug)]
+pub(crate) struct Breaker {
+    most: u32,
+    pause: Duration,
+    failures: AtomicU32,
+    open: AtomicBool,
+    tripped: Mutex<Tripped>,
+}
+
+#[derive(Debug, Default)]
+struct Tripped {
+    until: Option<Instant>,
+    /// One is on its way to find out.
+    probing: bool,
+}
+
+/// Leave to try. Dropped without a word (the asker left), it counts as nothing.
+#[derive(Debug)]
+pub(crate) struct Pass<'a> {
+    breaker: &'a Breaker,
+    probe: bool,
+}
+
+impl Breaker {
+    pub(crate) fn new(failures: u32, pause: Duration) -> Self {
+        Self { most: failures.max(1), pause, failures: AtomicU32::new(0), open: AtomicBool::new(false), tripped: Mutex::default() }
+    }
+
+    /// `None` while it is open, or somebody else is trying.
+    pub(crate) fn pass(&self, now: Instant) -> Option<Pass<'_>> {
+        if !self.open.load(Ordering::Acquire) {
+            return Some(Pass { breaker: self, probe: false });
+        }
+        let mut tripped = self.tripped.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = tripped.until.is_none_or(|until| until <= now) && !tripped.probing;
+        tripped.probing |= due;
+        // Made only if it is: one that is dropped would say that the probe is over.
+        due.then(|| Pass { breaker: self, probe: true })
+    }
+
+    pub(crate) fn state(&self, now: Instant) -> BreakerState {
+        if !self.open.load(Ordering::Acquire) {
+            return BreakerState::Closed;
+        }
+        let tripped = self.tripped.lock().unwrap_or_else(PoisonError::into_inner);
+        if tripped.until.is_none_or(|until| until <= now) { BreakerState::HalfOpen } else { BreakerState::Open }
+    }
+
+    /// It has been seen to work: the pause ends here.
+    pub(crate) fn close(&self) {
+        let mut tripped = self.tripped.lock().unwrap_or_else(PoisonError::into_inner);
+        *tripped = Tripped::default();
+        self.failures.store(0, Ordering::Relaxed);
+        self.open.store(false, Ordering::Release);
+    }
+
+    fn trip(&self, now: Instant) -> bool {
+        let mut tripped = self.tripped.lock().unwrap_or_else(PoisonError::into_inner);
+        *tripped = Tripped { until: now.checked_add(self.pause), probing: false };
+        !self.open.swap(true, Ordering::Release)
+    }
+}
+
+impl Pass<'_> {
+    pub(crate) fn succeeded(self) {
+        if self.probe {
+            self.breaker.close();
+        } else {
+            self.breaker.failures.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// `true` if this failure is the one that opened it.
+    pub(crate) fn failed(self, now: Instant) -> bool {
+        let failures = self.breaker.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        (self.probe || failures >= self.breaker.most) && self.breaker.trip(now)
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        if self.probe {
+            self.breaker.tripped.lock().unwrap_or_else(PoisonError::into_inner).probing = false;
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "instants of a test's own")]
+mod tests {
+    use super::*;
+
+    const PAUSE: Duration = Duration::from_secs(5);
+
+    #[test]
+    fn failures_in_a_row_open_it_and_a_success_between_does_not() {
+        let (breaker, now) = (Breaker::new(3, PAUSE), Instant::now());
+        let pass = || breaker.pass(now).expect("closed");
+        assert!(!pass().failed(now));
+        assert!(!pass().failed(now));
+        pass().succeeded();
+        assert!(!pass().failed(now));
+        assert!(!pass().failed(now));
+        assert!(pass().failed(now), "the third in a row");
+        assert!(breaker.pass(now).is_none());
+        assert_eq!(breaker.state(now), BreakerState::Open);
+    }
+
+    #[test]
+    fn after_the_pause_one_at_a_time_tries() {
+        let (breaker, now) = (Breaker::new(1, PAUSE), Instant::now());
+        breaker.pass(now).expect("closed").failed(now);
+        let later = now + PAUSE;
+        assert_eq!(breaker.state(later), BreakerState::HalfOpen);
+        let probe = breaker.pass(later).expect("due");
+        assert!(breaker.pass(later).is_none(), "one at a time");
+        probe.failed(later);
+        assert!(breaker.pass(later).is_none(), "another pause");
+        breaker.pass(later + PAUSE).expect("due").succeeded();
+        assert_eq!(breaker.state(later), BreakerState::Closed);
+    }
+
+    #[test]
+    fn a_probe_that_is_given_up_lets_the_next_one_try() {
+        let (breaker, now) = (Breaker::new(1, PAUSE), Instant::now());
+        breaker.pass(now).expect("closed").failed(now);
+        drop(breaker.pass(now + PAUSE));
+        assert!(breaker.pass(now + PAUSE).is_some());
+    }
+
+    #[test]
+    fn a_pause_ends_early_when_it_is_seen_to_work() {
+        let (breaker, now) = (Breaker::new(1, PAUSE), Instant::now());
+        breaker.pass(now).expect("closed").failed(now);
+        breaker.close();
+        assert!(breaker.pass(now).is_some());
+    }
+}

@@ -1,0 +1,62 @@
+//! Names of keys in Redis.
+//!
+//! Everything about one primary key has the same hash tag, so that a Cluster keeps it in one slot and a script may touch all of it.
+//! The digest only places: the key's full text stands in every head and is compared.
+//!
+//! ```text
+//! PREFIX:{digest}               the entry, or the selecting fields of a resource with variants
+//! PREFIX:{digest}:v:digest      a variant
+//! …:l                           the lease of one of these
+//! …:c:fetch:n                   chunk n of the body that this fetch brought
+//! ```
+
+use larder_semantics::PrimaryKey;
+use larder_store::Variant;
+
+/// The key of one entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EntryKey(String);
+
+impl EntryKey {
+    pub(crate) fn primary(prefix: &str, key: &PrimaryKey) -> Self {
+        Self(format!("{prefix}:{{{}}}", digest(key.text())))
+    }
+
+    pub(crate) fn variant(prefix: &str, key: &PrimaryKey, variant: &Variant) -> Self {
+        let Self(primary) = Self::primary(prefix, key);
+        Self(format!("{primary}:v:{}", digest(variant.secondary.text())))
+    }
+
+    pub(crate) fn of(prefix: &str, key: &PrimaryKey, variant: Option<&Variant>) -> Self {
+        match variant {
+            Some(variant) => Self::variant(prefix, key, variant),
+            None => Self::primary(prefix, key),
+        }
+    }
+
+    pub(crate) fn entry(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn lease(&self) -> String {
+        format!("{}:l", self.0)
+    }
+
+    pub(crate) fn chunk(&self, body_fetch: u64, index: u64) -> String {
+        format!("{}:c:{body_fetch:x}:{index}", self.0)
+    }
+}
+
+/// A fetch number as text that compares as the number does.
+pub(crate) fn ordered(fetch: u64) -> String {
+    format!("{fetch:016x}")
+}
+
+fn digest(text: &str) -> String {
+    let hash = blake3::hash(text.as_bytes());
+    hash.as_bytes()[..16].iter().fold(String::with_capacity(32), |mut hex, byte| {
+        hex.push(char::from(b"0123456789abcdef"[usize::from(byte >> 4)]));
+        hex.push(char::from(b"0123456789abcdef"[usize::from(byte & 15)]));
+        hex
+    })
+}

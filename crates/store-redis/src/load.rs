@@ -1,0 +1,121 @@
+//! Look-ups.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use larder_store::codec::{Record, ResponseRecord, Unreadable, decode};
+use larder_store::{Ask, Lease, Loaded, RemoteError, Variant};
+use redis::Value;
+
+use crate::keys::{EntryKey, ordered};
+use crate::link::Lane;
+use crate::scripts;
+use crate::stats::Operation;
+use crate::store::Inner;
+
+/// Chunks of one body that are on their way at the same time: enough to hide a round trip, and a megabyte at most.
+const CHUNKS_AHEAD: usize = 4;
+
+/// What the script answered.
+enum Answer {
+    Entry { frame: Bytes, body: Option<Bytes> },
+    Nothing,
+    Granted,
+    Awaited,
+}
+
+/// The entry for a request, or else the lease.
+pub(crate) async fn load(inner: &Arc<Inner>, ask: Ask<'_>) -> Result<Loaded, RemoteError> {
+    let mut variant = ask.spec.map(|spec| Variant::of(spec.clone(), ask.request));
+    loop {
+        let place = EntryKey::of(&inner.link.options().prefix, ask.key, variant.as_ref());
+        let token = inner.next_token();
+        let (frame, body) = match script(inner, &place, &ask, token).await? {
+            Answer::Entry { frame, body } => (frame, body),
+            Answer::Nothing => return Ok(Loaded::Nothing(None)),
+            Answer::Granted => return Ok(Loaded::Nothing(Some(lease(inner, &place, token)))),
+            Answer::Awaited => return Ok(Loaded::Awaited),
+        };
+        match decode(frame, ask.key, variant.as_ref()) {
+            Ok(Record::Response(record)) => return complete(inner, &place, *record, body).await,
+            Ok(Record::Selecting(spec)) if variant.is_none() => variant = Some(Variant::of(spec, ask.request)),
+            Err(Unreadable::Damaged) => return Err(damaged(inner, &place)),
+            // Somebody else's, by a collision or of another version: left alone, and superseded by the next commit.
+            Ok(Record::Selecting(_)) | Err(Unreadable::OtherKey | Unreadable::OtherFormat) => return Ok(Loaded::Nothing(None)),
+        }
+    }
+}
+
+async fn script(inner: &Arc<Inner>, place: &EntryKey, ask: &Ask<'_>, token: u64) -> Result<Answer, RemoteError> {
+    let mut call = scripts::LOAD.prepare_invoke();
+    call.key(place.entry()).key(place.lease());
+    call.arg(ordered(ask.newer_than)).arg(token).arg(u64::try_from(ask.lease.as_millis()).unwrap_or(u64::MAX));
+    let work = |mut connection| async move { call.invoke_async::<Vec<Value>>(&mut connection).await };
+    let answer = inner.link.run(Operation::Load, Lane::Small, work).await?;
+    parse(answer).ok_or_else(|| damaged(inner, place))
+}
+
+fn parse(answer: Vec<Value>) -> Option<Answer> {
+    let mut values = answer.into_iter().map(|value| match value {
+        Value::BulkString(bytes) => Some(Bytes::from(bytes)),
+        _ => None,
+    });
+    match values.next()??.as_ref() {
+        b"entry" => Some(Answer::Entry { frame: values.next()??, body: values.next().flatten() }),
+        b"nothing" => Some(Answer::Nothing),
+        b"granted" => Some(Answer::Granted),
+        b"awaited" => Some(Answer::Awaited),
+        _ => None,
+    }
+}
+
+fn lease(inner: &Arc<Inner>, place: &EntryKey, token: u64) -> Lease {
+    let (inner, key) = (Arc::downgrade(inner), place.lease());
+    Lease::new(token, move |ending| {
+        if let Some(inner) = inner.upgrade() {
+            inner.release(key, token, ending);
+        }
+    })
+}
+
+/// With the body, which is in the entry or in chunks.
+async fn complete(inner: &Arc<Inner>, place: &EntryKey, record: ResponseRecord, body: Option<Bytes>) -> Result<Loaded, RemoteError> {
+    if record.body_length() > inner.link.options().max_object {
+        return Ok(Loaded::Nothing(None));
+    }
+    let segments = match body {
+        Some(body) if body.is_empty() => Some(Vec::new()),
+        Some(body) => Some(vec![body]),
+        None => chunks(inner, place, &record).await?,
+    };
+    // A chunk was evicted, or replaced by those of a newer body: that is nobody's fault.
+    let Some(segments) = segments else { return Ok(Loaded::Nothing(None)) };
+    match record.complete(segments) {
+        Ok(response) => Ok(Loaded::Response(Arc::new(response))),
+        Err(_) => Err(damaged(inner, place)),
+    }
+}
+
+async fn chunks(inner: &Arc<Inner>, place: &EntryKey, record: &ResponseRecord) -> Result<Option<Vec<Bytes>>, RemoteError> {
+    let chunk = |index| {
+        let key = place.chunk(record.body_fetch(), index);
+        inner.link.run(Operation::Chunk, Lane::Bulk, |mut connection| async move {
+            redis::cmd("GET").arg(key).query_async::<Option<Vec<u8>>>(&mut connection).await
+        })
+    };
+    let mut arriving = stream::iter(0..record.segments()).map(chunk).buffered(CHUNKS_AHEAD);
+    let mut segments = Vec::new();
+    while let Some(chunk) = arriving.try_next().await? {
+        let Some(chunk) = chunk else { return Ok(None) };
+        segments.push(Bytes::from(chunk));
+    }
+    Ok(Some(segments))
+}
+
+/// What does not decode goes, so that nobody meets it twice.
+fn damaged(inner: &Arc<Inner>, place: &EntryKey) -> RemoteError {
+    inner.counters.damaged.add();
+    inner.delete(place.entry().to_owned(), u64::MAX);
+    RemoteError::Damaged
+}

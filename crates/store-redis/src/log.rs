@@ -1,0 +1,122 @@
+//! The log of invalidations: a stream with a counter, which every replica reads to its end and then follows.
+//!
+//! Numbers grow by one. Wherever they do not (the stream was trimmed, Redis was emptied, a failover lost its last entries), something may
+//! be missing, and the ledger starts over: what it cannot vouch for is dropped.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use larder_store::{Answer, InvalidationLog, Ledger, Published, RemoteError, Tag};
+use tokio::sync::watch;
+
+use crate::journal::{Invalidation, Journal};
+use crate::link::{Lane, Link};
+use crate::scripts;
+use crate::stats::Operation;
+
+/// Entries that the stream keeps, about. A replica that was away for longer, and entries that were stored before, start over.
+const KEPT: u32 = 100_000;
+
+/// The log as this replica knows it.
+#[derive(Debug)]
+pub(crate) struct Log {
+    pub(crate) link: Arc<Link>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) journal: Journal,
+    /// The number of the entry applied last. 0: none was read yet.
+    applied: watch::Sender<u64>,
+    /// When it was last seen to have nothing new.
+    current: Mutex<Option<Instant>>,
+}
+
+impl Log {
+    pub(crate) fn new(link: Arc<Link>, ledger: Arc<Ledger>) -> Self {
+        Self { link, ledger, journal: Journal::default(), applied: watch::Sender::new(0), current: Mutex::default() }
+    }
+
+    /// The names of the counter and of the stream.
+    pub(crate) fn keys(&self) -> [String; 2] {
+        let prefix = &self.link.options().prefix;
+        [format!("{prefix}:{{log}}:n"), format!("{prefix}:{{log}}:s")]
+    }
+
+    pub(crate) fn applied(&self) -> u64 {
+        *self.applied.borrow()
+    }
+
+    /// Applies the next entry.
+    pub(crate) fn apply(&self, number: u64, invalidation: Invalidation) {
+        if number > self.applied() + 1 {
+            self.ledger.start_over_at(number - 1);
+        }
+        match invalidation {
+            Invalidation::Tags(tags) => self.ledger.apply(number, tags),
+            Invalidation::All => self.ledger.start_over_at(number),
+        }
+        self.applied.send_replace(number);
+    }
+
+    /// Goes on from `number`, whatever came before.
+    pub(crate) fn start_over_at(&self, number: u64) {
+        self.ledger.start_over_at(number);
+        self.applied.send_replace(number);
+    }
+
+    /// There is nothing new in it now.
+    pub(crate) fn set_current(&self) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some((self.link.options().monotonic)());
+    }
+
+    /// How long ago there was nothing new in it; `None` before it was first read to its end.
+    pub(crate) fn lag(&self) -> Option<Duration> {
+        let current = *self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.map(|current| (self.link.options().monotonic)().saturating_duration_since(current))
+    }
+
+    /// Whether what others have stored can be told from what was invalidated since.
+    pub(crate) fn vouches(&self) -> bool {
+        self.lag().is_some_and(|lag| lag <= self.link.options().max_lag)
+    }
+
+    /// Puts an invalidation in, and says under which number.
+    pub(crate) async fn put(&self, invalidation: &Invalidation) -> Result<u64, RemoteError> {
+        let [counter, stream] = self.keys();
+        let mut call = scripts::PUBLISH.prepare_invoke();
+        call.key(counter).key(stream).arg(self.applied()).arg(KEPT).arg(invalidation.encode());
+        let work = |mut connection| async move { call.invoke_async::<u64>(&mut connection).await };
+        self.link.run(Operation::Publish, Lane::Small, work).await
+    }
+
+    /// Waits, as long as an operation may take, until this replica has read what it put in itself: from then on its own positions are
+    /// past it, and what it fetches next is good.
+    async fn follow(&self, number: u64) {
+        let mut applied = self.applied.subscribe();
+        let reached = applied.wait_for(|applied| *applied >= number);
+        // Too late is no harm: the ledger has the invalidation already.
+        let _ = tokio::time::timeout(self.link.options().timeout, reached).await;
+    }
+}
+
+impl InvalidationLog for Log {
+    fn publish(&self, tags: Vec<Tag>) -> Answer<'_, Published> {
+        Box::pin(async move {
+            let invalidation = Invalidation::Tags(tags);
+            // In their order: none goes ahead of those that wait.
+            let put = match self.journal.len() {
+                0 => self.put(&invalidation).await.ok(),
+                _ => None,
+            };
+            match (put, invalidation) {
+                (Some(number), _) => {
+                    self.follow(number).await;
+                    Published::Logged
+                }
+                (None, Invalidation::Tags(tags)) => {
+                    self.journal.keep(tags);
+                    Published::Kept
+                }
+                (None, Invalidation::All) => Published::Kept,
+            }
+        })
+    }
+}

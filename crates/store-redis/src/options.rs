@@ -1,0 +1,112 @@
+//! How to reach Redis, and how much to expect of it.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use redis::io::tcp::TcpSettings;
+use redis::{ConnectionInfo, IntoConnectionInfo};
+
+/// A URL that is no Redis URL. Says nothing of its text, which may hold a password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this is not a Redis URL: {reason}")]
+pub struct InvalidRedisUrl {
+    reason: String,
+}
+
+/// Where a server is, and as whom it is spoken to.
+#[derive(Clone, Debug)]
+pub struct RedisUrl(ConnectionInfo);
+
+impl RedisUrl {
+    /// From `redis://`, `rediss://` (TLS), `valkey://`, `valkeys://` or `redis+unix://`, with `user:password@` and `/database` as usual.
+    pub fn parse(url: &str) -> Result<Self, InvalidRedisUrl> {
+        let info = url.into_connection_info().map_err(|error| InvalidRedisUrl { reason: error.category().to_owned() })?;
+        // Off by default in this client; without it small commands wait for acknowledgements.
+        let tcp = TcpSettings::default().set_nodelay(true);
+        Ok(Self(info.set_tcp_settings(tcp)))
+    }
+
+    pub(crate) fn info(&self) -> ConnectionInfo {
+        self.0.clone()
+    }
+}
+
+impl fmt::Display for RedisUrl {
+    /// Host and port or path, and nothing secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self.0.addr(), f)
+    }
+}
+
+/// When a stored response is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WriteMode {
+    /// After the answer, from a bounded queue.
+    #[default]
+    Behind,
+    /// Before the answer ends.
+    Through,
+}
+
+/// Settings of the tier.
+#[derive(Clone, Debug)]
+pub struct RedisOptions {
+    /// The server.
+    pub url: RedisUrl,
+    /// First part of every key.
+    pub prefix: String,
+    /// The longest an operation may take, waiting for a connection included. A look-up that takes longer is a miss.
+    pub timeout: Duration,
+    /// The longest that connecting may take, TLS and authentication included.
+    pub connect_timeout: Duration,
+    /// When responses are written.
+    pub write: WriteMode,
+    /// The longest body that is kept there, in bytes.
+    pub max_object: u64,
+    /// Failures in a row after which it is left alone.
+    pub breaker_failures: u32,
+    /// For how long, unless it is seen to work before.
+    pub breaker_open: Duration,
+    /// How long what is in memory is served although the log of invalidations cannot be read.
+    pub max_lag: Duration,
+    /// The monotonic clock.
+    pub monotonic: fn() -> Instant,
+}
+
+impl RedisOptions {
+    /// The defaults.
+    pub fn new(url: RedisUrl, monotonic: fn() -> Instant) -> Self {
+        Self {
+            url,
+            prefix: "larder".to_owned(),
+            timeout: Duration::from_millis(50),
+            connect_timeout: Duration::from_secs(1),
+            write: WriteMode::Behind,
+            max_object: 8 << 20,
+            breaker_failures: 5,
+            breaker_open: Duration::from_secs(5),
+            max_lag: Duration::from_secs(30),
+            monotonic,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RedisUrl;
+
+    #[test]
+    fn what_is_shown_of_a_url_holds_no_secret() {
+        for (url, shown) in [
+            ("redis://me:hunter2@host:7000/3", "host:7000"),
+            ("rediss://:hunter2@host", "host:6379"),
+            ("redis+unix:///run/redis.sock?pass=hunter2", "/run/redis.sock"),
+        ] {
+            assert_eq!(RedisUrl::parse(url).unwrap().to_string(), shown);
+        }
+        for wrong in ["", "http://host", "redis://:hunter2@host/x", "hunter2"] {
+            let error = RedisUrl::parse(wrong).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+}

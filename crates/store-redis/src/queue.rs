@@ -1,0 +1,117 @@
+//! Writes that wait for their turn, bounded in number and in bytes: what does not fit is dropped and counted.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use larder_store::{Ending, Write};
+use tokio::sync::{Semaphore, mpsc};
+use tracing::debug;
+
+use crate::store::Inner;
+use crate::write;
+
+/// Writes that may wait.
+const MOST: usize = 4096;
+
+/// Bytes of bodies that may wait. They are the memory tier's own, but would outlive their eviction there.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// Writes under way at the same time.
+const AT_ONCE: usize = 16;
+
+/// One thing to do.
+#[derive(Debug)]
+pub(crate) enum Job {
+    Commit(Write),
+    Freshen(Write),
+    Remove { entry: String, fetch: u64 },
+    Release { key: String, token: u64, ending: Ending },
+}
+
+impl Job {
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::Commit(write) | Self::Freshen(write) => write.response.body.len(),
+            Self::Remove { .. } | Self::Release { .. } => 0,
+        }
+    }
+
+    /// Does it. A failure is told by the metrics; there is nobody else to tell.
+    pub(crate) async fn run(self, inner: &Arc<Inner>) {
+        let outcome = match self {
+            Self::Commit(write) => write::commit(inner, write).await,
+            Self::Freshen(write) => write::freshen(inner, write).await,
+            Self::Remove { entry, fetch } => write::remove(inner, entry, fetch).await,
+            Self::Release { key, token, ending } => write::release(inner, key, token, ending).await,
+        };
+        if let Err(error) = outcome {
+            debug!("a write to Redis failed: {error}");
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Queue {
+    sender: mpsc::Sender<(Job, Place)>,
+    held: Arc<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    jobs: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// A job's place in the figures, from when it is taken on until it is done or given up.
+#[derive(Debug)]
+pub(crate) struct Place {
+    held: Arc<Held>,
+    bytes: u64,
+}
+
+impl Queue {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<(Job, Place)>) {
+        let (sender, receiver) = mpsc::channel(MOST);
+        (Self { sender, held: Arc::default() }, receiver)
+    }
+
+    /// `false`: there is no room.
+    pub(crate) fn push(&self, job: Job) -> bool {
+        let bytes = job.bytes();
+        if bytes > 0 && self.bytes() + bytes > MOST_BYTES {
+            return false;
+        }
+        self.held.jobs.fetch_add(1, Ordering::Relaxed);
+        self.held.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let place = Place { held: Arc::clone(&self.held), bytes };
+        self.sender.try_send((job, place)).is_ok()
+    }
+
+    pub(crate) fn jobs(&self) -> u64 {
+        self.held.jobs.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.held.bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.held.jobs.fetch_sub(1, Ordering::Relaxed);
+        self.held.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Does the jobs, until the store is gone.
+pub(crate) async fn work(inner: Weak<Inner>, mut jobs: mpsc::Receiver<(Job, Place)>) {
+    let turns = Arc::new(Semaphore::new(AT_ONCE));
+    while let Some((job, place)) = jobs.recv().await {
+        let Some(inner) = inner.upgrade() else { return };
+        let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { return };
+        tokio::spawn(async move {
+            job.run(&inner).await;
+            drop((place, turn));
+        });
+    }
+}

@@ -1,0 +1,9 @@
+-- Ends a lease under which nothing was stored. KEYS: lease. ARGV: token, milliseconds for which nobody needs to wait for anybody (0: none).
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return 0
+end
+if ARGV[2] == '0' then
+  return redis.call('DEL', KEYS[1])
+end
+redis.call('SET', KEYS[1], 'unshared', 'PX', ARGV[2])
+return 1

@@ -1,0 +1,110 @@
+//! What is counted, and whom it is told.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use larder_store::RemoteError;
+
+use crate::breaker::BreakerState;
+
+/// What is asked of Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// A look-up, or the lease.
+    Load,
+    /// A chunk of a long body.
+    Chunk,
+    /// A response is written.
+    Commit,
+    /// Its head is renewed.
+    Freshen,
+    /// It is dropped.
+    Remove,
+    /// A lease is given back.
+    Release,
+    /// An invalidation is put into the log.
+    Publish,
+}
+
+impl Operation {
+    /// All of them, for metrics that are declared ahead.
+    pub const ALL: [Self; 7] = [Self::Load, Self::Chunk, Self::Commit, Self::Freshen, Self::Remove, Self::Release, Self::Publish];
+
+    /// Its name in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Load => "load",
+            Self::Chunk => "chunk",
+            Self::Commit => "commit",
+            Self::Freshen => "freshen",
+            Self::Remove => "remove",
+            Self::Release => "release",
+            Self::Publish => "publish",
+        }
+    }
+}
+
+/// Is told of every operation that reached Redis or should have. Called on the request path: it must not wait.
+pub trait RedisObserver: Send + Sync {
+    /// One operation is over.
+    fn operation(&self, operation: Operation, outcome: Result<(), RemoteError>, elapsed: Duration);
+}
+
+/// Figures since the start, and how it stands now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RedisStats {
+    /// Look-ups that brought a response.
+    pub hits: u64,
+    /// Look-ups that brought none.
+    pub misses: u64,
+    /// Look-ups that met another replica's lease.
+    pub awaited: u64,
+    /// Values that did not decode. They were deleted.
+    pub damaged: u64,
+    /// Responses written.
+    pub written: u64,
+    /// Writes given up because the queue was full.
+    pub dropped: u64,
+    /// Writes that wait.
+    pub queued: u64,
+    /// Bytes of bodies that wait.
+    pub queued_bytes: u64,
+    /// The number of the log's entry that was applied last.
+    pub log_number: u64,
+    /// How long ago the log was last seen to have nothing new; `None` before it was first read to its end.
+    pub log_lag: Option<Duration>,
+    /// Invalidations that the log does not have yet.
+    pub journaled: u64,
+    /// Whether it is being asked.
+    pub breaker: BreakerState,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) hits: Counter,
+    pub(crate) misses: Counter,
+    pub(crate) awaited: Counter,
+    pub(crate) damaged: Counter,
+    pub(crate) written: Counter,
+    pub(crate) dropped: Counter,
+}
+
+#[derive(Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Counter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.get(), f)
+    }
+}

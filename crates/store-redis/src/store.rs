@@ -1,0 +1,146 @@
+//! The tier as its users see it.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use larder_store::{Answer, Ask, Ending, InvalidationLog, Ledger, Loaded, RemoteError, RemoteStore, StoredResponse, Write};
+
+use crate::link::Link;
+use crate::load;
+use crate::log::Log;
+use crate::options::{RedisOptions, WriteMode};
+use crate::queue::{Job, Queue, work};
+use crate::stats::{Counters, RedisObserver, RedisStats};
+use crate::tail;
+use crate::write;
+
+/// Redis or Valkey as the tier behind the memory.
+#[derive(Clone, Debug)]
+pub struct RedisStore(Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) link: Arc<Link>,
+    pub(crate) queue: Queue,
+    log: Arc<Log>,
+    pub(crate) counters: Counters,
+    tokens: AtomicU64,
+    /// Makes a number of ours one of nobody else's.
+    seed: RandomState,
+}
+
+impl RedisStore {
+    /// Starts the tier, with its log of invalidations going into `ledger`. Nothing is connected yet, and nothing here waits for Redis; has
+    /// to be called within a runtime.
+    pub fn start(options: RedisOptions, ledger: Arc<Ledger>, observer: Option<Arc<dyn RedisObserver>>) -> Result<Self, redis::RedisError> {
+        let (queue, jobs) = Queue::new();
+        let (link, counters) = (Link::new(options, observer)?, Counters::default());
+        let log = Arc::new(Log::new(Arc::clone(&link), ledger));
+        tokio::spawn(tail::follow(Arc::downgrade(&log)));
+        let inner = Arc::new(Inner { link, queue, log, counters, tokens: AtomicU64::new(0), seed: RandomState::new() });
+        tokio::spawn(work(Arc::downgrade(&inner), jobs));
+        Ok(Self(inner))
+    }
+
+    /// The log of invalidations.
+    pub fn log(&self) -> Arc<dyn InvalidationLog> {
+        Arc::clone(&self.0.log) as Arc<dyn InvalidationLog>
+    }
+
+    /// Figures for metrics.
+    pub fn stats(&self) -> RedisStats {
+        let Inner { link, queue, counters, log, .. } = &*self.0;
+        RedisStats {
+            hits: counters.hits.get(),
+            misses: counters.misses.get(),
+            awaited: counters.awaited.get(),
+            damaged: counters.damaged.get(),
+            written: counters.written.get(),
+            dropped: counters.dropped.get(),
+            queued: queue.jobs(),
+            queued_bytes: queue.bytes(),
+            log_number: log.applied(),
+            log_lag: log.lag(),
+            journaled: log.journal.len() as u64,
+            breaker: link.breaker(),
+        }
+    }
+
+    /// What is wrong with it now, in words for people; `None` while it works.
+    pub fn problem(&self) -> Option<String> {
+        self.0.link.problem()
+    }
+}
+
+impl Inner {
+    pub(crate) fn next_token(&self) -> u64 {
+        self.seed.hash_one(self.tokens.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn release(&self, key: String, token: u64, ending: Ending) {
+        self.push(Job::Release { key, token, ending });
+    }
+
+    pub(crate) fn delete(&self, entry: String, fetch: u64) {
+        self.push(Job::Remove { entry, fetch });
+    }
+
+    fn push(&self, job: Job) {
+        if !self.queue.push(job) {
+            self.counters.dropped.add();
+        }
+    }
+
+    async fn write(self: &Arc<Self>, job: Job) {
+        match self.link.options().write {
+            WriteMode::Behind => self.push(job),
+            WriteMode::Through => job.run(self).await,
+        }
+    }
+
+    fn takes(&self, write: &Write) -> bool {
+        write.response.body.len() <= self.link.options().max_object
+    }
+}
+
+impl RemoteStore for RedisStore {
+    fn load<'a>(&'a self, ask: Ask<'a>) -> Answer<'a, Result<Loaded, RemoteError>> {
+        Box::pin(async move {
+            // Until the log has been read, nobody can say which of the stored responses were invalidated.
+            if !self.0.log.vouches() {
+                return Err(RemoteError::Unvouched);
+            }
+            let loaded = load::load(&self.0, ask).await;
+            let counters = &self.0.counters;
+            match &loaded {
+                Ok(Loaded::Response(_)) => counters.hits.add(),
+                Ok(Loaded::Nothing(_)) => counters.misses.add(),
+                Ok(Loaded::Awaited) => counters.awaited.add(),
+                Err(_) => {}
+            }
+            loaded
+        })
+    }
+
+    fn commit(&self, write: Write) -> Answer<'_, ()> {
+        Box::pin(async move {
+            if self.0.takes(&write) {
+                self.0.write(Job::Commit(write)).await;
+            }
+        })
+    }
+
+    fn freshen(&self, write: Write) -> Answer<'_, ()> {
+        Box::pin(async move {
+            if self.0.takes(&write) {
+                self.0.write(Job::Freshen(write)).await;
+            }
+        })
+    }
+
+    fn remove(&self, response: &StoredResponse) {
+        let place = write::place(&self.0, response);
+        self.0.delete(place.entry().to_owned(), response.fetch);
+    }
+}

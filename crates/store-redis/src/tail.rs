@@ -1,0 +1,131 @@
+//! Reads the log to its end and follows it, on a connection of its own: a read that waits would hold up everything behind it.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, RedisResult, Value, cmd};
+use tracing::{debug, warn};
+
+use crate::journal::Invalidation;
+use crate::log::Log;
+use crate::scripts;
+
+/// How long a read waits for something new. After it the counter is looked at, so this is also how often the log is known to be whole.
+const WAIT: Duration = Duration::from_millis(500);
+
+/// Entries in one answer.
+const BATCH: u32 = 1000;
+
+/// Between two attempts to connect.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Follows the log until its owner is gone.
+pub(crate) async fn follow(log: Weak<Log>) {
+    loop {
+        let Some(log) = log.upgrade() else { return };
+        if let Err(error) = read_on(&log).await {
+            debug!("the log of invalidations cannot be read: {error}");
+        }
+        drop(log);
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Reads until something fails, or nobody but this task holds the log.
+async fn read_on(log: &Arc<Log>) -> RedisResult<()> {
+    let options = log.link.options();
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(options.connect_timeout))
+        .set_response_timeout(Some(WAIT + options.connect_timeout + options.timeout));
+    let mut connection = log.link.client().get_multiplexed_async_connection_with_config(&config).await?;
+    // The first read does not wait: a log without anything new is soon known to be whole.
+    let mut wait = None;
+    while Arc::strong_count(log) > 1 {
+        let read = read(log, &mut connection, wait).await?;
+        wait = Some(WAIT);
+        if read == 0 {
+            settle(log, &mut connection).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Applies what is new, and says how much it was.
+async fn read(log: &Log, connection: &mut MultiplexedConnection, wait: Option<Duration>) -> RedisResult<usize> {
+    let [_, stream] = log.keys();
+    let mut read = cmd("XREAD");
+    read.arg("COUNT").arg(BATCH);
+    if let Some(wait) = wait {
+        read.arg("BLOCK").arg(wait.as_millis() as u64);
+    }
+    read.arg("STREAMS").arg(stream).arg(format!("{}-0", log.applied()));
+    let entries = entries(read.query_async(connection).await?);
+    let count = entries.len();
+    for (number, invalidation) in entries {
+        log.apply(number, invalidation);
+    }
+    Ok(count)
+}
+
+/// Nothing is new. Tells others what they were not told, and looks whether the counter agrees that this is the end.
+async fn settle(log: &Log, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+    while let Some(invalidation) = log.journal.first() {
+        if log.put(&invalidation).await.is_err() {
+            return Ok(());
+        }
+        log.journal.done(&invalidation);
+    }
+    let [counter, _] = log.keys();
+    let last: Option<u64> = cmd("GET").arg(&counter).query_async(connection).await?;
+    let applied = log.applied();
+    match last {
+        Some(last) if last == applied => log.set_current(),
+        // Entries may have come since; if none has, they were trimmed away.
+        Some(last) if last > applied => {
+            if read(log, connection, None).await? == 0 {
+                log.start_over_at(last);
+            }
+        }
+        _ => {
+            if applied > 0 {
+                warn!("the log of invalidations was lost; what is in memory is dropped");
+            }
+            let number: u64 = scripts::BEGIN.key(counter).arg(applied).invoke_async(connection).await?;
+            log.start_over_at(number);
+        }
+    }
+    Ok(())
+}
+
+/// The entries of an answer to `XREAD` of one stream: `[[name, [[id, [field, value, …]], …]]]`, or nil. An entry that is none is taken for
+/// one that invalidates everything, and one without a number stands for nothing: the gap will show.
+fn entries(answer: Value) -> Vec<(u64, Invalidation)> {
+    let stream = items(answer).into_iter().next().map(items).unwrap_or_default();
+    let entries = stream.into_iter().nth(1).map(items).unwrap_or_default();
+    let entry = |value| {
+        let mut parts = items(value).into_iter();
+        let id = text(parts.next()?)?;
+        let number = std::str::from_utf8(&id).ok()?.split('-').next()?.parse().ok()?;
+        let fields = parts.next().map(items).unwrap_or_default();
+        let tags = fields.into_iter().nth(1).and_then(text).unwrap_or_default();
+        Some((number, Invalidation::decode(&tags)))
+    };
+    entries.into_iter().filter_map(entry).collect()
+}
+
+fn items(value: Value) -> Vec<Value> {
+    match value {
+        Value::Array(items) => items,
+        // RESP3 answers with a map of streams.
+        Value::Map(pairs) => pairs.into_iter().map(|(name, entries)| Value::Array(vec![name, entries])).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn text(value: Value) -> Option<Vec<u8>> {
+    match value {
+        Value::BulkString(bytes) => Some(bytes),
+        _ => None,
+    }
+}

@@ -1,0 +1,145 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use larder_store::{Ask, Loaded, RemoteError, RemoteStore, SEGMENT, Write};
+use larder_testkit::patience::eventually;
+use larder_testkit::{Redis, Result};
+
+use crate::support::{ENTRIES, MINUTE, Setup, another, commit, entries, find, head, key, pattern, response, speaking, text, variant};
+
+#[tokio::test]
+async fn what_one_replica_stores_another_one_finds() -> Result<()> {
+    let Setup { redis, store } = Setup::start().await?;
+    let other = another(&redis, |_| ()).await?;
+    for (path, length) in [("/empty", 0), ("/small", 5), ("/segment", SEGMENT), ("/large", 3 * SEGMENT + 7)] {
+        let content = pattern(length);
+        commit(&store, response(path, 7, &content), None).await;
+        let found = find(&other, path, &HeaderMap::new()).await.expect(path);
+        assert_eq!(found.body.segments().concat(), content, "{path}");
+        assert_eq!((found.fetch, found.position.log_number(), found.head.headers["etag"].as_bytes()), (7, 3, &b"\"1\""[..]));
+    }
+    assert_eq!(text(&other, "/other").await, None);
+    assert_eq!((other.stats().hits, other.stats().misses), (4, 1));
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_key_has_an_end_and_what_belongs_together_lies_in_one_slot() -> Result<()> {
+    let Setup { redis, store } = Setup::start().await?;
+    commit(&store, response("/x", 7, &pattern(2 * SEGMENT + 1)), None).await;
+    let nth = "return redis.call('KEYS', ARGV[1])[tonumber(ARGV[2])]";
+    let count = redis.count(&["EVAL", "return #redis.call('KEYS', ARGV[1])", "0", ENTRIES]).await?;
+    assert_eq!(count, 4, "an entry and three chunks");
+    let mut tags = Vec::new();
+    for index in 1..=count {
+        let name = redis.command(&["EVAL", nth, "0", ENTRIES, &index.to_string()]).await?;
+        assert!(redis.count(&["PTTL", &name]).await? > 0, "{name}");
+        tags.push(name.split(['{', '}']).nth(1).map(str::to_owned));
+    }
+    tags.dedup();
+    assert!(matches!(&tags[..], [Some(_)]), "{tags:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_two_fetches_the_later_one_stays_whichever_is_written_first() -> Result<()> {
+    let Setup { redis: _redis, store } = Setup::start().await?;
+    commit(&store, response("/x", 9, b"later"), None).await;
+    commit(&store, response("/x", 8, b"earlier"), None).await;
+    assert_eq!(text(&store, "/x").await.as_deref(), Some("later"));
+    store.remove(&response("/x", 8, b""));
+    commit(&store, response("/y", 1, b"a write that is done after the removal"), None).await;
+    assert_eq!(text(&store, "/x").await.as_deref(), Some("later"), "an earlier fetch removes nothing of a later one");
+    Ok(())
+}
+
+#[tokio::test]
+async fn variants_are_found_by_what_selects_them() -> Result<()> {
+    let Setup { redis: _redis, store } = Setup::start().await?;
+    for language in ["de", "en"] {
+        commit(&store, variant("/x", 7, language), None).await;
+    }
+    for language in ["de", "en"] {
+        let found = find(&store, "/x", &speaking(language)).await.expect(language);
+        assert_eq!(found.body.segments().concat(), language.as_bytes());
+    }
+    assert!(find(&store, "/x", &speaking("fr")).await.is_none());
+    let spec = variant("/x", 7, "de").variant.expect("a variant").spec;
+    let (key, request) = (key("/x"), speaking("de"));
+    let ask = Ask { key: &key, request: &request, spec: Some(&spec), newer_than: 6, lease: Duration::ZERO };
+    assert!(matches!(store.load(ask).await, Ok(Loaded::Response(_))));
+    assert!(matches!(store.load(Ask { newer_than: 7, ..ask }).await, Ok(Loaded::Nothing(None))), "known already");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_304_rewrites_the_head_alone_while_the_body_is_there() -> Result<()> {
+    for length in [5, SEGMENT + 1] {
+        let Setup { redis, store } = Setup::start().await?;
+        let stored = response("/x", 7, &pattern(length));
+        commit(&store, response("/x", 7, &pattern(length)), None).await;
+        let renew = async |fetch, etag| {
+            let response = Arc::new(stored.freshened(head(etag), stored.position, fetch));
+            store.freshen(Write { response, keep: 10 * MINUTE, lease: None }).await;
+        };
+        renew(9, "\"2\"").await;
+        let found = find(&store, "/x", &HeaderMap::new()).await.expect("still there");
+        assert_eq!((found.fetch, found.body_fetch), (9, 7));
+        assert_eq!(found.head.headers["etag"], "\"2\"");
+        assert_eq!(found.body.len(), length as u64);
+        assert_eq!(store.stats().written, 1, "the body was not written again");
+        renew(8, "\"earlier\"").await;
+        assert_eq!(find(&store, "/x", &HeaderMap::new()).await.expect("still there").head.headers["etag"], "\"2\"");
+
+        redis.command(&["FLUSHALL"]).await?;
+        renew(10, "\"3\"").await;
+        let found = find(&store, "/x", &HeaderMap::new()).await.expect("written again");
+        assert_eq!(found.head.headers["etag"], "\"3\"");
+        assert_eq!(found.body.len(), length as u64);
+    }
+    Ok(())
+}
+
+/// The name of the only entry.
+async fn only_entry(redis: &Redis) -> Result<String> {
+    redis.command(&["EVAL", "return redis.call('KEYS', ARGV[1])[1]", "0", ENTRIES]).await
+}
+
+#[tokio::test]
+async fn what_is_damaged_is_a_miss_once_and_then_gone() -> Result<()> {
+    let Setup { redis, store } = Setup::start().await?;
+    let (request, key) = (HeaderMap::new(), key("/x"));
+    let ask = Ask { key: &key, request: &request, spec: None, newer_than: 0, lease: Duration::ZERO };
+    for (field, rubbish) in [("m", "rubbish"), ("m", ""), ("b", "HELLO"), ("b", "")] {
+        commit(&store, response("/x", 7, b"hello"), None).await;
+        let name = only_entry(&redis).await?;
+        redis.command(&["HSET", &name, field, rubbish]).await?;
+        assert_eq!(store.load(ask).await.unwrap_err(), RemoteError::Damaged, "{field}");
+        eventually("waiting for it to be deleted", || async { Ok((entries(&redis).await? == 0).then_some(())) }).await?;
+    }
+    assert_eq!(store.stats().damaged, 4);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_with_a_chunk_evicted_is_a_miss() -> Result<()> {
+    let Setup { redis, store } = Setup::start().await?;
+    commit(&store, response("/x", 7, &pattern(2 * SEGMENT)), None).await;
+    let drop_chunk = "return redis.call('DEL', redis.call('KEYS', '*:c:7:1')[1])";
+    assert_eq!(redis.count(&["EVAL", drop_chunk, "0"]).await?, 1);
+    assert_eq!(text(&store, "/x").await, None);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_value_that_is_no_entry_of_ours_is_a_miss() -> Result<()> {
+    let Setup { redis, store } = Setup::start().await?;
+    commit(&store, response("/x", 7, b"hello"), None).await;
+    let name = only_entry(&redis).await?;
+    redis.command(&["SET", &name, "a string, not a hash"]).await?;
+    let (request, key) = (HeaderMap::new(), key("/x"));
+    let ask = Ask { key: &key, request: &request, spec: None, newer_than: 0, lease: Duration::ZERO };
+    assert_eq!(store.load(ask).await.unwrap_err(), RemoteError::Refused);
+    Ok(())
+}

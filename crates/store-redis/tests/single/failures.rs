@@ -1,0 +1,115 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder_redis::{BreakerState, RedisOptions, WriteMode};
+use larder_store::{Loaded, RemoteError};
+use larder_testkit::patience::eventually;
+use larder_testkit::{Redis, Result};
+use rustix::process::Signal;
+
+use crate::support::{MINUTE, Setup, ask_for_lease, commit, entries, has_read_the_log, pattern, replica, response, text};
+
+fn impatient(options: &mut RedisOptions) {
+    options.timeout = Duration::from_millis(100);
+    options.breaker_failures = 3;
+    // Longer than any test's patience: only being seen to work again ends it.
+    options.breaker_open = MINUTE;
+}
+
+/// Asks until the breaker has opened, and says what the failures before it were.
+async fn fail_until_open(store: &larder_redis::RedisStore) -> Vec<RemoteError> {
+    let mut errors = Vec::new();
+    loop {
+        match ask_for_lease(store, "/x", MINUTE).await {
+            Err(RemoteError::Open) => return errors,
+            Err(error) => errors.push(error),
+            Ok(loaded) => panic!("{loaded:?}"),
+        }
+    }
+}
+
+async fn works_again(store: &larder_redis::RedisStore) -> Result<()> {
+    eventually("waiting for the breaker to close", || async { Ok((store.stats().breaker == BreakerState::Closed).then_some(())) }).await?;
+    eventually("waiting for an answer", || async { Ok(ask_for_lease(store, "/again", MINUTE).await.ok().map(drop)) }).await
+}
+
+#[tokio::test]
+async fn a_server_that_dies_is_left_alone_and_found_again() -> Result<()> {
+    let Setup { mut redis, store } = Setup::with(&[], impatient).await?;
+    commit(&store, response("/x", 7, b"hello"), None).await;
+    redis.kill().await?;
+    assert_eq!(fail_until_open(&store).await.len(), 3);
+    assert!(store.problem().is_some());
+    redis.restart().await?;
+    works_again(&store).await?;
+    assert!(store.problem().is_none());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_costs_the_deadline_and_then_nothing() -> Result<()> {
+    let Setup { redis, store } = Setup::with(&[], impatient).await?;
+    commit(&store, response("/x", 7, b"hello"), None).await;
+    redis.signal(Signal::STOP)?;
+    assert_eq!(fail_until_open(&store).await, [RemoteError::Timeout; 3]);
+    redis.signal(Signal::CONT)?;
+    works_again(&store).await?;
+    assert_eq!(text(&store, "/x").await.as_deref(), Some("hello"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_at_the_start_is_found_when_it_comes() -> Result<()> {
+    let mut redis = Redis::start().await?;
+    redis.kill().await?;
+    let store = replica(&redis, Arc::default(), impatient);
+    assert!(matches!(ask_for_lease(&store, "/x", MINUTE).await, Err(RemoteError::Unvouched)), "a miss, at no cost");
+    redis.restart().await?;
+    has_read_the_log(&store).await?;
+    works_again(&store).await
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_told_and_never_shown() -> Result<()> {
+    let redis = Redis::start_with(&["--requirepass", "right"]).await?;
+    let store = replica(&redis, Arc::default(), |options| {
+        impatient(options);
+        options.url = larder_redis::RedisUrl::parse(&format!("redis://:hunter2@{}", redis.address())).expect("a URL");
+    });
+    for fetch in 1..=3 {
+        commit(&store, response("/x", fetch, b"refused"), None).await;
+    }
+    assert_ne!(store.stats().breaker, BreakerState::Closed);
+    let problem = store.problem().expect("told");
+    assert!(!problem.contains("hunter2"), "{problem}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn writes_that_find_no_room_are_dropped_and_counted() -> Result<()> {
+    let redis = Redis::start().await?;
+    let store = replica(&redis, Arc::default(), |options| {
+        options.write = WriteMode::Behind;
+        options.max_object = u64::MAX;
+    });
+    redis.signal(Signal::STOP)?;
+    let large = pattern(40 << 20);
+    for fetch in 1..=3 {
+        commit(&store, response("/x", fetch, &large), None).await;
+    }
+    let stats = store.stats();
+    assert_eq!((stats.dropped, stats.queued, stats.queued_bytes), (2, 1, 40 << 20));
+    redis.signal(Signal::CONT)?;
+    eventually("waiting for the queue to empty", || async { Ok((store.stats().queued == 0).then_some(())) }).await?;
+    assert_eq!(store.stats().written, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_larger_than_is_kept_there_is_left_out() -> Result<()> {
+    let Setup { redis, store } = Setup::with(&[], |options| options.max_object = 10).await?;
+    commit(&store, response("/x", 7, b"more than ten bytes"), None).await;
+    assert_eq!(entries(&redis).await?, 0);
+    assert!(matches!(ask_for_lease(&store, "/x", MINUTE).await, Ok(Loaded::Nothing(Some(_)))));
+    Ok(())
+}

@@ -1,0 +1,145 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder_redis::RedisStore;
+use larder_store::{Ledger, Published, Tag};
+use larder_testkit::patience::eventually;
+use larder_testkit::{Redis, Result};
+
+use crate::support::{has_read_the_log, replica};
+
+/// A replica with what a gateway has: its own ledger, which the store's log goes into.
+struct Replica {
+    ledger: Arc<Ledger>,
+    store: RedisStore,
+}
+
+impl Replica {
+    async fn start(redis: &Redis) -> Result<Self> {
+        let ledger = Arc::default();
+        let store = replica(redis, Arc::clone(&ledger), |_| ());
+        has_read_the_log(&store).await?;
+        Ok(Self { ledger, store })
+    }
+
+    async fn invalidate(&self, name: &str) -> Published {
+        self.ledger.invalidate([tag(name)]);
+        self.store.log().publish(vec![tag(name)]).await
+    }
+
+    async fn has_read(&self, number: u64) -> Result<()> {
+        let read = || async { Ok((self.store.stats().log_number >= number).then_some(())) };
+        eventually(format!("waiting for entry {number} of the log"), read).await
+    }
+}
+
+fn tag(name: &str) -> Tag {
+    Tag::surrogate(name)
+}
+
+#[tokio::test]
+async fn what_one_replica_invalidates_is_invalid_on_all() -> Result<()> {
+    let redis = Redis::start().await?;
+    let (one, other) = (Replica::start(&redis).await?, Replica::start(&redis).await?);
+    let before = other.ledger.position();
+    assert_eq!(one.invalidate("issues").await, Published::Logged);
+    let number = one.store.stats().log_number;
+    other.has_read(number).await?;
+    assert!(!other.ledger.is_valid(&[tag("issues")], before));
+    assert!(other.ledger.is_valid(&[tag("users")], before));
+    assert!(one.ledger.is_valid(&[tag("issues")], one.ledger.position()), "what is fetched next is good");
+    assert_eq!(one.ledger.position(), other.ledger.position());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_replica_that_starts_later_knows_what_was_invalidated_before() -> Result<()> {
+    let redis = Redis::start().await?;
+    let one = Replica::start(&redis).await?;
+    let stored_at = one.ledger.position().shared();
+    one.invalidate("issues").await;
+    let later = Replica::start(&redis).await?;
+    assert_eq!(later.ledger.position(), one.ledger.position());
+    assert!(!later.ledger.is_valid(&[tag("issues")], stored_at));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_log_that_no_longer_reaches_back_vouches_for_nothing_from_before() -> Result<()> {
+    let redis = Redis::start().await?;
+    let one = Replica::start(&redis).await?;
+    let stored_at = one.ledger.position().shared();
+    one.invalidate("issues").await;
+    one.invalidate("users").await;
+    let since = one.ledger.position().shared();
+    redis.command(&["XTRIM", "larder:{log}:s", "MAXLEN", "0"]).await?;
+    let later = Replica::start(&redis).await?;
+    assert!(!later.ledger.is_valid(&[tag("anything")], stored_at));
+    assert!(later.ledger.is_valid(&[tag("anything")], since));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_emptied_redis_is_noticed_and_the_numbers_go_on() -> Result<()> {
+    let redis = Redis::start().await?;
+    let (one, other) = (Replica::start(&redis).await?, Replica::start(&redis).await?);
+    one.invalidate("issues").await;
+    let (before, number) = (one.ledger.position(), one.store.stats().log_number);
+    redis.command(&["FLUSHALL"]).await?;
+    for replica in [&one, &other] {
+        replica.has_read(number + 1).await?;
+        assert!(!replica.ledger.is_valid(&[tag("anything")], before), "nobody knows what was in the log");
+    }
+    let between = other.ledger.position();
+    one.invalidate("users").await;
+    other.has_read(one.store.stats().log_number).await?;
+    assert!(!other.ledger.is_valid(&[tag("users")], between));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_invalidated_while_redis_is_away_is_told_when_it_is_back() -> Result<()> {
+    let mut redis = Redis::start().await?;
+    let (one, other) = (Replica::start(&redis).await?, Replica::start(&redis).await?);
+    redis.kill().await?;
+    assert_eq!(one.invalidate("issues").await, Published::Kept);
+    assert_eq!(one.invalidate("users").await, Published::Kept);
+    assert_eq!(one.store.stats().journaled, 2);
+    redis.restart().await?;
+    eventually("waiting for the journal to empty", || async { Ok((one.store.stats().journaled == 0).then_some(())) }).await?;
+    let started = other.ledger.position();
+    other.has_read(one.store.stats().log_number.max(started.log_number())).await?;
+    assert_eq!(one.invalidate("more").await, Published::Logged);
+    Ok(())
+}
+
+#[tokio::test]
+async fn many_invalidations_arrive_in_their_order() -> Result<()> {
+    let redis = Redis::start().await?;
+    let (one, other) = (Replica::start(&redis).await?, Replica::start(&redis).await?);
+    let mut positions = Vec::new();
+    for n in 0..300 {
+        positions.push(one.ledger.position().shared());
+        one.invalidate(&n.to_string()).await;
+    }
+    other.has_read(one.store.stats().log_number).await?;
+    for (n, position) in positions.iter().enumerate() {
+        assert!(!other.ledger.is_valid(&[tag(&n.to_string())], *position), "{n}");
+        assert!(n == 0 || other.ledger.is_valid(&[tag(&(n - 1).to_string())], *position), "{n}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_read_is_behind_after_a_while() -> Result<()> {
+    let mut redis = Redis::start().await?;
+    let store = replica(&redis, Arc::default(), |options| options.max_lag = Duration::from_millis(1));
+    has_read_the_log(&store).await?;
+    redis.kill().await?;
+    let asked = || async {
+        let outcome = crate::support::ask_for_lease(&store, "/x", Duration::ZERO).await;
+        Ok(matches!(outcome, Err(larder_store::RemoteError::Unvouched)).then_some(()))
+    };
+    eventually("waiting for the lag to be too long", asked).await?;
+    redis.restart().await
+}

@@ -1,0 +1,155 @@
+//! What these tests store, and shorthands for storing and finding it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use larder_redis::{RedisOptions, RedisStore, RedisUrl, WriteMode};
+use larder_semantics::{
+    FreshnessLifetime, KeyBuffer, KeyRules, LifetimeSource, PrimaryKey, QueryRules, StoredHead, Target, Timestamp, Validators, VarySpec,
+};
+use larder_store::{
+    Ask, BodyBuilder, Lease, Ledger, Loaded, Position, RemoteError, RemoteStore, StoredBody, StoredResponse, Tag, Variant, Write,
+};
+use larder_testkit::patience::eventually;
+use larder_testkit::{Redis, Result};
+
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+
+/// What entries, leases and chunks are called, and the log is not.
+pub(crate) const ENTRIES: &str = "larder:{????????????????????????????????}*";
+
+pub(crate) async fn entries(redis: &Redis) -> Result<i64> {
+    redis.count(&["EVAL", "return #redis.call('KEYS', ARGV[1])", "0", ENTRIES]).await
+}
+
+pub(crate) struct Setup {
+    pub(crate) redis: Redis,
+    pub(crate) store: RedisStore,
+}
+
+impl Setup {
+    /// A server, and a store whose writes are done when they return.
+    pub(crate) async fn start() -> Result<Self> {
+        Self::with(&[], |_| ()).await
+    }
+
+    pub(crate) async fn with(settings: &[&str], change: impl FnOnce(&mut RedisOptions)) -> Result<Self> {
+        let redis = Redis::start_with(settings).await?;
+        let store = another(&redis, change).await?;
+        Ok(Self { redis, store })
+    }
+}
+
+/// Another replica's store on the same server, once it has read the log.
+pub(crate) async fn another(redis: &Redis, change: impl FnOnce(&mut RedisOptions)) -> Result<RedisStore> {
+    let store = replica(redis, Arc::default(), change);
+    has_read_the_log(&store).await?;
+    Ok(store)
+}
+
+pub(crate) async fn has_read_the_log(store: &RedisStore) -> Result<()> {
+    eventually("waiting for the log to be read", || async { Ok(store.stats().log_lag.map(drop)) }).await
+}
+
+/// A replica with this ledger, as it starts.
+pub(crate) fn replica(redis: &Redis, ledger: Arc<Ledger>, change: impl FnOnce(&mut RedisOptions)) -> RedisStore {
+    let mut options = RedisOptions::new(RedisUrl::parse(&redis.url()).unwrap(), now);
+    options.write = WriteMode::Through;
+    // The machine that runs the tests may be busy; the tests of slowness set their own.
+    options.timeout = Duration::from_secs(5);
+    change(&mut options);
+    RedisStore::start(options, ledger, None).unwrap()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the store is handed its clock, and these tests are what hands it")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+pub(crate) fn key(path: &str) -> PrimaryKey {
+    let query = QueryRules { sort: true, drop: Vec::new(), drop_empty: false, bypass: None };
+    let rules = KeyRules { namespace: "default".into(), version: 1, query, identity: Vec::new() };
+    let mut buffer = KeyBuffer::default();
+    rules.derive(Target { scheme: "http", authority: "a", path, query: None }, &HeaderMap::new(), &mut buffer);
+    buffer.to_key()
+}
+
+pub(crate) fn head(etag: &'static str) -> StoredHead {
+    let mut headers = HeaderMap::new();
+    headers.insert("etag", HeaderValue::from_static(etag));
+    StoredHead {
+        status: StatusCode::OK,
+        headers,
+        response_time: Timestamp::from_secs(1_000),
+        initial_age: 0,
+        lifetime: FreshnessLifetime { seconds: 60, source: LifetimeSource::MaxAge },
+        stale_while_revalidate: 0,
+        stale_if_error: 0,
+        no_cache: false,
+        must_revalidate: false,
+        immutable: false,
+        for_authorized: false,
+        validators: Validators { etag: Some(HeaderValue::from_static(etag)), last_modified: None },
+        date: Timestamp::from_secs(1_000),
+        origin_control: None,
+    }
+}
+
+pub(crate) fn body(bytes: &[u8]) -> StoredBody {
+    let mut builder = BodyBuilder::new(bytes.len() as u64);
+    builder.push(bytes);
+    builder.finish(None).unwrap()
+}
+
+pub(crate) fn response(path: &str, fetch: u64, content: &[u8]) -> StoredResponse {
+    let tags = vec![Tag::url(path)].into();
+    StoredResponse::new(key(path), None, head("\"1\"").into(), body(content), tags, Position::of_log(3), fetch)
+}
+
+pub(crate) fn variant(path: &str, fetch: u64, language: &'static str) -> StoredResponse {
+    let spec = VarySpec::new(vec![HeaderName::from_static("accept-language")]);
+    let mut response = response(path, fetch, language.as_bytes());
+    response.variant = Some(Variant::of(spec, &speaking(language)));
+    response
+}
+
+pub(crate) fn speaking(language: &'static str) -> HeaderMap {
+    HeaderMap::from_iter([(HeaderName::from_static("accept-language"), HeaderValue::from_static(language))])
+}
+
+pub(crate) async fn commit(store: &RedisStore, response: StoredResponse, lease: Option<Lease>) {
+    store.commit(Write { response: Arc::new(response), keep: MINUTE, lease }).await;
+}
+
+/// What is found for a request, without asking for a lease.
+pub(crate) async fn find(store: &RedisStore, path: &str, request: &HeaderMap) -> Option<Arc<StoredResponse>> {
+    let ask = Ask { key: &key(path), request, spec: None, newer_than: 0, lease: Duration::ZERO };
+    match store.load(ask).await.unwrap() {
+        Loaded::Response(response) => Some(response),
+        Loaded::Nothing(None) => None,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) async fn text(store: &RedisStore, path: &str) -> Option<String> {
+    let found = find(store, path, &HeaderMap::new()).await?;
+    Some(String::from_utf8_lossy(&found.body.segments().concat()).into_owned())
+}
+
+pub(crate) async fn ask_for_lease(store: &RedisStore, path: &str, deadline: Duration) -> Result<Loaded, RemoteError> {
+    let (key, request) = (key(path), HeaderMap::new());
+    store.load(Ask { key: &key, request: &request, spec: None, newer_than: 0, lease: deadline }).await
+}
+
+pub(crate) fn granted(loaded: Result<Loaded, RemoteError>) -> Lease {
+    match loaded {
+        Ok(Loaded::Nothing(Some(lease))) => lease,
+        other => panic!("no lease: {other:?}"),
+    }
+}
+
+pub(crate) fn pattern(length: usize) -> Bytes {
+    (0..length).map(|index| (index % 251) as u8).collect()
+}

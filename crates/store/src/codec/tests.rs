@@ -1,0 +1,165 @@
+use http::{HeaderName, HeaderValue, StatusCode};
+use larder_semantics::{FreshnessLifetime, KeyBuffer, KeyRules, LifetimeSource, OriginControl, QueryRules, Target, Timestamp, Validators};
+use proptest::prelude::*;
+
+use super::*;
+use crate::body::BodyBuilder;
+
+fn key(path: &str) -> PrimaryKey {
+    let query = QueryRules { sort: true, drop: Vec::new(), drop_empty: false, bypass: None };
+    let rules = KeyRules { namespace: "default".into(), version: 1, query, identity: Vec::new() };
+    let mut buffer = KeyBuffer::default();
+    rules.derive(Target { scheme: "http", authority: "a", path, query: None }, &HeaderMap::new(), &mut buffer);
+    buffer.to_key()
+}
+
+fn fields(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+    pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+}
+
+fn variant() -> Variant {
+    Variant::of(VarySpec::new(vec![HeaderName::from_static("accept-language")]), &fields(&[("accept-language", "de")]))
+}
+
+fn body(bytes: &[u8], trailers: Option<HeaderMap>) -> StoredBody {
+    let mut builder = BodyBuilder::new(bytes.len() as u64);
+    builder.push(bytes);
+    builder.finish(trailers).unwrap()
+}
+
+fn response(variant: Option<Variant>, body: StoredBody) -> StoredResponse {
+    let mut headers = fields(&[("content-type", "text/plain"), ("cache-control", "max-age=5"), ("age", "")]);
+    headers.append("link", HeaderValue::from_static("<a>"));
+    headers.append("link", HeaderValue::from_bytes(b"<\xff>").unwrap());
+    let head = StoredHead {
+        status: StatusCode::OK,
+        headers,
+        response_time: Timestamp::from_millis(1_700_000_000_123),
+        initial_age: 3,
+        lifetime: FreshnessLifetime { seconds: 5, source: LifetimeSource::Route },
+        stale_while_revalidate: 7,
+        stale_if_error: 11,
+        no_cache: false,
+        must_revalidate: true,
+        immutable: false,
+        for_authorized: true,
+        validators: Validators { etag: Some(HeaderValue::from_static("\"x\"")), last_modified: None },
+        date: Timestamp::from_millis(1_700_000_000_000),
+        origin_control: Some(OriginControl { cache_control: None, expires: Some(HeaderValue::from_static("0")) }),
+    };
+    let tags = vec![Tag::url("http://a/x"), Tag::surrogate("issues")].into();
+    let mut response = StoredResponse::new(key("/x"), variant, head.into(), body, tags, Position(9), 21);
+    response.body_fetch = 20;
+    response
+}
+
+fn decoded(frame: Vec<u8>, variant: Option<&Variant>) -> Result<ResponseRecord, Unreadable> {
+    decode(frame.into(), &key("/x"), variant).map(|record| match record {
+        Record::Response(record) => *record,
+        Record::Selecting(spec) => panic!("{spec:?}"),
+    })
+}
+
+#[test]
+fn a_response_comes_back_as_it_was() {
+    let stored = response(Some(variant()), body(b"hello", Some(fields(&[("x-sum", "1")]))));
+    let record = decoded(encode(&stored, Position(4)), Some(&variant())).unwrap();
+    assert_eq!((record.body_length(), record.segments(), record.body_fetch()), (5, 1, 20));
+    let loaded = record.complete(vec![Bytes::from_static(b"hello")]).unwrap();
+    assert_eq!((loaded.position, loaded.fetch, loaded.body_fetch), (Position(4), 21, 20));
+    assert_eq!((&loaded.key, &loaded.variant, &loaded.tags), (&stored.key, &stored.variant, &stored.tags));
+    assert_eq!(loaded.head.headers, stored.head.headers);
+    assert_eq!(loaded.head.headers.get_all("link").iter().count(), 2);
+    let shape = |response: &StoredResponse| {
+        let head = StoredHead { headers: HeaderMap::new(), ..StoredHead::clone(&response.head) };
+        format!("{head:?} {:?} {:?}", response.body.segments(), response.body.trailers())
+    };
+    assert_eq!(shape(&loaded), shape(&stored));
+}
+
+#[test]
+fn selecting_fields_come_back_as_they_were() {
+    let spec = variant().spec;
+    match decode(encode_selecting(&key("/x"), &spec).into(), &key("/x"), None) {
+        Ok(Record::Selecting(read)) => assert_eq!(read, spec),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_body_of_several_segments_is_counted_and_checked() {
+    let bytes = vec![7; 2 * SEGMENT + 1];
+    let stored = response(None, body(&bytes, None));
+    let record = || decoded(encode(&stored, Position(0)), None).unwrap();
+    assert_eq!(record().segments(), 3);
+    let segments = stored.body.segments().to_vec();
+    assert!(record().complete(segments.clone()).is_ok());
+    let swapped = vec![segments[0].clone(), Bytes::from(vec![8; SEGMENT]), segments[2].clone()];
+    let wrong = [segments[..2].to_vec(), swapped, Vec::new()];
+    for segments in wrong {
+        assert_eq!(record().complete(segments).unwrap_err(), Unreadable::Damaged);
+    }
+}
+
+#[test]
+fn what_is_for_another_key_or_variant_is_told_apart_from_damage() {
+    let frame = encode(&response(Some(variant()), StoredBody::default()), Position(0));
+    let other = Variant::of(variant().spec, &fields(&[("accept-language", "en")]));
+    assert_eq!(decoded(frame.clone(), Some(&other)).unwrap_err(), Unreadable::OtherKey);
+    assert_eq!(decoded(frame.clone(), None).unwrap_err(), Unreadable::OtherKey);
+    assert_eq!(decode(frame.into(), &key("/y"), Some(&variant())).unwrap_err(), Unreadable::OtherKey);
+}
+
+#[test]
+fn a_frame_of_another_format_is_left_alone() {
+    let mut frame = encode(&response(None, StoredBody::default()), Position(0));
+    frame[0] = FORMAT + 1;
+    reseal(&mut frame);
+    assert_eq!(decoded(frame, None).unwrap_err(), Unreadable::OtherFormat);
+}
+
+/// Frames as format 1 wrote them. They have to stay readable, or be told by their first byte.
+#[test]
+fn golden_frames_of_format_1() {
+    let stored = response(Some(variant()), body(b"hello", Some(fields(&[("x-sum", "1")]))));
+    for (frame, golden) in [
+        (encode(&stored, Position(4)), include_str!("golden/response-1.hex")),
+        (encode_selecting(&key("/x"), &variant().spec), include_str!("golden/selecting-1.hex")),
+    ] {
+        let hex: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
+        let golden: String = golden.split_whitespace().collect();
+        assert_eq!(hex, golden);
+    }
+}
+
+#[test]
+fn any_single_damaged_byte_is_noticed() {
+    let frame = encode(&response(Some(variant()), body(b"hello", None)), Position(0));
+    for at in 0..frame.len() {
+        let mut damaged = frame.clone();
+        damaged[at] ^= 0x10;
+        assert!(decoded(damaged, Some(&variant())).is_err(), "byte {at}");
+        assert!(decoded(frame[..at].to_vec(), Some(&variant())).is_err(), "cut off at {at}");
+    }
+}
+
+fn reseal(frame: &mut Vec<u8>) {
+    frame.truncate(frame.len() - 4);
+    let sum = crc32fast::hash(frame);
+    frame.extend_from_slice(&sum.to_le_bytes());
+}
+
+proptest! {
+    /// Whoever can write to the store can also write a checksum.
+    #[test]
+    fn a_hostile_frame_never_panics(at in 0_usize..300, with in any::<[u8; 4]>(), cut in 0_usize..300) {
+        let mut frame = encode(&response(Some(variant()), body(b"hello", None)), Position(0));
+        let at = 1 + at % (frame.len() - 8);
+        frame[at..at + 4].copy_from_slice(&with);
+        frame.truncate(frame.len() - cut % (frame.len() / 2));
+        reseal(&mut frame);
+        if let Ok(Record::Response(record)) = decode(frame.into(), &key("/x"), Some(&variant())) {
+            let _ = record.complete(vec![Bytes::from_static(b"hello")]);
+        }
+    }
+}

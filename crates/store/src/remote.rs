@@ -1,0 +1,162 @@
+//! What a tier behind the memory has to do, whether it is Redis or a disk.
+//!
+//! Nothing here may harm a request: every error is a miss to whoever asks, and a write that fails is one response stored less.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use larder_semantics::{PrimaryKey, VarySpec};
+
+use crate::ledger::Tag;
+use crate::response::StoredResponse;
+
+/// A boxed future: what keeps [`RemoteStore`] object-safe.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Why the tier did not do what it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum RemoteError {
+    /// It has failed too often and is left alone for a while.
+    #[error("the store is being left alone after failures")]
+    Open,
+    /// It took longer than it may.
+    #[error("the store did not answer in time")]
+    Timeout,
+    /// The connection failed, or something else than the store is at its other end.
+    #[error("the connection to the store failed")]
+    Connection,
+    /// The store refused: no memory, no permission, read-only.
+    #[error("the store refused")]
+    Refused,
+    /// It works, but what was invalidated meanwhile is not known yet, and so not what of it is still good.
+    #[error("the log of invalidations has not been read")]
+    Unvouched,
+    /// What it holds does not decode.
+    #[error("what the store holds is damaged")]
+    Damaged,
+}
+
+/// A look-up.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// The primary key.
+    pub key: &'a PrimaryKey,
+    /// The request's fields, which select a variant.
+    pub request: &'a HeaderMap,
+    /// The selecting fields, where they are known. Not knowing them costs a second round trip where there are any.
+    pub spec: Option<&'a VarySpec>,
+    /// The fetch that is known already: only what came of a later one is news. 0: nothing is known.
+    pub newer_than: u64,
+    /// For how long a fetch may be left to the asker; zero where it wants no lease.
+    pub lease: Duration,
+}
+
+/// What a look-up came to.
+#[derive(Debug)]
+pub enum Loaded {
+    /// This is stored. Neither its freshness nor its validity has been looked at.
+    Response(Arc<StoredResponse>),
+    /// Nothing (newer) is stored. With a lease, others wait for what the asker will [`RemoteStore::commit`].
+    Nothing(Option<Lease>),
+    /// Nothing (newer) is stored, and another replica is fetching it.
+    Awaited,
+}
+
+/// What is to be written.
+#[derive(Debug)]
+pub struct Write {
+    /// The response.
+    pub response: Arc<StoredResponse>,
+    /// How long it can be of use; never zero.
+    pub keep: Duration,
+    /// The lease it was fetched under.
+    pub lease: Option<Lease>,
+}
+
+/// A tier behind the memory, shared by several replicas. Keys are compared in full, and of two fetches of one key the later one wins,
+/// whichever is written first.
+pub trait RemoteStore: Send + Sync + fmt::Debug {
+    /// What is stored for a request, or else the lease to fetch it: in one round trip, unless selecting fields come to light.
+    fn load<'a>(&'a self, ask: Ask<'a>) -> Answer<'a, Result<Loaded, RemoteError>>;
+
+    /// Stores a response with its body, and ends the lease. Ready once the tier has taken it over, which may be before it is written.
+    fn commit(&self, write: Write) -> Answer<'_, ()>;
+
+    /// Stores a head that a 304 renewed. The body is left alone where it is still the one it belongs to, and written again otherwise.
+    fn freshen(&self, write: Write) -> Answer<'_, ()>;
+
+    /// Drops a response that its origin no longer stands for, unless a later fetch has replaced it.
+    fn remove(&self, response: &StoredResponse);
+}
+
+/// The log of invalidations that replicas share. What others put in arrives in this process's [`Ledger`](crate::Ledger) by itself.
+pub trait InvalidationLog: Send + Sync + fmt::Debug {
+    /// Tells the other replicas of an invalidation that this process's ledger has already. Ready when the log has it, or after a short
+    /// while when it cannot be reached: then it is kept, and told later.
+    fn publish(&self, tags: Vec<Tag>) -> Answer<'_, Published>;
+}
+
+/// What became of an invalidation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// The log has it.
+    Logged,
+    /// It will be told when the log can be reached again.
+    Kept,
+}
+
+/// The right to fetch for a key while other replicas wait. It ends with what is written under it, or when it is dropped.
+pub struct Lease {
+    token: u64,
+    give_back: Option<Box<dyn FnOnce(Ending) + Send + Sync>>,
+}
+
+/// How a lease ended without a stored response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// There is no answer: the next one that waits may try.
+    Failed,
+    /// The answer is for one client only: nobody needs to wait for anybody.
+    NotShared,
+}
+
+impl Lease {
+    /// A lease that is known by `token`, and is given back by `give_back`.
+    pub fn new(token: u64, give_back: impl FnOnce(Ending) + Send + Sync + 'static) -> Self {
+        Self { token, give_back: Some(Box::new(give_back)) }
+    }
+
+    /// Tells it from the leases of others.
+    pub fn token(&self) -> u64 {
+        self.token
+    }
+
+    /// It ended with what was written.
+    pub fn spent(mut self) {
+        self.give_back = None;
+    }
+
+    /// It ends, and those who wait need not wait for each other.
+    pub fn not_shared(mut self) {
+        if let Some(give_back) = self.give_back.take() {
+            give_back(Ending::NotShared);
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(give_back) = self.give_back.take() {
+            give_back(Ending::Failed);
+        }
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").field("token", &self.token).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,126 @@
+//! A real redis-server of the test's own, on a free port, in a folder of its own.
+
+use std::net::{SocketAddr, TcpListener};
+use std::process::Command;
+use std::sync::Arc;
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::patience::{eventually, within};
+use crate::process::Process;
+use crate::{Error, Result};
+
+/// A running redis-server. It is killed when dropped.
+pub struct Redis {
+    process: Arc<Process>,
+    folder: TempDir,
+    address: SocketAddr,
+    settings: Vec<String>,
+}
+
+impl Redis {
+    /// Starts one that keeps nothing on disk, and waits until it answers.
+    pub async fn start() -> Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts one with further settings, each a name and its value as on the command line: `["--maxmemory", "2mb"]`.
+    pub async fn start_with(settings: &[&str]) -> Result<Self> {
+        let folder = TempDir::new()?;
+        let settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        // Between the moment a free port is found and the server takes it, somebody else may have.
+        let mut last = None;
+        for _ in 0..5 {
+            let address = free_address()?;
+            match launch(address, &folder, &settings).await {
+                Ok(process) => return Ok(Self { process, folder, address, settings }),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| Error::new("no free port")))
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> String {
+        format!("redis://{}", self.address)
+    }
+
+    /// Sends it a signal: `STOP` for a server that hangs, `CONT` for its recovery.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.process.signal(signal)
+    }
+
+    /// Kills it, as a machine that loses power would.
+    pub async fn kill(&self) -> Result<()> {
+        self.process.signal(Signal::KILL)?;
+        self.process.exited().await.map(drop)
+    }
+
+    /// Starts it again on the same port, empty, after [`Redis::kill`].
+    pub async fn restart(&mut self) -> Result<()> {
+        self.process = launch(self.address, &self.folder, &self.settings).await?;
+        Ok(())
+    }
+
+    /// One command, and the first line of its answer with the type sign, or the whole bulk string.
+    pub async fn command(&self, arguments: &[&str]) -> Result<String> {
+        command(self.address, arguments).await
+    }
+
+    /// An integer answer.
+    pub async fn count(&self, arguments: &[&str]) -> Result<i64> {
+        let answer = self.command(arguments).await?;
+        answer.trim_start_matches(':').parse().map_err(|_| Error::new(format!("{arguments:?} answered {answer}")))
+    }
+}
+
+async fn launch(address: SocketAddr, folder: &TempDir, settings: &[String]) -> Result<Arc<Process>> {
+    let mut server = Command::new("redis-server");
+    server.args(["--bind", &address.ip().to_string(), "--port", &address.port().to_string(), "--save", "", "--appendonly", "no"]);
+    server.arg("--dir").arg(folder.path()).args(settings);
+    let process = Process::start("redis-server", &mut server)?;
+    process.line("`Ready to accept connections`", |line| line.contains("Ready to accept connections").then_some(())).await?;
+    eventually("waiting for redis-server", || async { Ok(TcpStream::connect(address).await.ok().map(drop)) }).await?;
+    Ok(process)
+}
+
+/// A port that nobody listens on now.
+fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+async fn command(address: SocketAddr, arguments: &[&str]) -> Result<String> {
+    let mut connection = TcpStream::connect(address).await?;
+    let mut request = format!("*{}\r\n", arguments.len());
+    for argument in arguments {
+        request.push_str(&format!("${}\r\n{argument}\r\n", argument.len()));
+    }
+    connection.write_all(request.as_bytes()).await?;
+    within(format!("{arguments:?}"), answer(&mut connection)).await?
+}
+
+async fn answer(connection: &mut TcpStream) -> Result<String> {
+    let mut received = Vec::new();
+    loop {
+        if connection.read_buf(&mut received).await? == 0 {
+            return Err(Error::new("redis-server hung up"));
+        }
+        let Some(end) = received.windows(2).position(|pair| pair == b"\r\n") else { continue };
+        let line = String::from_utf8_lossy(&received[..end]).into_owned();
+        match line.strip_prefix('$').and_then(|length| length.parse::<usize>().ok()) {
+            None => return Ok(line),
+            Some(length) if received.len() >= end + 4 + length => {
+                return Ok(String::from_utf8_lossy(&received[end + 2..end + 2 + length]).into_owned());
+            }
+            Some(_) => {}
+        }
+    }
+}
