@@ -10,5 +10,6 @@ mod nginx;
 mod observe;
 mod protocols;
 mod quick_start;
+mod redis;
 mod refused;
 mod streaming;

@@ -15,6 +15,7 @@ use larder_tower::{Cache, CacheBody, CacheService, Caller, FetchError, Outcome, 
 use crate::forward::{EffectiveTarget, Hop, effective_target, is_upgrade};
 use crate::live::Live;
 use crate::problem::Problem;
+use crate::redis::Redis;
 use crate::server::{OpenConnections, Peer};
 use crate::telemetry::access_log::{AccessLog, Answer, Entry, Logged};
 use crate::telemetry::metrics::RequestRecord;
@@ -29,6 +30,7 @@ const FAILED: Problem = Problem::new(StatusCode::BAD_GATEWAY, "proxy_internal_er
 pub(crate) struct Gateway {
     pub(crate) live: ArcSwap<Live>,
     pub(crate) cache: Arc<Cache>,
+    pub(crate) redis: Option<Redis>,
     pub(crate) clock: Clock,
     pub(crate) access_log: AccessLog,
     pub(crate) connections: OpenConnections,

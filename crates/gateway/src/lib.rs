@@ -8,6 +8,7 @@ pub mod forward;
 mod gateway;
 mod live;
 pub mod problem;
+mod redis;
 mod reload;
 mod routing;
 mod run;

@@ -146,6 +146,7 @@ fn needs_restart(before: &Config, after: &Config) -> impl Iterator<Item = &'stat
         (!same_server, "[server] other than trusted_proxies"),
         (before.admin != after.admin, "[admin]"),
         (before.memory != after.memory, "[store.memory]"),
+        (before.redis != after.redis, "[store.redis]"),
         (before.log != after.log, "[log]"),
     ];
     changes.into_iter().filter_map(|(changed, what)| changed.then_some(what))

@@ -18,6 +18,7 @@ use crate::config::{self, Config, Listen, LogLevel, Report};
 use crate::demo;
 use crate::gateway::Gateway;
 use crate::live::Live;
+use crate::redis::Redis;
 use crate::reload;
 use crate::scrape;
 use crate::server::{Server, ServerOptions};
@@ -122,11 +123,15 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
     let admin = bind_all(&config, std::slice::from_ref(&config.admin.listen))?;
     let addresses = server.addresses().map_err(failed)?;
 
-    let cache = Cache::new(config.memory.capacity, largest_object(&config), clock.clone());
+    let ledger = Arc::default();
+    let redis = config.redis.as_ref().map(|redis| Redis::start(redis, Arc::clone(&ledger))).transpose().map_err(failed)?;
+    let remote = redis.as_ref().map(Redis::remote);
+    let cache = Cache::with_remote(config.memory.capacity, largest_object(&config), clock.clone(), ledger, remote);
     let (access_log, log_writer) = open_access_log(&config).map_err(failed)?;
     let options = server_options(&config);
     let live = Live::new(config, &cache, &clock, None).map_err(failed)?;
-    let gateway = Arc::new(Gateway { live: ArcSwap::from_pointee(live), cache, clock, access_log, connections: server.open_connections() });
+    let live = ArcSwap::from_pointee(live);
+    let gateway = Arc::new(Gateway { live, cache, redis, clock, access_log, connections: server.open_connections() });
 
     let readiness = Readiness::default();
     let metrics = {
@@ -134,7 +139,11 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
         move || scrape::render(&gateway)
     };
     let admin_addresses = admin.addresses().map_err(failed)?;
-    let admin = tokio::spawn(Admin::new(readiness.clone(), metrics).serve(admin));
+    let details = {
+        let gateway = Arc::clone(&gateway);
+        move || gateway.redis.as_ref().map(Redis::detail)
+    };
+    let admin = tokio::spawn(Admin::new(readiness.clone(), details, metrics).serve(admin));
 
     let (stop, stopping) = watch::channel(false);
     let handler = {

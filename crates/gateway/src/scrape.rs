@@ -1,6 +1,7 @@
 //! What `/metrics` says beyond the counters: figures read off their owners at each scrape.
 
 use crate::gateway::Gateway;
+use crate::redis::Redis;
 use crate::telemetry::metrics::{Gauges, UpstreamGauges};
 
 /// The whole exposition.
@@ -27,5 +28,6 @@ pub(crate) fn render(gateway: &Gateway) -> String {
         client_connections: gateway.connections.count(),
         access_log_dropped: gateway.access_log.dropped(),
         upstreams: upstreams.collect(),
+        redis: gateway.redis.as_ref().map(Redis::gauges),
     })
 }

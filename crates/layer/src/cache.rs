@@ -1,5 +1,6 @@
 //! What all routes share: store, flights, clock, counters.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,6 +9,7 @@ use larder_store::{Ledger, MemoryStats, MemoryStore};
 use crate::body_log::InFlight;
 use crate::clock::Clock;
 use crate::flight::Flights;
+use crate::remote::Remote;
 
 /// The part of the capacity that bodies in flight may take: an eighth. The rest is for what is stored.
 const IN_FLIGHT_SHARE: u64 = 8;
@@ -20,8 +22,14 @@ pub struct Cache {
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) clock: Clock,
     pub(crate) counters: Counters,
+    pub(crate) remote: Option<Remote>,
+    /// The number of the last fetch.
     fetches: AtomicU64,
+    seed: RandomState,
 }
+
+/// Bits of a fetch's number below its milliseconds. They are drawn by lot, so that two replicas do not give out the same number.
+const FETCH_LOT_BITS: u32 = 20;
 
 /// Counted where it happens; read by [`Cache::stats`].
 #[derive(Debug, Default)]
@@ -68,14 +76,21 @@ pub struct CacheStats {
 impl Cache {
     /// A cache that holds at most `capacity` bytes, bodies in flight included, made for responses of up to `largest` bytes.
     pub fn new(capacity: u64, largest: u64, clock: Clock) -> Arc<Self> {
+        Self::with_remote(capacity, largest, clock, Arc::default(), None)
+    }
+
+    /// As [`Self::new`], before a tier that replicas share. The tier's log has to go into `ledger`.
+    pub fn with_remote(capacity: u64, largest: u64, clock: Clock, ledger: Arc<Ledger>, remote: Option<Remote>) -> Arc<Self> {
         let in_flight = capacity / IN_FLIGHT_SHARE;
         Arc::new(Self {
-            store: MemoryStore::new(capacity - in_flight, largest, Arc::new(Ledger::default())),
+            store: MemoryStore::new(capacity - in_flight, largest, ledger),
             flights: Arc::default(),
             in_flight: Arc::new(InFlight::new(in_flight)),
             clock,
             counters: Counters::default(),
+            remote,
             fetches: AtomicU64::new(0),
+            seed: RandomState::new(),
         })
     }
 
@@ -90,8 +105,18 @@ impl Cache {
         }
     }
 
-    /// The number of a fetch that begins now.
+    /// The number of a fetch that begins now: later than any given out or seen before, and, as far as the replicas' clocks agree, later
+    /// than those of fetches that other replicas began before.
     pub(crate) fn next_fetch(&self) -> u64 {
-        self.fetches.fetch_add(1, Ordering::Relaxed) + 1
+        let lot = self.seed.hash_one(self.fetches.load(Ordering::Relaxed)) & ((1 << FETCH_LOT_BITS) - 1);
+        let now = (self.clock.now().as_millis() << FETCH_LOT_BITS) | lot;
+        let next = |last: u64| now.max(last.saturating_add(1));
+        let last = self.fetches.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
+        last.map_or(now, next)
+    }
+
+    /// A fetch of another replica is known from now on: what begins later has to be newer.
+    pub(crate) fn saw_fetch(&self, fetch: u64) {
+        self.fetches.fetch_max(fetch, Ordering::Relaxed);
     }
 }

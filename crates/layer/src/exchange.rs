@@ -13,7 +13,7 @@ use http_body::Body;
 use larder_semantics::storage::supersedes;
 use larder_semantics::validation::upstream_fields;
 use larder_semantics::{Disposition, Exchange, Freshened, HeadUpdate, Reason, StoredHead, Timestamp, VarySpec, head_update, on_response};
-use larder_store::{HitForMiss, Lookup, Position, StoredResponse, Variant};
+use larder_store::{HitForMiss, Lease, Lookup, Position, StoredResponse, Variant};
 use tokio::sync::oneshot;
 
 pub(crate) use part::PartReply;
@@ -26,6 +26,7 @@ use crate::error::FetchError;
 use crate::fill::Asked;
 use crate::flight::{Landing, Live, Permit};
 use crate::partial::Going;
+use crate::remote::{Answer, Fetch};
 use crate::request_body::RequestBody;
 use crate::service::CacheService;
 use crate::upstream::Upstream;
@@ -43,6 +44,8 @@ pub(crate) struct Job {
     selected: bool,
     going: Going,
     permit: Option<Permit>,
+    /// Other replicas wait. Dropped without an answer, it lets the next one try.
+    lease: Option<Lease>,
     position: Position,
     fetch: u64,
 }
@@ -54,6 +57,8 @@ pub(crate) enum Reply<B> {
     Live { head: response::Parts, live: Arc<Live>, reader: LogReader },
     /// The stored response, confirmed, and the cookies that came with the confirmation.
     Confirmed { stored: Arc<StoredResponse>, cookies: Vec<HeaderValue> },
+    /// Another replica has stored it.
+    Loaded(Arc<StoredResponse>),
     /// A part, on its way into the store or confirmed.
     Part(PartReply<B>),
     /// An answer for this client only.
@@ -76,18 +81,18 @@ impl Job {
         let store = &service.cache.store;
         let candidates = match found {
             _ if !matches!(going, Going::Whole) => Vec::new(),
-            Lookup::Found(stored) => vec![Arc::clone(stored)],
+            Lookup::Found(stored) | Lookup::Unvouched(stored) => vec![Arc::clone(stored)],
             Lookup::VaryMiss(index) => store.candidates(index),
             Lookup::Partial(_) | Lookup::HitForMiss | Lookup::Absent => Vec::new(),
         };
         let position = permit.as_ref().map_or_else(|| store.ledger().position(), Permit::position);
-        let selected = matches!(found, Lookup::Found(_)) && !candidates.is_empty();
-        Self { asked, candidates, selected, going, permit, position, fetch: service.cache.next_fetch() }
+        let selected = found.response().is_some() && !candidates.is_empty();
+        Self { asked, candidates, selected, going, permit, lease: None, position, fetch: service.cache.next_fetch() }
     }
 
     /// For the answer to a write, which is there already.
     pub(crate) fn of_write(asked: Arc<Asked>, position: Position, fetch: u64) -> Self {
-        Self { asked, candidates: Vec::new(), selected: false, going: Going::AsSent, permit: None, position, fetch }
+        Self { asked, candidates: Vec::new(), selected: false, going: Going::AsSent, permit: None, lease: None, position, fetch }
     }
 }
 
@@ -97,9 +102,25 @@ pub(crate) async fn call<S: Upstream>(mut inner: S, request: Request<RequestBody
     inner.call(request).await.map_err(FetchError::new)
 }
 
-/// Fetches, tells the client and the followers, and brings the body home.
-pub(crate) async fn run<S: Upstream>(service: CacheService<S>, mut job: Job, reply: oneshot::Sender<Reply<S::Body>>) {
+/// Fetches, tells the client and the followers, and brings the body home. With `elsewhere`, what was found here, other replicas are asked
+/// before.
+pub(crate) async fn run<S: Upstream>(
+    service: CacheService<S>,
+    mut job: Job,
+    elsewhere: Option<Lookup>,
+    reply: oneshot::Sender<Reply<S::Body>>,
+) {
     let _counted = Counted::new(&service.cache, |counters| &counters.fills);
+    if let (Some(remote), Some(found)) = (&service.cache.remote, elsewhere) {
+        match remote.ask(&service.cache, &service.route, &job.asked, &found, job.permit.is_some()).await {
+            Answer::Serve(stored) => {
+                let _landed = job.permit.map(|permit| permit.land(Landing::Loaded(Arc::clone(&stored))));
+                let _ = reply.send(Reply::Loaded(stored));
+                return;
+            }
+            Answer::Fetch(fetch) => job.begin_now(&service.cache, fetch),
+        }
+    }
     loop {
         let request_time = service.cache.clock.now();
         let response = match call(service.inner.clone(), job.request(&service)).await {
@@ -135,7 +156,8 @@ pub(crate) async fn run<S: Upstream>(service: CacheService<S>, mut job: Job, rep
             }
             Disposition::Freshen { answer, others } => {
                 others.into_iter().for_each(|other| job.freshen_other(&service.cache, other));
-                return job.freshen(&service.cache, answer, cookies(&response), reply);
+                let cookies = cookies(&response);
+                return job.freshen(&service.cache, answer, cookies, reply).await;
             }
             Disposition::ServeStale { .. } => {
                 let _landed = job.permit.map(|permit| permit.land(Landing::Unavailable));
@@ -148,6 +170,17 @@ pub(crate) async fn run<S: Upstream>(service: CacheService<S>, mut job: Job, rep
 }
 
 impl Job {
+    /// The fetch begins after other replicas were asked: what was invalidated while they were is none of its concern.
+    fn begin_now(&mut self, cache: &Cache, Fetch { candidate, lease }: Fetch) {
+        self.lease = lease;
+        self.position = cache.store.ledger().position();
+        self.fetch = cache.next_fetch();
+        if let Some(candidate) = candidate.filter(|_| matches!(self.going, Going::Whole)) {
+            self.candidates = vec![candidate];
+            self.selected = true;
+        }
+    }
+
     fn request<S: Upstream>(&self, service: &CacheService<S>) -> Request<RequestBody> {
         let mut parts = self.asked.parts.clone();
         parts.uri = service.upstream_uri(&parts.uri);
@@ -215,12 +248,11 @@ impl Job {
     /// What an answer to HEAD says about the stored answer to GET (RFC 9111 §4.3.5).
     fn update_by_head<S: Upstream>(&self, service: &CacheService<S>, exchange: &Exchange<'_>) {
         let Some(stored) = self.candidates.first() else { return };
-        let store = &service.cache.store;
         match head_update(exchange, &stored.head, stored.body.len()) {
             HeadUpdate::Freshen { head, keep: true } | HeadUpdate::Stale(head) => {
-                store.commit(Arc::new(stored.freshened(*head, self.position, self.fetch)));
+                service.cache.freshen_soon(Arc::new(stored.freshened(*head, self.position, self.fetch)));
             }
-            HeadUpdate::Freshen { keep: false, .. } => store.remove(stored),
+            HeadUpdate::Freshen { keep: false, .. } => service.cache.remove(stored),
             HeadUpdate::Unrelated => {}
         }
     }
@@ -234,6 +266,9 @@ impl Job {
         if supersedes(reason, response.status()) {
             self.forget(cache);
         }
+        if let Some(lease) = self.lease {
+            lease.not_shared();
+        }
         let _landed = self.permit.map(|permit| permit.land(Landing::NotShared));
         let _ = reply.send(Reply::Passed { response, reason });
     }
@@ -241,7 +276,7 @@ impl Job {
     /// Drops what the origin was asked about.
     fn forget(&self, cache: &Cache) {
         if self.selected {
-            self.candidates.iter().take(1).for_each(|stored| cache.store.remove(stored));
+            self.candidates.iter().take(1).for_each(|stored| cache.remove(stored));
         }
         self.forget_part(cache);
     }
@@ -253,7 +288,7 @@ impl Job {
         cache.store.mark_hit_for_miss(mark);
     }
 
-    fn freshen<B>(self, cache: &Cache, answer: Freshened, cookies: Vec<HeaderValue>, reply: oneshot::Sender<Reply<B>>) {
+    async fn freshen<B>(mut self, cache: &Cache, answer: Freshened, cookies: Vec<HeaderValue>, reply: oneshot::Sender<Reply<B>>) {
         let Some(stored) = self.candidates.get(answer.index) else { return };
         let keep = answer.keep;
         let same_fields = selects_by(stored, answer.vary.as_ref());
@@ -264,33 +299,36 @@ impl Job {
         let mut fresh = Arc::new(fresh);
         if !keep {
             // It answers this request, and then goes.
-            cache.store.remove(stored);
+            cache.remove(stored);
+            if let Some(lease) = self.lease {
+                lease.not_shared();
+            }
             let _landed = self.permit.map(|permit| permit.land(Landing::NotShared));
             let _ = reply.send(Reply::Confirmed { stored: fresh, cookies });
             return;
         }
-        cache.store.commit(Arc::clone(&fresh));
+        cache.freshen(Arc::clone(&fresh), self.lease.take()).await;
         if !same_fields {
             // Its old place is one that requests with other fields would find it at.
-            cache.store.remove(stored);
+            cache.remove(stored);
         }
         if let Some(variant) = &fresh.variant
             && !variant.suits(&self.asked.parts.headers)
         {
             fresh = Arc::new(fresh.also_for(Variant::of(variant.spec.clone(), &self.asked.parts.headers)));
-            cache.store.commit(Arc::clone(&fresh));
+            cache.commit(Arc::clone(&fresh), None).await;
         }
         let _landed = self.permit.map(|permit| permit.land(Landing::Confirmed(Arc::clone(&fresh))));
         let _ = reply.send(Reply::Confirmed { stored: fresh, cookies });
     }
 
     /// What the 304 confirmed besides. Where other fields select from now on, nobody knows any more which requests it was for.
-    fn freshen_other(&self, cache: &Cache, other: Freshened) {
+    fn freshen_other(&self, cache: &Arc<Cache>, other: Freshened) {
         let Some(stored) = self.candidates.get(other.index) else { return };
         if other.keep && selects_by(stored, other.vary.as_ref()) {
-            cache.store.commit(Arc::new(stored.freshened(*other.head, self.position, self.fetch)));
+            cache.freshen_soon(Arc::new(stored.freshened(*other.head, self.position, self.fetch)));
         } else {
-            cache.store.remove(stored);
+            cache.remove(stored);
         }
     }
 

@@ -71,9 +71,10 @@ impl Plan {
             Lookup::HitForMiss => Reason::HitForMiss,
             Lookup::VaryMiss(_) if reason == Reason::NotStored => Reason::VaryMiss,
             Lookup::Partial(_) if reason == Reason::NotStored => Reason::Partial,
+            Lookup::Unvouched(_) if reason == Reason::NotStored => Reason::Unvouched,
             _ => reason,
         };
-        let alone = !matches!(reason, Reason::NotStored | Reason::VaryMiss);
+        let alone = !matches!(reason, Reason::NotStored | Reason::VaryMiss | Reason::Unvouched);
         Self { reason, forward: reason.forward(), found, going: Going::Whole, alone, bypass: false }
     }
 
@@ -89,6 +90,11 @@ impl Plan {
         if as_sent { Going::AsSent } else { self.going.clone() }
     }
 
+    /// Whether another replica may have what this one lacks. What only the origin can say is not asked of anybody else.
+    fn may_be_stored_elsewhere(&self) -> bool {
+        matches!(self.reason, Reason::NotStored | Reason::VaryMiss | Reason::Stale | Reason::MustRevalidate)
+    }
+
     fn result(&self) -> CacheResult {
         if self.bypass { CacheResult::Bypass } else { CacheResult::Miss }
     }
@@ -97,7 +103,8 @@ impl Plan {
 /// A request that needs the origin.
 pub(crate) async fn fill<S: Upstream>(service: CacheService<S>, asked: Arc<Asked>, mut plan: Plan) -> Result<Served<S::Body>, FetchError> {
     if plan.alone || service.route.collapse_wait.is_zero() || asked.context.method == MethodKind::Head {
-        return lead(service, asked, plan, None).await;
+        let remote = plan.may_be_stored_elsewhere();
+        return lead(service, asked, plan, None, remote).await;
     }
     let store = &service.cache.store;
     let mut hash = store.flight_hash(store.place_key(&asked.key), &plan.found, &asked.parts.headers);
@@ -108,7 +115,8 @@ pub(crate) async fn fill<S: Upstream>(service: CacheService<S>, asked: Arc<Asked
                 if let Some(served) = look_again(&service, &asked, &mut plan) {
                     return Ok(served);
                 }
-                return lead(service, asked, plan, Some(permit)).await;
+                let remote = plan.may_be_stored_elsewhere();
+                return lead(service, asked, plan, Some(permit), remote).await;
             }
             Join::Follow(landing) => match follow(&service, &asked, &plan, landing).await {
                 Followed::Done(result) => return *result,
@@ -125,7 +133,7 @@ pub(crate) async fn fill<S: Upstream>(service: CacheService<S>, asked: Arc<Asked
         }
     }
     plan.alone = true;
-    lead(service, asked, plan, None).await
+    lead(service, asked, plan, None, false).await
 }
 
 /// Renews a stale response in the background. One at a time: whoever finds a flight under way leaves it at that.
@@ -142,7 +150,7 @@ pub(crate) async fn refresh<S: Upstream>(service: CacheService<S>, asked: Arc<As
     // Nobody is there to read the answer: a reader that takes nothing would hold up a body too large to be stored.
     let (reply, _) = oneshot::channel();
     let job = Job::new(&service, asked, &found, Going::Whole, Some(permit));
-    exchange::run(service.clone(), job, reply).await;
+    exchange::run(service.clone(), job, Some(found), reply).await;
     // Whatever came back, if it did not take the place of `stored` it will hardly do so at once.
     let pause = service.cache.clock.now().as_millis().saturating_add(REFRESH_PAUSE.as_millis() as u64);
     stored.postpone_refresh(larder_semantics::Timestamp::from_millis(pause));
@@ -169,16 +177,17 @@ fn look_again<S: Upstream>(service: &CacheService<S>, asked: &Asked, plan: &mut 
     None
 }
 
-/// Fetches, and says how long the origin took.
+/// Fetches, and says how long the origin took. With `remote`, other replicas are asked before; the origin may not be needed then.
 async fn lead<S: Upstream>(
     service: CacheService<S>,
     asked: Arc<Asked>,
     plan: Plan,
     permit: Option<Permit>,
+    remote: bool,
 ) -> Result<Served<S::Body>, FetchError> {
     let started = monotonic();
-    let mut served = fetch(service, asked, plan, permit).await?;
-    served.outcome.upstream = Some(monotonic().saturating_duration_since(started));
+    let mut served = fetch(service, asked, plan, permit, remote).await?;
+    served.outcome.upstream = served.outcome.forward.map(|_| monotonic().saturating_duration_since(started));
     Ok(served)
 }
 
@@ -188,10 +197,12 @@ async fn fetch<S: Upstream>(
     asked: Arc<Asked>,
     plan: Plan,
     permit: Option<Permit>,
+    remote: bool,
 ) -> Result<Served<S::Body>, FetchError> {
     let (reply, answer) = oneshot::channel();
     let job = Job::new(&service, Arc::clone(&asked), &plan.found, plan.going(&asked), permit);
-    tokio::spawn(exchange::run(service.clone(), job, reply));
+    let elsewhere = remote.then(|| plan.found.clone());
+    tokio::spawn(exchange::run(service.clone(), job, elsewhere, reply));
     let now = || service.cache.clock.now();
     let status = forwarded(plan.reason, plan.forward);
     match answer.await.unwrap_or_else(|_| Reply::Failed(FetchError::new("the exchange with the upstream was lost"))) {
@@ -205,6 +216,7 @@ async fn fetch<S: Upstream>(
             served.response.headers_mut().extend(cookies.into_iter().map(|cookie| (SET_COOKIE, cookie)));
             Ok(served)
         }
+        Reply::Loaded(stored) => Ok(loaded(&asked, &stored, CacheStatus::default(), now())),
         Reply::Part(part) => Ok(part.serve(&asked, plan.result(), plan.reason, status)),
         Reply::Passed { response, reason } => {
             let (parts, body) = response.into_parts();
@@ -226,7 +238,7 @@ async fn fetch<S: Upstream>(
 
 /// The stored response instead of an error, where that is allowed (RFC 5861 §4).
 fn stale_instead<S: Upstream>(service: &CacheService<S>, asked: &Asked, plan: &Plan, status: CacheStatus) -> Option<Served<S::Body>> {
-    let Lookup::Found(stored) = &plan.found else { return None };
+    let stored = plan.found.response()?;
     let now = service.cache.clock.now();
     let (age, reason) = serve_on_error(&service.route.policy, &asked.context, &stored.head, now)?;
     let ttl = stored.head.ttl(now);
@@ -288,6 +300,22 @@ async fn follow<S: Upstream>(
             }
             confirmed(asked, &stored, status, now)
         }
+        Landing::Loaded(stored) => {
+            let usable = matches!(decide(&service.route.policy, &asked.context, Some(&stored.head), now), Decision::Serve { .. });
+            if let Some(own) = stored.variant.as_ref().filter(|variant| !variant.suits(&asked.parts.headers)) {
+                let own = Variant::of(own.spec.clone(), &asked.parts.headers);
+                let store = &service.cache.store;
+                return Followed::OtherVariant(store.variant_hash(store.place_key(&asked.key), &own));
+            }
+            if !usable {
+                return Followed::Alone(plan.reason);
+            }
+            let status = CacheStatus { collapsed: true, ..CacheStatus::default() };
+            service.cache.counters.followers.fetch_add(1, Ordering::Relaxed);
+            let mut served = loaded(asked, &stored, status, now);
+            served.outcome.collapsed = true;
+            return Followed::Done(Box::new(Ok(served)));
+        }
         Landing::Failed(error) => {
             return Followed::Done(Box::new(stale_instead(service, asked, plan, status).ok_or(error)));
         }
@@ -338,6 +366,12 @@ fn confirmed<B>(asked: &Asked, stored: &StoredResponse, status: CacheStatus, now
     served.outcome.forward = forward;
     served.outcome.stored = true;
     served
+}
+
+/// An answer from a stored response that another replica fetched.
+fn loaded<B>(asked: &Asked, stored: &StoredResponse, status: CacheStatus, now: larder_semantics::Timestamp) -> Served<B> {
+    let status = CacheStatus { hit: true, ttl: Some(stored.head.ttl(now)), ..status };
+    hit(asked, stored, stored.head.age(now), status, Reason::Fresh)
 }
 
 fn hit<B>(asked: &Asked, stored: &StoredResponse, age: u32, status: CacheStatus, reason: Reason) -> Served<B> {

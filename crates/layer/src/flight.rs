@@ -33,6 +33,8 @@ pub(crate) enum Landing {
     Live(Arc<Live>),
     /// The origin confirmed a stored response; this is it, freshened.
     Confirmed(Arc<StoredResponse>),
+    /// Another replica has stored this.
+    Loaded(Arc<StoredResponse>),
     /// No answer. All fail together, or use what they have.
     Failed(FetchError),
     /// An error status that stands for "no answer" (500, 502, 503, 504) and was not passed on.

@@ -40,6 +40,10 @@ pub(crate) async fn pass<S: Upstream, R: ClientBody>(
     let started = monotonic();
     let answer = exchange::call(service.inner.clone(), Request::from_parts(parts, RequestBody::new(body))).await;
     let upstream = Some(monotonic().saturating_duration_since(started));
+    if let Some(write) = &write {
+        let named = write.named(&service, answer.as_ref().ok());
+        service.cache.tell(named).await;
+    }
     let kept = write.and_then(|write| write.end(&service, answer.as_ref().ok()));
     let response = answer?;
     let status = forwarded(reason, forward);
@@ -83,19 +87,28 @@ impl Write {
         Self { parts: parts.clone(), caller, began, request_time }
     }
 
+    /// What the write makes invalid.
+    fn named<S: Upstream>(&self, service: &CacheService<S>, answer: Option<&Response<S::Body>>) -> Vec<Tag> {
+        let target = self.caller.target(&self.parts.uri, &self.parts.headers);
+        match answer {
+            Some(answer) => tags_of(service, target, answer.status(), answer.headers()),
+            // Nobody knows whether the write took place; what is stored may be old now.
+            None => tags_of(service, target, StatusCode::NO_CONTENT, &HeaderMap::new()),
+        }
+    }
+
     /// Invalidates what the write names. What comes back is stored.
     fn end<S: Upstream>(self, service: &CacheService<S>, answer: Option<&Response<S::Body>>) -> Option<Kept> {
         let target = self.caller.target(&self.parts.uri, &self.parts.headers);
         let ledger = service.cache.store.ledger();
-        let Some(answer) = answer else {
-            // Nobody knows whether the write took place; what is stored may be old now.
-            ledger.invalidate(tags_of(service, target, StatusCode::NO_CONTENT, &HeaderMap::new()));
-            return None;
-        };
-        let named = tags_of(service, target, answer.status(), answer.headers());
+        let named = self.named(service, answer);
         if named.is_empty() {
             return None;
         }
+        let Some(answer) = answer else {
+            ledger.invalidate(named);
+            return None;
+        };
         let mut key = KeyBuffer::default();
         let rules = &service.route;
         rules.key.derive(target, &self.parts.headers, &mut key);

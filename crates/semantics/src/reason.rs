@@ -82,6 +82,9 @@ reasons! {
     /// The range asked for is fetched alone.
     Range = "range",
 
+    /// The stored response may have been purged by another replica, which cannot be heard now.
+    Unvouched = "unvouched",
+
     /// The response was stored.
     Stored = "stored",
     /// The response says `no-store` (RFC 9111 §5.2.2.5).

@@ -27,11 +27,13 @@ pub(crate) struct Log {
     applied: watch::Sender<u64>,
     /// When it was last seen to have nothing new.
     current: Mutex<Option<Instant>>,
+    started: Instant,
 }
 
 impl Log {
     pub(crate) fn new(link: Arc<Link>, ledger: Arc<Ledger>) -> Self {
-        Self { link, ledger, journal: Journal::default(), applied: watch::Sender::new(0), current: Mutex::default() }
+        let started = (link.options().monotonic)();
+        Self { link, ledger, journal: Journal::default(), applied: watch::Sender::new(0), current: Mutex::default(), started }
     }
 
     /// The names of the counter and of the stream.
@@ -65,6 +67,16 @@ impl Log {
     /// There is nothing new in it now.
     pub(crate) fn set_current(&self) {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some((self.link.options().monotonic)());
+        self.ledger.connected();
+    }
+
+    /// It cannot be read now. After a while nobody can vouch for what is in memory.
+    pub(crate) fn missed(&self) {
+        let options = self.link.options();
+        let away = self.lag().unwrap_or_else(|| (options.monotonic)().saturating_duration_since(self.started));
+        if options.validate_when_cut_off && away > options.max_lag {
+            self.ledger.cut_off(options.max_lag);
+        }
     }
 
     /// How long ago there was nothing new in it; `None` before it was first read to its end.

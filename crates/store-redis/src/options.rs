@@ -14,8 +14,11 @@ pub struct InvalidRedisUrl {
 }
 
 /// Where a server is, and as whom it is spoken to.
-#[derive(Clone, Debug)]
-pub struct RedisUrl(ConnectionInfo);
+#[derive(Clone)]
+pub struct RedisUrl {
+    info: ConnectionInfo,
+    text: String,
+}
 
 impl RedisUrl {
     /// From `redis://`, `rediss://` (TLS), `valkey://`, `valkeys://` or `redis+unix://`, with `user:password@` and `/database` as usual.
@@ -23,20 +26,34 @@ impl RedisUrl {
         let info = url.into_connection_info().map_err(|error| InvalidRedisUrl { reason: error.category().to_owned() })?;
         // Off by default in this client; without it small commands wait for acknowledgements.
         let tcp = TcpSettings::default().set_nodelay(true);
-        Ok(Self(info.set_tcp_settings(tcp)))
+        Ok(Self { info: info.set_tcp_settings(tcp), text: url.to_owned() })
     }
 
     pub(crate) fn info(&self) -> ConnectionInfo {
-        self.0.clone()
+        self.info.clone()
     }
 }
 
 impl fmt::Display for RedisUrl {
     /// Host and port or path, and nothing secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self.0.addr(), f)
+        fmt::Display::fmt(self.info.addr(), f)
     }
 }
+
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl PartialEq for RedisUrl {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for RedisUrl {}
 
 /// When a stored response is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,6 +86,8 @@ pub struct RedisOptions {
     pub breaker_open: Duration,
     /// How long what is in memory is served although the log of invalidations cannot be read.
     pub max_lag: Duration,
+    /// What comes after: `true`, it is validated with its origin; `false`, it is served on.
+    pub validate_when_cut_off: bool,
     /// The monotonic clock.
     pub monotonic: fn() -> Instant,
 }
@@ -86,6 +105,7 @@ impl RedisOptions {
             breaker_failures: 5,
             breaker_open: Duration::from_secs(5),
             max_lag: Duration::from_secs(30),
+            validate_when_cut_off: true,
             monotonic,
         }
     }
@@ -102,7 +122,8 @@ mod tests {
             ("rediss://:hunter2@host", "host:6379"),
             ("redis+unix:///run/redis.sock?pass=hunter2", "/run/redis.sock"),
         ] {
-            assert_eq!(RedisUrl::parse(url).unwrap().to_string(), shown);
+            let url = RedisUrl::parse(url).unwrap();
+            assert_eq!((url.to_string().as_str(), format!("{url:?}").as_str()), (shown, shown));
         }
         for wrong in ["", "http://host", "redis://:hunter2@host/x", "hunter2"] {
             let error = RedisUrl::parse(wrong).unwrap_err().to_string();

@@ -26,6 +26,7 @@ pub(crate) async fn follow(log: Weak<Log>) {
         let Some(log) = log.upgrade() else { return };
         if let Err(error) = read_on(&log).await {
             debug!("the log of invalidations cannot be read: {error}");
+            log.missed();
         }
         drop(log);
         tokio::time::sleep(PAUSE).await;
@@ -80,12 +81,13 @@ async fn settle(log: &Log, connection: &mut MultiplexedConnection) -> RedisResul
     let last: Option<u64> = cmd("GET").arg(&counter).query_async(connection).await?;
     let applied = log.applied();
     match last {
-        Some(last) if last == applied => log.set_current(),
+        Some(last) if last == applied => {}
         // Entries may have come since; if none has, they were trimmed away.
         Some(last) if last > applied => {
-            if read(log, connection, None).await? == 0 {
-                log.start_over_at(last);
+            if read(log, connection, None).await? > 0 {
+                return Ok(());
             }
+            log.start_over_at(last);
         }
         _ => {
             if applied > 0 {
@@ -95,6 +97,7 @@ async fn settle(log: &Log, connection: &mut MultiplexedConnection) -> RedisResul
             log.start_over_at(number);
         }
     }
+    log.set_current();
     Ok(())
 }
 

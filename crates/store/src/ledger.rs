@@ -12,7 +12,9 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
 
+use larder_semantics::Timestamp;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// A place in the sequence of invalidations.
@@ -76,10 +78,12 @@ pub type Tags = Box<[Tag]>;
 const MAX_RECORDS: usize = 256 * 1024;
 
 /// See the module's page.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Ledger {
     /// The last position given out. Written under the lock, after the records.
     head: AtomicU64,
+    /// For how many milliseconds after its fetch a response is vouched for; the largest number while the log is followed.
+    vouched: AtomicU64,
     records: RwLock<Records>,
 }
 
@@ -90,7 +94,29 @@ struct Records {
     floor: Position,
 }
 
+impl Default for Ledger {
+    fn default() -> Self {
+        Self { head: AtomicU64::new(0), vouched: AtomicU64::new(u64::MAX), records: RwLock::default() }
+    }
+}
+
 impl Ledger {
+    /// While the log cannot be read, nobody knows what other replicas have invalidated: from now on a response is vouched for only so
+    /// long after its origin has sent or confirmed it.
+    pub fn cut_off(&self, vouched: Duration) {
+        self.vouched.store(u64::try_from(vouched.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// The log is being followed.
+    pub fn connected(&self) {
+        self.vouched.store(u64::MAX, Ordering::Relaxed);
+    }
+
+    /// Whether a response that its origin sent or confirmed at `response_time` may be used without asking.
+    pub fn vouches_for(&self, response_time: Timestamp, now: Timestamp) -> bool {
+        now.as_millis().saturating_sub(response_time.as_millis()) <= self.vouched.load(Ordering::Relaxed)
+    }
+
     /// The current position: to be read before a fetch begins.
     pub fn position(&self) -> Position {
         Position(self.head.load(Ordering::Acquire))
@@ -98,7 +124,7 @@ impl Ledger {
 
     /// Invalidates everything that carries one of `tags`, as one step. When it returns, no look-up that starts later finds any of it.
     pub fn invalidate(&self, tags: impl IntoIterator<Item = Tag>) -> Position {
-        self.apply(&mut self.records.write().unwrap_or_else(PoisonError::into_inner), tags)
+        self.record(&mut self.records.write().unwrap_or_else(PoisonError::into_inner), tags)
     }
 
     /// As [`Self::invalidate`], by a write whose own answer is to be stored with `kept` as its tags: whether nothing else invalidated any
@@ -106,10 +132,10 @@ impl Ledger {
     pub fn invalidate_since(&self, tags: impl IntoIterator<Item = Tag>, kept: &[Tag], since: Position) -> (Position, bool) {
         let mut records = self.records.write().unwrap_or_else(PoisonError::into_inner);
         let untouched = records.is_valid(kept, since);
-        (self.apply(&mut records, tags), untouched)
+        (self.record(&mut records, tags), untouched)
     }
 
-    fn apply(&self, records: &mut Records, tags: impl IntoIterator<Item = Tag>) -> Position {
+    fn record(&self, records: &mut Records, tags: impl IntoIterator<Item = Tag>) -> Position {
         let position = Position(self.head.load(Ordering::Relaxed) + 1);
         for tag in tags {
             records.moved.insert(tag, position);
@@ -253,6 +279,17 @@ mod tests {
     }
 
     #[test]
+    fn while_it_is_cut_off_only_what_is_young_is_vouched_for() {
+        let (ledger, fetched) = (Ledger::default(), Timestamp::from_secs(100));
+        assert!(ledger.vouches_for(fetched, Timestamp::from_secs(1_000_000)));
+        ledger.cut_off(Duration::from_secs(30));
+        assert!(ledger.vouches_for(fetched, Timestamp::from_secs(130)));
+        assert!(!ledger.vouches_for(fetched, Timestamp::from_millis(130_001)));
+        ledger.connected();
+        assert!(ledger.vouches_for(fetched, Timestamp::from_secs(1_000_000)));
+    }
+
+    #[test]
     fn after_a_gap_nothing_from_before_is_vouched_for() {
         let ledger = Ledger::default();
         ledger.apply(7, [Tag::surrogate("a")]);
@@ -272,7 +309,7 @@ mod tests {
         records.fold(8);
         assert_eq!(records.floor, Position(6));
         assert_eq!(records.moved.len(), 4);
-        let ledger = Ledger { head: AtomicU64::new(10), records: RwLock::new(records) };
+        let ledger = Ledger { head: AtomicU64::new(10), records: RwLock::new(records), ..Ledger::default() };
         assert!(!ledger.is_valid(&[Tag(99)], Position(5)));
         assert!(ledger.is_valid(&[Tag(99)], Position(6)));
         assert!(!ledger.is_valid(&[Tag(7)], Position(6)));

@@ -48,6 +48,8 @@ thread_local! {
 pub enum Lookup {
     /// The stored response that the request selects, fresh or not.
     Found(Arc<StoredResponse>),
+    /// The stored response that the request selects, but other replicas may have invalidated it: it has to be validated.
+    Unvouched(Arc<StoredResponse>),
     /// Some bytes of it.
     Partial(Arc<StoredPart>),
     /// The URI is known, but no stored variant suits this request.
@@ -59,6 +61,14 @@ pub enum Lookup {
 }
 
 impl Lookup {
+    /// The stored response that was found, good or to be validated.
+    pub fn response(&self) -> Option<&Arc<StoredResponse>> {
+        match self {
+            Self::Found(response) | Self::Unvouched(response) => Some(response),
+            Self::Partial(_) | Self::VaryMiss(_) | Self::HitForMiss | Self::Absent => None,
+        }
+    }
+
     /// The head of the stored response that was found.
     pub fn head(&self) -> Option<&StoredHead> {
         match self {
@@ -146,16 +156,25 @@ impl MemoryStore {
     pub fn lookup(&self, key: SlotKey<'_>, request: &HeaderMap, now: Timestamp) -> Lookup {
         match self.get(key.hash, key.text) {
             None => Lookup::Absent,
-            Some(Slot::Response(response)) => Lookup::Found(response),
-            Some(Slot::Partial(part)) => Lookup::Partial(part),
+            Some(Slot::Response(response)) => self.found(response, now),
+            Some(Slot::Partial(part)) => self.found_part(part, now),
             Some(Slot::HitForMiss(mark)) if mark.until > now => Lookup::HitForMiss,
             Some(Slot::HitForMiss(_)) => Lookup::Absent,
             Some(Slot::Vary(index)) => match self.select(key, &index, request) {
-                Some(Slot::Response(response)) => Lookup::Found(response),
-                Some(Slot::Partial(part)) => Lookup::Partial(part),
+                Some(Slot::Response(response)) => self.found(response, now),
+                Some(Slot::Partial(part)) => self.found_part(part, now),
                 _ => Lookup::VaryMiss(index),
             },
         }
+    }
+
+    fn found(&self, response: Arc<StoredResponse>, now: Timestamp) -> Lookup {
+        if self.ledger.vouches_for(response.head.response_time, now) { Lookup::Found(response) } else { Lookup::Unvouched(response) }
+    }
+
+    /// A part that nobody vouches for is fetched anew: it is not worth a validation.
+    fn found_part(&self, part: Arc<StoredPart>, now: Timestamp) -> Lookup {
+        if self.ledger.vouches_for(part.meta.head.response_time, now) { Lookup::Partial(part) } else { Lookup::Absent }
     }
 
     fn select(&self, key: SlotKey<'_>, index: &VaryIndex, request: &HeaderMap) -> Option<Slot> {
@@ -232,7 +251,7 @@ impl MemoryStore {
     /// Where requests with these fields are collapsed: at their variant's place, as far as it is known which one that is.
     pub fn flight_hash(&self, key: SlotKey<'_>, found: &Lookup, request: &HeaderMap) -> KeyHash {
         match found {
-            Lookup::Found(response) => self.place_of(key.hash, response.variant.as_ref()),
+            Lookup::Found(response) | Lookup::Unvouched(response) => self.place_of(key.hash, response.variant.as_ref()),
             Lookup::Partial(part) => self.place_of(key.hash, part.variant.as_ref()),
             Lookup::VaryMiss(index) => match index.specs().first() {
                 Some(spec) => self.placement.variant(key.hash, spec.secondary_key(request).text()),

@@ -4,6 +4,7 @@
 //! * [`client`]: a client that sees a response as it arrives, byte by byte, and tells a clean end from a broken one.
 //! * [`larder`]: the built binary as a process of its own.
 //! * [`redis`]: a real redis-server.
+//! * [`faults`]: a proxy that does to connections what networks do.
 //! * [`scenario`]: small readable scripts that join the three.
 //! * [`alloc`]: an allocator that counts, for tests that hold a path to its allocations.
 //!
@@ -13,6 +14,7 @@
 pub mod alloc;
 pub mod client;
 mod error;
+pub mod faults;
 pub mod gate;
 pub mod larder;
 pub mod origin;

@@ -23,6 +23,7 @@ use crate::telemetry::metrics;
 /// Probes and scrapers are few. A bound of its own, so that a flood of clients cannot keep them out.
 const MAX_CONNECTIONS: u32 = 128;
 
+type DescribeRedis = Arc<dyn Fn() -> Option<serde_json::Value> + Send + Sync>;
 type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// What the admin listener serves: `/healthz` (the process runs), `/readyz` (it wants traffic) and `/metrics` (Prometheus text).
@@ -31,9 +32,15 @@ pub struct Admin(Router);
 
 impl Admin {
     /// `metrics` renders everything that is measured, anew for each scrape.
-    pub fn new(readiness: Readiness, metrics: impl Fn() -> String + Send + Sync + 'static) -> Self {
-        let metrics: RenderMetrics = Arc::new(metrics);
-        let probes = Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state(readiness);
+    ///
+    /// `redis` tells how the tier in Redis stands, where there is one.
+    pub fn new(
+        readiness: Readiness,
+        redis: impl Fn() -> Option<serde_json::Value> + Send + Sync + 'static,
+        metrics: impl Fn() -> String + Send + Sync + 'static,
+    ) -> Self {
+        let (redis, metrics): (DescribeRedis, RenderMetrics) = (Arc::new(redis), Arc::new(metrics));
+        let probes = Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state((readiness, redis));
         Self(probes.merge(Router::new().route("/metrics", get(render)).with_state(metrics)))
     }
 
@@ -56,10 +63,14 @@ async fn healthz() -> &'static str {
     "ok\n"
 }
 
-async fn readyz(State(readiness): State<Readiness>) -> Response<Body> {
+/// A cache without its Redis still serves: how that stands is told, and changes nothing.
+async fn readyz(State((readiness, redis)): State<(Readiness, DescribeRedis)>) -> Response<Body> {
     let stage = readiness.stage();
     let status = if stage == Stage::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let detail = serde_json::json!({ "ready": stage == Stage::Ready, "stage": stage.name() });
+    let mut detail = serde_json::json!({ "ready": stage == Stage::Ready, "stage": stage.name() });
+    if let Some(redis) = redis() {
+        detail["redis"] = redis;
+    }
     (status, [(header::CACHE_CONTROL, "no-store")], Json(detail)).into_response()
 }
 
@@ -80,7 +91,7 @@ mod tests {
         let readiness = Readiness::default();
         let server = Server::bind(&["127.0.0.1:0".parse().expect("address")]).expect("bind");
         let address = server.addresses().expect("addresses")[0];
-        tokio::spawn(Admin::new(readiness.clone(), || "larder_up 1\n".to_owned()).serve(server));
+        tokio::spawn(Admin::new(readiness.clone(), || None, || "larder_up 1\n".to_owned()).serve(server));
         (address, readiness)
     }
 

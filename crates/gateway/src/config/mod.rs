@@ -19,6 +19,7 @@ mod report;
 mod routes;
 mod server;
 mod source;
+mod store;
 mod syntax;
 mod tags;
 mod units;
@@ -36,7 +37,7 @@ use toml::de::DeTable;
 
 pub use check::check;
 pub use listen::{Listen, Origin};
-pub use model::{AccessLog, Admin, Config, Log, LogLevel, MemoryStore, Route, RouteSettings, Server, Upstream};
+pub use model::{AccessLog, Admin, Config, Log, LogLevel, MemoryStore, RedisStore, Route, RouteSettings, Server, Upstream};
 pub use overrides::Overrides;
 pub use path::PathTemplate;
 pub use report::{Report, Warnings};
@@ -66,6 +67,7 @@ pub fn from_flags(upstream: &str, ttl: Option<&str>, overrides: &Overrides) -> R
     settings.policy.ttl = ttl.unwrap_or(settings.policy.ttl);
     let (mut server, mut admin) = (Server::default(), Admin::default());
     listeners::settle(&mut server, &mut admin, overrides, &mistakes);
+    let redis = store::from_outside(overrides, &mistakes);
     let upstream = url.map(|url| Upstream::new("default", url));
     if let Some(upstream) = &upstream {
         listeners::check_upstream(upstream, Place::Elsewhere, &server.listen, &mistakes);
@@ -75,6 +77,7 @@ pub fn from_flags(upstream: &str, ttl: Option<&str>, overrides: &Overrides) -> R
         admin,
         upstreams: vec![upstream],
         memory: MemoryStore::default(),
+        redis,
         log: Log::default(),
         routes: Vec::new(),
         fallback: Some(Route::fallback(settings)),
@@ -144,7 +147,7 @@ fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes: &Mistakes
     let mut server = server::server(&mut root);
     let mut admin = server::admin(&mut root);
     listeners::settle(&mut server, &mut admin, overrides, mistakes);
-    let memory = server::store(&mut root);
+    let (memory, redis) = store::store(&mut root, overrides);
     let log = server::log(&mut root);
     let upstreams = upstreams::read(&mut root);
     if table.get_ref().get("upstreams").is_none_or(|value| value.get_ref().as_table().is_some_and(|upstreams| upstreams.is_empty())) {
@@ -159,5 +162,5 @@ fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes: &Mistakes
         listeners::check_upstream(upstream, Place::At(url.clone()), &server.listen, mistakes);
     }
     let upstreams = upstreams.into_iter().map(|(upstream, _)| upstream).collect();
-    Some(Config { server, admin, upstreams, memory, log, routes, fallback, source: None })
+    Some(Config { server, admin, upstreams, memory, redis, log, routes, fallback, source: None })
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::Method;
 use http::uri::{Authority, Scheme};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use larder_redis::{RedisUrl, WriteMode};
 use larder_semantics::{KeyRules, Policy, QueryRules};
 
 use super::listen::Listen;
@@ -27,6 +28,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// The memory tier.
     pub memory: MemoryStore,
+    /// The tier that replicas share; `None`: there is none.
+    pub redis: Option<RedisStore>,
     /// What is logged.
     pub log: Log,
     /// In the order of the file. No two match the same requests equally well.
@@ -118,6 +121,46 @@ pub struct MemoryStore {
 impl Default for MemoryStore {
     fn default() -> Self {
         Self { capacity: 256 << 20 }
+    }
+}
+
+/// `[store.redis]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisStore {
+    /// The server.
+    pub url: RedisUrl,
+    /// The longest an operation may take; a look-up that takes longer is a miss.
+    pub timeout: Duration,
+    /// For DNS, TCP, TLS and authentication together.
+    pub connect_timeout: Duration,
+    /// Whether a response is written after its answer, or before its answer ends.
+    pub write: WriteMode,
+    /// Bytes of the largest body that is kept there.
+    pub max_object: u64,
+    /// Failures in a row after which it is left alone.
+    pub breaker_failures: u32,
+    /// For how long, unless it is seen to work before.
+    pub breaker_open: Duration,
+    /// How long what is in memory is served without knowing what other replicas have invalidated.
+    pub max_lag: Duration,
+    /// What comes after: `true`, it is validated with its origin; `false`, it is served on.
+    pub validate_when_cut_off: bool,
+}
+
+impl RedisStore {
+    /// The defaults around a URL.
+    pub(super) fn new(url: RedisUrl) -> Self {
+        Self {
+            url,
+            timeout: Duration::from_millis(50),
+            connect_timeout: Duration::from_secs(1),
+            write: WriteMode::Behind,
+            max_object: 8 << 20,
+            breaker_failures: 5,
+            breaker_open: Duration::from_secs(5),
+            max_lag: Duration::from_secs(30),
+            validate_when_cut_off: true,
+        }
     }
 }
 

@@ -1,20 +1,31 @@
 //! What wins over the file: the environment, and over that the command line.
 
+use std::fmt;
+
 use super::listen::{Listen, Origin};
-use super::mistake::{Mistake, Mistakes, Place};
+use super::mistake::{Mistakes, Place};
 use super::model::{Admin, Server};
 
 const LISTEN: &str = "LARDER_LISTEN";
 const ADMIN_LISTEN: &str = "LARDER_ADMIN_LISTEN";
-const REDIS_URL: &str = "REDIS_URL";
+pub(super) const REDIS_URL: &str = "REDIS_URL";
 
 /// Settings from outside the file. Several public listeners are separated by commas.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     listen: Option<Setting>,
     admin_listen: Option<Setting>,
-    /// Only whether it is set: its value may hold a password.
-    redis_url: bool,
+    redis_url: Option<Secret>,
+}
+
+/// May hold a password, and so shows nothing.
+#[derive(Clone)]
+struct Secret(String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("***")
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -34,7 +45,7 @@ impl Overrides {
     pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Self {
         let variable = |name| variable(name).filter(|value| !value.is_empty());
         let setting = |name| variable(name).map(|text| Setting { text, name, origin: Origin::Environment(name) });
-        Self { listen: setting(LISTEN), admin_listen: setting(ADMIN_LISTEN), redis_url: variable(REDIS_URL).is_some() }
+        Self { listen: setting(LISTEN), admin_listen: setting(ADMIN_LISTEN), redis_url: variable(REDIS_URL).map(Secret) }
     }
 
     /// Lays the values of `--listen` and `--admin-listen` over them.
@@ -48,6 +59,11 @@ impl Overrides {
         }
     }
 
+    /// The value of `REDIS_URL`.
+    pub(super) fn redis_url(&self) -> Option<&str> {
+        self.redis_url.as_ref().map(|Secret(url)| url.as_str())
+    }
+
     pub(super) fn apply(&self, server: &mut Server, admin: &mut Admin, mistakes: &Mistakes) {
         if let Some(setting) = &self.listen {
             server.listen = setting.text.split(',').filter_map(|text| setting.read(text.trim(), mistakes)).collect();
@@ -56,10 +72,6 @@ impl Overrides {
             && let Some(listen) = setting.read(&setting.text, mistakes)
         {
             admin.listen = listen;
-        }
-        if self.redis_url {
-            let mistake = Mistake::new(format!("{REDIS_URL} is set, but this version stores in memory only"));
-            mistakes.warning(Place::Elsewhere, mistake.hint("unset it to silence this; Redis comes with a later version"));
         }
     }
 }

@@ -62,8 +62,8 @@ impl<'a> Table<'a> {
 
     /// A key that a later version will know.
     pub(super) fn not_yet(&mut self, key: &'static str, message: &str, hint: &str) {
-        self.known.push(key);
         if let Some(span) = self.key_span(key) {
+            self.known.push(key);
             self.mistakes.error(span, Mistake::new(message).hint(hint));
         }
     }

@@ -1,4 +1,4 @@
-//! `[server]`, `[admin]`, `[store]` and `[log]`.
+//! `[server]`, `[admin]` and `[log]`.
 
 use toml::Spanned;
 use toml::de::DeValue;
@@ -6,7 +6,7 @@ use toml::de::DeValue;
 use super::cache::{items, network};
 use super::listen::{Listen, Origin};
 use super::mistake::Mistake;
-use super::model::{AccessLog, Admin, Log, LogLevel, MemoryStore, Server};
+use super::model::{AccessLog, Admin, Log, LogLevel, Server};
 use super::reader::Table;
 use super::upstreams::positive;
 
@@ -67,25 +67,6 @@ pub(super) fn admin(root: &mut Table<'_>) -> Admin {
     let listen = table.parse("listen", ADDRESS_FORM, Listen::parse).map(placed);
     table.finish();
     listen.map_or(default, |listen| Admin { listen })
-}
-
-/// `[store]`.
-pub(super) fn store(root: &mut Table<'_>) -> MemoryStore {
-    let mut store = MemoryStore::default();
-    let Some(mut table) = root.table("store") else { return store };
-    if let Some(mut memory) = table.table("memory") {
-        if let Some(capacity) = memory.bytes("capacity", 1 << 20..=1 << 44) {
-            store.capacity = capacity.into_inner();
-        }
-        memory.finish();
-    }
-    table.not_yet(
-        "redis",
-        "[store.redis] is not known: this version stores in memory only",
-        "remove the section; Redis comes with a later version",
-    );
-    table.finish();
-    store
 }
 
 /// `[log]`.

@@ -98,7 +98,7 @@ impl<S: Upstream> Pump<S> {
             return self.writer.break_off(BodyError::Length { announced, got });
         }
         if keeping {
-            self.commit(got, last.as_ref(), trailers.clone());
+            self.commit(got, last.as_ref(), trailers.clone()).await;
         }
         if let Some(last) = last {
             self.writer.append(last);
@@ -112,26 +112,30 @@ impl<S: Upstream> Pump<S> {
         if got > self.service.route.max_object {
             self.job.remember(&self.service.cache, Reason::TooLarge);
         }
+        if let Some(lease) = self.job.lease.take() {
+            lease.not_shared();
+        }
         self.landed = None;
     }
 
-    fn commit(&self, length: u64, last: Option<&bytes::Bytes>, trailers: Option<HeaderMap>) {
+    async fn commit(&mut self, length: u64, last: Option<&bytes::Bytes>, trailers: Option<HeaderMap>) {
         let mut builder = BodyBuilder::new(length);
         self.writer.frames().iter().chain(last).for_each(|frame| builder.push(frame));
+        let lease = self.job.lease.take();
         let Job { asked, position, fetch, .. } = &self.job;
-        let (key, tags, store) = (asked.key.clone(), self.service.known_tags(asked), &self.service.cache.store);
+        let (key, tags, cache) = (asked.key.clone(), self.service.known_tags(asked), &self.service.cache);
         match &self.kept {
             Kept::Whole(live) => {
                 let Some(body) = builder.finish(trailers) else { return };
                 let (variant, head) = (live.variant.clone(), Arc::clone(&live.head));
-                store.commit(Arc::new(StoredResponse::new(key, variant, head, body, tags, *position, *fetch)));
+                cache.commit(Arc::new(StoredResponse::new(key, variant, head, body, tags, *position, *fetch)), lease).await;
             }
             Kept::Part(meta) => {
                 let Some(body) = builder.finish(None) else { return };
                 let variant = meta.vary.clone().map(|spec| Variant::of(spec, &asked.parts.headers));
                 let meta = PartialResponse::clone(meta);
                 if let Some(part) = StoredPart::new(key, variant, meta, body, tags, *position, *fetch) {
-                    store.commit_part(part, self.service.route.max_object);
+                    cache.store.commit_part(part, self.service.route.max_object);
                 }
             }
         }

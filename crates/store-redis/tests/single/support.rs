@@ -7,7 +7,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use larder_redis::{RedisOptions, RedisStore, RedisUrl, WriteMode};
 use larder_semantics::{
-    FreshnessLifetime, KeyBuffer, KeyRules, LifetimeSource, PrimaryKey, QueryRules, StoredHead, Target, Timestamp, Validators, VarySpec,
+    FreshnessLifetime, KeyBuffer, KeyRules, LifetimeSource, PrimaryKey, QueryRules, StoredFields, StoredHead, Target, Timestamp,
+    Validators, VarySpec,
 };
 use larder_store::{
     Ask, BodyBuilder, Lease, Ledger, Loaded, Position, RemoteError, RemoteStore, StoredBody, StoredResponse, Tag, Variant, Write,
@@ -81,7 +82,7 @@ pub(crate) fn head(etag: &'static str) -> StoredHead {
     headers.insert("etag", HeaderValue::from_static(etag));
     StoredHead {
         status: StatusCode::OK,
-        headers,
+        headers: StoredFields::from(&headers),
         response_time: Timestamp::from_secs(1_000),
         initial_age: 0,
         lifetime: FreshnessLifetime { seconds: 60, source: LifetimeSource::MaxAge },

@@ -1,7 +1,7 @@
 //! The head's part of a frame.
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use larder_semantics::{FreshnessLifetime, LifetimeSource, OriginControl, StoredHead, Timestamp, Validators};
+use larder_semantics::{FreshnessLifetime, LifetimeSource, OriginControl, StoredFields, StoredHead, Timestamp, Validators};
 
 use super::Unreadable;
 use super::frame::{Reader, Writer};
@@ -42,7 +42,7 @@ pub(super) fn write(out: &mut Writer, head: &StoredHead) {
     ];
     out.u8(flags.iter().filter(|(set, _)| *set).fold(0, |all, (_, flag)| all | flag));
     out.u64(head.date.as_millis());
-    write_fields(out, &head.headers);
+    write_fields(out, &head.headers.to_map());
     let control = head.origin_control.as_ref();
     optional(out, head.validators.etag.as_ref());
     optional(out, head.validators.last_modified.as_ref());
@@ -59,7 +59,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<StoredHead, Unreadable> {
     let (stale_while_revalidate, stale_if_error) = (reader.u32()?, reader.u32()?);
     let flags = reader.u8()?;
     let date = Timestamp::from_millis(reader.u64()?);
-    let headers = read_fields(reader)?;
+    let headers = StoredFields::from(&read_fields(reader)?);
     let validators = Validators { etag: read_optional(reader)?, last_modified: read_optional(reader)? };
     let control = OriginControl { cache_control: read_optional(reader)?, expires: read_optional(reader)? };
     Ok(StoredHead {
@@ -76,7 +76,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<StoredHead, Unreadable> {
         for_authorized: flags & FOR_AUTHORIZED != 0,
         validators,
         date,
-        origin_control: (flags & ORIGIN_CONTROL != 0).then_some(control),
+        origin_control: (flags & ORIGIN_CONTROL != 0).then(|| Box::new(control)),
     })
 }
 
@@ -102,8 +102,9 @@ pub(super) fn name(reader: &mut Reader) -> Result<HeaderName, Unreadable> {
     HeaderName::from_bytes(&reader.text()?).map_err(|_| Unreadable::Damaged)
 }
 
+/// A copy: a slice would keep the whole frame in memory.
 fn value(reader: &mut Reader) -> Result<HeaderValue, Unreadable> {
-    HeaderValue::from_maybe_shared(reader.bytes()?).map_err(|_| Unreadable::Damaged)
+    HeaderValue::from_bytes(&reader.bytes()?).map_err(|_| Unreadable::Damaged)
 }
 
 fn optional(out: &mut Writer, value: Option<&HeaderValue>) {

@@ -115,7 +115,7 @@ pub fn encode_selecting(key: &PrimaryKey, spec: &VarySpec) -> Vec<u8> {
     out.finish()
 }
 
-/// Reads a frame that was asked for by this key and, where it is known already, this variant. Field values are slices of `frame`.
+/// Reads a frame that was asked for by this key and, where it is known already, this variant.
 pub fn decode(frame: Bytes, key: &PrimaryKey, variant: Option<&Variant>) -> Result<Record, Unreadable> {
     let mut reader = Reader::new(frame, FORMAT)?;
     let kind = reader.u8()?;

@@ -55,10 +55,17 @@ fn one_address_twice_in_a_variable_is_refused() {
 }
 
 #[test]
-fn redis_url_is_a_warning_and_never_shown() {
-    let (_, warnings) = with_environment("", &[("REDIS_URL", "redis://:hunter2@host")]).unwrap();
-    assert_eq!((warnings.errors(), warnings.warnings()), (0, 1));
-    assert!(!warnings.to_string().contains("hunter2"));
+fn redis_url_wins_over_the_file_and_is_never_shown() {
+    let variables = [("REDIS_URL", "redis://:hunter2@host")];
+    for file in ["", "[store.redis]\ntimeout = \"20ms\"", "[store.redis]\nurl = \"redis://other\""] {
+        let (config, warnings) = with_environment(file, &variables).unwrap();
+        assert!(warnings.is_empty());
+        let shown = format!("{:?}", config.redis.unwrap());
+        assert!(shown.contains("host:6379") && !shown.contains("hunter2"), "{shown}");
+    }
+    assert!(!format!("{:?}", environment(&variables)).contains("hunter2"));
+    let report = with_environment("", &[("REDIS_URL", "http://:hunter2@host")]).unwrap_err().to_string();
+    assert!(report.starts_with("error: REDIS_URL: this is not the URL of a Redis server") && !report.contains("hunter2"), "{report}");
 }
 
 #[test]

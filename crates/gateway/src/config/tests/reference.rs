@@ -61,6 +61,8 @@ fn it_leaves_no_key_out() {
         "[admin]\nKEY = 1",
         "[log]\nKEY = 1",
         "[store.memory]\nKEY = 1",
+        "[store.redis]\nKEY = 1",
+        "[store.redis.breaker]\nKEY = 1",
         "[upstreams.x]\nKEY = 1",
         "[cache]\nKEY = 1",
         "[cache.bypass]\nKEY = 1",

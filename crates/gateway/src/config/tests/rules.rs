@@ -80,11 +80,39 @@ fn keys_that_nobody_knows_name_the_nearest_or_where_they_stand() {
 }
 
 #[test]
-fn redis_is_for_later() {
-    assert_complaint(
-        "[store.redis]\nurl = \"redis://host\"",
-        "1:8: error: [store.redis] is not known: this version stores in memory only (hint: remove the section; Redis comes with a later version)",
+fn the_store_in_redis_says_what_it_needs() {
+    let redis = |keys: &str, complaint: &str| assert_complaint(&format!("[store.redis]\n{keys}"), complaint);
+    redis(
+        "timeout = \"1s\"",
+        r#"1:1: error: [store.redis] needs the key `url` (hint: like url = "redis://127.0.0.1:6379/0", or set REDIS_URL)"#,
     );
+    let not_a_url = "2:7: error: this is not the URL of a Redis server (hint: like redis://127.0.0.1:6379/0; rediss:// is for TLS, redis+unix:///PATH for a socket)";
+    for url in ["", "http://host", "redis://host/x", "127.0.0.1:6379"] {
+        redis(&format!("url = \"{url}\""), not_a_url);
+    }
+    let with_url = |keys: &str, complaint: &str| redis(&format!("url = \"redis://host\"\n{keys}"), complaint);
+    with_url("write = \"back\"", r#"3:9: error: `back` is not a value of `write` (hint: expected one of "behind", "through")"#);
+    with_url(
+        "timeout = \"0s\"",
+        r#"3:11: error: `timeout` cannot be zero (hint: nothing would ever be in time; give a long one, like "1h", to wait)"#,
+    );
+    with_url("breaker = { failures = 0 }", "3:24: error: `0` is out of range for `failures` (hint: from 1 to 1000)");
+    with_url(
+        "mode = \"cluster\"",
+        "3:1: error: `mode` is not known: this version speaks to a single Redis server (hint: leave it out; it comes with a later version)",
+    );
+    with_url(
+        "compress = {}",
+        "3:1: error: `compress` is not known: this version stores bodies in Redis as they are (hint: leave it out; it comes with a later version)",
+    );
+}
+
+#[test]
+fn the_store_in_redis_is_as_it_is_said_and_otherwise_as_by_default() {
+    assert_eq!(config("").redis, None);
+    let redis = config("[store.redis]\nurl = \"redis://host:7000/2\"\ntimeout = \"20ms\"\nwhen_cut_off = \"serve\"").redis.unwrap();
+    assert_eq!((redis.url.to_string().as_str(), redis.timeout.as_millis(), redis.validate_when_cut_off), ("host:7000", 20, false));
+    assert_eq!((redis.breaker_failures, redis.max_object), (5, 8 << 20));
 }
 
 #[test]

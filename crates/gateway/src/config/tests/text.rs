@@ -178,13 +178,13 @@ error: unknown key `pasword` in [upstreams.api]
   |
   = hint: keys here: `url`, `connect_timeout`, `first_byte_timeout`, `idle_timeout`, `max_idle`, `host`, `h2c`, `ca_file`
 
-error: [store.redis] is not known: this version stores in memory only
- --> config.toml:4:8
+error: [store.redis] needs the key `url`
+ --> config.toml:4:1
   |
 4 | [store.redis]
-  |        ^^^^^
+  | ^^^^^^^^^^^^^
   |
-  = hint: remove the section; Redis comes with a later version
+  = hint: like url = "redis://127.0.0.1:6379/0", or set REDIS_URL
 
 error: `url` cannot be a table
  --> config.toml:6:7

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use larder_redis::{BreakerState, RedisStats};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
@@ -10,6 +11,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::histogram::HistogramSum;
+use super::redis::RedisMetrics;
 use super::{Families, Named};
 
 /// The media type of the exposition.
@@ -40,6 +42,17 @@ pub struct Gauges {
     pub access_log_dropped: u64,
     /// The upstreams of the running configuration.
     pub upstreams: Vec<UpstreamGauges>,
+    /// The tier in Redis, where there is one.
+    pub redis: Option<RedisGauges>,
+}
+
+/// The tier in Redis in [`Gauges`].
+#[derive(Clone, Debug)]
+pub struct RedisGauges {
+    /// Its own figures.
+    pub stats: RedisStats,
+    /// What it was asked.
+    pub metrics: Arc<RedisMetrics>,
 }
 
 /// One upstream in [`Gauges`].
@@ -77,7 +90,8 @@ impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.routes(&mut encoder)?;
         self.upstreams(&mut encoder)?;
-        self.store(&mut encoder)
+        self.store(&mut encoder)?;
+        self.gauges.redis.as_ref().map_or(Ok(()), |redis| redis.encode(&mut encoder))
     }
 }
 
@@ -184,6 +198,58 @@ impl Scrape {
             family.encode_family(&[("cause", *cause)])?.encode_counter::<NoLabelSet, _, f64>(count, None)?;
         }
         Ok(())
+    }
+}
+
+impl RedisGauges {
+    fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Time of an operation on Redis, waiting for a connection included.";
+        for_each_histogram(encoder, "redis_operation_duration", help, |sample| {
+            self.metrics.latencies().try_for_each(|(operation, sum)| sample(&[("operation", operation)], &sum))
+        })?;
+        let help = "Operations on Redis that failed, by kind.";
+        let mut family = encoder.encode_descriptor("redis_errors", help, None, MetricType::Counter)?;
+        for (operation, error, count) in self.metrics.errors() {
+            let labels = [("operation", operation), ("error", error)];
+            family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(&count, None)?;
+        }
+        let stats = &self.stats;
+        let help = "Look-ups in Redis, by what they came to.";
+        let mut family = encoder.encode_descriptor("redis_lookups", help, None, MetricType::Counter)?;
+        for (result, count) in [("hit", stats.hits), ("miss", stats.misses), ("awaited", stats.awaited), ("damaged", stats.damaged)] {
+            family.encode_family(&[("result", result)])?.encode_counter::<NoLabelSet, _, f64>(&count, None)?;
+        }
+        for (name, help, count) in [
+            ("redis_written", "Responses written to Redis.", stats.written),
+            ("redis_dropped", "Writes to Redis given up because the queue was full.", stats.dropped),
+        ] {
+            let mut counter = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            counter.encode_counter::<NoLabelSet, _, f64>(&count, None)?;
+        }
+        self.encode_state(encoder)
+    }
+
+    fn encode_state(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let stats = &self.stats;
+        let breaker: u64 = match stats.breaker {
+            BreakerState::Closed => 0,
+            BreakerState::HalfOpen => 1,
+            BreakerState::Open => 2,
+        };
+        for (name, help, unit, value) in [
+            ("redis_breaker", "Whether Redis is asked: 0 yes, 1 one request at a time, 2 no.", None, breaker),
+            ("redis_queued", "Writes to Redis that wait.", None, stats.queued),
+            ("redis_queued", "Bytes of bodies that wait to be written to Redis.", Some(&Unit::Bytes), stats.queued_bytes),
+            ("invalidation_log_number", "The entry of the log of invalidations that was applied last.", None, stats.log_number),
+            ("invalidations_untold", "Invalidations that the log does not have yet.", None, stats.journaled),
+        ] {
+            encoder.encode_descriptor(name, help, unit, MetricType::Gauge)?.encode_gauge(&value)?;
+        }
+        // Absent before the log was first read to its end: there is nothing to say yet.
+        let Some(lag) = stats.log_lag else { return Ok(()) };
+        let help = "How long ago the log of invalidations was last seen to have nothing new.";
+        let mut gauge = encoder.encode_descriptor("invalidation_log_lag", help, Some(&Unit::Seconds), MetricType::Gauge)?;
+        gauge.encode_gauge(&lag.as_secs_f64())
     }
 }
 

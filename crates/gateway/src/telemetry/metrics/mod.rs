@@ -7,6 +7,7 @@
 mod exposition;
 mod histogram;
 mod labels;
+mod redis;
 mod route;
 mod sharded;
 mod tally;
@@ -19,7 +20,8 @@ use http::{Method, StatusCode};
 use larder_semantics::Reason;
 use larder_tower::CacheResult;
 
-pub use exposition::{CONTENT_TYPE, Gauges, UpstreamGauges};
+pub use exposition::{CONTENT_TYPE, Gauges, RedisGauges, UpstreamGauges};
+pub use redis::RedisMetrics;
 
 use labels::Labels;
 use route::RouteMetrics;

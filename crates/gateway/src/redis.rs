@@ -1,0 +1,59 @@
+//! The tier in Redis, as the gateway holds it: started from the configuration, read off for metrics and probes.
+
+use std::sync::Arc;
+
+use larder_redis::{BreakerState, RedisOptions, RedisStore};
+use larder_store::Ledger;
+use larder_tower::{Remote, clock};
+
+use crate::config;
+use crate::telemetry::metrics::{RedisGauges, RedisMetrics};
+
+/// The store with what is counted for it.
+#[derive(Clone)]
+pub(crate) struct Redis {
+    store: RedisStore,
+    metrics: Arc<RedisMetrics>,
+}
+
+impl Redis {
+    /// Starts it. It need not be there: nothing waits for it.
+    pub(crate) fn start(config: &config::RedisStore, ledger: Arc<Ledger>) -> Result<Self, String> {
+        let options = RedisOptions {
+            timeout: config.timeout,
+            connect_timeout: config.connect_timeout,
+            write: config.write,
+            max_object: config.max_object,
+            breaker_failures: config.breaker_failures,
+            breaker_open: config.breaker_open,
+            max_lag: config.max_lag,
+            validate_when_cut_off: config.validate_when_cut_off,
+            ..RedisOptions::new(config.url.clone(), clock::monotonic)
+        };
+        let metrics = Arc::new(RedisMetrics::default());
+        let store = RedisStore::start(options, ledger, Some(Arc::clone(&metrics) as _));
+        let store = store.map_err(|error| format!("Redis at {}: {}", config.url, error.category()))?;
+        Ok(Self { store, metrics })
+    }
+
+    /// For the cache.
+    pub(crate) fn remote(&self) -> Remote {
+        Remote { store: Arc::new(self.store.clone()), log: self.store.log() }
+    }
+
+    /// For a scrape.
+    pub(crate) fn gauges(&self) -> RedisGauges {
+        RedisGauges { stats: self.store.stats(), metrics: Arc::clone(&self.metrics) }
+    }
+
+    /// For `/readyz`: how it stands, which never makes the process unready.
+    pub(crate) fn detail(&self) -> serde_json::Value {
+        let stats = self.store.stats();
+        let state = match (stats.breaker, stats.log_lag) {
+            (BreakerState::Closed, Some(_)) => "ok",
+            (BreakerState::Closed, None) => "connecting",
+            (BreakerState::Open | BreakerState::HalfOpen, _) => "failing",
+        };
+        serde_json::json!({ "state": state, "problem": self.store.problem(), "log_lag_seconds": stats.log_lag.map(|lag| lag.as_secs()) })
+    }
+}

@@ -1,0 +1,180 @@
+//! The tier behind the memory, as fills see it: asked once for a key, by whoever leads, and told what came of the fetch.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder_semantics::{Decision, StoredHead, Timestamp, VarySpec, decide};
+use larder_store::{Ask, InvalidationLog, Lease, Loaded, Lookup, RemoteStore, StoredResponse, Tag, Write};
+
+use crate::cache::Cache;
+use crate::fill::Asked;
+use crate::rules::RouteRules;
+
+/// How long a response with a validator is kept past its use, for 304s to renew it.
+const FOR_VALIDATION: u32 = 3600;
+
+/// Between two looks at a key that another replica is fetching: the first, and the longest.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+const LONGEST_LOOK: Duration = Duration::from_millis(50);
+
+/// A tier that replicas share, and the log of invalidations without which nobody could tell what in it is still good.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    /// The tier.
+    pub store: Arc<dyn RemoteStore>,
+    /// The log. It has to go into the ledger that the cache is made with.
+    pub log: Arc<dyn InvalidationLog>,
+}
+
+/// What came of asking.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// This may be served. It is in memory now.
+    Serve(Arc<StoredResponse>),
+    /// The origin has to be asked.
+    Fetch(Fetch),
+}
+
+/// What a fetch may build on.
+#[derive(Debug, Default)]
+pub(crate) struct Fetch {
+    /// Stored, and to be validated.
+    pub(crate) candidate: Option<Arc<StoredResponse>>,
+    /// Other replicas wait for it.
+    pub(crate) lease: Option<Lease>,
+}
+
+impl Remote {
+    /// Asks for what a request selects. Whoever leads, and so keeps others here waiting, gets the lease; where another replica has it, it
+    /// waits for that one, but not so long that those who wait here give up first.
+    pub(crate) async fn ask(&self, cache: &Cache, rules: &RouteRules, asked: &Asked, found: &Lookup, leads: bool) -> Answer {
+        let (lease, patience) = if leads { (rules.collapse_wait, rules.collapse_wait / 2) } else { (Duration::ZERO, Duration::MAX) };
+        let mut fetch = Fetch::default();
+        let loaded = tokio::time::timeout(patience, self.load(cache, rules, asked, found, lease, &mut fetch)).await;
+        match loaded.ok().flatten() {
+            Some(stored) => Answer::Serve(stored),
+            None => Answer::Fetch(fetch),
+        }
+    }
+
+    async fn load(
+        &self,
+        cache: &Cache,
+        rules: &RouteRules,
+        asked: &Asked,
+        found: &Lookup,
+        lease: Duration,
+        fetch: &mut Fetch,
+    ) -> Option<Arc<StoredResponse>> {
+        let (request, spec) = (&asked.parts.headers, selecting(found));
+        let mut newer_than = found.response().map_or(0, |stored| stored.fetch);
+        let mut pause = LOOK_AGAIN;
+        loop {
+            match self.store.load(Ask { key: &asked.key, request, spec, newer_than, lease }).await.ok()? {
+                Loaded::Nothing(granted) => {
+                    fetch.lease = granted;
+                    return None;
+                }
+                Loaded::Awaited => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_LOOK);
+                }
+                // Invalidated, or no use to this request: there may be a later one, or the lease.
+                Loaded::Response(stored) => {
+                    newer_than = newer_than.max(stored.fetch);
+                    if !cache.promote(&stored) {
+                        continue;
+                    }
+                    let decision = decide(&rules.policy, &asked.context, Some(&stored.head), cache.clock.now());
+                    if matches!(decision, Decision::Serve { .. }) {
+                        return Some(stored);
+                    }
+                    fetch.candidate = Some(stored);
+                }
+            }
+        }
+    }
+}
+
+fn selecting(found: &Lookup) -> Option<&VarySpec> {
+    match found {
+        Lookup::Found(stored) | Lookup::Unvouched(stored) => stored.variant.as_ref().map(|variant| &variant.spec),
+        Lookup::VaryMiss(index) => index.specs().first(),
+        Lookup::Partial(_) | Lookup::HitForMiss | Lookup::Absent => None,
+    }
+}
+
+impl Cache {
+    /// Takes what another replica has stored into memory. `false`: it was invalidated since.
+    fn promote(&self, stored: &Arc<StoredResponse>) -> bool {
+        self.saw_fetch(stored.fetch);
+        let valid = stored.is_valid(self.store.ledger());
+        if valid {
+            self.store.commit(Arc::clone(stored));
+        }
+        valid
+    }
+
+    /// Stores a response in all tiers.
+    pub(crate) async fn commit(&self, response: Arc<StoredResponse>, lease: Option<Lease>) {
+        // What was invalidated meanwhile is of no use to other replicas either.
+        if self.store.commit(Arc::clone(&response))
+            && let Some(remote) = &self.remote
+            && let Some(write) = self.write(response, lease)
+        {
+            remote.store.commit(write).await;
+        }
+    }
+
+    /// Stores a response whose head was renewed.
+    pub(crate) async fn freshen(&self, response: Arc<StoredResponse>, lease: Option<Lease>) {
+        if self.store.commit(Arc::clone(&response))
+            && let Some(remote) = &self.remote
+            && let Some(write) = self.write(response, lease)
+        {
+            remote.store.freshen(write).await;
+        }
+    }
+
+    /// As [`Self::freshen`], without waiting for other tiers than the memory.
+    pub(crate) fn freshen_soon(self: &Arc<Self>, response: Arc<StoredResponse>) {
+        if self.store.commit(Arc::clone(&response))
+            && let Some(remote) = self.remote.clone()
+            && let Some(write) = self.write(response, None)
+        {
+            tokio::spawn(async move { remote.store.freshen(write).await });
+        }
+    }
+
+    /// Drops a response that its origin no longer stands for from all tiers.
+    pub(crate) fn remove(&self, response: &StoredResponse) {
+        self.store.remove(response);
+        if let Some(remote) = &self.remote {
+            remote.store.remove(response);
+        }
+    }
+
+    /// Tells other replicas what is invalid from now on. To be followed by the invalidation here, which then comes after it in the log:
+    /// what is stored with that position stays good when the log is read.
+    pub(crate) async fn tell(&self, tags: Vec<Tag>) {
+        if let Some(remote) = &self.remote
+            && !tags.is_empty()
+        {
+            remote.log.publish(tags).await;
+        }
+    }
+
+    fn write(&self, response: Arc<StoredResponse>, lease: Option<Lease>) -> Option<Write> {
+        let keep = useful_for(&response.head, self.clock.now())?;
+        Some(Write { response, keep, lease })
+    }
+}
+
+/// How long a response can be of any use: while it is fresh, while it may be served stale, and while it may be validated.
+fn useful_for(head: &StoredHead, now: Timestamp) -> Option<Duration> {
+    let validation = if head.validators.any() { FOR_VALIDATION } else { 0 };
+    let stale = head.stale_while_revalidate.max(head.stale_if_error).max(validation);
+    let end = u64::from(head.lifetime.seconds) + u64::from(stale);
+    let left = end.saturating_sub(u64::from(head.age(now)));
+    (left > 0).then(|| Duration::from_secs(left))
+}

@@ -1,0 +1,226 @@
+//! Replicas that share a Redis: real processes, a real server, and a proxy between them that breaks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder_testkit::faults::{Fault, FaultProxy};
+use larder_testkit::patience::eventually;
+use larder_testkit::{Answer, Error, Larder, Origin, Redis, Response, Result};
+use rustix::process::Signal;
+
+const TTL: &str = "[cache]\nttl = \"60s\"\n";
+
+/// A replica, once it has read the log of invalidations.
+async fn replica(origin: &Origin, redis: std::net::SocketAddr, keys: &str) -> Result<Larder> {
+    let larder = Larder::before(origin, &format!("{TTL}[store.redis]\nurl = \"redis://{redis}\"\ntimeout = \"1s\"\n{keys}")).await?;
+    reads_the_log(&larder).await?;
+    Ok(larder)
+}
+
+async fn reads_the_log(larder: &Larder) -> Result<()> {
+    let ok = || async { Ok(larder.admin("/readyz").await?.text().contains(r#""state":"ok""#).then_some(())) };
+    eventually("waiting for the log of invalidations to be read", ok).await
+}
+
+async fn written(larder: &Larder, count: f64) -> Result<()> {
+    larder.metric_reaches("larder_redis_written_total", &[], count).await
+}
+
+/// Replicas are one site under one name; the port that each of them happens to have is no part of it.
+const HOST: (&str, &str) = ("Host", "site.example");
+
+async fn get(larder: &Larder, target: &str) -> Result<Response> {
+    larder.request("GET", target, &[HOST], "").await
+}
+
+#[tokio::test]
+async fn what_one_replica_fetched_the_other_has_and_a_restart_starts_warm() -> Result<()> {
+    let (origin, redis) = (Origin::start().await?, Redis::start().await?);
+    origin.once("GET", "/a", Answer::ok().header("Content-Type", "text/plain").body("shared"));
+    let large = "x".repeat(1_000_000);
+    origin.once("GET", "/large", Answer::ok().body(large.clone()));
+    let one = replica(&origin, redis.address(), "").await?;
+    assert_eq!(get(&one, "/a").await?.x_cache(), "MISS");
+    assert_eq!(get(&one, "/large").await?.x_cache(), "MISS");
+    written(&one, 2.0).await?;
+    drop(one);
+    let other = replica(&origin, redis.address(), "").await?;
+    let response = get(&other, "/a").await?;
+    assert_eq!((response.x_cache(), response.text().as_str(), response.header("content-type")), ("HIT", "shared", Some("text/plain")));
+    assert!(get(&other, "/large").await?.text() == large);
+    assert_eq!(other.metric("larder_redis_lookups_total", &["result=\"hit\""]).await?, 2.0);
+    assert_eq!(get(&other, "/a").await?.x_cache(), "HIT");
+    assert_eq!(other.metric("larder_redis_lookups_total", &["result=\"hit\""]).await?, 2.0, "promoted to memory");
+    origin.check()
+}
+
+#[tokio::test]
+async fn variants_are_shared() -> Result<()> {
+    let (origin, redis) = (Origin::start().await?, Redis::start().await?);
+    for language in ["de", "en"] {
+        origin.once("GET", "/a", Answer::ok().header("Vary", "Accept-Language").body(language));
+    }
+    let (one, other) = (replica(&origin, redis.address(), "").await?, replica(&origin, redis.address(), "").await?);
+    for language in ["de", "en"] {
+        assert_eq!(one.request("GET", "/a", &[HOST, ("Accept-Language", language)], "").await?.text(), language);
+    }
+    written(&one, 2.0).await?;
+    for language in ["de", "en"] {
+        let response = other.request("GET", "/a", &[HOST, ("Accept-Language", language)], "").await?;
+        assert_eq!((response.x_cache(), response.text().as_str()), ("HIT", language));
+    }
+    origin.check()
+}
+
+#[tokio::test]
+async fn three_replicas_and_six_hundred_requests_for_a_cold_key_are_one_upstream() -> Result<()> {
+    let (origin, redis) = (Origin::start().await?, Redis::start().await?);
+    origin.once("GET", "/a", Answer::ok().header("Content-Length", "1").wait("fetched").part("x"));
+    let mut replicas = Vec::new();
+    for _ in 0..3 {
+        replicas.push(Arc::new(replica(&origin, redis.address(), "").await?));
+    }
+    let mut asking = tokio::task::JoinSet::new();
+    for larder in replicas.iter().cycle().take(600) {
+        let larder = Arc::clone(larder);
+        asking.spawn(async move { get(&larder, "/a").await });
+    }
+    for larder in &replicas {
+        larder.metric_reaches("larder_fills_in_flight", &[], 1.0).await?;
+    }
+    origin.gate("fetched").open();
+    while let Some(response) = asking.join_next().await {
+        let response: Response = response.map_err(Error::from)??;
+        assert_eq!((response.status, response.text().as_str()), (200, "x"));
+    }
+    assert_eq!(origin.request_count(), 1);
+    origin.check()
+}
+
+#[tokio::test]
+async fn a_write_through_one_replica_is_seen_by_all() -> Result<()> {
+    let (origin, redis) = (Origin::start().await?, Redis::start().await?);
+    origin.always("GET", "/a", Answer::ok().body("x"));
+    origin.always("PUT", "/a", Answer::new(204));
+    let (one, other) = (replica(&origin, redis.address(), "").await?, replica(&origin, redis.address(), "").await?);
+    get(&one, "/a").await?;
+    written(&one, 1.0).await?;
+    assert_eq!(get(&other, "/a").await?.x_cache(), "HIT");
+    one.request("PUT", "/a", &[HOST], "").await?;
+    let number = one.metric("larder_invalidation_log_number", &[]).await?;
+    other.metric_reaches("larder_invalidation_log_number", &[], number).await?;
+    assert_eq!(get(&other, "/a").await?.x_cache(), "MISS");
+    assert_eq!(origin.count_of("/a"), 3);
+    origin.check()
+}
+
+/// Asks for something new and something old a few times over. Nobody may notice anything.
+async fn nobody_notices(origin: &Origin, larder: &Larder, round: &str) -> Result<()> {
+    for n in 0..8 {
+        let new = format!("/new/{round}/{n}");
+        origin.always("GET", &new, Answer::ok().body("x"));
+        let response = larder.get(&new).await?;
+        assert_eq!((response.status, response.complete, response.text().as_str()), (200, true, "x"), "{round}");
+        let response = larder.get("/old").await?;
+        assert_eq!((response.status, response.x_cache(), response.text().as_str()), (200, "HIT", "x"), "{round}");
+        assert_eq!(larder.request("PUT", "/other", &[], "").await?.status, 204, "{round}");
+    }
+    Ok(())
+}
+
+async fn recovered(larder: &Larder) -> Result<()> {
+    let closed = || async { Ok((larder.metric("larder_redis_breaker", &[]).await? == 0.0).then_some(())) };
+    eventually("waiting for the breaker to close", closed).await?;
+    let told = || async { Ok((larder.metric("larder_invalidations_untold", &[]).await? == 0.0).then_some(())) };
+    eventually("waiting for the journal to be told", told).await
+}
+
+async fn any_origin() -> Result<Origin> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/old", Answer::ok().body("x"));
+    origin.always("PUT", "/other", Answer::new(204));
+    Ok(origin)
+}
+
+#[tokio::test]
+async fn no_fault_between_larder_and_redis_reaches_a_client() -> Result<()> {
+    let (origin, redis) = (any_origin().await?, Redis::start().await?);
+    let proxy = FaultProxy::start(redis.address()).await?;
+    let larder = replica(&origin, proxy.address(), "breaker = { failures = 2, open = \"1m\" }").await?;
+    larder.get("/old").await?;
+    for fault in
+        [Fault::Refused, Fault::Blackholed, Fault::Slow(Duration::from_millis(1200)), Fault::ResetMidway, Fault::Truncated, Fault::Garbage]
+    {
+        proxy.set(fault);
+        nobody_notices(&origin, &larder, &format!("{fault:?}").replace(['(', ')', '.'], "")).await?;
+        proxy.set(Fault::None);
+        recovered(&larder).await?;
+        let before = larder.metric("larder_redis_written_total", &[]).await?;
+        let after = format!("/after/{fault:?}").replace(['(', ')', '.'], "");
+        origin.always("GET", &after, Answer::ok().body("x"));
+        larder.get(&after).await?;
+        written(&larder, before + 1.0).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_trouble_of_redis_itself_reaches_a_client() -> Result<()> {
+    let (origin, mut redis) = (any_origin().await?, Redis::start().await?);
+    let larder = replica(&origin, redis.address(), "breaker = { failures = 2, open = \"1m\" }").await?;
+    larder.get("/old").await?;
+
+    redis.signal(Signal::STOP)?;
+    nobody_notices(&origin, &larder, "stopped").await?;
+    redis.signal(Signal::CONT)?;
+    recovered(&larder).await?;
+
+    redis.command(&["CONFIG", "SET", "maxmemory", "1"]).await?;
+    nobody_notices(&origin, &larder, "full").await?;
+    redis.command(&["CONFIG", "SET", "maxmemory", "0"]).await?;
+    recovered(&larder).await?;
+
+    redis.command(&["REPLICAOF", "127.0.0.1", "1"]).await?;
+    nobody_notices(&origin, &larder, "readonly").await?;
+    redis.command(&["REPLICAOF", "NO", "ONE"]).await?;
+    recovered(&larder).await?;
+
+    redis.kill().await?;
+    nobody_notices(&origin, &larder, "killed").await?;
+    let detail = larder.admin("/readyz").await?;
+    assert_eq!(detail.status, 200);
+    assert!(detail.text().contains(r#""state":"failing""#), "{}", detail.text());
+    redis.restart().await?;
+    recovered(&larder).await
+}
+
+#[tokio::test]
+async fn a_replica_that_starts_without_redis_serves_and_finds_it_later() -> Result<()> {
+    let (origin, mut redis) = (any_origin().await?, Redis::start().await?);
+    redis.kill().await?;
+    let larder = Larder::before(&origin, &format!("{TTL}[store.redis]\nurl = \"redis://me:hunter2@{}\"\n", redis.address())).await?;
+    larder.get("/old").await?;
+    nobody_notices(&origin, &larder, "absent").await?;
+    let output = larder.process().output().join("\n");
+    assert!(output.contains("does not answer") && !output.contains("hunter2"), "{output}");
+    redis.restart().await?;
+    redis.command(&["ACL", "SETUSER", "me", "on", ">hunter2", "~*", "&*", "+@all"]).await?;
+    reads_the_log(&larder).await?;
+    recovered(&larder).await
+}
+
+#[tokio::test]
+async fn a_replica_cut_off_from_the_log_asks_the_origin_and_never_serves_what_was_purged() -> Result<()> {
+    let (origin, redis) = (Origin::start().await?, Redis::start().await?);
+    origin.validated("/a", "\"1\"", Answer::ok().header("ETag", "\"1\"").body("old"));
+    let proxy = FaultProxy::start(redis.address()).await?;
+    let larder = replica(&origin, proxy.address(), "max_lag = \"1ms\"\n").await?;
+    larder.get("/a").await?;
+    assert!(!larder.get("/a").await?.cache_status().contains("fwd"));
+    proxy.set(Fault::Refused);
+    let validated = || async { Ok(larder.get("/a").await?.cache_status().contains("fwd-status=304").then_some(())) };
+    eventually("waiting for hits to be validated", validated).await.map_err(|error| larder.process().explain(error))?;
+    proxy.set(Fault::None);
+    let trusted = || async { Ok((!larder.get("/a").await?.cache_status().contains("fwd")).then_some(())) };
+    eventually("waiting for hits to be hits again", trusted).await
+}
