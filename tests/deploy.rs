@@ -99,6 +99,8 @@ struct Service {
     image: Option<String>,
     command: Vec<String>,
     #[serde(default)]
+    environment: BTreeMap<String, String>,
+    #[serde(default)]
     ports: Vec<String>,
     #[serde(default)]
     depends_on: Vec<String>,
@@ -150,6 +152,9 @@ fn the_services_start_larder_with_flags_it_has() -> Result<()> {
     }
     let upstream = compose.services["larder"].command.iter().find(|argument| argument.starts_with("http://"));
     assert_eq!(upstream.map(String::as_str), Some("http://backend:3000"));
+    let redis = compose.services["larder"].environment.get("REDIS_URL").and_then(|url| url.strip_prefix("redis://"));
+    let host = redis.and_then(|address| address.split(':').next());
+    assert!(host.is_some_and(|host| compose.services.contains_key(host)), "REDIS_URL names {host:?}, which is not there");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! What the tests need besides cargo: nginx, curl and valgrind from the system, and json-server from the npm registry, which needs node.
+//! What the tests need besides cargo: nginx, curl, valgrind and redis-server from the system, and json-server from the npm registry, which needs node.
 
 use std::fs;
 use std::path::Path;
@@ -13,12 +13,13 @@ struct Need {
     version_flag: &'static str,
 }
 
-const NEEDS: [Need; 5] = [
+const NEEDS: [Need; 6] = [
     Need { package: "nginx", program: "/usr/sbin/nginx", version_flag: "-v" },
     Need { package: "curl", program: "curl", version_flag: "--version" },
     Need { package: "nodejs", program: "node", version_flag: "--version" },
     Need { package: "npm", program: "npm", version_flag: "--version" },
     Need { package: "valgrind", program: "valgrind", version_flag: "--version" },
+    Need { package: "redis-server", program: "redis-server", version_flag: "--version" },
 ];
 
 /// Sees to it that everything is there: installs it where that is allowed, or says in one line what to install.

@@ -139,7 +139,11 @@ pub(crate) async fn run<S: Upstream>(
                 job.ask_as_sent(&service.cache, too_large);
                 continue;
             }
-            Partly::Store { meta, missing } => return job.store_part(service, response, meta, missing, reply).await,
+            Partly::Store { meta, missing } => {
+                // Nobody waits for a part.
+                job.permit = None;
+                return job.store_part(service, response, meta, missing, reply).await;
+            }
             Partly::Confirmed(confirmed) => {
                 let _ = reply.send(Reply::Part(job.keep_confirmed(&service, *confirmed, cookies(&response))));
                 return;

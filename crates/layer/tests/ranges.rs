@@ -332,3 +332,16 @@ async fn parts_of_one_resource_take_no_more_than_a_whole_may() {
     let large = range(&cache, "bytes=0-79").await;
     is_part(&large, "MISS", 0, 79);
 }
+
+#[tokio::test]
+async fn a_part_that_comes_unasked_answers_the_same_range_again() {
+    let origin = Origin::new(|_| {
+        let reply = streaming(206, body(bytes(0, 9))).header("etag", "\"1\"").header("cache-control", "max-age=60");
+        reply.header("content-range", &format!("bytes 0-9/{LENGTH}")).header("content-length", "10")
+    });
+    let (cache, _) = cached(&origin);
+    assert_eq!(range(&cache, "bytes=0-9").await.x_cache(), "MISS");
+    let again = range(&cache, "bytes=2-5").await;
+    assert_eq!((again.response.status().as_u16(), again.x_cache().as_str(), again.text()), (206, "HIT", "cdef"));
+    assert_eq!(origin.count(), 1);
+}

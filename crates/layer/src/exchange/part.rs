@@ -94,10 +94,9 @@ impl Job {
             (Going::Whole | Going::Missing { .. }, StatusCode::OK) if too_large && RangeSet::parse(exchange.request_headers).is_some() => {
                 Partly::Again { too_large }
             }
-            (Going::AsSent | Going::IfChanged(_), StatusCode::PARTIAL_CONTENT) => match storable(exchange, most) {
-                Some(meta) => Partly::Store { meta, missing: None },
-                None => Partly::No,
-            },
+            (Going::AsSent | Going::IfChanged(_), StatusCode::PARTIAL_CONTENT) => stored_alone(exchange, most),
+            // Asked for the whole, an origin or a cache before it sent a part all the same.
+            (Going::Whole, StatusCode::PARTIAL_CONTENT) if self.candidates.is_empty() => stored_alone(exchange, most),
             (Going::Missing { part, wanted, missing }, StatusCode::PARTIAL_CONTENT) => {
                 let found = storable(exchange, most).and_then(|meta| Some((joining(part, &meta, *wanted, *missing)?, meta)));
                 found.map_or(Partly::Again { too_large: false }, |(joining, meta)| Partly::Store { meta, missing: Some(Box::new(joining)) })
@@ -189,6 +188,10 @@ impl Job {
         let _ = reply.send(Reply::Part(PartReply { response: answer, code: head.status, confirmed: None }));
         Pump { job: self, service, kept: Kept::Part(meta), writer, landed: None, length }.run(body).await;
     }
+}
+
+fn stored_alone<B>(exchange: &Exchange<'_>, most: u64) -> Partly<B> {
+    storable(exchange, most).map_or(Partly::No, |meta| Partly::Store { meta, missing: None })
 }
 
 /// What to store of a 206, where it may be and is not too large.
