@@ -12,7 +12,7 @@ use larder_tower::clock::Clock;
 use tokio::sync::watch;
 use tracing::{Level, info, warn};
 
-use crate::admin::{Admin, Readiness};
+use crate::admin::{Access, Admin, Readiness, Shared};
 use crate::cli;
 use crate::config::{self, Config, Listen, LogLevel, Report};
 use crate::demo;
@@ -122,6 +122,7 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
     let admin = bind_all(&config, std::slice::from_ref(&config.admin.listen))?;
     let addresses = server.addresses().map_err(failed)?;
 
+    let loopback = config.admin.listen.is_loopback();
     let cache = Cache::new(config.memory.capacity, largest_object(&config), clock.clone());
     let (access_log, log_writer) = open_access_log(&config).map_err(failed)?;
     let options = server_options(&config);
@@ -133,8 +134,9 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
         let gateway = Arc::clone(&gateway);
         move || scrape::render(&gateway)
     };
+    let control = Shared { gateway: Arc::clone(&gateway), access: Access { loopback } };
     let admin_addresses = admin.addresses().map_err(failed)?;
-    let admin = tokio::spawn(Admin::new(readiness.clone(), metrics).serve(admin));
+    let admin = tokio::spawn(Admin::new(readiness.clone(), metrics).with_control(control).serve(admin));
 
     let (stop, stopping) = watch::channel(false);
     let handler = {

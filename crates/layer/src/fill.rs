@@ -8,7 +8,7 @@ use http::header::SET_COOKIE;
 use http::request::Parts;
 use http::{Uri, response};
 use larder_semantics::{CacheStatus, Decision, ForwardReason, MethodKind, PrimaryKey, Reason, RequestContext, decide, serve_on_error};
-use larder_store::{KeyHash, Lookup, StoredPart, StoredResponse, Tag, Tags, Variant};
+use larder_store::{KeyHash, Lookup, StoredPart, StoredResponse, Tags, Variant};
 use tokio::sync::{oneshot, watch};
 
 use crate::body::CacheBody;
@@ -102,7 +102,7 @@ pub(crate) async fn fill<S: Upstream>(service: CacheService<S>, asked: Arc<Asked
     let store = &service.cache.store;
     let mut hash = store.flight_hash(store.place_key(&asked.key), &plan.found, &asked.parts.headers);
     for _ in 0..MAX_JOINS {
-        match service.cache.flights.join(hash, &asked.key, store.ledger()) {
+        match service.cache.flights.join(hash, &asked.key, store.ledger(), || service.known_tags(&asked)) {
             Join::Lead(permit) => {
                 // Another fill may have landed between the look-up and now.
                 if let Some(served) = look_again(&service, &asked, &mut plan) {
@@ -113,6 +113,8 @@ pub(crate) async fn fill<S: Upstream>(service: CacheService<S>, asked: Arc<Asked
             Join::Follow(landing) => match follow(&service, &asked, &plan, landing).await {
                 Followed::Done(result) => return *result,
                 Followed::OtherVariant(own) => hash = own,
+                // The next join finds the flight to be old, and starts a newer one.
+                Followed::Outdated => {}
                 Followed::Alone(reason) => {
                     plan.reason = reason;
                     // Whoever was followed may have left word about the key.
@@ -129,11 +131,12 @@ pub(crate) async fn fill<S: Upstream>(service: CacheService<S>, asked: Arc<Asked
 }
 
 /// Renews a stale response in the background. One at a time: whoever finds a flight under way leaves it at that.
-pub(crate) async fn refresh<S: Upstream>(service: CacheService<S>, asked: Arc<Asked>, stored: Arc<StoredResponse>) {
+pub(crate) async fn refresh<S: Upstream>(service: CacheService<S>, asked: Arc<Asked>, stored: Arc<StoredResponse>, _turn: Counted) {
     let store = &service.cache.store;
     let found = Lookup::Found(Arc::clone(&stored));
     let hash = store.flight_hash(store.place_key(&asked.key), &found, &asked.parts.headers);
-    let Join::Lead(permit) = service.cache.flights.join(hash, &asked.key, store.ledger()) else { return };
+    let tags = || service.known_tags(&asked);
+    let Join::Lead(permit) = service.cache.flights.join(hash, &asked.key, store.ledger(), tags) else { return };
     // Another refresh may have landed since this one was called for.
     let current = store.lookup(store.place_key(&asked.key), &asked.parts.headers, service.cache.clock.now());
     if !matches!(&current, Lookup::Found(current) if Arc::ptr_eq(current, &stored)) {
@@ -160,7 +163,7 @@ fn look_again<S: Upstream>(service: &CacheService<S>, asked: &Asked, plan: &mut 
         }
         return None;
     }
-    if let Decision::Serve { age, reason } = decide(&service.route.policy, &asked.context, found.head(), now)
+    if let Decision::Serve { age, reason } = service.route.decide(&asked.context, &found, now)
         && let Lookup::Found(stored) = &found
     {
         return Some(hit(asked, stored, age, CacheStatus { hit: true, ttl: Some(stored.head.ttl(now)), ..detail(reason) }, reason));
@@ -243,6 +246,8 @@ enum Followed<B> {
     Done(Box<Result<Served<B>, FetchError>>),
     /// The leader's variant is not this request's; this is where its own lies.
     OtherVariant(KeyHash),
+    /// The leader's answer was invalidated before it was there.
+    Outdated,
     /// What the leader got is not for this request.
     Alone(Reason),
 }
@@ -266,6 +271,7 @@ async fn follow<S: Upstream>(
     let now = service.cache.clock.now();
     let status = CacheStatus { collapsed: true, ..forwarded(Reason::Collapsed, plan.forward) };
     let served = match landed {
+        Landing::Live(live) if !live.is_current(asked.key.url(), service.cache.store.ledger()) => return Followed::Outdated,
         Landing::Live(live) => {
             if let Some(leaders) = &live.variant
                 && !leaders.suits(&asked.parts.headers)
@@ -280,6 +286,7 @@ async fn follow<S: Upstream>(
             let Some(reader) = live.body.reader().filter(|_| usable) else { return Followed::Alone(plan.reason) };
             live_answer(asked, &live, reader, &status, CacheResult::Miss)
         }
+        Landing::Confirmed(stored) if !stored.is_valid(service.cache.store.ledger()) => return Followed::Outdated,
         Landing::Confirmed(stored) => {
             let usable = matches!(decide(&service.route.policy, &asked.context, Some(&stored.head), now), Decision::Serve { .. });
             let same = stored.variant.as_ref().is_none_or(|variant| variant.suits(&asked.parts.headers));
@@ -362,9 +369,8 @@ impl<S: Upstream> CacheService<S> {
         self.route.key.query.without_bypass(uri).unwrap_or_else(|| uri.clone())
     }
 
-    /// What a stored answer to this request is known by.
+    /// Everything that is known of an answer's tags before it is there.
     pub(crate) fn known_tags(&self, asked: &Asked) -> Tags {
-        let named = self.route.tags.tags(&asked.parts);
-        std::iter::once(Tag::url(asked.key.url())).chain(named.iter().map(|name| Tag::surrogate(name))).collect()
+        self.route.known_tags(&asked.parts, &asked.key)
     }
 }

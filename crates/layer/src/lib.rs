@@ -31,6 +31,6 @@ pub use future::{ResponseFuture, ServeFuture};
 pub use layer::CacheLayer;
 pub use outcome::{CacheResult, Outcome, Served};
 pub use request_body::RequestBody;
-pub use rules::{MayBypass, NoTags, RouteRules, TagSource};
+pub use rules::{MayBypass, NoTags, NoWrites, RouteRules, TagSource, WriteRules};
 pub use service::CacheService;
 pub use upstream::{ClientBody, Upstream};

@@ -11,7 +11,7 @@ use larder_semantics::{
     Disposition, Exchange, ForwardReason, KeyBuffer, MethodKind, Reason, RequestContext, StoredHead, Target, Timestamp, VarySpec,
     on_post_response,
 };
-use larder_store::{Position, Tag};
+use larder_store::{Invalidation, InvalidationTarget, Position, Subject, Tag, Tags};
 use tokio::sync::oneshot;
 
 use crate::body::CacheBody;
@@ -38,9 +38,10 @@ pub(crate) async fn pass<S: Upstream, R: ClientBody>(
     let write = (MethodKind::of(&parts.method) == MethodKind::Unsafe).then(|| Write::begin(&service, &parts, caller));
     parts.uri = service.upstream_uri(&parts.uri);
     let started = monotonic();
-    let answer = exchange::call(service.inner.clone(), Request::from_parts(parts, RequestBody::new(body))).await;
+    let mut answer = exchange::call(service.inner.clone(), Request::from_parts(parts, RequestBody::new(body))).await;
     let upstream = Some(monotonic().saturating_duration_since(started));
-    let kept = write.and_then(|write| write.end(&service, answer.as_ref().ok()));
+    let named = answer.as_mut().ok().and_then(|answer| service.route.tags.take_tags(answer.headers_mut()));
+    let kept = write.and_then(|write| write.end(&service, answer.as_ref().ok(), named));
     let response = answer?;
     let status = forwarded(reason, forward);
     let mut served = match kept {
@@ -67,6 +68,8 @@ struct Write {
     /// The ledger's position from before it was sent.
     began: Position,
     request_time: Timestamp,
+    /// What it makes old besides the URLs that RFC 9111 names.
+    made_old: Vec<InvalidationTarget>,
 }
 
 /// The answer to a write, to be stored for later GETs.
@@ -80,36 +83,48 @@ struct Kept {
 impl Write {
     fn begin<S: Upstream>(service: &CacheService<S>, parts: &Parts, caller: Caller) -> Self {
         let (began, request_time) = (service.cache.store.ledger().position(), service.cache.clock.now());
-        Self { parts: parts.clone(), caller, began, request_time }
+        let made_old = service.route.writes.made_old(parts, caller.target(&parts.uri, &parts.headers));
+        Self { parts: parts.clone(), caller, began, request_time, made_old }
     }
 
-    /// Invalidates what the write names. What comes back is stored.
-    fn end<S: Upstream>(self, service: &CacheService<S>, answer: Option<&Response<S::Body>>) -> Option<Kept> {
+    /// Invalidates what the write names. What comes back is stored, with the tags that its origin `named`, unless those were too many.
+    fn end<S: Upstream>(
+        mut self,
+        service: &CacheService<S>,
+        answer: Option<&Response<S::Body>>,
+        named: Option<Vec<String>>,
+    ) -> Option<Kept> {
         let target = self.caller.target(&self.parts.uri, &self.parts.headers);
-        let ledger = service.cache.store.ledger();
         let Some(answer) = answer else {
             // Nobody knows whether the write took place; what is stored may be old now.
-            ledger.invalidate(tags_of(service, target, StatusCode::NO_CONTENT, &HeaderMap::new()));
+            service.cache.invalidate(&Invalidation::hard(urls_of(service, target, StatusCode::NO_CONTENT, &HeaderMap::new())));
             return None;
         };
-        let named = tags_of(service, target, answer.status(), answer.headers());
-        if named.is_empty() {
+        let mut old = urls_of(service, target, answer.status(), answer.headers());
+        if old.is_empty() {
             return None;
         }
+        old.append(&mut self.made_old);
+        let old = Invalidation::hard(old);
         let mut key = KeyBuffer::default();
         let rules = &service.route;
         rules.key.derive(target, &self.parts.headers, &mut key);
         let headers = &self.parts.headers;
         let context = RequestContext::new(&self.parts.method, headers, &rules.policy, key.identified(), rules.key.authorization_in_key());
-        let Some((head, vary)) = self.storable(service, answer, &context, target) else {
-            ledger.invalidate(named);
+        let storable = self.storable(service, answer, &context, target);
+        let (Some((head, vary)), Some(named)) = (storable, named) else {
+            service.cache.invalidate(&old);
             return None;
         };
         let asked = Arc::new(Asked { parts: self.parts, context, key: key.to_key() });
         // Whatever was fetched before has a smaller number, and is invalid from the next step on.
         let fetch = service.cache.next_fetch();
-        let (position, untouched) = ledger.invalidate_since(named, &service.known_tags(&asked), self.began);
-        let job = Job::of_write(Arc::clone(&asked), position, fetch);
+        let known = service.known_tags(&asked);
+        let tags: Tags = known.iter().copied().chain(named.iter().map(|name| Tag::surrogate(name))).collect();
+        let subject = Subject { url: asked.key.url(), tags: &tags };
+        let ledger = service.cache.store.ledger();
+        let (position, untouched) = ledger.apply_since(&old, service.cache.clock.now(), &subject, self.began);
+        let job = Job::of_write(Arc::clone(&asked), position, fetch, tags);
         untouched.then_some(Kept { asked, job, head, vary })
     }
 
@@ -138,8 +153,14 @@ impl Write {
     }
 }
 
-fn tags_of<S: Upstream>(service: &CacheService<S>, target: Target<'_>, status: StatusCode, response: &HeaderMap) -> Vec<Tag> {
-    invalidated(target, status, response).iter().map(|invalid| Tag::url(&service.route.key.url_of(invalid.target()))).collect()
+fn urls_of<S: Upstream>(
+    service: &CacheService<S>,
+    target: Target<'_>,
+    status: StatusCode,
+    response: &HeaderMap,
+) -> Vec<InvalidationTarget> {
+    let named = invalidated(target, status, response);
+    named.iter().map(|invalid| InvalidationTarget::Url(service.route.key.url_of(invalid.target()))).collect()
 }
 
 impl Kept {

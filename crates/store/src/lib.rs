@@ -9,7 +9,7 @@ pub mod slot;
 mod vary_index;
 
 pub use body::{BodyBuilder, SEGMENT, StoredBody};
-pub use ledger::{Ledger, Position, Tag, Tags};
+pub use ledger::{Invalidation, InvalidationTarget, Ledger, LedgerStats, Position, Subject, Tag, Tags, Validity};
 pub use memory::{Evictions, Lookup, MemoryStats, MemoryStore};
 pub use partial::StoredPart;
 pub use response::{StoredResponse, Variant};

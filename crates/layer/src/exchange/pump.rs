@@ -118,8 +118,8 @@ impl<S: Upstream> Pump<S> {
     fn commit(&self, length: u64, last: Option<&bytes::Bytes>, trailers: Option<HeaderMap>) {
         let mut builder = BodyBuilder::new(length);
         self.writer.frames().iter().chain(last).for_each(|frame| builder.push(frame));
-        let Job { asked, position, fetch, .. } = &self.job;
-        let (key, tags, store) = (asked.key.clone(), self.service.known_tags(asked), &self.service.cache.store);
+        let Job { asked, position, fetch, tags, .. } = &self.job;
+        let (key, tags, store) = (asked.key.clone(), tags.clone(), &self.service.cache.store);
         match &self.kept {
             Kept::Whole(live) => {
                 let Some(body) = builder.finish(trailers) else { return };

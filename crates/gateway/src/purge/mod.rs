@@ -1,0 +1,10 @@
+//! Purging: what is asked for, checked against what is configured, and applied.
+
+mod ask;
+pub(crate) mod public;
+mod targets;
+mod writes;
+
+pub(crate) use ask::{Ask, Refused};
+pub(crate) use targets::Known;
+pub(crate) use writes::{Writes, event};
