@@ -1,28 +1,29 @@
 //! What a look-up could not answer: the miss, the validation, the bypass, each as one walk from top to bottom.
 
+mod follow;
+
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::header::SET_COOKIE;
 use http::request::Parts;
 use http::{Uri, response};
 use larder_semantics::{CacheStatus, Decision, ForwardReason, MethodKind, PrimaryKey, Reason, RequestContext, decide, serve_on_error};
-use larder_store::{KeyHash, Lookup, StoredPart, StoredResponse, Tag, Tags, Variant};
-use tokio::sync::{oneshot, watch};
+use larder_store::{Lookup, StoredPart, StoredResponse, Tag, Tags};
+use tokio::sync::oneshot;
 
 use crate::body::CacheBody;
 use crate::body_log::LogReader;
-use crate::cache::Counted;
 use crate::clock::monotonic;
 use crate::error::FetchError;
 use crate::exchange::{self, Job, Reply};
-use crate::flight::{Join, Landing, Live, Permit};
+use crate::flight::{Join, Live, Permit};
 use crate::outcome::{CacheResult, Outcome, Served};
 use crate::partial::{self, Going, PartUse};
 use crate::respond;
 use crate::service::CacheService;
 use crate::upstream::Upstream;
+use follow::{Followed, follow};
 
 /// How often a follower whose variant differs from the leader's may join the flight of its own variant.
 const MAX_JOINS: usize = 3;
@@ -248,86 +249,6 @@ fn stale_instead<S: Upstream>(service: &CacheService<S>, asked: &Asked, plan: &P
     served.outcome.stale = ttl <= 0;
     served.outcome.forward = forward;
     Some(served)
-}
-
-/// What a follower came to.
-enum Followed<B> {
-    Done(Box<Result<Served<B>, FetchError>>),
-    /// The leader's variant is not this request's; this is where its own lies.
-    OtherVariant(KeyHash),
-    /// What the leader got is not for this request.
-    Alone(Reason),
-}
-
-/// Waits for the leader's answer, and checks it like anyone else's: the head may forbid what the key allowed.
-async fn follow<S: Upstream>(
-    service: &CacheService<S>,
-    asked: &Asked,
-    plan: &Plan,
-    mut landing: watch::Receiver<Option<Landing>>,
-) -> Followed<S::Body> {
-    let waiting = Counted::new(&service.cache, |counters| &counters.waiting);
-    let began = service.cache.clock.now();
-    let wait = landing.wait_for(Option::is_some);
-    let Ok(landed) = tokio::time::timeout(service.route.collapse_wait, wait).await else {
-        return Followed::Alone(Reason::CollapseTimeout);
-    };
-    // The sender always lands before it goes, so an absent landing is one that was lost.
-    let landed = landed.ok().and_then(|landed| landed.clone()).unwrap_or(Landing::NotShared);
-    drop(waiting);
-    let now = service.cache.clock.now();
-    let status = CacheStatus { collapsed: true, ..forwarded(Reason::Collapsed, plan.forward) };
-    let served = match landed {
-        Landing::Live(live) => {
-            if let Some(leaders) = &live.variant
-                && !leaders.suits(&asked.parts.headers)
-            {
-                let own = Variant::of(leaders.spec.clone(), &asked.parts.headers);
-                let store = &service.cache.store;
-                return Followed::OtherVariant(store.variant_hash(store.place_key(&asked.key), &own));
-            }
-            // What arrived while this request waited is new to it, be it a moment old by now.
-            let seen = began.max(live.head.response_time);
-            let usable = matches!(decide(&service.route.policy, &asked.context, Some(&live.head), seen), Decision::Serve { .. });
-            let Some(reader) = live.body.reader().filter(|_| usable) else { return Followed::Alone(plan.reason) };
-            live_answer(asked, &live, reader, &status, CacheResult::Miss)
-        }
-        Landing::Confirmed(stored) => {
-            let usable = matches!(decide(&service.route.policy, &asked.context, Some(&stored.head), now), Decision::Serve { .. });
-            let same = stored.variant.as_ref().is_none_or(|variant| variant.suits(&asked.parts.headers));
-            if !usable || !same {
-                return Followed::Alone(plan.reason);
-            }
-            confirmed(asked, &stored, status, now)
-        }
-        Landing::Loaded(stored) => {
-            let usable = matches!(decide(&service.route.policy, &asked.context, Some(&stored.head), now), Decision::Serve { .. });
-            if let Some(own) = stored.variant.as_ref().filter(|variant| !variant.suits(&asked.parts.headers)) {
-                let own = Variant::of(own.spec.clone(), &asked.parts.headers);
-                let store = &service.cache.store;
-                return Followed::OtherVariant(store.variant_hash(store.place_key(&asked.key), &own));
-            }
-            if !usable {
-                return Followed::Alone(plan.reason);
-            }
-            let status = CacheStatus { collapsed: true, ..CacheStatus::default() };
-            service.cache.counters.followers.fetch_add(1, Ordering::Relaxed);
-            let mut served = loaded(asked, &stored, status, now);
-            served.outcome.collapsed = true;
-            return Followed::Done(Box::new(Ok(served)));
-        }
-        Landing::Failed(error) => {
-            return Followed::Done(Box::new(stale_instead(service, asked, plan, status).ok_or(error)));
-        }
-        Landing::Unavailable => match stale_instead(service, asked, plan, status) {
-            Some(served) => served,
-            None => return Followed::Alone(plan.reason),
-        },
-        Landing::NotShared => return Followed::Alone(plan.reason),
-    };
-    service.cache.counters.followers.fetch_add(1, Ordering::Relaxed);
-    let outcome = Outcome { collapsed: true, forward: Some(plan.forward), ..served.outcome };
-    Followed::Done(Box::new(Ok(Served { outcome, ..served })))
 }
 
 /// What the one client gets whose exchange it was: the origin's own fields, those that are never stored included.
