@@ -1,6 +1,6 @@
 //! Ranges of what is too large to be kept whole: fetched alone, kept, joined and answered from (RFC 9111 §3.3, §3.4).
 
-mod common;
+use crate::common;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

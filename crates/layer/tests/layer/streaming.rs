@@ -1,6 +1,6 @@
 //! Bodies are passed on as they come, kept only when they are complete, and never pretend to be.
 
-mod common;
+use crate::common;
 
 use std::sync::Mutex;
 

@@ -1,6 +1,6 @@
 //! Answers to POST that later GETs may use (RFC 9110 §9.3.3), and what overtakes them.
 
-mod common;
+use crate::common;
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! Validation, background refresh, stale answers, bypass, writes.
 
-mod common;
+use crate::common;
 
 use std::io;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! What a hit costs: nothing to wait for, and at most two allocations of ours.
 
-mod common;
+use crate::common;
 
 use std::task::{Context, Poll, Waker};
 

@@ -1,6 +1,6 @@
 //! Collapsed forwarding: one exchange for many requests, and nobody is given what was for somebody else.
 
-mod common;
+use crate::common;
 
 use std::io;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! The tower service by itself, without a gateway around it.
 
-mod common;
+use crate::common;
 
 use common::{Origin, header, request, response};
 use http_body_util::BodyExt;

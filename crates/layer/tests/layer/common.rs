@@ -1,5 +1,4 @@
 //! An inner service that is scripted in memory, and a cache in front of it.
-#![allow(dead_code, reason = "every test file takes what it needs")]
 
 use std::future::Future;
 use std::io;

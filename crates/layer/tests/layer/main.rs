@@ -1,0 +1,10 @@
+//! The cache as a tower service, before an inner service that is scripted in memory.
+
+mod collapsing;
+mod common;
+mod hit_cost;
+mod mounted;
+mod ranges;
+mod refreshing;
+mod streaming;
+mod writes;
