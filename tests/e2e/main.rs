@@ -10,6 +10,7 @@ mod nginx;
 mod observe;
 mod protocols;
 mod purge;
+mod purge_everywhere;
 mod quick_start;
 mod redis;
 mod refused;

@@ -15,7 +15,7 @@ use larder_tower::{Cache, CacheBody, CacheService, Caller, FetchError, Outcome, 
 use crate::forward::{EffectiveTarget, Hop, effective_target, is_upgrade};
 use crate::live::Live;
 use crate::problem::Problem;
-use crate::purge::{USUAL_WAIT, public, purge};
+use crate::purge::{Heard, USUAL_WAIT, public, purge};
 use crate::redis::Redis;
 use crate::server::{OpenConnections, Peer};
 use crate::telemetry::access_log::{AccessLog, Answer, Entry, Logged};
@@ -35,6 +35,7 @@ pub(crate) struct Gateway {
     pub(crate) clock: Clock,
     pub(crate) access_log: AccessLog,
     pub(crate) connections: OpenConnections,
+    pub(crate) heard: Heard,
 }
 
 type GatewayBody = CacheBody<UpstreamBody>;

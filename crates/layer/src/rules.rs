@@ -44,7 +44,7 @@ impl RouteRules {
         let named = self.tags.tags(request);
         let class = self.class.as_deref().map(Tag::class);
         let identity = key.identity().map(Tag::identity);
-        own.into_iter().chain(class).chain(identity).chain(named.iter().map(|name| Tag::surrogate(name))).collect()
+        own.into_iter().chain(class).chain(identity).chain(Tag::surrogates(named.iter().map(String::as_str))).collect()
     }
 }
 

@@ -70,7 +70,7 @@ impl WriteRules for Writes {
 }
 
 /// What an event makes old, given the values of its fields; the name of a field that it lacks otherwise.
-pub(crate) fn event(rule: &OnEvent, value: impl Fn(&str) -> Option<String>) -> Result<Vec<InvalidationTarget>, String> {
+pub(super) fn event(rule: &OnEvent, value: impl Fn(&str) -> Option<String>) -> Result<Vec<InvalidationTarget>, String> {
     let values: Vec<String> = rule.fields.iter().map(|field| value(field).ok_or_else(|| field.clone())).collect::<Result<_, _>>()?;
     let captures: Vec<&str> = values.iter().map(String::as_str).collect();
     let (nobody, ()) = http::Request::new(()).into_parts();
