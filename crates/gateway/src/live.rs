@@ -109,6 +109,7 @@ fn rules(index: usize, route: &Route) -> Result<RouteRules, matchit::InsertError
         cache: settings.cache,
         max_object: settings.max_object,
         collapse_wait: settings.collapse_wait,
+        cache_status_key: settings.cache_status_key,
         may_bypass: MayBypass::new(move |client: Option<IpAddr>| client.is_some_and(|address| bypass.may_bypass(address.to_canonical()))),
         tags: Arc::new(RouteTags::new(&route.path, &route.tags)?),
     })

@@ -238,6 +238,8 @@ pub struct RouteSettings {
     pub collapse_wait: Duration,
     /// Clients whose bypass parameter counts.
     pub bypass_from: Vec<IpNet>,
+    /// Whether `Cache-Status` tells the key (RFC 9211 §2.7).
+    pub cache_status_key: bool,
 }
 
 impl RouteSettings {
@@ -261,6 +263,7 @@ impl Default for RouteSettings {
             max_object: 8 << 20,
             collapse_wait: Duration::from_secs(10),
             bypass_from: vec![IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())],
+            cache_status_key: false,
         }
     }
 }

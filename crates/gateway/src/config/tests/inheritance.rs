@@ -29,7 +29,9 @@ fn every_cache_key_reaches_the_settings() {
         bypass = { query = "fresh", from = ["10.0.0.0/8", "::1"] }
         query = { sort = false, drop = ["a*", "b"], drop_empty = true }
         collapse = { wait = "250ms" }
-        unsafe_ignore = ["no-store", "set-cookie"]"#,
+        unsafe_ignore = ["no-store", "set-cookie"]
+        targeted = ["Surrogate-Control", "CDN-Cache-Control"]
+        cache_status = { key = true }"#,
     )
     .fallback
     .unwrap()
@@ -45,6 +47,8 @@ fn every_cache_key_reaches_the_settings() {
     assert_eq!(key.query.drop, ["a*", "b"]);
     let ignore = policy.unsafe_ignore;
     assert!(ignore.no_store && ignore.set_cookie && !ignore.private && !ignore.authorization);
+    assert_eq!(policy.targeted, ["surrogate-control", "cdn-cache-control"]);
+    assert!(settings.cache_status_key);
     assert!(settings.may_bypass("10.1.2.3".parse().unwrap()) && settings.may_bypass("::1".parse().unwrap()));
     assert!(!settings.may_bypass("11.0.0.1".parse().unwrap()));
 }
@@ -104,6 +108,13 @@ fn the_route_wins_over_its_class_and_the_class_over_cache() {
     let query = &config.routes[0].settings.key.query;
     assert!(query.sort && query.drop_empty && query.drop.is_empty(), "the keys of inline tables are inherited one by one");
     assert_eq!(config.routes[1].settings.policy.ttl, 1);
+}
+
+#[test]
+fn rfc9213_a_route_replaces_the_list_of_targeted_fields() {
+    let config = config("[cache]\ntargeted = [\"A\", \"B\"]\n[[routes]]\npath = \"/a\"\ntargeted = []\n[[routes]]\npath = \"/b\"");
+    assert_eq!(config.routes[0].settings.policy.targeted, [] as [http::HeaderName; 0]);
+    assert_eq!(config.routes[1].settings.policy.targeted, ["a", "b"]);
 }
 
 #[test]
