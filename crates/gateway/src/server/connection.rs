@@ -6,7 +6,8 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::{http1, http2};
@@ -36,10 +37,12 @@ pub(super) struct Pulse {
 }
 
 /// Where the whole server is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
     #[default]
     Serving,
+    /// No new connections. HTTP/2 clients are told to go; on HTTP/1.1, where closing may cross a request, the next answer says so.
+    Parting,
     /// Requests under way finish; idle connections close.
     Draining,
     /// Everything ends now.
@@ -83,7 +86,7 @@ impl Protocols {
         let mut first = FirstBytes::default();
         let read = tokio::select! {
             read = tokio::time::timeout(self.options.header_read_timeout, first.read(&mut stream)) => read,
-            _ = pulse.wait_for(|pulse| pulse.phase != Phase::Serving) => return,
+            _ = pulse.wait_for(|pulse| pulse.phase > Phase::Parting) => return,
         };
         match read {
             Ok(Ok(true)) => {}
@@ -91,46 +94,70 @@ impl Protocols {
             Err(_elapsed) => return answer_late(&stream, &first),
         }
         let is_http2 = first.is_http2();
-        let io = TokioIo::new(ClientStream::new(stream, first, peer.clone()));
+        let io = TokioIo::new(ClientStream::new(stream, first, peer.clone(), self.options.write_timeout));
         let service = service_fn({
             let (peer, max_target) = (peer.clone(), self.options.max_target);
             move |request| respond(request, &peer, &handler, max_target)
         });
+        let course = Course { is_http2, peer: &peer };
         if is_http2 {
             let connection = self.http2.serve_connection(io, service);
-            // Streams take no turns; a client that is gone is noticed by its missing pings.
-            drive(connection, |connection| connection.graceful_shutdown(), || false, &peer, pulse).await;
+            course.drive(connection, |connection| connection.graceful_shutdown(), pulse).await;
         } else {
             let connection = self.http1.serve_connection(io, service).with_upgrades();
-            drive(connection, |connection| connection.graceful_shutdown(), || peer.turn().beat(), &peer, pulse).await;
+            course.drive(connection, |connection| connection.graceful_shutdown(), pulse).await;
         }
     }
 }
 
-/// Polls a connection to its end, tells it when the server drains, and ends it when its client is late.
-async fn drive<C>(connection: C, finish: impl Fn(Pin<&mut C>), beat: impl Fn() -> bool, peer: &Peer, mut pulse: watch::Receiver<Pulse>)
-where
-    C: Future<Output = Result<(), hyper::Error>>,
-{
-    let mut connection = pin!(connection);
-    let result = loop {
-        tokio::select! {
-            biased;
-            result = connection.as_mut() => break result,
-            changed = pulse.changed() => match (changed, pulse.borrow_and_update().phase) {
-                (Ok(()), Phase::Serving) => {
-                    if beat() {
-                        return peer.mark_late();
-                    }
-                }
-                (Ok(()), Phase::Draining) => finish(connection.as_mut()),
-                (Ok(()), Phase::Aborting) | (Err(_), _) => return,
-            },
+/// How a connection goes, beside what its protocol library does.
+struct Course<'a> {
+    is_http2: bool,
+    peer: &'a Peer,
+}
+
+impl Course<'_> {
+    /// Polls a connection to its end, tells it when the server drains, and ends it when its client is late. `finish` lets requests under
+    /// way finish and takes no others.
+    async fn drive<C>(self, connection: C, finish: impl Fn(Pin<&mut C>), mut pulse: watch::Receiver<Pulse>)
+    where
+        C: Future<Output = Result<(), hyper::Error>>,
+    {
+        let mut connection = pin!(connection);
+        // It may have begun when the server was about to stop.
+        if pulse.borrow_and_update().phase == Phase::Parting {
+            self.part(|| finish(connection.as_mut()));
         }
-    };
-    // Before the connection is dropped: the socket's last words depend on why it ended.
-    if result.is_err_and(|error| error.is_parse()) {
-        peer.mark_lingering();
+        let result = loop {
+            tokio::select! {
+                biased;
+                result = connection.as_mut() => break result,
+                changed = pulse.changed() => match (changed, pulse.borrow_and_update().phase) {
+                    (Ok(()), Phase::Serving) => {
+                        if self.is_late() {
+                            return self.peer.mark_late();
+                        }
+                    }
+                    (Ok(()), Phase::Parting) => self.part(|| finish(connection.as_mut())),
+                    (Ok(()), Phase::Draining) => finish(connection.as_mut()),
+                    (Ok(()), Phase::Aborting) | (Err(_), _) => return,
+                },
+            }
+        };
+        // Before the connection is dropped: the socket's last words depend on why it ended.
+        if result.is_err_and(|error| error.is_parse()) {
+            self.peer.mark_lingering();
+        }
+    }
+
+    /// Streams of HTTP/2 take no turns; a client that is gone is noticed by its missing pings.
+    fn is_late(&self) -> bool {
+        !self.is_http2 && self.peer.turn().beat()
+    }
+
+    /// RFC 9113 §6.8 has a way to say goodbye that crosses no request; HTTP/1.1 has none but an answer.
+    fn part(&self, finish: impl FnOnce()) {
+        if self.is_http2 { finish() } else { self.peer.mark_parting() }
     }
 }
 
@@ -182,6 +209,18 @@ where
             }
             Err(response) => response.map(Either::Right),
         };
-        Ok(response.map(|body| Answering::new(body, peer)))
+        Ok(finished(response, peer))
     }
+}
+
+/// RFC 9112 §9.6: "a server that sends a close connection option MUST initiate closure of the connection after it sends the final response".
+/// hyper does the latter.
+fn finished<B>(mut response: Response<B>, peer: Peer) -> Response<Answering<B>> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return response.map(Answering::last);
+    }
+    if peer.is_parting() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response.map(|body| Answering::new(body, peer))
 }

@@ -13,7 +13,9 @@ mod io;
 mod listen;
 mod options;
 mod peer;
+mod refusal;
 mod sniff;
+mod stall;
 #[cfg(test)]
 mod tests;
 mod turn;
