@@ -12,4 +12,5 @@ mod protocols;
 mod quick_start;
 mod redis;
 mod refused;
+mod request_limit;
 mod streaming;

@@ -10,6 +10,7 @@ mod live;
 pub mod problem;
 mod redis;
 mod reload;
+mod request_limit;
 mod routing;
 mod run;
 mod scrape;

@@ -91,6 +91,11 @@ impl Live {
         self.config.routes.get(route).or(self.config.fallback.as_ref()).map(|route| &route.name)
     }
 
+    /// How many bytes the body of a request to a route may have; `None`: any.
+    pub(crate) fn max_request_body(&self, route: usize) -> Option<u64> {
+        self.config.routes.get(route).or(self.config.fallback.as_ref())?.settings.max_request_body
+    }
+
     /// The way to the origin that a route's misses take.
     pub(crate) fn upstream_of(&self, route: usize) -> Option<&UpstreamService> {
         let route = self.config.routes.get(route).or(self.config.fallback.as_ref())?;

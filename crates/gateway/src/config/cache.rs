@@ -29,6 +29,7 @@ pub(super) struct Layer {
     stale_if_error: Option<Spanned<u32>>,
     heuristic_max: Option<Spanned<u32>>,
     max_object: Option<Spanned<u64>>,
+    max_request_body: Option<Option<u64>>,
     scope: Option<Spanned<Scope>>,
     identity: Option<Spanned<Vec<Spanned<IdentityPart>>>>,
     client_directives: Option<Spanned<ClientDirectives>>,
@@ -56,6 +57,7 @@ impl Layer {
             stale_if_error: table.seconds("stale_if_error"),
             heuristic_max: table.seconds("heuristic_max"),
             max_object: table.bytes("max_object", 1..=1 << 40),
+            max_request_body: table.bytes("max_request_body", 0..=1 << 40).map(|most| Some(*most.get_ref()).filter(|most| *most > 0)),
             scope: table.one_of("scope", &[("public", Scope::Public), ("identity", Scope::Identity)]),
             identity: table.list("identity", "strings like \"header:authorization\" or \"cookie:session\"", identity_part),
             client_directives: table
@@ -126,6 +128,7 @@ impl Layer {
         set(&mut policy.targeted, &self.targeted);
         set(&mut base.cache_status_key, &self.cache_status_key);
         set(&mut base.max_object, &spanned(&self.max_object));
+        set(&mut base.max_request_body, &self.max_request_body);
         set(&mut base.collapse_wait, &spanned(&self.collapse_wait));
         set(&mut base.bypass_from, &self.bypass_from);
         let query = &mut base.key.query;

@@ -23,6 +23,7 @@ fn every_cache_key_reaches_the_settings() {
         stale_if_error = "3m"
         heuristic_max = "4m"
         max_object = "5MiB"
+        max_request_body = "6MiB"
         scope = "identity"
         identity = ["cookie:sid", "header:X-User"]
         client_directives = "ignore"
@@ -42,7 +43,10 @@ fn every_cache_key_reaches_the_settings() {
     assert_eq!((policy.ttl, policy.stale_while_revalidate, policy.stale_if_error, policy.heuristic_max), (60, 120, 180, 240));
     assert_eq!((policy.ttl_mode, policy.scope, policy.client_directives), (TtlMode::Cap, Scope::Identity, ClientDirectives::Ignore));
     assert_eq!(key.identity, [IdentityPart::Cookie("sid".to_owned()), IdentityPart::Header("x-user".parse().unwrap())]);
-    assert_eq!((settings.max_object, settings.collapse_wait), (5 << 20, Duration::from_millis(250)));
+    assert_eq!(
+        (settings.max_object, settings.max_request_body, settings.collapse_wait),
+        (5 << 20, Some(6 << 20), Duration::from_millis(250))
+    );
     assert!((key.query.bypass.as_deref(), key.query.sort, key.query.drop_empty) == (Some("fresh"), false, true));
     assert_eq!(key.query.drop, ["a*", "b"]);
     let ignore = policy.unsafe_ignore;
@@ -62,6 +66,7 @@ fn every_other_key_reaches_the_configuration() {
         trusted_proxies = ["10.0.0.0/8", "192.168.1.1"]
         drain_timeout = "1s"
         header_read_timeout = "2s"
+        write_timeout = "5s"
         max_connections = 3
         max_header_bytes = "64KiB"
         [admin]
@@ -75,7 +80,8 @@ fn every_other_key_reaches_the_configuration() {
     let server = &config.server;
     assert_eq!(server.listen.iter().map(|listen| listen.address()).collect::<Vec<_>>(), ["127.0.0.1:1", "[::1]:2"]);
     assert_eq!(server.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "192.168.1.1/32".parse().unwrap()]);
-    assert_eq!((server.drain_timeout.as_secs(), server.header_read_timeout.as_secs()), (1, 2));
+    let timeouts = [server.drain_timeout, server.header_read_timeout, server.write_timeout];
+    assert_eq!(timeouts.map(|timeout| timeout.as_secs()), [1, 2, 5]);
     assert_eq!((server.max_connections, server.max_header_bytes), (3, 64 << 10));
     assert_eq!(config.admin.listen.address(), "localhost:4");
     assert_eq!(config.log, Log { access: AccessLog::Json, level: LogLevel::Debug });
@@ -115,6 +121,13 @@ fn rfc9213_a_route_replaces_the_list_of_targeted_fields() {
     let config = config("[cache]\ntargeted = [\"A\", \"B\"]\n[[routes]]\npath = \"/a\"\ntargeted = []\n[[routes]]\npath = \"/b\"");
     assert_eq!(config.routes[0].settings.policy.targeted, [] as [http::HeaderName; 0]);
     assert_eq!(config.routes[1].settings.policy.targeted, ["a", "b"]);
+}
+
+#[test]
+fn a_request_body_of_zero_bytes_at_most_is_no_limit() {
+    let config = config("[cache]\nmax_request_body = \"1MiB\"\n[[routes]]\npath = \"/a\"\nmax_request_body = \"0B\"");
+    assert_eq!(config.routes[0].settings.max_request_body, None);
+    assert_eq!(config.fallback.unwrap().settings.max_request_body, Some(1 << 20));
 }
 
 #[test]
