@@ -10,6 +10,9 @@ async fn refused(bytes: &str, statuses: &[u16]) -> Result<()> {
     client.send_raw("GET", bytes.as_bytes()).await?;
     let response = client.finish().await?;
     assert!(statuses.contains(&response.status), "{} is not one of {statuses:?}", response.head.start);
+    assert_eq!(response.header("content-type"), Some("application/problem+json"), "{response:?}");
+    assert_eq!(response.header("proxy-status"), Some("larder; error=http_request_error"), "{response:?}");
+    assert!(response.complete && response.text().contains(&format!("\"status\":{}", response.status)), "{response:?}");
     client.closed().await?;
     assert_eq!(origin.request_count(), 0, "{:?}", origin.received());
     Ok(())
