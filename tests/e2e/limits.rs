@@ -65,8 +65,8 @@ async fn a_client_that_takes_nothing_of_its_answer_is_disconnected() -> Result<(
     events.read_until("one").await?;
     let mut stuck = larder_testkit::Client::connect_narrow(larder.address()).await?;
     stuck.send("GET", "/endless", &[], "").await?;
-    larder.metric_reaches("larder_connections_open", &[], 2.0).await?;
-    let one = || async { Ok((larder.metric("larder_connections_open", &[]).await? <= 1.0).then_some(())) };
+    larder.metric_reaches("larder_client_connections", &[], 2.0).await?;
+    let one = || async { Ok((larder.metric("larder_client_connections", &[]).await? <= 1.0).then_some(())) };
     patience::eventually("waiting for the end of the connection", one).await?;
     origin.gate("two").open();
     let events = events.finish().await?;
