@@ -50,6 +50,7 @@ refused! {
     a_field_without_a_colon: "GET /a HTTP/1.1\r\nHost: x\r\nnonsense\r\n\r\n" => [400];
     a_space_in_the_target: "GET /a b HTTP/1.1\r\nHost: x\r\n\r\n" => [400];
     no_host: "GET /a HTTP/1.1\r\n\r\n" => [400];
+    no_host_beside_an_absolute_target: "GET http://x/a HTTP/1.1\r\n\r\n" => [400];
     two_hosts: "GET /a HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n" => [400];
     a_host_that_is_none: "GET /a HTTP/1.1\r\nHost: x/y@z\r\n\r\n" => [400];
     absolute_form_for_another_host: "GET http://other.example/a HTTP/1.1\r\nHost: x\r\n\r\n" => [400];

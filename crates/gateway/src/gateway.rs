@@ -18,7 +18,7 @@ use crate::live::Live;
 use crate::problem::Problem;
 use crate::redis::Redis;
 use crate::request_limit::{TOO_LARGE, is_too_large, limited};
-use crate::server::{OpenConnections, Peer};
+use crate::server::{OpenConnections, Peer, linger};
 use crate::telemetry::access_log::{AccessLog, Answer, Entry, Logged};
 use crate::telemetry::metrics::RequestRecord;
 use crate::upstream::{UpstreamBody, UpstreamError, UpstreamService};
@@ -62,6 +62,7 @@ impl Gateway {
         let Some(service) = service else { return Handling::ready(asked.refused(&live, NO_ROUTE)) };
         let most = live.max_request_body(service.route().index);
         if is_too_large(&request, most) {
+            linger(request);
             return Handling::ready(asked.refused(&live, TOO_LARGE));
         }
         if is_upgrade(request.version(), request.headers()) {

@@ -7,9 +7,10 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Incoming};
+use hyper::ext::ReasonPhrase;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -18,8 +19,10 @@ use larder_tower::BoxError;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use super::cookies::join_cookies;
 use super::guard::{Verdict, judge};
 use super::io::{ClientStream, answer_late};
+use super::linger::linger;
 use super::options::ServerOptions;
 use super::peer::Peer;
 use super::sniff::FirstBytes;
@@ -182,11 +185,16 @@ where
     let handling = match judge(&request, peer.suspicion(), max_target) {
         Verdict::Pass => {
             drop_nominated(request.headers_mut());
+            if request.version() == Version::HTTP_2 {
+                join_cookies(request.headers_mut());
+            }
             Ok(handler(request, peer.clone()))
         }
         Verdict::Refuse(problem) => {
             peer.mark_lingering();
-            Err(problem.response(request.method()).map(Full::new))
+            let answer = problem.response(request.method()).map(Full::new);
+            linger(request);
+            Err(answer)
         }
         Verdict::Answer(response) => Err(response.map(Full::from)),
     };
@@ -218,6 +226,10 @@ where
 fn finished<B>(mut response: Response<B>, peer: Peer) -> Response<Answering<B>> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return response.map(Answering::last);
+    }
+    if response.status().canonical_reason().is_none() {
+        // hyper would make one up. An empty phrase is one (RFC 9112 §4).
+        response.extensions_mut().insert(ReasonPhrase::from_static(b""));
     }
     if peer.is_parting() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

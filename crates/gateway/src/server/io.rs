@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use http::StatusCode;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::framing::{FramingWatch, Suspicion};
+use super::linger::linger_on_connection;
 use super::peer::Peer;
 use super::refusal::in_our_words;
 use super::sniff::FirstBytes;
@@ -20,9 +21,6 @@ use super::stall::WriteDeadline;
 use crate::problem::Problem;
 
 const LATE: Problem = Problem::refusal(StatusCode::REQUEST_TIMEOUT, "The request's head did not arrive in time.");
-/// How long, and for how many bytes, a client that still sends is listened to after the last answer.
-const LINGER_TIME: Duration = Duration::from_secs(2);
-const LINGER_BYTES: u64 = 1024 * 1024;
 
 pub(super) struct ClientStream {
     /// Only `Drop` takes it.
@@ -180,19 +178,9 @@ impl Drop for ClientStream {
             && !self.peer_closed
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            runtime.spawn(linger(stream, self.peer.clone()));
+            runtime.spawn(linger_on_connection(stream, self.peer.clone()));
         }
     }
-}
-
-/// Closing a socket that holds unread bytes resets it, and a reset can overtake the answer that explains the refusal. So the rest of
-/// what the client sends is read and forgotten, within bounds (RFC 9112 §9.6). Keeps the connection's slot meanwhile.
-async fn linger(mut stream: TcpStream, _peer: Peer) {
-    let _ = tokio::time::timeout(LINGER_TIME, async {
-        stream.shutdown().await?;
-        tokio::io::copy(&mut (&mut stream).take(LINGER_BYTES), &mut tokio::io::sink()).await
-    })
-    .await;
 }
 
 /// Answers a connection whose first bytes did not make a protocol in time.

@@ -6,10 +6,12 @@
 
 mod accept;
 mod connection;
+mod cookies;
 mod early;
 mod framing;
 mod guard;
 mod io;
+mod linger;
 mod listen;
 mod options;
 mod peer;
@@ -22,6 +24,7 @@ mod turn;
 
 pub use accept::{Drained, Server};
 pub use early::EarlyResponses;
+pub(crate) use linger::linger;
 pub use listen::BindError;
 pub use options::ServerOptions;
 pub use peer::{OpenConnections, Peer};

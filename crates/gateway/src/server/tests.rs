@@ -357,6 +357,13 @@ async fn http2_with_prior_knowledge_is_served_on_the_same_port() {
 }
 
 #[tokio::test]
+async fn rfc9112_4_a_status_without_a_phrase_is_given_none() {
+    let server = serve(ServerOptions::default(), |_, _| async { Response::builder().status(299).body(Full::default()).expect("response") });
+    let answer = talk(server.address, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 299 \r\n"), "{answer}");
+}
+
+#[tokio::test]
 async fn an_http2_preface_that_comes_in_pieces_is_recognised() {
     let server = serve_echo();
     let mut stream = connect(server.address).await;
