@@ -12,6 +12,7 @@
 //! and asks it in the background until it works again.
 
 mod breaker;
+mod channel;
 mod journal;
 mod keys;
 mod link;
@@ -19,6 +20,7 @@ mod load;
 mod log;
 mod options;
 mod queue;
+mod replicas;
 mod scripts;
 mod stats;
 mod store;
