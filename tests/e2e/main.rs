@@ -15,4 +15,5 @@ mod purge_everywhere;
 mod quick_start;
 mod redis;
 mod refused;
+mod request_limit;
 mod streaming;

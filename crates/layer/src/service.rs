@@ -64,7 +64,17 @@ impl<S: Upstream> CacheService<S> {
     /// select what is served either. The tower service's `call` sees to that itself.
     ///
     /// A hit is ready at once. Errors are the inner service's own, where nothing stored may stand in for it.
-    pub fn serve<R>(&self, mut request: Request<R>, caller: Caller, extend: impl FnOnce(&mut Extensions)) -> ServeFuture<S::Body>
+    pub fn serve<R>(&self, request: Request<R>, caller: Caller, extend: impl FnOnce(&mut Extensions)) -> ServeFuture<S::Body>
+    where
+        R: ClientBody,
+    {
+        if self.route.cache_status_key {
+            return self.walk(request, caller, extend).telling_key();
+        }
+        self.walk(request, caller, extend)
+    }
+
+    fn walk<R>(&self, mut request: Request<R>, caller: Caller, extend: impl FnOnce(&mut Extensions)) -> ServeFuture<S::Body>
     where
         R: ClientBody,
     {
