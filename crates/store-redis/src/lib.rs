@@ -12,6 +12,7 @@
 //! and asks it in the background until it works again.
 
 mod breaker;
+mod health;
 mod journal;
 mod keys;
 mod link;
@@ -20,12 +21,13 @@ mod log;
 mod options;
 mod queue;
 mod scripts;
+mod servers;
 mod stats;
 mod store;
 mod tail;
 mod write;
 
 pub use breaker::BreakerState;
-pub use options::{InvalidRedisUrl, RedisOptions, RedisUrl, WriteMode};
+pub use options::{InvalidRedisUrl, RedisOptions, RedisServers, RedisUrl, WriteMode};
 pub use stats::{Operation, RedisObserver, RedisStats};
 pub use store::RedisStore;

@@ -48,10 +48,9 @@ pub(crate) async fn load(inner: &Arc<Inner>, ask: Ask<'_>) -> Result<Loaded, Rem
 }
 
 async fn script(inner: &Arc<Inner>, place: &EntryKey, ask: &Ask<'_>, token: u64) -> Result<Answer, RemoteError> {
-    let mut call = scripts::LOAD.prepare_invoke();
-    call.key(place.entry()).key(place.lease());
-    call.arg(ordered(ask.newer_than)).arg(token).arg(u64::try_from(ask.lease.as_millis()).unwrap_or(u64::MAX));
-    let work = |mut connection| async move { call.invoke_async::<Vec<Value>>(&mut connection).await };
+    let call = scripts::LOAD.call().key(place.entry()).key(place.lease());
+    let call = call.arg(ordered(ask.newer_than)).arg(token).arg(u64::try_from(ask.lease.as_millis()).unwrap_or(u64::MAX));
+    let work = |mut connection| async move { call.invoke::<Vec<Value>>(&mut connection).await };
     let answer = inner.link.run(Operation::Load, Lane::Small, work).await?;
     parse(answer).ok_or_else(|| damaged(inner, place))
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use larder_store::{Answer, InvalidationLog, Ledger, Published, RemoteError, Tag};
 use tokio::sync::watch;
 
+use crate::health::Health;
 use crate::journal::{Invalidation, Journal};
 use crate::link::{Lane, Link};
 use crate::scripts;
@@ -28,18 +29,20 @@ pub(crate) struct Log {
     /// When it was last seen to have nothing new.
     current: Mutex<Option<Instant>>,
     started: Instant,
+    health: Health,
 }
 
 impl Log {
     pub(crate) fn new(link: Arc<Link>, ledger: Arc<Ledger>) -> Self {
         let started = (link.options().monotonic)();
-        Self { link, ledger, journal: Journal::default(), applied: watch::Sender::new(0), current: Mutex::default(), started }
+        let health = Health::new(format!("Redis at {}: the log of invalidations cannot be read", link.options().servers));
+        Self { link, ledger, journal: Journal::default(), applied: watch::Sender::new(0), current: Mutex::default(), started, health }
     }
 
-    /// The names of the counter and of the stream.
-    pub(crate) fn keys(&self) -> [String; 2] {
+    /// The names of the counter, of the stream, and of the mark that the server which wrote last has left.
+    pub(crate) fn keys(&self) -> [String; 3] {
         let prefix = &self.link.options().prefix;
-        [format!("{prefix}:{{log}}:n"), format!("{prefix}:{{log}}:s")]
+        ["n", "s", "e"].map(|last| format!("{prefix}:{{log}}:{last}"))
     }
 
     pub(crate) fn applied(&self) -> u64 {
@@ -68,15 +71,22 @@ impl Log {
     pub(crate) fn set_current(&self) {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some((self.link.options().monotonic)());
         self.ledger.connected();
+        self.health.is_well();
     }
 
     /// It cannot be read now. After a while nobody can vouch for what is in memory.
-    pub(crate) fn missed(&self) {
+    pub(crate) fn missed(&self, problem: String) {
         let options = self.link.options();
+        self.health.ails(problem, (options.monotonic)());
         let away = self.lag().unwrap_or_else(|| (options.monotonic)().saturating_duration_since(self.started));
         if options.validate_when_cut_off && away > options.max_lag {
             self.ledger.cut_off(options.max_lag);
         }
+    }
+
+    /// Why it cannot be read, for people.
+    pub(crate) fn problem(&self) -> Option<String> {
+        self.health.problem()
     }
 
     /// How long ago there was nothing new in it; `None` before it was first read to its end.
@@ -92,10 +102,10 @@ impl Log {
 
     /// Puts an invalidation in, and says under which number.
     pub(crate) async fn put(&self, invalidation: &Invalidation) -> Result<u64, RemoteError> {
-        let [counter, stream] = self.keys();
-        let mut call = scripts::PUBLISH.prepare_invoke();
-        call.key(counter).key(stream).arg(self.applied()).arg(KEPT).arg(invalidation.encode());
-        let work = |mut connection| async move { call.invoke_async::<u64>(&mut connection).await };
+        let [counter, stream, server] = self.keys();
+        let call = scripts::PUBLISH.call().key(counter).key(stream).key(server);
+        let call = call.arg(self.applied()).arg(KEPT).arg(invalidation.encode());
+        let work = |mut connection| async move { call.invoke::<u64>(&mut connection).await };
         self.link.run(Operation::Publish, Lane::Small, work).await
     }
 

@@ -69,7 +69,7 @@ impl RedisStore {
 
     /// What is wrong with it now, in words for people; `None` while it works.
     pub fn problem(&self) -> Option<String> {
-        self.0.link.problem()
+        self.0.link.problem().or_else(|| self.0.log.problem())
     }
 }
 

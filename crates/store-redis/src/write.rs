@@ -33,18 +33,17 @@ pub(crate) async fn commit(inner: &Arc<Inner>, write: Write) -> Result<(), Remot
             inner.link.run(Operation::Chunk, lane, work).await?;
         }
     }
-    let mut call = scripts::COMMIT.prepare_invoke();
-    call.key(place.entry()).key(place.lease());
+    let mut call = scripts::COMMIT.call().key(place.entry()).key(place.lease());
     if response.variant.is_some() {
-        call.key(EntryKey::primary(&inner.link.options().prefix, &response.key).entry());
+        call = call.key(EntryKey::primary(&inner.link.options().prefix, &response.key).entry());
     }
     let body = response.body.segments().first().filter(|_| inline).map_or(&[][..], |body| &body[..]);
-    call.arg(ordered(response.fetch)).arg(ordered(response.body_fetch)).arg(encode(&response, response.position.shared()));
-    call.arg(u8::from(inline)).arg(body).arg(millis(keep)).arg(token(lease.as_ref()));
+    call = call.arg(ordered(response.fetch)).arg(ordered(response.body_fetch)).arg(encode(&response, response.position.shared()));
+    call = call.arg(u8::from(inline)).arg(body).arg(millis(keep)).arg(token(lease.as_ref()));
     if let Some(variant) = &response.variant {
-        call.arg(encode_selecting(&response.key, &variant.spec));
+        call = call.arg(encode_selecting(&response.key, &variant.spec));
     }
-    let work = |mut connection| async move { call.invoke_async::<u8>(&mut connection).await };
+    let work = |mut connection| async move { call.invoke::<u8>(&mut connection).await };
     inner.link.run(Operation::Commit, lane, work).await?;
     if let Some(lease) = lease {
         lease.spent();
@@ -68,11 +67,10 @@ pub(crate) async fn freshen(inner: &Arc<Inner>, write: Write) -> Result<(), Remo
             return commit(inner, write).await;
         }
     }
-    let mut call = scripts::FRESHEN.prepare_invoke();
-    call.key(place.entry()).key(place.lease());
-    call.arg(ordered(response.fetch)).arg(ordered(response.body_fetch)).arg(encode(response, response.position.shared()));
-    call.arg(keep).arg(token(write.lease.as_ref()));
-    let work = |mut connection| async move { call.invoke_async::<bool>(&mut connection).await };
+    let call = scripts::FRESHEN.call().key(place.entry()).key(place.lease());
+    let call = call.arg(ordered(response.fetch)).arg(ordered(response.body_fetch)).arg(encode(response, response.position.shared()));
+    let call = call.arg(keep).arg(token(write.lease.as_ref()));
+    let work = |mut connection| async move { call.invoke::<bool>(&mut connection).await };
     if !inner.link.run(Operation::Freshen, Lane::Small, work).await? {
         return commit(inner, write).await;
     }
@@ -84,9 +82,8 @@ pub(crate) async fn freshen(inner: &Arc<Inner>, write: Write) -> Result<(), Remo
 
 /// Drops the entry unless a fetch later than `fetch` has replaced it.
 pub(crate) async fn remove(inner: &Arc<Inner>, entry: String, fetch: u64) -> Result<(), RemoteError> {
-    let mut call = scripts::REMOVE.prepare_invoke();
-    call.key(entry).arg(ordered(fetch));
-    let work = |mut connection| async move { call.invoke_async::<()>(&mut connection).await };
+    let call = scripts::REMOVE.call().key(entry).arg(ordered(fetch));
+    let work = |mut connection| async move { call.invoke::<()>(&mut connection).await };
     inner.link.run(Operation::Remove, Lane::Small, work).await
 }
 
@@ -96,9 +93,8 @@ pub(crate) async fn release(inner: &Arc<Inner>, key: String, token: u64, ending:
         Ending::Failed => 0,
         Ending::NotShared => millis(UNSHARED),
     };
-    let mut call = scripts::RELEASE.prepare_invoke();
-    call.key(key).arg(token).arg(unshared);
-    let work = |mut connection| async move { call.invoke_async::<()>(&mut connection).await };
+    let call = scripts::RELEASE.call().key(key).arg(token).arg(unshared);
+    let work = |mut connection| async move { call.invoke::<()>(&mut connection).await };
     inner.link.run(Operation::Release, Lane::Small, work).await
 }
 

@@ -15,6 +15,7 @@ mod nearest;
 mod overrides;
 mod path;
 mod reader;
+mod redis;
 mod report;
 mod routes;
 mod server;

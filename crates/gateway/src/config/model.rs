@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::Method;
 use http::uri::{Authority, Scheme};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use larder_redis::{RedisUrl, WriteMode};
+use larder_redis::{RedisServers, WriteMode};
 use larder_semantics::{KeyRules, Policy, QueryRules};
 
 use super::listen::Listen;
@@ -127,8 +128,10 @@ impl Default for MemoryStore {
 /// `[store.redis]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisStore {
-    /// The server.
-    pub url: RedisUrl,
+    /// The servers.
+    pub servers: RedisServers,
+    /// The certificate authorities to trust for TLS, as PEM; those of the system by default.
+    pub ca: Option<Bytes>,
     /// The longest an operation may take; a look-up that takes longer is a miss.
     pub timeout: Duration,
     /// For DNS, TCP, TLS and authentication together.
@@ -148,10 +151,11 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// The defaults around a URL.
-    pub(super) fn new(url: RedisUrl) -> Self {
+    /// The defaults around servers.
+    pub(super) fn new(servers: RedisServers) -> Self {
         Self {
-            url,
+            servers,
+            ca: None,
             timeout: Duration::from_millis(50),
             connect_timeout: Duration::from_secs(1),
             write: WriteMode::Behind,

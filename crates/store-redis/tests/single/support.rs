@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use larder_redis::{RedisOptions, RedisStore, RedisUrl, WriteMode};
+use larder_redis::{RedisOptions, RedisServers, RedisStore, RedisUrl, WriteMode};
 use larder_semantics::{
     FreshnessLifetime, KeyBuffer, KeyRules, LifetimeSource, PrimaryKey, QueryRules, StoredFields, StoredHead, Target, Timestamp,
     Validators, VarySpec,
@@ -56,7 +56,7 @@ pub(crate) async fn has_read_the_log(store: &RedisStore) -> Result<()> {
 
 /// A replica with this ledger, as it starts.
 pub(crate) fn replica(redis: &Redis, ledger: Arc<Ledger>, change: impl FnOnce(&mut RedisOptions)) -> RedisStore {
-    let mut options = RedisOptions::new(RedisUrl::parse(&redis.url()).unwrap(), now);
+    let mut options = RedisOptions::new(RedisServers::Single(RedisUrl::parse(&redis.url()).unwrap()), now);
     options.write = WriteMode::Through;
     // The machine that runs the tests may be busy; the tests of slowness set their own.
     options.timeout = Duration::from_secs(5);

@@ -63,6 +63,7 @@ fn it_leaves_no_key_out() {
         "[store.memory]\nKEY = 1",
         "[store.redis]\nKEY = 1",
         "[store.redis.breaker]\nKEY = 1",
+        "[store.redis.sentinel]\nKEY = 1",
         "[upstreams.x]\nKEY = 1",
         "[cache]\nKEY = 1",
         "[cache.bypass]\nKEY = 1",
