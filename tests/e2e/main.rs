@@ -9,6 +9,8 @@ mod limits;
 mod nginx;
 mod observe;
 mod protocols;
+mod purge;
+mod purge_everywhere;
 mod quick_start;
 mod redis;
 mod refused;

@@ -12,12 +12,13 @@ use larder_tower::clock::Clock;
 use tokio::sync::watch;
 use tracing::{Level, info, warn};
 
-use crate::admin::{Admin, Readiness};
+use crate::admin::{Access, Admin, Readiness, Shared};
 use crate::cli;
 use crate::config::{self, Config, Listen, LogLevel, Report};
 use crate::demo;
 use crate::gateway::Gateway;
 use crate::live::Live;
+use crate::purge::Heard;
 use crate::redis::Redis;
 use crate::reload;
 use crate::scrape;
@@ -123,6 +124,7 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
     let admin = bind_all(&config, std::slice::from_ref(&config.admin.listen))?;
     let addresses = server.addresses().map_err(failed)?;
 
+    let loopback = config.admin.listen.is_loopback();
     let ledger = Arc::default();
     let redis = config.redis.as_ref().map(|redis| Redis::start(redis, Arc::clone(&ledger))).transpose().map_err(failed)?;
     let remote = redis.as_ref().map(Redis::remote);
@@ -131,19 +133,24 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
     let options = server_options(&config);
     let live = Live::new(config, &cache, &clock, None).map_err(failed)?;
     let live = ArcSwap::from_pointee(live);
-    let gateway = Arc::new(Gateway { live, cache, redis, clock, access_log, connections: server.open_connections() });
+    let gateway =
+        Arc::new(Gateway { live, cache, redis, clock, access_log, connections: server.open_connections(), heard: Heard::default() });
+    if let Some(redis) = &gateway.redis {
+        redis.listen(&gateway);
+    }
 
     let readiness = Readiness::default();
     let metrics = {
         let gateway = Arc::clone(&gateway);
         move || scrape::render(&gateway)
     };
+    let control = Shared { gateway: Arc::clone(&gateway), access: Access { loopback } };
     let admin_addresses = admin.addresses().map_err(failed)?;
     let details = {
         let gateway = Arc::clone(&gateway);
         move || gateway.redis.as_ref().map(Redis::detail)
     };
-    let admin = tokio::spawn(Admin::new(readiness.clone(), details, metrics).serve(admin));
+    let admin = tokio::spawn(Admin::new(readiness.clone(), details, metrics).with_control(control).serve(admin));
 
     let (stop, stopping) = watch::channel(false);
     let handler = {

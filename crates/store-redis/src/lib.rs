@@ -12,6 +12,7 @@
 //! and asks it in the background until it works again.
 
 mod breaker;
+mod channel;
 mod health;
 mod journal;
 mod keys;
@@ -20,6 +21,7 @@ mod load;
 mod log;
 mod options;
 mod queue;
+mod replicas;
 mod scripts;
 mod servers;
 mod stats;

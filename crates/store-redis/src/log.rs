@@ -6,12 +6,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use larder_store::{Answer, InvalidationLog, Ledger, Published, RemoteError, Tag};
+use larder_store::{Answer, AppliedBy, Invalidation, InvalidationLog, Ledger, Published, RemoteError};
 use tokio::sync::watch;
 
 use crate::health::Health;
-use crate::journal::{Invalidation, Journal};
+use crate::journal::{Journal, encode};
 use crate::link::{Lane, Link};
+use crate::replicas::Replicas;
 use crate::scripts;
 use crate::stats::Operation;
 
@@ -24,6 +25,7 @@ pub(crate) struct Log {
     pub(crate) link: Arc<Link>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) journal: Journal,
+    pub(crate) replicas: Replicas,
     /// The number of the entry applied last. 0: none was read yet.
     applied: watch::Sender<u64>,
     /// When it was last seen to have nothing new.
@@ -36,7 +38,9 @@ impl Log {
     pub(crate) fn new(link: Arc<Link>, ledger: Arc<Ledger>) -> Self {
         let started = (link.options().monotonic)();
         let health = Health::new(format!("Redis at {}: the log of invalidations cannot be read", link.options().servers));
-        Self { link, ledger, journal: Journal::default(), applied: watch::Sender::new(0), current: Mutex::default(), started, health }
+        let replicas = Replicas::new(&link.options().prefix);
+        let (applied, current) = (watch::Sender::new(0), Mutex::default());
+        Self { link, ledger, journal: Journal::default(), replicas, applied, current, started, health }
     }
 
     /// The names of the counter, of the stream, and of the mark that the server which wrote last has left.
@@ -50,14 +54,11 @@ impl Log {
     }
 
     /// Applies the next entry.
-    pub(crate) fn apply(&self, number: u64, invalidation: Invalidation) {
+    pub(crate) fn apply(&self, number: u64, invalidation: &Invalidation) {
         if number > self.applied() + 1 {
             self.ledger.start_over_at(number - 1);
         }
-        match invalidation {
-            Invalidation::Tags(tags) => self.ledger.apply(number, tags),
-            Invalidation::All => self.ledger.start_over_at(number),
-        }
+        self.ledger.apply_logged(number, invalidation);
         self.applied.send_replace(number);
     }
 
@@ -104,7 +105,7 @@ impl Log {
     pub(crate) async fn put(&self, invalidation: &Invalidation) -> Result<u64, RemoteError> {
         let [counter, stream, server] = self.keys();
         let call = scripts::PUBLISH.call().key(counter).key(stream).key(server);
-        let call = call.arg(self.applied()).arg(KEPT).arg(invalidation.encode());
+        let call = call.arg(self.applied()).arg(KEPT).arg(encode(invalidation));
         let work = |mut connection| async move { call.invoke::<u64>(&mut connection).await };
         self.link.run(Operation::Publish, Lane::Small, work).await
     }
@@ -120,25 +121,27 @@ impl Log {
 }
 
 impl InvalidationLog for Log {
-    fn publish(&self, tags: Vec<Tag>) -> Answer<'_, Published> {
+    fn publish(&self, invalidation: Invalidation) -> Answer<'_, Published> {
         Box::pin(async move {
-            let invalidation = Invalidation::Tags(tags);
             // In their order: none goes ahead of those that wait.
             let put = match self.journal.len() {
                 0 => self.put(&invalidation).await.ok(),
                 _ => None,
             };
-            match (put, invalidation) {
-                (Some(number), _) => {
+            match put {
+                Some(number) => {
                     self.follow(number).await;
-                    Published::Logged
+                    Published::Logged(number)
                 }
-                (None, Invalidation::Tags(tags)) => {
-                    self.journal.keep(tags);
+                None => {
+                    self.journal.keep(invalidation);
                     Published::Kept
                 }
-                (None, Invalidation::All) => Published::Kept,
             }
         })
+    }
+
+    fn applied_by(&self, number: u64) -> Answer<'_, Option<AppliedBy>> {
+        Box::pin(self.replicas.applied_by(&self.link, number))
     }
 }

@@ -24,6 +24,8 @@ source!(REMOVE, "scripts/remove.lua");
 source!(RELEASE, "scripts/release.lua");
 source!(PUBLISH, "scripts/publish.lua");
 source!(SETTLE, "scripts/settle.lua");
+source!(REPORT, "scripts/report.lua");
+source!(APPLIED, "scripts/applied.lua");
 
 /// A call under way. All keys of one lie in one slot.
 pub(crate) struct Call {

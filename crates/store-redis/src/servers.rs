@@ -4,12 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
+use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig, MultiplexedConnection, PubSub};
 use redis::cluster::{ClusterClient, ClusterConfig};
 use redis::cluster_async::ClusterConnection;
 use redis::io::tcp::TcpSettings;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
-use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, Pipeline, RedisFuture, RedisResult, TlsCertificates, TlsMode, Value};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult, ServerErrorKind,
+    TlsCertificates, TlsMode, Value,
+};
 use tokio::sync::Mutex;
 
 use crate::options::{RedisOptions, RedisServers, RedisUrl};
@@ -28,16 +31,22 @@ pub(crate) enum Servers {
     /// One server, wherever its name leads.
     Single(Arc<Client>),
     /// Any of a Cluster's nodes knows all of them.
-    Cluster(Arc<ClusterClient>),
+    Cluster(Arc<Cluster>),
     /// The sentinels know which server is the master now.
     Sentinel(Box<Mutex<SentinelClient>>),
+}
+
+/// A Cluster, and those of its nodes that are known beforehand.
+pub(crate) struct Cluster {
+    client: ClusterClient,
+    seeds: Vec<Client>,
 }
 
 /// What was found.
 #[derive(Clone)]
 pub(crate) enum Found {
     Server(Arc<Client>),
-    Cluster(Arc<ClusterClient>),
+    Cluster(Arc<Cluster>),
 }
 
 /// A connection that any number of tasks use at the same time.
@@ -57,7 +66,7 @@ impl Servers {
         let certificates = options.ca.as_ref().map(|ca| TlsCertificates { client_tls: None, root_cert: Some(ca.to_vec()) });
         match &options.servers {
             RedisServers::Single(url) => single(url, certificates).map(|client| Self::Single(Arc::new(client))),
-            RedisServers::Cluster(seeds) => cluster(seeds, certificates, options).map(|client| Self::Cluster(Arc::new(client))),
+            RedisServers::Cluster(seeds) => cluster(seeds, certificates, options).map(|cluster| Self::Cluster(Arc::new(cluster))),
             RedisServers::Sentinel { sentinels, master } => {
                 sentinel(sentinels, master, certificates).map(|client| Self::Sentinel(Box::new(Mutex::new(client))))
             }
@@ -68,7 +77,7 @@ impl Servers {
     pub(crate) fn known(&self) -> Option<Found> {
         match self {
             Self::Single(client) => Some(Found::Server(Arc::clone(client))),
-            Self::Cluster(client) => Some(Found::Cluster(Arc::clone(client))),
+            Self::Cluster(cluster) => Some(Found::Cluster(Arc::clone(cluster))),
             Self::Sentinel(_) => None,
         }
     }
@@ -94,7 +103,8 @@ fn single(url: &RedisUrl, certificates: Option<TlsCertificates>) -> RedisResult<
     }
 }
 
-fn cluster(seeds: &[RedisUrl], certificates: Option<TlsCertificates>, options: &RedisOptions) -> RedisResult<ClusterClient> {
+fn cluster(seeds: &[RedisUrl], certificates: Option<TlsCertificates>, options: &RedisOptions) -> RedisResult<Cluster> {
+    let nodes = seeds.iter().map(|seed| single(seed, certificates.clone())).collect::<RedisResult<_>>()?;
     let mut builder = ClusterClient::builder(seeds.iter().map(RedisUrl::info))
         .retries(REDIRECTIONS)
         .min_retry_wait(REDIRECTION_PAUSE)
@@ -105,7 +115,7 @@ fn cluster(seeds: &[RedisUrl], certificates: Option<TlsCertificates>, options: &
     if let Some(certificates) = certificates.filter(|_| seeds.iter().all(RedisUrl::is_tls)) {
         builder = builder.certs(certificates);
     }
-    builder.build()
+    Ok(Cluster { client: builder.build()?, seeds: nodes })
 }
 
 /// The user, the password and the database of the URLs are the master's; sentinels are asked without.
@@ -152,8 +162,8 @@ impl Found {
                     .set_pipeline_buffer_size(PIPELINE);
                 ConnectionManager::new_lazy_with_config(Client::clone(client), config).map(Connection::Managed)
             }
-            Self::Cluster(client) => {
-                Ok(Connection::Cluster(client.get_pending_async_connection_with_config(cluster_config(options, options.timeout))))
+            Self::Cluster(cluster) => {
+                Ok(Connection::Cluster(cluster.client.get_pending_async_connection_with_config(cluster_config(options, options.timeout))))
             }
         }
     }
@@ -166,10 +176,26 @@ impl Found {
                     AsyncConnectionConfig::new().set_connection_timeout(Some(options.connect_timeout)).set_response_timeout(Some(answer));
                 client.get_multiplexed_async_connection_with_config(&config).await.map(Connection::Plain)
             }
-            Self::Cluster(client) => {
-                client.get_async_connection_with_config(cluster_config(options, answer)).await.map(Connection::Cluster)
+            Self::Cluster(cluster) => {
+                cluster.client.get_async_connection_with_config(cluster_config(options, answer)).await.map(Connection::Cluster)
             }
         }
+    }
+
+    /// A connection that hears what is published. All nodes of a Cluster hear everything: any of them will do.
+    pub(crate) async fn subscriber(&self) -> RedisResult<PubSub> {
+        let cluster = match self {
+            Self::Server(client) => return client.get_async_pubsub().await,
+            Self::Cluster(cluster) => cluster,
+        };
+        let mut outcome = Err(RedisError::from((ErrorKind::Io, "no node answers")));
+        for seed in &cluster.seeds {
+            outcome = seed.get_async_pubsub().await;
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
     }
 
     /// Whether both lead to the same place.
@@ -222,8 +248,7 @@ impl ConnectionLike for Connection {
 }
 
 /// What an error says, for people.
-pub(crate) fn in_words(error: &redis::RedisError) -> String {
-    use redis::{ErrorKind, ServerErrorKind};
+pub(crate) fn in_words(error: &RedisError) -> String {
     let detail = error.detail().unwrap_or_default();
     match (error.kind(), error.code()) {
         (ErrorKind::AuthenticationFailed, _) | (_, Some("WRONGPASS")) => "it does not accept the user or the password".to_owned(),

@@ -3,10 +3,11 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use larder_store::Invalidation;
 use redis::{RedisResult, Value, cmd};
 use tracing::warn;
 
-use crate::journal::Invalidation;
+use crate::journal::decode;
 use crate::log::Log;
 use crate::scripts;
 use crate::servers::{Connection, in_words};
@@ -65,8 +66,11 @@ async fn read(log: &Log, connection: &mut Connection, wait: Option<Duration>) ->
     read.arg("STREAMS").arg(stream).arg(format!("{}-0", log.applied()));
     let entries = entries(read.query_async(connection).await?);
     let count = entries.len();
-    for (number, invalidation) in entries {
-        log.apply(number, invalidation);
+    for (number, invalidation) in &entries {
+        log.apply(*number, invalidation);
+    }
+    if count > 0 {
+        log.replicas.report(connection, log.applied()).await?;
     }
     Ok(count)
 }
@@ -94,7 +98,7 @@ async fn settle(log: &Log, connection: &mut Connection) -> RedisResult<()> {
         log.start_over_at(last);
     }
     log.set_current();
-    Ok(())
+    log.replicas.report(connection, log.applied()).await
 }
 
 /// The entries of an answer to `XREAD` of one stream: `[[name, [[id, [field, value, …]], …]]]`, or nil. An entry that is none is taken for
@@ -107,8 +111,8 @@ fn entries(answer: Value) -> Vec<(u64, Invalidation)> {
         let id = text(parts.next()?)?;
         let number = std::str::from_utf8(&id).ok()?.split('-').next()?.parse().ok()?;
         let fields = parts.next().map(items).unwrap_or_default();
-        let tags = fields.into_iter().nth(1).and_then(text).unwrap_or_default();
-        Some((number, Invalidation::decode(&tags)))
+        let invalidation = fields.into_iter().nth(1).and_then(text).unwrap_or_default();
+        Some((number, decode(&invalidation)))
     };
     entries.into_iter().filter_map(entry).collect()
 }

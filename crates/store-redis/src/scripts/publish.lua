@@ -14,5 +14,5 @@ end
 number = math.max(number, ARGV[1] + 1)
 local text = string.format('%.0f', number)
 redis.call('SET', KEYS[1], text)
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], text .. '-0', 't', ARGV[3])
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], text .. '-0', 'i', ARGV[3])
 return text

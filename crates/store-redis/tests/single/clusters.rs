@@ -2,12 +2,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder_redis::{RedisOptions, RedisServers, RedisStore, RedisUrl, WriteMode};
-use larder_store::{Ledger, Loaded, Published, RemoteError, RemoteStore, Tag};
+use larder_store::{Ledger, Loaded, Published, RemoteError, RemoteStore};
 use larder_testkit::patience::eventually;
 use larder_testkit::{RedisCluster, Result};
 use rustix::process::Signal;
 
-use crate::support::{MINUTE, ask_for_lease, commit, granted, has_read_the_log, now, pattern, response, text};
+use crate::support::{MINUTE, Replica, ask_for_lease, commit, granted, has_read_the_log, now, pattern, response, text};
 
 fn replica(cluster: &RedisCluster, seeds: usize, ledger: Arc<Ledger>) -> RedisStore {
     let urls = cluster.urls();
@@ -82,28 +82,20 @@ async fn what_was_purged_stays_purged_when_the_node_with_the_log_fails_over() ->
     let mut cluster = RedisCluster::start().await?;
     let master = cluster.master_of("larder:{log}:s").await?;
     cluster.replicate(master).await?;
-    let ledgers: [Arc<Ledger>; 2] = Default::default();
-    let stores = ledgers.clone().map(|ledger| replica(&cluster, 3, ledger));
-    for store in &stores {
-        has_read_the_log(store).await?;
-    }
-    let tag = Tag::surrogate("issues");
-    let before = ledgers[1].position();
+    let one = Replica::with(|ledger| replica(&cluster, 3, ledger)).await?;
+    let other = Replica::with(|ledger| replica(&cluster, 3, ledger)).await?;
+    let before = other.ledger.position().shared();
     // The replica hears nothing any more: what is purged now is lost with its master.
-    let replica = &cluster.nodes()[3];
-    replica.signal(Signal::STOP)?;
-    ledgers[0].invalidate([tag]);
-    assert_eq!(stores[0].log().publish(vec![tag]).await, Published::Logged);
+    let spare = &cluster.nodes()[3];
+    spare.signal(Signal::STOP)?;
+    assert!(matches!(one.invalidate("issues").await, Published::Logged(_)));
     cluster.nodes()[master].kill().await?;
-    replica.signal(Signal::CONT)?;
-    let began = stores[1].stats().log_number;
-    let noticed = || async { Ok((stores[1].stats().log_number > began + 1_000).then_some(())) };
-    eventually("waiting for the failover to be noticed", noticed).await?;
-    assert!(!ledgers[1].is_valid(&[tag], before));
-    assert!(ledgers[1].is_valid(&[tag], ledgers[1].position()));
-    let tells = || async { Ok((stores[0].log().publish(vec![tag]).await == Published::Logged).then_some(())) };
-    eventually("waiting for the log to take invalidations", tells).await?;
-    Ok(())
+    spare.signal(Signal::CONT)?;
+    other.has_read(other.store.stats().log_number + 1_000).await?;
+    assert!(!other.vouches("issues", before));
+    assert!(other.vouches("issues", other.ledger.position()));
+    let tells = || async { Ok(matches!(one.invalidate("users").await, Published::Logged(_)).then_some(())) };
+    eventually("waiting for the log to take invalidations", tells).await
 }
 
 #[tokio::test]
@@ -124,4 +116,22 @@ async fn a_cluster_that_is_not_there_at_the_start_is_found_when_it_comes() -> Re
     let ask = larder_store::Ask { key: &key, request: &request, spec: None, newer_than: 0, lease: Duration::ZERO };
     let found = || async { Ok(matches!(store.load(ask).await, Ok(Loaded::Response(_))).then_some(())) };
     eventually("waiting for the entry", found).await
+}
+
+#[tokio::test]
+async fn what_is_published_on_any_node_is_heard() -> Result<()> {
+    let cluster = RedisCluster::start().await?;
+    let store = replica(&cluster, 1, Arc::default());
+    let (heard, hears) = tokio::sync::watch::channel(Vec::new());
+    store.listen("purge".to_owned(), move |messages| {
+        heard.send_modify(|all| all.extend(messages));
+        std::future::ready(())
+    });
+    let all = || async {
+        for (index, node) in cluster.nodes().iter().enumerate() {
+            node.command(&["PUBLISH", "purge", &index.to_string()]).await?;
+        }
+        Ok((0..3).all(|index: u8| hears.borrow().contains(&index.to_string().into_bytes())).then_some(()))
+    };
+    eventually("waiting for a message of each node", all).await
 }

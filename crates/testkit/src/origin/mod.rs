@@ -23,6 +23,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -93,6 +94,8 @@ pub struct Origin {
     address: SocketAddr,
     state: Arc<State>,
     accepting: JoinHandle<()>,
+    /// Keeps the port from being given to anybody else once the listener is closed.
+    _port: Option<Socket>,
 }
 
 impl Origin {
@@ -113,7 +116,7 @@ impl Origin {
             gates: Gates::default(),
         });
         let accepting = tokio::spawn(serve::accept(listener, Arc::clone(&state)));
-        Ok(Self { address, state, accepting })
+        Ok(Self { address, state, accepting, _port: None })
     }
 
     /// Where it listens.
@@ -223,7 +226,17 @@ impl Origin {
         self.accepting.abort();
         // The listener is closed once the task is gone, which is when a join returns.
         let _ = (&mut self.accepting).await;
+        // Bound and not listening, a socket refuses like none at all. Without it another test's origin may answer in this one's place.
+        self._port = reserve(self.address).ok();
     }
+}
+
+fn reserve(address: SocketAddr) -> std::io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // Connections that the origin closed itself still linger on the port.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
 }
 
 impl Drop for Origin {

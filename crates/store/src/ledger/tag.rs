@@ -1,0 +1,127 @@
+//! What entries are known under.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Surrogate keys that are the same up to one of these are a family.
+const FAMILY_END: char = ':';
+
+/// What an invalidation names, as a 64-bit hash of its text. Two texts with one hash are invalidated together: a miss, never a leak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tag(u64);
+
+impl Tag {
+    /// The tag that every variant of a URL carries; `url` is a key's URL part.
+    pub fn url(url: &str) -> Self {
+        Self::of("url", url)
+    }
+
+    /// A surrogate key.
+    pub fn surrogate(name: &str) -> Self {
+        Self::of("tag", name)
+    }
+
+    /// What entries with these surrogate keys are known under: each key, and each family that it belongs to.
+    pub fn surrogates<'n>(names: impl IntoIterator<Item = &'n str>) -> Vec<Self> {
+        let mut tags = Vec::new();
+        for name in names {
+            let families = name.match_indices(FAMILY_END).map(|(at, _)| Self::family(&name[..=at]));
+            for tag in families.chain([Self::surrogate(name)]) {
+                if !tags.contains(&tag) {
+                    tags.push(tag);
+                }
+            }
+        }
+        tags
+    }
+
+    /// What an invalidation of a surrogate key names: `issue:7` one, `issue:*` the family of all that begin with `issue:`.
+    pub(super) fn named(name: &str) -> Self {
+        match name.strip_suffix('*') {
+            Some(family) if family.ends_with(FAMILY_END) => Self::family(family),
+            _ => Self::surrogate(name),
+        }
+    }
+
+    fn family(prefix: &str) -> Self {
+        Self::of("family", prefix)
+    }
+
+    /// Everything stored under a route of this name.
+    pub fn route(name: &str) -> Self {
+        Self::of("route", name)
+    }
+
+    /// Everything stored under routes of a class of this name.
+    pub fn class(name: &str) -> Self {
+        Self::of("class", name)
+    }
+
+    /// Everything stored under a namespace.
+    pub fn namespace(name: &str) -> Self {
+        Self::of("namespace", name)
+    }
+
+    /// Everything stored for one caller, as their identity stands in a key.
+    pub fn identity(text: &str) -> Self {
+        Self::of("identity", text)
+    }
+
+    /// The hash itself, for a stored or a sent form.
+    pub fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// From [`Self::to_bits`].
+    pub fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    pub(super) fn prefix(text: &str) -> Self {
+        Self::of("prefix", text)
+    }
+
+    fn of(kind: &str, text: &str) -> Self {
+        Self(xxh3_64(text.as_bytes()) ^ xxh3_64(kind.as_bytes()))
+    }
+}
+
+/// The tags of one entry.
+pub type Tags = Box<[Tag]>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_family_is_all_that_begins_the_same_up_to_a_colon() {
+        for (named, of, names) in [
+            ("issue:7", "issue:7", true),
+            ("issue:7", "issue:78", false),
+            ("issue:*", "issue:7", true),
+            ("issue:*", "issue:", true),
+            ("issue:*", "issues:7", false),
+            ("issue:*", "issue", false),
+            ("org:1:*", "org:1:issue:7", true),
+            ("org:*", "org:1:issue:7", true),
+            ("org:2:*", "org:1:issue:7", false),
+            ("iss*", "issue:7", false),
+            ("*", "issue:7", false),
+        ] {
+            assert_eq!(Tag::surrogates([of]).contains(&Tag::named(named)), names, "{named} and {of}");
+        }
+    }
+
+    #[test]
+    fn a_family_of_many_is_kept_once() {
+        let names: Vec<String> = (0..50).map(|n| format!("issue:{n}")).collect();
+        assert_eq!(Tag::surrogates(names.iter().map(String::as_str)).len(), 51);
+    }
+
+    #[test]
+    fn the_same_text_of_another_kind_is_another_tag() {
+        let kinds = [Tag::url, Tag::surrogate, Tag::family, Tag::route, Tag::class, Tag::namespace, Tag::identity, Tag::prefix];
+        for (index, one) in kinds.iter().enumerate() {
+            assert!(kinds[..index].iter().all(|other| other("x") != one("x")));
+        }
+    }
+}
