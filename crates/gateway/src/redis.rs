@@ -30,6 +30,8 @@ impl Redis {
             max_lag: config.max_lag,
             validate_when_cut_off: config.validate_when_cut_off,
             ca: config.ca.clone(),
+            compress: config.compress,
+            keys: config.keys.clone(),
             ..RedisOptions::new(config.servers.clone(), clock::monotonic)
         };
         let metrics = Arc::new(RedisMetrics::default());

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
+use crate::pack::Compression;
+use crate::seal::SealKeys;
 use crate::servers::{Servers, tcp};
 
 /// A URL that is no Redis URL. Says nothing of its text, which may hold a password.
@@ -138,6 +140,10 @@ pub struct RedisOptions {
     pub max_lag: Duration,
     /// What comes after: `true`, it is validated with its origin; `false`, it is served on.
     pub validate_when_cut_off: bool,
+    /// Which bodies are compressed; none by default.
+    pub compress: Option<Compression>,
+    /// The keys that heads and bodies are sealed with; they are stored as they are by default.
+    pub keys: Option<SealKeys>,
     /// The monotonic clock.
     pub monotonic: fn() -> Instant,
 }
@@ -157,6 +163,8 @@ impl RedisOptions {
             breaker_open: Duration::from_secs(5),
             max_lag: Duration::from_secs(30),
             validate_when_cut_off: true,
+            compress: None,
+            keys: None,
             monotonic,
         }
     }

@@ -65,6 +65,8 @@ impl RedisStore {
             misses: counters.misses.get(),
             awaited: counters.awaited.get(),
             damaged: counters.damaged.get(),
+            locked: counters.locked.get(),
+            saved_bytes: counters.saved_bytes.get(),
             written: counters.written.get(),
             dropped: counters.dropped.get(),
             queued: queue.jobs(),

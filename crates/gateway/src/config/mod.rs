@@ -22,6 +22,7 @@ mod routes;
 mod server;
 mod source;
 mod store;
+mod stored_form;
 mod syntax;
 mod tags;
 mod tokens;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::Method;
 use http::uri::{Authority, Scheme};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use larder_redis::{RedisServers, WriteMode};
+use larder_redis::{Compression, RedisServers, SealKeys, WriteMode};
 use larder_semantics::{KeyRules, Policy, QueryRules};
 
 use super::listen::Listen;
@@ -161,6 +161,10 @@ pub struct RedisStore {
     pub max_lag: Duration,
     /// What comes after: `true`, it is validated with its origin; `false`, it is served on.
     pub validate_when_cut_off: bool,
+    /// Which bodies are compressed before they are stored.
+    pub compress: Option<Compression>,
+    /// What heads and bodies are sealed with.
+    pub keys: Option<SealKeys>,
 }
 
 impl RedisStore {
@@ -177,6 +181,8 @@ impl RedisStore {
             breaker_open: Duration::from_secs(5),
             max_lag: Duration::from_secs(30),
             validate_when_cut_off: true,
+            compress: None,
+            keys: None,
         }
     }
 }

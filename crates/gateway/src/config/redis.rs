@@ -11,6 +11,7 @@ use super::mistake::{Mistake, Mistakes, Place};
 use super::model::RedisStore;
 use super::overrides::{Overrides, REDIS_URL};
 use super::reader::Table;
+use super::stored_form;
 use super::upstreams::positive;
 
 const URL_FORM: &str = "a URL in quotes, like \"redis://127.0.0.1:6379/0\", or a list of them";
@@ -59,9 +60,8 @@ pub(super) fn read(mut table: Table<'_>, overrides: &Overrides) -> Option<RedisS
     let mut store = RedisStore::new(servers.or_else(|| RedisUrl::parse("redis://localhost").ok().map(RedisServers::Single))?);
     store.ca = ca(&mut table);
     read_limits(&mut table, &mut store);
-    let later = "leave it out; it comes with a later version";
-    table.not_yet("compress", "`compress` is not known: this version stores bodies in Redis as they are", later);
-    table.not_yet("encrypt", "`encrypt` is not known: this version stores responses in Redis as they are", later);
+    store.compress = stored_form::compress(&mut table);
+    store.keys = stored_form::encrypt(&mut table);
     table.finish();
     known.then_some(store)
 }

@@ -3,6 +3,7 @@
 mod clusters;
 mod entries;
 mod failures;
+mod forms;
 mod leases;
 mod log;
 mod places;

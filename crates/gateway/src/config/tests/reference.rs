@@ -73,6 +73,8 @@ fn it_leaves_no_key_out() {
         "[store.redis]\nKEY = 1",
         "[store.redis.breaker]\nKEY = 1",
         "[store.redis.sentinel]\nKEY = 1",
+        "[store.redis.compress]\nKEY = 1",
+        "[store.redis.encrypt]\nKEY = 1",
         "[upstreams.x]\nKEY = 1",
         "[cache]\nKEY = 1",
         "[cache.bypass]\nKEY = 1",

@@ -97,10 +97,42 @@ fn the_store_in_redis_says_what_it_needs() {
         r#"3:11: error: `timeout` cannot be zero (hint: nothing would ever be in time; give a long one, like "1h", to wait)"#,
     );
     with_url("breaker = { failures = 0 }", "3:24: error: `0` is out of range for `failures` (hint: from 1 to 1000)");
-    with_url(
-        "compress = {}",
-        "3:1: error: `compress` is not known: this version stores bodies in Redis as they are (hint: leave it out; it comes with a later version)",
+    with_url("compress = { min = \"1KiB\", level = 20 }", "3:36: error: `20` is out of range for `level` (hint: from 1 to 19)");
+    with_url("compress = true", "3:12: error: `compress` cannot be a boolean (hint: expected a table: [store.redis.compress])");
+}
+
+#[test]
+fn a_key_to_seal_with_is_32_bytes_and_stands_elsewhere() {
+    let encrypt = |keys: &str, complaint: &str| {
+        assert_complaint(&format!("[store.redis]\nurl = \"redis://host\"\n[store.redis.encrypt]\n{keys}"), complaint)
+    };
+    encrypt("", r#"3:1: error: [store.redis.encrypt] needs the key `key` (hint: like key = "env:LARDER_STORE_KEY")"#);
+    encrypt(
+        "key = \"0123456789abcdef\"",
+        r#"4:7: error: a key does not stand in the configuration itself (hint: say where the key is, in quotes: "env:LARDER_STORE_KEY" or "file:/run/secrets/key")"#,
     );
+    encrypt(
+        "key = \"env:LARDER_NO_SUCH_KEY\"",
+        "4:7: error: the variable LARDER_NO_SUCH_KEY is not set (hint: 32 bytes in hexadecimal or base64: openssl rand -hex 32)",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).unwrap();
+        format!("file:{}", folder.path().join(name).display())
+    };
+    let (short, good, old) = (file("short", "00ff\n"), file("good", &"07".repeat(32)), file("old", &"08".repeat(32)));
+    encrypt(
+        &format!("key = \"{short}\""),
+        "4:7: error: the key has 2 bytes, and needs 32 (hint: 32 bytes in hexadecimal or base64: openssl rand -hex 32)",
+    );
+    let redis = config(&format!(
+        "[store.redis]\nurl = \"redis://host\"\ncompress = {{}}\n[store.redis.encrypt]\nkey = \"{good}\"\nold_keys = [\"{old}\"]"
+    ));
+    let redis = redis.redis.unwrap();
+    assert_eq!(redis.compress, Some(larder_redis::Compression { min: 1 << 10, level: 3 }));
+    let keys = redis.keys.unwrap();
+    let key = |text: &str| larder_redis::SealKey::parse(&text.repeat(32)).unwrap();
+    assert_eq!((keys.key, keys.old_keys), (key("07"), vec![key("08")]));
 }
 
 #[test]
