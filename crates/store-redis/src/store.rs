@@ -65,6 +65,8 @@ impl RedisStore {
             misses: counters.misses.get(),
             awaited: counters.awaited.get(),
             damaged: counters.damaged.get(),
+            locked: counters.locked.get(),
+            saved_bytes: counters.saved_bytes.get(),
             written: counters.written.get(),
             dropped: counters.dropped.get(),
             queued: queue.jobs(),
@@ -78,7 +80,7 @@ impl RedisStore {
 
     /// What is wrong with it now, in words for people; `None` while it works.
     pub fn problem(&self) -> Option<String> {
-        self.0.link.problem()
+        self.0.link.problem().or_else(|| self.0.log.problem())
     }
 }
 
