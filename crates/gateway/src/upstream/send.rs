@@ -5,47 +5,88 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::{Extensions, Request, Response};
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use larder_tower::RequestBody;
 
+use super::body::Source;
 use super::connect::{ConnectionMark, Connector};
 use super::error::UpstreamError;
 use super::expect::{Gate, patiently};
 use super::observe::UpstreamStats;
+use super::options::UpstreamOptions;
+use super::pool::{Pool, Unanswered};
 use super::progress::{Progress, WatchedBody};
+use crate::forward::HostPolicy;
 
-pub(super) type Pool = legacy::Client<Connector, WatchedBody>;
+/// How requests reach an origin.
+pub(super) enum Transport {
+    /// Over HTTP/1.1.
+    Http1(Pool),
+    /// Over HTTP/2, or what the TLS handshake comes to.
+    Negotiated(legacy::Client<Connector, WatchedBody>),
+}
+
+impl Transport {
+    pub(super) fn new(options: &UpstreamOptions, connector: Connector) -> Self {
+        let negotiated = options.h2c || (options.url.is_https() && options.host == HostPolicy::Upstream);
+        if !negotiated {
+            return Self::Http1(Pool::new(connector, options.url.base(), options.max_idle, options.idle_timeout));
+        }
+        let client = legacy::Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(options.idle_timeout)
+            .pool_max_idle_per_host(options.max_idle)
+            .http2_only(options.h2c)
+            .set_host(false)
+            .build(connector);
+        Self::Negotiated(client)
+    }
+
+    async fn request(&self, request: Request<WatchedBody>) -> Result<Response<Source>, Unanswered> {
+        match self {
+            Self::Http1(pool) => Ok(pool.request(request).await?.map(Source::Pooled)),
+            Self::Negotiated(client) => match client.request(request).await {
+                Ok(mut response) => {
+                    if let Some(mark) = response.extensions_mut().remove::<ConnectionMark>() {
+                        mark.answered();
+                    }
+                    Ok(response.map(Source::Driven))
+                }
+                Err(error) => Err(Unanswered { died_idle: died_idle(&error), error: error.into() }),
+            },
+        }
+    }
+}
 
 /// Sends a request and waits for the response head.
 ///
 /// A pooled connection may be closed by the origin at the very moment a request is written to it. Such a request is sent once more if
 /// it is safe (RFC 9110 §9.2.1, §9.2.2), has no content, was written to a reused connection, and not one byte came back.
 pub(super) async fn send(
-    pool: &Pool,
+    transport: &Transport,
     stats: &UpstreamStats,
     parts: Parts,
     body: RequestBody,
     gate: Option<&Gate>,
     deadline: Duration,
-) -> Result<Response<Incoming>, UpstreamError> {
+) -> Result<Response<Source>, UpstreamError> {
     let spare = (parts.method.is_safe() && body.is_end_stream()).then(|| parts.clone());
     let body = WatchedBody::new(body, gate.cloned());
     let progress = body.progress();
     let exchange = async {
-        match (pool.request(Request::from_parts(parts, body)).await, spare) {
-            (Err(error), Some(spare)) if died_idle(&error) => {
+        match (transport.request(Request::from_parts(parts, body)).await, spare) {
+            (Err(Unanswered { died_idle: true, .. }), Some(spare)) => {
                 stats.retried();
-                pool.request(Request::from_parts(spare, WatchedBody::new(RequestBody::empty(), None))).await
+                transport.request(Request::from_parts(spare, WatchedBody::new(RequestBody::empty(), None))).await
             }
             (result, _) => result,
         }
     };
-    let mut response = within(deadline, progress, patiently(gate, exchange)).await?.map_err(UpstreamError::from_exchange)?;
-    if let Some(mark) = response.extensions_mut().remove::<ConnectionMark>() {
-        mark.answered();
-    }
-    Ok(response)
+    let answer = within(deadline, progress, patiently(gate, exchange)).await?;
+    answer.map_err(|Unanswered { error, .. }| UpstreamError::from_exchange(error))
 }
 
 fn died_idle(error: &legacy::Error) -> bool {
