@@ -13,7 +13,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Empty, Full};
 use larder_semantics::{KeyRules, Policy, QueryRules};
 use larder_tower::clock::Clock;
-use larder_tower::{Cache, CacheResult, CacheService, Caller, MayBypass, NoTags, RequestBody, RouteRules};
+use larder_tower::{Cache, CacheResult, CacheService, Caller, MayBypass, NoTags, NoWrites, RequestBody, RouteRules};
 use tower_service::Service;
 
 use crate::sample;
@@ -44,6 +44,7 @@ pub fn service() -> CacheService<Origin> {
     let route = RouteRules {
         index: 0,
         name: Arc::from("bench"),
+        class: None,
         policy: Policy::default(),
         key: KeyRules { namespace: "default".to_owned(), version: 1, query, identity: Vec::new() },
         cache: true,
@@ -51,6 +52,7 @@ pub fn service() -> CacheService<Origin> {
         collapse_wait: Duration::from_secs(10),
         may_bypass: MayBypass::anyone(),
         tags: Arc::new(NoTags),
+        writes: Arc::new(NoWrites),
     };
     CacheService::new(Origin, Cache::new(1 << 30, 8 << 20, Clock::system()), Arc::new(route))
 }

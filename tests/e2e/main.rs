@@ -9,6 +9,7 @@ mod limits;
 mod nginx;
 mod observe;
 mod protocols;
+mod purge;
 mod quick_start;
 mod redis;
 mod refused;

@@ -8,13 +8,14 @@ use std::time::Instant;
 use arc_swap::{ArcSwap, Guard};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use larder_semantics::Reason;
+use larder_semantics::{Reason, Target};
 use larder_tower::clock::{Clock, monotonic};
 use larder_tower::{Cache, CacheBody, CacheService, Caller, FetchError, Outcome, ServeFuture, Served};
 
 use crate::forward::{EffectiveTarget, Hop, effective_target, is_upgrade};
 use crate::live::Live;
 use crate::problem::Problem;
+use crate::purge::{USUAL_WAIT, public, purge};
 use crate::redis::Redis;
 use crate::server::{OpenConnections, Peer};
 use crate::telemetry::access_log::{AccessLog, Answer, Entry, Logged};
@@ -57,6 +58,19 @@ impl Gateway {
         let entry = self.access_log.begin(&request, Some(target.client), || self.clock.now());
         let service = live.route(request.method(), &target.authority, request.uri().path());
         let asked = Asked { method: request.method().clone(), started, entry, route: service.map(|service| service.route().index) };
+        if public::counts(&live, request.method(), target.client) {
+            let uri = request.uri();
+            let target = Target { scheme: target.scheme, authority: &target.authority, path: uri.path(), query: uri.query() };
+            let invalidation = match public::invalidation(&live, target, request.headers()) {
+                Ok(invalidation) => invalidation,
+                Err(problem) => return Handling::ready(asked.refused(&live, problem)),
+            };
+            let (live, cache) = (Guard::into_inner(live), Arc::clone(&self.cache));
+            return Handling::waiting(async move {
+                let purged = purge(&cache, &invalidation, USUAL_WAIT).await;
+                asked.answered(&live, purged.response().map(CacheBody::from_bytes), None)
+            });
+        }
         let Some(service) = service else { return Handling::ready(asked.refused(&live, NO_ROUTE)) };
         if is_upgrade(request.version(), request.headers()) {
             let live = Guard::into_inner(live);

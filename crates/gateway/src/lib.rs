@@ -8,6 +8,7 @@ pub mod forward;
 mod gateway;
 mod live;
 pub mod problem;
+mod purge;
 mod redis;
 mod reload;
 mod routing;
@@ -28,5 +29,6 @@ pub fn main() -> ExitCode {
         cli::Command::Check(check) => check.run(),
         cli::Command::Serve(serve) => run::serve(&serve),
         cli::Command::Demo(demo) => run::demo(&demo),
+        cli::Command::Purge(purge) => purge.run(),
     }
 }

@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use larder_tower::clock::Clock;
-use larder_tower::{Cache, CacheService, MayBypass, RouteRules};
+use larder_tower::{Cache, CacheService, MayBypass, RouteRules, WriteRules};
 
-use crate::config::{Config, Route, Upstream};
+use crate::config::{Config, ResponseTags, Route, Upstream};
 use crate::forward::TrustedProxies;
+use crate::purge::Writes;
 use crate::routing::Router;
 use crate::tagging::RouteTags;
 use crate::telemetry::metrics::Metrics;
@@ -68,12 +69,14 @@ impl Live {
             Some(live) => live.upstreams.clone(),
             None => connect(&config.upstreams, &trusted, clock, &metrics)?,
         };
+        let writes: Arc<dyn WriteRules> = Arc::new(Writes::new(&config)?);
         let service = |(index, route): (usize, &Route)| -> Result<_, SetupError> {
-            let rules = Arc::new(rules(index, route)?);
+            let rules = Arc::new(rules(index, route, &config.tags, &writes)?);
             Ok(CacheService::new(upstreams[route.upstream].clone(), Arc::clone(cache), rules))
         };
         let routes = config.routes.iter().enumerate().map(service).collect::<Result<_, _>>()?;
         let fallback = config.fallback.as_ref().map(|route| service((config.routes.len(), route))).transpose()?;
+        cache.limit_refreshes(config.purge.max_refreshes);
         let router = Router::new(&config.routes)?;
         Ok(Self { trusted, metrics, routes, router, fallback, upstreams, config })
     }
@@ -98,19 +101,21 @@ impl Live {
     }
 }
 
-fn rules(index: usize, route: &Route) -> Result<RouteRules, matchit::InsertError> {
+fn rules(index: usize, route: &Route, named: &ResponseTags, writes: &Arc<dyn WriteRules>) -> Result<RouteRules, matchit::InsertError> {
     let settings = &route.settings;
     let bypass = settings.clone();
     Ok(RouteRules {
         index,
         name: Arc::clone(&route.name),
+        class: route.class.clone(),
         policy: settings.policy.clone(),
         key: settings.key.clone(),
         cache: settings.cache,
         max_object: settings.max_object,
         collapse_wait: settings.collapse_wait,
         may_bypass: MayBypass::new(move |client: Option<IpAddr>| client.is_some_and(|address| bypass.may_bypass(address.to_canonical()))),
-        tags: Arc::new(RouteTags::new(&route.path, &route.tags)?),
+        tags: Arc::new(RouteTags::new(&route.path, &route.tags, named)?),
+        writes: Arc::clone(writes),
     })
 }
 

@@ -12,7 +12,7 @@ use larder_tower::clock::Clock;
 use tokio::sync::watch;
 use tracing::{Level, info, warn};
 
-use crate::admin::{Admin, Readiness};
+use crate::admin::{Access, Admin, Readiness, Shared};
 use crate::cli;
 use crate::config::{self, Config, Listen, LogLevel, Report};
 use crate::demo;
@@ -123,6 +123,7 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
     let admin = bind_all(&config, std::slice::from_ref(&config.admin.listen))?;
     let addresses = server.addresses().map_err(failed)?;
 
+    let loopback = config.admin.listen.is_loopback();
     let ledger = Arc::default();
     let redis = config.redis.as_ref().map(|redis| Redis::start(redis, Arc::clone(&ledger))).transpose().map_err(failed)?;
     let remote = redis.as_ref().map(Redis::remote);
@@ -138,12 +139,13 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
         let gateway = Arc::clone(&gateway);
         move || scrape::render(&gateway)
     };
+    let control = Shared { gateway: Arc::clone(&gateway), access: Access { loopback } };
     let admin_addresses = admin.addresses().map_err(failed)?;
     let details = {
         let gateway = Arc::clone(&gateway);
         move || gateway.redis.as_ref().map(Redis::detail)
     };
-    let admin = tokio::spawn(Admin::new(readiness.clone(), details, metrics).serve(admin));
+    let admin = tokio::spawn(Admin::new(readiness.clone(), details, metrics).with_control(control).serve(admin));
 
     let (stop, stopping) = watch::channel(false);
     let handler = {

@@ -1,5 +1,7 @@
 //! What `/metrics` says beyond the counters: figures read off their owners at each scrape.
 
+use larder_store::InvalidationTarget;
+
 use crate::gateway::Gateway;
 use crate::redis::Redis;
 use crate::telemetry::metrics::{Gauges, UpstreamGauges};
@@ -21,6 +23,9 @@ pub(crate) fn render(gateway: &Gateway) -> String {
         stored_bytes: stats.memory.bytes,
         capacity_bytes: stats.memory.capacity,
         evictions: vec![("size", evictions.size), ("removed", evictions.removed), ("replaced", evictions.replaced)],
+        invalidations: InvalidationTarget::KINDS.into_iter().zip(stats.ledger.invalidated).collect(),
+        invalidation_records: stats.ledger.records as u64,
+        invalidation_position: stats.ledger.position.0,
         collapsed_followers: stats.followers,
         collapsed_waiting: stats.waiting,
         fills_in_flight: stats.fills_in_flight,

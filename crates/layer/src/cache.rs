@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use larder_store::{Ledger, MemoryStats, MemoryStore};
+use larder_store::{Invalidation, Ledger, LedgerStats, MemoryStats, MemoryStore};
 
 use crate::body_log::InFlight;
 use crate::clock::Clock;
@@ -13,6 +13,9 @@ use crate::remote::Remote;
 
 /// The part of the capacity that bodies in flight may take: an eighth. The rest is for what is stored.
 const IN_FLIGHT_SHARE: u64 = 8;
+
+/// Background refreshes at the same time, unless set otherwise: what a soft purge of everything may ask of an origin at once.
+const MOST_REFRESHES: u64 = 64;
 
 /// Store, flights and clock, shared by all routes.
 #[derive(Debug)]
@@ -26,6 +29,7 @@ pub struct Cache {
     /// The number of the last fetch.
     fetches: AtomicU64,
     seed: RandomState,
+    most_refreshes: AtomicU64,
 }
 
 /// Bits of a fetch's number below its milliseconds. They are drawn by lot, so that two replicas do not give out the same number.
@@ -37,6 +41,7 @@ pub(crate) struct Counters {
     pub(crate) fills: AtomicU64,
     pub(crate) followers: AtomicU64,
     pub(crate) waiting: AtomicU64,
+    refreshing: AtomicU64,
 }
 
 /// Counts as one in a gauge for as long as it lives.
@@ -63,6 +68,8 @@ impl Drop for Counted {
 pub struct CacheStats {
     /// The memory tier.
     pub memory: MemoryStats,
+    /// The invalidations.
+    pub ledger: LedgerStats,
     /// Exchanges with the origin under way.
     pub fills_in_flight: u64,
     /// Bytes of bodies under way.
@@ -91,6 +98,7 @@ impl Cache {
             remote,
             fetches: AtomicU64::new(0),
             seed: RandomState::new(),
+            most_refreshes: AtomicU64::new(MOST_REFRESHES),
         })
     }
 
@@ -98,11 +106,29 @@ impl Cache {
     pub fn stats(&self) -> CacheStats {
         CacheStats {
             memory: self.store.stats(),
+            ledger: self.store.ledger().stats(self.clock.now()),
             fills_in_flight: self.counters.fills.load(Ordering::Relaxed),
             bytes_in_flight: self.in_flight.held(),
             waiting: self.counters.waiting.load(Ordering::Relaxed),
             followers: self.counters.followers.load(Ordering::Relaxed),
         }
+    }
+
+    /// About how many stored responses an invalidation would concern. Nothing is changed, and nobody is held up.
+    pub fn estimate(&self, invalidation: &Invalidation) -> u64 {
+        self.store.estimate(invalidation)
+    }
+
+    /// Lets at most `most` background refreshes run at the same time. A stale response that finds no room is served all the same, and
+    /// refreshed when it is next asked for.
+    pub fn limit_refreshes(&self, most: u64) {
+        self.most_refreshes.store(most, Ordering::Relaxed);
+    }
+
+    /// Room for one more background refresh, if there is any.
+    pub(crate) fn refresh_turn(self: &Arc<Self>) -> Option<Counted> {
+        let turn = Counted::new(self, |counters| &counters.refreshing);
+        (self.counters.refreshing.load(Ordering::Relaxed) <= self.most_refreshes.load(Ordering::Relaxed)).then_some(turn)
     }
 
     /// The number of a fetch that begins now: later than any given out or seen before, and, as far as the replicas' clocks agree, later

@@ -13,7 +13,7 @@ use http_body::Body;
 use larder_semantics::storage::supersedes;
 use larder_semantics::validation::upstream_fields;
 use larder_semantics::{Disposition, Exchange, Freshened, HeadUpdate, Reason, StoredHead, Timestamp, VarySpec, head_update, on_response};
-use larder_store::{HitForMiss, Lease, Lookup, Position, StoredResponse, Variant};
+use larder_store::{HitForMiss, Lease, Lookup, Position, StoredResponse, Tag, Tags, Variant};
 use tokio::sync::oneshot;
 
 pub(crate) use part::PartReply;
@@ -48,6 +48,7 @@ pub(crate) struct Job {
     lease: Option<Lease>,
     position: Position,
     fetch: u64,
+    tags: Tags,
 }
 
 /// What the client whose exchange it is gets.
@@ -87,12 +88,13 @@ impl Job {
         };
         let position = permit.as_ref().map_or_else(|| store.ledger().position(), Permit::position);
         let selected = found.response().is_some() && !candidates.is_empty();
-        Self { asked, candidates, selected, going, permit, lease: None, position, fetch: service.cache.next_fetch() }
+        let tags = permit.as_ref().map_or_else(|| service.known_tags(&asked), |permit| permit.tags().clone());
+        Self { asked, candidates, selected, going, permit, lease: None, position, fetch: service.cache.next_fetch(), tags }
     }
 
     /// For the answer to a write, which is there already.
-    pub(crate) fn of_write(asked: Arc<Asked>, position: Position, fetch: u64) -> Self {
-        Self { asked, candidates: Vec::new(), selected: false, going: Going::AsSent, permit: None, lease: None, position, fetch }
+    pub(crate) fn of_write(asked: Arc<Asked>, position: Position, fetch: u64, tags: Tags) -> Self {
+        Self { asked, candidates: Vec::new(), selected: false, going: Going::AsSent, permit: None, lease: None, position, fetch, tags }
     }
 }
 
@@ -123,7 +125,7 @@ pub(crate) async fn run<S: Upstream>(
     }
     loop {
         let request_time = service.cache.clock.now();
-        let response = match call(service.inner.clone(), job.request(&service)).await {
+        let mut response = match call(service.inner.clone(), job.request(&service)).await {
             Ok(response) => response,
             Err(error) => {
                 let _landed = job.permit.map(|permit| permit.land(Landing::Failed(error.clone())));
@@ -132,6 +134,8 @@ pub(crate) async fn run<S: Upstream>(
                 return;
             }
         };
+        let named = service.route.tags.take_tags(response.headers_mut());
+        named.iter().for_each(|named| job.tag(named));
         let exchange = job.exchange(&service, &response, request_time);
         match job.part_of(&exchange, announced_length(&response), service.route.max_object) {
             Partly::No => {}
@@ -139,6 +143,7 @@ pub(crate) async fn run<S: Upstream>(
                 job.ask_as_sent(&service.cache, too_large);
                 continue;
             }
+            Partly::Store { .. } if named.is_none() => return job.pass(&service.cache, response, Reason::TooManyTags, true, reply),
             Partly::Store { meta, missing } => {
                 // Nobody waits for a part.
                 job.permit = None;
@@ -155,6 +160,9 @@ pub(crate) async fn run<S: Upstream>(
                 job.selected = false;
             }
             Disposition::Store { head, vary } => {
+                if named.is_none() {
+                    return job.pass(&service.cache, response, Reason::TooManyTags, true, reply);
+                }
                 job.forget_part(&service.cache);
                 return job.store(service, response, *head, vary, reply).await;
             }
@@ -326,6 +334,13 @@ impl Job {
         let _ = reply.send(Reply::Confirmed { stored: fresh, cookies });
     }
 
+    /// Takes what the origin named into the tags.
+    fn tag(&mut self, named: &[String]) {
+        if !named.is_empty() {
+            self.tags = self.tags.iter().copied().chain(named.iter().map(|name| Tag::surrogate(name))).collect();
+        }
+    }
+
     /// What the 304 confirmed besides. Where other fields select from now on, nobody knows any more which requests it was for.
     fn freshen_other(&self, cache: &Arc<Cache>, other: Freshened) {
         let Some(stored) = self.candidates.get(other.index) else { return };
@@ -348,7 +363,7 @@ impl Job {
         let length = announced_length(&response);
         let (writer, handle) = body_log(Arc::clone(&service.cache.in_flight));
         let variant = vary.map(|spec| Variant::of(spec, &self.asked.parts.headers));
-        let live = Arc::new(Live { head: Arc::new(head), variant, body: handle, length });
+        let live = Arc::new(Live { head: Arc::new(head), variant, body: handle, length, tags: self.tags.clone(), position: self.position });
         let (head, body) = response.into_parts();
         let Some(reader) = live.body.reader() else { return };
         // The client's reader is there before any follower's, so that the first frame finds it.

@@ -8,12 +8,13 @@ use std::time::Duration;
 use http::header::SET_COOKIE;
 use http::request::Parts;
 use http::{Uri, response};
-use larder_semantics::{CacheStatus, Decision, ForwardReason, MethodKind, PrimaryKey, Reason, RequestContext, decide, serve_on_error};
-use larder_store::{Lookup, StoredPart, StoredResponse, Tag, Tags};
+use larder_semantics::{CacheStatus, Decision, ForwardReason, MethodKind, PrimaryKey, Reason, RequestContext, serve_on_error};
+use larder_store::{Lookup, StoredPart, StoredResponse, Tags};
 use tokio::sync::oneshot;
 
 use crate::body::CacheBody;
 use crate::body_log::LogReader;
+use crate::cache::Counted;
 use crate::clock::monotonic;
 use crate::error::FetchError;
 use crate::exchange::{self, Job, Reply};
@@ -110,7 +111,7 @@ pub(crate) async fn fill<S: Upstream>(service: CacheService<S>, asked: Arc<Asked
     let store = &service.cache.store;
     let mut hash = store.flight_hash(store.place_key(&asked.key), &plan.found, &asked.parts.headers);
     for _ in 0..MAX_JOINS {
-        match service.cache.flights.join(hash, &asked.key, store.ledger()) {
+        match service.cache.flights.join(hash, &asked.key, store.ledger(), || service.known_tags(&asked)) {
             Join::Lead(permit) => {
                 // Another fill may have landed between the look-up and now.
                 if let Some(served) = look_again(&service, &asked, &mut plan) {
@@ -122,6 +123,8 @@ pub(crate) async fn fill<S: Upstream>(service: CacheService<S>, asked: Arc<Asked
             Join::Follow(landing) => match follow(&service, &asked, &plan, landing).await {
                 Followed::Done(result) => return *result,
                 Followed::OtherVariant(own) => hash = own,
+                // The next join finds the flight to be old, and starts a newer one.
+                Followed::Outdated => {}
                 Followed::Alone(reason) => {
                     plan.reason = reason;
                     // Whoever was followed may have left word about the key.
@@ -138,11 +141,12 @@ pub(crate) async fn fill<S: Upstream>(service: CacheService<S>, asked: Arc<Asked
 }
 
 /// Renews a stale response in the background. One at a time: whoever finds a flight under way leaves it at that.
-pub(crate) async fn refresh<S: Upstream>(service: CacheService<S>, asked: Arc<Asked>, stored: Arc<StoredResponse>) {
+pub(crate) async fn refresh<S: Upstream>(service: CacheService<S>, asked: Arc<Asked>, stored: Arc<StoredResponse>, _turn: Counted) {
     let store = &service.cache.store;
     let found = Lookup::Found(Arc::clone(&stored));
     let hash = store.flight_hash(store.place_key(&asked.key), &found, &asked.parts.headers);
-    let Join::Lead(permit) = service.cache.flights.join(hash, &asked.key, store.ledger()) else { return };
+    let tags = || service.known_tags(&asked);
+    let Join::Lead(permit) = service.cache.flights.join(hash, &asked.key, store.ledger(), tags) else { return };
     // Another refresh may have landed since this one was called for.
     let current = store.lookup(store.place_key(&asked.key), &asked.parts.headers, service.cache.clock.now());
     if !matches!(&current, Lookup::Found(current) if Arc::ptr_eq(current, &stored)) {
@@ -169,7 +173,7 @@ fn look_again<S: Upstream>(service: &CacheService<S>, asked: &Asked, plan: &mut 
         }
         return None;
     }
-    if let Decision::Serve { age, reason } = decide(&service.route.policy, &asked.context, found.head(), now)
+    if let Decision::Serve { age, reason } = service.route.decide(&asked.context, &found, now)
         && let Lookup::Found(stored) = &found
     {
         return Some(hit(asked, stored, age, CacheStatus { hit: true, ttl: Some(stored.head.ttl(now)), ..detail(reason) }, reason));
@@ -317,9 +321,8 @@ impl<S: Upstream> CacheService<S> {
         self.route.key.query.without_bypass(uri).unwrap_or_else(|| uri.clone())
     }
 
-    /// What a stored answer to this request is known by.
+    /// Everything that is known of an answer's tags before it is there.
     pub(crate) fn known_tags(&self, asked: &Asked) -> Tags {
-        let named = self.route.tags.tags(&asked.parts);
-        std::iter::once(Tag::url(asked.key.url())).chain(named.iter().map(|name| Tag::surrogate(name))).collect()
+        self.route.known_tags(&asked.parts, &asked.key)
     }
 }

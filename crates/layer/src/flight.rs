@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use larder_semantics::{PrimaryKey, StoredHead};
-use larder_store::{KeyHash, Ledger, Position, StoredResponse, Tag, Variant};
+use larder_store::{KeyHash, Ledger, Position, StoredResponse, Subject, Tag, Tags, Validity, Variant};
 use tokio::sync::watch;
 
 use crate::body_log::LogHandle;
@@ -23,6 +23,8 @@ struct Flight {
     key: PrimaryKey,
     /// The ledger's position from before it began.
     position: Position,
+    /// What is known of its answer's tags beforehand.
+    tags: Tags,
     landing: watch::Sender<Option<Landing>>,
 }
 
@@ -52,6 +54,10 @@ pub(crate) struct Live {
     pub(crate) body: LogHandle,
     /// The body's length, where the origin announced it.
     pub(crate) length: Option<u64>,
+    /// What invalidates it.
+    pub(crate) tags: Tags,
+    /// The ledger's position from before its fetch began.
+    pub(crate) position: Position,
 }
 
 /// How to go on.
@@ -85,16 +91,18 @@ impl Default for Flights {
 }
 
 impl Flights {
-    /// Joins the flight for `key`, or starts one. A flight from before an invalidation of this key is not joined: it may carry old data.
-    pub(crate) fn join(self: &Arc<Self>, hash: KeyHash, key: &PrimaryKey, ledger: &Ledger) -> Join {
+    /// Joins the flight for `key`, or starts one with these `tags`. A flight from before an invalidation that concerns it is not joined:
+    /// it may carry old data.
+    pub(crate) fn join(self: &Arc<Self>, hash: KeyHash, key: &PrimaryKey, ledger: &Ledger, tags: impl FnOnce() -> Tags) -> Join {
         let mut shard = self.shard(hash);
         if let Some(flight) = shard.get(&hash)
             && flight.key == *key
-            && ledger.is_valid(&[Tag::url(key.url())], flight.position)
+            && flight.is_current(ledger)
         {
             return Join::Follow(flight.landing.subscribe());
         }
-        let flight = Arc::new(Flight { key: key.clone(), position: ledger.position(), landing: watch::Sender::new(None) });
+        let (position, tags) = (ledger.position(), tags());
+        let flight = Arc::new(Flight { key: key.clone(), position, tags, landing: watch::Sender::new(None) });
         shard.insert(hash, Arc::clone(&flight));
         Join::Lead(Permit { flights: Arc::clone(self), hash, flight })
     }
@@ -104,10 +112,35 @@ impl Flights {
     }
 }
 
+impl Flight {
+    /// Whether nothing that it is known to bring was invalidated since it began.
+    fn is_current(&self, ledger: &Ledger) -> bool {
+        let is_valid = |tags: &[Tag]| ledger.check(&Subject { url: self.key.url(), tags }, self.position) == Validity::Valid;
+        match &*self.landing.borrow() {
+            Some(Landing::Live(live)) => is_valid(&live.tags),
+            Some(Landing::Confirmed(stored)) => is_valid(&stored.tags),
+            _ => is_valid(&self.tags),
+        }
+    }
+}
+
+impl Live {
+    /// Whether nothing that names it was invalidated since its fetch began. Its origin may have named tags that nobody knew when the
+    /// flight was joined.
+    pub(crate) fn is_current(&self, url: &str, ledger: &Ledger) -> bool {
+        ledger.check(&Subject { url, tags: &self.tags }, self.position) == Validity::Valid
+    }
+}
+
 impl Permit {
     /// The ledger's position from before the fetch.
     pub(crate) fn position(&self) -> Position {
         self.flight.position
+    }
+
+    /// What is known of the answer's tags beforehand.
+    pub(crate) fn tags(&self) -> &Tags {
+        &self.flight.tags
     }
 
     /// Tells the followers.
@@ -137,7 +170,8 @@ impl Drop for Permit {
 #[cfg(test)]
 mod tests {
     use http::HeaderMap;
-    use larder_semantics::{KeyBuffer, KeyRules, QueryRules, Target};
+    use larder_semantics::{KeyBuffer, KeyRules, QueryRules, Target, Timestamp};
+    use larder_store::{Invalidation, InvalidationTarget};
 
     use super::*;
 
@@ -148,6 +182,10 @@ mod tests {
         let target = Target { scheme: "http", authority: "a", path: "/", query: None };
         rules.derive(target, &HeaderMap::new(), &mut buffer);
         buffer.to_key()
+    }
+
+    fn tags() -> Tags {
+        [Tag::url("http://a/"), Tag::surrogate("t")].into()
     }
 
     fn lead(join: Join) -> Permit {
@@ -167,32 +205,47 @@ mod tests {
     #[test]
     fn one_leads_and_the_others_follow_until_it_has_landed_and_left() {
         let (flights, ledger) = (Arc::new(Flights::default()), Ledger::default());
-        let permit = lead(flights.join(7, &key(), &ledger));
-        let follower = follow(flights.join(7, &key(), &ledger));
+        let permit = lead(flights.join(7, &key(), &ledger, tags));
+        let follower = follow(flights.join(7, &key(), &ledger, tags));
         let landed = permit.land(Landing::Unavailable);
         assert!(matches!(*follower.borrow(), Some(Landing::Unavailable)));
-        follow(flights.join(7, &key(), &ledger));
+        follow(flights.join(7, &key(), &ledger, tags));
         drop(landed);
-        lead(flights.join(7, &key(), &ledger));
+        lead(flights.join(7, &key(), &ledger, tags));
     }
 
     #[test]
     fn a_leader_that_is_lost_releases_its_followers() {
         let (flights, ledger) = (Arc::new(Flights::default()), Ledger::default());
-        let permit = lead(flights.join(7, &key(), &ledger));
-        let follower = follow(flights.join(7, &key(), &ledger));
+        let permit = lead(flights.join(7, &key(), &ledger, tags));
+        let follower = follow(flights.join(7, &key(), &ledger, tags));
         drop(permit);
         assert!(matches!(*follower.borrow(), Some(Landing::NotShared)));
     }
 
     #[test]
     fn a_request_after_an_invalidation_never_joins_an_older_flight() {
+        for target in [
+            InvalidationTarget::Url("http://a/".to_owned()),
+            InvalidationTarget::Tag("t".to_owned()),
+            InvalidationTarget::Prefix("a".to_owned()),
+            InvalidationTarget::Pattern("a/*".to_owned()),
+            InvalidationTarget::All,
+        ] {
+            never_joins_after(Invalidation::hard([target.clone()]));
+            never_joins_after(Invalidation::soft([target]));
+        }
+    }
+
+    fn never_joins_after(invalidation: Invalidation) {
         let (flights, ledger) = (Arc::new(Flights::default()), Ledger::default());
-        let older = lead(flights.join(7, &key(), &ledger));
-        ledger.invalidate([Tag::url(key().url())]);
-        let newer = lead(flights.join(7, &key(), &ledger));
+        let older = lead(flights.join(7, &key(), &ledger, tags));
+        ledger.apply(&Invalidation::hard([InvalidationTarget::Url("http://a/other".to_owned())]), Timestamp::from_secs(1));
+        follow(flights.join(7, &key(), &ledger, tags));
+        ledger.apply(&invalidation, Timestamp::from_secs(1));
+        let newer = lead(flights.join(7, &key(), &ledger, tags));
         drop(older);
-        follow(flights.join(7, &key(), &ledger));
+        follow(flights.join(7, &key(), &ledger, tags));
         drop(newer);
     }
 }

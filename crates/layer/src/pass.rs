@@ -11,7 +11,7 @@ use larder_semantics::{
     Disposition, Exchange, ForwardReason, KeyBuffer, MethodKind, Reason, RequestContext, StoredHead, Target, Timestamp, VarySpec,
     on_post_response,
 };
-use larder_store::{Position, Tag};
+use larder_store::{Invalidation, InvalidationTarget, Position, Subject, Tag, Tags};
 use tokio::sync::oneshot;
 
 use crate::body::CacheBody;
@@ -38,13 +38,14 @@ pub(crate) async fn pass<S: Upstream, R: ClientBody>(
     let write = (MethodKind::of(&parts.method) == MethodKind::Unsafe).then(|| Write::begin(&service, &parts, caller));
     parts.uri = service.upstream_uri(&parts.uri);
     let started = monotonic();
-    let answer = exchange::call(service.inner.clone(), Request::from_parts(parts, RequestBody::new(body))).await;
+    let mut answer = exchange::call(service.inner.clone(), Request::from_parts(parts, RequestBody::new(body))).await;
     let upstream = Some(monotonic().saturating_duration_since(started));
-    if let Some(write) = &write {
-        let named = write.named(&service, answer.as_ref().ok());
-        service.cache.tell(named).await;
-    }
-    let kept = write.and_then(|write| write.end(&service, answer.as_ref().ok()));
+    let named = answer.as_mut().ok().and_then(|answer| service.route.tags.take_tags(answer.headers_mut()));
+    let written = write.and_then(|write| write.end(&service, answer.as_ref().ok(), named));
+    let kept = match written {
+        Some(written) => written.settle(&service).await,
+        None => None,
+    };
     let response = answer?;
     let status = forwarded(reason, forward);
     let mut served = match kept {
@@ -71,9 +72,29 @@ struct Write {
     /// The ledger's position from before it was sent.
     began: Position,
     request_time: Timestamp,
+    /// What it makes old besides the URLs that RFC 9111 names.
+    made_old: Vec<InvalidationTarget>,
 }
 
-/// The answer to a write, to be stored for later GETs.
+/// A write that was answered.
+struct Written {
+    /// What it makes old.
+    old: Invalidation,
+    /// The ledger's position from before it was sent.
+    began: Position,
+    /// Its answer, where that may be stored.
+    answer: Option<Representation>,
+}
+
+/// The answer to a write that is good for later GETs.
+struct Representation {
+    asked: Arc<Asked>,
+    tags: Tags,
+    head: StoredHead,
+    vary: Option<VarySpec>,
+}
+
+/// As [`Representation`], with its place in the sequences of fetches and invalidations.
 struct Kept {
     asked: Arc<Asked>,
     job: Job,
@@ -84,46 +105,49 @@ struct Kept {
 impl Write {
     fn begin<S: Upstream>(service: &CacheService<S>, parts: &Parts, caller: Caller) -> Self {
         let (began, request_time) = (service.cache.store.ledger().position(), service.cache.clock.now());
-        Self { parts: parts.clone(), caller, began, request_time }
+        let made_old = service.route.writes.made_old(parts, caller.target(&parts.uri, &parts.headers));
+        Self { parts: parts.clone(), caller, began, request_time, made_old }
     }
 
-    /// What the write makes invalid.
-    fn named<S: Upstream>(&self, service: &CacheService<S>, answer: Option<&Response<S::Body>>) -> Vec<Tag> {
+    /// What it makes old, and what of its answer may be stored with the tags that its origin `named`, unless those were too many. `None`
+    /// where it makes nothing old.
+    fn end<S: Upstream>(
+        mut self,
+        service: &CacheService<S>,
+        answer: Option<&Response<S::Body>>,
+        named: Option<Vec<String>>,
+    ) -> Option<Written> {
         let target = self.caller.target(&self.parts.uri, &self.parts.headers);
-        match answer {
-            Some(answer) => tags_of(service, target, answer.status(), answer.headers()),
-            // Nobody knows whether the write took place; what is stored may be old now.
-            None => tags_of(service, target, StatusCode::NO_CONTENT, &HeaderMap::new()),
-        }
-    }
-
-    /// Invalidates what the write names. What comes back is stored.
-    fn end<S: Upstream>(self, service: &CacheService<S>, answer: Option<&Response<S::Body>>) -> Option<Kept> {
-        let target = self.caller.target(&self.parts.uri, &self.parts.headers);
-        let ledger = service.cache.store.ledger();
-        let named = self.named(service, answer);
-        if named.is_empty() {
-            return None;
-        }
         let Some(answer) = answer else {
-            ledger.invalidate(named);
-            return None;
+            // Nobody knows whether the write took place; what is stored may be old now.
+            let old = urls_of(service, target, StatusCode::NO_CONTENT, &HeaderMap::new());
+            return Some(Written { old: Invalidation::hard(old), began: self.began, answer: None });
         };
+        let mut old = urls_of(service, target, answer.status(), answer.headers());
+        if old.is_empty() {
+            return None;
+        }
+        old.append(&mut self.made_old);
+        let (old, began) = (Invalidation::hard(old), self.began);
+        Some(Written { old, began, answer: named.and_then(|named| self.representation(service, answer, &named)) })
+    }
+
+    fn representation<S: Upstream>(
+        self,
+        service: &CacheService<S>,
+        answer: &Response<S::Body>,
+        named: &[String],
+    ) -> Option<Representation> {
+        let target = self.caller.target(&self.parts.uri, &self.parts.headers);
+        let (rules, headers) = (&service.route, &self.parts.headers);
         let mut key = KeyBuffer::default();
-        let rules = &service.route;
-        rules.key.derive(target, &self.parts.headers, &mut key);
-        let headers = &self.parts.headers;
+        rules.key.derive(target, headers, &mut key);
         let context = RequestContext::new(&self.parts.method, headers, &rules.policy, key.identified(), rules.key.authorization_in_key());
-        let Some((head, vary)) = self.storable(service, answer, &context, target) else {
-            ledger.invalidate(named);
-            return None;
-        };
+        let (head, vary) = self.storable(service, answer, &context, target)?;
         let asked = Arc::new(Asked { parts: self.parts, context, key: key.to_key() });
-        // Whatever was fetched before has a smaller number, and is invalid from the next step on.
-        let fetch = service.cache.next_fetch();
-        let (position, untouched) = ledger.invalidate_since(named, &service.known_tags(&asked), self.began);
-        let job = Job::of_write(Arc::clone(&asked), position, fetch);
-        untouched.then_some(Kept { asked, job, head, vary })
+        let known = service.known_tags(&asked);
+        let tags = known.iter().copied().chain(named.iter().map(|name| Tag::surrogate(name))).collect();
+        Some(Representation { asked, tags, head, vary })
     }
 
     fn storable<S: Upstream>(
@@ -151,8 +175,30 @@ impl Write {
     }
 }
 
-fn tags_of<S: Upstream>(service: &CacheService<S>, target: Target<'_>, status: StatusCode, response: &HeaderMap) -> Vec<Tag> {
-    invalidated(target, status, response).iter().map(|invalid| Tag::url(&service.route.key.url_of(invalid.target()))).collect()
+fn urls_of<S: Upstream>(
+    service: &CacheService<S>,
+    target: Target<'_>,
+    status: StatusCode,
+    response: &HeaderMap,
+) -> Vec<InvalidationTarget> {
+    let named = invalidated(target, status, response);
+    named.iter().map(|invalid| InvalidationTarget::Url(service.route.key.url_of(invalid.target()))).collect()
+}
+
+impl Written {
+    /// Invalidates what it makes old, here and everywhere. What comes back is stored, unless something else made it old meanwhile.
+    async fn settle<S: Upstream>(self, service: &CacheService<S>) -> Option<Kept> {
+        let Some(Representation { asked, tags, head, vary }) = self.answer else {
+            service.cache.invalidate(&self.old).await;
+            return None;
+        };
+        // Whatever was fetched before has a smaller number, and is invalid from the next step on.
+        let fetch = service.cache.next_fetch();
+        let subject = Subject { url: asked.key.url(), tags: &tags };
+        let (position, untouched) = service.cache.invalidate_since(&self.old, &subject, self.began).await;
+        let job = Job::of_write(Arc::clone(&asked), position, fetch, tags);
+        untouched.then_some(Kept { asked, job, head, vary })
+    }
 }
 
 impl Kept {

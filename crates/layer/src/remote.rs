@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder_semantics::{Decision, StoredHead, Timestamp, VarySpec, decide};
-use larder_store::{Ask, InvalidationLog, Lease, Loaded, Lookup, RemoteStore, StoredResponse, Tag, Write};
+use larder_semantics::{Decision, StoredHead, Timestamp, VarySpec};
+use larder_store::{Ask, InvalidationLog, Lease, Loaded, Lookup, RemoteStore, StoredResponse, Write};
 
 use crate::cache::Cache;
 use crate::fill::Asked;
@@ -85,7 +85,7 @@ impl Remote {
                     if !cache.promote(&stored) {
                         continue;
                     }
-                    let decision = decide(&rules.policy, &asked.context, Some(&stored.head), cache.clock.now());
+                    let decision = rules.decide(&asked.context, &Lookup::Found(Arc::clone(&stored)), cache.clock.now());
                     if matches!(decision, Decision::Serve { .. }) {
                         return Some(stored);
                     }
@@ -151,16 +151,6 @@ impl Cache {
         self.store.remove(response);
         if let Some(remote) = &self.remote {
             remote.store.remove(response);
-        }
-    }
-
-    /// Tells other replicas what is invalid from now on. To be followed by the invalidation here, which then comes after it in the log:
-    /// what is stored with that position stays good when the log is read.
-    pub(crate) async fn tell(&self, tags: Vec<Tag>) {
-        if let Some(remote) = &self.remote
-            && !tags.is_empty()
-        {
-            remote.log.publish(tags).await;
         }
     }
 

@@ -5,8 +5,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
 use http::request::Parts;
-use larder_semantics::{KeyRules, Policy};
+use larder_semantics::{KeyRules, Policy, PrimaryKey, Target};
+use larder_store::{InvalidationTarget, Tag, Tags};
 
 /// The settings of one route.
 #[derive(Clone, Debug)]
@@ -15,6 +17,8 @@ pub struct RouteRules {
     pub index: usize,
     /// Its name.
     pub name: Arc<str>,
+    /// The class that it took its settings from, if there is one: what is stored can be purged by it.
+    pub class: Option<Arc<str>>,
     /// What bears on decisions.
     pub policy: Policy,
     /// What bears on keys.
@@ -29,6 +33,19 @@ pub struct RouteRules {
     pub may_bypass: MayBypass,
     /// The tags of what is stored.
     pub tags: Arc<dyn TagSource>,
+    /// What writes make old.
+    pub writes: Arc<dyn WriteRules>,
+}
+
+impl RouteRules {
+    /// Everything that is known of an answer's tags before it is there.
+    pub(crate) fn known_tags(&self, request: &Parts, key: &PrimaryKey) -> Tags {
+        let own = [Tag::url(key.url()), Tag::route(&self.name), Tag::namespace(&self.key.namespace)];
+        let named = self.tags.tags(request);
+        let class = self.class.as_deref().map(Tag::class);
+        let identity = key.identity().map(Tag::identity);
+        own.into_iter().chain(class).chain(identity).chain(named.iter().map(|name| Tag::surrogate(name))).collect()
+    }
 }
 
 /// Whether a client may bypass the cache, given its address where that is known.
@@ -59,8 +76,15 @@ impl fmt::Debug for MayBypass {
 
 /// Names the surrogate keys of what a request's answer will be stored under.
 pub trait TagSource: Send + Sync + fmt::Debug {
-    /// The tags; called once per stored response, never on a hit.
+    /// The tags; called once per exchange with the origin, before it begins, never on a hit.
     fn tags(&self, request: &Parts) -> Vec<String>;
+
+    /// The tags that the origin names in its answer's fields; `None` where it names too many, so that the answer is not stored. Fields
+    /// that are not for clients are taken out.
+    fn take_tags(&self, response: &mut HeaderMap) -> Option<Vec<String>> {
+        let _ = response;
+        Some(Vec::new())
+    }
 }
 
 /// No tags.
@@ -69,6 +93,22 @@ pub struct NoTags;
 
 impl TagSource for NoTags {
     fn tags(&self, _: &Parts) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Says what a write makes old, beyond the URLs that RFC 9111 §4.4 names.
+pub trait WriteRules: Send + Sync + fmt::Debug {
+    /// What becomes old when this request is answered without an error; asked before it goes out, for unsafe methods only.
+    fn made_old(&self, request: &Parts, target: Target<'_>) -> Vec<InvalidationTarget>;
+}
+
+/// Nothing more.
+#[derive(Clone, Copy, Debug)]
+pub struct NoWrites;
+
+impl WriteRules for NoWrites {
+    fn made_old(&self, _: &Parts, _: Target<'_>) -> Vec<InvalidationTarget> {
         Vec::new()
     }
 }

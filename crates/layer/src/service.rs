@@ -7,7 +7,9 @@ use std::task::{Context, Poll};
 
 use http::{Extensions, Request, Response};
 use larder_semantics::fields::drop_nominated;
-use larder_semantics::{CacheStatus, Decision, ForwardReason, KeyBuffer, MethodKind, Reason, RequestContext, Timestamp, decide};
+use larder_semantics::{
+    CacheStatus, Decision, ForwardReason, KeyBuffer, MethodKind, Reason, RequestContext, Timestamp, decide, decide_soft_purged,
+};
 use larder_store::{Lookup, StoredResponse};
 use tower_service::Service;
 
@@ -104,15 +106,17 @@ impl<S: Upstream> CacheService<S> {
                 let asked = self.asked(request, extend, context, key);
                 return ServeFuture::walking(fill::fill(self.clone(), asked, plan));
             }
-            match (decide(&rules.policy, &context, found.head(), now), &found) {
+            match (rules.decide(&context, &found, now), &found) {
                 (Decision::Serve { age, reason }, Lookup::Found(stored)) => {
                     return ServeFuture::ready(hit(&context, &request, stored, age, reason, now));
                 }
                 (Decision::ServeStale { age, reason }, Lookup::Found(stored)) => {
                     let served = hit(&context, &request, stored, age, reason, now);
-                    if stored.may_refresh(now) {
+                    if stored.may_refresh(now)
+                        && let Some(turn) = self.cache.refresh_turn()
+                    {
                         let asked = self.asked(request, extend, context, key);
-                        tokio::spawn(fill::refresh(self.clone(), asked, Arc::clone(stored)));
+                        tokio::spawn(fill::refresh(self.clone(), asked, Arc::clone(stored), turn));
                     }
                     return ServeFuture::ready(served);
                 }
@@ -140,6 +144,16 @@ impl<S: Upstream> CacheService<S> {
     }
 }
 
+impl RouteRules {
+    /// What the stored response that was found is good for.
+    pub(crate) fn decide(&self, context: &RequestContext, found: &Lookup, now: Timestamp) -> Decision {
+        match found {
+            Lookup::Found(stored) if stored.is_softened() => decide_soft_purged(&self.policy, context, &stored.head, now),
+            found => decide(&self.policy, context, found.head(), now),
+        }
+    }
+}
+
 fn hit<R, B>(
     context: &RequestContext,
     request: &Request<R>,
@@ -153,7 +167,7 @@ fn hit<R, B>(
     let status = CacheStatus { hit: true, ttl: Some(ttl), detail: (!fresh).then_some(reason.as_str()), ..CacheStatus::default() };
     let response = respond::from_stored(context, request.headers(), stored, age, CacheResult::Hit, &status);
     let mut outcome = Outcome::new(CacheResult::Hit, reason, Some(stored.key.clone()));
-    outcome.stale = ttl <= 0;
+    outcome.stale = ttl <= 0 || reason == Reason::SoftPurged;
     Served { response, outcome }
 }
 

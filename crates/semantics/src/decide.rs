@@ -57,12 +57,22 @@ impl Decision {
 
 /// Decides about a request, given the stored response that its key (and `Vary`) selects. Allocates nothing.
 pub fn decide(_policy: &Policy, request: &RequestContext, stored: Option<&StoredHead>, now: Timestamp) -> Decision {
+    decide_about(request, stored, false, now)
+}
+
+/// As [`decide`], for a stored response that a soft purge made stale: where it would be served as fresh, it is served as stale, and
+/// refreshed in the background.
+pub fn decide_soft_purged(_policy: &Policy, request: &RequestContext, stored: &StoredHead, now: Timestamp) -> Decision {
+    decide_about(request, Some(stored), true, now)
+}
+
+fn decide_about(request: &RequestContext, stored: Option<&StoredHead>, soft_purged: bool, now: Timestamp) -> Decision {
     if !request.method.reads() {
         return Decision::Forward { reason: Reason::Method };
     }
     let decision = match stored {
         None => Decision::Forward { reason: Reason::NotStored },
-        Some(head) => reuse(request, head, now),
+        Some(head) => reuse(request, head, soft_purged, now),
     };
     match decision {
         // "The only-if-cached request directive indicates that the client only wishes to obtain a stored response. Caches that honor this
@@ -78,7 +88,7 @@ pub fn decide(_policy: &Policy, request: &RequestContext, stored: Option<&Stored
 }
 
 /// The list of §4, from "the request method" on: the presented target URI and the selecting fields have matched already.
-fn reuse(request: &RequestContext, head: &StoredHead, now: Timestamp) -> Decision {
+fn reuse(request: &RequestContext, head: &StoredHead, soft_purged: bool, now: Timestamp) -> Decision {
     // "A shared cache MUST NOT use a cached response to a request with an Authorization header field [...] unless" (§3.5). Kept the other
     // way round too: an answer made for nobody in particular is not given to somebody who says who he is, unless the origin allows it.
     if !head.suits(request) {
@@ -103,7 +113,7 @@ fn reuse(request: &RequestContext, head: &StoredHead, now: Timestamp) -> Decisio
     // client that a validation is necessary (e.g., a no-cache Cache-Control request directive)" (RFC 8246 §2). A reload's max-age=0 is what
     // immutable was made against.
     let staleness = head.staleness(now);
-    if head.immutable && staleness.is_none() {
+    if head.immutable && staleness.is_none() && !soft_purged {
         return Decision::Serve { age, reason: Reason::Immutable };
     }
     // "The max-age request directive indicates that the client prefers a response whose age is less than or equal to the specified number
@@ -117,6 +127,7 @@ fn reuse(request: &RequestContext, head: &StoredHead, now: Timestamp) -> Decisio
     }
     // "It is fresh, allowed to be served stale, or successfully validated" (§4).
     match staleness {
+        None if soft_purged => Decision::ServeStale { age, reason: Reason::SoftPurged },
         None => Decision::Serve { age, reason: Reason::Fresh },
         Some(staleness) => stale::decide(request, head, age, staleness),
     }

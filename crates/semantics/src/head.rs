@@ -68,6 +68,12 @@ impl StoredHead {
         self.age(now).checked_sub(self.lifetime.seconds)
     }
 
+    /// Milliseconds from its arrival within which it may be served without asking the origin, stale or standing in for an error included.
+    pub fn usable_for(&self) -> u64 {
+        let stale = self.stale_while_revalidate.max(self.stale_if_error);
+        (u64::from(self.lifetime.seconds) + u64::from(stale)) * 1_000
+    }
+
     /// Whether it may answer this request as far as `Authorization` goes (§3.5).
     pub(crate) fn suits(&self, request: &RequestContext) -> bool {
         self.for_authorized || !request.authorization

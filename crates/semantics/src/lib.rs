@@ -42,7 +42,7 @@ pub mod validation;
 pub mod vary;
 
 pub use cache_status::{CacheStatus, ForwardReason};
-pub use decide::{Decision, decide, serve_on_error};
+pub use decide::{Decision, decide, decide_soft_purged, serve_on_error};
 pub use disposition::{Disposition, Exchange, Freshened, on_response};
 pub use freshen::{HeadUpdate, head_update};
 pub use head::{FreshnessLifetime, LifetimeSource, OriginControl, StoredHead, Validators};

@@ -27,6 +27,8 @@ reasons! {
     MaxStale = "max-stale",
     /// It is stale by no more than `stale-while-revalidate` allows (RFC 5861 §3).
     StaleWhileRevalidate = "stale-while-revalidate",
+    /// A soft purge made it stale; it is served while one refresh runs.
+    SoftPurged = "soft-purged",
     /// The origin failed, and `stale-if-error` lets the stored response stand in (RFC 5861 §4).
     StaleIfError = "stale-if-error",
     /// The origin said 304, and the stored response was served with its fields updated (RFC 9111 §4.3.4).
@@ -113,6 +115,8 @@ reasons! {
     Streaming = "streaming",
     /// Larger than the route keeps.
     TooLarge = "too-large",
+    /// Its origin named more tags than are kept, so it could not be purged by all of them.
+    TooManyTags = "too-many-tags",
     /// It ended early or contradicted its length (RFC 9111 §3.3).
     IncompleteBody = "incomplete-body",
     /// The origin could not be reached, or failed midway.

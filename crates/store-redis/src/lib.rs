@@ -19,6 +19,7 @@ mod load;
 mod log;
 mod options;
 mod queue;
+mod replicas;
 mod scripts;
 mod stats;
 mod store;

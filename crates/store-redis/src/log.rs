@@ -6,11 +6,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use larder_store::{Answer, InvalidationLog, Ledger, Published, RemoteError, Tag};
+use larder_store::{Answer, AppliedBy, Invalidation, InvalidationLog, Ledger, Published, RemoteError};
 use tokio::sync::watch;
 
-use crate::journal::{Invalidation, Journal};
+use crate::journal::{Journal, encode};
 use crate::link::{Lane, Link};
+use crate::replicas::Replicas;
 use crate::scripts;
 use crate::stats::Operation;
 
@@ -23,6 +24,7 @@ pub(crate) struct Log {
     pub(crate) link: Arc<Link>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) journal: Journal,
+    pub(crate) replicas: Replicas,
     /// The number of the entry applied last. 0: none was read yet.
     applied: watch::Sender<u64>,
     /// When it was last seen to have nothing new.
@@ -33,7 +35,8 @@ pub(crate) struct Log {
 impl Log {
     pub(crate) fn new(link: Arc<Link>, ledger: Arc<Ledger>) -> Self {
         let started = (link.options().monotonic)();
-        Self { link, ledger, journal: Journal::default(), applied: watch::Sender::new(0), current: Mutex::default(), started }
+        let replicas = Replicas::new(&link.options().prefix);
+        Self { link, ledger, journal: Journal::default(), replicas, applied: watch::Sender::new(0), current: Mutex::default(), started }
     }
 
     /// The names of the counter and of the stream.
@@ -47,14 +50,11 @@ impl Log {
     }
 
     /// Applies the next entry.
-    pub(crate) fn apply(&self, number: u64, invalidation: Invalidation) {
+    pub(crate) fn apply(&self, number: u64, invalidation: &Invalidation) {
         if number > self.applied() + 1 {
             self.ledger.start_over_at(number - 1);
         }
-        match invalidation {
-            Invalidation::Tags(tags) => self.ledger.apply(number, tags),
-            Invalidation::All => self.ledger.start_over_at(number),
-        }
+        self.ledger.apply_logged(number, invalidation);
         self.applied.send_replace(number);
     }
 
@@ -94,7 +94,7 @@ impl Log {
     pub(crate) async fn put(&self, invalidation: &Invalidation) -> Result<u64, RemoteError> {
         let [counter, stream] = self.keys();
         let mut call = scripts::PUBLISH.prepare_invoke();
-        call.key(counter).key(stream).arg(self.applied()).arg(KEPT).arg(invalidation.encode());
+        call.key(counter).key(stream).arg(self.applied()).arg(KEPT).arg(encode(invalidation));
         let work = |mut connection| async move { call.invoke_async::<u64>(&mut connection).await };
         self.link.run(Operation::Publish, Lane::Small, work).await
     }
@@ -110,25 +110,27 @@ impl Log {
 }
 
 impl InvalidationLog for Log {
-    fn publish(&self, tags: Vec<Tag>) -> Answer<'_, Published> {
+    fn publish(&self, invalidation: Invalidation) -> Answer<'_, Published> {
         Box::pin(async move {
-            let invalidation = Invalidation::Tags(tags);
             // In their order: none goes ahead of those that wait.
             let put = match self.journal.len() {
                 0 => self.put(&invalidation).await.ok(),
                 _ => None,
             };
-            match (put, invalidation) {
-                (Some(number), _) => {
+            match put {
+                Some(number) => {
                     self.follow(number).await;
-                    Published::Logged
+                    Published::Logged(number)
                 }
-                (None, Invalidation::Tags(tags)) => {
-                    self.journal.keep(tags);
+                None => {
+                    self.journal.keep(invalidation);
                     Published::Kept
                 }
-                (None, Invalidation::All) => Published::Kept,
             }
         })
+    }
+
+    fn applied_by(&self, number: u64) -> Answer<'_, Option<AppliedBy>> {
+        Box::pin(self.replicas.applied_by(&self.link, number))
     }
 }

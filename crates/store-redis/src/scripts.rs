@@ -11,3 +11,5 @@ pub(crate) static REMOVE: LazyLock<Script> = LazyLock::new(|| Script::new(includ
 pub(crate) static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/release.lua")));
 pub(crate) static PUBLISH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/publish.lua")));
 pub(crate) static BEGIN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/begin.lua")));
+pub(crate) static REPORT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/report.lua")));
+pub(crate) static APPLIED: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/applied.lua")));

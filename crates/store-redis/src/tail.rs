@@ -3,11 +3,12 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use larder_store::Invalidation;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisResult, Value, cmd};
 use tracing::{debug, warn};
 
-use crate::journal::Invalidation;
+use crate::journal::decode;
 use crate::log::Log;
 use crate::scripts;
 
@@ -63,8 +64,11 @@ async fn read(log: &Log, connection: &mut MultiplexedConnection, wait: Option<Du
     read.arg("STREAMS").arg(stream).arg(format!("{}-0", log.applied()));
     let entries = entries(read.query_async(connection).await?);
     let count = entries.len();
-    for (number, invalidation) in entries {
-        log.apply(number, invalidation);
+    for (number, invalidation) in &entries {
+        log.apply(*number, invalidation);
+    }
+    if count > 0 {
+        log.replicas.report(connection, log.applied()).await?;
     }
     Ok(count)
 }
@@ -98,7 +102,7 @@ async fn settle(log: &Log, connection: &mut MultiplexedConnection) -> RedisResul
         }
     }
     log.set_current();
-    Ok(())
+    log.replicas.report(connection, log.applied()).await
 }
 
 /// The entries of an answer to `XREAD` of one stream: `[[name, [[id, [field, value, …]], …]]]`, or nil. An entry that is none is taken for
@@ -111,8 +115,8 @@ fn entries(answer: Value) -> Vec<(u64, Invalidation)> {
         let id = text(parts.next()?)?;
         let number = std::str::from_utf8(&id).ok()?.split('-').next()?.parse().ok()?;
         let fields = parts.next().map(items).unwrap_or_default();
-        let tags = fields.into_iter().nth(1).and_then(text).unwrap_or_default();
-        Some((number, Invalidation::decode(&tags)))
+        let invalidation = fields.into_iter().nth(1).and_then(text).unwrap_or_default();
+        Some((number, decode(&invalidation)))
     };
     entries.into_iter().filter_map(entry).collect()
 }

@@ -12,10 +12,10 @@ pub mod slot;
 mod vary_index;
 
 pub use body::{BodyBuilder, SEGMENT, StoredBody};
-pub use ledger::{Ledger, Position, Tag, Tags};
+pub use ledger::{Invalidation, InvalidationTarget, Ledger, LedgerStats, Position, Subject, Tag, Tags, Validity};
 pub use memory::{Evictions, Lookup, MemoryStats, MemoryStore};
 pub use partial::StoredPart;
-pub use remote::{Answer, Ask, Ending, InvalidationLog, Lease, Loaded, Published, RemoteError, RemoteStore, Write};
+pub use remote::{Answer, AppliedBy, Ask, Ending, InvalidationLog, Lease, Loaded, Published, RemoteError, RemoteStore, Write};
 pub use response::{StoredResponse, Variant};
 pub use slot::{HitForMiss, KeyHash, Slot, SlotKey};
 pub use vary_index::{MAX_VARIANTS, VaryIndex};

@@ -13,7 +13,7 @@ use larder_semantics::{KeyBuffer, PrimaryKey, StoredHead, Timestamp};
 use quick_cache::sync::Cache;
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 
-use crate::ledger::Ledger;
+use crate::ledger::{Invalidation, Ledger, Position, Subject, Validity};
 use crate::partial::StoredPart;
 use crate::response::{StoredResponse, Variant};
 use crate::slot::{HitForMiss, KeyHash, Placement, Slot, SlotKey};
@@ -37,6 +37,9 @@ const WRITE_STRIPES: usize = 64;
 
 /// Stored variants whose validators go into one conditional request.
 const MAX_CANDIDATES: usize = 8;
+
+/// Entries looked at for an estimate.
+const SAMPLE: usize = 10_000;
 
 thread_local! {
     /// Secondary keys of look-ups are written here, so that none allocates.
@@ -219,6 +222,8 @@ impl MemoryStore {
 
     /// Stores a response. Refused, with `false`, when it was invalidated meanwhile or a later fetch already left its mark.
     pub fn commit(&self, response: Arc<StoredResponse>) -> bool {
+        // Told first: an invalidation from now on keeps its records for as long as this response may be served.
+        self.ledger.concern(response.head.usable_for());
         if !response.is_valid(&self.ledger) {
             return false;
         }
@@ -303,6 +308,22 @@ impl MemoryStore {
 
     fn count_removed(&self, removed: Option<(KeyHash, Slot)>) {
         self.evictions.removed.fetch_add(u64::from(removed.is_some()), Ordering::Relaxed);
+    }
+
+    /// How many entries an invalidation would concern: an estimate from a sample, which holds nobody up.
+    pub fn estimate(&self, invalidation: &Invalidation) -> u64 {
+        let trial = Ledger::default();
+        trial.apply(invalidation, Timestamp::from_secs(0));
+        let (mut sampled, mut concerned) = (0_u64, 0_u64);
+        for (_, slot) in self.slots.iter().take(SAMPLE) {
+            sampled += 1;
+            if let Slot::Response(response) = &slot {
+                let subject = Subject { url: response.key.url(), tags: &response.tags };
+                concerned += u64::from(response.is_valid(&self.ledger) && trial.check(&subject, Position(0)) != Validity::Valid);
+            }
+        }
+        let entries = (self.slots.len() as u64).max(sampled);
+        if sampled < SAMPLE as u64 { concerned } else { (u128::from(concerned) * u128::from(entries) / u128::from(sampled)) as u64 }
     }
 
     /// Figures for metrics.

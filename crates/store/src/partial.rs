@@ -6,7 +6,7 @@ use larder_semantics::{PrimaryKey, StoredHead};
 use std::sync::Arc;
 
 use crate::body::{BodyBuilder, StoredBody};
-use crate::ledger::{Ledger, Position, Tags};
+use crate::ledger::{Ledger, Position, Subject, Tags, Validity};
 use crate::response::{StoredResponse, Variant};
 
 /// Pieces kept per representation; the oldest goes first.
@@ -92,9 +92,9 @@ impl StoredPart {
         Some(slices.collect())
     }
 
-    /// Whether no invalidation concerns it.
+    /// Whether no invalidation concerns it, not even a soft one: some bytes are not worth a refresh of their own.
     pub fn is_valid(&self, ledger: &Ledger) -> bool {
-        ledger.is_valid(&self.tags, self.position)
+        ledger.check(&Subject { url: self.key.url(), tags: &self.tags }, self.position) == Validity::Valid
     }
 
     /// Both together in at most `most` bytes, `newer` being of the later fetch. `None` where they are not of the same representation.

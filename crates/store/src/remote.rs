@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use larder_semantics::{PrimaryKey, VarySpec};
 
-use crate::ledger::Tag;
+use crate::ledger::Invalidation;
 use crate::response::StoredResponse;
 
 /// A boxed future: what keeps [`RemoteStore`] object-safe.
@@ -94,18 +94,30 @@ pub trait RemoteStore: Send + Sync + fmt::Debug {
 
 /// The log of invalidations that replicas share. What others put in arrives in this process's [`Ledger`](crate::Ledger) by itself.
 pub trait InvalidationLog: Send + Sync + fmt::Debug {
-    /// Tells the other replicas of an invalidation that this process's ledger has already. Ready when the log has it, or after a short
-    /// while when it cannot be reached: then it is kept, and told later.
-    fn publish(&self, tags: Vec<Tag>) -> Answer<'_, Published>;
+    /// Tells the other replicas of an invalidation. Ready when the log has it and, unless that takes too long, this process's ledger too;
+    /// or after a short while when the log cannot be reached: then it is kept, and told later.
+    fn publish(&self, invalidation: Invalidation) -> Answer<'_, Published>;
+
+    /// Which replicas live, and how many of them have applied the entry of this number. `None` where the log cannot say now.
+    fn applied_by(&self, number: u64) -> Answer<'_, Option<AppliedBy>>;
 }
 
 /// What became of an invalidation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Published {
-    /// The log has it.
-    Logged,
+    /// The log has it under this number.
+    Logged(u64),
     /// It will be told when the log can be reached again.
     Kept,
+}
+
+/// How far replicas have followed the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppliedBy {
+    /// Replicas that have applied an entry.
+    pub applied: usize,
+    /// Replicas that live, this one included.
+    pub replicas: usize,
 }
 
 /// The right to fetch for a key while other replicas wait. It ends with what is written under it, or when it is dropped.

@@ -1,13 +1,13 @@
 //! A stored response.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use http::HeaderMap;
 use larder_semantics::{PrimaryKey, SecondaryKey, StoredHead, Timestamp, VarySpec};
 
 use crate::body::StoredBody;
-use crate::ledger::{Ledger, Position, Tags};
+use crate::ledger::{Ledger, Position, Subject, Tags, Validity};
 
 /// Which requests a response with `Vary` is for (RFC 9111 §4.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +57,8 @@ pub struct StoredResponse {
     pub body_fetch: u64,
     /// Position up to which it is known to be valid.
     checked: AtomicU64,
+    /// Whether a soft invalidation concerned it up to there.
+    softened: AtomicBool,
     /// Milliseconds since the epoch before which no further background refresh starts, after one failed.
     refresh_after: AtomicU64,
 }
@@ -72,8 +74,19 @@ impl StoredResponse {
         position: Position,
         fetch: u64,
     ) -> Self {
-        let (checked, refresh_after) = (AtomicU64::new(position.0), AtomicU64::new(0));
-        Self { key, variant, head, body, tags, position, fetch, body_fetch: fetch, checked, refresh_after }
+        Self {
+            key,
+            variant,
+            head,
+            body,
+            tags,
+            position,
+            fetch,
+            body_fetch: fetch,
+            checked: AtomicU64::new(position.0),
+            softened: AtomicBool::new(false),
+            refresh_after: AtomicU64::new(0),
+        }
     }
 
     /// This response with its head freshened by a 304 (RFC 9111 §4.3.4). The body is shared, not copied.
@@ -89,17 +102,27 @@ impl StoredResponse {
         other
     }
 
-    /// Whether no invalidation concerns it. One compare while nothing was invalidated since it was last asked.
+    /// Whether it may still be used, if only as stale ([`Self::is_softened`]). One compare while nothing was invalidated since it was last
+    /// asked.
     pub fn is_valid(&self, ledger: &Ledger) -> bool {
         let head = ledger.position();
-        if self.checked.load(Ordering::Relaxed) >= head.0 {
+        let checked = self.checked.load(Ordering::Acquire);
+        if checked >= head.0 {
             return true;
         }
-        let valid = ledger.is_valid(&self.tags, self.position);
-        if valid {
-            self.checked.fetch_max(head.0, Ordering::Relaxed);
+        match ledger.check(&Subject { url: self.key.url(), tags: &self.tags }, Position(checked)) {
+            Validity::Invalid => return false,
+            Validity::Stale => self.softened.store(true, Ordering::Relaxed),
+            Validity::Valid => {}
         }
-        valid
+        // Released after the mark: whoever finds it checked finds it softened too.
+        self.checked.fetch_max(head.0, Ordering::Release);
+        true
+    }
+
+    /// Whether a soft invalidation made it stale, as far as [`Self::is_valid`] looked.
+    pub fn is_softened(&self) -> bool {
+        self.softened.load(Ordering::Relaxed)
     }
 
     /// Whether a background refresh may start now.

@@ -1,5 +1,8 @@
-//! The admin listener: health, readiness and metrics, never on the public one.
+//! The admin listener: health, readiness, metrics and purges, never on the public one.
 
+mod access;
+mod events;
+mod purge;
 mod readiness;
 
 use std::convert::Infallible;
@@ -10,11 +13,13 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Request, Response, StatusCode, header};
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use hyper::body::Incoming;
 use tower_service::Service;
 
+pub(crate) use access::{Access, authorize};
+pub(crate) use purge::Shared;
 pub use readiness::{Readiness, Stage};
 
 use crate::server::{Server, ServerOptions};
@@ -42,6 +47,13 @@ impl Admin {
         let (redis, metrics): (DescribeRedis, RenderMetrics) = (Arc::new(redis), Arc::new(metrics));
         let probes = Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state((readiness, redis));
         Self(probes.merge(Router::new().route("/metrics", get(render)).with_state(metrics)))
+    }
+
+    /// With everything that a running gateway lets others do: `/purge` and `/events`. Where others can reach the listener, `/metrics` needs a token too.
+    pub(crate) fn with_control(self, shared: Shared) -> Self {
+        let control = Router::new().route("/purge", post(purge::purge)).route("/events", post(events::events));
+        let guard = axum::middleware::from_fn_with_state(shared.clone(), purge::guard_metrics);
+        Self(self.0.layer(guard).merge(control.with_state(shared)))
     }
 
     /// Serves for as long as it is polled: probes are answered to the very end.

@@ -9,7 +9,7 @@ use super::overrides::Overrides;
 pub(super) fn settle(server: &mut Server, admin: &mut Admin, overrides: &Overrides, mistakes: &Mistakes) {
     overrides.apply(server, admin, mistakes);
     check_public(&server.listen, mistakes);
-    check_admin(&admin.listen, &server.listen, mistakes);
+    check_admin(&admin.listen, !admin.tokens.is_empty(), &server.listen, mistakes);
 }
 
 fn check_public(listeners: &[Listen], mistakes: &Mistakes) {
@@ -21,10 +21,11 @@ fn check_public(listeners: &[Listen], mistakes: &Mistakes) {
     }
 }
 
-fn check_admin(admin: &Listen, public: &[Listen], mistakes: &Mistakes) {
-    if !admin.is_loopback() {
-        let what = format!("the admin listener `{}` can be reached from other machines, and it asks for no password yet", admin.address());
-        let hint = "use a loopback address, like \"127.0.0.1:8090\"; access tokens come with a later version";
+/// `guarded`: whether there is a token that a listener could ask for.
+fn check_admin(admin: &Listen, guarded: bool, public: &[Listen], mistakes: &Mistakes) {
+    if !admin.is_loopback() && !guarded {
+        let what = format!("the admin listener `{}` can be reached from other machines, and there is no token to ask for", admin.address());
+        let hint = "add [[admin.tokens]], or use a loopback address, like \"127.0.0.1:8090\"";
         mistakes.error(admin.place(), within(admin, Mistake::new(what).hint(hint)));
     }
     if let Some(public) = public.iter().find(|listen| listen.clashes_with(admin)) {

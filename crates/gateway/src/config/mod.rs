@@ -14,6 +14,7 @@ mod model;
 mod nearest;
 mod overrides;
 mod path;
+mod purge;
 mod reader;
 mod report;
 mod routes;
@@ -22,9 +23,11 @@ mod source;
 mod store;
 mod syntax;
 mod tags;
+mod tokens;
 mod units;
 mod unknown;
 mod upstreams;
+mod writes;
 
 #[cfg(test)]
 mod tests;
@@ -40,14 +43,27 @@ pub use listen::{Listen, Origin};
 pub use model::{AccessLog, Admin, Config, Log, LogLevel, MemoryStore, RedisStore, Route, RouteSettings, Server, Upstream};
 pub use overrides::Overrides;
 pub use path::PathTemplate;
+pub use purge::Purge;
 pub use report::{Report, Warnings};
 pub use tags::{TagPart, TagTemplate};
+pub use tokens::{Token, TokenScope};
 pub use units::{display_bytes, display_duration};
+pub use writes::{OnEvent, OnWrite, PurgeTemplate, ResponseTags};
 
 use mistake::{Mistake, Mistakes, Place};
 use reader::Table;
 use routes::Routing;
 use source::Source;
+
+/// `2s`, as everywhere in the configuration.
+pub(crate) fn parse_duration(text: &str) -> Option<std::time::Duration> {
+    units::duration(text).ok()
+}
+
+/// "Did you mean", or else all there is.
+pub(crate) fn nearest_hint(given: &str, known: &[&str], what: &str) -> String {
+    nearest::hint(given, known.iter().copied(), what).trim_end_matches('.').to_owned()
+}
 
 /// Reads a file, with `overrides` winning over it. Both ways out may carry warnings; only an `Err` has errors.
 pub fn load(path: &Path, overrides: &Overrides) -> Result<(Config, Warnings), Report> {
@@ -76,6 +92,10 @@ pub fn from_flags(upstream: &str, ttl: Option<&str>, overrides: &Overrides) -> R
         server,
         admin,
         upstreams: vec![upstream],
+        purge: Purge::default(),
+        tags: ResponseTags::default(),
+        on_write: Vec::new(),
+        on_event: Vec::new(),
         memory: MemoryStore::default(),
         redis,
         log: Log::default(),
@@ -147,6 +167,7 @@ fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes: &Mistakes
     let mut server = server::server(&mut root);
     let mut admin = server::admin(&mut root);
     listeners::settle(&mut server, &mut admin, overrides, mistakes);
+    let purge = purge::read(&mut root, &admin);
     let (memory, redis) = store::store(&mut root, overrides);
     let log = server::log(&mut root);
     let upstreams = upstreams::read(&mut root);
@@ -156,11 +177,14 @@ fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes: &Mistakes
     }
     let names: Vec<&str> = upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
     let Routing { routes, fallback } = routes::read(&mut root, &names, memory.capacity);
+    let tags = writes::response_tags(&mut root);
+    let names = writes::Names::of(&routes, fallback.as_ref());
+    let (on_write, on_event) = (writes::on_write(&mut root, &names), writes::on_event(&mut root, &names));
     root.finish();
     let upstreams: Vec<_> = upstreams.into_iter().map(|named| named.upstream).collect::<Option<_>>()?;
     for (upstream, url) in &upstreams {
         listeners::check_upstream(upstream, Place::At(url.clone()), &server.listen, mistakes);
     }
     let upstreams = upstreams.into_iter().map(|(upstream, _)| upstream).collect();
-    Some(Config { server, admin, upstreams, memory, redis, log, routes, fallback, source: None })
+    Some(Config { server, admin, purge, tags, on_write, on_event, upstreams, memory, redis, log, routes, fallback, source: None })
 }

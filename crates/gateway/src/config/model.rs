@@ -13,8 +13,11 @@ use larder_semantics::{KeyRules, Policy, QueryRules};
 
 use super::listen::Listen;
 use super::path::PathTemplate;
+use super::purge::Purge;
 use super::source::Source;
 use super::tags::TagTemplate;
+use super::tokens::Token;
+use super::writes::{OnEvent, OnWrite, ResponseTags};
 use crate::forward::HostPolicy;
 
 /// All settings of one gateway.
@@ -22,10 +25,18 @@ use crate::forward::HostPolicy;
 pub struct Config {
     /// The public listeners and what they allow.
     pub server: Server,
-    /// The listener for `/metrics`, `/healthz` and `/readyz`.
+    /// The listener for `/metrics`, `/healthz`, `/readyz` and `/purge`.
     pub admin: Admin,
     /// Where requests go; sorted by name, never empty. Routes name them by position.
     pub upstreams: Vec<Upstream>,
+    /// What purges may do.
+    pub purge: Purge,
+    /// How origins name tags.
+    pub tags: ResponseTags,
+    /// What writes make old.
+    pub on_write: Vec<OnWrite>,
+    /// What events make old.
+    pub on_event: Vec<OnEvent>,
     /// The memory tier.
     pub memory: MemoryStore,
     /// The tier that replicas share; `None`: there is none.
@@ -74,13 +85,15 @@ impl Default for Server {
 /// `[admin]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
-    /// A loopback address.
+    /// A loopback address, or any other where there are tokens.
     pub listen: Listen,
+    /// What is asked for where the address is not loopback.
+    pub tokens: Vec<Token>,
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { listen: Listen::local(8090) }
+        Self { listen: Listen::local(8090), tokens: Vec::new() }
     }
 }
 
@@ -217,6 +230,8 @@ pub struct Route {
     pub methods: Option<Vec<Method>>,
     /// Position in [`Config::upstreams`].
     pub upstream: usize,
+    /// The class that it took settings from.
+    pub class: Option<Arc<str>>,
     /// How it is cached.
     pub settings: RouteSettings,
     /// What its stored responses are tagged with.

@@ -60,6 +60,11 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// Whether the key is there, right or wrong.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
     /// A key that a later version will know.
     pub(super) fn not_yet(&mut self, key: &'static str, message: &str, hint: &str) {
         if let Some(span) = self.key_span(key) {
@@ -182,7 +187,7 @@ impl<'a> Table<'a> {
     /// An array of tables, like `[[routes]]`.
     pub(super) fn tables(&mut self, key: &'static str) -> Vec<Table<'a>> {
         let Some(value) = self.get(key) else { return Vec::new() };
-        let name = format!("[[{key}]]");
+        let name = format!("[[{}]]", self.path(key));
         match value.get_ref() {
             DeValue::Array(array) => array.iter().filter_map(|item| self.inner(name.clone(), key, item)).collect(),
             _ => {

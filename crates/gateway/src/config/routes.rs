@@ -89,6 +89,7 @@ impl Route {
             path: PathTemplate::everything(),
             methods: None,
             upstream: 0,
+            class: None,
             settings,
             tags: Vec::new(),
         }
@@ -110,7 +111,7 @@ impl Surroundings<'_> {
         let own = Layer::read(&mut table);
         let mistakes = table.mistakes();
         table.finish();
-        let layers: Vec<&Layer> = std::iter::once(&self.cache).chain(class).chain([&own]).collect();
+        let layers: Vec<&Layer> = std::iter::once(&self.cache).chain(class.map(|(_, layer)| layer)).chain([&own]).collect();
         let settings = resolve(&layers, self.memory, mistakes);
         let path = path?;
         if let Some(form) = foreign_form(path.get_ref().text()) {
@@ -121,7 +122,8 @@ impl Surroundings<'_> {
         let path = path.into_inner();
         let name_span = name.as_ref().map(Spanned::span);
         let name = name.map_or_else(|| derived_name(methods.as_deref(), host.as_deref(), &path), Spanned::into_inner);
-        let route = Route { name: Arc::from(name), host, path, methods, upstream: upstream.unwrap_or_default(), settings, tags };
+        let class = class.map(|(name, _)| Arc::from(name));
+        let route = Route { name: Arc::from(name), host, path, methods, upstream: upstream.unwrap_or_default(), class, settings, tags };
         Some(Placed { route, span, name: name_span.unwrap_or(whole) })
     }
 
@@ -143,9 +145,9 @@ impl Surroundings<'_> {
         named.or((self.upstreams.len() == 1).then_some(0))
     }
 
-    fn class(&self, table: &mut Table<'_>) -> Option<&Layer> {
+    fn class(&self, table: &mut Table<'_>) -> Option<(&str, &Layer)> {
         let find = |text: &str| {
-            self.classes.iter().find(|(name, _)| *name.get_ref() == text).map(|(_, layer)| layer).ok_or_else(|| {
+            self.classes.iter().find(|(name, _)| *name.get_ref() == text).map(|(name, layer)| (*name.get_ref(), layer)).ok_or_else(|| {
                 let hint = match self.classes.as_slice() {
                     [] => format!("there are no classes; add [classes.{text}]"),
                     known => nearest::hint(text, known.iter().map(|(name, _)| *name.get_ref()), "known classes"),
@@ -167,7 +169,7 @@ impl Surroundings<'_> {
     }
 }
 
-fn methods(table: &mut Table<'_>) -> Option<Vec<Method>> {
+pub(super) fn methods(table: &mut Table<'_>) -> Option<Vec<Method>> {
     let list = table.list("methods", "strings like \"GET\"", |text| {
         let known = METHODS.contains(&text).then(|| text.parse().ok()).flatten();
         known.ok_or_else(|| {
@@ -196,7 +198,7 @@ fn route_name(text: &str) -> Result<String, Mistake> {
     }
 }
 
-fn host_name(text: &str) -> Result<String, Mistake> {
+pub(super) fn host_name(text: &str) -> Result<String, Mistake> {
     let wrong = |hint: &str| Err(Mistake::new(format!("`{text}` is not a host name")).hint(hint));
     let ipv6 =
         text.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).is_some_and(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok());

@@ -8,6 +8,7 @@ use super::listen::{Listen, Origin};
 use super::mistake::Mistake;
 use super::model::{AccessLog, Admin, Log, LogLevel, Server};
 use super::reader::Table;
+use super::tokens;
 use super::upstreams::positive;
 
 const ADDRESS_FORM: &str = "an address in quotes, like \"127.0.0.1:8080\"";
@@ -65,8 +66,9 @@ pub(super) fn admin(root: &mut Table<'_>) -> Admin {
     let default = Admin::default();
     let Some(mut table) = root.table("admin") else { return default };
     let listen = table.parse("listen", ADDRESS_FORM, Listen::parse).map(placed);
+    let tokens = tokens::read(&mut table);
     table.finish();
-    listen.map_or(default, |listen| Admin { listen })
+    Admin { listen: listen.unwrap_or(default.listen), tokens }
 }
 
 /// `[log]`.

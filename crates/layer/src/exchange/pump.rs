@@ -122,8 +122,8 @@ impl<S: Upstream> Pump<S> {
         let mut builder = BodyBuilder::new(length);
         self.writer.frames().iter().chain(last).for_each(|frame| builder.push(frame));
         let lease = self.job.lease.take();
-        let Job { asked, position, fetch, .. } = &self.job;
-        let (key, tags, cache) = (asked.key.clone(), self.service.known_tags(asked), &self.service.cache);
+        let Job { asked, position, fetch, tags, .. } = &self.job;
+        let (key, tags, cache) = (asked.key.clone(), tags.clone(), &self.service.cache);
         match &self.kept {
             Kept::Whole(live) => {
                 let Some(body) = builder.finish(trailers) else { return };

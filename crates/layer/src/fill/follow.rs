@@ -19,6 +19,8 @@ pub(super) enum Followed<B> {
     Done(Box<Result<Served<B>, FetchError>>),
     /// The leader's variant is not this request's; this is where its own lies.
     OtherVariant(KeyHash),
+    /// The leader's answer was invalidated before it was there.
+    Outdated,
     /// What the leader got is not for this request.
     Alone(Reason),
 }
@@ -41,7 +43,10 @@ pub(super) async fn follow<S: Upstream>(
     drop(waiting);
     let now = service.cache.clock.now();
     let status = CacheStatus { collapsed: true, ..forwarded(Reason::Collapsed, plan.forward) };
+    let ledger = service.cache.store.ledger();
     let served = match landed {
+        Landing::Live(live) if !live.is_current(asked.key.url(), ledger) => return Followed::Outdated,
+        Landing::Confirmed(stored) | Landing::Loaded(stored) if !stored.is_valid(ledger) => return Followed::Outdated,
         Landing::Live(live) => {
             if let Some(leaders) = &live.variant
                 && !leaders.suits(&asked.parts.headers)

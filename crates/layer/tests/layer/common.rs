@@ -16,7 +16,8 @@ use http_body_util::{BodyExt, Empty, Full};
 use larder_semantics::{KeyRules, Policy, QueryRules, Timestamp};
 use larder_tower::clock::{Clock, ClockHand};
 use larder_tower::{
-    BoxError, Cache, CacheBody, CacheService, Caller, FetchError, MayBypass, NoTags, Outcome, RequestBody, RouteRules, ServeFuture,
+    BoxError, Cache, CacheBody, CacheService, Caller, FetchError, MayBypass, NoTags, NoWrites, Outcome, RequestBody, RouteRules,
+    ServeFuture,
 };
 use tower_service::Service;
 
@@ -112,6 +113,7 @@ pub(crate) fn rules() -> RouteRules {
     RouteRules {
         index: 0,
         name: "test".into(),
+        class: None,
         policy: Policy::default(),
         key: KeyRules { namespace: "default".into(), version: 1, query, identity: Vec::new() },
         cache: true,
@@ -119,6 +121,7 @@ pub(crate) fn rules() -> RouteRules {
         collapse_wait: Duration::from_secs(10),
         may_bypass: MayBypass::anyone(),
         tags: Arc::new(NoTags),
+        writes: Arc::new(NoWrites),
     }
 }
 

@@ -4,6 +4,7 @@ mod collapsing;
 mod common;
 mod hit_cost;
 mod mounted;
+mod purging;
 mod ranges;
 mod refreshing;
 mod streaming;

@@ -26,7 +26,7 @@ pub(super) fn write(parts: &[IdentityPart], headers: &HeaderMap, text: &mut Stri
         hash.update(&[0]);
     }
     if found {
-        text.push_str(" #identity=");
+        text.push_str(super::IDENTITY);
         text.push_str(&hash.finalize().to_hex()[..DIGITS]);
     }
     found

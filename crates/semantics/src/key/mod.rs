@@ -19,6 +19,9 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
 
+/// Between the URL and the identity. No URL in a key contains it.
+const IDENTITY: &str = " #identity=";
+
 /// How a route turns a request into a key.
 #[derive(Clone, Debug)]
 pub struct KeyRules {
@@ -120,6 +123,11 @@ impl PrimaryKey {
     pub fn url(&self) -> &str {
         &self.text[self.url.clone()]
     }
+
+    /// Who it is for, as it stands in the key: what an invalidation by identity names. `None` where it is for anyone.
+    pub fn identity(&self) -> Option<&str> {
+        self.text[self.url.end..].strip_prefix(IDENTITY)
+    }
 }
 
 impl KeyRules {
@@ -144,6 +152,12 @@ impl KeyRules {
         let mut text = String::with_capacity(target.authority.len() + target.path.len() + target.query.map_or(0, str::len) + 10);
         self.write_url(target, &mut text);
         text
+    }
+
+    /// Who asks with these fields, as [`PrimaryKey::identity`] has it; `None` where they tell nothing.
+    pub fn identity_of(&self, headers: &HeaderMap) -> Option<String> {
+        let mut text = String::new();
+        identity::write(&self.identity, headers, &mut text).then(|| text.split_off(IDENTITY.len()))
     }
 
     /// Whether `Authorization` is part of the identity.

@@ -1,7 +1,7 @@
 //! Constructing responses from the store (RFC 9111 §4) and serving them stale (§4.2.4, RFC 5861).
 
 use http::Method;
-use larder_semantics::{Decision, Policy, Reason, Timestamp, decide, serve_on_error};
+use larder_semantics::{Decision, Policy, Reason, Timestamp, decide, decide_soft_purged, serve_on_error};
 
 use crate::support::{Cache, T0, after, serve, validate};
 
@@ -208,4 +208,21 @@ fn rfc9110_13_2_2_if_match_is_for_the_origin() {
         assert_eq!(cache.get(0, &[(name, "\"1\"")], &stored), Decision::Forward { reason: Reason::OriginPrecondition });
         assert_eq!(cache.get(0, &[(name, "\"1\""), (CC, "only-if-cached")], &stored), serve(0, Reason::Fresh));
     }
+}
+
+#[test]
+fn a_soft_purge_makes_what_is_fresh_stale_and_leaves_every_other_rule_in_force() {
+    let cache = Cache::default();
+    let ask = |stored: &larder_semantics::StoredHead, seconds, request: &[(&str, &str)]| {
+        decide_soft_purged(&cache.policy, &cache.request(&Method::GET, request), stored, after(seconds))
+    };
+    for control in ["max-age=60", "max-age=60, immutable", "max-age=60, must-revalidate"] {
+        let stored = cache.store(&[(CC, control)]);
+        assert_eq!(ask(&stored, 9, &[]), Decision::ServeStale { age: 9, reason: Reason::SoftPurged }, "{control}");
+        assert_eq!(ask(&stored, 9, &[(CC, "no-cache")]), validate(Reason::RequestNoCache), "{control}");
+        assert_eq!(ask(&stored, 9, &[(CC, "max-age=5")]), validate(Reason::RequestMaxAge), "{control}");
+    }
+    let stored = cache.store(&[(CC, "max-age=60, stale-while-revalidate=10")]);
+    assert_eq!(ask(&stored, 65, &[]), Decision::ServeStale { age: 65, reason: Reason::StaleWhileRevalidate });
+    assert_eq!(ask(&stored, 75, &[]), validate(Reason::Stale));
 }

@@ -2,7 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder_redis::RedisStore;
-use larder_store::{Ledger, Published, Tag};
+use larder_semantics::Timestamp;
+use larder_store::{AppliedBy, Invalidation, InvalidationTarget, Ledger, Position, Published, Subject, Tag, Validity};
 use larder_testkit::patience::eventually;
 use larder_testkit::{Redis, Result};
 
@@ -23,8 +24,14 @@ impl Replica {
     }
 
     async fn invalidate(&self, name: &str) -> Published {
-        self.ledger.invalidate([tag(name)]);
-        self.store.log().publish(vec![tag(name)]).await
+        let invalidation = Invalidation::hard([InvalidationTarget::Tag(name.to_owned())]);
+        let published = self.store.log().publish(invalidation.clone()).await;
+        self.ledger.apply(&invalidation, Timestamp::from_secs(1_000));
+        published
+    }
+
+    fn vouches(&self, name: &str, since: Position) -> bool {
+        self.ledger.check(&Subject { url: "http://a/", tags: &[Tag::surrogate(name)] }, since) == Validity::Valid
     }
 
     async fn has_read(&self, number: u64) -> Result<()> {
@@ -33,22 +40,18 @@ impl Replica {
     }
 }
 
-fn tag(name: &str) -> Tag {
-    Tag::surrogate(name)
-}
-
 #[tokio::test]
 async fn what_one_replica_invalidates_is_invalid_on_all() -> Result<()> {
     let redis = Redis::start().await?;
     let (one, other) = (Replica::start(&redis).await?, Replica::start(&redis).await?);
     let before = other.ledger.position();
-    assert_eq!(one.invalidate("issues").await, Published::Logged);
+    assert!(matches!(one.invalidate("issues").await, Published::Logged(number) if number > 0));
     let number = one.store.stats().log_number;
     other.has_read(number).await?;
-    assert!(!other.ledger.is_valid(&[tag("issues")], before));
-    assert!(other.ledger.is_valid(&[tag("users")], before));
-    assert!(one.ledger.is_valid(&[tag("issues")], one.ledger.position()), "what is fetched next is good");
-    assert_eq!(one.ledger.position(), other.ledger.position());
+    assert!(!other.vouches("issues", before));
+    assert!(other.vouches("users", before));
+    assert!(one.vouches("issues", one.ledger.position()), "what is fetched next is good");
+    assert_eq!(one.ledger.position().shared(), other.ledger.position());
     Ok(())
 }
 
@@ -59,8 +62,8 @@ async fn a_replica_that_starts_later_knows_what_was_invalidated_before() -> Resu
     let stored_at = one.ledger.position().shared();
     one.invalidate("issues").await;
     let later = Replica::start(&redis).await?;
-    assert_eq!(later.ledger.position(), one.ledger.position());
-    assert!(!later.ledger.is_valid(&[tag("issues")], stored_at));
+    assert_eq!(later.ledger.position(), one.ledger.position().shared());
+    assert!(!later.vouches("issues", stored_at));
     Ok(())
 }
 
@@ -74,8 +77,8 @@ async fn a_log_that_no_longer_reaches_back_vouches_for_nothing_from_before() -> 
     let since = one.ledger.position().shared();
     redis.command(&["XTRIM", "larder:{log}:s", "MAXLEN", "0"]).await?;
     let later = Replica::start(&redis).await?;
-    assert!(!later.ledger.is_valid(&[tag("anything")], stored_at));
-    assert!(later.ledger.is_valid(&[tag("anything")], since));
+    assert!(!later.vouches("anything", stored_at));
+    assert!(later.vouches("anything", since));
     Ok(())
 }
 
@@ -88,12 +91,12 @@ async fn an_emptied_redis_is_noticed_and_the_numbers_go_on() -> Result<()> {
     redis.command(&["FLUSHALL"]).await?;
     for replica in [&one, &other] {
         replica.has_read(number + 1).await?;
-        assert!(!replica.ledger.is_valid(&[tag("anything")], before), "nobody knows what was in the log");
+        assert!(!replica.vouches("anything", before), "nobody knows what was in the log");
     }
     let between = other.ledger.position();
     one.invalidate("users").await;
     other.has_read(one.store.stats().log_number).await?;
-    assert!(!other.ledger.is_valid(&[tag("users")], between));
+    assert!(!other.vouches("users", between));
     Ok(())
 }
 
@@ -109,7 +112,7 @@ async fn what_is_invalidated_while_redis_is_away_is_told_when_it_is_back() -> Re
     eventually("waiting for the journal to empty", || async { Ok((one.store.stats().journaled == 0).then_some(())) }).await?;
     let started = other.ledger.position();
     other.has_read(one.store.stats().log_number.max(started.log_number())).await?;
-    assert_eq!(one.invalidate("more").await, Published::Logged);
+    assert!(matches!(one.invalidate("more").await, Published::Logged(_)));
     Ok(())
 }
 
@@ -124,8 +127,8 @@ async fn many_invalidations_arrive_in_their_order() -> Result<()> {
     }
     other.has_read(one.store.stats().log_number).await?;
     for (n, position) in positions.iter().enumerate() {
-        assert!(!other.ledger.is_valid(&[tag(&n.to_string())], *position), "{n}");
-        assert!(n == 0 || other.ledger.is_valid(&[tag(&(n - 1).to_string())], *position), "{n}");
+        assert!(!other.vouches(&n.to_string(), *position), "{n}");
+        assert!(n == 0 || other.vouches(&(n - 1).to_string(), *position), "{n}");
     }
     Ok(())
 }
@@ -142,4 +145,18 @@ async fn a_log_that_cannot_be_read_is_behind_after_a_while() -> Result<()> {
     };
     eventually("waiting for the lag to be too long", asked).await?;
     redis.restart().await
+}
+
+#[tokio::test]
+async fn every_replica_that_lives_says_how_far_it_is() -> Result<()> {
+    let redis = Redis::start().await?;
+    let (one, other) = (Replica::start(&redis).await?, Replica::start(&redis).await?);
+    let Published::Logged(number) = one.invalidate("issues").await else { panic!("the log did not take it") };
+    let everywhere = Some(AppliedBy { applied: 2, replicas: 2 });
+    let applied = || async { Ok((one.store.log().applied_by(number).await == everywhere).then_some(())) };
+    eventually("waiting for both replicas to apply it", applied).await?;
+    assert_eq!(one.store.log().applied_by(number + 1).await, Some(AppliedBy { applied: 0, replicas: 2 }));
+    drop(other);
+    let alone = || async { Ok((one.store.log().applied_by(number).await == Some(AppliedBy { applied: 1, replicas: 1 })).then_some(())) };
+    eventually("waiting for the other one to be forgotten", alone).await
 }

@@ -45,7 +45,7 @@ mod tests {
     use super::super::tests::{NOW, accepting, by_flavour, find, found, head, key, response, store};
     use super::*;
     use crate::body::BodyBuilder;
-    use crate::ledger::Tag;
+    use crate::ledger::{Invalidation, InvalidationTarget, Tag};
     use crate::memory::Lookup;
     use crate::response::Variant;
     use crate::slot::HitForMiss;
@@ -147,7 +147,7 @@ mod tests {
     fn an_invalidation_concerns_parts_too() {
         let store = store();
         store.commit_part(part(0, 9, 1), 1 << 10);
-        store.ledger().invalidate([Tag::url(key("/a").url())]);
+        store.ledger().apply(&Invalidation::hard([InvalidationTarget::Url(key("/a").url().to_owned())]), NOW);
         assert!(stored_part(&store).is_none());
         assert_eq!(store.stats().entries, 0);
         assert!(!store.commit_part(part(10, 19, 2), 1 << 10), "its fetch began before");

@@ -3,7 +3,7 @@ use larder_semantics::{FreshnessLifetime, KeyBuffer, KeyRules, LifetimeSource, Q
 
 use super::*;
 use crate::body::BodyBuilder;
-use crate::ledger::Tag;
+use crate::ledger::{InvalidationTarget, Tag};
 use crate::vary_index::MAX_VARIANTS;
 
 pub(super) const NOW: Timestamp = Timestamp::from_secs(1_000);
@@ -101,7 +101,7 @@ fn a_colliding_placement_is_a_miss_not_a_leak() {
 fn an_invalidated_response_is_never_found_again() {
     let store = store();
     store.commit(response("/a", 1, store.ledger().position()));
-    store.ledger().invalidate([Tag::url(key("/a").url())]);
+    store.ledger().apply(&Invalidation::hard([InvalidationTarget::Url(key("/a").url().to_owned())]), NOW);
     assert!(matches!(find(&store, "/a", &HeaderMap::new()), Lookup::Absent));
     assert_eq!(store.stats().entries, 0);
 }
@@ -110,7 +110,7 @@ fn an_invalidated_response_is_never_found_again() {
 fn a_fill_that_raced_an_invalidation_is_not_stored() {
     let store = store();
     let before = store.ledger().position();
-    store.ledger().invalidate([Tag::url(key("/a").url())]);
+    store.ledger().apply(&Invalidation::hard([InvalidationTarget::Url(key("/a").url().to_owned())]), NOW);
     assert!(!store.commit(response("/a", 1, before)));
     assert!(matches!(find(&store, "/a", &HeaderMap::new()), Lookup::Absent));
 }
@@ -189,4 +189,34 @@ fn the_capacity_bounds_the_bytes_held() {
     let stats = store.stats();
     assert!(stats.bytes <= stats.capacity, "{stats:?}");
     assert!(stats.evictions.size > 0, "{stats:?}");
+}
+
+fn softened(store: &MemoryStore, path: &str) -> bool {
+    found(find(store, path, &HeaderMap::new())).expect("it is there").is_softened()
+}
+
+#[test]
+fn what_is_softly_invalidated_is_found_and_says_so() {
+    let store = store();
+    assert!(store.commit(response("/a", 1, store.ledger().position())));
+    store.ledger().apply(&Invalidation::soft([InvalidationTarget::All]), NOW);
+    assert!(softened(&store, "/a"));
+    // Fetched before the invalidation and committed after it: just as stale.
+    assert!(store.commit(response("/b", 2, Position(0))));
+    assert!(softened(&store, "/b"));
+    assert!(store.commit(response("/a", 3, store.ledger().position())));
+    assert!(!softened(&store, "/a"));
+}
+
+#[test]
+fn an_estimate_counts_without_invalidating() {
+    let store = store();
+    for path in ["/a/1", "/a/2", "/b/1"] {
+        assert!(store.commit(response(path, 1, Position(0))));
+    }
+    let prefix = |text: &str| Invalidation::hard([InvalidationTarget::Prefix(text.to_owned())]);
+    assert_eq!(store.estimate(&prefix("example.com/a")), 2);
+    store.ledger().apply(&prefix("example.com/a/1"), NOW);
+    assert_eq!(store.estimate(&prefix("/a")), 1);
+    assert_eq!(store.estimate(&Invalidation::hard([InvalidationTarget::All])), 2);
 }

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use super::complaints;
-use crate::config::{Admin, Config, Log, MemoryStore, Overrides, RouteSettings, Server, Upstream, load, parse, upstreams};
+use crate::config::{
+    Admin, Config, Log, MemoryStore, Overrides, Purge, ResponseTags, RouteSettings, Server, Upstream, load, parse, upstreams,
+};
 
 fn text() -> String {
     std::fs::read_to_string(path()).unwrap()
@@ -32,6 +34,8 @@ fn its_values_are_the_defaults() {
     let config = defaults();
     assert_eq!(config.server, Server::default());
     assert_eq!(config.admin, Admin::default());
+    assert_eq!(config.purge, Purge::default());
+    assert_eq!(config.tags, ResponseTags::default());
     assert_eq!(config.memory, MemoryStore::default());
     assert_eq!(config.log, Log::default());
     assert_eq!(config.upstreams, [Upstream::new("api", upstreams::parse_url("http://127.0.0.1:3000").unwrap())]);
@@ -59,6 +63,11 @@ fn it_leaves_no_key_out() {
     let tables = [
         "[server]\nKEY = 1",
         "[admin]\nKEY = 1",
+        "[[admin.tokens]]\nKEY = 1",
+        "[purge]\nKEY = 1",
+        "[tags]\nKEY = 1",
+        "[[on_write]]\nKEY = 1",
+        "[[on_event]]\nKEY = 1",
         "[log]\nKEY = 1",
         "[store.memory]\nKEY = 1",
         "[store.redis]\nKEY = 1",
@@ -73,9 +82,11 @@ fn it_leaves_no_key_out() {
     ];
     for table in tables {
         for key in known_keys(table) {
-            let said = text
-                .lines()
-                .any(|line| line.trim_start_matches("# ").starts_with(&format!("{key} = ")) || line.contains(&format!(" {key} = ")));
+            let said = text.lines().any(|line| {
+                line.trim_start_matches("# ").starts_with(&format!("{key} = "))
+                    || line.contains(&format!(" {key} = "))
+                    || line.contains(&format!(".{key}]]"))
+            });
             assert!(said, "{key} of {table}");
         }
     }
@@ -84,7 +95,20 @@ fn it_leaves_no_key_out() {
 #[test]
 fn every_section_is_in_it() {
     let text = text();
-    for section in ["[server]", "[admin]", "[log]", "[store.memory]", "[upstreams.", "[cache]", "[classes.", "[[routes]]"] {
+    for section in [
+        "[server]",
+        "[admin]",
+        "[purge]",
+        "[tags]",
+        "[log]",
+        "[store.memory]",
+        "[upstreams.",
+        "[cache]",
+        "[classes.",
+        "[[routes]]",
+        "[[on_write]]",
+        "[[on_event]]",
+    ] {
         assert!(text.lines().any(|line| line.starts_with(section)), "{section}");
     }
 }

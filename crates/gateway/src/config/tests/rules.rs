@@ -119,7 +119,7 @@ fn the_store_in_redis_is_as_it_is_said_and_otherwise_as_by_default() {
 fn the_admin_listener_is_for_this_machine_only() {
     assert_complaint(
         "[admin]\nlisten = \"0.0.0.0:8090\"",
-        r#"2:10: error: the admin listener `0.0.0.0:8090` can be reached from other machines, and it asks for no password yet (hint: use a loopback address, like "127.0.0.1:8090"; access tokens come with a later version)"#,
+        r#"2:10: error: the admin listener `0.0.0.0:8090` can be reached from other machines, and there is no token to ask for (hint: add [[admin.tokens]], or use a loopback address, like "127.0.0.1:8090")"#,
     );
 }
 

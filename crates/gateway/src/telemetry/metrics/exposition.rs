@@ -28,6 +28,12 @@ pub struct Gauges {
     pub capacity_bytes: u64,
     /// Stored responses that were dropped, by cause, since the start.
     pub evictions: Vec<(&'static str, u64)>,
+    /// What was invalidated, by kind of target, since the start.
+    pub invalidations: Vec<(&'static str, u64)>,
+    /// Records of invalidations kept.
+    pub invalidation_records: u64,
+    /// The last position in the sequence of invalidations.
+    pub invalidation_position: u64,
     /// Requests that shared another's fill, since the start.
     pub collapsed_followers: u64,
     /// Requests that wait for another's fill to get its response's head.
@@ -178,6 +184,8 @@ impl Scrape {
             ("cache_entries", "Stored responses in memory.", None, gauges.entries),
             ("cache_stored", "Bytes of stored responses: keys, heads, bodies, bookkeeping.", bytes, gauges.stored_bytes),
             ("cache_capacity", "Bytes that stored responses may take.", bytes, gauges.capacity_bytes),
+            ("invalidation_records", "Records of invalidations kept.", None, gauges.invalidation_records),
+            ("invalidation_position", "The last position in the sequence of invalidations.", None, gauges.invalidation_position),
             ("fills_in_flight", "Fills under way.", None, gauges.fills_in_flight),
             ("collapsed_waiting", "Requests that wait for another's fill to get its head.", None, gauges.collapsed_waiting),
             ("fill", "Bytes of bodies held for fills under way.", bytes, gauges.fill_bytes),
@@ -196,6 +204,11 @@ impl Scrape {
         let mut family = encoder.encode_descriptor("cache_evictions", help, None, MetricType::Counter)?;
         for (cause, count) in &gauges.evictions {
             family.encode_family(&[("cause", *cause)])?.encode_counter::<NoLabelSet, _, f64>(count, None)?;
+        }
+        let help = "What purges and writes made invalid, by kind of target.";
+        let mut family = encoder.encode_descriptor("invalidations", help, None, MetricType::Counter)?;
+        for (kind, count) in &gauges.invalidations {
+            family.encode_family(&[("kind", *kind)])?.encode_counter::<NoLabelSet, _, f64>(count, None)?;
         }
         Ok(())
     }

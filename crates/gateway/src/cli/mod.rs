@@ -1,17 +1,22 @@
 //! The command line: what can be asked for, parsed.
 
+mod purge;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Config, Overrides, Report, Warnings};
 
+pub use purge::Purge;
+
 const EXAMPLES: &str = "\
 Examples:
   larder demo                                                a sample backend with the cache before it
   larder serve --upstream http://127.0.0.1:3000 --ttl 60s    no file needed
   larder serve --config config.toml
-  larder check --config config.toml                          every mistake at once";
+  larder check --config config.toml                          every mistake at once
+  larder purge --tag issue:7 --prefix example.com/api/v1     over the admin listener";
 
 /// An HTTP reverse-proxy response cache.
 #[derive(Debug, Parser)]
@@ -31,6 +36,8 @@ pub enum Command {
     Serve(Serve),
     /// Read a configuration file and tell every mistake in it; exit 1 on any error
     Check(Check),
+    /// Purge from a running gateway what has become old
+    Purge(Purge),
 }
 
 /// `larder demo`

@@ -1,0 +1,99 @@
+//! Who may do what on the admin listener.
+
+use axum::http::{HeaderMap, StatusCode, header};
+
+use crate::config::{Token, TokenScope};
+use crate::purge::Refused;
+
+/// Decides about requests. On a loopback listener no token is needed, but what a web page in a local browser could send is refused.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Access {
+    /// Whether only this machine can reach the listener.
+    pub(crate) loopback: bool,
+}
+
+impl Access {
+    /// Refuses whoever may not.
+    pub(crate) fn check(self, tokens: &[Token], scope: TokenScope, headers: &HeaderMap) -> Result<(), Refused> {
+        if self.loopback {
+            return if scope == TokenScope::Read || is_local(headers) {
+                Ok(())
+            } else {
+                Err(Refused::new(StatusCode::FORBIDDEN, "Without a token, the admin listener answers under a loopback name only."))
+            };
+        }
+        authorize(tokens, scope, headers)
+    }
+}
+
+/// Refuses whoever shows no token, or one that does not allow it.
+pub(crate) fn authorize(tokens: &[Token], scope: TokenScope, headers: &HeaderMap) -> Result<(), Refused> {
+    let Some(secret) = headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes())) else {
+        return Err(Refused::new(StatusCode::UNAUTHORIZED, "A token is needed: Authorization: Bearer TOKEN."));
+    };
+    // Every token is compared, so that the time tells nothing about which one it is.
+    let known = tokens.iter().fold(None, |found, token| if token.is(secret) { Some(token) } else { found });
+    match known {
+        None => Err(Refused::new(StatusCode::UNAUTHORIZED, "The token is not known.")),
+        Some(token) if !token.allows(scope) => Err(Refused::new(StatusCode::FORBIDDEN, "The token does not allow this.")),
+        Some(_) => Ok(()),
+    }
+}
+
+/// "Bearer" is case-insensitive like every authentication scheme (RFC 9110 §11.1).
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, secret) = value.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| secret.trim_ascii())
+}
+
+/// A page whose name was made to point to this machine (DNS rebinding) sends its own name in `Host`.
+fn is_local(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(header::HOST) else { return true };
+    let Ok(host) = host.to_str() else { return false };
+    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit())).map_or(host, |(name, _)| name);
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    const SECRET: &str = "0123456789abcdef";
+
+    fn with(name: header::HeaderName, value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
+    }
+
+    fn status(access: Access, scope: TokenScope, headers: &HeaderMap) -> Option<u16> {
+        let tokens = [Token::new(SECRET, &[TokenScope::Purge]), Token::new("another-0123456789", &[TokenScope::Admin])];
+        access.check(&tokens, scope, headers).err().map(|refused| refused.status.as_u16())
+    }
+
+    #[test]
+    fn others_need_a_token_that_allows_it() {
+        let access = Access { loopback: false };
+        let bearer = |value| with(header::AUTHORIZATION, value);
+        assert_eq!(status(access, TokenScope::Purge, &HeaderMap::new()), Some(401));
+        assert_eq!(status(access, TokenScope::Purge, &bearer("Basic 0123456789abcdef")), Some(401));
+        assert_eq!(status(access, TokenScope::Purge, &bearer("Bearer")), Some(401));
+        assert_eq!(status(access, TokenScope::Purge, &bearer("Bearer 0123456789abcdee")), Some(401));
+        assert_eq!(status(access, TokenScope::Read, &bearer("Bearer 0123456789abcdef")), Some(403));
+        assert_eq!(status(access, TokenScope::Purge, &bearer("bearer 0123456789abcdef")), None);
+        assert_eq!(status(access, TokenScope::Read, &bearer("Bearer another-0123456789")), None);
+    }
+
+    #[test]
+    fn on_this_machine_none_is_needed_but_a_web_page_is_not_believed() {
+        let access = Access { loopback: true };
+        for host in ["localhost:8090", "127.0.0.1:8090", "[::1]:8090", "LOCALHOST", "10.0.0.1"] {
+            assert_eq!(status(access, TokenScope::Purge, &with(header::HOST, host)), None, "{host}");
+        }
+        assert_eq!(status(access, TokenScope::Purge, &HeaderMap::new()), None);
+        for host in ["evil.example", "evil.example:8090", "localhost.evil.example"] {
+            assert_eq!(status(access, TokenScope::Purge, &with(header::HOST, host)), Some(403), "{host}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! `POST /purge`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::IntoResponse;
+use larder_store::Invalidation;
+use larder_tower::Cache;
+use serde_json::json;
+
+use super::access::Access;
+use crate::config::{self, TokenScope};
+use crate::gateway::Gateway;
+use crate::purge::{self, Ask, Known, Refused, USUAL_WAIT};
+
+/// Bytes of a body.
+const LARGEST: usize = 1 << 20;
+
+/// The longest `wait`.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) access: Access,
+}
+
+/// `?wait=2s`, `?count`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Options {
+    /// How long every live replica may take to apply it.
+    wait: Duration,
+    /// Only an estimate of what would be purged.
+    count: bool,
+}
+
+/// Purges all that the body names, or nothing.
+pub(crate) async fn purge(State(shared): State<Shared>, request: Request) -> Response<Body> {
+    answer(&shared, request).await.unwrap_or_else(|refused| refused.into_response())
+}
+
+async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Refused> {
+    let (parts, body) = request.into_parts();
+    let live = shared.gateway.live.load_full();
+    shared.access.check(&live.config.admin.tokens, TokenScope::Purge, &parts.headers)?;
+    json_only(&parts.headers)?;
+    let options = options(parts.uri.query())?;
+    let body = to_bytes(body, LARGEST).await.map_err(|_| {
+        Refused::new(StatusCode::PAYLOAD_TOO_LARGE, format!("The body is larger than {}.", config::display_bytes(LARGEST as u64)))
+    })?;
+    let invalidation = Ask::parse(&body)?.invalidation(&Known(&live), live.config.purge.max_targets)?;
+    let cache = &shared.gateway.cache;
+    if options.count {
+        return Ok(Json(json!({ "count": cache.estimate(&invalidation), "estimate": true })).into_response());
+    }
+    Ok(carried_out(cache, &invalidation, options.wait).await)
+}
+
+/// Measurements are for those who may read; probes are for anyone.
+pub(crate) async fn guard_metrics(State(shared): State<Shared>, request: Request, next: Next) -> Response<Body> {
+    if request.uri().path() == "/metrics" {
+        let live = shared.gateway.live.load_full();
+        if let Err(refused) = shared.access.check(&live.config.admin.tokens, TokenScope::Read, request.headers()) {
+            return refused.into_response();
+        }
+    }
+    next.run(request).await
+}
+
+/// Purges, and says what it came to.
+pub(super) async fn carried_out(cache: &Cache, invalidation: &Invalidation, wait: Duration) -> Response<Body> {
+    purge::purge(cache, invalidation, wait).await.response().map(Body::from)
+}
+
+/// A form of another site's page cannot have this type, and its script cannot set it unasked.
+pub(super) fn json_only(headers: &HeaderMap) -> Result<(), Refused> {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = given.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        Ok(())
+    } else {
+        Err(Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body has to be JSON: Content-Type: application/json."))
+    }
+}
+
+fn options(query: Option<&str>) -> Result<Options, Refused> {
+    let wrong = |detail: String| Refused::new(StatusCode::BAD_REQUEST, detail);
+    let mut options = Options { wait: USUAL_WAIT, count: false };
+    for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=').unwrap_or((pair, "")) {
+            ("count", "" | "true") => options.count = true,
+            ("wait", text) => match config::parse_duration(text) {
+                Some(wait) if wait <= LONGEST_WAIT => options.wait = wait,
+                _ => return Err(wrong(format!("`{text}` is not a time to wait: 2s, at most 60s."))),
+            },
+            (name, _) => return Err(wrong(format!("`{name}` is not a parameter of a purge: wait=2s or count."))),
+        }
+    }
+    Ok(options)
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response<Body> {
+        let body = json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason().unwrap_or("Error"),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+        });
+        let mut response = (self.status, [(header::CACHE_CONTROL, "no-store")], body.to_string()).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_known_or_refused() {
+        assert_eq!(options(None), Ok(Options { wait: USUAL_WAIT, count: false }));
+        assert_eq!(options(Some("wait=5s&count")), Ok(Options { wait: Duration::from_secs(5), count: true }));
+        for query in ["wait=soon", "wait=", "wait=61s", "dry_run=1", "count=3"] {
+            assert_eq!(options(Some(query)).expect_err(query).status, StatusCode::BAD_REQUEST, "{query}");
+        }
+    }
+
+    #[test]
+    fn only_json_is_read() {
+        let with = |value| HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(value))]);
+        assert!(json_only(&with("application/json; charset=utf-8")).is_ok());
+        for other in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp"] {
+            assert_eq!(json_only(&with(other)).expect_err(other).status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        }
+        assert!(json_only(&HeaderMap::new()).is_err());
+    }
+}

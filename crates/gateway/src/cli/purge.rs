@@ -1,0 +1,172 @@
+//! `larder purge`: asks a running gateway to purge.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use bytes::Bytes;
+use clap::Args;
+use http::{Request, header};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+
+/// The variable that holds the token, for a listener that others can reach.
+const TOKEN: &str = "LARDER_TOKEN";
+
+/// `larder purge`
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
+pub struct Purge {
+    /// A URL with all its variants
+    #[arg(long, value_name = "URL", group = "what")]
+    pub url: Vec<String>,
+    /// Everything below whole path segments: example.com/api/v1, or /api/v1 on every host
+    #[arg(long, value_name = "PREFIX", group = "what")]
+    pub prefix: Vec<String>,
+    /// Everything with this tag
+    #[arg(long, value_name = "TAG", group = "what")]
+    pub tag: Vec<String>,
+    /// Everything stored under this route
+    #[arg(long, value_name = "NAME", group = "what")]
+    pub route: Vec<String>,
+    /// Everything stored under routes of this class
+    #[arg(long, value_name = "NAME", group = "what")]
+    pub class: Vec<String>,
+    /// Everything stored under this namespace
+    #[arg(long, value_name = "NAME", group = "what")]
+    pub namespace: Vec<String>,
+    /// Every URL whose host and path match: * stays within a segment, ** does not
+    #[arg(long, value_name = "GLOB", group = "what")]
+    pub pattern: Vec<String>,
+    /// Everything
+    #[arg(long, group = "what")]
+    pub all: bool,
+    /// Mark stale, to be served while one refresh runs, instead of removing
+    #[arg(long)]
+    pub soft: bool,
+    /// How long every replica may take to apply it, like 2s
+    #[arg(long, value_name = "DURATION", default_value = "2s")]
+    pub wait: String,
+    /// Purge nothing; estimate how many stored responses it would be
+    #[arg(long)]
+    pub count: bool,
+    /// The gateway's admin listener
+    #[arg(long, value_name = "ADDRESS", env = "LARDER_ADMIN_LISTEN", default_value = "127.0.0.1:8090")]
+    pub admin: String,
+    /// A file with the token that the listener asks for; without it the variable LARDER_TOKEN counts
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+impl Purge {
+    /// Asks, prints how many replicas applied it, and fails unless all did.
+    pub fn run(&self) -> ExitCode {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let answer = runtime.map_err(|error| error.to_string()).and_then(|runtime| runtime.block_on(self.ask()));
+        match answer.and_then(|answer| said(&answer)) {
+            Ok((line, complete)) => {
+                println!("{line}");
+                if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            }
+            Err(error) => {
+                eprintln!("error: {error}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn body(&self) -> Value {
+        json!({
+            "urls": self.url, "prefixes": self.prefix, "tags": self.tag, "routes": self.route, "classes": self.class,
+            "namespaces": self.namespace, "patterns": self.pattern, "all": self.all, "soft": self.soft,
+        })
+    }
+
+    fn request(&self) -> Result<Request<Full<Bytes>>, String> {
+        let query = if self.count { "count".to_owned() } else { format!("wait={}", self.wait.replace(' ', "")) };
+        let mut request =
+            Request::post(format!("/purge?{query}")).header(header::HOST, &self.admin).header(header::CONTENT_TYPE, "application/json");
+        if let Some(token) = self.token()? {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        request.body(Full::new(Bytes::from(self.body().to_string()))).map_err(|error| error.to_string())
+    }
+
+    fn token(&self) -> Result<Option<String>, String> {
+        match &self.token_file {
+            Some(file) => {
+                let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+                Ok(Some(text.trim().to_owned()))
+            }
+            None => Ok(std::env::var(TOKEN).ok().filter(|token| !token.is_empty())),
+        }
+    }
+
+    async fn ask(&self) -> Result<Value, String> {
+        let failed = |error: &dyn std::fmt::Display| format!("no answer from the admin listener on {}: {error}", self.admin);
+        let request = self.request()?;
+        let stream = tokio::net::TcpStream::connect(&self.admin).await.map_err(|error| failed(&error))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
+        tokio::spawn(connection);
+        let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
+        let status = response.status();
+        let body = response.into_body().collect().await.map_err(|error| failed(&error))?.to_bytes();
+        let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        Err(answer["detail"].as_str().map_or_else(|| format!("the admin listener answered {status}"), str::to_owned))
+    }
+}
+
+/// What to print, and whether every replica has applied it.
+fn said(answer: &Value) -> Result<(String, bool), String> {
+    if let Some(count) = answer["count"].as_u64() {
+        return Ok((format!("about {count} stored responses"), true));
+    }
+    match (answer["applied"].as_u64(), answer["replicas"].as_u64(), answer["position"].as_u64()) {
+        (Some(applied), Some(replicas), Some(position)) => {
+            Ok((format!("applied on {applied} of {replicas} (position {position})"), applied == replicas))
+        }
+        (Some(_), None, Some(_)) => Ok(("applied here; other replicas are told when Redis can be reached again".to_owned(), false)),
+        _ => Err("what answered is not Larder's admin listener".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn purge(arguments: &[&str]) -> Result<Purge, clap::Error> {
+        match Cli::try_parse_from(["larder", "purge"].iter().chain(arguments))?.command {
+            Command::Purge(purge) => Ok(purge),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn several_targets_go_into_one_call() {
+        let purge = purge(&["--tag", "a", "--tag", "b", "--url", "http://h/", "--soft"]).expect("they go together");
+        let body = purge.body();
+        assert_eq!((&body["tags"], &body["urls"], &body["soft"]), (&json!(["a", "b"]), &json!(["http://h/"]), &json!(true)));
+        assert_eq!(purge.request().expect("a request").uri(), "/purge?wait=2s");
+    }
+
+    #[test]
+    fn something_has_to_be_named() {
+        assert!(purge(&[]).is_err());
+        assert!(purge(&["--soft"]).is_err());
+        assert!(purge(&["--all"]).is_ok());
+    }
+
+    #[test]
+    fn the_answer_is_one_line() {
+        assert_eq!(said(&json!({"position": 7, "applied": 1, "replicas": 1})), Ok(("applied on 1 of 1 (position 7)".to_owned(), true)));
+        assert_eq!(said(&json!({"position": 7, "applied": 2, "replicas": 3})), Ok(("applied on 2 of 3 (position 7)".to_owned(), false)));
+        assert_eq!(said(&json!({"count": 12, "estimate": true})), Ok(("about 12 stored responses".to_owned(), true)));
+        assert!(said(&json!({})).is_err());
+    }
+}

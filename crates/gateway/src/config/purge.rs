@@ -1,0 +1,48 @@
+//! `[purge]`.
+
+use ipnet::IpNet;
+
+use super::cache::{items, network};
+use super::mistake::Mistake;
+use super::model::Admin;
+use super::reader::Table;
+use super::tokens::TokenScope;
+
+/// `[purge]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Purge {
+    /// Clients whose `PURGE` on a public listener counts; without any, the method is like every other.
+    pub public_from: Vec<IpNet>,
+    /// Targets in one call.
+    pub max_targets: usize,
+    /// Background refreshes at the same time.
+    pub max_refreshes: u64,
+}
+
+impl Default for Purge {
+    fn default() -> Self {
+        Self { public_from: Vec::new(), max_targets: 1000, max_refreshes: 64 }
+    }
+}
+
+/// Reads the section; the tokens that public purges need are those of `[admin]`.
+pub(super) fn read(root: &mut Table<'_>, admin: &Admin) -> Purge {
+    let mut purge = Purge::default();
+    let Some(mut table) = root.table("purge") else { return purge };
+    if let Some(networks) = table.list("public_from", "networks in quotes, like \"10.0.0.0/8\"", network) {
+        let span = networks.span();
+        purge.public_from = items(networks);
+        if !purge.public_from.is_empty() && !admin.tokens.iter().any(|token| token.allows(TokenScope::Purge)) {
+            let mistake = Mistake::new("`public_from` lets clients purge, but there is no token that allows it");
+            table.mistakes().error(span, mistake.hint("add [[admin.tokens]] with scopes = [\"purge\"]"));
+        }
+    }
+    if let Some(most) = table.integer("max_targets", 1..=100_000).and_then(|most| usize::try_from(most).ok()) {
+        purge.max_targets = most;
+    }
+    if let Some(most) = table.integer("max_refreshes", 0..=1_000_000) {
+        purge.max_refreshes = most;
+    }
+    table.finish();
+    purge
+}

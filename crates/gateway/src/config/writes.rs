@@ -1,0 +1,231 @@
+//! `[[on_write]]` and `[[on_event]]`: what makes which stored responses old.
+
+use http::Method;
+use toml::Spanned;
+
+use super::cache::items;
+use super::mistake::{Mistake, Mistakes};
+use super::model::Route;
+use super::nearest;
+use super::path::PathTemplate;
+use super::reader::Table;
+use super::routes::{host_name, methods};
+use super::tags::{TagPart, TagTemplate};
+
+/// `[[on_write]]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnWrite {
+    /// The methods that write; never empty.
+    pub methods: Vec<Method>,
+    /// Only requests to this host; `None` for every host.
+    pub host: Option<String>,
+    /// The paths.
+    pub path: PathTemplate,
+    /// What becomes old.
+    pub purge: Vec<PurgeTemplate>,
+}
+
+/// `[[on_event]]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnEvent {
+    /// The event's `type`.
+    pub kind: String,
+    /// The event's fields that the templates name, by the position that [`TagPart::Path`] gives.
+    pub fields: Vec<String>,
+    /// What becomes old.
+    pub purge: Vec<PurgeTemplate>,
+}
+
+/// One thing that becomes old, with places to be filled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PurgeTemplate {
+    /// `tag:issue:{id}`
+    Tag(TagTemplate),
+    /// `prefix:/api/v1/projects/{id}`: of the host that was written to; in events of every host.
+    Prefix(TagTemplate),
+    /// `route:issue.list`
+    Route(TagTemplate),
+    /// `class:project`
+    Class(TagTemplate),
+    /// `namespace:default`
+    Namespace(TagTemplate),
+    /// `identity`: everything stored for whoever wrote.
+    Identity,
+    /// `all`
+    All,
+}
+
+const KINDS: [&str; 7] = ["tag:", "prefix:", "route:", "class:", "namespace:", "identity", "all"];
+
+impl PurgeTemplate {
+    fn parse(text: &str, captures: &[String]) -> Result<Self, Mistake> {
+        let template = |rest: &str| TagTemplate::parse(rest, captures);
+        match text.split_once(':') {
+            None if text == "identity" => Ok(Self::Identity),
+            None if text == "all" => Ok(Self::All),
+            Some(("tag", rest)) => template(rest).map(Self::Tag),
+            Some(("route", rest)) => template(rest).map(Self::Route),
+            Some(("class", rest)) => template(rest).map(Self::Class),
+            Some(("namespace", rest)) => template(rest).map(Self::Namespace),
+            Some(("prefix", rest)) if rest.starts_with('/') && !rest.contains(['?', '#']) => template(rest).map(Self::Prefix),
+            Some(("prefix", rest)) => {
+                Err(Mistake::new(format!("prefix `{rest}` is not a path")).hint("like \"prefix:/api/v1/projects/{id}\""))
+            }
+            _ => Err(Mistake::new(format!("`{text}` does not say what to purge"))
+                .hint(format!("it begins with one of {}: \"tag:issue:{{id}}\"", nearest::quoted(KINDS)))),
+        }
+    }
+
+    /// The kind and the name, where it is one that the file gives elsewhere.
+    fn reference(&self) -> Option<(&'static str, &str)> {
+        let (kind, template) = match self {
+            Self::Route(template) => ("route", template),
+            Self::Class(template) => ("class", template),
+            Self::Namespace(template) => ("namespace", template),
+            Self::Tag(_) | Self::Prefix(_) | Self::Identity | Self::All => return None,
+        };
+        match template.parts() {
+            [TagPart::Literal(name)] => Some((kind, name)),
+            _ => None,
+        }
+    }
+}
+
+/// What names can be referred to.
+pub(super) struct Names<'a> {
+    routes: Vec<&'a str>,
+    classes: Vec<&'a str>,
+    namespaces: Vec<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    pub(super) fn of(routes: &'a [Route], fallback: Option<&'a Route>) -> Self {
+        let all = || routes.iter().chain(fallback);
+        Self {
+            routes: all().map(|route| &*route.name).collect(),
+            classes: all().filter_map(|route| route.class.as_deref()).collect(),
+            namespaces: all().map(|route| route.settings.key.namespace.as_str()).collect(),
+        }
+    }
+
+    /// A slip in a name would purge nothing, and nobody would know.
+    fn check(&self, templates: &[Spanned<PurgeTemplate>], mistakes: &Mistakes) {
+        for template in templates {
+            let Some((kind, name)) = template.get_ref().reference() else { continue };
+            let known = match kind {
+                "route" => &self.routes,
+                "class" => &self.classes,
+                _ => &self.namespaces,
+            };
+            if !known.contains(&name) {
+                let hint = nearest::hint(name, known.iter().copied(), "there are");
+                mistakes.error(template.span(), Mistake::new(format!("there is no {kind} `{name}`")).hint(hint));
+            }
+        }
+    }
+}
+
+/// Reads `[[on_write]]`.
+pub(super) fn on_write(root: &mut Table<'_>, names: &Names<'_>) -> Vec<OnWrite> {
+    root.tables("on_write").into_iter().filter_map(|table| write(table, names)).collect()
+}
+
+fn write(mut table: Table<'_>, names: &Names<'_>) -> Option<OnWrite> {
+    table.require("path", "like path = \"/api/v1/issues/{id}\"");
+    table.require("purge", "like purge = [\"tag:issue:{id}\"]");
+    let path = table.parse("path", "a path in quotes, like \"/issues/{id}\"", PathTemplate::parse);
+    let host = table.parse("host", "a host name in quotes", host_name).map(Spanned::into_inner);
+    let reading = [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE];
+    let methods = methods(&mut table).unwrap_or_else(|| vec![Method::POST, Method::PUT, Method::PATCH, Method::DELETE]);
+    if let Some(method) = methods.iter().find(|method| reading.contains(method)) {
+        let mistake = Mistake::new(format!("{method} does not write")).hint("POST, PUT, PATCH and DELETE do");
+        table.mistakes().error(table.span(), mistake);
+    }
+    let captures = path.as_ref().map(|path| path.get_ref().captures().to_vec()).unwrap_or_default();
+    let purge = purge(&mut table, |text| PurgeTemplate::parse(text, &captures));
+    names.check(&purge, table.mistakes());
+    table.finish();
+    Some(OnWrite { methods, host, path: path?.into_inner(), purge: purge.into_iter().map(Spanned::into_inner).collect() })
+}
+
+/// Reads `[[on_event]]`.
+pub(super) fn on_event(root: &mut Table<'_>, names: &Names<'_>) -> Vec<OnEvent> {
+    root.tables("on_event").into_iter().filter_map(|table| event(table, names)).collect()
+}
+
+fn event(mut table: Table<'_>, names: &Names<'_>) -> Option<OnEvent> {
+    table.require("type", "like type = \"organization.updated\"");
+    table.require("purge", "like purge = [\"tag:org:{id}\"]");
+    let kind = table.parse("type", "a name in quotes, like \"organization.updated\"", |text| {
+        let word = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        word.then(|| text.to_owned())
+            .ok_or_else(|| Mistake::new(format!("`{text}` is not a type")).hint("one word: \"organization.updated\""))
+    });
+    let mut fields = Vec::new();
+    let purge = purge(&mut table, |text| {
+        if text == "identity" {
+            return Err(Mistake::new("an event has no caller whose identity could be purged").hint("purge a tag: \"tag:user:{id}\""));
+        }
+        collect_fields(text, &mut fields);
+        PurgeTemplate::parse(text, &fields)
+    });
+    names.check(&purge, table.mistakes());
+    table.finish();
+    Some(OnEvent { kind: kind?.into_inner(), fields, purge: purge.into_iter().map(Spanned::into_inner).collect() })
+}
+
+/// The names in braces: any field may stand in an event.
+fn collect_fields(text: &str, fields: &mut Vec<String>) {
+    for place in text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(place, _)| place) {
+        let named = !place.is_empty() && place.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+        if named && !fields.iter().any(|known| known == place) {
+            fields.push(place.to_owned());
+        }
+    }
+}
+
+fn purge(table: &mut Table<'_>, parse: impl FnMut(&str) -> Result<PurgeTemplate, Mistake>) -> Vec<Spanned<PurgeTemplate>> {
+    let Some(list) = table.list("purge", "strings like \"tag:issue:{id}\"", parse) else { return Vec::new() };
+    if list.get_ref().is_empty() {
+        table.mistakes().error(list.span(), Mistake::new("`purge` names nothing").hint("like [\"tag:issue:{id}\"]"));
+    }
+    list.into_inner()
+}
+
+/// `[tags]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResponseTags {
+    /// The response fields in which origins name tags.
+    pub from: Vec<http::HeaderName>,
+    /// Whether clients see these fields.
+    pub forward: bool,
+    /// Tags of one response; one with more is not stored.
+    pub most: usize,
+}
+
+impl Default for ResponseTags {
+    fn default() -> Self {
+        Self { from: Vec::new(), forward: false, most: 128 }
+    }
+}
+
+/// Reads `[tags]`.
+pub(super) fn response_tags(root: &mut Table<'_>) -> ResponseTags {
+    let mut tags = ResponseTags::default();
+    let Some(mut table) = root.table("tags") else { return tags };
+    let field = |text: &str| {
+        http::HeaderName::try_from(text)
+            .map_err(|_| Mistake::new(format!("`{text}` is not the name of a header field")).hint("like \"surrogate-key\""))
+    };
+    if let Some(from) = table.list("from", "field names like \"surrogate-key\"", field) {
+        tags.from = items(from);
+    }
+    if let Some(forward) = table.boolean("forward") {
+        tags.forward = forward;
+    }
+    if let Some(most) = table.integer("most", 1..=10_000).and_then(|most| usize::try_from(most).ok()) {
+        tags.most = most;
+    }
+    table.finish();
+    tags
+}

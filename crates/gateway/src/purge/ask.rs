@@ -1,0 +1,173 @@
+//! `POST /purge`: the JSON that says what is old.
+
+use http::StatusCode;
+use larder_store::{Invalidation, InvalidationTarget};
+use serde::Deserialize;
+
+use super::targets::Known;
+
+/// Why nothing was purged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub(crate) struct Refused {
+    /// A 4xx.
+    pub(crate) status: StatusCode,
+    /// One sentence.
+    pub(crate) detail: String,
+}
+
+impl Refused {
+    pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into() }
+    }
+}
+
+/// The JSON of a purge. All of it is applied in one step, or nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Ask {
+    pub(crate) urls: Vec<String>,
+    pub(crate) prefixes: Vec<String>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) routes: Vec<String>,
+    pub(crate) classes: Vec<String>,
+    pub(crate) namespaces: Vec<String>,
+    pub(crate) patterns: Vec<String>,
+    pub(crate) all: bool,
+    pub(crate) soft: bool,
+}
+
+type Check = fn(&Known<'_>, &str) -> Result<Vec<InvalidationTarget>, String>;
+
+impl Ask {
+    /// Reads a body.
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, Refused> {
+        // A list would be taken for the fields in their order.
+        if body.trim_ascii_start().starts_with(b"[") {
+            return Err(Refused::new(StatusCode::BAD_REQUEST, "The body is not a purge: a list instead of an object."));
+        }
+        serde_json::from_slice(body).map_err(|error| {
+            let what = if error.is_data() { "The body is not a purge" } else { "The body is not JSON" };
+            Refused::new(StatusCode::BAD_REQUEST, format!("{what}: {error}."))
+        })
+    }
+
+    /// What it makes old, once every part of it is known to be right.
+    pub(crate) fn invalidation(&self, known: &Known<'_>, most: usize) -> Result<Invalidation, Refused> {
+        let lists: [(&str, &[String], Check); 7] = [
+            ("urls", &self.urls, |known, text| known.url(text)),
+            ("prefixes", &self.prefixes, |_, text| Known::prefix(text)),
+            ("tags", &self.tags, |_, text| Known::tag(text)),
+            ("routes", &self.routes, |known, text| known.route(text)),
+            ("classes", &self.classes, |known, text| known.class(text)),
+            ("namespaces", &self.namespaces, |known, text| known.namespace(text)),
+            ("patterns", &self.patterns, |_, text| Known::pattern(text)),
+        ];
+        let count = lists.iter().map(|(_, list, _)| list.len()).sum::<usize>();
+        if count > most {
+            return Err(Refused::new(StatusCode::PAYLOAD_TOO_LARGE, format!("{count} targets are too many: at most {most} in one call.")));
+        }
+        let mut targets = Vec::with_capacity(count);
+        for (name, list, check) in lists {
+            for (index, text) in list.iter().enumerate() {
+                let found = check(known, text)
+                    .map_err(|why| Refused::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{name}[{index}]: {}", why)))?;
+                targets.extend(found);
+            }
+        }
+        if self.all {
+            targets.push(InvalidationTarget::All);
+        }
+        if targets.is_empty() {
+            let detail = "Nothing is named: give urls, prefixes, tags, routes, classes, namespaces, patterns or \"all\": true.";
+            return Err(Refused::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+        }
+        Ok(Invalidation { targets, soft: self.soft })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use larder_tower::Cache;
+    use larder_tower::clock::Clock;
+
+    use super::*;
+    use crate::config;
+    use crate::live::Live;
+
+    fn live() -> Live {
+        let text = r#"
+            [upstreams.api]
+            url = "http://127.0.0.1:3000"
+            [classes.project]
+            [[routes]]
+            name = "issue.list"
+            path = "/issues"
+            class = "project"
+            namespace = "tracker"
+            query = { drop = ["page"] }
+        "#;
+        let (config, _) =
+            config::parse("test.toml", text.as_bytes(), &Default::default()).unwrap_or_else(|report| panic!("{}", report.render(false)));
+        let clock = Clock::system();
+        Live::new(config, &Cache::new(1 << 20, 1 << 16, clock.clone()), &clock, None).expect("it can serve")
+    }
+
+    fn targets(live: &Arc<Live>, body: &str) -> Result<Vec<String>, (u16, String)> {
+        let refused = |refused: Refused| (refused.status.as_u16(), refused.detail);
+        let ask = Ask::parse(body.as_bytes()).map_err(refused)?;
+        let invalidation = ask.invalidation(&Known(live), 4).map_err(refused)?;
+        Ok(invalidation.targets.iter().map(|target| serde_json::to_string(target).expect("plain data")).collect())
+    }
+
+    #[tokio::test]
+    async fn every_kind_becomes_what_the_ledger_takes() {
+        let live = Arc::new(live());
+        for (body, expected) in [
+            // As the route's keys have it: sorted, without what it drops.
+            (r#"{"urls":["http://A.example:80/issues?page=2&b=1&a=2"]}"#, r#"{"url":"http://a.example/issues?a=2&b=1"}"#),
+            (r#"{"urls":["https://a.example"]}"#, r#"{"url":"https://a.example/"}"#),
+            (r#"{"prefixes":["https://a.example/api/v1/"]}"#, r#"{"prefix":"https://a.example/api/v1/"}"#),
+            (r#"{"prefixes":["/api"]}"#, r#"{"prefix":"/api"}"#),
+            (r#"{"tags":["issue:7"]}"#, r#"{"tag":"issue:7"}"#),
+            (r#"{"routes":["issue.list"]}"#, r#"{"route":"issue.list"}"#),
+            (r#"{"classes":["project"]}"#, r#"{"class":"project"}"#),
+            (r#"{"namespaces":["tracker"]}"#, r#"{"namespace":"tracker"}"#),
+            (r#"{"patterns":["*.example/**/board"]}"#, r#"{"pattern":"*.example/**/board"}"#),
+            (r#"{"all":true,"soft":true}"#, "\"all\""),
+        ] {
+            assert_eq!(targets(&live, body), Ok(vec![expected.to_owned()]), "{body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_is_said_and_nothing_is_left_of_it() {
+        let live = Arc::new(live());
+        for (body, status, said) in [
+            ("", 400, "The body is not JSON"),
+            ("{", 400, "The body is not JSON"),
+            ("[]", 400, "The body is not a purge"),
+            (r#"{"url":["http://a/"]}"#, 400, "unknown field `url`"),
+            (r#"{"tags":"issue:7"}"#, 400, "The body is not a purge"),
+            ("{}", 422, "Nothing is named"),
+            (r#"{"all":false}"#, 422, "Nothing is named"),
+            (r#"{"tags":["1","2","3","4","5"]}"#, 413, "5 targets are too many: at most 4"),
+            (r#"{"tags":["a",""]}"#, 422, "tags[1]: "),
+            (r#"{"tags":["a b"]}"#, 422, "tags[0]: "),
+            (r#"{"urls":["/issues"]}"#, 422, "urls[0]: "),
+            (r#"{"urls":["ftp://a/issues"]}"#, 422, "urls[0]: "),
+            (r#"{"urls":["http://a/x y"]}"#, 422, "urls[0]: "),
+            (r#"{"prefixes":["a.example/x?y"]}"#, 422, "prefixes[0]: "),
+            (r#"{"prefixes":[""]}"#, 422, "prefixes[0]: "),
+            (r#"{"routes":["issue.lst"]}"#, 422, "routes[0]: there is no route `issue.lst`: did you mean `issue.list`?"),
+            (r#"{"classes":["x"]}"#, 422, "classes[0]: there is no class `x`"),
+            (r#"{"namespaces":["x"]}"#, 422, "namespaces[0]: there is no namespace `x`"),
+            (r#"{"patterns":["issue"]}"#, 422, "patterns[0]: "),
+        ] {
+            let (found, detail) = targets(&live, body).expect_err(body);
+            assert!(found == status && detail.contains(said), "{body}: {found} {detail}");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! A purge carried out, and what is said of it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use larder_store::Invalidation;
+use larder_tower::{AppliedBy, Cache, Published};
+
+/// How long a purge waits for other replicas unless it says otherwise.
+pub(crate) const USUAL_WAIT: Duration = Duration::from_secs(2);
+
+/// What a purge came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Purged {
+    position: u64,
+    /// How many replicas have applied it; `None` where only this one is known to, because the log cannot be reached.
+    applied: Option<AppliedBy>,
+}
+
+/// Makes everything old that an invalidation names, and waits until every live replica has applied it, at most for `wait`.
+pub(crate) async fn purge(cache: &Cache, invalidation: &Invalidation, wait: Duration) -> Purged {
+    let invalidated = cache.invalidate(invalidation).await;
+    let position = match invalidated.published {
+        Some(Published::Logged(number)) => number,
+        Some(Published::Kept) => invalidated.position.log_number(),
+        None => invalidated.position.0,
+    };
+    Purged { position, applied: cache.applied(&invalidated, wait).await }
+}
+
+impl Purged {
+    /// `{"position":7,"applied":3,"replicas":3}`. Where the log cannot be reached the number of replicas is `null`, and the status says
+    /// that there is something left to be done.
+    pub(crate) fn response(self) -> Response<Bytes> {
+        let body = serde_json::json!({
+            "position": self.position,
+            "applied": self.applied.map_or(1, |by| by.applied),
+            "replicas": self.applied.map(|by| by.replicas),
+        });
+        let mut response = Response::new(Bytes::from(body.to_string()));
+        if self.applied.is_none() {
+            *response.status_mut() = StatusCode::ACCEPTED;
+        }
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_says_who_has_applied_it() {
+        for (applied, status, body) in [
+            (Some(AppliedBy { applied: 2, replicas: 3 }), 200, r#"{"applied":2,"position":7,"replicas":3}"#),
+            (None, 202, r#"{"applied":1,"position":7,"replicas":null}"#),
+        ] {
+            let response = Purged { position: 7, applied }.response();
+            assert_eq!((response.status().as_u16(), &response.body()[..]), (status, body.as_bytes()));
+        }
+    }
+}

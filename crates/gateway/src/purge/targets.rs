@@ -1,0 +1,105 @@
+//! The parts of a purge, each checked against what is configured.
+
+use http::{Method, Uri};
+use larder_semantics::Target;
+use larder_store::InvalidationTarget;
+
+use crate::config::{self, Route};
+use crate::live::Live;
+
+/// Longer ones are slips.
+const LONGEST_TAG: usize = 1024;
+
+/// Longer patterns cost too much to compare.
+const LONGEST_PATTERN: usize = 1024;
+
+const LONGEST_PREFIX: usize = 8192;
+
+/// What the running configuration knows. Errors are ends of sentences for whoever asked.
+pub(crate) struct Known<'a>(pub(crate) &'a Live);
+
+type Checked = Result<Vec<InvalidationTarget>, String>;
+
+impl Known<'_> {
+    /// A URL as the keys of its route have it: GET's and HEAD's routes may differ.
+    pub(crate) fn url(&self, text: &str) -> Checked {
+        let wrong = || format!("`{text}` is not an absolute URL like http://example.com/a?b=1.");
+        let uri: Uri = text.parse().map_err(|_| wrong())?;
+        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return Err(wrong()) };
+        if !matches!(scheme, "http" | "https") || authority.as_str().contains('@') || text.contains('#') {
+            return Err(wrong());
+        }
+        let target = Target { scheme, authority: authority.as_str(), path: uri.path(), query: uri.query() };
+        Ok(self.target(target))
+    }
+
+    /// The target URI of a request.
+    pub(crate) fn target(&self, target: Target<'_>) -> Vec<InvalidationTarget> {
+        let mut urls: Vec<String> = [Method::GET, Method::HEAD]
+            .iter()
+            .filter_map(|method| self.0.route(method, target.authority, target.path))
+            .map(|service| service.route().key.url_of(target))
+            .collect();
+        urls.dedup();
+        urls.into_iter().map(InvalidationTarget::Url).collect()
+    }
+
+    pub(crate) fn prefix(text: &str) -> Checked {
+        let scheme = text.split_once("://").map(|(scheme, _)| scheme);
+        let graphic = text.bytes().all(|byte| byte.is_ascii_graphic());
+        let known = scheme.is_none_or(|scheme| matches!(scheme, "http" | "https"));
+        if text.is_empty() || text.len() > LONGEST_PREFIX || !graphic || !known || text.contains(['?', '#', '*']) {
+            return Err(format!("`{text}` is not a prefix: write example.com/api/v1, or /api/v1 for every host."));
+        }
+        Ok(vec![InvalidationTarget::Prefix(text.to_owned())])
+    }
+
+    pub(crate) fn tag(text: &str) -> Checked {
+        if text.is_empty() || text.len() > LONGEST_TAG || text.chars().any(|char| char.is_whitespace() || char.is_control()) {
+            return Err(format!("`{text}` is not a tag: 1 to {LONGEST_TAG} bytes without spaces."));
+        }
+        Ok(vec![InvalidationTarget::Tag(text.to_owned())])
+    }
+
+    pub(crate) fn pattern(text: &str) -> Checked {
+        let graphic = text.bytes().all(|byte| byte.is_ascii_graphic());
+        if text.len() > LONGEST_PATTERN || !graphic || text.contains(['?', '#']) || !(text.contains('/') || text.starts_with("**")) {
+            return Err(format!(
+                "`{text}` is not a pattern over host and path: *.example.com/api/*/board, where * stays in its segment and ** does not."
+            ));
+        }
+        let text = text.split_once("://").map_or(text, |(_, rest)| rest);
+        Ok(vec![InvalidationTarget::Pattern(text.to_owned())])
+    }
+
+    pub(crate) fn route(&self, text: &str) -> Checked {
+        let names = self.routes().map(|route| &*route.name);
+        known("route", text, names)?;
+        Ok(vec![InvalidationTarget::Route(text.to_owned())])
+    }
+
+    pub(crate) fn class(&self, text: &str) -> Checked {
+        known("class", text, self.routes().filter_map(|route| route.class.as_deref()))?;
+        Ok(vec![InvalidationTarget::Class(text.to_owned())])
+    }
+
+    pub(crate) fn namespace(&self, text: &str) -> Checked {
+        known("namespace", text, self.routes().map(|route| route.settings.key.namespace.as_str()))?;
+        Ok(vec![InvalidationTarget::Namespace(text.to_owned())])
+    }
+
+    fn routes(&self) -> impl Iterator<Item = &Route> {
+        self.0.config.routes.iter().chain(&self.0.config.fallback)
+    }
+}
+
+/// A slip in a name would purge nothing, and nobody would know.
+fn known<'n>(kind: &str, text: &str, names: impl Iterator<Item = &'n str>) -> Result<(), String> {
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.contains(&text) {
+        return Ok(());
+    }
+    Err(format!("there is no {kind} `{text}`: {}.", config::nearest_hint(text, &names, "there are")))
+}

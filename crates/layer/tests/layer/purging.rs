@@ -1,0 +1,189 @@
+//! Purges against what is stored and what is in flight.
+
+use crate::common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use common::{Origin, OriginBody, channel, finish, get, header, read, request, response, rules, send, start, streaming, with_rules};
+use http::HeaderMap;
+use http::request::Parts;
+use larder_semantics::Reason;
+use larder_store::{Invalidation, InvalidationTarget};
+use larder_tower::{CacheService, ServeFuture, TagSource};
+use tokio::sync::Semaphore;
+
+fn counting() -> Origin {
+    let count = AtomicUsize::new(0);
+    Origin::new(move |_| {
+        let body = ["first", "second", "third"][count.fetch_add(1, Ordering::Relaxed).min(2)];
+        response(200, body).header("cache-control", "max-age=60").header("x-keys", "a b")
+    })
+}
+
+/// Tags from the path's last segment, and from a response field.
+#[derive(Debug)]
+struct Named;
+
+impl TagSource for Named {
+    fn tags(&self, request: &Parts) -> Vec<String> {
+        request.uri.path().rsplit('/').next().map(|last| format!("last:{last}")).into_iter().collect()
+    }
+
+    fn take_tags(&self, response: &mut HeaderMap) -> Option<Vec<String>> {
+        let keys = response.remove("x-keys");
+        Some(keys.iter().flat_map(|keys| keys.to_str().unwrap_or_default().split(' ')).map(str::to_owned).collect())
+    }
+}
+
+fn tagged(origin: Origin) -> CacheService<Origin> {
+    let rules = larder_tower::RouteRules { tags: Arc::new(Named), class: Some("project".into()), ..rules() };
+    with_rules(origin, rules).0
+}
+
+async fn purge(cache: &CacheService<Origin>, target: InvalidationTarget) {
+    cache.cache().invalidate(&Invalidation::hard([target])).await;
+}
+
+#[tokio::test]
+async fn every_way_to_name_what_is_stored_purges_it_and_nothing_else() {
+    use InvalidationTarget::*;
+    let s = str::to_owned;
+    for (target, other) in [
+        (Url(s("http://a.example/x/7")), Url(s("http://a.example/x/8"))),
+        (Prefix(s("a.example/x")), Prefix(s("a.example/y"))),
+        (Tag(s("last:7")), Tag(s("last:8"))),
+        (Tag(s("b")), Tag(s("c"))),
+        (Route(s("test")), Route(s("tes"))),
+        (Class(s("project")), Class(s("test"))),
+        (Namespace(s("default")), Namespace(s("project"))),
+        (Pattern(s("a.example/*/7")), Pattern(s("a.example/7"))),
+        (All, Prefix(s("/y"))),
+    ] {
+        let cache = tagged(counting());
+        let ask = || get("http://a.example/x/7");
+        assert_eq!(send(&cache, ask()).await.text(), "first");
+        purge(&cache, other.clone()).await;
+        assert_eq!(send(&cache, ask()).await.text(), "first", "{other:?}");
+        purge(&cache, target.clone()).await;
+        assert_eq!(send(&cache, ask()).await.text(), "second", "{target:?}");
+        assert_eq!(send(&cache, ask()).await.text(), "second", "{target:?}");
+    }
+}
+
+#[tokio::test]
+async fn fields_that_name_tags_do_not_reach_the_client() {
+    let cache = tagged(counting());
+    for _ in 0..2 {
+        assert_eq!(header(&send(&cache, get("http://a.example/x/7")).await.response, "x-keys"), "");
+    }
+    let passed = send(&cache, request("POST", "http://a.example/x/7", &[])).await;
+    assert_eq!(header(&passed.response, "x-keys"), "");
+}
+
+#[tokio::test]
+async fn a_soft_purge_serves_what_is_stored_while_one_refresh_runs() {
+    let cache = tagged(counting());
+    let ask = || get("http://a.example/x/7");
+    send(&cache, ask()).await;
+    cache.cache().invalidate(&Invalidation::soft([InvalidationTarget::All])).await;
+    let stale = send(&cache, ask()).await;
+    assert_eq!((stale.text(), stale.outcome.reason, stale.outcome.stale), ("first", Reason::SoftPurged, true));
+    while cache.cache().stats().fills_in_flight > 0 || send(&cache, ask()).await.text() == "first" {
+        tokio::task::yield_now().await;
+    }
+    let fresh = send(&cache, ask()).await;
+    assert_eq!((fresh.text(), fresh.outcome.reason), ("second", Reason::Fresh));
+}
+
+#[tokio::test]
+async fn without_room_for_a_refresh_what_is_stale_is_served_all_the_same() {
+    let origin = counting();
+    let cache = tagged(origin.clone());
+    cache.cache().limit_refreshes(0);
+    send(&cache, get("http://a.example/x/7")).await;
+    cache.cache().invalidate(&Invalidation::soft([InvalidationTarget::All])).await;
+    for _ in 0..5 {
+        assert_eq!(send(&cache, get("http://a.example/x/7")).await.text(), "first");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(origin.count(), 1);
+}
+
+#[tokio::test]
+async fn a_fill_that_began_before_a_purge_is_neither_joined_nor_kept() {
+    for target in [InvalidationTarget::Tag("last:7".to_owned()), InvalidationTarget::Prefix("/x".to_owned()), InvalidationTarget::All] {
+        let gate = Arc::new(Semaphore::new(0));
+        let (opened, asked) = (Arc::clone(&gate), AtomicUsize::new(0));
+        let origin = Origin::waiting(move |_| {
+            // What the origin knows when it is asked, not when its answer goes out.
+            let body = ["old", "new"][asked.fetch_add(1, Ordering::Relaxed).min(1)];
+            let gate = Arc::clone(&opened);
+            async move {
+                gate.acquire().await.expect("open").forget();
+                Ok(response(200, body).header("cache-control", "max-age=60").build())
+            }
+        });
+        let cache = tagged(origin.clone());
+        let early = asking(&cache, &origin, 1).await;
+        purge(&cache, target).await;
+        let late = asking(&cache, &origin, 2).await;
+        gate.add_permits(2);
+        finish(early).await;
+        assert_eq!(finish(late).await.remove(0).expect("an answer").text(), "new");
+        assert_eq!(send(&cache, get("http://a.example/x/7")).await.text(), "new");
+    }
+}
+
+/// A request under way, once the origin has been asked `count` times.
+async fn asking(cache: &CacheService<Origin>, origin: &Origin, count: usize) -> Vec<ServeFuture<OriginBody>> {
+    let waiting = start(cache, [get("http://a.example/x/7")]);
+    while origin.count() < count {
+        tokio::task::yield_now().await;
+    }
+    waiting
+}
+
+/// The tags that an origin will name are not known when its flight is joined, but they are when it lands.
+#[tokio::test]
+async fn a_flight_that_lands_with_a_tag_purged_before_it_was_joined_is_left() {
+    let gate = Arc::new(Semaphore::new(0));
+    let (opened, asked) = (Arc::clone(&gate), AtomicUsize::new(0));
+    let origin = Origin::waiting(move |_| {
+        let body = ["old", "new"][asked.fetch_add(1, Ordering::Relaxed).min(1)];
+        let gate = Arc::clone(&opened);
+        async move {
+            gate.acquire().await.expect("open").forget();
+            Ok(response(200, body).header("cache-control", "max-age=60").header("x-keys", "a b").build())
+        }
+    });
+    let cache = tagged(origin.clone());
+    let early = asking(&cache, &origin, 1).await;
+    purge(&cache, InvalidationTarget::Tag("b".to_owned())).await;
+    let late = start(&cache, [get("http://a.example/x/7"), get("http://a.example/x/7")]);
+    gate.add_permits(2);
+    finish(early).await;
+    for answer in finish(late).await {
+        assert_eq!(answer.expect("an answer").text(), "new");
+    }
+    assert_eq!(origin.count(), 2);
+}
+
+#[tokio::test]
+async fn a_body_on_its_way_is_not_joined_after_a_purge_of_a_tag_its_origin_named() {
+    let (sender, body) = channel();
+    let bodies = std::sync::Mutex::new(vec![body]);
+    let origin = Origin::new(move |_| {
+        let streamed = bodies.lock().expect("whole").pop();
+        let reply = streamed.map_or_else(|| response(200, "new"), |body| streaming(200, body));
+        reply.header("cache-control", "max-age=60").header("x-keys", "a b")
+    });
+    let cache = tagged(origin.clone());
+    let mut early = asking(&cache, &origin, 1).await;
+    let early = early.remove(0).await.expect("a head");
+    purge(&cache, InvalidationTarget::Tag("b".to_owned())).await;
+    assert_eq!(send(&cache, get("http://a.example/x/7")).await.text(), "new");
+    drop(sender);
+    read(early.response, early.outcome).await;
+    assert_eq!(send(&cache, get("http://a.example/x/7")).await.text(), "new");
+}

@@ -1,0 +1,94 @@
+//! An invalidation as plain data: what an operator, a write or another replica says is old.
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that becomes old in one step.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invalidation {
+    /// What becomes old; an entry that any of them names is concerned.
+    pub targets: Vec<InvalidationTarget>,
+    /// Stale from now on, but still served while one refresh runs; otherwise it is gone at once.
+    #[serde(default)]
+    pub soft: bool,
+}
+
+impl Invalidation {
+    /// What is gone at once.
+    pub fn hard(targets: impl IntoIterator<Item = InvalidationTarget>) -> Self {
+        Self { targets: targets.into_iter().collect(), soft: false }
+    }
+
+    /// What is stale from now on.
+    pub fn soft(targets: impl IntoIterator<Item = InvalidationTarget>) -> Self {
+        Self { targets: targets.into_iter().collect(), soft: true }
+    }
+}
+
+/// One thing that becomes old.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InvalidationTarget {
+    /// A URL with all its variants, as it stands in keys.
+    Url(String),
+    /// All URLs that begin with these whole path segments: `example.com/a/b`, or `/a/b` on every host. A scheme before the host is
+    /// ignored.
+    Prefix(String),
+    /// A surrogate key.
+    Tag(String),
+    /// A route, by name.
+    Route(String),
+    /// A class, by name.
+    Class(String),
+    /// A namespace.
+    Namespace(String),
+    /// One caller, as their identity stands in keys.
+    Identity(String),
+    /// All URLs whose host and path match: `*` stands for anything within a segment, `**` for anything.
+    Pattern(String),
+    /// Everything.
+    All,
+}
+
+impl InvalidationTarget {
+    /// Every kind, for metrics with bounded labels.
+    pub const KINDS: [&'static str; 9] = ["url", "prefix", "tag", "route", "class", "namespace", "identity", "pattern", "all"];
+
+    /// Its kind: one of [`Self::KINDS`].
+    pub fn kind(&self) -> &'static str {
+        Self::KINDS[self.kind_index()]
+    }
+
+    pub(super) fn kind_index(&self) -> usize {
+        match self {
+            Self::Url(_) => 0,
+            Self::Prefix(_) => 1,
+            Self::Tag(_) => 2,
+            Self::Route(_) => 3,
+            Self::Class(_) => 4,
+            Self::Namespace(_) => 5,
+            Self::Identity(_) => 6,
+            Self::Pattern(_) => 7,
+            Self::All => 8,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_form_that_is_sent_and_stored_stays_as_it_is() {
+        let text = r#"{"targets":[{"url":"http://a/x"},{"prefix":"a/b"},{"tag":"issue:7"},{"route":"r"},{"class":"c"},{"namespace":"n"},{"identity":"0f"},{"pattern":"a/*/b"},"all"],"soft":true}"#;
+        let invalidation: Invalidation = serde_json::from_str(text).expect("the form is known");
+        assert_eq!(serde_json::to_string(&invalidation).expect("plain data"), text);
+        let kinds: Vec<_> = invalidation.targets.iter().map(InvalidationTarget::kind).collect();
+        assert_eq!(kinds, InvalidationTarget::KINDS);
+    }
+
+    #[test]
+    fn hard_is_what_goes_without_saying() {
+        let invalidation: Invalidation = serde_json::from_str(r#"{"targets":["all"]}"#).expect("the form is known");
+        assert_eq!(invalidation, Invalidation::hard([InvalidationTarget::All]));
+    }
+}

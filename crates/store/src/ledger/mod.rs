@@ -1,0 +1,226 @@
+//! The invalidation ledger: one growing sequence of invalidations, and for everything they named the last position at which it was.
+//!
+//! Every stored response carries the position from before its fetch began. It is valid as long as nothing that names it moved past
+//! that position; so a fill that raced an invalidation is invalid by construction, whenever it is committed. An invalidation costs the
+//! same whatever the number of entries. A hit costs one compare while nothing was invalidated since the entry was last checked.
+//!
+//! ```text
+//! names an entry by     kept as                       asked with
+//! URL, tag, route,      hash -> last position         the entry's own tags: a look-up each
+//! class, namespace
+//! prefix                hash -> last position         the URL up to each slash, at depths that were ever invalidated
+//! pattern               list, newest first            compared once with each entry that is asked for
+//! everything            one position
+//! ```
+//!
+//! Replicas share the sequence through an [`InvalidationLog`](crate::InvalidationLog): its entries are numbered, and a position is such a
+//! number with a count behind it, of what this process has invalidated since and the log may not have yet. Entries that leave the process
+//! carry the number alone ([`Position::shared`]), which can only make them invalid sooner.
+
+mod glob;
+mod invalidation;
+mod prefix;
+mod records;
+mod tag;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
+use std::time::Duration;
+
+use larder_semantics::Timestamp;
+
+pub use glob::Glob;
+pub use invalidation::{Invalidation, InvalidationTarget};
+use records::Records;
+pub use tag::{Tag, Tags};
+
+/// A place in the sequence of invalidations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(pub u64);
+
+/// How many bits of a position count what the log does not have yet: four million invalidations between two entries of the log.
+const LOCAL_BITS: u32 = 22;
+
+impl Position {
+    /// The position at which a log's entry of this number has been applied.
+    pub fn of_log(number: u64) -> Self {
+        Self(number << LOCAL_BITS)
+    }
+
+    /// The number of the log's entry that was applied last.
+    pub fn log_number(self) -> u64 {
+        self.0 >> LOCAL_BITS
+    }
+
+    /// The position as other replicas can read it.
+    pub fn shared(self) -> Self {
+        Self::of_log(self.log_number())
+    }
+}
+
+/// What an entry is known by.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// Its key's URL part: prefixes and patterns are compared with it.
+    pub url: &'a str,
+    /// Its tags, that of the URL included.
+    pub tags: &'a [Tag],
+}
+
+/// What became of an entry, from best to worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Validity {
+    /// Nothing.
+    Valid,
+    /// Softly invalidated: stale, but to be served while one refresh runs.
+    Stale,
+    /// Gone.
+    Invalid,
+}
+
+/// Figures of a ledger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LedgerStats {
+    /// The last position given out.
+    pub position: Position,
+    /// Records kept.
+    pub records: usize,
+    /// Targets invalidated since the start, as [`InvalidationTarget::KINDS`] lists them.
+    pub invalidated: [u64; InvalidationTarget::KINDS.len()],
+}
+
+/// See the module's page.
+#[derive(Debug)]
+pub struct Ledger {
+    /// The last position given out. Written under the lock, after the records.
+    head: AtomicU64,
+    /// For how many milliseconds after its fetch a response is vouched for; the largest number while the log is followed.
+    vouched: AtomicU64,
+    records: RwLock<Records>,
+    /// The longest time in milliseconds for which anything stored may be served.
+    longest: AtomicU64,
+    invalidated: [AtomicU64; InvalidationTarget::KINDS.len()],
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self {
+            head: AtomicU64::new(0),
+            vouched: AtomicU64::new(u64::MAX),
+            records: RwLock::default(),
+            longest: AtomicU64::new(0),
+            invalidated: Default::default(),
+        }
+    }
+}
+
+impl Ledger {
+    /// While the log cannot be read, nobody knows what other replicas have invalidated: from now on a response is vouched for only so
+    /// long after its origin has sent or confirmed it.
+    pub fn cut_off(&self, vouched: Duration) {
+        self.vouched.store(u64::try_from(vouched.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// The log is being followed.
+    pub fn connected(&self) {
+        self.vouched.store(u64::MAX, Ordering::Relaxed);
+    }
+
+    /// Whether a response that its origin sent or confirmed at `response_time` may be used without asking.
+    pub fn vouches_for(&self, response_time: Timestamp, now: Timestamp) -> bool {
+        now.as_millis().saturating_sub(response_time.as_millis()) <= self.vouched.load(Ordering::Relaxed)
+    }
+
+    /// The current position: to be read before a fetch begins.
+    pub fn position(&self) -> Position {
+        Position(self.head.load(Ordering::Acquire))
+    }
+
+    /// Applies an invalidation as one step at the next position. When it returns, no look-up that starts later finds any of it, but for
+    /// what is to be found stale.
+    pub fn apply(&self, invalidation: &Invalidation, now: Timestamp) -> Position {
+        self.append(invalidation, now, |_| ())
+    }
+
+    /// As [`Self::apply`], by a write whose own answer is to be stored as `kept`: whether nothing else invalidated that since `since`, and
+    /// the position for it. One step, so that no invalidation falls between the question and the answer.
+    pub fn apply_since(&self, invalidation: &Invalidation, now: Timestamp, kept: &Subject<'_>, since: Position) -> (Position, bool) {
+        let mut untouched = false;
+        let position = self.append(invalidation, now, |records| untouched = records.check(kept, since) == Validity::Valid);
+        (position, untouched)
+    }
+
+    /// Applies an entry of the log. Entries have to come in the order of their numbers; one that came before is ignored.
+    pub fn apply_logged(&self, number: u64, invalidation: &Invalidation) {
+        self.advance(Position::of_log(number), |records, position| records.add(invalidation, position));
+        self.count(invalidation);
+    }
+
+    /// Goes on from an entry of the log although not all before it are known: everything from before it is invalid.
+    pub fn start_over_at(&self, number: u64) {
+        self.advance(Position::of_log(number), Records::raise_floor);
+    }
+
+    fn append(&self, invalidation: &Invalidation, now: Timestamp, look: impl FnOnce(&Records)) -> Position {
+        let mut records = self.records();
+        let head = self.position();
+        records.age(now, head, self.longest.load(Ordering::Relaxed));
+        look(&records);
+        let next = Position(head.0 + 1);
+        records.add(invalidation, next);
+        self.publish(next);
+        drop(records);
+        self.count(invalidation);
+        next
+    }
+
+    fn advance(&self, position: Position, record: impl FnOnce(&mut Records, Position)) {
+        let mut records = self.records();
+        if position > self.position() {
+            record(&mut records, position);
+            self.publish(position);
+        }
+    }
+
+    fn records(&self) -> RwLockWriteGuard<'_, Records> {
+        self.records.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Under the lock and after the records, so that whoever sees the new head finds them.
+    fn publish(&self, head: Position) {
+        self.head.store(head.0, Ordering::Release);
+    }
+
+    fn count(&self, invalidation: &Invalidation) {
+        for target in &invalidation.targets {
+            self.invalidated[target.kind_index()].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// What became of an entry since `position`.
+    pub fn check(&self, subject: &Subject<'_>, position: Position) -> Validity {
+        if self.position() <= position {
+            return Validity::Valid;
+        }
+        self.records.read().unwrap_or_else(PoisonError::into_inner).check(subject, position)
+    }
+
+    /// Something that may be served for `lifetime` milliseconds from now on is about to be stored: records have to stay for as long.
+    pub fn concern(&self, lifetime: u64) {
+        if self.longest.load(Ordering::Relaxed) < lifetime {
+            self.longest.fetch_max(lifetime, Ordering::Relaxed);
+        }
+    }
+
+    /// Figures for metrics. Forgets records that can concern nothing any more.
+    pub fn stats(&self, now: Timestamp) -> LedgerStats {
+        let mut records = self.records();
+        let position = self.position();
+        records.age(now, position, self.longest.load(Ordering::Relaxed));
+        let invalidated = std::array::from_fn(|kind| self.invalidated[kind].load(Ordering::Relaxed));
+        LedgerStats { position, records: records.len(), invalidated }
+    }
+}
+
+#[cfg(test)]
+mod tests;

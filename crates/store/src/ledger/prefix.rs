@@ -1,0 +1,117 @@
+//! Prefixes of whole path segments.
+
+use super::tag::Tag;
+
+/// Depths beyond this one are not told apart.
+const DEEPEST: u32 = 63;
+
+/// A prefix as it is compared: `example.com/a/b`, or `/a/b` for every host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Prefix {
+    pub(super) tag: Tag,
+    pub(super) depth: Depth,
+}
+
+/// How many segments a prefix has, with or without a host: one bit each, so that look-ups try only what was ever invalidated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Depth {
+    pub(super) hosts: u64,
+    pub(super) paths: u64,
+}
+
+impl Depth {
+    pub(super) fn join(&mut self, other: Self) {
+        self.hosts |= other.hosts;
+        self.paths |= other.paths;
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+}
+
+impl Prefix {
+    /// Any text is a prefix: a scheme and the slashes at the end are left out, the host is in lower case and without a default port.
+    pub(super) fn new(text: &str) -> Self {
+        let (host, path) = match text.split_once("://") {
+            Some((scheme, rest)) => {
+                let (host, path) = split(rest);
+                let default = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
+                (host.strip_suffix(default).unwrap_or(host), path)
+            }
+            None => split(text),
+        };
+        let path = path.trim_end_matches('/');
+        let bit = bit(path.bytes().filter(|byte| *byte == b'/').count() as u32);
+        let depth = if host.is_empty() { Depth { hosts: 0, paths: bit } } else { Depth { hosts: bit, paths: 0 } };
+        Self { tag: Tag::prefix(&(host.to_ascii_lowercase() + path)), depth }
+    }
+}
+
+/// Host, and path with its slash.
+fn split(text: &str) -> (&str, &str) {
+    text.split_at(text.find('/').unwrap_or(text.len()))
+}
+
+fn bit(depth: u32) -> u64 {
+    1 << depth.min(DEEPEST)
+}
+
+/// Host and path of a key's URL: without scheme and query.
+pub(super) fn host_and_path(url: &str) -> &str {
+    let rest = url.find("://").map_or(url, |at| &url[at + 3..]);
+    &rest[..rest.find('?').unwrap_or(rest.len())]
+}
+
+/// The prefixes of a key's URL at the depths asked for. Allocates nothing.
+pub(super) fn prefixes_of(url: &str, depths: Depth) -> impl Iterator<Item = Tag> + '_ {
+    let text = host_and_path(url);
+    let host = text.find('/').unwrap_or(text.len());
+    let borders = text.match_indices('/').map(|(at, _)| at).chain([text.len()]);
+    borders.enumerate().flat_map(move |(depth, border)| {
+        let bit = bit(depth as u32);
+        let with_host = (depths.hosts & bit != 0).then(|| Tag::prefix(&text[..border]));
+        let without = (depths.paths & bit != 0).then(|| Tag::prefix(&text[host..border]));
+        with_host.into_iter().chain(without)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn covers(prefix: &str, url: &str) -> bool {
+        let prefix = Prefix::new(prefix);
+        prefixes_of(url, prefix.depth).any(|tag| tag == prefix.tag)
+    }
+
+    #[test]
+    fn a_prefix_is_made_of_whole_segments() {
+        for (prefix, url, covered) in [
+            ("a.example/api/v1", "http://a.example/api/v1", true),
+            ("a.example/api/v1", "http://a.example/api/v1/", true),
+            ("a.example/api/v1", "https://a.example/api/v1/x/y?q=/z", true),
+            ("a.example/api/v1", "http://a.example/api/v1?q", true),
+            ("a.example/api/v1", "http://a.example/api/v10", false),
+            ("a.example/api/v1", "http://b.example/api/v1", false),
+            ("a.example/api/v1", "http://a.example/api", false),
+            ("a.example", "http://a.example/x", true),
+            ("a.example/", "http://a.example/", true),
+            ("a.example", "http://a.example:8080/x", false),
+            ("https://A.example:443/x/", "https://a.example/x/y", true),
+            ("/api", "http://any.example/api/x", true),
+            ("/api", "http://any.example/apix", false),
+            ("/", "http://any.example/api/x", true),
+            ("/x", "http://a.example/y?u=http://b/x", false),
+        ] {
+            assert_eq!(covers(prefix, url), covered, "{prefix} on {url}");
+        }
+    }
+
+    #[test]
+    fn very_deep_prefixes_are_prefixes_all_the_same() {
+        let deep = "/s".repeat(100);
+        assert!(covers(&format!("a{deep}"), &format!("http://a{deep}/x")));
+        assert!(!covers(&format!("a{deep}/y"), &format!("http://a{deep}/x")));
+    }
+}

@@ -1,0 +1,238 @@
+//! Purging from outside: over the admin listener, from the command line, and with `PURGE` where that is allowed.
+
+use std::process::Command;
+
+use larder_testkit::larder::command;
+use larder_testkit::{Answer, Client, Larder, Origin, Response, Result};
+use serde_json::{Value, json};
+
+const CONFIG: &str = r#"
+[cache]
+ttl = "60s"
+[classes.project]
+[[routes]]
+name = "issue.detail"
+path = "/issues/{id}"
+class = "project"
+tags = ["issue:{id}"]
+[[routes]]
+name = "other"
+path = "/{*rest}"
+"#;
+
+async fn started(config: &str) -> Result<(Larder, Origin)> {
+    let origin = Origin::start().await?;
+    for path in ["/issues/7", "/issues/8", "/about"] {
+        origin.always("GET", path, Answer::ok().header("Surrogate-Key", "all some").body("x"));
+    }
+    Ok((Larder::before(&origin, config).await?, origin))
+}
+
+async fn post(larder: &Larder, query: &str, body: &Value) -> Result<Response> {
+    let fields = [("Content-Type", "application/json")];
+    Client::connect(larder.admin_address()).await?.exchange("POST", &format!("/purge{query}"), &fields, &body.to_string()).await
+}
+
+async fn result(larder: &Larder, path: &str) -> Result<String> {
+    Ok(larder.get(path).await?.x_cache().to_owned())
+}
+
+async fn stored(larder: &Larder) -> Result<()> {
+    for path in ["/issues/7", "/issues/8", "/about"] {
+        larder.get(path).await?;
+        assert_eq!(result(larder, path).await?, "HIT", "{path}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_way_to_say_what_is_old_purges_that_and_nothing_else() -> Result<()> {
+    let (larder, _origin) = started(CONFIG).await?;
+    let host = larder.address().to_string();
+    for (body, purged) in [
+        (json!({"urls": [format!("http://{host}/issues/7")]}), [true, false, false]),
+        (json!({"prefixes": [format!("{host}/issues")]}), [true, true, false]),
+        (json!({"prefixes": ["/about"]}), [false, false, true]),
+        (json!({"tags": ["issue:8"]}), [false, true, false]),
+        (json!({"routes": ["other"]}), [false, false, true]),
+        (json!({"classes": ["project"]}), [true, true, false]),
+        (json!({"namespaces": ["default"]}), [true, true, true]),
+        (json!({"patterns": ["*/issues/*"]}), [true, true, false]),
+        (json!({"all": true}), [true, true, true]),
+        (json!({"urls": [format!("http://{host}/about")], "tags": ["issue:7"]}), [true, false, true]),
+    ] {
+        stored(&larder).await?;
+        let answer = post(&larder, "?wait=2s", &body).await?;
+        assert_eq!(answer.status, 200, "{body}: {}", answer.text());
+        let said: Value = serde_json::from_str(&answer.text())?;
+        assert_eq!((&said["applied"], &said["replicas"]), (&json!(1), &json!(1)));
+        for (path, purged) in ["/issues/7", "/issues/8", "/about"].into_iter().zip(purged) {
+            assert_eq!(result(&larder, path).await?, if purged { "MISS" } else { "HIT" }, "{path} after {body}");
+        }
+    }
+    assert!(larder.metric("larder_invalidations_total", &[r#"kind="tag""#]).await? >= 2.0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_soft_purge_serves_what_it_has_until_it_is_renewed() -> Result<()> {
+    let (larder, origin) = started(CONFIG).await?;
+    stored(&larder).await?;
+    let before = origin.count_of("/issues/7");
+    post(&larder, "", &json!({"tags": ["issue:7"], "soft": true})).await?;
+    let stale = larder.get("/issues/7").await?;
+    assert_eq!(stale.x_cache(), "HIT");
+    assert!(stale.cache_status().contains("soft-purged"));
+    origin.wait_for_requests(4).await?;
+    larder.settled().await?;
+    let fresh = larder.get("/issues/7").await?;
+    assert!(!fresh.cache_status().contains("soft-purged"));
+    assert_eq!(origin.count_of("/issues/7"), before + 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_wrong_purges_nothing() -> Result<()> {
+    let (larder, _origin) = started(CONFIG).await?;
+    stored(&larder).await?;
+    for (query, body, status) in [
+        ("", json!({"all": true, "tags": [""]}), 422),
+        ("", json!({"all": true, "routes": ["nobody"]}), 422),
+        ("", json!({"all": true, "everything": true}), 400),
+        ("", json!({"all": true, "tags": vec!["x"; 1001]}), 413),
+        ("?wait=never", json!({"all": true}), 400),
+        ("", json!("all"), 400),
+    ] {
+        let answer = post(&larder, query, &body).await?;
+        assert_eq!((answer.status, answer.header("Content-Type")), (status, Some("application/problem+json")), "{query} {body}");
+        let problem: Value = serde_json::from_str(&answer.text())?;
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.ends_with('.') || detail.ends_with('?')), "{problem}");
+    }
+    let fields = [("Content-Type", "text/plain")];
+    let answer = Client::connect(larder.admin_address()).await?.exchange("POST", "/purge", &fields, r#"{"all":true}"#).await?;
+    assert_eq!(answer.status, 415);
+    let counted = post(&larder, "?count", &json!({"all": true})).await?;
+    assert_eq!(serde_json::from_str::<Value>(&counted.text())?, json!({"count": 3, "estimate": true}));
+    for path in ["/issues/7", "/issues/8", "/about"] {
+        assert_eq!(result(&larder, path).await?, "HIT");
+    }
+    Ok(())
+}
+
+const TOKENS: &str = r#"
+[admin]
+listen = "0.0.0.0:0"
+[[admin.tokens]]
+file = "TOKEN"
+scopes = ["purge"]
+[purge]
+public_from = ["127.0.0.0/8"]
+"#;
+
+#[tokio::test]
+async fn where_others_can_reach_it_a_token_is_asked_for() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let token = folder.path().join("token");
+    std::fs::write(&token, "0123456789abcdef\n")?;
+    let config = TOKENS.replace("TOKEN", &token.display().to_string()) + CONFIG;
+    let (larder, _origin) = started(&config).await?;
+    stored(&larder).await?;
+    let admin = std::net::SocketAddr::from(([127, 0, 0, 1], larder.admin_address().port()));
+    for (authorization, status) in [("", 401), ("Bearer 0123456789abcdee", 401), ("Bearer 0123456789abcdef", 200)] {
+        let fields = [("Content-Type", "application/json"), ("Authorization", authorization)];
+        let answer = Client::connect(admin).await?.exchange("POST", "/purge", &fields, r#"{"tags":["issue:8"]}"#).await?;
+        assert_eq!(answer.status, status, "{authorization}");
+        let answer = Client::connect(admin).await?.exchange("GET", "/metrics", &fields[1..], "").await?;
+        assert_eq!(answer.status, if status == 200 { 403 } else { status }, "{authorization}");
+        assert_eq!(result(&larder, "/issues/7").await?, "HIT");
+    }
+    assert_eq!(result(&larder, "/issues/8").await?, "MISS");
+
+    assert_eq!(larder.request("PURGE", "/issues/7", &[], "").await?.status, 401);
+    assert_eq!(result(&larder, "/issues/7").await?, "HIT");
+    let answer = larder.request("PURGE", "/issues/7", &[("Authorization", "Bearer 0123456789abcdef")], "").await?;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(result(&larder, "/issues/7").await?, "MISS");
+    assert_eq!(result(&larder, "/issues/8").await?, "HIT");
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_leave_a_purge_is_a_method_like_any_other() -> Result<()> {
+    let (larder, origin) = started(CONFIG).await?;
+    origin.once("PURGE", "/issues/7", Answer::new(405));
+    stored(&larder).await?;
+    assert_eq!(larder.request("PURGE", "/issues/7", &[], "").await?.status, 405);
+    assert_eq!(result(&larder, "/issues/7").await?, "HIT");
+    Ok(())
+}
+
+fn purge(larder: &Larder) -> Result<Command> {
+    let mut command = command()?;
+    command.args(["purge", "--admin", &larder.admin_address().to_string()]).env_remove("LARDER_TOKEN");
+    Ok(command)
+}
+
+#[tokio::test]
+async fn the_command_says_how_many_replicas_applied_it() -> Result<()> {
+    let (larder, _origin) = started(CONFIG).await?;
+    stored(&larder).await?;
+    let counted = purge(&larder)?.args(["--prefix", "/issues", "--count"]).output()?;
+    assert_eq!(String::from_utf8_lossy(&counted.stdout), "about 2 stored responses\n");
+    let applied = purge(&larder)?.args(["--tag", "issue:7", "--route", "other", "--wait", "2s"]).output()?;
+    assert!(applied.status.success());
+    assert_eq!(String::from_utf8_lossy(&applied.stdout), "applied on 1 of 1 (position 1)\n");
+    assert_eq!((result(&larder, "/issues/7").await?, result(&larder, "/issues/8").await?), ("MISS".into(), "HIT".into()));
+    let refused = purge(&larder)?.args(["--route", "issue.detial"]).output()?;
+    assert!(!refused.status.success());
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.starts_with("error: routes[0]: ") && said.contains("did you mean `issue.detail`?"), "{said}");
+    Ok(())
+}
+
+const EVENTS: &str = r#"
+[tags]
+from = ["surrogate-key"]
+[[on_event]]
+type = "issue.moved"
+purge = ["tag:issue:{id}", "prefix:/{page}"]
+"#;
+
+#[tokio::test]
+async fn an_event_purges_what_the_config_says_for_its_type() -> Result<()> {
+    let (larder, _origin) = started(&format!("{EVENTS}{CONFIG}")).await?;
+    stored(&larder).await?;
+    let send = async |body: &str| -> Result<Response> {
+        let fields = [("Content-Type", "application/json")];
+        Client::connect(larder.admin_address()).await?.exchange("POST", "/events", &fields, body).await
+    };
+    for (body, status) in [
+        ("", 400),
+        ("[]", 400),
+        (r#"{"id": 7}"#, 400),
+        (r#"{"type": "issue.moved", "id": 7}"#, 422),
+        (r#"{"type": "issue.moved", "id": {}, "page": "about"}"#, 422),
+        (r#"{"type": "issue.lost", "id": 7, "page": "about"}"#, 422),
+    ] {
+        assert_eq!(send(body).await?.status, status, "{body}");
+    }
+    for path in ["/issues/7", "/issues/8", "/about"] {
+        assert_eq!(result(&larder, path).await?, "HIT");
+    }
+    assert_eq!(send(r#"{"type": "issue.moved", "id": 7, "page": "about"}"#).await?.status, 200);
+    for (path, outcome) in [("/issues/7", "MISS"), ("/issues/8", "HIT"), ("/about", "MISS")] {
+        assert_eq!(result(&larder, path).await?, outcome, "{path}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn tags_that_origins_name_are_purged_like_any_other() -> Result<()> {
+    let (larder, _origin) = started(&format!("{EVENTS}{CONFIG}")).await?;
+    stored(&larder).await?;
+    assert_eq!(post(&larder, "", &json!({"tags": ["some"]})).await?.status, 200);
+    for path in ["/issues/7", "/issues/8", "/about"] {
+        assert_eq!(result(&larder, path).await?, "MISS", "{path}");
+    }
+    Ok(())
+}
