@@ -56,7 +56,8 @@ impl Pool {
         loop {
             let (link, reused) = match self.0.take() {
                 Some(link) => (link, true),
-                None => (self.connect().await?, false),
+                // A future of several kilobytes, for the rare case: not to be moved about with every exchange.
+                None => (Box::pin(self.connect()).await?, false),
             };
             let mark = link.mark().clone();
             let (link, answer) = self.exchange(link, request).await;

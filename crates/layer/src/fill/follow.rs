@@ -59,7 +59,7 @@ pub(super) async fn follow<S: Upstream>(
             let seen = began.max(live.head.response_time);
             let usable = matches!(decide(&service.route.policy, &asked.context, Some(&live.head), seen), Decision::Serve { .. });
             let Some(reader) = live.body.reader().filter(|_| usable) else { return Followed::Alone(plan.reason) };
-            live_answer(asked, &live, reader, &status, CacheResult::Miss)
+            live_answer(asked, &live, reader, None, &status, CacheResult::Miss)
         }
         Landing::Confirmed(stored) => {
             let usable = matches!(decide(&service.route.policy, &asked.context, Some(&stored.head), now), Decision::Serve { .. });
