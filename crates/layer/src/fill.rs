@@ -121,7 +121,7 @@ pub(crate) async fn fill<S: Upstream>(service: CacheService<S>, asked: Arc<Asked
                 let remote = plan.may_be_stored_elsewhere();
                 return lead(service, asked, plan, Some(permit), remote).await;
             }
-            Join::Follow(landing) => match follow(&service, &asked, &plan, landing).await {
+            Join::Follow(flight) => match follow(&service, &asked, &plan, flight).await {
                 Followed::Done(result) => return *result,
                 Followed::OtherVariant(own) => hash = own,
                 // The next join finds the flight to be old, and starts a newer one.

@@ -10,7 +10,6 @@ use http::{Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use larder_tower::BoxError;
-use tokio::time::Instant;
 use tower_service::Service;
 
 use super::connect::Connector;
@@ -31,11 +30,16 @@ struct Shared {
 
 #[derive(Default)]
 struct Idle {
-    /// The longest unused first.
-    links: Vec<(Instant, Box<Link>)>,
-    /// Whether a task ends those that nobody uses.
-    reaped: bool,
+    /// The longest unused first, each with the turn in which it was put here.
+    links: Vec<(u32, Box<Link>)>,
+    /// Half the idle timeout each, as long as there are links. What has seen two turns begin goes: no clock is read for it.
+    turn: u32,
+    /// Whether a task counts the turns.
+    counted: bool,
 }
+
+/// Turns that an idle connection sees begin before it goes.
+const TURNS: u32 = 2;
 
 /// Why there is no answer.
 pub(super) struct Unanswered {
@@ -45,7 +49,7 @@ pub(super) struct Unanswered {
 }
 
 impl Pool {
-    /// Connects to `origin`, and keeps at most `max_idle` unused connections for `idle_timeout` each.
+    /// Connects to `origin`, and keeps at most `max_idle` unused connections, none of them for longer than `idle_timeout`.
     pub(super) fn new(connector: Connector, origin: Uri, max_idle: usize, idle_timeout: Duration) -> Self {
         Self(Arc::new(Shared { connector, origin, max_idle, idle_timeout, idle: Mutex::default() }))
     }
@@ -109,36 +113,39 @@ impl Shared {
     }
 
     fn put(self: &Arc<Self>, link: Box<Link>) {
-        let now = Instant::now();
         let mut idle = self.idle();
         if idle.links.len() >= self.max_idle {
             return;
         }
-        idle.links.push((now, link));
-        if !idle.reaped {
-            idle.reaped = true;
-            tokio::spawn(reap(Arc::downgrade(self), now + self.idle_timeout));
+        let turn = idle.turn;
+        idle.links.push((turn, link));
+        if !idle.counted {
+            idle.counted = true;
+            tokio::spawn(count_turns(Arc::downgrade(self), self.idle_timeout / TURNS));
         }
     }
 
-    /// Ends what has been idle for too long. When the next of them is due; `None` when none is left.
-    fn end_unused(&self) -> Option<Instant> {
+    /// Begins a turn, and ends what has been idle for too long. Whether anything is left.
+    fn next_turn(&self) -> bool {
         let mut idle = self.idle();
-        let now = Instant::now();
-        let due = idle.links.partition_point(|(since, _)| *since + self.idle_timeout <= now);
-        idle.links.drain(..due);
-        idle.reaped = !idle.links.is_empty();
-        idle.links.first().map(|(since, _)| *since + self.idle_timeout)
+        idle.turn = idle.turn.wrapping_add(1);
+        let turn = idle.turn;
+        let due = idle.links.partition_point(|(put, _)| turn.wrapping_sub(*put) >= TURNS);
+        let ended: Vec<_> = idle.links.drain(..due).collect();
+        idle.counted = !idle.links.is_empty();
+        let left = idle.counted;
+        drop(idle);
+        drop(ended);
+        left
     }
 }
 
 /// Ends unused connections as they become due, until there are none.
-async fn reap(pool: Weak<Shared>, mut due: Instant) {
+async fn count_turns(pool: Weak<Shared>, length: Duration) {
     loop {
-        tokio::time::sleep_until(due).await;
-        match pool.upgrade().and_then(|pool| pool.end_unused()) {
-            Some(next) => due = next,
-            None => return,
+        tokio::time::sleep(length).await;
+        if !pool.upgrade().is_some_and(|pool| pool.next_turn()) {
+            return;
         }
     }
 }

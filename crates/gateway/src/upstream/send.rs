@@ -1,5 +1,6 @@
 //! One exchange on a pooled connection, and the one retry that is safe.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ pub(super) enum Transport {
     /// Over HTTP/1.1.
     Http1(Pool),
     /// Over HTTP/2, or what the TLS handshake comes to.
-    Negotiated(legacy::Client<Connector, WatchedBody>),
+    Negotiated(Box<legacy::Client<Connector, WatchedBody>>),
 }
 
 impl Transport {
@@ -42,7 +43,7 @@ impl Transport {
             .http2_only(options.h2c)
             .set_host(false)
             .build(connector);
-        Self::Negotiated(client)
+        Self::Negotiated(Box::new(client))
     }
 
     async fn request(&self, request: Request<WatchedBody>) -> Result<Response<Source>, Unanswered> {
@@ -76,16 +77,21 @@ pub(super) async fn send(
     let spare = (parts.method.is_safe() && body.is_end_stream()).then(|| parts.clone());
     let body = WatchedBody::new(body, gate.cloned());
     let progress = body.progress();
-    let exchange = async {
+    // Pinned here and polled through references: handed on, it would be copied, and take its room again, at every step.
+    let exchange = pin!(async {
         match (transport.request(Request::from_parts(parts, body)).await, spare) {
             (Err(Unanswered { died_idle: true, .. }), Some(spare)) => {
                 stats.retried();
-                transport.request(Request::from_parts(spare, WatchedBody::new(RequestBody::empty(), None))).await
+                let spare = Request::from_parts(spare, WatchedBody::new(RequestBody::empty(), None));
+                Box::pin(transport.request(spare)).await
             }
             (result, _) => result,
         }
+    });
+    let answer = match gate {
+        None => within(deadline, progress, exchange).await?,
+        Some(gate) => within(deadline, progress, pin!(patiently(gate, exchange))).await?,
     };
-    let answer = within(deadline, progress, patiently(gate, exchange)).await?;
     answer.map_err(|Unanswered { error, .. }| UpstreamError::from_exchange(error))
 }
 
@@ -98,8 +104,11 @@ fn died_idle(error: &legacy::Error) -> bool {
 }
 
 /// Counts the deadline from the last movement of the request body, so that a long upload is not a slow response.
-async fn within<T>(deadline: Duration, progress: Option<Arc<Progress>>, work: impl Future<Output = T>) -> Result<T, UpstreamError> {
-    let mut work = std::pin::pin!(work);
+async fn within<T>(
+    deadline: Duration,
+    progress: Option<Arc<Progress>>,
+    mut work: Pin<&mut impl Future<Output = T>>,
+) -> Result<T, UpstreamError> {
     loop {
         match tokio::time::timeout(deadline, work.as_mut()).await {
             Ok(done) => return Ok(done),
@@ -165,14 +174,14 @@ mod tests {
                 body.frame().await.expect("frame").expect("data");
             }
         };
-        assert!(within(DEADLINE, progress, work).await.is_ok());
+        assert!(within(DEADLINE, progress, pin!(work)).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_upload_that_stops_is_the_clients_stall() {
         let (mut body, progress) = upload(Slow::new(2));
         let work = async { while body.frame().await.is_some() {} };
-        let error = within(DEADLINE, progress, work).await.expect_err("stalled");
+        let error = within(DEADLINE, progress, pin!(work)).await.expect_err("stalled");
         assert!(matches!(error, UpstreamError::RequestStalled), "{error:?}");
     }
 
@@ -183,7 +192,7 @@ mod tests {
             body.frame().await.expect("frame").expect("data");
             pending::<()>().await;
         };
-        let error = within(DEADLINE, progress, work).await.expect_err("silent");
+        let error = within(DEADLINE, progress, pin!(work)).await.expect_err("silent");
         assert!(matches!(error, UpstreamError::FirstByteTimeout), "{error:?}");
     }
 }
