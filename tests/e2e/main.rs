@@ -3,6 +3,7 @@
 mod broken_upstreams;
 mod check;
 mod collapse;
+mod history;
 mod json_server;
 mod lifecycle;
 mod limits;

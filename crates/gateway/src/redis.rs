@@ -29,11 +29,14 @@ impl Redis {
             breaker_open: config.breaker_open,
             max_lag: config.max_lag,
             validate_when_cut_off: config.validate_when_cut_off,
-            ..RedisOptions::new(config.url.clone(), clock::monotonic)
+            ca: config.ca.clone(),
+            compress: config.compress,
+            keys: config.keys.clone(),
+            ..RedisOptions::new(config.servers.clone(), clock::monotonic)
         };
         let metrics = Arc::new(RedisMetrics::default());
         let store = RedisStore::start(options, ledger, Some(Arc::clone(&metrics) as _));
-        let store = store.map_err(|error| format!("Redis at {}: {}", config.url, error.category()))?;
+        let store = store.map_err(|error| format!("Redis at {}: {}", config.servers, error.category()))?;
         Ok(Self { store, metrics })
     }
 

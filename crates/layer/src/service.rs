@@ -173,11 +173,15 @@ fn hit<R, B>(
     now: Timestamp,
 ) -> Served<B> {
     let fresh = reason == Reason::Fresh;
-    let ttl = stored.head.ttl(now);
+    let ttl = match stored.head.ttl(now) {
+        // A soft purge ended its lifetime, whatever is left of it.
+        ttl if reason == Reason::SoftPurged => ttl.min(0),
+        ttl => ttl,
+    };
     let status = CacheStatus { hit: true, ttl: Some(ttl), detail: (!fresh).then_some(reason.as_str()), ..CacheStatus::default() };
     let response = respond::from_stored(context, request.headers(), stored, age, CacheResult::Hit, &status);
     let mut outcome = Outcome::new(CacheResult::Hit, reason, Some(stored.key.clone()));
-    outcome.stale = ttl <= 0 || reason == Reason::SoftPurged;
+    outcome.stale = ttl <= 0;
     Served { response, outcome }
 }
 

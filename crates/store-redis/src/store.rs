@@ -65,6 +65,8 @@ impl RedisStore {
             misses: counters.misses.get(),
             awaited: counters.awaited.get(),
             damaged: counters.damaged.get(),
+            locked: counters.locked.get(),
+            saved_bytes: counters.saved_bytes.get(),
             written: counters.written.get(),
             dropped: counters.dropped.get(),
             queued: queue.jobs(),
@@ -78,7 +80,7 @@ impl RedisStore {
 
     /// What is wrong with it now, in words for people; `None` while it works.
     pub fn problem(&self) -> Option<String> {
-        self.0.link.problem()
+        self.0.link.problem().or_else(|| self.0.log.problem())
     }
 }
 
@@ -120,7 +122,12 @@ impl RemoteStore for RedisStore {
             if !self.0.log.vouches() {
                 return Err(RemoteError::Unvouched);
             }
-            let loaded = load::load(&self.0, ask).await;
+            let mut loaded = load::load(&self.0, ask).await;
+            if let Ok(Loaded::Response(stored)) = &loaded
+                && !self.0.log.reaches(stored.position).await
+            {
+                loaded = Err(RemoteError::Unvouched);
+            }
             let counters = &self.0.counters;
             match &loaded {
                 Ok(Loaded::Response(_)) => counters.hits.add(),

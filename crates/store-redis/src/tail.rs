@@ -4,13 +4,13 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use larder_store::Invalidation;
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, RedisResult, Value, cmd};
-use tracing::{debug, warn};
+use redis::{RedisResult, Value, cmd};
+use tracing::warn;
 
 use crate::journal::decode;
 use crate::log::Log;
 use crate::scripts;
+use crate::servers::{Connection, in_words};
 
 /// How long a read waits for something new. After it the counter is looked at, so this is also how often the log is known to be whole.
 const WAIT: Duration = Duration::from_millis(500);
@@ -25,9 +25,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 pub(crate) async fn follow(log: Weak<Log>) {
     loop {
         let Some(log) = log.upgrade() else { return };
-        if let Err(error) = read_on(&log).await {
-            debug!("the log of invalidations cannot be read: {error}");
-            log.missed();
+        if let Err(problem) = read_on(&log).await {
+            log.missed(problem);
         }
         drop(log);
         tokio::time::sleep(PAUSE).await;
@@ -35,27 +34,30 @@ pub(crate) async fn follow(log: Weak<Log>) {
 }
 
 /// Reads until something fails, or nobody but this task holds the log.
-async fn read_on(log: &Arc<Log>) -> RedisResult<()> {
+async fn read_on(log: &Arc<Log>) -> Result<(), String> {
     let options = log.link.options();
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(options.connect_timeout))
-        .set_response_timeout(Some(WAIT + options.connect_timeout + options.timeout));
-    let mut connection = log.link.client().get_multiplexed_async_connection_with_config(&config).await?;
+    let found = log.link.find().await?;
+    let connecting = found.connect(options, WAIT + options.connect_timeout + options.timeout);
+    let mut connection = connecting.await.map_err(|error| in_words(&error))?;
+    follow_on(log, &mut connection).await.map_err(|error| in_words(&error))
+}
+
+async fn follow_on(log: &Arc<Log>, connection: &mut Connection) -> RedisResult<()> {
     // The first read does not wait: a log without anything new is soon known to be whole.
     let mut wait = None;
     while Arc::strong_count(log) > 1 {
-        let read = read(log, &mut connection, wait).await?;
+        let read = read(log, connection, wait).await?;
         wait = Some(WAIT);
         if read == 0 {
-            settle(log, &mut connection).await?;
+            settle(log, connection).await?;
         }
     }
     Ok(())
 }
 
 /// Applies what is new, and says how much it was.
-async fn read(log: &Log, connection: &mut MultiplexedConnection, wait: Option<Duration>) -> RedisResult<usize> {
-    let [_, stream] = log.keys();
+async fn read(log: &Log, connection: &mut Connection, wait: Option<Duration>) -> RedisResult<usize> {
+    let [_, stream, _] = log.keys();
     let mut read = cmd("XREAD");
     read.arg("COUNT").arg(BATCH);
     if let Some(wait) = wait {
@@ -74,32 +76,26 @@ async fn read(log: &Log, connection: &mut MultiplexedConnection, wait: Option<Du
 }
 
 /// Nothing is new. Tells others what they were not told, and looks whether the counter agrees that this is the end.
-async fn settle(log: &Log, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+async fn settle(log: &Log, connection: &mut Connection) -> RedisResult<()> {
     while let Some(invalidation) = log.journal.first() {
         if log.put(&invalidation).await.is_err() {
             return Ok(());
         }
         log.journal.done(&invalidation);
     }
-    let [counter, _] = log.keys();
-    let last: Option<u64> = cmd("GET").arg(&counter).query_async(connection).await?;
+    let [counter, _, server] = log.keys();
     let applied = log.applied();
-    match last {
-        Some(last) if last == applied => {}
-        // Entries may have come since; if none has, they were trimmed away.
-        Some(last) if last > applied => {
-            if read(log, connection, None).await? > 0 {
-                return Ok(());
-            }
-            log.start_over_at(last);
+    let call = scripts::SETTLE.call().key(counter).key(server).arg(applied);
+    let (last, begun): (u64, bool) = call.invoke(connection).await?;
+    if begun && applied > 0 {
+        warn!("the log of invalidations may have lost its end; what is in memory is dropped");
+    }
+    // Entries may have come since; if none has, they were trimmed away, or the log begins here.
+    if last > applied {
+        if read(log, connection, None).await? > 0 {
+            return Ok(());
         }
-        _ => {
-            if applied > 0 {
-                warn!("the log of invalidations was lost; what is in memory is dropped");
-            }
-            let number: u64 = scripts::BEGIN.key(counter).arg(applied).invoke_async(connection).await?;
-            log.start_over_at(number);
-        }
+        log.start_over_at(last);
     }
     log.set_current();
     log.replicas.report(connection, log.applied()).await

@@ -236,11 +236,14 @@ impl RedisGauges {
         let stats = &self.stats;
         let help = "Look-ups in Redis, by what they came to.";
         let mut family = encoder.encode_descriptor("redis_lookups", help, None, MetricType::Counter)?;
-        for (result, count) in [("hit", stats.hits), ("miss", stats.misses), ("awaited", stats.awaited), ("damaged", stats.damaged)] {
+        for (result, count) in
+            [("hit", stats.hits), ("miss", stats.misses), ("awaited", stats.awaited), ("damaged", stats.damaged), ("locked", stats.locked)]
+        {
             family.encode_family(&[("result", result)])?.encode_counter::<NoLabelSet, _, f64>(&count, None)?;
         }
         for (name, help, count) in [
             ("redis_written", "Responses written to Redis.", stats.written),
+            ("redis_saved_bytes", "Bytes that compression has spared Redis.", stats.saved_bytes),
             ("redis_dropped", "Writes to Redis given up because the queue was full.", stats.dropped),
         ] {
             let mut counter = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
