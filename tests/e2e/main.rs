@@ -3,6 +3,7 @@
 mod broken_upstreams;
 mod check;
 mod collapse;
+mod history;
 mod json_server;
 mod lifecycle;
 mod limits;
@@ -14,4 +15,5 @@ mod purge_everywhere;
 mod quick_start;
 mod redis;
 mod refused;
+mod request_limit;
 mod streaming;

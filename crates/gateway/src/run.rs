@@ -217,6 +217,7 @@ fn server_options(config: &Config) -> ServerOptions {
     let server = &config.server;
     ServerOptions {
         header_read_timeout: server.header_read_timeout,
+        write_timeout: server.write_timeout,
         max_head: server.max_header_bytes,
         max_connections: u32::try_from(server.max_connections).unwrap_or(u32::MAX),
         drain_timeout: server.drain_timeout,

@@ -29,6 +29,8 @@ pub struct RouteRules {
     pub max_object: u64,
     /// How long a request waits for another one's exchange before it fetches by itself.
     pub collapse_wait: Duration,
+    /// Whether `Cache-Status` tells the key of what was looked up (RFC 9211 §2.7).
+    pub cache_status_key: bool,
     /// Who may bypass the cache with the bypass parameter.
     pub may_bypass: MayBypass,
     /// The tags of what is stored.

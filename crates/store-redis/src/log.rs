@@ -3,10 +3,11 @@
 //! Numbers grow by one. Wherever they do not (the stream was trimmed, Redis was emptied, a failover lost its last entries), something may
 //! be missing, and the ledger starts over: what it cannot vouch for is dropped.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use larder_store::{Answer, AppliedBy, Invalidation, InvalidationLog, Ledger, Published, RemoteError};
+use larder_store::{Answer, AppliedBy, Invalidation, InvalidationLog, Ledger, Position, Published, RemoteError};
 use tokio::sync::watch;
 use tracing::warn;
 
@@ -30,6 +31,8 @@ pub(crate) struct Log {
     pub(crate) replicas: Replicas,
     /// The number of the entry applied last. 0: none was read yet.
     applied: watch::Sender<u64>,
+    /// The largest number under which the log has something of this replica's own.
+    told: AtomicU64,
     /// When it was last seen to have nothing new.
     current: Mutex<Option<Instant>>,
     started: Instant,
@@ -43,7 +46,8 @@ impl Log {
         let health = Health::new(format!("Redis at {}: the log of invalidations cannot be read", link.options().servers));
         let replicas = Replicas::new(&link.options().prefix);
         let (applied, current) = (watch::Sender::new(0), Mutex::default());
-        Self { link, ledger, journal: Journal::default(), replicas, applied, current, started, health, inspected: Mutex::default() }
+        let (told, inspected) = (AtomicU64::new(0), Mutex::default());
+        Self { link, ledger, journal: Journal::default(), replicas, applied, told, current, started, health, inspected }
     }
 
     /// The names of the counter, of the stream, and of the mark that the server which wrote last has left.
@@ -123,7 +127,24 @@ impl Log {
         let call = scripts::PUBLISH.call().key(counter).key(stream).key(server);
         let call = call.arg(self.applied()).arg(KEPT).arg(encode(invalidation));
         let work = |mut connection| async move { call.invoke::<u64>(&mut connection).await };
-        self.link.run(Operation::Publish, Lane::Small, work).await
+        let number = self.link.run(Operation::Publish, Lane::Small, work).await?;
+        self.told.fetch_max(number, Ordering::Release);
+        Ok(number)
+    }
+
+    /// Whether a response that others have stored at `position` can be compared with everything that this replica knows to be old: what it
+    /// has invalidated itself has a place in the log, and the log has been read up to there and up to the response. Without that, a
+    /// response from before such an invalidation could pass for one from after it. Waits for it a little.
+    pub(crate) async fn reaches(&self, position: Position) -> bool {
+        // In this order: an invalidation leaves the journal after its number is known.
+        if self.journal.len() > 0 {
+            return false;
+        }
+        let needed = position.log_number().max(self.told.load(Ordering::Acquire));
+        if self.applied() < needed {
+            self.follow(needed).await;
+        }
+        self.applied() >= needed
     }
 
     /// Waits, as long as an operation may take, until this replica has read what it put in itself: from then on its own positions are

@@ -133,7 +133,12 @@ impl RemoteStore for RedisStore {
             if !self.0.log.vouches() {
                 return Err(RemoteError::Unvouched);
             }
-            let loaded = load::load(&self.0, ask).await;
+            let mut loaded = load::load(&self.0, ask).await;
+            if let Ok(Loaded::Response(stored)) = &loaded
+                && !self.0.log.reaches(stored.position).await
+            {
+                loaded = Err(RemoteError::Unvouched);
+            }
             let counters = &self.0.counters;
             match &loaded {
                 Ok(Loaded::Response(_)) => counters.hits.add(),

@@ -19,11 +19,10 @@
 mod answer;
 mod serve;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -94,14 +93,12 @@ pub struct Origin {
     address: SocketAddr,
     state: Arc<State>,
     accepting: JoinHandle<()>,
-    /// Keeps the port from being given to anybody else once the listener is closed.
-    _port: Option<Socket>,
 }
 
 impl Origin {
     /// Listens on a free port of the loopback interface.
     pub async fn start() -> Result<Self> {
-        Self::start_at("127.0.0.1:0").await
+        Self::start_at(&format!("{}:0", own_loopback())).await
     }
 
     /// Listens on this address.
@@ -116,7 +113,7 @@ impl Origin {
             gates: Gates::default(),
         });
         let accepting = tokio::spawn(serve::accept(listener, Arc::clone(&state)));
-        Ok(Self { address, state, accepting, _port: None })
+        Ok(Self { address, state, accepting })
     }
 
     /// Where it listens.
@@ -226,17 +223,14 @@ impl Origin {
         self.accepting.abort();
         // The listener is closed once the task is gone, which is when a join returns.
         let _ = (&mut self.accepting).await;
-        // Bound and not listening, a socket refuses like none at all. Without it another test's origin may answer in this one's place.
-        self._port = reserve(self.address).ok();
     }
 }
 
-fn reserve(address: SocketAddr) -> std::io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    // Connections that the origin closed itself still linger on the port.
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    Ok(socket)
+/// A loopback address of this process alone: once the origin has stopped, no other test's server can be met on its port.
+fn own_loopback() -> Ipv4Addr {
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    // The last byte is neither the network's nor its broadcast address, and the address is not 127.0.0.1 of all others.
+    Ipv4Addr::new(127, 64 | (high << 1) | (low >> 7), middle, 1 + (low & 0x7f))
 }
 
 impl Drop for Origin {
