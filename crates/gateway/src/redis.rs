@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
-use larder_redis::{BreakerState, RedisOptions, RedisStore};
+use larder_redis::{BreakerState, RedisOptions, RedisStore, ServerInfo};
 use larder_store::Ledger;
 use larder_tower::{Remote, clock};
 
@@ -61,7 +61,7 @@ impl Redis {
 
     /// For a scrape.
     pub(crate) fn gauges(&self) -> RedisGauges {
-        RedisGauges { stats: self.store.stats(), metrics: Arc::clone(&self.metrics) }
+        RedisGauges { stats: self.store.stats(), servers: self.store.servers(), metrics: Arc::clone(&self.metrics) }
     }
 
     /// For `/readyz`: how it stands, which never makes the process unready.
@@ -72,6 +72,24 @@ impl Redis {
             (BreakerState::Closed, None) => "connecting",
             (BreakerState::Open | BreakerState::HalfOpen, _) => "failing",
         };
-        serde_json::json!({ "state": state, "problem": self.store.problem(), "log_lag_seconds": stats.log_lag.map(|lag| lag.as_secs()) })
+        let servers: Vec<_> = self.store.servers().iter().map(server).collect();
+        serde_json::json!({
+            "state": state,
+            "problem": self.store.problem(),
+            "concerns": self.store.concerns(),
+            "log_lag_seconds": stats.log_lag.map(|lag| lag.as_secs()),
+            "servers": servers,
+        })
     }
+}
+
+fn server(server: &ServerInfo) -> serde_json::Value {
+    serde_json::json!({
+        "address": server.address,
+        "version": server.version,
+        "used_memory": server.used_memory,
+        "max_memory": server.max_memory,
+        "policy": server.policy,
+        "evicted": server.evicted,
+    })
 }

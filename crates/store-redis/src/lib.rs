@@ -14,6 +14,7 @@
 mod breaker;
 mod channel;
 mod health;
+mod inspect;
 mod journal;
 mod keys;
 mod link;
@@ -32,6 +33,7 @@ mod tail;
 mod write;
 
 pub use breaker::BreakerState;
+pub use inspect::ServerInfo;
 pub use options::{InvalidRedisUrl, RedisOptions, RedisServers, RedisUrl, WriteMode};
 pub use pack::Compression;
 pub use seal::{InvalidSealKey, SealKey, SealKeys};

@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use larder_store::{Answer, AppliedBy, Invalidation, InvalidationLog, Ledger, Position, Published, RemoteError};
 use tokio::sync::watch;
+use tracing::warn;
 
 use crate::health::Health;
+use crate::inspect::Inspection;
 use crate::journal::{Journal, encode};
 use crate::link::{Lane, Link};
 use crate::replicas::Replicas;
@@ -35,6 +37,7 @@ pub(crate) struct Log {
     current: Mutex<Option<Instant>>,
     started: Instant,
     health: Health,
+    inspected: Mutex<Inspection>,
 }
 
 impl Log {
@@ -42,17 +45,9 @@ impl Log {
         let started = (link.options().monotonic)();
         let health = Health::new(format!("Redis at {}: the log of invalidations cannot be read", link.options().servers));
         let replicas = Replicas::new(&link.options().prefix);
-        Self {
-            link,
-            ledger,
-            journal: Journal::default(),
-            replicas,
-            applied: watch::Sender::new(0),
-            told: AtomicU64::new(0),
-            current: Mutex::default(),
-            started,
-            health,
-        }
+        let (applied, current) = (watch::Sender::new(0), Mutex::default());
+        let (told, inspected) = (AtomicU64::new(0), Mutex::default());
+        Self { link, ledger, journal: Journal::default(), replicas, applied, told, current, started, health, inspected }
     }
 
     /// The names of the counter, of the stream, and of the mark that the server which wrote last has left.
@@ -95,6 +90,19 @@ impl Log {
         if options.validate_when_cut_off && away > options.max_lag {
             self.ledger.cut_off(options.max_lag);
         }
+    }
+
+    /// What the servers were found to be. A concern is told once for as long as it lasts.
+    pub(crate) fn set_inspected(&self, new: Inspection) {
+        let mut inspected = self.inspected.lock().unwrap_or_else(PoisonError::into_inner);
+        for concern in new.concerns.iter().filter(|concern| !inspected.concerns.contains(concern)) {
+            warn!("Redis at {}: {concern}", self.link.options().servers);
+        }
+        *inspected = new;
+    }
+
+    pub(crate) fn inspected(&self) -> Inspection {
+        self.inspected.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Why it cannot be read, for people.

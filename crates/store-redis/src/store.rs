@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use larder_store::{Answer, Ask, Ending, InvalidationLog, Ledger, Loaded, RemoteError, RemoteStore, StoredResponse, Write};
 
 use crate::channel;
+use crate::inspect::ServerInfo;
 use crate::link::Link;
 use crate::load;
 use crate::log::Log;
@@ -76,6 +77,16 @@ impl RedisStore {
             journaled: log.journal.len() as u64,
             breaker: link.breaker(),
         }
+    }
+
+    /// The servers, as they were when last asked.
+    pub fn servers(&self) -> Vec<ServerInfo> {
+        self.0.log.inspected().servers
+    }
+
+    /// What of the servers stands in the way of a good tier, in words for people.
+    pub fn concerns(&self) -> Vec<String> {
+        self.0.log.inspected().concerns
     }
 
     /// What is wrong with it now, in words for people; `None` while it works.

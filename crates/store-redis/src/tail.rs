@@ -1,12 +1,13 @@
 //! Reads the log to its end and follows it, on a connection of its own: a read that waits would hold up everything behind it.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use larder_store::Invalidation;
 use redis::{RedisResult, Value, cmd};
 use tracing::warn;
 
+use crate::inspect::Inspection;
 use crate::journal::decode;
 use crate::log::Log;
 use crate::scripts;
@@ -17,6 +18,9 @@ const WAIT: Duration = Duration::from_millis(500);
 
 /// Entries in one answer.
 const BATCH: u32 = 1000;
+
+/// Between two looks at the servers themselves.
+const INSPECTION: Duration = Duration::from_secs(10);
 
 /// Between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -43,6 +47,9 @@ async fn read_on(log: &Arc<Log>) -> Result<(), String> {
 }
 
 async fn follow_on(log: &Arc<Log>, connection: &mut Connection) -> RedisResult<()> {
+    // First, for it tells why what follows may fail.
+    let mut inspected = None;
+    inspect(log, connection, &mut inspected).await?;
     // The first read does not wait: a log without anything new is soon known to be whole.
     let mut wait = None;
     while Arc::strong_count(log) > 1 {
@@ -50,7 +57,19 @@ async fn follow_on(log: &Arc<Log>, connection: &mut Connection) -> RedisResult<(
         wait = Some(WAIT);
         if read == 0 {
             settle(log, connection).await?;
+            inspect(log, connection, &mut inspected).await?;
         }
+    }
+    Ok(())
+}
+
+/// Asks the servers how they are, now and then. `last` is when that was.
+async fn inspect(log: &Log, connection: &mut Connection, last: &mut Option<Instant>) -> RedisResult<()> {
+    let options = log.link.options();
+    let now = (options.monotonic)();
+    if last.is_none_or(|last| now.saturating_duration_since(last) >= INSPECTION) {
+        log.set_inspected(Inspection::of(connection, options).await?);
+        *last = Some(now);
     }
     Ok(())
 }

@@ -40,6 +40,8 @@ async fn entries_lie_on_all_nodes_and_each_is_found_with_its_lease_and_its_chunk
     for node in cluster.nodes() {
         assert!(node.count(&["DBSIZE"]).await? > 3, "every node has some");
     }
+    let all = || async { Ok((one.servers().len() == 3 && one.servers().iter().all(|server| !server.address.is_empty())).then_some(())) };
+    eventually("waiting for the word of every node", all).await?;
     Ok(())
 }
 

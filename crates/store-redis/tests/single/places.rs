@@ -67,3 +67,40 @@ async fn every_program_that_is_installed() -> Result<()> {
     }
     Ok(())
 }
+
+/// What is said of a server, once it has been looked at.
+async fn concerns(servers: RedisServers) -> Result<Vec<String>> {
+    let store = RedisStore::start(RedisOptions::new(servers, now), Arc::default(), None).unwrap();
+    let found = || async { Ok(Some(store.concerns()).filter(|concerns| !concerns.is_empty())) };
+    eventually("waiting for a concern", found).await
+}
+
+#[tokio::test]
+async fn what_stands_in_the_way_of_a_good_tier_is_said() -> Result<()> {
+    let redis = Redis::start_with(&["--maxmemory", "100mb", "--maxmemory-policy", "noeviction"]).await?;
+    let [concern] = &concerns(at(&redis.url())).await?[..] else { panic!("one concern") };
+    assert!(concern.starts_with("memory is limited (maxmemory) and nothing is evicted"), "{concern}");
+    redis.command(&["CONFIG", "SET", "maxmemory", "0"]).await?;
+    redis.command(&["ACL", "SETUSER", "me", "on", ">secret", "~larder:*", "+@all", "-info", "-hset"]).await?;
+    let url = format!("redis://me:secret@{}", redis.address());
+    let concerns = concerns(at(&url)).await?;
+    assert_eq!(concerns[0], "the user may not use HSET, INFO on larder:*: grant them with ACL SETUSER");
+    assert!(concerns[1].starts_with("without INFO"), "{concerns:?}");
+    assert_eq!(redis.count(&["EXISTS", "larder:{log}:p"]).await?, 0, "nothing is left behind");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_servers_say_what_they_are() -> Result<()> {
+    for program in Redis::programs() {
+        let redis = Redis::start_program(&program, &[]).await?;
+        let store = works(at(&redis.url()), |_| ()).await?;
+        let servers =
+            eventually("waiting for the server's word", || async { Ok(Some(store.servers()).filter(|servers| !servers.is_empty())) });
+        let [server] = &servers.await?[..] else { panic!("one server") };
+        let product = if program.contains("valkey") { "valkey " } else { "redis " };
+        assert!(server.version.starts_with(product) && server.used_memory > 0 && server.policy == "noeviction", "{server:?}");
+        assert_eq!(store.concerns(), [""; 0]);
+    }
+    Ok(())
+}
