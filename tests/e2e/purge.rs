@@ -236,3 +236,37 @@ async fn tags_that_origins_name_are_purged_like_any_other() -> Result<()> {
     }
     Ok(())
 }
+
+const CASCADE: &str = r#"
+[tags]
+cascade = { "project:{id}" = ["board:{id}"], "board:{id}" = ["issue:{id}", "project:{id}"] }
+[[on_event]]
+type = "project.moved"
+purge = ["tag:project:{id}"]
+[[on_write]]
+path = "/projects/{id}"
+purge = ["tag:project:{id}"]
+"#;
+
+#[tokio::test]
+async fn tags_become_old_with_others_whoever_purges_them() -> Result<()> {
+    let (larder, origin) = started(&format!("{CASCADE}{CONFIG}")).await?;
+    origin.always("POST", "/projects/7", Answer::new(204));
+    for way in ["purge", "events", "write", "command"] {
+        stored(&larder).await?;
+        let post = async |path: &str, body: Value| -> Result<Response> {
+            let fields = [("Content-Type", "application/json")];
+            Client::connect(larder.admin_address()).await?.exchange("POST", path, &fields, &body.to_string()).await
+        };
+        match way {
+            "purge" => assert_eq!(post("/purge", json!({"tags": ["project:7"]})).await?.status, 200),
+            "events" => assert_eq!(post("/events", json!({"type": "project.moved", "id": 7})).await?.status, 200),
+            "write" => assert_eq!(larder.request("POST", "/projects/7", &[], "").await?.status, 204),
+            _ => assert!(purge(&larder)?.args(["--tag", "project:7"]).output()?.status.success()),
+        }
+        for (path, outcome) in [("/issues/7", "MISS"), ("/issues/8", "HIT"), ("/about", "HIT")] {
+            assert_eq!(result(&larder, path).await?, outcome, "{path} after {way}");
+        }
+    }
+    Ok(())
+}

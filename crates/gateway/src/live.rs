@@ -8,7 +8,7 @@ use larder_tower::{Cache, CacheService, MayBypass, RouteRules, WriteRules};
 
 use crate::config::{Config, ResponseTags, Route, Upstream};
 use crate::forward::TrustedProxies;
-use crate::purge::Writes;
+use crate::purge::{TagCascade, Writes};
 use crate::routing::Router;
 use crate::tagging::RouteTags;
 use crate::telemetry::metrics::Metrics;
@@ -77,6 +77,8 @@ impl Live {
         let routes = config.routes.iter().enumerate().map(service).collect::<Result<_, _>>()?;
         let fallback = config.fallback.as_ref().map(|route| service((config.routes.len(), route))).transpose()?;
         cache.limit_refreshes(config.purge.max_refreshes);
+        let cascade = &config.tags.cascade;
+        cache.set_cascade((!cascade.is_empty()).then(|| Arc::new(TagCascade(cascade.clone())) as _));
         let router = Router::new(&config.routes)?;
         Ok(Self { trusted, metrics, routes, router, fallback, upstreams, config })
     }

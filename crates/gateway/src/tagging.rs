@@ -1,5 +1,7 @@
 //! The surrogate keys of a route, filled in from the request, and those that its origin names.
 
+use std::borrow::Cow;
+
 use http::HeaderMap;
 use http::request::Parts;
 use larder_tower::TagSource;
@@ -64,20 +66,12 @@ fn parted<'v>(name: &str, value: &'v str) -> impl Iterator<Item = &'v str> {
 
 /// A template with its places filled from a request and from captures by position; `None` where one of them is missing or empty.
 pub(crate) fn fill(template: &TagTemplate, request: &Parts, captures: &[&str]) -> Option<String> {
-    let mut tag = String::new();
-    for part in template.parts() {
-        let text = match part {
-            TagPart::Literal(text) => text.as_str(),
-            TagPart::Path(position) => captures.get(*position)?,
-            TagPart::Query(name) => query_value(request.uri.query()?, name)?,
-            TagPart::Header(name) => request.headers.get(name)?.to_str().ok()?,
-        };
-        if text.is_empty() {
-            return None;
-        }
-        tag.push_str(text);
-    }
-    Some(tag)
+    template.fill(|place| match place {
+        TagPart::Literal(text) => Some(Cow::Borrowed(text.as_str())),
+        TagPart::Path(position) => captures.get(*position).copied().map(Cow::Borrowed),
+        TagPart::Query(name) => query_value(request.uri.query()?, name).map(Cow::Borrowed),
+        TagPart::Header(name) => request.headers.get(name)?.to_str().ok().map(Cow::Borrowed),
+    })
 }
 
 /// The first value of a parameter, as sent.
@@ -121,7 +115,7 @@ mod tests {
 
     fn named(most: usize, fields: &[(&'static str, &'static str)]) -> (Option<Vec<String>>, usize) {
         let from = ["surrogate-key", "cache-tag", "xkey"].map(http::HeaderName::from_static).to_vec();
-        let settings = ResponseTags { from, forward: false, most };
+        let settings = ResponseTags { from, forward: false, most, ..ResponseTags::default() };
         let tags = RouteTags::new(&PathTemplate::everything(), &[], &settings).expect("a valid path");
         let field = |&(name, value): &(&'static str, &'static str)| {
             (http::HeaderName::from_static(name), http::HeaderValue::from_bytes(value.as_bytes()).expect("a value"))

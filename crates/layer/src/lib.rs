@@ -36,6 +36,6 @@ pub use layer::CacheLayer;
 pub use outcome::{CacheResult, Outcome, Served};
 pub use remote::Remote;
 pub use request_body::RequestBody;
-pub use rules::{MayBypass, NoTags, NoWrites, RouteRules, TagSource, WriteRules};
+pub use rules::{Cascade, MayBypass, NoTags, NoWrites, RouteRules, TagSource, WriteRules};
 pub use service::CacheService;
 pub use upstream::{ClientBody, Upstream};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::request::Parts;
 use larder_semantics::{KeyRules, Policy, PrimaryKey, Target};
-use larder_store::{InvalidationTarget, Tag, Tags};
+use larder_store::{Invalidation, InvalidationTarget, Tag, Tags};
 
 /// The settings of one route.
 #[derive(Clone, Debug)]
@@ -101,6 +101,12 @@ impl TagSource for NoTags {
 pub trait WriteRules: Send + Sync + fmt::Debug {
     /// What becomes old when this request is answered without an error; asked before it goes out, for unsafe methods only.
     fn made_old(&self, request: &Parts, target: Target<'_>) -> Vec<InvalidationTarget>;
+}
+
+/// Says what becomes old with what an invalidation names.
+pub trait Cascade: Send + Sync + fmt::Debug {
+    /// Adds it. Asked once an invalidation, before it is told to anybody: what replicas share is the whole.
+    fn widen(&self, invalidation: &mut Invalidation);
 }
 
 /// Nothing more.

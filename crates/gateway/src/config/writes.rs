@@ -4,13 +4,14 @@ use http::Method;
 use toml::Spanned;
 
 use super::cache::items;
+use super::cascade::{Cascade, cascade};
 use super::mistake::{Mistake, Mistakes};
 use super::model::Route;
 use super::nearest;
 use super::path::PathTemplate;
 use super::reader::Table;
 use super::routes::{host_name, methods};
-use super::tags::{TagPart, TagTemplate};
+use super::tags::{Places, TagPart, TagTemplate};
 
 /// `[[on_write]]`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,8 +59,8 @@ pub enum PurgeTemplate {
 const KINDS: [&str; 7] = ["tag:", "prefix:", "route:", "class:", "namespace:", "identity", "all"];
 
 impl PurgeTemplate {
-    fn parse(text: &str, captures: &[String]) -> Result<Self, Mistake> {
-        let template = |rest: &str| TagTemplate::parse(rest, captures);
+    fn parse(text: &str, places: Places<'_>) -> Result<Self, Mistake> {
+        let template = |rest: &str| TagTemplate::parse(rest, places);
         match text.split_once(':') {
             None if text == "identity" => Ok(Self::Identity),
             None if text == "all" => Ok(Self::All),
@@ -142,7 +143,8 @@ fn write(mut table: Table<'_>, names: &Names<'_>) -> Option<OnWrite> {
         table.mistakes().error(table.span(), mistake);
     }
     let captures = path.as_ref().map(|path| path.get_ref().captures().to_vec()).unwrap_or_default();
-    let purge = purge(&mut table, |text| PurgeTemplate::parse(text, &captures));
+    let places = Places { of: "this write's path", names: &captures, sources: Places::ROUTE };
+    let purge = purge(&mut table, |text| PurgeTemplate::parse(text, places));
     names.check(&purge, table.mistakes());
     table.finish();
     Some(OnWrite { methods, host, path: path?.into_inner(), purge: purge.into_iter().map(Spanned::into_inner).collect() })
@@ -167,7 +169,7 @@ fn event(mut table: Table<'_>, names: &Names<'_>) -> Option<OnEvent> {
             return Err(Mistake::new("an event has no caller whose identity could be purged").hint("purge a tag: \"tag:user:{id}\""));
         }
         collect_fields(text, &mut fields);
-        PurgeTemplate::parse(text, &fields)
+        PurgeTemplate::parse(text, Places { of: "an event", names: &fields, sources: &[] })
     });
     names.check(&purge, table.mistakes());
     table.finish();
@@ -201,11 +203,13 @@ pub struct ResponseTags {
     pub forward: bool,
     /// Tags of one response; one with more is not stored.
     pub most: usize,
+    /// Which tags become old with which others.
+    pub cascade: Cascade,
 }
 
 impl Default for ResponseTags {
     fn default() -> Self {
-        Self { from: Vec::new(), forward: false, most: 128 }
+        Self { from: Vec::new(), forward: false, most: 128, cascade: Cascade::default() }
     }
 }
 
@@ -226,6 +230,7 @@ pub(super) fn response_tags(root: &mut Table<'_>) -> ResponseTags {
     if let Some(most) = table.integer("most", 1..=10_000).and_then(|most| usize::try_from(most).ok()) {
         tags.most = most;
     }
+    tags.cascade = cascade(&mut table);
     table.finish();
     tags
 }

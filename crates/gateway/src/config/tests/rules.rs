@@ -148,6 +148,28 @@ fn routes() {
 }
 
 #[test]
+fn a_cascade_names_what_it_takes_from_the_tag() {
+    let cascade = |line: &str, expected: &str| assert_complaint(&format!("[tags]\ncascade = {{ {line} }}"), expected);
+    cascade(
+        r#""project:{id}" = ["issue-of:{ids}"]"#,
+        "2:31: error: `{ids}` is not a part of the tag that brings it about (hint: did you mean `id`?)",
+    );
+    cascade(
+        r#""all" = ["issue-of:{query.id}"]"#,
+        "2:22: error: `{query.id}` is not a part of the tag that brings it about (hint: it has no named parts)",
+    );
+    cascade(
+        r#""{a}{b}" = ["x"]"#,
+        r#"2:13: error: nothing tells `{b}` in `{a}{b}` from the part before it (hint: put something between them: "{org}:{id}")"#,
+    );
+    cascade(
+        r#""a{x}" = ["aa{x}"]"#,
+        "2:13: error: a purge of `ax` would never end: what follows from it grows and grows (hint: a tag may bring about itself, but not longer and longer ones)",
+    );
+    cascade(r#""a" = "b""#, "2:19: error: `a` cannot be a string (hint: expected a list of strings like \"issue-of:{id}\")");
+}
+
+#[test]
 fn a_path_alone_is_a_star_in_other_systems() {
     assert_complaint("[[routes]]\npath = \"*\"", r#"2:8: error: path `*` does not begin with a slash (hint: write "/{*rest}")"#);
 }
