@@ -237,6 +237,32 @@ async fn tags_that_origins_name_are_purged_like_any_other() -> Result<()> {
     Ok(())
 }
 
+const BODIES: &str = r#"
+[[on_write]]
+path = "/moves"
+purge = ["tag:issue:{request.issue}", "url:/issues/{response.to}"]
+"#;
+
+#[tokio::test]
+async fn a_write_makes_old_what_its_bodies_name() -> Result<()> {
+    let (larder, origin) = started(&format!("{BODIES}{CONFIG}")).await?;
+    let moved = |status: u16| Answer::new(status).header("Content-Type", "application/json").body(r#"{"note": "moved", "to": "8"}"#);
+    let send = async |body: &str| larder.request("POST", "/moves", &[("Content-Type", "application/json")], body).await;
+    for (status, body, expected) in [
+        (409, r#"{"issue": 7}"#, ["HIT", "HIT", "HIT"]),
+        (201, r#"{"issue": 7}"#, ["MISS", "MISS", "HIT"]),
+        (201, r#"{"issue": [7]}"#, ["HIT", "MISS", "HIT"]),
+    ] {
+        stored(&larder).await?;
+        origin.once("POST", "/moves", moved(status));
+        assert_eq!(send(body).await?.status, status);
+        for (path, outcome) in ["/issues/7", "/issues/8", "/about"].into_iter().zip(expected) {
+            assert_eq!(result(&larder, path).await?, outcome, "{path} after {status} {body}");
+        }
+    }
+    Ok(())
+}
+
 const CASCADE: &str = r#"
 [tags]
 cascade = { "project:{id}" = ["board:{id}"], "board:{id}" = ["issue:{id}", "project:{id}"] }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::purge::{Shared, carried_out, json_only};
 use crate::config::TokenScope;
-use crate::purge::{Refused, USUAL_WAIT, event};
+use crate::purge::{Known, Refused, USUAL_WAIT, event};
 
 /// Bytes of an event.
 const LARGEST: usize = 64 << 10;
@@ -35,9 +35,8 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Ref
     let mut known = false;
     for rule in live.config.on_event.iter().filter(|rule| rule.kind == kind) {
         known = true;
-        let named = event(rule, |field| text(&happened[field])).map_err(|field| {
-            Refused::new(StatusCode::UNPROCESSABLE_ENTITY, format!("An event `{kind}` needs the field `{field}`, a string or a number."))
-        })?;
+        let named = event(rule, &Known(&live), |field| text(&happened[field]))
+            .map_err(|why| Refused::new(StatusCode::UNPROCESSABLE_ENTITY, format!("An event `{kind}` {why}")))?;
         targets.extend(named);
     }
     if !known {

@@ -24,6 +24,10 @@ pub enum TagPart {
     Query(String),
     /// The value of this request field.
     Header(HeaderName),
+    /// The member of this name in the JSON object that the request carries.
+    Request(String),
+    /// The member of this name in the JSON object that the response carries.
+    Response(String),
 }
 
 /// What a template's places may be taken from.
@@ -38,14 +42,29 @@ pub(super) struct Places<'a> {
 }
 
 impl Places<'_> {
-    /// The sources of a route's tags and of what a write makes old.
-    pub(super) const ROUTE: &'static [&'static str] = &["query", "header"];
+    /// The sources of a route's tags: the request that is answered, and its answer.
+    pub(super) const ROUTE: &'static [&'static str] = &["query", "header", "response"];
+    /// The sources of what a write makes old.
+    pub(super) const WRITE: &'static [&'static str] = &["query", "header", "request", "response"];
 }
 
 impl TagTemplate {
     /// The parts in order; neighbouring literals are one.
     pub fn parts(&self) -> &[TagPart] {
         &self.parts
+    }
+
+    /// The names of the members that are taken from the JSON object of a request, and from that of a response.
+    pub fn members(&self) -> (impl Iterator<Item = &String>, impl Iterator<Item = &String>) {
+        let request = self.parts.iter().filter_map(|part| match part {
+            TagPart::Request(name) => Some(name),
+            _ => None,
+        });
+        let response = self.parts.iter().filter_map(|part| match part {
+            TagPart::Response(name) => Some(name),
+            _ => None,
+        });
+        (request, response)
     }
 
     /// The text with its places filled; `None` where one of them is missing or empty.
@@ -121,6 +140,8 @@ fn place_of(place: &str, Places { of, names, sources }: Places<'_>) -> Result<Ta
     match place.split_once('.') {
         Some((source, name)) if !name.is_empty() && sources.contains(&source) => match source {
             "query" => Ok(TagPart::Query(name.to_owned())),
+            "request" => Ok(TagPart::Request(name.to_owned())),
+            "response" => Ok(TagPart::Response(name.to_owned())),
             _ => HeaderName::try_from(name)
                 .map(TagPart::Header)
                 .map_err(|_| Mistake::new(format!("`{name}` is not the name of a header field")).hint("like {header.x-project}")),
@@ -142,18 +163,20 @@ mod tests {
 
     fn parse(text: &str) -> Result<TagTemplate, Mistake> {
         let names = ["org".to_owned(), "id".to_owned()];
-        TagTemplate::parse(text, Places { of: "this route's path", names: &names, sources: Places::ROUTE })
+        TagTemplate::parse(text, Places { of: "this route's path", names: &names, sources: Places::WRITE })
     }
 
     #[test]
-    fn places_are_path_parts_query_parameters_and_fields() {
-        let tag = parse("a:{id}:{query.project}{header.X-Team}}}!").unwrap();
+    fn places_are_path_parts_query_parameters_fields_and_json_members() {
+        let tag = parse("a:{id}:{query.project}{header.X-Team}{request.to}{response.a.b}}}!").unwrap();
         let expected = [
             TagPart::Literal("a:".to_owned()),
             TagPart::Path(1),
             TagPart::Literal(":".to_owned()),
             TagPart::Query("project".to_owned()),
             TagPart::Header(HeaderName::from_static("x-team")),
+            TagPart::Request("to".to_owned()),
+            TagPart::Response("a.b".to_owned()),
             TagPart::Literal("}!".to_owned()),
         ];
         assert_eq!(tag.parts(), expected);
@@ -165,6 +188,9 @@ mod tests {
         assert_eq!(mistake("issue:{ids}").hint.as_deref(), Some("did you mean `id`?"));
         assert_eq!(mistake("{project}").hint.as_deref(), Some("its named parts: `org`, `id`"));
         assert_eq!(mistake("{qeury.a}").hint.as_deref(), Some("did you mean `query`?"));
+        assert_eq!(mistake("{reqest.a}").hint.as_deref(), Some("did you mean `request`?"));
+        assert_eq!(mistake("{body.a}").hint.as_deref(), Some("places are taken from: `query`, `header`, `request`, `response`"));
+        assert_eq!(mistake("{response.}").message, "unknown place `{response.}` in a tag");
         assert_eq!(mistake("{header.a b}").message, "tag `{header.a b}` is empty or contains white space");
         assert_eq!(mistake("{header.(}").message, "`(` is not the name of a header field");
         assert_eq!(mistake("a}").message, "a brace in tag `a}` has no partner");

@@ -6,18 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
-use http_body::Body;
 use larder_semantics::Reason;
 use larder_semantics::fields::retain_storable;
 use larder_semantics::range::PartialResponse;
-use larder_store::{BodyBuilder, StoredPart, StoredResponse, Variant};
+use larder_store::{BodyBuilder, Lease, StoredPart, StoredResponse, Variant};
 
 use super::Job;
 use crate::body_log::LogWriter;
 use crate::error::{BodyError, FetchError};
 use crate::flight::{Landed, Live};
 use crate::service::CacheService;
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, UpstreamBody};
 
 /// The longest pause between two frames of a body that is being stored (nginx's `proxy_read_timeout`, Varnish's
 /// `between_bytes_timeout`). What merely passes through is not timed: a stream may be silent for as long as its client likes.
@@ -48,7 +47,7 @@ pub(super) enum Kept {
 
 impl<S: Upstream> Pump<S> {
     /// Until the body ends, or nobody wants it any more.
-    pub(super) async fn run(mut self, body: S::Body) {
+    pub(super) async fn run<B: UpstreamBody>(mut self, body: B) {
         let mut body = pin!(body);
         let (mut keeping, mut got) = (true, 0);
         let mut last = None;
@@ -120,8 +119,20 @@ impl<S: Upstream> Pump<S> {
 
     async fn commit(&mut self, length: u64, last: Option<&bytes::Bytes>, trailers: Option<HeaderMap>) {
         let mut builder = BodyBuilder::new(length);
-        self.writer.frames().iter().chain(last).for_each(|frame| builder.push(frame));
+        let frames = self.writer.frames();
+        frames.iter().chain(last).for_each(|frame| builder.push(frame));
         let lease = self.job.lease.take();
+        if let Kept::Whole(live) = &self.kept
+            && live.more_tags
+        {
+            match self.service.route.tags_told(&self.job.asked.parts, frames.iter().chain(last)) {
+                Some(told) => self.job.tags = self.job.tags.iter().copied().chain(told).collect(),
+                None => {
+                    self.job.remember(&self.service.cache, Reason::UnreadTags);
+                    return lease.map_or((), Lease::not_shared);
+                }
+            }
+        }
         let Job { asked, position, fetch, tags, .. } = &self.job;
         let (key, tags, cache) = (asked.key.clone(), tags.clone(), &self.service.cache);
         match &self.kept {
