@@ -93,6 +93,11 @@ impl Live {
         self.config.routes.get(route).or(self.config.fallback.as_ref()).map(|route| &route.name)
     }
 
+    /// How many bytes the body of a request to a route may have; `None`: any.
+    pub(crate) fn max_request_body(&self, route: usize) -> Option<u64> {
+        self.config.routes.get(route).or(self.config.fallback.as_ref())?.settings.max_request_body
+    }
+
     /// The way to the origin that a route's misses take.
     pub(crate) fn upstream_of(&self, route: usize) -> Option<&UpstreamService> {
         let route = self.config.routes.get(route).or(self.config.fallback.as_ref())?;
@@ -112,6 +117,7 @@ fn rules(index: usize, route: &Route, named: &ResponseTags, writes: &Arc<dyn Wri
         cache: settings.cache,
         max_object: settings.max_object,
         collapse_wait: settings.collapse_wait,
+        cache_status_key: settings.cache_status_key,
         may_bypass: MayBypass::new(move |client: Option<IpAddr>| client.is_some_and(|address| bypass.may_bypass(address.to_canonical()))),
         tags: Arc::new(RouteTags::new(&route.path, &route.tags, named)?),
         writes: Arc::clone(writes),

@@ -1,12 +1,13 @@
 //! The tier in Redis, as the gateway holds it: started from the configuration, read off for metrics and probes.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use larder_redis::{BreakerState, RedisOptions, RedisStore};
 use larder_store::Ledger;
 use larder_tower::{Remote, clock};
 
 use crate::config;
+use crate::gateway::Gateway;
 use crate::telemetry::metrics::{RedisGauges, RedisMetrics};
 
 /// The store with what is counted for it.
@@ -39,6 +40,20 @@ impl Redis {
     /// For the cache.
     pub(crate) fn remote(&self) -> Remote {
         Remote { store: Arc::new(self.store.clone()), log: self.store.log() }
+    }
+
+    /// Purges what others say on the channel that the configuration names, if it names one.
+    pub(crate) fn listen(&self, gateway: &Arc<Gateway>) {
+        let Some(channel) = gateway.live.load().config.purge.channel.clone() else { return };
+        let gateway = Arc::downgrade(gateway);
+        self.store.listen(channel, move |messages| {
+            let gateway = Weak::clone(&gateway);
+            async move {
+                if let Some(gateway) = gateway.upgrade() {
+                    gateway.hear(&messages).await;
+                }
+            }
+        });
     }
 
     /// For a scrape.

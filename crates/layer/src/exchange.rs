@@ -345,7 +345,7 @@ impl Job {
     /// Takes what the origin named into the tags.
     fn tag(&mut self, named: &[String]) {
         if !named.is_empty() {
-            self.tags = self.tags.iter().copied().chain(named.iter().map(|name| Tag::surrogate(name))).collect();
+            self.tags = self.tags.iter().copied().chain(Tag::surrogates(named.iter().map(String::as_str))).collect();
         }
     }
 

@@ -186,7 +186,7 @@ impl Write {
         let (head, vary) = self.storable(service, answer, &context, target)?;
         let asked = Arc::new(Asked { parts: self.parts, context, key: key.to_key() });
         let known = service.known_tags(&asked);
-        let tags = known.iter().copied().chain(named.iter().map(|name| Tag::surrogate(name))).collect();
+        let tags = known.iter().copied().chain(Tag::surrogates(named.iter().map(String::as_str))).collect();
         Some(Representation { asked, tags, head, vary })
     }
 

@@ -32,6 +32,8 @@ pub struct RouteRules {
     pub max_object: u64,
     /// How long a request waits for another one's exchange before it fetches by itself.
     pub collapse_wait: Duration,
+    /// Whether `Cache-Status` tells the key of what was looked up (RFC 9211 §2.7).
+    pub cache_status_key: bool,
     /// Who may bypass the cache with the bypass parameter.
     pub may_bypass: MayBypass,
     /// The tags of what is stored.
@@ -47,7 +49,7 @@ impl RouteRules {
         let named = self.tags.tags(request);
         let class = self.class.as_deref().map(Tag::class);
         let identity = key.identity().map(Tag::identity);
-        own.into_iter().chain(class).chain(identity).chain(named.iter().map(|name| Tag::surrogate(name))).collect()
+        own.into_iter().chain(class).chain(identity).chain(Tag::surrogates(named.iter().map(String::as_str))).collect()
     }
 }
 
@@ -71,7 +73,8 @@ impl RouteRules {
                 break;
             }
         }
-        (!scanner.is_cut()).then(|| self.tags.tags_told(request, scanner.members()).iter().map(|name| Tag::surrogate(name)).collect())
+        let told = (!scanner.is_cut()).then(|| self.tags.tags_told(request, scanner.members()))?;
+        Some(Tag::surrogates(told.iter().map(String::as_str)))
     }
 }
 

@@ -12,6 +12,7 @@
 //! and asks it in the background until it works again.
 
 mod breaker;
+mod channel;
 mod journal;
 mod keys;
 mod link;

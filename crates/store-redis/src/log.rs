@@ -3,10 +3,11 @@
 //! Numbers grow by one. Wherever they do not (the stream was trimmed, Redis was emptied, a failover lost its last entries), something may
 //! be missing, and the ledger starts over: what it cannot vouch for is dropped.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use larder_store::{Answer, AppliedBy, Invalidation, InvalidationLog, Ledger, Published, RemoteError};
+use larder_store::{Answer, AppliedBy, Invalidation, InvalidationLog, Ledger, Position, Published, RemoteError};
 use tokio::sync::watch;
 
 use crate::journal::{Journal, encode};
@@ -27,6 +28,8 @@ pub(crate) struct Log {
     pub(crate) replicas: Replicas,
     /// The number of the entry applied last. 0: none was read yet.
     applied: watch::Sender<u64>,
+    /// The largest number under which the log has something of this replica's own.
+    told: AtomicU64,
     /// When it was last seen to have nothing new.
     current: Mutex<Option<Instant>>,
     started: Instant,
@@ -36,7 +39,16 @@ impl Log {
     pub(crate) fn new(link: Arc<Link>, ledger: Arc<Ledger>) -> Self {
         let started = (link.options().monotonic)();
         let replicas = Replicas::new(&link.options().prefix);
-        Self { link, ledger, journal: Journal::default(), replicas, applied: watch::Sender::new(0), current: Mutex::default(), started }
+        Self {
+            link,
+            ledger,
+            journal: Journal::default(),
+            replicas,
+            applied: watch::Sender::new(0),
+            told: AtomicU64::new(0),
+            current: Mutex::default(),
+            started,
+        }
     }
 
     /// The names of the counter and of the stream.
@@ -96,7 +108,24 @@ impl Log {
         let mut call = scripts::PUBLISH.prepare_invoke();
         call.key(counter).key(stream).arg(self.applied()).arg(KEPT).arg(encode(invalidation));
         let work = |mut connection| async move { call.invoke_async::<u64>(&mut connection).await };
-        self.link.run(Operation::Publish, Lane::Small, work).await
+        let number = self.link.run(Operation::Publish, Lane::Small, work).await?;
+        self.told.fetch_max(number, Ordering::Release);
+        Ok(number)
+    }
+
+    /// Whether a response that others have stored at `position` can be compared with everything that this replica knows to be old: what it
+    /// has invalidated itself has a place in the log, and the log has been read up to there and up to the response. Without that, a
+    /// response from before such an invalidation could pass for one from after it. Waits for it a little.
+    pub(crate) async fn reaches(&self, position: Position) -> bool {
+        // In this order: an invalidation leaves the journal after its number is known.
+        if self.journal.len() > 0 {
+            return false;
+        }
+        let needed = position.log_number().max(self.told.load(Ordering::Acquire));
+        if self.applied() < needed {
+            self.follow(needed).await;
+        }
+        self.applied() >= needed
     }
 
     /// Waits, as long as an operation may take, until this replica has read what it put in itself: from then on its own positions are

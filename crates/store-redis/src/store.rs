@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use larder_store::{Answer, Ask, Ending, InvalidationLog, Ledger, Loaded, RemoteError, RemoteStore, StoredResponse, Write};
 
+use crate::channel;
 use crate::link::Link;
 use crate::load;
 use crate::log::Log;
@@ -46,6 +47,14 @@ impl RedisStore {
     /// The log of invalidations.
     pub fn log(&self) -> Arc<dyn InvalidationLog> {
         Arc::clone(&self.0.log) as Arc<dyn InvalidationLog>
+    }
+
+    /// Hands over what others publish on `channel`, all that has come at a time, for as long as the store lives.
+    pub fn listen<F>(&self, channel: String, handle: impl Fn(Vec<Vec<u8>>) -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        tokio::spawn(channel::listen(Arc::downgrade(&self.0), channel, handle));
     }
 
     /// Figures for metrics.
@@ -111,7 +120,12 @@ impl RemoteStore for RedisStore {
             if !self.0.log.vouches() {
                 return Err(RemoteError::Unvouched);
             }
-            let loaded = load::load(&self.0, ask).await;
+            let mut loaded = load::load(&self.0, ask).await;
+            if let Ok(Loaded::Response(stored)) = &loaded
+                && !self.0.log.reaches(stored.position).await
+            {
+                loaded = Err(RemoteError::Unvouched);
+            }
             let counters = &self.0.counters;
             match &loaded {
                 Ok(Loaded::Response(_)) => counters.hits.add(),

@@ -63,6 +63,8 @@ pub struct Server {
     pub drain_timeout: Duration,
     /// How long a client may take to send its request line and fields.
     pub header_read_timeout: Duration,
+    /// How long a client may take nothing of what is written to it.
+    pub write_timeout: Duration,
     /// Connections served at the same time, over all listeners.
     pub max_connections: usize,
     /// Bytes of request line and fields together; at least 8 KiB.
@@ -76,6 +78,7 @@ impl Default for Server {
             trusted_proxies: Vec::new(),
             drain_timeout: Duration::from_secs(30),
             header_read_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(60),
             max_connections: 10_000,
             max_header_bytes: 32 << 10,
         }
@@ -249,10 +252,14 @@ pub struct RouteSettings {
     pub key: KeyRules,
     /// Bytes of the largest body that is stored.
     pub max_object: u64,
+    /// Bytes of the largest request body that goes to the upstream; `None`: any.
+    pub max_request_body: Option<u64>,
     /// How long a request waits for another's fetch before it makes its own; zero: not at all.
     pub collapse_wait: Duration,
     /// Clients whose bypass parameter counts.
     pub bypass_from: Vec<IpNet>,
+    /// Whether `Cache-Status` tells the key (RFC 9211 §2.7).
+    pub cache_status_key: bool,
 }
 
 impl RouteSettings {
@@ -274,8 +281,10 @@ impl Default for RouteSettings {
                 identity: Vec::new(),
             },
             max_object: 8 << 20,
+            max_request_body: None,
             collapse_wait: Duration::from_secs(10),
             bypass_from: vec![IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())],
+            cache_status_key: false,
         }
     }
 }

@@ -2,6 +2,9 @@
 
 mod ask;
 mod cascade;
+mod channel;
+pub(crate) mod event;
+pub(crate) mod message;
 mod outcome;
 pub(crate) mod public;
 mod targets;
@@ -9,6 +12,7 @@ mod writes;
 
 pub(crate) use ask::{Ask, Refused};
 pub(crate) use cascade::TagCascade;
+pub(crate) use channel::Heard;
 pub(crate) use outcome::{USUAL_WAIT, purge};
 pub(crate) use targets::Known;
-pub(crate) use writes::{Writes, event};
+pub(crate) use writes::Writes;

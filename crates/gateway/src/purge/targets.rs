@@ -95,5 +95,7 @@ fn known<'n>(kind: &str, text: &str, names: impl Iterator<Item = &'n str>) -> Re
     if names.contains(&text) {
         return Ok(());
     }
-    Err(format!("there is no {kind} `{text}`: {}.", config::nearest_hint(text, &names, "there are")))
+    let hint = config::nearest_hint(text, &names, "there are");
+    let end = if hint.ends_with('?') { "" } else { "." };
+    Err(format!("there is no {kind} `{text}`: {hint}{end}"))
 }

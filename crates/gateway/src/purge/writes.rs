@@ -180,7 +180,7 @@ impl ToldByBodies for Waiting {
 }
 
 /// What an event makes old, given the values of its fields; or why it makes nothing old, as the end of a sentence about it.
-pub(crate) fn event(rule: &OnEvent, known: &Known<'_>, value: impl Fn(&str) -> Option<String>) -> Result<Vec<InvalidationTarget>, String> {
+pub(super) fn event(rule: &OnEvent, known: &Known<'_>, value: impl Fn(&str) -> Option<String>) -> Result<Vec<InvalidationTarget>, String> {
     let needed = |field: &String| value(field).ok_or_else(|| format!("needs the field `{field}`, a string or a number."));
     let fields: Vec<String> = rule.fields.iter().map(needed).collect::<Result<_, _>>()?;
     let captures: Vec<&str> = fields.iter().map(String::as_str).collect();

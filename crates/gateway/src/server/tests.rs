@@ -90,12 +90,25 @@ fn status(answer: &str) -> &str {
     answer.split(' ').nth(1).unwrap_or("")
 }
 
+/// A whole answer that says what is wrong: RFC 9457 in its body, RFC 9209 in its fields.
+fn assert_problem(answer: &str, expected: &str) {
+    assert_eq!(status(answer), expected, "{answer:?}");
+    for field in
+        ["connection: close\r\n", "content-type: application/problem+json\r\n", "proxy-status: larder; error=http_request_error\r\n"]
+    {
+        assert!(answer.contains(field), "{answer}");
+    }
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    assert!(head.contains(&format!("content-length: {}", body.len())), "{answer}");
+    let problem: serde_json::Value = serde_json::from_str(body).expect("JSON");
+    assert_eq!(problem["status"].to_string(), expected);
+}
+
 /// The request is refused with `expected`, the connection is closed (or `talk` would not return), and nothing was handled.
 async fn refused(bytes: &str, expected: &str) {
     let server = serve_echo();
     let answer = talk(server.address, bytes).await;
-    assert_eq!(status(&answer), expected, "{bytes:?} was answered {answer:?}");
-    assert!(answer.contains("connection: close\r\n"), "{answer}");
+    assert_problem(&answer, expected);
     assert_eq!(server.handled.load(Ordering::SeqCst), 0, "{bytes:?} reached the handler");
 }
 
@@ -197,6 +210,58 @@ async fn fields_that_are_too_large_or_too_many_are_refused_with_431() {
 }
 
 #[tokio::test]
+async fn a_malformed_request_behind_others_is_told_what_is_wrong_too() {
+    let server = serve_echo();
+    // At once, and after a pause in which the connection was idle.
+    let good = "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n";
+    let answer = talk(server.address, &format!("{good}{good}rubbish\r\n\r\n")).await;
+    assert_problem(answer.rsplit("GET /1 ").next().expect("behind the others"), "400");
+    let mut stream = connect(server.address).await;
+    stream.write_all(good.as_bytes()).await.expect("write");
+    until(&mut stream, "GET /1 ").await;
+    stream.write_all(b"rubbish\r\n\r\n").await.expect("write");
+    assert_problem(&rest(&mut stream).await, "400");
+}
+
+const LIKE_A_REFUSAL: &str = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+#[tokio::test]
+async fn content_that_looks_like_a_refusal_is_content() {
+    let server = serve(ServerOptions::default(), |_, _| async { Response::new(Full::from(LIKE_A_REFUSAL.repeat(20_000))) });
+    let answer = talk(server.address, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    assert_eq!(answer.split_once("\r\n\r\n").expect("a head").1, LIKE_A_REFUSAL.repeat(20_000));
+}
+
+#[tokio::test]
+async fn rfc9110_7_8_what_comes_behind_an_upgrade_is_left_alone() {
+    let server = serve(ServerOptions::default(), |mut request: Request<Incoming>, _| async move {
+        let upgraded = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            let mut tunnel = TokioIo::new(upgraded.await.expect("a tunnel"));
+            for _ in 0..2 {
+                tunnel.flush().await.expect("flush");
+                tunnel.write_all(LIKE_A_REFUSAL.as_bytes()).await.expect("write");
+            }
+        });
+        let switching = Response::builder().status(101).header("connection", "upgrade").header("upgrade", "x");
+        switching.body(Full::default()).expect("response")
+    });
+    let answer = talk(server.address, "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n").await;
+    assert_eq!(answer.split_once("\r\n\r\n").expect("a head").1, LIKE_A_REFUSAL.repeat(2));
+}
+
+#[tokio::test]
+async fn http2_fields_that_are_too_large_are_refused_with_431() {
+    let server = serve_echo();
+    let stream = TokioIo::new(connect(server.address).await);
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.expect("handshake");
+    tokio::spawn(connection);
+    let request = Request::get("http://a.example/two").header("x", "a".repeat(100 * 1024)).body(Empty::<Bytes>::new()).expect("request");
+    assert_eq!(sender.send_request(request).await.expect("response").status(), 431);
+    assert_eq!(server.handled.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
 async fn rfc9112_9_6_a_refused_client_that_still_sends_is_not_reset_before_it_has_read_why() {
     let server = serve_echo();
     let mut stream = connect(server.address).await;
@@ -289,6 +354,13 @@ async fn http2_with_prior_knowledge_is_served_on_the_same_port() {
     let response = sender.send_request(request).await.expect("response");
     assert_eq!(response.version(), Version::HTTP_2);
     assert_eq!(response.into_body().collect().await.expect("body").to_bytes(), "GET http://a.example/two ");
+}
+
+#[tokio::test]
+async fn rfc9112_4_a_status_without_a_phrase_is_given_none() {
+    let server = serve(ServerOptions::default(), |_, _| async { Response::builder().status(299).body(Full::default()).expect("response") });
+    let answer = talk(server.address, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 299 \r\n"), "{answer}");
 }
 
 #[tokio::test]
@@ -388,6 +460,43 @@ async fn a_drain_lets_a_request_under_way_finish_and_accepts_no_other() {
 }
 
 #[tokio::test]
+async fn rfc9112_9_6_a_request_that_crosses_the_goodbye_is_answered_as_the_last() {
+    let hour = Duration::from_secs(3600);
+    let server = serve(ServerOptions { parting_time: hour, drain_timeout: 2 * hour, ..ServerOptions::default() }, echo);
+    let (mut idle, mut fresh) = (connect(server.address).await, connect(server.address).await);
+    let request = b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\n";
+    idle.write_all(request).await.expect("write");
+    until(&mut idle, "GET /1 ").await;
+    server.stop.send(()).expect("running");
+    // Until the connection has heard of it.
+    loop {
+        idle.write_all(request).await.expect("write");
+        if until(&mut idle, "GET /1 ").await.contains("connection: close\r\n") {
+            break;
+        }
+    }
+    assert_eq!(rest(&mut idle).await, "");
+    fresh.write_all(request).await.expect("write");
+    let answer = rest(&mut fresh).await;
+    assert!(answer.contains("connection: close\r\n") && answer.ends_with("GET /1 "), "{answer}");
+    assert_eq!(server.ended.await.expect("ended"), Drained { aborted: 0 });
+}
+
+#[tokio::test]
+async fn rfc9113_6_8_an_idle_http2_connection_is_told_to_go_at_once() {
+    let hour = Duration::from_secs(3600);
+    let server = serve(ServerOptions { parting_time: hour, drain_timeout: 2 * hour, ..ServerOptions::default() }, echo);
+    let stream = TokioIo::new(connect(server.address).await);
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.expect("handshake");
+    let connection = tokio::spawn(connection);
+    let request = Request::get("http://a.example/two").body(Empty::<Bytes>::new()).expect("request");
+    sender.send_request(request).await.expect("response");
+    server.stop.send(()).expect("running");
+    connection.await.expect("task").expect("a clean end");
+    assert_eq!(server.ended.await.expect("ended"), Drained { aborted: 0 });
+}
+
+#[tokio::test]
 async fn a_drain_ends_in_time_whatever_a_request_does() {
     let options = ServerOptions { drain_timeout: Duration::from_millis(20), ..ServerOptions::default() };
     let (server, begun, _go) = serve_gated(options);
@@ -408,6 +517,54 @@ async fn open_connections_are_counted() {
     stream.write_all(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("write");
     until(&mut stream, "GET /1 ").await;
     assert_eq!(connections.count(), 1);
+}
+
+/// Bytes as they are sent by somebody else.
+struct Relayed(tokio::sync::mpsc::UnboundedReceiver<Bytes>);
+
+impl hyper::body::Body for Relayed {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, Self::Error>>> {
+        self.0.poll_recv(cx).map(|bytes| bytes.map(|bytes| Ok(hyper::body::Frame::data(bytes))))
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_is_cut_and_an_idle_stream_is_not() {
+    let (give, mut bodies) = tokio::sync::mpsc::unbounded_channel();
+    let server = Server::bind(&["127.0.0.1:0".parse().expect("address")]).expect("bind");
+    let (address, connections) = (server.addresses().expect("addresses")[0], server.open_connections());
+    let options = ServerOptions { write_timeout: Duration::from_millis(50), ..ServerOptions::default() };
+    let handler = move |_: Request<Incoming>, _: Peer| {
+        let (sender, body) = tokio::sync::mpsc::unbounded_channel();
+        give.send(sender).expect("receiver");
+        async move { Response::new(Relayed(body)) }
+    };
+    tokio::spawn(server.serve(options, handler, std::future::pending()));
+    let mut begin = async || {
+        let mut stream = connect(address).await;
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("write");
+        let body = bodies.recv().await.expect("a body");
+        body.send("first".into()).expect("receiver");
+        until(&mut stream, "first\r\n").await;
+        (stream, body)
+    };
+    let (mut idle, events) = begin().await;
+    let (_stuck, flood) = begin().await;
+    let piece = Bytes::from(vec![b'x'; 1 << 20]);
+    while flood.send(piece.clone()).is_ok() {
+        tokio::task::yield_now().await;
+    }
+    while connections.count() > 1 {
+        tokio::task::yield_now().await;
+    }
+    events.send("second".into()).expect("receiver");
+    until(&mut idle, "second\r\n").await;
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use super::connect::{ConnectionMark, Connector};
 use super::error::UpstreamError;
 use super::expect::{Gate, patiently};
 use super::observe::UpstreamStats;
-use super::progress::{Progress, WatchedBody};
+use super::progress::{BodyFailure, Progress, WatchedBody};
 
 pub(super) type Pool = legacy::Client<Connector, WatchedBody>;
 
@@ -41,7 +41,12 @@ pub(super) async fn send(
             (result, _) => result,
         }
     };
-    let mut response = within(deadline, progress, patiently(gate, exchange)).await?.map_err(UpstreamError::from_exchange)?;
+    let result = within(deadline, progress.clone(), patiently(gate, exchange)).await?;
+    let mut response = result.map_err(|error| match progress.and_then(|progress| progress.failure()) {
+        Some(BodyFailure::TooLarge) => UpstreamError::RequestTooLarge,
+        Some(BodyFailure::Broken) => UpstreamError::RequestBody(error.into()),
+        None => UpstreamError::from_exchange(error),
+    })?;
     if let Some(mark) = response.extensions_mut().remove::<ConnectionMark>() {
         mark.answered();
     }

@@ -123,6 +123,7 @@ pub(crate) fn rules() -> RouteRules {
         cache: true,
         max_object: 1 << 20,
         collapse_wait: Duration::from_secs(10),
+        cache_status_key: false,
         may_bypass: MayBypass::anyone(),
         tags: Arc::new(NoTags),
         writes: Arc::new(NoWrites),

@@ -64,6 +64,28 @@ fn words() {
 }
 
 #[test]
+fn targeted_fields() {
+    in_cache(
+        "targeted = [\"a b\"]",
+        r#"2:13: error: `a b` is not the name of a field (hint: like "CDN-Cache-Control" or "Surrogate-Control")"#,
+    );
+    for name in ["cache-control", "Expires"] {
+        in_cache(
+            &format!("targeted = [\"{name}\"]"),
+            &format!("2:13: error: `{name}` is not a targeted field (hint: leave it out: it counts wherever no targeted field does)"),
+        );
+    }
+    in_cache(
+        "targeted = [\"A\", \"b\", \"a\"]",
+        "2:23: error: `a` is listed twice (hint: remove one of them: the first valid one of a response counts)",
+    );
+    in_cache(
+        "targeted = \"Surrogate-Control\"",
+        r#"2:12: error: `targeted` cannot be a string (hint: expected a list of field names in quotes, like "CDN-Cache-Control")"#,
+    );
+}
+
+#[test]
 fn keys_that_nobody_knows_name_the_nearest_or_where_they_stand() {
     assert_complaint("[server]\nlisten_on = \"x\"", "2:1: error: unknown key `listen_on` in [server] (hint: did you mean `listen`?)");
     in_cache("max-object = \"1MiB\"", "2:1: error: unknown key `max-object` in [cache] (hint: did you mean `max_object`?)");

@@ -30,6 +30,8 @@ pub struct Gauges {
     pub evictions: Vec<(&'static str, u64)>,
     /// What was invalidated, by kind of target, since the start.
     pub invalidations: Vec<(&'static str, u64)>,
+    /// Messages on the Redis channel of invalidations, by what became of them, since the start; empty where nobody listens.
+    pub invalidation_messages: Vec<(&'static str, u64)>,
     /// Records of invalidations kept.
     pub invalidation_records: u64,
     /// The last position in the sequence of invalidations.
@@ -209,6 +211,11 @@ impl Scrape {
         let mut family = encoder.encode_descriptor("invalidations", help, None, MetricType::Counter)?;
         for (kind, count) in &gauges.invalidations {
             family.encode_family(&[("kind", *kind)])?.encode_counter::<NoLabelSet, _, f64>(count, None)?;
+        }
+        let help = "Messages on the Redis channel of invalidations.";
+        let mut family = encoder.encode_descriptor("invalidation_messages", help, None, MetricType::Counter)?;
+        for (outcome, count) in &gauges.invalidation_messages {
+            family.encode_family(&[("outcome", *outcome)])?.encode_counter::<NoLabelSet, _, f64>(count, None)?;
         }
         Ok(())
     }
