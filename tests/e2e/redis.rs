@@ -348,3 +348,24 @@ async fn a_wrong_password_leaves_the_memory_and_is_told() -> Result<()> {
     assert!(!output.join("\n").contains("hunter2"));
     Ok(())
 }
+
+#[tokio::test]
+async fn hits_in_memory_never_ask_redis_however_it_fares() -> Result<()> {
+    let (origin, redis) = (any_origin().await?, Redis::start().await?);
+    let proxy = FaultProxy::start(redis.address()).await?;
+    let larder = replica(&origin, proxy.address(), "").await?;
+    larder.get("/old").await?;
+    written(&larder, 1.0).await?;
+    let asked = || larder.metric("larder_redis_operation_duration_seconds_count", &[]);
+    let before = asked().await?;
+    assert!(before > 0.0);
+    for fault in [Fault::None, Fault::Blackholed, Fault::Slow(Duration::from_secs(60)), Fault::Refused] {
+        proxy.set(fault);
+        for _ in 0..50 {
+            let response = larder.get("/old").await?;
+            assert_eq!((response.status, response.x_cache()), (200, "HIT"), "{fault:?}");
+        }
+    }
+    assert_eq!(asked().await?, before);
+    Ok(())
+}
