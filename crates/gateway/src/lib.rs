@@ -12,6 +12,7 @@ mod purge;
 mod redis;
 mod reload;
 mod request_limit;
+mod route_table;
 mod routing;
 mod run;
 mod scrape;

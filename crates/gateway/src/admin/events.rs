@@ -28,6 +28,6 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Ref
     let body = to_bytes(body, LARGEST).await.map_err(too_large)?;
     let happened: Value =
         serde_json::from_slice(&body).map_err(|error| Refused::new(StatusCode::BAD_REQUEST, format!("The body is not JSON: {error}.")))?;
-    let targets = event::made_old(&live.config.on_event, &happened)?;
+    let targets = event::made_old(&live, &happened)?;
     Ok(carried_out(&shared.gateway.cache, &Invalidation::hard(targets), USUAL_WAIT).await)
 }

@@ -6,6 +6,7 @@
 
 mod alike;
 mod cache;
+mod cascade;
 mod check;
 mod listen;
 mod listeners;
@@ -40,6 +41,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::DeTable;
 
+pub use cascade::{Cascade, Endless};
 pub use check::check;
 pub use listen::{Listen, Origin};
 pub use model::{AccessLog, Admin, Config, Log, LogLevel, MemoryStore, RedisStore, Route, RouteSettings, Server, Upstream};

@@ -138,6 +138,31 @@ impl<'a> Table<'a> {
         mut parse: impl FnMut(&str) -> Result<T, Mistake>,
     ) -> Option<Spanned<Vec<Spanned<T>>>> {
         let value = self.get(key)?;
+        self.items_of(key, value, form, &mut parse)
+    }
+
+    /// A table of lists whose keys the user chooses, like `cascade = { "a" = ["b", "c"] }`. `parse` is given key and item.
+    pub(super) fn named_lists<T>(
+        &mut self,
+        key: &'static str,
+        form: &str,
+        mut parse: impl FnMut(&str, &str) -> Result<T, Mistake>,
+    ) -> Vec<(Spanned<&'a str>, Vec<Spanned<T>>)> {
+        let Some(table) = self.table(key) else { return Vec::new() };
+        let lists = table.entries.iter().filter_map(|(name, value)| {
+            let items = table.items_of(name.get_ref(), value, form, &mut |text| parse(name.get_ref(), text))?;
+            Some((Spanned::new(name.span(), name.get_ref().as_ref()), items.into_inner()))
+        });
+        lists.collect()
+    }
+
+    fn items_of<T>(
+        &self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        form: &str,
+        parse: &mut dyn FnMut(&str) -> Result<T, Mistake>,
+    ) -> Option<Spanned<Vec<Spanned<T>>>> {
         let Some(array) = value.get_ref().as_array() else {
             self.wrong_type(&format!("`{key}`"), &format!("a list of {form}"), value);
             return None;

@@ -4,21 +4,20 @@ use http::StatusCode;
 use larder_store::InvalidationTarget;
 use serde_json::Value;
 
-use super::{Refused, writes};
-use crate::config::OnEvent;
+use super::{Known, Refused, writes};
+use crate::live::Live;
 
 /// What `[[on_event]]` says that an event makes old. It is an object with a `type`; it counts for every rule of that type, or for none.
-pub(crate) fn made_old(rules: &[OnEvent], event: &Value) -> Result<Vec<InvalidationTarget>, Refused> {
+pub(crate) fn made_old(live: &Live, event: &Value) -> Result<Vec<InvalidationTarget>, Refused> {
     let Some(kind) = event["type"].as_str() else {
         return Err(Refused::new(StatusCode::BAD_REQUEST, "An event is an object with a `type`, which is a string."));
     };
     let mut targets = Vec::new();
     let mut known = false;
-    for rule in rules.iter().filter(|rule| rule.kind == kind) {
+    for rule in live.config.on_event.iter().filter(|rule| rule.kind == kind) {
         known = true;
-        let named = writes::event(rule, |field| text(&event[field])).map_err(|field| {
-            Refused::new(StatusCode::UNPROCESSABLE_ENTITY, format!("An event `{kind}` needs the field `{field}`, a string or a number."))
-        })?;
+        let named = writes::event(rule, &Known(live), |field| text(&event[field]))
+            .map_err(|why| Refused::new(StatusCode::UNPROCESSABLE_ENTITY, format!("An event `{kind}` {why}")))?;
         targets.extend(named);
     }
     if known {

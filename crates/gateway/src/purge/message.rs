@@ -30,9 +30,7 @@ const KINDS: [(&str, &str); 7] = [
 pub(crate) fn made_old(live: &Live, message: &[u8]) -> Result<Invalidation, Refused> {
     let most = live.config.purge.max_targets;
     match serde_json::from_slice(message) {
-        Ok(Value::Object(fields)) if fields.contains_key("type") => {
-            event::made_old(&live.config.on_event, &Value::Object(fields)).map(Invalidation::hard)
-        }
+        Ok(Value::Object(fields)) if fields.contains_key("type") => event::made_old(live, &Value::Object(fields)).map(Invalidation::hard),
         Ok(Value::Object(fields)) => Ask::from_value(several(fields))?.invalidation(&Known(live), most),
         Ok(Value::String(text)) => bare(&text)?.invalidation(&Known(live), most),
         Ok(_) => Err(Refused::new(StatusCode::BAD_REQUEST, "The message is neither an object nor a name.")),

@@ -1,6 +1,7 @@
 //! Purging: what is asked for, checked against what is configured, and applied.
 
 mod ask;
+mod cascade;
 mod channel;
 pub(crate) mod event;
 pub(crate) mod message;
@@ -10,6 +11,7 @@ mod targets;
 mod writes;
 
 pub(crate) use ask::{Ask, Refused};
+pub(crate) use cascade::TagCascade;
 pub(crate) use channel::Heard;
 pub(crate) use outcome::{USUAL_WAIT, purge};
 pub(crate) use targets::Known;

@@ -109,6 +109,10 @@ impl Reply {
         Self(self.0.header(name, value), self.1)
     }
 
+    pub(crate) fn status(self, status: u16) -> Self {
+        Self(self.0.status(status), self.1)
+    }
+
     pub(crate) fn build(self) -> Response<OriginBody> {
         self.0.body(self.1).unwrap()
     }

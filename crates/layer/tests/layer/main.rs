@@ -8,4 +8,5 @@ mod purging;
 mod ranges;
 mod refreshing;
 mod streaming;
+mod told;
 mod writes;
