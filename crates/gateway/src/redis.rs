@@ -1,14 +1,19 @@
 //! The tier in Redis, as the gateway holds it: started from the configuration, read off for metrics and probes.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use larder_redis::{BreakerState, RedisOptions, RedisStore, ServerInfo};
 use larder_store::Ledger;
 use larder_tower::{Remote, clock};
+use tracing::warn;
 
 use crate::config;
 use crate::gateway::Gateway;
 use crate::telemetry::metrics::{RedisGauges, RedisMetrics};
+
+/// How long the last writes may take when the process stops.
+const LAST_WRITES: Duration = Duration::from_secs(2);
 
 /// The store with what is counted for it.
 #[derive(Clone)]
@@ -30,13 +35,14 @@ impl Redis {
             max_lag: config.max_lag,
             validate_when_cut_off: config.validate_when_cut_off,
             ca: config.ca.clone(),
+            journal: config.journal.clone(),
             compress: config.compress,
             keys: config.keys.clone(),
             ..RedisOptions::new(config.servers.clone(), clock::monotonic)
         };
         let metrics = Arc::new(RedisMetrics::default());
         let store = RedisStore::start(options, ledger, Some(Arc::clone(&metrics) as _));
-        let store = store.map_err(|error| format!("Redis at {}: {}", config.servers, error.category()))?;
+        let store = store.map_err(|error| format!("Redis at {}: {error}", config.servers))?;
         Ok(Self { store, metrics })
     }
 
@@ -57,6 +63,13 @@ impl Redis {
                 }
             }
         });
+    }
+
+    /// Waits a little for what is still to be written, so that other replicas and the next process find it.
+    pub(crate) async fn drain(&self) {
+        if !self.store.drain(LAST_WRITES).await {
+            warn!("{} responses could not be written to Redis in time", self.store.stats().queued);
+        }
     }
 
     /// For a scrape.

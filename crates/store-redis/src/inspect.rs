@@ -86,7 +86,7 @@ impl ServerInfo {
         if self.max_memory > 0 && self.policy == "noeviction" {
             concerns.push(format!(
                 "{at}memory is limited (maxmemory) and nothing is evicted (maxmemory-policy noeviction): once it is full nothing more is \
-                 stored, purges included; set maxmemory-policy to allkeys-lru"
+                 stored, purges included; set maxmemory-policy to volatile-lru"
             ));
         }
         concerns
@@ -190,6 +190,6 @@ mod tests {
         }
         assert!(info(&["redis_version:7.0", "maxmemory:0", "maxmemory_policy:noeviction"]).concerns().is_empty());
         let [concern] = &info(&["redis_version:7.0", "maxmemory:1", "maxmemory_policy:noeviction"]).concerns()[..] else { panic!() };
-        assert!(concern.contains("set maxmemory-policy to allkeys-lru"), "{concern}");
+        assert!(concern.contains("set maxmemory-policy to volatile-lru"), "{concern}");
     }
 }

@@ -16,6 +16,7 @@ mod channel;
 mod health;
 mod inspect;
 mod journal;
+mod journal_file;
 mod keys;
 mod link;
 mod load;
@@ -38,4 +39,4 @@ pub use options::{InvalidRedisUrl, RedisOptions, RedisServers, RedisUrl, WriteMo
 pub use pack::Compression;
 pub use seal::{InvalidSealKey, SealKey, SealKeys};
 pub use stats::{Operation, RedisObserver, RedisStats};
-pub use store::RedisStore;
+pub use store::{RedisStore, StartError};

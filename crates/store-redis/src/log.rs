@@ -41,13 +41,13 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    pub(crate) fn new(link: Arc<Link>, ledger: Arc<Ledger>) -> Self {
+    pub(crate) fn new(link: Arc<Link>, ledger: Arc<Ledger>, journal: Journal) -> Self {
         let started = (link.options().monotonic)();
         let health = Health::new(format!("Redis at {}: the log of invalidations cannot be read", link.options().servers));
         let replicas = Replicas::new(&link.options().prefix);
         let (applied, current) = (watch::Sender::new(0), Mutex::default());
         let (told, inspected) = (AtomicU64::new(0), Mutex::default());
-        Self { link, ledger, journal: Journal::default(), replicas, applied, told, current, started, health, inspected }
+        Self { link, ledger, journal, replicas, applied, told, current, started, health, inspected }
     }
 
     /// The names of the counter, of the stream, and of the mark that the server which wrote last has left.

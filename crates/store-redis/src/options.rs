@@ -1,6 +1,7 @@
 //! How to reach Redis, and how much to expect of it.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -140,6 +141,8 @@ pub struct RedisOptions {
     pub max_lag: Duration,
     /// What comes after: `true`, it is validated with its origin; `false`, it is served on.
     pub validate_when_cut_off: bool,
+    /// The file for invalidations that the log does not have yet; without it they are in memory only.
+    pub journal: Option<PathBuf>,
     /// Which bodies are compressed; none by default.
     pub compress: Option<Compression>,
     /// The keys that heads and bodies are sealed with; they are stored as they are by default.
@@ -163,6 +166,7 @@ impl RedisOptions {
             breaker_open: Duration::from_secs(5),
             max_lag: Duration::from_secs(30),
             validate_when_cut_off: true,
+            journal: None,
             compress: None,
             keys: None,
             monotonic,

@@ -17,6 +17,9 @@ const WINDOW_LOG: u32 = 23;
 /// From this length on the work is left to another thread.
 pub(crate) const ASIDE: u64 = 64 << 10;
 
+/// The longest body of one segment.
+const SMALL: u64 = SEGMENT as u64;
+
 /// Which bodies are compressed before they are stored, and how hard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compression {
@@ -89,6 +92,11 @@ fn compressed(segments: &[Bytes], length: u64, level: i32) -> Option<Packed> {
 
 /// The body as it was, of exactly `length` bytes; `None` where the stored form does not lead there. Never more is made than that.
 pub(crate) fn unpack(segments: &[Bytes], length: u64) -> Option<Vec<Bytes>> {
+    if let ([segment], 1..=SMALL) = (segments, length) {
+        // At once into its place: a decoder that streams costs more than the work itself.
+        let body = zstd::bulk::decompress(segment, length as usize).ok()?;
+        return (body.len() as u64 == length).then(|| vec![Bytes::from(body)]);
+    }
     let mut decoder = Decoder::with_buffer(std::io::BufReader::new(Chain::new(segments))).ok()?;
     decoder.window_log_max(WINDOW_LOG).ok()?;
     let segments = read_segments(&mut decoder, length)?;

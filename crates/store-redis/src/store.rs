@@ -1,13 +1,16 @@
 //! The tier as its users see it.
 
 use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use larder_store::{Answer, Ask, Ending, InvalidationLog, Ledger, Loaded, RemoteError, RemoteStore, StoredResponse, Write};
 
 use crate::channel;
 use crate::inspect::ServerInfo;
+use crate::journal::Journal;
 use crate::link::Link;
 use crate::load;
 use crate::log::Log;
@@ -32,13 +35,25 @@ pub(crate) struct Inner {
     seed: RandomState,
 }
 
+/// What keeps the tier from being started at all. A server that is away does not.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The servers cannot be spoken to in this way, whether they are there or not.
+    #[error("the servers cannot be spoken to: {}", .0.category())]
+    Servers(#[from] redis::RedisError),
+    /// The journal's file.
+    #[error("the journal cannot be opened: {0}")]
+    Journal(io::Error),
+}
+
 impl RedisStore {
     /// Starts the tier, with its log of invalidations going into `ledger`. Nothing is connected yet, and nothing here waits for Redis; has
     /// to be called within a runtime.
-    pub fn start(options: RedisOptions, ledger: Arc<Ledger>, observer: Option<Arc<dyn RedisObserver>>) -> Result<Self, redis::RedisError> {
+    pub fn start(options: RedisOptions, ledger: Arc<Ledger>, observer: Option<Arc<dyn RedisObserver>>) -> Result<Self, StartError> {
+        let journal = Journal::open(options.journal.as_deref()).map_err(StartError::Journal)?;
         let (queue, jobs) = Queue::new();
         let (link, counters) = (Link::new(options, observer)?, Counters::default());
-        let log = Arc::new(Log::new(Arc::clone(&link), ledger));
+        let log = Arc::new(Log::new(Arc::clone(&link), ledger, journal));
         tokio::spawn(tail::follow(Arc::downgrade(&log)));
         let inner = Arc::new(Inner { link, queue, log, counters, tokens: AtomicU64::new(0), seed: RandomState::new() });
         tokio::spawn(work(Arc::downgrade(&inner), jobs));
@@ -56,6 +71,11 @@ impl RedisStore {
         F: Future<Output = ()> + Send + 'static,
     {
         tokio::spawn(channel::listen(Arc::downgrade(&self.0), channel, handle));
+    }
+
+    /// Waits until all that was to be written is written or given up, at most so long; `false` if something is left.
+    pub async fn drain(&self, patience: Duration) -> bool {
+        tokio::time::timeout(patience, self.0.queue.idle()).await.is_ok()
     }
 
     /// Figures for metrics.

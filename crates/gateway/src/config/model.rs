@@ -164,6 +164,8 @@ pub struct RedisStore {
     pub max_lag: Duration,
     /// What comes after: `true`, it is validated with its origin; `false`, it is served on.
     pub validate_when_cut_off: bool,
+    /// The file for purges that Redis does not have yet.
+    pub journal: Option<PathBuf>,
     /// Which bodies are compressed before they are stored.
     pub compress: Option<Compression>,
     /// What heads and bodies are sealed with.
@@ -184,6 +186,7 @@ impl RedisStore {
             breaker_open: Duration::from_secs(5),
             max_lag: Duration::from_secs(30),
             validate_when_cut_off: true,
+            journal: None,
             compress: None,
             keys: None,
         }

@@ -1,6 +1,7 @@
 //! `[store.redis]`.
 
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use larder_redis::{RedisOptions, RedisServers, RedisUrl, WriteMode};
@@ -60,6 +61,7 @@ pub(super) fn read(mut table: Table<'_>, overrides: &Overrides) -> Option<RedisS
     let mut store = RedisStore::new(servers.or_else(|| RedisUrl::parse("redis://localhost").ok().map(RedisServers::Single))?);
     store.ca = ca(&mut table);
     read_limits(&mut table, &mut store);
+    store.journal = journal(&mut table);
     store.compress = stored_form::compress(&mut table);
     store.keys = stored_form::encrypt(&mut table);
     table.finish();
@@ -170,6 +172,19 @@ fn servers(urls: Vec<Placed>, mode: Mode, master: Option<String>, mistakes: &Mis
         return None;
     }
     Some(servers)
+}
+
+fn journal(table: &mut Table<'_>) -> Option<PathBuf> {
+    let file = table.parse("journal", "a path in quotes", |text| {
+        let path = PathBuf::from(text);
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if path.is_dir() || !folder.is_dir() {
+            return Err(Mistake::new(format!("no file can be at `{text}`"))
+                .hint("its directory has to be there, and larder has to be able to write in it"));
+        }
+        Ok(path)
+    });
+    file.map(toml::Spanned::into_inner)
 }
 
 fn ca(table: &mut Table<'_>) -> Option<Bytes> {

@@ -66,7 +66,9 @@ impl RedisSentinels {
     /// Waits until this server has been made the master.
     pub async fn promoted(&self, server: usize) -> Result<()> {
         let server = self.servers.get(server).ok_or_else(|| Error::new("no such server"))?;
-        let promoted = || async { Ok(server.command(&["INFO", "replication"]).await?.contains("role:master").then_some(())) };
+        // Sentinels cut all connections of a server whose role they change, this one's too.
+        let role = || async { server.command(&["INFO", "replication"]).await.unwrap_or_default() };
+        let promoted = || async { Ok(role().await.contains("role:master").then_some(())) };
         eventually("waiting for the failover", promoted).await
     }
 }

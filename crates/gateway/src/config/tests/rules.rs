@@ -120,6 +120,10 @@ fn the_store_in_redis_says_what_it_needs() {
     );
     with_url("breaker = { failures = 0 }", "3:24: error: `0` is out of range for `failures` (hint: from 1 to 1000)");
     with_url("compress = { min = \"1KiB\", level = 20 }", "3:36: error: `20` is out of range for `level` (hint: from 1 to 19)");
+    with_url(
+        "journal = \"/none/journal\"",
+        "3:11: error: no file can be at `/none/journal` (hint: its directory has to be there, and larder has to be able to write in it)",
+    );
     with_url("compress = true", "3:12: error: `compress` cannot be a boolean (hint: expected a table: [store.redis.compress])");
 }
 
