@@ -263,6 +263,29 @@ async fn a_write_makes_old_what_its_bodies_name() -> Result<()> {
     Ok(())
 }
 
+const REFRESH: &str = r#"
+[[on_write]]
+path = "/issues/{id}"
+purge = ["url:/about", "tag:issue:8"]
+refresh = true
+"#;
+
+#[tokio::test]
+async fn what_was_asked_for_is_fetched_again_at_once_after_a_write() -> Result<()> {
+    let (larder, origin) = started(&format!("{REFRESH}{CONFIG}")).await?;
+    stored(&larder).await?;
+    origin.always("PUT", "/issues/7", Answer::new(204));
+    let before = ["/issues/7", "/issues/8", "/about"].map(|path| origin.count_of(path));
+    assert_eq!(larder.request("PUT", "/issues/7", &[], "").await?.status, 204);
+    // The write, and two fetches.
+    origin.wait_for_requests(before.iter().sum::<usize>() + 3).await?;
+    larder.settled().await?;
+    for (path, outcome) in [("/issues/7", "HIT"), ("/about", "HIT"), ("/issues/8", "MISS")] {
+        assert_eq!(result(&larder, path).await?, outcome, "{path}");
+    }
+    Ok(())
+}
+
 const CASCADE: &str = r#"
 [tags]
 cascade = { "project:{id}" = ["board:{id}"], "board:{id}" = ["issue:{id}", "project:{id}"] }
