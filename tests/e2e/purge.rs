@@ -237,6 +237,21 @@ async fn tags_that_origins_name_are_purged_like_any_other() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn regular_expressions_count_where_they_are_allowed() -> Result<()> {
+    for (setting, status, outcome) in [("", 422, "HIT"), ("[purge]\nregex = true\n", 200, "MISS")] {
+        let (larder, _origin) = started(&format!("{setting}{CONFIG}")).await?;
+        stored(&larder).await?;
+        assert_eq!(post(&larder, "", &json!({"regexes": ["/issues/[0-7]$"]})).await?.status, status);
+        let malformed = purge(&larder)?.args(["--regex", "(", "--all"]).output()?;
+        assert!(!malformed.status.success());
+        for (path, outcome) in [("/issues/7", outcome), ("/issues/8", "HIT"), ("/about", "HIT")] {
+            assert_eq!(result(&larder, path).await?, outcome, "{path}");
+        }
+    }
+    Ok(())
+}
+
 const BODIES: &str = r#"
 [[on_write]]
 path = "/moves"
