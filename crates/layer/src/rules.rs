@@ -153,8 +153,8 @@ pub trait WriteRules: Send + Sync + fmt::Debug {
     /// What becomes old when this request is answered without an error, or not at all; asked before it goes out, for unsafe methods only.
     fn made_old(&self, request: &Parts, target: Target<'_>) -> MadeOld;
 
-    /// The rules under which a GET of `target` is answered, where they are not those of the write: an answer to a write that is good for later
-    /// GETs is stored under them.
+    /// The rules under which a GET of `target` is answered, where they are not those of the write: what the write makes old was stored under
+    /// them, and so is an answer to it that is good for later GETs.
     fn reading(&self, target: Target<'_>) -> Option<Arc<RouteRules>> {
         let _ = target;
         None
