@@ -192,7 +192,7 @@ impl Write {
         let (rules, headers) = (reading(service, target), &self.parts.headers);
         let mut key = KeyBuffer::default();
         rules.key.derive(target, headers, &mut key);
-        let context = RequestContext::new(&self.parts.method, headers, &rules.policy, key.identified(), rules.key.authorization_in_key());
+        let context = rules.context(&self.parts.method, headers, &key);
         let (head, vary) = self.storable(service, &rules, answer, &context, target)?;
         let asked = Arc::new(Asked { parts: self.parts.clone(), context, key: key.to_key() });
         let known = rules.known_tags(&asked.parts, &asked.key);
