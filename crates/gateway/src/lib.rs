@@ -7,6 +7,7 @@ pub mod demo;
 pub mod forward;
 mod gateway;
 mod live;
+mod path_matcher;
 pub mod problem;
 mod purge;
 mod redis;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use http::Method;
 use matchit::InsertError;
 
-use crate::config::Route;
+use crate::config::{Route, normal_path};
 
 /// The routes by host and path. Routes are named by their place in the list they were built from.
 #[derive(Debug, Default)]
@@ -39,9 +39,11 @@ impl Router {
         Ok(router)
     }
 
-    /// The route for a request to `authority`, if any suits. Allocates nothing, unless the client spelt the host in capitals.
+    /// The route for a request to `authority`, if any suits: another spelling of an equivalent URI evades none. Allocates nothing, unless the
+    /// client spelt the host in capitals, or encoded in the path what need not be.
     pub(crate) fn route(&self, method: &Method, authority: &str, path: &str) -> Option<usize> {
-        let own = if self.by_host.is_empty() { None } else { self.host_paths(without_port(authority)) };
+        let path = &*normal_path(path);
+        let own = if self.by_host.is_empty() { None } else { self.host_paths(host_of(authority)) };
         own.and_then(|paths| paths.route(method, path)).or_else(|| self.any_host.route(method, path))
     }
 
@@ -53,10 +55,12 @@ impl Router {
     }
 }
 
-/// The host of an authority; the port follows the last colon outside the brackets of an IPv6 address.
-fn without_port(authority: &str) -> &str {
+/// The host of an authority; the port follows the last colon outside the brackets of an IPv6 address. A name may be written with the root's
+/// dot at its end.
+pub(crate) fn host_of(authority: &str) -> &str {
     let after_brackets = authority.rfind(']').map_or(0, |end| end + 1);
-    authority[after_brackets..].find(':').map_or(authority, |colon| &authority[..after_brackets + colon])
+    let host = authority[after_brackets..].find(':').map_or(authority, |colon| &authority[..after_brackets + colon]);
+    host.strip_suffix('.').unwrap_or(host)
 }
 
 impl Paths {
@@ -129,8 +133,25 @@ mod tests {
     #[test]
     fn a_route_for_a_host_comes_before_one_for_every_host() {
         let router = router("[[routes]]\npath = \"/a\"\n[[routes]]\npath = \"/a\"\nhost = \"api.example.com\"\n");
-        for (authority, route) in [("other", 0), ("api.example.com", 1), ("API.example.com:8080", 1), ("[::1]:8080", 0)] {
+        for (authority, route) in [
+            ("other", 0),
+            ("api.example.com", 1),
+            ("API.example.com:8080", 1),
+            ("api.example.com.", 1),
+            ("api.example.com.:80", 1),
+            ("[::1]:8080", 0),
+        ] {
             assert_eq!(get(&router, authority, "/a"), Some(route), "{authority}");
+        }
+    }
+
+    #[test]
+    fn another_spelling_of_a_path_evades_no_route() {
+        let router = router("[[routes]]\npath = \"/admin/{*rest}\"\ncache = false\n[[routes]]\npath = \"/%7Eme\"\nscope = \"identity\"\n");
+        for (path, route) in
+            [("/%61dmin/x", Some(0)), ("/admin/%61%2F", Some(0)), ("/~me", Some(1)), ("/%7eme", Some(1)), ("/%2561dmin/x", None)]
+        {
+            assert_eq!(get(&router, "a", path), route, "{path}");
         }
     }
 

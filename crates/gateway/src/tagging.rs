@@ -8,6 +8,7 @@ use larder_tower::{Members, TagSource};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::config::{PathTemplate, ResponseTags, TagPart, TagTemplate};
+use crate::path_matcher::PathMatcher;
 
 /// Bytes of the longest tag that an origin may name.
 const LONGEST: usize = 1024;
@@ -18,23 +19,21 @@ pub(crate) struct RouteTags {
     templates: Vec<TagTemplate>,
     /// The members of answers that they name.
     in_response: Vec<String>,
-    path: matchit::Router<()>,
+    path: PathMatcher,
     named: ResponseTags,
 }
 
 impl RouteTags {
     /// For a route with this path, whose origin names tags as `named` says.
     pub(crate) fn new(path: &PathTemplate, templates: &[TagTemplate], named: &ResponseTags) -> Result<Self, matchit::InsertError> {
-        let mut router = matchit::Router::new();
-        router.insert(path.shape(), ())?;
         let in_response = templates.iter().flat_map(|template| template.members().1).cloned().collect();
-        Ok(Self { templates: templates.to_vec(), in_response, path: router, named: named.clone() })
+        Ok(Self { templates: templates.to_vec(), in_response, path: PathMatcher::new(path)?, named: named.clone() })
     }
 
     /// A tag of which a part is missing is left out: `project:` would lump together what has nothing in common.
     fn filled(&self, request: &Parts, answered: &Members, told: bool) -> Vec<String> {
-        let found = self.path.at(request.uri.path()).ok();
-        let captures: Vec<&str> = found.iter().flat_map(|found| found.params.iter()).map(|(_, value)| value).collect();
+        let found = self.path.captures(request.uri.path()).unwrap_or_default();
+        let captures: Vec<&str> = found.iter().map(String::as_str).collect();
         let values = Values { request: Some(request), captures: &captures, asked: None, answered: Some(answered) };
         let templates = self.templates.iter().filter(|template| template.members().1.next().is_some() == told);
         templates.filter_map(|template| values.fill(template)).collect()

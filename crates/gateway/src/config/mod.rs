@@ -46,7 +46,7 @@ pub use check::check;
 pub use listen::{Listen, Origin};
 pub use model::{AccessLog, Admin, Config, Log, LogLevel, MemoryStore, RedisStore, Route, RouteSettings, Server, Upstream};
 pub use overrides::Overrides;
-pub use path::PathTemplate;
+pub use path::{PathTemplate, normal_path};
 pub use purge::Purge;
 pub use report::{Report, Warnings};
 pub use tags::{TagPart, TagTemplate};

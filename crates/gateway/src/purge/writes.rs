@@ -10,7 +10,9 @@ use larder_tower::{Again, MadeOld, Members, RouteRules, ToldByBodies, WriteRules
 use super::Known;
 use crate::config::{Config, OnEvent, OnWrite, PurgeTemplate, Route};
 use crate::forward::Hop;
+use crate::path_matcher::PathMatcher;
 use crate::route_table::RouteTable;
+use crate::routing::host_of;
 use crate::tagging::Values;
 
 /// All `[[on_write]]` sections, ready to be matched.
@@ -26,7 +28,7 @@ pub(crate) struct Writes {
 #[derive(Debug)]
 struct Rule {
     settings: OnWrite,
-    path: matchit::Router<()>,
+    path: PathMatcher,
 }
 
 /// Where a write went.
@@ -51,11 +53,7 @@ struct Waiting {
 
 impl Writes {
     pub(crate) fn new(config: &Config) -> Result<Self, matchit::InsertError> {
-        let rule = |settings: &OnWrite| {
-            let mut path = matchit::Router::new();
-            path.insert(settings.path.shape(), ())?;
-            Ok(Rule { settings: settings.clone(), path })
-        };
+        let rule = |settings: &OnWrite| Ok(Rule { settings: settings.clone(), path: PathMatcher::new(&settings.path)? });
         let mut identities: Vec<KeyRules> = Vec::new();
         for Route { settings, .. } in config.routes.iter().chain(&config.fallback) {
             if !settings.key.identity.is_empty() && !identities.iter().any(|known| known.identity == settings.key.identity) {
@@ -85,11 +83,9 @@ impl Rule {
     /// The captures of its path, where it is for this write.
     fn suits(&self, request: &Parts, target: Target<'_>) -> Option<Vec<String>> {
         let Self { settings, path } = self;
-        let host = target.authority.rsplit_once(':').map_or(target.authority, |(host, _)| host);
-        let suits = settings.methods.contains(&request.method)
-            && settings.host.as_deref().is_none_or(|own| own.eq_ignore_ascii_case(host) || own.eq_ignore_ascii_case(target.authority));
-        let found = suits.then(|| path.at(target.path).ok()).flatten()?;
-        Some(found.params.iter().map(|(_, value)| value.to_owned()).collect())
+        let host = host_of(target.authority);
+        let suits = settings.methods.contains(&request.method) && settings.host.as_deref().is_none_or(|own| own.eq_ignore_ascii_case(host));
+        suits.then(|| path.captures(target.path)).flatten()
     }
 }
 
@@ -322,6 +318,15 @@ mod tests {
         let expected =
             [r#"{"tag":"issue:7"}"#, r#"{"route":"me"}"#, r#"{"prefix":"http://a.example:81/projects/p/board"}"#, r#"{"tag":"team:blue"}"#];
         assert_eq!(old(write), expected);
+    }
+
+    #[tokio::test]
+    async fn another_spelling_of_its_url_is_the_same_write() {
+        let expected = [r#"{"tag":"issue:7"}"#, r#"{"route":"me"}"#];
+        assert_eq!(old(request("DELETE", "http://a.example/%69ssues/%37")), expected);
+        let mut logout = request("POST", "http://A.example.:80/logout");
+        logout.headers_mut().insert("authorization", "a".parse().expect("a value"));
+        assert_eq!(old(logout).len(), 1);
     }
 
     #[tokio::test]
