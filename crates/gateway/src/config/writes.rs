@@ -244,15 +244,24 @@ impl Default for ResponseTags {
     }
 }
 
+/// Fields that say what may be stored, and for whom: fields of tags are taken out before that is asked.
+const SAY_MORE: [&str; 8] = ["age", "cache-control", "cdn-cache-control", "date", "expires", "set-cookie", "surrogate-control", "vary"];
+
+fn tag_field(text: &str) -> Result<http::HeaderName, Mistake> {
+    let name = http::HeaderName::try_from(text)
+        .map_err(|_| Mistake::new(format!("`{text}` is not the name of a header field")).hint("like \"surrogate-key\""))?;
+    if SAY_MORE.contains(&name.as_str()) {
+        let mistake = Mistake::new(format!("`{text}` is not a field of tags"));
+        return Err(mistake.hint("\"surrogate-key\", \"cache-tag\" and \"xkey\" are"));
+    }
+    Ok(name)
+}
+
 /// Reads `[tags]`.
 pub(super) fn response_tags(root: &mut Table<'_>) -> ResponseTags {
     let mut tags = ResponseTags::default();
     let Some(mut table) = root.table("tags") else { return tags };
-    let field = |text: &str| {
-        http::HeaderName::try_from(text)
-            .map_err(|_| Mistake::new(format!("`{text}` is not the name of a header field")).hint("like \"surrogate-key\""))
-    };
-    if let Some(from) = table.list("from", "field names like \"surrogate-key\"", field) {
+    if let Some(from) = table.list("from", "field names like \"surrogate-key\"", tag_field) {
         tags.from = items(from);
     }
     if let Some(forward) = table.boolean("forward") {

@@ -64,6 +64,24 @@ fn words() {
 }
 
 #[test]
+fn an_identity_is_made_of_something() {
+    in_cache(
+        "scope = \"identity\"\nidentity = []",
+        r#"3:12: error: `scope = "identity"` without any `identity` would share everything (hint: name what tells users apart: "header:authorization", "cookie:session")"#,
+    );
+}
+
+#[test]
+fn tags_are_not_in_fields_that_say_what_may_be_stored() {
+    for name in ["Set-Cookie", "cache-control", "Surrogate-Control"] {
+        assert_complaint(
+            &format!("[tags]\nfrom = [\"{name}\"]"),
+            &format!("2:9: error: `{name}` is not a field of tags (hint: \"surrogate-key\", \"cache-tag\" and \"xkey\" are)"),
+        );
+    }
+}
+
+#[test]
 fn targeted_fields() {
     in_cache(
         "targeted = [\"a b\"]",
@@ -377,10 +395,6 @@ fn what_is_probably_not_meant_is_a_warning() {
     in_cache(
         "unsafe_ignore = [\"private\"]",
         r#"2:17: warning: `unsafe_ignore` may hand one user's response to another (hint: `scope = "identity"` keeps one response per user without this risk)"#,
-    );
-    in_cache(
-        "scope = \"identity\"\nidentity = []",
-        r#"3:12: error: `scope = "identity"` without any `identity` would share everything (hint: name what tells users apart: "header:authorization", "cookie:session")"#,
     );
     in_cache(
         "ttl_mode = \"cap\"",
