@@ -57,6 +57,10 @@ impl Problem {
         if let Ok(status) = HeaderValue::try_from(format!("larder; error={}", self.error)) {
             headers.insert(PROXY_STATUS, status);
         }
+        // "The server generating a 401 response MUST send a WWW-Authenticate header field" (RFC 9110 §15.5.2): tokens are all there is.
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if self.closes {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -111,6 +115,13 @@ mod tests {
                 "detail": "The origin server did not accept the connection.",
             })
         );
+    }
+
+    #[test]
+    fn rfc9110_15_5_2_a_401_says_what_would_do() {
+        let denied = Problem::new(StatusCode::UNAUTHORIZED, "http_request_denied", "A token is needed.");
+        assert_eq!(denied.response(&Method::GET).headers()[header::WWW_AUTHENTICATE], "Bearer");
+        assert!(!REFUSED.response(&Method::GET).headers().contains_key(header::WWW_AUTHENTICATE));
     }
 
     #[test]
