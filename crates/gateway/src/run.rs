@@ -180,6 +180,9 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
     {
         warn!("{} connections did not finish in time and were cut", drained.aborted);
     }
+    if let Some(redis) = &gateway.redis {
+        redis.drain().await;
+    }
     admin.abort();
     finish_access_log(log_writer);
     info!("stopped");

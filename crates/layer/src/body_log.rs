@@ -185,6 +185,10 @@ impl LogWriter {
 
     /// Waits until there is room. `false`: nobody reads any more, and nothing is kept.
     pub(crate) async fn room(&self) -> bool {
+        // Mostly there is, and then no timer is made.
+        if let Poll::Ready(room) = poll_fn(|cx| Poll::Ready(self.poll_room(cx))).await {
+            return room;
+        }
         loop {
             match tokio::time::timeout(PATIENCE, poll_fn(|cx| self.poll_room(cx))).await {
                 Ok(room) => return room,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::header::SET_COOKIE;
 use http::request::Parts;
-use http::{Uri, response};
+use http::{HeaderMap, Uri, response};
 use larder_semantics::{CacheStatus, Decision, ForwardReason, MethodKind, PrimaryKey, Reason, RequestContext, serve_on_error};
 use larder_store::{KeyHash, Lookup, StoredPart, StoredResponse, Tags};
 use tokio::sync::oneshot;
@@ -16,6 +16,7 @@ use crate::body::CacheBody;
 use crate::body_log::LogReader;
 use crate::cache::Counted;
 use crate::clock::monotonic;
+use crate::errand::Errand;
 use crate::error::FetchError;
 use crate::exchange::{self, Job, Reply};
 use crate::flight::{Join, Live, Permit};
@@ -120,7 +121,7 @@ pub(crate) async fn fill<S: Upstream>(service: CacheService<S>, asked: Arc<Asked
                 let remote = plan.may_be_stored_elsewhere();
                 return lead(service, asked, plan, Some(permit), remote).await;
             }
-            Join::Follow(landing) => match follow(&service, &asked, &plan, landing).await {
+            Join::Follow(flight) => match follow(&service, &asked, &plan, flight).await {
                 Followed::Done(result) => return *result,
                 Followed::OtherVariant(own) => hash = own,
                 // The next join finds the flight to be old, and starts a newer one.
@@ -195,7 +196,7 @@ async fn lead<S: Upstream>(
     Ok(served)
 }
 
-/// Fetches, as a task of its own: a client that leaves harms nobody.
+/// Fetches. What is under way goes on without a client that leaves.
 async fn fetch<S: Upstream>(
     service: CacheService<S>,
     asked: Arc<Asked>,
@@ -206,10 +207,10 @@ async fn fetch<S: Upstream>(
     let (reply, answer) = oneshot::channel();
     let job = Job::new(&service, Arc::clone(&asked), &plan.found, plan.going(&asked), permit);
     let elsewhere = remote.then(|| plan.found.clone());
-    tokio::spawn(exchange::run(service.clone(), job, elsewhere, reply));
+    let errand = Errand::new(exchange::run(service.clone(), job, elsewhere, reply));
     let now = || service.cache.clock.now();
     let status = forwarded(plan.reason, plan.forward);
-    match answer.await.unwrap_or_else(|_| Reply::Failed(FetchError::new("the exchange with the upstream was lost"))) {
+    match errand.bring(answer).await.unwrap_or_else(|_| Reply::Failed(FetchError::new("the exchange with the upstream was lost"))) {
         Reply::Live { head, live, reader } => {
             let mut served = leaders_answer(&asked, head, &live, reader, status, plan.result());
             served.outcome = Outcome { reason: plan.reason, forward: Some(plan.forward), ..served.outcome };
@@ -264,19 +265,20 @@ pub(crate) fn leaders_answer<B>(
     result: CacheResult,
 ) -> Served<B> {
     let status = CacheStatus { fwd_status: Some(head.status.as_u16()), stored: true, ..status };
-    let mut served = live_answer(asked, live, reader, &status, result);
-    if served.response.status() == head.status {
-        let mut fields = head.headers;
-        live.head.show_lifetime(&mut fields);
-        respond::annotate(&mut fields, result, &status);
-        *served.response.headers_mut() = fields;
-    }
-    served
+    live_answer(asked, live, reader, Some(head.headers), &status, result)
 }
 
-/// An answer from a response that is on its way into the store.
-fn live_answer<B>(asked: &Asked, live: &Live, reader: LogReader, status: &CacheStatus, result: CacheResult) -> Served<B> {
-    let response = respond::from_live(&asked.context, &asked.parts.headers, live, reader, result, status);
+/// An answer from a response that is on its way into the store; with the origin's `own` fields for the leader.
+fn live_answer<B>(
+    asked: &Asked,
+    live: &Live,
+    reader: LogReader,
+    own: Option<HeaderMap>,
+    status: &CacheStatus,
+    result: CacheResult,
+) -> Served<B> {
+    let mut response = respond::from_live(&asked.context, &asked.parts.headers, live, reader, own);
+    respond::annotate(response.headers_mut(), result, status);
     let mut outcome = Outcome::new(result, Reason::Collapsed, Some(asked.key.clone()));
     outcome.stored = true;
     Served { response, outcome }

@@ -1,11 +1,13 @@
 //! Collapsed forwarding: of the requests for one key that need the origin, one leads and the others follow.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::hash::BuildHasherDefault;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use larder_semantics::{PrimaryKey, StoredHead};
-use larder_store::{KeyHash, Ledger, Position, StoredResponse, Subject, Tag, Tags, Validity, Variant};
-use tokio::sync::watch;
+use larder_store::{KeyHash, Ledger, Placed, Position, StoredResponse, Subject, Tag, Tags, Validity, Variant};
+use tokio::sync::Notify;
 
 use crate::body_log::LogHandle;
 use crate::error::FetchError;
@@ -16,7 +18,7 @@ const SHARDS: usize = 32;
 #[derive(Debug)]
 pub(crate) struct Flights(Box<[Mutex<Shard>]>);
 
-type Shard = HashMap<KeyHash, Arc<Flight>>;
+type Shard = HashMap<KeyHash, Arc<Flight>, BuildHasherDefault<Placed>>;
 
 #[derive(Debug)]
 struct Flight {
@@ -27,7 +29,9 @@ struct Flight {
     tags: Tags,
     /// Whether the answer's body may name more, which are known at its end only.
     more_tags: bool,
-    landing: watch::Sender<Option<Landing>>,
+    /// Set once.
+    landing: OnceLock<Landing>,
+    landed: Notify,
 }
 
 /// What an exchange came to, as far as followers can use it.
@@ -70,8 +74,12 @@ pub(crate) enum Join {
     /// Fetch; others wait for what comes of it.
     Lead(Permit),
     /// Wait.
-    Follow(watch::Receiver<Option<Landing>>),
+    Follow(Following),
 }
+
+/// A request that waits for another one's flight to land.
+#[derive(Debug)]
+pub(crate) struct Following(Arc<Flight>);
 
 /// The right and duty to fetch for a key. Dropped before it lands (a panic, a shutdown), it releases the followers.
 #[derive(Debug)]
@@ -110,10 +118,10 @@ impl Flights {
             && flight.key == *key
             && flight.is_current(ledger)
         {
-            return Join::Follow(flight.landing.subscribe());
+            return Join::Follow(Following(Arc::clone(flight)));
         }
         let (position, tags) = (ledger.position(), tags());
-        let flight = Arc::new(Flight { key: key.clone(), position, tags, more_tags, landing: watch::Sender::new(None) });
+        let flight = Arc::new(Flight { key: key.clone(), position, tags, more_tags, landing: OnceLock::new(), landed: Notify::new() });
         shard.insert(hash, Arc::clone(&flight));
         Join::Lead(Permit { flights: Arc::clone(self), hash, flight })
     }
@@ -128,12 +136,32 @@ impl Flight {
     /// have been about that.
     fn is_current(&self, ledger: &Ledger) -> bool {
         let is_valid = |tags: &[Tag]| ledger.check(&Subject { url: self.key.url(), tags }, self.position) == Validity::Valid;
-        match &*self.landing.borrow() {
+        match self.landing.get() {
             Some(Landing::Live(live)) => live.is_current(self.key.url(), ledger),
             Some(Landing::Confirmed(stored)) => is_valid(&stored.tags),
             _ if self.more_tags => ledger.position() <= self.position,
             _ => is_valid(&self.tags),
         }
+    }
+
+    /// The first landing counts.
+    fn land(&self, landing: Landing) {
+        if self.landing.set(landing).is_ok() {
+            self.landed.notify_waiters();
+        }
+    }
+}
+
+impl Following {
+    /// Waits for the landing. There always is one: a flight that is lost says that too.
+    pub(crate) async fn landing(&self) -> Landing {
+        let mut landed = pin!(self.0.landed.notified());
+        // From here on a landing is not missed.
+        landed.as_mut().enable();
+        if self.0.landing.get().is_none() {
+            landed.await;
+        }
+        self.0.landing.get().cloned().unwrap_or(Landing::NotShared)
     }
 }
 
@@ -161,7 +189,7 @@ impl Permit {
 
     /// Tells the followers.
     pub(crate) fn land(self, landing: Landing) -> Landed {
-        self.flight.landing.send_replace(Some(landing));
+        self.flight.land(landing);
         Landed { _permit: self }
     }
 }
@@ -173,13 +201,7 @@ impl Drop for Permit {
             shard.remove(&self.hash);
         }
         drop(shard);
-        self.flight.landing.send_if_modified(|landing| {
-            let lost = landing.is_none();
-            if lost {
-                *landing = Some(Landing::NotShared);
-            }
-            lost
-        });
+        self.flight.land(Landing::NotShared);
     }
 }
 
@@ -211,7 +233,7 @@ mod tests {
         }
     }
 
-    fn follow(join: Join) -> watch::Receiver<Option<Landing>> {
+    fn follow(join: Join) -> Following {
         match join {
             Join::Follow(receiver) => receiver,
             Join::Lead(_) => panic!("expected to follow"),
@@ -224,7 +246,7 @@ mod tests {
         let permit = lead(flights.join(7, &key(), &ledger, false, tags));
         let follower = follow(flights.join(7, &key(), &ledger, false, tags));
         let landed = permit.land(Landing::Unavailable);
-        assert!(matches!(*follower.borrow(), Some(Landing::Unavailable)));
+        assert!(matches!(follower.0.landing.get(), Some(Landing::Unavailable)));
         follow(flights.join(7, &key(), &ledger, false, tags));
         drop(landed);
         lead(flights.join(7, &key(), &ledger, false, tags));
@@ -236,7 +258,7 @@ mod tests {
         let permit = lead(flights.join(7, &key(), &ledger, false, tags));
         let follower = follow(flights.join(7, &key(), &ledger, false, tags));
         drop(permit);
-        assert!(matches!(*follower.borrow(), Some(Landing::NotShared)));
+        assert!(matches!(follower.0.landing.get(), Some(Landing::NotShared)));
     }
 
     #[test]

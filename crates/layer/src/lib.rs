@@ -9,6 +9,7 @@ mod body_log;
 mod cache;
 mod caller;
 pub mod clock;
+mod errand;
 mod error;
 mod exchange;
 mod fill;

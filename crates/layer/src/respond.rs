@@ -74,14 +74,14 @@ pub(crate) fn from_part<B>(answer: &Answer, part: &StoredPart, age: u32) -> Opti
     Some(respond(code, headers, body))
 }
 
-/// Answers from a response that is on its way into the store. Never with what was for the leader alone.
+/// Answers from a response that is on its way into the store. With the origin's `own` fields, those that are never stored included, only
+/// for the client whose exchange it was. To be annotated.
 pub(crate) fn from_live<B>(
     request: &RequestContext,
     fields: &HeaderMap,
     live: &Live,
     reader: LogReader,
-    result: CacheResult,
-    status: &CacheStatus,
+    own: Option<HeaderMap>,
 ) -> Response<CacheBody<B>> {
     let answer = match live.length {
         Some(length) => answer_ranged(request, fields, &live.head, length),
@@ -97,9 +97,17 @@ pub(crate) fn from_live<B>(
         },
         other => (other, CacheBody::empty()),
     };
-    let (code, mut headers) = head_of(&answer, &live.head);
-    show_initial_age(&mut headers, &live.head);
-    annotate(&mut headers, result, status);
+    let (code, headers) = match (own, &answer) {
+        (Some(mut own), Answer::Full) => {
+            live.head.show_lifetime(&mut own);
+            (live.head.status, own)
+        }
+        _ => {
+            let (code, mut headers) = head_of(&answer, &live.head);
+            show_initial_age(&mut headers, &live.head);
+            (code, headers)
+        }
+    };
     respond(code, headers, body)
 }
 

@@ -29,21 +29,25 @@ impl Timestamp {
     }
 
     /// An HTTP-date in any of its three forms (RFC 9110 §5.6.7), read at the time `now`. Letters in any case: "a cache recipient SHOULD match
-    /// the field value case-insensitively" (RFC 9111 §4.2). `None` for any other zone than GMT, and for dates before 1970.
+    /// the field value case-insensitively" (RFC 9111 §4.2). The weekday need not be the date's: "recipients of timestamp values are encouraged
+    /// to be robust". `None` for any other zone than GMT, and for dates before 1970.
     pub fn parse_http_date(value: &[u8], now: Timestamp) -> Option<Self> {
+        if let Some(seconds) = fixdate(value) {
+            return Some(Self::from_secs(seconds));
+        }
         let mut text = [0_u8; LONGEST_DATE];
         let text = text.get_mut(..value.len())?;
         text.copy_from_slice(value);
         capitalize(text);
-        let in_full;
+        let mut in_full;
         // Only the form of RFC 850 has hyphens.
         let text = if text.contains(&b'-') {
             in_full = with_four_digit_year(text, now)?;
-            &in_full
+            &mut in_full
         } else {
-            &*text
+            text
         };
-        let time = httpdate::parse_http_date(std::str::from_utf8(text).ok()?).ok()?;
+        let time = read_on_any_weekday(text)?;
         let since = time.duration_since(std::time::UNIX_EPOCH).ok()?;
         Some(Self::from_secs(since.as_secs()))
     }
@@ -56,6 +60,21 @@ impl Timestamp {
     }
 }
 
+/// The library reads a date with its own weekday only.
+fn read_on_any_weekday(text: &mut [u8]) -> Option<std::time::SystemTime> {
+    let named: [u8; 3] = text.get(..3)?.try_into().ok()?;
+    if !WEEKDAYS.contains(&&named) {
+        return None;
+    }
+    WEEKDAYS.iter().find_map(|weekday| {
+        text[..3].copy_from_slice(*weekday);
+        httpdate::parse_http_date(std::str::from_utf8(text).ok()?).ok()
+    })
+}
+
+/// From that of the epoch on.
+const WEEKDAYS: [&[u8; 3]; 7] = [b"Thu", b"Fri", b"Sat", b"Sun", b"Mon", b"Tue", b"Wed"];
+
 /// `Wednesday, 06-Nov-94 08:49:37 GMT`, with room to spare.
 const LONGEST_DATE: usize = 40;
 
@@ -64,6 +83,34 @@ const END_OF_9999: u64 = 253_402_300_799;
 
 /// Seconds of a Gregorian year on average.
 const AVERAGE_YEAR: u64 = 31_556_952;
+
+/// Seconds since the Unix epoch of `Sun, 06 Nov 1994 08:49:37 GMT`: the form that "a sender MUST generate" (RFC 9110 §5.6.7), spelled as it
+/// stands there. `None` for all else, which takes the long way: every stored response has three or four of these to be read.
+fn fixdate(value: &[u8]) -> Option<u64> {
+    const MONTHS: [&[u8; 3]; 12] = [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
+    const DAYS: [u64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let text: &[u8; 29] = value.try_into().ok()?;
+    let frame = [&text[3..5], &text[7..8], &text[11..12], &text[16..17], &text[19..20], &text[22..23], &text[25..]];
+    if frame != [&b", "[..], b" ", b" ", b" ", b":", b":", b" GMT"] {
+        return None;
+    }
+    let number =
+        |digits: &[u8]| digits.iter().try_fold(0, |sum: u64, digit| digit.is_ascii_digit().then(|| sum * 10 + u64::from(digit - b'0')));
+    let (day, year) = (number(&text[5..7])?, number(&text[12..16])?);
+    let (hour, minute, second) = (number(&text[17..19])?, number(&text[20..22])?, number(&text[23..25])?);
+    let month = MONTHS.iter().position(|name| name[..] == text[8..11])?;
+    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let leap_day = u64::from(is_leap(year));
+    let in_month = DAYS[month] + if month == 1 { leap_day } else { 0 };
+    if year < 1970 || day == 0 || day > in_month || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let leaps_before = |year: u64| (year - 1) / 4 - (year - 1) / 100 + (year - 1) / 400;
+    let whole_years = (year - 1970) * 365 + leaps_before(year) - leaps_before(1970);
+    let whole_months: u64 = DAYS[..month].iter().sum::<u64>() + if month > 1 { leap_day } else { 0 };
+    let days = whole_years + whole_months + day - 1;
+    WEEKDAYS.iter().any(|name| name[..] == text[..3]).then_some(((days * 24 + hour) * 60 + minute) * 60 + second)
+}
 
 /// Words as an HTTP-date spells them: `Sun`, `Nov`, `GMT`.
 fn capitalize(text: &mut [u8]) {
@@ -115,8 +162,36 @@ mod tests {
             "Sun Nov  6 08:49:37 1994",
             "SUN, 06 NOV 1994 08:49:37 gmt",
             "sun nov  6 08:49:37 1994",
+            "Mon, 06 Nov 1994 08:49:37 GMT",
+            "Monday, 06-Nov-94 08:49:37 GMT",
+            "Mon Nov  6 08:49:37 1994",
         ] {
             assert_eq!(read(form), Some(784_111_777), "{form}");
+        }
+    }
+
+    #[test]
+    fn rfc9110_5_6_7_the_usual_form_is_read_as_the_library_reads_it() {
+        // Every day of the years around the rules for leap years, and some times of day.
+        let long =
+            |text: &str| httpdate::parse_http_date(text).ok()?.duration_since(std::time::UNIX_EPOCH).ok().map(|since| since.as_secs());
+        for first in [0, 68_169_600, 951_782_400 - 86_400 * 400, 4_107_542_400 - 86_400 * 400] {
+            for day in 0..800_u64 {
+                let time = Timestamp::from_secs(first + day * 86_400 + day * 107 % 86_400);
+                let text = time.to_http_date();
+                assert_eq!(fixdate(text.as_bytes()), Some(time.0 / 1000), "{text:?}");
+            }
+        }
+        for month in ["Jan", "Feb", "Apr", "Dec"] {
+            for (day, hour) in [("28", "00"), ("29", "23"), ("30", "24"), ("31", "12"), ("32", "01"), ("00", "00")] {
+                for year in ["1969", "1970", "2000", "2023", "2024", "2100", "9999"] {
+                    let text = |weekday: &str| format!("{weekday}, {day} {month} {year} {hour}:59:59 GMT");
+                    let read = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"].iter().find_map(|weekday| long(&text(weekday)));
+                    for weekday in ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"] {
+                        assert_eq!(fixdate(text(weekday).as_bytes()), read, "{}", text(weekday));
+                    }
+                }
+            }
         }
     }
 
@@ -133,6 +208,7 @@ mod tests {
             "Sun, 06 Nov 1994 08.49.37 GMT",
             "Sun, 31 Feb 1994 08:49:37 GMT",
             "Sun, 06  Nov 1994 08:49:37 GMT",
+            "Day, 06 Nov 1994 08:49:37 GMT",
             "784111777",
             "\u{e9}un, 06 Nov 1994 08:49:37 GMT",
             "Sun, 06 Nov 1994 08:49:37 GMT and a great deal more of it",

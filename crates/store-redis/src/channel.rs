@@ -45,9 +45,10 @@ pub(crate) async fn listen<F: Future<Output = ()>>(store: Weak<Inner>, channel: 
 
 async fn hear<F: Future<Output = ()>>(store: &Weak<Inner>, channel: &str, handle: &impl Fn(Vec<Vec<u8>>) -> F) -> RedisResult<()> {
     let Some(inner) = store.upgrade() else { return Ok(()) };
-    let (client, patience) = (inner.link.client().clone(), inner.link.options().connect_timeout);
+    let patience = inner.link.options().connect_timeout;
+    let Ok(found) = inner.link.find().await else { return Ok(()) };
     drop(inner);
-    let Ok(connected) = timeout(patience, client.get_async_pubsub()).await else { return Ok(()) };
+    let Ok(connected) = timeout(patience, found.subscriber()).await else { return Ok(()) };
     let (mut commands, messages) = connected?.split();
     let Ok(subscribed) = timeout(patience, commands.subscribe(channel)).await else { return Ok(()) };
     subscribed?;

@@ -14,7 +14,7 @@ mod vary_index;
 
 pub use body::{BodyBuilder, SEGMENT, StoredBody};
 pub use ledger::{Invalidation, InvalidationTarget, Ledger, LedgerStats, Position, Regex, Subject, Tag, Tags, Validity};
-pub use memory::{Evictions, Lookup, MemoryStats, MemoryStore};
+pub use memory::{Evictions, Lookup, MemoryStats, MemoryStore, Placed};
 pub use partial::StoredPart;
 pub use remote::{Answer, AppliedBy, Ask, Ending, InvalidationLog, Lease, Loaded, Published, RemoteError, RemoteStore, Write};
 pub use response::{StoredResponse, Variant};

@@ -402,9 +402,9 @@ impl Lifecycle<KeyHash, Slot> for Departures {
     }
 }
 
-/// Placements are hashes already.
+/// Placements are hashes already: the hasher for maps by [`KeyHash`].
 #[derive(Debug, Default)]
-struct Placed(u64);
+pub struct Placed(u64);
 
 impl Hasher for Placed {
     fn finish(&self) -> u64 {

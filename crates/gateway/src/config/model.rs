@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::Method;
 use http::uri::{Authority, Scheme};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use larder_redis::{RedisUrl, WriteMode};
+use larder_redis::{Compression, RedisServers, SealKeys, WriteMode};
 use larder_semantics::{KeyRules, Policy, QueryRules};
 
 use super::listen::Listen;
@@ -143,8 +144,10 @@ impl Default for MemoryStore {
 /// `[store.redis]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisStore {
-    /// The server.
-    pub url: RedisUrl,
+    /// The servers.
+    pub servers: RedisServers,
+    /// The certificate authorities to trust for TLS, as PEM; those of the system by default.
+    pub ca: Option<Bytes>,
     /// The longest an operation may take; a look-up that takes longer is a miss.
     pub timeout: Duration,
     /// For DNS, TCP, TLS and authentication together.
@@ -161,13 +164,20 @@ pub struct RedisStore {
     pub max_lag: Duration,
     /// What comes after: `true`, it is validated with its origin; `false`, it is served on.
     pub validate_when_cut_off: bool,
+    /// The file for purges that Redis does not have yet.
+    pub journal: Option<PathBuf>,
+    /// Which bodies are compressed before they are stored.
+    pub compress: Option<Compression>,
+    /// What heads and bodies are sealed with.
+    pub keys: Option<SealKeys>,
 }
 
 impl RedisStore {
-    /// The defaults around a URL.
-    pub(super) fn new(url: RedisUrl) -> Self {
+    /// The defaults around servers.
+    pub(super) fn new(servers: RedisServers) -> Self {
         Self {
-            url,
+            servers,
+            ca: None,
             timeout: Duration::from_millis(50),
             connect_timeout: Duration::from_secs(1),
             write: WriteMode::Behind,
@@ -176,6 +186,9 @@ impl RedisStore {
             breaker_open: Duration::from_secs(5),
             max_lag: Duration::from_secs(30),
             validate_when_cut_off: true,
+            journal: None,
+            compress: None,
+            keys: None,
         }
     }
 }

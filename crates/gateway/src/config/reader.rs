@@ -48,11 +48,6 @@ impl<'a> Table<'a> {
         self.entries.get(key)
     }
 
-    /// Where the key itself stands.
-    fn key_span(&self, key: &str) -> Option<Range<usize>> {
-        self.entries.get_key_value(key).map(|(key, _)| key.span())
-    }
-
     /// Reports the key as missing unless it is there, right or wrong.
     pub(super) fn require(&self, key: &str, hint: &str) {
         if !self.entries.contains_key(key) {
@@ -63,14 +58,6 @@ impl<'a> Table<'a> {
     /// Whether the key is there, right or wrong.
     pub(super) fn has(&self, key: &str) -> bool {
         self.entries.contains_key(key)
-    }
-
-    /// A key that a later version will know.
-    pub(super) fn not_yet(&mut self, key: &'static str, message: &str, hint: &str) {
-        if let Some(span) = self.key_span(key) {
-            self.known.push(key);
-            self.mistakes.error(span, Mistake::new(message).hint(hint));
-        }
     }
 
     /// A string that `parse` makes sense of. `form` says how to write it, for values that are no strings.

@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 
+use bytes::Bytes;
 use http::header::{self, HeaderName};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Version};
+use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 use larder_semantics::fields::remove_hop_by_hop;
 
 use super::Hop;
@@ -44,18 +45,20 @@ pub struct ForwardRules {
 ///
 /// Without a `hop` (a request of Larder's own, such as a refresh) a client's claims about itself are removed and none are added.
 pub fn to_upstream(parts: &mut Parts, hop: Option<&Hop>, rules: &ForwardRules) {
-    let takes_trailers = list_contains(&parts.headers, &header::TE, "trailers");
-    let authority = own_authority(&parts.uri, &parts.headers).to_owned();
+    let takes_trailers = has(&parts.headers, &header::TE) && list_contains(&parts.headers, &header::TE, "trailers");
+    let host = own_host(&parts.uri, &parts.headers);
     remove_hop_by_hop(&mut parts.headers);
     // Whether this hop expects anything of the next is up to whoever sends the content (RFC 9110 §10.1.1).
-    parts.headers.remove(header::EXPECT);
+    if has(&parts.headers, &header::EXPECT) {
+        parts.headers.remove(header::EXPECT);
+    }
     if takes_trailers {
         parts.headers.insert(header::TE, HeaderValue::from_static("trailers"));
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
     }
     count_down_max_forwards(parts);
-    introduce_client(&mut parts.headers, hop, &authority, &rules.trusted);
-    set_host(&mut parts.headers, &authority, rules);
+    introduce_client(&mut parts.headers, hop, host.as_ref(), &rules.trusted);
+    set_host(&mut parts.headers, host, rules);
     via::append(&mut parts.headers, hop.map_or(parts.version, |hop| hop.version));
     parts.version = Version::HTTP_11;
 }
@@ -91,61 +94,79 @@ fn count_down_max_forwards(parts: &mut Parts) {
 }
 
 /// Appends this hop to what a trusted peer wrote; replaces everything an untrusted one wrote, so that a client cannot pose as another.
-fn introduce_client(headers: &mut HeaderMap, hop: Option<&Hop>, authority: &str, trusted: &TrustedProxies) {
+fn introduce_client(headers: &mut HeaderMap, hop: Option<&Hop>, host: Option<&HeaderValue>, trusted: &TrustedProxies) {
     if !hop.is_some_and(|hop| trusted.contains(hop.peer)) {
         forget_claims(headers);
     }
     let Some(hop) = hop else { return };
     let peer = hop.peer.to_canonical();
-    append_member(headers, &X_FORWARDED_FOR, &peer.to_string());
-    append_member(headers, &FORWARDED, &forwarded_element(peer, authority, hop.scheme()));
+    let address = text_of(peer);
+    let authority = host.and_then(|host| host.to_str().ok()).unwrap_or("");
+    append_member(headers, FORWARDED, forwarded_element(peer, &address, authority, hop.scheme()));
+    append_member(headers, X_FORWARDED_FOR, address);
     headers.entry(X_FORWARDED_PROTO).or_insert_with(|| HeaderValue::from_static(hop.scheme()));
-    if let Ok(host) = HeaderValue::from_str(authority)
-        && !host.is_empty()
-    {
-        headers.entry(X_FORWARDED_HOST).or_insert(host);
+    if let Some(host) = host {
+        headers.entry(X_FORWARDED_HOST).or_insert_with(|| host.clone());
     }
 }
 
 /// Every `X-Forwarded-*`, not only those written here: origins read `X-Forwarded-Port`, `-Prefix` and others too.
 fn forget_claims(headers: &mut HeaderMap) {
-    let claims: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().starts_with("x-forwarded-")).cloned().collect();
+    let is_claim = |name: &HeaderName| name.as_str().starts_with("x-forwarded-") || *name == FORWARDED || *name == X_REAL_IP;
+    let claims: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name)).cloned().collect();
     for name in claims {
         headers.remove(name);
     }
-    headers.remove(FORWARDED);
-    headers.remove(X_REAL_IP);
+}
+
+/// As `Display` writes it, in a fraction of the time where it is an IPv4 address.
+fn text_of(address: IpAddr) -> String {
+    let IpAddr::V4(address) = address else { return address.to_string() };
+    let mut text = String::with_capacity("255.255.255.255".len());
+    for octet in address.octets() {
+        if !text.is_empty() {
+            text.push('.');
+        }
+        let digits = [octet / 100, octet / 10 % 10, octet % 10];
+        let leading = usize::from(octet < 100) + usize::from(octet < 10);
+        text.extend(digits[leading..].iter().map(|digit| char::from(b'0' + digit)));
+    }
+    text
 }
 
 /// RFC 7239 §4; an IPv6 address is bracketed and quoted (§6), and so is a host with a port.
-fn forwarded_element(peer: IpAddr, authority: &str, scheme: &str) -> String {
-    let node = match peer {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => format!("\"[{address}]\""),
-    };
-    if authority.is_empty() || authority.contains(['"', '\\']) {
-        format!("for={node};proto={scheme}")
-    } else {
-        format!("for={node};host=\"{authority}\";proto={scheme}")
-    }
+fn forwarded_element(peer: IpAddr, address: &str, authority: &str, scheme: &str) -> String {
+    let (open, close) = if peer.is_ipv4() { ("", "") } else { ("\"[", "]\"") };
+    let (host, authority, end) =
+        if authority.is_empty() || authority.contains(['"', '\\']) { ("", "", "") } else { (";host=\"", authority, "\"") };
+    ["for=", open, address, close, host, authority, end, ";proto=", scheme].concat()
 }
 
 /// Adds a member to a list field and folds its lines into one, for origins that read only the first line.
-fn append_member(headers: &mut HeaderMap, name: &HeaderName, member: &str) {
+fn append_member(headers: &mut HeaderMap, name: HeaderName, member: String) {
     let mut joined = Vec::new();
-    for line in headers.get_all(name) {
+    for line in headers.get_all(&name) {
         joined.extend_from_slice(line.as_bytes());
         joined.extend_from_slice(b", ");
     }
-    joined.extend_from_slice(member.as_bytes());
-    if let Ok(value) = HeaderValue::from_bytes(&joined) {
+    let text = if joined.is_empty() { member.into_bytes() } else { [joined, member.into_bytes()].concat() };
+    if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(text)) {
         headers.insert(name, value);
     }
 }
 
-fn set_host(headers: &mut HeaderMap, authority: &str, rules: &ForwardRules) {
+/// What the request names itself, as a field value; `None` where an HTTP/1.0 client named nothing.
+fn own_host(uri: &Uri, headers: &HeaderMap) -> Option<HeaderValue> {
+    let host = match headers.get(header::HOST) {
+        Some(host) if uri.authority().is_none() => Some(host.clone()),
+        _ => HeaderValue::from_str(own_authority(uri, headers)).ok(),
+    };
+    host.filter(|host| !host.is_empty() && host.to_str().is_ok())
+}
+
+fn set_host(headers: &mut HeaderMap, host: Option<HeaderValue>, rules: &ForwardRules) {
     let host = match rules.host {
-        HostPolicy::Preserve => HeaderValue::from_str(authority).ok().filter(|host| !host.is_empty()),
+        HostPolicy::Preserve => host,
         HostPolicy::Upstream => None,
     };
     headers.insert(header::HOST, host.unwrap_or_else(|| rules.upstream_host.clone()));
@@ -252,6 +273,13 @@ mod tests {
     fn a_request_of_our_own_repeats_no_claims() {
         let headers = sent(Method::GET, None, HostPolicy::Preserve, &[("x-forwarded-for", "6.6.6.6"), ("forwarded", "for=6.6.6.6")]);
         assert!(!headers.contains_key("x-forwarded-for") && !headers.contains_key("forwarded"));
+    }
+
+    #[test]
+    fn an_address_is_written_as_everyone_writes_it() {
+        for address in ["0.0.0.0", "9.10.99.100", "192.0.2.1", "255.255.255.255", "1.20.0.205", "2001:db8::1"] {
+            assert_eq!(text_of(address.parse().expect("address")), address);
+        }
     }
 
     #[test]

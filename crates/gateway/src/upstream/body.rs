@@ -1,5 +1,6 @@
 //! A response body as it comes from an origin.
 
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -10,25 +11,41 @@ use hyper::body::Incoming;
 use super::error::UpstreamError;
 use super::expect::{Gate, Superseded};
 use super::observe::InFlight;
+use super::pool::PooledBody;
 
 /// A response body that streams from its origin. One that breaks off ends with an error, never with a clean end, so that nobody
 /// takes it for complete (RFC 9112 §8).
 #[derive(Debug)]
 pub struct UpstreamBody {
-    body: Option<Incoming>,
+    body: Source,
     _in_flight: InFlight,
     _expectation: Option<Superseded>,
 }
 
+/// Who drives the connection it comes on.
+pub(super) enum Source {
+    /// Nobody: the response ended with its head, as `101 Switching Protocols` does.
+    Empty,
+    /// The body itself.
+    Pooled(PooledBody),
+    /// A task.
+    Driven(Incoming),
+}
+
 impl UpstreamBody {
     /// `gate` is that of the request's content, if it had one.
-    pub(super) fn new(body: Incoming, in_flight: InFlight, gate: Option<Gate>) -> Self {
-        Self { body: Some(body), _in_flight: in_flight, _expectation: gate.map(Superseded) }
+    pub(super) fn new(body: Source, in_flight: InFlight, gate: Option<Gate>) -> Self {
+        Self { body, _in_flight: in_flight, _expectation: gate.map(Superseded) }
     }
+}
 
-    /// For a response that ends with its head, such as `101 Switching Protocols`.
-    pub(super) fn empty(in_flight: InFlight) -> Self {
-        Self { body: None, _in_flight: in_flight, _expectation: None }
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "Empty",
+            Self::Pooled(_) => "Pooled",
+            Self::Driven(_) => "Driven",
+        })
     }
 }
 
@@ -38,16 +55,26 @@ impl Body for UpstreamBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
         match &mut self.body {
-            None => Poll::Ready(None),
-            Some(body) => Pin::new(body).poll_frame(cx).map_err(|error| UpstreamError::BodyBroken(error.into())),
+            Source::Empty => return Poll::Ready(None),
+            Source::Pooled(body) => Pin::new(body).poll_frame(cx),
+            Source::Driven(body) => Pin::new(body).poll_frame(cx),
         }
+        .map_err(|error| UpstreamError::BodyBroken(error.into()))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Body::is_end_stream)
+        match &self.body {
+            Source::Empty => true,
+            Source::Pooled(body) => body.is_end_stream(),
+            Source::Driven(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint)
+        match &self.body {
+            Source::Empty => SizeHint::with_exact(0),
+            Source::Pooled(body) => body.size_hint(),
+            Source::Driven(body) => body.size_hint(),
+        }
     }
 }

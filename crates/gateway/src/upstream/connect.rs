@@ -209,6 +209,12 @@ pub(super) struct UpstreamStream {
     _open: InFlight,
 }
 
+impl UpstreamStream {
+    pub(super) fn mark(&self) -> ConnectionMark {
+        self.mark.clone()
+    }
+}
+
 impl Connection for UpstreamStream {
     fn connected(&self) -> Connected {
         self.stream.inner().connected().extra(self.mark.clone())

@@ -2,6 +2,7 @@
 //! of the client before the origin has answered the expectation.
 
 use std::future::{Future, pending};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -70,12 +71,10 @@ impl Drop for Superseded {
 }
 
 /// Works on an exchange, and opens its gate when the origin has said nothing about the expectation for too long.
-pub(super) async fn patiently<T>(gate: Option<&Gate>, exchange: impl Future<Output = T>) -> T {
+pub(super) async fn patiently<T>(gate: &Gate, exchange: Pin<&mut impl Future<Output = T>>) -> T {
     let lose_patience = async {
-        if let Some(gate) = gate {
-            tokio::time::sleep(PATIENCE).await;
-            gate.decide(Verdict::Continue);
-        }
+        tokio::time::sleep(PATIENCE).await;
+        gate.decide(Verdict::Continue);
         pending().await
     };
     tokio::select! {
@@ -87,13 +86,14 @@ pub(super) async fn patiently<T>(gate: Option<&Gate>, exchange: impl Future<Outp
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+    use std::pin::pin;
 
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn rfc9110_10_1_1_an_origin_that_ignores_the_expectation_gets_the_content_all_the_same() {
         let gate = Gate::default();
-        let verdict = patiently(Some(&gate), poll_fn(|cx| gate.poll(cx))).await;
+        let verdict = patiently(&gate, pin!(poll_fn(|cx| gate.poll(cx)))).await;
         assert_eq!(verdict, Verdict::Continue);
     }
 

@@ -1,56 +1,102 @@
 //! One exchange on a pooled connection, and the one retry that is safe.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
 use http::{Extensions, Request, Response};
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use larder_tower::RequestBody;
 
+use super::body::Source;
 use super::connect::{ConnectionMark, Connector};
 use super::error::UpstreamError;
 use super::expect::{Gate, patiently};
 use super::observe::UpstreamStats;
+use super::options::UpstreamOptions;
+use super::pool::{Pool, Unanswered};
 use super::progress::{BodyFailure, Progress, WatchedBody};
+use crate::forward::HostPolicy;
 
-pub(super) type Pool = legacy::Client<Connector, WatchedBody>;
+/// How requests reach an origin.
+pub(super) enum Transport {
+    /// Over HTTP/1.1.
+    Http1(Pool),
+    /// Over HTTP/2, or what the TLS handshake comes to.
+    Negotiated(Box<legacy::Client<Connector, WatchedBody>>),
+}
+
+impl Transport {
+    pub(super) fn new(options: &UpstreamOptions, connector: Connector) -> Self {
+        let negotiated = options.h2c || (options.url.is_https() && options.host == HostPolicy::Upstream);
+        if !negotiated {
+            return Self::Http1(Pool::new(connector, options.url.base(), options.max_idle, options.idle_timeout));
+        }
+        let client = legacy::Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(options.idle_timeout)
+            .pool_max_idle_per_host(options.max_idle)
+            .http2_only(options.h2c)
+            .set_host(false)
+            .build(connector);
+        Self::Negotiated(Box::new(client))
+    }
+
+    async fn request(&self, request: Request<WatchedBody>) -> Result<Response<Source>, Unanswered> {
+        match self {
+            Self::Http1(pool) => Ok(pool.request(request).await?.map(Source::Pooled)),
+            Self::Negotiated(client) => match client.request(request).await {
+                Ok(mut response) => {
+                    if let Some(mark) = response.extensions_mut().remove::<ConnectionMark>() {
+                        mark.answered();
+                    }
+                    Ok(response.map(Source::Driven))
+                }
+                Err(error) => Err(Unanswered { died_idle: died_idle(&error), error: error.into() }),
+            },
+        }
+    }
+}
 
 /// Sends a request and waits for the response head.
 ///
 /// A pooled connection may be closed by the origin at the very moment a request is written to it. Such a request is sent once more if
 /// it is safe (RFC 9110 §9.2.1, §9.2.2), has no content, was written to a reused connection, and not one byte came back.
 pub(super) async fn send(
-    pool: &Pool,
+    transport: &Transport,
     stats: &UpstreamStats,
     parts: Parts,
     body: RequestBody,
     gate: Option<&Gate>,
     deadline: Duration,
-) -> Result<Response<Incoming>, UpstreamError> {
+) -> Result<Response<Source>, UpstreamError> {
     let spare = (parts.method.is_safe() && body.is_end_stream()).then(|| parts.clone());
     let body = WatchedBody::new(body, gate.cloned());
     let progress = body.progress();
-    let exchange = async {
-        match (pool.request(Request::from_parts(parts, body)).await, spare) {
-            (Err(error), Some(spare)) if died_idle(&error) => {
+    // Pinned here and polled through references: handed on, it would be copied, and take its room again, at every step.
+    let exchange = pin!(async {
+        match (transport.request(Request::from_parts(parts, body)).await, spare) {
+            (Err(Unanswered { died_idle: true, .. }), Some(spare)) => {
                 stats.retried();
-                pool.request(Request::from_parts(spare, WatchedBody::new(RequestBody::empty(), None))).await
+                let spare = Request::from_parts(spare, WatchedBody::new(RequestBody::empty(), None));
+                Box::pin(transport.request(spare)).await
             }
             (result, _) => result,
         }
+    });
+    let answer = match gate {
+        None => within(deadline, progress.clone(), exchange).await?,
+        Some(gate) => within(deadline, progress.clone(), pin!(patiently(gate, exchange))).await?,
     };
-    let result = within(deadline, progress.clone(), patiently(gate, exchange)).await?;
-    let mut response = result.map_err(|error| match progress.and_then(|progress| progress.failure()) {
+    answer.map_err(|Unanswered { error, .. }| match progress.and_then(|progress| progress.failure()) {
         Some(BodyFailure::TooLarge) => UpstreamError::RequestTooLarge,
-        Some(BodyFailure::Broken) => UpstreamError::RequestBody(error.into()),
+        Some(BodyFailure::Broken) => UpstreamError::RequestBody(error),
         None => UpstreamError::from_exchange(error),
-    })?;
-    if let Some(mark) = response.extensions_mut().remove::<ConnectionMark>() {
-        mark.answered();
-    }
-    Ok(response)
+    })
 }
 
 fn died_idle(error: &legacy::Error) -> bool {
@@ -62,8 +108,11 @@ fn died_idle(error: &legacy::Error) -> bool {
 }
 
 /// Counts the deadline from the last movement of the request body, so that a long upload is not a slow response.
-async fn within<T>(deadline: Duration, progress: Option<Arc<Progress>>, work: impl Future<Output = T>) -> Result<T, UpstreamError> {
-    let mut work = std::pin::pin!(work);
+async fn within<T>(
+    deadline: Duration,
+    progress: Option<Arc<Progress>>,
+    mut work: Pin<&mut impl Future<Output = T>>,
+) -> Result<T, UpstreamError> {
     loop {
         match tokio::time::timeout(deadline, work.as_mut()).await {
             Ok(done) => return Ok(done),
@@ -129,14 +178,14 @@ mod tests {
                 body.frame().await.expect("frame").expect("data");
             }
         };
-        assert!(within(DEADLINE, progress, work).await.is_ok());
+        assert!(within(DEADLINE, progress, pin!(work)).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_upload_that_stops_is_the_clients_stall() {
         let (mut body, progress) = upload(Slow::new(2));
         let work = async { while body.frame().await.is_some() {} };
-        let error = within(DEADLINE, progress, work).await.expect_err("stalled");
+        let error = within(DEADLINE, progress, pin!(work)).await.expect_err("stalled");
         assert!(matches!(error, UpstreamError::RequestStalled), "{error:?}");
     }
 
@@ -147,7 +196,7 @@ mod tests {
             body.frame().await.expect("frame").expect("data");
             pending::<()>().await;
         };
-        let error = within(DEADLINE, progress, work).await.expect_err("silent");
+        let error = within(DEADLINE, progress, pin!(work)).await.expect_err("silent");
         assert!(matches!(error, UpstreamError::FirstByteTimeout), "{error:?}");
     }
 }

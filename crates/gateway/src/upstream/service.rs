@@ -9,8 +9,6 @@ use std::task::{Context, Poll};
 use http::request::Parts;
 use http::{Extensions, HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body::Body;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use larder_tower::RequestBody;
 use larder_tower::clock::monotonic;
 
@@ -20,7 +18,7 @@ use super::error::UpstreamError;
 use super::expect::{Gate, Verdict};
 use super::observe::{OriginOutcome, UpstreamStats};
 use super::options::{UpstreamOptions, UpstreamSetupError};
-use super::send::{Pool, send};
+use super::send::{Transport, send};
 
 use crate::forward::{self, ForwardRules, Hop, HostPolicy};
 use crate::server::EarlyResponses;
@@ -37,7 +35,7 @@ pub(super) struct Inner {
     pub(super) rules: ForwardRules,
     pub(super) connector: Connector,
     pub(super) stats: Arc<UpstreamStats>,
-    pool: Pool,
+    transport: Transport,
 }
 
 impl UpstreamService {
@@ -48,16 +46,9 @@ impl UpstreamService {
     pub fn new(options: UpstreamOptions) -> Result<Self, UpstreamSetupError> {
         let stats = Arc::<UpstreamStats>::default();
         let connector = Connector::new(&options, Arc::clone(&stats))?;
-        let pool = Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(options.idle_timeout)
-            .pool_max_idle_per_host(options.max_idle)
-            .http2_only(options.h2c)
-            .set_host(false)
-            .build(connector.clone());
+        let transport = Transport::new(&options, connector.clone());
         let rules = ForwardRules { trusted: options.trusted.clone(), host: options.host, upstream_host: options.url.host() };
-        Ok(Self(Arc::new(Inner { options, rules, connector, stats, pool })))
+        Ok(Self(Arc::new(Inner { options, rules, connector, stats, transport })))
     }
 
     /// This upstream's counts.
@@ -79,7 +70,10 @@ impl UpstreamService {
         // Nothing else of the client's connection goes along: hyper would act on its own extensions.
         parts.extensions = Extensions::new();
         forward::to_upstream(&mut parts, hop.as_ref(), &inner.rules);
-        parts.uri = inner.options.url.resolve(&parts.uri);
+        parts.uri = match &inner.transport {
+            Transport::Http1(_) => inner.options.url.origin_form(&parts.uri),
+            Transport::Negotiated(_) => inner.options.url.resolve(&parts.uri),
+        };
         if inner.options.h2c {
             // `:authority` is the connection's, and a differing `Host` beside it would be malformed (RFC 9113 §8.3.1).
             parts.headers.remove(header::HOST);
@@ -97,7 +91,7 @@ impl UpstreamService {
             });
         }
         let parts = head.into_parts().0;
-        let response = send(&inner.pool, &inner.stats, parts, body, gate.as_ref(), inner.options.first_byte_timeout).await?;
+        let response = send(&inner.transport, &inner.stats, parts, body, gate.as_ref(), inner.options.first_byte_timeout).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(UpstreamError::Protocol("the origin switched protocols without being asked".into()));
         }

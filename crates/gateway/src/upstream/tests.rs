@@ -10,7 +10,7 @@ use tokio::sync::{Notify, mpsc};
 use super::test_origin::{OK, get, options, origin, send, service};
 use crate::server::{Server, ServerOptions};
 
-use super::{OriginObserver, OriginOutcome, UpstreamError, UpstreamService};
+use super::{OriginObserver, OriginOutcome, UpstreamError, UpstreamOptions, UpstreamService};
 
 async fn failure(service: &UpstreamService, request: Request<RequestBody>) -> UpstreamError {
     send(service, request).await.map(|response| response.status()).expect_err("should fail")
@@ -378,4 +378,84 @@ async fn an_observer_is_told_of_answers_and_failures() {
     let told = recorder.0.lock().expect("lock").clone();
     let expected = [(3, OriginOutcome::Answered(http::StatusCode::NOT_FOUND)), (3, OriginOutcome::Failed("connection_terminated"))];
     assert_eq!(told, expected);
+}
+
+/// Yields until `condition` holds.
+async fn until(condition: impl Fn() -> bool) {
+    let soon = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), soon).await.expect("it never came to that");
+}
+
+async fn keeps_alive() -> UpstreamOptions {
+    let address = origin(|_, mut connection| async move {
+        while !connection.head().await.is_empty() {
+            connection.send(OK).await;
+        }
+    })
+    .await;
+    options(&format!("http://{address}"))
+}
+
+#[tokio::test]
+async fn a_connection_is_used_again_when_its_body_was_read() {
+    let service = UpstreamService::new(keeps_alive().await).expect("service");
+    for _ in 0..3 {
+        send(&service, get("/")).await.expect("response").into_body().collect().await.expect("body");
+    }
+    assert_eq!(service.stats().connections_total(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_whose_body_was_not_read_is_not_used_again() {
+    let service = UpstreamService::new(keeps_alive().await).expect("service");
+    drop(send(&service, get("/")).await.expect("response"));
+    until(|| service.stats().connections_open() == 0).await;
+    send(&service, get("/")).await.expect("response");
+    assert_eq!(service.stats().connections_total(), 2);
+}
+
+#[tokio::test]
+async fn an_exchange_with_content_gives_its_connection_back_too() {
+    let address = origin(|_, mut connection| async move {
+        while !connection.until("hello").await.is_empty() {
+            connection.send(OK).await;
+        }
+    })
+    .await;
+    let service = service(address);
+    for _ in 0..3 {
+        let body = RequestBody::new(Full::new(Bytes::from_static(b"hello")));
+        let request = Request::post("/").header("host", "a").body(body).expect("request");
+        send(&service, request).await.expect("response").into_body().collect().await.expect("body");
+        settle().await;
+    }
+    assert_eq!(service.stats().connections_total(), 1);
+}
+
+#[tokio::test]
+async fn an_unused_connection_ends_after_a_while() {
+    let mut options = keeps_alive().await;
+    options.idle_timeout = Duration::from_millis(20);
+    let service = UpstreamService::new(options).expect("service");
+    for round in 1..=2 {
+        send(&service, get("/")).await.expect("response").into_body().collect().await.expect("body");
+        until(|| service.stats().connections_open() == 0).await;
+        assert_eq!(service.stats().connections_total(), round);
+    }
+}
+
+#[tokio::test]
+async fn no_more_unused_connections_are_kept_than_allowed() {
+    let mut options = keeps_alive().await;
+    options.max_idle = 1;
+    let service = UpstreamService::new(options).expect("service");
+    let (one, two) = (send(&service, get("/")).await.expect("response"), send(&service, get("/")).await.expect("response"));
+    assert_eq!(service.stats().connections_open(), 2);
+    one.into_body().collect().await.expect("body");
+    two.into_body().collect().await.expect("body");
+    until(|| service.stats().connections_open() == 1).await;
 }

@@ -7,7 +7,8 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Either, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use larder_tower::RequestBody;
+use larder_semantics::Reason;
+use larder_tower::{CacheBody, RequestBody, Served};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -18,7 +19,7 @@ use super::{UpstreamBody, UpstreamService};
 use crate::forward;
 use crate::server::{Peer, Server, ServerOptions};
 
-type Passed = Either<UpstreamBody, Full<Bytes>>;
+type Passed = Either<CacheBody<UpstreamBody>, Full<Bytes>>;
 
 async fn pass(mut upstream: UpstreamService, request: Request<Incoming>, peer: Peer) -> Response<Passed> {
     let method = request.method().clone();
@@ -34,7 +35,7 @@ async fn pass(mut upstream: UpstreamService, request: Request<Incoming>, peer: P
         upstream.call(Request::from_parts(parts, RequestBody::new(body))).await
     };
     match result {
-        Ok(response) => response.map(Either::Left),
+        Ok(response) => Served::passed(response, Reason::RouteNotCached).response.map(Either::Left),
         Err(error) => error.problem().response(&method).map(|body| Either::Right(Full::new(body))),
     }
 }

@@ -9,7 +9,7 @@ use larder_tower::{ClientBody, RequestBody};
 use tower_service::Service;
 
 use super::UpstreamService;
-use super::body::UpstreamBody;
+use super::body::{Source, UpstreamBody};
 use super::error::UpstreamError;
 use super::observe::InFlight;
 use crate::forward;
@@ -43,8 +43,7 @@ impl UpstreamService {
             parts.headers.insert(header::UPGRADE, protocol);
         }
         // On a connection of its own there is no proxy between, so the target is in origin-form (RFC 9112 §3.2.1).
-        let target = inner.options.url.resolve(&parts.uri);
-        parts.uri = target.path_and_query().map_or_else(|| target.clone(), |path| path.clone().into());
+        parts.uri = inner.options.url.origin_form(&parts.uri);
 
         let stream = inner.connector.clone().call(inner.options.url.base()).await.map_err(UpstreamError::from_exchange)?;
         let (mut sender, connection) = http1::handshake(stream).await.map_err(UpstreamError::from_exchange)?;
@@ -54,7 +53,7 @@ impl UpstreamService {
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             let (mut parts, body) = response.into_parts();
             inner.receive(&mut parts)?;
-            return Ok(Response::from_parts(parts, UpstreamBody::new(body, in_flight, None)));
+            return Ok(Response::from_parts(parts, UpstreamBody::new(Source::Driven(body), in_flight, None)));
         }
         let origin = hyper::upgrade::on(&mut response);
         let protocol = response.headers().get(header::UPGRADE).cloned();
@@ -65,7 +64,7 @@ impl UpstreamService {
             parts.headers.insert(header::UPGRADE, protocol);
         }
         tokio::spawn(join(client, origin, inner.stats.begin_request(), peer.clone()));
-        Ok(Response::from_parts(parts, UpstreamBody::empty(in_flight)))
+        Ok(Response::from_parts(parts, UpstreamBody::new(Source::Empty, in_flight, None)))
     }
 }
 

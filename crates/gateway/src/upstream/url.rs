@@ -77,12 +77,21 @@ impl UpstreamUrl {
 
     /// The upstream's URL for a request's target. Path and query go on byte for byte; `*` stays as it is (RFC 9112 §3.2.4).
     pub(super) fn resolve(&self, target: &Uri) -> Uri {
+        self.with_path(self.path_and_query(target))
+    }
+
+    /// The same as it stands in a request on a connection to the upstream (RFC 9112 §3.2.1).
+    pub(super) fn origin_form(&self, target: &Uri) -> Uri {
+        self.path_and_query(target).into()
+    }
+
+    fn path_and_query(&self, target: &Uri) -> PathAndQuery {
         let path_and_query = target.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
         if self.prefix.is_empty() || path_and_query.as_str() == "*" {
-            return self.with_path(path_and_query);
+            return path_and_query;
         }
         let joined = Bytes::from([self.prefix.as_str(), path_and_query.as_str()].concat());
-        self.with_path(PathAndQuery::from_maybe_shared(joined).unwrap_or(path_and_query))
+        PathAndQuery::from_maybe_shared(joined).unwrap_or(path_and_query)
     }
 
     fn with_path(&self, path_and_query: PathAndQuery) -> Uri {

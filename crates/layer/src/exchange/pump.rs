@@ -1,19 +1,23 @@
 //! A body on its way from the origin to whoever reads it, and into the store.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::HeaderMap;
+use http_body::{Body, Frame};
 use larder_semantics::Reason;
 use larder_semantics::fields::retain_storable;
 use larder_semantics::range::PartialResponse;
 use larder_store::{BodyBuilder, Lease, StoredPart, StoredResponse, Variant};
+use tokio::time::Sleep;
 
 use super::Job;
 use crate::body_log::LogWriter;
-use crate::error::{BodyError, FetchError};
+use crate::error::{BodyError, BoxError, FetchError};
 use crate::flight::{Landed, Live};
 use crate::service::CacheService;
 use crate::upstream::{Upstream, UpstreamBody};
@@ -45,6 +49,24 @@ pub(super) enum Kept {
     Part(Box<PartialResponse>),
 }
 
+/// What waiting for a frame came to.
+enum Waited {
+    /// The frame, or the end.
+    Frame(Option<Result<Frame<Bytes>, FetchError>>),
+    /// The origin has fallen silent.
+    TooLong,
+    /// Nobody reads any more.
+    InVain,
+}
+
+fn poll_next<B>(body: Pin<&mut B>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, FetchError>>>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    body.poll_frame(cx).map_err(FetchError::new)
+}
+
 impl<S: Upstream> Pump<S> {
     /// Until the body ends, or nobody wants it any more.
     pub(super) async fn run<B: UpstreamBody>(mut self, body: B) {
@@ -52,26 +74,23 @@ impl<S: Upstream> Pump<S> {
         let (mut keeping, mut got) = (true, 0);
         let mut last = None;
         let mut trailers = None;
-        let mut detached = pin!(tokio::time::sleep(DETACHED));
+        let mut detached = None;
         loop {
             if !self.writer.room().await {
                 return;
             }
-            let next = tokio::time::timeout(STALL, poll_fn(|cx| body.as_mut().poll_frame(cx)));
-            let frame = tokio::select! {
-                biased;
-                frame = next => frame,
-                () = detached.as_mut() => {
-                    if !self.writer.has_readers() { return }
-                    detached.set(tokio::time::sleep(DETACHED));
-                    continue;
-                }
+            let next = match poll_fn(|cx| Poll::Ready(poll_next(body.as_mut(), cx))).await {
+                Poll::Ready(next) => next,
+                Poll::Pending => match self.wait_for(body.as_mut(), &mut detached).await {
+                    Waited::Frame(next) => next,
+                    Waited::TooLong => return self.writer.break_off(BodyError::Stalled),
+                    Waited::InVain => return,
+                },
             };
-            match frame {
-                Err(_) => return self.writer.break_off(BodyError::Stalled),
-                Ok(Some(Err(error))) => return self.writer.break_off(BodyError::Upstream(FetchError::new(error))),
-                Ok(None) => break,
-                Ok(Some(Ok(frame))) => match frame.into_data() {
+            match next {
+                Some(Err(error)) => return self.writer.break_off(BodyError::Upstream(error)),
+                None => break,
+                Some(Ok(frame)) => match frame.into_data() {
                     Err(frame) => {
                         trailers = frame.into_trailers().ok();
                         trailers.iter_mut().for_each(retain_storable);
@@ -105,6 +124,22 @@ impl<S: Upstream> Pump<S> {
         self.writer.complete(trailers);
     }
 
+    /// Waits for a frame that is not there yet: timers are made only then.
+    async fn wait_for(&self, mut body: Pin<&mut impl UpstreamBody>, detached: &mut Option<Pin<Box<Sleep>>>) -> Waited {
+        let detached = detached.get_or_insert_with(|| Box::pin(tokio::time::sleep(DETACHED)));
+        let mut next = pin!(tokio::time::timeout(STALL, poll_fn(|cx| poll_next(body.as_mut(), cx))));
+        loop {
+            tokio::select! {
+                biased;
+                next = next.as_mut() => return next.map_or(Waited::TooLong, Waited::Frame),
+                () = detached.as_mut() => {
+                    if !self.writer.has_readers() { return Waited::InVain }
+                    detached.set(tokio::time::sleep(DETACHED));
+                }
+            }
+        }
+    }
+
     /// Too large for the store: from now on it only passes along, and nobody waits for it any more.
     fn give_up_keeping(&mut self, got: u64) {
         self.writer.stop_keeping();
@@ -117,7 +152,7 @@ impl<S: Upstream> Pump<S> {
         self.landed = None;
     }
 
-    async fn commit(&mut self, length: u64, last: Option<&bytes::Bytes>, trailers: Option<HeaderMap>) {
+    async fn commit(&mut self, length: u64, last: Option<&Bytes>, trailers: Option<HeaderMap>) {
         let mut builder = BodyBuilder::new(length);
         let frames = self.writer.frames();
         frames.iter().chain(last).for_each(|frame| builder.push(frame));

@@ -4,12 +4,11 @@ use std::sync::atomic::Ordering;
 
 use larder_semantics::{CacheStatus, Decision, Reason, decide};
 use larder_store::{KeyHash, Variant};
-use tokio::sync::watch;
 
 use super::{Asked, Plan, confirmed, forwarded, live_answer, loaded, stale_instead};
 use crate::cache::Counted;
 use crate::error::FetchError;
-use crate::flight::Landing;
+use crate::flight::{Following, Landing};
 use crate::outcome::{CacheResult, Outcome, Served};
 use crate::service::CacheService;
 use crate::upstream::Upstream;
@@ -26,20 +25,12 @@ pub(super) enum Followed<B> {
 }
 
 /// Waits for the leader's answer, and checks it like anyone else's: the head may forbid what the key allowed.
-pub(super) async fn follow<S: Upstream>(
-    service: &CacheService<S>,
-    asked: &Asked,
-    plan: &Plan,
-    mut landing: watch::Receiver<Option<Landing>>,
-) -> Followed<S::Body> {
+pub(super) async fn follow<S: Upstream>(service: &CacheService<S>, asked: &Asked, plan: &Plan, flight: Following) -> Followed<S::Body> {
     let waiting = Counted::new(&service.cache, |counters| &counters.waiting);
     let began = service.cache.clock.now();
-    let wait = landing.wait_for(Option::is_some);
-    let Ok(landed) = tokio::time::timeout(service.route.collapse_wait, wait).await else {
+    let Ok(landed) = tokio::time::timeout(service.route.collapse_wait, flight.landing()).await else {
         return Followed::Alone(Reason::CollapseTimeout);
     };
-    // The sender always lands before it goes, so an absent landing is one that was lost.
-    let landed = landed.ok().and_then(|landed| landed.clone()).unwrap_or(Landing::NotShared);
     drop(waiting);
     let now = service.cache.clock.now();
     let status = CacheStatus { collapsed: true, ..forwarded(Reason::Collapsed, plan.forward) };
@@ -59,7 +50,7 @@ pub(super) async fn follow<S: Upstream>(
             let seen = began.max(live.head.response_time);
             let usable = matches!(decide(&service.route.policy, &asked.context, Some(&live.head), seen), Decision::Serve { .. });
             let Some(reader) = live.body.reader().filter(|_| usable) else { return Followed::Alone(plan.reason) };
-            live_answer(asked, &live, reader, &status, CacheResult::Miss)
+            live_answer(asked, &live, reader, None, &status, CacheResult::Miss)
         }
         Landing::Confirmed(stored) => {
             let usable = matches!(decide(&service.route.policy, &asked.context, Some(&stored.head), now), Decision::Serve { .. });

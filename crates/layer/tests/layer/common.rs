@@ -40,7 +40,7 @@ impl std::fmt::Debug for Origin {
 }
 
 impl Origin {
-    /// An origin that answers at once.
+    /// An origin that takes no longer than it must.
     pub(crate) fn new(script: impl Fn(&Request<RequestBody>) -> Reply + Send + Sync + 'static) -> Self {
         Self::waiting(move |request| {
             let reply = script(&request);
@@ -53,7 +53,15 @@ impl Origin {
     where
         F: Future<Output = Answer> + Send + 'static,
     {
-        Self { script: Arc::new(move |request| Box::pin(script(request))), asked: Arc::default(), count: Arc::default() }
+        let script = move |request| -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+            let answer = script(request);
+            // Nobody's answer is there before the request was sent: whoever comes meanwhile finds the exchange under way.
+            Box::pin(async move {
+                tokio::task::yield_now().await;
+                answer.await
+            })
+        };
+        Self { script: Arc::new(script), asked: Arc::default(), count: Arc::default() }
     }
 
     /// How often it was asked.
