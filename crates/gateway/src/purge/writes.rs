@@ -5,13 +5,14 @@ use std::sync::{Arc, OnceLock, Weak};
 use http::request::Parts;
 use larder_semantics::{KeyRules, Target};
 use larder_store::InvalidationTarget;
-use larder_tower::{Again, MadeOld, Members, RouteRules, ToldByBodies, WriteRules};
+use larder_tower::{Again, FetchError, MadeOld, Members, RouteRules, ToldByBodies, WriteRules};
 
 use super::Known;
 use crate::config::{Config, OnEvent, OnWrite, PurgeTemplate, Route};
 use crate::forward::Hop;
 use crate::route_table::RouteTable;
 use crate::tagging::Values;
+use crate::upstream::UpstreamError;
 
 /// All `[[on_write]]` sections, ready to be matched.
 #[derive(Debug)]
@@ -121,6 +122,10 @@ impl WriteRules for Writes {
             made.told = Some(Box::new(Waiting { refresh, ..Waiting::new(waiting, request.clone(), place) }));
         }
         made
+    }
+
+    fn never_arrived(&self, error: &FetchError) -> bool {
+        error.downcast_ref::<UpstreamError>().is_some_and(UpstreamError::never_connected)
     }
 
     fn reading(&self, target: Target<'_>) -> Option<Arc<RouteRules>> {
