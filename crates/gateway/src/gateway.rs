@@ -20,7 +20,7 @@ use crate::redis::Redis;
 use crate::server::{OpenConnections, Peer};
 use crate::telemetry::access_log::{AccessLog, Answer, Entry, Logged};
 use crate::telemetry::metrics::RequestRecord;
-use crate::upstream::{UpstreamBody, UpstreamError, UpstreamService};
+use crate::upstream::{Requester, UpstreamBody, UpstreamError, UpstreamService};
 
 const NO_ROUTE: Problem = Problem::new(StatusCode::NOT_FOUND, "destination_not_found", "No route is configured for this request.");
 const NOT_STORED: Problem =
@@ -130,10 +130,7 @@ impl Future for Handling {
 
 fn walk(service: &Service, request: Request<Incoming>, caller: Caller, hop: Hop, peer: &Peer) -> ServeFuture<UpstreamBody> {
     service.serve(request, caller, |extensions| {
-        extensions.insert(hop);
-        if let Some(early) = peer.early_responses(hop.version) {
-            extensions.insert(early);
-        }
+        extensions.insert(Requester { hop, early: peer.early_responses(hop.version) });
     })
 }
 

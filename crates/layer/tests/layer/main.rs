@@ -3,6 +3,7 @@
 mod collapsing;
 mod common;
 mod hit_cost;
+mod miss_cost;
 mod mounted;
 mod purging;
 mod ranges;
