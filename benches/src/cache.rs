@@ -50,6 +50,7 @@ pub fn service() -> CacheService<Origin> {
         cache: true,
         max_object: 8 << 20,
         collapse_wait: Duration::from_secs(10),
+        cache_status_key: false,
         may_bypass: MayBypass::anyone(),
         tags: Arc::new(NoTags),
         writes: Arc::new(NoWrites),

@@ -53,6 +53,27 @@ async fn too_many_connections_are_refused_until_some_end() -> Result<()> {
     patience::eventually("waiting for a free place", served).await.map(drop)
 }
 
+/// Nor is a client whose events are rare, however short the time.
+#[tokio::test]
+async fn a_client_that_takes_nothing_of_its_answer_is_disconnected() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/endless", Answer::ok().header("Cache-Control", "no-store").endless("x".repeat(64 * 1024)));
+    origin.once("GET", "/events", Answer::ok().header("Content-Type", "text/event-stream").chunk("one").wait("two").chunk("two"));
+    let larder = Larder::before(&origin, "[server]\nlisten = \"127.0.0.1:0\"\nwrite_timeout = \"300ms\"").await?;
+    let mut events = larder.connect().await?;
+    events.send("GET", "/events", &[], "").await?;
+    events.read_until("one").await?;
+    let mut stuck = larder_testkit::Client::connect_narrow(larder.address()).await?;
+    stuck.send("GET", "/endless", &[], "").await?;
+    larder.metric_reaches("larder_client_connections", &[], 2.0).await?;
+    let one = || async { Ok((larder.metric("larder_client_connections", &[]).await? <= 1.0).then_some(())) };
+    patience::eventually("waiting for the end of the connection", one).await?;
+    origin.gate("two").open();
+    let events = events.finish().await?;
+    assert!(events.complete && events.text() == "onetwo", "{events:?}");
+    Ok(())
+}
+
 /// Eight readers that are stuck hold up their own upstream connections, not the memory.
 #[tokio::test]
 async fn a_response_that_nobody_reads_takes_bounded_memory() -> Result<()> {

@@ -3,6 +3,7 @@
 mod broken_upstreams;
 mod check;
 mod collapse;
+mod history;
 mod json_server;
 mod lifecycle;
 mod limits;
@@ -10,7 +11,9 @@ mod nginx;
 mod observe;
 mod protocols;
 mod purge;
+mod purge_everywhere;
 mod quick_start;
 mod redis;
 mod refused;
+mod request_limit;
 mod streaming;

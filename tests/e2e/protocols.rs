@@ -42,6 +42,19 @@ async fn h2c_streams_share_one_connection_and_do_not_wait_for_each_other() -> Re
 }
 
 #[tokio::test]
+async fn rfc9113_8_2_3_cookies_in_pieces_reach_the_origin_as_one_field() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/a", Answer::ok().header("Cache-Control", "max-age=60").header("Vary", "Cookie").body("x"));
+    let larder = Larder::before(&origin, "").await?;
+    let mut client = H2Client::connect(larder.address()).await?;
+    let miss = client.exchange("GET", "/a", &[("cookie", "a=1"), ("cookie", "b=2")], "").await?;
+    assert_eq!(header(&miss, "x-cache"), "MISS");
+    assert_eq!(origin.received()[0].head.all("cookie"), ["a=1; b=2"]);
+    assert_eq!(larder.request("GET", "/a", &[("Cookie", "a=1; b=2")], "").await?.x_cache(), "HIT", "one variant over both protocols");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_broken_body_is_a_reset_stream_in_h2c() -> Result<()> {
     let origin = Origin::start().await?;
     origin.once("GET", "/a", Answer::ok().declared_length(10).part("12345").close());

@@ -236,3 +236,63 @@ async fn tags_that_origins_name_are_purged_like_any_other() -> Result<()> {
     }
     Ok(())
 }
+
+const BODIES: &str = r#"
+[[on_write]]
+path = "/moves"
+purge = ["tag:issue:{request.issue}", "url:/issues/{response.to}"]
+"#;
+
+#[tokio::test]
+async fn a_write_makes_old_what_its_bodies_name() -> Result<()> {
+    let (larder, origin) = started(&format!("{BODIES}{CONFIG}")).await?;
+    let moved = |status: u16| Answer::new(status).header("Content-Type", "application/json").body(r#"{"note": "moved", "to": "8"}"#);
+    let send = async |body: &str| larder.request("POST", "/moves", &[("Content-Type", "application/json")], body).await;
+    for (status, body, expected) in [
+        (409, r#"{"issue": 7}"#, ["HIT", "HIT", "HIT"]),
+        (201, r#"{"issue": 7}"#, ["MISS", "MISS", "HIT"]),
+        (201, r#"{"issue": [7]}"#, ["HIT", "MISS", "HIT"]),
+    ] {
+        stored(&larder).await?;
+        origin.once("POST", "/moves", moved(status));
+        assert_eq!(send(body).await?.status, status);
+        for (path, outcome) in ["/issues/7", "/issues/8", "/about"].into_iter().zip(expected) {
+            assert_eq!(result(&larder, path).await?, outcome, "{path} after {status} {body}");
+        }
+    }
+    Ok(())
+}
+
+const CASCADE: &str = r#"
+[tags]
+cascade = { "project:{id}" = ["board:{id}"], "board:{id}" = ["issue:{id}", "project:{id}"] }
+[[on_event]]
+type = "project.moved"
+purge = ["tag:project:{id}"]
+[[on_write]]
+path = "/projects/{id}"
+purge = ["tag:project:{id}"]
+"#;
+
+#[tokio::test]
+async fn tags_become_old_with_others_whoever_purges_them() -> Result<()> {
+    let (larder, origin) = started(&format!("{CASCADE}{CONFIG}")).await?;
+    origin.always("POST", "/projects/7", Answer::new(204));
+    for way in ["purge", "events", "write", "command"] {
+        stored(&larder).await?;
+        let post = async |path: &str, body: Value| -> Result<Response> {
+            let fields = [("Content-Type", "application/json")];
+            Client::connect(larder.admin_address()).await?.exchange("POST", path, &fields, &body.to_string()).await
+        };
+        match way {
+            "purge" => assert_eq!(post("/purge", json!({"tags": ["project:7"]})).await?.status, 200),
+            "events" => assert_eq!(post("/events", json!({"type": "project.moved", "id": 7})).await?.status, 200),
+            "write" => assert_eq!(larder.request("POST", "/projects/7", &[], "").await?.status, 204),
+            _ => assert!(purge(&larder)?.args(["--tag", "project:7"]).output()?.status.success()),
+        }
+        for (path, outcome) in [("/issues/7", "MISS"), ("/issues/8", "HIT"), ("/about", "HIT")] {
+            assert_eq!(result(&larder, path).await?, outcome, "{path} after {way}");
+        }
+    }
+    Ok(())
+}

@@ -10,6 +10,9 @@ async fn refused(bytes: &str, statuses: &[u16]) -> Result<()> {
     client.send_raw("GET", bytes.as_bytes()).await?;
     let response = client.finish().await?;
     assert!(statuses.contains(&response.status), "{} is not one of {statuses:?}", response.head.start);
+    assert_eq!(response.header("content-type"), Some("application/problem+json"), "{response:?}");
+    assert_eq!(response.header("proxy-status"), Some("larder; error=http_request_error"), "{response:?}");
+    assert!(response.complete && response.text().contains(&format!("\"status\":{}", response.status)), "{response:?}");
     client.closed().await?;
     assert_eq!(origin.request_count(), 0, "{:?}", origin.received());
     Ok(())
@@ -47,6 +50,7 @@ refused! {
     a_field_without_a_colon: "GET /a HTTP/1.1\r\nHost: x\r\nnonsense\r\n\r\n" => [400];
     a_space_in_the_target: "GET /a b HTTP/1.1\r\nHost: x\r\n\r\n" => [400];
     no_host: "GET /a HTTP/1.1\r\n\r\n" => [400];
+    no_host_beside_an_absolute_target: "GET http://x/a HTTP/1.1\r\n\r\n" => [400];
     two_hosts: "GET /a HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n" => [400];
     a_host_that_is_none: "GET /a HTTP/1.1\r\nHost: x/y@z\r\n\r\n" => [400];
     absolute_form_for_another_host: "GET http://other.example/a HTTP/1.1\r\nHost: x\r\n\r\n" => [400];

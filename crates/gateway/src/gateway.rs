@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use arc_swap::{ArcSwap, Guard};
 use http::{Method, Request, Response, StatusCode};
+use http_body_util::Limited;
 use hyper::body::Incoming;
 use larder_semantics::{Reason, Target};
 use larder_tower::clock::{Clock, monotonic};
@@ -15,9 +16,10 @@ use larder_tower::{Cache, CacheBody, CacheService, Caller, FetchError, Outcome, 
 use crate::forward::{EffectiveTarget, Hop, effective_target, is_upgrade};
 use crate::live::Live;
 use crate::problem::Problem;
-use crate::purge::{USUAL_WAIT, public, purge};
+use crate::purge::{Heard, USUAL_WAIT, public, purge};
 use crate::redis::Redis;
-use crate::server::{OpenConnections, Peer};
+use crate::request_limit::{TOO_LARGE, is_too_large, limited};
+use crate::server::{OpenConnections, Peer, linger};
 use crate::telemetry::access_log::{AccessLog, Answer, Entry, Logged};
 use crate::telemetry::metrics::RequestRecord;
 use crate::upstream::{Requester, UpstreamBody, UpstreamError, UpstreamService};
@@ -35,6 +37,7 @@ pub(crate) struct Gateway {
     pub(crate) clock: Clock,
     pub(crate) access_log: AccessLog,
     pub(crate) connections: OpenConnections,
+    pub(crate) heard: Heard,
 }
 
 type GatewayBody = CacheBody<UpstreamBody>;
@@ -72,12 +75,17 @@ impl Gateway {
             });
         }
         let Some(service) = service else { return Handling::ready(asked.refused(&live, NO_ROUTE)) };
+        let most = live.max_request_body(service.route().index);
+        if is_too_large(&request, most) {
+            linger(request);
+            return Handling::ready(asked.refused(&live, TOO_LARGE));
+        }
         if is_upgrade(request.version(), request.headers()) {
             let live = Guard::into_inner(live);
-            return Handling::waiting(async move { upgrade(&live, asked, request, &peer).await });
+            return Handling::waiting(async move { upgrade(&live, asked, limited(request, most), &peer).await });
         }
         let caller = caller(target, live.trusted.contains(hop.peer));
-        match walk(service, request, caller, hop, &peer).into_ready() {
+        match walk(service, limited(request, most), caller, hop, &peer).into_ready() {
             Ok(served) => Handling::ready(asked.served(&live, served)),
             Err(waiting) => {
                 // Across an await the configuration is held by count, not by the thread's slot.
@@ -128,7 +136,7 @@ impl Future for Handling {
     }
 }
 
-fn walk(service: &Service, request: Request<Incoming>, caller: Caller, hop: Hop, peer: &Peer) -> ServeFuture<UpstreamBody> {
+fn walk(service: &Service, request: Request<Limited<Incoming>>, caller: Caller, hop: Hop, peer: &Peer) -> ServeFuture<UpstreamBody> {
     service.serve(request, caller, |extensions| {
         extensions.insert(Requester { hop, early: peer.early_responses(hop.version) });
     })
@@ -141,7 +149,7 @@ fn caller(target: EffectiveTarget<'_>, believed: bool) -> Caller {
 }
 
 /// Past the cache, on a connection of its own.
-async fn upgrade(live: &Live, asked: Asked, request: Request<Incoming>, peer: &Peer) -> Response<Logged<GatewayBody>> {
+async fn upgrade(live: &Live, asked: Asked, request: Request<Limited<Incoming>>, peer: &Peer) -> Response<Logged<GatewayBody>> {
     let Some(upstream) = asked.route.and_then(|route| live.upstream_of(route)) else { return asked.refused(live, FAILED) };
     match upstream.upgrade(request, peer).await {
         Ok(response) => asked.served(live, Served::passed(response, Reason::Upgrade)),

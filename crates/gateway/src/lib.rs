@@ -11,6 +11,8 @@ pub mod problem;
 mod purge;
 mod redis;
 mod reload;
+mod request_limit;
+mod route_table;
 mod routing;
 mod run;
 mod scrape;

@@ -8,7 +8,8 @@ use larder_tower::{Cache, CacheService, MayBypass, RouteRules, WriteRules};
 
 use crate::config::{Config, ResponseTags, Route, Upstream};
 use crate::forward::TrustedProxies;
-use crate::purge::Writes;
+use crate::purge::{TagCascade, Writes};
+use crate::route_table::RouteTable;
 use crate::routing::Router;
 use crate::tagging::RouteTags;
 use crate::telemetry::metrics::Metrics;
@@ -20,10 +21,7 @@ pub(crate) struct Live {
     pub(crate) trusted: TrustedProxies,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) upstreams: Vec<UpstreamService>,
-    routes: Vec<CacheService<UpstreamService>>,
-    router: Router,
-    /// Where requests go that no route is for.
-    fallback: Option<CacheService<UpstreamService>>,
+    pub(crate) routes: Arc<RouteTable>,
 }
 
 /// Why a checked configuration still cannot serve.
@@ -69,29 +67,35 @@ impl Live {
             Some(live) => live.upstreams.clone(),
             None => connect(&config.upstreams, &trusted, clock, &metrics)?,
         };
-        let writes: Arc<dyn WriteRules> = Arc::new(Writes::new(&config)?);
+        let writes = Arc::new(Writes::new(&config)?);
+        let rules_of_writes: Arc<dyn WriteRules> = Arc::clone(&writes) as _;
         let service = |(index, route): (usize, &Route)| -> Result<_, SetupError> {
-            let rules = Arc::new(rules(index, route, &config.tags, &writes)?);
+            let rules = Arc::new(rules(index, route, &config.tags, &rules_of_writes)?);
             Ok(CacheService::new(upstreams[route.upstream].clone(), Arc::clone(cache), rules))
         };
-        let routes = config.routes.iter().enumerate().map(service).collect::<Result<_, _>>()?;
+        let services = config.routes.iter().enumerate().map(service).collect::<Result<_, _>>()?;
         let fallback = config.fallback.as_ref().map(|route| service((config.routes.len(), route))).transpose()?;
         cache.limit_refreshes(config.purge.max_refreshes);
-        let router = Router::new(&config.routes)?;
-        Ok(Self { trusted, metrics, routes, router, fallback, upstreams, config })
+        let cascade = &config.tags.cascade;
+        cache.set_cascade((!cascade.is_empty()).then(|| Arc::new(TagCascade(cascade.clone())) as _));
+        let routes = Arc::new(RouteTable { services, router: Router::new(&config.routes)?, fallback });
+        writes.follow(&routes);
+        Ok(Self { trusted, metrics, routes, upstreams, config })
     }
 
     /// The service for a request, if there is one.
     pub(crate) fn route(&self, method: &http::Method, authority: &str, path: &str) -> Option<&CacheService<UpstreamService>> {
-        match self.router.route(method, authority, path) {
-            Some(index) => self.routes.get(index),
-            None => self.fallback.as_ref(),
-        }
+        self.routes.route(method, authority, path)
     }
 
     /// A route's name.
     pub(crate) fn route_name(&self, route: usize) -> Option<&Arc<str>> {
         self.config.routes.get(route).or(self.config.fallback.as_ref()).map(|route| &route.name)
+    }
+
+    /// How many bytes the body of a request to a route may have; `None`: any.
+    pub(crate) fn max_request_body(&self, route: usize) -> Option<u64> {
+        self.config.routes.get(route).or(self.config.fallback.as_ref())?.settings.max_request_body
     }
 
     /// The way to the origin that a route's misses take.
@@ -113,6 +117,7 @@ fn rules(index: usize, route: &Route, named: &ResponseTags, writes: &Arc<dyn Wri
         cache: settings.cache,
         max_object: settings.max_object,
         collapse_wait: settings.collapse_wait,
+        cache_status_key: settings.cache_status_key,
         may_bypass: MayBypass::new(move |client: Option<IpAddr>| client.is_some_and(|address| bypass.may_bypass(address.to_canonical()))),
         tags: Arc::new(RouteTags::new(&route.path, &route.tags, named)?),
         writes: Arc::clone(writes),

@@ -1,13 +1,19 @@
 //! The tier in Redis, as the gateway holds it: started from the configuration, read off for metrics and probes.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use larder_redis::{BreakerState, RedisOptions, RedisStore};
+use larder_redis::{BreakerState, RedisOptions, RedisStore, ServerInfo};
 use larder_store::Ledger;
 use larder_tower::{Remote, clock};
+use tracing::warn;
 
 use crate::config;
+use crate::gateway::Gateway;
 use crate::telemetry::metrics::{RedisGauges, RedisMetrics};
+
+/// How long the last writes may take when the process stops.
+const LAST_WRITES: Duration = Duration::from_secs(2);
 
 /// The store with what is counted for it.
 #[derive(Clone)]
@@ -28,11 +34,15 @@ impl Redis {
             breaker_open: config.breaker_open,
             max_lag: config.max_lag,
             validate_when_cut_off: config.validate_when_cut_off,
-            ..RedisOptions::new(config.url.clone(), clock::monotonic)
+            ca: config.ca.clone(),
+            journal: config.journal.clone(),
+            compress: config.compress,
+            keys: config.keys.clone(),
+            ..RedisOptions::new(config.servers.clone(), clock::monotonic)
         };
         let metrics = Arc::new(RedisMetrics::default());
         let store = RedisStore::start(options, ledger, Some(Arc::clone(&metrics) as _));
-        let store = store.map_err(|error| format!("Redis at {}: {}", config.url, error.category()))?;
+        let store = store.map_err(|error| format!("Redis at {}: {error}", config.servers))?;
         Ok(Self { store, metrics })
     }
 
@@ -41,9 +51,30 @@ impl Redis {
         Remote { store: Arc::new(self.store.clone()), log: self.store.log() }
     }
 
+    /// Purges what others say on the channel that the configuration names, if it names one.
+    pub(crate) fn listen(&self, gateway: &Arc<Gateway>) {
+        let Some(channel) = gateway.live.load().config.purge.channel.clone() else { return };
+        let gateway = Arc::downgrade(gateway);
+        self.store.listen(channel, move |messages| {
+            let gateway = Weak::clone(&gateway);
+            async move {
+                if let Some(gateway) = gateway.upgrade() {
+                    gateway.hear(&messages).await;
+                }
+            }
+        });
+    }
+
+    /// Waits a little for what is still to be written, so that other replicas and the next process find it.
+    pub(crate) async fn drain(&self) {
+        if !self.store.drain(LAST_WRITES).await {
+            warn!("{} responses could not be written to Redis in time", self.store.stats().queued);
+        }
+    }
+
     /// For a scrape.
     pub(crate) fn gauges(&self) -> RedisGauges {
-        RedisGauges { stats: self.store.stats(), metrics: Arc::clone(&self.metrics) }
+        RedisGauges { stats: self.store.stats(), servers: self.store.servers(), metrics: Arc::clone(&self.metrics) }
     }
 
     /// For `/readyz`: how it stands, which never makes the process unready.
@@ -54,6 +85,24 @@ impl Redis {
             (BreakerState::Closed, None) => "connecting",
             (BreakerState::Open | BreakerState::HalfOpen, _) => "failing",
         };
-        serde_json::json!({ "state": state, "problem": self.store.problem(), "log_lag_seconds": stats.log_lag.map(|lag| lag.as_secs()) })
+        let servers: Vec<_> = self.store.servers().iter().map(server).collect();
+        serde_json::json!({
+            "state": state,
+            "problem": self.store.problem(),
+            "concerns": self.store.concerns(),
+            "log_lag_seconds": stats.log_lag.map(|lag| lag.as_secs()),
+            "servers": servers,
+        })
     }
+}
+
+fn server(server: &ServerInfo) -> serde_json::Value {
+    serde_json::json!({
+        "address": server.address,
+        "version": server.version,
+        "used_memory": server.used_memory,
+        "max_memory": server.max_memory,
+        "policy": server.policy,
+        "evicted": server.evicted,
+    })
 }

@@ -147,6 +147,7 @@ fn needs_restart(before: &Config, after: &Config) -> impl Iterator<Item = &'stat
         (before.admin != after.admin, "[admin]"),
         (before.memory != after.memory, "[store.memory]"),
         (before.redis != after.redis, "[store.redis]"),
+        (before.purge.channel != after.purge.channel, "[purge] channel"),
         (before.log != after.log, "[log]"),
     ];
     changes.into_iter().filter_map(|(changed, what)| changed.then_some(what))

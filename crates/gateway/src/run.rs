@@ -18,6 +18,7 @@ use crate::config::{self, Config, Listen, LogLevel, Report};
 use crate::demo;
 use crate::gateway::Gateway;
 use crate::live::Live;
+use crate::purge::Heard;
 use crate::redis::Redis;
 use crate::reload;
 use crate::scrape;
@@ -132,7 +133,11 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
     let options = server_options(&config);
     let live = Live::new(config, &cache, &clock, None).map_err(failed)?;
     let live = ArcSwap::from_pointee(live);
-    let gateway = Arc::new(Gateway { live, cache, redis, clock, access_log, connections: server.open_connections() });
+    let gateway =
+        Arc::new(Gateway { live, cache, redis, clock, access_log, connections: server.open_connections(), heard: Heard::default() });
+    if let Some(redis) = &gateway.redis {
+        redis.listen(&gateway);
+    }
 
     let readiness = Readiness::default();
     let metrics = {
@@ -175,6 +180,9 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
     {
         warn!("{} connections did not finish in time and were cut", drained.aborted);
     }
+    if let Some(redis) = &gateway.redis {
+        redis.drain().await;
+    }
     admin.abort();
     finish_access_log(log_writer);
     info!("stopped");
@@ -212,6 +220,7 @@ fn server_options(config: &Config) -> ServerOptions {
     let server = &config.server;
     ServerOptions {
         header_read_timeout: server.header_read_timeout,
+        write_timeout: server.write_timeout,
         max_head: server.max_header_bytes,
         max_connections: u32::try_from(server.max_connections).unwrap_or(u32::MAX),
         drain_timeout: server.drain_timeout,

@@ -24,6 +24,7 @@ pub(crate) fn render(gateway: &Gateway) -> String {
         capacity_bytes: stats.memory.capacity,
         evictions: vec![("size", evictions.size), ("removed", evictions.removed), ("replaced", evictions.replaced)],
         invalidations: InvalidationTarget::KINDS.into_iter().zip(stats.ledger.invalidated).collect(),
+        invalidation_messages: gateway.redis.as_ref().map_or_else(Vec::new, |_| gateway.heard.by_outcome()),
         invalidation_records: stats.ledger.records as u64,
         invalidation_position: stats.ledger.position.0,
         collapsed_followers: stats.followers,

@@ -1,8 +1,11 @@
 //! The surrogate keys of a route, filled in from the request, and those that its origin names.
 
+use std::borrow::Cow;
+
 use http::HeaderMap;
 use http::request::Parts;
-use larder_tower::TagSource;
+use larder_tower::{Members, TagSource};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::config::{PathTemplate, ResponseTags, TagPart, TagTemplate};
 
@@ -13,6 +16,8 @@ const LONGEST: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct RouteTags {
     templates: Vec<TagTemplate>,
+    /// The members of answers that they name.
+    in_response: Vec<String>,
     path: matchit::Router<()>,
     named: ResponseTags,
 }
@@ -22,16 +27,31 @@ impl RouteTags {
     pub(crate) fn new(path: &PathTemplate, templates: &[TagTemplate], named: &ResponseTags) -> Result<Self, matchit::InsertError> {
         let mut router = matchit::Router::new();
         router.insert(path.shape(), ())?;
-        Ok(Self { templates: templates.to_vec(), path: router, named: named.clone() })
+        let in_response = templates.iter().flat_map(|template| template.members().1).cloned().collect();
+        Ok(Self { templates: templates.to_vec(), in_response, path: router, named: named.clone() })
+    }
+
+    /// A tag of which a part is missing is left out: `project:` would lump together what has nothing in common.
+    fn filled(&self, request: &Parts, answered: &Members, told: bool) -> Vec<String> {
+        let found = self.path.at(request.uri.path()).ok();
+        let captures: Vec<&str> = found.iter().flat_map(|found| found.params.iter()).map(|(_, value)| value).collect();
+        let values = Values { request: Some(request), captures: &captures, asked: None, answered: Some(answered) };
+        let templates = self.templates.iter().filter(|template| template.members().1.next().is_some() == told);
+        templates.filter_map(|template| values.fill(template)).collect()
     }
 }
 
 impl TagSource for RouteTags {
-    /// A tag of which a part is missing in the request is left out: `project:` would lump together what has nothing in common.
     fn tags(&self, request: &Parts) -> Vec<String> {
-        let found = self.path.at(request.uri.path()).ok();
-        let captures: Vec<&str> = found.iter().flat_map(|found| found.params.iter()).map(|(_, value)| value).collect();
-        self.templates.iter().filter_map(|template| fill(template, request, &captures)).collect()
+        self.filled(request, &Members::default(), false)
+    }
+
+    fn in_response(&self) -> &[String] {
+        &self.in_response
+    }
+
+    fn tags_told(&self, request: &Parts, response: &Members) -> Vec<String> {
+        self.filled(request, response, true)
     }
 
     fn take_tags(&self, response: &mut HeaderMap) -> Option<Vec<String>> {
@@ -62,22 +82,65 @@ fn parted<'v>(name: &str, value: &'v str) -> impl Iterator<Item = &'v str> {
         .filter(|tag| !tag.is_empty())
 }
 
-/// A template with its places filled from a request and from captures by position; `None` where one of them is missing or empty.
-pub(crate) fn fill(template: &TagTemplate, request: &Parts, captures: &[&str]) -> Option<String> {
-    let mut tag = String::new();
-    for part in template.parts() {
-        let text = match part {
-            TagPart::Literal(text) => text.as_str(),
-            TagPart::Path(position) => captures.get(*position)?,
-            TagPart::Query(name) => query_value(request.uri.query()?, name)?,
-            TagPart::Header(name) => request.headers.get(name)?.to_str().ok()?,
-        };
-        if text.is_empty() {
-            return None;
-        }
-        tag.push_str(text);
+/// Bytes of a segment that stand for themselves in a path (RFC 3986 §3.3).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b';')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'@');
+
+/// What the places of a template are filled with.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Values<'a> {
+    pub(crate) request: Option<&'a Parts>,
+    /// By position; as they stand in a URL.
+    pub(crate) captures: &'a [&'a str],
+    /// The request's JSON.
+    pub(crate) asked: Option<&'a Members>,
+    /// The answer's JSON.
+    pub(crate) answered: Option<&'a Members>,
+}
+
+impl<'a> Values<'a> {
+    /// A template with its places filled; `None` where one of them is missing or empty.
+    pub(crate) fn fill(&self, template: &'a TagTemplate) -> Option<String> {
+        template.fill(|place| self.value(place))
     }
-    Some(tag)
+
+    /// As [`Self::fill`], for a part of a URL: what was not one before is percent-encoded.
+    pub(crate) fn fill_url(&self, template: &'a TagTemplate) -> Option<String> {
+        template.fill(|place| match place {
+            TagPart::Request(_) | TagPart::Response(_) => {
+                Some(Cow::from(utf8_percent_encode(&self.value(place)?, SEGMENT)).into_owned().into())
+            }
+            _ => self.value(place),
+        })
+    }
+
+    fn value(&self, place: &'a TagPart) -> Option<Cow<'a, str>> {
+        let value = match place {
+            TagPart::Literal(text) => text.as_str(),
+            TagPart::Path(position) => self.captures.get(*position).copied()?,
+            TagPart::Query(name) => query_value(self.request?.uri.query()?, name)?,
+            TagPart::Header(name) => self.request?.headers.get(name)?.to_str().ok()?,
+            TagPart::Request(name) => self.asked?.get(name)?,
+            TagPart::Response(name) => self.answered?.get(name)?,
+        };
+        Some(Cow::Borrowed(value))
+    }
 }
 
 /// The first value of a parameter, as sent.
@@ -92,19 +155,31 @@ mod tests {
     use super::*;
     use crate::config;
 
-    fn tags(request: &Request<()>) -> Vec<String> {
+    fn route() -> RouteTags {
         let text = r#"
             [upstreams.api]
             url = "http://127.0.0.1:3000"
             [[routes]]
             path = "/projects/{project}/issues/{id}"
-            tags = ["issues", "issue:{id}", "of:{project}:{query.lang}", "for:{header.x-team}"]
+            tags = ["issues", "issue:{id}", "of:{project}:{query.lang}", "for:{header.x-team}", "in:{project}:{response.sprint}"]
         "#;
         let (config, _) =
             config::parse("test.toml", text.as_bytes(), &Default::default()).unwrap_or_else(|report| panic!("{}", report.render(false)));
         let route = &config.routes[0];
-        let (parts, ()) = request.clone().into_parts();
-        RouteTags::new(&route.path, &route.tags, &config.tags).expect("a valid path").tags(&parts)
+        RouteTags::new(&route.path, &route.tags, &config.tags).expect("a valid path")
+    }
+
+    fn tags(request: &Request<()>) -> Vec<String> {
+        route().tags(&request.clone().into_parts().0)
+    }
+
+    #[test]
+    fn captures_of_the_answer_come_later() {
+        let (parts, ()) = Request::get("/projects/p/issues/7").body(()).expect("a request").into_parts();
+        let route = route();
+        assert_eq!(route.in_response(), ["sprint"]);
+        assert_eq!(route.tags_told(&parts, &[("sprint".to_owned(), "3".to_owned())].into_iter().collect()), ["in:p:3"]);
+        assert_eq!(route.tags_told(&parts, &Members::default()), [""; 0]);
     }
 
     #[test]
@@ -121,7 +196,7 @@ mod tests {
 
     fn named(most: usize, fields: &[(&'static str, &'static str)]) -> (Option<Vec<String>>, usize) {
         let from = ["surrogate-key", "cache-tag", "xkey"].map(http::HeaderName::from_static).to_vec();
-        let settings = ResponseTags { from, forward: false, most };
+        let settings = ResponseTags { from, forward: false, most, ..ResponseTags::default() };
         let tags = RouteTags::new(&PathTemplate::everything(), &[], &settings).expect("a valid path");
         let field = |&(name, value): &(&'static str, &'static str)| {
             (http::HeaderName::from_static(name), http::HeaderValue::from_bytes(value.as_bytes()).expect("a value"))

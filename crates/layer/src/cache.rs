@@ -1,8 +1,9 @@
 //! What all routes share: store, flights, clock, counters.
 
+use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use larder_store::{Invalidation, Ledger, LedgerStats, MemoryStats, MemoryStore};
 
@@ -10,6 +11,7 @@ use crate::body_log::InFlight;
 use crate::clock::Clock;
 use crate::flight::Flights;
 use crate::remote::Remote;
+use crate::rules::Cascade;
 
 /// The part of the capacity that bodies in flight may take: an eighth. The rest is for what is stored.
 const IN_FLIGHT_SHARE: u64 = 8;
@@ -30,6 +32,7 @@ pub struct Cache {
     fetches: AtomicU64,
     seed: RandomState,
     most_refreshes: AtomicU64,
+    cascade: RwLock<Option<Arc<dyn Cascade>>>,
 }
 
 /// Bits of a fetch's number below its milliseconds. They are drawn by lot, so that two replicas do not give out the same number.
@@ -99,6 +102,7 @@ impl Cache {
             fetches: AtomicU64::new(0),
             seed: RandomState::new(),
             most_refreshes: AtomicU64::new(MOST_REFRESHES),
+            cascade: RwLock::default(),
         })
     }
 
@@ -116,7 +120,21 @@ impl Cache {
 
     /// About how many stored responses an invalidation would concern. Nothing is changed, and nobody is held up.
     pub fn estimate(&self, invalidation: &Invalidation) -> u64 {
-        self.store.estimate(invalidation)
+        self.store.estimate(&self.widened(invalidation))
+    }
+
+    /// From now on this says what becomes old with what; `None`: nothing does.
+    pub fn set_cascade(&self, cascade: Option<Arc<dyn Cascade>>) {
+        *self.cascade.write().unwrap_or_else(PoisonError::into_inner) = cascade;
+    }
+
+    /// An invalidation with all that becomes old with it.
+    pub(crate) fn widened<'i>(&self, invalidation: &'i Invalidation) -> Cow<'i, Invalidation> {
+        let cascade = self.cascade.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(cascade) = cascade else { return Cow::Borrowed(invalidation) };
+        let mut whole = invalidation.clone();
+        cascade.widen(&mut whole);
+        Cow::Owned(whole)
     }
 
     /// Lets at most `most` background refreshes run at the same time. A stale response that finds no room is served all the same, and

@@ -28,8 +28,9 @@ use crate::flight::{Landing, Live, Permit};
 use crate::partial::Going;
 use crate::remote::{Answer, Fetch};
 use crate::request_body::RequestBody;
+use crate::rules::TagsInBody;
 use crate::service::CacheService;
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, UpstreamBody};
 
 /// How long a key is remembered as not worth waiting for (Varnish's default for hit-for-miss).
 const HIT_FOR_MISS: Duration = Duration::from_secs(120);
@@ -144,6 +145,10 @@ pub(crate) async fn run<S: Upstream>(
                 continue;
             }
             Partly::Store { .. } if named.is_none() => return job.pass(&service.cache, response, Reason::TooManyTags, true, reply),
+            // A part of an object does not tell what the whole does.
+            Partly::Store { .. } if service.route.tags_in(response.headers()) != TagsInBody::None => {
+                return job.pass(&service.cache, response, Reason::UnreadTags, true, reply);
+            }
             Partly::Store { meta, missing } => {
                 // Nobody waits for a part.
                 job.permit = None;
@@ -162,6 +167,9 @@ pub(crate) async fn run<S: Upstream>(
             Disposition::Store { head, vary } => {
                 if named.is_none() {
                     return job.pass(&service.cache, response, Reason::TooManyTags, true, reply);
+                }
+                if service.route.tags_in(response.headers()) == TagsInBody::Unreadable {
+                    return job.pass(&service.cache, response, Reason::UnreadTags, true, reply);
                 }
                 job.forget_part(&service.cache);
                 return job.store(service, response, *head, vary, reply).await;
@@ -337,7 +345,7 @@ impl Job {
     /// Takes what the origin named into the tags.
     fn tag(&mut self, named: &[String]) {
         if !named.is_empty() {
-            self.tags = self.tags.iter().copied().chain(named.iter().map(|name| Tag::surrogate(name))).collect();
+            self.tags = self.tags.iter().copied().chain(Tag::surrogates(named.iter().map(String::as_str))).collect();
         }
     }
 
@@ -352,10 +360,10 @@ impl Job {
     }
 
     /// Streams the body to whoever reads, and into the store once it is proven complete.
-    pub(crate) async fn store<S: Upstream>(
+    pub(crate) async fn store<S: Upstream, B: UpstreamBody>(
         mut self,
         service: CacheService<S>,
-        response: Response<S::Body>,
+        response: Response<B>,
         head: StoredHead,
         vary: Option<VarySpec>,
         reply: oneshot::Sender<Reply<S::Body>>,
@@ -363,7 +371,9 @@ impl Job {
         let length = announced_length(&response);
         let (writer, handle) = body_log(Arc::clone(&service.cache.in_flight));
         let variant = vary.map(|spec| Variant::of(spec, &self.asked.parts.headers));
-        let live = Arc::new(Live { head: Arc::new(head), variant, body: handle, length, tags: self.tags.clone(), position: self.position });
+        let more_tags = service.route.tags_in(response.headers()) != TagsInBody::None;
+        let (head_kept, tags, position) = (Arc::new(head), self.tags.clone(), self.position);
+        let live = Arc::new(Live { head: head_kept, variant, body: handle, length, tags, more_tags, position });
         let (head, body) = response.into_parts();
         let Some(reader) = live.body.reader() else { return };
         // The client's reader is there before any follower's, so that the first frame finds it.

@@ -112,7 +112,7 @@ pub(crate) async fn fill<S: Upstream>(service: CacheService<S>, asked: Arc<Asked
     let store = &service.cache.store;
     let mut hash = store.flight_hash(store.place_key(&asked.key), &plan.found, &asked.parts.headers);
     for _ in 0..MAX_JOINS {
-        match service.cache.flights.join(hash, &asked.key, store.ledger(), || service.known_tags(&asked)) {
+        match service.cache.flights.join(hash, &asked.key, store.ledger(), service.names_tags_in_bodies(), || service.known_tags(&asked)) {
             Join::Lead(permit) => {
                 // Another fill may have landed between the look-up and now.
                 if let Some(served) = look_again(&service, &asked, &mut plan) {
@@ -147,7 +147,9 @@ pub(crate) async fn refresh<S: Upstream>(service: CacheService<S>, asked: Arc<As
     let found = Lookup::Found(Arc::clone(&stored));
     let hash = store.flight_hash(store.place_key(&asked.key), &found, &asked.parts.headers);
     let tags = || service.known_tags(&asked);
-    let Join::Lead(permit) = service.cache.flights.join(hash, &asked.key, store.ledger(), tags) else { return };
+    let Join::Lead(permit) = service.cache.flights.join(hash, &asked.key, store.ledger(), service.names_tags_in_bodies(), tags) else {
+        return;
+    };
     // Another refresh may have landed since this one was called for.
     let current = store.lookup(store.place_key(&asked.key), &asked.parts.headers, service.cache.clock.now());
     if !matches!(&current, Lookup::Found(current) if Arc::ptr_eq(current, &stored)) {
@@ -321,6 +323,11 @@ impl<S: Upstream> CacheService<S> {
     /// The URI as it goes to the inner service: as sent, less the bypass parameter.
     pub(crate) fn upstream_uri(&self, uri: &Uri) -> Uri {
         self.route.key.query.without_bypass(uri).unwrap_or_else(|| uri.clone())
+    }
+
+    /// Whether answers may name tags in their bodies.
+    fn names_tags_in_bodies(&self) -> bool {
+        !self.route.tags.in_response().is_empty()
     }
 
     /// Everything that is known of an answer's tags before it is there.

@@ -27,6 +27,8 @@ struct Flight {
     position: Position,
     /// What is known of its answer's tags beforehand.
     tags: Tags,
+    /// Whether the answer's body may name more, which are known at its end only.
+    more_tags: bool,
     /// Set once.
     landing: OnceLock<Landing>,
     landed: Notify,
@@ -60,6 +62,8 @@ pub(crate) struct Live {
     pub(crate) length: Option<u64>,
     /// What invalidates it.
     pub(crate) tags: Tags,
+    /// Whether its body names more, which are known at its end only.
+    pub(crate) more_tags: bool,
     /// The ledger's position from before its fetch began.
     pub(crate) position: Position,
 }
@@ -99,9 +103,16 @@ impl Default for Flights {
 }
 
 impl Flights {
-    /// Joins the flight for `key`, or starts one with these `tags`. A flight from before an invalidation that concerns it is not joined:
-    /// it may carry old data.
-    pub(crate) fn join(self: &Arc<Self>, hash: KeyHash, key: &PrimaryKey, ledger: &Ledger, tags: impl FnOnce() -> Tags) -> Join {
+    /// Joins the flight for `key`, or starts one with these `tags`, to which its answer's body may add `more_tags`. A flight from before an
+    /// invalidation that concerns it is not joined: it may carry old data.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        hash: KeyHash,
+        key: &PrimaryKey,
+        ledger: &Ledger,
+        more_tags: bool,
+        tags: impl FnOnce() -> Tags,
+    ) -> Join {
         let mut shard = self.shard(hash);
         if let Some(flight) = shard.get(&hash)
             && flight.key == *key
@@ -110,7 +121,7 @@ impl Flights {
             return Join::Follow(Following(Arc::clone(flight)));
         }
         let (position, tags) = (ledger.position(), tags());
-        let flight = Arc::new(Flight { key: key.clone(), position, tags, landing: OnceLock::new(), landed: Notify::new() });
+        let flight = Arc::new(Flight { key: key.clone(), position, tags, more_tags, landing: OnceLock::new(), landed: Notify::new() });
         shard.insert(hash, Arc::clone(&flight));
         Join::Lead(Permit { flights: Arc::clone(self), hash, flight })
     }
@@ -121,12 +132,14 @@ impl Flights {
 }
 
 impl Flight {
-    /// Whether nothing that it is known to bring was invalidated since it began.
+    /// Whether nothing that it is known to bring was invalidated since it began. Where more may come to be known, any invalidation may
+    /// have been about that.
     fn is_current(&self, ledger: &Ledger) -> bool {
         let is_valid = |tags: &[Tag]| ledger.check(&Subject { url: self.key.url(), tags }, self.position) == Validity::Valid;
         match self.landing.get() {
-            Some(Landing::Live(live)) => is_valid(&live.tags),
+            Some(Landing::Live(live)) => live.is_current(self.key.url(), ledger),
             Some(Landing::Confirmed(stored)) => is_valid(&stored.tags),
+            _ if self.more_tags => ledger.position() <= self.position,
             _ => is_valid(&self.tags),
         }
     }
@@ -156,6 +169,9 @@ impl Live {
     /// Whether nothing that names it was invalidated since its fetch began. Its origin may have named tags that nobody knew when the
     /// flight was joined.
     pub(crate) fn is_current(&self, url: &str, ledger: &Ledger) -> bool {
+        if self.more_tags {
+            return ledger.position() <= self.position;
+        }
         ledger.check(&Subject { url, tags: &self.tags }, self.position) == Validity::Valid
     }
 }
@@ -227,20 +243,20 @@ mod tests {
     #[test]
     fn one_leads_and_the_others_follow_until_it_has_landed_and_left() {
         let (flights, ledger) = (Arc::new(Flights::default()), Ledger::default());
-        let permit = lead(flights.join(7, &key(), &ledger, tags));
-        let follower = follow(flights.join(7, &key(), &ledger, tags));
+        let permit = lead(flights.join(7, &key(), &ledger, false, tags));
+        let follower = follow(flights.join(7, &key(), &ledger, false, tags));
         let landed = permit.land(Landing::Unavailable);
         assert!(matches!(follower.0.landing.get(), Some(Landing::Unavailable)));
-        follow(flights.join(7, &key(), &ledger, tags));
+        follow(flights.join(7, &key(), &ledger, false, tags));
         drop(landed);
-        lead(flights.join(7, &key(), &ledger, tags));
+        lead(flights.join(7, &key(), &ledger, false, tags));
     }
 
     #[test]
     fn a_leader_that_is_lost_releases_its_followers() {
         let (flights, ledger) = (Arc::new(Flights::default()), Ledger::default());
-        let permit = lead(flights.join(7, &key(), &ledger, tags));
-        let follower = follow(flights.join(7, &key(), &ledger, tags));
+        let permit = lead(flights.join(7, &key(), &ledger, false, tags));
+        let follower = follow(flights.join(7, &key(), &ledger, false, tags));
         drop(permit);
         assert!(matches!(follower.0.landing.get(), Some(Landing::NotShared)));
     }
@@ -261,13 +277,13 @@ mod tests {
 
     fn never_joins_after(invalidation: Invalidation) {
         let (flights, ledger) = (Arc::new(Flights::default()), Ledger::default());
-        let older = lead(flights.join(7, &key(), &ledger, tags));
+        let older = lead(flights.join(7, &key(), &ledger, false, tags));
         ledger.apply(&Invalidation::hard([InvalidationTarget::Url("http://a/other".to_owned())]), Timestamp::from_secs(1));
-        follow(flights.join(7, &key(), &ledger, tags));
+        follow(flights.join(7, &key(), &ledger, false, tags));
         ledger.apply(&invalidation, Timestamp::from_secs(1));
-        let newer = lead(flights.join(7, &key(), &ledger, tags));
+        let newer = lead(flights.join(7, &key(), &ledger, false, tags));
         drop(older);
-        follow(flights.join(7, &key(), &ledger, tags));
+        follow(flights.join(7, &key(), &ledger, false, tags));
         drop(newer);
     }
 }

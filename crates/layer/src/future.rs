@@ -42,6 +42,16 @@ impl<B> ServeFuture<B> {
     }
 }
 
+impl<B: Send + 'static> ServeFuture<B> {
+    /// The same answer, with its key in `Cache-Status`.
+    pub(crate) fn telling_key(self) -> Self {
+        match self.0 {
+            State::Ready(served) => Self(State::Ready(served.map(Served::telling_key))),
+            State::Walking(future) => Self::walking(async move { future.await.map(Served::telling_key) }),
+        }
+    }
+}
+
 // Nothing in it is pinned in place: the boxed future is pinned on the heap.
 impl<B> Unpin for ServeFuture<B> {}
 

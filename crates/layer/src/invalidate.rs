@@ -23,8 +23,9 @@ impl Cache {
     /// Makes everything old that an invalidation names. No request that starts here after it returns gets any of it, but for what a soft
     /// invalidation leaves to be served while it is refreshed; on other replicas once they have read it in the log.
     pub async fn invalidate(&self, invalidation: &Invalidation) -> Invalidated {
-        let published = self.tell(invalidation).await;
-        Invalidated { position: self.store.ledger().apply(invalidation, self.clock.now()), published }
+        let invalidation = self.widened(invalidation);
+        let published = self.tell(&invalidation).await;
+        Invalidated { position: self.store.ledger().apply(&invalidation, self.clock.now()), published }
     }
 
     /// How many replicas have applied an invalidation, once all that live have, or `wait` is over. `None`: the log cannot say.
@@ -54,15 +55,15 @@ impl Cache {
     /// As [`Self::invalidate`], by a write whose own answer is to be stored as `kept`: the position for it, and whether nothing else
     /// invalidated that since `began`.
     pub(crate) async fn invalidate_since(&self, invalidation: &Invalidation, kept: &Subject<'_>, began: Position) -> (Position, bool) {
-        let ledger = self.store.ledger();
+        let (ledger, invalidation) = (self.store.ledger(), self.widened(invalidation));
         let before = ledger.position();
         let untouched = ledger.check(kept, began) == Validity::Valid;
-        let since = match self.tell(invalidation).await {
+        let since = match self.tell(&invalidation).await {
             // This write's own entry may have been read back already; it is the only one since it was looked whether there are others.
             Some(Published::Logged(number)) if untouched && number == before.log_number() + 1 => Position::of_log(number),
             _ => began,
         };
-        ledger.apply_since(invalidation, self.clock.now(), kept, since)
+        ledger.apply_since(&invalidation, self.clock.now(), kept, since)
     }
 
     /// Tells other replicas. To be followed by the invalidation here, which then comes after it in the log: what is stored with that

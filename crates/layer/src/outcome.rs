@@ -76,4 +76,12 @@ impl<B> Served<B> {
         respond::annotate(response.headers_mut(), outcome.result, &status);
         Self { response, outcome }
     }
+
+    /// The same with `key` in `Cache-Status` (RFC 9211 §2.7), where a key was derived. Identities are in keys as hashes only.
+    pub(crate) fn telling_key(mut self) -> Self {
+        if let Some(key) = &self.outcome.key {
+            respond::tell_key(self.response.headers_mut(), key.text());
+        }
+        self
+    }
 }

@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
+use http_body::Body;
 use larder_semantics::CacheStatus;
 use larder_semantics::invalidation::invalidated;
 use larder_semantics::{
@@ -15,6 +17,7 @@ use larder_store::{Invalidation, InvalidationTarget, Position, Subject, Tag, Tag
 use tokio::sync::oneshot;
 
 use crate::body::CacheBody;
+use crate::cache::Cache;
 use crate::caller::Caller;
 use crate::clock::monotonic;
 use crate::error::FetchError;
@@ -23,8 +26,10 @@ use crate::fill::{Asked, forwarded, leaders_answer};
 use crate::outcome::{CacheResult, Outcome, Served};
 use crate::request_body::RequestBody;
 use crate::respond;
+use crate::rules::{MadeOld, TagsInBody};
 use crate::service::CacheService;
-use crate::upstream::{ClientBody, Upstream};
+use crate::told::{self, Told, Watched};
+use crate::upstream::{ClientBody, Upstream, UpstreamBody};
 
 /// Passes a request through.
 pub(crate) async fn pass<S: Upstream, R: ClientBody>(
@@ -35,33 +40,52 @@ pub(crate) async fn pass<S: Upstream, R: ClientBody>(
     forward: ForwardReason,
 ) -> Result<Served<S::Body>, FetchError> {
     let (mut parts, body) = request.into_parts();
-    let write = (MethodKind::of(&parts.method) == MethodKind::Unsafe).then(|| Write::begin(&service, &parts, caller));
+    let (write, body) = match MethodKind::of(&parts.method) {
+        MethodKind::Unsafe => {
+            let (write, body) = Write::begin(&service, &parts, caller, body);
+            (Some(write), body)
+        }
+        _ => (None, RequestBody::new(body)),
+    };
     parts.uri = service.upstream_uri(&parts.uri);
     let started = monotonic();
-    let mut answer = exchange::call(service.inner.clone(), Request::from_parts(parts, RequestBody::new(body))).await;
+    let mut answer = exchange::call(service.inner.clone(), Request::from_parts(parts, body)).await;
     let upstream = Some(monotonic().saturating_duration_since(started));
     let named = answer.as_mut().ok().and_then(|answer| service.route.tags.take_tags(answer.headers_mut()));
     let written = write.and_then(|write| write.end(&service, answer.as_ref().ok(), named));
-    let kept = match written {
+    let (kept, told) = match written {
         Some(written) => written.settle(&service).await,
-        None => None,
+        None => (None, None),
     };
     let response = answer?;
     let status = forwarded(reason, forward);
-    let mut served = match kept {
-        Some(kept) => kept.stream(service, response, status).await?,
-        None => passed(response, status, reason),
+    let told = told.filter(|told| told.waits_for(response.headers(), response.body().is_end_stream()));
+    let cache = &service.cache;
+    let mut served = match (kept, told) {
+        (Some(kept), Some(told)) => {
+            let response = watched(cache, told, response);
+            kept.stream(service, response, status).await?
+        }
+        (Some(kept), None) => kept.stream(service, response, status).await?,
+        (None, Some(told)) => passed(told::pass_along(cache, watched(cache, told, response)), status, reason),
+        (None, None) => passed(response.map(CacheBody::upstream), status, reason),
     };
     served.outcome = Outcome { reason, forward: Some(forward), upstream, ..served.outcome };
     Ok(served)
 }
 
-fn passed<B>(response: Response<B>, status: CacheStatus, reason: Reason) -> Served<B> {
+fn watched<B: Body<Data = Bytes>>(cache: &Arc<Cache>, told: Told, response: Response<B>) -> Response<Watched<B>> {
+    let (head, body) = response.into_parts();
+    let body = Watched::new(Arc::clone(cache), told, &head.headers, body);
+    Response::from_parts(head, body)
+}
+
+fn passed<B>(response: Response<CacheBody<B>>, status: CacheStatus, reason: Reason) -> Served<B> {
     let (parts, body) = response.into_parts();
     let status = CacheStatus { fwd_status: Some(parts.status.as_u16()), ..status };
     let mut headers = parts.headers;
     respond::annotate(&mut headers, CacheResult::Bypass, &status);
-    let response = respond::respond(parts.status, headers, CacheBody::upstream(body));
+    let response = respond::respond(parts.status, headers, body);
     Served { response, outcome: Outcome::new(CacheResult::Bypass, reason, None) }
 }
 
@@ -74,6 +98,8 @@ struct Write {
     request_time: Timestamp,
     /// What it makes old besides the URLs that RFC 9111 names.
     made_old: Vec<InvalidationTarget>,
+    /// What more only the bodies tell.
+    told: Option<Told>,
 }
 
 /// A write that was answered.
@@ -84,6 +110,8 @@ struct Written {
     began: Position,
     /// Its answer, where that may be stored.
     answer: Option<Representation>,
+    /// What the rest of its answer may tell.
+    told: Option<Told>,
 }
 
 /// The answer to a write that is good for later GETs.
@@ -103,10 +131,18 @@ struct Kept {
 }
 
 impl Write {
-    fn begin<S: Upstream>(service: &CacheService<S>, parts: &Parts, caller: Caller) -> Self {
+    /// The write, and its body to be sent in place of the client's.
+    fn begin<S: Upstream, R: ClientBody>(service: &CacheService<S>, parts: &Parts, caller: Caller, body: R) -> (Self, RequestBody) {
         let (began, request_time) = (service.cache.store.ledger().position(), service.cache.clock.now());
-        let made_old = service.route.writes.made_old(parts, caller.target(&parts.uri, &parts.headers));
-        Self { parts: parts.clone(), caller, began, request_time, made_old }
+        let MadeOld { known, told } = service.route.writes.made_old(parts, caller.target(&parts.uri, &parts.headers));
+        let (told, body) = match told {
+            Some(rules) => {
+                let (told, body) = Told::about(rules, &parts.headers, body);
+                (Some(told), body)
+            }
+            None => (None, RequestBody::new(body)),
+        };
+        (Self { parts: parts.clone(), caller, began, request_time, made_old: known, told }, body)
     }
 
     /// What it makes old, and what of its answer may be stored with the tags that its origin `named`, unless those were too many. `None`
@@ -120,16 +156,20 @@ impl Write {
         let target = self.caller.target(&self.parts.uri, &self.parts.headers);
         let Some(answer) = answer else {
             // Nobody knows whether the write took place; what is stored may be old now.
-            let old = urls_of(service, target, StatusCode::NO_CONTENT, &HeaderMap::new());
-            return Some(Written { old: Invalidation::hard(old), began: self.began, answer: None });
+            let mut old = urls_of(service, target, StatusCode::NO_CONTENT, &HeaderMap::new());
+            old.append(&mut self.made_old);
+            old.extend(self.told.iter().flat_map(Told::unanswered));
+            return Some(Written { old: Invalidation::hard(old), began: self.began, answer: None, told: None });
         };
         let mut old = urls_of(service, target, answer.status(), answer.headers());
         if old.is_empty() {
             return None;
         }
         old.append(&mut self.made_old);
+        let mut told = self.told.take();
+        old.extend(told.iter_mut().flat_map(Told::early));
         let (old, began) = (Invalidation::hard(old), self.began);
-        Some(Written { old, began, answer: named.and_then(|named| self.representation(service, answer, &named)) })
+        Some(Written { old, began, answer: named.and_then(|named| self.representation(service, answer, &named)), told })
     }
 
     fn representation<S: Upstream>(
@@ -146,7 +186,7 @@ impl Write {
         let (head, vary) = self.storable(service, answer, &context, target)?;
         let asked = Arc::new(Asked { parts: self.parts, context, key: key.to_key() });
         let known = service.known_tags(&asked);
-        let tags = known.iter().copied().chain(named.iter().map(|name| Tag::surrogate(name))).collect();
+        let tags = known.iter().copied().chain(Tag::surrogates(named.iter().map(String::as_str))).collect();
         Some(Representation { asked, tags, head, vary })
     }
 
@@ -167,7 +207,8 @@ impl Write {
             status: answer.status(),
             headers: answer.headers(),
         };
-        let fits = exchange::announced_length(answer).is_none_or(|length| length <= service.route.max_object);
+        let fits = exchange::announced_length(answer).is_none_or(|length| length <= service.route.max_object)
+            && service.route.tags_in(answer.headers()) != TagsInBody::Unreadable;
         match on_post_response(&exchange, target) {
             Disposition::Store { head, vary } if service.route.cache && fits => Some((*head, vary)),
             _ => None,
@@ -187,26 +228,26 @@ fn urls_of<S: Upstream>(
 
 impl Written {
     /// Invalidates what it makes old, here and everywhere. What comes back is stored, unless something else made it old meanwhile.
-    async fn settle<S: Upstream>(self, service: &CacheService<S>) -> Option<Kept> {
+    async fn settle<S: Upstream>(self, service: &CacheService<S>) -> (Option<Kept>, Option<Told>) {
         let Some(Representation { asked, tags, head, vary }) = self.answer else {
             service.cache.invalidate(&self.old).await;
-            return None;
+            return (None, self.told);
         };
         // Whatever was fetched before has a smaller number, and is invalid from the next step on.
         let fetch = service.cache.next_fetch();
         let subject = Subject { url: asked.key.url(), tags: &tags };
         let (position, untouched) = service.cache.invalidate_since(&self.old, &subject, self.began).await;
         let job = Job::of_write(Arc::clone(&asked), position, fetch, tags);
-        untouched.then_some(Kept { asked, job, head, vary })
+        (untouched.then_some(Kept { asked, job, head, vary }), self.told)
     }
 }
 
 impl Kept {
     /// To the client, and into the store once it is complete.
-    async fn stream<S: Upstream>(
+    async fn stream<S: Upstream, B: UpstreamBody>(
         self,
         service: CacheService<S>,
-        response: Response<S::Body>,
+        response: Response<B>,
         status: CacheStatus,
     ) -> Result<Served<S::Body>, FetchError> {
         let (reply, answer) = oneshot::channel();

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use bytes::Bytes;
 use http::header::{AGE, HeaderName};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use larder_semantics::cache_status::with_key;
 use larder_semantics::precondition::{Answer, answer, answer_ranged, not_modified_fields};
 use larder_semantics::range::{ByteRange, PartialAnswer, not_satisfiable_fields};
 use larder_semantics::{CacheStatus, RequestContext, StoredHead};
@@ -150,6 +151,13 @@ pub(crate) fn annotate(headers: &mut HeaderMap, result: CacheResult, status: &Ca
     set(headers, X_CACHE, HeaderValue::from_static(result.as_str()));
     let nearer = members(headers);
     set(headers, CACHE_STATUS, status_value(nearer.as_ref(), status));
+}
+
+/// Adds `key` to our member.
+pub(crate) fn tell_key(headers: &mut HeaderMap, key: &str) {
+    if let Some(status) = headers.get_mut(CACHE_STATUS) {
+        *status = with_key(status, key);
+    }
 }
 
 /// The value for a hit of which there is nothing to say but its `ttl`.

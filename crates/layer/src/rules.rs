@@ -5,10 +5,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::HeaderMap;
 use http::request::Parts;
 use larder_semantics::{KeyRules, Policy, PrimaryKey, Target};
-use larder_store::{InvalidationTarget, Tag, Tags};
+use larder_store::{Invalidation, InvalidationTarget, Tag, Tags};
+
+use crate::members::{Content, Members, Scanner};
 
 /// The settings of one route.
 #[derive(Clone, Debug)]
@@ -29,6 +32,8 @@ pub struct RouteRules {
     pub max_object: u64,
     /// How long a request waits for another one's exchange before it fetches by itself.
     pub collapse_wait: Duration,
+    /// Whether `Cache-Status` tells the key of what was looked up (RFC 9211 §2.7).
+    pub cache_status_key: bool,
     /// Who may bypass the cache with the bypass parameter.
     pub may_bypass: MayBypass,
     /// The tags of what is stored.
@@ -44,8 +49,42 @@ impl RouteRules {
         let named = self.tags.tags(request);
         let class = self.class.as_deref().map(Tag::class);
         let identity = key.identity().map(Tag::identity);
-        own.into_iter().chain(class).chain(identity).chain(named.iter().map(|name| Tag::surrogate(name))).collect()
+        own.into_iter().chain(class).chain(identity).chain(Tag::surrogates(named.iter().map(String::as_str))).collect()
     }
+}
+
+impl RouteRules {
+    /// Whether an answer's body names tags, and whether they can be read.
+    pub(crate) fn tags_in(&self, fields: &HeaderMap) -> TagsInBody {
+        match Content::of(fields) {
+            _ if self.tags.in_response().is_empty() => TagsInBody::None,
+            Content::Other => TagsInBody::None,
+            Content::Json => TagsInBody::Readable,
+            Content::Coded => TagsInBody::Unreadable,
+        }
+    }
+
+    /// The tags that a JSON body names; `None` where it is too long to tell.
+    pub(crate) fn tags_told<'b>(&self, request: &Parts, frames: impl Iterator<Item = &'b Bytes>) -> Option<Vec<Tag>> {
+        let mut scanner = Scanner::new(self.tags.in_response());
+        for frame in frames {
+            scanner.push(frame);
+            if scanner.is_done() {
+                break;
+            }
+        }
+        let told = (!scanner.is_cut()).then(|| self.tags.tags_told(request, scanner.members()))?;
+        Some(Tag::surrogates(told.iter().map(String::as_str)))
+    }
+}
+
+/// Whether an answer's body names tags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TagsInBody {
+    None,
+    Readable,
+    /// It has a content coding.
+    Unreadable,
 }
 
 /// Whether a client may bypass the cache, given its address where that is known.
@@ -85,6 +124,17 @@ pub trait TagSource: Send + Sync + fmt::Debug {
         let _ = response;
         Some(Vec::new())
     }
+
+    /// The members of a JSON answer that tags are made of.
+    fn in_response(&self) -> &[String] {
+        &[]
+    }
+
+    /// The tags made of such members, besides [`Self::tags`].
+    fn tags_told(&self, request: &Parts, response: &Members) -> Vec<String> {
+        let _ = (request, response);
+        Vec::new()
+    }
 }
 
 /// No tags.
@@ -99,8 +149,35 @@ impl TagSource for NoTags {
 
 /// Says what a write makes old, beyond the URLs that RFC 9111 §4.4 names.
 pub trait WriteRules: Send + Sync + fmt::Debug {
-    /// What becomes old when this request is answered without an error; asked before it goes out, for unsafe methods only.
-    fn made_old(&self, request: &Parts, target: Target<'_>) -> Vec<InvalidationTarget>;
+    /// What becomes old when this request is answered without an error, or not at all; asked before it goes out, for unsafe methods only.
+    fn made_old(&self, request: &Parts, target: Target<'_>) -> MadeOld;
+}
+
+/// What a write makes old.
+#[derive(Debug, Default)]
+pub struct MadeOld {
+    /// What is known beforehand.
+    pub known: Vec<InvalidationTarget>,
+    /// What only the bodies tell.
+    pub told: Option<Box<dyn ToldByBodies>>,
+}
+
+/// What a write makes old as far as JSON in its bodies tells.
+pub trait ToldByBodies: Send + Sync + fmt::Debug {
+    /// The members of the request's object that are asked for.
+    fn in_request(&self) -> &[String];
+
+    /// The members of the answer's object that are asked for.
+    fn in_response(&self) -> &[String];
+
+    /// What follows from them. What depends on a member that is not there is left out.
+    fn made_old(&self, request: &Members, response: &Members) -> Vec<InvalidationTarget>;
+}
+
+/// Says what becomes old with what an invalidation names.
+pub trait Cascade: Send + Sync + fmt::Debug {
+    /// Adds it. Asked once an invalidation, before it is told to anybody: what replicas share is the whole.
+    fn widen(&self, invalidation: &mut Invalidation);
 }
 
 /// Nothing more.
@@ -108,7 +185,7 @@ pub trait WriteRules: Send + Sync + fmt::Debug {
 pub struct NoWrites;
 
 impl WriteRules for NoWrites {
-    fn made_old(&self, _: &Parts, _: Target<'_>) -> Vec<InvalidationTarget> {
-        Vec::new()
+    fn made_old(&self, _: &Parts, _: Target<'_>) -> MadeOld {
+        MadeOld::default()
     }
 }

@@ -64,7 +64,17 @@ impl<S: Upstream> CacheService<S> {
     /// select what is served either. The tower service's `call` sees to that itself.
     ///
     /// A hit is ready at once. Errors are the inner service's own, where nothing stored may stand in for it.
-    pub fn serve<R>(&self, mut request: Request<R>, caller: Caller, extend: impl FnOnce(&mut Extensions)) -> ServeFuture<S::Body>
+    pub fn serve<R>(&self, request: Request<R>, caller: Caller, extend: impl FnOnce(&mut Extensions)) -> ServeFuture<S::Body>
+    where
+        R: ClientBody,
+    {
+        if self.route.cache_status_key {
+            return self.walk(request, caller, extend).telling_key();
+        }
+        self.walk(request, caller, extend)
+    }
+
+    fn walk<R>(&self, mut request: Request<R>, caller: Caller, extend: impl FnOnce(&mut Extensions)) -> ServeFuture<S::Body>
     where
         R: ClientBody,
     {
@@ -163,11 +173,15 @@ fn hit<R, B>(
     now: Timestamp,
 ) -> Served<B> {
     let fresh = reason == Reason::Fresh;
-    let ttl = stored.head.ttl(now);
+    let ttl = match stored.head.ttl(now) {
+        // A soft purge ended its lifetime, whatever is left of it.
+        ttl if reason == Reason::SoftPurged => ttl.min(0),
+        ttl => ttl,
+    };
     let status = CacheStatus { hit: true, ttl: Some(ttl), detail: (!fresh).then_some(reason.as_str()), ..CacheStatus::default() };
     let response = respond::from_stored(context, request.headers(), stored, age, CacheResult::Hit, &status);
     let mut outcome = Outcome::new(CacheResult::Hit, reason, Some(stored.key.clone()));
-    outcome.stale = ttl <= 0 || reason == Reason::SoftPurged;
+    outcome.stale = ttl <= 0;
     Served { response, outcome }
 }
 

@@ -34,3 +34,8 @@ where
 pub trait ClientBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
 
 impl<R> ClientBody for R where R: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
+
+/// The body of an answer on its way into the store.
+pub(crate) trait UpstreamBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
+
+impl<B> UpstreamBody for B where B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}

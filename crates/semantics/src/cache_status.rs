@@ -92,11 +92,6 @@ pub struct CacheStatus {
 impl CacheStatus {
     /// Appends the member to `out`.
     pub fn write(&self, out: &mut String) {
-        self.write_with_key(out, None);
-    }
-
-    /// Appends the member to `out`, with `key` (§2.7) as a String.
-    pub fn write_with_key(&self, out: &mut String, key: Option<&str>) {
         out.push_str(CACHE_NAME);
         if self.hit {
             out.push_str("; hit");
@@ -115,10 +110,6 @@ impl CacheStatus {
             out.push_str(if self.stored { "; stored" } else { "" });
             out.push_str(if self.collapsed { "; collapsed" } else { "" });
         }
-        if let Some(key) = key {
-            out.push_str("; key=");
-            write_string(out, key);
-        }
         if let Some(detail) = self.detail {
             out.push_str("; detail=");
             out.push_str(detail);
@@ -136,6 +127,15 @@ impl CacheStatus {
         self.write(scratch);
         HeaderValue::from_str(scratch).unwrap_or(HeaderValue::from_static(CACHE_NAME))
     }
+}
+
+/// The same field with `key` (§2.7), as a String, on its last member: the one of the cache closest to the user. Parameters have no order
+/// that means anything, so it may come after the others.
+pub fn with_key(field: &HeaderValue, key: &str) -> HeaderValue {
+    let Ok(text) = field.to_str() else { return field.clone() };
+    let mut text = format!("{text}; key=");
+    write_string(&mut text, key);
+    HeaderValue::try_from(text).unwrap_or_else(|_| field.clone())
 }
 
 /// A structured-field String (RFC 8941 §3.3.3); what it cannot hold becomes `?`.
@@ -186,10 +186,9 @@ mod tests {
 
     #[test]
     fn rfc9211_2_7_a_key_is_a_string_whatever_is_in_it() {
-        let mut out = String::new();
-        CacheStatus { hit: true, ..CacheStatus::default() }.write_with_key(&mut out, Some("a\"b\\c\u{e9}"));
-        assert_eq!(out, r#"larder; hit; key="a\"b\\c?""#);
-        assert!(sfv::Parser::new(&out).parse::<sfv::List>().is_ok());
+        let field = with_key(&HeaderValue::from_static("inner; fwd=miss, larder; hit"), "a\"b\\c\u{e9}");
+        assert_eq!(field, r#"inner; fwd=miss, larder; hit; key="a\"b\\c?""#);
+        assert_eq!(sfv::Parser::new(field.as_bytes()).parse::<sfv::List>().ok().map(|list| list.len()), Some(2));
     }
 
     #[test]

@@ -116,9 +116,12 @@ fn merge(stored: &StoredHead, update: &HeaderMap) -> HeaderMap {
 
 /// The exceptions: "header fields excepted from storage in Section 3.1, header fields that the cache's stored response depends upon, header
 /// fields that are automatically processed and removed by the recipient, and the Content-Length header field". What the stored bytes depend
-/// upon is their coding and their range.
+/// upon is their coding and their range; what is computed from them are their digests (RFC 9530 §2, RFC 2616 §14.15), which "ensure integrity of
+/// the stored response".
 fn kept_as_stored(name: &HeaderName) -> bool {
-    never_stored(name) || [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE].contains(name)
+    never_stored(name)
+        || [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE].contains(name)
+        || ["content-md5", "content-digest"].contains(&name.as_str())
 }
 
 /// What an answer to HEAD does to a stored answer to GET.

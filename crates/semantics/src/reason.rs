@@ -117,6 +117,8 @@ reasons! {
     TooLarge = "too-large",
     /// Its origin named more tags than are kept, so it could not be purged by all of them.
     TooManyTags = "too-many-tags",
+    /// The tags that its body names cannot be read there, so it could not be purged by them.
+    UnreadTags = "unread-tags",
     /// It ended early or contradicted its length (RFC 9111 §3.3).
     IncompleteBody = "incomplete-body",
     /// The origin could not be reached, or failed midway.

@@ -29,7 +29,8 @@ impl Timestamp {
     }
 
     /// An HTTP-date in any of its three forms (RFC 9110 §5.6.7), read at the time `now`. Letters in any case: "a cache recipient SHOULD match
-    /// the field value case-insensitively" (RFC 9111 §4.2). `None` for any other zone than GMT, and for dates before 1970.
+    /// the field value case-insensitively" (RFC 9111 §4.2). The weekday need not be the date's: "recipients of timestamp values are encouraged
+    /// to be robust". `None` for any other zone than GMT, and for dates before 1970.
     pub fn parse_http_date(value: &[u8], now: Timestamp) -> Option<Self> {
         if let Some(seconds) = fixdate(value) {
             return Some(Self::from_secs(seconds));
@@ -38,15 +39,15 @@ impl Timestamp {
         let text = text.get_mut(..value.len())?;
         text.copy_from_slice(value);
         capitalize(text);
-        let in_full;
+        let mut in_full;
         // Only the form of RFC 850 has hyphens.
         let text = if text.contains(&b'-') {
             in_full = with_four_digit_year(text, now)?;
-            &in_full
+            &mut in_full
         } else {
-            &*text
+            text
         };
-        let time = httpdate::parse_http_date(std::str::from_utf8(text).ok()?).ok()?;
+        let time = read_on_any_weekday(text)?;
         let since = time.duration_since(std::time::UNIX_EPOCH).ok()?;
         Some(Self::from_secs(since.as_secs()))
     }
@@ -58,6 +59,21 @@ impl Timestamp {
         HeaderValue::from_str(&httpdate::fmt_http_date(time)).unwrap_or(HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"))
     }
 }
+
+/// The library reads a date with its own weekday only.
+fn read_on_any_weekday(text: &mut [u8]) -> Option<std::time::SystemTime> {
+    let named: [u8; 3] = text.get(..3)?.try_into().ok()?;
+    if !WEEKDAYS.contains(&&named) {
+        return None;
+    }
+    WEEKDAYS.iter().find_map(|weekday| {
+        text[..3].copy_from_slice(*weekday);
+        httpdate::parse_http_date(std::str::from_utf8(text).ok()?).ok()
+    })
+}
+
+/// From that of the epoch on.
+const WEEKDAYS: [&[u8; 3]; 7] = [b"Thu", b"Fri", b"Sat", b"Sun", b"Mon", b"Tue", b"Wed"];
 
 /// `Wednesday, 06-Nov-94 08:49:37 GMT`, with room to spare.
 const LONGEST_DATE: usize = 40;
@@ -71,7 +87,6 @@ const AVERAGE_YEAR: u64 = 31_556_952;
 /// Seconds since the Unix epoch of `Sun, 06 Nov 1994 08:49:37 GMT`: the form that "a sender MUST generate" (RFC 9110 §5.6.7), spelled as it
 /// stands there. `None` for all else, which takes the long way: every stored response has three or four of these to be read.
 fn fixdate(value: &[u8]) -> Option<u64> {
-    const WEEKDAYS: [&[u8; 3]; 7] = [b"Thu", b"Fri", b"Sat", b"Sun", b"Mon", b"Tue", b"Wed"];
     const MONTHS: [&[u8; 3]; 12] = [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
     const DAYS: [u64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     let text: &[u8; 29] = value.try_into().ok()?;
@@ -94,7 +109,7 @@ fn fixdate(value: &[u8]) -> Option<u64> {
     let whole_years = (year - 1970) * 365 + leaps_before(year) - leaps_before(1970);
     let whole_months: u64 = DAYS[..month].iter().sum::<u64>() + if month > 1 { leap_day } else { 0 };
     let days = whole_years + whole_months + day - 1;
-    (WEEKDAYS[(days % 7) as usize][..] == text[..3]).then_some(((days * 24 + hour) * 60 + minute) * 60 + second)
+    WEEKDAYS.iter().any(|name| name[..] == text[..3]).then_some(((days * 24 + hour) * 60 + minute) * 60 + second)
 }
 
 /// Words as an HTTP-date spells them: `Sun`, `Nov`, `GMT`.
@@ -147,6 +162,9 @@ mod tests {
             "Sun Nov  6 08:49:37 1994",
             "SUN, 06 NOV 1994 08:49:37 gmt",
             "sun nov  6 08:49:37 1994",
+            "Mon, 06 Nov 1994 08:49:37 GMT",
+            "Monday, 06-Nov-94 08:49:37 GMT",
+            "Mon Nov  6 08:49:37 1994",
         ] {
             assert_eq!(read(form), Some(784_111_777), "{form}");
         }
@@ -167,9 +185,10 @@ mod tests {
         for month in ["Jan", "Feb", "Apr", "Dec"] {
             for (day, hour) in [("28", "00"), ("29", "23"), ("30", "24"), ("31", "12"), ("32", "01"), ("00", "00")] {
                 for year in ["1969", "1970", "2000", "2023", "2024", "2100", "9999"] {
+                    let text = |weekday: &str| format!("{weekday}, {day} {month} {year} {hour}:59:59 GMT");
+                    let read = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"].iter().find_map(|weekday| long(&text(weekday)));
                     for weekday in ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"] {
-                        let text = format!("{weekday}, {day} {month} {year} {hour}:59:59 GMT");
-                        assert_eq!(fixdate(text.as_bytes()), long(&text), "{text}");
+                        assert_eq!(fixdate(text(weekday).as_bytes()), read, "{}", text(weekday));
                     }
                 }
             }
@@ -189,6 +208,7 @@ mod tests {
             "Sun, 06 Nov 1994 08.49.37 GMT",
             "Sun, 31 Feb 1994 08:49:37 GMT",
             "Sun, 06  Nov 1994 08:49:37 GMT",
+            "Day, 06 Nov 1994 08:49:37 GMT",
             "784111777",
             "\u{e9}un, 06 Nov 1994 08:49:37 GMT",
             "Sun, 06 Nov 1994 08:49:37 GMT and a great deal more of it",

@@ -1,12 +1,19 @@
 //! Invalidations that the log does not have yet, in the order in which they came.
 
 use std::collections::VecDeque;
+use std::io;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use larder_store::{Invalidation, InvalidationTarget};
 
+use crate::journal_file::JournalFile;
+
 /// Targets that may be kept. Beyond it one entry stands for all: everything is invalid.
 const MOST: usize = 10_000;
+
+/// Bytes of their forms that may be kept, in memory and on disk.
+const MOST_BYTES: usize = 16 << 20;
 
 /// See the module's page.
 #[derive(Debug, Default)]
@@ -16,19 +23,24 @@ pub(crate) struct Journal(Mutex<Kept>);
 struct Kept {
     entries: VecDeque<Invalidation>,
     targets: usize,
+    bytes: usize,
+    file: Option<JournalFile>,
 }
 
 impl Journal {
-    pub(crate) fn keep(&self, invalidation: Invalidation) {
-        let mut kept = self.lock();
-        if kept.targets.saturating_add(invalidation.targets.len()) <= MOST {
-            kept.targets += invalidation.targets.len();
-            kept.entries.push_back(invalidation);
-            return;
+    /// With what an earlier process has left in the file, and a place there for what comes.
+    pub(crate) fn open(path: Option<&Path>) -> io::Result<Self> {
+        let journal = Self::default();
+        if let Some((file, left)) = path.map(JournalFile::open).transpose()? {
+            let mut kept = journal.lock();
+            left.into_iter().for_each(|invalidation| kept.add(invalidation));
+            kept.file = Some(file);
         }
-        kept.targets = MOST;
-        kept.entries.clear();
-        kept.entries.push_back(everything());
+        Ok(journal)
+    }
+
+    pub(crate) fn keep(&self, invalidation: Invalidation) {
+        self.lock().add(invalidation);
     }
 
     /// The oldest, which stays until it is [`Self::done`].
@@ -42,6 +54,11 @@ impl Journal {
         if kept.entries.front() == Some(invalidation) {
             kept.entries.pop_front();
             kept.targets = kept.entries.iter().map(|entry| entry.targets.len()).sum();
+            if kept.entries.is_empty() {
+                // Before that, what is told already stays in the file: to tell it twice does no harm.
+                kept.bytes = 0;
+                kept.file.iter_mut().for_each(JournalFile::clear);
+            }
         }
     }
 
@@ -51,6 +68,24 @@ impl Journal {
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn add(&mut self, invalidation: Invalidation) {
+        let (targets, bytes) = (invalidation.targets.len(), encode(&invalidation).len());
+        let mut kept = invalidation;
+        if self.targets.saturating_add(targets) > MOST || self.bytes.saturating_add(bytes) > MOST_BYTES {
+            kept = everything();
+            self.entries.clear();
+            (self.targets, self.bytes) = (MOST, 0);
+            self.file.iter_mut().for_each(JournalFile::clear);
+        } else {
+            self.targets += targets;
+            self.bytes += bytes;
+        }
+        self.file.iter_mut().for_each(|file| file.append(&kept));
+        self.entries.push_back(kept);
     }
 }
 

@@ -38,6 +38,16 @@ impl EntryKey {
         &self.0
     }
 
+    /// Where the head lies: what seals it knows it by this.
+    pub(crate) fn head(&self) -> String {
+        format!("{} m", self.0)
+    }
+
+    /// Where a body lies that is not in chunks.
+    pub(crate) fn body(&self) -> String {
+        format!("{} b", self.0)
+    }
+
     pub(crate) fn lease(&self) -> String {
         format!("{}:l", self.0)
     }

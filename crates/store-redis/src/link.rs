@@ -6,22 +6,16 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use larder_store::RemoteError;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, ErrorKind, RedisError, RedisResult, ServerErrorKind};
-use tracing::{info, warn};
+use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind};
 
 use crate::breaker::{Breaker, BreakerState};
+use crate::health::Health;
 use crate::options::RedisOptions;
+use crate::servers::{Connection, Found, Servers, in_words};
 use crate::stats::{Operation, RedisObserver};
 
 /// How often it is asked whether it works again while the breaker is open.
 const RECOVERY: Duration = Duration::from_millis(250);
-
-/// How many of these pass between two warnings that it still does not: a minute.
-const RECOVERIES_PER_WARNING: u32 = 240;
-
-/// Commands that may wait in one connection's buffer. The client's own default of 50 makes a busy proxy wait for room.
-const PIPELINE: usize = 1024;
 
 /// Which connection an operation takes: a long body must not stand before a look-up.
 #[derive(Clone, Copy, Debug)]
@@ -33,32 +27,34 @@ pub(crate) enum Lane {
 /// See the module's page.
 pub(crate) struct Link {
     options: RedisOptions,
-    client: Client,
-    small: Mutex<ConnectionManager>,
-    bulk: Mutex<ConnectionManager>,
+    servers: Servers,
+    /// `None` before a sentinel has said where the master is.
+    lanes: Mutex<Option<Lanes>>,
     breaker: Breaker,
     observer: Option<Arc<dyn RedisObserver>>,
-    /// What the last failure said.
-    problem: Mutex<Option<String>>,
+    health: Health,
     recovering: AtomicBool,
+}
+
+/// The connections, and where they lead.
+struct Lanes {
+    found: Found,
+    small: Connection,
+    bulk: Connection,
 }
 
 impl Link {
     pub(crate) fn new(options: RedisOptions, observer: Option<Arc<dyn RedisObserver>>) -> RedisResult<Arc<Self>> {
-        let client = Client::open(options.url.info())?;
-        let small = Mutex::new(connect(&client, &options)?);
-        let bulk = Mutex::new(connect(&client, &options)?);
+        let servers = Servers::new(&options)?;
+        let lanes = servers.known().map(|found| Lanes::new(found, &options)).transpose()?;
         let breaker = Breaker::new(options.breaker_failures, options.breaker_open);
-        let link = Self { options, client, small, bulk, breaker, observer, problem: Mutex::default(), recovering: AtomicBool::new(false) };
+        let health = Health::new(format!("Redis at {} does not answer", options.servers));
+        let link = Self { options, servers, lanes: Mutex::new(lanes), breaker, observer, health, recovering: AtomicBool::new(false) };
         Ok(Arc::new(link))
     }
 
     pub(crate) fn options(&self) -> &RedisOptions {
         &self.options
-    }
-
-    pub(crate) fn client(&self) -> &Client {
-        &self.client
     }
 
     pub(crate) fn breaker(&self) -> BreakerState {
@@ -67,7 +63,7 @@ impl Link {
 
     /// What is wrong now, for people.
     pub(crate) fn problem(&self) -> Option<String> {
-        self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.health.problem()
     }
 
     /// One operation under its own deadline, which waiting for a connection counts against.
@@ -75,14 +71,17 @@ impl Link {
         self: &Arc<Self>,
         operation: Operation,
         lane: Lane,
-        work: impl FnOnce(ConnectionManager) -> F,
+        work: impl FnOnce(Connection) -> F,
     ) -> Result<T, RemoteError>
     where
         F: Future<Output = RedisResult<T>>,
     {
         let started = (self.options.monotonic)();
         let Some(pass) = self.breaker.pass(started) else { return Err(RemoteError::Open) };
-        let outcome = tokio::time::timeout(self.options.timeout, work(self.connection(lane))).await;
+        let outcome = match self.connection(lane) {
+            Some(connection) => tokio::time::timeout(self.options.timeout, work(connection)).await,
+            None => Ok(Err(RedisError::from((ErrorKind::Io, "no sentinel has said yet where the master is")))),
+        };
         let now = (self.options.monotonic)();
         let outcome = match outcome {
             Ok(Ok(value)) => {
@@ -94,7 +93,7 @@ impl Link {
                 match kind {
                     // It works; it only does not do this.
                     RemoteError::Refused => pass.succeeded(),
-                    _ if pass.failed(now) => self.opened(error.to_string()),
+                    _ if pass.failed(now) => self.opened(in_words(&error)),
                     _ => {}
                 }
                 Err(kind)
@@ -112,74 +111,74 @@ impl Link {
         outcome
     }
 
-    fn connection(&self, lane: Lane) -> ConnectionManager {
-        let lane = match lane {
-            Lane::Small => &self.small,
-            Lane::Bulk => &self.bulk,
-        };
-        lane.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn connection(&self, lane: Lane) -> Option<Connection> {
+        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.as_ref().map(|lanes| match lane {
+            Lane::Small => lanes.small.clone(),
+            Lane::Bulk => lanes.bulk.clone(),
+        })
+    }
+
+    /// Where the server is now. If that is somewhere else than it was, everything goes there from now on.
+    pub(crate) async fn find(&self) -> Result<Found, String> {
+        let found = self.servers.find(self.options.connect_timeout).await?;
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        if lanes.as_ref().is_none_or(|lanes| !lanes.found.is(&found)) {
+            *lanes = Some(Lanes::new(found.clone(), &self.options).map_err(|error| in_words(&error))?);
+        }
+        Ok(found)
     }
 
     /// New connections: an old one may be stuck for as long as the kernel goes on sending, long after the server is well again.
-    fn reconnect(&self) -> RedisResult<()> {
-        for lane in [&self.small, &self.bulk] {
-            *lane.lock().unwrap_or_else(PoisonError::into_inner) = connect(&self.client, &self.options)?;
-        }
+    async fn reconnect(&self) -> Result<(), String> {
+        let found = self.servers.find(self.options.connect_timeout).await?;
+        let new = Lanes::new(found, &self.options).map_err(|error| in_words(&error))?;
+        *self.lanes.lock().unwrap_or_else(PoisonError::into_inner) = Some(new);
         Ok(())
     }
 
     /// Asks it in the background until it works, so that no request has to find out.
     fn opened(self: &Arc<Self>, problem: String) {
-        warn!("Redis at {} does not answer ({problem}); going on with what is in memory", self.options.url);
-        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = Some(problem);
+        self.health.ails(problem, (self.options.monotonic)());
         if !self.recovering.swap(true, Ordering::Relaxed) {
             tokio::spawn(recover(Arc::downgrade(self)));
         }
     }
 
     /// Connects and asks for a sign of life.
-    pub(crate) async fn ping(&self) -> Result<(), String> {
-        self.reconnect().map_err(|error| error.to_string())?;
-        let mut connection = self.connection(Lane::Small);
+    async fn ping(&self) -> Result<(), String> {
+        self.reconnect().await?;
+        let mut connection = self.connection(Lane::Small).ok_or("nowhere to connect to")?;
         let ping = async { redis::cmd("PING").query_async::<()>(&mut connection).await };
         // Connecting may take its own time; the answer has to be there within the deadline, which is the connection's own.
         match tokio::time::timeout(self.options.connect_timeout + self.options.timeout, ping).await {
-            Ok(answer) => answer.map_err(|error| error.to_string()),
+            Ok(answer) => answer.map_err(|error| in_words(&error)),
             Err(_) => Err("no answer".to_owned()),
         }
     }
 }
 
+impl Lanes {
+    fn new(found: Found, options: &RedisOptions) -> RedisResult<Self> {
+        let (small, bulk) = (found.connect_lazily(options)?, found.connect_lazily(options)?);
+        Ok(Self { found, small, bulk })
+    }
+}
+
 async fn recover(link: Weak<Link>) {
-    for attempt in 1.. {
+    loop {
         tokio::time::sleep(RECOVERY).await;
         let Some(link) = link.upgrade() else { return };
         match link.ping().await {
             Ok(()) => {
-                *link.problem.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                link.health.is_well();
                 link.recovering.store(false, Ordering::Relaxed);
                 link.breaker.close();
-                info!("Redis at {} answers again", link.options.url);
                 return;
             }
-            Err(problem) => {
-                if attempt % RECOVERIES_PER_WARNING == 0 {
-                    warn!("Redis at {} still does not answer: {problem}", link.options.url);
-                }
-                *link.problem.lock().unwrap_or_else(PoisonError::into_inner) = Some(problem);
-            }
+            Err(problem) => link.health.ails(problem, (link.options.monotonic)()),
         }
     }
-}
-
-fn connect(client: &Client, options: &RedisOptions) -> RedisResult<ConnectionManager> {
-    let config = ConnectionManagerConfig::new()
-        .set_connection_timeout(Some(options.connect_timeout))
-        .set_response_timeout(Some(options.timeout))
-        // Trying again is the breaker's business.
-        .set_number_of_retries(0)
-        .set_pipeline_buffer_size(PIPELINE);
-    ConnectionManager::new_lazy_with_config(client.clone(), config)
 }
 
 /// What an error means for us. Only a refusal of a server that is well otherwise is not held against it.
@@ -196,6 +195,6 @@ fn kind(error: &RedisError) -> RemoteError {
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link").field("url", &self.options.url.to_string()).field("breaker", &self.breaker).finish_non_exhaustive()
+        f.debug_struct("Link").field("servers", &self.options.servers).field("breaker", &self.breaker).finish_non_exhaustive()
     }
 }

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use larder_store::codec::{Record, ResponseRecord, Unreadable, decode};
-use larder_store::{Ask, Lease, Loaded, RemoteError, Variant};
+use larder_store::{Ask, Lease, Loaded, RemoteError, SEGMENT, Variant};
 use redis::Value;
 
 use crate::keys::{EntryKey, ordered};
 use crate::link::Lane;
+use crate::pack::{ASIDE, Note, unpack};
 use crate::scripts;
+use crate::seal::{is_sealed, open};
 use crate::stats::Operation;
 use crate::store::Inner;
 
@@ -19,10 +21,17 @@ const CHUNKS_AHEAD: usize = 4;
 
 /// What the script answered.
 enum Answer {
-    Entry { frame: Bytes, body: Option<Bytes> },
+    Entry(Entry),
     Nothing,
     Granted,
     Awaited,
+}
+
+/// An entry as it is stored.
+struct Entry {
+    head: Bytes,
+    body: Option<Bytes>,
+    note: Option<Bytes>,
 }
 
 /// The entry for a request, or else the lease.
@@ -31,14 +40,19 @@ pub(crate) async fn load(inner: &Arc<Inner>, ask: Ask<'_>) -> Result<Loaded, Rem
     loop {
         let place = EntryKey::of(&inner.link.options().prefix, ask.key, variant.as_ref());
         let token = inner.next_token();
-        let (frame, body) = match script(inner, &place, &ask, token).await? {
-            Answer::Entry { frame, body } => (frame, body),
+        let entry = match script(inner, &place, &ask, token).await? {
+            Answer::Entry(entry) => entry,
             Answer::Nothing => return Ok(Loaded::Nothing(None)),
             Answer::Granted => return Ok(Loaded::Nothing(Some(lease(inner, &place, token)))),
             Answer::Awaited => return Ok(Loaded::Awaited),
         };
+        let keys = inner.link.options().keys.as_ref();
+        if keys.is_none() && is_sealed(&entry.head) {
+            return Err(locked(inner, &place));
+        }
+        let Some(frame) = open(keys, &place.head(), entry.head) else { return Err(locked(inner, &place)) };
         match decode(frame, ask.key, variant.as_ref()) {
-            Ok(Record::Response(record)) => return complete(inner, &place, *record, body).await,
+            Ok(Record::Response(record)) => return complete(inner, &place, *record, entry.body, entry.note).await,
             Ok(Record::Selecting(spec)) if variant.is_none() => variant = Some(Variant::of(spec, ask.request)),
             Err(Unreadable::Damaged) => return Err(damaged(inner, &place)),
             // Somebody else's, by a collision or of another version: left alone, and superseded by the next commit.
@@ -48,10 +62,9 @@ pub(crate) async fn load(inner: &Arc<Inner>, ask: Ask<'_>) -> Result<Loaded, Rem
 }
 
 async fn script(inner: &Arc<Inner>, place: &EntryKey, ask: &Ask<'_>, token: u64) -> Result<Answer, RemoteError> {
-    let mut call = scripts::LOAD.prepare_invoke();
-    call.key(place.entry()).key(place.lease());
-    call.arg(ordered(ask.newer_than)).arg(token).arg(u64::try_from(ask.lease.as_millis()).unwrap_or(u64::MAX));
-    let work = |mut connection| async move { call.invoke_async::<Vec<Value>>(&mut connection).await };
+    let call = scripts::LOAD.call().key(place.entry()).key(place.lease());
+    let call = call.arg(ordered(ask.newer_than)).arg(token).arg(u64::try_from(ask.lease.as_millis()).unwrap_or(u64::MAX));
+    let work = |mut connection| async move { call.invoke::<Vec<Value>>(&mut connection).await };
     let answer = inner.link.run(Operation::Load, Lane::Small, work).await?;
     parse(answer).ok_or_else(|| damaged(inner, place))
 }
@@ -62,7 +75,7 @@ fn parse(answer: Vec<Value>) -> Option<Answer> {
         _ => None,
     });
     match values.next()??.as_ref() {
-        b"entry" => Some(Answer::Entry { frame: values.next()??, body: values.next().flatten() }),
+        b"entry" => Some(Answer::Entry(Entry { head: values.next()??, body: values.next().flatten(), note: values.next().flatten() })),
         b"nothing" => Some(Answer::Nothing),
         b"granted" => Some(Answer::Granted),
         b"awaited" => Some(Answer::Awaited),
@@ -80,37 +93,73 @@ fn lease(inner: &Arc<Inner>, place: &EntryKey, token: u64) -> Lease {
 }
 
 /// With the body, which is in the entry or in chunks.
-async fn complete(inner: &Arc<Inner>, place: &EntryKey, record: ResponseRecord, body: Option<Bytes>) -> Result<Loaded, RemoteError> {
-    if record.body_length() > inner.link.options().max_object {
+async fn complete(
+    inner: &Arc<Inner>,
+    place: &EntryKey,
+    record: ResponseRecord,
+    body: Option<Bytes>,
+    note: Option<Bytes>,
+) -> Result<Loaded, RemoteError> {
+    let length = record.body_length();
+    if length > inner.link.options().max_object {
         return Ok(Loaded::Nothing(None));
     }
-    let segments = match body {
-        Some(body) if body.is_empty() => Some(Vec::new()),
-        Some(body) => Some(vec![body]),
-        None => chunks(inner, place, &record).await?,
+    let note = match note.as_deref().map(Note::parse) {
+        // A later version's way: left alone, and superseded by the next commit.
+        Some(None) => return Ok(Loaded::Nothing(None)),
+        note => note.flatten(),
     };
-    // A chunk was evicted, or replaced by those of a newer body: that is nobody's fault.
-    let Some(segments) = segments else { return Ok(Loaded::Nothing(None)) };
-    match record.complete(segments) {
-        Ok(response) => Ok(Loaded::Response(Arc::new(response))),
-        Err(_) => Err(damaged(inner, place)),
+    let stored = note.map_or(length, |note| note.length);
+    if stored > length {
+        return Err(damaged(inner, place));
+    }
+    let segments = match body {
+        Some(body) => match open(inner.link.options().keys.as_ref(), &place.body(), body) {
+            Some(body) if body.is_empty() => Some(Vec::new()),
+            body => body.map(|body| vec![body]),
+        },
+        None => match chunks(inner, place, record.body_fetch(), stored).await? {
+            Some(segments) => segments.into_iter().collect(),
+            // A chunk was evicted, or replaced by those of a newer body: that is nobody's fault.
+            None => return Ok(Loaded::Nothing(None)),
+        },
+    };
+    let Some(segments) = segments else { return Err(locked(inner, place)) };
+    let segments = match note {
+        None => Some(segments),
+        Some(_) if length < ASIDE => unpack(&segments, length),
+        Some(_) => tokio::task::spawn_blocking(move || unpack(&segments, length)).await.ok().flatten(),
+    };
+    match segments.map(|segments| record.complete(segments)) {
+        Some(Ok(response)) => Ok(Loaded::Response(Arc::new(response))),
+        _ => Err(damaged(inner, place)),
     }
 }
 
-async fn chunks(inner: &Arc<Inner>, place: &EntryKey, record: &ResponseRecord) -> Result<Option<Vec<Bytes>>, RemoteError> {
+/// The chunks of a body, each open if a key was there for it; `None` if one of them is gone.
+async fn chunks(inner: &Arc<Inner>, place: &EntryKey, body_fetch: u64, stored: u64) -> Result<Option<Vec<Option<Bytes>>>, RemoteError> {
     let chunk = |index| {
-        let key = place.chunk(record.body_fetch(), index);
-        inner.link.run(Operation::Chunk, Lane::Bulk, |mut connection| async move {
-            redis::cmd("GET").arg(key).query_async::<Option<Vec<u8>>>(&mut connection).await
-        })
+        let key = place.chunk(body_fetch, index);
+        let get = inner.link.run(Operation::Chunk, Lane::Bulk, {
+            let key = key.clone();
+            |mut connection| async move { redis::cmd("GET").arg(key).query_async::<Option<Vec<u8>>>(&mut connection).await }
+        });
+        async move { Ok::<_, RemoteError>(get.await?.map(|chunk| open(inner.link.options().keys.as_ref(), &key, chunk.into()))) }
     };
-    let mut arriving = stream::iter(0..record.segments()).map(chunk).buffered(CHUNKS_AHEAD);
+    let mut arriving = stream::iter(0..stored.div_ceil(SEGMENT as u64)).map(chunk).buffered(CHUNKS_AHEAD);
     let mut segments = Vec::new();
     while let Some(chunk) = arriving.try_next().await? {
         let Some(chunk) = chunk else { return Ok(None) };
-        segments.push(Bytes::from(chunk));
+        segments.push(chunk);
     }
     Ok(Some(segments))
+}
+
+/// What no key opens goes as well.
+fn locked(inner: &Arc<Inner>, place: &EntryKey) -> RemoteError {
+    inner.counters.locked.add();
+    inner.delete(place.entry().to_owned(), u64::MAX);
+    RemoteError::Damaged
 }
 
 /// What does not decode goes, so that nobody meets it twice.

@@ -3,12 +3,16 @@
 //! Numbers grow by one. Wherever they do not (the stream was trimmed, Redis was emptied, a failover lost its last entries), something may
 //! be missing, and the ledger starts over: what it cannot vouch for is dropped.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use larder_store::{Answer, AppliedBy, Invalidation, InvalidationLog, Ledger, Published, RemoteError};
+use larder_store::{Answer, AppliedBy, Invalidation, InvalidationLog, Ledger, Position, Published, RemoteError};
 use tokio::sync::watch;
+use tracing::warn;
 
+use crate::health::Health;
+use crate::inspect::Inspection;
 use crate::journal::{Journal, encode};
 use crate::link::{Lane, Link};
 use crate::replicas::Replicas;
@@ -27,22 +31,29 @@ pub(crate) struct Log {
     pub(crate) replicas: Replicas,
     /// The number of the entry applied last. 0: none was read yet.
     applied: watch::Sender<u64>,
+    /// The largest number under which the log has something of this replica's own.
+    told: AtomicU64,
     /// When it was last seen to have nothing new.
     current: Mutex<Option<Instant>>,
     started: Instant,
+    health: Health,
+    inspected: Mutex<Inspection>,
 }
 
 impl Log {
-    pub(crate) fn new(link: Arc<Link>, ledger: Arc<Ledger>) -> Self {
+    pub(crate) fn new(link: Arc<Link>, ledger: Arc<Ledger>, journal: Journal) -> Self {
         let started = (link.options().monotonic)();
+        let health = Health::new(format!("Redis at {}: the log of invalidations cannot be read", link.options().servers));
         let replicas = Replicas::new(&link.options().prefix);
-        Self { link, ledger, journal: Journal::default(), replicas, applied: watch::Sender::new(0), current: Mutex::default(), started }
+        let (applied, current) = (watch::Sender::new(0), Mutex::default());
+        let (told, inspected) = (AtomicU64::new(0), Mutex::default());
+        Self { link, ledger, journal, replicas, applied, told, current, started, health, inspected }
     }
 
-    /// The names of the counter and of the stream.
-    pub(crate) fn keys(&self) -> [String; 2] {
+    /// The names of the counter, of the stream, and of the mark that the server which wrote last has left.
+    pub(crate) fn keys(&self) -> [String; 3] {
         let prefix = &self.link.options().prefix;
-        [format!("{prefix}:{{log}}:n"), format!("{prefix}:{{log}}:s")]
+        ["n", "s", "e"].map(|last| format!("{prefix}:{{log}}:{last}"))
     }
 
     pub(crate) fn applied(&self) -> u64 {
@@ -68,15 +79,35 @@ impl Log {
     pub(crate) fn set_current(&self) {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some((self.link.options().monotonic)());
         self.ledger.connected();
+        self.health.is_well();
     }
 
     /// It cannot be read now. After a while nobody can vouch for what is in memory.
-    pub(crate) fn missed(&self) {
+    pub(crate) fn missed(&self, problem: String) {
         let options = self.link.options();
+        self.health.ails(problem, (options.monotonic)());
         let away = self.lag().unwrap_or_else(|| (options.monotonic)().saturating_duration_since(self.started));
         if options.validate_when_cut_off && away > options.max_lag {
             self.ledger.cut_off(options.max_lag);
         }
+    }
+
+    /// What the servers were found to be. A concern is told once for as long as it lasts.
+    pub(crate) fn set_inspected(&self, new: Inspection) {
+        let mut inspected = self.inspected.lock().unwrap_or_else(PoisonError::into_inner);
+        for concern in new.concerns.iter().filter(|concern| !inspected.concerns.contains(concern)) {
+            warn!("Redis at {}: {concern}", self.link.options().servers);
+        }
+        *inspected = new;
+    }
+
+    pub(crate) fn inspected(&self) -> Inspection {
+        self.inspected.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Why it cannot be read, for people.
+    pub(crate) fn problem(&self) -> Option<String> {
+        self.health.problem()
     }
 
     /// How long ago there was nothing new in it; `None` before it was first read to its end.
@@ -92,11 +123,28 @@ impl Log {
 
     /// Puts an invalidation in, and says under which number.
     pub(crate) async fn put(&self, invalidation: &Invalidation) -> Result<u64, RemoteError> {
-        let [counter, stream] = self.keys();
-        let mut call = scripts::PUBLISH.prepare_invoke();
-        call.key(counter).key(stream).arg(self.applied()).arg(KEPT).arg(encode(invalidation));
-        let work = |mut connection| async move { call.invoke_async::<u64>(&mut connection).await };
-        self.link.run(Operation::Publish, Lane::Small, work).await
+        let [counter, stream, server] = self.keys();
+        let call = scripts::PUBLISH.call().key(counter).key(stream).key(server);
+        let call = call.arg(self.applied()).arg(KEPT).arg(encode(invalidation));
+        let work = |mut connection| async move { call.invoke::<u64>(&mut connection).await };
+        let number = self.link.run(Operation::Publish, Lane::Small, work).await?;
+        self.told.fetch_max(number, Ordering::Release);
+        Ok(number)
+    }
+
+    /// Whether a response that others have stored at `position` can be compared with everything that this replica knows to be old: what it
+    /// has invalidated itself has a place in the log, and the log has been read up to there and up to the response. Without that, a
+    /// response from before such an invalidation could pass for one from after it. Waits for it a little.
+    pub(crate) async fn reaches(&self, position: Position) -> bool {
+        // In this order: an invalidation leaves the journal after its number is known.
+        if self.journal.len() > 0 {
+            return false;
+        }
+        let needed = position.log_number().max(self.told.load(Ordering::Acquire));
+        if self.applied() < needed {
+            self.follow(needed).await;
+        }
+        self.applied() >= needed
     }
 
     /// Waits, as long as an operation may take, until this replica has read what it put in itself: from then on its own positions are

@@ -1,10 +1,15 @@
 //! How to reach Redis, and how much to expect of it.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use redis::io::tcp::TcpSettings;
-use redis::{ConnectionInfo, IntoConnectionInfo};
+use bytes::Bytes;
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
+
+use crate::pack::Compression;
+use crate::seal::SealKeys;
+use crate::servers::{Servers, tcp};
 
 /// A URL that is no Redis URL. Says nothing of its text, which may hold a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,7 +21,7 @@ pub struct InvalidRedisUrl {
 /// Where a server is, and as whom it is spoken to.
 #[derive(Clone)]
 pub struct RedisUrl {
-    info: ConnectionInfo,
+    info: Box<ConnectionInfo>,
     text: String,
 }
 
@@ -24,13 +29,26 @@ impl RedisUrl {
     /// From `redis://`, `rediss://` (TLS), `valkey://`, `valkeys://` or `redis+unix://`, with `user:password@` and `/database` as usual.
     pub fn parse(url: &str) -> Result<Self, InvalidRedisUrl> {
         let info = url.into_connection_info().map_err(|error| InvalidRedisUrl { reason: error.category().to_owned() })?;
-        // Off by default in this client; without it small commands wait for acknowledgements.
-        let tcp = TcpSettings::default().set_nodelay(true);
-        Ok(Self { info: info.set_tcp_settings(tcp), text: url.to_owned() })
+        Ok(Self { info: Box::new(info.set_tcp_settings(tcp())), text: url.to_owned() })
+    }
+
+    /// The number of the database; 0 unless the URL has one.
+    pub fn database(&self) -> i64 {
+        self.info.redis_settings().db()
+    }
+
+    /// Whether it is spoken to under TLS.
+    pub fn is_tls(&self) -> bool {
+        matches!(self.info.addr(), ConnectionAddr::TcpTls { .. })
+    }
+
+    /// Whether it is a socket of this machine.
+    pub fn is_socket(&self) -> bool {
+        matches!(self.info.addr(), ConnectionAddr::Unix(_))
     }
 
     pub(crate) fn info(&self) -> ConnectionInfo {
-        self.info.clone()
+        ConnectionInfo::clone(&self.info)
     }
 }
 
@@ -55,6 +73,39 @@ impl PartialEq for RedisUrl {
 
 impl Eq for RedisUrl {}
 
+/// The servers, and what they are to each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RedisServers {
+    /// One server.
+    Single(RedisUrl),
+    /// A Cluster, by some of its nodes: they name the others.
+    Cluster(Vec<RedisUrl>),
+    /// A master that may change, and those who know which it is. User, password and database of their URLs are the master's.
+    Sentinel {
+        /// The sentinels.
+        sentinels: Vec<RedisUrl>,
+        /// The name that they know the master by.
+        master: String,
+    },
+}
+
+impl fmt::Display for RedisServers {
+    /// Hosts and ports or paths, and nothing secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |f: &mut fmt::Formatter<'_>, urls: &[RedisUrl]| {
+            urls.iter().enumerate().try_for_each(|(index, url)| write!(f, "{}{url}", if index == 0 { "" } else { ", " }))
+        };
+        match self {
+            Self::Single(url) => fmt::Display::fmt(url, f),
+            Self::Cluster(seeds) => list(f, seeds),
+            Self::Sentinel { sentinels, master } => {
+                write!(f, "{master} of ")?;
+                list(f, sentinels)
+            }
+        }
+    }
+}
+
 /// When a stored response is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WriteMode {
@@ -68,8 +119,10 @@ pub enum WriteMode {
 /// Settings of the tier.
 #[derive(Clone, Debug)]
 pub struct RedisOptions {
-    /// The server.
-    pub url: RedisUrl,
+    /// The servers.
+    pub servers: RedisServers,
+    /// The certificate authorities to trust for TLS, as PEM; those of the system by default.
+    pub ca: Option<Bytes>,
     /// First part of every key.
     pub prefix: String,
     /// The longest an operation may take, waiting for a connection included. A look-up that takes longer is a miss.
@@ -88,15 +141,22 @@ pub struct RedisOptions {
     pub max_lag: Duration,
     /// What comes after: `true`, it is validated with its origin; `false`, it is served on.
     pub validate_when_cut_off: bool,
+    /// The file for invalidations that the log does not have yet; without it they are in memory only.
+    pub journal: Option<PathBuf>,
+    /// Which bodies are compressed; none by default.
+    pub compress: Option<Compression>,
+    /// The keys that heads and bodies are sealed with; they are stored as they are by default.
+    pub keys: Option<SealKeys>,
     /// The monotonic clock.
     pub monotonic: fn() -> Instant,
 }
 
 impl RedisOptions {
     /// The defaults.
-    pub fn new(url: RedisUrl, monotonic: fn() -> Instant) -> Self {
+    pub fn new(servers: RedisServers, monotonic: fn() -> Instant) -> Self {
         Self {
-            url,
+            servers,
+            ca: None,
             prefix: "larder".to_owned(),
             timeout: Duration::from_millis(50),
             connect_timeout: Duration::from_secs(1),
@@ -106,8 +166,17 @@ impl RedisOptions {
             breaker_open: Duration::from_secs(5),
             max_lag: Duration::from_secs(30),
             validate_when_cut_off: true,
+            journal: None,
+            compress: None,
+            keys: None,
             monotonic,
         }
+    }
+
+    /// Whether these can be servers of one kind, before anything is connected: not if they differ in user, password or TLS, or if a
+    /// Cluster's node is a socket; and whether the certificate authorities can be read.
+    pub fn check(&self) -> Result<(), redis::RedisError> {
+        Servers::new(self).map(drop)
     }
 }
 

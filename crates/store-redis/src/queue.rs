@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use larder_store::{Ending, Write};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tracing::debug;
 
 use crate::store::Inner;
@@ -60,6 +60,8 @@ pub(crate) struct Queue {
 struct Held {
     jobs: AtomicU64,
     bytes: AtomicU64,
+    /// Told whenever a job is over.
+    over: Notify,
 }
 
 /// A job's place in the figures, from when it is taken on until it is done or given up.
@@ -91,6 +93,18 @@ impl Queue {
         self.held.jobs.load(Ordering::Relaxed)
     }
 
+    /// Nothing waits and nothing is under way.
+    pub(crate) async fn idle(&self) {
+        loop {
+            // Made before the look, so that no end in between is missed.
+            let over = self.held.over.notified();
+            if self.jobs() == 0 {
+                return;
+            }
+            over.await;
+        }
+    }
+
     pub(crate) fn bytes(&self) -> u64 {
         self.held.bytes.load(Ordering::Relaxed)
     }
@@ -100,6 +114,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.held.jobs.fetch_sub(1, Ordering::Relaxed);
         self.held.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.held.over.notify_waiters();
     }
 }
 

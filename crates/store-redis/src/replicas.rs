@@ -32,15 +32,13 @@ impl Replicas {
 
     /// This replica has applied the log up to `number`.
     pub(crate) async fn report(&self, connection: &mut impl ConnectionLike, number: u64) -> RedisResult<()> {
-        let mut call = scripts::REPORT.prepare_invoke();
-        call.key(&self.key).arg(&self.own).arg(number).arg(ALIVE.as_millis() as u64);
-        call.invoke_async(connection).await
+        let call = scripts::REPORT.call().key(&self.key).arg(&self.own).arg(number).arg(ALIVE.as_millis() as u64);
+        call.invoke(connection).await
     }
 
     pub(crate) async fn applied_by(&self, link: &Arc<Link>, number: u64) -> Option<AppliedBy> {
-        let mut call = scripts::APPLIED.prepare_invoke();
-        call.key(&self.key).arg(number).arg(ALIVE.as_millis() as u64);
-        let work = |mut connection| async move { call.invoke_async::<(usize, usize)>(&mut connection).await };
+        let call = scripts::APPLIED.call().key(&self.key).arg(number).arg(ALIVE.as_millis() as u64);
+        let work = |mut connection| async move { call.invoke::<(usize, usize)>(&mut connection).await };
         let (applied, replicas) = link.run(Operation::Publish, Lane::Small, work).await.ok()?;
         Some(AppliedBy { applied, replicas })
     }

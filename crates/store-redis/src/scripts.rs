@@ -2,14 +2,68 @@
 
 use std::sync::LazyLock;
 
-use redis::Script;
+use redis::aio::ConnectionLike;
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisResult, Script, ServerErrorKind, ToRedisArgs};
 
-pub(crate) static LOAD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/load.lua")));
-pub(crate) static COMMIT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/commit.lua")));
-pub(crate) static FRESHEN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/freshen.lua")));
-pub(crate) static REMOVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/remove.lua")));
-pub(crate) static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/release.lua")));
-pub(crate) static PUBLISH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/publish.lua")));
-pub(crate) static BEGIN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/begin.lua")));
-pub(crate) static REPORT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/report.lua")));
-pub(crate) static APPLIED: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/applied.lua")));
+/// A script's text and the name that servers know it by.
+pub(crate) struct Source {
+    text: &'static str,
+    script: LazyLock<Script>,
+}
+
+macro_rules! source {
+    ($name:ident, $file:literal) => {
+        pub(crate) static $name: Source = Source { text: include_str!($file), script: LazyLock::new(|| Script::new(include_str!($file))) };
+    };
+}
+
+source!(LOAD, "scripts/load.lua");
+source!(COMMIT, "scripts/commit.lua");
+source!(FRESHEN, "scripts/freshen.lua");
+source!(REMOVE, "scripts/remove.lua");
+source!(RELEASE, "scripts/release.lua");
+source!(PUBLISH, "scripts/publish.lua");
+source!(SETTLE, "scripts/settle.lua");
+source!(REPORT, "scripts/report.lua");
+source!(APPLIED, "scripts/applied.lua");
+
+/// A call under way. All keys of one lie in one slot.
+pub(crate) struct Call {
+    source: &'static Source,
+    keys: Vec<Vec<u8>>,
+    arguments: Vec<Vec<u8>>,
+}
+
+impl Source {
+    pub(crate) fn call(&'static self) -> Call {
+        Call { source: self, keys: Vec::new(), arguments: Vec::new() }
+    }
+}
+
+impl Call {
+    pub(crate) fn key(mut self, key: impl Into<String>) -> Self {
+        self.keys.push(key.into().into_bytes());
+        self
+    }
+
+    pub(crate) fn arg(mut self, argument: impl ToRedisArgs) -> Self {
+        argument.write_redis_args(&mut self.arguments);
+        self
+    }
+
+    /// By its name, and by its text where the name is not known: so it reaches the very server that lacks it, whatever stands of a Cluster.
+    pub(crate) async fn invoke<T: FromRedisValue>(&self, connection: &mut impl ConnectionLike) -> RedisResult<T> {
+        match self.command("EVALSHA", self.source.script.get_hash()).query_async(connection).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                self.command("EVAL", self.source.text).query_async(connection).await
+            }
+            answer => answer,
+        }
+    }
+
+    fn command(&self, name: &str, script: &str) -> Cmd {
+        let mut command = redis::cmd(name);
+        command.arg(script).arg(self.keys.len()).arg(&self.keys).arg(&self.arguments);
+        command
+    }
+}

@@ -62,6 +62,10 @@ pub struct RedisStats {
     pub awaited: u64,
     /// Values that did not decode. They were deleted.
     pub damaged: u64,
+    /// Values that none of the keys opens. They were deleted.
+    pub locked: u64,
+    /// Bytes that compression has spared Redis since the start.
+    pub saved_bytes: u64,
     /// Responses written.
     pub written: u64,
     /// Writes given up because the queue was full.
@@ -86,6 +90,8 @@ pub(crate) struct Counters {
     pub(crate) misses: Counter,
     pub(crate) awaited: Counter,
     pub(crate) damaged: Counter,
+    pub(crate) locked: Counter,
+    pub(crate) saved_bytes: Counter,
     pub(crate) written: Counter,
     pub(crate) dropped: Counter,
 }
@@ -95,7 +101,11 @@ pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
     pub(crate) fn add(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.add_many(1);
+    }
+
+    pub(crate) fn add_many(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
     }
 
     pub(crate) fn get(&self) -> u64 {

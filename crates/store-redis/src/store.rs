@@ -1,11 +1,16 @@
 //! The tier as its users see it.
 
 use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use larder_store::{Answer, Ask, Ending, InvalidationLog, Ledger, Loaded, RemoteError, RemoteStore, StoredResponse, Write};
 
+use crate::channel;
+use crate::inspect::ServerInfo;
+use crate::journal::Journal;
 use crate::link::Link;
 use crate::load;
 use crate::log::Log;
@@ -30,13 +35,25 @@ pub(crate) struct Inner {
     seed: RandomState,
 }
 
+/// What keeps the tier from being started at all. A server that is away does not.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The servers cannot be spoken to in this way, whether they are there or not.
+    #[error("the servers cannot be spoken to: {}", .0.category())]
+    Servers(#[from] redis::RedisError),
+    /// The journal's file.
+    #[error("the journal cannot be opened: {0}")]
+    Journal(io::Error),
+}
+
 impl RedisStore {
     /// Starts the tier, with its log of invalidations going into `ledger`. Nothing is connected yet, and nothing here waits for Redis; has
     /// to be called within a runtime.
-    pub fn start(options: RedisOptions, ledger: Arc<Ledger>, observer: Option<Arc<dyn RedisObserver>>) -> Result<Self, redis::RedisError> {
+    pub fn start(options: RedisOptions, ledger: Arc<Ledger>, observer: Option<Arc<dyn RedisObserver>>) -> Result<Self, StartError> {
+        let journal = Journal::open(options.journal.as_deref()).map_err(StartError::Journal)?;
         let (queue, jobs) = Queue::new();
         let (link, counters) = (Link::new(options, observer)?, Counters::default());
-        let log = Arc::new(Log::new(Arc::clone(&link), ledger));
+        let log = Arc::new(Log::new(Arc::clone(&link), ledger, journal));
         tokio::spawn(tail::follow(Arc::downgrade(&log)));
         let inner = Arc::new(Inner { link, queue, log, counters, tokens: AtomicU64::new(0), seed: RandomState::new() });
         tokio::spawn(work(Arc::downgrade(&inner), jobs));
@@ -48,6 +65,19 @@ impl RedisStore {
         Arc::clone(&self.0.log) as Arc<dyn InvalidationLog>
     }
 
+    /// Hands over what others publish on `channel`, all that has come at a time, for as long as the store lives.
+    pub fn listen<F>(&self, channel: String, handle: impl Fn(Vec<Vec<u8>>) -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        tokio::spawn(channel::listen(Arc::downgrade(&self.0), channel, handle));
+    }
+
+    /// Waits until all that was to be written is written or given up, at most so long; `false` if something is left.
+    pub async fn drain(&self, patience: Duration) -> bool {
+        tokio::time::timeout(patience, self.0.queue.idle()).await.is_ok()
+    }
+
     /// Figures for metrics.
     pub fn stats(&self) -> RedisStats {
         let Inner { link, queue, counters, log, .. } = &*self.0;
@@ -56,6 +86,8 @@ impl RedisStore {
             misses: counters.misses.get(),
             awaited: counters.awaited.get(),
             damaged: counters.damaged.get(),
+            locked: counters.locked.get(),
+            saved_bytes: counters.saved_bytes.get(),
             written: counters.written.get(),
             dropped: counters.dropped.get(),
             queued: queue.jobs(),
@@ -67,9 +99,19 @@ impl RedisStore {
         }
     }
 
+    /// The servers, as they were when last asked.
+    pub fn servers(&self) -> Vec<ServerInfo> {
+        self.0.log.inspected().servers
+    }
+
+    /// What of the servers stands in the way of a good tier, in words for people.
+    pub fn concerns(&self) -> Vec<String> {
+        self.0.log.inspected().concerns
+    }
+
     /// What is wrong with it now, in words for people; `None` while it works.
     pub fn problem(&self) -> Option<String> {
-        self.0.link.problem()
+        self.0.link.problem().or_else(|| self.0.log.problem())
     }
 }
 
@@ -111,7 +153,12 @@ impl RemoteStore for RedisStore {
             if !self.0.log.vouches() {
                 return Err(RemoteError::Unvouched);
             }
-            let loaded = load::load(&self.0, ask).await;
+            let mut loaded = load::load(&self.0, ask).await;
+            if let Ok(Loaded::Response(stored)) = &loaded
+                && !self.0.log.reaches(stored.position).await
+            {
+                loaded = Err(RemoteError::Unvouched);
+            }
             let counters = &self.0.counters;
             match &loaded {
                 Ok(Loaded::Response(_)) => counters.hits.add(),

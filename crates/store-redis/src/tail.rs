@@ -1,22 +1,26 @@
 //! Reads the log to its end and follows it, on a connection of its own: a read that waits would hold up everything behind it.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use larder_store::Invalidation;
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, RedisResult, Value, cmd};
-use tracing::{debug, warn};
+use redis::{RedisResult, Value, cmd};
+use tracing::warn;
 
+use crate::inspect::Inspection;
 use crate::journal::decode;
 use crate::log::Log;
 use crate::scripts;
+use crate::servers::{Connection, in_words};
 
 /// How long a read waits for something new. After it the counter is looked at, so this is also how often the log is known to be whole.
 const WAIT: Duration = Duration::from_millis(500);
 
 /// Entries in one answer.
 const BATCH: u32 = 1000;
+
+/// Between two looks at the servers themselves.
+const INSPECTION: Duration = Duration::from_secs(10);
 
 /// Between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -25,9 +29,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 pub(crate) async fn follow(log: Weak<Log>) {
     loop {
         let Some(log) = log.upgrade() else { return };
-        if let Err(error) = read_on(&log).await {
-            debug!("the log of invalidations cannot be read: {error}");
-            log.missed();
+        if let Err(problem) = read_on(&log).await {
+            log.missed(problem);
         }
         drop(log);
         tokio::time::sleep(PAUSE).await;
@@ -35,27 +38,45 @@ pub(crate) async fn follow(log: Weak<Log>) {
 }
 
 /// Reads until something fails, or nobody but this task holds the log.
-async fn read_on(log: &Arc<Log>) -> RedisResult<()> {
+async fn read_on(log: &Arc<Log>) -> Result<(), String> {
     let options = log.link.options();
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(options.connect_timeout))
-        .set_response_timeout(Some(WAIT + options.connect_timeout + options.timeout));
-    let mut connection = log.link.client().get_multiplexed_async_connection_with_config(&config).await?;
+    let found = log.link.find().await?;
+    let connecting = found.connect(options, WAIT + options.connect_timeout + options.timeout);
+    let mut connection = connecting.await.map_err(|error| in_words(&error))?;
+    follow_on(log, &mut connection).await.map_err(|error| in_words(&error))
+}
+
+async fn follow_on(log: &Arc<Log>, connection: &mut Connection) -> RedisResult<()> {
+    // First, for it tells why what follows may fail.
+    let mut inspected = None;
+    inspect(log, connection, &mut inspected).await?;
     // The first read does not wait: a log without anything new is soon known to be whole.
     let mut wait = None;
     while Arc::strong_count(log) > 1 {
-        let read = read(log, &mut connection, wait).await?;
+        let read = read(log, connection, wait).await?;
         wait = Some(WAIT);
         if read == 0 {
-            settle(log, &mut connection).await?;
+            settle(log, connection).await?;
+            inspect(log, connection, &mut inspected).await?;
         }
     }
     Ok(())
 }
 
+/// Asks the servers how they are, now and then. `last` is when that was.
+async fn inspect(log: &Log, connection: &mut Connection, last: &mut Option<Instant>) -> RedisResult<()> {
+    let options = log.link.options();
+    let now = (options.monotonic)();
+    if last.is_none_or(|last| now.saturating_duration_since(last) >= INSPECTION) {
+        log.set_inspected(Inspection::of(connection, options).await?);
+        *last = Some(now);
+    }
+    Ok(())
+}
+
 /// Applies what is new, and says how much it was.
-async fn read(log: &Log, connection: &mut MultiplexedConnection, wait: Option<Duration>) -> RedisResult<usize> {
-    let [_, stream] = log.keys();
+async fn read(log: &Log, connection: &mut Connection, wait: Option<Duration>) -> RedisResult<usize> {
+    let [_, stream, _] = log.keys();
     let mut read = cmd("XREAD");
     read.arg("COUNT").arg(BATCH);
     if let Some(wait) = wait {
@@ -74,32 +95,26 @@ async fn read(log: &Log, connection: &mut MultiplexedConnection, wait: Option<Du
 }
 
 /// Nothing is new. Tells others what they were not told, and looks whether the counter agrees that this is the end.
-async fn settle(log: &Log, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+async fn settle(log: &Log, connection: &mut Connection) -> RedisResult<()> {
     while let Some(invalidation) = log.journal.first() {
         if log.put(&invalidation).await.is_err() {
             return Ok(());
         }
         log.journal.done(&invalidation);
     }
-    let [counter, _] = log.keys();
-    let last: Option<u64> = cmd("GET").arg(&counter).query_async(connection).await?;
+    let [counter, _, server] = log.keys();
     let applied = log.applied();
-    match last {
-        Some(last) if last == applied => {}
-        // Entries may have come since; if none has, they were trimmed away.
-        Some(last) if last > applied => {
-            if read(log, connection, None).await? > 0 {
-                return Ok(());
-            }
-            log.start_over_at(last);
+    let call = scripts::SETTLE.call().key(counter).key(server).arg(applied);
+    let (last, begun): (u64, bool) = call.invoke(connection).await?;
+    if begun && applied > 0 {
+        warn!("the log of invalidations may have lost its end; what is in memory is dropped");
+    }
+    // Entries may have come since; if none has, they were trimmed away, or the log begins here.
+    if last > applied {
+        if read(log, connection, None).await? > 0 {
+            return Ok(());
         }
-        _ => {
-            if applied > 0 {
-                warn!("the log of invalidations was lost; what is in memory is dropped");
-            }
-            let number: u64 = scripts::BEGIN.key(counter).arg(applied).invoke_async(connection).await?;
-            log.start_over_at(number);
-        }
+        log.start_over_at(last);
     }
     log.set_current();
     log.replicas.report(connection, log.applied()).await

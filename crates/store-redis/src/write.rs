@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use larder_store::codec::{encode, encode_selecting};
 use larder_store::{Ending, Lease, RemoteError, SEGMENT, StoredResponse, Write};
 
 use crate::keys::{EntryKey, ordered};
 use crate::link::Lane;
+use crate::pack::{ASIDE, Compression, Note, Packed, pack, promises};
 use crate::scripts;
+use crate::seal::seal;
 use crate::stats::Operation;
 use crate::store::Inner;
 
@@ -22,57 +25,74 @@ const UNSHARED: Duration = Duration::from_secs(10);
 pub(crate) async fn commit(inner: &Arc<Inner>, write: Write) -> Result<(), RemoteError> {
     let Write { response, keep, lease } = write;
     let place = place(inner, &response);
-    let length = response.body.len();
+    let keys = inner.link.options().keys.as_ref();
+    let Packed { note, segments } = packed(inner, &response).await;
+    let length = segments.iter().map(|segment| segment.len() as u64).sum::<u64>();
     let lane = if length < BULK { Lane::Small } else { Lane::Bulk };
     let inline = length <= SEGMENT as u64;
-    if !inline {
-        for (index, segment) in response.body.segments().iter().enumerate() {
+    let mut body = Bytes::new();
+    if inline {
+        body = seal(keys, &place.body(), segments.into_iter().next().unwrap_or_default())?;
+    } else {
+        for (index, segment) in segments.into_iter().enumerate() {
+            let key = place.chunk(response.body_fetch, index as u64);
+            let chunk = seal(keys, &key, segment)?;
             let mut set = redis::cmd("SET");
-            set.arg(place.chunk(response.body_fetch, index as u64)).arg(&segment[..]).arg("PX").arg(millis(keep));
+            set.arg(key).arg(&chunk[..]).arg("PX").arg(millis(keep));
             let work = |mut connection| async move { set.query_async::<()>(&mut connection).await };
             inner.link.run(Operation::Chunk, lane, work).await?;
         }
     }
-    let mut call = scripts::COMMIT.prepare_invoke();
-    call.key(place.entry()).key(place.lease());
-    if response.variant.is_some() {
-        call.key(EntryKey::primary(&inner.link.options().prefix, &response.key).entry());
+    let head = seal(keys, &place.head(), encode(&response, response.position.shared()).into())?;
+    let mut call = scripts::COMMIT.call().key(place.entry()).key(place.lease());
+    let primary = response.variant.as_ref().map(|_| EntryKey::primary(&inner.link.options().prefix, &response.key));
+    if let Some(primary) = &primary {
+        call = call.key(primary.entry());
     }
-    let body = response.body.segments().first().filter(|_| inline).map_or(&[][..], |body| &body[..]);
-    call.arg(ordered(response.fetch)).arg(ordered(response.body_fetch)).arg(encode(&response, response.position.shared()));
-    call.arg(u8::from(inline)).arg(body).arg(millis(keep)).arg(token(lease.as_ref()));
-    if let Some(variant) = &response.variant {
-        call.arg(encode_selecting(&response.key, &variant.spec));
+    call = call.arg(ordered(response.fetch)).arg(ordered(response.body_fetch)).arg(&head[..]);
+    call = call.arg(u8::from(inline)).arg(&body[..]).arg(millis(keep)).arg(token(lease.as_ref()));
+    call = call.arg(note.map(Note::to_text).unwrap_or_default());
+    if let (Some(variant), Some(primary)) = (&response.variant, &primary) {
+        let selecting = seal(keys, &primary.head(), encode_selecting(&response.key, &variant.spec).into())?;
+        call = call.arg(&selecting[..]);
     }
-    let work = |mut connection| async move { call.invoke_async::<u8>(&mut connection).await };
+    let work = |mut connection| async move { call.invoke::<u8>(&mut connection).await };
     inner.link.run(Operation::Commit, lane, work).await?;
     if let Some(lease) = lease {
         lease.spent();
     }
     inner.counters.written.add();
+    inner.counters.saved_bytes.add_many(response.body.len() - length);
     Ok(())
+}
+
+/// The body as it is to be stored. What takes its time takes another thread's.
+async fn packed(inner: &Arc<Inner>, response: &Arc<StoredResponse>) -> Packed {
+    let compression = inner.link.options().compress.filter(|compression| promises(&response.head, &response.body, *compression));
+    match compression {
+        None => Packed::plain(&response.body),
+        Some(Compression { level, .. }) if response.body.len() < ASIDE => pack(&response.body, level),
+        Some(Compression { level, .. }) => {
+            let aside = Arc::clone(response);
+            let packed = tokio::task::spawn_blocking(move || pack(&aside.body, level)).await;
+            packed.unwrap_or_else(|_| Packed::plain(&response.body))
+        }
+    }
 }
 
 /// The head alone, if its body is still there; all of it otherwise.
 pub(crate) async fn freshen(inner: &Arc<Inner>, write: Write) -> Result<(), RemoteError> {
     let (response, keep) = (&write.response, millis(write.keep));
     let place = place(inner, response);
-    if response.body.len() > SEGMENT as u64 {
-        // The body has to last as long as its head.
-        let mut extend = redis::pipe();
-        for index in 0..response.body.segments().len() {
-            extend.cmd("PEXPIRE").arg(place.chunk(response.body_fetch, index as u64)).arg(keep);
-        }
-        let work = |mut connection| async move { extend.query_async::<Vec<bool>>(&mut connection).await };
-        if !inner.link.run(Operation::Freshen, Lane::Small, work).await?.into_iter().all(|present| present) {
-            return commit(inner, write).await;
-        }
+    if response.body.len() > SEGMENT as u64 && !extend(inner, &place, response, keep).await? {
+        return commit(inner, write).await;
     }
-    let mut call = scripts::FRESHEN.prepare_invoke();
-    call.key(place.entry()).key(place.lease());
-    call.arg(ordered(response.fetch)).arg(ordered(response.body_fetch)).arg(encode(response, response.position.shared()));
-    call.arg(keep).arg(token(write.lease.as_ref()));
-    let work = |mut connection| async move { call.invoke_async::<bool>(&mut connection).await };
+    let keys = inner.link.options().keys.as_ref();
+    let head = seal(keys, &place.head(), encode(response, response.position.shared()).into())?;
+    let call = scripts::FRESHEN.call().key(place.entry()).key(place.lease());
+    let call = call.arg(ordered(response.fetch)).arg(ordered(response.body_fetch)).arg(&head[..]);
+    let call = call.arg(keep).arg(token(write.lease.as_ref()));
+    let work = |mut connection| async move { call.invoke::<bool>(&mut connection).await };
     if !inner.link.run(Operation::Freshen, Lane::Small, work).await? {
         return commit(inner, write).await;
     }
@@ -82,11 +102,32 @@ pub(crate) async fn freshen(inner: &Arc<Inner>, write: Write) -> Result<(), Remo
     Ok(())
 }
 
+/// A body in chunks has to last as long as its head. `false`: not all of it is there.
+async fn extend(inner: &Arc<Inner>, place: &EntryKey, response: &StoredResponse, keep: u64) -> Result<bool, RemoteError> {
+    let mut get = redis::cmd("HGET");
+    get.arg(place.entry()).arg("c");
+    let work = |mut connection| async move { get.query_async::<Option<Vec<u8>>>(&mut connection).await };
+    let note = inner.link.run(Operation::Freshen, Lane::Small, work).await?;
+    let length = match note.as_deref().map(Note::parse) {
+        None => response.body.len(),
+        Some(Some(note)) => note.length,
+        Some(None) => return Ok(false),
+    };
+    if length <= SEGMENT as u64 {
+        return Ok(true);
+    }
+    let mut extend = redis::pipe();
+    for index in 0..length.div_ceil(SEGMENT as u64) {
+        extend.cmd("PEXPIRE").arg(place.chunk(response.body_fetch, index)).arg(keep);
+    }
+    let work = |mut connection| async move { extend.query_async::<Vec<bool>>(&mut connection).await };
+    Ok(inner.link.run(Operation::Freshen, Lane::Small, work).await?.into_iter().all(|present| present))
+}
+
 /// Drops the entry unless a fetch later than `fetch` has replaced it.
 pub(crate) async fn remove(inner: &Arc<Inner>, entry: String, fetch: u64) -> Result<(), RemoteError> {
-    let mut call = scripts::REMOVE.prepare_invoke();
-    call.key(entry).arg(ordered(fetch));
-    let work = |mut connection| async move { call.invoke_async::<()>(&mut connection).await };
+    let call = scripts::REMOVE.call().key(entry).arg(ordered(fetch));
+    let work = |mut connection| async move { call.invoke::<()>(&mut connection).await };
     inner.link.run(Operation::Remove, Lane::Small, work).await
 }
 
@@ -96,9 +137,8 @@ pub(crate) async fn release(inner: &Arc<Inner>, key: String, token: u64, ending:
         Ending::Failed => 0,
         Ending::NotShared => millis(UNSHARED),
     };
-    let mut call = scripts::RELEASE.prepare_invoke();
-    call.key(key).arg(token).arg(unshared);
-    let work = |mut connection| async move { call.invoke_async::<()>(&mut connection).await };
+    let call = scripts::RELEASE.call().key(key).arg(token).arg(unshared);
+    let work = |mut connection| async move { call.invoke::<()>(&mut connection).await };
     inner.link.run(Operation::Release, Lane::Small, work).await
 }
 

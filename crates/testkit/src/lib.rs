@@ -3,7 +3,7 @@
 //! * [`origin`]: an origin server over real sockets whose every byte and every pause is scripted.
 //! * [`client`]: a client that sees a response as it arrives, byte by byte, and tells a clean end from a broken one.
 //! * [`larder`]: the built binary as a process of its own.
-//! * [`redis`]: a real redis-server.
+//! * [`redis`]: real Redis servers, alone, as a Cluster, and with sentinels.
 //! * [`faults`]: a proxy that does to connections what networks do.
 //! * [`scenario`]: small readable scripts that join the three.
 //! * [`alloc`]: an allocator that counts, for tests that hold a path to its allocations.
@@ -28,4 +28,4 @@ pub use client::{Client, Response};
 pub use error::{Error, Result};
 pub use larder::Larder;
 pub use origin::{Answer, Origin};
-pub use redis::Redis;
+pub use redis::{Redis, RedisCluster, RedisSentinels, TlsRedis};

@@ -28,29 +28,6 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Ref
     let body = to_bytes(body, LARGEST).await.map_err(too_large)?;
     let happened: Value =
         serde_json::from_slice(&body).map_err(|error| Refused::new(StatusCode::BAD_REQUEST, format!("The body is not JSON: {error}.")))?;
-    let Some(kind) = happened["type"].as_str() else {
-        return Err(Refused::new(StatusCode::BAD_REQUEST, "An event is an object with a `type`, which is a string."));
-    };
-    let mut targets = Vec::new();
-    let mut known = false;
-    for rule in live.config.on_event.iter().filter(|rule| rule.kind == kind) {
-        known = true;
-        let named = event(rule, |field| text(&happened[field])).map_err(|field| {
-            Refused::new(StatusCode::UNPROCESSABLE_ENTITY, format!("An event `{kind}` needs the field `{field}`, a string or a number."))
-        })?;
-        targets.extend(named);
-    }
-    if !known {
-        return Err(Refused::new(StatusCode::UNPROCESSABLE_ENTITY, format!("No [[on_event]] is for the type `{kind}`.")));
-    }
+    let targets = event::made_old(&live, &happened)?;
     Ok(carried_out(&shared.gateway.cache, &Invalidation::hard(targets), USUAL_WAIT).await)
-}
-
-/// A field's value as it stands in a tag.
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
 }

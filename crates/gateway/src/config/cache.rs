@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::HeaderName;
+use http::header::{CACHE_CONTROL, EXPIRES};
 use ipnet::IpNet;
 use larder_semantics::key::IdentityPart;
 use larder_semantics::{ClientDirectives, Scope, TtlMode, UnsafeIgnore};
@@ -28,10 +29,13 @@ pub(super) struct Layer {
     stale_if_error: Option<Spanned<u32>>,
     heuristic_max: Option<Spanned<u32>>,
     max_object: Option<Spanned<u64>>,
+    max_request_body: Option<Option<u64>>,
     scope: Option<Spanned<Scope>>,
     identity: Option<Spanned<Vec<Spanned<IdentityPart>>>>,
     client_directives: Option<Spanned<ClientDirectives>>,
     unsafe_ignore: Option<UnsafeIgnore>,
+    targeted: Option<Vec<HeaderName>>,
+    cache_status_key: Option<bool>,
     bypass_query: Option<Option<String>>,
     bypass_from: Option<Vec<IpNet>>,
     query_sort: Option<bool>,
@@ -53,11 +57,13 @@ impl Layer {
             stale_if_error: table.seconds("stale_if_error"),
             heuristic_max: table.seconds("heuristic_max"),
             max_object: table.bytes("max_object", 1..=1 << 40),
+            max_request_body: table.bytes("max_request_body", 0..=1 << 40).map(|most| Some(*most.get_ref()).filter(|most| *most > 0)),
             scope: table.one_of("scope", &[("public", Scope::Public), ("identity", Scope::Identity)]),
             identity: table.list("identity", "strings like \"header:authorization\" or \"cookie:session\"", identity_part),
             client_directives: table
                 .one_of("client_directives", &[("honor", ClientDirectives::Honor), ("ignore", ClientDirectives::Ignore)]),
             unsafe_ignore: unsafe_ignore(table),
+            targeted: targeted(table),
             ..Self::default()
         };
         layer.read_bypass(table);
@@ -65,6 +71,10 @@ impl Layer {
         if let Some(mut collapse) = table.table("collapse") {
             layer.collapse_wait = collapse.duration("wait");
             collapse.finish();
+        }
+        if let Some(mut cache_status) = table.table("cache_status") {
+            layer.cache_status_key = cache_status.boolean("key");
+            cache_status.finish();
         }
         layer.warn(table.mistakes());
         layer
@@ -115,7 +125,10 @@ impl Layer {
         set(&mut policy.scope, &spanned(&self.scope));
         set(&mut policy.client_directives, &spanned(&self.client_directives));
         set(&mut policy.unsafe_ignore, &self.unsafe_ignore);
+        set(&mut policy.targeted, &self.targeted);
+        set(&mut base.cache_status_key, &self.cache_status_key);
         set(&mut base.max_object, &spanned(&self.max_object));
+        set(&mut base.max_request_body, &self.max_request_body);
         set(&mut base.collapse_wait, &spanned(&self.collapse_wait));
         set(&mut base.bypass_from, &self.bypass_from);
         let query = &mut base.key.query;
@@ -193,6 +206,32 @@ fn unsafe_ignore(table: &mut Table<'_>) -> Option<UnsafeIgnore> {
         give_up(&mut ignore);
     }
     Some(ignore)
+}
+
+/// The most specific first (RFC 9213 §2.2). An empty list is none: only `Cache-Control` and `Expires` count.
+fn targeted(table: &mut Table<'_>) -> Option<Vec<HeaderName>> {
+    let mut before = Vec::new();
+    let parse = |text: &str| {
+        let name = targeted_field(text)?;
+        if before.contains(&name) {
+            let mistake = Mistake::new(format!("`{text}` is listed twice"));
+            return Err(mistake.hint("remove one of them: the first valid one of a response counts"));
+        }
+        before.push(name.clone());
+        Ok(name)
+    };
+    table.list("targeted", "field names in quotes, like \"CDN-Cache-Control\"", parse).map(items)
+}
+
+fn targeted_field(text: &str) -> Result<HeaderName, Mistake> {
+    let name = HeaderName::try_from(text).map_err(|_| {
+        Mistake::new(format!("`{text}` is not the name of a field")).hint("like \"CDN-Cache-Control\" or \"Surrogate-Control\"")
+    })?;
+    if name == CACHE_CONTROL || name == EXPIRES {
+        let mistake = Mistake::new(format!("`{text}` is not a targeted field"));
+        return Err(mistake.hint("leave it out: it counts wherever no targeted field does"));
+    }
+    Ok(name)
 }
 
 fn namespace(text: &str) -> Result<String, Mistake> {

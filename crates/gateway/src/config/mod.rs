@@ -6,6 +6,7 @@
 
 mod alike;
 mod cache;
+mod cascade;
 mod check;
 mod listen;
 mod listeners;
@@ -16,11 +17,13 @@ mod overrides;
 mod path;
 mod purge;
 mod reader;
+mod redis;
 mod report;
 mod routes;
 mod server;
 mod source;
 mod store;
+mod stored_form;
 mod syntax;
 mod tags;
 mod tokens;
@@ -38,6 +41,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::DeTable;
 
+pub use cascade::{Cascade, Endless};
 pub use check::check;
 pub use listen::{Listen, Origin};
 pub use model::{AccessLog, Admin, Config, Log, LogLevel, MemoryStore, RedisStore, Route, RouteSettings, Server, Upstream};

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::Method;
 use http::uri::{Authority, Scheme};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use larder_redis::{RedisUrl, WriteMode};
+use larder_redis::{Compression, RedisServers, SealKeys, WriteMode};
 use larder_semantics::{KeyRules, Policy, QueryRules};
 
 use super::listen::Listen;
@@ -63,6 +64,8 @@ pub struct Server {
     pub drain_timeout: Duration,
     /// How long a client may take to send its request line and fields.
     pub header_read_timeout: Duration,
+    /// How long a client may take nothing of what is written to it.
+    pub write_timeout: Duration,
     /// Connections served at the same time, over all listeners.
     pub max_connections: usize,
     /// Bytes of request line and fields together; at least 8 KiB.
@@ -76,6 +79,7 @@ impl Default for Server {
             trusted_proxies: Vec::new(),
             drain_timeout: Duration::from_secs(30),
             header_read_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(60),
             max_connections: 10_000,
             max_header_bytes: 32 << 10,
         }
@@ -140,8 +144,10 @@ impl Default for MemoryStore {
 /// `[store.redis]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisStore {
-    /// The server.
-    pub url: RedisUrl,
+    /// The servers.
+    pub servers: RedisServers,
+    /// The certificate authorities to trust for TLS, as PEM; those of the system by default.
+    pub ca: Option<Bytes>,
     /// The longest an operation may take; a look-up that takes longer is a miss.
     pub timeout: Duration,
     /// For DNS, TCP, TLS and authentication together.
@@ -158,13 +164,20 @@ pub struct RedisStore {
     pub max_lag: Duration,
     /// What comes after: `true`, it is validated with its origin; `false`, it is served on.
     pub validate_when_cut_off: bool,
+    /// The file for purges that Redis does not have yet.
+    pub journal: Option<PathBuf>,
+    /// Which bodies are compressed before they are stored.
+    pub compress: Option<Compression>,
+    /// What heads and bodies are sealed with.
+    pub keys: Option<SealKeys>,
 }
 
 impl RedisStore {
-    /// The defaults around a URL.
-    pub(super) fn new(url: RedisUrl) -> Self {
+    /// The defaults around servers.
+    pub(super) fn new(servers: RedisServers) -> Self {
         Self {
-            url,
+            servers,
+            ca: None,
             timeout: Duration::from_millis(50),
             connect_timeout: Duration::from_secs(1),
             write: WriteMode::Behind,
@@ -173,6 +186,9 @@ impl RedisStore {
             breaker_open: Duration::from_secs(5),
             max_lag: Duration::from_secs(30),
             validate_when_cut_off: true,
+            journal: None,
+            compress: None,
+            keys: None,
         }
     }
 }
@@ -249,10 +265,14 @@ pub struct RouteSettings {
     pub key: KeyRules,
     /// Bytes of the largest body that is stored.
     pub max_object: u64,
+    /// Bytes of the largest request body that goes to the upstream; `None`: any.
+    pub max_request_body: Option<u64>,
     /// How long a request waits for another's fetch before it makes its own; zero: not at all.
     pub collapse_wait: Duration,
     /// Clients whose bypass parameter counts.
     pub bypass_from: Vec<IpNet>,
+    /// Whether `Cache-Status` tells the key (RFC 9211 §2.7).
+    pub cache_status_key: bool,
 }
 
 impl RouteSettings {
@@ -274,8 +294,10 @@ impl Default for RouteSettings {
                 identity: Vec::new(),
             },
             max_object: 8 << 20,
+            max_request_body: None,
             collapse_wait: Duration::from_secs(10),
             bypass_from: vec![IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())],
+            cache_status_key: false,
         }
     }
 }

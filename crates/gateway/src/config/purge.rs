@@ -17,11 +17,16 @@ pub struct Purge {
     pub max_targets: usize,
     /// Background refreshes at the same time.
     pub max_refreshes: u64,
+    /// The Redis channel on which others say what is old; `None`: nobody listens.
+    pub channel: Option<String>,
 }
+
+/// The name that applications know it by.
+const CHANNEL: &str = "system:cache_invalidation";
 
 impl Default for Purge {
     fn default() -> Self {
-        Self { public_from: Vec::new(), max_targets: 1000, max_refreshes: 64 }
+        Self { public_from: Vec::new(), max_targets: 1000, max_refreshes: 64, channel: Some(CHANNEL.to_owned()) }
     }
 }
 
@@ -43,6 +48,16 @@ pub(super) fn read(root: &mut Table<'_>, admin: &Admin) -> Purge {
     if let Some(most) = table.integer("max_refreshes", 0..=1_000_000) {
         purge.max_refreshes = most;
     }
+    if let Some(channel) = table.parse("channel", "a name in quotes, like \"system:cache_invalidation\"", channel) {
+        purge.channel = channel.into_inner();
+    }
     table.finish();
     purge
+}
+
+fn channel(text: &str) -> Result<Option<String>, Mistake> {
+    if text.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control()) {
+        return Err(Mistake::new(format!("`{}` is not the name of a channel", text.escape_debug())).hint("one word, or \"\" for none"));
+    }
+    Ok((!text.is_empty()).then(|| text.to_owned()))
 }

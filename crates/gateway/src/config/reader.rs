@@ -48,11 +48,6 @@ impl<'a> Table<'a> {
         self.entries.get(key)
     }
 
-    /// Where the key itself stands.
-    fn key_span(&self, key: &str) -> Option<Range<usize>> {
-        self.entries.get_key_value(key).map(|(key, _)| key.span())
-    }
-
     /// Reports the key as missing unless it is there, right or wrong.
     pub(super) fn require(&self, key: &str, hint: &str) {
         if !self.entries.contains_key(key) {
@@ -63,14 +58,6 @@ impl<'a> Table<'a> {
     /// Whether the key is there, right or wrong.
     pub(super) fn has(&self, key: &str) -> bool {
         self.entries.contains_key(key)
-    }
-
-    /// A key that a later version will know.
-    pub(super) fn not_yet(&mut self, key: &'static str, message: &str, hint: &str) {
-        if let Some(span) = self.key_span(key) {
-            self.known.push(key);
-            self.mistakes.error(span, Mistake::new(message).hint(hint));
-        }
     }
 
     /// A string that `parse` makes sense of. `form` says how to write it, for values that are no strings.
@@ -151,6 +138,31 @@ impl<'a> Table<'a> {
         mut parse: impl FnMut(&str) -> Result<T, Mistake>,
     ) -> Option<Spanned<Vec<Spanned<T>>>> {
         let value = self.get(key)?;
+        self.items_of(key, value, form, &mut parse)
+    }
+
+    /// A table of lists whose keys the user chooses, like `cascade = { "a" = ["b", "c"] }`. `parse` is given key and item.
+    pub(super) fn named_lists<T>(
+        &mut self,
+        key: &'static str,
+        form: &str,
+        mut parse: impl FnMut(&str, &str) -> Result<T, Mistake>,
+    ) -> Vec<(Spanned<&'a str>, Vec<Spanned<T>>)> {
+        let Some(table) = self.table(key) else { return Vec::new() };
+        let lists = table.entries.iter().filter_map(|(name, value)| {
+            let items = table.items_of(name.get_ref(), value, form, &mut |text| parse(name.get_ref(), text))?;
+            Some((Spanned::new(name.span(), name.get_ref().as_ref()), items.into_inner()))
+        });
+        lists.collect()
+    }
+
+    fn items_of<T>(
+        &self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        form: &str,
+        parse: &mut dyn FnMut(&str) -> Result<T, Mistake>,
+    ) -> Option<Spanned<Vec<Spanned<T>>>> {
         let Some(array) = value.get_ref().as_array() else {
             self.wrong_type(&format!("`{key}`"), &format!("a list of {form}"), value);
             return None;

@@ -11,7 +11,7 @@ use super::mistake::Mistake;
 use super::model::{Route, RouteSettings};
 use super::path::{PathTemplate, foreign_form};
 use super::reader::Table;
-use super::tags::TagTemplate;
+use super::tags::{Places, TagTemplate};
 use super::{alike, nearest};
 
 /// The methods a route may list. CONNECT is never forwarded.
@@ -165,7 +165,8 @@ impl Surroundings<'_> {
             return Vec::new();
         };
         let form = "strings like \"issues\" or \"project:{query.project}\"";
-        table.list("tags", form, |text| TagTemplate::parse(text, path.captures())).map(items).unwrap_or_default()
+        let places = Places { of: "this route's path", names: path.captures(), sources: Places::ROUTE };
+        table.list("tags", form, |text| TagTemplate::parse(text, places)).map(items).unwrap_or_default()
     }
 }
 

@@ -29,6 +29,9 @@ pub(super) fn server(root: &mut Table<'_>) -> Server {
     if let Some(timeout) = positive(&mut table, "header_read_timeout") {
         server.header_read_timeout = timeout;
     }
+    if let Some(timeout) = positive(&mut table, "write_timeout") {
+        server.write_timeout = timeout;
+    }
     if let Some(count) = table.integer("max_connections", 1..=1_000_000).and_then(|count| usize::try_from(count).ok()) {
         server.max_connections = count;
     }

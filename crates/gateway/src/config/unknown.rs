@@ -3,7 +3,7 @@
 use super::nearest;
 
 /// Where keys stand that are easily written above the first header or below the wrong one.
-const HOMES: [(&str, &str); 16] = [
+const HOMES: [(&str, &str); 17] = [
     ("listen", "[server] or [admin]"),
     ("trusted_proxies", "[server]"),
     ("drain_timeout", "[server]"),
@@ -20,6 +20,7 @@ const HOMES: [(&str, &str); 16] = [
     ("ttl", "[cache], [classes.NAME] or [[routes]]"),
     ("scope", "[cache], [classes.NAME] or [[routes]]"),
     ("max_object", "[cache], [classes.NAME] or [[routes]]"),
+    ("max_request_body", "[cache], [classes.NAME] or [[routes]]"),
 ];
 
 /// The nearest key of this table; or else where such a key stands; or else the keys there are.

@@ -4,13 +4,14 @@ use http::Method;
 use toml::Spanned;
 
 use super::cache::items;
+use super::cascade::{Cascade, cascade};
 use super::mistake::{Mistake, Mistakes};
 use super::model::Route;
 use super::nearest;
 use super::path::PathTemplate;
 use super::reader::Table;
 use super::routes::{host_name, methods};
-use super::tags::{TagPart, TagTemplate};
+use super::tags::{Places, TagPart, TagTemplate};
 
 /// `[[on_write]]`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub struct OnEvent {
 pub enum PurgeTemplate {
     /// `tag:issue:{id}`
     Tag(TagTemplate),
+    /// `url:/api/v1/issues/{id}`: with all its variants, of the host that was written to; in events with scheme and host.
+    Url(TagTemplate),
     /// `prefix:/api/v1/projects/{id}`: of the host that was written to; in events of every host.
     Prefix(TagTemplate),
     /// `route:issue.list`
@@ -55,11 +58,12 @@ pub enum PurgeTemplate {
     All,
 }
 
-const KINDS: [&str; 7] = ["tag:", "prefix:", "route:", "class:", "namespace:", "identity", "all"];
+const KINDS: [&str; 8] = ["tag:", "url:", "prefix:", "route:", "class:", "namespace:", "identity", "all"];
 
 impl PurgeTemplate {
-    fn parse(text: &str, captures: &[String]) -> Result<Self, Mistake> {
-        let template = |rest: &str| TagTemplate::parse(rest, captures);
+    /// `absolute`: whether a URL has scheme and host.
+    fn parse(text: &str, places: Places<'_>, absolute: bool) -> Result<Self, Mistake> {
+        let template = |rest: &str| TagTemplate::parse(rest, places);
         match text.split_once(':') {
             None if text == "identity" => Ok(Self::Identity),
             None if text == "all" => Ok(Self::All),
@@ -67,6 +71,14 @@ impl PurgeTemplate {
             Some(("route", rest)) => template(rest).map(Self::Route),
             Some(("class", rest)) => template(rest).map(Self::Class),
             Some(("namespace", rest)) => template(rest).map(Self::Namespace),
+            Some(("url", rest)) if !rest.contains('#') && absolute == is_absolute(rest) && (absolute || rest.starts_with('/')) => {
+                template(rest).map(Self::Url)
+            }
+            Some(("url", rest)) if absolute => {
+                Err(Mistake::new(format!("`{rest}` is not an absolute URL")).hint("like \"url:https://api.example.com/issues/{id}\""))
+            }
+            Some(("url", rest)) => Err(Mistake::new(format!("`{rest}` is not the path of a URL"))
+                .hint("like \"url:/api/v1/issues/{id}\", of the host that is written to")),
             Some(("prefix", rest)) if rest.starts_with('/') && !rest.contains(['?', '#']) => template(rest).map(Self::Prefix),
             Some(("prefix", rest)) => {
                 Err(Mistake::new(format!("prefix `{rest}` is not a path")).hint("like \"prefix:/api/v1/projects/{id}\""))
@@ -76,19 +88,36 @@ impl PurgeTemplate {
         }
     }
 
+    /// The text, where there is one.
+    pub fn template(&self) -> Option<&TagTemplate> {
+        match self {
+            Self::Tag(template)
+            | Self::Url(template)
+            | Self::Prefix(template)
+            | Self::Route(template)
+            | Self::Class(template)
+            | Self::Namespace(template) => Some(template),
+            Self::Identity | Self::All => None,
+        }
+    }
+
     /// The kind and the name, where it is one that the file gives elsewhere.
     fn reference(&self) -> Option<(&'static str, &str)> {
         let (kind, template) = match self {
             Self::Route(template) => ("route", template),
             Self::Class(template) => ("class", template),
             Self::Namespace(template) => ("namespace", template),
-            Self::Tag(_) | Self::Prefix(_) | Self::Identity | Self::All => return None,
+            Self::Tag(_) | Self::Url(_) | Self::Prefix(_) | Self::Identity | Self::All => return None,
         };
         match template.parts() {
             [TagPart::Literal(name)] => Some((kind, name)),
             _ => None,
         }
     }
+}
+
+fn is_absolute(url: &str) -> bool {
+    ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme))
 }
 
 /// What names can be referred to.
@@ -142,7 +171,8 @@ fn write(mut table: Table<'_>, names: &Names<'_>) -> Option<OnWrite> {
         table.mistakes().error(table.span(), mistake);
     }
     let captures = path.as_ref().map(|path| path.get_ref().captures().to_vec()).unwrap_or_default();
-    let purge = purge(&mut table, |text| PurgeTemplate::parse(text, &captures));
+    let places = Places { of: "this write's path", names: &captures, sources: Places::WRITE };
+    let purge = purge(&mut table, |text| PurgeTemplate::parse(text, places, false));
     names.check(&purge, table.mistakes());
     table.finish();
     Some(OnWrite { methods, host, path: path?.into_inner(), purge: purge.into_iter().map(Spanned::into_inner).collect() })
@@ -167,7 +197,7 @@ fn event(mut table: Table<'_>, names: &Names<'_>) -> Option<OnEvent> {
             return Err(Mistake::new("an event has no caller whose identity could be purged").hint("purge a tag: \"tag:user:{id}\""));
         }
         collect_fields(text, &mut fields);
-        PurgeTemplate::parse(text, &fields)
+        PurgeTemplate::parse(text, Places { of: "an event", names: &fields, sources: &[] }, true)
     });
     names.check(&purge, table.mistakes());
     table.finish();
@@ -201,11 +231,13 @@ pub struct ResponseTags {
     pub forward: bool,
     /// Tags of one response; one with more is not stored.
     pub most: usize,
+    /// Which tags become old with which others.
+    pub cascade: Cascade,
 }
 
 impl Default for ResponseTags {
     fn default() -> Self {
-        Self { from: Vec::new(), forward: false, most: 128 }
+        Self { from: Vec::new(), forward: false, most: 128, cascade: Cascade::default() }
     }
 }
 
@@ -226,6 +258,7 @@ pub(super) fn response_tags(root: &mut Table<'_>) -> ResponseTags {
     if let Some(most) = table.integer("most", 1..=10_000).and_then(|most| usize::try_from(most).ok()) {
         tags.most = most;
     }
+    tags.cascade = cascade(&mut table);
     table.finish();
     tags
 }

@@ -7,11 +7,11 @@ use std::net::SocketAddr;
 struct Step {
     /// What it shows.
     title: &'static str,
-    /// The command, with `@` for the proxy's URL.
+    /// The command, with `@` for the proxy's URL and `%` for the admin listener's.
     commands: &'static [(&'static str, &'static str)],
 }
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     Step {
         title: "The first request waits for the backend; the next one does not, whatever the order of its parameters",
         commands: &[
@@ -31,12 +31,23 @@ const STEPS: [Step; 9] = [
         )],
     },
     Step {
-        title: "A write through the cache drops what was stored for its URL",
+        title: "A write through the cache drops what was stored for its URL, and the lists, as the configuration says",
         commands: &[
             ("curl -i '@/api/v1/issues/7'", "X-Cache: MISS"),
             ("curl -i '@/api/v1/issues/7'", "X-Cache: HIT"),
             (r#"curl -i -X PATCH -H 'Content-Type: application/json' -d '{"state":"closed"}' '@/api/v1/issues/7'"#, "X-Cache: BYPASS"),
             ("curl -i '@/api/v1/issues/7'", "X-Cache: MISS   and the issue is closed"),
+            ("curl -i '@/api/v1/issues?organization=acme&project=storefront'", "X-Cache: MISS"),
+        ],
+    },
+    Step {
+        title: "Purge everything that has a tag; `larder purge --tag issue:7` does the same",
+        commands: &[
+            (
+                r#"curl -s -H 'Content-Type: application/json' -d '{"tags":["issue:7"]}' '%/purge'"#,
+                r#"{"applied":1,"position":2,"replicas":1}"#,
+            ),
+            ("curl -i '@/api/v1/issues/7'", "X-Cache: MISS"),
         ],
     },
     Step {
@@ -78,16 +89,16 @@ const STEPS: [Step; 9] = [
 /// The commands to try, each with what to expect on a line of its own behind `#`.
 pub fn guide(proxy: SocketAddr, admin: SocketAddr, backend: SocketAddr) -> String {
     let mut text = format!("\nLarder is on http://{proxy}, before a backend on http://{backend} that is slow on purpose. Try:\n");
-    let url = format!("http://{proxy}");
+    let (url, admin) = (format!("http://{proxy}"), format!("http://{admin}"));
     for Step { title, commands } in &STEPS {
         // A `String` takes everything.
         let _infallible = write!(text, "\n{title}\n");
         for (command, expected) in *commands {
-            let _infallible = write!(text, "  {}\n  # {expected}\n", command.replace('@', &url));
+            let _infallible = write!(text, "  {}\n  # {expected}\n", command.replace('@', &url).replace('%', &admin));
         }
     }
     let _infallible =
-        write!(text, "\nWhat was counted meanwhile\n  curl -s 'http://{admin}/metrics'\n  # larder_requests_total by result and reason\n");
+        write!(text, "\nWhat was counted meanwhile\n  curl -s '{admin}/metrics'\n  # larder_requests_total by result and reason\n");
     text
 }
 
@@ -102,10 +113,10 @@ mod tests {
         let lines: Vec<_> = text.lines().collect();
         let commands = lines.iter().enumerate().filter(|(_, line)| line.contains("curl "));
         for (index, command) in commands.clone() {
-            assert!(command.contains("http://127.0.0.1:8081/api/v1/") || command.contains("http://127.0.0.1:8091/metrics"), "{command}");
+            assert!(command.contains("http://127.0.0.1:8081/api/v1/") || command.contains("http://127.0.0.1:8091/"), "{command}");
             assert!(lines[index + 1].starts_with("  # "), "{command}");
         }
         assert_eq!(commands.count(), STEPS.iter().map(|step| step.commands.len()).sum::<usize>() + 1);
-        assert!(!text.contains('@'));
+        assert!(!text.contains(['@', '%']));
     }
 }

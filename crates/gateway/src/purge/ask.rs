@@ -42,14 +42,18 @@ type Check = fn(&Known<'_>, &str) -> Result<Vec<InvalidationTarget>, String>;
 impl Ask {
     /// Reads a body.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, Refused> {
+        let not_json = |error| Refused::new(StatusCode::BAD_REQUEST, format!("The body is not JSON: {error}."));
+        Self::from_value(serde_json::from_slice(body).map_err(not_json)?)
+    }
+
+    /// From JSON that was read already.
+    pub(crate) fn from_value(value: serde_json::Value) -> Result<Self, Refused> {
+        let refused = |why: String| Refused::new(StatusCode::BAD_REQUEST, format!("This is not a purge: {why}."));
         // A list would be taken for the fields in their order.
-        if body.trim_ascii_start().starts_with(b"[") {
-            return Err(Refused::new(StatusCode::BAD_REQUEST, "The body is not a purge: a list instead of an object."));
+        if !value.is_object() {
+            return Err(refused("it is not an object".to_owned()));
         }
-        serde_json::from_slice(body).map_err(|error| {
-            let what = if error.is_data() { "The body is not a purge" } else { "The body is not JSON" };
-            Refused::new(StatusCode::BAD_REQUEST, format!("{what}: {error}."))
-        })
+        serde_json::from_value(value).map_err(|error| refused(error.to_string()))
     }
 
     /// What it makes old, once every part of it is known to be right.
@@ -148,9 +152,9 @@ mod tests {
         for (body, status, said) in [
             ("", 400, "The body is not JSON"),
             ("{", 400, "The body is not JSON"),
-            ("[]", 400, "The body is not a purge"),
+            ("[]", 400, "This is not a purge"),
             (r#"{"url":["http://a/"]}"#, 400, "unknown field `url`"),
-            (r#"{"tags":"issue:7"}"#, 400, "The body is not a purge"),
+            (r#"{"tags":"issue:7"}"#, 400, "This is not a purge"),
             ("{}", 422, "Nothing is named"),
             (r#"{"all":false}"#, 422, "Nothing is named"),
             (r#"{"tags":["1","2","3","4","5"]}"#, 413, "5 targets are too many: at most 4"),

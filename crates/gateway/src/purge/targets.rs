@@ -1,6 +1,6 @@
 //! The parts of a purge, each checked against what is configured.
 
-use http::{Method, Uri};
+use http::Uri;
 use larder_semantics::Target;
 use larder_store::InvalidationTarget;
 
@@ -21,7 +21,7 @@ pub(crate) struct Known<'a>(pub(crate) &'a Live);
 type Checked = Result<Vec<InvalidationTarget>, String>;
 
 impl Known<'_> {
-    /// A URL as the keys of its route have it: GET's and HEAD's routes may differ.
+    /// A URL as the keys of its routes have it.
     pub(crate) fn url(&self, text: &str) -> Checked {
         let wrong = || format!("`{text}` is not an absolute URL like http://example.com/a?b=1.");
         let uri: Uri = text.parse().map_err(|_| wrong())?;
@@ -35,13 +35,7 @@ impl Known<'_> {
 
     /// The target URI of a request.
     pub(crate) fn target(&self, target: Target<'_>) -> Vec<InvalidationTarget> {
-        let mut urls: Vec<String> = [Method::GET, Method::HEAD]
-            .iter()
-            .filter_map(|method| self.0.route(method, target.authority, target.path))
-            .map(|service| service.route().key.url_of(target))
-            .collect();
-        urls.dedup();
-        urls.into_iter().map(InvalidationTarget::Url).collect()
+        self.0.routes.urls(target)
     }
 
     pub(crate) fn prefix(text: &str) -> Checked {
@@ -101,5 +95,7 @@ fn known<'n>(kind: &str, text: &str, names: impl Iterator<Item = &'n str>) -> Re
     if names.contains(&text) {
         return Ok(());
     }
-    Err(format!("there is no {kind} `{text}`: {}.", config::nearest_hint(text, &names, "there are")))
+    let hint = config::nearest_hint(text, &names, "there are");
+    let end = if hint.ends_with('?') { "" } else { "." };
+    Err(format!("there is no {kind} `{text}`: {hint}{end}"))
 }

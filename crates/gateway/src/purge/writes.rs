@@ -1,12 +1,16 @@
 //! `[[on_write]]` and `[[on_event]]` at work: what one request or event makes old.
 
+use std::sync::{Arc, OnceLock, Weak};
+
 use http::request::Parts;
 use larder_semantics::{KeyRules, Target};
 use larder_store::InvalidationTarget;
-use larder_tower::WriteRules;
+use larder_tower::{MadeOld, Members, ToldByBodies, WriteRules};
 
-use crate::config::{Config, OnEvent, OnWrite, PurgeTemplate, Route, TagTemplate};
-use crate::tagging::fill;
+use super::Known;
+use crate::config::{Config, OnEvent, OnWrite, PurgeTemplate, Route};
+use crate::route_table::RouteTable;
+use crate::tagging::Values;
 
 /// All `[[on_write]]` sections, ready to be matched.
 #[derive(Debug)]
@@ -14,12 +18,33 @@ pub(crate) struct Writes {
     rules: Vec<Rule>,
     /// One for each way in which routes tell callers apart.
     identities: Vec<KeyRules>,
+    /// The routes, which have these rules in turn.
+    routes: OnceLock<Weak<RouteTable>>,
 }
 
 #[derive(Debug)]
 struct Rule {
     settings: OnWrite,
     path: matchit::Router<()>,
+}
+
+/// Where a write went.
+#[derive(Clone, Debug)]
+struct Place {
+    scheme: Box<str>,
+    authority: Box<str>,
+    routes: Option<Arc<RouteTable>>,
+}
+
+/// Templates with members of JSON bodies in them, of one write.
+#[derive(Debug)]
+struct Waiting {
+    /// Each with the captures of its rule's path.
+    templates: Vec<(PurgeTemplate, Arc<[String]>)>,
+    request: Parts,
+    place: Place,
+    in_request: Vec<String>,
+    in_response: Vec<String>,
 }
 
 impl Writes {
@@ -35,70 +60,166 @@ impl Writes {
                 identities.push(settings.key.clone());
             }
         }
-        Ok(Self { rules: config.on_write.iter().map(rule).collect::<Result<_, _>>()?, identities })
+        let rules = config.on_write.iter().map(rule).collect::<Result<_, _>>()?;
+        Ok(Self { rules, identities, routes: OnceLock::new() })
+    }
+
+    /// Tells the routes apart that URLs belong to from now on.
+    pub(crate) fn follow(&self, routes: &Arc<RouteTable>) {
+        // They are made once, right after these rules.
+        let _ = self.routes.set(Arc::downgrade(routes));
+    }
+
+    fn identities(&self, request: &Parts) -> impl Iterator<Item = InvalidationTarget> {
+        self.identities.iter().filter_map(|rules| rules.identity_of(&request.headers)).map(InvalidationTarget::Identity)
+    }
+}
+
+impl Rule {
+    /// The captures of its path, where it is for this write.
+    fn suits(&self, request: &Parts, target: Target<'_>) -> Option<Vec<String>> {
+        let Self { settings, path } = self;
+        let host = target.authority.rsplit_once(':').map_or(target.authority, |(host, _)| host);
+        let suits = settings.methods.contains(&request.method)
+            && settings.host.as_deref().is_none_or(|own| own.eq_ignore_ascii_case(host) || own.eq_ignore_ascii_case(target.authority));
+        let found = suits.then(|| path.at(target.path).ok()).flatten()?;
+        Some(found.params.iter().map(|(_, value)| value.to_owned()).collect())
     }
 }
 
 impl WriteRules for Writes {
     /// What a template cannot be filled for is left out: `prefix:/projects/` would lump together what has nothing in common.
-    fn made_old(&self, request: &Parts, target: Target<'_>) -> Vec<InvalidationTarget> {
-        let mut old = Vec::new();
-        let host = target.authority.rsplit_once(':').map_or(target.authority, |(host, _)| host);
-        for Rule { settings, path } in &self.rules {
-            let suits = settings.methods.contains(&request.method)
-                && settings.host.as_deref().is_none_or(|own| own.eq_ignore_ascii_case(host) || own.eq_ignore_ascii_case(target.authority));
-            let Some(found) = suits.then(|| path.at(target.path).ok()).flatten() else { continue };
-            let captures: Vec<&str> = found.params.iter().map(|(_, value)| value).collect();
-            for template in &settings.purge {
-                let fill = |template: &TagTemplate| fill(template, request, &captures);
-                match template {
-                    PurgeTemplate::Identity => {
-                        let own = self.identities.iter().filter_map(|rules| rules.identity_of(&request.headers));
-                        old.extend(own.map(InvalidationTarget::Identity));
-                    }
-                    // Of this origin alone: nobody's write purges what belongs to another.
-                    PurgeTemplate::Prefix(path) => {
-                        let prefix = fill(path).map(|path| format!("{}://{}{path}", target.scheme, target.authority));
-                        old.extend(prefix.map(InvalidationTarget::Prefix));
-                    }
-                    template => old.extend(named(template, fill)),
+    fn made_old(&self, request: &Parts, target: Target<'_>) -> MadeOld {
+        let mut made = MadeOld::default();
+        let mut waiting = Vec::new();
+        let routes = self.routes.get().and_then(Weak::upgrade);
+        let place = Place { scheme: target.scheme.into(), authority: target.authority.into(), routes };
+        for rule in &self.rules {
+            let Some(captures) = rule.suits(request, target) else { continue };
+            let captures: Arc<[String]> = captures.into();
+            for template in &rule.settings.purge {
+                if members(template).any(|_| true) {
+                    waiting.push((template.clone(), Arc::clone(&captures)));
+                    continue;
                 }
+                if matches!(template, PurgeTemplate::Identity) {
+                    made.known.extend(self.identities(request));
+                }
+                let captures: Vec<&str> = captures.iter().map(String::as_str).collect();
+                let values = Values { request: Some(request), captures: &captures, ..Values::default() };
+                made.known.extend(place.targets(template, values));
             }
         }
-        old
+        if !waiting.is_empty() {
+            made.told = Some(Box::new(Waiting::new(waiting, request.clone(), place)));
+        }
+        made
     }
 }
 
-/// What an event makes old, given the values of its fields; the name of a field that it lacks otherwise.
-pub(crate) fn event(rule: &OnEvent, value: impl Fn(&str) -> Option<String>) -> Result<Vec<InvalidationTarget>, String> {
-    let values: Vec<String> = rule.fields.iter().map(|field| value(field).ok_or_else(|| field.clone())).collect::<Result<_, _>>()?;
-    let captures: Vec<&str> = values.iter().map(String::as_str).collect();
-    let (nobody, ()) = http::Request::new(()).into_parts();
-    let fill = |template: &TagTemplate| fill(template, &nobody, &captures);
-    let target = |template: &PurgeTemplate| match template {
-        PurgeTemplate::Prefix(path) => fill(path).map(InvalidationTarget::Prefix),
-        template => named(template, fill),
-    };
-    Ok(rule.purge.iter().filter_map(target).collect())
+impl Place {
+    fn targets(&self, template: &PurgeTemplate, values: Values<'_>) -> Vec<InvalidationTarget> {
+        match template {
+            // Of this origin alone: nobody's write purges what belongs to another.
+            PurgeTemplate::Url(url) => {
+                let (Some(url), Some(routes)) = (values.fill_url(url), &self.routes) else { return Vec::new() };
+                let (path, query) = url.split_once('?').map_or((url.as_str(), None), |(path, query)| (path, Some(query)));
+                routes.urls(Target { scheme: &self.scheme, authority: &self.authority, path, query })
+            }
+            PurgeTemplate::Prefix(path) => {
+                let prefix = values.fill_url(path).map(|path| format!("{}://{}{path}", self.scheme, self.authority));
+                prefix.map(InvalidationTarget::Prefix).into_iter().collect()
+            }
+            template => named(template, values).into_iter().collect(),
+        }
+    }
 }
 
-fn named(template: &PurgeTemplate, fill: impl Fn(&TagTemplate) -> Option<String>) -> Option<InvalidationTarget> {
+/// The names of a template's members: of the request, and of the answer.
+fn members(template: &PurgeTemplate) -> impl Iterator<Item = (Body, &String)> {
+    template.template().into_iter().flat_map(|template| {
+        let (request, response) = template.members();
+        request.map(|name| (Body::Request, name)).chain(response.map(|name| (Body::Response, name)))
+    })
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Body {
+    Request,
+    Response,
+}
+
+impl Waiting {
+    fn new(templates: Vec<(PurgeTemplate, Arc<[String]>)>, request: Parts, place: Place) -> Self {
+        let names = |body: Body| -> Vec<String> {
+            let members = templates.iter().flat_map(|(template, _)| members(template));
+            members.filter(|(of, _)| *of == body).map(|(_, name)| name.clone()).collect()
+        };
+        let (in_request, in_response) = (names(Body::Request), names(Body::Response));
+        Self { templates, request, place, in_request, in_response }
+    }
+}
+
+impl ToldByBodies for Waiting {
+    fn in_request(&self) -> &[String] {
+        &self.in_request
+    }
+
+    fn in_response(&self) -> &[String] {
+        &self.in_response
+    }
+
+    fn made_old(&self, request: &Members, response: &Members) -> Vec<InvalidationTarget> {
+        let targets = self.templates.iter().flat_map(|(template, captures)| {
+            let captures: Vec<&str> = captures.iter().map(String::as_str).collect();
+            let values = Values { request: Some(&self.request), captures: &captures, asked: Some(request), answered: Some(response) };
+            self.place.targets(template, values)
+        });
+        targets.collect()
+    }
+}
+
+/// What an event makes old, given the values of its fields; or why it makes nothing old, as the end of a sentence about it.
+pub(super) fn event(rule: &OnEvent, known: &Known<'_>, value: impl Fn(&str) -> Option<String>) -> Result<Vec<InvalidationTarget>, String> {
+    let needed = |field: &String| value(field).ok_or_else(|| format!("needs the field `{field}`, a string or a number."));
+    let fields: Vec<String> = rule.fields.iter().map(needed).collect::<Result<_, _>>()?;
+    let captures: Vec<&str> = fields.iter().map(String::as_str).collect();
+    let values = Values { captures: &captures, ..Values::default() };
+    let mut targets = Vec::new();
+    for template in &rule.purge {
+        match template {
+            PurgeTemplate::Url(url) => {
+                if let Some(url) = values.fill_url(url) {
+                    targets.extend(known.url(&url).map_err(|why| format!("names no URL: {why}"))?);
+                }
+            }
+            PurgeTemplate::Prefix(path) => targets.extend(values.fill_url(path).map(InvalidationTarget::Prefix)),
+            template => targets.extend(named(template, values)),
+        }
+    }
+    Ok(targets)
+}
+
+fn named(template: &PurgeTemplate, values: Values<'_>) -> Option<InvalidationTarget> {
     match template {
-        PurgeTemplate::Tag(tag) => fill(tag).map(InvalidationTarget::Tag),
-        PurgeTemplate::Route(name) => fill(name).map(InvalidationTarget::Route),
-        PurgeTemplate::Class(name) => fill(name).map(InvalidationTarget::Class),
-        PurgeTemplate::Namespace(name) => fill(name).map(InvalidationTarget::Namespace),
+        PurgeTemplate::Tag(tag) => values.fill(tag).map(InvalidationTarget::Tag),
+        PurgeTemplate::Route(name) => values.fill(name).map(InvalidationTarget::Route),
+        PurgeTemplate::Class(name) => values.fill(name).map(InvalidationTarget::Class),
+        PurgeTemplate::Namespace(name) => values.fill(name).map(InvalidationTarget::Namespace),
         PurgeTemplate::All => Some(InvalidationTarget::All),
-        PurgeTemplate::Prefix(_) | PurgeTemplate::Identity => None,
+        PurgeTemplate::Url(_) | PurgeTemplate::Prefix(_) | PurgeTemplate::Identity => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use http::Request;
+    use larder_tower::Cache;
+    use larder_tower::clock::Clock;
 
     use super::*;
     use crate::config;
+    use crate::live::Live;
 
     const CONFIG: &str = r#"
         [upstreams.api]
@@ -115,29 +236,49 @@ mod tests {
         host = "a.example"
         path = "/logout"
         purge = ["identity"]
+        [[on_write]]
+        methods = ["POST"]
+        path = "/orgs/{org}/issues"
+        purge = ["tag:of:{request.project}", "url:/orgs/{org}/issues/{response.id}?b=1&a=2", "prefix:/teams/{request.team}", "tag:{response.at}"]
         [[on_event]]
         type = "project.moved"
-        purge = ["tag:project:{id}", "prefix:/orgs/{org}/projects"]
+        purge = ["tag:project:{id}", "prefix:/orgs/{org}/projects", "url:http://A.example/{id}?b=1&a=2"]
     "#;
 
     fn parsed() -> Config {
         config::parse("test.toml", CONFIG.as_bytes(), &Default::default()).unwrap_or_else(|report| panic!("{}", report.render(false))).0
     }
 
-    fn old(request: Request<()>) -> Vec<String> {
+    fn live() -> Live {
+        let clock = Clock::system();
+        Live::new(parsed(), &Cache::new(1 << 20, 1 << 16, clock.clone()), &clock, None).expect("it can serve")
+    }
+
+    fn made(request: Request<()>) -> MadeOld {
         let (parts, ()) = request.into_parts();
         let authority = parts.uri.authority().expect("absolute").as_str();
         let target = Target { scheme: "http", authority, path: parts.uri.path(), query: parts.uri.query() };
-        let found = Writes::new(&parsed()).expect("valid paths").made_old(&parts, target);
-        found.iter().map(|target| serde_json::to_string(target).expect("plain data")).collect()
+        let live = live();
+        let service = live.route(&parts.method, authority, parts.uri.path()).expect("the fallback");
+        service.route().writes.made_old(&parts, target)
+    }
+
+    fn texts(targets: &[InvalidationTarget]) -> Vec<String> {
+        targets.iter().map(|target| serde_json::to_string(target).expect("plain data")).collect()
+    }
+
+    fn old(request: Request<()>) -> Vec<String> {
+        let made = made(request);
+        assert!(made.told.is_none());
+        texts(&made.known)
     }
 
     fn request(method: &str, url: &str) -> Request<()> {
         Request::builder().method(method).uri(url).body(()).expect("a request")
     }
 
-    #[test]
-    fn a_write_names_what_it_makes_old_from_its_path_query_and_fields() {
+    #[tokio::test]
+    async fn a_write_names_what_it_makes_old_from_its_path_query_and_fields() {
         let mut write = request("PUT", "http://a.example:81/issues/7?project=p");
         write.headers_mut().insert("x-team", "blue".parse().expect("a value"));
         let expected =
@@ -145,13 +286,13 @@ mod tests {
         assert_eq!(old(write), expected);
     }
 
-    #[test]
-    fn what_cannot_be_filled_is_left_out() {
+    #[tokio::test]
+    async fn what_cannot_be_filled_is_left_out() {
         assert_eq!(old(request("DELETE", "http://a.example/issues/7?project=")), [r#"{"tag":"issue:7"}"#, r#"{"route":"me"}"#]);
     }
 
-    #[test]
-    fn other_methods_paths_and_hosts_are_no_such_write() {
+    #[tokio::test]
+    async fn other_methods_paths_and_hosts_are_no_such_write() {
         for (method, url) in
             [("POST", "http://a.example/issues/7"), ("PUT", "http://a.example/issues"), ("POST", "http://b.example/logout")]
         {
@@ -159,8 +300,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_identity_is_the_callers_own() {
+    #[tokio::test]
+    async fn an_identity_is_the_callers_own() {
         let with = |value: &'static str| {
             let mut write = request("POST", "http://a.example/logout");
             write.headers_mut().insert("authorization", value.parse().expect("a value"));
@@ -171,12 +312,37 @@ mod tests {
         assert!(old(request("POST", "http://a.example/logout")).is_empty());
     }
 
-    #[test]
-    fn an_event_needs_every_field_that_is_named() {
-        let rule = &parsed().on_event[0];
-        let value = |field: &str| (field == "id" || field == "org").then(|| format!("<{field}>"));
-        let found = event(rule, value).expect("complete");
-        assert_eq!(found, [InvalidationTarget::Tag("project:<id>".into()), InvalidationTarget::Prefix("/orgs/<org>/projects".into())]);
-        assert_eq!(event(rule, |field| (field == "id").then(String::new)), Err("org".to_owned()));
+    #[tokio::test]
+    async fn what_bodies_tell_is_made_old_once_they_have_told_it() {
+        let made = made(request("POST", "http://a.example/orgs/o/issues"));
+        assert_eq!(made.known, []);
+        let told = made.told.expect("bodies tell");
+        assert_eq!(
+            (told.in_request(), told.in_response()),
+            (&["project", "team"].map(str::to_owned)[..], &["id", "at"].map(str::to_owned)[..])
+        );
+        let members = |pairs: &[(&str, &str)]| pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect::<Members>();
+        let request = members(&[("project", "p q"), ("team", "red/ä")]);
+        let early = [r#"{"tag":"of:p q"}"#, r#"{"prefix":"http://a.example/teams/red%2F%C3%A4"}"#];
+        assert_eq!(texts(&told.made_old(&request, &Members::default())), early);
+        let all = told.made_old(&Members::default(), &members(&[("id", "7")]));
+        assert_eq!(texts(&all), [r#"{"url":"http://a.example/orgs/o/issues/7?a=2&b=1"}"#], "as the keys of its route have it");
+    }
+
+    #[tokio::test]
+    async fn an_event_needs_every_field_that_is_named() {
+        let live = live();
+        let rule = &live.config.on_event[0];
+        let value = |field: &str| (field == "id" || field == "org").then(|| format!("the-{field}"));
+        let found = event(rule, &Known(&live), value).expect("complete");
+        let url = InvalidationTarget::Url("http://a.example/the-id?a=2&b=1".into());
+        assert_eq!(
+            found,
+            [InvalidationTarget::Tag("project:the-id".into()), InvalidationTarget::Prefix("/orgs/the-org/projects".into()), url]
+        );
+        let missing = event(rule, &Known(&live), |field| (field == "id").then(String::new));
+        assert_eq!(missing, Err("needs the field `org`, a string or a number.".to_owned()));
+        let no_url = event(rule, &Known(&live), |_| Some("a b".to_owned())).expect_err("no URL");
+        assert!(no_url.starts_with("names no URL: `http://A.example/a b?"), "{no_url}");
     }
 }

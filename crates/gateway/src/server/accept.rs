@@ -75,6 +75,7 @@ impl Server {
     }
 
     /// Serves until `shutdown` completes, then stops listening, lets requests under way finish for `drain_timeout`, and cuts the rest.
+    /// Connections without a request have `parting_time` for one more.
     pub async fn serve<H, F, B>(self, options: ServerOptions, handler: H, shutdown: impl Future<Output = ()>) -> Drained
     where
         H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
@@ -97,10 +98,13 @@ impl Server {
         shutdown.await;
         // The listeners close with their loops, so that a client that comes now is refused rather than left waiting.
         loops.shutdown().await;
-        pulse.send_modify(|pulse| pulse.phase = Phase::Draining);
         let all_slots = || slots.acquire_many(options.max_connections);
-        if tokio::time::timeout(options.drain_timeout, all_slots()).await.is_ok() {
-            return Drained { aborted: 0 };
+        let parting_time = options.parting_time.min(options.drain_timeout / 2);
+        for (phase, time) in [(Phase::Parting, parting_time), (Phase::Draining, options.drain_timeout - parting_time)] {
+            pulse.send_modify(|pulse| pulse.phase = phase);
+            if tokio::time::timeout(time, all_slots()).await.is_ok() {
+                return Drained { aborted: 0 };
+            }
         }
         let aborted = (options.max_connections as usize).saturating_sub(slots.available_permits());
         pulse.send_modify(|pulse| pulse.phase = Phase::Aborting);

@@ -6,9 +6,11 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Incoming};
+use hyper::ext::ReasonPhrase;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -17,8 +19,10 @@ use larder_tower::BoxError;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use super::cookies::join_cookies;
 use super::guard::{Verdict, judge};
 use super::io::{ClientStream, answer_late};
+use super::linger::linger;
 use super::options::ServerOptions;
 use super::peer::Peer;
 use super::sniff::FirstBytes;
@@ -36,10 +40,12 @@ pub(super) struct Pulse {
 }
 
 /// Where the whole server is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
     #[default]
     Serving,
+    /// No new connections. HTTP/2 clients are told to go; on HTTP/1.1, where closing may cross a request, the next answer says so.
+    Parting,
     /// Requests under way finish; idle connections close.
     Draining,
     /// Everything ends now.
@@ -83,7 +89,7 @@ impl Protocols {
         let mut first = FirstBytes::default();
         let read = tokio::select! {
             read = tokio::time::timeout(self.options.header_read_timeout, first.read(&mut stream)) => read,
-            _ = pulse.wait_for(|pulse| pulse.phase != Phase::Serving) => return,
+            _ = pulse.wait_for(|pulse| pulse.phase > Phase::Parting) => return,
         };
         match read {
             Ok(Ok(true)) => {}
@@ -91,46 +97,70 @@ impl Protocols {
             Err(_elapsed) => return answer_late(&stream, &first),
         }
         let is_http2 = first.is_http2();
-        let io = TokioIo::new(ClientStream::new(stream, first, peer.clone()));
+        let io = TokioIo::new(ClientStream::new(stream, first, peer.clone(), self.options.write_timeout));
         let service = service_fn({
             let (peer, max_target) = (peer.clone(), self.options.max_target);
             move |request| respond(request, &peer, &handler, max_target)
         });
+        let course = Course { is_http2, peer: &peer };
         if is_http2 {
             let connection = self.http2.serve_connection(io, service);
-            // Streams take no turns; a client that is gone is noticed by its missing pings.
-            drive(connection, |connection| connection.graceful_shutdown(), || false, &peer, pulse).await;
+            course.drive(connection, |connection| connection.graceful_shutdown(), pulse).await;
         } else {
             let connection = self.http1.serve_connection(io, service).with_upgrades();
-            drive(connection, |connection| connection.graceful_shutdown(), || peer.turn().beat(), &peer, pulse).await;
+            course.drive(connection, |connection| connection.graceful_shutdown(), pulse).await;
         }
     }
 }
 
-/// Polls a connection to its end, tells it when the server drains, and ends it when its client is late.
-async fn drive<C>(connection: C, finish: impl Fn(Pin<&mut C>), beat: impl Fn() -> bool, peer: &Peer, mut pulse: watch::Receiver<Pulse>)
-where
-    C: Future<Output = Result<(), hyper::Error>>,
-{
-    let mut connection = pin!(connection);
-    let result = loop {
-        tokio::select! {
-            biased;
-            result = connection.as_mut() => break result,
-            changed = pulse.changed() => match (changed, pulse.borrow_and_update().phase) {
-                (Ok(()), Phase::Serving) => {
-                    if beat() {
-                        return peer.mark_late();
-                    }
-                }
-                (Ok(()), Phase::Draining) => finish(connection.as_mut()),
-                (Ok(()), Phase::Aborting) | (Err(_), _) => return,
-            },
+/// How a connection goes, beside what its protocol library does.
+struct Course<'a> {
+    is_http2: bool,
+    peer: &'a Peer,
+}
+
+impl Course<'_> {
+    /// Polls a connection to its end, tells it when the server drains, and ends it when its client is late. `finish` lets requests under
+    /// way finish and takes no others.
+    async fn drive<C>(self, connection: C, finish: impl Fn(Pin<&mut C>), mut pulse: watch::Receiver<Pulse>)
+    where
+        C: Future<Output = Result<(), hyper::Error>>,
+    {
+        let mut connection = pin!(connection);
+        // It may have begun when the server was about to stop.
+        if pulse.borrow_and_update().phase == Phase::Parting {
+            self.part(|| finish(connection.as_mut()));
         }
-    };
-    // Before the connection is dropped: the socket's last words depend on why it ended.
-    if result.is_err_and(|error| error.is_parse()) {
-        peer.mark_lingering();
+        let result = loop {
+            tokio::select! {
+                biased;
+                result = connection.as_mut() => break result,
+                changed = pulse.changed() => match (changed, pulse.borrow_and_update().phase) {
+                    (Ok(()), Phase::Serving) => {
+                        if self.is_late() {
+                            return self.peer.mark_late();
+                        }
+                    }
+                    (Ok(()), Phase::Parting) => self.part(|| finish(connection.as_mut())),
+                    (Ok(()), Phase::Draining) => finish(connection.as_mut()),
+                    (Ok(()), Phase::Aborting) | (Err(_), _) => return,
+                },
+            }
+        };
+        // Before the connection is dropped: the socket's last words depend on why it ended.
+        if result.is_err_and(|error| error.is_parse()) {
+            self.peer.mark_lingering();
+        }
+    }
+
+    /// Streams of HTTP/2 take no turns; a client that is gone is noticed by its missing pings.
+    fn is_late(&self) -> bool {
+        !self.is_http2 && self.peer.turn().beat()
+    }
+
+    /// RFC 9113 §6.8 has a way to say goodbye that crosses no request; HTTP/1.1 has none but an answer.
+    fn part(&self, finish: impl FnOnce()) {
+        if self.is_http2 { finish() } else { self.peer.mark_parting() }
     }
 }
 
@@ -155,11 +185,16 @@ where
     let handling = match judge(&request, peer.suspicion(), max_target) {
         Verdict::Pass => {
             drop_nominated(request.headers_mut());
+            if request.version() == Version::HTTP_2 {
+                join_cookies(request.headers_mut());
+            }
             Ok(handler(request, peer.clone()))
         }
         Verdict::Refuse(problem) => {
             peer.mark_lingering();
-            Err(problem.response(request.method()).map(Full::new))
+            let answer = problem.response(request.method()).map(Full::new);
+            linger(request);
+            Err(answer)
         }
         Verdict::Answer(response) => Err(response.map(Full::from)),
     };
@@ -182,6 +217,22 @@ where
             }
             Err(response) => response.map(Either::Right),
         };
-        Ok(response.map(|body| Answering::new(body, peer)))
+        Ok(finished(response, peer))
     }
+}
+
+/// RFC 9112 §9.6: "a server that sends a close connection option MUST initiate closure of the connection after it sends the final response".
+/// hyper does the latter.
+fn finished<B>(mut response: Response<B>, peer: Peer) -> Response<Answering<B>> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return response.map(Answering::last);
+    }
+    if response.status().canonical_reason().is_none() {
+        // hyper would make one up. An empty phrase is one (RFC 9112 §4).
+        response.extensions_mut().insert(ReasonPhrase::from_static(b""));
+    }
+    if peer.is_parting() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response.map(|body| Answering::new(body, peer))
 }

@@ -86,7 +86,9 @@ fn check_host(head: Head<'_>) -> Option<Problem> {
         (Some(host), Some(target)) if !same_authority(host, target, head.uri.scheme_str()) => {
             bad("The request target and the Host field name different hosts.")
         }
+        // Over HTTP/2 the target's authority stands in its place (RFC 9113 §8.3.1).
         (None, None) if head.version != Version::HTTP_10 => bad("There is no Host field."),
+        (None, Some(_)) if head.version == Version::HTTP_11 => bad("There is no Host field."),
         _ => None,
     }
 }
@@ -211,6 +213,8 @@ mod tests {
     #[test]
     fn rfc9112_3_2_2_absolute_form_for_another_host_is_refused() {
         assert_eq!(get("http://a.example/x", &[("host", "A.example:80")]), "pass");
+        assert_eq!(get("http://a.example/x", &[]), "400");
+        assert_eq!(judged("GET", "http://a.example/x", Version::HTTP_10, &[]), "pass");
         assert_eq!(get("http://a.example/x", &[("host", "b.example")]), "400");
         assert_eq!(get("http://a.example:81/x", &[("host", "a.example")]), "400");
         assert_eq!(get("http://u@a.example/x", &[("host", "a.example")]), "400");

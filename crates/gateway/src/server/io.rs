@@ -1,5 +1,6 @@
-//! A client's socket as hyper sees it, with the three things hyper cannot do: notice ambiguous framing ([`super::framing`]), write
-//! informational responses ([`super::early`]), and say goodbye so that it is heard.
+//! A client's socket as hyper sees it, with what hyper cannot do: notice ambiguous framing ([`super::framing`]), write informational
+//! responses ([`super::early`]), say why a head is refused ([`super::refusal`]), give up on a client that takes nothing
+//! ([`super::stall`]), and say goodbye so that it is heard.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -7,18 +8,19 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::StatusCode;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::framing::{FramingWatch, Suspicion};
+use super::linger::linger_on_connection;
 use super::peer::Peer;
+use super::refusal::in_our_words;
 use super::sniff::FirstBytes;
+use super::stall::WriteDeadline;
 use crate::problem::Problem;
 
 const LATE: Problem = Problem::refusal(StatusCode::REQUEST_TIMEOUT, "The request's head did not arrive in time.");
-/// How long, and for how many bytes, a client that still sends is listened to after the last answer.
-const LINGER_TIME: Duration = Duration::from_secs(2);
-const LINGER_BYTES: u64 = 1024 * 1024;
 
 pub(super) struct ClientStream {
     /// Only `Drop` takes it.
@@ -28,19 +30,33 @@ pub(super) struct ClientStream {
     first_given: usize,
     /// Not for HTTP/2, where frames carry the lengths.
     framing: Option<FramingWatch>,
-    /// An informational response that is being written.
-    early: Vec<u8>,
-    early_written: usize,
+    /// What is being written beside what hyper writes.
+    own: Vec<u8>,
+    own_written: usize,
+    /// The last word has been said: what hyper still writes is not.
+    refused: bool,
+    deadline: WriteDeadline,
     /// Bytes came since the last answer.
     unanswered: bool,
     peer_closed: bool,
 }
 
 impl ClientStream {
-    pub(super) fn new(stream: TcpStream, first: FirstBytes, peer: Peer) -> Self {
+    pub(super) fn new(stream: TcpStream, first: FirstBytes, peer: Peer, write_timeout: Duration) -> Self {
         let framing = (!first.is_http2()).then(FramingWatch::default);
-        let stream = Some(stream);
-        Self { stream, peer, first, first_given: 0, framing, early: Vec::new(), early_written: 0, unanswered: false, peer_closed: false }
+        Self {
+            stream: Some(stream),
+            peer,
+            first,
+            first_given: 0,
+            framing,
+            own: Vec::new(),
+            own_written: 0,
+            refused: false,
+            deadline: WriteDeadline::new(write_timeout),
+            unanswered: false,
+            peer_closed: false,
+        }
     }
 
     fn stream(&mut self) -> io::Result<Pin<&mut TcpStream>> {
@@ -58,18 +74,32 @@ impl ClientStream {
         }
     }
 
-    /// Finishes an informational response that has been begun.
-    fn poll_early(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.early_written < self.early.len() {
+    /// Finishes what has been begun to be said beside hyper.
+    fn poll_own(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.own_written < self.own.len() {
             let Some(stream) = self.stream.as_mut() else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
-            match ready!(Pin::new(stream).poll_write(cx, &self.early[self.early_written..]))? {
+            let polled = Pin::new(stream).poll_write(cx, &self.own[self.own_written..]);
+            match ready!(self.deadline.watch(polled, cx))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                written => self.early_written += written,
+                written => self.own_written += written,
             }
         }
-        self.early.clear();
-        self.early_written = 0;
+        self.own.clear();
+        self.own_written = 0;
         Poll::Ready(Ok(()))
+    }
+
+    /// Whether hyper is about to refuse a head by itself. Then that has been said in our words, and is not to be written.
+    fn replaces(&mut self, bytes: &[u8]) -> bool {
+        if self.framing.is_some()
+            && !self.refused
+            && self.peer.turn().is_between_answers()
+            && let Some(problem) = in_our_words(bytes)
+        {
+            self.own = problem.to_http1();
+            self.refused = true;
+        }
+        self.refused
     }
 }
 
@@ -95,17 +125,18 @@ impl AsyncRead for ClientStream {
 
 impl AsyncWrite for ClientStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        ready!(this.poll_early(cx))?;
-        this.unanswered = false;
-        this.stream()?.poll_write(cx, buf)
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        ready!(this.poll_early(cx))?;
+        ready!(this.poll_own(cx))?;
         this.unanswered = false;
-        this.stream()?.poll_write_vectored(cx, bufs)
+        if this.replaces(bufs.first().map_or(&[], |first| first)) {
+            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+        }
+        let polled = this.stream()?.poll_write_vectored(cx, bufs);
+        this.deadline.watch(polled, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -116,20 +147,29 @@ impl AsyncWrite for ClientStream {
     /// lies the gap for informational responses.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(this.poll_early(cx))?;
-        this.early = this.peer.outbox().take();
-        ready!(this.poll_early(cx))?;
-        this.stream()?.poll_flush(cx)
+        ready!(this.poll_own(cx))?;
+        this.own = this.peer.outbox().take();
+        ready!(this.poll_own(cx))?;
+        ready!(this.stream()?.poll_flush(cx))?;
+        this.peer.turn().flushed();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().stream()?.poll_shutdown(cx)
+        let this = self.get_mut();
+        ready!(this.poll_own(cx))?;
+        this.stream()?.poll_shutdown(cx)
     }
 }
 
 impl Drop for ClientStream {
     fn drop(&mut self) {
         let Some(stream) = self.stream.take() else { return };
+        if self.deadline.is_over() {
+            // What it did not take would stay in the kernel's memory for as long again, if the connection were closed in order.
+            let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+            return;
+        }
         if self.peer.is_late() && self.unanswered {
             // Whether it can be written at once or not: this client has had its time.
             let _ = stream.try_write(&LATE.to_http1());
@@ -138,19 +178,9 @@ impl Drop for ClientStream {
             && !self.peer_closed
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            runtime.spawn(linger(stream, self.peer.clone()));
+            runtime.spawn(linger_on_connection(stream, self.peer.clone()));
         }
     }
-}
-
-/// Closing a socket that holds unread bytes resets it, and a reset can overtake the answer that explains the refusal. So the rest of
-/// what the client sends is read and forgotten, within bounds (RFC 9112 §9.6). Keeps the connection's slot meanwhile.
-async fn linger(mut stream: TcpStream, _peer: Peer) {
-    let _ = tokio::time::timeout(LINGER_TIME, async {
-        stream.shutdown().await?;
-        tokio::io::copy(&mut (&mut stream).take(LINGER_BYTES), &mut tokio::io::sink()).await
-    })
-    .await;
 }
 
 /// Answers a connection whose first bytes did not make a protocol in time.

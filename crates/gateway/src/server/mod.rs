@@ -6,20 +6,25 @@
 
 mod accept;
 mod connection;
+mod cookies;
 mod early;
 mod framing;
 mod guard;
 mod io;
+mod linger;
 mod listen;
 mod options;
 mod peer;
+mod refusal;
 mod sniff;
+mod stall;
 #[cfg(test)]
 mod tests;
 mod turn;
 
 pub use accept::{Drained, Server};
 pub use early::EarlyResponses;
+pub(crate) use linger::linger;
 pub use listen::BindError;
 pub use options::ServerOptions;
 pub use peer::{OpenConnections, Peer};

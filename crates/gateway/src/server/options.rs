@@ -15,6 +15,11 @@ pub struct ServerOptions {
     pub max_connections: u32,
     /// Requests at once on one HTTP/2 connection.
     pub max_streams: u32,
+    /// For a write to a client that takes nothing; then the connection is reset.
+    pub write_timeout: Duration,
+    /// How long idle HTTP/1.1 connections stay open once the server stops, at most half of `drain_timeout`: a request that crosses the
+    /// goodbye is answered, and told that it was the last.
+    pub parting_time: Duration,
     /// How long requests under way may take to finish once the server stops.
     pub drain_timeout: Duration,
 }
@@ -27,6 +32,8 @@ impl Default for ServerOptions {
             max_target: 16 * 1024,
             max_connections: 16 * 1024,
             max_streams: 128,
+            write_timeout: Duration::from_secs(60),
+            parting_time: Duration::from_secs(1),
             drain_timeout: Duration::from_secs(30),
         }
     }

@@ -27,6 +27,7 @@ struct Shared {
     bare_lf: AtomicBool,
     late: AtomicBool,
     lingers: AtomicBool,
+    parting: AtomicBool,
     _slot: Slot,
 }
 
@@ -72,6 +73,7 @@ impl Peer {
             bare_lf: AtomicBool::new(false),
             late: AtomicBool::new(false),
             lingers: AtomicBool::new(false),
+            parting: AtomicBool::new(false),
             _slot: slot,
         }))
     }
@@ -122,6 +124,15 @@ impl Peer {
 
     pub(super) fn mark_late(&self) {
         self.0.late.store(true, Ordering::Relaxed);
+    }
+
+    /// The next answer is the last on this connection.
+    pub(super) fn is_parting(&self) -> bool {
+        self.0.parting.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn mark_parting(&self) {
+        self.0.parting.store(true, Ordering::Relaxed);
     }
 
     /// The client may still be sending when this side closes.

@@ -3,9 +3,11 @@
 //! hyper can time heads, but arms a timer for each: an allocation, a look at the clock, and two visits to the runtime's timers, a tenth of
 //! what a hit costs. A deadline of half a minute can be kept more coarsely. The server beats [`BEATS`] times in it, and a connection that
 //! has waited for a head since more beats than that is late.
+//!
+//! Whose turn it is also tells whose word is being written: see [`super::refusal`].
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
 use hyper::body::{Body, Frame, SizeHint};
@@ -19,31 +21,48 @@ pub(super) const BEATS: u32 = 4;
 const OURS: u32 = 0;
 const THEIRS: u32 = 1;
 
-/// Beats since it became the client's turn, counted from [`THEIRS`]; [`OURS`] while a request is answered.
 #[derive(Debug)]
-pub(super) struct Turn(AtomicU32);
+pub(super) struct Turn {
+    /// Since it became the client's turn, counted from [`THEIRS`]; [`OURS`] while a request is answered.
+    beats: AtomicU32,
+    /// Every byte of the last answer has been written.
+    is_said: AtomicBool,
+}
 
 impl Turn {
     pub(super) fn theirs() -> Self {
-        Self(AtomicU32::new(THEIRS))
+        Self { beats: AtomicU32::new(THEIRS), is_said: AtomicBool::new(true) }
     }
 
     /// A head is complete.
     pub(super) fn take(&self) {
-        self.0.store(OURS, Ordering::Relaxed);
+        self.beats.store(OURS, Ordering::Relaxed);
+        self.is_said.store(false, Ordering::Relaxed);
     }
 
     fn give(&self) {
-        self.0.store(THEIRS, Ordering::Relaxed);
+        self.beats.store(THEIRS, Ordering::Relaxed);
+    }
+
+    /// There is nothing left to write.
+    pub(super) fn flushed(&self) {
+        if self.beats.load(Ordering::Relaxed) != OURS {
+            self.is_said.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Nothing of ours is under way or still to be written.
+    pub(super) fn is_between_answers(&self) -> bool {
+        self.is_said.load(Ordering::Relaxed)
     }
 
     /// Counts a beat. Whether the client has let too many pass.
     pub(super) fn beat(&self) -> bool {
         // Only the connection's own task gets here, and it hands the turn to and fro itself.
-        match self.0.load(Ordering::Relaxed) {
+        match self.beats.load(Ordering::Relaxed) {
             OURS => false,
             beats => {
-                self.0.store(beats + 1, Ordering::Relaxed);
+                self.beats.store(beats + 1, Ordering::Relaxed);
                 beats > BEATS
             }
         }
@@ -51,23 +70,30 @@ impl Turn {
 }
 
 pin_project! {
-    /// The body of an answer: when it has been sent or given up, it is the client's turn again.
+    /// The body of an answer: when it has been sent or given up, it is the client's turn again, unless there are no more turns.
     pub(super) struct Answering<B> {
         #[pin]
         body: B,
-        peer: Peer,
+        peer: Option<Peer>,
     }
 
     impl<B> PinnedDrop for Answering<B> {
         fn drop(this: Pin<&mut Self>) {
-            this.project().peer.turn().give();
+            if let Some(peer) = this.project().peer {
+                peer.turn().give();
+            }
         }
     }
 }
 
 impl<B> Answering<B> {
     pub(super) fn new(body: B, peer: Peer) -> Self {
-        Self { body, peer }
+        Self { body, peer: Some(peer) }
+    }
+
+    /// The last body of HTTP on this connection: what comes behind it is in another protocol (RFC 9110 §7.8).
+    pub(super) fn last(body: B) -> Self {
+        Self { body, peer: None }
     }
 }
 
@@ -98,6 +124,19 @@ mod tests {
         // The first beat may come at once.
         assert!((0..BEATS).all(|_| !turn.beat()));
         assert!(turn.beat());
+    }
+
+    #[test]
+    fn between_answers_is_where_all_of_the_last_one_has_been_written() {
+        let turn = Turn::theirs();
+        assert!(turn.is_between_answers());
+        turn.take();
+        turn.flushed();
+        assert!(!turn.is_between_answers(), "its beginning has been written, or an informational response");
+        turn.give();
+        assert!(!turn.is_between_answers(), "its end waits to be written");
+        turn.flushed();
+        assert!(turn.is_between_answers());
     }
 
     #[test]

@@ -4,9 +4,11 @@ use std::error::Error;
 use std::io;
 
 use http::StatusCode;
+use http_body_util::LengthLimitError;
 use larder_tower::BoxError;
 
 use crate::problem::Problem;
+use crate::request_limit::TOO_LARGE;
 
 /// A failed exchange with an origin, or a response body that broke off.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +49,9 @@ pub enum UpstreamError {
     /// The client's own request body failed while it was sent on.
     #[error("the client's request body failed")]
     RequestBody(#[source] BoxError),
+    /// The client's request body has more bytes than it may have.
+    #[error("the client's request body is too large")]
+    RequestTooLarge,
     /// The client stopped sending its request body.
     #[error("the client's request body stalled")]
     RequestStalled,
@@ -67,7 +72,7 @@ impl UpstreamError {
             Self::Reset(_) => "connection_terminated",
             Self::Protocol(_) => "http_protocol_error",
             Self::BodyBroken(_) => "http_response_incomplete",
-            Self::RequestBody(_) | Self::RequestStalled => "http_request_error",
+            Self::RequestBody(_) | Self::RequestTooLarge | Self::RequestStalled => "http_request_error",
         }
     }
 
@@ -79,6 +84,7 @@ impl UpstreamError {
             Self::Reset(_) | Self::BodyBroken(_) => (StatusCode::BAD_GATEWAY, "The origin server closed the connection too early."),
             Self::Protocol(_) => (StatusCode::BAD_GATEWAY, "The origin server's answer could not be understood."),
             Self::RequestBody(_) => return Problem::refusal(StatusCode::BAD_REQUEST, "The request body did not arrive intact."),
+            Self::RequestTooLarge => return TOO_LARGE,
             Self::RequestStalled => return Problem::refusal(StatusCode::REQUEST_TIMEOUT, "The request body did not arrive in time."),
             _ => (StatusCode::BAD_GATEWAY, "The origin server could not be reached."),
         };
@@ -92,6 +98,7 @@ impl UpstreamError {
             return failure.kind().error(error);
         }
         match find::<hyper::Error>(&*error) {
+            _ if find::<LengthLimitError>(&*error).is_some() => Self::RequestTooLarge,
             Some(inner) if inner.is_user() => Self::RequestBody(error),
             Some(inner) if inner.is_parse() => Self::Protocol(error),
             _ => Self::Reset(error),
@@ -140,6 +147,7 @@ mod tests {
             (UpstreamError::Protocol(cause()), 502, "http_protocol_error"),
             (UpstreamError::BodyBroken(cause()), 502, "http_response_incomplete"),
             (UpstreamError::RequestBody(cause()), 400, "http_request_error"),
+            (UpstreamError::RequestTooLarge, 413, "http_request_error"),
             (UpstreamError::RequestStalled, 408, "http_request_error"),
         ] {
             let problem = error.problem();

@@ -2,12 +2,13 @@
 //! that a client that stops sending is told from an origin that stops answering.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::LengthLimitError;
 use larder_tower::{BoxError, RequestBody};
 
 use super::expect::{Gate, Verdict};
@@ -17,12 +18,32 @@ use super::expect::{Gate, Verdict};
 pub(super) struct Progress {
     moved: AtomicBool,
     starved: AtomicBool,
+    failure: OnceLock<BodyFailure>,
+}
+
+/// Why the content ended before its end. An HTTP/2 connection does not say when it is told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BodyFailure {
+    /// The client broke off.
+    Broken,
+    /// It has more bytes than it may have.
+    TooLarge,
 }
 
 impl Progress {
     /// Whether any of the body went out since the last time of asking.
     pub(super) fn take_moved(&self) -> bool {
         self.moved.swap(false, Ordering::Relaxed)
+    }
+
+    /// Why the client's body failed, if it did.
+    pub(super) fn failure(&self) -> Option<BodyFailure> {
+        self.failure.get().copied()
+    }
+
+    fn failed(&self, error: &BoxError) {
+        let failure = if error.is::<LengthLimitError>() { BodyFailure::TooLarge } else { BodyFailure::Broken };
+        self.failure.get_or_init(|| failure);
     }
 
     /// Whether the client is being waited for.
@@ -70,6 +91,9 @@ impl Body for WatchedBody {
             progress.starved.store(polled.is_pending(), Ordering::Relaxed);
             if polled.is_ready() {
                 progress.moved.store(true, Ordering::Relaxed);
+            }
+            if let Poll::Ready(Some(Err(error))) = &polled {
+                progress.failed(error);
             }
         }
         polled

@@ -18,7 +18,7 @@ use super::expect::{Gate, patiently};
 use super::observe::UpstreamStats;
 use super::options::UpstreamOptions;
 use super::pool::{Pool, Unanswered};
-use super::progress::{Progress, WatchedBody};
+use super::progress::{BodyFailure, Progress, WatchedBody};
 use crate::forward::HostPolicy;
 
 /// How requests reach an origin.
@@ -89,10 +89,14 @@ pub(super) async fn send(
         }
     });
     let answer = match gate {
-        None => within(deadline, progress, exchange).await?,
-        Some(gate) => within(deadline, progress, pin!(patiently(gate, exchange))).await?,
+        None => within(deadline, progress.clone(), exchange).await?,
+        Some(gate) => within(deadline, progress.clone(), pin!(patiently(gate, exchange))).await?,
     };
-    answer.map_err(|Unanswered { error, .. }| UpstreamError::from_exchange(error))
+    answer.map_err(|Unanswered { error, .. }| match progress.and_then(|progress| progress.failure()) {
+        Some(BodyFailure::TooLarge) => UpstreamError::RequestTooLarge,
+        Some(BodyFailure::Broken) => UpstreamError::RequestBody(error),
+        None => UpstreamError::from_exchange(error),
+    })
 }
 
 fn died_idle(error: &legacy::Error) -> bool {

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, Limited};
 use larder_tower::RequestBody;
 use tokio::sync::{Notify, mpsc};
 
@@ -133,21 +133,33 @@ async fn rfc9112_3_2_4_options_for_the_server_as_a_whole_keeps_its_asterisk() {
     assert!(head.starts_with("OPTIONS * HTTP/1.1\r\n"), "{head}");
 }
 
-#[tokio::test]
-async fn an_origin_known_to_speak_http2_gets_it_with_an_authority_and_no_other_host() {
+/// Services for one origin, first over HTTP/1.1, then over HTTP/2.
+fn over_either_protocol<H, F>(answer: H) -> [UpstreamService; 2]
+where
+    H: Fn(Request<hyper::body::Incoming>, crate::server::Peer) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = http::Response<Full<Bytes>>> + Send + 'static,
+{
     let server = Server::bind(&["127.0.0.1:0".parse().expect("address")]).expect("bind");
     let address = server.addresses().expect("addresses")[0];
+    tokio::spawn(server.serve(ServerOptions::default(), answer, std::future::pending()));
+    [false, true].map(|h2c| {
+        let options = super::UpstreamOptions { h2c, ..options(&format!("http://{address}")) };
+        UpstreamService::new(options).expect("service")
+    })
+}
+
+#[tokio::test]
+async fn an_origin_known_to_speak_http2_gets_it_with_an_authority_and_no_other_host() {
     let answer = |request: Request<hyper::body::Incoming>, _| async move {
         let text = format!("{:?} {} {:?}", request.version(), request.uri(), request.headers().get("host"));
         http::Response::new(Full::new(Bytes::from(text)))
     };
-    tokio::spawn(server.serve(ServerOptions::default(), answer, std::future::pending()));
-    let mut options = options(&format!("http://{address}"));
-    options.h2c = true;
-    let response = send(&UpstreamService::new(options).expect("service"), get("/a?b")).await.expect("response");
+    let [_, service] = over_either_protocol(answer);
+    let response = send(&service, get("/a?b")).await.expect("response");
     assert_eq!(response.headers()["via"], "2 larder");
     let text = response.into_body().collect().await.expect("body").to_bytes();
-    assert_eq!(text, format!("HTTP/2.0 http://{address}/a?b None"));
+    let address = service.inner().options.url.host();
+    assert_eq!(text, format!("HTTP/2.0 http://{}/a?b None", address.to_str().expect("ASCII")));
 }
 
 /// Answers the first request of the first connection, and drops that connection once the second has arrived on it.
@@ -289,10 +301,12 @@ async fn a_request_body_streams_to_the_origin() {
 
 #[tokio::test]
 async fn a_request_body_that_fails_is_the_clients_fault() {
-    let address = origin(|_, mut connection| async move { connection.closed().await }).await;
-    let request = Request::post("/").header("host", "a").body(RequestBody::new(Broken)).expect("request");
-    let error = failure(&service(address), request).await;
-    assert!(matches!(error, UpstreamError::RequestBody(_)), "{error:?}");
+    let never = |_, _| std::future::pending::<http::Response<Full<Bytes>>>();
+    for service in over_either_protocol(never) {
+        let request = Request::post("/").header("host", "a").body(RequestBody::new(Broken)).expect("request");
+        let error = failure(&service, request).await;
+        assert!(matches!(error, UpstreamError::RequestBody(_)), "{error:?}");
+    }
 }
 
 struct Broken;
@@ -306,6 +320,32 @@ impl http_body::Body for Broken {
         _: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, std::io::Error>>> {
         std::task::Poll::Ready(Some(Err(std::io::ErrorKind::ConnectionReset.into())))
+    }
+}
+
+/// More of the same, without a length.
+struct Endless;
+
+impl http_body::Body for Endless {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        std::task::Poll::Ready(Some(Ok(http_body::Frame::data(Bytes::from_static(b"hello")))))
+    }
+}
+
+#[tokio::test]
+async fn rfc9110_15_5_14_a_request_body_over_its_limit_is_too_large_over_either_protocol() {
+    let never = |_, _| std::future::pending::<http::Response<Full<Bytes>>>();
+    for service in over_either_protocol(never) {
+        let body = RequestBody::new(Limited::new(Endless, 12));
+        let request = Request::post("/").header("host", "a").body(body).expect("request");
+        let error = failure(&service, request).await;
+        assert!(matches!(error, UpstreamError::RequestTooLarge), "{error:?}");
     }
 }
 

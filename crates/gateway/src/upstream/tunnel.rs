@@ -1,12 +1,11 @@
 //! Upgrades (RFC 9110 §7.8), WebSocket above all: past the cache, on a connection of their own, and after `101` a tunnel.
 
 use http::{Extensions, HeaderValue, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use larder_tower::RequestBody;
 use larder_tower::clock::monotonic;
+use larder_tower::{ClientBody, RequestBody};
 use tower_service::Service;
 
 use super::UpstreamService;
@@ -22,7 +21,7 @@ impl UpstreamService {
     ///
     /// # Errors
     /// As for an ordinary exchange.
-    pub async fn upgrade(&self, request: Request<Incoming>, peer: &Peer) -> Result<Response<UpstreamBody>, UpstreamError> {
+    pub async fn upgrade(&self, request: Request<impl ClientBody>, peer: &Peer) -> Result<Response<UpstreamBody>, UpstreamError> {
         let started = monotonic();
         let result = tokio::time::timeout(self.inner().options.first_byte_timeout, self.switch(request, peer)).await;
         let result = result.unwrap_or(Err(UpstreamError::FirstByteTimeout));
@@ -30,7 +29,7 @@ impl UpstreamService {
         result
     }
 
-    async fn switch(&self, mut request: Request<Incoming>, peer: &Peer) -> Result<Response<UpstreamBody>, UpstreamError> {
+    async fn switch(&self, mut request: Request<impl ClientBody>, peer: &Peer) -> Result<Response<UpstreamBody>, UpstreamError> {
         let inner = self.inner();
         let in_flight = inner.stats.begin_request();
         let client = hyper::upgrade::on(&mut request);

@@ -12,7 +12,7 @@ use http_body::{Body, Frame};
 use larder_semantics::Reason;
 use larder_semantics::fields::retain_storable;
 use larder_semantics::range::PartialResponse;
-use larder_store::{BodyBuilder, StoredPart, StoredResponse, Variant};
+use larder_store::{BodyBuilder, Lease, StoredPart, StoredResponse, Variant};
 use tokio::time::Sleep;
 
 use super::Job;
@@ -20,7 +20,7 @@ use crate::body_log::LogWriter;
 use crate::error::{BodyError, BoxError, FetchError};
 use crate::flight::{Landed, Live};
 use crate::service::CacheService;
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, UpstreamBody};
 
 /// The longest pause between two frames of a body that is being stored (nginx's `proxy_read_timeout`, Varnish's
 /// `between_bytes_timeout`). What merely passes through is not timed: a stream may be silent for as long as its client likes.
@@ -69,7 +69,7 @@ where
 
 impl<S: Upstream> Pump<S> {
     /// Until the body ends, or nobody wants it any more.
-    pub(super) async fn run(mut self, body: S::Body) {
+    pub(super) async fn run<B: UpstreamBody>(mut self, body: B) {
         let mut body = pin!(body);
         let (mut keeping, mut got) = (true, 0);
         let mut last = None;
@@ -125,7 +125,7 @@ impl<S: Upstream> Pump<S> {
     }
 
     /// Waits for a frame that is not there yet: timers are made only then.
-    async fn wait_for(&self, mut body: Pin<&mut S::Body>, detached: &mut Option<Pin<Box<Sleep>>>) -> Waited {
+    async fn wait_for(&self, mut body: Pin<&mut impl UpstreamBody>, detached: &mut Option<Pin<Box<Sleep>>>) -> Waited {
         let detached = detached.get_or_insert_with(|| Box::pin(tokio::time::sleep(DETACHED)));
         let mut next = pin!(tokio::time::timeout(STALL, poll_fn(|cx| poll_next(body.as_mut(), cx))));
         loop {
@@ -154,8 +154,20 @@ impl<S: Upstream> Pump<S> {
 
     async fn commit(&mut self, length: u64, last: Option<&Bytes>, trailers: Option<HeaderMap>) {
         let mut builder = BodyBuilder::new(length);
-        self.writer.frames().iter().chain(last).for_each(|frame| builder.push(frame));
+        let frames = self.writer.frames();
+        frames.iter().chain(last).for_each(|frame| builder.push(frame));
         let lease = self.job.lease.take();
+        if let Kept::Whole(live) = &self.kept
+            && live.more_tags
+        {
+            match self.service.route.tags_told(&self.job.asked.parts, frames.iter().chain(last)) {
+                Some(told) => self.job.tags = self.job.tags.iter().copied().chain(told).collect(),
+                None => {
+                    self.job.remember(&self.service.cache, Reason::UnreadTags);
+                    return lease.map_or((), Lease::not_shared);
+                }
+            }
+        }
         let Job { asked, position, fetch, tags, .. } = &self.job;
         let (key, tags, cache) = (asked.key.clone(), tags.clone(), &self.service.cache);
         match &self.kept {

@@ -109,6 +109,10 @@ impl Reply {
         Self(self.0.header(name, value), self.1)
     }
 
+    pub(crate) fn status(self, status: u16) -> Self {
+        Self(self.0.status(status), self.1)
+    }
+
     pub(crate) fn build(self) -> Response<OriginBody> {
         self.0.body(self.1).unwrap()
     }
@@ -127,6 +131,7 @@ pub(crate) fn rules() -> RouteRules {
         cache: true,
         max_object: 1 << 20,
         collapse_wait: Duration::from_secs(10),
+        cache_status_key: false,
         may_bypass: MayBypass::anyone(),
         tags: Arc::new(NoTags),
         writes: Arc::new(NoWrites),

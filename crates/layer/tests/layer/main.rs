@@ -9,4 +9,5 @@ mod purging;
 mod ranges;
 mod refreshing;
 mod streaming;
+mod told;
 mod writes;

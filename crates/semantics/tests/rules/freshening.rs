@@ -43,10 +43,17 @@ fn rfc9111_3_2_fields_of_a_304_replace_those_stored() {
 #[test]
 fn rfc9111_3_2_fields_that_a_304_never_touches() {
     let cache = Cache::default();
-    let stored = cache.store(&[(CC, "max-age=60"), ("etag", "\"1\""), ("content-length", "5"), ("content-encoding", "gzip")]);
+    let stored = cache.store(&[
+        (CC, "max-age=60"),
+        ("etag", "\"1\""),
+        ("content-length", "5"),
+        ("content-encoding", "gzip"),
+        ("content-md5", "b2xk"),
+    ]);
     let update = [
         ("content-length", "0"),
         ("content-encoding", "identity"),
+        ("content-md5", "bmV3"),
         ("content-range", "bytes 0-1/2"),
         ("transfer-encoding", "chunked"),
         ("set-cookie", "a=b"),
@@ -57,6 +64,7 @@ fn rfc9111_3_2_fields_that_a_304_never_touches() {
     let (head, _) = freshened(&cache, &update, &stored);
     assert_eq!(text(&head.headers.to_map(), "content-length").as_deref(), Some("5"));
     assert_eq!(text(&head.headers.to_map(), "content-encoding").as_deref(), Some("gzip"));
+    assert_eq!(text(&head.headers.to_map(), "content-md5").as_deref(), Some("b2xk"));
     for name in ["content-range", "transfer-encoding", "set-cookie", "connection", "x-hop", "proxy-authenticate"] {
         assert_eq!(head.headers.to_map().get(name), None, "{name}");
     }

@@ -1,8 +1,8 @@
 -- The entry, or else the lease to fetch it.
 -- KEYS: entry, lease. ARGV: the fetch already known, a lease token, the lease's milliseconds (0: none wanted).
-local entry = redis.call('HMGET', KEYS[1], 'f', 'm', 'b')
+local entry = redis.call('HMGET', KEYS[1], 'f', 'm', 'b', 'c')
 if entry[1] and entry[1] > ARGV[1] then
-  return {'entry', entry[2], entry[3]}
+  return {'entry', entry[2], entry[3], entry[4]}
 end
 if ARGV[3] == '0' then
   return {'nothing'}

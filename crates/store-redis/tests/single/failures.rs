@@ -74,7 +74,9 @@ async fn a_wrong_password_is_told_and_never_shown() -> Result<()> {
     let redis = Redis::start_with(&["--requirepass", "right"]).await?;
     let store = replica(&redis, Arc::default(), |options| {
         impatient(options);
-        options.url = larder_redis::RedisUrl::parse(&format!("redis://:hunter2@{}", redis.address())).expect("a URL");
+        options.servers = larder_redis::RedisServers::Single(
+            larder_redis::RedisUrl::parse(&format!("redis://:hunter2@{}", redis.address())).expect("a URL"),
+        );
     });
     for fetch in 1..=3 {
         commit(&store, response("/x", fetch, b"refused"), None).await;

@@ -1,44 +1,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder_redis::RedisStore;
-use larder_semantics::Timestamp;
-use larder_store::{AppliedBy, Invalidation, InvalidationTarget, Ledger, Position, Published, Subject, Tag, Validity};
+use larder_store::{AppliedBy, Published};
 use larder_testkit::patience::eventually;
 use larder_testkit::{Redis, Result};
 
-use crate::support::{has_read_the_log, replica};
-
-/// A replica with what a gateway has: its own ledger, which the store's log goes into.
-struct Replica {
-    ledger: Arc<Ledger>,
-    store: RedisStore,
-}
-
-impl Replica {
-    async fn start(redis: &Redis) -> Result<Self> {
-        let ledger = Arc::default();
-        let store = replica(redis, Arc::clone(&ledger), |_| ());
-        has_read_the_log(&store).await?;
-        Ok(Self { ledger, store })
-    }
-
-    async fn invalidate(&self, name: &str) -> Published {
-        let invalidation = Invalidation::hard([InvalidationTarget::Tag(name.to_owned())]);
-        let published = self.store.log().publish(invalidation.clone()).await;
-        self.ledger.apply(&invalidation, Timestamp::from_secs(1_000));
-        published
-    }
-
-    fn vouches(&self, name: &str, since: Position) -> bool {
-        self.ledger.check(&Subject { url: "http://a/", tags: &[Tag::surrogate(name)] }, since) == Validity::Valid
-    }
-
-    async fn has_read(&self, number: u64) -> Result<()> {
-        let read = || async { Ok((self.store.stats().log_number >= number).then_some(())) };
-        eventually(format!("waiting for entry {number} of the log"), read).await
-    }
-}
+use crate::support::{Replica, has_read_the_log, replica};
 
 #[tokio::test]
 async fn what_one_replica_invalidates_is_invalid_on_all() -> Result<()> {

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use larder_redis::{RedisOptions, RedisStore, RedisUrl, WriteMode};
+use larder_redis::{RedisOptions, RedisServers, RedisStore, RedisUrl, WriteMode};
 use larder_semantics::{
     FreshnessLifetime, KeyBuffer, KeyRules, LifetimeSource, PrimaryKey, QueryRules, StoredFields, StoredHead, Target, Timestamp,
     Validators, VarySpec,
 };
 use larder_store::{
-    Ask, BodyBuilder, Lease, Ledger, Loaded, Position, RemoteError, RemoteStore, StoredBody, StoredResponse, Tag, Variant, Write,
+    Ask, BodyBuilder, Invalidation, InvalidationTarget, Lease, Ledger, Loaded, Position, Published, RemoteError, RemoteStore, StoredBody,
+    StoredResponse, Subject, Tag, Validity, Variant, Write,
 };
 use larder_testkit::patience::eventually;
 use larder_testkit::{Redis, Result};
@@ -43,6 +44,41 @@ impl Setup {
     }
 }
 
+/// A replica with what a gateway has: its own ledger, which the store's log goes into.
+pub(crate) struct Replica {
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) store: RedisStore,
+}
+
+impl Replica {
+    pub(crate) async fn start(redis: &Redis) -> Result<Self> {
+        Self::with(|ledger| replica(redis, ledger, |_| ())).await
+    }
+
+    pub(crate) async fn with(start: impl FnOnce(Arc<Ledger>) -> RedisStore) -> Result<Self> {
+        let ledger = Arc::default();
+        let store = start(Arc::clone(&ledger));
+        has_read_the_log(&store).await?;
+        Ok(Self { ledger, store })
+    }
+
+    pub(crate) async fn invalidate(&self, name: &str) -> Published {
+        let invalidation = Invalidation::hard([InvalidationTarget::Tag(name.to_owned())]);
+        let published = self.store.log().publish(invalidation.clone()).await;
+        self.ledger.apply(&invalidation, Timestamp::from_secs(1_000));
+        published
+    }
+
+    pub(crate) fn vouches(&self, name: &str, since: Position) -> bool {
+        self.ledger.check(&Subject { url: "http://a/", tags: &[Tag::surrogate(name)] }, since) == Validity::Valid
+    }
+
+    pub(crate) async fn has_read(&self, number: u64) -> Result<()> {
+        let read = || async { Ok((self.store.stats().log_number >= number).then_some(())) };
+        eventually(format!("waiting for entry {number} of the log"), read).await
+    }
+}
+
 /// Another replica's store on the same server, once it has read the log.
 pub(crate) async fn another(redis: &Redis, change: impl FnOnce(&mut RedisOptions)) -> Result<RedisStore> {
     let store = replica(redis, Arc::default(), change);
@@ -56,7 +92,7 @@ pub(crate) async fn has_read_the_log(store: &RedisStore) -> Result<()> {
 
 /// A replica with this ledger, as it starts.
 pub(crate) fn replica(redis: &Redis, ledger: Arc<Ledger>, change: impl FnOnce(&mut RedisOptions)) -> RedisStore {
-    let mut options = RedisOptions::new(RedisUrl::parse(&redis.url()).unwrap(), now);
+    let mut options = RedisOptions::new(RedisServers::Single(RedisUrl::parse(&redis.url()).unwrap()), now);
     options.write = WriteMode::Through;
     // The machine that runs the tests may be busy; the tests of slowness set their own.
     options.timeout = Duration::from_secs(5);

@@ -33,7 +33,7 @@ pub enum InvalidationTarget {
     /// All URLs that begin with these whole path segments: `example.com/a/b`, or `/a/b` on every host. A scheme before the host is
     /// ignored.
     Prefix(String),
-    /// A surrogate key.
+    /// A surrogate key; `issue:*` stands for all that begin with `issue:`.
     Tag(String),
     /// A route, by name.
     Route(String),

@@ -70,7 +70,7 @@ impl Records {
         for target in &invalidation.targets {
             let tag = match target {
                 InvalidationTarget::Url(url) => Tag::url(url),
-                InvalidationTarget::Tag(name) => Tag::surrogate(name),
+                InvalidationTarget::Tag(name) => Tag::named(name),
                 InvalidationTarget::Route(name) => Tag::route(name),
                 InvalidationTarget::Class(name) => Tag::class(name),
                 InvalidationTarget::Namespace(name) => Tag::namespace(name),

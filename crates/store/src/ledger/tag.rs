@@ -2,6 +2,9 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
+/// Surrogate keys that are the same up to one of these are a family.
+const FAMILY_END: char = ':';
+
 /// What an invalidation names, as a 64-bit hash of its text. Two texts with one hash are invalidated together: a miss, never a leak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tag(u64);
@@ -15,6 +18,32 @@ impl Tag {
     /// A surrogate key.
     pub fn surrogate(name: &str) -> Self {
         Self::of("tag", name)
+    }
+
+    /// What entries with these surrogate keys are known under: each key, and each family that it belongs to.
+    pub fn surrogates<'n>(names: impl IntoIterator<Item = &'n str>) -> Vec<Self> {
+        let mut tags = Vec::new();
+        for name in names {
+            let families = name.match_indices(FAMILY_END).map(|(at, _)| Self::family(&name[..=at]));
+            for tag in families.chain([Self::surrogate(name)]) {
+                if !tags.contains(&tag) {
+                    tags.push(tag);
+                }
+            }
+        }
+        tags
+    }
+
+    /// What an invalidation of a surrogate key names: `issue:7` one, `issue:*` the family of all that begin with `issue:`.
+    pub(super) fn named(name: &str) -> Self {
+        match name.strip_suffix('*') {
+            Some(family) if family.ends_with(FAMILY_END) => Self::family(family),
+            _ => Self::surrogate(name),
+        }
+    }
+
+    fn family(prefix: &str) -> Self {
+        Self::of("family", prefix)
     }
 
     /// Everything stored under a route of this name.
@@ -64,8 +93,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_family_is_all_that_begins_the_same_up_to_a_colon() {
+        for (named, of, names) in [
+            ("issue:7", "issue:7", true),
+            ("issue:7", "issue:78", false),
+            ("issue:*", "issue:7", true),
+            ("issue:*", "issue:", true),
+            ("issue:*", "issues:7", false),
+            ("issue:*", "issue", false),
+            ("org:1:*", "org:1:issue:7", true),
+            ("org:*", "org:1:issue:7", true),
+            ("org:2:*", "org:1:issue:7", false),
+            ("iss*", "issue:7", false),
+            ("*", "issue:7", false),
+        ] {
+            assert_eq!(Tag::surrogates([of]).contains(&Tag::named(named)), names, "{named} and {of}");
+        }
+    }
+
+    #[test]
+    fn a_family_of_many_is_kept_once() {
+        let names: Vec<String> = (0..50).map(|n| format!("issue:{n}")).collect();
+        assert_eq!(Tag::surrogates(names.iter().map(String::as_str)).len(), 51);
+    }
+
+    #[test]
     fn the_same_text_of_another_kind_is_another_tag() {
-        let kinds = [Tag::url, Tag::surrogate, Tag::route, Tag::class, Tag::namespace, Tag::identity, Tag::prefix];
+        let kinds = [Tag::url, Tag::surrogate, Tag::family, Tag::route, Tag::class, Tag::namespace, Tag::identity, Tag::prefix];
         for (index, one) in kinds.iter().enumerate() {
             assert!(kinds[..index].iter().all(|other| other("x") != one("x")));
         }

@@ -19,7 +19,7 @@
 mod answer;
 mod serve;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -98,7 +98,7 @@ pub struct Origin {
 impl Origin {
     /// Listens on a free port of the loopback interface.
     pub async fn start() -> Result<Self> {
-        Self::start_at("127.0.0.1:0").await
+        Self::start_at(&format!("{}:0", own_loopback())).await
     }
 
     /// Listens on this address.
@@ -224,6 +224,13 @@ impl Origin {
         // The listener is closed once the task is gone, which is when a join returns.
         let _ = (&mut self.accepting).await;
     }
+}
+
+/// A loopback address of this process alone: once the origin has stopped, no other test's server can be met on its port.
+fn own_loopback() -> Ipv4Addr {
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    // The last byte is neither the network's nor its broadcast address, and the address is not 127.0.0.1 of all others.
+    Ipv4Addr::new(127, 64 | (high << 1) | (low >> 7), middle, 1 + (low & 0x7f))
 }
 
 impl Drop for Origin {

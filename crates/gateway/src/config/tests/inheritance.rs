@@ -23,13 +23,16 @@ fn every_cache_key_reaches_the_settings() {
         stale_if_error = "3m"
         heuristic_max = "4m"
         max_object = "5MiB"
+        max_request_body = "6MiB"
         scope = "identity"
         identity = ["cookie:sid", "header:X-User"]
         client_directives = "ignore"
         bypass = { query = "fresh", from = ["10.0.0.0/8", "::1"] }
         query = { sort = false, drop = ["a*", "b"], drop_empty = true }
         collapse = { wait = "250ms" }
-        unsafe_ignore = ["no-store", "set-cookie"]"#,
+        unsafe_ignore = ["no-store", "set-cookie"]
+        targeted = ["Surrogate-Control", "CDN-Cache-Control"]
+        cache_status = { key = true }"#,
     )
     .fallback
     .unwrap()
@@ -40,11 +43,16 @@ fn every_cache_key_reaches_the_settings() {
     assert_eq!((policy.ttl, policy.stale_while_revalidate, policy.stale_if_error, policy.heuristic_max), (60, 120, 180, 240));
     assert_eq!((policy.ttl_mode, policy.scope, policy.client_directives), (TtlMode::Cap, Scope::Identity, ClientDirectives::Ignore));
     assert_eq!(key.identity, [IdentityPart::Cookie("sid".to_owned()), IdentityPart::Header("x-user".parse().unwrap())]);
-    assert_eq!((settings.max_object, settings.collapse_wait), (5 << 20, Duration::from_millis(250)));
+    assert_eq!(
+        (settings.max_object, settings.max_request_body, settings.collapse_wait),
+        (5 << 20, Some(6 << 20), Duration::from_millis(250))
+    );
     assert!((key.query.bypass.as_deref(), key.query.sort, key.query.drop_empty) == (Some("fresh"), false, true));
     assert_eq!(key.query.drop, ["a*", "b"]);
     let ignore = policy.unsafe_ignore;
     assert!(ignore.no_store && ignore.set_cookie && !ignore.private && !ignore.authorization);
+    assert_eq!(policy.targeted, ["surrogate-control", "cdn-cache-control"]);
+    assert!(settings.cache_status_key);
     assert!(settings.may_bypass("10.1.2.3".parse().unwrap()) && settings.may_bypass("::1".parse().unwrap()));
     assert!(!settings.may_bypass("11.0.0.1".parse().unwrap()));
 }
@@ -58,6 +66,7 @@ fn every_other_key_reaches_the_configuration() {
         trusted_proxies = ["10.0.0.0/8", "192.168.1.1"]
         drain_timeout = "1s"
         header_read_timeout = "2s"
+        write_timeout = "5s"
         max_connections = 3
         max_header_bytes = "64KiB"
         [admin]
@@ -71,7 +80,8 @@ fn every_other_key_reaches_the_configuration() {
     let server = &config.server;
     assert_eq!(server.listen.iter().map(|listen| listen.address()).collect::<Vec<_>>(), ["127.0.0.1:1", "[::1]:2"]);
     assert_eq!(server.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "192.168.1.1/32".parse().unwrap()]);
-    assert_eq!((server.drain_timeout.as_secs(), server.header_read_timeout.as_secs()), (1, 2));
+    let timeouts = [server.drain_timeout, server.header_read_timeout, server.write_timeout];
+    assert_eq!(timeouts.map(|timeout| timeout.as_secs()), [1, 2, 5]);
     assert_eq!((server.max_connections, server.max_header_bytes), (3, 64 << 10));
     assert_eq!(config.admin.listen.address(), "localhost:4");
     assert_eq!(config.log, Log { access: AccessLog::Json, level: LogLevel::Debug });
@@ -104,6 +114,20 @@ fn the_route_wins_over_its_class_and_the_class_over_cache() {
     let query = &config.routes[0].settings.key.query;
     assert!(query.sort && query.drop_empty && query.drop.is_empty(), "the keys of inline tables are inherited one by one");
     assert_eq!(config.routes[1].settings.policy.ttl, 1);
+}
+
+#[test]
+fn rfc9213_a_route_replaces_the_list_of_targeted_fields() {
+    let config = config("[cache]\ntargeted = [\"A\", \"B\"]\n[[routes]]\npath = \"/a\"\ntargeted = []\n[[routes]]\npath = \"/b\"");
+    assert_eq!(config.routes[0].settings.policy.targeted, [] as [http::HeaderName; 0]);
+    assert_eq!(config.routes[1].settings.policy.targeted, ["a", "b"]);
+}
+
+#[test]
+fn a_request_body_of_zero_bytes_at_most_is_no_limit() {
+    let config = config("[cache]\nmax_request_body = \"1MiB\"\n[[routes]]\npath = \"/a\"\nmax_request_body = \"0B\"");
+    assert_eq!(config.routes[0].settings.max_request_body, None);
+    assert_eq!(config.fallback.unwrap().settings.max_request_body, Some(1 << 20));
 }
 
 #[test]

@@ -69,6 +69,14 @@ fn redis_url_wins_over_the_file_and_is_never_shown() {
 }
 
 #[test]
+fn several_redis_urls_are_separated_by_commas() {
+    let (config, _) = with_environment("", &[("REDIS_URL", "redis://me:a,b@one, redis://me:a,b@two")]).unwrap();
+    assert_eq!(config.redis.unwrap().servers.to_string(), "one:6379, two:6379");
+    let (config, _) = with_environment("[store.redis]\nsentinel = { master = \"m\" }", &[("REDIS_URL", "redis://a,redis://b")]).unwrap();
+    assert_eq!(config.redis.unwrap().servers.to_string(), "m of a:6379, b:6379");
+}
+
+#[test]
 fn flags_alone_make_a_configuration() {
     let (config, warnings) = from_flags("http://127.0.0.1:3000/v1", Some("60s"), &Overrides::default()).unwrap();
     assert!(warnings.is_empty());

@@ -64,6 +64,28 @@ fn words() {
 }
 
 #[test]
+fn targeted_fields() {
+    in_cache(
+        "targeted = [\"a b\"]",
+        r#"2:13: error: `a b` is not the name of a field (hint: like "CDN-Cache-Control" or "Surrogate-Control")"#,
+    );
+    for name in ["cache-control", "Expires"] {
+        in_cache(
+            &format!("targeted = [\"{name}\"]"),
+            &format!("2:13: error: `{name}` is not a targeted field (hint: leave it out: it counts wherever no targeted field does)"),
+        );
+    }
+    in_cache(
+        "targeted = [\"A\", \"b\", \"a\"]",
+        "2:23: error: `a` is listed twice (hint: remove one of them: the first valid one of a response counts)",
+    );
+    in_cache(
+        "targeted = \"Surrogate-Control\"",
+        r#"2:12: error: `targeted` cannot be a string (hint: expected a list of field names in quotes, like "CDN-Cache-Control")"#,
+    );
+}
+
+#[test]
 fn keys_that_nobody_knows_name_the_nearest_or_where_they_stand() {
     assert_complaint("[server]\nlisten_on = \"x\"", "2:1: error: unknown key `listen_on` in [server] (hint: did you mean `listen`?)");
     in_cache("max-object = \"1MiB\"", "2:1: error: unknown key `max-object` in [cache] (hint: did you mean `max_object`?)");
@@ -97,13 +119,100 @@ fn the_store_in_redis_says_what_it_needs() {
         r#"3:11: error: `timeout` cannot be zero (hint: nothing would ever be in time; give a long one, like "1h", to wait)"#,
     );
     with_url("breaker = { failures = 0 }", "3:24: error: `0` is out of range for `failures` (hint: from 1 to 1000)");
+    with_url("compress = { min = \"1KiB\", level = 20 }", "3:36: error: `20` is out of range for `level` (hint: from 1 to 19)");
     with_url(
-        "mode = \"cluster\"",
-        "3:1: error: `mode` is not known: this version speaks to a single Redis server (hint: leave it out; it comes with a later version)",
+        "journal = \"/none/journal\"",
+        "3:11: error: no file can be at `/none/journal` (hint: its directory has to be there, and larder has to be able to write in it)",
     );
-    with_url(
-        "compress = {}",
-        "3:1: error: `compress` is not known: this version stores bodies in Redis as they are (hint: leave it out; it comes with a later version)",
+    with_url("compress = true", "3:12: error: `compress` cannot be a boolean (hint: expected a table: [store.redis.compress])");
+}
+
+#[test]
+fn a_key_to_seal_with_is_32_bytes_and_stands_elsewhere() {
+    let encrypt = |keys: &str, complaint: &str| {
+        assert_complaint(&format!("[store.redis]\nurl = \"redis://host\"\n[store.redis.encrypt]\n{keys}"), complaint)
+    };
+    encrypt("", r#"3:1: error: [store.redis.encrypt] needs the key `key` (hint: like key = "env:LARDER_STORE_KEY")"#);
+    encrypt(
+        "key = \"0123456789abcdef\"",
+        r#"4:7: error: a key does not stand in the configuration itself (hint: say where the key is, in quotes: "env:LARDER_STORE_KEY" or "file:/run/secrets/key")"#,
+    );
+    encrypt(
+        "key = \"env:LARDER_NO_SUCH_KEY\"",
+        "4:7: error: the variable LARDER_NO_SUCH_KEY is not set (hint: 32 bytes in hexadecimal or base64: openssl rand -hex 32)",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).unwrap();
+        format!("file:{}", folder.path().join(name).display())
+    };
+    let (short, good, old) = (file("short", "00ff\n"), file("good", &"07".repeat(32)), file("old", &"08".repeat(32)));
+    encrypt(
+        &format!("key = \"{short}\""),
+        "4:7: error: the key has 2 bytes, and needs 32 (hint: 32 bytes in hexadecimal or base64: openssl rand -hex 32)",
+    );
+    let redis = config(&format!(
+        "[store.redis]\nurl = \"redis://host\"\ncompress = {{}}\n[store.redis.encrypt]\nkey = \"{good}\"\nold_keys = [\"{old}\"]"
+    ));
+    let redis = redis.redis.unwrap();
+    assert_eq!(redis.compress, Some(larder_redis::Compression { min: 1 << 10, level: 3 }));
+    let keys = redis.keys.unwrap();
+    let key = |text: &str| larder_redis::SealKey::parse(&text.repeat(32)).unwrap();
+    assert_eq!((keys.key, keys.old_keys), (key("07"), vec![key("08")]));
+}
+
+#[test]
+fn the_servers_of_redis_go_together() {
+    let redis = |keys: &str, complaint: &str| assert_complaint(&format!("[store.redis]\n{keys}"), complaint);
+    redis("url = \"redis://a\"\nmode = \"clusters\"", r#"3:8: error: `clusters` is not a value of `mode` (hint: did you mean "cluster"?)"#);
+    redis(
+        "url = [\"redis://a\", \"redis://b\"]\nmode = \"single\"",
+        r#"2:21: error: a single server has a single URL (hint: set mode = "cluster" or "sentinel", or leave the others out)"#,
+    );
+    redis(
+        "url = []",
+        "2:7: error: `url` names no server (hint: like redis://127.0.0.1:6379/0; rediss:// is for TLS, redis+unix:///PATH for a socket)",
+    );
+    redis(
+        "url = [\"redis://a\", \"redis://b/3\"]",
+        "2:21: error: a Cluster has no database 3 (hint: leave the number out: redis://host:6379)",
+    );
+    redis(
+        "url = \"redis+unix:///s\"\nmode = \"cluster\"",
+        "2:7: error: a socket leads to one server only (hint: the nodes name each other by host and port: redis://host:6379)",
+    );
+    redis(
+        "url = [\"redis://:one@a\", \"redis://:other@b\"]",
+        "2:8: error: these servers differ in scheme, user or password (hint: they are spoken to in one way: give all of them the same)",
+    );
+    redis(
+        "url = \"redis://a\"\nmode = \"sentinel\"",
+        r#"3:8: error: sentinels are asked for a master by its name, and there is none (hint: the name that the sentinels know it by, like sentinel = { master = "mymaster" })"#,
+    );
+    redis(
+        "url = \"redis://a\"\nmode = \"sentinel\"\nsentinel = {}",
+        r#"4:12: error: [store.redis.sentinel] needs the key `master` (hint: the name that the sentinels know it by, like sentinel = { master = "mymaster" })"#,
+    );
+    redis(
+        "url = \"redis://a\"\nmode = \"cluster\"\nsentinel = { master = \"m\" }",
+        r#"4:12: error: `sentinel` has no meaning in this `mode` (hint: leave it out, or set mode = "sentinel")"#,
+    );
+    redis(
+        "url = \"rediss://a\"\nca_file = \"/none\"",
+        "3:11: error: cannot read `/none`: entity not found (hint: a path is relative to the directory in which larder is started)",
+    );
+}
+
+#[test]
+fn what_the_servers_of_redis_are_to_each_other_shows_in_their_number_and_names() {
+    let servers = |keys: &str| format!("{:?}", config(&format!("[store.redis]\n{keys}")).redis.unwrap().servers);
+    assert_eq!(servers("url = \"redis://a\""), "Single(a:6379)");
+    assert_eq!(servers("url = [\"redis://a\"]"), "Single(a:6379)");
+    assert_eq!(servers("url = [\"redis://a\", \"redis://b:7000\"]"), "Cluster([a:6379, b:7000])");
+    assert_eq!(servers("url = \"redis://a\"\nmode = \"cluster\""), "Cluster([a:6379])");
+    assert_eq!(
+        servers("url = [\"redis://a:26379/2\", \"redis://b:26379/2\"]\nsentinel = { master = \"m\" }"),
+        r#"Sentinel { sentinels: [a:26379, b:26379], master: "m" }"#
     );
 }
 
@@ -111,7 +220,7 @@ fn the_store_in_redis_says_what_it_needs() {
 fn the_store_in_redis_is_as_it_is_said_and_otherwise_as_by_default() {
     assert_eq!(config("").redis, None);
     let redis = config("[store.redis]\nurl = \"redis://host:7000/2\"\ntimeout = \"20ms\"\nwhen_cut_off = \"serve\"").redis.unwrap();
-    assert_eq!((redis.url.to_string().as_str(), redis.timeout.as_millis(), redis.validate_when_cut_off), ("host:7000", 20, false));
+    assert_eq!((redis.servers.to_string().as_str(), redis.timeout.as_millis(), redis.validate_when_cut_off), ("host:7000", 20, false));
     assert_eq!((redis.breaker_failures, redis.max_object), (5, 8 << 20));
 }
 
@@ -144,6 +253,53 @@ fn routes() {
     in_route(
         "name = \"a b\"",
         r#"3:8: error: `a b` is not a name for a route (hint: one word of at most 128 ASCII characters without quotes: "issue.list")"#,
+    );
+}
+
+#[test]
+fn a_cascade_names_what_it_takes_from_the_tag() {
+    let cascade = |line: &str, expected: &str| assert_complaint(&format!("[tags]\ncascade = {{ {line} }}"), expected);
+    cascade(
+        r#""project:{id}" = ["issue-of:{ids}"]"#,
+        "2:31: error: `{ids}` is not a part of the tag that brings it about (hint: did you mean `id`?)",
+    );
+    cascade(
+        r#""all" = ["issue-of:{query.id}"]"#,
+        "2:22: error: `{query.id}` is not a part of the tag that brings it about (hint: it has no named parts)",
+    );
+    cascade(
+        r#""{a}{b}" = ["x"]"#,
+        r#"2:13: error: nothing tells `{b}` in `{a}{b}` from the part before it (hint: put something between them: "{org}:{id}")"#,
+    );
+    cascade(
+        r#""a{x}" = ["aa{x}"]"#,
+        "2:13: error: a purge of `ax` would never end: what follows from it grows and grows (hint: a tag may bring about itself, but not longer and longer ones)",
+    );
+    cascade(r#""a" = "b""#, "2:19: error: `a` cannot be a string (hint: expected a list of strings like \"issue-of:{id}\")");
+}
+
+#[test]
+fn what_a_write_makes_old_names_what_there_is() {
+    let write = |purge: &str, expected: &str| {
+        assert_complaint(&format!("[[on_write]]\npath = \"/issues/{{id}}\"\npurge = [\"{purge}\"]"), expected);
+    };
+    write("tag:issue:{ids}", "3:10: error: `{ids}` is not a part of this write's path (hint: did you mean `id`?)");
+    write("tag:of:{reponse.project}", "3:10: error: unknown place `{reponse.project}` in a tag (hint: did you mean `response`?)");
+    write(
+        "url:issues",
+        r#"3:10: error: `issues` is not the path of a URL (hint: like "url:/api/v1/issues/{id}", of the host that is written to)"#,
+    );
+    assert_complaint(
+        "[[on_event]]\ntype = \"moved\"\npurge = [\"url:/issues/{id}\"]",
+        r#"3:10: error: `/issues/{id}` is not an absolute URL (hint: like "url:https://api.example.com/issues/{id}")"#,
+    );
+    assert_complaint(
+        "[[on_event]]\ntype = \"moved\"\npurge = [\"tag:{request.id}\"]",
+        "3:10: error: `{request.id}` is not a part of an event (hint: it has no named parts)",
+    );
+    in_route(
+        "tags = [\"of:{request.id}\"]",
+        "3:9: error: unknown place `{request.id}` in a tag (hint: places are taken from: `query`, `header`, `response`)",
     );
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use larder_redis::{BreakerState, RedisStats};
+use larder_redis::{BreakerState, RedisStats, ServerInfo};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
@@ -30,6 +30,8 @@ pub struct Gauges {
     pub evictions: Vec<(&'static str, u64)>,
     /// What was invalidated, by kind of target, since the start.
     pub invalidations: Vec<(&'static str, u64)>,
+    /// Messages on the Redis channel of invalidations, by what became of them, since the start; empty where nobody listens.
+    pub invalidation_messages: Vec<(&'static str, u64)>,
     /// Records of invalidations kept.
     pub invalidation_records: u64,
     /// The last position in the sequence of invalidations.
@@ -57,6 +59,8 @@ pub struct Gauges {
 pub struct RedisGauges {
     /// Its own figures.
     pub stats: RedisStats,
+    /// The servers.
+    pub servers: Vec<ServerInfo>,
     /// What it was asked.
     pub metrics: Arc<RedisMetrics>,
 }
@@ -210,6 +214,11 @@ impl Scrape {
         for (kind, count) in &gauges.invalidations {
             family.encode_family(&[("kind", *kind)])?.encode_counter::<NoLabelSet, _, f64>(count, None)?;
         }
+        let help = "Messages on the Redis channel of invalidations.";
+        let mut family = encoder.encode_descriptor("invalidation_messages", help, None, MetricType::Counter)?;
+        for (outcome, count) in &gauges.invalidation_messages {
+            family.encode_family(&[("outcome", *outcome)])?.encode_counter::<NoLabelSet, _, f64>(count, None)?;
+        }
         Ok(())
     }
 }
@@ -229,17 +238,47 @@ impl RedisGauges {
         let stats = &self.stats;
         let help = "Look-ups in Redis, by what they came to.";
         let mut family = encoder.encode_descriptor("redis_lookups", help, None, MetricType::Counter)?;
-        for (result, count) in [("hit", stats.hits), ("miss", stats.misses), ("awaited", stats.awaited), ("damaged", stats.damaged)] {
+        for (result, count) in
+            [("hit", stats.hits), ("miss", stats.misses), ("awaited", stats.awaited), ("damaged", stats.damaged), ("locked", stats.locked)]
+        {
             family.encode_family(&[("result", result)])?.encode_counter::<NoLabelSet, _, f64>(&count, None)?;
         }
         for (name, help, count) in [
             ("redis_written", "Responses written to Redis.", stats.written),
+            ("redis_saved_bytes", "Bytes that compression has spared Redis.", stats.saved_bytes),
             ("redis_dropped", "Writes to Redis given up because the queue was full.", stats.dropped),
         ] {
             let mut counter = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             counter.encode_counter::<NoLabelSet, _, f64>(&count, None)?;
         }
         self.encode_state(encoder)
+    }
+
+    fn encode_servers(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        if self.servers.is_empty() {
+            return Ok(());
+        }
+        let mut family = encoder.encode_descriptor("redis_server", "The servers, as they say themselves.", None, MetricType::Info)?;
+        for server in &self.servers {
+            let labels = [("address", &*server.address), ("version", &*server.version), ("policy", &*server.policy)];
+            family.encode_info(&labels)?;
+        }
+        type Reading = fn(&ServerInfo) -> u64;
+        let gauges: [(&str, &str, Reading); 2] = [
+            ("redis_server_used_memory", "Memory that a server uses.", |server| server.used_memory),
+            ("redis_server_max_memory", "Memory that a server may use; 0 is all.", |server| server.max_memory),
+        ];
+        for (name, help, read) in gauges {
+            let mut family = encoder.encode_descriptor(name, help, Some(&Unit::Bytes), MetricType::Gauge)?;
+            for server in &self.servers {
+                family.encode_family(&[("address", &*server.address)])?.encode_gauge(&read(server))?;
+            }
+        }
+        let mut family = encoder.encode_descriptor("redis_server_evicted", "Keys that a server has evicted.", None, MetricType::Counter)?;
+        for server in &self.servers {
+            family.encode_family(&[("address", &*server.address)])?.encode_counter::<NoLabelSet, _, f64>(&server.evicted, None)?;
+        }
+        Ok(())
     }
 
     fn encode_state(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -258,6 +297,7 @@ impl RedisGauges {
         ] {
             encoder.encode_descriptor(name, help, unit, MetricType::Gauge)?.encode_gauge(&value)?;
         }
+        self.encode_servers(encoder)?;
         // Absent before the log was first read to its end: there is nothing to say yet.
         let Some(lag) = stats.log_lag else { return Ok(()) };
         let help = "How long ago the log of invalidations was last seen to have nothing new.";

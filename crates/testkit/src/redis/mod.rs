@@ -1,8 +1,17 @@
-//! A real redis-server of the test's own, on a free port, in a folder of its own.
+//! Real servers of the test's own, on free ports, in folders of their own.
+
+mod cluster;
+mod sentinel;
+mod tls;
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
+
+pub use cluster::RedisCluster;
+pub use sentinel::RedisSentinels;
+pub use tls::TlsRedis;
 
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -15,6 +24,7 @@ use crate::{Error, Result};
 
 /// A running redis-server. It is killed when dropped.
 pub struct Redis {
+    program: String,
     process: Arc<Process>,
     folder: TempDir,
     address: SocketAddr,
@@ -29,14 +39,30 @@ impl Redis {
 
     /// Starts one with further settings, each a name and its value as on the command line: `["--maxmemory", "2mb"]`.
     pub async fn start_with(settings: &[&str]) -> Result<Self> {
+        Self::start_program("redis-server", settings).await
+    }
+
+    /// The programs of this kind that the system has: redis-server, which the tests need, Valkey's where it is installed, and those whose
+    /// paths stand in `LARDER_TEST_REDIS_SERVERS`, separated by colons.
+    pub fn programs() -> Vec<String> {
+        let works = |program: &String| Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+        let others = std::env::var("LARDER_TEST_REDIS_SERVERS").unwrap_or_default();
+        let others = others.split(':').filter(|path| !path.is_empty()).map(str::to_owned);
+        let mut programs = vec!["redis-server".to_owned()];
+        programs.extend(["valkey-server".to_owned()].into_iter().filter(works).chain(others));
+        programs
+    }
+
+    /// Starts this program.
+    pub async fn start_program(program: &str, settings: &[&str]) -> Result<Self> {
         let folder = TempDir::new()?;
         let settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
         // Between the moment a free port is found and the server takes it, somebody else may have.
         let mut last = None;
         for _ in 0..5 {
             let address = free_address()?;
-            match launch(address, &folder, &settings).await {
-                Ok(process) => return Ok(Self { process, folder, address, settings }),
+            match launch(program, address, &folder, &settings).await {
+                Ok(process) => return Ok(Self { program: program.to_owned(), process, folder, address, settings }),
                 Err(error) => last = Some(error),
             }
         }
@@ -53,6 +79,15 @@ impl Redis {
         format!("redis://{}", self.address)
     }
 
+    /// The URL of its socket in the file system.
+    pub fn socket_url(&self) -> String {
+        format!("redis+unix://{}", self.socket().display())
+    }
+
+    fn socket(&self) -> PathBuf {
+        socket(&self.folder)
+    }
+
     /// Sends it a signal: `STOP` for a server that hangs, `CONT` for its recovery.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         self.process.signal(signal)
@@ -66,7 +101,7 @@ impl Redis {
 
     /// Starts it again on the same port, empty, after [`Redis::kill`].
     pub async fn restart(&mut self) -> Result<()> {
-        self.process = launch(self.address, &self.folder, &self.settings).await?;
+        self.process = launch(&self.program, self.address, &self.folder, &self.settings).await?;
         Ok(())
     }
 
@@ -82,14 +117,18 @@ impl Redis {
     }
 }
 
-async fn launch(address: SocketAddr, folder: &TempDir, settings: &[String]) -> Result<Arc<Process>> {
-    let mut server = Command::new("redis-server");
+async fn launch(program: &str, address: SocketAddr, folder: &TempDir, settings: &[String]) -> Result<Arc<Process>> {
+    let mut server = Command::new(program);
     server.args(["--bind", &address.ip().to_string(), "--port", &address.port().to_string(), "--save", "", "--appendonly", "no"]);
-    server.arg("--dir").arg(folder.path()).args(settings);
-    let process = Process::start("redis-server", &mut server)?;
-    process.line("`Ready to accept connections`", |line| line.contains("Ready to accept connections").then_some(())).await?;
-    eventually("waiting for redis-server", || async { Ok(TcpStream::connect(address).await.ok().map(drop)) }).await?;
+    server.arg("--dir").arg(folder.path()).arg("--unixsocket").arg(socket(folder)).args(settings);
+    let process = Process::start(program, &mut server)?;
+    process.line("`eady to accept connections`", |line| line.contains("eady to accept connections").then_some(())).await?;
+    eventually(format!("waiting for {program}"), || async { Ok(TcpStream::connect(address).await.ok().map(drop)) }).await?;
     Ok(process)
+}
+
+fn socket(folder: &TempDir) -> PathBuf {
+    folder.path().join("redis.sock")
 }
 
 /// A port that nobody listens on now.
@@ -123,4 +162,10 @@ async fn answer(connection: &mut TcpStream) -> Result<String> {
             Some(_) => {}
         }
     }
+}
+
+/// Waits until a replica has all that its master has.
+async fn replicates(replica: &Redis) -> Result<()> {
+    let up = || async { Ok(replica.command(&["INFO", "replication"]).await?.contains("master_link_status:up").then_some(())) };
+    eventually("waiting for the replica to have everything", up).await
 }

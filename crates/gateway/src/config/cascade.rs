@@ -1,0 +1,228 @@
+//! `[tags] cascade`: tags that become old with others.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use super::mistake::Mistake;
+use super::reader::Table;
+use super::tags::{Piece, Places, TagPart, TagTemplate, pieces};
+
+/// Tags that one purge may come to. Beyond it rules feed each other without end.
+const MOST: usize = 10_000;
+
+/// Bytes of a tag that follows from others. Longer ones have grown out of each other.
+const LONGEST: usize = 4096;
+
+/// Which tags become old with which others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cascade {
+    rules: Vec<Rule>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Rule {
+    tag: TagPattern,
+    also: Vec<TagTemplate>,
+}
+
+/// A cascade that comes to more tags than anyone can have meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endless;
+
+impl Cascade {
+    /// Whether there is no rule.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// The tags that become old with `tags`, and with those in turn: each once, without those that were given.
+    ///
+    /// # Errors
+    /// They come to more than 10 000, or to longer ones than anybody gives.
+    pub fn follow<'t>(&self, tags: impl Iterator<Item = &'t str>) -> Result<Vec<String>, Endless> {
+        let mut known: HashSet<Cow<'t, str>> = tags.map(Cow::Borrowed).collect();
+        let mut open: Vec<String> = known.iter().map(|tag| tag.as_ref().to_owned()).collect();
+        let (mut found, most) = (Vec::new(), known.len() + MOST);
+        while let Some(tag) = open.pop() {
+            for also in self.rules.iter().filter_map(|rule| rule.apply(&tag)).flatten() {
+                if known.len() >= most || also.len() > LONGEST {
+                    return Err(Endless);
+                }
+                if known.insert(Cow::Owned(also.clone())) {
+                    found.push(also.clone());
+                    open.push(also);
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Rule {
+    fn apply<'s>(&'s self, tag: &'s str) -> Option<impl Iterator<Item = String> + 's> {
+        let captures = self.tag.captures(tag)?;
+        let value = move |part: &TagPart| match part {
+            TagPart::Path(position) => captures.get(*position).copied().map(Cow::Borrowed),
+            _ => None,
+        };
+        Some(self.also.iter().filter_map(move |template| template.fill(&value)))
+    }
+}
+
+/// What a tag has to look like: text, and places that stand for any text but none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct TagPattern {
+    /// Before the first place, between places, and after the last.
+    literals: Vec<String>,
+    names: Vec<String>,
+}
+
+impl TagPattern {
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        let mut pattern = Self { literals: vec![String::new()], names: Vec::new() };
+        let mut after_place = false;
+        for piece in pieces(text)? {
+            let name = match piece {
+                Piece::Literal(literal) => {
+                    *pattern.literals.last_mut().unwrap_or(&mut String::new()) = literal;
+                    after_place = false;
+                    continue;
+                }
+                Piece::Place(name) => name,
+            };
+            if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)) {
+                return Err(Mistake::new(format!("`{{{name}}}` in `{text}` has no proper name"))
+                    .hint("a name is made of letters, digits, `_` and `-`: \"project:{id}\""));
+            }
+            if pattern.names.iter().any(|known| known == name) {
+                return Err(Mistake::new(format!("`{text}` names `{name}` twice")).hint("give each part its own name"));
+            }
+            if after_place {
+                return Err(Mistake::new(format!("nothing tells `{{{name}}}` in `{text}` from the part before it"))
+                    .hint("put something between them: \"{org}:{id}\""));
+            }
+            pattern.names.push(name.to_owned());
+            pattern.literals.push(String::new());
+            after_place = true;
+        }
+        Ok(pattern)
+    }
+
+    /// What stands at the places: each takes as little as the whole allows.
+    fn captures<'t>(&self, tag: &'t str) -> Option<Vec<&'t str>> {
+        let (first, rest) = self.literals.split_first()?;
+        let mut left = tag.strip_prefix(first.as_str())?;
+        let Some((last, between)) = rest.split_last() else { return left.is_empty().then(Vec::new) };
+        let mut captures = Vec::with_capacity(self.names.len());
+        for literal in between {
+            let one = left.chars().next()?.len_utf8();
+            let at = one + left[one..].find(literal.as_str())?;
+            captures.push(&left[..at]);
+            left = &left[at + literal.len()..];
+        }
+        captures.push(left.strip_suffix(last.as_str()).filter(|capture| !capture.is_empty())?);
+        Some(captures)
+    }
+
+    /// A tag that it matches.
+    fn sample(&self) -> String {
+        let names = self.names.iter().map(String::as_str).chain([""]);
+        self.literals.iter().map(String::as_str).zip(names).flat_map(|(literal, name)| [literal, name]).collect()
+    }
+}
+
+/// Reads `cascade` of `[tags]`.
+pub(super) fn cascade(table: &mut Table<'_>) -> Cascade {
+    let mistakes = table.mistakes();
+    let form = "strings like \"issue-of:{id}\"";
+    let lists = table.named_lists("cascade", form, |tag, text| {
+        // A mistake in the pattern is told at the pattern.
+        let names = TagPattern::parse(tag).map(|pattern| pattern.names).unwrap_or_default();
+        TagTemplate::parse(text, Places { of: "the tag that brings it about", names: &names, sources: &[] })
+    });
+    let mut cascade = Cascade::default();
+    let mut tags = Vec::new();
+    for (tag, also) in lists {
+        match TagPattern::parse(tag.get_ref()) {
+            Ok(pattern) => {
+                tags.push((tag.span(), pattern.sample()));
+                cascade.rules.push(Rule { tag: pattern, also: also.into_iter().map(toml::Spanned::into_inner).collect() });
+            }
+            Err(mistake) => mistakes.error(tag.span(), mistake),
+        }
+    }
+    for (span, sample) in tags {
+        if cascade.follow([sample.as_str()].into_iter()).is_err() {
+            let mistake = Mistake::new(format!("a purge of `{sample}` would never end: what follows from it grows and grows"));
+            mistakes.error(span, mistake.hint("a tag may bring about itself, but not longer and longer ones"));
+        }
+    }
+    cascade
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn rules(rules: &[(&str, &[&str])]) -> Cascade {
+        let rule = |(tag, also): &(&str, &[&str])| {
+            let tag = TagPattern::parse(tag).expect("a pattern");
+            let places = Places { of: "it", names: &tag.names, sources: &[] };
+            let also = also.iter().map(|text| TagTemplate::parse(text, places).expect("a template")).collect();
+            Rule { tag, also }
+        };
+        Cascade { rules: rules.iter().map(rule).collect() }
+    }
+
+    fn follow(cascade: &Cascade, tag: &str) -> Vec<String> {
+        let mut found = cascade.follow([tag].into_iter()).expect("it ends");
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn what_follows_from_what_follows_is_old_too_and_everything_once() {
+        let cascade = rules(&[("org:{id}", &["project-of:{id}"]), ("project-of:{id}", &["issue-of:{id}", "board:{id}"])]);
+        assert_eq!(follow(&cascade, "org:7"), ["board:7", "issue-of:7", "project-of:7"]);
+        assert_eq!(follow(&cascade, "project-of:7"), ["board:7", "issue-of:7"]);
+        assert_eq!(follow(&cascade, "organ:7"), [""; 0]);
+        assert_eq!(follow(&cascade, "org:"), [""; 0]);
+    }
+
+    #[test]
+    fn tags_that_bring_about_each_other_end() {
+        let cascade = rules(&[("a:{x}", &["b:{x}", "a:{x}"]), ("b:{x}", &["a:{x}"])]);
+        assert_eq!(follow(&cascade, "a:1"), ["b:1"]);
+    }
+
+    #[test]
+    fn what_grows_without_end_is_said_to() {
+        let cascade = rules(&[("a{x}", &["aa{x}"])]);
+        assert_eq!(cascade.follow(["a1"].into_iter()), Err(Endless));
+    }
+
+    #[test]
+    fn a_place_takes_as_little_as_the_whole_allows() {
+        let captures = |pattern: &str, tag: &'static str| TagPattern::parse(pattern).expect("a pattern").captures(tag);
+        assert_eq!(captures("p:{org}:{id}", "p:a:b:c"), Some(vec!["a", "b:c"]));
+        assert_eq!(captures("{a}:b", "1:b:b"), Some(vec!["1:b"]));
+        assert_eq!(captures("{a}:{b}", "::x"), Some(vec![":", "x"]));
+        assert_eq!(captures("plain", "plain"), Some(vec![]));
+        assert_eq!(captures("plain", "plainer"), None);
+        assert_eq!(captures("p:{id}", "p:ü"), Some(vec!["ü"]));
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_pattern_was_filled_with_makes_the_same_tag_again(
+            pattern in "[a:]{0,2}\\{x\\}[a:]{1,2}\\{y\\}[a:]{0,2}", x in "[a:b]{1,3}", y in "[a:b]{1,3}",
+        ) {
+            let parsed = TagPattern::parse(&pattern).expect("a pattern");
+            let tag = pattern.replace("{x}", &x).replace("{y}", &y);
+            let captures = parsed.captures(&tag).expect("it matches what it made");
+            prop_assert_eq!(pattern.replace("{x}", captures[0]).replace("{y}", captures[1]), tag);
+        }
+    }
+}

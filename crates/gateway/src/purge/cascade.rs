@@ -1,0 +1,58 @@
+//! `[tags] cascade` at work.
+
+use larder_store::{Invalidation, InvalidationTarget};
+use larder_tower::Cascade;
+
+use crate::config;
+
+/// The rules of one configuration.
+#[derive(Debug)]
+pub(crate) struct TagCascade(pub(crate) config::Cascade);
+
+impl Cascade for TagCascade {
+    /// Where rules feed each other without end, nobody can tell what would be missing: everything becomes old.
+    fn widen(&self, invalidation: &mut Invalidation) {
+        let tags = invalidation.targets.iter().filter_map(|target| match target {
+            InvalidationTarget::Tag(tag) => Some(tag.as_str()),
+            _ => None,
+        });
+        let also: Vec<InvalidationTarget> = match self.0.follow(tags) {
+            Ok(also) => also.into_iter().map(InvalidationTarget::Tag).collect(),
+            Err(config::Endless) => {
+                tracing::warn!("a purge of tags came to more than can be followed by [tags] cascade; everything is purged instead");
+                vec![InvalidationTarget::All]
+            }
+        };
+        invalidation.targets.extend(also);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn widened(cascade: &str, targets: Vec<InvalidationTarget>) -> Vec<InvalidationTarget> {
+        let text = format!("[upstreams.api]\nurl = \"http://127.0.0.1:3000\"\n[tags]\ncascade = {{ {cascade} }}");
+        let parsed = config::parse("test.toml", text.as_bytes(), &Default::default());
+        let (config, _) = parsed.unwrap_or_else(|report| panic!("{}", report.render(false)));
+        let mut invalidation = Invalidation::soft(targets);
+        TagCascade(config.tags.cascade).widen(&mut invalidation);
+        assert!(invalidation.soft);
+        invalidation.targets
+    }
+
+    #[test]
+    fn only_tags_bring_about_others() {
+        let tag = |text: &str| InvalidationTarget::Tag(text.to_owned());
+        let route = InvalidationTarget::Route("org:1".to_owned());
+        let found = widened(r#""org:{id}" = ["issues-of:{id}"]"#, vec![tag("org:7"), route.clone()]);
+        assert_eq!(found, [tag("org:7"), route, tag("issues-of:7")]);
+    }
+
+    #[test]
+    fn where_no_end_is_in_sight_everything_is_old() {
+        // What grows from some tags only, `check` cannot see.
+        let found = widened(r#""{a}:{b}" = ["{b}:{b}"]"#, vec![InvalidationTarget::Tag("1:2:3".to_owned())]);
+        assert_eq!(found.last(), Some(&InvalidationTarget::All));
+    }
+}

@@ -1,0 +1,134 @@
+//! A message on the Redis channel, from applications that know Redis but not Larder.
+//!
+//! ```text
+//! {"tags":["issue:7"],"soft":true}        as POST /purge takes it; one of a kind may stand alone: {"prefix":"/api/v1"}
+//! {"type":"issue.moved","id":7}           as POST /events takes it
+//! issue:7 · issue:*                       a tag, and all tags that begin so
+//! http://a.example/x · /x · /api/*/board  a URL, a path on every host, a pattern of paths on every host
+//! *                                       everything
+//! ```
+
+use http::StatusCode;
+use larder_store::Invalidation;
+use serde_json::{Map, Value};
+
+use super::{Ask, Known, Refused, event};
+use crate::live::Live;
+
+/// The lists of a purge, with the name for one of a kind.
+const KINDS: [(&str, &str); 7] = [
+    ("url", "urls"),
+    ("prefix", "prefixes"),
+    ("tag", "tags"),
+    ("route", "routes"),
+    ("class", "classes"),
+    ("namespace", "namespaces"),
+    ("pattern", "patterns"),
+];
+
+/// What a message makes old.
+pub(crate) fn made_old(live: &Live, message: &[u8]) -> Result<Invalidation, Refused> {
+    let most = live.config.purge.max_targets;
+    match serde_json::from_slice(message) {
+        Ok(Value::Object(fields)) if fields.contains_key("type") => event::made_old(live, &Value::Object(fields)).map(Invalidation::hard),
+        Ok(Value::Object(fields)) => Ask::from_value(several(fields))?.invalidation(&Known(live), most),
+        Ok(Value::String(text)) => bare(&text)?.invalidation(&Known(live), most),
+        Ok(_) => Err(Refused::new(StatusCode::BAD_REQUEST, "The message is neither an object nor a name.")),
+        Err(_) => {
+            let text = std::str::from_utf8(message).map_err(|_| Refused::new(StatusCode::BAD_REQUEST, "The message is not text."))?;
+            bare(text.trim())?.invalidation(&Known(live), most)
+        }
+    }
+}
+
+/// With a list for each one that stands alone.
+fn several(mut fields: Map<String, Value>) -> Value {
+    for (one, list) in KINDS {
+        if let Some(value) = fields.remove(one) {
+            match fields.entry(list).or_insert_with(|| Value::Array(Vec::new())) {
+                Value::Array(values) => values.push(value),
+                // Wrong all the same, and said to be.
+                other => *other = value,
+            }
+        }
+    }
+    Value::Object(fields)
+}
+
+/// A name without any form around it.
+fn bare(text: &str) -> Result<Ask, Refused> {
+    let one = vec![text.to_owned()];
+    let (starred, family) = (text.contains('*'), text.strip_suffix(":*").is_some_and(|family| !family.contains('*')));
+    match text {
+        "*" => Ok(Ask { all: true, ..Ask::default() }),
+        _ if text.starts_with('{') || text.starts_with('[') => Err(Refused::new(StatusCode::BAD_REQUEST, "The message is not JSON.")),
+        _ if text.contains("://") && !starred => Ok(Ask { urls: one, ..Ask::default() }),
+        _ if text.starts_with('/') => Ok(Ask { patterns: vec![format!("*{text}")], ..Ask::default() }),
+        _ if text.contains('/') => Ok(Ask { patterns: one, ..Ask::default() }),
+        _ if family || !starred => Ok(Ask { tags: one, ..Ask::default() }),
+        _ => {
+            let detail =
+                format!("`{text}` is not a tag, for a star may only follow a colon at its end, and not a path, which has a slash.");
+            Err(Refused::new(StatusCode::UNPROCESSABLE_ENTITY, detail))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use larder_tower::Cache;
+    use larder_tower::clock::Clock;
+
+    use super::*;
+    use crate::config;
+
+    fn live() -> Live {
+        let text = r#"
+            [upstreams.api]
+            url = "http://127.0.0.1:3000"
+            [[on_event]]
+            type = "issue.moved"
+            purge = ["tag:issue:{id}"]
+        "#;
+        let (config, _) =
+            config::parse("test.toml", text.as_bytes(), &Default::default()).unwrap_or_else(|report| panic!("{}", report.render(false)));
+        let clock = Clock::system();
+        Live::new(config, &Cache::new(1 << 20, 1 << 16, clock.clone()), &clock, None).expect("it can serve")
+    }
+
+    #[tokio::test]
+    async fn every_form_says_what_it_makes_old() {
+        let live = live();
+        for (message, targets) in [
+            (r#"{"tags":["a","b"]}"#, r#"[{"tag":"a"},{"tag":"b"}]"#),
+            (r#"{"tag":"a"}"#, r#"[{"tag":"a"}]"#),
+            (r#"{"tag":"a","tags":["b"]}"#, r#"[{"tag":"b"},{"tag":"a"}]"#),
+            (r#"{"urls":["http://a.example/x"]}"#, r#"[{"url":"http://a.example/x"}]"#),
+            (r#"{"prefix":"/api/v1"}"#, r#"[{"prefix":"/api/v1"}]"#),
+            (r#"{"type":"issue.moved","id":7}"#, r#"[{"tag":"issue:7"}]"#),
+            ("issue:7\n", r#"[{"tag":"issue:7"}]"#),
+            (r#""issue:7""#, r#"[{"tag":"issue:7"}]"#),
+            ("issue:*", r#"[{"tag":"issue:*"}]"#),
+            ("http://a.example/x?b=1&a=2", r#"[{"url":"http://a.example/x?a=2&b=1"}]"#),
+            ("/x", r#"[{"pattern":"*/x"}]"#),
+            ("/api/*/board", r#"[{"pattern":"*/api/*/board"}]"#),
+            ("a.example/api/**", r#"[{"pattern":"a.example/api/**"}]"#),
+            ("*", r#"["all"]"#),
+        ] {
+            let found = made_old(&live, message.as_bytes()).unwrap_or_else(|refused| panic!("{message}: {refused}"));
+            assert_eq!(serde_json::to_string(&found.targets).expect("plain data"), targets, "{message}");
+        }
+        assert!(made_old(&live, br#"{"tag":"a","soft":true}"#).expect("known").soft);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_message_makes_nothing_old() {
+        let live = live();
+        for message in
+            ["", " ", "iss*", "*:7", "{\"tags\":", "[1]", "17", r#"{"tags":"a"}"#, r#"{"tag":7}"#, r#"{"type":"x"}"#, "{}", "a b"]
+        {
+            assert!(made_old(&live, message.as_bytes()).is_err(), "{message}");
+        }
+        assert!(made_old(&live, &[0xff, 0xfe]).is_err());
+    }
+}

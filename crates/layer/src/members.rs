@@ -1,0 +1,343 @@
+//! Members of a JSON object, read off while a body passes.
+//!
+//! Only the top level counts, and of it only strings, numbers and booleans. Nothing is kept but the member that is being read, and
+//! nothing is looked at beyond [`LIMIT`]. Of members of one name the last one counts, as in most parsers.
+
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+
+/// Bytes of a body that are looked at.
+const LIMIT: usize = 64 << 10;
+
+/// Bytes of a value: longer ones are no names of anything.
+const LONGEST: usize = 1024;
+
+/// What a JSON object says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Members(Vec<(String, Option<String>)>);
+
+impl Members {
+    /// The value of a member: a string's text, a number as it was written, `true` or `false`.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name)?.1.as_deref()
+    }
+
+    fn has_all(&self) -> bool {
+        self.0.iter().all(|(_, value)| value.is_some())
+    }
+
+    fn set(&mut self, name: &str, value: Option<String>) {
+        if let Some((_, slot)) = self.0.iter_mut().find(|(known, _)| known == name) {
+            *slot = value.filter(|value| value.len() <= LONGEST);
+        }
+    }
+}
+
+impl FromIterator<(String, String)> for Members {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(members: I) -> Self {
+        Self(members.into_iter().map(|(name, value)| (name, Some(value))).collect())
+    }
+}
+
+/// What a message's content is, as far as its fields tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// JSON as it stands.
+    Json,
+    /// JSON under a content coding, which is not undone.
+    Coded,
+    /// Something else.
+    Other,
+}
+
+impl Content {
+    pub(crate) fn of(fields: &HeaderMap) -> Self {
+        let text = |value: &http::HeaderValue| value.to_str().unwrap_or_default().to_ascii_lowercase();
+        let media = fields.get(CONTENT_TYPE).map(text).unwrap_or_default();
+        let essence = media.split(';').next().unwrap_or_default().trim();
+        if essence != "application/json" && !essence.ends_with("+json") {
+            return Self::Other;
+        }
+        let codings = fields.get_all(CONTENT_ENCODING).iter().map(text);
+        if codings.into_iter().all(|coding| coding.trim() == "identity") { Self::Json } else { Self::Coded }
+    }
+}
+
+/// Reads the members that are wanted off the bytes it is shown.
+#[derive(Debug)]
+pub(crate) struct Scanner {
+    members: Members,
+    state: State,
+    /// Bytes still to be looked at.
+    left: usize,
+    /// The name or value that is being read, as it is written.
+    token: Vec<u8>,
+    name: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Before the object.
+    Before,
+    /// Before a name, or the object's end.
+    BeforeName,
+    Name(Quoted),
+    BeforeColon,
+    BeforeValue,
+    Text(Quoted),
+    /// A number, or one of three words.
+    Word,
+    /// An object or a list that is passed over, this deep; in a string of it or not.
+    Nested(usize, Option<Quoted>),
+    AfterValue,
+    /// The object's end, or no object.
+    Done,
+}
+
+/// A place in a string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Quoted {
+    Plain,
+    AfterBackslash,
+}
+
+impl Quoted {
+    /// The place after this byte; `None`: it ended the string.
+    fn next(self, byte: u8) -> Option<Self> {
+        match (self, byte) {
+            (Self::Plain, b'"') => None,
+            (Self::Plain, b'\\') => Some(Self::AfterBackslash),
+            _ => Some(Self::Plain),
+        }
+    }
+}
+
+impl Scanner {
+    pub(crate) fn new(wanted: &[String]) -> Self {
+        let members = Members(wanted.iter().map(|name| (name.clone(), None)).collect());
+        Self { members, state: State::Before, left: LIMIT, token: Vec::new(), name: String::new() }
+    }
+
+    /// The next bytes of the body.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        let bytes = &bytes[..bytes.len().min(self.left)];
+        self.left -= bytes.len();
+        for &byte in bytes {
+            if self.state == State::Done {
+                return;
+            }
+            self.state = self.step(byte);
+        }
+    }
+
+    /// Whether further bytes can tell nothing: the object ended, or there is none, or its beginning was all that is looked at.
+    pub(crate) fn is_done(&self) -> bool {
+        self.state == State::Done || self.left == 0
+    }
+
+    /// Whether every member that is wanted has been found.
+    pub(crate) fn has_all(&self) -> bool {
+        self.members.has_all()
+    }
+
+    /// Whether the object ended beyond what was looked at, and might say more.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.state != State::Done && !self.has_all()
+    }
+
+    pub(crate) fn members(&self) -> &Members {
+        &self.members
+    }
+
+    fn step(&mut self, byte: u8) -> State {
+        match self.state {
+            State::Before | State::BeforeName | State::BeforeColon | State::BeforeValue | State::AfterValue
+                if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') =>
+            {
+                self.state
+            }
+            State::Before if byte == b'{' => State::BeforeName,
+            State::BeforeName if byte == b'"' => self.begin(State::Name(Quoted::Plain)),
+            State::Name(place) => match place.next(byte) {
+                Some(place) => self.keep(byte, State::Name(place)),
+                None => match self.text() {
+                    Some(name) => {
+                        self.name = name;
+                        State::BeforeColon
+                    }
+                    None => State::Done,
+                },
+            },
+            State::BeforeColon if byte == b':' => State::BeforeValue,
+            State::BeforeValue => match byte {
+                b'"' => self.begin(State::Text(Quoted::Plain)),
+                b'{' | b'[' => {
+                    self.members.set(&self.name, None);
+                    State::Nested(1, None)
+                }
+                b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => {
+                    self.begin(State::Word);
+                    self.keep(byte, State::Word)
+                }
+                _ => State::Done,
+            },
+            State::Text(place) => match place.next(byte) {
+                Some(place) => self.keep(byte, State::Text(place)),
+                None => {
+                    let text = self.text();
+                    self.members.set(&self.name, text);
+                    State::AfterValue
+                }
+            },
+            State::Word if byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.') => self.keep(byte, State::Word),
+            State::Word => {
+                let word = self.word();
+                self.members.set(&self.name, word);
+                self.state = State::AfterValue;
+                self.step(byte)
+            }
+            State::Nested(depth, Some(place)) => State::Nested(depth, place.next(byte)),
+            State::Nested(depth, None) => match byte {
+                b'"' => State::Nested(depth, Some(Quoted::Plain)),
+                b'{' | b'[' => State::Nested(depth + 1, None),
+                b'}' | b']' if depth == 1 => State::AfterValue,
+                b'}' | b']' => State::Nested(depth - 1, None),
+                _ => State::Nested(depth, None),
+            },
+            State::AfterValue if byte == b',' => State::BeforeName,
+            // The end, or what is no JSON.
+            State::Before | State::BeforeName | State::BeforeColon | State::AfterValue | State::Done => State::Done,
+        }
+    }
+
+    fn begin(&mut self, state: State) -> State {
+        self.token.clear();
+        state
+    }
+
+    fn keep(&mut self, byte: u8, state: State) -> State {
+        self.token.push(byte);
+        state
+    }
+
+    /// A string's text, its escapes undone.
+    fn text(&self) -> Option<String> {
+        let quoted = [b"\"", self.token.as_slice(), b"\""].concat();
+        serde_json::from_slice(&quoted).ok()
+    }
+
+    /// A number or boolean as it is written; `null` is no value.
+    fn word(&self) -> Option<String> {
+        let _: serde::de::IgnoredAny = serde_json::from_slice(&self.token).ok()?;
+        std::str::from_utf8(&self.token).ok().filter(|word| *word != "null").map(str::to_owned)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+    use serde_json::{Map, Value};
+
+    use super::*;
+
+    fn scan(body: &[u8], frame: usize) -> Scanner {
+        let mut scanner = Scanner::new(&["id".to_owned(), "to".to_owned()]);
+        body.chunks(frame.max(1)).for_each(|frame| scanner.push(frame));
+        scanner
+    }
+
+    fn found(body: &str) -> (Option<String>, Option<String>) {
+        let scanner = scan(body.as_bytes(), usize::MAX);
+        let get = |name| scanner.members().get(name).map(str::to_owned);
+        (get("id"), get("to"))
+    }
+
+    #[test]
+    fn strings_numbers_and_booleans_of_the_top_level_are_found() {
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(found(r#" { "id" : 7 , "to":"b\u00fc\"x" } "#), (some("7"), some("bü\"x")));
+        assert_eq!(found(r#"{"a":{"id":1,"x":["}"]},"id":-1.50e3,"to":true}"#), (some("-1.50e3"), some("true")));
+        assert_eq!(found(r#"{"id":12345678901234567890123,"to":null}"#), (some("12345678901234567890123"), None));
+        assert_eq!(found(r#"{"id":[1],"to":{}}"#), (None, None));
+        assert_eq!(found(r#"{"\u0069d":"x"}"#), (some("x"), None));
+    }
+
+    #[test]
+    fn the_last_of_several_counts() {
+        assert_eq!(found(r#"{"id":1,"id":2}"#).0.as_deref(), Some("2"));
+        assert_eq!(found(r#"{"id":1,"id":[2]}"#).0, None);
+    }
+
+    #[test]
+    fn what_is_no_object_says_nothing() {
+        for body in ["", "[", r#"[{"id":1}]"#, "7", r#""id""#, r#"{id:1}"#, r#"{"id"=1}"#, r#"{"id":tru}"#, "\u{feff}{\"id\":1}"] {
+            assert_eq!(found(body), (None, None), "{body}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_looked_at_beyond_the_limit() {
+        let body = |padding: usize| format!(r#"{{"a":"{}","id":1}}"#, "x".repeat(padding));
+        let near = scan(body(LIMIT - 20).as_bytes(), 1000);
+        assert_eq!((near.members().get("id"), near.is_done()), (Some("1"), true));
+        let far = scan(body(LIMIT).as_bytes(), 1000);
+        assert_eq!((far.members().get("id"), far.is_done(), far.is_cut()), (None, true, true));
+    }
+
+    #[test]
+    fn a_very_long_value_names_nothing() {
+        assert_eq!(found(&format!(r#"{{"id":"{}"}}"#, "x".repeat(LONGEST + 1))).0, None);
+    }
+
+    #[test]
+    fn only_plain_json_is_read() {
+        let of = |fields: &[(&'static str, &'static str)]| {
+            let name = http::HeaderName::from_static;
+            Content::of(&fields.iter().map(|(field, value)| (name(field), HeaderValue::from_static(value))).collect())
+        };
+        assert_eq!(of(&[("content-type", "Application/JSON; charset=utf-8")]), Content::Json);
+        assert_eq!(of(&[("content-type", "application/vnd.api+json"), ("content-encoding", "identity")]), Content::Json);
+        assert_eq!(of(&[("content-type", "application/json"), ("content-encoding", "gzip")]), Content::Coded);
+        assert_eq!(of(&[("content-type", "application/x-ndjson")]), Content::Other);
+        assert_eq!(of(&[]), Content::Other);
+    }
+
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "[\\PC\"\\\\{}\\[\\]]{0,6}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            let name = prop_oneof![Just("id".to_owned()), Just("to".to_owned()), "[a-z\"\\\\]{0,3}"];
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec((name, inner), 0..4).prop_map(|members| Value::from(members.into_iter().collect::<Map<_, _>>())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn it_finds_what_a_parser_finds_however_the_body_is_cut(value in json(), pretty in any::<bool>(), frame in 1_usize..9) {
+            let body = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
+            let scanner = scan(body.as_bytes(), frame);
+            for name in ["id", "to"] {
+                let expected = match &value[name] {
+                    Value::String(text) => Some(text.clone()),
+                    plain @ (Value::Number(_) | Value::Bool(_)) => Some(plain.to_string()),
+                    _ => None,
+                };
+                prop_assert_eq!(scanner.members().get(name), expected.as_deref());
+            }
+            prop_assert!(scanner.is_done());
+        }
+
+        #[test]
+        fn any_bytes_are_survived(body in prop::collection::vec(any::<u8>(), 0..64), frame in 1_usize..9) {
+            scan(&body, frame);
+        }
+    }
+}

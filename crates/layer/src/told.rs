@@ -1,0 +1,287 @@
+//! What a write makes old as far as only the bodies tell: those of its request and of its answer.
+//!
+//! Bodies pass as they come. The one frame of the answer with which everything is known, or the body's last one, is held back until what
+//! it names is old everywhere: whoever has read that far never gets older data afterwards. A client that leaves before changes nothing
+//! about that.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Response};
+use http_body::{Body, Frame, SizeHint};
+use larder_store::{Invalidation, InvalidationTarget};
+use pin_project_lite::pin_project;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use crate::body::CacheBody;
+use crate::body_log::{LogWriter, body_log};
+use crate::cache::Cache;
+use crate::error::{BodyError, BoxError, FetchError};
+use crate::exchange::announced_length;
+use crate::members::{Content, Members, Scanner};
+use crate::request_body::RequestBody;
+use crate::rules::ToldByBodies;
+use crate::upstream::ClientBody;
+
+/// How long an answer is read on for what it names, after its client left.
+const DETACHED: Duration = Duration::from_secs(60);
+
+/// Rules that wait for what bodies say.
+#[derive(Debug)]
+pub(crate) struct Told {
+    rules: Box<dyn ToldByBodies>,
+    /// `None` where nothing in the request is asked for, or it cannot be read.
+    request: Option<Arc<Mutex<Seen>>>,
+    /// What is old already.
+    early: Vec<InvalidationTarget>,
+}
+
+/// What has been seen of a request's body.
+#[derive(Debug)]
+struct Seen {
+    scanner: Scanner,
+    ended: bool,
+}
+
+impl Told {
+    /// Rules about a request whose body is still to come, and that body, to be sent in place of the client's.
+    pub(crate) fn about<R: ClientBody>(rules: Box<dyn ToldByBodies>, fields: &HeaderMap, body: R) -> (Self, RequestBody) {
+        let wanted = rules.in_request();
+        if wanted.is_empty() || body.is_end_stream() || !readable("request", fields) {
+            return (Self { rules, request: None, early: Vec::new() }, RequestBody::new(body));
+        }
+        let seen = Arc::new(Mutex::new(Seen { scanner: Scanner::new(wanted), ended: false }));
+        let body = RequestBody::new(Tee { body, seen: Arc::clone(&seen) });
+        (Self { rules, request: Some(seen), early: Vec::new() }, body)
+    }
+
+    /// What is known to be old when the answer's head is there, or when there will be none.
+    pub(crate) fn early(&mut self) -> Vec<InvalidationTarget> {
+        if self.is_request_read() {
+            self.early = self.rules.made_old(&self.request(), &Members::default());
+        }
+        self.early.clone()
+    }
+
+    /// What is known to be old when there will be no answer.
+    pub(crate) fn unanswered(&self) -> Vec<InvalidationTarget> {
+        self.made_old(&Members::default())
+    }
+
+    /// Whether more may be known once the body of this answer has been read.
+    pub(crate) fn waits_for(&self, answer: &HeaderMap, is_empty: bool) -> bool {
+        !is_empty && (!self.is_request_read() || (!self.rules.in_response().is_empty() && readable("answer", answer)))
+    }
+
+    fn is_request_read(&self) -> bool {
+        self.request.as_ref().is_none_or(|seen| {
+            let seen = lock(seen);
+            seen.ended || seen.scanner.is_done()
+        })
+    }
+
+    fn request(&self) -> Members {
+        self.request.as_ref().map(|seen| lock(seen).scanner.members().clone()).unwrap_or_default()
+    }
+
+    fn made_old(&self, answer: &Members) -> Vec<InvalidationTarget> {
+        let mut old = self.rules.made_old(&self.request(), answer);
+        old.retain(|target| !self.early.contains(target));
+        old
+    }
+}
+
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn readable(what: &str, fields: &HeaderMap) -> bool {
+    match Content::of(fields) {
+        Content::Json => true,
+        Content::Coded => {
+            tracing::debug!("a {what} has a content coding, so what it says about what a write makes old is not read");
+            false
+        }
+        Content::Other => false,
+    }
+}
+
+pin_project! {
+    /// A client's body on its way to the origin, seen by a scanner.
+    struct Tee<B> {
+        #[pin]
+        body: B,
+        seen: Arc<Mutex<Seen>>,
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for Tee<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let mut this = self.project();
+        let polled = ready!(this.body.as_mut().poll_frame(cx));
+        let mut seen = lock(this.seen);
+        match &polled {
+            Some(Ok(frame)) => {
+                frame.data_ref().into_iter().for_each(|data| seen.scanner.push(data));
+                seen.ended = this.body.is_end_stream();
+            }
+            Some(Err(_)) | None => seen.ended = true,
+        }
+        drop(seen);
+        Poll::Ready(polled)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+pin_project! {
+    /// An answer's body that is read for what it makes old.
+    pub(crate) struct Watched<B> {
+        #[pin]
+        body: B,
+        watch: Option<Watch>,
+        settling: Option<JoinHandle<()>>,
+        held: Option<Option<Result<Frame<Bytes>, BoxError>>>,
+    }
+}
+
+/// What is read off, and for what. Dropped before the body has told everything, it makes old what is known.
+struct Watch {
+    cache: Arc<Cache>,
+    told: Option<Told>,
+    scanner: Scanner,
+}
+
+impl Watch {
+    /// Looks at a frame; whether further ones can tell nothing more.
+    fn see(&mut self, frame: &Frame<Bytes>) -> bool {
+        frame.data_ref().into_iter().for_each(|data| self.scanner.push(data));
+        (self.scanner.is_done() || self.scanner.has_all()) && self.told.as_ref().is_none_or(Told::is_request_read)
+    }
+
+    /// A task of its own, so that nobody who leaves stops it.
+    fn settle(&mut self) -> Option<JoinHandle<()>> {
+        let old = self.told.take()?.made_old(self.scanner.members());
+        let (cache, runtime) = (Arc::clone(&self.cache), Handle::try_current().ok()?);
+        (!old.is_empty()).then(|| runtime.spawn(async move { _ = cache.invalidate(&Invalidation::hard(old)).await }))
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.settle();
+    }
+}
+
+impl<B: Body<Data = Bytes>> Watched<B> {
+    /// The body of an answer with these fields.
+    pub(crate) fn new(cache: Arc<Cache>, told: Told, fields: &HeaderMap, body: B) -> Self {
+        let wanted = if Content::of(fields) == Content::Json { told.rules.in_response() } else { &[] };
+        let scanner = Scanner::new(wanted);
+        Self { body, watch: Some(Watch { cache, told: Some(told), scanner }), settling: None, held: None }
+    }
+
+    /// Whether everything that it names is old, or is being made so.
+    fn is_settled(&self) -> bool {
+        self.watch.is_none()
+    }
+}
+
+impl<B> Body for Watched<B>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let mut this = self.project();
+        if this.held.is_none() {
+            let polled = ready!(this.body.as_mut().poll_frame(cx)).map(|frame| frame.map_err(Into::into));
+            let known = match (&polled, this.watch.as_mut()) {
+                (_, None) => return Poll::Ready(polled),
+                (Some(Ok(frame)), Some(watch)) => watch.see(frame) || this.body.is_end_stream(),
+                (Some(Err(_)) | None, Some(_)) => true,
+            };
+            if !known {
+                return Poll::Ready(polled);
+            }
+            *this.settling = this.watch.take().and_then(|mut watch| watch.settle());
+            *this.held = Some(polled);
+        }
+        if let Some(settling) = this.settling {
+            _ = ready!(Pin::new(settling).poll(cx));
+        }
+        *this.settling = None;
+        Poll::Ready(this.held.take().flatten())
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.watch.is_none() && self.held.is_none() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if self.held.is_some() { SizeHint::default() } else { self.body.size_hint() }
+    }
+}
+
+/// Passes an answer on while it is read. A task of its own reads it: what it names becomes old even if its client leaves.
+pub(crate) fn pass_along<B>(cache: &Arc<Cache>, answer: Response<Watched<B>>) -> Response<CacheBody<B>>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    let length = announced_length(&answer);
+    let (writer, handle) = body_log(Arc::clone(&cache.in_flight));
+    let (head, body) = answer.into_parts();
+    let passed = match handle.reader() {
+        Some(reader) => CacheBody::live(reader, length),
+        None => CacheBody::empty(),
+    };
+    writer.stop_keeping();
+    tokio::spawn(relay(body, writer));
+    Response::from_parts(head, passed)
+}
+
+async fn relay<B>(body: Watched<B>, writer: LogWriter)
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    let mut body = pin!(body);
+    let mut trailers = None;
+    let mut alone = pin!(tokio::time::sleep(DETACHED));
+    loop {
+        if writer.room().await {
+            alone.set(tokio::time::sleep(DETACHED));
+        } else if body.is_settled() {
+            return;
+        }
+        let frame = tokio::select! {
+            biased;
+            frame = poll_fn(|cx| body.as_mut().poll_frame(cx)) => frame,
+            () = alone.as_mut(), if !writer.has_readers() => return,
+        };
+        match frame {
+            None => return writer.complete(trailers),
+            Some(Err(error)) => return writer.break_off(BodyError::Upstream(FetchError::new(error))),
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) if data.is_empty() => {}
+                Ok(data) => writer.append(data),
+                Err(frame) => trailers = frame.into_trailers().ok(),
+            },
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! What writes make old, and tags that answers have, as far as only JSON in bodies tells.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Request;
+use http::request::Parts;
+use http_body_util::{BodyExt, Full};
+use larder_semantics::Target;
+use larder_store::{Invalidation, InvalidationTarget};
+use larder_tower::{CacheService, Caller, MadeOld, Members, RouteRules, TagSource, ToldByBodies, WriteRules};
+
+use crate::common::{Origin, Read, Reply, channel, frame, get, header, read, request, response, rules, send, start, streaming, with_rules};
+
+/// A write makes `tag:VALUE` old for the members `from` of the request and `to` of the answer.
+#[derive(Debug)]
+struct Names(Vec<String>, Vec<String>);
+
+impl Names {
+    fn new() -> Self {
+        Self(vec!["from".to_owned()], vec!["to".to_owned()])
+    }
+}
+
+impl WriteRules for Names {
+    fn made_old(&self, _: &Parts, _: Target<'_>) -> MadeOld {
+        MadeOld { known: Vec::new(), told: Some(Box::new(Self::new())) }
+    }
+}
+
+impl ToldByBodies for Names {
+    fn in_request(&self) -> &[String] {
+        &self.0
+    }
+
+    fn in_response(&self) -> &[String] {
+        &self.1
+    }
+
+    fn made_old(&self, request: &Members, response: &Members) -> Vec<InvalidationTarget> {
+        request.get("from").into_iter().chain(response.get("to")).map(|value| InvalidationTarget::Tag(value.to_owned())).collect()
+    }
+}
+
+/// Reads are tagged by their last segment, and by the member `tag` of their answer.
+#[derive(Debug)]
+struct Tags(Vec<String>);
+
+impl TagSource for Tags {
+    fn tags(&self, request: &Parts) -> Vec<String> {
+        request.uri.path().rsplit('/').next().map(str::to_owned).into_iter().collect()
+    }
+
+    fn in_response(&self) -> &[String] {
+        &self.0
+    }
+
+    fn tags_told(&self, _: &Parts, response: &Members) -> Vec<String> {
+        response.get("tag").map(str::to_owned).into_iter().collect()
+    }
+}
+
+fn cache(origin: Origin) -> CacheService<Origin> {
+    with_rules(origin, RouteRules { writes: Arc::new(Names::new()), tags: Arc::new(Tags(Vec::new())), ..rules() }).0
+}
+
+fn stored() -> Reply {
+    response(200, "x").header("cache-control", "max-age=60")
+}
+
+fn json(body: &'static str) -> Reply {
+    response(200, body).header("content-type", "application/json")
+}
+
+async fn post(cache: &CacheService<Origin>, body: &'static str) -> Read {
+    let request = Request::post("/write").header("host", "example.com").header("content-type", "application/json");
+    let served = cache.serve(request.body(Full::from(body)).expect("a request"), Caller::default(), |_| ()).await.expect("an answer");
+    read(served.response, served.outcome).await
+}
+
+async fn x_cache(cache: &CacheService<Origin>, path: &str) -> String {
+    send(cache, get(path)).await.x_cache()
+}
+
+async fn stored_under(cache: &CacheService<Origin>, paths: &[&str]) {
+    for path in paths {
+        send(cache, get(path)).await;
+        assert_eq!(x_cache(cache, path).await, "HIT", "{path}");
+    }
+}
+
+/// An origin that reads a write's body before it answers with `answer`.
+fn reading(answer: fn() -> Reply) -> Origin {
+    Origin::waiting(move |request| async move {
+        match request.method().as_str() {
+            "GET" => Ok(stored().build()),
+            _ => {
+                request.into_body().collect().await.expect("a body");
+                Ok(answer().build())
+            }
+        }
+    })
+}
+
+#[tokio::test]
+async fn what_request_and_answer_name_is_old_once_the_answer_has_been_read() {
+    let cache = cache(reading(|| json(r#"{"to": 7}"#)));
+    stored_under(&cache, &["/a", "/7", "/b"]).await;
+    assert_eq!(post(&cache, r#"{"from": "a"}"#).await.text(), r#"{"to": 7}"#);
+    for (path, result) in [("/a", "MISS"), ("/7", "MISS"), ("/b", "HIT")] {
+        assert_eq!(x_cache(&cache, path).await, result, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_failed_makes_nothing_old() {
+    let cache = cache(reading(|| json(r#"{"to": 7}"#).status(409)));
+    stored_under(&cache, &["/a", "/7"]).await;
+    post(&cache, r#"{"from": "a"}"#).await;
+    assert_eq!((x_cache(&cache, "/a").await, x_cache(&cache, "/7").await), ("HIT".into(), "HIT".into()));
+}
+
+#[tokio::test]
+async fn what_is_no_plain_json_names_nothing_and_passes_as_it_is() {
+    for answer in
+        [|| response(200, r#"{"to": 7}"#), || json(r#"{"to": 7}"#).header("content-encoding", "gzip"), || json("[7]"), || json("")]
+    {
+        let cache = cache(reading(answer));
+        stored_under(&cache, &["/a", "/7"]).await;
+        post(&cache, r#"{"from": "a"}"#).await;
+        assert_eq!((x_cache(&cache, "/a").await, x_cache(&cache, "/7").await), ("MISS".into(), "HIT".into()));
+    }
+}
+
+/// An origin whose answer to a write comes as the test sends it, and what sends it.
+fn streamed() -> (CacheService<Origin>, http_body_util::channel::Sender<Bytes, larder_tower::BoxError>) {
+    let (sender, body) = channel();
+    let body = std::sync::Mutex::new(Some(body));
+    let origin = Origin::new(move |request| match request.method().as_str() {
+        "GET" => stored(),
+        _ => streaming(200, body.lock().unwrap().take().expect("one write")).header("content-type", "application/json"),
+    });
+    (cache(origin), sender)
+}
+
+#[tokio::test]
+async fn an_answer_is_passed_on_as_it_comes_up_to_the_frame_with_which_everything_is_known() {
+    let (cache, mut sender) = streamed();
+    stored_under(&cache, &["/7"]).await;
+    let served = cache.serve(request("POST", "/write", &[]), Caller::default(), |_| ()).await.expect("an answer");
+    let mut body = served.response.into_body();
+    sender.send_data(r#"{"a": 1, "to""#.into()).await.expect("read");
+    assert_eq!(frame(&mut body).await.expect("a frame").expect("data"), r#"{"a": 1, "to""#);
+    assert_eq!(x_cache(&cache, "/7").await, "HIT");
+    sender.send_data(r#": "7", "#.into()).await.expect("read");
+    assert_eq!(frame(&mut body).await.expect("a frame").expect("data"), r#": "7", "#);
+    assert_eq!(x_cache(&cache, "/7").await, "MISS");
+    sender.send_data(r#""b": 2}"#.into()).await.expect("read");
+    drop(sender);
+    assert_eq!(frame(&mut body).await.expect("a frame").expect("data"), r#""b": 2}"#);
+    assert!(frame(&mut body).await.is_none());
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_keeps_nothing_from_becoming_old() {
+    let (cache, mut sender) = streamed();
+    stored_under(&cache, &["/7"]).await;
+    let served = cache.serve(request("POST", "/write", &[]), Caller::default(), |_| ()).await.expect("an answer");
+    drop(served);
+    sender.send_data(r#"{"to": 7}"#.into()).await.expect("read on");
+    drop(sender);
+    while x_cache(&cache, "/7").await == "HIT" {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_breaks_off() {
+    let (cache, sender) = streamed();
+    let served = cache.serve(request("POST", "/write", &[]), Caller::default(), |_| ()).await.expect("an answer");
+    sender.abort("gone".into());
+    assert!(read(served.response, served.outcome).await.body.is_err());
+}
+
+fn tagged(origin: Origin) -> CacheService<Origin> {
+    with_rules(origin, RouteRules { tags: Arc::new(Tags(vec!["tag".to_owned()])), ..rules() }).0
+}
+
+async fn purge(cache: &CacheService<Origin>, tag: &str) {
+    cache.cache().invalidate(&Invalidation::hard([InvalidationTarget::Tag(tag.to_owned())])).await;
+}
+
+#[tokio::test]
+async fn an_answer_is_purged_by_the_tag_that_its_body_names() {
+    let cache = tagged(Origin::new(|_| json(r#"{"tag": "blue"}"#).header("cache-control", "max-age=60")));
+    stored_under(&cache, &["/a"]).await;
+    purge(&cache, "red").await;
+    assert_eq!(x_cache(&cache, "/a").await, "HIT");
+    purge(&cache, "blue").await;
+    assert_eq!(x_cache(&cache, "/a").await, "MISS");
+}
+
+#[tokio::test]
+async fn an_answer_whose_tags_cannot_be_read_is_not_stored() {
+    for answer in [
+        || json(r#"{"tag": "blue"}"#).header("content-encoding", "gzip"),
+        || json(Box::leak(format!(r#"{{"a": "{}", "tag": "blue"}}"#, "x".repeat(70_000)).into_boxed_str())),
+    ] {
+        let cache = tagged(Origin::new(move |_| answer().header("cache-control", "max-age=60")));
+        assert_eq!(x_cache(&cache, "/a").await, "MISS");
+        let again = send(&cache, get("/a")).await;
+        assert_eq!(again.x_cache(), "MISS");
+        assert!(header(&again.response, "cache-status").contains("fwd="), "{:?}", again.response);
+    }
+    let other = tagged(Origin::new(|_| response(200, "<html>").header("content-type", "text/html").header("cache-control", "max-age=60")));
+    stored_under(&other, &["/a"]).await;
+}
+
+#[tokio::test]
+async fn a_request_after_a_purge_joins_no_older_flight_whose_tags_are_not_known_yet() {
+    let (mut sender, body) = channel();
+    let first = std::sync::Mutex::new(Some(body));
+    let origin = Origin::new(move |_| match first.lock().unwrap().take() {
+        Some(body) => streaming(200, body).header("content-type", "application/json").header("cache-control", "max-age=60"),
+        None => json(r#"{"tag": "blue", "v": 2}"#).header("cache-control", "max-age=60"),
+    });
+    let cache = tagged(origin.clone());
+    let mut early = start(&cache, [get("/a")]);
+    let early = early.remove(0).await.expect("a head");
+    purge(&cache, "blue").await;
+    assert_eq!(send(&cache, get("/a")).await.text(), r#"{"tag": "blue", "v": 2}"#);
+    sender.send_data(r#"{"tag": "blue", "v": 1}"#.into()).await.expect("read");
+    drop(sender);
+    assert_eq!(read(early.response, early.outcome).await.text(), r#"{"tag": "blue", "v": 1}"#);
+    assert_eq!(send(&cache, get("/a")).await.text(), r#"{"tag": "blue", "v": 2}"#);
+}

@@ -1,0 +1,195 @@
+//! What the servers say of themselves, and what of it stands in the way of a good tier.
+
+use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value, cmd};
+
+use crate::options::RedisOptions;
+use crate::servers::Connection;
+
+/// The oldest Redis that works. Valkey began later, and counts from there.
+const OLDEST: (u32, u32) = (6, 2);
+
+/// One server, as its `INFO` has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerInfo {
+    /// Where it is, in a Cluster; empty where there is one only.
+    pub address: String,
+    /// `redis 7.0.15`, `valkey 8.0.1`.
+    pub version: String,
+    /// Bytes of memory that it uses.
+    pub used_memory: u64,
+    /// Bytes that it may use; 0: as many as there are.
+    pub max_memory: u64,
+    /// What it does when that is full: `noeviction`, `allkeys-lru`, ….
+    pub policy: String,
+    /// Keys evicted since its start.
+    pub evicted: u64,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Inspection {
+    pub(crate) servers: Vec<ServerInfo>,
+    /// In words for people.
+    pub(crate) concerns: Vec<String>,
+}
+
+impl Inspection {
+    /// Asks the servers. What cannot be found out is a concern itself.
+    pub(crate) async fn of(connection: &mut Connection, options: &RedisOptions) -> RedisResult<Self> {
+        let mut concerns = Vec::new();
+        let servers: Vec<ServerInfo> = match cmd("INFO").query_async::<Value>(connection).await {
+            Ok(answer) => texts(answer).into_iter().map(|(address, text)| ServerInfo::read(address, &text)).collect(),
+            Err(error) if is_forbidden(&error) => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        servers.iter().for_each(|server| concerns.extend(server.concerns()));
+        let forbidden = forbidden(connection, options).await?;
+        if !forbidden.is_empty() {
+            let commands = forbidden.join(", ");
+            concerns.push(format!("the user may not use {commands} on {}:*: grant them with ACL SETUSER", options.prefix));
+        }
+        if forbidden.contains(&"INFO") {
+            concerns.push("without INFO a failover that loses the end of the log of invalidations is not noticed".to_owned());
+        }
+        Ok(Self { servers, concerns })
+    }
+}
+
+impl ServerInfo {
+    fn read(address: String, text: &str) -> Self {
+        let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
+        let number = |name| value(name).and_then(|value| value.parse().ok()).unwrap_or_default();
+        let version = match (value("valkey_version"), value("redis_version")) {
+            (Some(version), _) => format!("valkey {version}"),
+            (None, version) => format!("redis {}", version.unwrap_or("of an unknown version")),
+        };
+        Self {
+            address,
+            version,
+            used_memory: number("used_memory"),
+            max_memory: number("maxmemory"),
+            policy: value("maxmemory_policy").unwrap_or_default().to_owned(),
+            evicted: number("evicted_keys"),
+        }
+    }
+
+    fn concerns(&self) -> Vec<String> {
+        let at = if self.address.is_empty() { String::new() } else { format!("{}: ", self.address) };
+        let mut concerns = Vec::new();
+        let number = self.version.strip_prefix("redis ").and_then(|version| {
+            let mut parts = version.split('.').map(str::parse);
+            Some((parts.next()?.ok()?, parts.next()?.ok()?))
+        });
+        if number.is_some_and(|number| number < OLDEST) {
+            concerns.push(format!("{at}{} is older than 6.2, the oldest that works", self.version));
+        }
+        if self.max_memory > 0 && self.policy == "noeviction" {
+            concerns.push(format!(
+                "{at}memory is limited (maxmemory) and nothing is evicted (maxmemory-policy noeviction): once it is full nothing more is \
+                 stored, purges included; set maxmemory-policy to volatile-lru"
+            ));
+        }
+        concerns
+    }
+}
+
+/// Those of the commands in use that the user may not use.
+async fn forbidden(connection: &mut Connection, options: &RedisOptions) -> RedisResult<Vec<&'static str>> {
+    let key = format!("{}:{{log}}:p", options.prefix);
+    let on = |name: &'static str, rest: &[&str]| {
+        let mut command = cmd(name);
+        command.arg(&key).arg(rest);
+        (name, command)
+    };
+    let mut script = cmd("EVAL");
+    script.arg("return 1").arg(1).arg(&key);
+    let mut script_by_name = cmd("EVALSHA");
+    script_by_name.arg("0".repeat(40)).arg(1).arg(&key);
+    let mut read = cmd("XREAD");
+    read.arg("COUNT").arg(1).arg("STREAMS").arg(&key).arg("0-0");
+    let mut info = cmd("INFO");
+    info.arg("replication");
+    let probes: [(&str, Cmd); 18] = [
+        on("SET", &["1", "PX", "1000"]),
+        on("GET", &[]),
+        on("DEL", &[]),
+        on("HSET", &["f", "1"]),
+        on("PEXPIRE", &["1000"]),
+        on("PTTL", &[]),
+        on("HGET", &["f"]),
+        on("HMGET", &["f"]),
+        on("HVALS", &[]),
+        on("HGETALL", &[]),
+        on("HDEL", &["f"]),
+        on("XADD", &["MAXLEN", "0", "*", "f", "1"]),
+        ("XREAD", read),
+        // Leaves nothing behind, whatever of the above was done.
+        on("DEL", &[]),
+        ("EVAL", script),
+        ("EVALSHA", script_by_name),
+        ("TIME", cmd("TIME")),
+        ("INFO", info),
+    ];
+    let mut forbidden = Vec::new();
+    for (name, command) in probes {
+        match command.query_async::<Value>(connection).await {
+            Err(error) if is_forbidden(&error) && !forbidden.contains(&name) => forbidden.push(name),
+            // A full or read-only server is told elsewhere.
+            Err(error) if error.is_io_error() || error.is_timeout() => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(forbidden)
+}
+
+fn is_forbidden(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) || error.code() == Some("NOPERM")
+}
+
+/// The text of one server, or in a Cluster those of all its masters by their addresses.
+fn texts(answer: Value) -> Vec<(String, String)> {
+    let text = |value| match value {
+        Value::BulkString(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Value::VerbatimString { text, .. } | Value::SimpleString(text) => text,
+        _ => String::new(),
+    };
+    match answer {
+        Value::Map(nodes) => nodes.into_iter().map(|(address, answer)| (text(address), text(answer))).collect(),
+        answer => vec![(String::new(), text(answer))],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(lines: &[&str]) -> ServerInfo {
+        ServerInfo::read(String::new(), &lines.join("\r\n"))
+    }
+
+    #[test]
+    fn what_a_server_says_of_itself_is_read() {
+        let lines =
+            ["# Server", "redis_version:7.2.4", "valkey_version:8.0.1", "used_memory:12", "maxmemory:99", "maxmemory_policy:allkeys-lru"];
+        let expected = ServerInfo {
+            version: "valkey 8.0.1".to_owned(),
+            used_memory: 12,
+            max_memory: 99,
+            policy: "allkeys-lru".to_owned(),
+            ..ServerInfo::default()
+        };
+        assert_eq!(info(&lines), expected);
+        assert_eq!(expected.concerns(), [""; 0]);
+    }
+
+    #[test]
+    fn what_stands_in_the_way_is_said() {
+        assert_eq!(info(&["redis_version:6.0.16"]).concerns(), ["redis 6.0.16 is older than 6.2, the oldest that works"]);
+        for version in ["6.2.0", "7.0.15", "10.1", "unstable"] {
+            assert_eq!(info(&[&format!("redis_version:{version}")]).concerns(), [""; 0], "{version}");
+        }
+        assert!(info(&["redis_version:7.0", "maxmemory:0", "maxmemory_policy:noeviction"]).concerns().is_empty());
+        let [concern] = &info(&["redis_version:7.0", "maxmemory:1", "maxmemory_policy:noeviction"]).concerns()[..] else { panic!() };
+        assert!(concern.contains("set maxmemory-policy to volatile-lru"), "{concern}");
+    }
+}

@@ -1,0 +1,260 @@
+//! Where the servers are, and how a connection to the right one is made.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig, MultiplexedConnection, PubSub};
+use redis::cluster::{ClusterClient, ClusterConfig};
+use redis::cluster_async::ClusterConnection;
+use redis::io::tcp::TcpSettings;
+use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult, ServerErrorKind,
+    TlsCertificates, TlsMode, Value,
+};
+use tokio::sync::Mutex;
+
+use crate::options::{RedisOptions, RedisServers, RedisUrl};
+
+/// Commands that may wait in one connection's buffer. The client's own default of 50 makes a busy proxy wait for room.
+const PIPELINE: usize = 1024;
+
+/// How often a Cluster's client follows a redirection, or asks another node, within the deadline.
+const REDIRECTIONS: u32 = 3;
+
+/// Milliseconds between two of these: what is on its way is there in a moment, or too late.
+const REDIRECTION_PAUSE: u64 = 5;
+
+/// Whom to ask for a connection.
+pub(crate) enum Servers {
+    /// One server, wherever its name leads.
+    Single(Arc<Client>),
+    /// Any of a Cluster's nodes knows all of them.
+    Cluster(Arc<Cluster>),
+    /// The sentinels know which server is the master now.
+    Sentinel(Box<Mutex<SentinelClient>>),
+}
+
+/// A Cluster, and those of its nodes that are known beforehand.
+pub(crate) struct Cluster {
+    client: ClusterClient,
+    seeds: Vec<Client>,
+}
+
+/// What was found.
+#[derive(Clone)]
+pub(crate) enum Found {
+    Server(Arc<Client>),
+    Cluster(Arc<Cluster>),
+}
+
+/// A connection that any number of tasks use at the same time.
+#[derive(Clone)]
+pub(crate) enum Connection {
+    /// Reconnects by itself.
+    Managed(ConnectionManager),
+    /// Ends with its socket.
+    Plain(MultiplexedConnection),
+    /// Follows its Cluster.
+    Cluster(ClusterConnection),
+}
+
+impl Servers {
+    /// Connects to nothing.
+    pub(crate) fn new(options: &RedisOptions) -> RedisResult<Self> {
+        let certificates = options.ca.as_ref().map(|ca| TlsCertificates { client_tls: None, root_cert: Some(ca.to_vec()) });
+        match &options.servers {
+            RedisServers::Single(url) => single(url, certificates).map(|client| Self::Single(Arc::new(client))),
+            RedisServers::Cluster(seeds) => cluster(seeds, certificates, options).map(|cluster| Self::Cluster(Arc::new(cluster))),
+            RedisServers::Sentinel { sentinels, master } => {
+                sentinel(sentinels, master, certificates).map(|client| Self::Sentinel(Box::new(Mutex::new(client))))
+            }
+        }
+    }
+
+    /// What is known without asking anybody.
+    pub(crate) fn known(&self) -> Option<Found> {
+        match self {
+            Self::Single(client) => Some(Found::Server(Arc::clone(client))),
+            Self::Cluster(cluster) => Some(Found::Cluster(Arc::clone(cluster))),
+            Self::Sentinel(_) => None,
+        }
+    }
+
+    /// Where the server is now. `patience` is for each of those who may have to be asked.
+    pub(crate) async fn find(&self, patience: Duration) -> Result<Found, String> {
+        let Self::Sentinel(sentinel) = self else { return self.known().ok_or_else(|| "nowhere to connect to".to_owned()) };
+        let asked = async { sentinel.lock().await.async_get_client().await };
+        // Sentinels are asked one after the other, and the master whether it is one.
+        match tokio::time::timeout(4 * patience, asked).await {
+            Ok(found) => found
+                .map(|client| Found::Server(Arc::new(client)))
+                .map_err(|error| format!("the sentinels name no master: {}", in_words(&error))),
+            Err(_) => Err("no sentinel answers".to_owned()),
+        }
+    }
+}
+
+fn single(url: &RedisUrl, certificates: Option<TlsCertificates>) -> RedisResult<Client> {
+    match certificates.filter(|_| url.is_tls()) {
+        Some(certificates) => Client::build_with_tls(url.info(), certificates),
+        None => Client::open(url.info()),
+    }
+}
+
+fn cluster(seeds: &[RedisUrl], certificates: Option<TlsCertificates>, options: &RedisOptions) -> RedisResult<Cluster> {
+    let nodes = seeds.iter().map(|seed| single(seed, certificates.clone())).collect::<RedisResult<_>>()?;
+    let mut builder = ClusterClient::builder(seeds.iter().map(RedisUrl::info))
+        .retries(REDIRECTIONS)
+        .min_retry_wait(REDIRECTION_PAUSE)
+        .max_retry_wait(4 * REDIRECTION_PAUSE)
+        .connection_timeout(options.connect_timeout)
+        .response_timeout(options.timeout)
+        .tcp_settings(tcp());
+    if let Some(certificates) = certificates.filter(|_| seeds.iter().all(RedisUrl::is_tls)) {
+        builder = builder.certs(certificates);
+    }
+    Ok(Cluster { client: builder.build()?, seeds: nodes })
+}
+
+/// The user, the password and the database of the URLs are the master's; sentinels are asked without.
+fn sentinel(sentinels: &[RedisUrl], master: &str, certificates: Option<TlsCertificates>) -> RedisResult<SentinelClient> {
+    let places: Vec<ConnectionAddr> = sentinels.iter().map(|url| url.info().addr().clone()).collect();
+    let mut builder = SentinelClientBuilder::new(places, master, SentinelServerType::Master)?
+        .set_client_to_redis_tcp_settings(tcp())
+        .set_client_to_sentinel_tcp_settings(tcp());
+    if let Some(url) = sentinels.first() {
+        let info = url.info();
+        let settings = info.redis_settings();
+        builder = builder.set_client_to_redis_db(settings.db()).set_client_to_redis_protocol(settings.protocol());
+        if let Some(username) = settings.username() {
+            builder = builder.set_client_to_redis_username(username);
+        }
+        if let Some(password) = settings.password() {
+            builder = builder.set_client_to_redis_password(password);
+        }
+        if url.is_tls() {
+            builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
+            if let Some(certificates) = certificates {
+                builder = builder.set_client_to_redis_certificates(certificates.clone()).set_client_to_sentinel_certificates(certificates);
+            }
+        }
+    }
+    builder.build()
+}
+
+/// Off by default in this client; without it small commands wait for acknowledgements.
+pub(crate) fn tcp() -> TcpSettings {
+    TcpSettings::default().set_nodelay(true)
+}
+
+impl Found {
+    /// A connection for many, which is made when it is first used, and again when it breaks.
+    pub(crate) fn connect_lazily(&self, options: &RedisOptions) -> RedisResult<Connection> {
+        match self {
+            Self::Server(client) => {
+                let config = ConnectionManagerConfig::new()
+                    .set_connection_timeout(Some(options.connect_timeout))
+                    .set_response_timeout(Some(options.timeout))
+                    // Trying again is the breaker's business.
+                    .set_number_of_retries(0)
+                    .set_pipeline_buffer_size(PIPELINE);
+                ConnectionManager::new_lazy_with_config(Client::clone(client), config).map(Connection::Managed)
+            }
+            Self::Cluster(cluster) => {
+                Ok(Connection::Cluster(cluster.client.get_pending_async_connection_with_config(cluster_config(options, options.timeout))))
+            }
+        }
+    }
+
+    /// A connection whose answers may take as long as `answer`.
+    pub(crate) async fn connect(&self, options: &RedisOptions, answer: Duration) -> RedisResult<Connection> {
+        match self {
+            Self::Server(client) => {
+                let config =
+                    AsyncConnectionConfig::new().set_connection_timeout(Some(options.connect_timeout)).set_response_timeout(Some(answer));
+                client.get_multiplexed_async_connection_with_config(&config).await.map(Connection::Plain)
+            }
+            Self::Cluster(cluster) => {
+                cluster.client.get_async_connection_with_config(cluster_config(options, answer)).await.map(Connection::Cluster)
+            }
+        }
+    }
+
+    /// A connection that hears what is published. All nodes of a Cluster hear everything: any of them will do.
+    pub(crate) async fn subscriber(&self) -> RedisResult<PubSub> {
+        let cluster = match self {
+            Self::Server(client) => return client.get_async_pubsub().await,
+            Self::Cluster(cluster) => cluster,
+        };
+        let mut outcome = Err(RedisError::from((ErrorKind::Io, "no node answers")));
+        for seed in &cluster.seeds {
+            outcome = seed.get_async_pubsub().await;
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
+    }
+
+    /// Whether both lead to the same place.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Server(one), Self::Server(other)) => one.get_connection_info().addr() == other.get_connection_info().addr(),
+            (Self::Cluster(_), Self::Cluster(_)) => true,
+            _ => false,
+        }
+    }
+}
+
+fn cluster_config(options: &RedisOptions, answer: Duration) -> ClusterConfig {
+    ClusterConfig::default().set_connection_timeout(options.connect_timeout).set_response_timeout(answer)
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server(client) => fmt::Display::fmt(client.get_connection_info().addr(), f),
+            Self::Cluster(_) => f.write_str("the Cluster"),
+        }
+    }
+}
+
+impl ConnectionLike for Connection {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        match self {
+            Self::Managed(connection) => connection.req_packed_command(cmd),
+            Self::Plain(connection) => connection.req_packed_command(cmd),
+            Self::Cluster(connection) => connection.req_packed_command(cmd),
+        }
+    }
+
+    fn req_packed_commands<'a>(&'a mut self, pipeline: &'a Pipeline, offset: usize, count: usize) -> RedisFuture<'a, Vec<Value>> {
+        match self {
+            Self::Managed(connection) => connection.req_packed_commands(pipeline, offset, count),
+            Self::Plain(connection) => connection.req_packed_commands(pipeline, offset, count),
+            Self::Cluster(connection) => connection.req_packed_commands(pipeline, offset, count),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        match self {
+            Self::Managed(connection) => connection.get_db(),
+            Self::Plain(connection) => connection.get_db(),
+            Self::Cluster(connection) => connection.get_db(),
+        }
+    }
+}
+
+/// What an error says, for people.
+pub(crate) fn in_words(error: &RedisError) -> String {
+    let detail = error.detail().unwrap_or_default();
+    match (error.kind(), error.code()) {
+        (ErrorKind::AuthenticationFailed, _) | (_, Some("WRONGPASS")) => "it does not accept the user or the password".to_owned(),
+        (_, Some("NOAUTH")) => "it asks for a password, and the URL has none".to_owned(),
+        (ErrorKind::Server(ServerErrorKind::NoPerm), _) => format!("permission is missing: {detail}"),
+        (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => "it is a read-only replica".to_owned(),
+        _ => error.to_string(),
+    }
+}
