@@ -237,6 +237,21 @@ async fn tags_that_origins_name_are_purged_like_any_other() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn regular_expressions_count_where_they_are_allowed() -> Result<()> {
+    for (setting, status, outcome) in [("", 422, "HIT"), ("[purge]\nregex = true\n", 200, "MISS")] {
+        let (larder, _origin) = started(&format!("{setting}{CONFIG}")).await?;
+        stored(&larder).await?;
+        assert_eq!(post(&larder, "", &json!({"regexes": ["/issues/[0-7]$"]})).await?.status, status);
+        let malformed = purge(&larder)?.args(["--regex", "(", "--all"]).output()?;
+        assert!(!malformed.status.success());
+        for (path, outcome) in [("/issues/7", outcome), ("/issues/8", "HIT"), ("/about", "HIT")] {
+            assert_eq!(result(&larder, path).await?, outcome, "{path}");
+        }
+    }
+    Ok(())
+}
+
 const BODIES: &str = r#"
 [[on_write]]
 path = "/moves"
@@ -259,6 +274,29 @@ async fn a_write_makes_old_what_its_bodies_name() -> Result<()> {
         for (path, outcome) in ["/issues/7", "/issues/8", "/about"].into_iter().zip(expected) {
             assert_eq!(result(&larder, path).await?, outcome, "{path} after {status} {body}");
         }
+    }
+    Ok(())
+}
+
+const REFRESH: &str = r#"
+[[on_write]]
+path = "/issues/{id}"
+purge = ["url:/about", "tag:issue:8"]
+refresh = true
+"#;
+
+#[tokio::test]
+async fn what_was_asked_for_is_fetched_again_at_once_after_a_write() -> Result<()> {
+    let (larder, origin) = started(&format!("{REFRESH}{CONFIG}")).await?;
+    stored(&larder).await?;
+    origin.always("PUT", "/issues/7", Answer::new(204));
+    let before = ["/issues/7", "/issues/8", "/about"].map(|path| origin.count_of(path));
+    assert_eq!(larder.request("PUT", "/issues/7", &[], "").await?.status, 204);
+    // The write, and two fetches.
+    origin.wait_for_requests(before.iter().sum::<usize>() + 3).await?;
+    larder.settled().await?;
+    for (path, outcome) in [("/issues/7", "HIT"), ("/about", "HIT"), ("/issues/8", "MISS")] {
+        assert_eq!(result(&larder, path).await?, outcome, "{path}");
     }
     Ok(())
 }

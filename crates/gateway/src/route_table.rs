@@ -1,9 +1,10 @@
 //! The routes of one configuration, each with its way to an origin.
 
 use http::Method;
+use http::request::Parts;
 use larder_semantics::Target;
 use larder_store::InvalidationTarget;
-use larder_tower::CacheService;
+use larder_tower::{Again, CacheService};
 
 use crate::routing::Router;
 use crate::upstream::UpstreamService;
@@ -35,5 +36,14 @@ impl RouteTable {
             .collect();
         urls.dedup();
         urls.into_iter().map(InvalidationTarget::Url).collect()
+    }
+
+    /// The fetches that bring back what is hot under a key's URL.
+    pub(crate) fn hot(&self, url: &str, template: &Parts) -> Vec<Again> {
+        let Some((scheme, rest)) = url.split_once("://") else { return Vec::new() };
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        let service = self.route(&Method::GET, authority, path);
+        service.map(|service| service.hot(Target { scheme, authority, path, query }, template)).unwrap_or_default()
     }
 }

@@ -9,7 +9,7 @@ use http::header::SET_COOKIE;
 use http::request::Parts;
 use http::{HeaderMap, Uri, response};
 use larder_semantics::{CacheStatus, Decision, ForwardReason, MethodKind, PrimaryKey, Reason, RequestContext, serve_on_error};
-use larder_store::{Lookup, StoredPart, StoredResponse, Tags};
+use larder_store::{KeyHash, Lookup, StoredPart, StoredResponse, Tags};
 use tokio::sync::oneshot;
 
 use crate::body::CacheBody;
@@ -112,7 +112,7 @@ pub(crate) async fn fill<S: Upstream>(service: CacheService<S>, asked: Arc<Asked
     let store = &service.cache.store;
     let mut hash = store.flight_hash(store.place_key(&asked.key), &plan.found, &asked.parts.headers);
     for _ in 0..MAX_JOINS {
-        match service.cache.flights.join(hash, &asked.key, store.ledger(), service.names_tags_in_bodies(), || service.known_tags(&asked)) {
+        match service.join(hash, &asked) {
             Join::Lead(permit) => {
                 // Another fill may have landed between the look-up and now.
                 if let Some(served) = look_again(&service, &asked, &mut plan) {
@@ -146,10 +146,7 @@ pub(crate) async fn refresh<S: Upstream>(service: CacheService<S>, asked: Arc<As
     let store = &service.cache.store;
     let found = Lookup::Found(Arc::clone(&stored));
     let hash = store.flight_hash(store.place_key(&asked.key), &found, &asked.parts.headers);
-    let tags = || service.known_tags(&asked);
-    let Join::Lead(permit) = service.cache.flights.join(hash, &asked.key, store.ledger(), service.names_tags_in_bodies(), tags) else {
-        return;
-    };
+    let Join::Lead(permit) = service.join(hash, &asked) else { return };
     // Another refresh may have landed since this one was called for.
     let current = store.lookup(store.place_key(&asked.key), &asked.parts.headers, service.cache.clock.now());
     if !matches!(&current, Lookup::Found(current) if Arc::ptr_eq(current, &stored)) {
@@ -325,9 +322,10 @@ impl<S: Upstream> CacheService<S> {
         self.route.key.query.without_bypass(uri).unwrap_or_else(|| uri.clone())
     }
 
-    /// Whether answers may name tags in their bodies.
-    fn names_tags_in_bodies(&self) -> bool {
-        !self.route.tags.in_response().is_empty()
+    /// Joins the flight for a request, or starts one.
+    pub(crate) fn join(&self, hash: KeyHash, asked: &Asked) -> Join {
+        let more_tags = !self.route.tags.in_response().is_empty();
+        self.cache.flights.join(hash, &asked.key, self.cache.store.ledger(), more_tags, || self.known_tags(asked))
     }
 
     /// Everything that is known of an answer's tags before it is there.

@@ -3,6 +3,7 @@
 //! This is the only place where a decision of `larder-semantics` meets I/O. A memory hit is answered in [`CacheService::serve`]
 //! without an await; everything else walks through one `async fn`, top to bottom, in the module `fill`.
 
+mod again;
 mod body;
 mod body_log;
 mod cache;
@@ -28,6 +29,7 @@ mod service;
 mod told;
 mod upstream;
 
+pub use again::Again;
 pub use body::CacheBody;
 pub use cache::{Cache, CacheStats};
 pub use caller::Caller;

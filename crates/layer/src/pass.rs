@@ -11,11 +11,12 @@ use larder_semantics::CacheStatus;
 use larder_semantics::invalidation::invalidated;
 use larder_semantics::{
     Disposition, Exchange, ForwardReason, KeyBuffer, MethodKind, Reason, RequestContext, StoredHead, Target, Timestamp, VarySpec,
-    on_post_response,
+    on_write_response,
 };
 use larder_store::{Invalidation, InvalidationTarget, Position, Subject, Tag, Tags};
 use tokio::sync::oneshot;
 
+use crate::again::Again;
 use crate::body::CacheBody;
 use crate::cache::Cache;
 use crate::caller::Caller;
@@ -26,7 +27,7 @@ use crate::fill::{Asked, forwarded, leaders_answer};
 use crate::outcome::{CacheResult, Outcome, Served};
 use crate::request_body::RequestBody;
 use crate::respond;
-use crate::rules::{MadeOld, TagsInBody};
+use crate::rules::{MadeOld, RouteRules, TagsInBody};
 use crate::service::CacheService;
 use crate::told::{self, Told, Watched};
 use crate::upstream::{ClientBody, Upstream, UpstreamBody};
@@ -112,10 +113,14 @@ struct Written {
     answer: Option<Representation>,
     /// What the rest of its answer may tell.
     told: Option<Told>,
+    /// What is to be fetched again once it is old.
+    again: Vec<Again>,
 }
 
 /// The answer to a write that is good for later GETs.
 struct Representation {
+    /// Those of a GET.
+    rules: Arc<RouteRules>,
     asked: Arc<Asked>,
     tags: Tags,
     head: StoredHead,
@@ -124,6 +129,7 @@ struct Representation {
 
 /// As [`Representation`], with its place in the sequences of fetches and invalidations.
 struct Kept {
+    rules: Arc<RouteRules>,
     asked: Arc<Asked>,
     job: Job,
     head: StoredHead,
@@ -153,52 +159,57 @@ impl Write {
         answer: Option<&Response<S::Body>>,
         named: Option<Vec<String>>,
     ) -> Option<Written> {
+        let mut told = self.told.take();
         let target = self.caller.target(&self.parts.uri, &self.parts.headers);
         let Some(answer) = answer else {
             // Nobody knows whether the write took place; what is stored may be old now.
             let mut old = urls_of(service, target, StatusCode::NO_CONTENT, &HeaderMap::new());
-            old.append(&mut self.made_old);
-            old.extend(self.told.iter().flat_map(Told::unanswered));
-            return Some(Written { old: Invalidation::hard(old), began: self.began, answer: None, told: None });
+            old.extend(self.made_old.iter().cloned());
+            old.extend(told.iter().flat_map(Told::unanswered));
+            return Some(Written { old: Invalidation::hard(old), began: self.began, answer: None, told: None, again: Vec::new() });
         };
         let mut old = urls_of(service, target, answer.status(), answer.headers());
         if old.is_empty() {
             return None;
         }
-        old.append(&mut self.made_old);
-        let mut told = self.told.take();
+        old.extend(self.made_old.iter().cloned());
         old.extend(told.iter_mut().flat_map(Told::early));
-        let (old, began) = (Invalidation::hard(old), self.began);
-        Some(Written { old, began, answer: named.and_then(|named| self.representation(service, answer, &named)), told })
+        let kept = named.and_then(|named| self.representation(service, answer, &named));
+        // What the answer itself will be stored for need not be fetched.
+        let own = kept.as_ref().map(|kept| InvalidationTarget::Url(kept.asked.key.url().to_owned()));
+        let others: Vec<_> = old.iter().filter(|target| Some(*target) != own.as_ref()).cloned().collect();
+        let again = service.route.writes.again(&self.parts, target, &others);
+        Some(Written { old: Invalidation::hard(old), began: self.began, answer: kept, told, again })
     }
 
     fn representation<S: Upstream>(
-        self,
+        &self,
         service: &CacheService<S>,
         answer: &Response<S::Body>,
         named: &[String],
     ) -> Option<Representation> {
         let target = self.caller.target(&self.parts.uri, &self.parts.headers);
-        let (rules, headers) = (&service.route, &self.parts.headers);
+        let (rules, headers) = (service.route.writes.reading(target).unwrap_or_else(|| Arc::clone(&service.route)), &self.parts.headers);
         let mut key = KeyBuffer::default();
         rules.key.derive(target, headers, &mut key);
         let context = RequestContext::new(&self.parts.method, headers, &rules.policy, key.identified(), rules.key.authorization_in_key());
-        let (head, vary) = self.storable(service, answer, &context, target)?;
-        let asked = Arc::new(Asked { parts: self.parts, context, key: key.to_key() });
-        let known = service.known_tags(&asked);
+        let (head, vary) = self.storable(service, &rules, answer, &context, target)?;
+        let asked = Arc::new(Asked { parts: self.parts.clone(), context, key: key.to_key() });
+        let known = rules.known_tags(&asked.parts, &asked.key);
         let tags = known.iter().copied().chain(Tag::surrogates(named.iter().map(String::as_str))).collect();
-        Some(Representation { asked, tags, head, vary })
+        Some(Representation { rules, asked, tags, head, vary })
     }
 
     fn storable<S: Upstream>(
         &self,
         service: &CacheService<S>,
+        rules: &RouteRules,
         answer: &Response<S::Body>,
         context: &RequestContext,
         target: Target<'_>,
     ) -> Option<(StoredHead, Option<VarySpec>)> {
         let exchange = Exchange {
-            policy: &service.route.policy,
+            policy: &rules.policy,
             request: context,
             method: &self.parts.method,
             request_headers: &self.parts.headers,
@@ -207,10 +218,10 @@ impl Write {
             status: answer.status(),
             headers: answer.headers(),
         };
-        let fits = exchange::announced_length(answer).is_none_or(|length| length <= service.route.max_object)
-            && service.route.tags_in(answer.headers()) != TagsInBody::Unreadable;
-        match on_post_response(&exchange, target) {
-            Disposition::Store { head, vary } if service.route.cache && fits => Some((*head, vary)),
+        let fits = exchange::announced_length(answer).is_none_or(|length| length <= rules.max_object)
+            && rules.tags_in(answer.headers()) != TagsInBody::Unreadable;
+        match on_write_response(&exchange, target) {
+            Disposition::Store { head, vary } if rules.cache && fits => Some((*head, vary)),
             _ => None,
         }
     }
@@ -229,8 +240,9 @@ fn urls_of<S: Upstream>(
 impl Written {
     /// Invalidates what it makes old, here and everywhere. What comes back is stored, unless something else made it old meanwhile.
     async fn settle<S: Upstream>(self, service: &CacheService<S>) -> (Option<Kept>, Option<Told>) {
-        let Some(Representation { asked, tags, head, vary }) = self.answer else {
+        let Some(Representation { rules, asked, tags, head, vary }) = self.answer else {
             service.cache.invalidate(&self.old).await;
+            self.again.into_iter().for_each(|again| _ = tokio::spawn(again));
             return (None, self.told);
         };
         // Whatever was fetched before has a smaller number, and is invalid from the next step on.
@@ -238,7 +250,8 @@ impl Written {
         let subject = Subject { url: asked.key.url(), tags: &tags };
         let (position, untouched) = service.cache.invalidate_since(&self.old, &subject, self.began).await;
         let job = Job::of_write(Arc::clone(&asked), position, fetch, tags);
-        (untouched.then_some(Kept { asked, job, head, vary }), self.told)
+        self.again.into_iter().for_each(|again| _ = tokio::spawn(again));
+        (untouched.then_some(Kept { rules, asked, job, head, vary }), self.told)
     }
 }
 
@@ -251,6 +264,7 @@ impl Kept {
         status: CacheStatus,
     ) -> Result<Served<S::Body>, FetchError> {
         let (reply, answer) = oneshot::channel();
+        let service = CacheService { route: self.rules, ..service };
         tokio::spawn(self.job.store(service, response, self.head, self.vary, reply));
         match answer.await {
             Ok(Reply::Live { head, live, reader }) => Ok(leaders_answer(&self.asked, head, &live, reader, status, CacheResult::Bypass)),

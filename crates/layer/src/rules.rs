@@ -11,6 +11,7 @@ use http::request::Parts;
 use larder_semantics::{KeyRules, Policy, PrimaryKey, Target};
 use larder_store::{Invalidation, InvalidationTarget, Tag, Tags};
 
+use crate::again::Again;
 use crate::members::{Content, Members, Scanner};
 
 /// The settings of one route.
@@ -151,6 +152,22 @@ impl TagSource for NoTags {
 pub trait WriteRules: Send + Sync + fmt::Debug {
     /// What becomes old when this request is answered without an error, or not at all; asked before it goes out, for unsafe methods only.
     fn made_old(&self, request: &Parts, target: Target<'_>) -> MadeOld;
+
+    /// The rules under which a GET of `target` is answered, where they are not those of the write: an answer to a write that is good for later
+    /// GETs is stored under them.
+    fn reading(&self, target: Target<'_>) -> Option<Arc<RouteRules>> {
+        let _ = target;
+        None
+    }
+
+    /// The fetches that bring back what this write is about to make old among `old`, where that is wanted: [`CacheService::hot`] of the
+    /// routes concerned.
+    ///
+    /// [`CacheService::hot`]: crate::CacheService::hot
+    fn again(&self, request: &Parts, target: Target<'_>, old: &[InvalidationTarget]) -> Vec<Again> {
+        let _ = (request, target, old);
+        Vec::new()
+    }
 }
 
 /// What a write makes old.
@@ -172,6 +189,12 @@ pub trait ToldByBodies: Send + Sync + fmt::Debug {
 
     /// What follows from them. What depends on a member that is not there is left out.
     fn made_old(&self, request: &Members, response: &Members) -> Vec<InvalidationTarget>;
+
+    /// As [`WriteRules::again`], for what followed from members.
+    fn again(&self, old: &[InvalidationTarget]) -> Vec<Again> {
+        let _ = old;
+        Vec::new()
+    }
 }
 
 /// Says what becomes old with what an invalidation names.

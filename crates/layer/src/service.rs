@@ -118,9 +118,11 @@ impl<S: Upstream> CacheService<S> {
             }
             match (rules.decide(&context, &found, now), &found) {
                 (Decision::Serve { age, reason }, Lookup::Found(stored)) => {
+                    stored.mark_asked();
                     return ServeFuture::ready(hit(&context, &request, stored, age, reason, now));
                 }
                 (Decision::ServeStale { age, reason }, Lookup::Found(stored)) => {
+                    stored.mark_asked();
                     let served = hit(&context, &request, stored, age, reason, now);
                     if stored.may_refresh(now)
                         && let Some(turn) = self.cache.refresh_turn()

@@ -175,9 +175,14 @@ impl Watch {
 
     /// A task of its own, so that nobody who leaves stops it.
     fn settle(&mut self) -> Option<JoinHandle<()>> {
-        let old = self.told.take()?.made_old(self.scanner.members());
-        let (cache, runtime) = (Arc::clone(&self.cache), Handle::try_current().ok()?);
-        (!old.is_empty()).then(|| runtime.spawn(async move { _ = cache.invalidate(&Invalidation::hard(old)).await }))
+        let told = self.told.take()?;
+        let old = Some(told.made_old(self.scanner.members())).filter(|old| !old.is_empty())?;
+        let (cache, runtime, again) = (Arc::clone(&self.cache), Handle::try_current().ok()?, told.rules.again(&old));
+        let settle = async move {
+            cache.invalidate(&Invalidation::hard(old)).await;
+            again.into_iter().for_each(|again| _ = tokio::spawn(again));
+        };
+        Some(runtime.spawn(settle))
     }
 }
 

@@ -48,7 +48,7 @@ pub use freshen::{HeadUpdate, head_update};
 pub use head::{FreshnessLifetime, LifetimeSource, OriginControl, StoredHead, Validators};
 pub use key::{IdentityPart, KeyBuffer, KeyRules, PrimaryKey, QueryRules, Target};
 pub use policy::{ClientDirectives, Policy, Scope, TtlMode, UnsafeIgnore};
-pub use post::on_post_response;
+pub use post::on_write_response;
 pub use precondition::Answer;
 pub use reason::Reason;
 pub use request::{MethodKind, RequestContext};

@@ -21,6 +21,8 @@ pub struct Policy {
     pub client_directives: ClientDirectives,
     /// Which protections this route gives up.
     pub unsafe_ignore: UnsafeIgnore,
+    /// Whether the answer to a PUT may be stored for later GETs, where it is the representation itself ([`crate::on_write_response`]).
+    pub store_put: bool,
     /// Targeted fields (RFC 9213), the most specific first. The first valid one replaces `Cache-Control` and `Expires`.
     pub targeted: Vec<HeaderName>,
 }
@@ -36,6 +38,7 @@ impl Default for Policy {
             scope: Scope::Public,
             client_directives: ClientDirectives::Honor,
             unsafe_ignore: UnsafeIgnore::default(),
+            store_put: false,
             targeted: vec![HeaderName::from_static("cdn-cache-control")],
         }
     }

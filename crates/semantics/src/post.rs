@@ -1,33 +1,52 @@
-//! Answers to POST that are stored for later GETs (RFC 9110 §9.3.3).
+//! Answers to writes that are stored for later GETs (RFC 9110 §9.3.3, §9.3.4).
 
-use http::Method;
 use http::header::CONTENT_LOCATION;
+use http::{Method, StatusCode};
 
 use crate::directives::ResponseDirectives;
 use crate::disposition::{Disposition, Exchange, store};
 use crate::freshness;
+use crate::head::StoredHead;
 use crate::key::Target;
 use crate::reason::Reason;
 use crate::uri::{resolve, same_origin};
 
-/// Decides about a response to POST. "Responses to POST requests are only cacheable when they include explicit freshness information and a
-/// Content-Location header field that has the same value as the POST's target URI. A cached POST response can be reused to satisfy a later
-/// GET or HEAD request. In contrast, a POST request cannot be satisfied by a cached POST response."
+/// Decides about a response to POST or PUT.
 ///
-/// `Store` is to be kept under the key of a GET of `target`, after what the POST makes invalid (RFC 9111 §4.4).
-pub fn on_post_response(exchange: &Exchange<'_>, target: Target<'_>) -> Disposition {
-    let pass = |reason| Disposition::Pass { reason, remember: false };
+/// "Responses to POST requests are only cacheable when they include explicit freshness information and a Content-Location header field that
+/// has the same value as the POST's target URI. A cached POST response can be reused to satisfy a later GET or HEAD request. In contrast,
+/// a POST request cannot be satisfied by a cached POST response" (RFC 9110 §9.3.3).
+///
+/// "Responses to the PUT method are not cacheable" (§9.3.4). But `Content-Location` says that "the server's response contains the new
+/// representation of that resource" (§8.7), and a validator that a later GET can be compared with it (§8.8); so [`Policy::store_put`] lets a
+/// route keep such an answer, as that to the GET which it stands for: with status 200.
+///
+/// `Store` is to be kept under the key of a GET of `target`, after what the write makes invalid (RFC 9111 §4.4).
+///
+/// [`Policy::store_put`]: crate::Policy::store_put
+pub fn on_write_response(exchange: &Exchange<'_>, target: Target<'_>) -> Disposition {
+    let pass = Disposition::Pass { reason: Reason::Method, remember: false };
     let directives = ResponseDirectives::parse(exchange.headers, &exchange.policy.targeted);
     let date = crate::age::date_value(exchange.headers, exchange.response_time);
     // A route's ttl is no information of the origin's.
     let explicit = freshness::explicit(exchange.headers, &directives, date).is_some_and(|lifetime| lifetime.seconds > 0);
-    if exchange.method != Method::POST || !exchange.status.is_success() || !explicit || !names_itself(exchange, target) {
-        return pass(Reason::Method);
+    let put = exchange.method == Method::PUT && exchange.policy.store_put;
+    if !(put || exchange.method == Method::POST) || !exchange.status.is_success() || !explicit || !names_itself(exchange, target) {
+        return pass;
     }
     match store(exchange) {
-        Ok((head, vary)) => Disposition::Store { head: Box::new(head), vary },
-        Err(reason) => pass(reason),
+        Ok((head, _)) if put && !(head.validators.any() && with_content(exchange.status)) => pass,
+        Ok((head, vary)) => {
+            let status = if put { StatusCode::OK } else { head.status };
+            Disposition::Store { head: Box::new(StoredHead { status, ..head }), vary }
+        }
+        Err(reason) => Disposition::Pass { reason, remember: false },
     }
+}
+
+/// Whether a success of this kind has the whole representation in its content (RFC 9110 §15.3.5, §15.3.6, §15.3.7).
+fn with_content(status: StatusCode) -> bool {
+    !matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::PARTIAL_CONTENT)
 }
 
 /// Whether `Content-Location` is the target URI: then the content is "a current representation of that resource" (RFC 9110 §8.7).
@@ -40,7 +59,7 @@ fn names_itself(exchange: &Exchange<'_>, target: Target<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+    use http::{HeaderMap, HeaderName, HeaderValue};
 
     use super::*;
     use crate::policy::Policy;
@@ -48,13 +67,17 @@ mod tests {
     use crate::time::Timestamp;
 
     fn stored(method: &Method, status: u16, fields: &[(&'static str, &'static str)]) -> bool {
+        stored_as(&Policy { ttl: 60, ..Policy::default() }, method, status, fields).is_some()
+    }
+
+    fn stored_as(policy: &Policy, method: &Method, status: u16, fields: &[(&'static str, &'static str)]) -> Option<StatusCode> {
         let headers: HeaderMap =
             fields.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
-        let (policy, none) = (Policy { ttl: 60, ..Policy::default() }, HeaderMap::new());
-        let request = RequestContext::new(method, &none, &policy, false, false);
+        let none = HeaderMap::new();
+        let request = RequestContext::new(method, &none, policy, false, false);
         let at = Timestamp::from_secs(1_700_000_000);
         let exchange = Exchange {
-            policy: &policy,
+            policy,
             request: &request,
             method,
             request_headers: &none,
@@ -64,7 +87,32 @@ mod tests {
             headers: &headers,
         };
         let target = Target { scheme: "http", authority: "example.com", path: "/search", query: Some("q=1") };
-        matches!(on_post_response(&exchange, target), Disposition::Store { .. })
+        match on_write_response(&exchange, target) {
+            Disposition::Store { head, .. } => Some(head.status),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn rfc9110_9_3_4_put_is_stored_only_as_the_representation_itself_and_where_the_route_says_so() {
+        let policy = Policy { store_put: true, ..Policy::default() };
+        let (fresh, itself, etag) = (("cache-control", "max-age=60"), ("content-location", "/search?q=1"), ("etag", "\"1\""));
+        let put = |status, fields: &[_]| stored_as(&policy, &Method::PUT, status, fields);
+        assert_eq!(put(200, &[fresh, itself, etag]), Some(StatusCode::OK));
+        assert_eq!(put(201, &[fresh, itself, ("last-modified", "Tue, 14 Nov 2023 00:00:00 GMT")]), Some(StatusCode::OK));
+        for (status, fields) in [
+            (200, &[fresh, itself][..]),
+            (200, &[fresh, etag]),
+            (200, &[itself, etag]),
+            (200, &[fresh, etag, ("content-location", "/other")]),
+            (200, &[("cache-control", "max-age=60, private"), itself, etag]),
+            (204, &[fresh, itself, etag]),
+            (409, &[fresh, itself, etag]),
+        ] {
+            assert_eq!(put(status, fields), None, "{status} {fields:?}");
+        }
+        assert!(!stored(&Method::PUT, 200, &[fresh, itself, etag]));
+        assert_eq!(stored_as(&policy, &Method::PATCH, 200, &[fresh, itself, etag]), None);
     }
 
     #[test]

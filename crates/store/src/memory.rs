@@ -197,6 +197,19 @@ impl MemoryStore {
         best
     }
 
+    /// All that is stored whole for a resource: the one response, or its variants.
+    pub fn variants(&self, key: SlotKey<'_>) -> Vec<Arc<StoredResponse>> {
+        let of = |hash| match self.get(hash, key.text) {
+            Some(Slot::Response(response)) => Some(response),
+            _ => None,
+        };
+        match self.get(key.hash, key.text) {
+            Some(Slot::Response(response)) => vec![response],
+            Some(Slot::Vary(index)) => index.variants().iter().filter_map(|hash| of(*hash)).collect(),
+            Some(Slot::Partial(_) | Slot::HitForMiss(_)) | None => Vec::new(),
+        }
+    }
+
     /// The stored variants of a resource that can be validated, newest first, at most eight (RFC 9111 §4.3.1).
     pub fn candidates(&self, index: &VaryIndex) -> Vec<Arc<StoredResponse>> {
         let stored = index.variants().iter().rev().filter_map(|hash| match self.get(*hash, index.key().text()) {

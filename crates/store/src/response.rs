@@ -59,6 +59,8 @@ pub struct StoredResponse {
     checked: AtomicU64,
     /// Whether a soft invalidation concerned it up to there.
     softened: AtomicBool,
+    /// Whether it has answered a request from the store.
+    asked: AtomicBool,
     /// Milliseconds since the epoch before which no further background refresh starts, after one failed.
     refresh_after: AtomicU64,
 }
@@ -85,6 +87,7 @@ impl StoredResponse {
             body_fetch: fetch,
             checked: AtomicU64::new(position.0),
             softened: AtomicBool::new(false),
+            asked: AtomicBool::new(false),
             refresh_after: AtomicU64::new(0),
         }
     }
@@ -123,6 +126,19 @@ impl StoredResponse {
     /// Whether a soft invalidation made it stale, as far as [`Self::is_valid`] looked.
     pub fn is_softened(&self) -> bool {
         self.softened.load(Ordering::Relaxed)
+    }
+
+    /// It answers a request from the store.
+    pub fn mark_asked(&self) {
+        // Nearly always it is marked already, and a cache line that nobody writes to stays with all who read it.
+        if !self.was_asked() {
+            self.asked.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it has answered a request from the store since it was fetched or confirmed.
+    pub fn was_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// Whether a background refresh may start now.

@@ -38,6 +38,9 @@ pub struct Purge {
     /// Every URL whose host and path match: * stays within a segment, ** does not
     #[arg(long, value_name = "GLOB", group = "what")]
     pub pattern: Vec<String>,
+    /// Every URL in whose host and path this finds something, where [purge] regex = true allows it
+    #[arg(long, value_name = "REGEX", group = "what")]
+    pub regex: Vec<String>,
     /// Everything
     #[arg(long, group = "what")]
     pub all: bool,
@@ -78,7 +81,7 @@ impl Purge {
     fn body(&self) -> Value {
         json!({
             "urls": self.url, "prefixes": self.prefix, "tags": self.tag, "routes": self.route, "classes": self.class,
-            "namespaces": self.namespace, "patterns": self.pattern, "all": self.all, "soft": self.soft,
+            "namespaces": self.namespace, "patterns": self.pattern, "regexes": self.regex, "all": self.all, "soft": self.soft,
         })
     }
 

@@ -34,6 +34,7 @@ pub(super) struct Layer {
     identity: Option<Spanned<Vec<Spanned<IdentityPart>>>>,
     client_directives: Option<Spanned<ClientDirectives>>,
     unsafe_ignore: Option<UnsafeIgnore>,
+    store_put: Option<bool>,
     targeted: Option<Vec<HeaderName>>,
     cache_status_key: Option<bool>,
     bypass_query: Option<Option<String>>,
@@ -63,6 +64,7 @@ impl Layer {
             client_directives: table
                 .one_of("client_directives", &[("honor", ClientDirectives::Honor), ("ignore", ClientDirectives::Ignore)]),
             unsafe_ignore: unsafe_ignore(table),
+            store_put: table.boolean("store_put"),
             targeted: targeted(table),
             ..Self::default()
         };
@@ -125,6 +127,7 @@ impl Layer {
         set(&mut policy.scope, &spanned(&self.scope));
         set(&mut policy.client_directives, &spanned(&self.client_directives));
         set(&mut policy.unsafe_ignore, &self.unsafe_ignore);
+        set(&mut policy.store_put, &self.store_put);
         set(&mut policy.targeted, &self.targeted);
         set(&mut base.cache_status_key, &self.cache_status_key);
         set(&mut base.max_object, &spanned(&self.max_object));

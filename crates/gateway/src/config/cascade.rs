@@ -25,7 +25,7 @@ struct Rule {
     also: Vec<TagTemplate>,
 }
 
-/// A cascade that comes to more tags than anyone can have meant.
+/// A cascade that comes to more tags than can be named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Endless;
 
@@ -38,13 +38,14 @@ impl Cascade {
     /// The tags that become old with `tags`, and with those in turn: each once, without those that were given.
     ///
     /// # Errors
-    /// They come to more than 10 000, or to longer ones than anybody gives.
+    /// They come to more than 10 000, to longer ones than anybody gives, or to a family that ends elsewhere than at a colon.
     pub fn follow<'t>(&self, tags: impl Iterator<Item = &'t str>) -> Result<Vec<String>, Endless> {
         let mut known: HashSet<Cow<'t, str>> = tags.map(Cow::Borrowed).collect();
         let mut open: Vec<String> = known.iter().map(|tag| tag.as_ref().to_owned()).collect();
         let (mut found, most) = (Vec::new(), known.len() + MOST);
         while let Some(tag) = open.pop() {
-            for also in self.rules.iter().filter_map(|rule| rule.apply(&tag)).flatten() {
+            let also: Vec<Vec<String>> = self.rules.iter().map(|rule| rule.apply(&tag)).collect::<Result<_, _>>()?;
+            for also in also.into_iter().flatten() {
                 if known.len() >= most || also.len() > LONGEST {
                     return Err(Endless);
                 }
@@ -59,13 +60,27 @@ impl Cascade {
 }
 
 impl Rule {
-    fn apply<'s>(&'s self, tag: &'s str) -> Option<impl Iterator<Item = String> + 's> {
-        let captures = self.tag.captures(tag)?;
-        let value = move |part: &TagPart| match part {
-            TagPart::Path(position) => captures.get(*position).copied().map(Cow::Borrowed),
+    /// What follows from one tag, or from a family of them (`issue:*`).
+    fn apply(&self, tag: &str) -> Result<Vec<String>, Endless> {
+        let family = tag.strip_suffix('*').filter(|prefix| prefix.ends_with(':'));
+        let captures = match family {
+            Some(prefix) => self.tag.captures_of_family(prefix),
+            None => self.tag.captures(tag).map(|captures| captures.into_iter().map(Cow::Borrowed).collect()),
+        };
+        let Some(captures) = captures else { return Ok(Vec::new()) };
+        let value = |part: &TagPart| match part {
+            TagPart::Path(position) => captures.get(*position).cloned(),
             _ => None,
         };
-        Some(self.also.iter().filter_map(move |template| template.fill(&value)))
+        let filled = self.also.iter().filter_map(|template| template.fill(value));
+        filled
+            .map(|text| match text.find('*').filter(|_| family.is_some()) {
+                None => Ok(text),
+                Some(star) if text[..star].ends_with(':') => Ok(text[..=star].to_owned()),
+                // No family has them all.
+                Some(_) => Err(Endless),
+            })
+            .collect()
     }
 }
 
@@ -122,6 +137,16 @@ impl TagPattern {
         }
         captures.push(left.strip_suffix(last.as_str()).filter(|capture| !capture.is_empty())?);
         Some(captures)
+    }
+
+    /// As [`Self::captures`], for all tags that begin so: a star stands for what differs.
+    fn captures_of_family(&self, prefix: &str) -> Option<Vec<Cow<'_, str>>> {
+        let (first, rest) = self.literals.split_first()?;
+        match (prefix.strip_prefix(first.as_str()), rest) {
+            (_, []) => first.starts_with(prefix).then(Vec::new),
+            (Some(known), [last]) if last.is_empty() => Some(vec![format!("{known}*").into()]),
+            (known, _) => (known.is_some() || first.starts_with(prefix)).then(|| vec!["*".into(); self.names.len()]),
+        }
     }
 
     /// A tag that it matches.
@@ -195,6 +220,17 @@ mod tests {
     fn tags_that_bring_about_each_other_end() {
         let cascade = rules(&[("a:{x}", &["b:{x}", "a:{x}"]), ("b:{x}", &["a:{x}"])]);
         assert_eq!(follow(&cascade, "a:1"), ["b:1"]);
+    }
+
+    #[test]
+    fn what_follows_from_a_family_is_a_family() {
+        let cascade = rules(&[("org:{id}", &["issue-of:{id}", "orgs"]), ("org:{id}:team:{team}", &["team:{team}:of:{id}"])]);
+        assert_eq!(follow(&cascade, "org:*"), ["issue-of:*", "orgs", "team:*"]);
+        assert_eq!(follow(&cascade, "org:1:*"), ["issue-of:1:*", "orgs", "team:*"]);
+        assert_eq!(follow(&cascade, "orgs:*"), [""; 0]);
+        let unnamed = rules(&[("org:{id}", &["issue-of-{id}"])]);
+        assert_eq!(unnamed.follow(["org:*"].into_iter()), Err(Endless));
+        assert_eq!(follow(&rules(&[("org:all", &["x"])]), "org:*"), ["x"]);
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub struct Purge {
     pub max_targets: usize,
     /// Background refreshes at the same time.
     pub max_refreshes: u64,
+    /// Whether regular expressions may say what to purge.
+    pub regex: bool,
     /// The Redis channel on which others say what is old; `None`: nobody listens.
     pub channel: Option<String>,
 }
@@ -26,7 +28,7 @@ const CHANNEL: &str = "system:cache_invalidation";
 
 impl Default for Purge {
     fn default() -> Self {
-        Self { public_from: Vec::new(), max_targets: 1000, max_refreshes: 64, channel: Some(CHANNEL.to_owned()) }
+        Self { public_from: Vec::new(), max_targets: 1000, max_refreshes: 64, regex: false, channel: Some(CHANNEL.to_owned()) }
     }
 }
 
@@ -44,6 +46,9 @@ pub(super) fn read(root: &mut Table<'_>, admin: &Admin) -> Purge {
     }
     if let Some(most) = table.integer("max_targets", 1..=100_000).and_then(|most| usize::try_from(most).ok()) {
         purge.max_targets = most;
+    }
+    if let Some(regex) = table.boolean("regex") {
+        purge.regex = regex;
     }
     if let Some(most) = table.integer("max_refreshes", 0..=1_000_000) {
         purge.max_refreshes = most;

@@ -24,6 +24,8 @@ pub struct OnWrite {
     pub path: PathTemplate,
     /// What becomes old.
     pub purge: Vec<PurgeTemplate>,
+    /// Whether URLs that become old are fetched again at once.
+    pub refresh: bool,
 }
 
 /// `[[on_event]]`
@@ -174,8 +176,9 @@ fn write(mut table: Table<'_>, names: &Names<'_>) -> Option<OnWrite> {
     let places = Places { of: "this write's path", names: &captures, sources: Places::WRITE };
     let purge = purge(&mut table, |text| PurgeTemplate::parse(text, places, false));
     names.check(&purge, table.mistakes());
+    let refresh = table.boolean("refresh").unwrap_or(false);
     table.finish();
-    Some(OnWrite { methods, host, path: path?.into_inner(), purge: purge.into_iter().map(Spanned::into_inner).collect() })
+    Some(OnWrite { methods, host, path: path?.into_inner(), refresh, purge: purge.into_iter().map(Spanned::into_inner).collect() })
 }
 
 /// Reads `[[on_event]]`.

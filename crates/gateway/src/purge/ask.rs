@@ -33,9 +33,13 @@ pub(crate) struct Ask {
     pub(crate) classes: Vec<String>,
     pub(crate) namespaces: Vec<String>,
     pub(crate) patterns: Vec<String>,
+    pub(crate) regexes: Vec<String>,
     pub(crate) all: bool,
     pub(crate) soft: bool,
 }
+
+/// Regular expressions in one call: each is compiled, and compared with every entry that is asked for.
+const MOST_REGEXES: usize = 16;
 
 type Check = fn(&Known<'_>, &str) -> Result<Vec<InvalidationTarget>, String>;
 
@@ -58,7 +62,7 @@ impl Ask {
 
     /// What it makes old, once every part of it is known to be right.
     pub(crate) fn invalidation(&self, known: &Known<'_>, most: usize) -> Result<Invalidation, Refused> {
-        let lists: [(&str, &[String], Check); 7] = [
+        let lists: [(&str, &[String], Check); 8] = [
             ("urls", &self.urls, |known, text| known.url(text)),
             ("prefixes", &self.prefixes, |_, text| Known::prefix(text)),
             ("tags", &self.tags, |_, text| Known::tag(text)),
@@ -66,10 +70,15 @@ impl Ask {
             ("classes", &self.classes, |known, text| known.class(text)),
             ("namespaces", &self.namespaces, |known, text| known.namespace(text)),
             ("patterns", &self.patterns, |_, text| Known::pattern(text)),
+            ("regexes", &self.regexes, |known, text| known.regex(text)),
         ];
         let count = lists.iter().map(|(_, list, _)| list.len()).sum::<usize>();
         if count > most {
             return Err(Refused::new(StatusCode::PAYLOAD_TOO_LARGE, format!("{count} targets are too many: at most {most} in one call.")));
+        }
+        if self.regexes.len() > MOST_REGEXES {
+            let detail = format!("{} regular expressions are too many: at most {MOST_REGEXES} in one call.", self.regexes.len());
+            return Err(Refused::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
         }
         let mut targets = Vec::with_capacity(count);
         for (name, list, check) in lists {
@@ -83,7 +92,7 @@ impl Ask {
             targets.push(InvalidationTarget::All);
         }
         if targets.is_empty() {
-            let detail = "Nothing is named: give urls, prefixes, tags, routes, classes, namespaces, patterns or \"all\": true.";
+            let detail = "Nothing is named: give urls, prefixes, tags, routes, classes, namespaces, patterns, regexes or \"all\": true.";
             return Err(Refused::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
         }
         Ok(Invalidation { targets, soft: self.soft })
@@ -105,6 +114,8 @@ mod tests {
         let text = r#"
             [upstreams.api]
             url = "http://127.0.0.1:3000"
+            [purge]
+            regex = true
             [classes.project]
             [[routes]]
             name = "issue.list"
@@ -140,6 +151,7 @@ mod tests {
             (r#"{"classes":["project"]}"#, r#"{"class":"project"}"#),
             (r#"{"namespaces":["tracker"]}"#, r#"{"namespace":"tracker"}"#),
             (r#"{"patterns":["*.example/**/board"]}"#, r#"{"pattern":"*.example/**/board"}"#),
+            (r#"{"regexes":["/issues/[0-9]+$"]}"#, r#"{"regex":"/issues/[0-9]+$"}"#),
             (r#"{"all":true,"soft":true}"#, "\"all\""),
         ] {
             assert_eq!(targets(&live, body), Ok(vec![expected.to_owned()]), "{body}");
@@ -169,6 +181,8 @@ mod tests {
             (r#"{"classes":["x"]}"#, 422, "classes[0]: there is no class `x`"),
             (r#"{"namespaces":["x"]}"#, 422, "namespaces[0]: there is no namespace `x`"),
             (r#"{"patterns":["issue"]}"#, 422, "patterns[0]: "),
+            (r#"{"regexes":["a", "(b"]}"#, 422, "regexes[1]: `(b` is not a regular expression: unclosed group."),
+            (r#"{"regexes":[""]}"#, 422, "regexes[0]: "),
         ] {
             let (found, detail) = targets(&live, body).expect_err(body);
             assert!(found == status && detail.contains(said), "{body}: {found} {detail}");

@@ -16,7 +16,7 @@ use super::{Ask, Known, Refused, event};
 use crate::live::Live;
 
 /// The lists of a purge, with the name for one of a kind.
-const KINDS: [(&str, &str); 7] = [
+const KINDS: [(&str, &str); 8] = [
     ("url", "urls"),
     ("prefix", "prefixes"),
     ("tag", "tags"),
@@ -24,6 +24,7 @@ const KINDS: [(&str, &str); 7] = [
     ("class", "classes"),
     ("namespace", "namespaces"),
     ("pattern", "patterns"),
+    ("regex", "regexes"),
 ];
 
 /// What a message makes old.

@@ -2,7 +2,7 @@
 
 use http::Uri;
 use larder_semantics::Target;
-use larder_store::InvalidationTarget;
+use larder_store::{InvalidationTarget, Regex};
 
 use crate::config::{self, Route};
 use crate::live::Live;
@@ -64,6 +64,17 @@ impl Known<'_> {
         }
         let text = text.split_once("://").map_or(text, |(_, rest)| rest);
         Ok(vec![InvalidationTarget::Pattern(text.to_owned())])
+    }
+
+    pub(crate) fn regex(&self, text: &str) -> Checked {
+        if !self.0.config.purge.regex {
+            return Err("regular expressions are off: set regex = true in [purge], or write a pattern.".to_owned());
+        }
+        if text.is_empty() || text.len() > LONGEST_PATTERN {
+            return Err(format!("a regular expression has 1 to {LONGEST_PATTERN} bytes."));
+        }
+        Regex::new(text).map_err(|why| format!("`{text}` is not a regular expression: {why}."))?;
+        Ok(vec![InvalidationTarget::Regex(text.to_owned())])
     }
 
     pub(crate) fn route(&self, text: &str) -> Checked {

@@ -5,10 +5,11 @@ use std::sync::{Arc, OnceLock, Weak};
 use http::request::Parts;
 use larder_semantics::{KeyRules, Target};
 use larder_store::InvalidationTarget;
-use larder_tower::{MadeOld, Members, ToldByBodies, WriteRules};
+use larder_tower::{Again, MadeOld, Members, RouteRules, ToldByBodies, WriteRules};
 
 use super::Known;
 use crate::config::{Config, OnEvent, OnWrite, PurgeTemplate, Route};
+use crate::forward::Hop;
 use crate::route_table::RouteTable;
 use crate::tagging::Values;
 
@@ -45,6 +46,7 @@ struct Waiting {
     place: Place,
     in_request: Vec<String>,
     in_response: Vec<String>,
+    refresh: bool,
 }
 
 impl Writes {
@@ -68,6 +70,10 @@ impl Writes {
     pub(crate) fn follow(&self, routes: &Arc<RouteTable>) {
         // They are made once, right after these rules.
         let _ = self.routes.set(Arc::downgrade(routes));
+    }
+
+    fn refreshes(&self, request: &Parts, target: Target<'_>) -> bool {
+        self.rules.iter().any(|rule| rule.settings.refresh && rule.suits(request, target).is_some())
     }
 
     fn identities(&self, request: &Parts) -> impl Iterator<Item = InvalidationTarget> {
@@ -111,10 +117,37 @@ impl WriteRules for Writes {
             }
         }
         if !waiting.is_empty() {
-            made.told = Some(Box::new(Waiting::new(waiting, request.clone(), place)));
+            let refresh = self.refreshes(request, target);
+            made.told = Some(Box::new(Waiting { refresh, ..Waiting::new(waiting, request.clone(), place) }));
         }
         made
     }
+
+    fn reading(&self, target: Target<'_>) -> Option<Arc<RouteRules>> {
+        let routes = self.routes.get().and_then(Weak::upgrade)?;
+        routes.route(&http::Method::GET, target.authority, target.path).map(|service| Arc::clone(service.route()))
+    }
+
+    fn again(&self, request: &Parts, target: Target<'_>, old: &[InvalidationTarget]) -> Vec<Again> {
+        let routes = self.routes.get().and_then(Weak::upgrade).filter(|_| self.refreshes(request, target));
+        routes.map(|routes| again(&routes, request, old)).unwrap_or_default()
+    }
+}
+
+/// The fetches that bring back what is hot among the URLs that become old with this write. They are made in the name of whoever wrote, for
+/// an origin may answer according to how it was reached.
+fn again(routes: &RouteTable, request: &Parts, old: &[InvalidationTarget]) -> Vec<Again> {
+    let (mut template, ()) = http::Request::new(()).into_parts();
+    if let Some(hop) = request.extensions.get::<Hop>() {
+        template.extensions.insert(*hop);
+    }
+    let forwarded = |name: &http::HeaderName| name == http::header::FORWARDED || name.as_str().starts_with("x-forwarded-");
+    template.headers.extend(request.headers.iter().filter(|(name, _)| forwarded(name)).map(|(name, value)| (name.clone(), value.clone())));
+    let urls = old.iter().filter_map(|target| match target {
+        InvalidationTarget::Url(url) => Some(url.as_str()),
+        _ => None,
+    });
+    urls.flat_map(|url| routes.hot(url, &template)).collect()
 }
 
 impl Place {
@@ -156,7 +189,7 @@ impl Waiting {
             members.filter(|(of, _)| *of == body).map(|(_, name)| name.clone()).collect()
         };
         let (in_request, in_response) = (names(Body::Request), names(Body::Response));
-        Self { templates, request, place, in_request, in_response }
+        Self { templates, request, place, in_request, in_response, refresh: false }
     }
 }
 
@@ -176,6 +209,11 @@ impl ToldByBodies for Waiting {
             self.place.targets(template, values)
         });
         targets.collect()
+    }
+
+    fn again(&self, old: &[InvalidationTarget]) -> Vec<Again> {
+        let routes = self.place.routes.as_ref().filter(|_| self.refresh);
+        routes.map(|routes| again(routes, &self.request, old)).unwrap_or_default()
     }
 }
 

@@ -33,6 +33,12 @@ pub(crate) struct Origin {
     count: Arc<AtomicUsize>,
 }
 
+impl std::fmt::Debug for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Origin").field("count", &self.count).finish_non_exhaustive()
+    }
+}
+
 impl Origin {
     /// An origin that takes no longer than it must.
     pub(crate) fn new(script: impl Fn(&Request<RequestBody>) -> Reply + Send + Sync + 'static) -> Self {

@@ -58,6 +58,7 @@ async fn every_way_to_name_what_is_stored_purges_it_and_nothing_else() {
         (Class(s("project")), Class(s("test"))),
         (Namespace(s("default")), Namespace(s("project"))),
         (Pattern(s("a.example/*/7")), Pattern(s("a.example/7"))),
+        (Regex(s("^a.example/x/[0-9]$")), Regex(s("^x/"))),
         (All, Prefix(s("/y"))),
     ] {
         let cache = tagged(counting());

@@ -86,6 +86,51 @@ async fn a_post_that_another_invalidation_overtook_is_not_stored() {
 }
 
 #[tokio::test]
+async fn rfc9110_8_7_a_later_get_is_answered_by_a_put_that_says_it_is_the_representation() {
+    let origin = Origin::new(|request| match request.method().as_str() {
+        "PUT" => response(201, "new").header("cache-control", "max-age=60").header("content-location", "/a").header("etag", "\"2\""),
+        _ => response(200, "old").header("cache-control", "max-age=60").header("etag", "\"1\""),
+    });
+    for (store_put, result, text) in [(true, "HIT", "new"), (false, "MISS", "old")] {
+        let policy = larder_semantics::Policy { store_put, ..larder_semantics::Policy::default() };
+        let (cache, _) = with_rules(origin.clone(), larder_tower::RouteRules { policy, ..rules() });
+        send(&cache, get("/a")).await;
+        assert_eq!(send(&cache, request("PUT", "/a", &[])).await.text(), "new");
+        let read = send(&cache, get("/a")).await;
+        assert_eq!((read.x_cache().as_str(), read.text(), read.response.status().as_u16()), (result, text, 200));
+    }
+}
+
+#[derive(Debug)]
+struct ReadElsewhere(Arc<larder_tower::RouteRules>);
+
+impl larder_tower::WriteRules for ReadElsewhere {
+    fn made_old(&self, _: &http::request::Parts, _: larder_semantics::Target<'_>) -> larder_tower::MadeOld {
+        larder_tower::MadeOld::default()
+    }
+
+    fn reading(&self, _: larder_semantics::Target<'_>) -> Option<Arc<larder_tower::RouteRules>> {
+        Some(Arc::clone(&self.0))
+    }
+}
+
+#[tokio::test]
+async fn an_answer_to_a_write_is_stored_under_the_rules_of_reads() {
+    let origin = Origin::new(|_| created("/a").header("cache-control", "public"));
+    let reading = Arc::new(larder_tower::RouteRules { name: "reads".into(), ..rules() });
+    let writing = larder_tower::RouteRules { writes: Arc::new(ReadElsewhere(Arc::clone(&reading))), ..rules() };
+    let (cache, _) = with_rules(origin.clone(), writing);
+    let reads = larder_tower::CacheService::new(origin, Arc::clone(cache.cache()), reading);
+    send(&cache, request("POST", "/a", &[])).await;
+    assert_eq!(send(&reads, get("/a")).await.x_cache(), "HIT");
+    let purge = |name: &str| larder_store::Invalidation::hard([larder_store::InvalidationTarget::Route(name.to_owned())]);
+    cache.cache().invalidate(&purge("test")).await;
+    assert_eq!(send(&reads, get("/a")).await.x_cache(), "HIT");
+    cache.cache().invalidate(&purge("reads")).await;
+    assert_eq!(send(&reads, get("/a")).await.x_cache(), "MISS");
+}
+
+#[tokio::test]
 async fn a_post_larger_than_the_route_keeps_passes_through() {
     let origin = Origin::new(|_| response(200, "0123456789").header("cache-control", "max-age=60").header("content-location", "/a"));
     let (cache, _) = with_rules(origin, larder_tower::RouteRules { max_object: 5, ..rules() });

@@ -133,6 +133,22 @@ fn write_ranked(choices: &Choices<'_>, out: &mut String) {
     }
 }
 
+/// A field's value that [`write_encodings`] or [`write_languages`] writes as `text`.
+pub(super) fn from_ranked(text: &str) -> Option<String> {
+    if let Some(sent) = text.strip_prefix('?') {
+        return sent.strip_suffix(',').map(str::to_owned);
+    }
+    let levels: Vec<&str> = text.split('>').collect();
+    let step = 1000_usize.checked_div(levels.len())?.checked_sub(1).filter(|step| *step > 0)?;
+    let members = levels.iter().enumerate().flat_map(|(level, names)| names.split(',').map(move |name| (level, name)));
+    let weighted = members.map(|(level, name)| match (name.strip_prefix('!'), level) {
+        (Some(refused), _) => format!("{refused};q=0"),
+        (None, 0) => name.to_owned(),
+        (None, level) => format!("{name};q=0.{:03}", 1000 - level * step),
+    });
+    Some(weighted.collect::<Vec<_>>().join(", "))
+}
+
 /// As sent. The mark in front keeps it apart from every normalised value.
 fn verbatim(lines: &[&HeaderValue], out: &mut String) {
     out.push('?');

@@ -3,8 +3,10 @@
 mod accept;
 mod normalize;
 
-use http::header::VARY;
-use http::{HeaderMap, HeaderName};
+use std::borrow::Cow;
+
+use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, VARY};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The selecting header fields of a stored response: lower-case, sorted, without repeats.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -60,12 +62,33 @@ impl SecondaryKey {
     pub fn text(&self) -> &str {
         &self.0
     }
+
+    /// Fields of a request that selects by this key; `None` where a hash stands for a value.
+    pub fn fields(&self) -> Option<HeaderMap> {
+        let mut fields = HeaderMap::new();
+        let mut rest = self.text();
+        while !rest.is_empty() {
+            let (name, after) = rest.split_once('=')?;
+            if let Some(after) = after.strip_prefix("-;") {
+                rest = after;
+                continue;
+            }
+            let (length, after) = after.split_once(':')?;
+            let (value, after) = after.split_at_checked(length.parse().ok()?)?;
+            rest = after.strip_prefix(';')?;
+            let name = HeaderName::try_from(name).ok()?;
+            let ranked = name == ACCEPT_ENCODING || name == ACCEPT_LANGUAGE;
+            let value = if ranked { accept::from_ranked(value)?.into() } else { Cow::Borrowed(value) };
+            // Each byte stands as the character of its number.
+            let bytes: Vec<u8> = value.chars().map(u8::try_from).collect::<Result<_, _>>().ok()?;
+            fields.insert(name, HeaderValue::from_bytes(&bytes).ok()?);
+        }
+        Some(fields)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -134,6 +157,30 @@ mod tests {
         }
         let long: &'static str = Box::leak("x".repeat(5000).into_boxed_str());
         assert!(VarySpec::new(vec![HeaderName::from_static("x-a")]).secondary_key(&map(&[("x-a", long)])).text().len() < 60);
+    }
+
+    #[test]
+    fn a_request_made_of_a_key_has_that_key() {
+        let spec = VarySpec::new(["accept-encoding", "x-a", "x-b", "x-c"].map(HeaderName::from_static).to_vec());
+        let mut request = map(&[("accept-encoding", "br;q=0.5, gzip"), ("x-a", "1;x-b=1:2"), ("x-a", "3"), ("x-c", "")]);
+        request.append("x-a", HeaderValue::from_bytes(b"\xe9").unwrap());
+        let key = spec.secondary_key(&request);
+        assert_eq!(spec.secondary_key(&key.fields().expect("no hash")), key);
+        for (name, value) in [
+            ("accept-encoding", "br, gzip;q=0.9, *;q=0"),
+            ("accept-encoding", "gzip, *;q=0.1, zstd;q=0, br;q=0.001"),
+            ("accept-encoding", "identity;q=0"),
+            ("accept-encoding", "gz ip, br"),
+            ("accept-encoding", ""),
+            ("accept-language", "de-CH, de;q=0.9, en;q=0.9, *;q=0.5"),
+            ("accept", "Text/HTML;level=1, */*;q=0.8"),
+        ] {
+            let spec = VarySpec::new(vec![HeaderName::from_static(name)]);
+            let key = spec.secondary_key(&map(&[(name, value)]));
+            assert_eq!(spec.secondary_key(&key.fields().expect("no hash")), key, "{name}: {value}");
+        }
+        let secret = VarySpec::new(vec![HeaderName::from_static("cookie")]);
+        assert_eq!(secret.secondary_key(&map(&[("cookie", "a=1")])).fields(), None);
     }
 
     #[test]

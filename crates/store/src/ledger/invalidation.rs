@@ -45,13 +45,15 @@ pub enum InvalidationTarget {
     Identity(String),
     /// All URLs whose host and path match: `*` stands for anything within a segment, `**` for anything.
     Pattern(String),
+    /// All URLs in whose host and path this regular expression ([`Regex`](super::Regex)) finds something.
+    Regex(String),
     /// Everything.
     All,
 }
 
 impl InvalidationTarget {
     /// Every kind, for metrics with bounded labels.
-    pub const KINDS: [&'static str; 9] = ["url", "prefix", "tag", "route", "class", "namespace", "identity", "pattern", "all"];
+    pub const KINDS: [&'static str; 10] = ["url", "prefix", "tag", "route", "class", "namespace", "identity", "pattern", "regex", "all"];
 
     /// Its kind: one of [`Self::KINDS`].
     pub fn kind(&self) -> &'static str {
@@ -68,7 +70,8 @@ impl InvalidationTarget {
             Self::Namespace(_) => 5,
             Self::Identity(_) => 6,
             Self::Pattern(_) => 7,
-            Self::All => 8,
+            Self::Regex(_) => 8,
+            Self::All => 9,
         }
     }
 }
@@ -79,7 +82,7 @@ mod tests {
 
     #[test]
     fn the_form_that_is_sent_and_stored_stays_as_it_is() {
-        let text = r#"{"targets":[{"url":"http://a/x"},{"prefix":"a/b"},{"tag":"issue:7"},{"route":"r"},{"class":"c"},{"namespace":"n"},{"identity":"0f"},{"pattern":"a/*/b"},"all"],"soft":true}"#;
+        let text = r#"{"targets":[{"url":"http://a/x"},{"prefix":"a/b"},{"tag":"issue:7"},{"route":"r"},{"class":"c"},{"namespace":"n"},{"identity":"0f"},{"pattern":"a/*/b"},{"regex":"^a/"},"all"],"soft":true}"#;
         let invalidation: Invalidation = serde_json::from_str(text).expect("the form is known");
         assert_eq!(serde_json::to_string(&invalidation).expect("plain data"), text);
         let kinds: Vec<_> = invalidation.targets.iter().map(InvalidationTarget::kind).collect();

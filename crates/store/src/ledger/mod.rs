@@ -19,6 +19,7 @@
 
 mod glob;
 mod invalidation;
+mod pattern;
 mod prefix;
 mod records;
 mod tag;
@@ -31,6 +32,8 @@ use larder_semantics::Timestamp;
 
 pub use glob::Glob;
 pub use invalidation::{Invalidation, InvalidationTarget};
+use pattern::Pattern;
+pub use pattern::Regex;
 use records::Records;
 pub use tag::{Tag, Tags};
 
@@ -152,7 +155,8 @@ impl Ledger {
 
     /// Applies an entry of the log. Entries have to come in the order of their numbers; one that came before is ignored.
     pub fn apply_logged(&self, number: u64, invalidation: &Invalidation) {
-        self.advance(Position::of_log(number), |records, position| records.add(invalidation, position));
+        let patterns = Pattern::of(&invalidation.targets);
+        self.advance(Position::of_log(number), |records, position| records.add(invalidation, patterns, position));
         self.count(invalidation);
     }
 
@@ -162,12 +166,13 @@ impl Ledger {
     }
 
     fn append(&self, invalidation: &Invalidation, now: Timestamp, look: impl FnOnce(&Records)) -> Position {
+        let patterns = Pattern::of(&invalidation.targets);
         let mut records = self.records();
         let head = self.position();
         records.age(now, head, self.longest.load(Ordering::Relaxed));
         look(&records);
         let next = Position(head.0 + 1);
-        records.add(invalidation, next);
+        records.add(invalidation, patterns, next);
         self.publish(next);
         drop(records);
         self.count(invalidation);

@@ -6,8 +6,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 use larder_semantics::Timestamp;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::glob::Glob;
 use super::invalidation::{Invalidation, InvalidationTarget};
+use super::pattern::Pattern;
 use super::prefix::{Depth, Prefix, host_and_path, prefixes_of};
 use super::tag::Tag;
 use super::{Position, Subject, Validity};
@@ -17,6 +17,9 @@ pub(super) const MAX_RECORDS: usize = 256 * 1024;
 
 /// Patterns kept before the oldest half is folded: an entry that was not asked for meanwhile is compared with each.
 pub(super) const MAX_PATTERNS: usize = 1024;
+
+/// Regular expressions kept before the oldest half is folded: each takes memory of its own, and longer to compare.
+const MAX_REGEXES: usize = 64;
 
 /// Marks of time in the longest lifetime: how exactly records go when they can no longer concern anything.
 const MARKS: u64 = 16;
@@ -31,7 +34,7 @@ pub(super) struct Records {
     /// The depths of all prefixes.
     depths: Depth,
     /// Oldest first.
-    patterns: VecDeque<(Glob, Stamp)>,
+    patterns: VecDeque<(Pattern, Stamp)>,
     everything: Stamp,
     /// Everything from before it is invalid: its records are no longer kept.
     floor: Position,
@@ -65,7 +68,8 @@ impl Stamp {
 }
 
 impl Records {
-    pub(super) fn add(&mut self, invalidation: &Invalidation, position: Position) {
+    /// `patterns` are those of the invalidation.
+    pub(super) fn add(&mut self, invalidation: &Invalidation, patterns: Vec<Pattern>, position: Position) {
         let soft = invalidation.soft;
         for target in &invalidation.targets {
             let tag = match target {
@@ -81,10 +85,7 @@ impl Records {
                     self.depths.join(prefix.depth);
                     continue;
                 }
-                InvalidationTarget::Pattern(pattern) => {
-                    self.add_pattern(Glob::new(pattern), position, soft);
-                    continue;
-                }
+                InvalidationTarget::Pattern(_) | InvalidationTarget::Regex(_) => continue,
                 InvalidationTarget::All => {
                     self.everything.set(position, soft);
                     continue;
@@ -92,6 +93,7 @@ impl Records {
             };
             self.tags.entry(tag).or_default().set(position, soft);
         }
+        patterns.into_iter().for_each(|pattern| self.add_pattern(pattern, position, soft));
         if !soft && invalidation.targets.contains(&InvalidationTarget::All) {
             self.raise_floor(position);
         }
@@ -99,11 +101,11 @@ impl Records {
     }
 
     /// The same pattern again takes the place of the older one.
-    fn add_pattern(&mut self, glob: Glob, position: Position, soft: bool) {
-        let known = self.patterns.iter().position(|(known, _)| *known == glob).and_then(|at| self.patterns.remove(at));
+    fn add_pattern(&mut self, pattern: Pattern, position: Position, soft: bool) {
+        let known = self.patterns.iter().position(|(known, _)| *known == pattern).and_then(|at| self.patterns.remove(at));
         let mut stamp = known.map_or_else(Stamp::default, |(_, stamp)| stamp);
         stamp.set(position, soft);
-        self.patterns.push_back((glob, stamp));
+        self.patterns.push_back((pattern, stamp));
     }
 
     /// What happened to an entry since `position`.
@@ -125,9 +127,9 @@ impl Records {
             }
         }
         // Each entry is compared with each pattern once: from then on its position is past it.
-        for (glob, stamp) in self.patterns.iter().rev().take_while(|(_, stamp)| stamp.last() > position) {
+        for (pattern, stamp) in self.patterns.iter().rev().take_while(|(_, stamp)| stamp.last() > position) {
             let since = stamp.since(position);
-            if since > found && glob.matches(host_and_path(subject.url)) {
+            if since > found && pattern.matches(host_and_path(subject.url)) {
                 found = since;
             }
         }
@@ -158,7 +160,14 @@ impl Records {
     /// Forgets the older half once there are too many, and with it everything stored before.
     fn fold(&mut self, most: usize, most_patterns: usize) {
         if self.patterns.len() > most_patterns {
-            let (_, stamp) = self.patterns[self.patterns.len() / 2];
+            let stamp = self.patterns[self.patterns.len() / 2].1;
+            self.raise_floor(stamp.last());
+        }
+        let regexes = || self.patterns.iter().filter(|(pattern, _)| pattern.is_regex());
+        let count = regexes().count();
+        if count > MAX_REGEXES
+            && let Some((_, stamp)) = regexes().nth(count / 2)
+        {
             self.raise_floor(stamp.last());
         }
         if self.tags.len() + self.prefixes.len() > most {
@@ -208,9 +217,14 @@ mod tests {
     fn filled(count: u64, target: impl Fn(u64) -> InvalidationTarget) -> Records {
         let mut records = Records::default();
         for n in 1..=count {
-            records.add(&Invalidation::hard([target(n)]), Position(n));
+            add(&mut records, target(n), n);
         }
         records
+    }
+
+    fn add(records: &mut Records, target: InvalidationTarget, position: u64) {
+        let patterns = Pattern::of(std::slice::from_ref(&target));
+        records.add(&Invalidation::hard([target]), patterns, Position(position));
     }
 
     fn check(records: &Records, tag: &str, position: u64) -> Validity {
@@ -235,6 +249,12 @@ mod tests {
     }
 
     #[test]
+    fn regular_expressions_are_bounded_by_themselves() {
+        let records = filled(MAX_REGEXES as u64 + 1, |n| InvalidationTarget::Regex(format!("b/{n}")));
+        assert_eq!((records.floor, records.len()), (Position(33), 32));
+    }
+
+    #[test]
     fn a_pattern_purged_again_and_again_is_one_record() {
         let records = filled(10, |_| InvalidationTarget::Pattern("a/*".to_owned()));
         assert_eq!(records.len(), 1);
@@ -245,7 +265,7 @@ mod tests {
     #[test]
     fn after_everything_no_other_record_is_needed() {
         let mut records = filled(10, |n| InvalidationTarget::Tag(n.to_string()));
-        records.add(&Invalidation::hard([InvalidationTarget::All]), Position(11));
+        add(&mut records, InvalidationTarget::All, 11);
         assert_eq!(records.len(), 0);
         assert_eq!(check(&records, "x", 10), Validity::Invalid);
         assert_eq!(check(&records, "x", 11), Validity::Valid);

@@ -111,7 +111,7 @@ fn figures_count_by_kind_and_forget_what_is_past() {
     let targets = ["a", "b"].map(|tag| InvalidationTarget::Tag(tag.to_owned()));
     ledger.apply(&Invalidation::hard(targets), NOW);
     let stats = ledger.stats(NOW);
-    assert_eq!((stats.position, stats.records, stats.invalidated), (Position(1), 2, [0, 0, 2, 0, 0, 0, 0, 0, 0]));
+    assert_eq!((stats.position, stats.records, stats.invalidated), (Position(1), 2, [0, 0, 2, 0, 0, 0, 0, 0, 0, 0]));
     assert_eq!(ledger.stats(Timestamp::from_secs(4_601)).records, 0);
 }
 
