@@ -7,7 +7,7 @@ use http::HeaderMap;
 use larder_semantics::{PrimaryKey, SecondaryKey, StoredHead, Timestamp, VarySpec};
 
 use crate::body::StoredBody;
-use crate::ledger::{Checked, Ledger, Position, Subject, Tags};
+use crate::ledger::{Checked, Ledger, Position, Subject, Tags, tags_weight};
 
 /// Which requests a response with `Vary` is for (RFC 9111 §4.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,6 +138,6 @@ impl StoredResponse {
     /// Bytes of memory it holds: key, head, body, tags.
     pub fn weight(&self) -> usize {
         let variant = self.variant.as_ref().map_or(0, Variant::weight);
-        size_of::<Self>() + self.key.text().len() + variant + self.head.weight() + self.body.weight() + size_of_val::<[_]>(&self.tags)
+        size_of::<Self>() + self.key.text().len() + variant + self.head.weight() + self.body.weight() + tags_weight(&self.tags)
     }
 }

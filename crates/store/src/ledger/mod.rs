@@ -38,6 +38,7 @@ pub use invalidation::{Invalidation, InvalidationTarget};
 use pattern::Pattern;
 pub use pattern::Regex;
 use records::Records;
+pub(crate) use tag::tags_weight;
 pub use tag::{Tag, Tags};
 
 /// A place in the sequence of invalidations.
