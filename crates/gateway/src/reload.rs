@@ -74,9 +74,10 @@ impl Signals {
         let (_watcher, mut changes) = watch(source.file());
         // It may have changed before it was watched.
         let mut changed = source.has_changed();
+        let started = gateway.live.load().config.clone();
         loop {
             if changed {
-                reload(gateway, &source);
+                reload(gateway, &source, &started);
             }
             changed = tokio::select! {
                 _ = self.terminate.recv() => return,
@@ -115,8 +116,9 @@ fn watch(file: Option<&Path>) -> (Option<notify::RecommendedWatcher>, mpsc::Rece
     }
 }
 
-/// Reads the configuration again. A broken one is refused, and the running one goes on; what is stored stays either way.
-fn reload(gateway: &Gateway, source: &Source) {
+/// Reads the configuration again. A broken one is refused, and the running one goes on; what is stored stays either way. Where it differs
+/// from the one that the process `started` with in what only a start can change, that is told.
+fn reload(gateway: &Gateway, source: &Source, started: &Config) {
     let Some(command) = &source.command else { return };
     let (config, warnings) = match command.load() {
         Ok(loaded) => loaded,
@@ -128,7 +130,7 @@ fn reload(gateway: &Gateway, source: &Source) {
     };
     warnings.print();
     let before = gateway.live.load_full();
-    needs_restart(&before.config, &config).for_each(|what| warn!("a change of {what} takes effect at the next start"));
+    needs_restart(started, &config).for_each(|what| warn!("a change of {what} takes effect at the next start"));
     match Live::new(config, &gateway.cache, &gateway.clock, Some(&before)) {
         Ok(live) => {
             gateway.live.store(Arc::new(live));
@@ -144,11 +146,44 @@ fn needs_restart(before: &Config, after: &Config) -> impl Iterator<Item = &'stat
     let same_server = crate::config::Server { trusted_proxies: admin, ..server } == after.server;
     let changes = [
         (!same_server, "[server] other than trusted_proxies"),
-        (before.admin != after.admin, "[admin]"),
+        (before.admin.listen != after.admin.listen, "[admin] listen"),
         (before.memory != after.memory, "[store.memory]"),
         (before.redis != after.redis, "[store.redis]"),
         (before.purge.channel != after.purge.channel, "[purge] channel"),
         (before.log != after.log, "[log]"),
     ];
     changes.into_iter().filter_map(|(changed, what)| changed.then_some(what))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    fn parsed(more: &str) -> Config {
+        let text = format!("[upstreams.api]\nurl = \"http://127.0.0.1:3000\"\n{more}");
+        let parsed = config::parse("test.toml", text.as_bytes(), &Default::default());
+        parsed.unwrap_or_else(|report| panic!("{}", report.render(false))).0
+    }
+
+    #[test]
+    fn only_what_does_not_change_at_once_needs_a_restart() {
+        let path = std::env::temp_dir().join(format!("larder-reload-{}", std::process::id()));
+        std::fs::write(&path, "0123456789abcdef").expect("a file for the token");
+        let token = format!("[[admin.tokens]]\nfile = {path:?}\nscopes = [\"read\"]");
+        for (more, told) in [
+            ("", None),
+            (token.as_str(), None),
+            ("[purge]\nmax_targets = 1", None),
+            ("[cache]\nttl = \"1m\"", None),
+            ("[server]\ntrusted_proxies = [\"10.0.0.0/8\"]", None),
+            ("[admin]\nlisten = \"127.0.0.1:8091\"", Some("[admin] listen")),
+            ("[purge]\nchannel = \"x\"", Some("[purge] channel")),
+            ("[log]\naccess = \"off\"", Some("[log]")),
+        ] {
+            let found: Vec<_> = needs_restart(&parsed(""), &parsed(more)).collect();
+            assert_eq!(found, Vec::from_iter(told), "{more}");
+        }
+        std::fs::remove_file(&path).expect("the file is there");
+    }
 }

@@ -190,10 +190,10 @@ impl Write {
         named: &[String],
     ) -> Option<Representation> {
         let target = self.caller.target(&self.parts.uri, &self.parts.headers);
-        let (rules, headers) = (service.route.writes.reading(target).unwrap_or_else(|| Arc::clone(&service.route)), &self.parts.headers);
+        let (rules, headers) = (reading(service, target), &self.parts.headers);
         let mut key = KeyBuffer::default();
         rules.key.derive(target, headers, &mut key);
-        let context = RequestContext::new(&self.parts.method, headers, &rules.policy, key.identified(), rules.key.authorization_in_key());
+        let context = rules.context(&self.parts.method, headers, &key);
         let (head, vary) = self.storable(service, &rules, answer, &context, target)?;
         let asked = Arc::new(Asked { parts: self.parts.clone(), context, key: key.to_key() });
         let known = rules.known_tags(&asked.parts, &asked.key);
@@ -228,14 +228,20 @@ impl Write {
     }
 }
 
+/// The rules under which a GET of `target` is stored: often those of another route than the write's own.
+fn reading<S>(service: &CacheService<S>, target: Target<'_>) -> Arc<RouteRules> {
+    service.route.writes.reading(target).unwrap_or_else(|| Arc::clone(&service.route))
+}
+
+/// The URLs that RFC 9111 §4.4 names, as reads are stored under them.
 fn urls_of<S: Upstream>(
     service: &CacheService<S>,
     target: Target<'_>,
     status: StatusCode,
     response: &HeaderMap,
 ) -> Vec<InvalidationTarget> {
-    let named = invalidated(target, status, response);
-    named.iter().map(|invalid| InvalidationTarget::Url(service.route.key.url_of(invalid.target()))).collect()
+    let url = |target: Target<'_>| reading(service, target).key.url_of(target);
+    invalidated(target, status, response).iter().map(|invalid| InvalidationTarget::Url(url(invalid.target()))).collect()
 }
 
 impl Written {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http::request::Parts;
-use larder_semantics::{KeyRules, Policy, PrimaryKey, Target};
+use http::{HeaderMap, Method};
+use larder_semantics::{KeyBuffer, KeyRules, Policy, PrimaryKey, RequestContext, Target};
 use larder_store::{Invalidation, InvalidationTarget, Tag, Tags};
 
 use crate::again::Again;
@@ -56,6 +56,14 @@ impl RouteRules {
 }
 
 impl RouteRules {
+    /// What bears on caching of a request whose `key` was derived. Whoever shows cookies instead of what identities are made of is somebody,
+    /// and shares nothing with others: as with `Authorization` (RFC 9111 §3.5).
+    pub(crate) fn context(&self, method: &Method, headers: &HeaderMap, key: &KeyBuffer) -> RequestContext {
+        let mut context = RequestContext::new(method, headers, &self.policy, key.identified(), self.key.authorization_in_key());
+        context.authorization |= !context.identified && self.key.overlooks(headers);
+        context
+    }
+
     /// Whether an answer's body names tags, and whether they can be read.
     pub(crate) fn tags_in(&self, fields: &HeaderMap) -> TagsInBody {
         match Content::of(fields) {
@@ -161,8 +169,8 @@ pub trait WriteRules: Send + Sync + fmt::Debug {
         false
     }
 
-    /// The rules under which a GET of `target` is answered, where they are not those of the write: an answer to a write that is good for later
-    /// GETs is stored under them.
+    /// The rules under which a GET of `target` is answered, where they are not those of the write: what the write makes old was stored under
+    /// them, and so is an answer to it that is good for later GETs.
     fn reading(&self, target: Target<'_>) -> Option<Arc<RouteRules>> {
         let _ = target;
         None

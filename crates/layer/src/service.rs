@@ -100,8 +100,7 @@ impl<S: Upstream> CacheService<S> {
     ) -> ServeFuture<S::Body> {
         let rules = &*self.route;
         rules.key.derive(caller.target(request.uri(), request.headers()), request.headers(), key);
-        let context =
-            RequestContext::new(request.method(), request.headers(), &rules.policy, key.identified(), rules.key.authorization_in_key());
+        let context = rules.context(request.method(), request.headers(), key);
         let plan = if !key.query_as_sent() && self.is_bypassed(&request, caller.client) {
             Plan::bypass()
         } else {

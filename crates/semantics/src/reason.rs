@@ -62,7 +62,7 @@ reasons! {
     OnlyIfCached = "only-if-cached",
     /// `If-Match` or `If-Unmodified-Since`: for the origin alone to evaluate (RFC 9110 §13.2.2).
     OriginPrecondition = "origin-precondition",
-    /// The request carries `Authorization`, and the response is not for shared caches (RFC 9111 §3.5).
+    /// The request carries credentials that are not part of the key, and the response is not for shared caches (RFC 9111 §3.5).
     Authorization = "authorization",
     /// The stored response was made invalid by a purge or by a write (RFC 9111 §4.4).
     Purged = "purged",

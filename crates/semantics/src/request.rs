@@ -48,7 +48,7 @@ pub struct RequestContext {
     pub method: MethodKind,
     /// `Cache-Control` and `Pragma`; empty where the route ignores them.
     pub directives: RequestDirectives,
-    /// Whether `Authorization` is there and is not part of the key.
+    /// Whether credentials are there that are not part of the key: `Authorization`, or what [`crate::KeyRules::overlooks`].
     pub authorization: bool,
     /// Whether the key carries an identity, so that the stored response is for one identity only.
     pub identified: bool,

@@ -10,6 +10,8 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 
+use crate::config;
+
 /// The variable that holds the token, for a listener that others can reach.
 const TOKEN: &str = "LARDER_TOKEN";
 
@@ -86,6 +88,9 @@ impl Purge {
     }
 
     fn request(&self) -> Result<Request<Full<Bytes>>, String> {
+        if config::parse_duration(&self.wait).is_none() {
+            return Err(format!("`{}` is not a time to wait, like 2s", self.wait));
+        }
         let query = if self.count { "count".to_owned() } else { format!("wait={}", self.wait.replace(' ', "")) };
         let mut request =
             Request::post(format!("/purge?{query}")).header(header::HOST, &self.admin).header(header::CONTENT_TYPE, "application/json");
@@ -156,6 +161,14 @@ mod tests {
         let body = purge.body();
         assert_eq!((&body["tags"], &body["urls"], &body["soft"]), (&json!(["a", "b"]), &json!(["http://h/"]), &json!(true)));
         assert_eq!(purge.request().expect("a request").uri(), "/purge?wait=2s");
+    }
+
+    #[test]
+    fn what_is_no_time_to_wait_is_not_sent() {
+        for wait in ["", "x", "2", "2s&count"] {
+            let purge = purge(&["--all", "--wait", wait]).expect("the form is right");
+            assert!(purge.request().is_err(), "{wait}");
+        }
     }
 
     #[test]

@@ -153,8 +153,7 @@ pub(super) fn resolve(layers: &[&Layer], memory: u64, mistakes: &Mistakes) -> Ro
         settings.key.identity = said.map_or_else(default_identity, |identity| items(identity.clone()));
         if let Some(empty) = said.filter(|identity| identity.get_ref().is_empty()) {
             let hint = "name what tells users apart: \"header:authorization\", \"cookie:session\"";
-            mistakes
-                .warning(empty.span(), Mistake::new("`scope = \"identity\"` without any `identity` is the same as \"public\"").hint(hint));
+            mistakes.error(empty.span(), Mistake::new("`scope = \"identity\"` without any `identity` would share everything").hint(hint));
         }
     }
     let mode = layers.iter().rev().find_map(|layer| layer.ttl_mode.as_ref()).filter(|mode| *mode.get_ref() != TtlMode::Default);

@@ -14,7 +14,7 @@ const MISREAD: [&str; 5] = ["invalid float", "invalid integer", "invalid datetim
 pub(super) fn mistake(error: &Error) -> Mistake {
     let mistake = Mistake::new(error.message());
     match error.message() {
-        DUPLICATE => mistake.hint("a key, or a [table], stands once; only [[routes]] is repeated"),
+        DUPLICATE => mistake.hint("a key, or a [table], stands once; only what is in double brackets is repeated"),
         text if text.starts_with(UNQUOTED) || MISREAD.iter().any(|kind| text.starts_with(kind)) => {
             mistake.hint("text, durations and sizes stand in quotes: ttl = \"5m\"")
         }

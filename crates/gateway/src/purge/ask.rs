@@ -146,16 +146,30 @@ mod tests {
             (r#"{"urls":["https://a.example"]}"#, r#"{"url":"https://a.example/"}"#),
             (r#"{"prefixes":["https://a.example/api/v1/"]}"#, r#"{"prefix":"https://a.example/api/v1/"}"#),
             (r#"{"prefixes":["/api"]}"#, r#"{"prefix":"/api"}"#),
+            (r#"{"prefixes":["HTTP://a.example/api"]}"#, r#"{"prefix":"HTTP://a.example/api"}"#),
             (r#"{"tags":["issue:7"]}"#, r#"{"tag":"issue:7"}"#),
+            // As `Cache-Tag` and members of JSON name them.
+            (r#"{"tags":["team:Red Team"]}"#, r#"{"tag":"team:Red Team"}"#),
+            (r#"{"tags":["issue:*"]}"#, r#"{"tag":"issue:*"}"#),
             (r#"{"routes":["issue.list"]}"#, r#"{"route":"issue.list"}"#),
             (r#"{"classes":["project"]}"#, r#"{"class":"project"}"#),
             (r#"{"namespaces":["tracker"]}"#, r#"{"namespace":"tracker"}"#),
             (r#"{"patterns":["*.example/**/board"]}"#, r#"{"pattern":"*.example/**/board"}"#),
+            (r#"{"patterns":["https://A.example:443/B/*"]}"#, r#"{"pattern":"a.example/B/*"}"#),
+            (r#"{"patterns":["A.example:443/B/*"]}"#, r#"{"pattern":"a.example:443/B/*"}"#),
+            (r#"{"patterns":["**/Board"]}"#, r#"{"pattern":"**/Board"}"#),
             (r#"{"regexes":["/issues/[0-9]+$"]}"#, r#"{"regex":"/issues/[0-9]+$"}"#),
             (r#"{"all":true,"soft":true}"#, "\"all\""),
         ] {
             assert_eq!(targets(&live, body), Ok(vec![expected.to_owned()]), "{body}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_url_beyond_ascii_is_meant_as_clients_send_it() {
+        let live = Arc::new(live());
+        let expected = [r#"{"url":"http://a.example/ä?b=ö"}"#, r#"{"url":"http://a.example/%C3%A4?b=%C3%B6"}"#].map(str::to_owned);
+        assert_eq!(targets(&live, r#"{"urls":["http://a.example/ä?b=ö"]}"#), Ok(expected.to_vec()));
     }
 
     #[tokio::test]
@@ -171,12 +185,19 @@ mod tests {
             (r#"{"all":false}"#, 422, "Nothing is named"),
             (r#"{"tags":["1","2","3","4","5"]}"#, 413, "5 targets are too many: at most 4"),
             (r#"{"tags":["a",""]}"#, 422, "tags[1]: "),
-            (r#"{"tags":["a b"]}"#, 422, "tags[0]: "),
+            (r#"{"tags":[" a"]}"#, 422, "tags[0]: "),
+            (r#"{"tags":["a\tb"]}"#, 422, "tags[0]: "),
+            (r#"{"tags":["iss*"]}"#, 422, "tags[0]: `iss*` is not a tag: a star"),
+            (r#"{"tags":["*"]}"#, 422, "tags[0]: "),
+            (r#"{"tags":["*:7"]}"#, 422, "tags[0]: "),
             (r#"{"urls":["/issues"]}"#, 422, "urls[0]: "),
             (r#"{"urls":["ftp://a/issues"]}"#, 422, "urls[0]: "),
             (r#"{"urls":["http://a/x y"]}"#, 422, "urls[0]: "),
             (r#"{"prefixes":["a.example/x?y"]}"#, 422, "prefixes[0]: "),
             (r#"{"prefixes":[""]}"#, 422, "prefixes[0]: "),
+            (r#"{"prefixes":["http://"]}"#, 422, "prefixes[0]: "),
+            (r#"{"prefixes":["http:///api"]}"#, 422, "prefixes[0]: "),
+            (r#"{"patterns":["ftp://a.example/x"]}"#, 422, "patterns[0]: "),
             (r#"{"routes":["issue.lst"]}"#, 422, "routes[0]: there is no route `issue.lst`: did you mean `issue.list`?"),
             (r#"{"classes":["x"]}"#, 422, "classes[0]: there is no class `x`"),
             (r#"{"namespaces":["x"]}"#, 422, "namespaces[0]: there is no namespace `x`"),

@@ -62,6 +62,7 @@ fn bare(text: &str) -> Result<Ask, Refused> {
     let (starred, family) = (text.contains('*'), text.strip_suffix(":*").is_some_and(|family| !family.contains('*')));
     match text {
         "*" => Ok(Ask { all: true, ..Ask::default() }),
+        _ if text.contains(char::is_whitespace) => Err(Refused::new(StatusCode::UNPROCESSABLE_ENTITY, "A name alone is one word.")),
         _ if text.starts_with('{') || text.starts_with('[') => Err(Refused::new(StatusCode::BAD_REQUEST, "The message is not JSON.")),
         _ if text.contains("://") && !starred => Ok(Ask { urls: one, ..Ask::default() }),
         _ if text.starts_with('/') => Ok(Ask { patterns: vec![format!("*{text}")], ..Ask::default() }),

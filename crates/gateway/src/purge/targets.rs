@@ -3,9 +3,13 @@
 use http::Uri;
 use larder_semantics::Target;
 use larder_store::{InvalidationTarget, Regex};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::config::{self, Route};
 use crate::live::Live;
+
+/// Nothing of ASCII that a URL can hold: every byte beyond it is encoded all the same.
+const NOT_ASCII: &AsciiSet = CONTROLS;
 
 /// Longer ones are slips.
 const LONGEST_TAG: usize = 1024;
@@ -21,7 +25,8 @@ pub(crate) struct Known<'a>(pub(crate) &'a Live);
 type Checked = Result<Vec<InvalidationTarget>, String>;
 
 impl Known<'_> {
-    /// A URL as the keys of its routes have it.
+    /// A URL as the keys of its routes have it. What is not ASCII is meant as browsers send it (RFC 3987 §3.1), and as it stands: curl sends it
+    /// so.
     pub(crate) fn url(&self, text: &str) -> Checked {
         let wrong = || format!("`{text}` is not an absolute URL like http://example.com/a?b=1.");
         let uri: Uri = text.parse().map_err(|_| wrong())?;
@@ -30,7 +35,13 @@ impl Known<'_> {
             return Err(wrong());
         }
         let target = Target { scheme, authority: authority.as_str(), path: uri.path(), query: uri.query() };
-        Ok(self.target(target))
+        let mut targets = self.target(target);
+        if !text.is_ascii() {
+            let encoded = |text: &str| utf8_percent_encode(text, NOT_ASCII).to_string();
+            let (path, query) = (encoded(uri.path()), uri.query().map(encoded));
+            targets.extend(self.target(Target { path: &path, query: query.as_deref(), ..target }));
+        }
+        Ok(targets)
     }
 
     /// The target URI of a request.
@@ -39,9 +50,8 @@ impl Known<'_> {
     }
 
     pub(crate) fn prefix(text: &str) -> Checked {
-        let scheme = text.split_once("://").map(|(scheme, _)| scheme);
         let graphic = text.bytes().all(|byte| byte.is_ascii_graphic());
-        let known = scheme.is_none_or(|scheme| matches!(scheme, "http" | "https"));
+        let known = text.split_once("://").is_none_or(|(scheme, rest)| is_http(scheme) && !rest.is_empty() && !rest.starts_with('/'));
         if text.is_empty() || text.len() > LONGEST_PREFIX || !graphic || !known || text.contains(['?', '#', '*']) {
             return Err(format!("`{text}` is not a prefix: write example.com/api/v1, or /api/v1 for every host."));
         }
@@ -49,21 +59,26 @@ impl Known<'_> {
     }
 
     pub(crate) fn tag(text: &str) -> Checked {
-        if text.is_empty() || text.len() > LONGEST_TAG || text.chars().any(|char| char.is_whitespace() || char.is_control()) {
-            return Err(format!("`{text}` is not a tag: 1 to {LONGEST_TAG} bytes without spaces."));
+        if text.is_empty() || text.len() > LONGEST_TAG || text.trim() != text || text.chars().any(char::is_control) {
+            return Err(format!("`{text}` is not a tag: 1 to {LONGEST_TAG} bytes without spaces around them."));
+        }
+        if text.strip_suffix(":*").unwrap_or(text).contains('*') {
+            return Err(format!("`{text}` is not a tag: a star may only follow a colon at its end."));
         }
         Ok(vec![InvalidationTarget::Tag(text.to_owned())])
     }
 
     pub(crate) fn pattern(text: &str) -> Checked {
         let graphic = text.bytes().all(|byte| byte.is_ascii_graphic());
-        if text.len() > LONGEST_PATTERN || !graphic || text.contains(['?', '#']) || !(text.contains('/') || text.starts_with("**")) {
+        let (scheme, rest) = text.split_once("://").map_or((None, text), |(scheme, rest)| (Some(scheme), rest));
+        let known = scheme.is_none_or(is_http);
+        let whole = rest.contains('/') || rest.starts_with("**");
+        if text.len() > LONGEST_PATTERN || !graphic || text.contains(['?', '#']) || !known || !whole {
             return Err(format!(
                 "`{text}` is not a pattern over host and path: *.example.com/api/*/board, where * stays in its segment and ** does not."
             ));
         }
-        let text = text.split_once("://").map_or(text, |(_, rest)| rest);
-        Ok(vec![InvalidationTarget::Pattern(text.to_owned())])
+        Ok(vec![InvalidationTarget::Pattern(as_in_keys(scheme, rest))])
     }
 
     pub(crate) fn regex(&self, text: &str) -> Checked {
@@ -96,6 +111,19 @@ impl Known<'_> {
     fn routes(&self) -> impl Iterator<Item = &Route> {
         self.0.config.routes.iter().chain(&self.0.config.fallback)
     }
+}
+
+fn is_http(scheme: &str) -> bool {
+    ["http", "https"].iter().any(|known| known.eq_ignore_ascii_case(scheme))
+}
+
+/// A pattern with its host as keys have it: in lower case, without the default port of its scheme. What `**` stands for may be a path.
+fn as_in_keys(scheme: Option<&str>, pattern: &str) -> String {
+    let end = [pattern.find('/'), pattern.find("**")].into_iter().flatten().min().unwrap_or(pattern.len());
+    let (host, rest) = pattern.split_at(end);
+    let default = scheme.map(|scheme| if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" });
+    let host = default.and_then(|port| host.strip_suffix(port)).unwrap_or(host);
+    host.to_ascii_lowercase() + rest
 }
 
 /// A slip in a name would purge nothing, and nobody would know.

@@ -4,6 +4,7 @@ mod again;
 mod collapsing;
 mod common;
 mod hit_cost;
+mod identities;
 mod miss_cost;
 mod mounted;
 mod purging;

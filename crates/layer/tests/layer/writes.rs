@@ -131,6 +131,24 @@ async fn an_answer_to_a_write_is_stored_under_the_rules_of_reads() {
 }
 
 #[tokio::test]
+async fn rfc9111_4_4_what_a_write_makes_old_is_named_as_reads_have_it() {
+    let origin = Origin::new(|_| response(200, "ok").header("cache-control", "max-age=60").header("location", "/b?page=3&x=1"));
+    let own = rules();
+    let mut key = own.key.clone();
+    key.query.drop.push("page".into());
+    let reading = Arc::new(larder_tower::RouteRules { key, ..own });
+    let writing = larder_tower::RouteRules { writes: Arc::new(ReadElsewhere(Arc::clone(&reading))), ..rules() };
+    let (cache, _) = with_rules(origin.clone(), writing);
+    let reads = larder_tower::CacheService::new(origin, Arc::clone(cache.cache()), reading);
+    for target in ["/a?page=1&x=1", "/b?x=1"] {
+        send(&reads, get(target)).await;
+        assert_eq!(send(&reads, get(target)).await.x_cache(), "HIT");
+        send(&cache, request("DELETE", "/a?page=2&x=1", &[])).await;
+        assert_eq!(send(&reads, get(target)).await.x_cache(), "MISS", "{target}");
+    }
+}
+
+#[tokio::test]
 async fn a_post_larger_than_the_route_keeps_passes_through() {
     let origin = Origin::new(|_| response(200, "0123456789").header("cache-control", "max-age=60").header("content-location", "/a"));
     let (cache, _) = with_rules(origin, larder_tower::RouteRules { max_object: 5, ..rules() });

@@ -17,6 +17,7 @@ mod query;
 use std::ops::Range;
 use std::sync::Arc;
 
+use http::header::COOKIE;
 use http::{HeaderMap, HeaderName};
 
 /// Between the URL and the identity. No URL in a key contains it.
@@ -163,6 +164,15 @@ impl KeyRules {
     /// Whether `Authorization` is part of the identity.
     pub fn authorization_in_key(&self) -> bool {
         self.identity.contains(&IdentityPart::Header(http::header::AUTHORIZATION))
+    }
+
+    /// Whether these fields may tell who asks although the key does not: cookies, where an identity is made of something else.
+    pub fn overlooks(&self, headers: &HeaderMap) -> bool {
+        let looks_at_cookies = |part: &IdentityPart| match part {
+            IdentityPart::Header(name) => *name == COOKIE,
+            IdentityPart::Cookie(_) => true,
+        };
+        !self.identity.is_empty() && !self.identity.iter().any(looks_at_cookies) && headers.contains_key(COOKIE)
     }
 
     /// "The scheme and host are case-insensitive and normally provided in lowercase; all other components are compared in a case-sensitive

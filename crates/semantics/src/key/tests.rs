@@ -121,6 +121,20 @@ fn an_identity_is_a_hash_and_never_the_secret() {
 }
 
 #[test]
+fn cookies_are_overlooked_where_an_identity_is_made_of_something_else() {
+    let (token, sid) = (IdentityPart::Header(AUTHORIZATION), IdentityPart::Cookie("sid".into()));
+    let field = IdentityPart::Header(http::header::COOKIE);
+    let cookies = HeaderMap::from_iter([(http::header::COOKIE, HeaderValue::from_static("session=1"))]);
+    for (identity, overlooked) in
+        [(vec![], false), (vec![token.clone()], true), (vec![sid.clone()], false), (vec![token.clone(), sid], false), (vec![field], false)]
+    {
+        let rules = KeyRules { identity, ..rules() };
+        assert_eq!(rules.overlooks(&cookies), overlooked, "{:?}", rules.identity);
+        assert!(!rules.overlooks(&HeaderMap::new()));
+    }
+}
+
+#[test]
 fn parts_of_an_identity_cannot_run_into_each_other() {
     let name = |text| HeaderName::from_static(text);
     let mut rules = rules();

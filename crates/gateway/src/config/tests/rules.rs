@@ -384,7 +384,7 @@ fn what_is_probably_not_meant_is_a_warning() {
     );
     in_cache(
         "scope = \"identity\"\nidentity = []",
-        r#"3:12: warning: `scope = "identity"` without any `identity` is the same as "public" (hint: name what tells users apart: "header:authorization", "cookie:session")"#,
+        r#"3:12: error: `scope = "identity"` without any `identity` would share everything (hint: name what tells users apart: "header:authorization", "cookie:session")"#,
     );
     in_cache(
         "ttl_mode = \"cap\"",

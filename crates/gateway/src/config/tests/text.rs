@@ -224,7 +224,7 @@ error: duplicate key
 6 | ttl_mode = "cap"
   | ^^^^^^^^
   |
-  = hint: a key, or a [table], stands once; only [[routes]] is repeated
+  = hint: a key, or a [table], stands once; only what is in double brackets is repeated
 "#,
     );
 }
