@@ -66,8 +66,10 @@ impl RouteRules {
 
     /// Whether an answer's body names tags, and whether they can be read.
     pub(crate) fn tags_in(&self, fields: &HeaderMap) -> TagsInBody {
+        if self.tags.in_response().is_empty() {
+            return TagsInBody::None;
+        }
         match Content::of(fields) {
-            _ if self.tags.in_response().is_empty() => TagsInBody::None,
             Content::Other => TagsInBody::None,
             Content::Json => TagsInBody::Readable,
             Content::Coded => TagsInBody::Unreadable,
