@@ -83,7 +83,6 @@ pub fn fill(cache: &CacheService<Origin>, keys: usize) {
     });
 }
 
-/// Answers one request; it must be a hit.
 /// Answers one request from the cache.
 ///
 /// # Panics
@@ -94,4 +93,17 @@ pub fn hit(cache: &CacheService<Origin>, request: Request<Empty<Bytes>>) {
         Poll::Ready(Ok(served)) => assert_eq!(served.outcome.result, CacheResult::Hit),
         _ => panic!("a hit is ready at once"),
     }
+}
+
+/// Answers one request from the origin, whose answer is there at once, and reads it to its end.
+///
+/// # Panics
+/// If it is not a miss, or has to wait for anything.
+pub fn miss(cache: &CacheService<Origin>, request: Request<Empty<Bytes>>) {
+    let future = pin!(async {
+        let served = cache.serve(request, Caller::default(), |_| ()).await.expect("an answer");
+        assert_eq!(served.outcome.result, CacheResult::Miss);
+        served.response.into_body().collect().await.expect("a body");
+    });
+    assert!(future.poll(&mut Context::from_waker(Waker::noop())).is_ready(), "the miss waited");
 }

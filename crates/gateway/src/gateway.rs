@@ -22,7 +22,7 @@ use crate::request_limit::{TOO_LARGE, is_too_large, limited};
 use crate::server::{OpenConnections, Peer, linger};
 use crate::telemetry::access_log::{AccessLog, Answer, Entry, Logged};
 use crate::telemetry::metrics::RequestRecord;
-use crate::upstream::{UpstreamBody, UpstreamError, UpstreamService};
+use crate::upstream::{Requester, UpstreamBody, UpstreamError, UpstreamService};
 
 const NO_ROUTE: Problem = Problem::new(StatusCode::NOT_FOUND, "destination_not_found", "No route is configured for this request.");
 const NOT_STORED: Problem =
@@ -138,10 +138,7 @@ impl Future for Handling {
 
 fn walk(service: &Service, request: Request<Limited<Incoming>>, caller: Caller, hop: Hop, peer: &Peer) -> ServeFuture<UpstreamBody> {
     service.serve(request, caller, |extensions| {
-        extensions.insert(hop);
-        if let Some(early) = peer.early_responses(hop.version) {
-            extensions.insert(early);
-        }
+        extensions.insert(Requester { hop, early: peer.early_responses(hop.version) });
     })
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request};
-use larder_semantics::{KeyBuffer, RequestContext, Target};
+use larder_semantics::{KeyBuffer, Target};
 use larder_store::StoredResponse;
 use tokio::sync::oneshot;
 
@@ -45,7 +45,7 @@ impl<S: Upstream> CacheService<S> {
             parts.headers.extend(variant.secondary.fields()?);
         }
         let rules = &self.route;
-        let context = RequestContext::new(&parts.method, &parts.headers, &rules.policy, key.identified(), rules.key.authorization_in_key());
+        let context = rules.context(&parts.method, &parts.headers, key);
         let asked = Arc::new(Asked { parts, context, key: key.to_key() });
         Some(Box::pin(fetch(self.clone(), asked)))
     }

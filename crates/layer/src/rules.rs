@@ -12,6 +12,7 @@ use larder_semantics::{KeyBuffer, KeyRules, Policy, PrimaryKey, RequestContext, 
 use larder_store::{Invalidation, InvalidationTarget, Tag, Tags};
 
 use crate::again::Again;
+use crate::error::FetchError;
 use crate::members::{Content, Members, Scanner};
 
 /// The settings of one route.
@@ -65,8 +66,10 @@ impl RouteRules {
 
     /// Whether an answer's body names tags, and whether they can be read.
     pub(crate) fn tags_in(&self, fields: &HeaderMap) -> TagsInBody {
+        if self.tags.in_response().is_empty() {
+            return TagsInBody::None;
+        }
         match Content::of(fields) {
-            _ if self.tags.in_response().is_empty() => TagsInBody::None,
             Content::Other => TagsInBody::None,
             Content::Json => TagsInBody::Readable,
             Content::Coded => TagsInBody::Unreadable,
@@ -160,6 +163,13 @@ impl TagSource for NoTags {
 pub trait WriteRules: Send + Sync + fmt::Debug {
     /// What becomes old when this request is answered without an error, or not at all; asked before it goes out, for unsafe methods only.
     fn made_old(&self, request: &Parts, target: Target<'_>) -> MadeOld;
+
+    /// Whether a write that failed in this way never reached the origin. Otherwise nobody knows whether it took place, and it counts as if it
+    /// had.
+    fn never_arrived(&self, error: &FetchError) -> bool {
+        let _ = error;
+        false
+    }
 
     /// The rules under which a GET of `target` is answered, where they are not those of the write: what the write makes old was stored under
     /// them, and so is an answer to it that is good for later GETs.

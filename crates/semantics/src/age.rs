@@ -25,10 +25,10 @@ pub fn age_value(headers: &HeaderMap) -> u32 {
     first.and_then(|member| parse_delta_seconds(member.trim_ascii())).unwrap_or(0)
 }
 
-/// `corrected_initial_age` in seconds.
-pub fn corrected_initial_age(headers: &HeaderMap, request_time: Timestamp, response_time: Timestamp) -> u32 {
+/// `corrected_initial_age` in seconds, of a response with this `date_value`.
+pub fn corrected_initial_age(headers: &HeaderMap, date: Timestamp, request_time: Timestamp, response_time: Timestamp) -> u32 {
     // "apparent_age = max(0, response_time - date_value);"
-    let apparent_age = response_time.seconds_since(date_value(headers, response_time));
+    let apparent_age = response_time.seconds_since(date);
     // "response_delay = response_time - request_time;"
     let response_delay = response_time.seconds_since(request_time);
     // "corrected_age_value = age_value + response_delay;"
@@ -44,6 +44,10 @@ mod tests {
     use super::*;
 
     const T: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+    fn initial_age(headers: &HeaderMap, request_time: Timestamp, response_time: Timestamp) -> u32 {
+        corrected_initial_age(headers, date_value(headers, response_time), request_time, response_time)
+    }
 
     fn with_age(lines: &[&'static str]) -> u32 {
         let mut headers = HeaderMap::new();
@@ -71,7 +75,7 @@ mod tests {
         headers.insert(DATE, T.to_http_date());
         headers.insert(AGE, HeaderValue::from_static("10"));
         let received = Timestamp::from_millis(T.as_millis() + 4_900);
-        assert_eq!(corrected_initial_age(&headers, T, received), 14);
+        assert_eq!(initial_age(&headers, T, received), 14);
     }
 
     #[test]
@@ -79,16 +83,16 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(DATE, T.to_http_date());
         let received = Timestamp::from_secs(T.as_millis() / 1000 + 100);
-        assert_eq!(corrected_initial_age(&headers, received, received), 100);
+        assert_eq!(initial_age(&headers, received, received), 100);
     }
 
     #[test]
     fn rfc9110_6_6_1_a_date_that_is_missing_broken_or_ahead_makes_no_age() {
         let mut headers = HeaderMap::new();
-        assert_eq!(corrected_initial_age(&headers, T, T), 0);
+        assert_eq!(initial_age(&headers, T, T), 0);
         headers.insert(DATE, HeaderValue::from_static("yesterday"));
-        assert_eq!(corrected_initial_age(&headers, T, T), 0);
+        assert_eq!(initial_age(&headers, T, T), 0);
         headers.insert(DATE, Timestamp::from_secs(T.as_millis() / 1000 + 3600).to_http_date());
-        assert_eq!(corrected_initial_age(&headers, T, T), 0);
+        assert_eq!(initial_age(&headers, T, T), 0);
     }
 }

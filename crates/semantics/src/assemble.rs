@@ -4,7 +4,7 @@ use http::header::{AGE, CACHE_CONTROL, DATE, ETAG, EXPIRES, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use smallvec::SmallVec;
 
-use crate::age::{corrected_initial_age, date_value, sent_date};
+use crate::age::{corrected_initial_age, sent_date};
 use crate::directives::{Directives, ResponseDirectives};
 use crate::fields::{CACHE_STATUS, X_CACHE, connection_options, never_stored, written_anew};
 use crate::freshness::lifetime;
@@ -16,6 +16,9 @@ use crate::time::Timestamp;
 
 /// What stands in the slot of a field that every answer writes.
 const EMPTY: HeaderValue = HeaderValue::from_static("");
+
+/// Field lines on their way into a head: on the stack, for as many as most responses have.
+type Lines = SmallVec<[(HeaderName, HeaderValue); 16]>;
 
 /// What a head is made of.
 #[derive(Clone, Copy, Debug)]
@@ -32,15 +35,16 @@ pub(crate) struct Parts<'a> {
 /// The head to store.
 pub(crate) fn assemble(parts: &Parts<'_>) -> StoredHead {
     let Parts { policy, request, headers, directives, .. } = *parts;
-    let date = date_value(headers, parts.response_time);
+    let sent = sent_date(headers, parts.response_time);
+    let date = sent.unwrap_or(parts.response_time);
     let lifetime = lifetime(policy, parts.status, headers, directives, date);
     // With a targeted field, Cache-Control and Expires are addressed to others than this cache, and stay theirs.
     let origin_control = (lifetime.source == LifetimeSource::Route && !directives.targeted)
         .then(|| Box::new(OriginControl { cache_control: joined(headers, &CACHE_CONTROL), expires: headers.get(EXPIRES).map(copy) }));
 
     let mut lines = kept_lines(parts, origin_control.is_some());
-    let sent = headers.get(DATE).filter(|_| sent_date(headers, parts.response_time).is_some()).cloned();
-    lines.push((DATE, sent.unwrap_or_else(|| parts.response_time.to_http_date())));
+    let readable = headers.get(DATE).filter(|_| sent.is_some()).cloned();
+    lines.push((DATE, readable.unwrap_or_else(|| parts.response_time.to_http_date())));
     if origin_control.is_some() {
         lines.push((CACHE_CONTROL, shown_cache_control(headers, lifetime, request.identified)));
     }
@@ -52,7 +56,7 @@ pub(crate) fn assemble(parts: &Parts<'_>) -> StoredHead {
     StoredHead {
         status: parts.status,
         response_time: parts.response_time,
-        initial_age: corrected_initial_age(parts.headers, parts.request_time, parts.response_time),
+        initial_age: corrected_initial_age(parts.headers, date, parts.request_time, parts.response_time),
         lifetime,
         // The route's window follows a lifetime; without one it would keep what nobody called cacheable.
         stale_while_revalidate: directives.stale_while_revalidate.unwrap_or(if lifetime.seconds > 0 {
@@ -74,14 +78,14 @@ pub(crate) fn assemble(parts: &Parts<'_>) -> StoredHead {
 
 /// The fields as received less those that must not be stored (§3.1), those that `private` and `no-cache` name (§5.2.2.4, §5.2.2.7:
 /// the others may be stored without them), and those that [`assemble`] writes itself.
-fn kept_lines(parts: &Parts<'_>, rewritten: bool) -> Vec<(HeaderName, HeaderValue)> {
+fn kept_lines(parts: &Parts<'_>, rewritten: bool) -> Lines {
     let Parts { headers, directives, .. } = *parts;
     let mut left_out: SmallVec<[HeaderName; 4]> = connection_options(headers);
     left_out.extend(directives.no_cache.fields().iter().cloned());
     if !parts.request.identified {
         left_out.extend(directives.private.fields().iter().cloned());
     }
-    let mut lines = Vec::with_capacity(headers.len() + 5);
+    let mut lines = Lines::with_capacity(headers.len() + 5);
     for (name, value) in headers {
         let own = *name == DATE || written_anew(name) || (rewritten && (*name == CACHE_CONTROL || *name == EXPIRES));
         if !own && !never_stored(name) && !left_out.contains(name) {

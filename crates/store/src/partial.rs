@@ -6,7 +6,7 @@ use larder_semantics::{PrimaryKey, StoredHead};
 use std::sync::Arc;
 
 use crate::body::{BodyBuilder, StoredBody};
-use crate::ledger::{Ledger, Position, Subject, Tags, Validity};
+use crate::ledger::{Ledger, Position, Subject, Tags, Validity, tags_weight};
 use crate::response::{StoredResponse, Variant};
 
 /// Pieces kept per representation; the oldest goes first.
@@ -138,7 +138,7 @@ impl StoredPart {
     pub fn weight(&self) -> usize {
         let variant = self.variant.as_ref().map_or(0, Variant::weight);
         let pieces: usize = self.pieces.iter().map(|piece| size_of::<Piece>() + size_of::<ByteRange>() + piece.body.weight()).sum();
-        size_of::<Self>() + self.key.text().len() + variant + self.meta.head.weight() + pieces + size_of_val::<[_]>(&self.tags)
+        size_of::<Self>() + self.key.text().len() + variant + self.meta.head.weight() + pieces + tags_weight(&self.tags)
     }
 }
 

@@ -6,8 +6,6 @@ use std::time::Duration;
 use super::Result;
 use super::process::output;
 
-/// Keep-alive connections of an HTTP/1.1 run.
-pub(super) const CONNECTIONS: u32 = 64;
 /// Connections of an HTTP/2 run, and streams at a time on each: as many requests in flight as with HTTP/1.1.
 const H2_CONNECTIONS: u32 = 8;
 const H2_STREAMS: u32 = 8;
@@ -31,6 +29,8 @@ pub(super) struct Run<'a> {
     /// A Lua script that makes the requests.
     pub(super) script: Option<&'a Path>,
     pub(super) core: u32,
+    /// Keep-alive connections of an HTTP/1.1 run.
+    pub(super) connections: u32,
     pub(super) time: Duration,
 }
 
@@ -41,7 +41,7 @@ impl Run<'_> {
 
     /// HTTP/1.1 with `wrk`.
     pub(super) fn wrk(&self) -> Result<Counted> {
-        let (core, connections, seconds) = (self.core.to_string(), CONNECTIONS.to_string(), format!("{}s", self.time.as_secs()));
+        let (core, connections, seconds) = (self.core.to_string(), self.connections.to_string(), format!("{}s", self.time.as_secs()));
         let url = self.url();
         let mut arguments = vec!["-c", &core, "wrk", "-t", "1", "-c", &connections, "-d", &seconds];
         if let Some(field) = self.field {
@@ -62,7 +62,7 @@ impl Run<'_> {
 
     /// HTTP/1.1 with `h2load`, which knows that a 304 has no body even where it has a Content-Length (RFC 9110 §8.6); `wrk` waits for it.
     pub(super) fn h2load_http1(&self) -> Result<Counted> {
-        self.by_h2load(&["--h1"], CONNECTIONS, 1)
+        self.by_h2load(&["--h1"], self.connections, 1)
     }
 
     fn by_h2load(&self, version: &[&str], connections: u32, streams: u32) -> Result<Counted> {

@@ -62,8 +62,10 @@ struct Bench<'a> {
 impl Bench<'_> {
     /// Fills what is asked for later, and runs the load for a second.
     fn warm(&self, server: &Server) -> Result<()> {
-        if self.scenario == Scenario::Spread && server.kind != Kind::BareHyper {
-            fill(server.port)?;
+        if let Some(keys) = self.scenario.spread()
+            && server.kind != Kind::BareHyper
+        {
+            fill(server.port, keys)?;
         }
         if self.scenario == Scenario::NotModified {
             // Some caches pass a conditional request on, and store nothing of the 304 that comes back.
@@ -94,13 +96,14 @@ impl Bench<'_> {
 
     fn run(&self, server: &Server, run: u32, time: Duration) -> Result<Counted> {
         let target = self.scenario.target();
-        let script = match self.scenario {
-            Scenario::Spread => Some(self.script(&spread_script())?),
-            Scenario::Miss => Some(self.script(&miss_script(run))?),
-            _ => None,
+        let script = match self.scenario.spread() {
+            Some(keys) => Some(self.script(&spread_script(keys))?),
+            None if self.scenario == Scenario::Miss => Some(self.script(&miss_script(run))?),
+            None => None,
         };
         let field = (self.scenario == Scenario::NotModified).then_some("If-None-Match: \"33a64df551425fcc\"");
-        let run = Run { port: server.port, target: &target, field, script: script.as_deref(), core: LOAD_CORE, time };
+        let connections = self.scenario.connections();
+        let run = Run { port: server.port, target: &target, field, script: script.as_deref(), core: LOAD_CORE, connections, time };
         match self.scenario {
             Scenario::Http2 => run.h2load(),
             Scenario::NotModified => run.h2load_http1(),
@@ -150,19 +153,19 @@ impl Bench<'_> {
             Client::connect(server.port)?.get(&format!("/{SMALL}/before/{}", number % 10))?;
         }
         let before = server.process.resident()?;
-        fill(server.port)?;
+        fill(server.port, KEYS)?;
         let grown = server.process.resident()?.saturating_sub(before);
         Ok(grown as f64 / f64::from(KEYS) - SMALL as f64)
     }
 }
 
-/// Asks for every key once, over a few connections.
-fn fill(port: u16) -> Result<()> {
+/// Asks for each of `keys` once, over a few connections.
+fn fill(port: u16, keys: u32) -> Result<()> {
     const CLIENTS: u32 = 8;
     thread::scope(|scope| {
         let fill = |first: u32| -> std::result::Result<(), String> {
             let mut client = Client::connect(port).map_err(|error| error.to_string())?;
-            let mut keys = (first..KEYS).step_by(CLIENTS as usize);
+            let mut keys = (first..keys).step_by(CLIENTS as usize);
             keys.try_for_each(|key| client.get(&key_target(key)).map(drop)).map_err(|error| error.to_string())
         };
         let clients: Vec<_> = (0..CLIENTS).map(|first| scope.spawn(move || fill(first))).collect();

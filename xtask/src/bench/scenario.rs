@@ -19,11 +19,30 @@ pub(super) enum Scenario {
     Http2,
     Stampede,
     Memory,
+    LogOn,
+    Routes,
+    FewConnections,
+    ManyConnections,
+    MillionKeys,
 }
 
 impl Scenario {
-    pub(super) const ALL: [Self; 9] =
-        [Self::Hit1k, Self::Hit10k, Self::Hit1m, Self::Spread, Self::Miss, Self::NotModified, Self::Http2, Self::Stampede, Self::Memory];
+    pub(super) const ALL: [Self; 14] = [
+        Self::Hit1k,
+        Self::Hit10k,
+        Self::Hit1m,
+        Self::Spread,
+        Self::Miss,
+        Self::NotModified,
+        Self::Http2,
+        Self::Stampede,
+        Self::Memory,
+        Self::LogOn,
+        Self::Routes,
+        Self::FewConnections,
+        Self::ManyConnections,
+        Self::MillionKeys,
+    ];
 
     pub(super) fn named(name: &str) -> Result<Self> {
         let found = Self::ALL.into_iter().find(|scenario| scenario.name() == name);
@@ -41,6 +60,11 @@ impl Scenario {
             Self::Http2 => "http2",
             Self::Stampede => "stampede",
             Self::Memory => "memory",
+            Self::LogOn => "log-on",
+            Self::Routes => "routes-1000",
+            Self::FewConnections => "connections-10",
+            Self::ManyConnections => "connections-5000",
+            Self::MillionKeys => "spread-1m",
         }
     }
 
@@ -55,7 +79,35 @@ impl Scenario {
             Self::Http2 => "Hot hit over HTTP/2 (h2c), 1 KiB",
             Self::Stampede => "Stampede: 500 clients ask at once for one cold key that takes 500 ms",
             Self::Memory => "Memory: resident bytes an entry of 1 KiB takes over its payload, 100,000 entries",
+            Self::LogOn => "Hot hit, 1 KiB, with the access log as JSON",
+            Self::Routes => "Hot hit, 1 KiB, under the last of 1,000 routes",
+            Self::FewConnections => "Hot hit, 1 KiB, over 10 connections",
+            Self::ManyConnections => "Hot hit, 1 KiB, over 5,000 connections",
+            Self::MillionKeys => "Hits spread over 1,000,000 keys with query strings, 1 KiB",
         }
+    }
+
+    /// Keep-alive connections of the load.
+    pub(super) fn connections(self) -> u32 {
+        match self {
+            Self::FewConnections => 10,
+            Self::ManyConnections => 5000,
+            _ => 64,
+        }
+    }
+
+    /// How many keys are filled beforehand, where hits are spread over them.
+    pub(super) fn spread(self) -> Option<u32> {
+        match self {
+            Self::Spread => Some(KEYS),
+            Self::MillionKeys => Some(10 * KEYS),
+            _ => None,
+        }
+    }
+
+    /// Whether it shows how one server's cost grows, and not how it compares: only the bare server stands beside it.
+    pub(super) fn is_about_growth(self) -> bool {
+        matches!(self, Self::LogOn | Self::Routes | Self::FewConnections | Self::ManyConnections | Self::MillionKeys)
     }
 
     /// Bytes of the bodies.
@@ -93,10 +145,13 @@ pub(super) fn key_target(key: u32) -> String {
     format!("/{SMALL}/api/v1/issues?page={key}&project=storefront")
 }
 
-/// A `wrk` script that visits all of [`KEYS`] in an order no prefetcher guesses.
-pub(super) fn spread_script() -> String {
+/// From one key to the next: it has no factor in common with any number of keys.
+const STRIDE: u32 = 61_803;
+
+/// A `wrk` script that visits all of `keys` in an order no prefetcher guesses.
+pub(super) fn spread_script(keys: u32) -> String {
     let target = format!("/{SMALL}/api/v1/issues?page=\" .. key .. \"&project=storefront");
-    format!("local key = 0\nrequest = function()\n  key = (key + 61803) % {KEYS}\n  return wrk.format(\"GET\", \"{target}\")\nend\n")
+    format!("local key = 0\nrequest = function()\n  key = (key + {STRIDE}) % {keys}\n  return wrk.format(\"GET\", \"{target}\")\nend\n")
 }
 
 /// A `wrk` script that never asks for the same twice; `run` keeps the runs apart.
@@ -118,7 +173,7 @@ mod tests {
     #[test]
     fn the_script_asks_for_the_keys_that_were_filled() {
         let filled = key_target(7).replace('7', "\" .. key .. \"");
-        assert!(spread_script().contains(&filled), "{filled}");
+        assert!(spread_script(KEYS).contains(&filled), "{filled}");
     }
 
     #[test]
@@ -129,6 +184,6 @@ mod tests {
             }
             a
         };
-        assert_eq!(gcd(61_803, KEYS), 1);
+        assert!(Scenario::ALL.into_iter().filter_map(Scenario::spread).all(|keys| gcd(STRIDE, keys) == 1));
     }
 }

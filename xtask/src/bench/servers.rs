@@ -1,4 +1,5 @@
-//! The servers, each configured to do the same: cache what the origin marks as cacheable, in up to 1 GiB, without an access log.
+//! The servers, each configured to do the same: cache what the origin marks as cacheable, in up to 1 GiB, without an access log,
+//! unless the scenario is about that.
 
 use std::fs;
 use std::path::PathBuf;
@@ -85,6 +86,7 @@ impl Kind {
             Scenario::Stampede => self != Self::BareHyper,
             // The others lay their memory out beforehand, or keep bodies on disk.
             Scenario::Memory => matches!(self, Self::Larder | Self::Varnish),
+            growth if growth.is_about_growth() => matches!(self, Self::BareHyper | Self::Larder),
             _ => true,
         }
     }
@@ -143,11 +145,21 @@ impl Setup<'_> {
 
     fn larder(&self) -> Result<Vec<String>> {
         let [port, admin] = self.ports;
+        let capacity = if self.scenario == Scenario::MillionKeys { "4GiB" } else { "1GiB" };
+        let log = if self.scenario == Scenario::LogOn { "json" } else { "off" };
+        // The one that is asked for stands last.
+        let routes: String = match self.scenario {
+            Scenario::Routes => {
+                let others: String = (1..1000).map(|number| format!("[[routes]]\npath = \"/api/v{number}/things/{{id}}\"\n")).collect();
+                others + "[[routes]]\npath = \"/{*rest}\"\n"
+            }
+            _ => String::new(),
+        };
         let config = self.write(
             "config.toml",
             &format!(
                 "[server]\nlisten = \"127.0.0.1:{port}\"\n[admin]\nlisten = \"127.0.0.1:{admin}\"\n\
-                 [upstreams.origin]\nurl = \"http://127.0.0.1:{}\"\n[store.memory]\ncapacity = \"1GiB\"\n[log]\naccess = \"off\"\n",
+                 [upstreams.origin]\nurl = \"http://127.0.0.1:{}\"\n[store.memory]\ncapacity = \"{capacity}\"\n[log]\naccess = \"{log}\"\n{routes}",
                 self.origin
             ),
         )?;

@@ -4,8 +4,7 @@ use std::net::IpAddr;
 
 use http::Version;
 
-/// The hop before this one. Put into the extensions of a request that goes upstream, so that [`super::to_upstream`] can tell the
-/// origin who asked.
+/// The hop before this one, of which [`super::to_upstream`] tells the origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hop {
     /// The address the connection came from.

@@ -29,5 +29,5 @@ pub use body::UpstreamBody;
 pub use error::UpstreamError;
 pub use observe::{OriginObserver, OriginOutcome, UpstreamStats};
 pub use options::{UpstreamOptions, UpstreamSetupError};
-pub use service::UpstreamService;
+pub use service::{Requester, UpstreamService};
 pub use url::{InvalidUpstreamUrl, UpstreamUrl};

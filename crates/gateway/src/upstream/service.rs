@@ -25,10 +25,18 @@ use crate::server::EarlyResponses;
 
 /// Sends requests to one origin. Cheap to clone; clones share the pool.
 ///
-/// A [`Hop`] in a request's extensions says where the request came from; without one it counts as Larder's own. [`EarlyResponses`]
-/// there receives the origin's 1xx responses.
+/// A [`Requester`] in a request's extensions says where the request came from; without one it counts as Larder's own.
 #[derive(Clone)]
 pub struct UpstreamService(Arc<Inner>);
+
+/// Who a request comes from. One extension for all of it: each costs an exchange several allocations.
+#[derive(Clone, Debug)]
+pub struct Requester {
+    /// The connection.
+    pub hop: Hop,
+    /// Receives the origin's 1xx responses.
+    pub early: Option<EarlyResponses>,
+}
 
 pub(super) struct Inner {
     pub(super) options: UpstreamOptions,
@@ -64,8 +72,8 @@ impl UpstreamService {
         let inner = &*self.0;
         let in_flight = inner.stats.begin_request();
         let (mut parts, body) = request.into_parts();
-        let hop = parts.extensions.remove::<Hop>();
-        let early = parts.extensions.remove::<EarlyResponses>();
+        let (hop, early) = parts.extensions.remove::<Requester>().map(|requester| (requester.hop, requester.early)).unzip();
+        let early = early.flatten();
         let gate = inner.expects_continue(&parts, hop.as_ref(), &body).then(Gate::default);
         // Nothing else of the client's connection goes along: hyper would act on its own extensions.
         parts.extensions = Extensions::new();

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tower_service::Service;
 
 use super::test_origin::{OK, origin, service};
-use super::{UpstreamBody, UpstreamService};
+use super::{Requester, UpstreamBody, UpstreamService};
 use crate::forward;
 use crate::server::{Peer, Server, ServerOptions};
 
@@ -28,10 +28,7 @@ async fn pass(mut upstream: UpstreamService, request: Request<Incoming>, peer: P
         upstream.upgrade(request, &peer).await
     } else {
         let (mut parts, body) = request.into_parts();
-        parts.extensions.insert(hop);
-        if let Some(early) = peer.early_responses(parts.version) {
-            parts.extensions.insert(early);
-        }
+        parts.extensions.insert(Requester { hop, early: peer.early_responses(parts.version) });
         upstream.call(Request::from_parts(parts, RequestBody::new(body))).await
     };
     match result {

@@ -5,6 +5,7 @@ mod collapsing;
 mod common;
 mod hit_cost;
 mod identities;
+mod miss_cost;
 mod mounted;
 mod purging;
 mod ranges;

@@ -1,5 +1,7 @@
 //! What entries are known under.
 
+use std::sync::Arc;
+
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Surrogate keys that are the same up to one of these are a family.
@@ -85,8 +87,13 @@ impl Tag {
     }
 }
 
-/// The tags of one entry.
-pub type Tags = Box<[Tag]>;
+/// The tags of one entry, shared by the exchange that brings it and all that wait for it.
+pub type Tags = Arc<[Tag]>;
+
+/// Bytes of memory they take, with the counts of those who share them.
+pub(crate) fn tags_weight(tags: &Tags) -> usize {
+    2 * size_of::<usize>() + size_of_val::<[_]>(tags)
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,65 @@
+//! What a miss costs in allocations, from the request to the stored response, with an origin whose answer is there at once.
+
+use crate::common;
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response};
+use http_body_util::{BodyExt, Full};
+use larder_testkit::alloc::allocations;
+use larder_tower::clock::Clock;
+use larder_tower::{Cache, CacheService, Caller, RequestBody};
+use tower_service::Service;
+
+/// Allocations of a miss: the origin's own two, those of its fields, and the store's tables as they grow, are among them.
+const MOST: u64 = 31;
+
+/// Answers everything at once.
+#[derive(Clone)]
+struct Instant;
+
+impl Service<Request<RequestBody>> for Instant {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<RequestBody>) -> Self::Future {
+        let mut response = Response::new(Full::new(Bytes::from_static(b"0123456789")));
+        for (name, value) in
+            [("cache-control", "max-age=60"), ("content-type", "application/json"), ("etag", "\"v1\""), ("server", "origin")]
+        {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        ready(Ok(response))
+    }
+}
+
+#[test]
+fn a_miss_takes_few_allocations() {
+    const MISSES: u64 = 640;
+    let (clock, _) = Clock::manual(common::START);
+    let cache = CacheService::new(Instant, Cache::new(64 << 20, 1 << 20, clock), Arc::new(common::rules()));
+    let mut total = 0;
+    for number in 0..MISSES {
+        let request = common::get(&format!("/a?b={number}&c=2"));
+        let (read, counted) = allocations(|| {
+            let read = async {
+                let served = cache.serve(request, Caller::default(), |_| ()).await.expect("an answer");
+                assert_eq!(common::header(&served.response, "x-cache"), "MISS");
+                served.response.into_body().collect().await.expect("a body").to_bytes()
+            };
+            std::pin::pin!(read).as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        });
+        assert_eq!(read, Poll::Ready(Bytes::from_static(b"0123456789")));
+        total += counted.count;
+    }
+    assert!(total <= MOST * MISSES, "{} allocations a miss", total / MISSES);
+}
