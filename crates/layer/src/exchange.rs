@@ -13,7 +13,7 @@ use http_body::Body;
 use larder_semantics::storage::supersedes;
 use larder_semantics::validation::upstream_fields;
 use larder_semantics::{Disposition, Exchange, Freshened, HeadUpdate, Reason, StoredHead, Timestamp, VarySpec, head_update, on_response};
-use larder_store::{HitForMiss, Lease, Lookup, Position, StoredResponse, Tag, Tags, Variant};
+use larder_store::{HitForMiss, Lease, Lookup, Position, StoredResponse, Subject, Tag, Tags, Validity, Variant};
 use tokio::sync::oneshot;
 
 pub(crate) use part::PartReply;
@@ -50,6 +50,18 @@ pub(crate) struct Job {
     position: Position,
     fetch: u64,
     tags: Tags,
+    naming: Naming,
+}
+
+/// What the origin's answer names in tags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Naming {
+    /// None: a response that it confirms keeps those it has.
+    Nothing,
+    /// Some: they take the place of those before.
+    Tags,
+    /// More than are kept.
+    TooMany,
 }
 
 /// What the client whose exchange it is gets.
@@ -90,12 +102,24 @@ impl Job {
         let position = permit.as_ref().map_or_else(|| store.ledger().position(), Permit::position);
         let selected = found.response().is_some() && !candidates.is_empty();
         let tags = permit.as_ref().map_or_else(|| service.known_tags(&asked), |permit| permit.tags().clone());
-        Self { asked, candidates, selected, going, permit, lease: None, position, fetch: service.cache.next_fetch(), tags }
+        Self {
+            asked,
+            candidates,
+            selected,
+            going,
+            permit,
+            lease: None,
+            position,
+            fetch: service.cache.next_fetch(),
+            tags,
+            naming: Naming::Nothing,
+        }
     }
 
     /// For the answer to a write, which is there already.
     pub(crate) fn of_write(asked: Arc<Asked>, position: Position, fetch: u64, tags: Tags) -> Self {
-        Self { asked, candidates: Vec::new(), selected: false, going: Going::AsSent, permit: None, lease: None, position, fetch, tags }
+        let (candidates, going, naming) = (Vec::new(), Going::AsSent, Naming::Nothing);
+        Self { asked, candidates, selected: false, going, permit: None, lease: None, position, fetch, tags, naming }
     }
 }
 
@@ -136,7 +160,7 @@ pub(crate) async fn run<S: Upstream>(
             }
         };
         let named = service.route.tags.take_tags(response.headers_mut());
-        named.iter().for_each(|named| job.tag(named));
+        job.tag(named.as_deref());
         let exchange = job.exchange(&service, &response, request_time);
         match job.part_of(&exchange, announced_length(&response), service.route.max_object) {
             Partly::No => {}
@@ -177,7 +201,7 @@ pub(crate) async fn run<S: Upstream>(
             Disposition::Freshen { answer, others } => {
                 others.into_iter().for_each(|other| job.freshen_other(&service.cache, other));
                 let cookies = cookies(&response);
-                return job.freshen(&service.cache, answer, cookies, reply).await;
+                return job.freshen(&service, answer, cookies, reply).await;
             }
             Disposition::ServeStale { .. } => {
                 let _landed = job.permit.map(|permit| permit.land(Landing::Unavailable));
@@ -269,9 +293,10 @@ impl Job {
     fn update_by_head<S: Upstream>(&self, service: &CacheService<S>, exchange: &Exchange<'_>) {
         let Some(stored) = self.candidates.first() else { return };
         match head_update(exchange, &stored.head, stored.body.len()) {
-            HeadUpdate::Freshen { head, keep: true } | HeadUpdate::Stale(head) => {
-                service.cache.freshen_soon(Arc::new(stored.freshened(*head, self.position, self.fetch)));
-            }
+            HeadUpdate::Freshen { head, keep: true } | HeadUpdate::Stale(head) => match self.renewed(service, stored, *head) {
+                (fresh, true) => service.cache.freshen_soon(Arc::new(fresh)),
+                (_, false) => service.cache.remove(stored),
+            },
             HeadUpdate::Freshen { keep: false, .. } => service.cache.remove(stored),
             HeadUpdate::Unrelated => {}
         }
@@ -308,11 +333,36 @@ impl Job {
         cache.store.mark_hit_for_miss(mark);
     }
 
-    async fn freshen<B>(mut self, cache: &Cache, answer: Freshened, cookies: Vec<HeaderValue>, reply: oneshot::Sender<Reply<B>>) {
-        let Some(stored) = self.candidates.get(answer.index) else { return };
-        let keep = answer.keep;
+    /// A stored response with a head that the origin has just sent, and with the tags it named; and whether it can be purged by all that
+    /// names it, before and from now on.
+    fn renewed<S: Upstream>(&self, service: &CacheService<S>, stored: &StoredResponse, head: StoredHead) -> (StoredResponse, bool) {
+        let mut fresh = stored.freshened(head, self.position, self.fetch);
+        if self.naming != Naming::Tags {
+            return (fresh, self.naming == Naming::Nothing);
+        }
+        let told = match service.route.tags_in(&stored.head.headers.to_map()) {
+            TagsInBody::None => Some(Vec::new()),
+            _ => service.route.tags_told(&self.asked.parts, stored.body.segments().iter()),
+        };
+        // A purge by a tag that it had until now, and that came while the origin was asked, was meant for it.
+        let before = Subject { url: stored.key.url(), tags: &stored.tags };
+        let untouched = service.cache.store.ledger().check(&before, self.position) == Validity::Valid;
+        let whole = untouched && told.is_some();
+        fresh.tags = self.tags.iter().copied().chain(told.unwrap_or_default()).collect();
+        (fresh, whole)
+    }
+
+    async fn freshen<S: Upstream>(
+        mut self,
+        service: &CacheService<S>,
+        answer: Freshened,
+        cookies: Vec<HeaderValue>,
+        reply: oneshot::Sender<Reply<S::Body>>,
+    ) {
+        let (Some(stored), cache) = (self.candidates.get(answer.index), &service.cache) else { return };
         let same_fields = selects_by(stored, answer.vary.as_ref());
-        let mut fresh = stored.freshened(*answer.head, self.position, self.fetch);
+        let (mut fresh, whole) = self.renewed(service, stored, *answer.head);
+        let keep = answer.keep && whole;
         if !same_fields {
             fresh.variant = answer.vary.map(|spec| Variant::of(spec, &self.asked.parts.headers));
         }
@@ -342,9 +392,14 @@ impl Job {
         let _ = reply.send(Reply::Confirmed { stored: fresh, cookies });
     }
 
-    /// Takes what the origin named into the tags.
-    fn tag(&mut self, named: &[String]) {
-        if !named.is_empty() {
+    /// Takes what the origin named into the tags; `None`: it was too much.
+    fn tag(&mut self, named: Option<&[String]>) {
+        self.naming = match named {
+            None => Naming::TooMany,
+            Some([]) => Naming::Nothing,
+            Some(_) => Naming::Tags,
+        };
+        if let Some(named) = named.filter(|named| !named.is_empty()) {
             self.tags = self.tags.iter().copied().chain(Tag::surrogates(named.iter().map(String::as_str))).collect();
         }
     }

@@ -53,7 +53,8 @@ pub(crate) async fn pass<S: Upstream, R: ClientBody>(
     let mut answer = exchange::call(service.inner.clone(), Request::from_parts(parts, body)).await;
     let upstream = Some(monotonic().saturating_duration_since(started));
     let named = answer.as_mut().ok().and_then(|answer| service.route.tags.take_tags(answer.headers_mut()));
-    let written = write.and_then(|write| write.end(&service, answer.as_ref().ok(), named));
+    let never_arrived = answer.as_ref().err().is_some_and(|error| service.route.writes.never_arrived(error));
+    let written = write.filter(|_| !never_arrived).and_then(|write| write.end(&service, answer.as_ref().ok(), named));
     let (kept, told) = match written {
         Some(written) => written.settle(&service).await,
         None => (None, None),

@@ -12,6 +12,7 @@ use larder_semantics::{KeyRules, Policy, PrimaryKey, Target};
 use larder_store::{Invalidation, InvalidationTarget, Tag, Tags};
 
 use crate::again::Again;
+use crate::error::FetchError;
 use crate::members::{Content, Members, Scanner};
 
 /// The settings of one route.
@@ -152,6 +153,13 @@ impl TagSource for NoTags {
 pub trait WriteRules: Send + Sync + fmt::Debug {
     /// What becomes old when this request is answered without an error, or not at all; asked before it goes out, for unsafe methods only.
     fn made_old(&self, request: &Parts, target: Target<'_>) -> MadeOld;
+
+    /// Whether a write that failed in this way never reached the origin. Otherwise nobody knows whether it took place, and it counts as if it
+    /// had.
+    fn never_arrived(&self, error: &FetchError) -> bool {
+        let _ = error;
+        false
+    }
 
     /// The rules under which a GET of `target` is answered, where they are not those of the write: an answer to a write that is good for later
     /// GETs is stored under them.

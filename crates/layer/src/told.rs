@@ -73,9 +73,9 @@ impl Told {
         self.made_old(&Members::default())
     }
 
-    /// Whether more may be known once the body of this answer has been read.
+    /// Whether more may be known once the body of this answer has been read; an origin may also answer before it has read the request.
     pub(crate) fn waits_for(&self, answer: &HeaderMap, is_empty: bool) -> bool {
-        !is_empty && (!self.is_request_read() || (!self.rules.in_response().is_empty() && readable("answer", answer)))
+        !self.is_request_read() || (!is_empty && !self.rules.in_response().is_empty() && readable("answer", answer))
     }
 
     fn is_request_read(&self) -> bool {

@@ -15,6 +15,9 @@ const MOST: usize = 10_000;
 /// Bytes of their forms that may be kept, in memory and on disk.
 const MOST_BYTES: usize = 16 << 20;
 
+/// Invalidations that are told again after the log has begun anew.
+const MOST_TOLD: usize = 1_000;
+
 /// See the module's page.
 #[derive(Debug, Default)]
 pub(crate) struct Journal(Mutex<Kept>);
@@ -68,6 +71,26 @@ impl Journal {
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Of those that the log was given by this replica, the last. A master that has been cut off takes invalidations that its successor never
+/// hears of: where the log begins anew, they are told again, which does no harm.
+#[derive(Debug, Default)]
+pub(crate) struct Told(Mutex<VecDeque<Invalidation>>);
+
+impl Told {
+    pub(crate) fn add(&self, invalidation: Invalidation) {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() == MOST_TOLD {
+            told.pop_front();
+        }
+        told.push_back(invalidation);
+    }
+
+    /// All of them, to be told again.
+    pub(crate) fn take(&self) -> VecDeque<Invalidation> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -13,7 +13,7 @@ use tracing::warn;
 
 use crate::health::Health;
 use crate::inspect::Inspection;
-use crate::journal::{Journal, encode};
+use crate::journal::{Journal, Told, encode};
 use crate::link::{Lane, Link};
 use crate::replicas::Replicas;
 use crate::scripts;
@@ -31,6 +31,8 @@ pub(crate) struct Log {
     pub(crate) replicas: Replicas,
     /// The number of the entry applied last. 0: none was read yet.
     applied: watch::Sender<u64>,
+    /// What this replica has put in last.
+    last: Told,
     /// The largest number under which the log has something of this replica's own.
     told: AtomicU64,
     /// When it was last seen to have nothing new.
@@ -47,7 +49,7 @@ impl Log {
         let replicas = Replicas::new(&link.options().prefix);
         let (applied, current) = (watch::Sender::new(0), Mutex::default());
         let (told, inspected) = (AtomicU64::new(0), Mutex::default());
-        Self { link, ledger, journal, replicas, applied, told, current, started, health, inspected }
+        Self { link, ledger, journal, last: Told::default(), replicas, applied, told, current, started, health, inspected }
     }
 
     /// The names of the counter, of the stream, and of the mark that the server which wrote last has left.
@@ -63,14 +65,15 @@ impl Log {
     /// Applies the next entry.
     pub(crate) fn apply(&self, number: u64, invalidation: &Invalidation) {
         if number > self.applied() + 1 {
-            self.ledger.start_over_at(number - 1);
+            self.start_over_at(number - 1);
         }
         self.ledger.apply_logged(number, invalidation);
         self.applied.send_replace(number);
     }
 
-    /// Goes on from `number`, whatever came before.
+    /// Goes on from `number`, whatever came before. What this replica had told may be among what is missing.
     pub(crate) fn start_over_at(&self, number: u64) {
+        self.last.take().into_iter().for_each(|invalidation| self.journal.keep(invalidation));
         self.ledger.start_over_at(number);
         self.applied.send_replace(number);
     }
@@ -129,6 +132,7 @@ impl Log {
         let work = |mut connection| async move { call.invoke::<u64>(&mut connection).await };
         let number = self.link.run(Operation::Publish, Lane::Small, work).await?;
         self.told.fetch_max(number, Ordering::Release);
+        self.last.add(invalidation.clone());
         Ok(number)
     }
 

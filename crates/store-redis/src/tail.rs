@@ -54,7 +54,8 @@ async fn follow_on(log: &Arc<Log>, connection: &mut Connection) -> RedisResult<(
     let mut wait = None;
     while Arc::strong_count(log) > 1 {
         let read = read(log, connection, wait).await?;
-        wait = Some(WAIT);
+        // What has to be told again is told soon; if it cannot be, the next look is after a wait.
+        wait = (read == 0 || log.journal.len() == 0).then_some(WAIT);
         if read == 0 {
             settle(log, connection).await?;
             inspect(log, connection, &mut inspected).await?;
@@ -96,11 +97,8 @@ async fn read(log: &Log, connection: &mut Connection, wait: Option<Duration>) ->
 
 /// Nothing is new. Tells others what they were not told, and looks whether the counter agrees that this is the end.
 async fn settle(log: &Log, connection: &mut Connection) -> RedisResult<()> {
-    while let Some(invalidation) = log.journal.first() {
-        if log.put(&invalidation).await.is_err() {
-            return Ok(());
-        }
-        log.journal.done(&invalidation);
+    if !tell(log).await {
+        return Ok(());
     }
     let [counter, _, server] = log.keys();
     let applied = log.applied();
@@ -115,9 +113,21 @@ async fn settle(log: &Log, connection: &mut Connection) -> RedisResult<()> {
             return Ok(());
         }
         log.start_over_at(last);
+        tell(log).await;
     }
     log.set_current();
     log.replicas.report(connection, log.applied()).await
+}
+
+/// Puts in what the log does not have yet; `false` if that could not be done with all of it.
+async fn tell(log: &Log) -> bool {
+    while let Some(invalidation) = log.journal.first() {
+        if log.put(&invalidation).await.is_err() {
+            return false;
+        }
+        log.journal.done(&invalidation);
+    }
+    true
 }
 
 /// The entries of an answer to `XREAD` of one stream: `[[name, [[id, [field, value, …]], …]]]`, or nil. An entry that is none is taken for

@@ -9,6 +9,7 @@ pub mod partial;
 pub mod remote;
 pub mod response;
 pub mod slot;
+mod sync;
 mod vary_index;
 
 pub use body::{BodyBuilder, SEGMENT, StoredBody};

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use larder_semantics::{PrimaryKey, SecondaryKey, StoredHead, Timestamp, VarySpec};
 
 use crate::body::StoredBody;
-use crate::ledger::{Ledger, Position, Subject, Tags, Validity, tags_weight};
+use crate::ledger::{Checked, Ledger, Position, Subject, Tags, tags_weight};
 
 /// Which requests a response with `Vary` is for (RFC 9111 §4.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,10 +55,7 @@ pub struct StoredResponse {
     pub fetch: u64,
     /// The number of the fetch that brought the body. Equal to `fetch` until a 304 renews the head.
     pub body_fetch: u64,
-    /// Position up to which it is known to be valid.
-    checked: AtomicU64,
-    /// Whether a soft invalidation concerned it up to there.
-    softened: AtomicBool,
+    checked: Checked,
     /// Whether it has answered a request from the store.
     asked: AtomicBool,
     /// Milliseconds since the epoch before which no further background refresh starts, after one failed.
@@ -85,8 +82,7 @@ impl StoredResponse {
             position,
             fetch,
             body_fetch: fetch,
-            checked: AtomicU64::new(position.0),
-            softened: AtomicBool::new(false),
+            checked: Checked::new(position),
             asked: AtomicBool::new(false),
             refresh_after: AtomicU64::new(0),
         }
@@ -108,24 +104,12 @@ impl StoredResponse {
     /// Whether it may still be used, if only as stale ([`Self::is_softened`]). One compare while nothing was invalidated since it was last
     /// asked.
     pub fn is_valid(&self, ledger: &Ledger) -> bool {
-        let head = ledger.position();
-        let checked = self.checked.load(Ordering::Acquire);
-        if checked >= head.0 {
-            return true;
-        }
-        match ledger.check(&Subject { url: self.key.url(), tags: &self.tags }, Position(checked)) {
-            Validity::Invalid => return false,
-            Validity::Stale => self.softened.store(true, Ordering::Relaxed),
-            Validity::Valid => {}
-        }
-        // Released after the mark: whoever finds it checked finds it softened too.
-        self.checked.fetch_max(head.0, Ordering::Release);
-        true
+        self.checked.is_valid(ledger, &Subject { url: self.key.url(), tags: &self.tags })
     }
 
     /// Whether a soft invalidation made it stale, as far as [`Self::is_valid`] looked.
     pub fn is_softened(&self) -> bool {
-        self.softened.load(Ordering::Relaxed)
+        self.checked.is_softened()
     }
 
     /// It answers a request from the store.

@@ -189,7 +189,8 @@ fn journal(table: &mut Table<'_>) -> Option<PathBuf> {
 
 fn ca(table: &mut Table<'_>) -> Option<Bytes> {
     let file = table.parse("ca_file", "the path of a PEM file in quotes", |text| match std::fs::read(text) {
-        Ok(pem) => Ok(Bytes::from(pem)),
+        Ok(pem) if String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----") => Ok(Bytes::from(pem)),
+        Ok(_) => Err(Mistake::new(format!("there is no certificate in `{text}`")).hint("a PEM file has BEGIN CERTIFICATE in it")),
         Err(error) => {
             let hint = "a path is relative to the directory in which larder is started";
             Err(Mistake::new(format!("cannot read `{text}`: {}", error.kind())).hint(hint))

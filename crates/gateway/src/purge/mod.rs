@@ -6,8 +6,10 @@ mod channel;
 pub(crate) mod event;
 pub(crate) mod message;
 mod outcome;
+mod place;
 pub(crate) mod public;
 mod targets;
+mod waiting;
 mod writes;
 
 pub(crate) use ask::{Ask, Refused};

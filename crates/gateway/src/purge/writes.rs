@@ -5,13 +5,15 @@ use std::sync::{Arc, OnceLock, Weak};
 use http::request::Parts;
 use larder_semantics::{KeyRules, Target};
 use larder_store::InvalidationTarget;
-use larder_tower::{Again, MadeOld, Members, RouteRules, ToldByBodies, WriteRules};
+use larder_tower::{Again, FetchError, MadeOld, RouteRules, WriteRules};
 
 use super::Known;
+use super::place::{Place, again};
+use super::waiting::{Waiting, waits};
 use crate::config::{Config, OnEvent, OnWrite, PurgeTemplate, Route};
-use crate::forward::Hop;
 use crate::route_table::RouteTable;
 use crate::tagging::Values;
+use crate::upstream::UpstreamError;
 
 /// All `[[on_write]]` sections, ready to be matched.
 #[derive(Debug)]
@@ -27,26 +29,6 @@ pub(crate) struct Writes {
 struct Rule {
     settings: OnWrite,
     path: matchit::Router<()>,
-}
-
-/// Where a write went.
-#[derive(Clone, Debug)]
-struct Place {
-    scheme: Box<str>,
-    authority: Box<str>,
-    routes: Option<Arc<RouteTable>>,
-}
-
-/// Templates with members of JSON bodies in them, of one write.
-#[derive(Debug)]
-struct Waiting {
-    /// Each with the captures of its rule's path.
-    templates: Vec<(PurgeTemplate, Arc<[String]>)>,
-    request: Parts,
-    place: Place,
-    in_request: Vec<String>,
-    in_response: Vec<String>,
-    refresh: bool,
 }
 
 impl Writes {
@@ -104,7 +86,7 @@ impl WriteRules for Writes {
             let Some(captures) = rule.suits(request, target) else { continue };
             let captures: Arc<[String]> = captures.into();
             for template in &rule.settings.purge {
-                if members(template).any(|_| true) {
+                if waits(template) {
                     waiting.push((template.clone(), Arc::clone(&captures)));
                     continue;
                 }
@@ -118,9 +100,13 @@ impl WriteRules for Writes {
         }
         if !waiting.is_empty() {
             let refresh = self.refreshes(request, target);
-            made.told = Some(Box::new(Waiting { refresh, ..Waiting::new(waiting, request.clone(), place) }));
+            made.told = Some(Box::new(Waiting::new(waiting, request.clone(), place, refresh)));
         }
         made
+    }
+
+    fn never_arrived(&self, error: &FetchError) -> bool {
+        error.downcast_ref::<UpstreamError>().is_some_and(UpstreamError::never_connected)
     }
 
     fn reading(&self, target: Target<'_>) -> Option<Arc<RouteRules>> {
@@ -131,89 +117,6 @@ impl WriteRules for Writes {
     fn again(&self, request: &Parts, target: Target<'_>, old: &[InvalidationTarget]) -> Vec<Again> {
         let routes = self.routes.get().and_then(Weak::upgrade).filter(|_| self.refreshes(request, target));
         routes.map(|routes| again(&routes, request, old)).unwrap_or_default()
-    }
-}
-
-/// The fetches that bring back what is hot among the URLs that become old with this write. They are made in the name of whoever wrote, for
-/// an origin may answer according to how it was reached.
-fn again(routes: &RouteTable, request: &Parts, old: &[InvalidationTarget]) -> Vec<Again> {
-    let (mut template, ()) = http::Request::new(()).into_parts();
-    if let Some(hop) = request.extensions.get::<Hop>() {
-        template.extensions.insert(*hop);
-    }
-    let forwarded = |name: &http::HeaderName| name == http::header::FORWARDED || name.as_str().starts_with("x-forwarded-");
-    template.headers.extend(request.headers.iter().filter(|(name, _)| forwarded(name)).map(|(name, value)| (name.clone(), value.clone())));
-    let urls = old.iter().filter_map(|target| match target {
-        InvalidationTarget::Url(url) => Some(url.as_str()),
-        _ => None,
-    });
-    urls.flat_map(|url| routes.hot(url, &template)).collect()
-}
-
-impl Place {
-    fn targets(&self, template: &PurgeTemplate, values: Values<'_>) -> Vec<InvalidationTarget> {
-        match template {
-            // Of this origin alone: nobody's write purges what belongs to another.
-            PurgeTemplate::Url(url) => {
-                let (Some(url), Some(routes)) = (values.fill_url(url), &self.routes) else { return Vec::new() };
-                let (path, query) = url.split_once('?').map_or((url.as_str(), None), |(path, query)| (path, Some(query)));
-                routes.urls(Target { scheme: &self.scheme, authority: &self.authority, path, query })
-            }
-            PurgeTemplate::Prefix(path) => {
-                let prefix = values.fill_url(path).map(|path| format!("{}://{}{path}", self.scheme, self.authority));
-                prefix.map(InvalidationTarget::Prefix).into_iter().collect()
-            }
-            template => named(template, values).into_iter().collect(),
-        }
-    }
-}
-
-/// The names of a template's members: of the request, and of the answer.
-fn members(template: &PurgeTemplate) -> impl Iterator<Item = (Body, &String)> {
-    template.template().into_iter().flat_map(|template| {
-        let (request, response) = template.members();
-        request.map(|name| (Body::Request, name)).chain(response.map(|name| (Body::Response, name)))
-    })
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Body {
-    Request,
-    Response,
-}
-
-impl Waiting {
-    fn new(templates: Vec<(PurgeTemplate, Arc<[String]>)>, request: Parts, place: Place) -> Self {
-        let names = |body: Body| -> Vec<String> {
-            let members = templates.iter().flat_map(|(template, _)| members(template));
-            members.filter(|(of, _)| *of == body).map(|(_, name)| name.clone()).collect()
-        };
-        let (in_request, in_response) = (names(Body::Request), names(Body::Response));
-        Self { templates, request, place, in_request, in_response, refresh: false }
-    }
-}
-
-impl ToldByBodies for Waiting {
-    fn in_request(&self) -> &[String] {
-        &self.in_request
-    }
-
-    fn in_response(&self) -> &[String] {
-        &self.in_response
-    }
-
-    fn made_old(&self, request: &Members, response: &Members) -> Vec<InvalidationTarget> {
-        let targets = self.templates.iter().flat_map(|(template, captures)| {
-            let captures: Vec<&str> = captures.iter().map(String::as_str).collect();
-            let values = Values { request: Some(&self.request), captures: &captures, asked: Some(request), answered: Some(response) };
-            self.place.targets(template, values)
-        });
-        targets.collect()
-    }
-
-    fn again(&self, old: &[InvalidationTarget]) -> Vec<Again> {
-        let routes = self.place.routes.as_ref().filter(|_| self.refresh);
-        routes.map(|routes| again(routes, &self.request, old)).unwrap_or_default()
     }
 }
 
@@ -238,7 +141,7 @@ pub(super) fn event(rule: &OnEvent, known: &Known<'_>, value: impl Fn(&str) -> O
     Ok(targets)
 }
 
-fn named(template: &PurgeTemplate, values: Values<'_>) -> Option<InvalidationTarget> {
+pub(super) fn named(template: &PurgeTemplate, values: Values<'_>) -> Option<InvalidationTarget> {
     match template {
         PurgeTemplate::Tag(tag) => values.fill(tag).map(InvalidationTarget::Tag),
         PurgeTemplate::Route(name) => values.fill(name).map(InvalidationTarget::Route),
@@ -252,8 +155,8 @@ fn named(template: &PurgeTemplate, values: Values<'_>) -> Option<InvalidationTar
 #[cfg(test)]
 mod tests {
     use http::Request;
-    use larder_tower::Cache;
     use larder_tower::clock::Clock;
+    use larder_tower::{Cache, Members};
 
     use super::*;
     use crate::config;

@@ -76,6 +76,26 @@ impl UpstreamError {
         }
     }
 
+    /// Whether there was no connection that the request could have gone out on.
+    pub fn never_connected(&self) -> bool {
+        match self {
+            Self::Dns(_)
+            | Self::Refused(_)
+            | Self::ConnectTimeout
+            | Self::Unroutable(_)
+            | Self::Tls(_)
+            | Self::Certificate(_)
+            | Self::Unavailable(_) => true,
+            Self::FirstByteTimeout
+            | Self::Reset(_)
+            | Self::Protocol(_)
+            | Self::BodyBroken(_)
+            | Self::RequestBody(_)
+            | Self::RequestTooLarge
+            | Self::RequestStalled => false,
+        }
+    }
+
     /// The answer a client gets when there is nothing better to give.
     pub fn problem(&self) -> Problem {
         let (status, detail) = match self {

@@ -10,7 +10,7 @@ use larder_semantics::{CacheStatus, Disposition, Exchange, ForwardReason, Method
 use larder_store::StoredPart;
 use tokio::sync::oneshot;
 
-use super::{Job, Kept, Pump, Reply, cookies};
+use super::{Job, Kept, Naming, Pump, Reply, cookies};
 use crate::body::CacheBody;
 use crate::body_log::body_log;
 use crate::cache::Cache;
@@ -112,7 +112,8 @@ impl Job {
 
     fn confirmed<B>(&self, part: &StoredPart, exchange: &Exchange<'_>) -> Option<Confirmed<B>> {
         let Disposition::Freshen { answer: fresh, .. } = on_response(exchange, &[&part.meta.head]) else { return None };
-        let keep = fresh.keep && fresh.vary == part.meta.vary;
+        let same_tags = self.naming == Naming::Nothing || (self.naming == Naming::Tags && self.tags == part.tags);
+        let keep = fresh.keep && fresh.vary == part.meta.vary && same_tags;
         let part = part.freshened(*fresh.head, self.position, self.fetch);
         let PartialUse::Answer(answer) = part.meta.answer(exchange.request, exchange.request_headers) else { return None };
         let response = respond::from_part(&answer, &part, part.meta.head.age(exchange.response_time))?;

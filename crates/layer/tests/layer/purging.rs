@@ -46,6 +46,78 @@ async fn purge(cache: &CacheService<Origin>, target: InvalidationTarget) {
 }
 
 #[tokio::test]
+async fn rfc9111_4_3_4_a_304_that_names_tags_replaces_those_named_before() {
+    let count = AtomicUsize::new(0);
+    let origin = Origin::new(move |_| match count.fetch_add(1, Ordering::Relaxed) {
+        0 => response(200, "first").header("etag", "\"1\"").header("cache-control", "max-age=60, no-cache").header("x-keys", "a b"),
+        1 => response(304, "").header("etag", "\"1\"").header("cache-control", "max-age=60").header("x-keys", "c"),
+        _ => response(200, "second").header("cache-control", "max-age=60"),
+    });
+    let cache = tagged(origin);
+    let ask = || get("http://a.example/x/7");
+    for _ in 0..3 {
+        assert_eq!(send(&cache, ask()).await.text(), "first");
+    }
+    purge(&cache, InvalidationTarget::Tag("a".to_owned())).await;
+    assert_eq!(send(&cache, ask()).await.text(), "first");
+    purge(&cache, InvalidationTarget::Tag("c".to_owned())).await;
+    assert_eq!(send(&cache, ask()).await.text(), "second");
+}
+
+#[tokio::test]
+async fn a_304_that_names_no_tags_leaves_those_there_are() {
+    let count = AtomicUsize::new(0);
+    let origin = Origin::new(move |_| match count.fetch_add(1, Ordering::Relaxed) {
+        0 => response(200, "first").header("etag", "\"1\"").header("cache-control", "max-age=60, no-cache").header("x-keys", "a"),
+        1 => response(304, "").header("etag", "\"1\"").header("cache-control", "max-age=60"),
+        _ => response(200, "second").header("cache-control", "max-age=60"),
+    });
+    let cache = tagged(origin);
+    for _ in 0..3 {
+        assert_eq!(send(&cache, get("http://a.example/x/7")).await.text(), "first");
+    }
+    purge(&cache, InvalidationTarget::Tag("a".to_owned())).await;
+    assert_eq!(send(&cache, get("http://a.example/x/7")).await.text(), "second");
+}
+
+/// The purge comes while the origin is asked.
+#[tokio::test]
+async fn a_purge_by_a_tag_that_a_304_takes_away_still_counts() {
+    let gate = Arc::new(Semaphore::new(0));
+    let count = Arc::new(AtomicUsize::new(0));
+    let origin = {
+        let gate = Arc::clone(&gate);
+        Origin::waiting(move |_| {
+            let (gate, number) = (Arc::clone(&gate), count.fetch_add(1, Ordering::Relaxed));
+            async move {
+                if number == 1 {
+                    gate.acquire().await.expect("open").forget();
+                }
+                Ok(match number {
+                    0 => {
+                        response(200, "first").header("etag", "\"1\"").header("cache-control", "max-age=60, no-cache").header("x-keys", "a")
+                    }
+                    1 => response(304, "").header("etag", "\"1\"").header("cache-control", "max-age=60").header("x-keys", "c"),
+                    _ => response(200, "second").header("cache-control", "max-age=60"),
+                }
+                .build())
+            }
+        })
+    };
+    let cache = tagged(origin.clone());
+    let ask = || get("http://a.example/x/7");
+    assert_eq!(send(&cache, ask()).await.text(), "first");
+    let validating = start(&cache, [ask()]);
+    while origin.count() < 2 {
+        tokio::task::yield_now().await;
+    }
+    purge(&cache, InvalidationTarget::Tag("a".to_owned())).await;
+    gate.add_permits(1);
+    assert_eq!(finish(validating).await.remove(0).expect("an answer").text(), "first");
+    assert_eq!(send(&cache, ask()).await.text(), "second");
+}
+
+#[tokio::test]
 async fn every_way_to_name_what_is_stored_purges_it_and_nothing_else() {
     use InvalidationTarget::*;
     let s = str::to_owned;

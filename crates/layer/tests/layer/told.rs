@@ -8,7 +8,7 @@ use http::request::Parts;
 use http_body_util::{BodyExt, Full};
 use larder_semantics::Target;
 use larder_store::{Invalidation, InvalidationTarget};
-use larder_tower::{CacheService, Caller, MadeOld, Members, RouteRules, TagSource, ToldByBodies, WriteRules};
+use larder_tower::{CacheService, Caller, FetchError, MadeOld, Members, RouteRules, TagSource, ToldByBodies, WriteRules};
 
 use crate::common::{Origin, Read, Reply, channel, frame, get, header, read, request, response, rules, send, start, streaming, with_rules};
 
@@ -109,6 +109,45 @@ async fn what_request_and_answer_name_is_old_once_the_answer_has_been_read() {
     assert_eq!(post(&cache, r#"{"from": "a"}"#).await.text(), r#"{"to": 7}"#);
     for (path, result) in [("/a", "MISS"), ("/7", "MISS"), ("/b", "HIT")] {
         assert_eq!(x_cache(&cache, path).await, result, "{path}");
+    }
+}
+
+/// Everything tagged `known` is old; with `true`, failures are known to come before the origin saw anything.
+#[derive(Debug)]
+struct Known(bool);
+
+impl WriteRules for Known {
+    fn made_old(&self, _: &Parts, _: Target<'_>) -> MadeOld {
+        MadeOld { known: vec![InvalidationTarget::Tag("known".to_owned())], told: Some(Box::new(Names::new())) }
+    }
+
+    fn never_arrived(&self, _: &FetchError) -> bool {
+        self.0
+    }
+}
+
+#[tokio::test]
+async fn a_write_without_any_answer_may_have_taken_place_unless_it_never_arrived() {
+    for (never_arrived, result) in [(false, "MISS"), (true, "HIT")] {
+        let origin = Origin::waiting(|request| async move {
+            match request.method().as_str() {
+                "GET" => Ok(stored().build()),
+                _ => {
+                    request.into_body().collect().await.expect("a body");
+                    Err(std::io::Error::other("reset"))
+                }
+            }
+        });
+        let rules = RouteRules { writes: Arc::new(Known(never_arrived)), tags: Arc::new(Tags(Vec::new())), ..rules() };
+        let cache = with_rules(origin, rules).0;
+        stored_under(&cache, &["/known", "/a", "/write", "/b"]).await;
+        let request = Request::post("/write").header("host", "example.com").header("content-type", "application/json");
+        let request = request.body(Full::from(r#"{"from": "a"}"#)).expect("a request");
+        assert!(cache.serve(request, Caller::default(), |_| ()).await.is_err());
+        for path in ["/known", "/a", "/write"] {
+            assert_eq!(x_cache(&cache, path).await, result, "{path}");
+        }
+        assert_eq!(x_cache(&cache, "/b").await, "HIT");
     }
 }
 

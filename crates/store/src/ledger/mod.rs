@@ -17,6 +17,7 @@
 //! number with a count behind it, of what this process has invalidated since and the log may not have yet. Entries that leave the process
 //! carry the number alone ([`Position::shared`]), which can only make them invalid sooner.
 
+mod checked;
 mod glob;
 mod invalidation;
 mod pattern;
@@ -24,12 +25,14 @@ mod prefix;
 mod records;
 mod tag;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use larder_semantics::Timestamp;
 
+use crate::sync::{AtomicU64, RwLock, RwLockWriteGuard};
+pub(crate) use checked::Checked;
 pub use glob::Glob;
 pub use invalidation::{Invalidation, InvalidationTarget};
 use pattern::Pattern;

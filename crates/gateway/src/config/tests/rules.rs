@@ -201,6 +201,10 @@ fn the_servers_of_redis_go_together() {
         "url = \"rediss://a\"\nca_file = \"/none\"",
         "3:11: error: cannot read `/none`: entity not found (hint: a path is relative to the directory in which larder is started)",
     );
+    redis(
+        "url = \"rediss://a\"\nca_file = \"/dev/null\"",
+        "3:11: error: there is no certificate in `/dev/null` (hint: a PEM file has BEGIN CERTIFICATE in it)",
+    );
 }
 
 #[test]

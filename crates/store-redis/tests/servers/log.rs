@@ -60,9 +60,10 @@ async fn an_emptied_redis_is_noticed_and_the_numbers_go_on() -> Result<()> {
         replica.has_read(number + 1).await?;
         assert!(!replica.vouches("anything", before), "nobody knows what was in the log");
     }
+    eventually("waiting for it to be told again", || async { Ok((one.store.stats().journaled == 0).then_some(())) }).await?;
     let between = other.ledger.position();
-    one.invalidate("users").await;
-    other.has_read(one.store.stats().log_number).await?;
+    let Published::Logged(number) = one.invalidate("users").await else { panic!("the log is there") };
+    other.has_read(number).await?;
     assert!(!other.vouches("users", between));
     Ok(())
 }
@@ -126,4 +127,17 @@ async fn every_replica_that_lives_says_how_far_it_is() -> Result<()> {
     drop(other);
     let alone = || async { Ok((one.store.log().applied_by(number).await == Some(AppliedBy { applied: 1, replicas: 1 })).then_some(())) };
     eventually("waiting for the other one to be forgotten", alone).await
+}
+
+#[tokio::test]
+async fn where_the_log_begins_anew_everybody_tells_again_what_it_had_told() -> Result<()> {
+    let redis = Redis::start().await?;
+    let (one, other) = (Replica::start(&redis).await?, Replica::start(&redis).await?);
+    one.invalidate("issues").await;
+    one.invalidate("users").await;
+    other.invalidate("projects").await;
+    redis.command(&["FLUSHALL"]).await?;
+    let told = || async { Ok((redis.count(&["XLEN", "larder:{log}:s"]).await? == 3).then_some(())) };
+    eventually("waiting for the log to have them again", told).await?;
+    Ok(())
 }

@@ -1,0 +1,56 @@
+//! Where a write went, and what templates name there.
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use larder_semantics::Target;
+use larder_store::InvalidationTarget;
+use larder_tower::Again;
+
+use super::writes::named;
+use crate::config::PurgeTemplate;
+use crate::forward::Hop;
+use crate::route_table::RouteTable;
+use crate::tagging::Values;
+
+/// Where a write went.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) scheme: Box<str>,
+    pub(super) authority: Box<str>,
+    pub(super) routes: Option<Arc<RouteTable>>,
+}
+
+impl Place {
+    pub(super) fn targets(&self, template: &PurgeTemplate, values: Values<'_>) -> Vec<InvalidationTarget> {
+        match template {
+            // Of this origin alone: nobody's write purges what belongs to another.
+            PurgeTemplate::Url(url) => {
+                let (Some(url), Some(routes)) = (values.fill_url(url), &self.routes) else { return Vec::new() };
+                let (path, query) = url.split_once('?').map_or((url.as_str(), None), |(path, query)| (path, Some(query)));
+                routes.urls(Target { scheme: &self.scheme, authority: &self.authority, path, query })
+            }
+            PurgeTemplate::Prefix(path) => {
+                let prefix = values.fill_url(path).map(|path| format!("{}://{}{path}", self.scheme, self.authority));
+                prefix.map(InvalidationTarget::Prefix).into_iter().collect()
+            }
+            template => named(template, values).into_iter().collect(),
+        }
+    }
+}
+
+/// The fetches that bring back what is hot among the URLs that become old with this write. They are made in the name of whoever wrote, for
+/// an origin may answer according to how it was reached.
+pub(super) fn again(routes: &RouteTable, request: &Parts, old: &[InvalidationTarget]) -> Vec<Again> {
+    let (mut template, ()) = http::Request::new(()).into_parts();
+    if let Some(hop) = request.extensions.get::<Hop>() {
+        template.extensions.insert(*hop);
+    }
+    let forwarded = |name: &http::HeaderName| name == http::header::FORWARDED || name.as_str().starts_with("x-forwarded-");
+    template.headers.extend(request.headers.iter().filter(|(name, _)| forwarded(name)).map(|(name, value)| (name.clone(), value.clone())));
+    let urls = old.iter().filter_map(|target| match target {
+        InvalidationTarget::Url(url) => Some(url.as_str()),
+        _ => None,
+    });
+    urls.flat_map(|url| routes.hot(url, &template)).collect()
+}

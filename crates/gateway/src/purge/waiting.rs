@@ -1,0 +1,77 @@
+//! Templates that wait for what bodies tell.
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use larder_store::InvalidationTarget;
+use larder_tower::{Again, Members, ToldByBodies};
+
+use super::place::{Place, again};
+use crate::config::PurgeTemplate;
+use crate::tagging::Values;
+
+/// Templates with members of JSON bodies in them, of one write.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    /// Each with the captures of its rule's path.
+    templates: Vec<(PurgeTemplate, Arc<[String]>)>,
+    request: Parts,
+    place: Place,
+    in_request: Vec<String>,
+    in_response: Vec<String>,
+    refresh: bool,
+}
+
+/// Whether a template has members of bodies in it.
+pub(super) fn waits(template: &PurgeTemplate) -> bool {
+    members(template).any(|_| true)
+}
+
+/// The names of a template's members: of the request, and of the answer.
+fn members(template: &PurgeTemplate) -> impl Iterator<Item = (Body, &String)> {
+    template.template().into_iter().flat_map(|template| {
+        let (request, response) = template.members();
+        request.map(|name| (Body::Request, name)).chain(response.map(|name| (Body::Response, name)))
+    })
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Body {
+    Request,
+    Response,
+}
+
+impl Waiting {
+    pub(super) fn new(templates: Vec<(PurgeTemplate, Arc<[String]>)>, request: Parts, place: Place, refresh: bool) -> Self {
+        let names = |body: Body| -> Vec<String> {
+            let members = templates.iter().flat_map(|(template, _)| members(template));
+            members.filter(|(of, _)| *of == body).map(|(_, name)| name.clone()).collect()
+        };
+        let (in_request, in_response) = (names(Body::Request), names(Body::Response));
+        Self { templates, request, place, in_request, in_response, refresh }
+    }
+}
+
+impl ToldByBodies for Waiting {
+    fn in_request(&self) -> &[String] {
+        &self.in_request
+    }
+
+    fn in_response(&self) -> &[String] {
+        &self.in_response
+    }
+
+    fn made_old(&self, request: &Members, response: &Members) -> Vec<InvalidationTarget> {
+        let targets = self.templates.iter().flat_map(|(template, captures)| {
+            let captures: Vec<&str> = captures.iter().map(String::as_str).collect();
+            let values = Values { request: Some(&self.request), captures: &captures, asked: Some(request), answered: Some(response) };
+            self.place.targets(template, values)
+        });
+        targets.collect()
+    }
+
+    fn again(&self, old: &[InvalidationTarget]) -> Vec<Again> {
+        let routes = self.place.routes.as_ref().filter(|_| self.refresh);
+        routes.map(|routes| again(routes, &self.request, old)).unwrap_or_default()
+    }
+}
