@@ -1,13 +1,13 @@
 //! `POST /events`: something happened elsewhere that makes stored responses old.
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
 use larder_store::Invalidation;
 use serde_json::Value;
 
-use super::purge::{Shared, carried_out, json_only};
+use super::purge::{Shared, carried_out, json_only, read};
 use crate::config::TokenScope;
 use crate::purge::{Refused, USUAL_WAIT, event};
 
@@ -24,8 +24,7 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Ref
     let live = shared.gateway.live.load_full();
     shared.access.check(&live.config.admin.tokens, TokenScope::Purge, &parts.headers)?;
     json_only(&parts.headers)?;
-    let too_large = |_| Refused::new(StatusCode::PAYLOAD_TOO_LARGE, "The event is larger than 64KiB.");
-    let body = to_bytes(body, LARGEST).await.map_err(too_large)?;
+    let body = read(body, LARGEST).await?;
     let happened: Value =
         serde_json::from_slice(&body).map_err(|error| Refused::new(StatusCode::BAD_REQUEST, format!("The body is not JSON: {error}.")))?;
     let targets = event::made_old(&live, &happened)?;

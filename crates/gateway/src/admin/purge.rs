@@ -1,14 +1,16 @@
 //! `POST /purge`.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::IntoResponse;
+use http_body_util::LengthLimitError;
 use larder_store::Invalidation;
 use larder_tower::Cache;
 use serde_json::json;
@@ -51,9 +53,7 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Ref
     shared.access.check(&live.config.admin.tokens, TokenScope::Purge, &parts.headers)?;
     json_only(&parts.headers)?;
     let options = options(parts.uri.query())?;
-    let body = to_bytes(body, LARGEST).await.map_err(|_| {
-        Refused::new(StatusCode::PAYLOAD_TOO_LARGE, format!("The body is larger than {}.", config::display_bytes(LARGEST as u64)))
-    })?;
+    let body = read(body, LARGEST).await?;
     let invalidation = Ask::parse(&body)?.invalidation(&Known(&live), live.config.purge.max_targets)?;
     let cache = &shared.gateway.cache;
     if options.count {
@@ -76,6 +76,17 @@ pub(crate) async fn guard_metrics(State(shared): State<Shared>, request: Request
 /// Purges, and says what it came to.
 pub(super) async fn carried_out(cache: &Cache, invalidation: &Invalidation, wait: Duration) -> Response<Body> {
     purge::purge(cache, invalidation, wait).await.response().map(Body::from)
+}
+
+/// The whole body, of so many bytes at most.
+pub(super) async fn read(body: Body, largest: usize) -> Result<Bytes, Refused> {
+    to_bytes(body, largest).await.map_err(|error| {
+        if error.source().is_some_and(|source| source.is::<LengthLimitError>()) {
+            let detail = format!("The body is larger than {}.", config::display_bytes(largest as u64));
+            return Refused::new(StatusCode::PAYLOAD_TOO_LARGE, detail);
+        }
+        Refused::new(StatusCode::BAD_REQUEST, "The body did not arrive intact.")
+    })
 }
 
 /// A form of another site's page cannot have this type, and its script cannot set it unasked.
@@ -124,7 +135,30 @@ impl IntoResponse for Refused {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
     use super::*;
+
+    /// A body whose sender left.
+    struct Cut;
+
+    impl http_body::Body for Cut {
+        type Data = Bytes;
+        type Error = std::io::Error;
+
+        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<std::io::Result<http_body::Frame<Bytes>>>> {
+            Poll::Ready(Some(Err(std::io::ErrorKind::UnexpectedEof.into())))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_cut_off_is_not_called_too_large() {
+        let status = |read: Result<Bytes, Refused>| read.err().map(|refused| refused.status.as_u16());
+        assert_eq!(status(read(Body::new(Cut), 16).await), Some(400));
+        assert_eq!(status(read(Body::from("{\"all\":true}"), 4).await), Some(413));
+        assert_eq!(status(read(Body::from("{}"), 4).await), None);
+    }
 
     #[test]
     fn parameters_are_known_or_refused() {
