@@ -101,6 +101,11 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b':')
     .remove(b'@');
 
+/// Any text as a segment of a path.
+pub(crate) fn segment(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
+}
+
 /// What the places of a template are filled with.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Values<'a> {
@@ -122,9 +127,7 @@ impl<'a> Values<'a> {
     /// As [`Self::fill`], for a part of a URL: what was not one before is percent-encoded.
     pub(crate) fn fill_url(&self, template: &'a TagTemplate) -> Option<String> {
         template.fill(|place| match place {
-            TagPart::Request(_) | TagPart::Response(_) => {
-                Some(Cow::from(utf8_percent_encode(&self.value(place)?, SEGMENT)).into_owned().into())
-            }
+            TagPart::Request(_) | TagPart::Response(_) => Some(segment(&self.value(place)?).into()),
             _ => self.value(place),
         })
     }

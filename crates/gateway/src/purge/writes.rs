@@ -14,7 +14,7 @@ use crate::config::{Config, OnEvent, OnWrite, PurgeTemplate, Route};
 use crate::path_matcher::PathMatcher;
 use crate::route_table::RouteTable;
 use crate::routing::host_of;
-use crate::tagging::Values;
+use crate::tagging::{Values, segment};
 use crate::upstream::UpstreamError;
 
 /// All `[[on_write]]` sections, ready to be matched.
@@ -122,15 +122,18 @@ pub(super) fn event(rule: &OnEvent, known: &Known<'_>, value: impl Fn(&str) -> O
     let fields: Vec<String> = rule.fields.iter().map(needed).collect::<Result<_, _>>()?;
     let captures: Vec<&str> = fields.iter().map(String::as_str).collect();
     let values = Values { captures: &captures, ..Values::default() };
+    let encoded: Vec<String> = fields.iter().map(|field| segment(field)).collect();
+    let encoded: Vec<&str> = encoded.iter().map(String::as_str).collect();
+    let in_url = Values { captures: &encoded, ..Values::default() };
     let mut targets = Vec::new();
     for template in &rule.purge {
         match template {
             PurgeTemplate::Url(url) => {
-                if let Some(url) = values.fill_url(url) {
+                if let Some(url) = in_url.fill_url(url) {
                     targets.extend(known.url(&url).map_err(|why| format!("names no URL: {why}"))?);
                 }
             }
-            PurgeTemplate::Prefix(path) => targets.extend(values.fill_url(path).map(InvalidationTarget::Prefix)),
+            PurgeTemplate::Prefix(path) => targets.extend(in_url.fill_url(path).map(InvalidationTarget::Prefix)),
             template => targets.extend(named(template, values)),
         }
     }
@@ -288,7 +291,14 @@ mod tests {
         );
         let missing = event(rule, &Known(&live), |field| (field == "id").then(String::new));
         assert_eq!(missing, Err("needs the field `org`, a string or a number.".to_owned()));
-        let no_url = event(rule, &Known(&live), |_| Some("a b".to_owned())).expect_err("no URL");
-        assert!(no_url.starts_with("names no URL: `http://A.example/a b?"), "{no_url}");
+    }
+
+    #[tokio::test]
+    async fn an_event_s_field_is_one_segment_of_a_url_and_text_in_a_tag() {
+        let live = live();
+        let found = event(&live.config.on_event[0], &Known(&live), |_| Some("a b/c?d".to_owned())).expect("complete");
+        let url = InvalidationTarget::Url("http://a.example/a%20b%2Fc%3Fd?a=2&b=1".into());
+        let prefix = InvalidationTarget::Prefix("/orgs/a%20b%2Fc%3Fd/projects".into());
+        assert_eq!(found, [InvalidationTarget::Tag("project:a b/c?d".into()), prefix, url]);
     }
 }

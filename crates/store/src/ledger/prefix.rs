@@ -33,14 +33,14 @@ impl Depth {
 impl Prefix {
     /// Any text is a prefix: a scheme and the slashes at the end are left out, the host is in lower case and without a default port.
     pub(super) fn new(text: &str) -> Self {
-        let (host, path) = match text.split_once("://") {
-            Some((scheme, rest)) => {
-                let (host, path) = split(rest);
-                let default = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
-                (host.strip_suffix(default).unwrap_or(host), path)
-            }
-            None => split(text),
+        let (defaults, rest) = match text.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (&[":", ":443"][..], rest),
+            Some((_, rest)) => (&[":", ":80"][..], rest),
+            // One of the two was meant.
+            None => (&[":", ":80", ":443"][..], text),
         };
+        let (host, path) = split(rest);
+        let host = defaults.iter().find_map(|port| host.strip_suffix(port)).unwrap_or(host);
         let path = path.trim_end_matches('/');
         let bit = bit(path.bytes().filter(|byte| *byte == b'/').count() as u32);
         let depth = if host.is_empty() { Depth { hosts: 0, paths: bit } } else { Depth { hosts: bit, paths: 0 } };
@@ -99,6 +99,10 @@ mod tests {
             ("a.example/", "http://a.example/", true),
             ("a.example", "http://a.example:8080/x", false),
             ("https://A.example:443/x/", "https://a.example/x/y", true),
+            ("a.example:80/x", "http://a.example/x", true),
+            ("http://a.example:/x", "http://a.example/x", true),
+            ("http://a.example:443/x", "http://a.example/x", false),
+            ("a.example:8080/x", "http://a.example:8080/x", true),
             ("/api", "http://any.example/api/x", true),
             ("/api", "http://any.example/apix", false),
             ("/", "http://any.example/api/x", true),
