@@ -40,7 +40,7 @@ pub struct Purge {
     /// Every URL whose host and path match: * stays within a segment, ** does not
     #[arg(long, value_name = "GLOB", group = "what")]
     pub pattern: Vec<String>,
-    /// Every URL in whose host and path this finds something, where [purge] regex = true allows it
+    /// Every URL in whose host and path this finds something, where the configuration allows it (regex = true)
     #[arg(long, value_name = "REGEX", group = "what")]
     pub regex: Vec<String>,
     /// Everything
