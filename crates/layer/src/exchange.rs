@@ -1,5 +1,6 @@
 //! One exchange with the origin, and what becomes of its answer. Runs as a task of its own; clients and followers only read.
 
+mod freshen;
 mod part;
 mod pump;
 
@@ -12,8 +13,8 @@ use http::{HeaderValue, Request, Response, StatusCode, response};
 use http_body::Body;
 use larder_semantics::storage::supersedes;
 use larder_semantics::validation::upstream_fields;
-use larder_semantics::{Disposition, Exchange, Freshened, HeadUpdate, Reason, StoredHead, Timestamp, VarySpec, head_update, on_response};
-use larder_store::{HitForMiss, Lease, Lookup, Position, StoredResponse, Subject, Tag, Tags, Validity, Variant};
+use larder_semantics::{Disposition, Exchange, Reason, StoredHead, Timestamp, VarySpec, on_response};
+use larder_store::{HitForMiss, Lease, Lookup, Position, StoredResponse, Tag, Tags, Variant};
 use tokio::sync::oneshot;
 
 pub(crate) use part::PartReply;
@@ -289,19 +290,6 @@ impl Job {
         }
     }
 
-    /// What an answer to HEAD says about the stored answer to GET (RFC 9111 §4.3.5).
-    fn update_by_head<S: Upstream>(&self, service: &CacheService<S>, exchange: &Exchange<'_>) {
-        let Some(stored) = self.candidates.first() else { return };
-        match head_update(exchange, &stored.head, stored.body.len()) {
-            HeadUpdate::Freshen { head, keep: true } | HeadUpdate::Stale(head) => match self.renewed(service, stored, *head) {
-                (fresh, true) => service.cache.freshen_soon(Arc::new(fresh)),
-                (_, false) => service.cache.remove(stored),
-            },
-            HeadUpdate::Freshen { keep: false, .. } => service.cache.remove(stored),
-            HeadUpdate::Unrelated => {}
-        }
-    }
-
     /// For this client only. Everyone who waits is released at once.
     fn pass<B>(self, cache: &Cache, response: Response<B>, reason: Reason, remember: bool, reply: oneshot::Sender<Reply<B>>) {
         if remember {
@@ -333,65 +321,6 @@ impl Job {
         cache.store.mark_hit_for_miss(mark);
     }
 
-    /// A stored response with a head that the origin has just sent, and with the tags it named; and whether it can be purged by all that
-    /// names it, before and from now on.
-    fn renewed<S: Upstream>(&self, service: &CacheService<S>, stored: &StoredResponse, head: StoredHead) -> (StoredResponse, bool) {
-        let mut fresh = stored.freshened(head, self.position, self.fetch);
-        if self.naming != Naming::Tags {
-            return (fresh, self.naming == Naming::Nothing);
-        }
-        let told = match service.route.tags_in(&stored.head.headers.to_map()) {
-            TagsInBody::None => Some(Vec::new()),
-            _ => service.route.tags_told(&self.asked.parts, stored.body.segments().iter()),
-        };
-        // A purge by a tag that it had until now, and that came while the origin was asked, was meant for it.
-        let before = Subject { url: stored.key.url(), tags: &stored.tags };
-        let untouched = service.cache.store.ledger().check(&before, self.position) == Validity::Valid;
-        let whole = untouched && told.is_some();
-        fresh.tags = self.tags.iter().copied().chain(told.unwrap_or_default()).collect();
-        (fresh, whole)
-    }
-
-    async fn freshen<S: Upstream>(
-        mut self,
-        service: &CacheService<S>,
-        answer: Freshened,
-        cookies: Vec<HeaderValue>,
-        reply: oneshot::Sender<Reply<S::Body>>,
-    ) {
-        let (Some(stored), cache) = (self.candidates.get(answer.index), &service.cache) else { return };
-        let same_fields = selects_by(stored, answer.vary.as_ref());
-        let (mut fresh, whole) = self.renewed(service, stored, *answer.head);
-        let keep = answer.keep && whole;
-        if !same_fields {
-            fresh.variant = answer.vary.map(|spec| Variant::of(spec, &self.asked.parts.headers));
-        }
-        let mut fresh = Arc::new(fresh);
-        if !keep {
-            // It answers this request, and then goes.
-            cache.remove(stored);
-            if let Some(lease) = self.lease {
-                lease.not_shared();
-            }
-            let _landed = self.permit.map(|permit| permit.land(Landing::NotShared));
-            let _ = reply.send(Reply::Confirmed { stored: fresh, cookies });
-            return;
-        }
-        cache.freshen(Arc::clone(&fresh), self.lease.take()).await;
-        if !same_fields {
-            // Its old place is one that requests with other fields would find it at.
-            cache.remove(stored);
-        }
-        if let Some(variant) = &fresh.variant
-            && !variant.suits(&self.asked.parts.headers)
-        {
-            fresh = Arc::new(fresh.also_for(Variant::of(variant.spec.clone(), &self.asked.parts.headers)));
-            cache.commit(Arc::clone(&fresh), None).await;
-        }
-        let _landed = self.permit.map(|permit| permit.land(Landing::Confirmed(Arc::clone(&fresh))));
-        let _ = reply.send(Reply::Confirmed { stored: fresh, cookies });
-    }
-
     /// Takes what the origin named into the tags; `None`: it was too much.
     fn tag(&mut self, named: Option<&[String]>) {
         self.naming = match named {
@@ -401,16 +330,6 @@ impl Job {
         };
         if let Some(named) = named.filter(|named| !named.is_empty()) {
             self.tags = self.tags.iter().copied().chain(Tag::surrogates(named.iter().map(String::as_str))).collect();
-        }
-    }
-
-    /// What the 304 confirmed besides. Where other fields select from now on, nobody knows any more which requests it was for.
-    fn freshen_other(&self, cache: &Arc<Cache>, other: Freshened) {
-        let Some(stored) = self.candidates.get(other.index) else { return };
-        if other.keep && selects_by(stored, other.vary.as_ref()) {
-            cache.freshen_soon(Arc::new(stored.freshened(*other.head, self.position, self.fetch)));
-        } else {
-            cache.remove(stored);
         }
     }
 
@@ -441,10 +360,6 @@ impl Job {
 /// Never stored, and for nobody but the one client.
 fn cookies<B>(response: &Response<B>) -> Vec<HeaderValue> {
     response.headers().get_all(SET_COOKIE).iter().cloned().collect()
-}
-
-fn selects_by(stored: &StoredResponse, vary: Option<&VarySpec>) -> bool {
-    stored.variant.as_ref().map(|variant| &variant.spec) == vary
 }
 
 /// `Content-Length`, where the response has one.

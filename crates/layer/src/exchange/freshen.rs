@@ -1,0 +1,103 @@
+//! Stored responses renewed by a 304 or by an answer to HEAD (RFC 9111 §4.3.4, §4.3.5), in the store and for whoever waits.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use larder_semantics::{Exchange, Freshened, HeadUpdate, StoredHead, VarySpec, head_update};
+use larder_store::{StoredResponse, Subject, Validity, Variant};
+use tokio::sync::oneshot;
+
+use super::{Job, Naming, Reply};
+use crate::cache::Cache;
+use crate::flight::Landing;
+use crate::rules::TagsInBody;
+use crate::service::CacheService;
+use crate::upstream::Upstream;
+
+impl Job {
+    /// What an answer to HEAD says about the stored answer to GET (RFC 9111 §4.3.5).
+    pub(super) fn update_by_head<S: Upstream>(&self, service: &CacheService<S>, exchange: &Exchange<'_>) {
+        let Some(stored) = self.candidates.first() else { return };
+        match head_update(exchange, &stored.head, stored.body.len()) {
+            HeadUpdate::Freshen { head, keep: true } | HeadUpdate::Stale(head) => match self.renewed(service, stored, *head) {
+                (fresh, true) => service.cache.freshen_soon(Arc::new(fresh)),
+                (_, false) => service.cache.remove(stored),
+            },
+            HeadUpdate::Freshen { keep: false, .. } => service.cache.remove(stored),
+            HeadUpdate::Unrelated => {}
+        }
+    }
+
+    /// A stored response with a head that the origin has just sent, and with the tags it named; and whether it can be purged by all that
+    /// names it, before and from now on.
+    fn renewed<S: Upstream>(&self, service: &CacheService<S>, stored: &StoredResponse, head: StoredHead) -> (StoredResponse, bool) {
+        let mut fresh = stored.freshened(head, self.position, self.fetch);
+        if self.naming != Naming::Tags {
+            return (fresh, self.naming == Naming::Nothing);
+        }
+        let told = match service.route.tags_in(&stored.head.headers.to_map()) {
+            TagsInBody::None => Some(Vec::new()),
+            _ => service.route.tags_told(&self.asked.parts, stored.body.segments().iter()),
+        };
+        // A purge by a tag that it had until now, and that came while the origin was asked, was meant for it.
+        let before = Subject { url: stored.key.url(), tags: &stored.tags };
+        let untouched = service.cache.store.ledger().check(&before, self.position) == Validity::Valid;
+        let whole = untouched && told.is_some();
+        fresh.tags = self.tags.iter().copied().chain(told.unwrap_or_default()).collect();
+        (fresh, whole)
+    }
+
+    pub(super) async fn freshen<S: Upstream>(
+        mut self,
+        service: &CacheService<S>,
+        answer: Freshened,
+        cookies: Vec<HeaderValue>,
+        reply: oneshot::Sender<Reply<S::Body>>,
+    ) {
+        let (Some(stored), cache) = (self.candidates.get(answer.index), &service.cache) else { return };
+        let same_fields = selects_by(stored, answer.vary.as_ref());
+        let (mut fresh, whole) = self.renewed(service, stored, *answer.head);
+        let keep = answer.keep && whole;
+        if !same_fields {
+            fresh.variant = answer.vary.map(|spec| Variant::of(spec, &self.asked.parts.headers));
+        }
+        let mut fresh = Arc::new(fresh);
+        if !keep {
+            // It answers this request, and then goes.
+            cache.remove(stored);
+            if let Some(lease) = self.lease {
+                lease.not_shared();
+            }
+            let _landed = self.permit.map(|permit| permit.land(Landing::NotShared));
+            let _ = reply.send(Reply::Confirmed { stored: fresh, cookies });
+            return;
+        }
+        cache.freshen(Arc::clone(&fresh), self.lease.take()).await;
+        if !same_fields {
+            // Its old place is one that requests with other fields would find it at.
+            cache.remove(stored);
+        }
+        if let Some(variant) = &fresh.variant
+            && !variant.suits(&self.asked.parts.headers)
+        {
+            fresh = Arc::new(fresh.also_for(Variant::of(variant.spec.clone(), &self.asked.parts.headers)));
+            cache.commit(Arc::clone(&fresh), None).await;
+        }
+        let _landed = self.permit.map(|permit| permit.land(Landing::Confirmed(Arc::clone(&fresh))));
+        let _ = reply.send(Reply::Confirmed { stored: fresh, cookies });
+    }
+
+    /// What the 304 confirmed besides. Where other fields select from now on, nobody knows any more which requests it was for.
+    pub(super) fn freshen_other(&self, cache: &Arc<Cache>, other: Freshened) {
+        let Some(stored) = self.candidates.get(other.index) else { return };
+        if other.keep && selects_by(stored, other.vary.as_ref()) {
+            cache.freshen_soon(Arc::new(stored.freshened(*other.head, self.position, self.fetch)));
+        } else {
+            cache.remove(stored);
+        }
+    }
+}
+
+fn selects_by(stored: &StoredResponse, vary: Option<&VarySpec>) -> bool {
+    stored.variant.as_ref().map(|variant| &variant.spec) == vary
+}
