@@ -22,6 +22,7 @@ pub(crate) use access::{Access, authorize};
 pub(crate) use purge::Shared;
 pub use readiness::{Readiness, Stage};
 
+use crate::purge::Refused;
 use crate::server::{Server, ServerOptions};
 use crate::telemetry::metrics;
 
@@ -46,14 +47,15 @@ impl Admin {
     ) -> Self {
         let (redis, metrics): (DescribeRedis, RenderMetrics) = (Arc::new(redis), Arc::new(metrics));
         let probes = Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state((readiness, redis));
-        Self(probes.merge(Router::new().route("/metrics", get(render)).with_state(metrics)))
+        let metrics = Router::new().route("/metrics", get(render)).with_state(metrics);
+        Self(probes.merge(metrics).fallback(nothing_here).method_not_allowed_fallback(not_this_way))
     }
 
     /// With everything that a running gateway lets others do: `/purge` and `/events`. Where others can reach the listener, `/metrics` needs a token too.
     pub(crate) fn with_control(self, shared: Shared) -> Self {
         let control = Router::new().route("/purge", post(purge::purge)).route("/events", post(events::events));
         let guard = axum::middleware::from_fn_with_state(shared.clone(), purge::guard_metrics);
-        Self(self.0.layer(guard).merge(control.with_state(shared)))
+        Self(self.0.layer(guard).merge(control.with_state(shared)).method_not_allowed_fallback(not_this_way))
     }
 
     /// Serves for as long as it is polled: probes are answered to the very end.
@@ -69,6 +71,15 @@ impl Admin {
             Err(never) => match never {},
         }
     }
+}
+
+async fn nothing_here() -> Refused {
+    Refused::new(StatusCode::NOT_FOUND, "There is /healthz, /readyz, /metrics, /purge and /events.")
+}
+
+/// What may be used instead stands in `Allow`, which the router adds (RFC 9110 §15.5.6).
+async fn not_this_way() -> Refused {
+    Refused::new(StatusCode::METHOD_NOT_ALLOWED, "/purge and /events take POST, everything else GET.")
 }
 
 async fn healthz() -> &'static str {
@@ -146,6 +157,7 @@ mod tests {
     #[tokio::test]
     async fn nothing_else_is_there() {
         let (address, _) = running();
-        assert!(fetch(address, "/").await.starts_with("HTTP/1.1 404 "));
+        let answer = fetch(address, "/").await;
+        assert!(answer.starts_with("HTTP/1.1 404 ") && answer.contains("content-type: application/problem+json\r\n"), "{answer}");
     }
 }
