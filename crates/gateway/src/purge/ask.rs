@@ -44,20 +44,21 @@ const MOST_REGEXES: usize = 16;
 type Check = fn(&Known<'_>, &str) -> Result<Vec<InvalidationTarget>, String>;
 
 impl Ask {
-    /// Reads a body.
+    /// Reads a body. Not by way of a [`serde_json::Value`], which forgets the first of two lists of one name.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, Refused> {
-        let not_json = |error| Refused::new(StatusCode::BAD_REQUEST, format!("The body is not JSON: {error}."));
-        Self::from_value(serde_json::from_slice(body).map_err(not_json)?)
+        if !body.trim_ascii_start().starts_with(b"{") {
+            return Self::from_value(serde_json::from_slice(body).map_err(not_json)?);
+        }
+        serde_json::from_slice(body).map_err(|error| if error.is_data() { not_a_purge(error.to_string()) } else { not_json(error) })
     }
 
     /// From JSON that was read already.
     pub(crate) fn from_value(value: serde_json::Value) -> Result<Self, Refused> {
-        let refused = |why: String| Refused::new(StatusCode::BAD_REQUEST, format!("This is not a purge: {why}."));
         // A list would be taken for the fields in their order.
         if !value.is_object() {
-            return Err(refused("it is not an object".to_owned()));
+            return Err(not_a_purge("it is not an object".to_owned()));
         }
-        serde_json::from_value(value).map_err(|error| refused(error.to_string()))
+        serde_json::from_value(value).map_err(|error| not_a_purge(error.to_string()))
     }
 
     /// What it makes old, once every part of it is known to be right.
@@ -97,6 +98,14 @@ impl Ask {
         }
         Ok(Invalidation { targets, soft: self.soft })
     }
+}
+
+fn not_json(error: serde_json::Error) -> Refused {
+    Refused::new(StatusCode::BAD_REQUEST, format!("The body is not JSON: {error}."))
+}
+
+fn not_a_purge(why: String) -> Refused {
+    Refused::new(StatusCode::BAD_REQUEST, format!("This is not a purge: {why}."))
 }
 
 #[cfg(test)]
@@ -180,6 +189,7 @@ mod tests {
             ("{", 400, "The body is not JSON"),
             ("[]", 400, "This is not a purge"),
             (r#"{"url":["http://a/"]}"#, 400, "unknown field `url`"),
+            (r#"{"tags":["a"],"tags":["b"]}"#, 400, "duplicate field `tags`"),
             (r#"{"tags":"issue:7"}"#, 400, "This is not a purge"),
             ("{}", 422, "Nothing is named"),
             (r#"{"all":false}"#, 422, "Nothing is named"),
