@@ -1,5 +1,6 @@
 //! Purges across replicas that share a Redis: from any of them, and from applications that know only Redis.
 
+use larder_testkit::larder::command;
 use larder_testkit::patience::eventually;
 use larder_testkit::{Answer, Client, Larder, Origin, Redis, Response, Result};
 use serde_json::{Value, json};
@@ -8,8 +9,11 @@ const CONFIG: &str = r#"
 [cache]
 ttl = "60s"
 [classes.project]
+[purge]
+regex = true
 [tags]
 from = ["surrogate-key"]
+cascade = { "site" = ["lists"] }
 [[routes]]
 name = "issue.detail"
 path = "/issues/{id}"
@@ -106,6 +110,8 @@ async fn every_way_of_purging_holds_on_every_replica_once_it_is_acknowledged() -
         (json!({"classes": ["project"]}), [true, true, false]),
         (json!({"namespaces": ["default"]}), [true, true, true]),
         (json!({"patterns": ["*.example/issues/*"]}), [true, true, false]),
+        (json!({"regexes": ["/issues/[78]$"]}), [true, true, false]),
+        (json!({"tags": ["site"]}), [false, false, true]),
         (json!({"all": true}), [true, true, true]),
     ]
     .into_iter()
@@ -132,6 +138,7 @@ async fn what_applications_publish_on_the_channel_is_purged() -> Result<()> {
         (r#"{"prefix":"/issues"}"#, [true, true, false]),
         (r#"{"type":"issue.moved","id":8}"#, [false, true, false]),
         ("/issues/*", [true, true, false]),
+        ("site", [false, false, true]),
         ("*", [true, true, true]),
     ] {
         site.warm().await?;
@@ -143,7 +150,7 @@ async fn what_applications_publish_on_the_channel_is_purged() -> Result<()> {
         }
     }
     let larder = &site.replicas[0];
-    assert_eq!(larder.metric("larder_invalidation_messages_total", &[r#"outcome="refused""#]).await?, 8.0);
+    assert_eq!(larder.metric("larder_invalidation_messages_total", &[r#"outcome="refused""#]).await?, 9.0);
     Ok(())
 }
 
@@ -184,5 +191,19 @@ async fn a_soft_purge_is_soft_on_every_replica() -> Result<()> {
     let stale = get(&site.replicas[1], "/issues/7").await?;
     assert_eq!(stale.x_cache(), "HIT");
     assert!(stale.cache_status().contains("soft-purged"), "{}", stale.cache_status());
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_command_counts_the_replicas_that_applied_it() -> Result<()> {
+    let site = Site::start(3).await?;
+    site.warm().await?;
+    let admin = site.replicas[0].admin_address().to_string();
+    let said = command()?.args(["purge", "--admin", &admin, "--tag", "issue:7", "--wait", "10s"]).env_remove("LARDER_TOKEN").output()?;
+    let line = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.status.success() && line.starts_with("applied on 3 of 3 "), "{line}");
+    for replica in 0..3 {
+        assert_eq!(site.purged(replica).await?, [true, false, false]);
+    }
     Ok(())
 }
