@@ -10,8 +10,8 @@ use hyper::body::Incoming;
 
 use super::error::UpstreamError;
 use super::expect::{Gate, Superseded};
+use super::http1::ResponseBody;
 use super::observe::InFlight;
-use super::pool::PooledBody;
 
 /// A response body that streams from its origin. One that breaks off ends with an error, never with a clean end, so that nobody
 /// takes it for complete (RFC 9112 §8).
@@ -27,7 +27,7 @@ pub(super) enum Source {
     /// Nobody: the response ended with its head, as `101 Switching Protocols` does.
     Empty,
     /// The body itself.
-    Pooled(PooledBody),
+    Pooled(ResponseBody),
     /// A task.
     Driven(Incoming),
 }
@@ -55,11 +55,10 @@ impl Body for UpstreamBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
         match &mut self.body {
-            Source::Empty => return Poll::Ready(None),
-            Source::Pooled(body) => Pin::new(body).poll_frame(cx),
-            Source::Driven(body) => Pin::new(body).poll_frame(cx),
+            Source::Empty => Poll::Ready(None),
+            Source::Pooled(body) => Pin::new(body).poll_frame(cx).map_err(UpstreamError::BodyBroken),
+            Source::Driven(body) => Pin::new(body).poll_frame(cx).map_err(|error| UpstreamError::BodyBroken(error.into())),
         }
-        .map_err(|error| UpstreamError::BodyBroken(error.into()))
     }
 
     fn is_end_stream(&self) -> bool {

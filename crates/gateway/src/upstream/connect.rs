@@ -180,7 +180,7 @@ impl Service<Name> for Resolver {
     }
 }
 
-/// What is remembered of a connection for the sake of the one safe retry.
+/// What is remembered of one of the general client's connections for the sake of the one safe retry.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ConnectionMark(Arc<Marks>);
 
@@ -207,12 +207,6 @@ pub(super) struct UpstreamStream {
     stream: TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>,
     mark: ConnectionMark,
     _open: InFlight,
-}
-
-impl UpstreamStream {
-    pub(super) fn mark(&self) -> ConnectionMark {
-        self.mark.clone()
-    }
 }
 
 impl Connection for UpstreamStream {

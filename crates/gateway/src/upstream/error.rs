@@ -7,6 +7,7 @@ use http::StatusCode;
 use http_body_util::LengthLimitError;
 use larder_tower::BoxError;
 
+use super::http1::{ContentFailed, Malformed};
 use crate::problem::Problem;
 use crate::request_limit::TOO_LARGE;
 
@@ -119,6 +120,8 @@ impl UpstreamError {
         }
         match find::<hyper::Error>(&*error) {
             _ if find::<LengthLimitError>(&*error).is_some() => Self::RequestTooLarge,
+            _ if find::<ContentFailed>(&*error).is_some() => Self::RequestBody(error),
+            _ if find::<Malformed>(&*error).is_some() => Self::Protocol(error),
             Some(inner) if inner.is_user() => Self::RequestBody(error),
             Some(inner) if inner.is_parse() => Self::Protocol(error),
             _ => Self::Reset(error),

@@ -1,19 +1,17 @@
 //! The HTTP/1.1 connections of one upstream: idle ones are kept for a while and used again, the last one first.
 
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response, Uri};
-use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
+use http::request::Parts;
+use http::{Response, Uri};
 use larder_tower::BoxError;
 use tower_service::Service;
 
 use super::connect::Connector;
-use super::link::{Answer, Link};
+use super::http1::{Connection, Lost, ResponseBody, Upload};
+use super::interim::Interim;
+use super::observe::UpstreamStats;
 use super::progress::WatchedBody;
 
 /// Cheap to clone; clones share the connections.
@@ -31,8 +29,8 @@ struct Shared {
 #[derive(Default)]
 struct Idle {
     /// The longest unused first, each with the turn in which it was put here.
-    links: Vec<(u32, Box<Link>)>,
-    /// Half the idle timeout each, as long as there are links. What has seen two turns begin goes: no clock is read for it.
+    connections: Vec<(u32, Connection)>,
+    /// Half the idle timeout each, as long as there are any. What has seen two turns begin goes: no clock is read for it.
     turn: u32,
     /// Whether a task counts the turns.
     counted: bool,
@@ -41,65 +39,60 @@ struct Idle {
 /// Turns that an idle connection sees begin before it goes.
 const TURNS: u32 = 2;
 
-/// Why there is no answer.
-pub(super) struct Unanswered {
-    pub(super) error: BoxError,
-    /// A connection that had been used before ended without a single byte of an answer.
-    pub(super) died_idle: bool,
-}
-
 impl Pool {
     /// Connects to `origin`, and keeps at most `max_idle` unused connections, none of them for longer than `idle_timeout`.
     pub(super) fn new(connector: Connector, origin: Uri, max_idle: usize, idle_timeout: Duration) -> Self {
         Self(Arc::new(Shared { connector, origin, max_idle, idle_timeout, idle: Mutex::default() }))
     }
 
-    /// Sends a request, its target in origin-form, and waits for the response head. A connection that turns out to be closed before
-    /// anything was written is passed over.
-    pub(super) async fn request(&self, mut request: Request<WatchedBody>) -> Result<Response<PooledBody>, Unanswered> {
+    /// Sends a request, its target in origin-form, and waits for the response head.
+    ///
+    /// A connection that turns out to be closed before anything was written is passed over. One may also be closed by the origin at the very
+    /// moment a request is written to it. Such a request is sent once more if it is safe (RFC 9110 §9.2.1, §9.2.2), has no content, was
+    /// written to a reused connection, and not one byte came back.
+    pub(super) async fn request(
+        &self,
+        parts: &Parts,
+        body: WatchedBody,
+        interim: &Interim,
+        stats: &UpstreamStats,
+    ) -> Result<Response<ResponseBody>, BoxError> {
+        let mut connection = self.open().await?;
+        let mut upload = Upload::new(parts, body, connection.take_buffer());
+        let mut may_repeat = parts.method.is_safe() && upload.is_text();
         loop {
-            let (link, reused) = match self.0.take() {
-                Some(link) => (link, true),
-                // A future of several kilobytes, for the rare case: not to be moved about with every exchange.
-                None => (Box::pin(self.connect()).await?, false),
-            };
-            let mark = link.mark().clone();
-            let (link, answer) = self.exchange(link, request).await;
-            match answer {
-                Ok(response) => {
-                    mark.answered();
-                    return Ok(response.map(|body| PooledBody::new(body, link, self)));
+            match connection.ask(&parts.method, &mut upload, interim).await {
+                Ok(head) => {
+                    let mut response = Response::new(ResponseBody::new(&head, connection, upload, self));
+                    (*response.status_mut(), *response.version_mut(), *response.headers_mut()) = (head.status, head.version, head.headers);
+                    return Ok(response);
                 }
-                Err(mut failed) => match failed.take_message() {
-                    Some(unsent) if reused => request = unsent,
-                    _ => return Err(Unanswered { error: failed.into_error().into(), died_idle: mark.died_idle() }),
-                },
+                Err(Lost { died_idle: true, .. }) if may_repeat => {
+                    may_repeat = false;
+                    stats.retried();
+                    upload.rewind();
+                    connection = self.open().await?;
+                }
+                Err(Lost { error, .. }) => return Err(error),
             }
         }
     }
 
-    async fn connect(&self) -> Result<Box<Link>, Unanswered> {
-        let failed = |error: BoxError| Unanswered { error, died_idle: false };
-        let stream = self.0.connector.clone().call(self.0.origin.clone()).await.map_err(|error| failed(error.into()))?;
-        Link::open(stream).await.map_err(|error| failed(error.into()))
+    /// A connection on which nothing has been heard since its last exchange, or a fresh one.
+    async fn open(&self) -> Result<Connection, BoxError> {
+        while let Some(mut connection) = self.0.take() {
+            if !connection.has_ended().await {
+                return Ok(connection);
+            }
+        }
+        // A future of several kilobytes, for the rare case: not to be moved about with every exchange.
+        let stream = Box::pin(self.0.connector.clone().call(self.0.origin.clone())).await?;
+        Ok(Connection::new(stream.into_inner()))
     }
 
-    /// The answer, and the connection for whoever reads its body to drive, unless it has a task.
-    async fn exchange(&self, mut link: Box<Link>, request: Request<WatchedBody>) -> (Option<Box<Link>>, Answer) {
-        if request.body().is_end_stream() {
-            let answer = link.ask(request).await;
-            return (Some(link), answer);
-        }
-        let answer = link.begin(request);
-        tokio::spawn(self.clone().finish(link));
-        (None, answer.await)
-    }
-
-    /// Sees an exchange through, and takes its connection back.
-    async fn finish(self, mut link: Box<Link>) {
-        if link.until_ready().await {
-            self.0.put(link);
-        }
+    /// Takes back a connection whose exchange is over.
+    pub(super) fn put(&self, connection: Connection) {
+        self.0.put(connection);
     }
 }
 
@@ -108,17 +101,17 @@ impl Shared {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self) -> Option<Box<Link>> {
-        self.idle().links.pop().map(|(_, link)| link)
+    fn take(&self) -> Option<Connection> {
+        self.idle().connections.pop().map(|(_, connection)| connection)
     }
 
-    fn put(self: &Arc<Self>, link: Box<Link>) {
+    fn put(self: &Arc<Self>, connection: Connection) {
         let mut idle = self.idle();
-        if idle.links.len() >= self.max_idle {
+        if idle.connections.len() >= self.max_idle {
             return;
         }
         let turn = idle.turn;
-        idle.links.push((turn, link));
+        idle.connections.push((turn, connection));
         if !idle.counted {
             idle.counted = true;
             tokio::spawn(count_turns(Arc::downgrade(self), self.idle_timeout / TURNS));
@@ -130,9 +123,9 @@ impl Shared {
         let mut idle = self.idle();
         idle.turn = idle.turn.wrapping_add(1);
         let turn = idle.turn;
-        let due = idle.links.partition_point(|(put, _)| turn.wrapping_sub(*put) >= TURNS);
-        let ended: Vec<_> = idle.links.drain(..due).collect();
-        idle.counted = !idle.links.is_empty();
+        let due = idle.connections.partition_point(|(put, _)| turn.wrapping_sub(*put) >= TURNS);
+        let ended: Vec<_> = idle.connections.drain(..due).collect();
+        idle.counted = !idle.connections.is_empty();
         let left = idle.counted;
         drop(idle);
         drop(ended);
@@ -147,58 +140,5 @@ async fn count_turns(pool: Weak<Shared>, length: Duration) {
         if !pool.upgrade().is_some_and(|pool| pool.next_turn()) {
             return;
         }
-    }
-}
-
-/// A response body that drives the connection it comes on, and gives it back at its end. Dropped before, it ends the connection.
-pub(super) struct PooledBody {
-    body: Incoming,
-    driven: Option<(Box<Link>, Pool)>,
-}
-
-impl PooledBody {
-    fn new(body: Incoming, link: Option<Box<Link>>, pool: &Pool) -> Self {
-        let mut body = Self { body, driven: link.map(|link| (link, pool.clone())) };
-        if body.body.is_end_stream() {
-            body.release();
-        }
-        body
-    }
-
-    fn release(&mut self) {
-        let Some((link, pool)) = self.driven.take() else { return };
-        if link.is_ready() {
-            pool.0.put(link);
-        } else {
-            tokio::spawn(pool.finish(link));
-        }
-    }
-}
-
-impl Body for PooledBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-        let this = &mut *self;
-        let Some((link, _)) = &mut this.driven else { return Pin::new(&mut this.body).poll_frame(cx) };
-        link.drive(cx);
-        // Nothing but the connection, driven just now, brings a frame.
-        let polled = Pin::new(&mut this.body).poll_frame(&mut Context::from_waker(Waker::noop()));
-        match &polled {
-            Poll::Ready(Some(Err(_))) => this.driven = None,
-            Poll::Ready(None) => this.release(),
-            Poll::Ready(Some(Ok(_))) if this.body.is_end_stream() => this.release(),
-            _ => {}
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

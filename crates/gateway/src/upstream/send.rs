@@ -1,4 +1,4 @@
-//! One exchange on a pooled connection, and the one retry that is safe.
+//! One exchange with an origin, and how long it may take.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -9,15 +9,16 @@ use http::{Extensions, Request, Response};
 use hyper::body::Body;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use larder_tower::RequestBody;
+use larder_tower::{BoxError, RequestBody};
 
 use super::body::Source;
 use super::connect::{ConnectionMark, Connector};
 use super::error::UpstreamError;
-use super::expect::{Gate, patiently};
+use super::expect::patiently;
+use super::interim::Interim;
 use super::observe::UpstreamStats;
 use super::options::UpstreamOptions;
-use super::pool::{Pool, Unanswered};
+use super::pool::Pool;
 use super::progress::{BodyFailure, Progress, WatchedBody};
 use crate::forward::HostPolicy;
 
@@ -46,53 +47,65 @@ impl Transport {
         Self::Negotiated(Box::new(client))
     }
 
-    async fn request(&self, request: Request<WatchedBody>) -> Result<Response<Source>, Unanswered> {
+    async fn request(
+        &self,
+        parts: Parts,
+        body: WatchedBody,
+        interim: &Interim,
+        stats: &UpstreamStats,
+    ) -> Result<Response<Source>, BoxError> {
         match self {
-            Self::Http1(pool) => Ok(pool.request(request).await?.map(Source::Pooled)),
-            Self::Negotiated(client) => match client.request(request).await {
-                Ok(mut response) => {
-                    if let Some(mark) = response.extensions_mut().remove::<ConnectionMark>() {
-                        mark.answered();
-                    }
-                    Ok(response.map(Source::Driven))
-                }
-                Err(error) => Err(Unanswered { died_idle: died_idle(&error), error: error.into() }),
-            },
+            Self::Http1(pool) => Ok(pool.request(&parts, body, interim, stats).await?.map(Source::Pooled)),
+            Self::Negotiated(client) => Box::pin(negotiated(client, parts, body, interim.clone(), stats)).await,
         }
     }
 }
 
+/// The general client's exchange, with the same retry as [`Pool::request`].
+async fn negotiated(
+    client: &legacy::Client<Connector, WatchedBody>,
+    parts: Parts,
+    body: WatchedBody,
+    interim: Interim,
+    stats: &UpstreamStats,
+) -> Result<Response<Source>, BoxError> {
+    let spare = (parts.method.is_safe() && body.is_end_stream()).then(|| parts.clone());
+    let mut request = Request::from_parts(parts, body);
+    if interim.is_anyone() {
+        hyper::ext::on_informational(&mut request, move |response| interim.told(response.status(), response.headers()));
+    }
+    let mut answer = client.request(request).await;
+    if let (Err(error), Some(spare)) = (&answer, spare)
+        && died_idle(error)
+    {
+        stats.retried();
+        answer = client.request(Request::from_parts(spare, WatchedBody::new(RequestBody::empty(), None))).await;
+    }
+    let mut response = answer?;
+    if let Some(mark) = response.extensions_mut().remove::<ConnectionMark>() {
+        mark.answered();
+    }
+    Ok(response.map(Source::Driven))
+}
+
 /// Sends a request and waits for the response head.
-///
-/// A pooled connection may be closed by the origin at the very moment a request is written to it. Such a request is sent once more if
-/// it is safe (RFC 9110 §9.2.1, §9.2.2), has no content, was written to a reused connection, and not one byte came back.
 pub(super) async fn send(
     transport: &Transport,
     stats: &UpstreamStats,
     parts: Parts,
     body: RequestBody,
-    gate: Option<&Gate>,
+    interim: &Interim,
     deadline: Duration,
 ) -> Result<Response<Source>, UpstreamError> {
-    let spare = (parts.method.is_safe() && body.is_end_stream()).then(|| parts.clone());
-    let body = WatchedBody::new(body, gate.cloned());
+    let body = WatchedBody::new(body, interim.gate.clone());
     let progress = body.progress();
     // Pinned here and polled through references: handed on, it would be copied, and take its room again, at every step.
-    let exchange = pin!(async {
-        match (transport.request(Request::from_parts(parts, body)).await, spare) {
-            (Err(Unanswered { died_idle: true, .. }), Some(spare)) => {
-                stats.retried();
-                let spare = Request::from_parts(spare, WatchedBody::new(RequestBody::empty(), None));
-                Box::pin(transport.request(spare)).await
-            }
-            (result, _) => result,
-        }
-    });
-    let answer = match gate {
+    let exchange = pin!(transport.request(parts, body, interim, stats));
+    let answer = match &interim.gate {
         None => within(deadline, progress.clone(), exchange).await?,
         Some(gate) => within(deadline, progress.clone(), pin!(patiently(gate, exchange))).await?,
     };
-    answer.map_err(|Unanswered { error, .. }| match progress.and_then(|progress| progress.failure()) {
+    answer.map_err(|error| match progress.and_then(|progress| progress.failure()) {
         Some(BodyFailure::TooLarge) => UpstreamError::RequestTooLarge,
         Some(BodyFailure::Broken) => UpstreamError::RequestBody(error),
         None => UpstreamError::from_exchange(error),

@@ -15,7 +15,9 @@ use larder_tower::clock::monotonic;
 use super::body::UpstreamBody;
 use super::connect::Connector;
 use super::error::UpstreamError;
-use super::expect::{Gate, Verdict};
+use super::expect::Gate;
+use super::http1::Malformed;
+use super::interim::Interim;
 use super::observe::{OriginOutcome, UpstreamStats};
 use super::options::{UpstreamOptions, UpstreamSetupError};
 use super::send::{Transport, send};
@@ -73,8 +75,8 @@ impl UpstreamService {
         let in_flight = inner.stats.begin_request();
         let (mut parts, body) = request.into_parts();
         let (hop, early) = parts.extensions.remove::<Requester>().map(|requester| (requester.hop, requester.early)).unzip();
-        let early = early.flatten();
         let gate = inner.expects_continue(&parts, hop.as_ref(), &body).then(Gate::default);
+        let interim = Interim { gate, early: early.flatten() };
         // Nothing else of the client's connection goes along: hyper would act on its own extensions.
         parts.extensions = Extensions::new();
         forward::to_upstream(&mut parts, hop.as_ref(), &inner.rules);
@@ -86,26 +88,16 @@ impl UpstreamService {
             // `:authority` is the connection's, and a differing `Host` beside it would be malformed (RFC 9113 §8.3.1).
             parts.headers.remove(header::HOST);
         }
-        let mut head = Request::from_parts(parts, ());
-        if gate.is_some() {
-            head.headers_mut().insert(header::EXPECT, HeaderValue::from_static("100-continue"));
+        if interim.gate.is_some() {
+            parts.headers.insert(header::EXPECT, HeaderValue::from_static("100-continue"));
         }
-        if early.is_some() || gate.is_some() {
-            let gate = gate.clone();
-            hyper::ext::on_informational(&mut head, move |response| match (response.status(), &gate, &early) {
-                (StatusCode::CONTINUE, Some(gate), _) => gate.decide(Verdict::Continue),
-                (status, _, Some(early)) => early.push(status, response.headers()),
-                _ => {}
-            });
-        }
-        let parts = head.into_parts().0;
-        let response = send(&inner.transport, &inner.stats, parts, body, gate.as_ref(), inner.options.first_byte_timeout).await?;
+        let response = send(&inner.transport, &inner.stats, parts, body, &interim, inner.options.first_byte_timeout).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(UpstreamError::Protocol("the origin switched protocols without being asked".into()));
+            return Err(UpstreamError::Protocol(Malformed::Switched.into()));
         }
         let (mut parts, body) = response.into_parts();
         inner.receive(&mut parts)?;
-        Ok(Response::from_parts(parts, UpstreamBody::new(body, in_flight, gate)))
+        Ok(Response::from_parts(parts, UpstreamBody::new(body, in_flight, interim.gate)))
     }
 }
 

@@ -55,6 +55,21 @@ impl Connection {
         self.0.write_all(text.as_bytes()).await.expect("write");
     }
 
+    /// Sends so that it arrives on its own: after what was sent before, and before what is sent next.
+    pub(crate) async fn send_apart(&mut self, bytes: &[u8]) {
+        self.0.set_nodelay(true).expect("no delay");
+        self.0.write_all(bytes).await.expect("write");
+        // The peer is a task of this thread: it reads before this one goes on.
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Sends what a peer may not want any more; whether it took it.
+    pub(crate) async fn try_send(&mut self, bytes: &[u8]) -> bool {
+        self.0.write_all(bytes).await.is_ok()
+    }
+
     /// Waits until the peer closes.
     pub(crate) async fn closed(&mut self) {
         while self.0.read_u8().await.is_ok() {}

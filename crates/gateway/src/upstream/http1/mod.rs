@@ -1,0 +1,48 @@
+//! HTTP/1.1 as a client speaks it (RFC 9112), one exchange at a time on a connection that whoever waits for its answer moves on.
+//!
+//! hyper's client connection is made to be a task of its own: request, response and body go through channels, though one task holds
+//! both ends, and it keeps no text of a request that may have to be sent once more. Here a request is written once, straight into the
+//! buffer that is sent and that a retry sends again; a head is read in place; and a small body that came with its head is at hand.
+
+mod body;
+mod chunked;
+mod connection;
+mod framing;
+mod request;
+mod response;
+#[cfg(test)]
+mod tests;
+mod upload;
+
+pub(super) use body::ResponseBody;
+pub(super) use connection::{Connection, Lost};
+pub(super) use upload::{ContentFailed, Upload};
+
+/// What came from an origin is not HTTP/1.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Malformed {
+    /// The status line or a field line is not one (RFC 9112 §4, §5).
+    #[error("the response head cannot be read: {0}")]
+    Head(httparse::Error),
+    /// The head, or its number of fields, has no end.
+    #[error("the response head is too large")]
+    TooLarge,
+    /// Lengths that are no numbers, or that differ (RFC 9112 §6.3).
+    #[error("the response's Content-Length is invalid")]
+    ContentLength,
+    /// "A server MUST NOT send a response containing Transfer-Encoding unless the corresponding request indicates HTTP/1.1 (or later
+    /// minor revisions)" (RFC 9112 §6.1), so a server of HTTP/1.0 does not know what it says.
+    #[error("an HTTP/1.0 response has a Transfer-Encoding")]
+    TransferEncoding,
+    /// What should be chunks is not (RFC 9112 §7.1).
+    #[error("the response's chunks cannot be read")]
+    Chunk,
+    /// Switching protocols without being asked (RFC 9110 §7.8).
+    #[error("the origin switched protocols without being asked")]
+    Switched,
+}
+
+/// The connection ended before the message did (RFC 9112 §8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the connection ended within the message")]
+pub(super) struct Incomplete;
