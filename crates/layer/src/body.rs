@@ -12,6 +12,7 @@ use pin_project_lite::pin_project;
 
 use crate::body_log::{Item, LogReader};
 use crate::error::{BodyError, BoxError, FetchError};
+use crate::live::LiveReader;
 
 pin_project! {
     /// A response body: from the store, from a fill under way, or straight from the inner service (`B`).
@@ -73,13 +74,24 @@ impl<B> CacheBody<B> {
     }
 
     /// A whole body while it arrives.
-    pub(crate) fn live(reader: LogReader, length: Option<u64>) -> Self {
+    pub(crate) fn arriving(reader: LogReader, length: Option<u64>) -> Self {
         Self::of(Kind::Live { reader, skip: 0, left: length, whole: true })
     }
 
-    /// A part of a body while it arrives: `start..end`.
-    pub(crate) fn live_part(reader: LogReader, start: u64, end: u64) -> Self {
-        Self::of(Kind::Live { reader, skip: start, left: Some(end - start), whole: false })
+    /// A whole body on its way into the store.
+    pub(crate) fn live(reader: LiveReader, length: Option<u64>) -> Self {
+        match reader {
+            LiveReader::Arriving(reader) => Self::arriving(reader, length),
+            LiveReader::Whole(body) => Self::stored(&body),
+        }
+    }
+
+    /// A part of such a body: `start..end`.
+    pub(crate) fn live_part(reader: LiveReader, start: u64, end: u64) -> Self {
+        match reader {
+            LiveReader::Arriving(reader) => Self::of(Kind::Live { reader, skip: start, left: Some(end - start), whole: false }),
+            LiveReader::Whole(body) => Self::slices(body.slice(start, end)),
+        }
     }
 
     /// Bytes at hand around a part of a body while it arrives: `start..end` of that.

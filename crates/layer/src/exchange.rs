@@ -5,7 +5,9 @@ mod part;
 mod pump;
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, SET_COOKIE};
@@ -14,18 +16,19 @@ use http_body::Body;
 use larder_semantics::storage::supersedes;
 use larder_semantics::validation::upstream_fields;
 use larder_semantics::{Disposition, Exchange, Reason, StoredHead, Timestamp, VarySpec, on_response};
-use larder_store::{HitForMiss, Lease, Lookup, Position, StoredResponse, Tag, Tags, Variant};
+use larder_store::{HitForMiss, Lease, Lookup, Position, StoredBody, StoredResponse, Tag, Tags, Variant};
 use tokio::sync::oneshot;
 
 pub(crate) use part::PartReply;
 use part::Partly;
-use pump::{Kept, Pump};
+use pump::{Begun, Kept, Pump, begin};
 
-use crate::body_log::{LogReader, body_log};
+use crate::body_log::body_log;
 use crate::cache::{Cache, Counted};
 use crate::error::FetchError;
 use crate::fill::Asked;
-use crate::flight::{Landing, Live, Permit};
+use crate::flight::{Landing, Permit};
+use crate::live::{Live, LiveBody, LiveReader};
 use crate::partial::Going;
 use crate::remote::{Answer, Fetch};
 use crate::request_body::RequestBody;
@@ -69,7 +72,7 @@ enum Naming {
 #[derive(Debug)]
 pub(crate) enum Reply<B> {
     /// A response on its way into the store, with the origin's own head.
-    Live { head: response::Parts, live: Arc<Live>, reader: LogReader },
+    Live { head: response::Parts, live: Arc<Live>, reader: LiveReader },
     /// The stored response, confirmed, and the cookies that came with the confirmation.
     Confirmed { stored: Arc<StoredResponse>, cookies: Vec<HeaderValue> },
     /// Another replica has stored it.
@@ -343,17 +346,41 @@ impl Job {
         reply: oneshot::Sender<Reply<S::Body>>,
     ) {
         let length = announced_length(&response);
-        let (writer, handle) = body_log(Arc::clone(&service.cache.in_flight));
         let variant = vary.map(|spec| Variant::of(spec, &self.asked.parts.headers));
         let more_tags = service.route.tags_in(response.headers()) != TagsInBody::None;
-        let (head_kept, tags, position) = (Arc::new(head), self.tags.clone(), self.position);
-        let live = Arc::new(Live { head: head_kept, variant, body: handle, length, tags, more_tags, position });
-        let (head, body) = response.into_parts();
+        let (parts, body) = response.into_parts();
+        let mut body = pin!(body);
+        let begun = match more_tags {
+            false => poll_fn(|cx| Poll::Ready(begin(body.as_mut(), length, service.route.max_object, cx))).await,
+            true => Begun::Unfinished(Poll::Pending),
+        };
+        let (head, tags, position) = (Arc::new(head), self.tags.clone(), self.position);
+        let live = |body| Arc::new(Live { head, variant, body, length, tags, more_tags, position });
+        let begun = match begun {
+            Begun::Whole(body) => {
+                let live = live(LiveBody::Whole(body.clone()));
+                // Before anybody has the answer, so that a client that asks again at once finds it.
+                let lease = self.lease.take();
+                self.commit(&service.cache, &live, body.clone(), lease).await;
+                let _ = reply.send(Reply::Live { head: parts, live: Arc::clone(&live), reader: LiveReader::Whole(body) });
+                let _landed = self.permit.map(|permit| permit.land(Landing::Live(live)));
+                return;
+            }
+            Begun::Unfinished(begun) => begun,
+        };
+        let (writer, handle) = body_log(Arc::clone(&service.cache.in_flight));
+        let live = live(LiveBody::Arriving(handle));
         let Some(reader) = live.body.reader() else { return };
         // The client's reader is there before any follower's, so that the first frame finds it.
-        let _ = reply.send(Reply::Live { head, live: Arc::clone(&live), reader });
+        let _ = reply.send(Reply::Live { head: parts, live: Arc::clone(&live), reader });
         let landed = self.permit.take().map(|permit| permit.land(Landing::Live(Arc::clone(&live))));
-        Pump { job: self, service, kept: Kept::Whole(live), writer, landed, length }.run(body).await;
+        Pump { job: self, service, kept: Kept::Whole(live), writer, landed, length }.run(body, begun).await;
+    }
+
+    /// Stores a response whose body is proven complete.
+    async fn commit(&self, cache: &Cache, live: &Live, body: StoredBody, lease: Option<Lease>) {
+        let (key, variant, head, tags) = (self.asked.key.clone(), live.variant.clone(), Arc::clone(&live.head), self.tags.clone());
+        cache.commit(Arc::new(StoredResponse::new(key, variant, head, body, tags, self.position, self.fetch)), lease).await;
     }
 }
 

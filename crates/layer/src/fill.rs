@@ -13,13 +13,13 @@ use larder_store::{KeyHash, Lookup, StoredPart, StoredResponse, Tags};
 use tokio::sync::oneshot;
 
 use crate::body::CacheBody;
-use crate::body_log::LogReader;
 use crate::cache::Counted;
 use crate::clock::monotonic;
 use crate::errand::Errand;
 use crate::error::FetchError;
 use crate::exchange::{self, Job, Reply};
-use crate::flight::{Join, Live, Permit};
+use crate::flight::{Join, Permit};
+use crate::live::{Live, LiveReader};
 use crate::outcome::{CacheResult, Outcome, Served};
 use crate::partial::{self, Going, PartUse};
 use crate::respond;
@@ -260,7 +260,7 @@ pub(crate) fn leaders_answer<B>(
     asked: &Asked,
     head: response::Parts,
     live: &Live,
-    reader: LogReader,
+    reader: LiveReader,
     status: CacheStatus,
     result: CacheResult,
 ) -> Served<B> {
@@ -272,7 +272,7 @@ pub(crate) fn leaders_answer<B>(
 fn live_answer<B>(
     asked: &Asked,
     live: &Live,
-    reader: LogReader,
+    reader: LiveReader,
     own: Option<HeaderMap>,
     status: &CacheStatus,
     result: CacheResult,

@@ -5,12 +5,12 @@ use std::hash::BuildHasherDefault;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use larder_semantics::{PrimaryKey, StoredHead};
-use larder_store::{KeyHash, Ledger, Placed, Position, StoredResponse, Subject, Tag, Tags, Validity, Variant};
+use larder_semantics::PrimaryKey;
+use larder_store::{KeyHash, Ledger, Placed, Position, StoredResponse, Subject, Tag, Tags, Validity};
 use tokio::sync::Notify;
 
-use crate::body_log::LogHandle;
 use crate::error::FetchError;
+use crate::live::Live;
 
 const SHARDS: usize = 32;
 
@@ -49,23 +49,6 @@ pub(crate) enum Landing {
     Unavailable,
     /// The answer is for one client only; everyone else fetches alone, at once.
     NotShared,
-}
-
-/// A response on its way into the store.
-#[derive(Debug)]
-pub(crate) struct Live {
-    pub(crate) head: Arc<StoredHead>,
-    /// Which requests it is for; `None` without `Vary`.
-    pub(crate) variant: Option<Variant>,
-    pub(crate) body: LogHandle,
-    /// The body's length, where the origin announced it.
-    pub(crate) length: Option<u64>,
-    /// What invalidates it.
-    pub(crate) tags: Tags,
-    /// Whether its body names more, which are known at its end only.
-    pub(crate) more_tags: bool,
-    /// The ledger's position from before its fetch began.
-    pub(crate) position: Position,
 }
 
 /// How to go on.
@@ -162,17 +145,6 @@ impl Following {
             landed.await;
         }
         self.0.landing.get().cloned().unwrap_or(Landing::NotShared)
-    }
-}
-
-impl Live {
-    /// Whether nothing that names it was invalidated since its fetch began. Its origin may have named tags that nobody knew when the
-    /// flight was joined.
-    pub(crate) fn is_current(&self, url: &str, ledger: &Ledger) -> bool {
-        if self.more_tags {
-            return ledger.position() <= self.position;
-        }
-        ledger.check(&Subject { url, tags: &self.tags }, self.position) == Validity::Valid
     }
 }
 

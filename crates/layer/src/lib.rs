@@ -17,6 +17,7 @@ mod flight;
 mod future;
 mod invalidate;
 mod layer;
+mod live;
 mod members;
 mod outcome;
 mod partial;

@@ -12,8 +12,7 @@ use larder_semantics::{CacheStatus, RequestContext, StoredHead};
 use larder_store::{StoredPart, StoredResponse};
 
 use crate::body::CacheBody;
-use crate::body_log::LogReader;
-use crate::flight::Live;
+use crate::live::{Live, LiveReader};
 use crate::outcome::CacheResult;
 
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
@@ -80,7 +79,7 @@ pub(crate) fn from_live<B>(
     request: &RequestContext,
     fields: &HeaderMap,
     live: &Live,
-    reader: LogReader,
+    reader: LiveReader,
     own: Option<HeaderMap>,
 ) -> Response<CacheBody<B>> {
     let answer = match live.length {

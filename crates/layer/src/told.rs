@@ -253,7 +253,7 @@ where
     let (writer, handle) = body_log(Arc::clone(&cache.in_flight));
     let (head, body) = answer.into_parts();
     let passed = match handle.reader() {
-        Some(reader) => CacheBody::live(reader, length),
+        Some(reader) => CacheBody::arriving(reader, length),
         None => CacheBody::empty(),
     };
     writer.stop_keeping();

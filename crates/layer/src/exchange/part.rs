@@ -1,6 +1,8 @@
 //! What becomes of an answer that is only a part, or that is about one (RFC 9111 §3.3, §3.4).
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
 use http::header::SET_COOKIE;
@@ -182,12 +184,13 @@ impl Job {
             None => {
                 let mut headers = head.headers;
                 meta.head.show_lifetime(&mut headers);
-                respond::respond(head.status, headers, CacheBody::live(reader, length))
+                respond::respond(head.status, headers, CacheBody::arriving(reader, length))
             }
         };
         // A client that left does not want it.
         let _ = reply.send(Reply::Part(PartReply { response: answer, code: head.status, confirmed: None }));
-        Pump { job: self, service, kept: Kept::Part(meta), writer, landed: None, length }.run(body).await;
+        let pump = Pump { job: self, service, kept: Kept::Part(meta), writer, landed: None, length };
+        pump.run(pin!(body), Poll::Pending).await;
     }
 }
 

@@ -12,13 +12,14 @@ use http_body::{Body, Frame};
 use larder_semantics::Reason;
 use larder_semantics::fields::retain_storable;
 use larder_semantics::range::PartialResponse;
-use larder_store::{BodyBuilder, Lease, StoredPart, StoredResponse, Variant};
+use larder_store::{BodyBuilder, Lease, StoredBody, StoredPart, Variant};
 use tokio::time::Sleep;
 
 use super::Job;
 use crate::body_log::LogWriter;
 use crate::error::{BodyError, BoxError, FetchError};
-use crate::flight::{Landed, Live};
+use crate::flight::Landed;
+use crate::live::Live;
 use crate::service::CacheService;
 use crate::upstream::{Upstream, UpstreamBody};
 
@@ -59,7 +60,43 @@ enum Waited {
     InVain,
 }
 
-fn poll_next<B>(body: Pin<&mut B>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, FetchError>>>
+/// A frame, the end, or nothing yet.
+pub(super) type Polled = Poll<Option<Result<Frame<Bytes>, FetchError>>>;
+
+/// How much of a body was there with its head.
+pub(super) enum Begun {
+    /// All of it, proven complete.
+    Whole(StoredBody),
+    /// Not all that is wanted, and this was polled.
+    Unfinished(Polled),
+}
+
+/// Looks whether a body of the `announced` length is there as a whole, in one piece of `most` bytes at most: then neither log nor reader
+/// is needed.
+pub(super) fn begin<B: UpstreamBody>(mut body: Pin<&mut B>, announced: Option<u64>, most: u64, cx: &mut Context<'_>) -> Begun {
+    let data = if body.is_end_stream() {
+        Bytes::new()
+    } else {
+        let polled = poll_next(body.as_mut(), cx);
+        match polled {
+            Poll::Ready(Some(Ok(frame))) if body.is_end_stream() => match frame.into_data() {
+                Ok(data) if data.len() as u64 <= most => data,
+                Ok(data) => return Begun::Unfinished(Poll::Ready(Some(Ok(Frame::data(data))))),
+                Err(frame) => return Begun::Unfinished(Poll::Ready(Some(Ok(frame)))),
+            },
+            unfinished => return Begun::Unfinished(unfinished),
+        }
+    };
+    let length = data.len() as u64;
+    let mut builder = BodyBuilder::new(length);
+    builder.push(&data);
+    match builder.finish(None) {
+        Some(whole) if announced.is_none_or(|announced| announced == length) => Begun::Whole(whole),
+        _ => Begun::Unfinished(if data.is_empty() { Poll::Pending } else { Poll::Ready(Some(Ok(Frame::data(data)))) }),
+    }
+}
+
+fn poll_next<B>(body: Pin<&mut B>, cx: &mut Context<'_>) -> Polled
 where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
@@ -68,9 +105,8 @@ where
 }
 
 impl<S: Upstream> Pump<S> {
-    /// Until the body ends, or nobody wants it any more.
-    pub(super) async fn run<B: UpstreamBody>(mut self, body: B) {
-        let mut body = pin!(body);
+    /// Until the body ends, or nobody wants it any more. `begun` is what was polled of it already.
+    pub(super) async fn run<B: UpstreamBody>(mut self, mut body: Pin<&mut B>, mut begun: Polled) {
         let (mut keeping, mut got) = (true, 0);
         let mut last = None;
         let mut trailers = None;
@@ -79,7 +115,8 @@ impl<S: Upstream> Pump<S> {
             if !self.writer.room().await {
                 return;
             }
-            let next = match poll_fn(|cx| Poll::Ready(poll_next(body.as_mut(), cx))).await {
+            let begun = std::mem::replace(&mut begun, Poll::Pending);
+            let next = match if begun.is_ready() { begun } else { poll_fn(|cx| Poll::Ready(poll_next(body.as_mut(), cx))).await } {
                 Poll::Ready(next) => next,
                 Poll::Pending => match self.wait_for(body.as_mut(), &mut detached).await {
                     Waited::Frame(next) => next,
@@ -168,16 +205,16 @@ impl<S: Upstream> Pump<S> {
                 }
             }
         }
-        let Job { asked, position, fetch, tags, .. } = &self.job;
-        let (key, tags, cache) = (asked.key.clone(), tags.clone(), &self.service.cache);
+        let cache = &self.service.cache;
         match &self.kept {
             Kept::Whole(live) => {
                 let Some(body) = builder.finish(trailers) else { return };
-                let (variant, head) = (live.variant.clone(), Arc::clone(&live.head));
-                cache.commit(Arc::new(StoredResponse::new(key, variant, head, body, tags, *position, *fetch)), lease).await;
+                self.job.commit(cache, live, body, lease).await;
             }
             Kept::Part(meta) => {
                 let Some(body) = builder.finish(None) else { return };
+                let Job { asked, position, fetch, tags, .. } = &self.job;
+                let (key, tags) = (asked.key.clone(), tags.clone());
                 let variant = meta.vary.clone().map(|spec| Variant::of(spec, &asked.parts.headers));
                 let meta = PartialResponse::clone(meta);
                 if let Some(part) = StoredPart::new(key, variant, meta, body, tags, *position, *fetch) {

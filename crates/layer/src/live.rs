@@ -1,0 +1,62 @@
+//! A response on its way into the store, for whoever reads it before it is there.
+
+use std::sync::Arc;
+
+use larder_semantics::StoredHead;
+use larder_store::{Ledger, Position, StoredBody, Subject, Tags, Validity, Variant};
+
+use crate::body_log::{LogHandle, LogReader};
+
+/// A response on its way into the store.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) head: Arc<StoredHead>,
+    /// Which requests it is for; `None` without `Vary`.
+    pub(crate) variant: Option<Variant>,
+    pub(crate) body: LiveBody,
+    /// The body's length, where the origin announced it.
+    pub(crate) length: Option<u64>,
+    /// What invalidates it.
+    pub(crate) tags: Tags,
+    /// Whether its body names more, which are known at its end only.
+    pub(crate) more_tags: bool,
+    /// The ledger's position from before its fetch began.
+    pub(crate) position: Position,
+}
+
+/// Where its body is.
+#[derive(Debug)]
+pub(crate) enum LiveBody {
+    /// On its way.
+    Arriving(LogHandle),
+    /// It came with the head, and is proven complete.
+    Whole(StoredBody),
+}
+
+/// One reader's way through the body.
+#[derive(Debug)]
+pub(crate) enum LiveReader {
+    Arriving(LogReader),
+    Whole(StoredBody),
+}
+
+impl LiveBody {
+    /// A reader from the first byte; `None` once the start is gone.
+    pub(crate) fn reader(&self) -> Option<LiveReader> {
+        match self {
+            Self::Arriving(log) => log.reader().map(LiveReader::Arriving),
+            Self::Whole(body) => Some(LiveReader::Whole(body.clone())),
+        }
+    }
+}
+
+impl Live {
+    /// Whether nothing that names it was invalidated since its fetch began. Its origin may have named tags that nobody knew when the
+    /// flight was joined.
+    pub(crate) fn is_current(&self, url: &str, ledger: &Ledger) -> bool {
+        if self.more_tags {
+            return ledger.position() <= self.position;
+        }
+        ledger.check(&Subject { url, tags: &self.tags }, self.position) == Validity::Valid
+    }
+}
