@@ -19,15 +19,15 @@ pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// "Intermediaries SHOULD remove or replace fields that are known to require removal before forwarding, whether or not they appear as a
 /// connection-option" (RFC 9110 §7.6.1).
-const HOP_BY_HOP: [HeaderName; 6] = [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE];
+static HOP_BY_HOP: [HeaderName; 6] = [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE];
 
 /// "Fields that are specific to the proxy that a cache uses when forwarding a request MUST NOT be stored" (RFC 9111 §3.1).
-const PROXY: [HeaderName; 3] = [PROXY_AUTHENTICATE, PROXY_AUTHENTICATION_INFO, PROXY_AUTHORIZATION];
+static PROXY: [HeaderName; 3] = [PROXY_AUTHENTICATE, PROXY_AUTHENTICATION_INFO, PROXY_AUTHORIZATION];
 
 /// "A sender MUST NOT send a connection option corresponding to a field that is intended for all recipients of the content. For example,
 /// Cache-Control is never appropriate as a connection option" (RFC 9110 §7.6.1). A peer that names these would change what a cache
 /// decides, or what the origin selects by, behind the other side's back; they stay.
-const NEVER_CONNECTION_OPTIONS: [HeaderName; 16] = [
+static NEVER_CONNECTION_OPTIONS: [HeaderName; 16] = [
     ACCEPT,
     ACCEPT_ENCODING,
     ACCEPT_LANGUAGE,
@@ -46,8 +46,13 @@ const NEVER_CONNECTION_OPTIONS: [HeaderName; 16] = [
     VARY,
 ];
 
-/// The fields that `Connection` names.
-pub(crate) fn connection_options(headers: &HeaderMap) -> SmallVec<[HeaderName; 4]> {
+/// Whether the field ends at this hop whether or not `Connection` names it.
+pub fn is_hop_by_hop(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(name)
+}
+
+/// The fields that `Connection` names, without those that are "never appropriate" there.
+pub fn connection_options(headers: &HeaderMap) -> SmallVec<[HeaderName; 4]> {
     let lines = headers.get_all(CONNECTION).iter();
     let names = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
     names
@@ -60,13 +65,13 @@ pub(crate) fn connection_options(headers: &HeaderMap) -> SmallVec<[HeaderName; 4
 /// Names in `Connection` that are "never appropriate" there are passed over.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     // Most messages have none of them, and looking at each name once is cheaper than seven searches.
-    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+    if !headers.keys().any(is_hop_by_hop) {
         return;
     }
     for name in connection_options(headers) {
         headers.remove(name);
     }
-    for name in HOP_BY_HOP {
+    for name in &HOP_BY_HOP {
         headers.remove(name);
     }
 }

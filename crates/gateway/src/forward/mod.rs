@@ -9,7 +9,7 @@ mod trust;
 mod via;
 
 pub use hop::Hop;
-pub use request::{ForwardRules, HostPolicy, is_upgrade, to_upstream};
+pub use request::{ForwardRules, HostPolicy, is_upgrade, to_upstream, upstream_fields};
 pub use response::{Unforwardable, to_client};
 pub use target::{EffectiveTarget, effective_target};
 pub use trust::TrustedProxies;

@@ -2,11 +2,10 @@
 
 use std::net::IpAddr;
 
-use bytes::Bytes;
 use http::header::{self, HeaderName};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
-use larder_semantics::fields::remove_hop_by_hop;
+use larder_semantics::fields::{connection_options, is_hop_by_hop};
 
 use super::Hop;
 use super::target::own_authority;
@@ -40,27 +39,68 @@ pub struct ForwardRules {
     pub upstream_host: HeaderValue,
 }
 
-/// Makes a received head into the one that goes upstream: hop-by-hop fields end here (RFC 9110 §7.6.1), `Via`, `Max-Forwards` and
-/// `Host` are brought up to date, and the origin is told who asked. The target is left alone: path and query go up as sent.
+/// Makes a received head into the one that goes upstream, with the fields of [`upstream_fields`]. The target is left alone: path and query
+/// go up as sent.
+pub fn to_upstream(parts: &mut Parts, hop: Option<&Hop>, rules: &ForwardRules) {
+    let mut headers = HeaderMap::with_capacity(parts.headers.len() + ADDED);
+    upstream_fields(parts, hop, rules, |name, value| {
+        if let Ok(value) = HeaderValue::from_bytes(value) {
+            headers.append(name, value);
+        }
+    });
+    parts.headers = headers;
+    parts.version = Version::HTTP_11;
+}
+
+/// Fields that a gateway adds.
+const ADDED: usize = 6;
+
+/// Gives out the field lines that go upstream for a received head: hop-by-hop fields end here (RFC 9110 §7.6.1), `Via`, `Max-Forwards` and
+/// `Host` are brought up to date, and the origin is told who asked.
 ///
 /// Without a `hop` (a request of Larder's own, such as a refresh) a client's claims about itself are removed and none are added.
-pub fn to_upstream(parts: &mut Parts, hop: Option<&Hop>, rules: &ForwardRules) {
-    let takes_trailers = has(&parts.headers, &header::TE) && list_contains(&parts.headers, &header::TE, "trailers");
-    let host = own_host(&parts.uri, &parts.headers);
-    remove_hop_by_hop(&mut parts.headers);
-    // Whether this hop expects anything of the next is up to whoever sends the content (RFC 9110 §10.1.1).
-    if has(&parts.headers, &header::EXPECT) {
-        parts.headers.remove(header::EXPECT);
+pub fn upstream_fields(parts: &Parts, hop: Option<&Hop>, rules: &ForwardRules, mut write: impl FnMut(&HeaderName, &[u8])) {
+    let headers = &parts.headers;
+    let host = own_host(&parts.uri, headers);
+    // "When a proxy receives a request with an absolute-form of request-target, the proxy MUST ignore the received Host header field" (RFC
+    // 9112 §3.2.2); and it goes first, "since Host is crucial information for handling a request" (RFC 9110 §7.2).
+    let shown = host.as_ref().filter(|_| rules.host == HostPolicy::Preserve).unwrap_or(&rules.upstream_host);
+    write(&header::HOST, shown.as_bytes());
+    let believed = hop.is_some_and(|hop| rules.trusted.contains(hop.peer));
+    let options = if has(headers, &header::CONNECTION) { connection_options(headers) } else { Default::default() };
+    let (mut proto, mut named) = (false, false);
+    for (name, value) in headers {
+        // Whether this hop expects anything of the next is up to whoever sends the content (RFC 9110 §10.1.1).
+        if *name == header::HOST || *name == header::EXPECT || is_hop_by_hop(name) || options.contains(name) {
+            continue;
+        }
+        if is_claim(name) {
+            if !believed || *name == FORWARDED || *name == X_FORWARDED_FOR {
+                continue;
+            }
+            proto |= *name == X_FORWARDED_PROTO;
+            named |= *name == X_FORWARDED_HOST;
+        }
+        match forwards_left(&parts.method, name, value) {
+            Some(left) => write(name, left.to_string().as_bytes()),
+            None => write(name, value.as_bytes()),
+        }
     }
-    if takes_trailers {
-        parts.headers.insert(header::TE, HeaderValue::from_static("trailers"));
-        parts.headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
+    if has(headers, &header::TE) && list_contains(headers, &header::TE, "trailers") {
+        write(&header::TE, b"trailers");
+        write(&header::CONNECTION, b"te");
     }
-    count_down_max_forwards(parts);
-    introduce_client(&mut parts.headers, hop, host.as_ref(), &rules.trusted);
-    set_host(&mut parts.headers, host, rules);
-    via::append(&mut parts.headers, hop.map_or(parts.version, |hop| hop.version));
-    parts.version = Version::HTTP_11;
+    if let Some(hop) = hop {
+        let before = believed.then_some(headers);
+        introduce_client(before, hop, host.as_ref(), &mut write);
+        if !proto {
+            write(&X_FORWARDED_PROTO, hop.scheme().as_bytes());
+        }
+        if let Some(host) = host.filter(|_| !named) {
+            write(&X_FORWARDED_HOST, host.as_bytes());
+        }
+    }
+    write(&header::VIA, via::member(hop.map_or(parts.version, |hop| hop.version)).as_bytes());
 }
 
 /// Whether the client asks to leave HTTP (RFC 9110 §7.8). Upgrades to other versions of HTTP do not count: they would carry requests
@@ -83,40 +123,36 @@ fn leaves_http(protocols: &str) -> bool {
 }
 
 /// RFC 9110 §7.6.2; zero was answered before it came here, other methods may not carry a meaning in it.
-fn count_down_max_forwards(parts: &mut Parts) {
-    if parts.method != Method::TRACE && parts.method != Method::OPTIONS {
-        return;
-    }
-    let left = parts.headers.get(header::MAX_FORWARDS).and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
-    if let Some(left) = left {
-        parts.headers.insert(header::MAX_FORWARDS, HeaderValue::from(left.saturating_sub(1)));
-    }
+fn forwards_left(method: &Method, name: &HeaderName, value: &HeaderValue) -> Option<u64> {
+    let counts = *name == header::MAX_FORWARDS && matches!(*method, Method::TRACE | Method::OPTIONS);
+    let left = || value.to_str().ok()?.trim().parse::<u64>().ok();
+    counts.then(left).flatten().map(|left| left.saturating_sub(1))
 }
 
-/// Appends this hop to what a trusted peer wrote; replaces everything an untrusted one wrote, so that a client cannot pose as another.
-fn introduce_client(headers: &mut HeaderMap, hop: Option<&Hop>, host: Option<&HeaderValue>, trusted: &TrustedProxies) {
-    if !hop.is_some_and(|hop| trusted.contains(hop.peer)) {
-        forget_claims(headers);
-    }
-    let Some(hop) = hop else { return };
+/// Adds this hop to what a trusted peer wrote `before`. Everything an untrusted one wrote is replaced, so that a client cannot pose as
+/// another.
+fn introduce_client(before: Option<&HeaderMap>, hop: &Hop, host: Option<&HeaderValue>, write: &mut impl FnMut(&HeaderName, &[u8])) {
     let peer = hop.peer.to_canonical();
     let address = text_of(peer);
     let authority = host.and_then(|host| host.to_str().ok()).unwrap_or("");
-    append_member(headers, FORWARDED, forwarded_element(peer, &address, authority, hop.scheme()));
-    append_member(headers, X_FORWARDED_FOR, address);
-    headers.entry(X_FORWARDED_PROTO).or_insert_with(|| HeaderValue::from_static(hop.scheme()));
-    if let Some(host) = host {
-        headers.entry(X_FORWARDED_HOST).or_insert_with(|| host.clone());
-    }
+    let mut text = Vec::with_capacity(128);
+    // The lines of a list field are folded into one, for origins that read only the first line.
+    let mut add = |name: &HeaderName, member: &[&str]| {
+        text.clear();
+        for line in before.into_iter().flat_map(|headers| headers.get_all(name)) {
+            text.extend_from_slice(line.as_bytes());
+            text.extend_from_slice(b", ");
+        }
+        member.iter().for_each(|part| text.extend_from_slice(part.as_bytes()));
+        write(name, &text);
+    };
+    add(&FORWARDED, &forwarded_element(peer, &address, authority, hop.scheme()));
+    add(&X_FORWARDED_FOR, &[&address]);
 }
 
 /// Every `X-Forwarded-*`, not only those written here: origins read `X-Forwarded-Port`, `-Prefix` and others too.
-fn forget_claims(headers: &mut HeaderMap) {
-    let is_claim = |name: &HeaderName| name.as_str().starts_with("x-forwarded-") || *name == FORWARDED || *name == X_REAL_IP;
-    let claims: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name)).cloned().collect();
-    for name in claims {
-        headers.remove(name);
-    }
+fn is_claim(name: &HeaderName) -> bool {
+    *name == FORWARDED || name.as_str().starts_with("x-forwarded-") || *name == X_REAL_IP
 }
 
 /// As `Display` writes it, in a fraction of the time where it is an IPv4 address.
@@ -135,24 +171,11 @@ fn text_of(address: IpAddr) -> String {
 }
 
 /// RFC 7239 §4; an IPv6 address is bracketed and quoted (§6), and so is a host with a port.
-fn forwarded_element(peer: IpAddr, address: &str, authority: &str, scheme: &str) -> String {
+fn forwarded_element<'a>(peer: IpAddr, address: &'a str, authority: &'a str, scheme: &'a str) -> [&'a str; 9] {
     let (open, close) = if peer.is_ipv4() { ("", "") } else { ("\"[", "]\"") };
     let (host, authority, end) =
         if authority.is_empty() || authority.contains(['"', '\\']) { ("", "", "") } else { (";host=\"", authority, "\"") };
-    ["for=", open, address, close, host, authority, end, ";proto=", scheme].concat()
-}
-
-/// Adds a member to a list field and folds its lines into one, for origins that read only the first line.
-fn append_member(headers: &mut HeaderMap, name: HeaderName, member: String) {
-    let mut joined = Vec::new();
-    for line in headers.get_all(&name) {
-        joined.extend_from_slice(line.as_bytes());
-        joined.extend_from_slice(b", ");
-    }
-    let text = if joined.is_empty() { member.into_bytes() } else { [joined, member.into_bytes()].concat() };
-    if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(text)) {
-        headers.insert(name, value);
-    }
+    ["for=", open, address, close, host, authority, end, ";proto=", scheme]
 }
 
 /// What the request names itself, as a field value; `None` where an HTTP/1.0 client named nothing.
@@ -162,14 +185,6 @@ fn own_host(uri: &Uri, headers: &HeaderMap) -> Option<HeaderValue> {
         _ => HeaderValue::from_str(own_authority(uri, headers)).ok(),
     };
     host.filter(|host| !host.is_empty() && host.to_str().is_ok())
-}
-
-fn set_host(headers: &mut HeaderMap, host: Option<HeaderValue>, rules: &ForwardRules) {
-    let host = match rules.host {
-        HostPolicy::Preserve => host,
-        HostPolicy::Upstream => None,
-    };
-    headers.insert(header::HOST, host.unwrap_or_else(|| rules.upstream_host.clone()));
 }
 
 fn list_contains(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {

@@ -5,14 +5,17 @@ use http::{HeaderMap, HeaderValue, Version, header};
 /// Adds this gateway to `Via`, with the protocol version the message was received with. A line of its own is a list member like any
 /// other, so that what earlier hops wrote stays as it is.
 pub(super) fn append(headers: &mut HeaderMap, received: Version) {
-    let member = match received {
+    headers.append(header::VIA, HeaderValue::from_static(member(received)));
+}
+
+pub(super) fn member(received: Version) -> &'static str {
+    match received {
         Version::HTTP_09 => "0.9 larder",
         Version::HTTP_10 => "1.0 larder",
         Version::HTTP_2 => "2 larder",
         Version::HTTP_3 => "3 larder",
         _ => "1.1 larder",
-    };
-    headers.append(header::VIA, HeaderValue::from_static(member));
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! The HTTP/1.1 connections of one upstream: idle ones are kept for a while and used again, the last one first.
 
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::request::Parts;
-use http::{Response, Uri};
+use http::{Method, Response, Uri};
 use larder_tower::BoxError;
 use tower_service::Service;
 
@@ -12,7 +13,6 @@ use super::connect::Connector;
 use super::http1::{Connection, Lost, ResponseBody, Upload};
 use super::interim::Interim;
 use super::observe::UpstreamStats;
-use super::progress::WatchedBody;
 
 /// Cheap to clone; clones share the connections.
 #[derive(Clone)]
@@ -45,23 +45,26 @@ impl Pool {
         Self(Arc::new(Shared { connector, origin, max_idle, idle_timeout, idle: Mutex::default() }))
     }
 
-    /// Sends a request, its target in origin-form, and waits for the response head.
+    /// Sends a request and waits for the response head.
     ///
     /// A connection that turns out to be closed before anything was written is passed over. One may also be closed by the origin at the very
     /// moment a request is written to it. Such a request is sent once more if it is safe (RFC 9110 §9.2.1, §9.2.2), has no content, was
     /// written to a reused connection, and not one byte came back.
     pub(super) async fn request(
         &self,
-        parts: &Parts,
-        body: WatchedBody,
+        method: &Method,
+        mut upload: Upload,
         interim: &Interim,
         stats: &UpstreamStats,
     ) -> Result<Response<ResponseBody>, BoxError> {
-        let mut connection = self.open().await?;
-        let mut upload = Upload::new(parts, body, connection.take_buffer());
-        let mut may_repeat = parts.method.is_safe() && upload.is_text();
+        let mut may_repeat = method.is_safe() && upload.is_text();
         loop {
-            match connection.ask(&parts.method, &mut upload, interim).await {
+            let mut connection = match poll_fn(|cx| Poll::Ready(self.idle(cx))).await {
+                Some(connection) => connection,
+                // A future of several kilobytes, for the rare case: not to be moved about with every exchange.
+                None => Box::pin(self.connect()).await?,
+            };
+            match connection.ask(method, &mut upload, interim).await {
                 Ok(head) => {
                     let mut response = Response::new(ResponseBody::new(&head, connection, upload, self));
                     (*response.status_mut(), *response.version_mut(), *response.headers_mut()) = (head.status, head.version, head.headers);
@@ -71,22 +74,19 @@ impl Pool {
                     may_repeat = false;
                     stats.retried();
                     upload.rewind();
-                    connection = self.open().await?;
                 }
                 Err(Lost { error, .. }) => return Err(error),
             }
         }
     }
 
-    /// A connection on which nothing has been heard since its last exchange, or a fresh one.
-    async fn open(&self) -> Result<Connection, BoxError> {
-        while let Some(mut connection) = self.0.take() {
-            if !connection.has_ended().await {
-                return Ok(connection);
-            }
-        }
-        // A future of several kilobytes, for the rare case: not to be moved about with every exchange.
-        let stream = Box::pin(self.0.connector.clone().call(self.0.origin.clone())).await?;
+    /// A connection on which nothing has been heard since its last exchange.
+    fn idle(&self, cx: &mut Context<'_>) -> Option<Connection> {
+        std::iter::from_fn(|| self.0.take()).find_map(|mut connection| (!connection.has_ended(cx)).then_some(connection))
+    }
+
+    async fn connect(&self) -> Result<Connection, BoxError> {
+        let stream = self.0.connector.clone().call(self.0.origin.clone()).await?;
         Ok(Connection::new(stream.into_inner()))
     }
 

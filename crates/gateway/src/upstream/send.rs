@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{Extensions, Request, Response};
+use http::{Extensions, HeaderValue, Method, Request, Response, header};
 use hyper::body::Body;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -15,19 +15,28 @@ use super::body::Source;
 use super::connect::{ConnectionMark, Connector};
 use super::error::UpstreamError;
 use super::expect::patiently;
+use super::http1::{HeadWriter, Upload};
 use super::interim::Interim;
 use super::observe::UpstreamStats;
 use super::options::UpstreamOptions;
 use super::pool::Pool;
 use super::progress::{BodyFailure, Progress, WatchedBody};
-use crate::forward::HostPolicy;
+use crate::forward::{self, ForwardRules, Hop, HostPolicy};
 
 /// How requests reach an origin.
 pub(super) enum Transport {
     /// Over HTTP/1.1.
     Http1(Pool),
     /// Over HTTP/2, or what the TLS handshake comes to.
-    Negotiated(Box<legacy::Client<Connector, WatchedBody>>),
+    Negotiated(Arc<GeneralClient>),
+}
+
+type GeneralClient = legacy::Client<Connector, WatchedBody>;
+
+/// A request as it goes out.
+pub(super) enum Outgoing {
+    Http1 { pool: Pool, method: Method, upload: Upload },
+    Negotiated { client: Arc<GeneralClient>, request: Box<Request<WatchedBody>> },
 }
 
 impl Transport {
@@ -44,72 +53,106 @@ impl Transport {
             .http2_only(options.h2c)
             .set_host(false)
             .build(connector);
-        Self::Negotiated(Box::new(client))
+        Self::Negotiated(Arc::new(client))
     }
 
-    async fn request(
+    /// A received request as it goes to the origin. With `expect`, its content waits for the origin's word.
+    pub(super) fn outgoing(
         &self,
-        parts: Parts,
+        mut parts: Parts,
         body: WatchedBody,
-        interim: &Interim,
-        stats: &UpstreamStats,
-    ) -> Result<Response<Source>, BoxError> {
+        hop: Option<&Hop>,
+        expect: bool,
+        (options, rules): (&UpstreamOptions, &ForwardRules),
+    ) -> Outgoing {
+        let expectation = expect.then_some(HeaderValue::from_static("100-continue"));
         match self {
-            Self::Http1(pool) => Ok(pool.request(&parts, body, interim, stats).await?.map(Source::Pooled)),
-            Self::Negotiated(client) => Box::pin(negotiated(client, parts, body, interim.clone(), stats)).await,
+            Self::Http1(pool) => {
+                let target = options.url.origin_form(&parts.uri);
+                let mut head = HeadWriter::new(&parts.method, target.path_and_query().map_or("/", |target| target.as_str()));
+                forward::upstream_fields(&parts, hop, rules, |name, value| head.field(name, value));
+                if let Some(expectation) = expectation {
+                    head.field(&header::EXPECT, expectation.as_bytes());
+                }
+                let upload = Upload::new(head, &parts.headers, body);
+                Outgoing::Http1 { pool: pool.clone(), method: parts.method, upload }
+            }
+            Self::Negotiated(client) => {
+                // hyper would act on extensions of the client's connection.
+                parts.extensions = Extensions::new();
+                forward::to_upstream(&mut parts, hop, rules);
+                parts.uri = options.url.resolve(&parts.uri);
+                parts.headers.extend(expectation.map(|expectation| (header::EXPECT, expectation)));
+                if options.h2c {
+                    // `:authority` is the connection's, and a differing `Host` beside it would be malformed (RFC 9113 §8.3.1).
+                    parts.headers.remove(header::HOST);
+                }
+                Outgoing::Negotiated { client: Arc::clone(client), request: Box::new(Request::from_parts(parts, body)) }
+            }
         }
+    }
+}
+
+impl Outgoing {
+    async fn answer(self, interim: &Interim, stats: &UpstreamStats) -> Result<Response<Source>, BoxError> {
+        match self {
+            Self::Http1 { pool, method, upload } => Ok(pool.request(&method, upload, interim, stats).await?.map(Source::Pooled)),
+            Self::Negotiated { client, request } => Box::pin(negotiated(&client, *request, interim.clone(), stats)).await,
+        }
+    }
+
+    /// Sends the request and waits for the response head. `progress` is that of its content, if it has any.
+    pub(super) async fn send(
+        self,
+        interim: &Interim,
+        progress: Option<Arc<Progress>>,
+        stats: &UpstreamStats,
+        deadline: Duration,
+    ) -> Result<Response<Source>, UpstreamError> {
+        // Pinned here and polled through references: handed on, it would be copied, and take its room again, at every step.
+        let exchange = pin!(self.answer(interim, stats));
+        let answer = match &interim.gate {
+            None => within(deadline, progress.as_deref(), exchange).await?,
+            Some(gate) => within(deadline, progress.as_deref(), Box::pin(patiently(gate, exchange)).as_mut()).await?,
+        };
+        answer.map_err(|error| match progress.and_then(|progress| progress.failure()) {
+            Some(BodyFailure::TooLarge) => UpstreamError::RequestTooLarge,
+            Some(BodyFailure::Broken) => UpstreamError::RequestBody(error),
+            None => UpstreamError::from_exchange(error),
+        })
     }
 }
 
 /// The general client's exchange, with the same retry as [`Pool::request`].
 async fn negotiated(
-    client: &legacy::Client<Connector, WatchedBody>,
-    parts: Parts,
-    body: WatchedBody,
+    client: &GeneralClient,
+    mut request: Request<WatchedBody>,
     interim: Interim,
     stats: &UpstreamStats,
 ) -> Result<Response<Source>, BoxError> {
-    let spare = (parts.method.is_safe() && body.is_end_stream()).then(|| parts.clone());
-    let mut request = Request::from_parts(parts, body);
+    let repeats = request.method().is_safe() && request.body().is_end_stream();
     if interim.is_anyone() {
         hyper::ext::on_informational(&mut request, move |response| interim.told(response.status(), response.headers()));
     }
+    let spare = repeats.then(|| {
+        let mut spare = Request::new(WatchedBody::new(RequestBody::empty(), None));
+        (*spare.method_mut(), *spare.uri_mut()) = (request.method().clone(), request.uri().clone());
+        *spare.headers_mut() = request.headers().clone();
+        *spare.extensions_mut() = request.extensions().clone();
+        spare
+    });
     let mut answer = client.request(request).await;
     if let (Err(error), Some(spare)) = (&answer, spare)
         && died_idle(error)
     {
         stats.retried();
-        answer = client.request(Request::from_parts(spare, WatchedBody::new(RequestBody::empty(), None))).await;
+        answer = client.request(spare).await;
     }
     let mut response = answer?;
     if let Some(mark) = response.extensions_mut().remove::<ConnectionMark>() {
         mark.answered();
     }
     Ok(response.map(Source::Driven))
-}
-
-/// Sends a request and waits for the response head.
-pub(super) async fn send(
-    transport: &Transport,
-    stats: &UpstreamStats,
-    parts: Parts,
-    body: RequestBody,
-    interim: &Interim,
-    deadline: Duration,
-) -> Result<Response<Source>, UpstreamError> {
-    let body = WatchedBody::new(body, interim.gate.clone());
-    let progress = body.progress();
-    // Pinned here and polled through references: handed on, it would be copied, and take its room again, at every step.
-    let exchange = pin!(transport.request(parts, body, interim, stats));
-    let answer = match &interim.gate {
-        None => within(deadline, progress.clone(), exchange).await?,
-        Some(gate) => within(deadline, progress.clone(), pin!(patiently(gate, exchange))).await?,
-    };
-    answer.map_err(|error| match progress.and_then(|progress| progress.failure()) {
-        Some(BodyFailure::TooLarge) => UpstreamError::RequestTooLarge,
-        Some(BodyFailure::Broken) => UpstreamError::RequestBody(error),
-        None => UpstreamError::from_exchange(error),
-    })
 }
 
 fn died_idle(error: &legacy::Error) -> bool {
@@ -123,13 +166,13 @@ fn died_idle(error: &legacy::Error) -> bool {
 /// Counts the deadline from the last movement of the request body, so that a long upload is not a slow response.
 async fn within<T>(
     deadline: Duration,
-    progress: Option<Arc<Progress>>,
+    progress: Option<&Progress>,
     mut work: Pin<&mut impl Future<Output = T>>,
 ) -> Result<T, UpstreamError> {
     loop {
         match tokio::time::timeout(deadline, work.as_mut()).await {
             Ok(done) => return Ok(done),
-            Err(_elapsed) => match &progress {
+            Err(_elapsed) => match progress {
                 Some(progress) if progress.take_moved() => {}
                 Some(progress) if progress.is_starved() => return Err(UpstreamError::RequestStalled),
                 _ => return Err(UpstreamError::FirstByteTimeout),
@@ -191,14 +234,14 @@ mod tests {
                 body.frame().await.expect("frame").expect("data");
             }
         };
-        assert!(within(DEADLINE, progress, pin!(work)).await.is_ok());
+        assert!(within(DEADLINE, progress.as_deref(), pin!(work)).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_upload_that_stops_is_the_clients_stall() {
         let (mut body, progress) = upload(Slow::new(2));
         let work = async { while body.frame().await.is_some() {} };
-        let error = within(DEADLINE, progress, pin!(work)).await.expect_err("stalled");
+        let error = within(DEADLINE, progress.as_deref(), pin!(work)).await.expect_err("stalled");
         assert!(matches!(error, UpstreamError::RequestStalled), "{error:?}");
     }
 
@@ -209,7 +252,7 @@ mod tests {
             body.frame().await.expect("frame").expect("data");
             pending::<()>().await;
         };
-        let error = within(DEADLINE, progress, pin!(work)).await.expect_err("silent");
+        let error = within(DEADLINE, progress.as_deref(), pin!(work)).await.expect_err("silent");
         assert!(matches!(error, UpstreamError::FirstByteTimeout), "{error:?}");
     }
 }

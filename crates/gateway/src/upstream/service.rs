@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::request::Parts;
-use http::{Extensions, HeaderValue, Request, Response, StatusCode, Version, header};
+use http::{Extensions, Request, Response, StatusCode, Version, header};
 use http_body::Body;
 use larder_tower::RequestBody;
 use larder_tower::clock::monotonic;
@@ -20,7 +20,8 @@ use super::http1::Malformed;
 use super::interim::Interim;
 use super::observe::{OriginOutcome, UpstreamStats};
 use super::options::{UpstreamOptions, UpstreamSetupError};
-use super::send::{Transport, send};
+use super::progress::WatchedBody;
+use super::send::Transport;
 
 use crate::forward::{self, ForwardRules, Hop, HostPolicy};
 use crate::server::EarlyResponses;
@@ -70,34 +71,28 @@ impl UpstreamService {
         &self.0
     }
 
-    async fn exchange(self, request: Request<RequestBody>) -> Result<Response<UpstreamBody>, UpstreamError> {
+    /// Sends a request, which is brought into its form at once: what waits for the answer is small.
+    fn exchange(&self, request: Request<RequestBody>) -> impl Future<Output = Result<Response<UpstreamBody>, UpstreamError>> + use<> {
+        let service = self.clone();
         let inner = &*self.0;
         let in_flight = inner.stats.begin_request();
         let (mut parts, body) = request.into_parts();
         let (hop, early) = parts.extensions.remove::<Requester>().map(|requester| (requester.hop, requester.early)).unzip();
         let gate = inner.expects_continue(&parts, hop.as_ref(), &body).then(Gate::default);
+        let body = WatchedBody::new(body, gate.clone());
+        let progress = body.progress();
+        let outgoing = inner.transport.outgoing(parts, body, hop.as_ref(), gate.is_some(), (&inner.options, &inner.rules));
         let interim = Interim { gate, early: early.flatten() };
-        // Nothing else of the client's connection goes along: hyper would act on its own extensions.
-        parts.extensions = Extensions::new();
-        forward::to_upstream(&mut parts, hop.as_ref(), &inner.rules);
-        parts.uri = match &inner.transport {
-            Transport::Http1(_) => inner.options.url.origin_form(&parts.uri),
-            Transport::Negotiated(_) => inner.options.url.resolve(&parts.uri),
-        };
-        if inner.options.h2c {
-            // `:authority` is the connection's, and a differing `Host` beside it would be malformed (RFC 9113 §8.3.1).
-            parts.headers.remove(header::HOST);
+        async move {
+            let inner = &*service.0;
+            let response = outgoing.send(&interim, progress, &inner.stats, inner.options.first_byte_timeout).await?;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                return Err(UpstreamError::Protocol(Malformed::Switched.into()));
+            }
+            let (mut parts, body) = response.into_parts();
+            inner.receive(&mut parts)?;
+            Ok(Response::from_parts(parts, UpstreamBody::new(body, in_flight, interim.gate)))
         }
-        if interim.gate.is_some() {
-            parts.headers.insert(header::EXPECT, HeaderValue::from_static("100-continue"));
-        }
-        let response = send(&inner.transport, &inner.stats, parts, body, &interim, inner.options.first_byte_timeout).await?;
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(UpstreamError::Protocol(Malformed::Switched.into()));
-        }
-        let (mut parts, body) = response.into_parts();
-        inner.receive(&mut parts)?;
-        Ok(Response::from_parts(parts, UpstreamBody::new(body, in_flight, interim.gate)))
     }
 }
 
@@ -139,10 +134,10 @@ impl tower_service::Service<Request<RequestBody>> for UpstreamService {
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let service = self.clone();
+        let started = monotonic();
+        let (service, exchange) = (self.clone(), self.exchange(request));
         Box::pin(async move {
-            let started = monotonic();
-            let result = service.clone().exchange(request).await;
+            let result = exchange.await;
             service.0.observe(started, &result);
             result
         })

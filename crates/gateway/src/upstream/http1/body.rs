@@ -48,14 +48,10 @@ enum Until {
 impl ResponseBody {
     /// The body behind a head that was just read. `upload` is what of the request has not been sent yet.
     pub(crate) fn new(head: &Head, mut connection: Connection, upload: Upload, home: &Pool) -> Self {
-        let sending = if upload.is_done() {
-            connection.put_buffer(upload.into_buffer());
-            None
-        } else {
-            let sending;
+        let mut sending = None;
+        if !upload.is_done() {
             (connection, sending) = connection.send_aside(upload);
-            sending
-        };
+        }
         let here = match head.framing {
             // Bytes that are here need not be asked for.
             Framing::Length(length) => usize::try_from(length).ok().filter(|length| *length <= connection.input.len()),

@@ -23,17 +23,12 @@ const FIRST_READ: usize = 8 * 1024;
 /// Room for a read grows to this while reads fill it.
 const LARGEST_READ: usize = 128 * 1024;
 
-/// A buffer for requests that has grown beyond this is not kept.
-const LARGEST_KEPT: usize = 16 * 1024;
-
 /// An open connection, for one exchange at a time. Dropped, it is closed.
 pub(crate) struct Connection {
     stream: Stream,
     /// What has arrived and is not understood yet.
     pub(super) input: BytesMut,
     room: usize,
-    /// For the next request's text.
-    buffer: Vec<u8>,
     /// Whether it has answered a request before: only then may its end have been coming before the request was sent.
     answered: bool,
 }
@@ -56,23 +51,12 @@ pub(crate) struct Lost {
 
 impl Connection {
     pub(crate) fn new(stream: UpstreamStream) -> Self {
-        Self { stream: Stream::Whole(Box::new(stream)), input: BytesMut::new(), room: FIRST_READ, buffer: Vec::new(), answered: false }
-    }
-
-    /// The buffer that the last request was written in.
-    pub(crate) fn take_buffer(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.buffer)
-    }
-
-    pub(super) fn put_buffer(&mut self, buffer: Vec<u8>) {
-        if buffer.capacity() <= LARGEST_KEPT {
-            self.buffer = buffer;
-        }
+        Self { stream: Stream::Whole(Box::new(stream)), input: BytesMut::new(), room: FIRST_READ, answered: false }
     }
 
     /// Whether the origin has closed it, or spoken without being asked, which leaves no telling what its next words would answer.
-    pub(crate) async fn has_ended(&mut self) -> bool {
-        poll_fn(|cx| Poll::Ready(self.poll_fill(cx).is_ready())).await
+    pub(crate) fn has_ended(&mut self, cx: &mut Context<'_>) -> bool {
+        self.poll_fill(cx).is_ready()
     }
 
     /// Sends a request and waits for the head of its final response. Others are told to `interim`.
@@ -147,28 +131,28 @@ impl Connection {
 
     /// Leaves what is still to be sent to a task, so that it does not wait for somebody to read the response.
     pub(super) fn send_aside(self, mut upload: Upload) -> (Self, Option<Sending>) {
-        let Self { stream, input, room, buffer, answered } = self;
+        let Self { stream, input, room, answered } = self;
         match stream {
-            Stream::Reading(_) => (Self { stream, input, room, buffer, answered }, None),
+            Stream::Reading(_) => (Self { stream, input, room, answered }, None),
             Stream::Whole(stream) => {
                 let (read, mut write) = tokio::io::split(stream);
                 let sending = tokio::spawn(async move {
                     poll_fn(|cx| upload.poll_send(&mut write, cx)).await?;
                     Ok(write)
                 });
-                (Self { stream: Stream::Reading(read), input, room, buffer, answered }, Some(sending))
+                (Self { stream: Stream::Reading(read), input, room, answered }, Some(sending))
             }
         }
     }
 
     /// Whole again, once everything has been sent.
     pub(super) fn rejoin(self, write: WriteHalf<Box<UpstreamStream>>) -> Self {
-        let Self { stream, input, room, buffer, answered } = self;
+        let Self { stream, input, room, answered } = self;
         let stream = match stream {
             Stream::Reading(read) => Stream::Whole(read.unsplit(write)),
             whole @ Stream::Whole(_) => whole,
         };
-        Self { stream, input, room, buffer, answered }
+        Self { stream, input, room, answered }
     }
 }
 

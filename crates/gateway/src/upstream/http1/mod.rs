@@ -16,6 +16,7 @@ mod upload;
 
 pub(super) use body::ResponseBody;
 pub(super) use connection::{Connection, Lost};
+pub(super) use request::HeadWriter;
 pub(super) use upload::{ContentFailed, Upload};
 
 /// What came from an origin is not HTTP/1.1.

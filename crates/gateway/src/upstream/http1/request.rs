@@ -1,7 +1,6 @@
 //! A request's head as it is written (RFC 9112 §3, §5).
 
-use http::request::Parts;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, Method, header};
 
 /// How the content of a request is framed (RFC 9112 §6.1, §6.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,30 +21,46 @@ impl Content {
     }
 }
 
-/// Writes the head of a request whose target is in origin-form. The fields that frame its content are written as `content` says, whatever
-/// the head says.
-pub(crate) fn write_head(parts: &Parts, content: Content, text: &mut Vec<u8>) {
-    text.reserve(256);
-    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-    for part in [parts.method.as_str(), " ", target, " HTTP/1.1\r\n"] {
-        text.extend_from_slice(part.as_bytes());
+/// The head of a request while it is written.
+#[derive(Debug)]
+pub(crate) struct HeadWriter {
+    text: Vec<u8>,
+    /// Whether the fields announce content.
+    announced: bool,
+}
+
+impl HeadWriter {
+    /// Writes the request line, with the target in origin-form.
+    pub(crate) fn new(method: &Method, target: &str) -> Self {
+        let mut text = Vec::with_capacity(512);
+        for part in [method.as_str(), " ", target, " HTTP/1.1\r\n"] {
+            text.extend_from_slice(part.as_bytes());
+        }
+        Self { text, announced: false }
     }
-    let mut announced = false;
-    for (name, value) in &parts.headers {
-        if name == header::CONTENT_LENGTH {
-            announced = true;
-        } else if name != header::TRANSFER_ENCODING {
-            write_field(name.as_str(), value.as_bytes(), text);
+
+    /// Writes a field line. Those that frame the content are left out: they are written as it is sent.
+    pub(crate) fn field(&mut self, name: &HeaderName, value: &[u8]) {
+        if *name == header::CONTENT_LENGTH {
+            self.announced = true;
+        } else if *name != header::TRANSFER_ENCODING {
+            write_field(name.as_str(), value, &mut self.text);
         }
     }
-    match content {
-        // "Content-Length: 0" goes on: to POST nothing means something too (RFC 9110 §8.6).
-        Content::None if announced => write_field("content-length", b"0", text),
-        Content::None => {}
-        Content::Length(length) => write_field("content-length", length.to_string().as_bytes(), text),
-        Content::Chunked => write_field("transfer-encoding", b"chunked", text),
+
+    /// The whole head.
+    pub(super) fn end(mut self, content: Content) -> Vec<u8> {
+        let text = &mut self.text;
+        match content {
+            // "Content-Length: 0" goes on: to POST nothing means something too (RFC 9110 §8.6).
+            Content::None if self.announced => write_field("content-length", b"0", text),
+            Content::None => {}
+            Content::Length(length) => write_field("content-length", length.to_string().as_bytes(), text),
+            Content::Chunked => write_field("transfer-encoding", b"chunked", text),
+        }
+        text.extend_from_slice(b"\r\n");
+        self.text
     }
-    text.extend_from_slice(b"\r\n");
 }
 
 pub(super) fn write_field(name: &str, value: &[u8], text: &mut Vec<u8>) {
@@ -58,18 +73,12 @@ pub(super) fn write_field(name: &str, value: &[u8], text: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use http::Request;
-
     use super::*;
 
-    fn written(content: Content, lines: &[(&str, &str)]) -> String {
-        let mut request = Request::post("/a?b");
-        for (name, value) in lines {
-            request = request.header(*name, *value);
-        }
-        let mut text = Vec::new();
-        write_head(&request.body(()).expect("request").into_parts().0, content, &mut text);
-        String::from_utf8(text).expect("UTF-8")
+    fn written(content: Content, lines: &[(&'static str, &str)]) -> String {
+        let mut head = HeadWriter::new(&Method::POST, "/a?b");
+        lines.iter().for_each(|(name, value)| head.field(&HeaderName::from_static(name), value.as_bytes()));
+        String::from_utf8(head.end(content)).expect("UTF-8")
     }
 
     #[test]

@@ -8,13 +8,12 @@ use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HOST, MAX_FORWARDS, SET_COOKIE, TE,
     TRAILER, TRANSFER_ENCODING,
 };
-use http::request::Parts;
 use http::{HeaderMap, HeaderName};
 use http_body::{Body, Frame};
 use larder_tower::BoxError;
 use tokio::io::AsyncWrite;
 
-use super::request::{Content, write_field, write_head};
+use super::request::{Content, HeadWriter, write_field};
 use crate::upstream::progress::WatchedBody;
 
 /// Content is taken from the client while less than this is waiting to be written, in bytes.
@@ -67,13 +66,11 @@ pub(super) enum SendError {
 pub(crate) struct ContentFailed(#[source] BoxError);
 
 impl Upload {
-    /// A request, its target in origin-form, written into `buffer`.
-    pub(crate) fn new(parts: &Parts, body: WatchedBody, mut buffer: Vec<u8>) -> Self {
-        buffer.clear();
-        let framing = if body.is_end_stream() { Content::None } else { Content::announced(&parts.headers, body.size_hint().exact()) };
-        write_head(parts, framing, &mut buffer);
-        let content = (framing != Content::None).then(|| Outstanding { body, framing, trailers: named_trailers(&parts.headers) });
-        Self { text: buffer, written: 0, content }
+    /// A request with this head, and with the content that its `fields` tell of.
+    pub(crate) fn new(head: HeadWriter, fields: &HeaderMap, body: WatchedBody) -> Self {
+        let framing = if body.is_end_stream() { Content::None } else { Content::announced(fields, body.size_hint().exact()) };
+        let content = (framing != Content::None).then(|| Outstanding { body, framing, trailers: named_trailers(fields) });
+        Self { text: head.end(framing), written: 0, content }
     }
 
     /// Whether all of it is text at hand.
@@ -89,11 +86,6 @@ impl Upload {
     /// Whether all of it has been written.
     pub(super) fn is_done(&self) -> bool {
         self.content.is_none() && self.written == self.text.len()
-    }
-
-    /// The buffer, for the next request.
-    pub(super) fn into_buffer(self) -> Vec<u8> {
-        self.text
     }
 
     /// Writes what there is; ready when all of it has been written.
