@@ -32,6 +32,9 @@ impl RouteTags {
 
     /// A tag of which a part is missing is left out: `project:` would lump together what has nothing in common.
     fn filled(&self, request: &Parts, answered: &Members, told: bool) -> Vec<String> {
+        if self.templates.is_empty() {
+            return Vec::new();
+        }
         let found = self.path.captures(request.uri.path()).unwrap_or_default();
         let captures: Vec<&str> = found.iter().map(String::as_str).collect();
         let values = Values { request: Some(request), captures: &captures, asked: None, answered: Some(answered) };

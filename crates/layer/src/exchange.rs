@@ -95,7 +95,7 @@ impl Job {
         found: &Lookup,
         going: Going,
         permit: Option<Permit>,
-    ) -> Self {
+    ) -> Box<Self> {
         let store = &service.cache.store;
         let candidates = match found {
             _ if !matches!(going, Going::Whole) => Vec::new(),
@@ -106,7 +106,7 @@ impl Job {
         let position = permit.as_ref().map_or_else(|| store.ledger().position(), Permit::position);
         let selected = found.response().is_some() && !candidates.is_empty();
         let tags = permit.as_ref().map_or_else(|| service.known_tags(&asked), |permit| permit.tags().clone());
-        Self {
+        Box::new(Self {
             asked,
             candidates,
             selected,
@@ -117,33 +117,38 @@ impl Job {
             fetch: service.cache.next_fetch(),
             tags,
             naming: Naming::Nothing,
-        }
+        })
     }
 
     /// For the answer to a write, which is there already.
-    pub(crate) fn of_write(asked: Arc<Asked>, position: Position, fetch: u64, tags: Tags) -> Self {
+    pub(crate) fn of_write(asked: Arc<Asked>, position: Position, fetch: u64, tags: Tags) -> Box<Self> {
         let (candidates, going, naming) = (Vec::new(), Going::AsSent, Naming::Nothing);
-        Self { asked, candidates, selected: false, going, permit: None, lease: None, position, fetch, tags, naming }
+        Box::new(Self { asked, candidates, selected: false, going, permit: None, lease: None, position, fetch, tags, naming })
     }
 }
 
-/// Calls the inner service once it is ready.
-pub(crate) async fn call<S: Upstream>(mut inner: S, request: Request<RequestBody>) -> Result<Response<S::Body>, FetchError> {
+/// Calls the inner service once it is ready. The request is made then, so that nothing holds it while it waits for the answer.
+pub(crate) async fn call<S: Upstream>(inner: &S, request: impl FnOnce() -> Request<RequestBody>) -> Result<Response<S::Body>, FetchError> {
+    let mut inner = inner.clone();
     poll_fn(|cx| inner.poll_ready(cx)).await.map_err(FetchError::new)?;
-    inner.call(request).await.map_err(FetchError::new)
+    let answer = inner.call(request());
+    answer.await.map_err(FetchError::new)
 }
 
 /// Fetches, tells the client and the followers, and brings the body home. With `elsewhere`, what was found here, other replicas are asked
 /// before.
+///
+/// What is rare is boxed: a future has room for its longest way, is moved about, and beyond a kilobyte costs the allocator its long way too.
 pub(crate) async fn run<S: Upstream>(
     service: CacheService<S>,
-    mut job: Job,
+    mut job: Box<Job>,
     elsewhere: Option<Lookup>,
     reply: oneshot::Sender<Reply<S::Body>>,
 ) {
     let _counted = Counted::new(&service.cache, |counters| &counters.fills);
     if let (Some(remote), Some(found)) = (&service.cache.remote, elsewhere) {
-        match remote.ask(&service.cache, &service.route, &job.asked, &found, job.permit.is_some()).await {
+        let asking = remote.ask(&service.cache, &service.route, &job.asked, &found, job.permit.is_some());
+        match Box::pin(asking).await {
             Answer::Serve(stored) => {
                 let _landed = job.permit.map(|permit| permit.land(Landing::Loaded(Arc::clone(&stored))));
                 let _ = reply.send(Reply::Loaded(stored));
@@ -152,9 +157,9 @@ pub(crate) async fn run<S: Upstream>(
             Answer::Fetch(fetch) => job.begin_now(&service.cache, fetch),
         }
     }
-    loop {
+    let storing = loop {
         let request_time = service.cache.clock.now();
-        let mut response = match call(service.inner.clone(), job.request(&service)).await {
+        let mut response = match call(&service.inner, || job.request(&service)).await {
             Ok(response) => response,
             Err(error) => {
                 let _landed = job.permit.map(|permit| permit.land(Landing::Failed(error.clone())));
@@ -180,7 +185,7 @@ pub(crate) async fn run<S: Upstream>(
             Partly::Store { meta, missing } => {
                 // Nobody waits for a part.
                 job.permit = None;
-                return job.store_part(service, response, meta, missing, reply).await;
+                return Box::pin(job.store_part(service, response, meta, missing, reply)).await;
             }
             Partly::Confirmed(confirmed) => {
                 let _ = reply.send(Reply::Part(job.keep_confirmed(&service, *confirmed, cookies(&response))));
@@ -200,12 +205,12 @@ pub(crate) async fn run<S: Upstream>(
                     return job.pass(&service.cache, response, Reason::UnreadTags, true, reply);
                 }
                 job.forget_part(&service.cache);
-                return job.store(service, response, *head, vary, reply).await;
+                break job.store(service, response, head, vary, reply);
             }
             Disposition::Freshen { answer, others } => {
                 others.into_iter().for_each(|other| job.freshen_other(&service.cache, other));
                 let cookies = cookies(&response);
-                return job.freshen(&service, answer, cookies, reply).await;
+                return Box::pin(job.freshen(&service, answer, cookies, reply)).await;
             }
             Disposition::ServeStale { .. } => {
                 let _landed = job.permit.map(|permit| permit.land(Landing::Unavailable));
@@ -214,7 +219,8 @@ pub(crate) async fn run<S: Upstream>(
             }
             Disposition::Pass { reason, remember } => return job.pass(&service.cache, response, reason, remember, reply),
         }
-    }
+    };
+    storing.await;
 }
 
 impl Job {
@@ -336,51 +342,55 @@ impl Job {
         }
     }
 
-    /// Streams the body to whoever reads, and into the store once it is proven complete.
-    pub(crate) async fn store<S: Upstream, B: UpstreamBody>(
-        mut self,
+    /// Streams the body to whoever reads, and into the store once it is proven complete. All that needs no waiting is done at once, since an
+    /// `async fn` has room for its arguments and what they are taken apart into.
+    pub(crate) fn store<S: Upstream, B: UpstreamBody>(
+        mut self: Box<Self>,
         service: CacheService<S>,
         response: Response<B>,
-        head: StoredHead,
+        head: Box<StoredHead>,
         vary: Option<VarySpec>,
         reply: oneshot::Sender<Reply<S::Body>>,
-    ) {
+    ) -> impl Future<Output = ()> + Send {
         let length = announced_length(&response);
         let variant = vary.map(|spec| Variant::of(spec, &self.asked.parts.headers));
         let more_tags = service.route.tags_in(response.headers()) != TagsInBody::None;
+        let (head, tags, position) = (Arc::from(head), self.tags.clone(), self.position);
+        let live = move |body| Arc::new(Live { head, variant, body, length, tags, more_tags, position });
         let (parts, body) = response.into_parts();
-        let mut body = pin!(body);
-        let begun = match more_tags {
-            false => poll_fn(|cx| Poll::Ready(begin(body.as_mut(), length, service.route.max_object, cx))).await,
-            true => Begun::Unfinished(Poll::Pending),
-        };
-        let (head, tags, position) = (Arc::new(head), self.tags.clone(), self.position);
-        let live = |body| Arc::new(Live { head, variant, body, length, tags, more_tags, position });
-        let begun = match begun {
-            Begun::Whole(body) => {
-                let live = live(LiveBody::Whole(body.clone()));
-                // Before anybody has the answer, so that a client that asks again at once finds it.
-                let lease = self.lease.take();
-                self.commit(&service.cache, &live, body.clone(), lease).await;
-                let _ = reply.send(Reply::Live { head: parts, live: Arc::clone(&live), reader: LiveReader::Whole(body) });
-                let _landed = self.permit.map(|permit| permit.land(Landing::Live(live)));
-                return;
-            }
-            Begun::Unfinished(begun) => begun,
-        };
-        let (writer, handle) = body_log(Arc::clone(&service.cache.in_flight));
-        let live = live(LiveBody::Arriving(handle));
-        let Some(reader) = live.body.reader() else { return };
-        // The client's reader is there before any follower's, so that the first frame finds it.
-        let _ = reply.send(Reply::Live { head: parts, live: Arc::clone(&live), reader });
-        let landed = self.permit.take().map(|permit| permit.land(Landing::Live(Arc::clone(&live))));
-        Pump { job: self, service, kept: Kept::Whole(live), writer, landed, length }.run(body, begun).await;
+        async move {
+            let mut body = pin!(body);
+            let begun = match more_tags {
+                false => poll_fn(|cx| Poll::Ready(begin(body.as_mut(), length, service.route.max_object, cx))).await,
+                true => Begun::Unfinished(Poll::Pending),
+            };
+            let begun = match begun {
+                Begun::Whole(body) => {
+                    let live = live(LiveBody::Whole(body.clone()));
+                    // Before anybody has the answer, so that a client that asks again at once finds it.
+                    let (stored, lease) = (self.stored(&live, body.clone()), self.lease.take());
+                    service.cache.commit(stored, lease).await;
+                    let _ = reply.send(Reply::Live { head: parts, live: Arc::clone(&live), reader: LiveReader::Whole(body) });
+                    let _landed = self.permit.map(|permit| permit.land(Landing::Live(live)));
+                    return;
+                }
+                Begun::Unfinished(begun) => begun,
+            };
+            let (writer, handle) = body_log(Arc::clone(&service.cache.in_flight));
+            let live = live(LiveBody::Arriving(handle));
+            let Some(reader) = live.body.reader() else { return };
+            // The client's reader is there before any follower's, so that the first frame finds it.
+            let _ = reply.send(Reply::Live { head: parts, live: Arc::clone(&live), reader });
+            let landed = self.permit.take().map(|permit| permit.land(Landing::Live(Arc::clone(&live))));
+            let pump = Pump { job: self, service, kept: Kept::Whole(live), writer, landed, length };
+            Box::pin(pump.run(body, begun)).await;
+        }
     }
 
-    /// Stores a response whose body is proven complete.
-    async fn commit(&self, cache: &Cache, live: &Live, body: StoredBody, lease: Option<Lease>) {
+    /// A response whose body is proven complete.
+    fn stored(&self, live: &Live, body: StoredBody) -> Arc<StoredResponse> {
         let (key, variant, head, tags) = (self.asked.key.clone(), live.variant.clone(), Arc::clone(&live.head), self.tags.clone());
-        cache.commit(Arc::new(StoredResponse::new(key, variant, head, body, tags, self.position, self.fetch)), lease).await;
+        Arc::new(StoredResponse::new(key, variant, head, body, tags, self.position, self.fetch))
     }
 }
 

@@ -50,7 +50,7 @@ pub(crate) async fn pass<S: Upstream, R: ClientBody>(
     };
     parts.uri = service.upstream_uri(&parts.uri);
     let started = monotonic();
-    let mut answer = exchange::call(service.inner.clone(), Request::from_parts(parts, body)).await;
+    let mut answer = exchange::call(&service.inner, || Request::from_parts(parts, body)).await;
     let upstream = Some(monotonic().saturating_duration_since(started));
     let named = answer.as_mut().ok().and_then(|answer| service.route.tags.take_tags(answer.headers_mut()));
     let never_arrived = answer.as_ref().err().is_some_and(|error| service.route.writes.never_arrived(error));
@@ -124,7 +124,7 @@ struct Representation {
     rules: Arc<RouteRules>,
     asked: Arc<Asked>,
     tags: Tags,
-    head: StoredHead,
+    head: Box<StoredHead>,
     vary: Option<VarySpec>,
 }
 
@@ -132,8 +132,8 @@ struct Representation {
 struct Kept {
     rules: Arc<RouteRules>,
     asked: Arc<Asked>,
-    job: Job,
-    head: StoredHead,
+    job: Box<Job>,
+    head: Box<StoredHead>,
     vary: Option<VarySpec>,
 }
 
@@ -208,7 +208,7 @@ impl Write {
         answer: &Response<S::Body>,
         context: &RequestContext,
         target: Target<'_>,
-    ) -> Option<(StoredHead, Option<VarySpec>)> {
+    ) -> Option<(Box<StoredHead>, Option<VarySpec>)> {
         let exchange = Exchange {
             policy: &rules.policy,
             request: context,
@@ -222,7 +222,7 @@ impl Write {
         let fits = exchange::announced_length(answer).is_none_or(|length| length <= rules.max_object)
             && rules.tags_in(answer.headers()) != TagsInBody::Unreadable;
         match on_write_response(&exchange, target) {
-            Disposition::Store { head, vary } if rules.cache && fits => Some((*head, vary)),
+            Disposition::Store { head, vary } if rules.cache && fits => Some((head, vary)),
             _ => None,
         }
     }

@@ -48,7 +48,7 @@ impl Job {
     }
 
     pub(super) async fn freshen<S: Upstream>(
-        mut self,
+        mut self: Box<Self>,
         service: &CacheService<S>,
         answer: Freshened,
         cookies: Vec<HeaderValue>,

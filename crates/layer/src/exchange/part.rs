@@ -160,7 +160,7 @@ impl Job {
 
     /// Streams a part to the client, and into the store once it is proven complete.
     pub(super) async fn store_part<S: Upstream>(
-        self,
+        self: Box<Self>,
         service: CacheService<S>,
         response: Response<S::Body>,
         meta: Box<PartialResponse>,

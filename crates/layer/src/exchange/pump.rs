@@ -32,7 +32,7 @@ const DETACHED: Duration = Duration::from_secs(60);
 
 /// A body on its way.
 pub(super) struct Pump<S> {
-    pub(super) job: Job,
+    pub(super) job: Box<Job>,
     pub(super) service: CacheService<S>,
     pub(super) kept: Kept,
     pub(super) writer: LogWriter,
@@ -209,11 +209,11 @@ impl<S: Upstream> Pump<S> {
         match &self.kept {
             Kept::Whole(live) => {
                 let Some(body) = builder.finish(trailers) else { return };
-                self.job.commit(cache, live, body, lease).await;
+                cache.commit(self.job.stored(live, body), lease).await;
             }
             Kept::Part(meta) => {
                 let Some(body) = builder.finish(None) else { return };
-                let Job { asked, position, fetch, tags, .. } = &self.job;
+                let Job { asked, position, fetch, tags, .. } = &*self.job;
                 let (key, tags) = (asked.key.clone(), tags.clone());
                 let variant = meta.vary.clone().map(|spec| Variant::of(spec, &asked.parts.headers));
                 let meta = PartialResponse::clone(meta);

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use httparse::Status;
 
 use super::Malformed;
-use super::response::{MOST_FIELDS, fields};
+use super::fields::{MOST_FIELDS, Shape};
 
 /// The most bytes of chunk extensions in one body, and of a trailer section (what hyper takes).
 const MOST_BYTES: usize = 16 * 1024;
@@ -124,7 +124,7 @@ impl Chunks {
         let section = &input[..end];
         let mut lines = [httparse::EMPTY_HEADER; MOST_FIELDS];
         let trailers = match httparse::parse_headers(section, &mut lines) {
-            Ok(Status::Complete((length, lines))) if length == end => fields(lines, section, |_, _| ())?,
+            Ok(Status::Complete((length, lines))) if length == end => Shape::default().map(lines, section, |_, _| ())?,
             _ => return Err(Malformed::Chunk),
         };
         input.advance(end);

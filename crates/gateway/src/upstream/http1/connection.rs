@@ -11,6 +11,7 @@ use larder_tower::BoxError;
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf, ReadHalf, WriteHalf};
 use tokio::task::JoinHandle;
 
+use super::fields::Shape;
 use super::response::{Head, LONGEST_HEAD, take_head};
 use super::upload::{SendError, Upload};
 use super::{Incomplete, Malformed};
@@ -29,6 +30,8 @@ pub(crate) struct Connection {
     /// What has arrived and is not understood yet.
     pub(super) input: BytesMut,
     room: usize,
+    /// Of the last head that came on it.
+    shape: Shape,
     /// Whether it has answered a request before: only then may its end have been coming before the request was sent.
     answered: bool,
 }
@@ -51,7 +54,7 @@ pub(crate) struct Lost {
 
 impl Connection {
     pub(crate) fn new(stream: UpstreamStream) -> Self {
-        Self { stream: Stream::Whole(Box::new(stream)), input: BytesMut::new(), room: FIRST_READ, answered: false }
+        Self { stream: Stream::Whole(Box::new(stream)), input: BytesMut::new(), room: FIRST_READ, shape: Shape::default(), answered: false }
     }
 
     /// Whether the origin has closed it, or spoken without being asked, which leaves no telling what its next words would answer.
@@ -92,7 +95,7 @@ impl Connection {
         loop {
             // A line that has not ended tells nothing new.
             if memchr::memchr(b'\n', &self.input[seen..]).is_some() || self.input.len() >= LONGEST_HEAD {
-                match take_head(&mut self.input, method)? {
+                match take_head(&mut self.input, method, &mut self.shape)? {
                     Some(head) if head.status == StatusCode::SWITCHING_PROTOCOLS => return Poll::Ready(Err(Malformed::Switched.into())),
                     Some(head) if head.status.is_informational() => {
                         interim.told(head.status, &head.headers);
@@ -131,28 +134,28 @@ impl Connection {
 
     /// Leaves what is still to be sent to a task, so that it does not wait for somebody to read the response.
     pub(super) fn send_aside(self, mut upload: Upload) -> (Self, Option<Sending>) {
-        let Self { stream, input, room, answered } = self;
+        let Self { stream, input, room, shape, answered } = self;
         match stream {
-            Stream::Reading(_) => (Self { stream, input, room, answered }, None),
+            Stream::Reading(_) => (Self { stream, input, room, shape, answered }, None),
             Stream::Whole(stream) => {
                 let (read, mut write) = tokio::io::split(stream);
                 let sending = tokio::spawn(async move {
                     poll_fn(|cx| upload.poll_send(&mut write, cx)).await?;
                     Ok(write)
                 });
-                (Self { stream: Stream::Reading(read), input, room, answered }, Some(sending))
+                (Self { stream: Stream::Reading(read), input, room, shape, answered }, Some(sending))
             }
         }
     }
 
     /// Whole again, once everything has been sent.
     pub(super) fn rejoin(self, write: WriteHalf<Box<UpstreamStream>>) -> Self {
-        let Self { stream, input, room, answered } = self;
+        let Self { stream, input, room, shape, answered } = self;
         let stream = match stream {
             Stream::Reading(read) => Stream::Whole(read.unsplit(write)),
             whole @ Stream::Whole(_) => whole,
         };
-        Self { stream, input, room, answered }
+        Self { stream, input, room, shape, answered }
     }
 }
 

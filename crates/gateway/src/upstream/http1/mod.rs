@@ -7,6 +7,7 @@
 mod body;
 mod chunked;
 mod connection;
+mod fields;
 mod framing;
 mod request;
 mod response;

@@ -2,15 +2,13 @@
 
 use std::mem::MaybeUninit;
 
-use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
-use httparse::{Header, ParserConfig, Status};
+use bytes::{Buf, BytesMut};
+use http::{HeaderMap, Method, StatusCode, Version};
+use httparse::{ParserConfig, Status};
 
 use super::Malformed;
+use super::fields::{MOST_FIELDS, Shape};
 use super::framing::{Framed, Framing};
-
-/// The most fields of a head or a trailer section (what hyper takes).
-pub(super) const MOST_FIELDS: usize = 100;
 
 /// The longest head, in bytes (what hyper takes).
 pub(super) const LONGEST_HEAD: usize = 8 * 1024 + 4 * 1024 * 100;
@@ -26,8 +24,8 @@ pub(crate) struct Head {
     pub(super) persists: bool,
 }
 
-/// Takes the head of a response to `method` off the input; `None` while it is not all there.
-pub(super) fn take_head(input: &mut BytesMut, method: &Method) -> Result<Option<Head>, Malformed> {
+/// Takes the head of a response to `method` off the input; `None` while it is not all there. `shape` is that of the head before.
+pub(super) fn take_head(input: &mut BytesMut, method: &Method, shape: &mut Shape) -> Result<Option<Head>, Malformed> {
     let mut lines = [const { MaybeUninit::uninit() }; MOST_FIELDS];
     let mut response = httparse::Response::new(&mut []);
     let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut response, input, &mut lines);
@@ -40,26 +38,8 @@ pub(super) fn take_head(input: &mut BytesMut, method: &Method) -> Result<Option<
     let version = if response.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
     let status = response.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Malformed::Head(httparse::Error::Status))?;
     let mut framed = Framed::default();
-    let headers = fields(response.headers, &input[..length], |name, value| framed.see(name, value))?;
+    let headers = shape.map(response.headers, &input[..length], |name, value| framed.see(name, value))?;
     input.advance(length);
     let framing = if status.is_informational() { Framing::Length(0) } else { framed.framing(method, status, version)? };
     Ok(Some(Head { status, version, headers, framing, persists: framed.persists(method, version) }))
 }
-
-/// A map of field lines that lie in `text`. The values are slices of one copy of it, so that none of them keeps more alive than a head.
-pub(super) fn fields(lines: &[Header<'_>], text: &[u8], mut see: impl FnMut(&HeaderName, &HeaderValue)) -> Result<HeaderMap, Malformed> {
-    let copy = Bytes::copy_from_slice(text);
-    let mut map = HeaderMap::with_capacity(lines.len() + SPARE_FIELDS);
-    for line in lines {
-        let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Malformed::Head(httparse::Error::HeaderName))?;
-        let start = line.value.as_ptr() as usize - text.as_ptr() as usize;
-        let value = copy.slice(start..start + line.value.len());
-        let value = HeaderValue::from_maybe_shared(value).map_err(|_| Malformed::Head(httparse::Error::HeaderValue))?;
-        see(&name, &value);
-        map.append(name, value);
-    }
-    Ok(map)
-}
-
-/// Room for the fields that the cache adds, so that the map does not grow for them.
-const SPARE_FIELDS: usize = 5;
