@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
 use http::{Method, Request, Response, StatusCode};
@@ -19,7 +19,7 @@ use crate::problem::Problem;
 use crate::purge::{Heard, USUAL_WAIT, public, purge};
 use crate::redis::Redis;
 use crate::request_limit::{TOO_LARGE, is_too_large, limited};
-use crate::server::{OpenConnections, Peer, linger};
+use crate::server::{Handler, OpenConnections, OwnAnswer, Peer, linger};
 use crate::telemetry::access_log::{AccessLog, Answer, Entry, Logged};
 use crate::telemetry::metrics::RequestRecord;
 use crate::upstream::{Requester, UpstreamBody, UpstreamError, UpstreamService};
@@ -101,6 +101,32 @@ impl Gateway {
     }
 }
 
+impl Handler for Arc<Gateway> {
+    type Body = Logged<GatewayBody>;
+    type Answer = Handling;
+
+    fn handle(&self, request: Request<Incoming>, peer: Peer) -> Handling {
+        Gateway::handle(self, request, peer)
+    }
+
+    /// One line a request, and each counted, whoever answered it.
+    fn answered_before<B>(&self, answer: &OwnAnswer<'_, B>) {
+        let live = self.live.load();
+        let entry = match answer.request {
+            Some(request) => {
+                let hop = Hop { peer: answer.peer, secure: false, version: request.version() };
+                let target = effective_target(request.uri(), request.headers(), &hop, &live.trusted);
+                self.access_log.begin(request, Some(target.client), || self.clock.now())
+            }
+            None => self.access_log.begin_unread(Some(answer.peer), || self.clock.now()),
+        };
+        let method = answer.request.map(Request::method);
+        let record = RequestRecord { method, status: answer.status, result: None, reason: None, elapsed: Duration::ZERO };
+        live.metrics.request(None, &record);
+        entry.responded(answer.status, answer.bytes, &Answer { problem: answer.problem, ..Answer::default() });
+    }
+}
+
 /// The future of an answer. What is ready at once is not boxed, and what has to wait is: the state of a long walk would otherwise be
 /// moved about with every hit.
 #[expect(clippy::large_enum_variant, reason = "boxing the hit would cost it the allocation that this type is there to save")]
@@ -176,13 +202,23 @@ impl Asked {
 
     fn refused(self, live: &Live, problem: Problem) -> Response<Logged<GatewayBody>> {
         let response = problem.response(&self.method).map(CacheBody::from_bytes);
-        self.answered(live, response, None)
+        self.ended(live, response, None, Some(problem))
     }
 
     fn answered(self, live: &Live, response: Response<GatewayBody>, outcome: Option<&Outcome>) -> Response<Logged<GatewayBody>> {
+        self.ended(live, response, outcome, None)
+    }
+
+    fn ended(
+        self,
+        live: &Live,
+        response: Response<GatewayBody>,
+        outcome: Option<&Outcome>,
+        problem: Option<Problem>,
+    ) -> Response<Logged<GatewayBody>> {
         let elapsed = monotonic().saturating_duration_since(self.started);
         let (result, reason) = (outcome.map(|outcome| outcome.result), outcome.map(|outcome| outcome.reason));
-        let record = RequestRecord { method: &self.method, status: response.status(), result, reason, elapsed };
+        let record = RequestRecord { method: Some(&self.method), status: response.status(), result, reason, elapsed };
         live.metrics.request(self.route, &record);
         let answer = Answer {
             route: self.route.and_then(|route| live.route_name(route)),
@@ -191,6 +227,7 @@ impl Asked {
             key: outcome.and_then(|outcome| outcome.key.as_ref()),
             collapsed: outcome.is_some_and(|outcome| outcome.collapsed),
             upstream: outcome.and_then(|outcome| outcome.upstream),
+            problem,
         };
         self.entry.respond(response, &answer)
     }

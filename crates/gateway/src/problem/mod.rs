@@ -39,6 +39,11 @@ impl Problem {
         self.status
     }
 
+    /// The sentence for the reader, for logs: never of a request's own words.
+    pub fn detail(&self) -> &'static str {
+        self.detail
+    }
+
     /// The Proxy-Status error type, for logs and metrics: a bounded set.
     pub fn error(&self) -> &'static str {
         self.error
@@ -82,7 +87,7 @@ impl Problem {
     }
 
     /// `about:blank` says that the title is the status' own phrase (RFC 9457 §4.2.1).
-    fn body(&self) -> Bytes {
+    pub(crate) fn body(&self) -> Bytes {
         let problem = serde_json::json!({
             "type": "about:blank",
             "title": self.status.canonical_reason().unwrap_or("Error"),

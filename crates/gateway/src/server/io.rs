@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::framing::{FramingWatch, Suspicion};
+use super::handler::{Handler, OwnAnswer};
 use super::linger::linger_on_connection;
 use super::peer::Peer;
 use super::refusal::in_our_words;
@@ -22,7 +23,8 @@ use crate::problem::Problem;
 
 const LATE: Problem = Problem::refusal(StatusCode::REQUEST_TIMEOUT, "The request's head did not arrive in time.");
 
-pub(super) struct ClientStream {
+pub(super) struct ClientStream<H: Handler> {
+    handler: H,
     /// Only `Drop` takes it.
     stream: Option<TcpStream>,
     peer: Peer,
@@ -41,10 +43,11 @@ pub(super) struct ClientStream {
     peer_closed: bool,
 }
 
-impl ClientStream {
-    pub(super) fn new(stream: TcpStream, first: FirstBytes, peer: Peer, write_timeout: Duration) -> Self {
+impl<H: Handler> ClientStream<H> {
+    pub(super) fn new(stream: TcpStream, first: FirstBytes, peer: Peer, handler: H, write_timeout: Duration) -> Self {
         let framing = (!first.is_http2()).then(FramingWatch::default);
         Self {
+            handler,
             stream: Some(stream),
             peer,
             first,
@@ -98,12 +101,16 @@ impl ClientStream {
         {
             self.own = problem.to_http1();
             self.refused = true;
+            self.handler.answered_before(&OwnAnswer::unread(self.peer.address().ip(), problem));
         }
         self.refused
     }
 }
 
-impl AsyncRead for ClientStream {
+// Nothing in it is pinned in place.
+impl<H: Handler> Unpin for ClientStream<H> {}
+
+impl<H: Handler> AsyncRead for ClientStream<H> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
@@ -123,7 +130,7 @@ impl AsyncRead for ClientStream {
     }
 }
 
-impl AsyncWrite for ClientStream {
+impl<H: Handler> AsyncWrite for ClientStream<H> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
@@ -162,7 +169,7 @@ impl AsyncWrite for ClientStream {
     }
 }
 
-impl Drop for ClientStream {
+impl<H: Handler> Drop for ClientStream<H> {
     fn drop(&mut self) {
         let Some(stream) = self.stream.take() else { return };
         if self.deadline.is_over() {
@@ -171,8 +178,7 @@ impl Drop for ClientStream {
             return;
         }
         if self.peer.is_late() && self.unanswered {
-            // Whether it can be written at once or not: this client has had its time.
-            let _ = stream.try_write(&LATE.to_http1());
+            say_late(&stream, &self.peer, &self.handler);
         }
         if self.peer.lingers()
             && !self.peer_closed
@@ -184,8 +190,14 @@ impl Drop for ClientStream {
 }
 
 /// Answers a connection whose first bytes did not make a protocol in time.
-pub(super) fn answer_late(stream: &TcpStream, first: &FirstBytes) {
+pub(super) fn answer_late<H: Handler>(stream: &TcpStream, first: &FirstBytes, peer: &Peer, handler: &H) {
     if !first.as_slice().is_empty() {
-        let _ = stream.try_write(&LATE.to_http1());
+        say_late(stream, peer, handler);
     }
+}
+
+/// Whether it can be written at once or not: this client has had its time.
+fn say_late<H: Handler>(stream: &TcpStream, peer: &Peer, handler: &H) {
+    let _ = stream.try_write(&LATE.to_http1());
+    handler.answered_before(&OwnAnswer::unread(peer.address().ip(), LATE));
 }

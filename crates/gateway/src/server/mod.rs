@@ -10,6 +10,7 @@ mod cookies;
 mod early;
 mod framing;
 mod guard;
+mod handler;
 mod io;
 mod linger;
 mod listen;
@@ -24,6 +25,7 @@ mod turn;
 
 pub use accept::{Drained, Server};
 pub use early::EarlyResponses;
+pub use handler::{Handler, OwnAnswer};
 pub(crate) use linger::linger;
 pub use listen::BindError;
 pub use options::ServerOptions;
