@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, Guard};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Limited;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use larder_semantics::{Reason, Target};
 use larder_tower::clock::{Clock, monotonic};
 use larder_tower::{Cache, CacheBody, CacheService, Caller, FetchError, Outcome, ServeFuture, Served};
@@ -52,6 +52,22 @@ struct Asked {
 }
 
 impl Gateway {
+    /// Answers a request without content if that is a hit: the same walk as [`Self::handle`] takes, where nothing lies beside it.
+    fn hit(&self, request: &Request<()>, peer: &Peer) -> Option<Response<Logged<GatewayBody>>> {
+        let started = monotonic();
+        let live = self.live.load();
+        let hop = peer.hop(request.version());
+        let target = effective_target(request.uri(), request.headers(), &hop, &live.trusted);
+        let service = live.route(request.method(), &target.authority, request.uri().path())?;
+        let client = target.client;
+        let caller = caller(target, live.trusted.contains(hop.peer));
+        let served = service.serve_stored(request, &caller)?;
+        served.response.body().size_hint().exact()?;
+        let entry = self.access_log.begin(request, Some(client), || self.clock.now());
+        let asked = Asked { method: request.method().clone(), started, entry, route: Some(service.route().index) };
+        Some(asked.served(&live, served))
+    }
+
     /// Answers one request. A hit is answered before this returns.
     pub(crate) fn handle(&self, request: Request<Incoming>, peer: Peer) -> Handling {
         let started = monotonic();
@@ -104,6 +120,12 @@ impl Gateway {
 impl Handler for Arc<Gateway> {
     type Body = Logged<GatewayBody>;
     type Answer = Handling;
+
+    const HITS: bool = true;
+
+    fn hit(&self, request: &Request<()>, peer: &Peer) -> Option<Response<Self::Body>> {
+        Gateway::hit(self, request, peer)
+    }
 
     fn handle(&self, request: Request<Incoming>, peer: Peer) -> Handling {
         Gateway::handle(self, request, peer)

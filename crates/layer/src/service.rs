@@ -74,6 +74,31 @@ impl<S: Upstream> CacheService<S> {
         self.walk(request, caller, extend)
     }
 
+    /// The answer to a request without content, if it is stored and fresh: nothing has to be asked, awaited or begun for it, and nothing
+    /// has happened where there is none. Otherwise as [`Self::serve`].
+    pub fn serve_stored<B>(&self, request: &Request<()>, caller: &Caller) -> Option<Served<B>> {
+        if !self.route.cache || !matches!(MethodKind::of(request.method()), MethodKind::Get | MethodKind::Head) {
+            return None;
+        }
+        let served = KEY.with_borrow_mut(|key| self.look_up_stored(request, caller, key))?;
+        Some(if self.route.cache_status_key { served.telling_key() } else { served })
+    }
+
+    fn look_up_stored<B>(&self, request: &Request<()>, caller: &Caller, key: &mut KeyBuffer) -> Option<Served<B>> {
+        let (rules, fields) = (&*self.route, request.headers());
+        rules.key.derive(caller.target(request.uri(), fields), fields, key);
+        if !key.query_as_sent() && self.is_bypassed(request, caller.client) {
+            return None;
+        }
+        let now = self.cache.clock.now();
+        let found = self.cache.store.lookup(self.cache.store.place(key), fields, now);
+        let Lookup::Found(stored) = &found else { return None };
+        let context = rules.context(request.method(), fields, key);
+        let Decision::Serve { age, reason } = rules.decide(&context, &found, now) else { return None };
+        stored.mark_asked();
+        Some(hit(&context, request, stored, age, reason, now))
+    }
+
     fn walk<R>(&self, mut request: Request<R>, caller: Caller, extend: impl FnOnce(&mut Extensions)) -> ServeFuture<S::Body>
     where
         R: ClientBody,

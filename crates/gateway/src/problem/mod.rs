@@ -4,6 +4,8 @@
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 
+use crate::http1;
+
 const PROXY_STATUS: &str = "proxy-status";
 const CONTENT_TYPE: &str = "application/problem+json";
 
@@ -75,13 +77,10 @@ impl Problem {
     /// The same as HTTP/1.1 bytes, for a connection that nothing else speaks HTTP on any more.
     pub fn to_http1(&self) -> Vec<u8> {
         let (parts, body) = self.response(&Method::GET).into_parts();
-        let mut message = format!("HTTP/1.1 {}\r\n", parts.status).into_bytes();
-        for (name, value) in &parts.headers {
-            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-                message.extend_from_slice(part);
-            }
-        }
-        message.extend_from_slice(b"\r\n");
+        let mut message = Vec::new();
+        http1::put_status_line(&mut message, parts.status);
+        http1::put_fields(&mut message, &parts.headers);
+        http1::end_head(&mut message);
         message.extend_from_slice(&body);
         message
     }

@@ -93,10 +93,10 @@ impl Protocols {
             Err(_elapsed) => return answer_late(&stream, &first, &peer, &handler),
         }
         let is_http2 = first.is_http2();
-        let io = TokioIo::new(ClientStream::new(stream, first, peer.clone(), handler.clone(), self.options.write_timeout));
+        let io = TokioIo::new(ClientStream::new(stream, &first, peer.clone(), handler.clone(), &self.options));
         let service = service_fn({
             let peer = peer.clone();
-            let limits = HeadLimits { target: self.options.max_target, fields: self.options.max_head };
+            let limits = self.options.head_limits();
             move |request| respond(request, &peer, &handler, limits)
         });
         let course = Course { is_http2, peer: &peer };

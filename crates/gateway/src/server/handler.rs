@@ -15,9 +15,18 @@ use crate::problem::Problem;
 /// is one.
 pub trait Handler: Clone + Send + Sync + 'static {
     /// The body of an answer.
-    type Body: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
+    type Body: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static;
     /// The answer to come.
     type Answer: Future<Output = Response<Self::Body>> + Send + 'static;
+
+    /// Whether [`Self::hit`] is worth asking.
+    const HITS: bool = false;
+
+    /// Answers a request if that takes nothing but what is at hand: its body is, and tells its length. Judged like any other
+    /// request; `None` leads to [`Self::handle`].
+    fn hit(&self, _request: &Request<()>, _peer: &Peer) -> Option<Response<Self::Body>> {
+        None
+    }
 
     /// Answers a request. Its head can be read in one way only, and the fields that `Connection` names are gone.
     fn handle(&self, request: Request<Incoming>, peer: Peer) -> Self::Answer;
@@ -30,7 +39,7 @@ impl<H, F, B> Handler for H
 where
     H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
     type Body = B;
     type Answer = F;

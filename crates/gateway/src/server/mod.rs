@@ -11,6 +11,7 @@ mod early;
 mod framing;
 mod guard;
 mod handler;
+mod heads;
 mod io;
 mod linger;
 mod listen;
@@ -22,6 +23,7 @@ mod stall;
 #[cfg(test)]
 mod tests;
 mod turn;
+mod writing;
 
 pub use accept::{Drained, Server};
 pub use early::EarlyResponses;
