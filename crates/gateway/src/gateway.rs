@@ -14,6 +14,7 @@ use larder_tower::clock::{Clock, monotonic};
 use larder_tower::{Cache, CacheBody, CacheService, Caller, FetchError, Outcome, ServeFuture, Served};
 
 use crate::forward::{EffectiveTarget, Hop, effective_target, is_upgrade};
+use crate::http1;
 use crate::live::Live;
 use crate::problem::Problem;
 use crate::purge::{Heard, USUAL_WAIT, public, purge};
@@ -53,7 +54,7 @@ struct Asked {
 
 impl Gateway {
     /// Answers a request without content if that is a hit: the same walk as [`Self::handle`] takes, where nothing lies beside it.
-    fn hit(&self, request: &Request<()>, peer: &Peer) -> Option<Response<Logged<GatewayBody>>> {
+    fn hit(&self, request: &Request<()>, peer: &Peer, head: &mut Vec<u8>) -> Option<Logged<GatewayBody>> {
         let started = monotonic();
         let live = self.live.load();
         let hop = peer.hop(request.version());
@@ -61,11 +62,16 @@ impl Gateway {
         let service = live.route(request.method(), &target.authority, request.uri().path())?;
         let client = target.client;
         let caller = caller(target, live.trusted.contains(hop.peer));
-        let served = service.serve_stored(request, &caller)?;
-        served.response.body().size_hint().exact()?;
+        let answer = service.serve_stored(request, &caller)?;
+        let length = answer.body.size_hint().exact()?;
         let entry = self.access_log.begin(request, Some(client), || self.clock.now());
         let asked = Asked { method: request.method().clone(), started, entry, route: Some(service.route().index) };
-        Some(asked.served(&live, served))
+        let status = answer.status();
+        http1::put_answer_head(head, request.method(), status, length, |put| answer.for_each_line(put));
+        let is_bodiless = *request.method() == Method::HEAD || http1::is_bodiless(status);
+        let mut response = Response::new(if is_bodiless { CacheBody::empty() } else { answer.body });
+        *response.status_mut() = status;
+        Some(asked.answered(&live, response, Some(&answer.outcome)).into_body())
     }
 
     /// Answers one request. A hit is answered before this returns.
@@ -123,8 +129,8 @@ impl Handler for Arc<Gateway> {
 
     const HITS: bool = true;
 
-    fn hit(&self, request: &Request<()>, peer: &Peer) -> Option<Response<Self::Body>> {
-        Gateway::hit(self, request, peer)
+    fn hit(&self, request: &Request<()>, peer: &Peer, head: &mut Vec<u8>) -> Option<Self::Body> {
+        Gateway::hit(self, request, peer, head)
     }
 
     fn handle(&self, request: Request<Incoming>, peer: Peer) -> Handling {

@@ -22,9 +22,9 @@ pub trait Handler: Clone + Send + Sync + 'static {
     /// Whether [`Self::hit`] is worth asking.
     const HITS: bool = false;
 
-    /// Answers a request if that takes nothing but what is at hand: its body is, and tells its length. Judged like any other
-    /// request; `None` leads to [`Self::handle`].
-    fn hit(&self, _request: &Request<()>, _peer: &Peer) -> Option<Response<Self::Body>> {
+    /// Answers a request if that takes nothing but what is at hand: appends the answer's head as HTTP/1.1 has it to `head`, and gives its
+    /// body, all of which is there. The request has been judged like any other. `None` leads to [`Self::handle`].
+    fn hit(&self, _request: &Request<()>, _peer: &Peer, _head: &mut Vec<u8>) -> Option<Self::Body> {
         None
     }
 

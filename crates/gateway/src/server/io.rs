@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{Response, StatusCode};
+use http::StatusCode;
 use larder_semantics::fields::drop_nominated;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -131,8 +131,7 @@ impl<H: Handler> ClientStream<H> {
                     }
                 }
                 Seen::Plain => match self.answer() {
-                    Some(answer) => {
-                        self.own.answer(self.heads.request().method(), answer);
+                    Some(()) => {
                         self.heads.forget();
                         (self.unanswered, self.answering) = (false, true);
                         self.peer.turn().take();
@@ -151,14 +150,14 @@ impl<H: Handler> ClientStream<H> {
         }
     }
 
-    /// The answer to the request at hand, if it is there to be written.
-    fn answer(&mut self) -> Option<Response<H::Body>> {
+    /// Begins the answer to the request at hand, if it is there to be written.
+    fn answer(&mut self) -> Option<()> {
         // hyper says that it was the last one.
         if self.peer.is_parting() || !matches!(judge(self.heads.request(), Suspicion::default(), self.limits), Verdict::Pass) {
             return None;
         }
         drop_nominated(self.heads.request_mut().headers_mut());
-        self.handler.hit(self.heads.request(), &self.peer)
+        self.own.answer(|head| self.handler.hit(self.heads.request(), &self.peer, head))
     }
 
     /// What hyper gets next. Nothing at the end.

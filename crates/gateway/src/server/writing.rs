@@ -6,14 +6,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use http::header::CONTENT_LENGTH;
-use http::{Method, Response, StatusCode};
 use hyper::body::Body;
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 
 use super::stall::WriteDeadline;
-use crate::http1;
 
 /// Pieces of a body in one write, beside the head. A mebibyte has four.
 const PIECES: usize = 15;
@@ -44,20 +41,12 @@ impl<B: Body<Data = Bytes> + Unpin> Writing<B> {
         self.head = words;
     }
 
-    /// This answer is next. Everything before has been written. The body's length is known, and none of it has to be waited for.
-    pub(super) fn answer(&mut self, method: &Method, response: Response<B>) {
-        let (parts, body) = response.into_parts();
-        let length = body.size_hint().exact().unwrap_or_default();
-        let is_bodiless = matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        let (is_head, tells_length) = (*method == Method::HEAD, parts.headers.contains_key(CONTENT_LENGTH));
-        http1::put_status_line(&mut self.head, parts.status);
-        http1::put_fields(&mut self.head, &parts.headers);
-        // As hyper does it, so that nobody sees which of the two has answered.
-        if !(is_bodiless || tells_length || (is_head && length == 0)) {
-            http1::put_field(&mut self.head, CONTENT_LENGTH.as_str(), length.to_string().as_bytes());
-        }
-        http1::end_head(&mut self.head);
-        self.body = (!is_head && !is_bodiless).then_some(body);
+    /// An answer is next: its head by `head`, and the body that it gives. Everything before has been written. `None` where there is no
+    /// answer after all.
+    pub(super) fn answer(&mut self, head: impl FnOnce(&mut Vec<u8>) -> Option<B>) -> Option<()> {
+        debug_assert!(self.is_done(), "answers are written one after the other");
+        self.body = Some(head(&mut self.head)?);
+        Some(())
     }
 
     /// Writes all there is.
