@@ -16,7 +16,7 @@ use larder_tower::{Cache, CacheService, Caller, RequestBody};
 use tower_service::Service;
 
 /// Allocations of a miss: the origin's own two, those of its fields, and the store's tables as they grow, are among them.
-const MOST: u64 = 31;
+const MOST: u64 = 28;
 
 /// Answers everything at once.
 #[derive(Clone)]
