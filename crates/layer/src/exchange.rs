@@ -242,14 +242,14 @@ impl Job {
             Going::Missing { part, missing, .. } => part.meta.fetch_fields(headers, *missing),
             Going::IfChanged(part) => {
                 headers.remove(IF_MODIFIED_SINCE);
-                headers.extend(part.meta.head.validators.etag.clone().map(|tag| (IF_NONE_MATCH, tag)));
+                headers.extend(part.meta.head.etag().map(|tag| (IF_NONE_MATCH, tag)));
             }
         }
         Request::from_parts(parts, RequestBody::empty())
     }
 
     fn heads(&self) -> Vec<&StoredHead> {
-        self.candidates.iter().map(|stored| &*stored.head).collect()
+        self.candidates.iter().map(|stored| &stored.head).collect()
     }
 
     fn exchange<'a, S: Upstream>(

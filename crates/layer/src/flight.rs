@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use larder_semantics::{PrimaryKey, StoredHead};
-use larder_store::{KeyHash, Ledger, Placed, Position, StoredResponse, Subject, Tag, Tags, Validity, Variant};
+use larder_store::{KeyHash, Ledger, Placed, Position, StoredResponse, Subject, TagList, Tags, Validity, Variant};
 use tokio::sync::Notify;
 
 use crate::body_log::LogHandle;
@@ -135,12 +135,12 @@ impl Flight {
     /// Whether nothing that it is known to bring was invalidated since it began. Where more may come to be known, any invalidation may
     /// have been about that.
     fn is_current(&self, ledger: &Ledger) -> bool {
-        let is_valid = |tags: &[Tag]| ledger.check(&Subject { url: self.key.url(), tags }, self.position) == Validity::Valid;
+        let is_valid = |tags: TagList<'_>| ledger.check(&Subject { url: self.key.url(), tags }, self.position) == Validity::Valid;
         match self.landing.get() {
             Some(Landing::Live(live)) => live.is_current(self.key.url(), ledger),
-            Some(Landing::Confirmed(stored)) => is_valid(&stored.tags),
+            Some(Landing::Confirmed(stored)) => is_valid(stored.tags()),
             _ if self.more_tags => ledger.position() <= self.position,
-            _ => is_valid(&self.tags),
+            _ => is_valid((&self.tags).into()),
         }
     }
 
@@ -172,7 +172,7 @@ impl Live {
         if self.more_tags {
             return ledger.position() <= self.position;
         }
-        ledger.check(&Subject { url, tags: &self.tags }, self.position) == Validity::Valid
+        ledger.check(&Subject { url, tags: (&self.tags).into() }, self.position) == Validity::Valid
     }
 }
 
@@ -209,7 +209,7 @@ impl Drop for Permit {
 mod tests {
     use http::HeaderMap;
     use larder_semantics::{KeyBuffer, KeyRules, QueryRules, Target, Timestamp};
-    use larder_store::{Invalidation, InvalidationTarget};
+    use larder_store::{Invalidation, InvalidationTarget, Tag};
 
     use super::*;
 
@@ -223,7 +223,7 @@ mod tests {
     }
 
     fn tags() -> Tags {
-        [Tag::url("http://a/"), Tag::surrogate("t")].into()
+        [Tag::surrogate("t")].into()
     }
 
     fn lead(join: Join) -> Permit {

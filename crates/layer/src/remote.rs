@@ -98,7 +98,7 @@ impl Remote {
 
 fn selecting(found: &Lookup) -> Option<&VarySpec> {
     match found {
-        Lookup::Found(stored) | Lookup::Unvouched(stored) => stored.variant.as_ref().map(|variant| &variant.spec),
+        Lookup::Found(stored) | Lookup::Unvouched(stored) => stored.variant().map(|variant| &variant.spec),
         Lookup::VaryMiss(index) => index.specs().first(),
         Lookup::Partial(_) | Lookup::HitForMiss | Lookup::Absent => None,
     }
@@ -162,7 +162,7 @@ impl Cache {
 
 /// How long a response can be of any use: while it is fresh, while it may be served stale, and while it may be validated.
 fn useful_for(head: &StoredHead, now: Timestamp) -> Option<Duration> {
-    let validation = if head.validators.any() { FOR_VALIDATION } else { 0 };
+    let validation = if head.has_validator() { FOR_VALIDATION } else { 0 };
     let stale = head.stale_while_revalidate.max(head.stale_if_error).max(validation);
     let end = u64::from(head.lifetime.seconds) + u64::from(stale);
     let left = end.saturating_sub(u64::from(head.age(now)));

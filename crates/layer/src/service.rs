@@ -181,7 +181,7 @@ fn hit<R, B>(
     };
     let status = CacheStatus { hit: true, ttl: Some(ttl), detail: (!fresh).then_some(reason.as_str()), ..CacheStatus::default() };
     let response = respond::from_stored(context, request.headers(), stored, age, CacheResult::Hit, &status);
-    let mut outcome = Outcome::new(CacheResult::Hit, reason, Some(stored.key.clone()));
+    let mut outcome = Outcome::new(CacheResult::Hit, reason, Some(stored.key()));
     outcome.stale = ttl <= 0;
     Served { response, outcome }
 }

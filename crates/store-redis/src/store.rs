@@ -142,7 +142,7 @@ impl Inner {
     }
 
     fn takes(&self, write: &Write) -> bool {
-        write.response.body.len() <= self.link.options().max_object
+        write.response.body_length() <= self.link.options().max_object
     }
 }
 

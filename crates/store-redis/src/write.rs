@@ -35,7 +35,7 @@ pub(crate) async fn commit(inner: &Arc<Inner>, write: Write) -> Result<(), Remot
         body = seal(keys, &place.body(), segments.into_iter().next().unwrap_or_default())?;
     } else {
         for (index, segment) in segments.into_iter().enumerate() {
-            let key = place.chunk(response.body_fetch, index as u64);
+            let key = place.chunk(response.body_fetch(), index as u64);
             let chunk = seal(keys, &key, segment)?;
             let mut set = redis::cmd("SET");
             set.arg(key).arg(&chunk[..]).arg("PX").arg(millis(keep));
@@ -45,15 +45,15 @@ pub(crate) async fn commit(inner: &Arc<Inner>, write: Write) -> Result<(), Remot
     }
     let head = seal(keys, &place.head(), encode(&response, response.position.shared()).into())?;
     let mut call = scripts::COMMIT.call().key(place.entry()).key(place.lease());
-    let primary = response.variant.as_ref().map(|_| EntryKey::primary(&inner.link.options().prefix, &response.key));
+    let primary = response.variant().map(|_| EntryKey::primary(&inner.link.options().prefix, &response.key()));
     if let Some(primary) = &primary {
         call = call.key(primary.entry());
     }
-    call = call.arg(ordered(response.fetch)).arg(ordered(response.body_fetch)).arg(&head[..]);
+    call = call.arg(ordered(response.fetch)).arg(ordered(response.body_fetch())).arg(&head[..]);
     call = call.arg(u8::from(inline)).arg(&body[..]).arg(millis(keep)).arg(token(lease.as_ref()));
     call = call.arg(note.map(Note::to_text).unwrap_or_default());
-    if let (Some(variant), Some(primary)) = (&response.variant, &primary) {
-        let selecting = seal(keys, &primary.head(), encode_selecting(&response.key, &variant.spec).into())?;
+    if let (Some(variant), Some(primary)) = (response.variant(), &primary) {
+        let selecting = seal(keys, &primary.head(), encode_selecting(&response.key(), &variant.spec).into())?;
         call = call.arg(&selecting[..]);
     }
     let work = |mut connection| async move { call.invoke::<u8>(&mut connection).await };
@@ -62,20 +62,20 @@ pub(crate) async fn commit(inner: &Arc<Inner>, write: Write) -> Result<(), Remot
         lease.spent();
     }
     inner.counters.written.add();
-    inner.counters.saved_bytes.add_many(response.body.len() - length);
+    inner.counters.saved_bytes.add_many(response.body_length() - length);
     Ok(())
 }
 
 /// The body as it is to be stored. What takes its time takes another thread's.
 async fn packed(inner: &Arc<Inner>, response: &Arc<StoredResponse>) -> Packed {
-    let compression = inner.link.options().compress.filter(|compression| promises(&response.head, &response.body, *compression));
+    let compression = inner.link.options().compress.filter(|compression| promises(&response.head, &response.body(), *compression));
     match compression {
-        None => Packed::plain(&response.body),
-        Some(Compression { level, .. }) if response.body.len() < ASIDE => pack(&response.body, level),
+        None => Packed::plain(&response.body()),
+        Some(Compression { level, .. }) if response.body_length() < ASIDE => pack(&response.body(), level),
         Some(Compression { level, .. }) => {
             let aside = Arc::clone(response);
-            let packed = tokio::task::spawn_blocking(move || pack(&aside.body, level)).await;
-            packed.unwrap_or_else(|_| Packed::plain(&response.body))
+            let packed = tokio::task::spawn_blocking(move || pack(&aside.body(), level)).await;
+            packed.unwrap_or_else(|_| Packed::plain(&response.body()))
         }
     }
 }
@@ -84,13 +84,13 @@ async fn packed(inner: &Arc<Inner>, response: &Arc<StoredResponse>) -> Packed {
 pub(crate) async fn freshen(inner: &Arc<Inner>, write: Write) -> Result<(), RemoteError> {
     let (response, keep) = (&write.response, millis(write.keep));
     let place = place(inner, response);
-    if response.body.len() > SEGMENT as u64 && !extend(inner, &place, response, keep).await? {
+    if response.body_length() > SEGMENT as u64 && !extend(inner, &place, response, keep).await? {
         return commit(inner, write).await;
     }
     let keys = inner.link.options().keys.as_ref();
     let head = seal(keys, &place.head(), encode(response, response.position.shared()).into())?;
     let call = scripts::FRESHEN.call().key(place.entry()).key(place.lease());
-    let call = call.arg(ordered(response.fetch)).arg(ordered(response.body_fetch)).arg(&head[..]);
+    let call = call.arg(ordered(response.fetch)).arg(ordered(response.body_fetch())).arg(&head[..]);
     let call = call.arg(keep).arg(token(write.lease.as_ref()));
     let work = |mut connection| async move { call.invoke::<bool>(&mut connection).await };
     if !inner.link.run(Operation::Freshen, Lane::Small, work).await? {
@@ -109,7 +109,7 @@ async fn extend(inner: &Arc<Inner>, place: &EntryKey, response: &StoredResponse,
     let work = |mut connection| async move { get.query_async::<Option<Vec<u8>>>(&mut connection).await };
     let note = inner.link.run(Operation::Freshen, Lane::Small, work).await?;
     let length = match note.as_deref().map(Note::parse) {
-        None => response.body.len(),
+        None => response.body_length(),
         Some(Some(note)) => note.length,
         Some(None) => return Ok(false),
     };
@@ -118,7 +118,7 @@ async fn extend(inner: &Arc<Inner>, place: &EntryKey, response: &StoredResponse,
     }
     let mut extend = redis::pipe();
     for index in 0..length.div_ceil(SEGMENT as u64) {
-        extend.cmd("PEXPIRE").arg(place.chunk(response.body_fetch, index)).arg(keep);
+        extend.cmd("PEXPIRE").arg(place.chunk(response.body_fetch(), index)).arg(keep);
     }
     let work = |mut connection| async move { extend.query_async::<Vec<bool>>(&mut connection).await };
     Ok(inner.link.run(Operation::Freshen, Lane::Small, work).await?.into_iter().all(|present| present))
@@ -143,7 +143,7 @@ pub(crate) async fn release(inner: &Arc<Inner>, key: String, token: u64, ending:
 }
 
 pub(crate) fn place(inner: &Inner, response: &StoredResponse) -> EntryKey {
-    EntryKey::of(&inner.link.options().prefix, &response.key, response.variant.as_ref())
+    EntryKey::of(&inner.link.options().prefix, &response.key(), response.variant())
 }
 
 fn token(lease: Option<&Lease>) -> String {

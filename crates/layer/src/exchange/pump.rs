@@ -169,18 +169,18 @@ impl<S: Upstream> Pump<S> {
             }
         }
         let Job { asked, position, fetch, tags, .. } = &self.job;
-        let (key, tags, cache) = (asked.key.clone(), tags.clone(), &self.service.cache);
+        let cache = &self.service.cache;
         match &self.kept {
             Kept::Whole(live) => {
                 let Some(body) = builder.finish(trailers) else { return };
-                let (variant, head) = (live.variant.clone(), Arc::clone(&live.head));
-                cache.commit(Arc::new(StoredResponse::new(key, variant, head, body, tags, *position, *fetch)), lease).await;
+                let response = StoredResponse::new(&asked.key, live.variant.clone(), &live.head, body, tags, *position, *fetch);
+                cache.commit(Arc::new(response), lease).await;
             }
             Kept::Part(meta) => {
                 let Some(body) = builder.finish(None) else { return };
                 let variant = meta.vary.clone().map(|spec| Variant::of(spec, &asked.parts.headers));
                 let meta = PartialResponse::clone(meta);
-                if let Some(part) = StoredPart::new(key, variant, meta, body, tags, *position, *fetch) {
+                if let Some(part) = StoredPart::new(asked.key.clone(), variant, meta, body, tags.clone(), *position, *fetch) {
                     cache.store.commit_part(part, self.service.route.max_object);
                 }
             }

@@ -54,7 +54,7 @@ pub(super) async fn follow<S: Upstream>(service: &CacheService<S>, asked: &Asked
         }
         Landing::Confirmed(stored) => {
             let usable = matches!(decide(&service.route.policy, &asked.context, Some(&stored.head), now), Decision::Serve { .. });
-            let same = stored.variant.as_ref().is_none_or(|variant| variant.suits(&asked.parts.headers));
+            let same = stored.variant().is_none_or(|variant| variant.suits(&asked.parts.headers));
             if !usable || !same {
                 return Followed::Alone(plan.reason);
             }
@@ -62,7 +62,7 @@ pub(super) async fn follow<S: Upstream>(service: &CacheService<S>, asked: &Asked
         }
         Landing::Loaded(stored) => {
             let usable = matches!(decide(&service.route.policy, &asked.context, Some(&stored.head), now), Decision::Serve { .. });
-            if let Some(own) = stored.variant.as_ref().filter(|variant| !variant.suits(&asked.parts.headers)) {
+            if let Some(own) = stored.variant().filter(|variant| !variant.suits(&asked.parts.headers)) {
                 let own = Variant::of(own.spec.clone(), &asked.parts.headers);
                 let store = &service.cache.store;
                 return Followed::OtherVariant(store.variant_hash(store.place_key(&asked.key), &own));

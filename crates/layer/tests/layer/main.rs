@@ -3,6 +3,7 @@
 mod again;
 mod collapsing;
 mod common;
+mod entry_cost;
 mod hit_cost;
 mod identities;
 mod miss_cost;

@@ -102,8 +102,8 @@ impl PartialResponse {
     /// provided in the new response, aside from Content-Range, to replace all instances of the corresponding header fields in the stored
     /// response" (RFC 9110 §15.3.7.3). `None` where they are not of the same representation: then the newer one alone is true.
     pub fn join(&self, newer: &Self) -> Option<Self> {
-        let (old, new) = (self.head.validators.etag.as_ref()?, newer.head.validators.etag.as_ref()?);
-        if !strong_match(old, new) || !is_strong(old) || self.complete_length != newer.complete_length {
+        let (old, new) = (self.head.etag()?, newer.head.etag()?);
+        if !strong_match(&old, &new) || !is_strong(&old) || self.complete_length != newer.complete_length {
             return None;
         }
         let mut joined = newer.clone();
@@ -153,11 +153,9 @@ impl PartialResponse {
         for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE] {
             headers.remove(name);
         }
-        if let (Some(etag), Ok(range)) =
-            (&self.head.validators.etag, HeaderValue::from_str(&format!("bytes={}-{}", missing.first, missing.last)))
-        {
+        if let (Some(etag), Ok(range)) = (self.head.etag(), HeaderValue::from_str(&format!("bytes={}-{}", missing.first, missing.last))) {
             headers.insert(RANGE, range);
-            headers.insert(IF_RANGE, etag.clone());
+            headers.insert(IF_RANGE, etag);
         }
     }
 }

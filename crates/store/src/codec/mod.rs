@@ -24,12 +24,14 @@
 mod frame;
 mod head;
 
+use std::iter;
+
 use bytes::Bytes;
 use http::HeaderMap;
 use larder_semantics::{PrimaryKey, StoredHead, VarySpec};
 
 use crate::body::{SEGMENT, StoredBody};
-use crate::ledger::{Position, Tag, Tags};
+use crate::ledger::{Position, Tag};
 use crate::response::{StoredResponse, Variant};
 use frame::{Reader, Writer};
 
@@ -66,7 +68,7 @@ pub struct ResponseRecord {
     key: PrimaryKey,
     variant: Option<Variant>,
     head: StoredHead,
-    tags: Tags,
+    tags: Vec<Tag>,
     position: Position,
     fetch: u64,
     body_fetch: u64,
@@ -78,8 +80,8 @@ pub struct ResponseRecord {
 /// The frame of a response. `position` stands in for its own, which may mean something in this process only.
 pub fn encode(response: &StoredResponse, position: Position) -> Vec<u8> {
     let mut out = Writer::new(FORMAT, RESPONSE);
-    out.text(response.key.text());
-    match &response.variant {
+    out.bytes(response.key_bytes());
+    match response.variant() {
         Some(variant) => {
             selecting(&mut out, &variant.spec);
             out.text(variant.secondary.text());
@@ -90,14 +92,16 @@ pub fn encode(response: &StoredResponse, position: Position) -> Vec<u8> {
         }
     }
     head::write(&mut out, &response.head);
-    out.u16(response.tags.len() as u16);
-    response.tags.iter().for_each(|tag| out.u64(tag.to_bits()));
+    let tags: Vec<Tag> = iter::once(Tag::url(response.subject().url)).chain(response.tags().iter()).collect();
+    out.u16(tags.len() as u16);
+    tags.iter().for_each(|tag| out.u64(tag.to_bits()));
     out.u64(position.0);
     out.u64(response.fetch);
-    out.u64(response.body_fetch);
-    out.u64(response.body.len());
-    out.u32(checksum(response.body.segments()));
-    match response.body.trailers() {
+    let body = response.body();
+    out.u64(response.body_fetch());
+    out.u64(body.len());
+    out.u32(checksum(body.segments()));
+    match body.trailers() {
         Some(trailers) => {
             out.u8(1);
             head::write_fields(&mut out, trailers);
@@ -138,7 +142,7 @@ pub fn decode(frame: Bytes, key: &PrimaryKey, variant: Option<&Variant>) -> Resu
         return Err(Unreadable::OtherKey);
     }
     let head = head::read(&mut reader)?;
-    let tags = (0..reader.u16()?).map(|_| reader.u64().map(Tag::from_bits)).collect::<Result<_, _>>()?;
+    let tags: Vec<Tag> = (0..reader.u16()?).map(|_| reader.u64().map(Tag::from_bits)).collect::<Result<_, _>>()?;
     let record = ResponseRecord {
         key: key.clone(),
         variant: variant.cloned(),
@@ -180,9 +184,8 @@ impl ResponseRecord {
         }
         let body = StoredBody::from_segments(segments, self.trailers).filter(|body| body.len() == self.body_length);
         let body = body.ok_or(Unreadable::Damaged)?;
-        let mut response = StoredResponse::new(self.key, self.variant, self.head.into(), body, self.tags, self.position, self.fetch);
-        response.body_fetch = self.body_fetch;
-        Ok(response)
+        let response = StoredResponse::new(&self.key, self.variant, &self.head, body, &self.tags, self.position, self.fetch);
+        Ok(response.with_body_fetch(self.body_fetch))
     }
 }
 

@@ -1,9 +1,12 @@
+use http::header::ETAG;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use larder_semantics::{FreshnessLifetime, KeyBuffer, KeyRules, LifetimeSource, QueryRules, StoredHead, Target, Validators, VarySpec};
+use larder_semantics::{
+    FreshnessLifetime, HeadFlags, KeyBuffer, KeyRules, LifetimeSource, QueryRules, StoredHead, Target, Timestamp, VarySpec,
+};
 
 use super::*;
 use crate::body::BodyBuilder;
-use crate::ledger::{InvalidationTarget, Tag};
+use crate::ledger::{Invalidation, InvalidationTarget, Position};
 use crate::vary_index::MAX_VARIANTS;
 
 pub(super) const NOW: Timestamp = Timestamp::from_secs(1_000);
@@ -20,23 +23,20 @@ pub(super) fn key(path: &str) -> PrimaryKey {
     buffer.to_key()
 }
 
-pub(super) fn head(date: Timestamp, etag: Option<&'static str>) -> Arc<StoredHead> {
-    Arc::new(StoredHead {
+pub(super) fn head(date: Timestamp, etag: Option<&'static str>) -> StoredHead {
+    let fields: HeaderMap = etag.iter().map(|etag| (ETAG, HeaderValue::from_static(etag))).collect();
+    StoredHead {
         status: StatusCode::OK,
-        headers: (&HeaderMap::new()).into(),
+        headers: (&fields).into(),
         response_time: date,
         initial_age: 0,
         lifetime: FreshnessLifetime { seconds: 60, source: LifetimeSource::MaxAge },
         stale_while_revalidate: 0,
         stale_if_error: 0,
-        no_cache: false,
-        must_revalidate: false,
-        immutable: false,
-        for_authorized: false,
+        flags: HeadFlags::default(),
         origin_control: None,
-        validators: Validators { etag: etag.map(HeaderValue::from_static), last_modified: None },
-        date,
-    })
+        date_seconds: date.as_secs(),
+    }
 }
 
 pub(super) fn store() -> MemoryStore {
@@ -45,19 +45,17 @@ pub(super) fn store() -> MemoryStore {
 
 pub(super) fn response(path: &str, fetch: u64, position: crate::ledger::Position) -> Arc<StoredResponse> {
     let key = key(path);
-    let tags = [Tag::url(key.url())].into();
     let mut body = BodyBuilder::new(4);
     body.push(b"body");
     let body = body.finish(None).expect("complete");
-    Arc::new(StoredResponse::new(key, None, head(NOW, None), body, tags, position, fetch))
+    Arc::new(StoredResponse::new(&key, None, &head(NOW, None), body, &[], position, fetch))
 }
 
 fn variant(path: &str, spec: &VarySpec, language: &'static str, fetch: u64, date: Timestamp) -> Arc<StoredResponse> {
     let key = key(path);
     let variant = Variant::of(spec.clone(), &accepting(language));
-    let tags = [Tag::url(key.url())].into();
     let head = head(date, Some("\"v\""));
-    Arc::new(StoredResponse::new(key, Some(variant), head, Default::default(), tags, Default::default(), fetch))
+    Arc::new(StoredResponse::new(&key, Some(variant), &head, Default::default(), &[], Default::default(), fetch))
 }
 
 pub(super) fn accepting(language: &'static str) -> HeaderMap {
