@@ -94,6 +94,11 @@ impl StoredHead {
         self.headers.get(&ETAG).filter(|value| !value.is_empty())
     }
 
+    /// Whether there is an [`Self::etag`].
+    pub fn has_etag(&self) -> bool {
+        self.headers.lines().any(|(name, value)| *name == ETAG && !value.is_empty())
+    }
+
     /// The validator `Last-Modified` as sent, where it is one (RFC 9110 §8.8.2).
     pub fn last_modified(&self) -> Option<HeaderValue> {
         if self.flags.has(HeadFlags::MODIFICATION_DATED) { self.headers.get(&LAST_MODIFIED) } else { None }
@@ -101,7 +106,7 @@ impl StoredHead {
 
     /// Whether there is anything to validate with.
     pub fn has_validator(&self) -> bool {
-        self.flags.has(HeadFlags::MODIFICATION_DATED) || self.etag().is_some()
+        self.flags.has(HeadFlags::MODIFICATION_DATED) || self.has_etag()
     }
 
     /// `current_age` in seconds (§4.2.3).

@@ -115,7 +115,7 @@ impl MemoryStore {
     /// The stored variants of a resource that can be validated, newest first, at most eight (RFC 9111 §4.3.1).
     pub fn candidates(&self, index: &VaryIndex) -> Vec<Arc<StoredResponse>> {
         let stored = index.variants().iter().rev().filter_map(|hash| match self.get(*hash, index.key().text()) {
-            Some(Slot::Response(response)) if response.head.etag().is_some() => Some(response),
+            Some(Slot::Response(response)) if response.head.has_etag() => Some(response),
             _ => None,
         });
         stored.take(MAX_CANDIDATES).collect()

@@ -31,7 +31,10 @@ impl fmt::Display for Text<'_> {
             None => f.write_str("- ")?,
         }
         let target = redacted(&line.target);
-        write!(f, "\"{} {}{}\" ", line.method, Escaped(&line.host), Escaped(&target))?;
+        match &line.method {
+            Some(method) => write!(f, "\"{method} {}{}\" ", Escaped(&line.host), Escaped(&target))?,
+            None => f.write_str("- ")?,
+        }
         match line.status {
             Some(status) => write!(f, "{} ", status.as_u16())?,
             None => f.write_str("- ")?,
@@ -55,6 +58,9 @@ impl fmt::Display for Text<'_> {
         if let Some(key) = line.key_text() {
             write!(f, " key=\"{}\"", Escaped(&redacted(key)))?;
         }
+        if let Some(problem) = line.problem {
+            write!(f, " problem=\"{}\"", Escaped(problem))?;
+        }
         Ok(())
     }
 }
@@ -75,6 +81,10 @@ struct Escaped<'a>(&'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+        if self.0.bytes().all(is_plain) {
+            return f.write_str(self.0);
+        }
         for character in self.0.chars() {
             match character {
                 '"' | '\\' => write!(f, "\\{character}")?,
