@@ -151,4 +151,4 @@ mod lookup;
 mod parts;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

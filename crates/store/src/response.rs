@@ -19,8 +19,9 @@ use larder_semantics::{PrimaryKey, SecondaryKey, StoredHead, Timestamp, VarySpec
 use crate::body::StoredBody;
 use crate::ledger::{Checked, Ledger, Position, Subject, Tag, TagList};
 
-/// The longest body in the block, in bytes. A longer one is not worth another copy when a 304 renews the head.
-const SHORT: u64 = 16 * 1024;
+/// The longest body in the block, in bytes. A longer one is not worth another copy when a 304 renews the head; and whoever keeps the key
+/// keeps the block, so it is no place for much.
+const SHORT: u64 = 4 * 1024;
 
 /// Which requests a response with `Vary` is for (RFC 9111 §4.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -256,3 +257,6 @@ impl StoredResponse {
         allocated(COUNTS + size_of::<Self>()) + self.head.weight() + rare
     }
 }
+
+#[cfg(test)]
+mod tests;

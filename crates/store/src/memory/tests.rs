@@ -9,21 +9,21 @@ use crate::body::BodyBuilder;
 use crate::ledger::{Invalidation, InvalidationTarget, Position};
 use crate::vary_index::MAX_VARIANTS;
 
-pub(super) const NOW: Timestamp = Timestamp::from_secs(1_000);
+pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_000);
 
 fn rules() -> KeyRules {
     let query = QueryRules { sort: true, drop: Vec::new(), drop_empty: false, bypass: None };
     KeyRules { namespace: "default".into(), version: 1, query, identity: Vec::new() }
 }
 
-pub(super) fn key(path: &str) -> PrimaryKey {
+pub(crate) fn key(path: &str) -> PrimaryKey {
     let mut buffer = KeyBuffer::default();
     let target = Target { scheme: "http", authority: "example.com", path, query: None };
     rules().derive(target, &HeaderMap::new(), &mut buffer);
     buffer.to_key()
 }
 
-pub(super) fn head(date: Timestamp, etag: Option<&'static str>) -> StoredHead {
+pub(crate) fn head(date: Timestamp, etag: Option<&'static str>) -> StoredHead {
     let fields: HeaderMap = etag.iter().map(|etag| (ETAG, HeaderValue::from_static(etag))).collect();
     StoredHead {
         status: StatusCode::OK,
@@ -58,11 +58,11 @@ fn variant(path: &str, spec: &VarySpec, language: &'static str, fetch: u64, date
     Arc::new(StoredResponse::new(&key, Some(variant), &head, Default::default(), &[], Default::default(), fetch))
 }
 
-pub(super) fn accepting(language: &'static str) -> HeaderMap {
+pub(crate) fn accepting(language: &'static str) -> HeaderMap {
     HeaderMap::from_iter([(HeaderName::from_static("x-flavour"), HeaderValue::from_static(language))])
 }
 
-pub(super) fn by_flavour() -> VarySpec {
+pub(crate) fn by_flavour() -> VarySpec {
     VarySpec::new(vec![HeaderName::from_static("x-flavour")])
 }
 
