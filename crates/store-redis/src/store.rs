@@ -87,6 +87,7 @@ impl RedisStore {
             awaited: counters.awaited.get(),
             damaged: counters.damaged.get(),
             locked: counters.locked.get(),
+            interrupted: counters.interrupted.get(),
             saved_bytes: counters.saved_bytes.get(),
             written: counters.written.get(),
             dropped: counters.dropped.get(),
@@ -154,14 +155,19 @@ impl RemoteStore for RedisStore {
                 return Err(RemoteError::Unvouched);
             }
             let mut loaded = load::load(&self.0, ask).await;
-            if let Ok(Loaded::Response(stored)) = &loaded
-                && !self.0.log.reaches(stored.position).await
+            let position = match &loaded {
+                Ok(Loaded::Response(stored)) => Some(stored.position),
+                Ok(Loaded::Arriving(arriving)) => Some(arriving.record.position()),
+                _ => None,
+            };
+            if let Some(position) = position
+                && !self.0.log.reaches(position).await
             {
                 loaded = Err(RemoteError::Unvouched);
             }
             let counters = &self.0.counters;
             match &loaded {
-                Ok(Loaded::Response(_)) => counters.hits.add(),
+                Ok(Loaded::Response(_) | Loaded::Arriving(_)) => counters.hits.add(),
                 Ok(Loaded::Nothing(_)) => counters.misses.add(),
                 Ok(Loaded::Awaited) => counters.awaited.add(),
                 Err(_) => {}

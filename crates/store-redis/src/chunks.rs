@@ -1,0 +1,177 @@
+//! Bodies that are too long for one value: written chunk by chunk, and read so while they arrive.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use larder_store::codec::{BodySum, Coding, ResponseRecord, decode_chunk, encode_chunk};
+use larder_store::{Answer, Arriving, Chunks, RemoteError, SEGMENT, StoredResponse};
+use tokio::task::JoinHandle;
+
+use crate::keys::EntryKey;
+use crate::link::Lane;
+use crate::load::{damaged, locked};
+use crate::pack::unpack_chunk;
+use crate::seal::{open, seal};
+use crate::stats::Operation;
+use crate::store::Inner;
+use crate::write::millis;
+
+/// Chunks of one body that are on their way at the same time: enough to hide a round trip, and a megabyte at most.
+pub(crate) const AHEAD: usize = 4;
+
+/// How much longer than its head a chunk is kept: whoever has found the head just before its end can still read the body.
+const LONGER: Duration = Duration::from_secs(60);
+
+/// Writes the chunks of a body. What the head's entry says about them: the bytes of each value.
+pub(crate) async fn write(
+    inner: &Arc<Inner>,
+    place: &EntryKey,
+    response: &StoredResponse,
+    chunks: Vec<(Coding, Bytes)>,
+    keep: Duration,
+) -> Result<Vec<u64>, RemoteError> {
+    let (keys, body) = (inner.link.options().keys.as_ref(), BodySum::of(&response.body));
+    let mut lengths = Vec::with_capacity(chunks.len());
+    for (number, (coding, content)) in (0..).zip(chunks) {
+        let key = place.chunk(response.body_fetch, number);
+        let value = seal(keys, &key, encode_chunk(&body, number, coding, &content).into())?;
+        lengths.push(value.len() as u64);
+        let mut set = redis::cmd("SET");
+        set.arg(key).arg(&value[..]).arg("PX").arg(lifetime(keep));
+        let work = |mut connection| async move { set.query_async::<()>(&mut connection).await };
+        inner.link.run(Operation::Chunk, Lane::Bulk, work).await?;
+    }
+    Ok(lengths)
+}
+
+/// Lets the first `count` chunks last as long as a head that is renewed. `false`: not all of them are there.
+pub(crate) async fn extend(
+    inner: &Arc<Inner>,
+    place: &EntryKey,
+    body_fetch: u64,
+    count: usize,
+    keep: Duration,
+) -> Result<bool, RemoteError> {
+    let mut extend = redis::pipe();
+    for number in (0..).take(count) {
+        extend.cmd("PEXPIRE").arg(place.chunk(body_fetch, number)).arg(lifetime(keep));
+    }
+    let work = |mut connection| async move { extend.query_async::<Vec<bool>>(&mut connection).await };
+    Ok(inner.link.run(Operation::Freshen, Lane::Small, work).await?.into_iter().all(|present| present))
+}
+
+fn lifetime(keep: Duration) -> u64 {
+    millis(keep.saturating_add(LONGER))
+}
+
+/// Begins to read a body whose values have these lengths: once all of them have been seen and the first has been proven, the rest may come
+/// while it is served. `None`: they are not all there, which is nobody's fault; some were evicted, or replaced by those of a newer body.
+pub(crate) async fn begin(
+    inner: &Arc<Inner>,
+    place: &EntryKey,
+    record: ResponseRecord,
+    lengths: &[u64],
+) -> Result<Option<Arriving>, RemoteError> {
+    let source = Source { inner: Arc::clone(inner), place: place.clone(), body_fetch: record.body_fetch(), body: record.body() };
+    let mut reading = Reading { source: Arc::new(source), count: lengths.len() as u32, asked: 0, under_way: VecDeque::new(), first: None };
+    let source = Arc::clone(&reading.source);
+    let (all_there, first) = tokio::join!(source.all_there(lengths), reading.take());
+    match (all_there?, first) {
+        (false, _) | (_, None | Some(Err(RemoteError::Incomplete))) => Ok(None),
+        (true, Some(Err(error))) => Err(error),
+        (true, Some(Ok(first))) => {
+            reading.first = Some(first);
+            Ok(Some(Arriving { record: Box::new(record), chunks: Box::new(reading) }))
+        }
+    }
+}
+
+/// Where the chunks of a body are.
+struct Source {
+    inner: Arc<Inner>,
+    place: EntryKey,
+    body_fetch: u64,
+    body: BodySum,
+}
+
+/// A body that is being read.
+struct Reading {
+    source: Arc<Source>,
+    count: u32,
+    /// Chunks that were asked for.
+    asked: u32,
+    /// Each a task of its own: its deadline does not run while nobody takes what came before it.
+    under_way: VecDeque<JoinHandle<Result<Bytes, RemoteError>>>,
+    /// Proven before anything was handed out.
+    first: Option<Bytes>,
+}
+
+impl Source {
+    /// One look at all values. It also keeps them from being the next that are evicted.
+    async fn all_there(&self, lengths: &[u64]) -> Result<bool, RemoteError> {
+        let mut look = redis::pipe();
+        for (number, _) in (0..).zip(lengths) {
+            look.cmd("STRLEN").arg(self.place.chunk(self.body_fetch, number));
+        }
+        let work = |mut connection| async move { look.query_async::<Vec<u64>>(&mut connection).await };
+        Ok(self.inner.link.run(Operation::Chunk, Lane::Bulk, work).await? == lengths)
+    }
+
+    async fn chunk(&self, number: u32) -> Result<Bytes, RemoteError> {
+        let (inner, body) = (&self.inner, self.body);
+        let key = self.place.chunk(self.body_fetch, number);
+        let mut get = redis::cmd("GET");
+        get.arg(&key);
+        let work = |mut connection| async move { get.query_async::<Option<Vec<u8>>>(&mut connection).await };
+        let value = inner.link.run(Operation::Chunk, Lane::Bulk, work).await?.ok_or(RemoteError::Incomplete)?;
+        let Some(frame) = open(inner.link.options().keys.as_ref(), &key, value.into()) else { return Err(locked(inner, &self.place)) };
+        // Checked and unpacked aside: that takes longer than others on this thread should wait.
+        let read = move || {
+            let (coding, content) = decode_chunk(frame, &body, number).ok()?;
+            unpack_chunk(coding, content, body.chunk_length(number))
+        };
+        tokio::task::spawn_blocking(read).await.ok().flatten().ok_or_else(|| damaged(inner, &self.place))
+    }
+}
+
+impl Reading {
+    /// The next chunk, with those behind it asked for.
+    async fn take(&mut self) -> Option<Result<Bytes, RemoteError>> {
+        while self.under_way.len() < AHEAD && self.asked < self.count {
+            let (source, number) = (Arc::clone(&self.source), self.asked);
+            self.under_way.push_back(tokio::spawn(async move { source.chunk(number).await }));
+            self.asked += 1;
+        }
+        let next = self.under_way.front_mut()?.await;
+        self.under_way.pop_front();
+        // A task that is gone has brought nothing.
+        Some(next.unwrap_or(Err(RemoteError::Incomplete)))
+    }
+}
+
+impl Chunks for Reading {
+    fn next(&mut self) -> Answer<'_, Option<Result<Bytes, RemoteError>>> {
+        Box::pin(async move {
+            if let Some(first) = self.first.take() {
+                return Some(Ok(first));
+            }
+            let next = self.take().await;
+            if matches!(next, Some(Err(_))) {
+                self.source.inner.counters.interrupted.add();
+            }
+            next
+        })
+    }
+
+    fn ahead(&self) -> u64 {
+        ((self.under_way.len() + usize::from(self.first.is_some())) * SEGMENT) as u64
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.under_way.iter().for_each(JoinHandle::abort);
+    }
+}
