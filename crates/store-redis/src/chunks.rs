@@ -79,8 +79,8 @@ pub(crate) async fn begin(
     let source = Arc::clone(&reading.source);
     let (all_there, first) = tokio::join!(source.all_there(lengths), reading.take());
     match (all_there?, first) {
-        (false, _) | (_, None | Some(Err(RemoteError::Incomplete))) => Ok(None),
-        (true, Some(Err(error))) => Err(error),
+        (false, _) | (_, None | Some(Err(Flaw::Failed(RemoteError::Incomplete)))) => Ok(None),
+        (true, Some(Err(flaw))) => Err(source.tell(flaw)),
         (true, Some(Ok(first))) => {
             reading.first = Some(first);
             Ok(Some(Arriving { record: Box::new(record), chunks: Box::new(reading) }))
@@ -96,6 +96,16 @@ struct Source {
     body: BodySum,
 }
 
+/// Why a chunk cannot be handed out.
+enum Flaw {
+    /// It is not there.
+    Failed(RemoteError),
+    /// It is not what was written.
+    Damaged,
+    /// No key opens it.
+    Locked,
+}
+
 /// A body that is being read.
 struct Reading {
     source: Arc<Source>,
@@ -103,7 +113,7 @@ struct Reading {
     /// Chunks that were asked for.
     asked: u32,
     /// Each a task of its own: its deadline does not run while nobody takes what came before it.
-    under_way: VecDeque<JoinHandle<Result<Bytes, RemoteError>>>,
+    under_way: VecDeque<JoinHandle<Result<Bytes, Flaw>>>,
     /// Proven before anything was handed out.
     first: Option<Bytes>,
 }
@@ -119,26 +129,36 @@ impl Source {
         Ok(self.inner.link.run(Operation::Chunk, Lane::Bulk, work).await? == lengths)
     }
 
-    async fn chunk(&self, number: u32) -> Result<Bytes, RemoteError> {
+    async fn chunk(&self, number: u32) -> Result<Bytes, Flaw> {
         let (inner, body) = (&self.inner, self.body);
         let key = self.place.chunk(self.body_fetch, number);
         let mut get = redis::cmd("GET");
         get.arg(&key);
         let work = |mut connection| async move { get.query_async::<Option<Vec<u8>>>(&mut connection).await };
-        let value = inner.link.run(Operation::Chunk, Lane::Bulk, work).await?.ok_or(RemoteError::Incomplete)?;
-        let Some(frame) = open(inner.link.options().keys.as_ref(), &key, value.into()) else { return Err(locked(inner, &self.place)) };
+        let value = inner.link.run(Operation::Chunk, Lane::Bulk, work).await.and_then(|value| value.ok_or(RemoteError::Incomplete));
+        let value = value.map_err(Flaw::Failed)?;
+        let frame = open(inner.link.options().keys.as_ref(), &key, value.into()).ok_or(Flaw::Locked)?;
         // Checked and unpacked aside: that takes longer than others on this thread should wait.
         let read = move || {
             let (coding, content) = decode_chunk(frame, &body, number).ok()?;
             unpack_chunk(coding, content, body.chunk_length(number))
         };
-        tokio::task::spawn_blocking(read).await.ok().flatten().ok_or_else(|| damaged(inner, &self.place))
+        tokio::task::spawn_blocking(read).await.ok().flatten().ok_or(Flaw::Damaged)
+    }
+
+    /// Counts what should not be, and drops the entry that leads there.
+    fn tell(&self, flaw: Flaw) -> RemoteError {
+        match flaw {
+            Flaw::Failed(error) => error,
+            Flaw::Damaged => damaged(&self.inner, &self.place),
+            Flaw::Locked => locked(&self.inner, &self.place),
+        }
     }
 }
 
 impl Reading {
     /// The next chunk, with those behind it asked for.
-    async fn take(&mut self) -> Option<Result<Bytes, RemoteError>> {
+    async fn take(&mut self) -> Option<Result<Bytes, Flaw>> {
         while self.under_way.len() < AHEAD && self.asked < self.count {
             let (source, number) = (Arc::clone(&self.source), self.asked);
             self.under_way.push_back(tokio::spawn(async move { source.chunk(number).await }));
@@ -147,7 +167,7 @@ impl Reading {
         let next = self.under_way.front_mut()?.await;
         self.under_way.pop_front();
         // A task that is gone has brought nothing.
-        Some(next.unwrap_or(Err(RemoteError::Incomplete)))
+        Some(next.unwrap_or(Err(Flaw::Failed(RemoteError::Incomplete))))
     }
 }
 
@@ -157,11 +177,11 @@ impl Chunks for Reading {
             if let Some(first) = self.first.take() {
                 return Some(Ok(first));
             }
-            let next = self.take().await;
-            if matches!(next, Some(Err(_))) {
+            let next = self.take().await?;
+            Some(next.map_err(|flaw| {
                 self.source.inner.counters.interrupted.add();
-            }
-            next
+                self.source.tell(flaw)
+            }))
         })
     }
 

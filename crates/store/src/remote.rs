@@ -93,8 +93,8 @@ impl Arriving {
     /// Waits for all of it.
     pub async fn whole(mut self) -> Result<StoredResponse, RemoteError> {
         let mut segments = Vec::new();
-        while let Some(segment) = self.chunks.next().await {
-            segments.push(segment?);
+        for _ in 0..self.record.body().chunks() {
+            segments.push(self.chunks.next().await.unwrap_or(Err(RemoteError::Incomplete))?);
         }
         self.record.complete(segments).map_err(|_| RemoteError::Damaged)
     }
