@@ -1,12 +1,15 @@
 //! Bodies that are too long for one value: written chunk by chunk, and read so while they arrive.
 
-use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream::FuturesOrdered;
+use futures_util::{StreamExt, future};
 use larder_store::codec::{BodySum, Coding, ResponseRecord, decode_chunk, encode_chunk};
 use larder_store::{Answer, Arriving, Chunks, RemoteError, SEGMENT, StoredResponse};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::keys::EntryKey;
@@ -75,13 +78,15 @@ pub(crate) async fn begin(
     lengths: &[u64],
 ) -> Result<Option<Arriving>, RemoteError> {
     let source = Source { inner: Arc::clone(inner), place: place.clone(), body_fetch: record.body_fetch(), body: record.body() };
-    let mut reading = Reading { source: Arc::new(source), count: lengths.len() as u32, asked: 0, under_way: VecDeque::new(), first: None };
-    let source = Arc::clone(&reading.source);
-    let (all_there, first) = tokio::join!(source.all_there(lengths), reading.take());
-    match (all_there?, first) {
-        (false, _) | (_, None | Some(Err(Flaw::Failed(RemoteError::Incomplete)))) => Ok(None),
-        (true, Some(Err(flaw))) => Err(source.tell(flaw)),
-        (true, Some(Ok(first))) => {
+    let (mut reading, all_there) = Reading::start(Arc::new(source), lengths.to_vec());
+    // A task that is gone has seen nothing.
+    if !all_there.await.unwrap_or(Ok(false))? {
+        return Ok(None);
+    }
+    match reading.take().await {
+        None | Some(Err(Flaw::Failed(RemoteError::Incomplete))) => Ok(None),
+        Some(Err(flaw)) => Err(reading.source.tell(flaw)),
+        Some(Ok(first)) => {
             reading.first = Some(first);
             Ok(Some(Arriving { record: Box::new(record), chunks: Box::new(reading) }))
         }
@@ -106,16 +111,17 @@ enum Flaw {
     Locked,
 }
 
-/// A body that is being read.
+/// A body that is being read: by a task of its own, so that no deadline runs while nobody takes what came before.
 struct Reading {
     source: Arc<Source>,
-    count: u32,
-    /// Chunks that were asked for.
-    asked: u32,
-    /// Each a task of its own: its deadline does not run while nobody takes what came before it.
-    under_way: VecDeque<JoinHandle<Result<Bytes, Flaw>>>,
+    arrived: mpsc::UnboundedReceiver<Result<Bytes, Flaw>>,
+    /// Chunks that may still be asked for before one is taken.
+    turns: Arc<Semaphore>,
+    /// Chunks that have not been taken.
+    left: usize,
     /// Proven before anything was handed out.
     first: Option<Bytes>,
+    task: JoinHandle<()>,
 }
 
 impl Source {
@@ -127,6 +133,22 @@ impl Source {
         }
         let work = |mut connection| async move { look.query_async::<Vec<u64>>(&mut connection).await };
         Ok(self.inner.link.run(Operation::Chunk, Lane::Bulk, work).await? == lengths)
+    }
+
+    /// Asks for these chunks, each when there is a turn, and hands them over in their order.
+    async fn chunks(&self, mut numbers: Range<u32>, turns: &Semaphore, hand_over: mpsc::UnboundedSender<Result<Bytes, Flaw>>) {
+        let mut under_way = FuturesOrdered::new();
+        loop {
+            tokio::select! {
+                biased;
+                Some(chunk) = under_way.next() => if hand_over.send(chunk).is_err() { return },
+                Ok(turn) = turns.acquire(), if !numbers.is_empty() => {
+                    turn.forget();
+                    under_way.extend(numbers.next().map(|number| self.chunk(number)));
+                }
+                else => return,
+            }
+        }
     }
 
     async fn chunk(&self, number: u32) -> Result<Bytes, Flaw> {
@@ -157,17 +179,25 @@ impl Source {
 }
 
 impl Reading {
-    /// The next chunk, with those behind it asked for.
+    /// Begins with a look at all values, and then asks for the chunks in their order.
+    fn start(source: Arc<Source>, lengths: Vec<u64>) -> (Self, oneshot::Receiver<Result<bool, RemoteError>>) {
+        let (left, turns) = (lengths.len(), Arc::new(Semaphore::new(AHEAD)));
+        let ((tell, all_there), (hand_over, arrived)) = (oneshot::channel(), mpsc::unbounded_channel());
+        let (from, may_ask) = (Arc::clone(&source), Arc::clone(&turns));
+        let task = tokio::spawn(async move {
+            // Whoever has left does not want it.
+            let look = async { _ = tell.send(from.all_there(&lengths).await) };
+            // The first of them is polled first: what is asked for stands on the connection in this order.
+            future::join(look, from.chunks(0..lengths.len() as u32, &may_ask, hand_over)).await;
+        });
+        (Self { source, arrived, turns, left, first: None, task }, all_there)
+    }
+
     async fn take(&mut self) -> Option<Result<Bytes, Flaw>> {
-        while self.under_way.len() < AHEAD && self.asked < self.count {
-            let (source, number) = (Arc::clone(&self.source), self.asked);
-            self.under_way.push_back(tokio::spawn(async move { source.chunk(number).await }));
-            self.asked += 1;
-        }
-        let next = self.under_way.front_mut()?.await;
-        self.under_way.pop_front();
-        // A task that is gone has brought nothing.
-        Some(next.unwrap_or(Err(Flaw::Failed(RemoteError::Incomplete))))
+        let next = self.arrived.recv().await?;
+        self.left -= 1;
+        self.turns.add_permits(1);
+        Some(next)
     }
 }
 
@@ -177,7 +207,10 @@ impl Chunks for Reading {
             if let Some(first) = self.first.take() {
                 return Some(Ok(first));
             }
-            let next = self.take().await?;
+            if self.left == 0 {
+                return None;
+            }
+            let next = self.take().await.unwrap_or(Err(Flaw::Failed(RemoteError::Incomplete)));
             Some(next.map_err(|flaw| {
                 self.source.inner.counters.interrupted.add();
                 self.source.tell(flaw)
@@ -186,12 +219,12 @@ impl Chunks for Reading {
     }
 
     fn ahead(&self) -> u64 {
-        ((self.under_way.len() + usize::from(self.first.is_some())) * SEGMENT) as u64
+        ((self.left.min(AHEAD) + usize::from(self.first.is_some())) * SEGMENT) as u64
     }
 }
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        self.under_way.iter().for_each(JoinHandle::abort);
+        self.task.abort();
     }
 }
