@@ -24,6 +24,9 @@ use crate::write::millis;
 /// Chunks of one body that are on their way at the same time: enough to hide a round trip, and a megabyte at most.
 pub(crate) const AHEAD: usize = 4;
 
+/// Chunks of all bodies that are on their way at the same time, but for the first of each: those who wait for their turn are not late yet.
+pub(crate) const AT_ONCE: usize = 32;
+
 /// How much longer than its head a chunk is kept: whoever has found the head just before its end can still read the body.
 const LONGER: Duration = Duration::from_secs(60);
 
@@ -157,7 +160,15 @@ impl Source {
         let mut get = redis::cmd("GET");
         get.arg(&key);
         let work = |mut connection| async move { get.query_async::<Option<Vec<u8>>>(&mut connection).await };
-        let value = inner.link.run(Operation::Chunk, Lane::Bulk, work).await.and_then(|value| value.ok_or(RemoteError::Incomplete));
+        // The first is a part of the look-up; who waits for the others is being served already.
+        let value = match number {
+            0 => inner.link.run(Operation::Chunk, Lane::Bulk, work).await,
+            _ => {
+                let _turn = inner.chunk_turns.acquire().await;
+                inner.link.run_midway(Operation::Chunk, work).await
+            }
+        };
+        let value = value.and_then(|value| value.ok_or(RemoteError::Incomplete));
         let value = value.map_err(Flaw::Failed)?;
         let frame = open(inner.link.options().keys.as_ref(), &key, value.into()).ok_or(Flaw::Locked)?;
         // Checked and unpacked aside: that takes longer than others on this thread should wait.

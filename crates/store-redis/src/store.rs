@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use larder_store::{Answer, Ask, Ending, InvalidationLog, Ledger, Loaded, RemoteError, RemoteStore, StoredResponse, Write};
+use tokio::sync::Semaphore;
 
 use crate::channel;
+use crate::chunks::AT_ONCE;
 use crate::inspect::ServerInfo;
 use crate::journal::Journal;
 use crate::link::Link;
@@ -30,6 +32,7 @@ pub(crate) struct Inner {
     pub(crate) queue: Queue,
     log: Arc<Log>,
     pub(crate) counters: Counters,
+    pub(crate) chunk_turns: Semaphore,
     tokens: AtomicU64,
     /// Makes a number of ours one of nobody else's.
     seed: RandomState,
@@ -52,10 +55,10 @@ impl RedisStore {
     pub fn start(options: RedisOptions, ledger: Arc<Ledger>, observer: Option<Arc<dyn RedisObserver>>) -> Result<Self, StartError> {
         let journal = Journal::open(options.journal.as_deref()).map_err(StartError::Journal)?;
         let (queue, jobs) = Queue::new();
-        let (link, counters) = (Link::new(options, observer)?, Counters::default());
+        let (link, counters, chunk_turns) = (Link::new(options, observer)?, Counters::default(), Semaphore::new(AT_ONCE));
         let log = Arc::new(Log::new(Arc::clone(&link), ledger, journal));
         tokio::spawn(tail::follow(Arc::downgrade(&log)));
-        let inner = Arc::new(Inner { link, queue, log, counters, tokens: AtomicU64::new(0), seed: RandomState::new() });
+        let inner = Arc::new(Inner { link, queue, log, counters, chunk_turns, tokens: AtomicU64::new(0), seed: RandomState::new() });
         tokio::spawn(work(Arc::downgrade(&inner), jobs));
         Ok(Self(inner))
     }

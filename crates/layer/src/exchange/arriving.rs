@@ -122,10 +122,11 @@ impl<S: Upstream> Walk<S> {
                     let next = poll_fn(|cx| body.as_mut().poll_frame(cx)).await;
                     let frame = next.transpose().map_err(|error| BodyError::Upstream(FetchError::new(error)))?;
                     let Some(frame) = frame else { return Err(BodyError::Stored(RemoteError::Incomplete)) };
-                    let Ok(mut data) = frame.into_data() else { continue };
+                    let Ok(data) = frame.into_data() else { continue };
                     let skipped = (*before).min(data.len() as u64);
                     *before -= skipped;
-                    data.split_off(skipped as usize)
+                    // A copy: a slice would keep the connection's read buffer for as long as the body is stored.
+                    Bytes::copy_from_slice(&data[skipped as usize..])
                 }
             };
             if !bytes.is_empty() {

@@ -161,6 +161,21 @@ async fn a_server_that_fails_midway_is_a_break() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_chunk_that_is_slower_than_a_look_up_may_be_is_waited_for() -> Result<()> {
+    let redis = Redis::start().await?;
+    let (proxy, store) = behind_proxy(&redis, |options| options.timeout = Duration::from_millis(300)).await?;
+    let gate = proxy.hold("GET", ":k:7:1");
+    let arriving = arriving(&store, "/x").await;
+    // A look-up on the other connection is late, and the chunk still on its way.
+    proxy.set(Fault::Blackholed);
+    assert_eq!(load(&store, "/y").await.unwrap_err(), RemoteError::Timeout);
+    proxy.set(Fault::None);
+    gate.open();
+    assert_eq!(arriving.whole().await.expect("all of it").body.len(), LENGTH as u64);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_body_that_is_not_all_there_is_a_miss_before_anything_is_served() -> Result<()> {
     for change in [&["DEL"][..], &["APPEND", "x"], &["SET", "short"]] {
         for number in [0, 3, 6] {
