@@ -16,7 +16,7 @@ use larder_tower::CacheResult;
 fn metrics(criterion: &mut Criterion) {
     let metrics = Metrics::new(&["issue.list", "issue.get"], &["api"]);
     let record = RequestRecord {
-        method: &Method::GET,
+        method: Some(&Method::GET),
         status: StatusCode::OK,
         result: Some(CacheResult::Hit),
         reason: Some(Reason::Fresh),

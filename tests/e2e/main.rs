@@ -4,6 +4,7 @@ mod broken_upstreams;
 mod check;
 mod collapse;
 mod history;
+mod hits;
 mod json_server;
 mod lifecycle;
 mod limits;

@@ -104,3 +104,53 @@ async fn the_access_log_can_be_read_and_can_be_off() -> Result<()> {
     assert!(!silent.process().output().iter().any(|line| line.contains("/seen")));
     Ok(())
 }
+
+/// The next line about an answer with this status.
+async fn json_status(larder: &Larder, status: u16) -> Result<Value> {
+    let wanted = format!("\"status\":{status},");
+    let line = larder.process().line(&wanted, |line| line.contains(&wanted).then(|| line.to_owned())).await?;
+    Ok(serde_json::from_str(&line[line.find('{').unwrap_or_default()..])?)
+}
+
+#[tokio::test]
+async fn what_the_listener_refuses_is_logged_and_counted() -> Result<()> {
+    let origin = Origin::start().await?;
+    let config = "[server]\nlisten = \"127.0.0.1:0\"\nheader_read_timeout = \"300ms\"\n[log]\naccess = \"json\"";
+    let larder = Larder::before(&origin, config).await?;
+    let long = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(20_000));
+    let large = format!("GET /large HTTP/1.1\r\nHost: x\r\nX-A: {}\r\n\r\n", "a".repeat(200_000));
+    // What was read as a request is told with method, host and target.
+    let read = [
+        ("CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n", 501, "CONNECT"),
+        ("GET /expects HTTP/1.1\r\nHost: x\r\nExpect: 200-maybe\r\n\r\n", 417, "GET"),
+        (long.as_str(), 414, "GET"),
+    ];
+    for (bytes, status, method) in read {
+        let mut client = larder.connect().await?;
+        client.send_raw(method, bytes.as_bytes()).await?;
+        let line = json_status(&larder, status).await?;
+        assert_eq!(line["method"].as_str(), Some(method), "{line}");
+        assert!(line["problem"].is_string() && line["bytes"].as_u64() > Some(0) && line["transfer"] == "complete", "{line}");
+    }
+    for (bytes, status) in [("nothing of the kind\r\n\r\n", 400), (large.as_str(), 431), ("GET /late HTT", 408)] {
+        let mut client = larder.connect().await?;
+        client.send_raw("GET", bytes.as_bytes()).await?;
+        let line = json_status(&larder, status).await?;
+        assert!(line["method"].is_null() && line["problem"].is_string() && line["client"] == "127.0.0.1", "{line}");
+    }
+    larder.metric_reaches("larder_requests_total", &[r#"route="-""#, r#"status="4xx""#], 5.0).await?;
+    larder.metric_reaches("larder_requests_total", &[r#"route="-""#, r#"status="5xx""#, r#"method="CONNECT""#], 1.0).await?;
+    larder.metric_reaches("larder_requests_total", &[r#"route="-""#, r#"method="other""#], 3.0).await?;
+    assert_eq!(origin.request_count(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_last_hops_answer_is_logged() -> Result<()> {
+    let origin = Origin::start().await?;
+    let larder = Larder::before(&origin, "[log]\naccess = \"json\"").await?;
+    larder.request("OPTIONS", "/here", &[("Max-Forwards", "0")], "").await?;
+    let line = json_line(&larder, "/here").await?;
+    assert_eq!((line["status"].as_u64(), line["problem"].is_null()), (Some(200), true), "{line}");
+    larder.metric_reaches("larder_requests_total", &[r#"method="OPTIONS""#], 1.0).await
+}

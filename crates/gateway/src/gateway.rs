@@ -3,23 +3,24 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Limited;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use larder_semantics::{Reason, Target};
 use larder_tower::clock::{Clock, monotonic};
 use larder_tower::{Cache, CacheBody, CacheService, Caller, FetchError, Outcome, ServeFuture, Served};
 
 use crate::forward::{EffectiveTarget, Hop, effective_target, is_upgrade};
+use crate::http1;
 use crate::live::Live;
 use crate::problem::Problem;
 use crate::purge::{Heard, USUAL_WAIT, public, purge};
 use crate::redis::Redis;
 use crate::request_limit::{TOO_LARGE, is_too_large, limited};
-use crate::server::{OpenConnections, Peer, linger};
+use crate::server::{Handler, OpenConnections, OwnAnswer, Peer, linger};
 use crate::telemetry::access_log::{AccessLog, Answer, Entry, Logged};
 use crate::telemetry::metrics::RequestRecord;
 use crate::upstream::{Requester, UpstreamBody, UpstreamError, UpstreamService};
@@ -52,6 +53,27 @@ struct Asked {
 }
 
 impl Gateway {
+    /// Answers a request without content if that is a hit: the same walk as [`Self::handle`] takes, where nothing lies beside it.
+    fn hit(&self, request: &Request<()>, peer: &Peer, head: &mut Vec<u8>) -> Option<Logged<GatewayBody>> {
+        let started = monotonic();
+        let live = self.live.load();
+        let hop = peer.hop(request.version());
+        let target = effective_target(request.uri(), request.headers(), &hop, &live.trusted);
+        let service = live.route(request.method(), &target.authority, request.uri().path())?;
+        let client = target.client;
+        let caller = caller(target, live.trusted.contains(hop.peer));
+        let answer = service.serve_stored(request, &caller)?;
+        let length = answer.body.size_hint().exact()?;
+        let entry = self.access_log.begin(request, Some(client), || self.clock.now());
+        let asked = Asked { method: request.method().clone(), started, entry, route: Some(service.route().index) };
+        let status = answer.status();
+        http1::put_answer_head(head, request.method(), status, length, |put| answer.for_each_line(put));
+        let is_bodiless = *request.method() == Method::HEAD || http1::is_bodiless(status);
+        let mut response = Response::new(if is_bodiless { CacheBody::empty() } else { answer.body });
+        *response.status_mut() = status;
+        Some(asked.answered(&live, response, Some(&answer.outcome)).into_body())
+    }
+
     /// Answers one request. A hit is answered before this returns.
     pub(crate) fn handle(&self, request: Request<Incoming>, peer: Peer) -> Handling {
         let started = monotonic();
@@ -98,6 +120,38 @@ impl Gateway {
                 })
             }
         }
+    }
+}
+
+impl Handler for Arc<Gateway> {
+    type Body = Logged<GatewayBody>;
+    type Answer = Handling;
+
+    const HITS: bool = true;
+
+    fn hit(&self, request: &Request<()>, peer: &Peer, head: &mut Vec<u8>) -> Option<Self::Body> {
+        Gateway::hit(self, request, peer, head)
+    }
+
+    fn handle(&self, request: Request<Incoming>, peer: Peer) -> Handling {
+        Gateway::handle(self, request, peer)
+    }
+
+    /// One line a request, and each counted, whoever answered it.
+    fn answered_before<B>(&self, answer: &OwnAnswer<'_, B>) {
+        let live = self.live.load();
+        let entry = match answer.request {
+            Some(request) => {
+                let hop = Hop { peer: answer.peer, secure: false, version: request.version() };
+                let target = effective_target(request.uri(), request.headers(), &hop, &live.trusted);
+                self.access_log.begin(request, Some(target.client), || self.clock.now())
+            }
+            None => self.access_log.begin_unread(Some(answer.peer), || self.clock.now()),
+        };
+        let method = answer.request.map(Request::method);
+        let record = RequestRecord { method, status: answer.status, result: None, reason: None, elapsed: Duration::ZERO };
+        live.metrics.request(None, &record);
+        entry.responded(answer.status, answer.bytes, &Answer { problem: answer.problem, ..Answer::default() });
     }
 }
 
@@ -176,13 +230,23 @@ impl Asked {
 
     fn refused(self, live: &Live, problem: Problem) -> Response<Logged<GatewayBody>> {
         let response = problem.response(&self.method).map(CacheBody::from_bytes);
-        self.answered(live, response, None)
+        self.ended(live, response, None, Some(problem))
     }
 
     fn answered(self, live: &Live, response: Response<GatewayBody>, outcome: Option<&Outcome>) -> Response<Logged<GatewayBody>> {
+        self.ended(live, response, outcome, None)
+    }
+
+    fn ended(
+        self,
+        live: &Live,
+        response: Response<GatewayBody>,
+        outcome: Option<&Outcome>,
+        problem: Option<Problem>,
+    ) -> Response<Logged<GatewayBody>> {
         let elapsed = monotonic().saturating_duration_since(self.started);
         let (result, reason) = (outcome.map(|outcome| outcome.result), outcome.map(|outcome| outcome.reason));
-        let record = RequestRecord { method: &self.method, status: response.status(), result, reason, elapsed };
+        let record = RequestRecord { method: Some(&self.method), status: response.status(), result, reason, elapsed };
         live.metrics.request(self.route, &record);
         let answer = Answer {
             route: self.route.and_then(|route| live.route_name(route)),
@@ -191,6 +255,7 @@ impl Asked {
             key: outcome.and_then(|outcome| outcome.key.as_ref()),
             collapsed: outcome.is_some_and(|outcome| outcome.collapsed),
             upstream: outcome.and_then(|outcome| outcome.upstream),
+            problem,
         };
         self.entry.respond(response, &answer)
     }

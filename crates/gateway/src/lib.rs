@@ -6,6 +6,7 @@ pub mod config;
 pub mod demo;
 pub mod forward;
 mod gateway;
+mod http1;
 mod live;
 mod path_matcher;
 pub mod problem;

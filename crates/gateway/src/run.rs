@@ -153,12 +153,8 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
     let admin = tokio::spawn(Admin::new(readiness.clone(), details, metrics).with_control(control).serve(admin));
 
     let (stop, stopping) = watch::channel(false);
-    let handler = {
-        let gateway = Arc::clone(&gateway);
-        move |request, peer| gateway.handle(request, peer)
-    };
     let mut stopped = stopping.clone();
-    let serving = tokio::spawn(server.serve(options, handler, async move {
+    let serving = tokio::spawn(server.serve(options, Arc::clone(&gateway), async move {
         // A sender that is gone means to stop as well.
         let _ = stopped.wait_for(|stop| *stop).await;
     }));

@@ -18,7 +18,7 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 fn recording_a_request_allocates_nothing_once_its_route_was_used() {
     let metrics = Metrics::new(&["a", "b"], &[]);
     let record = RequestRecord {
-        method: &Method::GET,
+        method: Some(&Method::GET),
         status: StatusCode::OK,
         result: Some(CacheResult::Hit),
         reason: Some(Reason::Fresh),

@@ -4,6 +4,7 @@
 //! without an await; everything else walks through one `async fn`, top to bottom, in the module `fill`.
 
 mod again;
+mod at_hand;
 mod body;
 mod body_log;
 mod cache;
@@ -30,6 +31,7 @@ mod told;
 mod upstream;
 
 pub use again::Again;
+pub use at_hand::AtHand;
 pub use body::CacheBody;
 pub use cache::{Cache, CacheStats};
 pub use caller::Caller;

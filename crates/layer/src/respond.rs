@@ -16,8 +16,8 @@ use crate::body_log::LogReader;
 use crate::flight::Live;
 use crate::outcome::CacheResult;
 
-const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
-const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+pub(crate) const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// Answers from a stored response: whole, in part, or as the client's preconditions want it.
 pub(crate) fn from_stored<B>(
@@ -161,7 +161,7 @@ pub(crate) fn tell_key(headers: &mut HeaderMap, key: &str) {
 }
 
 /// The value for a hit of which there is nothing to say but its `ttl`.
-fn plain_hit(status: &CacheStatus) -> Option<HeaderValue> {
+pub(crate) fn plain_hit(status: &CacheStatus) -> Option<HeaderValue> {
     let ttl = status.ttl?;
     let plain = CacheStatus { hit: true, ttl: Some(ttl), ..CacheStatus::default() };
     (*status == plain).then(|| PLAIN_HITS.with_borrow_mut(|memo| memo.get(ttl, || status_value(None, status))))
@@ -222,7 +222,7 @@ thread_local! {
 }
 
 /// A number as a field value that many clones share.
-fn decimal(number: i64) -> HeaderValue {
+pub(crate) fn decimal(number: i64) -> HeaderValue {
     DECIMALS.with_borrow_mut(|memo| memo.get(number, || shared(number.to_string())))
 }
 

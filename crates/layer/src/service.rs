@@ -13,6 +13,7 @@ use larder_semantics::{
 use larder_store::{Lookup, StoredResponse};
 use tower_service::Service;
 
+use crate::at_hand::AtHand;
 use crate::body::CacheBody;
 use crate::cache::Cache;
 use crate::caller::Caller;
@@ -72,6 +73,38 @@ impl<S: Upstream> CacheService<S> {
             return self.walk(request, caller, extend).telling_key();
         }
         self.walk(request, caller, extend)
+    }
+
+    /// The answer to a request without content, if it is stored and fresh: nothing has to be asked, awaited or begun for it, and nothing
+    /// has happened where there is none. Otherwise as [`Self::serve`].
+    pub fn serve_stored<B>(&self, request: &Request<()>, caller: &Caller) -> Option<AtHand<B>> {
+        if !self.route.cache || !matches!(MethodKind::of(request.method()), MethodKind::Get | MethodKind::Head) {
+            return None;
+        }
+        KEY.with_borrow_mut(|key| self.look_up_stored(request, caller, key))
+    }
+
+    fn look_up_stored<B>(&self, request: &Request<()>, caller: &Caller, key: &mut KeyBuffer) -> Option<AtHand<B>> {
+        let (rules, fields) = (&*self.route, request.headers());
+        rules.key.derive(caller.target(request.uri(), fields), fields, key);
+        if !key.query_as_sent() && self.is_bypassed(request, caller.client) {
+            return None;
+        }
+        let now = self.cache.clock.now();
+        let found = self.cache.store.lookup(self.cache.store.place(key), fields, now);
+        let Lookup::Found(stored) = &found else { return None };
+        let context = rules.context(request.method(), fields, key);
+        let Decision::Serve { age, reason } = rules.decide(&context, &found, now) else { return None };
+        stored.mark_asked();
+        if !rules.cache_status_key {
+            let (status, outcome) = hit_status(stored, reason, now);
+            let in_slots = AtHand::in_slots(&context, fields, stored, age, &status, || outcome);
+            if in_slots.is_some() {
+                return in_slots;
+            }
+        }
+        let served = hit(&context, request, stored, age, reason, now);
+        Some(if rules.cache_status_key { served.telling_key() } else { served }.into())
     }
 
     fn walk<R>(&self, mut request: Request<R>, caller: Caller, extend: impl FnOnce(&mut Extensions)) -> ServeFuture<S::Body>
@@ -173,6 +206,12 @@ fn hit<R, B>(
     reason: Reason,
     now: Timestamp,
 ) -> Served<B> {
+    let (status, outcome) = hit_status(stored, reason, now);
+    let response = respond::from_stored(context, request.headers(), stored, age, CacheResult::Hit, &status);
+    Served { response, outcome }
+}
+
+fn hit_status(stored: &StoredResponse, reason: Reason, now: Timestamp) -> (CacheStatus, Outcome) {
     let fresh = reason == Reason::Fresh;
     let ttl = match stored.head.ttl(now) {
         // A soft purge ended its lifetime, whatever is left of it.
@@ -180,10 +219,9 @@ fn hit<R, B>(
         ttl => ttl,
     };
     let status = CacheStatus { hit: true, ttl: Some(ttl), detail: (!fresh).then_some(reason.as_str()), ..CacheStatus::default() };
-    let response = respond::from_stored(context, request.headers(), stored, age, CacheResult::Hit, &status);
     let mut outcome = Outcome::new(CacheResult::Hit, reason, Some(stored.key.clone()));
     outcome.stale = ttl <= 0;
-    Served { response, outcome }
+    (status, outcome)
 }
 
 fn gateway_timeout<B>(reason: Reason, key: &KeyBuffer) -> Served<B> {

@@ -86,7 +86,7 @@ fn date_of(headers: &HeaderMap, name: HeaderName, now: Timestamp) -> Option<Time
 /// an ETag field)" (RFC 9110 §15.4.5).
 pub fn not_modified_fields(stored: &StoredHead) -> HeaderMap {
     let mut headers = stored.headers.to_map();
-    for name in [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_RANGE] {
+    for name in METADATA {
         headers.remove(name);
     }
     if stored.validators.etag.is_some() {
@@ -94,3 +94,11 @@ pub fn not_modified_fields(stored: &StoredHead) -> HeaderMap {
     }
     headers
 }
+
+/// Whether a stored field is among [`not_modified_fields`]. `has_etag`: whether the stored response has an entity tag.
+pub fn is_told_by_not_modified(name: &HeaderName, has_etag: bool) -> bool {
+    !(METADATA.contains(name) || (has_etag && *name == LAST_MODIFIED))
+}
+
+/// Metadata of the representation, which a 304 does not tell.
+const METADATA: [HeaderName; 5] = [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_RANGE];

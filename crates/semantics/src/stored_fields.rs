@@ -12,6 +12,7 @@
 //! Making the map of an answer is one clone of the shape's, and one slice for each own value.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
@@ -94,15 +95,32 @@ impl StoredFields {
         self.own_values().nth((self.own & ((1 << place) - 1)).count_ones() as usize)
     }
 
-    fn own_values(&self) -> impl Iterator<Item = HeaderValue> {
+    /// All lines in order: name and value, as [`Self::to_map`] has them. Allocates nothing.
+    pub fn lines(&self) -> impl Iterator<Item = (&HeaderName, &[u8])> {
+        let mut own = self.own;
+        let mut places = self.own_places();
+        self.shape.iter().map(move |(name, common)| {
+            let is_own = own & 1 == 1;
+            own >>= 1;
+            let value = if is_own { places.next().map(|place| &self.values[place]) } else { None };
+            (name, value.unwrap_or(common.as_bytes()))
+        })
+    }
+
+    /// Where in `values` each of the own values stands.
+    fn own_places(&self) -> impl Iterator<Item = Range<usize>> {
         let mut rest = 0;
         std::iter::from_fn(move || {
             let length = u16::from_le_bytes(*self.values.get(rest..)?.first_chunk()?);
             let start = rest + 2;
             rest = start + usize::from(length);
-            // It was one when it was written.
-            HeaderValue::from_maybe_shared(self.values.slice(start..rest)).ok()
+            Some(start..rest)
         })
+    }
+
+    fn own_values(&self) -> impl Iterator<Item = HeaderValue> {
+        // Each was one when it was written.
+        self.own_places().map_while(|place| HeaderValue::from_maybe_shared(self.values.slice(place)).ok())
     }
 
     /// Bytes of memory this takes besides itself: its own values, or the whole map where it stands alone.
@@ -210,6 +228,19 @@ mod tests {
         let fields = StoredFields::new(&many);
         assert_eq!(fields.to_map().len(), 100);
         assert_eq!(fields.get(&HeaderName::from_static("x-99")), Some(HeaderValue::from(99)));
+    }
+
+    #[test]
+    fn lines_are_those_of_the_map() {
+        let many: Vec<_> = (0..100).map(|n| (HeaderName::from_bytes(format!("x-{n}").as_bytes()).unwrap(), HeaderValue::from(n))).collect();
+        let first = lines(&[("etag", "\"1\""), ("x-shape-e", "same"), ("link", "<a>"), ("link", "<b>"), ("age", "")]);
+        let second = lines(&[("etag", "\"2\""), ("x-shape-e", "same"), ("link", "<a>"), ("link", "<c>"), ("age", "")]);
+        for lines in [many, first, second] {
+            let fields = StoredFields::new(&lines);
+            let map = fields.to_map();
+            assert_eq!(map.len(), lines.len());
+            assert!(fields.lines().eq(map.iter().map(|(name, value)| (name, value.as_bytes()))));
+        }
     }
 
     #[test]

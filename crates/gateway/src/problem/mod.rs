@@ -4,6 +4,8 @@
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 
+use crate::http1;
+
 const PROXY_STATUS: &str = "proxy-status";
 const CONTENT_TYPE: &str = "application/problem+json";
 
@@ -39,6 +41,11 @@ impl Problem {
         self.status
     }
 
+    /// The sentence for the reader, for logs: never of a request's own words.
+    pub fn detail(&self) -> &'static str {
+        self.detail
+    }
+
     /// The Proxy-Status error type, for logs and metrics: a bounded set.
     pub fn error(&self) -> &'static str {
         self.error
@@ -70,19 +77,16 @@ impl Problem {
     /// The same as HTTP/1.1 bytes, for a connection that nothing else speaks HTTP on any more.
     pub fn to_http1(&self) -> Vec<u8> {
         let (parts, body) = self.response(&Method::GET).into_parts();
-        let mut message = format!("HTTP/1.1 {}\r\n", parts.status).into_bytes();
-        for (name, value) in &parts.headers {
-            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-                message.extend_from_slice(part);
-            }
-        }
-        message.extend_from_slice(b"\r\n");
+        let mut message = Vec::new();
+        http1::put_status_line(&mut message, parts.status);
+        http1::put_fields(&mut message, &parts.headers);
+        http1::end_head(&mut message);
         message.extend_from_slice(&body);
         message
     }
 
     /// `about:blank` says that the title is the status' own phrase (RFC 9457 §4.2.1).
-    fn body(&self) -> Bytes {
+    pub(crate) fn body(&self) -> Bytes {
         let problem = serde_json::json!({
             "type": "about:blank",
             "title": self.status.canonical_reason().unwrap_or("Error"),

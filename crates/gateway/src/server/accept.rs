@@ -6,15 +6,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response, StatusCode};
-use hyper::body::{Body, Incoming};
-use larder_tower::BoxError;
+use http::StatusCode;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::connection::{Phase, Protocols, Pulse};
+use super::handler::{Handler, OwnAnswer};
 use super::listen::{BindError, listen};
 use super::options::ServerOptions;
 use super::peer::{OpenConnections, Peer, Slot};
@@ -76,13 +74,7 @@ impl Server {
 
     /// Serves until `shutdown` completes, then stops listening, lets requests under way finish for `drain_timeout`, and cuts the rest.
     /// Connections without a request have `parting_time` for one more.
-    pub async fn serve<H, F, B>(self, options: ServerOptions, handler: H, shutdown: impl Future<Output = ()>) -> Drained
-    where
-        H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = Response<B>> + Send + 'static,
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
-    {
+    pub async fn serve(self, options: ServerOptions, handler: impl Handler, shutdown: impl Future<Output = ()>) -> Drained {
         let (pulse, watched) = watch::channel(Pulse::default());
         let pulse = Arc::new(pulse);
         let beat = options.header_read_timeout / BEATS;
@@ -123,13 +115,7 @@ struct Acceptor<H> {
     handler: H,
 }
 
-impl<H, F, B> Acceptor<H>
-where
-    H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<B>> + Send + 'static,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
+impl<H: Handler> Acceptor<H> {
     /// Accepts for as long as it runs. No error ends it, and none makes it spin.
     async fn run(self, listener: TcpListener) {
         let mut pause = FIRST_PAUSE;
@@ -151,10 +137,17 @@ where
 
     fn begin(&self, stream: TcpStream, address: SocketAddr) {
         let Ok(local) = stream.local_addr() else { return };
-        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else { return turn_away(&stream) };
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else { return self.turn_away(&stream, address) };
         let peer = Peer::new(address, local, Slot::new(slot, &self.open));
         let (protocols, handler, pulse) = (Arc::clone(&self.protocols), self.handler.clone(), self.pulse.clone());
         tokio::spawn(async move { protocols.serve(stream, peer, handler, pulse).await });
+    }
+
+    /// Refuses at once instead of leaving the connection in the backlog: a client that is told can go elsewhere, one that waits holds its
+    /// own resources until its patience ends. Costs one write and no memory; if the write does not fit, closing says enough.
+    fn turn_away(&self, stream: &TcpStream, address: SocketAddr) {
+        let _ = stream.try_write(&FULL.to_http1());
+        self.handler.answered_before(&OwnAnswer::unread(address.ip(), FULL));
     }
 }
 
@@ -169,10 +162,4 @@ async fn keep_beating(pulse: Arc<watch::Sender<Pulse>>, beat: Duration) {
 /// A connection that was gone before it was accepted says nothing about the next one.
 fn concerns_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
-}
-
-/// Refuses at once instead of leaving the connection in the backlog: a client that is told can go elsewhere, one that waits holds its
-/// own resources until its patience ends. Costs one write and no memory; if the write does not fit, closing says enough.
-fn turn_away(stream: &TcpStream) {
-    let _ = stream.try_write(&FULL.to_http1());
 }

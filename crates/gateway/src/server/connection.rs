@@ -15,18 +15,19 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use larder_semantics::fields::drop_nominated;
-use larder_tower::BoxError;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::cookies::join_cookies;
-use super::guard::{Verdict, judge};
+use super::guard::{HeadLimits, Verdict, judge};
+use super::handler::{Handler, OwnAnswer};
 use super::io::{ClientStream, answer_late};
 use super::linger::linger;
 use super::options::ServerOptions;
 use super::peer::Peer;
 use super::sniff::FirstBytes;
 use super::turn::Answering;
+use crate::problem::Problem;
 
 /// HTTP/2 connections are asked for a sign of life this often, and closed when none comes as soon again.
 const PING: std::time::Duration = std::time::Duration::from_secs(20);
@@ -74,18 +75,13 @@ impl Protocols {
             .keep_alive_interval(PING)
             .keep_alive_timeout(PING)
             .max_concurrent_streams(options.max_streams)
-            .max_header_list_size(u32::try_from(options.max_head).unwrap_or(u32::MAX));
+            // See `guard::check_size`.
+            .max_header_list_size(u32::try_from(options.max_head.saturating_mul(2)).unwrap_or(u32::MAX));
         Self { http1, http2, options }
     }
 
     /// Serves one connection until it ends or the server does.
-    pub(super) async fn serve<H, F, B>(&self, mut stream: TcpStream, peer: Peer, handler: H, mut pulse: watch::Receiver<Pulse>)
-    where
-        H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = Response<B>> + Send + 'static,
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
-    {
+    pub(super) async fn serve<H: Handler>(&self, mut stream: TcpStream, peer: Peer, handler: H, mut pulse: watch::Receiver<Pulse>) {
         let mut first = FirstBytes::default();
         let read = tokio::select! {
             read = tokio::time::timeout(self.options.header_read_timeout, first.read(&mut stream)) => read,
@@ -94,13 +90,14 @@ impl Protocols {
         match read {
             Ok(Ok(true)) => {}
             Ok(Ok(false) | Err(_)) => return,
-            Err(_elapsed) => return answer_late(&stream, &first),
+            Err(_elapsed) => return answer_late(&stream, &first, &peer, &handler),
         }
         let is_http2 = first.is_http2();
-        let io = TokioIo::new(ClientStream::new(stream, first, peer.clone(), self.options.write_timeout));
+        let io = TokioIo::new(ClientStream::new(stream, &first, peer.clone(), handler.clone(), &self.options));
         let service = service_fn({
-            let (peer, max_target) = (peer.clone(), self.options.max_target);
-            move |request| respond(request, &peer, &handler, max_target)
+            let peer = peer.clone();
+            let limits = self.options.head_limits();
+            move |request| respond(request, &peer, &handler, limits)
         });
         let course = Course { is_http2, peer: &peer };
         if is_http2 {
@@ -167,36 +164,36 @@ impl Course<'_> {
 type Answer<B> = Answering<Either<B, Full<Bytes>>>;
 
 /// One request: judged, then handled. Informational responses may be written until the response is there.
-fn respond<H, F, B>(
+fn respond<H: Handler>(
     mut request: Request<Incoming>,
     peer: &Peer,
     handler: &H,
-    max_target: usize,
-) -> impl Future<Output = Result<Response<Answer<B>>, Infallible>> + use<H, F, B>
-where
-    H: Fn(Request<Incoming>, Peer) -> F,
-    F: Future<Output = Response<B>>,
-    B: Body<Data = Bytes>,
-{
+    limits: HeadLimits,
+) -> impl Future<Output = Result<Response<Answer<H::Body>>, Infallible>> + use<H> {
     peer.turn().take();
     if !request.body().is_end_stream() {
         peer.mark_lingering();
     }
-    let handling = match judge(&request, peer.suspicion(), max_target) {
+    let handling = match judge(&request, peer.suspicion(), limits) {
         Verdict::Pass => {
             drop_nominated(request.headers_mut());
             if request.version() == Version::HTTP_2 {
                 join_cookies(request.headers_mut());
             }
-            Ok(handler(request, peer.clone()))
+            Ok(handler.handle(request, peer.clone()))
         }
         Verdict::Refuse(problem) => {
             peer.mark_lingering();
-            let answer = problem.response(request.method()).map(Full::new);
+            let answer = problem.response(request.method());
+            tell(handler, peer, &request, &answer, Some(problem));
             linger(request);
-            Err(answer)
+            Err(answer.map(Full::new))
         }
-        Verdict::Answer(response) => Err(response.map(Full::from)),
+        Verdict::Answer(answer) => {
+            let answer = answer.map(Bytes::from);
+            tell(handler, peer, &request, &answer, None);
+            Err(answer.map(Full::new))
+        }
     };
     let peer = peer.clone();
     async move {
@@ -219,6 +216,12 @@ where
         };
         Ok(finished(response, peer))
     }
+}
+
+/// Tells the handler of an answer that it was not asked for.
+fn tell<H: Handler>(handler: &H, peer: &Peer, request: &Request<Incoming>, answer: &Response<Bytes>, problem: Option<Problem>) {
+    let (status, bytes) = (answer.status(), answer.body().len());
+    handler.answered_before(&OwnAnswer { peer: peer.address().ip(), request: Some(request), status, bytes, problem });
 }
 
 /// RFC 9112 §9.6: "a server that sends a close connection option MUST initiate closure of the connection after it sends the final response".

@@ -11,6 +11,8 @@ use std::task::Waker;
 use http::{HeaderMap, StatusCode};
 use larder_semantics::fields::remove_hop_by_hop;
 
+use crate::http1;
+
 /// More than this in one exchange is dropped, so that an origin cannot fill memory with promises.
 const MAX_BYTES: usize = 64 * 1024;
 
@@ -45,13 +47,10 @@ impl EarlyResponses {
 }
 
 fn encode(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
-    let mut message = format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or("")).into_bytes();
-    for (name, value) in headers {
-        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-            message.extend_from_slice(part);
-        }
-    }
-    message.extend_from_slice(b"\r\n");
+    let mut message = Vec::new();
+    http1::put_status_line(&mut message, status);
+    http1::put_fields(&mut message, headers);
+    http1::end_head(&mut message);
     message
 }
 

@@ -6,6 +6,7 @@ use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 
 use super::framing::Suspicion;
+use super::refusal::HEAD_TOO_LARGE;
 use crate::problem::Problem;
 
 /// What is done with a request instead of handling it.
@@ -28,15 +29,24 @@ struct Head<'a> {
     headers: &'a HeaderMap,
 }
 
+/// How much a head may have, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HeadLimits {
+    pub(super) target: usize,
+    /// All fields of an HTTP/2 request, counted as RFC 9113 §6.5.2 does. Those of HTTP/1.1 are bounded where they are read.
+    pub(super) fields: usize,
+}
+
 /// Judges a request by its head. `suspicion` says what was seen in the raw bytes of its connection.
-pub(super) fn judge<B>(request: &Request<B>, suspicion: Suspicion, max_target: usize) -> Verdict {
+pub(super) fn judge<B>(request: &Request<B>, suspicion: Suspicion, limits: HeadLimits) -> Verdict {
     let head = Head { method: request.method(), uri: request.uri(), version: request.version(), headers: request.headers() };
     let (mut is_coded, mut expects) = (false, false);
     for name in head.headers.keys() {
         is_coded |= *name == header::TRANSFER_ENCODING;
         expects |= *name == header::EXPECT;
     }
-    let refusal = check_target(head, max_target)
+    let refusal = check_target(head, limits.target)
+        .or_else(|| if head.version == Version::HTTP_2 { check_size(head, limits.fields) } else { None })
         .or_else(|| check_host(head))
         .or_else(|| if is_coded || suspicion.bare_lf { check_framing(head, suspicion) } else { None })
         .or_else(|| if expects { check_expectation(head) } else { None });
@@ -68,6 +78,13 @@ fn check_target(head: Head<'_>, max_target: usize) -> Option<Problem> {
         None | Some("http" | "https") => None,
         Some(_) => bad("The request target's scheme is not HTTP."),
     }
+}
+
+/// The library's own limit is further out: it answers with a bare status, which nobody hears of.
+fn check_size(head: Head<'_>, max_fields: usize) -> Option<Problem> {
+    const FIELD: usize = 32;
+    let size: usize = head.headers.iter().map(|(name, value)| FIELD + name.as_str().len() + value.len()).sum();
+    (size > max_fields).then_some(HEAD_TOO_LARGE)
 }
 
 /// RFC 9112 §3.2: exactly one valid `Host`, and none other than the target's own authority (RFC 9113 §8.3.1). HTTP/1.0 needs none.
@@ -179,12 +196,14 @@ fn echo(head: Head<'_>) -> String {
 mod tests {
     use super::*;
 
+    const LIMITS: HeadLimits = HeadLimits { target: 64, fields: 200 };
+
     fn judged(method: &str, uri: &str, version: Version, lines: &[(&'static str, &'static str)]) -> String {
         let mut request = Request::builder().method(method).uri(uri).version(version).body(()).expect("request");
         for (name, value) in lines {
             request.headers_mut().append(*name, HeaderValue::from_static(value));
         }
-        match judge(&request, Suspicion::default(), 64) {
+        match judge(&request, Suspicion::default(), LIMITS) {
             Verdict::Pass => "pass".to_owned(),
             Verdict::Refuse(problem) => problem.status().as_str().to_owned(),
             Verdict::Answer(response) => response.into_body(),
@@ -200,7 +219,7 @@ mod tests {
         for host in ["a.example", "a.example:8080", "127.0.0.1:1", "[::1]", "[::1]:80", "a_b"] {
             let mut request = Request::builder().uri("/").body(()).expect("request");
             request.headers_mut().insert("host", HeaderValue::from_static(host));
-            assert!(matches!(judge(&request, Suspicion::default(), 64), Verdict::Pass), "{host}");
+            assert!(matches!(judge(&request, Suspicion::default(), LIMITS), Verdict::Pass), "{host}");
         }
         assert_eq!(get("/", &[]), "400");
         assert_eq!(get("/", &[("host", "a"), ("host", "a")]), "400");
@@ -242,6 +261,14 @@ mod tests {
     fn a_target_that_is_too_long_is_refused() {
         assert_eq!(get(&format!("/{}", "a".repeat(64)), &[("host", "a")]), "414");
         assert_eq!(get(&format!("/{}", "a".repeat(63)), &[("host", "a")]), "pass");
+    }
+
+    #[test]
+    fn rfc9113_6_5_2_fields_over_http2_are_counted_with_their_overhead() {
+        let lines = |value| [("a", "1"), ("b", "2"), ("c", "3"), ("d", "4"), ("e", value)];
+        let judge = |value| judged("GET", "http://a.example/", Version::HTTP_2, &lines(value));
+        assert_eq!(judge("123456789 123456789 123456789 1"), "pass", "5 times 32 and 40 bytes of names and values");
+        assert_eq!(judge("123456789 123456789 123456789 12"), "431");
     }
 
     #[test]

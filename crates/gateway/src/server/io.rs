@@ -8,31 +8,41 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::StatusCode;
+use larder_semantics::fields::drop_nominated;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_util::io::poll_read_buf;
 
 use super::framing::{FramingWatch, Suspicion};
+use super::guard::{HeadLimits, Verdict, judge};
+use super::handler::{Handler, OwnAnswer};
+use super::heads::{Heads, Seen};
 use super::linger::linger_on_connection;
+use super::options::ServerOptions;
 use super::peer::Peer;
 use super::refusal::in_our_words;
 use super::sniff::FirstBytes;
 use super::stall::WriteDeadline;
+use super::writing::Writing;
 use crate::problem::Problem;
 
 const LATE: Problem = Problem::refusal(StatusCode::REQUEST_TIMEOUT, "The request's head did not arrive in time.");
 
-pub(super) struct ClientStream {
+pub(super) struct ClientStream<H: Handler> {
+    handler: H,
     /// Only `Drop` takes it.
     stream: Option<TcpStream>,
     peer: Peer,
-    first: FirstBytes,
-    first_given: usize,
+    heads: Heads,
+    reader: Reader,
+    limits: HeadLimits,
     /// Not for HTTP/2, where frames carry the lengths.
     framing: Option<FramingWatch>,
     /// What is being written beside what hyper writes.
-    own: Vec<u8>,
-    own_written: usize,
+    own: Writing<H::Body>,
+    /// It is an answer.
+    answering: bool,
     /// The last word has been said: what hyper still writes is not.
     refused: bool,
     deadline: WriteDeadline,
@@ -41,26 +51,158 @@ pub(super) struct ClientStream {
     peer_closed: bool,
 }
 
-impl ClientStream {
-    pub(super) fn new(stream: TcpStream, first: FirstBytes, peer: Peer, write_timeout: Duration) -> Self {
+/// Who reads what comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reader {
+    /// A head comes, and is looked at here first.
+    Here,
+    /// hyper has a request, of which so many bytes of content are still to come.
+    HyperFor { content: u64 },
+    /// hyper, to the end of the connection.
+    Hyper,
+}
+
+impl<H: Handler> ClientStream<H> {
+    pub(super) fn new(stream: TcpStream, first: &FirstBytes, peer: Peer, handler: H, options: &ServerOptions) -> Self {
         let framing = (!first.is_http2()).then(FramingWatch::default);
+        let reader = if H::HITS && framing.is_some() { Reader::Here } else { Reader::Hyper };
         Self {
+            handler,
             stream: Some(stream),
             peer,
-            first,
-            first_given: 0,
+            heads: Heads::beginning_with(first.as_slice()),
+            reader,
+            limits: options.head_limits(),
             framing,
-            own: Vec::new(),
-            own_written: 0,
+            own: Writing::default(),
+            answering: false,
             refused: false,
-            deadline: WriteDeadline::new(write_timeout),
-            unanswered: false,
+            deadline: WriteDeadline::new(options.write_timeout),
+            unanswered: !first.as_slice().is_empty(),
             peer_closed: false,
         }
     }
 
     fn stream(&mut self) -> io::Result<Pin<&mut TcpStream>> {
         self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    /// Finishes what has been begun to be said beside hyper.
+    fn poll_own(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(stream) = self.stream.as_mut() else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+        ready!(self.own.poll(stream, &mut self.deadline, cx))?;
+        if std::mem::take(&mut self.answering) {
+            self.peer.turn().give();
+            self.peer.turn().flushed();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether hyper is about to refuse a head by itself. Then that has been said in our words, and is not to be written.
+    fn replaces(&mut self, bytes: &[u8]) -> bool {
+        if self.framing.is_some()
+            && !self.refused
+            && self.peer.turn().is_between_answers()
+            && let Some(problem) = in_our_words(bytes)
+        {
+            self.own.say(problem.to_http1());
+            self.refused = true;
+            self.handler.answered_before(&OwnAnswer::unread(self.peer.address().ip(), problem));
+        }
+        self.refused
+    }
+
+    /// Reads to where heads are looked at. Zero at the end.
+    fn poll_heads(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Some(stream) = self.stream.as_mut() else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+        let read = ready!(poll_read_buf(Pin::new(stream), cx, self.heads.room()))?;
+        self.unanswered |= read > 0;
+        Poll::Ready(Ok(read))
+    }
+
+    /// Answers what can be answered from here, until there is something for hyper, or nothing more.
+    fn poll_answers(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.poll_own(cx))?;
+            match self.heads.look() {
+                Seen::Partial => {
+                    if ready!(self.poll_heads(cx))? == 0 {
+                        self.reader = Reader::Hyper;
+                    }
+                }
+                Seen::Plain => match self.answer() {
+                    Some(()) => {
+                        self.heads.forget();
+                        (self.unanswered, self.answering) = (false, true);
+                        self.peer.turn().take();
+                    }
+                    None => {
+                        self.heads.release();
+                        self.reader = Reader::HyperFor { content: 0 };
+                    }
+                },
+                Seen::Other { content } => self.reader = Reader::HyperFor { content },
+                Seen::Unclear => self.reader = Reader::Hyper,
+            }
+            if self.reader != Reader::Here {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Begins the answer to the request at hand, if it is there to be written.
+    fn answer(&mut self) -> Option<()> {
+        // hyper says that it was the last one.
+        if self.peer.is_parting() || !matches!(judge(self.heads.request(), Suspicion::default(), self.limits), Verdict::Pass) {
+            return None;
+        }
+        drop_nominated(self.heads.request_mut().headers_mut());
+        self.own.answer(|head| self.handler.hit(self.heads.request(), &self.peer, head))
+    }
+
+    /// What hyper gets next. Nothing at the end.
+    fn poll_for_hyper(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.reader == (Reader::HyperFor { content: 0 })
+            && !self.heads.has_head()
+            && !self.refused
+            && self.peer.turn().is_between_answers()
+        {
+            self.reader = Reader::Here;
+        }
+        if self.reader == Reader::Here {
+            ready!(self.poll_answers(cx))?;
+        }
+        let most = match self.reader {
+            _ if self.heads.has_head() => u64::MAX,
+            Reader::Here | Reader::Hyper => u64::MAX,
+            Reader::HyperFor { content: 0 } => return self.poll_whether_gone(cx),
+            Reader::HyperFor { content } => content,
+        };
+        let is_head = self.heads.has_head();
+        let most = usize::try_from(most).unwrap_or(usize::MAX).min(buf.remaining());
+        let at_hand = self.heads.at_hand();
+        let given = if at_hand.is_empty() {
+            ready!(poll_read_at_most(self.stream()?, cx, buf, most))?
+        } else {
+            let given = at_hand.len().min(most);
+            buf.put_slice(&at_hand[..given]);
+            self.heads.advance(given);
+            given
+        };
+        if let Reader::HyperFor { content } = &mut self.reader
+            && !is_head
+        {
+            *content -= given as u64;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// While hyper answers it asks whether the client is still there. What else comes meanwhile waits here.
+    fn poll_whether_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.heads.is_empty() && ready!(self.poll_heads(cx))? == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Pending
     }
 
     fn watch(&mut self, bytes: &[u8]) {
@@ -73,48 +215,16 @@ impl ClientStream {
             }
         }
     }
-
-    /// Finishes what has been begun to be said beside hyper.
-    fn poll_own(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.own_written < self.own.len() {
-            let Some(stream) = self.stream.as_mut() else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
-            let polled = Pin::new(stream).poll_write(cx, &self.own[self.own_written..]);
-            match ready!(self.deadline.watch(polled, cx))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                written => self.own_written += written,
-            }
-        }
-        self.own.clear();
-        self.own_written = 0;
-        Poll::Ready(Ok(()))
-    }
-
-    /// Whether hyper is about to refuse a head by itself. Then that has been said in our words, and is not to be written.
-    fn replaces(&mut self, bytes: &[u8]) -> bool {
-        if self.framing.is_some()
-            && !self.refused
-            && self.peer.turn().is_between_answers()
-            && let Some(problem) = in_our_words(bytes)
-        {
-            self.own = problem.to_http1();
-            self.refused = true;
-        }
-        self.refused
-    }
 }
 
-impl AsyncRead for ClientStream {
+// Nothing in it is pinned in place.
+impl<H: Handler> Unpin for ClientStream<H> {}
+
+impl<H: Handler> AsyncRead for ClientStream<H> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
-        let waiting = &this.first.as_slice()[this.first_given..];
-        if waiting.is_empty() {
-            ready!(this.stream()?.poll_read(cx, buf))?;
-        } else {
-            let given = waiting.len().min(buf.remaining());
-            buf.put_slice(&waiting[..given]);
-            this.first_given += given;
-        }
+        ready!(this.poll_for_hyper(cx, buf))?;
         match &buf.filled()[before..] {
             [] => this.peer_closed = true,
             bytes => this.watch(bytes),
@@ -123,7 +233,7 @@ impl AsyncRead for ClientStream {
     }
 }
 
-impl AsyncWrite for ClientStream {
+impl<H: Handler> AsyncWrite for ClientStream<H> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
@@ -148,10 +258,14 @@ impl AsyncWrite for ClientStream {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(this.poll_own(cx))?;
-        this.own = this.peer.outbox().take();
+        this.own.say(this.peer.outbox().take());
         ready!(this.poll_own(cx))?;
         ready!(this.stream()?.poll_flush(cx))?;
         this.peer.turn().flushed();
+        if this.reader == (Reader::HyperFor { content: 0 }) && !this.heads.is_empty() && this.peer.turn().is_between_answers() {
+            // What waits here was read when hyper had no use for it: nothing else makes it ask again.
+            cx.waker().wake_by_ref();
+        }
         Poll::Ready(Ok(()))
     }
 
@@ -162,7 +276,7 @@ impl AsyncWrite for ClientStream {
     }
 }
 
-impl Drop for ClientStream {
+impl<H: Handler> Drop for ClientStream<H> {
     fn drop(&mut self) {
         let Some(stream) = self.stream.take() else { return };
         if self.deadline.is_over() {
@@ -171,8 +285,7 @@ impl Drop for ClientStream {
             return;
         }
         if self.peer.is_late() && self.unanswered {
-            // Whether it can be written at once or not: this client has had its time.
-            let _ = stream.try_write(&LATE.to_http1());
+            say_late(&stream, &self.peer, &self.handler);
         }
         if self.peer.lingers()
             && !self.peer_closed
@@ -183,9 +296,28 @@ impl Drop for ClientStream {
     }
 }
 
-/// Answers a connection whose first bytes did not make a protocol in time.
-pub(super) fn answer_late(stream: &TcpStream, first: &FirstBytes) {
-    if !first.as_slice().is_empty() {
-        let _ = stream.try_write(&LATE.to_http1());
+fn poll_read_at_most(stream: Pin<&mut TcpStream>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>, most: usize) -> Poll<io::Result<usize>> {
+    let before = buf.filled().len();
+    if most == buf.remaining() {
+        ready!(stream.poll_read(cx, buf))?;
+        return Poll::Ready(Ok(buf.filled().len() - before));
     }
+    let mut part = ReadBuf::new(buf.initialize_unfilled_to(most));
+    ready!(stream.poll_read(cx, &mut part))?;
+    let read = part.filled().len();
+    buf.advance(read);
+    Poll::Ready(Ok(read))
+}
+
+/// Answers a connection whose first bytes did not make a protocol in time.
+pub(super) fn answer_late<H: Handler>(stream: &TcpStream, first: &FirstBytes, peer: &Peer, handler: &H) {
+    if !first.as_slice().is_empty() {
+        say_late(stream, peer, handler);
+    }
+}
+
+/// Whether it can be written at once or not: this client has had its time.
+fn say_late<H: Handler>(stream: &TcpStream, peer: &Peer, handler: &H) {
+    let _ = stream.try_write(&LATE.to_http1());
+    handler.answered_before(&OwnAnswer::unread(peer.address().ip(), LATE));
 }

@@ -10,6 +10,8 @@ mod cookies;
 mod early;
 mod framing;
 mod guard;
+mod handler;
+mod heads;
 mod io;
 mod linger;
 mod listen;
@@ -21,9 +23,11 @@ mod stall;
 #[cfg(test)]
 mod tests;
 mod turn;
+mod writing;
 
 pub use accept::{Drained, Server};
 pub use early::EarlyResponses;
+pub use handler::{Handler, OwnAnswer};
 pub(crate) use linger::linger;
 pub use listen::BindError;
 pub use options::ServerOptions;

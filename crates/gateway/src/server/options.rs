@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::guard::HeadLimits;
+
 /// Bounds of the public listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerOptions {
@@ -22,6 +24,12 @@ pub struct ServerOptions {
     pub parting_time: Duration,
     /// How long requests under way may take to finish once the server stops.
     pub drain_timeout: Duration,
+}
+
+impl ServerOptions {
+    pub(super) fn head_limits(&self) -> HeadLimits {
+        HeadLimits { target: self.max_target, fields: self.max_head }
+    }
 }
 
 impl Default for ServerOptions {

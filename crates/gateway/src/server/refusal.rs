@@ -9,7 +9,7 @@ use crate::problem::Problem;
 
 const MALFORMED: Problem = Problem::refusal(StatusCode::BAD_REQUEST, "The request's head could not be read as HTTP/1.1.");
 const TARGET_TOO_LONG: Problem = Problem::refusal(StatusCode::URI_TOO_LONG, "The request target is too long.");
-const HEAD_TOO_LARGE: Problem =
+pub(super) const HEAD_TOO_LARGE: Problem =
     Problem::refusal(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request's line and fields are too large, or too many.");
 
 /// The answer to be given instead of the one that begins with these bytes; `None` where it may stay.

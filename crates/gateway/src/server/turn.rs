@@ -40,7 +40,8 @@ impl Turn {
         self.is_said.store(false, Ordering::Relaxed);
     }
 
-    fn give(&self) {
+    /// The answer has been sent, or given up.
+    pub(super) fn give(&self) {
         self.beats.store(THEIRS, Ordering::Relaxed);
     }
 

@@ -16,7 +16,9 @@ async fn http2_fields_that_are_too_large_are_refused_with_431() {
     let server = serve_echo();
     let (mut sender, _) = handshake(server.address).await;
     let request = Request::get("http://a.example/two").header("x", "a".repeat(100 * 1024)).body(Empty::<Bytes>::new()).expect("request");
-    assert_eq!(sender.send_request(request).await.expect("response").status(), 431);
+    let response = sender.send_request(request).await.expect("response");
+    assert_eq!(response.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    assert_eq!(response.headers()["content-type"], "application/problem+json", "the library would say nothing");
     assert_eq!(server.handled.load(Ordering::SeqCst), 0);
 }
 

@@ -12,6 +12,7 @@ use serde::{Serialize, Serializer};
 use super::Answer;
 use super::redact::redacted;
 use super::text;
+use crate::problem::Problem;
 
 /// The longest target or key that is written, in bytes. A queue of lines must not be a way to fill memory.
 const LONGEST: usize = 4096;
@@ -49,7 +50,8 @@ impl Transfer {
 pub(super) struct Line {
     pub(super) time: Timestamp,
     pub(super) client: Option<IpAddr>,
-    pub(super) method: Method,
+    /// `None` where no request could be read.
+    pub(super) method: Option<Method>,
     pub(super) host: Box<str>,
     pub(super) target: Box<str>,
     pub(super) status: Option<StatusCode>,
@@ -61,17 +63,28 @@ pub(super) struct Line {
     pub(super) key: Option<PrimaryKey>,
     pub(super) collapsed: bool,
     pub(super) upstream: Option<Duration>,
+    pub(super) problem: Option<&'static str>,
     pub(super) transfer: Transfer,
 }
 
 impl Line {
     pub(super) fn begin<B>(request: &Request<B>, client: Option<IpAddr>, time: Timestamp) -> Self {
         Self {
-            time,
-            client,
-            method: request.method().clone(),
+            method: Some(request.method().clone()),
             host: host(request.uri(), request.headers()).into(),
             target: clipped(request.uri().path_and_query().map_or("", |target| target.as_str())).into(),
+            ..Self::unread(client, time)
+        }
+    }
+
+    /// Of a client whose request could not be read.
+    pub(super) fn unread(client: Option<IpAddr>, time: Timestamp) -> Self {
+        Self {
+            time,
+            client,
+            method: None,
+            host: Box::default(),
+            target: Box::default(),
             status: None,
             bytes: 0,
             duration: Duration::ZERO,
@@ -81,6 +94,7 @@ impl Line {
             key: None,
             collapsed: false,
             upstream: None,
+            problem: None,
             transfer: Transfer::Aborted,
         }
     }
@@ -93,12 +107,13 @@ impl Line {
         self.key = answer.key.cloned();
         self.collapsed = answer.collapsed;
         self.upstream = answer.upstream;
+        self.problem = answer.problem.as_ref().map(Problem::detail);
     }
 
     /// Whether there is no body to send, whatever the response's body value holds (RFC 9110 §6.4.1).
     pub(super) fn is_bodiless(&self) -> bool {
         let status = self.status;
-        self.method == Method::HEAD
+        self.method == Some(Method::HEAD)
             || status == Some(StatusCode::NO_CONTENT)
             || status == Some(StatusCode::NOT_MODIFIED)
             || status.is_some_and(|status| status.is_informational())
@@ -144,7 +159,7 @@ struct Json<'a> {
     #[serde(serialize_with = "rfc3339")]
     time: Timestamp,
     client: Option<IpAddr>,
-    method: &'a str,
+    method: Option<&'a str>,
     host: &'a str,
     target: std::borrow::Cow<'a, str>,
     status: Option<u16>,
@@ -156,6 +171,7 @@ struct Json<'a> {
     key: Option<std::borrow::Cow<'a, str>>,
     collapsed: bool,
     upstream_us: Option<u64>,
+    problem: Option<&'static str>,
     transfer: Transfer,
 }
 
@@ -164,7 +180,7 @@ impl<'a> From<&'a Line> for Json<'a> {
         Self {
             time: line.time,
             client: line.client,
-            method: line.method.as_str(),
+            method: line.method.as_ref().map(Method::as_str),
             host: &line.host,
             target: redacted(&line.target),
             status: line.status.map(|status| status.as_u16()),
@@ -176,6 +192,7 @@ impl<'a> From<&'a Line> for Json<'a> {
             key: line.key_text().map(redacted),
             collapsed: line.collapsed,
             upstream_us: line.upstream.map(micros),
+            problem: line.problem,
             transfer: line.transfer,
         }
     }

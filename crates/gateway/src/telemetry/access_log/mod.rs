@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use larder_semantics::{PrimaryKey, Reason, Timestamp};
 use larder_tower::CacheResult;
 use larder_tower::clock::monotonic;
@@ -25,6 +25,8 @@ pub use writer::LogWriter;
 
 use line::{Line, Transfer};
 use writer::Sink;
+
+use crate::problem::Problem;
 
 /// Where lines go. Clones share one queue.
 #[derive(Clone, Debug)]
@@ -45,6 +47,8 @@ pub struct Answer<'a> {
     pub collapsed: bool,
     /// Time the upstream took to its response's head; `None` where it was not asked.
     pub upstream: Option<Duration>,
+    /// What was wrong, where the answer is Larder's own.
+    pub problem: Option<Problem>,
 }
 
 impl AccessLog {
@@ -64,11 +68,16 @@ impl AccessLog {
 
     /// Begins the line of `request`, whose head has just been read. `clock` is asked only if the log is on.
     pub fn begin<B>(&self, request: &Request<B>, client: Option<IpAddr>, clock: impl FnOnce() -> Timestamp) -> Entry {
-        Entry(self.0.as_ref().map(|sink| Open {
-            sink: Arc::clone(sink),
-            started: monotonic(),
-            line: Box::new(Line::begin(request, client, clock())),
-        }))
+        self.open(|| Line::begin(request, client, clock()))
+    }
+
+    /// Begins the line of a client whose request could not be read.
+    pub fn begin_unread(&self, client: Option<IpAddr>, clock: impl FnOnce() -> Timestamp) -> Entry {
+        self.open(|| Line::unread(client, clock()))
+    }
+
+    fn open(&self, line: impl FnOnce() -> Line) -> Entry {
+        Entry(self.0.as_ref().map(|sink| Open { sink: Arc::clone(sink), started: monotonic(), line: Box::new(line()) }))
     }
 
     /// Lines dropped so far, because the queue was full or the output failed.
@@ -95,6 +104,15 @@ impl Entry {
             open.line.answer(response.status(), answer);
         }
         response.map(|body| Logged::new(body, self))
+    }
+
+    /// Adds the answer, with `bytes` of body, and has the line written: the answer was given whole.
+    pub fn responded(mut self, status: StatusCode, bytes: usize, answer: &Answer<'_>) {
+        if let Some(open) = &mut self.0 {
+            open.line.answer(status, answer);
+            open.line.bytes = bytes as u64;
+        }
+        self.end(Transfer::Complete);
     }
 
     fn is_on(&self) -> bool {

@@ -31,7 +31,10 @@ impl fmt::Display for Text<'_> {
             None => f.write_str("- ")?,
         }
         let target = redacted(&line.target);
-        write!(f, "\"{} {}{}\" ", line.method, Escaped(&line.host), Escaped(&target))?;
+        match &line.method {
+            Some(method) => write!(f, "\"{method} {}{}\" ", Escaped(&line.host), Escaped(&target))?,
+            None => f.write_str("- ")?,
+        }
         match line.status {
             Some(status) => write!(f, "{} ", status.as_u16())?,
             None => f.write_str("- ")?,
@@ -54,6 +57,9 @@ impl fmt::Display for Text<'_> {
         }
         if let Some(key) = line.key_text() {
             write!(f, " key=\"{}\"", Escaped(&redacted(key)))?;
+        }
+        if let Some(problem) = line.problem {
+            write!(f, " problem=\"{}\"", Escaped(problem))?;
         }
         Ok(())
     }

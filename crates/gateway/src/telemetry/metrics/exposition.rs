@@ -333,7 +333,7 @@ mod tests {
     fn exposition() -> String {
         let metrics = Metrics::new(&["quo\"te\\\n"], &["api"]);
         let record = RequestRecord {
-            method: &Method::GET,
+            method: Some(&Method::GET),
             status: StatusCode::OK,
             result: Some(CacheResult::Miss),
             reason: None,

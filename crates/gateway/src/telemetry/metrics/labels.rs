@@ -27,10 +27,10 @@ pub(super) struct Labels(u32);
 const PRESENT: u32 = 1 << 31;
 
 impl Labels {
-    pub(super) fn new(method: &Method, status: StatusCode, result: Option<CacheResult>, reason: Option<Reason>) -> Self {
+    pub(super) fn new(method: Option<&Method>, status: StatusCode, result: Option<CacheResult>, reason: Option<Reason>) -> Self {
         let reason = reason.map_or(0, |reason| reason as u32 + 1);
         let result = result.map_or(3, |result| result as u32);
-        Self(PRESENT | reason << 12 | result << 8 | (class_index(status) as u32) << 4 | method_index(method))
+        Self(PRESENT | reason << 12 | result << 8 | (class_index(status) as u32) << 4 | method.map_or(OTHER_METHOD, method_index))
     }
 
     /// Never 0.
@@ -78,6 +78,9 @@ pub(super) fn class_index(status: StatusCode) -> usize {
     }
 }
 
+/// The last of [`METHODS`].
+const OTHER_METHOD: u32 = METHODS.len() as u32 - 1;
+
 fn method_index(method: &Method) -> u32 {
     match *method {
         Method::GET => 0,
@@ -89,7 +92,7 @@ fn method_index(method: &Method) -> u32 {
         Method::OPTIONS => 6,
         Method::CONNECT => 7,
         Method::TRACE => 8,
-        _ => 9,
+        _ => OTHER_METHOD,
     }
 }
 
@@ -109,7 +112,7 @@ mod tests {
                 for (result, word) in [(CacheResult::Hit, "hit"), (CacheResult::Miss, "miss"), (CacheResult::Bypass, "bypass")] {
                     for reason in Reason::ALL {
                         let status = StatusCode::from_u16(status).unwrap();
-                        let labels = Labels::new(&method, status, Some(result), Some(*reason));
+                        let labels = Labels::new(Some(&method), status, Some(result), Some(*reason));
                         assert_eq!(Labels::from_code(labels.code()), Some(labels));
                         assert_eq!(words(labels), [method.as_str(), class, word, reason.as_str()]);
                     }
@@ -121,7 +124,7 @@ mod tests {
     #[test]
     fn what_clients_make_up_is_other() {
         let method = Method::from_bytes(b"BREW").unwrap();
-        let labels = Labels::new(&method, StatusCode::from_u16(999).unwrap(), None, None);
+        let labels = Labels::new(Some(&method), StatusCode::from_u16(999).unwrap(), None, None);
         assert_eq!(words(labels), ["other", "other", "none", "none"]);
     }
 }

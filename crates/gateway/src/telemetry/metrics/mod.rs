@@ -35,8 +35,8 @@ const UNROUTED: &str = "-";
 /// What is recorded about one request.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestRecord<'a> {
-    /// The client's method.
-    pub method: &'a Method,
+    /// The client's method; `None` where no request could be read.
+    pub method: Option<&'a Method>,
     /// The status sent to the client.
     pub status: StatusCode,
     /// `None` where the cache was never reached.
@@ -145,7 +145,7 @@ mod tests {
 
     fn hit(method: &Method) -> RequestRecord<'_> {
         RequestRecord {
-            method,
+            method: Some(method),
             status: StatusCode::OK,
             result: Some(CacheResult::Hit),
             reason: Some(Reason::Fresh),
@@ -173,7 +173,7 @@ mod tests {
     fn a_request_without_route_is_counted_too() {
         let metrics = Metrics::new(&["a"], &[]);
         let refused = RequestRecord {
-            method: &Method::CONNECT,
+            method: Some(&Method::CONNECT),
             status: StatusCode::NOT_IMPLEMENTED,
             result: None,
             reason: None,

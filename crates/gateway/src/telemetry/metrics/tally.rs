@@ -77,7 +77,7 @@ mod tests {
             for status in [200, 300, 400, 500] {
                 for result in [CacheResult::Hit, CacheResult::Miss] {
                     let status = StatusCode::from_u16(status).unwrap();
-                    wanted.push(Labels::new(method, status, Some(result), Some(Reason::Fresh)));
+                    wanted.push(Labels::new(Some(method), status, Some(result), Some(Reason::Fresh)));
                 }
             }
         }

@@ -1,0 +1,276 @@
+//! Request heads on their way in, looked at before hyper sees them: a hit needs nothing of what hyper does for a request.
+//!
+//! What is read here is either answered from here, or goes to hyper byte for byte. So nothing has to be understood here but what is
+//! plain: one head, complete, with nothing in it that concerns the connection. Whatever else it is, hyper reads it again.
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+
+/// Heads with more fields are hyper's.
+const MAX_FIELDS: usize = 64;
+/// Bytes of a head that is waited for here. Longer ones are hyper's.
+const MAX_HEAD: usize = 8 * 1024;
+/// Bytes asked for at a time, and so what an idle connection holds.
+const READ: usize = 2 * 1024;
+
+/// What the bytes at hand begin with.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// Not a whole head yet.
+    Partial,
+    /// A GET or HEAD that [`Heads::request`] has.
+    Plain,
+    /// Another request, whose head and this many bytes of content are hyper's.
+    Other { content: u64 },
+    /// Something whose end only hyper can tell.
+    Unclear,
+}
+
+/// The bytes at hand of one connection, and the request they begin with.
+#[derive(Debug, Default)]
+pub(super) struct Heads {
+    bytes: BytesMut,
+    /// The last head that was seen, until it is answered or given away.
+    head: Bytes,
+    request: Request<()>,
+}
+
+impl Heads {
+    pub(super) fn beginning_with(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.into(), ..Self::default() }
+    }
+
+    /// Where to read more to.
+    pub(super) fn room(&mut self) -> &mut BytesMut {
+        self.bytes.reserve(READ);
+        &mut self.bytes
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Bytes at hand: of the head that was seen, or else of what comes behind it.
+    pub(super) fn at_hand(&self) -> &[u8] {
+        if self.head.is_empty() { &self.bytes } else { &self.head }
+    }
+
+    /// The first `count` of [`Self::at_hand`] have gone elsewhere.
+    pub(super) fn advance(&mut self, count: usize) {
+        if self.head.is_empty() { self.bytes.advance(count) } else { self.head.advance(count) }
+    }
+
+    /// Whether there is more of the head that was seen than of anything else.
+    pub(super) fn has_head(&self) -> bool {
+        !self.head.is_empty()
+    }
+
+    /// What [`Seen::Plain`] said.
+    pub(super) fn request(&self) -> &Request<()> {
+        &self.request
+    }
+
+    pub(super) fn request_mut(&mut self) -> &mut Request<()> {
+        &mut self.request
+    }
+
+    /// The request is answered, and so nothing of it is needed any more.
+    pub(super) fn forget(&mut self) {
+        self.head = Bytes::new();
+        self.release();
+    }
+
+    /// Lets go of the bytes that the request shares.
+    pub(super) fn release(&mut self) {
+        self.request.headers_mut().clear();
+        *self.request.uri_mut() = Uri::default();
+    }
+
+    /// Looks at what is at hand. All but [`Seen::Partial`] and [`Seen::Unclear`] take a head out.
+    pub(super) fn look(&mut self) -> Seen {
+        let outline = match Outline::of(&self.bytes) {
+            Ok(Some(outline)) => outline,
+            Ok(None) if self.bytes.len() < MAX_HEAD => return Seen::Partial,
+            Ok(None) | Err(_) => return Seen::Unclear,
+        };
+        if has_bare_lf(&self.bytes[..outline.length]) {
+            return Seen::Unclear;
+        }
+        self.head = self.bytes.split_to(outline.length).freeze();
+        let seen = self.fill(&outline).unwrap_or(Seen::Unclear);
+        if seen != Seen::Plain {
+            self.release();
+        }
+        seen
+    }
+
+    /// The request of a head. `None` where a part of it is no part of one after all.
+    fn fill(&mut self, outline: &Outline) -> Option<Seen> {
+        let part = |(start, end): Span| self.head.slice(usize::from(start)..usize::from(end));
+        *self.request.method_mut() = Method::from_bytes(&part(outline.method)).ok()?;
+        *self.request.uri_mut() = Uri::from_maybe_shared(part(outline.target)).ok()?;
+        let fields = self.request.headers_mut();
+        fields.clear();
+        for &(name, value) in &outline.fields[..outline.count] {
+            let name = HeaderName::from_bytes(&self.head[usize::from(name.0)..usize::from(name.1)]).ok()?;
+            fields.append(name, HeaderValue::from_maybe_shared(part(value)).ok()?);
+        }
+        Some(kind(self.request.method(), self.request.headers()))
+    }
+}
+
+fn kind(method: &Method, fields: &HeaderMap) -> Seen {
+    let (mut content, mut is_plain) = (0, *method == Method::GET || *method == Method::HEAD);
+    for (name, value) in fields {
+        match *name {
+            TRANSFER_ENCODING | UPGRADE | EXPECT => return Seen::Unclear,
+            CONTENT_LENGTH if is_plain || content > 0 => return Seen::Unclear,
+            CONTENT_LENGTH => match length(value) {
+                Some(length) => content = length,
+                None => return Seen::Unclear,
+            },
+            CONNECTION => is_plain &= value.as_bytes().eq_ignore_ascii_case(b"keep-alive"),
+            _ => {}
+        }
+    }
+    if is_plain { Seen::Plain } else { Seen::Other { content } }
+}
+
+/// Digits only, and few enough for any reader to agree.
+fn length(value: &HeaderValue) -> Option<u64> {
+    let bytes = value.as_bytes();
+    (bytes.len() <= 15 && bytes.iter().all(u8::is_ascii_digit)).then(|| value.to_str().ok()?.parse().ok()).flatten()
+}
+
+/// hyper takes a bare LF for the end of a line, and others do not: it is refused where all bytes are watched.
+fn has_bare_lf(head: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', head).any(|end| end == 0 || head[end - 1] != b'\r')
+}
+
+/// From and to, in a head's bytes.
+type Span = (u16, u16);
+
+/// Where the parts of a head lie.
+struct Outline {
+    length: usize,
+    method: Span,
+    target: Span,
+    fields: [(Span, Span); MAX_FIELDS],
+    count: usize,
+}
+
+impl Outline {
+    /// `None` where the head is not complete. Only HTTP/1.1 has one.
+    fn of(bytes: &[u8]) -> Result<Option<Self>, httparse::Error> {
+        let mut fields = [const { std::mem::MaybeUninit::uninit() }; MAX_FIELDS];
+        let mut request = httparse::Request::new(&mut []);
+        let length = match request.parse_with_uninit_headers(bytes, &mut fields)? {
+            httparse::Status::Complete(length) => length,
+            httparse::Status::Partial => return Ok(None),
+        };
+        let (Some(method), Some(target), Some(1)) = (request.method, request.path, request.version) else {
+            return Err(httparse::Error::Version);
+        };
+        if u16::try_from(length).is_err() {
+            return Err(httparse::Error::TooManyHeaders);
+        }
+        let span = |part: &[u8]| -> Span {
+            let start = part.as_ptr().addr() - bytes.as_ptr().addr();
+            (start as u16, (start + part.len()) as u16)
+        };
+        let mut outline = Self {
+            length,
+            method: span(method.as_bytes()),
+            target: span(target.as_bytes()),
+            fields: [((0, 0), (0, 0)); MAX_FIELDS],
+            count: 0,
+        };
+        for (place, field) in outline.fields.iter_mut().zip(request.headers.iter()) {
+            // An empty value may lie anywhere.
+            let value = if field.value.is_empty() { (0, 0) } else { span(field.value) };
+            *place = (span(field.name.as_bytes()), value);
+        }
+        outline.count = request.headers.len();
+        Ok(Some(outline))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heads(text: &str) -> Heads {
+        let mut heads = Heads::default();
+        heads.room().extend_from_slice(text.as_bytes());
+        heads
+    }
+
+    fn seen(text: &str) -> Seen {
+        heads(text).look()
+    }
+
+    #[test]
+    fn a_get_with_fields_of_its_own_is_plain() {
+        let mut heads = heads("GET /a?b=c HTTP/1.1\r\nHost: a\r\nX-Empty:\r\nAccept:  x \r\nConnection: Keep-Alive\r\n\r\nGET /next");
+        assert_eq!(heads.look(), Seen::Plain);
+        assert_eq!(heads.request().uri(), "/a?b=c");
+        let fields: Vec<_> = heads.request().headers().iter().map(|(name, value)| format!("{name}={}", value.to_str().unwrap())).collect();
+        assert_eq!(fields, ["host=a", "x-empty=", "accept=x", "connection=Keep-Alive"]);
+        heads.forget();
+        assert_eq!(heads.at_hand(), b"GET /next");
+        assert_eq!(heads.look(), Seen::Partial);
+    }
+
+    #[test]
+    fn a_head_is_seen_once_it_is_whole() {
+        let text = "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n";
+        let mut heads = Heads::default();
+        for byte in &text.as_bytes()[..text.len() - 1] {
+            heads.room().extend_from_slice(&[*byte]);
+            assert_eq!(heads.look(), Seen::Partial);
+        }
+        heads.room().extend_from_slice(b"\n");
+        assert_eq!(heads.look(), Seen::Plain);
+        assert_eq!(heads.at_hand(), text.as_bytes(), "hyper may have to read it again");
+    }
+
+    #[test]
+    fn what_has_content_tells_how_much() {
+        assert_eq!(seen("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\n"), Seen::Other { content: 12 });
+        assert_eq!(seen("DELETE / HTTP/1.1\r\nHost: a\r\n\r\n"), Seen::Other { content: 0 });
+        assert_eq!(seen("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), Seen::Other { content: 0 });
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_left_to_one_reader() {
+        for fields in [
+            "Transfer-Encoding: chunked\r\n",
+            "Upgrade: websocket\r\nConnection: upgrade\r\n",
+            "Expect: 100-continue\r\nContent-Length: 1\r\n",
+            "Content-Length: 1\r\nContent-Length: 1\r\n",
+            "Content-Length: +1\r\n",
+            "Content-Length: 1, 1\r\n",
+            "Content-Length: 99999999999999999\r\n",
+        ] {
+            assert_eq!(seen(&format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n")), Seen::Unclear, "{fields}");
+        }
+        for head in [
+            "GET / HTTP/1.0\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\n b\r\n\r\n",
+            "nothing of the kind\r\n\r\n",
+            "PRI * HTTP/2.0\r\n\r\n",
+        ] {
+            assert_eq!(seen(head), Seen::Unclear, "{head}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_or_has_too_many_fields_is_not_waited_for() {
+        assert_eq!(seen(&format!("GET /{} HTTP/1.1\r\n", "a".repeat(MAX_HEAD))), Seen::Unclear);
+        assert_eq!(seen(&format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(MAX_FIELDS))), Seen::Unclear);
+    }
+}

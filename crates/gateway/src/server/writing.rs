@@ -1,0 +1,106 @@
+//! What is written past hyper: words of the listener's own, and answers from the store, whose bodies go out as they lie there.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use hyper::body::Body;
+use tokio::io::AsyncWrite;
+use tokio::net::TcpStream;
+
+use super::stall::WriteDeadline;
+
+/// Pieces of a body in one write, beside the head. A mebibyte has four.
+const PIECES: usize = 15;
+
+/// Bytes on their way out: a head, or other words, and the body behind it.
+#[derive(Debug)]
+pub(super) struct Writing<B> {
+    head: Vec<u8>,
+    head_written: usize,
+    pieces: VecDeque<Bytes>,
+    body: Option<B>,
+}
+
+impl<B> Default for Writing<B> {
+    fn default() -> Self {
+        Self { head: Vec::new(), head_written: 0, pieces: VecDeque::new(), body: None }
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Writing<B> {
+    /// Whether all has been written.
+    pub(super) fn is_done(&self) -> bool {
+        self.head.is_empty() && self.pieces.is_empty() && self.body.is_none()
+    }
+
+    /// These bytes are next. Everything before has been written.
+    pub(super) fn say(&mut self, words: Vec<u8>) {
+        self.head = words;
+    }
+
+    /// An answer is next: its head by `head`, and the body that it gives. Everything before has been written. `None` where there is no
+    /// answer after all.
+    pub(super) fn answer(&mut self, head: impl FnOnce(&mut Vec<u8>) -> Option<B>) -> Option<()> {
+        debug_assert!(self.is_done(), "answers are written one after the other");
+        self.body = Some(head(&mut self.head)?);
+        Some(())
+    }
+
+    /// Writes all there is.
+    pub(super) fn poll(&mut self, stream: &mut TcpStream, deadline: &mut WriteDeadline, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.is_done() {
+            self.gather(cx)?;
+            if self.head_written == self.head.len() && self.pieces.is_empty() {
+                self.head.clear();
+                self.head_written = 0;
+                continue;
+            }
+            let mut slices = [IoSlice::new(&[]); PIECES + 1];
+            slices[0] = IoSlice::new(&self.head[self.head_written..]);
+            for (slice, piece) in slices[1..].iter_mut().zip(&self.pieces) {
+                *slice = IoSlice::new(piece);
+            }
+            let filled = &slices[..=self.pieces.len()];
+            let polled = Pin::new(&mut *stream).poll_write_vectored(cx, filled);
+            match ready!(deadline.watch(polled, cx))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.advance(written),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes from the body what fits into one write.
+    fn gather(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some(body) = &mut self.body else { return Ok(()) };
+        while self.pieces.len() < PIECES {
+            match Pin::new(&mut *body).poll_frame(cx) {
+                // Trailers have no place behind a body of announced length.
+                Poll::Ready(Some(Ok(frame))) => self.pieces.extend(frame.into_data().ok().filter(|piece| !piece.is_empty())),
+                Poll::Ready(None) => {
+                    self.body = None;
+                    break;
+                }
+                Poll::Ready(Some(Err(_))) | Poll::Pending => return Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, written: usize) {
+        let of_head = written.min(self.head.len() - self.head_written);
+        self.head_written += of_head;
+        let mut rest = written - of_head;
+        while let Some(piece) = self.pieces.front_mut() {
+            if rest < piece.len() {
+                piece.advance(rest);
+                return;
+            }
+            rest -= piece.len();
+            self.pieces.pop_front();
+        }
+    }
+}
