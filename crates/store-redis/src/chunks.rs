@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
-use futures_util::{StreamExt, future};
 use larder_store::codec::{BodySum, Coding, ResponseRecord, decode_chunk, encode_chunk};
 use larder_store::{Answer, Arriving, Chunks, RemoteError, SEGMENT, StoredResponse};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use redis::Value;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::keys::EntryKey;
@@ -81,18 +82,13 @@ pub(crate) async fn begin(
     lengths: &[u64],
 ) -> Result<Option<Arriving>, RemoteError> {
     let source = Source { inner: Arc::clone(inner), place: place.clone(), body_fetch: record.body_fetch(), body: record.body() };
-    let (mut reading, all_there) = Reading::start(Arc::new(source), lengths.to_vec());
-    // A task that is gone has seen nothing.
-    if !all_there.await.unwrap_or(Ok(false))? {
-        return Ok(None);
-    }
-    match reading.take().await {
-        None | Some(Err(Flaw::Failed(RemoteError::Incomplete))) => Ok(None),
-        Some(Err(flaw)) => Err(reading.source.tell(flaw)),
-        Some(Ok(first)) => {
-            reading.first = Some(first);
+    match source.first(lengths).await {
+        Ok(Some(first)) => {
+            let reading = Reading::start(Arc::new(source), first, lengths.len());
             Ok(Some(Arriving { record: Box::new(record), chunks: Box::new(reading) }))
         }
+        Ok(None) => Ok(None),
+        Err(flaw) => Err(source.tell(flaw)),
     }
 }
 
@@ -117,25 +113,33 @@ enum Flaw {
 /// A body that is being read: by a task of its own, so that no deadline runs while nobody takes what came before.
 struct Reading {
     source: Arc<Source>,
+    /// Until it is taken.
+    first: Option<Bytes>,
     arrived: mpsc::UnboundedReceiver<Result<Bytes, Flaw>>,
     /// Chunks that may still be asked for before one is taken.
     turns: Arc<Semaphore>,
-    /// Chunks that have not been taken.
+    /// Chunks after the first that have not been taken.
     left: usize,
-    /// Proven before anything was handed out.
-    first: Option<Bytes>,
     task: JoinHandle<()>,
 }
 
 impl Source {
-    /// One look at all values. It also keeps them from being the next that are evicted.
-    async fn all_there(&self, lengths: &[u64]) -> Result<bool, RemoteError> {
+    /// One look at all values, which also keeps them from being the next that are evicted, and with it the first chunk; `None` where not all
+    /// are there. The others are asked for after that: nothing stands before what the client waits for.
+    async fn first(&self, lengths: &[u64]) -> Result<Option<Bytes>, Flaw> {
         let mut look = redis::pipe();
         for (number, _) in (0..).zip(lengths) {
-            look.cmd("STRLEN").arg(self.place.chunk(self.body_fetch, number));
+            look.cmd("STRLEN").arg(self.key(number));
         }
-        let work = |mut connection| async move { look.query_async::<Vec<u64>>(&mut connection).await };
-        Ok(self.inner.link.run(Operation::Chunk, Lane::Bulk, work).await? == lengths)
+        look.cmd("GET").arg(self.key(0));
+        let work = |mut connection| async move { look.query_async::<Vec<Value>>(&mut connection).await };
+        let mut answers = self.inner.link.run(Operation::Chunk, Lane::Bulk, work).await.map_err(Flaw::Failed)?;
+        let first = answers.pop();
+        let found = answers.iter().map(|answer| if let Value::Int(length) = answer { u64::try_from(*length).ok() } else { None });
+        match first {
+            Some(Value::BulkString(first)) if found.eq(lengths.iter().copied().map(Some)) => self.read(0, first).await.map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// Asks for these chunks, each when there is a turn, and hands them over in their order.
@@ -155,28 +159,29 @@ impl Source {
     }
 
     async fn chunk(&self, number: u32) -> Result<Bytes, Flaw> {
-        let (inner, body) = (&self.inner, self.body);
-        let key = self.place.chunk(self.body_fetch, number);
         let mut get = redis::cmd("GET");
-        get.arg(&key);
+        get.arg(self.key(number));
         let work = |mut connection| async move { get.query_async::<Option<Vec<u8>>>(&mut connection).await };
-        // The first is a part of the look-up; who waits for the others is being served already.
-        let value = match number {
-            0 => inner.link.run(Operation::Chunk, Lane::Bulk, work).await,
-            _ => {
-                let _turn = inner.chunk_turns.acquire().await;
-                inner.link.run_midway(Operation::Chunk, work).await
-            }
-        };
-        let value = value.and_then(|value| value.ok_or(RemoteError::Incomplete));
-        let value = value.map_err(Flaw::Failed)?;
-        let frame = open(inner.link.options().keys.as_ref(), &key, value.into()).ok_or(Flaw::Locked)?;
+        let _turn = self.inner.chunk_turns.acquire().await;
+        // Who waits for it is being served already.
+        let value = self.inner.link.run_midway(Operation::Chunk, work).await.map_err(Flaw::Failed)?;
+        self.read(number, value.ok_or(Flaw::Failed(RemoteError::Incomplete))?).await
+    }
+
+    /// What a value is, if it is this chunk.
+    async fn read(&self, number: u32, value: Vec<u8>) -> Result<Bytes, Flaw> {
+        let (keys, body) = (self.inner.link.options().keys.as_ref(), self.body);
+        let frame = open(keys, &self.key(number), value.into()).ok_or(Flaw::Locked)?;
         // Checked and unpacked aside: that takes longer than others on this thread should wait.
         let read = move || {
             let (coding, content) = decode_chunk(frame, &body, number).ok()?;
             unpack_chunk(coding, content, body.chunk_length(number))
         };
         tokio::task::spawn_blocking(read).await.ok().flatten().ok_or(Flaw::Damaged)
+    }
+
+    fn key(&self, number: u32) -> String {
+        self.place.chunk(self.body_fetch, number)
     }
 
     /// Counts what should not be, and drops the entry that leads there.
@@ -190,22 +195,23 @@ impl Source {
 }
 
 impl Reading {
-    /// Begins with a look at all values, and then asks for the chunks in their order.
-    fn start(source: Arc<Source>, lengths: Vec<u64>) -> (Self, oneshot::Receiver<Result<bool, RemoteError>>) {
-        let (left, turns) = (lengths.len(), Arc::new(Semaphore::new(AHEAD)));
-        let ((tell, all_there), (hand_over, arrived)) = (oneshot::channel(), mpsc::unbounded_channel());
+    /// Asks for the chunks after the first, in their order.
+    fn start(source: Arc<Source>, first: Bytes, count: usize) -> Self {
+        let (turns, (hand_over, arrived)) = (Arc::new(Semaphore::new(AHEAD)), mpsc::unbounded_channel());
         let (from, may_ask) = (Arc::clone(&source), Arc::clone(&turns));
-        let task = tokio::spawn(async move {
-            // Whoever has left does not want it.
-            let look = async { _ = tell.send(from.all_there(&lengths).await) };
-            // The first of them is polled first: what is asked for stands on the connection in this order.
-            future::join(look, from.chunks(0..lengths.len() as u32, &may_ask, hand_over)).await;
-        });
-        (Self { source, arrived, turns, left, first: None, task }, all_there)
+        let task = tokio::spawn(async move { from.chunks(1..count as u32, &may_ask, hand_over).await });
+        Self { source, first: Some(first), arrived, turns, left: count - 1, task }
     }
 
     async fn take(&mut self) -> Option<Result<Bytes, Flaw>> {
-        let next = self.arrived.recv().await?;
+        if let Some(first) = self.first.take() {
+            return Some(Ok(first));
+        }
+        if self.left == 0 {
+            return None;
+        }
+        // A task that is gone has brought nothing.
+        let next = self.arrived.recv().await.unwrap_or(Err(Flaw::Failed(RemoteError::Incomplete)));
         self.left -= 1;
         self.turns.add_permits(1);
         Some(next)
@@ -215,13 +221,7 @@ impl Reading {
 impl Chunks for Reading {
     fn next(&mut self) -> Answer<'_, Option<Result<Bytes, RemoteError>>> {
         Box::pin(async move {
-            if let Some(first) = self.first.take() {
-                return Some(Ok(first));
-            }
-            if self.left == 0 {
-                return None;
-            }
-            let next = self.take().await.unwrap_or(Err(Flaw::Failed(RemoteError::Incomplete)));
+            let next = self.take().await?;
             Some(next.map_err(|flaw| {
                 self.source.inner.counters.interrupted.add();
                 self.source.tell(flaw)
