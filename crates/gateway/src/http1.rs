@@ -48,7 +48,9 @@ pub(crate) fn put_fields(out: &mut Vec<u8>, fields: &HeaderMap) {
 }
 
 /// One field line.
+#[inline]
 pub(crate) fn put_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.reserve(name.len() + value.len() + 4);
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);

@@ -94,7 +94,7 @@ impl Heads {
             Ok(None) if self.bytes.len() < MAX_HEAD => return Seen::Partial,
             Ok(None) | Err(_) => return Seen::Unclear,
         };
-        if has_bare_lf(&self.bytes[..outline.length]) {
+        if !outline.has_strict_lines(&self.bytes) {
             return Seen::Unclear;
         }
         self.head = self.bytes.split_to(outline.length).freeze();
@@ -143,11 +143,6 @@ fn length(value: &HeaderValue) -> Option<u64> {
     (bytes.len() <= 15 && bytes.iter().all(u8::is_ascii_digit)).then(|| value.to_str().ok()?.parse().ok()).flatten()
 }
 
-/// hyper takes a bare LF for the end of a line, and others do not: it is refused where all bytes are watched.
-fn has_bare_lf(head: &[u8]) -> bool {
-    memchr::memchr_iter(b'\n', head).any(|end| end == 0 || head[end - 1] != b'\r')
-}
-
 /// From and to, in a head's bytes.
 type Span = (u16, u16);
 
@@ -193,6 +188,14 @@ impl Outline {
         }
         outline.count = request.headers.len();
         Ok(Some(outline))
+    }
+
+    /// Whether each line ends in CRLF, with no empty one before the first. hyper takes a bare LF for the end of a line, and others do not:
+    /// it is refused where all bytes are watched.
+    fn has_strict_lines(&self, bytes: &[u8]) -> bool {
+        let begins_line = |(start, _): Span| bytes[..usize::from(start)].ends_with(b"\r\n");
+        let fields = &self.fields[..self.count];
+        self.method.0 == 0 && fields.iter().all(|(name, _)| begins_line(*name)) && bytes[..self.length].ends_with(b"\r\n\r\n")
     }
 }
 
@@ -258,6 +261,11 @@ mod tests {
         for head in [
             "GET / HTTP/1.0\r\nHost: a\r\n\r\n",
             "GET / HTTP/1.1\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\n\n",
+            "GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n",
+            "GET / HTTP/1.1\n\r\n",
+            "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
             "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a\r\n b\r\n\r\n",

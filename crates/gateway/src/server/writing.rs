@@ -38,7 +38,10 @@ impl<B: Body<Data = Bytes> + Unpin> Writing<B> {
 
     /// These bytes are next. Everything before has been written.
     pub(super) fn say(&mut self, words: Vec<u8>) {
-        self.head = words;
+        // What there is room for stays: most of the time there is nothing to be said.
+        if !words.is_empty() {
+            self.head = words;
+        }
     }
 
     /// An answer is next: its head by `head`, and the body that it gives. Everything before has been written. `None` where there is no

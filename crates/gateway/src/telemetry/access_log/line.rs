@@ -1,5 +1,6 @@
 //! One line of the access log.
 
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -206,15 +207,26 @@ fn rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::E
     serializer.collect_str(&Rfc3339(*time))
 }
 
+thread_local! {
+    /// The last second that was written, and how: lines of one second follow each other.
+    static SECOND: RefCell<(Option<u64>, String)> = const { RefCell::new((None, String::new())) };
+}
+
 /// A time as RFC 3339 in UTC with milliseconds.
 pub(super) struct Rfc3339(pub(super) Timestamp);
 
 impl std::fmt::Display for Rfc3339 {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let millis = i64::try_from(self.0.as_millis()).unwrap_or(i64::MAX);
-        // Out of range only after the year 9999.
-        let time = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
-        write!(f, "{time:.3}")
+        let (second, millis) = (self.0.as_millis() / 1_000, self.0.as_millis() % 1_000);
+        SECOND.with_borrow_mut(|(known, text)| {
+            if *known != Some(second) {
+                // Out of range only after the year 9999.
+                let time = i64::try_from(second).ok().and_then(|second| jiff::Timestamp::from_second(second).ok());
+                *text = format!("{:.0}", time.unwrap_or(jiff::Timestamp::MAX));
+                *known = Some(second);
+            }
+            write!(f, "{}.{millis:03}Z", text.trim_end_matches('Z'))
+        })
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
+use smallvec::SmallVec;
+
 /// What stands for a value that is not written.
 const MASK: &str = "…";
 
-/// Names that hold a secret when they are exactly this.
-const NAMES: [&str; 12] = ["key", "auth", "authorization", "pass", "pwd", "sig", "sid", "otp", "pin", "code", "jwt", "hmac"];
 /// Names that hold a secret when this is anywhere in them.
 const PARTS: [&str; 14] = [
     "token",
@@ -57,10 +57,40 @@ fn secret_value(parameter: &str) -> Option<(&str, &str)> {
 }
 
 fn is_secret(name: &str) -> bool {
-    let plain: String =
-        percent_decoded(name.as_bytes()).filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase() as char).collect();
-    NAMES.contains(&plain.as_str()) || PARTS.iter().any(|part| plain.contains(part))
+    let decoded = percent_decoded(name.as_bytes()).filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase());
+    let plain: SmallVec<[u8; 64]> = decoded.collect();
+    let letters = letters(&plain);
+    is_secret_name(&plain)
+        || PARTS.iter().zip(PART_LETTERS).any(|(part, needed)| needed & !letters == 0 && contains(&plain, part.as_bytes()))
 }
+
+/// Names that hold a secret when they are exactly this.
+fn is_secret_name(plain: &[u8]) -> bool {
+    matches!(plain, b"key" | b"auth" | b"authorization" | b"pass" | b"pwd" | b"sig" | b"sid" | b"otp" | b"pin" | b"code" | b"jwt" | b"hmac")
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+/// Which letters and digits are in `text`, folded to a bit each. Nearly no name has all that a part needs, so nearly none is searched.
+const fn letters(text: &[u8]) -> u32 {
+    let (mut letters, mut place) = (0, 0);
+    while place < text.len() {
+        letters |= 1 << (text[place] & 31);
+        place += 1;
+    }
+    letters
+}
+
+const PART_LETTERS: [u32; PARTS.len()] = {
+    let (mut all, mut place) = ([0; PARTS.len()], 0);
+    while place < PARTS.len() {
+        all[place] = letters(PARTS[place].as_bytes());
+        place += 1;
+    }
+    all
+};
 
 fn percent_decoded(text: &[u8]) -> impl Iterator<Item = u8> {
     let mut rest = text;
