@@ -96,3 +96,16 @@ async fn a_response_that_nobody_reads_takes_bounded_memory() -> Result<()> {
     assert_eq!(larder.get("/a").await?.status, 200);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_431_for_what_is_stored_too() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/a", Answer::ok().header("Cache-Control", "max-age=60").body("x"));
+    let larder = Larder::before(&origin, "[server]\nlisten = \"127.0.0.1:0\"\nmax_header_bytes = \"8KiB\"").await?;
+    let mut client = larder.connect().await?;
+    let sized = |bytes: usize| "a".repeat(bytes - "GET /a HTTP/1.1\r\nHost: 127.0.0.1:12345\r\nX-A: \r\n\r\n".len());
+    client.exchange("GET", "/a", &[("X-A", &sized(8 << 10))], "").await?;
+    assert_eq!(client.exchange("GET", "/a", &[("X-A", &sized(8 << 10))], "").await?.x_cache(), "HIT");
+    assert_eq!(client.exchange("GET", "/a", &[("X-A", &sized((8 << 10) + 16))], "").await?.status, 431);
+    client.closed().await
+}

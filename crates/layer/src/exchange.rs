@@ -1,5 +1,6 @@
 //! One exchange with the origin, and what becomes of its answer. Runs as a task of its own; clients and followers only read.
 
+mod arriving;
 mod freshen;
 mod part;
 mod pump;
@@ -74,6 +75,8 @@ pub(crate) enum Reply<B> {
     Confirmed { stored: Arc<StoredResponse>, cookies: Vec<HeaderValue> },
     /// Another replica has stored it.
     Loaded(Arc<StoredResponse>),
+    /// Another replica has stored it, and its body is on its way from there.
+    Arriving { live: Arc<Live>, reader: LogReader },
     /// A part, on its way into the store or confirmed.
     Part(PartReply<B>),
     /// An answer for this client only.
@@ -146,6 +149,7 @@ pub(crate) async fn run<S: Upstream>(
                 let _ = reply.send(Reply::Loaded(stored));
                 return;
             }
+            Answer::Arriving(arriving) => return job.store_arriving(service, arriving, reply).await,
             Answer::Fetch(fetch) => job.begin_now(&service.cache, fetch),
         }
     }

@@ -43,6 +43,8 @@ pub(crate) enum Landing {
     Confirmed(Arc<StoredResponse>),
     /// Another replica has stored this.
     Loaded(Arc<StoredResponse>),
+    /// Another replica has stored this, and its body is on its way from there.
+    Arriving(Arc<Live>),
     /// No answer. All fail together, or use what they have.
     Failed(FetchError),
     /// An error status that stands for "no answer" (500, 502, 503, 504) and was not passed on.
@@ -51,14 +53,14 @@ pub(crate) enum Landing {
     NotShared,
 }
 
-/// A response on its way into the store.
+/// A response on its way into the store, from the origin or from the tier behind the memory.
 #[derive(Debug)]
 pub(crate) struct Live {
     pub(crate) head: Arc<StoredHead>,
     /// Which requests it is for; `None` without `Vary`.
     pub(crate) variant: Option<Variant>,
     pub(crate) body: LogHandle,
-    /// The body's length, where the origin announced it.
+    /// The body's length, where it was announced.
     pub(crate) length: Option<u64>,
     /// What invalidates it.
     pub(crate) tags: Tags,
@@ -137,7 +139,7 @@ impl Flight {
     fn is_current(&self, ledger: &Ledger) -> bool {
         let is_valid = |tags: TagList<'_>| ledger.check(&Subject { url: self.key.url(), tags }, self.position) == Validity::Valid;
         match self.landing.get() {
-            Some(Landing::Live(live)) => live.is_current(self.key.url(), ledger),
+            Some(Landing::Live(live) | Landing::Arriving(live)) => live.is_current(self.key.url(), ledger),
             Some(Landing::Confirmed(stored)) => is_valid(stored.tags()),
             _ if self.more_tags => ledger.position() <= self.position,
             _ => is_valid((&self.tags).into()),

@@ -12,7 +12,7 @@ use super::load::{Counted, Run};
 use super::options::Options;
 use super::process::ticks_per_second;
 use super::report::{Figures, Section};
-use super::scenario::{KEYS, SMALL, Scenario, key_target, miss_script, spread_script};
+use super::scenario::{KEYS, SMALL, Scenario, key_target, latency_script, miss_script, spread_script};
 use super::servers::{self, Kind, LOAD_CORE, Places, Server};
 
 const STAMPEDE_CLIENTS: usize = 500;
@@ -35,6 +35,13 @@ pub(super) fn scenario(scenario: Scenario, kinds: &[Kind], options: &Options, pl
             for round in 0..options.rounds {
                 for server in &servers {
                     section.add(server.kind, bench.stampede(server, round)?);
+                }
+            }
+        }
+        Scenario::Mixed => {
+            for round in 0..options.rounds {
+                for server in &servers {
+                    section.add(server.kind, bench.latency(server, round)?);
                 }
             }
         }
@@ -144,6 +151,24 @@ impl Bench<'_> {
             origin_requests: self.origin_requests()? - asked_before,
             times_origin: longest.as_secs_f64() * 1000.0 / STAMPEDE_MILLIS as f64,
         })
+    }
+
+    /// How long hits take by themselves, and how long among misses.
+    fn latency(&self, server: &Server, round: u32) -> Result<Figures> {
+        let target = self.scenario.target();
+        Client::connect(server.port)?.get(&target)?;
+        let most = |run: Option<u32>| -> Result<f64> {
+            let script = self.script(&latency_script(&target, run))?;
+            let (connections, time) = (self.scenario.connections(), self.options.run);
+            let counted =
+                Run { port: server.port, target: &target, field: None, script: Some(&script), core: LOAD_CORE, connections, time }.wrk()?;
+            if counted.failed > 0 {
+                return Err(format!("{}: {} of {} requests failed", server.kind.name(), counted.failed, counted.requests).into());
+            }
+            let [_, most] = counted.latency.ok_or("wrk did not say how long the hits took")?;
+            Ok(most.as_secs_f64() * 1000.0)
+        };
+        Ok(Figures::Latency { alone: most(None)?, among_misses: most(Some(round))? })
     }
 
     /// How much resident memory grows with each entry, less the payload.

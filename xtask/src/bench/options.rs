@@ -13,7 +13,8 @@ Loads Larder beside other caches, on loopback, and writes a Markdown table.
 Usage: cargo xtask bench [OPTIONS]
 
   --scenario NAME   only this one; may be repeated (hit-1k, hit-10k, hit-1m, spread, miss, not-modified, http2, stampede, memory,
-                    and about growth, beside the bare server only: log-on, routes-1000, connections-10, connections-5000, spread-1m)
+                    mixed, and about growth, beside the bare server only: log-on, routes-1000, connections-10, connections-5000,
+                    spread-1m, cores-2)
   --server NAME     only this one; may be repeated (bare-hyper, larder, nginx, haproxy, varnish)
   --rounds N        rounds of each scenario, 1 to 25; the median is told (default 5)
   --seconds N       how long one server is loaded in one round, 1 to 60 (default 4)

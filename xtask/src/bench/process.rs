@@ -21,11 +21,11 @@ pub(super) struct Pinned {
 }
 
 impl Pinned {
-    /// Starts `command` (a program and its arguments) on `core`; what it writes goes to `log`.
-    pub(super) fn start(core: u32, command: &[String], log: &Path) -> Result<Self> {
+    /// Starts `command` (a program and its arguments) on `cores`, as `taskset` names them; what it writes goes to `log`.
+    pub(super) fn start(cores: &str, command: &[String], log: &Path) -> Result<Self> {
         let output = File::create(log)?;
         let mut pinned = Command::new("taskset");
-        pinned.args(["-c", &core.to_string()]).args(command);
+        pinned.args(["-c", cores]).args(command);
         // Its own process group, so that workers can be ended with their master.
         pinned.process_group(0).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         Ok(Self { child: pinned.spawn()? })

@@ -18,6 +18,8 @@ pub(super) enum Figures {
         /// When the last client had its answer, in times of the origin's.
         times_origin: f64,
     },
+    /// 99 of 100 hits took this long at most, in milliseconds.
+    Latency { alone: f64, among_misses: f64 },
     Memory {
         /// Bytes an entry.
         over_payload: f64,
@@ -57,6 +59,7 @@ impl Figures {
             Self::Load { cpu_micros, .. } => *cpu_micros,
             Self::Stampede { times_origin, .. } => *times_origin,
             Self::Memory { over_payload } => *over_payload,
+            Self::Latency { among_misses, .. } => *among_misses,
         }
     }
 
@@ -66,6 +69,7 @@ impl Figures {
             Self::Load { per_second, .. } => *per_second,
             Self::Stampede { origin_requests, .. } => *origin_requests as f64,
             Self::Memory { .. } => 0.0,
+            Self::Latency { alone, .. } => *alone,
         }
     }
 }
@@ -76,6 +80,7 @@ impl fmt::Display for Section {
         let header = match self.scenario {
             Scenario::Stampede => ["origin requests (median)", "last answer, in times of the origin's (median, least to most)"].as_slice(),
             Scenario::Memory => &["bytes an entry over its payload"],
+            Scenario::Mixed => &["p99 of hits among misses, ms (median, least to most)", "p99 of hits alone, ms (median)", "ratio"],
             _ => &["CPU µs a request (median, least to most)", "of bare hyper", "requests/s (median)"],
         };
         writeln!(f, "| server | {} |\n|---|{}", header.join(" | "), "---:|".repeat(header.len()))?;
@@ -85,6 +90,7 @@ impl fmt::Display for Section {
             match self.scenario {
                 Scenario::Stampede => writeln!(f, "| {name} | {:.0} | {main} |", beside.median)?,
                 Scenario::Memory => writeln!(f, "| {name} | {:.0} |", main.median)?,
+                Scenario::Mixed => writeln!(f, "| {name} | {main} | {:.2} | {:.2} |", beside.median, main.median / beside.median)?,
                 _ => {
                     let ratio = self.bare().map_or_else(|| "–".to_owned(), |bare| format!("{:.2}", main.median / bare));
                     writeln!(f, "| {name} | {main} | {ratio} | {:.0} |", beside.median)?;

@@ -19,15 +19,17 @@ pub(super) enum Scenario {
     Http2,
     Stampede,
     Memory,
+    Mixed,
     LogOn,
     Routes,
     FewConnections,
     ManyConnections,
     MillionKeys,
+    TwoCores,
 }
 
 impl Scenario {
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::Hit1k,
         Self::Hit10k,
         Self::Hit1m,
@@ -37,11 +39,13 @@ impl Scenario {
         Self::Http2,
         Self::Stampede,
         Self::Memory,
+        Self::Mixed,
         Self::LogOn,
         Self::Routes,
         Self::FewConnections,
         Self::ManyConnections,
         Self::MillionKeys,
+        Self::TwoCores,
     ];
 
     pub(super) fn named(name: &str) -> Result<Self> {
@@ -60,11 +64,13 @@ impl Scenario {
             Self::Http2 => "http2",
             Self::Stampede => "stampede",
             Self::Memory => "memory",
+            Self::Mixed => "mixed",
             Self::LogOn => "log-on",
             Self::Routes => "routes-1000",
             Self::FewConnections => "connections-10",
             Self::ManyConnections => "connections-5000",
             Self::MillionKeys => "spread-1m",
+            Self::TwoCores => "cores-2",
         }
     }
 
@@ -79,11 +85,13 @@ impl Scenario {
             Self::Http2 => "Hot hit over HTTP/2 (h2c), 1 KiB",
             Self::Stampede => "Stampede: 500 clients ask at once for one cold key that takes 500 ms",
             Self::Memory => "Memory: resident bytes an entry of 1 KiB takes over its payload, 100,000 entries",
+            Self::Mixed => "Latency of hits, alone and where one request in ten is a miss of 20 ms",
             Self::LogOn => "Hot hit, 1 KiB, with the access log as JSON",
             Self::Routes => "Hot hit, 1 KiB, under the last of 1,000 routes",
             Self::FewConnections => "Hot hit, 1 KiB, over 10 connections",
             Self::ManyConnections => "Hot hit, 1 KiB, over 5,000 connections",
             Self::MillionKeys => "Hits spread over 1,000,000 keys with query strings, 1 KiB",
+            Self::TwoCores => "Hot hit, 1 KiB, on two cores, one of them shared with the load",
         }
     }
 
@@ -107,7 +115,7 @@ impl Scenario {
 
     /// Whether it shows how one server's cost grows, and not how it compares: only the bare server stands beside it.
     pub(super) fn is_about_growth(self) -> bool {
-        matches!(self, Self::LogOn | Self::Routes | Self::FewConnections | Self::ManyConnections | Self::MillionKeys)
+        matches!(self, Self::LogOn | Self::Routes | Self::FewConnections | Self::ManyConnections | Self::MillionKeys | Self::TwoCores)
     }
 
     /// Bytes of the bodies.
@@ -136,7 +144,7 @@ impl Scenario {
 
     /// Whether a cache must answer everything without the origin, once it is warm.
     pub(super) fn is_hit(self) -> bool {
-        !matches!(self, Self::Miss | Self::Stampede | Self::Memory)
+        !matches!(self, Self::Miss | Self::Stampede | Self::Memory | Self::Mixed)
     }
 }
 
@@ -157,6 +165,25 @@ pub(super) fn spread_script(keys: u32) -> String {
 /// A `wrk` script that never asks for the same twice; `run` keeps the runs apart.
 pub(super) fn miss_script(run: u32) -> String {
     format!("local key = 0\nrequest = function()\n  key = key + 1\n  return wrk.format(\"GET\", \"/{SMALL}/miss/{run}/\" .. key)\nend\n")
+}
+
+/// Milliseconds that the origin takes for a miss of [`Scenario::Mixed`].
+const MISS_MILLIS: u32 = 20;
+
+/// A `wrk` script that asks for `target`, and, where there is a `run`, each tenth time for a key that nobody asked for before. It tells how
+/// long 50 and 99 of 100 hits take at most: a miss takes longer than any hit, so the hits are the first nine tenths of all.
+pub(super) fn latency_script(target: &str, run: Option<u32>) -> String {
+    let (share, miss) = match run {
+        Some(run) => {
+            ("0.9", format!("  if count % 10 == 0 then return wrk.format(\"GET\", \"/slow/{MISS_MILLIS}/{run}/\" .. count) end\n"))
+        }
+        None => ("1", String::new()),
+    };
+    format!(
+        "local count = 0\nrequest = function()\n  count = count + 1\n{miss}  return wrk.format(\"GET\", \"{target}\")\nend\n\
+         done = function(summary, latency, requests)\n  io.write(string.format(\"hits: %d %d\\n\", \
+         latency:percentile(50 * {share}), latency:percentile(99 * {share})))\nend\n"
+    )
 }
 
 #[cfg(test)]

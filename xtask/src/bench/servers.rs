@@ -83,7 +83,7 @@ impl Kind {
     /// Whether it takes part: a constant server has nothing to miss, share or store.
     pub(super) fn takes_part(self, scenario: Scenario) -> bool {
         match scenario {
-            Scenario::Stampede => self != Self::BareHyper,
+            Scenario::Stampede | Scenario::Mixed => self != Self::BareHyper,
             // The others lay their memory out beforehand, or keep bodies on disk.
             Scenario::Memory => matches!(self, Self::Larder | Self::Varnish),
             growth if growth.is_about_growth() => matches!(self, Self::BareHyper | Self::Larder),
@@ -108,7 +108,9 @@ impl Kind {
             Self::Varnish => setup.varnish(),
         };
         let log = setup.directory.join("log");
-        let mut process = Pinned::start(SERVER_CORE, &command, &log)?;
+        let both = format!("{SERVER_CORE},{LOAD_CORE}");
+        let cores = if scenario == Scenario::TwoCores { both } else { SERVER_CORE.to_string() };
+        let mut process = Pinned::start(&cores, &command, &log)?;
         // nginx and HAProxy speak HTTP/2 in cleartext on a port of its own.
         let port = if scenario == Scenario::Http2 && matches!(self, Self::Nginx | Self::Haproxy) { ports[1] } else { ports[0] };
         process.wait_for(port, &log)?;
@@ -119,7 +121,7 @@ impl Kind {
 /// Starts the origin on the core of the load.
 pub(super) fn origin(places: &Places) -> Result<(Pinned, u16)> {
     let (port, log) = (free_port()?, places.work.join("origin.log"));
-    let mut process = Pinned::start(LOAD_CORE, &words([&path(&places.binaries, "origin"), &port.to_string()]), &log)?;
+    let mut process = Pinned::start(&LOAD_CORE.to_string(), &words([&path(&places.binaries, "origin"), &port.to_string()]), &log)?;
     process.wait_for(port, &log)?;
     Ok((process, port))
 }

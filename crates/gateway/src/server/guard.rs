@@ -33,7 +33,7 @@ struct Head<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HeadLimits {
     pub(super) target: usize,
-    /// All fields of an HTTP/2 request, counted as RFC 9113 §6.5.2 does. Those of HTTP/1.1 are bounded where they are read.
+    /// All fields of an HTTP/2 request, counted as RFC 9113 §6.5.2 does, or the whole head of HTTP/1.1, which is bounded where it is read.
     pub(super) fields: usize,
 }
 

@@ -61,7 +61,7 @@ impl Heads {
         if self.head.is_empty() { self.bytes.advance(count) } else { self.head.advance(count) }
     }
 
-    /// Whether there is more of the head that was seen than of anything else.
+    /// Whether [`Self::at_hand`] are those of the head that was seen.
     pub(super) fn has_head(&self) -> bool {
         !self.head.is_empty()
     }
@@ -121,20 +121,22 @@ impl Heads {
 }
 
 fn kind(method: &Method, fields: &HeaderMap) -> Seen {
-    let (mut content, mut is_plain) = (0, *method == Method::GET || *method == Method::HEAD);
+    let (mut content, mut is_plain) = (None, *method == Method::GET || *method == Method::HEAD);
     for (name, value) in fields {
         match *name {
             TRANSFER_ENCODING | UPGRADE | EXPECT => return Seen::Unclear,
-            CONTENT_LENGTH if is_plain || content > 0 => return Seen::Unclear,
             CONTENT_LENGTH => match length(value) {
-                Some(length) => content = length,
-                None => return Seen::Unclear,
+                Some(length) if content.is_none() => content = Some(length),
+                _ => return Seen::Unclear,
             },
             CONNECTION => is_plain &= value.as_bytes().eq_ignore_ascii_case(b"keep-alive"),
             _ => {}
         }
     }
-    if is_plain { Seen::Plain } else { Seen::Other { content } }
+    match content {
+        None if is_plain => Seen::Plain,
+        content => Seen::Other { content: content.unwrap_or_default() },
+    }
 }
 
 /// Digits only, and few enough for any reader to agree.
@@ -241,6 +243,7 @@ mod tests {
     #[test]
     fn what_has_content_tells_how_much() {
         assert_eq!(seen("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\n"), Seen::Other { content: 12 });
+        assert_eq!(seen("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"), Seen::Other { content: 0 });
         assert_eq!(seen("DELETE / HTTP/1.1\r\nHost: a\r\n\r\n"), Seen::Other { content: 0 });
         assert_eq!(seen("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), Seen::Other { content: 0 });
     }
@@ -266,7 +269,6 @@ mod tests {
             "GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n",
             "GET / HTTP/1.1\n\r\n",
             "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
-            "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
             "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a\r\n b\r\n\r\n",
             "nothing of the kind\r\n\r\n",

@@ -152,8 +152,12 @@ impl<H: Handler> ClientStream<H> {
 
     /// Begins the answer to the request at hand, if it is there to be written.
     fn answer(&mut self) -> Option<()> {
-        // hyper says that it was the last one.
-        if self.peer.is_parting() || !matches!(judge(self.heads.request(), Suspicion::default(), self.limits), Verdict::Pass) {
+        let is_too_large = self.heads.at_hand().len() > self.limits.fields;
+        // hyper says that it was the last one, or what is wrong with it.
+        if is_too_large
+            || self.peer.is_parting()
+            || !matches!(judge(self.heads.request(), Suspicion::default(), self.limits), Verdict::Pass)
+        {
             return None;
         }
         drop_nominated(self.heads.request_mut().headers_mut());

@@ -12,6 +12,7 @@ use http_body::{Body, Frame};
 use larder_semantics::Reason;
 use larder_semantics::fields::retain_storable;
 use larder_semantics::range::PartialResponse;
+use larder_store::codec::ResponseRecord;
 use larder_store::{BodyBuilder, Lease, StoredPart, StoredResponse, Variant};
 use tokio::time::Sleep;
 
@@ -47,6 +48,8 @@ pub(super) enum Kept {
     Whole(Arc<Live>),
     /// A part of one.
     Part(Box<PartialResponse>),
+    /// A response that another replica has stored.
+    Stored(Box<ResponseRecord>),
 }
 
 /// What waiting for a frame came to.
@@ -88,7 +91,7 @@ impl<S: Upstream> Pump<S> {
                 },
             };
             match next {
-                Some(Err(error)) => return self.writer.break_off(BodyError::Upstream(error)),
+                Some(Err(error)) => return self.writer.break_off(BodyError::of(error)),
                 None => break,
                 Some(Ok(frame)) => match frame.into_data() {
                     Err(frame) => {
@@ -115,8 +118,10 @@ impl<S: Upstream> Pump<S> {
         if let Some(announced) = self.length.filter(|announced| *announced != got) {
             return self.writer.break_off(BodyError::Length { announced, got });
         }
-        if keeping {
-            self.commit(got, last.as_ref(), trailers.clone()).await;
+        match &self.kept {
+            _ if !keeping => {}
+            Kept::Stored(record) => self.promote(record, last.as_ref()),
+            _ => self.commit(got, last.as_ref(), trailers.clone()).await,
         }
         if let Some(last) = last {
             self.writer.append(last);
@@ -176,6 +181,7 @@ impl<S: Upstream> Pump<S> {
                 let response = StoredResponse::new(&asked.key, live.variant.clone(), &live.head, body, tags, *position, *fetch);
                 cache.commit(Arc::new(response), lease).await;
             }
+            Kept::Stored(_) => {}
             Kept::Part(meta) => {
                 let Some(body) = builder.finish(None) else { return };
                 let variant = meta.vary.clone().map(|spec| Variant::of(spec, &asked.parts.headers));

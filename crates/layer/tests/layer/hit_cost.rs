@@ -55,3 +55,44 @@ async fn a_hit_takes_at_most_two_allocations() {
     // The response's fields take two.
     assert!(total <= 2 * HITS, "{total} allocations in {HITS} hits");
 }
+
+#[tokio::test]
+async fn a_hit_written_as_it_lies_in_the_store_allocates_nothing() {
+    let cache = common::service(origin());
+    for _ in 0..100 {
+        common::send(&cache, get("/a?b=1&c=2")).await;
+    }
+    let request = get("/a?b=1&c=2").map(|_| ());
+    let mut line_bytes = 0;
+    let (answer, counted) = allocations(|| {
+        let answer = cache.serve_stored::<http_body_util::Empty<bytes::Bytes>>(&request, &Caller::default())?;
+        answer.for_each_line(|name, value| line_bytes += name.as_str().len() + value.len());
+        Some(answer)
+    });
+    let answer = answer.expect("a hit");
+    assert_eq!((answer.status().as_u16(), answer.outcome.result.as_str()), (200, "HIT"));
+    assert!(line_bytes > 100);
+    assert_eq!(counted.count, 0);
+}
+
+#[tokio::test]
+async fn only_what_needs_nobody_else_is_at_hand() {
+    let cache = common::service(origin());
+    let at_hand = |method: &str, uri: &str, fields: &[(&'static str, &'static str)]| {
+        let mut request = http::Request::builder().method(method).uri(uri).body(()).expect("a request");
+        *request.headers_mut() = get(uri).headers().clone();
+        for (name, value) in fields {
+            request.headers_mut().insert(*name, http::HeaderValue::from_static(value));
+        }
+        cache.serve_stored::<http_body_util::Empty<bytes::Bytes>>(&request, &Caller::default()).map(|answer| answer.status().as_u16())
+    };
+    assert_eq!(at_hand("GET", "/a", &[]), None, "nothing is stored yet");
+    common::send(&cache, get("/a")).await;
+    assert_eq!(at_hand("GET", "/a", &[]), Some(200));
+    assert_eq!(at_hand("HEAD", "/a", &[]), Some(200));
+    assert_eq!(at_hand("GET", "/a", &[("if-none-match", "\"v1\"")]), Some(304));
+    assert_eq!(at_hand("GET", "/a", &[("range", "bytes=1-2")]), Some(206));
+    assert_eq!(at_hand("GET", "/a", &[("cache-control", "no-cache")]), None, "the origin is to be asked");
+    assert_eq!(at_hand("GET", "/a", &[("authorization", "Bearer x")]), None, "it is for nobody in particular");
+    assert_eq!(at_hand("POST", "/a", &[]), None);
+}

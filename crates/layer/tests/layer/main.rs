@@ -1,6 +1,7 @@
 //! The cache as a tower service, before an inner service that is scripted in memory.
 
 mod again;
+mod arriving;
 mod collapsing;
 mod common;
 mod entry_cost;

@@ -178,18 +178,18 @@ pub fn range_to_fetch(request: &RequestContext, headers: &HeaderMap) -> Option<R
     RangeSet::parse(headers).filter(|set| alone && set.specs.len() == 1)
 }
 
-fn content_range(headers: &HeaderMap) -> Option<ContentRange> {
+pub(super) fn content_range(headers: &HeaderMap) -> Option<ContentRange> {
     let mut lines = headers.get_all(CONTENT_RANGE).iter();
     let range = ContentRange::parse(lines.next()?);
     if lines.next().is_some() { None } else { range }
 }
 
-fn is_multipart(headers: &HeaderMap) -> bool {
+pub(super) fn is_multipart(headers: &HeaderMap) -> bool {
     let essence = headers.get(CONTENT_TYPE).map(|value| value.as_bytes().get(..20).unwrap_or_default());
     essence.is_some_and(|essence| essence.eq_ignore_ascii_case(b"multipart/byteranges"))
 }
 
-fn announced(headers: &HeaderMap) -> Option<u64> {
+pub(super) fn announced(headers: &HeaderMap) -> Option<u64> {
     number(headers.get(CONTENT_LENGTH)?.as_bytes())
 }
 

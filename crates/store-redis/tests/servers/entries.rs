@@ -126,7 +126,7 @@ async fn what_is_damaged_is_a_miss_once_and_then_gone() -> Result<()> {
 async fn a_body_with_a_chunk_evicted_is_a_miss() -> Result<()> {
     let Setup { redis, store } = Setup::start().await?;
     commit(&store, response("/x", 7, &pattern(2 * SEGMENT)), None).await;
-    let drop_chunk = "return redis.call('DEL', redis.call('KEYS', '*:c:7:1')[1])";
+    let drop_chunk = "return redis.call('DEL', redis.call('KEYS', '*:k:7:1')[1])";
     assert_eq!(redis.count(&["EVAL", drop_chunk, "0"]).await?, 1);
     assert_eq!(text(&store, "/x").await, None);
     Ok(())

@@ -158,6 +158,7 @@ pub(crate) async fn find(store: &RedisStore, path: &str, request: &HeaderMap) ->
     let ask = Ask { key: &key(path), request, spec: None, newer_than: 0, lease: Duration::ZERO };
     match store.load(ask).await.unwrap() {
         Loaded::Response(response) => Some(response),
+        Loaded::Arriving(arriving) => Some(Arc::new(arriving.whole().await.unwrap())),
         Loaded::Nothing(None) => None,
         other => panic!("{other:?}"),
     }

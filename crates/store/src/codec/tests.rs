@@ -5,7 +5,7 @@ use larder_semantics::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::body::BodyBuilder;
+use crate::body::{BodyBuilder, SEGMENT};
 
 fn key(path: &str) -> PrimaryKey {
     let query = QueryRules { sort: true, drop: Vec::new(), drop_empty: false, bypass: None };
@@ -59,7 +59,7 @@ fn decoded(frame: Vec<u8>, variant: Option<&Variant>) -> Result<ResponseRecord, 
 fn a_response_comes_back_as_it_was() {
     let stored = response(Some(variant()), body(b"hello", Some(fields(&[("x-sum", "1")]))));
     let record = decoded(encode(&stored, Position(4)), Some(&variant())).unwrap();
-    assert_eq!((record.body_length(), record.segments(), record.body_fetch()), (5, 1, 20));
+    assert_eq!((record.body().length, record.body().chunks(), record.body_fetch()), (5, 1, 20));
     let loaded = record.complete(vec![Bytes::from_static(b"hello")]).unwrap();
     assert_eq!((loaded.position, loaded.fetch, loaded.body_fetch()), (Position(4), 21, 20));
     assert_eq!((loaded.key(), loaded.variant()), (stored.key(), stored.variant()));
@@ -87,7 +87,7 @@ fn a_body_of_several_segments_is_counted_and_checked() {
     let bytes = vec![7; 2 * SEGMENT + 1];
     let stored = response(None, body(&bytes, None));
     let record = || decoded(encode(&stored, Position(0)), None).unwrap();
-    assert_eq!(record().segments(), 3);
+    assert_eq!(record().body().chunks(), 3);
     let segments = stored.body().segments().to_vec();
     assert!(record().complete(segments.clone()).is_ok());
     let swapped = vec![segments[0].clone(), Bytes::from(vec![8; SEGMENT]), segments[2].clone()];
