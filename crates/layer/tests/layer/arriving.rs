@@ -66,7 +66,7 @@ impl Tier {
         builder.push(&self.content);
         let body_stored = builder.finish(None).unwrap();
         let tags = [Tag::surrogate("t")];
-        let stored = StoredResponse::new(&ask.key, None, &head, body_stored, &tags, Position(0), 7);
+        let stored = StoredResponse::new(ask.key, None, &head, body_stored, &tags, Position(0), 7);
         match decode(encode(&stored, Position(0)).into(), ask.key, None) {
             Ok(Record::Response(record)) => Arriving { record, chunks: Box::new(Sent(body)) },
             other => panic!("{other:?}"),
