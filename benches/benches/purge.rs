@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, StatusCode};
 use larder_semantics::{
-    FreshnessLifetime, KeyBuffer, KeyRules, LifetimeSource, PrimaryKey, QueryRules, StoredHead, Target, Timestamp, Validators,
+    FreshnessLifetime, HeadFlags, KeyBuffer, KeyRules, LifetimeSource, PrimaryKey, QueryRules, StoredHead, Target, Timestamp,
 };
 use larder_store::{Invalidation, InvalidationTarget, Ledger, Lookup, MemoryStore, StoredBody, StoredResponse, Tag};
 
@@ -22,8 +22,8 @@ fn key(number: usize) -> PrimaryKey {
     buffer.to_key()
 }
 
-fn head() -> Arc<StoredHead> {
-    Arc::new(StoredHead {
+fn head() -> StoredHead {
+    StoredHead {
         status: StatusCode::OK,
         headers: (&HeaderMap::new()).into(),
         response_time: NOW,
@@ -31,14 +31,10 @@ fn head() -> Arc<StoredHead> {
         lifetime: FreshnessLifetime { seconds: 3_600, source: LifetimeSource::MaxAge },
         stale_while_revalidate: 0,
         stale_if_error: 0,
-        no_cache: false,
-        must_revalidate: false,
-        immutable: false,
-        for_authorized: false,
-        validators: Validators::default(),
-        date: NOW,
+        flags: HeadFlags::default(),
+        date_seconds: NOW.as_secs(),
         origin_control: None,
-    })
+    }
 }
 
 /// A store with so many entries, and some of their keys.
@@ -47,8 +43,8 @@ fn filled(entries: usize) -> (Arc<MemoryStore>, Arc<Vec<PrimaryKey>>) {
     let head = head();
     for number in 0..entries {
         let key = key(number);
-        let tags = [Tag::url(key.url()), Tag::surrogate(&format!("issue:{number}")), Tag::route("issue.detail"), Tag::namespace("default")];
-        let response = StoredResponse::new(key, None, Arc::clone(&head), StoredBody::default(), tags.into(), store.ledger().position(), 1);
+        let tags = [Tag::surrogate(&format!("issue:{number}")), Tag::route("issue.detail"), Tag::namespace("default")];
+        let response = StoredResponse::new(&key, None, &head, StoredBody::default(), &tags, store.ledger().position(), 1);
         assert!(store.commit(Arc::new(response)));
     }
     let keys = (0..entries).step_by(entries.div_ceil(1_000)).map(key).collect();

@@ -9,7 +9,7 @@ use futures_util::stream::FuturesUnordered;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use larder_redis::{Compression, RedisOptions, RedisServers, RedisStore, RedisUrl, SealKey, SealKeys, WriteMode};
 use larder_semantics::{
-    FreshnessLifetime, KeyBuffer, KeyRules, LifetimeSource, PrimaryKey, QueryRules, StoredFields, StoredHead, Target, Timestamp, Validators,
+    FreshnessLifetime, HeadFlags, KeyBuffer, KeyRules, LifetimeSource, PrimaryKey, QueryRules, StoredFields, StoredHead, Target, Timestamp,
 };
 use larder_store::{Ask, BodyBuilder, Loaded, Position, RemoteError, RemoteStore, StoredResponse, Tag, Write};
 use larder_testkit::patience::eventually;
@@ -129,7 +129,7 @@ async fn hits(name: &str, store: &RedisStore) -> Result<()> {
     commit(store, 0).await;
     report(name, || async {
         let ask = Ask { key: &key, request: &request, spec: None, newer_than: 0, lease: DAY };
-        assert!(matches!(store.load(ask).await, Ok(Loaded::Response(found)) if found.body.len() == BODY as u64));
+        assert!(matches!(store.load(ask).await, Ok(Loaded::Response(found)) if found.body_length() == BODY as u64));
     })
     .await;
     Ok(())
@@ -156,8 +156,8 @@ async fn commit(store: &RedisStore, number: usize) {
     let text: String = (0..BODY).map(|n| format!("{{\"id\":{},\"state\":\"open\"}},", number * 31 + n * 7_919 % 10_007)).collect();
     builder.push(&text.as_bytes()[..BODY]);
     let body = builder.finish(None).expect("as long as it was announced");
-    let tags = vec![Tag::url(&number.to_string()), Tag::namespace("default")].into();
-    let response = StoredResponse::new(key(number), None, head().into(), body, tags, Position::of_log(1), number as u64 + 1);
+    let tags = [Tag::namespace("default")];
+    let response = StoredResponse::new(&key(number), None, &head(), body, &tags, Position::of_log(1), number as u64 + 1);
     store.commit(Write { response: Arc::new(response), keep: DAY, lease: None }).await;
 }
 
@@ -181,12 +181,8 @@ fn head() -> StoredHead {
         lifetime: FreshnessLifetime { seconds: 60, source: LifetimeSource::MaxAge },
         stale_while_revalidate: 0,
         stale_if_error: 0,
-        no_cache: false,
-        must_revalidate: false,
-        immutable: false,
-        for_authorized: false,
-        validators: Validators { etag: fields.get("etag").cloned(), last_modified: None },
-        date: Timestamp::from_secs(1_000),
+        flags: HeadFlags::default(),
+        date_seconds: 1_000,
         origin_control: None,
     }
 }

@@ -168,14 +168,14 @@ pub fn exchanges(data: &[u8]) {
             Disposition::Freshen { answer, .. } => answer.head,
             _ => continue,
         };
-        assert!(head.weight() >= size_of::<StoredHead>());
+        assert!(head.weight() >= head.headers.values_end());
         let mut last = 0;
         for seconds in [0, 1, 1 + u64::from(seed), 1 << 20, 1 << 33] {
             let now = Timestamp::from_millis(at.as_millis() + seconds * 1000);
             assert!(head.age(now) >= last, "age fell");
             last = head.age(now);
             let decision = decide(&policy, &request, Some(&head), now);
-            if head.no_cache {
+            if head.no_cache() {
                 assert!(!matches!(decision, Decision::Serve { .. } | Decision::ServeStale { .. }));
             }
             let _ = serve_on_error(&policy, &request, &head, now);

@@ -15,6 +15,7 @@ mod purge;
 mod purge_everywhere;
 mod quick_start;
 mod redis;
+mod redis_bodies;
 mod refused;
 mod request_limit;
 mod streaming;

@@ -11,7 +11,7 @@ use rustix::process::Signal;
 const TTL: &str = "[cache]\nttl = \"60s\"\n";
 
 /// A replica, once it has read the log of invalidations.
-async fn replica(origin: &Origin, redis: std::net::SocketAddr, keys: &str) -> Result<Larder> {
+pub(crate) async fn replica(origin: &Origin, redis: std::net::SocketAddr, keys: &str) -> Result<Larder> {
     let larder = Larder::before(origin, &format!("{TTL}[store.redis]\nurl = \"redis://{redis}\"\ntimeout = \"1s\"\n{keys}")).await?;
     reads_the_log(&larder).await?;
     Ok(larder)
@@ -22,14 +22,14 @@ async fn reads_the_log(larder: &Larder) -> Result<()> {
     eventually("waiting for the log of invalidations to be read", ok).await
 }
 
-async fn written(larder: &Larder, count: f64) -> Result<()> {
+pub(crate) async fn written(larder: &Larder, count: f64) -> Result<()> {
     larder.metric_reaches("larder_redis_written_total", &[], count).await
 }
 
 /// Replicas are one site under one name; the port that each of them happens to have is no part of it.
-const HOST: (&str, &str) = ("Host", "site.example");
+pub(crate) const HOST: (&str, &str) = ("Host", "site.example");
 
-async fn get(larder: &Larder, target: &str) -> Result<Response> {
+pub(crate) async fn get(larder: &Larder, target: &str) -> Result<Response> {
     larder.request("GET", target, &[HOST], "").await
 }
 

@@ -41,7 +41,7 @@ impl<S: Upstream> CacheService<S> {
         parts.headers.clone_from(&template.headers);
         parts.extensions.clone_from(&template.extensions);
         parts.headers.insert(HOST, HeaderValue::from_str(target.authority).ok()?);
-        if let Some(variant) = &stored.variant {
+        if let Some(variant) = stored.variant() {
             parts.headers.extend(variant.secondary.fields()?);
         }
         let rules = &self.route;

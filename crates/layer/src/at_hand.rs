@@ -46,8 +46,8 @@ impl<B> AtHand<B> {
         status: &CacheStatus,
         outcome: impl FnOnce() -> Outcome,
     ) -> Option<Self> {
-        let (body, not_modified) = match answer_ranged(request, fields, &stored.head, stored.body.len()) {
-            Answer::Full => (CacheBody::stored(&stored.body), false),
+        let (body, not_modified) = match answer_ranged(request, fields, &stored.head, stored.body_length()) {
+            Answer::Full => (CacheBody::stored(stored.body()), false),
             Answer::NotModified => (CacheBody::empty(), true),
             _ => return None,
         };
@@ -71,7 +71,7 @@ impl<B> AtHand<B> {
         match &self.head {
             Head::Made { fields, .. } => fields.iter().for_each(|(name, value)| put(name, value.as_bytes())),
             Head::Slots { stored, not_modified, age, cache_status } => {
-                let has_etag = stored.head.validators.etag.is_some();
+                let has_etag = stored.head.has_etag();
                 for (name, value) in stored.head.headers.lines() {
                     let value = match value {
                         [] if *name == AGE => age.as_bytes(),

@@ -69,8 +69,9 @@ impl<B> CacheBody<B> {
     }
 
     /// A whole stored body, shared with the store.
-    pub(crate) fn stored(body: &StoredBody) -> Self {
-        Self::of(Kind::Stored { body: body.clone(), next: 0, left: body.len() })
+    pub(crate) fn stored(body: StoredBody) -> Self {
+        let left = body.len();
+        Self::of(Kind::Stored { body, next: 0, left })
     }
 
     /// A whole body while it arrives.
@@ -82,7 +83,7 @@ impl<B> CacheBody<B> {
     pub(crate) fn live(reader: LiveReader, length: Option<u64>) -> Self {
         match reader {
             LiveReader::Arriving(reader) => Self::arriving(reader, length),
-            LiveReader::Whole(body) => Self::stored(&body),
+            LiveReader::Whole(body) => Self::stored(body),
         }
     }
 

@@ -39,6 +39,16 @@ impl InFlight {
         self.held.load(Ordering::Relaxed)
     }
 
+    /// Bytes that are held beside the logs, until they are taken off again.
+    pub(crate) fn add(&self, bytes: u64) {
+        self.held.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Takes off what was added.
+    pub(crate) fn take_off(&self, bytes: u64) {
+        self.held.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
     /// Whether the budget for bodies in flight is used up.
     pub(crate) fn is_full(&self) -> bool {
         self.held() >= self.limit

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
+use larder_store::RemoteError;
+
 /// Any error.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -40,6 +42,9 @@ pub enum BodyError {
     /// The inner service's body failed.
     #[error("the upstream body failed: {0}")]
     Upstream(FetchError),
+    /// A stored body broke off on its way here, and the inner service could not bring the rest of the same representation.
+    #[error("the stored body broke off: {0}")]
+    Stored(RemoteError),
     /// The inner service's body ended with more or fewer bytes than its `Content-Length` said.
     #[error("the upstream body had {got} bytes instead of {announced}")]
     Length {
@@ -57,4 +62,11 @@ pub enum BodyError {
     /// The task that read the body is gone.
     #[error("the fill was abandoned")]
     Abandoned,
+}
+
+impl BodyError {
+    /// What a body's own error says: a body that is made of several knows better why it broke off.
+    pub(crate) fn of(error: FetchError) -> Self {
+        error.downcast_ref::<Self>().cloned().unwrap_or(Self::Upstream(error))
+    }
 }

@@ -1,5 +1,6 @@
 //! One exchange with the origin, and what becomes of its answer. Runs as a task of its own; clients and followers only read.
 
+mod arriving;
 mod freshen;
 mod part;
 mod pump;
@@ -77,6 +78,8 @@ pub(crate) enum Reply<B> {
     Confirmed { stored: Arc<StoredResponse>, cookies: Vec<HeaderValue> },
     /// Another replica has stored it.
     Loaded(Arc<StoredResponse>),
+    /// Another replica has stored it, and its body is on its way from there.
+    Arriving { live: Arc<Live>, reader: LiveReader },
     /// A part, on its way into the store or confirmed.
     Part(PartReply<B>),
     /// An answer for this client only.
@@ -154,6 +157,7 @@ pub(crate) async fn run<S: Upstream>(
                 let _ = reply.send(Reply::Loaded(stored));
                 return;
             }
+            Answer::Arriving(arriving) => return Box::pin(job.store_arriving(service, arriving, reply)).await,
             Answer::Fetch(fetch) => job.begin_now(&service.cache, fetch),
         }
     }
@@ -251,14 +255,14 @@ impl Job {
             Going::Missing { part, missing, .. } => part.meta.fetch_fields(headers, *missing),
             Going::IfChanged(part) => {
                 headers.remove(IF_MODIFIED_SINCE);
-                headers.extend(part.meta.head.validators.etag.clone().map(|tag| (IF_NONE_MATCH, tag)));
+                headers.extend(part.meta.head.etag().map(|tag| (IF_NONE_MATCH, tag)));
             }
         }
         Request::from_parts(parts, RequestBody::empty())
     }
 
     fn heads(&self) -> Vec<&StoredHead> {
-        self.candidates.iter().map(|stored| &*stored.head).collect()
+        self.candidates.iter().map(|stored| &stored.head).collect()
     }
 
     fn exchange<'a, S: Upstream>(
@@ -389,8 +393,7 @@ impl Job {
 
     /// A response whose body is proven complete.
     fn stored(&self, live: &Live, body: StoredBody) -> Arc<StoredResponse> {
-        let (key, variant, head, tags) = (self.asked.key.clone(), live.variant.clone(), Arc::clone(&live.head), self.tags.clone());
-        Arc::new(StoredResponse::new(key, variant, head, body, tags, self.position, self.fetch))
+        Arc::new(StoredResponse::new(&self.asked.key, live.variant.clone(), &live.head, body, &self.tags, self.position, self.fetch))
     }
 }
 

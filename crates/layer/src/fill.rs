@@ -5,7 +5,7 @@ mod follow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::SET_COOKIE;
+use http::header::{AGE, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, Uri, response};
 use larder_semantics::{CacheStatus, Decision, ForwardReason, MethodKind, PrimaryKey, Reason, RequestContext, serve_on_error};
@@ -221,6 +221,7 @@ async fn fetch<S: Upstream>(
             served.response.headers_mut().extend(cookies.into_iter().map(|cookie| (SET_COOKIE, cookie)));
             Ok(served)
         }
+        Reply::Arriving { live, reader } => Ok(arriving(&asked, &live, reader, CacheStatus::default(), now())),
         Reply::Loaded(stored) => Ok(loaded(&asked, &stored, CacheStatus::default(), now())),
         Reply::Part(part) => Ok(part.serve(&asked, plan.result(), plan.reason, status)),
         Reply::Passed { response, reason } => {
@@ -298,6 +299,15 @@ fn confirmed<B>(asked: &Asked, stored: &StoredResponse, status: CacheStatus, now
 fn loaded<B>(asked: &Asked, stored: &StoredResponse, status: CacheStatus, now: larder_semantics::Timestamp) -> Served<B> {
     let status = CacheStatus { hit: true, ttl: Some(stored.head.ttl(now)), ..status };
     hit(asked, stored, stored.head.age(now), status, Reason::Fresh)
+}
+
+/// An answer from a stored response that another replica fetched, while its body arrives.
+fn arriving<B>(asked: &Asked, live: &Live, reader: LiveReader, status: CacheStatus, now: larder_semantics::Timestamp) -> Served<B> {
+    let status = CacheStatus { hit: true, ttl: Some(live.head.ttl(now)), ..status };
+    let mut response = respond::from_live(&asked.context, &asked.parts.headers, live, reader, None);
+    response.headers_mut().insert(AGE, live.head.age(now).into());
+    respond::annotate(response.headers_mut(), CacheResult::Hit, &status);
+    Served { response, outcome: Outcome::new(CacheResult::Hit, Reason::Fresh, Some(asked.key.clone())) }
 }
 
 fn hit<B>(asked: &Asked, stored: &StoredResponse, age: u32, status: CacheStatus, reason: Reason) -> Served<B> {

@@ -7,14 +7,14 @@ use larder_store::{Ledger, Position, StoredBody, Subject, Tags, Validity, Varian
 
 use crate::body_log::{LogHandle, LogReader};
 
-/// A response on its way into the store.
+/// A response on its way into the store, from the origin or from the tier behind the memory.
 #[derive(Debug)]
 pub(crate) struct Live {
     pub(crate) head: Arc<StoredHead>,
     /// Which requests it is for; `None` without `Vary`.
     pub(crate) variant: Option<Variant>,
     pub(crate) body: LiveBody,
-    /// The body's length, where the origin announced it.
+    /// The body's length, where it was announced.
     pub(crate) length: Option<u64>,
     /// What invalidates it.
     pub(crate) tags: Tags,
@@ -57,6 +57,6 @@ impl Live {
         if self.more_tags {
             return ledger.position() <= self.position;
         }
-        ledger.check(&Subject { url, tags: &self.tags }, self.position) == Validity::Valid
+        ledger.check(&Subject { url, tags: (&self.tags).into() }, self.position) == Validity::Valid
     }
 }

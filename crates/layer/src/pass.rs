@@ -254,7 +254,7 @@ impl Written {
         };
         // Whatever was fetched before has a smaller number, and is invalid from the next step on.
         let fetch = service.cache.next_fetch();
-        let subject = Subject { url: asked.key.url(), tags: &tags };
+        let subject = Subject { url: asked.key.url(), tags: (&tags).into() };
         let (position, untouched) = service.cache.invalidate_since(&self.old, &subject, self.began).await;
         let job = Job::of_write(Arc::clone(&asked), position, fetch, tags);
         self.again.into_iter().for_each(|again| _ = tokio::spawn(again));

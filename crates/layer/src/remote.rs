@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder_semantics::{Decision, StoredHead, Timestamp, VarySpec};
-use larder_store::{Ask, InvalidationLog, Lease, Loaded, Lookup, RemoteStore, StoredResponse, Write};
+use larder_semantics::{Decision, StoredHead, Timestamp, VarySpec, decide};
+use larder_store::{Arriving, Ask, InvalidationLog, Lease, Loaded, Lookup, RemoteStore, StoredResponse, Subject, Validity, Write};
 
 use crate::cache::Cache;
 use crate::fill::Asked;
@@ -31,6 +31,8 @@ pub struct Remote {
 pub(crate) enum Answer {
     /// This may be served. It is in memory now.
     Serve(Arc<StoredResponse>),
+    /// This may be served while its body arrives.
+    Arriving(Arriving),
     /// The origin has to be asked.
     Fetch(Fetch),
 }
@@ -52,7 +54,7 @@ impl Remote {
         let mut fetch = Fetch::default();
         let loaded = tokio::time::timeout(patience, self.load(cache, rules, asked, found, lease, &mut fetch)).await;
         match loaded.ok().flatten() {
-            Some(stored) => Answer::Serve(stored),
+            Some(found) => found,
             None => Answer::Fetch(fetch),
         }
     }
@@ -65,12 +67,12 @@ impl Remote {
         found: &Lookup,
         lease: Duration,
         fetch: &mut Fetch,
-    ) -> Option<Arc<StoredResponse>> {
+    ) -> Option<Answer> {
         let (request, spec) = (&asked.parts.headers, selecting(found));
         let mut newer_than = found.response().map_or(0, |stored| stored.fetch);
         let mut pause = LOOK_AGAIN;
         loop {
-            match self.store.load(Ask { key: &asked.key, request, spec, newer_than, lease }).await.ok()? {
+            let stored = match self.store.load(Ask { key: &asked.key, request, spec, newer_than, lease }).await.ok()? {
                 Loaded::Nothing(granted) => {
                     fetch.lease = granted;
                     return None;
@@ -78,27 +80,40 @@ impl Remote {
                 Loaded::Awaited => {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_LOOK);
+                    continue;
                 }
-                // Invalidated, or no use to this request: there may be a later one, or the lease.
-                Loaded::Response(stored) => {
-                    newer_than = newer_than.max(stored.fetch);
-                    if !cache.promote(&stored) {
-                        continue;
+                Loaded::Response(stored) => stored,
+                Loaded::Arriving(arriving) => {
+                    newer_than = newer_than.max(arriving.record.fetch());
+                    cache.saw_fetch(arriving.record.fetch());
+                    let about = Subject { url: asked.key.url(), tags: arriving.record.tags().into() };
+                    let validity = cache.store.ledger().check(&about, arriving.record.position());
+                    let decision = decide(&rules.policy, &asked.context, Some(arriving.record.head()), cache.clock.now());
+                    match (validity, decision) {
+                        (Validity::Invalid, _) => continue,
+                        (Validity::Valid, Decision::Serve { .. }) => return Some(Answer::Arriving(arriving)),
+                        // What may have to be validated has to be here.
+                        _ => Arc::new(arriving.whole().await.ok()?),
                     }
-                    let decision = rules.decide(&asked.context, &Lookup::Found(Arc::clone(&stored)), cache.clock.now());
-                    if matches!(decision, Decision::Serve { .. }) {
-                        return Some(stored);
-                    }
-                    fetch.candidate = Some(stored);
                 }
+            };
+            // Invalidated, or no use to this request: there may be a later one, or the lease.
+            newer_than = newer_than.max(stored.fetch);
+            if !cache.promote(&stored) {
+                continue;
             }
+            let decision = rules.decide(&asked.context, &Lookup::Found(Arc::clone(&stored)), cache.clock.now());
+            if matches!(decision, Decision::Serve { .. }) {
+                return Some(Answer::Serve(stored));
+            }
+            fetch.candidate = Some(stored);
         }
     }
 }
 
 fn selecting(found: &Lookup) -> Option<&VarySpec> {
     match found {
-        Lookup::Found(stored) | Lookup::Unvouched(stored) => stored.variant.as_ref().map(|variant| &variant.spec),
+        Lookup::Found(stored) | Lookup::Unvouched(stored) => stored.variant().map(|variant| &variant.spec),
         Lookup::VaryMiss(index) => index.specs().first(),
         Lookup::Partial(_) | Lookup::HitForMiss | Lookup::Absent => None,
     }
@@ -106,7 +121,7 @@ fn selecting(found: &Lookup) -> Option<&VarySpec> {
 
 impl Cache {
     /// Takes what another replica has stored into memory. `false`: it was invalidated since.
-    fn promote(&self, stored: &Arc<StoredResponse>) -> bool {
+    pub(crate) fn promote(&self, stored: &Arc<StoredResponse>) -> bool {
         self.saw_fetch(stored.fetch);
         let valid = stored.is_valid(self.store.ledger());
         if valid {
@@ -162,7 +177,7 @@ impl Cache {
 
 /// How long a response can be of any use: while it is fresh, while it may be served stale, and while it may be validated.
 fn useful_for(head: &StoredHead, now: Timestamp) -> Option<Duration> {
-    let validation = if head.validators.any() { FOR_VALIDATION } else { 0 };
+    let validation = if head.has_validator() { FOR_VALIDATION } else { 0 };
     let stale = head.stale_while_revalidate.max(head.stale_if_error).max(validation);
     let end = u64::from(head.lifetime.seconds) + u64::from(stale);
     let left = end.saturating_sub(u64::from(head.age(now)));

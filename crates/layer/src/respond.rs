@@ -27,11 +27,11 @@ pub(crate) fn from_stored<B>(
     result: CacheResult,
     status: &CacheStatus,
 ) -> Response<CacheBody<B>> {
-    let answer = answer_ranged(request, fields, &stored.head, stored.body.len());
+    let answer = answer_ranged(request, fields, &stored.head, stored.body_length());
     let (code, mut headers) = head_of(&answer, &stored.head);
     let body = match &answer {
-        Answer::Full => CacheBody::stored(&stored.body),
-        Answer::Partial(partial) => CacheBody::slices(parts_of(partial, |range| stored.body.slice(range.first, range.last + 1))),
+        Answer::Full => CacheBody::stored(stored.body()),
+        Answer::Partial(partial) => CacheBody::slices(parts_of(partial, |range| stored.body().slice(range.first, range.last + 1))),
         Answer::NotModified | Answer::PreconditionFailed | Answer::RangeNotSatisfiable { .. } => CacheBody::empty(),
     };
     let age = decimal(i64::from(age));

@@ -45,9 +45,9 @@ pub struct RouteRules {
 }
 
 impl RouteRules {
-    /// Everything that is known of an answer's tags before it is there.
+    /// Everything that is known of an answer's tags before it is there, besides that of its URL.
     pub(crate) fn known_tags(&self, request: &Parts, key: &PrimaryKey) -> Tags {
-        let own = [Tag::url(key.url()), Tag::route(&self.name), Tag::namespace(&self.key.namespace)];
+        let own = [Tag::route(&self.name), Tag::namespace(&self.key.namespace)];
         let named = self.tags.tags(request);
         let class = self.class.as_deref().map(Tag::class);
         let identity = key.identity().map(Tag::identity);

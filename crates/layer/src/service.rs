@@ -219,7 +219,7 @@ fn hit_status(stored: &StoredResponse, reason: Reason, now: Timestamp) -> (Cache
         ttl => ttl,
     };
     let status = CacheStatus { hit: true, ttl: Some(ttl), detail: (!fresh).then_some(reason.as_str()), ..CacheStatus::default() };
-    let mut outcome = Outcome::new(CacheResult::Hit, reason, Some(stored.key.clone()));
+    let mut outcome = Outcome::new(CacheResult::Hit, reason, Some(stored.key()));
     outcome.stale = ttl <= 0;
     (status, outcome)
 }

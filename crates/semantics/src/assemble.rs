@@ -1,6 +1,6 @@
 //! Making a [`StoredHead`] of the fields of a response: what is kept, in how little memory, and everything later decisions need.
 
-use http::header::{AGE, CACHE_CONTROL, DATE, ETAG, EXPIRES, LAST_MODIFIED};
+use http::header::{AGE, CACHE_CONTROL, DATE, EXPIRES, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use smallvec::SmallVec;
 
@@ -8,7 +8,7 @@ use crate::age::{corrected_initial_age, sent_date};
 use crate::directives::{Directives, ResponseDirectives};
 use crate::fields::{CACHE_STATUS, X_CACHE, connection_options, never_stored, written_anew};
 use crate::freshness::lifetime;
-use crate::head::{FreshnessLifetime, LifetimeSource, OriginControl, StoredHead, Validators};
+use crate::head::{FreshnessLifetime, HeadFlags, LifetimeSource, OriginControl, StoredHead};
 use crate::policy::Policy;
 use crate::request::RequestContext;
 use crate::stored_fields::StoredFields;
@@ -65,12 +65,13 @@ pub(crate) fn assemble(parts: &Parts<'_>) -> StoredHead {
             0
         }),
         stale_if_error: directives.stale_if_error.unwrap_or(policy.stale_if_error),
-        no_cache: directives.no_cache.whole(),
-        must_revalidate: directives.forbids_stale(),
-        immutable: directives.immutable,
-        for_authorized: directives.allows_authorization() || policy.unsafe_ignore.authorization || request.identified,
-        validators: validators(&headers, date),
-        date,
+        flags: HeadFlags::default()
+            .with(HeadFlags::NO_CACHE, directives.no_cache.whole())
+            .with(HeadFlags::MUST_REVALIDATE, directives.forbids_stale())
+            .with(HeadFlags::IMMUTABLE, directives.immutable)
+            .with(HeadFlags::FOR_AUTHORIZED, directives.allows_authorization() || policy.unsafe_ignore.authorization || request.identified)
+            .with(HeadFlags::MODIFICATION_DATED, is_modification_dated(&headers, date)),
+        date_seconds: date.as_secs(),
         origin_control,
         headers,
     }
@@ -95,9 +96,8 @@ fn kept_lines(parts: &Parts<'_>, rewritten: bool) -> Lines {
     lines
 }
 
-fn validators(headers: &StoredFields, date: Timestamp) -> Validators {
-    let last_modified = headers.get(&LAST_MODIFIED).filter(|value| Timestamp::parse_http_date(value.as_bytes(), date).is_some());
-    Validators { etag: headers.get(&ETAG).filter(|value| !value.is_empty()), last_modified }
+fn is_modification_dated(headers: &StoredFields, date: Timestamp) -> bool {
+    headers.get(&LAST_MODIFIED).is_some_and(|value| Timestamp::parse_http_date(value.as_bytes(), date).is_some())
 }
 
 /// A value that keeps no read buffer alive.
@@ -138,6 +138,6 @@ fn shown_cache_control(headers: &HeaderMap, lifetime: FreshnessLifetime, identif
             push(&directive.to_bytes());
         }
     }
-    push(format!("max-age={}", lifetime.seconds).as_bytes());
+    push(format!("max-age={}", { lifetime.seconds }).as_bytes());
     HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("max-age=0"))
 }

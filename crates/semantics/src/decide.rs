@@ -1,6 +1,6 @@
 //! What to do with a request (RFC 9111 §4).
 
-use crate::head::StoredHead;
+use crate::head::{HeadFlags, StoredHead};
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::request::RequestContext;
@@ -100,7 +100,7 @@ fn reuse(request: &RequestContext, head: &StoredHead, soft_purged: bool, now: Ti
         return Decision::Forward { reason: Reason::OriginPrecondition };
     }
     // "The stored response does not contain the no-cache directive, unless it is successfully validated" (§4).
-    if head.no_cache {
+    if head.no_cache() {
         return Decision::Validate { reason: Reason::ResponseNoCache };
     }
     // "The no-cache request directive indicates that the client prefers stored response not be used to satisfy the request without
@@ -113,7 +113,7 @@ fn reuse(request: &RequestContext, head: &StoredHead, soft_purged: bool, now: Ti
     // client that a validation is necessary (e.g., a no-cache Cache-Control request directive)" (RFC 8246 §2). A reload's max-age=0 is what
     // immutable was made against.
     let staleness = head.staleness(now);
-    if head.immutable && staleness.is_none() && !soft_purged {
+    if head.flags.has(HeadFlags::IMMUTABLE) && staleness.is_none() && !soft_purged {
         return Decision::Serve { age, reason: Reason::Immutable };
     }
     // "The max-age request directive indicates that the client prefers a response whose age is less than or equal to the specified number

@@ -143,7 +143,7 @@ pub(crate) fn store(exchange: &Exchange<'_>) -> Result<(StoredHead, Option<VaryS
     storage::permitted(exchange.policy, exchange.request, exchange.status, exchange.headers, &directives)?;
     let vary = VarySpec::of_response(exchange.headers).ok_or(Reason::VaryStar)?;
     let head = assemble(&exchange.parts(&directives));
-    let named = freshness::explicit(exchange.headers, &directives, head.date).is_some();
+    let named = freshness::explicit(exchange.headers, &directives, head.date()).is_some();
     storage::useful(exchange.status, named, &directives, &head, exchange.request)?;
     Ok((head, (!vary.names().is_empty()).then_some(vary)))
 }

@@ -15,7 +15,7 @@ use crate::vary::VarySpec;
 
 /// What a 304 means.
 pub(crate) fn on_not_modified(exchange: &Exchange<'_>, candidates: &[&StoredHead]) -> Disposition {
-    let nominated = |candidate: &StoredHead| candidate.validators.any() && candidate.suits(exchange.request);
+    let nominated = |candidate: &StoredHead| candidate.has_validator() && candidate.suits(exchange.request);
     if !candidates.iter().any(|candidate| nominated(candidate)) {
         // No validator of ours went out: the client asked about its own copy, and gets the answer as it is.
         return Disposition::Pass { reason: Reason::NotModified, remember: false };
@@ -33,8 +33,8 @@ pub(crate) fn on_not_modified(exchange: &Exchange<'_>, candidates: &[&StoredHead
 /// "All the stored responses with one of those same strong validators are identified for update" (§4.3.4).
 fn same_strong_tag<'a>(headers: &'a HeaderMap, candidates: &'a [&StoredHead]) -> impl Iterator<Item = usize> + 'a {
     let tag = headers.get(ETAG);
-    let same = move |candidate: &StoredHead| match (tag, &candidate.validators.etag) {
-        (Some(tag), Some(stored)) => strong_match(stored, tag),
+    let same = move |candidate: &StoredHead| match (tag, candidate.etag()) {
+        (Some(tag), Some(stored)) => strong_match(&stored, tag),
         _ => false,
     };
     candidates.iter().enumerate().filter(move |(_, candidate)| same(candidate)).map(|(index, _)| index)
@@ -45,23 +45,23 @@ fn select(headers: &HeaderMap, candidates: &[&StoredHead], nominated: &dyn Fn(&S
     let newest = |matches: &dyn Fn(&StoredHead) -> bool| {
         let matching = candidates.iter().enumerate().filter(|(_, candidate)| nominated(candidate) && matches(candidate));
         // The selected response stands first, and wins over others of its date.
-        matching.rev().max_by_key(|(_, candidate)| candidate.date).map(|(index, _)| index)
+        matching.rev().max_by_key(|(_, candidate)| candidate.date_seconds).map(|(index, _)| index)
     };
     if let Some(tag) = headers.get(ETAG) {
         // "If the new response contains one or more strong validators, then each of those strong validators identifies a selected
         // representation for update. All the stored responses with one of those same strong validators are identified for update. If none
         // of the stored responses contains at least one of the same strong validators, then the cache MUST NOT use the new response to
         // update any stored responses."
-        let same = |candidate: &StoredHead| candidate.validators.etag.as_ref().is_some_and(|stored| strong_match(stored, tag));
+        let same = |candidate: &StoredHead| candidate.etag().is_some_and(|stored| strong_match(&stored, tag));
         if !tag.as_bytes().starts_with(b"W/") {
             return newest(&same);
         }
         // "If the new response contains no strong validators but does contain one or more weak validators, and if those validators
         // correspond to one of the stored responses, then the most recent of those matching stored responses is identified for update."
-        return newest(&|candidate| candidate.validators.etag.as_ref().is_some_and(|stored| weak_match(stored, tag)));
+        return newest(&|candidate| candidate.etag().is_some_and(|stored| weak_match(&stored, tag)));
     }
     if let Some(modified) = headers.get(LAST_MODIFIED) {
-        return newest(&|candidate| candidate.validators.last_modified.as_ref() == Some(modified));
+        return newest(&|candidate| candidate.last_modified().as_ref() == Some(modified));
     }
     // "If the new response does not include any form of validator [...], and there is only one stored response" it is that one. The RFC
     // adds "and that stored response also lacks a validator"; but where ours named one stored response only, the answer can be about no

@@ -1,11 +1,12 @@
 //! The head of a stored response with everything a later decision needs, computed once at storage.
 
-use http::header::{CACHE_CONTROL, EXPIRES};
+use http::header::{CACHE_CONTROL, ETAG, EXPIRES, LAST_MODIFIED};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::request::RequestContext;
 use crate::stored_fields::StoredFields;
 use crate::time::Timestamp;
+use crate::weight::{allocated, shared};
 
 /// The head of a stored response. Hop-by-hop and private fields are already gone; `Age`, `Cache-Status` and `X-Cache` have slots so that
 /// setting them on a clone does not grow the map. The slots are empty, but for the `Cache-Status` members of caches nearer to the origin,
@@ -26,18 +27,10 @@ pub struct StoredHead {
     pub stale_while_revalidate: u32,
     /// Seconds past the lifetime within which it may be served instead of an error (RFC 5861 §4).
     pub stale_if_error: u32,
-    /// Never served without validation (`no-cache`, §5.2.2.4).
-    pub no_cache: bool,
-    /// Never served stale (`must-revalidate`, `proxy-revalidate`, `s-maxage`; §5.2.2).
-    pub must_revalidate: bool,
-    /// `immutable` (RFC 8246).
-    pub immutable: bool,
-    /// Whether it may answer requests with `Authorization` (§3.5).
-    pub for_authorized: bool,
-    /// What a conditional request can name (§4.3.1).
-    pub validators: Validators,
-    /// `Date`, or when it arrived: picks the most recent of several matches (§4.1).
-    pub date: Timestamp,
+    /// What it says of its use.
+    pub flags: HeadFlags,
+    /// [`Self::date`] in seconds since the epoch.
+    pub date_seconds: u32,
     /// What the origin said where `headers` says the route's lifetime instead: the ground for the next calculation when a 304 updates
     /// only some fields.
     pub origin_control: Option<Box<OriginControl>>,
@@ -52,7 +45,70 @@ pub struct OriginControl {
     pub expires: Option<HeaderValue>,
 }
 
+/// Yes or no, in one byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeadFlags(u8);
+
+impl HeadFlags {
+    /// Never served without validation (`no-cache`, §5.2.2.4).
+    pub const NO_CACHE: Self = Self(1);
+    /// Never served stale (`must-revalidate`, `proxy-revalidate`, `s-maxage`; §5.2.2).
+    pub const MUST_REVALIDATE: Self = Self(2);
+    /// `immutable` (RFC 8246).
+    pub const IMMUTABLE: Self = Self(4);
+    /// It may answer requests with `Authorization` (§3.5).
+    pub const FOR_AUTHORIZED: Self = Self(8);
+    /// Its `Last-Modified` is a date, and so a validator.
+    pub const MODIFICATION_DATED: Self = Self(16);
+
+    /// With `flag` as well, where that is so.
+    #[must_use]
+    pub const fn with(self, flag: Self, set: bool) -> Self {
+        if set { Self(self.0 | flag.0) } else { self }
+    }
+
+    /// Whether `flag` is set.
+    pub const fn has(self, flag: Self) -> bool {
+        self.0 & flag.0 != 0
+    }
+}
+
 impl StoredHead {
+    /// `Date`, or when it arrived, to the second: picks the most recent of several matches (§4.1).
+    pub fn date(&self) -> Timestamp {
+        Timestamp::from_secs(self.date_seconds.into())
+    }
+
+    /// Never served without validation.
+    pub fn no_cache(&self) -> bool {
+        self.flags.has(HeadFlags::NO_CACHE)
+    }
+
+    /// Never served stale.
+    pub fn must_revalidate(&self) -> bool {
+        self.flags.has(HeadFlags::MUST_REVALIDATE)
+    }
+
+    /// The validator `ETag` as sent (RFC 9110 §8.8.3).
+    pub fn etag(&self) -> Option<HeaderValue> {
+        self.headers.get(&ETAG).filter(|value| !value.is_empty())
+    }
+
+    /// Whether there is an [`Self::etag`].
+    pub fn has_etag(&self) -> bool {
+        self.headers.lines().any(|(name, value)| *name == ETAG && !value.is_empty())
+    }
+
+    /// The validator `Last-Modified` as sent, where it is one (RFC 9110 §8.8.2).
+    pub fn last_modified(&self) -> Option<HeaderValue> {
+        if self.flags.has(HeadFlags::MODIFICATION_DATED) { self.headers.get(&LAST_MODIFIED) } else { None }
+    }
+
+    /// Whether there is anything to validate with.
+    pub fn has_validator(&self) -> bool {
+        self.flags.has(HeadFlags::MODIFICATION_DATED) || self.has_etag()
+    }
+
     /// `current_age` in seconds (§4.2.3).
     pub fn age(&self, now: Timestamp) -> u32 {
         self.initial_age.saturating_add(now.seconds_since(self.response_time)).min(1 << 31)
@@ -76,14 +132,20 @@ impl StoredHead {
 
     /// Whether it may answer this request as far as `Authorization` goes (§3.5).
     pub(crate) fn suits(&self, request: &RequestContext) -> bool {
-        self.for_authorized || !request.authorization
+        self.flags.has(HeadFlags::FOR_AUTHORIZED) || !request.authorization
+    }
+
+    /// The same head with something else behind the values of its fields ([`StoredFields::packed`]).
+    #[must_use]
+    pub fn packed<'b>(&self, behind: impl Iterator<Item = &'b [u8]> + Clone) -> Self {
+        Self { headers: self.headers.packed(behind), origin_control: self.origin_control.clone(), ..*self }
     }
 
     /// The same head, stale from now on and fit for validation only: what §4.3.5 asks for when a HEAD contradicts it.
     #[must_use]
     pub fn into_stale(mut self) -> Self {
         self.lifetime.seconds = 0;
-        self.must_revalidate = true;
+        self.flags = self.flags.with(HeadFlags::MUST_REVALIDATE, true);
         self
     }
 
@@ -99,21 +161,22 @@ impl StoredHead {
         }
     }
 
-    /// Bytes of memory it takes: itself, and the values that it shares with no other head.
+    /// Bytes of memory it takes besides itself: the values that it shares with no other head, and what they are in one block with.
     pub fn weight(&self) -> usize {
-        let control = self.origin_control.as_ref().map_or(0, |control| size_of::<OriginControl>() + control.length());
-        size_of::<Self>() + self.headers.weight() + control
+        let control = self.origin_control.as_ref().map_or(0, |control| allocated(size_of::<OriginControl>()) + control.length());
+        self.headers.weight() + control
     }
 }
 
 impl OriginControl {
     fn length(&self) -> usize {
-        [&self.cache_control, &self.expires].into_iter().flatten().map(HeaderValue::len).sum()
+        [&self.cache_control, &self.expires].into_iter().flatten().map(|value| shared(value.len())).sum()
     }
 }
 
-/// A freshness lifetime and where it came from (RFC 9111 §4.2.1).
+/// A freshness lifetime and where it came from (RFC 9111 §4.2.1). Packed, for every stored response has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(Rust, packed)]
 pub struct FreshnessLifetime {
     /// Seconds.
     pub seconds: u32,
@@ -138,20 +201,4 @@ pub enum LifetimeSource {
     Route,
     /// Nobody: stale from the start.
     None,
-}
-
-/// The validators of a stored response (RFC 9110 §8.8).
-#[derive(Clone, Debug, Default)]
-pub struct Validators {
-    /// `ETag` as sent.
-    pub etag: Option<HeaderValue>,
-    /// `Last-Modified` as sent.
-    pub last_modified: Option<HeaderValue>,
-}
-
-impl Validators {
-    /// Whether there is anything to validate with.
-    pub fn any(&self) -> bool {
-        self.etag.is_some() || self.last_modified.is_some()
-    }
 }

@@ -40,12 +40,13 @@ pub mod time;
 mod uri;
 pub mod validation;
 pub mod vary;
+pub mod weight;
 
 pub use cache_status::{CacheStatus, ForwardReason};
 pub use decide::{Decision, decide, decide_soft_purged, serve_on_error};
 pub use disposition::{Disposition, Exchange, Freshened, on_response};
 pub use freshen::{HeadUpdate, head_update};
-pub use head::{FreshnessLifetime, LifetimeSource, OriginControl, StoredHead, Validators};
+pub use head::{FreshnessLifetime, HeadFlags, LifetimeSource, OriginControl, StoredHead};
 pub use key::{IdentityPart, KeyBuffer, KeyRules, PrimaryKey, QueryRules, Target};
 pub use policy::{ClientDirectives, Policy, Scope, TtlMode, UnsafeIgnore};
 pub use post::on_write_response;

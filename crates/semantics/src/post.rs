@@ -35,7 +35,7 @@ pub fn on_write_response(exchange: &Exchange<'_>, target: Target<'_>) -> Disposi
         return pass;
     }
     match store(exchange) {
-        Ok((head, _)) if put && !(head.validators.any() && with_content(exchange.status)) => pass,
+        Ok((head, _)) if put && !(head.has_validator() && with_content(exchange.status)) => pass,
         Ok((head, vary)) => {
             let status = if put { StatusCode::OK } else { head.status };
             Disposition::Store { head: Box::new(StoredHead { status, ..head }), vary }

@@ -38,8 +38,9 @@ pub fn answer(request: &RequestContext, headers: &HeaderMap, stored: &StoredHead
     if !request.conditional || !request.method.reads() || !stored.status.is_success() {
         return Answer::Full;
     }
+    let tag = stored.etag();
     // Steps 1 and 2, "when recipient is the origin server": reached only where the origin must not be asked, or where it just has been.
-    let unchanged = match match_list(headers, IF_MATCH, stored.validators.etag.as_ref(), false) {
+    let unchanged = match match_list(headers, IF_MATCH, tag.as_ref(), false) {
         ListMatch::Absent => date_of(headers, IF_UNMODIFIED_SINCE, stored.response_time).is_none_or(|since| modified(stored) <= since),
         matched => matched == ListMatch::Yes,
     };
@@ -48,7 +49,7 @@ pub fn answer(request: &RequestContext, headers: &HeaderMap, stored: &StoredHead
     }
     // Step 3: "When If-None-Match is present, evaluate the If-None-Match precondition: [...] if false for GET/HEAD, respond 304".
     // Step 4: "When the method is GET or HEAD, If-None-Match is not present, and If-Modified-Since is present".
-    let same = match match_list(headers, IF_NONE_MATCH, stored.validators.etag.as_ref(), true) {
+    let same = match match_list(headers, IF_NONE_MATCH, tag.as_ref(), true) {
         ListMatch::Absent => date_of(headers, IF_MODIFIED_SINCE, stored.response_time).is_some_and(|since| modified(stored) <= since),
         matched => matched == ListMatch::Yes,
     };
@@ -68,8 +69,8 @@ pub fn answer_ranged(request: &RequestContext, headers: &HeaderMap, stored: &Sto
 /// SHOULD use the stored response's Date field value (or, if no Date field is present in the stored response, the time that the stored
 /// response was received) to evaluate the conditional" (RFC 9111 §4.3.2).
 fn modified(stored: &StoredHead) -> Timestamp {
-    let sent = stored.validators.last_modified.as_ref();
-    sent.and_then(|value| Timestamp::parse_http_date(value.as_bytes(), stored.response_time)).unwrap_or(stored.date)
+    let sent = stored.last_modified();
+    sent.and_then(|value| Timestamp::parse_http_date(value.as_bytes(), stored.response_time)).unwrap_or_else(|| stored.date())
 }
 
 /// "A recipient MUST ignore the If-Modified-Since header field if the received field value is not a valid HTTP-date, the field value has
@@ -89,7 +90,7 @@ pub fn not_modified_fields(stored: &StoredHead) -> HeaderMap {
     for name in METADATA {
         headers.remove(name);
     }
-    if stored.validators.etag.is_some() {
+    if stored.has_etag() {
         headers.remove(LAST_MODIFIED);
     }
     headers

@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 pub(crate) fn decide(request: &RequestContext, head: &StoredHead, age: u32, staleness: u32) -> Decision {
     // "A cache MUST NOT generate a stale response if it is prohibited by an explicit in-protocol directive (e.g., by a no-cache response
     // directive, a must-revalidate response directive, or an applicable s-maxage or proxy-revalidate response directive)".
-    if head.must_revalidate {
+    if head.must_revalidate() {
         return Decision::Validate { reason: Reason::MustRevalidate };
     }
     // "If a value is present, then the client is willing to accept a response that has exceeded its freshness lifetime by no more than the
@@ -31,13 +31,13 @@ pub(crate) fn decide(request: &RequestContext, head: &StoredHead, age: u32, stal
 /// information" (RFC 5861 §4), so the request's `max-age` and `min-fresh` do not count, but the prohibitions of §4.2.4 and a request's wish
 /// for "successful validation" (`no-cache`) do.
 pub(crate) fn on_error(request: &RequestContext, head: &StoredHead, now: Timestamp) -> bool {
-    if head.no_cache || request.directives.no_cache || !head.suits(request) {
+    if head.no_cache() || request.directives.no_cache || !head.suits(request) {
         return false;
     }
     let window = head.stale_if_error.max(request.directives.stale_if_error.unwrap_or(0));
     match head.staleness(now) {
         None => window > 0,
-        Some(staleness) => !head.must_revalidate && staleness < window,
+        Some(staleness) => !head.must_revalidate() && staleness < window,
     }
 }
 

@@ -106,13 +106,13 @@ pub fn useful(
     if !(named || marked || by_route || heuristically_cacheable(status)) {
         return Err(Reason::Status);
     }
-    if head.validators.any() {
+    if head.has_validator() {
         return Ok(());
     }
-    if head.no_cache {
+    if head.no_cache() {
         return Err(Reason::ResponseNoCache);
     }
-    let window = if head.must_revalidate { 0 } else { head.stale_while_revalidate.max(head.stale_if_error) };
+    let window = if head.must_revalidate() { 0 } else { head.stale_while_revalidate.max(head.stale_if_error) };
     if head.lifetime.seconds.saturating_add(window) > head.initial_age { Ok(()) } else { Err(Reason::NoLifetime) }
 }
 

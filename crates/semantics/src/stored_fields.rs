@@ -6,8 +6,10 @@
 //! ```text
 //! shape (shared)   content-type: application/json   date: Fri, 20 Nov …   etag: "a1"   age:   x-cache:   cache-status:
 //! own (bits)                    0                            1                 1          0        0           0
-//! values           [29 0]Sat, 21 Nov … [4 0]"b7"
+//! block            [29 0]Sat, 21 Nov … [4 0]"b7"
 //! ```
+//!
+//! Whoever keeps more than the fields can have it behind their values, so that all of it is one allocation ([`StoredFields::packed`]).
 //!
 //! Making the map of an answer is one clone of the shape's, and one slice for each own value.
 
@@ -18,23 +20,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::weight::shared;
+
 /// Shapes that are remembered. More different sets of names than an API has; past it, heads stand alone.
 const MAX_SHAPES: usize = 512;
 
 /// Bits in [`StoredFields::own`], and bytes of all values together: heads beyond stand alone. Keeps the shapes below 4 MiB.
-const MAX_FIELDS: usize = 64;
+const MAX_FIELDS: usize = 63;
 const MAX_TEXT: usize = 8 * 1024;
+
+/// In [`StoredFields::own`]: no other head has this shape.
+const ALONE: u64 = 1 << MAX_FIELDS;
 
 /// Field lines in order. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct StoredFields {
     shape: Arc<HeaderMap>,
-    /// Which lines of the shape have another value here.
+    /// Which lines of the shape have another value here; or [`ALONE`].
     own: u64,
-    /// Those values, each after its length in two bytes.
-    values: Bytes,
-    /// No other head has this shape.
-    alone: bool,
+    /// Begins with those values, each after its length in two bytes.
+    block: Bytes,
 }
 
 /// By a hash of the names; a shape is used only after a look at each name.
@@ -60,17 +65,17 @@ impl StoredFields {
             values.extend_from_slice(&(value.len() as u16).to_le_bytes());
             values.extend_from_slice(value.as_bytes());
         }
-        Self { own, values: values.freeze(), shape, alone: false }
+        Self { own, block: values.freeze(), shape }
     }
 
     fn alone(lines: &[(HeaderName, HeaderValue)]) -> Self {
-        Self { shape: Arc::new(copied(lines)), own: 0, values: Bytes::new(), alone: true }
+        Self { shape: Arc::new(copied(lines)), own: ALONE, block: Bytes::new() }
     }
 
     /// All fields as a map, in two allocations.
     pub fn to_map(&self) -> HeaderMap {
         let mut map = HeaderMap::clone(&self.shape);
-        let mut own = self.own;
+        let mut own = self.own & !ALONE;
         let mut values = self.own_values();
         for value in map.values_mut() {
             if own == 0 {
@@ -97,21 +102,22 @@ impl StoredFields {
 
     /// All lines in order: name and value, as [`Self::to_map`] has them. Allocates nothing.
     pub fn lines(&self) -> impl Iterator<Item = (&HeaderName, &[u8])> {
-        let mut own = self.own;
+        let mut own = self.own & !ALONE;
         let mut places = self.own_places();
         self.shape.iter().map(move |(name, common)| {
             let is_own = own & 1 == 1;
             own >>= 1;
-            let value = if is_own { places.next().map(|place| &self.values[place]) } else { None };
+            let value = if is_own { places.next().map(|place| &self.block[place]) } else { None };
             (name, value.unwrap_or(common.as_bytes()))
         })
     }
 
-    /// Where in `values` each of the own values stands.
+    /// Where in the block each of the own values stands.
     fn own_places(&self) -> impl Iterator<Item = Range<usize>> {
         let mut rest = 0;
-        std::iter::from_fn(move || {
-            let length = u16::from_le_bytes(*self.values.get(rest..)?.first_chunk()?);
+        let count = (self.own & !ALONE).count_ones();
+        (0..count).map_while(move |_| {
+            let length = u16::from_le_bytes(*self.block.get(rest..)?.first_chunk()?);
             let start = rest + 2;
             rest = start + usize::from(length);
             Some(start..rest)
@@ -120,18 +126,36 @@ impl StoredFields {
 
     fn own_values(&self) -> impl Iterator<Item = HeaderValue> {
         // Each was one when it was written.
-        self.own_places().map_while(|place| HeaderValue::from_maybe_shared(self.values.slice(place)).ok())
+        self.own_places().map_while(|place| HeaderValue::from_maybe_shared(self.block.slice(place)).ok())
     }
 
-    /// Bytes of memory this takes besides itself: its own values, or the whole map where it stands alone.
+    /// The same fields with something else behind their values, in one allocation of exactly that size. Nothing that was behind them
+    /// before goes along.
+    #[must_use]
+    pub fn packed<'b>(&self, behind: impl Iterator<Item = &'b [u8]> + Clone) -> Self {
+        let values = &self.block[..self.values_end()];
+        let mut block = Vec::with_capacity(values.len() + behind.clone().map(<[u8]>::len).sum::<usize>());
+        block.extend_from_slice(values);
+        behind.for_each(|part| block.extend_from_slice(part));
+        Self { shape: Arc::clone(&self.shape), own: self.own, block: block.into() }
+    }
+
+    /// What the values are part of; they end, and what [`Self::packed`] put behind them begins, at [`Self::values_end`].
+    pub fn block(&self) -> &Bytes {
+        &self.block
+    }
+
+    /// See [`Self::block`].
+    pub fn values_end(&self) -> usize {
+        self.own_places().last().map_or(0, |place| place.end)
+    }
+
+    /// Bytes of memory this takes besides itself: its block, and the whole map where it stands alone.
     pub(crate) fn weight(&self) -> usize {
         /// An entry of `http::HeaderMap`: hash, links, name and value, and its part of the index.
         const ENTRY: usize = 112;
-        /// What `Bytes` keeps beside shared bytes, and the allocator beside both.
-        const SHARED: usize = 48;
-        let values = if self.values.is_empty() { 0 } else { self.values.len() + SHARED };
         let text = || self.shape.iter().map(|(name, value)| ENTRY + name.as_str().len() + value.len()).sum::<usize>();
-        values + if self.alone { text() } else { 0 }
+        shared(self.block.len()) + if self.own & ALONE == 0 { 0 } else { text() }
     }
 }
 
@@ -240,6 +264,18 @@ mod tests {
             let map = fields.to_map();
             assert_eq!(map.len(), lines.len());
             assert!(fields.lines().eq(map.iter().map(|(name, value)| (name, value.as_bytes()))));
+        }
+    }
+
+    #[test]
+    fn what_is_packed_behind_the_values_is_in_one_block_with_them() {
+        let first = lines(&[("etag", "\"1\""), ("x-shape-f", "same"), ("age", "")]);
+        let second = lines(&[("etag", "\"22\""), ("x-shape-f", "same"), ("age", "")]);
+        let alone = [(HeaderName::from_static("x-shape-f"), HeaderValue::from_str(&"x".repeat(70_000)).unwrap())];
+        for lines in [&first[..], &second, &alone] {
+            let fields = StoredFields::new(lines).packed([&b"gone"[..]].into_iter()).packed([&b"key"[..], b"", b"body"].into_iter());
+            assert_eq!(read(&fields), read(&StoredFields::new(lines)));
+            assert_eq!(&fields.block()[fields.values_end()..], b"keybody");
         }
     }
 

@@ -22,6 +22,11 @@ impl Timestamp {
         self.0
     }
 
+    /// Whole seconds since the Unix epoch, as far as 32 bits go (the year 2106).
+    pub fn as_secs(self) -> u32 {
+        u32::try_from(self.0 / 1_000).unwrap_or(u32::MAX)
+    }
+
     /// Whole seconds from `earlier` to `self`; 0 when `earlier` is later. Capped at 2^31 (RFC 9111 §1.2.2).
     pub fn seconds_since(self, earlier: Timestamp) -> u32 {
         let secs = self.0.saturating_sub(earlier.0) / 1000;

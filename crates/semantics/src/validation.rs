@@ -24,12 +24,13 @@ pub fn upstream_fields(request: &RequestContext, headers: &mut HeaderMap, candid
     let Some(selected) = candidates.first() else { return };
     // "Clients SHOULD send both validators in cache validation requests if both an entity tag and a Last-Modified date were provided by
     // the origin server" (RFC 9110 §8.8.1).
-    if let Some(modified) = &selected.validators.last_modified {
+    let modified = selected.last_modified();
+    if let Some(modified) = &modified {
         headers.insert(IF_MODIFIED_SINCE, modified.clone());
     }
     // Tags of other variants beside a selected response without one would make the origin ignore the selected one's date
     // (RFC 9110 §13.1.3).
-    let named_by_tag = selected.validators.etag.is_some() || selected.validators.last_modified.is_none();
+    let named_by_tag = modified.is_none() || selected.etag().is_some();
     if let Some(tags) = entity_tags(&candidates).filter(|_| named_by_tag) {
         headers.insert(IF_NONE_MATCH, tags);
     }
@@ -37,15 +38,15 @@ pub fn upstream_fields(request: &RequestContext, headers: &mut HeaderMap, candid
 
 /// Every entity tag once. "If-None-Match [...] using the entity tags of stored responses" (§4.3.1).
 fn entity_tags(candidates: &[&StoredHead]) -> Option<HeaderValue> {
-    let mut tags: Vec<&HeaderValue> = Vec::with_capacity(candidates.len());
-    for tag in candidates.iter().filter_map(|candidate| candidate.validators.etag.as_ref()) {
+    let mut tags: Vec<HeaderValue> = Vec::with_capacity(candidates.len());
+    for tag in candidates.iter().filter_map(|candidate| candidate.etag()) {
         if !tags.contains(&tag) {
             tags.push(tag);
         }
     }
     match tags.as_slice() {
         [] => None,
-        [only] => Some((*only).clone()),
+        [only] => Some(only.clone()),
         several => HeaderValue::from_bytes(&several.iter().map(|tag| tag.as_bytes()).collect::<Vec<_>>().join(&b", "[..])).ok(),
     }
 }

@@ -109,9 +109,10 @@ async fn forbidden(connection: &mut Connection, options: &RedisOptions) -> Redis
     read.arg("COUNT").arg(1).arg("STREAMS").arg(&key).arg("0-0");
     let mut info = cmd("INFO");
     info.arg("replication");
-    let probes: [(&str, Cmd); 18] = [
+    let probes: [(&str, Cmd); 19] = [
         on("SET", &["1", "PX", "1000"]),
         on("GET", &[]),
+        on("STRLEN", &[]),
         on("DEL", &[]),
         on("HSET", &["f", "1"]),
         on("PEXPIRE", &["1000"]),

@@ -7,7 +7,8 @@
 //! PREFIX:{digest}               the entry, or the selecting fields of a resource with variants
 //! PREFIX:{digest}:v:digest      a variant
 //! …:l                           the lease of one of these
-//! …:c:fetch:n                   chunk n of the body that this fetch brought
+//! …:k:fetch:n                   chunk n of the body that this fetch brought
+//! …:c:fetch:n                   a slice of such a body as it was stored before chunks were proven each by itself
 //! ```
 
 use larder_semantics::PrimaryKey;
@@ -52,7 +53,11 @@ impl EntryKey {
         format!("{}:l", self.0)
     }
 
-    pub(crate) fn chunk(&self, body_fetch: u64, index: u64) -> String {
+    pub(crate) fn chunk(&self, body_fetch: u64, number: u32) -> String {
+        format!("{}:k:{body_fetch:x}:{number}", self.0)
+    }
+
+    pub(crate) fn slice(&self, body_fetch: u64, index: u64) -> String {
         format!("{}:c:{body_fetch:x}:{index}", self.0)
     }
 }

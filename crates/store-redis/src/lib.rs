@@ -1,9 +1,14 @@
 //! Redis or Valkey as Larder's second tier: what one replica has fetched, all have, and a restart starts warm.
 //!
 //! An entry is one HASH: `f` the fetch that its head is from, `id` the fetch that its body is from, `m` the head as
-//! `larder_store::codec` frames it, `b` the body up to 256 KiB, and `c` how the body is stored if that is not as it is. A longer body lies
-//! in immutable chunks of that size, written before the head. So a 304 rewrites `m` and `f` alone, guarded by `id`, and no large value ever stands before a small one. Every key has a
-//! time to live.
+//! `larder_store::codec` frames it, `b` the body up to 256 KiB, and `c` how the body is stored if that is not as it is. So a 304 rewrites
+//! `m` and `f` alone, guarded by `id`. Every key has a time to live.
+//!
+//! A longer body lies in immutable chunks of that size, written before the head and kept a little longer than it. Each has a version and a
+//! checksum of its own, is compressed and sealed by itself, and names the body that it is of: so it is proven good before a byte of it
+//! goes anywhere, and the first is on its way to the client while the others are read, a few ahead, on a connection of their own. Before
+//! that, one look says whether all of them are there. `c` tells their lengths. Bodies that were stored in slices, as before chunks were
+//! proven each by itself, are read whole.
 //!
 //! Beside the entries lies the log of invalidations, a stream that all replicas follow. A stored response carries the log's position from
 //! before its fetch began, so that each replica can tell by itself whether it has been invalidated since; nothing has to be deleted.
@@ -13,6 +18,7 @@
 
 mod breaker;
 mod channel;
+mod chunks;
 mod health;
 mod inspect;
 mod journal;

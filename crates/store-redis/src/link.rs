@@ -24,6 +24,9 @@ pub(crate) enum Lane {
     Bulk,
 }
 
+/// The least that an operation may take which somebody waits for who is being served already: breaking off is worse than waiting.
+const MIDWAY: Duration = Duration::from_secs(1);
+
 /// See the module's page.
 pub(crate) struct Link {
     options: RedisOptions,
@@ -76,10 +79,35 @@ impl Link {
     where
         F: Future<Output = RedisResult<T>>,
     {
+        self.run_within(self.options.timeout, operation, lane, work).await
+    }
+
+    /// As [`Self::run`], for the rest of what is being served already. By the lane for what is large.
+    pub(crate) async fn run_midway<T, F>(
+        self: &Arc<Self>,
+        operation: Operation,
+        work: impl FnOnce(Connection) -> F,
+    ) -> Result<T, RemoteError>
+    where
+        F: Future<Output = RedisResult<T>>,
+    {
+        self.run_within(midway(&self.options), operation, Lane::Bulk, work).await
+    }
+
+    async fn run_within<T, F>(
+        self: &Arc<Self>,
+        deadline: Duration,
+        operation: Operation,
+        lane: Lane,
+        work: impl FnOnce(Connection) -> F,
+    ) -> Result<T, RemoteError>
+    where
+        F: Future<Output = RedisResult<T>>,
+    {
         let started = (self.options.monotonic)();
         let Some(pass) = self.breaker.pass(started) else { return Err(RemoteError::Open) };
         let outcome = match self.connection(lane) {
-            Some(connection) => tokio::time::timeout(self.options.timeout, work(connection)).await,
+            Some(connection) => tokio::time::timeout(deadline, work(connection)).await,
             None => Ok(Err(RedisError::from((ErrorKind::Io, "no sentinel has said yet where the master is")))),
         };
         let now = (self.options.monotonic)();
@@ -100,7 +128,7 @@ impl Link {
             }
             Err(_) => {
                 if pass.failed(now) {
-                    self.opened(format!("no answer within {} ms", self.options.timeout.as_millis()));
+                    self.opened(format!("no answer within {} ms", deadline.as_millis()));
                 }
                 Err(RemoteError::Timeout)
             }
@@ -158,9 +186,14 @@ impl Link {
     }
 }
 
+fn midway(options: &RedisOptions) -> Duration {
+    options.timeout.max(MIDWAY)
+}
+
 impl Lanes {
     fn new(found: Found, options: &RedisOptions) -> RedisResult<Self> {
-        let (small, bulk) = (found.connect_lazily(options)?, found.connect_lazily(options)?);
+        let small = found.connect_lazily(options, options.timeout)?;
+        let bulk = found.connect_lazily(options, midway(options))?;
         Ok(Self { found, small, bulk })
     }
 }

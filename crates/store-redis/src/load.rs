@@ -8,6 +8,7 @@ use larder_store::codec::{Record, ResponseRecord, Unreadable, decode};
 use larder_store::{Ask, Lease, Loaded, RemoteError, SEGMENT, Variant};
 use redis::Value;
 
+use crate::chunks::{self, AHEAD};
 use crate::keys::{EntryKey, ordered};
 use crate::link::Lane;
 use crate::pack::{ASIDE, Note, unpack};
@@ -15,9 +16,6 @@ use crate::scripts;
 use crate::seal::{is_sealed, open};
 use crate::stats::Operation;
 use crate::store::Inner;
-
-/// Chunks of one body that are on their way at the same time: enough to hide a round trip, and a megabyte at most.
-const CHUNKS_AHEAD: usize = 4;
 
 /// What the script answered.
 enum Answer {
@@ -92,7 +90,7 @@ fn lease(inner: &Arc<Inner>, place: &EntryKey, token: u64) -> Lease {
     })
 }
 
-/// With the body, which is in the entry or in chunks.
+/// With the body, which is in the entry or beside it.
 async fn complete(
     inner: &Arc<Inner>,
     place: &EntryKey,
@@ -100,16 +98,22 @@ async fn complete(
     body: Option<Bytes>,
     note: Option<Bytes>,
 ) -> Result<Loaded, RemoteError> {
-    let length = record.body_length();
+    let length = record.body().length;
     if length > inner.link.options().max_object {
         return Ok(Loaded::Nothing(None));
     }
-    let note = match note.as_deref().map(Note::parse) {
+    let stored = match note.as_deref().map(Note::parse) {
+        None => length,
+        Some(Some(Note::Zstd { length })) => length,
+        Some(Some(Note::Chunks { lengths })) if lengths.len() as u64 == record.body().chunks() => {
+            let begun = chunks::begin(inner, place, record, &lengths).await?;
+            return Ok(begun.map_or(Loaded::Nothing(None), Loaded::Arriving));
+        }
+        Some(Some(Note::Chunks { .. })) => return Err(damaged(inner, place)),
         // A later version's way: left alone, and superseded by the next commit.
         Some(None) => return Ok(Loaded::Nothing(None)),
-        note => note.flatten(),
     };
-    let stored = note.map_or(length, |note| note.length);
+    let compressed = note.is_some();
     if stored > length {
         return Err(damaged(inner, place));
     }
@@ -118,17 +122,17 @@ async fn complete(
             Some(body) if body.is_empty() => Some(Vec::new()),
             body => body.map(|body| vec![body]),
         },
-        None => match chunks(inner, place, record.body_fetch(), stored).await? {
+        None => match slices(inner, place, record.body_fetch(), stored).await? {
             Some(segments) => segments.into_iter().collect(),
-            // A chunk was evicted, or replaced by those of a newer body: that is nobody's fault.
+            // A slice was evicted, or replaced by those of a newer body: that is nobody's fault.
             None => return Ok(Loaded::Nothing(None)),
         },
     };
     let Some(segments) = segments else { return Err(locked(inner, place)) };
-    let segments = match note {
-        None => Some(segments),
-        Some(_) if length < ASIDE => unpack(&segments, length),
-        Some(_) => tokio::task::spawn_blocking(move || unpack(&segments, length)).await.ok().flatten(),
+    let segments = match compressed {
+        false => Some(segments),
+        true if length < ASIDE => unpack(&segments, length),
+        true => tokio::task::spawn_blocking(move || unpack(&segments, length)).await.ok().flatten(),
     };
     match segments.map(|segments| record.complete(segments)) {
         Some(Ok(response)) => Ok(Loaded::Response(Arc::new(response))),
@@ -136,34 +140,34 @@ async fn complete(
     }
 }
 
-/// The chunks of a body, each open if a key was there for it; `None` if one of them is gone.
-async fn chunks(inner: &Arc<Inner>, place: &EntryKey, body_fetch: u64, stored: u64) -> Result<Option<Vec<Option<Bytes>>>, RemoteError> {
-    let chunk = |index| {
-        let key = place.chunk(body_fetch, index);
+/// The slices of a body as they were stored before there were chunks, each open if a key was there for it; `None` if one of them is gone.
+async fn slices(inner: &Arc<Inner>, place: &EntryKey, body_fetch: u64, stored: u64) -> Result<Option<Vec<Option<Bytes>>>, RemoteError> {
+    let slice = |index| {
+        let key = place.slice(body_fetch, index);
         let get = inner.link.run(Operation::Chunk, Lane::Bulk, {
             let key = key.clone();
             |mut connection| async move { redis::cmd("GET").arg(key).query_async::<Option<Vec<u8>>>(&mut connection).await }
         });
-        async move { Ok::<_, RemoteError>(get.await?.map(|chunk| open(inner.link.options().keys.as_ref(), &key, chunk.into()))) }
+        async move { Ok::<_, RemoteError>(get.await?.map(|slice| open(inner.link.options().keys.as_ref(), &key, slice.into()))) }
     };
-    let mut arriving = stream::iter(0..stored.div_ceil(SEGMENT as u64)).map(chunk).buffered(CHUNKS_AHEAD);
+    let mut arriving = stream::iter(0..stored.div_ceil(SEGMENT as u64)).map(slice).buffered(AHEAD);
     let mut segments = Vec::new();
-    while let Some(chunk) = arriving.try_next().await? {
-        let Some(chunk) = chunk else { return Ok(None) };
-        segments.push(chunk);
+    while let Some(slice) = arriving.try_next().await? {
+        let Some(slice) = slice else { return Ok(None) };
+        segments.push(slice);
     }
     Ok(Some(segments))
 }
 
 /// What no key opens goes as well.
-fn locked(inner: &Arc<Inner>, place: &EntryKey) -> RemoteError {
+pub(crate) fn locked(inner: &Arc<Inner>, place: &EntryKey) -> RemoteError {
     inner.counters.locked.add();
     inner.delete(place.entry().to_owned(), u64::MAX);
     RemoteError::Damaged
 }
 
 /// What does not decode goes, so that nobody meets it twice.
-fn damaged(inner: &Arc<Inner>, place: &EntryKey) -> RemoteError {
+pub(crate) fn damaged(inner: &Arc<Inner>, place: &EntryKey) -> RemoteError {
     inner.counters.damaged.add();
     inner.delete(place.entry().to_owned(), u64::MAX);
     RemoteError::Damaged

@@ -1,15 +1,20 @@
 //! Bodies in fewer bytes, where that is worth it.
 //!
-//! An entry says beside its body how that is stored: nothing for "as it is", or `zstd LENGTH`, the bytes of the stored form. That is a
-//! matter of the body alone, so a 304, which renews the head alone, need not know it.
+//! An entry says beside its body how that is stored: nothing for "as it is", `zstd LENGTH`, the bytes of the stored form, or
+//! `chunks LENGTH…`, the bytes of each chunk's value. That is a matter of the body alone, so a 304, which renews the head alone, need not
+//! know it.
+//!
+//! Chunks are compressed each by itself: so each can be read, and bounded, without those before it.
 
 use std::io::Read;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use larder_semantics::StoredHead;
+use larder_store::codec::Coding;
 use larder_store::{SEGMENT, StoredBody};
-use zstd::stream::read::{Decoder, Encoder};
+use zstd::bulk::Compressor;
+use zstd::stream::read::Decoder;
 
 /// The largest window that a body may want to be read with, as a power of two: what the highest level makes, and a bound for what others do.
 const WINDOW_LOG: u32 = 23;
@@ -29,37 +34,60 @@ pub struct Compression {
     pub level: i32,
 }
 
-/// The stored form of a body.
+/// What to store for a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Packed {
-    /// What stands beside it.
-    pub(crate) note: Option<Note>,
-    /// Its bytes, in segments of [`SEGMENT`] and a shorter last one.
-    pub(crate) segments: Vec<Bytes>,
+pub(crate) enum Packed {
+    /// One value of [`SEGMENT`] bytes at most, and whether it is compressed.
+    One { content: Bytes, compressed: bool },
+    /// Chunks: the segments, each in its own coding.
+    Chunks(Vec<(Coding, Bytes)>),
 }
 
-/// How a body is stored that is not stored as it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Note {
-    /// Bytes of the stored form.
-    pub(crate) length: u64,
+/// How a body is stored that is not stored as it is in one value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Note {
+    /// zstd's, in so many bytes.
+    Zstd { length: u64 },
+    /// In chunks; bytes of the value of each.
+    Chunks { lengths: Vec<u64> },
 }
 
 impl Note {
-    pub(crate) fn to_text(self) -> String {
-        format!("zstd {}", self.length)
+    pub(crate) fn to_text(&self) -> String {
+        match self {
+            Self::Zstd { length } => format!("zstd {length}"),
+            Self::Chunks { lengths } => lengths.iter().fold("chunks".to_owned(), |text, length| text + " " + &length.to_string()),
+        }
     }
 
     /// `None`: it says nothing that is known here.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
-        let length = std::str::from_utf8(text).ok()?.strip_prefix("zstd ")?.parse().ok()?;
-        Some(Self { length })
+        let mut words = std::str::from_utf8(text).ok()?.split(' ');
+        let form = words.next()?;
+        let lengths = words.map(|word| word.parse().ok()).collect::<Option<Vec<u64>>>()?;
+        match (form, &lengths[..]) {
+            ("zstd", [length]) => Some(Self::Zstd { length: *length }),
+            ("chunks", [_, ..]) => Some(Self::Chunks { lengths }),
+            _ => None,
+        }
     }
 }
 
 impl Packed {
     pub(crate) fn plain(body: &StoredBody) -> Self {
-        Self { note: None, segments: body.segments().to_vec() }
+        match body.segments() {
+            [] => Self::One { content: Bytes::new(), compressed: false },
+            [content] => Self::One { content: content.clone(), compressed: false },
+            segments => Self::Chunks(segments.iter().map(|segment| (Coding::Identity, segment.clone())).collect()),
+        }
+    }
+
+    /// Bytes of all its contents.
+    pub(crate) fn length(&self) -> u64 {
+        match self {
+            Self::One { content, .. } => content.len() as u64,
+            Self::Chunks(chunks) => chunks.iter().map(|(_, content)| content.len() as u64).sum(),
+        }
     }
 }
 
@@ -74,28 +102,51 @@ pub(crate) fn promises(head: &StoredHead, body: &StoredBody, compression: Compre
         && (svg || !packed.iter().any(|packed| kind.starts_with(packed)))
 }
 
-/// The body compressed, if that saves a tenth. Of a long body the first segment shows whether to go on.
+/// The body compressed, if that saves a tenth, segment by segment, so that each can be read by itself. Of a long body the first segment
+/// shows whether to go on. What fits into one value then is one.
 pub(crate) fn pack(body: &StoredBody, level: i32) -> Packed {
-    if body.segments().len() > 1 && compressed(&body.segments()[..1], SEGMENT as u64, level).is_none() {
-        return Packed::plain(body);
-    }
-    compressed(body.segments(), body.len(), level).unwrap_or_else(|| Packed::plain(body))
+    compressed(body.segments(), level).unwrap_or_else(|| Packed::plain(body))
 }
 
-fn compressed(segments: &[Bytes], length: u64, level: i32) -> Option<Packed> {
-    let most = length - length / 10;
-    let mut encoder = Encoder::new(Chain::new(segments), level).ok()?;
-    let segments = read_segments(&mut encoder, most)?;
-    let length = segments.iter().map(|segment| segment.len() as u64).sum();
-    Some(Packed { note: Some(Note { length }), segments })
+fn compressed(segments: &[Bytes], level: i32) -> Option<Packed> {
+    segments.first()?;
+    let mut compressor = Compressor::new(level).ok()?;
+    let mut frames = Vec::with_capacity(segments.len());
+    for segment in segments {
+        let frame = Bytes::from(compressor.compress(segment).ok()?);
+        if frames.is_empty() && !saves(segment, &frame) {
+            return None;
+        }
+        frames.push(frame);
+    }
+    if frames.iter().map(Bytes::len).sum::<usize>() <= SEGMENT {
+        return Some(Packed::One { content: frames.concat().into(), compressed: true });
+    }
+    let chosen = segments.iter().zip(frames).map(|(segment, frame)| match saves(segment, &frame) {
+        true => (Coding::Zstd, frame),
+        false => (Coding::Identity, segment.clone()),
+    });
+    Some(Packed::Chunks(chosen.collect()))
+}
+
+fn saves(segment: &Bytes, frame: &Bytes) -> bool {
+    frame.len() <= segment.len() - segment.len() / 10
+}
+
+/// A chunk's segment as it was, of exactly `length` bytes; `None` where the stored form does not lead there. Never more is made than that.
+pub(crate) fn unpack_chunk(coding: Coding, content: Bytes, length: usize) -> Option<Bytes> {
+    let segment = match coding {
+        Coding::Identity => content,
+        // At once into its place: a decoder that streams costs more than the work itself.
+        Coding::Zstd => zstd::bulk::decompress(&content, length).ok()?.into(),
+    };
+    (segment.len() == length).then_some(segment)
 }
 
 /// The body as it was, of exactly `length` bytes; `None` where the stored form does not lead there. Never more is made than that.
 pub(crate) fn unpack(segments: &[Bytes], length: u64) -> Option<Vec<Bytes>> {
     if let ([segment], 1..=SMALL) = (segments, length) {
-        // At once into its place: a decoder that streams costs more than the work itself.
-        let body = zstd::bulk::decompress(segment, length as usize).ok()?;
-        return (body.len() as u64 == length).then(|| vec![Bytes::from(body)]);
+        return unpack_chunk(Coding::Zstd, segment.clone(), length as usize).map(|segment| vec![segment]);
     }
     let mut decoder = Decoder::with_buffer(std::io::BufReader::new(Chain::new(segments))).ok()?;
     decoder.window_log_max(WINDOW_LOG).ok()?;
@@ -164,45 +215,66 @@ mod tests {
         bytes
     }
 
+    fn text(length: usize) -> Vec<u8> {
+        (0..length).map(|n| (n / 7 % 251) as u8).collect()
+    }
+
+    /// A body of one value and of chunks as the reader makes it, and how many chunks were compressed.
+    fn read(packed: &Packed, length: usize) -> (Vec<u8>, usize) {
+        match packed {
+            Packed::One { content, compressed: true } => (unpack(std::slice::from_ref(content), length as u64).unwrap().concat(), 0),
+            Packed::One { content, compressed: false } => (content.to_vec(), 0),
+            Packed::Chunks(chunks) => {
+                let mut body = Vec::new();
+                for (coding, content) in chunks {
+                    let expected = SEGMENT.min(length - body.len());
+                    body.extend_from_slice(&unpack_chunk(*coding, content.clone(), expected).unwrap());
+                }
+                (body, chunks.iter().filter(|(coding, _)| *coding == Coding::Zstd).count())
+            }
+        }
+    }
+
     #[test]
     fn a_body_that_gets_shorter_is_packed_and_comes_back_as_it_was() {
         for length in [2_000, SEGMENT, SEGMENT + 1, 5 * SEGMENT + 3] {
-            let text: Vec<u8> = (0..length).map(|n| (n / 7 % 251) as u8).collect();
-            let packed = pack(&body(&text), 3);
-            let note = packed.note.expect("shorter");
-            assert!(note.length < length as u64 / 2);
-            assert_eq!(unpack(&packed.segments, length as u64).unwrap().concat(), text);
+            let packed = pack(&body(&text(length)), 3);
+            assert!(matches!(packed, Packed::One { compressed: true, .. }), "{length} bytes fit into one value");
+            assert!(packed.length() < length as u64 / 2);
+            assert_eq!(read(&packed, length).0, text(length));
         }
         let half = [noise(3 * SEGMENT), vec![0; 4 * SEGMENT]].concat();
-        assert_eq!(pack(&body(&half), 3).note, None, "its first segment did not promise it");
-        let half = [vec![0; 4 * SEGMENT], noise(3 * SEGMENT)].concat();
-        let packed = pack(&body(&half), 3);
-        assert!(packed.segments.len() > 3 && packed.segments.iter().rev().skip(1).all(|segment| segment.len() == SEGMENT));
-        assert_eq!(unpack(&packed.segments, half.len() as u64).unwrap().concat(), half);
+        assert_eq!(pack(&body(&half), 3), Packed::plain(&body(&half)), "its first segment did not promise it");
+        let half = [vec![0; 4 * SEGMENT], noise(3 * SEGMENT), vec![0; 5]].concat();
+        assert_eq!(read(&pack(&body(&half), 3), half.len()), (half, 4));
     }
 
     #[test]
     fn a_body_that_does_not_is_stored_as_it_is() {
-        for length in [0, 1, 2_000, SEGMENT + 1] {
+        for length in [0, 1, 2_000, SEGMENT, SEGMENT + 1] {
             let bytes = noise(length);
             let packed = pack(&body(&bytes), 3);
-            assert_eq!((packed.note, packed.segments.concat()), (None, bytes));
+            assert_eq!(packed, Packed::plain(&body(&bytes)));
+            assert_eq!((read(&packed, length), packed.length()), ((bytes, 0), length as u64));
         }
     }
 
     #[test]
     fn no_more_is_unpacked_than_was_announced() {
-        let packed = pack(&body(&vec![0; 64 << 20]), 3);
-        assert!(packed.segments.concat().len() < 10_000, "a bomb");
+        let bomb = vec![0; 64 << 20];
+        let frame = Bytes::from(zstd::bulk::compress(&bomb, 3).unwrap());
         for announced in [0, 100, (64 << 20) - 1, (64 << 20) + 1] {
-            assert_eq!(unpack(&packed.segments, announced), None, "{announced}");
+            assert_eq!(unpack(std::slice::from_ref(&frame), announced), None, "{announced}");
+        }
+        for announced in [0, 100, SEGMENT] {
+            assert_eq!(unpack_chunk(Coding::Zstd, frame.clone(), announced), None, "{announced}");
+            assert_eq!(unpack_chunk(Coding::Identity, frame.clone(), announced), None, "{announced}");
         }
     }
 
     #[test]
     fn what_is_no_stored_form_is_none() {
-        let packed = pack(&body(&[7; 2_000]), 3);
-        let bytes = packed.segments.concat();
+        let Packed::One { content: bytes, compressed: true } = pack(&body(&[7; 2_000]), 3) else { panic!("shorter") };
         for wrong in [&b""[..], b"rubbish", &bytes[..bytes.len() - 1], &[&bytes[..], b"x"].concat()] {
             assert_eq!(unpack(&[Bytes::copy_from_slice(wrong)], 2_000), None);
         }
@@ -219,9 +291,17 @@ mod tests {
             .chunks(2)
             .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
             .collect();
-        let note = Note::parse(b"zstd 29").unwrap();
-        assert_eq!((note.length, note.to_text().as_str()), (golden.len() as u64, "zstd 29"));
+        assert_eq!(golden.len(), 29);
         assert_eq!(unpack(&[golden.into()], 1_200).unwrap().concat(), b"hello world ".repeat(100));
-        assert_eq!(Note::parse(b"br 28"), None);
+    }
+
+    #[test]
+    fn notes_are_read_as_they_were_written_and_others_are_not() {
+        for (text, note) in [("zstd 29", Note::Zstd { length: 29 }), ("chunks 262180 31", Note::Chunks { lengths: vec![262_180, 31] })] {
+            assert_eq!((Note::parse(text.as_bytes()), note.to_text().as_str()), (Some(note.clone()), text));
+        }
+        for other in ["br 28", "zstd", "zstd 1 2", "zstd x", "chunks", "chunks ", "chunks 1  2", "chunks 1 -2"] {
+            assert_eq!(Note::parse(other.as_bytes()), None, "{other}");
+        }
     }
 }

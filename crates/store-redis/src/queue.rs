@@ -31,7 +31,7 @@ pub(crate) enum Job {
 impl Job {
     fn bytes(&self) -> u64 {
         match self {
-            Self::Commit(write) | Self::Freshen(write) => write.response.body.len(),
+            Self::Commit(write) | Self::Freshen(write) => write.response.body_length(),
             Self::Remove { .. } | Self::Release { .. } => 0,
         }
     }

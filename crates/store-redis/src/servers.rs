@@ -150,20 +150,20 @@ pub(crate) fn tcp() -> TcpSettings {
 }
 
 impl Found {
-    /// A connection for many, which is made when it is first used, and again when it breaks.
-    pub(crate) fn connect_lazily(&self, options: &RedisOptions) -> RedisResult<Connection> {
+    /// A connection for many, whose answers may take as long as `answer`. It is made when it is first used, and again when it breaks.
+    pub(crate) fn connect_lazily(&self, options: &RedisOptions, answer: Duration) -> RedisResult<Connection> {
         match self {
             Self::Server(client) => {
                 let config = ConnectionManagerConfig::new()
                     .set_connection_timeout(Some(options.connect_timeout))
-                    .set_response_timeout(Some(options.timeout))
+                    .set_response_timeout(Some(answer))
                     // Trying again is the breaker's business.
                     .set_number_of_retries(0)
                     .set_pipeline_buffer_size(PIPELINE);
                 ConnectionManager::new_lazy_with_config(Client::clone(client), config).map(Connection::Managed)
             }
             Self::Cluster(cluster) => {
-                Ok(Connection::Cluster(cluster.client.get_pending_async_connection_with_config(cluster_config(options, options.timeout))))
+                Ok(Connection::Cluster(cluster.client.get_pending_async_connection_with_config(cluster_config(options, answer))))
             }
         }
     }

@@ -64,6 +64,8 @@ pub struct RedisStats {
     pub damaged: u64,
     /// Values that none of the keys opens. They were deleted.
     pub locked: u64,
+    /// Long bodies that broke off after their beginning was handed out.
+    pub interrupted: u64,
     /// Bytes that compression has spared Redis since the start.
     pub saved_bytes: u64,
     /// Responses written.
@@ -91,6 +93,7 @@ pub(crate) struct Counters {
     pub(crate) awaited: Counter,
     pub(crate) damaged: Counter,
     pub(crate) locked: Counter,
+    pub(crate) interrupted: Counter,
     pub(crate) saved_bytes: Counter,
     pub(crate) written: Counter,
     pub(crate) dropped: Counter,

@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use larder_store::{Answer, Ask, Ending, InvalidationLog, Ledger, Loaded, RemoteError, RemoteStore, StoredResponse, Write};
+use tokio::sync::Semaphore;
 
 use crate::channel;
+use crate::chunks::AT_ONCE;
 use crate::inspect::ServerInfo;
 use crate::journal::Journal;
 use crate::link::Link;
@@ -30,6 +32,7 @@ pub(crate) struct Inner {
     pub(crate) queue: Queue,
     log: Arc<Log>,
     pub(crate) counters: Counters,
+    pub(crate) chunk_turns: Semaphore,
     tokens: AtomicU64,
     /// Makes a number of ours one of nobody else's.
     seed: RandomState,
@@ -52,10 +55,10 @@ impl RedisStore {
     pub fn start(options: RedisOptions, ledger: Arc<Ledger>, observer: Option<Arc<dyn RedisObserver>>) -> Result<Self, StartError> {
         let journal = Journal::open(options.journal.as_deref()).map_err(StartError::Journal)?;
         let (queue, jobs) = Queue::new();
-        let (link, counters) = (Link::new(options, observer)?, Counters::default());
+        let (link, counters, chunk_turns) = (Link::new(options, observer)?, Counters::default(), Semaphore::new(AT_ONCE));
         let log = Arc::new(Log::new(Arc::clone(&link), ledger, journal));
         tokio::spawn(tail::follow(Arc::downgrade(&log)));
-        let inner = Arc::new(Inner { link, queue, log, counters, tokens: AtomicU64::new(0), seed: RandomState::new() });
+        let inner = Arc::new(Inner { link, queue, log, counters, chunk_turns, tokens: AtomicU64::new(0), seed: RandomState::new() });
         tokio::spawn(work(Arc::downgrade(&inner), jobs));
         Ok(Self(inner))
     }
@@ -87,6 +90,7 @@ impl RedisStore {
             awaited: counters.awaited.get(),
             damaged: counters.damaged.get(),
             locked: counters.locked.get(),
+            interrupted: counters.interrupted.get(),
             saved_bytes: counters.saved_bytes.get(),
             written: counters.written.get(),
             dropped: counters.dropped.get(),
@@ -142,7 +146,7 @@ impl Inner {
     }
 
     fn takes(&self, write: &Write) -> bool {
-        write.response.body.len() <= self.link.options().max_object
+        write.response.body_length() <= self.link.options().max_object
     }
 }
 
@@ -154,14 +158,19 @@ impl RemoteStore for RedisStore {
                 return Err(RemoteError::Unvouched);
             }
             let mut loaded = load::load(&self.0, ask).await;
-            if let Ok(Loaded::Response(stored)) = &loaded
-                && !self.0.log.reaches(stored.position).await
+            let position = match &loaded {
+                Ok(Loaded::Response(stored)) => Some(stored.position),
+                Ok(Loaded::Arriving(arriving)) => Some(arriving.record.position()),
+                _ => None,
+            };
+            if let Some(position) = position
+                && !self.0.log.reaches(position).await
             {
                 loaded = Err(RemoteError::Unvouched);
             }
             let counters = &self.0.counters;
             match &loaded {
-                Ok(Loaded::Response(_)) => counters.hits.add(),
+                Ok(Loaded::Response(_) | Loaded::Arriving(_)) => counters.hits.add(),
                 Ok(Loaded::Nothing(_)) => counters.misses.add(),
                 Ok(Loaded::Awaited) => counters.awaited.add(),
                 Err(_) => {}

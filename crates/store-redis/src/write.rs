@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use larder_store::codec::{encode, encode_selecting};
 use larder_store::{Ending, Lease, RemoteError, SEGMENT, StoredResponse, Write};
 
+use crate::chunks;
 use crate::keys::{EntryKey, ordered};
 use crate::link::Lane;
 use crate::pack::{ASIDE, Compression, Note, Packed, pack, promises};
@@ -26,34 +26,30 @@ pub(crate) async fn commit(inner: &Arc<Inner>, write: Write) -> Result<(), Remot
     let Write { response, keep, lease } = write;
     let place = place(inner, &response);
     let keys = inner.link.options().keys.as_ref();
-    let Packed { note, segments } = packed(inner, &response).await;
-    let length = segments.iter().map(|segment| segment.len() as u64).sum::<u64>();
+    let packed = packed(inner, &response).await;
+    let length = packed.length();
     let lane = if length < BULK { Lane::Small } else { Lane::Bulk };
-    let inline = length <= SEGMENT as u64;
-    let mut body = Bytes::new();
-    if inline {
-        body = seal(keys, &place.body(), segments.into_iter().next().unwrap_or_default())?;
-    } else {
-        for (index, segment) in segments.into_iter().enumerate() {
-            let key = place.chunk(response.body_fetch, index as u64);
-            let chunk = seal(keys, &key, segment)?;
-            let mut set = redis::cmd("SET");
-            set.arg(key).arg(&chunk[..]).arg("PX").arg(millis(keep));
-            let work = |mut connection| async move { set.query_async::<()>(&mut connection).await };
-            inner.link.run(Operation::Chunk, lane, work).await?;
+    let (body, note) = match packed {
+        Packed::One { content, compressed } => {
+            let note = compressed.then_some(Note::Zstd { length });
+            (Some(seal(keys, &place.body(), content)?), note)
         }
-    }
+        Packed::Chunks(chunks) => {
+            let lengths = chunks::write(inner, &place, &response, chunks, keep).await?;
+            (None, Some(Note::Chunks { lengths }))
+        }
+    };
     let head = seal(keys, &place.head(), encode(&response, response.position.shared()).into())?;
     let mut call = scripts::COMMIT.call().key(place.entry()).key(place.lease());
-    let primary = response.variant.as_ref().map(|_| EntryKey::primary(&inner.link.options().prefix, &response.key));
+    let primary = response.variant().map(|_| EntryKey::primary(&inner.link.options().prefix, &response.key()));
     if let Some(primary) = &primary {
         call = call.key(primary.entry());
     }
-    call = call.arg(ordered(response.fetch)).arg(ordered(response.body_fetch)).arg(&head[..]);
-    call = call.arg(u8::from(inline)).arg(&body[..]).arg(millis(keep)).arg(token(lease.as_ref()));
-    call = call.arg(note.map(Note::to_text).unwrap_or_default());
-    if let (Some(variant), Some(primary)) = (&response.variant, &primary) {
-        let selecting = seal(keys, &primary.head(), encode_selecting(&response.key, &variant.spec).into())?;
+    call = call.arg(ordered(response.fetch)).arg(ordered(response.body_fetch())).arg(&head[..]);
+    call = call.arg(u8::from(body.is_some())).arg(&body.unwrap_or_default()[..]).arg(millis(keep)).arg(token(lease.as_ref()));
+    call = call.arg(note.as_ref().map(Note::to_text).unwrap_or_default());
+    if let (Some(variant), Some(primary)) = (response.variant(), &primary) {
+        let selecting = seal(keys, &primary.head(), encode_selecting(&response.key(), &variant.spec).into())?;
         call = call.arg(&selecting[..]);
     }
     let work = |mut connection| async move { call.invoke::<u8>(&mut connection).await };
@@ -62,20 +58,20 @@ pub(crate) async fn commit(inner: &Arc<Inner>, write: Write) -> Result<(), Remot
         lease.spent();
     }
     inner.counters.written.add();
-    inner.counters.saved_bytes.add_many(response.body.len() - length);
+    inner.counters.saved_bytes.add_many(response.body_length() - length);
     Ok(())
 }
 
 /// The body as it is to be stored. What takes its time takes another thread's.
 async fn packed(inner: &Arc<Inner>, response: &Arc<StoredResponse>) -> Packed {
-    let compression = inner.link.options().compress.filter(|compression| promises(&response.head, &response.body, *compression));
+    let compression = inner.link.options().compress.filter(|compression| promises(&response.head, &response.body(), *compression));
     match compression {
-        None => Packed::plain(&response.body),
-        Some(Compression { level, .. }) if response.body.len() < ASIDE => pack(&response.body, level),
+        None => Packed::plain(&response.body()),
+        Some(Compression { level, .. }) if response.body_length() < ASIDE => pack(&response.body(), level),
         Some(Compression { level, .. }) => {
             let aside = Arc::clone(response);
-            let packed = tokio::task::spawn_blocking(move || pack(&aside.body, level)).await;
-            packed.unwrap_or_else(|_| Packed::plain(&response.body))
+            let packed = tokio::task::spawn_blocking(move || pack(&aside.body(), level)).await;
+            packed.unwrap_or_else(|_| Packed::plain(&response.body()))
         }
     }
 }
@@ -84,13 +80,13 @@ async fn packed(inner: &Arc<Inner>, response: &Arc<StoredResponse>) -> Packed {
 pub(crate) async fn freshen(inner: &Arc<Inner>, write: Write) -> Result<(), RemoteError> {
     let (response, keep) = (&write.response, millis(write.keep));
     let place = place(inner, response);
-    if response.body.len() > SEGMENT as u64 && !extend(inner, &place, response, keep).await? {
+    if response.body_length() > SEGMENT as u64 && !extend(inner, &place, response, write.keep).await? {
         return commit(inner, write).await;
     }
     let keys = inner.link.options().keys.as_ref();
     let head = seal(keys, &place.head(), encode(response, response.position.shared()).into())?;
     let call = scripts::FRESHEN.call().key(place.entry()).key(place.lease());
-    let call = call.arg(ordered(response.fetch)).arg(ordered(response.body_fetch)).arg(&head[..]);
+    let call = call.arg(ordered(response.fetch)).arg(ordered(response.body_fetch())).arg(&head[..]);
     let call = call.arg(keep).arg(token(write.lease.as_ref()));
     let work = |mut connection| async move { call.invoke::<bool>(&mut connection).await };
     if !inner.link.run(Operation::Freshen, Lane::Small, work).await? {
@@ -102,26 +98,17 @@ pub(crate) async fn freshen(inner: &Arc<Inner>, write: Write) -> Result<(), Remo
     Ok(())
 }
 
-/// A body in chunks has to last as long as its head. `false`: not all of it is there.
-async fn extend(inner: &Arc<Inner>, place: &EntryKey, response: &StoredResponse, keep: u64) -> Result<bool, RemoteError> {
+/// A body beside its entry has to last as long as its head. `false`: not all of it is there, or it had better be written anew.
+async fn extend(inner: &Arc<Inner>, place: &EntryKey, response: &StoredResponse, keep: Duration) -> Result<bool, RemoteError> {
     let mut get = redis::cmd("HGET");
     get.arg(place.entry()).arg("c");
     let work = |mut connection| async move { get.query_async::<Option<Vec<u8>>>(&mut connection).await };
     let note = inner.link.run(Operation::Freshen, Lane::Small, work).await?;
-    let length = match note.as_deref().map(Note::parse) {
-        None => response.body.len(),
-        Some(Some(note)) => note.length,
-        Some(None) => return Ok(false),
-    };
-    if length <= SEGMENT as u64 {
-        return Ok(true);
+    match note.as_deref().and_then(Note::parse) {
+        Some(Note::Zstd { length }) => Ok(length <= SEGMENT as u64),
+        Some(Note::Chunks { lengths }) => chunks::extend(inner, place, response.body_fetch(), lengths.len(), keep).await,
+        None => Ok(false),
     }
-    let mut extend = redis::pipe();
-    for index in 0..length.div_ceil(SEGMENT as u64) {
-        extend.cmd("PEXPIRE").arg(place.chunk(response.body_fetch, index)).arg(keep);
-    }
-    let work = |mut connection| async move { extend.query_async::<Vec<bool>>(&mut connection).await };
-    Ok(inner.link.run(Operation::Freshen, Lane::Small, work).await?.into_iter().all(|present| present))
 }
 
 /// Drops the entry unless a fetch later than `fetch` has replaced it.
@@ -143,13 +130,13 @@ pub(crate) async fn release(inner: &Arc<Inner>, key: String, token: u64, ending:
 }
 
 pub(crate) fn place(inner: &Inner, response: &StoredResponse) -> EntryKey {
-    EntryKey::of(&inner.link.options().prefix, &response.key, response.variant.as_ref())
+    EntryKey::of(&inner.link.options().prefix, &response.key(), response.variant())
 }
 
 fn token(lease: Option<&Lease>) -> String {
     lease.map(|lease| lease.token().to_string()).unwrap_or_default()
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).clamp(1, i64::MAX as u64 / 2)
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
+use larder_semantics::weight::{allocated, shared};
 
 /// The longest segment, in bytes: what a socket takes in a few writes, and small enough to be shared, sliced and dropped piecemeal.
 pub const SEGMENT: usize = 256 * 1024;
@@ -51,6 +52,12 @@ impl StoredBody {
         Some(Self { segments: Segments::from(segments), len, trailers: trailers.map(Arc::new) })
     }
 
+    /// A body of at most one segment.
+    pub(crate) fn short(bytes: Bytes) -> Self {
+        let len = bytes.len() as u64;
+        Self { segments: if bytes.is_empty() { Segments::None } else { Segments::One(bytes) }, len, trailers: None }
+    }
+
     /// Its length in bytes.
     pub fn len(&self) -> u64 {
         self.len
@@ -91,14 +98,15 @@ impl StoredBody {
         slices
     }
 
-    /// Bytes of memory it holds, bookkeeping included.
+    /// Bytes of memory it holds besides itself.
     pub fn weight(&self) -> usize {
         let table = match &self.segments {
-            Segments::Many(segments) => segments.len() * size_of::<Bytes>(),
+            Segments::Many(segments) => allocated(segments.len() * size_of::<Bytes>()),
             _ => 0,
         };
+        let bytes: usize = self.segments().iter().map(|segment| shared(segment.len())).sum();
         let trailers = self.trailers().map_or(0, |map| map.iter().map(|(name, value)| name.as_str().len() + value.len() + 64).sum());
-        self.len as usize + table + trailers
+        bytes + table + trailers
     }
 }
 
@@ -131,7 +139,7 @@ impl BodyBuilder {
             self.open.extend_from_slice(now);
             self.left -= now.len() as u64;
             frame = later;
-            if self.open.len() == SEGMENT || self.left == 0 {
+            if self.open.len() == SEGMENT && self.left > 0 {
                 let full = std::mem::take(&mut self.open);
                 self.done.push(full.freeze());
                 self.open_segment();
@@ -140,11 +148,18 @@ impl BodyBuilder {
     }
 
     /// The body; `None` if fewer bytes came than were announced.
-    pub fn finish(self, trailers: Option<HeaderMap>) -> Option<StoredBody> {
+    pub fn finish(mut self, trailers: Option<HeaderMap>) -> Option<StoredBody> {
         if self.left > 0 {
             return None;
         }
-        Some(StoredBody { segments: Segments::from(self.done), len: self.len, trailers: trailers.map(Arc::new) })
+        let last = self.open.freeze();
+        let body = if self.done.is_empty() {
+            StoredBody::short(last)
+        } else {
+            self.done.push(last);
+            StoredBody { segments: Segments::from(self.done), len: self.len, trailers: None }
+        };
+        Some(StoredBody { trailers: trailers.map(Arc::new), ..body })
     }
 }
 

@@ -13,10 +13,12 @@ mod sync;
 mod vary_index;
 
 pub use body::{BodyBuilder, SEGMENT, StoredBody};
-pub use ledger::{Invalidation, InvalidationTarget, Ledger, LedgerStats, Position, Regex, Subject, Tag, Tags, Validity};
+pub use ledger::{Invalidation, InvalidationTarget, Ledger, LedgerStats, Position, Regex, Subject, Tag, TagList, Tags, Validity};
 pub use memory::{Evictions, Lookup, MemoryStats, MemoryStore, Placed};
 pub use partial::StoredPart;
-pub use remote::{Answer, AppliedBy, Ask, Ending, InvalidationLog, Lease, Loaded, Published, RemoteError, RemoteStore, Write};
+pub use remote::{
+    Answer, AppliedBy, Arriving, Ask, Chunks, Ending, InvalidationLog, Lease, Loaded, Published, RemoteError, RemoteStore, Write,
+};
 pub use response::{StoredResponse, Variant};
 pub use slot::{HitForMiss, KeyHash, Slot, SlotKey};
 pub use vary_index::{MAX_VARIANTS, VaryIndex};

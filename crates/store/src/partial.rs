@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use larder_semantics::range::{ByteRange, ByteRangeSet, PartialResponse};
 use larder_semantics::{PrimaryKey, StoredHead};
-use std::sync::Arc;
 
 use crate::body::{BodyBuilder, StoredBody};
 use crate::ledger::{Ledger, Position, Subject, Tags, Validity, tags_weight};
@@ -94,7 +93,7 @@ impl StoredPart {
 
     /// Whether no invalidation concerns it, not even a soft one: some bytes are not worth a refresh of their own.
     pub fn is_valid(&self, ledger: &Ledger) -> bool {
-        ledger.check(&Subject { url: self.key.url(), tags: &self.tags }, self.position) == Validity::Valid
+        ledger.check(&Subject { url: self.key.url(), tags: (&self.tags).into() }, self.position) == Validity::Valid
     }
 
     /// Both together in at most `most` bytes, `newer` being of the later fetch. `None` where they are not of the same representation.
@@ -130,8 +129,7 @@ impl StoredPart {
         let mut builder = BodyBuilder::new(self.meta.complete_length);
         self.pieces.iter().flat_map(|piece| piece.body.segments()).for_each(|segment| builder.push(segment));
         let body = builder.finish(None)?;
-        let head = Arc::new(self.meta.head.clone());
-        Some(StoredResponse::new(self.key.clone(), self.variant.clone(), head, body, self.tags.clone(), self.position, self.fetch))
+        Some(StoredResponse::new(&self.key, self.variant.clone(), &self.meta.head, body, &self.tags, self.position, self.fetch))
     }
 
     /// Bytes of memory it holds: key, head, pieces, tags.

@@ -7,9 +7,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::HeaderMap;
 use larder_semantics::{PrimaryKey, VarySpec};
 
+use crate::codec::ResponseRecord;
 use crate::ledger::Invalidation;
 use crate::response::StoredResponse;
 
@@ -37,6 +39,9 @@ pub enum RemoteError {
     /// What it holds does not decode.
     #[error("what the store holds is damaged")]
     Damaged,
+    /// A part of what it holds is gone: evicted, or replaced by something newer.
+    #[error("what the store holds is incomplete")]
+    Incomplete,
 }
 
 /// A look-up.
@@ -59,10 +64,46 @@ pub struct Ask<'a> {
 pub enum Loaded {
     /// This is stored. Neither its freshness nor its validity has been looked at.
     Response(Arc<StoredResponse>),
+    /// This is stored, with a long body that is on its way.
+    Arriving(Arriving),
     /// Nothing (newer) is stored. With a lease, others wait for what the asker will [`RemoteStore::commit`].
     Nothing(Option<Lease>),
     /// Nothing (newer) is stored, and another replica is fetching it.
     Awaited,
+}
+
+/// A stored response whose body is on its way. Neither its freshness nor its validity has been looked at.
+pub struct Arriving {
+    /// All of it but the body.
+    pub record: Box<ResponseRecord>,
+    /// The body.
+    pub chunks: Box<dyn Chunks>,
+}
+
+/// A body on its way, in segments of [`SEGMENT`](crate::SEGMENT) bytes and a shorter last one.
+pub trait Chunks: Send {
+    /// The next segment, which is proven to be the one of its place; `None` after the last. After an error nothing more comes.
+    fn next(&mut self) -> Answer<'_, Option<Result<Bytes, RemoteError>>>;
+
+    /// Bytes of memory, at most, that what was fetched ahead takes now.
+    fn ahead(&self) -> u64;
+}
+
+impl Arriving {
+    /// Waits for all of it.
+    pub async fn whole(mut self) -> Result<StoredResponse, RemoteError> {
+        let mut segments = Vec::new();
+        for _ in 0..self.record.body().chunks() {
+            segments.push(self.chunks.next().await.unwrap_or(Err(RemoteError::Incomplete))?);
+        }
+        self.record.complete(segments).map_err(|_| RemoteError::Damaged)
+    }
+}
+
+impl fmt::Debug for Arriving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Arriving").field("record", &self.record).finish_non_exhaustive()
+    }
 }
 
 /// What is to be written.

@@ -1,13 +1,27 @@
-//! A stored response.
+//! A stored response, in little memory: one block of bytes, and what is asked of it on every look-up.
+//!
+//! ```text
+//! StoredResponse   head · lengths · position, fetch, checked · rare (boxed: variant, long body, another body's fetch)
+//!                   |
+//! block            own field values | tags, 8 bytes each | key | body, unless it is long
+//! ```
+//!
+//! What is read of the block is a slice of it, and shares it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use bytes::Bytes;
 use http::HeaderMap;
+use larder_semantics::key::url_of;
+use larder_semantics::weight::allocated;
 use larder_semantics::{PrimaryKey, SecondaryKey, StoredHead, Timestamp, VarySpec};
 
 use crate::body::StoredBody;
-use crate::ledger::{Checked, Ledger, Position, Subject, Tags, tags_weight};
+use crate::ledger::{Checked, Ledger, Position, Subject, Tag, TagList};
+
+/// The longest body in the block, in bytes. A longer one is not worth another copy when a 304 renews the head; and whoever keeps the key
+/// keeps the block, so it is no place for much.
+const SHORT: u64 = 4 * 1024;
 
 /// Which requests a response with `Vary` is for (RFC 9111 §4.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,79 +46,175 @@ impl Variant {
 
     /// Bytes of memory it holds besides itself.
     pub(crate) fn weight(&self) -> usize {
-        self.secondary.text().len() + size_of_val(self.spec.names())
+        allocated(self.secondary.text().len()) + allocated(size_of_val(self.spec.names()))
     }
 }
 
 /// A complete response with what selects, dates and invalidates it.
 #[derive(Debug)]
 pub struct StoredResponse {
-    /// The whole primary key: compared on every hit, since placement is by hash only.
-    pub key: PrimaryKey,
-    /// Which requests it is for; `None` without `Vary`.
-    pub variant: Option<Variant>,
     /// Status, fields, freshness.
-    pub head: Arc<StoredHead>,
-    /// The body.
-    pub body: StoredBody,
-    /// What invalidates it.
-    pub tags: Tags,
+    pub head: StoredHead,
     /// The ledger's position from before its fetch began.
     pub position: Position,
     /// The number of its fetch: of two fetches of one key, the one that began later is the newer truth, whichever ended first.
     pub fetch: u64,
-    /// The number of the fetch that brought the body. Equal to `fetch` until a 304 renews the head.
-    pub body_fetch: u64,
     checked: Checked,
+    rare: Option<Box<Rare>>,
+    /// Where in the block the tags begin, the key, and what is behind it.
+    tags: u16,
+    key: u32,
+    behind: u32,
+    /// Seconds since the epoch before which no further background refresh starts, after one failed.
+    refresh_after: AtomicU32,
     /// Whether it has answered a request from the store.
     asked: AtomicBool,
-    /// Milliseconds since the epoch before which no further background refresh starts, after one failed.
-    refresh_after: AtomicU64,
+}
+
+/// What most responses do not have.
+#[derive(Clone, Debug)]
+struct Rare {
+    variant: Option<Variant>,
+    /// A body that is not in the block.
+    body: Option<Box<StoredBody>>,
+    body_fetch: u64,
 }
 
 impl StoredResponse {
-    /// A response fetched at `position` by fetch number `fetch`.
+    /// A response fetched at `position` by fetch number `fetch`; `variant` is `None` without `Vary`. A short body is copied, a longer one
+    /// is shared.
     pub fn new(
-        key: PrimaryKey,
+        key: &PrimaryKey,
         variant: Option<Variant>,
-        head: Arc<StoredHead>,
+        head: &StoredHead,
         body: StoredBody,
-        tags: Tags,
+        tags: &[Tag],
         position: Position,
         fetch: u64,
     ) -> Self {
-        Self {
-            key,
-            variant,
+        let own = Tag::url(key.url());
+        let tags = tags.iter().filter(|tag| **tag != own).map(Tag::as_bytes);
+        let is_short = body.len() <= SHORT && body.trailers().is_none();
+        let short = if is_short { body.segments().first().map_or(&[][..], |segment| segment) } else { &[] };
+        let head = head.packed(tags.clone().chain([key.as_bytes(), short]));
+        let values = head.headers.values_end();
+        let key_start = values + tags.count() * Tag::SIZE;
+        let mut response = Self {
+            tags: values as u16,
+            key: key_start as u32,
+            behind: (key_start + key.as_bytes().len()) as u32,
             head,
-            body,
-            tags,
             position,
             fetch,
-            body_fetch: fetch,
             checked: Checked::new(position),
+            rare: None,
+            refresh_after: AtomicU32::new(0),
             asked: AtomicBool::new(false),
-            refresh_after: AtomicU64::new(0),
+        };
+        if !is_short {
+            response.rare().body = Some(Box::new(body));
         }
+        if variant.is_some() {
+            response.rare().variant = variant;
+        }
+        response
     }
 
-    /// This response with its head freshened by a 304 (RFC 9111 §4.3.4). The body is shared, not copied.
-    pub fn freshened(&self, head: StoredHead, position: Position, fetch: u64) -> Self {
-        let (key, variant, tags) = (self.key.clone(), self.variant.clone(), self.tags.clone());
-        Self { body_fetch: self.body_fetch, ..Self::new(key, variant, Arc::new(head), self.body.clone(), tags, position, fetch) }
+    fn rare(&mut self) -> &mut Rare {
+        let body_fetch = self.fetch;
+        self.rare.get_or_insert_with(|| Box::new(Rare { variant: None, body: None, body_fetch }))
+    }
+
+    /// With a body that was brought by fetch number `fetch`.
+    #[must_use]
+    pub fn with_body_fetch(mut self, fetch: u64) -> Self {
+        if fetch != self.body_fetch() {
+            self.rare().body_fetch = fetch;
+        }
+        self
+    }
+
+    /// For the requests that `variant` says.
+    #[must_use]
+    pub fn with_variant(mut self, variant: Option<Variant>) -> Self {
+        if variant.as_ref() != self.variant() {
+            self.rare().variant = variant;
+        }
+        self
+    }
+
+    /// This response with its head freshened by a 304 (RFC 9111 §4.3.4).
+    pub fn freshened(&self, head: &StoredHead, position: Position, fetch: u64) -> Self {
+        let tags: Vec<Tag> = self.tags().iter().collect();
+        self.retagged(head, &tags, position, fetch)
+    }
+
+    /// As [`Self::freshened`], where the 304 has named other tags.
+    pub fn retagged(&self, head: &StoredHead, tags: &[Tag], position: Position, fetch: u64) -> Self {
+        let fresh = Self::new(&self.key(), self.variant().cloned(), head, self.body(), tags, position, fetch);
+        fresh.with_body_fetch(self.body_fetch())
     }
 
     /// This response for another variant: the origin said that it is good for both (RFC 9111 §4.3.4).
     pub fn also_for(&self, variant: Variant) -> Self {
-        let mut other = self.freshened(StoredHead::clone(&self.head), self.position, self.fetch);
-        other.variant = Some(variant);
-        other
+        self.freshened(&self.head, self.position, self.fetch).with_variant(Some(variant))
+    }
+
+    fn block(&self) -> &Bytes {
+        self.head.headers.block()
+    }
+
+    /// The whole primary key.
+    pub fn key(&self) -> PrimaryKey {
+        PrimaryKey::part_of(self.block().slice(self.key as usize..self.behind as usize))
+    }
+
+    /// The bytes of its text: compared on every hit, since placement is by hash only.
+    pub fn key_bytes(&self) -> &[u8] {
+        &self.block()[self.key as usize..self.behind as usize]
+    }
+
+    /// Which requests it is for; `None` without `Vary`.
+    pub fn variant(&self) -> Option<&Variant> {
+        self.rare.as_ref()?.variant.as_ref()
+    }
+
+    /// The body, shared and not copied.
+    pub fn body(&self) -> StoredBody {
+        match self.long_body() {
+            Some(body) => body.clone(),
+            None => StoredBody::short(self.block().slice(self.behind as usize..)),
+        }
+    }
+
+    /// The length of the body in bytes.
+    pub fn body_length(&self) -> u64 {
+        self.long_body().map_or_else(|| (self.block().len() - self.behind as usize) as u64, StoredBody::len)
+    }
+
+    fn long_body(&self) -> Option<&StoredBody> {
+        self.rare.as_ref()?.body.as_deref()
+    }
+
+    /// The number of the fetch that brought the body. Equal to `fetch` until a 304 renews the head.
+    pub fn body_fetch(&self) -> u64 {
+        self.rare.as_ref().map_or(self.fetch, |rare| rare.body_fetch)
+    }
+
+    /// What invalidates it, besides its URL.
+    pub fn tags(&self) -> TagList<'_> {
+        TagList::packed(&self.block()[self.tags as usize..self.key as usize])
+    }
+
+    /// What the ledger knows it by.
+    pub fn subject(&self) -> Subject<'_> {
+        Subject { url: url_of(self.key_bytes()), tags: self.tags() }
     }
 
     /// Whether it may still be used, if only as stale ([`Self::is_softened`]). One compare while nothing was invalidated since it was last
     /// asked.
     pub fn is_valid(&self, ledger: &Ledger) -> bool {
-        self.checked.is_valid(ledger, &Subject { url: self.key.url(), tags: &self.tags })
+        self.checked.is_valid(ledger, || self.subject())
     }
 
     /// Whether a soft invalidation made it stale, as far as [`Self::is_valid`] looked.
@@ -127,17 +237,26 @@ impl StoredResponse {
 
     /// Whether a background refresh may start now.
     pub fn may_refresh(&self, now: Timestamp) -> bool {
-        self.refresh_after.load(Ordering::Relaxed) <= now.as_millis()
+        u64::from(self.refresh_after.load(Ordering::Relaxed)) * 1_000 <= now.as_millis()
     }
 
-    /// After a failed refresh: the next one not before `at`, so that a failing origin is not asked once per request.
+    /// After a failed refresh: the next one not before `at`, to the second, so that a failing origin is not asked once per request.
     pub fn postpone_refresh(&self, at: Timestamp) {
-        self.refresh_after.store(at.as_millis(), Ordering::Relaxed);
+        let seconds = Timestamp::from_millis(at.as_millis().saturating_add(999)).as_secs();
+        self.refresh_after.store(seconds, Ordering::Relaxed);
     }
 
-    /// Bytes of memory it holds: key, head, body, tags.
+    /// Bytes of memory it holds: head, tags, key and body, with what keeps them together.
     pub fn weight(&self) -> usize {
-        let variant = self.variant.as_ref().map_or(0, Variant::weight);
-        size_of::<Self>() + self.key.text().len() + variant + self.head.weight() + self.body.weight() + tags_weight(&self.tags)
+        /// How many share it.
+        const COUNTS: usize = 2 * size_of::<usize>();
+        let rare = self.rare.as_ref().map_or(0, |rare| {
+            let body = rare.body.as_ref().map_or(0, |body| allocated(size_of::<StoredBody>()) + body.weight());
+            allocated(size_of::<Rare>()) + rare.variant.as_ref().map_or(0, Variant::weight) + body
+        });
+        allocated(COUNTS + size_of::<Self>()) + self.head.weight() + rare
     }
 }
+
+#[cfg(test)]
+mod tests;

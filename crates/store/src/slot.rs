@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use larder_semantics::{KeyBuffer, PrimaryKey, Timestamp};
-use xxhash_rust::xxh3::{Xxh3, xxh3_128_with_seed};
+use larder_semantics::weight::allocated;
+use larder_semantics::{PrimaryKey, Timestamp};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
 
 use crate::ledger::Ledger;
 use crate::partial::StoredPart;
@@ -11,7 +12,7 @@ use crate::response::{StoredResponse, Variant};
 use crate::vary_index::VaryIndex;
 
 /// Where a key is placed. Only placement: the full text is compared on every hit, so a collision is a miss.
-pub type KeyHash = u128;
+pub type KeyHash = u64;
 
 /// What is found under a key.
 #[derive(Clone, Debug)]
@@ -27,20 +28,20 @@ pub enum Slot {
 }
 
 impl Slot {
-    /// The primary key it is for.
-    pub fn key(&self) -> &PrimaryKey {
+    /// The text of the primary key it is for.
+    pub fn key_bytes(&self) -> &[u8] {
         match self {
-            Self::Response(response) => &response.key,
-            Self::Partial(part) => &part.key,
-            Self::Vary(index) => index.key(),
-            Self::HitForMiss(mark) => &mark.key,
+            Self::Response(response) => response.key_bytes(),
+            Self::Partial(part) => part.key.as_bytes(),
+            Self::Vary(index) => index.key().as_bytes(),
+            Self::HitForMiss(mark) => mark.key.as_bytes(),
         }
     }
 
     /// Which requests it is for, where it is one of several variants.
     pub fn variant(&self) -> Option<&Variant> {
         match self {
-            Self::Response(response) => response.variant.as_ref(),
+            Self::Response(response) => response.variant(),
             Self::Partial(part) => part.variant.as_ref(),
             Self::Vary(_) | Self::HitForMiss(_) => None,
         }
@@ -49,8 +50,8 @@ impl Slot {
     /// When its representation was made, where it is one.
     pub(crate) fn date(&self) -> Option<Timestamp> {
         match self {
-            Self::Response(response) => Some(response.head.date),
-            Self::Partial(part) => Some(part.meta.head.date),
+            Self::Response(response) => Some(response.head.date()),
+            Self::Partial(part) => Some(part.meta.head.date()),
             Self::Vary(_) | Self::HitForMiss(_) => None,
         }
     }
@@ -76,11 +77,13 @@ impl Slot {
 
     /// Bytes of memory it holds, without the map's own bookkeeping.
     pub fn weight(&self) -> usize {
+        /// How many share it.
+        const COUNTS: usize = 2 * size_of::<usize>();
         match self {
             Self::Response(response) => response.weight(),
             Self::Partial(part) => part.weight(),
             Self::Vary(index) => index.weight(),
-            Self::HitForMiss(mark) => size_of::<HitForMiss>() + mark.key.text().len(),
+            Self::HitForMiss(mark) => allocated(COUNTS + size_of::<HitForMiss>()) + allocated(COUNTS + mark.key.as_bytes().len()),
         }
     }
 }
@@ -119,18 +122,14 @@ impl Placement {
         Self { seed: RandomState::new().hash_one(0u64) }
     }
 
-    pub(crate) fn primary<'a>(&self, key: &'a KeyBuffer) -> SlotKey<'a> {
-        self.of_text(key.text())
-    }
-
-    pub(crate) fn of_text<'a>(&self, text: &'a str) -> SlotKey<'a> {
-        SlotKey { text, hash: xxh3_128_with_seed(text.as_bytes(), self.seed) }
+    pub(crate) fn of_text(&self, text: &[u8]) -> KeyHash {
+        xxh3_64_with_seed(text, self.seed)
     }
 
     pub(crate) fn variant(&self, primary: KeyHash, secondary: &str) -> KeyHash {
         let mut hasher = Xxh3::with_seed(self.seed);
         hasher.update(&primary.to_le_bytes());
         hasher.update(secondary.as_bytes());
-        hasher.digest128()
+        hasher.digest()
     }
 }

@@ -22,8 +22,9 @@ pub struct VaryIndex {
 }
 
 impl VaryIndex {
-    /// An index without variants.
-    pub(crate) fn new(key: PrimaryKey) -> Self {
+    /// An index without variants, for the primary key with this text. The key is a copy: one that is a part of a variant would keep it.
+    pub(crate) fn new(key: &[u8]) -> Self {
+        let key = PrimaryKey::from(str::from_utf8(key).unwrap_or_default());
         Self { key, specs: Vec::new(), variants: Vec::new(), fetch: 0 }
     }
 

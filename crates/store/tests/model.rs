@@ -18,7 +18,7 @@ use sync::AtomicU64;
 mod ledger;
 
 mod sync {
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64};
+    pub(crate) use loom::sync::atomic::AtomicU64;
     pub(crate) use loom::sync::{RwLock, RwLockWriteGuard};
 }
 
@@ -39,11 +39,12 @@ struct World {
 struct Entry {
     value: u64,
     checked: Checked,
+    tags: [Tag; 1],
 }
 
 impl Entry {
     fn is_valid(&self, ledger: &Ledger) -> bool {
-        self.checked.is_valid(ledger, &Subject { url: URL, tags: &[Tag::url(URL), Tag::surrogate("tag")] })
+        self.checked.is_valid(ledger, || Subject { url: URL, tags: (&self.tags).into() })
     }
 }
 
@@ -65,7 +66,7 @@ impl World {
     }
 
     fn commit(&self, position: Position, value: u64) {
-        let entry = Arc::new(Entry { value, checked: Checked::new(position) });
+        let entry = Arc::new(Entry { value, checked: Checked::new(position), tags: [Tag::surrogate("tag")] });
         if entry.is_valid(&self.ledger) {
             *self.stored.lock().expect("whole") = Some(entry);
         }

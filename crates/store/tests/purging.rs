@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
 use larder_semantics::{
-    FreshnessLifetime, KeyBuffer, KeyRules, LifetimeSource, PrimaryKey, QueryRules, StoredHead, Target, Timestamp, Validators,
+    FreshnessLifetime, HeadFlags, KeyBuffer, KeyRules, LifetimeSource, PrimaryKey, QueryRules, StoredHead, Target, Timestamp,
 };
 use larder_store::{BodyBuilder, Invalidation, InvalidationTarget, Ledger, Lookup, MemoryStore, Position, StoredResponse, Tag};
 use proptest::prelude::*;
@@ -159,7 +159,7 @@ impl World {
     fn read(&self, replica: usize, key: usize) -> Result<(), TestCaseError> {
         let (store, primary) = (&self.stores[replica], primary(key));
         if let Lookup::Found(found) = store.lookup(store.place_key(&primary), &HeaderMap::new(), NOW) {
-            let version = found.body.segments()[0][0];
+            let version = found.body().segments()[0][0];
             let (current, any) = self.least(key);
             prop_assert!(version >= any, "replica {replica} gave version {version} of key {key}, purged below {any}");
             prop_assert!(version >= current || found.is_softened(), "version {version} of key {key} passed for current, not {current}");
@@ -170,7 +170,7 @@ impl World {
 
 fn stored(fetch: &Fetch) -> Arc<StoredResponse> {
     let key = primary(fetch.key);
-    let tags = [Tag::url(key.url()), Tag::surrogate(&format!("parity:{}", fetch.key % 2)), Tag::route("r")].into();
+    let tags = [Tag::surrogate(&format!("parity:{}", fetch.key % 2)), Tag::route("r")];
     let mut body = BodyBuilder::new(1);
     body.push(&[fetch.version.unwrap_or_default()]);
     let body = body.finish(None).expect("complete");
@@ -182,15 +182,11 @@ fn stored(fetch: &Fetch) -> Arc<StoredResponse> {
         lifetime: FreshnessLifetime { seconds: 60, source: LifetimeSource::MaxAge },
         stale_while_revalidate: 0,
         stale_if_error: 0,
-        no_cache: false,
-        must_revalidate: false,
-        immutable: false,
-        for_authorized: false,
-        validators: Validators::default(),
-        date: NOW,
+        flags: HeadFlags::default(),
+        date_seconds: NOW.as_secs(),
         origin_control: None,
     };
-    Arc::new(StoredResponse::new(key, None, Arc::new(head), body, tags, fetch.position, fetch.number))
+    Arc::new(StoredResponse::new(&key, None, &head, body, &tags, fetch.position, fetch.number))
 }
 
 proptest! {

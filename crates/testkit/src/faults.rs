@@ -1,7 +1,9 @@
-//! A TCP proxy that does to a connection what networks and broken servers do.
+//! A TCP proxy before a Redis that does to a connection what networks and broken servers do.
+
+mod commands;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -10,6 +12,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::Result;
+use crate::gate::Gate;
+use commands::Commands;
 
 /// What happens to connections, old and new, from now on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,8 +39,12 @@ pub enum Fault {
 pub struct FaultProxy {
     address: SocketAddr,
     fault: watch::Sender<Fault>,
+    holds: Holds,
     accepting: JoinHandle<()>,
 }
+
+/// Commands that wait: their name, how their key ends, and what they wait at.
+type Holds = Arc<Mutex<Vec<(String, String, Gate)>>>;
 
 impl FaultProxy {
     /// Starts one before this server.
@@ -45,17 +53,26 @@ impl FaultProxy {
         let address = listener.local_addr()?;
         let fault = watch::Sender::new(Fault::None);
         let faults = fault.subscribe();
+        let holds = Holds::default();
+        let held = Arc::clone(&holds);
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(connection(client, server, faults.clone()));
+                tokio::spawn(connection(client, server, faults.clone(), Arc::clone(&held)));
             }
         });
-        Ok(Self { address, fault, accepting })
+        Ok(Self { address, fault, holds, accepting })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// From now on commands of this name on a key that ends so wait at the gate, and with them all that come after on their connection.
+    pub fn hold(&self, name: &str, key_end: &str) -> Gate {
+        let gate = Gate::new(format!("{name} {key_end}"));
+        self.holds.lock().expect("no one panics while holding it").push((name.to_owned(), key_end.to_owned(), gate.clone()));
+        gate
     }
 
     /// Changes what happens.
@@ -70,7 +87,7 @@ impl Drop for FaultProxy {
     }
 }
 
-async fn connection(client: TcpStream, server: SocketAddr, mut faults: watch::Receiver<Fault>) {
+async fn connection(client: TcpStream, server: SocketAddr, mut faults: watch::Receiver<Fault>, holds: Holds) {
     if *faults.borrow_and_update() == Fault::Refused {
         return;
     }
@@ -80,10 +97,18 @@ async fn connection(client: TcpStream, server: SocketAddr, mut faults: watch::Re
     let requests = {
         let client = Arc::clone(&client);
         async move {
-            let mut bytes = vec![0; 64 * 1024];
+            let (mut bytes, mut commands) = (vec![0; 64 * 1024], Commands::default());
             while let Ok(count @ 1..) = read(&client, &mut bytes).await {
-                if to_server.write_all(&bytes[..count]).await.is_err() {
-                    return;
+                commands.push(&bytes[..count]);
+                while let Some(command) = commands.next() {
+                    let at = |(name, key_end, _): &&(String, String, Gate)| command.is(name, key_end);
+                    let gate = holds.lock().expect("no one panics while holding it").iter().find(at).map(|(_, _, gate)| gate.clone());
+                    if let Some(gate) = gate {
+                        gate.pass().await;
+                    }
+                    if to_server.write_all(&command.bytes).await.is_err() {
+                        return;
+                    }
                 }
             }
         }

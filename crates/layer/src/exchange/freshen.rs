@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use larder_semantics::{Exchange, Freshened, HeadUpdate, StoredHead, VarySpec, head_update};
-use larder_store::{StoredResponse, Subject, Validity, Variant};
+use larder_store::{StoredResponse, Tag, Validity, Variant};
 use tokio::sync::oneshot;
 
 use super::{Job, Naming, Reply};
@@ -18,8 +18,8 @@ impl Job {
     /// What an answer to HEAD says about the stored answer to GET (RFC 9111 §4.3.5).
     pub(super) fn update_by_head<S: Upstream>(&self, service: &CacheService<S>, exchange: &Exchange<'_>) {
         let Some(stored) = self.candidates.first() else { return };
-        match head_update(exchange, &stored.head, stored.body.len()) {
-            HeadUpdate::Freshen { head, keep: true } | HeadUpdate::Stale(head) => match self.renewed(service, stored, *head) {
+        match head_update(exchange, &stored.head, stored.body_length()) {
+            HeadUpdate::Freshen { head, keep: true } | HeadUpdate::Stale(head) => match self.renewed(service, stored, &head) {
                 (fresh, true) => service.cache.freshen_soon(Arc::new(fresh)),
                 (_, false) => service.cache.remove(stored),
             },
@@ -30,21 +30,19 @@ impl Job {
 
     /// A stored response with a head that the origin has just sent, and with the tags it named; and whether it can be purged by all that
     /// names it, before and from now on.
-    fn renewed<S: Upstream>(&self, service: &CacheService<S>, stored: &StoredResponse, head: StoredHead) -> (StoredResponse, bool) {
-        let mut fresh = stored.freshened(head, self.position, self.fetch);
+    fn renewed<S: Upstream>(&self, service: &CacheService<S>, stored: &StoredResponse, head: &StoredHead) -> (StoredResponse, bool) {
         if self.naming != Naming::Tags {
-            return (fresh, self.naming == Naming::Nothing);
+            return (stored.freshened(head, self.position, self.fetch), self.naming == Naming::Nothing);
         }
         let told = match service.route.tags_in(&stored.head.headers.to_map()) {
             TagsInBody::None => Some(Vec::new()),
-            _ => service.route.tags_told(&self.asked.parts, stored.body.segments().iter()),
+            _ => service.route.tags_told(&self.asked.parts, stored.body().segments().iter()),
         };
         // A purge by a tag that it had until now, and that came while the origin was asked, was meant for it.
-        let before = Subject { url: stored.key.url(), tags: &stored.tags };
-        let untouched = service.cache.store.ledger().check(&before, self.position) == Validity::Valid;
+        let untouched = service.cache.store.ledger().check(&stored.subject(), self.position) == Validity::Valid;
         let whole = untouched && told.is_some();
-        fresh.tags = self.tags.iter().copied().chain(told.unwrap_or_default()).collect();
-        (fresh, whole)
+        let tags: Vec<Tag> = self.tags.iter().copied().chain(told.unwrap_or_default()).collect();
+        (stored.retagged(head, &tags, self.position, self.fetch), whole)
     }
 
     pub(super) async fn freshen<S: Upstream>(
@@ -56,10 +54,10 @@ impl Job {
     ) {
         let (Some(stored), cache) = (self.candidates.get(answer.index), &service.cache) else { return };
         let same_fields = selects_by(stored, answer.vary.as_ref());
-        let (mut fresh, whole) = self.renewed(service, stored, *answer.head);
+        let (mut fresh, whole) = self.renewed(service, stored, &answer.head);
         let keep = answer.keep && whole;
         if !same_fields {
-            fresh.variant = answer.vary.map(|spec| Variant::of(spec, &self.asked.parts.headers));
+            fresh = fresh.with_variant(answer.vary.map(|spec| Variant::of(spec, &self.asked.parts.headers)));
         }
         let mut fresh = Arc::new(fresh);
         if !keep {
@@ -77,7 +75,7 @@ impl Job {
             // Its old place is one that requests with other fields would find it at.
             cache.remove(stored);
         }
-        if let Some(variant) = &fresh.variant
+        if let Some(variant) = fresh.variant()
             && !variant.suits(&self.asked.parts.headers)
         {
             fresh = Arc::new(fresh.also_for(Variant::of(variant.spec.clone(), &self.asked.parts.headers)));
@@ -91,7 +89,7 @@ impl Job {
     pub(super) fn freshen_other(&self, cache: &Arc<Cache>, other: Freshened) {
         let Some(stored) = self.candidates.get(other.index) else { return };
         if other.keep && selects_by(stored, other.vary.as_ref()) {
-            cache.freshen_soon(Arc::new(stored.freshened(*other.head, self.position, self.fetch)));
+            cache.freshen_soon(Arc::new(stored.freshened(&other.head, self.position, self.fetch)));
         } else {
             cache.remove(stored);
         }
@@ -99,5 +97,5 @@ impl Job {
 }
 
 fn selects_by(stored: &StoredResponse, vary: Option<&VarySpec>) -> bool {
-    stored.variant.as_ref().map(|variant| &variant.spec) == vary
+    stored.variant().map(|variant| &variant.spec) == vary
 }

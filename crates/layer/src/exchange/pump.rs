@@ -12,6 +12,7 @@ use http_body::{Body, Frame};
 use larder_semantics::Reason;
 use larder_semantics::fields::retain_storable;
 use larder_semantics::range::PartialResponse;
+use larder_store::codec::ResponseRecord;
 use larder_store::{BodyBuilder, Lease, StoredBody, StoredPart, Variant};
 use tokio::time::Sleep;
 
@@ -48,6 +49,8 @@ pub(super) enum Kept {
     Whole(Arc<Live>),
     /// A part of one.
     Part(Box<PartialResponse>),
+    /// A response that another replica has stored.
+    Stored(Box<ResponseRecord>),
 }
 
 /// What waiting for a frame came to.
@@ -125,7 +128,7 @@ impl<S: Upstream> Pump<S> {
                 },
             };
             match next {
-                Some(Err(error)) => return self.writer.break_off(BodyError::Upstream(error)),
+                Some(Err(error)) => return self.writer.break_off(BodyError::of(error)),
                 None => break,
                 Some(Ok(frame)) => match frame.into_data() {
                     Err(frame) => {
@@ -152,8 +155,10 @@ impl<S: Upstream> Pump<S> {
         if let Some(announced) = self.length.filter(|announced| *announced != got) {
             return self.writer.break_off(BodyError::Length { announced, got });
         }
-        if keeping {
-            self.commit(got, last.as_ref(), trailers.clone()).await;
+        match &self.kept {
+            _ if !keeping => {}
+            Kept::Stored(record) => self.promote(record, last.as_ref()),
+            _ => self.commit(got, last.as_ref(), trailers.clone()).await,
         }
         if let Some(last) = last {
             self.writer.append(last);
@@ -211,13 +216,13 @@ impl<S: Upstream> Pump<S> {
                 let Some(body) = builder.finish(trailers) else { return };
                 cache.commit(self.job.stored(live, body), lease).await;
             }
+            Kept::Stored(_) => {}
             Kept::Part(meta) => {
                 let Some(body) = builder.finish(None) else { return };
                 let Job { asked, position, fetch, tags, .. } = &*self.job;
-                let (key, tags) = (asked.key.clone(), tags.clone());
                 let variant = meta.vary.clone().map(|spec| Variant::of(spec, &asked.parts.headers));
                 let meta = PartialResponse::clone(meta);
-                if let Some(part) = StoredPart::new(key, variant, meta, body, tags, *position, *fetch) {
+                if let Some(part) = StoredPart::new(asked.key.clone(), variant, meta, body, tags.clone(), *position, *fetch) {
                     cache.store.commit_part(part, self.service.route.max_object);
                 }
             }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use larder_semantics::{CacheStatus, Decision, Reason, decide};
 use larder_store::{KeyHash, Variant};
 
-use super::{Asked, Plan, confirmed, forwarded, live_answer, loaded, stale_instead};
+use super::{Asked, Plan, arriving, confirmed, forwarded, live_answer, loaded, stale_instead};
 use crate::cache::Counted;
 use crate::error::FetchError;
 use crate::flight::{Following, Landing};
@@ -34,17 +34,14 @@ pub(super) async fn follow<S: Upstream>(service: &CacheService<S>, asked: &Asked
     drop(waiting);
     let now = service.cache.clock.now();
     let status = CacheStatus { collapsed: true, ..forwarded(Reason::Collapsed, plan.forward) };
+    let collapsed = CacheStatus { collapsed: true, ..CacheStatus::default() };
     let ledger = service.cache.store.ledger();
     let served = match landed {
-        Landing::Live(live) if !live.is_current(asked.key.url(), ledger) => return Followed::Outdated,
+        Landing::Live(live) | Landing::Arriving(live) if !live.is_current(asked.key.url(), ledger) => return Followed::Outdated,
         Landing::Confirmed(stored) | Landing::Loaded(stored) if !stored.is_valid(ledger) => return Followed::Outdated,
         Landing::Live(live) => {
-            if let Some(leaders) = &live.variant
-                && !leaders.suits(&asked.parts.headers)
-            {
-                let own = Variant::of(leaders.spec.clone(), &asked.parts.headers);
-                let store = &service.cache.store;
-                return Followed::OtherVariant(store.variant_hash(store.place_key(&asked.key), &own));
+            if let Some(other) = other_variant(service, asked, live.variant.as_ref()) {
+                return Followed::OtherVariant(other);
             }
             // What arrived while this request waited is new to it, be it a moment old by now.
             let seen = began.max(live.head.response_time);
@@ -54,7 +51,7 @@ pub(super) async fn follow<S: Upstream>(service: &CacheService<S>, asked: &Asked
         }
         Landing::Confirmed(stored) => {
             let usable = matches!(decide(&service.route.policy, &asked.context, Some(&stored.head), now), Decision::Serve { .. });
-            let same = stored.variant.as_ref().is_none_or(|variant| variant.suits(&asked.parts.headers));
+            let same = stored.variant().is_none_or(|variant| variant.suits(&asked.parts.headers));
             if !usable || !same {
                 return Followed::Alone(plan.reason);
             }
@@ -62,19 +59,21 @@ pub(super) async fn follow<S: Upstream>(service: &CacheService<S>, asked: &Asked
         }
         Landing::Loaded(stored) => {
             let usable = matches!(decide(&service.route.policy, &asked.context, Some(&stored.head), now), Decision::Serve { .. });
-            if let Some(own) = stored.variant.as_ref().filter(|variant| !variant.suits(&asked.parts.headers)) {
-                let own = Variant::of(own.spec.clone(), &asked.parts.headers);
-                let store = &service.cache.store;
-                return Followed::OtherVariant(store.variant_hash(store.place_key(&asked.key), &own));
+            if let Some(other) = other_variant(service, asked, stored.variant()) {
+                return Followed::OtherVariant(other);
             }
             if !usable {
                 return Followed::Alone(plan.reason);
             }
-            let status = CacheStatus { collapsed: true, ..CacheStatus::default() };
-            service.cache.counters.followers.fetch_add(1, Ordering::Relaxed);
-            let mut served = loaded(asked, &stored, status, now);
-            served.outcome.collapsed = true;
-            return Followed::Done(Box::new(Ok(served)));
+            return from_elsewhere(service, loaded(asked, &stored, collapsed, now));
+        }
+        Landing::Arriving(live) => {
+            if let Some(other) = other_variant(service, asked, live.variant.as_ref()) {
+                return Followed::OtherVariant(other);
+            }
+            let usable = matches!(decide(&service.route.policy, &asked.context, Some(&live.head), now), Decision::Serve { .. });
+            let Some(reader) = live.body.reader().filter(|_| usable) else { return Followed::Alone(plan.reason) };
+            return from_elsewhere(service, arriving(asked, &live, reader, collapsed, now));
         }
         Landing::Failed(error) => {
             return Followed::Done(Box::new(stale_instead(service, asked, plan, status).ok_or(error)));
@@ -88,4 +87,19 @@ pub(super) async fn follow<S: Upstream>(service: &CacheService<S>, asked: &Asked
     service.cache.counters.followers.fetch_add(1, Ordering::Relaxed);
     let outcome = Outcome { collapsed: true, forward: Some(plan.forward), ..served.outcome };
     Followed::Done(Box::new(Ok(Served { outcome, ..served })))
+}
+
+/// Another replica had it, and one request here has asked for all.
+fn from_elsewhere<S: Upstream>(service: &CacheService<S>, mut served: Served<S::Body>) -> Followed<S::Body> {
+    service.cache.counters.followers.fetch_add(1, Ordering::Relaxed);
+    served.outcome.collapsed = true;
+    Followed::Done(Box::new(Ok(served)))
+}
+
+/// Where a request's own variant lies, if that is not the leader's.
+fn other_variant<S: Upstream>(service: &CacheService<S>, asked: &Asked, leaders: Option<&Variant>) -> Option<KeyHash> {
+    let leaders = leaders.filter(|variant| !variant.suits(&asked.parts.headers))?;
+    let own = Variant::of(leaders.spec.clone(), &asked.parts.headers);
+    let store = &service.cache.store;
+    Some(store.variant_hash(store.place_key(&asked.key), &own))
 }

@@ -1,8 +1,10 @@
 //! The cache as a tower service, before an inner service that is scripted in memory.
 
 mod again;
+mod arriving;
 mod collapsing;
 mod common;
+mod entry_cost;
 mod hit_cost;
 mod identities;
 mod miss_cost;

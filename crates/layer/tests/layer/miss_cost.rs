@@ -1,9 +1,7 @@
 //! What a miss costs in allocations, from the request to the stored response, with an origin whose answer is there at once.
 
-use crate::common;
+use crate::common::{self, Instant};
 
-use std::convert::Infallible;
-use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -13,40 +11,24 @@ use http_body_util::{BodyExt, Full};
 use larder_testkit::alloc::allocations;
 use larder_tower::clock::Clock;
 use larder_tower::{Cache, CacheService, Caller, RequestBody};
-use tower_service::Service;
 
 /// Allocations of a miss: the origin's own two, those of its fields, and the store's tables as they grow, are among them.
 const MOST: u64 = 28;
 
-/// Answers everything at once.
-#[derive(Clone)]
-struct Instant;
-
-impl Service<Request<RequestBody>> for Instant {
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
+fn answer() -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from_static(b"0123456789")));
+    for (name, value) in [("cache-control", "max-age=60"), ("content-type", "application/json"), ("etag", "\"v1\""), ("server", "origin")] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
-
-    fn call(&mut self, _: Request<RequestBody>) -> Self::Future {
-        let mut response = Response::new(Full::new(Bytes::from_static(b"0123456789")));
-        for (name, value) in
-            [("cache-control", "max-age=60"), ("content-type", "application/json"), ("etag", "\"v1\""), ("server", "origin")]
-        {
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
-        }
-        ready(Ok(response))
-    }
+    response
 }
 
 #[test]
 fn a_miss_takes_few_allocations() {
     const MISSES: u64 = 640;
     let (clock, _) = Clock::manual(common::START);
-    let cache = CacheService::new(Instant, Cache::new(64 << 20, 1 << 20, clock), Arc::new(common::rules()));
+    let cache =
+        CacheService::new(Instant(|_: &Request<RequestBody>| answer()), Cache::new(64 << 20, 1 << 20, clock), Arc::new(common::rules()));
     let mut total = 0;
     for number in 0..MISSES {
         let request = common::get(&format!("/a?b={number}&c=2"));

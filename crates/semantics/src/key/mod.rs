@@ -12,15 +12,17 @@
 //! a namespace) is written as a space and two hexadecimal digits, and ` #identity=` cannot be imitated.
 
 mod identity;
+mod primary;
 mod query;
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderName};
 
-/// Between the URL and the identity. No URL in a key contains it.
+pub use primary::{PrimaryKey, url_of};
+
+/// Between the URL and the identity. No URL in a key contains it, nor its first two bytes.
 const IDENTITY: &str = " #identity=";
 
 /// How a route turns a request into a key.
@@ -103,31 +105,7 @@ impl KeyBuffer {
 
     /// A copy that stays.
     pub fn to_key(&self) -> PrimaryKey {
-        PrimaryKey { text: Arc::from(self.text.as_str()), url: self.url.clone() }
-    }
-}
-
-/// A primary key that stays.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct PrimaryKey {
-    text: Arc<str>,
-    url: Range<usize>,
-}
-
-impl PrimaryKey {
-    /// The whole key.
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// The URL part.
-    pub fn url(&self) -> &str {
-        &self.text[self.url.clone()]
-    }
-
-    /// Who it is for, as it stands in the key: what an invalidation by identity names. `None` where it is for anyone.
-    pub fn identity(&self) -> Option<&str> {
-        self.text[self.url.end..].strip_prefix(IDENTITY)
+        PrimaryKey::from(self.text.as_str())
     }
 }
 

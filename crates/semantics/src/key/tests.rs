@@ -111,7 +111,8 @@ fn an_identity_is_a_hash_and_never_the_secret() {
     };
     let token = with(&[(AUTHORIZATION, "Bearer secret")]);
     assert!(token.identified() && !token.text().contains("secret"));
-    assert_eq!(token.url(), "http://h/");
+    assert_eq!((token.url(), token.to_key().url()), ("http://h/", "http://h/"));
+    assert_eq!(token.to_key().identity().map(str::len), Some(40));
     assert_eq!(token.text().len(), "v1:default:GET:http://h/ #identity=".len() + 40);
     assert_ne!(token.text(), with(&[(AUTHORIZATION, "Bearer other")]).text());
     assert_ne!(token.text(), with(&[(COOKIE, "sid=Bearer secret")]).text());
@@ -204,5 +205,7 @@ proptest! {
         let at = target("https", &authority, &path, query.as_deref());
         let found = key(&rules(), at, &HeaderMap::new());
         prop_assert_eq!(found.url(), rules().url_of(at));
+        let kept = found.to_key();
+        prop_assert_eq!(kept.url(), found.url());
     }
 }

@@ -99,12 +99,12 @@ fn if_range_holds(headers: &HeaderMap, stored: &StoredHead) -> bool {
     let bytes = validator.as_bytes();
     // "A valid entity-tag can be distinguished from a valid HTTP-date by examining the first three characters for a DQUOTE."
     if bytes.iter().take(3).any(|&byte| byte == b'"') {
-        return stored.validators.etag.as_ref().is_some_and(|etag| strong_match(etag, validator));
+        return stored.etag().is_some_and(|etag| strong_match(&etag, validator));
     }
     // "If the HTTP-date validator provided is not a strong validator in the sense defined by Section 8.8.2.2, the condition is false. If
     // the HTTP-date validator provided exactly matches the Last-Modified field value [...], the condition is true."
-    let Some(modified) = &stored.validators.last_modified else { return false };
-    validator == modified && strong_date(modified, stored.date)
+    let Some(modified) = stored.last_modified() else { return false };
+    validator == modified && strong_date(&modified, stored.date())
 }
 
 /// "That cache entry includes a Date value that is at least one second after the Last-Modified value and the cache has some reason to believe

@@ -5,9 +5,11 @@ mod coverage;
 mod multipart;
 mod parse;
 mod partial;
+mod resume;
 
 pub use answer::{PartialAnswer, answer, not_satisfiable_fields};
 pub use coverage::ByteRangeSet;
 pub use multipart::Multipart;
 pub use parse::{ByteRange, RangeSet, RangeSpec};
 pub use partial::{ContentRange, PartialResponse, PartialUse, range_to_fetch};
+pub use resume::Resumption;

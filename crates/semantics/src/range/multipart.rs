@@ -21,7 +21,7 @@ impl Multipart {
     /// The boundary is a hash of what is sent, so that the same request gets the same bytes, and no body holds it by accident.
     pub(super) fn new(stored: &StoredHead, ranges: &[ByteRange], complete_length: u64) -> Self {
         let mut hash = blake3::Hasher::new();
-        for value in [stored.validators.etag.clone(), stored.headers.get(&DATE)].into_iter().flatten() {
+        for value in [stored.etag(), stored.headers.get(&DATE)].into_iter().flatten() {
             hash.update(value.as_bytes());
         }
         hash.update(&complete_length.to_le_bytes());

@@ -102,8 +102,8 @@ impl PartialResponse {
     /// provided in the new response, aside from Content-Range, to replace all instances of the corresponding header fields in the stored
     /// response" (RFC 9110 §15.3.7.3). `None` where they are not of the same representation: then the newer one alone is true.
     pub fn join(&self, newer: &Self) -> Option<Self> {
-        let (old, new) = (self.head.validators.etag.as_ref()?, newer.head.validators.etag.as_ref()?);
-        if !strong_match(old, new) || !is_strong(old) || self.complete_length != newer.complete_length {
+        let (old, new) = (self.head.etag()?, newer.head.etag()?);
+        if !strong_match(&old, &new) || !is_strong(&old) || self.complete_length != newer.complete_length {
             return None;
         }
         let mut joined = newer.clone();
@@ -153,11 +153,9 @@ impl PartialResponse {
         for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE] {
             headers.remove(name);
         }
-        if let (Some(etag), Ok(range)) =
-            (&self.head.validators.etag, HeaderValue::from_str(&format!("bytes={}-{}", missing.first, missing.last)))
-        {
+        if let (Some(etag), Ok(range)) = (self.head.etag(), HeaderValue::from_str(&format!("bytes={}-{}", missing.first, missing.last))) {
             headers.insert(RANGE, range);
-            headers.insert(IF_RANGE, etag.clone());
+            headers.insert(IF_RANGE, etag);
         }
     }
 }
@@ -180,18 +178,18 @@ pub fn range_to_fetch(request: &RequestContext, headers: &HeaderMap) -> Option<R
     RangeSet::parse(headers).filter(|set| alone && set.specs.len() == 1)
 }
 
-fn content_range(headers: &HeaderMap) -> Option<ContentRange> {
+pub(super) fn content_range(headers: &HeaderMap) -> Option<ContentRange> {
     let mut lines = headers.get_all(CONTENT_RANGE).iter();
     let range = ContentRange::parse(lines.next()?);
     if lines.next().is_some() { None } else { range }
 }
 
-fn is_multipart(headers: &HeaderMap) -> bool {
+pub(super) fn is_multipart(headers: &HeaderMap) -> bool {
     let essence = headers.get(CONTENT_TYPE).map(|value| value.as_bytes().get(..20).unwrap_or_default());
     essence.is_some_and(|essence| essence.eq_ignore_ascii_case(b"multipart/byteranges"))
 }
 
-fn announced(headers: &HeaderMap) -> Option<u64> {
+pub(super) fn announced(headers: &HeaderMap) -> Option<u64> {
     number(headers.get(CONTENT_LENGTH)?.as_bytes())
 }
 

@@ -41,7 +41,7 @@ fn a_selected_response_without_a_tag_is_asked_for_by_date_alone() {
 #[test]
 fn a_last_modified_that_is_no_date_validates_nothing() {
     let stored = Cache::default().store(&[(CC, "max-age=1"), ("last-modified", "yesterday")]);
-    assert!(!stored.validators.any());
+    assert!(!stored.has_validator());
     assert!(upstream(&Method::GET, &[], &[&stored]).is_empty());
 }
 

@@ -16,7 +16,7 @@ async fn what_one_replica_stores_another_one_finds() -> Result<()> {
         let content = pattern(length);
         commit(&store, response(path, 7, &content), None).await;
         let found = find(&other, path, &HeaderMap::new()).await.expect(path);
-        assert_eq!(found.body.segments().concat(), content, "{path}");
+        assert_eq!(found.body().segments().concat(), content, "{path}");
         assert_eq!((found.fetch, found.position.log_number(), found.head.headers.to_map()["etag"].as_bytes()), (7, 3, &b"\"1\""[..]));
     }
     assert_eq!(text(&other, "/other").await, None);
@@ -62,10 +62,10 @@ async fn variants_are_found_by_what_selects_them() -> Result<()> {
     }
     for language in ["de", "en"] {
         let found = find(&store, "/x", &speaking(language)).await.expect(language);
-        assert_eq!(found.body.segments().concat(), language.as_bytes());
+        assert_eq!(found.body().segments().concat(), language.as_bytes());
     }
     assert!(find(&store, "/x", &speaking("fr")).await.is_none());
-    let spec = variant("/x", 7, "de").variant.expect("a variant").spec;
+    let spec = variant("/x", 7, "de").variant().expect("a variant").spec.clone();
     let (key, request) = (key("/x"), speaking("de"));
     let ask = Ask { key: &key, request: &request, spec: Some(&spec), newer_than: 6, lease: Duration::ZERO };
     assert!(matches!(store.load(ask).await, Ok(Loaded::Response(_))));
@@ -80,14 +80,14 @@ async fn a_304_rewrites_the_head_alone_while_the_body_is_there() -> Result<()> {
         let stored = response("/x", 7, &pattern(length));
         commit(&store, response("/x", 7, &pattern(length)), None).await;
         let renew = async |fetch, etag| {
-            let response = Arc::new(stored.freshened(head(etag), stored.position, fetch));
+            let response = Arc::new(stored.freshened(&head(etag), stored.position, fetch));
             store.freshen(Write { response, keep: 10 * MINUTE, lease: None }).await;
         };
         renew(9, "\"2\"").await;
         let found = find(&store, "/x", &HeaderMap::new()).await.expect("still there");
-        assert_eq!((found.fetch, found.body_fetch), (9, 7));
+        assert_eq!((found.fetch, found.body_fetch()), (9, 7));
         assert_eq!(found.head.headers.to_map()["etag"], "\"2\"");
-        assert_eq!(found.body.len(), length as u64);
+        assert_eq!(found.body_length(), length as u64);
         assert_eq!(store.stats().written, 1, "the body was not written again");
         renew(8, "\"earlier\"").await;
         assert_eq!(find(&store, "/x", &HeaderMap::new()).await.expect("still there").head.headers.to_map()["etag"], "\"2\"");
@@ -96,7 +96,7 @@ async fn a_304_rewrites_the_head_alone_while_the_body_is_there() -> Result<()> {
         renew(10, "\"3\"").await;
         let found = find(&store, "/x", &HeaderMap::new()).await.expect("written again");
         assert_eq!(found.head.headers.to_map()["etag"], "\"3\"");
-        assert_eq!(found.body.len(), length as u64);
+        assert_eq!(found.body_length(), length as u64);
     }
     Ok(())
 }
@@ -126,7 +126,7 @@ async fn what_is_damaged_is_a_miss_once_and_then_gone() -> Result<()> {
 async fn a_body_with_a_chunk_evicted_is_a_miss() -> Result<()> {
     let Setup { redis, store } = Setup::start().await?;
     commit(&store, response("/x", 7, &pattern(2 * SEGMENT)), None).await;
-    let drop_chunk = "return redis.call('DEL', redis.call('KEYS', '*:c:7:1')[1])";
+    let drop_chunk = "return redis.call('DEL', redis.call('KEYS', '*:k:7:1')[1])";
     assert_eq!(redis.count(&["EVAL", drop_chunk, "0"]).await?, 1);
     assert_eq!(text(&store, "/x").await, None);
     Ok(())

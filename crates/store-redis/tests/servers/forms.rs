@@ -38,7 +38,7 @@ async fn bodies_that_get_shorter_are_stored_so_and_found_by_replicas_of_any_sett
         let content = prose(length);
         commit(&store, response(path, 7, &content), None).await;
         for store in [&store, &other] {
-            assert_eq!(find(store, path, &HeaderMap::new()).await.expect(path).body.segments().concat(), content, "{path}");
+            assert_eq!(find(store, path, &HeaderMap::new()).await.expect(path).body().segments().concat(), content, "{path}");
         }
     }
     let saved = store.stats().saved_bytes;
@@ -58,7 +58,7 @@ async fn a_body_written_again_as_it_is_is_not_taken_for_a_compressed_one() -> Re
     for (fetch, writer) in [(7, &store), (8, &plain), (9, &store)] {
         commit(writer, response("/x", fetch, &content), None).await;
         let found = find(&plain, "/x", &HeaderMap::new()).await.expect("stored");
-        assert_eq!((found.fetch, found.body.segments().concat()), (fetch, content.clone()));
+        assert_eq!((found.fetch, found.body().segments().concat()), (fetch, content.clone()));
     }
     Ok(())
 }
@@ -77,12 +77,12 @@ async fn a_304_renews_the_head_of_a_compressed_body_and_all_its_chunks() -> Resu
         let stored = response("/x", 7, &content);
         commit(&store, response("/x", 7, &content), None).await;
         assert!(entries(&redis).await? > 2, "an entry and chunks");
-        let renewed = Arc::new(stored.freshened(head("\"2\""), stored.position, 9));
+        let renewed = Arc::new(stored.freshened(&head("\"2\""), stored.position, 9));
         store.freshen(Write { response: renewed, keep: 10 * MINUTE, lease: None }).await;
         assert_eq!(store.stats().written, 1, "the body was not written again");
         let found = find(&store, "/x", &HeaderMap::new()).await.expect("still there");
         assert_eq!((found.fetch, found.head.headers.to_map()["etag"].as_bytes()), (9, &b"\"2\""[..]));
-        assert_eq!(found.body.segments().concat(), content);
+        assert_eq!(found.body().segments().concat(), content);
         let least = "local least = 1e18 for _, key in ipairs(redis.call('KEYS', ARGV[1])) do least = math.min(least, redis.call('PTTL', key)) end return least";
         assert!(redis.count(&["EVAL", least, "0", ENTRIES]).await? > 5 * 60_000);
     }
@@ -118,11 +118,11 @@ async fn what_is_sealed_shows_nothing_and_is_found_by_those_with_the_key() -> Re
         let other = another(&redis, change).await?;
         for (path, length) in [("/empty", 0), ("/small", 2_000), ("/large", 3 * SEGMENT)] {
             commit(&store, response(path, 7, &prose(length)), None).await;
-            assert_eq!(find(&other, path, &HeaderMap::new()).await.expect(path).body.segments().concat(), prose(length), "{path}");
+            assert_eq!(find(&other, path, &HeaderMap::new()).await.expect(path).body().segments().concat(), prose(length), "{path}");
         }
         for language in ["de", "en"] {
             commit(&store, variant("/v", 7, language), None).await;
-            assert_eq!(find(&other, "/v", &speaking(language)).await.expect(language).body.segments().concat(), language.as_bytes());
+            assert_eq!(find(&other, "/v", &speaking(language)).await.expect(language).body().segments().concat(), language.as_bytes());
         }
         let all = everything(&redis).await?;
         for secret in ["sentences", "etag", "accept-language", "/small"] {

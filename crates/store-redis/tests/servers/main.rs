@@ -1,5 +1,6 @@
 //! The tier against real servers.
 
+mod chunks;
 mod clusters;
 mod entries;
 mod failures;

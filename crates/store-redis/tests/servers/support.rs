@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use larder_redis::{RedisOptions, RedisServers, RedisStore, RedisUrl, WriteMode};
 use larder_semantics::{
-    FreshnessLifetime, KeyBuffer, KeyRules, LifetimeSource, PrimaryKey, QueryRules, StoredFields, StoredHead, Target, Timestamp,
-    Validators, VarySpec,
+    FreshnessLifetime, HeadFlags, KeyBuffer, KeyRules, LifetimeSource, PrimaryKey, QueryRules, StoredFields, StoredHead, Target, Timestamp,
+    VarySpec,
 };
 use larder_store::{
     Ask, BodyBuilder, Invalidation, InvalidationTarget, Lease, Ledger, Loaded, Position, Published, RemoteError, RemoteStore, StoredBody,
@@ -70,7 +70,7 @@ impl Replica {
     }
 
     pub(crate) fn vouches(&self, name: &str, since: Position) -> bool {
-        self.ledger.check(&Subject { url: "http://a/", tags: &[Tag::surrogate(name)] }, since) == Validity::Valid
+        self.ledger.check(&Subject { url: "http://a/", tags: (&[Tag::surrogate(name)]).into() }, since) == Validity::Valid
     }
 
     pub(crate) async fn has_read(&self, number: u64) -> Result<()> {
@@ -124,12 +124,8 @@ pub(crate) fn head(etag: &'static str) -> StoredHead {
         lifetime: FreshnessLifetime { seconds: 60, source: LifetimeSource::MaxAge },
         stale_while_revalidate: 0,
         stale_if_error: 0,
-        no_cache: false,
-        must_revalidate: false,
-        immutable: false,
-        for_authorized: false,
-        validators: Validators { etag: Some(HeaderValue::from_static(etag)), last_modified: None },
-        date: Timestamp::from_secs(1_000),
+        flags: HeadFlags::default(),
+        date_seconds: 1_000,
         origin_control: None,
     }
 }
@@ -141,15 +137,12 @@ pub(crate) fn body(bytes: &[u8]) -> StoredBody {
 }
 
 pub(crate) fn response(path: &str, fetch: u64, content: &[u8]) -> StoredResponse {
-    let tags = vec![Tag::url(path)].into();
-    StoredResponse::new(key(path), None, head("\"1\"").into(), body(content), tags, Position::of_log(3), fetch)
+    StoredResponse::new(&key(path), None, &head("\"1\""), body(content), &[], Position::of_log(3), fetch)
 }
 
 pub(crate) fn variant(path: &str, fetch: u64, language: &'static str) -> StoredResponse {
     let spec = VarySpec::new(vec![HeaderName::from_static("accept-language")]);
-    let mut response = response(path, fetch, language.as_bytes());
-    response.variant = Some(Variant::of(spec, &speaking(language)));
-    response
+    response(path, fetch, language.as_bytes()).with_variant(Some(Variant::of(spec, &speaking(language))))
 }
 
 pub(crate) fn speaking(language: &'static str) -> HeaderMap {
@@ -165,6 +158,7 @@ pub(crate) async fn find(store: &RedisStore, path: &str, request: &HeaderMap) ->
     let ask = Ask { key: &key(path), request, spec: None, newer_than: 0, lease: Duration::ZERO };
     match store.load(ask).await.unwrap() {
         Loaded::Response(response) => Some(response),
+        Loaded::Arriving(arriving) => Some(Arc::new(arriving.whole().await.unwrap())),
         Loaded::Nothing(None) => None,
         other => panic!("{other:?}"),
     }
@@ -172,7 +166,7 @@ pub(crate) async fn find(store: &RedisStore, path: &str, request: &HeaderMap) ->
 
 pub(crate) async fn text(store: &RedisStore, path: &str) -> Option<String> {
     let found = find(store, path, &HeaderMap::new()).await?;
-    Some(String::from_utf8_lossy(&found.body.segments().concat()).into_owned())
+    Some(String::from_utf8_lossy(&found.body().segments().concat()).into_owned())
 }
 
 pub(crate) async fn ask_for_lease(store: &RedisStore, path: &str, deadline: Duration) -> Result<Loaded, RemoteError> {

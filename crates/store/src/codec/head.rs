@@ -1,15 +1,14 @@
 //! The head's part of a frame.
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use larder_semantics::{FreshnessLifetime, LifetimeSource, OriginControl, StoredFields, StoredHead, Timestamp, Validators};
+use larder_semantics::{FreshnessLifetime, HeadFlags, LifetimeSource, OriginControl, StoredFields, StoredHead, Timestamp};
 
 use super::Unreadable;
 use super::frame::{Reader, Writer};
 
-const NO_CACHE: u8 = 1;
-const MUST_REVALIDATE: u8 = 2;
-const IMMUTABLE: u8 = 4;
-const FOR_AUTHORIZED: u8 = 8;
+/// Their bits are part of the format.
+const FLAGS: [(HeadFlags, u8); 4] =
+    [(HeadFlags::NO_CACHE, 1), (HeadFlags::MUST_REVALIDATE, 2), (HeadFlags::IMMUTABLE, 4), (HeadFlags::FOR_AUTHORIZED, 8)];
 /// The route's lifetime is shown instead of the origin's.
 const ORIGIN_CONTROL: u8 = 16;
 
@@ -33,19 +32,13 @@ pub(super) fn write(out: &mut Writer, head: &StoredHead) {
     out.u8(source.unwrap_or(SOURCES.len()) as u8);
     out.u32(head.stale_while_revalidate);
     out.u32(head.stale_if_error);
-    let flags = [
-        (head.no_cache, NO_CACHE),
-        (head.must_revalidate, MUST_REVALIDATE),
-        (head.immutable, IMMUTABLE),
-        (head.for_authorized, FOR_AUTHORIZED),
-        (head.origin_control.is_some(), ORIGIN_CONTROL),
-    ];
-    out.u8(flags.iter().filter(|(set, _)| *set).fold(0, |all, (_, flag)| all | flag));
-    out.u64(head.date.as_millis());
-    write_fields(out, &head.headers.to_map());
     let control = head.origin_control.as_ref();
-    optional(out, head.validators.etag.as_ref());
-    optional(out, head.validators.last_modified.as_ref());
+    let flags = FLAGS.iter().filter(|(flag, _)| head.flags.has(*flag)).map(|(_, bit)| bit).sum::<u8>();
+    out.u8(flags | if control.is_some() { ORIGIN_CONTROL } else { 0 });
+    out.u64(head.date().as_millis());
+    write_fields(out, &head.headers.to_map());
+    optional(out, head.etag().as_ref());
+    optional(out, head.last_modified().as_ref());
     optional(out, control.and_then(|control| control.cache_control.as_ref()));
     optional(out, control.and_then(|control| control.expires.as_ref()));
 }
@@ -57,10 +50,11 @@ pub(super) fn read(reader: &mut Reader) -> Result<StoredHead, Unreadable> {
     let seconds = reader.u32()?;
     let source = *SOURCES.get(usize::from(reader.u8()?)).ok_or(Unreadable::Damaged)?;
     let (stale_while_revalidate, stale_if_error) = (reader.u32()?, reader.u32()?);
-    let flags = reader.u8()?;
+    let bits = reader.u8()?;
     let date = Timestamp::from_millis(reader.u64()?);
     let headers = StoredFields::from(&read_fields(reader)?);
-    let validators = Validators { etag: read_optional(reader)?, last_modified: read_optional(reader)? };
+    // The validators are those of the fields.
+    let (_etag, modified) = (read_optional(reader)?, read_optional(reader)?);
     let control = OriginControl { cache_control: read_optional(reader)?, expires: read_optional(reader)? };
     Ok(StoredHead {
         status,
@@ -70,14 +64,14 @@ pub(super) fn read(reader: &mut Reader) -> Result<StoredHead, Unreadable> {
         lifetime: FreshnessLifetime { seconds, source },
         stale_while_revalidate,
         stale_if_error,
-        no_cache: flags & NO_CACHE != 0,
-        must_revalidate: flags & MUST_REVALIDATE != 0,
-        immutable: flags & IMMUTABLE != 0,
-        for_authorized: flags & FOR_AUTHORIZED != 0,
-        validators,
-        date,
-        origin_control: (flags & ORIGIN_CONTROL != 0).then(|| Box::new(control)),
+        flags: flags_of(bits).with(HeadFlags::MODIFICATION_DATED, modified.is_some()),
+        date_seconds: date.as_secs(),
+        origin_control: (bits & ORIGIN_CONTROL != 0).then(|| Box::new(control)),
     })
+}
+
+fn flags_of(bits: u8) -> HeadFlags {
+    FLAGS.iter().fold(HeadFlags::default(), |flags, (flag, bit)| flags.with(*flag, bits & bit != 0))
 }
 
 pub(super) fn write_fields(out: &mut Writer, fields: &HeaderMap) {

@@ -1,7 +1,8 @@
 //! The stored form of a response outside this process.
 //!
 //! The head is one frame, framed by hand: half the time and a third of the allocations of any serialisation crate that was measured.
-//! The body follows in its own values, as it is. All numbers are little-endian; `text` and `bytes` are a `u32` length and that many bytes.
+//! The body follows in its own values: as one, or in chunks ([`encode_chunk`]). All numbers are little-endian; `text` and `bytes` are a `u32`
+//! length and that many bytes.
 //!
 //! ```text
 //! u8  format (1)                    u8  kind: 0 a response · 1 selecting fields
@@ -21,16 +22,21 @@
 //! What does not decode is no error of anybody's: it is a miss. A newer format gets a new first byte, and the golden bytes of this one
 //! stay in the tests.
 
+mod chunk;
 mod frame;
 mod head;
+
+use std::iter;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use larder_semantics::{PrimaryKey, StoredHead, VarySpec};
 
-use crate::body::{SEGMENT, StoredBody};
+use crate::body::StoredBody;
 use crate::ledger::{Position, Tag, Tags};
 use crate::response::{StoredResponse, Variant};
+pub use chunk::{BodyProof, BodySum, Coding, decode_chunk, encode_chunk};
 use frame::{Reader, Writer};
 
 const FORMAT: u8 = 1;
@@ -65,21 +71,20 @@ pub enum Record {
 pub struct ResponseRecord {
     key: PrimaryKey,
     variant: Option<Variant>,
-    head: StoredHead,
+    head: Arc<StoredHead>,
     tags: Tags,
     position: Position,
     fetch: u64,
     body_fetch: u64,
-    body_length: u64,
-    body_checksum: u32,
+    body: BodySum,
     trailers: Option<HeaderMap>,
 }
 
 /// The frame of a response. `position` stands in for its own, which may mean something in this process only.
 pub fn encode(response: &StoredResponse, position: Position) -> Vec<u8> {
     let mut out = Writer::new(FORMAT, RESPONSE);
-    out.text(response.key.text());
-    match &response.variant {
+    out.bytes(response.key_bytes());
+    match response.variant() {
         Some(variant) => {
             selecting(&mut out, &variant.spec);
             out.text(variant.secondary.text());
@@ -90,14 +95,17 @@ pub fn encode(response: &StoredResponse, position: Position) -> Vec<u8> {
         }
     }
     head::write(&mut out, &response.head);
-    out.u16(response.tags.len() as u16);
-    response.tags.iter().for_each(|tag| out.u64(tag.to_bits()));
+    let tags: Vec<Tag> = iter::once(Tag::url(response.subject().url)).chain(response.tags().iter()).collect();
+    out.u16(tags.len() as u16);
+    tags.iter().for_each(|tag| out.u64(tag.to_bits()));
     out.u64(position.0);
     out.u64(response.fetch);
-    out.u64(response.body_fetch);
-    out.u64(response.body.len());
-    out.u32(checksum(response.body.segments()));
-    match response.body.trailers() {
+    out.u64(response.body_fetch());
+    let stored = response.body();
+    let body = BodySum::of(&stored);
+    out.u64(body.length);
+    out.u32(body.crc);
+    match stored.trailers() {
         Some(trailers) => {
             out.u8(1);
             head::write_fields(&mut out, trailers);
@@ -137,7 +145,7 @@ pub fn decode(frame: Bytes, key: &PrimaryKey, variant: Option<&Variant>) -> Resu
     if !same {
         return Err(Unreadable::OtherKey);
     }
-    let head = head::read(&mut reader)?;
+    let head = Arc::new(head::read(&mut reader)?);
     let tags = (0..reader.u16()?).map(|_| reader.u64().map(Tag::from_bits)).collect::<Result<_, _>>()?;
     let record = ResponseRecord {
         key: key.clone(),
@@ -147,8 +155,7 @@ pub fn decode(frame: Bytes, key: &PrimaryKey, variant: Option<&Variant>) -> Resu
         position: Position(reader.u64()?),
         fetch: reader.u64()?,
         body_fetch: reader.u64()?,
-        body_length: reader.u64()?,
-        body_checksum: reader.u32()?,
+        body: BodySum { length: reader.u64()?, crc: reader.u32()? },
         trailers: match reader.u8()? {
             0 => None,
             _ => Some(head::read_fields(&mut reader)?),
@@ -158,14 +165,29 @@ pub fn decode(frame: Bytes, key: &PrimaryKey, variant: Option<&Variant>) -> Resu
 }
 
 impl ResponseRecord {
-    /// Bytes of the body, in segments of [`SEGMENT`] and a shorter last one.
-    pub fn body_length(&self) -> u64 {
-        self.body_length
+    /// Status, fields, freshness.
+    pub fn head(&self) -> &Arc<StoredHead> {
+        &self.head
     }
 
-    /// How many segments it has.
-    pub fn segments(&self) -> u64 {
-        self.body_length.div_ceil(SEGMENT as u64)
+    /// Which requests it is for; `None` without `Vary`.
+    pub fn variant(&self) -> Option<&Variant> {
+        self.variant.as_ref()
+    }
+
+    /// What invalidates it.
+    pub fn tags(&self) -> &Tags {
+        &self.tags
+    }
+
+    /// The ledger's position from before its fetch began.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The number of its fetch.
+    pub fn fetch(&self) -> u64 {
+        self.fetch
     }
 
     /// The number of the fetch that brought the body.
@@ -173,16 +195,29 @@ impl ResponseRecord {
         self.body_fetch
     }
 
-    /// The response, once its body is there.
-    pub fn complete(self, segments: Vec<Bytes>) -> Result<StoredResponse, Unreadable> {
-        if checksum(&segments) != self.body_checksum {
+    /// What its body is known by.
+    pub fn body(&self) -> BodySum {
+        self.body
+    }
+
+    /// The trailer fields, if there are any (RFC 9110 §6.5).
+    pub fn trailers(&self) -> Option<&HeaderMap> {
+        self.trailers.as_ref()
+    }
+
+    /// The response, once its body is there, in segments of [`SEGMENT`](crate::SEGMENT) and a shorter last one.
+    pub fn complete(&self, segments: Vec<Bytes>) -> Result<StoredResponse, Unreadable> {
+        let body = StoredBody::from_segments(segments, self.trailers.clone()).ok_or(Unreadable::Damaged)?;
+        if BodySum::of(&body) != self.body {
             return Err(Unreadable::Damaged);
         }
-        let body = StoredBody::from_segments(segments, self.trailers).filter(|body| body.len() == self.body_length);
-        let body = body.ok_or(Unreadable::Damaged)?;
-        let mut response = StoredResponse::new(self.key, self.variant, self.head.into(), body, self.tags, self.position, self.fetch);
-        response.body_fetch = self.body_fetch;
-        Ok(response)
+        Ok(self.with_body(body))
+    }
+
+    /// The response with a body that [`BodyProof`] has proven to be its own.
+    pub fn with_body(&self, body: StoredBody) -> StoredResponse {
+        let response = StoredResponse::new(&self.key, self.variant.clone(), &self.head, body, &self.tags, self.position, self.fetch);
+        response.with_body_fetch(self.body_fetch)
     }
 }
 

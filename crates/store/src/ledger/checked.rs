@@ -3,41 +3,42 @@
 use std::sync::atomic::Ordering;
 
 use super::{Ledger, Position, Subject, Validity};
-use crate::sync::{AtomicBool, AtomicU64};
+use crate::sync::AtomicU64;
+
+/// Beside the position: a soft invalidation concerned the entry up to there. No sequence of invalidations gets as far.
+const SOFTENED: u64 = 1 << 63;
 
 /// Up to where an entry is known to be valid, so that a look-up compares one number while nothing new was invalidated.
 #[derive(Debug)]
-pub(crate) struct Checked {
-    position: AtomicU64,
-    /// Whether a soft invalidation concerned it up to there.
-    softened: AtomicBool,
-}
+pub(crate) struct Checked(AtomicU64);
 
 impl Checked {
     /// For what was fetched at `position`.
     pub(crate) fn new(position: Position) -> Self {
-        Self { position: AtomicU64::new(position.0), softened: AtomicBool::new(false) }
+        Self(AtomicU64::new(position.0 & !SOFTENED))
     }
 
-    /// Whether the entry may still be used, if only as stale ([`Self::is_softened`]).
-    pub(crate) fn is_valid(&self, ledger: &Ledger, subject: &Subject<'_>) -> bool {
+    /// Whether the entry may still be used, if only as stale ([`Self::is_softened`]). `subject` is asked for only where something was
+    /// invalidated since it was last checked.
+    pub(crate) fn is_valid<'s>(&self, ledger: &Ledger, subject: impl FnOnce() -> Subject<'s>) -> bool {
         let head = ledger.position();
-        let checked = self.position.load(Ordering::Acquire);
-        if checked >= head.0 {
+        let checked = self.0.load(Ordering::Acquire);
+        let position = checked & !SOFTENED;
+        if position >= head.0 {
             return true;
         }
-        match ledger.check(subject, Position(checked)) {
+        let softened = match ledger.check(&subject(), Position(position)) {
             Validity::Invalid => return false,
-            Validity::Stale => self.softened.store(true, Ordering::Relaxed),
-            Validity::Valid => {}
-        }
-        // Released after the mark: whoever finds it checked finds it softened too.
-        self.position.fetch_max(head.0, Ordering::Release);
+            Validity::Stale => SOFTENED,
+            Validity::Valid => checked & SOFTENED,
+        };
+        // One number: whoever finds it checked finds it softened too, and the mark is never taken back, for with it the number is larger.
+        self.0.fetch_max(head.0 | softened, Ordering::Release);
         true
     }
 
     /// Whether a soft invalidation made it stale, as far as [`Self::is_valid`] looked.
     pub(crate) fn is_softened(&self) -> bool {
-        self.softened.load(Ordering::Relaxed)
+        self.0.load(Ordering::Relaxed) & SOFTENED != 0
     }
 }

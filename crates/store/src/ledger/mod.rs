@@ -39,7 +39,7 @@ use pattern::Pattern;
 pub use pattern::Regex;
 use records::Records;
 pub(crate) use tag::tags_weight;
-pub use tag::{Tag, Tags};
+pub use tag::{Tag, TagList, Tags};
 
 /// A place in the sequence of invalidations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,8 +70,8 @@ impl Position {
 pub struct Subject<'a> {
     /// Its key's URL part: prefixes and patterns are compared with it.
     pub url: &'a str,
-    /// Its tags, that of the URL included.
-    pub tags: &'a [Tag],
+    /// Its tags, less that of the URL, which follows from it.
+    pub tags: TagList<'a>,
 }
 
 /// What became of an entry, from best to worst.

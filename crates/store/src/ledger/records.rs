@@ -114,9 +114,11 @@ impl Records {
             return Validity::Invalid;
         }
         let mut found = self.everything.since(position);
-        for tag in subject.tags {
-            if let Some(stamp) = self.tags.get(tag) {
-                found = found.max(stamp.since(position));
+        if !self.tags.is_empty() {
+            for tag in subject.tags.iter().chain([Tag::url(subject.url)]) {
+                if let Some(stamp) = self.tags.get(&tag) {
+                    found = found.max(stamp.since(position));
+                }
             }
         }
         if !self.depths.is_empty() {
@@ -228,7 +230,7 @@ mod tests {
     }
 
     fn check(records: &Records, tag: &str, position: u64) -> Validity {
-        records.check(&Subject { url: "http://a/x", tags: &[Tag::surrogate(tag)] }, Position(position))
+        records.check(&Subject { url: "http://a/x", tags: (&[Tag::surrogate(tag)]).into() }, Position(position))
     }
 
     #[test]

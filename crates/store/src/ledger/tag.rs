@@ -1,18 +1,29 @@
 //! What entries are known under.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use larder_semantics::weight::allocated;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Surrogate keys that are the same up to one of these are a family.
 const FAMILY_END: char = ':';
 
 /// What an invalidation names, as a 64-bit hash of its text. Two texts with one hash are invalidated together: a miss, never a leak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Tag(u64);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tag([u8; Tag::SIZE]);
+
+impl Hash for Tag {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.to_bits());
+    }
+}
 
 impl Tag {
-    /// The tag that every variant of a URL carries; `url` is a key's URL part.
+    /// Bytes that one takes.
+    pub(crate) const SIZE: usize = size_of::<u64>();
+
+    /// The tag that every variant of a URL has, said or not; `url` is a key's URL part.
     pub fn url(url: &str) -> Self {
         Self::of("url", url)
     }
@@ -70,12 +81,17 @@ impl Tag {
 
     /// The hash itself, for a stored or a sent form.
     pub fn to_bits(self) -> u64 {
-        self.0
+        u64::from_le_bytes(self.0)
+    }
+
+    /// The bytes of [`Self::to_bits`], little-endian.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 
     /// From [`Self::to_bits`].
     pub fn from_bits(bits: u64) -> Self {
-        Self(bits)
+        Self(bits.to_le_bytes())
     }
 
     pub(super) fn prefix(text: &str) -> Self {
@@ -83,7 +99,7 @@ impl Tag {
     }
 
     fn of(kind: &str, text: &str) -> Self {
-        Self(xxh3_64(text.as_bytes()) ^ xxh3_64(kind.as_bytes()))
+        Self::from_bits(xxh3_64(text.as_bytes()) ^ xxh3_64(kind.as_bytes()))
     }
 }
 
@@ -92,7 +108,52 @@ pub type Tags = Arc<[Tag]>;
 
 /// Bytes of memory they take, with the counts of those who share them.
 pub(crate) fn tags_weight(tags: &Tags) -> usize {
-    2 * size_of::<usize>() + size_of_val::<[_]>(tags)
+    allocated(2 * size_of::<usize>() + size_of_val::<[_]>(tags))
+}
+
+/// Tags in a row, to look at.
+#[derive(Clone, Copy, Debug)]
+pub struct TagList<'a>(Row<'a>);
+
+#[derive(Clone, Copy, Debug)]
+enum Row<'a> {
+    Tags(&'a [Tag]),
+    /// What [`Tag::as_bytes`] gave.
+    Packed(&'a [[u8; Tag::SIZE]]),
+}
+
+impl<'a> TagList<'a> {
+    /// Of what [`Tag::as_bytes`] gave, one behind the other.
+    pub(crate) fn packed(bytes: &'a [u8]) -> Self {
+        Self(Row::Packed(bytes.as_chunks().0))
+    }
+
+    /// Each of them.
+    pub fn iter(self) -> impl Iterator<Item = Tag> + 'a {
+        let (tags, packed): (&[Tag], &[_]) = match self.0 {
+            Row::Tags(tags) => (tags, &[]),
+            Row::Packed(packed) => (&[], packed),
+        };
+        tags.iter().copied().chain(packed.iter().map(|bits| Tag(*bits)))
+    }
+}
+
+impl<'a> From<&'a [Tag]> for TagList<'a> {
+    fn from(tags: &'a [Tag]) -> Self {
+        Self(Row::Tags(tags))
+    }
+}
+
+impl<'a, const N: usize> From<&'a [Tag; N]> for TagList<'a> {
+    fn from(tags: &'a [Tag; N]) -> Self {
+        Self(Row::Tags(tags))
+    }
+}
+
+impl<'a> From<&'a Tags> for TagList<'a> {
+    fn from(tags: &'a Tags) -> Self {
+        Self(Row::Tags(tags))
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ fn tags() -> [Tag; 5] {
 }
 
 fn check(ledger: &Ledger, since: Position) -> Validity {
-    ledger.check(&Subject { url: URL, tags: &tags() }, since)
+    ledger.check(&Subject { url: URL, tags: (&tags()).into() }, since)
 }
 
 fn text(kind: fn(String) -> InvalidationTarget, text: &str) -> InvalidationTarget {
@@ -118,7 +118,8 @@ fn figures_count_by_kind_and_forget_what_is_past() {
 #[test]
 fn a_write_outlives_its_own_invalidation_and_no_other() {
     let ledger = Ledger::default();
-    let subject = Subject { url: URL, tags: &tags() };
+    let tags = tags();
+    let subject = Subject { url: URL, tags: (&tags).into() };
     let began = ledger.position();
     let write = Invalidation::hard([InvalidationTarget::Url(URL.to_owned())]);
     let (position, untouched) = ledger.apply_since(&write, NOW, &subject, began);

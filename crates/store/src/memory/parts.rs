@@ -13,11 +13,12 @@ impl MemoryStore {
         if !part.is_valid(&self.ledger) {
             return false;
         }
-        let primary = self.placement.of_text(part.key.text()).hash;
+        let primary = self.placement.of_text(part.key.as_bytes());
         let _turn = self.turn(primary);
         let current = self.slots.peek(&self.place_of(primary, part.variant.as_ref()));
-        let current =
-            current.filter(|slot| *slot.key() == part.key && slot.variant() == part.variant.as_ref() && !slot.is_invalid(&self.ledger));
+        let current = current.filter(|slot| {
+            slot.key_bytes() == part.key.as_bytes() && slot.variant() == part.variant.as_ref() && !slot.is_invalid(&self.ledger)
+        });
         let joined = match &current {
             Some(Slot::Response(_)) => return false,
             Some(Slot::Partial(known)) if known.fetch > part.fetch => part.joined(known, most),
@@ -31,7 +32,7 @@ impl MemoryStore {
 
     /// Drops a part that its origin no longer stands for.
     pub fn remove_part(&self, part: &StoredPart) {
-        self.remove_representation(&part.key, part.variant.as_ref(), part.fetch);
+        self.remove_representation(part.key.as_bytes(), part.variant.as_ref(), part.fetch);
     }
 }
 
@@ -45,7 +46,7 @@ mod tests {
     use super::super::tests::{NOW, accepting, by_flavour, find, found, head, key, response, store};
     use super::*;
     use crate::body::BodyBuilder;
-    use crate::ledger::{Invalidation, InvalidationTarget, Tag};
+    use crate::ledger::{Invalidation, InvalidationTarget};
     use crate::memory::Lookup;
     use crate::response::Variant;
     use crate::slot::HitForMiss;
@@ -61,12 +62,12 @@ mod tests {
         let mut coverage = ByteRangeSet::default();
         coverage.insert(range);
         let vary = variant.as_ref().map(|variant| variant.spec.clone());
-        let meta = PartialResponse { head: (*head(NOW, Some(tag))).clone(), vary, complete_length: LENGTH, coverage };
+        let meta = PartialResponse { head: head(NOW, Some(tag)), vary, complete_length: LENGTH, coverage };
         let mut body = BodyBuilder::new(range.length());
         body.push(&bytes(range));
         let body = body.finish(None).expect("complete");
         let key = key("/a");
-        let tags = [Tag::url(key.url())].into();
+        let tags = [].into();
         StoredPart::new(key, variant, meta, body, tags, Default::default(), fetch).expect("one range")
     }
 
@@ -111,7 +112,7 @@ mod tests {
         assert!(found(find(&store, "/a", &HeaderMap::new())).is_none());
         store.commit_part(part(0, 60, 2), 1 << 10);
         let whole = found(find(&store, "/a", &HeaderMap::new())).expect("complete");
-        assert_eq!(text(whole.body.segments()), bytes(ByteRange { first: 0, last: LENGTH - 1 }));
+        assert_eq!(text(whole.body().segments()), bytes(ByteRange { first: 0, last: LENGTH - 1 }));
         assert!(!store.commit_part(part(0, 9, 3), 1 << 10), "a part says less than the whole");
     }
 

@@ -1,42 +1,42 @@
+use http::header::ETAG;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use larder_semantics::{FreshnessLifetime, KeyBuffer, KeyRules, LifetimeSource, QueryRules, StoredHead, Target, Validators, VarySpec};
+use larder_semantics::{
+    FreshnessLifetime, HeadFlags, KeyBuffer, KeyRules, LifetimeSource, QueryRules, StoredHead, Target, Timestamp, VarySpec,
+};
 
 use super::*;
 use crate::body::BodyBuilder;
-use crate::ledger::{InvalidationTarget, Tag};
+use crate::ledger::{Invalidation, InvalidationTarget, Position};
 use crate::vary_index::MAX_VARIANTS;
 
-pub(super) const NOW: Timestamp = Timestamp::from_secs(1_000);
+pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_000);
 
 fn rules() -> KeyRules {
     let query = QueryRules { sort: true, drop: Vec::new(), drop_empty: false, bypass: None };
     KeyRules { namespace: "default".into(), version: 1, query, identity: Vec::new() }
 }
 
-pub(super) fn key(path: &str) -> PrimaryKey {
+pub(crate) fn key(path: &str) -> PrimaryKey {
     let mut buffer = KeyBuffer::default();
     let target = Target { scheme: "http", authority: "example.com", path, query: None };
     rules().derive(target, &HeaderMap::new(), &mut buffer);
     buffer.to_key()
 }
 
-pub(super) fn head(date: Timestamp, etag: Option<&'static str>) -> Arc<StoredHead> {
-    Arc::new(StoredHead {
+pub(crate) fn head(date: Timestamp, etag: Option<&'static str>) -> StoredHead {
+    let fields: HeaderMap = etag.iter().map(|etag| (ETAG, HeaderValue::from_static(etag))).collect();
+    StoredHead {
         status: StatusCode::OK,
-        headers: (&HeaderMap::new()).into(),
+        headers: (&fields).into(),
         response_time: date,
         initial_age: 0,
         lifetime: FreshnessLifetime { seconds: 60, source: LifetimeSource::MaxAge },
         stale_while_revalidate: 0,
         stale_if_error: 0,
-        no_cache: false,
-        must_revalidate: false,
-        immutable: false,
-        for_authorized: false,
+        flags: HeadFlags::default(),
         origin_control: None,
-        validators: Validators { etag: etag.map(HeaderValue::from_static), last_modified: None },
-        date,
-    })
+        date_seconds: date.as_secs(),
+    }
 }
 
 pub(super) fn store() -> MemoryStore {
@@ -45,26 +45,24 @@ pub(super) fn store() -> MemoryStore {
 
 pub(super) fn response(path: &str, fetch: u64, position: crate::ledger::Position) -> Arc<StoredResponse> {
     let key = key(path);
-    let tags = [Tag::url(key.url())].into();
     let mut body = BodyBuilder::new(4);
     body.push(b"body");
     let body = body.finish(None).expect("complete");
-    Arc::new(StoredResponse::new(key, None, head(NOW, None), body, tags, position, fetch))
+    Arc::new(StoredResponse::new(&key, None, &head(NOW, None), body, &[], position, fetch))
 }
 
 fn variant(path: &str, spec: &VarySpec, language: &'static str, fetch: u64, date: Timestamp) -> Arc<StoredResponse> {
     let key = key(path);
     let variant = Variant::of(spec.clone(), &accepting(language));
-    let tags = [Tag::url(key.url())].into();
     let head = head(date, Some("\"v\""));
-    Arc::new(StoredResponse::new(key, Some(variant), head, Default::default(), tags, Default::default(), fetch))
+    Arc::new(StoredResponse::new(&key, Some(variant), &head, Default::default(), &[], Default::default(), fetch))
 }
 
-pub(super) fn accepting(language: &'static str) -> HeaderMap {
+pub(crate) fn accepting(language: &'static str) -> HeaderMap {
     HeaderMap::from_iter([(HeaderName::from_static("x-flavour"), HeaderValue::from_static(language))])
 }
 
-pub(super) fn by_flavour() -> VarySpec {
+pub(crate) fn by_flavour() -> VarySpec {
     VarySpec::new(vec![HeaderName::from_static("x-flavour")])
 }
 

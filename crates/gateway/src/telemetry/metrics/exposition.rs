@@ -245,6 +245,7 @@ impl RedisGauges {
         }
         for (name, help, count) in [
             ("redis_written", "Responses written to Redis.", stats.written),
+            ("redis_interrupted", "Long bodies from Redis that broke off after their beginning.", stats.interrupted),
             ("redis_saved_bytes", "Bytes that compression has spared Redis.", stats.saved_bytes),
             ("redis_dropped", "Writes to Redis given up because the queue was full.", stats.dropped),
         ] {

@@ -18,7 +18,7 @@ fn error_index(error: RemoteError) -> usize {
         RemoteError::Timeout => 0,
         RemoteError::Connection => 1,
         RemoteError::Refused => 2,
-        RemoteError::Open | RemoteError::Damaged | RemoteError::Unvouched => 3,
+        RemoteError::Open | RemoteError::Damaged | RemoteError::Incomplete | RemoteError::Unvouched => 3,
     }
 }
 

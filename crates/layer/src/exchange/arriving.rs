@@ -1,0 +1,212 @@
+//! A stored response whose body is on its way from the tier behind the memory. Where that breaks off, the origin brings the rest of the same
+//! representation, and who is being served does not notice. What cannot be told to be the same is a break, never other bytes.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request};
+use http_body::{Body, Frame};
+use larder_semantics::StoredHead;
+use larder_semantics::range::Resumption;
+use larder_store::codec::{BodyProof, ResponseRecord};
+use larder_store::{Arriving, BodyBuilder, Chunks, RemoteError, StoredBody};
+use tokio::sync::oneshot;
+use tracing::debug;
+
+use super::pump::{Kept, Pump};
+use super::{Job, Reply, call};
+use crate::body_log::{InFlight, body_log};
+use crate::error::{BodyError, FetchError};
+use crate::fill::Asked;
+use crate::flight::Landing;
+use crate::live::{Live, LiveBody};
+use crate::request_body::RequestBody;
+use crate::service::CacheService;
+use crate::upstream::Upstream;
+
+impl Job {
+    /// Streams a stored body to whoever reads, and into memory once it is proven complete.
+    pub(super) async fn store_arriving<S: Upstream>(
+        mut self: Box<Self>,
+        service: CacheService<S>,
+        Arriving { record, chunks }: Arriving,
+        reply: oneshot::Sender<Reply<S::Body>>,
+    ) {
+        let (writer, handle) = body_log(Arc::clone(&service.cache.in_flight));
+        let length = Some(record.body().length);
+        let (head, variant) = (Arc::clone(record.head()), record.variant().cloned());
+        let (tags, position) = (record.tags().clone(), record.position());
+        let live = Arc::new(Live { head, variant, body: LiveBody::Arriving(handle), length, tags, more_tags: false, position });
+        let Some(reader) = live.body.reader() else { return };
+        // The client's reader is there before any follower's, so that the first frame finds it.
+        let _ = reply.send(Reply::Arriving { live: Arc::clone(&live), reader });
+        let landed = self.permit.take().map(|permit| permit.land(Landing::Arriving(live)));
+        let body = ArrivingBody::new(service.clone(), Arc::clone(&self.asked), &record, chunks);
+        let pump = Pump { job: self, service, kept: Kept::Stored(record), writer, landed, length };
+        pump.run(pin!(body), Poll::Pending).await;
+    }
+}
+
+impl<S: Upstream> Pump<S> {
+    /// Takes a stored response into memory, unless it was invalidated while it arrived.
+    pub(super) fn promote(&self, record: &ResponseRecord, last: Option<&Bytes>) {
+        let frames: Vec<Bytes> = self.writer.frames().into_iter().chain(last.cloned()).collect();
+        let trailers = record.trailers().cloned();
+        let body = StoredBody::from_segments(frames.clone(), trailers.clone()).or_else(|| {
+            // Some of them came from the origin, and are of any size.
+            let mut builder = BodyBuilder::new(record.body().length);
+            frames.iter().for_each(|frame| builder.push(frame));
+            builder.finish(trailers)
+        });
+        if let Some(body) = body {
+            self.service.cache.promote(&Arc::new(record.with_body(body)));
+        }
+    }
+}
+
+/// The body of a stored response, from wherever it comes.
+struct ArrivingBody<S: Upstream> {
+    next: Option<Step<S>>,
+    left: u64,
+    trailers: Option<HeaderMap>,
+}
+
+type Step<S> = Pin<Box<dyn Future<Output = Result<(Walk<S>, Bytes), BodyError>> + Send>>;
+
+/// How far it has come.
+struct Walk<S: Upstream> {
+    service: CacheService<S>,
+    asked: Arc<Asked>,
+    head: Arc<StoredHead>,
+    source: Source<S::Body>,
+    proof: BodyProof,
+    ahead: Ahead,
+}
+
+/// Where the next bytes come from.
+enum Source<B> {
+    /// The tier behind the memory.
+    Store(Box<dyn Chunks>),
+    /// The origin's answer. So many bytes of its content are there already.
+    Origin { body: Pin<Box<B>>, before: u64 },
+}
+
+impl<S: Upstream> ArrivingBody<S> {
+    fn new(service: CacheService<S>, asked: Arc<Asked>, record: &ResponseRecord, chunks: Box<dyn Chunks>) -> Self {
+        let ahead = Ahead { in_flight: Arc::clone(&service.cache.in_flight), bytes: 0 };
+        let (head, proof) = (Arc::clone(record.head()), BodyProof::new(record.body()));
+        let walk = Walk { service, asked, head, source: Source::Store(chunks), proof, ahead };
+        Self { next: Some(Box::pin(walk.step())), left: record.body().length, trailers: record.trailers().cloned() }
+    }
+}
+
+impl<S: Upstream> Walk<S> {
+    /// The next bytes. The last ones only where all of them together are the body that was stored.
+    async fn step(mut self) -> Result<(Self, Bytes), BodyError> {
+        let bytes = loop {
+            let bytes = match &mut self.source {
+                Source::Store(chunks) => {
+                    let next = chunks.next().await.unwrap_or(Err(RemoteError::Incomplete));
+                    self.ahead.set(chunks.ahead());
+                    match next {
+                        Ok(chunk) => chunk,
+                        Err(error) => {
+                            self.ahead.set(0);
+                            self.turn_to_origin(error).await?;
+                            continue;
+                        }
+                    }
+                }
+                Source::Origin { body, before } => {
+                    let next = poll_fn(|cx| body.as_mut().poll_frame(cx)).await;
+                    let frame = next.transpose().map_err(|error| BodyError::Upstream(FetchError::new(error)))?;
+                    let Some(frame) = frame else { return Err(BodyError::Stored(RemoteError::Incomplete)) };
+                    let Ok(data) = frame.into_data() else { continue };
+                    let skipped = (*before).min(data.len() as u64);
+                    *before -= skipped;
+                    // A copy: a slice would keep the connection's read buffer for as long as the body is stored.
+                    Bytes::copy_from_slice(&data[skipped as usize..])
+                }
+            };
+            if !bytes.is_empty() {
+                break bytes;
+            }
+        };
+        if !self.proof.add(&bytes) {
+            return Err(BodyError::Stored(RemoteError::Damaged));
+        }
+        Ok((self, bytes))
+    }
+
+    /// Asks the origin for what the tier could not bring.
+    async fn turn_to_origin(&mut self, error: RemoteError) -> Result<(), BodyError> {
+        let (got, left) = (self.proof.got(), self.proof.left());
+        debug!("a stored body broke off {left} bytes before its end: {error}");
+        let rest = Resumption::of(&self.head, got, got + left).ok_or(BodyError::Stored(error))?;
+        let request = self.request(&rest);
+        let response = call(&self.service.inner, || request).await.map_err(BodyError::Upstream)?;
+        let before = rest.bytes_before(response.status(), response.headers()).ok_or(BodyError::Stored(error))?;
+        self.source = Source::Origin { body: Box::pin(response.into_body()), before };
+        Ok(())
+    }
+
+    fn request(&self, rest: &Resumption) -> Request<RequestBody> {
+        let mut parts = self.asked.parts.clone();
+        parts.method = Method::GET;
+        parts.uri = self.service.upstream_uri(&parts.uri);
+        rest.fields(&mut parts.headers);
+        Request::from_parts(parts, RequestBody::empty())
+    }
+}
+
+impl<S: Upstream> Body for ArrivingBody<S> {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Some(next) = &mut self.next else {
+            return Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))));
+        };
+        let outcome = ready!(next.as_mut().poll(cx));
+        self.next = None;
+        Poll::Ready(Some(match outcome {
+            Ok((walk, bytes)) => {
+                self.left = walk.proof.left();
+                if self.left > 0 {
+                    self.next = Some(Box::pin(walk.step()));
+                }
+                Ok(Frame::data(bytes))
+            }
+            Err(error) => {
+                self.trailers = None;
+                Err(error)
+            }
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0 && self.trailers.is_none()
+    }
+}
+
+/// What was fetched ahead, counted with what is in flight.
+struct Ahead {
+    in_flight: Arc<InFlight>,
+    bytes: u64,
+}
+
+impl Ahead {
+    fn set(&mut self, bytes: u64) {
+        self.in_flight.add(bytes);
+        self.in_flight.take_off(std::mem::replace(&mut self.bytes, bytes));
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}

@@ -1,0 +1,241 @@
+//! Bodies that are too long for one value: written chunk by chunk, and read so while they arrive.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
+use larder_store::codec::{BodySum, Coding, ResponseRecord, decode_chunk, encode_chunk};
+use larder_store::{Answer, Arriving, Chunks, RemoteError, SEGMENT, StoredResponse};
+use redis::Value;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+
+use crate::keys::EntryKey;
+use crate::link::Lane;
+use crate::load::{damaged, locked};
+use crate::pack::unpack_chunk;
+use crate::seal::{open, seal};
+use crate::stats::Operation;
+use crate::store::Inner;
+use crate::write::millis;
+
+/// Chunks of one body that are on their way at the same time: enough to hide a round trip, and a megabyte at most.
+pub(crate) const AHEAD: usize = 4;
+
+/// Chunks of all bodies that are on their way at the same time, but for the first of each: those who wait for their turn are not late yet.
+pub(crate) const AT_ONCE: usize = 32;
+
+/// How much longer than its head a chunk is kept: whoever has found the head just before its end can still read the body.
+const LONGER: Duration = Duration::from_secs(60);
+
+/// Writes the chunks of a body. What the head's entry says about them: the bytes of each value.
+pub(crate) async fn write(
+    inner: &Arc<Inner>,
+    place: &EntryKey,
+    response: &StoredResponse,
+    chunks: Vec<(Coding, Bytes)>,
+    keep: Duration,
+) -> Result<Vec<u64>, RemoteError> {
+    let (keys, body) = (inner.link.options().keys.as_ref(), BodySum::of(&response.body()));
+    let mut lengths = Vec::with_capacity(chunks.len());
+    for (number, (coding, content)) in (0..).zip(chunks) {
+        let key = place.chunk(response.body_fetch(), number);
+        let value = seal(keys, &key, encode_chunk(&body, number, coding, &content).into())?;
+        lengths.push(value.len() as u64);
+        let mut set = redis::cmd("SET");
+        set.arg(key).arg(&value[..]).arg("PX").arg(lifetime(keep));
+        let work = |mut connection| async move { set.query_async::<()>(&mut connection).await };
+        inner.link.run(Operation::Chunk, Lane::Bulk, work).await?;
+    }
+    Ok(lengths)
+}
+
+/// Lets the first `count` chunks last as long as a head that is renewed. `false`: not all of them are there.
+pub(crate) async fn extend(
+    inner: &Arc<Inner>,
+    place: &EntryKey,
+    body_fetch: u64,
+    count: usize,
+    keep: Duration,
+) -> Result<bool, RemoteError> {
+    let mut extend = redis::pipe();
+    for number in (0..).take(count) {
+        extend.cmd("PEXPIRE").arg(place.chunk(body_fetch, number)).arg(lifetime(keep));
+    }
+    let work = |mut connection| async move { extend.query_async::<Vec<bool>>(&mut connection).await };
+    Ok(inner.link.run(Operation::Freshen, Lane::Small, work).await?.into_iter().all(|present| present))
+}
+
+fn lifetime(keep: Duration) -> u64 {
+    millis(keep.saturating_add(LONGER))
+}
+
+/// Begins to read a body whose values have these lengths: once all of them have been seen and the first has been proven, the rest may come
+/// while it is served. `None`: they are not all there, which is nobody's fault; some were evicted, or replaced by those of a newer body.
+pub(crate) async fn begin(
+    inner: &Arc<Inner>,
+    place: &EntryKey,
+    record: ResponseRecord,
+    lengths: &[u64],
+) -> Result<Option<Arriving>, RemoteError> {
+    let source = Source { inner: Arc::clone(inner), place: place.clone(), body_fetch: record.body_fetch(), body: record.body() };
+    match source.first(lengths).await {
+        Ok(Some(first)) => {
+            let reading = Reading::start(Arc::new(source), first, lengths.len());
+            Ok(Some(Arriving { record: Box::new(record), chunks: Box::new(reading) }))
+        }
+        Ok(None) => Ok(None),
+        Err(flaw) => Err(source.tell(flaw)),
+    }
+}
+
+/// Where the chunks of a body are.
+struct Source {
+    inner: Arc<Inner>,
+    place: EntryKey,
+    body_fetch: u64,
+    body: BodySum,
+}
+
+/// Why a chunk cannot be handed out.
+enum Flaw {
+    /// It is not there.
+    Failed(RemoteError),
+    /// It is not what was written.
+    Damaged,
+    /// No key opens it.
+    Locked,
+}
+
+/// A body that is being read: by a task of its own, so that no deadline runs while nobody takes what came before.
+struct Reading {
+    source: Arc<Source>,
+    /// Until it is taken.
+    first: Option<Bytes>,
+    arrived: mpsc::UnboundedReceiver<Result<Bytes, Flaw>>,
+    /// Chunks that may still be asked for before one is taken.
+    turns: Arc<Semaphore>,
+    /// Chunks after the first that have not been taken.
+    left: usize,
+    task: JoinHandle<()>,
+}
+
+impl Source {
+    /// One look at all values, which also keeps them from being the next that are evicted, and with it the first chunk; `None` where not all
+    /// are there. The others are asked for after that: nothing stands before what the client waits for.
+    async fn first(&self, lengths: &[u64]) -> Result<Option<Bytes>, Flaw> {
+        let mut look = redis::pipe();
+        for (number, _) in (0..).zip(lengths) {
+            look.cmd("STRLEN").arg(self.key(number));
+        }
+        look.cmd("GET").arg(self.key(0));
+        let work = |mut connection| async move { look.query_async::<Vec<Value>>(&mut connection).await };
+        let mut answers = self.inner.link.run(Operation::Chunk, Lane::Bulk, work).await.map_err(Flaw::Failed)?;
+        let first = answers.pop();
+        let found = answers.iter().map(|answer| if let Value::Int(length) = answer { u64::try_from(*length).ok() } else { None });
+        match first {
+            Some(Value::BulkString(first)) if found.eq(lengths.iter().copied().map(Some)) => self.read(0, first).await.map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Asks for these chunks, each when there is a turn, and hands them over in their order.
+    async fn chunks(&self, mut numbers: Range<u32>, turns: &Semaphore, hand_over: mpsc::UnboundedSender<Result<Bytes, Flaw>>) {
+        let mut under_way = FuturesOrdered::new();
+        loop {
+            tokio::select! {
+                biased;
+                Some(chunk) = under_way.next() => if hand_over.send(chunk).is_err() { return },
+                Ok(turn) = turns.acquire(), if !numbers.is_empty() => {
+                    turn.forget();
+                    under_way.extend(numbers.next().map(|number| self.chunk(number)));
+                }
+                else => return,
+            }
+        }
+    }
+
+    async fn chunk(&self, number: u32) -> Result<Bytes, Flaw> {
+        let mut get = redis::cmd("GET");
+        get.arg(self.key(number));
+        let work = |mut connection| async move { get.query_async::<Option<Vec<u8>>>(&mut connection).await };
+        let _turn = self.inner.chunk_turns.acquire().await;
+        // Who waits for it is being served already.
+        let value = self.inner.link.run_midway(Operation::Chunk, work).await.map_err(Flaw::Failed)?;
+        self.read(number, value.ok_or(Flaw::Failed(RemoteError::Incomplete))?).await
+    }
+
+    /// What a value is, if it is this chunk.
+    async fn read(&self, number: u32, value: Vec<u8>) -> Result<Bytes, Flaw> {
+        let (keys, body) = (self.inner.link.options().keys.as_ref(), self.body);
+        let frame = open(keys, &self.key(number), value.into()).ok_or(Flaw::Locked)?;
+        // Checked and unpacked aside: that takes longer than others on this thread should wait.
+        let read = move || {
+            let (coding, content) = decode_chunk(frame, &body, number).ok()?;
+            unpack_chunk(coding, content, body.chunk_length(number))
+        };
+        tokio::task::spawn_blocking(read).await.ok().flatten().ok_or(Flaw::Damaged)
+    }
+
+    fn key(&self, number: u32) -> String {
+        self.place.chunk(self.body_fetch, number)
+    }
+
+    /// Counts what should not be, and drops the entry that leads there.
+    fn tell(&self, flaw: Flaw) -> RemoteError {
+        match flaw {
+            Flaw::Failed(error) => error,
+            Flaw::Damaged => damaged(&self.inner, &self.place),
+            Flaw::Locked => locked(&self.inner, &self.place),
+        }
+    }
+}
+
+impl Reading {
+    /// Asks for the chunks after the first, in their order.
+    fn start(source: Arc<Source>, first: Bytes, count: usize) -> Self {
+        let (turns, (hand_over, arrived)) = (Arc::new(Semaphore::new(AHEAD)), mpsc::unbounded_channel());
+        let (from, may_ask) = (Arc::clone(&source), Arc::clone(&turns));
+        let task = tokio::spawn(async move { from.chunks(1..count as u32, &may_ask, hand_over).await });
+        Self { source, first: Some(first), arrived, turns, left: count - 1, task }
+    }
+
+    async fn take(&mut self) -> Option<Result<Bytes, Flaw>> {
+        if let Some(first) = self.first.take() {
+            return Some(Ok(first));
+        }
+        if self.left == 0 {
+            return None;
+        }
+        // A task that is gone has brought nothing.
+        let next = self.arrived.recv().await.unwrap_or(Err(Flaw::Failed(RemoteError::Incomplete)));
+        self.left -= 1;
+        self.turns.add_permits(1);
+        Some(next)
+    }
+}
+
+impl Chunks for Reading {
+    fn next(&mut self) -> Answer<'_, Option<Result<Bytes, RemoteError>>> {
+        Box::pin(async move {
+            let next = self.take().await?;
+            Some(next.map_err(|flaw| {
+                self.source.inner.counters.interrupted.add();
+                self.source.tell(flaw)
+            }))
+        })
+    }
+
+    fn ahead(&self) -> u64 {
+        ((self.left.min(AHEAD) + usize::from(self.first.is_some())) * SEGMENT) as u64
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

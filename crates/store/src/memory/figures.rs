@@ -1,0 +1,76 @@
+//! Figures of the memory tier: for metrics, and for whoever wants to know what a purge would do.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use larder_semantics::Timestamp;
+
+use super::MemoryStore;
+use crate::ledger::{Invalidation, Ledger, Position, Validity};
+use crate::slot::Slot;
+
+/// Entries looked at for an estimate.
+const SAMPLE: usize = 10_000;
+
+/// Why entries left, counted since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Evictions {
+    /// Room was needed.
+    pub size: u64,
+    /// Invalidated or superseded by an answer that cannot be stored.
+    pub removed: u64,
+    /// A newer response took the place.
+    pub replaced: u64,
+}
+
+/// Figures of the memory tier.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryStats {
+    /// Entries, variants and marks included.
+    pub entries: u64,
+    /// Their bytes, bookkeeping included.
+    pub bytes: u64,
+    /// The most bytes it may hold.
+    pub capacity: u64,
+    /// Why entries left.
+    pub evictions: Evictions,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct EvictionCells {
+    pub(super) size: AtomicU64,
+    pub(super) removed: AtomicU64,
+    pub(super) replaced: AtomicU64,
+}
+
+impl MemoryStore {
+    /// How many entries an invalidation would concern: an estimate from a sample, which holds nobody up.
+    pub fn estimate(&self, invalidation: &Invalidation) -> u64 {
+        let trial = Ledger::default();
+        trial.apply(invalidation, Timestamp::from_secs(0));
+        let (mut sampled, mut concerned) = (0_u64, 0_u64);
+        for (_, slot) in self.slots.iter().take(SAMPLE) {
+            sampled += 1;
+            if let Slot::Response(response) = &slot {
+                let is_concerned = trial.check(&response.subject(), Position(0)) != Validity::Valid;
+                concerned += u64::from(is_concerned && response.is_valid(&self.ledger));
+            }
+        }
+        let entries = (self.slots.len() as u64).max(sampled);
+        if sampled < SAMPLE as u64 { concerned } else { (u128::from(concerned) * u128::from(entries) / u128::from(sampled)) as u64 }
+    }
+
+    /// Figures for metrics.
+    pub fn stats(&self) -> MemoryStats {
+        let count = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
+        MemoryStats {
+            entries: self.slots.len() as u64,
+            bytes: self.slots.weight(),
+            capacity: self.capacity,
+            evictions: Evictions {
+                size: count(&self.evictions.size),
+                removed: count(&self.evictions.removed),
+                replaced: count(&self.evictions.replaced),
+            },
+        }
+    }
+}

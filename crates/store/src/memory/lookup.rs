@@ -1,0 +1,155 @@
+//! Looking up: one probe, the whole key compared, `Vary` followed once.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use larder_semantics::{StoredHead, Timestamp};
+
+use super::MemoryStore;
+use crate::partial::StoredPart;
+use crate::response::{StoredResponse, Variant};
+use crate::slot::{KeyHash, Slot, SlotKey};
+use crate::vary_index::VaryIndex;
+
+/// Stored variants whose validators go into one conditional request.
+const MAX_CANDIDATES: usize = 8;
+
+thread_local! {
+    /// Secondary keys of look-ups are written here, so that none allocates.
+    static SECONDARY: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// What a look-up found.
+#[derive(Clone, Debug)]
+pub enum Lookup {
+    /// The stored response that the request selects, fresh or not.
+    Found(Arc<StoredResponse>),
+    /// The stored response that the request selects, but other replicas may have invalidated it: it has to be validated.
+    Unvouched(Arc<StoredResponse>),
+    /// Some bytes of it.
+    Partial(Arc<StoredPart>),
+    /// The URI is known, but no stored variant suits this request.
+    VaryMiss(Arc<VaryIndex>),
+    /// Known not to be worth waiting for.
+    HitForMiss,
+    /// Nothing under this URI.
+    Absent,
+}
+
+impl Lookup {
+    /// The stored response that was found, good or to be validated.
+    pub fn response(&self) -> Option<&Arc<StoredResponse>> {
+        match self {
+            Self::Found(response) | Self::Unvouched(response) => Some(response),
+            Self::Partial(_) | Self::VaryMiss(_) | Self::HitForMiss | Self::Absent => None,
+        }
+    }
+
+    /// The head of the stored response that was found.
+    pub fn head(&self) -> Option<&StoredHead> {
+        match self {
+            Self::Found(response) => Some(&response.head),
+            _ => None,
+        }
+    }
+}
+
+impl MemoryStore {
+    /// What is stored for a request with these fields. Follows a [`Slot::Vary`] once; the most recent of several matches wins
+    /// (RFC 9111 §4.1). Invalidated entries are removed on the way.
+    pub fn lookup(&self, key: SlotKey<'_>, request: &HeaderMap, now: Timestamp) -> Lookup {
+        match self.get(key.hash, key.text) {
+            None => Lookup::Absent,
+            Some(Slot::Response(response)) => self.found(response, now),
+            Some(Slot::Partial(part)) => self.found_part(part, now),
+            Some(Slot::HitForMiss(mark)) if mark.until > now => Lookup::HitForMiss,
+            Some(Slot::HitForMiss(_)) => Lookup::Absent,
+            Some(Slot::Vary(index)) => match self.select(key, &index, request) {
+                Some(Slot::Response(response)) => self.found(response, now),
+                Some(Slot::Partial(part)) => self.found_part(part, now),
+                _ => Lookup::VaryMiss(index),
+            },
+        }
+    }
+
+    fn found(&self, response: Arc<StoredResponse>, now: Timestamp) -> Lookup {
+        if self.ledger.vouches_for(response.head.response_time, now) { Lookup::Found(response) } else { Lookup::Unvouched(response) }
+    }
+
+    /// A part that nobody vouches for is fetched anew: it is not worth a validation.
+    fn found_part(&self, part: Arc<StoredPart>, now: Timestamp) -> Lookup {
+        if self.ledger.vouches_for(part.meta.head.response_time, now) { Lookup::Partial(part) } else { Lookup::Absent }
+    }
+
+    fn select(&self, key: SlotKey<'_>, index: &VaryIndex, request: &HeaderMap) -> Option<Slot> {
+        let mut best: Option<Slot> = None;
+        for spec in index.specs() {
+            let found = SECONDARY.with_borrow_mut(|secondary| {
+                secondary.clear();
+                spec.write_secondary_key(request, secondary);
+                let slot = self.get(self.placement.variant(key.hash, secondary), key.text);
+                slot.filter(|slot| slot.variant().is_some_and(|variant| variant.secondary.text() == secondary))
+            });
+            let Some(slot) = found else { continue };
+            if best.as_ref().is_none_or(|other| slot.date() > other.date()) {
+                best = Some(slot);
+            }
+        }
+        best
+    }
+
+    /// All that is stored whole for a resource: the one response, or its variants.
+    pub fn variants(&self, key: SlotKey<'_>) -> Vec<Arc<StoredResponse>> {
+        let of = |hash| match self.get(hash, key.text) {
+            Some(Slot::Response(response)) => Some(response),
+            _ => None,
+        };
+        match self.get(key.hash, key.text) {
+            Some(Slot::Response(response)) => vec![response],
+            Some(Slot::Vary(index)) => index.variants().iter().filter_map(|hash| of(*hash)).collect(),
+            Some(Slot::Partial(_) | Slot::HitForMiss(_)) | None => Vec::new(),
+        }
+    }
+
+    /// The stored variants of a resource that can be validated, newest first, at most eight (RFC 9111 §4.3.1).
+    pub fn candidates(&self, index: &VaryIndex) -> Vec<Arc<StoredResponse>> {
+        let stored = index.variants().iter().rev().filter_map(|hash| match self.get(*hash, index.key().text()) {
+            Some(Slot::Response(response)) if response.head.has_etag() => Some(response),
+            _ => None,
+        });
+        stored.take(MAX_CANDIDATES).collect()
+    }
+
+    /// The slot, if it is for this key and still valid.
+    fn get(&self, hash: KeyHash, text: &str) -> Option<Slot> {
+        let slot = self.slots.get(&hash)?;
+        if slot.key_bytes() != text.as_bytes() {
+            return None;
+        }
+        if slot.is_invalid(&self.ledger) {
+            // Unless it was replaced meanwhile.
+            self.drop_fetch(hash, slot.fetch());
+            return None;
+        }
+        Some(slot)
+    }
+
+    /// Where requests with these fields are collapsed: at their variant's place, as far as it is known which one that is.
+    pub fn flight_hash(&self, key: SlotKey<'_>, found: &Lookup, request: &HeaderMap) -> KeyHash {
+        match found {
+            Lookup::Found(response) | Lookup::Unvouched(response) => self.place_of(key.hash, response.variant()),
+            Lookup::Partial(part) => self.place_of(key.hash, part.variant.as_ref()),
+            Lookup::VaryMiss(index) => match index.specs().first() {
+                Some(spec) => self.placement.variant(key.hash, spec.secondary_key(request).text()),
+                None => key.hash,
+            },
+            Lookup::HitForMiss | Lookup::Absent => key.hash,
+        }
+    }
+
+    /// Where one variant lies.
+    pub fn variant_hash(&self, key: SlotKey<'_>, variant: &Variant) -> KeyHash {
+        self.placement.variant(key.hash, variant.secondary.text())
+    }
+}
