@@ -17,8 +17,6 @@ pub(super) struct Counted {
     pub(super) per_second: f64,
     /// Requests that failed or had a status from 400 on.
     pub(super) failed: u64,
-    /// How long half of the hits took at most, and 99 of 100, where a script told it.
-    pub(super) latency: Option<[Duration; 2]>,
 }
 
 /// What a run asks for.
@@ -90,11 +88,7 @@ fn parse_wrk(text: &str) -> Option<Counted> {
     let broken: u64 = lines()
         .find_map(|line| line.strip_prefix("Socket errors:"))
         .map_or(0, |errors| errors.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse::<u64>().ok()).sum());
-    let latency = lines().find_map(|line| line.strip_prefix("hits: ")).and_then(|micros| {
-        let (half, most) = micros.split_once(' ')?;
-        Some([Duration::from_micros(half.parse().ok()?), Duration::from_micros(most.parse().ok()?)])
-    });
-    Some(Counted { requests, per_second, failed: refused + broken, latency })
+    Some(Counted { requests, per_second, failed: refused + broken })
 }
 
 fn parse_h2load(text: &str) -> Option<Counted> {
@@ -106,7 +100,7 @@ fn parse_h2load(text: &str) -> Option<Counted> {
     let refused =
         |class: &str| statuses.split(", ").find_map(|part| part.strip_suffix(class)).and_then(|count| count.trim().parse::<u64>().ok());
     let failed = count(" failed")? + refused(" 4xx")? + refused(" 5xx")?;
-    Some(Counted { requests: count(" succeeded")?, per_second, failed, latency: None })
+    Some(Counted { requests: count(" succeeded")?, per_second, failed })
 }
 
 #[cfg(test)]
@@ -118,7 +112,7 @@ mod tests {
         let text = "Running 4s test @ http://127.0.0.1:8080/\n  1 threads and 64 connections\n  Thread Stats   Avg      Stdev     Max   +/- Stdev\n    \
                     Latency   687.52us  178.30us   7.29ms   91.08%\n    Req/Sec    93.62k     2.51k   97.20k    78.05%\n  \
                     381841 requests in 4.10s, 458.12MB read\nRequests/sec:  93131.22\nTransfer/sec:    111.74MB\n";
-        assert_eq!(parse_wrk(text), Some(Counted { requests: 381_841, per_second: 93_131.22, failed: 0, latency: None }));
+        assert_eq!(parse_wrk(text), Some(Counted { requests: 381_841, per_second: 93_131.22, failed: 0 }));
     }
 
     #[test]
@@ -129,18 +123,11 @@ mod tests {
     }
 
     #[test]
-    fn what_a_script_tells_is_understood() {
-        let text = "  100 requests in 1.00s, 1MB read\nRequests/sec:    100.00\nhits: 110 1930\n";
-        let latency = parse_wrk(text).and_then(|counted| counted.latency);
-        assert_eq!(latency, Some([Duration::from_micros(110), Duration::from_micros(1930)]));
-    }
-
-    #[test]
     fn h2load_is_understood() {
         let text = "starting benchmark...\n\nfinished in 4.00s, 61210.50 req/s, 71.12MB/s\n\
                     requests: 244842 total, 244900 started, 244842 done, 244840 succeeded, 2 failed, 0 errored, 0 timeout\n\
                     status codes: 244839 2xx, 0 3xx, 1 4xx, 0 5xx\ntraffic: 284.49MB\n";
-        assert_eq!(parse_h2load(text), Some(Counted { requests: 244_840, per_second: 61_210.5, failed: 3, latency: None }));
+        assert_eq!(parse_h2load(text), Some(Counted { requests: 244_840, per_second: 61_210.5, failed: 3 }));
     }
 
     #[test]

@@ -167,25 +167,6 @@ pub(super) fn miss_script(run: u32) -> String {
     format!("local key = 0\nrequest = function()\n  key = key + 1\n  return wrk.format(\"GET\", \"/{SMALL}/miss/{run}/\" .. key)\nend\n")
 }
 
-/// Milliseconds that the origin takes for a miss of [`Scenario::Mixed`].
-const MISS_MILLIS: u32 = 20;
-
-/// A `wrk` script that asks for `target`, and, where there is a `run`, each tenth time for a key that nobody asked for before. It tells how
-/// long 50 and 99 of 100 hits take at most: a miss takes longer than any hit, so the hits are the first nine tenths of all.
-pub(super) fn latency_script(target: &str, run: Option<u32>) -> String {
-    let (share, miss) = match run {
-        Some(run) => {
-            ("0.9", format!("  if count % 10 == 0 then return wrk.format(\"GET\", \"/slow/{MISS_MILLIS}/{run}/\" .. count) end\n"))
-        }
-        None => ("1", String::new()),
-    };
-    format!(
-        "local count = 0\nrequest = function()\n  count = count + 1\n{miss}  return wrk.format(\"GET\", \"{target}\")\nend\n\
-         done = function(summary, latency, requests)\n  io.write(string.format(\"hits: %d %d\\n\", \
-         latency:percentile(50 * {share}), latency:percentile(99 * {share})))\nend\n"
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
