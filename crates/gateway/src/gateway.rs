@@ -11,7 +11,7 @@ use http_body_util::Limited;
 use hyper::body::{Body, Incoming};
 use larder_semantics::{Reason, Target};
 use larder_tower::clock::{Clock, monotonic};
-use larder_tower::{Cache, CacheBody, CacheService, Caller, FetchError, Outcome, ServeFuture, Served};
+use larder_tower::{Cache, CacheBody, CacheService, Caller, FetchError, Outcome, Pooled, ServeFuture, Served};
 
 use crate::forward::{EffectiveTarget, Hop, effective_target, is_upgrade};
 use crate::http1;
@@ -161,7 +161,7 @@ impl Handler for Arc<Gateway> {
 pub(crate) enum Handling {
     /// Taken when polled.
     Ready(Option<Answered>),
-    Waiting(Pin<Box<dyn Future<Output = Answered> + Send>>),
+    Waiting(Pooled<Answered>),
 }
 
 type Answered = Response<Logged<GatewayBody>>;
@@ -172,7 +172,7 @@ impl Handling {
     }
 
     fn waiting(answer: impl Future<Output = Answered> + Send + 'static) -> Self {
-        Self::Waiting(Box::pin(answer))
+        Self::Waiting(Pooled::new(answer))
     }
 }
 
@@ -185,7 +185,7 @@ impl Future for Handling {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answered> {
         match &mut *self {
             Self::Ready(answer) => answer.take().map_or(Poll::Pending, Poll::Ready),
-            Self::Waiting(answer) => answer.as_mut().poll(cx),
+            Self::Waiting(answer) => Pin::new(answer).poll(cx),
         }
     }
 }

@@ -6,7 +6,9 @@ use std::task::{Context, Poll};
 
 use tokio::runtime::Handle;
 
-type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+use crate::pooled::Pooled;
+
+type Work = Pooled<()>;
 
 /// Moved on by whoever waits for what it brings, so that it costs no task of its own while somebody does. Dropped unfinished, it goes on
 /// as a task: a client that leaves harms nobody, and one that has its answer needs not wait for the rest.
@@ -14,7 +16,7 @@ pub(crate) struct Errand(Option<Work>);
 
 impl Errand {
     pub(crate) fn new(work: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self(Some(Box::pin(work)))
+        Self(Some(Pooled::new(work)))
     }
 
     /// Waits for `answer`, which the errand brings.
@@ -30,7 +32,7 @@ impl Errand {
     /// Work that panics is gone with what it held, and not polled again.
     fn advance(&mut self, cx: &mut Context<'_>) {
         if let Some(mut work) = self.0.take()
-            && work.as_mut().poll(cx) == Poll::Pending
+            && Pin::new(&mut work).poll(cx) == Poll::Pending
         {
             self.0 = Some(work);
         }

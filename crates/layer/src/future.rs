@@ -7,20 +7,21 @@ use std::task::{Context, Poll};
 
 use crate::error::FetchError;
 use crate::outcome::Served;
+use crate::pooled::Pooled;
 
 /// What comes of [`CacheService::serve`](crate::CacheService::serve).
-pub struct ServeFuture<B>(State<B>);
+pub struct ServeFuture<B: 'static>(State<B>);
 
-type Boxed<B> = Pin<Box<dyn Future<Output = Result<Served<B>, FetchError>> + Send>>;
+type Boxed<B> = Pooled<Result<Served<B>, FetchError>>;
 
 #[expect(clippy::large_enum_variant, reason = "boxing the hit would cost it the allocation that this type is there to save")]
-enum State<B> {
+enum State<B: 'static> {
     /// A hit: nothing to wait for, nothing boxed. Taken when polled.
     Ready(Option<Served<B>>),
     Walking(Boxed<B>),
 }
 
-impl<B> ServeFuture<B> {
+impl<B: 'static> ServeFuture<B> {
     pub(crate) fn ready(served: Served<B>) -> Self {
         Self(State::Ready(Some(served)))
     }
@@ -38,7 +39,7 @@ impl<B> ServeFuture<B> {
     }
 
     pub(crate) fn walking(future: impl Future<Output = Result<Served<B>, FetchError>> + Send + 'static) -> Self {
-        Self(State::Walking(Box::pin(future)))
+        Self(State::Walking(Pooled::new(future)))
     }
 }
 
@@ -53,9 +54,9 @@ impl<B: Send + 'static> ServeFuture<B> {
 }
 
 // Nothing in it is pinned in place: the boxed future is pinned on the heap.
-impl<B> Unpin for ServeFuture<B> {}
+impl<B: 'static> Unpin for ServeFuture<B> {}
 
-impl<B> Future for ServeFuture<B> {
+impl<B: 'static> Future for ServeFuture<B> {
     type Output = Result<Served<B>, FetchError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -64,12 +65,12 @@ impl<B> Future for ServeFuture<B> {
                 Some(served) => Poll::Ready(Ok(served)),
                 None => Poll::Pending,
             },
-            State::Walking(future) => future.as_mut().poll(cx),
+            State::Walking(future) => Pin::new(future).poll(cx),
         }
     }
 }
 
-impl<B> fmt::Debug for ServeFuture<B> {
+impl<B: 'static> fmt::Debug for ServeFuture<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             State::Ready(_) => "ServeFuture::Ready",
@@ -80,9 +81,9 @@ impl<B> fmt::Debug for ServeFuture<B> {
 
 /// What comes of the tower service's `call`.
 #[derive(Debug)]
-pub struct ResponseFuture<B>(pub(crate) ServeFuture<B>);
+pub struct ResponseFuture<B: 'static>(pub(crate) ServeFuture<B>);
 
-impl<B> Future for ResponseFuture<B> {
+impl<B: 'static> Future for ResponseFuture<B> {
     type Output = Result<http::Response<crate::body::CacheBody<B>>, FetchError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

@@ -58,7 +58,14 @@ impl Heads {
 
     /// The first `count` of [`Self::at_hand`] have gone elsewhere.
     pub(super) fn advance(&mut self, count: usize) {
-        if self.head.is_empty() { self.bytes.advance(count) } else { self.head.advance(count) }
+        if self.head.is_empty() {
+            self.bytes.advance(count);
+        } else if count < self.head.len() {
+            self.head.advance(count);
+        } else {
+            // Empty it would still hold its bytes, and there would be no room to read to but new.
+            self.head = Bytes::new();
+        }
     }
 
     /// Whether [`Self::at_hand`] are those of the head that was seen.

@@ -2,15 +2,14 @@
 
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::request::Parts;
 use http::{Extensions, Request, Response, StatusCode, Version, header};
 use http_body::Body;
-use larder_tower::RequestBody;
 use larder_tower::clock::monotonic;
+use larder_tower::{Pooled, RequestBody};
 
 use super::body::UpstreamBody;
 use super::connect::Connector;
@@ -127,7 +126,7 @@ impl Inner {
 impl tower_service::Service<Request<RequestBody>> for UpstreamService {
     type Response = Response<UpstreamBody>;
     type Error = UpstreamError;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<UpstreamBody>, UpstreamError>> + Send>>;
+    type Future = Pooled<Result<Response<UpstreamBody>, UpstreamError>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
         Poll::Ready(Ok(()))
@@ -136,7 +135,7 @@ impl tower_service::Service<Request<RequestBody>> for UpstreamService {
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         let started = monotonic();
         let (service, exchange) = (self.clone(), self.exchange(request));
-        Box::pin(async move {
+        Pooled::new(async move {
             let result = exchange.await;
             service.0.observe(started, &result);
             result
