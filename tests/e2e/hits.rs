@@ -1,6 +1,9 @@
 //! Hits over HTTP/1.1 are written past hyper; nobody may see which of the two has written.
 
 use larder_testkit::{Answer, Client, Larder, Origin, Response, Result, patience};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 /// A field that makes a request one that hyper answers, and changes nothing in the answer.
 const THROUGH_HYPER: (&str, &str) = ("Connection", "keep-alive, x-nothing");
@@ -167,4 +170,35 @@ async fn a_stop_tells_a_connection_of_hits_that_this_was_the_last() -> Result<()
     let last = client.exchange("GET", "/hit", &[], "").await?;
     assert_eq!((last.text().as_str(), last.header("connection")), ("hit", Some("close")));
     client.closed().await
+}
+
+/// Asks for a hit without end and takes every answer, until the connection ends.
+async fn ask_without_end(stream: TcpStream) {
+    let (mut answers, mut requests) = stream.into_split();
+    let asking = tokio::spawn(async move {
+        let many = "GET /hit HTTP/1.1\r\nHost: x\r\n\r\n".repeat(2000);
+        while requests.write_all(many.as_bytes()).await.is_ok() {}
+    });
+    let mut room = vec![0; 1 << 20];
+    while matches!(answers.read(&mut room).await, Ok(1..)) {}
+    asking.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_never_stop_asking_do_not_keep_the_server_from_stopping() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/hit", Answer::ok().body("hit"));
+    let larder = filled(&origin, &["/hit"]).await?;
+    let mut clients = JoinSet::new();
+    for _ in 0..4 {
+        let stream = TcpStream::connect(larder.address()).await?;
+        clients.spawn(ask_without_end(stream));
+    }
+    larder.metric_reaches("larder_requests_total", &[r#"result="hit""#], 20_000.0).await?;
+    larder.terminate()?;
+    assert_eq!(larder.exited().await?.code(), Some(0));
+    let output = larder.process().output();
+    assert!(!output.iter().any(|line| line.contains("were cut")), "{output:?}");
+    clients.join_all().await;
+    Ok(())
 }

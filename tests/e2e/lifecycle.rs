@@ -1,5 +1,7 @@
 //! Start, reload, stop.
 
+use std::time::Duration;
+
 use larder_testkit::larder::{command, config};
 use larder_testkit::{Answer, Client, Larder, Origin, Result, patience};
 
@@ -152,4 +154,23 @@ async fn the_environment_wins_over_the_file() -> Result<()> {
     command.env("LARDER_LISTEN", "127.0.0.1:0").env("LARDER_ADMIN_LISTEN", "127.0.0.1:0");
     let process = larder_testkit::process::Process::start("larder", &mut command)?;
     process.line("the listener's address", |line| line.contains("listening on http://127.0.0.1:").then_some(())).await
+}
+
+#[tokio::test]
+async fn a_folder_in_which_something_always_changes_keeps_nobody_from_stopping() -> Result<()> {
+    let origin = Origin::start().await?;
+    let larder = Larder::before(&origin, "").await?;
+    let neighbour = larder.config_file().with_file_name("access.log");
+    let writing = tokio::spawn(async move {
+        for number in 0_u64.. {
+            std::fs::write(&neighbour, number.to_string()).expect("a file");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    // The folder is watched by now, and has been looked at for a change of the configuration.
+    larder.get("/").await?;
+    larder.terminate()?;
+    assert_eq!(larder.exited().await?.code(), Some(0));
+    writing.abort();
+    Ok(())
 }

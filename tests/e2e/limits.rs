@@ -109,3 +109,16 @@ async fn a_head_that_is_too_large_is_431_for_what_is_stored_too() -> Result<()> 
     assert_eq!(client.exchange("GET", "/a", &[("X-A", &sized((8 << 10) + 16))], "").await?.status, 431);
     client.closed().await
 }
+
+#[tokio::test]
+async fn a_head_that_begins_with_the_one_before_and_does_not_end_is_408() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/a", Answer::ok().header("Cache-Control", "max-age=60").body("x"));
+    let larder = Larder::before(&origin, "[server]\nlisten = \"127.0.0.1:0\"\nheader_read_timeout = \"300ms\"").await?;
+    let mut client = larder.connect().await?;
+    client.exchange("GET", "/a", &[("Host", "x")], "").await?;
+    client.send_raw("GET", b"GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /a HT").await?;
+    assert_eq!(client.finish().await?.x_cache(), "HIT");
+    assert_eq!(client.finish().await?.status, 408);
+    client.closed().await
+}

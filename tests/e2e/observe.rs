@@ -1,6 +1,6 @@
 //! What operators see: metrics and the access log.
 
-use larder_testkit::{Answer, Larder, Origin, Result};
+use larder_testkit::{Answer, Client, Larder, Origin, Result};
 use serde_json::Value;
 
 #[tokio::test]
@@ -153,4 +153,22 @@ async fn the_last_hops_answer_is_logged() -> Result<()> {
     let line = json_line(&larder, "/here").await?;
     assert_eq!((line["status"].as_u64(), line["problem"].is_null()), (Some(200), true), "{line}");
     larder.metric_reaches("larder_requests_total", &[r#"method="OPTIONS""#], 1.0).await
+}
+
+#[tokio::test]
+async fn a_hit_that_its_client_did_not_take_is_not_complete() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/large", Answer::ok().body("x".repeat(32 << 20)));
+    let config = "[cache]\nttl = \"60s\"\nmax_object = \"64MiB\"\n[store.memory]\ncapacity = \"512MiB\"\n[log]\naccess = \"json\"";
+    let larder = Larder::before(&origin, config).await?;
+    larder.get("/large").await?;
+    let mut client = Client::connect_narrow(larder.address()).await?;
+    client.send("GET", "/large", &[], "").await?;
+    client.read_at_least(1).await?;
+    drop(client);
+    let line = larder.process().line("the hit", |line| line.contains("\"HIT\"").then(|| line.to_owned())).await?;
+    let line: Value = serde_json::from_str(&line[line.find('{').unwrap_or_default()..])?;
+    assert_eq!(line["transfer"], "aborted", "{line}");
+    assert!(line["bytes"].as_u64() < Some(32 << 20), "{line}");
+    Ok(())
 }

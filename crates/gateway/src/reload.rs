@@ -79,19 +79,26 @@ impl Signals {
             if changed {
                 reload(gateway, &source, &started);
             }
+            // A stop is heard first, and at any time: a folder in which something always changes is no reason to go on.
             changed = tokio::select! {
+                biased;
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
                 _ = self.hang_up.recv() => true,
-                Some(()) = changes.recv() => {
-                    let quiet = async { while tokio::time::timeout(QUIET, changes.recv()).await.is_ok_and(|change| change.is_some()) {} };
-                    // However it ends, it is time to look.
-                    let _ = tokio::time::timeout(LONGEST, quiet).await;
-                    source.has_changed()
-                }
+                () = settled(&mut changes) => source.has_changed(),
             };
         }
     }
+}
+
+/// Waits until something has changed, and has been quiet since, or has not been quiet for long. Never, where nothing is watched.
+async fn settled(changes: &mut mpsc::Receiver<()>) {
+    if changes.recv().await.is_none() {
+        return std::future::pending().await;
+    }
+    let quiet = async { while tokio::time::timeout(QUIET, changes.recv()).await.is_ok_and(|change| change.is_some()) {} };
+    // However it ends, it is time to look.
+    let _ = tokio::time::timeout(LONGEST, quiet).await;
 }
 
 /// Watches the file's folder: a file that is replaced, as editors and Kubernetes do, is another file.

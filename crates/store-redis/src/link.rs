@@ -1,14 +1,18 @@
 //! The connections, the deadline of every operation, and the breaker before them.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use larder_store::RemoteError;
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind};
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 
 use crate::breaker::{Breaker, BreakerState};
+use crate::chunks::AT_ONCE;
 use crate::health::Health;
 use crate::options::RedisOptions;
 use crate::servers::{Connection, Found, Servers, in_words};
@@ -37,6 +41,8 @@ pub(crate) struct Link {
     observer: Option<Arc<dyn RedisObserver>>,
     health: Health,
     recovering: AtomicBool,
+    /// How many chunks have come by [`Link::run_midway`].
+    arrivals: AtomicU64,
 }
 
 /// The connections, and where they lead.
@@ -52,8 +58,8 @@ impl Link {
         let lanes = servers.known().map(|found| Lanes::new(found, &options)).transpose()?;
         let breaker = Breaker::new(options.breaker_failures, options.breaker_open);
         let health = Health::new(format!("Redis at {} does not answer", options.servers));
-        let link = Self { options, servers, lanes: Mutex::new(lanes), breaker, observer, health, recovering: AtomicBool::new(false) };
-        Ok(Arc::new(link))
+        let (lanes, recovering, arrivals) = (Mutex::new(lanes), AtomicBool::new(false), AtomicU64::new(0));
+        Ok(Arc::new(Self { options, servers, lanes, breaker, observer, health, recovering, arrivals }))
     }
 
     pub(crate) fn options(&self) -> &RedisOptions {
@@ -79,10 +85,11 @@ impl Link {
     where
         F: Future<Output = RedisResult<T>>,
     {
-        self.run_within(self.options.timeout, operation, lane, work).await
+        self.run_with(Patience::new(self.options.timeout), operation, lane, work).await
     }
 
-    /// As [`Self::run`], for the rest of what is being served already. By the lane for what is large.
+    /// As [`Self::run`], for the rest of what is being served already, by the lane for what is large: as long as anything of the kind arrives
+    /// there, what comes behind it is not late.
     pub(crate) async fn run_midway<T, F>(
         self: &Arc<Self>,
         operation: Operation,
@@ -91,12 +98,13 @@ impl Link {
     where
         F: Future<Output = RedisResult<T>>,
     {
-        self.run_within(midway(&self.options), operation, Lane::Bulk, work).await
+        let patience = Patience { deadline: midway(&self.options), arrivals: Some(&self.arrivals) };
+        self.run_with(patience, operation, Lane::Bulk, work).await
     }
 
-    async fn run_within<T, F>(
+    async fn run_with<T, F>(
         self: &Arc<Self>,
-        deadline: Duration,
+        patience: Patience<'_>,
         operation: Operation,
         lane: Lane,
         work: impl FnOnce(Connection) -> F,
@@ -107,7 +115,7 @@ impl Link {
         let started = (self.options.monotonic)();
         let Some(pass) = self.breaker.pass(started) else { return Err(RemoteError::Open) };
         let outcome = match self.connection(lane) {
-            Some(connection) => tokio::time::timeout(deadline, work(connection)).await,
+            Some(connection) => patience.wait(work(connection)).await,
             None => Ok(Err(RedisError::from((ErrorKind::Io, "no sentinel has said yet where the master is")))),
         };
         let now = (self.options.monotonic)();
@@ -128,7 +136,7 @@ impl Link {
             }
             Err(_) => {
                 if pass.failed(now) {
-                    self.opened(format!("no answer within {} ms", deadline.as_millis()));
+                    self.opened(format!("no answer within {} ms", patience.deadline.as_millis()));
                 }
                 Err(RemoteError::Timeout)
             }
@@ -179,9 +187,40 @@ impl Link {
         let mut connection = self.connection(Lane::Small).ok_or("nowhere to connect to")?;
         let ping = async { redis::cmd("PING").query_async::<()>(&mut connection).await };
         // Connecting may take its own time; the answer has to be there within the deadline, which is the connection's own.
-        match tokio::time::timeout(self.options.connect_timeout + self.options.timeout, ping).await {
+        match timeout(self.options.connect_timeout + self.options.timeout, ping).await {
             Ok(answer) => answer.map_err(|error| in_words(&error)),
             Err(_) => Err("no answer".to_owned()),
+        }
+    }
+}
+
+/// How long an operation is waited for.
+struct Patience<'a> {
+    deadline: Duration,
+    /// Each arrival counted here begins the deadline anew.
+    arrivals: Option<&'a AtomicU64>,
+}
+
+impl Patience<'_> {
+    fn new(deadline: Duration) -> Self {
+        Self { deadline, arrivals: None }
+    }
+
+    async fn wait<T>(&self, work: impl Future<Output = T>) -> Result<T, Elapsed> {
+        let mut work = pin!(work);
+        let arrived = || self.arrivals.map(|arrivals| arrivals.load(Ordering::Relaxed));
+        loop {
+            let before = arrived();
+            match timeout(self.deadline, work.as_mut()).await {
+                Err(elapsed) if arrived() == before => return Err(elapsed),
+                Err(_) => {}
+                Ok(outcome) => {
+                    if let Some(arrivals) = self.arrivals {
+                        arrivals.fetch_add(1, Ordering::Relaxed);
+                    }
+                    return Ok(outcome);
+                }
+            }
         }
     }
 }
@@ -193,7 +232,8 @@ fn midway(options: &RedisOptions) -> Duration {
 impl Lanes {
     fn new(found: Found, options: &RedisOptions) -> RedisResult<Self> {
         let small = found.connect_lazily(options, options.timeout)?;
-        let bulk = found.connect_lazily(options, midway(options))?;
+        // Each operation has its own deadline; of those that wait behind each other the last may wait for all.
+        let bulk = found.connect_lazily(options, midway(options) * AT_ONCE as u32)?;
         Ok(Self { found, small, bulk })
     }
 }
@@ -229,5 +269,31 @@ fn kind(error: &RedisError) -> RemoteError {
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link").field("servers", &self.options.servers).field("breaker", &self.breaker).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(1);
+
+    async fn waited(seconds: u64, arrivals: Option<&AtomicU64>) -> Result<(), Elapsed> {
+        Patience { deadline: DEADLINE, arrivals }.wait(tokio::time::sleep(Duration::from_millis(seconds * 1000 - 100))).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_longer_than_its_deadline_is_late() {
+        assert!(waited(1, None).await.is_ok());
+        assert!(waited(2, None).await.is_err());
+        assert!(waited(2, Some(&AtomicU64::new(0))).await.is_err(), "nothing arrives");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_behind_what_arrives_is_not_late() {
+        let arrivals = AtomicU64::new(0);
+        let all = (1..=8).map(|second| waited(second, Some(&arrivals)));
+        assert!(futures_util::future::join_all(all).await.iter().all(Result::is_ok));
+        assert!(waited(3, Some(&arrivals)).await.is_err(), "the last has come");
     }
 }

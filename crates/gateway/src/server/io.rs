@@ -29,6 +29,10 @@ use crate::problem::Problem;
 
 const LATE: Problem = Problem::refusal(StatusCode::REQUEST_TIMEOUT, "The request's head did not arrive in time.");
 
+/// Heads looked at in one go. Then others have theirs, and the connection hears what the server tells all: a client that never stops asking
+/// would keep it from that.
+const TURNS: usize = 32;
+
 pub(super) struct ClientStream<H: Handler> {
     handler: H,
     /// Only `Drop` takes it.
@@ -122,7 +126,7 @@ impl<H: Handler> ClientStream<H> {
 
     /// Answers what can be answered from here, until there is something for hyper, or nothing more.
     fn poll_answers(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
+        for _ in 0..TURNS {
             ready!(self.poll_own(cx))?;
             match self.heads.look() {
                 Seen::Partial => {
@@ -133,7 +137,7 @@ impl<H: Handler> ClientStream<H> {
                 Seen::Plain => match self.answer() {
                     Some(()) => {
                         self.heads.forget();
-                        (self.unanswered, self.answering) = (false, true);
+                        (self.unanswered, self.answering) = (!self.heads.is_empty(), true);
                         self.peer.turn().take();
                     }
                     None => {
@@ -148,6 +152,8 @@ impl<H: Handler> ClientStream<H> {
                 return Poll::Ready(Ok(()));
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Begins the answer to the request at hand, if it is there to be written.

@@ -14,6 +14,8 @@ use super::stall::WriteDeadline;
 
 /// Pieces of a body in one write, beside the head. A mebibyte has four.
 const PIECES: usize = 15;
+/// Bytes of a body that are taken from it before they are written. What it tells the access log is ahead of the client by no more.
+const GATHERED: usize = 1 << 20;
 
 /// Bytes on their way out: a head, or other words, and the body behind it.
 #[derive(Debug)]
@@ -79,10 +81,15 @@ impl<B: Body<Data = Bytes> + Unpin> Writing<B> {
     /// Takes from the body what fits into one write.
     fn gather(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let Some(body) = &mut self.body else { return Ok(()) };
-        while self.pieces.len() < PIECES {
+        let mut gathered: usize = self.pieces.iter().map(Bytes::len).sum();
+        while self.pieces.len() < PIECES && gathered < GATHERED {
             match Pin::new(&mut *body).poll_frame(cx) {
                 // Trailers have no place behind a body of announced length.
-                Poll::Ready(Some(Ok(frame))) => self.pieces.extend(frame.into_data().ok().filter(|piece| !piece.is_empty())),
+                Poll::Ready(Some(Ok(frame))) => {
+                    let piece = frame.into_data().ok().filter(|piece| !piece.is_empty());
+                    gathered += piece.as_ref().map_or(0, Bytes::len);
+                    self.pieces.extend(piece);
+                }
                 Poll::Ready(None) => {
                     self.body = None;
                     break;
