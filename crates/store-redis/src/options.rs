@@ -126,7 +126,7 @@ pub struct RedisOptions {
     /// First part of every key.
     pub prefix: String,
     /// The longest an operation may take, waiting for a connection included. A look-up that takes longer is a miss. What is
-    /// left of a long body that is being served already may take a second.
+    /// left of a long body that is being served already may take a second from one chunk to the next.
     pub timeout: Duration,
     /// The longest that connecting may take, TLS and authentication included.
     pub connect_timeout: Duration,
