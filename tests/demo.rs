@@ -8,8 +8,9 @@ use larder_testkit::{Error, Result};
 
 /// The commands and the expectations behind them, as [`guide`](../crates/gateway/src/demo/guide.rs) lays them out.
 fn steps(output: &[String]) -> Vec<(&str, &str)> {
-    let pairs = output.iter().zip(output.iter().skip(1));
-    pairs.filter_map(|(command, expected)| Some((command.strip_prefix("  ")?, expected.strip_prefix("  # ")?))).collect()
+    // The log comes on a stream of its own, so a line of it may stand between a command and its expectation.
+    let guide: Vec<&str> = output.iter().filter_map(|line| line.strip_prefix("  ")).collect();
+    guide.windows(2).filter_map(|pair| Some((pair[0], pair[1].strip_prefix("# ")?))).collect()
 }
 
 fn run(command: &str) -> Result<String> {

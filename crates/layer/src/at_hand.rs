@@ -44,7 +44,7 @@ impl<B> AtHand<B> {
         stored: &Arc<StoredResponse>,
         age: u32,
         status: &CacheStatus,
-        outcome: impl FnOnce() -> Outcome,
+        outcome: Outcome,
     ) -> Option<Self> {
         let (body, not_modified) = match answer_ranged(request, fields, &stored.head, stored.body_length()) {
             Answer::Full => (CacheBody::stored(stored.body()), false),
@@ -54,7 +54,7 @@ impl<B> AtHand<B> {
         let cache_status = respond::plain_hit(status)?;
         let slots = stored.head.headers.lines().filter(|(name, value)| value.is_empty() && is_slot(name)).count();
         let head = Head::Slots { stored: Arc::clone(stored), not_modified, age: respond::decimal(i64::from(age)), cache_status };
-        (slots == 3).then(|| Self { head, body, outcome: outcome() })
+        (slots == 3).then(|| Self { head, body, outcome })
     }
 
     /// The status.

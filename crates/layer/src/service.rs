@@ -98,7 +98,7 @@ impl<S: Upstream> CacheService<S> {
         stored.mark_asked();
         if !rules.cache_status_key {
             let (status, outcome) = hit_status(stored, reason, now);
-            let in_slots = AtHand::in_slots(&context, fields, stored, age, &status, || outcome);
+            let in_slots = AtHand::in_slots(&context, fields, stored, age, &status, outcome);
             if in_slots.is_some() {
                 return in_slots;
             }

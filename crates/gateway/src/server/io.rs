@@ -1,6 +1,9 @@
-//! A client's socket as hyper sees it, with what hyper cannot do: notice ambiguous framing ([`super::framing`]), write informational
-//! responses ([`super::early`]), say why a head is refused ([`super::refusal`]), give up on a client that takes nothing
-//! ([`super::stall`]), and say goodbye so that it is heard.
+//! A client's socket as hyper sees it, with what hyper cannot do: answer hits from where their heads are read ([`super::heads`],
+//! [`super::writing`]), notice ambiguous framing ([`super::framing`]), write informational responses ([`super::early`]), say why a head is
+//! refused ([`super::refusal`]), give up on a client that takes nothing ([`super::stall`]), and say goodbye so that it is heard.
+//!
+//! hyper asks for bytes when it has a request to read, so that is when heads are looked at here. It has said all there was to say about
+//! the request before once it has flushed and the turn is the client's ([`super::turn`]); only then is anything written past it.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -33,6 +36,7 @@ const LATE: Problem = Problem::refusal(StatusCode::REQUEST_TIMEOUT, "The request
 /// would keep it from that.
 const TURNS: usize = 32;
 
+/// See the module's page.
 pub(super) struct ClientStream<H: Handler> {
     handler: H,
     /// Only `Drop` takes it.
@@ -182,13 +186,12 @@ impl<H: Handler> ClientStream<H> {
         if self.reader == Reader::Here {
             ready!(self.poll_answers(cx))?;
         }
-        let most = match self.reader {
-            _ if self.heads.has_head() => u64::MAX,
-            Reader::Here | Reader::Hyper => u64::MAX,
-            Reader::HyperFor { content: 0 } => return self.poll_whether_gone(cx),
-            Reader::HyperFor { content } => content,
-        };
         let is_head = self.heads.has_head();
+        let most = match self.reader {
+            Reader::HyperFor { content: 0 } if !is_head => return self.poll_whether_gone(cx),
+            Reader::HyperFor { content } if !is_head => content,
+            _ => u64::MAX,
+        };
         let most = usize::try_from(most).unwrap_or(usize::MAX).min(buf.remaining());
         let at_hand = self.heads.at_hand();
         let given = if at_hand.is_empty() {
