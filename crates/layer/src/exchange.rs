@@ -1,6 +1,7 @@
 //! One exchange with the origin, and what becomes of its answer. Runs as a task of its own; clients and followers only read.
 
 mod arriving;
+mod failing;
 mod freshen;
 mod part;
 mod pump;
@@ -12,7 +13,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, SET_COOKIE};
-use http::{HeaderValue, Request, Response, StatusCode, response};
+use http::{HeaderValue, Request, Response, response};
 use http_body::Body;
 use larder_semantics::storage::supersedes;
 use larder_semantics::validation::upstream_fields;
@@ -20,10 +21,12 @@ use larder_semantics::{Disposition, Exchange, Reason, StoredHead, Timestamp, Var
 use larder_store::{HitForMiss, Lease, Lookup, Position, StoredBody, StoredResponse, Tag, Tags, Variant};
 use tokio::sync::oneshot;
 
+pub(crate) use failing::Refusal;
 pub(crate) use part::PartReply;
 use part::Partly;
 use pump::{Begun, Kept, Pump, begin};
 
+use crate::body::CacheBody;
 use crate::body_log::body_log;
 use crate::cache::{Cache, Counted};
 use crate::error::FetchError;
@@ -48,6 +51,8 @@ pub(crate) struct Job {
     candidates: Vec<Arc<StoredResponse>>,
     /// Whether the first candidate is what the request selects, and not just another variant.
     selected: bool,
+    /// May stand in for an answer that does not come (RFC 5861 §4).
+    stand_in: Option<Arc<StoredResponse>>,
     going: Going,
     permit: Option<Permit>,
     /// Other replicas wait. Dropped without an answer, it lets the next one try.
@@ -82,12 +87,12 @@ pub(crate) enum Reply<B> {
     Arriving { live: Arc<Live>, reader: LiveReader },
     /// A part, on its way into the store or confirmed.
     Part(PartReply<B>),
-    /// An answer for this client only.
-    Passed { response: Response<B>, reason: Reason },
-    /// An error status that a stored response stands in for.
-    Unavailable(StatusCode),
-    /// No answer.
-    Failed(FetchError),
+    /// An answer that is not stored.
+    Passed { response: Response<CacheBody<B>>, reason: Reason },
+    /// A server error that a stored response may stand in for.
+    Unavailable { response: Response<B>, stored: Arc<StoredResponse> },
+    /// No answer, and what may stand in for one.
+    Failed { error: FetchError, stored: Option<Arc<StoredResponse>> },
 }
 
 impl Job {
@@ -113,6 +118,7 @@ impl Job {
             asked,
             candidates,
             selected,
+            stand_in: found.response().cloned(),
             going,
             permit,
             lease: None,
@@ -126,7 +132,8 @@ impl Job {
     /// For the answer to a write, which is there already.
     pub(crate) fn of_write(asked: Arc<Asked>, position: Position, fetch: u64, tags: Tags) -> Box<Self> {
         let (candidates, going, naming) = (Vec::new(), Going::AsSent, Naming::Nothing);
-        Box::new(Self { asked, candidates, selected: false, going, permit: None, lease: None, position, fetch, tags, naming })
+        let (selected, stand_in, permit, lease) = (false, None, None, None);
+        Box::new(Self { asked, candidates, selected, stand_in, going, permit, lease, position, fetch, tags, naming })
     }
 }
 
@@ -165,12 +172,7 @@ pub(crate) async fn run<S: Upstream>(
         let request_time = service.cache.clock.now();
         let mut response = match call(&service.inner, || job.request(&service)).await {
             Ok(response) => response,
-            Err(error) => {
-                let _landed = job.permit.map(|permit| permit.land(Landing::Failed(error.clone())));
-                // A client that left does not want it.
-                let _ = reply.send(Reply::Failed(error));
-                return;
-            }
+            Err(error) => return job.fail(error, reply),
         };
         let named = service.route.tags.take_tags(response.headers_mut());
         job.tag(named.as_deref());
@@ -216,10 +218,9 @@ pub(crate) async fn run<S: Upstream>(
                 let cookies = cookies(&response);
                 return Box::pin(job.freshen(&service, answer, cookies, reply)).await;
             }
-            Disposition::ServeStale { .. } => {
-                let _landed = job.permit.map(|permit| permit.land(Landing::Unavailable));
-                let _ = reply.send(Reply::Unavailable(response.status()));
-                return;
+            Disposition::ServeStale { .. } => return job.serve_stale(&service.cache, response, reply),
+            Disposition::Pass { reason, .. } if response.status().is_server_error() && job.is_followed() => {
+                return Box::pin(job.refuse(service, response, reason, reply)).await;
             }
             Disposition::Pass { reason, remember } => return job.pass(&service.cache, response, reason, remember, reply),
         }
@@ -233,7 +234,9 @@ impl Job {
         self.lease = lease;
         self.position = cache.store.ledger().position();
         self.fetch = cache.next_fetch();
-        if let Some(candidate) = candidate.filter(|_| matches!(self.going, Going::Whole)) {
+        let Some(candidate) = candidate else { return };
+        self.stand_in = Some(Arc::clone(&candidate));
+        if matches!(self.going, Going::Whole) {
             self.candidates = vec![candidate];
             self.selected = true;
         }
@@ -316,7 +319,7 @@ impl Job {
             lease.not_shared();
         }
         let _landed = self.permit.map(|permit| permit.land(Landing::NotShared));
-        let _ = reply.send(Reply::Passed { response, reason });
+        let _ = reply.send(Reply::Passed { response: response.map(CacheBody::upstream), reason });
     }
 
     /// Drops what the origin was asked about.

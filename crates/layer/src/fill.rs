@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::header::{AGE, SET_COOKIE};
 use http::request::Parts;
-use http::{HeaderMap, Uri, response};
+use http::{HeaderMap, Response, Uri, response};
 use larder_semantics::{CacheStatus, Decision, ForwardReason, MethodKind, PrimaryKey, Reason, RequestContext, serve_on_error};
 use larder_store::{KeyHash, Lookup, StoredPart, StoredResponse, Tags};
 use tokio::sync::oneshot;
@@ -101,6 +101,17 @@ impl Plan {
     fn result(&self) -> CacheResult {
         if self.bypass { CacheResult::Bypass } else { CacheResult::Miss }
     }
+
+    /// The origin's answer as it came.
+    fn pass<B>(&self, asked: &Asked, response: Response<CacheBody<B>>, reason: Reason, status: CacheStatus) -> Served<B> {
+        let (parts, body) = response.into_parts();
+        let status = CacheStatus { fwd_status: Some(parts.status.as_u16()), detail: Some(reason.as_str()), ..status };
+        let mut headers = parts.headers;
+        respond::annotate(&mut headers, self.result(), &status);
+        let mut outcome = Outcome::new(self.result(), reason, Some(asked.key.clone()));
+        outcome.forward = Some(self.forward);
+        Served { response: respond::respond(parts.status, headers, body), outcome }
+    }
 }
 
 /// A request that needs the origin.
@@ -111,7 +122,7 @@ pub(crate) async fn fill<S: Upstream>(service: CacheService<S>, asked: Arc<Asked
     }
     let store = &service.cache.store;
     let mut hash = store.flight_hash(store.place_key(&asked.key), &plan.found, &asked.parts.headers);
-    for _ in 0..MAX_JOINS {
+    for turn in 0..MAX_JOINS {
         match service.join(hash, &asked) {
             Join::Lead(permit) => {
                 // Another fill may have landed between the look-up and now.
@@ -121,11 +132,11 @@ pub(crate) async fn fill<S: Upstream>(service: CacheService<S>, asked: Arc<Asked
                 let remote = plan.may_be_stored_elsewhere();
                 return lead(service, asked, plan, Some(permit), remote).await;
             }
-            Join::Follow(flight) => match follow(&service, &asked, &plan, flight).await {
+            Join::Follow(flight) => match follow(&service, &asked, &plan, flight, turn == 0).await {
                 Followed::Done(result) => return *result,
                 Followed::OtherVariant(own) => hash = own,
-                // The next join finds the flight to be old, and starts a newer one.
-                Followed::Outdated => {}
+                // The next join starts a newer one.
+                Followed::Anew => {}
                 Followed::Alone(reason) => {
                     plan.reason = reason;
                     // Whoever was followed may have left word about the key.
@@ -210,7 +221,8 @@ async fn fetch<S: Upstream>(
     let errand = Errand::new(exchange::run(service.clone(), job, elsewhere, reply));
     let now = || service.cache.clock.now();
     let status = forwarded(plan.reason, plan.forward);
-    match errand.bring(answer).await.unwrap_or_else(|_| Reply::Failed(FetchError::new("the exchange with the upstream was lost"))) {
+    let lost = || Reply::Failed { error: FetchError::new("the exchange with the upstream was lost"), stored: None };
+    match errand.bring(answer).await.unwrap_or_else(|_| lost()) {
         Reply::Live { head, live, reader } => {
             let mut served = leaders_answer(&asked, head, &live, reader, status, plan.result());
             served.outcome = Outcome { reason: plan.reason, forward: Some(plan.forward), ..served.outcome };
@@ -224,27 +236,30 @@ async fn fetch<S: Upstream>(
         Reply::Arriving { live, reader } => Ok(arriving(&asked, &live, reader, CacheStatus::default(), now())),
         Reply::Loaded(stored) => Ok(loaded(&asked, &stored, CacheStatus::default(), now())),
         Reply::Part(part) => Ok(part.serve(&asked, plan.result(), plan.reason, status)),
-        Reply::Passed { response, reason } => {
-            let (parts, body) = response.into_parts();
-            let status = CacheStatus { fwd_status: Some(parts.status.as_u16()), detail: Some(reason.as_str()), ..status };
-            let mut headers = parts.headers;
-            respond::annotate(&mut headers, plan.result(), &status);
-            let mut outcome = Outcome::new(plan.result(), reason, Some(asked.key.clone()));
-            outcome.forward = Some(plan.forward);
-            Ok(Served { response: respond::respond(parts.status, headers, CacheBody::upstream(body)), outcome })
+        Reply::Passed { response, reason } => Ok(plan.pass(&asked, response, reason, status)),
+        Reply::Unavailable { response, stored } => {
+            let stale = CacheStatus { fwd_status: Some(response.status().as_u16()), ..status.clone() };
+            let stale = stale_instead(&service, &asked, &stored, stale);
+            Ok(stale.unwrap_or_else(|| plan.pass(&asked, response.map(CacheBody::upstream), Reason::UpstreamError, status)))
         }
-        Reply::Unavailable(code) => {
-            let error = || FetchError::new(format!("the upstream answered {code}"));
-            let status = CacheStatus { fwd_status: Some(code.as_u16()), ..status };
-            stale_instead(&service, &asked, &plan, status).ok_or_else(error)
+        Reply::Failed { error, stored } => {
+            let stale = stored.and_then(|stored| stale_instead(&service, &asked, &stored, status));
+            stale.ok_or(error)
         }
-        Reply::Failed(error) => stale_instead(&service, &asked, &plan, status).ok_or(error),
     }
 }
 
-/// The stored response instead of an error, where that is allowed (RFC 5861 §4).
-fn stale_instead<S: Upstream>(service: &CacheService<S>, asked: &Asked, plan: &Plan, status: CacheStatus) -> Option<Served<S::Body>> {
-    let stored = plan.found.response()?;
+/// The stored response instead of an error, where that is allowed (RFC 5861 §4), and nothing made it old while the origin was asked.
+fn stale_instead<S: Upstream>(
+    service: &CacheService<S>,
+    asked: &Asked,
+    stored: &StoredResponse,
+    status: CacheStatus,
+) -> Option<Served<S::Body>> {
+    let suits = stored.variant().is_none_or(|variant| variant.suits(&asked.parts.headers));
+    if !suits || !stored.is_valid(service.cache.store.ledger()) {
+        return None;
+    }
     let now = service.cache.clock.now();
     let (age, reason) = serve_on_error(&service.route.policy, &asked.context, &stored.head, now)?;
     let ttl = stored.head.ttl(now);

@@ -10,6 +10,7 @@ use larder_store::{KeyHash, Ledger, Placed, Position, StoredResponse, Subject, T
 use tokio::sync::Notify;
 
 use crate::error::FetchError;
+use crate::exchange::Refusal;
 use crate::live::Live;
 
 const SHARDS: usize = 32;
@@ -45,10 +46,10 @@ pub(crate) enum Landing {
     Loaded(Arc<StoredResponse>),
     /// Another replica has stored this, and its body is on its way from there.
     Arriving(Arc<Live>),
-    /// No answer. All fail together, or use what they have.
-    Failed(FetchError),
-    /// An error status that stands for "no answer" (500, 502, 503, 504) and was not passed on.
-    Unavailable,
+    /// No answer. All fail together, or use what is stored.
+    Failed { error: FetchError, stored: Option<Arc<StoredResponse>> },
+    /// A server error. All share it, or use what is stored.
+    Refused(Arc<Refusal>),
     /// The answer is for one client only; everyone else fetches alone, at once.
     NotShared,
 }
@@ -161,6 +162,25 @@ impl Permit {
         &self.flight.tags
     }
 
+    /// Whether anybody waits for the landing.
+    pub(crate) fn is_followed(&self) -> bool {
+        // Besides this one and the table.
+        Arc::strong_count(&self.flight) > 2
+    }
+
+    /// Tells those who wait, and nobody after them: what cannot be used again is for them alone.
+    pub(crate) fn land_last(self, landing: Landing) {
+        self.leave();
+        self.flight.land(landing);
+    }
+
+    fn leave(&self) {
+        let mut shard = self.flights.shard(self.hash);
+        if shard.get(&self.hash).is_some_and(|current| Arc::ptr_eq(current, &self.flight)) {
+            shard.remove(&self.hash);
+        }
+    }
+
     /// Tells the followers.
     pub(crate) fn land(self, landing: Landing) -> Landed {
         self.flight.land(landing);
@@ -170,11 +190,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut shard = self.flights.shard(self.hash);
-        if shard.get(&self.hash).is_some_and(|current| Arc::ptr_eq(current, &self.flight)) {
-            shard.remove(&self.hash);
-        }
-        drop(shard);
+        self.leave();
         self.flight.land(Landing::NotShared);
     }
 }
@@ -219,10 +235,22 @@ mod tests {
         let (flights, ledger) = (Arc::new(Flights::default()), Ledger::default());
         let permit = lead(flights.join(7, &key(), &ledger, false, tags));
         let follower = follow(flights.join(7, &key(), &ledger, false, tags));
-        let landed = permit.land(Landing::Unavailable);
-        assert!(matches!(follower.0.landing.get(), Some(Landing::Unavailable)));
+        let landed = permit.land(Landing::NotShared);
+        assert!(matches!(follower.0.landing.get(), Some(Landing::NotShared)));
         follow(flights.join(7, &key(), &ledger, false, tags));
         drop(landed);
+        lead(flights.join(7, &key(), &ledger, false, tags));
+    }
+
+    #[test]
+    fn a_landing_for_those_who_wait_is_for_nobody_after_them() {
+        let (flights, ledger) = (Arc::new(Flights::default()), Ledger::default());
+        let permit = lead(flights.join(7, &key(), &ledger, false, tags));
+        assert!(!permit.is_followed());
+        let follower = follow(flights.join(7, &key(), &ledger, false, tags));
+        assert!(permit.is_followed());
+        permit.land_last(Landing::NotShared);
+        assert!(matches!(follower.0.landing.get(), Some(Landing::NotShared)));
         lead(flights.join(7, &key(), &ledger, false, tags));
     }
 

@@ -31,6 +31,9 @@ const STALL: Duration = Duration::from_secs(60);
 /// How long a fill goes on for the store alone, after its last client left.
 const DETACHED: Duration = Duration::from_secs(60);
 
+/// The longest content of an error that others share, in bytes. Of a longer one they get the status.
+const LONGEST_ERROR: u64 = 64 * 1024;
+
 /// A body on its way.
 pub(super) struct Pump<S> {
     pub(super) job: Box<Job>,
@@ -51,6 +54,8 @@ pub(super) enum Kept {
     Part(Box<PartialResponse>),
     /// A response that another replica has stored.
     Stored(Box<ResponseRecord>),
+    /// An error, for those who wait for it.
+    Nothing,
 }
 
 /// What waiting for a frame came to.
@@ -138,7 +143,7 @@ impl<S: Upstream> Pump<S> {
                     Ok(data) if data.is_empty() => {}
                     Ok(data) => {
                         got += data.len() as u64;
-                        if keeping && (got > self.service.route.max_object || self.service.cache.in_flight.is_full()) {
+                        if keeping && (got > self.longest() || self.service.cache.in_flight.is_full()) {
                             keeping = false;
                             self.give_up_keeping(got);
                         }
@@ -157,6 +162,7 @@ impl<S: Upstream> Pump<S> {
         }
         match &self.kept {
             _ if !keeping => {}
+            Kept::Nothing => {}
             Kept::Stored(record) => self.promote(record, last.as_ref()),
             _ => self.commit(got, last.as_ref(), trailers.clone()).await,
         }
@@ -182,10 +188,16 @@ impl<S: Upstream> Pump<S> {
         }
     }
 
+    /// The most bytes that are kept for who joins late.
+    fn longest(&self) -> u64 {
+        let max_object = self.service.route.max_object;
+        if matches!(self.kept, Kept::Nothing) { max_object.min(LONGEST_ERROR) } else { max_object }
+    }
+
     /// Too large for the store: from now on it only passes along, and nobody waits for it any more.
     fn give_up_keeping(&mut self, got: u64) {
         self.writer.stop_keeping();
-        if got > self.service.route.max_object {
+        if got > self.service.route.max_object && !matches!(self.kept, Kept::Nothing) {
             self.job.remember(&self.service.cache, Reason::TooLarge);
         }
         if let Some(lease) = self.job.lease.take() {
@@ -216,7 +228,7 @@ impl<S: Upstream> Pump<S> {
                 let Some(body) = builder.finish(trailers) else { return };
                 cache.commit(self.job.stored(live, body), lease).await;
             }
-            Kept::Stored(_) => {}
+            Kept::Stored(_) | Kept::Nothing => {}
             Kept::Part(meta) => {
                 let Some(body) = builder.finish(None) else { return };
                 let Job { asked, position, fetch, tags, .. } = &*self.job;

@@ -1,9 +1,11 @@
 //! The follower's side of collapsed forwarding.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use http::StatusCode;
 use larder_semantics::{CacheStatus, Decision, Reason, decide};
-use larder_store::{KeyHash, Variant};
+use larder_store::{KeyHash, StoredResponse, Variant};
 
 use super::{Asked, Plan, arriving, confirmed, forwarded, live_answer, loaded, stale_instead};
 use crate::cache::Counted;
@@ -18,14 +20,21 @@ pub(super) enum Followed<B> {
     Done(Box<Result<Served<B>, FetchError>>),
     /// The leader's variant is not this request's; this is where its own lies.
     OtherVariant(KeyHash),
-    /// The leader's answer was invalidated before it was there.
-    Outdated,
+    /// The leader's answer was invalidated before it was there, or may be the fault of its request: one of those who waited asks again.
+    Anew,
     /// What the leader got is not for this request.
     Alone(Reason),
 }
 
-/// Waits for the leader's answer, and checks it like anyone else's: the head may forbid what the key allowed.
-pub(super) async fn follow<S: Upstream>(service: &CacheService<S>, asked: &Asked, plan: &Plan, flight: Following) -> Followed<S::Body> {
+/// Waits for the leader's answer, and checks it like anyone else's: the head may forbid what the key allowed. A 500 may be the fault of the
+/// leader's request, so where a request `may_try_again` it does: one leads, and the others wait for that.
+pub(super) async fn follow<S: Upstream>(
+    service: &CacheService<S>,
+    asked: &Asked,
+    plan: &Plan,
+    flight: Following,
+    may_try_again: bool,
+) -> Followed<S::Body> {
     let waiting = Counted::new(&service.cache, |counters| &counters.waiting);
     let began = service.cache.clock.now();
     let Ok(landed) = tokio::time::timeout(service.route.collapse_wait, flight.landing()).await else {
@@ -36,9 +45,10 @@ pub(super) async fn follow<S: Upstream>(service: &CacheService<S>, asked: &Asked
     let status = CacheStatus { collapsed: true, ..forwarded(Reason::Collapsed, plan.forward) };
     let collapsed = CacheStatus { collapsed: true, ..CacheStatus::default() };
     let ledger = service.cache.store.ledger();
+    let own_or = |found: Option<Arc<StoredResponse>>| plan.found.response().cloned().or(found);
     let served = match landed {
-        Landing::Live(live) | Landing::Arriving(live) if !live.is_current(asked.key.url(), ledger) => return Followed::Outdated,
-        Landing::Confirmed(stored) | Landing::Loaded(stored) if !stored.is_valid(ledger) => return Followed::Outdated,
+        Landing::Live(live) | Landing::Arriving(live) if !live.is_current(asked.key.url(), ledger) => return Followed::Anew,
+        Landing::Confirmed(stored) | Landing::Loaded(stored) if !stored.is_valid(ledger) => return Followed::Anew,
         Landing::Live(live) => {
             if let Some(other) = other_variant(service, asked, live.variant.as_ref()) {
                 return Followed::OtherVariant(other);
@@ -75,13 +85,18 @@ pub(super) async fn follow<S: Upstream>(service: &CacheService<S>, asked: &Asked
             let Some(reader) = live.body.reader().filter(|_| usable) else { return Followed::Alone(plan.reason) };
             return from_elsewhere(service, arriving(asked, &live, reader, collapsed, now));
         }
-        Landing::Failed(error) => {
-            return Followed::Done(Box::new(stale_instead(service, asked, plan, status).ok_or(error)));
+        Landing::Failed { error, stored } => {
+            let stale = own_or(stored).and_then(|stored| stale_instead(service, asked, &stored, status));
+            return Followed::Done(Box::new(stale.ok_or(error)));
         }
-        Landing::Unavailable => match stale_instead(service, asked, plan, status) {
-            Some(served) => served,
-            None => return Followed::Alone(plan.reason),
-        },
+        Landing::Refused(refusal) => {
+            let stale = CacheStatus { fwd_status: Some(refusal.status.as_u16()), ..status.clone() };
+            match own_or(refusal.stored.clone()).and_then(|stored| stale_instead(service, asked, &stored, stale)) {
+                Some(served) => served,
+                None if may_try_again && refusal.status == StatusCode::INTERNAL_SERVER_ERROR => return Followed::Anew,
+                None => refusal.answer(asked, status),
+            }
+        }
         Landing::NotShared => return Followed::Alone(plan.reason),
     };
     service.cache.counters.followers.fetch_add(1, Ordering::Relaxed);

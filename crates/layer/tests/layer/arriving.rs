@@ -100,7 +100,7 @@ impl RemoteStore for Tier {
 }
 
 #[derive(Debug)]
-struct NoLog;
+pub(crate) struct NoLog;
 
 impl InvalidationLog for NoLog {
     fn publish(&self, _: Invalidation) -> Answer<'_, Published> {

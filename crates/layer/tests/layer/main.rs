@@ -5,6 +5,7 @@ mod arriving;
 mod collapsing;
 mod common;
 mod entry_cost;
+mod failing;
 mod hit_cost;
 mod identities;
 mod miss_cost;
