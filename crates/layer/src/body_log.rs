@@ -1,89 +1,46 @@
 //! A body while it arrives: one writer, many readers, each at its own place.
 //!
-//! While the body may still be stored, the log keeps all frames, so that a follower that joins late reads from the start and a slow
-//! reader slows nobody. Once it cannot be stored any more, the log becomes a window: frames that all readers have passed are dropped,
-//! and the writer waits while [`WINDOW`] bytes are unread. Memory per fill is therefore bounded by the largest object plus a window.
-//! A reader that takes nothing for [`PATIENCE`] while others wait behind it is cut off: no client can stop another one's download.
+//! 1. While the body may still be stored, the log keeps all of it, so that a follower that joins late reads from the start and a slow reader
+//!    slows nobody.
+//! 2. Once it is stored ([`LogWriter::stored`]), the readers go on in the stored body, and the log holds nothing.
+//! 3. Where it cannot be stored ([`LogWriter::stop_keeping`]), the log becomes a window: what all readers have passed is dropped, and the
+//!    writer waits while [`WINDOW`] bytes are unread, or [`LEAD`] while a reader has read them all. So a slow reader does not hold up one
+//!    that is ahead.
+//!
+//! Beyond that the slow ones have [`PATIENCE`], together and for the whole body: no client can stop another one's download. A reader with
+//! nobody before it may take its time, unless the budget for all bodies is used up ([`InFlight::cut_off_stalled`]).
 
-use std::collections::VecDeque;
+mod budget;
+mod state;
+#[cfg(test)]
+mod tests;
+
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use larder_store::StoredBody;
 
 use crate::error::BodyError;
+pub(crate) use budget::InFlight;
+use state::{End, State};
 
 /// Unread bytes at which the writer waits, once the log is a window.
 const WINDOW: u64 = 256 * 1024;
 
-/// How long the readers of a window wait for one that takes nothing.
+/// The same while a reader has read everything.
+const LEAD: u64 = 8 * WINDOW;
+
+/// How long readers may hold up others, and how long one may take nothing while the budget is used up.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Bytes held by all logs, and the most they may hold together.
-#[derive(Debug)]
-pub(crate) struct InFlight {
-    held: AtomicU64,
-    limit: u64,
-}
-
-impl InFlight {
-    pub(crate) fn new(limit: u64) -> Self {
-        Self { held: AtomicU64::new(0), limit }
-    }
-
-    pub(crate) fn held(&self) -> u64 {
-        self.held.load(Ordering::Relaxed)
-    }
-
-    /// Bytes that are held beside the logs, until they are taken off again.
-    pub(crate) fn add(&self, bytes: u64) {
-        self.held.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// Takes off what was added.
-    pub(crate) fn take_off(&self, bytes: u64) {
-        self.held.fetch_sub(bytes, Ordering::Relaxed);
-    }
-
-    /// Whether the budget for bodies in flight is used up.
-    pub(crate) fn is_full(&self) -> bool {
-        self.held() >= self.limit
-    }
-}
 
 #[derive(Debug)]
 struct Log {
     state: Mutex<State>,
     in_flight: Arc<InFlight>,
-}
-
-#[derive(Debug)]
-struct State {
-    frames: VecDeque<Bytes>,
-    /// The number of `frames[0]`.
-    first: usize,
-    held: u64,
-    keeping: bool,
-    end: Option<End>,
-    /// Slots are reused; a reader knows its own.
-    readers: Vec<Option<Place>>,
-    writer: Option<Waker>,
-}
-
-#[derive(Debug, Default)]
-struct Place {
-    next: usize,
-    waker: Option<Waker>,
-}
-
-#[derive(Clone, Debug)]
-enum End {
-    Complete(Option<Arc<HeaderMap>>),
-    Broken(BodyError),
 }
 
 /// The writing end. Dropped without [`LogWriter::complete`], it breaks the readers off.
@@ -110,8 +67,8 @@ pub(crate) enum Item {
 
 /// An empty log.
 pub(crate) fn body_log(in_flight: Arc<InFlight>) -> (LogWriter, LogHandle) {
-    let state = State { frames: VecDeque::new(), first: 0, held: 0, keeping: true, end: None, readers: Vec::new(), writer: None };
-    let log = Arc::new(Log { state: Mutex::new(state), in_flight });
+    let log = Arc::new(Log { state: Mutex::default(), in_flight });
+    log.in_flight.register(&log);
     (LogWriter(Arc::clone(&log)), LogHandle(log))
 }
 
@@ -123,54 +80,7 @@ impl Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        let held = self.lock().held;
-        self.in_flight.held.fetch_sub(held, Ordering::Relaxed);
-    }
-}
-
-impl State {
-    fn wake_readers(&mut self) {
-        for place in self.readers.iter_mut().flatten() {
-            if let Some(waker) = place.waker.take() {
-                waker.wake();
-            }
-        }
-    }
-
-    /// Drops what all readers have passed. Only in a window.
-    fn trim(&mut self, in_flight: &InFlight) {
-        if self.keeping {
-            return;
-        }
-        let last = self.first + self.frames.len();
-        let slowest = self.readers.iter().flatten().map(|place| place.next).min().unwrap_or(last);
-        let mut freed = 0;
-        while self.first < slowest
-            && let Some(frame) = self.frames.pop_front()
-        {
-            freed += frame.len() as u64;
-            self.first += 1;
-        }
-        self.held -= freed;
-        in_flight.held.fetch_sub(freed, Ordering::Relaxed);
-        if self.held < WINDOW
-            && let Some(writer) = self.writer.take()
-        {
-            writer.wake();
-        }
-    }
-
-    /// Cuts off the readers that all others wait for. A reader with nobody behind it may take its time.
-    fn cut_off_stalled(&mut self, in_flight: &InFlight) {
-        let (first, last) = (self.first, self.first + self.frames.len());
-        if self.readers.iter().flatten().any(|place| place.next >= last) {
-            self.readers.iter_mut().filter(|slot| slot.as_ref().is_some_and(|place| place.next == first)).for_each(|slot| *slot = None);
-            self.trim(in_flight);
-        }
-    }
-
-    fn has_readers(&self) -> bool {
-        self.readers.iter().any(Option::is_some)
+        self.in_flight.take_off(self.lock().held);
     }
 }
 
@@ -178,10 +88,8 @@ impl LogWriter {
     /// Appends a frame for all readers.
     pub(crate) fn append(&self, frame: Bytes) {
         let mut state = self.0.lock();
-        let len = frame.len() as u64;
-        self.0.in_flight.held.fetch_add(len, Ordering::Relaxed);
-        state.held += len;
-        state.frames.push_back(frame);
+        self.0.in_flight.add(frame.len() as u64);
+        state.push(frame);
         state.trim(&self.0.in_flight);
         state.wake_readers();
     }
@@ -193,6 +101,13 @@ impl LogWriter {
         state.trim(&self.0.in_flight);
     }
 
+    /// The whole body is stored: readers go on there, and what the log holds is freed.
+    pub(crate) fn stored(&self, body: StoredBody) {
+        let mut state = self.0.lock();
+        state.go_on_in(body, &self.0.in_flight);
+        state.wake_readers();
+    }
+
     /// Waits until there is room. `false`: nobody reads any more, and nothing is kept.
     pub(crate) async fn room(&self) -> bool {
         // Mostly there is, and then no timer is made.
@@ -200,11 +115,27 @@ impl LogWriter {
             return room;
         }
         loop {
-            match tokio::time::timeout(PATIENCE, poll_fn(|cx| self.poll_room(cx))).await {
-                Ok(room) => return room,
-                Err(_) => self.0.lock().cut_off_stalled(&self.0.in_flight),
+            let patience = self.0.lock().patience_left();
+            let waited = tokio::time::timeout(patience, self.room_or_news()).await;
+            let mut state = self.0.lock();
+            state.charge();
+            match waited {
+                Ok(Some(room)) => return room,
+                Ok(None) => {}
+                Err(_) => state.cut_off_behind(&self.0.in_flight),
             }
         }
+    }
+
+    /// As [`Self::poll_room`]; `None` when a reader has come to the end, and begins to be held up.
+    async fn room_or_news(&self) -> Option<bool> {
+        let mut waited = false;
+        poll_fn(|cx| match self.poll_room(cx) {
+            Poll::Ready(room) => Poll::Ready(Some(room)),
+            Poll::Pending if std::mem::replace(&mut waited, true) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
     }
 
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<bool> {
@@ -215,16 +146,16 @@ impl LogWriter {
         if !state.has_readers() {
             return Poll::Ready(false);
         }
-        if state.held < WINDOW {
+        if state.has_room(&self.0.in_flight) {
             return Poll::Ready(true);
         }
-        state.writer = Some(cx.waker().clone());
+        state.wait(cx);
         Poll::Pending
     }
 
     /// The frames kept so far, for storage.
     pub(crate) fn frames(&self) -> Vec<Bytes> {
-        self.0.lock().frames.iter().cloned().collect()
+        self.0.lock().frames()
     }
 
     /// Whether anybody reads.
@@ -260,16 +191,7 @@ impl Drop for LogWriter {
 impl LogHandle {
     /// A reader from the first byte; `None` once the start is gone.
     pub(crate) fn reader(&self) -> Option<LogReader> {
-        let mut state = self.0.lock();
-        if !state.keeping {
-            return None;
-        }
-        let free = state.readers.iter().position(Option::is_none);
-        let slot = free.unwrap_or_else(|| {
-            state.readers.push(None);
-            state.readers.len() - 1
-        });
-        state.readers[slot] = Some(Place::default());
+        let slot = self.0.lock().join()?;
         Some(LogReader { log: Arc::clone(&self.0), slot })
     }
 }
@@ -277,29 +199,12 @@ impl LogHandle {
 impl LogReader {
     /// The next item; `None` at the proven end.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Item, BodyError>>> {
-        let mut guard = self.log.lock();
-        let state = &mut *guard;
-        let Some(Some(place)) = state.readers.get_mut(self.slot) else {
-            return Poll::Ready(Some(Err(BodyError::Outrun)));
-        };
-        if let Some(frame) = state.frames.get(place.next - state.first) {
-            let frame = frame.clone();
-            place.next += 1;
+        let mut state = self.log.lock();
+        let polled = state.poll_next(self.slot, cx);
+        if polled.is_ready() {
             state.trim(&self.log.in_flight);
-            return Poll::Ready(Some(Ok(Item::Data(frame))));
         }
-        match &state.end {
-            None => {
-                place.waker = Some(cx.waker().clone());
-                Poll::Pending
-            }
-            Some(End::Broken(error)) => Poll::Ready(Some(Err(error.clone()))),
-            Some(End::Complete(Some(trailers))) if place.next < state.first + state.frames.len() + 1 => {
-                place.next += 1;
-                Poll::Ready(Some(Ok(Item::Trailers(HeaderMap::clone(trailers)))))
-            }
-            Some(End::Complete(_)) => Poll::Ready(None),
-        }
+        polled
     }
 }
 
@@ -309,141 +214,8 @@ impl Drop for LogReader {
         state.readers[self.slot] = None;
         state.trim(&self.log.in_flight);
         // In a window the writer may wait for this reader only; it has to learn that nobody is left.
-        if !state.has_readers()
-            && let Some(writer) = state.writer.take()
-        {
-            writer.wake();
+        if !state.has_readers() {
+            state.wake_writer();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::task::Waker;
-
-    use super::*;
-
-    fn log() -> (LogWriter, LogHandle, Arc<InFlight>) {
-        let in_flight = Arc::new(InFlight::new(1 << 20));
-        let (writer, handle) = body_log(Arc::clone(&in_flight));
-        (writer, handle, in_flight)
-    }
-
-    fn next(reader: &mut LogReader) -> Poll<Option<Result<Item, BodyError>>> {
-        reader.poll_next(&mut Context::from_waker(Waker::noop()))
-    }
-
-    fn data(reader: &mut LogReader) -> Bytes {
-        match next(reader) {
-            Poll::Ready(Some(Ok(Item::Data(frame)))) => frame,
-            other => panic!("no data: {other:?}"),
-        }
-    }
-
-    fn has_room(writer: &LogWriter) -> Poll<bool> {
-        writer.poll_room(&mut Context::from_waker(Waker::noop()))
-    }
-
-    #[test]
-    fn a_late_reader_reads_from_the_start() {
-        let (writer, handle, _) = log();
-        writer.append("a".into());
-        writer.append("b".into());
-        let mut late = handle.reader().expect("the start is kept");
-        assert_eq!(data(&mut late), "a");
-        assert_eq!(data(&mut late), "b");
-        assert!(next(&mut late).is_pending());
-        writer.complete(None);
-        assert!(matches!(next(&mut late), Poll::Ready(None)));
-    }
-
-    #[test]
-    fn trailers_come_once_after_the_data() {
-        let (writer, handle, _) = log();
-        let mut reader = handle.reader().expect("kept");
-        writer.append("a".into());
-        writer.complete(Some(HeaderMap::from_iter([(http::header::ETAG, http::HeaderValue::from_static("\"x\""))])));
-        data(&mut reader);
-        assert!(matches!(next(&mut reader), Poll::Ready(Some(Ok(Item::Trailers(_))))));
-        assert!(matches!(next(&mut reader), Poll::Ready(None)));
-    }
-
-    #[test]
-    fn a_writer_that_is_gone_is_a_break_never_a_clean_end() {
-        let (writer, handle, _) = log();
-        let mut reader = handle.reader().expect("kept");
-        writer.append("a".into());
-        drop(writer);
-        data(&mut reader);
-        assert!(matches!(next(&mut reader), Poll::Ready(Some(Err(BodyError::Abandoned)))));
-    }
-
-    #[test]
-    fn a_slow_reader_slows_nobody_while_the_body_is_kept() {
-        let (writer, handle, _) = log();
-        let _slow = handle.reader();
-        writer.append(vec![0; 4 * WINDOW as usize].into());
-        assert_eq!(has_room(&writer), Poll::Ready(true));
-    }
-
-    #[test]
-    fn a_window_drops_what_all_have_read_and_waits_for_the_slowest() {
-        let (writer, handle, in_flight) = log();
-        let (mut fast, mut slow) = (handle.reader().expect("kept"), handle.reader().expect("kept"));
-        writer.append(vec![0; WINDOW as usize].into());
-        writer.stop_keeping();
-        assert!(handle.reader().is_none(), "nobody can join in the middle");
-        data(&mut fast);
-        assert_eq!(has_room(&writer), Poll::Pending);
-        data(&mut slow);
-        assert_eq!(has_room(&writer), Poll::Ready(true));
-        assert_eq!(in_flight.held(), 0);
-    }
-
-    #[test]
-    fn a_window_without_readers_tells_the_writer_to_stop() {
-        let (writer, handle, _) = log();
-        let reader = handle.reader();
-        writer.append(vec![0; WINDOW as usize].into());
-        writer.stop_keeping();
-        assert_eq!(has_room(&writer), Poll::Pending);
-        drop(reader);
-        assert_eq!(has_room(&writer), Poll::Ready(false));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_reader_that_takes_nothing_is_cut_off_when_others_wait_for_it() {
-        let (writer, handle, in_flight) = log();
-        let (mut waiting, mut stalled) = (handle.reader().expect("kept"), handle.reader().expect("kept"));
-        writer.append(vec![0; WINDOW as usize].into());
-        writer.stop_keeping();
-        data(&mut waiting);
-        assert!(writer.room().await);
-        assert_eq!(in_flight.held(), 0);
-        assert!(matches!(next(&mut stalled), Poll::Ready(Some(Err(BodyError::Outrun)))));
-        writer.append("more".into());
-        assert_eq!(data(&mut waiting), "more");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_slow_reader_with_nobody_behind_it_may_take_its_time() {
-        let (writer, handle, _) = log();
-        let mut slow = handle.reader().expect("kept");
-        writer.append(vec![0; WINDOW as usize].into());
-        writer.stop_keeping();
-        assert!(tokio::time::timeout(10 * PATIENCE, writer.room()).await.is_err());
-        data(&mut slow);
-        assert!(writer.room().await);
-    }
-
-    #[test]
-    fn bytes_in_flight_are_counted_until_the_last_holder_leaves() {
-        let (writer, handle, in_flight) = log();
-        let reader = handle.reader();
-        writer.append("12345".into());
-        writer.complete(None);
-        assert_eq!(in_flight.held(), 5);
-        drop((reader, handle));
-        assert_eq!(in_flight.held(), 0);
     }
 }

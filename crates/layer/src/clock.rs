@@ -53,6 +53,11 @@ impl ClockHand {
     }
 }
 
+/// Now as the runtime's timers have it.
+pub(crate) fn timer_now() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}
+
 /// A monotonic instant, for durations.
 pub fn monotonic() -> Instant {
     Instant::now()

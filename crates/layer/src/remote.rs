@@ -130,15 +130,17 @@ impl Cache {
         valid
     }
 
-    /// Stores a response in all tiers.
-    pub(crate) async fn commit(&self, response: Arc<StoredResponse>, lease: Option<Lease>) {
+    /// Stores a response in all tiers. Whether it is in memory.
+    pub(crate) async fn commit(&self, response: Arc<StoredResponse>, lease: Option<Lease>) -> bool {
         // What was invalidated meanwhile is of no use to other replicas either.
-        if self.store.commit(Arc::clone(&response))
+        let stored = self.store.commit(Arc::clone(&response));
+        if stored
             && let Some(remote) = &self.remote
             && let Some(write) = self.write(response, lease)
         {
             remote.store.commit(write).await;
         }
+        stored
     }
 
     /// Stores a response whose head was renewed.

@@ -98,6 +98,13 @@ impl StoredBody {
         slices
     }
 
+    /// What there is from `start` on in one piece, without copying: the rest of its segment. `None` at the end.
+    pub fn rest_of_segment(&self, start: u64) -> Option<Bytes> {
+        let (place, within) = (start / SEGMENT as u64, (start % SEGMENT as u64) as usize);
+        let segment = self.segments().get(usize::try_from(place).ok()?)?;
+        (within < segment.len()).then(|| segment.slice(within..))
+    }
+
     /// Bytes of memory it holds besides itself.
     pub fn weight(&self) -> usize {
         let table = match &self.segments {
@@ -205,6 +212,21 @@ mod tests {
         let mut builder = BodyBuilder::new(5);
         builder.push(b"1234");
         assert!(builder.finish(None).is_none());
+    }
+
+    #[test]
+    fn a_body_is_read_on_from_any_place() {
+        for len in [0, 1, SEGMENT, SEGMENT + 1, 2 * SEGMENT] {
+            let body = body(len, 4096);
+            let whole = body.segments().concat();
+            for start in [0, 1, SEGMENT - 1, SEGMENT, SEGMENT + 1] {
+                let mut rest = Vec::new();
+                while let Some(piece) = body.rest_of_segment((start + rest.len()) as u64) {
+                    rest.extend_from_slice(&piece);
+                }
+                assert_eq!(rest, whole.get(start..).unwrap_or_default(), "{len} from {start}");
+            }
+        }
     }
 
     #[test]

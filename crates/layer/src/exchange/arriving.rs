@@ -51,8 +51,8 @@ impl Job {
 }
 
 impl<S: Upstream> Pump<S> {
-    /// Takes a stored response into memory, unless it was invalidated while it arrived.
-    pub(super) fn promote(&self, record: &ResponseRecord, last: Option<&Bytes>) {
+    /// Takes a stored response into memory, unless it was invalidated while it arrived: the body, where it is there now.
+    pub(super) fn promote(&self, record: &ResponseRecord, last: Option<&Bytes>) -> Option<StoredBody> {
         let frames: Vec<Bytes> = self.writer.frames().into_iter().chain(last.cloned()).collect();
         let trailers = record.trailers().cloned();
         let body = StoredBody::from_segments(frames.clone(), trailers.clone()).or_else(|| {
@@ -61,9 +61,10 @@ impl<S: Upstream> Pump<S> {
             frames.iter().for_each(|frame| builder.push(frame));
             builder.finish(trailers)
         });
-        if let Some(body) = body {
-            self.service.cache.promote(&Arc::new(record.with_body(body)));
-        }
+        let cache = &self.service.cache;
+        cache.saw_fetch(record.fetch());
+        let response = Arc::new(record.with_body(body?));
+        cache.store.commit(Arc::clone(&response)).then(|| response.body())
     }
 }
 

@@ -143,7 +143,7 @@ impl<S: Upstream> Pump<S> {
                     Ok(data) if data.is_empty() => {}
                     Ok(data) => {
                         got += data.len() as u64;
-                        if keeping && (got > self.longest() || self.service.cache.in_flight.is_full()) {
+                        if keeping && (got > self.longest() || self.service.cache.in_flight.stays_full()) {
                             keeping = false;
                             self.give_up_keeping(got);
                         }
@@ -160,14 +160,15 @@ impl<S: Upstream> Pump<S> {
         if let Some(announced) = self.length.filter(|announced| *announced != got) {
             return self.writer.break_off(BodyError::Length { announced, got });
         }
-        match &self.kept {
-            _ if !keeping => {}
-            Kept::Nothing => {}
+        let stored = match &self.kept {
+            _ if !keeping => None,
             Kept::Stored(record) => self.promote(record, last.as_ref()),
             _ => self.commit(got, last.as_ref(), trailers.clone()).await,
-        }
-        if let Some(last) = last {
-            self.writer.append(last);
+        };
+        match stored {
+            // They read the last bytes there too.
+            Some(body) => self.writer.stored(body),
+            None => last.into_iter().for_each(|last| self.writer.append(last)),
         }
         self.writer.complete(trailers);
     }
@@ -206,7 +207,8 @@ impl<S: Upstream> Pump<S> {
         self.landed = None;
     }
 
-    async fn commit(&mut self, length: u64, last: Option<&Bytes>, trailers: Option<HeaderMap>) {
+    /// Stores what has come: the body, where it is in the store now as it came.
+    async fn commit(&mut self, length: u64, last: Option<&Bytes>, trailers: Option<HeaderMap>) -> Option<StoredBody> {
         let mut builder = BodyBuilder::new(length);
         let frames = self.writer.frames();
         frames.iter().chain(last).for_each(|frame| builder.push(frame));
@@ -218,25 +220,27 @@ impl<S: Upstream> Pump<S> {
                 Some(told) => self.job.tags = self.job.tags.iter().copied().chain(told).collect(),
                 None => {
                     self.job.remember(&self.service.cache, Reason::UnreadTags);
-                    return lease.map_or((), Lease::not_shared);
+                    lease.into_iter().for_each(Lease::not_shared);
+                    return None;
                 }
             }
         }
         let cache = &self.service.cache;
         match &self.kept {
             Kept::Whole(live) => {
-                let Some(body) = builder.finish(trailers) else { return };
-                cache.commit(self.job.stored(live, body), lease).await;
+                let response = self.job.stored(live, builder.finish(trailers)?);
+                cache.commit(Arc::clone(&response), lease).await.then(|| response.body())
             }
-            Kept::Stored(_) | Kept::Nothing => {}
+            Kept::Stored(_) | Kept::Nothing => None,
             Kept::Part(meta) => {
-                let Some(body) = builder.finish(None) else { return };
+                let body = builder.finish(None)?;
                 let Job { asked, position, fetch, tags, .. } = &*self.job;
                 let variant = meta.vary.clone().map(|spec| Variant::of(spec, &asked.parts.headers));
                 let meta = PartialResponse::clone(meta);
                 if let Some(part) = StoredPart::new(asked.key.clone(), variant, meta, body, tags.clone(), *position, *fetch) {
                     cache.store.commit_part(part, self.service.route.max_object);
                 }
+                None
             }
         }
     }

@@ -2,13 +2,16 @@
 
 use crate::common;
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use common::{Origin, OriginBody, channel, frame, get, read, response, rules, send, streaming, with_rules};
 use http_body_util::BodyExt;
 use http_body_util::channel::Sender;
-use larder_tower::{BodyError, BoxError, Caller, RouteRules};
+use larder_tower::clock::Clock;
+use larder_tower::{BodyError, BoxError, Cache, CacheService, Caller, RouteRules};
+use tokio::sync::Semaphore;
 
 /// An origin with one streamed answer, then plain ones.
 fn once(body: OriginBody, fields: &'static [(&'static str, &'static str)]) -> Origin {
@@ -181,4 +184,87 @@ async fn trailers_are_replayed_but_for_what_is_never_stored() {
         let trailers = collected.trailers().expect("trailers");
         assert!(trailers["x-checksum"] == "42" && !trailers.contains_key("set-cookie"), "{trailers:?}");
     }
+}
+
+/// A cache that may hold one mebibyte of bodies under way.
+fn small_budget(origin: Origin) -> CacheService<Origin> {
+    let (clock, _) = Clock::manual(common::START);
+    CacheService::new(origin, Cache::new(8 << 20, 1 << 20, clock), Arc::new(rules()))
+}
+
+/// An origin whose long answers are a megabyte, of which it sends a frame whenever the gate lets it; others come in two frames.
+fn pouring(gate: &Arc<Semaphore>) -> Origin {
+    let gate = Arc::clone(gate);
+    Origin::new(move |request| {
+        let (mut sender, body) = channel();
+        let (gate, frames) = (Arc::clone(&gate), if request.uri().path().starts_with("/long") { 100 } else { 2 });
+        tokio::spawn(async move {
+            for _ in 0..frames {
+                if frames > 2 {
+                    gate.acquire().await.expect("open").forget();
+                }
+                if sender.send_data(vec![b'x'; 10_000].into()).await.is_err() {
+                    return;
+                }
+            }
+        });
+        streaming(200, body).header("cache-control", "max-age=60")
+    })
+}
+
+/// So many answers that nobody reads.
+async fn unread(cache: &CacheService<Origin>, count: usize) -> Vec<larder_tower::Served<OriginBody>> {
+    let mut answers = Vec::new();
+    for number in 0..count {
+        answers.push(cache.serve(get(&format!("/long/{number}")), Caller::default(), |_| ()).await.expect("an answer"));
+    }
+    answers
+}
+
+/// Lets everything go as far as it gets.
+async fn run_dry() {
+    for _ in 0..10_000 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_is_slow_reads_what_is_stored_and_holds_nothing_under_way() {
+    let gate = Arc::new(Semaphore::new(100));
+    let cache = small_budget(pouring(&gate));
+    let mut unread = unread(&cache, 1).await;
+    run_dry().await;
+    assert_eq!((cache_held(&cache), cache.cache().stats().fills_in_flight), (0, 0));
+    let served = unread.remove(0);
+    assert_eq!(read(served.response, served.outcome).await.body.unwrap(), vec![b'x'; 1_000_000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn readers_that_take_nothing_do_not_keep_other_bodies_from_being_stored() {
+    let gate = Arc::new(Semaphore::new(0));
+    let cache = small_budget(pouring(&gate));
+    let mut unread = unread(&cache, 20).await;
+    gate.add_permits(20 * 50);
+    run_dry().await;
+    assert!(cache_held(&cache) >= 1 << 20, "the budget is used up");
+    assert_eq!(send(&cache, get("/short/1")).await.body.unwrap().len(), 20_000);
+    assert_eq!(send(&cache, get("/short/1")).await.x_cache(), "MISS");
+    tokio::time::advance(Duration::from_secs(10)).await;
+    assert_eq!(send(&cache, get("/short/2")).await.body.unwrap().len(), 20_000);
+    assert_eq!(send(&cache, get("/short/2")).await.x_cache(), "HIT");
+    let served = unread.remove(0);
+    assert!(matches!(read(served.response, served.outcome).await.body, Err(BodyError::Outrun)));
+}
+
+#[tokio::test]
+async fn streams_over_the_budget_hold_one_frame_each() {
+    let gate = Arc::new(Semaphore::new(0));
+    let cache = small_budget(pouring(&gate));
+    let unread = unread(&cache, 300).await;
+    gate.add_permits(300 * 100);
+    run_dry().await;
+    let held = cache_held(&cache);
+    // And the one with which the budget was used up.
+    assert!(held <= (1 << 20) + 301 * 10_000, "{held} bytes are held");
+    drop(unread);
 }
