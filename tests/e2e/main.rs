@@ -16,6 +16,7 @@ mod purge_everywhere;
 mod quick_start;
 mod redis;
 mod redis_bodies;
+mod redis_leases;
 mod refused;
 mod request_limit;
 mod streaming;

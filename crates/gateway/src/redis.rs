@@ -29,6 +29,7 @@ impl Redis {
             timeout: config.timeout,
             connect_timeout: config.connect_timeout,
             write: config.write,
+            write_queue: config.write_queue,
             max_object: config.max_object,
             breaker_failures: config.breaker_failures,
             breaker_open: config.breaker_open,
@@ -38,6 +39,7 @@ impl Redis {
             journal: config.journal.clone(),
             compress: config.compress,
             keys: config.keys.clone(),
+            wall: Some(clock::wall),
             ..RedisOptions::new(config.servers.clone(), clock::monotonic)
         };
         let metrics = Arc::new(RedisMetrics::default());
@@ -89,6 +91,7 @@ impl Redis {
         serde_json::json!({
             "state": state,
             "problem": self.store.problem(),
+            "journal": self.store.journal_problem(),
             "concerns": self.store.concerns(),
             "log_lag_seconds": stats.log_lag.map(|lag| lag.as_secs()),
             "servers": servers,

@@ -58,6 +58,11 @@ pub(crate) fn timer_now() -> tokio::time::Instant {
     tokio::time::Instant::now()
 }
 
+/// The machine's time, where only that will do.
+pub fn wall() -> Timestamp {
+    Clock::system().now()
+}
+
 /// A monotonic instant, for durations.
 pub fn monotonic() -> Instant {
     Instant::now()

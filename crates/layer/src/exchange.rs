@@ -5,6 +5,7 @@ mod failing;
 mod freshen;
 mod part;
 mod pump;
+mod sharing;
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -157,6 +158,7 @@ pub(crate) async fn run<S: Upstream>(
 ) {
     let _counted = Counted::new(&service.cache, |counters| &counters.fills);
     if let (Some(remote), Some(found)) = (&service.cache.remote, elsewhere) {
+        job.permit.iter().for_each(Permit::ask_elsewhere);
         let asking = remote.ask(&service.cache, &service.route, &job.asked, &found, job.permit.is_some());
         match Box::pin(asking).await {
             Answer::Serve(stored) => {
@@ -191,6 +193,7 @@ pub(crate) async fn run<S: Upstream>(
             Partly::Store { meta, missing } => {
                 // Nobody waits for a part.
                 job.permit = None;
+                job.lease.take().into_iter().for_each(Lease::not_shared);
                 return Box::pin(job.store_part(service, response, meta, missing, reply)).await;
             }
             Partly::Confirmed(confirmed) => {
@@ -232,6 +235,7 @@ impl Job {
     /// The fetch begins after other replicas were asked: what was invalidated while they were is none of its concern.
     fn begin_now(&mut self, cache: &Cache, Fetch { candidate, lease }: Fetch) {
         self.lease = lease;
+        self.permit.iter().for_each(Permit::begin);
         self.position = cache.store.ledger().position();
         self.fetch = cache.next_fetch();
         let Some(candidate) = candidate else { return };
@@ -307,7 +311,7 @@ impl Job {
     }
 
     /// For this client only. Everyone who waits is released at once.
-    fn pass<B>(self, cache: &Cache, response: Response<B>, reason: Reason, remember: bool, reply: oneshot::Sender<Reply<B>>) {
+    fn pass<B>(mut self, cache: &Cache, response: Response<B>, reason: Reason, remember: bool, reply: oneshot::Sender<Reply<B>>) {
         if remember {
             self.remember(cache, reason);
         }
@@ -315,9 +319,7 @@ impl Job {
         if supersedes(reason, response.status()) {
             self.forget(cache);
         }
-        if let Some(lease) = self.lease {
-            lease.not_shared();
-        }
+        self.lease.take().into_iter().for_each(if response.status().is_server_error() { Lease::failed } else { Lease::not_shared });
         let _landed = self.permit.map(|permit| permit.land(Landing::NotShared));
         let _ = reply.send(Reply::Passed { response: response.map(CacheBody::upstream), reason });
     }
@@ -383,6 +385,7 @@ impl Job {
                 }
                 Begun::Unfinished(begun) => begun,
             };
+            self.head_is_there(&service.cache, length);
             let (writer, handle) = body_log(Arc::clone(&service.cache.in_flight));
             let live = live(LiveBody::Arriving(handle));
             let Some(reader) = live.body.reader() else { return };

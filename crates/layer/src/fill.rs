@@ -63,8 +63,7 @@ impl Plan {
 
     /// The stored response has to be validated.
     pub(crate) fn validate(reason: Reason, found: Lookup) -> Self {
-        // What has to be validated for every request is not made to wait; nor is a client that wants the origin's own word.
-        let alone = reason != Reason::Stale && reason != Reason::MustRevalidate;
+        let alone = !is_collapsed(reason);
         Self { reason, forward: reason.forward(), found, going: Going::Whole, alone, bypass: false }
     }
 
@@ -114,6 +113,12 @@ impl Plan {
     }
 }
 
+/// Whether one request's validation answers others too. What has to be validated for every request is not made to wait; nor is a client
+/// that wants the origin's own word.
+pub(crate) fn is_collapsed(reason: Reason) -> bool {
+    matches!(reason, Reason::Stale | Reason::MustRevalidate)
+}
+
 /// A request that needs the origin.
 pub(crate) async fn fill<S: Upstream>(service: CacheService<S>, asked: Arc<Asked>, mut plan: Plan) -> Result<Served<S::Body>, FetchError> {
     if plan.alone || service.route.collapse_wait.is_zero() || asked.context.method == MethodKind::Head {
@@ -149,7 +154,9 @@ pub(crate) async fn fill<S: Upstream>(service: CacheService<S>, asked: Arc<Asked
         }
     }
     plan.alone = true;
-    lead(service, asked, plan, None, false).await
+    // The fetch that took too long was this replica's; another one may have had more luck meanwhile.
+    let remote = plan.reason == Reason::CollapseTimeout;
+    lead(service, asked, plan, None, remote).await
 }
 
 /// Renews a stale response in the background. One at a time: whoever finds a flight under way leaves it at that.

@@ -3,12 +3,16 @@
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use larder_semantics::PrimaryKey;
 use larder_store::{KeyHash, Ledger, Placed, Position, StoredResponse, Subject, TagList, Tags, Validity};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
+use crate::clock;
 use crate::error::FetchError;
 use crate::exchange::Refusal;
 use crate::live::Live;
@@ -30,6 +34,9 @@ struct Flight {
     tags: Tags,
     /// Whether the answer's body may name more, which are known at its end only.
     more_tags: bool,
+    /// Whether the leader has asked other replicas first, and since when it fetches itself.
+    asks_elsewhere: AtomicBool,
+    fetches_since: OnceLock<Instant>,
     /// Set once.
     landing: OnceLock<Landing>,
     landed: Notify,
@@ -107,7 +114,16 @@ impl Flights {
             return Join::Follow(Following(Arc::clone(flight)));
         }
         let (position, tags) = (ledger.position(), tags());
-        let flight = Arc::new(Flight { key: key.clone(), position, tags, more_tags, landing: OnceLock::new(), landed: Notify::new() });
+        let flight = Arc::new(Flight {
+            key: key.clone(),
+            position,
+            tags,
+            more_tags,
+            asks_elsewhere: AtomicBool::new(false),
+            fetches_since: OnceLock::new(),
+            landing: OnceLock::new(),
+            landed: Notify::new(),
+        });
         shard.insert(hash, Arc::clone(&flight));
         Join::Lead(Permit { flights: Arc::clone(self), hash, flight })
     }
@@ -139,8 +155,29 @@ impl Flight {
 }
 
 impl Following {
+    /// Waits for the landing, for so long as the leader itself has been fetching. While it waits for another replica's fetch, which it does
+    /// for as long as that at most, its followers wait with it: they would only ask the origin side by side.
+    pub(crate) async fn landing_within(&self, patience: Duration) -> Option<Landing> {
+        let mut landing = pin!(self.landing());
+        let mut until = None;
+        loop {
+            let waited = match until {
+                None => tokio::time::timeout(patience, landing.as_mut()).await,
+                Some(until) => tokio::time::timeout_at(until, landing.as_mut()).await,
+            };
+            if let Ok(landing) = waited {
+                return Some(landing);
+            }
+            until = match self.0.fetches_since.get() {
+                Some(since) if until != since.checked_add(patience) => since.checked_add(patience),
+                None if self.0.asks_elsewhere.load(Ordering::Relaxed) => None,
+                _ => return None,
+            };
+        }
+    }
+
     /// Waits for the landing. There always is one: a flight that is lost says that too.
-    pub(crate) async fn landing(&self) -> Landing {
+    async fn landing(&self) -> Landing {
         let mut landed = pin!(self.0.landed.notified());
         // From here on a landing is not missed.
         landed.as_mut().enable();
@@ -179,6 +216,16 @@ impl Permit {
         if shard.get(&self.hash).is_some_and(|current| Arc::ptr_eq(current, &self.flight)) {
             shard.remove(&self.hash);
         }
+    }
+
+    /// Other replicas are asked before the origin.
+    pub(crate) fn ask_elsewhere(&self) {
+        self.flight.asks_elsewhere.store(true, Ordering::Relaxed);
+    }
+
+    /// They do not have it: the leader fetches from now on.
+    pub(crate) fn begin(&self) {
+        let _ = self.flight.fetches_since.set(clock::timer_now());
     }
 
     /// Tells the followers.

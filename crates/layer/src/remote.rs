@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder_semantics::{Decision, StoredHead, Timestamp, VarySpec, decide};
-use larder_store::{Arriving, Ask, InvalidationLog, Lease, Loaded, Lookup, RemoteStore, StoredResponse, Subject, Validity, Write};
+use larder_store::{
+    Arriving, Ask, Holder, InvalidationLog, Lease, LeaseTerms, Loaded, Lookup, RemoteStore, StoredResponse, Subject, Validity, Write,
+};
 
 use crate::cache::Cache;
-use crate::fill::Asked;
+use crate::fill::{Asked, is_collapsed};
 use crate::rules::RouteRules;
 
 /// How long a response with a validator is kept past its use, for 304s to renew it.
@@ -16,6 +18,9 @@ const FOR_VALIDATION: u32 = 3600;
 /// Between two looks at a key that another replica is fetching: the first, and the longest.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 const LONGEST_LOOK: Duration = Duration::from_millis(50);
+
+/// How long others wait for a replica that has died in the middle of a fetch. One that lives renews its lease.
+const TERM: Duration = Duration::from_secs(2);
 
 /// A tier that replicas share, and the log of invalidations without which nobody could tell what in it is still good.
 #[derive(Clone, Debug)]
@@ -47,12 +52,12 @@ pub(crate) struct Fetch {
 }
 
 impl Remote {
-    /// Asks for what a request selects. Whoever leads, and so keeps others here waiting, gets the lease; where another replica has it, it
-    /// waits for that one, but not so long that those who wait here give up first.
+    /// Asks for what a request selects. Whoever leads, and so keeps others here waiting, gets the lease; where another fetch is under way,
+    /// it follows that one for as long as one here follows another.
     pub(crate) async fn ask(&self, cache: &Cache, rules: &RouteRules, asked: &Asked, found: &Lookup, leads: bool) -> Answer {
-        let (lease, patience) = if leads { (rules.collapse_wait, rules.collapse_wait / 2) } else { (Duration::ZERO, Duration::MAX) };
+        let patience = if leads { rules.collapse_wait } else { Duration::MAX };
         let mut fetch = Fetch::default();
-        let loaded = tokio::time::timeout(patience, self.load(cache, rules, asked, found, lease, &mut fetch)).await;
+        let loaded = tokio::time::timeout(patience, self.load(cache, rules, asked, found, leads, &mut fetch)).await;
         match loaded.ok().flatten() {
             Some(found) => found,
             None => Answer::Fetch(fetch),
@@ -65,21 +70,25 @@ impl Remote {
         rules: &RouteRules,
         asked: &Asked,
         found: &Lookup,
-        lease: Duration,
+        leads: bool,
         fetch: &mut Fetch,
     ) -> Option<Answer> {
         let (request, spec) = (&asked.parts.headers, selecting(found));
         let mut newer_than = found.response().map_or(0, |stored| stored.fetch);
-        let mut pause = LOOK_AGAIN;
+        let (mut pause, mut instead_of) = (LOOK_AGAIN, None);
         loop {
+            let lease = leads.then(|| LeaseTerms { term: TERM, position: cache.store.ledger().position(), instead_of });
             let stored = match self.store.load(Ask { key: &asked.key, request, spec, newer_than, lease }).await.ok()? {
                 Loaded::Nothing(granted) => {
                     fetch.lease = granted;
                     return None;
                 }
-                Loaded::Awaited => {
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_LOOK);
+                Loaded::Awaited(holder) => {
+                    instead_of = is_outdated(&holder, cache, rules, asked).then_some(holder.token);
+                    if instead_of.is_none() {
+                        tokio::time::sleep(pause).await;
+                        pause = (pause * 2).min(LONGEST_LOOK);
+                    }
                     continue;
                 }
                 Loaded::Response(stored) => stored,
@@ -107,8 +116,24 @@ impl Remote {
                 return Some(Answer::Serve(stored));
             }
             fetch.candidate = Some(stored);
+            // What every request has to validate for itself is worth nobody's wait.
+            if matches!(decision, Decision::Validate { reason } if !is_collapsed(reason)) {
+                return None;
+            }
         }
     }
+}
+
+/// Whether a fetch under way began before something that concerns its answer was invalidated. Where an answer's body may name more tags,
+/// any invalidation may have been about those.
+fn is_outdated(holder: &Holder, cache: &Cache, rules: &RouteRules, asked: &Asked) -> bool {
+    let ledger = cache.store.ledger();
+    if ledger.position() <= holder.position {
+        return false;
+    }
+    let tags = rules.known_tags(&asked.parts, &asked.key);
+    let about = Subject { url: asked.key.url(), tags: (&tags).into() };
+    !rules.tags.in_response().is_empty() || ledger.check(&about, holder.position) != Validity::Valid
 }
 
 fn selecting(found: &Lookup) -> Option<&VarySpec> {
@@ -172,8 +197,13 @@ impl Cache {
     }
 
     fn write(&self, response: Arc<StoredResponse>, lease: Option<Lease>) -> Option<Write> {
-        let keep = useful_for(&response.head, self.clock.now())?;
-        Some(Write { response, keep, lease })
+        match useful_for(&response.head, self.clock.now()) {
+            Some(keep) => Some(Write { response, keep, lease }),
+            None => {
+                lease.into_iter().for_each(Lease::not_shared);
+                None
+            }
+        }
     }
 }
 

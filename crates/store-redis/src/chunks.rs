@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::keys::EntryKey;
+use crate::leftovers::drop_written;
 use crate::link::Lane;
 use crate::load::{damaged, locked};
 use crate::pack::unpack_chunk;
@@ -31,7 +32,8 @@ pub(crate) const AT_ONCE: usize = 32;
 /// How much longer than its head a chunk is kept: whoever has found the head just before its end can still read the body.
 const LONGER: Duration = Duration::from_secs(60);
 
-/// Writes the chunks of a body. What the head's entry says about them: the bytes of each value.
+/// Writes the chunks of a body. What the head's entry says about them: the bytes of each value. Where one is refused, those before it go
+/// again: a server without memory would keep for an hour what no head leads to.
 pub(crate) async fn write(
     inner: &Arc<Inner>,
     place: &EntryKey,
@@ -39,18 +41,37 @@ pub(crate) async fn write(
     chunks: Vec<(Coding, Bytes)>,
     keep: Duration,
 ) -> Result<Vec<u64>, RemoteError> {
-    let (keys, body) = (inner.link.options().keys.as_ref(), BodySum::of(&response.body()));
     let mut lengths = Vec::with_capacity(chunks.len());
+    match write_each(inner, place, response, chunks, keep, &mut lengths).await {
+        Ok(()) => Ok(lengths),
+        Err(error) => {
+            // What cannot be dropped now ends by itself.
+            let _ = drop_written(inner, place, response.body_fetch(), &lengths).await;
+            Err(error)
+        }
+    }
+}
+
+async fn write_each(
+    inner: &Arc<Inner>,
+    place: &EntryKey,
+    response: &StoredResponse,
+    chunks: Vec<(Coding, Bytes)>,
+    keep: Duration,
+    lengths: &mut Vec<u64>,
+) -> Result<(), RemoteError> {
+    let (keys, body) = (inner.link.options().keys.as_ref(), BodySum::of(&response.body()));
     for (number, (coding, content)) in (0..).zip(chunks) {
         let key = place.chunk(response.body_fetch(), number);
         let value = seal(keys, &key, encode_chunk(&body, number, coding, &content).into())?;
         lengths.push(value.len() as u64);
         let mut set = redis::cmd("SET");
         set.arg(key).arg(&value[..]).arg("PX").arg(lifetime(keep));
+        let set = &set;
         let work = |mut connection| async move { set.query_async::<()>(&mut connection).await };
         inner.link.run(Operation::Chunk, Lane::Bulk, work).await?;
     }
-    Ok(lengths)
+    Ok(())
 }
 
 /// Lets the first `count` chunks last as long as a head that is renewed. `false`: not all of them are there.
@@ -65,6 +86,7 @@ pub(crate) async fn extend(
     for number in (0..).take(count) {
         extend.cmd("PEXPIRE").arg(place.chunk(body_fetch, number)).arg(lifetime(keep));
     }
+    let extend = &extend;
     let work = |mut connection| async move { extend.query_async::<Vec<bool>>(&mut connection).await };
     Ok(inner.link.run(Operation::Freshen, Lane::Small, work).await?.into_iter().all(|present| present))
 }
@@ -132,6 +154,7 @@ impl Source {
             look.cmd("STRLEN").arg(self.key(number));
         }
         look.cmd("GET").arg(self.key(0));
+        let look = &look;
         let work = |mut connection| async move { look.query_async::<Vec<Value>>(&mut connection).await };
         let mut answers = self.inner.link.run(Operation::Chunk, Lane::Bulk, work).await.map_err(Flaw::Failed)?;
         let first = answers.pop();
@@ -161,6 +184,7 @@ impl Source {
     async fn chunk(&self, number: u32) -> Result<Bytes, Flaw> {
         let mut get = redis::cmd("GET");
         get.arg(self.key(number));
+        let get = &get;
         let work = |mut connection| async move { get.query_async::<Option<Vec<u8>>>(&mut connection).await };
         let _turn = self.inner.chunk_turns.acquire().await;
         // Who waits for it is being served already.

@@ -28,6 +28,8 @@ struct Kept {
     targets: usize,
     bytes: usize,
     file: Option<JournalFile>,
+    /// How many of the last entries could not be written to the file.
+    unwritten: usize,
 }
 
 impl Journal {
@@ -36,14 +38,20 @@ impl Journal {
         let journal = Self::default();
         if let Some((file, left)) = path.map(JournalFile::open).transpose()? {
             let mut kept = journal.lock();
-            left.into_iter().for_each(|invalidation| kept.add(invalidation));
+            left.into_iter().for_each(|invalidation| _ = kept.add(invalidation));
             kept.file = Some(file);
         }
         Ok(journal)
     }
 
-    pub(crate) fn keep(&self, invalidation: Invalidation) {
-        self.lock().add(invalidation);
+    /// `false`: it is in memory only, although there is a file, which cannot be written.
+    pub(crate) fn keep(&self, invalidation: Invalidation) -> bool {
+        self.lock().add(invalidation)
+    }
+
+    /// Why the file cannot be written, for people.
+    pub(crate) fn problem(&self) -> Option<String> {
+        self.lock().file.as_ref()?.problem().map(str::to_owned)
     }
 
     /// The oldest, which stays until it is [`Self::done`].
@@ -56,6 +64,7 @@ impl Journal {
         let mut kept = self.lock();
         if kept.entries.front() == Some(invalidation) {
             kept.entries.pop_front();
+            kept.unwritten = kept.unwritten.min(kept.entries.len());
             kept.targets = kept.entries.iter().map(|entry| entry.targets.len()).sum();
             if kept.entries.is_empty() {
                 // Before that, what is told already stays in the file: to tell it twice does no harm.
@@ -67,6 +76,11 @@ impl Journal {
 
     pub(crate) fn len(&self) -> usize {
         self.lock().entries.len()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn swap_file(&self, file: std::fs::File) -> std::fs::File {
+        self.lock().file.as_mut().expect("a file").swap(file)
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -95,20 +109,29 @@ impl Told {
 }
 
 impl Kept {
-    fn add(&mut self, invalidation: Invalidation) {
+    fn add(&mut self, invalidation: Invalidation) -> bool {
         let (targets, bytes) = (invalidation.targets.len(), encode(&invalidation).len());
         let mut kept = invalidation;
         if self.targets.saturating_add(targets) > MOST || self.bytes.saturating_add(bytes) > MOST_BYTES {
             kept = everything();
             self.entries.clear();
-            (self.targets, self.bytes) = (MOST, 0);
+            (self.targets, self.bytes, self.unwritten) = (MOST, 0, 0);
             self.file.iter_mut().for_each(JournalFile::clear);
         } else {
             self.targets += targets;
             self.bytes += bytes;
         }
-        self.file.iter_mut().for_each(|file| file.append(&kept));
         self.entries.push_back(kept);
+        self.write()
+    }
+
+    /// Writes what the file does not have yet, in its order, as far as that goes; `false` if something is left.
+    fn write(&mut self) -> bool {
+        let Some(file) = &mut self.file else { return true };
+        self.unwritten += 1;
+        let first = self.entries.len() - self.unwritten;
+        self.unwritten -= self.entries.range(first..).take_while(|entry| file.append(entry)).count();
+        self.unwritten == 0
     }
 }
 

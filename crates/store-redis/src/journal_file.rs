@@ -8,13 +8,19 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use larder_store::Invalidation;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::journal::{decode, encode};
 
 /// A file that only this process writes to.
 #[derive(Debug)]
-pub(crate) struct JournalFile(File);
+pub(crate) struct JournalFile {
+    file: File,
+    /// Bytes of whole lines.
+    length: u64,
+    /// Why the last line could not be written.
+    problem: Option<String>,
+}
 
 impl JournalFile {
     /// Opens it, and reads what is left in it from before.
@@ -28,26 +34,59 @@ impl JournalFile {
         file.set_len(whole as u64)?;
         file.seek(SeekFrom::End(0))?;
         let left = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(decode).collect();
-        Ok((Self(file), left))
+        Ok((Self { file, length: whole as u64, problem: None }, left))
     }
 
-    pub(crate) fn append(&mut self, invalidation: &Invalidation) {
+    /// `false`: it could not be written, and does not outlive the process.
+    pub(crate) fn append(&mut self, invalidation: &Invalidation) -> bool {
         let mut line = encode(invalidation);
         line.push(b'\n');
         // In one call, so that a line is whole or without its end.
-        self.told(|file| file.write_all(&line));
+        let written = self.file.write_all(&line);
+        match &written {
+            Ok(()) => self.length += line.len() as u64,
+            // The beginning of a line would spoil the next one.
+            Err(_) => self.cut_to(self.length),
+        }
+        self.told(written)
     }
 
     pub(crate) fn clear(&mut self) {
-        self.told(|file| {
-            file.set_len(0)?;
-            file.rewind()
-        });
+        self.length = 0;
+        self.cut_to(0);
     }
 
-    fn told(&mut self, work: impl FnOnce(&mut File) -> io::Result<()>) {
-        if let Err(error) = work(&mut self.0) {
-            warn!("the journal cannot be written: {error}; purges that Redis does not have yet are kept in memory only");
+    /// What stays in spite of it is told twice, which does no harm.
+    fn cut_to(&mut self, length: u64) {
+        let _ = self.file.set_len(length).and_then(|()| self.file.seek(SeekFrom::Start(length)));
+    }
+
+    #[cfg(test)]
+    pub(crate) fn swap(&mut self, file: File) -> File {
+        std::mem::replace(&mut self.file, file)
+    }
+
+    /// Why it cannot be written, for people.
+    pub(crate) fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+
+    /// Said when it begins and when it is over, and not for every line.
+    fn told(&mut self, written: io::Result<()>) -> bool {
+        match (written, &self.problem) {
+            (Ok(()), None) => true,
+            (Ok(()), Some(_)) => {
+                info!("the journal can be written again");
+                self.problem = None;
+                true
+            }
+            (Err(error), known) => {
+                if known.is_none() {
+                    warn!("the journal cannot be written: {error}; purges that Redis does not have yet are kept in memory only");
+                }
+                self.problem = Some(error.to_string());
+                false
+            }
         }
     }
 }
@@ -110,5 +149,36 @@ mod tests {
         }
         drop(journal);
         assert_eq!(JournalFile::open(&path).unwrap().1, [everything()]);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_said_and_written_once_there_is_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let journal = Journal::open(Some(&path)).unwrap();
+        assert!(journal.keep(tagged("a")));
+        // As on a full disk: what is open takes no bytes.
+        let full = journal.swap_file(File::open(&path).unwrap());
+        assert!(!journal.keep(tagged("b")) && !journal.keep(tagged("c")));
+        assert!(journal.problem().is_some());
+        journal.swap_file(full);
+        assert!(journal.keep(tagged("d")), "with those before it");
+        assert_eq!(journal.problem(), None);
+        drop(journal);
+        let (_, left) = JournalFile::open(&path).unwrap();
+        assert_eq!(left, ["a", "b", "c", "d"].map(tagged));
+    }
+
+    #[test]
+    fn half_a_line_that_found_no_room_spoils_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let (mut file, _) = JournalFile::open(&path).unwrap();
+        assert!(file.append(&tagged("a")));
+        file.file.write_all(b"{\"targ").unwrap();
+        file.cut_to(file.length);
+        assert!(file.append(&tagged("b")));
+        drop(file);
+        assert_eq!(JournalFile::open(&path).unwrap().1, [tagged("a"), tagged("b")]);
     }
 }

@@ -35,6 +35,11 @@ impl EntryKey {
         }
     }
 
+    /// The entry of this name, as it was found in Redis.
+    pub(crate) fn found(name: String) -> Self {
+        Self(name)
+    }
+
     pub(crate) fn entry(&self) -> &str {
         &self.0
     }

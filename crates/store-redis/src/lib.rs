@@ -1,8 +1,9 @@
 //! Redis or Valkey as Larder's second tier: what one replica has fetched, all have, and a restart starts warm.
 //!
 //! An entry is one HASH: `f` the fetch that its head is from, `id` the fetch that its body is from, `m` the head as
-//! `larder_store::codec` frames it, `b` the body up to 256 KiB, and `c` how the body is stored if that is not as it is. So a 304 rewrites
-//! `m` and `f` alone, guarded by `id`. Every key has a time to live.
+//! `larder_store::codec` frames it, `b` the body up to 256 KiB, `c` how the body is stored if that is not as it is, `t` when by Redis' clock
+//! the response was of age zero (its writer's clock may be ahead of a reader's), and `p` the log's entry that it was fetched at. So a 304
+//! rewrites the head alone, guarded by `id`. Every key has a time to live.
 //!
 //! A longer body lies in immutable chunks of that size, written before the head and kept a little longer than it. Each has a version and a
 //! checksum of its own, is compressed and sealed by itself, and names the body that it is of: so it is proven good before a byte of it
@@ -12,6 +13,9 @@
 //!
 //! Beside the entries lies the log of invalidations, a stream that all replicas follow. A stored response carries the log's position from
 //! before its fetch began, so that each replica can tell by itself whether it has been invalidated since; nothing has to be deleted.
+//!
+//! A look-up that finds nothing is granted the lease to fetch, or is told whose fetch is under way and from which position of the log on
+//! (see `lease`).
 //!
 //! Nothing here is an error to a request. An operation has its own deadline; after some failures in a row the breaker leaves Redis alone
 //! and asks it in the background until it works again.
@@ -24,6 +28,8 @@ mod inspect;
 mod journal;
 mod journal_file;
 mod keys;
+mod lease;
+mod leftovers;
 mod link;
 mod load;
 mod log;

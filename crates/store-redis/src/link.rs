@@ -75,12 +75,13 @@ impl Link {
         self.health.problem()
     }
 
-    /// One operation under its own deadline, which waiting for a connection counts against.
+    /// One operation under its own deadline, which waiting for a connection counts against. Where the connection turns out to be lost, it
+    /// is done once more on a new one: whatever is asked of Redis here may be asked twice.
     pub(crate) async fn run<T, F>(
         self: &Arc<Self>,
         operation: Operation,
         lane: Lane,
-        work: impl FnOnce(Connection) -> F,
+        work: impl Fn(Connection) -> F,
     ) -> Result<T, RemoteError>
     where
         F: Future<Output = RedisResult<T>>,
@@ -90,11 +91,7 @@ impl Link {
 
     /// As [`Self::run`], for the rest of what is being served already, by the lane for what is large: as long as anything of the kind arrives
     /// there, what comes behind it is not late.
-    pub(crate) async fn run_midway<T, F>(
-        self: &Arc<Self>,
-        operation: Operation,
-        work: impl FnOnce(Connection) -> F,
-    ) -> Result<T, RemoteError>
+    pub(crate) async fn run_midway<T, F>(self: &Arc<Self>, operation: Operation, work: impl Fn(Connection) -> F) -> Result<T, RemoteError>
     where
         F: Future<Output = RedisResult<T>>,
     {
@@ -107,7 +104,7 @@ impl Link {
         patience: Patience<'_>,
         operation: Operation,
         lane: Lane,
-        work: impl FnOnce(Connection) -> F,
+        work: impl Fn(Connection) -> F,
     ) -> Result<T, RemoteError>
     where
         F: Future<Output = RedisResult<T>>,
@@ -115,7 +112,7 @@ impl Link {
         let started = (self.options.monotonic)();
         let Some(pass) = self.breaker.pass(started) else { return Err(RemoteError::Open) };
         let outcome = match self.connection(lane) {
-            Some(connection) => patience.wait(work(connection)).await,
+            Some(connection) => patience.wait(twice(connection, work)).await,
             None => Ok(Err(RedisError::from((ErrorKind::Io, "no sentinel has said yet where the master is")))),
         };
         let now = (self.options.monotonic)();
@@ -191,6 +188,14 @@ impl Link {
             Ok(answer) => answer.map_err(|error| in_words(&error)),
             Err(_) => Err("no answer".to_owned()),
         }
+    }
+}
+
+/// A server closes what it takes to be idle, and a failover closes everything: who comes first finds out.
+async fn twice<T, F: Future<Output = RedisResult<T>>>(connection: Connection, work: impl Fn(Connection) -> F) -> RedisResult<T> {
+    match work(connection.clone()).await {
+        Err(error) if error.is_connection_dropped() && !error.is_connection_refusal() && !error.is_timeout() => work(connection).await,
+        outcome => outcome,
     }
 }
 

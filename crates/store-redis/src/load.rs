@@ -5,24 +5,26 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use larder_store::codec::{Record, ResponseRecord, Unreadable, decode};
-use larder_store::{Ask, Lease, Loaded, RemoteError, SEGMENT, Variant};
+use larder_store::{Ask, Holder, Loaded, RemoteError, SEGMENT, Variant};
 use redis::Value;
 
 use crate::chunks::{self, AHEAD};
 use crate::keys::{EntryKey, ordered};
+use crate::lease::{Asked, holder};
 use crate::link::Lane;
 use crate::pack::{ASIDE, Note, unpack};
 use crate::scripts;
 use crate::seal::{is_sealed, open};
 use crate::stats::Operation;
 use crate::store::Inner;
+use crate::write::millis;
 
 /// What the script answered.
 enum Answer {
     Entry(Entry),
     Nothing,
     Granted,
-    Awaited,
+    Awaited(Holder),
 }
 
 /// An entry as it is stored.
@@ -30,6 +32,8 @@ struct Entry {
     head: Bytes,
     body: Option<Bytes>,
     note: Option<Bytes>,
+    /// Milliseconds that the response has come to by Redis' clock, where its writer said how old it was.
+    age: Option<u64>,
 }
 
 /// The entry for a request, or else the lease.
@@ -38,11 +42,18 @@ pub(crate) async fn load(inner: &Arc<Inner>, ask: Ask<'_>) -> Result<Loaded, Rem
     loop {
         let place = EntryKey::of(&inner.link.options().prefix, ask.key, variant.as_ref());
         let token = inner.next_token();
-        let entry = match script(inner, &place, &ask, token).await? {
+        // From here on the lease may be granted, whether the answer arrives or not.
+        let lease = ask.lease.map(|terms| Asked::new(inner, place.lease(), token, terms.term));
+        let answer = script(inner, &place, &ask, token).await;
+        match (&answer, lease) {
+            (Ok(Answer::Granted), Some(lease)) => return Ok(Loaded::Nothing(Some(lease.granted()))),
+            (Ok(_) | Err(RemoteError::Open), Some(lease)) => lease.refused(),
+            _ => {}
+        }
+        let entry = match answer? {
             Answer::Entry(entry) => entry,
-            Answer::Nothing => return Ok(Loaded::Nothing(None)),
-            Answer::Granted => return Ok(Loaded::Nothing(Some(lease(inner, &place, token)))),
-            Answer::Awaited => return Ok(Loaded::Awaited),
+            Answer::Nothing | Answer::Granted => return Ok(Loaded::Nothing(None)),
+            Answer::Awaited(holder) => return Ok(Loaded::Awaited(holder)),
         };
         let keys = inner.link.options().keys.as_ref();
         if keys.is_none() && is_sealed(&entry.head) {
@@ -50,7 +61,13 @@ pub(crate) async fn load(inner: &Arc<Inner>, ask: Ask<'_>) -> Result<Loaded, Rem
         }
         let Some(frame) = open(keys, &place.head(), entry.head) else { return Err(locked(inner, &place)) };
         match decode(frame, ask.key, variant.as_ref()) {
-            Ok(Record::Response(record)) => return complete(inner, &place, *record, entry.body, entry.note).await,
+            Ok(Record::Response(mut record)) => {
+                // A writer's clock may be ahead of this one.
+                if let (Some(age), Some(wall)) = (entry.age, inner.link.options().wall) {
+                    record.is_at_least(age, wall());
+                }
+                return complete(inner, &place, *record, entry.body, entry.note).await;
+            }
             Ok(Record::Selecting(spec)) if variant.is_none() => variant = Some(Variant::of(spec, ask.request)),
             Err(Unreadable::Damaged) => return Err(damaged(inner, &place)),
             // Somebody else's, by a collision or of another version: left alone, and superseded by the next commit.
@@ -60,8 +77,12 @@ pub(crate) async fn load(inner: &Arc<Inner>, ask: Ask<'_>) -> Result<Loaded, Rem
 }
 
 async fn script(inner: &Arc<Inner>, place: &EntryKey, ask: &Ask<'_>, token: u64) -> Result<Answer, RemoteError> {
+    let terms = ask.lease;
+    let (term, number) = terms.map_or((0, 0), |terms| (millis(terms.term), terms.position.log_number()));
+    let outdated = terms.and_then(|terms| terms.instead_of).map(|token| token.to_string()).unwrap_or_default();
     let call = scripts::LOAD.call().key(place.entry()).key(place.lease());
-    let call = call.arg(ordered(ask.newer_than)).arg(token).arg(u64::try_from(ask.lease.as_millis()).unwrap_or(u64::MAX));
+    let call = call.arg(ordered(ask.newer_than)).arg(token).arg(term).arg(number).arg(outdated);
+    let call = &call;
     let work = |mut connection| async move { call.invoke::<Vec<Value>>(&mut connection).await };
     let answer = inner.link.run(Operation::Load, Lane::Small, work).await?;
     parse(answer).ok_or_else(|| damaged(inner, place))
@@ -73,21 +94,17 @@ fn parse(answer: Vec<Value>) -> Option<Answer> {
         _ => None,
     });
     match values.next()??.as_ref() {
-        b"entry" => Some(Answer::Entry(Entry { head: values.next()??, body: values.next().flatten(), note: values.next().flatten() })),
+        b"entry" => Some(Answer::Entry(Entry {
+            head: values.next()??,
+            body: values.next().flatten(),
+            note: values.next().flatten(),
+            age: values.next().flatten().and_then(|age| std::str::from_utf8(&age).ok()?.parse().ok()),
+        })),
         b"nothing" => Some(Answer::Nothing),
         b"granted" => Some(Answer::Granted),
-        b"awaited" => Some(Answer::Awaited),
+        b"awaited" => holder(&values.next()??).map(Answer::Awaited),
         _ => None,
     }
-}
-
-fn lease(inner: &Arc<Inner>, place: &EntryKey, token: u64) -> Lease {
-    let (inner, key) = (Arc::downgrade(inner), place.lease());
-    Lease::new(token, move |ending| {
-        if let Some(inner) = inner.upgrade() {
-            inner.release(key, token, ending);
-        }
-    })
 }
 
 /// With the body, which is in the entry or beside it.
@@ -144,11 +161,14 @@ async fn complete(
 async fn slices(inner: &Arc<Inner>, place: &EntryKey, body_fetch: u64, stored: u64) -> Result<Option<Vec<Option<Bytes>>>, RemoteError> {
     let slice = |index| {
         let key = place.slice(body_fetch, index);
-        let get = inner.link.run(Operation::Chunk, Lane::Bulk, {
-            let key = key.clone();
-            |mut connection| async move { redis::cmd("GET").arg(key).query_async::<Option<Vec<u8>>>(&mut connection).await }
-        });
-        async move { Ok::<_, RemoteError>(get.await?.map(|slice| open(inner.link.options().keys.as_ref(), &key, slice.into()))) }
+        async move {
+            let mut get = redis::cmd("GET");
+            get.arg(&key);
+            let get = &get;
+            let work = |mut connection| async move { get.query_async::<Option<Vec<u8>>>(&mut connection).await };
+            let slice = inner.link.run(Operation::Chunk, Lane::Bulk, work).await?;
+            Ok::<_, RemoteError>(slice.map(|slice| open(inner.link.options().keys.as_ref(), &key, slice.into())))
+        }
     };
     let mut arriving = stream::iter(0..stored.div_ceil(SEGMENT as u64)).map(slice).buffered(AHEAD);
     let mut segments = Vec::new();
@@ -162,13 +182,13 @@ async fn slices(inner: &Arc<Inner>, place: &EntryKey, body_fetch: u64, stored: u
 /// What no key opens goes as well.
 pub(crate) fn locked(inner: &Arc<Inner>, place: &EntryKey) -> RemoteError {
     inner.counters.locked.add();
-    inner.delete(place.entry().to_owned(), u64::MAX);
+    inner.delete(place.clone(), u64::MAX);
     RemoteError::Damaged
 }
 
 /// What does not decode goes, so that nobody meets it twice.
 pub(crate) fn damaged(inner: &Arc<Inner>, place: &EntryKey) -> RemoteError {
     inner.counters.damaged.add();
-    inner.delete(place.entry().to_owned(), u64::MAX);
+    inner.delete(place.clone(), u64::MAX);
     RemoteError::Damaged
 }

@@ -73,7 +73,7 @@ impl Log {
 
     /// Goes on from `number`, whatever came before. What this replica had told may be among what is missing.
     pub(crate) fn start_over_at(&self, number: u64) {
-        self.last.take().into_iter().for_each(|invalidation| self.journal.keep(invalidation));
+        self.last.take().into_iter().for_each(|invalidation| _ = self.journal.keep(invalidation));
         self.ledger.start_over_at(number);
         self.applied.send_replace(number);
     }
@@ -129,6 +129,7 @@ impl Log {
         let [counter, stream, server] = self.keys();
         let call = scripts::PUBLISH.call().key(counter).key(stream).key(server);
         let call = call.arg(self.applied()).arg(KEPT).arg(encode(invalidation));
+        let call = &call;
         let work = |mut connection| async move { call.invoke::<u64>(&mut connection).await };
         let number = self.link.run(Operation::Publish, Lane::Small, work).await?;
         self.told.fetch_max(number, Ordering::Release);
@@ -174,10 +175,8 @@ impl InvalidationLog for Log {
                     self.follow(number).await;
                     Published::Logged(number)
                 }
-                None => {
-                    self.journal.keep(invalidation);
-                    Published::Kept
-                }
+                None if self.journal.keep(invalidation) => Published::Kept,
+                None => Published::Unwritten,
             }
         })
     }

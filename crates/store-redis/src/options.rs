@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use larder_semantics::Timestamp;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
 use crate::pack::Compression;
@@ -132,6 +133,8 @@ pub struct RedisOptions {
     pub connect_timeout: Duration,
     /// When responses are written.
     pub write: WriteMode,
+    /// Bytes of bodies that may wait to be written; what comes beyond is not written.
+    pub write_queue: u64,
     /// The longest body that is kept there, in bytes.
     pub max_object: u64,
     /// Failures in a row after which it is left alone.
@@ -150,6 +153,8 @@ pub struct RedisOptions {
     pub keys: Option<SealKeys>,
     /// The monotonic clock.
     pub monotonic: fn() -> Instant,
+    /// The clock by which heads are dated. With it a response's age is handed on by Redis' clock, whatever replicas take the time to be.
+    pub wall: Option<fn() -> Timestamp>,
 }
 
 impl RedisOptions {
@@ -162,6 +167,7 @@ impl RedisOptions {
             timeout: Duration::from_millis(50),
             connect_timeout: Duration::from_secs(1),
             write: WriteMode::Behind,
+            write_queue: 16 << 20,
             max_object: 8 << 20,
             breaker_failures: 5,
             breaker_open: Duration::from_secs(5),
@@ -171,6 +177,7 @@ impl RedisOptions {
             compress: None,
             keys: None,
             monotonic,
+            wall: None,
         }
     }
 

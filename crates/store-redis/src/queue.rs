@@ -7,14 +7,13 @@ use larder_store::{Ending, Write};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tracing::debug;
 
+use crate::keys::EntryKey;
+use crate::lease;
 use crate::store::Inner;
 use crate::write;
 
 /// Writes that may wait.
 const MOST: usize = 4096;
-
-/// Bytes of bodies that may wait. They are the memory tier's own, but would outlive their eviction there.
-const MOST_BYTES: u64 = 64 << 20;
 
 /// Writes under way at the same time.
 const AT_ONCE: usize = 16;
@@ -24,7 +23,7 @@ const AT_ONCE: usize = 16;
 pub(crate) enum Job {
     Commit(Write),
     Freshen(Write),
-    Remove { entry: String, fetch: u64 },
+    Remove { entry: EntryKey, fetch: u64 },
     Release { key: String, token: u64, ending: Ending },
 }
 
@@ -42,7 +41,7 @@ impl Job {
             Self::Commit(write) => write::commit(inner, write).await,
             Self::Freshen(write) => write::freshen(inner, write).await,
             Self::Remove { entry, fetch } => write::remove(inner, entry, fetch).await,
-            Self::Release { key, token, ending } => write::release(inner, key, token, ending).await,
+            Self::Release { key, token, ending } => lease::release(inner, key, token, ending).await,
         };
         if let Err(error) = outcome {
             debug!("a write to Redis failed: {error}");
@@ -54,6 +53,8 @@ impl Job {
 pub(crate) struct Queue {
     sender: mpsc::Sender<(Job, Place)>,
     held: Arc<Held>,
+    /// Bytes of bodies that may wait. They are the memory tier's own, but would outlive their eviction there.
+    max_bytes: u64,
 }
 
 #[derive(Debug, Default)]
@@ -72,15 +73,16 @@ pub(crate) struct Place {
 }
 
 impl Queue {
-    pub(crate) fn new() -> (Self, mpsc::Receiver<(Job, Place)>) {
+    pub(crate) fn new(max_bytes: u64) -> (Self, mpsc::Receiver<(Job, Place)>) {
         let (sender, receiver) = mpsc::channel(MOST);
-        (Self { sender, held: Arc::default() }, receiver)
+        (Self { sender, held: Arc::default(), max_bytes }, receiver)
     }
 
-    /// `false`: there is no room.
+    /// `false`: there is no room. A body that is larger than all of it waits alone.
     pub(crate) fn push(&self, job: Job) -> bool {
         let bytes = job.bytes();
-        if bytes > 0 && self.bytes() + bytes > MOST_BYTES {
+        let held = self.bytes();
+        if bytes > 0 && held > 0 && held + bytes > self.max_bytes {
             return false;
         }
         self.held.jobs.fetch_add(1, Ordering::Relaxed);

@@ -38,6 +38,7 @@ impl Replicas {
 
     pub(crate) async fn applied_by(&self, link: &Arc<Link>, number: u64) -> Option<AppliedBy> {
         let call = scripts::APPLIED.call().key(&self.key).arg(number).arg(ALIVE.as_millis() as u64);
+        let call = &call;
         let work = |mut connection| async move { call.invoke::<(usize, usize)>(&mut connection).await };
         let (applied, replicas) = link.run(Operation::Publish, Lane::Small, work).await.ok()?;
         Some(AppliedBy { applied, replicas })

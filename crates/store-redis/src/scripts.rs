@@ -21,6 +21,7 @@ source!(LOAD, "scripts/load.lua");
 source!(COMMIT, "scripts/commit.lua");
 source!(FRESHEN, "scripts/freshen.lua");
 source!(REMOVE, "scripts/remove.lua");
+source!(RENEW, "scripts/renew.lua");
 source!(RELEASE, "scripts/release.lua");
 source!(PUBLISH, "scripts/publish.lua");
 source!(SETTLE, "scripts/settle.lua");

@@ -7,6 +7,7 @@ use std::time::Duration;
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig, MultiplexedConnection, PubSub};
 use redis::cluster::{ClusterClient, ClusterConfig};
 use redis::cluster_async::ClusterConnection;
+use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
 use redis::io::tcp::TcpSettings;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
@@ -217,6 +218,20 @@ impl fmt::Display for Found {
         match self {
             Self::Server(client) => fmt::Display::fmt(client.get_connection_info().addr(), f),
             Self::Cluster(_) => f.write_str("the Cluster"),
+        }
+    }
+}
+
+impl Connection {
+    /// What one server of a Cluster answers, or the one server that has no address.
+    pub(crate) async fn ask(mut self, server: &str, command: &Cmd) -> RedisResult<Value> {
+        match (&mut self, server.rsplit_once(':')) {
+            (Self::Cluster(connection), Some((host, port))) => {
+                let port = port.parse().map_err(|_| RedisError::from((ErrorKind::Client, "a server without a port")))?;
+                let route = SingleNodeRoutingInfo::ByAddress { host: host.to_owned(), port };
+                connection.route_command(command.clone(), RoutingInfo::SingleNode(route)).await
+            }
+            _ => command.query_async(&mut self).await,
         }
     }
 }

@@ -21,6 +21,8 @@ pub enum Operation {
     Freshen,
     /// It is dropped.
     Remove,
+    /// A lease is kept.
+    Renew,
     /// A lease is given back.
     Release,
     /// An invalidation is put into the log.
@@ -29,7 +31,8 @@ pub enum Operation {
 
 impl Operation {
     /// All of them, for metrics that are declared ahead.
-    pub const ALL: [Self; 7] = [Self::Load, Self::Chunk, Self::Commit, Self::Freshen, Self::Remove, Self::Release, Self::Publish];
+    pub const ALL: [Self; 8] =
+        [Self::Load, Self::Chunk, Self::Commit, Self::Freshen, Self::Remove, Self::Renew, Self::Release, Self::Publish];
 
     /// Its name in metrics.
     pub const fn as_str(self) -> &'static str {
@@ -39,6 +42,7 @@ impl Operation {
             Self::Commit => "commit",
             Self::Freshen => "freshen",
             Self::Remove => "remove",
+            Self::Renew => "renew",
             Self::Release => "release",
             Self::Publish => "publish",
         }

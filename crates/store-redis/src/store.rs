@@ -13,6 +13,8 @@ use crate::channel;
 use crate::chunks::AT_ONCE;
 use crate::inspect::ServerInfo;
 use crate::journal::Journal;
+use crate::keys::EntryKey;
+use crate::leftovers::SweepingLog;
 use crate::link::Link;
 use crate::load;
 use crate::log::Log;
@@ -30,10 +32,12 @@ pub struct RedisStore(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) link: Arc<Link>,
     pub(crate) queue: Queue,
-    log: Arc<Log>,
+    pub(crate) log: Arc<Log>,
     pub(crate) counters: Counters,
     pub(crate) chunk_turns: Semaphore,
     tokens: AtomicU64,
+    /// The log's entry whose leftovers are being dropped; 0: none are.
+    pub(crate) sweep_to: AtomicU64,
     /// Makes a number of ours one of nobody else's.
     seed: RandomState,
 }
@@ -54,18 +58,19 @@ impl RedisStore {
     /// to be called within a runtime.
     pub fn start(options: RedisOptions, ledger: Arc<Ledger>, observer: Option<Arc<dyn RedisObserver>>) -> Result<Self, StartError> {
         let journal = Journal::open(options.journal.as_deref()).map_err(StartError::Journal)?;
-        let (queue, jobs) = Queue::new();
+        let (queue, jobs) = Queue::new(options.write_queue);
         let (link, counters, chunk_turns) = (Link::new(options, observer)?, Counters::default(), Semaphore::new(AT_ONCE));
         let log = Arc::new(Log::new(Arc::clone(&link), ledger, journal));
         tokio::spawn(tail::follow(Arc::downgrade(&log)));
-        let inner = Arc::new(Inner { link, queue, log, counters, chunk_turns, tokens: AtomicU64::new(0), seed: RandomState::new() });
+        let (tokens, sweep_to, seed) = (AtomicU64::new(0), AtomicU64::new(0), RandomState::new());
+        let inner = Arc::new(Inner { link, queue, log, counters, chunk_turns, tokens, sweep_to, seed });
         tokio::spawn(work(Arc::downgrade(&inner), jobs));
         Ok(Self(inner))
     }
 
     /// The log of invalidations.
     pub fn log(&self) -> Arc<dyn InvalidationLog> {
-        Arc::clone(&self.0.log) as Arc<dyn InvalidationLog>
+        Arc::new(SweepingLog(Arc::clone(&self.0)))
     }
 
     /// Hands over what others publish on `channel`, all that has come at a time, for as long as the store lives.
@@ -113,6 +118,11 @@ impl RedisStore {
         self.0.log.inspected().concerns
     }
 
+    /// Why purges that Redis does not have yet would be lost with this process, in words for people: the journal cannot be written.
+    pub fn journal_problem(&self) -> Option<String> {
+        self.0.log.journal.problem()
+    }
+
     /// What is wrong with it now, in words for people; `None` while it works.
     pub fn problem(&self) -> Option<String> {
         self.0.link.problem().or_else(|| self.0.log.problem())
@@ -128,7 +138,7 @@ impl Inner {
         self.push(Job::Release { key, token, ending });
     }
 
-    pub(crate) fn delete(&self, entry: String, fetch: u64) {
+    pub(crate) fn delete(&self, entry: EntryKey, fetch: u64) {
         self.push(Job::Remove { entry, fetch });
     }
 
@@ -145,8 +155,13 @@ impl Inner {
         }
     }
 
-    fn takes(&self, write: &Write) -> bool {
-        write.response.body_length() <= self.link.options().max_object
+    /// What is too long to be kept is left out, and nobody waits for it.
+    async fn keep(self: &Arc<Self>, write: Write, job: fn(Write) -> Job) {
+        if write.response.body_length() <= self.link.options().max_object {
+            self.write(job(write)).await;
+        } else if let Some(lease) = write.lease {
+            lease.not_shared();
+        }
     }
 }
 
@@ -172,7 +187,7 @@ impl RemoteStore for RedisStore {
             match &loaded {
                 Ok(Loaded::Response(_) | Loaded::Arriving(_)) => counters.hits.add(),
                 Ok(Loaded::Nothing(_)) => counters.misses.add(),
-                Ok(Loaded::Awaited) => counters.awaited.add(),
+                Ok(Loaded::Awaited(_)) => counters.awaited.add(),
                 Err(_) => {}
             }
             loaded
@@ -180,23 +195,18 @@ impl RemoteStore for RedisStore {
     }
 
     fn commit(&self, write: Write) -> Answer<'_, ()> {
-        Box::pin(async move {
-            if self.0.takes(&write) {
-                self.0.write(Job::Commit(write)).await;
-            }
-        })
+        Box::pin(self.0.keep(write, Job::Commit))
     }
 
     fn freshen(&self, write: Write) -> Answer<'_, ()> {
-        Box::pin(async move {
-            if self.0.takes(&write) {
-                self.0.write(Job::Freshen(write)).await;
-            }
-        })
+        Box::pin(self.0.keep(write, Job::Freshen))
     }
 
     fn remove(&self, response: &StoredResponse) {
-        let place = write::place(&self.0, response);
-        self.0.delete(place.entry().to_owned(), response.fetch);
+        self.0.delete(write::place(&self.0, response), response.fetch);
+    }
+
+    fn takes(&self, length: u64) -> bool {
+        length <= self.0.link.options().max_object
     }
 }

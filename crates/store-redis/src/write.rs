@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use larder_semantics::Timestamp;
 use larder_store::codec::{encode, encode_selecting};
-use larder_store::{Ending, Lease, RemoteError, SEGMENT, StoredResponse, Write};
+use larder_store::{Lease, RemoteError, SEGMENT, StoredResponse, Write};
 
 use crate::chunks;
 use crate::keys::{EntryKey, ordered};
+use crate::leftovers::{self, Life};
 use crate::link::Lane;
 use crate::pack::{ASIDE, Compression, Note, Packed, pack, promises};
 use crate::scripts;
@@ -17,9 +20,6 @@ use crate::store::Inner;
 
 /// Bodies from this length on take the other connection.
 const BULK: u64 = 64 << 10;
-
-/// After an answer that cannot be shared, no replica waits for another one's for this long.
-const UNSHARED: Duration = Duration::from_secs(10);
 
 /// The body first, where it does not go into the head's own entry; the head last, so that whoever finds it finds all of it.
 pub(crate) async fn commit(inner: &Arc<Inner>, write: Write) -> Result<(), RemoteError> {
@@ -40,26 +40,65 @@ pub(crate) async fn commit(inner: &Arc<Inner>, write: Write) -> Result<(), Remot
         }
     };
     let head = seal(keys, &place.head(), encode(&response, response.position.shared()).into())?;
-    let mut call = scripts::COMMIT.call().key(place.entry()).key(place.lease());
     let primary = response.variant().map(|_| EntryKey::primary(&inner.link.options().prefix, &response.key()));
+    let mut call = scripts::COMMIT.call().key(place.entry()).key(lease_place(&place, lease.as_ref()));
     if let Some(primary) = &primary {
         call = call.key(primary.entry());
     }
     call = call.arg(ordered(response.fetch)).arg(ordered(response.body_fetch())).arg(&head[..]);
     call = call.arg(u8::from(body.is_some())).arg(&body.unwrap_or_default()[..]).arg(millis(keep)).arg(token(lease.as_ref()));
-    call = call.arg(note.as_ref().map(Note::to_text).unwrap_or_default());
-    if let (Some(variant), Some(primary)) = (response.variant(), &primary) {
-        let selecting = seal(keys, &primary.head(), encode_selecting(&response.key(), &variant.spec).into())?;
+    call = call.arg(note.as_ref().map(Note::to_text).unwrap_or_default()).arg(age(inner, &response)).arg(number(&response));
+    if let Some(selecting) = selecting(inner, &response)? {
         call = call.arg(&selecting[..]);
     }
-    let work = |mut connection| async move { call.invoke::<u8>(&mut connection).await };
-    inner.link.run(Operation::Commit, lane, work).await?;
+    let call = &call;
+    let work = |mut connection| async move { call.invoke::<Committed>(&mut connection).await };
+    let outcome = inner.link.run(Operation::Commit, lane, work).await;
+    if let (Err(RemoteError::Refused), Some(Note::Chunks { lengths })) = (&outcome, &note) {
+        leftovers::drop_written(inner, &place, response.body_fetch(), lengths).await?;
+    }
+    let (written, replaced, form, led_here, its_form) = outcome?;
     if let Some(lease) = lease {
         lease.spent();
+    }
+    let life = if written { Life::ShortlyMore } else { Life::Over };
+    leftovers::drop_chunks(inner, &place, &replaced, &form, life).await?;
+    if let Some(primary) = &primary {
+        leftovers::drop_chunks(inner, primary, &led_here, &its_form, Life::ShortlyMore).await?;
     }
     inner.counters.written.add();
     inner.counters.saved_bytes.add_many(response.body_length() - length);
     Ok(())
+}
+
+/// Whether it was written, and for the entry and its primary one the fetch and the form of a body that no head leads to any more.
+type Committed = (bool, String, String, String, String);
+
+/// Where its lease was granted, if it was fetched under one: what came to light with the answer may have led it elsewhere.
+fn lease_place(place: &EntryKey, lease: Option<&Lease>) -> String {
+    lease.map_or_else(|| place.lease(), |lease| lease.place().to_owned())
+}
+
+/// What leads to a variant from its primary key.
+fn selecting(inner: &Inner, response: &StoredResponse) -> Result<Option<Bytes>, RemoteError> {
+    let Some(variant) = response.variant() else { return Ok(None) };
+    let options = inner.link.options();
+    let primary = EntryKey::primary(&options.prefix, &response.key());
+    let head = encode_selecting(&response.key(), &variant.spec).into();
+    seal(options.keys.as_ref(), &primary.head(), head).map(Some)
+}
+
+/// How old a response is now, in milliseconds; empty where no clock tells. What reads it counts on from here by Redis' clock, for replicas'
+/// clocks may differ.
+fn age(inner: &Inner, response: &StoredResponse) -> String {
+    let since = |now: Timestamp| now.as_millis().saturating_sub(response.head.response_time.as_millis());
+    let age = |wall: fn() -> Timestamp| u64::from(response.head.initial_age) * 1000 + since(wall());
+    inner.link.options().wall.map(age).map_or_else(String::new, |age| age.to_string())
+}
+
+/// The log's entry that it was fetched at, as text that compares as the number does.
+fn number(response: &StoredResponse) -> String {
+    ordered(response.position.log_number())
 }
 
 /// The body as it is to be stored. What takes its time takes another thread's.
@@ -85,9 +124,16 @@ pub(crate) async fn freshen(inner: &Arc<Inner>, write: Write) -> Result<(), Remo
     }
     let keys = inner.link.options().keys.as_ref();
     let head = seal(keys, &place.head(), encode(response, response.position.shared()).into())?;
-    let call = scripts::FRESHEN.call().key(place.entry()).key(place.lease());
-    let call = call.arg(ordered(response.fetch)).arg(ordered(response.body_fetch())).arg(&head[..]);
-    let call = call.arg(keep).arg(token(write.lease.as_ref()));
+    let mut call = scripts::FRESHEN.call().key(place.entry()).key(lease_place(&place, write.lease.as_ref()));
+    if response.variant().is_some() {
+        call = call.key(EntryKey::primary(&inner.link.options().prefix, &response.key()).entry());
+    }
+    call = call.arg(ordered(response.fetch)).arg(ordered(response.body_fetch())).arg(&head[..]);
+    call = call.arg(keep).arg(token(write.lease.as_ref())).arg(age(inner, response)).arg(number(response));
+    if let Some(selecting) = selecting(inner, response)? {
+        call = call.arg(&selecting[..]);
+    }
+    let call = &call;
     let work = |mut connection| async move { call.invoke::<bool>(&mut connection).await };
     if !inner.link.run(Operation::Freshen, Lane::Small, work).await? {
         return commit(inner, write).await;
@@ -102,6 +148,7 @@ pub(crate) async fn freshen(inner: &Arc<Inner>, write: Write) -> Result<(), Remo
 async fn extend(inner: &Arc<Inner>, place: &EntryKey, response: &StoredResponse, keep: Duration) -> Result<bool, RemoteError> {
     let mut get = redis::cmd("HGET");
     get.arg(place.entry()).arg("c");
+    let get = &get;
     let work = |mut connection| async move { get.query_async::<Option<Vec<u8>>>(&mut connection).await };
     let note = inner.link.run(Operation::Freshen, Lane::Small, work).await?;
     match note.as_deref().and_then(Note::parse) {
@@ -112,21 +159,12 @@ async fn extend(inner: &Arc<Inner>, place: &EntryKey, response: &StoredResponse,
 }
 
 /// Drops the entry unless a fetch later than `fetch` has replaced it.
-pub(crate) async fn remove(inner: &Arc<Inner>, entry: String, fetch: u64) -> Result<(), RemoteError> {
-    let call = scripts::REMOVE.call().key(entry).arg(ordered(fetch));
-    let work = |mut connection| async move { call.invoke::<()>(&mut connection).await };
-    inner.link.run(Operation::Remove, Lane::Small, work).await
-}
-
-/// Ends a lease under which nothing was stored.
-pub(crate) async fn release(inner: &Arc<Inner>, key: String, token: u64, ending: Ending) -> Result<(), RemoteError> {
-    let unshared = match ending {
-        Ending::Failed => 0,
-        Ending::NotShared => millis(UNSHARED),
-    };
-    let call = scripts::RELEASE.call().key(key).arg(token).arg(unshared);
-    let work = |mut connection| async move { call.invoke::<()>(&mut connection).await };
-    inner.link.run(Operation::Release, Lane::Small, work).await
+pub(crate) async fn remove(inner: &Arc<Inner>, entry: EntryKey, fetch: u64) -> Result<(), RemoteError> {
+    let call = scripts::REMOVE.call().key(entry.entry()).arg(ordered(fetch));
+    let call = &call;
+    let work = |mut connection| async move { call.invoke::<(String, String)>(&mut connection).await };
+    let (body_fetch, form) = inner.link.run(Operation::Remove, Lane::Small, work).await?;
+    leftovers::drop_chunks(inner, &entry, &body_fetch, &form, Life::ShortlyMore).await
 }
 
 pub(crate) fn place(inner: &Inner, response: &StoredResponse) -> EntryKey {

@@ -17,7 +17,8 @@ pub use ledger::{Invalidation, InvalidationTarget, Ledger, LedgerStats, Position
 pub use memory::{Evictions, Lookup, MemoryStats, MemoryStore, Placed};
 pub use partial::StoredPart;
 pub use remote::{
-    Answer, AppliedBy, Arriving, Ask, Chunks, Ending, InvalidationLog, Lease, Loaded, Published, RemoteError, RemoteStore, Write,
+    Answer, AppliedBy, Arriving, Ask, Chunks, Ending, Held, Holder, InvalidationLog, Lease, LeaseTerms, Loaded, Published, RemoteError,
+    RemoteStore, Write,
 };
 pub use response::{StoredResponse, Variant};
 pub use slot::{HitForMiss, KeyHash, Slot, SlotKey};

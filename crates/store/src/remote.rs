@@ -12,7 +12,7 @@ use http::HeaderMap;
 use larder_semantics::{PrimaryKey, VarySpec};
 
 use crate::codec::ResponseRecord;
-use crate::ledger::Invalidation;
+use crate::ledger::{Invalidation, Position};
 use crate::response::StoredResponse;
 
 /// A boxed future: what keeps [`RemoteStore`] object-safe.
@@ -55,8 +55,28 @@ pub struct Ask<'a> {
     pub spec: Option<&'a VarySpec>,
     /// The fetch that is known already: only what came of a later one is news. 0: nothing is known.
     pub newer_than: u64,
-    /// For how long a fetch may be left to the asker; zero where it wants no lease.
-    pub lease: Duration,
+    /// The lease that the asker wants; `None`: it makes nobody wait.
+    pub lease: Option<LeaseTerms>,
+}
+
+/// What a lease would be granted for.
+#[derive(Clone, Copy, Debug)]
+pub struct LeaseTerms {
+    /// For how long others wait for a holder that is never heard of again. A holder that lives renews it.
+    pub term: Duration,
+    /// The ledger's position from before the fetch: an invalidation that comes later makes the lease outdated.
+    pub position: Position,
+    /// A lease that the asker has found to be outdated, and that no longer counts.
+    pub instead_of: Option<u64>,
+}
+
+/// Another replica's lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Tells it from other leases.
+    pub token: u64,
+    /// The ledger's position from before its fetch, as replicas share it.
+    pub position: Position,
 }
 
 /// What a look-up came to.
@@ -68,8 +88,8 @@ pub enum Loaded {
     Arriving(Arriving),
     /// Nothing (newer) is stored. With a lease, others wait for what the asker will [`RemoteStore::commit`].
     Nothing(Option<Lease>),
-    /// Nothing (newer) is stored, and another replica is fetching it.
-    Awaited,
+    /// Nothing (newer) is stored, and another fetch is under way. Whether it is one from before an invalidation is for the asker to judge.
+    Awaited(Holder),
 }
 
 /// A stored response whose body is on its way. Neither its freshness nor its validity has been looked at.
@@ -131,6 +151,12 @@ pub trait RemoteStore: Send + Sync + fmt::Debug {
 
     /// Drops a response that its origin no longer stands for, unless a later fetch has replaced it.
     fn remove(&self, response: &StoredResponse);
+
+    /// Whether it keeps bodies of this length, in bytes. Nobody needs to wait for one that it does not.
+    fn takes(&self, length: u64) -> bool {
+        let _ = length;
+        true
+    }
 }
 
 /// The log of invalidations that replicas share. What others put in arrives in this process's [`Ledger`](crate::Ledger) by itself.
@@ -150,6 +176,8 @@ pub enum Published {
     Logged(u64),
     /// It will be told when the log can be reached again.
     Kept,
+    /// As [`Self::Kept`], unless this process ends before: the journal that should outlive it cannot be written.
+    Unwritten,
 }
 
 /// How far replicas have followed the log.
@@ -163,23 +191,41 @@ pub struct AppliedBy {
 
 /// The right to fetch for a key while other replicas wait. It ends with what is written under it, or when it is dropped.
 pub struct Lease {
+    place: String,
     token: u64,
-    give_back: Option<Box<dyn FnOnce(Ending) + Send + Sync>>,
+    arriving: bool,
+    held: Option<Box<dyn Held>>,
+}
+
+/// A lease on the side of the tier that has granted it, and that renews it for as long as this lives.
+pub trait Held: Send + Sync {
+    /// It ends without a stored response.
+    fn end(self: Box<Self>, ending: Ending);
+
+    /// The answer's head is there and its body is on its way: a long one is not worth waiting for, so the lease ends by itself soon.
+    fn arriving(&self);
 }
 
 /// How a lease ended without a stored response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// There is no answer: the next one that waits may try.
+    /// Nothing is known of an answer: the next one that waits may try.
+    GivenUp,
+    /// The origin gave no answer. Those who wait try all at once: one after the other would make the last wait for all.
     Failed,
     /// The answer is for one client only: nobody needs to wait for anybody.
     NotShared,
 }
 
 impl Lease {
-    /// A lease that is known by `token`, and is given back by `give_back`.
-    pub fn new(token: u64, give_back: impl FnOnce(Ending) + Send + Sync + 'static) -> Self {
-        Self { token, give_back: Some(Box::new(give_back)) }
+    /// A lease that was granted at `place` and is known by `token`.
+    pub fn new(place: String, token: u64, held: impl Held + 'static) -> Self {
+        Self { place, token, arriving: false, held: Some(Box::new(held)) }
+    }
+
+    /// Where it was granted. What is written under it may lie elsewhere: the answer may have selecting fields that nobody knew of.
+    pub fn place(&self) -> &str {
+        &self.place
     }
 
     /// Tells it from the leases of others.
@@ -187,29 +233,45 @@ impl Lease {
         self.token
     }
 
+    /// The answer's head is there. Those who wait for a body that takes long from here on stop waiting.
+    pub fn arriving(&mut self) {
+        self.arriving = true;
+        if let Some(held) = &self.held {
+            held.arriving();
+        }
+    }
+
     /// It ended with what was written.
     pub fn spent(mut self) {
-        self.give_back = None;
+        self.held = None;
     }
 
     /// It ends, and those who wait need not wait for each other.
     pub fn not_shared(mut self) {
-        if let Some(give_back) = self.give_back.take() {
-            give_back(Ending::NotShared);
+        self.end(Ending::NotShared);
+    }
+
+    /// It ends without an answer, and those who wait try at the same time.
+    pub fn failed(mut self) {
+        self.end(Ending::Failed);
+    }
+
+    fn end(&mut self, ending: Ending) {
+        if let Some(held) = self.held.take() {
+            held.end(ending);
         }
     }
 }
 
 impl Drop for Lease {
+    /// A body that broke off is no answer, and one that may do so again.
     fn drop(&mut self) {
-        if let Some(give_back) = self.give_back.take() {
-            give_back(Ending::Failed);
-        }
+        self.end(if self.arriving { Ending::Failed } else { Ending::GivenUp });
     }
 }
 
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease").field("token", &self.token).finish_non_exhaustive()
+        f.debug_struct("Lease").field("place", &self.place).field("token", &self.token).finish_non_exhaustive()
     }
 }

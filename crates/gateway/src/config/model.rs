@@ -154,6 +154,8 @@ pub struct RedisStore {
     pub connect_timeout: Duration,
     /// Whether a response is written after its answer, or before its answer ends.
     pub write: WriteMode,
+    /// Bytes of bodies that may wait to be written.
+    pub write_queue: u64,
     /// Bytes of the largest body that is kept there.
     pub max_object: u64,
     /// Failures in a row after which it is left alone.
@@ -181,6 +183,7 @@ impl RedisStore {
             timeout: Duration::from_millis(50),
             connect_timeout: Duration::from_secs(1),
             write: WriteMode::Behind,
+            write_queue: 16 << 20,
             max_object: 8 << 20,
             breaker_failures: 5,
             breaker_open: Duration::from_secs(5),

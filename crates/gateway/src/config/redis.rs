@@ -209,6 +209,9 @@ fn read_limits(table: &mut Table<'_>, store: &mut RedisStore) {
     if let Some(write) = table.one_of("write", &[("behind", WriteMode::Behind), ("through", WriteMode::Through)]) {
         store.write = write.into_inner();
     }
+    if let Some(most) = table.bytes("write_queue", 1 << 20..=1 << 40) {
+        store.write_queue = most.into_inner();
+    }
     if let Some(most) = table.bytes("max_object", 1..=512 << 20) {
         store.max_object = most.into_inner();
     }

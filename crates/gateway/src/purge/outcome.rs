@@ -16,6 +16,8 @@ pub(crate) struct Purged {
     position: u64,
     /// How many replicas have applied it; `None` where only this one is known to, because the log cannot be reached.
     applied: Option<AppliedBy>,
+    /// Whether the others will hear of it even if this process ends before the log can be reached.
+    kept: bool,
 }
 
 /// Makes everything old that an invalidation names, and waits until every live replica has applied it, at most for `wait`.
@@ -23,21 +25,25 @@ pub(crate) async fn purge(cache: &Cache, invalidation: &Invalidation, wait: Dura
     let invalidated = cache.invalidate(invalidation).await;
     let position = match invalidated.published {
         Some(Published::Logged(number)) => number,
-        Some(Published::Kept) => invalidated.position.log_number(),
+        Some(Published::Kept | Published::Unwritten) => invalidated.position.log_number(),
         None => invalidated.position.0,
     };
-    Purged { position, applied: cache.applied(&invalidated, wait).await }
+    let kept = invalidated.published != Some(Published::Unwritten);
+    Purged { position, applied: cache.applied(&invalidated, wait).await, kept }
 }
 
 impl Purged {
     /// `{"position":7,"applied":3,"replicas":3}`. Where the log cannot be reached the number of replicas is `null`, and the status says
-    /// that there is something left to be done.
+    /// that there is something left to be done; where that would be lost with this process, the answer says so.
     pub(crate) fn response(self) -> Response<Bytes> {
-        let body = serde_json::json!({
+        let mut body = serde_json::json!({
             "position": self.position,
             "applied": self.applied.map_or(1, |by| by.applied),
             "replicas": self.applied.map(|by| by.replicas),
         });
+        if !self.kept {
+            body["kept"] = "in memory only: the journal cannot be written".into();
+        }
         let mut response = Response::new(Bytes::from(body.to_string()));
         if self.applied.is_none() {
             *response.status_mut() = StatusCode::ACCEPTED;
@@ -54,11 +60,13 @@ mod tests {
 
     #[test]
     fn the_answer_says_who_has_applied_it() {
-        for (applied, status, body) in [
-            (Some(AppliedBy { applied: 2, replicas: 3 }), 200, r#"{"applied":2,"position":7,"replicas":3}"#),
-            (None, 202, r#"{"applied":1,"position":7,"replicas":null}"#),
+        let not_kept = r#"{"applied":1,"kept":"in memory only: the journal cannot be written","position":7,"replicas":null}"#;
+        for (applied, kept, status, body) in [
+            (Some(AppliedBy { applied: 2, replicas: 3 }), true, 200, r#"{"applied":2,"position":7,"replicas":3}"#),
+            (None, true, 202, r#"{"applied":1,"position":7,"replicas":null}"#),
+            (None, false, 202, not_kept),
         ] {
-            let response = Purged { position: 7, applied }.response();
+            let response = Purged { position: 7, applied, kept }.response();
             assert_eq!((response.status().as_u16(), &response.body()[..]), (status, body.as_bytes()));
         }
     }

@@ -9,7 +9,7 @@ use http::header::RETRY_AFTER;
 use http::{HeaderMap, Response, StatusCode};
 use larder_semantics::fields::retain_storable;
 use larder_semantics::{CacheStatus, Reason, VarySpec};
-use larder_store::{StoredResponse, Variant};
+use larder_store::{Lease, StoredResponse, Variant};
 use tokio::sync::oneshot;
 
 use super::pump::{Kept, Pump};
@@ -84,7 +84,8 @@ impl Job {
     }
 
     /// There is no answer.
-    pub(super) fn fail<B>(self, error: FetchError, reply: oneshot::Sender<Reply<B>>) {
+    pub(super) fn fail<B>(mut self, error: FetchError, reply: oneshot::Sender<Reply<B>>) {
+        self.lease.take().into_iter().for_each(Lease::failed);
         let stored = self.stand_in;
         if let Some(permit) = self.permit {
             permit.land_last(Landing::Failed { error: error.clone(), stored: stored.clone() });
@@ -98,6 +99,7 @@ impl Job {
         if self.candidates.is_empty() {
             return self.pass(cache, response, Reason::UpstreamError, false, reply);
         }
+        self.lease.take().into_iter().for_each(Lease::failed);
         let stored = self.candidates.swap_remove(0);
         if let Some(permit) = self.permit {
             let refusal = Refusal::bare(response.status(), response.headers(), Some(Arc::clone(&stored)));
@@ -114,9 +116,7 @@ impl Job {
         reason: Reason,
         reply: oneshot::Sender<Reply<S::Body>>,
     ) {
-        if let Some(lease) = self.lease.take() {
-            lease.not_shared();
-        }
+        self.lease.take().into_iter().for_each(Lease::failed);
         let Some(permit) = self.permit.take() else { return };
         let (status, stored) = (response.status(), self.stand_in.clone());
         let vary = VarySpec::of_response(response.headers()).filter(|_| is_for_all(reason));

@@ -143,6 +143,7 @@ impl<S: Upstream> Pump<S> {
                     Ok(data) if data.is_empty() => {}
                     Ok(data) => {
                         got += data.len() as u64;
+                        self.job.share_no_more_than(&self.service.cache, got);
                         if keeping && (got > self.longest() || self.service.cache.in_flight.stays_full()) {
                             keeping = false;
                             self.give_up_keeping(got);

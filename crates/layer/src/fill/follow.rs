@@ -37,7 +37,7 @@ pub(super) async fn follow<S: Upstream>(
 ) -> Followed<S::Body> {
     let waiting = Counted::new(&service.cache, |counters| &counters.waiting);
     let began = service.cache.clock.now();
-    let Ok(landed) = tokio::time::timeout(service.route.collapse_wait, flight.landing()).await else {
+    let Some(landed) = flight.landing_within(service.route.collapse_wait).await else {
         return Followed::Alone(Reason::CollapseTimeout);
     };
     drop(waiting);

@@ -8,6 +8,7 @@ mod entry_cost;
 mod failing;
 mod hit_cost;
 mod identities;
+mod leases;
 mod miss_cost;
 mod mounted;
 mod purging;

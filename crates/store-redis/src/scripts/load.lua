@@ -1,21 +1,31 @@
 -- The entry, or else the lease to fetch it.
--- KEYS: entry, lease. ARGV: the fetch already known, a lease token, the lease's milliseconds (0: none wanted).
-local entry = redis.call('HMGET', KEYS[1], 'f', 'm', 'b', 'c')
+-- KEYS: entry, lease. ARGV: the fetch already known, a lease token, the lease's milliseconds (0: none wanted), the number of the log's entry
+-- that the fetch would begin at, the token of a lease that does not count any more ('' for none).
+local entry = redis.call('HMGET', KEYS[1], 'f', 'm', 'b', 'c', 't')
 if entry[1] and entry[1] > ARGV[1] then
-  return {'entry', entry[2], entry[3], entry[4]}
+  local age = ''
+  local fetch, since = string.match(entry[5] or '', '^(%x+) (%-?%d+)$')
+  if fetch == entry[1] then
+    local time = redis.call('TIME')
+    age = string.format('%.0f', math.max(time[1] * 1000 + math.floor(time[2] / 1000) - since, 0))
+  end
+  return {'entry', entry[2], entry[3], entry[4], age}
 end
 if ARGV[3] == '0' then
   return {'nothing'}
 end
+local held = redis.call('GET', KEYS[2])
+if held == 'unshared' then
+  return {'nothing'}
+end
+-- A call that is sent again, because nobody knew what became of it, finds its own lease.
+local holder = held and string.match(held, '^%d+')
+if held and holder ~= ARGV[2] and (ARGV[5] == '' or holder ~= ARGV[5]) then
+  return {'awaited', held}
+end
 -- A server that takes no writes (read-only, out of memory) grants no leases; the caller fetches without one.
-local granted = redis.pcall('SET', KEYS[2], ARGV[2], 'NX', 'PX', ARGV[3])
-if granted and granted.err then
+local granted = redis.pcall('SET', KEYS[2], ARGV[2] .. ' ' .. ARGV[4], 'PX', ARGV[3])
+if granted.err then
   return {'nothing'}
 end
-if granted then
-  return {'granted'}
-end
-if redis.call('GET', KEYS[2]) == 'unshared' then
-  return {'nothing'}
-end
-return {'awaited'}
+return {'granted'}

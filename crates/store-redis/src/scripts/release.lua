@@ -1,5 +1,6 @@
 -- Ends a lease under which nothing was stored. KEYS: lease. ARGV: token, milliseconds for which nobody needs to wait for anybody (0: none).
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+local held = redis.call('GET', KEYS[1])
+if not held or string.match(held, '^%d+') ~= ARGV[1] then
   return 0
 end
 if ARGV[2] == '0' then

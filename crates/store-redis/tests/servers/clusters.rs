@@ -30,7 +30,7 @@ async fn entries_lie_on_all_nodes_and_each_is_found_with_its_lease_and_its_chunk
     has_read_the_log(&other).await?;
     for path in paths() {
         let lease = granted(ask_for_lease(&one, &path, MINUTE).await);
-        assert!(matches!(ask_for_lease(&other, &path, MINUTE).await, Ok(Loaded::Awaited)));
+        assert!(matches!(ask_for_lease(&other, &path, MINUTE).await, Ok(Loaded::Awaited(_))));
         commit(&one, response(&path, 7, path.as_bytes()), Some(lease)).await;
         assert_eq!(text(&other, &path).await.as_deref(), Some(path.as_str()));
     }
@@ -115,7 +115,7 @@ async fn a_cluster_that_is_not_there_at_the_start_is_found_when_it_comes() -> Re
     commit(&store, response("/x", 7, b"hello"), None).await;
     let key = crate::support::key("/x");
     let request = http::HeaderMap::new();
-    let ask = larder_store::Ask { key: &key, request: &request, spec: None, newer_than: 0, lease: Duration::ZERO };
+    let ask = larder_store::Ask { key: &key, request: &request, spec: None, newer_than: 0, lease: None };
     let found = || async { Ok(matches!(store.load(ask).await, Ok(Loaded::Response(_))).then_some(())) };
     eventually("waiting for the entry", found).await
 }

@@ -1,12 +1,12 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::HeaderMap;
-use larder_store::{Ask, Loaded, RemoteError, RemoteStore, SEGMENT, Write};
+use larder_semantics::{StoredHead, Timestamp};
+use larder_store::{Ask, Loaded, Position, RemoteError, RemoteStore, SEGMENT, Write};
 use larder_testkit::patience::eventually;
 use larder_testkit::{Redis, Result};
 
-use crate::support::{ENTRIES, MINUTE, Setup, another, commit, entries, find, head, key, pattern, response, speaking, text, variant};
+use crate::support::{ENTRIES, MINUTE, Setup, another, commit, entries, find, head, key, pattern, response, speaking, text, variant, wall};
 
 #[tokio::test]
 async fn what_one_replica_stores_another_one_finds() -> Result<()> {
@@ -67,7 +67,7 @@ async fn variants_are_found_by_what_selects_them() -> Result<()> {
     assert!(find(&store, "/x", &speaking("fr")).await.is_none());
     let spec = variant("/x", 7, "de").variant().expect("a variant").spec.clone();
     let (key, request) = (key("/x"), speaking("de"));
-    let ask = Ask { key: &key, request: &request, spec: Some(&spec), newer_than: 6, lease: Duration::ZERO };
+    let ask = Ask { key: &key, request: &request, spec: Some(&spec), newer_than: 6, lease: None };
     assert!(matches!(store.load(ask).await, Ok(Loaded::Response(_))));
     assert!(matches!(store.load(Ask { newer_than: 7, ..ask }).await, Ok(Loaded::Nothing(None))), "known already");
     Ok(())
@@ -101,6 +101,46 @@ async fn a_304_rewrites_the_head_alone_while_the_body_is_there() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn what_leads_to_a_variant_lasts_as_long_as_the_variant() -> Result<()> {
+    let Setup { redis, store } = Setup::start().await?;
+    let lasts = async || redis.count(&["EVAL", "return redis.call('PTTL', redis.call('KEYS', ARGV[1])[1])", "0", PRIMARY]).await;
+    let renew = async |fetch, language, keep| {
+        let response = Arc::new(variant("/x", 7, language).freshened(&head("\"2\""), Position::of_log(3), fetch));
+        store.freshen(Write { response, keep, lease: None }).await;
+    };
+    commit(&store, variant("/x", 7, "de"), None).await;
+    renew(9, "de", 10 * MINUTE).await;
+    assert!(lasts().await? > 60_000, "a 304 renews both");
+    renew(10, "de", MINUTE).await;
+    assert!(lasts().await? > 60_000, "another variant may need it");
+    redis.command(&["EVAL", "return redis.call('DEL', redis.call('KEYS', ARGV[1])[1])", "0", PRIMARY]).await?;
+    renew(11, "de", MINUTE).await;
+    assert!(find(&store, "/x", &speaking("de")).await.is_some(), "it is there again");
+    // Written late, and to be kept for longer.
+    store.commit(Write { response: Arc::new(variant("/x", 8, "en")), keep: 20 * MINUTE, lease: None }).await;
+    assert!(lasts().await? > 600_000);
+    Ok(())
+}
+
+#[tokio::test]
+async fn age_is_counted_by_one_clock_whatever_replicas_take_the_time_to_be() -> Result<()> {
+    let Setup { redis, store } = Setup::with(&[], |options| options.wall = Some(wall)).await?;
+    fn ahead() -> Timestamp {
+        Timestamp::from_millis(wall().as_millis() + 5_000)
+    }
+    let ahead_of_all = another(&redis, |options| options.wall = Some(ahead)).await?;
+    // Fetched four seconds ago by a clock that is five ahead: to others, in a second from now.
+    let head = StoredHead { response_time: Timestamp::from_millis(ahead().as_millis() - 4_000), ..head("\"1\"") };
+    let fetched = response("/x", 7, b"hello").freshened(&head, Position::of_log(3), 7);
+    commit(&ahead_of_all, fetched, None).await;
+    let found = find(&store, "/x", &HeaderMap::new()).await.expect("stored");
+    assert!(found.head.age(wall()) >= 4, "{}", found.head.age(wall()));
+    Ok(())
+}
+
+const PRIMARY: &str = "larder:{????????????????????????????????}";
+
 /// The name of the only entry.
 async fn only_entry(redis: &Redis) -> Result<String> {
     redis.command(&["EVAL", "return redis.call('KEYS', ARGV[1])[1]", "0", ENTRIES]).await
@@ -110,7 +150,7 @@ async fn only_entry(redis: &Redis) -> Result<String> {
 async fn what_is_damaged_is_a_miss_once_and_then_gone() -> Result<()> {
     let Setup { redis, store } = Setup::start().await?;
     let (request, key) = (HeaderMap::new(), key("/x"));
-    let ask = Ask { key: &key, request: &request, spec: None, newer_than: 0, lease: Duration::ZERO };
+    let ask = Ask { key: &key, request: &request, spec: None, newer_than: 0, lease: None };
     for (field, rubbish) in [("m", "rubbish"), ("m", ""), ("b", "HELLO"), ("b", "")] {
         commit(&store, response("/x", 7, b"hello"), None).await;
         let name = only_entry(&redis).await?;
@@ -139,7 +179,7 @@ async fn a_value_that_is_no_entry_of_ours_is_a_miss() -> Result<()> {
     let name = only_entry(&redis).await?;
     redis.command(&["SET", &name, "a string, not a hash"]).await?;
     let (request, key) = (HeaderMap::new(), key("/x"));
-    let ask = Ask { key: &key, request: &request, spec: None, newer_than: 0, lease: Duration::ZERO };
+    let ask = Ask { key: &key, request: &request, spec: None, newer_than: 0, lease: None };
     assert_eq!(store.load(ask).await.unwrap_err(), RemoteError::Refused);
     Ok(())
 }

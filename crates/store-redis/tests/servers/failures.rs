@@ -2,12 +2,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder_redis::{BreakerState, RedisOptions, WriteMode};
-use larder_store::{Loaded, RemoteError};
+use larder_store::{Loaded, Published, RemoteError};
 use larder_testkit::patience::eventually;
 use larder_testkit::{Redis, Result};
 use rustix::process::Signal;
 
-use crate::support::{MINUTE, Setup, ask_for_lease, commit, entries, has_read_the_log, pattern, replica, response, text};
+use crate::support::{MINUTE, Replica, Setup, ask_for_lease, commit, entries, has_read_the_log, pattern, replica, response, text};
 
 fn impatient(options: &mut RedisOptions) {
     options.timeout = Duration::from_millis(100);
@@ -43,6 +43,23 @@ async fn a_server_that_dies_is_left_alone_and_found_again() -> Result<()> {
     redis.restart().await?;
     works_again(&store).await?;
     assert!(store.problem().is_none());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_has_closed_costs_nothing() -> Result<()> {
+    let redis = Redis::start().await?;
+    let replica = Replica::start(&redis).await?;
+    commit(&replica.store, response("/x", 7, b"hello"), None).await;
+    let close = async || redis.command(&["CLIENT", "KILL", "TYPE", "normal"]).await;
+    for round in 0..5 {
+        close().await?;
+        let loaded = ask_for_lease(&replica.store, "/x", MINUTE).await;
+        assert!(matches!(loaded, Ok(Loaded::Response(_))), "{round}: {loaded:?}");
+        close().await?;
+        let published = replica.invalidate("users").await;
+        assert!(matches!(published, Published::Logged(_)), "{round}: {published:?}");
+    }
     Ok(())
 }
 

@@ -1,18 +1,24 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use http::HeaderMap;
-use larder_store::{Ask, Loaded, RemoteStore};
+use larder_redis::{RedisOptions, RedisServers, RedisStore, RedisUrl, WriteMode};
+use larder_store::{Ask, Holder, Lease, LeaseTerms, Loaded, Position, RemoteError, RemoteStore, Write};
 use larder_testkit::Result;
+use larder_testkit::faults::{Fault, FaultProxy};
 use larder_testkit::patience::eventually;
 
-use crate::support::{MINUTE, Setup, another, ask_for_lease, commit, entries, granted, key, response, text};
+use crate::support::{
+    MINUTE, Setup, another, ask_for_lease, commit, entries, granted, has_read_the_log, head, key, now, response, terms, text, variant,
+};
 
 #[tokio::test]
 async fn one_replica_fetches_and_the_others_wait_until_it_has_stored() -> Result<()> {
     let Setup { redis, store } = Setup::start().await?;
     let other = another(&redis, |_| ()).await?;
     let lease = granted(ask_for_lease(&store, "/x", MINUTE).await);
-    assert!(matches!(ask_for_lease(&other, "/x", MINUTE).await, Ok(Loaded::Awaited)));
+    assert!(matches!(ask_for_lease(&other, "/x", MINUTE).await, Ok(Loaded::Awaited(_))));
     commit(&store, response("/x", 7, b"hello"), Some(lease)).await;
     assert!(matches!(ask_for_lease(&other, "/x", MINUTE).await, Ok(Loaded::Response(_))));
     assert_eq!(entries(&redis).await?, 1, "the lease is gone");
@@ -24,7 +30,7 @@ async fn what_is_known_and_stale_is_leased_for_its_renewal() -> Result<()> {
     let Setup { redis: _redis, store } = Setup::start().await?;
     commit(&store, response("/x", 7, b"hello"), None).await;
     let (key, request) = (key("/x"), HeaderMap::new());
-    let ask = Ask { key: &key, request: &request, spec: None, newer_than: 7, lease: MINUTE };
+    let ask = Ask { key: &key, request: &request, spec: None, newer_than: 7, lease: Some(terms(MINUTE)) };
     drop(granted(store.load(ask).await));
     assert!(matches!(store.load(Ask { newer_than: 6, ..ask }).await, Ok(Loaded::Response(_))));
     Ok(())
@@ -54,25 +60,157 @@ async fn an_answer_that_cannot_be_shared_lets_everyone_go() -> Result<()> {
     eventually("waiting for the others to be let go", alone).await
 }
 
-#[tokio::test]
-async fn a_dead_holder_costs_one_deadline_and_a_late_one_overwrites_nothing() -> Result<()> {
-    let Setup { redis, store } = Setup::start().await?;
-    let other = another(&redis, |_| ()).await?;
-    let late = granted(ask_for_lease(&store, "/x", Duration::from_millis(30)).await);
+/// Waits for a lease that is to become free.
+async fn next_lease(store: &RedisStore, path: &str) -> Result<Lease> {
     let next = || async {
-        match ask_for_lease(&other, "/x", MINUTE).await {
-            Ok(Loaded::Nothing(Some(lease))) => Ok(Some(lease)),
-            Ok(Loaded::Awaited) => Ok(None),
+        match ask_for_lease(store, path, MINUTE).await {
+            Ok(Loaded::Nothing(lease)) => Ok(lease),
+            Ok(Loaded::Awaited(_)) => Ok(None),
             other => panic!("{other:?}"),
         }
     };
-    let second = eventually("waiting for the deadline", next).await?;
-    commit(&store, response("/x", 7, b"late"), Some(late)).await;
-    assert!(matches!(entries(&redis).await?, 2), "the second holder's lease stands");
+    eventually("waiting for the lease", next).await
+}
+
+async fn is_let_go(store: &RedisStore, path: &str) -> Result<()> {
+    let alone = || async { Ok(matches!(ask_for_lease(store, path, MINUTE).await, Ok(Loaded::Nothing(None))).then_some(())) };
+    eventually("waiting to be let go", alone).await
+}
+
+async fn through(proxy: &FaultProxy, change: impl FnOnce(&mut RedisOptions)) -> Result<RedisStore> {
+    let mut options = RedisOptions::new(RedisServers::Single(RedisUrl::parse(&format!("redis://{}", proxy.address()))?), now);
+    options.write = WriteMode::Through;
+    // None of these tests is about the breaker.
+    options.breaker_failures = u32::MAX;
+    options.timeout = Duration::from_secs(5);
+    change(&mut options);
+    let store = RedisStore::start(options, Arc::default(), None)?;
+    has_read_the_log(&store).await?;
+    Ok(store)
+}
+
+#[tokio::test]
+async fn a_dead_holder_costs_one_term_and_a_late_one_overwrites_nothing() -> Result<()> {
+    let Setup { redis, store: other } = Setup::start().await?;
+    let proxy = FaultProxy::start(redis.address()).await?;
+    let dead = through(&proxy, |_| ()).await?;
+    let late = granted(ask_for_lease(&dead, "/x", Duration::from_millis(400)).await);
+    proxy.set(Fault::Refused);
+    let second = next_lease(&other, "/x").await?;
+    proxy.set(Fault::None);
+    let connected = || async { Ok(ask_for_lease(&dead, "/other", MINUTE).await.ok().map(drop)) };
+    eventually("waiting for the late one to be back", connected).await?;
+    commit(&dead, response("/x", 7, b"late"), Some(late)).await;
+    assert!(matches!(ask_for_lease(&dead, "/x", MINUTE).await, Ok(Loaded::Response(_))));
+    let key = key("/x");
+    let ask = Ask { key: &key, request: &HeaderMap::new(), spec: None, newer_than: 7, lease: Some(terms(MINUTE)) };
+    let Ok(Loaded::Awaited(holder)) = dead.load(ask).await else { panic!("the second holder's lease stands") };
+    assert_eq!(holder.token, second.token());
     commit(&other, response("/x", 8, b"newer"), Some(second)).await;
-    commit(&store, response("/x", 7, b"late"), None).await;
-    assert_eq!(text(&store, "/x").await.as_deref(), Some("newer"));
+    commit(&dead, response("/x", 7, b"late"), None).await;
+    assert_eq!(text(&dead, "/x").await.as_deref(), Some("newer"));
     Ok(())
+}
+
+#[tokio::test]
+async fn a_lease_is_renewed_while_its_holder_lives() -> Result<()> {
+    let Setup { redis, store } = Setup::start().await?;
+    let lease = granted(ask_for_lease(&store, "/x", Duration::from_secs(3)).await);
+    let left = "return redis.call('PTTL', redis.call('KEYS', '*:l')[1])";
+    let least = AtomicI64::new(i64::MAX);
+    let renewed = || async {
+        let left = redis.count(&["EVAL", left, "0"]).await?;
+        Ok((left > least.fetch_min(left, Ordering::Relaxed)).then_some(()))
+    };
+    eventually("waiting for the lease to be renewed", renewed).await?;
+    drop(lease);
+    eventually("waiting for it to be given back", || async { Ok((entries(&redis).await? == 0).then_some(())) }).await
+}
+
+#[tokio::test]
+async fn a_lease_that_is_granted_too_late_is_given_back() -> Result<()> {
+    let Setup { redis, store: other } = Setup::start().await?;
+    let proxy = FaultProxy::start(redis.address()).await?;
+    let store = through(&proxy, |options| options.timeout = Duration::from_millis(100)).await?;
+    // What is asked arrives, and what is answered does not.
+    proxy.set(Fault::Blackholed);
+    assert_eq!(ask_for_lease(&store, "/x", MINUTE).await.unwrap_err(), RemoteError::Timeout);
+    drop(next_lease(&other, "/x").await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_lease_ends_where_it_was_granted() -> Result<()> {
+    let Setup { redis, store } = Setup::start().await?;
+    // That there are variants is known with the answer only.
+    let lease = granted(ask_for_lease(&store, "/x", MINUTE).await);
+    commit(&store, variant("/x", 7, "de"), Some(lease)).await;
+    assert_eq!(entries(&redis).await?, 2, "the variant and what leads to it");
+    let lease = granted(ask_for_lease(&store, "/y", MINUTE).await);
+    commit(&store, variant("/y", 7, "de"), None).await;
+    let renewed = Arc::new(variant("/y", 7, "de").freshened(&head("\"2\""), Position::of_log(3), 8));
+    store.freshen(Write { response: renewed, keep: MINUTE, lease: Some(lease) }).await;
+    assert_eq!(entries(&redis).await?, 4);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_lease_from_before_an_invalidation_holds_up_nobody_after_it() -> Result<()> {
+    let Setup { redis, store } = Setup::start().await?;
+    let (other, third) = (another(&redis, |_| ()).await?, another(&redis, |_| ()).await?);
+    let (key, request) = (key("/x"), HeaderMap::new());
+    let at = |number, instead_of| Ask {
+        key: &key,
+        request: &request,
+        spec: None,
+        newer_than: 0,
+        lease: Some(LeaseTerms { position: Position::of_log(number), instead_of, ..terms(MINUTE) }),
+    };
+    let outdated = granted(store.load(at(3, None)).await);
+    let Ok(Loaded::Awaited(holder)) = other.load(at(4, None)).await else { panic!("it stands until somebody judges it") };
+    assert_eq!(holder, Holder { token: outdated.token(), position: Position::of_log(3) });
+    let lease = granted(other.load(at(4, Some(holder.token))).await);
+    let Ok(Loaded::Awaited(holder)) = third.load(at(4, Some(holder.token))).await else { panic!("this one is not outdated") };
+    assert_eq!(holder, Holder { token: lease.token(), position: Position::of_log(4) });
+    drop(outdated);
+    assert!(store.drain(MINUTE).await);
+    assert!(matches!(third.load(at(4, None)).await, Ok(Loaded::Awaited(_))), "it ends its own only");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_fetch_without_an_answer_lets_everyone_try_at_once() -> Result<()> {
+    let Setup { redis, store } = Setup::start().await?;
+    let (other, third) = (another(&redis, |_| ()).await?, another(&redis, |_| ()).await?);
+    granted(ask_for_lease(&store, "/x", MINUTE).await).failed();
+    is_let_go(&other, "/x").await?;
+    is_let_go(&third, "/x").await?;
+    // Only those who waited; a lease is granted again soon.
+    drop(next_lease(&other, "/x").await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_that_takes_long_or_breaks_off_lets_everyone_go() -> Result<()> {
+    let Setup { redis, store } = Setup::start().await?;
+    let other = another(&redis, |_| ()).await?;
+    let mut long = granted(ask_for_lease(&store, "/long", Duration::from_millis(400)).await);
+    long.arriving();
+    is_let_go(&other, "/long").await?;
+    let mut broken = granted(ask_for_lease(&store, "/broken", MINUTE).await);
+    broken.arriving();
+    drop(broken);
+    is_let_go(&other, "/broken").await
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_body_that_is_not_kept() -> Result<()> {
+    let Setup { redis, store } = Setup::with(&[], |options| options.max_object = 10).await?;
+    let other = another(&redis, |_| ()).await?;
+    assert!(store.takes(10) && !store.takes(11));
+    let lease = granted(ask_for_lease(&store, "/x", MINUTE).await);
+    commit(&store, response("/x", 7, b"more than ten bytes"), Some(lease)).await;
+    is_let_go(&other, "/x").await
 }
 
 #[tokio::test]

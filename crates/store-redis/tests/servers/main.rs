@@ -6,6 +6,7 @@ mod entries;
 mod failures;
 mod forms;
 mod leases;
+mod leftovers;
 mod log;
 mod places;
 mod sentinels;

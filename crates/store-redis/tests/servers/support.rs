@@ -11,8 +11,8 @@ use larder_semantics::{
     VarySpec,
 };
 use larder_store::{
-    Ask, BodyBuilder, Invalidation, InvalidationTarget, Lease, Ledger, Loaded, Position, Published, RemoteError, RemoteStore, StoredBody,
-    StoredResponse, Subject, Tag, Validity, Variant, Write,
+    Ask, BodyBuilder, Invalidation, InvalidationTarget, Lease, LeaseTerms, Ledger, Loaded, Position, Published, RemoteError, RemoteStore,
+    StoredBody, StoredResponse, Subject, Tag, Validity, Variant, Write,
 };
 use larder_testkit::patience::eventually;
 use larder_testkit::{Redis, Result};
@@ -105,6 +105,18 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
+/// The machine's time, as the store is handed it.
+pub(crate) fn wall() -> Timestamp {
+    #[expect(clippy::disallowed_methods, reason = "the store is handed its clock, and these tests are what hands it")]
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    Timestamp::from_millis(since.as_millis() as u64)
+}
+
+/// A lease for so long, for a fetch that begins where nothing was invalidated yet.
+pub(crate) fn terms(term: Duration) -> LeaseTerms {
+    LeaseTerms { term, position: Position::default(), instead_of: None }
+}
+
 pub(crate) fn key(path: &str) -> PrimaryKey {
     let query = QueryRules { sort: true, drop: Vec::new(), drop_empty: false, bypass: None };
     let rules = KeyRules { namespace: "default".into(), version: 1, query, identity: Vec::new() };
@@ -155,7 +167,7 @@ pub(crate) async fn commit(store: &RedisStore, response: StoredResponse, lease: 
 
 /// What is found for a request, without asking for a lease.
 pub(crate) async fn find(store: &RedisStore, path: &str, request: &HeaderMap) -> Option<Arc<StoredResponse>> {
-    let ask = Ask { key: &key(path), request, spec: None, newer_than: 0, lease: Duration::ZERO };
+    let ask = Ask { key: &key(path), request, spec: None, newer_than: 0, lease: None };
     match store.load(ask).await.unwrap() {
         Loaded::Response(response) => Some(response),
         Loaded::Arriving(arriving) => Some(Arc::new(arriving.whole().await.unwrap())),
@@ -171,7 +183,7 @@ pub(crate) async fn text(store: &RedisStore, path: &str) -> Option<String> {
 
 pub(crate) async fn ask_for_lease(store: &RedisStore, path: &str, deadline: Duration) -> Result<Loaded, RemoteError> {
     let (key, request) = (key(path), HeaderMap::new());
-    store.load(Ask { key: &key, request: &request, spec: None, newer_than: 0, lease: deadline }).await
+    store.load(Ask { key: &key, request: &request, spec: None, newer_than: 0, lease: Some(terms(deadline)) }).await
 }
 
 pub(crate) fn granted(loaded: Result<Loaded, RemoteError>) -> Lease {

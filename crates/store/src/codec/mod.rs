@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use larder_semantics::{PrimaryKey, StoredHead, VarySpec};
+use larder_semantics::{PrimaryKey, StoredHead, Timestamp, VarySpec};
 
 use crate::body::StoredBody;
 use crate::ledger::{Position, Tag, Tags};
@@ -168,6 +168,14 @@ impl ResponseRecord {
     /// Status, fields, freshness.
     pub fn head(&self) -> &Arc<StoredHead> {
         &self.head
+    }
+
+    /// It is `age` milliseconds old at least. To the second: below that, clocks are taken to agree.
+    pub fn is_at_least(&mut self, age: u64, now: Timestamp) {
+        if u64::from(self.head.age(now)) < age / 1000 {
+            let here = age.saturating_sub(u64::from(self.head.initial_age) * 1000);
+            Arc::make_mut(&mut self.head).response_time = Timestamp::from_millis(now.as_millis().saturating_sub(here));
+        }
     }
 
     /// Which requests it is for; `None` without `Vary`.

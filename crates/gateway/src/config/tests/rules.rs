@@ -243,7 +243,9 @@ fn the_store_in_redis_is_as_it_is_said_and_otherwise_as_by_default() {
     assert_eq!(config("").redis, None);
     let redis = config("[store.redis]\nurl = \"redis://host:7000/2\"\ntimeout = \"20ms\"\nwhen_cut_off = \"serve\"").redis.unwrap();
     assert_eq!((redis.servers.to_string().as_str(), redis.timeout.as_millis(), redis.validate_when_cut_off), ("host:7000", 20, false));
-    assert_eq!((redis.breaker_failures, redis.max_object), (5, 8 << 20));
+    assert_eq!((redis.breaker_failures, redis.max_object, redis.write_queue), (5, 8 << 20, 16 << 20));
+    let redis = config("[store.redis]\nurl = \"redis://host\"\nwrite_queue = \"4MiB\"").redis.unwrap();
+    assert_eq!(redis.write_queue, 4 << 20);
 }
 
 #[test]

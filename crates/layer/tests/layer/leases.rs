@@ -1,0 +1,253 @@
+//! Replicas that share a tier: who fetches, who waits, and for whom nobody does.
+
+use crate::common;
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use common::{Origin, finish, frame, get, response, rules, send, start, streaming, try_send};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use larder_semantics::{FreshnessLifetime, HeadFlags, LifetimeSource, StoredFields, StoredHead};
+use larder_store::{
+    Answer, AppliedBy, Ask, BodyBuilder, Ending, Held, Holder, Invalidation, InvalidationLog, InvalidationTarget, Lease, Loaded, Position,
+    Published, RemoteError, RemoteStore, StoredResponse, Write,
+};
+use larder_tower::clock::Clock;
+use larder_tower::{Cache, CacheService, Caller, Remote};
+
+/// The fetch of another replica that began before anything was invalidated.
+const HOLDER: Holder = Holder { token: 77, position: Position(0) };
+
+type Script = dyn Fn(&Tier, &Ask<'_>) -> Loaded + Send + Sync;
+
+/// A tier that answers by script, and remembers what became of its leases.
+struct Tier {
+    script: Box<Script>,
+    looks: AtomicUsize,
+    /// Set by the test when the other replica gives its lease back.
+    free: AtomicBool,
+    ended: Arc<Mutex<Vec<Option<Ending>>>>,
+}
+
+struct Noted(Arc<Mutex<Vec<Option<Ending>>>>);
+
+impl Held for Noted {
+    fn end(self: Box<Self>, ending: Ending) {
+        self.0.lock().unwrap().push(Some(ending));
+    }
+
+    fn arriving(&self) {
+        self.0.lock().unwrap().push(None);
+    }
+}
+
+impl Tier {
+    fn granted(&self) -> Loaded {
+        Loaded::Nothing(Some(Lease::new("here".to_owned(), 1, Noted(Arc::clone(&self.ended)))))
+    }
+
+    fn looks(&self) -> usize {
+        self.looks.load(Ordering::SeqCst)
+    }
+
+    fn ended(&self) -> Vec<Option<Ending>> {
+        self.ended.lock().unwrap().clone()
+    }
+}
+
+impl fmt::Debug for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tier").finish_non_exhaustive()
+    }
+}
+
+impl RemoteStore for Tier {
+    fn load<'a>(&'a self, ask: Ask<'a>) -> Answer<'a, Result<Loaded, RemoteError>> {
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            self.looks.fetch_add(1, Ordering::SeqCst);
+            Ok((self.script)(self, &ask))
+        })
+    }
+
+    fn commit(&self, write: Write) -> Answer<'_, ()> {
+        write.lease.into_iter().for_each(Lease::spent);
+        Box::pin(std::future::ready(()))
+    }
+
+    fn freshen(&self, write: Write) -> Answer<'_, ()> {
+        self.commit(write)
+    }
+
+    fn remove(&self, _: &StoredResponse) {}
+
+    fn takes(&self, length: u64) -> bool {
+        length <= 10
+    }
+}
+
+#[derive(Debug)]
+struct NoLog;
+
+impl InvalidationLog for NoLog {
+    fn publish(&self, _: Invalidation) -> Answer<'_, Published> {
+        Box::pin(std::future::ready(Published::Kept))
+    }
+
+    fn applied_by(&self, _: u64) -> Answer<'_, Option<AppliedBy>> {
+        Box::pin(std::future::ready(None))
+    }
+}
+
+fn replica(origin: Origin, script: impl Fn(&Tier, &Ask<'_>) -> Loaded + Send + Sync + 'static) -> (CacheService<Origin>, Arc<Tier>) {
+    let tier = Arc::new(Tier { script: Box::new(script), looks: AtomicUsize::new(0), free: AtomicBool::new(false), ended: Arc::default() });
+    let remote = Remote { store: Arc::clone(&tier) as _, log: Arc::new(NoLog) };
+    let cache = Cache::with_remote(64 << 20, 1 << 20, Clock::manual(common::START).0, Arc::default(), Some(remote));
+    (CacheService::new(origin, cache, Arc::new(rules())), tier)
+}
+
+/// Longer than half of what one request waits for another's fetch.
+fn slow() -> Origin {
+    Origin::waiting(|_| async {
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        Ok(response(200, "x").header("cache-control", "max-age=60").build())
+    })
+}
+
+fn at_once() -> Origin {
+    Origin::new(|_| response(200, "x").header("cache-control", "max-age=60"))
+}
+
+async fn twenty(cache: &CacheService<Origin>) {
+    for answer in finish(start(cache, (0..20).map(|_| get("/a")))).await {
+        assert_eq!(answer.expect("an answer").text(), "x");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn followers_wait_with_a_leader_that_waits_for_another_replica() {
+    let origin = slow();
+    let (cache, tier) = replica(origin.clone(), |tier, _| match tier.free.load(Ordering::SeqCst) {
+        true => tier.granted(),
+        false => Loaded::Awaited(HOLDER),
+    });
+    let free = async {
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        tier.free.store(true, Ordering::SeqCst);
+    };
+    tokio::join!(twenty(&cache), free);
+    assert_eq!(origin.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_gives_up_waiting_is_followed_here() {
+    let origin = slow();
+    let (cache, _) = replica(origin.clone(), |_, _| Loaded::Awaited(HOLDER));
+    twenty(&cache).await;
+    assert_eq!(origin.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fetch_from_before_a_purge_holds_up_nobody_after_it() {
+    let origin = at_once();
+    let (cache, tier) = replica(origin.clone(), |tier, ask| match ask.lease.expect("leads").instead_of {
+        Some(token) if token == HOLDER.token => tier.granted(),
+        _ => Loaded::Awaited(HOLDER),
+    });
+    let purged = InvalidationTarget::Url("http://example.com/a".to_owned());
+    cache.cache().invalidate(&Invalidation::hard([purged])).await;
+    assert_eq!(send(&cache, get("/a")).await.text(), "x");
+    assert_eq!(tier.looks(), 2, "it waited for an answer that is old already");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_of_something_else_changes_nothing_for_those_who_wait() {
+    let (cache, tier) = replica(at_once(), |tier, ask| {
+        assert_eq!(ask.lease.expect("leads").instead_of, None);
+        if tier.looks() < 4 { Loaded::Awaited(HOLDER) } else { tier.granted() }
+    });
+    let purged = InvalidationTarget::Url("http://example.com/other".to_owned());
+    cache.cache().invalidate(&Invalidation::hard([purged])).await;
+    assert_eq!(send(&cache, get("/a")).await.text(), "x");
+    assert_eq!(tier.looks(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_that_gives_up_takes_what_another_replica_has_stored_meanwhile() {
+    let origin = Origin::waiting(|_| std::future::pending());
+    let (cache, tier) = replica(origin.clone(), |tier, ask| match ask.lease {
+        Some(_) => tier.granted(),
+        None => Loaded::Response(Arc::new(stored(ask, HeadFlags::default()))),
+    });
+    let mut waiting = start(&cache, [get("/a"), get("/a")]);
+    let follower = waiting.split_off(1);
+    tokio::select! {
+        _ = finish(waiting) => panic!("the origin hangs"),
+        mut answers = finish(follower) => assert_eq!(answers.remove(0).expect("an answer").text(), "x"),
+    }
+    assert_eq!((origin.count(), tier.looks()), (1, 2));
+}
+
+fn stored(ask: &Ask<'_>, flags: HeadFlags) -> StoredResponse {
+    let fields = [(http::header::ETAG, HeaderValue::from_static("\"1\""))];
+    let head = StoredHead {
+        status: StatusCode::OK,
+        headers: StoredFields::from(&fields.into_iter().collect::<HeaderMap>()),
+        response_time: common::START,
+        initial_age: 0,
+        lifetime: FreshnessLifetime { seconds: 60, source: LifetimeSource::MaxAge },
+        stale_while_revalidate: 0,
+        stale_if_error: 0,
+        flags,
+        date_seconds: common::START.as_secs(),
+        origin_control: None,
+    };
+    let mut body = BodyBuilder::new(1);
+    body.push(b"x");
+    StoredResponse::new(ask.key, None, &head, body.finish(None).unwrap(), &[], Position(0), 7)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_every_request_validates_is_no_reason_to_queue() {
+    let origin = Origin::new(|request| {
+        assert_eq!(request.headers()["if-none-match"], "\"1\"");
+        response(304, "").header("etag", "\"1\"").header("cache-control", "no-cache")
+    });
+    let (cache, tier) = replica(origin.clone(), |_, ask| match ask.newer_than {
+        0 => Loaded::Response(Arc::new(stored(ask, HeadFlags::NO_CACHE))),
+        _ => Loaded::Awaited(HOLDER),
+    });
+    assert_eq!(send(&cache, get("/a")).await.text(), "x");
+    assert_eq!((origin.count(), tier.looks()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_fetch_that_fails_lets_all_who_wait_try_at_the_same_time() {
+    let (cache, tier) = replica(Origin::waiting(|_| async { Err(io::Error::other("down")) }), |tier, _| tier.granted());
+    assert!(try_send(&cache, get("/a")).await.is_err());
+    assert_eq!(tier.ended(), [Some(Ending::Failed)]);
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_body_that_the_tier_does_not_keep() {
+    for (announced, before) in [(Some("12"), vec![Some(Ending::NotShared)]), (None, vec![None])] {
+        let (mut sender, body) = common::channel();
+        let body = Mutex::new(Some(body));
+        let origin = Origin::new(move |_| {
+            let reply = streaming(200, body.lock().unwrap().take().expect("one request")).header("cache-control", "max-age=60");
+            announced.into_iter().fold(reply, |reply, length| reply.header("content-length", length))
+        });
+        let (cache, tier) = replica(origin, |tier, _| tier.granted());
+        let served = cache.serve(get("/a"), Caller::default(), |_| ()).await.expect("an answer");
+        assert_eq!(tier.ended(), before, "{announced:?}: as soon as the head is there");
+        let mut body = served.response.into_body();
+        sender.send_data("123456".into()).await.unwrap();
+        frame(&mut body).await.unwrap().unwrap();
+        sender.send_data("789012".into()).await.unwrap();
+        frame(&mut body).await.unwrap().unwrap();
+        assert!(tier.ended().contains(&Some(Ending::NotShared)), "{announced:?}: {:?}", tier.ended());
+    }
+}

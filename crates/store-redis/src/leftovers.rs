@@ -1,0 +1,148 @@
+//! Bodies in chunks that no head leads to any more: replaced, dropped, or purged with everything else.
+//!
+//! Every chunk ends by itself a little after the head that it was written for. A body that is replaced before would take its room until
+//! then, so whoever replaces or drops a head ends its chunks. A purge of everything is one entry of the log like any other and makes all
+//! of it old at once; what lies in Redis is then dropped from there in the background, so that it does not push out what is used.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use larder_store::{Answer, AppliedBy, Invalidation, InvalidationLog, InvalidationTarget, Published, RemoteError};
+use tracing::debug;
+
+use crate::keys::{EntryKey, ordered};
+use crate::link::Lane;
+use crate::pack::Note;
+use crate::servers::Connection;
+use crate::stats::Operation;
+use crate::store::Inner;
+use crate::write::{millis, remove};
+
+/// How long a body can still be read by those who have found its head before that was replaced.
+const SHORTLY: Duration = Duration::from_secs(10);
+
+/// Keys that one look at a server goes through. Servers answer nobody else meanwhile.
+const LOOK: u32 = 500;
+
+/// How long chunks stay that no head leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// Somebody may be reading them.
+    ShortlyMore,
+    /// Nobody has ever been led there.
+    Over,
+}
+
+/// Ends the chunks of a body, if it is one in chunks. `fetch` and `form` are what stood in its head's entry.
+pub(crate) async fn drop_chunks(inner: &Arc<Inner>, place: &EntryKey, fetch: &str, form: &str, life: Life) -> Result<(), RemoteError> {
+    let Ok(fetch) = u64::from_str_radix(fetch, 16) else { return Ok(()) };
+    match Note::parse(form.as_bytes()) {
+        Some(Note::Chunks { lengths }) => end(inner, place, fetch, &lengths, life).await,
+        _ => Ok(()),
+    }
+}
+
+/// Drops the chunks of a body whose head could not be written.
+pub(crate) async fn drop_written(inner: &Arc<Inner>, place: &EntryKey, fetch: u64, lengths: &[u64]) -> Result<(), RemoteError> {
+    end(inner, place, fetch, lengths, Life::Over).await
+}
+
+async fn end(inner: &Arc<Inner>, place: &EntryKey, fetch: u64, lengths: &[u64], life: Life) -> Result<(), RemoteError> {
+    if lengths.is_empty() {
+        return Ok(());
+    }
+    let mut end = redis::pipe();
+    for (number, _) in (0..).zip(lengths) {
+        let key = place.chunk(fetch, number);
+        match life {
+            Life::ShortlyMore => end.cmd("PEXPIRE").arg(key).arg(millis(SHORTLY)),
+            Life::Over => end.cmd("DEL").arg(key),
+        };
+    }
+    let end = &end;
+    let work = |mut connection| async move { end.query_async::<Vec<bool>>(&mut connection).await };
+    inner.link.run(Operation::Remove, Lane::Small, work).await.map(drop)
+}
+
+/// The log of invalidations, with what a purge of everything leaves in Redis dropped from there.
+#[derive(Debug)]
+pub(crate) struct SweepingLog(pub(crate) Arc<Inner>);
+
+impl InvalidationLog for SweepingLog {
+    fn publish(&self, invalidation: Invalidation) -> Answer<'_, Published> {
+        Box::pin(async move {
+            let everything = !invalidation.soft && invalidation.targets.contains(&InvalidationTarget::All);
+            let published = self.0.log.publish(invalidation).await;
+            if let Published::Logged(number) = published
+                && everything
+                // Whoever is at it already goes on to this one.
+                && self.0.sweep_to.fetch_max(number, Ordering::Relaxed) == 0
+            {
+                tokio::spawn(sweep_all(Arc::downgrade(&self.0)));
+            }
+            published
+        })
+    }
+
+    fn applied_by(&self, number: u64) -> Answer<'_, Option<AppliedBy>> {
+        self.0.log.applied_by(number)
+    }
+}
+
+/// Sweeps until no later entry of the log has made everything old meanwhile.
+async fn sweep_all(inner: Weak<Inner>) {
+    while let Some(inner) = inner.upgrade() {
+        let number = inner.sweep_to.load(Ordering::Relaxed);
+        if let Err(error) = sweep(&inner, number).await {
+            debug!("what a purge of everything left in Redis is not dropped: {error}");
+        }
+        if inner.sweep_to.compare_exchange(number, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            return;
+        }
+    }
+}
+
+/// Drops every entry that was fetched before the log's entry of this number.
+async fn sweep(inner: &Arc<Inner>, number: u64) -> Result<(), RemoteError> {
+    let number = ordered(number);
+    for server in inner.log.inspected().servers {
+        let mut cursor = 0;
+        loop {
+            let (next, found) = look(inner, &server.address, cursor).await?;
+            for entry in found {
+                drop_older(inner, EntryKey::found(entry), &number).await?;
+            }
+            cursor = next;
+            if cursor == 0 {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Some of a server's entries, and where to look on; 0 at the end.
+async fn look(inner: &Arc<Inner>, server: &str, cursor: u64) -> Result<(u64, Vec<String>), RemoteError> {
+    let mut scan = redis::cmd("SCAN");
+    let pattern = format!("{}:{{{}}}*", inner.link.options().prefix, "?".repeat(32));
+    scan.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(LOOK).arg("TYPE").arg("hash");
+    let scan = &scan;
+    let work = |connection: Connection| async move { redis::from_redis_value(connection.ask(server, scan).await?).map_err(Into::into) };
+    inner.link.run(Operation::Remove, Lane::Bulk, work).await
+}
+
+async fn drop_older(inner: &Arc<Inner>, entry: EntryKey, number: &str) -> Result<(), RemoteError> {
+    let mut get = redis::cmd("HMGET");
+    get.arg(entry.entry()).arg("f").arg("p");
+    let get = &get;
+    let work = |mut connection| async move { get.query_async::<(Option<String>, Option<String>)>(&mut connection).await };
+    match inner.link.run(Operation::Remove, Lane::Small, work).await? {
+        (Some(fetch), Some(position)) if position.as_str() < number => {
+            // One that came since is of a later fetch.
+            let fetch = u64::from_str_radix(&fetch, 16).map_err(|_| RemoteError::Damaged)?;
+            remove(inner, entry, fetch).await
+        }
+        _ => Ok(()),
+    }
+}
