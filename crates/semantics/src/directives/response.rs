@@ -206,6 +206,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_broken_still_forbids() {
+        for line in ["private; max-age=600", "private;", "private no-transform", "max-age=600; private", "public private", "private\u{7f}"]
+        {
+            let mut headers = HeaderMap::new();
+            headers.insert(CACHE_CONTROL, HeaderValue::from_bytes(line.replace('\u{7f}', "\u{a0}").as_bytes()).unwrap());
+            assert!(ResponseDirectives::parse(&headers, &[]).private.whole(), "{line:?}");
+        }
+        for line in ["no-store;", "no-store\tmax-age=60", "no-store; max-age=60", "max-age=60 no-store", "no-store/x"] {
+            assert!(parse(&[line]).no_store, "{line:?}");
+        }
+        let read = parse(&["public; s-maxage=600; immutable"]);
+        assert_eq!((read.public, read.s_maxage, read.immutable), (false, Some(0), false));
+    }
+
+    #[test]
     fn a_broken_field_never_permits() {
         let read = parse(&[r#"x="open, public, max-age=60, immutable"#]);
         assert!(!read.public && !read.immutable);

@@ -12,8 +12,8 @@ pub struct Directive<'a> {
     pub name: &'a [u8],
     /// The argument without its quotes; `None` where there is no `=`.
     pub argument: Option<Cow<'a, [u8]>>,
-    /// Whether the grammar was kept. A directive that broke it (white space around `=`, or what follows a quote that nobody closed) may
-    /// still forbid, but never permits.
+    /// Whether the grammar was kept. A directive that broke it (white space around `=`, words without a comma between them, what follows a
+    /// quote that nobody closed) may still forbid, but never permits.
     pub well_formed: bool,
 }
 
@@ -35,7 +35,7 @@ impl Directive<'_> {
         let mut text = self.name.to_vec();
         let Some(argument) = &self.argument else { return text };
         text.push(b'=');
-        if !argument.is_empty() && argument.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)) {
+        if !argument.is_empty() && argument.iter().all(|&byte| is_token(byte)) {
             text.extend_from_slice(argument);
             return text;
         }
@@ -64,16 +64,37 @@ pub fn parse_delta_seconds(text: &[u8]) -> Option<u32> {
 
 /// The directives of one field line, in order. Several lines are read one after the other, so that a quote left open in one of them cannot
 /// swallow a `no-store` in the next.
+///
+/// A member that breaks the grammar (`private; max-age=600`, `private no-transform`) is read as all the directives that its words may be:
+/// each of them may have been meant to forbid, and none of them permits.
 #[derive(Clone, Debug)]
 pub struct Directives<'a> {
     rest: &'a [u8],
-    broken: bool,
+    /// From here to the end of the line: a quote was never closed, so nobody knows what belongs to its text.
+    broken_line: bool,
+    /// From here to the next comma.
+    broken_member: bool,
 }
 
 impl<'a> Directives<'a> {
     /// The directives of one field line.
     pub fn of_line(line: &'a [u8]) -> Self {
-        Self { rest: line, broken: false }
+        Self { rest: line, broken_line: false, broken_member: false }
+    }
+
+    /// Leaves `rest` at the next name; `None` at the end. "A recipient MUST parse and ignore a reasonable number of empty list elements"
+    /// (RFC 9110 §5.6.1.2); anything else before a name breaks its member.
+    fn skip_to_name(&mut self) -> Option<()> {
+        let start = self.rest.iter().position(|&byte| is_token(byte))?;
+        for byte in &self.rest[..start] {
+            match byte {
+                b',' => self.broken_member = false,
+                b' ' | b'\t' => {}
+                _ => self.broken_member = true,
+            }
+        }
+        self.rest = &self.rest[start..];
+        Some(())
     }
 
     /// Reads an argument and leaves `rest` behind it. A quote that is never closed, or is closed in the middle of something, is a plain
@@ -85,12 +106,17 @@ impl<'a> Directives<'a> {
                 self.rest = rest;
                 return value;
             }
-            self.broken = true;
+            self.broken_line = true;
         }
-        let end = self.rest.iter().position(|&byte| byte == b',').unwrap_or(self.rest.len());
-        let value = self.rest[..end].trim_ascii();
-        self.rest = &self.rest[end..];
+        let end = self.rest.iter().position(|byte| matches!(byte, b',' | b';') || byte.is_ascii_whitespace());
+        let (value, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
+        self.rest = rest;
         Cow::Borrowed(value)
+    }
+
+    /// Whether the member ends here, as far as the grammar goes.
+    fn ends_member(&self) -> bool {
+        matches!(self.rest.trim_ascii_start().first(), None | Some(b','))
     }
 }
 
@@ -98,22 +124,25 @@ impl<'a> Iterator for Directives<'a> {
     type Item = Directive<'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        // "A recipient MUST parse and ignore a reasonable number of empty list elements" (RFC 9110 §5.6.1.2).
-        let start = self.rest.iter().position(|byte| !matches!(byte, b',' | b' ' | b'\t'))?;
-        self.rest = &self.rest[start..];
-        let end = self.rest.iter().position(|byte| matches!(byte, b',' | b'=')).unwrap_or(self.rest.len());
-        let raw_name = &self.rest[..end];
-        let name = raw_name.trim_ascii();
-        let separator = self.rest.get(end).copied();
-        self.rest = self.rest.get(end + 1..).unwrap_or_default();
-        if separator != Some(b'=') {
-            return Some(Directive { name, argument: None, well_formed: !self.broken });
+        self.skip_to_name()?;
+        let end = self.rest.iter().position(|&byte| !is_token(byte)).unwrap_or(self.rest.len());
+        let (name, behind) = self.rest.split_at(end);
+        self.rest = behind;
+        let mut argument = None;
+        if let Some(value) = behind.trim_ascii_start().strip_prefix(b"=") {
+            self.rest = value.trim_ascii_start();
+            // White space around the equals sign.
+            self.broken_member |= self.rest.len() + 1 != behind.len();
+            argument = Some(self.argument());
         }
-        let spaced = raw_name.len() != name.len() || self.rest.first().is_some_and(u8::is_ascii_whitespace);
-        self.rest = self.rest.trim_ascii_start();
-        let argument = self.argument();
-        Some(Directive { name, argument: Some(argument), well_formed: !(spaced || self.broken) })
+        self.broken_member |= !self.ends_member();
+        Some(Directive { name, argument, well_formed: !(self.broken_line || self.broken_member) })
     }
+}
+
+/// A character of a token (RFC 9110 §5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// The content of the quoted-string that `text` starts with (RFC 9110 §5.6.4), and its length with both quotes. `None` where it is not closed.
@@ -179,6 +208,27 @@ mod tests {
     fn what_follows_an_open_quote_forbids_but_does_not_permit() {
         let names: Vec<_> = read(r#"ext="a, no-store, max-age=60"#).into_iter().map(|(name, _, well_formed)| (name, well_formed)).collect();
         assert_eq!(names, vec![("ext".into(), false), ("no-store".into(), false), ("max-age".into(), false)]);
+    }
+
+    #[test]
+    fn the_words_of_a_broken_member_forbid_but_do_not_permit() {
+        let lines: [(&str, &[(&str, bool)]); 10] = [
+            ("private; max-age=600", &[("private", false), ("max-age", false)]),
+            ("private;", &[("private", false)]),
+            (";private", &[("private", false)]),
+            ("private no-transform, max-age=60", &[("private", false), ("no-transform", false), ("max-age", true)]),
+            ("no-store\tmax-age=60", &[("no-store", false), ("max-age", false)]),
+            ("max-age=60; private", &[("max-age", false), ("private", false)]),
+            ("max-age=60 private", &[("max-age", false), ("private", false)]),
+            ("\"private\", public", &[("private", false), ("public", true)]),
+            ("=private", &[("private", false)]),
+            ("private:max-age=60", &[("private", false), ("max-age", false)]),
+        ];
+        for (line, expected) in lines {
+            let names: Vec<_> = read(line).into_iter().map(|(name, _, well_formed)| (name, well_formed)).collect();
+            let names: Vec<_> = names.iter().map(|(name, well_formed)| (name.as_str(), *well_formed)).collect();
+            assert_eq!(names, expected, "{line}");
+        }
     }
 
     #[test]
