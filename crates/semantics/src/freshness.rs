@@ -19,15 +19,16 @@ pub fn lifetime(
     date: Timestamp,
 ) -> FreshnessLifetime {
     let named = explicit(headers, directives, date);
-    let route =
-        (policy.ttl > 0 && route_ttl_applies(status)).then_some(FreshnessLifetime { seconds: policy.ttl, source: LifetimeSource::Route });
-    let capped = |lifetime: FreshnessLifetime| if lifetime.seconds > policy.ttl { route.unwrap_or(lifetime) } else { lifetime };
+    let own = FreshnessLifetime { seconds: policy.ttl, source: LifetimeSource::Route };
+    let route = (policy.ttl > 0 && route_ttl_applies(status)).then_some(own);
+    let heuristic = || heuristic(policy, status, headers, directives, date);
+    // A limit holds for every status, also for those that the route gives no lifetime of its own.
+    let capped = |lifetime: FreshnessLifetime| if policy.ttl > 0 && lifetime.seconds > policy.ttl { own } else { lifetime };
     match policy.ttl_mode {
-        TtlMode::Default => named.or(route),
-        TtlMode::Cap => named.map(capped).or(route),
-        TtlMode::Override => route.or(named),
+        TtlMode::Default => named.or(route).or_else(heuristic),
+        TtlMode::Cap => named.or(route).or_else(heuristic).map(capped),
+        TtlMode::Override => route.or(named).or_else(heuristic),
     }
-    .or_else(|| heuristic(policy, status, headers, directives, date))
     .unwrap_or(NONE)
 }
 
@@ -162,6 +163,18 @@ mod tests {
         for (mode, field, expected) in cases {
             assert_eq!(of(&route(60, mode), 200, &[field]), expected, "{mode:?} {field:?}");
         }
+    }
+
+    #[test]
+    fn a_cap_holds_for_every_status() {
+        for status in [200, 302, 307, 403, 404, 500, 501, 503] {
+            let capped = of(&route(60, TtlMode::Cap), status, &[(CC, "max-age=86400")]);
+            assert_eq!(capped, (60, LifetimeSource::Route), "{status}");
+            assert_eq!(of(&route(60, TtlMode::Cap), status, &[(CC, "max-age=5")]), (5, LifetimeSource::MaxAge), "{status}");
+        }
+        let modified = ("last-modified", "Thu, 06 Oct 1994 08:49:37 GMT");
+        assert_eq!(of(&route(60, TtlMode::Cap), 405, &[modified]), (60, LifetimeSource::Route));
+        assert_eq!(of(&route(0, TtlMode::Cap), 302, &[(CC, "max-age=86400")]), (86400, LifetimeSource::MaxAge));
     }
 
     #[test]
