@@ -1,6 +1,6 @@
 //! Making a [`StoredHead`] of the fields of a response: what is kept, in how little memory, and everything later decisions need.
 
-use http::header::{AGE, CACHE_CONTROL, DATE, EXPIRES, LAST_MODIFIED};
+use http::header::{AGE, CACHE_CONTROL, CONTENT_LENGTH, DATE, EXPIRES, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use smallvec::SmallVec;
 
@@ -87,9 +87,13 @@ fn kept_lines(parts: &Parts<'_>, rewritten: bool) -> Lines {
         left_out.extend(directives.private.fields().iter().cloned());
     }
     let mut lines = Lines::with_capacity(headers.len() + 5);
+    let mut has_length = parts.status == StatusCode::NO_CONTENT;
     for (name, value) in headers {
         let own = *name == DATE || written_anew(name) || (rewritten && (*name == CACHE_CONTROL || *name == EXPIRES));
-        if !own && !never_stored(name) && !left_out.contains(name) {
+        // "A server MUST NOT send a Content-Length header field in any response with a status code of [...] 204", and where a message came
+        // with several that are alike they are one (RFC 9110 §8.6).
+        let repeated = *name == CONTENT_LENGTH && std::mem::replace(&mut has_length, true);
+        if !own && !repeated && !never_stored(name) && !left_out.contains(name) {
             lines.push((name.clone(), value.clone()));
         }
     }

@@ -1,7 +1,7 @@
 //! A response on its way to the client (and to the store).
 
 use http::response::Parts;
-use http::{HeaderMap, Version, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use larder_semantics::Timestamp;
 use larder_semantics::fields::remove_hop_by_hop;
 
@@ -20,12 +20,36 @@ pub struct Unforwardable;
 pub fn to_client(parts: &mut Parts, now: Timestamp) -> Result<(), Unforwardable> {
     check_transfer_coding(&mut parts.headers)?;
     remove_hop_by_hop(&mut parts.headers);
+    settle_length(parts);
     via::append(&mut parts.headers, parts.version);
     if !parts.status.is_informational() {
         parts.headers.entry(header::DATE).or_insert_with(|| now.to_http_date());
     }
     parts.version = Version::HTTP_11;
     Ok(())
+}
+
+/// Leaves one `Content-Length` or none. "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx
+/// (Informational) or 204 (No Content)". Where several values came that are all alike, "the recipient MUST either reject the message as
+/// invalid or replace the duplicated field values with a single valid Content-Length" (RFC 9110 §8.6). Others can only be here where no
+/// content follows that they would measure: the connection has refused the message otherwise.
+fn settle_length(parts: &mut Parts) {
+    let headers = &mut parts.headers;
+    if parts.status.is_informational() || parts.status == StatusCode::NO_CONTENT {
+        headers.remove(header::CONTENT_LENGTH);
+        return;
+    }
+    let mut lines = headers.get_all(header::CONTENT_LENGTH).iter();
+    let is_one = |line: &HeaderValue| !line.as_bytes().contains(&b',');
+    if lines.next().is_none_or(is_one) && lines.next().is_none() {
+        return;
+    }
+    let lines = headers.get_all(header::CONTENT_LENGTH).iter();
+    let mut members = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b',')).map(<[u8]>::trim_ascii);
+    let first = members.next().unwrap_or_default();
+    let only = members.all(|member| member == first).then(|| HeaderValue::from_bytes(first).ok()).flatten();
+    headers.remove(header::CONTENT_LENGTH);
+    headers.extend(only.map(|only| (header::CONTENT_LENGTH, only)));
 }
 
 /// RFC 9112 §6.1 and §6.3: `chunked` is decoded by the connection and overrides `Content-Length`, which is removed before the message
@@ -44,7 +68,7 @@ fn check_transfer_coding(headers: &mut HeaderMap) -> Result<(), Unforwardable> {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderValue, Response};
+    use http::Response;
 
     use super::*;
 
@@ -86,6 +110,24 @@ mod tests {
         to_client(&mut parts, NOW).expect("forwardable");
         assert!(!parts.headers.contains_key("content-length") && !parts.headers.contains_key("transfer-encoding"));
         assert_eq!(parts.headers["trailer"], "x-sum", "Trailer is end-to-end");
+    }
+
+    #[test]
+    fn rfc9110_8_6_one_content_length_goes_on_at_most() {
+        let lengths = |status: u16, lines: &[&'static str]| {
+            let mut parts = received(&lines.iter().map(|line| ("content-length", *line)).collect::<Vec<_>>());
+            parts.status = StatusCode::from_u16(status).expect("status");
+            to_client(&mut parts, NOW).expect("forwardable");
+            parts.headers.get_all("content-length").iter().map(|line| line.to_str().expect("text").to_owned()).collect::<Vec<_>>()
+        };
+        let none: [&str; 0] = [];
+        assert_eq!(lengths(200, &["5"]), ["5"]);
+        assert_eq!(lengths(200, &["5", "5"]), ["5"]);
+        assert_eq!(lengths(200, &["5 ,5", "5"]), ["5"]);
+        assert_eq!(lengths(304, &["5", "6"]), none, "without content nobody has compared them");
+        assert_eq!(lengths(204, &["0"]), none);
+        assert_eq!(lengths(103, &["0"]), none);
+        assert_eq!(lengths(304, &["5"]), ["5"]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode};
 use larder_semantics::fields::remove_hop_by_hop;
 
@@ -31,6 +32,8 @@ impl EarlyResponses {
         }
         let mut headers = headers.clone();
         remove_hop_by_hop(&mut headers);
+        // "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx" (RFC 9110 §8.6).
+        headers.remove(CONTENT_LENGTH);
         let message = encode(status, &headers);
         let waker = {
             let mut state = self.outbox.lock();
@@ -126,11 +129,12 @@ mod tests {
         headers.append("link", HeaderValue::from_static("</a.css>; rel=preload"));
         headers.append("connection", HeaderValue::from_static("x-hop"));
         headers.append("x-hop", HeaderValue::from_static("1"));
+        headers.append("content-length", HeaderValue::from_static("0"));
         headers
     }
 
     #[test]
-    fn rfc9110_15_2_an_informational_response_is_written_without_hop_by_hop_fields() {
+    fn rfc9110_15_2_an_informational_response_is_written_without_hop_by_hop_fields_and_length() {
         let outbox = Arc::new(Outbox::default());
         outbox.begin().push(StatusCode::EARLY_HINTS, &links());
         assert_eq!(outbox.take(), b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\n");
