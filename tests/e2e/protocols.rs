@@ -2,6 +2,8 @@
 
 use larder_testkit::client::H2Client;
 use larder_testkit::{Answer, Error, Larder, Origin, Result};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 fn header<'a>(head: &'a larder_testkit::client::H2Response, name: &str) -> &'a str {
     head.head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
@@ -22,6 +24,24 @@ async fn h2c_misses_hits_and_shares_with_http_1_1() -> Result<()> {
     let received = &origin.received()[0];
     assert_eq!(received.header("host"), Some(larder.address().to_string().as_str()));
     assert!(received.header("via").unwrap_or_default().contains("2 larder"), "{:?}", received.header("via"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn rfc9110_9_3_2_an_answer_to_head_has_no_content_in_h2c() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.once("GET", "/length", Answer::ok().body("hello"));
+    origin.once("GET", "/chunks", Answer::ok().chunk("hel").chunk("lo"));
+    let larder = Larder::before(&origin, "[cache]\nttl = \"60s\"").await?;
+    let mut client = H2Client::connect(larder.address()).await?;
+    for target in ["/length", "/chunks"] {
+        assert_eq!(&client.exchange("GET", target, &[], "").await?.body[..], b"hello");
+        // A client that keeps to RFC 9113 §8.1.1 takes content here for a broken stream.
+        let head = client.exchange("HEAD", target, &[], "").await?;
+        assert_eq!((header(&head, "x-cache"), header(&head, "content-length"), head.body.len()), ("HIT", "5", 0), "{target}");
+    }
+    let missing = client.exchange("HEAD", "/length", &[("if-none-match", "*")], "").await?;
+    assert_eq!((missing.head.status.as_u16(), missing.body.len()), (304, 0));
     Ok(())
 }
 
@@ -51,6 +71,44 @@ async fn rfc9113_8_2_3_cookies_in_pieces_reach_the_origin_as_one_field() -> Resu
     assert_eq!(header(&miss, "x-cache"), "MISS");
     assert_eq!(origin.received()[0].head.all("cookie"), ["a=1; b=2"]);
     assert_eq!(larder.request("GET", "/a", &[("Cookie", "a=1; b=2")], "").await?.x_cache(), "HIT", "one variant over both protocols");
+    Ok(())
+}
+
+/// One frame of HTTP/2 on the first stream, or on the connection (RFC 9113 §4.1).
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    [&[0, 0, payload.len() as u8, kind, flags, 0, 0, 0, stream], payload].concat()
+}
+
+/// The library reads them, and leaves them out of what it hands on.
+#[tokio::test]
+async fn rfc9113_8_1_pseudo_fields_in_trailers_go_no_further() -> Result<()> {
+    let (data, headers, settings) = (0, 1, 4);
+    let origin = Origin::start().await?;
+    origin.once("POST", "/", Answer::ok().body("hello"));
+    let larder = Larder::before(&origin, "").await?;
+    let mut stream = TcpStream::connect(larder.address()).await?;
+    // POST http://a.example/, and as trailers `:path: /evil` and `x-sum: 1`, as HPACK writes them (RFC 7541 §6.2).
+    let opening = [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+        frame(settings, 0, 0, b""),
+        frame(headers, 0x4, 1, b"\x83\x86\x84\x41\x09a.example"),
+        frame(data, 0, 1, b"content"),
+        frame(headers, 0x5, 1, b"\x04\x05/evil\x00\x05x-sum\x011"),
+    ];
+    stream.write_all(&opening.concat()).await?;
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await?;
+        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+        stream.read_exact(&mut payload).await?;
+        if head[8] == 1 && (head[3] == data || head[3] == headers) && head[4] & 0x1 != 0 {
+            break;
+        }
+    }
+    let received = &origin.received()[0];
+    assert_eq!((received.target.as_str(), &received.body[..]), ("/", &b"content"[..]));
+    assert!(received.trailers.iter().all(|(name, value)| !name.starts_with(':') && value != "/evil"), "{:?}", received.trailers);
+    assert_eq!(received.head.all(":path").len(), 0);
     Ok(())
 }
 

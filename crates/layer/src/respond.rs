@@ -3,12 +3,12 @@
 use std::cell::RefCell;
 
 use bytes::Bytes;
-use http::header::{AGE, HeaderName};
+use http::header::{AGE, CONTENT_LENGTH, HeaderName};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use larder_semantics::cache_status::with_key;
 use larder_semantics::precondition::{Answer, answer, answer_ranged, not_modified_fields};
 use larder_semantics::range::{ByteRange, PartialAnswer, not_satisfiable_fields};
-use larder_semantics::{CacheStatus, RequestContext, StoredHead};
+use larder_semantics::{CacheStatus, MethodKind, RequestContext, StoredHead};
 use larder_store::{StoredPart, StoredResponse};
 
 use crate::body::CacheBody;
@@ -30,6 +30,7 @@ pub(crate) fn from_stored<B>(
     let answer = answer_ranged(request, fields, &stored.head, stored.body_length());
     let (code, mut headers) = head_of(&answer, &stored.head);
     let body = match &answer {
+        Answer::Full if request.method == MethodKind::Head => without_content(&mut headers, stored.body_length()),
         Answer::Full => CacheBody::stored(stored.body()),
         Answer::Partial(partial) => CacheBody::slices(parts_of(partial, |range| stored.body().slice(range.first, range.last + 1))),
         Answer::NotModified | Answer::PreconditionFailed | Answer::RangeNotSatisfiable { .. } => CacheBody::empty(),
@@ -40,6 +41,15 @@ pub(crate) fn from_stored<B>(
         annotate(&mut headers, result, status);
     }
     respond(code, headers, body)
+}
+
+/// "The HEAD method is identical to GET except that the server MUST NOT send content in the response" (RFC 9110 §9.3.2). Over HTTP/2 nobody
+/// else leaves it out. The length of the content is told all the same, as it is to a GET.
+fn without_content<B>(headers: &mut HeaderMap, length: u64) -> CacheBody<B> {
+    if length > 0 {
+        headers.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
+    }
+    CacheBody::empty()
 }
 
 /// Writes the three fields into the empty slots that stored heads have for them, in one walk: cheaper than three searches. False where a
@@ -96,7 +106,8 @@ pub(crate) fn from_live<B>(
         },
         other => (other, CacheBody::empty()),
     };
-    let (code, headers) = match (own, &answer) {
+    let is_head = request.method == MethodKind::Head && answer == Answer::Full;
+    let (code, mut headers) = match (own, &answer) {
         (Some(mut own), Answer::Full) => {
             live.head.show_lifetime(&mut own);
             (live.head.status, own)
@@ -107,6 +118,7 @@ pub(crate) fn from_live<B>(
             (code, headers)
         }
     };
+    let body = if is_head { without_content(&mut headers, live.length.unwrap_or(0)) } else { body };
     respond(code, headers, body)
 }
 
