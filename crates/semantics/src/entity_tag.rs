@@ -21,8 +21,11 @@ pub(crate) fn is_weak(tag: &[u8]) -> bool {
 
 /// A strong entity tag in its quotes: what may join ranges together (§14.4, RFC 9111 §3.4).
 pub fn is_strong(tag: &HeaderValue) -> bool {
-    let bytes = tag.as_bytes();
-    bytes.len() >= 2 && bytes.starts_with(b"\"") && bytes.ends_with(b"\"")
+    is_strong_text(tag.as_bytes())
+}
+
+pub(crate) fn is_strong_text(tag: &[u8]) -> bool {
+    tag.len() >= 2 && tag.starts_with(b"\"") && tag.ends_with(b"\"")
 }
 
 fn opaque(tag: &[u8]) -> &[u8] {

@@ -3,6 +3,7 @@
 use http::header::{CACHE_CONTROL, ETAG, EXPIRES, LAST_MODIFIED};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
+use crate::entity_tag::is_strong_text;
 use crate::request::RequestContext;
 use crate::stored_fields::StoredFields;
 use crate::time::Timestamp;
@@ -97,6 +98,11 @@ impl StoredHead {
     /// Whether there is an [`Self::etag`].
     pub fn has_etag(&self) -> bool {
         self.headers.lines().any(|(name, value)| *name == ETAG && !value.is_empty())
+    }
+
+    /// Whether its entity tag is a strong one, which tells one representation from all others of the resource (RFC 9110 §8.8.3).
+    pub fn has_strong_etag(&self) -> bool {
+        self.headers.lines().any(|(name, value)| *name == ETAG && is_strong_text(value))
     }
 
     /// The validator `Last-Modified` as sent, where it is one (RFC 9110 §8.8.2).

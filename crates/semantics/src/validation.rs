@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::head::StoredHead;
 use crate::request::{MethodKind, RequestContext};
+use crate::vary::names_codings_of;
 
 /// Edits the client's fields into those of a request whose answer may be stored: the client's own preconditions and `Range` go
 /// (they are answered from what is stored), and the validators of `candidates` come in (§4.3.1), all entity tags in one `If-None-Match`.
@@ -34,6 +35,14 @@ pub fn upstream_fields(request: &RequestContext, headers: &mut HeaderMap, candid
     if let Some(tags) = entity_tags(&candidates).filter(|_| named_by_tag) {
         headers.insert(IF_NONE_MATCH, tags);
     }
+}
+
+/// Whether a stored response may be named in the conditional request of a request that selects another variant. "The stored responses with
+/// matching primary cache key" (§4.3.1) may all be, but what the origin says of a weak tag holds for several representations: a server that
+/// makes its tags before it codes its content answers 304 to the same weak tag for all codings. So only strong tags go up, and of what is
+/// coded only where the request names the coding, for there are servers that give every coding the same strong tag as well.
+pub fn may_confirm_another(stored: &StoredHead, request: &HeaderMap) -> bool {
+    stored.has_strong_etag() && names_codings_of(request, stored)
 }
 
 /// Every entity tag once. "If-None-Match [...] using the entity tags of stored responses" (§4.3.1).

@@ -6,7 +6,8 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use larder_semantics::{KeyBuffer, PrimaryKey};
+use larder_semantics::storage::refuses_the_request;
+use larder_semantics::{KeyBuffer, PrimaryKey, Timestamp};
 
 use crate::ledger::Ledger;
 use crate::response::{StoredResponse, Variant};
@@ -57,7 +58,8 @@ impl MemoryStore {
         SlotKey { text: key.text(), hash: self.placement.of_text(key.as_bytes()) }
     }
 
-    /// Stores a response. Refused, with `false`, when it was invalidated meanwhile or a later fetch already left its mark.
+    /// Stores a response. Refused, with `false`, when it was invalidated meanwhile, a later fetch already left its mark, or it is the refusal
+    /// of one request and what is stored is fresh.
     pub fn commit(&self, response: Arc<StoredResponse>) -> bool {
         // Told first: an invalidation from now on keeps its records for as long as this response may be served.
         self.ledger.concern(response.head.usable_for());
@@ -66,42 +68,104 @@ impl MemoryStore {
         }
         let primary = self.placement.of_text(response.key_bytes());
         let _turn = self.turn(primary);
+        if self.takes_a_fresh_place(primary, &response) {
+            return false;
+        }
         self.put(primary, Slot::Response(response))
+    }
+
+    /// Whether it only says why one request was refused, in the place of what answers others: anybody could have that replaced by a field
+    /// that the origin does not like.
+    fn takes_a_fresh_place(&self, primary: KeyHash, response: &StoredResponse) -> bool {
+        if !refuses_the_request(response.head.status) {
+            return false;
+        }
+        let now = response.head.response_time;
+        let is_fresh = |place| match self.current(place, response.key_bytes()) {
+            Some(Slot::Response(other)) => {
+                !refuses_the_request(other.head.status) && other.head.staleness(now).is_none() && other.is_valid(&self.ledger)
+            }
+            _ => false,
+        };
+        let variants = match self.current(primary, response.key_bytes()) {
+            Some(Slot::Vary(index)) if response.variant().is_none() => index.variants().to_vec(),
+            _ => Vec::new(),
+        };
+        is_fresh(primary) || is_fresh(self.place_of(primary, response.variant())) || variants.into_iter().any(is_fresh)
     }
 
     /// Puts a representation where its primary key, or its variant, says. With the turn of its primary key.
     fn put(&self, primary: KeyHash, slot: Slot) -> bool {
-        let Some(variant) = slot.variant() else {
-            return self.replace(primary, slot);
-        };
+        if slot.variant().is_some() {
+            return self.put_variant(primary, slot);
+        }
+        let current = self.current(primary, slot.key_bytes());
+        if !self.replace(primary, slot) {
+            return false;
+        }
+        if let Some(Slot::Vary(index)) = current {
+            // What answers every request is newer than each of them, and an index made later would find them again.
+            index.variants().iter().for_each(|old| self.count_removed(self.slots.remove(old)));
+        }
+        true
+    }
+
+    fn put_variant(&self, primary: KeyHash, slot: Slot) -> bool {
+        let Some(variant) = slot.variant() else { return false };
         let hash = self.placement.variant(primary, variant.secondary.text());
         let (spec, fetch) = (variant.spec.clone(), slot.fetch());
-        let mut index = match self.slots.peek(&primary) {
-            Some(Slot::Vary(index)) if index.key().as_bytes() == slot.key_bytes() => (*index).clone(),
+        let mut index = match self.current(primary, slot.key_bytes()) {
+            Some(Slot::Vary(index)) => (*index).clone(),
+            // A later fetch has shown that nothing selects, or that nothing can be shared.
+            Some(current) if current.fetch() > fetch => return false,
             _ => VaryIndex::new(slot.key_bytes()),
         };
         if !self.replace(hash, slot) {
             return false;
         }
-        for old in index.add(&spec, hash, fetch) {
+        index.add(&spec, hash, fetch);
+        while let Some(old) = index.take_least_used(|place| self.take_use(place)) {
             self.count_removed(self.slots.remove(&old));
         }
         self.slots.insert(primary, Slot::Vary(Arc::new(index)));
         true
     }
 
+    /// What lies at a place for this key, without being counted as used.
+    fn current(&self, place: KeyHash, key: &[u8]) -> Option<Slot> {
+        self.slots.peek(&place).filter(|slot| slot.key_bytes() == key)
+    }
+
+    /// Takes one of the uses that a variant is credited with. `false` where it has none.
+    fn take_use(&self, place: KeyHash) -> bool {
+        matches!(self.slots.peek(&place), Some(Slot::Response(response)) if response.take_use())
+    }
+
     /// Remembers that a key's answers cannot be shared, and drops what is stored for it. Later fetches win, as with [`Self::commit`].
     /// A resource with variants is left alone: one variant that cannot be shared says nothing about the others. So is a part of what is
     /// too large to be kept whole.
-    pub fn mark_hit_for_miss(&self, mark: HitForMiss) -> bool {
+    pub fn mark_hit_for_miss(&self, mark: HitForMiss, now: Timestamp) -> bool {
         let primary = self.placement.of_text(mark.key.as_bytes());
         let _turn = self.turn(primary);
-        match self.slots.peek(&primary) {
-            Some(Slot::Vary(index)) if *index.key() == mark.key => return false,
-            Some(Slot::Partial(part)) if mark.too_large && part.key == mark.key && part.is_valid(&self.ledger) => return false,
+        match self.current(primary, mark.key.as_bytes()) {
+            Some(Slot::Vary(_)) => return false,
+            Some(Slot::Partial(part)) if mark.too_large && part.is_valid(&self.ledger) => return false,
+            // What one caller's credentials were answered is about that caller.
+            Some(current) if mark.of_credentials && self.is_of_use(&current, now) => return false,
             _ => {}
         }
         self.replace(primary, Slot::HitForMiss(Arc::new(mark)))
+    }
+
+    /// Whether requests may be answered from it now, fresh or stale.
+    fn is_of_use(&self, slot: &Slot, now: Timestamp) -> bool {
+        let head = match slot {
+            _ if slot.is_invalid(&self.ledger) => return false,
+            Slot::Response(response) => &response.head,
+            Slot::Partial(part) => &part.meta.head,
+            Slot::Vary(_) | Slot::HitForMiss(_) => return false,
+        };
+        now.as_millis() < head.response_time.as_millis().saturating_add(head.usable_for())
     }
 
     /// Drops a stored response that its origin no longer stands for.

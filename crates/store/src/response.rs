@@ -8,7 +8,7 @@
 //!
 //! What is read of the block is a slice of it, and shares it.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -22,6 +22,13 @@ use crate::ledger::{Checked, Ledger, Position, Subject, Tag, TagList};
 /// The longest body in the block, in bytes. A longer one is not worth another copy when a 304 renews the head; and whoever keeps the key
 /// keeps the block, so it is no place for much.
 const SHORT: u64 = 4 * 1024;
+
+/// Uses that a response is credited with at most: enough to tell what is used again and again from what was used once, and few enough to
+/// be forgotten soon.
+pub(crate) const MOST_USES: u8 = 3;
+
+/// In [`StoredResponse::uses`]: it has answered a request.
+const ASKED: u8 = 0x80;
 
 /// Which requests a response with `Vary` is for (RFC 9111 §4.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,8 +74,8 @@ pub struct StoredResponse {
     behind: u32,
     /// Seconds since the epoch before which no further background refresh starts, after one failed.
     refresh_after: AtomicU32,
-    /// Whether it has answered a request from the store.
-    asked: AtomicBool,
+    /// Uses that are left ([`Self::take_use`]), and [`ASKED`].
+    uses: AtomicU8,
 }
 
 /// What most responses do not have.
@@ -109,7 +116,7 @@ impl StoredResponse {
             checked: Checked::new(position),
             rare: None,
             refresh_after: AtomicU32::new(0),
-            asked: AtomicBool::new(false),
+            uses: AtomicU8::new(0),
         };
         if !is_short {
             response.rare().body = Some(Box::new(body));
@@ -224,15 +231,28 @@ impl StoredResponse {
 
     /// It answers a request from the store.
     pub fn mark_asked(&self) {
-        // Nearly always it is marked already, and a cache line that nobody writes to stays with all who read it.
-        if !self.was_asked() {
-            self.asked.store(true, Ordering::Relaxed);
+        let uses = self.uses.load(Ordering::Relaxed);
+        // Nearly always they are all there already, and a cache line that nobody writes to stays with all who read it. Of two readers at the
+        // same time one may not be counted.
+        if uses != ASKED | MOST_USES {
+            self.uses.store(ASKED | (uses & !ASKED).saturating_add(1).min(MOST_USES), Ordering::Relaxed);
         }
     }
 
     /// Whether it has answered a request from the store since it was fetched or confirmed.
     pub fn was_asked(&self) -> bool {
-        self.asked.load(Ordering::Relaxed)
+        self.uses.load(Ordering::Relaxed) & ASKED != 0
+    }
+
+    /// Takes one of the uses that it was credited with for the requests it has answered, a few at most; `false` where none is left. What
+    /// is used rarely runs out of them first.
+    pub(crate) fn take_use(&self) -> bool {
+        let uses = self.uses.load(Ordering::Relaxed);
+        let has_any = uses & !ASKED > 0;
+        if has_any {
+            self.uses.store(uses - 1, Ordering::Relaxed);
+        }
+        has_any
     }
 
     /// Whether a background refresh may start now.

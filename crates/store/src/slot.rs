@@ -97,6 +97,8 @@ pub struct HitForMiss {
     pub until: Timestamp,
     /// Whether it is only for their size: parts of them may be kept.
     pub too_large: bool,
+    /// Whether it was the answer to credentials that are no part of the key: it takes the place of nothing that others get.
+    pub of_credentials: bool,
     /// The fetch that showed it.
     pub fetch: u64,
 }

@@ -31,6 +31,59 @@ async fn a_stale_response_is_validated_and_the_304_makes_it_fresh_again() {
 }
 
 #[tokio::test]
+async fn a_304_to_a_weak_tag_is_never_taken_for_another_coding() {
+    // As Express does it: the tag is made before the content is coded, and is the same for all codings.
+    let origin = Origin::new(|request| {
+        let tag =
+            |reply: common::Reply| reply.header("etag", "W/\"x\"").header("vary", "accept-encoding").header("cache-control", "max-age=60");
+        if request.headers().contains_key("if-none-match") {
+            return tag(response(304, ""));
+        }
+        match request.headers().get("accept-encoding") {
+            Some(_) => tag(response(200, "zipped").header("content-encoding", "gzip")),
+            None => tag(response(200, "plain")),
+        }
+    });
+    let cache = common::service(origin.clone());
+    assert_eq!(send(&cache, request("GET", "/a", &[("accept-encoding", "gzip")])).await.text(), "zipped");
+    let plain = send(&cache, get("/a")).await;
+    assert_eq!((plain.text(), header(&plain.response, "content-encoding").as_str()), ("plain", ""));
+    assert!(!origin.fields(1).contains_key("if-none-match"));
+}
+
+#[tokio::test]
+async fn a_304_that_names_a_weak_tag_confirms_no_other_variant() {
+    let origin = Origin::new(|request| {
+        let vary = |reply: common::Reply| reply.header("vary", "x-a").header("cache-control", "max-age=60");
+        match (request.headers().contains_key("if-none-match"), request.headers().contains_key("x-a")) {
+            (true, _) => vary(response(304, "")).header("etag", "W/\"x\""),
+            (false, true) => vary(response(200, "one")).header("etag", "\"x\""),
+            (false, false) => vary(response(200, "other")),
+        }
+    });
+    let cache = common::service(origin.clone());
+    send(&cache, request("GET", "/a", &[("x-a", "1")])).await;
+    assert_eq!(send(&cache, get("/a")).await.text(), "other");
+    assert_eq!(origin.count(), 3, "asked again without a condition");
+}
+
+#[tokio::test]
+async fn rfc9111_4_1_a_304_with_an_unreadable_vary_is_used_once() {
+    let origin = Origin::new(|request| {
+        if request.headers().contains_key("if-none-match") {
+            return response(304, "").header("etag", "\"1\"").header("vary", "no name").header("cache-control", "max-age=60");
+        }
+        response(200, "body").header("etag", "\"1\"").header("vary", "x-a").header("cache-control", "max-age=60")
+    });
+    let (cache, hand) = with_rules(origin.clone(), common::rules());
+    send(&cache, get("/a")).await;
+    hand.advance(61);
+    assert_eq!(send(&cache, get("/a")).await.outcome.reason, Reason::Validated);
+    assert_eq!(send(&cache, get("/a")).await.x_cache(), "MISS", "nobody can tell by what it selects now");
+    assert_eq!(origin.count(), 3);
+}
+
+#[tokio::test]
 async fn rfc5861_3_one_refresh_runs_in_the_background_and_nobody_waits() {
     let gate = Arc::new(Semaphore::new(1));
     let origin = {

@@ -18,6 +18,10 @@ struct Choice<'a> {
 
 type Choices<'a> = SmallVec<[Choice<'a>; 12]>;
 
+/// Members of one field that are brought to one form. Every name is compared with those before it, and nobody who means to be understood
+/// sends as many.
+const MOST_CHOICES: usize = 48;
+
 /// `Accept-Encoding` (§12.5.3): names are case-insensitive, order means nothing, `x-gzip` is `gzip` and `x-compress` is `compress`
 /// (§8.4.1). A refusal is redundant unless `*` would accept the coding otherwise, or it is `identity` that is refused.
 pub(super) fn write_encodings(lines: &[&HeaderValue], out: &mut String) {
@@ -60,8 +64,8 @@ pub(super) fn write_media_types(lines: &[&HeaderValue], out: &mut String) {
     }
 }
 
-/// The members with their weights, the first of several of the same name. `None` where one breaks the grammar: then nobody knows how the
-/// origin reads the field, and it is compared as it is.
+/// The members with their weights. `None` where one breaks the grammar or comes twice, or where there are too many: then nobody knows how
+/// the origin reads the field, and it is compared as it is.
 fn choices<'a>(lines: &[&'a HeaderValue], alias: fn(&[u8]) -> &[u8]) -> Option<Choices<'a>> {
     let mut choices = Choices::new();
     for member in lines.iter().flat_map(|line| line.as_bytes().split(|&byte| byte == b',')).map(<[u8]>::trim_ascii) {
@@ -76,12 +80,21 @@ fn choices<'a>(lines: &[&'a HeaderValue], alias: fn(&[u8]) -> &[u8]) -> Option<C
             return None;
         }
         let name = alias(name);
-        if choices.iter().any(|choice| eq(choice.name, name)) {
+        if choices.len() == MOST_CHOICES || choices.iter().any(|choice| eq(choice.name, name)) {
             return None;
         }
         choices.push(Choice { name, weight });
     }
     Some(choices)
+}
+
+/// Whether `Accept-Encoding` on these lines names a coding, and does not refuse it.
+pub(super) fn names_coding<'a>(lines: impl Iterator<Item = &'a HeaderValue>, wanted: &[u8]) -> bool {
+    lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b',')).map(<[u8]>::trim_ascii).any(|member| {
+        let mut parts = member.splitn(2, |&byte| byte == b';').map(<[u8]>::trim_ascii);
+        let is_named = parts.next().is_some_and(|name| eq(coding(name), coding(wanted)));
+        is_named && parts.next().is_none_or(|text| weight(text).is_some_and(|weight| weight > 0))
+    })
 }
 
 fn coding(name: &[u8]) -> &[u8] {
@@ -206,6 +219,15 @@ mod tests {
         let encodings = |lines: &[&str]| with(write_encodings, lines);
         for line in ["gzip;q=2", "gzip;q=0.1234", "gzip;level=1", "gz ip", "gzip, gzip;q=0"] {
             assert!(encodings(&[line]).starts_with('?'), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_field_of_very_many_members_is_compared_as_it_is() {
+        let members = |count: usize| (0..count).map(|n| format!("x{n}")).collect::<Vec<_>>().join(", ");
+        for write in [write_encodings, write_languages] {
+            assert!(!with(write, &[&members(MOST_CHOICES)]).starts_with('?'));
+            assert_eq!(with(write, &[&members(MOST_CHOICES + 1)]), format!("?{},", members(MOST_CHOICES + 1)));
         }
     }
 

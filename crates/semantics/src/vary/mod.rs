@@ -5,8 +5,10 @@ mod normalize;
 
 use std::borrow::Cow;
 
-use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, VARY};
+use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_ENCODING, FORWARDED, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::head::StoredHead;
 
 /// The selecting header fields of a stored response: lower-case, sorted, without repeats.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -21,13 +23,14 @@ impl VarySpec {
     }
 
     /// The selecting fields that a response names on all its `Vary` lines; without names where there is no `Vary`. `None` for `*`, which
-    /// "always fails to match" (§4.1), and for a member that is no field name: nobody can tell what it selects by.
+    /// "always fails to match" (§4.1), for a member that is no field name (nobody can tell what it selects by), and for the fields that a
+    /// gateway writes for each client anew ([`tells_the_client`]).
     pub fn of_response(headers: &HeaderMap) -> Option<Self> {
         let lines = headers.get_all(VARY).iter();
         let members = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b',')).map(<[u8]>::trim_ascii);
         let names = members.filter(|member| !member.is_empty()).map(|member| match member {
             b"*" => None,
-            name => HeaderName::from_bytes(name).ok(),
+            name => HeaderName::from_bytes(name).ok().filter(|name| !tells_the_client(name)),
         });
         names.collect::<Option<Vec<_>>>().map(Self::new)
     }
@@ -50,6 +53,23 @@ impl VarySpec {
             normalize::write_field(request, name, out);
         }
     }
+}
+
+/// Whether the field tells the origin who the client is, and is written by the gateway behind the cache: two requests that are alike where
+/// they are compared are different ones to the origin.
+fn tells_the_client(name: &HeaderName) -> bool {
+    *name == FORWARDED || *name == "x-forwarded-for"
+}
+
+/// Whether a request names every coding of a stored representation among those that it accepts (RFC 9110 §12.5.3).
+pub(crate) fn names_codings_of(request: &HeaderMap, stored: &StoredHead) -> bool {
+    let lines = stored.headers.lines().filter(|(name, _)| **name == CONTENT_ENCODING);
+    let mut codings = lines.flat_map(|(_, value)| value.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii);
+    codings.all(|coding| {
+        coding.is_empty()
+            || coding.eq_ignore_ascii_case(b"identity")
+            || accept::names_coding(request.get_all(ACCEPT_ENCODING).iter(), coding)
+    })
 }
 
 /// The selecting fields' values of one request, as length-safe text: `name=length:value;` for each, `name=-;` for an absent one,
@@ -116,7 +136,7 @@ mod tests {
 
     #[test]
     fn rfc9111_4_1_a_star_or_an_unreadable_member_never_matches() {
-        for value in ["*", "accept, *", "*, accept", "bad name", "a/b"] {
+        for value in ["*", "accept, *", "*, accept", "bad name", "a/b", "X-Forwarded-For", "accept, Forwarded"] {
             assert_eq!(VarySpec::of_response(&map(&[("vary", value)])), None, "{value}");
         }
     }

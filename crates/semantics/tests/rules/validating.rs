@@ -1,7 +1,7 @@
 //! Sending a validation request (RFC 9111 §4.3.1).
 
 use http::{HeaderMap, Method};
-use larder_semantics::validation::upstream_fields;
+use larder_semantics::validation::{may_confirm_another, upstream_fields};
 use larder_semantics::{Disposition, Reason, StoredHead};
 
 use crate::support::{Cache, Fields, HOUR_BEFORE, T0, T0_DATE, map, text};
@@ -81,4 +81,24 @@ fn rfc9111_3_5_what_may_not_answer_a_request_does_not_validate_for_it() {
     assert!(matches!(found, Disposition::Pass { reason: Reason::NotModified, .. }), "{found:?}");
     let found = cache.receive_at(T0, &Method::GET, request, 200, &[(CC, "max-age=60")], &[&anonymous]);
     assert!(matches!(found, Disposition::Pass { reason: Reason::Authorization, remember: false }), "{found:?}");
+}
+
+#[test]
+fn only_a_strong_tag_may_confirm_another_variant() {
+    let stored = |fields: Fields<'_>| Cache::default().store(fields);
+    let gzip = stored(&[("etag", "\"1\""), ("content-encoding", "gzip")]);
+    let cases: [(&StoredHead, &str, bool); 8] = [
+        (&stored(&[("etag", "W/\"1\"")]), "gzip", false),
+        (&stored(&[("last-modified", HOUR_BEFORE)]), "gzip", false),
+        (&stored(&[("etag", "\"1\"")]), "gzip", true),
+        (&gzip, "br, x-gzip;q=0.1", true),
+        (&gzip, "identity", false),
+        (&gzip, "gzip;q=0, br", false),
+        (&gzip, "*", false),
+        (&stored(&[("etag", "\"1\""), ("content-encoding", "identity")]), "br", true),
+    ];
+    for (stored, accepted, may) in cases {
+        assert_eq!(may_confirm_another(stored, &map(&[("accept-encoding", accepted)])), may, "{stored:?} for {accepted}");
+    }
+    assert!(!may_confirm_another(&gzip, &map(&[])), "a client that names no coding may not know any");
 }

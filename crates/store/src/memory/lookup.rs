@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use http::HeaderMap;
+use larder_semantics::validation::may_confirm_another;
 use larder_semantics::{StoredHead, Timestamp};
 
 use super::MemoryStore;
@@ -112,13 +113,20 @@ impl MemoryStore {
         }
     }
 
-    /// The stored variants of a resource that can be validated, newest first, at most eight (RFC 9111 §4.3.1).
-    pub fn candidates(&self, index: &VaryIndex) -> Vec<Arc<StoredResponse>> {
-        let stored = index.variants().iter().rev().filter_map(|hash| match self.get(*hash, index.key().text()) {
-            Some(Slot::Response(response)) if response.head.has_etag() => Some(response),
-            _ => None,
-        });
-        stored.take(MAX_CANDIDATES).collect()
+    /// The stored variants of a resource that the origin may confirm for a request that selects none of them, newest first, at most eight
+    /// (RFC 9111 §4.3.1).
+    pub fn candidates(&self, index: &VaryIndex, request: &HeaderMap) -> Vec<Arc<StoredResponse>> {
+        let mut stored: Vec<_> = index
+            .variants()
+            .iter()
+            .filter_map(|hash| match self.get(*hash, index.key().text()) {
+                Some(Slot::Response(response)) if may_confirm_another(&response.head, request) => Some(response),
+                _ => None,
+            })
+            .collect();
+        stored.sort_by_key(|response| std::cmp::Reverse(response.fetch));
+        stored.truncate(MAX_CANDIDATES);
+        stored
     }
 
     /// The slot, if it is for this key and still valid.

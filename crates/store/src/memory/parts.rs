@@ -167,11 +167,17 @@ mod tests {
     #[test]
     fn what_is_too_large_to_be_kept_whole_keeps_its_parts() {
         let store = store();
-        let mark = |too_large| HitForMiss { key: key("/a"), until: larder_semantics::Timestamp::from_secs(2_000), too_large, fetch: 9 };
+        let mark = |too_large| HitForMiss {
+            key: key("/a"),
+            until: larder_semantics::Timestamp::from_secs(2_000),
+            too_large,
+            of_credentials: false,
+            fetch: 9,
+        };
         store.commit_part(part(0, 9, 1), 1 << 10);
-        assert!(!store.mark_hit_for_miss(mark(true)));
+        assert!(!store.mark_hit_for_miss(mark(true), NOW));
         assert!(stored_part(&store).is_some());
-        assert!(store.mark_hit_for_miss(mark(false)));
+        assert!(store.mark_hit_for_miss(mark(false), NOW));
         assert!(stored_part(&store).is_none());
     }
 

@@ -133,7 +133,7 @@ fn rfc9111_4_1_each_variant_is_found_by_its_selecting_fields() {
         assert_eq!(found(find(&store, "/v", &accepting(flavour))).map(|r| r.fetch), Some(fetch));
     }
     let Lookup::VaryMiss(index) = find(&store, "/v", &accepting("bitter")) else { panic!("a variant was served to a stranger") };
-    assert_eq!(store.candidates(&index).iter().map(|r| r.fetch).collect::<Vec<_>>(), [2, 1]);
+    assert_eq!(store.candidates(&index, &HeaderMap::new()).iter().map(|r| r.fetch).collect::<Vec<_>>(), [2, 1]);
 }
 
 #[test]
@@ -146,23 +146,108 @@ fn rfc9111_4_1_the_most_recent_of_several_matches_is_selected() {
     assert_eq!(found(find(&store, "/v", &accepting("sweet"))).map(|r| r.fetch), Some(1));
 }
 
+/// Values of a selecting field.
+fn flavours(range: std::ops::RangeInclusive<usize>) -> impl Iterator<Item = (u64, &'static str)> {
+    range.map(|n| (n as u64 + 1, &*Box::leak(n.to_string().into_boxed_str())))
+}
+
 #[test]
-fn variants_are_capped_per_resource_and_the_oldest_goes() {
+fn variants_are_capped_per_resource_and_the_oldest_of_those_unused_goes() {
     let store = store();
     let spec = by_flavour();
-    let flavours: Vec<&'static str> = (0..=MAX_VARIANTS).map(|n| &*Box::leak(n.to_string().into_boxed_str())).collect();
-    for (fetch, flavour) in flavours.iter().enumerate() {
-        store.commit(variant("/v", &spec, flavour, fetch as u64 + 1, NOW));
+    for (fetch, flavour) in flavours(0..=MAX_VARIANTS) {
+        store.commit(variant("/v", &spec, flavour, fetch, NOW));
     }
-    assert!(found(find(&store, "/v", &accepting(flavours[0]))).is_none());
-    assert!(found(find(&store, "/v", &accepting(flavours[1]))).is_some());
+    assert!(found(find(&store, "/v", &accepting("0"))).is_none());
+    assert!(found(find(&store, "/v", &accepting("1"))).is_some());
+    assert_eq!(store.stats().entries, MAX_VARIANTS as u64 + 1, "the variants and their index");
+}
+
+#[test]
+fn a_variant_in_use_stays_however_many_others_are_asked_for() {
+    let store = store();
+    let spec = by_flavour();
+    store.commit(variant("/v", &spec, "hot", 1, NOW));
+    for (fetch, flavour) in flavours(1..=10 * MAX_VARIANTS) {
+        found(find(&store, "/v", &accepting("hot"))).expect("the one in use").mark_asked();
+        store.commit(variant("/v", &spec, flavour, fetch, NOW));
+        // Everybody may ask twice for a variant that nobody else wants.
+        found(find(&store, "/v", &accepting(flavour))).expect("the latest").mark_asked();
+    }
+    assert!(found(find(&store, "/v", &accepting("hot"))).is_some());
+}
+
+#[test]
+fn an_earlier_fetch_with_vary_takes_no_place_from_a_later_one_without() {
+    let store = store();
+    assert!(store.commit(response("/v", 5, store.ledger().position())));
+    assert!(!store.commit(variant("/v", &by_flavour(), "sweet", 4, NOW)));
+    assert_eq!(found(find(&store, "/v", &accepting("sweet"))).map(|r| r.fetch), Some(5));
+    assert!(store.mark_hit_for_miss(mark("/v", 7), NOW));
+    assert!(!store.commit(variant("/v", &by_flavour(), "sweet", 6, NOW)), "what a later fetch has shown");
+    assert!(store.commit(variant("/v", &by_flavour(), "sweet", 8, NOW)));
+}
+
+#[test]
+fn what_was_replaced_by_a_response_for_everyone_never_comes_back() {
+    let store = store();
+    store.commit(variant("/v", &by_flavour(), "sweet", 1, NOW));
+    assert!(store.commit(response("/v", 2, store.ledger().position())));
+    store.commit(variant("/v", &by_flavour(), "sour", 3, NOW));
+    assert!(matches!(find(&store, "/v", &accepting("sweet")), Lookup::VaryMiss(_)));
+    assert!(found(find(&store, "/v", &accepting("sour"))).is_some());
+}
+
+fn mark(path: &str, fetch: u64) -> HitForMiss {
+    HitForMiss { key: key(path), until: Timestamp::from_secs(2_000), too_large: false, of_credentials: false, fetch }
+}
+
+#[test]
+fn an_answer_to_credentials_marks_nothing_that_others_get() {
+    let store = store();
+    store.commit(response("/a", 1, store.ledger().position()));
+    let of_credentials = || HitForMiss { of_credentials: true, ..mark("/a", 2) };
+    assert!(!store.mark_hit_for_miss(of_credentials(), NOW));
+    assert!(found(find(&store, "/a", &HeaderMap::new())).is_some());
+    // Once it is of no use any more, the mark spares requests the waiting for each other.
+    assert!(store.mark_hit_for_miss(of_credentials(), Timestamp::from_secs(1_061)));
+}
+
+fn refusal(path: &str, flavour: Option<&'static str>, fetch: u64, at: Timestamp) -> Arc<StoredResponse> {
+    let variant = flavour.map(|flavour| Variant::of(by_flavour(), &accepting(flavour)));
+    let head = StoredHead { status: StatusCode::BAD_REQUEST, ..head(at, None) };
+    Arc::new(StoredResponse::new(&key(path), variant, &head, Default::default(), &[], Default::default(), fetch))
+}
+
+#[test]
+fn the_refusal_of_one_request_takes_no_place_from_what_is_fresh() {
+    let store = store();
+    store.commit(response("/a", 1, store.ledger().position()));
+    for flavour in [None, Some("sweet")] {
+        assert!(!store.commit(refusal("/a", flavour, 2, NOW)), "{flavour:?}");
+    }
+    assert!(store.commit(refusal("/a", None, 2, Timestamp::from_secs(1_060))), "stale by now");
+    assert!(store.commit(refusal("/a", None, 3, NOW)), "one refusal after another");
+
+    store.commit(variant("/v", &by_flavour(), "sweet", 1, NOW));
+    assert!(!store.commit(refusal("/v", None, 2, NOW)), "it would be for all of them");
+    assert!(!store.commit(refusal("/v", Some("sweet"), 2, NOW)));
+    assert!(store.commit(refusal("/v", Some("sour"), 2, NOW)), "nothing is stored for those");
+    store.ledger().apply(&Invalidation::hard([InvalidationTarget::All]), NOW);
+    let now = store.ledger().position();
+    let head = StoredHead { status: StatusCode::BAD_REQUEST, ..head(NOW, None) };
+    let fresh = StoredResponse::new(&key("/v"), None, &head, Default::default(), &[], now, 3);
+    assert!(store.commit(Arc::new(fresh)), "what is purged is not fresh");
 }
 
 #[test]
 fn a_hit_for_miss_mark_replaces_what_is_stored_and_is_forgotten_in_time() {
     let store = store();
     store.commit(response("/a", 1, store.ledger().position()));
-    assert!(store.mark_hit_for_miss(HitForMiss { key: key("/a"), until: Timestamp::from_secs(1_001), too_large: false, fetch: 2 }));
+    assert!(store.mark_hit_for_miss(
+        HitForMiss { key: key("/a"), until: Timestamp::from_secs(1_001), too_large: false, of_credentials: false, fetch: 2 },
+        NOW
+    ));
     assert!(matches!(find(&store, "/a", &HeaderMap::new()), Lookup::HitForMiss));
     let key = key("/a");
     let later = store.lookup(store.place_key(&key), &HeaderMap::new(), Timestamp::from_secs(1_002));
@@ -174,7 +259,10 @@ fn one_variant_that_cannot_be_shared_says_nothing_about_the_others() {
     let store = store();
     let spec = by_flavour();
     store.commit(variant("/v", &spec, "sweet", 1, NOW));
-    assert!(!store.mark_hit_for_miss(HitForMiss { key: key("/v"), until: Timestamp::from_secs(2_000), too_large: false, fetch: 2 }));
+    assert!(!store.mark_hit_for_miss(
+        HitForMiss { key: key("/v"), until: Timestamp::from_secs(2_000), too_large: false, of_credentials: false, fetch: 2 },
+        NOW
+    ));
     assert!(found(find(&store, "/v", &accepting("sweet"))).is_some());
 }
 
