@@ -13,10 +13,12 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, SET_COOKIE};
-use http::{HeaderValue, Request, Response, response};
+use http::header::{CONTENT_LENGTH, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, response};
 use http_body::Body;
-use larder_semantics::storage::supersedes;
+use larder_semantics::entity_tag::is_strong;
+use larder_semantics::fields::is_for_one_client;
+use larder_semantics::storage::{refuses_the_request, supersedes};
 use larder_semantics::validation::upstream_fields;
 use larder_semantics::{Disposition, Exchange, Reason, StoredHead, Timestamp, VarySpec, on_response};
 use larder_store::{HitForMiss, Lease, Lookup, Position, StoredBody, StoredResponse, Tag, Tags, Variant};
@@ -80,8 +82,8 @@ enum Naming {
 pub(crate) enum Reply<B> {
     /// A response on its way into the store, with the origin's own head.
     Live { head: response::Parts, live: Arc<Live>, reader: LiveReader },
-    /// The stored response, confirmed, and the cookies that came with the confirmation.
-    Confirmed { stored: Arc<StoredResponse>, cookies: Vec<HeaderValue> },
+    /// The stored response, confirmed, and the fields for this client alone that came with the confirmation.
+    Confirmed { stored: Arc<StoredResponse>, own: OwnFields },
     /// Another replica has stored it.
     Loaded(Arc<StoredResponse>),
     /// Another replica has stored it, and its body is on its way from there.
@@ -109,7 +111,7 @@ impl Job {
         let candidates = match found {
             _ if !matches!(going, Going::Whole) => Vec::new(),
             Lookup::Found(stored) | Lookup::Unvouched(stored) => vec![Arc::clone(stored)],
-            Lookup::VaryMiss(index) => store.candidates(index),
+            Lookup::VaryMiss(index) => store.candidates(index, &asked.parts.headers),
             Lookup::Partial(_) | Lookup::HitForMiss | Lookup::Absent => Vec::new(),
         };
         let position = permit.as_ref().map_or_else(|| store.ledger().position(), Permit::position);
@@ -197,7 +199,7 @@ pub(crate) async fn run<S: Upstream>(
                 return Box::pin(job.store_part(service, response, meta, missing, reply)).await;
             }
             Partly::Confirmed(confirmed) => {
-                let _ = reply.send(Reply::Part(job.keep_confirmed(&service, *confirmed, cookies(&response))));
+                let _ = reply.send(Reply::Part(job.keep_confirmed(&service, *confirmed, own_fields(&response))));
                 return;
             }
         }
@@ -218,8 +220,8 @@ pub(crate) async fn run<S: Upstream>(
             }
             Disposition::Freshen { answer, others } => {
                 others.into_iter().for_each(|other| job.freshen_other(&service.cache, other));
-                let cookies = cookies(&response);
-                return Box::pin(job.freshen(&service, answer, cookies, reply)).await;
+                let own = own_fields(&response);
+                return Box::pin(job.freshen(&service, answer, own, reply)).await;
             }
             Disposition::ServeStale { .. } => return job.serve_stale(&service.cache, response, reply),
             Disposition::Pass { reason, .. } if response.status().is_server_error() && job.is_followed() => {
@@ -298,8 +300,8 @@ impl Job {
             }
             // Another variant stands in for nothing.
             Disposition::ServeStale { .. } if !self.selected => Disposition::Pass { reason: Reason::UpstreamError, remember: false },
-            // Without an entity tag there is no telling which variant was meant.
-            Disposition::Freshen { .. } if !self.selected && !exchange.headers.contains_key(ETAG) => {
+            // Without a strong entity tag there is no telling which variant was meant.
+            Disposition::Freshen { .. } if !self.selected && !exchange.headers.get(ETAG).is_some_and(is_strong) => {
                 Disposition::Refetch { reason: Reason::ValidatorMismatch }
             }
             Disposition::Pass { reason: Reason::Head, .. } if self.selected => {
@@ -310,22 +312,33 @@ impl Job {
         }
     }
 
-    /// For this client only. Everyone who waits is released at once.
+    /// For this client only. Everyone who waits is released at once; where this request was refused, one of them asks anew.
     fn pass<B>(mut self, cache: &Cache, response: Response<B>, reason: Reason, remember: bool, reply: oneshot::Sender<Reply<B>>) {
         if remember {
             self.remember(cache, reason);
         }
         // A full answer means that what is stored no longer holds (RFC 9111 §4.3.3).
-        if supersedes(reason, response.status()) {
+        if supersedes(&self.asked.context, reason, response.status()) {
             self.forget(cache);
         }
-        self.lease.take().into_iter().for_each(if response.status().is_server_error() { Lease::failed } else { Lease::not_shared });
-        let _landed = self.permit.map(|permit| permit.land(Landing::NotShared));
+        let is_refused = refuses_the_request(response.status());
+        let another_may_try = is_refused || response.status().is_server_error();
+        self.lease.take().into_iter().for_each(if another_may_try { Lease::failed } else { Lease::not_shared });
+        let _landed = match self.permit {
+            Some(permit) if is_refused => {
+                permit.land_last(Landing::OfOneRequest);
+                None
+            }
+            permit => permit.map(|permit| permit.land(Landing::NotShared)),
+        };
         let _ = reply.send(Reply::Passed { response: response.map(CacheBody::upstream), reason });
     }
 
-    /// Drops what the origin was asked about.
+    /// Drops what the origin was asked about, unless the answer is about somebody's credentials.
     fn forget(&self, cache: &Cache) {
+        if self.asked.context.authorization {
+            return;
+        }
         if self.selected {
             self.candidates.iter().take(1).for_each(|stored| cache.remove(stored));
         }
@@ -335,8 +348,8 @@ impl Job {
     fn remember(&self, cache: &Cache, reason: Reason) {
         let until = cache.clock.now().as_millis().saturating_add(HIT_FOR_MISS.as_millis() as u64);
         let (key, until, too_large) = (self.asked.key.clone(), Timestamp::from_millis(until), reason == Reason::TooLarge);
-        let mark = HitForMiss { key, until, too_large, fetch: self.fetch };
-        cache.store.mark_hit_for_miss(mark);
+        let mark = HitForMiss { key, until, too_large, of_credentials: self.asked.context.authorization, fetch: self.fetch };
+        cache.store.mark_hit_for_miss(mark, cache.clock.now());
     }
 
     /// Takes what the origin named into the tags; `None`: it was too much.
@@ -403,9 +416,19 @@ impl Job {
     }
 }
 
-/// Never stored, and for nobody but the one client.
-fn cookies<B>(response: &Response<B>) -> Vec<HeaderValue> {
-    response.headers().get_all(SET_COOKIE).iter().cloned().collect()
+/// Fields of an answer that are never stored, and for nobody but the one client.
+pub(crate) type OwnFields = Vec<(HeaderName, HeaderValue)>;
+
+fn own_fields<B>(response: &Response<B>) -> OwnFields {
+    let own = response.headers().iter().filter(|(name, _)| is_for_one_client(name));
+    own.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// Adds them to the answer for their client.
+pub(crate) fn add_own(headers: &mut HeaderMap, own: OwnFields) {
+    for (name, value) in own {
+        headers.append(name, value);
+    }
 }
 
 /// `Content-Length`, where the response has one.

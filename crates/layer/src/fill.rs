@@ -5,9 +5,9 @@ mod follow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{AGE, SET_COOKIE};
+use http::header::AGE;
 use http::request::Parts;
-use http::{HeaderMap, Response, Uri, response};
+use http::{HeaderMap, Method, Response, Uri, response};
 use larder_semantics::{CacheStatus, Decision, ForwardReason, MethodKind, PrimaryKey, Reason, RequestContext, serve_on_error};
 use larder_store::{KeyHash, Lookup, StoredPart, StoredResponse, Tags};
 use tokio::sync::oneshot;
@@ -40,6 +40,18 @@ pub(crate) struct Asked {
     pub(crate) parts: Parts,
     pub(crate) context: RequestContext,
     pub(crate) key: PrimaryKey,
+}
+
+impl Asked {
+    /// The request whose answer can be stored: an answer to HEAD has no content.
+    fn to_store(self: Arc<Self>) -> Arc<Self> {
+        if self.context.method != MethodKind::Head {
+            return self;
+        }
+        let mut parts = self.parts.clone();
+        parts.method = Method::GET;
+        Arc::new(Self { parts, context: RequestContext { method: MethodKind::Get, ..self.context.clone() }, key: self.key.clone() })
+    }
 }
 
 /// Why a request goes to the origin, and how.
@@ -172,7 +184,7 @@ pub(crate) async fn refresh<S: Upstream>(service: CacheService<S>, asked: Arc<As
     }
     // Nobody is there to read the answer: a reader that takes nothing would hold up a body too large to be stored.
     let (reply, _) = oneshot::channel();
-    let job = Job::new(&service, asked, &found, Going::Whole, Some(permit));
+    let job = Job::new(&service, Asked::to_store(asked), &found, Going::Whole, Some(permit));
     exchange::run(service.clone(), job, Some(found), reply).await;
     // Whatever came back, if it did not take the place of `stored` it will hardly do so at once.
     let pause = service.cache.clock.now().as_millis().saturating_add(REFRESH_PAUSE.as_millis() as u64);
@@ -235,9 +247,9 @@ async fn fetch<S: Upstream>(
             served.outcome = Outcome { reason: plan.reason, forward: Some(plan.forward), ..served.outcome };
             Ok(served)
         }
-        Reply::Confirmed { stored, cookies } => {
+        Reply::Confirmed { stored, own } => {
             let mut served = confirmed(&asked, &stored, status, now());
-            served.response.headers_mut().extend(cookies.into_iter().map(|cookie| (SET_COOKIE, cookie)));
+            exchange::add_own(served.response.headers_mut(), own);
             Ok(served)
         }
         Reply::Arriving { live, reader } => Ok(arriving(&asked, &live, reader, CacheStatus::default(), now())),

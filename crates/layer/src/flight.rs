@@ -57,6 +57,8 @@ pub(crate) enum Landing {
     Failed { error: FetchError, stored: Option<Arc<StoredResponse>> },
     /// A server error. All share it, or use what is stored.
     Refused(Arc<Refusal>),
+    /// The origin refused the leader for what stands in its own request, which says nothing about the others.
+    OfOneRequest,
     /// The answer is for one client only; everyone else fetches alone, at once.
     NotShared,
 }

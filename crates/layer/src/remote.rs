@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use larder_semantics::storage::refuses_the_request;
 use larder_semantics::{Decision, StoredHead, Timestamp, VarySpec, decide};
 use larder_store::{
     Arriving, Ask, Holder, InvalidationLog, Lease, LeaseTerms, Loaded, Lookup, RemoteStore, StoredResponse, Subject, Validity, Write,
@@ -197,7 +198,9 @@ impl Cache {
     }
 
     fn write(&self, response: Arc<StoredResponse>, lease: Option<Lease>) -> Option<Write> {
-        match useful_for(&response.head, self.clock.now()) {
+        // Why one request was refused is not the other replicas' to know: here nobody can tell what it would replace.
+        let keep = useful_for(&response.head, self.clock.now()).filter(|_| !refuses_the_request(response.head.status));
+        match keep {
             Some(keep) => Some(Write { response, keep, lease }),
             None => {
                 lease.into_iter().for_each(Lease::not_shared);

@@ -156,7 +156,10 @@ impl<S: Upstream> CacheService<S> {
                 (Decision::ServeStale { age, reason }, Lookup::Found(stored)) => {
                     stored.mark_asked();
                     let served = hit(&context, &request, stored, age, reason, now);
-                    if stored.may_refresh(now)
+                    // Of the answer to a request with no-store nothing may be kept (RFC 9111 §5.2.1.5): it would put off the refresh that others
+                    // can make use of.
+                    if !context.directives.no_store
+                        && stored.may_refresh(now)
                         && let Some(turn) = self.cache.refresh_turn()
                     {
                         let asked = self.asked(request, extend, context, key);

@@ -24,6 +24,15 @@ static HOP_BY_HOP: [HeaderName; 6] = [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, 
 /// "Fields that are specific to the proxy that a cache uses when forwarding a request MUST NOT be stored" (RFC 9111 §3.1).
 static PROXY: [HeaderName; 3] = [PROXY_AUTHENTICATE, PROXY_AUTHENTICATION_INFO, PROXY_AUTHORIZATION];
 
+/// Fields that are for the one client whose request was answered: cookies (a stored response would hand one user's to another), how its
+/// credentials were taken (RFC 9110 §11.6.3), and the order to forget what its browser keeps of the site (W3C Clear Site Data §3.1).
+static FOR_ONE_CLIENT: [HeaderName; 4] = [
+    SET_COOKIE,
+    HeaderName::from_static("set-cookie2"),
+    HeaderName::from_static("authentication-info"),
+    HeaderName::from_static("clear-site-data"),
+];
+
 /// "A sender MUST NOT send a connection option corresponding to a field that is intended for all recipients of the content. For example,
 /// Cache-Control is never appropriate as a connection option" (RFC 9110 §7.6.1). A peer that names these would change what a cache
 /// decides, or what the origin selects by, behind the other side's back; they stay.
@@ -106,10 +115,16 @@ pub fn retain_storable(trailers: &mut HeaderMap) {
     }
 }
 
-/// Whether no response field of this name is ever stored or taken from a 304: hop-by-hop and proxy fields (§3.1), cookies (a stored
-/// response would hand one user's to another), and `Trailer`, which says how one message was sent.
+/// Whether no response field of this name is ever stored or taken from a 304: hop-by-hop and proxy fields (§3.1), those of
+/// [`is_for_one_client`], and `Trailer`, which says how one message was sent.
 pub(crate) fn never_stored(name: &HeaderName) -> bool {
-    HOP_BY_HOP.contains(name) || PROXY.contains(name) || *name == SET_COOKIE || *name == TRAILER
+    HOP_BY_HOP.contains(name) || PROXY.contains(name) || is_for_one_client(name) || *name == TRAILER
+}
+
+/// Whether a response field of this name is for the client whose request was answered, and for nobody else: `Set-Cookie`, `Set-Cookie2`,
+/// `Authentication-Info`, `Clear-Site-Data`.
+pub fn is_for_one_client(name: &HeaderName) -> bool {
+    FOR_ONE_CLIENT.contains(name)
 }
 
 /// Whether the field is written anew on every answer.

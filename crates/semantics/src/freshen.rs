@@ -73,8 +73,10 @@ fn select(headers: &HeaderMap, candidates: &[&StoredHead], nominated: &dyn Fn(&S
 
 fn freshened(exchange: &Exchange<'_>, candidates: &[&StoredHead], index: usize) -> Freshened {
     let (head, keep) = freshen(exchange, candidates[index]);
-    let vary = VarySpec::of_response(&head.headers.to_map()).filter(|vary| !vary.names().is_empty());
-    Freshened { index, head: Box::new(head), vary, keep }
+    let vary = VarySpec::of_response(&head.headers.to_map());
+    // By fields that nobody can read nothing can be found again (§4.1).
+    let keep = keep && vary.is_some();
+    Freshened { index, head: Box::new(head), vary: vary.filter(|vary| !vary.names().is_empty()), keep }
 }
 
 /// The stored response with the fields of `exchange` (§3.2), and whether it may be kept.
@@ -136,7 +138,8 @@ pub enum HeadUpdate {
     },
     /// It describes another one: "the cache SHOULD consider the stored response to be stale". The head, made so.
     Stale(Box<StoredHead>),
-    /// It says nothing about the stored response: not a 200, a stored response of another status, or one that is not for this request (§3.5).
+    /// It says nothing about the stored response: not a 200, a stored response of another status, one that is not for this request (§3.5),
+    /// or another answer to credentials.
     Unrelated,
 }
 
@@ -152,9 +155,19 @@ pub fn head_update(exchange: &Exchange<'_>, stored: &StoredHead, body_length: u6
     let same = |name: HeaderName| exchange.headers.get(&name).is_none_or(|value| stored.headers.get(&name).as_ref() == Some(value));
     let length = exchange.headers.get(CONTENT_LENGTH).map(|value| value.to_str().ok().and_then(|text| text.parse::<u64>().ok()));
     let same_length = length.is_none_or(|length| length == Some(body_length));
-    if same(ETAG) && same(LAST_MODIFIED) && same_length {
+    let update = if same(ETAG) && same(LAST_MODIFIED) && same_length {
         let (head, keep) = freshen(exchange, stored);
-        return HeadUpdate::Freshen { head: Box::new(head), keep };
+        // Selected by other fields than before, it cannot be found any more by those that it was made for.
+        let selects_by = |head: &StoredHead| VarySpec::of_response(&head.headers.to_map());
+        let keep = keep && selects_by(&head).is_some_and(|vary| selects_by(stored) == Some(vary));
+        HeadUpdate::Freshen { head: Box::new(head), keep }
+    } else {
+        HeadUpdate::Stale(Box::new(stored.clone().into_stale()))
+    };
+    match update {
+        HeadUpdate::Freshen { keep: true, .. } => update,
+        // What credentials were answered ends nothing that others get.
+        _ if exchange.request.authorization => HeadUpdate::Unrelated,
+        _ => update,
     }
-    HeadUpdate::Stale(Box::new(stored.clone().into_stale()))
 }

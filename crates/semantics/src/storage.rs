@@ -54,7 +54,8 @@ pub fn permitted(
 
 /// What this cache adds to §3.
 fn own_rules(policy: &Policy, headers: &HeaderMap, directives: &ResponseDirectives) -> Result<(), Reason> {
-    if !policy.unsafe_ignore.set_cookie && headers.contains_key(SET_COOKIE) && !cookies_meant_for_sharing(directives) {
+    let sets_cookies = || headers.contains_key(SET_COOKIE) || headers.contains_key("set-cookie2");
+    if !policy.unsafe_ignore.set_cookie && sets_cookies() && !cookies_meant_for_sharing(directives) {
         return Err(Reason::SetCookie);
     }
     // "A stored response with a Vary header field value containing a member "*" always fails to match" (§4.1): storing it is in vain.
@@ -87,6 +88,13 @@ fn never_stored(status: StatusCode) -> bool {
     matches!(status.as_u16(), 304 | 407 | 408 | 412 | 416 | 417 | 421 | 425 | 426 | 428 | 429 | 431 | 511)
 }
 
+/// Statuses with which an origin refuses a request for what stands in it (its syntax, its credentials, its method, what it accepts, its
+/// size), and those that are never stored. Anybody can bring them about by a field that is no part of the key, so they tell nothing about
+/// what others get.
+pub fn refuses_the_request(status: StatusCode) -> bool {
+    never_stored(status) || matches!(status.as_u16(), 400 | 401 | 403 | 405 | 406 | 411 | 413 | 414 | 415)
+}
+
 /// The statuses whose caching requirements this cache implements (§5.2.2.3): those of RFC 9110 but 206.
 fn understood(status: StatusCode) -> bool {
     matches!(status.as_u16(), 200..=205 | 300..=303 | 307 | 308 | 400..=406 | 409..=411 | 413..=415 | 422 | 500..=505)
@@ -105,6 +113,11 @@ pub fn useful(
     let by_route = head.lifetime.source == crate::head::LifetimeSource::Route;
     if !(named || marked || by_route || heuristically_cacheable(status)) {
         return Err(Reason::Status);
+    }
+    // A failure or a refusal without a lifetime would be kept for validation and for standing in: it is nothing to stand in, and would take
+    // the place of what is.
+    if head.lifetime.seconds == 0 && (status.is_server_error() || refuses_the_request(status)) {
+        return Err(Reason::NoLifetime);
     }
     if head.has_validator() {
         return Ok(());
@@ -131,16 +144,16 @@ pub fn worth_remembering(reason: Reason, status: StatusCode) -> bool {
             | Reason::MustUnderstand
             | Reason::Status
     );
-    about_the_resource && !status.is_server_error() && !never_stored(status)
+    about_the_resource && !status.is_server_error() && !refuses_the_request(status)
 }
 
 /// Whether a response that is not stored shows that the stored response selected for its request no longer holds: "a full response [...]
-/// indicates that none of the stored responses nominated in the conditional request are suitable" (§4.3.3). An error does not, nor does an
-/// answer to this one request's preconditions, range or credentials, nor one to HEAD (§4.3.5 is about those).
-pub fn supersedes(reason: Reason, status: StatusCode) -> bool {
-    let about_the_request =
-        matches!(reason, Reason::Head | Reason::Method | Reason::RequestNoStore | Reason::Authorization | Reason::UpstreamError);
-    !about_the_request && !status.is_server_error() && !never_stored(status) && status != StatusCode::PARTIAL_CONTENT
+/// indicates that none of the stored responses nominated in the conditional request are suitable" (§4.3.3). An error does not, nor does what
+/// concerns this one request: its preconditions, its range, its credentials, a refusal; nor an answer to HEAD (§4.3.5 is about those).
+pub fn supersedes(request: &RequestContext, reason: Reason, status: StatusCode) -> bool {
+    let about_the_request = request.authorization
+        || matches!(reason, Reason::Head | Reason::Method | Reason::RequestNoStore | Reason::Authorization | Reason::UpstreamError);
+    !about_the_request && !status.is_server_error() && !refuses_the_request(status) && status != StatusCode::PARTIAL_CONTENT
 }
 
 #[cfg(test)]
@@ -250,7 +263,8 @@ mod tests {
             (Reason::NoStore, 200, true),
             (Reason::Private, 200, true),
             (Reason::TooLarge, 200, true),
-            (Reason::Status, 401, true),
+            (Reason::Status, 402, true),
+            (Reason::NoStore, 404, true),
             (Reason::Status, 500, false),
             (Reason::Status, 412, false),
             (Reason::Status, 429, false),
@@ -260,8 +274,24 @@ mod tests {
             (Reason::RequestNoStore, 200, false),
             (Reason::Authorization, 200, false),
         ];
+        let request = |fields: &HeaderMap| RequestContext::new(&Method::GET, fields, &Policy::default(), false, false);
+        let (anonymous, authorized) = (request(&HeaderMap::new()), request(&fields(&[("authorization", "Basic x")])));
         for (reason, status, expected) in cases {
-            assert_eq!(supersedes(reason, StatusCode::from_u16(status).unwrap()), expected, "{reason} {status}");
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(supersedes(&anonymous, reason, status), expected, "{reason} {status}");
+            assert!(!supersedes(&authorized, reason, status), "an answer to credentials: {reason} {status}");
         }
+    }
+
+    #[test]
+    fn a_refusal_of_one_request_replaces_nothing_and_marks_nothing() {
+        let request = RequestContext::new(&Method::GET, &HeaderMap::new(), &Policy::default(), false, false);
+        for status in [400, 401, 403, 405, 406, 408, 411, 413, 414, 415, 416, 417, 429, 431] {
+            let status = StatusCode::from_u16(status).unwrap();
+            for reason in [Reason::NoStore, Reason::Private, Reason::Status, Reason::NoLifetime, Reason::SetCookie] {
+                assert!(!supersedes(&request, reason, status) && !worth_remembering(reason, status), "{reason} {status}");
+            }
+        }
+        assert!(worth_remembering(Reason::NoStore, StatusCode::NOT_FOUND) && worth_remembering(Reason::NoStore, StatusCode::OK));
     }
 }

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use http::HeaderValue;
 use larder_semantics::{Exchange, Freshened, HeadUpdate, StoredHead, VarySpec, head_update};
 use larder_store::{StoredResponse, Tag, Validity, Variant};
 use tokio::sync::oneshot;
 
-use super::{Job, Naming, Reply};
+use super::{Job, Naming, OwnFields, Reply};
 use crate::cache::Cache;
 use crate::flight::Landing;
 use crate::rules::TagsInBody;
@@ -49,7 +48,7 @@ impl Job {
         mut self: Box<Self>,
         service: &CacheService<S>,
         answer: Freshened,
-        cookies: Vec<HeaderValue>,
+        own: OwnFields,
         reply: oneshot::Sender<Reply<S::Body>>,
     ) {
         let (Some(stored), cache) = (self.candidates.get(answer.index), &service.cache) else { return };
@@ -61,13 +60,15 @@ impl Job {
         }
         let mut fresh = Arc::new(fresh);
         if !keep {
-            // It answers this request, and then goes.
-            cache.remove(stored);
+            // It answers this request, and then goes, unless what forbids to keep it was said to somebody's credentials.
+            if !self.asked.context.authorization {
+                cache.remove(stored);
+            }
             if let Some(lease) = self.lease {
                 lease.not_shared();
             }
             let _landed = self.permit.map(|permit| permit.land(Landing::NotShared));
-            let _ = reply.send(Reply::Confirmed { stored: fresh, cookies });
+            let _ = reply.send(Reply::Confirmed { stored: fresh, own });
             return;
         }
         cache.freshen(Arc::clone(&fresh), self.lease.take()).await;
@@ -82,7 +83,7 @@ impl Job {
             cache.commit(Arc::clone(&fresh), None).await;
         }
         let _landed = self.permit.map(|permit| permit.land(Landing::Confirmed(Arc::clone(&fresh))));
-        let _ = reply.send(Reply::Confirmed { stored: fresh, cookies });
+        let _ = reply.send(Reply::Confirmed { stored: fresh, own });
     }
 
     /// What the 304 confirmed besides. Where other fields select from now on, nobody knows any more which requests it was for.
@@ -90,7 +91,7 @@ impl Job {
         let Some(stored) = self.candidates.get(other.index) else { return };
         if other.keep && selects_by(stored, other.vary.as_ref()) {
             cache.freshen_soon(Arc::new(stored.freshened(&other.head, self.position, self.fetch)));
-        } else {
+        } else if !self.asked.context.authorization {
             cache.remove(stored);
         }
     }

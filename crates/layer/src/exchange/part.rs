@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use http::header::SET_COOKIE;
-use http::{HeaderValue, Response, StatusCode};
+use http::{Response, StatusCode};
 use larder_semantics::range::{ByteRange, PartialAnswer, PartialResponse, PartialUse, RangeSet};
 use larder_semantics::{CacheStatus, Disposition, Exchange, ForwardReason, MethodKind, Reason, StoredHead, on_response};
 use larder_store::StoredPart;
 use tokio::sync::oneshot;
 
-use super::{Job, Kept, Naming, Pump, Reply, cookies};
+use super::{Job, Kept, Naming, OwnFields, Pump, Reply, add_own, own_fields};
 use crate::body::CacheBody;
 use crate::body_log::body_log;
 use crate::cache::Cache;
@@ -145,14 +144,14 @@ impl Job {
         self,
         service: &CacheService<S>,
         confirmed: Confirmed<S::Body>,
-        cookies: Vec<HeaderValue>,
+        own: OwnFields,
     ) -> PartReply<S::Body> {
         let Confirmed { part, mut response, keep } = confirmed;
         let ttl = part.meta.head.ttl(service.cache.clock.now());
-        response.headers_mut().extend(cookies.into_iter().map(|cookie| (SET_COOKIE, cookie)));
+        add_own(response.headers_mut(), own);
         if keep {
             service.cache.store.commit_part(part, service.route.max_object);
-        } else {
+        } else if !self.asked.context.authorization {
             self.forget_part(&service.cache);
         }
         PartReply { response, code: StatusCode::NOT_MODIFIED, confirmed: Some(ttl) }
@@ -170,14 +169,14 @@ impl Job {
         let (writer, handle) = body_log(Arc::clone(&service.cache.in_flight));
         let Some(reader) = handle.reader() else { return };
         let length = Some(meta.coverage.length());
-        let cookies = cookies(&response);
+        let own = own_fields(&response);
         let (head, body) = response.into_parts();
         let answer = match missing {
             Some(joining) => {
                 let Joining { answer, head, before, arriving, after } = *joining;
                 let mut headers = answer.fields(&head);
                 respond::show_initial_age(&mut headers, &head);
-                headers.extend(cookies.into_iter().map(|cookie| (SET_COOKIE, cookie)));
+                add_own(&mut headers, own);
                 let body = CacheBody::between(before, reader, arriving.start, arriving.end, after);
                 respond::respond(StatusCode::PARTIAL_CONTENT, headers, body)
             }

@@ -26,8 +26,8 @@ pub(super) enum Followed<B> {
     Alone(Reason),
 }
 
-/// Waits for the leader's answer, and checks it like anyone else's: the head may forbid what the key allowed. A 500 may be the fault of the
-/// leader's request, so where a request `may_try_again` it does: one leads, and the others wait for that.
+/// Waits for the leader's answer, and checks it like anyone else's: the head may forbid what the key allowed. A 500 or a refusal may be
+/// the fault of the leader's request, so where a request `may_try_again` it does: one leads, and the others wait for that.
 pub(super) async fn follow<S: Upstream>(
     service: &CacheService<S>,
     asked: &Asked,
@@ -97,7 +97,9 @@ pub(super) async fn follow<S: Upstream>(
                 None => refusal.answer(asked, status),
             }
         }
-        Landing::NotShared => return Followed::Alone(plan.reason),
+        Landing::OfOneRequest if may_try_again => return Followed::Anew,
+        // Where the second leader is refused as well, everybody may be, and waits no longer.
+        Landing::OfOneRequest | Landing::NotShared => return Followed::Alone(plan.reason),
     };
     service.cache.counters.followers.fetch_add(1, Ordering::Relaxed);
     let outcome = Outcome { collapsed: true, forward: Some(plan.forward), ..served.outcome };

@@ -11,6 +11,7 @@ mod identities;
 mod leases;
 mod miss_cost;
 mod mounted;
+mod one_request;
 mod purging;
 mod ranges;
 mod refreshing;

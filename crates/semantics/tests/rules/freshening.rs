@@ -230,4 +230,30 @@ fn rfc9111_4_3_4_a_304_may_change_what_selects() {
     assert_eq!(vary(&[("etag", "\"1\"")]), (None, true));
     assert_eq!(vary(&[("etag", "\"1\""), ("vary", "x-a")]), (Some(vec!["x-a".parse().unwrap()]), true));
     assert_eq!(vary(&[("etag", "\"1\""), ("vary", "*")]), (None, false));
+    assert_eq!(vary(&[("etag", "\"1\""), ("vary", "no name")]), (None, false), "by what nobody can read nothing is found again");
+}
+
+#[test]
+fn rfc9111_4_3_5_head_that_changes_what_selects_ends_the_stored_get() {
+    let cache = Cache::default();
+    let stored = cache.store(&[(CC, "max-age=60"), ("etag", "\"1\""), ("vary", "x-a, x-b")]);
+    for (vary, kept) in [("X-B,x-a", true), ("x-a", false), ("no name", false), ("*", false)] {
+        let HeadUpdate::Freshen { keep, .. } = head(&cache, 200, &[("vary", vary)], &stored, 5) else { panic!("{vary}") };
+        assert_eq!(keep, kept, "{vary}");
+    }
+}
+
+#[test]
+fn an_answer_to_a_head_with_credentials_ends_nothing_that_others_get() {
+    let cache = Cache::default();
+    let stored = cache.store(&[(CC, "public, max-age=60"), ("etag", "\"1\"")]);
+    let update = |response: Fields<'_>| {
+        let (fields, headers) = (map(&[("authorization", "Basic x")]), map(response));
+        let request = cache.request(&Method::HEAD, &[("authorization", "Basic x")]);
+        head_update(&cache.exchange(after(100), &Method::HEAD, &request, &fields, 200, &headers), &stored, 5)
+    };
+    for response in [&[("etag", "\"2\"")][..], &[(CC, "no-store")], &[(CC, "private")]] {
+        assert!(matches!(update(response), HeadUpdate::Unrelated), "{response:?}");
+    }
+    assert!(matches!(update(&[("etag", "\"1\"")]), HeadUpdate::Freshen { keep: true, .. }));
 }

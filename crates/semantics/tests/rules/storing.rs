@@ -3,7 +3,7 @@
 use http::Method;
 use larder_semantics::{Disposition, LifetimeSource, Policy, Reason, TtlMode};
 
-use crate::support::{Cache, HOUR_BEFORE, T0, T0_DATE, after, map, serve, text};
+use crate::support::{Cache, Fields, HOUR_BEFORE, T0, T0_DATE, after, map, serve, text};
 
 const CC: &str = "cache-control";
 
@@ -165,4 +165,37 @@ fn rfc9111_3_5_a_stored_answer_to_an_authorized_request_serves_everyone_it_is_fo
     let (stored, _) = cache.store_with(&[("authorization", "Basic x")], 200, &[(CC, "public, max-age=60")]);
     assert_eq!(cache.get(1, &[], &stored), serve(1, Reason::Fresh));
     assert_eq!(stored.ttl(after(1)), 59);
+}
+
+#[test]
+fn rfc9110_8_6_one_content_length_and_none_with_a_204() {
+    let cache = Cache::with(Policy { ttl: 60, ..Policy::default() });
+    let lengths = |status, fields: Fields<'_>| {
+        let stored = cache.store_with(&[], status, fields).0.headers.to_map();
+        stored.get_all("content-length").iter().map(|value| value.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(lengths(200, &[("content-length", "5"), ("etag", "\"1\""), ("content-length", "5")]), ["5"]);
+    assert_eq!(lengths(204, &[("content-length", "0")]), [""; 0]);
+}
+
+#[test]
+fn what_is_for_one_client_is_not_stored() {
+    let own =
+        [("set-cookie", "a=b"), ("set-cookie2", "a=b"), ("authentication-info", "nextnonce=\"1\""), ("clear-site-data", "\"cookies\"")];
+    let stored = Cache::default().store(&[&own[..], &[(CC, "public, max-age=60")]].concat()).headers.to_map();
+    for (name, _) in own {
+        assert!(!stored.contains_key(name), "{name}");
+    }
+    assert_eq!(Cache::default().refuse(&[], 200, &[(CC, "max-age=60"), own[1]]), (Reason::SetCookie, true));
+}
+
+#[test]
+fn what_breaks_the_grammar_still_forbids() {
+    let cache = Cache::with(Policy { ttl: 60, ..Policy::default() });
+    for line in ["private; max-age=600", "private;", "private no-transform"] {
+        assert_eq!(cache.refuse(&[], 200, &[(CC, line)]), (Reason::Private, true), "{line}");
+    }
+    for line in ["no-store;", "no-store\tmax-age=60"] {
+        assert_eq!(cache.refuse(&[], 200, &[(CC, line)]), (Reason::NoStore, true), "{line}");
+    }
 }
