@@ -75,10 +75,12 @@ impl Live {
         };
         let services = config.routes.iter().enumerate().map(service).collect::<Result<_, _>>()?;
         let fallback = config.fallback.as_ref().map(|route| service((config.routes.len(), route))).transpose()?;
+        let routes = Arc::new(RouteTable { services, router: Router::new(&config.routes)?, fallback });
+        // From here on nothing is refused any more: what is shared with the running configuration may change.
         cache.limit_refreshes(config.purge.max_refreshes);
+        cache.wait_for_replicas(config.purge.write_wait);
         let cascade = &config.tags.cascade;
         cache.set_cascade((!cascade.is_empty()).then(|| Arc::new(TagCascade(cascade.clone())) as _));
-        let routes = Arc::new(RouteTable { services, router: Router::new(&config.routes)?, fallback });
         writes.follow(&routes);
         Ok(Self { trusted, metrics, routes, upstreams, config })
     }

@@ -13,6 +13,16 @@ use crate::path_matcher::PathMatcher;
 /// Bytes of the longest tag that an origin may name.
 const LONGEST: usize = 1024;
 
+/// Bytes of what may stand at a place in a tag. Nothing is named by longer texts.
+const LONGEST_VALUE: usize = 256;
+
+/// Colons in it: each makes one more family that the tag belongs to.
+const MAX_COLONS: usize = 8;
+
+/// A place in a tag would be filled with more than [`LONGEST_VALUE`] bytes or [`MAX_COLONS`] colons: nothing is stored under such a tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooLong;
+
 /// A route's tag templates with the path template that their captures come from.
 #[derive(Debug)]
 pub(crate) struct RouteTags {
@@ -30,30 +40,31 @@ impl RouteTags {
         Ok(Self { templates: templates.to_vec(), in_response, path: PathMatcher::new(path)?, named: named.clone() })
     }
 
-    /// A tag of which a part is missing is left out: `project:` would lump together what has nothing in common.
-    fn filled(&self, request: &Parts, answered: &Members, told: bool) -> Vec<String> {
+    /// A tag of which a part is missing is left out: `project:` would lump together what has nothing in common. One that would be too long
+    /// may not be left out, for what is stored without it could not be purged by it.
+    fn filled(&self, request: &Parts, answered: &Members, told: bool) -> Result<Vec<String>, TooLong> {
         if self.templates.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let found = self.path.captures(request.uri.path()).unwrap_or_default();
         let captures: Vec<&str> = found.iter().map(String::as_str).collect();
         let values = Values { request: Some(request), captures: &captures, asked: None, answered: Some(answered) };
         let templates = self.templates.iter().filter(|template| template.members().1.next().is_some() == told);
-        templates.filter_map(|template| values.fill(template)).collect()
+        templates.filter_map(|template| values.fill(template).transpose()).collect()
     }
 }
 
 impl TagSource for RouteTags {
-    fn tags(&self, request: &Parts) -> Vec<String> {
-        self.filled(request, &Members::default(), false)
+    fn tags(&self, request: &Parts) -> Option<Vec<String>> {
+        self.filled(request, &Members::default(), false).ok()
     }
 
     fn in_response(&self) -> &[String] {
         &self.in_response
     }
 
-    fn tags_told(&self, request: &Parts, response: &Members) -> Vec<String> {
-        self.filled(request, response, true)
+    fn tags_told(&self, request: &Parts, response: &Members) -> Option<Vec<String>> {
+        self.filled(request, response, true).ok()
     }
 
     fn take_tags(&self, response: &mut HeaderMap) -> Option<Vec<String>> {
@@ -104,6 +115,13 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b':')
     .remove(b'@');
 
+/// As [`SEGMENT`], of a parameter's value in a query.
+const VALUE: &AsciiSet = &SEGMENT.add(b'&').add(b'+').add(b'=');
+
+/// As the two above, for what is percent-encoded already.
+const ENCODED_SEGMENT: &AsciiSet = &SEGMENT.remove(b'%');
+const ENCODED_VALUE: &AsciiSet = &VALUE.remove(b'%');
+
 /// Any text as a segment of a path.
 pub(crate) fn segment(text: &str) -> String {
     utf8_percent_encode(text, SEGMENT).to_string()
@@ -123,16 +141,54 @@ pub(crate) struct Values<'a> {
 
 impl<'a> Values<'a> {
     /// A template with its places filled; `None` where one of them is missing or empty.
-    pub(crate) fn fill(&self, template: &'a TagTemplate) -> Option<String> {
-        template.fill(|place| self.value(place))
+    pub(crate) fn fill(&self, template: &'a TagTemplate) -> Result<Option<String>, TooLong> {
+        let mut too_long = false;
+        let filled = template.fill(|place| {
+            let value = self.value(place);
+            too_long |= value.as_ref().is_some_and(|value| value.len() > LONGEST_VALUE || value.matches(':').count() > MAX_COLONS);
+            too_long |= self.is_too_long(place);
+            value
+        });
+        if too_long { Err(TooLong) } else { Ok(filled) }
     }
 
-    /// As [`Self::fill`], for a part of a URL: what was not one before is percent-encoded.
+    /// A template with its places filled, as the target of an invalidation; `None` also where nothing is stored under such a tag.
+    pub(crate) fn fill_tag(&self, template: &'a TagTemplate) -> Option<String> {
+        self.fill(template).ok().flatten().map(|filled| template.target(filled))
+    }
+
+    /// As [`Self::fill`], for a part of a URL: each place stays what it is there, one segment or the value of one parameter, whatever it is
+    /// filled with. Only a path's own `{*rest}` has several segments.
     pub(crate) fn fill_url(&self, template: &'a TagTemplate) -> Option<String> {
-        template.fill(|place| match place {
-            TagPart::Request(_) | TagPart::Response(_) => Some(segment(&self.value(place)?).into()),
-            _ => self.value(place),
-        })
+        let mut url = String::new();
+        for part in template.parts() {
+            if let TagPart::Literal(text) = part {
+                url.push_str(text);
+                continue;
+            }
+            let value = self.value(part).filter(|value| !value.is_empty())?;
+            let set = match (part, url.contains('?')) {
+                // As they stand in the request's own.
+                (TagPart::Literal(_) | TagPart::Path(_), false) | (TagPart::Literal(_) | TagPart::Query(_), true) => None,
+                (TagPart::Query(_), false) => Some(ENCODED_SEGMENT),
+                (TagPart::Path(_), true) => Some(ENCODED_VALUE),
+                (TagPart::Header(_) | TagPart::Request(_) | TagPart::Response(_), false) => Some(SEGMENT),
+                (TagPart::Header(_) | TagPart::Request(_) | TagPart::Response(_), true) => Some(VALUE),
+            };
+            match set {
+                Some(set) => url.extend(utf8_percent_encode(&value, set)),
+                None => url.push_str(&value),
+            }
+        }
+        Some(url)
+    }
+
+    fn is_too_long(&self, place: &TagPart) -> bool {
+        match place {
+            TagPart::Request(name) => self.asked.is_some_and(|asked| asked.is_too_long(name)),
+            TagPart::Response(name) => self.answered.is_some_and(|answered| answered.is_too_long(name)),
+            _ => false,
+        }
     }
 
     fn value(&self, place: &'a TagPart) -> Option<Cow<'a, str>> {
@@ -175,7 +231,18 @@ mod tests {
     }
 
     fn tags(request: &Request<()>) -> Vec<String> {
-        route().tags(&request.clone().into_parts().0)
+        route().tags(&request.clone().into_parts().0).expect("short ones")
+    }
+
+    #[test]
+    fn what_is_longer_than_a_tag_s_part_or_has_more_colons_has_no_tags() {
+        for (id, bounded) in [("7".repeat(256), true), ("7".repeat(257), false), (":".repeat(8), true), (":".repeat(9), false)] {
+            let (parts, ()) = Request::get(format!("/projects/p/issues/{id}")).body(()).expect("a request").into_parts();
+            assert_eq!(route().tags(&parts).is_some(), bounded, "{id}");
+        }
+        let team = |length: usize| Request::get("/projects/p/issues/7").header("x-team", "x".repeat(length)).body(()).expect("a request");
+        assert!(route().tags(&team(256).into_parts().0).is_some());
+        assert!(route().tags(&team(257).into_parts().0).is_none());
     }
 
     #[test]
@@ -183,8 +250,10 @@ mod tests {
         let (parts, ()) = Request::get("/projects/p/issues/7").body(()).expect("a request").into_parts();
         let route = route();
         assert_eq!(route.in_response(), ["sprint"]);
-        assert_eq!(route.tags_told(&parts, &[("sprint".to_owned(), "3".to_owned())].into_iter().collect()), ["in:p:3"]);
-        assert_eq!(route.tags_told(&parts, &Members::default()), [""; 0]);
+        let told = |sprint: &str| route.tags_told(&parts, &[("sprint".to_owned(), sprint.to_owned())].into_iter().collect());
+        assert_eq!(told("3"), Some(vec!["in:p:3".to_owned()]));
+        assert_eq!(route.tags_told(&parts, &Members::default()), Some(Vec::new()));
+        assert_eq!(told(&"3".repeat(257)), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use larder_store::{Invalidation, Ledger, LedgerStats, MemoryStats, MemoryStore};
 
@@ -32,6 +33,8 @@ pub struct Cache {
     fetches: AtomicU64,
     seed: RandomState,
     most_refreshes: AtomicU64,
+    /// Milliseconds that a write waits for other replicas.
+    write_wait: AtomicU64,
     cascade: RwLock<Option<Arc<dyn Cascade>>>,
 }
 
@@ -102,6 +105,7 @@ impl Cache {
             fetches: AtomicU64::new(0),
             seed: RandomState::new(),
             most_refreshes: AtomicU64::new(MOST_REFRESHES),
+            write_wait: AtomicU64::new(0),
             cascade: RwLock::default(),
         })
     }
@@ -141,6 +145,16 @@ impl Cache {
     /// refreshed when it is next asked for.
     pub fn limit_refreshes(&self, most: u64) {
         self.most_refreshes.store(most, Ordering::Relaxed);
+    }
+
+    /// Lets the answer to a write wait until every live replica has applied what the write makes old, for `wait` at most, to the
+    /// millisecond. Not at all unless set: other replicas follow by themselves, a moment later.
+    pub fn wait_for_replicas(&self, wait: Duration) {
+        self.write_wait.store(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(crate) fn write_wait(&self) -> Duration {
+        Duration::from_millis(self.write_wait.load(Ordering::Relaxed))
     }
 
     /// Room for one more background refresh, if there is any.

@@ -41,10 +41,17 @@ impl Errand {
 
 impl Drop for Errand {
     fn drop(&mut self) {
-        // Without a runtime nothing goes on.
-        if let (Some(rest), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
-            runtime.spawn(rest);
+        if let Some(rest) = self.0.take() {
+            detach(rest);
         }
+    }
+}
+
+/// Lets work go on that nobody waits for. Outside of a runtime it is dropped instead: a service may be called there, and what it answers at
+/// once is no reason to panic.
+pub(crate) fn detach(work: impl Future<Output = ()> + Send + 'static) {
+    if let Ok(runtime) = Handle::try_current() {
+        runtime.spawn(work);
     }
 }
 

@@ -66,12 +66,12 @@ pub(crate) struct Job {
     naming: Naming,
 }
 
-/// What the origin's answer names in tags.
+/// What is known of tags, and what the origin's answer names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Naming {
-    /// None: a response that it confirms keeps those it has.
+    /// The answer names none: a response that it confirms keeps those it has.
     Nothing,
-    /// Some: they take the place of those before.
+    /// The answer names some: they take the place of those before.
     Tags,
     /// More than are kept.
     TooMany,
@@ -116,7 +116,8 @@ impl Job {
         };
         let position = permit.as_ref().map_or_else(|| store.ledger().position(), Permit::position);
         let selected = found.response().is_some() && !candidates.is_empty();
-        let tags = permit.as_ref().map_or_else(|| service.known_tags(&asked), |permit| permit.tags().clone());
+        let tags = permit.as_ref().map_or_else(|| service.known_tags(&asked), |permit| permit.tags().cloned());
+        let naming = if tags.is_some() { Naming::Nothing } else { Naming::TooMany };
         Box::new(Self {
             asked,
             candidates,
@@ -127,8 +128,8 @@ impl Job {
             lease: None,
             position,
             fetch: service.cache.next_fetch(),
-            tags,
-            naming: Naming::Nothing,
+            tags: tags.unwrap_or_default(),
+            naming,
         })
     }
 
@@ -187,7 +188,9 @@ pub(crate) async fn run<S: Upstream>(
                 job.ask_as_sent(&service.cache, too_large);
                 continue;
             }
-            Partly::Store { .. } if named.is_none() => return job.pass(&service.cache, response, Reason::TooManyTags, true, reply),
+            Partly::Store { .. } if job.naming == Naming::TooMany => {
+                return job.pass(&service.cache, response, Reason::TooManyTags, true, reply);
+            }
             // A part of an object does not tell what the whole does.
             Partly::Store { .. } if service.route.tags_in(response.headers()) != TagsInBody::None => {
                 return job.pass(&service.cache, response, Reason::UnreadTags, true, reply);
@@ -209,7 +212,7 @@ pub(crate) async fn run<S: Upstream>(
                 job.selected = false;
             }
             Disposition::Store { head, vary } => {
-                if named.is_none() {
+                if job.naming == Naming::TooMany {
                     return job.pass(&service.cache, response, Reason::TooManyTags, true, reply);
                 }
                 if service.route.tags_in(response.headers()) == TagsInBody::Unreadable {
@@ -354,13 +357,13 @@ impl Job {
 
     /// Takes what the origin named into the tags; `None`: it was too much.
     fn tag(&mut self, named: Option<&[String]>) {
-        self.naming = match named {
-            None => Naming::TooMany,
-            Some([]) => Naming::Nothing,
-            Some(_) => Naming::Tags,
-        };
-        if let Some(named) = named.filter(|named| !named.is_empty()) {
-            self.tags = self.tags.iter().copied().chain(Tag::surrogates(named.iter().map(String::as_str))).collect();
+        if self.naming == Naming::TooMany || named.is_some_and(<[_]>::is_empty) {
+            return;
+        }
+        let named = named.and_then(|named| Tag::surrogates(named.iter().map(String::as_str)));
+        match named.and_then(|named| Tag::joined(&self.tags, &named)) {
+            Some(tags) => (self.tags, self.naming) = (tags, Naming::Tags),
+            None => self.naming = Naming::TooMany,
         }
     }
 

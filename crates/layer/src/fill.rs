@@ -372,8 +372,8 @@ impl<S: Upstream> CacheService<S> {
         self.cache.flights.join(hash, &asked.key, self.cache.store.ledger(), more_tags, || self.known_tags(asked))
     }
 
-    /// Everything that is known of an answer's tags before it is there.
-    pub(crate) fn known_tags(&self, asked: &Asked) -> Tags {
+    /// Everything that is known of an answer's tags before it is there; `None` where they are too many to be kept.
+    pub(crate) fn known_tags(&self, asked: &Asked) -> Option<Tags> {
         self.route.known_tags(&asked.parts, &asked.key)
     }
 }

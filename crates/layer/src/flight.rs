@@ -30,8 +30,8 @@ struct Flight {
     key: PrimaryKey,
     /// The ledger's position from before it began.
     position: Position,
-    /// What is known of its answer's tags beforehand.
-    tags: Tags,
+    /// What is known of its answer's tags beforehand; `None` where they are too many to be kept.
+    tags: Option<Tags>,
     /// Whether the answer's body may name more, which are known at its end only.
     more_tags: bool,
     /// Whether the leader has asked other replicas first, and since when it fetches itself.
@@ -106,7 +106,7 @@ impl Flights {
         key: &PrimaryKey,
         ledger: &Ledger,
         more_tags: bool,
-        tags: impl FnOnce() -> Tags,
+        tags: impl FnOnce() -> Option<Tags>,
     ) -> Join {
         let mut shard = self.shard(hash);
         if let Some(flight) = shard.get(&hash)
@@ -143,8 +143,10 @@ impl Flight {
         match self.landing.get() {
             Some(Landing::Live(live) | Landing::Arriving(live)) => live.is_current(self.key.url(), ledger),
             Some(Landing::Confirmed(stored)) => is_valid(stored.tags()),
-            _ if self.more_tags => ledger.position() <= self.position,
-            _ => is_valid((&self.tags).into()),
+            _ => match &self.tags {
+                Some(tags) if !self.more_tags => is_valid(tags.into()),
+                _ => ledger.position() <= self.position,
+            },
         }
     }
 
@@ -197,8 +199,8 @@ impl Permit {
     }
 
     /// What is known of the answer's tags beforehand.
-    pub(crate) fn tags(&self) -> &Tags {
-        &self.flight.tags
+    pub(crate) fn tags(&self) -> Option<&Tags> {
+        self.flight.tags.as_ref()
     }
 
     /// Whether anybody waits for the landing.
@@ -261,8 +263,8 @@ mod tests {
         buffer.to_key()
     }
 
-    fn tags() -> Tags {
-        [Tag::surrogate("t")].into()
+    fn tags() -> Option<Tags> {
+        Some([Tag::surrogate("t")].into())
     }
 
     fn lead(join: Join) -> Permit {
@@ -301,6 +303,15 @@ mod tests {
         permit.land_last(Landing::NotShared);
         assert!(matches!(follower.0.landing.get(), Some(Landing::NotShared)));
         lead(flights.join(7, &key(), &ledger, false, tags));
+    }
+
+    #[test]
+    fn nobody_joins_a_flight_of_which_not_all_tags_are_known_after_any_invalidation() {
+        let (flights, ledger) = (Arc::new(Flights::default()), Ledger::default());
+        let _older = lead(flights.join(7, &key(), &ledger, false, || None));
+        follow(flights.join(7, &key(), &ledger, false, || None));
+        ledger.apply(&Invalidation::hard([InvalidationTarget::Tag("other".to_owned())]), Timestamp::from_secs(1));
+        lead(flights.join(7, &key(), &ledger, false, || None));
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! Making stored responses old, here and on all replicas.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use larder_store::{AppliedBy, Invalidation, Position, Published, Subject, Validity};
+use tokio::sync::oneshot;
 
 use crate::cache::Cache;
+use crate::errand::Errand;
 
 /// Between two looks at how far other replicas are: the first, and the longest.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
@@ -20,12 +23,19 @@ pub struct Invalidated {
 }
 
 impl Cache {
-    /// Makes everything old that an invalidation names. No request that starts here after it returns gets any of it, but for what a soft
-    /// invalidation leaves to be served while it is refreshed; on other replicas once they have read it in the log.
+    /// Makes everything old that an invalidation names. No request that starts here after its first step gets any of it, but for what a soft
+    /// invalidation leaves to be served while it is refreshed; on other replicas once they have read it in the log. That it is told to them
+    /// does not depend on whoever waits for this.
     pub async fn invalidate(&self, invalidation: &Invalidation) -> Invalidated {
         let invalidation = self.widened(invalidation);
-        let published = self.tell(&invalidation).await;
-        Invalidated { position: self.store.ledger().apply(&invalidation, self.clock.now()), published }
+        let position = self.store.ledger().apply(&invalidation, self.clock.now());
+        Invalidated { position, published: self.tell(&invalidation).await }
+    }
+
+    /// As [`Self::invalidate`], by a write: its answer waits for other replicas where that is asked for.
+    pub(crate) async fn invalidate_by_write(&self, invalidation: &Invalidation) {
+        let invalidated = self.invalidate(invalidation).await;
+        self.wait_for_others(&invalidated).await;
     }
 
     /// How many replicas have applied an invalidation, once all that live have, or `wait` is over. `None`: the log cannot say.
@@ -52,26 +62,37 @@ impl Cache {
         last
     }
 
-    /// As [`Self::invalidate`], by a write whose own answer is to be stored as `kept`: the position for it, and whether nothing else
+    /// As [`Self::invalidate_by_write`], by a write whose own answer is to be stored as `kept`: the position for it, and whether nothing else
     /// invalidated that since `began`.
     pub(crate) async fn invalidate_since(&self, invalidation: &Invalidation, kept: &Subject<'_>, began: Position) -> (Position, bool) {
         let (ledger, invalidation) = (self.store.ledger(), self.widened(invalidation));
-        let before = ledger.position();
-        let untouched = ledger.check(kept, began) == Validity::Valid;
-        let since = match self.tell(&invalidation).await {
-            // This write's own entry may have been read back already; it is the only one since it was looked whether there are others.
-            Some(Published::Logged(number)) if untouched && number == before.log_number() + 1 => Position::of_log(number),
-            _ => began,
+        let (position, untouched) = ledger.apply_since(&invalidation, self.clock.now(), kept, began);
+        let invalidated = Invalidated { position, published: self.tell(&invalidation).await };
+        let position = match invalidated.published {
+            Some(Published::Logged(number)) => ledger.read_back(position, number),
+            _ => position,
         };
-        ledger.apply_since(&invalidation, self.clock.now(), kept, since)
+        self.wait_for_others(&invalidated).await;
+        (position, untouched && ledger.check(kept, position) == Validity::Valid)
     }
 
-    /// Tells other replicas. To be followed by the invalidation here, which then comes after it in the log: what is stored with that
-    /// position stays good when the log is read.
+    /// Tells other replicas, even if nobody waits for that any more. This one has applied the invalidation before, and applies it once more
+    /// when it reads it in the log: what it fetched between the two is lost, and what others stored since they read it is good.
     async fn tell(&self, invalidation: &Invalidation) -> Option<Published> {
-        match &self.remote {
-            Some(remote) => Some(remote.log.publish(invalidation.clone()).await),
-            None => None,
+        let log = Arc::clone(&self.remote.as_ref()?.log);
+        let (told, answer) = oneshot::channel();
+        let invalidation = invalidation.clone();
+        let telling = Errand::new(async move {
+            let _ = told.send(log.publish(invalidation).await);
+        });
+        telling.bring(answer).await.ok()
+    }
+
+    async fn wait_for_others(&self, invalidated: &Invalidated) {
+        let wait = self.write_wait();
+        if !wait.is_zero() && matches!(invalidated.published, Some(Published::Logged(_))) {
+            // Whoever has not applied it by then does so later.
+            let _ = self.applied(invalidated, wait).await;
         }
     }
 }

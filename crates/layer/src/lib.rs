@@ -31,6 +31,7 @@ mod rules;
 mod service;
 mod told;
 mod upstream;
+mod write;
 
 pub use again::Again;
 pub use at_hand::AtHand;

@@ -14,28 +14,54 @@ const LONGEST: usize = 1024;
 
 /// What a JSON object says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Members(Vec<(String, Option<String>)>);
+pub struct Members(Vec<(String, Value)>);
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Value {
+    /// It is not there, or neither string nor number nor boolean.
+    #[default]
+    Missing,
+    /// It is longer than [`LONGEST`].
+    TooLong,
+    Text(String),
+}
 
 impl Members {
     /// The value of a member: a string's text, a number as it was written, `true` or `false`.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == name)?.1.as_deref()
+        match self.value(name)? {
+            Value::Text(text) => Some(text),
+            Value::Missing | Value::TooLong => None,
+        }
+    }
+
+    /// Whether a member is there, but longer than the name of anything.
+    pub fn is_too_long(&self, name: &str) -> bool {
+        self.value(name) == Some(&Value::TooLong)
+    }
+
+    fn value(&self, name: &str) -> Option<&Value> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
     fn has_all(&self) -> bool {
-        self.0.iter().all(|(_, value)| value.is_some())
+        self.0.iter().all(|(_, value)| *value != Value::Missing)
     }
 
     fn set(&mut self, name: &str, value: Option<String>) {
         if let Some((_, slot)) = self.0.iter_mut().find(|(known, _)| known == name) {
-            *slot = value.filter(|value| value.len() <= LONGEST);
+            *slot = match value {
+                None => Value::Missing,
+                Some(value) if value.len() > LONGEST => Value::TooLong,
+                Some(value) => Value::Text(value),
+            };
         }
     }
 }
 
 impl FromIterator<(String, String)> for Members {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(members: I) -> Self {
-        Self(members.into_iter().map(|(name, value)| (name, Some(value))).collect())
+        Self(members.into_iter().map(|(name, value)| (name, Value::Text(value))).collect())
     }
 }
 
@@ -114,7 +140,7 @@ impl Quoted {
 
 impl Scanner {
     pub(crate) fn new(wanted: &[String]) -> Self {
-        let members = Members(wanted.iter().map(|name| (name.clone(), None)).collect());
+        let members = Members(wanted.iter().map(|name| (name.clone(), Value::Missing)).collect());
         Self { members, state: State::Before, left: LIMIT, token: Vec::new(), name: String::new() }
     }
 
@@ -239,7 +265,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Map, Value};
 
-    use super::*;
+    use super::{Content, LIMIT, LONGEST, Scanner};
 
     fn scan(body: &[u8], frame: usize) -> Scanner {
         let mut scanner = Scanner::new(&["id".to_owned(), "to".to_owned()]);
@@ -287,7 +313,9 @@ mod tests {
 
     #[test]
     fn a_very_long_value_names_nothing() {
-        assert_eq!(found(&format!(r#"{{"id":"{}"}}"#, "x".repeat(LONGEST + 1))).0, None);
+        let scanner = scan(format!(r#"{{"id":"{}","to":1}}"#, "x".repeat(LONGEST + 1)).as_bytes(), 1000);
+        let members = scanner.members();
+        assert_eq!((members.get("id"), members.is_too_long("id"), members.is_too_long("to")), (None, true, false));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use larder_store::{
 };
 
 use crate::cache::Cache;
+use crate::errand::detach;
 use crate::fill::{Asked, is_collapsed};
 use crate::rules::RouteRules;
 
@@ -132,7 +133,8 @@ fn is_outdated(holder: &Holder, cache: &Cache, rules: &RouteRules, asked: &Asked
     if ledger.position() <= holder.position {
         return false;
     }
-    let tags = rules.known_tags(&asked.parts, &asked.key);
+    // What has more tags than are kept is stored by nobody.
+    let Some(tags) = rules.known_tags(&asked.parts, &asked.key) else { return true };
     let about = Subject { url: asked.key.url(), tags: (&tags).into() };
     !rules.tags.in_response().is_empty() || ledger.check(&about, holder.position) != Validity::Valid
 }
@@ -185,7 +187,7 @@ impl Cache {
             && let Some(remote) = self.remote.clone()
             && let Some(write) = self.write(response, None)
         {
-            tokio::spawn(async move { remote.store.freshen(write).await });
+            detach(async move { remote.store.freshen(write).await });
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method};
-use larder_semantics::{KeyBuffer, KeyRules, Policy, PrimaryKey, RequestContext, Target};
+use larder_semantics::{KeyBuffer, KeyRules, Policy, PrimaryKey, Reason, RequestContext, Target};
 use larder_store::{Invalidation, InvalidationTarget, Tag, Tags};
 
 use crate::again::Again;
@@ -45,13 +45,14 @@ pub struct RouteRules {
 }
 
 impl RouteRules {
-    /// Everything that is known of an answer's tags before it is there, besides that of its URL.
-    pub(crate) fn known_tags(&self, request: &Parts, key: &PrimaryKey) -> Tags {
+    /// Everything that is known of an answer's tags before it is there, besides that of its URL. `None` where they are too many or too long,
+    /// so that the answer is not stored.
+    pub(crate) fn known_tags(&self, request: &Parts, key: &PrimaryKey) -> Option<Tags> {
         let own = [Tag::route(&self.name), Tag::namespace(&self.key.namespace)];
-        let named = self.tags.tags(request);
+        let named = Tag::surrogates(self.tags.tags(request)?.iter().map(String::as_str))?;
         let class = self.class.as_deref().map(Tag::class);
         let identity = key.identity().map(Tag::identity);
-        own.into_iter().chain(class).chain(identity).chain(Tag::surrogates(named.iter().map(String::as_str))).collect()
+        Some(own.into_iter().chain(class).chain(identity).chain(named).collect())
     }
 }
 
@@ -76,8 +77,11 @@ impl RouteRules {
         }
     }
 
-    /// The tags that a JSON body names; `None` where it is too long to tell.
-    pub(crate) fn tags_told<'b>(&self, request: &Parts, frames: impl Iterator<Item = &'b Bytes>) -> Option<Vec<Tag>> {
+    /// The tags that a JSON body names.
+    ///
+    /// # Errors
+    /// Why they cannot be kept, so that the answer is not stored.
+    pub(crate) fn tags_told<'b>(&self, request: &Parts, frames: impl Iterator<Item = &'b Bytes>) -> Result<Vec<Tag>, Reason> {
         let mut scanner = Scanner::new(self.tags.in_response());
         for frame in frames {
             scanner.push(frame);
@@ -85,8 +89,11 @@ impl RouteRules {
                 break;
             }
         }
-        let told = (!scanner.is_cut()).then(|| self.tags.tags_told(request, scanner.members()))?;
-        Some(Tag::surrogates(told.iter().map(String::as_str)))
+        if scanner.is_cut() {
+            return Err(Reason::UnreadTags);
+        }
+        let told = self.tags.tags_told(request, scanner.members());
+        told.and_then(|told| Tag::surrogates(told.iter().map(String::as_str))).ok_or(Reason::TooManyTags)
     }
 }
 
@@ -127,8 +134,9 @@ impl fmt::Debug for MayBypass {
 
 /// Names the surrogate keys of what a request's answer will be stored under.
 pub trait TagSource: Send + Sync + fmt::Debug {
-    /// The tags; called once per exchange with the origin, before it begins, never on a hit.
-    fn tags(&self, request: &Parts) -> Vec<String>;
+    /// The tags; called once per exchange with the origin, before it begins, never on a hit. `None` where they are more or longer than is
+    /// kept, so that the answer is not stored: it could not be purged by all of them.
+    fn tags(&self, request: &Parts) -> Option<Vec<String>>;
 
     /// The tags that the origin names in its answer's fields; `None` where it names too many, so that the answer is not stored. Fields
     /// that are not for clients are taken out.
@@ -142,10 +150,10 @@ pub trait TagSource: Send + Sync + fmt::Debug {
         &[]
     }
 
-    /// The tags made of such members, besides [`Self::tags`].
-    fn tags_told(&self, request: &Parts, response: &Members) -> Vec<String> {
+    /// The tags made of such members, besides [`Self::tags`], and `None` as there.
+    fn tags_told(&self, request: &Parts, response: &Members) -> Option<Vec<String>> {
         let _ = (request, response);
-        Vec::new()
+        Some(Vec::new())
     }
 }
 
@@ -154,8 +162,8 @@ pub trait TagSource: Send + Sync + fmt::Debug {
 pub struct NoTags;
 
 impl TagSource for NoTags {
-    fn tags(&self, _: &Parts) -> Vec<String> {
-        Vec::new()
+    fn tags(&self, _: &Parts) -> Option<Vec<String>> {
+        Some(Vec::new())
     }
 }
 

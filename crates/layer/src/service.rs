@@ -17,6 +17,7 @@ use crate::at_hand::AtHand;
 use crate::body::CacheBody;
 use crate::cache::Cache;
 use crate::caller::Caller;
+use crate::errand::detach;
 use crate::error::FetchError;
 use crate::fill::{self, Asked, Plan};
 use crate::future::{ResponseFuture, ServeFuture};
@@ -38,6 +39,14 @@ pub struct CacheService<S> {
 thread_local! {
     /// Every look-up of this thread derives its key here, so none allocates.
     static KEY: RefCell<KeyBuffer> = RefCell::default();
+}
+
+/// Lends the thread's buffer. What is called meanwhile may look up by itself, and then has one of its own.
+fn with_key<T>(look_up: impl FnOnce(&mut KeyBuffer) -> T) -> T {
+    KEY.with(|key| match key.try_borrow_mut() {
+        Ok(mut key) => look_up(&mut key),
+        Err(_) => look_up(&mut KeyBuffer::default()),
+    })
 }
 
 impl<S> CacheService<S> {
@@ -81,7 +90,7 @@ impl<S: Upstream> CacheService<S> {
         if !self.route.cache || !matches!(MethodKind::of(request.method()), MethodKind::Get | MethodKind::Head) {
             return None;
         }
-        KEY.with_borrow_mut(|key| self.look_up_stored(request, caller, key))
+        with_key(|key| self.look_up_stored(request, caller, key))
     }
 
     fn look_up_stored<B>(&self, request: &Request<()>, caller: &Caller, key: &mut KeyBuffer) -> Option<AtHand<B>> {
@@ -121,7 +130,7 @@ impl<S: Upstream> CacheService<S> {
             extend(request.extensions_mut());
             return ServeFuture::walking(pass::pass(self.clone(), request, caller, reason, forward));
         }
-        KEY.with_borrow_mut(|key| self.look_up(request, caller, extend, key))
+        with_key(|key| self.look_up(request, caller, extend, key))
     }
 
     fn look_up<R>(
@@ -163,7 +172,7 @@ impl<S: Upstream> CacheService<S> {
                         && let Some(turn) = self.cache.refresh_turn()
                     {
                         let asked = self.asked(request, extend, context, key);
-                        tokio::spawn(fill::refresh(self.clone(), asked, Arc::clone(stored), turn));
+                        detach(fill::refresh(self.clone(), asked, Arc::clone(stored), turn));
                     }
                     return ServeFuture::ready(served);
                 }

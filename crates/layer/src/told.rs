@@ -18,9 +18,11 @@ use pin_project_lite::pin_project;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
+use crate::again::Again;
 use crate::body::CacheBody;
 use crate::body_log::{LogWriter, body_log};
 use crate::cache::Cache;
+use crate::errand::detach;
 use crate::error::{BodyError, BoxError, FetchError};
 use crate::exchange::announced_length;
 use crate::members::{Content, Members, Scanner};
@@ -32,13 +34,14 @@ use crate::upstream::ClientBody;
 const DETACHED: Duration = Duration::from_secs(60);
 
 /// Rules that wait for what bodies say.
-#[derive(Debug)]
 pub(crate) struct Told {
     rules: Box<dyn ToldByBodies>,
     /// `None` where nothing in the request is asked for, or it cannot be read.
     request: Option<Arc<Mutex<Seen>>>,
     /// What is old already.
     early: Vec<InvalidationTarget>,
+    /// What is to be fetched again once everything is old: what is named last may concern it too.
+    again: Vec<Again>,
 }
 
 /// What has been seen of a request's body.
@@ -53,11 +56,11 @@ impl Told {
     pub(crate) fn about<R: ClientBody>(rules: Box<dyn ToldByBodies>, fields: &HeaderMap, body: R) -> (Self, RequestBody) {
         let wanted = rules.in_request();
         if wanted.is_empty() || body.is_end_stream() || !readable("request", fields) {
-            return (Self { rules, request: None, early: Vec::new() }, RequestBody::new(body));
+            return (Self { rules, request: None, early: Vec::new(), again: Vec::new() }, RequestBody::new(body));
         }
         let seen = Arc::new(Mutex::new(Seen { scanner: Scanner::new(wanted), ended: false }));
         let body = RequestBody::new(Tee { body, seen: Arc::clone(&seen) });
-        (Self { rules, request: Some(seen), early: Vec::new() }, body)
+        (Self { rules, request: Some(seen), early: Vec::new(), again: Vec::new() }, body)
     }
 
     /// What is known to be old when the answer's head is there, or when there will be none.
@@ -66,6 +69,11 @@ impl Told {
             self.early = self.rules.made_old(&self.request(), &Members::default());
         }
         self.early.clone()
+    }
+
+    /// To be fetched again once everything is old.
+    pub(crate) fn fetch_again(&mut self, again: Vec<Again>) {
+        self.again = again;
     }
 
     /// What is known to be old when there will be no answer.
@@ -175,12 +183,18 @@ impl Watch {
 
     /// A task of its own, so that nobody who leaves stops it.
     fn settle(&mut self) -> Option<JoinHandle<()>> {
-        let told = self.told.take()?;
-        let old = Some(told.made_old(self.scanner.members())).filter(|old| !old.is_empty())?;
-        let (cache, runtime, again) = (Arc::clone(&self.cache), Handle::try_current().ok()?, told.rules.again(&old));
+        let mut told = self.told.take()?;
+        let old = told.made_old(self.scanner.members());
+        let mut again = std::mem::take(&mut told.again);
+        if old.is_empty() {
+            again.into_iter().for_each(detach);
+            return None;
+        }
+        again.extend(told.rules.again(&old));
+        let (cache, runtime) = (Arc::clone(&self.cache), Handle::try_current().ok()?);
         let settle = async move {
-            cache.invalidate(&Invalidation::hard(old)).await;
-            again.into_iter().for_each(|again| _ = tokio::spawn(again));
+            cache.invalidate_by_write(&Invalidation::hard(old)).await;
+            again.into_iter().for_each(detach);
         };
         Some(runtime.spawn(settle))
     }
@@ -257,7 +271,7 @@ where
         None => CacheBody::empty(),
     };
     writer.stop_keeping();
-    tokio::spawn(relay(body, writer));
+    detach(relay(body, writer));
     Response::from_parts(head, passed)
 }
 

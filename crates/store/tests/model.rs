@@ -150,6 +150,25 @@ fn a_purge_that_is_read_back_from_the_log_meanwhile_holds() {
     });
 }
 
+fn a_write_s_own_answer_is_not_read_after_a_later_write_was_purged() {
+    check(|| {
+        let world = World::new();
+        let began = world.ledger.position();
+        // The origin has done the first write, and then does the second.
+        let later = world.alongside(|world| world.write_and_purge());
+        let tags = [Tag::surrogate("tag")];
+        let subject = Subject { url: URL, tags: (&tags).into() };
+        let (applied, untouched) = world.ledger.apply_since(&hard("tag"), NOW, &subject, began);
+        let tail = world.alongside(|world| world.ledger.apply_logged(1, &hard("tag")));
+        tail.join().expect("it ends");
+        if untouched {
+            world.commit(world.ledger.read_back(applied, 1), 0);
+        }
+        later.join().expect("it ends");
+        assert_ne!(world.read(), Some(0));
+    });
+}
+
 /// The models have to be able to fail.
 fn a_position_that_is_read_after_the_fetch_is_found_out() {
     let faulty = || {
@@ -169,7 +188,7 @@ fn a_position_that_is_read_after_the_fetch_is_found_out() {
 
 fn main() {
     type Model = (&'static str, fn());
-    let models: [Model; 5] = [
+    let models: [Model; 6] = [
         ("a_fill_that_a_purge_overtakes_is_never_read", a_fill_that_a_purge_overtakes_is_never_read),
         ("readers_that_check_an_entry_meanwhile_do_not_bring_it_back", readers_that_check_an_entry_meanwhile_do_not_bring_it_back),
         (
@@ -177,6 +196,10 @@ fn main() {
             whoever_finds_an_entry_checked_after_a_soft_purge_finds_it_stale,
         ),
         ("a_purge_that_is_read_back_from_the_log_meanwhile_holds", a_purge_that_is_read_back_from_the_log_meanwhile_holds),
+        (
+            "a_write_s_own_answer_is_not_read_after_a_later_write_was_purged",
+            a_write_s_own_answer_is_not_read_after_a_later_write_was_purged,
+        ),
         ("a_position_that_is_read_after_the_fetch_is_found_out", a_position_that_is_read_after_the_fetch_is_found_out),
     ];
     let trials = models.map(|(name, model)| {

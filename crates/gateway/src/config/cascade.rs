@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use larder_store::NamedTag;
+
 use super::mistake::Mistake;
 use super::reader::Table;
 use super::tags::{Piece, Places, TagPart, TagTemplate, pieces};
@@ -60,27 +62,42 @@ impl Cascade {
 }
 
 impl Rule {
-    /// What follows from one tag, or from a family of them (`issue:*`).
+    /// What follows from one tag, or from a family of them.
     fn apply(&self, tag: &str) -> Result<Vec<String>, Endless> {
-        let family = tag.strip_suffix('*').filter(|prefix| prefix.ends_with(':'));
-        let captures = match family {
-            Some(prefix) => self.tag.captures_of_family(prefix),
-            None => self.tag.captures(tag).map(|captures| captures.into_iter().map(Cow::Borrowed).collect()),
-        };
-        let Some(captures) = captures else { return Ok(Vec::new()) };
+        match NamedTag::read(tag) {
+            NamedTag::One(tag) => Ok(self.of_one(&tag)),
+            NamedTag::Family(prefix) => self.of_family(prefix),
+        }
+    }
+
+    fn of_one(&self, tag: &str) -> Vec<String> {
+        let Some(captures) = self.tag.captures(tag) else { return Vec::new() };
         let value = |part: &TagPart| match part {
-            TagPart::Path(position) => captures.get(*position).cloned(),
+            TagPart::Path(position) => captures.get(*position).map(|capture| Cow::Borrowed(*capture)),
             _ => None,
         };
-        let filled = self.also.iter().filter_map(|template| template.fill(value));
-        filled
-            .map(|text| match text.find('*').filter(|_| family.is_some()) {
-                None => Ok(text),
-                Some(star) if text[..star].ends_with(':') => Ok(text[..=star].to_owned()),
-                // No family has them all.
-                Some(_) => Err(Endless),
-            })
-            .collect()
+        self.also.iter().filter_map(|template| template.fill(value).map(|filled| template.target(filled))).collect()
+    }
+
+    /// A family, too, where a place stands for what differs within it.
+    fn of_family(&self, prefix: &str) -> Result<Vec<String>, Endless> {
+        let Some(captures) = self.tag.captures_of_family(prefix) else { return Ok(Vec::new()) };
+        let also = |template: &TagTemplate| {
+            let mut begin = String::new();
+            for part in template.parts() {
+                match part {
+                    TagPart::Literal(text) => begin.push_str(text),
+                    TagPart::Path(position) => {
+                        begin.push_str(captures.get(*position).copied().unwrap_or_default());
+                        // No family has them all, unless it ends here.
+                        return if begin.ends_with(':') { Ok(begin + "*") } else { Err(Endless) };
+                    }
+                    _ => {}
+                }
+            }
+            Ok(template.target(begin))
+        };
+        self.also.iter().map(also).collect()
     }
 }
 
@@ -139,13 +156,13 @@ impl TagPattern {
         Some(captures)
     }
 
-    /// As [`Self::captures`], for all tags that begin so: a star stands for what differs.
-    fn captures_of_family(&self, prefix: &str) -> Option<Vec<Cow<'_, str>>> {
+    /// As [`Self::captures`], for all tags that begin so: what is known of each capture's beginning.
+    fn captures_of_family<'t>(&self, prefix: &'t str) -> Option<Vec<&'t str>> {
         let (first, rest) = self.literals.split_first()?;
         match (prefix.strip_prefix(first.as_str()), rest) {
             (_, []) => first.starts_with(prefix).then(Vec::new),
-            (Some(known), [last]) if last.is_empty() => Some(vec![format!("{known}*").into()]),
-            (known, _) => (known.is_some() || first.starts_with(prefix)).then(|| vec!["*".into(); self.names.len()]),
+            (Some(known), [last]) if last.is_empty() => Some(vec![known]),
+            (known, _) => (known.is_some() || first.starts_with(prefix)).then(|| vec![""; self.names.len()]),
         }
     }
 
@@ -231,6 +248,14 @@ mod tests {
         let unnamed = rules(&[("org:{id}", &["issue-of-{id}"])]);
         assert_eq!(unnamed.follow(["org:*"].into_iter()), Err(Endless));
         assert_eq!(follow(&rules(&[("org:all", &["x"])]), "org:*"), ["x"]);
+    }
+
+    #[test]
+    fn a_star_in_a_tag_is_text_and_brings_about_no_family() {
+        let cascade = rules(&[("org:{id}", &["issue-of:{id}", "lists:*"]), ("issue-of:{id}", &["{id}"])]);
+        assert_eq!(follow(&cascade, r"org:\*"), ["*", r"issue-of:\*", "lists:*"]);
+        assert_eq!(follow(&cascade, r"org:1:\*"), [r"1:\*", r"issue-of:1:\*", "lists:*"]);
+        assert_eq!(follow(&rules(&[("org:{id}", &["issue-of:{id}"])]), "org:*:*"), ["issue-of:*:*"]);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `[purge]`.
 
+use std::time::Duration;
+
 use ipnet::IpNet;
 
 use super::cache::{items, network};
@@ -17,6 +19,8 @@ pub struct Purge {
     pub max_targets: usize,
     /// Background refreshes at the same time.
     pub max_refreshes: u64,
+    /// How long the answer to a write waits for other replicas.
+    pub write_wait: Duration,
     /// Whether regular expressions may say what to purge.
     pub regex: bool,
     /// The Redis channel on which others say what is old; `None`: nobody listens.
@@ -26,9 +30,19 @@ pub struct Purge {
 /// The name that applications know it by.
 const CHANNEL: &str = "system:cache_invalidation";
 
+/// Longer than any replica that lives takes.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
 impl Default for Purge {
     fn default() -> Self {
-        Self { public_from: Vec::new(), max_targets: 1000, max_refreshes: 64, regex: false, channel: Some(CHANNEL.to_owned()) }
+        Self {
+            public_from: Vec::new(),
+            max_targets: 1000,
+            max_refreshes: 64,
+            write_wait: Duration::ZERO,
+            regex: false,
+            channel: Some(CHANNEL.to_owned()),
+        }
     }
 }
 
@@ -52,6 +66,14 @@ pub(super) fn read(root: &mut Table<'_>, admin: &Admin) -> Purge {
     }
     if let Some(most) = table.integer("max_refreshes", 0..=1_000_000) {
         purge.max_refreshes = most;
+    }
+    if let Some(wait) = table.duration("write_wait") {
+        if *wait.get_ref() > LONGEST_WAIT {
+            let mistake =
+                Mistake::new("`write_wait` is longer than 10s").hint("a replica that is cut off would hold up each write so long");
+            table.mistakes().error(wait.span(), mistake);
+        }
+        purge.write_wait = wait.into_inner();
     }
     if let Some(channel) = table.parse("channel", "a name in quotes, like \"system:cache_invalidation\"", channel) {
         purge.channel = channel.into_inner();

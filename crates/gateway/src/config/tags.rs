@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use http::HeaderName;
+use larder_store::NamedTag;
 
 use super::mistake::Mistake;
 use super::nearest;
@@ -77,6 +78,15 @@ impl TagTemplate {
             }
         }
         Some(filled)
+    }
+
+    /// The text filled in, as the target of an invalidation that it is meant to be: a family only where the template itself says so, and never
+    /// because of what stands in its places.
+    pub fn target(&self, filled: String) -> String {
+        match self.parts.last() {
+            Some(TagPart::Literal(end)) if NamedTag::quoted(end) != *end => filled,
+            _ => NamedTag::quoted(&filled).into_owned(),
+        }
     }
 
     /// Every name has to be one that `places` has; braces that are meant as such are doubled.
@@ -180,6 +190,21 @@ mod tests {
             TagPart::Literal("}!".to_owned()),
         ];
         assert_eq!(tag.parts(), expected);
+    }
+
+    #[test]
+    fn only_the_template_itself_names_a_family() {
+        for (template, filled, target) in [
+            ("issue:{id}", "issue:*", r"issue:\*"),
+            ("{id}", "issue:*", r"issue:\*"),
+            ("{id}*", "issue:*", r"issue:\*"),
+            ("issue:{id}", r"issue:\*", r"issue:\\*"),
+            ("issue:{id}", "issue:7", "issue:7"),
+            ("issue:*", "issue:*", "issue:*"),
+            ("org:{org}:*", "org:*:*", "org:*:*"),
+        ] {
+            assert_eq!(parse(template).unwrap().target(filled.to_owned()), target, "{template}");
+        }
     }
 
     #[test]

@@ -160,6 +160,7 @@ mod tests {
             // As `Cache-Tag` and members of JSON name them.
             (r#"{"tags":["team:Red Team"]}"#, r#"{"tag":"team:Red Team"}"#),
             (r#"{"tags":["issue:*"]}"#, r#"{"tag":"issue:*"}"#),
+            (r#"{"tags":["issue:\\*"]}"#, r#"{"tag":"issue:\\*"}"#),
             (r#"{"routes":["issue.list"]}"#, r#"{"route":"issue.list"}"#),
             (r#"{"classes":["project"]}"#, r#"{"class":"project"}"#),
             (r#"{"namespaces":["tracker"]}"#, r#"{"namespace":"tracker"}"#),

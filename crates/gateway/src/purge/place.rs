@@ -9,9 +9,9 @@ use larder_tower::Again;
 
 use super::writes::named;
 use crate::config::PurgeTemplate;
-use crate::forward::Hop;
 use crate::route_table::RouteTable;
 use crate::tagging::Values;
+use crate::upstream::Requester;
 
 /// Where a write went.
 #[derive(Clone, Debug)]
@@ -43,8 +43,9 @@ impl Place {
 /// an origin may answer according to how it was reached.
 pub(super) fn again(routes: &RouteTable, request: &Parts, old: &[InvalidationTarget]) -> Vec<Again> {
     let (mut template, ()) = http::Request::new(()).into_parts();
-    if let Some(hop) = request.extensions.get::<Hop>() {
-        template.extensions.insert(*hop);
+    if let Some(requester) = request.extensions.get::<Requester>() {
+        // Its 1xx responses are nobody's.
+        template.extensions.insert(Requester { early: None, ..requester.clone() });
     }
     let forwarded = |name: &http::HeaderName| name == http::header::FORWARDED || name.as_str().starts_with("x-forwarded-");
     template.headers.extend(request.headers.iter().filter(|(name, _)| forwarded(name)).map(|(name, value)| (name.clone(), value.clone())));

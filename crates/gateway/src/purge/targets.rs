@@ -2,7 +2,7 @@
 
 use http::Uri;
 use larder_semantics::Target;
-use larder_store::{InvalidationTarget, Regex};
+use larder_store::{InvalidationTarget, NamedTag, Regex};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::config::{self, Route};
@@ -62,7 +62,12 @@ impl Known<'_> {
         if text.is_empty() || text.len() > LONGEST_TAG || text.trim() != text || text.chars().any(char::is_control) {
             return Err(format!("`{text}` is not a tag: 1 to {LONGEST_TAG} bytes without spaces around them."));
         }
-        if text.strip_suffix(":*").unwrap_or(text).contains('*') {
+        let literal = match NamedTag::read(text) {
+            NamedTag::Family(prefix) => prefix,
+            // A quoted star is said to be one of the tag's own.
+            NamedTag::One(_) => text.strip_suffix(r"\*").unwrap_or(text),
+        };
+        if literal.contains('*') {
             return Err(format!("`{text}` is not a tag: a star may only follow a colon at its end."));
         }
         Ok(vec![InvalidationTarget::Tag(text.to_owned())])

@@ -134,6 +134,9 @@ pub(super) fn event(rule: &OnEvent, known: &Known<'_>, value: impl Fn(&str) -> O
                 }
             }
             PurgeTemplate::Prefix(path) => targets.extend(in_url.fill_url(path).map(InvalidationTarget::Prefix)),
+            PurgeTemplate::Tag(tag) if values.fill(tag).is_err() => {
+                return Err("has a field that is longer than what stands in a tag: 256 bytes, 8 colons.".to_owned());
+            }
             template => targets.extend(named(template, values)),
         }
     }
@@ -141,11 +144,12 @@ pub(super) fn event(rule: &OnEvent, known: &Known<'_>, value: impl Fn(&str) -> O
 }
 
 pub(super) fn named(template: &PurgeTemplate, values: Values<'_>) -> Option<InvalidationTarget> {
+    let fill = |template| values.fill(template).ok().flatten();
     match template {
-        PurgeTemplate::Tag(tag) => values.fill(tag).map(InvalidationTarget::Tag),
-        PurgeTemplate::Route(name) => values.fill(name).map(InvalidationTarget::Route),
-        PurgeTemplate::Class(name) => values.fill(name).map(InvalidationTarget::Class),
-        PurgeTemplate::Namespace(name) => values.fill(name).map(InvalidationTarget::Namespace),
+        PurgeTemplate::Tag(tag) => values.fill_tag(tag).map(InvalidationTarget::Tag),
+        PurgeTemplate::Route(name) => fill(name).map(InvalidationTarget::Route),
+        PurgeTemplate::Class(name) => fill(name).map(InvalidationTarget::Class),
+        PurgeTemplate::Namespace(name) => fill(name).map(InvalidationTarget::Namespace),
         PurgeTemplate::All => Some(InvalidationTarget::All),
         PurgeTemplate::Url(_) | PurgeTemplate::Prefix(_) | PurgeTemplate::Identity => None,
     }
@@ -276,6 +280,62 @@ mod tests {
         assert_eq!(texts(&told.made_old(&request, &Members::default())), early);
         let all = told.made_old(&Members::default(), &members(&[("id", "7")]));
         assert_eq!(texts(&all), [r#"{"url":"http://a.example/orgs/o/issues/7?a=2&b=1"}"#], "as the keys of its route have it");
+    }
+
+    #[tokio::test]
+    async fn what_a_write_brings_is_text_and_no_pattern() {
+        let mut write = request("PUT", "http://a.example/issues/*?project=a/..%2F*%3f");
+        write.headers_mut().insert("x-team", "x:*".parse().expect("a value"));
+        let expected = [
+            r#"{"tag":"issue:\\*"}"#,
+            r#"{"route":"me"}"#,
+            r#"{"prefix":"http://a.example/projects/a%2F..%2F*%3f/board"}"#,
+            r#"{"tag":"team:x:\\*"}"#,
+        ];
+        assert_eq!(old(write), expected);
+        let told = made(request("POST", "http://a.example/orgs/o/issues")).told.expect("bodies tell");
+        let members = |name: &str, value: &str| [(name.to_owned(), value.to_owned())].into_iter().collect::<Members>();
+        let old = told.made_old(&members("project", "*"), &members("at", "issue:*"));
+        assert_eq!(texts(&old), [r#"{"tag":"of:\\*"}"#, r#"{"tag":"issue:\\*"}"#]);
+    }
+
+    #[tokio::test]
+    async fn tags_that_nothing_is_stored_under_are_left_out() {
+        for id in ["7".repeat(257), ":".repeat(9)] {
+            assert_eq!(old(request("PUT", &format!("http://a.example/issues/{id}"))), [r#"{"route":"me"}"#]);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_stands_in_a_query_stays_the_value_of_one_parameter() {
+        let text = r#"
+            [upstreams.api]
+            url = "http://127.0.0.1:3000"
+            [[on_write]]
+            path = "/a/{id}"
+            purge = ["url:/list?id={id}&at={query.at}&by={header.by}&to={request.to}"]
+        "#;
+        let (config, _) =
+            config::parse("test.toml", text.as_bytes(), &Default::default()).unwrap_or_else(|report| panic!("{}", report.render(false)));
+        let clock = Clock::system();
+        let live = Live::new(config, &Cache::new(1 << 20, 1 << 16, clock.clone()), &clock, None).expect("it can serve");
+        let (parts, ()) =
+            Request::put("http://a.example/a/1&x=%26?at=2+%26").header("by", "3&y=%#").body(()).expect("a request").into_parts();
+        let target = Target { scheme: "http", authority: "a.example", path: parts.uri.path(), query: parts.uri.query() };
+        let made = live.route(&parts.method, "a.example", "/a/1").expect("a route").route().writes.made_old(&parts, target);
+        let members: Members = [("to".to_owned(), "4=&?".to_owned())].into_iter().collect();
+        let old = made.told.expect("bodies tell").made_old(&members, &Members::default());
+        let url = r#"{"url":"http://a.example/list?at=2+%26&by=3%26y%3D%25%23&id=1%26x%3D%26&to=4%3D%26%3F"}"#;
+        assert_eq!(texts(&old), [url]);
+    }
+
+    #[tokio::test]
+    async fn an_event_s_star_is_a_star() {
+        let live = live();
+        let found = event(&live.config.on_event[0], &Known(&live), |_| Some("*".to_owned())).expect("complete");
+        assert_eq!(found[0], InvalidationTarget::Tag(r"project:\*".into()));
+        let long = event(&live.config.on_event[0], &Known(&live), |_| Some("x".repeat(257)));
+        assert_eq!(long, Err("has a field that is longer than what stands in a tag: 256 bytes, 8 colons.".to_owned()));
     }
 
     #[tokio::test]

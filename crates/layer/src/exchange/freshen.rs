@@ -35,13 +35,13 @@ impl Job {
         }
         let told = match service.route.tags_in(&stored.head.headers.to_map()) {
             TagsInBody::None => Some(Vec::new()),
-            _ => service.route.tags_told(&self.asked.parts, stored.body().segments().iter()),
+            _ => service.route.tags_told(&self.asked.parts, stored.body().segments().iter()).ok(),
         };
+        let tags = told.and_then(|told| Tag::joined(&self.tags, &told));
         // A purge by a tag that it had until now, and that came while the origin was asked, was meant for it.
         let untouched = service.cache.store.ledger().check(&stored.subject(), self.position) == Validity::Valid;
-        let whole = untouched && told.is_some();
-        let tags: Vec<Tag> = self.tags.iter().copied().chain(told.unwrap_or_default()).collect();
-        (stored.retagged(head, &tags, self.position, self.fetch), whole)
+        let whole = untouched && tags.is_some();
+        (stored.retagged(head, &tags.unwrap_or_default(), self.position, self.fetch), whole)
     }
 
     pub(super) async fn freshen<S: Upstream>(

@@ -13,7 +13,7 @@ use larder_semantics::Reason;
 use larder_semantics::fields::retain_storable;
 use larder_semantics::range::PartialResponse;
 use larder_store::codec::ResponseRecord;
-use larder_store::{BodyBuilder, Lease, StoredBody, StoredPart, Variant};
+use larder_store::{BodyBuilder, Lease, StoredBody, StoredPart, Tag, Variant};
 use tokio::time::Sleep;
 
 use super::Job;
@@ -217,10 +217,11 @@ impl<S: Upstream> Pump<S> {
         if let Kept::Whole(live) = &self.kept
             && live.more_tags
         {
-            match self.service.route.tags_told(&self.job.asked.parts, frames.iter().chain(last)) {
-                Some(told) => self.job.tags = self.job.tags.iter().copied().chain(told).collect(),
-                None => {
-                    self.job.remember(&self.service.cache, Reason::UnreadTags);
+            let told = self.service.route.tags_told(&self.job.asked.parts, frames.iter().chain(last));
+            match told.and_then(|told| Tag::joined(&self.job.tags, &told).ok_or(Reason::TooManyTags)) {
+                Ok(tags) => self.job.tags = tags,
+                Err(reason) => {
+                    self.job.remember(&self.service.cache, reason);
                     lease.into_iter().for_each(Lease::not_shared);
                     return None;
                 }

@@ -15,6 +15,7 @@ mod one_request;
 mod purging;
 mod ranges;
 mod refreshing;
+mod replicas;
 mod streaming;
 mod told;
 mod writes;

@@ -26,8 +26,8 @@ fn counting() -> Origin {
 struct Named;
 
 impl TagSource for Named {
-    fn tags(&self, request: &Parts) -> Vec<String> {
-        request.uri.path().rsplit('/').next().map(|last| format!("last:{last}")).into_iter().collect()
+    fn tags(&self, request: &Parts) -> Option<Vec<String>> {
+        Some(request.uri.path().rsplit('/').next().map(|last| format!("last:{last}")).into_iter().collect())
     }
 
     fn take_tags(&self, response: &mut HeaderMap) -> Option<Vec<String>> {

@@ -47,16 +47,16 @@ impl ToldByBodies for Names {
 struct Tags(Vec<String>);
 
 impl TagSource for Tags {
-    fn tags(&self, request: &Parts) -> Vec<String> {
-        request.uri.path().rsplit('/').next().map(str::to_owned).into_iter().collect()
+    fn tags(&self, request: &Parts) -> Option<Vec<String>> {
+        Some(request.uri.path().rsplit('/').next().map(str::to_owned).into_iter().collect())
     }
 
     fn in_response(&self) -> &[String] {
         &self.0
     }
 
-    fn tags_told(&self, _: &Parts, response: &Members) -> Vec<String> {
-        response.get("tag").map(str::to_owned).into_iter().collect()
+    fn tags_told(&self, _: &Parts, response: &Members) -> Option<Vec<String>> {
+        (!response.is_too_long("tag")).then(|| response.get("tag").map(str::to_owned).into_iter().collect())
     }
 }
 
@@ -86,6 +86,40 @@ async fn stored_under(cache: &CacheService<Origin>, paths: &[&str]) {
     for path in paths {
         send(cache, get(path)).await;
         assert_eq!(x_cache(cache, path).await, "HIT", "{path}");
+    }
+}
+
+/// As [`Names`], and the URL that was written is fetched again.
+#[derive(Debug, Default)]
+struct Refreshing(std::sync::OnceLock<CacheService<Origin>>);
+
+impl WriteRules for Refreshing {
+    fn made_old(&self, _: &Parts, _: Target<'_>) -> MadeOld {
+        MadeOld { known: Vec::new(), told: Some(Box::new(Names::new())) }
+    }
+
+    fn again(&self, _: &Parts, target: Target<'_>, _: &[InvalidationTarget]) -> Vec<larder_tower::Again> {
+        let (template, ()) = Request::new(()).into_parts();
+        self.0.get().expect("made").hot(target, &template)
+    }
+}
+
+#[tokio::test]
+async fn what_an_answer_names_at_its_end_does_not_undo_what_was_fetched_again() {
+    for body in [r#"{"to": "a"}"#, r#"{"to": null}"#] {
+        let origin = Origin::new(move |request| if request.method() == "PUT" { json(body) } else { stored() });
+        let writes = Arc::new(Refreshing::default());
+        let rules = RouteRules { writes: Arc::clone(&writes) as _, tags: Arc::new(Tags(Vec::new())), ..rules() };
+        let cache = with_rules(origin.clone(), rules).0;
+        writes.0.set(cache.clone()).expect("once");
+        stored_under(&cache, &["/a"]).await;
+        send(&cache, request("PUT", "/a", &[])).await;
+        while origin.count() < 3 {
+            tokio::task::yield_now().await;
+        }
+        assert_ne!(x_cache(&cache, "/a").await, "", "joins it, or finds it");
+        assert_eq!(x_cache(&cache, "/a").await, "HIT");
+        assert_eq!(origin.count(), 3, "one fetch, one write, and one fetch more, whatever {body} names");
     }
 }
 

@@ -155,3 +155,32 @@ async fn a_post_larger_than_the_route_keeps_passes_through() {
     assert_eq!(send(&cache, request("POST", "/a", &[])).await.text(), "0123456789");
     assert_eq!(send(&cache, get("/a")).await.x_cache(), "MISS");
 }
+
+#[tokio::test]
+async fn a_write_whose_client_leaves_makes_old_what_it_names_all_the_same() {
+    let gate = Arc::new(Semaphore::new(0));
+    let origin = {
+        let gate = Arc::clone(&gate);
+        Origin::waiting(move |request: Request<RequestBody>| {
+            let gate = Arc::clone(&gate);
+            async move {
+                if request.method() == "PUT" {
+                    gate.acquire().await.expect("open").forget();
+                    return Ok(response(204, "").header("location", "/b").build());
+                }
+                Ok(response(200, "x").header("cache-control", "max-age=60").build())
+            }
+        })
+    };
+    let cache = common::service(origin);
+    for path in ["/a", "/b"] {
+        send(&cache, get(path)).await;
+    }
+    drop(common::start(&cache, [request("PUT", "/a", &[])]));
+    assert_eq!(send(&cache, get("/a")).await.x_cache(), "HIT", "the origin has not answered yet");
+    gate.add_permits(1);
+    while send(&cache, request("GET", "/a", &[("cache-control", "only-if-cached")])).await.x_cache() == "HIT" {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(send(&cache, get("/b")).await.x_cache(), "MISS");
+}

@@ -33,7 +33,7 @@ pub enum InvalidationTarget {
     /// All URLs that begin with these whole path segments: `example.com/a/b`, or `/a/b` on every host. A scheme before the host is
     /// ignored.
     Prefix(String),
-    /// A surrogate key; `issue:*` stands for all that begin with `issue:`.
+    /// A surrogate key; `issue:*` stands for all that begin with `issue:` ([`NamedTag`](super::NamedTag)).
     Tag(String),
     /// A route, by name.
     Route(String),

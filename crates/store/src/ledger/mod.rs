@@ -20,6 +20,7 @@
 mod checked;
 mod glob;
 mod invalidation;
+mod named_tag;
 mod pattern;
 mod prefix;
 mod records;
@@ -35,6 +36,7 @@ use crate::sync::{AtomicU64, RwLock, RwLockWriteGuard};
 pub(crate) use checked::Checked;
 pub use glob::Glob;
 pub use invalidation::{Invalidation, InvalidationTarget};
+pub use named_tag::NamedTag;
 use pattern::Pattern;
 pub use pattern::Regex;
 use records::Records;
@@ -157,6 +159,15 @@ impl Ledger {
         (position, untouched)
     }
 
+    /// What is as good as the position `applied` of an invalidation, once this process has read it back as the log's entry `number`: the
+    /// position of that, if the one came right after the other. Otherwise `applied` itself: what was invalidated between the two cannot be
+    /// told from what was not any more.
+    pub fn read_back(&self, applied: Position, number: u64) -> Position {
+        let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
+        let logged = Position::of_log(number);
+        if self.position() == logged && records.before_head == applied { logged } else { applied }
+    }
+
     /// Applies an entry of the log. Entries have to come in the order of their numbers; one that came before is ignored.
     pub fn apply_logged(&self, number: u64, invalidation: &Invalidation) {
         let patterns = Pattern::of(&invalidation.targets);
@@ -177,7 +188,7 @@ impl Ledger {
         look(&records);
         let next = Position(head.0 + 1);
         records.add(invalidation, patterns, next);
-        self.publish(next);
+        self.publish(&mut records, next);
         drop(records);
         self.count(invalidation);
         next
@@ -187,7 +198,7 @@ impl Ledger {
         let mut records = self.records();
         if position > self.position() {
             record(&mut records, position);
-            self.publish(position);
+            self.publish(&mut records, position);
         }
     }
 
@@ -196,7 +207,8 @@ impl Ledger {
     }
 
     /// Under the lock and after the records, so that whoever sees the new head finds them.
-    fn publish(&self, head: Position) {
+    fn publish(&self, records: &mut Records, head: Position) {
+        records.before_head = self.position();
         self.head.store(head.0, Ordering::Release);
     }
 

@@ -36,6 +36,8 @@ pub(super) struct Records {
     /// Oldest first.
     patterns: VecDeque<(Pattern, Stamp)>,
     everything: Stamp,
+    /// The position from which the current one was reached.
+    pub(super) before_head: Position,
     /// Everything from before it is invalid: its records are no longer kept.
     floor: Position,
     /// When the head was where, oldest first.

@@ -1,13 +1,25 @@
 //! What entries are known under.
 
+use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use larder_semantics::weight::allocated;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::named_tag::NamedTag;
+
 /// Surrogate keys that are the same up to one of these are a family.
-const FAMILY_END: char = ':';
+pub(super) const FAMILY_END: char = ':';
+
+/// Families that one surrogate key may belong to.
+const MAX_FAMILIES: usize = 16;
+
+/// Tags of one entry. Its stored form counts them in 16 bits.
+const MAX_TAGS: usize = 16 * 1024;
+
+/// Up to so many tags are compared one by one.
+const FEW: usize = 32;
 
 /// What an invalidation names, as a 64-bit hash of its text. Two texts with one hash are invalidated together: a miss, never a leak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,25 +45,45 @@ impl Tag {
         Self::of("tag", name)
     }
 
-    /// What entries with these surrogate keys are known under: each key, and each family that it belongs to.
-    pub fn surrogates<'n>(names: impl IntoIterator<Item = &'n str>) -> Vec<Self> {
+    /// What entries with these surrogate keys are known under: each key, and each family that it belongs to. `None` where they are too many
+    /// to be kept: more than 16 families of one key, or more than 16,384 tags.
+    pub fn surrogates<'n>(names: impl IntoIterator<Item = &'n str>) -> Option<Vec<Self>> {
         let mut tags = Vec::new();
+        let mut known = HashSet::new();
         for name in names {
             let families = name.match_indices(FAMILY_END).map(|(at, _)| Self::family(&name[..=at]));
-            for tag in families.chain([Self::surrogate(name)]) {
-                if !tags.contains(&tag) {
+            for (level, tag) in families.chain([Self::surrogate(name)]).enumerate() {
+                if level > MAX_FAMILIES || tags.len() > MAX_TAGS {
+                    return None;
+                }
+                let is_new = match tags.len() {
+                    ..=FEW => !tags.contains(&tag),
+                    _ => {
+                        // Only what is long needs a table.
+                        if known.is_empty() {
+                            known.extend(tags.iter().copied());
+                        }
+                        known.insert(tag)
+                    }
+                };
+                if is_new {
                     tags.push(tag);
                 }
             }
         }
-        tags
+        (tags.len() <= MAX_TAGS).then_some(tags)
+    }
+
+    /// Both together; `None` where they are too many to be kept.
+    pub fn joined(tags: &[Self], more: &[Self]) -> Option<Tags> {
+        (tags.len() + more.len() <= MAX_TAGS).then(|| tags.iter().chain(more).copied().collect())
     }
 
     /// What an invalidation of a surrogate key names: `issue:7` one, `issue:*` the family of all that begin with `issue:`.
     pub(super) fn named(name: &str) -> Self {
-        match name.strip_suffix('*') {
-            Some(family) if family.ends_with(FAMILY_END) => Self::family(family),
-            _ => Self::surrogate(name),
+        match NamedTag::read(name) {
+            NamedTag::Family(prefix) => Self::family(prefix),
+            NamedTag::One(name) => Self::surrogate(&name),
         }
     }
 
@@ -175,14 +207,28 @@ mod tests {
             ("iss*", "issue:7", false),
             ("*", "issue:7", false),
         ] {
-            assert_eq!(Tag::surrogates([of]).contains(&Tag::named(named)), names, "{named} and {of}");
+            assert_eq!(Tag::surrogates([of]).expect("few").contains(&Tag::named(named)), names, "{named} and {of}");
         }
     }
 
     #[test]
     fn a_family_of_many_is_kept_once() {
         let names: Vec<String> = (0..50).map(|n| format!("issue:{n}")).collect();
-        assert_eq!(Tag::surrogates(names.iter().map(String::as_str)).len(), 51);
+        assert_eq!(Tag::surrogates(names.iter().map(String::as_str)).expect("few").len(), 51);
+        let tags = Tag::surrogates(names.iter().chain(&names).map(String::as_str)).expect("few");
+        assert_eq!(tags.len(), 51, "each once, however many there are");
+    }
+
+    #[test]
+    fn what_has_more_families_or_tags_than_are_kept_has_none() {
+        let deep = |colons: usize| format!("a{}", ":".repeat(colons));
+        assert_eq!(Tag::surrogates([deep(16).as_str()]).map(|tags| tags.len()), Some(17));
+        assert_eq!(Tag::surrogates([deep(17).as_str()]), None);
+        assert_eq!(Tag::surrogates([deep(1 << 20).as_str()]), None);
+        let many: Vec<String> = (0..70_000).map(|n| n.to_string()).collect();
+        assert_eq!(Tag::surrogates(many.iter().map(String::as_str)), None, "its stored form could not count them");
+        let most = Tag::surrogates(many[..10_000].iter().map(String::as_str)).expect("few enough");
+        assert_eq!((Tag::joined(&most, &most[..6_384]).map(|tags| tags.len()), Tag::joined(&most, &most)), (Some(16_384), None));
     }
 
     #[test]

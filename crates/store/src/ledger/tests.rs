@@ -128,3 +128,20 @@ fn a_write_outlives_its_own_invalidation_and_no_other() {
     let (_, untouched) = ledger.apply_since(&write, NOW, &subject, position);
     assert!(!untouched, "the class was purged while the write was under way");
 }
+
+#[test]
+fn what_is_read_back_right_after_it_was_applied_is_as_good() {
+    let ledger = Ledger::default();
+    ledger.apply_logged(4, &Invalidation::hard([text(InvalidationTarget::Tag, "other")]));
+    let write = Invalidation::hard([InvalidationTarget::Url(URL.to_owned())]);
+    let applied = ledger.apply(&write, NOW);
+    assert_eq!(ledger.read_back(applied, 5), applied, "it was not read back yet");
+    ledger.apply_logged(5, &write);
+    assert_eq!(ledger.read_back(applied, 5), Position::of_log(5));
+    assert_eq!(check(&ledger, Position::of_log(5)), Validity::Valid);
+    let applied = ledger.apply(&write, NOW);
+    ledger.apply(&write, NOW);
+    ledger.apply_logged(6, &write);
+    assert_eq!(ledger.read_back(applied, 6), applied, "who knows what was made old between the two");
+    assert_eq!(check(&ledger, applied), Validity::Invalid);
+}

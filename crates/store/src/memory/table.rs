@@ -39,7 +39,7 @@ pub(super) fn table(capacity: u64, largest: u64, evictions: Arc<EvictionCells>) 
 
 /// As many shards as leave each with room for a few of the largest entries.
 fn shards(capacity: u64, largest: u64) -> usize {
-    let fitting = capacity / (largest.max(1) * LARGEST_PER_SHARD);
+    let fitting = capacity / largest.max(1).saturating_mul(LARGEST_PER_SHARD);
     // The map would round up.
     let power = fitting.clamp(1, MAX_SHARDS).ilog2();
     1 << power
@@ -83,5 +83,16 @@ impl Hasher for Placed {
 
     fn write_u64(&mut self, hash: u64) {
         self.0 = hash;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_entry_there_could_be_overflows_nothing() {
+        assert_eq!(shards(1 << 30, u64::MAX), 1);
+        assert_eq!(shards(u64::MAX, 1), MAX_SHARDS as usize);
     }
 }

@@ -1,0 +1,148 @@
+//! Invalidations on their way to other replicas: a log that does what the test says, and a tier that holds nothing.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use larder_store::{
+    Answer, AppliedBy, Ask, Invalidation, InvalidationLog, InvalidationTarget, Ledger, Loaded, Published, RemoteError, RemoteStore,
+    StoredResponse, Write,
+};
+use larder_tower::clock::Clock;
+use larder_tower::{Cache, CacheService, Remote};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::common::{Origin, START, get, request, response, rules, send};
+
+#[derive(Debug)]
+struct Nothing;
+
+impl RemoteStore for Nothing {
+    fn load<'a>(&'a self, _: Ask<'a>) -> Answer<'a, Result<Loaded, RemoteError>> {
+        Box::pin(std::future::ready(Ok(Loaded::Nothing(None))))
+    }
+
+    fn commit(&self, _: Write) -> Answer<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn freshen(&self, _: Write) -> Answer<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn remove(&self, _: &StoredResponse) {}
+}
+
+/// Takes invalidations once its gate is open, reads each back at once, and has replicas of which one more has read the log each time that
+/// is asked.
+#[derive(Debug)]
+struct Log {
+    gate: Semaphore,
+    ledger: Arc<Ledger>,
+    told: Mutex<Vec<Invalidation>>,
+    replicas: usize,
+    looks: AtomicUsize,
+}
+
+impl InvalidationLog for Log {
+    fn publish(&self, invalidation: Invalidation) -> Answer<'_, Published> {
+        Box::pin(async move {
+            self.gate.acquire().await.expect("open").forget();
+            let mut told = self.told.lock().unwrap();
+            told.push(invalidation.clone());
+            self.ledger.apply_logged(told.len() as u64, &invalidation);
+            Published::Logged(told.len() as u64)
+        })
+    }
+
+    fn applied_by(&self, _: u64) -> Answer<'_, Option<AppliedBy>> {
+        let applied = self.looks.fetch_add(1, Ordering::SeqCst) + 1;
+        Box::pin(std::future::ready(Some(AppliedBy { applied: applied.min(self.replicas), replicas: self.replicas })))
+    }
+}
+
+/// A cache before an origin whose answers to POST are stored, and its log, which takes this many invalidations.
+fn shared(origin: Origin, replicas: usize, takes: usize) -> (CacheService<Origin>, Arc<Log>) {
+    let (clock, _) = Clock::manual(START);
+    let ledger = Arc::<Ledger>::default();
+    let (told, looks) = (Mutex::default(), AtomicUsize::new(0));
+    let log = Arc::new(Log { gate: Semaphore::new(takes), ledger: Arc::clone(&ledger), told, replicas, looks });
+    let remote = Remote { store: Arc::new(Nothing), log: Arc::clone(&log) as _ };
+    let cache = Cache::with_remote(64 << 20, 1 << 20, clock, ledger, Some(remote));
+    (CacheService::new(origin, cache, Arc::new(rules())), log)
+}
+
+fn origin() -> Origin {
+    Origin::new(|request| match request.method().as_str() {
+        "POST" => response(200, "made").header("cache-control", "max-age=60").header("content-location", "/a"),
+        "PUT" => response(204, ""),
+        _ => response(200, "read").header("cache-control", "max-age=60"),
+    })
+}
+
+async fn stored(cache: &CacheService<Origin>) {
+    send(cache, get("/a")).await;
+    assert_eq!(send(cache, get("/a")).await.x_cache(), "HIT");
+}
+
+#[tokio::test]
+async fn a_purge_holds_here_before_the_log_has_it_and_is_told_even_if_nobody_waits() {
+    let (cache, log) = shared(origin(), 1, 0);
+    stored(&cache).await;
+    let target = InvalidationTarget::Prefix("/a".to_owned());
+    let purge = Invalidation::hard([target]);
+    let mut purging = Box::pin(cache.cache().invalidate(&purge));
+    assert!(purging.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    assert_eq!(send(&cache, get("/a")).await.x_cache(), "MISS");
+    drop(purging);
+    log.gate.add_permits(1);
+    while log.told.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(*log.told.lock().unwrap(), [purge]);
+}
+
+#[tokio::test]
+async fn rfc9110_9_3_3_an_answer_to_a_post_outlives_its_own_invalidation_in_the_log_and_no_other() {
+    let (cache, log) = shared(origin(), 1, 1);
+    let written = send(&cache, request("POST", "/a", &[])).await;
+    assert_eq!((written.text(), log.told.lock().unwrap().len()), ("made", 1));
+    let read = send(&cache, get("/a")).await;
+    assert_eq!((read.x_cache().as_str(), read.text()), ("HIT", "made"));
+    // While the log takes the next one, somebody purges the same.
+    let posts = crate::common::start(&cache, [request("POST", "/a", &[])]);
+    let overtaking = async {
+        while send(&cache, request("GET", "/a", &[("cache-control", "only-if-cached")])).await.x_cache() == "HIT" {
+            tokio::task::yield_now().await;
+        }
+        log.ledger.apply(&Invalidation::hard([InvalidationTarget::All]), START);
+        log.gate.add_permits(1);
+    };
+    let (mut posts, ()) = futures_util::future::join(crate::common::finish(posts), overtaking).await;
+    assert_eq!(posts.remove(0).expect("an answer").text(), "made");
+    assert_eq!(send(&cache, get("/a")).await.text(), "read");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_waits_for_the_other_replicas_where_that_is_asked_for() {
+    let (cache, log) = shared(origin(), 3, 9);
+    send(&cache, request("PUT", "/a", &[])).await;
+    assert_eq!(log.looks.load(Ordering::SeqCst), 0, "not by default");
+    cache.cache().wait_for_replicas(Duration::from_secs(1));
+    let all = timeout(Duration::from_millis(999), send(&cache, request("PUT", "/a", &[])));
+    assert!(all.await.is_ok(), "until all three have it, and no longer");
+    assert_eq!(log.looks.load(Ordering::SeqCst), 3);
+    send(&cache, request("POST", "/a", &[])).await;
+    assert_eq!(log.looks.load(Ordering::SeqCst), 4, "an answer that is stored waits too, and all have it already");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_waits_no_longer_for_replicas_than_it_may() {
+    let (cache, log) = shared(origin(), usize::MAX, 1);
+    cache.cache().wait_for_replicas(Duration::from_millis(50));
+    let written = timeout(Duration::from_millis(51), send(&cache, request("PUT", "/a", &[])));
+    assert!(written.await.is_ok());
+    assert!(log.looks.load(Ordering::SeqCst) > 1);
+}
