@@ -18,4 +18,5 @@ mod refreshing;
 mod replicas;
 mod streaming;
 mod told;
+mod variants;
 mod writes;
