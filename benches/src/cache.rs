@@ -13,7 +13,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Empty, Full};
 use larder_semantics::{KeyRules, Policy, QueryRules};
 use larder_tower::clock::Clock;
-use larder_tower::{Cache, CacheResult, CacheService, Caller, MayBypass, NoTags, NoWrites, RequestBody, RouteRules};
+use larder_tower::{Cache, CacheResult, CacheService, Caller, MayBypass, NoTags, NoWrites, Pressure, RequestBody, RouteRules};
 use tower_service::Service;
 
 use crate::sample;
@@ -54,6 +54,7 @@ pub fn service() -> CacheService<Origin> {
         may_bypass: MayBypass::anyone(),
         tags: Arc::new(NoTags),
         writes: Arc::new(NoWrites),
+        pressure: Pressure::default(),
     };
     CacheService::new(Origin, Cache::new(1 << 30, 8 << 20, Clock::system()), Arc::new(route))
 }

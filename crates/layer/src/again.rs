@@ -62,6 +62,7 @@ async fn fetch<S: Upstream>(service: CacheService<S>, asked: Arc<Asked>) {
     let hash = store.flight_hash(store.place_key(&asked.key), &found, &asked.parts.headers);
     let Join::Lead(permit) = service.join(hash, &asked) else { return };
     let (reply, _) = oneshot::channel();
-    let job = Job::new(&service, asked, &found, Going::Whole, Some(permit));
+    let mut job = Job::new(&service, asked, &found, Going::Whole, Some(permit));
+    job.in_background = true;
     exchange::run(service.clone(), job, Some(found), reply).await;
 }

@@ -108,6 +108,12 @@ impl LogWriter {
         state.wake_readers();
     }
 
+    /// Says whether anybody reads, also when the writer is gone.
+    pub(crate) fn read(&self) -> impl Fn() -> bool + Send + use<> {
+        let log = Arc::downgrade(&self.0);
+        move || log.upgrade().is_some_and(|log| log.lock().has_readers())
+    }
+
     /// Waits until there is room. `false`: nobody reads any more, and nothing is kept.
     pub(crate) async fn room(&self) -> bool {
         // Mostly there is, and then no timer is made.

@@ -8,9 +8,9 @@ mod pump;
 mod sharing;
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH};
@@ -37,6 +37,7 @@ use crate::fill::Asked;
 use crate::flight::{Landing, Permit};
 use crate::live::{Live, LiveBody, LiveReader};
 use crate::partial::Going;
+use crate::pressure::Pressure;
 use crate::remote::{Answer, Fetch};
 use crate::request_body::RequestBody;
 use crate::rules::TagsInBody;
@@ -64,6 +65,8 @@ pub(crate) struct Job {
     fetch: u64,
     tags: Tags,
     naming: Naming,
+    /// No client has asked for it: it goes on when nobody waits.
+    pub(crate) in_background: bool,
 }
 
 /// What is known of tags, and what the origin's answer names.
@@ -98,6 +101,20 @@ pub(crate) enum Reply<B> {
     Failed { error: FetchError, stored: Option<Arc<StoredResponse>> },
 }
 
+impl<B> Reply<B> {
+    /// The status of the origin's answer, where there is one.
+    pub(crate) fn upstream_status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Live { head, .. } => Some(head.status),
+            Self::Confirmed { .. } => Some(StatusCode::NOT_MODIFIED),
+            Self::Part(part) => Some(part.upstream_status()),
+            Self::Passed { response, .. } => Some(response.status()),
+            Self::Unavailable { response, .. } => Some(response.status()),
+            Self::Loaded(_) | Self::Arriving { .. } | Self::Failed { .. } => None,
+        }
+    }
+}
+
 impl Job {
     /// Everything that has to be known from before the fetch.
     pub(crate) fn new<S: Upstream>(
@@ -130,14 +147,15 @@ impl Job {
             fetch: service.cache.next_fetch(),
             tags: tags.unwrap_or_default(),
             naming,
+            in_background: false,
         })
     }
 
     /// For the answer to a write, which is there already.
     pub(crate) fn of_write(asked: Arc<Asked>, position: Position, fetch: u64, tags: Tags) -> Box<Self> {
         let (candidates, going, naming) = (Vec::new(), Going::AsSent, Naming::Nothing);
-        let (selected, stand_in, permit, lease) = (false, None, None, None);
-        Box::new(Self { asked, candidates, selected, stand_in, going, permit, lease, position, fetch, tags, naming })
+        let (selected, stand_in, permit, lease, in_background) = (false, None, None, None, false);
+        Box::new(Self { asked, candidates, selected, stand_in, going, permit, lease, position, fetch, tags, naming, in_background })
     }
 }
 
@@ -149,6 +167,32 @@ pub(crate) async fn call<S: Upstream>(inner: &S, request: impl FnOnce() -> Reque
     answer.await.map_err(FetchError::new)
 }
 
+/// Waits for an answer; `None`: its client has left, nobody follows, and others wait for the place that it takes.
+async fn unless_given_up<T, B>(
+    answer: impl Future<Output = T>,
+    job: &Job,
+    reply: &mut oneshot::Sender<Reply<B>>,
+    pressure: &Pressure,
+) -> Option<T> {
+    let mut answer = pin!(answer);
+    let mut given_up = None;
+    poll_fn(|cx| {
+        if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
+            return Poll::Ready(Some(answer));
+        }
+        if job.in_background {
+            return Poll::Pending;
+        }
+        ready!(reply.poll_closed(cx));
+        let given_up = given_up.get_or_insert_with(|| {
+            let followed = job.permit.as_ref().map(Permit::followed);
+            pressure.unattended_exchange(move || followed.as_ref().is_some_and(|followed| followed()))
+        });
+        Pin::new(given_up).poll(cx).map(|()| None)
+    })
+    .await
+}
+
 /// Fetches, tells the client and the followers, and brings the body home. With `elsewhere`, what was found here, other replicas are asked
 /// before.
 ///
@@ -157,7 +201,7 @@ pub(crate) async fn run<S: Upstream>(
     service: CacheService<S>,
     mut job: Box<Job>,
     elsewhere: Option<Lookup>,
-    reply: oneshot::Sender<Reply<S::Body>>,
+    mut reply: oneshot::Sender<Reply<S::Body>>,
 ) {
     let _counted = Counted::new(&service.cache, |counters| &counters.fills);
     if let (Some(remote), Some(found)) = (&service.cache.remote, elsewhere) {
@@ -175,7 +219,9 @@ pub(crate) async fn run<S: Upstream>(
     }
     let storing = loop {
         let request_time = service.cache.clock.now();
-        let mut response = match call(&service.inner, || job.request(&service)).await {
+        let answer = call(&service.inner, || job.request(&service));
+        let Some(answer) = unless_given_up(answer, &job, &mut reply, &service.route.pressure).await else { return };
+        let mut response = match answer {
             Ok(response) => response,
             Err(error) => return job.fail(error, reply),
         };
@@ -408,7 +454,7 @@ impl Job {
             // The client's reader is there before any follower's, so that the first frame finds it.
             let _ = reply.send(Reply::Live { head: parts, live: Arc::clone(&live), reader });
             let landed = self.permit.take().map(|permit| permit.land(Landing::Live(Arc::clone(&live))));
-            let pump = Pump { job: self, service, kept: Kept::Whole(live), writer, landed, length };
+            let pump = Pump { job: self, service, kept: Kept::Whole(live), writer, landed, length, given_up: None };
             Box::pin(pump.run(body, begun)).await;
         }
     }

@@ -184,7 +184,8 @@ pub(crate) async fn refresh<S: Upstream>(service: CacheService<S>, asked: Arc<As
     }
     // Nobody is there to read the answer: a reader that takes nothing would hold up a body too large to be stored.
     let (reply, _) = oneshot::channel();
-    let job = Job::new(&service, Asked::to_store(asked), &found, Going::Whole, Some(permit));
+    let mut job = Job::new(&service, Asked::to_store(asked), &found, Going::Whole, Some(permit));
+    job.in_background = true;
     exchange::run(service.clone(), job, Some(found), reply).await;
     // Whatever came back, if it did not take the place of `stored` it will hardly do so at once.
     let pause = service.cache.clock.now().as_millis().saturating_add(REFRESH_PAUSE.as_millis() as u64);
@@ -238,31 +239,46 @@ async fn fetch<S: Upstream>(
     let job = Job::new(&service, Arc::clone(&asked), &plan.found, plan.going(&asked), permit);
     let elsewhere = remote.then(|| plan.found.clone());
     let errand = Errand::new(exchange::run(service.clone(), job, elsewhere, reply));
-    let now = || service.cache.clock.now();
     let status = forwarded(plan.reason, plan.forward);
     let lost = || Reply::Failed { error: FetchError::new("the exchange with the upstream was lost"), stored: None };
-    match errand.bring(answer).await.unwrap_or_else(|_| lost()) {
+    let reply = errand.bring(answer).await.unwrap_or_else(|_| lost());
+    let upstream_status = reply.upstream_status();
+    let mut served = answered(&service, &asked, &plan, status, reply)?;
+    served.outcome.upstream_status = upstream_status;
+    Ok(served)
+}
+
+/// What the client whose exchange it was gets.
+fn answered<S: Upstream>(
+    service: &CacheService<S>,
+    asked: &Asked,
+    plan: &Plan,
+    status: CacheStatus,
+    reply: Reply<S::Body>,
+) -> Result<Served<S::Body>, FetchError> {
+    let now = || service.cache.clock.now();
+    match reply {
         Reply::Live { head, live, reader } => {
-            let mut served = leaders_answer(&asked, head, &live, reader, status, plan.result());
+            let mut served = leaders_answer(asked, head, &live, reader, status, plan.result());
             served.outcome = Outcome { reason: plan.reason, forward: Some(plan.forward), ..served.outcome };
             Ok(served)
         }
         Reply::Confirmed { stored, own } => {
-            let mut served = confirmed(&asked, &stored, status, now());
+            let mut served = confirmed(asked, &stored, status, now());
             exchange::add_own(served.response.headers_mut(), own);
             Ok(served)
         }
-        Reply::Arriving { live, reader } => Ok(arriving(&asked, &live, reader, CacheStatus::default(), now())),
-        Reply::Loaded(stored) => Ok(loaded(&asked, &stored, CacheStatus::default(), now())),
-        Reply::Part(part) => Ok(part.serve(&asked, plan.result(), plan.reason, status)),
-        Reply::Passed { response, reason } => Ok(plan.pass(&asked, response, reason, status)),
+        Reply::Arriving { live, reader } => Ok(arriving(asked, &live, reader, CacheStatus::default(), now())),
+        Reply::Loaded(stored) => Ok(loaded(asked, &stored, CacheStatus::default(), now())),
+        Reply::Part(part) => Ok(part.serve(asked, plan.result(), plan.reason, status)),
+        Reply::Passed { response, reason } => Ok(plan.pass(asked, response, reason, status)),
         Reply::Unavailable { response, stored } => {
             let stale = CacheStatus { fwd_status: Some(response.status().as_u16()), ..status.clone() };
-            let stale = stale_instead(&service, &asked, &stored, stale);
-            Ok(stale.unwrap_or_else(|| plan.pass(&asked, response.map(CacheBody::upstream), Reason::UpstreamError, status)))
+            let stale = stale_instead(service, asked, &stored, stale);
+            Ok(stale.unwrap_or_else(|| plan.pass(asked, response.map(CacheBody::upstream), Reason::UpstreamError, status)))
         }
         Reply::Failed { error, stored } => {
-            let stale = stored.and_then(|stored| stale_instead(&service, &asked, &stored, status));
+            let stale = stored.and_then(|stored| stale_instead(service, asked, &stored, status));
             stale.ok_or(error)
         }
     }
@@ -300,7 +316,9 @@ pub(crate) fn leaders_answer<B>(
     result: CacheResult,
 ) -> Served<B> {
     let status = CacheStatus { fwd_status: Some(head.status.as_u16()), stored: true, ..status };
-    live_answer(asked, live, reader, Some(head.headers), &status, result)
+    let mut served = live_answer(asked, live, reader, Some(head.headers), &status, result);
+    served.outcome.upstream_status = Some(head.status);
+    served
 }
 
 /// An answer from a response that is on its way into the store; with the origin's `own` fields for the leader.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +40,7 @@ struct Flight {
     /// Set once.
     landing: OnceLock<Landing>,
     landed: Notify,
+    followers: AtomicUsize,
 }
 
 /// What an exchange came to, as far as followers can use it.
@@ -88,7 +89,7 @@ pub(crate) struct Permit {
 /// gap between flight and store.
 #[derive(Debug)]
 pub(crate) struct Landed {
-    _permit: Permit,
+    permit: Permit,
 }
 
 impl Default for Flights {
@@ -113,7 +114,7 @@ impl Flights {
             && flight.key == *key
             && flight.is_current(ledger)
         {
-            return Join::Follow(Following(Arc::clone(flight)));
+            return Join::Follow(Following::new(flight));
         }
         let (position, tags) = (ledger.position(), tags());
         let flight = Arc::new(Flight {
@@ -125,6 +126,7 @@ impl Flights {
             fetches_since: OnceLock::new(),
             landing: OnceLock::new(),
             landed: Notify::new(),
+            followers: AtomicUsize::new(0),
         });
         shard.insert(hash, Arc::clone(&flight));
         Join::Lead(Permit { flights: Arc::clone(self), hash, flight })
@@ -159,6 +161,11 @@ impl Flight {
 }
 
 impl Following {
+    fn new(flight: &Arc<Flight>) -> Self {
+        flight.followers.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(flight))
+    }
+
     /// Waits for the landing, for so long as the leader itself has been fetching. While it waits for another replica's fetch, which it does
     /// for as long as that at most, its followers wait with it: they would only ask the origin side by side.
     pub(crate) async fn landing_within(&self, patience: Duration) -> Option<Landing> {
@@ -192,7 +199,19 @@ impl Following {
     }
 }
 
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.0.followers.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl Permit {
+    /// Says whether anybody follows, also when the permit is gone.
+    pub(crate) fn followed(&self) -> impl Fn() -> bool + Send + use<> {
+        let flight = Arc::clone(&self.flight);
+        move || flight.followers.load(Ordering::SeqCst) > 0
+    }
+
     /// The ledger's position from before the fetch.
     pub(crate) fn position(&self) -> Position {
         self.flight.position
@@ -235,7 +254,14 @@ impl Permit {
     /// Tells the followers.
     pub(crate) fn land(self, landing: Landing) -> Landed {
         self.flight.land(landing);
-        Landed { _permit: self }
+        Landed { permit: self }
+    }
+}
+
+impl Landed {
+    /// Whether anybody has joined and not yet taken what landed.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.permit.flight.followers.load(Ordering::SeqCst) > 0
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::Response;
+use http::{Response, StatusCode};
 use larder_semantics::{CacheStatus, ForwardReason, PrimaryKey, Reason};
 
 use crate::body::CacheBody;
@@ -49,11 +49,13 @@ pub struct Outcome {
     pub key: Option<PrimaryKey>,
     /// How long the inner service took to the head of its answer, where this request asked it.
     pub upstream: Option<Duration>,
+    /// The status of its answer, where this request asked it.
+    pub upstream_status: Option<StatusCode>,
 }
 
 impl Outcome {
     pub(crate) fn new(result: CacheResult, reason: Reason, key: Option<PrimaryKey>) -> Self {
-        Self { result, reason, forward: None, collapsed: false, stored: false, stale: false, key, upstream: None }
+        Self { result, reason, forward: None, collapsed: false, stored: false, stale: false, key, upstream: None, upstream_status: None }
     }
 }
 
@@ -71,6 +73,7 @@ impl<B> Served<B> {
     pub fn passed(response: Response<B>, reason: Reason) -> Self {
         let mut outcome = Outcome::new(CacheResult::Bypass, reason, None);
         outcome.forward = Some(ForwardReason::Bypass);
+        outcome.upstream_status = Some(response.status());
         let mut response = response.map(CacheBody::upstream);
         let status = CacheStatus { fwd: outcome.forward, detail: Some(reason.as_str()), ..CacheStatus::default() };
         respond::annotate(response.headers_mut(), outcome.result, &status);

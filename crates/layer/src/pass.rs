@@ -65,6 +65,7 @@ pub(crate) fn passed<B>(response: Response<CacheBody<B>>, status: CacheStatus, r
     let status = CacheStatus { fwd_status: Some(parts.status.as_u16()), ..status };
     let mut headers = parts.headers;
     respond::annotate(&mut headers, CacheResult::Bypass, &status);
-    let response = respond::respond(parts.status, headers, body);
-    Served { response, outcome: Outcome::new(CacheResult::Bypass, reason, None) }
+    let mut outcome = Outcome::new(CacheResult::Bypass, reason, None);
+    outcome.upstream_status = Some(parts.status);
+    Served { response: respond::respond(parts.status, headers, body), outcome }
 }

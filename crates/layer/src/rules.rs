@@ -14,6 +14,7 @@ use larder_store::{Invalidation, InvalidationTarget, Tag, Tags};
 use crate::again::Again;
 use crate::error::FetchError;
 use crate::members::{Content, Members, Scanner};
+use crate::pressure::Pressure;
 
 /// The settings of one route.
 #[derive(Clone, Debug)]
@@ -42,6 +43,8 @@ pub struct RouteRules {
     pub tags: Arc<dyn TagSource>,
     /// What writes make old.
     pub writes: Arc<dyn WriteRules>,
+    /// Where the inner service says that requests wait for a place.
+    pub pressure: Pressure,
 }
 
 impl RouteRules {

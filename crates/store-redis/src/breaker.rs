@@ -17,7 +17,7 @@ pub enum BreakerState {
 
 /// Counts failures in a row. While it is closed, passing costs one atomic load.
 #[derive(Debug)]
-pub(crate) struct Breaker {
+pub struct Breaker {
     most: u32,
     pause: Duration,
     failures: AtomicU32,
@@ -34,18 +34,19 @@ struct Tripped {
 
 /// Leave to try. Dropped without a word (the asker left), it counts as nothing.
 #[derive(Debug)]
-pub(crate) struct Pass<'a> {
+pub struct Pass<'a> {
     breaker: &'a Breaker,
     probe: bool,
 }
 
 impl Breaker {
-    pub(crate) fn new(failures: u32, pause: Duration) -> Self {
+    /// Opens after so many failures in a row, for `pause`.
+    pub fn new(failures: u32, pause: Duration) -> Self {
         Self { most: failures.max(1), pause, failures: AtomicU32::new(0), open: AtomicBool::new(false), tripped: Mutex::default() }
     }
 
     /// `None` while it is open, or somebody else is trying.
-    pub(crate) fn pass(&self, now: Instant) -> Option<Pass<'_>> {
+    pub fn pass(&self, now: Instant) -> Option<Pass<'_>> {
         if !self.open.load(Ordering::Acquire) {
             return Some(Pass { breaker: self, probe: false });
         }
@@ -56,7 +57,8 @@ impl Breaker {
         due.then(|| Pass { breaker: self, probe: true })
     }
 
-    pub(crate) fn state(&self, now: Instant) -> BreakerState {
+    /// What it lets through now.
+    pub fn state(&self, now: Instant) -> BreakerState {
         if !self.open.load(Ordering::Acquire) {
             return BreakerState::Closed;
         }
@@ -64,8 +66,17 @@ impl Breaker {
         if tripped.until.is_none_or(|until| until <= now) { BreakerState::HalfOpen } else { BreakerState::Open }
     }
 
+    /// How long it lets nothing through, from now on; zero while it is closed, or one may try.
+    pub fn left(&self, now: Instant) -> Duration {
+        if !self.open.load(Ordering::Acquire) {
+            return Duration::ZERO;
+        }
+        let until = self.tripped.lock().unwrap_or_else(PoisonError::into_inner).until;
+        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+    }
+
     /// It has been seen to work: the pause ends here.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         let mut tripped = self.tripped.lock().unwrap_or_else(PoisonError::into_inner);
         *tripped = Tripped::default();
         self.failures.store(0, Ordering::Relaxed);
@@ -80,7 +91,8 @@ impl Breaker {
 }
 
 impl Pass<'_> {
-    pub(crate) fn succeeded(self) {
+    /// It works.
+    pub fn succeeded(self) {
         if self.probe {
             self.breaker.close();
         } else {
@@ -89,8 +101,12 @@ impl Pass<'_> {
     }
 
     /// `true` if this failure is the one that opened it.
-    pub(crate) fn failed(self, now: Instant) -> bool {
+    pub fn failed(self, now: Instant) -> bool {
         let failures = self.breaker.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        if !self.probe && self.breaker.open.load(Ordering::Acquire) {
+            // It began before the breaker opened, and says nothing about the pause or about the one that tries.
+            return false;
+        }
         (self.probe || failures >= self.breaker.most) && self.breaker.trip(now)
     }
 }
@@ -136,6 +152,20 @@ mod tests {
         assert!(breaker.pass(later).is_none(), "another pause");
         breaker.pass(later + PAUSE).expect("due").succeeded();
         assert_eq!(breaker.state(later), BreakerState::Closed);
+    }
+
+    #[test]
+    fn a_failure_that_began_before_it_opened_changes_nothing() {
+        let (breaker, now) = (Breaker::new(2, PAUSE), Instant::now());
+        let (first, second, late) = (breaker.pass(now), breaker.pass(now), breaker.pass(now));
+        assert!(!first.expect("closed").failed(now) && second.expect("closed").failed(now));
+        assert_eq!(breaker.left(now), PAUSE);
+        let probe = breaker.pass(now + PAUSE).expect("due");
+        assert!(!late.expect("closed").failed(now + PAUSE));
+        assert_eq!(breaker.left(now + PAUSE), Duration::ZERO, "the pause is as long as it was");
+        assert!(breaker.pass(now + PAUSE).is_none(), "one is trying");
+        probe.succeeded();
+        assert!(breaker.pass(now + PAUSE).is_some());
     }
 
     #[test]

@@ -45,7 +45,7 @@ mod store;
 mod tail;
 mod write;
 
-pub use breaker::BreakerState;
+pub use breaker::{Breaker, BreakerState, Pass};
 pub use inspect::ServerInfo;
 pub use options::{InvalidRedisUrl, RedisOptions, RedisServers, RedisUrl, WriteMode};
 pub use pack::Compression;

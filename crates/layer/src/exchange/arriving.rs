@@ -45,7 +45,7 @@ impl Job {
         let _ = reply.send(Reply::Arriving { live: Arc::clone(&live), reader });
         let landed = self.permit.take().map(|permit| permit.land(Landing::Arriving(live)));
         let body = ArrivingBody::new(service.clone(), Arc::clone(&self.asked), &record, chunks);
-        let pump = Pump { job: self, service, kept: Kept::Stored(record), writer, landed, length };
+        let pump = Pump { job: self, service, kept: Kept::Stored(record), writer, landed, length, given_up: None };
         pump.run(pin!(body), Poll::Pending).await;
     }
 }

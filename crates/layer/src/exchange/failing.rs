@@ -136,7 +136,7 @@ impl Job {
         let _ = reply.send(Reply::Passed { response: own, reason });
         let content = Some(Content { variant, log, length });
         permit.land_last(Landing::Refused(Arc::new(Refusal { status, stored, headers, content })));
-        let pump = Pump { job: self, service, kept: Kept::Nothing, writer, landed: None, length };
+        let pump = Pump { job: self, service, kept: Kept::Nothing, writer, landed: None, length, given_up: None };
         pump.run(pin!(body), Poll::Pending).await;
     }
 }

@@ -65,6 +65,11 @@ pub(crate) struct PartReply<B> {
 }
 
 impl<B> PartReply<B> {
+    /// What the origin answered.
+    pub(crate) fn upstream_status(&self) -> StatusCode {
+        self.code
+    }
+
     /// The response with what tells how it came about.
     pub(crate) fn serve(self, asked: &Asked, result: CacheResult, reason: Reason, status: CacheStatus) -> Served<B> {
         let status = CacheStatus { fwd_status: Some(self.code.as_u16()), ..status };
@@ -188,7 +193,7 @@ impl Job {
         };
         // A client that left does not want it.
         let _ = reply.send(Reply::Part(PartReply { response: answer, code: head.status, confirmed: None }));
-        let pump = Pump { job: self, service, kept: Kept::Part(meta), writer, landed: None, length };
+        let pump = Pump { job: self, service, kept: Kept::Part(meta), writer, landed: None, length, given_up: None };
         pump.run(pin!(body), Poll::Pending).await;
     }
 }

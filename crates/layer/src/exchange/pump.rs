@@ -1,6 +1,6 @@
 //! A body on its way from the origin to whoever reads it, and into the store.
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -21,6 +21,7 @@ use crate::body_log::LogWriter;
 use crate::error::{BodyError, BoxError, FetchError};
 use crate::flight::Landed;
 use crate::live::Live;
+use crate::pressure::GivenUp;
 use crate::service::CacheService;
 use crate::upstream::{Upstream, UpstreamBody};
 
@@ -44,6 +45,8 @@ pub(super) struct Pump<S> {
     pub(super) landed: Option<Landed>,
     /// As the origin announced it.
     pub(super) length: Option<u64>,
+    /// Ready when nobody reads and others wait for the place that the exchange takes.
+    pub(super) given_up: Option<GivenUp>,
 }
 
 /// What is made of a body once it is complete.
@@ -112,6 +115,14 @@ where
     body.poll_frame(cx).map_err(FetchError::new)
 }
 
+/// Ready when an exchange is given up that can be.
+async fn given_up(exchange: &mut Option<GivenUp>) {
+    match exchange {
+        Some(given_up) => given_up.await,
+        None => pending().await,
+    }
+}
+
 impl<S: Upstream> Pump<S> {
     /// Until the body ends, or nobody wants it any more. `begun` is what was polled of it already.
     pub(super) async fn run<B: UpstreamBody>(mut self, mut body: Pin<&mut B>, mut begun: Polled) {
@@ -129,6 +140,7 @@ impl<S: Upstream> Pump<S> {
                 Poll::Pending => match self.wait_for(body.as_mut(), &mut detached).await {
                     Waited::Frame(next) => next,
                     Waited::TooLong => return self.writer.break_off(BodyError::Stalled),
+                    Waited::InVain if self.is_wanted_after_all() => continue,
                     Waited::InVain => return,
                 },
             };
@@ -175,16 +187,25 @@ impl<S: Upstream> Pump<S> {
     }
 
     /// Waits for a frame that is not there yet: timers are made only then.
-    async fn wait_for(&self, mut body: Pin<&mut impl UpstreamBody>, detached: &mut Option<Pin<Box<Sleep>>>) -> Waited {
+    async fn wait_for(&mut self, mut body: Pin<&mut impl UpstreamBody>, detached: &mut Option<Pin<Box<Sleep>>>) -> Waited {
         let detached = detached.get_or_insert_with(|| Box::pin(tokio::time::sleep(DETACHED)));
+        let (writer, pressure) = (&self.writer, &self.service.route.pressure);
+        // What another replica has stored takes no place at the origin.
+        if self.given_up.is_none() && !self.job.in_background && !matches!(self.kept, Kept::Stored(_)) {
+            self.given_up = Some(pressure.unattended_exchange(writer.read()));
+        }
         let mut next = pin!(tokio::time::timeout(STALL, poll_fn(|cx| poll_next(body.as_mut(), cx))));
         loop {
             tokio::select! {
                 biased;
                 next = next.as_mut() => return next.map_or(Waited::TooLong, Waited::Frame),
                 () = detached.as_mut() => {
-                    if !self.writer.has_readers() { return Waited::InVain }
+                    if !writer.has_readers() { return Waited::InVain }
                     detached.set(tokio::time::sleep(DETACHED));
+                }
+                () = given_up(&mut self.given_up) => {
+                    if !writer.has_readers() { return Waited::InVain }
+                    self.given_up = Some(pressure.unattended_exchange(writer.read()));
                 }
             }
         }
@@ -194,6 +215,14 @@ impl<S: Upstream> Pump<S> {
     fn longest(&self) -> u64 {
         let max_object = self.service.route.max_object;
         if matches!(self.kept, Kept::Nothing) { max_object.min(LONGEST_ERROR) } else { max_object }
+    }
+
+    /// Whether somebody came between the decision to give up and the end of the flight. From then on nobody can.
+    fn is_wanted_after_all(&mut self) -> bool {
+        // It has been told; the next one is of the place that it still takes.
+        self.given_up = None;
+        let followed = self.landed.take().is_some_and(|landed| landed.is_followed());
+        followed || self.writer.has_readers()
     }
 
     /// Too large for the store: from now on it only passes along, and nobody waits for it any more.

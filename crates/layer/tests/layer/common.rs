@@ -17,7 +17,7 @@ use http_body_util::{BodyExt, Empty, Full};
 use larder_semantics::{KeyRules, Policy, QueryRules, Timestamp};
 use larder_tower::clock::{Clock, ClockHand};
 use larder_tower::{
-    BoxError, Cache, CacheBody, CacheService, Caller, FetchError, MayBypass, NoTags, NoWrites, Outcome, RequestBody, RouteRules,
+    BoxError, Cache, CacheBody, CacheService, Caller, FetchError, MayBypass, NoTags, NoWrites, Outcome, Pressure, RequestBody, RouteRules,
     ServeFuture,
 };
 use tower_service::Service;
@@ -160,6 +160,7 @@ pub(crate) fn rules() -> RouteRules {
         may_bypass: MayBypass::anyone(),
         tags: Arc::new(NoTags),
         writes: Arc::new(NoWrites),
+        pressure: Pressure::default(),
     }
 }
 
