@@ -20,3 +20,4 @@ mod redis_leases;
 mod refused;
 mod request_limit;
 mod streaming;
+mod upstreams;

@@ -205,9 +205,14 @@ fn caller(target: EffectiveTarget<'_>, believed: bool) -> Caller {
 /// Past the cache, on a connection of its own.
 async fn upgrade(live: &Live, asked: Asked, request: Request<Limited<Incoming>>, peer: &Peer) -> Response<Logged<GatewayBody>> {
     let Some(upstream) = asked.route.and_then(|route| live.upstream_of(route)) else { return asked.refused(live, FAILED) };
+    let started = monotonic();
     match upstream.upgrade(request, peer).await {
-        Ok(response) => asked.served(live, Served::passed(response, Reason::Upgrade)),
-        Err(error) => asked.refused(live, error.problem()),
+        Ok(response) => {
+            let mut served = Served::passed(response, Reason::Upgrade);
+            served.outcome.upstream = Some(monotonic().saturating_duration_since(started));
+            asked.served(live, served)
+        }
+        Err(error) => asked.failed_at(live, &error),
     }
 }
 
@@ -223,18 +228,40 @@ impl Asked {
     }
 
     fn failed(self, live: &Live, error: &FetchError) -> Response<Logged<GatewayBody>> {
-        let problem = error.downcast_ref::<UpstreamError>().map_or(FAILED, UpstreamError::problem);
-        tracing::debug!(error = %error, "a request failed at its upstream");
-        self.refused(live, problem)
+        match error.downcast_ref::<UpstreamError>() {
+            Some(error) => self.failed_at(live, error),
+            None => {
+                tracing::debug!(error = %error, "a request could not be completed");
+                self.refused(live, FAILED)
+            }
+        }
+    }
+
+    /// The log has been told of it where it happened (`upstream::trouble`).
+    fn failed_at(self, live: &Live, error: &UpstreamError) -> Response<Logged<GatewayBody>> {
+        let problem = error.problem();
+        let Some(upstream) = self.route.and_then(|route| live.upstream_name(route)) else { return self.refused(live, problem) };
+        let response = problem.response_about(&self.method, upstream).map(CacheBody::from_bytes);
+        let asked = !error.is_refusal();
+        let time = asked.then(|| monotonic().saturating_duration_since(self.started));
+        let answer = Answer { upstream: asked.then_some(upstream), upstream_time: time, problem: Some(problem), ..Answer::default() };
+        self.ended(live, response, None, answer)
     }
 
     fn refused(self, live: &Live, problem: Problem) -> Response<Logged<GatewayBody>> {
         let response = problem.response(&self.method).map(CacheBody::from_bytes);
-        self.ended(live, response, None, Some(problem))
+        self.ended(live, response, None, Answer { problem: Some(problem), ..Answer::default() })
     }
 
     fn answered(self, live: &Live, response: Response<GatewayBody>, outcome: Option<&Outcome>) -> Response<Logged<GatewayBody>> {
-        self.ended(live, response, outcome, None)
+        let asked = outcome.filter(|outcome| outcome.upstream.is_some());
+        let answer = Answer {
+            upstream: asked.and_then(|_| live.upstream_name(self.route?)),
+            upstream_status: asked.and_then(|outcome| outcome.upstream_status),
+            upstream_time: asked.and_then(|outcome| outcome.upstream),
+            ..Answer::default()
+        };
+        self.ended(live, response, outcome, answer)
     }
 
     fn ended(
@@ -242,7 +269,7 @@ impl Asked {
         live: &Live,
         response: Response<GatewayBody>,
         outcome: Option<&Outcome>,
-        problem: Option<Problem>,
+        answer: Answer<'_>,
     ) -> Response<Logged<GatewayBody>> {
         let elapsed = monotonic().saturating_duration_since(self.started);
         let (result, reason) = (outcome.map(|outcome| outcome.result), outcome.map(|outcome| outcome.reason));
@@ -254,8 +281,7 @@ impl Asked {
             reason,
             key: outcome.and_then(|outcome| outcome.key.as_ref()),
             collapsed: outcome.is_some_and(|outcome| outcome.collapsed),
-            upstream: outcome.and_then(|outcome| outcome.upstream),
-            problem,
+            ..answer
         };
         self.entry.respond(response, &answer)
     }

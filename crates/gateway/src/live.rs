@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use larder_tower::clock::Clock;
-use larder_tower::{Cache, CacheService, MayBypass, RouteRules, WriteRules};
+use larder_tower::{Cache, CacheService, MayBypass, Pressure, RouteRules, WriteRules};
 
 use crate::config::{Config, ResponseTags, Route, Upstream};
 use crate::forward::TrustedProxies;
@@ -60,17 +60,16 @@ impl Live {
             None => Metrics::new(&routes, &upstreams),
         });
         let trusted = TrustedProxies::new(config.server.trusted_proxies.clone());
-        let unchanged = before.filter(|live| {
-            live.config.upstreams == config.upstreams && live.config.server.trusted_proxies == config.server.trusted_proxies
+        let before = before.filter(|live| {
+            let (then, now) = (&live.config.server, &config.server);
+            then.trusted_proxies == now.trusted_proxies && then.min_upload_rate == now.min_upload_rate
         });
-        let upstreams = match unchanged {
-            Some(live) => live.upstreams.clone(),
-            None => connect(&config.upstreams, &trusted, clock, &metrics)?,
-        };
+        let upstreams = connect(&config, before, &trusted, clock, &metrics)?;
         let writes = Arc::new(Writes::new(&config)?);
         let rules_of_writes: Arc<dyn WriteRules> = Arc::clone(&writes) as _;
         let service = |(index, route): (usize, &Route)| -> Result<_, SetupError> {
-            let rules = Arc::new(rules(index, route, &config.tags, &rules_of_writes)?);
+            let pressure = upstreams[route.upstream].pressure().clone();
+            let rules = Arc::new(rules(index, route, &config.tags, &rules_of_writes, pressure)?);
             Ok(CacheService::new(upstreams[route.upstream].clone(), Arc::clone(cache), rules))
         };
         let services = config.routes.iter().enumerate().map(service).collect::<Result<_, _>>()?;
@@ -95,6 +94,12 @@ impl Live {
         self.config.routes.get(route).or(self.config.fallback.as_ref()).map(|route| &route.name)
     }
 
+    /// The name of the upstream that a route's misses go to.
+    pub(crate) fn upstream_name(&self, route: usize) -> Option<&Arc<str>> {
+        let route = self.config.routes.get(route).or(self.config.fallback.as_ref())?;
+        self.config.upstreams.get(route.upstream).map(|upstream| &upstream.name)
+    }
+
     /// How many bytes the body of a request to a route may have; `None`: any.
     pub(crate) fn max_request_body(&self, route: usize) -> Option<u64> {
         self.config.routes.get(route).or(self.config.fallback.as_ref())?.settings.max_request_body
@@ -107,7 +112,13 @@ impl Live {
     }
 }
 
-fn rules(index: usize, route: &Route, named: &ResponseTags, writes: &Arc<dyn WriteRules>) -> Result<RouteRules, matchit::InsertError> {
+fn rules(
+    index: usize,
+    route: &Route,
+    named: &ResponseTags,
+    writes: &Arc<dyn WriteRules>,
+    pressure: Pressure,
+) -> Result<RouteRules, matchit::InsertError> {
     let settings = &route.settings;
     let bypass = settings.clone();
     Ok(RouteRules {
@@ -123,20 +134,34 @@ fn rules(index: usize, route: &Route, named: &ResponseTags, writes: &Arc<dyn Wri
         may_bypass: MayBypass::new(move |client: Option<IpAddr>| client.is_some_and(|address| bypass.may_bypass(address.to_canonical()))),
         tags: Arc::new(RouteTags::new(&route.path, &route.tags, named)?),
         writes: Arc::clone(writes),
+        pressure,
     })
 }
 
+/// The ways to the origins. One that did not change keeps its connections, its health and its place in the queue.
 fn connect(
-    upstreams: &[Upstream],
+    config: &Config,
+    before: Option<&Live>,
     trusted: &TrustedProxies,
     clock: &Clock,
     metrics: &Arc<Metrics>,
 ) -> Result<Vec<UpstreamService>, SetupError> {
-    let connect = |(index, upstream): (usize, &Upstream)| {
+    let known = |index: usize, upstream: &Upstream| {
+        let before = before.filter(|live| live.config.upstreams.get(index) == Some(upstream))?;
+        before.upstreams.get(index).cloned()
+    };
+    let connect = |(index, upstream): (usize, &Upstream)| -> Result<UpstreamService, SetupError> {
+        if let Some(known) = known(index, upstream) {
+            return Ok(known);
+        }
         let url = format!("{}://{}{}", upstream.scheme, upstream.authority, upstream.base_path);
         let url: UpstreamUrl = url.parse().map_err(|error| SetupError::Url { name: Arc::clone(&upstream.name), error })?;
         let options = UpstreamOptions {
             index,
+            name: Arc::clone(&upstream.name),
+            limit: upstream.limit,
+            breaker: upstream.breaker,
+            min_upload_rate: config.server.min_upload_rate,
             connect_timeout: upstream.connect_timeout,
             first_byte_timeout: upstream.first_byte_timeout,
             idle_timeout: upstream.idle_timeout,
@@ -150,7 +175,7 @@ fn connect(
         };
         UpstreamService::new(options).map_err(|error| SetupError::Upstream { name: Arc::clone(&upstream.name), error })
     };
-    upstreams.iter().enumerate().map(connect).collect()
+    config.upstreams.iter().enumerate().map(connect).collect()
 }
 
 /// Counts what upstreams answer.

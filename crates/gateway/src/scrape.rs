@@ -1,5 +1,6 @@
 //! What `/metrics` says beyond the counters: figures read off their owners at each scrape.
 
+use larder_redis::BreakerState;
 use larder_store::InvalidationTarget;
 
 use crate::gateway::Gateway;
@@ -16,6 +17,9 @@ pub(crate) fn render(gateway: &Gateway) -> String {
         connections: service.stats().connections_open(),
         connects: service.stats().connections_total(),
         retries: service.stats().retries_total(),
+        waiting: service.pressure().waiting() as u64,
+        refused: service.refused_total(),
+        breaker_open: u64::from(service.breaker() != BreakerState::Closed),
     });
     let evictions = stats.memory.evictions;
     live.metrics.render(&Gauges {

@@ -20,6 +20,7 @@ use super::tags::TagTemplate;
 use super::tokens::Token;
 use super::writes::{OnEvent, OnWrite, ResponseTags};
 use crate::forward::HostPolicy;
+use crate::upstream::{BreakerLimit, Limit};
 
 /// All settings of one gateway.
 #[derive(Clone, Debug)]
@@ -70,6 +71,8 @@ pub struct Server {
     pub max_connections: usize,
     /// Bytes of request line and fields together; at least 8 KiB.
     pub max_header_bytes: usize,
+    /// Bytes a second that content has to come at, on average and after a while; 0 for any number.
+    pub min_upload_rate: u64,
 }
 
 impl Default for Server {
@@ -82,6 +85,7 @@ impl Default for Server {
             write_timeout: Duration::from_secs(60),
             max_connections: 10_000,
             max_header_bytes: 32 << 10,
+            min_upload_rate: 1 << 10,
         }
     }
 }
@@ -120,6 +124,10 @@ pub struct Upstream {
     pub idle_timeout: Duration,
     /// Unused connections kept for each host.
     pub max_idle: usize,
+    /// How many exchanges it has at a time, and how many wait.
+    pub limit: Limit,
+    /// When it is left alone; `None` for never.
+    pub breaker: Option<BreakerLimit>,
     /// Which `Host` it sees.
     pub host: HostPolicy,
     /// Speaks HTTP/2 without TLS, unasked. Only with `http`.

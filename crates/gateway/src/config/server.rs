@@ -39,6 +39,9 @@ pub(super) fn server(root: &mut Table<'_>) -> Server {
     if let Some(size) = table.bytes("max_header_bytes", 8 << 10..=1 << 20).and_then(|size| usize::try_from(size.into_inner()).ok()) {
         server.max_header_bytes = size;
     }
+    if let Some(rate) = table.bytes("min_upload_rate", 0..=1 << 30) {
+        server.min_upload_rate = rate.into_inner();
+    }
     table.finish();
     server
 }

@@ -13,6 +13,7 @@ use super::mistake::{Mistake, Mistakes};
 use super::model::Upstream;
 use super::reader::Table;
 use crate::forward::HostPolicy;
+use crate::upstream::{BreakerLimit, Limit};
 
 /// What an upstream's URL says.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ fn one(name: &Spanned<&str>, mut table: Table<'_>) -> Option<(Upstream, Range<us
     let first_byte_timeout = positive(&mut table, "first_byte_timeout");
     let idle_timeout = table.duration("idle_timeout").map(Spanned::into_inner);
     let max_idle = table.integer("max_idle", 0..=65_535).and_then(|count| usize::try_from(count).ok());
+    let limit = limit(&mut table);
+    let breaker = breaker(&mut table);
     let host = table.one_of("host", &[("preserve", HostPolicy::Preserve), ("upstream", HostPolicy::Upstream)]).map(Spanned::into_inner);
     let https = url.as_ref().map(|url| url.get_ref().scheme == Scheme::HTTPS);
     let h2c = h2c(&mut table, https);
@@ -59,12 +62,52 @@ fn one(name: &Spanned<&str>, mut table: Table<'_>) -> Option<(Upstream, Range<us
         first_byte_timeout: first_byte_timeout.unwrap_or(base.first_byte_timeout),
         idle_timeout: idle_timeout.unwrap_or(base.idle_timeout),
         max_idle: max_idle.unwrap_or(base.max_idle),
+        limit,
+        breaker,
         host: host.unwrap_or(base.host),
         h2c: h2c.unwrap_or(base.h2c),
         ca_file,
         ..base
     };
     Some((upstream, span))
+}
+
+/// `max_requests`, and `queue = { max = 100, wait = "1s" }`.
+fn limit(table: &mut Table<'_>) -> Limit {
+    let mut limit = Limit::default();
+    if let Some(most) = table.integer("max_requests", 0..=1_000_000).and_then(|count| usize::try_from(count).ok()) {
+        limit.max_requests = most;
+    }
+    let Some(mut queue) = table.table("queue") else { return limit };
+    if let Some(most) = queue.integer("max", 0..=1_000_000).and_then(|count| usize::try_from(count).ok()) {
+        limit.queue = most;
+    }
+    if let Some(wait) = queue.duration("wait") {
+        limit.wait = wait.into_inner();
+    }
+    if limit.max_requests == 0 {
+        let mistake = Mistake::new("`queue` has no effect: `max_requests` is 0, so no request waits");
+        queue.mistakes().warning(queue.span(), mistake.hint("leave it out, or set max_requests"));
+    }
+    queue.finish();
+    limit
+}
+
+/// `breaker = false`, or a table.
+fn breaker(table: &mut Table<'_>) -> Option<BreakerLimit> {
+    if table.get("breaker").and_then(|value| value.get_ref().as_bool()) == Some(false) {
+        return None;
+    }
+    let mut limit = BreakerLimit::default();
+    let Some(mut breaker) = table.table("breaker") else { return Some(limit) };
+    if let Some(failures) = breaker.integer("failures", 1..=1000).and_then(|failures| u32::try_from(failures).ok()) {
+        limit.failures = failures;
+    }
+    if let Some(open) = positive(&mut breaker, "open") {
+        limit.open = open;
+    }
+    breaker.finish();
+    Some(limit)
 }
 
 fn h2c(table: &mut Table<'_>, https: Option<bool>) -> Option<bool> {
@@ -124,6 +167,8 @@ impl Upstream {
             // Below the five seconds after which Node closes its side: a connection that both ends close at once loses a request.
             idle_timeout: Duration::from_secs(4),
             max_idle: 128,
+            limit: Limit::default(),
+            breaker: Some(BreakerLimit::default()),
             host: HostPolicy::default(),
             h2c: false,
             ca_file: None,

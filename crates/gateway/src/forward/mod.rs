@@ -5,6 +5,7 @@ mod hop;
 mod request;
 mod response;
 mod target;
+mod trailers;
 mod trust;
 mod via;
 
@@ -12,4 +13,5 @@ pub use hop::Hop;
 pub use request::{ForwardRules, HostPolicy, is_upgrade, to_upstream, upstream_fields};
 pub use response::{Unforwardable, to_client};
 pub use target::{EffectiveTarget, effective_target};
+pub use trailers::filter_trailers;
 pub use trust::TrustedProxies;

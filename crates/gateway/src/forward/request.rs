@@ -151,7 +151,7 @@ fn introduce_client(before: Option<&HeaderMap>, hop: &Hop, host: Option<&HeaderV
 }
 
 /// Every `X-Forwarded-*`, not only those written here: origins read `X-Forwarded-Port`, `-Prefix` and others too.
-fn is_claim(name: &HeaderName) -> bool {
+pub(super) fn is_claim(name: &HeaderName) -> bool {
     *name == FORWARDED || name.as_str().starts_with("x-forwarded-") || *name == X_REAL_IP
 }
 

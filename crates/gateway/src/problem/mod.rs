@@ -16,12 +16,13 @@ pub struct Problem {
     error: &'static str,
     detail: &'static str,
     closes: bool,
+    retry_after: Option<u32>,
 }
 
 impl Problem {
     /// An answer with `status`, a Proxy-Status error type (RFC 9209 §2.3) and one sentence for the reader.
     pub const fn new(status: StatusCode, error: &'static str, detail: &'static str) -> Self {
-        Self { status, error, detail, closes: false }
+        Self { status, error, detail, closes: false, retry_after: None }
     }
 
     /// A refusal of a malformed or unwelcome request. The connection is closed, because where the next request on it would begin
@@ -33,6 +34,12 @@ impl Problem {
     /// Closes the connection after it.
     pub const fn closing(mut self) -> Self {
         self.closes = true;
+        self
+    }
+
+    /// Says after how many seconds it is worth asking again (RFC 9110 §10.2.3).
+    pub const fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
         self
     }
 
@@ -64,12 +71,22 @@ impl Problem {
         if let Ok(status) = HeaderValue::try_from(format!("larder; error={}", self.error)) {
             headers.insert(PROXY_STATUS, status);
         }
+        headers.extend(self.retry_after.map(|seconds| (header::RETRY_AFTER, HeaderValue::from(seconds))));
         // "The server generating a 401 response MUST send a WWW-Authenticate header field" (RFC 9110 §15.5.2): tokens are all there is.
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if self.closes {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    /// As [`Self::response`], with the upstream that the request was for (RFC 9209 §2.1.2), by the name that the configuration gives it.
+    pub fn response_about(&self, method: &Method, upstream: &str) -> Response<Bytes> {
+        let mut response = self.response(method);
+        if let Ok(status) = HeaderValue::try_from(format!("larder; error={}; next-hop=\"{upstream}\"", self.error)) {
+            response.headers_mut().insert(PROXY_STATUS, status);
         }
         response
     }
@@ -131,6 +148,18 @@ mod tests {
     #[test]
     fn rfc9209_proxy_status_names_this_proxy_and_the_error_type() {
         assert_eq!(REFUSED.response(&Method::GET).headers()[PROXY_STATUS], "larder; error=connection_refused");
+    }
+
+    #[test]
+    fn rfc9209_2_1_2_proxy_status_names_the_upstream_where_there_is_one() {
+        let response = REFUSED.response_about(&Method::GET, "api");
+        assert_eq!(response.headers()[PROXY_STATUS], "larder; error=connection_refused; next-hop=\"api\"");
+    }
+
+    #[test]
+    fn rfc9110_10_2_3_a_problem_may_say_when_to_come_again() {
+        assert_eq!(REFUSED.retry_after(5).response(&Method::GET).headers()[header::RETRY_AFTER], "5");
+        assert!(!REFUSED.response(&Method::GET).headers().contains_key(header::RETRY_AFTER));
     }
 
     #[test]

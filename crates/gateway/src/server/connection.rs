@@ -201,21 +201,30 @@ fn respond<H: Handler>(
             Ok(handling) => {
                 let mut handling = pin!(handling);
                 let response = poll_fn(|cx| match handling.as_mut().poll(cx) {
-                    Poll::Ready(response) => {
-                        peer.outbox().end();
-                        Poll::Ready(response)
-                    }
+                    Poll::Ready(response) => Poll::Ready(response),
                     Poll::Pending => {
                         peer.outbox().wait(cx.waker());
                         Poll::Pending
                     }
                 });
-                response.await.map(Either::Left)
+                let mut response = response.await;
+                if peer.outbox().is_waiting() {
+                    // They came together with the final response. Boxed, because that is rare.
+                    response = Box::pin(after_early_responses(response, &peer)).await;
+                }
+                peer.outbox().end();
+                response.map(Either::Left)
             }
             Err(response) => response.map(Either::Right),
         };
         Ok(finished(response, peer))
     }
+}
+
+/// The final response, once the informational ones before it are being written.
+async fn after_early_responses<R>(response: R, peer: &Peer) -> R {
+    poll_fn(|cx| peer.outbox().poll_taken(cx)).await;
+    response
 }
 
 /// Tells the handler of an answer that it was not asked for.

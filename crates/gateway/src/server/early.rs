@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode};
@@ -17,7 +17,8 @@ use crate::http1;
 /// More than this in one exchange is dropped, so that an origin cannot fill memory with promises.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// Takes informational responses to one request. Too late or too many, they are dropped; a final response never waits for them.
+/// Takes informational responses to one request. Too late or too many, they are dropped; a final response that was there after them goes
+/// out after them.
 #[derive(Clone, Debug)]
 pub struct EarlyResponses {
     outbox: Arc<Outbox>,
@@ -97,6 +98,21 @@ impl Outbox {
         }
     }
 
+    /// Whether anything waits to be written before the final response may begin.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.is_open() && !self.lock().bytes.is_empty()
+    }
+
+    /// Ready once everything has been taken to be written. The connection takes it at its next flush: no longer than the final response
+    /// itself would wait.
+    pub(super) fn poll_taken(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.is_waiting() {
+            return Poll::Ready(());
+        }
+        self.wait(cx.waker());
+        Poll::Pending
+    }
+
     /// The final response begins: what was not written yet never will be.
     pub(super) fn end(&self) {
         if !self.is_open() {
@@ -110,7 +126,18 @@ impl Outbox {
 
     /// Takes what waits to be written.
     pub(super) fn take(&self) -> Vec<u8> {
-        if self.is_open() { std::mem::take(&mut self.lock().bytes) } else { Vec::new() }
+        if !self.is_open() {
+            return Vec::new();
+        }
+        let mut state = self.lock();
+        let bytes = std::mem::take(&mut state.bytes);
+        // A final response may wait for that.
+        let waker = state.waker.take_if(|_| !bytes.is_empty());
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        bytes
     }
 
     fn is_open(&self) -> bool {

@@ -12,14 +12,30 @@ use super::error::UpstreamError;
 use super::expect::{Gate, Superseded};
 use super::http1::ResponseBody;
 use super::observe::InFlight;
+use super::places::Place;
 
 /// A response body that streams from its origin. One that breaks off ends with an error, never with a clean end, so that nobody
 /// takes it for complete (RFC 9112 §8).
 #[derive(Debug)]
 pub struct UpstreamBody {
     body: Source,
-    _in_flight: InFlight,
+    _held: Held,
     _expectation: Option<Superseded>,
+}
+
+/// What an exchange holds until it ends.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) _place: Option<Place>,
+    pub(super) _in_flight: InFlight,
+}
+
+impl Held {
+    /// Gives the place back: a stream of events is nothing that the origin works on and comes to an end with, and as many clients as there
+    /// are places would keep everyone else from it.
+    pub(super) fn for_events(self) -> Self {
+        Self { _place: None, ..self }
+    }
 }
 
 /// Who drives the connection it comes on.
@@ -34,8 +50,8 @@ pub(super) enum Source {
 
 impl UpstreamBody {
     /// `gate` is that of the request's content, if it had one.
-    pub(super) fn new(body: Source, in_flight: InFlight, gate: Option<Gate>) -> Self {
-        Self { body, _in_flight: in_flight, _expectation: gate.map(Superseded) }
+    pub(super) fn new(body: Source, held: Held, gate: Option<Gate>) -> Self {
+        Self { body, _held: held, _expectation: gate.map(Superseded) }
     }
 }
 

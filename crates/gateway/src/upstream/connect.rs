@@ -1,11 +1,14 @@
 //! Connections to an origin: one deadline over name, TCP and TLS; counted while open; and marked, so that a failure on a reused
 //! connection can be told from one on a fresh connection.
 
+use std::error::Error;
+use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -29,7 +32,7 @@ use crate::forward::HostPolicy;
 /// Opens connections for one upstream.
 #[derive(Clone)]
 pub(super) struct Connector {
-    inner: HttpsConnector<HttpConnector<Resolver>>,
+    inner: HttpsConnector<Tcp>,
     timeout: Duration,
     stats: Arc<UpstreamStats>,
 }
@@ -42,8 +45,8 @@ impl Connector {
         tcp.set_keepalive(Some(Duration::from_secs(60)));
         let builder = HttpsConnectorBuilder::new().with_tls_config(tls_config(options)?).https_or_http();
         let inner = match options.host {
-            HostPolicy::Upstream => builder.enable_all_versions().wrap_connector(tcp),
-            HostPolicy::Preserve => builder.enable_http1().wrap_connector(tcp),
+            HostPolicy::Upstream => builder.enable_all_versions().wrap_connector(Tcp(tcp)),
+            HostPolicy::Preserve => builder.enable_http1().wrap_connector(Tcp(tcp)),
         };
         Ok(Self { inner, timeout: options.connect_timeout, stats })
     }
@@ -82,27 +85,86 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
+        let way = Arc::<Way>::default();
         let connecting = self.inner.call(uri);
         let (timeout, stats) = (self.timeout, Arc::clone(&self.stats));
         Box::pin(async move {
-            match tokio::time::timeout(timeout, connecting).await {
+            match WAY.scope(Arc::clone(&way), tokio::time::timeout(timeout, connecting)).await {
                 Ok(Ok(stream)) => {
                     let (stream, mark) = (TokioIo::new(stream), ConnectionMark::default());
                     Ok(TokioIo::new(UpstreamStream { stream, mark, _open: stats.open_connection() }))
                 }
-                Ok(Err(error)) => Err(ConnectFailure::new(error)),
-                Err(_elapsed) => Err(ConnectFailure { kind: ConnectFailureKind::Timeout, source: "deadline passed".into() }),
+                Ok(Err(error)) => Err(ConnectFailure { way, ..ConnectFailure::new(error) }),
+                Err(_elapsed) => Err(ConnectFailure { kind: ConnectFailureKind::Timeout, source: "deadline passed".into(), way }),
             }
         })
     }
 }
 
+/// The steps to a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// Looking up the name.
+    Dns,
+    /// The TCP handshake.
+    #[default]
+    Connect,
+    /// The TLS handshake.
+    Tls,
+}
+
+impl Phase {
+    /// For the log.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Dns => "DNS",
+            Self::Connect => "connect",
+            Self::Tls => "TLS",
+        }
+    }
+}
+
+/// How far the making of one connection came. One deadline is over all of it, and the general client's connectors do not say where it
+/// passed.
+#[derive(Debug, Default)]
+struct Way(Mutex<(Phase, Vec<SocketAddr>)>);
+
+tokio::task_local! {
+    static WAY: Arc<Way>;
+}
+
+impl Way {
+    fn lock(&self) -> MutexGuard<'_, (Phase, Vec<SocketAddr>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a step of the connection that is being made.
+    fn at(phase: Phase) {
+        let _ = WAY.try_with(|way| way.lock().0 = phase);
+    }
+}
+
 /// Why no connection came about.
-#[derive(Debug, thiserror::Error)]
-#[error("{source}")]
+#[derive(Debug)]
 pub(super) struct ConnectFailure {
     kind: ConnectFailureKind,
     source: BoxError,
+    way: Arc<Way>,
+}
+
+impl fmt::Display for ConnectFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.way.lock().1 {
+            [] => f.write_str("no connection"),
+            addresses => write!(f, "no connection to {}", addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+        }
+    }
+}
+
+impl Error for ConnectFailure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.source)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,11 +180,15 @@ pub(super) enum ConnectFailureKind {
 
 impl ConnectFailure {
     fn new(source: BoxError) -> Self {
-        Self { kind: ConnectFailureKind::of(&source), source }
+        Self { kind: ConnectFailureKind::of(&source), source, way: Arc::default() }
     }
 
     pub(super) fn kind(&self) -> ConnectFailureKind {
         self.kind
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.way.lock().0
     }
 }
 
@@ -144,11 +210,11 @@ impl ConnectFailureKind {
         }
     }
 
-    pub(super) fn error(self, source: BoxError) -> UpstreamError {
+    pub(super) fn error(self, phase: Phase, source: BoxError) -> UpstreamError {
         match self {
             Self::Dns => UpstreamError::Dns(source),
             Self::Refused => UpstreamError::Refused(source),
-            Self::Timeout => UpstreamError::ConnectTimeout,
+            Self::Timeout => UpstreamError::ConnectTimeout(phase),
             Self::Unroutable => UpstreamError::Unroutable(source),
             Self::Tls => UpstreamError::Tls(source),
             Self::Certificate => UpstreamError::Certificate(source),
@@ -166,7 +232,7 @@ struct Resolver(GaiResolver);
 struct DnsFailure(io::Error);
 
 impl Service<Name> for Resolver {
-    type Response = <GaiResolver as Service<Name>>::Response;
+    type Response = std::vec::IntoIter<SocketAddr>;
     type Error = DnsFailure;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, DnsFailure>> + Send>>;
 
@@ -176,7 +242,35 @@ impl Service<Name> for Resolver {
 
     fn call(&mut self, name: Name) -> Self::Future {
         let looking_up = self.0.call(name);
-        Box::pin(async move { looking_up.await.map_err(DnsFailure) })
+        Box::pin(async move {
+            Way::at(Phase::Dns);
+            let addresses: Vec<SocketAddr> = looking_up.await.map_err(DnsFailure)?.collect();
+            let _ = WAY.try_with(|way| *way.lock() = (Phase::Connect, addresses.clone()));
+            Ok(addresses.into_iter())
+        })
+    }
+}
+
+/// A TCP connector that says when it is done: what comes after it is TLS.
+#[derive(Clone)]
+struct Tcp(HttpConnector<Resolver>);
+
+impl Service<Uri> for Tcp {
+    type Response = TokioIo<TcpStream>;
+    type Error = <HttpConnector<Resolver> as Service<Uri>>::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connecting = self.0.call(uri);
+        Box::pin(async move {
+            let stream = connecting.await?;
+            Way::at(Phase::Tls);
+            Ok(stream)
+        })
     }
 }
 
@@ -207,6 +301,12 @@ pub(super) struct UpstreamStream {
     stream: TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>,
     mark: ConnectionMark,
     _open: InFlight,
+}
+
+impl UpstreamStream {
+    pub(super) fn mark(&self) -> ConnectionMark {
+        self.mark.clone()
+    }
 }
 
 impl Connection for UpstreamStream {

@@ -7,6 +7,7 @@ use http::StatusCode;
 use http_body_util::LengthLimitError;
 use larder_tower::BoxError;
 
+use super::connect::Phase;
 use super::http1::{ContentFailed, Malformed};
 use crate::problem::Problem;
 use crate::request_limit::TOO_LARGE;
@@ -20,9 +21,9 @@ pub enum UpstreamError {
     /// Nothing listens there.
     #[error("the upstream refused the connection")]
     Refused(#[source] BoxError),
-    /// No connection within `connect_timeout`.
+    /// No connection within `connect_timeout`, and how far it came.
     #[error("connecting to the upstream took too long")]
-    ConnectTimeout,
+    ConnectTimeout(Phase),
     /// There is no way to the origin's address.
     #[error("there is no route to the upstream")]
     Unroutable(#[source] BoxError),
@@ -47,6 +48,18 @@ pub enum UpstreamError {
     /// The response body ended before its end.
     #[error("the upstream's response body broke off")]
     BodyBroken(#[source] BoxError),
+    /// It has failed so often that it is left alone for a while.
+    #[error("the upstream is left alone because it fails")]
+    LeftAlone {
+        /// Seconds until it is asked again.
+        retry_after: u32,
+    },
+    /// It has as many exchanges as it may have, and so has the queue before it.
+    #[error("the upstream has no place for another request")]
+    Full {
+        /// Seconds after which there may be one.
+        retry_after: u32,
+    },
     /// The client's own request body failed while it was sent on.
     #[error("the client's request body failed")]
     RequestBody(#[source] BoxError),
@@ -64,7 +77,8 @@ impl UpstreamError {
         match self {
             Self::Dns(_) => "dns_error",
             Self::Refused(_) => "connection_refused",
-            Self::ConnectTimeout => "connection_timeout",
+            Self::ConnectTimeout(Phase::Dns) => "dns_timeout",
+            Self::ConnectTimeout(_) => "connection_timeout",
             Self::Unroutable(_) => "destination_ip_unroutable",
             Self::Tls(_) => "tls_protocol_error",
             Self::Certificate(_) => "tls_certificate_error",
@@ -73,6 +87,8 @@ impl UpstreamError {
             Self::Reset(_) => "connection_terminated",
             Self::Protocol(_) => "http_protocol_error",
             Self::BodyBroken(_) => "http_response_incomplete",
+            Self::LeftAlone { .. } => "destination_unavailable",
+            Self::Full { .. } => "connection_limit_reached",
             Self::RequestBody(_) | Self::RequestTooLarge | Self::RequestStalled => "http_request_error",
         }
     }
@@ -82,11 +98,13 @@ impl UpstreamError {
         match self {
             Self::Dns(_)
             | Self::Refused(_)
-            | Self::ConnectTimeout
+            | Self::ConnectTimeout(_)
             | Self::Unroutable(_)
             | Self::Tls(_)
             | Self::Certificate(_)
-            | Self::Unavailable(_) => true,
+            | Self::Unavailable(_)
+            | Self::LeftAlone { .. }
+            | Self::Full { .. } => true,
             Self::FirstByteTimeout
             | Self::Reset(_)
             | Self::Protocol(_)
@@ -97,17 +115,58 @@ impl UpstreamError {
         }
     }
 
+    /// How far the exchange came, for the log.
+    pub fn phase(&self) -> &'static str {
+        match self {
+            Self::Dns(_) => Phase::Dns.as_str(),
+            Self::ConnectTimeout(phase) => phase.as_str(),
+            Self::Refused(_) | Self::Unroutable(_) | Self::Unavailable(_) => Phase::Connect.as_str(),
+            Self::Tls(_) | Self::Certificate(_) => Phase::Tls.as_str(),
+            Self::FirstByteTimeout | Self::Reset(_) | Self::Protocol(_) => "first byte",
+            Self::BodyBroken(_) => "body",
+            Self::RequestBody(_) | Self::RequestTooLarge | Self::RequestStalled => "request",
+            Self::LeftAlone { .. } | Self::Full { .. } => "queue",
+        }
+    }
+
+    /// Whether the origin has failed, and neither its client nor this gateway.
+    pub fn is_origins(&self) -> bool {
+        !matches!(self, Self::RequestBody(_) | Self::RequestTooLarge | Self::RequestStalled | Self::LeftAlone { .. } | Self::Full { .. })
+    }
+
+    /// Whether the origin was never asked.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::LeftAlone { .. } | Self::Full { .. })
+    }
+
     /// The answer a client gets when there is nothing better to give.
     pub fn problem(&self) -> Problem {
+        const BAD: StatusCode = StatusCode::BAD_GATEWAY;
+        const LATE: StatusCode = StatusCode::GATEWAY_TIMEOUT;
         let (status, detail) = match self {
-            Self::ConnectTimeout => (StatusCode::GATEWAY_TIMEOUT, "The origin server could not be reached in time."),
-            Self::FirstByteTimeout => (StatusCode::GATEWAY_TIMEOUT, "The origin server did not answer in time."),
-            Self::Reset(_) | Self::BodyBroken(_) => (StatusCode::BAD_GATEWAY, "The origin server closed the connection too early."),
-            Self::Protocol(_) => (StatusCode::BAD_GATEWAY, "The origin server's answer could not be understood."),
+            Self::Dns(_) => (BAD, "The origin server's name could not be resolved."),
+            Self::Refused(_) => (BAD, "The origin server refused the connection."),
+            Self::ConnectTimeout(Phase::Dns) => (LATE, "The origin server's name could not be resolved in time."),
+            Self::ConnectTimeout(Phase::Connect) => (LATE, "The origin server could not be reached in time."),
+            Self::ConnectTimeout(Phase::Tls) => (LATE, "The TLS handshake with the origin server took too long."),
+            Self::Unroutable(_) => (BAD, "There is no route to the origin server."),
+            Self::Tls(_) => (BAD, "The TLS handshake with the origin server failed."),
+            Self::Certificate(_) => (BAD, "The origin server's certificate is not trusted."),
+            Self::Unavailable(_) => (BAD, "The origin server could not be reached."),
+            Self::FirstByteTimeout => (LATE, "The origin server did not answer in time."),
+            Self::Reset(_) | Self::BodyBroken(_) => (BAD, "The origin server closed the connection too early."),
+            Self::Protocol(_) => (BAD, "The origin server's answer could not be understood."),
+            Self::LeftAlone { retry_after } => {
+                let detail = "The origin server fails, and is left alone for a moment.";
+                return Problem::new(StatusCode::SERVICE_UNAVAILABLE, self.token(), detail).retry_after(*retry_after);
+            }
+            Self::Full { retry_after } => {
+                let detail = "The origin server has as many requests as it may have.";
+                return Problem::new(StatusCode::SERVICE_UNAVAILABLE, self.token(), detail).retry_after(*retry_after);
+            }
             Self::RequestBody(_) => return Problem::refusal(StatusCode::BAD_REQUEST, "The request body did not arrive intact."),
             Self::RequestTooLarge => return TOO_LARGE,
             Self::RequestStalled => return Problem::refusal(StatusCode::REQUEST_TIMEOUT, "The request body did not arrive in time."),
-            _ => (StatusCode::BAD_GATEWAY, "The origin server could not be reached."),
         };
         Problem::new(status, self.token(), detail)
     }
@@ -116,7 +175,8 @@ impl UpstreamError {
     pub(super) fn from_exchange(error: impl Into<BoxError>) -> Self {
         let error = error.into();
         if let Some(failure) = find::<super::connect::ConnectFailure>(&*error) {
-            return failure.kind().error(error);
+            let (kind, phase) = (failure.kind(), failure.phase());
+            return kind.error(phase, error);
         }
         match find::<hyper::Error>(&*error) {
             _ if find::<LengthLimitError>(&*error).is_some() => Self::RequestTooLarge,
@@ -160,7 +220,11 @@ mod tests {
         for (error, status, token) in [
             (UpstreamError::Dns(cause()), 502, "dns_error"),
             (UpstreamError::Refused(cause()), 502, "connection_refused"),
-            (UpstreamError::ConnectTimeout, 504, "connection_timeout"),
+            (UpstreamError::ConnectTimeout(Phase::Dns), 504, "dns_timeout"),
+            (UpstreamError::ConnectTimeout(Phase::Connect), 504, "connection_timeout"),
+            (UpstreamError::ConnectTimeout(Phase::Tls), 504, "connection_timeout"),
+            (UpstreamError::LeftAlone { retry_after: 5 }, 503, "destination_unavailable"),
+            (UpstreamError::Full { retry_after: 1 }, 503, "connection_limit_reached"),
             (UpstreamError::Unroutable(cause()), 502, "destination_ip_unroutable"),
             (UpstreamError::Tls(cause()), 502, "tls_protocol_error"),
             (UpstreamError::Certificate(cause()), 502, "tls_certificate_error"),
@@ -183,7 +247,7 @@ mod tests {
         let inner = io::Error::new(io::ErrorKind::ConnectionRefused, "inner");
         let outer: BoxError = Box::new(io::Error::other(inner));
         assert!(find::<io::Error>(&*outer).is_some());
-        let carried: BoxError = Box::new(io::Error::other(UpstreamError::ConnectTimeout));
+        let carried: BoxError = Box::new(io::Error::other(UpstreamError::FirstByteTimeout));
         assert!(find::<UpstreamError>(&*carried).is_some());
     }
 }

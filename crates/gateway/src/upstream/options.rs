@@ -8,19 +8,43 @@ use larder_tower::clock::Clock;
 
 use super::UpstreamUrl;
 use super::observe::OriginObserver;
+use super::places::Limit;
 use crate::forward::{HostPolicy, TrustedProxies};
+
+/// When an upstream is left alone, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BreakerLimit {
+    /// Failures in a row.
+    pub failures: u32,
+    /// The pause, after which one request at a time tries.
+    pub open: Duration,
+}
+
+impl Default for BreakerLimit {
+    fn default() -> Self {
+        Self { failures: 5, open: Duration::from_secs(5) }
+    }
+}
 
 /// Everything one [`super::UpstreamService`] needs to know.
 #[derive(Clone)]
 pub struct UpstreamOptions {
     /// The number observers know it by.
     pub index: usize,
+    /// What the log and clients know it by.
+    pub name: Arc<str>,
     /// Where it is.
     pub url: UpstreamUrl,
     /// From the first look-up of the name to the end of the TLS handshake.
     pub connect_timeout: Duration,
     /// From the request (or the last of its body that could be sent) to the response head.
     pub first_byte_timeout: Duration,
+    /// Bytes a second that a client has to send of its content on average, after a while; 0: any number.
+    pub min_upload_rate: u64,
+    /// How many exchanges it has at a time.
+    pub limit: Limit,
+    /// When it is left alone; `None`: never.
+    pub breaker: Option<BreakerLimit>,
     /// How long an unused connection is kept.
     pub idle_timeout: Duration,
     /// How many unused connections are kept.
@@ -45,9 +69,13 @@ impl UpstreamOptions {
     pub fn new(url: UpstreamUrl, clock: Clock) -> Self {
         Self {
             index: 0,
+            name: Arc::from("default"),
             url,
             connect_timeout: Duration::from_secs(1),
             first_byte_timeout: Duration::from_secs(30),
+            min_upload_rate: 1024,
+            limit: Limit::default(),
+            breaker: Some(BreakerLimit::default()),
             // Below the five seconds after which Node closes its side: a connection that both ends close at once loses a request.
             idle_timeout: Duration::from_secs(4),
             max_idle: 128,

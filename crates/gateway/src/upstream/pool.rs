@@ -49,7 +49,8 @@ impl Pool {
     ///
     /// A connection that turns out to be closed before anything was written is passed over. One may also be closed by the origin at the very
     /// moment a request is written to it. Such a request is sent once more if it is safe (RFC 9110 §9.2.1, §9.2.2), has no content, was
-    /// written to a reused connection, and not one byte came back.
+    /// written to a reused connection, and not one byte came back; and on a new connection, because the others that lie idle may have died
+    /// with that one.
     pub(super) async fn request(
         &self,
         method: &Method,
@@ -58,8 +59,9 @@ impl Pool {
         stats: &UpstreamStats,
     ) -> Result<Response<ResponseBody>, BoxError> {
         let mut may_repeat = method.is_safe() && upload.is_text();
+        let mut idle = poll_fn(|cx| Poll::Ready(self.idle(cx))).await;
         loop {
-            let mut connection = match poll_fn(|cx| Poll::Ready(self.idle(cx))).await {
+            let mut connection = match idle.take() {
                 Some(connection) => connection,
                 // A future of several kilobytes, for the rare case: not to be moved about with every exchange.
                 None => Box::pin(self.connect()).await?,
@@ -91,7 +93,8 @@ impl Pool {
     }
 
     /// Takes back a connection whose exchange is over.
-    pub(super) fn put(&self, connection: Connection) {
+    pub(super) fn put(&self, mut connection: Connection) {
+        connection.rest();
         self.0.put(connection);
     }
 }
@@ -140,5 +143,40 @@ async fn count_turns(pool: Weak<Shared>, length: Duration) {
         if !pool.upgrade().is_some_and(|pool| pool.next_turn()) {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::upstream::http1::HeadWriter;
+    use crate::upstream::progress::WatchedBody;
+    use crate::upstream::test_origin::{options, origin};
+
+    #[tokio::test]
+    async fn a_connection_that_waits_keeps_nothing_of_the_room_that_a_long_body_took() {
+        let length = 1 << 20;
+        let address = origin(move |_, mut connection| async move {
+            connection.head().await;
+            connection.send(&format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{}", "x".repeat(length))).await;
+            connection.closed().await;
+        })
+        .await;
+        let (options, stats) = (options(&format!("http://{address}")), Arc::<UpstreamStats>::default());
+        let connector = Connector::new(&options, Arc::clone(&stats)).expect("connector");
+        let pool = Pool::new(connector, options.url.base(), 1, Duration::from_secs(4));
+        let upload = Upload::new(HeadWriter::new(&Method::GET, "/"), &HeaderMap::new(), WatchedBody::empty());
+        let response = pool.request(&Method::GET, upload, &Interim::default(), &stats).await.expect("response");
+        let mut body = response.into_body();
+        let mut largest = 0;
+        while let Some(frame) = body.frame().await {
+            largest = largest.max(frame.expect("frame").into_data().expect("data").len());
+        }
+        assert!(largest > 8 * 1024, "the room has grown: {largest}");
+        let idle = pool.0.idle();
+        assert_eq!(idle.connections.iter().map(|(_, connection)| connection.kept()).collect::<Vec<_>>(), [(0, 8 * 1024)]);
     }
 }

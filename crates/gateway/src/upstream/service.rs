@@ -6,19 +6,22 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::request::Parts;
-use http::{Extensions, Request, Response, StatusCode, Version, header};
+use http::{Extensions, HeaderMap, Request, Response, StatusCode, Version, header};
 use http_body::Body;
+use larder_redis::BreakerState;
 use larder_tower::clock::monotonic;
-use larder_tower::{Pooled, RequestBody};
+use larder_tower::{Pooled, Pressure, RequestBody};
 
-use super::body::UpstreamBody;
+use super::body::{Held, UpstreamBody};
 use super::connect::Connector;
 use super::error::UpstreamError;
 use super::expect::Gate;
+use super::health::Health;
 use super::http1::Malformed;
 use super::interim::Interim;
 use super::observe::{OriginOutcome, UpstreamStats};
 use super::options::{UpstreamOptions, UpstreamSetupError};
+use super::places::{Full, Place, Places};
 use super::progress::WatchedBody;
 use super::send::Transport;
 
@@ -45,6 +48,8 @@ pub(super) struct Inner {
     pub(super) rules: ForwardRules,
     pub(super) connector: Connector,
     pub(super) stats: Arc<UpstreamStats>,
+    pub(super) places: Places,
+    pub(super) health: Health,
     transport: Transport,
 }
 
@@ -58,12 +63,28 @@ impl UpstreamService {
         let connector = Connector::new(&options, Arc::clone(&stats))?;
         let transport = Transport::new(&options, connector.clone());
         let rules = ForwardRules { trusted: options.trusted.clone(), host: options.host, upstream_host: options.url.host() };
-        Ok(Self(Arc::new(Inner { options, rules, connector, stats, transport })))
+        let (places, health) = (Places::new(options.limit), Health::new(&options));
+        Ok(Self(Arc::new(Inner { options, rules, connector, stats, places, health, transport })))
     }
 
     /// This upstream's counts.
     pub fn stats(&self) -> &Arc<UpstreamStats> {
         &self.0.stats
+    }
+
+    /// Where exchanges hear that others wait for their place.
+    pub fn pressure(&self) -> &Pressure {
+        self.0.places.pressure()
+    }
+
+    /// What its breaker lets through.
+    pub fn breaker(&self) -> BreakerState {
+        self.0.health.state()
+    }
+
+    /// Requests that got no place, since the start.
+    pub fn refused_total(&self) -> u64 {
+        self.0.places.refused()
     }
 
     pub(super) fn inner(&self) -> &Inner {
@@ -74,28 +95,50 @@ impl UpstreamService {
     fn exchange(&self, request: Request<RequestBody>) -> impl Future<Output = Result<Response<UpstreamBody>, UpstreamError>> + use<> {
         let service = self.clone();
         let inner = &*self.0;
-        let in_flight = inner.stats.begin_request();
+        let place = inner.places.take();
         let (mut parts, body) = request.into_parts();
         let (hop, early) = parts.extensions.remove::<Requester>().map(|requester| (requester.hop, requester.early)).unzip();
         let gate = inner.expects_continue(&parts, hop.as_ref(), &body).then(Gate::default);
-        let body = WatchedBody::new(body, gate.clone());
+        let body = WatchedBody::new(body, &parts.headers, gate.clone());
         let progress = body.progress();
         let outgoing = inner.transport.outgoing(parts, body, hop.as_ref(), gate.is_some(), (&inner.options, &inner.rules));
         let interim = Interim { gate, early: early.flatten() };
         async move {
             let inner = &*service.0;
-            let response = outgoing.send(&interim, progress, &inner.stats, inner.options.first_byte_timeout).await?;
-            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                return Err(UpstreamError::Protocol(Malformed::Switched.into()));
-            }
-            let (mut parts, body) = response.into_parts();
+            let held = inner.admit(place).await?;
+            let attempt = inner.health.attempt()?;
+            let answer = outgoing.send(&interim, progress, inner).await.and_then(|response| match response.status() {
+                StatusCode::SWITCHING_PROTOCOLS => Err(UpstreamError::Protocol(Malformed::Switched.into())),
+                _ => Ok(response),
+            });
+            attempt.ended(&answer);
+            let (mut parts, body) = answer?.into_parts();
             inner.receive(&mut parts)?;
-            Ok(Response::from_parts(parts, UpstreamBody::new(body, in_flight, interim.gate)))
+            let held = if is_event_stream(&parts.headers) { held.for_events() } else { held };
+            Ok(Response::from_parts(parts, UpstreamBody::new(body, held, interim.gate)))
         }
     }
 }
 
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let essence = |kind: &str| kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"));
+    headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).is_some_and(essence)
+}
+
 impl Inner {
+    /// Waits for a place where none was free. An upstream that is left alone needs none.
+    pub(super) async fn admit(&self, place: Option<Place>) -> Result<Held, UpstreamError> {
+        self.health.check()?;
+        let place = match place {
+            Some(place) => place,
+            None => Box::pin(self.places.wait()).await.map_err(|Full| {
+                self.health.troubles.refused(self.options.limit.max_requests, monotonic());
+                UpstreamError::Full { retry_after: self.places.retry_after() }
+            })?,
+        };
+        Ok(Held { _place: Some(place), _in_flight: self.stats.begin_request() })
+    }
+
     /// Whether the content waits for the origin's word (RFC 9110 §10.1.1: not for HTTP/1.0 clients, and not without content). hyper
     /// passes the word on from HTTP/1.1 connections only.
     fn expects_continue(&self, parts: &Parts, hop: Option<&Hop>, body: &RequestBody) -> bool {
@@ -113,6 +156,9 @@ impl Inner {
     }
 
     pub(super) fn observe<T>(&self, started: std::time::Instant, result: &Result<Response<T>, UpstreamError>) {
+        if result.as_ref().is_err_and(UpstreamError::is_refusal) {
+            return;
+        }
         if let Some(observer) = &self.options.observer {
             let outcome = match result {
                 Ok(response) => OriginOutcome::Answered(response.status()),

@@ -8,6 +8,7 @@ use larder_tower::RequestBody;
 use tokio::sync::{Notify, mpsc};
 
 use super::test_origin::{OK, get, options, origin, send, service};
+use crate::forward::HostPolicy;
 use crate::server::{Server, ServerOptions};
 
 use super::{OriginObserver, OriginOutcome, UpstreamError, UpstreamOptions, UpstreamService};
@@ -67,7 +68,7 @@ async fn an_origin_that_is_not_there_has_refused() {
 async fn a_name_that_does_not_resolve_is_a_dns_error() {
     let service = UpstreamService::new(options("http://nowhere.invalid:1")).expect("service");
     let error = failure(&service, get("/")).await;
-    assert!(matches!(error, UpstreamError::Dns(_) | UpstreamError::ConnectTimeout), "{error:?}");
+    assert!(matches!(error, UpstreamError::Dns(_) | UpstreamError::ConnectTimeout(_)), "{error:?}");
 }
 
 #[tokio::test]
@@ -148,18 +149,126 @@ where
     })
 }
 
-#[tokio::test]
-async fn an_origin_known_to_speak_http2_gets_it_with_an_authority_and_no_other_host() {
+/// What an origin sees of `requests` over HTTP/2, and how many connections they took.
+async fn seen_over_http2(host: HostPolicy, requests: Vec<Request<RequestBody>>) -> (Vec<String>, u64, String) {
     let answer = |request: Request<hyper::body::Incoming>, _| async move {
         let text = format!("{:?} {} {:?}", request.version(), request.uri(), request.headers().get("host"));
         http::Response::new(Full::new(Bytes::from(text)))
     };
     let [_, service] = over_either_protocol(answer);
-    let response = send(&service, get("/a?b")).await.expect("response");
-    assert_eq!(response.headers()["via"], "2 larder");
-    let text = response.into_body().collect().await.expect("body").to_bytes();
-    let address = service.inner().options.url.host();
-    assert_eq!(text, format!("HTTP/2.0 http://{}/a?b None", address.to_str().expect("ASCII")));
+    let service = UpstreamService::new(UpstreamOptions { host, ..service.inner().options.clone() }).expect("service");
+    let mut seen = Vec::new();
+    for request in requests {
+        let response = send(&service, request).await.expect("response");
+        assert_eq!(response.headers()["via"], "2 larder");
+        let text = response.into_body().collect().await.expect("body").to_bytes();
+        seen.push(String::from_utf8(text.to_vec()).expect("UTF-8"));
+    }
+    let own = service.inner().options.url.host().to_str().expect("ASCII").to_owned();
+    (seen, service.stats().connections_total(), own)
+}
+
+#[tokio::test]
+async fn rfc9113_8_3_1_an_http2_origin_sees_the_clients_name_as_its_authority_and_no_other_host() {
+    let other = Request::get("/a?b").header("host", "b.example:81").body(RequestBody::empty()).expect("request");
+    let nameless = Request::get("/a?b").body(RequestBody::empty()).expect("request");
+    let (seen, connections, own) = seen_over_http2(HostPolicy::Preserve, vec![get("/a?b"), other, nameless]).await;
+    let shown = |authority: &str| format!("HTTP/2.0 http://{authority}/a?b None");
+    assert_eq!(seen, [shown("a.example"), shown("b.example:81"), shown(&own)]);
+    assert_eq!(connections, 1, "whatever names clients use");
+}
+
+#[tokio::test]
+async fn rfc9113_8_3_1_an_http2_origin_sees_its_own_name_where_that_is_set() {
+    let (seen, _, own) = seen_over_http2(HostPolicy::Upstream, vec![get("/a?b")]).await;
+    assert_eq!(seen, [format!("HTTP/2.0 http://{own}/a?b None")]);
+}
+
+#[tokio::test]
+async fn requests_at_the_same_time_share_one_http2_connection_and_one_failure() {
+    let answer = |_, _| async move { http::Response::new(Full::new(Bytes::from_static(b"ok"))) };
+    let [_, service] = over_either_protocol(answer);
+    let (one, two, three) = tokio::join!(send(&service, get("/")), send(&service, get("/")), send(&service, get("/")));
+    assert!(one.is_ok() && two.is_ok() && three.is_ok());
+    assert_eq!(service.stats().connections_total(), 1);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let gone = UpstreamOptions { h2c: true, ..options(&format!("http://{}", listener.local_addr().expect("address"))) };
+    drop(listener);
+    let gone = UpstreamService::new(gone).expect("service");
+    let (one, two) = tokio::join!(failure(&gone, get("/")), failure(&gone, get("/")));
+    assert!(matches!((&one, &two), (UpstreamError::Refused(_), UpstreamError::Refused(_))), "{one:?} {two:?}");
+}
+
+#[tokio::test]
+async fn an_unused_http2_connection_ends_after_a_while() {
+    let answer = |_, _| async move { http::Response::new(Full::new(Bytes::from_static(b"ok"))) };
+    let [_, service] = over_either_protocol(answer);
+    let options = UpstreamOptions { idle_timeout: Duration::from_millis(20), ..service.inner().options.clone() };
+    let service = UpstreamService::new(options).expect("service");
+    for round in 1..=2 {
+        send(&service, get("/")).await.expect("response").into_body().collect().await.expect("body");
+        until(|| service.stats().connections_open() == 0).await;
+        assert_eq!(service.stats().connections_total(), round);
+    }
+}
+
+/// RFC 9113 §6.8: an origin that restarts says goodbye, and what it has not taken may be sent elsewhere, whatever its method.
+#[tokio::test]
+async fn an_http2_connection_that_was_said_goodbye_on_is_not_used_again() {
+    let stops = Arc::new(Notify::new());
+    let server = Server::bind(&["127.0.0.1:0".parse().expect("address")]).expect("bind");
+    let address = server.addresses().expect("addresses")[0];
+    let answer = |_, _| async move { http::Response::new(Full::new(Bytes::from_static(b"ok"))) };
+    let stop = Arc::clone(&stops);
+    let first = tokio::spawn(server.serve(ServerOptions::default(), answer, async move { stop.notified().await }));
+    let options = super::UpstreamOptions { h2c: true, ..options(&format!("http://{address}")) };
+    let service = UpstreamService::new(options).expect("service");
+    send(&service, get("/")).await.expect("response").into_body().collect().await.expect("body");
+    stops.notify_one();
+    first.await.expect("it ended");
+    let server = Server::bind(&[address]).expect("bind again");
+    tokio::spawn(server.serve(ServerOptions::default(), answer, std::future::pending()));
+    let mut request = get("/");
+    *request.method_mut() = Method::POST;
+    assert_eq!(send(&service, request).await.expect("response").status(), 200);
+    assert_eq!(service.stats().connections_total(), 2);
+}
+
+struct WithTrailers(Option<Bytes>);
+
+impl http_body::Body for WithTrailers {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        let frame = self.0.take().map(http_body::Frame::data).unwrap_or_else(|| {
+            let mut trailers = http::HeaderMap::new();
+            for name in ["x-sum", "cookie", "authorization", "x-forwarded-for", "connection", "x-named", "host"] {
+                trailers.insert(name, http::HeaderValue::from_static("1"));
+            }
+            http_body::Frame::trailers(trailers)
+        });
+        std::task::Poll::Ready(Some(Ok(frame)))
+    }
+}
+
+#[tokio::test]
+async fn rfc9110_6_5_1_trailers_of_a_request_are_filtered_as_its_fields_are_over_either_protocol() {
+    let answer = |request: Request<hyper::body::Incoming>, _| async move {
+        let trailers = request.into_body().collect().await.expect("body").trailers().cloned().unwrap_or_default();
+        let names: Vec<_> = trailers.keys().map(|name| name.as_str().to_owned()).collect();
+        http::Response::new(Full::new(Bytes::from(names.join(" "))))
+    };
+    for service in over_either_protocol(answer) {
+        let body = RequestBody::new(WithTrailers(Some(Bytes::from_static(b"x"))));
+        let named = "x-sum, cookie, authorization, x-forwarded-for, connection, x-named, host";
+        let request = Request::post("/").header("host", "a").header("trailer", named).header("connection", "x-named");
+        let response = send(&service, request.body(body).expect("request")).await.expect("response");
+        assert_eq!(response.into_body().collect().await.expect("body").to_bytes(), "x-sum");
+    }
 }
 
 /// Answers the first request of the first connection, and drops that connection once the second has arrived on it.
@@ -186,6 +295,30 @@ async fn rfc9110_9_2_2_a_safe_request_on_a_reused_connection_that_died_is_sent_o
     let response = send(&service, get("/")).await.expect("response");
     assert_eq!(response.status(), 200);
     assert_eq!((service.stats().connections_total(), service.stats().retries_total()), (2, 1));
+}
+
+/// Two connections answer one request each, and die when a second one comes. Later ones answer.
+#[tokio::test]
+async fn rfc9110_9_2_2_what_is_sent_once_more_goes_out_on_a_new_connection() {
+    let both = Arc::new(tokio::sync::Barrier::new(2));
+    let address = origin(move |number, mut connection| {
+        let both = Arc::clone(&both);
+        async move {
+            connection.head().await;
+            if number < 2 {
+                both.wait().await;
+            }
+            connection.send(OK).await;
+            connection.head().await;
+        }
+    })
+    .await;
+    let service = service(address);
+    let whole = async || send(&service, get("/")).await.expect("response").into_body().collect().await.expect("body");
+    tokio::join!(whole(), whole());
+    settle().await;
+    whole().await;
+    assert_eq!((service.stats().connections_total(), service.stats().retries_total()), (3, 1));
 }
 
 #[tokio::test]

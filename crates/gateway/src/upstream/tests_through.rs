@@ -133,6 +133,25 @@ async fn rfc9110_15_2_early_hints_of_the_origin_reach_an_http_1_1_client_before_
     assert!(until(&mut stream, "\r\n\r\nok").await.starts_with("HTTP/1.1 200 OK\r\n"));
 }
 
+/// Back to back they are read at once, and the final response is there before the first of them was written.
+#[tokio::test]
+async fn rfc9110_15_2_informational_responses_that_come_with_the_final_one_are_not_lost() {
+    let address = origin(|_, mut connection| async move {
+        while connection.head().await.ends_with("\r\n\r\n") {
+            let early = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </b>\r\n\r\n";
+            connection.send(&format!("HTTP/1.1 100 Continue\r\n\r\n{early}{OK}")).await;
+        }
+    })
+    .await;
+    let mut stream = connect(proxy(address)).await;
+    for _ in 0..20 {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("write");
+        let answer = until(&mut stream, "\r\n\r\nok").await;
+        let early = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </b>\r\n\r\n";
+        assert!(answer.starts_with(&format!("{early}HTTP/1.1 200 OK\r\n")), "{answer}");
+    }
+}
+
 #[tokio::test]
 async fn trailers_reach_a_client_that_takes_them() {
     let address = origin(|_, mut connection| async move {

@@ -122,7 +122,7 @@ async fn connect_timeout_covers_the_tls_handshake() {
     let (mut options, _authority) = trusting_anyone(address).await;
     options.connect_timeout = Duration::from_millis(20);
     let error = failure(options).await;
-    assert!(matches!(error, UpstreamError::ConnectTimeout), "{error:?}");
+    assert!(matches!(error, UpstreamError::ConnectTimeout(_)), "{error:?}");
 }
 
 #[tokio::test]

@@ -9,9 +9,10 @@ use larder_tower::{ClientBody, RequestBody};
 use tower_service::Service;
 
 use super::UpstreamService;
-use super::body::{Source, UpstreamBody};
+use super::body::{Held, Source, UpstreamBody};
 use super::error::UpstreamError;
 use super::observe::InFlight;
+use super::progress::WatchedBody;
 use crate::forward;
 use crate::server::Peer;
 
@@ -23,18 +24,32 @@ impl UpstreamService {
     /// As for an ordinary exchange.
     pub async fn upgrade(&self, request: Request<impl ClientBody>, peer: &Peer) -> Result<Response<UpstreamBody>, UpstreamError> {
         let started = monotonic();
-        let result = tokio::time::timeout(self.inner().options.first_byte_timeout, self.switch(request, peer)).await;
-        let result = result.unwrap_or(Err(UpstreamError::FirstByteTimeout));
+        let result = self.admitted(request, peer).await;
         self.inner().observe(started, &result);
         result
     }
 
-    async fn switch(&self, mut request: Request<impl ClientBody>, peer: &Peer) -> Result<Response<UpstreamBody>, UpstreamError> {
+    async fn admitted(&self, request: Request<impl ClientBody>, peer: &Peer) -> Result<Response<UpstreamBody>, UpstreamError> {
         let inner = self.inner();
-        let in_flight = inner.stats.begin_request();
+        let held = inner.admit(inner.places.take()).await?;
+        let attempt = inner.health.attempt()?;
+        let switching = tokio::time::timeout(inner.options.first_byte_timeout, self.switch(request, peer, held));
+        let result = switching.await.unwrap_or(Err(UpstreamError::FirstByteTimeout));
+        attempt.ended(&result);
+        result
+    }
+
+    async fn switch(
+        &self,
+        mut request: Request<impl ClientBody>,
+        peer: &Peer,
+        held: Held,
+    ) -> Result<Response<UpstreamBody>, UpstreamError> {
+        let inner = self.inner();
         let client = hyper::upgrade::on(&mut request);
         let protocol = request.headers().get(header::UPGRADE).cloned();
         let (mut parts, body) = request.into_parts();
+        let body = WatchedBody::new(RequestBody::new(body), &parts.headers, None);
         parts.extensions = Extensions::new();
         let hop = peer.hop(parts.version);
         forward::to_upstream(&mut parts, Some(&hop), &inner.rules);
@@ -48,12 +63,12 @@ impl UpstreamService {
         let stream = inner.connector.clone().call(inner.options.url.base()).await.map_err(UpstreamError::from_exchange)?;
         let (mut sender, connection) = http1::handshake(stream).await.map_err(UpstreamError::from_exchange)?;
         tokio::spawn(connection.with_upgrades());
-        let request = Request::from_parts(parts, RequestBody::new(body));
+        let request = Request::from_parts(parts, body);
         let mut response = sender.send_request(request).await.map_err(UpstreamError::from_exchange)?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             let (mut parts, body) = response.into_parts();
             inner.receive(&mut parts)?;
-            return Ok(Response::from_parts(parts, UpstreamBody::new(Source::Driven(body), in_flight, None)));
+            return Ok(Response::from_parts(parts, UpstreamBody::new(Source::Driven(body), held, None)));
         }
         let origin = hyper::upgrade::on(&mut response);
         let protocol = response.headers().get(header::UPGRADE).cloned();
@@ -64,7 +79,7 @@ impl UpstreamService {
             parts.headers.insert(header::UPGRADE, protocol);
         }
         tokio::spawn(join(client, origin, inner.stats.begin_request(), peer.clone()));
-        Ok(Response::from_parts(parts, UpstreamBody::new(Source::Empty, in_flight, None)))
+        Ok(Response::from_parts(parts, UpstreamBody::new(Source::Empty, held, None)))
     }
 }
 

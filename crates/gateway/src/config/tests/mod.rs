@@ -6,6 +6,7 @@ mod outside;
 mod reference;
 mod rules;
 mod text;
+mod upstreams;
 
 use super::{Config, Overrides, Report, Warnings, parse};
 

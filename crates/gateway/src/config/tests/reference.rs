@@ -76,6 +76,8 @@ fn it_leaves_no_key_out() {
         "[store.redis.compress]\nKEY = 1",
         "[store.redis.encrypt]\nKEY = 1",
         "[upstreams.x]\nKEY = 1",
+        "[upstreams.x.queue]\nKEY = 1",
+        "[upstreams.x.breaker]\nKEY = 1",
         "[cache]\nKEY = 1",
         "[cache.bypass]\nKEY = 1",
         "[cache.query]\nKEY = 1",

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, Method, Request, StatusCode, Uri, header};
+use http::{HeaderMap, Method, Request, StatusCode, Uri, Version, header};
 use larder_semantics::{PrimaryKey, Reason, Timestamp};
 use larder_tower::CacheResult;
 use serde::{Serialize, Serializer};
@@ -63,7 +63,12 @@ pub(super) struct Line {
     pub(super) route: Option<Arc<str>>,
     pub(super) key: Option<PrimaryKey>,
     pub(super) collapsed: bool,
-    pub(super) upstream: Option<Duration>,
+    pub(super) upstream: Option<Arc<str>>,
+    pub(super) upstream_status: Option<StatusCode>,
+    pub(super) upstream_time: Option<Duration>,
+    /// As the client, or who stands before it, gave it.
+    pub(super) request_id: Option<Box<str>>,
+    pub(super) protocol: Option<&'static str>,
     pub(super) problem: Option<&'static str>,
     pub(super) transfer: Transfer,
 }
@@ -74,6 +79,8 @@ impl Line {
             method: Some(request.method().clone()),
             host: host(request.uri(), request.headers()).into(),
             target: clipped(request.uri().path_and_query().map_or("", |target| target.as_str())).into(),
+            request_id: request_id(request.headers()),
+            protocol: Some(protocol(request.version())),
             ..Self::unread(client, time)
         }
     }
@@ -95,6 +102,10 @@ impl Line {
             key: None,
             collapsed: false,
             upstream: None,
+            upstream_status: None,
+            upstream_time: None,
+            request_id: None,
+            protocol: None,
             problem: None,
             transfer: Transfer::Aborted,
         }
@@ -107,7 +118,9 @@ impl Line {
         self.route = answer.route.map(Arc::clone);
         self.key = answer.key.cloned();
         self.collapsed = answer.collapsed;
-        self.upstream = answer.upstream;
+        self.upstream = answer.upstream.map(Arc::clone);
+        self.upstream_status = answer.upstream_status;
+        self.upstream_time = answer.upstream_time;
         self.problem = answer.problem.as_ref().map(Problem::detail);
     }
 
@@ -150,6 +163,25 @@ fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> &'a str {
     clipped(named.rsplit('@').next().unwrap_or(named))
 }
 
+/// The longest identifier that is written, in bytes: what is in use has 16 to 64.
+const LONGEST_ID: usize = 128;
+
+/// What a request is known by in the logs of others. A field that is no text, or very long, is none.
+fn request_id(headers: &HeaderMap) -> Option<Box<str>> {
+    // A request has so few fields that looking at each name is cheaper than hashing the one that is wanted.
+    let (_, id) = headers.iter().find(|(name, _)| name.as_str() == "x-request-id")?;
+    id.to_str().ok().filter(|id| !id.is_empty() && id.len() <= LONGEST_ID).map(Into::into)
+}
+
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2",
+        Version::HTTP_3 => "HTTP/3",
+        _ => "HTTP/1.1",
+    }
+}
+
 fn clipped(text: &str) -> &str {
     &text[..text.floor_char_boundary(LONGEST)]
 }
@@ -171,7 +203,11 @@ struct Json<'a> {
     route: Option<&'a str>,
     key: Option<std::borrow::Cow<'a, str>>,
     collapsed: bool,
+    upstream: Option<&'a str>,
+    upstream_status: Option<u16>,
     upstream_us: Option<u64>,
+    request_id: Option<&'a str>,
+    protocol: Option<&'static str>,
     problem: Option<&'static str>,
     transfer: Transfer,
 }
@@ -192,7 +228,11 @@ impl<'a> From<&'a Line> for Json<'a> {
             route: line.route.as_deref(),
             key: line.key_text().map(redacted),
             collapsed: line.collapsed,
-            upstream_us: line.upstream.map(micros),
+            upstream: line.upstream.as_deref(),
+            upstream_status: line.upstream_status.map(|status| status.as_u16()),
+            upstream_us: line.upstream_time.map(micros),
+            request_id: line.request_id.as_deref(),
+            protocol: line.protocol,
             problem: line.problem,
             transfer: line.transfer,
         }

@@ -45,8 +45,12 @@ pub struct Answer<'a> {
     pub key: Option<&'a PrimaryKey>,
     /// Whether another request's exchange answered this one.
     pub collapsed: bool,
-    /// Time the upstream took to its response's head; `None` where it was not asked.
-    pub upstream: Option<Duration>,
+    /// The upstream that this request asked, by name; `None` where it asked none.
+    pub upstream: Option<&'a Arc<str>>,
+    /// The status of its answer, where there was one.
+    pub upstream_status: Option<StatusCode>,
+    /// Time it took to its response's head, or to fail.
+    pub upstream_time: Option<Duration>,
     /// What was wrong, where the answer is Larder's own.
     pub problem: Option<Problem>,
 }
@@ -171,7 +175,12 @@ mod tests {
     }
 
     fn request(target: &str) -> Request<Empty<Bytes>> {
-        Request::get(target).header("host", "api.example.com").header("authorization", "Bearer hush").body(Empty::new()).unwrap()
+        Request::get(target)
+            .header("host", "api.example.com")
+            .header("authorization", "Bearer hush")
+            .header("x-request-id", "7f3a")
+            .body(Empty::new())
+            .unwrap()
     }
 
     /// Runs `requests` against a JSON log and returns its lines.
@@ -190,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_line_holds_what_happened() {
-        let route: Arc<str> = Arc::from("issue.list");
+        let (route, upstream): (Arc<str>, Arc<str>) = (Arc::from("issue.list"), Arc::from("api"));
         let lines = logged(|log| {
             let entry = log.begin(&request("/api/v1/issues?project=p"), Some([127, 0, 0, 1].into()), now);
             let answer = Answer {
@@ -198,7 +207,9 @@ mod tests {
                 result: Some(CacheResult::Miss),
                 reason: Some(Reason::NotStored),
                 collapsed: true,
-                upstream: Some(Duration::from_micros(1500)),
+                upstream: Some(&upstream),
+                upstream_status: Some(StatusCode::NOT_MODIFIED),
+                upstream_time: Some(Duration::from_micros(1500)),
                 ..Answer::default()
             };
             let response = entry.respond(Response::new(Full::new(Bytes::from_static(b"12345"))), &answer);
@@ -219,7 +230,11 @@ mod tests {
             ("route", "issue.list".into()),
             ("key", Value::Null),
             ("collapsed", true.into()),
+            ("upstream", "api".into()),
+            ("upstream_status", 304.into()),
             ("upstream_us", 1500.into()),
+            ("request_id", "7f3a".into()),
+            ("protocol", "HTTP/1.1".into()),
             ("transfer", "complete".into()),
         ] {
             assert_eq!(line[name], value, "{name} of {line}");

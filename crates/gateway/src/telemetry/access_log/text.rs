@@ -49,14 +49,27 @@ impl fmt::Display for Text<'_> {
         if line.collapsed && line.reason != Some(Reason::Collapsed) {
             f.write_str(" collapsed")?;
         }
-        if let Some(upstream) = line.upstream {
-            write!(f, " upstream={}", Millis(upstream))?;
+        if let Some(upstream) = &line.upstream {
+            write!(f, " upstream=\"{}\"", Escaped(upstream))?;
+        }
+        if let Some(status) = line.upstream_status {
+            write!(f, " upstream_status={}", status.as_u16())?;
+        }
+        if let Some(time) = line.upstream_time {
+            write!(f, " upstream_time={}", Millis(time))?;
         }
         if let Some(route) = &line.route {
             write!(f, " route=\"{}\"", Escaped(route))?;
         }
         if let Some(key) = line.key_text() {
             write!(f, " key=\"{}\"", Escaped(&redacted(key)))?;
+        }
+        if let Some(id) = &line.request_id {
+            write!(f, " request_id=\"{}\"", Escaped(id))?;
+        }
+        // Most are.
+        if let Some(protocol) = line.protocol.filter(|protocol| *protocol != "HTTP/1.1") {
+            write!(f, " protocol={protocol}")?;
         }
         if let Some(problem) = line.problem {
             write!(f, " problem=\"{}\"", Escaped(problem))?;
@@ -137,8 +150,13 @@ mod tests {
     fn a_request_that_was_given_up_says_so() {
         let mut line = line("/");
         line.collapsed = true;
-        line.upstream = Some(Duration::from_millis(1200));
-        assert!(text(&line).ends_with(" - 0B 0.000ms - - aborted collapsed upstream=1200.000ms"));
+        line.upstream = Some(Arc::from("api"));
+        line.upstream_status = Some(StatusCode::NOT_FOUND);
+        line.upstream_time = Some(Duration::from_millis(1200));
+        line.request_id = Some("7f".into());
+        line.protocol = Some("HTTP/2");
+        let end = " upstream=\"api\" upstream_status=404 upstream_time=1200.000ms request_id=\"7f\" protocol=HTTP/2";
+        assert!(text(&line).ends_with(&format!(" - 0B 0.000ms - - aborted collapsed{end}")), "{}", text(&line));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::histogram::HistogramSum;
 use super::redis::RedisMetrics;
+use super::upstream_gauges::{UpstreamGauges, encode_upstreams};
 use super::{Families, Named};
 
 /// The media type of the exposition.
@@ -63,21 +64,6 @@ pub struct RedisGauges {
     pub servers: Vec<ServerInfo>,
     /// What it was asked.
     pub metrics: Arc<RedisMetrics>,
-}
-
-/// One upstream in [`Gauges`].
-#[derive(Clone, Debug, Default)]
-pub struct UpstreamGauges {
-    /// Its name.
-    pub name: String,
-    /// Requests whose response has not ended.
-    pub requests_in_flight: u64,
-    /// Open connections, idle ones included.
-    pub connections: u64,
-    /// Connections made since the start.
-    pub connects: u64,
-    /// Requests sent again because a reused connection had died, since the start.
-    pub retries: u64,
 }
 
 /// The exposition of everything in `families` and `gauges`.
@@ -150,35 +136,7 @@ impl Scrape {
             }
             Ok(())
         })?;
-        self.upstream_gauges(encoder)
-    }
-
-    fn upstream_gauges(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        type Figure = fn(&UpstreamGauges) -> u64;
-        let gauges: [(&str, &str, Figure); 2] = [
-            ("origin_requests_in_flight", "Requests sent to an upstream whose response has not ended.", |upstream| {
-                upstream.requests_in_flight
-            }),
-            ("origin_connections", "Open connections to an upstream, idle ones included.", |upstream| upstream.connections),
-        ];
-        for (name, help, figure) in gauges {
-            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            for upstream in &self.gauges.upstreams {
-                family.encode_family(&[("upstream", upstream.name.as_str())])?.encode_gauge(&figure(upstream))?;
-            }
-        }
-        let counters: [(&str, &str, Figure); 2] = [
-            ("origin_connects", "Connections made to an upstream.", |upstream| upstream.connects),
-            ("origin_retries", "Requests sent again because a reused connection had died.", |upstream| upstream.retries),
-        ];
-        for (name, help, figure) in counters {
-            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-            for upstream in &self.gauges.upstreams {
-                let labels = [("upstream", upstream.name.as_str())];
-                family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(&figure(upstream), None)?;
-            }
-        }
-        Ok(())
+        encode_upstreams(&self.gauges.upstreams, encoder)
     }
 
     fn store(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

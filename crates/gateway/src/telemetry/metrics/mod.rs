@@ -12,6 +12,7 @@ mod route;
 mod sharded;
 mod tally;
 mod upstream;
+mod upstream_gauges;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,8 +21,9 @@ use http::{Method, StatusCode};
 use larder_semantics::Reason;
 use larder_tower::CacheResult;
 
-pub use exposition::{CONTENT_TYPE, Gauges, RedisGauges, UpstreamGauges};
+pub use exposition::{CONTENT_TYPE, Gauges, RedisGauges};
 pub use redis::RedisMetrics;
+pub use upstream_gauges::UpstreamGauges;
 
 use labels::Labels;
 use route::RouteMetrics;

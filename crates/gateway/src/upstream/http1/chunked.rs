@@ -102,9 +102,8 @@ impl Chunks {
         let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
         let (size, rest) = line.split_at(digits);
         let size = hexadecimal(size).ok_or(Malformed::Chunk)?;
-        let extension = rest.trim_ascii_start();
         self.extensions += rest.len();
-        if !(extension.is_empty() || extension.starts_with(b";")) || extension.contains(&b'\r') || self.extensions > MOST_BYTES {
+        if !is_extension(rest) || self.extensions > MOST_BYTES {
             return Err(Malformed::Chunk);
         }
         input.advance(end + 1);
@@ -122,6 +121,9 @@ impl Chunks {
             return if input.len() <= MOST_BYTES { Ok(Next::Unknown) } else { Err(Malformed::Chunk) };
         };
         let section = &input[..end];
+        if !ends_lines_with_crlf(section) {
+            return Err(Malformed::Chunk);
+        }
         let mut lines = [httparse::EMPTY_HEADER; MOST_FIELDS];
         let trailers = match httparse::parse_headers(section, &mut lines) {
             Ok(Status::Complete((length, lines))) if length == end => Shape::default().map(lines, section, |_, _| ())?,
@@ -131,6 +133,18 @@ impl Chunks {
         self.place = Place::End;
         Ok(Next::Trailers(trailers))
     }
+}
+
+/// "chunk-ext = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )" (§7.1.1), or nothing but bad whitespace, which is a space or
+/// a tab and no other control character: some readers end a line at a bare CR, and some skip a form feed as if it were a space.
+fn is_extension(rest: &[u8]) -> bool {
+    let begins = rest.iter().find(|byte| !matches!(byte, b' ' | b'\t'));
+    begins.is_none_or(|first| *first == b';') && !rest.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t')
+}
+
+/// The parser of fields takes a bare LF for the end of a line.
+fn ends_lines_with_crlf(section: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', section).all(|end| end > 0 && section[end - 1] == b'\r')
 }
 
 /// "A recipient MUST anticipate potentially large hexadecimal numerals and prevent parsing errors due to integer conversion overflows"
@@ -207,11 +221,17 @@ mod tests {
             ("5\rhello\r\n", "a bare CR after the size"),
             ("5 5\r\nhello\r\n", "two sizes"),
             ("5 ;a=\rb\r\nhello\r\n", "a bare CR in an extension"),
+            ("5\r\r\nhello\r\n", "a bare CR before the line end"),
+            ("5\x0c\r\nhello\r\n", "a form feed after the size"),
+            ("5\x0c;a\r\nhello\r\n", "a form feed before an extension"),
+            ("5\x0b\r\nhello\r\n", "a vertical tab after the size"),
+            ("5;a\0\r\nhello\r\n", "a NUL in an extension"),
             (" 5\r\nhello\r\n", "a space before the size"),
             ("5\r\nhello\n", "a bare LF after the data"),
             ("5\r\nhello!\r\n", "more data than announced"),
             ("0\r\nx y: 1\r\n\r\n", "a trailer whose name is none"),
             ("0\r\nx: 1\n\n\r\n\r\n", "trailers that end twice"),
+            ("0\r\nx: 1\ny: 2\r\n\r\n", "a bare LF between trailers"),
             ("0\r\n folded: 1\r\n\r\n", "a folded trailer"),
             (&format!("{overflow}\r\n"), "a size beyond all numbers"),
         ] {

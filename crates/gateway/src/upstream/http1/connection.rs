@@ -45,6 +45,14 @@ enum Stream {
 /// The task that sends the rest of a request's content while its response is read, and brings back its end of the connection.
 pub(super) type Sending = JoinHandle<Result<WriteHalf<Box<UpstreamStream>>, SendError>>;
 
+/// What has come in answer to one request.
+#[derive(Default)]
+struct Heard {
+    anything: bool,
+    /// Bytes of informational heads.
+    interim: usize,
+}
+
 /// Why there is no response.
 pub(crate) struct Lost {
     pub(crate) error: BoxError,
@@ -64,7 +72,7 @@ impl Connection {
 
     /// Sends a request and waits for the head of its final response. Others are told to `interim`.
     pub(crate) async fn ask(&mut self, method: &Method, upload: &mut Upload, interim: &Interim) -> Result<Head, Lost> {
-        let (mut heard, mut sending) = (false, true);
+        let (mut heard, mut sending) = (Heard::default(), true);
         let answer = poll_fn(|cx| {
             if sending {
                 sending = match self.poll_send(upload, cx) {
@@ -78,7 +86,7 @@ impl Connection {
             self.poll_head(method, interim, &mut heard, cx)
         })
         .await;
-        let died_idle = self.answered && !heard;
+        let died_idle = self.answered && !heard.anything;
         self.answered = true;
         answer.map_err(|error| Lost { error, died_idle })
     }
@@ -90,14 +98,19 @@ impl Connection {
         }
     }
 
-    fn poll_head(&mut self, method: &Method, interim: &Interim, heard: &mut bool, cx: &mut Context<'_>) -> Poll<Result<Head, BoxError>> {
+    fn poll_head(&mut self, method: &Method, interim: &Interim, heard: &mut Heard, cx: &mut Context<'_>) -> Poll<Result<Head, BoxError>> {
         let mut seen = self.input.len();
         loop {
             // A line that has not ended tells nothing new.
             if memchr::memchr(b'\n', &self.input[seen..]).is_some() || self.input.len() >= LONGEST_HEAD {
+                let before = self.input.len();
                 match take_head(&mut self.input, method, &mut self.shape)? {
                     Some(head) if head.status == StatusCode::SWITCHING_PROTOCOLS => return Poll::Ready(Err(Malformed::Switched.into())),
                     Some(head) if head.status.is_informational() => {
+                        heard.interim += before - self.input.len();
+                        if heard.interim > LONGEST_HEAD {
+                            return Poll::Ready(Err(Malformed::EndlessInterim.into()));
+                        }
                         interim.told(head.status, &head.headers);
                         seen = 0;
                         continue;
@@ -109,7 +122,7 @@ impl Connection {
             seen = self.input.len();
             match ready!(self.poll_fill(cx))? {
                 0 => return Poll::Ready(Err(Incomplete.into())),
-                _ => *heard = true,
+                _ => heard.anything = true,
             }
         }
     }
@@ -125,6 +138,21 @@ impl Connection {
             self.room = (self.room * 2).min(LARGEST_READ);
         }
         Poll::Ready(Ok(read))
+    }
+
+    /// Before it waits for its next exchange: room that a long body has grown is given back, or each connection would keep the largest.
+    pub(crate) fn rest(&mut self) {
+        if self.room > FIRST_READ {
+            // What is left of the buffer may be a small end of a large one.
+            self.input = BytesMut::new();
+            self.room = FIRST_READ;
+        }
+    }
+
+    /// Bytes of its buffer, and the room that its next read gets.
+    #[cfg(test)]
+    pub(crate) fn kept(&self) -> (usize, usize) {
+        (self.input.capacity(), self.room)
     }
 
     /// Nothing of the last exchange is left on it.

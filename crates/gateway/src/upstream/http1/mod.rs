@@ -39,6 +39,9 @@ pub(super) enum Malformed {
     /// What should be chunks is not (RFC 9112 §7.1).
     #[error("the response's chunks cannot be read")]
     Chunk,
+    /// Informational responses without an end, and no final one.
+    #[error("the origin sent more informational responses than a client would read")]
+    EndlessInterim,
     /// Switching protocols without being asked (RFC 9110 §7.8).
     #[error("the origin switched protocols without being asked")]
     Switched,

@@ -106,6 +106,17 @@ async fn rfc9112_4_and_5_what_is_no_head_is_a_protocol_error() {
 }
 
 #[tokio::test]
+async fn rfc9110_15_2_informational_responses_without_an_end_are_a_protocol_error() {
+    let address = origin(|_, mut connection| async move {
+        connection.head().await;
+        while connection.try_send(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n").await {}
+    })
+    .await;
+    let outcome = exchanged(&service(address), Method::GET).await;
+    assert!(matches!(outcome, Err(UpstreamError::Protocol(_))), "{outcome:?}");
+}
+
+#[tokio::test]
 async fn a_head_without_an_end_is_a_protocol_error_before_it_fills_memory() {
     let address = origin(|_, mut connection| async move {
         connection.head().await;

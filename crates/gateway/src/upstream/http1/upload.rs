@@ -4,10 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HOST, MAX_FORWARDS, SET_COOKIE, TE,
-    TRAILER, TRANSFER_ENCODING,
-};
+use http::header::TRAILER;
 use http::{HeaderMap, HeaderName};
 use http_body::{Body, Frame};
 use larder_tower::BoxError;
@@ -18,23 +15,6 @@ use crate::upstream::progress::WatchedBody;
 
 /// Content is taken from the client while less than this is waiting to be written, in bytes.
 const AHEAD: usize = 64 * 1024;
-
-/// "A sender MUST NOT generate a trailer field unless the sender knows the corresponding header field name's definition permits sending
-/// in trailers" (RFC 9110 §6.5.1): these are about framing, routing or control.
-const NEVER_TRAILERS: [HeaderName; 12] = [
-    AUTHORIZATION,
-    CACHE_CONTROL,
-    CONTENT_ENCODING,
-    CONTENT_LENGTH,
-    CONTENT_RANGE,
-    CONTENT_TYPE,
-    HOST,
-    MAX_FORWARDS,
-    SET_COOKIE,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-];
 
 /// A request on its way to an origin.
 pub(crate) struct Upload {
@@ -168,5 +148,5 @@ impl Outstanding {
 fn named_trailers(headers: &HeaderMap) -> Vec<HeaderName> {
     let lines = headers.get_all(TRAILER).iter();
     let names = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
-    names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()).filter(|name| !NEVER_TRAILERS.contains(name)).collect()
+    names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()).collect()
 }

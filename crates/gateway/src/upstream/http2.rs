@@ -1,0 +1,172 @@
+//! The way to an origin that is known to speak HTTP/2 without TLS: one connection, on which every request is a stream.
+//!
+//! The general client would keep a connection for every `:authority`, so it cannot show the origin the client's own name: names are the
+//! client's to choose, and there is no end of them. Here all of them share the connection.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use http::{Request, Response, Uri};
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use larder_tower::BoxError;
+use tokio::sync::OnceCell;
+use tower_service::Service;
+
+use super::body::Source;
+use super::connect::{ConnectionMark, Connector};
+use super::observe::UpstreamStats;
+use super::progress::WatchedBody;
+
+/// A connection with streams on it is asked for a sign of life this often, and ends when none comes as soon again: the requests on a
+/// connection that leads nowhere any more would all run into their deadlines, and so would those after them.
+pub(super) const PING: Duration = Duration::from_secs(20);
+
+/// Cheap to clone; clones share the connection.
+#[derive(Clone)]
+pub(super) struct Http2(Arc<Shared>);
+
+struct Shared {
+    connector: Connector,
+    origin: Uri,
+    idle_timeout: Duration,
+    current: Mutex<Arc<Slot>>,
+}
+
+/// Where a connection is made once for all requests that want it, and fails for all of them.
+#[derive(Default)]
+struct Slot {
+    open: OnceCell<Result<Open, SharedFailure>>,
+    /// Since it was last looked at.
+    used: AtomicBool,
+}
+
+#[derive(Clone)]
+struct Open {
+    sender: SendRequest<WatchedBody>,
+    mark: ConnectionMark,
+}
+
+/// Why there is no connection, for each of those who waited for it.
+#[derive(Clone, Debug)]
+struct SharedFailure(Arc<dyn Error + Send + Sync>);
+
+/// How one attempt went wrong.
+enum Lost {
+    /// Nothing of the request was sent, and this is it.
+    Unsent(Box<Request<WatchedBody>>),
+    /// It may have been.
+    Sent { error: BoxError, died_idle: bool },
+}
+
+impl Http2 {
+    /// Connects to `origin`, and keeps the connection unused for `idle_timeout` or somewhat longer.
+    pub(super) fn new(connector: Connector, origin: Uri, idle_timeout: Duration) -> Self {
+        Self(Arc::new(Shared { connector, origin, idle_timeout, current: Mutex::default() }))
+    }
+
+    /// Sends a request and waits for the response head. What was not sent because its connection had ended is sent on a new one, and so is
+    /// `spare`, the same request without content, when the connection ended without a word (see [`super::pool::Pool::request`]).
+    pub(super) async fn request(
+        &self,
+        request: Request<WatchedBody>,
+        spare: Option<Request<WatchedBody>>,
+        stats: &UpstreamStats,
+    ) -> Result<Response<Source>, BoxError> {
+        let slot = self.0.slot();
+        let again = match self.attempt(&slot, request).await? {
+            Ok(response) => return Ok(response),
+            Err(Lost::Unsent(request)) => *request,
+            Err(Lost::Sent { error, died_idle }) => spare.filter(|_| died_idle).ok_or(error)?,
+        };
+        stats.retried();
+        self.0.leave(&slot);
+        match self.attempt(&self.0.slot(), again).await? {
+            Ok(response) => Ok(response),
+            Err(Lost::Unsent(_)) => Err("the connection ended before the request was sent".into()),
+            Err(Lost::Sent { error, .. }) => Err(error),
+        }
+    }
+
+    async fn attempt(&self, slot: &Arc<Slot>, request: Request<WatchedBody>) -> Result<Result<Response<Source>, Lost>, BoxError> {
+        let open = slot.open.get_or_init(|| self.connect(slot)).await.clone();
+        let Open { mut sender, mark } = open.map_err(|failure| Box::new(failure) as BoxError)?;
+        if sender.ready().await.is_err() {
+            return Ok(Err(Lost::Unsent(Box::new(request))));
+        }
+        Ok(match sender.try_send_request(request).await {
+            Ok(response) => {
+                mark.answered();
+                Ok(response.map(Source::Driven))
+            }
+            Err(mut error) => Err(match error.take_message() {
+                Some(request) => Lost::Unsent(Box::new(request)),
+                None => Lost::Sent { error: error.into_error().into(), died_idle: mark.died_idle() },
+            }),
+        })
+    }
+
+    async fn connect(&self, slot: &Arc<Slot>) -> Result<Open, SharedFailure> {
+        let failed = |error: BoxError| SharedFailure(Arc::from(error));
+        let stream = self.0.connector.clone().call(self.0.origin.clone()).await.map_err(|error| failed(error.into()))?;
+        let mark = stream.inner().mark();
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(PING);
+        let (sender, connection) = builder.handshake(stream).await.map_err(|error| failed(error.into()))?;
+        // Its streams tell how it ended.
+        tokio::spawn(async move { _ = connection.await });
+        tokio::spawn(end_unused(Arc::downgrade(&self.0), Arc::downgrade(slot), self.0.idle_timeout));
+        Ok(Open { sender, mark })
+    }
+}
+
+impl Shared {
+    fn current(&self) -> MutexGuard<'_, Arc<Slot>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The slot of the connection in use, or a new one where that has ended or never came about.
+    fn slot(&self) -> Arc<Slot> {
+        let mut current = self.current();
+        let is_over = current.open.get().is_some_and(|open| open.as_ref().map_or(true, |open| open.sender.is_closed()));
+        if is_over {
+            *current = Arc::default();
+        }
+        current.used.store(true, Ordering::Relaxed);
+        Arc::clone(&current)
+    }
+
+    /// No further request goes into this slot. Those that are on their way stay.
+    fn leave(&self, slot: &Arc<Slot>) {
+        let mut current = self.current();
+        if Arc::ptr_eq(&current, slot) {
+            *current = Arc::default();
+        }
+    }
+}
+
+/// Leaves a connection once it was not used between two looks. It ends with the last of its streams.
+async fn end_unused(shared: Weak<Shared>, slot: Weak<Slot>, idle_timeout: Duration) {
+    loop {
+        tokio::time::sleep(idle_timeout).await;
+        let (Some(shared), Some(slot)) = (shared.upgrade(), slot.upgrade()) else { return };
+        if !slot.used.swap(false, Ordering::Relaxed) {
+            return shared.leave(&slot);
+        }
+    }
+}
+
+impl fmt::Display for SharedFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for SharedFailure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.0)
+    }
+}
