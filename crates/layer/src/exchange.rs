@@ -3,18 +3,19 @@
 mod arriving;
 mod failing;
 mod freshen;
+mod giving_up;
 mod part;
 mod pump;
 mod sharing;
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::Poll;
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, response};
 use http_body::Body;
 use larder_semantics::entity_tag::is_strong;
 use larder_semantics::fields::is_for_one_client;
@@ -25,6 +26,7 @@ use larder_store::{HitForMiss, Lease, Lookup, Position, StoredBody, StoredRespon
 use tokio::sync::oneshot;
 
 pub(crate) use failing::Refusal;
+use giving_up::unless_given_up;
 pub(crate) use part::PartReply;
 use part::Partly;
 use pump::{Begun, Kept, Pump, begin};
@@ -37,7 +39,6 @@ use crate::fill::Asked;
 use crate::flight::{Landing, Permit};
 use crate::live::{Live, LiveBody, LiveReader};
 use crate::partial::Going;
-use crate::pressure::Pressure;
 use crate::remote::{Answer, Fetch};
 use crate::request_body::RequestBody;
 use crate::rules::TagsInBody;
@@ -165,32 +166,6 @@ pub(crate) async fn call<S: Upstream>(inner: &S, request: impl FnOnce() -> Reque
     poll_fn(|cx| inner.poll_ready(cx)).await.map_err(FetchError::new)?;
     let answer = inner.call(request());
     answer.await.map_err(FetchError::new)
-}
-
-/// Waits for an answer; `None`: its client has left, nobody follows, and others wait for the place that it takes.
-async fn unless_given_up<T, B>(
-    answer: impl Future<Output = T>,
-    job: &Job,
-    reply: &mut oneshot::Sender<Reply<B>>,
-    pressure: &Pressure,
-) -> Option<T> {
-    let mut answer = pin!(answer);
-    let mut given_up = None;
-    poll_fn(|cx| {
-        if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
-            return Poll::Ready(Some(answer));
-        }
-        if job.in_background {
-            return Poll::Pending;
-        }
-        ready!(reply.poll_closed(cx));
-        let given_up = given_up.get_or_insert_with(|| {
-            let followed = job.permit.as_ref().map(Permit::followed);
-            pressure.unattended_exchange(move || followed.as_ref().is_some_and(|followed| followed()))
-        });
-        Pin::new(given_up).poll(cx).map(|()| None)
-    })
-    .await
 }
 
 /// Fetches, tells the client and the followers, and brings the body home. With `elsewhere`, what was found here, other replicas are asked

@@ -43,6 +43,9 @@ impl Connector {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(Duration::from_secs(60)));
+        // What is sent to a host that is gone is not acknowledged, and without this the system goes on trying for a quarter of an hour.
+        #[cfg(target_os = "linux")]
+        tcp.set_tcp_user_timeout(Some(Duration::from_secs(60)));
         let builder = HttpsConnectorBuilder::new().with_tls_config(tls_config(options)?).https_or_http();
         let inner = match options.host {
             HostPolicy::Upstream => builder.enable_all_versions().wrap_connector(Tcp(tcp)),
@@ -290,9 +293,14 @@ impl ConnectionMark {
         self.0.answered.store(true, Ordering::Relaxed);
     }
 
+    /// Whether not a single byte came since the last write.
+    pub(super) fn is_silent(&self) -> bool {
+        self.0.silent.load(Ordering::Relaxed)
+    }
+
     /// Whether it had answered before, and then not with a single byte since the last write.
     pub(super) fn died_idle(&self) -> bool {
-        self.0.answered.load(Ordering::Relaxed) && self.0.silent.load(Ordering::Relaxed)
+        self.0.answered.load(Ordering::Relaxed) && self.is_silent()
     }
 }
 

@@ -8,7 +8,7 @@ use http_body_util::LengthLimitError;
 use larder_tower::BoxError;
 
 use super::connect::Phase;
-use super::http1::{ContentFailed, Malformed};
+use super::http1::{ContentFailed, EndedIdle, Malformed};
 use crate::problem::Problem;
 use crate::request_limit::TOO_LARGE;
 
@@ -132,6 +132,15 @@ impl UpstreamError {
     /// Whether the origin has failed, and neither its client nor this gateway.
     pub fn is_origins(&self) -> bool {
         !matches!(self, Self::RequestBody(_) | Self::RequestTooLarge | Self::RequestStalled | Self::LeftAlone { .. } | Self::Full { .. })
+    }
+
+    /// Whether the origin said something, be it nothing that can be understood, or closed a connection that had been idle as its right is.
+    pub fn is_answer(&self) -> bool {
+        match self {
+            Self::Protocol(_) => true,
+            Self::Reset(error) => find::<EndedIdle>(&**error).is_some(),
+            _ => false,
+        }
     }
 
     /// Whether the origin was never asked.

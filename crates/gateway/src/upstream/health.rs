@@ -2,6 +2,7 @@
 //!
 //! Without that, a hanging origin costs every request the whole time that it is waited for, though a stale response may be at hand.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use larder_redis::{Breaker, BreakerState, Pass};
@@ -12,7 +13,12 @@ use super::options::UpstreamOptions;
 use super::trouble::Troubles;
 
 /// What one upstream's exchanges came to lately.
+///
+/// Only a failure during which nothing else was answered says something about the upstream as a whole. Otherwise a client could have it left
+/// alone by asking for what takes too long, a few times at once.
 pub(super) struct Health {
+    /// Exchanges that were answered.
+    answers: AtomicU64,
     breaker: Option<Breaker>,
     pause: Duration,
     pub(super) troubles: Troubles,
@@ -22,12 +28,19 @@ pub(super) struct Health {
 pub(super) struct Attempt<'a> {
     health: &'a Health,
     pass: Option<Pass<'a>>,
+    /// The answers there had been when it began.
+    answers: u64,
 }
 
 impl Health {
     pub(super) fn new(options: &UpstreamOptions) -> Self {
         let breaker = options.breaker.map(|limit| Breaker::new(limit.failures, limit.open));
-        Self { breaker, pause: options.breaker.map(|limit| limit.open).unwrap_or_default(), troubles: Troubles::new(options) }
+        Self {
+            answers: AtomicU64::new(0),
+            breaker,
+            pause: options.breaker.map(|limit| limit.open).unwrap_or_default(),
+            troubles: Troubles::new(options),
+        }
     }
 
     /// What the breaker lets through.
@@ -45,10 +58,11 @@ impl Health {
 
     /// An exchange begins, if the upstream may be asked.
     pub(super) fn attempt(&self) -> Result<Attempt<'_>, UpstreamError> {
-        let Some(breaker) = &self.breaker else { return Ok(Attempt { health: self, pass: None }) };
+        let answers = self.answers.load(Ordering::Relaxed);
+        let Some(breaker) = &self.breaker else { return Ok(Attempt { health: self, pass: None, answers }) };
         let now = monotonic();
         let pass = breaker.pass(now).ok_or_else(|| self.refusal(now))?;
-        Ok(Attempt { health: self, pass: Some(pass) })
+        Ok(Attempt { health: self, pass: Some(pass), answers })
     }
 
     fn refusal(&self, now: Instant) -> UpstreamError {
@@ -63,6 +77,7 @@ impl Attempt<'_> {
     pub(super) fn ended<T>(self, result: &Result<T, UpstreamError>) {
         match result {
             Ok(_) => {
+                self.health.answers.fetch_add(1, Ordering::Relaxed);
                 self.health.troubles.answered();
                 if let Some(pass) = self.pass {
                     pass.succeeded();
@@ -72,10 +87,64 @@ impl Attempt<'_> {
             Err(error) => {
                 let now = monotonic();
                 self.health.troubles.failed(error, now);
-                if self.pass.is_some_and(|pass| pass.failed(now)) {
+                let is_alive = error.is_answer() || self.health.answers.load(Ordering::Relaxed) != self.answers;
+                if !is_alive && self.pass.is_some_and(|pass| pass.failed(now)) {
                     self.health.troubles.left_alone(self.health.pause);
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::test_origin::options;
+
+    fn health(failures: u32) -> Health {
+        let breaker = Some(crate::upstream::BreakerLimit { failures, open: Duration::from_secs(3600) });
+        Health::new(&UpstreamOptions { breaker, ..options("http://127.0.0.1:1") })
+    }
+
+    fn begin(health: &Health) -> Attempt<'_> {
+        health.attempt().expect("it is asked")
+    }
+
+    #[test]
+    fn an_upstream_that_fails_often_enough_is_left_alone_and_says_until_when() {
+        let health = health(2);
+        begin(&health).ended::<()>(&Err(UpstreamError::FirstByteTimeout));
+        assert!(health.check().is_ok());
+        begin(&health).ended::<()>(&Err(UpstreamError::Refused("refused".into())));
+        assert!(matches!(health.check(), Err(UpstreamError::LeftAlone { retry_after: 3600 })));
+        assert!(health.attempt().is_err());
+    }
+
+    #[test]
+    fn what_its_clients_did_and_what_they_gave_up_does_not_count() {
+        let health = health(1);
+        drop(begin(&health));
+        for error in [UpstreamError::RequestStalled, UpstreamError::RequestTooLarge, UpstreamError::RequestBody("gone".into())] {
+            begin(&health).ended::<()>(&Err(error));
+        }
+        assert!(health.check().is_ok());
+    }
+
+    #[test]
+    fn an_upstream_that_answers_others_meanwhile_is_not_left_alone_because_one_url_hangs() {
+        let health = health(1);
+        let slow = begin(&health);
+        begin(&health).ended(&Ok(()));
+        slow.ended::<()>(&Err(UpstreamError::FirstByteTimeout));
+        assert!(health.check().is_ok());
+        begin(&health).ended::<()>(&Err(UpstreamError::FirstByteTimeout));
+        assert!(health.check().is_err());
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_understood_is_one() {
+        let health = health(1);
+        begin(&health).ended::<()>(&Err(UpstreamError::Protocol("rubbish".into())));
+        assert!(health.check().is_ok());
     }
 }

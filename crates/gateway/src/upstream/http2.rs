@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use http::{Request, Response, Uri};
 use hyper::client::conn::http2::{self, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioExecutor;
 use larder_tower::BoxError;
 use tokio::sync::OnceCell;
 use tower_service::Service;
@@ -20,10 +20,6 @@ use super::body::Source;
 use super::connect::{ConnectionMark, Connector};
 use super::observe::UpstreamStats;
 use super::progress::WatchedBody;
-
-/// A connection with streams on it is asked for a sign of life this often, and ends when none comes as soon again: the requests on a
-/// connection that leads nowhere any more would all run into their deadlines, and so would those after them.
-pub(super) const PING: Duration = Duration::from_secs(20);
 
 /// Cheap to clone; clones share the connection.
 #[derive(Clone)]
@@ -91,6 +87,15 @@ impl Http2 {
         }
     }
 
+    /// A request got no answer in time. If nothing at all came since it was sent, the connection may lead nowhere any more, and the next ones
+    /// do not wait for the same. It is not asked for a sign of life: some servers take that for an attack.
+    pub(super) fn doubt(&self) {
+        let slot = Arc::clone(&self.0.current());
+        if slot.open.get().is_some_and(|open| open.as_ref().is_ok_and(|open| open.mark.is_silent())) {
+            self.0.leave(&slot);
+        }
+    }
+
     async fn attempt(&self, slot: &Arc<Slot>, request: Request<WatchedBody>) -> Result<Result<Response<Source>, Lost>, BoxError> {
         let open = slot.open.get_or_init(|| self.connect(slot)).await.clone();
         let Open { mut sender, mark } = open.map_err(|failure| Box::new(failure) as BoxError)?;
@@ -113,9 +118,7 @@ impl Http2 {
         let failed = |error: BoxError| SharedFailure(Arc::from(error));
         let stream = self.0.connector.clone().call(self.0.origin.clone()).await.map_err(|error| failed(error.into()))?;
         let mark = stream.inner().mark();
-        let mut builder = http2::Builder::new(TokioExecutor::new());
-        builder.timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(PING);
-        let (sender, connection) = builder.handshake(stream).await.map_err(|error| failed(error.into()))?;
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.map_err(|error| failed(error.into()))?;
         // Its streams tell how it ended.
         tokio::spawn(async move { _ = connection.await });
         tokio::spawn(end_unused(Arc::downgrade(&self.0), Arc::downgrade(slot), self.0.idle_timeout));

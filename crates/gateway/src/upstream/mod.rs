@@ -13,6 +13,7 @@ mod http2;
 mod interim;
 mod observe;
 mod options;
+mod patience;
 mod places;
 mod pool;
 mod progress;
@@ -22,6 +23,8 @@ mod service;
 pub(crate) mod test_origin;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_http2;
 #[cfg(test)]
 mod tests_through;
 #[cfg(test)]

@@ -10,7 +10,7 @@ use larder_tower::BoxError;
 use tower_service::Service;
 
 use super::connect::Connector;
-use super::http1::{Connection, Lost, ResponseBody, Upload};
+use super::http1::{Connection, EndedIdle, Lost, ResponseBody, Upload};
 use super::interim::Interim;
 use super::observe::UpstreamStats;
 
@@ -77,6 +77,7 @@ impl Pool {
                     stats.retried();
                     upload.rewind();
                 }
+                Err(Lost { died_idle: true, error }) => return Err(EndedIdle(error).into()),
                 Err(Lost { error, .. }) => return Err(error),
             }
         }

@@ -51,3 +51,9 @@ pub(super) enum Malformed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the connection ended within the message")]
 pub(super) struct Incomplete;
+
+/// A connection that had been used before ended without a word: its origin may have closed it at the moment when a request was sent, and
+/// that request cannot be sent again.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection was closed when it was used again")]
+pub(super) struct EndedIdle(#[source] pub(super) larder_tower::BoxError);

@@ -1,0 +1,37 @@
+//! The end of an exchange that nobody waits for, where others wait for its place.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::{Poll, ready};
+
+use tokio::sync::oneshot;
+
+use super::{Job, Reply};
+use crate::flight::Permit;
+use crate::pressure::Pressure;
+
+/// Waits for an answer; `None`: its client has left, nobody follows, and others wait for the place that it takes.
+pub(super) async fn unless_given_up<T, B>(
+    answer: impl Future<Output = T>,
+    job: &Job,
+    reply: &mut oneshot::Sender<Reply<B>>,
+    pressure: &Pressure,
+) -> Option<T> {
+    let mut answer = pin!(answer);
+    let mut given_up = None;
+    poll_fn(|cx| {
+        if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
+            return Poll::Ready(Some(answer));
+        }
+        if job.in_background {
+            return Poll::Pending;
+        }
+        ready!(reply.poll_closed(cx));
+        let given_up = given_up.get_or_insert_with(|| {
+            let followed = job.permit.as_ref().map(Permit::followed);
+            pressure.unattended_exchange(move || followed.as_ref().is_some_and(|followed| followed()))
+        });
+        Pin::new(given_up).poll(cx).map(|()| None)
+    })
+    .await
+}
