@@ -126,13 +126,14 @@ impl Link {
                 match kind {
                     // It works; it only does not do this.
                     RemoteError::Refused => pass.succeeded(),
+                    _ if operation.is_afterwards() => {}
                     _ if pass.failed(now) => self.opened(in_words(&error)),
                     _ => {}
                 }
                 Err(kind)
             }
             Err(_) => {
-                if pass.failed(now) {
+                if !operation.is_afterwards() && pass.failed(now) {
                     self.opened(format!("no answer within {} ms", patience.deadline.as_millis()));
                 }
                 Err(RemoteError::Timeout)

@@ -34,6 +34,11 @@ impl Operation {
     pub const ALL: [Self; 8] =
         [Self::Load, Self::Chunk, Self::Commit, Self::Freshen, Self::Remove, Self::Renew, Self::Release, Self::Publish];
 
+    /// Whether it follows from an operation that may have failed for the same reason: one failure counts once.
+    pub(crate) const fn is_afterwards(self) -> bool {
+        matches!(self, Self::Renew | Self::Release)
+    }
+
     /// Its name in metrics.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -55,20 +55,21 @@ pub(crate) async fn commit(inner: &Arc<Inner>, write: Write) -> Result<(), Remot
     let work = |mut connection| async move { call.invoke::<Committed>(&mut connection).await };
     let outcome = inner.link.run(Operation::Commit, lane, work).await;
     if let (Err(RemoteError::Refused), Some(Note::Chunks { lengths })) = (&outcome, &note) {
-        leftovers::drop_written(inner, &place, response.body_fetch(), lengths).await?;
+        // What cannot be dropped now ends by itself.
+        let _ = leftovers::drop_written(inner, &place, response.body_fetch(), lengths).await;
     }
     let (written, replaced, form, led_here, its_form) = outcome?;
     if let Some(lease) = lease {
         lease.spent();
     }
-    let life = if written { Life::ShortlyMore } else { Life::Over };
-    leftovers::drop_chunks(inner, &place, &replaced, &form, life).await?;
-    if let Some(primary) = &primary {
-        leftovers::drop_chunks(inner, primary, &led_here, &its_form, Life::ShortlyMore).await?;
-    }
     inner.counters.written.add();
     inner.counters.saved_bytes.add_many(response.body_length() - length);
-    Ok(())
+    let life = if written { Life::ShortlyMore } else { Life::Over };
+    leftovers::drop_chunks(inner, &place, &replaced, &form, life).await?;
+    match &primary {
+        Some(primary) => leftovers::drop_chunks(inner, primary, &led_here, &its_form, Life::ShortlyMore).await,
+        None => Ok(()),
+    }
 }
 
 /// Whether it was written, and for the entry and its primary one the fetch and the form of a body that no head leads to any more.

@@ -45,7 +45,7 @@ else
       redis.call('HDEL', KEYS[3], 'b', 'c', 't', 'p')
       redis.call('PEXPIRE', KEYS[3], left)
       answer[4], answer[5] = primary, its_form
-    elseif redis.call('HEXISTS', KEYS[3], 'p') == 0 then
+    elseif not redis.call('HGET', KEYS[3], 'p') then
       -- Selecting fields that a later fetch has brought lead here as well.
       redis.call('PEXPIRE', KEYS[3], left)
     end

@@ -21,7 +21,7 @@ if not superseded then
     if left == -2 then
       redis.call('HSET', KEYS[3], 'f', ARGV[1], 'id', ARGV[2], 'm', ARGV[8])
     end
-    if left == -2 or redis.call('HEXISTS', KEYS[3], 'p') == 0 then
+    if left == -2 or not redis.call('HGET', KEYS[3], 'p') then
       redis.call('PEXPIRE', KEYS[3], math.max(left, tonumber(ARGV[4])))
     end
   end
