@@ -1,18 +1,27 @@
-//! Three replicas and a real Redis under purges and reads in any order, and a judge of what was read: nobody who asks after a purge was
-//! acknowledged is given anything older, whatever was in flight, in memory or in Redis.
+//! Replicas and a real Redis under purges and reads in any order, and a judge of what was read: nobody who asks after a purge was
+//! acknowledged is given anything older, whatever was in flight, in memory or in Redis. A purge that is confirmed holds on every replica
+//! that lives, known or not; any other one on the replica that took it.
+//!
+//! `LARDER_HISTORY_PURGES` makes the histories longer: `LARDER_HISTORY_PURGES=10000 cargo nextest run -p larder-tests --profile long history`.
+
+mod faults;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
+use faults::Faults;
+use larder_testkit::faults::FaultProxy;
 use larder_testkit::patience::eventually;
-use larder_testkit::{Answer, Client, Error, Larder, Origin, Redis, Result};
+use larder_testkit::{Answer, Client, Error, Larder, Origin, Redis, Response, Result};
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 const REPLICAS: usize = 3;
 const KEYS: usize = 6;
-const ROUNDS: u64 = 150;
-const READERS: u64 = 6;
+const PURGES: u64 = 150;
+const READERS_EACH: u64 = 2;
 const READS_A_ROUND: usize = 20;
 
 const HOST: (&str, &str) = ("Host", "site.example");
@@ -36,14 +45,21 @@ struct Truth {
     least: [[AtomicU64; KEYS]; REPLICAS],
     round: AtomicU64,
     reads: AtomicUsize,
+    confirmed: AtomicUsize,
     over: AtomicBool,
+}
+
+/// A replica, and what lies between it and Redis.
+struct Place {
+    larder: Larder,
+    proxy: FaultProxy,
 }
 
 struct Site {
     truth: Arc<Truth>,
     origin: Origin,
     redis: Redis,
-    replicas: Vec<Arc<Larder>>,
+    places: Vec<Arc<Place>>,
 }
 
 impl Site {
@@ -61,33 +77,69 @@ impl Site {
                 }
             });
         }
-        let mut replicas = Vec::new();
+        origin.always("PUT", "/busy", Answer::new(204));
+        let mut places = Vec::new();
         for _ in 0..REPLICAS {
+            let proxy = FaultProxy::start(redis.address()).await?;
             let config = format!(
-                "[cache]\nttl = \"60s\"\nstale_while_revalidate = \"60s\"\ncollapse = {{ wait = \"200ms\" }}\n[tags]\nfrom = [\"surrogate-key\"]\n[store.redis]\nurl = \"redis://{}\"\n",
-                redis.address()
+                "[cache]\nttl = \"60s\"\nstale_while_revalidate = \"60s\"\ncollapse = {{ wait = \"200ms\" }}\n[tags]\nfrom = [\"surrogate-key\"]\n[store.redis]\nurl = \"redis://{}\"\nmax_lag = \"{}s\"\n",
+                proxy.address(),
+                faults::MAX_LAG.as_secs(),
             );
-            let larder = Larder::before(&origin, &config).await?;
-            let ok = || async { Ok(larder.admin("/readyz").await?.text().contains(r#""state":"ok""#).then_some(())) };
-            eventually("waiting for the log of invalidations to be read", ok).await?;
-            replicas.push(Arc::new(larder));
+            places.push(Arc::new(Place { larder: Larder::before(&origin, &config).await?, proxy }));
         }
-        Ok(Self { truth, origin, redis, replicas })
+        let site = Self { truth, origin, redis, places };
+        site.is_well().await?;
+        Ok(site)
     }
 
-    fn readers(&self) -> Vec<tokio::task::JoinHandle<Result<()>>> {
+    /// Every replica has read the log to its end, and told what it had to tell.
+    async fn is_well(&self) -> Result<()> {
+        for place in &self.places {
+            let well = || async {
+                let detail = place.larder.admin("/readyz").await?.text();
+                Ok((detail.contains(r#""state":"ok""#) && detail.contains(r#""log_lag_seconds":0"#)).then_some(()))
+            };
+            eventually("waiting for the log of invalidations to be read", well).await?;
+            let told = || async { Ok((place.larder.metric("larder_invalidations_untold", &[]).await? == 0.0).then_some(())) };
+            eventually("waiting for all to be told", told).await?;
+        }
+        Ok(())
+    }
+
+    fn readers(&self) -> Vec<JoinHandle<Result<()>>> {
         let reader = |seed: u64| {
-            let (replicas, truth) = (self.replicas.clone(), Arc::clone(&self.truth));
-            tokio::spawn(read(replicas, truth, Lot(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))))
+            let replica = seed as usize % REPLICAS;
+            let (place, truth) = (Arc::clone(&self.places[replica]), Arc::clone(&self.truth));
+            tokio::spawn(read(replica, place, truth, Lot(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))))
         };
-        (1..=READERS).map(reader).collect()
+        (1..=READERS_EACH * REPLICAS as u64).map(reader).collect()
     }
 
-    /// A write that only the origin knows of, and then the purge that tells of it.
-    async fn change_and_purge(&self, round: u64, lot: &mut Lot) -> Result<()> {
-        self.truth.round.store(round, Ordering::SeqCst);
-        let (key, replica) = (lot.below(KEYS), lot.below(REPLICAS));
-        let version = self.truth.versions[key].fetch_add(1, Ordering::SeqCst) + 1;
+    /// Keeps the log from ever resting: a write every 100 ms, through one replica or another.
+    fn busy(&self) -> JoinHandle<Result<()>> {
+        let (places, truth) = (self.places.clone(), Arc::clone(&self.truth));
+        tokio::spawn(async move {
+            let mut pause = tokio::time::interval(Duration::from_millis(100));
+            for place in places.iter().cycle() {
+                if truth.over.load(Ordering::SeqCst) {
+                    break;
+                }
+                pause.tick().await;
+                // One that stands still answers when it goes on; nobody waits for it.
+                let mut client = place.larder.connect().await?;
+                tokio::spawn(async move { client.exchange("PUT", "/busy", &[HOST], "").await.map(drop) });
+            }
+            Ok(())
+        })
+    }
+
+    /// A write that only the origin knows of, and then the purge that tells of it through `replica`.
+    async fn change_and_purge(&self, round: u64, replica: usize, lot: &mut Lot) -> Result<()> {
+        let truth = &self.truth;
+        truth.round.store(round, Ordering::SeqCst);
+        let key = lot.below(KEYS);
+        let version = truth.versions[key].fetch_add(1, Ordering::SeqCst) + 1;
         let body = match lot.below(6) {
             0 => json!({"urls": [format!("http://site.example{}", path(key))]}),
             1 => json!({"tags": [format!("key:{key}")]}),
@@ -96,29 +148,31 @@ impl Site {
             4 => json!({"patterns": [format!("*.example/k/{key}")]}),
             _ => json!({"all": true}),
         };
-        let said = purge(&self.replicas[replica], &body).await?;
-        if said["applied"] == json!(REPLICAS) && said["replicas"] == json!(REPLICAS) {
-            for least in &self.truth.least {
-                least[key].fetch_max(version, Ordering::SeqCst);
-            }
+        let said = purge(&self.places[replica].larder, &body).await?;
+        if said["applied"].is_u64() && said["applied"] == said["replicas"] {
+            truth.confirmed.fetch_add(1, Ordering::SeqCst);
+            truth.least.iter().for_each(|least| _ = least[key].fetch_max(version, Ordering::SeqCst));
         } else {
-            // The others could not be told, or not all of them were known to live.
-            self.truth.least[replica][key].fetch_max(version, Ordering::SeqCst);
+            truth.least[replica][key].fetch_max(version, Ordering::SeqCst);
         }
         self.origin.gate(&gate(round)).open();
         self.origin.gate(&gate(round - 1)).open();
         // What was held is out by now; something has to be read before the next change.
-        let enough = self.truth.reads.load(Ordering::SeqCst) + READS_A_ROUND;
-        let read = || async { Ok((self.truth.reads.load(Ordering::SeqCst) >= enough).then_some(())) };
+        let enough = truth.reads.load(Ordering::SeqCst) + READS_A_ROUND;
+        let read = || async { Ok((truth.reads.load(Ordering::SeqCst) >= enough).then_some(())) };
         eventually("waiting for reads", read).await
     }
 
-    async fn end(self, readers: Vec<tokio::task::JoinHandle<Result<()>>>) -> Result<()> {
+    /// Returns how many purges were confirmed.
+    async fn end(self, readers: Vec<JoinHandle<Result<()>>>) -> Result<usize> {
         self.truth.over.store(true, Ordering::SeqCst);
+        // What is held for the last round is let go, and what asks now is held no more.
+        let last = self.truth.round.load(Ordering::SeqCst);
+        self.origin.gate(&gate(last)).open();
         for reader in readers {
             reader.await??;
         }
-        Ok(())
+        Ok(self.truth.confirmed.load(Ordering::SeqCst))
     }
 }
 
@@ -130,28 +184,37 @@ fn gate(round: u64) -> String {
     format!("round {round}")
 }
 
-async fn read(replicas: Vec<Arc<Larder>>, truth: Arc<Truth>, mut lot: Lot) -> Result<()> {
-    let mut clients = Vec::new();
-    for replica in &replicas {
-        clients.push(replica.connect().await?);
-    }
+/// How many purges a history has.
+fn purges() -> u64 {
+    std::env::var("LARDER_HISTORY_PURGES").ok().and_then(|count| count.parse().ok()).unwrap_or(PURGES)
+}
+
+async fn read(replica: usize, place: Arc<Place>, truth: Arc<Truth>, mut lot: Lot) -> Result<()> {
+    let mut client = place.larder.connect().await?;
     while !truth.over.load(Ordering::SeqCst) {
-        let (replica, key) = (lot.below(REPLICAS), lot.below(KEYS));
-        let least = truth.least[replica][key].load(Ordering::SeqCst);
-        let response = clients[replica].exchange("GET", &path(key), &[HOST], "").await?;
-        let version: u64 = response.text().parse().map_err(|_| Error::new(format!("{} {}", response.status, response.text())))?;
-        if version < least {
-            let status = response.cache_status();
-            return Err(Error::new(format!("replica {replica} gave version {version} of key {key}, purged below {least}: {status}")));
-        }
+        let key = lot.below(KEYS);
+        let (least, round) = (truth.least[replica][key].load(Ordering::SeqCst), truth.round.load(Ordering::SeqCst));
+        let response = client.exchange("GET", &path(key), &[HOST], "").await?;
+        judge(&response, least).map_err(|what| {
+            let now = truth.round.load(Ordering::SeqCst);
+            Error::new(format!("replica {replica}, key {key}, asked in round {round}, answered in {now}: {what}"))
+        })?;
         truth.reads.fetch_add(1, Ordering::SeqCst);
     }
     Ok(())
 }
 
+fn judge(response: &Response, least: u64) -> std::result::Result<(), String> {
+    match response.text().parse::<u64>() {
+        Ok(version) if version >= least => Ok(()),
+        Ok(version) => Err(format!("version {version}, purged below {least}: {}", response.cache_status())),
+        Err(_) => Err(format!("{} {}", response.status, response.text())),
+    }
+}
+
 async fn purge(larder: &Larder, body: &Value) -> Result<Value> {
     let fields = [("Content-Type", "application/json")];
-    let answer = Client::connect(larder.admin_address()).await?.exchange("POST", "/purge", &fields, &body.to_string()).await?;
+    let answer = Client::connect(larder.admin_address()).await?.exchange("POST", "/purge?wait=300ms", &fields, &body.to_string()).await?;
     Ok(serde_json::from_str(&answer.text())?)
 }
 
@@ -159,24 +222,46 @@ async fn purge(larder: &Larder, body: &Value) -> Result<Value> {
 async fn nothing_older_than_an_acknowledged_purge_is_read() -> Result<()> {
     let site = Site::start().await?;
     let (readers, mut lot) = (site.readers(), Lot(7));
-    for round in 1..=ROUNDS {
-        site.change_and_purge(round, &mut lot).await?;
+    for round in 1..=purges() {
+        let replica = lot.below(REPLICAS);
+        site.change_and_purge(round, replica, &mut lot).await?;
     }
-    site.end(readers).await
+    assert!(site.end(readers).await? > 0);
+    Ok(())
 }
 
 #[tokio::test]
 async fn nor_while_redis_stops_and_goes_on() -> Result<()> {
     let site = Site::start().await?;
     let (readers, mut lot) = (site.readers(), Lot(11));
-    for round in 1..=ROUNDS {
+    for round in 1..=purges() {
         match round % 30 {
             10 => site.redis.signal(Signal::STOP)?,
             15 => site.redis.signal(Signal::CONT)?,
             _ => {}
         }
-        site.change_and_purge(round, &mut lot).await?;
+        let replica = lot.below(REPLICAS);
+        site.change_and_purge(round, replica, &mut lot).await?;
     }
     site.redis.signal(Signal::CONT)?;
-    site.end(readers).await
+    assert!(site.end(readers).await? > 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn nor_while_replicas_stand_still_or_are_cut_off_and_redis_loses_what_it_has() -> Result<()> {
+    let site = Site::start().await?;
+    let (readers, busy, mut lot) = (site.readers(), site.busy(), Lot(13));
+    let mut faults = Faults::default();
+    let mut round = 0;
+    // Each kind of fault once at least, however few purges there are.
+    while round < purges() || !faults.are_all_seen() {
+        round += 1;
+        faults.go_on(&site, &mut lot).await?;
+        let replica = faults.purger(&mut lot);
+        site.change_and_purge(round, replica, &mut lot).await?;
+    }
+    faults.end(&site).await?;
+    assert!(site.end(readers).await? > 0);
+    busy.await?
 }
