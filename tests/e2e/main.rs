@@ -18,6 +18,7 @@ mod redis;
 mod redis_bodies;
 mod redis_leases;
 mod refused;
+mod replicas;
 mod request_limit;
 mod streaming;
 mod upstreams;

@@ -218,7 +218,7 @@ async fn a_replica_cut_off_from_the_log_asks_the_origin_and_never_serves_what_wa
     let (origin, redis) = (Origin::start().await?, Redis::start().await?);
     origin.validated("/a", "\"1\"", Answer::ok().header("ETag", "\"1\"").body("old"));
     let proxy = FaultProxy::start(redis.address()).await?;
-    let larder = replica(&origin, proxy.address(), "max_lag = \"1ms\"\n").await?;
+    let larder = replica(&origin, proxy.address(), "max_lag = \"1s\"\n").await?;
     larder.get("/a").await?;
     assert!(!larder.get("/a").await?.cache_status().contains("fwd"));
     proxy.set(Fault::Refused);

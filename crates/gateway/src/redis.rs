@@ -67,8 +67,9 @@ impl Redis {
         });
     }
 
-    /// Waits a little for what is still to be written, so that other replicas and the next process find it.
+    /// Says goodbye to the other replicas, and waits a little for what is still to be written, so that they and the next process find it.
     pub(crate) async fn drain(&self) {
+        self.store.leave().await;
         if !self.store.drain(LAST_WRITES).await {
             warn!("{} responses could not be written to Redis in time", self.store.stats().queued);
         }
@@ -83,9 +84,11 @@ impl Redis {
     pub(crate) fn detail(&self) -> serde_json::Value {
         let stats = self.store.stats();
         let state = match (stats.breaker, stats.log_lag) {
-            (BreakerState::Closed, Some(_)) => "ok",
-            (BreakerState::Closed, None) => "connecting",
             (BreakerState::Open | BreakerState::HalfOpen, _) => "failing",
+            (BreakerState::Closed, None) => "connecting",
+            // Purges are not heard, or not told.
+            (BreakerState::Closed, Some(_)) if !stats.log_vouched || !stats.log_takes_purges => "failing",
+            (BreakerState::Closed, Some(_)) => "ok",
         };
         let servers: Vec<_> = self.store.servers().iter().map(server).collect();
         serde_json::json!({
@@ -93,6 +96,7 @@ impl Redis {
             "problem": self.store.problem(),
             "journal": self.store.journal_problem(),
             "concerns": self.store.concerns(),
+            "log_damaged": stats.log_damaged,
             "log_lag_seconds": stats.log_lag.map(|lag| lag.as_secs()),
             "servers": servers,
         })

@@ -387,7 +387,7 @@ impl<S: Upstream> CacheService<S> {
     /// Joins the flight for a request, or starts one.
     pub(crate) fn join(&self, hash: KeyHash, asked: &Asked) -> Join {
         let more_tags = !self.route.tags.in_response().is_empty();
-        self.cache.flights.join(hash, &asked.key, self.cache.store.ledger(), more_tags, || self.known_tags(asked))
+        self.cache.flights.join(hash, &asked.key, self.cache.store.ledger(), self.cache.clock.now(), more_tags, || self.known_tags(asked))
     }
 
     /// Everything that is known of an answer's tags before it is there; `None` where they are too many to be kept.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use larder_semantics::PrimaryKey;
+use larder_semantics::{PrimaryKey, Timestamp};
 use larder_store::{KeyHash, Ledger, Placed, Position, StoredResponse, Subject, TagList, Tags, Validity};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -30,6 +30,8 @@ struct Flight {
     key: PrimaryKey,
     /// The ledger's position from before it began.
     position: Position,
+    /// When it began.
+    began: Timestamp,
     /// What is known of its answer's tags beforehand; `None` where they are too many to be kept.
     tags: Option<Tags>,
     /// Whether the answer's body may name more, which are known at its end only.
@@ -100,12 +102,14 @@ impl Default for Flights {
 
 impl Flights {
     /// Joins the flight for `key`, or starts one with these `tags`, to which its answer's body may add `more_tags`. A flight from before an
-    /// invalidation that concerns it is not joined: it may carry old data.
+    /// invalidation that concerns it is not joined: it may carry old data. Nor is one from before this process was cut off from the log of
+    /// invalidations for too long, or stood still.
     pub(crate) fn join(
         self: &Arc<Self>,
         hash: KeyHash,
         key: &PrimaryKey,
         ledger: &Ledger,
+        now: Timestamp,
         more_tags: bool,
         tags: impl FnOnce() -> Option<Tags>,
     ) -> Join {
@@ -113,6 +117,7 @@ impl Flights {
         if let Some(flight) = shard.get(&hash)
             && flight.key == *key
             && flight.is_current(ledger)
+            && ledger.vouches_for(flight.began, now)
         {
             return Join::Follow(Following::new(flight));
         }
@@ -120,6 +125,7 @@ impl Flights {
         let flight = Arc::new(Flight {
             key: key.clone(),
             position,
+            began: now,
             tags,
             more_tags,
             asks_elsewhere: AtomicBool::new(false),
@@ -275,7 +281,7 @@ impl Drop for Permit {
 #[cfg(test)]
 mod tests {
     use http::HeaderMap;
-    use larder_semantics::{KeyBuffer, KeyRules, QueryRules, Target, Timestamp};
+    use larder_semantics::{KeyBuffer, KeyRules, QueryRules, Target};
     use larder_store::{Invalidation, InvalidationTarget, Tag};
 
     use super::*;
@@ -288,6 +294,8 @@ mod tests {
         rules.derive(target, &HeaderMap::new(), &mut buffer);
         buffer.to_key()
     }
+
+    const NOW: Timestamp = Timestamp::from_secs(1);
 
     fn tags() -> Option<Tags> {
         Some([Tag::surrogate("t")].into())
@@ -310,43 +318,55 @@ mod tests {
     #[test]
     fn one_leads_and_the_others_follow_until_it_has_landed_and_left() {
         let (flights, ledger) = (Arc::new(Flights::default()), Ledger::default());
-        let permit = lead(flights.join(7, &key(), &ledger, false, tags));
-        let follower = follow(flights.join(7, &key(), &ledger, false, tags));
+        let permit = lead(flights.join(7, &key(), &ledger, NOW, false, tags));
+        let follower = follow(flights.join(7, &key(), &ledger, NOW, false, tags));
         let landed = permit.land(Landing::NotShared);
         assert!(matches!(follower.0.landing.get(), Some(Landing::NotShared)));
-        follow(flights.join(7, &key(), &ledger, false, tags));
+        follow(flights.join(7, &key(), &ledger, NOW, false, tags));
         drop(landed);
-        lead(flights.join(7, &key(), &ledger, false, tags));
+        lead(flights.join(7, &key(), &ledger, NOW, false, tags));
     }
 
     #[test]
     fn a_landing_for_those_who_wait_is_for_nobody_after_them() {
         let (flights, ledger) = (Arc::new(Flights::default()), Ledger::default());
-        let permit = lead(flights.join(7, &key(), &ledger, false, tags));
+        let permit = lead(flights.join(7, &key(), &ledger, NOW, false, tags));
         assert!(!permit.is_followed());
-        let follower = follow(flights.join(7, &key(), &ledger, false, tags));
+        let follower = follow(flights.join(7, &key(), &ledger, NOW, false, tags));
         assert!(permit.is_followed());
         permit.land_last(Landing::NotShared);
         assert!(matches!(follower.0.landing.get(), Some(Landing::NotShared)));
-        lead(flights.join(7, &key(), &ledger, false, tags));
+        lead(flights.join(7, &key(), &ledger, NOW, false, tags));
     }
 
     #[test]
     fn nobody_joins_a_flight_of_which_not_all_tags_are_known_after_any_invalidation() {
         let (flights, ledger) = (Arc::new(Flights::default()), Ledger::default());
-        let _older = lead(flights.join(7, &key(), &ledger, false, || None));
-        follow(flights.join(7, &key(), &ledger, false, || None));
-        ledger.apply(&Invalidation::hard([InvalidationTarget::Tag("other".to_owned())]), Timestamp::from_secs(1));
-        lead(flights.join(7, &key(), &ledger, false, || None));
+        let _older = lead(flights.join(7, &key(), &ledger, NOW, false, || None));
+        follow(flights.join(7, &key(), &ledger, NOW, false, || None));
+        ledger.apply(&Invalidation::hard([InvalidationTarget::Tag("other".to_owned())]), NOW);
+        lead(flights.join(7, &key(), &ledger, NOW, false, || None));
     }
 
     #[test]
     fn a_leader_that_is_lost_releases_its_followers() {
         let (flights, ledger) = (Arc::new(Flights::default()), Ledger::default());
-        let permit = lead(flights.join(7, &key(), &ledger, false, tags));
-        let follower = follow(flights.join(7, &key(), &ledger, false, tags));
+        let permit = lead(flights.join(7, &key(), &ledger, NOW, false, tags));
+        let follower = follow(flights.join(7, &key(), &ledger, NOW, false, tags));
         drop(permit);
         assert!(matches!(follower.0.landing.get(), Some(Landing::NotShared)));
+    }
+
+    #[test]
+    fn a_process_that_stood_still_joins_no_flight_from_before() {
+        let (flights, ledger) = (Arc::new(Flights::default()), Ledger::default());
+        let second = std::time::Duration::from_secs(1);
+        ledger.vouch_until(Timestamp::from_secs(2), second);
+        let _older = lead(flights.join(7, &key(), &ledger, NOW, false, tags));
+        follow(flights.join(7, &key(), &ledger, Timestamp::from_secs(2), false, tags));
+        let later = Timestamp::from_secs(4);
+        let _newer = lead(flights.join(7, &key(), &ledger, later, false, tags));
+        follow(flights.join(7, &key(), &ledger, later, false, tags));
     }
 
     #[test]
@@ -365,13 +385,13 @@ mod tests {
 
     fn never_joins_after(invalidation: Invalidation) {
         let (flights, ledger) = (Arc::new(Flights::default()), Ledger::default());
-        let older = lead(flights.join(7, &key(), &ledger, false, tags));
-        ledger.apply(&Invalidation::hard([InvalidationTarget::Url("http://a/other".to_owned())]), Timestamp::from_secs(1));
-        follow(flights.join(7, &key(), &ledger, false, tags));
-        ledger.apply(&invalidation, Timestamp::from_secs(1));
-        let newer = lead(flights.join(7, &key(), &ledger, false, tags));
+        let older = lead(flights.join(7, &key(), &ledger, NOW, false, tags));
+        ledger.apply(&Invalidation::hard([InvalidationTarget::Url("http://a/other".to_owned())]), NOW);
+        follow(flights.join(7, &key(), &ledger, NOW, false, tags));
+        ledger.apply(&invalidation, NOW);
+        let newer = lead(flights.join(7, &key(), &ledger, NOW, false, tags));
         drop(older);
-        follow(flights.join(7, &key(), &ledger, false, tags));
+        follow(flights.join(7, &key(), &ledger, NOW, false, tags));
         drop(newer);
     }
 }

@@ -38,19 +38,29 @@ impl Cache {
         self.wait_for_others(&invalidated).await;
     }
 
+    /// As [`Self::invalidate`], of what every replica has heard at the same time and carries out by itself: the log needs it once, for those
+    /// that missed it. `messages` tell it from others.
+    pub async fn invalidate_heard(&self, invalidation: &Invalidation, messages: Vec<u64>) {
+        let invalidation = self.widened(invalidation);
+        self.store.ledger().apply(&invalidation, self.clock.now());
+        if let Some(remote) = &self.remote {
+            remote.log.publish_once(invalidation.into_owned(), messages).await;
+        }
+    }
+
     /// How many replicas have applied an invalidation, once all that live have, or `wait` is over. `None`: the log cannot say.
     pub async fn applied(&self, invalidated: &Invalidated, wait: Duration) -> Option<AppliedBy> {
         let (remote, number) = match (&self.remote, invalidated.published) {
             (Some(remote), Some(Published::Logged(number))) => (remote, number),
             (Some(_), _) => return None,
-            (None, _) => return Some(AppliedBy { applied: 1, replicas: 1 }),
+            (None, _) => return Some(AppliedBy { applied: 1, replicas: 1, unknown: 0 }),
         };
         let mut last = None;
         let everywhere = async {
             let mut pause = LOOK_AGAIN;
             loop {
                 last = remote.log.applied_by(number).await;
-                if last.is_some_and(|by| by.applied > 0 && by.applied >= by.replicas) {
+                if last.is_some_and(AppliedBy::is_everyone) {
                     return;
                 }
                 tokio::time::sleep(pause).await;

@@ -1,7 +1,7 @@
 //! What applications that know Redis, but not Larder, publish on a channel.
 //!
 //! A message reaches whoever listens at that moment and is kept for nobody. Every replica listens, so it is enough that one of them does:
-//! the log tells the others.
+//! the log tells the others, and has each message once ([`heard`](crate::heard)).
 
 use std::sync::Weak;
 use std::time::Duration;
@@ -25,10 +25,31 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// Between two attempts where the server said no: a person has to change that.
 const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 
+/// What somebody has published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// What it says.
+    pub text: Vec<u8>,
+    /// Tells it from others; the same on every replica that hears it.
+    pub mark: u64,
+}
+
+impl Message {
+    fn new(text: &[u8]) -> Self {
+        let mut mark = [0; size_of::<u64>()];
+        mark.copy_from_slice(&blake3::hash(text).as_bytes()[..size_of::<u64>()]);
+        Self { text: text.to_vec(), mark: u64::from_le_bytes(mark) }
+    }
+}
+
 /// Hands over what is published on `channel`, all that has come at a time, until the store is gone.
-pub(crate) async fn listen<F: Future<Output = ()>>(store: Weak<Inner>, channel: String, handle: impl Fn(Vec<Vec<u8>>) -> F) {
+pub(crate) async fn listen<F: Future<Output = ()>>(store: Weak<Inner>, channel: String, handle: impl Fn(Vec<Message>) -> F) {
     while store.strong_count() > 0 {
-        let pause = match hear(&store, &channel, &handle).await {
+        let heard = hear(&store, &channel, &handle).await;
+        if let Some(inner) = store.upgrade() {
+            inner.log.replicas.set_listens(false);
+        }
+        let pause = match heard {
             Err(error) if is_refusal(&error) => {
                 warn!("messages on the channel {channel} cannot be read: {error}");
                 REFUSED_PAUSE
@@ -43,7 +64,7 @@ pub(crate) async fn listen<F: Future<Output = ()>>(store: Weak<Inner>, channel: 
     }
 }
 
-async fn hear<F: Future<Output = ()>>(store: &Weak<Inner>, channel: &str, handle: &impl Fn(Vec<Vec<u8>>) -> F) -> RedisResult<()> {
+async fn hear<F: Future<Output = ()>>(store: &Weak<Inner>, channel: &str, handle: &impl Fn(Vec<Message>) -> F) -> RedisResult<()> {
     let Some(inner) = store.upgrade() else { return Ok(()) };
     let patience = inner.link.options().connect_timeout;
     let Ok(found) = inner.link.find().await else { return Ok(()) };
@@ -52,10 +73,13 @@ async fn hear<F: Future<Output = ()>>(store: &Weak<Inner>, channel: &str, handle
     let (mut commands, messages) = connected?.split();
     let Ok(subscribed) = timeout(patience, commands.subscribe(channel)).await else { return Ok(()) };
     subscribed?;
+    if let Some(inner) = store.upgrade() {
+        inner.log.replicas.set_listens(true);
+    }
     let mut messages = messages.ready_chunks(BATCH);
     while store.strong_count() > 0 {
         match timeout(IDLE, messages.next()).await {
-            Ok(Some(batch)) => handle(batch.iter().map(|message: &Msg| message.get_payload_bytes().to_vec()).collect()).await,
+            Ok(Some(batch)) => handle(batch.iter().map(|message: &Msg| Message::new(message.get_payload_bytes())).collect()).await,
             Ok(None) => return Ok(()),
             Err(_) => match timeout(patience, commands.ping::<()>()).await {
                 Ok(alive) => alive?,

@@ -54,9 +54,27 @@ impl Journal {
         self.lock().file.as_ref()?.problem().map(str::to_owned)
     }
 
-    /// The oldest, which stays until it is [`Self::done`].
+    #[cfg(test)]
     pub(crate) fn first(&self) -> Option<Invalidation> {
         self.lock().entries.front().cloned()
+    }
+
+    /// The oldest, as many as fit into so many bytes as one invalidation, but one at least: that one, and those that it is made of. They
+    /// stay until they are [`Self::done`].
+    pub(crate) fn batch(&self, most_bytes: usize) -> (Invalidation, Vec<Invalidation>) {
+        let kept = self.lock();
+        let (mut all, mut of, mut bytes) = (Invalidation::default(), Vec::new(), 0);
+        for entry in &kept.entries {
+            bytes += encode(entry).len();
+            // What is soft stays apart from what is not, and all in their order.
+            if !of.is_empty() && (bytes > most_bytes || entry.soft != all.soft) {
+                break;
+            }
+            all.soft = entry.soft;
+            all.targets.extend_from_slice(&entry.targets);
+            of.push(entry.clone());
+        }
+        (all, of)
     }
 
     /// The log has the oldest, if it is still this one.
@@ -175,6 +193,25 @@ mod tests {
         journal.done(&tagged("a"));
         journal.done(&tagged("a"));
         assert_eq!(journal.first(), Some(tagged("b")), "done twice is done once");
+    }
+
+    #[test]
+    fn they_are_told_in_batches() {
+        let journal = Journal::default();
+        let one = encode(&tagged("0")).len();
+        (0..5).for_each(|n| _ = journal.keep(tagged(&n.to_string())));
+        journal.keep(everything());
+        let told = |most_bytes| {
+            let (all, of) = journal.batch(most_bytes);
+            of.iter().for_each(|invalidation| journal.done(invalidation));
+            (all.soft, all.targets.len(), of.len())
+        };
+        assert_eq!(told(2 * one), (true, 4, 2));
+        assert_eq!(told(0), (true, 2, 1), "one at least");
+        assert_eq!(told(usize::MAX), (true, 4, 2), "what is soft stays apart");
+        assert_eq!((journal.batch(usize::MAX), journal.len()), ((everything(), vec![everything()]), 1));
+        journal.done(&everything());
+        assert_eq!(told(usize::MAX), (false, 0, 0));
     }
 
     #[test]

@@ -85,6 +85,10 @@ impl InvalidationLog for SweepingLog {
         })
     }
 
+    fn publish_once(&self, invalidation: Invalidation, messages: Vec<u64>) -> Answer<'_, ()> {
+        self.0.log.publish_once(invalidation, messages)
+    }
+
     fn applied_by(&self, number: u64) -> Answer<'_, Option<AppliedBy>> {
         self.0.log.applied_by(number)
     }

@@ -21,9 +21,12 @@
 //! and asks it in the background until it works again.
 
 mod breaker;
+mod catch_up;
 mod channel;
 mod chunks;
+mod coarse;
 mod health;
+mod heard;
 mod inspect;
 mod journal;
 mod journal_file;
@@ -35,7 +38,9 @@ mod load;
 mod log;
 mod options;
 mod pack;
+mod put;
 mod queue;
+mod registry;
 mod replicas;
 mod scripts;
 mod seal;
@@ -46,6 +51,7 @@ mod tail;
 mod write;
 
 pub use breaker::{Breaker, BreakerState, Pass};
+pub use channel::Message;
 pub use inspect::ServerInfo;
 pub use options::{InvalidRedisUrl, RedisOptions, RedisServers, RedisUrl, WriteMode};
 pub use pack::Compression;

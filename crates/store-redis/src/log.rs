@@ -7,20 +7,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use larder_store::{Answer, AppliedBy, Invalidation, InvalidationLog, Ledger, Position, Published, RemoteError};
+use larder_semantics::Timestamp;
+use larder_store::{Invalidation, Ledger, Position};
 use tokio::sync::watch;
 use tracing::warn;
 
+use crate::catch_up::Entry;
 use crate::health::Health;
+use crate::heard::Heard;
 use crate::inspect::Inspection;
-use crate::journal::{Journal, Told, encode};
-use crate::link::{Lane, Link};
+use crate::journal::{Journal, Told};
+use crate::link::Link;
 use crate::replicas::Replicas;
-use crate::scripts;
-use crate::stats::Operation;
-
-/// Entries that the stream keeps, about. A replica that was away for longer, and entries that were stored before, start over.
-const KEPT: u32 = 100_000;
+use crate::stats::Counter;
 
 /// The log as this replica knows it.
 #[derive(Debug)]
@@ -29,46 +28,88 @@ pub(crate) struct Log {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) journal: Journal,
     pub(crate) replicas: Replicas,
+    pub(crate) heard: Heard,
+    /// Whether it takes what is put into it.
+    pub(crate) writing: Health,
+    /// How often it did not.
+    pub(crate) refused: Counter,
+    /// How often its own keys were damaged.
+    pub(crate) damaged: Counter,
+    /// What this replica has put in last.
+    pub(crate) last: Told,
     /// The number of the entry applied last. 0: none was read yet.
     applied: watch::Sender<u64>,
-    /// What this replica has put in last.
-    last: Told,
     /// The largest number under which the log has something of this replica's own.
     told: AtomicU64,
     /// When it was last seen to have nothing new.
     current: Mutex<Option<Instant>>,
     started: Instant,
-    health: Health,
+    reading: Health,
     inspected: Mutex<Inspection>,
+}
+
+/// An instant by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    monotonic: Instant,
+    wall: Option<Timestamp>,
 }
 
 impl Log {
     pub(crate) fn new(link: Arc<Link>, ledger: Arc<Ledger>, journal: Journal) -> Self {
-        let started = (link.options().monotonic)();
-        let health = Health::new(format!("Redis at {}: the log of invalidations cannot be read", link.options().servers));
-        let replicas = Replicas::new(&link.options().prefix);
-        let (applied, current) = (watch::Sender::new(0), Mutex::default());
-        let (told, inspected) = (AtomicU64::new(0), Mutex::default());
-        Self { link, ledger, journal, last: Told::default(), replicas, applied, told, current, started, health, inspected }
+        let options = link.options();
+        let about = |what: &str| Health::new(format!("Redis at {}: the log of invalidations {what}", options.servers));
+        let (reading, writing) = (about("cannot be read"), about("takes no purges"));
+        let replicas = Replicas::new(&options.prefix, options.max_lag);
+        let (applied, current, inspected, last, heard) =
+            (watch::Sender::new(0), Mutex::default(), Mutex::default(), Told::default(), Heard::default());
+        let (told, refused, damaged, started) = (AtomicU64::new(0), Counter::default(), Counter::default(), (options.monotonic)());
+        let log = Self {
+            link,
+            ledger,
+            journal,
+            replicas,
+            heard,
+            writing,
+            refused,
+            damaged,
+            last,
+            applied,
+            told,
+            current,
+            started,
+            reading,
+            inspected,
+        };
+        // Nobody knows yet what the others have invalidated.
+        log.vouch_from(log.now());
+        log
     }
 
-    /// The names of the counter, of the stream, and of the mark that the server which wrote last has left.
-    pub(crate) fn keys(&self) -> [String; 3] {
+    /// The names of the counter, of the stream, of the mark that the server which wrote last has left, and of the registry of replicas.
+    pub(crate) fn keys(&self) -> [String; 4] {
         let prefix = &self.link.options().prefix;
-        ["n", "s", "e"].map(|last| format!("{prefix}:{{log}}:{last}"))
+        let [counter, stream, server] = ["n", "s", "e"].map(|last| format!("{prefix}:{{log}}:{last}"));
+        [counter, stream, server, self.replicas.key().to_owned()]
     }
 
     pub(crate) fn applied(&self) -> u64 {
         *self.applied.borrow()
     }
 
+    /// To wait for what is applied next.
+    pub(crate) fn watch_applied(&self) -> watch::Receiver<u64> {
+        self.applied.subscribe()
+    }
+
     /// Applies the next entry.
-    pub(crate) fn apply(&self, number: u64, invalidation: &Invalidation) {
-        if number > self.applied() + 1 {
-            self.start_over_at(number - 1);
+    pub(crate) fn apply(&self, entry: Entry) {
+        if entry.number > self.applied() + 1 {
+            self.start_over_at(entry.number - 1);
         }
-        self.ledger.apply_logged(number, invalidation);
-        self.applied.send_replace(number);
+        self.ledger.apply_logged(entry.number, &entry.invalidation);
+        self.applied.send_replace(entry.number);
+        self.heard.met(entry.messages.into_iter(), (self.link.options().monotonic)());
     }
 
     /// Goes on from `number`, whatever came before. What this replica had told may be among what is missing.
@@ -78,20 +119,46 @@ impl Log {
         self.applied.send_replace(number);
     }
 
-    /// There is nothing new in it now.
-    pub(crate) fn set_current(&self) {
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some((self.link.options().monotonic)());
-        self.ledger.connected();
-        self.health.is_well();
+    pub(crate) fn now(&self) -> Moment {
+        let options = self.link.options();
+        Moment { monotonic: (options.monotonic)(), wall: options.wall.map(|wall| wall()) }
+    }
+
+    /// There was nothing in it at that moment that was not applied since. It is the moment from before the question: a process may stand
+    /// still between question and answer.
+    pub(crate) fn set_current(&self, at: Moment) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(at.monotonic);
+        self.vouch_from(at);
+        self.reading.is_well();
+    }
+
+    fn vouch_from(&self, at: Moment) {
+        let options = self.link.options();
+        match at.wall.filter(|_| options.validate_when_cut_off) {
+            Some(wall) => {
+                let lag = u64::try_from(options.max_lag.as_millis()).unwrap_or(u64::MAX);
+                self.ledger.vouch_until(Timestamp::from_millis(wall.as_millis().saturating_add(lag)), options.max_lag);
+            }
+            None => self.ledger.connected(),
+        }
     }
 
     /// It cannot be read now. After a while nobody can vouch for what is in memory.
     pub(crate) fn missed(&self, problem: String) {
         let options = self.link.options();
-        self.health.ails(problem, (options.monotonic)());
+        self.reading.ails(problem, (options.monotonic)());
         let away = self.lag().unwrap_or_else(|| (options.monotonic)().saturating_duration_since(self.started));
         if options.validate_when_cut_off && away > options.max_lag {
             self.ledger.cut_off(options.max_lag);
+        }
+    }
+
+    /// Something was wrong with its own keys, and it has begun anew.
+    pub(crate) fn found_damage(&self, damage: &str) {
+        if !damage.is_empty() {
+            self.damaged.add();
+            let servers = &self.link.options().servers;
+            warn!("Redis at {servers}: {damage}; the log of invalidations begins anew, and what is in memory is dropped");
         }
     }
 
@@ -108,9 +175,10 @@ impl Log {
         self.inspected.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Why it cannot be read, for people.
+    /// Why it cannot be read, or takes nothing, for people.
     pub(crate) fn problem(&self) -> Option<String> {
-        self.health.problem()
+        let writing = || self.writing.problem().map(|problem| format!("the log of invalidations takes no purges: {problem}"));
+        self.reading.problem().or_else(writing)
     }
 
     /// How long ago there was nothing new in it; `None` before it was first read to its end.
@@ -124,17 +192,10 @@ impl Log {
         self.lag().is_some_and(|lag| lag <= self.link.options().max_lag)
     }
 
-    /// Puts an invalidation in, and says under which number.
-    pub(crate) async fn put(&self, invalidation: &Invalidation) -> Result<u64, RemoteError> {
-        let [counter, stream, server] = self.keys();
-        let call = scripts::PUBLISH.call().key(counter).key(stream).key(server);
-        let call = call.arg(self.applied()).arg(KEPT).arg(encode(invalidation));
-        let call = &call;
-        let work = |mut connection| async move { call.invoke::<u64>(&mut connection).await };
-        let number = self.link.run(Operation::Publish, Lane::Small, work).await?;
+    /// The log has something of this replica's own under this number.
+    pub(crate) fn has(&self, number: u64, invalidation: &Invalidation) {
         self.told.fetch_max(number, Ordering::Release);
         self.last.add(invalidation.clone());
-        Ok(number)
     }
 
     /// Whether a response that others have stored at `position` can be compared with everything that this replica knows to be old: what it
@@ -150,38 +211,5 @@ impl Log {
             self.follow(needed).await;
         }
         self.applied() >= needed
-    }
-
-    /// Waits, as long as an operation may take, until this replica has read what it put in itself: from then on its own positions are
-    /// past it, and what it fetches next is good.
-    async fn follow(&self, number: u64) {
-        let mut applied = self.applied.subscribe();
-        let reached = applied.wait_for(|applied| *applied >= number);
-        // Too late is no harm: the ledger has the invalidation already.
-        let _ = tokio::time::timeout(self.link.options().timeout, reached).await;
-    }
-}
-
-impl InvalidationLog for Log {
-    fn publish(&self, invalidation: Invalidation) -> Answer<'_, Published> {
-        Box::pin(async move {
-            // In their order: none goes ahead of those that wait.
-            let put = match self.journal.len() {
-                0 => self.put(&invalidation).await.ok(),
-                _ => None,
-            };
-            match put {
-                Some(number) => {
-                    self.follow(number).await;
-                    Published::Logged(number)
-                }
-                None if self.journal.keep(invalidation) => Published::Kept,
-                None => Published::Unwritten,
-            }
-        })
-    }
-
-    fn applied_by(&self, number: u64) -> Answer<'_, Option<AppliedBy>> {
-        Box::pin(self.replicas.applied_by(&self.link, number))
     }
 }

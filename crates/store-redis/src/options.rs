@@ -153,7 +153,8 @@ pub struct RedisOptions {
     pub keys: Option<SealKeys>,
     /// The monotonic clock.
     pub monotonic: fn() -> Instant,
-    /// The clock by which heads are dated. With it a response's age is handed on by Redis' clock, whatever replicas take the time to be.
+    /// The clock by which heads are dated and look-ups are made. With it a response's age is handed on by Redis' clock, whatever replicas take
+    /// the time to be, and a process that stood still knows how long before it serves anything.
     pub wall: Option<fn() -> Timestamp>,
 }
 

@@ -1,46 +1,91 @@
 //! Which replicas live, and how far each has followed the log: a hash in Redis, which each of them keeps up to date.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use larder_store::AppliedBy;
-use redis::RedisResult;
 use redis::aio::ConnectionLike;
+use redis::{RedisResult, cmd};
 
 use crate::link::{Lane, Link};
-use crate::scripts;
+use crate::registry::Registry;
+use crate::scripts::{self, Call};
 use crate::stats::Operation;
 
-/// A replica that has not reported for so long is gone, or cut off.
-const ALIVE: Duration = Duration::from_secs(3);
+/// Added to the time for which a replica counts, for its word and for its first requests to be on their way.
+const MARGIN: Duration = Duration::from_secs(3);
 
 /// See the module's page.
 #[derive(Debug)]
 pub(crate) struct Replicas {
-    /// The hash: `replica -> entry applied last, and when it said so`.
+    /// The hash: `replica -> entry applied last, when it said so, for how long that counts, whether it hears the channel`.
     key: String,
     /// This replica's own name in it, drawn by lot.
     own: String,
+    /// For how long its word counts.
+    counts: u64,
+    listens: AtomicBool,
+    left: AtomicBool,
+    /// As it was read last.
+    known: RwLock<Registry>,
+    /// Held while this replica's word is on its way, so that none overtakes its last one.
+    speaking: tokio::sync::Mutex<()>,
 }
 
 impl Replicas {
-    pub(crate) fn new(prefix: &str) -> Self {
+    /// Cut off, a replica serves for `max_lag` what it has, and what it fetches meanwhile for as long again.
+    pub(crate) fn new(prefix: &str, max_lag: Duration) -> Self {
         let lot = RandomState::new();
-        Self { key: format!("{prefix}:{{log}}:r"), own: format!("{:016x}{:016x}", lot.hash_one(0), lot.hash_one(1)) }
+        let own = format!("{:016x}{:016x}", lot.hash_one(0), lot.hash_one(1));
+        let counts = u64::try_from((max_lag * 2 + MARGIN).as_millis()).unwrap_or(u64::MAX);
+        let key = format!("{prefix}:{{log}}:m");
+        let (listens, left, known, speaking) = Default::default();
+        Self { key, own, counts, listens, left, known, speaking }
     }
 
-    /// This replica has applied the log up to `number`.
-    pub(crate) async fn report(&self, connection: &mut impl ConnectionLike, number: u64) -> RedisResult<()> {
-        let call = scripts::REPORT.call().key(&self.key).arg(&self.own).arg(number).arg(ALIVE.as_millis() as u64);
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Puts this replica's word into a call of `scripts/catch_up.lua`, and makes it.
+    pub(crate) async fn speak<T: redis::FromRedisValue>(&self, connection: &mut impl ConnectionLike, call: Call) -> RedisResult<T> {
+        let _speaking = self.speaking.lock().await;
+        let own = if self.left.load(Ordering::Relaxed) { "" } else { &self.own };
+        let mut call = call.arg(own).arg(self.counts).arg(u8::from(self.listens.load(Ordering::Relaxed)));
+        for [name, word] in self.known.read().unwrap_or_else(PoisonError::into_inner).others(&self.own) {
+            call = call.arg(name).arg(word);
+        }
         call.invoke(connection).await
     }
 
-    pub(crate) async fn applied_by(&self, link: &Arc<Link>, number: u64) -> Option<AppliedBy> {
-        let call = scripts::APPLIED.call().key(&self.key).arg(number).arg(ALIVE.as_millis() as u64);
-        let call = &call;
-        let work = |mut connection| async move { call.invoke::<(usize, usize)>(&mut connection).await };
-        let (applied, replicas) = link.run(Operation::Publish, Lane::Small, work).await.ok()?;
-        Some(AppliedBy { applied, replicas })
+    pub(crate) fn know(&self, registry: Registry) {
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = registry;
+    }
+
+    /// This replica stops: nobody has to wait for it any more.
+    pub(crate) async fn leave(&self, connection: &mut impl ConnectionLike) -> RedisResult<()> {
+        let _speaking = self.speaking.lock().await;
+        self.left.store(true, Ordering::Relaxed);
+        cmd("HDEL").arg(&self.key).arg(&self.own).query_async(connection).await
+    }
+
+    pub(crate) fn set_listens(&self, listens: bool) {
+        self.listens.store(listens, Ordering::Relaxed);
+    }
+
+    /// How many replicas that hear the channel come before this one.
+    pub(crate) fn rank(&self) -> u32 {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).rank(&self.own)
+    }
+
+    /// Who has applied entry `number`, given that this replica has applied all up to `applied`.
+    pub(crate) async fn applied_by(&self, link: &Arc<Link>, number: u64, applied: u64) -> Option<AppliedBy> {
+        let call = &scripts::APPLIED.call().key(&self.key);
+        let work = |mut connection| async move { call.invoke::<(i64, Vec<String>)>(&mut connection).await };
+        let (now, fields) = link.run(Operation::Publish, Lane::Small, work).await.ok()?;
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        Some(Registry::read(now, &fields).tally(number, &self.own, applied, &known, self.counts))
     }
 }

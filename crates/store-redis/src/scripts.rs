@@ -11,9 +11,13 @@ pub(crate) struct Source {
     script: LazyLock<Script>,
 }
 
+/// A script may begin with files that it shares with others.
 macro_rules! source {
-    ($name:ident, $file:literal) => {
-        pub(crate) static $name: Source = Source { text: include_str!($file), script: LazyLock::new(|| Script::new(include_str!($file))) };
+    ($name:ident, $($file:literal),+) => {
+        pub(crate) static $name: Source = {
+            const TEXT: &str = concat!($(include_str!($file)),+);
+            Source { text: TEXT, script: LazyLock::new(|| Script::new(TEXT)) }
+        };
     };
 }
 
@@ -23,10 +27,9 @@ source!(FRESHEN, "scripts/freshen.lua");
 source!(REMOVE, "scripts/remove.lua");
 source!(RENEW, "scripts/renew.lua");
 source!(RELEASE, "scripts/release.lua");
-source!(PUBLISH, "scripts/publish.lua");
-source!(SETTLE, "scripts/settle.lua");
-source!(REPORT, "scripts/report.lua");
-source!(APPLIED, "scripts/applied.lua");
+source!(PUBLISH, "scripts/whole.lua", "scripts/publish.lua");
+source!(CATCH_UP, "scripts/whole.lua", "scripts/clock.lua", "scripts/catch_up.lua");
+source!(APPLIED, "scripts/clock.lua", "scripts/applied.lua");
 
 /// A call under way. All keys of one lie in one slot.
 pub(crate) struct Call {

@@ -268,6 +268,8 @@ pub(crate) fn in_words(error: &RedisError) -> String {
     match (error.kind(), error.code()) {
         (ErrorKind::AuthenticationFailed, _) | (_, Some("WRONGPASS")) => "it does not accept the user or the password".to_owned(),
         (_, Some("NOAUTH")) => "it asks for a password, and the URL has none".to_owned(),
+        // What it says to longer commands.
+        _ if error.to_string().contains("unauthenticated") => "it asks for a password, and the URL has none".to_owned(),
         (ErrorKind::Server(ServerErrorKind::NoPerm), _) => format!("permission is missing: {detail}"),
         (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => "it is a read-only replica".to_owned(),
         _ => error.to_string(),

@@ -89,6 +89,14 @@ pub struct RedisStats {
     pub log_number: u64,
     /// How long ago the log was last seen to have nothing new; `None` before it was first read to its end.
     pub log_lag: Option<Duration>,
+    /// Whether that was not too long ago: what others have stored is used.
+    pub log_vouched: bool,
+    /// Whether the log took the last invalidation that was put into it, or none was.
+    pub log_takes_purges: bool,
+    /// How often an invalidation could not be put into the log.
+    pub log_refused: u64,
+    /// How often the log's own keys were damaged, and it began anew.
+    pub log_damaged: u64,
     /// Invalidations that the log does not have yet.
     pub journaled: u64,
     /// Whether it is being asked.

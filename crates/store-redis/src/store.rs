@@ -9,9 +9,9 @@ use std::time::Duration;
 use larder_store::{Answer, Ask, Ending, InvalidationLog, Ledger, Loaded, RemoteError, RemoteStore, StoredResponse, Write};
 use tokio::sync::Semaphore;
 
-use crate::channel;
+use crate::channel::{self, Message};
 use crate::chunks::AT_ONCE;
-use crate::inspect::ServerInfo;
+use crate::inspect::{self, ServerInfo};
 use crate::journal::Journal;
 use crate::keys::EntryKey;
 use crate::leftovers::SweepingLog;
@@ -62,6 +62,7 @@ impl RedisStore {
         let (link, counters, chunk_turns) = (Link::new(options, observer)?, Counters::default(), Semaphore::new(AT_ONCE));
         let log = Arc::new(Log::new(Arc::clone(&link), ledger, journal));
         tokio::spawn(tail::follow(Arc::downgrade(&log)));
+        tokio::spawn(inspect::keep_looking(Arc::downgrade(&log)));
         let (tokens, sweep_to, seed) = (AtomicU64::new(0), AtomicU64::new(0), RandomState::new());
         let inner = Arc::new(Inner { link, queue, log, counters, chunk_turns, tokens, sweep_to, seed });
         tokio::spawn(work(Arc::downgrade(&inner), jobs));
@@ -74,7 +75,7 @@ impl RedisStore {
     }
 
     /// Hands over what others publish on `channel`, all that has come at a time, for as long as the store lives.
-    pub fn listen<F>(&self, channel: String, handle: impl Fn(Vec<Vec<u8>>) -> F + Send + Sync + 'static)
+    pub fn listen<F>(&self, channel: String, handle: impl Fn(Vec<Message>) -> F + Send + Sync + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -84,6 +85,11 @@ impl RedisStore {
     /// Waits until all that was to be written is written or given up, at most so long; `false` if something is left.
     pub async fn drain(&self, patience: Duration) -> bool {
         tokio::time::timeout(patience, self.0.queue.idle()).await.is_ok()
+    }
+
+    /// Says that this replica stops: nobody who purges has to wait for it any more. To be called once it serves nothing more.
+    pub async fn leave(&self) {
+        self.0.log.leave().await;
     }
 
     /// Figures for metrics.
@@ -103,6 +109,10 @@ impl RedisStore {
             queued_bytes: queue.bytes(),
             log_number: log.applied(),
             log_lag: log.lag(),
+            log_vouched: log.vouches(),
+            log_takes_purges: log.writing.problem().is_none(),
+            log_refused: log.refused.get(),
+            log_damaged: log.damaged.get(),
             journaled: log.journal.len() as u64,
             breaker: link.breaker(),
         }

@@ -165,6 +165,14 @@ pub trait InvalidationLog: Send + Sync + fmt::Debug {
     /// or after a short while when the log cannot be reached: then it is kept, and told later.
     fn publish(&self, invalidation: Invalidation) -> Answer<'_, Published>;
 
+    /// As [`Self::publish`], of what every replica has heard at the same time: one of them puts it in. `messages` tell it from others, and
+    /// are the same on each. Ready when the log has it, or this process has done what it can.
+    fn publish_once(&self, invalidation: Invalidation, messages: Vec<u64>) -> Answer<'_, ()> {
+        // Several times does no harm.
+        let _ = messages;
+        Box::pin(async move { _ = self.publish(invalidation).await })
+    }
+
     /// Which replicas live, and how many of them have applied the entry of this number. `None` where the log cannot say now.
     fn applied_by(&self, number: u64) -> Answer<'_, Option<AppliedBy>>;
 }
@@ -185,8 +193,18 @@ pub enum Published {
 pub struct AppliedBy {
     /// Replicas that have applied an entry.
     pub applied: usize,
-    /// Replicas that live, this one included.
+    /// Replicas that live, this one included, and those of which nobody knows whether they do.
     pub replicas: usize,
+    /// Of those that have not applied it, the ones that have not been heard of for a while: stopped, cut off or gone. They may serve what
+    /// they have for as long as they may be without the log.
+    pub unknown: usize,
+}
+
+impl AppliedBy {
+    /// Whether no replica serves what the entry made old.
+    pub fn is_everyone(self) -> bool {
+        self.applied > 0 && self.applied >= self.replicas
+    }
 }
 
 /// The right to fetch for a key while other replicas wait. It ends with what is written under it, or when it is dropped.

@@ -134,12 +134,22 @@ fn said(answer: &Value) -> Result<(String, bool), String> {
     }
     match (answer["applied"].as_u64(), answer["replicas"].as_u64(), answer["position"].as_u64()) {
         (Some(applied), Some(replicas), Some(position)) => {
-            Ok((format!("applied on {applied} of {replicas} (position {position})"), applied == replicas))
+            let confirmed = applied >= replicas;
+            let silent = match answer["unknown"].as_u64() {
+                None | Some(0) => "",
+                Some(1) => ", one was not heard of for a while",
+                Some(_) => ", some were not heard of for a while",
+            };
+            let verdict = if confirmed { "" } else { ": not confirmed" };
+            Ok((format!("applied on {applied} of {replicas}{silent}{verdict} (position {position})"), confirmed))
         }
         (Some(_), None, Some(_)) if answer["kept"].is_string() => {
-            Ok(("applied here; other replicas are never told if this one ends first: its journal cannot be written".to_owned(), false))
+            let line = "applied here, other replicas are never told if this one ends first (its journal cannot be written): not confirmed";
+            Ok((line.to_owned(), false))
         }
-        (Some(_), None, Some(_)) => Ok(("applied here; other replicas are told when Redis can be reached again".to_owned(), false)),
+        (Some(_), None, Some(_)) => {
+            Ok(("applied here, other replicas are told when Redis can be reached again: not confirmed".to_owned(), false))
+        }
         _ => Err("what answered is not Larder's admin listener".to_owned()),
     }
 }
@@ -184,7 +194,15 @@ mod tests {
     #[test]
     fn the_answer_is_one_line() {
         assert_eq!(said(&json!({"position": 7, "applied": 1, "replicas": 1})), Ok(("applied on 1 of 1 (position 7)".to_owned(), true)));
-        assert_eq!(said(&json!({"position": 7, "applied": 2, "replicas": 3})), Ok(("applied on 2 of 3 (position 7)".to_owned(), false)));
+        for (unknown, line) in [
+            (0, "applied on 2 of 3: not confirmed (position 7)"),
+            (1, "applied on 2 of 3, one was not heard of for a while: not confirmed (position 7)"),
+        ] {
+            let answer = json!({"position": 7, "applied": 2, "replicas": 3, "unknown": unknown});
+            assert_eq!(said(&answer), Ok((line.to_owned(), false)));
+        }
+        let kept = "applied here, other replicas are told when Redis can be reached again: not confirmed";
+        assert_eq!(said(&json!({"position": 7, "applied": 1, "replicas": null})), Ok((kept.to_owned(), false)));
         assert_eq!(said(&json!({"count": 12, "estimate": true})), Ok(("about 12 stored responses".to_owned(), true)));
         assert!(said(&json!({})).is_err());
     }

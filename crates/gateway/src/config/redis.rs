@@ -1,5 +1,7 @@
 //! `[store.redis]`.
 
+use std::time::Duration;
+
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -199,6 +201,9 @@ fn ca(table: &mut Table<'_>) -> Option<Bytes> {
     file.map(toml::Spanned::into_inner)
 }
 
+/// The log of invalidations is known to be whole two to four times a second.
+const LEAST_LAG: Duration = Duration::from_secs(1);
+
 fn read_limits(table: &mut Table<'_>, store: &mut RedisStore) {
     if let Some(timeout) = positive(table, "timeout") {
         store.timeout = timeout;
@@ -215,8 +220,13 @@ fn read_limits(table: &mut Table<'_>, store: &mut RedisStore) {
     if let Some(most) = table.bytes("max_object", 1..=512 << 20) {
         store.max_object = most.into_inner();
     }
-    if let Some(max_lag) = positive(table, "max_lag") {
-        store.max_lag = max_lag;
+    if let Some(max_lag) = table.duration("max_lag") {
+        if *max_lag.get_ref() < LEAST_LAG {
+            let mistake =
+                Mistake::new("`max_lag` is too short").hint("at least \"1s\": what others purge is looked for several times a second");
+            table.mistakes().error(max_lag.span(), mistake);
+        }
+        store.max_lag = max_lag.into_inner();
     }
     if let Some(validate) = table.one_of("when_cut_off", &[("validate", true), ("serve", false)]) {
         store.validate_when_cut_off = validate.into_inner();

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use larder_redis::Message;
 use larder_store::Invalidation;
 use tracing::warn;
 
@@ -24,14 +25,17 @@ impl Heard {
 
 impl Gateway {
     /// Purges what messages say, all in one or two steps. One that makes no sense is told of and left.
-    pub(crate) async fn hear(&self, messages: &[Vec<u8>]) {
+    pub(crate) async fn hear(&self, messages: &[Message]) {
         let live = self.live.load_full();
-        let (mut hard, mut soft) = (Invalidation::default(), Invalidation { soft: true, ..Invalidation::default() });
+        let mut hard = (Invalidation::default(), Vec::new());
+        let mut soft = (Invalidation { soft: true, ..Invalidation::default() }, Vec::new());
         for message in messages {
-            match message::made_old(&live, message) {
-                Ok(Invalidation { targets, soft: mark }) => {
+            match message::made_old(&live, &message.text) {
+                Ok(Invalidation { targets, soft: is_soft }) => {
                     self.heard.applied.fetch_add(1, Ordering::Relaxed);
-                    if mark { &mut soft } else { &mut hard }.targets.extend(targets);
+                    let (invalidation, marks) = if is_soft { &mut soft } else { &mut hard };
+                    invalidation.targets.extend(targets);
+                    marks.push(message.mark);
                 }
                 Err(refused) => {
                     self.heard.refused.fetch_add(1, Ordering::Relaxed);
@@ -39,9 +43,9 @@ impl Gateway {
                 }
             }
         }
-        for invalidation in [hard, soft] {
+        for (invalidation, marks) in [hard, soft] {
             if !invalidation.targets.is_empty() {
-                self.cache.invalidate(&invalidation).await;
+                self.cache.invalidate_heard(&invalidation, marks).await;
             }
         }
     }

@@ -33,14 +33,18 @@ pub(crate) async fn purge(cache: &Cache, invalidation: &Invalidation, wait: Dura
 }
 
 impl Purged {
-    /// `{"position":7,"applied":3,"replicas":3}`. Where the log cannot be reached the number of replicas is `null`, and the status says
-    /// that there is something left to be done; where that would be lost with this process, the answer says so.
+    /// `{"position":7,"applied":3,"replicas":3}`, with `"unknown":1` for those of the replicas that were not heard of for a while. Where the log
+    /// cannot be reached the number of replicas is `null`, and the status says that there is something left to be done; where that would be
+    /// lost with this process, the answer says so.
     pub(crate) fn response(self) -> Response<Bytes> {
         let mut body = serde_json::json!({
             "position": self.position,
             "applied": self.applied.map_or(1, |by| by.applied),
             "replicas": self.applied.map(|by| by.replicas),
         });
+        if let Some(unknown) = self.applied.map(|by| by.unknown).filter(|unknown| *unknown > 0) {
+            body["unknown"] = unknown.into();
+        }
         if !self.kept {
             body["kept"] = "in memory only: the journal cannot be written".into();
         }
@@ -62,7 +66,8 @@ mod tests {
     fn the_answer_says_who_has_applied_it() {
         let not_kept = r#"{"applied":1,"kept":"in memory only: the journal cannot be written","position":7,"replicas":null}"#;
         for (applied, kept, status, body) in [
-            (Some(AppliedBy { applied: 2, replicas: 3 }), true, 200, r#"{"applied":2,"position":7,"replicas":3}"#),
+            (Some(AppliedBy { applied: 3, replicas: 3, unknown: 0 }), true, 200, r#"{"applied":3,"position":7,"replicas":3}"#),
+            (Some(AppliedBy { applied: 2, replicas: 3, unknown: 1 }), true, 200, r#"{"applied":2,"position":7,"replicas":3,"unknown":1}"#),
             (None, true, 202, r#"{"applied":1,"position":7,"replicas":null}"#),
             (None, false, 202, not_kept),
         ] {

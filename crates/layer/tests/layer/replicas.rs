@@ -59,7 +59,7 @@ impl InvalidationLog for Log {
 
     fn applied_by(&self, _: u64) -> Answer<'_, Option<AppliedBy>> {
         let applied = self.looks.fetch_add(1, Ordering::SeqCst) + 1;
-        Box::pin(std::future::ready(Some(AppliedBy { applied: applied.min(self.replicas), replicas: self.replicas })))
+        Box::pin(std::future::ready(Some(AppliedBy { applied: applied.min(self.replicas), replicas: self.replicas, unknown: 0 })))
     }
 }
 

@@ -1,18 +1,29 @@
--- Puts an invalidation into the log, under the next number.
--- KEYS: the counter, the stream, the server that wrote last. ARGV: a number that is used already, entries to keep, the invalidation.
--- Where the end of the log may be missing (see settle.lua) numbers leap, so that none is used twice: the gap tells everyone.
-local info = redis.pcall('INFO', 'replication')
-local server = type(info) == 'string' and string.match(info, 'master_replid:(%x+)') or 'unknown'
-local number = tonumber(redis.call('GET', KEYS[1]) or '0')
-if number > 0 and redis.call('GET', KEYS[3]) == server then
-  number = number + 1
-else
-  local time = redis.call('TIME')
-  number = math.max(number + 1048576, time[1] * 1000 + math.floor(time[2] / 1000))
-  redis.call('SET', KEYS[3], server)
+-- Puts an invalidation into the log, under the next number. KEYS: as above. ARGV: a number that is used already, the invalidation, the
+-- messages that it stands for, entries to keep, bytes to keep. Answers with the number, and with what was wrong with the keys.
+-- Each entry tells in `b` how many bytes the log has had up to it: the difference to the oldest is how many there are now.
+local number, top = last_entry(tonumber(ARGV[1]))
+if not number then
+  return top
 end
-number = math.max(number, ARGV[1] + 1)
+number = number + 1
 local text = string.format('%.0f', number)
+local written = top and tonumber(field(top, 'b') or 0) or 0
+written = written + #ARGV[2] + #ARGV[3] + 64
 redis.call('SET', KEYS[1], text)
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], text .. '-0', 'i', ARGV[3])
-return text
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], text .. '-0', 'i', ARGV[2], 'm', ARGV[3], 'b', string.format('%.0f', written))
+
+local function is_kept(entry)
+  return tonumber(field(entry, 'b') or 0) > written - ARGV[5]
+end
+
+local oldest = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)
+while not is_kept(oldest[1]) do
+  oldest = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 64)
+  local at = 1
+  while at < #oldest and not is_kept(oldest[at]) do
+    at = at + 1
+  end
+  redis.call('XTRIM', KEYS[2], 'MINID', oldest[at][1])
+  oldest = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)
+end
+return {number, table.concat(damage, '; ')}

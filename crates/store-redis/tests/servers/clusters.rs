@@ -126,7 +126,7 @@ async fn what_is_published_on_any_node_is_heard() -> Result<()> {
     let store = replica(&cluster, 1, Arc::default());
     let (heard, hears) = tokio::sync::watch::channel(Vec::new());
     store.listen("purge".to_owned(), move |messages| {
-        heard.send_modify(|all| all.extend(messages));
+        heard.send_modify(|all: &mut Vec<Vec<u8>>| all.extend(messages.into_iter().map(|message| message.text)));
         std::future::ready(())
     });
     let all = || async {

@@ -2,12 +2,15 @@
 
 mod chunks;
 mod clusters;
+mod damage;
 mod entries;
 mod failures;
 mod forms;
 mod leases;
 mod leftovers;
 mod log;
+mod messages;
 mod places;
+mod replicas;
 mod sentinels;
 mod support;

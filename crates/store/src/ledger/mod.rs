@@ -103,7 +103,9 @@ pub struct LedgerStats {
 pub struct Ledger {
     /// The last position given out. Written under the lock, after the records.
     head: AtomicU64,
-    /// For how many milliseconds after its fetch a response is vouched for; the largest number while the log is followed.
+    /// Until when, in milliseconds, everything is vouched for; the largest number where nobody else invalidates.
+    vouched_until: AtomicU64,
+    /// Later, for how many milliseconds after its fetch a response is.
     vouched: AtomicU64,
     records: RwLock<Records>,
     /// The longest time in milliseconds for which anything stored may be served.
@@ -115,6 +117,7 @@ impl Default for Ledger {
     fn default() -> Self {
         Self {
             head: AtomicU64::new(0),
+            vouched_until: AtomicU64::new(u64::MAX),
             vouched: AtomicU64::new(u64::MAX),
             records: RwLock::default(),
             longest: AtomicU64::new(0),
@@ -124,20 +127,27 @@ impl Default for Ledger {
 }
 
 impl Ledger {
-    /// While the log cannot be read, nobody knows what other replicas have invalidated: from now on a response is vouched for only so
-    /// long after its origin has sent or confirmed it.
+    /// The log was read to its end: everything is vouched for until `until`. A process that stood still, and has not read on, knows by its
+    /// own clock that this is over. From then on a response is vouched for only so long after its origin has sent or confirmed it.
+    pub fn vouch_until(&self, until: Timestamp, afterwards: Duration) {
+        self.vouched.store(u64::try_from(afterwards.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.vouched_until.store(until.as_millis(), Ordering::Relaxed);
+    }
+
+    /// The log cannot be read, and nobody knows what other replicas have invalidated: that time is over now.
     pub fn cut_off(&self, vouched: Duration) {
-        self.vouched.store(u64::try_from(vouched.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.vouch_until(Timestamp::from_millis(0), vouched);
     }
 
-    /// The log is being followed.
+    /// The log is being followed, for as long as nothing else is said.
     pub fn connected(&self) {
-        self.vouched.store(u64::MAX, Ordering::Relaxed);
+        self.vouched_until.store(u64::MAX, Ordering::Relaxed);
     }
 
-    /// Whether a response that its origin sent or confirmed at `response_time` may be used without asking.
-    pub fn vouches_for(&self, response_time: Timestamp, now: Timestamp) -> bool {
-        now.as_millis().saturating_sub(response_time.as_millis()) <= self.vouched.load(Ordering::Relaxed)
+    /// Whether a response that its origin was asked for at `asked`, or had so then, may be used without asking again.
+    pub fn vouches_for(&self, asked: Timestamp, now: Timestamp) -> bool {
+        now.as_millis() <= self.vouched_until.load(Ordering::Relaxed)
+            || now.as_millis().saturating_sub(asked.as_millis()) <= self.vouched.load(Ordering::Relaxed)
     }
 
     /// The current position: to be read before a fetch begins.

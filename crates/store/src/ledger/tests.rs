@@ -105,6 +105,17 @@ fn while_it_is_cut_off_only_what_is_young_is_vouched_for() {
 }
 
 #[test]
+fn a_process_that_stood_still_knows_by_its_clock_that_nothing_is_vouched_for() {
+    let (ledger, fetched) = (Ledger::default(), Timestamp::from_secs(100));
+    ledger.vouch_until(Timestamp::from_secs(1_000), Duration::from_secs(2));
+    assert!(ledger.vouches_for(fetched, Timestamp::from_secs(1_000)));
+    assert!(!ledger.vouches_for(fetched, Timestamp::from_millis(1_000_001)));
+    assert!(ledger.vouches_for(Timestamp::from_secs(999), Timestamp::from_millis(1_000_001)), "what is young is");
+    ledger.vouch_until(Timestamp::from_secs(2_000), Duration::from_secs(2));
+    assert!(ledger.vouches_for(fetched, Timestamp::from_secs(1_500)));
+}
+
+#[test]
 fn figures_count_by_kind_and_forget_what_is_past() {
     let ledger = Ledger::default();
     ledger.concern(3_600_000);

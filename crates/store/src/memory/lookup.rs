@@ -56,6 +56,11 @@ impl Lookup {
     }
 }
 
+/// When the origin had it so, at the latest by a second: the answer may have taken its time, and this process may have stood still meanwhile.
+fn fetched(head: &StoredHead) -> Timestamp {
+    Timestamp::from_millis(head.response_time.as_millis().saturating_sub(u64::from(head.initial_age) * 1000))
+}
+
 impl MemoryStore {
     /// What is stored for a request with these fields. Follows a [`Slot::Vary`] once; the most recent of several matches wins
     /// (RFC 9111 §4.1). Invalidated entries are removed on the way.
@@ -75,12 +80,12 @@ impl MemoryStore {
     }
 
     fn found(&self, response: Arc<StoredResponse>, now: Timestamp) -> Lookup {
-        if self.ledger.vouches_for(response.head.response_time, now) { Lookup::Found(response) } else { Lookup::Unvouched(response) }
+        if self.ledger.vouches_for(fetched(&response.head), now) { Lookup::Found(response) } else { Lookup::Unvouched(response) }
     }
 
     /// A part that nobody vouches for is fetched anew: it is not worth a validation.
     fn found_part(&self, part: Arc<StoredPart>, now: Timestamp) -> Lookup {
-        if self.ledger.vouches_for(part.meta.head.response_time, now) { Lookup::Partial(part) } else { Lookup::Absent }
+        if self.ledger.vouches_for(fetched(&part.meta.head), now) { Lookup::Partial(part) } else { Lookup::Absent }
     }
 
     fn select(&self, key: SlotKey<'_>, index: &VaryIndex, request: &HeaderMap) -> Option<Slot> {

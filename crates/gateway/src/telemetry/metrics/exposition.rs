@@ -206,6 +206,8 @@ impl RedisGauges {
             ("redis_interrupted", "Long bodies from Redis that broke off after their beginning.", stats.interrupted),
             ("redis_saved_bytes", "Bytes that compression has spared Redis.", stats.saved_bytes),
             ("redis_dropped", "Writes to Redis given up because the queue was full.", stats.dropped),
+            ("invalidation_log_refused", "Invalidations that could not be put into the log when they were made.", stats.log_refused),
+            ("invalidation_log_damaged", "Times that the log's own keys were damaged and it began anew.", stats.log_damaged),
         ] {
             let mut counter = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             counter.encode_counter::<NoLabelSet, _, f64>(&count, None)?;
@@ -252,6 +254,7 @@ impl RedisGauges {
             ("redis_queued", "Writes to Redis that wait.", None, stats.queued),
             ("redis_queued", "Bytes of bodies that wait to be written to Redis.", Some(&Unit::Bytes), stats.queued_bytes),
             ("invalidation_log_number", "The entry of the log of invalidations that was applied last.", None, stats.log_number),
+            ("invalidation_log_writable", "Whether the log took what was last put into it.", None, u64::from(stats.log_takes_purges)),
             ("invalidations_untold", "Invalidations that the log does not have yet.", None, stats.journaled),
         ] {
             encoder.encode_descriptor(name, help, unit, MetricType::Gauge)?.encode_gauge(&value)?;
