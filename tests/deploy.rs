@@ -36,9 +36,21 @@ fn assert_understood(arguments: &[&str]) -> Result<()> {
 }
 
 #[test]
-fn the_example_configuration_is_right() -> Result<()> {
-    let output = command()?.args(["check", "--config"]).arg(root().join("deploy/config.toml")).output()?;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+fn the_example_configurations_are_right() -> Result<()> {
+    for file in ["deploy/config.toml", "deploy/container.toml"] {
+        let output = command()?.args(["check", "--config"]).arg(root().join(file)).output()?;
+        assert!(output.status.success(), "{file}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
+
+/// In a container, loopback is the container.
+#[test]
+fn the_images_configuration_has_nothing_but_the_admin_listener_on_loopback() -> Result<()> {
+    let text = read("deploy/container.toml")?;
+    let lines: Vec<_> =
+        text.lines().filter(|line| !line.starts_with('#') && (line.contains("127.0.0.1") || line.contains("localhost"))).collect();
+    assert_eq!(lines, ["listen = \"127.0.0.1:8090\""]);
     Ok(())
 }
 
@@ -62,6 +74,10 @@ fn the_image_is_built_from_paths_that_exist_and_runs_without_root() -> Result<()
             ("COPY", ["--from=build", ..]) => {}
             ("COPY", [source, _]) => assert!(root().join(source).exists(), "{source} is not in the repository"),
             ("ENTRYPOINT", _) => assert_eq!(serde_json::from_str::<Vec<String>>(rest)?, [INSTALLED]),
+            ("HEALTHCHECK", _) => {
+                let asked = rest.split_once("CMD ").map(|(_, asked)| serde_json::from_str::<Vec<String>>(asked)).transpose()?;
+                assert_health_check(&asked.ok_or_else(|| Error::new("a health check without CMD"))?)?;
+            }
             ("CMD", _) => {
                 let arguments: Vec<String> = serde_json::from_str(rest)?;
                 assert_understood(&arguments.iter().map(String::as_str).collect::<Vec<_>>())?;
@@ -71,11 +87,19 @@ fn the_image_is_built_from_paths_that_exist_and_runs_without_root() -> Result<()
             _ => return Err(Error::new(format!("unknown instruction: {name} {rest}"))),
         }
     }
+    assert!(instructions[last..].iter().any(|(name, _)| name == "HEALTHCHECK"), "no health check");
     let runs_as = instructions[last..].iter().rfind(|(name, _)| name == "USER").map(|(_, user)| user.as_str());
     assert_eq!(runs_as, Some("nonroot"));
     let toolchain = format!("rust:{}-", rust_version()?);
     assert!(dockerfile.contains(&toolchain), "the image builds with another compiler than {toolchain}");
     Ok(())
+}
+
+/// What asks whether Larder is ready, by the binary itself: there is no shell and no curl.
+fn assert_health_check(words: &[String]) -> Result<()> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    assert_eq!(words[..2], [INSTALLED, "ready"]);
+    assert_understood(&words[1..])
 }
 
 /// `rust-version` of the workspace.
@@ -105,6 +129,7 @@ struct Service {
     #[serde(default)]
     depends_on: Vec<String>,
     network_mode: Option<String>,
+    healthcheck: Option<HealthCheck>,
     #[serde(default)]
     cap_drop: Vec<String>,
     #[serde(default)]
@@ -119,6 +144,21 @@ struct Service {
     _security_opt: Option<Vec<String>>,
     #[serde(rename = "stop_grace_period")]
     _stop_grace_period: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HealthCheck {
+    #[serde(default)]
+    test: Vec<String>,
+    #[serde(default)]
+    disable: bool,
+    #[serde(rename = "interval")]
+    _interval: Option<String>,
+    #[serde(rename = "timeout")]
+    _timeout: Option<String>,
+    #[serde(rename = "start_period")]
+    _start_period: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -143,6 +183,12 @@ fn the_services_start_larder_with_flags_it_has() -> Result<()> {
             (Some(build), None) => {
                 assert!(root().join("deploy").join(&build.context).join(&build.dockerfile).exists(), "{name}: {build:?}");
                 assert_understood(&service.command.iter().map(String::as_str).collect::<Vec<_>>())?;
+                let check =
+                    service.healthcheck.as_ref().ok_or_else(|| Error::new(format!("{name} says nothing of the image's health check")))?;
+                match service.command.first().map(String::as_str) {
+                    Some("serve") => assert_health_check(&check.test[1..])?,
+                    _ => assert!(check.disable, "{name}: the image's health check asks for what does not run there"),
+                }
                 assert!(service.read_only && service.cap_drop == ["ALL"], "{name} may do more than it must");
             }
             (None, Some(image)) => assert!(image.contains(':'), "{image} names no version"),
@@ -166,6 +212,10 @@ fn the_unit_starts_larder_with_flags_it_has() -> Result<()> {
         let words: Vec<&str> = line.ok_or_else(|| Error::new(format!("no {setting}")))?.split_whitespace().collect();
         assert_eq!((words.first(), words.last()), (Some(&INSTALLED), Some(&CONFIG)));
         assert_understood(&words[1..])?;
+    }
+    // With a user that is made at each start, only these can hold what outlives it and what is secret.
+    for setting in ["StateDirectory=larder", "EnvironmentFile=-/etc/larder/environment", "# LoadCredential="] {
+        assert!(unit.lines().any(|line| line.starts_with(setting)), "no {setting}");
     }
     Ok(())
 }

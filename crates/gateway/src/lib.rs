@@ -34,5 +34,6 @@ pub fn main() -> ExitCode {
         cli::Command::Serve(serve) => run::serve(&serve),
         cli::Command::Demo(demo) => run::demo(&demo),
         cli::Command::Purge(purge) => purge.run(),
+        cli::Command::Ready(ready) => ready.run(),
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: what can be asked for, parsed.
 
 mod purge;
+mod ready;
 
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{self, Config, Overrides, Report, Warnings};
 
 pub use purge::Purge;
+pub use ready::Ready;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,6 +40,8 @@ pub enum Command {
     Check(Check),
     /// Purge from a running gateway what has become old
     Purge(Purge),
+    /// Ask a running gateway whether it wants traffic: exit 0 if it does, 1 if not, 2 on wrong usage
+    Ready(Ready),
 }
 
 /// `larder demo`

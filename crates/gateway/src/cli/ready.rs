@@ -1,0 +1,96 @@
+//! `larder ready`: the health check of a container or a unit, where there is no curl.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::Args;
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+
+use crate::config;
+
+/// Wrong usage, as clap has it too.
+const USAGE: u8 = 2;
+/// Bytes of an answer that are read.
+const LARGEST: usize = 64 * 1024;
+
+/// `larder ready`
+#[derive(Debug, Args)]
+pub struct Ready {
+    /// The gateway's admin listener
+    #[arg(long, value_name = "ADDRESS", env = "LARDER_ADMIN_LISTEN", default_value = "127.0.0.1:8090")]
+    pub admin: String,
+    /// How long it may take to answer, like 2s
+    #[arg(long, value_name = "DURATION", default_value = "2s")]
+    pub timeout: String,
+}
+
+impl Ready {
+    /// Asks, prints what the answer is, and makes it the exit code.
+    pub fn run(&self) -> ExitCode {
+        let Some(timeout) = config::parse_duration(&self.timeout).filter(|timeout| !timeout.is_zero()) else {
+            eprintln!("error: `{}` is not a time to wait, like 2s", self.timeout);
+            return ExitCode::from(USAGE);
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let answer = runtime.map_err(|error| error.to_string()).and_then(|runtime| runtime.block_on(self.ask(timeout)));
+        match answer {
+            Ok(stage) => {
+                println!("{stage}");
+                if stage == "ready" { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            }
+            Err(error) => {
+                eprintln!("error: {error}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    /// The stage that it says it is in.
+    async fn ask(&self, timeout: Duration) -> Result<String, String> {
+        let answered =
+            tokio::time::timeout(timeout, self.fetch()).await.unwrap_or_else(|_| Err(format!("nothing within {}", self.timeout)));
+        let (status, body) = answered.map_err(|error| format!("no answer from the admin listener on {}: {error}", self.admin))?;
+        stage(status, &body).ok_or_else(|| format!("what answered on {} ({status}) is not Larder's admin listener", self.admin))
+    }
+
+    async fn fetch(&self) -> Result<(StatusCode, Bytes), String> {
+        let failed = |error: &dyn std::fmt::Display| error.to_string();
+        let request = Request::get("/readyz").header(header::HOST, &self.admin).header(header::CONNECTION, "close");
+        let request = request.body(Empty::<Bytes>::new()).map_err(|error| failed(&error))?;
+        let stream = tokio::net::TcpStream::connect(&self.admin).await.map_err(|error| failed(&error))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
+        tokio::spawn(connection);
+        let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), LARGEST).collect().await.map_err(|error| failed(&error))?;
+        Ok((status, body.to_bytes()))
+    }
+}
+
+/// The stage in an answer of `/readyz`; `None` where it is none.
+fn stage(status: StatusCode, body: &[u8]) -> Option<String> {
+    let answer: Value = serde_json::from_slice(body).ok()?;
+    let (ready, stage) = (answer["ready"].as_bool()?, answer["stage"].as_str()?);
+    ((status == StatusCode::OK) == ready && (stage == "ready") == ready).then(|| stage.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_answer_that_agrees_with_itself_counts() {
+        let said = |status: u16, body: &str| stage(StatusCode::from_u16(status).expect("status"), body.as_bytes());
+        assert_eq!(said(200, r#"{"ready":true,"stage":"ready","redis":{"state":"ok"}}"#).as_deref(), Some("ready"));
+        assert_eq!(said(503, r#"{"ready":false,"stage":"draining"}"#).as_deref(), Some("draining"));
+        for (status, body) in
+            [(200, "ok"), (404, "{}"), (503, r#"{"ready":true,"stage":"ready"}"#), (200, r#"{"ready":true,"stage":"starting"}"#)]
+        {
+            assert_eq!(said(status, body), None, "{status} {body}");
+        }
+    }
+}
