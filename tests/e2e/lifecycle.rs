@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use larder_testkit::larder::{command, config};
-use larder_testkit::{Answer, Client, Larder, Origin, Result, patience};
+use larder_testkit::{Answer, Client, Error, Larder, Origin, Result, patience};
 
 #[tokio::test]
 async fn health_is_told_on_the_admin_listener_only() -> Result<()> {
@@ -38,6 +38,25 @@ async fn sigterm_drains_what_is_in_flight_and_ends_with_0() -> Result<()> {
     let response = client.finish().await?;
     assert!(response.complete);
     assert_eq!(response.text(), "first second");
+    assert_eq!(larder.exited().await?.code(), Some(0));
+    Ok(())
+}
+
+/// Balancers hear of a stop from `/readyz`, and send new connections until they act on it.
+#[tokio::test]
+async fn a_stop_goes_on_accepting_for_drain_delay_and_a_second_signal_ends_it() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/a", Answer::ok().body("a"));
+    let larder = Larder::before(&origin, "[server]\nlisten = \"127.0.0.1:0\"\ndrain_delay = \"1h\"").await?;
+    let mut kept = larder.connect().await?;
+    kept.exchange("GET", "/a", &[], "").await?;
+    larder.terminate()?;
+    let draining = || async { Ok((larder.admin("/readyz").await?.status == 503).then_some(())) };
+    patience::eventually("waiting for /readyz to say that it drains", draining).await?;
+    assert!(larder.admin("/readyz").await?.text().contains("draining"));
+    assert_eq!(larder.get("/a").await?.text(), "a", "a new connection is accepted");
+    assert_eq!(kept.exchange("GET", "/a", &[], "").await?.header("connection"), None, "an old one is kept");
+    larder.terminate()?;
     assert_eq!(larder.exited().await?.code(), Some(0));
     Ok(())
 }
@@ -124,6 +143,61 @@ async fn a_broken_file_is_refused_and_the_old_config_stays() -> Result<()> {
     larder.write_config(&with_ttl(&origin, "120s"))?;
     larder.hang_up()?;
     lifetime_becomes(&larder, 120).await
+}
+
+/// What reads the log as JSON gets JSON, and each line has its time under the same name.
+#[tokio::test]
+async fn everything_that_is_told_is_json_where_the_log_is() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/a", Answer::ok().body("a"));
+    let text = |level: &str| config(&origin.url(), &format!("[log]\naccess = \"json\"\nlevel = \"{level}\""));
+    let larder = Larder::start(&text("info")).await?;
+    larder.get("/a").await?;
+    larder.write_config("[cache]\nttl = \"5 parsecs\"\nnonsense = 1\n")?;
+    larder.hang_up()?;
+    larder.process().line("the end of the report", |line| line.contains("the running one goes on").then_some(())).await?;
+    larder.write_config(&text("debug"))?;
+    larder.hang_up()?;
+    larder.process().line("a reload", |line| line.contains("was reloaded").then_some(())).await?;
+    larder.terminate()?;
+    larder.exited().await?;
+    let lines = larder.process().output();
+    for line in &lines {
+        let line: serde_json::Value = serde_json::from_str(line).map_err(|error| Error::new(format!("{error}: {line}")))?;
+        assert!(line["timestamp"].is_string(), "{line}");
+    }
+    for mistake in ["parsecs", "nonsense"] {
+        let told: Vec<_> = lines.iter().filter(|line| line.contains(mistake)).collect();
+        assert!(told.len() == 1 && told[0].contains("\"level\":\"ERROR\"") && told[0].contains("config.toml:"), "{mistake}: {told:?}");
+    }
+    Ok(())
+}
+
+/// For a health check where there is no curl: 0 ready, 1 not, 2 wrong usage.
+#[tokio::test]
+async fn larder_ready_says_whether_traffic_is_welcome() -> Result<()> {
+    let origin = Origin::start().await?;
+    let larder = Larder::before(&origin, "[server]\nlisten = \"127.0.0.1:0\"\ndrain_delay = \"1h\"").await?;
+    let admin = larder.admin_address().to_string();
+    let ready = |arguments: &[&str]| -> Result<_> {
+        let output = command()?.arg("ready").args(arguments).env("LARDER_ADMIN_LISTEN", &admin).output()?;
+        Ok((output.status.code(), String::from_utf8_lossy(&output.stdout).trim().to_owned()))
+    };
+    assert_eq!(ready(&[])?, (Some(0), "ready".to_owned()));
+    assert_eq!(ready(&["--admin", &admin])?, (Some(0), "ready".to_owned()));
+    larder.terminate()?;
+    let draining = || async { Ok((larder.admin("/readyz").await?.status == 503).then_some(())) };
+    patience::eventually("waiting for /readyz to say that it drains", draining).await?;
+    assert_eq!(ready(&[])?, (Some(1), "draining".to_owned()));
+    for wrong in [&["--admin"][..], &["--timeout", "soon"], &["--nonsense"]] {
+        assert_eq!(ready(wrong)?, (Some(2), String::new()), "{wrong:?}");
+    }
+    // Neither a listener that is none of Larder's nor no listener at all is ready.
+    assert_eq!(ready(&["--admin", &origin.address().to_string()])?.0, Some(1));
+    larder.terminate()?;
+    larder.exited().await?;
+    assert_eq!(ready(&[])?.0, Some(1));
+    Ok(())
 }
 
 #[tokio::test]

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder_testkit::faults::{Fault, FaultProxy};
+use larder_testkit::larder::{command, config};
 use larder_testkit::patience::eventually;
-use larder_testkit::{Answer, Error, Larder, Origin, Redis, RedisSentinels, Response, Result};
+use larder_testkit::process::Process;
+use larder_testkit::{Answer, Client, Error, Larder, Origin, Redis, RedisSentinels, Response, Result};
 use rustix::process::Signal;
 
 const TTL: &str = "[cache]\nttl = \"60s\"\n";
@@ -52,6 +54,51 @@ async fn what_one_replica_fetched_the_other_has_and_a_restart_starts_warm() -> R
     assert_eq!(get(&other, "/a").await?.x_cache(), "HIT");
     assert_eq!(other.metric("larder_redis_lookups_total", &["result=\"hit\""]).await?, 2.0, "promoted to memory");
     origin.check()
+}
+
+/// Until the log of invalidations has been read nothing that is stored can be used: requests that come before would be misses.
+#[tokio::test]
+async fn a_start_waits_for_redis_before_it_accepts() -> Result<()> {
+    let (origin, redis) = (Origin::start().await?, Redis::start().await?);
+    origin.once("GET", "/a", Answer::ok().body("shared"));
+    let one = replica(&origin, redis.address(), "").await?;
+    get(&one, "/a").await?;
+    written(&one, 1.0).await?;
+    let proxy = FaultProxy::start(redis.address()).await?;
+    let reading = proxy.hold("XREAD", "");
+    let folder = tempfile::TempDir::new()?;
+    let text = format!("{TTL}[store.redis]\nurl = \"redis://{}\"\ntimeout = \"10s\"\nconnect_timeout = \"1h\"\n", proxy.address());
+    std::fs::write(folder.path().join("config.toml"), config(&origin.url(), &text))?;
+    let mut command = command()?;
+    let process = Process::start("larder", command.args(["serve", "--config", "config.toml"]).current_dir(folder.path()))?;
+    let admin = process.line("`admin on`", |line| Some(line.split("admin on http://").nth(1)?.trim().parse().ok()?)).await?;
+    reading.reached(1).await?;
+    let ready = Client::connect(admin).await?.exchange("GET", "/readyz", &[("Connection", "close")], "").await?;
+    assert!(ready.status == 503 && ready.text().contains("starting"), "{ready:?}");
+    reading.open();
+    let address = process.line("`listening on`", |line| Some(line.split("listening on http://").nth(1)?.trim().parse().ok()?)).await?;
+    let response = Client::connect(address).await?.exchange("GET", "/a", &[HOST], "").await?;
+    assert_eq!((response.x_cache(), response.text().as_str()), ("HIT", "shared"));
+    origin.check()
+}
+
+/// One that never comes holds up a start for `connect_timeout`, and a stop not at all.
+#[tokio::test]
+async fn a_start_without_redis_goes_on_after_its_time_and_can_be_stopped_before() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.once("GET", "/a", Answer::ok().body("a"));
+    let nobody = larder_tests::free_address()?;
+    let redis = |time: &str| format!("[store.redis]\nurl = \"redis://{nobody}\"\nconnect_timeout = \"{time}\"\n");
+    let larder = Larder::before(&origin, &redis("200ms")).await?;
+    assert_eq!(larder.get("/a").await?.text(), "a");
+    let folder = tempfile::TempDir::new()?;
+    std::fs::write(folder.path().join("config.toml"), config(&origin.url(), &redis("1h")))?;
+    let mut command = command()?;
+    let process = Process::start("larder", command.args(["serve", "--config", "config.toml"]).current_dir(folder.path()))?;
+    process.line("`admin on`", |line| line.contains("admin on http://").then_some(())).await?;
+    process.signal(Signal::TERM)?;
+    assert_eq!(process.exited().await?.code(), Some(0));
+    Ok(())
 }
 
 #[tokio::test]

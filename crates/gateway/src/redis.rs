@@ -23,7 +23,7 @@ pub(crate) struct Redis {
 }
 
 impl Redis {
-    /// Starts it. It need not be there: nothing waits for it.
+    /// Starts it. It need not be there.
     pub(crate) fn start(config: &config::RedisStore, ledger: Arc<Ledger>) -> Result<Self, String> {
         let options = RedisOptions {
             timeout: config.timeout,
@@ -51,6 +51,14 @@ impl Redis {
     /// For the cache.
     pub(crate) fn remote(&self) -> Remote {
         Remote { store: Arc::new(self.store.clone()), log: self.store.log() }
+    }
+
+    /// Waits until it is connected, or has had its time: requests that come before would be misses, whatever is stored there.
+    pub(crate) async fn connected(&self) {
+        if !self.store.usable().await {
+            let problem = self.store.problem().unwrap_or_else(|| "Redis has not answered yet".to_owned());
+            warn!("{problem}; starting without it");
+        }
     }
 
     /// Purges what others say on the channel that the configuration names, if it names one.

@@ -69,6 +69,14 @@ impl Signals {
         })
     }
 
+    /// Waits for SIGTERM or SIGINT.
+    pub(crate) async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
     /// Waits for SIGTERM or SIGINT. Until then the configuration is read again on SIGHUP, and when its file has changed.
     pub(crate) async fn until_stop(&mut self, gateway: &Gateway, mut source: Source) {
         let (_watcher, mut changes) = watch(source.file());
@@ -130,12 +138,12 @@ fn reload(gateway: &Gateway, source: &Source, started: &Config) {
     let (config, warnings) = match command.load() {
         Ok(loaded) => loaded,
         Err(report) => {
-            report.print();
+            report.tell();
             error!("the new configuration was refused; the running one goes on");
             return;
         }
     };
-    warnings.print();
+    warnings.tell();
     let before = gateway.live.load_full();
     needs_restart(started, &config).for_each(|what| warn!("a change of {what} takes effect at the next start"));
     match Live::new(config, &gateway.cache, &gateway.clock, Some(&before)) {

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use larder_tower::Cache;
 use larder_tower::clock::Clock;
 use tokio::sync::watch;
-use tracing::{Level, info, warn};
+use tracing::{Level, error, info, warn};
 
 use crate::admin::{Access, Admin, Readiness, Shared};
 use crate::cli;
@@ -37,8 +37,9 @@ pub(crate) fn serve(command: &cli::Serve) -> ExitCode {
     let outcome = || {
         let source = reload::Source::of(command);
         let (config, warnings) = command.load().map_err(|report| said(&report))?;
-        warnings.print();
-        prepare(&config)?.block_on(run(config, source, |_, _| ()))
+        let runtime = prepare(&config)?;
+        warnings.tell();
+        runtime.block_on(run(config, source, |_, _| ()))
     };
     exit_code(outcome())
 }
@@ -82,12 +83,15 @@ fn exit_code(outcome: Result<(), Failed>) -> ExitCode {
 }
 
 fn said(report: &Report) -> Failed {
-    report.print();
+    report.tell();
     Failed
 }
 
 fn failed(what: impl std::fmt::Display) -> Failed {
-    eprintln!("error: {what}");
+    match diagnostics::form() {
+        diagnostics::Form::Human => eprintln!("error: {what}"),
+        diagnostics::Form::Json => error!("{what}"),
+    }
     Failed
 }
 
@@ -117,12 +121,16 @@ fn prepare(config: &Config) -> Result<tokio::runtime::Runtime, Failed> {
 }
 
 /// Serves a configuration until a signal says to stop. `started` is told where the public and the admin listeners are.
+///
+/// 1. All listeners are bound, so that what cannot be is told before anything else is done. Clients that connect from here on wait.
+/// 2. `/readyz` and its like are answered; then Redis has a moment, so that the first requests find what is stored there.
+/// 3. Requests are served, and the configuration is read again where that is asked for, until a signal.
 async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[SocketAddr], &[SocketAddr])) -> Result<(), Failed> {
     let mut signals = reload::Signals::new().map_err(failed)?;
     let clock = Clock::system();
     let server = bind_all(&config, &config.server.listen)?;
     let admin = bind_all(&config, std::slice::from_ref(&config.admin.listen))?;
-    let addresses = server.addresses().map_err(failed)?;
+    let (addresses, admin_addresses) = (server.addresses().map_err(failed)?, admin.addresses().map_err(failed)?);
 
     let loopback = config.admin.listen.is_loopback();
     let ledger = Arc::default();
@@ -130,7 +138,7 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
     let remote = redis.as_ref().map(Redis::remote);
     let cache = Cache::with_remote(config.memory.capacity, largest_object(&config), clock.clone(), ledger, remote);
     let (access_log, log_writer) = open_access_log(&config).map_err(failed)?;
-    let options = server_options(&config);
+    let (options, drain_delay) = (server_options(&config), config.server.drain_delay);
     let live = Live::new(config, &cache, &clock, None).map_err(failed)?;
     let live = ArcSwap::from_pointee(live);
     let gateway =
@@ -138,22 +146,22 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
     if let Some(redis) = &gateway.redis {
         redis.listen(&gateway);
     }
-
     let readiness = Readiness::default();
-    let metrics = {
-        let gateway = Arc::clone(&gateway);
-        move || scrape::render(&gateway)
+    let admin = tokio::spawn(admin_of(&gateway, &readiness, Access { loopback }).serve(admin));
+    for address in &admin_addresses {
+        info!("admin on http://{address}");
+    }
+    let connected = async {
+        if let Some(redis) = &gateway.redis {
+            redis.connected().await;
+        }
     };
-    let control = Shared { gateway: Arc::clone(&gateway), access: Access { loopback } };
-    let admin_addresses = admin.addresses().map_err(failed)?;
-    let details = {
-        let gateway = Arc::clone(&gateway);
-        move || gateway.redis.as_ref().map(Redis::detail)
-    };
-    let admin = tokio::spawn(Admin::new(readiness.clone(), details, metrics).with_control(control).serve(admin));
+    tokio::select! {
+        () = connected => {}
+        () = signals.stop() => return Ok(info!("stopped")),
+    }
 
-    let (stop, stopping) = watch::channel(false);
-    let mut stopped = stopping.clone();
+    let (stop, mut stopped) = watch::channel(false);
     let serving = tokio::spawn(server.serve(options, Arc::clone(&gateway), async move {
         // A sender that is gone means to stop as well.
         let _ = stopped.wait_for(|stop| *stop).await;
@@ -161,15 +169,13 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
     for address in &addresses {
         info!("listening on http://{address}");
     }
-    for address in &admin_addresses {
-        info!("admin on http://{address}");
-    }
     readiness.set_ready();
     started(&addresses, &admin_addresses);
 
     signals.until_stop(&gateway, source).await;
-    info!("stopping: requests under way may take {} to finish", config::display_duration(options.drain_timeout));
     readiness.set_draining();
+    delay(drain_delay, &mut signals).await;
+    info!("stopping: requests under way may take {} to finish", config::display_duration(options.drain_timeout));
     stop.send_replace(true);
     if let Ok(drained) = serving.await
         && drained.aborted > 0
@@ -183,6 +189,31 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
     finish_access_log(log_writer);
     info!("stopped");
     Ok(())
+}
+
+fn admin_of(gateway: &Arc<Gateway>, readiness: &Readiness, access: Access) -> Admin {
+    let metrics = {
+        let gateway = Arc::clone(gateway);
+        move || scrape::render(&gateway)
+    };
+    let details = {
+        let gateway = Arc::clone(gateway);
+        move || gateway.redis.as_ref().map(Redis::detail)
+    };
+    Admin::new(readiness.clone(), details, metrics).with_control(Shared { gateway: Arc::clone(gateway), access })
+}
+
+/// Goes on as before for a while, or until there is another signal: balancers hear from `/readyz` that this process stops, and send new
+/// connections until they act on it.
+async fn delay(time: Duration, signals: &mut reload::Signals) {
+    if time.is_zero() {
+        return;
+    }
+    info!("draining: new connections are accepted for {} more", config::display_duration(time));
+    tokio::select! {
+        () = tokio::time::sleep(time) => {}
+        () = signals.stop() => {}
+    }
 }
 
 /// The largest response that any route stores. A reload that raises it is heeded as far as the store's shards are large enough.
@@ -204,7 +235,7 @@ fn bind_all(config: &Config, listeners: &[Listen]) -> Result<Server, Failed> {
                 })
             }
             Err(error) => {
-                config.bind_failure(listen, &error).print();
+                config.bind_failure(listen, &error).tell();
                 all = false;
             }
         }
@@ -216,6 +247,8 @@ fn server_options(config: &Config) -> ServerOptions {
     let server = &config.server;
     ServerOptions {
         header_read_timeout: server.header_read_timeout,
+        idle_timeout: server.idle_timeout,
+        tunnel_idle: server.tunnel_idle,
         write_timeout: server.write_timeout,
         max_head: server.max_header_bytes,
         max_connections: u32::try_from(server.max_connections).unwrap_or(u32::MAX),

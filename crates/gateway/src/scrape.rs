@@ -36,6 +36,7 @@ pub(crate) fn render(gateway: &Gateway) -> String {
         fills_in_flight: stats.fills_in_flight,
         fill_bytes: stats.bytes_in_flight,
         client_connections: gateway.connections.count(),
+        client_unsent_bytes: gateway.connections.unsent(),
         access_log_dropped: gateway.access_log.dropped(),
         upstreams: upstreams.collect(),
         redis: gateway.redis.as_ref().map(Redis::gauges),

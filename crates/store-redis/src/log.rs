@@ -43,6 +43,8 @@ pub(crate) struct Log {
     told: AtomicU64,
     /// When it was last seen to have nothing new.
     current: Mutex<Option<Instant>>,
+    /// It has been read to its end once.
+    read: watch::Sender<bool>,
     started: Instant,
     reading: Health,
     inspected: Mutex<Inspection>,
@@ -77,6 +79,7 @@ impl Log {
             applied,
             told,
             current,
+            read: watch::Sender::new(false),
             started,
             reading,
             inspected,
@@ -130,6 +133,13 @@ impl Log {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(at.monotonic);
         self.vouch_from(at);
         self.reading.is_well();
+        self.read.send_if_modified(|read| !std::mem::replace(read, true));
+    }
+
+    /// Waits until it has been read to its end for the first time.
+    pub(crate) async fn read_once(&self) {
+        // It cannot be closed while it is borrowed.
+        let _ = self.read.subscribe().wait_for(|read| *read).await;
     }
 
     fn vouch_from(&self, at: Moment) {

@@ -54,8 +54,8 @@ pub enum StartError {
 }
 
 impl RedisStore {
-    /// Starts the tier, with its log of invalidations going into `ledger`. Nothing is connected yet, and nothing here waits for Redis; has
-    /// to be called within a runtime.
+    /// Starts the tier, with its log of invalidations going into `ledger`. Nothing is connected yet, and nothing here waits for Redis
+    /// ([`Self::usable`] does); has to be called within a runtime.
     pub fn start(options: RedisOptions, ledger: Arc<Ledger>, observer: Option<Arc<dyn RedisObserver>>) -> Result<Self, StartError> {
         let journal = Journal::open(options.journal.as_deref()).map_err(StartError::Journal)?;
         let (queue, jobs) = Queue::new(options.write_queue);
@@ -80,6 +80,12 @@ impl RedisStore {
         F: Future<Output = ()> + Send + 'static,
     {
         tokio::spawn(channel::listen(Arc::downgrade(&self.0), channel, handle));
+    }
+
+    /// Waits until what others have stored can be used, at most for `connect_timeout`; `false` if it cannot be by then.
+    pub async fn usable(&self) -> bool {
+        let patience = self.0.link.options().connect_timeout;
+        tokio::time::timeout(patience, self.0.log.read_once()).await.is_ok()
     }
 
     /// Waits until all that was to be written is written or given up, at most so long; `false` if something is left.

@@ -33,7 +33,7 @@ pub fn binary() -> Result<PathBuf> {
 /// A command for the binary, with nothing of the caller's settings in its environment.
 pub fn command() -> Result<Command> {
     let mut command = Command::new(binary()?);
-    for name in ["LARDER_LISTEN", "LARDER_ADMIN_LISTEN", "REDIS_URL", "RUST_LOG"] {
+    for name in ["LARDER_LISTEN", "LARDER_ADMIN_LISTEN", "REDIS_URL", "RUST_LOG", "KUBERNETES_SERVICE_HOST"] {
         command.env_remove(name);
     }
     Ok(command)

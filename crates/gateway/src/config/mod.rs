@@ -85,7 +85,7 @@ pub fn from_flags(upstream: &str, ttl: Option<&str>, overrides: &Overrides) -> R
     let ttl = ttl.and_then(|ttl| units::seconds(ttl).map_err(|mistake| mistakes.error(Place::Elsewhere, mistake.within("--ttl"))).ok());
     let mut settings = RouteSettings::default();
     settings.policy.ttl = ttl.unwrap_or(settings.policy.ttl);
-    let (mut server, mut admin) = (Server::default(), Admin::default());
+    let (mut server, mut admin) = (overrides.usual_server(), Admin::default());
     listeners::settle(&mut server, &mut admin, overrides, &mistakes);
     let redis = store::from_outside(overrides, &mistakes);
     let upstream = url.map(|url| Upstream::new("default", url));
@@ -168,7 +168,7 @@ fn finish(config: Option<Config>, source: Option<Arc<Source>>, mistakes: Mistake
 /// `None` if an upstream is wrong or missing; mistakes are noted either way.
 fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes: &Mistakes) -> Option<Config> {
     let mut root = Table::root(table, mistakes);
-    let mut server = server::server(&mut root);
+    let mut server = server::server(&mut root, overrides);
     let mut admin = server::admin(&mut root);
     listeners::settle(&mut server, &mut admin, overrides, mistakes);
     let purge = purge::read(&mut root, &admin);

@@ -61,12 +61,18 @@ pub struct Server {
     pub listen: Vec<Listen>,
     /// Peers whose `Forwarded` and `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// How long requests in flight may go on after SIGTERM.
+    /// How long new connections are accepted after SIGTERM, while `/readyz` says that they should go elsewhere.
+    pub drain_delay: Duration,
+    /// How long requests in flight may go on after that.
     pub drain_timeout: Duration,
     /// How long a client may take to send its request line and fields.
     pub header_read_timeout: Duration,
+    /// How long a connection without a request is kept.
+    pub idle_timeout: Duration,
     /// How long a client may take nothing of what is written to it.
     pub write_timeout: Duration,
+    /// How long a tunnel may be quiet, both ways.
+    pub tunnel_idle: Duration,
     /// Connections served at the same time, over all listeners.
     pub max_connections: usize,
     /// Bytes of request line and fields together; at least 8 KiB.
@@ -80,9 +86,12 @@ impl Default for Server {
         Self {
             listen: vec![Listen::local(8080)],
             trusted_proxies: Vec::new(),
+            drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
             header_read_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
             write_timeout: Duration::from_secs(60),
+            tunnel_idle: Duration::from_secs(600),
             max_connections: 10_000,
             max_header_bytes: 32 << 10,
             min_upload_rate: 1 << 10,

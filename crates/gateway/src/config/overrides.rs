@@ -1,6 +1,7 @@
 //! What wins over the file: the environment, and over that the command line.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::listen::{Listen, Origin};
 use super::mistake::{Mistakes, Place};
@@ -9,6 +10,10 @@ use super::model::{Admin, Server};
 const LISTEN: &str = "LARDER_LISTEN";
 const ADMIN_LISTEN: &str = "LARDER_ADMIN_LISTEN";
 pub(super) const REDIS_URL: &str = "REDIS_URL";
+/// Kubernetes sets it in every container.
+const KUBERNETES: &str = "KUBERNETES_SERVICE_HOST";
+/// Its proxies hear of a stopping pod when the pod does, and act on it seconds later: until then they send new connections.
+const KUBERNETES_DRAIN_DELAY: Duration = Duration::from_secs(5);
 
 /// Settings from outside the file. Several public listeners are separated by commas.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +21,7 @@ pub struct Overrides {
     listen: Option<Setting>,
     admin_listen: Option<Setting>,
     redis_url: Option<Secret>,
+    in_kubernetes: bool,
 }
 
 /// May hold a password, and so shows nothing.
@@ -45,7 +51,12 @@ impl Overrides {
     pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Self {
         let variable = |name| variable(name).filter(|value| !value.is_empty());
         let setting = |name| variable(name).map(|text| Setting { text, name, origin: Origin::Environment(name) });
-        Self { listen: setting(LISTEN), admin_listen: setting(ADMIN_LISTEN), redis_url: variable(REDIS_URL).map(Secret) }
+        Self {
+            listen: setting(LISTEN),
+            admin_listen: setting(ADMIN_LISTEN),
+            redis_url: variable(REDIS_URL).map(Secret),
+            in_kubernetes: variable(KUBERNETES).is_some(),
+        }
     }
 
     /// Lays the values of `--listen` and `--admin-listen` over them.
@@ -62,6 +73,12 @@ impl Overrides {
     /// The value of `REDIS_URL`.
     pub(super) fn redis_url(&self) -> Option<&str> {
         self.redis_url.as_ref().map(|Secret(url)| url.as_str())
+    }
+
+    /// The defaults of `[server]` where this process runs.
+    pub(super) fn usual_server(&self) -> Server {
+        let server = Server::default();
+        Server { drain_delay: if self.in_kubernetes { KUBERNETES_DRAIN_DELAY } else { server.drain_delay }, ..server }
     }
 
     pub(super) fn apply(&self, server: &mut Server, admin: &mut Admin, mistakes: &Mistakes) {

@@ -8,6 +8,7 @@ use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer,
 
 use super::mistake::{Diagnostic, Mistake, Mistakes, Place, Severity};
 use super::source::Source;
+use crate::telemetry::diagnostics;
 
 /// Errors and warnings with their places. Secrets are already masked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,22 +71,38 @@ impl Report {
 
     /// One line for each diagnostic, for a log: `config.toml:3:7: error: … (hint: …)`.
     pub fn lines(&self) -> impl Iterator<Item = String> {
-        self.diagnostics.iter().map(|diagnostic| {
-            let severity = match diagnostic.severity {
-                Severity::Error => "error",
-                Severity::Warning => "warning",
-            };
-            let place = match (&self.source, &diagnostic.place) {
-                (Some(source), Place::At(span)) => {
-                    let (line, column) = source.position(span.start);
-                    format!("{}:{line}:{column}: ", source.path())
-                }
-                (Some(source), Place::File) => format!("{}: ", source.path()),
-                _ => String::new(),
-            };
-            let hint = diagnostic.mistake.hint.as_ref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
-            format!("{place}{severity}: {}{hint}", diagnostic.mistake.message)
-        })
+        self.diagnostics.iter().map(|diagnostic| self.line(diagnostic))
+    }
+
+    fn line(&self, diagnostic: &Diagnostic) -> String {
+        let severity = match diagnostic.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let place = match (&self.source, &diagnostic.place) {
+            (Some(source), Place::At(span)) => {
+                let (line, column) = source.position(span.start);
+                format!("{}:{line}:{column}: ", source.path())
+            }
+            (Some(source), Place::File) => format!("{}: ", source.path()),
+            _ => String::new(),
+        };
+        let hint = diagnostic.mistake.hint.as_ref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
+        format!("{place}{severity}: {}{hint}", diagnostic.mistake.message)
+    }
+
+    /// Tells the report where a process that serves tells its events, and as they are told there.
+    pub(crate) fn tell(&self) {
+        if diagnostics::form() == diagnostics::Form::Human {
+            return self.print();
+        }
+        for diagnostic in &self.diagnostics {
+            let line = self.line(diagnostic);
+            match diagnostic.severity {
+                Severity::Error => tracing::error!("{line}"),
+                Severity::Warning => tracing::warn!("{line}"),
+            }
+        }
     }
 
     /// Writes the report to stderr, in colour where a person reads it and `NO_COLOR` is not set.

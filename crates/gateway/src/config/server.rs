@@ -7,6 +7,7 @@ use super::cache::{items, network};
 use super::listen::{Listen, Origin};
 use super::mistake::Mistake;
 use super::model::{AccessLog, Admin, Log, LogLevel, Server};
+use super::overrides::Overrides;
 use super::reader::Table;
 use super::tokens;
 use super::upstreams::positive;
@@ -14,8 +15,8 @@ use super::upstreams::positive;
 const ADDRESS_FORM: &str = "an address in quotes, like \"127.0.0.1:8080\"";
 
 /// `[server]`.
-pub(super) fn server(root: &mut Table<'_>) -> Server {
-    let mut server = Server::default();
+pub(super) fn server(root: &mut Table<'_>, overrides: &Overrides) -> Server {
+    let mut server = overrides.usual_server();
     let Some(mut table) = root.table("server") else { return server };
     if let Some(listen) = listeners(&mut table) {
         server.listen = listen;
@@ -23,14 +24,20 @@ pub(super) fn server(root: &mut Table<'_>) -> Server {
     if let Some(networks) = table.list("trusted_proxies", "networks in quotes, like \"10.0.0.0/8\"", network) {
         server.trusted_proxies = items(networks);
     }
-    if let Some(timeout) = table.duration("drain_timeout") {
-        server.drain_timeout = timeout.into_inner();
+    for (key, place) in [("drain_delay", &mut server.drain_delay), ("drain_timeout", &mut server.drain_timeout)] {
+        if let Some(time) = table.duration(key) {
+            *place = time.into_inner();
+        }
     }
-    if let Some(timeout) = positive(&mut table, "header_read_timeout") {
-        server.header_read_timeout = timeout;
-    }
-    if let Some(timeout) = positive(&mut table, "write_timeout") {
-        server.write_timeout = timeout;
+    for (key, place) in [
+        ("header_read_timeout", &mut server.header_read_timeout),
+        ("idle_timeout", &mut server.idle_timeout),
+        ("write_timeout", &mut server.write_timeout),
+        ("tunnel_idle", &mut server.tunnel_idle),
+    ] {
+        if let Some(timeout) = positive(&mut table, key) {
+            *place = timeout;
+        }
     }
     if let Some(count) = table.integer("max_connections", 1..=1_000_000).and_then(|count| usize::try_from(count).ok()) {
         server.max_connections = count;

@@ -1,6 +1,7 @@
 //! Events of the gateway itself (start, reload, trouble) on stderr. Requests are the access log's.
 
 use std::io::{IsTerminal, stderr};
+use std::sync::OnceLock;
 
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
@@ -16,6 +17,13 @@ pub enum Form {
     Json,
 }
 
+static FORM: OnceLock<Form> = OnceLock::new();
+
+/// How events of this process look. Before [`init`] they are for people.
+pub(crate) fn form() -> Form {
+    FORM.get().copied().unwrap_or_default()
+}
+
 /// Sends events of at least `level` to stderr, for the rest of the process. `RUST_LOG`, where it is set and well-formed, wins over `level`.
 ///
 /// # Errors
@@ -23,6 +31,7 @@ pub enum Form {
 pub fn init(level: Level, form: Form) -> Result<(), TryInitError> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(directives(level)));
     let events = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(stderr().is_terminal());
+    FORM.get_or_init(|| form);
     match form {
         Form::Human => events.with_target(false).finish().try_init(),
         Form::Json => events.json().flatten_event(true).finish().try_init(),

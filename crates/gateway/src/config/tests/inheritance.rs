@@ -67,6 +67,9 @@ fn every_other_key_reaches_the_configuration() {
         drain_timeout = "1s"
         header_read_timeout = "2s"
         write_timeout = "5s"
+        drain_delay = "6s"
+        idle_timeout = "7s"
+        tunnel_idle = "8s"
         max_connections = 3
         max_header_bytes = "64KiB"
         [admin]
@@ -82,6 +85,7 @@ fn every_other_key_reaches_the_configuration() {
     assert_eq!(server.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "192.168.1.1/32".parse().unwrap()]);
     let timeouts = [server.drain_timeout, server.header_read_timeout, server.write_timeout];
     assert_eq!(timeouts.map(|timeout| timeout.as_secs()), [1, 2, 5]);
+    assert_eq!([server.drain_delay, server.idle_timeout, server.tunnel_idle].map(|timeout| timeout.as_secs()), [6, 7, 8]);
     assert_eq!((server.max_connections, server.max_header_bytes), (3, 64 << 10));
     assert_eq!(config.admin.listen.address(), "localhost:4");
     assert_eq!(config.log, Log { access: AccessLog::Json, level: LogLevel::Debug });

@@ -37,6 +37,17 @@ fn an_empty_variable_is_not_set() {
 }
 
 #[test]
+fn under_kubernetes_a_stop_waits_until_its_proxies_have_heard_of_it() {
+    let delay = |file, variables: &[(&str, &str)]| with_environment(file, variables).unwrap().0.server.drain_delay.as_secs();
+    let kubernetes = [("KUBERNETES_SERVICE_HOST", "10.96.0.1")];
+    assert_eq!((delay("", &[]), delay("", &kubernetes)), (0, 5));
+    assert_eq!(delay("[server]\nmax_connections = 1", &kubernetes), 5);
+    assert_eq!(delay("[server]\ndrain_delay = \"0s\"", &kubernetes), 0, "the file says so");
+    let (config, _) = from_flags("http://127.0.0.1:3000", None, &environment(&kubernetes)).unwrap();
+    assert_eq!(config.server.drain_delay.as_secs(), 5);
+}
+
+#[test]
 fn a_mistake_in_a_variable_names_the_variable() {
     let report = with_environment("", &[("LARDER_LISTEN", "8080"), ("LARDER_ADMIN_LISTEN", "0.0.0.0:8090")]).unwrap_err();
     let expected = r#"error: LARDER_LISTEN: `8080` is not an address to listen on

@@ -189,7 +189,8 @@ fn clipped(text: &str) -> &str {
 /// A [`Line`] as JSON. Names and units are public interface.
 #[derive(Serialize)]
 struct Json<'a> {
-    #[serde(serialize_with = "rfc3339")]
+    /// Under the name that events have for it.
+    #[serde(rename = "timestamp", serialize_with = "rfc3339")]
     time: Timestamp,
     client: Option<IpAddr>,
     method: Option<&'a str>,
@@ -307,7 +308,7 @@ mod tests {
     fn a_json_line_is_one_line() {
         let line = json(&begin(Request::get("/a").header("host", "x")));
         assert_eq!(line.lines().count(), 1);
-        assert!(line.starts_with(r#"{"time":"1970-01-01T00:00:00.000Z","client":null,"#), "{line}");
+        assert!(line.starts_with(r#"{"timestamp":"1970-01-01T00:00:00.000Z","client":null,"#), "{line}");
         assert!(line.ends_with("}\n"));
     }
 }

@@ -218,7 +218,7 @@ mod tests {
         let line = &lines[0];
         assert_eq!(lines.len(), 1);
         for (name, value) in [
-            ("time", Value::from("2026-11-21T09:30:00.123Z")),
+            ("timestamp", Value::from("2026-11-21T09:30:00.123Z")),
             ("client", "127.0.0.1".into()),
             ("method", "GET".into()),
             ("host", "api.example.com".into()),

@@ -47,6 +47,8 @@ pub struct Gauges {
     pub fill_bytes: u64,
     /// Open connections from clients.
     pub client_connections: u64,
+    /// Bytes of answers over HTTP/2 that clients have not taken yet.
+    pub client_unsent_bytes: u64,
     /// Access log lines dropped because the log's reader was too slow, since the start.
     pub access_log_dropped: u64,
     /// The upstreams of the running configuration.
@@ -152,6 +154,12 @@ impl Scrape {
             ("collapsed_waiting", "Requests that wait for another's fill to get its head.", None, gauges.collapsed_waiting),
             ("fill", "Bytes of bodies held for fills under way.", bytes, gauges.fill_bytes),
             ("client_connections", "Open connections from clients.", None, gauges.client_connections),
+            (
+                "client_unsent",
+                "Bytes of answers over HTTP/2 that were handed to their connections and not taken by clients yet.",
+                bytes,
+                gauges.client_unsent_bytes,
+            ),
         ] {
             encoder.encode_descriptor(name, help, unit, MetricType::Gauge)?.encode_gauge(&value)?;
         }
