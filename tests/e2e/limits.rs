@@ -122,3 +122,19 @@ async fn a_head_that_begins_with_the_one_before_and_does_not_end_is_408() -> Res
     assert_eq!(client.finish().await?.status, 408);
     client.closed().await
 }
+
+#[tokio::test]
+async fn a_tunnel_that_is_quiet_is_closed_on_both_sides() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.once("GET", "/chat", Answer::new(101).header("Connection", "Upgrade").header("Upgrade", "websocket").echo());
+    let larder = Larder::before(&origin, "[server]\nlisten = \"127.0.0.1:0\"\ntunnel_idle = \"300ms\"").await?;
+    let mut client = larder.connect().await?;
+    client.send("GET", "/chat", &[("Connection", "Upgrade"), ("Upgrade", "websocket")], "").await?;
+    assert_eq!(client.next_head().await?.status()?, 101);
+    client.write(b"hello").await?;
+    assert_eq!(client.read_raw(5).await?, b"hello");
+    client.closed().await?;
+    let ended = || async { Ok((larder.metric("larder_client_connections", &[]).await? == 0.0).then_some(())) };
+    patience::eventually("waiting for the end of the connection", ended).await?;
+    origin.wait_for_end(0).await
+}

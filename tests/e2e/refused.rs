@@ -1,7 +1,7 @@
 //! Requests that could mean one thing here and another at the origin are refused with the connection closed, and nothing of them is forwarded
 //! (RFC 9112 §2.2, §3.2, §5, §6.3, §11.2).
 
-use larder_testkit::{Client, Larder, Origin, Result};
+use larder_testkit::{Answer, Client, Larder, Origin, Result};
 
 async fn refused(bytes: &str, statuses: &[u16]) -> Result<()> {
     let origin = Origin::start().await?;
@@ -108,4 +108,80 @@ async fn a_broken_chunk_never_completes_a_request() -> Result<()> {
     assert!(response.status == 400 || response.status == 502, "{}", response.head.start);
     client.closed().await?;
     origin.check()
+}
+
+/// Some servers take `X: a<LF><CRLF>` for the end of the request; a field that went on would swallow the next one.
+#[tokio::test]
+async fn a_bare_lf_in_a_trailer_section_is_400_and_the_end_of_the_connection() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("POST", "/a", Answer::ok().body("a"));
+    let larder = Larder::before(&origin, "").await?;
+    let mut client = larder.connect().await?;
+    let head = "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n";
+    client.send_raw("POST", format!("{head}X: a\n\r\nGET /b HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await?;
+    let response = client.finish().await?;
+    assert_eq!((response.status, response.header("connection")), (400, Some("close")), "{response:?}");
+    client.closed().await?;
+    assert!(origin.received().iter().all(|received| !received.complete), "{:?}", origin.received());
+    Ok(())
+}
+
+/// What is refused before it has been sent may be sent to its end all the same: a reset could overtake the answer.
+#[tokio::test]
+async fn rfc9112_9_6_a_refused_client_may_send_8_mib_before_it_reads_why() -> Result<()> {
+    let origin = Origin::start().await?;
+    let upstreams = format!("[upstreams.api]\nurl = \"{0}\"\n[upstreams.other]\nurl = \"{0}\"\n", origin.url());
+    let routes = "[[routes]]\npath = \"/small\"\nupstream = \"api\"\nmax_request_body = \"10B\"\n";
+    let larder = Larder::start(&larder_testkit::larder::config(&origin.url(), &format!("{upstreams}{routes}"))).await?;
+    let body = "x".repeat((8 << 20) - (64 << 10));
+    let (public, admin) = (larder.address(), larder.admin_address());
+    let json = ("Content-Type", "application/json");
+    for (address, target, field, status) in [
+        (admin, "/purge", json, 413),
+        (admin, "/events", json, 413),
+        (admin, "/purge", ("Content-Type", "text/plain"), 415),
+        (admin, "/nothing", json, 404),
+        (admin, "/metrics", json, 405),
+        (public, "/small", json, 413),
+        (public, "/nowhere", json, 404),
+        (public, "/small", ("Expect", "miracles"), 417),
+    ] {
+        let mut client = Client::connect(address).await?;
+        let response = client.exchange("POST", target, &[field], &body).await?;
+        assert_eq!((response.status, response.complete), (status, true), "{target} {field:?}");
+    }
+    Ok(())
+}
+
+/// Over HTTP/2, RST_STREAM (NO_ERROR) would be allowed (RFC 9113 §8.1), and is a failed request to more than one client.
+#[tokio::test]
+async fn a_refused_http2_request_may_send_its_content_to_the_end() -> Result<()> {
+    const DATA: u8 = 0;
+    const RST_STREAM: u8 = 3;
+    const PING: u8 = 6;
+    const ACK: u8 = 1;
+    let origin = Origin::start().await?;
+    let upstreams = format!("[upstreams.api]\nurl = \"{0}\"\n[upstreams.other]\nurl = \"{0}\"\n", origin.url());
+    let routes = "[[routes]]\npath = \"/small\"\nupstream = \"api\"\n";
+    let larder = Larder::start(&larder_testkit::larder::config(&origin.url(), &format!("{upstreams}{routes}"))).await?;
+    let frame =
+        |kind: u8, flags: u8, stream: u8, payload: &[u8]| [&[0, 0, payload.len() as u8, kind, flags, 0, 0, 0, stream], payload].concat();
+    for address in [larder.address(), larder.admin_address()] {
+        let mut client = Client::connect(address).await?;
+        // POST http://localhost/, which is found on neither listener.
+        let fields = b"\x83\x86\x84\x41\x09localhost";
+        let opening = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(4, 0, 0, b""), frame(1, 0x4, 1, fields)].concat();
+        client.write(&opening).await?;
+        let mut kinds = Vec::new();
+        while !kinds.contains(&(PING, ACK)) {
+            let head = client.read_raw(9).await?;
+            client.read_raw(u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize).await?;
+            kinds.push((head[3], head[4] & 1));
+            if kinds.last() == Some(&(DATA, 1)) {
+                client.write(&[frame(DATA, 1, 1, b"hello"), frame(PING, 0, 0, &[0; 8])].concat()).await?;
+            }
+        }
+        assert!(kinds.contains(&(DATA, 1)) && kinds.iter().all(|(kind, _)| *kind != RST_STREAM), "{kinds:?}");
+    }
+    Ok(())
 }

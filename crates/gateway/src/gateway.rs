@@ -20,7 +20,7 @@ use crate::problem::Problem;
 use crate::purge::{Heard, USUAL_WAIT, public, purge};
 use crate::redis::Redis;
 use crate::request_limit::{TOO_LARGE, is_too_large, limited};
-use crate::server::{Handler, OpenConnections, OwnAnswer, Peer, linger};
+use crate::server::{Handler, Lingering, OpenConnections, OwnAnswer, Peer, lingering};
 use crate::telemetry::access_log::{AccessLog, Answer, Entry, Logged};
 use crate::telemetry::metrics::RequestRecord;
 use crate::upstream::{Requester, UpstreamBody, UpstreamError, UpstreamService};
@@ -77,6 +77,7 @@ impl Gateway {
     /// Answers one request. A hit is answered before this returns.
     pub(crate) fn handle(&self, request: Request<Incoming>, peer: Peer) -> Handling {
         let started = monotonic();
+        let request = lingering(request);
         let live = self.live.load();
         let hop = peer.hop(request.version());
         let target = effective_target(request.uri(), request.headers(), &hop, &live.trusted);
@@ -99,7 +100,6 @@ impl Gateway {
         let Some(service) = service else { return Handling::ready(asked.refused(&live, NO_ROUTE)) };
         let most = live.max_request_body(service.route().index);
         if is_too_large(&request, most) {
-            linger(request);
             return Handling::ready(asked.refused(&live, TOO_LARGE));
         }
         if is_upgrade(request.version(), request.headers()) {
@@ -190,7 +190,7 @@ impl Future for Handling {
     }
 }
 
-fn walk(service: &Service, request: Request<Limited<Incoming>>, caller: Caller, hop: Hop, peer: &Peer) -> ServeFuture<UpstreamBody> {
+fn walk(service: &Service, request: Request<Limited<Lingering>>, caller: Caller, hop: Hop, peer: &Peer) -> ServeFuture<UpstreamBody> {
     service.serve(request, caller, |extensions| {
         extensions.insert(Requester { hop, early: peer.early_responses(hop.version) });
     })
@@ -203,7 +203,7 @@ fn caller(target: EffectiveTarget<'_>, believed: bool) -> Caller {
 }
 
 /// Past the cache, on a connection of its own.
-async fn upgrade(live: &Live, asked: Asked, request: Request<Limited<Incoming>>, peer: &Peer) -> Response<Logged<GatewayBody>> {
+async fn upgrade(live: &Live, asked: Asked, request: Request<Limited<Lingering>>, peer: &Peer) -> Response<Logged<GatewayBody>> {
     let Some(upstream) = asked.route.and_then(|route| live.upstream_of(route)) else { return asked.refused(live, FAILED) };
     let started = monotonic();
     match upstream.upgrade(request, peer).await {

@@ -5,21 +5,22 @@
 
 use http::{Request, StatusCode};
 use http_body_util::Limited;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 
 use crate::problem::Problem;
+use crate::server::Lingering;
 
 /// The answer to a request with more content than it may have (RFC 9110 §15.5.14). The connection is closed, "to prevent the client from
 /// continuing the request".
 pub(crate) const TOO_LARGE: Problem = Problem::refusal(StatusCode::PAYLOAD_TOO_LARGE, "The request has more content than is allowed here.");
 
 /// Whether a request's content is announced as longer than `most` bytes; `None` is no limit.
-pub(crate) fn is_too_large(request: &Request<Incoming>, most: Option<u64>) -> bool {
+pub(crate) fn is_too_large(request: &Request<Lingering>, most: Option<u64>) -> bool {
     most.is_some_and(|most| request.body().size_hint().lower() > most)
 }
 
 /// The request with a body that fails with [`LengthLimitError`](http_body_util::LengthLimitError) where it has more than `most` bytes.
-pub(crate) fn limited(request: Request<Incoming>, most: Option<u64>) -> Request<Limited<Incoming>> {
+pub(crate) fn limited(request: Request<Lingering>, most: Option<u64>) -> Request<Limited<Lingering>> {
     let most = most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
     request.map(|body| Limited::new(body, most))
 }

@@ -23,7 +23,7 @@ pub(crate) use purge::Shared;
 pub use readiness::{Readiness, Stage};
 
 use crate::purge::Refused;
-use crate::server::{Server, ServerOptions};
+use crate::server::{Server, ServerOptions, lingering};
 use crate::telemetry::metrics;
 
 /// Probes and scrapers are few. A bound of its own, so that a flood of clients cannot keep them out.
@@ -65,7 +65,7 @@ impl Admin {
     }
 
     async fn answer(mut self, request: Request<Incoming>) -> Response<Body> {
-        let answered: Result<_, Infallible> = self.0.call(request.map(Body::new)).await;
+        let answered: Result<_, Infallible> = self.0.call(lingering(request).map(Body::new)).await;
         match answered {
             Ok(response) => response,
             Err(never) => match never {},

@@ -13,10 +13,10 @@ use tokio::task::JoinSet;
 
 use super::connection::{Phase, Protocols, Pulse};
 use super::handler::{Handler, OwnAnswer};
+use super::linger::linger_on_connection;
 use super::listen::{BindError, listen};
 use super::options::ServerOptions;
 use super::peer::{OpenConnections, Peer, Slot};
-use super::turn::BEATS;
 use crate::problem::Problem;
 
 const FULL: Problem =
@@ -24,6 +24,8 @@ const FULL: Problem =
 /// Pauses after an accept that failed for want of something, such as file descriptors.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Connections that are turned away at the same time and may still read why. More are closed at once.
+const TURNED_AWAY: usize = 64;
 /// How long aborted connections may take to let go.
 const ABORT_GRACE: Duration = Duration::from_secs(1);
 
@@ -77,10 +79,11 @@ impl Server {
     pub async fn serve(self, options: ServerOptions, handler: impl Handler, shutdown: impl Future<Output = ()>) -> Drained {
         let (pulse, watched) = watch::channel(Pulse::default());
         let pulse = Arc::new(pulse);
-        let beat = options.header_read_timeout / BEATS;
+        let beat = options.beat();
         let slots = Arc::new(Semaphore::new(options.max_connections as usize));
         let protocols = Arc::new(Protocols::new(options));
-        let acceptor = Acceptor { slots: Arc::clone(&slots), protocols, open: self.open, pulse: watched, handler };
+        let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
+        let acceptor = Acceptor { slots: Arc::clone(&slots), turned_away, protocols, open: self.open, pulse: watched, handler };
         let mut loops = JoinSet::new();
         for listener in self.listeners {
             loops.spawn(acceptor.clone().run(listener));
@@ -109,6 +112,7 @@ impl Server {
 #[derive(Clone)]
 struct Acceptor<H> {
     slots: Arc<Semaphore>,
+    turned_away: Arc<Semaphore>,
     protocols: Arc<Protocols>,
     open: OpenConnections,
     pulse: watch::Receiver<Pulse>,
@@ -137,17 +141,21 @@ impl<H: Handler> Acceptor<H> {
 
     fn begin(&self, stream: TcpStream, address: SocketAddr) {
         let Ok(local) = stream.local_addr() else { return };
-        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else { return self.turn_away(&stream, address) };
-        let peer = Peer::new(address, local, Slot::new(slot, &self.open));
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else { return self.turn_away(stream, address) };
+        let peer = Peer::new(address, local, Slot::new(slot, &self.open), self.protocols.tunnel_idle());
         let (protocols, handler, pulse) = (Arc::clone(&self.protocols), self.handler.clone(), self.pulse.clone());
         tokio::spawn(async move { protocols.serve(stream, peer, handler, pulse).await });
     }
 
     /// Refuses at once instead of leaving the connection in the backlog: a client that is told can go elsewhere, one that waits holds its
-    /// own resources until its patience ends. Costs one write and no memory; if the write does not fit, closing says enough.
-    fn turn_away(&self, stream: &TcpStream, address: SocketAddr) {
+    /// own resources until its patience ends. Costs one write and no memory; if the write does not fit, closing says enough. What the client
+    /// has sent by then is read, or the system would reset the connection before it has read why.
+    fn turn_away(&self, stream: TcpStream, address: SocketAddr) {
         let _ = stream.try_write(&FULL.to_http1());
         self.handler.answered_before(&OwnAnswer::unread(address.ip(), FULL));
+        if let Ok(place) = Arc::clone(&self.turned_away).try_acquire_owned() {
+            tokio::spawn(linger_on_connection(stream, place));
+        }
     }
 }
 

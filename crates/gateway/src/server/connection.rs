@@ -3,7 +3,9 @@
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONNECTION;
@@ -13,7 +15,7 @@ use hyper::body::{Body, Incoming};
 use hyper::ext::ReasonPhrase;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use larder_semantics::fields::drop_nominated;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -22,15 +24,17 @@ use super::cookies::join_cookies;
 use super::guard::{HeadLimits, Verdict, judge};
 use super::handler::{Handler, OwnAnswer};
 use super::io::{ClientStream, answer_late};
-use super::linger::linger;
+use super::linger::lingering;
 use super::options::ServerOptions;
 use super::peer::Peer;
 use super::sniff::FirstBytes;
-use super::turn::Answering;
+use super::streams::Streams;
+use super::turn::{Answering, Deadlines};
+use super::unsent::{Counted, MAX_UNSENT};
 use crate::problem::Problem;
 
 /// HTTP/2 connections are asked for a sign of life this often, and closed when none comes as soon again.
-const PING: std::time::Duration = std::time::Duration::from_secs(20);
+const PING: Duration = Duration::from_secs(20);
 
 /// What the server tells all its connections.
 #[derive(Clone, Copy, Debug, Default)]
@@ -57,7 +61,6 @@ pub(super) enum Phase {
 #[derive(Clone)]
 pub(super) struct Protocols {
     http1: http1::Builder,
-    http2: http2::Builder<TokioExecutor>,
     options: ServerOptions,
 }
 
@@ -69,15 +72,24 @@ impl Protocols {
             .header_read_timeout(None)
             .max_header_size(options.max_head)
             .max_buf_size(options.max_head.max(8 * 1024) * 2);
-        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        Self { http1, options }
+    }
+
+    pub(super) fn tunnel_idle(&self) -> Duration {
+        self.options.tunnel_idle
+    }
+
+    fn http2(&self, streams: Streams) -> http2::Builder<Streams> {
+        let mut http2 = http2::Builder::new(streams);
         http2
             .timer(TokioTimer::new())
             .keep_alive_interval(PING)
             .keep_alive_timeout(PING)
-            .max_concurrent_streams(options.max_streams)
+            .max_concurrent_streams(self.options.max_streams)
+            .max_send_buf_size(MAX_UNSENT)
             // See `guard::check_size`.
-            .max_header_list_size(u32::try_from(options.max_head.saturating_mul(2)).unwrap_or(u32::MAX));
-        Self { http1, http2, options }
+            .max_header_list_size(u32::try_from(self.options.max_head.saturating_mul(2)).unwrap_or(u32::MAX));
+        http2
     }
 
     /// Serves one connection until it ends or the server does.
@@ -94,16 +106,26 @@ impl Protocols {
         }
         let is_http2 = first.is_http2();
         let io = TokioIo::new(ClientStream::new(stream, &first, peer.clone(), handler.clone(), &self.options));
-        let service = service_fn({
-            let peer = peer.clone();
-            let limits = self.options.head_limits();
-            move |request| respond(request, &peer, &handler, limits)
-        });
-        let course = Course { is_http2, peer: &peer };
+        let (deadlines, limits) = (self.options.deadlines(), self.options.head_limits());
         if is_http2 {
-            let connection = self.http2.serve_connection(io, service);
+            let streams = Streams::new(self.options.write_timeout, Arc::clone(peer.unsent()));
+            let course = Course { peer: &peer, deadlines, streams: Some(streams.clone()), quiet: 0 };
+            let service = service_fn({
+                let (peer, streams) = (peer.clone(), streams.clone());
+                move |request| {
+                    let stream = streams.begin();
+                    let response = respond(request, &peer, &handler, limits);
+                    async move { response.await.map(|response| response.map(|body| Counted::new(body, stream))) }
+                }
+            });
+            let connection = self.http2(streams).serve_connection(io, service);
             course.drive(connection, |connection| connection.graceful_shutdown(), pulse).await;
         } else {
+            let course = Course { peer: &peer, deadlines, streams: None, quiet: 0 };
+            let service = service_fn({
+                let peer = peer.clone();
+                move |request| respond(request, &peer, &handler, limits)
+            });
             let connection = self.http1.serve_connection(io, service).with_upgrades();
             course.drive(connection, |connection| connection.graceful_shutdown(), pulse).await;
         }
@@ -112,14 +134,27 @@ impl Protocols {
 
 /// How a connection goes, beside what its protocol library does.
 struct Course<'a> {
-    is_http2: bool,
     peer: &'a Peer,
+    deadlines: Deadlines,
+    /// Those of HTTP/2.
+    streams: Option<Streams>,
+    /// Beats since any of them was under way.
+    quiet: u32,
+}
+
+/// What a beat means to a connection.
+enum Due {
+    Nothing,
+    /// It has been idle for long enough.
+    Finish,
+    /// The client had its time.
+    End,
 }
 
 impl Course<'_> {
     /// Polls a connection to its end, tells it when the server drains, and ends it when its client is late. `finish` lets requests under
     /// way finish and takes no others.
-    async fn drive<C>(self, connection: C, finish: impl Fn(Pin<&mut C>), mut pulse: watch::Receiver<Pulse>)
+    async fn drive<C>(mut self, connection: C, finish: impl Fn(Pin<&mut C>), mut pulse: watch::Receiver<Pulse>)
     where
         C: Future<Output = Result<(), hyper::Error>>,
     {
@@ -133,11 +168,11 @@ impl Course<'_> {
                 biased;
                 result = connection.as_mut() => break result,
                 changed = pulse.changed() => match (changed, pulse.borrow_and_update().phase) {
-                    (Ok(()), Phase::Serving) => {
-                        if self.is_late() {
-                            return self.peer.mark_late();
-                        }
-                    }
+                    (Ok(()), Phase::Serving) => match self.beat() {
+                        Due::Nothing => {}
+                        Due::Finish => finish(connection.as_mut()),
+                        Due::End => return self.peer.mark_late(),
+                    },
                     (Ok(()), Phase::Parting) => self.part(|| finish(connection.as_mut())),
                     (Ok(()), Phase::Draining) => finish(connection.as_mut()),
                     (Ok(()), Phase::Aborting) | (Err(_), _) => return,
@@ -150,14 +185,23 @@ impl Course<'_> {
         }
     }
 
-    /// Streams of HTTP/2 take no turns; a client that is gone is noticed by its missing pings.
-    fn is_late(&self) -> bool {
-        !self.is_http2 && self.peer.turn().beat()
+    /// Streams of HTTP/2 take no turns. An idle connection of theirs is told to go (RFC 9113 §6.8), and has the time of a head to do so.
+    fn beat(&mut self) -> Due {
+        let Some(streams) = &self.streams else {
+            return if self.peer.turn().beat(self.deadlines) { Due::End } else { Due::Nothing };
+        };
+        let Deadlines { head, idle } = self.deadlines;
+        self.quiet = if streams.were_busy() { 0 } else { self.quiet.saturating_add(1) };
+        match self.quiet {
+            quiet if quiet > idle.saturating_add(head) => Due::End,
+            quiet if quiet > idle => Due::Finish,
+            _ => Due::Nothing,
+        }
     }
 
     /// RFC 9113 §6.8 has a way to say goodbye that crosses no request; HTTP/1.1 has none but an answer.
     fn part(&self, finish: impl FnOnce()) {
-        if self.is_http2 { finish() } else { self.peer.mark_parting() }
+        if self.streams.is_some() { finish() } else { self.peer.mark_parting() }
     }
 }
 
@@ -186,7 +230,7 @@ fn respond<H: Handler>(
             peer.mark_lingering();
             let answer = problem.response(request.method());
             tell(handler, peer, &request, &answer, Some(problem));
-            linger(request);
+            drop(lingering(request));
             Err(answer.map(Full::new))
         }
         Verdict::Answer(answer) => {
@@ -237,6 +281,7 @@ fn tell<H: Handler>(handler: &H, peer: &Peer, request: &Request<Incoming>, answe
 /// hyper does the latter.
 fn finished<B>(mut response: Response<B>, peer: Peer) -> Response<Answering<B>> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        peer.mark_switched();
         return response.map(Answering::last);
     }
     if response.status().canonical_reason().is_none() {

@@ -48,7 +48,7 @@ pub(super) fn judge<B>(request: &Request<B>, suspicion: Suspicion, limits: HeadL
     let refusal = check_target(head, limits.target)
         .or_else(|| if head.version == Version::HTTP_2 { check_size(head, limits.fields) } else { None })
         .or_else(|| check_host(head))
-        .or_else(|| if is_coded || suspicion.bare_lf { check_framing(head, suspicion) } else { None })
+        .or_else(|| if is_coded || suspicion != Suspicion::default() { check_framing(head, suspicion) } else { None })
         .or_else(|| if expects { check_expectation(head) } else { None });
     match refusal {
         Some(problem) => Verdict::Refuse(problem),
@@ -141,6 +141,9 @@ fn same_authority(host: &HeaderValue, target: &Authority, scheme: Option<&str>) 
 fn check_framing(head: Head<'_>, suspicion: Suspicion) -> Option<Problem> {
     if suspicion.bare_lf {
         return bad("A line of the request ends in a bare LF.");
+    }
+    if suspicion.odd_length {
+        return bad("The Content-Length field is malformed.");
     }
     let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
     let coding = codings.next()?;

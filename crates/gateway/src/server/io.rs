@@ -53,6 +53,8 @@ pub(super) struct ClientStream<H: Handler> {
     answering: bool,
     /// The last word has been said: what hyper still writes is not.
     refused: bool,
+    /// Content has broken its framing: nothing that comes behind can be read in one way only.
+    broken: bool,
     deadline: WriteDeadline,
     /// Bytes came since the last answer.
     unanswered: bool,
@@ -85,6 +87,7 @@ impl<H: Handler> ClientStream<H> {
             own: Writing::default(),
             answering: false,
             refused: false,
+            broken: false,
             deadline: WriteDeadline::new(options.write_timeout),
             unanswered: !first.as_slice().is_empty(),
             peer_closed: false,
@@ -124,7 +127,10 @@ impl<H: Handler> ClientStream<H> {
     fn poll_heads(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let Some(stream) = self.stream.as_mut() else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
         let read = ready!(poll_read_buf(Pin::new(stream), cx, self.heads.room()))?;
-        self.unanswered |= read > 0;
+        if read > 0 {
+            self.unanswered = true;
+            self.peer.turn().begin();
+        }
         Poll::Ready(Ok(read))
     }
 
@@ -134,6 +140,10 @@ impl<H: Handler> ClientStream<H> {
             ready!(self.poll_own(cx))?;
             match self.heads.look() {
                 Seen::Partial => {
+                    if !self.heads.is_empty() {
+                        // They may have come behind the request before.
+                        self.peer.turn().begin();
+                    }
                     if ready!(self.poll_heads(cx))? == 0 {
                         self.reader = Reader::Hyper;
                     }
@@ -218,15 +228,22 @@ impl<H: Handler> ClientStream<H> {
         Poll::Pending
     }
 
-    fn watch(&mut self, bytes: &[u8]) {
+    /// Notes what is wrong with these bytes, and says how many of them may be read.
+    fn watch(&mut self, bytes: &[u8]) -> usize {
         self.unanswered = true;
-        if let Some(framing) = &mut self.framing {
-            framing.see(bytes);
-            let suspicion = framing.suspicion();
-            if suspicion != Suspicion::default() {
-                self.peer.suspect(suspicion);
-            }
+        self.peer.turn().begin();
+        if self.peer.is_switched() {
+            // What comes is in another protocol.
+            self.framing = None;
         }
+        let Some(framing) = &mut self.framing else { return bytes.len() };
+        let good = framing.see(bytes);
+        let suspicion = framing.suspicion();
+        if suspicion != Suspicion::default() {
+            self.peer.suspect(suspicion);
+        }
+        self.broken |= good < bytes.len();
+        good
     }
 }
 
@@ -236,11 +253,17 @@ impl<H: Handler> Unpin for ClientStream<H> {}
 impl<H: Handler> AsyncRead for ClientStream<H> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.broken {
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
         let before = buf.filled().len();
         ready!(this.poll_for_hyper(cx, buf))?;
         match &buf.filled()[before..] {
             [] => this.peer_closed = true,
-            bytes => this.watch(bytes),
+            bytes => match this.watch(bytes) {
+                0 => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
+                good => buf.set_filled(before + good),
+            },
         }
         Poll::Ready(Ok(()))
     }

@@ -2,12 +2,18 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::net::TcpListener;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
+/// A client that is gone without a word (a pulled cable, a firewall that forgets) is found out after the first of these, and three times the
+/// second: most firewalls forget after some minutes.
+const PROBE_AFTER: Duration = Duration::from_secs(60);
+const PROBE_EVERY: Duration = Duration::from_secs(10);
+const PROBES: u32 = 3;
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -32,9 +38,28 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
-    // Inherited by accepted sockets, which saves a call for each.
+    // Both are inherited by accepted sockets, which saves a call for each.
     socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY).with_retries(PROBES))?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::SockRef;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_is_gone_without_a_word_is_found_out() {
+        let listener = listen("127.0.0.1:0".parse().expect("address")).expect("listener");
+        let _client = tokio::net::TcpStream::connect(listener.local_addr().expect("address")).await.expect("connect");
+        let (accepted, _) = listener.accept().await.expect("accept");
+        let socket = SockRef::from(&accepted);
+        assert!(socket.keepalive().expect("option") && socket.tcp_nodelay().expect("option"));
+        let times = [socket.tcp_keepalive_time().expect("option"), socket.tcp_keepalive_interval().expect("option")];
+        assert_eq!((times, socket.tcp_keepalive_retries().expect("option")), ([PROBE_AFTER, PROBE_EVERY], PROBES));
+    }
 }

@@ -20,15 +20,17 @@ mod peer;
 mod refusal;
 mod sniff;
 mod stall;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod turn;
+mod unsent;
 mod writing;
 
 pub use accept::{Drained, Server};
 pub use early::EarlyResponses;
 pub use handler::{Handler, OwnAnswer};
-pub(crate) use linger::linger;
+pub(crate) use linger::{Lingering, lingering};
 pub use listen::BindError;
 pub use options::ServerOptions;
 pub use peer::{OpenConnections, Peer};

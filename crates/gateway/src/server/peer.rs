@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use http::Version;
 use tokio::sync::OwnedSemaphorePermit;
@@ -21,24 +22,35 @@ pub struct Peer(Arc<Shared>);
 struct Shared {
     address: SocketAddr,
     local: SocketAddr,
+    tunnel_idle: Duration,
     outbox: Arc<Outbox>,
     turn: Turn,
     ambiguous: AtomicBool,
     bare_lf: AtomicBool,
+    odd_length: AtomicBool,
+    switched: AtomicBool,
     late: AtomicBool,
     lingers: AtomicBool,
     parting: AtomicBool,
-    _slot: Slot,
+    slot: Slot,
 }
 
-/// How many connections are open.
+/// How many connections are open, and what they hold.
 #[derive(Clone, Debug, Default)]
-pub struct OpenConnections(Arc<AtomicU64>);
+pub struct OpenConnections {
+    count: Arc<AtomicU64>,
+    unsent: Arc<AtomicU64>,
+}
 
 impl OpenConnections {
-    /// Right now.
+    /// Connections right now.
     pub fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of answers over HTTP/2 that were handed to their connections and that clients have not taken yet.
+    pub fn unsent(&self) -> u64 {
+        self.unsent.load(Ordering::Relaxed)
     }
 }
 
@@ -51,30 +63,33 @@ pub(super) struct Slot {
 
 impl Slot {
     pub(super) fn new(permit: OwnedSemaphorePermit, open: &OpenConnections) -> Self {
-        open.0.fetch_add(1, Ordering::Relaxed);
+        open.count.fetch_add(1, Ordering::Relaxed);
         Self { open: open.clone(), _permit: permit }
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.open.0.fetch_sub(1, Ordering::Relaxed);
+        self.open.count.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Peer {
-    pub(super) fn new(address: SocketAddr, local: SocketAddr, slot: Slot) -> Self {
+    pub(super) fn new(address: SocketAddr, local: SocketAddr, slot: Slot, tunnel_idle: Duration) -> Self {
         Self(Arc::new(Shared {
             address,
             local,
+            tunnel_idle,
             outbox: Arc::default(),
             turn: Turn::theirs(),
             ambiguous: AtomicBool::new(false),
             bare_lf: AtomicBool::new(false),
+            odd_length: AtomicBool::new(false),
+            switched: AtomicBool::new(false),
             late: AtomicBool::new(false),
             lingers: AtomicBool::new(false),
             parting: AtomicBool::new(false),
-            _slot: slot,
+            slot,
         }))
     }
 
@@ -86,6 +101,16 @@ impl Peer {
     /// Where it came to.
     pub fn local(&self) -> SocketAddr {
         self.0.local
+    }
+
+    /// How long a tunnel of this client may be quiet, both ways.
+    pub fn tunnel_idle(&self) -> Duration {
+        self.0.tunnel_idle
+    }
+
+    /// Bytes that are on their way to clients over HTTP/2, of all connections.
+    pub(super) fn unsent(&self) -> &Arc<AtomicU64> {
+        &self.0.slot.open.unsent
     }
 
     /// What the origin is told about a request received with this version.
@@ -109,12 +134,26 @@ impl Peer {
 
     /// What is wrong with the heads of this connection.
     pub(super) fn suspicion(&self) -> Suspicion {
-        Suspicion { ambiguous: self.0.ambiguous.load(Ordering::Relaxed), bare_lf: self.0.bare_lf.load(Ordering::Relaxed) }
+        Suspicion {
+            ambiguous: self.0.ambiguous.load(Ordering::Relaxed),
+            bare_lf: self.0.bare_lf.load(Ordering::Relaxed),
+            odd_length: self.0.odd_length.load(Ordering::Relaxed),
+        }
     }
 
     pub(super) fn suspect(&self, suspicion: Suspicion) {
         self.0.ambiguous.store(suspicion.ambiguous, Ordering::Relaxed);
         self.0.bare_lf.store(suspicion.bare_lf, Ordering::Relaxed);
+        self.0.odd_length.store(suspicion.odd_length, Ordering::Relaxed);
+    }
+
+    /// The answer under way is the last of HTTP here: what comes behind it is in another protocol (RFC 9110 §7.8).
+    pub(super) fn is_switched(&self) -> bool {
+        self.0.switched.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn mark_switched(&self) {
+        self.0.switched.store(true, Ordering::Relaxed);
     }
 
     /// A head did not arrive in time.

@@ -1,8 +1,9 @@
 //! Whose turn it is on an HTTP/1.1 connection, and for how long: the deadline of request heads, without a timer a request.
 //!
 //! hyper can time heads, but arms a timer for each: an allocation, a look at the clock, and two visits to the runtime's timers, a tenth of
-//! what a hit costs. A deadline of half a minute can be kept more coarsely. The server beats [`BEATS`] times in it, and a connection that
-//! has waited for a head since more beats than that is late.
+//! what a hit costs. A deadline of half a minute can be kept more coarsely. The server beats [`BEATS`] times in the shorter of the two
+//! deadlines, that of a head and that of an idle connection, and a connection that has waited for more beats than its deadline has is late.
+//! It is idle until the first byte of a head has come.
 //!
 //! Whose turn it is also tells whose word is being written: see [`super::refusal`].
 
@@ -15,8 +16,17 @@ use pin_project_lite::pin_project;
 
 use super::peer::Peer;
 
-/// Beats in one `header_read_timeout`. A late client is told so after the timeout, and before one beat more.
+/// Beats in the shorter of both deadlines. A late client is told so after its deadline, and before one beat more.
 pub(super) const BEATS: u32 = 4;
+
+/// The deadlines of a connection that waits for its client, in beats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Deadlines {
+    /// Of a head whose first byte has come.
+    pub(super) head: u32,
+    /// Of a connection on which nothing has come since the last answer.
+    pub(super) idle: u32,
+}
 
 const OURS: u32 = 0;
 const THEIRS: u32 = 1;
@@ -25,13 +35,23 @@ const THEIRS: u32 = 1;
 pub(super) struct Turn {
     /// Since it became the client's turn, counted from [`THEIRS`]; [`OURS`] while a request is answered.
     beats: AtomicU32,
+    /// A byte of the next head has come.
+    begun: AtomicBool,
     /// Every byte of the last answer has been written.
     is_said: AtomicBool,
 }
 
 impl Turn {
+    /// A connection's first: what its protocol is known by has come already.
     pub(super) fn theirs() -> Self {
-        Self { beats: AtomicU32::new(THEIRS), is_said: AtomicBool::new(true) }
+        Self { beats: AtomicU32::new(THEIRS), begun: AtomicBool::new(true), is_said: AtomicBool::new(true) }
+    }
+
+    /// A byte has come. If it is the first of the next head, its time begins.
+    pub(super) fn begin(&self) {
+        if self.beats.load(Ordering::Relaxed) != OURS && !self.begun.swap(true, Ordering::Relaxed) {
+            self.beats.store(THEIRS, Ordering::Relaxed);
+        }
     }
 
     /// A head is complete.
@@ -42,6 +62,7 @@ impl Turn {
 
     /// The answer has been sent, or given up.
     pub(super) fn give(&self) {
+        self.begun.store(false, Ordering::Relaxed);
         self.beats.store(THEIRS, Ordering::Relaxed);
     }
 
@@ -58,13 +79,13 @@ impl Turn {
     }
 
     /// Counts a beat. Whether the client has let too many pass.
-    pub(super) fn beat(&self) -> bool {
+    pub(super) fn beat(&self, deadlines: Deadlines) -> bool {
         // Only the connection's own task gets here, and it hands the turn to and fro itself.
         match self.beats.load(Ordering::Relaxed) {
             OURS => false,
             beats => {
                 self.beats.store(beats + 1, Ordering::Relaxed);
-                beats > BEATS
+                beats > if self.begun.load(Ordering::Relaxed) { deadlines.head } else { deadlines.idle }
             }
         }
     }
@@ -119,12 +140,41 @@ impl<B: Body> Body for Answering<B> {
 mod tests {
     use super::*;
 
+    const DEADLINES: Deadlines = Deadlines { head: BEATS, idle: 3 * BEATS };
+
+    /// Asserts that the client is late after so many beats and not before. The first may come at once.
+    fn assert_late_after(turn: &Turn, beats: u32) {
+        assert!((0..beats).all(|_| !turn.beat(DEADLINES)));
+        assert!(turn.beat(DEADLINES));
+    }
+
     #[test]
     fn a_client_is_late_after_its_timeout_and_not_before() {
+        assert_late_after(&Turn::theirs(), DEADLINES.head);
+    }
+
+    #[test]
+    fn a_connection_is_idle_until_the_first_byte_of_a_head() {
         let turn = Turn::theirs();
-        // The first beat may come at once.
-        assert!((0..BEATS).all(|_| !turn.beat()));
-        assert!(turn.beat());
+        turn.take();
+        turn.give();
+        assert_late_after(&turn, DEADLINES.idle);
+        turn.take();
+        turn.give();
+        assert!((0..DEADLINES.idle).all(|_| !turn.beat(DEADLINES)));
+        turn.begin();
+        turn.begin();
+        assert_late_after(&turn, DEADLINES.head);
+    }
+
+    #[test]
+    fn a_byte_that_comes_during_an_answer_begins_no_head() {
+        let turn = Turn::theirs();
+        turn.take();
+        turn.begin();
+        assert!((0..100).all(|_| !turn.beat(DEADLINES)));
+        turn.give();
+        assert_late_after(&turn, DEADLINES.idle);
     }
 
     #[test]
@@ -144,9 +194,6 @@ mod tests {
     fn nobody_is_late_while_a_request_is_answered() {
         let turn = Turn::theirs();
         turn.take();
-        assert!((0..100).all(|_| !turn.beat()));
-        turn.give();
-        assert!((0..BEATS).all(|_| !turn.beat()));
-        assert!(turn.beat());
+        assert!((0..100).all(|_| !turn.beat(DEADLINES)));
     }
 }

@@ -1,11 +1,16 @@
 //! Upgrades (RFC 9110 §7.8), WebSocket above all: past the cache, on a connection of their own, and after `101` a tunnel.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
 use http::{Extensions, HeaderValue, Request, Response, StatusCode, header};
 use hyper::client::conn::http1;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use larder_tower::clock::monotonic;
 use larder_tower::{ClientBody, RequestBody};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::io::InspectReader;
 use tower_service::Service;
 
 use super::UpstreamService;
@@ -83,11 +88,68 @@ impl UpstreamService {
     }
 }
 
-/// Copies both ways until both directions have ended, or one of them fails; then both connections are closed. Until then the client's
-/// connection keeps its slot.
-async fn join(client: OnUpgrade, origin: OnUpgrade, _open: InFlight, _slot: Peer) {
+/// Looks at a tunnel in the time that it may be quiet. One that is, is closed after that time and before one look more.
+const LOOKS: u32 = 4;
+
+/// Joins both connections once they are free of HTTP, and closes them when the tunnel has ended. Until then the client's keeps its slot.
+async fn join(client: OnUpgrade, origin: OnUpgrade, _open: InFlight, peer: Peer) {
     let (Ok(client), Ok(origin)) = tokio::join!(client, origin) else { return };
-    let (mut client, mut origin) = (TokioIo::new(client), TokioIo::new(origin));
-    // A tunnel that breaks ends both sides, which is all that can be done about it.
-    let _ = tokio::io::copy_bidirectional(&mut client, &mut origin).await;
+    copy(TokioIo::new(client), TokioIo::new(origin), peer.tunnel_idle()).await;
+}
+
+/// Copies both ways until both directions have ended, one of them fails, or nothing has come from either side for `idle`.
+async fn copy(client: impl AsyncRead + AsyncWrite + Unpin, origin: impl AsyncRead + AsyncWrite + Unpin, idle: Duration) {
+    let moved = AtomicU64::new(0);
+    let count = |bytes: &[u8]| {
+        moved.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+    };
+    let (mut client, mut origin) = (InspectReader::new(client, count), InspectReader::new(origin, count));
+    tokio::select! {
+        // A tunnel that breaks ends both sides, which is all that can be done about it.
+        _ = tokio::io::copy_bidirectional(&mut client, &mut origin) => {}
+        () = quiet(&moved, idle) => tracing::debug!("a tunnel was closed: nothing went through for {} s", idle.as_secs()),
+    }
+}
+
+/// Waits until `moved` has not changed for so long.
+async fn quiet(moved: &AtomicU64, idle: Duration) {
+    let (mut before, mut quiet) = (0, 0);
+    while quiet <= LOOKS {
+        let now = moved.load(Ordering::Relaxed);
+        quiet = if now == before { quiet + 1 } else { 1 };
+        before = now;
+        if quiet <= LOOKS {
+            tokio::time::sleep(idle / LOOKS).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::time::advance;
+
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(600);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tunnel_ends_once_it_was_quiet_for_its_time_and_not_before() {
+        let ((mut client, ours), (mut origin, theirs)) = (duplex(64), duplex(64));
+        let tunnel = tokio::spawn(copy(ours, theirs, IDLE));
+        let mut byte = [0];
+        // Bytes of either side are enough, for as long as they come.
+        for _ in 0..5 {
+            client.write_all(b"x").await.expect("write");
+            origin.read_exact(&mut byte).await.expect("read");
+            advance(IDLE - Duration::from_millis(10)).await;
+            origin.write_all(b"y").await.expect("write");
+            client.read_exact(&mut byte).await.expect("read");
+            advance(IDLE - Duration::from_millis(10)).await;
+        }
+        assert!(!tunnel.is_finished());
+        tunnel.await.expect("it ends by itself");
+        assert_eq!(client.read(&mut byte).await.expect("read"), 0);
+        assert_eq!(origin.read(&mut byte).await.expect("read"), 0);
+    }
 }

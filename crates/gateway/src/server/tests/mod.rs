@@ -5,8 +5,10 @@ mod refusing;
 mod stopping;
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,10 +18,10 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::{Drained, Peer, Server, ServerOptions};
+use super::{Drained, OpenConnections, Peer, Server, ServerOptions};
 
 /// A server whose handler tells what it was given.
 struct Running {
@@ -62,7 +64,33 @@ fn serve_echo() -> Running {
 }
 
 fn short() -> ServerOptions {
-    ServerOptions { header_read_timeout: Duration::from_millis(50), ..ServerOptions::default() }
+    ServerOptions { header_read_timeout: Duration::from_millis(50), idle_timeout: Duration::from_millis(50), ..ServerOptions::default() }
+}
+
+/// Bytes as they are sent by somebody else.
+struct Relayed(mpsc::UnboundedReceiver<Bytes>);
+
+impl hyper::body::Body for Relayed {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<hyper::body::Frame<Bytes>, Self::Error>>> {
+        self.0.poll_recv(cx).map(|bytes| bytes.map(|bytes| Ok(hyper::body::Frame::data(bytes))))
+    }
+}
+
+/// A server whose handler answers with bodies that the receiver gives.
+fn serve_relayed(options: ServerOptions) -> (SocketAddr, OpenConnections, mpsc::UnboundedReceiver<mpsc::UnboundedSender<Bytes>>) {
+    let (give, bodies) = mpsc::unbounded_channel();
+    let server = Server::bind(&["127.0.0.1:0".parse().expect("address")]).expect("bind");
+    let (address, connections) = (server.addresses().expect("addresses")[0], server.open_connections());
+    let handler = move |_: Request<Incoming>, _: Peer| {
+        let (sender, body) = mpsc::unbounded_channel();
+        give.send(sender).expect("receiver");
+        async move { Response::new(Relayed(body)) }
+    };
+    tokio::spawn(server.serve(options, handler, std::future::pending()));
+    (address, connections, bodies)
 }
 
 async fn connect(address: SocketAddr) -> TcpStream {

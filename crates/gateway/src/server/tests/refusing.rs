@@ -168,6 +168,55 @@ async fn rfc9112_9_6_a_refused_client_that_still_sends_is_not_reset_before_it_ha
 }
 
 #[tokio::test]
+async fn rfc9112_9_6_a_client_that_is_turned_away_with_a_request_under_way_reads_why() {
+    let options = ServerOptions { max_connections: 1, ..ServerOptions::default() };
+    let server = serve(options, echo);
+    let mut first = connect(server.address).await;
+    first.write_all(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("write");
+    until(&mut first, "GET /1 ").await;
+    for _ in 0..20 {
+        let mut second = connect(server.address).await;
+        second
+            .write_all(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 65536\r\n\r\n{}", "a".repeat(65536)).as_bytes())
+            .await
+            .expect("write");
+        assert_eq!(status(&rest(&mut second).await), "503");
+    }
+}
+
+/// Some servers take `X: a<LF><CRLF>` for the end of the request, and hyper for the beginning of a field that the next request goes on with.
+#[tokio::test]
+async fn rfc9112_2_2_a_bare_lf_in_a_trailer_section_ends_the_request_and_the_connection() {
+    let server = serve(ServerOptions::default(), |request: Request<Incoming>, _| async move {
+        let whole = request.into_body().collect().await;
+        Response::builder().status(if whole.is_ok() { 200 } else { 400 }).body(Full::default()).expect("response")
+    });
+    let head = "POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n";
+    for trailers in ["X: a\n\r\n", "X: a\r\nY: b\n\n", "\n"] {
+        let answer = talk(server.address, &format!("{head}{trailers}GET /2 HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+        assert_eq!(status(&answer), "400", "{trailers:?}: {answer}");
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "what follows is no request: {answer}");
+    }
+    // What came before is answered as it would be alone.
+    let answer = talk(server.address, &format!("{head}\r\n{head}X: a\n\r\n")).await;
+    assert_eq!((status(&answer), answer.matches("HTTP/1.1 400 ").count()), ("200", 1), "{answer}");
+}
+
+#[tokio::test]
+async fn rfc9112_2_2_a_bare_lf_in_a_head_behind_content_is_refused() {
+    let server = serve_echo();
+    let first = "POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\na\nb\n";
+    let last = first.replace("Host: a", "Host: a\r\nConnection: close");
+    let answer = talk(server.address, &format!("{first}{last}")).await;
+    assert_eq!(answer.matches("POST /1 a\nb\n").count(), 2, "{answer}");
+    let mut stream = connect(server.address).await;
+    stream.write_all(first.as_bytes()).await.expect("write");
+    until(&mut stream, "POST /1 a\nb\n").await;
+    stream.write_all(b"GET /2 HTTP/1.1\r\nHost: a\nX: y\r\n\r\n").await.expect("write");
+    assert_problem(&rest(&mut stream).await, "400");
+}
+
+#[tokio::test]
 async fn a_head_that_is_late_is_answered_with_408() {
     let server = serve(short(), echo);
     for begun in ["GET / HTTP/1.1\r\nHost: a\r\nX: ", "G", "PRI * HTT"] {
@@ -183,6 +232,22 @@ async fn a_connection_without_a_request_is_closed_in_time_without_a_word() {
     assert_eq!(talk(server.address, "").await, "");
     let answer = talk(server.address, "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert!(answer.ends_with("GET /1 "), "an idle connection ends after its last answer: {answer}");
+}
+
+/// A balancer that keeps connections for a minute would lose requests on those that close after ten seconds.
+#[tokio::test]
+async fn an_idle_connection_has_a_deadline_of_its_own() {
+    let options = ServerOptions { idle_timeout: Duration::from_secs(3600), ..short() };
+    let server = serve(options, echo);
+    let mut kept = connect(server.address).await;
+    kept.write_all(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("write");
+    until(&mut kept, "GET /1 ").await;
+    // A head that begins after it is late has its time behind it, and so has the idle connection.
+    assert_eq!(status(&talk(server.address, "GET / HTTP/1.1\r\nHo").await), "408");
+    kept.write_all(b"GET /2 HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("write");
+    until(&mut kept, "GET /2 ").await;
+    kept.write_all(b"GET /3 HTTP/1.1\r\nHo").await.expect("write");
+    assert_eq!(status(&rest(&mut kept).await), "408", "a head that has begun is no idle connection");
 }
 
 #[tokio::test]

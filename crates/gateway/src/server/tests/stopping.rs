@@ -68,33 +68,10 @@ async fn a_drain_ends_in_time_whatever_a_request_does() {
     assert_eq!(rest(&mut busy).await, "");
 }
 
-/// Bytes as they are sent by somebody else.
-struct Relayed(tokio::sync::mpsc::UnboundedReceiver<Bytes>);
-
-impl hyper::body::Body for Relayed {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, Self::Error>>> {
-        self.0.poll_recv(cx).map(|bytes| bytes.map(|bytes| Ok(hyper::body::Frame::data(bytes))))
-    }
-}
-
 #[tokio::test]
 async fn a_client_that_takes_nothing_is_cut_and_an_idle_stream_is_not() {
-    let (give, mut bodies) = tokio::sync::mpsc::unbounded_channel();
-    let server = Server::bind(&["127.0.0.1:0".parse().expect("address")]).expect("bind");
-    let (address, connections) = (server.addresses().expect("addresses")[0], server.open_connections());
     let options = ServerOptions { write_timeout: Duration::from_millis(50), ..ServerOptions::default() };
-    let handler = move |_: Request<Incoming>, _: Peer| {
-        let (sender, body) = tokio::sync::mpsc::unbounded_channel();
-        give.send(sender).expect("receiver");
-        async move { Response::new(Relayed(body)) }
-    };
-    tokio::spawn(server.serve(options, handler, std::future::pending()));
+    let (address, connections, mut bodies) = serve_relayed(options);
     let mut begin = async || {
         let mut stream = connect(address).await;
         stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("write");

@@ -1,0 +1,157 @@
+//! The streams of one HTTP/2 connection: which of them wait for their client, and whether the connection is idle.
+//!
+//! Flow control lets a client keep a stream open for ever without taking a byte of it, and with the stream what stands behind it: a connection to
+//! the origin, a place in its queue. HTTP/1.1 has the deadline of a write for that ([`super::stall`]), which a stream is given here.
+//!
+//! 1. Each request begins a [`Stream`], which is handed over to the task that hyper spawns for it right afterwards.
+//! 2. The pieces of its answer are counted while they are on their way ([`super::unsent`]).
+//! 3. A task that waits while pieces of its answer are under way, none of which the client takes, ends after `write_timeout`. hyper's and h2's
+//!    handles end with it, which resets the stream (CANCEL) and gives up the request.
+//! 4. A connection without such tasks, on which no byte is taken either, is idle.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use hyper::rt::Executor;
+use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep};
+
+/// The streams of one connection, as hyper's executor.
+#[derive(Clone, Debug)]
+pub(super) struct Streams(Arc<Connection>);
+
+#[derive(Debug)]
+struct Connection {
+    write_timeout: Duration,
+    /// Of all connections.
+    unsent: Arc<AtomicU64>,
+    /// The stream whose task hyper is about to spawn.
+    begun: Mutex<Option<Arc<Stream>>>,
+    tasks: AtomicUsize,
+    /// Something was asked or taken since the last beat.
+    is_busy: AtomicBool,
+}
+
+/// One request with its answer.
+#[derive(Debug)]
+pub(super) struct Stream {
+    connection: Arc<Connection>,
+    /// Bytes of its answer that are on their way.
+    unsent: AtomicUsize,
+    /// Bytes of its answer that the client has taken.
+    taken: AtomicU64,
+}
+
+impl Streams {
+    /// `unsent` counts what is on its way on all connections.
+    pub(super) fn new(write_timeout: Duration, unsent: Arc<AtomicU64>) -> Self {
+        Self(Arc::new(Connection {
+            write_timeout,
+            unsent,
+            begun: Mutex::default(),
+            tasks: AtomicUsize::new(0),
+            is_busy: AtomicBool::new(true),
+        }))
+    }
+
+    /// A request has come. hyper spawns its task next.
+    pub(super) fn begin(&self) -> Arc<Stream> {
+        self.0.is_busy.store(true, Ordering::Relaxed);
+        let stream = Arc::new(Stream { connection: Arc::clone(&self.0), unsent: AtomicUsize::new(0), taken: AtomicU64::new(0) });
+        *self.0.begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&stream));
+        stream
+    }
+
+    /// Whether anything was under way since this was last asked.
+    pub(super) fn were_busy(&self) -> bool {
+        let was_busy = self.0.is_busy.swap(false, Ordering::Relaxed);
+        was_busy || self.0.tasks.load(Ordering::Relaxed) > 0
+    }
+}
+
+impl Stream {
+    /// So many bytes of the answer are on their way now.
+    pub(super) fn sending(&self, bytes: usize) {
+        self.unsent.fetch_add(bytes, Ordering::Relaxed);
+        self.connection.unsent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// The client has taken so many of them.
+    pub(super) fn taken(&self, bytes: usize) {
+        self.taken.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.connection.is_busy.store(true, Ordering::Relaxed);
+        self.dropped(bytes);
+    }
+
+    /// So many of them will not be sent after all.
+    pub(super) fn dropped(&self, bytes: usize) {
+        self.unsent.fetch_sub(bytes, Ordering::Relaxed);
+        self.connection.unsent.fetch_sub(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
+    fn execute(&self, task: F) {
+        let stream = self.0.begun.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.0.tasks.fetch_add(1, Ordering::Relaxed);
+        tokio::spawn(StreamTask { task, stream, patience: None, taken: 0, _running: Running(Arc::clone(&self.0)) });
+    }
+}
+
+/// Counts a task for as long as it lives.
+struct Running(Arc<Connection>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.is_busy.store(true, Ordering::Relaxed);
+        self.0.tasks.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+pin_project! {
+    /// hyper's task for one stream, until it ends or its client has taken nothing for too long.
+    struct StreamTask<F> {
+        #[pin]
+        task: F,
+        stream: Option<Arc<Stream>>,
+        // While it waits for its client.
+        patience: Option<Pin<Box<Sleep>>>,
+        // What the client had taken when `patience` began.
+        taken: u64,
+        _running: Running,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for StreamTask<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        if this.task.poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let Some(stream) = this.stream else { return Poll::Pending };
+        if stream.unsent.load(Ordering::Relaxed) == 0 {
+            *this.patience = None;
+            return Poll::Pending;
+        }
+        let timeout = stream.connection.write_timeout;
+        loop {
+            let taken = stream.taken.load(Ordering::Relaxed);
+            let begins = this.patience.is_none() || *this.taken != taken;
+            let patience = this.patience.get_or_insert_with(|| Box::pin(sleep(timeout)));
+            if begins {
+                *this.taken = taken;
+                patience.set(sleep(timeout));
+            }
+            ready!(patience.as_mut().poll(cx));
+            if *this.taken == stream.taken.load(Ordering::Relaxed) {
+                return Poll::Ready(());
+            }
+        }
+    }
+}
