@@ -71,12 +71,12 @@ async fn a_start_waits_for_redis_before_it_accepts() -> Result<()> {
     std::fs::write(folder.path().join("config.toml"), config(&origin.url(), &text))?;
     let mut command = command()?;
     let process = Process::start("larder", command.args(["serve", "--config", "config.toml"]).current_dir(folder.path()))?;
-    let admin = process.line("`admin on`", |line| Some(line.split("admin on http://").nth(1)?.trim().parse().ok()?)).await?;
+    let admin = process.line("`admin on`", |line| line.split("admin on http://").nth(1)?.trim().parse().ok()).await?;
     reading.reached(1).await?;
     let ready = Client::connect(admin).await?.exchange("GET", "/readyz", &[("Connection", "close")], "").await?;
     assert!(ready.status == 503 && ready.text().contains("starting"), "{ready:?}");
     reading.open();
-    let address = process.line("`listening on`", |line| Some(line.split("listening on http://").nth(1)?.trim().parse().ok()?)).await?;
+    let address = process.line("`listening on`", |line| line.split("listening on http://").nth(1)?.trim().parse().ok()).await?;
     let response = Client::connect(address).await?.exchange("GET", "/a", &[HOST], "").await?;
     assert_eq!((response.x_cache(), response.text().as_str()), ("HIT", "shared"));
     origin.check()

@@ -158,7 +158,10 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
     };
     tokio::select! {
         () = connected => {}
-        () = signals.stop() => return Ok(info!("stopped")),
+        () = signals.stop() => {
+            info!("stopped");
+            return Ok(());
+        }
     }
 
     let (stop, mut stopped) = watch::channel(false);

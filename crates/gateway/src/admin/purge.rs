@@ -23,6 +23,9 @@ use crate::purge::{self, Ask, Known, Refused, USUAL_WAIT};
 /// Bytes of a body.
 const LARGEST: usize = 1 << 20;
 
+/// How long a body may take to come.
+const READING: Duration = Duration::from_secs(10);
+
 /// The longest `wait`.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -78,9 +81,12 @@ pub(super) async fn carried_out(cache: &Cache, invalidation: &Invalidation, wait
     purge::purge(cache, invalidation, wait).await.response().map(Body::from)
 }
 
-/// The whole body, of so many bytes at most.
+/// The whole body, of so many bytes at most. Whoever does not send it holds one of the few connections that probes need too.
 pub(super) async fn read(body: Body, largest: usize) -> Result<Bytes, Refused> {
-    to_bytes(body, largest).await.map_err(|error| {
+    let Ok(read) = tokio::time::timeout(READING, to_bytes(body, largest)).await else {
+        return Err(Refused::new(StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time."));
+    };
+    read.map_err(|error| {
         if error.source().is_some_and(|source| source.is::<LengthLimitError>()) {
             let detail = format!("The body is larger than {}.", config::display_bytes(largest as u64));
             return Refused::new(StatusCode::PAYLOAD_TOO_LARGE, detail);
@@ -158,6 +164,23 @@ mod tests {
         assert_eq!(status(read(Body::new(Cut), 16).await), Some(400));
         assert_eq!(status(read(Body::from("{\"all\":true}"), 4).await), Some(413));
         assert_eq!(status(read(Body::from("{}"), 4).await), None);
+    }
+
+    /// A body that never comes.
+    struct Stalled;
+
+    impl http_body::Body for Stalled {
+        type Data = Bytes;
+        type Error = std::io::Error;
+
+        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<std::io::Result<http_body::Frame<Bytes>>>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_not_waited_for_for_ever() {
+        assert_eq!(read(Body::new(Stalled), 16).await.expect_err("nothing came").status, StatusCode::REQUEST_TIMEOUT);
     }
 
     #[test]

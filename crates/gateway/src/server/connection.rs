@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body_util::{Either, Full};
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -215,9 +215,6 @@ fn respond<H: Handler>(
     limits: HeadLimits,
 ) -> impl Future<Output = Result<Response<Answer<H::Body>>, Infallible>> + use<H> {
     peer.turn().take();
-    if !request.body().is_end_stream() {
-        peer.mark_lingering();
-    }
     let handling = match judge(&request, peer.suspicion(), limits) {
         Verdict::Pass => {
             drop_nominated(request.headers_mut());

@@ -104,6 +104,11 @@ impl FramingWatch {
         bytes.len()
     }
 
+    /// Whether content has begun that is not at its end.
+    pub(super) fn is_in_content(&self) -> bool {
+        matches!(self.place, Place::Content(_) | Place::Chunked(_))
+    }
+
     /// What is wrong with heads so far.
     pub(super) fn suspicion(&self) -> Suspicion {
         self.suspicion

@@ -323,7 +323,9 @@ impl<H: Handler> Drop for ClientStream<H> {
         if self.peer.is_late() && self.unanswered {
             say_late(&stream, &self.peer, &self.handler);
         }
-        if self.peer.lingers()
+        // Where all that was announced has come, there is nothing more to be waited for.
+        let is_sending = self.framing.as_ref().is_some_and(FramingWatch::is_in_content);
+        if (self.peer.lingers() || is_sending)
             && !self.peer_closed
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {

@@ -111,6 +111,19 @@ fn rfc9112_7_1_lines_of_chunked_content_end_in_crlf() {
 }
 
 #[test]
+fn content_is_at_its_end_with_its_last_byte() {
+    for content in ["Content-Length: 2\r\n\r\nhi", "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX: a\r\n\r\n"] {
+        let (text, mut watch) = (format!("POST / HTTP/1.1\r\n{content}"), FramingWatch::default());
+        let begins = text.find("\r\n\r\n").expect("a head") + 4;
+        for (position, byte) in text.bytes().enumerate() {
+            assert_eq!(watch.is_in_content(), position >= begins, "{position}: {text:?}");
+            watch.see(&[byte]);
+        }
+        assert!(!watch.is_in_content(), "{text:?}");
+    }
+}
+
+#[test]
 fn rfc9110_8_6_a_length_that_is_not_plain_is_seen() {
     let odd = |fields: &str| watched(&format!("POST / HTTP/1.1\r\n{fields}\r\n\r\n")).0.odd_length;
     for fields in ["Content-Length: 3", "Content-Length:3 ", "Content-Length: 3\r\nContent-Length: 3"] {
