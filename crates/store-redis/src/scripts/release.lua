@@ -6,5 +6,8 @@ end
 if ARGV[2] == '0' then
   return redis.call('DEL', KEYS[1])
 end
-redis.call('SET', KEYS[1], 'unshared', 'PX', ARGV[2])
+-- A server that takes no writes can still forget.
+if redis.pcall('SET', KEYS[1], 'unshared', 'PX', ARGV[2]).err then
+  redis.call('DEL', KEYS[1])
+end
 return 1

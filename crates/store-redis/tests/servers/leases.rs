@@ -214,6 +214,23 @@ async fn nobody_waits_for_a_body_that_is_not_kept() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_full_server_holds_up_nobody() -> Result<()> {
+    let Setup { redis, store } = Setup::start().await?;
+    let other = another(&redis, |_| ()).await?;
+    let leases = ["/a", "/b", "/c"].map(async |path| granted(ask_for_lease(&store, path, MINUTE).await));
+    let [failed, not_shared, written] = leases;
+    let (failed, not_shared, written) = (failed.await, not_shared.await, written.await);
+    redis.command(&["CONFIG", "SET", "maxmemory", "1"]).await?;
+    failed.failed();
+    not_shared.not_shared();
+    commit(&store, response("/c", 7, b"refused"), Some(written)).await;
+    for path in ["/a", "/b", "/c"] {
+        is_let_go(&other, path).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_server_that_takes_no_writes_still_answers() -> Result<()> {
     let Setup { redis, store } = Setup::start().await?;
     commit(&store, response("/x", 7, b"hello"), None).await;
