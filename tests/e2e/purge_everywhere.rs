@@ -54,13 +54,19 @@ impl Site {
         site.origin.always("PUT", "/issues/7", Answer::new(204));
         site.origin.always("PUT", "/issues/8", Answer::new(409));
         for _ in 0..replicas {
-            let config = format!("{CONFIG}[store.redis]\nurl = \"redis://{}\"\ntimeout = \"1s\"\n", site.redis.address());
-            let larder = Larder::before(&site.origin, &config).await?;
-            let ok = || async { Ok(larder.admin("/readyz").await?.text().contains(r#""state":"ok""#).then_some(())) };
-            eventually("waiting for the log of invalidations to be read", ok).await?;
-            site.replicas.push(larder);
+            site.join(CONFIG).await?;
         }
         Ok(site)
+    }
+
+    /// One more replica, once it has read the log.
+    async fn join(&mut self, config: &str) -> Result<()> {
+        let config = format!("{config}[store.redis]\nurl = \"redis://{}\"\ntimeout = \"1s\"\n", self.redis.address());
+        let larder = Larder::before(&self.origin, &config).await?;
+        let ok = || async { Ok(larder.admin("/readyz").await?.text().contains(r#""state":"ok""#).then_some(())) };
+        eventually("waiting for the log of invalidations to be read", ok).await?;
+        self.replicas.push(larder);
+        Ok(())
     }
 
     /// Everything is a hit in every replica's memory.
@@ -204,6 +210,49 @@ async fn the_command_counts_the_replicas_that_applied_it() -> Result<()> {
     assert!(said.status.success() && line.starts_with("applied on 3 of 3 "), "{line}");
     for replica in 0..3 {
         assert_eq!(site.purged(replica).await?, [true, false, false]);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_purge_of_everything_is_one_of_everything_in_its_namespace() -> Result<()> {
+    let mut site = Site::start(1).await?;
+    site.join(&CONFIG.replace("[cache]", "[cache]\nnamespace = \"other\"")).await?;
+    site.warm().await?;
+    let answer = purge(&site.replicas[0], "?wait=2s", &json!({"all": true})).await?;
+    assert_eq!((&answer["applied"], &answer["replicas"]), (&json!(1), &json!(1)), "the other one is none of its replicas");
+    assert_eq!(site.purged(0).await?, [true, true, true]);
+    assert_eq!(site.purged(1).await?, [false, false, false]);
+    // What it has comes from Redis, too.
+    site.join(&CONFIG.replace("[cache]", "[cache]\nnamespace = \"other\"")).await?;
+    let before = site.origin.count_of("/list");
+    let loaded = || async { Ok((get(&site.replicas[2], "/list").await?.x_cache() == "HIT").then_some(())) };
+    eventually("waiting for what the other has stored", loaded).await?;
+    assert_eq!(site.origin.count_of("/list"), before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn thousands_of_paths_on_the_channel_make_old_what_they_name_and_nothing_else() -> Result<()> {
+    let site = Site::start(2).await?;
+    site.warm().await?;
+    let publish = "for n = 1000, 2199 do redis.call('PUBLISH', ARGV[1], '/issues/' .. n) end redis.call('PUBLISH', ARGV[1], '/issues/7')";
+    site.redis.command(&["EVAL", publish, "0", "system:cache_invalidation"]).await?;
+    let purged =
+        || async { Ok((site.purged(0).await? == [true, false, false] && site.purged(1).await? == [true, false, false]).then_some(())) };
+    eventually("waiting for the last message", purged).await
+}
+
+#[tokio::test]
+async fn the_answer_to_a_write_waits_for_the_other_replicas_where_that_is_asked_for() -> Result<()> {
+    let mut site = Site::start(0).await?;
+    for _ in 0..2 {
+        site.join(&CONFIG.replace("[purge]", "[purge]\nwrite_wait = \"10s\"")).await?;
+    }
+    for _ in 0..30 {
+        site.warm().await?;
+        assert_eq!(site.replicas[0].request("PUT", "/issues/7", &[HOST], "x").await?.status, 204);
+        assert!(site.purged(1).await?[0], "whoever has the answer finds nothing older elsewhere");
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ pub(crate) struct Redis {
 
 impl Redis {
     /// Starts it. It need not be there.
-    pub(crate) fn start(config: &config::RedisStore, ledger: Arc<Ledger>) -> Result<Self, String> {
+    pub(crate) fn start(config: &config::RedisStore, namespace: &str, ledger: Arc<Ledger>) -> Result<Self, String> {
         let options = RedisOptions {
             timeout: config.timeout,
             connect_timeout: config.connect_timeout,
@@ -39,6 +39,7 @@ impl Redis {
             journal: config.journal.clone(),
             compress: config.compress,
             keys: config.keys.clone(),
+            prefix: prefix(namespace),
             wall: Some(clock::wall),
             ..RedisOptions::new(config.servers.clone(), clock::monotonic)
         };
@@ -109,6 +110,11 @@ impl Redis {
             "servers": servers,
         })
     }
+}
+
+/// What the names of all keys in Redis begin with, the log's among them: a purge of everything is one of everything in the namespace.
+fn prefix(namespace: &str) -> String {
+    if namespace == "default" { "larder".to_owned() } else { format!("larder:{namespace}") }
 }
 
 fn server(server: &ServerInfo) -> serde_json::Value {

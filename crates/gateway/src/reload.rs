@@ -164,6 +164,7 @@ fn needs_restart(before: &Config, after: &Config) -> impl Iterator<Item = &'stat
         (before.admin.listen != after.admin.listen, "[admin] listen"),
         (before.memory != after.memory, "[store.memory]"),
         (before.redis != after.redis, "[store.redis]"),
+        (before.redis.is_some() && before.namespace != after.namespace, "[cache] namespace in Redis"),
         (before.purge.channel != after.purge.channel, "[purge] channel"),
         (before.log != after.log, "[log]"),
     ];
@@ -195,6 +196,8 @@ mod tests {
             ("[admin]\nlisten = \"127.0.0.1:8091\"", Some("[admin] listen")),
             ("[purge]\nchannel = \"x\"", Some("[purge] channel")),
             ("[log]\naccess = \"off\"", Some("[log]")),
+            ("[purge]\nwrite_wait = \"50ms\"", None),
+            ("[cache]\nnamespace = \"x\"", None),
         ] {
             let found: Vec<_> = needs_restart(&parsed(""), &parsed(more)).collect();
             assert_eq!(found, Vec::from_iter(told), "{more}");

@@ -134,7 +134,8 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
 
     let loopback = config.admin.listen.is_loopback();
     let ledger = Arc::default();
-    let redis = config.redis.as_ref().map(|redis| Redis::start(redis, Arc::clone(&ledger))).transpose().map_err(failed)?;
+    let redis =
+        config.redis.as_ref().map(|redis| Redis::start(redis, &config.namespace, Arc::clone(&ledger))).transpose().map_err(failed)?;
     let remote = redis.as_ref().map(Redis::remote);
     let cache = Cache::with_remote(config.memory.capacity, largest_object(&config), clock.clone(), ledger, remote);
     let (access_log, log_writer) = open_access_log(&config).map_err(failed)?;

@@ -30,6 +30,7 @@ pub(crate) fn render(gateway: &Gateway) -> String {
         invalidations: InvalidationTarget::KINDS.into_iter().zip(stats.ledger.invalidated).collect(),
         invalidation_messages: gateway.redis.as_ref().map_or_else(Vec::new, |_| gateway.heard.by_outcome()),
         invalidation_records: stats.ledger.records as u64,
+        invalidation_folds: vec![("coarser", stats.ledger.folds.coarser), ("everything", stats.ledger.folds.everything)],
         invalidation_position: stats.ledger.position.0,
         collapsed_followers: stats.followers,
         collapsed_waiting: stats.waiting,

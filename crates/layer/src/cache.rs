@@ -35,6 +35,8 @@ pub struct Cache {
     most_refreshes: AtomicU64,
     /// Milliseconds that a write waits for other replicas.
     write_wait: AtomicU64,
+    /// How many [`Folds`](larder_store::Folds) have been told.
+    folds_told: AtomicU64,
     cascade: RwLock<Option<Arc<dyn Cascade>>>,
 }
 
@@ -106,6 +108,7 @@ impl Cache {
             seed: RandomState::new(),
             most_refreshes: AtomicU64::new(MOST_REFRESHES),
             write_wait: AtomicU64::new(0),
+            folds_told: AtomicU64::new(0),
             cascade: RwLock::default(),
         })
     }
@@ -155,6 +158,19 @@ impl Cache {
 
     pub(crate) fn write_wait(&self) -> Duration {
         Duration::from_millis(self.write_wait.load(Ordering::Relaxed))
+    }
+
+    /// Tells it once where records of invalidations had to make room.
+    pub(crate) fn tell_of_folds(&self) {
+        let folds = self.store.ledger().folds();
+        let count = folds.coarser + folds.everything;
+        if self.folds_told.load(Ordering::Relaxed) < count && self.folds_told.fetch_max(count, Ordering::Relaxed) < count {
+            tracing::warn!(
+                coarser = folds.coarser,
+                everything = folds.everything,
+                "there were too many invalidations to keep them apart: what is near to what they named is old too, or everything from before"
+            );
+        }
     }
 
     /// Room for one more background refresh, if there is any.

@@ -29,6 +29,7 @@ impl Cache {
     pub async fn invalidate(&self, invalidation: &Invalidation) -> Invalidated {
         let invalidation = self.widened(invalidation);
         let position = self.store.ledger().apply(&invalidation, self.clock.now());
+        self.tell_of_folds();
         Invalidated { position, published: self.tell(&invalidation).await }
     }
 
@@ -77,6 +78,7 @@ impl Cache {
     pub(crate) async fn invalidate_since(&self, invalidation: &Invalidation, kept: &Subject<'_>, began: Position) -> (Position, bool) {
         let (ledger, invalidation) = (self.store.ledger(), self.widened(invalidation));
         let (position, untouched) = ledger.apply_since(&invalidation, self.clock.now(), kept, began);
+        self.tell_of_folds();
         let invalidated = Invalidated { position, published: self.tell(&invalidation).await };
         let position = match invalidated.published {
             Some(Published::Logged(number)) => ledger.read_back(position, number),

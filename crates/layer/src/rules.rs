@@ -54,8 +54,8 @@ impl RouteRules {
         let own = [Tag::route(&self.name), Tag::namespace(&self.key.namespace)];
         let named = Tag::surrogates(self.tags.tags(request)?.iter().map(String::as_str))?;
         let class = self.class.as_deref().map(Tag::class);
-        let identity = key.identity().map(Tag::identity);
-        Some(own.into_iter().chain(class).chain(identity).chain(named).collect())
+        let identity = key.identity().map(|text| [Tag::identity(text), Tag::any_identity()]);
+        Some(own.into_iter().chain(class).chain(identity.into_iter().flatten()).chain(named).collect())
     }
 }
 

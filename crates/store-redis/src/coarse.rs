@@ -3,6 +3,7 @@
 //! ```text
 //! URL        -> the prefix of its folder      http://a/b/c?d  ->  a/b
 //! prefix     -> the one above it              a/b/c           ->  a/b
+//! path       -> the prefix of its folder      /b/c            ->  /b
 //! tag        -> the family that it is in      issue:7         ->  issue:*
 //! the rest, and what is too long all the same ->  everything
 //! ```
@@ -36,7 +37,7 @@ fn above(target: InvalidationTarget) -> InvalidationTarget {
             let text = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
             InvalidationTarget::Prefix(folder(text.split('?').next().unwrap_or_default()))
         }
-        InvalidationTarget::Prefix(prefix) => InvalidationTarget::Prefix(folder(&prefix)),
+        InvalidationTarget::Prefix(path) | InvalidationTarget::Path(path) => InvalidationTarget::Prefix(folder(&path)),
         InvalidationTarget::Tag(name) => {
             let family = name.strip_suffix(":*").unwrap_or(&name);
             match family.rfind(':') {
@@ -87,6 +88,8 @@ mod tests {
         assert_eq!(coarser(tags, 200), [Named(text("issue:*")), Named(text("user:*"))]);
         let prefixes = (0..100).map(|n| Prefix(format!("/api/{n}"))).collect();
         assert_eq!(coarser(prefixes, 200), [Prefix(text("/api"))]);
+        let paths = (0..100).map(|n| InvalidationTarget::Path(format!("/api/{n}"))).collect();
+        assert_eq!(coarser(paths, 200), [Prefix(text("/api"))]);
     }
 
     #[test]

@@ -15,8 +15,9 @@ const MOST: usize = 10_000;
 /// Bytes of their forms that may be kept, in memory and on disk.
 const MOST_BYTES: usize = 16 << 20;
 
-/// Invalidations that are told again after the log has begun anew.
+/// Invalidations that are told again after the log has begun anew, and bytes of their forms.
 const MOST_TOLD: usize = 1_000;
+const MOST_TOLD_BYTES: usize = 4 << 20;
 
 /// See the module's page.
 #[derive(Debug, Default)]
@@ -109,20 +110,34 @@ impl Journal {
 /// Of those that the log was given by this replica, the last. A master that has been cut off takes invalidations that its successor never
 /// hears of: where the log begins anew, they are told again, which does no harm.
 #[derive(Debug, Default)]
-pub(crate) struct Told(Mutex<VecDeque<Invalidation>>);
+pub(crate) struct Told(Mutex<Last>);
+
+#[derive(Debug, Default)]
+struct Last {
+    /// Each with the bytes of its form.
+    entries: VecDeque<(Invalidation, usize)>,
+    bytes: usize,
+}
 
 impl Told {
     pub(crate) fn add(&self, invalidation: Invalidation) {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() == MOST_TOLD {
-            told.pop_front();
+        let bytes = encode(&invalidation).len();
+        let mut last = self.lock();
+        last.bytes += bytes;
+        last.entries.push_back((invalidation, bytes));
+        while last.entries.len() > MOST_TOLD || last.bytes > MOST_TOLD_BYTES {
+            let Some((_, bytes)) = last.entries.pop_front() else { return };
+            last.bytes -= bytes;
         }
-        told.push_back(invalidation);
     }
 
     /// All of them, to be told again.
-    pub(crate) fn take(&self) -> VecDeque<Invalidation> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(crate) fn take(&self) -> Vec<Invalidation> {
+        std::mem::take(&mut *self.lock()).entries.into_iter().map(|(invalidation, _)| invalidation).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Last> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -182,6 +197,20 @@ mod tests {
         for bytes in [&b""[..], b"12345678", br#"{"targets":[{"later":"x"}]}"#] {
             assert_eq!(decode(bytes), everything());
         }
+    }
+
+    #[test]
+    fn what_is_told_again_is_bounded_in_number_and_in_bytes() {
+        let told = Told::default();
+        (0..=MOST_TOLD).for_each(|n| told.add(tagged(&n.to_string())));
+        let again = told.take();
+        assert_eq!((again.len(), &again[0], told.take().len()), (MOST_TOLD, &tagged("1"), 0));
+        let large = |n: usize| tagged(&format!("{n}{}", "x".repeat(MOST_TOLD_BYTES / 4)));
+        (0..9).for_each(|n| told.add(large(n)));
+        assert_eq!(told.take(), [large(6), large(7), large(8)]);
+        told.add(tagged(&"x".repeat(MOST_TOLD_BYTES)));
+        told.add(tagged("a"));
+        assert_eq!(told.take(), [tagged("a")]);
     }
 
     #[test]

@@ -13,7 +13,9 @@ mod sync;
 mod vary_index;
 
 pub use body::{BodyBuilder, SEGMENT, StoredBody};
-pub use ledger::{Invalidation, InvalidationTarget, Ledger, LedgerStats, NamedTag, Position, Regex, Subject, Tag, TagList, Tags, Validity};
+pub use ledger::{
+    Folds, Invalidation, InvalidationTarget, Ledger, LedgerStats, NamedTag, Position, Regex, Subject, Tag, TagList, Tags, Validity,
+};
 pub use memory::{Evictions, Lookup, MemoryStats, MemoryStore, Placed};
 pub use partial::StoredPart;
 pub use remote::{

@@ -102,6 +102,7 @@ pub fn from_flags(upstream: &str, ttl: Option<&str>, overrides: &Overrides) -> R
         on_event: Vec::new(),
         memory: MemoryStore::default(),
         redis,
+        namespace: settings.key.namespace.clone(),
         log: Log::default(),
         routes: Vec::new(),
         fallback: Some(Route::fallback(settings)),
@@ -180,7 +181,7 @@ fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes: &Mistakes
         mistakes.error(Place::File, mistake.hint("add a section [upstreams.api] with url = \"http://127.0.0.1:3000\""));
     }
     let names: Vec<&str> = upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
-    let Routing { routes, fallback } = routes::read(&mut root, &names, memory.capacity);
+    let Routing { routes, fallback, namespace } = routes::read(&mut root, &names, memory.capacity);
     let tags = writes::response_tags(&mut root);
     let names = writes::Names::of(&routes, fallback.as_ref());
     let (on_write, on_event) = (writes::on_write(&mut root, &names), writes::on_event(&mut root, &names));
@@ -190,5 +191,20 @@ fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes: &Mistakes
         listeners::check_upstream(upstream, Place::At(url.clone()), &server.listen, mistakes);
     }
     let upstreams = upstreams.into_iter().map(|(upstream, _)| upstream).collect();
-    Some(Config { server, admin, purge, tags, on_write, on_event, upstreams, memory, redis, log, routes, fallback, source: None })
+    Some(Config {
+        server,
+        admin,
+        purge,
+        tags,
+        on_write,
+        on_event,
+        upstreams,
+        memory,
+        redis,
+        namespace,
+        log,
+        routes,
+        fallback,
+        source: None,
+    })
 }

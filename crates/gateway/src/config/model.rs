@@ -43,6 +43,8 @@ pub struct Config {
     pub memory: MemoryStore,
     /// The tier that replicas share; `None`: there is none.
     pub redis: Option<RedisStore>,
+    /// The namespace of `[cache]`: gateways with different ones share nothing in Redis, purges included.
+    pub namespace: String,
     /// What is logged.
     pub log: Log,
     /// In the order of the file. No two match the same requests equally well.

@@ -38,6 +38,8 @@ const METHODS: [&str; 15] = [
 pub(super) struct Routing {
     pub(super) routes: Vec<Route>,
     pub(super) fallback: Option<Route>,
+    /// That of `[cache]`.
+    pub(super) namespace: String,
 }
 
 /// What all routes are resolved against.
@@ -70,8 +72,9 @@ pub(super) fn read<'a>(root: &mut Table<'a>, upstreams: &'a [&'a str], memory: u
     let routes: Vec<Route> = placed.into_iter().map(|placed| placed.route).collect();
     alike::check(&routes, &spans, &names, mistakes);
     let settings = resolve(&[&around.cache], memory, mistakes);
+    let namespace = settings.key.namespace.clone();
     let fallback = (upstreams.len() == 1).then(|| Route::fallback(settings));
-    Routing { routes, fallback }
+    Routing { routes, fallback, namespace }
 }
 
 fn layer(mut table: Table<'_>) -> Layer {

@@ -36,6 +36,9 @@ pub(crate) struct Ask {
     pub(crate) regexes: Vec<String>,
     pub(crate) all: bool,
     pub(crate) soft: bool,
+    /// Of messages that are a path alone; a call names URLs.
+    #[serde(skip)]
+    pub(crate) paths: Vec<String>,
 }
 
 /// Regular expressions in one call: each is compiled, and compared with every entry that is asked for.
@@ -63,7 +66,7 @@ impl Ask {
 
     /// What it makes old, once every part of it is known to be right.
     pub(crate) fn invalidation(&self, known: &Known<'_>, most: usize) -> Result<Invalidation, Refused> {
-        let lists: [(&str, &[String], Check); 8] = [
+        let lists: [(&str, &[String], Check); 9] = [
             ("urls", &self.urls, |known, text| known.url(text)),
             ("prefixes", &self.prefixes, |_, text| Known::prefix(text)),
             ("tags", &self.tags, |_, text| Known::tag(text)),
@@ -72,6 +75,7 @@ impl Ask {
             ("namespaces", &self.namespaces, |known, text| known.namespace(text)),
             ("patterns", &self.patterns, |_, text| Known::pattern(text)),
             ("regexes", &self.regexes, |known, text| known.regex(text)),
+            ("paths", &self.paths, |_, text| Known::path(text)),
         ];
         let count = lists.iter().map(|(_, list, _)| list.len()).sum::<usize>();
         if count > most {

@@ -4,7 +4,7 @@
 //! {"tags":["issue:7"],"soft":true}        as POST /purge takes it; one of a kind may stand alone: {"prefix":"/api/v1"}
 //! {"type":"issue.moved","id":7}           as POST /events takes it
 //! issue:7 · issue:*                       a tag, and all tags that begin so
-//! http://a.example/x · /x · /api/*/board  a URL, a path on every host, a pattern of paths on every host
+//! http://a.example/x · /x · /api/*/board  a URL, a path on every host with any query, a pattern of paths on every host
 //! *                                       everything
 //! ```
 
@@ -59,12 +59,15 @@ fn several(mut fields: Map<String, Value>) -> Value {
 /// A name without any form around it.
 fn bare(text: &str) -> Result<Ask, Refused> {
     let one = vec![text.to_owned()];
-    let (starred, family) = (text.contains('*'), text.strip_suffix(":*").is_some_and(|family| !family.contains('*')));
+    let family = text.strip_suffix(":*").or_else(|| text.strip_suffix(r":\*"));
+    let (starred, family) = (text.contains('*'), family.is_some_and(|family| !family.contains('*')));
     match text {
         "*" => Ok(Ask { all: true, ..Ask::default() }),
         _ if text.contains(char::is_whitespace) => Err(Refused::new(StatusCode::UNPROCESSABLE_ENTITY, "A name alone is one word.")),
         _ if text.starts_with('{') || text.starts_with('[') => Err(Refused::new(StatusCode::BAD_REQUEST, "The message is not JSON.")),
         _ if text.contains("://") && !starred => Ok(Ask { urls: one, ..Ask::default() }),
+        // No pattern, of which only so many are kept: applications name thousands.
+        _ if text.starts_with('/') && !starred => Ok(Ask { paths: one, ..Ask::default() }),
         _ if text.starts_with('/') => Ok(Ask { patterns: vec![format!("*{text}")], ..Ask::default() }),
         _ if text.contains('/') => Ok(Ask { patterns: one, ..Ask::default() }),
         _ if family || !starred => Ok(Ask { tags: one, ..Ask::default() }),
@@ -112,7 +115,8 @@ mod tests {
             (r#""issue:7""#, r#"[{"tag":"issue:7"}]"#),
             ("issue:*", r#"[{"tag":"issue:*"}]"#),
             ("http://a.example/x?b=1&a=2", r#"[{"url":"http://a.example/x?a=2&b=1"}]"#),
-            ("/x", r#"[{"pattern":"*/x"}]"#),
+            ("/x", r#"[{"path":"/x"}]"#),
+            (r"issue:\*", r#"[{"tag":"issue:\\*"}]"#),
             ("/api/*/board", r#"[{"pattern":"*/api/*/board"}]"#),
             ("a.example/api/**", r#"[{"pattern":"a.example/api/**"}]"#),
             ("*", r#"["all"]"#),
@@ -126,9 +130,23 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_message_makes_nothing_old() {
         let live = live();
-        for message in
-            ["", " ", "iss*", "*:7", "{\"tags\":", "[1]", "17", r#"{"tags":"a"}"#, r#"{"tag":7}"#, r#"{"type":"x"}"#, "{}", "a b"]
-        {
+        for message in [
+            "",
+            " ",
+            "iss*",
+            "*:7",
+            "{\"tags\":",
+            "[1]",
+            "17",
+            r#"{"tags":"a"}"#,
+            r#"{"tag":7}"#,
+            r#"{"type":"x"}"#,
+            "{}",
+            "a b",
+            "/x?y",
+            "/ä",
+            r#"{"paths":["/x"]}"#,
+        ] {
             assert!(made_old(&live, message.as_bytes()).is_err(), "{message}");
         }
         assert!(made_old(&live, &[0xff, 0xfe]).is_err());

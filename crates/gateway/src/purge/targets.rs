@@ -58,6 +58,14 @@ impl Known<'_> {
         Ok(vec![InvalidationTarget::Prefix(text.to_owned())])
     }
 
+    pub(crate) fn path(text: &str) -> Checked {
+        let graphic = text.bytes().all(|byte| byte.is_ascii_graphic());
+        if !text.starts_with('/') || text.len() > LONGEST_PREFIX || !graphic || text.contains(['?', '#']) {
+            return Err(format!("`{text}` is not a path: as clients send it, percent-encoded, and without a query."));
+        }
+        Ok(vec![InvalidationTarget::Path(text.to_owned())])
+    }
+
     pub(crate) fn tag(text: &str) -> Checked {
         if text.is_empty() || text.len() > LONGEST_TAG || text.trim() != text || text.chars().any(char::is_control) {
             return Err(format!("`{text}` is not a tag: 1 to {LONGEST_TAG} bytes without spaces around them."));

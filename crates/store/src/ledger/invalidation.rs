@@ -49,11 +49,14 @@ pub enum InvalidationTarget {
     Regex(String),
     /// Everything.
     All,
+    /// All URLs with this path, on every host and with any query.
+    Path(String),
 }
 
 impl InvalidationTarget {
     /// Every kind, for metrics with bounded labels.
-    pub const KINDS: [&'static str; 10] = ["url", "prefix", "tag", "route", "class", "namespace", "identity", "pattern", "regex", "all"];
+    pub const KINDS: [&'static str; 11] =
+        ["url", "prefix", "tag", "route", "class", "namespace", "identity", "pattern", "regex", "all", "path"];
 
     /// Its kind: one of [`Self::KINDS`].
     pub fn kind(&self) -> &'static str {
@@ -72,6 +75,7 @@ impl InvalidationTarget {
             Self::Pattern(_) => 7,
             Self::Regex(_) => 8,
             Self::All => 9,
+            Self::Path(_) => 10,
         }
     }
 }
@@ -82,7 +86,7 @@ mod tests {
 
     #[test]
     fn the_form_that_is_sent_and_stored_stays_as_it_is() {
-        let text = r#"{"targets":[{"url":"http://a/x"},{"prefix":"a/b"},{"tag":"issue:7"},{"route":"r"},{"class":"c"},{"namespace":"n"},{"identity":"0f"},{"pattern":"a/*/b"},{"regex":"^a/"},"all"],"soft":true}"#;
+        let text = r#"{"targets":[{"url":"http://a/x"},{"prefix":"a/b"},{"tag":"issue:7"},{"route":"r"},{"class":"c"},{"namespace":"n"},{"identity":"0f"},{"pattern":"a/*/b"},{"regex":"^a/"},"all",{"path":"/x"}],"soft":true}"#;
         let invalidation: Invalidation = serde_json::from_str(text).expect("the form is known");
         assert_eq!(serde_json::to_string(&invalidation).expect("plain data"), text);
         let kinds: Vec<_> = invalidation.targets.iter().map(InvalidationTarget::kind).collect();

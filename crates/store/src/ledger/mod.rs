@@ -13,11 +13,16 @@
 //! everything            one position
 //! ```
 //!
+//! Records take a bounded part of memory. Where they are too many, the older half gives way: records with something in common become one of
+//! what covers them (URLs of a directory or host, tags of a family), and only where that is not enough everything from before is invalid.
+//!
 //! Replicas share the sequence through an [`InvalidationLog`](crate::InvalidationLog): its entries are numbered, and a position is such a
 //! number with a count behind it, of what this process has invalidated since and the log may not have yet. Entries that leave the process
 //! carry the number alone ([`Position::shared`]), which can only make them invalid sooner.
 
 mod checked;
+mod covers;
+mod folded;
 mod glob;
 mod invalidation;
 mod named_tag;
@@ -94,8 +99,19 @@ pub struct LedgerStats {
     pub position: Position,
     /// Records kept.
     pub records: usize,
+    /// How often records had to make room.
+    pub folds: Folds,
     /// Targets invalidated since the start, as [`InvalidationTarget::KINDS`] lists them.
     pub invalidated: [u64; InvalidationTarget::KINDS.len()],
+}
+
+/// How often there were too many records, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Folds {
+    /// Records became coarser ones: what these cover was made old with them.
+    pub coarser: u64,
+    /// That was not enough: everything from before was made old.
+    pub everything: u64,
 }
 
 /// See the module's page.
@@ -110,6 +126,8 @@ pub struct Ledger {
     records: RwLock<Records>,
     /// The longest time in milliseconds for which anything stored may be served.
     longest: AtomicU64,
+    /// [`Folds`], for whoever does not take the lock.
+    folds: [AtomicU64; 2],
     invalidated: [AtomicU64; InvalidationTarget::KINDS.len()],
 }
 
@@ -121,6 +139,7 @@ impl Default for Ledger {
             vouched: AtomicU64::new(u64::MAX),
             records: RwLock::default(),
             longest: AtomicU64::new(0),
+            folds: [AtomicU64::new(0), AtomicU64::new(0)],
             invalidated: Default::default(),
         }
     }
@@ -219,6 +238,9 @@ impl Ledger {
     /// Under the lock and after the records, so that whoever sees the new head finds them.
     fn publish(&self, records: &mut Records, head: Position) {
         records.before_head = self.position();
+        let Folds { coarser, everything } = records.folds;
+        self.folds[0].store(coarser, Ordering::Relaxed);
+        self.folds[1].store(everything, Ordering::Relaxed);
         self.head.store(head.0, Ordering::Release);
     }
 
@@ -243,13 +265,19 @@ impl Ledger {
         }
     }
 
+    /// How often records had to make room.
+    pub fn folds(&self) -> Folds {
+        let [coarser, everything] = &self.folds;
+        Folds { coarser: coarser.load(Ordering::Relaxed), everything: everything.load(Ordering::Relaxed) }
+    }
+
     /// Figures for metrics. Forgets records that can concern nothing any more.
     pub fn stats(&self, now: Timestamp) -> LedgerStats {
         let mut records = self.records();
         let position = self.position();
         records.age(now, position, self.longest.load(Ordering::Relaxed));
         let invalidated = std::array::from_fn(|kind| self.invalidated[kind].load(Ordering::Relaxed));
-        LedgerStats { position, records: records.len(), invalidated }
+        LedgerStats { position, records: records.len(), folds: records.folds, invalidated }
     }
 }
 

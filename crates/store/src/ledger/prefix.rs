@@ -20,6 +20,11 @@ pub(super) struct Depth {
 }
 
 impl Depth {
+    pub(super) fn of(segments: u32, host: bool) -> Self {
+        let bit = bit(segments);
+        if host { Self { hosts: bit, paths: 0 } } else { Self { hosts: 0, paths: bit } }
+    }
+
     pub(super) fn join(&mut self, other: Self) {
         self.hosts |= other.hosts;
         self.paths |= other.paths;
@@ -31,8 +36,16 @@ impl Depth {
 }
 
 impl Prefix {
-    /// Any text is a prefix: a scheme and the slashes at the end are left out, the host is in lower case and without a default port.
+    /// Any text is a prefix.
     pub(super) fn new(text: &str) -> Self {
+        let text = Self::text(text);
+        let (host, path) = split(&text);
+        let depth = Depth::of(path.bytes().filter(|byte| *byte == b'/').count() as u32, !host.is_empty());
+        Self { tag: Tag::prefix(&text), depth }
+    }
+
+    /// As it is compared: a scheme and the slashes at the end are left out, the host is in lower case and without a default port.
+    pub(super) fn text(text: &str) -> String {
         let (defaults, rest) = match text.split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (&[":", ":443"][..], rest),
             Some((_, rest)) => (&[":", ":80"][..], rest),
@@ -41,10 +54,7 @@ impl Prefix {
         };
         let (host, path) = split(rest);
         let host = defaults.iter().find_map(|port| host.strip_suffix(port)).unwrap_or(host);
-        let path = path.trim_end_matches('/');
-        let bit = bit(path.bytes().filter(|byte| *byte == b'/').count() as u32);
-        let depth = if host.is_empty() { Depth { hosts: 0, paths: bit } } else { Depth { hosts: bit, paths: 0 } };
-        Self { tag: Tag::prefix(&(host.to_ascii_lowercase() + path)), depth }
+        host.to_ascii_lowercase() + path.trim_end_matches('/')
     }
 }
 
@@ -61,6 +71,17 @@ fn bit(depth: u32) -> u64 {
 pub(super) fn host_and_path(url: &str) -> &str {
     let rest = url.find("://").map_or(url, |at| &url[at + 3..]);
     &rest[..rest.find('?').unwrap_or(rest.len())]
+}
+
+/// Path of a key's URL: without host and query.
+pub(super) fn path_of(url: &str) -> &str {
+    split(host_and_path(url)).1
+}
+
+/// Every prefix of a text, with how many segments it has: from its host alone, or nothing where it has none, to the whole.
+pub(super) fn ancestors(text: &str) -> impl Iterator<Item = (Tag, u32)> + '_ {
+    let borders = text.match_indices('/').map(|(at, _)| at).chain([text.len()]);
+    borders.zip(0..).map(|(border, depth)| (Tag::prefix(&text[..border]), depth))
 }
 
 /// The prefixes of a key's URL at the depths asked for. Allocates nothing.

@@ -87,7 +87,7 @@ impl Tag {
         }
     }
 
-    fn family(prefix: &str) -> Self {
+    pub(super) fn family(prefix: &str) -> Self {
         Self::of("family", prefix)
     }
 
@@ -104,6 +104,16 @@ impl Tag {
     /// Everything stored under a namespace.
     pub fn namespace(name: &str) -> Self {
         Self::of("namespace", name)
+    }
+
+    /// Everything stored for anybody in particular.
+    pub fn any_identity() -> Self {
+        Self::of("identities", "")
+    }
+
+    /// Every URL with this path, on whatever host.
+    pub(super) fn path(path: &str) -> Self {
+        Self::of("path", path)
     }
 
     /// Everything stored for one caller, as their identity stands in a key.

@@ -35,6 +35,8 @@ pub struct Gauges {
     pub invalidation_messages: Vec<(&'static str, u64)>,
     /// Records of invalidations kept.
     pub invalidation_records: u64,
+    /// How often they had to make room, by what became of them, since the start.
+    pub invalidation_folds: Vec<(&'static str, u64)>,
     /// The last position in the sequence of invalidations.
     pub invalidation_position: u64,
     /// Requests that shared another's fill, since the start.
@@ -179,6 +181,11 @@ impl Scrape {
         let mut family = encoder.encode_descriptor("invalidations", help, None, MetricType::Counter)?;
         for (kind, count) in &gauges.invalidations {
             family.encode_family(&[("kind", *kind)])?.encode_counter::<NoLabelSet, _, f64>(count, None)?;
+        }
+        let help = "How often records of invalidations had to make room: coarser ones cover them, or everything from before is old.";
+        let mut family = encoder.encode_descriptor("invalidation_folds", help, None, MetricType::Counter)?;
+        for (into, count) in &gauges.invalidation_folds {
+            family.encode_family(&[("into", *into)])?.encode_counter::<NoLabelSet, _, f64>(count, None)?;
         }
         let help = "Messages on the Redis channel of invalidations.";
         let mut family = encoder.encode_descriptor("invalidation_messages", help, None, MetricType::Counter)?;

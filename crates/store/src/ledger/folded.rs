@@ -1,0 +1,61 @@
+//! Records of which many have become one: what covers them is as old as the last of them.
+
+use std::collections::HashMap;
+
+use super::covers::{Cover, half};
+use super::prefix::{Depth, prefixes_of};
+use super::records::Stamp;
+use super::{Position, Subject, Validity};
+
+/// See the module's page.
+#[derive(Debug, Default)]
+pub(super) struct Folded {
+    tags: HashMap<u32, Stamp>,
+    prefixes: HashMap<u32, (Stamp, Depth)>,
+    /// The depths of all prefixes.
+    depths: Depth,
+}
+
+impl Folded {
+    pub(super) fn add(&mut self, cover: Cover, stamp: Stamp) {
+        match cover.depth() {
+            None => self.tags.entry(cover.hash).or_default().join(stamp),
+            Some(depth) => {
+                let (known, depths) = self.prefixes.entry(cover.hash).or_default();
+                known.join(stamp);
+                depths.join(depth);
+                self.depths.join(depth);
+            }
+        }
+    }
+
+    /// What happened to an entry since `position`.
+    pub(super) fn check(&self, subject: &Subject<'_>, position: Position) -> Validity {
+        let mut found = Validity::Valid;
+        if !self.tags.is_empty() {
+            let stamps = subject.tags.iter().filter_map(|tag| self.tags.get(&half(tag)));
+            found = stamps.fold(found, |found, stamp| found.max(stamp.since(position)));
+        }
+        if !self.depths.is_empty() {
+            let stamps = prefixes_of(subject.url, self.depths).filter_map(|tag| self.prefixes.get(&half(tag)));
+            found = stamps.fold(found, |found, (stamp, _)| found.max(stamp.since(position)));
+        }
+        found
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.tags.len() + self.prefixes.len()
+    }
+
+    /// Forgets what is covered by `floor`.
+    pub(super) fn raise_floor(&mut self, floor: Position) {
+        self.tags.retain(|_, stamp| stamp.last() > floor);
+        self.prefixes.retain(|_, (stamp, _)| stamp.last() > floor);
+        self.depths = Depth::default();
+        self.prefixes.values().for_each(|(_, depth)| self.depths.join(*depth));
+    }
+
+    pub(super) fn stamps(&self) -> impl Iterator<Item = Stamp> + '_ {
+        self.tags.values().copied().chain(self.prefixes.values().map(|(stamp, _)| *stamp))
+    }
+}
