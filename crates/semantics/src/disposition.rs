@@ -13,6 +13,7 @@ use crate::request::RequestContext;
 use crate::stale;
 use crate::storage;
 use crate::time::Timestamp;
+use crate::unkeyed;
 use crate::vary::VarySpec;
 
 /// One exchange with the origin, when the head of the response is there.
@@ -141,6 +142,7 @@ pub fn on_response(exchange: &Exchange<'_>, candidates: &[&StoredHead]) -> Dispo
 pub(crate) fn store(exchange: &Exchange<'_>) -> Result<(StoredHead, Option<VarySpec>), Reason> {
     let directives = ResponseDirectives::parse(exchange.headers, &exchange.policy.targeted);
     storage::permitted(exchange.policy, exchange.request, exchange.status, exchange.headers, &directives)?;
+    unkeyed::check(exchange.request_headers, exchange.status)?;
     let vary = VarySpec::of_response(exchange.headers).ok_or(Reason::VaryStar)?;
     let head = assemble(&exchange.parts(&directives));
     let named = freshness::explicit(exchange.headers, &directives, head.date()).is_some();

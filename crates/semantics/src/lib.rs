@@ -37,6 +37,7 @@ pub mod stale;
 pub mod storage;
 mod stored_fields;
 pub mod time;
+mod unkeyed;
 mod uri;
 pub mod validation;
 pub mod vary;

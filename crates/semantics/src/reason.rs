@@ -71,6 +71,10 @@ reasons! {
     BypassParameter = "bypass-parameter",
     /// The route says `cache = false`.
     RouteNotCached = "route-not-cached",
+    /// The path has more than one reading, so that nobody here knows what its origin will take it for.
+    OddPath = "odd-path",
+    /// The request has fields by which an origin may answer for another resource, or refuse, and of which the key knows nothing.
+    UnkeyedField = "unkeyed-field",
     /// The method has to reach the origin (RFC 9110 §9.2).
     Method = "method",
     /// A GET or HEAD with content: its meaning is the origin's to know (RFC 9110 §9.3.1).
@@ -95,7 +99,7 @@ reasons! {
     Private = "private",
     /// The response sets a cookie and does not say that it is for shared caches (RFC 9111 §7.3).
     SetCookie = "set-cookie",
-    /// `Vary: *` never matches (RFC 9111 §4.1).
+    /// `Vary: *` never matches (RFC 9111 §4.1); nor does one by a field that is written here, such as `X-Forwarded-For`.
     VaryStar = "vary-star",
     /// The status is not cacheable without an explicit lifetime (RFC 9110 §15.1).
     Status = "status",

@@ -152,7 +152,10 @@ pub fn worth_remembering(reason: Reason, status: StatusCode) -> bool {
 /// concerns this one request: its preconditions, its range, its credentials, a refusal; nor an answer to HEAD (§4.3.5 is about those).
 pub fn supersedes(request: &RequestContext, reason: Reason, status: StatusCode) -> bool {
     let about_the_request = request.authorization
-        || matches!(reason, Reason::Head | Reason::Method | Reason::RequestNoStore | Reason::Authorization | Reason::UpstreamError);
+        || matches!(
+            reason,
+            Reason::Head | Reason::Method | Reason::RequestNoStore | Reason::Authorization | Reason::UnkeyedField | Reason::UpstreamError
+        );
     !about_the_request && !status.is_server_error() && !refuses_the_request(status) && status != StatusCode::PARTIAL_CONTENT
 }
 
@@ -273,6 +276,7 @@ mod tests {
             (Reason::Head, 200, false),
             (Reason::RequestNoStore, 200, false),
             (Reason::Authorization, 200, false),
+            (Reason::UnkeyedField, 200, false),
         ];
         let request = |fields: &HeaderMap| RequestContext::new(&Method::GET, fields, &Policy::default(), false, false);
         let (anonymous, authorized) = (request(&HeaderMap::new()), request(&fields(&[("authorization", "Basic x")])));

@@ -16,6 +16,7 @@ use crate::precondition::Answer;
 use crate::reason::Reason;
 use crate::request::RequestContext;
 use crate::storage;
+use crate::unkeyed;
 use crate::vary::VarySpec;
 
 /// `Content-Range` in bytes (RFC 9110 §14.4).
@@ -90,6 +91,7 @@ impl PartialResponse {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(complete_length));
         let directives = ResponseDirectives::parse(&headers, &exchange.policy.targeted);
         storage::permitted(exchange.policy, exchange.request, StatusCode::OK, &headers, &directives)?;
+        unkeyed::check(exchange.request_headers, StatusCode::OK)?;
         let vary = VarySpec::of_response(&headers).ok_or(Reason::VaryStar)?;
         let head = assemble(&Parts { status: StatusCode::OK, headers: &headers, ..exchange.parts(&directives) });
         let mut coverage = ByteRangeSet::default();

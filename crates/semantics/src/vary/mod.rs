@@ -5,7 +5,7 @@ mod normalize;
 
 use std::borrow::Cow;
 
-use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_ENCODING, FORWARDED, VARY};
+use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_ENCODING, FORWARDED, VARY, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::head::StoredHead;
@@ -55,10 +55,14 @@ impl VarySpec {
     }
 }
 
-/// Whether the field tells the origin who the client is, and is written by the gateway behind the cache: two requests that are alike where
-/// they are compared are different ones to the origin.
+/// Whether the field tells the origin who the client is or how it came here, and is written, or taken away, by the gateway behind the cache: two
+/// requests that are alike where they are compared are different ones to the origin. Scheme and host are in the key.
 fn tells_the_client(name: &HeaderName) -> bool {
-    *name == FORWARDED || *name == "x-forwarded-for"
+    const WRITTEN: [&str; 7] =
+        ["cdn-loop", "x-real-ip", "x-client-ip", "client-ip", "true-client-ip", "cf-connecting-ip", "x-cluster-client-ip"];
+    let text = name.as_str();
+    let is_in_key = matches!(text, "x-forwarded-proto" | "x-forwarded-host");
+    *name == FORWARDED || *name == VIA || (text.starts_with("x-forwarded-") && !is_in_key) || WRITTEN.contains(&text)
 }
 
 /// Whether a request names every coding of a stored representation among those that it accepts (RFC 9110 §12.5.3).
