@@ -69,7 +69,7 @@ pub(crate) fn assemble(parts: &Parts<'_>) -> StoredHead {
             .with(HeadFlags::NO_CACHE, directives.no_cache.whole())
             .with(HeadFlags::MUST_REVALIDATE, directives.forbids_stale())
             .with(HeadFlags::IMMUTABLE, directives.immutable)
-            .with(HeadFlags::FOR_AUTHORIZED, directives.allows_authorization() || policy.unsafe_ignore.authorization || request.identified)
+            .with(HeadFlags::FOR_AUTHORIZED, directives.allows_authorization() || policy.unsafe_ignore.authorization)
             .with(HeadFlags::MODIFICATION_DATED, is_modification_dated(&headers, date)),
         date_seconds: date.as_secs(),
         origin_control,
