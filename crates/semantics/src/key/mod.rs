@@ -111,7 +111,7 @@ impl KeyBuffer {
 
 impl KeyRules {
     /// Writes the key of a `GET` or `HEAD` of `target` into `buffer`. Allocates nothing once the buffer has grown, unless more than 16
-    /// parameters have to be sorted.
+    /// parameters have to be sorted, or some whose names are percent-encoded.
     pub fn derive(&self, target: Target<'_>, headers: &HeaderMap, buffer: &mut KeyBuffer) {
         let text = &mut buffer.text;
         text.clear();

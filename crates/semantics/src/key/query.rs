@@ -22,8 +22,10 @@ impl QueryRules {
             return false;
         }
         let mut parameters: SmallVec<[&str; 16]> = kept.collect();
-        // Stable: repeated names keep their order.
-        parameters.sort_by(|one, other| name_of(one).cmp(name_of(other)));
+        // Stable: repeated names keep their order. Those that are repeated in another spelling would not, so then the order stays as it is.
+        if !repeats_in_disguise(&parameters) {
+            parameters.sort_by(|one, other| name_of(one).cmp(name_of(other)));
+        }
         write_parameters(parameters.into_iter(), text);
         false
     }
@@ -63,7 +65,7 @@ impl QueryRules {
     fn drops(&self, parameter: &str, name: &str) -> bool {
         self.bypass.as_deref() == Some(name)
             || (self.drop_empty && (parameter.is_empty() || (parameter.len() == name.len() + 1 && parameter.ends_with('='))))
-            || self.drop.iter().any(|pattern| matches_pattern(pattern, name))
+            || (self.drop.iter().any(|pattern| matches_pattern(pattern, name)) && !hides_another(parameter))
     }
 
     /// Whether the bypass parameter of `query` is set: there, and its value is neither `false` nor `0` nor `no` nor `off`.
@@ -115,6 +117,43 @@ fn parameters(query: &str) -> impl Iterator<Item = &str> + Clone {
 
 fn name_of(parameter: &str) -> &str {
     parameter.bytes().position(|byte| byte == b'=').map_or(parameter, |equals| &parameter[..equals])
+}
+
+/// Whether an origin may see other parameters in this one: `;` parts them too, to some. Dropped with it, they would answer for requests without.
+fn hides_another(parameter: &str) -> bool {
+    parameter.contains(';')
+}
+
+/// Whether two names are one to an origin that decodes them, or may be, where parameters hold others.
+fn repeats_in_disguise(parameters: &[&str]) -> bool {
+    if parameters.iter().any(|parameter| hides_another(parameter)) {
+        return true;
+    }
+    if !parameters.iter().any(|parameter| name_of(parameter).contains(['%', '+'])) {
+        return false;
+    }
+    let mut names: Vec<(Vec<u8>, &str)> = parameters.iter().map(|parameter| (decoded(name_of(parameter)), name_of(parameter))).collect();
+    names.sort_unstable();
+    names.windows(2).any(|two| two[0].0 == two[1].0 && two[0].1 != two[1].1)
+}
+
+/// As forms are decoded (`+` is a space).
+fn decoded(name: &str) -> Vec<u8> {
+    let digit = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));
+    let (bytes, mut place) = (name.as_bytes(), 0);
+    let mut decoded = Vec::with_capacity(bytes.len());
+    while let Some(&byte) = bytes.get(place) {
+        match (byte, digit(bytes.get(place + 1)), digit(bytes.get(place + 2))) {
+            (b'%', Some(high), Some(low)) => {
+                decoded.push((high * 16 + low) as u8);
+                place += 2;
+            }
+            (b'+', ..) => decoded.push(b' '),
+            _ => decoded.push(byte),
+        }
+        place += 1;
+    }
+    decoded
 }
 
 fn matches_pattern(pattern: &str, name: &str) -> bool {

@@ -64,6 +64,21 @@ fn dropped_parameters_leave_no_trace() {
 }
 
 #[test]
+fn a_dropped_parameter_takes_no_other_with_it() {
+    // To some origins `;` parts parameters, so this is one about `id` too.
+    assert_eq!(url("utm_source=x;id=5"), "http://example.com/a?utm_source=x;id=5");
+    assert_eq!(url("a=1&utm_source=x%3Bid=5"), "http://example.com/a?a=1");
+}
+
+#[test]
+fn names_that_are_one_in_another_spelling_keep_their_order() {
+    assert_ne!(url("a=1&%61=2"), url("%61=2&a=1"));
+    assert_ne!(url("b=1;a=1&a=2"), url("a=2&b=1;a=1"));
+    assert_ne!(url("z=0&a+b=1&a%20b=2"), url("z=0&a%20b=2&a+b=1"));
+    assert_eq!(url("f%5Ba%5D=1&b=2"), url("b=2&f%5Ba%5D=1"), "no other name is meant");
+}
+
+#[test]
 fn empty_values_are_dropped_where_asked() {
     let mut rules = rules();
     rules.query.drop_empty = true;
