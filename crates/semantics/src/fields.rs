@@ -2,8 +2,8 @@
 
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_TYPE, COOKIE, DATE, ETAG, EXPECT, EXPIRES, HOST, LAST_MODIFIED, MAX_FORWARDS, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
-    SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY,
+    CONTENT_TYPE, COOKIE, DATE, ETAG, EXPECT, EXPIRES, FORWARDED, HOST, LAST_MODIFIED, MAX_FORWARDS, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY, VIA,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
@@ -55,6 +55,13 @@ static NEVER_CONNECTION_OPTIONS: [HeaderName; 16] = [
     VARY,
 ];
 
+/// Whether the field tells how a message came here. A client that had it taken away on its way through a proxy would hide behind that proxy's
+/// address, or go in circles unseen.
+fn tells_the_way(name: &HeaderName) -> bool {
+    let text = name.as_str();
+    *name == VIA || *name == FORWARDED || text == "cdn-loop" || text == "x-real-ip" || text.starts_with("x-forwarded-")
+}
+
 /// Whether the field ends at this hop whether or not `Connection` names it.
 pub fn is_hop_by_hop(name: &HeaderName) -> bool {
     HOP_BY_HOP.contains(name)
@@ -66,7 +73,7 @@ pub fn connection_options(headers: &HeaderMap) -> SmallVec<[HeaderName; 4]> {
     let names = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
     names
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        .filter(|name| !NEVER_CONNECTION_OPTIONS.contains(name))
+        .filter(|name| !NEVER_CONNECTION_OPTIONS.contains(name) && !tells_the_way(name))
         .collect()
 }
 
@@ -86,7 +93,8 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// Removes the request fields that `Connection` names, before anything reads them. Otherwise a client could have a field that selects the
-/// response (`Vary`) counted here and kept from the origin, and so have the wrong response stored. What this hop itself needs stays.
+/// response (`Vary`) counted here and kept from the origin, and so have the wrong response stored. What this hop itself needs stays, and what
+/// tells how the request came here.
 pub fn drop_nominated(headers: &mut HeaderMap) {
     // A request has so few fields that looking at each name is cheaper than hashing the one that is wanted.
     if !headers.keys().any(|name| *name == CONNECTION) {
@@ -101,7 +109,7 @@ pub fn drop_nominated(headers: &mut HeaderMap) {
     let lines: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
     let named = lines.iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
     for name in named.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()) {
-        if name != CONNECTION && !KEPT.contains(&name) {
+        if name != CONNECTION && !KEPT.contains(&name) && !tells_the_way(&name) {
             headers.remove(name);
         }
     }
@@ -181,5 +189,15 @@ mod tests {
         drop_nominated(&mut headers);
         assert!(!headers.contains_key("accept-language") && !headers.contains_key("x-api-version"));
         assert!(["host", "upgrade", "accept", "connection"].iter().all(|name| headers.contains_key(*name)));
+    }
+
+    #[test]
+    fn nobody_has_the_way_here_forgotten() {
+        let way = ["via", "forwarded", "x-forwarded-for", "x-forwarded-proto", "cdn-loop", "x-real-ip"];
+        let mut headers = map(&way.map(|name| (name, "x")));
+        headers.insert("connection", HeaderValue::from_static("via, Forwarded, X-Forwarded-For, x-forwarded-proto, cdn-loop, x-real-ip"));
+        drop_nominated(&mut headers);
+        assert!(way.iter().all(|name| headers.contains_key(*name)), "{headers:?}");
+        assert!(connection_options(&headers).is_empty());
     }
 }
