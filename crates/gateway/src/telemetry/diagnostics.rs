@@ -7,6 +7,8 @@ use tracing::Level;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
+use super::one_line::Lines;
+
 /// How events look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Form {
@@ -30,7 +32,9 @@ pub(crate) fn form() -> Form {
 /// If events already go somewhere.
 pub fn init(level: Level, form: Form) -> Result<(), TryInitError> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(directives(level)));
-    let events = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(stderr().is_terminal());
+    let in_colour = form == Form::Human && stderr().is_terminal();
+    let events =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || Lines { to: stderr(), in_colour }).with_ansi(in_colour);
     FORM.get_or_init(|| form);
     match form {
         Form::Human => events.with_target(false).finish().try_init(),

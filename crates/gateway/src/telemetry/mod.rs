@@ -5,3 +5,4 @@
 pub mod access_log;
 pub mod diagnostics;
 pub mod metrics;
+mod one_line;

@@ -14,6 +14,7 @@ use super::Answer;
 use super::redact::redacted;
 use super::text;
 use crate::problem::Problem;
+use crate::telemetry::one_line::OneLine;
 
 /// The longest target or key that is written, in bytes. A queue of lines must not be a way to fill memory.
 const LONGEST: usize = 4096;
@@ -139,7 +140,7 @@ impl Line {
             Format::Json => {
                 let start = out.len();
                 // Neither the types here nor a `Vec` can fail; half a line would spoil its neighbours.
-                if serde_json::to_writer(&mut *out, &Json::from(self)).is_err() {
+                if Json::from(self).serialize(&mut serde_json::Serializer::with_formatter(&mut *out, OneLine::default())).is_err() {
                     out.truncate(start);
                     return;
                 }
@@ -302,6 +303,16 @@ mod tests {
     fn a_target_without_end_is_clipped() {
         let line = begin(Request::get(format!("/{}", "a".repeat(10_000))));
         assert_eq!(line.target.len(), LONGEST);
+    }
+
+    #[test]
+    fn nothing_in_a_json_line_acts_on_whoever_looks_at_it() {
+        let target = "/\u{9b}2J\u{85}\u{2028}\u{202e}gpj.exe?\u{2066}=ä";
+        let mut line = begin(Request::get("/"));
+        line.target = target.into();
+        let text = json(&line);
+        assert!(text.trim_end_matches('\n').chars().all(|character| !crate::telemetry::one_line::acts(character)), "{text}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap()["target"], target);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Keeps secrets that clients put into the query out of the log.
+//! Keeps secrets that clients put into the query, or into parameters of the path, out of the log.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 const MASK: &str = "…";
 
 /// Names that hold a secret when this is anywhere in them.
-const PARTS: [&str; 14] = [
+const PARTS: [&str; 17] = [
     "token",
     "secret",
     "password",
@@ -22,37 +22,54 @@ const PARTS: [&str; 14] = [
     "credential",
     "signature",
     "session",
+    "sessid",
+    "passcode",
+    "assertion",
     "bearer",
 ];
 
-/// `text` (a target, or a cache key that ends in one) with the values of secret-looking query parameters masked. Names are compared
-/// percent-decoded, in any case and without punctuation, so `X-Amz-Signature` and `api%5Fkey` are found.
+/// `text` (a target, or a cache key that ends in one) with the values of secret-looking parameters masked, be they of the query or of a segment
+/// of the path (`;jsessionid=`). Names are compared percent-decoded, in any case and without punctuation, so `X-Amz-Signature` and `api%5Fkey`
+/// are found.
 pub(super) fn redacted(text: &str) -> Cow<'_, str> {
-    let Some((path, query)) = text.split_once('?') else { return Cow::Borrowed(text) };
-    if !parameters(query).any(|parameter| secret_value(parameter).is_some()) {
+    let (path, query) = text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
+    let has_secret = |part: &str, borders| parameters(part, borders).any(|parameter| secret_value(parameter, borders).is_some());
+    let in_path = path.contains(';') && has_secret(path, IN_PATH);
+    if !in_path && !query.is_some_and(|query| has_secret(query, IN_QUERY)) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());
-    out.push_str(path);
-    out.push('?');
-    for parameter in parameters(query) {
-        match secret_value(parameter) {
-            Some((name, separator)) => out.extend([name, "=", MASK, separator]),
-            None => out.push_str(parameter),
-        }
+    mask(path, IN_PATH, &mut out);
+    if let Some(query) = query {
+        out.push('?');
+        mask(query, IN_QUERY, &mut out);
     }
     Cow::Owned(out)
 }
 
+/// What parts parameters.
+type Borders = [char; 2];
+const IN_QUERY: Borders = ['&', ';'];
+const IN_PATH: Borders = ['/', ';'];
+
+fn mask(part: &str, borders: Borders, out: &mut String) {
+    for parameter in parameters(part, borders) {
+        match secret_value(parameter, borders) {
+            Some((name, separator)) => out.extend([name, "=", MASK, separator]),
+            None => out.push_str(parameter),
+        }
+    }
+}
+
 /// The parameters, each with the separator behind it.
-fn parameters(query: &str) -> impl Iterator<Item = &str> {
-    query.split_inclusive(['&', ';'])
+fn parameters(part: &str, borders: Borders) -> impl Iterator<Item = &str> {
+    part.split_inclusive(borders)
 }
 
 /// The name as sent and the separator, if the parameter has a value that must not be written.
-fn secret_value(parameter: &str) -> Option<(&str, &str)> {
+fn secret_value(parameter: &str, borders: Borders) -> Option<(&str, &str)> {
     let (name, value) = parameter.split_once('=')?;
-    let separator = &value[value.trim_end_matches(['&', ';']).len()..];
+    let separator = &value[value.trim_end_matches(borders).len()..];
     is_secret(name).then_some((name, separator))
 }
 
@@ -66,7 +83,31 @@ fn is_secret(name: &str) -> bool {
 
 /// Names that hold a secret when they are exactly this.
 fn is_secret_name(plain: &[u8]) -> bool {
-    matches!(plain, b"key" | b"auth" | b"authorization" | b"pass" | b"pwd" | b"sig" | b"sid" | b"otp" | b"pin" | b"code" | b"jwt" | b"hmac")
+    const NAMES: [&[u8]; 22] = [
+        b"key",
+        b"auth",
+        b"authkey",
+        b"authorization",
+        b"pass",
+        b"pw",
+        b"pwd",
+        b"sig",
+        b"sid",
+        b"otp",
+        b"otpcode",
+        b"totp",
+        b"mfacode",
+        b"pin",
+        b"code",
+        b"codeverifier",
+        b"jwt",
+        b"hmac",
+        b"ticket",
+        b"samlresponse",
+        b"samlrequest",
+        b"samlart",
+    ];
+    NAMES.contains(&plain)
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {
@@ -126,6 +167,12 @@ mod tests {
             ("/a?refresh_token=a=b&x", "/a?refresh_token=…&x"),
             ("v1:default:GET:http://h/a?client_secret=x", "v1:default:GET:http://h/a?client_secret=…"),
             ("/a?b=?token=x", "/a?b=?token=x"),
+            ("/a?PHPSESSID=x&sessid=y", "/a?PHPSESSID=…&sessid=…"),
+            ("/a?pw=x&passcode=x&totp=x&otp_code=x&ticket=x", "/a?pw=…&passcode=…&totp=…&otp_code=…&ticket=…"),
+            ("/a?SAMLResponse=x&client_assertion=x&auth_key=x", "/a?SAMLResponse=…&client_assertion=…&auth_key=…"),
+            ("/a;jsessionid=x?b=1", "/a;jsessionid=…?b=1"),
+            ("/a;v=1;JSESSIONID=x/b;c=2", "/a;v=1;JSESSIONID=…/b;c=2"),
+            ("v1:default:GET:http://h/a;jsessionid=x #identity=0f", "v1:default:GET:http://h/a;jsessionid=…"),
         ] {
             assert_eq!(redacted(given), wanted);
         }
@@ -133,7 +180,18 @@ mod tests {
 
     #[test]
     fn everything_else_stays_as_it_is_and_costs_no_copy() {
-        for text in ["/a", "/a?", "/a?project=p&organization=o", "/token/key?page=2", "/a?keyboard=1", "/a?issueKey=ABC-1", "/a?token"] {
+        for text in [
+            "/a",
+            "/a?",
+            "/a?project=p&organization=o",
+            "/token/key?page=2",
+            "/a?keyboard=1",
+            "/a?issueKey=ABC-1",
+            "/a?token",
+            "/a;v=1/b",
+            "/key=1/x",
+            "/a?footprint=1",
+        ] {
             assert!(matches!(redacted(text), Cow::Borrowed(same) if same == text), "{text}");
         }
     }
