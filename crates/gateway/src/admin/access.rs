@@ -1,9 +1,10 @@
 //! Who may do what on the admin listener.
 
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 
 use crate::config::{Token, TokenScope};
 use crate::purge::Refused;
+use crate::routing::host_of;
 
 /// Decides about requests. On a loopback listener no token is needed, but what a web page in a local browser could send is refused.
 #[derive(Clone, Copy, Debug)]
@@ -14,15 +15,16 @@ pub(crate) struct Access {
 
 impl Access {
     /// Refuses whoever may not.
-    pub(crate) fn check(self, tokens: &[Token], scope: TokenScope, headers: &HeaderMap) -> Result<(), Refused> {
-        if self.loopback {
-            return if scope == TokenScope::Read || is_local(headers) {
-                Ok(())
-            } else {
-                Err(Refused::new(StatusCode::FORBIDDEN, "Without a token, the admin listener answers under a loopback name only."))
-            };
+    pub(crate) fn check(self, tokens: &[Token], scope: TokenScope, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
+        if self.loopback { self.check_name(uri, headers) } else { authorize(tokens, scope, headers) }
+    }
+
+    /// Refuses whoever may not even see how the gateway stands: on a listener that others can reach, anyone may.
+    pub(crate) fn check_name(self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
+        if !self.loopback || is_local(uri, headers) {
+            return Ok(());
         }
-        authorize(tokens, scope, headers)
+        Err(Refused::new(StatusCode::FORBIDDEN, "Without a token, the admin listener answers under a loopback name only."))
     }
 }
 
@@ -49,11 +51,17 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| secret.trim_ascii())
 }
 
-/// A page whose name was made to point to this machine (DNS rebinding) sends its own name in `Host`.
-fn is_local(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(header::HOST) else { return true };
-    let Ok(host) = host.to_str() else { return false };
-    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit())).map_or(host, |(name, _)| name);
+/// A page whose name was made to point to this machine (DNS rebinding) sends its own name: in `Host`, in `:authority`, or in the target.
+fn is_local(uri: &Uri, headers: &HeaderMap) -> bool {
+    let host = match uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => match headers.get(header::HOST).map(|host| host.to_str()) {
+            Some(Ok(host)) => host,
+            Some(Err(_)) => return false,
+            None => return true,
+        },
+    };
+    let name = host_of(host);
     let name = name.trim_start_matches('[').trim_end_matches(']');
     name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok()
 }
@@ -72,7 +80,7 @@ mod tests {
 
     fn status(access: Access, scope: TokenScope, headers: &HeaderMap) -> Option<u16> {
         let tokens = [Token::new(SECRET, &[TokenScope::Purge]), Token::new("another-0123456789", &[TokenScope::Admin])];
-        access.check(&tokens, scope, headers).err().map(|refused| refused.status.as_u16())
+        access.check(&tokens, scope, &Uri::from_static("/"), headers).err().map(|refused| refused.status.as_u16())
     }
 
     #[test]
@@ -105,6 +113,20 @@ mod tests {
         assert_eq!(status(access, TokenScope::Purge, &HeaderMap::new()), None);
         for host in ["evil.example", "evil.example:8090", "localhost.evil.example"] {
             assert_eq!(status(access, TokenScope::Purge, &with(header::HOST, host)), Some(403), "{host}");
+            assert_eq!(status(access, TokenScope::Read, &with(header::HOST, host)), Some(403), "{host}");
         }
+    }
+
+    #[test]
+    fn the_name_in_the_target_counts_as_one_in_host_does() {
+        let refused = |loopback, uri: &str| {
+            let uri = uri.parse().expect("a URI");
+            Access { loopback }.check_name(&uri, &HeaderMap::new()).err().map(|refused| refused.status.as_u16())
+        };
+        for local in ["http://localhost:8090/readyz", "http://127.0.0.1/readyz", "http://[::1]:8090/readyz", "/readyz"] {
+            assert_eq!(refused(true, local), None, "{local}");
+        }
+        assert_eq!(refused(true, "http://evil.example:8090/readyz"), Some(403));
+        assert_eq!(refused(false, "http://evil.example:8090/readyz"), None, "where others can reach it, it has other names");
     }
 }

@@ -22,7 +22,7 @@ pub(crate) async fn events(State(shared): State<Shared>, request: Request) -> Re
 async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Refused> {
     let (parts, body) = request.into_parts();
     let live = shared.gateway.live.load_full();
-    shared.access.check(&live.config.admin.tokens, TokenScope::Purge, &parts.headers)?;
+    shared.access.check(&live.config.admin.tokens, TokenScope::Purge, &parts.uri, &parts.headers)?;
     json_only(&parts.headers)?;
     let body = read(body, LARGEST).await?;
     let happened: Value =

@@ -51,10 +51,11 @@ impl Admin {
         Self(probes.merge(metrics).fallback(nothing_here).method_not_allowed_fallback(not_this_way))
     }
 
-    /// With everything that a running gateway lets others do: `/purge` and `/events`. Where others can reach the listener, `/metrics` needs a token too.
+    /// With everything that a running gateway lets others do: `/purge` and `/events`. Where others can reach the listener,
+    /// `/metrics` needs a token too; where only this machine can, all of it answers under a loopback name only.
     pub(crate) fn with_control(self, shared: Shared) -> Self {
         let control = Router::new().route("/purge", post(purge::purge)).route("/events", post(events::events));
-        let guard = axum::middleware::from_fn_with_state(shared.clone(), purge::guard_metrics);
+        let guard = axum::middleware::from_fn_with_state(shared.clone(), purge::guard_probes);
         Self(self.0.layer(guard).merge(control.with_state(shared)).method_not_allowed_fallback(not_this_way))
     }
 

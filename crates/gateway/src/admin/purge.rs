@@ -10,6 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::IntoResponse;
+use http_body::Body as _;
 use http_body_util::LengthLimitError;
 use larder_store::Invalidation;
 use larder_tower::Cache;
@@ -53,7 +54,7 @@ pub(crate) async fn purge(State(shared): State<Shared>, request: Request) -> Res
 async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Refused> {
     let (parts, body) = request.into_parts();
     let live = shared.gateway.live.load_full();
-    shared.access.check(&live.config.admin.tokens, TokenScope::Purge, &parts.headers)?;
+    shared.access.check(&live.config.admin.tokens, TokenScope::Purge, &parts.uri, &parts.headers)?;
     json_only(&parts.headers)?;
     let options = options(parts.uri.query())?;
     let body = read(body, LARGEST).await?;
@@ -65,15 +66,18 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Ref
     Ok(carried_out(cache, &invalidation, options.wait).await)
 }
 
-/// Measurements are for those who may read; probes are for anyone.
-pub(crate) async fn guard_metrics(State(shared): State<Shared>, request: Request, next: Next) -> Response<Body> {
-    if request.uri().path() == "/metrics" {
-        let live = shared.gateway.live.load_full();
-        if let Err(refused) = shared.access.check(&live.config.admin.tokens, TokenScope::Read, request.headers()) {
-            return refused.into_response();
-        }
+/// Measurements are for those who may read, and readiness for whoever knows the listener by its name. That the process runs may be known.
+pub(crate) async fn guard_probes(State(shared): State<Shared>, request: Request, next: Next) -> Response<Body> {
+    let (uri, headers) = (request.uri(), request.headers());
+    let judged = match uri.path() {
+        "/metrics" => shared.access.check(&shared.gateway.live.load().config.admin.tokens, TokenScope::Read, uri, headers),
+        "/healthz" => Ok(()),
+        _ => shared.access.check_name(uri, headers),
+    };
+    match judged {
+        Ok(()) => next.run(request).await,
+        Err(refused) => refused.into_response(),
     }
-    next.run(request).await
 }
 
 /// Purges, and says what it came to.
@@ -81,15 +85,22 @@ pub(super) async fn carried_out(cache: &Cache, invalidation: &Invalidation, wait
     purge::purge(cache, invalidation, wait).await.response().map(Body::from)
 }
 
-/// The whole body, of so many bytes at most. Whoever does not send it holds one of the few connections that probes need too.
+/// The whole body, of so many bytes at most. Whoever does not send it holds one of the few connections that probes need too. One that announces
+/// more is not even asked for: whoever waits for `100 Continue` keeps it (RFC 9110 §10.1.1).
 pub(super) async fn read(body: Body, largest: usize) -> Result<Bytes, Refused> {
+    let too_large = || {
+        let detail = format!("The body is larger than {}.", config::display_bytes(largest as u64));
+        Refused::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+    };
+    if body.size_hint().lower() > largest as u64 {
+        return Err(too_large());
+    }
     let Ok(read) = tokio::time::timeout(READING, to_bytes(body, largest)).await else {
         return Err(Refused::new(StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time."));
     };
     read.map_err(|error| {
         if error.source().is_some_and(|source| source.is::<LengthLimitError>()) {
-            let detail = format!("The body is larger than {}.", config::display_bytes(largest as u64));
-            return Refused::new(StatusCode::PAYLOAD_TOO_LARGE, detail);
+            return too_large();
         }
         Refused::new(StatusCode::BAD_REQUEST, "The body did not arrive intact.")
     })

@@ -40,6 +40,13 @@ impl H2Client {
         Ok(Self { requests, authority: address.to_string() })
     }
 
+    /// Names another host in its requests than the address it has connected to.
+    #[must_use]
+    pub fn for_authority(mut self, authority: &str) -> Self {
+        authority.clone_into(&mut self.authority);
+        self
+    }
+
     /// Sends a request and waits for the response's head.
     pub async fn send(&mut self, method: &str, target: &str, fields: &[(&str, &str)], body: &str) -> Result<Response<Incoming>> {
         let mut request = Request::builder().method(method).uri(format!("http://{}{target}", self.authority));
