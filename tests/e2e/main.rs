@@ -1,8 +1,10 @@
 //! End-to-end tests that a scenario cannot tell: signals, files, raw bytes, other protocols, many clients, backends not written here.
 
+mod admin_names;
 mod broken_upstreams;
 mod check;
 mod collapse;
+mod forwarding;
 mod history;
 mod hits;
 mod json_server;
@@ -10,6 +12,7 @@ mod lifecycle;
 mod limits;
 mod nginx;
 mod observe;
+mod paths;
 mod protocols;
 mod purge;
 mod purge_everywhere;

@@ -53,6 +53,11 @@ refused! {
     no_host_beside_an_absolute_target: "GET http://x/a HTTP/1.1\r\n\r\n" => [400];
     two_hosts: "GET /a HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n" => [400];
     a_host_that_is_none: "GET /a HTTP/1.1\r\nHost: x/y@z\r\n\r\n" => [400];
+    an_address_with_a_tail_as_host: "GET /a HTTP/1.1\r\nHost: [::1]@evil\r\n\r\n" => [400];
+    an_address_that_is_none_as_host: "GET /a HTTP/1.1\r\nHost: [a,b]\r\n\r\n" => [400];
+    an_empty_address_as_host: "GET /a HTTP/1.1\r\nHost: []\r\n\r\n" => [400];
+    an_empty_label_in_host: "GET /a HTTP/1.1\r\nHost: a..b\r\n\r\n" => [400];
+    two_hosts_in_an_absolute_target: "GET http://a,b/x HTTP/1.0\r\n\r\n" => [400];
     absolute_form_for_another_host: "GET http://other.example/a HTTP/1.1\r\nHost: x\r\n\r\n" => [400];
     connect: "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n" => [400, 501];
     not_http: "EHLO example.com\r\n\r\n" => [400];

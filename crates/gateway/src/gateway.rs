@@ -13,9 +13,11 @@ use larder_semantics::{Reason, Target};
 use larder_tower::clock::{Clock, monotonic};
 use larder_tower::{Cache, CacheBody, CacheService, Caller, FetchError, Outcome, Pooled, ServeFuture, Served};
 
+use crate::config::OddPaths;
 use crate::forward::{EffectiveTarget, Hop, effective_target, is_upgrade};
 use crate::http1;
 use crate::live::Live;
+use crate::path_reading;
 use crate::problem::Problem;
 use crate::purge::{Heard, USUAL_WAIT, public, purge};
 use crate::redis::Redis;
@@ -28,6 +30,11 @@ use crate::upstream::{Requester, UpstreamBody, UpstreamError, UpstreamService};
 const NO_ROUTE: Problem = Problem::new(StatusCode::NOT_FOUND, "destination_not_found", "No route is configured for this request.");
 const NOT_STORED: Problem =
     Problem::new(StatusCode::GATEWAY_TIMEOUT, "http_request_denied", "Only a stored response was asked for, and there is none.");
+const ODD_PATH: Problem = Problem::new(
+    StatusCode::BAD_REQUEST,
+    "http_request_denied",
+    "The path can be read in more than one way: it has dot segments, empty segments, encoded slashes or the like.",
+);
 const FAILED: Problem = Problem::new(StatusCode::BAD_GATEWAY, "proxy_internal_error", "The request could not be completed.");
 
 /// The handler of all requests on the public listeners.
@@ -59,9 +66,13 @@ impl Gateway {
         let live = self.live.load();
         let hop = peer.hop(request.version());
         let target = effective_target(request.uri(), request.headers(), &hop, &live.trusted);
-        let service = live.route(request.method(), &target.authority, request.uri().path())?;
+        let path = request.uri().path();
+        let service = live.route(request.method(), &target.authority, path)?;
+        if path_reading::is_odd(path) && live.odd_paths(service.route().index) != OddPaths::Cache {
+            return None;
+        }
         let client = target.client;
-        let caller = caller(target, live.trusted.contains(hop.peer));
+        let caller = caller(target);
         let answer = service.serve_stored(request, &caller)?;
         let length = answer.body.size_hint().exact()?;
         let entry = self.access_log.begin(request, Some(client), || self.clock.now());
@@ -98,6 +109,10 @@ impl Gateway {
             });
         }
         let Some(service) = service else { return Handling::ready(asked.refused(&live, NO_ROUTE)) };
+        let odd_path = match judge_path(&live, service, request.method(), &target.authority, request.uri().path()) {
+            Ok(odd_path) => odd_path,
+            Err(problem) => return Handling::ready(asked.refused(&live, problem)),
+        };
         let most = live.max_request_body(service.route().index);
         if is_too_large(&request, most) {
             return Handling::ready(asked.refused(&live, TOO_LARGE));
@@ -106,8 +121,8 @@ impl Gateway {
             let live = Guard::into_inner(live);
             return Handling::waiting(async move { upgrade(&live, asked, limited(request, most), &peer).await });
         }
-        let caller = caller(target, live.trusted.contains(hop.peer));
-        match walk(service, limited(request, most), caller, hop, &peer).into_ready() {
+        let caller = caller(target);
+        match walk(service, limited(request, most), caller, odd_path, hop, &peer).into_ready() {
             Ok(served) => Handling::ready(asked.served(&live, served)),
             Err(waiting) => {
                 // Across an await the configuration is held by count, not by the thread's slot.
@@ -190,15 +205,43 @@ impl Future for Handling {
     }
 }
 
-fn walk(service: &Service, request: Request<Limited<Lingering>>, caller: Caller, hop: Hop, peer: &Peer) -> ServeFuture<UpstreamBody> {
-    service.serve(request, caller, |extensions| {
+fn walk(
+    service: &Service,
+    request: Request<Limited<Lingering>>,
+    caller: Caller,
+    odd_path: bool,
+    hop: Hop,
+    peer: &Peer,
+) -> ServeFuture<UpstreamBody> {
+    let extend = |extensions: &mut http::Extensions| {
         extensions.insert(Requester { hop, early: peer.early_responses(hop.version) });
-    })
+    };
+    if odd_path {
+        return service.pass_by(request, caller, Reason::OddPath, extend);
+    }
+    service.serve(request, caller, extend)
 }
 
-/// The connection tells the scheme, not the client; a trusted proxy is believed in both.
-fn caller(target: EffectiveTarget<'_>, believed: bool) -> Caller {
-    let authority = believed.then(|| target.authority.into());
+/// Whether a path is one that passes by the cache, or why it goes nowhere.
+fn judge_path(live: &Live, service: &Service, method: &Method, authority: &str, path: &str) -> Result<bool, Problem> {
+    let route = service.route().index;
+    let is_odd = path_reading::is_odd(path);
+    if !is_odd && !live.routes.router.evades(route, method, authority, path) {
+        return Ok(false);
+    }
+    if is_odd && live.upstream_of(route).is_some_and(|upstream| upstream.leaves_base(path)) {
+        return Err(ODD_PATH);
+    }
+    match live.odd_paths(route) {
+        OddPaths::Pass => Ok(true),
+        OddPaths::Refuse => Err(ODD_PATH),
+        OddPaths::Cache => Ok(false),
+    }
+}
+
+/// The connection tells the scheme, not the client; trusted proxies are believed as far as that is configured.
+fn caller(target: EffectiveTarget<'_>) -> Caller {
+    let authority = target.vouched.then(|| target.authority.into());
     Caller { client: Some(target.client), scheme: Some(target.scheme), authority }
 }
 

@@ -1,6 +1,7 @@
 //! Larder, an HTTP reverse-proxy response cache: configuration, routing, upstream client, listeners, admin, telemetry, command line.
 
 pub mod admin;
+mod authority;
 pub mod cli;
 pub mod config;
 pub mod demo;
@@ -9,6 +10,7 @@ mod gateway;
 mod http1;
 mod live;
 mod path_matcher;
+mod path_reading;
 pub mod problem;
 mod purge;
 mod redis;

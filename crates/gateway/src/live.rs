@@ -6,7 +6,7 @@ use std::sync::Arc;
 use larder_tower::clock::Clock;
 use larder_tower::{Cache, CacheService, MayBypass, Pressure, RouteRules, WriteRules};
 
-use crate::config::{Config, ResponseTags, Route, Upstream};
+use crate::config::{Config, OddPaths, ResponseTags, Route, Upstream};
 use crate::forward::TrustedProxies;
 use crate::purge::{TagCascade, Writes};
 use crate::route_table::RouteTable;
@@ -59,10 +59,10 @@ impl Live {
             Some(live) => live.metrics.reconfigure(&routes, &upstreams),
             None => Metrics::new(&routes, &upstreams),
         });
-        let trusted = TrustedProxies::new(config.server.trusted_proxies.clone());
+        let trusted = TrustedProxies::new(config.server.trusted_proxies.clone(), config.server.trust);
         let before = before.filter(|live| {
             let (then, now) = (&live.config.server, &config.server);
-            then.trusted_proxies == now.trusted_proxies && then.min_upload_rate == now.min_upload_rate
+            then.trusted_proxies == now.trusted_proxies && then.trust == now.trust && then.min_upload_rate == now.min_upload_rate
         });
         let upstreams = connect(&config, before, &trusted, clock, &metrics)?;
         let writes = Arc::new(Writes::new(&config)?);
@@ -103,6 +103,11 @@ impl Live {
     /// How many bytes the body of a request to a route may have; `None`: any.
     pub(crate) fn max_request_body(&self, route: usize) -> Option<u64> {
         self.config.routes.get(route).or(self.config.fallback.as_ref())?.settings.max_request_body
+    }
+
+    /// What is done with paths that have more than one reading.
+    pub(crate) fn odd_paths(&self, route: usize) -> OddPaths {
+        self.config.routes.get(route).or(self.config.fallback.as_ref()).map_or(OddPaths::Refuse, |route| route.settings.odd_paths)
     }
 
     /// The way to the origin that a route's misses take.

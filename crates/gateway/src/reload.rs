@@ -157,10 +157,10 @@ fn reload(gateway: &Gateway, source: &Source, started: &Config) {
 
 /// What cannot change while connections are open and memory is in use.
 fn needs_restart(before: &Config, after: &Config) -> impl Iterator<Item = &'static str> {
-    let (server, admin) = (before.server.clone(), after.server.trusted_proxies.clone());
-    let same_server = crate::config::Server { trusted_proxies: admin, ..server } == after.server;
+    let (trusted_proxies, trust) = (after.server.trusted_proxies.clone(), after.server.trust);
+    let same_server = crate::config::Server { trusted_proxies, trust, ..before.server.clone() } == after.server;
     let changes = [
-        (!same_server, "[server] other than trusted_proxies"),
+        (!same_server, "[server] other than trusted_proxies and trust"),
         (before.admin.listen != after.admin.listen, "[admin] listen"),
         (before.memory != after.memory, "[store.memory]"),
         (before.redis != after.redis, "[store.redis]"),
@@ -192,7 +192,7 @@ mod tests {
             (token.as_str(), None),
             ("[purge]\nmax_targets = 1", None),
             ("[cache]\nttl = \"1m\"", None),
-            ("[server]\ntrusted_proxies = [\"10.0.0.0/8\"]", None),
+            ("[server]\ntrusted_proxies = [\"10.0.0.0/8\"]\ntrust = [\"for\", \"host\"]", None),
             ("[admin]\nlisten = \"127.0.0.1:8091\"", Some("[admin] listen")),
             ("[purge]\nchannel = \"x\"", Some("[purge] channel")),
             ("[log]\naccess = \"off\"", Some("[log]")),

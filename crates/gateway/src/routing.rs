@@ -1,17 +1,32 @@
 //! Which route a request takes: host before no host, then the routes that are for its method, then the most specific path.
+//!
+//! Many origins take `/API/Me/` and `/api/me;v=1` for `/api/me`. They are other paths here, so they may take another route; where that would evade
+//! one that keeps responses apart, the request is told to be such ([`Router::evades`]).
 
 use std::collections::HashMap;
 
 use http::Method;
+use larder_semantics::Scope;
 use matchit::InsertError;
 
-use crate::config::{Route, normal_path};
+use crate::config::Route;
+use crate::path_reading;
 
 /// The routes by host and path. Routes are named by their place in the list they were built from.
 #[derive(Debug, Default)]
 pub(crate) struct Router {
     by_host: HashMap<Box<str>, Paths>,
     any_host: Paths,
+    /// Routes that keep responses apart, and the paths of all routes as origins see them that care little for spelling. `None`: there are none.
+    guarded: Option<Box<Guarded>>,
+}
+
+#[derive(Debug)]
+struct Guarded {
+    routes: Vec<bool>,
+    lenient: Router,
+    /// Whether their own paths are spelt as `lenient` has them, so that only an unusual spelling can be another one of them.
+    plain: bool,
 }
 
 /// The paths of one host, for each method that some route names, and for all others.
@@ -24,13 +39,30 @@ struct Paths {
 impl Router {
     /// Routes as they stand in the configuration.
     pub(crate) fn new(routes: &[Route]) -> Result<Self, InsertError> {
+        let mut router = Self::over(routes, |shape| shape.to_owned())?;
+        let guards = |route: &Route| !route.settings.cache || route.settings.policy.scope == Scope::Identity;
+        let guarding: Vec<bool> = routes.iter().map(guards).collect();
+        if guarding.contains(&true) {
+            let lenient = |shape: &str| path_reading::simplified(shape).to_ascii_lowercase();
+            let guarded = routes.iter().filter(|route| guards(route));
+            let plain = guarded.map(|route| route.path.shape()).all(|shape| lenient(shape) == shape);
+            // Templates that differ in spelling only may exclude each other there. Then they are no protection for each other.
+            if let Ok(lenient) = Self::over(routes, lenient) {
+                router.guarded = Some(Box::new(Guarded { routes: guarding, lenient, plain }));
+            }
+        }
+        Ok(router)
+    }
+
+    /// With the shapes of the routes' paths spelt in this way.
+    fn over(routes: &[Route], spelt: impl Fn(&str) -> String + Copy) -> Result<Self, InsertError> {
         let mut by_host: HashMap<Option<&str>, Vec<(usize, &Route)>> = HashMap::new();
         for (index, route) in routes.iter().enumerate() {
             by_host.entry(route.host.as_deref()).or_default().push((index, route));
         }
         let mut router = Self::default();
         for (host, routes) in by_host {
-            let paths = Paths::new(&routes)?;
+            let paths = Paths::new(&routes, spelt)?;
             match host {
                 Some(host) => _ = router.by_host.insert(host.into(), paths),
                 None => router.any_host = paths,
@@ -40,11 +72,24 @@ impl Router {
     }
 
     /// The route for a request to `authority`, if any suits: another spelling of an equivalent URI evades none. Allocates nothing, unless the
-    /// client spelt the host in capitals, or encoded in the path what need not be.
+    /// client spelt the host in capitals, or the path in another way than the usual.
     pub(crate) fn route(&self, method: &Method, authority: &str, path: &str) -> Option<usize> {
-        let path = &*normal_path(path);
+        let path = &*path_reading::normal(path);
         let own = if self.by_host.is_empty() { None } else { self.host_paths(host_of(authority)) };
         own.and_then(|paths| paths.route(method, path)).or_else(|| self.any_host.route(method, path))
+    }
+
+    /// Whether a route that keeps responses apart (`cache = false`, `scope = "identity"`) would be taken by another spelling of this path, while
+    /// `own`, which the path takes, is another. Mostly looks further only where the path has capitals, parameters or a slash at its end.
+    pub(crate) fn evades(&self, own: usize, method: &Method, authority: &str, path: &str) -> bool {
+        let Some(guarded) = &self.guarded else { return false };
+        if guarded.plain && !path.ends_with('/') && !path.bytes().any(|byte| byte.is_ascii_uppercase() || byte == b';' || byte == b'%') {
+            return false;
+        }
+        let path = path_reading::normal(path);
+        let spelt = path_reading::simplified(&path).to_ascii_lowercase();
+        let other = guarded.lenient.route(method, authority, &spelt);
+        other.is_some_and(|other| other != own && guarded.routes.get(other) == Some(&true))
     }
 
     fn host_paths(&self, host: &str) -> Option<&Paths> {
@@ -64,12 +109,12 @@ pub(crate) fn host_of(authority: &str) -> &str {
 }
 
 impl Paths {
-    fn new(routes: &[(usize, &Route)]) -> Result<Self, InsertError> {
+    fn new(routes: &[(usize, &Route)], spelt: impl Fn(&str) -> String + Copy) -> Result<Self, InsertError> {
         let mut methods: Vec<&Method> = routes.iter().filter_map(|(_, route)| route.methods.as_ref()).flatten().collect();
         methods.sort_by_key(|method| method.as_str());
         methods.dedup();
-        let by_method = methods.into_iter().map(|method| Ok((method.clone(), table(routes, Some(method))?)));
-        Ok(Self { by_method: by_method.collect::<Result<_, InsertError>>()?, other: table(routes, None)? })
+        let by_method = methods.into_iter().map(|method| Ok((method.clone(), table(routes, Some(method), spelt)?)));
+        Ok(Self { by_method: by_method.collect::<Result<_, InsertError>>()?, other: table(routes, None, spelt)? })
     }
 
     fn route(&self, method: &Method, path: &str) -> Option<usize> {
@@ -80,23 +125,27 @@ impl Paths {
 }
 
 /// The routes for one method: those that name it, and where none does, those for every method.
-fn table(routes: &[(usize, &Route)], method: Option<&Method>) -> Result<matchit::Router<usize>, InsertError> {
+fn table(
+    routes: &[(usize, &Route)],
+    method: Option<&Method>,
+    spelt: impl Fn(&str) -> String,
+) -> Result<matchit::Router<usize>, InsertError> {
     let names = |route: &Route| route.methods.as_ref().is_some_and(|methods| method.is_some_and(|method| methods.contains(method)));
     let naming = routes.iter().filter(|(_, route)| names(route));
     let general = routes.iter().filter(|(_, route)| route.methods.is_none());
-    let mut shapes: Vec<(&str, usize)> = Vec::new();
-    let mut add = |shape, index| {
+    let mut shapes: Vec<(String, usize)> = Vec::new();
+    let mut add = |shape: String, index| {
         if !shapes.iter().any(|(known, _)| *known == shape) {
             shapes.push((shape, index));
         }
     };
     for (index, route) in naming.clone().chain(general.clone()) {
-        add(route.path.shape(), *index);
+        add(spelt(route.path.shape()), *index);
     }
     // `/files/{*rest}` is for `/files/` too, which matchit does not see; a route that names `/files/` itself came first.
     for (index, route) in naming.chain(general) {
         if let Some(bare) = route.path.without_rest() {
-            add(bare, *index);
+            add(spelt(bare), *index);
         }
     }
     let mut table = matchit::Router::new();
@@ -148,10 +197,34 @@ mod tests {
     #[test]
     fn another_spelling_of_a_path_evades_no_route() {
         let router = router("[[routes]]\npath = \"/admin/{*rest}\"\ncache = false\n[[routes]]\npath = \"/%7Eme\"\nscope = \"identity\"\n");
-        for (path, route) in
-            [("/%61dmin/x", Some(0)), ("/admin/%61%2F", Some(0)), ("/~me", Some(1)), ("/%7eme", Some(1)), ("/%2561dmin/x", None)]
-        {
+        for (path, route) in [
+            ("/%61dmin/x", Some(0)),
+            ("/admin/%61%2F", Some(0)),
+            ("/~me", Some(1)),
+            ("/%7eme", Some(1)),
+            ("/%2561dmin/x", None),
+            ("//admin/x", Some(0)),
+            ("/x/../admin/y", Some(0)),
+            ("/%2e/~me", Some(1)),
+            ("/admin/../~me", Some(1)),
+            ("/admin//", Some(0)),
+        ] {
             assert_eq!(get(&router, "a", path), route, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_lax_spelling_evades_no_route_that_keeps_responses_apart() {
+        let router = router(
+            "[[routes]]\npath = \"/{*rest}\"\n[[routes]]\npath = \"/api/Me\"\nscope = \"identity\"\n[[routes]]\npath = \"/admin/{*rest}\"\n\
+             cache = false\n[[routes]]\npath = \"/docs\"\n",
+        );
+        let evades = |path: &str| router.evades(get(&router, "a", path).expect("a route"), &Method::GET, "a", path);
+        for path in ["/api/me", "/API/ME", "/api/Me/", "/api/Me;v=1", "/api;x/Me", "/Admin/x", "/ADMIN/", "/%41dmin/x"] {
+            assert!(evades(path), "{path}");
+        }
+        for path in ["/api/Me", "/admin/X/", "/docs/", "/DOCS", "/Anything/", "/a;b"] {
+            assert!(!evades(path), "{path}");
         }
     }
 

@@ -84,6 +84,25 @@ impl<S: Upstream> CacheService<S> {
         self.walk(request, caller, extend)
     }
 
+    /// Passes a read by the store, whatever is stored for it and whatever could be of its answer, for a `reason` that the caller knows. Anything
+    /// else goes the usual way, which is past the store too; a write makes old what it would anyway.
+    pub fn pass_by<R>(
+        &self,
+        mut request: Request<R>,
+        caller: Caller,
+        reason: Reason,
+        extend: impl FnOnce(&mut Extensions),
+    ) -> ServeFuture<S::Body>
+    where
+        R: ClientBody,
+    {
+        if !MethodKind::of(request.method()).reads() {
+            return self.serve(request, caller, extend);
+        }
+        extend(request.extensions_mut());
+        ServeFuture::walking(pass::pass(self.clone(), request, caller, reason, ForwardReason::Bypass))
+    }
+
     /// The answer to a request without content, if it is stored and fresh: nothing has to be asked, awaited or begun for it, and nothing
     /// has happened where there is none. Otherwise as [`Self::serve`].
     pub fn serve_stored<B>(&self, request: &Request<()>, caller: &Caller) -> Option<AtHand<B>> {

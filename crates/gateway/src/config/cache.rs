@@ -10,7 +10,7 @@ use larder_semantics::{ClientDirectives, Scope, TtlMode, UnsafeIgnore};
 use toml::Spanned;
 
 use super::mistake::{Mistake, Mistakes};
-use super::model::RouteSettings;
+use super::model::{OddPaths, RouteSettings};
 use super::reader::{Table, choose};
 use super::units;
 
@@ -37,6 +37,7 @@ pub(super) struct Layer {
     store_put: Option<bool>,
     targeted: Option<Vec<HeaderName>>,
     cache_status_key: Option<bool>,
+    odd_paths: Option<Spanned<OddPaths>>,
     bypass_query: Option<Option<String>>,
     bypass_from: Option<Vec<IpNet>>,
     query_sort: Option<bool>,
@@ -66,6 +67,7 @@ impl Layer {
             unsafe_ignore: unsafe_ignore(table),
             store_put: table.boolean("store_put"),
             targeted: targeted(table),
+            odd_paths: table.one_of("odd_paths", &[("pass", OddPaths::Pass), ("refuse", OddPaths::Refuse), ("cache", OddPaths::Cache)]),
             ..Self::default()
         };
         layer.read_bypass(table);
@@ -111,6 +113,10 @@ impl Layer {
                     .hint("a mistake in a response stays that long; raise `key_version` to forget what is stored"),
             );
         }
+        if let Some(cache) = self.odd_paths.as_ref().filter(|odd| *odd.get_ref() == OddPaths::Cache) {
+            let mistake = Mistake::new("`odd_paths = \"cache\"` may store one route's response under another's settings");
+            mistakes.warning(cache.span(), mistake.hint("leave it out, unless the backend takes every path as it was sent"));
+        }
     }
 
     /// Lays this over what it inherits.
@@ -130,6 +136,7 @@ impl Layer {
         set(&mut policy.store_put, &self.store_put);
         set(&mut policy.targeted, &self.targeted);
         set(&mut base.cache_status_key, &self.cache_status_key);
+        set(&mut base.odd_paths, &spanned(&self.odd_paths));
         set(&mut base.max_object, &spanned(&self.max_object));
         set(&mut base.max_request_body, &self.max_request_body);
         set(&mut base.collapse_wait, &spanned(&self.collapse_wait));

@@ -19,7 +19,7 @@ use super::source::Source;
 use super::tags::TagTemplate;
 use super::tokens::Token;
 use super::writes::{OnEvent, OnWrite, ResponseTags};
-use crate::forward::HostPolicy;
+use crate::forward::{HostPolicy, Trust};
 use crate::upstream::{BreakerLimit, Limit};
 
 /// All settings of one gateway.
@@ -63,6 +63,8 @@ pub struct Server {
     pub listen: Vec<Listen>,
     /// Peers whose `Forwarded` and `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// What they are believed about.
+    pub trust: Trust,
     /// How long new connections are accepted after SIGTERM, while `/readyz` says that they should go elsewhere.
     pub drain_delay: Duration,
     /// How long requests in flight may go on after that.
@@ -88,6 +90,7 @@ impl Default for Server {
         Self {
             listen: vec![Listen::local(8080)],
             trusted_proxies: Vec::new(),
+            trust: Trust::default(),
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
             header_read_timeout: Duration::from_secs(10),
@@ -295,6 +298,20 @@ pub struct RouteSettings {
     pub bypass_from: Vec<IpNet>,
     /// Whether `Cache-Status` tells the key (RFC 9211 §2.7).
     pub cache_status_key: bool,
+    /// What is done with paths that have more than one reading.
+    pub odd_paths: OddPaths,
+}
+
+/// What is done with a path that origins read in different ways: with dot segments, empty segments, encoded slashes, backslashes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OddPaths {
+    /// It goes up as it is, past the cache.
+    #[default]
+    Pass,
+    /// 400.
+    Refuse,
+    /// As every other: stored under the path as it was sent.
+    Cache,
 }
 
 impl RouteSettings {
@@ -320,6 +337,7 @@ impl Default for RouteSettings {
             collapse_wait: Duration::from_secs(10),
             bypass_from: vec![IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())],
             cache_status_key: false,
+            odd_paths: OddPaths::default(),
         }
     }
 }

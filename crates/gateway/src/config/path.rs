@@ -1,9 +1,9 @@
 //! Path templates of routes: `/issues/{id}`, `/files/{*rest}`.
 
-use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::mistake::Mistake;
+use crate::path_reading;
 
 /// A path template. `{name}` stands for one segment or a part of one, `{*rest}` for everything to the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl PathTemplate {
         let mut template = Self { text: text.to_owned(), shape: String::new(), captures: Vec::new(), catch_all: None };
         let mut rest = text;
         while let Some(at) = rest.find(['{', '}']) {
-            template.shape.push_str(&normal_path(&rest[..at]));
+            template.shape.push_str(&path_reading::decoded(&rest[..at]));
             rest = &rest[at..];
             // A doubled brace stands for itself.
             if rest.starts_with("{{") || rest.starts_with("}}") {
@@ -58,7 +58,7 @@ impl PathTemplate {
             template.capture(capture, after)?;
             rest = after;
         }
-        template.shape.push_str(&normal_path(rest));
+        template.shape.push_str(&path_reading::decoded(rest));
         template.check_with_matchit()?;
         Ok(template)
     }
@@ -98,29 +98,6 @@ impl PathTemplate {
     }
 }
 
-/// A path with its unreserved characters as themselves: "URIs that differ in the replacement of an unreserved character with its
-/// corresponding percent-encoded US-ASCII octet are equivalent" (RFC 3986 §2.3), and origins take them for the same.
-pub fn normal_path(path: &str) -> Cow<'_, str> {
-    let mut normal = String::new();
-    let mut rest = path;
-    while let Some((at, octet)) = rest.match_indices('%').find_map(|(at, _)| Some((at, unreserved(rest.get(at + 1..at + 3)?)?))) {
-        normal.push_str(&rest[..at]);
-        normal.push(octet);
-        rest = &rest[at + 3..];
-    }
-    if normal.is_empty() && rest.len() == path.len() {
-        return Cow::Borrowed(path);
-    }
-    normal.push_str(rest);
-    Cow::Owned(normal)
-}
-
-fn unreserved(digits: &str) -> Option<char> {
-    let hexadecimal = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let octet = hexadecimal.then(|| u8::from_str_radix(digits, 16).ok()).flatten()?;
-    (octet.is_ascii_alphanumeric() || b"-._~".contains(&octet)).then_some(char::from(octet))
-}
-
 /// `capture` and what follows of `{capture}…`.
 fn split_capture<'t>(text: &str, rest: &'t str) -> Result<(&'t str, &'t str), Mistake> {
     rest.strip_prefix('{').and_then(|inner| inner.split_once('}')).filter(|(capture, _)| !capture.contains(['{', '/'])).ok_or_else(|| {
@@ -137,6 +114,11 @@ fn check_characters(text: &str) -> Result<(), Mistake> {
     if text.contains(['?', '#']) {
         return Err(Mistake::new(format!("path `{text}` contains a query or a fragment"))
             .hint("a route matches the path only; leave out everything from `?` or `#` on"));
+    }
+    let decoded = path_reading::decoded(text);
+    if path_reading::normal(&decoded) != decoded || text.contains('\\') {
+        return Err(Mistake::new(format!("path `{text}` has segments that no path is looked up with"))
+            .hint("routes see paths without `.`, `..`, empty segments and backslashes; write it without them"));
     }
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Mistake::new(format!("path `{text}` contains a character that no request path has"))
@@ -159,21 +141,14 @@ mod tests {
 
     #[test]
     fn rfc3986_2_3_unreserved_characters_are_themselves() {
-        for (path, normal) in [
-            ("/a", "/a"),
-            ("", ""),
-            ("/%61dmin/%7Ex", "/admin/~x"),
-            ("%61", "a"),
-            ("/a%2Fb%2fc%20%C3%A9", "/a%2Fb%2fc%20%C3%A9"),
-            ("/%", "/%"),
-            ("/%6", "/%6"),
-            ("/%+6%-1%6g%6\u{e9}", "/%+6%-1%6g%6\u{e9}"),
-            ("/%2561", "/%2561"),
-            ("/%%61", "/%a"),
-        ] {
-            assert_eq!(normal_path(path), normal, "{path}");
+        assert_eq!(PathTemplate::parse("/%7E{user}/%2e%2ex").map(|template| template.shape().to_owned()), Ok("/~{0}/..x".to_owned()));
+    }
+
+    #[test]
+    fn a_template_that_no_path_can_have_is_refused() {
+        for text in ["/a/../b", "/a/./b", "/a//b", "//a", "/a/%2e%2E/b", "/a/..", "/a/{b}/.", "/a\\b"] {
+            assert!(message(text).ends_with("has segments that no path is looked up with"), "{text}: {}", message(text));
         }
-        assert_eq!(PathTemplate::parse("/%7E{user}/%2e").map(|template| template.shape().to_owned()), Ok("/~{0}/.".to_owned()));
     }
 
     fn message(text: &str) -> String {

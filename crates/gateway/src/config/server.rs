@@ -8,9 +8,10 @@ use super::listen::{Listen, Origin};
 use super::mistake::Mistake;
 use super::model::{AccessLog, Admin, Log, LogLevel, Server};
 use super::overrides::Overrides;
-use super::reader::Table;
+use super::reader::{Table, choose};
 use super::tokens;
 use super::upstreams::positive;
+use crate::forward::Trust;
 
 const ADDRESS_FORM: &str = "an address in quotes, like \"127.0.0.1:8080\"";
 
@@ -23,6 +24,9 @@ pub(super) fn server(root: &mut Table<'_>, overrides: &Overrides) -> Server {
     }
     if let Some(networks) = table.list("trusted_proxies", "networks in quotes, like \"10.0.0.0/8\"", network) {
         server.trusted_proxies = items(networks);
+    }
+    if let Some(trust) = trust(&mut table, !server.trusted_proxies.is_empty()) {
+        server.trust = trust;
     }
     for (key, place) in [("drain_delay", &mut server.drain_delay), ("drain_timeout", &mut server.drain_timeout)] {
         if let Some(time) = table.duration(key) {
@@ -51,6 +55,24 @@ pub(super) fn server(root: &mut Table<'_>, overrides: &Overrides) -> Server {
     }
     table.finish();
     server
+}
+
+/// What trusted proxies are believed about.
+fn trust(table: &mut Table<'_>, anyone: bool) -> Option<Trust> {
+    type Set = fn(&mut Trust);
+    const WORDS: [(&str, Set); 3] =
+        [("for", |trust| trust.client = true), ("proto", |trust| trust.scheme = true), ("host", |trust| trust.host = true)];
+    let list = table.list("trust", "\"for\", \"proto\", \"host\"", |text| choose("`trust`", text, &WORDS))?;
+    let span = list.span();
+    let mut trust = Trust { client: false, scheme: false, host: false };
+    for believe in items(list) {
+        believe(&mut trust);
+    }
+    if !anyone && trust != Trust::default() {
+        let mistake = Mistake::new("`trust` says what is believed of `trusted_proxies`, and there are none");
+        table.mistakes().warning(span, mistake.hint("add trusted_proxies = [\"10.0.0.0/8\"], or leave it out"));
+    }
+    Some(trust)
 }
 
 /// One address, or a list of them.

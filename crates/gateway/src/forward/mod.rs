@@ -1,6 +1,8 @@
 //! What a gateway does to messages on their way through (RFC 9110 §7.6, RFC 7239): which fields end here, which are added, and what
 //! of a client's claims about itself is believed. Pure functions on heads; nothing here does I/O or reads a clock.
 
+mod account;
+mod claims;
 mod hop;
 mod request;
 mod response;
@@ -14,4 +16,5 @@ pub use request::{ForwardRules, HostPolicy, is_upgrade, to_upstream, upstream_fi
 pub use response::{Unforwardable, to_client};
 pub use target::{EffectiveTarget, effective_target};
 pub use trailers::filter_trailers;
-pub use trust::TrustedProxies;
+pub use trust::{Trust, TrustedProxies};
+pub(crate) use via::{CDN_LOOP, loops};

@@ -4,19 +4,17 @@ use std::net::IpAddr;
 
 use http::header::{self, HeaderName};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Version};
 use larder_semantics::fields::{connection_options, is_hop_by_hop};
+use smallvec::SmallVec;
 
 use super::Hop;
-use super::target::own_authority;
+use super::account::{introduce_client, introduce_target, text_of};
+use super::claims::{self, Claimed};
+use super::target::{own_authority, target_and_trail};
 use super::trust::TrustedProxies;
-use super::via;
-
-const FORWARDED: HeaderName = header::FORWARDED;
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+use super::via::{self, CDN_LOOP, PSEUDONYM};
+use crate::authority;
 
 /// Which `Host` the origin sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,55 +51,57 @@ pub fn to_upstream(parts: &mut Parts, hop: Option<&Hop>, rules: &ForwardRules) {
 }
 
 /// Fields that a gateway adds.
-const ADDED: usize = 6;
+const ADDED: usize = 7;
 
-/// Gives out the field lines that go upstream for a received head: hop-by-hop fields end here (RFC 9110 §7.6.1), `Via`, `Max-Forwards` and
-/// `Host` are brought up to date, and the origin is told who asked.
+/// Gives out the field lines that go upstream for a received head: hop-by-hop fields end here (RFC 9110 §7.6.1), `Via`, `CDN-Loop`,
+/// `Max-Forwards` and `Host` are brought up to date, and the origin is told who asked for what: the same as the key has.
 ///
-/// Without a `hop` (a request of Larder's own, such as a refresh) a client's claims about itself are removed and none are added.
+/// Without a `hop` (a request of Larder's own, such as a refresh) nobody asked, and only the target is told, where it names its scheme.
 pub fn upstream_fields(parts: &Parts, hop: Option<&Hop>, rules: &ForwardRules, mut write: impl FnMut(&HeaderName, &[u8])) {
     let headers = &parts.headers;
-    let host = own_host(&parts.uri, headers);
+    let mut trail = Trail::new();
+    let target = hop.map(|hop| target_and_trail(&parts.uri, headers, hop, &rules.trusted, |address| trail.push(address)));
+    let (scheme, authority) = match &target {
+        Some(target) => (target.scheme, &*target.authority),
+        None => (parts.uri.scheme_str().unwrap_or("http"), own_authority(&parts.uri, headers)),
+    };
+    let authority = &*authority::normal(scheme, authority);
     // "When a proxy receives a request with an absolute-form of request-target, the proxy MUST ignore the received Host header field" (RFC
     // 9112 §3.2.2); and it goes first, "since Host is crucial information for handling a request" (RFC 9110 §7.2).
-    let shown = host.as_ref().filter(|_| rules.host == HostPolicy::Preserve).unwrap_or(&rules.upstream_host);
-    write(&header::HOST, shown.as_bytes());
-    let believed = hop.is_some_and(|hop| rules.trusted.contains(hop.peer));
+    let shows_own = rules.host == HostPolicy::Preserve && !authority.is_empty();
+    write(&header::HOST, if shows_own { authority.as_bytes() } else { rules.upstream_host.as_bytes() });
+    let peer = hop.map(|hop| hop.peer.to_canonical());
+    let believed = peer.is_some_and(|peer| rules.trusted.contains(peer));
     let options = if has(headers, &header::CONNECTION) { connection_options(headers) } else { Default::default() };
-    let (mut proto, mut named) = (false, false);
     for (name, value) in headers {
         // Whether this hop expects anything of the next is up to whoever sends the content (RFC 9110 §10.1.1).
         if *name == header::HOST || *name == header::EXPECT || is_hop_by_hop(name) || options.contains(name) {
             continue;
         }
-        if is_claim(name) {
-            if !believed || *name == FORWARDED || *name == X_FORWARDED_FOR {
-                continue;
-            }
-            proto |= *name == X_FORWARDED_PROTO;
-            named |= *name == X_FORWARDED_HOST;
-        }
-        match forwards_left(&parts.method, name, value) {
-            Some(left) => write(name, left.to_string().as_bytes()),
-            None => write(name, value.as_bytes()),
+        match (claims::of(name), &target) {
+            (None, _) => match forwards_left(&parts.method, name, value) {
+                Some(left) => write(name, left.to_string().as_bytes()),
+                None => write(name, value.as_bytes()),
+            },
+            (Some(Claimed::Other), _) if believed => write(name, value.as_bytes()),
+            (Some(Claimed::RealIp), Some(target)) if believed => write(name, text_of(target.client).as_bytes()),
+            _ => {}
         }
     }
     if has(headers, &header::TE) && list_contains(headers, &header::TE, "trailers") {
         write(&header::TE, b"trailers");
         write(&header::CONNECTION, b"te");
     }
-    if let Some(hop) = hop {
-        let before = believed.then_some(headers);
-        introduce_client(before, hop, host.as_ref(), &mut write);
-        if !proto {
-            write(&X_FORWARDED_PROTO, hop.scheme().as_bytes());
-        }
-        if let Some(host) = host.filter(|_| !named) {
-            write(&X_FORWARDED_HOST, host.as_bytes());
-        }
+    match (&target, peer) {
+        (Some(target), Some(peer)) => introduce_client((target.scheme, authority), &trail, peer, &mut write),
+        _ => introduce_target(&parts.uri, authority, &mut write),
     }
     write(&header::VIA, via::member(hop.map_or(parts.version, |hop| hop.version)).as_bytes());
+    write(&CDN_LOOP, PSEUDONYM.as_bytes());
 }
+
+/// The believed addresses before the peer's, the nearest first.
+type Trail = SmallVec<[IpAddr; 4]>;
 
 /// Whether the client asks to leave HTTP (RFC 9110 §7.8). Upgrades to other versions of HTTP do not count: they would carry requests
 /// past this gateway, and a server may ignore an upgrade it is not interested in.
@@ -129,64 +129,6 @@ fn forwards_left(method: &Method, name: &HeaderName, value: &HeaderValue) -> Opt
     counts.then(left).flatten().map(|left| left.saturating_sub(1))
 }
 
-/// Adds this hop to what a trusted peer wrote `before`. Everything an untrusted one wrote is replaced, so that a client cannot pose as
-/// another.
-fn introduce_client(before: Option<&HeaderMap>, hop: &Hop, host: Option<&HeaderValue>, write: &mut impl FnMut(&HeaderName, &[u8])) {
-    let peer = hop.peer.to_canonical();
-    let address = text_of(peer);
-    let authority = host.and_then(|host| host.to_str().ok()).unwrap_or("");
-    let mut text = Vec::with_capacity(128);
-    // The lines of a list field are folded into one, for origins that read only the first line.
-    let mut add = |name: &HeaderName, member: &[&str]| {
-        text.clear();
-        for line in before.into_iter().flat_map(|headers| headers.get_all(name)) {
-            text.extend_from_slice(line.as_bytes());
-            text.extend_from_slice(b", ");
-        }
-        member.iter().for_each(|part| text.extend_from_slice(part.as_bytes()));
-        write(name, &text);
-    };
-    add(&FORWARDED, &forwarded_element(peer, &address, authority, hop.scheme()));
-    add(&X_FORWARDED_FOR, &[&address]);
-}
-
-/// Every `X-Forwarded-*`, not only those written here: origins read `X-Forwarded-Port`, `-Prefix` and others too.
-pub(super) fn is_claim(name: &HeaderName) -> bool {
-    *name == FORWARDED || name.as_str().starts_with("x-forwarded-") || *name == X_REAL_IP
-}
-
-/// As `Display` writes it, in a fraction of the time where it is an IPv4 address.
-fn text_of(address: IpAddr) -> String {
-    let IpAddr::V4(address) = address else { return address.to_string() };
-    let mut text = String::with_capacity("255.255.255.255".len());
-    for octet in address.octets() {
-        if !text.is_empty() {
-            text.push('.');
-        }
-        let digits = [octet / 100, octet / 10 % 10, octet % 10];
-        let leading = usize::from(octet < 100) + usize::from(octet < 10);
-        text.extend(digits[leading..].iter().map(|digit| char::from(b'0' + digit)));
-    }
-    text
-}
-
-/// RFC 7239 §4; an IPv6 address is bracketed and quoted (§6), and so is a host with a port.
-fn forwarded_element<'a>(peer: IpAddr, address: &'a str, authority: &'a str, scheme: &'a str) -> [&'a str; 9] {
-    let (open, close) = if peer.is_ipv4() { ("", "") } else { ("\"[", "]\"") };
-    let (host, authority, end) =
-        if authority.is_empty() || authority.contains(['"', '\\']) { ("", "", "") } else { (";host=\"", authority, "\"") };
-    ["for=", open, address, close, host, authority, end, ";proto=", scheme]
-}
-
-/// What the request names itself, as a field value; `None` where an HTTP/1.0 client named nothing.
-fn own_host(uri: &Uri, headers: &HeaderMap) -> Option<HeaderValue> {
-    let host = match headers.get(header::HOST) {
-        Some(host) if uri.authority().is_none() => Some(host.clone()),
-        _ => HeaderValue::from_str(own_authority(uri, headers)).ok(),
-    };
-    host.filter(|host| !host.is_empty() && host.to_str().is_ok())
-}
-
 fn list_contains(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
     let lines = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     lines.flat_map(|line| line.split(',')).any(|member| member.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case(wanted))
@@ -196,6 +138,7 @@ fn list_contains(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
 mod tests {
     use http::Request;
 
+    use super::super::Trust;
     use super::*;
 
     const CLIENT: Hop = Hop { peer: IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), secure: false, version: Version::HTTP_11 };
@@ -203,7 +146,7 @@ mod tests {
 
     fn rules(host: HostPolicy) -> ForwardRules {
         ForwardRules {
-            trusted: TrustedProxies::new(vec!["10.0.0.0/8".parse().expect("CIDR")]),
+            trusted: TrustedProxies::new(vec!["10.0.0.0/8".parse().expect("CIDR")], Trust::default()),
             host,
             upstream_host: HeaderValue::from_static("origin:3000"),
         }
@@ -275,26 +218,90 @@ mod tests {
     }
 
     #[test]
-    fn what_a_trusted_proxy_wrote_is_kept_and_added_to() {
+    fn what_a_trusted_proxy_wrote_is_kept_and_added_to_in_both_forms() {
         let lines =
-            [("host", "a.example"), ("x-forwarded-for", "203.0.113.7"), ("x-forwarded-proto", "https"), ("forwarded", "for=203.0.113.7")];
+            [("host", "a.example"), ("x-forwarded-for", "203.0.113.7"), ("x-forwarded-proto", "https"), ("forwarded", "for=6.6.6.6")];
         let headers = sent(Method::GET, Some(&PROXY), HostPolicy::Preserve, &lines);
         assert_eq!(headers["x-forwarded-for"], "203.0.113.7, 10.0.0.1");
         assert_eq!(headers["x-forwarded-proto"], "https");
-        assert_eq!(headers["forwarded"], "for=203.0.113.7, for=10.0.0.1;host=\"a.example\";proto=http");
+        assert_eq!(headers["x-forwarded-host"], "a.example");
+        assert_eq!(headers["forwarded"], "for=203.0.113.7;host=\"a.example\";proto=https, for=10.0.0.1");
+    }
+
+    #[test]
+    fn the_origin_hears_of_nothing_that_is_not_believed() {
+        let lines = [
+            ("host", "attacker.example"),
+            ("x-forwarded-for", "6.6.6.6, 203.0.113.7"),
+            ("x-forwarded-proto", "https, http"),
+            ("x-forwarded-host", "victim.example"),
+            ("x-forwarded-prefix", "/evil"),
+            ("x-forwarded-port", "444"),
+            ("x_forwarded_host", "victim.example"),
+            ("x-real-ip", "6.6.6.6"),
+            ("x-client-ip", "203.0.113.7"),
+            ("x_client_ip", "6.6.6.6"),
+        ];
+        let headers = sent(Method::GET, Some(&PROXY), HostPolicy::Preserve, &lines);
+        assert_eq!(headers["host"], "attacker.example");
+        assert_eq!(headers["x-forwarded-host"], "attacker.example");
+        assert_eq!(headers["x-forwarded-proto"], "http");
+        assert_eq!(headers["x-forwarded-for"], "203.0.113.7, 10.0.0.1");
+        assert_eq!(headers["forwarded"], "for=203.0.113.7;host=\"attacker.example\";proto=http, for=10.0.0.1");
+        assert_eq!(headers["x-real-ip"], "203.0.113.7");
+        assert_eq!(headers["x-client-ip"], "203.0.113.7", "a trusted proxy may name the client so");
+        for gone in ["x-forwarded-prefix", "x-forwarded-port", "x_forwarded_host", "x_client_ip"] {
+            assert!(!headers.contains_key(gone), "{gone} went on");
+        }
+    }
+
+    #[test]
+    fn a_believed_host_is_the_only_one_that_the_origin_sees() {
+        let rules = ForwardRules {
+            trusted: TrustedProxies::new(vec!["10.0.0.0/8".parse().expect("CIDR")], Trust { host: true, ..Trust::default() }),
+            ..rules(HostPolicy::Preserve)
+        };
+        let mut parts = Request::get("/a").header("host", "inner:8080").body(()).expect("request").into_parts().0;
+        parts.headers.insert("x-forwarded-host", HeaderValue::from_static("api.example"));
+        to_upstream(&mut parts, Some(&PROXY), &rules);
+        assert_eq!(
+            (&parts.headers["host"], &parts.headers["x-forwarded-host"]),
+            (&"api.example".parse().unwrap(), &"api.example".parse().unwrap())
+        );
+        assert_eq!(parts.headers["forwarded"], "for=10.0.0.1;host=\"api.example\";proto=http");
+    }
+
+    #[test]
+    fn a_request_of_our_own_names_its_target() {
+        let mut parts = Request::get("https://a.example/a").body(()).expect("request").into_parts().0;
+        to_upstream(&mut parts, None, &rules(HostPolicy::Preserve));
+        assert_eq!(parts.headers["host"], "a.example");
+        assert_eq!(
+            (&parts.headers["x-forwarded-proto"], &parts.headers["x-forwarded-host"]),
+            (&"https".parse().unwrap(), &"a.example".parse().unwrap())
+        );
+        assert_eq!(parts.headers["forwarded"], "host=\"a.example\";proto=https");
+        assert!(!parts.headers.contains_key("x-forwarded-for"));
+    }
+
+    #[test]
+    fn rfc8586_every_pass_adds_a_member() {
+        let headers = get(&[("host", "a"), ("cdn-loop", "other"), ("via", "1.1 other")]);
+        assert_eq!(headers.get_all("cdn-loop").iter().collect::<Vec<_>>(), ["other", "larder"]);
+        assert_eq!(headers.get_all("via").iter().collect::<Vec<_>>(), ["1.1 other", "1.1 larder"]);
+    }
+
+    #[test]
+    fn no_other_name_of_the_clients_address_is_taken_from_a_client() {
+        let names = ["x_forwarded_for", "x-client-ip", "x_client_ip", "true-client-ip", "cf-connecting-ip", "x_real_ip", "proxy"];
+        let headers = get(&names.map(|name| (name, "6.6.6.6")));
+        assert!(names.iter().all(|name| !headers.contains_key(*name)), "{headers:?}");
     }
 
     #[test]
     fn a_request_of_our_own_repeats_no_claims() {
         let headers = sent(Method::GET, None, HostPolicy::Preserve, &[("x-forwarded-for", "6.6.6.6"), ("forwarded", "for=6.6.6.6")]);
         assert!(!headers.contains_key("x-forwarded-for") && !headers.contains_key("forwarded"));
-    }
-
-    #[test]
-    fn an_address_is_written_as_everyone_writes_it() {
-        for address in ["0.0.0.0", "9.10.99.100", "192.0.2.1", "255.255.255.255", "1.20.0.205", "2001:db8::1"] {
-            assert_eq!(text_of(address.parse().expect("address")), address);
-        }
     }
 
     #[test]
@@ -309,6 +316,7 @@ mod tests {
     fn the_origin_sees_the_clients_host_or_its_own_as_set() {
         let lines = [("host", "a.example:81")];
         assert_eq!(get(&lines)["host"], "a.example:81");
+        assert_eq!(get(&[("host", "A.Example:80")])["host"], "a.example", "as the key has it");
         assert_eq!(sent(Method::GET, Some(&CLIENT), HostPolicy::Upstream, &lines)["host"], "origin:3000");
         assert_eq!(get(&[])["host"], "origin:3000", "an HTTP/1.0 client may name none");
     }

@@ -3,35 +3,49 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use http::uri::Authority;
 use http::{HeaderMap, Uri, header};
 
 use super::Hop;
 use super::trust::{TrustedProxies, read_claim};
 
-/// Scheme and authority of the target URI (RFC 9110 §7.1), and the client.
+/// Scheme and authority of the target URI (RFC 9110 §7.1), and the client. The origin is told the same, so that whatever it makes of them
+/// is stored under a key that has them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EffectiveTarget<'a> {
     /// `http` or `https`.
     pub scheme: &'static str,
     /// Host and port as the client named them; empty where an HTTP/1.0 client named none.
     pub authority: Cow<'a, str>,
+    /// Whether a trusted proxy names the authority, and not the request itself.
+    pub vouched: bool,
     /// The last hop that is not a trusted proxy.
     pub client: IpAddr,
 }
 
 /// Scheme and authority that the cache key uses, and the client's address: from the connection and the request itself, or from
-/// `X-Forwarded-*` or `Forwarded` where the peer is a trusted proxy. Allocates nothing for an untrusted peer.
+/// `X-Forwarded-*` or `Forwarded` as far as a trusted peer is believed. Allocates nothing for an untrusted peer.
 pub fn effective_target<'a>(uri: &'a Uri, headers: &'a HeaderMap, hop: &Hop, trusted: &TrustedProxies) -> EffectiveTarget<'a> {
+    target_and_trail(uri, headers, hop, trusted, |_| ())
+}
+
+/// The same. `trail` hears of each address before the peer's that counts, the nearest first: the client's is the last.
+pub(super) fn target_and_trail<'a>(
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+    hop: &Hop,
+    trusted: &TrustedProxies,
+    trail: impl FnMut(IpAddr),
+) -> EffectiveTarget<'a> {
     let own = own_authority(uri, headers);
     let peer = hop.peer.to_canonical();
     if !trusted.contains(peer) {
-        return EffectiveTarget { scheme: hop.scheme(), authority: Cow::Borrowed(own), client: peer };
+        return EffectiveTarget { scheme: hop.scheme(), authority: Cow::Borrowed(own), vouched: false, client: peer };
     }
-    let claim = read_claim(headers, trusted);
+    let claim = read_claim(headers, trusted, trail);
     EffectiveTarget {
         scheme: claim.scheme.unwrap_or(hop.scheme()),
-        authority: claim.host.filter(|host| is_authority(host)).unwrap_or(Cow::Borrowed(own)),
+        vouched: claim.host.is_some(),
+        authority: claim.host.unwrap_or(Cow::Borrowed(own)),
         client: claim.client.unwrap_or(peer),
     }
 }
@@ -44,18 +58,21 @@ pub(super) fn own_authority<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> &'a str
     }
 }
 
-fn is_authority(text: &str) -> bool {
-    text.parse::<Authority>().is_ok_and(|authority| !authority.as_str().contains('@'))
-}
-
 #[cfg(test)]
 mod tests {
     use http::{HeaderValue, Version};
 
+    use super::super::Trust;
     use super::*;
 
+    const AND_HOST: Trust = Trust { client: true, scheme: true, host: true };
+
     fn target(peer: &str, uri: &'static str, lines: &[(&'static str, &'static str)]) -> (String, String, String) {
-        let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().expect("CIDR")]);
+        told(AND_HOST, peer, uri, lines)
+    }
+
+    fn told(trust: Trust, peer: &str, uri: &'static str, lines: &[(&'static str, &'static str)]) -> (String, String, String) {
+        let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().expect("CIDR")], trust);
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             headers.append(*name, HeaderValue::from_static(value));
@@ -81,6 +98,12 @@ mod tests {
     #[test]
     fn a_trusted_peer_is_believed() {
         assert_eq!(target("10.0.0.1", "/a", &CLAIM), ("https".into(), "api.example.com".into(), "203.0.113.7".into()));
+    }
+
+    #[test]
+    fn a_trusted_peer_is_believed_about_the_host_only_where_that_is_said() {
+        let found = told(Trust::default(), "10.0.0.1", "/a", &CLAIM);
+        assert_eq!(found, ("https".into(), "inner:8080".into(), "203.0.113.7".into()));
     }
 
     #[test]

@@ -8,7 +8,8 @@ use http::header::{
 use http::{HeaderMap, HeaderName};
 use larder_semantics::fields::is_hop_by_hop;
 
-use super::request::is_claim;
+use super::claims;
+use super::via::CDN_LOOP;
 
 /// "A sender MUST NOT generate a trailer field unless the sender knows the corresponding header field name's definition permits sending
 /// in trailers", and it does not for fields that "are necessary for [...] message framing, routing, authentication, request modifiers,
@@ -48,7 +49,8 @@ const NEVER_TRAILERS: [HeaderName; 28] = [
 /// Removes what does not go on: fields that end at this hop, a client's claims about itself whoever it is, and fields that have no place
 /// in trailers. `nominated` are the options of the request's `Connection`.
 pub fn filter_trailers(trailers: &mut HeaderMap, nominated: &[HeaderName]) {
-    let goes = |name: &HeaderName| !is_hop_by_hop(name) && !is_claim(name) && !NEVER_TRAILERS.contains(name) && !nominated.contains(name);
+    let ends_here = |name: &HeaderName| is_hop_by_hop(name) || claims::of(name).is_some() || *name == CDN_LOOP;
+    let goes = |name: &HeaderName| !ends_here(name) && !NEVER_TRAILERS.contains(name) && !nominated.contains(name);
     let gone: Vec<HeaderName> = trailers.keys().filter(|name| !goes(name)).cloned().collect();
     for name in gone {
         trailers.remove(name);

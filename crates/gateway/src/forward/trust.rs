@@ -1,30 +1,53 @@
-//! Whose word is taken for who the client is.
+//! Whose word is taken for who the client is, and what of it.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use ipnet::IpNet;
 
-const X_FORWARDED_FOR: &str = "x-forwarded-for";
-const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
-const X_FORWARDED_HOST: &str = "x-forwarded-host";
-const FORWARDED: &str = "forwarded";
+use crate::authority;
+
+pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// What trusted proxies are believed about. A field that a proxy does not write itself passes through it as the client sent it, so only what
+/// all of them write belongs here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trust {
+    /// The client's address: `X-Forwarded-For`, `for=`.
+    pub client: bool,
+    /// The scheme: `X-Forwarded-Proto`, `proto=`.
+    pub scheme: bool,
+    /// The host: `X-Forwarded-Host`, `host=`.
+    pub host: bool,
+}
+
+impl Default for Trust {
+    /// Nearly every proxy writes the first two, and hands on the `Host` that it got.
+    fn default() -> Self {
+        Self { client: true, scheme: true, host: false }
+    }
+}
 
 /// The proxies in front of this one whose `Forwarded` and `X-Forwarded-*` are believed.
 #[derive(Clone, Debug, Default)]
-pub struct TrustedProxies(Vec<IpNet>);
+pub struct TrustedProxies {
+    networks: Vec<IpNet>,
+    trust: Trust,
+}
 
 impl TrustedProxies {
-    /// Believes peers inside these networks.
-    pub fn new(networks: Vec<IpNet>) -> Self {
-        Self(networks)
+    /// Believes peers inside these networks, about this.
+    pub fn new(networks: Vec<IpNet>, trust: Trust) -> Self {
+        Self { networks, trust }
     }
 
     /// Whether this address is a trusted proxy's. IPv4 addresses mapped into IPv6 count as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        self.0.iter().any(|network| network.contains(&address))
+        self.networks.iter().any(|network| network.contains(&address))
     }
 }
 
@@ -35,71 +58,104 @@ pub(super) struct Claim<'a> {
     pub(super) client: Option<IpAddr>,
     /// `http` or `https`.
     pub(super) scheme: Option<&'static str>,
-    /// Host and port as the client named them; not checked yet.
+    /// Host and port, where they are that.
     pub(super) host: Option<Cow<'a, str>>,
 }
 
-/// Reads the claim that came through a trusted peer. `X-Forwarded-*` wins over `Forwarded`: most proxies write the former and let a
-/// client's own `Forwarded` pass, and a field that nobody in the chain wrote must not be believed.
-pub(super) fn read_claim<'a>(headers: &'a HeaderMap, trusted: &TrustedProxies) -> Claim<'a> {
-    if [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST].iter().any(|name| headers.contains_key(*name)) {
-        let members: Vec<&str> = list(headers, X_FORWARDED_FOR, ',').collect();
-        Claim {
-            client: last_untrusted(members.iter().rev().map(|member| parse_node(member)), trusted).map(|(_, ip)| ip),
-            scheme: list(headers, X_FORWARDED_PROTO, ',').next().and_then(scheme),
-            host: list(headers, X_FORWARDED_HOST, ',').next().map(Cow::Borrowed),
-        }
+/// Reads the claim that came through a trusted peer, each field from the right and past trusted members only: the last member is the peer's
+/// own, and each before it was written by the one behind it. `hop` hears of each address that counts, the nearest first.
+///
+/// `X-Forwarded-*` wins over `Forwarded`: most proxies write the former and let a client's own `Forwarded` pass.
+pub(super) fn read_claim<'a>(headers: &'a HeaderMap, trusted: &TrustedProxies, hop: impl FnMut(IpAddr)) -> Claim<'a> {
+    let trust = trusted.trust;
+    if [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST].iter().any(|name| headers.contains_key(name)) {
+        let nodes = from_right(headers, &X_FORWARDED_FOR).map(parse_node);
+        let (client, depth) = if trust.client { walk(nodes, trusted, hop) } else { (None, 0) };
+        let proto = outermost(headers, &X_FORWARDED_PROTO, depth).filter(|_| trust.scheme);
+        let host = outermost(headers, &X_FORWARDED_HOST, depth).filter(|_| trust.host);
+        Claim { client, scheme: proto.and_then(scheme), host: checked(host.map(Cow::Borrowed)) }
     } else {
-        forwarded_claim(headers, trusted)
+        forwarded_claim(headers, trusted, hop)
     }
 }
 
-/// RFC 7239 §4: the element whose `for` is the client was written by the proxy that saw the client, so its `proto` and `host` count.
-fn forwarded_claim<'a>(headers: &'a HeaderMap, trusted: &TrustedProxies) -> Claim<'a> {
-    let elements: Vec<&str> = list(headers, FORWARDED, ',').collect();
-    let nodes = elements.iter().rev().map(|element| parameter(element, "for").and_then(|node| parse_node(&node)));
-    let Some((from_right, client)) = last_untrusted(nodes, trusted) else { return Claim::default() };
-    let element = elements[elements.len() - 1 - from_right];
-    Claim { client: Some(client), scheme: parameter(element, "proto").as_deref().and_then(scheme), host: parameter(element, "host") }
+/// RFC 7239 §4: each element tells how the one who wrote it was reached.
+fn forwarded_claim<'a>(headers: &'a HeaderMap, trusted: &TrustedProxies, hop: impl FnMut(IpAddr)) -> Claim<'a> {
+    let trust = trusted.trust;
+    let mut elements: Vec<&str> = headers.get_all(header::FORWARDED).iter().flat_map(elements).collect();
+    elements.reverse();
+    let nodes = elements.iter().map(|element| parameter(element, "for").and_then(|node| parse_node(node.as_bytes())));
+    let (client, depth) = if trust.client { walk(nodes, trusted, hop) } else { (None, 0) };
+    let outermost = |name| elements.iter().take(depth + 1).rev().find_map(|element| parameter(element, name));
+    let scheme = outermost("proto").filter(|_| trust.scheme).as_deref().and_then(scheme);
+    Claim { client, scheme, host: checked(outermost("host").filter(|_| trust.host)) }
 }
 
-/// Walks from the nearest hop outwards and stops at the first address that is not trusted, or at the last readable one.
-fn last_untrusted(nodes: impl Iterator<Item = Option<IpAddr>>, trusted: &TrustedProxies) -> Option<(usize, IpAddr)> {
-    let mut last = None;
-    for (index, node) in nodes.enumerate() {
+/// Walks from the nearest hop outwards and stops at the first address that is not trusted, or that cannot be read. The last address that was
+/// read, and how many trusted ones it lies behind: so many members of every other field were written by trusted proxies, besides the last.
+fn walk(nodes: impl Iterator<Item = Option<IpAddr>>, trusted: &TrustedProxies, mut hop: impl FnMut(IpAddr)) -> (Option<IpAddr>, usize) {
+    let (mut last, mut depth) = (None, 0);
+    for node in nodes {
         let Some(address) = node else { break };
-        last = Some((index, address));
+        hop(address);
+        last = Some(address);
         if !trusted.contains(address) {
             break;
         }
+        depth += 1;
     }
-    last
+    (last, depth)
 }
 
-/// The members of a list field over all its lines, trimmed; separators inside quoted strings do not count (RFC 9110 §5.6.1).
-fn list<'a>(headers: &'a HeaderMap, name: &'static str, separator: char) -> impl Iterator<Item = &'a str> {
-    let lines = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    lines.flat_map(move |line| split_unquoted(line, separator)).map(str::trim).filter(|member| !member.is_empty())
+fn checked(host: Option<Cow<'_, str>>) -> Option<Cow<'_, str>> {
+    host.filter(|host| authority::is_valid(host.as_bytes()))
 }
 
-fn split_unquoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
-    let mut quoted = false;
-    let mut escaped = false;
+/// The member farthest out that a trusted proxy wrote, where so many addresses are those of trusted proxies.
+fn outermost<'a>(headers: &'a HeaderMap, name: &HeaderName, depth: usize) -> Option<&'a str> {
+    from_right(headers, name).take(depth + 1).last().and_then(|member| str::from_utf8(member).ok())
+}
+
+/// The members of a list field whose members have no quotes, the last one first. Bytes: an unreadable one must not hide those beside it.
+fn from_right<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    let lines = headers.get_all(name).iter().rev();
+    lines.flat_map(|line| line.as_bytes().rsplit(|&byte| byte == b',')).map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
+}
+
+/// The elements of one line of `Forwarded`. Commas inside quoted strings do not part them (RFC 9110 §5.6.1), unless a quote is never closed:
+/// a client could swallow with one what a proxy has written behind it.
+fn elements(line: &HeaderValue) -> impl Iterator<Item = &str> {
+    let text = line.to_str().unwrap_or_default();
+    let (mut quoted, mut escaped) = (false, false);
+    text.bytes().for_each(|byte| _ = is_separator(&mut quoted, &mut escaped, byte, b','));
+    let honest = !quoted;
+    split_where(text, b',', honest).map(str::trim).filter(|element| !element.is_empty())
+}
+
+/// Splits at the separator; with `quotes`, only where it stands outside quoted strings.
+fn split_where(text: &str, separator: u8, quotes: bool) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped) = (false, false);
     text.split(move |c: char| {
-        let ends = !quoted && c == separator;
-        match c {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            _ => {}
-        }
-        ends
+        let byte = u8::try_from(c).unwrap_or(b'?');
+        if quotes { is_separator(&mut quoted, &mut escaped, byte, separator) } else { byte == separator }
     })
+}
+
+/// Whether the next byte of a text parts it, given what stood before.
+fn is_separator(quoted: &mut bool, escaped: &mut bool, byte: u8, separator: u8) -> bool {
+    let ends = !*quoted && byte == separator;
+    match byte {
+        _ if *escaped => *escaped = false,
+        b'\\' if *quoted => *escaped = true,
+        b'"' => *quoted = !*quoted,
+        _ => {}
+    }
+    ends
 }
 
 /// The value of one parameter of a `Forwarded` element, unquoted.
 fn parameter<'a>(element: &'a str, name: &str) -> Option<Cow<'a, str>> {
-    split_unquoted(element, ';').find_map(|pair| {
+    split_where(element, b';', true).find_map(|pair| {
         let (key, value) = pair.split_once('=')?;
         if !key.trim().eq_ignore_ascii_case(name) {
             return None;
@@ -114,7 +170,8 @@ fn parameter<'a>(element: &'a str, name: &str) -> Option<Cow<'a, str>> {
 }
 
 /// An address with or without port and brackets; `unknown` and obfuscated nodes (RFC 7239 §6) are not addresses.
-fn parse_node(node: &str) -> Option<IpAddr> {
+fn parse_node(node: &[u8]) -> Option<IpAddr> {
+    let node = str::from_utf8(node).ok()?;
     let bare = node.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(node);
     let address = bare.parse::<IpAddr>().ok().or_else(|| node.parse::<SocketAddr>().ok().map(|socket| socket.ip()))?;
     Some(address.to_canonical())
@@ -126,22 +183,28 @@ fn scheme(name: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
-    fn trusted() -> TrustedProxies {
-        TrustedProxies::new(vec!["10.0.0.0/8".parse().expect("CIDR"), "fd00::/8".parse().expect("CIDR")])
+    const ALL: Trust = Trust { client: true, scheme: true, host: true };
+
+    fn trusted(trust: Trust) -> TrustedProxies {
+        TrustedProxies::new(vec!["10.0.0.0/8".parse().expect("CIDR"), "fd00::/8".parse().expect("CIDR")], trust)
     }
 
-    fn claim_of(lines: &[(&'static str, &'static str)]) -> (Option<String>, Option<&'static str>, Option<String>) {
+    type Told = (Option<String>, Option<&'static str>, Option<String>);
+
+    fn told(trust: Trust, lines: &[(&'static str, &'static [u8])]) -> Told {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
-            headers.append(*name, HeaderValue::from_static(value));
+            headers.append(*name, HeaderValue::from_bytes(value).expect("a value"));
         }
-        let trusted = trusted();
-        let claim = read_claim(&headers, &trusted);
+        let trusted = trusted(trust);
+        let claim = read_claim(&headers, &trusted, |_| ());
         (claim.client.map(|ip| ip.to_string()), claim.scheme, claim.host.map(Cow::into_owned))
+    }
+
+    fn claim_of(lines: &[(&'static str, &'static str)]) -> Told {
+        told(ALL, &lines.iter().map(|(name, value)| (*name, value.as_bytes())).collect::<Vec<_>>())
     }
 
     #[test]
@@ -153,7 +216,47 @@ mod tests {
     }
 
     #[test]
-    fn rfc7239_4_the_element_that_saw_the_client_names_scheme_and_host() {
+    fn a_client_cannot_hide_what_a_proxy_wrote_behind_its_own_bytes() {
+        assert_eq!(told(ALL, &[("x-forwarded-for", b"\xff, 203.0.113.7")]).0.as_deref(), Some("203.0.113.7"));
+        for forged in [r#"for=6.6.6.6;x=", for=203.0.113.7"#, r#"for=6.6.6.6;x="\", for=203.0.113.7"#, r#"x="\, for=203.0.113.7"#] {
+            assert_eq!(claim_of(&[("forwarded", forged)]).0.as_deref(), Some("203.0.113.7"), "{forged}");
+        }
+    }
+
+    #[test]
+    fn members_on_the_clients_side_of_an_untrusted_address_are_nobodys_word() {
+        let lines = [
+            ("x-forwarded-for", "6.6.6.6, 203.0.113.7"),
+            ("x-forwarded-proto", "https, http"),
+            ("x-forwarded-host", "victim.example, a.example"),
+        ];
+        assert_eq!(claim_of(&lines), (Some("203.0.113.7".into()), Some("http"), Some("a.example".into())));
+        let behind_two = [
+            ("x-forwarded-for", "203.0.113.7, 10.1.1.1"),
+            ("x-forwarded-proto", "gopher, https, http"),
+            ("x-forwarded-host", "evil, a.example, b"),
+        ];
+        assert_eq!(claim_of(&behind_two), (Some("203.0.113.7".into()), Some("https"), Some("a.example".into())));
+        let once = [("x-forwarded-for", "203.0.113.7, 10.1.1.1"), ("x-forwarded-proto", "https")];
+        assert_eq!(claim_of(&once).1, Some("https"), "the inner proxy wrote none of its own");
+    }
+
+    #[test]
+    fn only_what_is_trusted_is_believed() {
+        let x = [("x-forwarded-for", "203.0.113.7"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "a.example")];
+        let one = [("forwarded", "for=203.0.113.7;proto=https;host=a.example")];
+        for lines in [&x[..], &one[..]] {
+            let lines: Vec<_> = lines.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+            assert_eq!(told(Trust::default(), &lines), (Some("203.0.113.7".into()), Some("https"), None));
+            assert_eq!(told(Trust { scheme: false, ..ALL }, &lines), (Some("203.0.113.7".into()), None, Some("a.example".into())));
+            assert_eq!(told(Trust { client: false, ..ALL }, &lines), (None, Some("https"), Some("a.example".into())));
+        }
+        let two = [("x-forwarded-for", "203.0.113.7, 10.1.1.1".as_bytes()), ("x-forwarded-proto", b"https, http")];
+        assert_eq!(told(Trust { client: false, ..ALL }, &two).1, Some("http"), "nobody knows who wrote the first");
+    }
+
+    #[test]
+    fn rfc7239_4_the_outermost_trusted_element_names_scheme_and_host() {
         let lines = [("forwarded", r#"for=6.6.6.6;host=evil, For="203.0.113.7:4711";Proto=HTTPS;host="a.example:8443", for="[fd00::1]""#)];
         assert_eq!(claim_of(&lines), (Some("203.0.113.7".into()), Some("https"), Some("a.example:8443".into())));
     }
@@ -173,12 +276,19 @@ mod tests {
     #[test]
     fn a_scheme_other_than_http_and_https_is_no_scheme() {
         assert_eq!(claim_of(&[("x-forwarded-proto", "gopher")]).1, None);
-        assert_eq!(claim_of(&[("x-forwarded-proto", "HTTPS, http")]).1, Some("https"));
+        assert_eq!(claim_of(&[("x-forwarded-proto", "HTTPS")]).1, Some("https"));
+    }
+
+    #[test]
+    fn a_host_that_is_none_is_not_believed_from_anyone() {
+        for host in ["user@evil", "a/../b", "[::1", "a b", "a..b"] {
+            assert_eq!(claim_of(&[("x-forwarded-host", host)]).2, None, "{host}");
+        }
     }
 
     #[test]
     fn an_ipv4_address_mapped_into_ipv6_is_the_same_address() {
-        assert!(trusted().contains("::ffff:10.9.9.9".parse().expect("address")));
-        assert!(!trusted().contains("::ffff:192.0.2.1".parse().expect("address")));
+        assert!(trusted(ALL).contains("::ffff:10.9.9.9".parse().expect("address")));
+        assert!(!trusted(ALL).contains("::ffff:192.0.2.1".parse().expect("address")));
     }
 }

@@ -12,6 +12,7 @@ use super::place::{Place, again};
 use super::waiting::{Waiting, waits};
 use crate::config::{Config, OnEvent, OnWrite, PurgeTemplate, Route};
 use crate::path_matcher::PathMatcher;
+use crate::path_reading;
 use crate::route_table::RouteTable;
 use crate::routing::host_of;
 use crate::tagging::{Values, segment};
@@ -53,7 +54,7 @@ impl Writes {
     }
 
     fn refreshes(&self, request: &Parts, target: Target<'_>) -> bool {
-        self.rules.iter().any(|rule| rule.settings.refresh && rule.suits(request, target).is_some())
+        self.rules.iter().any(|rule| rule.settings.refresh && !rule.suits(request, target).is_empty())
     }
 
     fn identities(&self, request: &Parts) -> impl Iterator<Item = InvalidationTarget> {
@@ -62,12 +63,12 @@ impl Writes {
 }
 
 impl Rule {
-    /// The captures of its path, where it is for this write.
-    fn suits(&self, request: &Parts, target: Target<'_>) -> Option<Vec<String>> {
+    /// The captures of its path in each of the path's readings, where it is for this write.
+    fn suits(&self, request: &Parts, target: Target<'_>) -> Vec<Vec<String>> {
         let Self { settings, path } = self;
         let host = host_of(target.authority);
         let suits = settings.methods.contains(&request.method) && settings.host.as_deref().is_none_or(|own| own.eq_ignore_ascii_case(host));
-        suits.then(|| path.captures(target.path)).flatten()
+        if suits { path.captures_in_any_reading(target.path) } else { Vec::new() }
     }
 }
 
@@ -78,8 +79,13 @@ impl WriteRules for Writes {
         let mut waiting = Vec::new();
         let routes = self.routes.get().and_then(Weak::upgrade);
         let place = Place { scheme: target.scheme.into(), authority: target.authority.into(), routes };
-        for rule in &self.rules {
-            let Some(captures) = rule.suits(request, target) else { continue };
+        if let Some(routes) = &place.routes {
+            // Nobody knows which of them the origin has changed.
+            let others = path_reading::readings(target.path).into_iter().filter(|reading| *reading != target.path);
+            made.known.extend(others.flat_map(|reading| routes.urls(Target { path: &reading, ..target })));
+        }
+        let suiting = self.rules.iter().flat_map(|rule| rule.suits(request, target).into_iter().map(move |captures| (rule, captures)));
+        for (rule, captures) in suiting {
             let captures: Arc<[String]> = captures.into();
             for template in &rule.settings.purge {
                 if waits(template) {
@@ -232,11 +238,29 @@ mod tests {
 
     #[tokio::test]
     async fn another_spelling_of_its_url_is_the_same_write() {
-        let expected = [r#"{"tag":"issue:7"}"#, r#"{"route":"me"}"#];
+        let expected = [r#"{"url":"http://a.example/issues/7"}"#, r#"{"tag":"issue:7"}"#, r#"{"route":"me"}"#];
         assert_eq!(old(request("DELETE", "http://a.example/%69ssues/%37")), expected);
         let mut logout = request("POST", "http://A.example.:80/logout");
         logout.headers_mut().insert("authorization", "a".parse().expect("a value"));
         assert_eq!(old(logout).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn every_reading_of_its_path_is_made_old() {
+        let me = r#"{"route":"me"}"#;
+        for (path, reading) in [
+            ("/x/../issues/7", Some("/issues/7")),
+            ("//issues//7", Some("/issues/7")),
+            ("/x/..%2fissues/7", Some("/issues/7")),
+            ("/issues/%37", Some("/issues/7")),
+            ("/ISSUES/7/", None),
+            ("/issues/7;v=1/", None),
+        ] {
+            let old = old(request("DELETE", &format!("http://a.example{path}")));
+            assert!(old.contains(&r#"{"tag":"issue:7"}"#.to_owned()) && old.contains(&me.to_owned()), "{path}: {old:?}");
+            let url = reading.map(|reading| format!(r#"{{"url":"http://a.example{reading}"}}"#));
+            assert!(url.is_none_or(|url| old.contains(&url)), "{path}: {old:?}");
+        }
     }
 
     #[tokio::test]

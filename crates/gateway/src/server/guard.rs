@@ -7,7 +7,12 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 
 use super::framing::Suspicion;
 use super::refusal::HEAD_TOO_LARGE;
+use crate::authority;
+use crate::forward::{CDN_LOOP, loops};
 use crate::problem::Problem;
+
+const LOOP: Problem =
+    Problem::new(StatusCode::LOOP_DETECTED, "proxy_loop_detected", "The request has come through here twice before.").closing();
 
 /// What is done with a request instead of handling it.
 #[derive(Debug)]
@@ -40,16 +45,18 @@ pub(super) struct HeadLimits {
 /// Judges a request by its head. `suspicion` says what was seen in the raw bytes of its connection.
 pub(super) fn judge<B>(request: &Request<B>, suspicion: Suspicion, limits: HeadLimits) -> Verdict {
     let head = Head { method: request.method(), uri: request.uri(), version: request.version(), headers: request.headers() };
-    let (mut is_coded, mut expects) = (false, false);
+    let (mut is_coded, mut expects, mut was_forwarded) = (false, false, false);
     for name in head.headers.keys() {
         is_coded |= *name == header::TRANSFER_ENCODING;
         expects |= *name == header::EXPECT;
+        was_forwarded |= *name == header::VIA || *name == CDN_LOOP;
     }
     let refusal = check_target(head, limits.target)
         .or_else(|| if head.version == Version::HTTP_2 { check_size(head, limits.fields) } else { None })
         .or_else(|| check_host(head))
         .or_else(|| if is_coded || suspicion != Suspicion::default() { check_framing(head, suspicion) } else { None })
-        .or_else(|| if expects { check_expectation(head) } else { None });
+        .or_else(|| if expects { check_expectation(head) } else { None })
+        .or_else(|| if was_forwarded && loops(head.headers) { Some(LOOP) } else { None });
     match refusal {
         Some(problem) => Verdict::Refuse(problem),
         None if is_last_hop(head) => Verdict::Answer(answer_last_hop(head)),
@@ -87,7 +94,8 @@ fn check_size(head: Head<'_>, max_fields: usize) -> Option<Problem> {
     (size > max_fields).then_some(HEAD_TOO_LARGE)
 }
 
-/// RFC 9112 §3.2: exactly one valid `Host`, and none other than the target's own authority (RFC 9113 §8.3.1). HTTP/1.0 needs none.
+/// RFC 9112 §3.2: exactly one valid `Host`, and none other than the target's own authority (RFC 9113 §8.3.1), which has to be as valid.
+/// HTTP/1.0 needs none.
 fn check_host(head: Head<'_>) -> Option<Problem> {
     let mut lines = head.headers.get_all(header::HOST).iter();
     let host = lines.next();
@@ -99,7 +107,8 @@ fn check_host(head: Head<'_>) -> Option<Problem> {
         return bad("The request target names a user.");
     }
     match (host, target) {
-        (Some(host), _) if !is_host(host) => bad("The Host field is malformed."),
+        (_, Some(target)) if !authority::is_valid(target.as_str().as_bytes()) => bad("The request target names no host."),
+        (Some(host), _) if !authority::is_valid(host.as_bytes()) => bad("The Host field is malformed."),
         (Some(host), Some(target)) if !same_authority(host, target, head.uri.scheme_str()) => {
             bad("The request target and the Host field name different hosts.")
         }
@@ -108,21 +117,6 @@ fn check_host(head: Head<'_>) -> Option<Problem> {
         (None, Some(_)) if head.version == Version::HTTP_11 => bad("There is no Host field."),
         _ => None,
     }
-}
-
-/// A name or an address with an optional port. Of what RFC 3986 §3.2.2 allows in a name, only what names are made of: a comma, for
-/// one, would be two joined `Host` fields to someone else.
-fn is_host(value: &HeaderValue) -> bool {
-    let bytes = value.as_bytes();
-    if bytes.starts_with(b"[") {
-        return value.to_str().is_ok_and(|text| text.parse::<Authority>().is_ok());
-    }
-    let (name, port) = match memchr::memchr(b':', bytes) {
-        Some(colon) => (&bytes[..colon], &bytes[colon + 1..]),
-        None => (bytes, &[][..]),
-    };
-    let of_names = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'~');
-    !name.is_empty() && name.iter().all(of_names) && port.len() <= 5 && port.iter().all(u8::is_ascii_digit)
 }
 
 /// Host names compare without case; an absent port is the scheme's own.
@@ -226,7 +220,7 @@ mod tests {
         }
         assert_eq!(get("/", &[]), "400");
         assert_eq!(get("/", &[("host", "a"), ("host", "a")]), "400");
-        for host in ["", "a b", "u@a", "a/b", "a:b", "a:123456", "a,b"] {
+        for host in ["", "a b", "u@a", "a/b", "a:b", "a:123456", "a,b", "[::1]@evil", "[a,b]", "[]", "a..b"] {
             assert_eq!(get("/", &[("host", host)]), "400", "{host:?}");
         }
         assert_eq!(judged("GET", "/", Version::HTTP_10, &[]), "pass");
@@ -247,6 +241,25 @@ mod tests {
     fn rfc9113_8_3_1_authority_and_host_agree() {
         assert_eq!(judged("GET", "http://a.example/x", Version::HTTP_2, &[]), "pass");
         assert_eq!(judged("GET", "http://a.example/x", Version::HTTP_2, &[("host", "b.example")]), "400");
+    }
+
+    #[test]
+    fn rfc9113_8_3_1_the_targets_authority_is_as_valid_as_a_host() {
+        for authority in ["a,b", "[a,b]", "a..b", "a:65536", "[]"] {
+            let Ok(uri) = format!("http://{authority}/x").parse::<Uri>() else { continue };
+            for version in [Version::HTTP_10, Version::HTTP_2] {
+                assert_eq!(judged("GET", &uri.to_string(), version, &[]), "400", "{authority} {version:?}");
+            }
+        }
+        assert_eq!(judged("GET", "http://a,b/x", Version::HTTP_2, &[]), "400");
+        assert_eq!(judged("GET", "http://[::1]:80/x", Version::HTTP_2, &[]), "pass");
+    }
+
+    #[test]
+    fn rfc8586_a_request_in_a_circle_is_refused() {
+        assert_eq!(get("/", &[("host", "a"), ("via", "1.1 larder"), ("cdn-loop", "larder")]), "pass", "one Larder behind another");
+        assert_eq!(get("/", &[("host", "a"), ("via", "1.1 larder, 1.1 other, 2 larder")]), "508");
+        assert_eq!(get("/", &[("host", "a"), ("cdn-loop", "larder, larder")]), "508");
     }
 
     #[test]

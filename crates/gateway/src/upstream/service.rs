@@ -87,6 +87,11 @@ impl UpstreamService {
         self.0.places.refused()
     }
 
+    /// Whether a path may lead out of the upstream's base path. Such a request must not be sent.
+    pub fn leaves_base(&self, path: &str) -> bool {
+        self.0.options.url.is_left_by(path)
+    }
+
     pub(super) fn inner(&self) -> &Inner {
         &self.0
     }

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Uri};
 
+use crate::path_reading;
+
 /// An origin's base URL: scheme, authority, and a path that is put before every request's path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamUrl {
@@ -80,6 +82,11 @@ impl UpstreamUrl {
         self.with_path(self.path_and_query(target))
     }
 
+    /// Whether an origin may read a request's path so that it leads out of this URL's own.
+    pub(super) fn is_left_by(&self, path: &str) -> bool {
+        !self.prefix.is_empty() && path_reading::climbs(path)
+    }
+
     /// The same as it stands in a request on a connection to the upstream (RFC 9112 §3.2.1).
     pub(super) fn origin_form(&self, target: &Uri) -> Uri {
         self.path_and_query(target).into()
@@ -133,6 +140,16 @@ mod tests {
     fn rfc9112_3_2_4_asterisk_form_stays() {
         let url: UpstreamUrl = "http://o/v1".parse().expect("upstream URL");
         assert_eq!(url.resolve(&Uri::from_static("*")).path(), "*");
+    }
+
+    #[test]
+    fn a_base_path_is_left_by_what_climbs_above_the_root() {
+        let left = |base: &str, path: &str| base.parse::<UpstreamUrl>().expect("upstream URL").is_left_by(path);
+        for path in ["/../secret", "/b/../../secret", "/..%2fsecret", "/%2e%2e/secret", "/..;/secret", "/a//../../secret"] {
+            assert!(left("http://o/v1", path), "{path}");
+            assert!(!left("http://o/", path), "{path}: there is nothing to leave");
+        }
+        assert!(!left("http://o/v1", "/a/../b"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use larder_semantics::{ClientDirectives, Scope, TtlMode};
 
 use super::{UPSTREAM, config, load};
 use crate::config::{AccessLog, Log, LogLevel, RouteSettings, TagPart};
+use crate::forward::Trust;
 
 #[test]
 fn every_cache_key_reaches_the_settings() {
@@ -64,6 +65,7 @@ fn every_other_key_reaches_the_configuration() {
         [server]
         listen = ["127.0.0.1:1", "[::1]:2"]
         trusted_proxies = ["10.0.0.0/8", "192.168.1.1"]
+        trust = ["proto", "host"]
         drain_timeout = "1s"
         header_read_timeout = "2s"
         write_timeout = "5s"
@@ -83,6 +85,7 @@ fn every_other_key_reaches_the_configuration() {
     let server = &config.server;
     assert_eq!(server.listen.iter().map(|listen| listen.address()).collect::<Vec<_>>(), ["127.0.0.1:1", "[::1]:2"]);
     assert_eq!(server.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "192.168.1.1/32".parse().unwrap()]);
+    assert_eq!(server.trust, Trust { client: false, scheme: true, host: true });
     let timeouts = [server.drain_timeout, server.header_read_timeout, server.write_timeout];
     assert_eq!(timeouts.map(|timeout| timeout.as_secs()), [1, 2, 5]);
     assert_eq!([server.drain_delay, server.idle_timeout, server.tunnel_idle].map(|timeout| timeout.as_secs()), [6, 7, 8]);

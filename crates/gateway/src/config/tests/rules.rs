@@ -53,7 +53,30 @@ fn limits() {
 }
 
 #[test]
+fn what_is_trusted() {
+    assert_complaint(
+        "[server]\ntrusted_proxies = [\"10.0.0.0/8\"]\ntrust = [\"for\", \"hots\"]",
+        r#"3:17: error: `hots` is not a value of `trust` (hint: did you mean "host"?)"#,
+    );
+    assert_complaint(
+        "[server]\ntrust = [\"host\"]",
+        "2:9: warning: `trust` says what is believed of `trusted_proxies`, and there are none (hint: add trusted_proxies = [\"10.0.0.0/8\"], or \
+         leave it out)",
+    );
+    assert_complaint(
+        "[server]\ntrust = \"host\"",
+        r#"2:9: error: `trust` cannot be a string (hint: expected a list of "for", "proto", "host")"#,
+    );
+}
+
+#[test]
 fn words() {
+    in_cache("odd_paths = \"pas\"", r#"2:13: error: `pas` is not a value of `odd_paths` (hint: did you mean "pass"?)"#);
+    in_route(
+        "odd_paths = \"cache\"",
+        "3:13: warning: `odd_paths = \"cache\"` may store one route's response under another's settings (hint: leave it out, unless the backend \
+         takes every path as it was sent)",
+    );
     in_cache("ttl_mode = \"overide\"", r#"2:12: error: `overide` is not a value of `ttl_mode` (hint: did you mean "override"?)"#);
     in_cache("scope = \"user\"", r#"2:9: error: `user` is not a value of `scope` (hint: expected one of "public", "identity")"#);
     in_cache(
