@@ -293,6 +293,11 @@ impl ConnectionMark {
         self.0.answered.store(true, Ordering::Relaxed);
     }
 
+    /// Whether a response has come on it.
+    pub(super) fn has_answered(&self) -> bool {
+        self.0.answered.load(Ordering::Relaxed)
+    }
+
     /// Whether not a single byte came since the last write.
     pub(super) fn is_silent(&self) -> bool {
         self.0.silent.load(Ordering::Relaxed)
@@ -300,7 +305,7 @@ impl ConnectionMark {
 
     /// Whether it had answered before, and then not with a single byte since the last write.
     pub(super) fn died_idle(&self) -> bool {
-        self.0.answered.load(Ordering::Relaxed) && self.is_silent()
+        self.has_answered() && self.is_silent()
     }
 }
 

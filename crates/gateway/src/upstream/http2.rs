@@ -18,6 +18,7 @@ use tower_service::Service;
 
 use super::body::Source;
 use super::connect::{ConnectionMark, Connector};
+use super::error::find;
 use super::observe::UpstreamStats;
 use super::progress::WatchedBody;
 
@@ -54,8 +55,8 @@ struct SharedFailure(Arc<dyn Error + Send + Sync>);
 enum Lost {
     /// Nothing of the request was sent, and this is it.
     Unsent(Box<Request<WatchedBody>>),
-    /// It may have been.
-    Sent { error: BoxError, died_idle: bool },
+    /// It may have been, and if it was safe it may be sent again or not.
+    Sent { error: BoxError, may_repeat: bool },
 }
 
 impl Http2 {
@@ -65,7 +66,7 @@ impl Http2 {
     }
 
     /// Sends a request and waits for the response head. What was not sent because its connection had ended is sent on a new one, and so is
-    /// `spare`, the same request without content, when the connection ended without a word (see [`super::pool::Pool::request`]).
+    /// `spare`, the same request where that is safe, when the origin took none of it or said nothing about it ([`may_repeat`]).
     pub(super) async fn request(
         &self,
         request: Request<WatchedBody>,
@@ -76,10 +77,11 @@ impl Http2 {
         let again = match self.attempt(&slot, request).await? {
             Ok(response) => return Ok(response),
             Err(Lost::Unsent(request)) => *request,
-            Err(Lost::Sent { error, died_idle }) => spare.filter(|_| died_idle).ok_or(error)?,
+            Err(Lost::Sent { error, may_repeat }) => spare.filter(|_| may_repeat).ok_or(error)?,
         };
         stats.retried();
         self.0.leave(&slot);
+        drop(slot);
         match self.attempt(&self.0.slot(), again).await? {
             Ok(response) => Ok(response),
             Err(Lost::Unsent(_)) => Err("the connection ended before the request was sent".into()),
@@ -109,7 +111,10 @@ impl Http2 {
             }
             Err(mut error) => Err(match error.take_message() {
                 Some(request) => Lost::Unsent(Box::new(request)),
-                None => Lost::Sent { error: error.into_error().into(), died_idle: mark.died_idle() },
+                None => {
+                    let error = error.into_error();
+                    Lost::Sent { may_repeat: may_repeat(&error, &mark), error: error.into() }
+                }
             }),
         })
     }
@@ -123,6 +128,18 @@ impl Http2 {
         tokio::spawn(async move { _ = connection.await });
         tokio::spawn(end_unused(Arc::downgrade(&self.0), Arc::downgrade(slot), self.0.idle_timeout));
         Ok(Open { sender, mark })
+    }
+}
+
+/// Whether a safe request that failed so may be sent once more: its stream was refused (RFC 9113 §8.7), it came after the last one that the
+/// origin has taken (§6.8), or the connection, which had answered others, ended before a word about it: one that is shared by many ends for
+/// all of them.
+pub(super) fn may_repeat(error: &(dyn Error + 'static), mark: &ConnectionMark) -> bool {
+    match find::<h2::Error>(error) {
+        Some(error) if error.is_reset() => error.is_remote() && error.reason() == Some(h2::Reason::REFUSED_STREAM),
+        Some(error) if error.is_go_away() => error.is_remote(),
+        Some(error) if error.is_io() => mark.has_answered(),
+        _ => mark.died_idle(),
     }
 }
 

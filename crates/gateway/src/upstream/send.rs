@@ -16,7 +16,7 @@ use super::connect::{ConnectionMark, Connector};
 use super::error::UpstreamError;
 use super::expect::patiently;
 use super::http1::{HeadWriter, Upload};
-use super::http2::Http2;
+use super::http2::{Http2, may_repeat};
 use super::interim::Interim;
 use super::observe::UpstreamStats;
 use super::options::UpstreamOptions;
@@ -185,7 +185,7 @@ async fn negotiated(
     let (request, spare) = with_spare(request, interim);
     let mut answer = clients.pooled.request(request).await;
     if let (Err(error), Some(spare)) = (&answer, spare)
-        && died_idle(error)
+        && may_be_repeated(error)
     {
         stats.retried();
         answer = clients.fresh.request(spare).await;
@@ -213,10 +213,10 @@ fn with_spare(mut request: Request<WatchedBody>, interim: Interim) -> (Request<W
     (request, spare)
 }
 
-fn died_idle(error: &legacy::Error) -> bool {
+fn may_be_repeated(error: &legacy::Error) -> bool {
     let mut extensions = Extensions::new();
     if let Some(connected) = error.connect_info() {
         connected.get_extras(&mut extensions);
     }
-    extensions.get::<ConnectionMark>().is_some_and(ConnectionMark::died_idle)
+    extensions.get::<ConnectionMark>().is_some_and(|mark| may_repeat(error, mark))
 }

@@ -120,3 +120,64 @@ async fn an_http2_connection_on_which_nothing_comes_any_more_is_not_used_again()
     assert!(matches!(failure(&service, get("/")).await, UpstreamError::FirstByteTimeout));
     assert_eq!(send(&service, get("/")).await.expect("response").status(), 200);
 }
+
+/// An origin of two connections. The first answers one request, and does `what` to the next one; the second answers everything.
+async fn failing_once(what: impl Fn(h2::server::SendResponse<Bytes>) -> bool + Send + Sync + 'static) -> UpstreamService {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let address = listener.local_addr().expect("address");
+    let what = Arc::new(what);
+    tokio::spawn(async move {
+        for first in [true, false] {
+            let (stream, _) = listener.accept().await.expect("accept");
+            let what = Arc::clone(&what);
+            tokio::spawn(async move {
+                let mut connection = h2::server::handshake(stream).await.expect("handshake");
+                let mut answered = 0;
+                while let Some(Ok((_, mut respond))) = connection.accept().await {
+                    answered += 1;
+                    if !first || answered == 1 {
+                        let _ = respond.send_response(http::Response::new(()), true);
+                    } else if !what(respond) {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    let options = UpstreamOptions { h2c: true, ..options(&format!("http://{address}")) };
+    let service = UpstreamService::new(options).expect("service");
+    send(&service, get("/")).await.expect("response").into_body().collect().await.expect("body");
+    service
+}
+
+#[tokio::test]
+async fn rfc9113_8_7_a_refused_stream_is_asked_for_again_if_that_is_safe() {
+    let refuse = |mut respond: h2::server::SendResponse<Bytes>| {
+        respond.send_reset(h2::Reason::REFUSED_STREAM);
+        true
+    };
+    let service = failing_once(refuse).await;
+    assert_eq!(send(&service, get("/")).await.expect("response").status(), 200);
+    assert_eq!(service.stats().retries_total(), 1);
+    let mut request = get("/");
+    *request.method_mut() = Method::POST;
+    assert!(matches!(failure(&failing_once(refuse).await, request).await, UpstreamError::Reset(_)));
+}
+
+#[tokio::test]
+async fn a_stream_that_its_origin_resets_with_any_other_code_is_not_asked_for_again() {
+    let reset = |mut respond: h2::server::SendResponse<Bytes>| {
+        respond.send_reset(h2::Reason::INTERNAL_ERROR);
+        true
+    };
+    let service = failing_once(reset).await;
+    assert!(matches!(failure(&service, get("/")).await, UpstreamError::Reset(_)));
+    assert_eq!(service.stats().retries_total(), 0);
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_under_a_safe_request_is_made_again_once() {
+    let service = failing_once(|_| false).await;
+    assert_eq!(send(&service, get("/")).await.expect("response").status(), 200);
+    assert_eq!((service.stats().connections_total(), service.stats().retries_total()), (2, 1));
+}
