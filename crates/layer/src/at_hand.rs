@@ -10,6 +10,7 @@ use larder_semantics::{CacheStatus, RequestContext};
 use larder_store::StoredResponse;
 
 use crate::body::CacheBody;
+use crate::body_log::InFlight;
 use crate::outcome::{CacheResult, Outcome, Served};
 use crate::respond::{self, CACHE_STATUS, X_CACHE};
 
@@ -42,12 +43,13 @@ impl<B> AtHand<B> {
         request: &RequestContext,
         fields: &HeaderMap,
         stored: &Arc<StoredResponse>,
+        in_flight: &Arc<InFlight>,
         age: u32,
         status: &CacheStatus,
         outcome: Outcome,
     ) -> Option<Self> {
         let (body, not_modified) = match answer_ranged(request, fields, &stored.head, stored.body_length()) {
-            Answer::Full => (CacheBody::stored(stored.body()), false),
+            Answer::Full => (CacheBody::stored(stored.body(), in_flight), false),
             Answer::NotModified => (CacheBody::empty(), true),
             _ => return None,
         };

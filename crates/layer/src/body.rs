@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use larder_store::StoredBody;
 use pin_project_lite::pin_project;
 
-use crate::body_log::{Item, LogReader};
+use crate::body_log::{InFlight, Item, LogReader};
 use crate::error::{BodyError, BoxError, FetchError};
 use crate::live::LiveReader;
 
@@ -69,7 +70,23 @@ impl<B> CacheBody<B> {
     }
 
     /// A whole stored body, shared with the store.
-    pub(crate) fn stored(body: StoredBody) -> Self {
+    pub(crate) fn stored(body: StoredBody, in_flight: &Arc<InFlight>) -> Self {
+        if body.place().is_some() {
+            let length = body.len();
+            return Self::arriving(LogReader::of_stored(body, in_flight), Some(length));
+        }
+        Self::whole(body)
+    }
+
+    /// A part of a stored body: `start..end`.
+    pub(crate) fn stored_part(body: &StoredBody, in_flight: &Arc<InFlight>, start: u64, end: u64) -> Self {
+        if body.place().is_some() {
+            return Self::live_part(LiveReader::Arriving(LogReader::of_stored(body.clone(), in_flight)), start, end);
+        }
+        Self::slices(body.slice(start, end))
+    }
+
+    fn whole(body: StoredBody) -> Self {
         let left = body.len();
         Self::of(Kind::Stored { body, next: 0, left })
     }
@@ -83,7 +100,7 @@ impl<B> CacheBody<B> {
     pub(crate) fn live(reader: LiveReader, length: Option<u64>) -> Self {
         match reader {
             LiveReader::Arriving(reader) => Self::arriving(reader, length),
-            LiveReader::Whole(body) => Self::stored(body),
+            LiveReader::Whole(body) => Self::whole(body),
         }
     }
 

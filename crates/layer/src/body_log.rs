@@ -7,6 +7,8 @@
 //!    writer waits while [`WINDOW`] bytes are unread, or [`LEAD`] while a reader has read them all. So a slow reader does not hold up one
 //!    that is ahead.
 //!
+//! A log is also how long stored bodies are read ([`LogReader::of_stored`]): a body that has left the store is in memory for its readers alone.
+//!
 //! Beyond that the slow ones have [`PATIENCE`], together and for the whole body: no client can stop another one's download. A reader with
 //! nobody before it may take its time, unless the budget for all bodies is used up ([`InFlight::cut_off_stalled`]).
 
@@ -203,6 +205,15 @@ impl LogHandle {
 }
 
 impl LogReader {
+    /// A reader of a stored body. It is known to the budget, so that it can be cut off once it alone keeps the body in memory.
+    pub(crate) fn of_stored(body: StoredBody, in_flight: &Arc<InFlight>) -> Self {
+        let mut state = State::of_stored(body);
+        let slot = state.join().unwrap_or_default();
+        let log = Arc::new(Log { state: Mutex::new(state), in_flight: Arc::clone(in_flight) });
+        in_flight.register(&log);
+        Self { log, slot }
+    }
+
     /// The next item; `None` at the proven end.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Item, BodyError>>> {
         let mut state = self.log.lock();

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use larder_semantics::shapes_weight;
 use larder_store::{Invalidation, Ledger, LedgerStats, MemoryStats, MemoryStore};
 
 use crate::body_log::InFlight;
@@ -32,6 +33,8 @@ pub struct Cache {
     /// The number of the last fetch.
     fetches: AtomicU64,
     seed: RandomState,
+    /// The second in which [`Self::settle`] last did something.
+    settled: AtomicU32,
     most_refreshes: AtomicU64,
     /// Milliseconds that a write waits for other replicas.
     write_wait: AtomicU64,
@@ -89,7 +92,8 @@ pub struct CacheStats {
 }
 
 impl Cache {
-    /// A cache that holds at most `capacity` bytes, bodies in flight included, made for responses of up to `largest` bytes.
+    /// A cache that holds at most `capacity` bytes, made for responses of up to `largest` bytes. Bodies in flight
+    /// are included, and so are the records of the ledger and bodies that are read although they are not stored any more.
     pub fn new(capacity: u64, largest: u64, clock: Clock) -> Arc<Self> {
         Self::with_remote(capacity, largest, clock, Arc::default(), None)
     }
@@ -106,11 +110,22 @@ impl Cache {
             remote,
             fetches: AtomicU64::new(0),
             seed: RandomState::new(),
+            settled: AtomicU32::new(0),
             most_refreshes: AtomicU64::new(MOST_REFRESHES),
             write_wait: AtomicU64::new(0),
             folds_told: AtomicU64::new(0),
             cascade: RwLock::default(),
         })
+    }
+
+    /// Divides the capacity anew between entries and what else takes memory: the ledger, the shapes of heads, and bodies that are read
+    /// although they are not stored any more. At most once a second, since it looks through all of that.
+    pub(crate) fn settle(&self) {
+        self.in_flight.look();
+        let now = self.clock.now().as_secs();
+        if self.settled.swap(now, Ordering::Relaxed) != now {
+            self.store.leave_room(self.in_flight.departed() + self.store.ledger().weight() + shapes_weight());
+        }
     }
 
     /// Figures for metrics.

@@ -13,7 +13,7 @@ use larder_store::{KeyHash, Lookup, StoredPart, StoredResponse, Tags};
 use tokio::sync::oneshot;
 
 use crate::body::CacheBody;
-use crate::cache::Counted;
+use crate::cache::{Cache, Counted};
 use crate::clock::monotonic;
 use crate::errand::Errand;
 use crate::error::FetchError;
@@ -207,7 +207,14 @@ fn look_again<S: Upstream>(service: &CacheService<S>, asked: &Asked, plan: &mut 
     if let Decision::Serve { age, reason } = service.route.decide(&asked.context, &found, now)
         && let Lookup::Found(stored) = &found
     {
-        return Some(hit(asked, stored, age, CacheStatus { hit: true, ttl: Some(stored.head.ttl(now)), ..detail(reason) }, reason));
+        return Some(hit(
+            asked,
+            stored,
+            &service.cache,
+            age,
+            CacheStatus { hit: true, ttl: Some(stored.head.ttl(now)), ..detail(reason) },
+            reason,
+        ));
     }
     plan.found = found;
     None
@@ -264,12 +271,12 @@ fn answered<S: Upstream>(
             Ok(served)
         }
         Reply::Confirmed { stored, own } => {
-            let mut served = confirmed(asked, &stored, status, now());
+            let mut served = confirmed(asked, &stored, status, &service.cache);
             exchange::add_own(served.response.headers_mut(), own);
             Ok(served)
         }
         Reply::Arriving { live, reader } => Ok(arriving(asked, &live, reader, CacheStatus::default(), now())),
-        Reply::Loaded(stored) => Ok(loaded(asked, &stored, CacheStatus::default(), now())),
+        Reply::Loaded(stored) => Ok(loaded(asked, &stored, CacheStatus::default(), &service.cache)),
         Reply::Part(part) => Ok(part.serve(asked, plan.result(), plan.reason, status)),
         Reply::Passed { response, reason } => Ok(plan.pass(asked, response, reason, status)),
         Reply::Unavailable { response, stored } => {
@@ -300,7 +307,7 @@ fn stale_instead<S: Upstream>(
     let ttl = stored.head.ttl(now);
     let status = CacheStatus { ttl: Some(ttl), detail: Some(reason.as_str()), ..status };
     let forward = status.fwd;
-    let mut served = hit(asked, stored, age, status, reason);
+    let mut served = hit(asked, stored, &service.cache, age, status, reason);
     served.outcome.stale = ttl <= 0;
     served.outcome.forward = forward;
     Some(served)
@@ -338,19 +345,21 @@ fn live_answer<B>(
 }
 
 /// An answer from a stored response that the origin just confirmed (304).
-fn confirmed<B>(asked: &Asked, stored: &StoredResponse, status: CacheStatus, now: larder_semantics::Timestamp) -> Served<B> {
+fn confirmed<B>(asked: &Asked, stored: &StoredResponse, status: CacheStatus, cache: &Cache) -> Served<B> {
+    let now = cache.clock.now();
     let forward = status.fwd;
     let status = CacheStatus { fwd_status: Some(304), ttl: Some(stored.head.ttl(now)), detail: Some(Reason::Validated.as_str()), ..status };
-    let mut served = hit(asked, stored, stored.head.age(now), status, Reason::Validated);
+    let mut served = hit(asked, stored, cache, stored.head.age(now), status, Reason::Validated);
     served.outcome.forward = forward;
     served.outcome.stored = true;
     served
 }
 
 /// An answer from a stored response that another replica fetched.
-fn loaded<B>(asked: &Asked, stored: &StoredResponse, status: CacheStatus, now: larder_semantics::Timestamp) -> Served<B> {
+fn loaded<B>(asked: &Asked, stored: &StoredResponse, status: CacheStatus, cache: &Cache) -> Served<B> {
+    let now = cache.clock.now();
     let status = CacheStatus { hit: true, ttl: Some(stored.head.ttl(now)), ..status };
-    hit(asked, stored, stored.head.age(now), status, Reason::Fresh)
+    hit(asked, stored, cache, stored.head.age(now), status, Reason::Fresh)
 }
 
 /// An answer from a stored response that another replica fetched, while its body arrives.
@@ -362,8 +371,9 @@ fn arriving<B>(asked: &Asked, live: &Live, reader: LiveReader, status: CacheStat
     Served { response, outcome: Outcome::new(CacheResult::Hit, Reason::Fresh, Some(asked.key.clone())) }
 }
 
-fn hit<B>(asked: &Asked, stored: &StoredResponse, age: u32, status: CacheStatus, reason: Reason) -> Served<B> {
-    let response = respond::from_stored(&asked.context, &asked.parts.headers, stored, age, CacheResult::Hit, &status);
+fn hit<B>(asked: &Asked, stored: &StoredResponse, cache: &Cache, age: u32, status: CacheStatus, reason: Reason) -> Served<B> {
+    let (request, fields) = (&asked.context, &asked.parts.headers);
+    let response = respond::from_stored(request, fields, stored, &cache.in_flight, age, CacheResult::Hit, &status);
     Served { response, outcome: Outcome::new(CacheResult::Hit, reason, Some(asked.key.clone())) }
 }
 

@@ -162,6 +162,7 @@ impl Cache {
     pub(crate) async fn commit(&self, response: Arc<StoredResponse>, lease: Option<Lease>) -> bool {
         // What was invalidated meanwhile is of no use to other replicas either.
         let stored = self.store.commit(Arc::clone(&response));
+        self.settle();
         if stored
             && let Some(remote) = &self.remote
             && let Some(write) = self.write(response, lease)

@@ -1,6 +1,7 @@
 //! Responses made from what is stored, and the fields that tell what was done.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{AGE, CONTENT_LENGTH, HeaderName};
@@ -12,6 +13,7 @@ use larder_semantics::{CacheStatus, MethodKind, RequestContext, StoredHead};
 use larder_store::{StoredPart, StoredResponse};
 
 use crate::body::CacheBody;
+use crate::body_log::InFlight;
 use crate::live::{Live, LiveReader};
 use crate::outcome::CacheResult;
 
@@ -23,6 +25,7 @@ pub(crate) fn from_stored<B>(
     request: &RequestContext,
     fields: &HeaderMap,
     stored: &StoredResponse,
+    in_flight: &Arc<InFlight>,
     age: u32,
     result: CacheResult,
     status: &CacheStatus,
@@ -31,8 +34,11 @@ pub(crate) fn from_stored<B>(
     let (code, mut headers) = head_of(&answer, &stored.head);
     let body = match &answer {
         Answer::Full if request.method == MethodKind::Head => without_content(&mut headers, stored.body_length()),
-        Answer::Full => CacheBody::stored(stored.body()),
-        Answer::Partial(partial) => CacheBody::slices(parts_of(partial, |range| stored.body().slice(range.first, range.last + 1))),
+        Answer::Full => CacheBody::stored(stored.body(), in_flight),
+        Answer::Partial(partial) => match partial.ranges[..] {
+            [range] if partial.multipart.is_none() => CacheBody::stored_part(&stored.body(), in_flight, range.first, range.last + 1),
+            _ => CacheBody::slices(parts_of(partial, |range| stored.body().slice(range.first, range.last + 1))),
+        },
         Answer::NotModified | Answer::PreconditionFailed | Answer::RangeNotSatisfiable { .. } => CacheBody::empty(),
     };
     let age = decimal(i64::from(age));

@@ -15,6 +15,7 @@ use tower_service::Service;
 
 use crate::at_hand::AtHand;
 use crate::body::CacheBody;
+use crate::body_log::InFlight;
 use crate::cache::Cache;
 use crate::caller::Caller;
 use crate::errand::detach;
@@ -126,12 +127,12 @@ impl<S: Upstream> CacheService<S> {
         stored.mark_asked();
         if !rules.cache_status_key {
             let (status, outcome) = hit_status(stored, reason, now);
-            let in_slots = AtHand::in_slots(&context, fields, stored, age, &status, outcome);
+            let in_slots = AtHand::in_slots(&context, fields, stored, &self.cache.in_flight, age, &status, outcome);
             if in_slots.is_some() {
                 return in_slots;
             }
         }
-        let served = hit(&context, request, stored, age, reason, now);
+        let served = hit(&context, request, stored, &self.cache.in_flight, age, reason, now);
         Some(if rules.cache_status_key { served.telling_key() } else { served }.into())
     }
 
@@ -179,11 +180,11 @@ impl<S: Upstream> CacheService<S> {
             match (rules.decide(&context, &found, now), &found) {
                 (Decision::Serve { age, reason }, Lookup::Found(stored)) => {
                     stored.mark_asked();
-                    return ServeFuture::ready(hit(&context, &request, stored, age, reason, now));
+                    return ServeFuture::ready(hit(&context, &request, stored, &self.cache.in_flight, age, reason, now));
                 }
                 (Decision::ServeStale { age, reason }, Lookup::Found(stored)) => {
                     stored.mark_asked();
-                    let served = hit(&context, &request, stored, age, reason, now);
+                    let served = hit(&context, &request, stored, &self.cache.in_flight, age, reason, now);
                     // Of the answer to a request with no-store nothing may be kept (RFC 9111 §5.2.1.5): it would put off the refresh that others
                     // can make use of.
                     if !context.directives.no_store
@@ -233,12 +234,13 @@ fn hit<R, B>(
     context: &RequestContext,
     request: &Request<R>,
     stored: &Arc<StoredResponse>,
+    in_flight: &Arc<InFlight>,
     age: u32,
     reason: Reason,
     now: Timestamp,
 ) -> Served<B> {
     let (status, outcome) = hit_status(stored, reason, now);
-    let response = respond::from_stored(context, request.headers(), stored, age, CacheResult::Hit, &status);
+    let response = respond::from_stored(context, request.headers(), stored, in_flight, age, CacheResult::Hit, &status);
     Served { response, outcome }
 }
 

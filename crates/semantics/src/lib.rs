@@ -54,6 +54,6 @@ pub use post::on_write_response;
 pub use precondition::Answer;
 pub use reason::Reason;
 pub use request::{MethodKind, RequestContext};
-pub use stored_fields::StoredFields;
+pub use stored_fields::{StoredFields, shapes_weight};
 pub use time::Timestamp;
 pub use vary::{SecondaryKey, VarySpec};

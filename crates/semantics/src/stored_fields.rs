@@ -192,6 +192,15 @@ fn hash_on(hash: u64, name: &[u8]) -> u64 {
     words.fold(hash ^ name.len() as u64, |hash, word| (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95))
 }
 
+/// Bytes of memory that all shapes take, about.
+pub fn shapes_weight() -> u64 {
+    /// What a map takes for each line besides its text.
+    const LINE: usize = 96;
+    let guard = SHAPES.lock().unwrap_or_else(PoisonError::into_inner);
+    let lines = guard.iter().flat_map(HashMap::values).flat_map(|shape| shape.iter());
+    lines.map(|(name, value)| (LINE + name.as_str().len() + value.len()) as u64).sum()
+}
+
 /// The shape with these names, with the values of whoever came first. `None` where there are too many shapes already.
 fn shape_for(lines: &[(HeaderName, HeaderValue)]) -> Option<Arc<HeaderMap>> {
     let hash = lines.iter().fold(0, |hash, (name, _)| hash_on(hash, name.as_str().as_bytes()));

@@ -4,6 +4,7 @@
 //! limit would lie.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
@@ -25,7 +26,14 @@ enum Segments {
     #[default]
     None,
     One(Bytes),
-    Many(Arc<[Bytes]>),
+    Many(Arc<Many>),
+}
+
+#[derive(Debug)]
+struct Many {
+    segments: Box<[Bytes]>,
+    /// How many stored responses have it.
+    kept: AtomicUsize,
 }
 
 impl From<Vec<Bytes>> for Segments {
@@ -33,7 +41,7 @@ impl From<Vec<Bytes>> for Segments {
         match segments.len() {
             0 => Self::None,
             1 => Self::One(segments.remove(0)),
-            _ => Self::Many(segments.into()),
+            _ => Self::Many(Arc::new(Many { segments: segments.into(), kept: AtomicUsize::new(0) })),
         }
     }
 }
@@ -73,7 +81,7 @@ impl StoredBody {
         match &self.segments {
             Segments::None => &[],
             Segments::One(segment) => std::slice::from_ref(segment),
-            Segments::Many(segments) => segments,
+            Segments::Many(many) => &many.segments,
         }
     }
 
@@ -98,6 +106,22 @@ impl StoredBody {
         slices
     }
 
+    /// Where it is, if it has more than one segment: then whoever reads it keeps it in memory for long. Clones are in the same place.
+    pub fn place(&self) -> Option<usize> {
+        match &self.segments {
+            Segments::Many(many) => Some(Arc::as_ptr(many) as usize),
+            Segments::None | Segments::One(_) => None,
+        }
+    }
+
+    /// Whether a stored response has it, as far as it has more than one segment. Otherwise only its readers keep it in memory.
+    pub fn is_kept(&self) -> bool {
+        match &self.segments {
+            Segments::Many(many) => many.kept.load(Ordering::Relaxed) > 0,
+            Segments::None | Segments::One(_) => true,
+        }
+    }
+
     /// What there is from `start` on in one piece, without copying: the rest of its segment. `None` at the end.
     pub fn rest_of_segment(&self, start: u64) -> Option<Bytes> {
         let (place, within) = (start / SEGMENT as u64, (start % SEGMENT as u64) as usize);
@@ -107,13 +131,46 @@ impl StoredBody {
 
     /// Bytes of memory it holds besides itself.
     pub fn weight(&self) -> usize {
+        /// How many share it.
+        const COUNTS: usize = 2 * size_of::<usize>();
         let table = match &self.segments {
-            Segments::Many(segments) => allocated(segments.len() * size_of::<Bytes>()),
+            Segments::Many(many) => allocated(COUNTS + size_of::<Many>()) + allocated(many.segments.len() * size_of::<Bytes>()),
             _ => 0,
         };
         let bytes: usize = self.segments().iter().map(|segment| shared(segment.len())).sum();
         let trailers = self.trailers().map_or(0, |map| map.iter().map(|(name, value)| name.as_str().len() + value.len() + 64).sum());
         bytes + table + trailers
+    }
+}
+
+/// A body that a stored response has.
+#[derive(Debug)]
+pub(crate) struct KeptBody(StoredBody);
+
+impl KeptBody {
+    pub(crate) fn new(body: StoredBody) -> Self {
+        if let Segments::Many(many) = &body.segments {
+            many.kept.fetch_add(1, Ordering::Relaxed);
+        }
+        Self(body)
+    }
+
+    pub(crate) fn body(&self) -> &StoredBody {
+        &self.0
+    }
+}
+
+impl Clone for KeptBody {
+    fn clone(&self) -> Self {
+        Self::new(self.0.clone())
+    }
+}
+
+impl Drop for KeptBody {
+    fn drop(&mut self) {
+        if let Segments::Many(many) = &self.0.segments {
+            many.kept.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -227,6 +284,18 @@ mod tests {
                 assert_eq!(rest, whole.get(start..).unwrap_or_default(), "{len} from {start}");
             }
         }
+    }
+
+    #[test]
+    fn a_body_is_kept_for_as_long_as_a_stored_response_has_it() {
+        let body = body(SEGMENT + 1, 4096);
+        assert!(!body.is_kept());
+        let kept = KeptBody::new(body.clone());
+        let also = kept.clone();
+        drop(kept);
+        assert!(body.is_kept());
+        drop(also);
+        assert!(!body.is_kept());
     }
 
     #[test]

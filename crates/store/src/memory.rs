@@ -3,7 +3,7 @@
 //! Lifetimes live in the entries, not in the map: what is stale must stay, for validation and for stale answers. What is dead or
 //! invalidated goes when it is next looked up, or when room is needed.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use larder_semantics::storage::refuses_the_request;
@@ -19,6 +19,12 @@ pub use lookup::Lookup;
 pub use table::Placed;
 use table::{Table, table};
 
+/// The part of the capacity that entries may always take.
+const LEAST_SHARE: u64 = 4;
+
+/// The parts in which the capacity is divided between entries and what is no entry.
+const SHARES: u64 = 256;
+
 /// Locks that order the writers of one key. Readers never take them.
 const WRITE_STRIPES: usize = 64;
 
@@ -27,6 +33,8 @@ const WRITE_STRIPES: usize = 64;
 pub struct MemoryStore {
     slots: Table,
     capacity: u64,
+    /// What of that entries may take now.
+    room: AtomicU64,
     placement: Placement,
     ledger: Arc<Ledger>,
     writers: Box<[Mutex<()>]>,
@@ -40,7 +48,17 @@ impl MemoryStore {
         let evictions = Arc::new(EvictionCells::default());
         let slots = table(capacity, largest, Arc::clone(&evictions));
         let writers = (0..WRITE_STRIPES).map(|_| Mutex::default()).collect();
-        Self { slots, capacity, placement: Placement::random(), ledger, writers, evictions }
+        Self { slots, capacity, room: AtomicU64::new(capacity), placement: Placement::random(), ledger, writers, evictions }
+    }
+
+    /// From now on so many bytes of the capacity are taken by what is no entry. A quarter stays for entries whatever that is.
+    pub fn leave_room(&self, bytes: u64) {
+        let share = (self.capacity / SHARES).max(1);
+        let room = self.capacity.saturating_sub(bytes / share * share).max(self.capacity / LEAST_SHARE);
+        // It takes all locks there are, so a little more or less is not worth it.
+        if self.room.swap(room, Ordering::Relaxed) != room {
+            self.slots.set_capacity(room);
+        }
     }
 
     /// The ledger that its entries are checked against.

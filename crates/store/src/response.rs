@@ -16,7 +16,7 @@ use larder_semantics::key::url_of;
 use larder_semantics::weight::allocated;
 use larder_semantics::{PrimaryKey, SecondaryKey, StoredHead, Timestamp, VarySpec};
 
-use crate::body::StoredBody;
+use crate::body::{KeptBody, StoredBody};
 use crate::ledger::{Checked, Ledger, Position, Subject, Tag, TagList};
 
 /// The longest body in the block, in bytes. A longer one is not worth another copy when a 304 renews the head; and whoever keeps the key
@@ -83,7 +83,7 @@ pub struct StoredResponse {
 struct Rare {
     variant: Option<Variant>,
     /// A body that is not in the block.
-    body: Option<Box<StoredBody>>,
+    body: Option<Box<KeptBody>>,
     body_fetch: u64,
 }
 
@@ -119,7 +119,7 @@ impl StoredResponse {
             uses: AtomicU8::new(0),
         };
         if !is_short {
-            response.rare().body = Some(Box::new(body));
+            response.rare().body = Some(Box::new(KeptBody::new(body)));
         }
         if variant.is_some() {
             response.rare().variant = variant;
@@ -200,7 +200,7 @@ impl StoredResponse {
     }
 
     fn long_body(&self) -> Option<&StoredBody> {
-        self.rare.as_ref()?.body.as_deref()
+        self.rare.as_ref()?.body.as_deref().map(KeptBody::body)
     }
 
     /// The number of the fetch that brought the body. Equal to `fetch` until a 304 renews the head.
@@ -271,7 +271,7 @@ impl StoredResponse {
         /// How many share it.
         const COUNTS: usize = 2 * size_of::<usize>();
         let rare = self.rare.as_ref().map_or(0, |rare| {
-            let body = rare.body.as_ref().map_or(0, |body| allocated(size_of::<StoredBody>()) + body.weight());
+            let body = rare.body.as_ref().map_or(0, |body| allocated(size_of::<KeptBody>()) + body.body().weight());
             allocated(size_of::<Rare>()) + rare.variant.as_ref().map_or(0, Variant::weight) + body
         });
         allocated(COUNTS + size_of::<Self>()) + self.head.weight() + rare

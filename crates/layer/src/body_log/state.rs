@@ -109,6 +109,11 @@ impl Piece {
 }
 
 impl State {
+    pub(super) fn of_stored(body: StoredBody) -> Self {
+        let end = Some(End::Complete(body.trailers().cloned().map(Arc::new)));
+        Self { stored: Some(body), end, ..Self::default() }
+    }
+
     pub(super) fn push(&mut self, frame: Bytes) {
         self.held += frame.len() as u64;
         let last = self.last();
@@ -292,6 +297,19 @@ impl State {
             }
             self.trim(in_flight);
         }
+    }
+
+    /// The body that is in memory for its readers alone: where it is, its length, and for how long none of them has taken anything.
+    pub(super) fn departed(&self) -> Option<(usize, u64, Duration)> {
+        let body = self.stored.as_ref().filter(|body| !body.is_kept())?;
+        let idle = self.readers.iter().flatten().map(|place| place.idle_since.elapsed()).min();
+        Some((body.place()?, body.len(), idle.unwrap_or(Duration::MAX)))
+    }
+
+    /// Cuts all readers off, and lets the body go.
+    pub(super) fn let_go(&mut self) {
+        self.readers.fill_with(|| None);
+        (self.stored, self.keeping) = (None, false);
     }
 
     /// Cuts off who has taken nothing for too long of what is held for readers alone, and drops it.

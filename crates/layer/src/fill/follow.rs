@@ -65,7 +65,7 @@ pub(super) async fn follow<S: Upstream>(
             if !usable || !same {
                 return Followed::Alone(plan.reason);
             }
-            confirmed(asked, &stored, status, now)
+            confirmed(asked, &stored, status, &service.cache)
         }
         Landing::Loaded(stored) => {
             let usable = matches!(decide(&service.route.policy, &asked.context, Some(&stored.head), now), Decision::Serve { .. });
@@ -75,7 +75,7 @@ pub(super) async fn follow<S: Upstream>(
             if !usable {
                 return Followed::Alone(plan.reason);
             }
-            return from_elsewhere(service, loaded(asked, &stored, collapsed, now));
+            return from_elsewhere(service, loaded(asked, &stored, collapsed, &service.cache));
         }
         Landing::Arriving(live) => {
             if let Some(other) = other_variant(service, asked, live.variant.as_ref()) {

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use common::{Origin, OriginBody, channel, frame, get, read, response, rules, send, streaming, with_rules};
 use http_body_util::BodyExt;
 use http_body_util::channel::Sender;
-use larder_tower::clock::Clock;
-use larder_tower::{BodyError, BoxError, Cache, CacheService, Caller, RouteRules};
+use larder_tower::clock::{Clock, ClockHand};
+use larder_tower::{BodyError, BoxError, Cache, CacheService, Caller, Invalidation, InvalidationTarget, RouteRules};
 use tokio::sync::Semaphore;
 
 /// An origin with one streamed answer, then plain ones.
@@ -188,8 +188,12 @@ async fn trailers_are_replayed_but_for_what_is_never_stored() {
 
 /// A cache that may hold one mebibyte of bodies under way.
 fn small_budget(origin: Origin) -> CacheService<Origin> {
-    let (clock, _) = Clock::manual(common::START);
-    CacheService::new(origin, Cache::new(8 << 20, 1 << 20, clock), Arc::new(rules()))
+    with_hand(origin).0
+}
+
+fn with_hand(origin: Origin) -> (CacheService<Origin>, ClockHand) {
+    let (clock, hand) = Clock::manual(common::START);
+    (CacheService::new(origin, Cache::new(8 << 20, 1 << 20, clock), Arc::new(rules())), hand)
 }
 
 /// An origin whose long answers are a megabyte, of which it sends a frame whenever the gate lets it; others come in two frames.
@@ -267,4 +271,44 @@ async fn streams_over_the_budget_hold_one_frame_each() {
     // And the one with which the budget was used up.
     assert!(held <= (1 << 20) + 301 * 10_000, "{held} bytes are held");
     drop(unread);
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_that_left_the_store_are_let_go_when_too_much_is_kept_for_readers_that_take_nothing() {
+    let gate = Arc::new(Semaphore::new(100_000));
+    let (cache, hand) = with_hand(pouring(&gate));
+    let base = cache.cache().stats().memory.capacity;
+    let paths = ["/long/0", "/long/1"];
+    for path in paths {
+        send(&cache, get(path)).await.body.unwrap();
+    }
+    let mut readers = Vec::new();
+    for path in paths {
+        let served = cache.serve(get(path), Caller::default(), |_| ()).await.expect("an answer");
+        assert_eq!(common::header(&served.response, "x-cache"), "HIT");
+        readers.push(served);
+    }
+    // A body that is stored costs nothing more, however slowly it is read.
+    tokio::time::advance(Duration::from_secs(60)).await;
+    hand.advance(1);
+    send(&cache, get("/short/1")).await.body.unwrap();
+    cache.cache().invalidate(&Invalidation::hard([InvalidationTarget::All])).await;
+    for path in paths {
+        assert_eq!(send(&cache, get(path)).await.x_cache(), "MISS");
+    }
+    let mut last = readers.remove(1).response.into_body();
+    frame(&mut last).await.expect("the first bytes").expect("still there");
+    tokio::time::advance(Duration::from_secs(10)).await;
+    hand.advance(10);
+    send(&cache, get("/short/2")).await.body.unwrap();
+    let first = readers.remove(0);
+    assert!(matches!(read(first.response, first.outcome).await.body, Err(BodyError::Outrun)), "two megabytes are too much");
+    assert!(frame(&mut last).await.expect("more").is_ok(), "one is not");
+    let room = cache.cache().stats().memory.capacity;
+    assert!(room <= base - 900_000, "what it takes is taken from what may be stored: {room} of {base} bytes");
+    drop(last);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    hand.advance(1);
+    send(&cache, get("/short/3")).await.body.unwrap();
+    assert_eq!(cache.cache().stats().memory.capacity, base);
 }

@@ -44,7 +44,7 @@ pub use invalidation::{Invalidation, InvalidationTarget};
 pub use named_tag::NamedTag;
 use pattern::Pattern;
 pub use pattern::Regex;
-use records::Records;
+use records::{RECORD, Records};
 pub(crate) use tag::tags_weight;
 pub use tag::{Tag, TagList, Tags};
 
@@ -269,6 +269,11 @@ impl Ledger {
     pub fn folds(&self) -> Folds {
         let [coarser, everything] = &self.folds;
         Folds { coarser: coarser.load(Ordering::Relaxed), everything: everything.load(Ordering::Relaxed) }
+    }
+
+    /// Bytes of memory that its records take, about.
+    pub fn weight(&self) -> u64 {
+        (self.records.read().unwrap_or_else(PoisonError::into_inner).len() * RECORD) as u64
     }
 
     /// Figures for metrics. Forgets records that can concern nothing any more.

@@ -14,6 +14,9 @@ use super::prefix::{Depth, Prefix, host_and_path, path_of, prefixes_of};
 use super::tag::Tag;
 use super::{Folds, Position, Subject, Validity};
 
+/// Bytes that a record takes, with its part of the table.
+pub(super) const RECORD: usize = 60;
+
 /// Records kept before the older half gives way: about 13 MiB. As many as a table of a power of two holds.
 pub(super) const MAX_RECORDS: usize = 224 * 1024;
 

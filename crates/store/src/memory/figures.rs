@@ -29,7 +29,7 @@ pub struct MemoryStats {
     pub entries: u64,
     /// Their bytes, bookkeeping included.
     pub bytes: u64,
-    /// The most bytes it may hold.
+    /// The most bytes they may take now: less while others take their part of the store's capacity.
     pub capacity: u64,
     /// Why entries left.
     pub evictions: Evictions,
@@ -65,7 +65,7 @@ impl MemoryStore {
         MemoryStats {
             entries: self.slots.len() as u64,
             bytes: self.slots.weight(),
-            capacity: self.capacity,
+            capacity: self.room.load(Ordering::Relaxed),
             evictions: Evictions {
                 size: count(&self.evictions.size),
                 removed: count(&self.evictions.removed),
