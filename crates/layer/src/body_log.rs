@@ -129,8 +129,8 @@ impl LogWriter {
             state.charge();
             match waited {
                 Ok(Some(room)) => return room,
-                Ok(None) => {}
-                Err(_) => state.cut_off_behind(&self.0.in_flight),
+                // The timer's own wake-up may look like news.
+                Ok(None) | Err(_) => state.cut_off_behind(&self.0.in_flight),
             }
         }
     }

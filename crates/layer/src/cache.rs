@@ -119,7 +119,7 @@ impl Cache {
     }
 
     /// Divides the capacity anew between entries and what else takes memory: the ledger, the shapes of heads, and bodies that are read
-    /// although they are not stored any more. At most once a second, since it looks through all of that.
+    /// although they are not stored any more. Once a second at most, since the division takes all locks of the store.
     pub(crate) fn settle(&self) {
         self.in_flight.look();
         let now = self.clock.now().as_secs();

@@ -11,7 +11,7 @@ use super::{Log, PATIENCE};
 use crate::clock::timer_now;
 
 /// Between two looks for stalled readers, at least.
-const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 
 /// Bodies that are read although they are not stored any more may take so many times the limit while their readers get on: with it, half of
 /// the capacity.

@@ -314,6 +314,7 @@ impl State {
 
     /// Cuts off who has taken nothing for too long of what is held for readers alone, and drops it.
     pub(super) fn cut_off_stalled(&mut self, in_flight: &InFlight) {
+        // What may still be stored is held for that.
         if self.held == 0 || (self.keeping && self.end.is_none()) {
             return;
         }
@@ -323,10 +324,13 @@ impl State {
                 *slot = None;
             }
         }
-        if self.end.is_some() && !self.has_readers() {
+        if !self.has_readers() {
             self.keeping = false;
             self.drop_pieces(in_flight);
         }
         self.trim(in_flight);
+        if !self.has_readers() {
+            self.wake_writer();
+        }
     }
 }

@@ -235,7 +235,7 @@ async fn run_dry() {
 #[tokio::test]
 async fn a_reader_that_is_slow_reads_what_is_stored_and_holds_nothing_under_way() {
     let gate = Arc::new(Semaphore::new(100));
-    let cache = small_budget(pouring(&gate));
+    let cache = common::service(pouring(&gate));
     let mut unread = unread(&cache, 1).await;
     run_dry().await;
     assert_eq!((cache_held(&cache), cache.cache().stats().fills_in_flight), (0, 0));
