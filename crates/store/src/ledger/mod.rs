@@ -29,6 +29,7 @@ mod named_tag;
 mod pattern;
 mod prefix;
 mod records;
+mod spelling;
 mod tag;
 
 use std::sync::PoisonError;

@@ -8,6 +8,7 @@ use larder_semantics::weight::allocated;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::named_tag::NamedTag;
+use super::spelling::one_spelling;
 
 /// Surrogate keys that are the same up to one of these are a family.
 pub(super) const FAMILY_END: char = ':';
@@ -35,9 +36,9 @@ impl Tag {
     /// Bytes that one takes.
     pub(crate) const SIZE: usize = size_of::<u64>();
 
-    /// The tag that every variant of a URL has, said or not; `url` is a key's URL part.
+    /// The tag that every variant of a URL has, said or not, and every other spelling of it; `url` is a key's URL part.
     pub fn url(url: &str) -> Self {
-        Self::of("url", url)
+        Self::of("url", &one_spelling(url))
     }
 
     /// A surrogate key.

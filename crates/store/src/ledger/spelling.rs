@@ -1,0 +1,84 @@
+//! URLs that are the same to an origin, however they are spelled: what makes one of them old makes all of them old.
+//!
+//! Keys tell spellings apart, since not every origin takes them for the same. To be wrong here costs a fetch, and no more.
+
+use std::borrow::Cow;
+
+/// The same text for all spellings of a key's URL: octets that need no escape stand for themselves (RFC 3986 §6.2.2.2), slashes are slashes, a
+/// path has neither dot segments (§6.2.2.3) nor empty ones, and a host has no dot at its end. Allocates only where there is a difference.
+pub(super) fn one_spelling(url: &str) -> Cow<'_, str> {
+    let start = url.find("://").map_or(0, |at| at + 3);
+    let (before, rest) = url.split_at(start);
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let (host, port) = authority.split_at(authority.rfind(':').unwrap_or(authority.len()));
+    if !host.ends_with('.') && is_plain(path) {
+        return Cow::Borrowed(url);
+    }
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let (path, query) = path.split_at(path.find('?').unwrap_or(path.len()));
+    Cow::Owned(format!("{before}{host}{port}{}{}", without_odd_segments(&decoded(path).replace('\\', "/")), decoded(query)))
+}
+
+fn is_plain(path: &str) -> bool {
+    !path.contains(['%', '\\']) && !path.contains("//") && !path.contains("/.")
+}
+
+/// With escapes of unreserved characters and separators undone.
+fn decoded(text: &str) -> String {
+    let mut decoded = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('%') {
+        decoded.push_str(&rest[..at]);
+        let octet = rest.get(at + 1..at + 3).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let octet = octet.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match octet.filter(|octet| octet.is_ascii_alphanumeric() || b"-._~/\\".contains(octet)) {
+            Some(octet) => {
+                decoded.push(char::from(octet));
+                rest = &rest[at + 3..];
+            }
+            None => {
+                decoded.push('%');
+                rest = &rest[at + 1..];
+            }
+        }
+    }
+    decoded + rest
+}
+
+fn without_odd_segments(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    for segment in path.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => _ = kept.pop(),
+            segment => kept.push(segment),
+        }
+    }
+    let end = if path.ends_with('/') && !kept.is_empty() { "/" } else { "" };
+    if path.is_empty() { String::new() } else { format!("/{}{end}", kept.join("/")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_of_one_url_are_one_text() {
+        for (url, spelling) in [
+            ("http://a.example/x/y/?b=/../c//d", "http://a.example/x/y/?b=/../c//d"),
+            ("http://a.example/", "http://a.example/"),
+            ("http://a.example/%78/%7e?%61=1", "http://a.example/x/~?a=1"),
+            ("http://a.example./x", "http://a.example/x"),
+            ("http://a.example.:81/x", "http://a.example:81/x"),
+            ("http://a.example/b/../x", "http://a.example/x"),
+            ("http://a.example//b/.././x/", "http://a.example/x/"),
+            ("http://a.example/b%2f..%5cx", "http://a.example/x"),
+            ("http://a.example/../../..", "http://a.example/"),
+            ("http://a.example/%20%zz%+6", "http://a.example/%20%zz%+6"),
+            ("http://[::1]:81/%78", "http://[::1]:81/x"),
+        ] {
+            assert_eq!(one_spelling(url), spelling, "{url}");
+        }
+        assert!(matches!(one_spelling("http://a.example/x.y?b=c"), Cow::Borrowed(_)));
+    }
+}
