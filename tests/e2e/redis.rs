@@ -65,7 +65,8 @@ async fn a_start_waits_for_redis_before_it_accepts() -> Result<()> {
     get(&one, "/a").await?;
     written(&one, 1.0).await?;
     let proxy = FaultProxy::start(redis.address()).await?;
-    let reading = proxy.hold("XREAD", "");
+    // A log is read to its end by a script, before anything new is waited for.
+    let reading = proxy.hold("EVALSHA", "");
     let folder = tempfile::TempDir::new()?;
     let text = format!("{TTL}[store.redis]\nurl = \"redis://{}\"\ntimeout = \"10s\"\nconnect_timeout = \"1h\"\n", proxy.address());
     std::fs::write(folder.path().join("config.toml"), config(&origin.url(), &text))?;
