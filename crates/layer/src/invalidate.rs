@@ -56,16 +56,14 @@ impl Cache {
             (Some(_), _) => return None,
             (None, _) => return Some(AppliedBy { applied: 1, replicas: 1, unknown: 0 }),
         };
-        let mut last = None;
+        // It can say at once how far they are, however short the wait is.
+        let mut last = remote.log.applied_by(number).await;
         let everywhere = async {
             let mut pause = LOOK_AGAIN;
-            loop {
-                last = remote.log.applied_by(number).await;
-                if last.is_some_and(AppliedBy::is_everyone) {
-                    return;
-                }
+            while !last.is_some_and(AppliedBy::is_everyone) {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_LOOK);
+                last = remote.log.applied_by(number).await;
             }
         };
         // What was seen last is the answer either way.
