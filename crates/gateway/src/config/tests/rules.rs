@@ -280,6 +280,16 @@ fn the_admin_listener_is_for_this_machine_only() {
 }
 
 #[test]
+fn the_log_of_invalidations_takes_its_time_to_be_read() {
+    assert_complaint(
+        "[store.redis]\nurl = \"redis://host\"\nmax_lag = \"500ms\"",
+        r#"3:11: error: `max_lag` is too short (hint: at least "1s": what others purge is looked for several times a second)"#,
+    );
+    let redis = config("[store.redis]\nurl = \"redis://host\"\nmax_lag = \"1s\"").redis.unwrap();
+    assert_eq!(redis.max_lag.as_secs(), 1);
+}
+
+#[test]
 fn one_address_is_listed_once() {
     assert_complaint(
         "[server]\nlisten = [\"127.0.0.1:1\", \"127.0.0.1:1\"]",
