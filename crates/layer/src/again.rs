@@ -8,12 +8,9 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request};
 use larder_semantics::{KeyBuffer, Target};
 use larder_store::StoredResponse;
-use tokio::sync::oneshot;
 
-use crate::exchange::{self, Job};
-use crate::fill::Asked;
+use crate::fill::{Asked, in_background};
 use crate::flight::Join;
-use crate::partial::Going;
 use crate::service::CacheService;
 use crate::upstream::Upstream;
 
@@ -54,15 +51,11 @@ impl<S: Upstream> CacheService<S> {
 /// Through the flights like any other: whoever is under way already need not be joined, for nobody waits here.
 async fn fetch<S: Upstream>(service: CacheService<S>, asked: Arc<Asked>) {
     let Some(_turn) = service.cache.refresh_turn() else { return };
-    let store = &service.cache.store;
-    let found = store.lookup(store.place_key(&asked.key), &asked.parts.headers, service.cache.clock.now());
+    let (store, found) = (&service.cache.store, service.stored_for(&asked));
     if found.response().is_some() {
         return;
     }
     let hash = store.flight_hash(store.place_key(&asked.key), &found, &asked.parts.headers);
     let Join::Lead(permit) = service.join(hash, &asked) else { return };
-    let (reply, _) = oneshot::channel();
-    let mut job = Job::new(&service, asked, &found, Going::Whole, Some(permit));
-    job.in_background = true;
-    exchange::run(service.clone(), job, Some(found), reply).await;
+    in_background(&service, asked, found, permit).await;
 }

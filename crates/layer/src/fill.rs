@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::header::AGE;
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, Uri, response};
-use larder_semantics::{CacheStatus, Decision, ForwardReason, MethodKind, PrimaryKey, Reason, RequestContext, serve_on_error};
+use larder_semantics::{CacheStatus, ForwardReason, MethodKind, PrimaryKey, Reason, RequestContext, serve_on_error};
 use larder_store::{KeyHash, Lookup, StoredPart, StoredResponse, Tags};
 use tokio::sync::oneshot;
 
@@ -20,8 +20,9 @@ use crate::error::FetchError;
 use crate::exchange::{self, Job, Reply};
 use crate::flight::{Join, Permit};
 use crate::live::{Live, LiveReader};
+use crate::look_up::LookedUp;
 use crate::outcome::{CacheResult, Outcome, Served};
-use crate::partial::{self, Going, PartUse};
+use crate::partial::Going;
 use crate::respond;
 use crate::service::CacheService;
 use crate::upstream::Upstream;
@@ -104,6 +105,14 @@ impl Plan {
         if as_sent { Going::AsSent } else { self.going.clone() }
     }
 
+    /// Takes what a later look-up found, for the reason that this request had from the start. What is asked about a part depends on the part.
+    fn renew(&mut self, newer: Self) {
+        match newer.found {
+            Lookup::Partial(_) => *self = newer,
+            found => self.found = found,
+        }
+    }
+
     /// Whether another replica may have what this one lacks. What only the origin can say is not asked of anybody else.
     fn may_be_stored_elsewhere(&self) -> bool {
         matches!(self.reason, Reason::NotStored | Reason::VaryMiss | Reason::Stale | Reason::MustRevalidate)
@@ -178,46 +187,40 @@ pub(crate) async fn refresh<S: Upstream>(service: CacheService<S>, asked: Arc<As
     let hash = store.flight_hash(store.place_key(&asked.key), &found, &asked.parts.headers);
     let Join::Lead(permit) = service.join(hash, &asked) else { return };
     // Another refresh may have landed since this one was called for.
-    let current = store.lookup(store.place_key(&asked.key), &asked.parts.headers, service.cache.clock.now());
-    if !matches!(&current, Lookup::Found(current) if Arc::ptr_eq(current, &stored)) {
+    if !matches!(service.stored_for(&asked), Lookup::Found(current) if Arc::ptr_eq(&current, &stored)) {
         return;
     }
-    // Nobody is there to read the answer: a reader that takes nothing would hold up a body too large to be stored.
-    let (reply, _) = oneshot::channel();
-    let mut job = Job::new(&service, Asked::to_store(asked), &found, Going::Whole, Some(permit));
-    job.in_background = true;
-    exchange::run(service.clone(), job, Some(found), reply).await;
+    in_background(&service, Asked::to_store(asked), found, permit).await;
     // Whatever came back, if it did not take the place of `stored` it will hardly do so at once.
     let pause = service.cache.clock.now().as_millis().saturating_add(REFRESH_PAUSE.as_millis() as u64);
     stored.postpone_refresh(larder_semantics::Timestamp::from_millis(pause));
 }
 
+/// Fetches for the store alone.
+pub(crate) async fn in_background<S: Upstream>(service: &CacheService<S>, asked: Arc<Asked>, found: Lookup, permit: Permit) {
+    // Nobody is there to read the answer: a reader that takes nothing would hold up a body too large to be stored.
+    let (reply, _) = oneshot::channel();
+    let mut job = Job::new(service, asked, &found, Going::Whole, Some(permit));
+    job.in_background = true;
+    exchange::run(service.clone(), job, Some(found), reply).await;
+}
+
 /// Looks whether the store has an answer by now, and otherwise brings the plan up to date.
 fn look_again<S: Upstream>(service: &CacheService<S>, asked: &Asked, plan: &mut Plan) -> Option<Served<S::Body>> {
-    let (store, now) = (&service.cache.store, service.cache.clock.now());
-    let found = store.lookup(store.place_key(&asked.key), &asked.parts.headers, now);
-    if let Lookup::Partial(part) = &found {
-        match partial::consider(&service.route, &asked.context, &asked.parts.headers, part, now) {
-            PartUse::Serve(served) => return Some(*served),
-            PartUse::Ask(newer) => *plan = newer,
-            PartUse::GatewayTimeout(_) => {}
+    match service.look_up_again(asked) {
+        LookedUp::Hit(hit) if !hit.wants_refresh => Some(hit.served(&asked.context, &asked.parts.headers, &service.cache.in_flight)),
+        LookedUp::PartHit(served) => Some(*served),
+        // It waits for the origin as it is, and what it brings is better than what is stale.
+        LookedUp::Hit(hit) => {
+            plan.found = Lookup::Found(hit.stored);
+            None
         }
-        return None;
+        LookedUp::Fetch(newer) => {
+            plan.renew(newer);
+            None
+        }
+        LookedUp::GatewayTimeout(_) => None,
     }
-    if let Decision::Serve { age, reason } = service.route.decide(&asked.context, &found, now)
-        && let Lookup::Found(stored) = &found
-    {
-        return Some(hit(
-            asked,
-            stored,
-            &service.cache,
-            age,
-            CacheStatus { hit: true, ttl: Some(stored.head.ttl(now)), ..detail(reason) },
-            reason,
-        ));
-    }
-    plan.found = found;
-    None
 }
 
 /// Fetches, and says how long the origin took. With `remote`, other replicas are asked before; the origin may not be needed then.

@@ -19,6 +19,7 @@ mod future;
 mod invalidate;
 mod layer;
 mod live;
+mod look_up;
 mod members;
 mod outcome;
 mod partial;

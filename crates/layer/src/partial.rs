@@ -10,6 +10,7 @@ use larder_semantics::{CacheStatus, Decision, MethodKind, Reason, RequestContext
 use larder_store::{Lookup, StoredPart};
 
 use crate::fill::{Plan, detail};
+use crate::look_up::LookedUp;
 use crate::outcome::{CacheResult, Outcome, Served};
 use crate::respond;
 use crate::rules::RouteRules;
@@ -44,16 +45,6 @@ impl Going {
     }
 }
 
-/// What comes of a request for which a part is stored.
-pub(crate) enum PartUse<B> {
-    /// The part answers it.
-    Serve(Box<Served<B>>),
-    /// The origin has to be asked.
-    Ask(Plan),
-    /// The client forbids to ask.
-    GatewayTimeout(Reason),
-}
-
 /// Decides about a request for which a part is stored.
 pub(crate) fn consider<B>(
     rules: &RouteRules,
@@ -61,14 +52,14 @@ pub(crate) fn consider<B>(
     fields: &HeaderMap,
     part: &Arc<StoredPart>,
     now: Timestamp,
-) -> PartUse<B> {
+) -> LookedUp<B> {
     let about = |head| match decide(&rules.policy, context, head, now) {
-        Decision::Forward { reason } => Err(PartUse::Ask(Plan::forward(reason, Lookup::Partial(Arc::clone(part))))),
-        Decision::GatewayTimeout { reason } => Err(PartUse::GatewayTimeout(reason)),
+        Decision::Forward { reason } => Err(LookedUp::Fetch(Plan::forward(reason, Lookup::Partial(Arc::clone(part))))),
+        Decision::GatewayTimeout { reason } => Err(LookedUp::GatewayTimeout(reason)),
         decision => Ok(decision),
     };
     // Nothing stored is good for a request for the whole, so this is never `Ok`.
-    let as_miss = || about(None).err().unwrap_or(PartUse::GatewayTimeout(Reason::OnlyIfCached));
+    let as_miss = || about(None).err().unwrap_or(LookedUp::GatewayTimeout(Reason::OnlyIfCached));
     if !context.range || context.method != MethodKind::Get {
         return as_miss();
     }
@@ -78,11 +69,11 @@ pub(crate) fn consider<B>(
     };
     match (decision, part.meta.answer(context, fields)) {
         (Decision::Serve { age, reason }, PartialUse::Answer(answer)) => match hit(part, &answer, age, reason, now) {
-            Some(served) => PartUse::Serve(Box::new(served)),
+            Some(served) => LookedUp::PartHit(Box::new(served)),
             None => as_miss(),
         },
         (decision, PartialUse::Answer(_)) => ask(decision.reason(), part, Going::IfChanged(Arc::clone(part))),
-        (_, PartialUse::Fetch { .. }) if context.directives.only_if_cached => PartUse::GatewayTimeout(Reason::OnlyIfCached),
+        (_, PartialUse::Fetch { .. }) if context.directives.only_if_cached => LookedUp::GatewayTimeout(Reason::OnlyIfCached),
         (_, PartialUse::Fetch { missing }) => match answer_ranged(context, fields, &part.meta.head, part.meta.complete_length) {
             Answer::Partial(partial) => match partial.ranges[..] {
                 [wanted] if missing.length() <= rules.max_object => {
@@ -95,8 +86,8 @@ pub(crate) fn consider<B>(
     }
 }
 
-fn ask<B>(reason: Reason, part: &Arc<StoredPart>, going: Going) -> PartUse<B> {
-    PartUse::Ask(Plan::about_part(reason, Arc::clone(part), going))
+fn ask<B>(reason: Reason, part: &Arc<StoredPart>, going: Going) -> LookedUp<B> {
+    LookedUp::Fetch(Plan::about_part(reason, Arc::clone(part), going))
 }
 
 fn hit<B>(part: &StoredPart, answer: &Answer, age: u32, reason: Reason, now: Timestamp) -> Option<Served<B>> {

@@ -1,0 +1,143 @@
+//! The look-up of a request: the same one at both doors, after a wait for another request's fetch, and before a refetch.
+//!
+//! 1. [`CacheService::admit`]: whether the request is looked up, or which way it takes past the store.
+//! 2. [`CacheService::look_up`]: what the store has for it, and what follows from that.
+//! 3. A [`Hit`] is rendered as a response ([`Hit::served`]), or as the fields lie in the store ([`Hit::at_hand`]).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, Request};
+use larder_semantics::{
+    CacheStatus, Decision, ForwardReason, KeyBuffer, MethodKind, Reason, RequestContext, Timestamp, decide, decide_soft_purged,
+};
+use larder_store::{Lookup, SlotKey, StoredResponse};
+
+use crate::at_hand::AtHand;
+use crate::body_log::InFlight;
+use crate::fill::{Asked, Plan};
+use crate::outcome::{CacheResult, Outcome, Served};
+use crate::partial;
+use crate::respond;
+use crate::rules::RouteRules;
+use crate::service::CacheService;
+
+/// The way that a request takes.
+pub(crate) enum Admission {
+    /// It is looked up.
+    LookUp,
+    /// It passes by the store.
+    Pass(Reason, ForwardReason),
+}
+
+/// What comes of a look-up.
+pub(crate) enum LookedUp<B> {
+    /// A stored response answers the request.
+    Hit(Hit),
+    /// A stored part answers it.
+    PartHit(Box<Served<B>>),
+    /// The client allows stored responses only, and none may be used.
+    GatewayTimeout(Reason),
+    /// The origin has to be asked.
+    Fetch(Plan),
+}
+
+/// A stored response that answers a request.
+pub(crate) struct Hit {
+    pub(crate) stored: Arc<StoredResponse>,
+    age: u32,
+    reason: Reason,
+    pub(crate) now: Timestamp,
+    /// Whether it is stale, and to be refreshed in the background (RFC 5861 §3).
+    pub(crate) wants_refresh: bool,
+}
+
+impl<S> CacheService<S> {
+    /// The way that a request with this method takes. Called once for each request, at each of the two doors, before its key is derived.
+    pub(crate) fn admit(&self, method: &Method, has_content: bool) -> Admission {
+        match MethodKind::of(method) {
+            _ if !self.route.cache => Admission::Pass(Reason::RouteNotCached, ForwardReason::Bypass),
+            MethodKind::Unsafe | MethodKind::OtherSafe => Admission::Pass(Reason::Method, ForwardReason::Method),
+            MethodKind::Get | MethodKind::Head if has_content => Admission::Pass(Reason::RequestBody, ForwardReason::Request),
+            MethodKind::Get | MethodKind::Head => Admission::LookUp,
+        }
+    }
+
+    /// Whether the client may and does ask for an answer from the origin.
+    pub(crate) fn is_bypassed<R>(&self, request: &Request<R>, key: &KeyBuffer, client: Option<IpAddr>) -> bool {
+        !key.query_as_sent() && self.route.key.query.is_bypassed(request.uri().query()) && self.route.may_bypass.allows(client)
+    }
+
+    /// Looks a request up, and decides what follows from what is stored.
+    #[inline]
+    pub(crate) fn look_up<B>(&self, context: &RequestContext, fields: &HeaderMap, key: SlotKey<'_>) -> LookedUp<B> {
+        let (rules, now) = (&*self.route, self.cache.clock.now());
+        let found = self.cache.store.lookup(key, fields, now);
+        if let Lookup::Partial(part) = &found {
+            return partial::consider(rules, context, fields, part, now);
+        }
+        match (rules.decide(context, &found, now), found) {
+            (Decision::Serve { age, reason }, Lookup::Found(stored)) => {
+                LookedUp::Hit(Hit { stored, age, reason, now, wants_refresh: false })
+            }
+            (Decision::ServeStale { age, reason }, Lookup::Found(stored)) => {
+                LookedUp::Hit(Hit { stored, age, reason, now, wants_refresh: true })
+            }
+            (Decision::GatewayTimeout { reason }, _) => LookedUp::GatewayTimeout(reason),
+            (Decision::Validate { reason }, found) => LookedUp::Fetch(Plan::validate(reason, found)),
+            // A serving decision is only ever taken about a stored response.
+            (Decision::Forward { reason } | Decision::Serve { reason, .. } | Decision::ServeStale { reason, .. }, found) => {
+                LookedUp::Fetch(Plan::forward(reason, found))
+            }
+        }
+    }
+
+    /// As [`Self::look_up`], for a request on its way to the origin.
+    pub(crate) fn look_up_again<B>(&self, asked: &Asked) -> LookedUp<B> {
+        self.look_up(&asked.context, &asked.parts.headers, self.cache.store.place_key(&asked.key))
+    }
+
+    /// What is stored for a request, without a decision about it.
+    pub(crate) fn stored_for(&self, asked: &Asked) -> Lookup {
+        let store = &self.cache.store;
+        store.lookup(store.place_key(&asked.key), &asked.parts.headers, self.cache.clock.now())
+    }
+}
+
+impl RouteRules {
+    /// What the stored response that was found is good for.
+    pub(crate) fn decide(&self, context: &RequestContext, found: &Lookup, now: Timestamp) -> Decision {
+        match found {
+            Lookup::Found(stored) if stored.is_softened() => decide_soft_purged(&self.policy, context, &stored.head, now),
+            found => decide(&self.policy, context, found.head(), now),
+        }
+    }
+}
+
+impl Hit {
+    /// As a response.
+    pub(crate) fn served<B>(&self, context: &RequestContext, fields: &HeaderMap, in_flight: &Arc<InFlight>) -> Served<B> {
+        let (status, outcome) = self.status();
+        let response = respond::from_stored(context, fields, &self.stored, in_flight, self.age, CacheResult::Hit, &status);
+        Served { response, outcome }
+    }
+
+    /// As the fields lie in the store, where that is possible.
+    pub(crate) fn at_hand<B>(&self, context: &RequestContext, fields: &HeaderMap, in_flight: &Arc<InFlight>) -> Option<AtHand<B>> {
+        let (status, outcome) = self.status();
+        AtHand::in_slots(context, fields, &self.stored, in_flight, self.age, &status, outcome)
+    }
+
+    fn status(&self) -> (CacheStatus, Outcome) {
+        let ttl = match self.stored.head.ttl(self.now) {
+            // A soft purge ended its lifetime, whatever is left of it.
+            ttl if self.reason == Reason::SoftPurged => ttl.min(0),
+            ttl => ttl,
+        };
+        let detail = (self.reason != Reason::Fresh).then_some(self.reason.as_str());
+        let status = CacheStatus { hit: true, ttl: Some(ttl), detail, ..CacheStatus::default() };
+        let mut outcome = Outcome::new(CacheResult::Hit, self.reason, Some(self.stored.key()));
+        outcome.stale = ttl <= 0;
+        (status, outcome)
+    }
+}
