@@ -8,9 +8,9 @@ use bytes::Bytes;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Empty;
-use larder::telemetry::access_log::{AccessLog, Answer, Format};
-use larder::telemetry::metrics::{Metrics, RequestRecord};
 use larder_semantics::{Reason, Timestamp};
+use larder_telemetry::access_log::{AccessLog, Answer, Format};
+use larder_telemetry::metrics::{Metrics, RequestRecord};
 use larder_tower::CacheResult;
 
 fn metrics(criterion: &mut Criterion) {

@@ -18,14 +18,14 @@ use crate::forward::{EffectiveTarget, Hop, effective_target, is_upgrade};
 use crate::http1;
 use crate::live::Live;
 use crate::path_reading;
-use crate::problem::Problem;
+use crate::problem::{Problem, TOO_LARGE};
 use crate::purge::{Heard, USUAL_WAIT, public, purge};
 use crate::redis::Redis;
-use crate::request_limit::{TOO_LARGE, is_too_large, limited};
+use crate::request_limit::{is_too_large, limited};
 use crate::server::{Handler, Lingering, OpenConnections, OwnAnswer, Peer, lingering};
 use crate::telemetry::access_log::{AccessLog, Answer, Entry, Logged};
 use crate::telemetry::metrics::RequestRecord;
-use crate::upstream::{Requester, UpstreamBody, UpstreamError, UpstreamService};
+use crate::upstream::{Requester, TunnelClient, UpstreamBody, UpstreamError, UpstreamService};
 
 const NO_ROUTE: Problem = Problem::new(StatusCode::NOT_FOUND, "destination_not_found", "No route is configured for this request.");
 const NOT_STORED: Problem =
@@ -138,30 +138,35 @@ impl Gateway {
     }
 }
 
-impl Handler for Arc<Gateway> {
+/// The gateway as the public listeners know it.
+#[derive(Clone)]
+pub(crate) struct PublicHandler(pub(crate) Arc<Gateway>);
+
+impl Handler for PublicHandler {
     type Body = Logged<GatewayBody>;
     type Answer = Handling;
 
     const HITS: bool = true;
 
     fn hit(&self, request: &Request<()>, peer: &Peer, head: &mut Vec<u8>) -> Option<Self::Body> {
-        Gateway::hit(self, request, peer, head)
+        self.0.hit(request, peer, head)
     }
 
     fn handle(&self, request: Request<Incoming>, peer: Peer) -> Handling {
-        Gateway::handle(self, request, peer)
+        self.0.handle(request, peer)
     }
 
     /// One line a request, and each counted, whoever answered it.
     fn answered_before<B>(&self, answer: &OwnAnswer<'_, B>) {
-        let live = self.live.load();
+        let gateway = &*self.0;
+        let live = gateway.live.load();
         let entry = match answer.request {
             Some(request) => {
                 let hop = Hop { peer: answer.peer, secure: false, version: request.version() };
                 let target = effective_target(request.uri(), request.headers(), &hop, &live.trusted);
-                self.access_log.begin(request, Some(target.client), || self.clock.now())
+                gateway.access_log.begin(request, Some(target.client), || gateway.clock.now())
             }
-            None => self.access_log.begin_unread(Some(answer.peer), || self.clock.now()),
+            None => gateway.access_log.begin_unread(Some(answer.peer), || gateway.clock.now()),
         };
         let method = answer.request.map(Request::method);
         let record = RequestRecord { method, status: answer.status, result: None, reason: None, elapsed: Duration::ZERO };
@@ -249,7 +254,8 @@ fn caller(target: EffectiveTarget<'_>) -> Caller {
 async fn upgrade(live: &Live, asked: Asked, request: Request<Limited<Lingering>>, peer: &Peer) -> Response<Logged<GatewayBody>> {
     let Some(upstream) = asked.route.and_then(|route| live.upstream_of(route)) else { return asked.refused(live, FAILED) };
     let started = monotonic();
-    match upstream.upgrade(request, peer).await {
+    let client = TunnelClient { hop: peer.hop(request.version()), idle: peer.tunnel_idle(), connection: Box::new(peer.clone()) };
+    match upstream.upgrade(request, client).await {
         Ok(response) => {
             let mut served = Served::passed(response, Reason::Upgrade);
             served.outcome.upstream = Some(monotonic().saturating_duration_since(started));

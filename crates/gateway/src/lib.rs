@@ -1,17 +1,18 @@
-//! Larder, an HTTP reverse-proxy response cache: configuration, routing, upstream client, listeners, admin, telemetry, command line.
+//! Larder, an HTTP reverse-proxy response cache: what lies between listener and cache layer, and the process around it.
+//!
+//! ```text
+//! larder_server --> gateway::PublicHandler --> routing --> larder_tower::CacheService --> larder_upstream
+//!                        |                                        ^
+//!                        +--> telemetry        purge, admin ------+
+//! ```
 
 pub mod admin;
-mod authority;
 pub mod cli;
-pub mod config;
 pub mod demo;
-pub mod forward;
+mod diagnostics_of;
 mod gateway;
-mod http1;
 mod live;
 mod path_matcher;
-mod path_reading;
-pub mod problem;
 mod purge;
 mod redis;
 mod reload;
@@ -20,14 +21,13 @@ mod route_table;
 mod routing;
 mod run;
 mod scrape;
-pub mod server;
 mod tagging;
-pub mod telemetry;
-pub mod upstream;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use larder_message::{forward, http1, path_reading, problem};
+use {larder_config as config, larder_server as server, larder_telemetry as telemetry, larder_upstream as upstream};
 
 /// Runs the command line.
 pub fn main() -> ExitCode {

@@ -13,7 +13,8 @@ use crate::route_table::RouteTable;
 use crate::routing::Router;
 use crate::tagging::RouteTags;
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::{OriginObserver, OriginOutcome, UpstreamOptions, UpstreamService, UpstreamSetupError, UpstreamUrl};
+use crate::upstream::{OriginObserver, UpstreamOptions, UpstreamService, UpstreamSetupError, UpstreamUrl};
+use larder_message::OriginOutcome;
 
 /// A configuration, ready to serve. Replaced as a whole on reload; the cache itself goes on.
 pub(crate) struct Live {

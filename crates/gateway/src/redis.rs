@@ -3,7 +3,8 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use larder_redis::{BreakerState, RedisOptions, RedisStore, ServerInfo};
+use larder_redis::{RedisOptions, RedisStore, ServerInfo};
+use larder_store::BreakerState;
 use larder_store::Ledger;
 use larder_tower::{Remote, clock};
 use tracing::warn;

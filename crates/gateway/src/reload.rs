@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 
 use crate::cli;
 use crate::config::Config;
+use crate::diagnostics_of;
 use crate::gateway::Gateway;
 use crate::live::Live;
 
@@ -138,12 +139,12 @@ fn reload(gateway: &Gateway, source: &Source, started: &Config) {
     let (config, warnings) = match command.load() {
         Ok(loaded) => loaded,
         Err(report) => {
-            report.tell();
+            diagnostics_of::tell(&report);
             error!("the new configuration was refused; the running one goes on");
             return;
         }
     };
-    warnings.tell();
+    diagnostics_of::tell(&warnings);
     let before = gateway.live.load_full();
     needs_restart(started, &config).for_each(|what| warn!("a change of {what} takes effect at the next start"));
     match Live::new(config, &gateway.cache, &gateway.clock, Some(&before)) {

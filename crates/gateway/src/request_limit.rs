@@ -3,16 +3,11 @@
 //! Content is streamed and never kept here, so the limit protects the origin, not this process. What is announced as too long is refused before
 //! anything of it goes on; what only turns out to be too long breaks off there ([`UpstreamError`](crate::upstream::UpstreamError)).
 
-use http::{Request, StatusCode};
+use http::Request;
 use http_body_util::Limited;
 use hyper::body::Body;
 
-use crate::problem::Problem;
 use crate::server::Lingering;
-
-/// The answer to a request with more content than it may have (RFC 9110 §15.5.14). The connection is closed, "to prevent the client from
-/// continuing the request".
-pub(crate) const TOO_LARGE: Problem = Problem::refusal(StatusCode::PAYLOAD_TOO_LARGE, "The request has more content than is allowed here.");
 
 /// Whether a request's content is announced as longer than `most` bytes; `None` is no limit.
 pub(crate) fn is_too_large(request: &Request<Lingering>, most: Option<u64>) -> bool {

@@ -157,6 +157,8 @@ fn table(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::config;
 
@@ -255,5 +257,19 @@ mod tests {
         let router = router("[[routes]]\npath = \"/a\"\n[[routes]]\npath = \"/a\"\nmethods = [\"GET\"]\n");
         assert_eq!(get(&router, "a", "/a"), Some(1));
         assert_eq!(router.route(&Method::PUT, "a", "/a"), Some(0));
+    }
+
+    proptest! {
+        /// Segments that collide in every way: the check of a configuration must find all that the router would refuse.
+        #[test]
+        fn the_router_takes_whatever_passes_the_check(paths in proptest::collection::vec("/(a|b|\\{x\\}|a\\{x\\}|\\{x\\}a|a\\{x\\}b)(/(a|\\{z\\}|a\\{z\\}|\\{z\\}a))?(/\\{\\*r\\}|/)?", 1..6)) {
+            let mut text = "[upstreams.api]\nurl = \"http://h\"\n".to_owned();
+            for path in &paths {
+                text.push_str(&format!("[[routes]]\npath = \"{path}\"\n"));
+            }
+            if let Ok((config, _)) = crate::config::parse("test.toml", text.as_bytes(), &Default::default()) {
+                prop_assert!(Router::new(&config.routes).is_ok(), "{paths:?}");
+            }
+        }
     }
 }

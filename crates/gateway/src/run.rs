@@ -16,7 +16,8 @@ use crate::admin::{Access, Admin, Readiness, Shared};
 use crate::cli;
 use crate::config::{self, Config, Listen, LogLevel, Report};
 use crate::demo;
-use crate::gateway::Gateway;
+use crate::diagnostics_of;
+use crate::gateway::{Gateway, PublicHandler};
 use crate::live::Live;
 use crate::purge::Heard;
 use crate::redis::Redis;
@@ -38,7 +39,7 @@ pub(crate) fn serve(command: &cli::Serve) -> ExitCode {
         let source = reload::Source::of(command);
         let (config, warnings) = command.load().map_err(|report| said(&report))?;
         let runtime = prepare(&config)?;
-        warnings.tell();
+        diagnostics_of::tell(&warnings);
         runtime.block_on(run(config, source, |_, _| ()))
     };
     exit_code(outcome())
@@ -83,7 +84,7 @@ fn exit_code(outcome: Result<(), Failed>) -> ExitCode {
 }
 
 fn said(report: &Report) -> Failed {
-    report.tell();
+    diagnostics_of::tell(report);
     Failed
 }
 
@@ -166,7 +167,7 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
     }
 
     let (stop, mut stopped) = watch::channel(false);
-    let serving = tokio::spawn(server.serve(options, Arc::clone(&gateway), async move {
+    let serving = tokio::spawn(server.serve(options, PublicHandler(Arc::clone(&gateway)), async move {
         // A sender that is gone means to stop as well.
         let _ = stopped.wait_for(|stop| *stop).await;
     }));
@@ -239,7 +240,7 @@ fn bind_all(config: &Config, listeners: &[Listen]) -> Result<Server, Failed> {
                 })
             }
             Err(error) => {
-                config.bind_failure(listen, &error).tell();
+                diagnostics_of::tell(&config.bind_failure(listen, &error));
                 all = false;
             }
         }

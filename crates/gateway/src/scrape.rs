@@ -1,6 +1,6 @@
 //! What `/metrics` says beyond the counters: figures read off their owners at each scrape.
 
-use larder_redis::BreakerState;
+use larder_store::BreakerState;
 use larder_store::InvalidationTarget;
 
 use crate::gateway::Gateway;

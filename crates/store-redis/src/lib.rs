@@ -20,7 +20,6 @@
 //! Nothing here is an error to a request. An operation has its own deadline; after some failures in a row the breaker leaves Redis alone
 //! and asks it in the background until it works again.
 
-mod breaker;
 mod catch_up;
 mod channel;
 mod chunks;
@@ -50,7 +49,6 @@ mod store;
 mod tail;
 mod write;
 
-pub use breaker::{Breaker, BreakerState, Pass};
 pub use channel::Message;
 pub use inspect::ServerInfo;
 pub use options::{InvalidRedisUrl, RedisOptions, RedisServers, RedisUrl, WriteMode};

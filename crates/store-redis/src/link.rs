@@ -11,12 +11,12 @@ use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
-use crate::breaker::{Breaker, BreakerState};
 use crate::chunks::AT_ONCE;
 use crate::health::Health;
 use crate::options::RedisOptions;
 use crate::servers::{Connection, Found, Servers, in_words};
 use crate::stats::{Operation, RedisObserver};
+use larder_store::breaker::{Breaker, BreakerState};
 
 /// How often it is asked whether it works again while the breaker is open.
 const RECOVERY: Duration = Duration::from_millis(250);

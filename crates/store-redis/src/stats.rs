@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use larder_store::RemoteError;
 
-use crate::breaker::BreakerState;
+use larder_store::breaker::BreakerState;
 
 /// What is asked of Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

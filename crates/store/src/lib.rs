@@ -2,6 +2,7 @@
 //! leave the process, and the ledger of invalidations.
 
 pub mod body;
+pub mod breaker;
 pub mod codec;
 pub mod ledger;
 pub mod memory;
@@ -13,6 +14,7 @@ mod sync;
 mod vary_index;
 
 pub use body::{BodyBuilder, SEGMENT, StoredBody};
+pub use breaker::{Breaker, BreakerState, Pass};
 pub use ledger::{
     Folds, Invalidation, InvalidationTarget, Ledger, LedgerStats, NamedTag, Position, Regex, Subject, Tag, TagList, Tags, Validity,
 };

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder_redis::{BreakerState, RedisOptions, WriteMode};
+use larder_redis::{RedisOptions, WriteMode};
+use larder_store::BreakerState;
 use larder_store::{Loaded, Published, RemoteError};
 use larder_testkit::patience::eventually;
 use larder_testkit::{Redis, Result};

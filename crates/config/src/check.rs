@@ -1,0 +1,70 @@
+//! `larder check`.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::model::Config;
+use super::overrides::Overrides;
+use super::report::Report;
+
+/// Reads the file and says what it thinks of it: a summary on stdout, warnings and errors on stderr. Fails on any error.
+pub fn check(path: &Path, overrides: &Overrides) -> ExitCode {
+    match super::load(path, overrides) {
+        Ok((config, warnings)) => {
+            warnings.print();
+            let _ = writeln!(std::io::stdout(), "{}: ok ({})", path.display(), summary(&config, warnings.warnings()));
+            ExitCode::SUCCESS
+        }
+        Err(report) => {
+            report.print();
+            let _ = writeln!(std::io::stderr(), "\n{}: {}", path.display(), tally(&report));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn summary(config: &Config, warnings: usize) -> String {
+    let mut counts = vec![plural(config.routes.len(), "route"), plural(config.upstreams.len(), "upstream")];
+    counts.extend((warnings > 0).then(|| plural(warnings, "warning")));
+    counts.join(", ")
+}
+
+fn tally(report: &Report) -> String {
+    let mut counts = vec![plural(report.errors(), "error")];
+    counts.extend((report.warnings() > 0).then(|| plural(report.warnings(), "warning")));
+    counts.join(", ")
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::parse;
+
+    #[test]
+    fn the_summary_counts_what_there_is() {
+        let text = "[upstreams.api]\nurl = \"http://h\"\n[[routes]]\npath = \"/a\"\n[[routes]]\npath = \"/b\"\nttl = \"25h\"\n";
+        let (config, warnings) = parse("config.toml", text.as_bytes(), &Overrides::default()).unwrap();
+        assert_eq!(summary(&config, warnings.warnings()), "2 routes, 1 upstream, 1 warning");
+    }
+
+    #[test]
+    fn the_tally_counts_what_is_wrong() {
+        let text = "[upstreams.api]\nurl = \"h\"\n[cache]\ntll = 1\nttl = \"25h\"\n";
+        let report = parse("config.toml", text.as_bytes(), &Overrides::default()).unwrap_err();
+        assert_eq!(tally(&report), "2 errors, 1 warning");
+    }
+
+    #[test]
+    fn only_an_error_fails() {
+        let reference = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../config.toml"));
+        assert_eq!(check(&reference, &Overrides::default()), ExitCode::SUCCESS);
+        assert_eq!(check(&reference.with_file_name("no-such-file.toml"), &Overrides::default()), ExitCode::FAILURE);
+    }
+}

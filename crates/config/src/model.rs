@@ -1,0 +1,343 @@
+//! The configuration once everything in it is known to be right: plain data, defaults filled in, inheritance resolved.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use http::uri::{Authority, Scheme};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use larder_redis::{Compression, RedisServers, SealKeys, WriteMode};
+use larder_semantics::{KeyRules, Policy, QueryRules};
+
+use super::listen::Listen;
+use super::path::PathTemplate;
+use super::purge::Purge;
+use super::source::Source;
+use super::tags::TagTemplate;
+use super::tokens::Token;
+use super::writes::{OnEvent, OnWrite, ResponseTags};
+use crate::limits::{BreakerLimit, Limit};
+use larder_message::forward::{HostPolicy, Trust};
+
+/// All settings of one gateway.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The public listeners and what they allow.
+    pub server: Server,
+    /// The listener for `/metrics`, `/healthz`, `/readyz` and `/purge`.
+    pub admin: Admin,
+    /// Where requests go; sorted by name, never empty. Routes name them by position.
+    pub upstreams: Vec<Upstream>,
+    /// What purges may do.
+    pub purge: Purge,
+    /// How origins name tags.
+    pub tags: ResponseTags,
+    /// What writes make old.
+    pub on_write: Vec<OnWrite>,
+    /// What events make old.
+    pub on_event: Vec<OnEvent>,
+    /// The memory tier.
+    pub memory: MemoryStore,
+    /// The tier that replicas share; `None`: there is none.
+    pub redis: Option<RedisStore>,
+    /// The namespace of `[cache]`: gateways with different ones share nothing in Redis, purges included.
+    pub namespace: String,
+    /// What is logged.
+    pub log: Log,
+    /// In the order of the file. No two match the same requests equally well.
+    pub routes: Vec<Route>,
+    /// Takes the requests that match no route: the only upstream with the settings of `[cache]`. With several upstreams there is none,
+    /// and such requests are answered with 404.
+    pub fallback: Option<Route>,
+    /// The file it came from, for errors that show only later (see [`Config::bind_failure`]).
+    pub(super) source: Option<Arc<Source>>,
+}
+
+/// `[server]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Never empty.
+    pub listen: Vec<Listen>,
+    /// Peers whose `Forwarded` and `X-Forwarded-*` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// What they are believed about.
+    pub trust: Trust,
+    /// How long new connections are accepted after SIGTERM, while `/readyz` says that they should go elsewhere.
+    pub drain_delay: Duration,
+    /// How long requests in flight may go on after that.
+    pub drain_timeout: Duration,
+    /// How long a client may take to send its request line and fields.
+    pub header_read_timeout: Duration,
+    /// How long a connection without a request is kept.
+    pub idle_timeout: Duration,
+    /// How long a client may take nothing of what is written to it.
+    pub write_timeout: Duration,
+    /// How long a tunnel may be quiet, both ways.
+    pub tunnel_idle: Duration,
+    /// Connections served at the same time, over all listeners.
+    pub max_connections: usize,
+    /// Bytes of request line and fields together; at least 8 KiB.
+    pub max_header_bytes: usize,
+    /// Bytes a second that content has to come at, on average and after a while; 0 for any number.
+    pub min_upload_rate: u64,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: vec![Listen::local(8080)],
+            trusted_proxies: Vec::new(),
+            trust: Trust::default(),
+            drain_delay: Duration::ZERO,
+            drain_timeout: Duration::from_secs(30),
+            header_read_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(60),
+            tunnel_idle: Duration::from_secs(600),
+            max_connections: 10_000,
+            max_header_bytes: 32 << 10,
+            min_upload_rate: 1 << 10,
+        }
+    }
+}
+
+/// `[admin]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// A loopback address, or any other where there are tokens.
+    pub listen: Listen,
+    /// What is asked for where the address is not loopback.
+    pub tokens: Vec<Token>,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { listen: Listen::local(8090), tokens: Vec::new() }
+    }
+}
+
+/// `[upstreams.NAME]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// As in the file; `default` where the command line gave it.
+    pub name: Arc<str>,
+    /// `http` or `https`.
+    pub scheme: Scheme,
+    /// Host and, where the URL names one, port. Never userinfo.
+    pub authority: Authority,
+    /// Put before every path that goes up: empty, or begins with a slash and does not end in one.
+    pub base_path: String,
+    /// For DNS, TCP and TLS together.
+    pub connect_timeout: Duration,
+    /// From the last byte of the request to the response's fields.
+    pub first_byte_timeout: Duration,
+    /// How long an unused connection is kept.
+    pub idle_timeout: Duration,
+    /// Unused connections kept for each host.
+    pub max_idle: usize,
+    /// How many exchanges it has at a time, and how many wait.
+    pub limit: Limit,
+    /// When it is left alone; `None` for never.
+    pub breaker: Option<BreakerLimit>,
+    /// Which `Host` it sees.
+    pub host: HostPolicy,
+    /// Speaks HTTP/2 without TLS, unasked. Only with `http`.
+    pub h2c: bool,
+    /// The PEM file with the only certificate authorities it is trusted by; `None` for the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// `[store.memory]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryStore {
+    /// Bytes of keys, heads, bodies and bookkeeping together.
+    pub capacity: u64,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self { capacity: 256 << 20 }
+    }
+}
+
+/// `[store.redis]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisStore {
+    /// The servers.
+    pub servers: RedisServers,
+    /// The certificate authorities to trust for TLS, as PEM; those of the system by default.
+    pub ca: Option<Bytes>,
+    /// The longest an operation may take; a look-up that takes longer is a miss.
+    pub timeout: Duration,
+    /// For DNS, TCP, TLS and authentication together.
+    pub connect_timeout: Duration,
+    /// Whether a response is written after its answer, or before its answer ends.
+    pub write: WriteMode,
+    /// Bytes of bodies that may wait to be written.
+    pub write_queue: u64,
+    /// Bytes of the largest body that is kept there.
+    pub max_object: u64,
+    /// Failures in a row after which it is left alone.
+    pub breaker_failures: u32,
+    /// For how long, unless it is seen to work before.
+    pub breaker_open: Duration,
+    /// How long what is in memory is served without knowing what other replicas have invalidated.
+    pub max_lag: Duration,
+    /// What comes after: `true`, it is validated with its origin; `false`, it is served on.
+    pub validate_when_cut_off: bool,
+    /// The file for purges that Redis does not have yet.
+    pub journal: Option<PathBuf>,
+    /// Which bodies are compressed before they are stored.
+    pub compress: Option<Compression>,
+    /// What heads and bodies are sealed with.
+    pub keys: Option<SealKeys>,
+}
+
+impl RedisStore {
+    /// The defaults around servers.
+    pub(super) fn new(servers: RedisServers) -> Self {
+        Self {
+            servers,
+            ca: None,
+            timeout: Duration::from_millis(50),
+            connect_timeout: Duration::from_secs(1),
+            write: WriteMode::Behind,
+            write_queue: 16 << 20,
+            max_object: 8 << 20,
+            breaker_failures: 5,
+            breaker_open: Duration::from_secs(5),
+            max_lag: Duration::from_secs(30),
+            validate_when_cut_off: true,
+            journal: None,
+            compress: None,
+            keys: None,
+        }
+    }
+}
+
+/// `[log]`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// One line a request.
+    pub access: AccessLog,
+    /// The least severe event of the gateway itself that is logged.
+    pub level: LogLevel,
+}
+
+/// The form of the access log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AccessLog {
+    /// None, and nothing is computed for it.
+    Off,
+    /// For programs.
+    Json,
+    /// For people.
+    #[default]
+    Text,
+}
+
+/// Severity of events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Only what needs someone.
+    Error,
+    /// And what is odd.
+    Warn,
+    /// And what happens: start, reload, stop.
+    #[default]
+    Info,
+    /// And why.
+    Debug,
+    /// And everything.
+    Trace,
+}
+
+/// `[[routes]]`
+///
+/// Routes for the request's host come before those for every host; then the most specific path wins; for the same path the route that
+/// lists the method wins over one for all methods.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// For metrics and logs; unique. Derived from methods, host and path where the file gives none.
+    pub name: Arc<str>,
+    /// The host, in lower case and without a port; `None` for every host.
+    pub host: Option<String>,
+    /// The paths.
+    pub path: PathTemplate,
+    /// Never empty; `None` for every method.
+    pub methods: Option<Vec<Method>>,
+    /// Position in [`Config::upstreams`].
+    pub upstream: usize,
+    /// The class that it took settings from.
+    pub class: Option<Arc<str>>,
+    /// How it is cached.
+    pub settings: RouteSettings,
+    /// What its stored responses are tagged with.
+    pub tags: Vec<TagTemplate>,
+}
+
+/// What `[cache]`, a class and a route say about caching, resolved: the route wins over its class, the class over `[cache]`.
+#[derive(Clone, Debug)]
+pub struct RouteSettings {
+    /// `false`: every request passes by the cache.
+    pub cache: bool,
+    /// Lifetimes, scope and what is given up.
+    pub policy: Policy,
+    /// How a request becomes a key, and the bypass parameter.
+    pub key: KeyRules,
+    /// Bytes of the largest body that is stored.
+    pub max_object: u64,
+    /// Bytes of the largest request body that goes to the upstream; `None`: any.
+    pub max_request_body: Option<u64>,
+    /// How long a request waits for another's fetch before it makes its own; zero: not at all.
+    pub collapse_wait: Duration,
+    /// Clients whose bypass parameter counts.
+    pub bypass_from: Vec<IpNet>,
+    /// Whether `Cache-Status` tells the key (RFC 9211 §2.7).
+    pub cache_status_key: bool,
+    /// What is done with paths that have more than one reading.
+    pub odd_paths: OddPaths,
+}
+
+/// What is done with a path that origins read in different ways: with dot segments, empty segments, encoded slashes, backslashes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OddPaths {
+    /// It goes up as it is, past the cache.
+    #[default]
+    Pass,
+    /// 400.
+    Refuse,
+    /// As every other: stored under the path as it was sent.
+    Cache,
+}
+
+impl RouteSettings {
+    /// Whether a client at `address` may go round the cache.
+    pub fn may_bypass(&self, address: IpAddr) -> bool {
+        self.bypass_from.iter().any(|net| net.contains(&address))
+    }
+}
+
+impl Default for RouteSettings {
+    fn default() -> Self {
+        Self {
+            cache: true,
+            policy: Policy::default(),
+            key: KeyRules {
+                namespace: "default".to_owned(),
+                version: 1,
+                query: QueryRules { sort: true, drop: vec!["utm_*".to_owned()], drop_empty: false, bypass: Some("no_cache".to_owned()) },
+                identity: Vec::new(),
+            },
+            max_object: 8 << 20,
+            max_request_body: None,
+            collapse_wait: Duration::from_secs(10),
+            bypass_from: vec![IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())],
+            cache_status_key: false,
+            odd_paths: OddPaths::default(),
+        }
+    }
+}

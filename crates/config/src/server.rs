@@ -1,0 +1,128 @@
+//! `[server]`, `[admin]` and `[log]`.
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::cache::{items, network};
+use super::listen::{Listen, Origin};
+use super::mistake::Mistake;
+use super::model::{AccessLog, Admin, Log, LogLevel, Server};
+use super::overrides::Overrides;
+use super::reader::{Table, choose};
+use super::tokens;
+use super::upstreams::positive;
+use larder_message::forward::Trust;
+
+const ADDRESS_FORM: &str = "an address in quotes, like \"127.0.0.1:8080\"";
+
+/// `[server]`.
+pub(super) fn server(root: &mut Table<'_>, overrides: &Overrides) -> Server {
+    let mut server = overrides.usual_server();
+    let Some(mut table) = root.table("server") else { return server };
+    if let Some(listen) = listeners(&mut table) {
+        server.listen = listen;
+    }
+    if let Some(networks) = table.list("trusted_proxies", "networks in quotes, like \"10.0.0.0/8\"", network) {
+        server.trusted_proxies = items(networks);
+    }
+    if let Some(trust) = trust(&mut table, !server.trusted_proxies.is_empty()) {
+        server.trust = trust;
+    }
+    for (key, place) in [("drain_delay", &mut server.drain_delay), ("drain_timeout", &mut server.drain_timeout)] {
+        if let Some(time) = table.duration(key) {
+            *place = time.into_inner();
+        }
+    }
+    for (key, place) in [
+        ("header_read_timeout", &mut server.header_read_timeout),
+        ("idle_timeout", &mut server.idle_timeout),
+        ("write_timeout", &mut server.write_timeout),
+        ("tunnel_idle", &mut server.tunnel_idle),
+    ] {
+        if let Some(timeout) = positive(&mut table, key) {
+            *place = timeout;
+        }
+    }
+    if let Some(count) = table.integer("max_connections", 1..=1_000_000).and_then(|count| usize::try_from(count).ok()) {
+        server.max_connections = count;
+    }
+    // 8 KiB is the least buffer that hyper takes.
+    if let Some(size) = table.bytes("max_header_bytes", 8 << 10..=1 << 20).and_then(|size| usize::try_from(size.into_inner()).ok()) {
+        server.max_header_bytes = size;
+    }
+    if let Some(rate) = table.bytes("min_upload_rate", 0..=1 << 30) {
+        server.min_upload_rate = rate.into_inner();
+    }
+    table.finish();
+    server
+}
+
+/// What trusted proxies are believed about.
+fn trust(table: &mut Table<'_>, anyone: bool) -> Option<Trust> {
+    type Set = fn(&mut Trust);
+    const WORDS: [(&str, Set); 3] =
+        [("for", |trust| trust.client = true), ("proto", |trust| trust.scheme = true), ("host", |trust| trust.host = true)];
+    let list = table.list("trust", "\"for\", \"proto\", \"host\"", |text| choose("`trust`", text, &WORDS))?;
+    let span = list.span();
+    let mut trust = Trust { client: false, scheme: false, host: false };
+    for believe in items(list) {
+        believe(&mut trust);
+    }
+    if !anyone && trust != Trust::default() {
+        let mistake = Mistake::new("`trust` says what is believed of `trusted_proxies`, and there are none");
+        table.mistakes().warning(span, mistake.hint("add trusted_proxies = [\"10.0.0.0/8\"], or leave it out"));
+    }
+    Some(trust)
+}
+
+/// One address, or a list of them.
+fn listeners(table: &mut Table<'_>) -> Option<Vec<Listen>> {
+    let list = if table.get("listen").is_some_and(|value| matches!(value.get_ref(), DeValue::Array(_))) {
+        let list = table.list("listen", ADDRESS_FORM, Listen::parse)?;
+        if list.get_ref().is_empty() {
+            table
+                .mistakes()
+                .error(list.span(), Mistake::new("`listen` names no address").hint("like [\"127.0.0.1:8080\", \"[::1]:8080\"]"));
+        }
+        list.into_inner()
+    } else {
+        vec![table.parse("listen", "an address in quotes, like \"127.0.0.1:8080\", or a list of them", Listen::parse)?]
+    };
+    Some(list.into_iter().map(placed).collect())
+}
+
+fn placed(listen: Spanned<Listen>) -> Listen {
+    let span = listen.span();
+    listen.into_inner().with_origin(Origin::File(span))
+}
+
+/// `[admin]`.
+pub(super) fn admin(root: &mut Table<'_>) -> Admin {
+    let default = Admin::default();
+    let Some(mut table) = root.table("admin") else { return default };
+    let listen = table.parse("listen", ADDRESS_FORM, Listen::parse).map(placed);
+    let tokens = tokens::read(&mut table);
+    table.finish();
+    Admin { listen: listen.unwrap_or(default.listen), tokens }
+}
+
+/// `[log]`.
+pub(super) fn log(root: &mut Table<'_>) -> Log {
+    let mut log = Log::default();
+    let Some(mut table) = root.table("log") else { return log };
+    if let Some(access) = table.one_of("access", &[("off", AccessLog::Off), ("json", AccessLog::Json), ("text", AccessLog::Text)]) {
+        log.access = access.into_inner();
+    }
+    let levels = [
+        ("error", LogLevel::Error),
+        ("warn", LogLevel::Warn),
+        ("info", LogLevel::Info),
+        ("debug", LogLevel::Debug),
+        ("trace", LogLevel::Trace),
+    ];
+    if let Some(level) = table.one_of("level", &levels) {
+        log.level = level.into_inner();
+    }
+    table.finish();
+    log
+}

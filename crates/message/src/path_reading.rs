@@ -1,0 +1,323 @@
+//! How paths are read, here and by origins.
+//!
+//! A path goes up byte for byte, and origins do not agree on what its bytes mean: some decode `%2f` before they part segments, some resolve
+//! `..`, some take `//` for `/` or `\` for `/`. Whatever has more than one reading is odd: nothing of it is kept, and what protects by path
+//! looks at all readings.
+
+use std::borrow::Cow;
+
+/// The path as routes see it: unreserved characters as themselves (RFC 3986 §6.2.2.2), without dot segments (§6.2.2.3) and without empty ones.
+/// "URIs that differ in the replacement of an unreserved character with its corresponding percent-encoded US-ASCII octet are equivalent".
+pub fn normal(path: &str) -> Cow<'_, str> {
+    if is_plain(path) {
+        return Cow::Borrowed(path);
+    }
+    match decoded(path) {
+        decoded if has_odd_segments(&decoded) => Cow::Owned(without_odd_segments(&decoded)),
+        decoded => decoded,
+    }
+}
+
+/// Whether there is more than one reading.
+pub fn is_odd(path: &str) -> bool {
+    !is_plain(path) && {
+        let decoded = decoded(path);
+        has_odd_segments(&decoded) || lenient(&decoded) != decoded || has_odd_octets(&decoded)
+    }
+}
+
+/// Every path that an origin may take this one for: as routes see it first, then as one does that decodes before it looks at segments.
+pub fn readings(path: &str) -> Vec<Cow<'_, str>> {
+    let first = normal(path);
+    let second = if is_plain(path) { Cow::Borrowed(path) } else { Cow::Owned(without_odd_segments(&lenient(&decoded(path)))) };
+    if second == first { vec![first] } else { vec![first, second] }
+}
+
+/// The path without a slash at the end and without parameters of segments, which many origins leave out before they look at it.
+pub fn simplified(path: &str) -> Cow<'_, str> {
+    let bare = path.strip_suffix('/').filter(|bare| !bare.is_empty()).unwrap_or(path);
+    if !bare.contains(';') {
+        return Cow::Borrowed(bare);
+    }
+    Cow::Owned(bare.split('/').map(|segment| segment.split(';').next().unwrap_or(segment)).collect::<Vec<_>>().join("/"))
+}
+
+/// Whether some reading of the path leads above its root, so that behind a base path it would leave that.
+pub fn climbs(path: &str) -> bool {
+    if is_plain(path) {
+        return false;
+    }
+    let mut depth = 0_usize;
+    for segment in decoded(path).split('/') {
+        let separated = lenient(segment);
+        let ups = separated.split('/').filter(|part| *part == "..").count();
+        // An origin for which this is one segment with a strange name goes down by one, any other by no more than it goes up.
+        let downs = usize::from(ups == 0 && !matches!(segment, "" | "."));
+        match (depth + downs).checked_sub(ups) {
+            Some(left) => depth = left,
+            None => return true,
+        }
+    }
+    false
+}
+
+/// Whether the path has none of the bytes that any of the others look for. Looks at each byte once, for every request.
+fn is_plain(path: &str) -> bool {
+    let bytes = path.as_bytes();
+    let behind = bytes.iter().skip(1);
+    let pairs = bytes
+        .iter()
+        .zip(behind)
+        .fold(false, |odd, (&one, &next)| odd | ((one == b'/') & ((next == b'/') | (next == b'.'))) | (next == b'%') | (next == b'\\'));
+    !pairs && !matches!(bytes.first(), Some(b'%' | b'\\' | b'.'))
+}
+
+/// The path with its unreserved characters as themselves.
+pub fn decoded(path: &str) -> Cow<'_, str> {
+    replaced(path, |escape| {
+        let octet = octet(escape)?;
+        (octet.is_ascii_alphanumeric() || b"-._~".contains(&octet)).then_some((char::from(octet), 2))
+    })
+}
+
+/// The path with every separator as `/` and no parameters behind dots: `..%2f`, `..\`, `%252f`, and `..;x/` (as servlet containers have it).
+fn lenient(decoded: &str) -> Cow<'_, str> {
+    // Escapes may be decoded twice, or more often.
+    let separator = |escape: &str| {
+        let inner = escape.trim_start_matches("25");
+        let character = match octet(inner)? {
+            b'/' | b'\\' => '/',
+            b'.' => '.',
+            _ => return None,
+        };
+        Some((character, escape.len() - inner.len() + 2))
+    };
+    let mut text = replaced(decoded, separator);
+    if text.contains('\\') {
+        text = Cow::Owned(text.replace('\\', "/"));
+    }
+    if text.split('/').any(|segment| bare_dots(segment).is_some()) {
+        text = Cow::Owned(text.split('/').map(|segment| bare_dots(segment).unwrap_or(segment)).collect::<Vec<_>>().join("/"));
+    }
+    text
+}
+
+/// The dots of a dot segment that has parameters.
+fn bare_dots(segment: &str) -> Option<&str> {
+    let dots = &segment[..segment.len() - segment.trim_start_matches('.').len()];
+    let rest = &segment[dots.len()..];
+    let has_parameters = rest.starts_with(';') || rest.get(..3).is_some_and(|escape| escape.eq_ignore_ascii_case("%3b"));
+    (matches!(dots, "." | "..") && has_parameters).then_some(dots)
+}
+
+fn has_odd_segments(path: &str) -> bool {
+    let rest = path.strip_prefix('/').unwrap_or(path);
+    let mut segments = rest.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        // The path may end in a slash.
+        if matches!(segment, "." | "..") || (segment.is_empty() && segments.peek().is_some()) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Control characters, which cut a path short for some; UTF-8 that is longer than it has to be, which is `/` or `.` to others; and escapes of
+/// IIS' own.
+fn has_odd_octets(path: &str) -> bool {
+    path.match_indices('%').any(|(at, _)| {
+        let escape = &path[at + 1..];
+        escape.starts_with(['u', 'U']) || octet(escape).is_some_and(|octet| octet < 0x20 || matches!(octet, 0x7f | 0xc0 | 0xc1))
+    })
+}
+
+/// RFC 3986 §5.2.4, with empty segments left out.
+fn without_odd_segments(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut is_folder = true;
+    for segment in path.split('/') {
+        is_folder = matches!(segment, "" | "." | "..");
+        match segment {
+            "" | "." => {}
+            ".." => _ = kept.pop(),
+            segment => kept.push(segment),
+        }
+    }
+    let mut normal = String::with_capacity(path.len());
+    for segment in &kept {
+        normal.push('/');
+        normal.push_str(segment);
+    }
+    if is_folder || kept.is_empty() {
+        normal.push('/');
+    }
+    normal
+}
+
+/// The text with those escapes replaced for which there is a character. It is given what stands behind a `%`, and tells how much of that it
+/// stands for.
+fn replaced<'t>(text: &'t str, character: impl Fn(&str) -> Option<(char, usize)>) -> Cow<'t, str> {
+    let mut made = String::new();
+    let mut rest = text;
+    while let Some((at, (octet, length))) = rest.match_indices('%').find_map(|(at, _)| Some((at, character(&rest[at + 1..])?))) {
+        made.push_str(&rest[..at]);
+        made.push(octet);
+        rest = &rest[at + 1 + length..];
+    }
+    if made.is_empty() && rest.len() == text.len() {
+        return Cow::Borrowed(text);
+    }
+    made.push_str(rest);
+    Cow::Owned(made)
+}
+
+/// The octet that the first two characters stand for.
+fn octet(escape: &str) -> Option<u8> {
+    let digits = escape.get(..2)?;
+    let hexadecimal = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    hexadecimal.then(|| u8::from_str_radix(digits, 16).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc3986_2_3_unreserved_characters_are_themselves() {
+        for (path, normalised) in [
+            ("/a", "/a"),
+            ("", ""),
+            ("/%61dmin/%7Ex", "/admin/~x"),
+            ("%61", "a"),
+            ("/a%2Fb%2fc%20%C3%A9", "/a%2Fb%2fc%20%C3%A9"),
+            ("/%", "/%"),
+            ("/%6", "/%6"),
+            ("/%+6%-1%6g%6\u{e9}", "/%+6%-1%6g%6\u{e9}"),
+            ("/%2561", "/%2561"),
+            ("/%%61", "/%a"),
+        ] {
+            assert_eq!(normal(path), normalised, "{path}");
+        }
+    }
+
+    #[test]
+    fn rfc3986_6_2_2_3_dot_segments_and_empty_ones_are_left_out() {
+        for (path, normalised) in [
+            ("/a/./b", "/a/b"),
+            ("/a/../b", "/b"),
+            ("/a/%2e%2E/b", "/b"),
+            ("/../../a", "/a"),
+            ("//a//b", "/a/b"),
+            ("///", "/"),
+            ("/a/..", "/"),
+            ("/a/b/..", "/a/"),
+            ("/a/.", "/a/"),
+            ("/a//", "/a/"),
+            ("/a//../b", "/b"),
+            ("/.well-known/a..b/...", "/.well-known/a..b/..."),
+            ("/a%2f../b", "/a%2f../b"),
+        ] {
+            assert_eq!(normal(path), normalised, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_with_one_reading_is_not_odd() {
+        for path in [
+            "",
+            "*",
+            "/",
+            "/a",
+            "/a/",
+            "/a.b/c..d/...",
+            "/.well-known/x",
+            "/%7Eme/%61",
+            "/a%20b%3Fc%23",
+            "/%C3%A4",
+            "/ä",
+            "/a;b=c/d",
+            "/100%",
+            "/a%zz",
+            "/a:b@c,d",
+            "/%25",
+            "/a%2541",
+        ] {
+            assert!(!is_odd(path), "{path}");
+            assert_eq!(readings(path).len(), 1, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_with_several_is() {
+        for path in [
+            "//a",
+            "/a//b",
+            "/a//",
+            "/.",
+            "/a/..",
+            "/a/./b",
+            "/a/%2e%2e/b",
+            "/a/.%2E",
+            "/a%2fb",
+            "/a%2F",
+            "/a\\b",
+            "/a%5cb",
+            "/..;/a",
+            "/a/..;x=y/b",
+            "/a/%2e;/b",
+            "/..%3b/a",
+            "/a%252fb",
+            "/a/%252e%252e/b",
+            "/a%255cb",
+            "/a%00",
+            "/a%0ab",
+            "/a%7f",
+            "/a%c0%af",
+            "/%u002e",
+            "\\a",
+            "/..\\a",
+        ] {
+            assert!(is_odd(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_second_reading_decodes_first() {
+        for (path, expected) in [
+            ("/static/..%2fapi/v1/me", vec!["/static/..%2fapi/v1/me", "/api/v1/me"]),
+            ("/static/..\\api", vec!["/static/..\\api", "/api"]),
+            ("/static/%252e%252e/api", vec!["/static/%252e%252e/api", "/api"]),
+            ("/static/..;x/api", vec!["/static/..;x/api", "/api"]),
+            ("/static/..%3bx/api", vec!["/static/..%3bx/api", "/api"]),
+            ("/x/../issues/7", vec!["/issues/7"]),
+            ("/a%2Fb", vec!["/a%2Fb", "/a/b"]),
+        ] {
+            assert_eq!(readings(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_leads_above_its_root_in_some_reading_climbs() {
+        for path in [
+            "/..",
+            "/../",
+            "/../a",
+            "/a/../../b",
+            "/a/./../../b",
+            "/a//../../b",
+            "/%2e%2e/a",
+            "/..%2fa",
+            "/a/..%2f..%2fb",
+            "/..\\a",
+            "/..;/a",
+            "/a%2fb/../../c",
+            "/%252e%252e/a",
+            "/a%2f../../b",
+        ] {
+            assert!(climbs(path), "{path}");
+        }
+        for path in ["/", "/a", "/a/..", "/a/../b", "/a/b/../../c", "/a/..b/...", "/a%2fb", "/a/b%2f..", "*"] {
+            assert!(!climbs(path), "{path}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The other end of a connection, and what is shared about it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::Version;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::framing::Suspicion;
+use super::turn::Turn;
+use larder_message::early::{EarlyResponses, Outbox};
+use larder_message::forward::Hop;
+
+/// A client's connection, as a handler sees it. As long as a clone lives, the connection counts against `max_connections`: a tunnel
+/// keeps one.
+#[derive(Clone, Debug)]
+pub struct Peer(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    address: SocketAddr,
+    local: SocketAddr,
+    tunnel_idle: Duration,
+    outbox: Arc<Outbox>,
+    turn: Turn,
+    ambiguous: AtomicBool,
+    bare_lf: AtomicBool,
+    odd_length: AtomicBool,
+    switched: AtomicBool,
+    late: AtomicBool,
+    lingers: AtomicBool,
+    parting: AtomicBool,
+    slot: Slot,
+}
+
+/// How many connections are open, and what they hold.
+#[derive(Clone, Debug, Default)]
+pub struct OpenConnections {
+    count: Arc<AtomicU64>,
+    unsent: Arc<AtomicU64>,
+}
+
+impl OpenConnections {
+    /// Connections right now.
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of answers over HTTP/2 that were handed to their connections and that clients have not taken yet.
+    pub fn unsent(&self) -> u64 {
+        self.unsent.load(Ordering::Relaxed)
+    }
+}
+
+/// A connection's place among those allowed.
+#[derive(Debug)]
+pub(super) struct Slot {
+    open: OpenConnections,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Slot {
+    pub(super) fn new(permit: OwnedSemaphorePermit, open: &OpenConnections) -> Self {
+        open.count.fetch_add(1, Ordering::Relaxed);
+        Self { open: open.clone(), _permit: permit }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.open.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Peer {
+    pub(super) fn new(address: SocketAddr, local: SocketAddr, slot: Slot, tunnel_idle: Duration) -> Self {
+        Self(Arc::new(Shared {
+            address,
+            local,
+            tunnel_idle,
+            outbox: Arc::default(),
+            turn: Turn::theirs(),
+            ambiguous: AtomicBool::new(false),
+            bare_lf: AtomicBool::new(false),
+            odd_length: AtomicBool::new(false),
+            switched: AtomicBool::new(false),
+            late: AtomicBool::new(false),
+            lingers: AtomicBool::new(false),
+            parting: AtomicBool::new(false),
+            slot,
+        }))
+    }
+
+    /// Where it came from.
+    pub fn address(&self) -> SocketAddr {
+        self.0.address
+    }
+
+    /// Where it came to.
+    pub fn local(&self) -> SocketAddr {
+        self.0.local
+    }
+
+    /// How long a tunnel of this client may be quiet, both ways.
+    pub fn tunnel_idle(&self) -> Duration {
+        self.0.tunnel_idle
+    }
+
+    /// Bytes that are on their way to clients over HTTP/2, of all connections.
+    pub(super) fn unsent(&self) -> &Arc<AtomicU64> {
+        &self.0.slot.open.unsent
+    }
+
+    /// What the origin is told about a request received with this version.
+    pub fn hop(&self, version: Version) -> Hop {
+        Hop { peer: self.0.address.ip(), secure: false, version }
+    }
+
+    /// Where informational responses to the request under way go. `None` where the client's protocol cannot take them: only HTTP/1.1
+    /// here (RFC 9110 §15.2 forbids them to HTTP/1.0 clients).
+    pub fn early_responses(&self, version: Version) -> Option<EarlyResponses> {
+        (version == Version::HTTP_11).then(|| self.0.outbox.begin())
+    }
+
+    pub(super) fn outbox(&self) -> &Arc<Outbox> {
+        &self.0.outbox
+    }
+
+    pub(super) fn turn(&self) -> &Turn {
+        &self.0.turn
+    }
+
+    /// What is wrong with the heads of this connection.
+    pub(super) fn suspicion(&self) -> Suspicion {
+        Suspicion {
+            ambiguous: self.0.ambiguous.load(Ordering::Relaxed),
+            bare_lf: self.0.bare_lf.load(Ordering::Relaxed),
+            odd_length: self.0.odd_length.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn suspect(&self, suspicion: Suspicion) {
+        self.0.ambiguous.store(suspicion.ambiguous, Ordering::Relaxed);
+        self.0.bare_lf.store(suspicion.bare_lf, Ordering::Relaxed);
+        self.0.odd_length.store(suspicion.odd_length, Ordering::Relaxed);
+    }
+
+    /// The answer under way is the last of HTTP here: what comes behind it is in another protocol (RFC 9110 §7.8).
+    pub(super) fn is_switched(&self) -> bool {
+        self.0.switched.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn mark_switched(&self) {
+        self.0.switched.store(true, Ordering::Relaxed);
+    }
+
+    /// A head did not arrive in time.
+    pub(super) fn is_late(&self) -> bool {
+        self.0.late.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn mark_late(&self) {
+        self.0.late.store(true, Ordering::Relaxed);
+    }
+
+    /// The next answer is the last on this connection.
+    pub(super) fn is_parting(&self) -> bool {
+        self.0.parting.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn mark_parting(&self) {
+        self.0.parting.store(true, Ordering::Relaxed);
+    }
+
+    /// The client may still be sending when this side closes.
+    pub(super) fn lingers(&self) -> bool {
+        self.0.lingers.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn mark_lingering(&self) {
+        self.0.lingers.store(true, Ordering::Relaxed);
+    }
+}

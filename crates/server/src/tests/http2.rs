@@ -1,0 +1,193 @@
+//! HTTP/2 on the same port.
+
+use hyper::client::conn::http2::SendRequest;
+
+use super::*;
+use crate::unsent::{MAX_UNSENT, PIECE};
+
+/// A client and its connection, which goes on until either end has enough.
+async fn handshake(address: SocketAddr) -> (SendRequest<Empty<Bytes>>, JoinHandle<hyper::Result<()>>) {
+    let stream = TokioIo::new(connect(address).await);
+    let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.expect("handshake");
+    (sender, tokio::spawn(connection))
+}
+
+#[tokio::test]
+async fn http2_fields_that_are_too_large_are_refused_with_431() {
+    let server = serve_echo();
+    let (mut sender, _) = handshake(server.address).await;
+    let request = Request::get("http://a.example/two").header("x", "a".repeat(100 * 1024)).body(Empty::<Bytes>::new()).expect("request");
+    let response = sender.send_request(request).await.expect("response");
+    assert_eq!(response.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    assert_eq!(response.headers()["content-type"], "application/problem+json", "the library would say nothing");
+    assert_eq!(server.handled.load(Ordering::SeqCst), 0);
+}
+
+/// One frame of HTTP/2 (RFC 9113 §4.1).
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    [&[0, 0, u8::try_from(payload.len()).expect("short"), kind, flags, 0, 0, 0, stream], payload].concat()
+}
+
+/// Reads frames until one of this kind with this flag; the kinds of all that came.
+async fn frames_until(stream: &mut TcpStream, kind: u8, flag: u8) -> Vec<u8> {
+    let mut kinds = Vec::new();
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await.expect("a frame");
+        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+        stream.read_exact(&mut payload).await.expect("its payload");
+        kinds.push(head[3]);
+        if head[3] == kind && head[4] & flag != 0 {
+            return kinds;
+        }
+    }
+}
+
+/// The other way of telling it, RST_STREAM with NO_ERROR (RFC 9113 §8.1), is a failed request to more than one client.
+#[tokio::test]
+async fn a_refused_http2_request_may_send_the_rest_of_its_content() {
+    let (data, headers, rst_stream, settings, ping) = (0, 1, 3, 4, 6);
+    let server = serve_echo();
+    let mut stream = connect(server.address).await;
+    // POST http://a.example/ with an expectation that cannot be met, as HPACK's static table has it (RFC 7541 appendix A).
+    let fields = b"\x83\x86\x84\x41\x09a.example\x63\x01x";
+    let opening = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(settings, 0, 0, b""), frame(headers, 0x4, 1, fields)];
+    stream.write_all(&opening.concat()).await.expect("write");
+    let mut kinds = frames_until(&mut stream, data, 0x1).await;
+    stream.write_all(&[frame(data, 0x1, 1, b"hello"), frame(ping, 0, 0, &[0; 8])].concat()).await.expect("write");
+    kinds.extend(frames_until(&mut stream, ping, 0x1).await);
+    assert!(!kinds.contains(&rst_stream), "{kinds:?}");
+    assert_eq!(server.handled.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn http2_with_prior_knowledge_is_served_on_the_same_port() {
+    let server = serve_echo();
+    let (mut sender, _) = handshake(server.address).await;
+    let request = Request::get("http://a.example/two").body(Empty::<Bytes>::new()).expect("request");
+    let response = sender.send_request(request).await.expect("response");
+    assert_eq!(response.version(), Version::HTTP_2);
+    assert_eq!(response.into_body().collect().await.expect("body").to_bytes(), "GET http://a.example/two ");
+}
+
+#[tokio::test]
+async fn an_http2_preface_that_comes_in_pieces_is_recognised() {
+    let server = serve_echo();
+    let mut stream = connect(server.address).await;
+    stream.set_nodelay(true).expect("nodelay");
+    for piece in ["PRI * HT", "TP/2.0\r\n\r\n", "SM\r\n\r\n"] {
+        stream.write_all(piece.as_bytes()).await.expect("write");
+        stream.flush().await.expect("flush");
+        tokio::task::yield_now().await;
+    }
+    stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.expect("empty SETTINGS");
+    let mut frame = [0; 9];
+    stream.read_exact(&mut frame).await.expect("frame");
+    assert_eq!(frame[3], 4, "the first frame is SETTINGS");
+}
+
+#[tokio::test]
+async fn rfc9113_6_8_an_idle_http2_connection_is_told_to_go_at_once() {
+    let hour = Duration::from_secs(3600);
+    let server = serve(ServerOptions { parting_time: hour, drain_timeout: 2 * hour, ..ServerOptions::default() }, echo);
+    let (mut sender, connection) = handshake(server.address).await;
+    let request = Request::get("http://a.example/two").body(Empty::<Bytes>::new()).expect("request");
+    sender.send_request(request).await.expect("response");
+    server.stop.send(()).expect("running");
+    connection.await.expect("task").expect("a clean end");
+    assert_eq!(server.ended.await.expect("ended"), Drained { aborted: 0 });
+}
+
+fn get(target: &str) -> Request<Empty<Bytes>> {
+    Request::get(format!("http://a.example{target}")).body(Empty::new()).expect("request")
+}
+
+#[tokio::test]
+async fn an_idle_http2_connection_is_told_to_go() {
+    let server = serve(ServerOptions { idle_timeout: Duration::from_millis(50), ..ServerOptions::default() }, echo);
+    let (mut sender, connection) = handshake(server.address).await;
+    sender.send_request(get("/two")).await.expect("response").into_body().collect().await.expect("body");
+    connection.await.expect("task").expect("a clean end");
+    // One whose client does not go is closed all the same, and so is one on which nothing was ever asked.
+    let mut stream = connect(server.address).await;
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.expect("write");
+    let mut frames = Vec::new();
+    stream.read_to_end(&mut frames).await.expect("the end");
+    assert!(frames.windows(4).any(|head| head == [0, 0, 8, 7]), "no GOAWAY: {frames:?}");
+}
+
+#[tokio::test]
+async fn an_http2_connection_with_a_request_under_way_is_not_idle() {
+    let options = ServerOptions { idle_timeout: Duration::from_millis(50), ..ServerOptions::default() };
+    let (address, connections, mut bodies) = serve_relayed(options);
+    let (mut waiting, _) = handshake(address).await;
+    let mut events = waiting.send_request(get("/events")).await.expect("response").into_body();
+    let body = bodies.recv().await.expect("a body");
+    // Another connection that is idle for as long ends.
+    let (_idle, connection) = handshake(address).await;
+    connection.await.expect("task").expect("a clean end");
+    while connections.count() > 1 {
+        tokio::task::yield_now().await;
+    }
+    body.send("still there".into()).expect("receiver");
+    let frame = events.frame().await.expect("a frame").expect("no error");
+    assert_eq!(frame.into_data().expect("data"), "still there");
+}
+
+/// Each of its streams would hold what stands behind it for as long as the client answers pings.
+#[tokio::test]
+async fn an_http2_stream_whose_client_takes_nothing_is_reset_and_an_idle_one_is_not() {
+    let options = ServerOptions { write_timeout: Duration::from_millis(50), ..ServerOptions::default() };
+    let (address, connections, mut bodies) = serve_relayed(options);
+    let (mut sender, _connection) = handshake(address).await;
+    let mut idle = sender.send_request(get("/idle")).await.expect("response").into_body();
+    let events = bodies.recv().await.expect("a body");
+    let stuck = sender.send_request(get("/stuck")).await.expect("response").into_body();
+    let flood = bodies.recv().await.expect("a body");
+    let piece = Bytes::from(vec![b'x'; 1 << 20]);
+    while flood.send(piece.clone()).is_ok() {
+        tokio::task::yield_now().await;
+    }
+    let error = stuck.collect().await.expect_err("it is reset");
+    assert!(format!("{error:?}").contains("CANCEL"), "{error:?}");
+    while connections.unsent() > 0 {
+        tokio::task::yield_now().await;
+    }
+    events.send("event".into()).expect("receiver");
+    assert_eq!(idle.frame().await.expect("a frame").expect("no error").into_data().expect("data"), "event");
+}
+
+/// Windows as large as the protocol has them, and a socket that nobody reads.
+#[tokio::test]
+async fn what_an_http2_connection_holds_for_its_client_is_bounded_and_counted() {
+    const STREAMS: usize = 8;
+    let (settings, window_update, headers) = (4, 8, 1);
+    let options = ServerOptions { write_timeout: Duration::from_millis(200), ..ServerOptions::default() };
+    let (address, connections, mut bodies) = serve_relayed(options);
+    let mut stream = connect(address).await;
+    let largest = 0x7fff_ffff_u32.to_be_bytes();
+    let mut opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    opening.extend(frame(settings, 0, 0, &[&[0, 4][..], &largest].concat()));
+    opening.extend(frame(window_update, 0, 0, &(0x7fff_ffff_u32 - 65_535).to_be_bytes()));
+    for number in 0..STREAMS {
+        // GET http://a.example/
+        opening.extend(frame(headers, 0x5, u8::try_from(2 * number + 1).expect("few"), b"\x82\x86\x84\x41\x09a.example"));
+    }
+    stream.write_all(&opening).await.expect("write");
+    let mut floods = Vec::new();
+    for _ in 0..STREAMS {
+        floods.push(bodies.recv().await.expect("a body"));
+    }
+    let (piece, mut most) = (Bytes::from(vec![b'x'; 256 * 1024]), 0);
+    while !floods.is_empty() {
+        floods.retain(|flood| flood.send(piece.clone()).is_ok());
+        most = most.max(connections.unsent());
+        tokio::task::yield_now().await;
+    }
+    assert!(most > (STREAMS * MAX_UNSENT / 2) as u64, "it holds a few frames ahead: {most}");
+    assert!(most <= (STREAMS * (MAX_UNSENT + 2 * PIECE)) as u64, "{most} bytes are held");
+    while connections.count() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(connections.unsent(), 0);
+}

@@ -1,0 +1,278 @@
+//! The access log: one line a request, written when its body has ended.
+//!
+//! The answering task only notes what happened; a thread of its own formats and writes (`writer`). Between them is a bounded queue: when
+//! the reader of the log is too slow, lines are dropped and counted, and no request waits. Turned off, the log is a `None` all the way:
+//! nothing is allocated, formatted, cloned or timed.
+
+mod body;
+mod line;
+mod redact;
+mod text;
+mod writer;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{Request, Response, StatusCode};
+use larder_semantics::{PrimaryKey, Reason, Timestamp};
+use larder_tower::CacheResult;
+use larder_tower::clock::monotonic;
+
+pub use body::Logged;
+pub use line::Format;
+pub use writer::LogWriter;
+
+use line::{Line, Transfer};
+use writer::Sink;
+
+use larder_message::problem::Problem;
+
+/// Where lines go. Clones share one queue.
+#[derive(Clone, Debug)]
+pub struct AccessLog(Option<Arc<Sink>>);
+
+/// What is known about an answer when its head is ready.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Answer<'a> {
+    /// The route's name; `None` where none was chosen.
+    pub route: Option<&'a Arc<str>>,
+    /// `X-Cache`; `None` where the cache was never reached.
+    pub result: Option<CacheResult>,
+    /// Why.
+    pub reason: Option<Reason>,
+    /// The key that was looked up.
+    pub key: Option<&'a PrimaryKey>,
+    /// Whether another request's exchange answered this one.
+    pub collapsed: bool,
+    /// The upstream that this request asked, by name; `None` where it asked none.
+    pub upstream: Option<&'a Arc<str>>,
+    /// The status of its answer, where there was one.
+    pub upstream_status: Option<StatusCode>,
+    /// Time it took to its response's head, or to fail.
+    pub upstream_time: Option<Duration>,
+    /// What was wrong, where the answer is Larder's own.
+    pub problem: Option<Problem>,
+}
+
+impl AccessLog {
+    /// No log.
+    pub fn off() -> Self {
+        Self(None)
+    }
+
+    /// A log to `output`, written by a new thread. It lives until all clones are gone or [`LogWriter::stop`] is called.
+    ///
+    /// # Errors
+    /// If the thread cannot be started.
+    pub fn start(format: Format, output: impl std::io::Write + Send + 'static) -> std::io::Result<(Self, LogWriter)> {
+        let (sink, writer) = writer::start(format, output)?;
+        Ok((Self(Some(sink)), writer))
+    }
+
+    /// Begins the line of `request`, whose head has just been read. `clock` is asked only if the log is on.
+    pub fn begin<B>(&self, request: &Request<B>, client: Option<IpAddr>, clock: impl FnOnce() -> Timestamp) -> Entry {
+        self.open(|| Line::begin(request, client, clock()))
+    }
+
+    /// Begins the line of a client whose request could not be read.
+    pub fn begin_unread(&self, client: Option<IpAddr>, clock: impl FnOnce() -> Timestamp) -> Entry {
+        self.open(|| Line::unread(client, clock()))
+    }
+
+    fn open(&self, line: impl FnOnce() -> Line) -> Entry {
+        Entry(self.0.as_ref().map(|sink| Open { sink: Arc::clone(sink), started: monotonic(), line: Box::new(line()) }))
+    }
+
+    /// Lines dropped so far, because the queue was full or the output failed.
+    pub fn dropped(&self) -> u64 {
+        self.0.as_ref().map_or(0, |sink| sink.dropped())
+    }
+}
+
+/// A line under way. Dropped before [`Entry::respond`], it says that the client left before there was an answer.
+#[derive(Debug)]
+pub struct Entry(Option<Open>);
+
+#[derive(Debug)]
+struct Open {
+    sink: Arc<Sink>,
+    started: Instant,
+    line: Box<Line>,
+}
+
+impl Entry {
+    /// Adds the answer, and has the line written when the response's body has ended or was given up.
+    pub fn respond<B: http_body::Body>(mut self, response: Response<B>, answer: &Answer<'_>) -> Response<Logged<B>> {
+        if let Some(open) = &mut self.0 {
+            open.line.answer(response.status(), answer);
+        }
+        response.map(|body| Logged::new(body, self))
+    }
+
+    /// Adds the answer, with `bytes` of body, and has the line written: the answer was given whole.
+    pub fn responded(mut self, status: StatusCode, bytes: usize, answer: &Answer<'_>) {
+        if let Some(open) = &mut self.0 {
+            open.line.answer(status, answer);
+            open.line.bytes = bytes as u64;
+        }
+        self.end(Transfer::Complete);
+    }
+
+    fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    fn sent(&mut self, bytes: usize) {
+        if let Some(open) = &mut self.0 {
+            open.line.bytes += bytes as u64;
+        }
+    }
+
+    /// Hands the line over; later calls find nothing left to do.
+    fn end(&mut self, transfer: Transfer) {
+        if let Some(Open { sink, started, mut line }) = self.0.take() {
+            line.transfer = transfer;
+            line.duration = monotonic().saturating_duration_since(started);
+            sink.send(line);
+        }
+    }
+
+    /// Whether so many bytes are the whole body, or there is no body to send at all.
+    fn is_whole(&self, announced: Option<u64>) -> bool {
+        self.0.as_ref().is_some_and(|open| open.line.is_bodiless() || announced.is_some_and(|bytes| open.line.bytes >= bytes))
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.end(Transfer::Aborted);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Mutex, PoisonError};
+
+    use bytes::Bytes;
+    use http_body_util::{BodyExt, Empty, Full};
+    use serde_json::Value;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Output(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Output {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn request(target: &str) -> Request<Empty<Bytes>> {
+        Request::get(target)
+            .header("host", "api.example.com")
+            .header("authorization", "Bearer hush")
+            .header("x-request-id", "7f3a")
+            .body(Empty::new())
+            .unwrap()
+    }
+
+    /// Runs `requests` against a JSON log and returns its lines.
+    fn logged(requests: impl FnOnce(&AccessLog)) -> Vec<Value> {
+        let output = Output::default();
+        let (log, writer) = AccessLog::start(Format::Json, output.clone()).unwrap();
+        requests(&log);
+        assert!(writer.stop(Duration::from_secs(10)));
+        let bytes = output.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    fn now() -> Timestamp {
+        Timestamp::from_millis(1_795_253_400_123)
+    }
+
+    #[test]
+    fn a_line_holds_what_happened() {
+        let (route, upstream): (Arc<str>, Arc<str>) = (Arc::from("issue.list"), Arc::from("api"));
+        let lines = logged(|log| {
+            let entry = log.begin(&request("/api/v1/issues?project=p"), Some([127, 0, 0, 1].into()), now);
+            let answer = Answer {
+                route: Some(&route),
+                result: Some(CacheResult::Miss),
+                reason: Some(Reason::NotStored),
+                collapsed: true,
+                upstream: Some(&upstream),
+                upstream_status: Some(StatusCode::NOT_MODIFIED),
+                upstream_time: Some(Duration::from_micros(1500)),
+                ..Answer::default()
+            };
+            let response = entry.respond(Response::new(Full::new(Bytes::from_static(b"12345"))), &answer);
+            assert_eq!(futures_now(response.into_body().collect()).unwrap().to_bytes(), "12345");
+        });
+        let line = &lines[0];
+        assert_eq!(lines.len(), 1);
+        for (name, value) in [
+            ("timestamp", Value::from("2026-11-21T09:30:00.123Z")),
+            ("client", "127.0.0.1".into()),
+            ("method", "GET".into()),
+            ("host", "api.example.com".into()),
+            ("target", "/api/v1/issues?project=p".into()),
+            ("status", 200.into()),
+            ("bytes", 5.into()),
+            ("result", "MISS".into()),
+            ("reason", "not-stored".into()),
+            ("route", "issue.list".into()),
+            ("key", Value::Null),
+            ("collapsed", true.into()),
+            ("upstream", "api".into()),
+            ("upstream_status", 304.into()),
+            ("upstream_us", 1500.into()),
+            ("request_id", "7f3a".into()),
+            ("protocol", "HTTP/1.1".into()),
+            ("transfer", "complete".into()),
+        ] {
+            assert_eq!(line[name], value, "{name} of {line}");
+        }
+        assert!(line["duration_us"].is_u64());
+        assert!(!line.to_string().contains("hush"));
+    }
+
+    #[test]
+    fn a_client_that_leaves_before_the_answer_is_logged_without_status() {
+        let lines = logged(|log| drop(log.begin(&request("/slow"), None, now)));
+        assert_eq!((&lines[0]["status"], &lines[0]["transfer"]), (&Value::Null, &Value::from("aborted")));
+    }
+
+    #[test]
+    fn what_was_logged_before_the_stop_is_written() {
+        let lines = logged(|log| {
+            for _ in 0..500 {
+                drop(log.begin(&request("/"), None, now));
+            }
+        });
+        assert_eq!(lines.len(), 500);
+    }
+
+    #[test]
+    fn a_log_that_is_off_notes_nothing() {
+        let log = AccessLog::off();
+        let entry = log.begin(&request("/"), None, || unreachable!("the clock is not asked"));
+        assert!(!entry.is_on());
+        assert_eq!(log.dropped(), 0);
+    }
+
+    /// Drives a future that never waits.
+    fn futures_now<F: Future>(future: F) -> F::Output {
+        let mut future = std::pin::pin!(future);
+        match future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+            std::task::Poll::Ready(output) => output,
+            std::task::Poll::Pending => panic!("it waits"),
+        }
+    }
+}

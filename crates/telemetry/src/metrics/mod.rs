@@ -1,0 +1,226 @@
+//! Counters and latency histograms, exposed as OpenMetrics text (which Prometheus scrapes).
+//!
+//! A request is recorded on the answering task, so recording it costs a few nanoseconds: labels are small integers, every thread writes
+//! cells of its own (`sharded`), and nothing is locked, hashed, formatted or (after a route's first requests) allocated. Sums over threads,
+//! label text and the text format are the scraper's bill (`exposition`).
+
+mod exposition;
+mod histogram;
+mod labels;
+mod redis;
+mod route;
+mod sharded;
+mod tally;
+mod upstream;
+mod upstream_gauges;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use larder_semantics::Reason;
+use larder_tower::CacheResult;
+
+pub use exposition::{CONTENT_TYPE, Gauges, RedisGauges};
+pub use redis::RedisMetrics;
+pub use upstream_gauges::UpstreamGauges;
+
+use labels::Labels;
+use route::RouteMetrics;
+use upstream::UpstreamMetrics;
+
+use larder_message::OriginOutcome;
+
+/// The route label of requests that were answered before a route was chosen (refused, or no route fits).
+const UNROUTED: &str = "-";
+
+/// What is recorded about one request.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestRecord<'a> {
+    /// The client's method; `None` where no request could be read.
+    pub method: Option<&'a Method>,
+    /// The status sent to the client.
+    pub status: StatusCode,
+    /// `None` where the cache was never reached.
+    pub result: Option<CacheResult>,
+    /// `None` where no decision was taken.
+    pub reason: Option<Reason>,
+    /// From the request's head being read to the response's head being ready. The body is left out: its time is the client's
+    /// bandwidth, or hours in a stream of events.
+    pub elapsed: Duration,
+}
+
+/// The metrics as one configuration sees them: its routes and upstreams by index. Configurations share what they have in common through
+/// [`Metrics::reconfigure`], so requests that still run under the old one are counted too.
+#[derive(Debug)]
+pub struct Metrics {
+    routes: Box<[Arc<RouteMetrics>]>,
+    unrouted: Arc<RouteMetrics>,
+    upstreams: Box<[Arc<UpstreamMetrics>]>,
+    families: Arc<Families>,
+}
+
+impl Metrics {
+    /// Metrics of a process that starts. Names are label values; the indexes of the two lists are what later calls name.
+    pub fn new(routes: &[&str], upstreams: &[&str]) -> Self {
+        Self::over(Arc::default(), routes, upstreams)
+    }
+
+    /// The metrics for a new configuration: a route or upstream keeps its counts by name, new ones start at 0, and those that are gone stay
+    /// exposed, because a counter that vanishes reads as a restart.
+    pub fn reconfigure(&self, routes: &[&str], upstreams: &[&str]) -> Self {
+        Self::over(Arc::clone(&self.families), routes, upstreams)
+    }
+
+    fn over(families: Arc<Families>, routes: &[&str], upstreams: &[&str]) -> Self {
+        Self {
+            routes: routes.iter().map(|name| families.routes.get_or_add(name)).collect(),
+            unrouted: families.routes.get_or_add(UNROUTED),
+            upstreams: upstreams.iter().map(|name| families.upstreams.get_or_add(name)).collect(),
+            families,
+        }
+    }
+
+    /// Counts one request of `routes[route]`; `None` where no route was chosen.
+    pub fn request(&self, route: Option<usize>, record: &RequestRecord<'_>) {
+        let route = route.and_then(|index| self.routes.get(index)).unwrap_or(&self.unrouted);
+        let labels = Labels::new(record.method, record.status, record.result, record.reason);
+        route.record(labels, record.result, record.elapsed);
+    }
+
+    /// Counts one finished exchange with `upstreams[upstream]`; `elapsed` runs from the request going out to the response's head (or the
+    /// failure). An index out of range is ignored.
+    pub fn origin(&self, upstream: usize, outcome: OriginOutcome, elapsed: Duration) {
+        if let Some(upstream) = self.upstreams.get(upstream) {
+            upstream.record(outcome, elapsed);
+        }
+    }
+
+    /// The whole exposition, of type [`CONTENT_TYPE`].
+    pub fn render(&self, gauges: &Gauges) -> String {
+        exposition::render(&self.families, gauges)
+    }
+}
+
+/// Everything ever counted, by name.
+#[derive(Debug, Default)]
+struct Families {
+    routes: ByName<RouteMetrics>,
+    upstreams: ByName<UpstreamMetrics>,
+}
+
+/// Named metrics in order of first appearance. Locked only at configuration and scrape.
+#[derive(Debug)]
+struct ByName<T>(Mutex<Vec<Arc<T>>>);
+
+impl<T> Default for ByName<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+/// Metrics that carry their own label value.
+trait Named {
+    fn named(name: &str) -> Self;
+    fn name(&self) -> &str;
+}
+
+impl<T: Named> ByName<T> {
+    fn get_or_add(&self, name: &str) -> Arc<T> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = all.iter().find(|metrics| metrics.name() == name) {
+            return Arc::clone(found);
+        }
+        let added = Arc::new(T::named(name));
+        all.push(Arc::clone(&added));
+        added
+    }
+
+    fn all(&self) -> Vec<Arc<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hit(method: &Method) -> RequestRecord<'_> {
+        RequestRecord {
+            method: Some(method),
+            status: StatusCode::OK,
+            result: Some(CacheResult::Hit),
+            reason: Some(Reason::Fresh),
+            elapsed: Duration::from_micros(70),
+        }
+    }
+
+    fn line<'a>(text: &'a str, start: &str) -> &'a str {
+        text.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("no {start:?} in:\n{text}"))
+    }
+
+    #[test]
+    fn a_request_is_counted_by_route_method_class_result_and_reason() {
+        let metrics = Metrics::new(&["issue.list", "issue.get"], &[]);
+        metrics.request(Some(1), &hit(&Method::GET));
+        metrics.request(Some(1), &hit(&Method::GET));
+        let text = metrics.render(&Gauges::default());
+        assert_eq!(
+            line(&text, "larder_requests_total"),
+            r#"larder_requests_total{route="issue.get",method="GET",status="2xx",result="hit",reason="fresh"} 2"#
+        );
+    }
+
+    #[test]
+    fn a_request_without_route_is_counted_too() {
+        let metrics = Metrics::new(&["a"], &[]);
+        let refused = RequestRecord {
+            method: Some(&Method::CONNECT),
+            status: StatusCode::NOT_IMPLEMENTED,
+            result: None,
+            reason: None,
+            elapsed: Duration::ZERO,
+        };
+        metrics.request(None, &refused);
+        metrics.request(Some(7), &refused);
+        assert_eq!(
+            line(&metrics.render(&Gauges::default()), "larder_requests_total"),
+            r#"larder_requests_total{route="-",method="CONNECT",status="5xx",result="none",reason="none"} 2"#
+        );
+    }
+
+    #[test]
+    fn a_reload_keeps_the_counts_of_routes_by_name() {
+        let before = Metrics::new(&["a", "b"], &["api"]);
+        before.request(Some(1), &hit(&Method::GET));
+        before.origin(0, OriginOutcome::Answered(StatusCode::OK), Duration::from_millis(3));
+        let after = before.reconfigure(&["b", "c"], &["other", "api"]);
+        after.request(Some(0), &hit(&Method::GET));
+        before.request(Some(1), &hit(&Method::GET));
+        after.origin(1, OriginOutcome::Answered(StatusCode::OK), Duration::from_millis(3));
+        let text = after.render(&Gauges::default());
+        assert!(line(&text, r#"larder_requests_total{route="b""#).ends_with("} 3"));
+        assert_eq!(line(&text, "larder_origin_requests_total"), r#"larder_origin_requests_total{upstream="api",outcome="2xx"} 2"#);
+    }
+
+    #[test]
+    fn a_route_that_a_reload_removed_stays_exposed() {
+        let before = Metrics::new(&["gone"], &[]);
+        before.request(Some(0), &hit(&Method::GET));
+        let after = before.reconfigure(&["kept"], &[]);
+        assert!(line(&after.render(&Gauges::default()), r#"larder_requests_total{route="gone""#).ends_with("} 1"));
+    }
+
+    #[test]
+    fn threads_lose_no_count() {
+        let metrics = Metrics::new(&["a"], &[]);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| (0..1000).for_each(|_| metrics.request(Some(0), &hit(&Method::GET))));
+            }
+        });
+        let text = metrics.render(&Gauges::default());
+        assert!(line(&text, "larder_requests_total").ends_with("} 8000"));
+        assert!(line(&text, "larder_request_duration_seconds_count").ends_with("} 8000"));
+    }
+}

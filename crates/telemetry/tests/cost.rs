@@ -1,0 +1,47 @@
+//! What telemetry costs the task that answers a request: no allocation for metrics, nothing at all for a log that is off.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Empty;
+use larder_semantics::Reason;
+use larder_telemetry::access_log::{AccessLog, Answer};
+use larder_telemetry::metrics::{Metrics, RequestRecord};
+use larder_testkit::alloc::{CountingAllocator, allocations};
+use larder_tower::CacheResult;
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+#[test]
+fn recording_a_request_allocates_nothing_once_its_route_was_used() {
+    let metrics = Metrics::new(&["a", "b"], &[]);
+    let record = RequestRecord {
+        method: Some(&Method::GET),
+        status: StatusCode::OK,
+        result: Some(CacheResult::Hit),
+        reason: Some(Reason::Fresh),
+        elapsed: Duration::from_micros(12),
+    };
+    metrics.request(Some(1), &record);
+    let ((), counted) = allocations(|| {
+        metrics.request(Some(1), &record);
+        metrics.request(Some(1), &RequestRecord { status: StatusCode::NOT_MODIFIED, ..record });
+        metrics.request(Some(1), &RequestRecord { result: Some(CacheResult::Miss), reason: Some(Reason::NotStored), ..record });
+    });
+    assert_eq!(counted.count, 0);
+}
+
+#[test]
+fn a_log_that_is_off_allocates_nothing() {
+    let log = AccessLog::off();
+    let request = Request::get("/a?b=1").header("host", "example.com").body(()).unwrap();
+    let response = Response::new(Empty::<Bytes>::new());
+    let (response, counted) = allocations(|| {
+        let entry = log.begin(&request, Some([127, 0, 0, 1].into()), || unreachable!("the clock is not asked"));
+        entry.respond(response, &Answer::default())
+    });
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(counted.count, 0);
+}

@@ -1,0 +1,262 @@
+//! What can go wrong on the way to an origin, told apart as RFC 9209 §2.3 does.
+
+use std::error::Error;
+use std::io;
+
+use http::StatusCode;
+use http_body_util::LengthLimitError;
+use larder_tower::BoxError;
+
+use super::connect::Phase;
+use super::http1::{ContentFailed, EndedIdle, Malformed};
+use larder_message::problem::Problem;
+use larder_message::problem::TOO_LARGE;
+
+/// A failed exchange with an origin, or a response body that broke off.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// The origin's name did not resolve.
+    #[error("the upstream's name did not resolve")]
+    Dns(#[source] BoxError),
+    /// Nothing listens there.
+    #[error("the upstream refused the connection")]
+    Refused(#[source] BoxError),
+    /// No connection within `connect_timeout`, and how far it came.
+    #[error("connecting to the upstream took too long")]
+    ConnectTimeout(Phase),
+    /// There is no way to the origin's address.
+    #[error("there is no route to the upstream")]
+    Unroutable(#[source] BoxError),
+    /// The TLS handshake failed.
+    #[error("the TLS handshake with the upstream failed")]
+    Tls(#[source] BoxError),
+    /// The origin's certificate is not one that is trusted.
+    #[error("the upstream's certificate is not trusted")]
+    Certificate(#[source] BoxError),
+    /// Connecting failed in another way.
+    #[error("connecting to the upstream failed")]
+    Unavailable(#[source] BoxError),
+    /// No response head within `first_byte_timeout`.
+    #[error("the upstream did not begin its response in time")]
+    FirstByteTimeout,
+    /// The connection ended before a complete response head.
+    #[error("the upstream closed the connection without a response")]
+    Reset(#[source] BoxError),
+    /// What came is not HTTP, or not HTTP that can be passed on.
+    #[error("the upstream's response is malformed")]
+    Protocol(#[source] BoxError),
+    /// The response body ended before its end.
+    #[error("the upstream's response body broke off")]
+    BodyBroken(#[source] BoxError),
+    /// It has failed so often that it is left alone for a while.
+    #[error("the upstream is left alone because it fails")]
+    LeftAlone {
+        /// Seconds until it is asked again.
+        retry_after: u32,
+    },
+    /// It has as many exchanges as it may have, and so has the queue before it.
+    #[error("the upstream has no place for another request")]
+    Full {
+        /// Seconds after which there may be one.
+        retry_after: u32,
+    },
+    /// The client's own request body failed while it was sent on.
+    #[error("the client's request body failed")]
+    RequestBody(#[source] BoxError),
+    /// The client's request body has more bytes than it may have.
+    #[error("the client's request body is too large")]
+    RequestTooLarge,
+    /// The client stopped sending its request body.
+    #[error("the client's request body stalled")]
+    RequestStalled,
+}
+
+impl UpstreamError {
+    /// The Proxy-Status error type (RFC 9209 §2.3): a bounded set, fit for a label.
+    pub fn token(&self) -> &'static str {
+        match self {
+            Self::Dns(_) => "dns_error",
+            Self::Refused(_) => "connection_refused",
+            Self::ConnectTimeout(Phase::Dns) => "dns_timeout",
+            Self::ConnectTimeout(_) => "connection_timeout",
+            Self::Unroutable(_) => "destination_ip_unroutable",
+            Self::Tls(_) => "tls_protocol_error",
+            Self::Certificate(_) => "tls_certificate_error",
+            Self::Unavailable(_) => "destination_unavailable",
+            Self::FirstByteTimeout => "http_response_timeout",
+            Self::Reset(_) => "connection_terminated",
+            Self::Protocol(_) => "http_protocol_error",
+            Self::BodyBroken(_) => "http_response_incomplete",
+            Self::LeftAlone { .. } => "destination_unavailable",
+            Self::Full { .. } => "connection_limit_reached",
+            Self::RequestBody(_) | Self::RequestTooLarge | Self::RequestStalled => "http_request_error",
+        }
+    }
+
+    /// Whether there was no connection that the request could have gone out on.
+    pub fn never_connected(&self) -> bool {
+        match self {
+            Self::Dns(_)
+            | Self::Refused(_)
+            | Self::ConnectTimeout(_)
+            | Self::Unroutable(_)
+            | Self::Tls(_)
+            | Self::Certificate(_)
+            | Self::Unavailable(_)
+            | Self::LeftAlone { .. }
+            | Self::Full { .. } => true,
+            Self::FirstByteTimeout
+            | Self::Reset(_)
+            | Self::Protocol(_)
+            | Self::BodyBroken(_)
+            | Self::RequestBody(_)
+            | Self::RequestTooLarge
+            | Self::RequestStalled => false,
+        }
+    }
+
+    /// How far the exchange came, for the log.
+    pub fn phase(&self) -> &'static str {
+        match self {
+            Self::Dns(_) => Phase::Dns.as_str(),
+            Self::ConnectTimeout(phase) => phase.as_str(),
+            Self::Refused(_) | Self::Unroutable(_) | Self::Unavailable(_) => Phase::Connect.as_str(),
+            Self::Tls(_) | Self::Certificate(_) => Phase::Tls.as_str(),
+            Self::FirstByteTimeout | Self::Reset(_) | Self::Protocol(_) => "first byte",
+            Self::BodyBroken(_) => "body",
+            Self::RequestBody(_) | Self::RequestTooLarge | Self::RequestStalled => "request",
+            Self::LeftAlone { .. } | Self::Full { .. } => "queue",
+        }
+    }
+
+    /// Whether the origin has failed, and neither its client nor this gateway.
+    pub fn is_origins(&self) -> bool {
+        !matches!(self, Self::RequestBody(_) | Self::RequestTooLarge | Self::RequestStalled | Self::LeftAlone { .. } | Self::Full { .. })
+    }
+
+    /// Whether the origin said something, be it nothing that can be understood, or closed a connection that had been idle as its right is.
+    pub fn is_answer(&self) -> bool {
+        match self {
+            Self::Protocol(_) => true,
+            Self::Reset(error) => find::<EndedIdle>(&**error).is_some(),
+            _ => false,
+        }
+    }
+
+    /// Whether the origin was never asked.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::LeftAlone { .. } | Self::Full { .. })
+    }
+
+    /// The answer a client gets when there is nothing better to give.
+    pub fn problem(&self) -> Problem {
+        const BAD: StatusCode = StatusCode::BAD_GATEWAY;
+        const LATE: StatusCode = StatusCode::GATEWAY_TIMEOUT;
+        let (status, detail) = match self {
+            Self::Dns(_) => (BAD, "The origin server's name could not be resolved."),
+            Self::Refused(_) => (BAD, "The origin server refused the connection."),
+            Self::ConnectTimeout(Phase::Dns) => (LATE, "The origin server's name could not be resolved in time."),
+            Self::ConnectTimeout(Phase::Connect) => (LATE, "The origin server could not be reached in time."),
+            Self::ConnectTimeout(Phase::Tls) => (LATE, "The TLS handshake with the origin server took too long."),
+            Self::Unroutable(_) => (BAD, "There is no route to the origin server."),
+            Self::Tls(_) => (BAD, "The TLS handshake with the origin server failed."),
+            Self::Certificate(_) => (BAD, "The origin server's certificate is not trusted."),
+            Self::Unavailable(_) => (BAD, "The origin server could not be reached."),
+            Self::FirstByteTimeout => (LATE, "The origin server did not answer in time."),
+            Self::Reset(_) | Self::BodyBroken(_) => (BAD, "The origin server closed the connection too early."),
+            Self::Protocol(_) => (BAD, "The origin server's answer could not be understood."),
+            Self::LeftAlone { retry_after } => {
+                let detail = "The origin server fails, and is left alone for a moment.";
+                return Problem::new(StatusCode::SERVICE_UNAVAILABLE, self.token(), detail).retry_after(*retry_after);
+            }
+            Self::Full { retry_after } => {
+                let detail = "The origin server has as many requests as it may have.";
+                return Problem::new(StatusCode::SERVICE_UNAVAILABLE, self.token(), detail).retry_after(*retry_after);
+            }
+            Self::RequestBody(_) => return Problem::refusal(StatusCode::BAD_REQUEST, "The request body did not arrive intact."),
+            Self::RequestTooLarge => return TOO_LARGE,
+            Self::RequestStalled => return Problem::refusal(StatusCode::REQUEST_TIMEOUT, "The request body did not arrive in time."),
+        };
+        Problem::new(status, self.token(), detail)
+    }
+
+    /// Tells apart the errors of an exchange on an open connection.
+    pub(super) fn from_exchange(error: impl Into<BoxError>) -> Self {
+        let error = error.into();
+        if let Some(failure) = find::<super::connect::ConnectFailure>(&*error) {
+            let (kind, phase) = (failure.kind(), failure.phase());
+            return kind.error(phase, error);
+        }
+        match find::<hyper::Error>(&*error) {
+            _ if find::<LengthLimitError>(&*error).is_some() => Self::RequestTooLarge,
+            _ if find::<ContentFailed>(&*error).is_some() => Self::RequestBody(error),
+            _ if find::<Malformed>(&*error).is_some() => Self::Protocol(error),
+            Some(inner) if inner.is_user() => Self::RequestBody(error),
+            Some(inner) if inner.is_parse() => Self::Protocol(error),
+            _ => Self::Reset(error),
+        }
+    }
+}
+
+/// The first error of this type in a chain of causes, the error itself included.
+pub(super) fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
+        }
+        // An io::Error hides what it carries from `source`, and shows only what that carries.
+        if let Some(carried) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref)
+            && let Some(found) = find::<E>(carried)
+        {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cause() -> BoxError {
+        "connect 10.0.0.7:3000: secret detail".into()
+    }
+
+    #[test]
+    fn rfc9209_2_3_every_failure_has_its_type_and_status() {
+        for (error, status, token) in [
+            (UpstreamError::Dns(cause()), 502, "dns_error"),
+            (UpstreamError::Refused(cause()), 502, "connection_refused"),
+            (UpstreamError::ConnectTimeout(Phase::Dns), 504, "dns_timeout"),
+            (UpstreamError::ConnectTimeout(Phase::Connect), 504, "connection_timeout"),
+            (UpstreamError::ConnectTimeout(Phase::Tls), 504, "connection_timeout"),
+            (UpstreamError::LeftAlone { retry_after: 5 }, 503, "destination_unavailable"),
+            (UpstreamError::Full { retry_after: 1 }, 503, "connection_limit_reached"),
+            (UpstreamError::Unroutable(cause()), 502, "destination_ip_unroutable"),
+            (UpstreamError::Tls(cause()), 502, "tls_protocol_error"),
+            (UpstreamError::Certificate(cause()), 502, "tls_certificate_error"),
+            (UpstreamError::Unavailable(cause()), 502, "destination_unavailable"),
+            (UpstreamError::FirstByteTimeout, 504, "http_response_timeout"),
+            (UpstreamError::Reset(cause()), 502, "connection_terminated"),
+            (UpstreamError::Protocol(cause()), 502, "http_protocol_error"),
+            (UpstreamError::BodyBroken(cause()), 502, "http_response_incomplete"),
+            (UpstreamError::RequestBody(cause()), 400, "http_request_error"),
+            (UpstreamError::RequestTooLarge, 413, "http_request_error"),
+            (UpstreamError::RequestStalled, 408, "http_request_error"),
+        ] {
+            let problem = error.problem();
+            assert_eq!((problem.status().as_u16(), problem.error()), (status, token), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_cause_inside_an_io_error_is_found() {
+        let inner = io::Error::new(io::ErrorKind::ConnectionRefused, "inner");
+        let outer: BoxError = Box::new(io::Error::other(inner));
+        assert!(find::<io::Error>(&*outer).is_some());
+        let carried: BoxError = Box::new(io::Error::other(UpstreamError::FirstByteTimeout));
+        assert!(find::<UpstreamError>(&*carried).is_some());
+    }
+}

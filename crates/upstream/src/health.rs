@@ -1,0 +1,150 @@
+//! Whether an upstream is worth asking: after some failures in a row it is left alone for a while, then one request at a time tries.
+//!
+//! Without that, a hanging origin costs every request the whole time that it is waited for, though a stale response may be at hand.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use larder_store::{Breaker, BreakerState, Pass};
+use larder_tower::clock::monotonic;
+
+use super::error::UpstreamError;
+use super::options::UpstreamOptions;
+use super::trouble::Troubles;
+
+/// What one upstream's exchanges came to lately.
+///
+/// Only a failure during which nothing else was answered says something about the upstream as a whole. Otherwise a client could have it left
+/// alone by asking for what takes too long, a few times at once.
+pub(super) struct Health {
+    /// Exchanges that were answered.
+    answers: AtomicU64,
+    breaker: Option<Breaker>,
+    pause: Duration,
+    pub(super) troubles: Troubles,
+}
+
+/// One exchange, until it is known how it went. Dropped before, it counts as nothing: its client has left.
+pub(super) struct Attempt<'a> {
+    health: &'a Health,
+    pass: Option<Pass<'a>>,
+    /// The answers there had been when it began.
+    answers: u64,
+}
+
+impl Health {
+    pub(super) fn new(options: &UpstreamOptions) -> Self {
+        let breaker = options.breaker.map(|limit| Breaker::new(limit.failures, limit.open));
+        Self {
+            answers: AtomicU64::new(0),
+            breaker,
+            pause: options.breaker.map(|limit| limit.open).unwrap_or_default(),
+            troubles: Troubles::new(options),
+        }
+    }
+
+    /// What the breaker lets through.
+    pub(super) fn state(&self) -> BreakerState {
+        self.breaker.as_ref().map_or(BreakerState::Closed, |breaker| breaker.state(monotonic()))
+    }
+
+    /// Refuses what would be refused anyway once there is a place for it.
+    pub(super) fn check(&self) -> Result<(), UpstreamError> {
+        match self.state() {
+            BreakerState::Open => Err(self.refusal(monotonic())),
+            BreakerState::Closed | BreakerState::HalfOpen => Ok(()),
+        }
+    }
+
+    /// An exchange begins, if the upstream may be asked.
+    pub(super) fn attempt(&self) -> Result<Attempt<'_>, UpstreamError> {
+        let answers = self.answers.load(Ordering::Relaxed);
+        let Some(breaker) = &self.breaker else { return Ok(Attempt { health: self, pass: None, answers }) };
+        let now = monotonic();
+        let pass = breaker.pass(now).ok_or_else(|| self.refusal(now))?;
+        Ok(Attempt { health: self, pass: Some(pass), answers })
+    }
+
+    fn refusal(&self, now: Instant) -> UpstreamError {
+        let left = self.breaker.as_ref().map(|breaker| breaker.left(now)).unwrap_or_default();
+        let seconds = u32::try_from(left.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
+        UpstreamError::LeftAlone { retry_after: seconds.max(1) }
+    }
+}
+
+impl Attempt<'_> {
+    /// Says how it went, up to the response's head.
+    pub(super) fn ended<T>(self, result: &Result<T, UpstreamError>) {
+        match result {
+            Ok(_) => {
+                self.health.answers.fetch_add(1, Ordering::Relaxed);
+                self.health.troubles.answered();
+                if let Some(pass) = self.pass {
+                    pass.succeeded();
+                }
+            }
+            Err(error) if !error.is_origins() => {}
+            Err(error) => {
+                let now = monotonic();
+                self.health.troubles.failed(error, now);
+                let is_alive = error.is_answer() || self.health.answers.load(Ordering::Relaxed) != self.answers;
+                if !is_alive && self.pass.is_some_and(|pass| pass.failed(now)) {
+                    self.health.troubles.left_alone(self.health.pause);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_origin::options;
+
+    fn health(failures: u32) -> Health {
+        let breaker = Some(larder_config::BreakerLimit { failures, open: Duration::from_secs(3600) });
+        Health::new(&UpstreamOptions { breaker, ..options("http://127.0.0.1:1") })
+    }
+
+    fn begin(health: &Health) -> Attempt<'_> {
+        health.attempt().expect("it is asked")
+    }
+
+    #[test]
+    fn an_upstream_that_fails_often_enough_is_left_alone_and_says_until_when() {
+        let health = health(2);
+        begin(&health).ended::<()>(&Err(UpstreamError::FirstByteTimeout));
+        assert!(health.check().is_ok());
+        begin(&health).ended::<()>(&Err(UpstreamError::Refused("refused".into())));
+        assert!(matches!(health.check(), Err(UpstreamError::LeftAlone { retry_after: 3600 })));
+        assert!(health.attempt().is_err());
+    }
+
+    #[test]
+    fn what_its_clients_did_and_what_they_gave_up_does_not_count() {
+        let health = health(1);
+        drop(begin(&health));
+        for error in [UpstreamError::RequestStalled, UpstreamError::RequestTooLarge, UpstreamError::RequestBody("gone".into())] {
+            begin(&health).ended::<()>(&Err(error));
+        }
+        assert!(health.check().is_ok());
+    }
+
+    #[test]
+    fn an_upstream_that_answers_others_meanwhile_is_not_left_alone_because_one_url_hangs() {
+        let health = health(1);
+        let slow = begin(&health);
+        begin(&health).ended(&Ok(()));
+        slow.ended::<()>(&Err(UpstreamError::FirstByteTimeout));
+        assert!(health.check().is_ok());
+        begin(&health).ended::<()>(&Err(UpstreamError::FirstByteTimeout));
+        assert!(health.check().is_err());
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_understood_is_one() {
+        let health = health(1);
+        begin(&health).ended::<()>(&Err(UpstreamError::Protocol("rubbish".into())));
+        assert!(health.check().is_ok());
+    }
+}

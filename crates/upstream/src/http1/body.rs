@@ -1,0 +1,204 @@
+//! A response's body, read from the connection by whoever wants it.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use larder_tower::BoxError;
+use tokio::io::WriteHalf;
+
+use super::Incomplete;
+use super::chunked::{Chunks, Next};
+use super::connection::{Connection, Sending};
+use super::framing::Framing;
+use super::response::Head;
+use super::upload::{SendError, Upload};
+use crate::connect::UpstreamStream;
+use crate::pool::Pool;
+
+/// Gives its connection back at its end. Dropped before, it ends the connection.
+pub(crate) struct ResponseBody(State);
+
+enum State {
+    /// The last bytes are here.
+    Here(Bytes),
+    Arriving(Box<Arriving>),
+    Over,
+}
+
+struct Arriving {
+    connection: Connection,
+    until: Until,
+    /// Whether the connection is meant to go on.
+    persists: bool,
+    sending: Option<Sending>,
+    /// The other end of the connection, once everything has been sent.
+    sent: Option<WriteHalf<Box<UpstreamStream>>>,
+    home: Pool,
+}
+
+/// Where it ends.
+enum Until {
+    Length(u64),
+    Chunks(Chunks),
+    Close,
+}
+
+impl ResponseBody {
+    /// The body behind a head that was just read. `upload` is what of the request has not been sent yet.
+    pub(crate) fn new(head: &Head, mut connection: Connection, upload: Upload, home: &Pool) -> Self {
+        let mut sending = None;
+        if !upload.is_done() {
+            (connection, sending) = connection.send_aside(upload);
+        }
+        let here = match head.framing {
+            // Bytes that are here need not be asked for.
+            Framing::Length(length) => usize::try_from(length).ok().filter(|length| *length <= connection.input.len()),
+            Framing::Chunked | Framing::UntilClose => None,
+        };
+        let until = match head.framing {
+            Framing::Length(length) => Until::Length(length),
+            Framing::Chunked => Until::Chunks(Chunks::default()),
+            Framing::UntilClose => Until::Close,
+        };
+        let bytes = here.map(|length| connection.input.split_to(length).freeze());
+        let persists = head.persists && head.framing != Framing::UntilClose;
+        let arriving = Arriving { connection, until, persists, sending, sent: None, home: home.clone() };
+        match bytes {
+            Some(bytes) => {
+                arriving.release();
+                Self(if bytes.is_empty() { State::Over } else { State::Here(bytes) })
+            }
+            None => Self(State::Arriving(Box::new(arriving))),
+        }
+    }
+}
+
+impl Arriving {
+    /// The body has been read to its end.
+    fn release(self) {
+        let Self { mut connection, persists, sending, sent, home, .. } = self;
+        if !persists || !connection.input.is_empty() {
+            return sending.iter().for_each(Sending::abort);
+        }
+        if let Some(sent) = sent {
+            connection = connection.rejoin(sent);
+        }
+        match sending {
+            None if connection.is_clean() => home.put(connection),
+            None => {}
+            // An early answer: the rest of the request is still wanted.
+            Some(sending) => drop(tokio::spawn(async move {
+                if let Ok(Ok(sent)) = sending.await {
+                    home.put(connection.rejoin(sent));
+                }
+            })),
+        }
+    }
+
+    /// Content that fails while its response arrives breaks the exchange: the origin will wait for the rest of it.
+    fn poll_sending(&mut self, cx: &mut Context<'_>) -> Result<(), BoxError> {
+        let Some(sending) = &mut self.sending else { return Ok(()) };
+        let Poll::Ready(done) = Pin::new(sending).poll(cx) else { return Ok(()) };
+        self.sending = None;
+        match done {
+            Ok(Err(SendError::Content(error))) => return Err(error.into()),
+            Ok(Ok(sent)) => self.sent = Some(sent),
+            // It does not listen any more; what it says may be whole all the same.
+            Ok(Err(SendError::Connection)) | Err(_) => {}
+        }
+        Ok(())
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, BoxError>> {
+        loop {
+            let input = &mut self.connection.input;
+            match &mut self.until {
+                Until::Length(0) => return Poll::Ready(Ok(None)),
+                Until::Length(left) if !input.is_empty() => {
+                    let here = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
+                    *left -= here as u64;
+                    return Poll::Ready(Ok(Some(Frame::data(input.split_to(here).freeze()))));
+                }
+                Until::Close if !input.is_empty() => return Poll::Ready(Ok(Some(Frame::data(input.split().freeze())))),
+                Until::Chunks(chunks) => match chunks.next(input)? {
+                    Next::Data(data) => return Poll::Ready(Ok(Some(Frame::data(data)))),
+                    Next::Trailers(trailers) => return Poll::Ready(Ok(Some(Frame::trailers(trailers)))),
+                    Next::End => return Poll::Ready(Ok(None)),
+                    Next::Unknown => {}
+                },
+                Until::Length(_) | Until::Close => {}
+            }
+            self.poll_sending(cx)?;
+            if ready!(self.connection.poll_fill(cx))? == 0 {
+                // "A message body that uses the chunked transfer coding is incomplete if the zero-sized chunk that terminates the encoding has not
+                // been received. A message that uses a valid Content-Length is incomplete if the size of the message body received (in octets) is
+                // less than the value given by Content-Length" (RFC 9112 §8). Without either, the end is the end.
+                let complete = matches!(self.until, Until::Close);
+                return Poll::Ready(if complete { Ok(None) } else { Err(Incomplete.into()) });
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        match &self.until {
+            Until::Length(left) => *left == 0,
+            Until::Chunks(chunks) => chunks.is_over(),
+            Until::Close => false,
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    /// Nobody reads on, so nobody needs to hear the rest of the request.
+    fn drop(&mut self) {
+        if let State::Arriving(arriving) = &mut self.0
+            && let Some(sending) = arriving.sending.take()
+        {
+            sending.abort();
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let polled = match &mut self.0 {
+            State::Arriving(arriving) => ready!(arriving.poll_frame(cx)),
+            State::Here(_) | State::Over => {
+                let here = std::mem::replace(&mut self.0, State::Over);
+                let State::Here(bytes) = here else { return Poll::Ready(None) };
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+        };
+        let over = match (&polled, &self.0) {
+            (Ok(Some(_)), State::Arriving(arriving)) => arriving.is_over(),
+            _ => true,
+        };
+        if over && let State::Arriving(mut arriving) = std::mem::replace(&mut self.0, State::Over) {
+            match &polled {
+                Ok(_) => arriving.release(),
+                Err(_) => arriving.sending.take().iter().for_each(Sending::abort),
+            }
+        }
+        Poll::Ready(polled.transpose())
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.0, State::Over)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            State::Here(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            State::Over => SizeHint::with_exact(0),
+            State::Arriving(arriving) => match arriving.until {
+                Until::Length(left) => SizeHint::with_exact(left),
+                Until::Chunks(_) | Until::Close => SizeHint::default(),
+            },
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! One connection to an origin.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use http::{Method, StatusCode};
+use larder_tower::BoxError;
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf, ReadHalf, WriteHalf};
+use tokio::task::JoinHandle;
+
+use super::fields::Shape;
+use super::response::{Head, LONGEST_HEAD, take_head};
+use super::upload::{SendError, Upload};
+use super::{Incomplete, Malformed};
+use crate::connect::UpstreamStream;
+use crate::interim::Interim;
+
+/// The first read takes so many bytes at most: a head and a small body.
+const FIRST_READ: usize = 8 * 1024;
+
+/// Room for a read grows to this while reads fill it.
+const LARGEST_READ: usize = 128 * 1024;
+
+/// An open connection, for one exchange at a time. Dropped, it is closed.
+pub(crate) struct Connection {
+    stream: Stream,
+    /// What has arrived and is not understood yet.
+    pub(super) input: BytesMut,
+    room: usize,
+    /// Of the last head that came on it.
+    shape: Shape,
+    /// Whether it has answered a request before: only then may its end have been coming before the request was sent.
+    answered: bool,
+}
+
+enum Stream {
+    Whole(Box<UpstreamStream>),
+    /// A task still sends a request's content.
+    Reading(ReadHalf<Box<UpstreamStream>>),
+}
+
+/// The task that sends the rest of a request's content while its response is read, and brings back its end of the connection.
+pub(super) type Sending = JoinHandle<Result<WriteHalf<Box<UpstreamStream>>, SendError>>;
+
+/// What has come in answer to one request.
+#[derive(Default)]
+struct Heard {
+    anything: bool,
+    /// Bytes of informational heads.
+    interim: usize,
+}
+
+/// Why there is no response.
+pub(crate) struct Lost {
+    pub(crate) error: BoxError,
+    /// Whether the connection had been used before, and ended without a single byte in answer to this request.
+    pub(crate) died_idle: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(stream: UpstreamStream) -> Self {
+        Self { stream: Stream::Whole(Box::new(stream)), input: BytesMut::new(), room: FIRST_READ, shape: Shape::default(), answered: false }
+    }
+
+    /// Whether the origin has closed it, or spoken without being asked, which leaves no telling what its next words would answer.
+    pub(crate) fn has_ended(&mut self, cx: &mut Context<'_>) -> bool {
+        self.poll_fill(cx).is_ready()
+    }
+
+    /// Sends a request and waits for the head of its final response. Others are told to `interim`.
+    pub(crate) async fn ask(&mut self, method: &Method, upload: &mut Upload, interim: &Interim) -> Result<Head, Lost> {
+        let (mut heard, mut sending) = (Heard::default(), true);
+        let answer = poll_fn(|cx| {
+            if sending {
+                sending = match self.poll_send(upload, cx) {
+                    Poll::Pending => true,
+                    Poll::Ready(Ok(())) => false,
+                    Poll::Ready(Err(SendError::Content(error))) => return Poll::Ready(Err(error.into())),
+                    // It may have answered before it stopped listening.
+                    Poll::Ready(Err(SendError::Connection)) => false,
+                };
+            }
+            self.poll_head(method, interim, &mut heard, cx)
+        })
+        .await;
+        let died_idle = self.answered && !heard.anything;
+        self.answered = true;
+        answer.map_err(|error| Lost { error, died_idle })
+    }
+
+    fn poll_send(&mut self, upload: &mut Upload, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        match &mut self.stream {
+            Stream::Whole(stream) => upload.poll_send(stream, cx),
+            Stream::Reading(_) => Poll::Ready(Err(SendError::Connection)),
+        }
+    }
+
+    fn poll_head(&mut self, method: &Method, interim: &Interim, heard: &mut Heard, cx: &mut Context<'_>) -> Poll<Result<Head, BoxError>> {
+        let mut seen = self.input.len();
+        loop {
+            // A line that has not ended tells nothing new.
+            if memchr::memchr(b'\n', &self.input[seen..]).is_some() || self.input.len() >= LONGEST_HEAD {
+                let before = self.input.len();
+                match take_head(&mut self.input, method, &mut self.shape)? {
+                    Some(head) if head.status == StatusCode::SWITCHING_PROTOCOLS => return Poll::Ready(Err(Malformed::Switched.into())),
+                    Some(head) if head.status.is_informational() => {
+                        heard.interim += before - self.input.len();
+                        if heard.interim > LONGEST_HEAD {
+                            return Poll::Ready(Err(Malformed::EndlessInterim.into()));
+                        }
+                        interim.told(head.status, &head.headers);
+                        seen = 0;
+                        continue;
+                    }
+                    Some(head) => return Poll::Ready(Ok(head)),
+                    None => {}
+                }
+            }
+            seen = self.input.len();
+            match ready!(self.poll_fill(cx))? {
+                0 => return Poll::Ready(Err(Incomplete.into())),
+                _ => heard.anything = true,
+            }
+        }
+    }
+
+    /// Reads once; so many bytes, and none at the end.
+    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.input.capacity() - self.input.len() < self.room / 4 {
+            self.input.reserve(self.room);
+        }
+        let room = self.input.capacity() - self.input.len();
+        let read = ready!(pin!(self.stream.read_buf(&mut self.input)).poll(cx))?;
+        if read == room {
+            self.room = (self.room * 2).min(LARGEST_READ);
+        }
+        Poll::Ready(Ok(read))
+    }
+
+    /// Before it waits for its next exchange: room that a long body has grown is given back, or each connection would keep the largest.
+    pub(crate) fn rest(&mut self) {
+        if self.room > FIRST_READ {
+            // What is left of the buffer may be a small end of a large one.
+            self.input = BytesMut::new();
+            self.room = FIRST_READ;
+        }
+    }
+
+    /// Bytes of its buffer, and the room that its next read gets.
+    #[cfg(test)]
+    pub(crate) fn kept(&self) -> (usize, usize) {
+        (self.input.capacity(), self.room)
+    }
+
+    /// Nothing of the last exchange is left on it.
+    pub(super) fn is_clean(&self) -> bool {
+        self.input.is_empty() && matches!(self.stream, Stream::Whole(_))
+    }
+
+    /// Leaves what is still to be sent to a task, so that it does not wait for somebody to read the response.
+    pub(super) fn send_aside(self, mut upload: Upload) -> (Self, Option<Sending>) {
+        let Self { stream, input, room, shape, answered } = self;
+        match stream {
+            Stream::Reading(_) => (Self { stream, input, room, shape, answered }, None),
+            Stream::Whole(stream) => {
+                let (read, mut write) = tokio::io::split(stream);
+                let sending = tokio::spawn(async move {
+                    poll_fn(|cx| upload.poll_send(&mut write, cx)).await?;
+                    Ok(write)
+                });
+                (Self { stream: Stream::Reading(read), input, room, shape, answered }, Some(sending))
+            }
+        }
+    }
+
+    /// Whole again, once everything has been sent.
+    pub(super) fn rejoin(self, write: WriteHalf<Box<UpstreamStream>>) -> Self {
+        let Self { stream, input, room, shape, answered } = self;
+        let stream = match stream {
+            Stream::Reading(read) => Stream::Whole(read.unsplit(write)),
+            whole @ Stream::Whole(_) => whole,
+        };
+        Self { stream, input, room, shape, answered }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Whole(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Reading(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What an upstream tells its watchers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use larder_message::OriginOutcome;
+
+/// Told of every exchange with an origin.
+pub trait OriginObserver: Send + Sync + 'static {
+    /// The upstream with this index answered, or failed, this long after the request was given to it.
+    fn answered(&self, upstream: usize, outcome: OriginOutcome, elapsed: Duration);
+}
+
+/// Counts of one upstream. Gauges and counters that only this process' view makes up.
+#[derive(Debug, Default)]
+pub struct UpstreamStats {
+    requests: AtomicU64,
+    connections: AtomicU64,
+    connects: AtomicU64,
+    retries: AtomicU64,
+}
+
+impl UpstreamStats {
+    /// Exchanges under way: from the request until the response body is done with.
+    pub fn requests_in_flight(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Open connections, idle ones included.
+    pub fn connections_open(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Connections ever made.
+    pub fn connections_total(&self) -> u64 {
+        self.connects.load(Ordering::Relaxed)
+    }
+
+    /// Requests ever sent a second time because a reused connection had died.
+    pub fn retries_total(&self) -> u64 {
+        self.retries.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn retried(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn begin_request(self: &Arc<Self>) -> InFlight {
+        InFlight::new(self, |stats| &stats.requests)
+    }
+
+    pub(super) fn open_connection(self: &Arc<Self>) -> InFlight {
+        self.connects.fetch_add(1, Ordering::Relaxed);
+        InFlight::new(self, |stats| &stats.connections)
+    }
+}
+
+/// Counts as one for as long as it lives.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    stats: Arc<UpstreamStats>,
+    gauge: fn(&UpstreamStats) -> &AtomicU64,
+}
+
+impl InFlight {
+    fn new(stats: &Arc<UpstreamStats>, gauge: fn(&UpstreamStats) -> &AtomicU64) -> Self {
+        gauge(stats).fetch_add(1, Ordering::Relaxed);
+        Self { stats: Arc::clone(stats), gauge }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        (self.gauge)(&self.stats).fetch_sub(1, Ordering::Relaxed);
+    }
+}

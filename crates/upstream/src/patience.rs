@@ -1,0 +1,211 @@
+//! How long an exchange may take to its response's head.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use super::error::UpstreamError;
+use super::progress::Progress;
+
+/// How long an exchange is waited for.
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    /// For the response's head, from the last movement of the request's content.
+    pub(super) deadline: Duration,
+    /// Bytes a second that the client has to send on average, where it is waited for; 0: any number.
+    pub(super) min_rate: u64,
+}
+
+/// How often the content's progress is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Time that a client has before its content has to come at the least rate (nginx has none, Apache's `RequestReadTimeout` ten seconds), and
+/// the most that it earns by being faster: one that drips after a fast beginning is noticed all the same.
+const GRACE: Duration = Duration::from_secs(10);
+const MOST_EARNED: Duration = Duration::from_secs(60);
+
+/// Waits for the head. A long upload is not a slow response, so the deadline counts from the last of the content; and a client that sends a
+/// byte now and then does not hold a connection to the origin for ever.
+pub(super) async fn within<T>(
+    Patience { deadline, min_rate }: Patience,
+    progress: Option<&Progress>,
+    mut work: Pin<&mut impl Future<Output = T>>,
+) -> Result<T, UpstreamError> {
+    let Some(progress) = progress else {
+        return tokio::time::timeout(deadline, work).await.map_err(|_elapsed| UpstreamError::FirstByteTimeout);
+    };
+    let (mut quiet, mut left) = (Duration::ZERO, GRACE);
+    loop {
+        let look = LOOK.min(deadline.saturating_sub(quiet));
+        if let Ok(done) = tokio::time::timeout(look, work.as_mut()).await {
+            return Ok(done);
+        }
+        let (moved, bytes, is_starved) = (progress.take_moved(), progress.take_bytes(), progress.is_starved());
+        quiet = if moved { Duration::ZERO } else { quiet + look };
+        if let Some(earned) = bytes.saturating_mul(1000).checked_div(min_rate) {
+            left = (left + Duration::from_millis(earned)).min(MOST_EARNED);
+            left = if is_starved { left.saturating_sub(look) } else { left };
+        }
+        let is_over = quiet >= deadline;
+        if is_starved && (is_over || left.is_zero()) {
+            return Err(UpstreamError::RequestStalled);
+        }
+        if is_over {
+            return Err(UpstreamError::FirstByteTimeout);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::pin::pin;
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use http::HeaderMap;
+    use http_body::{Body, Frame};
+    use http_body_util::BodyExt;
+    use larder_tower::RequestBody;
+
+    use super::*;
+    use crate::progress::WatchedBody;
+
+    const PATIENCE: Patience = Patience { deadline: Duration::from_secs(30), min_rate: 0 };
+
+    fn upload(body: impl Body<Data = Bytes, Error = std::io::Error> + Send + 'static) -> (WatchedBody, Option<Arc<Progress>>) {
+        let body = WatchedBody::new(RequestBody::new(body), &HeaderMap::new(), None);
+        let progress = body.progress();
+        (body, progress)
+    }
+
+    /// A frame of so many bytes every twenty seconds, as often as told; then nothing more, without an end.
+    struct Slow(usize, usize, std::pin::Pin<Box<tokio::time::Sleep>>);
+
+    impl Slow {
+        fn new(frames: usize) -> Self {
+            Self::of(frames, 1)
+        }
+
+        fn of(frames: usize, bytes: usize) -> Self {
+            Self(frames, bytes, Box::pin(tokio::time::sleep(Duration::from_secs(20))))
+        }
+    }
+
+    impl Body for Slow {
+        type Data = Bytes;
+        type Error = std::io::Error;
+
+        fn poll_frame(
+            mut self: std::pin::Pin<&mut Self>,
+            cx: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+            if self.0 == 0 {
+                return std::task::Poll::Pending;
+            }
+            std::task::ready!(self.2.as_mut().poll(cx));
+            let (frames, bytes) = (self.0 - 1, self.1);
+            *self = Self::of(frames, bytes);
+            std::task::Poll::Ready(Some(Ok(Frame::data(vec![b'x'; bytes].into()))))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_upload_is_not_a_slow_response() {
+        let (mut body, progress) = upload(Slow::new(10));
+        let work = async {
+            for _ in 0..10 {
+                body.frame().await.expect("frame").expect("data");
+            }
+        };
+        assert!(within(PATIENCE, progress.as_deref(), pin!(work)).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_that_stops_is_the_clients_stall() {
+        let (mut body, progress) = upload(Slow::new(2));
+        let work = async { while body.frame().await.is_some() {} };
+        let error = within(PATIENCE, progress.as_deref(), pin!(work)).await.expect_err("stalled");
+        assert!(matches!(error, UpstreamError::RequestStalled), "{error:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_origin_that_is_silent_after_the_upload_has_timed_out() {
+        let (mut body, progress) = upload(Slow::new(1));
+        let work = async {
+            body.frame().await.expect("frame").expect("data");
+            pending::<()>().await;
+        };
+        let error = within(PATIENCE, progress.as_deref(), pin!(work)).await.expect_err("silent");
+        assert!(matches!(error, UpstreamError::FirstByteTimeout), "{error:?}");
+    }
+
+    const AT_LEAST_1_KIB: Patience = Patience { deadline: Duration::from_secs(30), min_rate: 1024 };
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_that_drips_is_the_clients_stall_however_often_it_moves() {
+        let (mut body, progress) = upload(Slow::of(1000, 1024));
+        let mut frames = 0;
+        let work = async {
+            while body.frame().await.is_some() {
+                frames += 1;
+            }
+        };
+        let error = within(AT_LEAST_1_KIB, progress.as_deref(), pin!(work)).await.expect_err("too slow");
+        assert!(matches!(error, UpstreamError::RequestStalled), "{error:?}");
+        assert_eq!(frames, 0, "the first frame would have come after twenty seconds, and ten are granted");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fast_beginning_does_not_pay_for_an_endless_end() {
+        let (mut body, progress) = upload(First(Some(Bytes::from(vec![b'x'; 1 << 20])), Slow::of(1000, 1)));
+        let mut frames = 0;
+        let work = async {
+            while body.frame().await.is_some() {
+                frames += 1;
+            }
+        };
+        let error = within(AT_LEAST_1_KIB, progress.as_deref(), pin!(work)).await.expect_err("too slow");
+        assert!(matches!(error, UpstreamError::RequestStalled), "{error:?}");
+        assert!((2..5).contains(&frames), "a minute was earned, not the seventeen that a mebibyte makes: {frames}");
+    }
+
+    /// A frame at once, and then others.
+    struct First(Option<Bytes>, Slow);
+
+    impl Body for First {
+        type Data = Bytes;
+        type Error = std::io::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            cx: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+            match self.0.take() {
+                Some(first) => std::task::Poll::Ready(Some(Ok(Frame::data(first)))),
+                None => Pin::new(&mut self.1).poll_frame(cx),
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_at_the_least_rate_goes_on() {
+        let (mut body, progress) = upload(First(Some(Bytes::from(vec![b'x'; 20 * 1024])), Slow::of(50, 20 * 1024)));
+        let work = async {
+            for _ in 0..=50 {
+                body.frame().await.expect("frame").expect("data");
+            }
+        };
+        assert!(within(Patience { min_rate: 1000, ..AT_LEAST_1_KIB }, progress.as_deref(), pin!(work)).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_that_its_origin_does_not_take_is_not_the_clients_stall() {
+        let (mut body, progress) = upload(First(Some(Bytes::from_static(b"x")), Slow::of(0, 0)));
+        let work = async {
+            body.frame().await.expect("frame").expect("data");
+            // What is there of it waits to be written, so nobody asks for more.
+            tokio::time::sleep(Duration::from_secs(25)).await;
+        };
+        assert!(within(AT_LEAST_1_KIB, progress.as_deref(), pin!(work)).await.is_ok());
+    }
+}

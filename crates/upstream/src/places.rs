@@ -1,0 +1,117 @@
+//! How many exchanges an upstream has at a time, and the queue before it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use larder_config::Limit;
+use larder_tower::Pressure;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The places of one upstream.
+pub(super) struct Places {
+    free: Arc<Semaphore>,
+    limit: Limit,
+    pressure: Pressure,
+    refused: AtomicU64,
+}
+
+/// One exchange's place, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    _permit: OwnedSemaphorePermit,
+}
+
+/// No place came free in time, or too many wait for one already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Full;
+
+impl Places {
+    pub(super) fn new(limit: Limit) -> Self {
+        let places = if limit.max_requests == 0 { Semaphore::MAX_PERMITS } else { limit.max_requests.min(Semaphore::MAX_PERMITS) };
+        Self { free: Arc::new(Semaphore::new(places)), limit, pressure: Pressure::default(), refused: AtomicU64::new(0) }
+    }
+
+    /// Where exchanges hear that others wait for their place.
+    pub(super) fn pressure(&self) -> &Pressure {
+        &self.pressure
+    }
+
+    /// Requests that got no place, since the start.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// A place, if one is free and nobody waits for it.
+    pub(super) fn take(&self) -> Option<Place> {
+        Arc::clone(&self.free).try_acquire_owned().ok().map(|permit| Place { _permit: permit })
+    }
+
+    /// Waits for a place, in the order of arrival.
+    pub(super) async fn wait(&self) -> Result<Place, Full> {
+        let waiting = self.pressure.wait();
+        let place = if self.pressure.waiting() > self.limit.queue {
+            None
+        } else {
+            tokio::time::timeout(self.limit.wait, Arc::clone(&self.free).acquire_owned()).await.ok().and_then(Result::ok)
+        };
+        drop(waiting);
+        place.map(|permit| Place { _permit: permit }).ok_or_else(|| {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            Full
+        })
+    }
+
+    /// Seconds after which a client that was refused may come again: as long as it would have waited.
+    pub(super) fn retry_after(&self) -> u32 {
+        u32::try_from(self.limit.wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn places(max_requests: usize, queue: usize) -> Arc<Places> {
+        Arc::new(Places::new(Limit { max_requests, queue, wait: Duration::from_secs(1) }))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_without_a_place_waits_for_one_and_no_longer_than_it_may() {
+        let places = places(1, 1);
+        let first = places.take().expect("a free place");
+        assert!(places.take().is_none());
+        assert_eq!(places.wait().await.err(), Some(Full), "nobody left in time");
+        let (second, ()) = tokio::join!(places.wait(), async { drop(first) });
+        assert!(second.is_ok());
+        assert_eq!(places.refused(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn more_than_the_queue_takes_are_refused_at_once_and_the_others_come_by_arrival() {
+        let places = places(1, 2);
+        let held = places.take().expect("a free place");
+        let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let wait = |number: usize| {
+            let (places, order) = (Arc::clone(&places), Arc::clone(&order));
+            async move {
+                let place = places.wait().await;
+                order.lock().expect("not poisoned").push((number, place.is_ok()));
+            }
+        };
+        let leave = async {
+            tokio::task::yield_now().await;
+            drop(held);
+        };
+        tokio::join!(biased; wait(1), wait(2), wait(3), leave);
+        assert_eq!(*order.lock().expect("not poisoned"), [(3, false), (1, true), (2, true)]);
+    }
+
+    #[tokio::test]
+    async fn without_a_limit_there_is_always_a_place() {
+        let places = places(0, 0);
+        let all: Vec<_> = (0..1000).map_while(|_| places.take()).collect();
+        assert_eq!(all.len(), 1000);
+    }
+}

@@ -1,0 +1,183 @@
+//! The HTTP/1.1 connections of one upstream: idle ones are kept for a while and used again, the last one first.
+
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Method, Response, Uri};
+use larder_tower::BoxError;
+use tower_service::Service;
+
+use super::connect::Connector;
+use super::http1::{Connection, EndedIdle, Lost, ResponseBody, Upload};
+use super::interim::Interim;
+use super::observe::UpstreamStats;
+
+/// Cheap to clone; clones share the connections.
+#[derive(Clone)]
+pub(super) struct Pool(Arc<Shared>);
+
+struct Shared {
+    connector: Connector,
+    origin: Uri,
+    max_idle: usize,
+    idle_timeout: Duration,
+    idle: Mutex<Idle>,
+}
+
+#[derive(Default)]
+struct Idle {
+    /// The longest unused first, each with the turn in which it was put here.
+    connections: Vec<(u32, Connection)>,
+    /// Half the idle timeout each, as long as there are any. What has seen two turns begin goes: no clock is read for it.
+    turn: u32,
+    /// Whether a task counts the turns.
+    counted: bool,
+}
+
+/// Turns that an idle connection sees begin before it goes.
+const TURNS: u32 = 2;
+
+impl Pool {
+    /// Connects to `origin`, and keeps at most `max_idle` unused connections, none of them for longer than `idle_timeout`.
+    pub(super) fn new(connector: Connector, origin: Uri, max_idle: usize, idle_timeout: Duration) -> Self {
+        Self(Arc::new(Shared { connector, origin, max_idle, idle_timeout, idle: Mutex::default() }))
+    }
+
+    /// Sends a request and waits for the response head.
+    ///
+    /// A connection that turns out to be closed before anything was written is passed over. One may also be closed by the origin at the very
+    /// moment a request is written to it. Such a request is sent once more if it is safe (RFC 9110 §9.2.1, §9.2.2), has no content, was
+    /// written to a reused connection, and not one byte came back; and on a new connection, because the others that lie idle may have died
+    /// with that one.
+    pub(super) async fn request(
+        &self,
+        method: &Method,
+        mut upload: Upload,
+        interim: &Interim,
+        stats: &UpstreamStats,
+    ) -> Result<Response<ResponseBody>, BoxError> {
+        let mut may_repeat = method.is_safe() && upload.is_text();
+        let mut idle = poll_fn(|cx| Poll::Ready(self.idle(cx))).await;
+        loop {
+            let mut connection = match idle.take() {
+                Some(connection) => connection,
+                // A future of several kilobytes, for the rare case: not to be moved about with every exchange.
+                None => Box::pin(self.connect()).await?,
+            };
+            match connection.ask(method, &mut upload, interim).await {
+                Ok(head) => {
+                    let mut response = Response::new(ResponseBody::new(&head, connection, upload, self));
+                    (*response.status_mut(), *response.version_mut(), *response.headers_mut()) = (head.status, head.version, head.headers);
+                    return Ok(response);
+                }
+                Err(Lost { died_idle: true, .. }) if may_repeat => {
+                    may_repeat = false;
+                    stats.retried();
+                    upload.rewind();
+                }
+                Err(Lost { died_idle: true, error }) => return Err(EndedIdle(error).into()),
+                Err(Lost { error, .. }) => return Err(error),
+            }
+        }
+    }
+
+    /// A connection on which nothing has been heard since its last exchange.
+    fn idle(&self, cx: &mut Context<'_>) -> Option<Connection> {
+        std::iter::from_fn(|| self.0.take()).find_map(|mut connection| (!connection.has_ended(cx)).then_some(connection))
+    }
+
+    async fn connect(&self) -> Result<Connection, BoxError> {
+        let stream = self.0.connector.clone().call(self.0.origin.clone()).await?;
+        Ok(Connection::new(stream.into_inner()))
+    }
+
+    /// Takes back a connection whose exchange is over.
+    pub(super) fn put(&self, mut connection: Connection) {
+        connection.rest();
+        self.0.put(connection);
+    }
+}
+
+impl Shared {
+    fn idle(&self) -> MutexGuard<'_, Idle> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Option<Connection> {
+        self.idle().connections.pop().map(|(_, connection)| connection)
+    }
+
+    fn put(self: &Arc<Self>, connection: Connection) {
+        let mut idle = self.idle();
+        if idle.connections.len() >= self.max_idle {
+            return;
+        }
+        let turn = idle.turn;
+        idle.connections.push((turn, connection));
+        if !idle.counted {
+            idle.counted = true;
+            tokio::spawn(count_turns(Arc::downgrade(self), self.idle_timeout / TURNS));
+        }
+    }
+
+    /// Begins a turn, and ends what has been idle for too long. Whether anything is left.
+    fn next_turn(&self) -> bool {
+        let mut idle = self.idle();
+        idle.turn = idle.turn.wrapping_add(1);
+        let turn = idle.turn;
+        let due = idle.connections.partition_point(|(put, _)| turn.wrapping_sub(*put) >= TURNS);
+        let ended: Vec<_> = idle.connections.drain(..due).collect();
+        idle.counted = !idle.connections.is_empty();
+        let left = idle.counted;
+        drop(idle);
+        drop(ended);
+        left
+    }
+}
+
+/// Ends unused connections as they become due, until there are none.
+async fn count_turns(pool: Weak<Shared>, length: Duration) {
+    loop {
+        tokio::time::sleep(length).await;
+        if !pool.upgrade().is_some_and(|pool| pool.next_turn()) {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::http1::HeadWriter;
+    use crate::progress::WatchedBody;
+    use crate::test_origin::{options, origin};
+
+    #[tokio::test]
+    async fn a_connection_that_waits_keeps_nothing_of_the_room_that_a_long_body_took() {
+        let length = 1 << 20;
+        let address = origin(move |_, mut connection| async move {
+            connection.head().await;
+            connection.send(&format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{}", "x".repeat(length))).await;
+            connection.closed().await;
+        })
+        .await;
+        let (options, stats) = (options(&format!("http://{address}")), Arc::<UpstreamStats>::default());
+        let connector = Connector::new(&options, Arc::clone(&stats)).expect("connector");
+        let pool = Pool::new(connector, options.url.base(), 1, Duration::from_secs(4));
+        let upload = Upload::new(HeadWriter::new(&Method::GET, "/"), &HeaderMap::new(), WatchedBody::empty());
+        let response = pool.request(&Method::GET, upload, &Interim::default(), &stats).await.expect("response");
+        let mut body = response.into_body();
+        let mut largest = 0;
+        while let Some(frame) = body.frame().await {
+            largest = largest.max(frame.expect("frame").into_data().expect("data").len());
+        }
+        assert!(largest > 8 * 1024, "the room has grown: {largest}");
+        let idle = pool.0.idle();
+        assert_eq!(idle.connections.iter().map(|(_, connection)| connection.kept()).collect::<Vec<_>>(), [(0, 8 * 1024)]);
+    }
+}

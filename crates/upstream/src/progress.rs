@@ -1,0 +1,148 @@
+//! A client's request body on its way to the origin: held back where the client expects that, its trailers filtered as its header is, and
+//! watched so that the deadline of the response counts from the last of it, and so that a client that stops sending, or hardly sends, is
+//! told from an origin that stops answering.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::LengthLimitError;
+use larder_semantics::fields::connection_options;
+use larder_tower::{BoxError, RequestBody};
+
+use super::expect::{Gate, Verdict};
+use larder_message::forward::filter_trailers;
+
+/// What the sending of one request body has come to.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    moved: AtomicBool,
+    bytes: AtomicU64,
+    starved: AtomicBool,
+    failure: OnceLock<BodyFailure>,
+}
+
+/// Why the content ended before its end. An HTTP/2 connection does not say when it is told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BodyFailure {
+    /// The client broke off.
+    Broken,
+    /// It has more bytes than it may have.
+    TooLarge,
+}
+
+impl Progress {
+    /// Whether any of the body went out since the last time of asking.
+    pub(super) fn take_moved(&self) -> bool {
+        self.moved.swap(false, Ordering::Relaxed)
+    }
+
+    /// How many bytes came since the last time of asking.
+    pub(super) fn take_bytes(&self) -> u64 {
+        self.bytes.swap(0, Ordering::Relaxed)
+    }
+
+    /// Why the client's body failed, if it did.
+    pub(super) fn failure(&self) -> Option<BodyFailure> {
+        self.failure.get().copied()
+    }
+
+    fn failed(&self, error: &BoxError) {
+        let failure = if error.is::<LengthLimitError>() { BodyFailure::TooLarge } else { BodyFailure::Broken };
+        self.failure.get_or_init(|| failure);
+    }
+
+    /// Whether the client is being waited for.
+    pub(super) fn is_starved(&self) -> bool {
+        self.starved.load(Ordering::Relaxed)
+    }
+}
+
+/// A request body whose progress can be watched. An empty one costs nothing.
+pub(super) struct WatchedBody {
+    body: RequestBody,
+    progress: Option<Arc<Progress>>,
+    gate: Option<Gate>,
+    /// Fields that the request's `Connection` names.
+    nominated: Vec<HeaderName>,
+}
+
+/// The content was held back, and the origin has answered without it.
+#[derive(Debug, thiserror::Error)]
+#[error("the content was not wanted")]
+struct Unwanted;
+
+impl WatchedBody {
+    /// The content of a request with these header fields. Until the gate says so, it is not asked of the client.
+    pub(super) fn new(body: RequestBody, headers: &HeaderMap, gate: Option<Gate>) -> Self {
+        if body.is_end_stream() {
+            return Self { body, progress: None, gate, nominated: Vec::new() };
+        }
+        Self { body, progress: Some(Arc::default()), gate, nominated: connection_options(headers).into_vec() }
+    }
+
+    /// No content.
+    pub(super) fn empty() -> Self {
+        Self { body: RequestBody::empty(), progress: None, gate: None, nominated: Vec::new() }
+    }
+
+    fn poll_watched(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Some(progress) = &self.progress {
+            progress.starved.store(polled.is_pending(), Ordering::Relaxed);
+            if polled.is_ready() {
+                progress.moved.store(true, Ordering::Relaxed);
+            }
+            match &polled {
+                Poll::Ready(Some(Ok(frame))) => {
+                    let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+                    progress.bytes.fetch_add(bytes, Ordering::Relaxed);
+                }
+                Poll::Ready(Some(Err(error))) => progress.failed(error),
+                Poll::Ready(None) | Poll::Pending => {}
+            }
+        }
+        polled
+    }
+
+    pub(super) fn progress(&self) -> Option<Arc<Progress>> {
+        self.progress.clone()
+    }
+}
+
+impl Body for WatchedBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Some(gate) = &self.gate {
+            match ready!(gate.poll(cx)) {
+                Verdict::Continue => self.gate = None,
+                Verdict::Superfluous => return Poll::Ready(Some(Err(Unwanted.into()))),
+            }
+        }
+        loop {
+            let Some(frame) = ready!(self.poll_watched(cx)?) else { return Poll::Ready(None) };
+            let mut trailers = match frame.into_trailers() {
+                Ok(trailers) => trailers,
+                Err(data) => return Poll::Ready(Some(Ok(data))),
+            };
+            filter_trailers(&mut trailers, &self.nominated);
+            if !trailers.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

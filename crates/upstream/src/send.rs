@@ -1,0 +1,222 @@
+//! One exchange with an origin, and how long it may take.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::uri::Authority;
+use http::{Extensions, HeaderValue, Method, Request, Response, Uri, header};
+use hyper::body::Body;
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use larder_tower::BoxError;
+
+use super::body::Source;
+use super::connect::{ConnectionMark, Connector};
+use super::error::UpstreamError;
+use super::expect::patiently;
+use super::http1::{HeadWriter, Upload};
+use super::http2::{Http2, may_repeat};
+use super::interim::Interim;
+use super::observe::UpstreamStats;
+use super::options::UpstreamOptions;
+use super::patience::{Patience, within};
+use super::pool::Pool;
+use super::progress::{BodyFailure, Progress, WatchedBody};
+use super::service::Inner;
+use larder_message::forward::{self, ForwardRules, Hop, HostPolicy};
+
+/// How requests reach an origin.
+pub(super) enum Transport {
+    /// Over HTTP/1.1.
+    Http1(Pool),
+    /// Over HTTP/2, unasked.
+    Http2(Http2),
+    /// Over what the TLS handshake comes to.
+    Negotiated(Arc<GeneralClients>),
+}
+
+/// The general client keeps its connections to itself: the one way to make it use a new one is to have another without any.
+pub(super) struct GeneralClients {
+    pooled: GeneralClient,
+    fresh: GeneralClient,
+}
+
+type GeneralClient = legacy::Client<Connector, WatchedBody>;
+
+/// A request as it goes out.
+pub(super) enum Outgoing {
+    Http1 { pool: Pool, method: Method, upload: Upload },
+    Http2 { client: Http2, request: Box<Request<WatchedBody>> },
+    Negotiated { clients: Arc<GeneralClients>, request: Box<Request<WatchedBody>> },
+}
+
+impl Transport {
+    pub(super) fn new(options: &UpstreamOptions, connector: Connector) -> Self {
+        if options.h2c {
+            return Self::Http2(Http2::new(connector, options.url.base(), options.idle_timeout));
+        }
+        if !options.url.is_https() || options.host == HostPolicy::Preserve {
+            return Self::Http1(Pool::new(connector, options.url.base(), options.max_idle, options.idle_timeout));
+        }
+        let client = |max_idle: usize| {
+            legacy::Client::builder(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(options.idle_timeout)
+                .pool_max_idle_per_host(max_idle)
+                .set_host(false)
+                .build(connector.clone())
+        };
+        Self::Negotiated(Arc::new(GeneralClients { pooled: client(options.max_idle), fresh: client(0) }))
+    }
+
+    /// A received request as it goes to the origin. With `expect`, its content waits for the origin's word.
+    pub(super) fn outgoing(
+        &self,
+        parts: Parts,
+        body: WatchedBody,
+        hop: Option<&Hop>,
+        expect: bool,
+        (options, rules): (&UpstreamOptions, &ForwardRules),
+    ) -> Outgoing {
+        let expectation = expect.then_some(HeaderValue::from_static("100-continue"));
+        match self {
+            Self::Http1(pool) => {
+                let target = options.url.origin_form(&parts.uri);
+                let mut head = HeadWriter::new(&parts.method, target.path_and_query().map_or("/", |target| target.as_str()));
+                forward::upstream_fields(&parts, hop, rules, |name, value| head.field(name, value));
+                if let Some(expectation) = expectation {
+                    head.field(&header::EXPECT, expectation.as_bytes());
+                }
+                let upload = Upload::new(head, &parts.headers, body);
+                Outgoing::Http1 { pool: pool.clone(), method: parts.method, upload }
+            }
+            Self::Http2(client) => {
+                let request = general_request(parts, body, hop, expectation, (options, rules));
+                Outgoing::Http2 { client: client.clone(), request: Box::new(under_its_name(request)) }
+            }
+            Self::Negotiated(clients) => {
+                let request = general_request(parts, body, hop, expectation, (options, rules));
+                Outgoing::Negotiated { clients: Arc::clone(clients), request: Box::new(request) }
+            }
+        }
+    }
+}
+
+/// A received request as hyper takes it.
+fn general_request(
+    mut parts: Parts,
+    body: WatchedBody,
+    hop: Option<&Hop>,
+    expectation: Option<HeaderValue>,
+    (options, rules): (&UpstreamOptions, &ForwardRules),
+) -> Request<WatchedBody> {
+    // hyper would act on extensions of the client's connection.
+    parts.extensions = Extensions::new();
+    forward::to_upstream(&mut parts, hop, rules);
+    parts.uri = options.url.resolve(&parts.uri);
+    parts.headers.extend(expectation.map(|expectation| (header::EXPECT, expectation)));
+    Request::from_parts(parts, body)
+}
+
+/// The name that the origin is to see becomes `:authority`, and a differing `Host` beside it would be malformed (RFC 9113 §8.3.1).
+fn under_its_name(mut request: Request<WatchedBody>) -> Request<WatchedBody> {
+    let shown = request.headers_mut().remove(header::HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    let mut uri = request.uri().clone().into_parts();
+    if let Some(shown) = shown.filter(|shown| !shown.as_str().contains('@')) {
+        uri.authority = Some(shown);
+        if let Ok(named) = Uri::from_parts(uri) {
+            *request.uri_mut() = named;
+        }
+    }
+    request
+}
+
+impl Outgoing {
+    async fn answer(self, interim: &Interim, stats: &UpstreamStats) -> Result<Response<Source>, BoxError> {
+        match self {
+            Self::Http1 { pool, method, upload } => Ok(pool.request(&method, upload, interim, stats).await?.map(Source::Pooled)),
+            Self::Http2 { client, request } => {
+                let (request, spare) = with_spare(*request, interim.clone());
+                Box::pin(client.request(request, spare, stats)).await
+            }
+            Self::Negotiated { clients, request } => Box::pin(negotiated(&clients, *request, interim.clone(), stats)).await,
+        }
+    }
+
+    /// Sends the request and waits for the response head. `progress` is that of its content, if it has any.
+    pub(super) async fn send(
+        self,
+        interim: &Interim,
+        progress: Option<Arc<Progress>>,
+        upstream: &Inner,
+    ) -> Result<Response<Source>, UpstreamError> {
+        let (stats, options) = (&upstream.stats, &upstream.options);
+        let patience = Patience { deadline: options.first_byte_timeout, min_rate: options.min_upload_rate };
+        let shared = match &self {
+            Self::Http2 { client, .. } => Some(client.clone()),
+            Self::Http1 { .. } | Self::Negotiated { .. } => None,
+        };
+        // Pinned here and polled through references: handed on, it would be copied, and take its room again, at every step.
+        let exchange = pin!(self.answer(interim, stats));
+        let answer = match &interim.gate {
+            None => within(patience, progress.as_deref(), exchange).await,
+            Some(gate) => within(patience, progress.as_deref(), Box::pin(patiently(gate, exchange)).as_mut()).await,
+        };
+        if let (Err(UpstreamError::FirstByteTimeout), Some(shared)) = (&answer, shared) {
+            shared.doubt();
+        }
+        answer?.map_err(|error| match progress.and_then(|progress| progress.failure()) {
+            Some(BodyFailure::TooLarge) => UpstreamError::RequestTooLarge,
+            Some(BodyFailure::Broken) => UpstreamError::RequestBody(error),
+            None => UpstreamError::from_exchange(error),
+        })
+    }
+}
+
+/// The general client's exchange, with the same retry as [`Pool::request`].
+async fn negotiated(
+    clients: &GeneralClients,
+    request: Request<WatchedBody>,
+    interim: Interim,
+    stats: &UpstreamStats,
+) -> Result<Response<Source>, BoxError> {
+    let (request, spare) = with_spare(request, interim);
+    let mut answer = clients.pooled.request(request).await;
+    if let (Err(error), Some(spare)) = (&answer, spare)
+        && may_be_repeated(error)
+    {
+        stats.retried();
+        answer = clients.fresh.request(spare).await;
+    }
+    let mut response = answer?;
+    if let Some(mark) = response.extensions_mut().remove::<ConnectionMark>() {
+        mark.answered();
+    }
+    Ok(response.map(Source::Driven))
+}
+
+/// A request whose informational responses are told, and the same once more where it may be sent twice.
+fn with_spare(mut request: Request<WatchedBody>, interim: Interim) -> (Request<WatchedBody>, Option<Request<WatchedBody>>) {
+    let repeats = request.method().is_safe() && request.body().is_end_stream();
+    if interim.is_anyone() {
+        hyper::ext::on_informational(&mut request, move |response| interim.told(response.status(), response.headers()));
+    }
+    let spare = repeats.then(|| {
+        let mut spare = Request::new(WatchedBody::empty());
+        (*spare.method_mut(), *spare.uri_mut()) = (request.method().clone(), request.uri().clone());
+        *spare.headers_mut() = request.headers().clone();
+        *spare.extensions_mut() = request.extensions().clone();
+        spare
+    });
+    (request, spare)
+}
+
+fn may_be_repeated(error: &legacy::Error) -> bool {
+    let mut extensions = Extensions::new();
+    if let Some(connected) = error.connect_info() {
+        connected.get_extras(&mut extensions);
+    }
+    extensions.get::<ConnectionMark>().is_some_and(|mark| may_repeat(error, mark))
+}

@@ -1,0 +1,145 @@
+//! Origins behind TLS, with certificates made for each test.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use super::test_origin::{get, options, origin, send};
+use super::{UpstreamError, UpstreamOptions, UpstreamService};
+use larder_message::forward::HostPolicy;
+
+/// An origin that says which protocol and host it was asked with, and the authority that its certificate comes from.
+struct TlsOrigin {
+    address: SocketAddr,
+    authority: TempDir,
+}
+
+impl TlsOrigin {
+    async fn start(names: &[&str]) -> Self {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let own = rcgen::generate_simple_self_signed(names).expect("certificate");
+        let authority = tempfile::tempdir().expect("directory");
+        std::fs::write(authority.path().join("ca.pem"), own.cert.pem()).expect("write");
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(own.signing_key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("versions");
+        let mut config = builder.with_no_client_auth().with_single_cert(vec![own.cert.der().clone()], key).expect("key");
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let address = listener.local_addr().expect("address");
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let Ok(stream) = acceptor.accept(stream).await else { return };
+                    let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service_fn(tell)).await;
+                });
+            }
+        });
+        Self { address, authority }
+    }
+
+    fn options(&self) -> UpstreamOptions {
+        let mut options = options(&format!("https://127.0.0.1:{}", self.address.port()));
+        options.ca_file = Some(self.authority.path().join("ca.pem"));
+        options
+    }
+}
+
+async fn tell(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, std::convert::Infallible> {
+    let host = request.headers().get("host").and_then(|host| host.to_str().ok()).unwrap_or("-");
+    let authority = request.uri().authority().map_or("-", |authority| authority.as_str());
+    Ok(Response::new(Full::from(format!("{:?} {host} {authority}", request.version()))))
+}
+
+async fn told(options: UpstreamOptions) -> String {
+    let response = send(&UpstreamService::new(options).expect("service"), get("/")).await.expect("response");
+    let body = response.into_body().collect().await.expect("body").to_bytes();
+    String::from_utf8(body.to_vec()).expect("UTF-8")
+}
+
+async fn failure(options: UpstreamOptions) -> UpstreamError {
+    let service = UpstreamService::new(options).expect("service");
+    send(&service, get("/")).await.map(|response| response.status()).expect_err("should fail")
+}
+
+#[tokio::test]
+async fn an_https_origin_with_the_clients_host_is_asked_with_http_1_1() {
+    let origin = TlsOrigin::start(&["127.0.0.1"]).await;
+    assert_eq!(told(origin.options()).await, "HTTP/1.1 a.example -");
+}
+
+#[tokio::test]
+async fn rfc9113_8_3_1_http2_is_offered_where_host_and_authority_agree() {
+    let origin = TlsOrigin::start(&["127.0.0.1"]).await;
+    let mut options = origin.options();
+    options.host = HostPolicy::Upstream;
+    let own = format!("127.0.0.1:{}", origin.address.port());
+    assert_eq!(told(options).await, format!("HTTP/2.0 {own} {own}"));
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_is_not_trusted() {
+    let origin = TlsOrigin::start(&["other.example"]).await;
+    let error = failure(origin.options()).await;
+    assert!(matches!(error, UpstreamError::Certificate(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_authority_is_not_trusted() {
+    let origin = TlsOrigin::start(&["127.0.0.1"]).await;
+    let other = TlsOrigin::start(&["127.0.0.1"]).await;
+    let mut options = origin.options();
+    options.ca_file = other.options().ca_file;
+    let error = failure(options).await;
+    assert!(matches!(error, UpstreamError::Certificate(_)), "{error:?}");
+}
+
+/// Options for an origin that does not get as far as showing a certificate.
+async fn trusting_anyone(address: SocketAddr) -> (UpstreamOptions, TlsOrigin) {
+    let somebody = TlsOrigin::start(&["127.0.0.1"]).await;
+    let mut options = options(&format!("https://{address}"));
+    options.ca_file = somebody.options().ca_file;
+    (options, somebody)
+}
+
+#[tokio::test]
+async fn connect_timeout_covers_the_tls_handshake() {
+    let address = origin(|_, mut connection| async move { connection.closed().await }).await;
+    let (mut options, _authority) = trusting_anyone(address).await;
+    options.connect_timeout = Duration::from_millis(20);
+    let error = failure(options).await;
+    assert!(matches!(error, UpstreamError::ConnectTimeout(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_origin_that_does_not_speak_tls_is_a_tls_error() {
+    let address = origin(|_, mut connection| async move {
+        connection.send("HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        connection.closed().await;
+    })
+    .await;
+    let (options, _authority) = trusting_anyone(address).await;
+    let error = failure(options).await;
+    assert!(matches!(error, UpstreamError::Tls(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_ca_file_without_certificates_is_refused() {
+    let mut options = options("https://127.0.0.1:1");
+    options.ca_file = Some(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").into());
+    assert!(UpstreamService::new(options).is_err());
+}

@@ -1,0 +1,163 @@
+//! Upgrades (RFC 9110 §7.8), WebSocket above all: past the cache, on a connection of their own, and after `101` a tunnel.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::{Extensions, HeaderValue, Request, Response, StatusCode, header};
+use hyper::client::conn::http1;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use larder_tower::clock::monotonic;
+use larder_tower::{ClientBody, RequestBody};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::io::InspectReader;
+use tower_service::Service;
+
+use super::UpstreamService;
+use super::body::{Held, Source, UpstreamBody};
+use super::error::UpstreamError;
+use super::observe::InFlight;
+use super::progress::WatchedBody;
+use larder_message::forward::{self, Hop};
+
+/// The client's side of a tunnel.
+pub struct TunnelClient {
+    /// What is known of its connection.
+    pub hop: Hop,
+    /// How long the tunnel may be quiet.
+    pub idle: Duration,
+    /// Dropped when the tunnel has ended: the connection counts as open until then.
+    pub connection: Box<dyn Send>,
+}
+
+impl UpstreamService {
+    /// Passes on a request for which [`forward::is_upgrade`] holds. If the origin switches protocols, both connections are joined once
+    /// the response has been given to the client, and the end of either ends the other. Otherwise its response is passed on like any.
+    ///
+    /// # Errors
+    /// As for an ordinary exchange.
+    pub async fn upgrade(&self, request: Request<impl ClientBody>, client: TunnelClient) -> Result<Response<UpstreamBody>, UpstreamError> {
+        let started = monotonic();
+        let result = self.admitted(request, client).await;
+        self.inner().observe(started, &result);
+        result
+    }
+
+    async fn admitted(&self, request: Request<impl ClientBody>, client: TunnelClient) -> Result<Response<UpstreamBody>, UpstreamError> {
+        let inner = self.inner();
+        let held = inner.admit(inner.places.take()).await?;
+        let attempt = inner.health.attempt()?;
+        let switching = tokio::time::timeout(inner.options.first_byte_timeout, self.switch(request, client, held));
+        let result = switching.await.unwrap_or(Err(UpstreamError::FirstByteTimeout));
+        attempt.ended(&result);
+        result
+    }
+
+    async fn switch(
+        &self,
+        mut request: Request<impl ClientBody>,
+        tunnel: TunnelClient,
+        held: Held,
+    ) -> Result<Response<UpstreamBody>, UpstreamError> {
+        let inner = self.inner();
+        let client = hyper::upgrade::on(&mut request);
+        let protocol = request.headers().get(header::UPGRADE).cloned();
+        let (mut parts, body) = request.into_parts();
+        let body = WatchedBody::new(RequestBody::new(body), &parts.headers, None);
+        parts.extensions = Extensions::new();
+        forward::to_upstream(&mut parts, Some(&tunnel.hop), &inner.rules);
+        parts.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        if let Some(protocol) = protocol {
+            parts.headers.insert(header::UPGRADE, protocol);
+        }
+        // On a connection of its own there is no proxy between, so the target is in origin-form (RFC 9112 §3.2.1).
+        parts.uri = inner.options.url.origin_form(&parts.uri);
+
+        let stream = inner.connector.clone().call(inner.options.url.base()).await.map_err(UpstreamError::from_exchange)?;
+        let (mut sender, connection) = http1::handshake(stream).await.map_err(UpstreamError::from_exchange)?;
+        tokio::spawn(connection.with_upgrades());
+        let request = Request::from_parts(parts, body);
+        let mut response = sender.send_request(request).await.map_err(UpstreamError::from_exchange)?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let (mut parts, body) = response.into_parts();
+            inner.receive(&mut parts)?;
+            return Ok(Response::from_parts(parts, UpstreamBody::new(Source::Driven(body), held, None)));
+        }
+        let origin = hyper::upgrade::on(&mut response);
+        let protocol = response.headers().get(header::UPGRADE).cloned();
+        let mut parts = response.into_parts().0;
+        inner.receive(&mut parts)?;
+        parts.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        if let Some(protocol) = protocol {
+            parts.headers.insert(header::UPGRADE, protocol);
+        }
+        tokio::spawn(join(client, origin, inner.stats.begin_request(), tunnel));
+        Ok(Response::from_parts(parts, UpstreamBody::new(Source::Empty, held, None)))
+    }
+}
+
+/// Looks at a tunnel in the time that it may be quiet. One that is, is closed after that time and before one look more.
+const LOOKS: u32 = 4;
+
+/// Joins both connections once they are free of HTTP, and closes them when the tunnel has ended. Until then the client's keeps its slot.
+async fn join(client: OnUpgrade, origin: OnUpgrade, _open: InFlight, tunnel: TunnelClient) {
+    let (Ok(client), Ok(origin)) = tokio::join!(client, origin) else { return };
+    copy(TokioIo::new(client), TokioIo::new(origin), tunnel.idle).await;
+}
+
+/// Copies both ways until both directions have ended, one of them fails, or nothing has come from either side for `idle`.
+async fn copy(client: impl AsyncRead + AsyncWrite + Unpin, origin: impl AsyncRead + AsyncWrite + Unpin, idle: Duration) {
+    let moved = AtomicU64::new(0);
+    let count = |bytes: &[u8]| {
+        moved.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+    };
+    let (mut client, mut origin) = (InspectReader::new(client, count), InspectReader::new(origin, count));
+    tokio::select! {
+        // A tunnel that breaks ends both sides, which is all that can be done about it.
+        _ = tokio::io::copy_bidirectional(&mut client, &mut origin) => {}
+        () = quiet(&moved, idle) => tracing::debug!("a tunnel was closed: nothing went through for {} s", idle.as_secs()),
+    }
+}
+
+/// Waits until `moved` has not changed for so long.
+async fn quiet(moved: &AtomicU64, idle: Duration) {
+    let (mut before, mut quiet) = (0, 0);
+    while quiet <= LOOKS {
+        let now = moved.load(Ordering::Relaxed);
+        quiet = if now == before { quiet + 1 } else { 1 };
+        before = now;
+        if quiet <= LOOKS {
+            tokio::time::sleep(idle / LOOKS).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::time::advance;
+
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(600);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tunnel_ends_once_it_was_quiet_for_its_time_and_not_before() {
+        let ((mut client, ours), (mut origin, theirs)) = (duplex(64), duplex(64));
+        let tunnel = tokio::spawn(copy(ours, theirs, IDLE));
+        let mut byte = [0];
+        // Bytes of either side are enough, for as long as they come.
+        for _ in 0..5 {
+            client.write_all(b"x").await.expect("write");
+            origin.read_exact(&mut byte).await.expect("read");
+            advance(IDLE - Duration::from_millis(10)).await;
+            origin.write_all(b"y").await.expect("write");
+            client.read_exact(&mut byte).await.expect("read");
+            advance(IDLE - Duration::from_millis(10)).await;
+        }
+        assert!(!tunnel.is_finished());
+        tunnel.await.expect("it ends by itself");
+        assert_eq!(client.read(&mut byte).await.expect("read"), 0);
+        assert_eq!(origin.read(&mut byte).await.expect("read"), 0);
+    }
+}
