@@ -28,7 +28,7 @@ fn stored(policy: &Policy) -> StoredHead {
     let fields = [HeaderMap::new(), sample::fields(1024)];
     let request = RequestContext::new(&Method::GET, &fields[0], policy, false, false);
     match on_response(&exchange(policy, &request, &fields), &[]) {
-        Disposition::Store { head, .. } => *head,
+        Disposition::Store { head, .. } => (*head).clone(),
         other => panic!("the sample is storable: {other:?}"),
     }
 }

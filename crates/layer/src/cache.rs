@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use larder_semantics::shapes_weight;
-use larder_store::{Invalidation, Ledger, LedgerStats, MemoryStats, MemoryStore};
+use larder_store::{Invalidation, Ledger, LedgerStats, MemoryStats, MemoryStore, shapes_weight};
 
 use crate::body_log::InFlight;
 use crate::clock::Clock;

@@ -394,14 +394,14 @@ impl Job {
         mut self: Box<Self>,
         service: CacheService<S>,
         response: Response<B>,
-        head: Box<StoredHead>,
+        head: Arc<StoredHead>,
         vary: Option<VarySpec>,
         reply: oneshot::Sender<Reply<S::Body>>,
     ) -> impl Future<Output = ()> + Send {
         let length = announced_length(&response);
         let variant = vary.map(|spec| Variant::of(spec, &self.asked.parts.headers));
         let more_tags = service.route.tags_in(response.headers()) != TagsInBody::None;
-        let (head, tags, position) = (Arc::from(head), self.tags.clone(), self.position);
+        let (tags, position) = (self.tags.clone(), self.position);
         let live = move |body| Arc::new(Live { head, variant, body, length, tags, more_tags, position });
         let (parts, body) = response.into_parts();
         async move {

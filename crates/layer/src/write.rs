@@ -109,7 +109,7 @@ struct Representation {
     rules: Arc<RouteRules>,
     asked: Arc<Asked>,
     tags: Tags,
-    head: Box<StoredHead>,
+    head: Arc<StoredHead>,
     vary: Option<VarySpec>,
 }
 
@@ -118,7 +118,7 @@ struct Kept {
     rules: Arc<RouteRules>,
     asked: Arc<Asked>,
     job: Box<Job>,
-    head: Box<StoredHead>,
+    head: Arc<StoredHead>,
     vary: Option<VarySpec>,
 }
 
@@ -194,7 +194,7 @@ impl Write {
         answer: &Response<S::Body>,
         context: &RequestContext,
         target: Target<'_>,
-    ) -> Option<(Box<StoredHead>, Option<VarySpec>)> {
+    ) -> Option<(Arc<StoredHead>, Option<VarySpec>)> {
         let exchange = Exchange {
             policy: &rules.policy,
             request: context,

@@ -51,7 +51,7 @@ pub(crate) fn assemble(parts: &Parts<'_>) -> StoredHead {
     lines.push((AGE, EMPTY));
     lines.push((X_CACHE, EMPTY));
     lines.push((CACHE_STATUS, joined(headers, &CACHE_STATUS).unwrap_or(EMPTY)));
-    let headers = StoredFields::new(&lines);
+    let headers = StoredFields::new(lines);
 
     StoredHead {
         status: parts.status,

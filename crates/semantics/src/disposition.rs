@@ -1,5 +1,7 @@
 //! What to do with a response (RFC 9111 §3, §4.3.3).
 
+use std::sync::Arc;
+
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::assemble::{Parts, assemble};
@@ -73,8 +75,8 @@ pub struct Freshened {
 pub enum Disposition {
     /// Store it, once its body is proven complete.
     Store {
-        /// The head to store.
-        head: Box<StoredHead>,
+        /// The head to store, shared by all that the answer goes to.
+        head: Arc<StoredHead>,
         /// The selecting fields (§4.1); `None` without `Vary`.
         vary: Option<VarySpec>,
     },
@@ -131,7 +133,7 @@ pub fn on_response(exchange: &Exchange<'_>, candidates: &[&StoredHead]) -> Dispo
         return pass(Reason::Head);
     }
     match store(exchange) {
-        Ok((head, vary)) => Disposition::Store { head: Box::new(head), vary },
+        Ok((head, vary)) => Disposition::Store { head: Arc::new(head), vary },
         // What is stored for others stays as it was when somebody with credentials gets something of his own.
         Err(Reason::Authorization) if !candidates.is_empty() => Disposition::Pass { reason: Reason::Authorization, remember: false },
         Err(reason) => pass(reason),

@@ -7,7 +7,6 @@ use crate::entity_tag::is_strong_text;
 use crate::request::RequestContext;
 use crate::stored_fields::StoredFields;
 use crate::time::Timestamp;
-use crate::weight::{allocated, shared};
 
 /// The head of a stored response. Hop-by-hop and private fields are already gone; `Age`, `Cache-Status` and `X-Cache` have slots so that
 /// setting them on a clone does not grow the map. The slots are empty, but for the `Cache-Status` members of caches nearer to the origin,
@@ -141,10 +140,10 @@ impl StoredHead {
         self.flags.has(HeadFlags::FOR_AUTHORIZED) || !request.authorization
     }
 
-    /// The same head with something else behind the values of its fields ([`StoredFields::packed`]).
+    /// The same head with its fields in another form ([`StoredFields::over`], [`StoredFields::packed`]).
     #[must_use]
-    pub fn packed<'b>(&self, behind: impl Iterator<Item = &'b [u8]> + Clone) -> Self {
-        Self { headers: self.headers.packed(behind), origin_control: self.origin_control.clone(), ..*self }
+    pub fn with_fields(&self, headers: StoredFields) -> Self {
+        Self { headers, origin_control: self.origin_control.clone(), ..*self }
     }
 
     /// The same head, stale from now on and fit for validation only: what §4.3.5 asks for when a HEAD contradicts it.
@@ -165,18 +164,6 @@ impl StoredHead {
             headers.insert(CACHE_CONTROL, value);
             headers.remove(EXPIRES);
         }
-    }
-
-    /// Bytes of memory it takes besides itself: the values that it shares with no other head, and what they are in one block with.
-    pub fn weight(&self) -> usize {
-        let control = self.origin_control.as_ref().map_or(0, |control| allocated(size_of::<OriginControl>()) + control.length());
-        self.headers.weight() + control
-    }
-}
-
-impl OriginControl {
-    fn length(&self) -> usize {
-        [&self.cache_control, &self.expires].into_iter().flatten().map(|value| shared(value.len())).sum()
     }
 }
 

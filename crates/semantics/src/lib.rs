@@ -41,7 +41,6 @@ mod unkeyed;
 mod uri;
 pub mod validation;
 pub mod vary;
-pub mod weight;
 
 pub use cache_status::{CacheStatus, ForwardReason};
 pub use decide::{Decision, decide, decide_soft_purged, serve_on_error};
@@ -54,6 +53,6 @@ pub use post::on_write_response;
 pub use precondition::Answer;
 pub use reason::Reason;
 pub use request::{MethodKind, RequestContext};
-pub use stored_fields::{StoredFields, shapes_weight};
+pub use stored_fields::StoredFields;
 pub use time::Timestamp;
 pub use vary::{SecondaryKey, VarySpec};

@@ -1,5 +1,7 @@
 //! Answers to writes that are stored for later GETs (RFC 9110 §9.3.3, §9.3.4).
 
+use std::sync::Arc;
+
 use http::header::CONTENT_LOCATION;
 use http::{Method, StatusCode};
 
@@ -38,7 +40,7 @@ pub fn on_write_response(exchange: &Exchange<'_>, target: Target<'_>) -> Disposi
         Ok((head, _)) if put && !(head.has_validator() && with_content(exchange.status)) => pass,
         Ok((head, vary)) => {
             let status = if put { StatusCode::OK } else { head.status };
-            Disposition::Store { head: Box::new(StoredHead { status, ..head }), vary }
+            Disposition::Store { head: Arc::new(StoredHead { status, ..head }), vary }
         }
         Err(reason) => Disposition::Pass { reason, remember: false },
     }

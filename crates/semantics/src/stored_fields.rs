@@ -1,7 +1,7 @@
 //! The fields of a stored response in little memory.
 //!
 //! Responses of one API have the same field names, and most of their values too; as a map of its own each head would take twenty times
-//! its text. So the map is shared, and an entry keeps only the values that are its own:
+//! its text. So a store can put many heads over one shared map, their shape, and each keeps only the values that are its own:
 //!
 //! ```text
 //! shape (shared)   content-type: application/json   date: Fri, 20 Nov …   etag: "a1"   age:   x-cache:   cache-status:
@@ -9,27 +9,23 @@
 //! block            [29 0]Sat, 21 Nov … [4 0]"b7"
 //! ```
 //!
-//! Whoever keeps more than the fields can have it behind their values, so that all of it is one allocation ([`StoredFields::packed`]).
+//! A head that a response is assembled into stands alone: its shape is its own map. [`StoredFields::over`] puts it over another one's; which
+//! one that is, the store decides (`larder_store::shapes`), because a table of shapes is state.
+//!
+//! A store can put what belongs to the entry behind the values, so that all of it is one allocation ([`StoredFields::packed`]).
 //!
 //! Making the map of an answer is one clone of the shape's, and one slice for each own value.
 
-use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::weight::shared;
-
-/// Shapes that are remembered. More different sets of names than an API has; past it, heads stand alone.
-const MAX_SHAPES: usize = 512;
-
-/// Bits in [`StoredFields::own`], and bytes of all values together: heads beyond stand alone. Keeps the shapes below 4 MiB.
+/// Bits in [`StoredFields::own`]; a head with more lines stands alone.
 const MAX_FIELDS: usize = 63;
-const MAX_TEXT: usize = 8 * 1024;
 
-/// In [`StoredFields::own`]: no other head has this shape.
+/// In [`StoredFields::own`]: the shape is this head's own map.
 const ALONE: u64 = 1 << MAX_FIELDS;
 
 /// Field lines in order. Cheap to clone.
@@ -42,34 +38,49 @@ pub struct StoredFields {
     block: Bytes,
 }
 
-/// By a hash of the names; a shape is used only after a look at each name.
-static SHAPES: Mutex<Option<HashMap<u64, Arc<HeaderMap>>>> = Mutex::new(None);
-
 impl StoredFields {
-    /// Of these lines; repeated names stand together. Nothing of what the lines point to is kept alive.
-    pub(crate) fn new(lines: &[(HeaderName, HeaderValue)]) -> Self {
-        let text: usize = lines.iter().map(|(_, value)| value.len()).sum();
-        if lines.len() > MAX_FIELDS || text > MAX_TEXT || lines.iter().any(|(_, value)| value.is_sensitive()) {
-            return Self::alone(lines);
+    /// These lines, standing alone; repeated names stand together. Values are as they came: what keeps them copies them.
+    pub(crate) fn new(lines: impl IntoIterator<Item = (HeaderName, HeaderValue), IntoIter: ExactSizeIterator>) -> Self {
+        let lines = lines.into_iter();
+        let mut map = HeaderMap::try_with_capacity(lines.len()).unwrap_or_default();
+        for (name, value) in lines {
+            // A map that is full drops the field: it came out of a map of the same kind, so there is room.
+            let _ = map.try_append(name, value);
         }
-        let Some(shape) = shape_for(lines) else { return Self::alone(lines) };
-        let mut own = 0;
-        let mut length = 0;
-        let differing = || lines.iter().zip(shape.values()).enumerate().filter(|(_, ((_, value), common))| value != common);
-        for (place, ((_, value), _)) in differing() {
-            own |= 1 << place;
-            length += 2 + value.len();
-        }
-        let mut values = BytesMut::with_capacity(length);
-        for (_, ((_, value), _)) in differing() {
-            values.extend_from_slice(&(value.len() as u16).to_le_bytes());
-            values.extend_from_slice(value.as_bytes());
-        }
-        Self { own, block: values.freeze(), shape }
+        Self::from(map)
     }
 
-    fn alone(lines: &[(HeaderName, HeaderValue)]) -> Self {
-        Self { shape: Arc::new(copied(lines)), own: ALONE, block: Bytes::new() }
+    /// Whether the shape is this head's own map, and no other head has it.
+    pub fn stands_alone(&self) -> bool {
+        self.own & ALONE != 0
+    }
+
+    /// The map that the lines which are not its own are read from.
+    pub fn shape(&self) -> &Arc<HeaderMap> {
+        &self.shape
+    }
+
+    /// The same fields over another head's shape, with `behind` behind their values as in [`Self::packed`]. `None` where the names differ, where
+    /// there are more than 63 lines, or where a value that differs is 64 KiB or longer.
+    pub fn over<'b>(&self, shape: &Arc<HeaderMap>, behind: impl Iterator<Item = &'b [u8]> + Clone) -> Option<Self> {
+        let fits = shape.len() <= MAX_FIELDS && shape.len() == self.shape.len();
+        if !fits || !self.shape.iter().map(|(name, _)| name).eq(shape.iter().map(|(name, _)| name)) {
+            return None;
+        }
+        let differing = || self.lines().zip(shape.values()).enumerate().filter(|(_, ((_, value), common))| *value != common.as_bytes());
+        let mut own = 0;
+        let mut length = behind.clone().map(<[u8]>::len).sum();
+        for (place, ((_, value), _)) in differing() {
+            own |= 1 << place;
+            length += size_of::<u16>() + value.len();
+        }
+        let mut block = Vec::with_capacity(length);
+        for (_, ((_, value), _)) in differing() {
+            block.extend_from_slice(&u16::try_from(value.len()).ok()?.to_le_bytes());
+            block.extend_from_slice(value);
+        }
+        behind.for_each(|part| block.extend_from_slice(part));
+        Some(Self { own, block: block.into(), shape: Arc::clone(shape) })
     }
 
     /// All fields as a map, in two allocations.
@@ -149,81 +160,33 @@ impl StoredFields {
     pub fn values_end(&self) -> usize {
         self.own_places().last().map_or(0, |place| place.end)
     }
+}
 
-    /// Bytes of memory this takes besides itself: its block, and the whole map where it stands alone.
-    pub(crate) fn weight(&self) -> usize {
-        /// An entry of `http::HeaderMap`: hash, links, name and value, and its part of the index.
-        const ENTRY: usize = 112;
-        let text = || self.shape.iter().map(|(name, value)| ENTRY + name.as_str().len() + value.len()).sum::<usize>();
-        shared(self.block.len()) + if self.own & ALONE == 0 { 0 } else { text() }
+/// Standing alone.
+impl From<HeaderMap> for StoredFields {
+    fn from(map: HeaderMap) -> Self {
+        Self { shape: Arc::new(map), own: ALONE, block: Bytes::new() }
     }
 }
 
 impl From<&HeaderMap> for StoredFields {
     fn from(map: &HeaderMap) -> Self {
-        let lines: Vec<(HeaderName, HeaderValue)> = map.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        Self::new(&lines)
+        Self::from(map.clone())
     }
-}
-
-/// A map with values of its own: those of a parsed message are slices of the connection's read buffer, and one of them kept alive would
-/// keep all of it.
-fn copied(lines: &[(HeaderName, HeaderValue)]) -> HeaderMap {
-    let mut text = BytesMut::with_capacity(lines.iter().map(|(_, value)| value.len()).sum());
-    lines.iter().for_each(|(_, value)| text.extend_from_slice(value.as_bytes()));
-    let mut text = text.freeze();
-    let mut map = HeaderMap::try_with_capacity(lines.len()).unwrap_or_default();
-    for (name, value) in lines {
-        let mut copy = match value.len() {
-            0 => HeaderValue::from_static(""),
-            length => HeaderValue::from_maybe_shared(text.split_to(length)).unwrap_or_else(|_| value.clone()),
-        };
-        copy.set_sensitive(value.is_sensitive());
-        // A map that is full drops the field: it came out of a map of the same kind, so there is room.
-        let _ = map.try_append(name.clone(), copy);
-    }
-    // A clone's entries are as many as its fields; the map just filled may have room for twice as many.
-    map.clone()
-}
-
-/// A quick hash: the names are an origin's, and what they are found to be like is compared with each of them.
-fn hash_on(hash: u64, name: &[u8]) -> u64 {
-    let words = name.chunks(8).map(|chunk| chunk.iter().fold(0_u64, |word, &byte| word << 8 | u64::from(byte)));
-    words.fold(hash ^ name.len() as u64, |hash, word| (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95))
-}
-
-/// Bytes of memory that all shapes take, about.
-pub fn shapes_weight() -> u64 {
-    /// What a map takes for each line besides its text.
-    const LINE: usize = 96;
-    let guard = SHAPES.lock().unwrap_or_else(PoisonError::into_inner);
-    let lines = guard.iter().flat_map(HashMap::values).flat_map(|shape| shape.iter());
-    lines.map(|(name, value)| (LINE + name.as_str().len() + value.len()) as u64).sum()
-}
-
-/// The shape with these names, with the values of whoever came first. `None` where there are too many shapes already.
-fn shape_for(lines: &[(HeaderName, HeaderValue)]) -> Option<Arc<HeaderMap>> {
-    let hash = lines.iter().fold(0, |hash, (name, _)| hash_on(hash, name.as_str().as_bytes()));
-    let mut guard = SHAPES.lock().unwrap_or_else(PoisonError::into_inner);
-    let shapes = guard.get_or_insert_default();
-    if let Some(shape) = shapes.get(&hash)
-        && shape.iter().map(|(name, _)| name).eq(lines.iter().map(|(name, _)| name))
-    {
-        return Some(Arc::clone(shape));
-    }
-    if shapes.len() >= MAX_SHAPES {
-        shapes.retain(|_, shape| Arc::strong_count(shape) > 1);
-    }
-    let shape = Arc::new(copied(lines));
-    (shapes.len() < MAX_SHAPES).then(|| Arc::clone(shapes.entry(hash).insert_entry(shape).get()))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::iter;
+
     use super::*;
 
     fn lines(text: &[(&'static str, &'static str)]) -> Vec<(HeaderName, HeaderValue)> {
         text.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    fn over(shape: &StoredFields, lines: &[(HeaderName, HeaderValue)]) -> StoredFields {
+        StoredFields::new(lines.to_vec()).over(shape.shape(), iter::empty()).expect("the same names")
     }
 
     fn read(fields: &StoredFields) -> Vec<(String, String)> {
@@ -234,8 +197,9 @@ mod tests {
     fn each_head_reads_as_it_was_written() {
         let first = lines(&[("etag", "\"1\""), ("x-shape-a", "same"), ("link", "<a>"), ("link", "<b>"), ("age", "")]);
         let second = lines(&[("etag", "\"22\""), ("x-shape-a", "same"), ("link", "<a>"), ("link", "<c>"), ("age", "")]);
-        let (one, two) = (StoredFields::new(&first), StoredFields::new(&second));
-        assert!(Arc::ptr_eq(&one.shape, &two.shape));
+        let one = StoredFields::new(first.clone());
+        let two = over(&one, &second);
+        assert!(one.stands_alone() && !two.stands_alone());
         for (fields, lines) in [(one, first), (two, second)] {
             let written: Vec<_> = lines.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
             assert_eq!(read(&fields), written);
@@ -244,8 +208,8 @@ mod tests {
 
     #[test]
     fn a_field_is_found_whether_its_value_is_shared_or_not() {
-        let _first = StoredFields::new(&lines(&[("etag", "\"1\""), ("x-shape-b", "same"), ("date", "then")]));
-        let fields = StoredFields::new(&lines(&[("etag", "\"2\""), ("x-shape-b", "same"), ("date", "now")]));
+        let first = StoredFields::new(lines(&[("etag", "\"1\""), ("x-shape-b", "same"), ("date", "then")]));
+        let fields = over(&first, &lines(&[("etag", "\"2\""), ("x-shape-b", "same"), ("date", "now")]));
         for (name, value) in [("etag", Some("\"2\"")), ("x-shape-b", Some("same")), ("date", Some("now")), ("server", None)] {
             let found = fields.get(&HeaderName::from_static(name));
             assert_eq!(found.as_ref().map(|found| found.to_str().unwrap()), value, "{name}");
@@ -255,10 +219,17 @@ mod tests {
     #[test]
     fn what_does_not_fit_a_shape_stands_alone() {
         let long = HeaderValue::from_str(&"x".repeat(70_000)).unwrap();
-        let fields = StoredFields::new(&[(HeaderName::from_static("x-shape-c"), long.clone())]);
+        let fields = StoredFields::new([(HeaderName::from_static("x-shape-c"), long.clone())]);
+        let short = StoredFields::new(lines(&[("x-shape-c", "short")]));
+        assert!(fields.over(short.shape(), iter::empty()).is_none(), "its length does not fit into two bytes");
+        assert!(short.over(fields.shape(), iter::empty()).is_some_and(|fields| read(&fields) == read(&short)));
+        for other in [&lines(&[("x-other", "short")])[..], &lines(&[("x-shape-c", "short"), ("x-other", "")])] {
+            assert!(short.over(StoredFields::new(other.to_vec()).shape(), iter::empty()).is_none(), "other names");
+        }
         assert_eq!(fields.get(&HeaderName::from_static("x-shape-c")), Some(long));
         let many: Vec<_> = (0..100).map(|n| (HeaderName::from_bytes(format!("x-{n}").as_bytes()).unwrap(), HeaderValue::from(n))).collect();
-        let fields = StoredFields::new(&many);
+        let fields = StoredFields::new(many.clone());
+        assert!(fields.over(fields.shape(), iter::empty()).is_none(), "there are more lines than bits");
         assert_eq!(fields.to_map().len(), 100);
         assert_eq!(fields.get(&HeaderName::from_static("x-99")), Some(HeaderValue::from(99)));
     }
@@ -268,8 +239,8 @@ mod tests {
         let many: Vec<_> = (0..100).map(|n| (HeaderName::from_bytes(format!("x-{n}").as_bytes()).unwrap(), HeaderValue::from(n))).collect();
         let first = lines(&[("etag", "\"1\""), ("x-shape-e", "same"), ("link", "<a>"), ("link", "<b>"), ("age", "")]);
         let second = lines(&[("etag", "\"2\""), ("x-shape-e", "same"), ("link", "<a>"), ("link", "<c>"), ("age", "")]);
-        for lines in [many, first, second] {
-            let fields = StoredFields::new(&lines);
+        let shape = StoredFields::new(first.clone());
+        for (fields, lines) in [(StoredFields::new(many.clone()), many), (over(&shape, &second), second), (shape, first)] {
             let map = fields.to_map();
             assert_eq!(map.len(), lines.len());
             assert!(fields.lines().eq(map.iter().map(|(name, value)| (name, value.as_bytes()))));
@@ -280,18 +251,11 @@ mod tests {
     fn what_is_packed_behind_the_values_is_in_one_block_with_them() {
         let first = lines(&[("etag", "\"1\""), ("x-shape-f", "same"), ("age", "")]);
         let second = lines(&[("etag", "\"22\""), ("x-shape-f", "same"), ("age", "")]);
-        let alone = [(HeaderName::from_static("x-shape-f"), HeaderValue::from_str(&"x".repeat(70_000)).unwrap())];
-        for lines in [&first[..], &second, &alone] {
-            let fields = StoredFields::new(lines).packed([&b"gone"[..]].into_iter()).packed([&b"key"[..], b"", b"body"].into_iter());
-            assert_eq!(read(&fields), read(&StoredFields::new(lines)));
-            assert_eq!(&fields.block()[fields.values_end()..], b"keybody");
+        let alone = StoredFields::new(first.clone());
+        for fields in [over(&alone, &second), alone] {
+            let packed = fields.packed([&b"gone"[..]].into_iter()).packed([&b"key"[..], b"", b"body"].into_iter());
+            assert_eq!(read(&packed), read(&fields));
+            assert_eq!(&packed.block()[packed.values_end()..], b"keybody");
         }
-    }
-
-    #[test]
-    fn what_is_shared_weighs_nothing() {
-        let first = lines(&[("etag", "\"1\""), ("x-shape-d", "a value that all have in common")]);
-        let (one, two) = (StoredFields::new(&first), StoredFields::new(&first));
-        assert_eq!((one.weight(), two.weight()), (0, 0));
     }
 }

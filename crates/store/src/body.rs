@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use larder_semantics::weight::{allocated, shared};
+
+use crate::weight::{allocated, shared};
 
 /// The longest segment, in bytes: what a socket takes in a few writes, and small enough to be shared, sliced and dropped piecemeal.
 pub const SEGMENT: usize = 256 * 1024;

@@ -9,9 +9,11 @@ pub mod memory;
 pub mod partial;
 pub mod remote;
 pub mod response;
+mod shapes;
 pub mod slot;
 mod sync;
 mod vary_index;
+mod weight;
 
 pub use body::{BodyBuilder, SEGMENT, StoredBody};
 pub use breaker::{Breaker, BreakerState, Pass};
@@ -25,5 +27,6 @@ pub use remote::{
     RemoteStore, Write,
 };
 pub use response::{StoredResponse, Variant};
+pub use shapes::shapes_weight;
 pub use slot::{HitForMiss, KeyHash, Slot, SlotKey};
 pub use vary_index::{MAX_VARIANTS, VaryIndex};

@@ -1,5 +1,7 @@
 //! Stored parts: some bytes of a representation, under a strong entity tag (RFC 9111 §3.3, §3.4).
 
+use std::iter;
+
 use bytes::Bytes;
 use larder_semantics::range::{ByteRange, ByteRangeSet, PartialResponse};
 use larder_semantics::{PrimaryKey, StoredHead};
@@ -7,6 +9,8 @@ use larder_semantics::{PrimaryKey, StoredHead};
 use crate::body::{BodyBuilder, StoredBody};
 use crate::ledger::{Ledger, Position, Subject, Tags, Validity, tags_weight};
 use crate::response::{StoredResponse, Variant};
+use crate::shapes;
+use crate::weight;
 
 /// Pieces kept per representation; the oldest goes first.
 const MAX_PIECES: usize = 64;
@@ -58,12 +62,13 @@ impl StoredPart {
     pub fn new(
         key: PrimaryKey,
         variant: Option<Variant>,
-        meta: PartialResponse,
+        mut meta: PartialResponse,
         body: StoredBody,
         tags: Tags,
         position: Position,
         fetch: u64,
     ) -> Option<Self> {
+        meta.head.headers = shapes::kept(&meta.head.headers, iter::empty());
         let [range] = meta.coverage.ranges() else { return None };
         let pieces = vec![Piece { first: range.first, body, fetch }];
         let whole = pieces[0].body.len() == range.length();
@@ -73,7 +78,7 @@ impl StoredPart {
     /// This part with its head freshened by a 304 (RFC 9111 §4.3.4). The bytes are shared, not copied.
     pub fn freshened(&self, head: StoredHead, position: Position, fetch: u64) -> Self {
         let mut fresh = self.clone();
-        fresh.meta.head = head;
+        fresh.meta.head = head.with_fields(shapes::kept(&head.headers, iter::empty()));
         (fresh.position, fresh.fetch) = (position, fetch);
         fresh
     }
@@ -136,7 +141,7 @@ impl StoredPart {
     pub fn weight(&self) -> usize {
         let variant = self.variant.as_ref().map_or(0, Variant::weight);
         let pieces: usize = self.pieces.iter().map(|piece| size_of::<Piece>() + size_of::<ByteRange>() + piece.body.weight()).sum();
-        size_of::<Self>() + self.key.text().len() + variant + self.meta.head.weight() + pieces + tags_weight(&self.tags)
+        size_of::<Self>() + self.key.text().len() + variant + weight::head(&self.meta.head) + pieces + tags_weight(&self.tags)
     }
 }
 

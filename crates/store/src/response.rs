@@ -13,11 +13,12 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use bytes::Bytes;
 use http::HeaderMap;
 use larder_semantics::key::url_of;
-use larder_semantics::weight::allocated;
 use larder_semantics::{PrimaryKey, SecondaryKey, StoredHead, Timestamp, VarySpec};
 
 use crate::body::{KeptBody, StoredBody};
 use crate::ledger::{Checked, Ledger, Position, Subject, Tag, TagList};
+use crate::shapes;
+use crate::weight::{self, allocated};
 
 /// The longest body in the block, in bytes. A longer one is not worth another copy when a 304 renews the head; and whoever keeps the key
 /// keeps the block, so it is no place for much.
@@ -103,7 +104,7 @@ impl StoredResponse {
         let tags = tags.iter().filter(|tag| **tag != own).map(Tag::as_bytes);
         let is_short = body.len() <= SHORT && body.trailers().is_none();
         let short = if is_short { body.segments().first().map_or(&[][..], |segment| segment) } else { &[] };
-        let head = head.packed(tags.clone().chain([key.as_bytes(), short]));
+        let head = head.with_fields(shapes::kept(&head.headers, tags.clone().chain([key.as_bytes(), short])));
         let values = head.headers.values_end();
         let key_start = values + tags.count() * Tag::SIZE;
         let mut response = Self {
@@ -274,7 +275,7 @@ impl StoredResponse {
             let body = rare.body.as_ref().map_or(0, |body| allocated(size_of::<KeptBody>()) + body.body().weight());
             allocated(size_of::<Rare>()) + rare.variant.as_ref().map_or(0, Variant::weight) + body
         });
-        allocated(COUNTS + size_of::<Self>()) + self.head.weight() + rare
+        allocated(COUNTS + size_of::<Self>()) + weight::head(&self.head) + rare
     }
 }
 

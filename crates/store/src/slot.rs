@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use larder_semantics::weight::allocated;
 use larder_semantics::{PrimaryKey, Timestamp};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
 
@@ -10,6 +9,7 @@ use crate::ledger::Ledger;
 use crate::partial::StoredPart;
 use crate::response::{StoredResponse, Variant};
 use crate::vary_index::VaryIndex;
+use crate::weight::allocated;
 
 /// Where a key is placed. Only placement: the full text is compared on every hit, so a collision is a miss.
 pub type KeyHash = u64;

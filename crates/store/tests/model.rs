@@ -16,6 +16,9 @@ use sync::AtomicU64;
 #[path = "../src/ledger/mod.rs"]
 #[allow(dead_code, missing_docs, unreachable_pub, unused_imports, reason = "what the library needs of it is more than the models do")]
 mod ledger;
+#[path = "../src/weight.rs"]
+#[allow(dead_code, reason = "the ledger weighs its tags, and no heads")]
+mod weight;
 
 mod sync {
     pub(crate) use loom::sync::atomic::AtomicU64;

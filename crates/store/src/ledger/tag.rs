@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use larder_semantics::weight::allocated;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::named_tag::NamedTag;
 use super::spelling::one_spelling;
+
+use crate::weight::allocated;
 
 /// Surrogate keys that are the same up to one of these are a family.
 pub(super) const FAMILY_END: char = ':';
