@@ -9,8 +9,8 @@ use http::{HeaderValue, Method, Request};
 use larder_semantics::{KeyBuffer, Target};
 use larder_store::StoredResponse;
 
+use crate::collapse::flight::Join;
 use crate::fill::{Asked, in_background};
-use crate::flight::Join;
 use crate::service::CacheService;
 use crate::upstream::Upstream;
 

@@ -10,7 +10,7 @@ use larder_store::{Invalidation, Ledger, LedgerStats, MemoryStats, MemoryStore, 
 
 use crate::body_log::InFlight;
 use crate::clock::Clock;
-use crate::flight::Flights;
+use crate::collapse::flight::Flights;
 use crate::remote::Remote;
 use crate::rules::Cascade;
 

@@ -15,28 +15,26 @@ use std::task::Poll;
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, response};
+use http::{Request, Response};
 use http_body::Body;
 use larder_semantics::entity_tag::is_strong;
-use larder_semantics::fields::is_for_one_client;
 use larder_semantics::storage::{refuses_the_request, supersedes};
 use larder_semantics::validation::upstream_fields;
 use larder_semantics::{Disposition, Exchange, Reason, StoredHead, Timestamp, VarySpec, on_response};
 use larder_store::{HitForMiss, Lease, Lookup, Position, StoredBody, StoredResponse, Tag, Tags, Variant};
 use tokio::sync::oneshot;
 
-pub(crate) use failing::Refusal;
 use giving_up::unless_given_up;
-pub(crate) use part::PartReply;
 use part::Partly;
 use pump::{Begun, Kept, Pump, begin};
 
 use crate::body::CacheBody;
 use crate::body_log::body_log;
 use crate::cache::{Cache, Counted};
+use crate::collapse::flight::{Landed, Permit};
+use crate::collapse::outcome::{FetchOutcome, Own, Reply, own_fields};
 use crate::error::FetchError;
 use crate::fill::Asked;
-use crate::flight::{Landing, Permit};
 use crate::live::{Live, LiveBody, LiveReader};
 use crate::partial::Going;
 use crate::remote::{Answer, Fetch};
@@ -79,41 +77,6 @@ enum Naming {
     Tags,
     /// More than are kept.
     TooMany,
-}
-
-/// What the client whose exchange it is gets.
-#[derive(Debug)]
-pub(crate) enum Reply<B> {
-    /// A response on its way into the store, with the origin's own head.
-    Live { head: response::Parts, live: Arc<Live>, reader: LiveReader },
-    /// The stored response, confirmed, and the fields for this client alone that came with the confirmation.
-    Confirmed { stored: Arc<StoredResponse>, own: OwnFields },
-    /// Another replica has stored it.
-    Loaded(Arc<StoredResponse>),
-    /// Another replica has stored it, and its body is on its way from there.
-    Arriving { live: Arc<Live>, reader: LiveReader },
-    /// A part, on its way into the store or confirmed.
-    Part(PartReply<B>),
-    /// An answer that is not stored.
-    Passed { response: Response<CacheBody<B>>, reason: Reason },
-    /// A server error that a stored response may stand in for.
-    Unavailable { response: Response<B>, stored: Arc<StoredResponse> },
-    /// No answer, and what may stand in for one.
-    Failed { error: FetchError, stored: Option<Arc<StoredResponse>> },
-}
-
-impl<B> Reply<B> {
-    /// The status of the origin's answer, where there is one.
-    pub(crate) fn upstream_status(&self) -> Option<StatusCode> {
-        match self {
-            Self::Live { head, .. } => Some(head.status),
-            Self::Confirmed { .. } => Some(StatusCode::NOT_MODIFIED),
-            Self::Part(part) => Some(part.upstream_status()),
-            Self::Passed { response, .. } => Some(response.status()),
-            Self::Unavailable { response, .. } => Some(response.status()),
-            Self::Loaded(_) | Self::Arriving { .. } | Self::Failed { .. } => None,
-        }
-    }
 }
 
 impl Job {
@@ -184,8 +147,7 @@ pub(crate) async fn run<S: Upstream>(
         let asking = remote.ask(&service.cache, &service.route, &job.asked, &found, job.permit.is_some());
         match Box::pin(asking).await {
             Answer::Serve(stored) => {
-                let _landed = job.permit.map(|permit| permit.land(Landing::Loaded(Arc::clone(&stored))));
-                let _ = reply.send(Reply::Loaded(stored));
+                job.deliver(FetchOutcome::Loaded(stored), Own::Nothing, reply);
                 return;
             }
             Answer::Arriving(arriving) => return Box::pin(job.store_arriving(service, arriving, reply)).await,
@@ -223,7 +185,8 @@ pub(crate) async fn run<S: Upstream>(
                 return Box::pin(job.store_part(service, response, meta, missing, reply)).await;
             }
             Partly::Confirmed(confirmed) => {
-                let _ = reply.send(Reply::Part(job.keep_confirmed(&service, *confirmed, own_fields(&response))));
+                let part = job.keep_confirmed(&service, *confirmed, own_fields(&response));
+                job.deliver(FetchOutcome::NotShared, Own::Part(part), reply);
                 return;
             }
         }
@@ -348,14 +311,16 @@ impl Job {
         let is_refused = refuses_the_request(response.status());
         let another_may_try = is_refused || response.status().is_server_error();
         self.lease.take().into_iter().for_each(if another_may_try { Lease::failed } else { Lease::not_shared });
-        let _landed = match self.permit {
-            Some(permit) if is_refused => {
-                permit.land_last(Landing::OfOneRequest);
-                None
-            }
-            permit => permit.map(|permit| permit.land(Landing::NotShared)),
-        };
-        let _ = reply.send(Reply::Passed { response: response.map(CacheBody::upstream), reason });
+        let outcome = if is_refused { FetchOutcome::Refused } else { FetchOutcome::NotShared };
+        self.deliver(outcome, Own::Response { response: response.map(CacheBody::upstream), reason }, reply);
+    }
+
+    /// Tells the followers and the client what the fetch came to. Requests join until the flight that comes back is dropped.
+    fn deliver<B>(&mut self, outcome: FetchOutcome, own: Own<B>, reply: oneshot::Sender<Reply<B>>) -> Option<Landed> {
+        let landed = self.permit.take().and_then(|permit| permit.land(outcome.clone()));
+        // A client that left does not want it.
+        let _ = reply.send(Reply { outcome, own });
+        landed
     }
 
     /// Drops what the origin was asked about, unless the answer is about somebody's credentials.
@@ -416,8 +381,7 @@ impl Job {
                     // Before anybody has the answer, so that a client that asks again at once finds it.
                     let (stored, lease) = (self.stored(&live, body.clone()), self.lease.take());
                     service.cache.commit(stored, lease).await;
-                    let _ = reply.send(Reply::Live { head: parts, live: Arc::clone(&live), reader: LiveReader::Whole(body) });
-                    let _landed = self.permit.map(|permit| permit.land(Landing::Live(live)));
+                    self.deliver(FetchOutcome::Fetched(live), Own::Head { head: parts, reader: LiveReader::Whole(body) }, reply);
                     return;
                 }
                 Begun::Unfinished(begun) => begun,
@@ -427,8 +391,7 @@ impl Job {
             let live = live(LiveBody::Arriving(handle));
             let Some(reader) = live.body.reader() else { return };
             // The client's reader is there before any follower's, so that the first frame finds it.
-            let _ = reply.send(Reply::Live { head: parts, live: Arc::clone(&live), reader });
-            let landed = self.permit.take().map(|permit| permit.land(Landing::Live(Arc::clone(&live))));
+            let landed = self.deliver(FetchOutcome::Fetched(Arc::clone(&live)), Own::Head { head: parts, reader }, reply);
             let pump = Pump { job: self, service, kept: Kept::Whole(live), writer, landed, length, given_up: None };
             Box::pin(pump.run(body, begun)).await;
         }
@@ -437,21 +400,6 @@ impl Job {
     /// A response whose body is proven complete.
     fn stored(&self, live: &Live, body: StoredBody) -> Arc<StoredResponse> {
         Arc::new(StoredResponse::new(&self.asked.key, live.variant.clone(), &live.head, body, &self.tags, self.position, self.fetch))
-    }
-}
-
-/// Fields of an answer that are never stored, and for nobody but the one client.
-pub(crate) type OwnFields = Vec<(HeaderName, HeaderValue)>;
-
-fn own_fields<B>(response: &Response<B>) -> OwnFields {
-    let own = response.headers().iter().filter(|(name, _)| is_for_one_client(name));
-    own.map(|(name, value)| (name.clone(), value.clone())).collect()
-}
-
-/// Adds them to the answer for their client.
-pub(crate) fn add_own(headers: &mut HeaderMap, own: OwnFields) {
-    for (name, value) in own {
-        headers.append(name, value);
     }
 }
 

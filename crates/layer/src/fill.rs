@@ -1,32 +1,30 @@
 //! What a look-up could not answer: the miss, the validation, the bypass, each as one walk from top to bottom.
 
-mod follow;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::AGE;
 use http::request::Parts;
-use http::{HeaderMap, Method, Response, Uri, response};
-use larder_semantics::{CacheStatus, ForwardReason, MethodKind, PrimaryKey, Reason, RequestContext, serve_on_error};
+use http::{Method, Response, Uri};
+use larder_semantics::{CacheStatus, ForwardReason, MethodKind, PrimaryKey, Reason, RequestContext};
 use larder_store::{KeyHash, Lookup, StoredPart, StoredResponse, Tags};
 use tokio::sync::oneshot;
 
 use crate::body::CacheBody;
-use crate::cache::{Cache, Counted};
+use crate::cache::Counted;
 use crate::clock::monotonic;
+use crate::collapse::answer::{Answered, answer};
+use crate::collapse::flight::{Join, Permit};
+use crate::collapse::follow::follow;
+use crate::collapse::outcome::{FetchOutcome, Own, Reply};
 use crate::errand::Errand;
 use crate::error::FetchError;
-use crate::exchange::{self, Job, Reply};
-use crate::flight::{Join, Permit};
-use crate::live::{Live, LiveReader};
+use crate::exchange::{self, Job};
 use crate::look_up::LookedUp;
 use crate::outcome::{CacheResult, Outcome, Served};
 use crate::partial::Going;
 use crate::respond;
 use crate::service::CacheService;
 use crate::upstream::Upstream;
-use follow::{Followed, follow};
 
 /// How often a follower whose variant differs from the leader's may join the flight of its own variant.
 const MAX_JOINS: usize = 3;
@@ -118,12 +116,12 @@ impl Plan {
         matches!(self.reason, Reason::NotStored | Reason::VaryMiss | Reason::Stale | Reason::MustRevalidate)
     }
 
-    fn result(&self) -> CacheResult {
+    pub(crate) fn result(&self) -> CacheResult {
         if self.bypass { CacheResult::Bypass } else { CacheResult::Miss }
     }
 
     /// The origin's answer as it came.
-    fn pass<B>(&self, asked: &Asked, response: Response<CacheBody<B>>, reason: Reason, status: CacheStatus) -> Served<B> {
+    pub(crate) fn pass<B>(&self, asked: &Asked, response: Response<CacheBody<B>>, reason: Reason, status: CacheStatus) -> Served<B> {
         let (parts, body) = response.into_parts();
         let status = CacheStatus { fwd_status: Some(parts.status.as_u16()), detail: Some(reason.as_str()), ..status };
         let mut headers = parts.headers;
@@ -159,11 +157,11 @@ pub(crate) async fn fill<S: Upstream>(service: CacheService<S>, asked: Arc<Asked
                 return lead(service, asked, plan, Some(permit), remote).await;
             }
             Join::Follow(flight) => match follow(&service, &asked, &plan, flight, turn == 0).await {
-                Followed::Done(result) => return *result,
-                Followed::OtherVariant(own) => hash = own,
+                Answered::Done(result) => return *result,
+                Answered::OtherVariant(own) => hash = own,
                 // The next join starts a newer one.
-                Followed::Anew => {}
-                Followed::Alone(reason) => {
+                Answered::Anew => {}
+                Answered::Alone(reason) => {
                     plan.reason = reason;
                     // Whoever was followed may have left word about the key.
                     if let Some(served) = look_again(&service, &asked, &mut plan) {
@@ -245,139 +243,17 @@ async fn fetch<S: Upstream>(
     permit: Option<Permit>,
     remote: bool,
 ) -> Result<Served<S::Body>, FetchError> {
-    let (reply, answer) = oneshot::channel();
+    let (reply, outcome) = oneshot::channel();
     let job = Job::new(&service, Arc::clone(&asked), &plan.found, plan.going(&asked), permit);
     let elsewhere = remote.then(|| plan.found.clone());
     let errand = Errand::new(exchange::run(service.clone(), job, elsewhere, reply));
-    let status = forwarded(plan.reason, plan.forward);
-    let lost = || Reply::Failed { error: FetchError::new("the exchange with the upstream was lost"), stored: None };
-    let reply = errand.bring(answer).await.unwrap_or_else(|_| lost());
-    let upstream_status = reply.upstream_status();
-    let mut served = answered(&service, &asked, &plan, status, reply)?;
-    served.outcome.upstream_status = upstream_status;
-    Ok(served)
-}
-
-/// What the client whose exchange it was gets.
-fn answered<S: Upstream>(
-    service: &CacheService<S>,
-    asked: &Asked,
-    plan: &Plan,
-    status: CacheStatus,
-    reply: Reply<S::Body>,
-) -> Result<Served<S::Body>, FetchError> {
-    let now = || service.cache.clock.now();
-    match reply {
-        Reply::Live { head, live, reader } => {
-            let mut served = leaders_answer(asked, head, &live, reader, status, plan.result());
-            served.outcome = Outcome { reason: plan.reason, forward: Some(plan.forward), ..served.outcome };
-            Ok(served)
-        }
-        Reply::Confirmed { stored, own } => {
-            let mut served = confirmed(asked, &stored, status, &service.cache);
-            exchange::add_own(served.response.headers_mut(), own);
-            Ok(served)
-        }
-        Reply::Arriving { live, reader } => Ok(arriving(asked, &live, reader, CacheStatus::default(), now())),
-        Reply::Loaded(stored) => Ok(loaded(asked, &stored, CacheStatus::default(), &service.cache)),
-        Reply::Part(part) => Ok(part.serve(asked, plan.result(), plan.reason, status)),
-        Reply::Passed { response, reason } => Ok(plan.pass(asked, response, reason, status)),
-        Reply::Unavailable { response, stored } => {
-            let stale = CacheStatus { fwd_status: Some(response.status().as_u16()), ..status.clone() };
-            let stale = stale_instead(service, asked, &stored, stale);
-            Ok(stale.unwrap_or_else(|| plan.pass(asked, response.map(CacheBody::upstream), Reason::UpstreamError, status)))
-        }
-        Reply::Failed { error, stored } => {
-            let stale = stored.and_then(|stored| stale_instead(service, asked, &stored, status));
-            stale.ok_or(error)
-        }
+    let lost = || FetchOutcome::Failed { error: FetchError::new("the exchange with the upstream was lost"), stored: None };
+    let reply = errand.bring(outcome).await.unwrap_or_else(|_| Reply { outcome: lost(), own: Own::Nothing });
+    match answer(&service, &asked, &plan, reply, None) {
+        Answered::Done(result) => *result,
+        // A leader gets what it fetched.
+        Answered::OtherVariant(_) | Answered::Anew | Answered::Alone(_) => Err(FetchError::new("the fetch has no answer for its client")),
     }
-}
-
-/// The stored response instead of an error, where that is allowed (RFC 5861 §4), and nothing made it old while the origin was asked.
-fn stale_instead<S: Upstream>(
-    service: &CacheService<S>,
-    asked: &Asked,
-    stored: &StoredResponse,
-    status: CacheStatus,
-) -> Option<Served<S::Body>> {
-    let suits = stored.variant().is_none_or(|variant| variant.suits(&asked.parts.headers));
-    if !suits || !stored.is_valid(service.cache.store.ledger()) {
-        return None;
-    }
-    let now = service.cache.clock.now();
-    let (age, reason) = serve_on_error(&service.route.policy, &asked.context, &stored.head, now)?;
-    let ttl = stored.head.ttl(now);
-    let status = CacheStatus { ttl: Some(ttl), detail: Some(reason.as_str()), ..status };
-    let forward = status.fwd;
-    let mut served = hit(asked, stored, &service.cache, age, status, reason);
-    served.outcome.stale = ttl <= 0;
-    served.outcome.forward = forward;
-    Some(served)
-}
-
-/// What the one client gets whose exchange it was: the origin's own fields, those that are never stored included.
-pub(crate) fn leaders_answer<B>(
-    asked: &Asked,
-    head: response::Parts,
-    live: &Live,
-    reader: LiveReader,
-    status: CacheStatus,
-    result: CacheResult,
-) -> Served<B> {
-    let status = CacheStatus { fwd_status: Some(head.status.as_u16()), stored: true, ..status };
-    let mut served = live_answer(asked, live, reader, Some(head.headers), &status, result);
-    served.outcome.upstream_status = Some(head.status);
-    served
-}
-
-/// An answer from a response that is on its way into the store; with the origin's `own` fields for the leader.
-fn live_answer<B>(
-    asked: &Asked,
-    live: &Live,
-    reader: LiveReader,
-    own: Option<HeaderMap>,
-    status: &CacheStatus,
-    result: CacheResult,
-) -> Served<B> {
-    let mut response = respond::from_live(&asked.context, &asked.parts.headers, live, reader, own);
-    respond::annotate(response.headers_mut(), result, status);
-    let mut outcome = Outcome::new(result, Reason::Collapsed, Some(asked.key.clone()));
-    outcome.stored = true;
-    Served { response, outcome }
-}
-
-/// An answer from a stored response that the origin just confirmed (304).
-fn confirmed<B>(asked: &Asked, stored: &StoredResponse, status: CacheStatus, cache: &Cache) -> Served<B> {
-    let now = cache.clock.now();
-    let forward = status.fwd;
-    let status = CacheStatus { fwd_status: Some(304), ttl: Some(stored.head.ttl(now)), detail: Some(Reason::Validated.as_str()), ..status };
-    let mut served = hit(asked, stored, cache, stored.head.age(now), status, Reason::Validated);
-    served.outcome.forward = forward;
-    served.outcome.stored = true;
-    served
-}
-
-/// An answer from a stored response that another replica fetched.
-fn loaded<B>(asked: &Asked, stored: &StoredResponse, status: CacheStatus, cache: &Cache) -> Served<B> {
-    let now = cache.clock.now();
-    let status = CacheStatus { hit: true, ttl: Some(stored.head.ttl(now)), ..status };
-    hit(asked, stored, cache, stored.head.age(now), status, Reason::Fresh)
-}
-
-/// An answer from a stored response that another replica fetched, while its body arrives.
-fn arriving<B>(asked: &Asked, live: &Live, reader: LiveReader, status: CacheStatus, now: larder_semantics::Timestamp) -> Served<B> {
-    let status = CacheStatus { hit: true, ttl: Some(live.head.ttl(now)), ..status };
-    let mut response = respond::from_live(&asked.context, &asked.parts.headers, live, reader, None);
-    response.headers_mut().insert(AGE, live.head.age(now).into());
-    respond::annotate(response.headers_mut(), CacheResult::Hit, &status);
-    Served { response, outcome: Outcome::new(CacheResult::Hit, Reason::Fresh, Some(asked.key.clone())) }
-}
-
-fn hit<B>(asked: &Asked, stored: &StoredResponse, cache: &Cache, age: u32, status: CacheStatus, reason: Reason) -> Served<B> {
-    let (request, fields) = (&asked.context, &asked.parts.headers);
-    let response = respond::from_stored(request, fields, stored, &cache.in_flight, age, CacheResult::Hit, &status);
-    Served { response, outcome: Outcome::new(CacheResult::Hit, reason, Some(asked.key.clone())) }
 }
 
 /// The member of `Cache-Status` for what was forwarded.

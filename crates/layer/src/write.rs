@@ -25,10 +25,12 @@ use crate::body::CacheBody;
 use crate::cache::Cache;
 use crate::caller::Caller;
 use crate::clock::monotonic;
+use crate::collapse::answer::leaders_answer;
+use crate::collapse::outcome::{FetchOutcome, Own, Reply};
 use crate::errand::{Errand, detach};
 use crate::error::FetchError;
-use crate::exchange::{self, Job, Reply};
-use crate::fill::{Asked, leaders_answer};
+use crate::exchange::{self, Job};
+use crate::fill::Asked;
 use crate::outcome::{CacheResult, Served};
 use crate::pass::passed;
 use crate::request_body::RequestBody;
@@ -268,7 +270,9 @@ impl Kept {
         let (reply, answer) = oneshot::channel();
         let service = CacheService { route: self.rules, ..service };
         match Errand::new(self.job.store(service, response, self.head, self.vary, reply)).bring(answer).await {
-            Ok(Reply::Live { head, live, reader }) => Ok(leaders_answer(&self.asked, head, &live, reader, status, CacheResult::Bypass)),
+            Ok(Reply { outcome: FetchOutcome::Fetched(live), own: Own::Head { head, reader } }) => {
+                Ok(leaders_answer(&self.asked, head, &live, reader, status, CacheResult::Bypass))
+            }
             _ => Err(FetchError::new("the exchange with the upstream was lost")),
         }
     }

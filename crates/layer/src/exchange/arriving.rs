@@ -17,11 +17,11 @@ use tokio::sync::oneshot;
 use tracing::debug;
 
 use super::pump::{Kept, Pump};
-use super::{Job, Reply, call};
+use super::{Job, call};
 use crate::body_log::{InFlight, body_log};
+use crate::collapse::outcome::{FetchOutcome, Own, Reply};
 use crate::error::{BodyError, FetchError};
 use crate::fill::Asked;
-use crate::flight::Landing;
 use crate::live::{Live, LiveBody};
 use crate::request_body::RequestBody;
 use crate::service::CacheService;
@@ -42,8 +42,7 @@ impl Job {
         let live = Arc::new(Live { head, variant, body: LiveBody::Arriving(handle), length, tags, more_tags: false, position });
         let Some(reader) = live.body.reader() else { return };
         // The client's reader is there before any follower's, so that the first frame finds it.
-        let _ = reply.send(Reply::Arriving { live: Arc::clone(&live), reader });
-        let landed = self.permit.take().map(|permit| permit.land(Landing::Arriving(live)));
+        let landed = self.deliver(FetchOutcome::Arriving(live), Own::Reader(reader), reply);
         let body = ArrivingBody::new(service.clone(), Arc::clone(&self.asked), &record, chunks);
         let pump = Pump { job: self, service, kept: Kept::Stored(record), writer, landed, length, given_up: None };
         pump.run(pin!(body), Poll::Pending).await;

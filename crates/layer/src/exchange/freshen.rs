@@ -6,9 +6,9 @@ use larder_semantics::{Exchange, Freshened, HeadUpdate, StoredHead, VarySpec, he
 use larder_store::{StoredResponse, Tag, Validity, Variant};
 use tokio::sync::oneshot;
 
-use super::{Job, Naming, OwnFields, Reply};
+use super::{Job, Naming};
 use crate::cache::Cache;
-use crate::flight::Landing;
+use crate::collapse::outcome::{FetchOutcome, Own, OwnFields, Reply};
 use crate::rules::TagsInBody;
 use crate::service::CacheService;
 use crate::upstream::Upstream;
@@ -64,11 +64,10 @@ impl Job {
             if !self.asked.context.authorization {
                 cache.remove(stored);
             }
-            if let Some(lease) = self.lease {
+            if let Some(lease) = self.lease.take() {
                 lease.not_shared();
             }
-            let _landed = self.permit.map(|permit| permit.land(Landing::NotShared));
-            let _ = reply.send(Reply::Confirmed { stored: fresh, own });
+            self.deliver(FetchOutcome::Validated { stored: fresh, is_shared: false }, Own::Fields(own), reply);
             return;
         }
         cache.freshen(Arc::clone(&fresh), self.lease.take()).await;
@@ -82,8 +81,7 @@ impl Job {
             fresh = Arc::new(fresh.also_for(Variant::of(variant.spec.clone(), &self.asked.parts.headers)));
             cache.commit(Arc::clone(&fresh), None).await;
         }
-        let _landed = self.permit.map(|permit| permit.land(Landing::Confirmed(Arc::clone(&fresh))));
-        let _ = reply.send(Reply::Confirmed { stored: fresh, own });
+        self.deliver(FetchOutcome::Validated { stored: fresh, is_shared: true }, Own::Fields(own), reply);
     }
 
     /// What the 304 confirmed besides. Where other fields select from now on, nobody knows any more which requests it was for.

@@ -6,8 +6,9 @@ use std::task::{Poll, ready};
 
 use tokio::sync::oneshot;
 
-use super::{Job, Reply};
-use crate::flight::Permit;
+use super::Job;
+use crate::collapse::flight::Permit;
+use crate::collapse::outcome::Reply;
 use crate::pressure::Pressure;
 
 /// Waits for an answer; `None`: its client has left, nobody follows, and others wait for the place that it takes.

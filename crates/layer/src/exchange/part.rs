@@ -7,16 +7,15 @@ use std::task::Poll;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use larder_semantics::range::{ByteRange, PartialAnswer, PartialResponse, PartialUse, RangeSet};
-use larder_semantics::{CacheStatus, Disposition, Exchange, ForwardReason, MethodKind, Reason, StoredHead, on_response};
+use larder_semantics::{Disposition, Exchange, MethodKind, Reason, StoredHead, on_response};
 use larder_store::StoredPart;
 use tokio::sync::oneshot;
 
-use super::{Job, Kept, Naming, OwnFields, Pump, Reply, add_own, own_fields};
+use super::{Job, Kept, Naming, Pump};
 use crate::body::CacheBody;
 use crate::body_log::body_log;
 use crate::cache::Cache;
-use crate::fill::Asked;
-use crate::outcome::{CacheResult, Outcome, Served};
+use crate::collapse::outcome::{FetchOutcome, Own, OwnFields, PartAnswer, Reply, add_own, own_fields};
 use crate::partial::Going;
 use crate::respond;
 use crate::service::CacheService;
@@ -52,41 +51,6 @@ pub(super) struct Confirmed<B> {
     part: StoredPart,
     response: Response<CacheBody<B>>,
     keep: bool,
-}
-
-/// What the client gets of a part.
-#[derive(Debug)]
-pub(crate) struct PartReply<B> {
-    response: Response<CacheBody<B>>,
-    /// What the origin answered.
-    code: StatusCode,
-    /// Seconds of freshness left, where the bytes were stored before and have been confirmed.
-    confirmed: Option<i64>,
-}
-
-impl<B> PartReply<B> {
-    /// What the origin answered.
-    pub(crate) fn upstream_status(&self) -> StatusCode {
-        self.code
-    }
-
-    /// The response with what tells how it came about.
-    pub(crate) fn serve(self, asked: &Asked, result: CacheResult, reason: Reason, status: CacheStatus) -> Served<B> {
-        let status = CacheStatus { fwd_status: Some(self.code.as_u16()), ..status };
-        let forward: Option<ForwardReason> = status.fwd;
-        let (result, reason, status) = match self.confirmed {
-            Some(_) => {
-                let detail = Some(Reason::Validated.as_str());
-                (CacheResult::Hit, Reason::Validated, CacheStatus { ttl: self.confirmed, detail, ..status })
-            }
-            None => (result, reason, CacheStatus { stored: true, ..status }),
-        };
-        let mut response = self.response;
-        respond::annotate(response.headers_mut(), result, &status);
-        let mut outcome = Outcome::new(result, reason, Some(asked.key.clone()));
-        (outcome.forward, outcome.stored) = (forward, true);
-        Served { response, outcome }
-    }
 }
 
 impl Job {
@@ -146,11 +110,11 @@ impl Job {
     }
 
     pub(super) fn keep_confirmed<S: Upstream>(
-        self,
+        &self,
         service: &CacheService<S>,
         confirmed: Confirmed<S::Body>,
         own: OwnFields,
-    ) -> PartReply<S::Body> {
+    ) -> PartAnswer<S::Body> {
         let Confirmed { part, mut response, keep } = confirmed;
         let ttl = part.meta.head.ttl(service.cache.clock.now());
         add_own(response.headers_mut(), own);
@@ -159,12 +123,12 @@ impl Job {
         } else if !self.asked.context.authorization {
             self.forget_part(&service.cache);
         }
-        PartReply { response, code: StatusCode::NOT_MODIFIED, confirmed: Some(ttl) }
+        PartAnswer { response, code: StatusCode::NOT_MODIFIED, confirmed: Some(ttl) }
     }
 
     /// Streams a part to the client, and into the store once it is proven complete.
     pub(super) async fn store_part<S: Upstream>(
-        self: Box<Self>,
+        mut self: Box<Self>,
         service: CacheService<S>,
         response: Response<S::Body>,
         meta: Box<PartialResponse>,
@@ -191,8 +155,8 @@ impl Job {
                 respond::respond(head.status, headers, CacheBody::arriving(reader, length))
             }
         };
-        // A client that left does not want it.
-        let _ = reply.send(Reply::Part(PartReply { response: answer, code: head.status, confirmed: None }));
+        let part = PartAnswer { response: answer, code: head.status, confirmed: None };
+        self.deliver(FetchOutcome::NotShared, Own::Part(part), reply);
         let pump = Pump { job: self, service, kept: Kept::Part(meta), writer, landed: None, length, given_up: None };
         pump.run(pin!(body), Poll::Pending).await;
     }

@@ -18,8 +18,8 @@ use tokio::time::Sleep;
 
 use super::Job;
 use crate::body_log::LogWriter;
+use crate::collapse::flight::Landed;
 use crate::error::{BodyError, BoxError, FetchError};
-use crate::flight::Landed;
 use crate::live::Live;
 use crate::pressure::GivenUp;
 use crate::service::CacheService;

@@ -1,4 +1,4 @@
-//! Collapsed forwarding: of the requests for one key that need the origin, one leads and the others follow.
+//! The flights under way: who leads, who follows, and what the leader tells.
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -8,14 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use larder_semantics::{PrimaryKey, Timestamp};
-use larder_store::{KeyHash, Ledger, Placed, Position, StoredResponse, Subject, TagList, Tags, Validity};
+use larder_store::{KeyHash, Ledger, Placed, Position, Subject, TagList, Tags, Validity};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::outcome::FetchOutcome;
 use crate::clock;
-use crate::error::FetchError;
-use crate::exchange::Refusal;
-use crate::live::Live;
 
 const SHARDS: usize = 32;
 
@@ -40,30 +38,9 @@ struct Flight {
     asks_elsewhere: AtomicBool,
     fetches_since: OnceLock<Instant>,
     /// Set once.
-    landing: OnceLock<Landing>,
+    outcome: OnceLock<FetchOutcome>,
     landed: Notify,
     followers: AtomicUsize,
-}
-
-/// What an exchange came to, as far as followers can use it.
-#[derive(Clone, Debug)]
-pub(crate) enum Landing {
-    /// A response on its way into the store.
-    Live(Arc<Live>),
-    /// The origin confirmed a stored response; this is it, freshened.
-    Confirmed(Arc<StoredResponse>),
-    /// Another replica has stored this.
-    Loaded(Arc<StoredResponse>),
-    /// Another replica has stored this, and its body is on its way from there.
-    Arriving(Arc<Live>),
-    /// No answer. All fail together, or use what is stored.
-    Failed { error: FetchError, stored: Option<Arc<StoredResponse>> },
-    /// A server error. All share it, or use what is stored.
-    Refused(Arc<Refusal>),
-    /// The origin refused the leader for what stands in its own request, which says nothing about the others.
-    OfOneRequest,
-    /// The answer is for one client only; everyone else fetches alone, at once.
-    NotShared,
 }
 
 /// How to go on.
@@ -130,7 +107,7 @@ impl Flights {
             more_tags,
             asks_elsewhere: AtomicBool::new(false),
             fetches_since: OnceLock::new(),
-            landing: OnceLock::new(),
+            outcome: OnceLock::new(),
             landed: Notify::new(),
             followers: AtomicUsize::new(0),
         });
@@ -148,9 +125,9 @@ impl Flight {
     /// have been about that.
     fn is_current(&self, ledger: &Ledger) -> bool {
         let is_valid = |tags: TagList<'_>| ledger.check(&Subject { url: self.key.url(), tags }, self.position) == Validity::Valid;
-        match self.landing.get() {
-            Some(Landing::Live(live) | Landing::Arriving(live)) => live.is_current(self.key.url(), ledger),
-            Some(Landing::Confirmed(stored)) => is_valid(stored.tags()),
+        match self.outcome.get() {
+            Some(FetchOutcome::Fetched(live) | FetchOutcome::Arriving(live)) => live.is_current(self.key.url(), ledger),
+            Some(FetchOutcome::Validated { stored, is_shared: true }) => is_valid(stored.tags()),
             _ => match &self.tags {
                 Some(tags) if !self.more_tags => is_valid(tags.into()),
                 _ => ledger.position() <= self.position,
@@ -159,8 +136,8 @@ impl Flight {
     }
 
     /// The first landing counts.
-    fn land(&self, landing: Landing) {
-        if self.landing.set(landing).is_ok() {
+    fn land(&self, outcome: FetchOutcome) {
+        if self.outcome.set(outcome).is_ok() {
             self.landed.notify_waiters();
         }
     }
@@ -174,16 +151,16 @@ impl Following {
 
     /// Waits for the landing, for so long as the leader itself has been fetching. While it waits for another replica's fetch, which it does
     /// for as long as that at most, its followers wait with it: they would only ask the origin side by side.
-    pub(crate) async fn landing_within(&self, patience: Duration) -> Option<Landing> {
-        let mut landing = pin!(self.landing());
+    pub(crate) async fn outcome_within(&self, patience: Duration) -> Option<FetchOutcome> {
+        let mut outcome = pin!(self.outcome());
         let mut until = None;
         loop {
             let waited = match until {
-                None => tokio::time::timeout(patience, landing.as_mut()).await,
-                Some(until) => tokio::time::timeout_at(until, landing.as_mut()).await,
+                None => tokio::time::timeout(patience, outcome.as_mut()).await,
+                Some(until) => tokio::time::timeout_at(until, outcome.as_mut()).await,
             };
-            if let Ok(landing) = waited {
-                return Some(landing);
+            if let Ok(outcome) = waited {
+                return Some(outcome);
             }
             until = match self.0.fetches_since.get() {
                 Some(since) if until != since.checked_add(patience) => since.checked_add(patience),
@@ -194,14 +171,14 @@ impl Following {
     }
 
     /// Waits for the landing. There always is one: a flight that is lost says that too.
-    async fn landing(&self) -> Landing {
+    async fn outcome(&self) -> FetchOutcome {
         let mut landed = pin!(self.0.landed.notified());
         // From here on a landing is not missed.
         landed.as_mut().enable();
-        if self.0.landing.get().is_none() {
+        if self.0.outcome.get().is_none() {
             landed.await;
         }
-        self.0.landing.get().cloned().unwrap_or(Landing::NotShared)
+        self.0.outcome.get().cloned().unwrap_or(FetchOutcome::NotShared)
     }
 }
 
@@ -234,12 +211,6 @@ impl Permit {
         Arc::strong_count(&self.flight) > 2
     }
 
-    /// Tells those who wait, and nobody after them: what cannot be used again is for them alone.
-    pub(crate) fn land_last(self, landing: Landing) {
-        self.leave();
-        self.flight.land(landing);
-    }
-
     fn leave(&self) {
         let mut shard = self.flights.shard(self.hash);
         if shard.get(&self.hash).is_some_and(|current| Arc::ptr_eq(current, &self.flight)) {
@@ -257,10 +228,14 @@ impl Permit {
         let _ = self.flight.fetches_since.set(clock::timer_now());
     }
 
-    /// Tells the followers.
-    pub(crate) fn land(self, landing: Landing) -> Landed {
-        self.flight.land(landing);
-        Landed { permit: self }
+    /// Tells the followers. `None`: the flight is over, since what cannot be used again is for those alone who wait already.
+    pub(crate) fn land(self, outcome: FetchOutcome) -> Option<Landed> {
+        let is_over = outcome.ends_flight();
+        if is_over {
+            self.leave();
+        }
+        self.flight.land(outcome);
+        (!is_over).then_some(Landed { permit: self })
     }
 }
 
@@ -274,7 +249,7 @@ impl Landed {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.leave();
-        self.flight.land(Landing::NotShared);
+        self.flight.land(FetchOutcome::NotShared);
     }
 }
 
@@ -320,22 +295,22 @@ mod tests {
         let (flights, ledger) = (Arc::new(Flights::default()), Ledger::default());
         let permit = lead(flights.join(7, &key(), &ledger, NOW, false, tags));
         let follower = follow(flights.join(7, &key(), &ledger, NOW, false, tags));
-        let landed = permit.land(Landing::NotShared);
-        assert!(matches!(follower.0.landing.get(), Some(Landing::NotShared)));
+        let landed = permit.land(FetchOutcome::NotShared);
+        assert!(matches!(follower.0.outcome.get(), Some(FetchOutcome::NotShared)));
         follow(flights.join(7, &key(), &ledger, NOW, false, tags));
         drop(landed);
         lead(flights.join(7, &key(), &ledger, NOW, false, tags));
     }
 
     #[test]
-    fn a_landing_for_those_who_wait_is_for_nobody_after_them() {
+    fn a_failure_is_told_to_those_who_wait_and_to_no_later_request() {
         let (flights, ledger) = (Arc::new(Flights::default()), Ledger::default());
         let permit = lead(flights.join(7, &key(), &ledger, NOW, false, tags));
         assert!(!permit.is_followed());
         let follower = follow(flights.join(7, &key(), &ledger, NOW, false, tags));
         assert!(permit.is_followed());
-        permit.land_last(Landing::NotShared);
-        assert!(matches!(follower.0.landing.get(), Some(Landing::NotShared)));
+        assert!(permit.land(FetchOutcome::Refused).is_none());
+        assert!(matches!(follower.0.outcome.get(), Some(FetchOutcome::Refused)));
         lead(flights.join(7, &key(), &ledger, NOW, false, tags));
     }
 
@@ -354,7 +329,7 @@ mod tests {
         let permit = lead(flights.join(7, &key(), &ledger, NOW, false, tags));
         let follower = follow(flights.join(7, &key(), &ledger, NOW, false, tags));
         drop(permit);
-        assert!(matches!(follower.0.landing.get(), Some(Landing::NotShared)));
+        assert!(matches!(follower.0.outcome.get(), Some(FetchOutcome::NotShared)));
     }
 
     #[test]

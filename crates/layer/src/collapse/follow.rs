@@ -1,0 +1,94 @@
+//! A follower's wait, and its check of the leader's answer.
+
+use http::{HeaderMap, StatusCode};
+use larder_semantics::{Decision, Reason, Timestamp, decide};
+use larder_store::{KeyHash, Variant};
+
+use super::answer::{Answered, answer};
+use super::flight::Following;
+use super::outcome::{FetchOutcome, Own, Reply};
+use crate::cache::Counted;
+use crate::fill::{Asked, Plan};
+use crate::service::CacheService;
+use crate::upstream::Upstream;
+
+/// A follower.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Follower {
+    /// Since when it has waited.
+    began: Timestamp,
+    /// Whether it may ask again where the outcome may be the fault of the leader's request: a 500 or a refusal. Then one of those who
+    /// waited leads, and the others wait for that.
+    may_try_again: bool,
+}
+
+/// Waits for the leader's fetch, and answers from what it came to.
+pub(crate) async fn follow<S: Upstream>(
+    service: &CacheService<S>,
+    asked: &Asked,
+    plan: &Plan,
+    flight: Following,
+    may_try_again: bool,
+) -> Answered<S::Body> {
+    let waiting = Counted::new(&service.cache, |counters| &counters.waiting);
+    let follower = Follower { began: service.cache.clock.now(), may_try_again };
+    let Some(outcome) = flight.outcome_within(service.route.collapse_wait).await else {
+        return Answered::Alone(Reason::CollapseTimeout);
+    };
+    drop(waiting);
+    answer(service, asked, plan, Reply { outcome, own: Own::Nothing }, Some(follower))
+}
+
+impl Follower {
+    /// Whether it asks again after a server error, which may be the fault of the leader's request.
+    pub(super) fn tries_again_after(self, status: StatusCode) -> bool {
+        self.may_try_again && status == StatusCode::INTERNAL_SERVER_ERROR
+    }
+
+    /// Why an outcome is not for this request, if it is not. It is checked like any stored response: the head may forbid what the key
+    /// allowed.
+    pub(super) fn objection<S: Upstream>(
+        self,
+        service: &CacheService<S>,
+        asked: &Asked,
+        plan: &Plan,
+        outcome: &FetchOutcome,
+    ) -> Option<Answered<S::Body>> {
+        let (ledger, now) = (service.cache.store.ledger(), service.cache.clock.now());
+        let alone = || Some(Answered::Alone(plan.reason));
+        let (is_current, variant, head, seen) = match outcome {
+            // What arrived while this request waited is new to it, even if it is a moment old by now.
+            FetchOutcome::Fetched(live) => {
+                (live.is_current(asked.key.url(), ledger), live.variant.as_ref(), &*live.head, self.began.max(live.head.response_time))
+            }
+            FetchOutcome::Arriving(live) => (live.is_current(asked.key.url(), ledger), live.variant.as_ref(), &*live.head, now),
+            FetchOutcome::Loaded(stored) | FetchOutcome::Validated { stored, is_shared: true } => {
+                (stored.is_valid(ledger), stored.variant(), &stored.head, now)
+            }
+            FetchOutcome::Refused if self.may_try_again => return Some(Answered::Anew),
+            // Where the second leader is refused as well, all may be: this one waits no longer.
+            FetchOutcome::Refused | FetchOutcome::NotShared | FetchOutcome::Validated { is_shared: false, .. } => return alone(),
+            FetchOutcome::Failed { .. } | FetchOutcome::ServerError(_) => return None,
+        };
+        if !is_current {
+            return Some(Answered::Anew);
+        }
+        if let Some(variant) = variant.filter(|variant| !variant.suits(&asked.parts.headers)) {
+            // The place of its own variant is known. That of a confirmed one says nothing of what the origin would answer.
+            let is_known = !matches!(outcome, FetchOutcome::Validated { .. });
+            return if is_known {
+                Some(Answered::OtherVariant(own_variant(service, asked, variant, &asked.parts.headers)))
+            } else {
+                alone()
+            };
+        }
+        let is_usable = matches!(decide(&service.route.policy, &asked.context, Some(head), seen), Decision::Serve { .. });
+        if is_usable { None } else { alone() }
+    }
+}
+
+/// Where a request's own variant lies, which is not the leader's.
+fn own_variant<S: Upstream>(service: &CacheService<S>, asked: &Asked, leaders: &Variant, fields: &HeaderMap) -> KeyHash {
+    let store = &service.cache.store;
+    store.variant_hash(store.place_key(&asked.key), &Variant::of(leaders.spec.clone(), fields))
+}
