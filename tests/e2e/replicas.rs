@@ -25,6 +25,12 @@ fn said(larder: &Larder, wait: &str) -> Result<(bool, String)> {
     Ok((said.status.success(), String::from_utf8_lossy(&said.stdout).into_owned()))
 }
 
+/// Waits until a line of the process's log has this in it.
+async fn tells(replica: &Larder, text: &str) -> Result<()> {
+    let told = || async { Ok(replica.process().output().iter().any(|line| line.contains(text)).then_some(())) };
+    eventually(format!("waiting for {text:?} in {:?}", replica.process().output()), told).await
+}
+
 #[tokio::test]
 async fn after_a_purge_through_a_replica_it_uses_what_the_others_store() -> Result<()> {
     let (origin, redis) = (Origin::start().await?, Redis::start().await?);
@@ -125,8 +131,7 @@ async fn what_is_wrong_with_the_log_is_said_in_the_log_on_readyz_and_in_metrics(
     let one = replica(&origin, redis.address(), "").await?;
     redis.command(&["SET", "larder:{log}:n", "many"]).await?;
     one.metric_reaches("larder_invalidation_log_damaged_total", &[], 1.0).await?;
-    let said = one.process().output().join("\n");
-    assert!(said.contains(r#"larder:{log}:n holds "many", which is no number of the log"#), "{said}");
+    tells(&one, r#"larder:{log}:n holds "many", which is no number of the log"#).await?;
     let detail = one.admin("/readyz").await?.text();
     assert!(detail.contains(r#""log_damaged":1"#) && detail.contains(r#""state":"ok""#), "{detail}");
 
@@ -136,7 +141,7 @@ async fn what_is_wrong_with_the_log_is_said_in_the_log_on_readyz_and_in_metrics(
     assert!(detail.contains(r#""state":"failing""#) && detail.contains("takes no purges: "), "{detail}");
     assert_eq!(one.metric("larder_invalidation_log_writable", &[]).await?, 0.0);
     assert!(one.metric("larder_invalidation_log_refused_total", &[]).await? >= 1.0);
-    assert!(one.process().output().join("\n").contains("the log of invalidations takes no purges: "));
+    tells(&one, "the log of invalidations takes no purges: ").await?;
     redis.command(&["ACL", "SETUSER", "default", "+xadd"]).await?;
     one.metric_reaches("larder_invalidation_log_writable", &[], 1.0).await
 }

@@ -290,7 +290,12 @@ impl Asked {
     fn failed_at(self, live: &Live, error: &UpstreamError) -> Response<Logged<GatewayBody>> {
         let problem = error.problem();
         let Some(upstream) = self.route.and_then(|route| live.upstream_name(route)) else { return self.refused(live, problem) };
-        let response = problem.response_about(&self.method, upstream).map(CacheBody::from_bytes);
+        // What the client did wrong is no matter of the next hop's.
+        let response = match error.is_origins() || error.is_refusal() {
+            true => problem.response_about(&self.method, upstream),
+            false => problem.response(&self.method),
+        };
+        let response = response.map(CacheBody::from_bytes);
         let asked = !error.is_refusal();
         let time = asked.then(|| monotonic().saturating_duration_since(self.started));
         let answer = Answer { upstream: asked.then_some(upstream), upstream_time: time, problem: Some(problem), ..Answer::default() };

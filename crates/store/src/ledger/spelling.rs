@@ -4,14 +4,17 @@
 
 use std::borrow::Cow;
 
+use memchr::{memchr, memchr_iter, memchr2, memrchr};
+
 /// The same text for all spellings of a key's URL: octets that need no escape stand for themselves (RFC 3986 §6.2.2.2), slashes are slashes, a
 /// path has neither dot segments (§6.2.2.3) nor empty ones, and a host has no dot at its end. Allocates only where there is a difference.
 pub(super) fn one_spelling(url: &str) -> Cow<'_, str> {
-    let start = url.find("://").map_or(0, |at| at + 3);
+    let scheme = memchr(b':', url.as_bytes()).filter(|at| url[*at..].starts_with("://"));
+    let start = scheme.map_or(0, |at| at + 3);
     let (before, rest) = url.split_at(start);
-    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    let (host, port) = authority.split_at(authority.rfind(':').unwrap_or(authority.len()));
-    if !host.ends_with('.') && is_plain(path) {
+    let (authority, path) = rest.split_at(memchr2(b'/', b'?', rest.as_bytes()).unwrap_or(rest.len()));
+    let (host, port) = authority.split_at(memrchr(b':', authority.as_bytes()).unwrap_or(authority.len()));
+    if !host.ends_with('.') && is_plain(path.as_bytes()) {
         return Cow::Borrowed(url);
     }
     let host = host.strip_suffix('.').unwrap_or(host);
@@ -19,8 +22,9 @@ pub(super) fn one_spelling(url: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{before}{host}{port}{}{}", without_odd_segments(&decoded(path).replace('\\', "/")), decoded(query)))
 }
 
-fn is_plain(path: &str) -> bool {
-    !path.contains(['%', '\\']) && !path.contains("//") && !path.contains("/.")
+/// Whether nothing in it could be spelled otherwise. Every response that is stored is asked this.
+fn is_plain(path: &[u8]) -> bool {
+    memchr2(b'%', b'\\', path).is_none() && memchr_iter(b'/', path).all(|at| !matches!(path.get(at + 1), Some(b'/' | b'.')))
 }
 
 /// With escapes of unreserved characters and separators undone.
