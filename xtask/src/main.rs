@@ -11,7 +11,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask TASK
 
-  test [FILTER…]    build everything once and run every test; installs what that needs where it may
+  test [FILTER…]    build everything once and run every test, or those whose names contain a filter; installs what these need where it may
   bench …           the release binary under load, beside a bare server";
 
 fn main() -> ExitCode {

@@ -1,4 +1,5 @@
-//! What the tests need besides cargo: nginx, curl, valgrind and redis-server from the system, and json-server from the npm registry, which needs node.
+//! What the tests need besides cargo: nginx, curl, valgrind, redis-server and systemd-analyze from the system, and json-server from the npm
+//! registry, which needs node.
 
 use std::fs;
 use std::path::Path;
@@ -6,45 +7,62 @@ use std::process::Command;
 
 use crate::run::{build_folder, root, succeed, works};
 
-/// A program and the Debian package that has it.
+/// A program, the Debian package that has it, and the tests that start it.
 struct Need {
     package: &'static str,
     program: &'static str,
     version_flag: &'static str,
+    /// Beginnings of the lines in which nextest lists these tests: `BINARY TEST`.
+    tests: &'static [&'static str],
 }
 
-const NEEDS: [Need; 6] = [
-    Need { package: "nginx", program: "/usr/sbin/nginx", version_flag: "-v" },
-    Need { package: "curl", program: "curl", version_flag: "--version" },
-    Need { package: "nodejs", program: "node", version_flag: "--version" },
-    Need { package: "npm", program: "npm", version_flag: "--version" },
-    Need { package: "valgrind", program: "valgrind", version_flag: "--version" },
-    Need { package: "redis-server", program: "redis-server", version_flag: "--version" },
+/// Tests of json-server, which is started by node.
+const JSON_SERVER: &[&str] = &["larder-tests::e2e json_server::"];
+
+/// Tests of the binary and of the tier against Redis.
+const REDIS: &[&str] =
+    &["larder-redis::", "larder-tests::e2e redis", "larder-tests::e2e history::", "larder-tests::e2e purge_everywhere::"];
+
+const NEEDS: [Need; 7] = [
+    Need { package: "nginx", program: "/usr/sbin/nginx", version_flag: "-v", tests: &["larder-tests::e2e nginx::"] },
+    Need { package: "curl", program: "curl", version_flag: "--version", tests: &["larder-tests::demo "] },
+    Need { package: "nodejs", program: "node", version_flag: "--version", tests: JSON_SERVER },
+    Need { package: "npm", program: "npm", version_flag: "--version", tests: JSON_SERVER },
+    Need { package: "valgrind", program: "valgrind", version_flag: "--version", tests: &["larder-benches::instructions "] },
+    Need { package: "redis-server", program: "redis-server", version_flag: "--version", tests: REDIS },
+    Need { package: "systemd", program: "systemd-analyze", version_flag: "--version", tests: &["larder-tests::deploy "] },
 ];
 
-/// Sees to it that everything is there: installs it where that is allowed, or says in one line what to install.
-pub(crate) fn provide() -> Result<(), String> {
-    let missing = missing();
-    if !missing.is_empty() {
-        install(&missing)?;
+/// Provides what the listed tests need, one `BINARY TEST` a line: installs it where that is allowed, or says in one line what to install.
+pub(crate) fn provide(listed: &str) -> Result<(), String> {
+    let starts = |tests: &[&str]| listed.lines().any(|line| tests.iter().any(|prefix| line.starts_with(prefix)));
+    let missing = || -> Vec<_> {
+        let absent = |need: &&Need| starts(need.tests) && !works(Command::new(need.program).arg(need.version_flag));
+        NEEDS.iter().filter(absent).map(|need| need.package).collect()
+    };
+    let packages = missing();
+    if !packages.is_empty() {
+        install(&packages)?;
+        let missing = missing();
+        if !missing.is_empty() {
+            return Err(advice(&missing));
+        }
     }
-    json_server()
+    if starts(JSON_SERVER) { json_server() } else { Ok(()) }
 }
 
-fn missing() -> Vec<&'static str> {
-    NEEDS.iter().filter(|need| !works(Command::new(need.program).arg(need.version_flag))).map(|need| need.package).collect()
+fn advice(packages: &[&str]) -> String {
+    format!("these tests need more than is installed; run: apt-get install {}", packages.join(" "))
 }
 
 fn install(packages: &[&str]) -> Result<(), String> {
-    let advice = format!("the tests need more than is installed; run: apt-get install {}", packages.join(" "));
     if !is_root() || !works(Command::new("apt-get").arg("--version")) {
-        return Err(advice);
+        return Err(advice(packages));
     }
     succeed(Command::new("apt-get").arg("update"))?;
     let mut command = Command::new("apt-get");
     command.args(["install", "--yes", "--no-install-recommends"]).args(packages).env("DEBIAN_FRONTEND", "noninteractive");
-    succeed(&mut command)?;
-    if missing().is_empty() { Ok(()) } else { Err(advice) }
+    succeed(&mut command)
 }
 
 fn is_root() -> bool {

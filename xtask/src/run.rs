@@ -38,6 +38,16 @@ pub(crate) fn succeed(command: &mut Command) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!("{shown} failed ({status})")) }
 }
 
+/// What the command writes to its standard output; an error where it does not succeed.
+pub(crate) fn output(command: &mut Command) -> Result<String, String> {
+    let shown = announce(command);
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().map_err(|error| format!("{shown}: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("{shown} failed ({})", output.status));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// Runs the command with its output shown and each line of it handed to `read` as well; whether it succeeded.
 pub(crate) fn succeed_reading(command: &mut Command, mut read: impl FnMut(&str)) -> Result<bool, String> {
     let shown = announce(command);

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every test there is, with one closing line.
 
 use crate::needs;
-use crate::run::{build_folder, cargo, succeed, succeed_reading, works};
+use crate::run::{build_folder, cargo, output, succeed, succeed_reading, works};
 
 /// Tests that passed and that did not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,13 +12,16 @@ struct Tally {
 
 /// Builds once, runs every test whose name contains one of the filters (all without any), and prints how many passed.
 pub(crate) fn run(filters: &[String]) -> Result<(), String> {
-    needs::provide()?;
     succeed(&mut cargo(&["build", "--workspace", "--all-targets"]))?;
     let binary = build_folder()?.join(format!("larder{}", std::env::consts::EXE_SUFFIX));
+    let has_nextest = works(&mut cargo(&["nextest", "--version"]));
+    // An older nextest lists in other words.
+    let listed = if has_nextest { listed(filters) } else { Err(String::new()) };
+    needs::provide(&listed.or_else(|_| listed_by_libtest(filters))?)?;
 
     let mut tally = Tally::default();
     let mut succeeded = true;
-    let runner: &[&str] = if works(&mut cargo(&["nextest", "--version"])) {
+    let runner: &[&str] = if has_nextest {
         &["nextest", "run", "--workspace", "--no-fail-fast", "--no-tests=pass"]
     } else {
         &["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"]
@@ -40,6 +43,26 @@ pub(crate) fn run(filters: &[String]) -> Result<(), String> {
 
     println!("{} passed, {} failed", tally.passed, tally.failed);
     if succeeded { Ok(()) } else { Err("some tests failed".to_owned()) }
+}
+
+/// The chosen tests, one `BINARY TEST` a line.
+fn listed(filters: &[String]) -> Result<String, String> {
+    output(cargo(&["nextest", "list", "--workspace", "--message-format", "oneline"]).args(filters))
+}
+
+/// As [`listed`], where only cargo's own runner is there: it says which binary it lists on the other stream, so a filter chooses among
+/// all of them.
+fn listed_by_libtest(filters: &[String]) -> Result<String, String> {
+    let packages = ["larder-tests --test e2e", "larder-tests --test demo", "larder-tests --test deploy"]
+        .into_iter()
+        .chain(["larder-benches --test instructions", "larder-redis --test servers"]);
+    let mut lines = String::new();
+    for package in packages {
+        let (name, test) = package.split_once(" --test ").unwrap_or((package, ""));
+        let listing = output(cargo(&["test", "--package", name, "--test", test, "--", "--list"]).args(filters))?;
+        lines.extend(listing.lines().map(|line| format!("{name}::{test} {line}\n")));
+    }
+    Ok(lines)
 }
 
 impl Tally {
