@@ -7,6 +7,7 @@ mod giving_up;
 mod part;
 mod pump;
 mod sharing;
+mod steps;
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -24,20 +25,19 @@ use larder_semantics::{Disposition, Exchange, Reason, StoredHead, Timestamp, Var
 use larder_store::{HitForMiss, Lease, Lookup, Position, StoredBody, StoredResponse, Tag, Tags, Variant};
 use tokio::sync::oneshot;
 
-use giving_up::unless_given_up;
-use part::Partly;
 use pump::{Begun, Kept, Pump, begin};
+pub(crate) use steps::run;
 
 use crate::body::CacheBody;
 use crate::body_log::body_log;
-use crate::cache::{Cache, Counted};
+use crate::cache::Cache;
 use crate::collapse::flight::{Landed, Permit};
-use crate::collapse::outcome::{FetchOutcome, Own, Reply, own_fields};
+use crate::collapse::outcome::{FetchOutcome, Own, Reply};
 use crate::error::FetchError;
 use crate::fill::Asked;
 use crate::live::{Live, LiveBody, LiveReader};
 use crate::partial::Going;
-use crate::remote::{Answer, Fetch};
+use crate::remote::Fetch;
 use crate::request_body::RequestBody;
 use crate::rules::TagsInBody;
 use crate::service::CacheService;
@@ -129,95 +129,6 @@ pub(crate) async fn call<S: Upstream>(inner: &S, request: impl FnOnce() -> Reque
     poll_fn(|cx| inner.poll_ready(cx)).await.map_err(FetchError::new)?;
     let answer = inner.call(request());
     answer.await.map_err(FetchError::new)
-}
-
-/// Fetches, tells the client and the followers, and brings the body home. With `elsewhere`, what was found here, other replicas are asked
-/// before.
-///
-/// What is rare is boxed: a future has room for its longest way, is moved about, and beyond a kilobyte costs the allocator its long way too.
-pub(crate) async fn run<S: Upstream>(
-    service: CacheService<S>,
-    mut job: Box<Job>,
-    elsewhere: Option<Lookup>,
-    mut reply: oneshot::Sender<Reply<S::Body>>,
-) {
-    let _counted = Counted::new(&service.cache, |counters| &counters.fills);
-    if let (Some(remote), Some(found)) = (&service.cache.remote, elsewhere) {
-        job.permit.iter().for_each(Permit::ask_elsewhere);
-        let asking = remote.ask(&service.cache, &service.route, &job.asked, &found, job.permit.is_some());
-        match Box::pin(asking).await {
-            Answer::Serve(stored) => {
-                job.deliver(FetchOutcome::Loaded(stored), Own::Nothing, reply);
-                return;
-            }
-            Answer::Arriving(arriving) => return Box::pin(job.store_arriving(service, arriving, reply)).await,
-            Answer::Fetch(fetch) => job.begin_now(&service.cache, fetch),
-        }
-    }
-    let storing = loop {
-        let request_time = service.cache.clock.now();
-        let answer = call(&service.inner, || job.request(&service));
-        let Some(answer) = unless_given_up(answer, &job, &mut reply, &service.route.pressure).await else { return };
-        let mut response = match answer {
-            Ok(response) => response,
-            Err(error) => return job.fail(error, reply),
-        };
-        let named = service.route.tags.take_tags(response.headers_mut());
-        job.tag(named.as_deref());
-        let exchange = job.exchange(&service, &response, request_time);
-        match job.part_of(&exchange, announced_length(&response), service.route.max_object) {
-            Partly::No => {}
-            Partly::Again { too_large } => {
-                job.ask_as_sent(&service.cache, too_large);
-                continue;
-            }
-            Partly::Store { .. } if job.naming == Naming::TooMany => {
-                return job.pass(&service.cache, response, Reason::TooManyTags, true, reply);
-            }
-            // A part of an object does not tell what the whole does.
-            Partly::Store { .. } if service.route.tags_in(response.headers()) != TagsInBody::None => {
-                return job.pass(&service.cache, response, Reason::UnreadTags, true, reply);
-            }
-            Partly::Store { meta, missing } => {
-                // Nobody waits for a part.
-                job.permit = None;
-                job.lease.take().into_iter().for_each(Lease::not_shared);
-                return Box::pin(job.store_part(service, response, meta, missing, reply)).await;
-            }
-            Partly::Confirmed(confirmed) => {
-                let part = job.keep_confirmed(&service, *confirmed, own_fields(&response));
-                job.deliver(FetchOutcome::NotShared, Own::Part(part), reply);
-                return;
-            }
-        }
-        match job.judge(&service, &exchange, announced_length(&response)) {
-            Disposition::Refetch { .. } => {
-                job.candidates.clear();
-                job.selected = false;
-            }
-            Disposition::Store { head, vary } => {
-                if job.naming == Naming::TooMany {
-                    return job.pass(&service.cache, response, Reason::TooManyTags, true, reply);
-                }
-                if service.route.tags_in(response.headers()) == TagsInBody::Unreadable {
-                    return job.pass(&service.cache, response, Reason::UnreadTags, true, reply);
-                }
-                job.forget_part(&service.cache);
-                break job.store(service, response, head, vary, reply);
-            }
-            Disposition::Freshen { answer, others } => {
-                others.into_iter().for_each(|other| job.freshen_other(&service.cache, other));
-                let own = own_fields(&response);
-                return Box::pin(job.freshen(&service, answer, own, reply)).await;
-            }
-            Disposition::ServeStale { .. } => return job.serve_stale(&service.cache, response, reply),
-            Disposition::Pass { reason, .. } if response.status().is_server_error() && job.is_followed() => {
-                return Box::pin(job.refuse(service, response, reason, reply)).await;
-            }
-            Disposition::Pass { reason, remember } => return job.pass(&service.cache, response, reason, remember, reply),
-        }
-    };
-    storing.await;
 }
 
 impl Job {
