@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::body::CacheBody;
 use crate::cache::Counted;
 use crate::clock::monotonic;
-use crate::collapse::answer::{Answered, answer};
+use crate::collapse::answer::{NoAnswer, answer};
 use crate::collapse::flight::{Join, Permit};
 use crate::collapse::follow::follow;
 use crate::collapse::outcome::{FetchOutcome, Own, Reply};
@@ -157,11 +157,12 @@ pub(crate) async fn fill<S: Upstream>(service: CacheService<S>, asked: Arc<Asked
                 return lead(service, asked, plan, Some(permit), remote).await;
             }
             Join::Follow(flight) => match follow(&service, &asked, &plan, flight, turn == 0).await {
-                Answered::Done(result) => return *result,
-                Answered::OtherVariant(own) => hash = own,
+                Ok(served) => return Ok(served),
+                Err(NoAnswer::Failed(error)) => return Err(error),
+                Err(NoAnswer::OtherVariant(own)) => hash = own,
                 // The next join starts a newer one.
-                Answered::Anew => {}
-                Answered::Alone(reason) => {
+                Err(NoAnswer::Anew) => {}
+                Err(NoAnswer::Alone(reason)) => {
                     plan.reason = reason;
                     // Whoever was followed may have left word about the key.
                     if let Some(served) = look_again(&service, &asked, &mut plan) {
@@ -249,11 +250,11 @@ async fn fetch<S: Upstream>(
     let errand = Errand::new(exchange::run(service.clone(), job, elsewhere, reply));
     let lost = || FetchOutcome::Failed { error: FetchError::new("the exchange with the upstream was lost"), stored: None };
     let reply = errand.bring(outcome).await.unwrap_or_else(|_| Reply { outcome: lost(), own: Own::Nothing });
-    match answer(&service, &asked, &plan, reply, None) {
-        Answered::Done(result) => *result,
-        // A leader gets what it fetched.
-        Answered::OtherVariant(_) | Answered::Anew | Answered::Alone(_) => Err(FetchError::new("the fetch has no answer for its client")),
-    }
+    answer(&service, &asked, &plan, reply, None).map_err(|no_answer| match no_answer {
+        NoAnswer::Failed(error) => error,
+        // These are for followers: a leader gets what it fetched.
+        NoAnswer::OtherVariant(_) | NoAnswer::Anew | NoAnswer::Alone(_) => FetchError::new("the fetch has no answer for its client"),
+    })
 }
 
 /// The member of `Cache-Status` for what was forwarded.

@@ -19,21 +19,16 @@ use crate::respond;
 use crate::service::CacheService;
 use crate::upstream::Upstream;
 
-/// An answer, or how a follower goes on without one.
-pub(crate) enum Answered<B> {
-    Done(Box<Result<Served<B>, FetchError>>),
-    /// The leader's variant is not this request's; this is where its own lies.
+/// Why a fetch brought a request no answer.
+pub(crate) enum NoAnswer {
+    /// There is none for any request that waited.
+    Failed(FetchError),
+    /// The leader's variant is not this follower's; this is where its own lies.
     OtherVariant(KeyHash),
     /// The leader's answer was invalidated before it was there, or may be the fault of its request: one of those who waited asks again.
     Anew,
-    /// What the leader got is not for this request.
+    /// What the leader got is not for this follower.
     Alone(Reason),
-}
-
-impl<B> Answered<B> {
-    fn done(served: Served<B>) -> Self {
-        Self::Done(Box::new(Ok(served)))
-    }
 }
 
 /// Answers a request from what a fetch came to: the client whose fetch it was, or a `follower` that waited for it.
@@ -43,9 +38,9 @@ pub(crate) fn answer<S: Upstream>(
     plan: &Plan,
     Reply { outcome, own }: Reply<S::Body>,
     follower: Option<Follower>,
-) -> Answered<S::Body> {
+) -> Result<Served<S::Body>, NoAnswer> {
     if let Some(objection) = follower.and_then(|follower| follower.objection(service, asked, plan, &outcome)) {
-        return objection;
+        return Err(objection);
     }
     let collapsed = follower.is_some();
     let reason = if collapsed { Reason::Collapsed } else { plan.reason };
@@ -61,11 +56,11 @@ pub(crate) fn answer<S: Upstream>(
         }
         (FetchOutcome::Fetched(live), _) => match live.body.reader() {
             Some(reader) => live_answer(asked, &live, reader, None, &status, CacheResult::Miss),
-            None => return Answered::Alone(plan.reason),
+            None => return Err(NoAnswer::Alone(plan.reason)),
         },
         (FetchOutcome::Arriving(live), own) => {
             let reader = if let Own::Reader(reader) = own { Some(reader) } else { live.body.reader() };
-            let Some(reader) = reader else { return Answered::Alone(plan.reason) };
+            let Some(reader) = reader else { return Err(NoAnswer::Alone(plan.reason)) };
             arriving(asked, &live, reader, from_replica, service.cache.clock.now())
         }
         (FetchOutcome::Loaded(stored), _) => loaded(asked, &stored, from_replica, &service.cache),
@@ -78,7 +73,7 @@ pub(crate) fn answer<S: Upstream>(
         }
         (FetchOutcome::Failed { error, stored }, _) => {
             let stale = stand_in(stored).and_then(|stored| stale_instead(service, asked, &stored, status));
-            return Answered::Done(Box::new(stale.ok_or(error)));
+            return stale.ok_or(NoAnswer::Failed(error));
         }
         (_, Own::Response { response, reason }) => plan.pass(asked, response, reason, status),
         (_, Own::Part(part)) => part.serve(asked, plan.result(), plan.reason, status),
@@ -88,11 +83,11 @@ pub(crate) fn answer<S: Upstream>(
             match (stale, own) {
                 (Some(stale), _) => stale,
                 (None, Own::ServerError(response)) => plan.pass(asked, response, Reason::UpstreamError, status),
-                (None, _) if follower.is_some_and(|follower| follower.tries_again_after(error.status)) => return Answered::Anew,
+                (None, _) if follower.is_some_and(|follower| follower.tries_again_after(error.status)) => return Err(NoAnswer::Anew),
                 (None, _) => error.answer(asked, status),
             }
         }
-        (FetchOutcome::Refused | FetchOutcome::NotShared, _) => return Answered::Alone(plan.reason),
+        (FetchOutcome::Refused | FetchOutcome::NotShared, _) => return Err(NoAnswer::Alone(plan.reason)),
     };
     if !is_from_replica {
         served.outcome.forward = Some(plan.forward);
@@ -103,7 +98,7 @@ pub(crate) fn answer<S: Upstream>(
     } else {
         served.outcome.upstream_status = upstream_status;
     }
-    Answered::done(served)
+    Ok(served)
 }
 
 /// The stored response instead of an error, where that is allowed (RFC 5861 §4), and nothing made it old while the origin was asked.

@@ -4,11 +4,12 @@ use http::{HeaderMap, StatusCode};
 use larder_semantics::{Decision, Reason, Timestamp, decide};
 use larder_store::{KeyHash, Variant};
 
-use super::answer::{Answered, answer};
+use super::answer::{NoAnswer, answer};
 use super::flight::Following;
 use super::outcome::{FetchOutcome, Own, Reply};
 use crate::cache::Counted;
 use crate::fill::{Asked, Plan};
+use crate::outcome::Served;
 use crate::service::CacheService;
 use crate::upstream::Upstream;
 
@@ -29,11 +30,11 @@ pub(crate) async fn follow<S: Upstream>(
     plan: &Plan,
     flight: Following,
     may_try_again: bool,
-) -> Answered<S::Body> {
+) -> Result<Served<S::Body>, NoAnswer> {
     let waiting = Counted::new(&service.cache, |counters| &counters.waiting);
     let follower = Follower { began: service.cache.clock.now(), may_try_again };
     let Some(outcome) = flight.outcome_within(service.route.collapse_wait).await else {
-        return Answered::Alone(Reason::CollapseTimeout);
+        return Err(NoAnswer::Alone(Reason::CollapseTimeout));
     };
     drop(waiting);
     answer(service, asked, plan, Reply { outcome, own: Own::Nothing }, Some(follower))
@@ -53,9 +54,9 @@ impl Follower {
         asked: &Asked,
         plan: &Plan,
         outcome: &FetchOutcome,
-    ) -> Option<Answered<S::Body>> {
+    ) -> Option<NoAnswer> {
         let (ledger, now) = (service.cache.store.ledger(), service.cache.clock.now());
-        let alone = || Some(Answered::Alone(plan.reason));
+        let alone = || Some(NoAnswer::Alone(plan.reason));
         let (is_current, variant, head, seen) = match outcome {
             // What arrived while this request waited is new to it, even if it is a moment old by now.
             FetchOutcome::Fetched(live) => {
@@ -65,19 +66,19 @@ impl Follower {
             FetchOutcome::Loaded(stored) | FetchOutcome::Validated { stored, is_shared: true } => {
                 (stored.is_valid(ledger), stored.variant(), &stored.head, now)
             }
-            FetchOutcome::Refused if self.may_try_again => return Some(Answered::Anew),
+            FetchOutcome::Refused if self.may_try_again => return Some(NoAnswer::Anew),
             // Where the second leader is refused as well, all may be: this one waits no longer.
             FetchOutcome::Refused | FetchOutcome::NotShared | FetchOutcome::Validated { is_shared: false, .. } => return alone(),
             FetchOutcome::Failed { .. } | FetchOutcome::ServerError(_) => return None,
         };
         if !is_current {
-            return Some(Answered::Anew);
+            return Some(NoAnswer::Anew);
         }
         if let Some(variant) = variant.filter(|variant| !variant.suits(&asked.parts.headers)) {
             // The place of its own variant is known. That of a confirmed one says nothing of what the origin would answer.
             let is_known = !matches!(outcome, FetchOutcome::Validated { .. });
             return if is_known {
-                Some(Answered::OtherVariant(own_variant(service, asked, variant, &asked.parts.headers)))
+                Some(NoAnswer::OtherVariant(own_variant(service, asked, variant, &asked.parts.headers)))
             } else {
                 alone()
             };
