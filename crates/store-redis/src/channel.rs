@@ -1,7 +1,7 @@
 //! What applications that know Redis, but not Larder, publish on a channel.
 //!
 //! A message reaches whoever listens at that moment and is kept for nobody. Every replica listens, so it is enough that one of them does:
-//! the log tells the others, and has each message once ([`heard`](crate::heard)).
+//! the log tells the others, and has each message once (`log::messages`).
 
 use std::sync::Weak;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use redis::{Msg, RedisResult, ServerErrorKind};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use crate::store::Inner;
+use crate::entry::Inner;
 
 /// Messages that are handled together.
 const BATCH: usize = 256;

@@ -14,45 +14,34 @@
 //! Beside the entries lies the log of invalidations, a stream that all replicas follow. A stored response carries the log's position from
 //! before its fetch began, so that each replica can tell by itself whether it has been invalidated since; nothing has to be deleted.
 //!
-//! A look-up that finds nothing is granted the lease to fetch, or is told whose fetch is under way and from which position of the log on
-//! (see `lease`).
+//! A look-up that finds nothing is granted the lease to fetch, or is told which other fetch runs and from which position of the log on.
 //!
-//! Nothing here is an error to a request. An operation has its own deadline; after some failures in a row the breaker leaves Redis alone
-//! and asks it in the background until it works again.
+//! No error here is an error to a request. An operation has its own deadline; after some failures in a row the breaker lets no operation
+//! through, and Redis is asked in the background until it works again.
+//!
+//! The folders, of which each uses only those after it:
+//!
+//! 1. `store` is the tier as its users see it, and `channel` reads what applications publish;
+//! 2. `entry` looks up, writes and leases entries;
+//! 3. `log` follows the log of invalidations and puts new ones in;
+//! 4. `journal` keeps invalidations that Redis does not take yet;
+//! 5. `link` connects, and gives every operation its deadline, its breaker and its observer;
+//! 6. `value` names keys, and compresses and seals what is stored; `scripts` is what Redis does in one step.
 
-mod catch_up;
 mod channel;
-mod chunks;
-mod coarse;
-mod health;
-mod heard;
-mod inspect;
+mod counter;
+mod entry;
 mod journal;
-mod journal_file;
-mod keys;
-mod lease;
-mod leftovers;
 mod link;
-mod load;
 mod log;
-mod options;
-mod pack;
-mod put;
-mod queue;
-mod registry;
-mod replicas;
 mod scripts;
-mod seal;
-mod servers;
 mod stats;
 mod store;
-mod tail;
-mod write;
+mod value;
 
 pub use channel::Message;
-pub use inspect::ServerInfo;
-pub use options::{InvalidRedisUrl, RedisOptions, RedisServers, RedisUrl, WriteMode};
-pub use pack::Compression;
-pub use seal::{InvalidSealKey, SealKey, SealKeys};
-pub use stats::{Operation, RedisObserver, RedisStats};
+pub use link::{InvalidRedisUrl, Operation, RedisObserver, RedisOptions, RedisServers, RedisUrl, WriteMode};
+pub use log::ServerInfo;
+pub use stats::RedisStats;
 pub use store::{RedisStore, StartError};
+pub use value::{Compression, InvalidSealKey, SealKey, SealKeys};

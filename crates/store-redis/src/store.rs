@@ -1,46 +1,21 @@
 //! The tier as its users see it.
 
-use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use larder_store::{Answer, Ask, Ending, InvalidationLog, Ledger, Loaded, RemoteError, RemoteStore, StoredResponse, Write};
-use tokio::sync::Semaphore;
+use larder_store::{Answer, Ask, InvalidationLog, Ledger, Loaded, RemoteError, RemoteStore, StoredResponse, Write};
 
 use crate::channel::{self, Message};
-use crate::chunks::AT_ONCE;
-use crate::inspect::{self, ServerInfo};
+use crate::entry::{Inner, Job, Queue, SweepingLog, load, work};
 use crate::journal::Journal;
-use crate::keys::EntryKey;
-use crate::leftovers::SweepingLog;
-use crate::link::Link;
-use crate::load;
-use crate::log::Log;
-use crate::options::{RedisOptions, WriteMode};
-use crate::queue::{Job, Queue, work};
-use crate::stats::{Counters, RedisObserver, RedisStats};
-use crate::tail;
-use crate::write;
+use crate::link::{Link, RedisObserver, RedisOptions, WriteMode};
+use crate::log::{self, Log, ServerInfo};
+use crate::stats::RedisStats;
 
 /// Redis or Valkey as the tier behind the memory.
 #[derive(Clone, Debug)]
 pub struct RedisStore(Arc<Inner>);
-
-#[derive(Debug)]
-pub(crate) struct Inner {
-    pub(crate) link: Arc<Link>,
-    pub(crate) queue: Queue,
-    pub(crate) log: Arc<Log>,
-    pub(crate) counters: Counters,
-    pub(crate) chunk_turns: Semaphore,
-    tokens: AtomicU64,
-    /// The log's entry whose leftovers are being dropped; 0: none are.
-    pub(crate) sweep_to: AtomicU64,
-    /// Makes a number of ours one of nobody else's.
-    seed: RandomState,
-}
 
 /// What keeps the tier from being started at all. A server that is away does not.
 #[derive(Debug, thiserror::Error)]
@@ -59,12 +34,11 @@ impl RedisStore {
     pub fn start(options: RedisOptions, ledger: Arc<Ledger>, observer: Option<Arc<dyn RedisObserver>>) -> Result<Self, StartError> {
         let journal = Journal::open(options.journal.as_deref()).map_err(StartError::Journal)?;
         let (queue, jobs) = Queue::new(options.write_queue);
-        let (link, counters, chunk_turns) = (Link::new(options, observer)?, Counters::default(), Semaphore::new(AT_ONCE));
+        let link = Link::new(options, observer)?;
         let log = Arc::new(Log::new(Arc::clone(&link), ledger, journal));
-        tokio::spawn(tail::follow(Arc::downgrade(&log)));
-        tokio::spawn(inspect::keep_looking(Arc::downgrade(&log)));
-        let (tokens, sweep_to, seed) = (AtomicU64::new(0), AtomicU64::new(0), RandomState::new());
-        let inner = Arc::new(Inner { link, queue, log, counters, chunk_turns, tokens, sweep_to, seed });
+        tokio::spawn(log::follow(Arc::downgrade(&log)));
+        tokio::spawn(log::keep_looking(Arc::downgrade(&log)));
+        let inner = Arc::new(Inner::new(link, queue, log));
         tokio::spawn(work(Arc::downgrade(&inner), jobs));
         Ok(Self(inner))
     }
@@ -145,35 +119,17 @@ impl RedisStore {
     }
 }
 
-impl Inner {
-    pub(crate) fn next_token(&self) -> u64 {
-        self.seed.hash_one(self.tokens.fetch_add(1, Ordering::Relaxed))
-    }
-
-    pub(crate) fn release(&self, key: String, token: u64, ending: Ending) {
-        self.push(Job::Release { key, token, ending });
-    }
-
-    pub(crate) fn delete(&self, entry: EntryKey, fetch: u64) {
-        self.push(Job::Remove { entry, fetch });
-    }
-
-    fn push(&self, job: Job) {
-        if !self.queue.push(job) {
-            self.counters.dropped.add();
-        }
-    }
-
-    async fn write(self: &Arc<Self>, job: Job) {
-        match self.link.options().write {
-            WriteMode::Behind => self.push(job),
-            WriteMode::Through => job.run(self).await,
+impl RedisStore {
+    async fn write(&self, job: Job) {
+        match self.0.link.options().write {
+            WriteMode::Behind => self.0.push(job),
+            WriteMode::Through => job.run(&self.0).await,
         }
     }
 
     /// What is too long to be kept is left out, and nobody waits for it.
-    async fn keep(self: &Arc<Self>, write: Write, job: fn(Write) -> Job) {
-        if write.response.body_length() <= self.link.options().max_object {
+    async fn keep(&self, write: Write, job: fn(Write) -> Job) {
+        if write.response.body_length() <= self.0.link.options().max_object {
             self.write(job(write)).await;
         } else if let Some(lease) = write.lease {
             lease.not_shared();
@@ -188,7 +144,7 @@ impl RemoteStore for RedisStore {
             if !self.0.log.vouches() {
                 return Err(RemoteError::Unvouched);
             }
-            let mut loaded = load::load(&self.0, ask).await;
+            let mut loaded = load(&self.0, ask).await;
             let position = match &loaded {
                 Ok(Loaded::Response(stored)) => Some(stored.position),
                 Ok(Loaded::Arriving(arriving)) => Some(arriving.record.position()),
@@ -211,15 +167,15 @@ impl RemoteStore for RedisStore {
     }
 
     fn commit(&self, write: Write) -> Answer<'_, ()> {
-        Box::pin(self.0.keep(write, Job::Commit))
+        Box::pin(self.keep(write, Job::Commit))
     }
 
     fn freshen(&self, write: Write) -> Answer<'_, ()> {
-        Box::pin(self.0.keep(write, Job::Freshen))
+        Box::pin(self.keep(write, Job::Freshen))
     }
 
     fn remove(&self, response: &StoredResponse) {
-        self.0.delete(write::place(&self.0, response), response.fetch);
+        self.0.delete(self.0.key_of(response), response.fetch);
     }
 
     fn takes(&self, length: u64) -> bool {

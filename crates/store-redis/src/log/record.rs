@@ -1,16 +1,9 @@
-//! One look at the log: what is new in it, where it ends, and who else follows it.
+//! An entry of the log, as it is read.
 
 use larder_store::Invalidation;
-use redis::{RedisResult, Value};
+use redis::Value;
 
 use crate::journal::decode;
-use crate::log::Log;
-use crate::registry::Registry;
-use crate::scripts;
-use crate::servers::Connection;
-
-/// Bytes of entries in one answer: what a slow connection brings in a moment.
-const MOST_BYTES: usize = 256 << 10;
 
 /// The largest number of an entry: beyond, a position in the ledger has no room.
 const MAX_NUMBER: u64 = (1 << 41) - 1;
@@ -27,35 +20,9 @@ pub(crate) struct Entry {
     pub(crate) messages: Vec<u64>,
 }
 
-/// What a look has shown.
-pub(crate) struct Look {
-    /// The number of the last entry.
-    pub(crate) last: u64,
-    /// The log begins anew with that.
-    pub(crate) begun: bool,
-    /// What was wrong with the log's own keys, in words for people; empty if nothing was.
-    pub(crate) damage: String,
-    pub(crate) registry: Registry,
-    /// The entries after the one that was applied last, as far as one answer goes.
-    pub(crate) entries: Vec<Entry>,
-}
-
-type Answer = (u64, bool, String, i64, Vec<String>, Vec<(Vec<u8>, Vec<u8>, Vec<u8>)>);
-
-impl Look {
-    /// Asks, and says how far this replica is.
-    pub(crate) async fn at(log: &Log, connection: &mut Connection) -> RedisResult<Self> {
-        let call = log.keys().into_iter().fold(scripts::CATCH_UP.call(), |call, key| call.key(key));
-        let call = call.arg(log.applied()).arg(MOST_BYTES);
-        let (last, begun, damage, now, registry, entries): Answer = log.replicas.speak(connection, call).await?;
-        let entries = entries.into_iter().filter_map(|(id, invalidation, messages)| Entry::read(&id, &invalidation, &messages)).collect();
-        Ok(Self { last, begun, damage, registry: Registry::read(now, &registry), entries })
-    }
-}
-
 impl Entry {
     /// What cannot be read may have meant anything, so it means everything. One without a number of the log is none: the gap will show.
-    fn read(id: &[u8], invalidation: &[u8], messages: &[u8]) -> Option<Self> {
+    pub(super) fn read(id: &[u8], invalidation: &[u8], messages: &[u8]) -> Option<Self> {
         let (number, sequence) = std::str::from_utf8(id).ok()?.split_once('-')?;
         let number = number.parse().ok().filter(|number| *number <= MAX_NUMBER && sequence == "0")?;
         let messages = messages.chunks_exact(size_of::<u64>()).filter_map(|mark| mark.try_into().ok().map(u64::from_le_bytes)).collect();

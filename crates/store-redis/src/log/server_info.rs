@@ -1,25 +1,11 @@
 //! What the servers say of themselves, and what of it stands in the way of a good tier.
 
-use std::sync::Weak;
-use std::time::Duration;
-
 use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value, cmd};
 
-use crate::log::Log;
-use crate::options::RedisOptions;
-use crate::servers::Connection;
+use crate::link::{Connection, RedisOptions};
 
 /// The oldest Redis that works. Valkey began later, and counts from there.
 const OLDEST: (u32, u32) = (6, 2);
-
-/// Between two looks.
-const PAUSE: Duration = Duration::from_secs(10);
-
-/// Between two attempts to connect.
-const AGAIN: Duration = Duration::from_millis(250);
-
-/// The longest that one answer may take.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// One server, as its `INFO` has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,34 +30,6 @@ pub(crate) struct Inspection {
     pub(crate) servers: Vec<ServerInfo>,
     /// In words for people.
     pub(crate) concerns: Vec<String>,
-}
-
-/// Looks at the servers now and then, until the log's owner is gone. On a connection of its own: many small questions would hold up what
-/// the log has to tell.
-pub(crate) async fn keep_looking(log: Weak<Log>) {
-    let mut connection = None;
-    loop {
-        let Some(log) = log.upgrade() else { return };
-        let looked = look(&log, &mut connection).await;
-        drop(log);
-        tokio::time::sleep(if looked.is_ok() { PAUSE } else { AGAIN }).await;
-        if looked.is_err() {
-            connection = None;
-        }
-    }
-}
-
-async fn look(log: &Log, connection: &mut Option<Connection>) -> Result<(), ()> {
-    let options = log.link.options();
-    let connection = match connection {
-        Some(connection) => connection,
-        None => {
-            let found = log.link.find().await.map_err(drop)?;
-            connection.insert(found.connect(options, options.timeout.max(PATIENCE)).await.map_err(drop)?)
-        }
-    };
-    log.set_inspected(Inspection::of(connection, options).await.map_err(drop)?);
-    Ok(())
 }
 
 impl Inspection {

@@ -5,9 +5,10 @@ use std::io;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use larder_store::{Invalidation, InvalidationTarget};
+use larder_store::Invalidation;
 
-use crate::journal_file::JournalFile;
+use super::file::JournalFile;
+use super::form::{encode, everything};
 
 /// Targets that may be kept. Beyond it one entry stands for all: everything is invalid.
 const MOST: usize = 10_000;
@@ -15,11 +16,7 @@ const MOST: usize = 10_000;
 /// Bytes of their forms that may be kept, in memory and on disk.
 const MOST_BYTES: usize = 16 << 20;
 
-/// Invalidations that are told again after the log has begun anew, and bytes of their forms.
-const MOST_TOLD: usize = 1_000;
-const MOST_TOLD_BYTES: usize = 4 << 20;
-
-/// See the module's page.
+/// Invalidations that wait for the log, in memory and in a file.
 #[derive(Debug, Default)]
 pub(crate) struct Journal(Mutex<Kept>);
 
@@ -107,40 +104,6 @@ impl Journal {
     }
 }
 
-/// Of those that the log was given by this replica, the last. A master that has been cut off takes invalidations that its successor never
-/// hears of: where the log begins anew, they are told again, which does no harm.
-#[derive(Debug, Default)]
-pub(crate) struct Told(Mutex<Last>);
-
-#[derive(Debug, Default)]
-struct Last {
-    /// Each with the bytes of its form.
-    entries: VecDeque<(Invalidation, usize)>,
-    bytes: usize,
-}
-
-impl Told {
-    pub(crate) fn add(&self, invalidation: Invalidation) {
-        let bytes = encode(&invalidation).len();
-        let mut last = self.lock();
-        last.bytes += bytes;
-        last.entries.push_back((invalidation, bytes));
-        while last.entries.len() > MOST_TOLD || last.bytes > MOST_TOLD_BYTES {
-            let Some((_, bytes)) = last.entries.pop_front() else { return };
-            last.bytes -= bytes;
-        }
-    }
-
-    /// All of them, to be told again.
-    pub(crate) fn take(&self) -> Vec<Invalidation> {
-        std::mem::take(&mut *self.lock()).entries.into_iter().map(|(invalidation, _)| invalidation).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Last> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Kept {
     fn add(&mut self, invalidation: Invalidation) -> bool {
         let (targets, bytes) = (invalidation.targets.len(), encode(&invalidation).len());
@@ -168,49 +131,14 @@ impl Kept {
     }
 }
 
-fn everything() -> Invalidation {
-    Invalidation::hard([InvalidationTarget::All])
-}
-
-/// An invalidation's form in the log.
-pub(crate) fn encode(invalidation: &Invalidation) -> Vec<u8> {
-    // Plain data always has a form; what had none would have to mean everything.
-    serde_json::to_vec(invalidation).unwrap_or_default()
-}
-
-/// What cannot be read may have meant anything, so it means everything.
-pub(crate) fn decode(bytes: &[u8]) -> Invalidation {
-    serde_json::from_slice(bytes).unwrap_or_else(|_| everything())
-}
-
 #[cfg(test)]
 mod tests {
+    use larder_store::InvalidationTarget;
+
     use super::*;
 
     fn tagged(name: &str) -> Invalidation {
         Invalidation::soft([InvalidationTarget::Tag(name.to_owned()), InvalidationTarget::Prefix("/x".to_owned())])
-    }
-
-    #[test]
-    fn an_invalidation_is_read_as_it_was_written_or_as_everything() {
-        assert_eq!(decode(&encode(&tagged("a"))), tagged("a"));
-        for bytes in [&b""[..], b"12345678", br#"{"targets":[{"later":"x"}]}"#] {
-            assert_eq!(decode(bytes), everything());
-        }
-    }
-
-    #[test]
-    fn what_is_told_again_is_bounded_in_number_and_in_bytes() {
-        let told = Told::default();
-        (0..=MOST_TOLD).for_each(|n| told.add(tagged(&n.to_string())));
-        let again = told.take();
-        assert_eq!((again.len(), &again[0], told.take().len()), (MOST_TOLD, &tagged("1"), 0));
-        let large = |n: usize| tagged(&format!("{n}{}", "x".repeat(MOST_TOLD_BYTES / 4)));
-        (0..9).for_each(|n| told.add(large(n)));
-        assert_eq!(told.take(), [large(6), large(7), large(8)]);
-        told.add(tagged(&"x".repeat(MOST_TOLD_BYTES)));
-        told.add(tagged("a"));
-        assert_eq!(told.take(), [tagged("a")]);
     }
 
     #[test]

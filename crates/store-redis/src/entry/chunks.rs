@@ -13,21 +13,13 @@ use redis::Value;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
-use crate::keys::EntryKey;
-use crate::leftovers::drop_written;
-use crate::link::Lane;
-use crate::load::{damaged, locked};
-use crate::pack::unpack_chunk;
-use crate::seal::{open, seal};
-use crate::stats::Operation;
-use crate::store::Inner;
-use crate::write::millis;
+use super::leftovers::drop_written;
+use super::tier::Inner;
+use crate::link::{Lane, Operation};
+use crate::value::{EntryKey, millis, open, seal, unpack_chunk};
 
 /// Chunks of one body that are on their way at the same time: enough to hide a round trip, and a megabyte at most.
 pub(crate) const AHEAD: usize = 4;
-
-/// Chunks of all bodies that are on their way at the same time, but for the first of each: those who wait for their turn are not late yet.
-pub(crate) const AT_ONCE: usize = 32;
 
 /// How much longer than its head a chunk is kept: whoever has found the head just before its end can still read the body.
 const LONGER: Duration = Duration::from_secs(60);
@@ -212,8 +204,8 @@ impl Source {
     fn tell(&self, flaw: Flaw) -> RemoteError {
         match flaw {
             Flaw::Failed(error) => error,
-            Flaw::Damaged => damaged(&self.inner, &self.place),
-            Flaw::Locked => locked(&self.inner, &self.place),
+            Flaw::Damaged => self.inner.damaged(&self.place),
+            Flaw::Locked => self.inner.locked(&self.place),
         }
     }
 }

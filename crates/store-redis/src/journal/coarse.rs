@@ -12,7 +12,7 @@ use std::collections::HashSet;
 
 use larder_store::{Invalidation, InvalidationTarget};
 
-use crate::journal::encode;
+use super::form::encode;
 
 /// Steps up before everything is meant.
 const STEPS: usize = 8;

@@ -8,7 +8,6 @@ use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig, Mul
 use redis::cluster::{ClusterClient, ClusterConfig};
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
-use redis::io::tcp::TcpSettings;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult, ServerErrorKind,
@@ -16,7 +15,7 @@ use redis::{
 };
 use tokio::sync::Mutex;
 
-use crate::options::{RedisOptions, RedisServers, RedisUrl};
+use super::options::{RedisOptions, RedisServers, RedisUrl, tcp};
 
 /// Commands that may wait in one connection's buffer. The client's own default of 50 makes a busy proxy wait for room.
 const PIPELINE: usize = 1024;
@@ -26,6 +25,14 @@ const REDIRECTIONS: u32 = 3;
 
 /// Milliseconds between two of these: what is on its way is there in a moment, or too late.
 const REDIRECTION_PAUSE: u64 = 5;
+
+impl RedisOptions {
+    /// Whether these can be servers of one kind, before anything is connected: not if they differ in user, password or TLS, or if a
+    /// Cluster's node is a socket; and whether the certificate authorities can be read.
+    pub fn check(&self) -> Result<(), redis::RedisError> {
+        Servers::new(self).map(drop)
+    }
+}
 
 /// Whom to ask for a connection.
 pub(crate) enum Servers {
@@ -143,11 +150,6 @@ fn sentinel(sentinels: &[RedisUrl], master: &str, certificates: Option<TlsCertif
         }
     }
     builder.build()
-}
-
-/// Off by default in this client; without it small commands wait for acknowledgements.
-pub(crate) fn tcp() -> TcpSettings {
-    TcpSettings::default().set_nodelay(true)
 }
 
 impl Found {

@@ -11,6 +11,8 @@
 //! …:c:fetch:n                   a slice of such a body as it was stored before chunks were proven each by itself
 //! ```
 
+use std::time::Duration;
+
 use larder_semantics::PrimaryKey;
 use larder_store::Variant;
 
@@ -70,6 +72,11 @@ impl EntryKey {
 /// A fetch number as text that compares as the number does.
 pub(crate) fn ordered(fetch: u64) -> String {
     format!("{fetch:016x}")
+}
+
+/// A duration as Redis takes it: whole milliseconds, one at least.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).clamp(1, i64::MAX as u64 / 2)
 }
 
 fn digest(text: &str) -> String {

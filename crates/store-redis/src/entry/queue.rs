@@ -1,22 +1,15 @@
 //! Writes that wait for their turn, bounded in number and in bytes: what does not fit is dropped and counted.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 
 use larder_store::{Ending, Write};
-use tokio::sync::{Notify, Semaphore, mpsc};
-use tracing::debug;
+use tokio::sync::{Notify, mpsc};
 
-use crate::keys::EntryKey;
-use crate::lease;
-use crate::store::Inner;
-use crate::write;
+use crate::value::EntryKey;
 
 /// Writes that may wait.
 const MOST: usize = 4096;
-
-/// Writes under way at the same time.
-const AT_ONCE: usize = 16;
 
 /// One thing to do.
 #[derive(Debug)]
@@ -32,19 +25,6 @@ impl Job {
         match self {
             Self::Commit(write) | Self::Freshen(write) => write.response.body_length(),
             Self::Remove { .. } | Self::Release { .. } => 0,
-        }
-    }
-
-    /// Does it. A failure is told by the metrics; there is nobody else to tell.
-    pub(crate) async fn run(self, inner: &Arc<Inner>) {
-        let outcome = match self {
-            Self::Commit(write) => write::commit(inner, write).await,
-            Self::Freshen(write) => write::freshen(inner, write).await,
-            Self::Remove { entry, fetch } => write::remove(inner, entry, fetch).await,
-            Self::Release { key, token, ending } => lease::release(inner, key, token, ending).await,
-        };
-        if let Err(error) = outcome {
-            debug!("a write to Redis failed: {error}");
         }
     }
 }
@@ -117,18 +97,5 @@ impl Drop for Place {
         self.held.jobs.fetch_sub(1, Ordering::Relaxed);
         self.held.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
         self.held.over.notify_waiters();
-    }
-}
-
-/// Does the jobs, until the store is gone.
-pub(crate) async fn work(inner: Weak<Inner>, mut jobs: mpsc::Receiver<(Job, Place)>) {
-    let turns = Arc::new(Semaphore::new(AT_ONCE));
-    while let Some((job, place)) = jobs.recv().await {
-        let Some(inner) = inner.upgrade() else { return };
-        let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { return };
-        tokio::spawn(async move {
-            job.run(&inner).await;
-            drop((place, turn));
-        });
     }
 }

@@ -9,10 +9,9 @@ use larder_store::AppliedBy;
 use redis::aio::ConnectionLike;
 use redis::{RedisResult, cmd};
 
-use crate::link::{Lane, Link};
-use crate::registry::Registry;
+use super::registry::Registry;
+use crate::link::{Lane, Link, Operation};
 use crate::scripts::{self, Call};
-use crate::stats::Operation;
 
 /// Added to the time for which a replica counts, for its word and for its first requests to be on their way.
 const MARGIN: Duration = Duration::from_secs(3);

@@ -4,14 +4,11 @@ use std::sync::{Mutex, PoisonError};
 
 use larder_store::{Answer, AppliedBy, Invalidation, InvalidationLog, Published, RemoteError};
 
-use crate::coarse;
-use crate::heard::{LONGEST, TURN};
-use crate::journal::encode;
-use crate::link::Lane;
-use crate::log::Log;
+use super::messages::{LONGEST, TURN};
+use super::state::Log;
+use crate::journal::{encode, within};
+use crate::link::{Lane, Operation, in_words};
 use crate::scripts;
-use crate::servers::in_words;
-use crate::stats::Operation;
 
 /// Entries that the stream keeps, about. A replica that was away for longer, and entries that were stored before, start over.
 const KEPT: u32 = 100_000;
@@ -25,7 +22,7 @@ const ENTRY_BYTES: usize = 64 << 10;
 impl Log {
     /// Puts an invalidation in, with the messages that it stands for, and says under which number.
     pub(crate) async fn put(&self, invalidation: &Invalidation, messages: &[u64]) -> Result<u64, RemoteError> {
-        let bounded = coarse::within(invalidation.clone(), ENTRY_BYTES);
+        let bounded = within(invalidation.clone(), ENTRY_BYTES);
         let marks: Vec<u8> = messages.iter().flat_map(|mark| mark.to_le_bytes()).collect();
         let call = self.keys().into_iter().fold(scripts::PUBLISH.call(), |call, key| call.key(key));
         let call = call.arg(self.applied()).arg(encode(&bounded)).arg(marks).arg(KEPT).arg(KEPT_BYTES);

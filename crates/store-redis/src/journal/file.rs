@@ -10,7 +10,7 @@ use std::path::Path;
 use larder_store::Invalidation;
 use tracing::{info, warn};
 
-use crate::journal::{decode, encode};
+use super::form::{decode, encode};
 
 /// A file that only this process writes to.
 #[derive(Debug)]

@@ -1,69 +1,18 @@
-//! Bodies in chunks that no head leads to any more: replaced, dropped, or purged with everything else.
-//!
-//! Every chunk ends by itself a little after the head that it was written for. A body that is replaced before would take its room until
-//! then, so whoever replaces or drops a head ends its chunks. A purge of everything is one entry of the log like any other and makes all
-//! of it old at once; what lies in Redis is then dropped from there in the background, so that it does not push out what is used.
+//! Drops from Redis what a purge of everything has made old.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use larder_store::{Answer, AppliedBy, Invalidation, InvalidationLog, InvalidationTarget, Published, RemoteError};
 use tracing::debug;
 
-use crate::keys::{EntryKey, ordered};
-use crate::link::Lane;
-use crate::pack::Note;
-use crate::servers::Connection;
-use crate::stats::Operation;
-use crate::store::Inner;
-use crate::write::{millis, remove};
-
-/// How long a body can still be read by those who have found its head before that was replaced.
-const SHORTLY: Duration = Duration::from_secs(10);
+use super::tier::Inner;
+use super::write::remove;
+use crate::link::{Connection, Lane, Operation};
+use crate::value::{EntryKey, ordered};
 
 /// Keys that one look at a server goes through. Servers answer nobody else meanwhile.
 const LOOK: u32 = 500;
-
-/// How long chunks stay that no head leads to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Life {
-    /// Somebody may be reading them.
-    ShortlyMore,
-    /// Nobody has ever been led there.
-    Over,
-}
-
-/// Ends the chunks of a body, if it is one in chunks. `fetch` and `form` are what stood in its head's entry.
-pub(crate) async fn drop_chunks(inner: &Arc<Inner>, place: &EntryKey, fetch: &str, form: &str, life: Life) -> Result<(), RemoteError> {
-    let Ok(fetch) = u64::from_str_radix(fetch, 16) else { return Ok(()) };
-    match Note::parse(form.as_bytes()) {
-        Some(Note::Chunks { lengths }) => end(inner, place, fetch, &lengths, life).await,
-        _ => Ok(()),
-    }
-}
-
-/// Drops the chunks of a body whose head could not be written.
-pub(crate) async fn drop_written(inner: &Arc<Inner>, place: &EntryKey, fetch: u64, lengths: &[u64]) -> Result<(), RemoteError> {
-    end(inner, place, fetch, lengths, Life::Over).await
-}
-
-async fn end(inner: &Arc<Inner>, place: &EntryKey, fetch: u64, lengths: &[u64], life: Life) -> Result<(), RemoteError> {
-    if lengths.is_empty() {
-        return Ok(());
-    }
-    let mut end = redis::pipe();
-    for (number, _) in (0..).zip(lengths) {
-        let key = place.chunk(fetch, number);
-        match life {
-            Life::ShortlyMore => end.cmd("PEXPIRE").arg(key).arg(millis(SHORTLY)),
-            Life::Over => end.cmd("DEL").arg(key),
-        };
-    }
-    let end = &end;
-    let work = |mut connection| async move { end.query_async::<Vec<bool>>(&mut connection).await };
-    inner.link.run(Operation::Remove, Lane::Small, work).await.map(drop)
-}
 
 /// The log of invalidations, with what a purge of everything leaves in Redis dropped from there.
 #[derive(Debug)]

@@ -10,11 +10,10 @@ use larder_store::{Ending, Held, Holder, Lease, Position, RemoteError};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::link::Lane;
+use super::tier::Inner;
+use crate::link::{Lane, Operation};
 use crate::scripts;
-use crate::stats::Operation;
-use crate::store::Inner;
-use crate::write::millis;
+use crate::value::millis;
 
 /// Renewals in a term: two may fail, and others still wait.
 const RENEWALS: u32 = 4;

@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use larder_semantics::Timestamp;
+use redis::io::tcp::TcpSettings;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
-use crate::pack::Compression;
-use crate::seal::SealKeys;
-use crate::servers::{Servers, tcp};
+use crate::value::{Compression, SealKeys};
 
 /// A URL that is no Redis URL. Says nothing of its text, which may hold a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +50,11 @@ impl RedisUrl {
     pub(crate) fn info(&self) -> ConnectionInfo {
         ConnectionInfo::clone(&self.info)
     }
+}
+
+/// Off by default in this client; without it small commands wait for acknowledgements.
+pub(crate) fn tcp() -> TcpSettings {
+    TcpSettings::default().set_nodelay(true)
 }
 
 impl fmt::Display for RedisUrl {
@@ -180,12 +184,6 @@ impl RedisOptions {
             monotonic,
             wall: None,
         }
-    }
-
-    /// Whether these can be servers of one kind, before anything is connected: not if they differ in user, password or TLS, or if a
-    /// Cluster's node is a socket; and whether the certificate authorities can be read.
-    pub fn check(&self) -> Result<(), redis::RedisError> {
-        Servers::new(self).map(drop)
     }
 }
 

@@ -8,15 +8,12 @@ use larder_semantics::Timestamp;
 use larder_store::codec::{encode, encode_selecting};
 use larder_store::{Lease, RemoteError, SEGMENT, StoredResponse, Write};
 
-use crate::chunks;
-use crate::keys::{EntryKey, ordered};
-use crate::leftovers::{self, Life};
-use crate::link::Lane;
-use crate::pack::{ASIDE, Compression, Note, Packed, pack, promises};
+use super::chunks;
+use super::leftovers::{self, Life};
+use super::tier::Inner;
+use crate::link::{Lane, Operation};
 use crate::scripts;
-use crate::seal::seal;
-use crate::stats::Operation;
-use crate::store::Inner;
+use crate::value::{ASIDE, Compression, EntryKey, Note, Packed, millis, ordered, pack, promises, seal};
 
 /// Bodies from this length on take the other connection.
 const BULK: u64 = 64 << 10;
@@ -24,7 +21,7 @@ const BULK: u64 = 64 << 10;
 /// The body first, where it does not go into the head's own entry; the head last, so that whoever finds it finds all of it.
 pub(crate) async fn commit(inner: &Arc<Inner>, write: Write) -> Result<(), RemoteError> {
     let Write { response, keep, lease } = write;
-    let place = place(inner, &response);
+    let place = inner.key_of(&response);
     let keys = inner.link.options().keys.as_ref();
     let packed = packed(inner, &response).await;
     let length = packed.length();
@@ -119,7 +116,7 @@ async fn packed(inner: &Arc<Inner>, response: &Arc<StoredResponse>) -> Packed {
 /// The head alone, if its body is still there; all of it otherwise.
 pub(crate) async fn freshen(inner: &Arc<Inner>, write: Write) -> Result<(), RemoteError> {
     let (response, keep) = (&write.response, millis(write.keep));
-    let place = place(inner, response);
+    let place = inner.key_of(response);
     if response.body_length() > SEGMENT as u64 && !extend(inner, &place, response, write.keep).await? {
         return commit(inner, write).await;
     }
@@ -168,14 +165,6 @@ pub(crate) async fn remove(inner: &Arc<Inner>, entry: EntryKey, fetch: u64) -> R
     leftovers::drop_chunks(inner, &entry, &body_fetch, &form, Life::ShortlyMore).await
 }
 
-pub(crate) fn place(inner: &Inner, response: &StoredResponse) -> EntryKey {
-    EntryKey::of(&inner.link.options().prefix, &response.key(), response.variant())
-}
-
 fn token(lease: Option<&Lease>) -> String {
     lease.map(|lease| lease.token().to_string()).unwrap_or_default()
-}
-
-pub(crate) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).clamp(1, i64::MAX as u64 / 2)
 }

@@ -3,21 +3,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream};
 use larder_store::codec::{Record, ResponseRecord, Unreadable, decode};
-use larder_store::{Ask, Holder, Loaded, RemoteError, SEGMENT, Variant};
+use larder_store::{Ask, Holder, Loaded, RemoteError, Variant};
 use redis::Value;
 
-use crate::chunks::{self, AHEAD};
-use crate::keys::{EntryKey, ordered};
-use crate::lease::{Asked, holder};
-use crate::link::Lane;
-use crate::pack::{ASIDE, Note, unpack};
+use super::chunks;
+use super::lease::{Asked, holder};
+use super::slices::slices;
+use super::tier::Inner;
+use crate::link::{Lane, Operation};
 use crate::scripts;
-use crate::seal::{is_sealed, open};
-use crate::stats::Operation;
-use crate::store::Inner;
-use crate::write::millis;
+use crate::value::{ASIDE, EntryKey, Note, is_sealed, millis, open, ordered, unpack};
 
 /// What the script answered.
 enum Answer {
@@ -57,9 +53,9 @@ pub(crate) async fn load(inner: &Arc<Inner>, ask: Ask<'_>) -> Result<Loaded, Rem
         };
         let keys = inner.link.options().keys.as_ref();
         if keys.is_none() && is_sealed(&entry.head) {
-            return Err(locked(inner, &place));
+            return Err(inner.locked(&place));
         }
-        let Some(frame) = open(keys, &place.head(), entry.head) else { return Err(locked(inner, &place)) };
+        let Some(frame) = open(keys, &place.head(), entry.head) else { return Err(inner.locked(&place)) };
         match decode(frame, ask.key, variant.as_ref()) {
             Ok(Record::Response(mut record)) => {
                 // A writer's clock may be ahead of this one.
@@ -69,7 +65,7 @@ pub(crate) async fn load(inner: &Arc<Inner>, ask: Ask<'_>) -> Result<Loaded, Rem
                 return complete(inner, &place, *record, entry.body, entry.note).await;
             }
             Ok(Record::Selecting(spec)) if variant.is_none() => variant = Some(Variant::of(spec, ask.request)),
-            Err(Unreadable::Damaged) => return Err(damaged(inner, &place)),
+            Err(Unreadable::Damaged) => return Err(inner.damaged(&place)),
             // Somebody else's, by a collision or of another version: left alone, and superseded by the next commit.
             Ok(Record::Selecting(_)) | Err(Unreadable::OtherKey | Unreadable::OtherFormat) => return Ok(Loaded::Nothing(None)),
         }
@@ -85,7 +81,7 @@ async fn script(inner: &Arc<Inner>, place: &EntryKey, ask: &Ask<'_>, token: u64)
     let call = &call;
     let work = |mut connection| async move { call.invoke::<Vec<Value>>(&mut connection).await };
     let answer = inner.link.run(Operation::Load, Lane::Small, work).await?;
-    parse(answer).ok_or_else(|| damaged(inner, place))
+    parse(answer).ok_or_else(|| inner.damaged(place))
 }
 
 fn parse(answer: Vec<Value>) -> Option<Answer> {
@@ -126,13 +122,13 @@ async fn complete(
             let begun = chunks::begin(inner, place, record, &lengths).await?;
             return Ok(begun.map_or(Loaded::Nothing(None), Loaded::Arriving));
         }
-        Some(Some(Note::Chunks { .. })) => return Err(damaged(inner, place)),
+        Some(Some(Note::Chunks { .. })) => return Err(inner.damaged(place)),
         // A later version's way: left alone, and superseded by the next commit.
         Some(None) => return Ok(Loaded::Nothing(None)),
     };
     let compressed = note.is_some();
     if stored > length {
-        return Err(damaged(inner, place));
+        return Err(inner.damaged(place));
     }
     let segments = match body {
         Some(body) => match open(inner.link.options().keys.as_ref(), &place.body(), body) {
@@ -145,7 +141,7 @@ async fn complete(
             None => return Ok(Loaded::Nothing(None)),
         },
     };
-    let Some(segments) = segments else { return Err(locked(inner, place)) };
+    let Some(segments) = segments else { return Err(inner.locked(place)) };
     let segments = match compressed {
         false => Some(segments),
         true if length < ASIDE => unpack(&segments, length),
@@ -153,42 +149,6 @@ async fn complete(
     };
     match segments.map(|segments| record.complete(segments)) {
         Some(Ok(response)) => Ok(Loaded::Response(Arc::new(response))),
-        _ => Err(damaged(inner, place)),
+        _ => Err(inner.damaged(place)),
     }
-}
-
-/// The slices of a body as they were stored before there were chunks, each open if a key was there for it; `None` if one of them is gone.
-async fn slices(inner: &Arc<Inner>, place: &EntryKey, body_fetch: u64, stored: u64) -> Result<Option<Vec<Option<Bytes>>>, RemoteError> {
-    let slice = |index| {
-        let key = place.slice(body_fetch, index);
-        async move {
-            let mut get = redis::cmd("GET");
-            get.arg(&key);
-            let get = &get;
-            let work = |mut connection| async move { get.query_async::<Option<Vec<u8>>>(&mut connection).await };
-            let slice = inner.link.run(Operation::Chunk, Lane::Bulk, work).await?;
-            Ok::<_, RemoteError>(slice.map(|slice| open(inner.link.options().keys.as_ref(), &key, slice.into())))
-        }
-    };
-    let mut arriving = stream::iter(0..stored.div_ceil(SEGMENT as u64)).map(slice).buffered(AHEAD);
-    let mut segments = Vec::new();
-    while let Some(slice) = arriving.try_next().await? {
-        let Some(slice) = slice else { return Ok(None) };
-        segments.push(slice);
-    }
-    Ok(Some(segments))
-}
-
-/// What no key opens goes as well.
-pub(crate) fn locked(inner: &Arc<Inner>, place: &EntryKey) -> RemoteError {
-    inner.counters.locked.add();
-    inner.delete(place.clone(), u64::MAX);
-    RemoteError::Damaged
-}
-
-/// What does not decode goes, so that nobody meets it twice.
-pub(crate) fn damaged(inner: &Arc<Inner>, place: &EntryKey) -> RemoteError {
-    inner.counters.damaged.add();
-    inner.delete(place.clone(), u64::MAX);
-    RemoteError::Damaged
 }

@@ -7,16 +7,18 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use larder_store::RemoteError;
+use larder_store::breaker::{Breaker, BreakerState};
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
-use crate::chunks::AT_ONCE;
-use crate::health::Health;
-use crate::options::RedisOptions;
-use crate::servers::{Connection, Found, Servers, in_words};
-use crate::stats::{Operation, RedisObserver};
-use larder_store::breaker::{Breaker, BreakerState};
+use super::health::Health;
+use super::observer::{Operation, RedisObserver};
+use super::options::RedisOptions;
+use super::servers::{Connection, Found, Servers, in_words};
+
+/// Chunks of all bodies that are on their way at the same time, but for the first of each: those who wait for their turn are not late yet.
+pub(crate) const AT_ONCE: usize = 32;
 
 /// How often it is asked whether it works again while the breaker is open.
 const RECOVERY: Duration = Duration::from_millis(250);

@@ -6,10 +6,10 @@ use std::time::Duration;
 use redis::{RedisResult, cmd};
 use tracing::{debug, warn};
 
-use crate::catch_up::{Entry, Look};
-use crate::log::Log;
-use crate::options::RedisOptions;
-use crate::servers::{Connection, in_words};
+use super::look::Look;
+use super::record::Entry;
+use super::state::Log;
+use crate::link::{Connection, RedisOptions, in_words};
 
 /// How long a read waits for something new, where `max_lag` is not shorter still. After it the counter is looked at, so this is also how
 /// often the log is known to be whole.

@@ -12,14 +12,13 @@ use larder_store::{Invalidation, Ledger, Position};
 use tokio::sync::watch;
 use tracing::warn;
 
-use crate::catch_up::Entry;
-use crate::health::Health;
-use crate::heard::Heard;
-use crate::inspect::Inspection;
-use crate::journal::{Journal, Told};
-use crate::link::Link;
-use crate::replicas::Replicas;
-use crate::stats::Counter;
+use super::messages::Heard;
+use super::record::Entry;
+use super::replicas::Replicas;
+use super::server_info::Inspection;
+use crate::counter::Counter;
+use crate::journal::{Journal, Recent};
+use crate::link::{Health, Link};
 
 /// The log as this replica knows it.
 #[derive(Debug)]
@@ -36,7 +35,7 @@ pub(crate) struct Log {
     /// How often its own keys were damaged.
     pub(crate) damaged: Counter,
     /// What this replica has put in last.
-    pub(crate) last: Told,
+    pub(crate) last: Recent,
     /// The number of the entry applied last. 0: none was read yet.
     applied: watch::Sender<u64>,
     /// The largest number under which the log has something of this replica's own.
@@ -64,7 +63,7 @@ impl Log {
         let (reading, writing) = (about("cannot be read"), about("takes no purges"));
         let replicas = Replicas::new(&options.prefix, options.max_lag);
         let (applied, current, inspected, last, heard) =
-            (watch::Sender::new(0), Mutex::default(), Mutex::default(), Told::default(), Heard::default());
+            (watch::Sender::new(0), Mutex::default(), Mutex::default(), Recent::default(), Heard::default());
         let (told, refused, damaged, started) = (AtomicU64::new(0), Counter::default(), Counter::default(), (options.monotonic)());
         let log = Self {
             link,

@@ -21,15 +21,15 @@ macro_rules! source {
     };
 }
 
-source!(LOAD, "scripts/load.lua");
-source!(COMMIT, "scripts/commit.lua");
-source!(FRESHEN, "scripts/freshen.lua");
-source!(REMOVE, "scripts/remove.lua");
-source!(RENEW, "scripts/renew.lua");
-source!(RELEASE, "scripts/release.lua");
-source!(PUBLISH, "scripts/whole.lua", "scripts/publish.lua");
-source!(CATCH_UP, "scripts/whole.lua", "scripts/clock.lua", "scripts/catch_up.lua");
-source!(APPLIED, "scripts/clock.lua", "scripts/applied.lua");
+source!(LOAD, "load.lua");
+source!(COMMIT, "commit.lua");
+source!(FRESHEN, "freshen.lua");
+source!(REMOVE, "remove.lua");
+source!(RENEW, "renew.lua");
+source!(RELEASE, "release.lua");
+source!(PUBLISH, "whole.lua", "publish.lua");
+source!(CATCH_UP, "whole.lua", "clock.lua", "catch_up.lua");
+source!(APPLIED, "clock.lua", "applied.lua");
 
 /// A call under way. All keys of one lie in one slot.
 pub(crate) struct Call {

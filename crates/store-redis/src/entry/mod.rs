@@ -1,0 +1,26 @@
+//! Entries: looking one up, writing one, and the leases that say who fetches one.
+//!
+//! 1. [`load()`] asks for an entry, or for the lease to fetch it ([`lease`]). A long body is read on in [`chunks`] while it is served; `slices`
+//!    reads the form of earlier versions.
+//! 2. A write waits in the [`Queue`] until a [`worker`] does it: `write` commits, freshens and removes, and gives back the lease.
+//! 3. `leftovers` ends the chunks of a body that was replaced; `sweep` drops all that a purge of everything made old.
+//!
+//! All of them are given [`Inner`]: the link, the log, the queue and the counters.
+
+mod chunks;
+mod counters;
+mod lease;
+mod leftovers;
+mod load;
+mod queue;
+mod slices;
+mod sweep;
+mod tier;
+mod worker;
+mod write;
+
+pub(crate) use load::load;
+pub(crate) use queue::{Job, Queue};
+pub(crate) use sweep::SweepingLog;
+pub(crate) use tier::Inner;
+pub(crate) use worker::work;

@@ -1,0 +1,73 @@
+//! What all operations on entries share.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use larder_store::{Ending, RemoteError, StoredResponse};
+use tokio::sync::Semaphore;
+
+use super::counters::Counters;
+use super::queue::{Job, Queue};
+use crate::link::{AT_ONCE, Link};
+use crate::log::Log;
+use crate::value::EntryKey;
+
+/// The link, the log, the queue of writes, and the numbers that are counted on.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) link: Arc<Link>,
+    pub(crate) queue: Queue,
+    pub(crate) log: Arc<Log>,
+    pub(crate) counters: Counters,
+    pub(crate) chunk_turns: Semaphore,
+    tokens: AtomicU64,
+    /// The log's entry whose leftovers are being dropped; 0: none are.
+    pub(crate) sweep_to: AtomicU64,
+    /// Makes a number of ours one of nobody else's.
+    seed: RandomState,
+}
+
+impl Inner {
+    pub(crate) fn new(link: Arc<Link>, queue: Queue, log: Arc<Log>) -> Self {
+        let (counters, chunk_turns, seed) = (Counters::default(), Semaphore::new(AT_ONCE), RandomState::new());
+        Self { link, queue, log, counters, chunk_turns, tokens: AtomicU64::new(0), sweep_to: AtomicU64::new(0), seed }
+    }
+
+    /// Where a response is in Redis.
+    pub(crate) fn key_of(&self, response: &StoredResponse) -> EntryKey {
+        EntryKey::of(&self.link.options().prefix, &response.key(), response.variant())
+    }
+
+    pub(crate) fn next_token(&self) -> u64 {
+        self.seed.hash_one(self.tokens.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn release(&self, key: String, token: u64, ending: Ending) {
+        self.push(Job::Release { key, token, ending });
+    }
+
+    pub(crate) fn delete(&self, entry: EntryKey, fetch: u64) {
+        self.push(Job::Remove { entry, fetch });
+    }
+
+    /// Counts an entry that no key opens, and drops it.
+    pub(crate) fn locked(&self, entry: &EntryKey) -> RemoteError {
+        self.counters.locked.add();
+        self.delete(entry.clone(), u64::MAX);
+        RemoteError::Damaged
+    }
+
+    /// Counts an entry that does not decode, and drops it, so that no replica reads it twice.
+    pub(crate) fn damaged(&self, entry: &EntryKey) -> RemoteError {
+        self.counters.damaged.add();
+        self.delete(entry.clone(), u64::MAX);
+        RemoteError::Damaged
+    }
+
+    pub(crate) fn push(&self, job: Job) {
+        if !self.queue.push(job) {
+            self.counters.dropped.add();
+        }
+    }
+}

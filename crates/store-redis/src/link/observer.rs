@@ -1,0 +1,57 @@
+//! The kinds of operation on Redis, and who is told of each.
+
+use std::time::Duration;
+
+use larder_store::RemoteError;
+
+/// What is asked of Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// A look-up, or the lease.
+    Load,
+    /// A chunk of a long body.
+    Chunk,
+    /// A response is written.
+    Commit,
+    /// Its head is renewed.
+    Freshen,
+    /// It is dropped.
+    Remove,
+    /// A lease is kept.
+    Renew,
+    /// A lease is given back.
+    Release,
+    /// An invalidation is put into the log.
+    Publish,
+}
+
+impl Operation {
+    /// All of them, for metrics that are declared ahead.
+    pub const ALL: [Self; 8] =
+        [Self::Load, Self::Chunk, Self::Commit, Self::Freshen, Self::Remove, Self::Renew, Self::Release, Self::Publish];
+
+    /// Whether it follows from an operation that may have failed for the same reason: one failure counts once.
+    pub(crate) const fn is_afterwards(self) -> bool {
+        matches!(self, Self::Renew | Self::Release)
+    }
+
+    /// Its name in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Load => "load",
+            Self::Chunk => "chunk",
+            Self::Commit => "commit",
+            Self::Freshen => "freshen",
+            Self::Remove => "remove",
+            Self::Renew => "renew",
+            Self::Release => "release",
+            Self::Publish => "publish",
+        }
+    }
+}
+
+/// Is told of every operation that reached Redis or should have. Called on the request path: it must not wait.
+pub trait RedisObserver: Send + Sync {
+    /// One operation is over.
+    fn operation(&self, operation: Operation, outcome: Result<(), RemoteError>, elapsed: Duration);
+}

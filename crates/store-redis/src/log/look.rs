@@ -1,0 +1,38 @@
+//! One look at the log: what is new in it, where it ends, and who else follows it.
+
+use redis::RedisResult;
+
+use super::record::Entry;
+use super::registry::Registry;
+use super::state::Log;
+use crate::link::Connection;
+use crate::scripts;
+
+/// Bytes of entries in one answer: what a slow connection brings in a moment.
+const MOST_BYTES: usize = 256 << 10;
+
+/// What a look has shown.
+pub(crate) struct Look {
+    /// The number of the last entry.
+    pub(crate) last: u64,
+    /// The log begins anew with that.
+    pub(crate) begun: bool,
+    /// What was wrong with the log's own keys, in words for people; empty if nothing was.
+    pub(crate) damage: String,
+    pub(crate) registry: Registry,
+    /// The entries after the one that was applied last, as far as one answer goes.
+    pub(crate) entries: Vec<Entry>,
+}
+
+type Answer = (u64, bool, String, i64, Vec<String>, Vec<(Vec<u8>, Vec<u8>, Vec<u8>)>);
+
+impl Look {
+    /// Asks, and says how far this replica is.
+    pub(crate) async fn at(log: &Log, connection: &mut Connection) -> RedisResult<Self> {
+        let call = log.keys().into_iter().fold(scripts::CATCH_UP.call(), |call, key| call.key(key));
+        let call = call.arg(log.applied()).arg(MOST_BYTES);
+        let (last, begun, damage, now, registry, entries): Answer = log.replicas.speak(connection, call).await?;
+        let entries = entries.into_iter().filter_map(|(id, invalidation, messages)| Entry::read(&id, &invalidation, &messages)).collect();
+        Ok(Self { last, begun, damage, registry: Registry::read(now, &registry), entries })
+    }
+}

@@ -1,0 +1,14 @@
+//! Values in Redis: under which names they are, and how bytes become values and values bytes. No I/O.
+//!
+//! Written: a body is compressed where that saves something ([`pack()`]), then head and body are sealed ([`seal()`]), under the names that
+//! [`EntryKey`] makes. Read: [`open`], then [`unpack`], never beyond the length that the head announces.
+
+mod keys;
+mod pack;
+mod seal;
+
+pub(crate) use keys::{EntryKey, millis, ordered};
+pub use pack::Compression;
+pub(crate) use pack::{ASIDE, Note, Packed, pack, promises, unpack, unpack_chunk};
+pub use seal::{InvalidSealKey, SealKey, SealKeys};
+pub(crate) use seal::{is_sealed, open, seal};
