@@ -3,7 +3,7 @@
 use hyper::client::conn::http2::SendRequest;
 
 use super::*;
-use crate::unsent::{MAX_UNSENT, PIECE};
+use crate::http2::unsent::{MAX_UNSENT, PIECE};
 
 /// A client and its connection, which goes on until either end has enough.
 async fn handshake(address: SocketAddr) -> (SendRequest<Empty<Bytes>>, JoinHandle<hyper::Result<()>>) {

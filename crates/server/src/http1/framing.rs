@@ -10,29 +10,17 @@
 //! 2. In a head, what is wrong is noted as a [`Suspicion`]: its request is refused when it is judged.
 //! 3. In content the request is under way already, so the bytes end before the one that is wrong ([`chunked`]).
 
-mod chunked;
-
-use chunked::ChunkedWatch;
+use crate::http1::chunked::{self, ChunkedWatch};
+use crate::request::suspicion::Suspicion;
 
 const CONTENT_LENGTH: &[u8] = b"content-length";
 const TRANSFER_ENCODING: &[u8] = b"transfer-encoding";
 /// As much of a line as is looked at: enough for either name, and for a length with some white space around it.
 const LINE_START: usize = 64;
 
-/// What is wrong with the heads of one connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Suspicion {
-    /// A head had both `Content-Length` and `Transfer-Encoding`.
-    pub(super) ambiguous: bool,
-    /// Some line of a head ended in a bare LF.
-    pub(super) bare_lf: bool,
-    /// A head had a length that is not written in the plain way, or two that differ: nobody but hyper knows how it is read.
-    pub(super) odd_length: bool,
-}
-
 /// What has been seen on one connection so far.
 #[derive(Debug, Default)]
-pub(super) struct FramingWatch {
+pub(crate) struct FramingWatch {
     place: Place,
     suspicion: Suspicion,
 }
@@ -74,7 +62,7 @@ impl Default for Head {
 
 impl FramingWatch {
     /// Looks at the next bytes, and says how many of them are good: where content breaks its framing, those before the byte that does.
-    pub(super) fn see(&mut self, bytes: &[u8]) -> usize {
+    pub(crate) fn see(&mut self, bytes: &[u8]) -> usize {
         let mut rest = bytes;
         while !rest.is_empty() {
             let next = match &mut self.place {
@@ -105,12 +93,12 @@ impl FramingWatch {
     }
 
     /// Whether content has begun that is not at its end.
-    pub(super) fn is_in_content(&self) -> bool {
+    pub(crate) fn is_in_content(&self) -> bool {
         matches!(self.place, Place::Content(_) | Place::Chunked(_))
     }
 
     /// What is wrong with heads so far.
-    pub(super) fn suspicion(&self) -> Suspicion {
+    pub(crate) fn suspicion(&self) -> Suspicion {
         self.suspicion
     }
 }
@@ -179,4 +167,5 @@ fn length(value: &[u8]) -> Option<u64> {
 }
 
 #[cfg(test)]
+#[path = "framing_tests.rs"]
 mod tests;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::guard::HeadLimits;
-use super::turn::{BEATS, Deadlines};
+use crate::connection::activity::{BEATS, Deadlines};
+use crate::request::guard::HeadLimits;
 
 /// Bounds of the public listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,16 +32,16 @@ pub struct ServerOptions {
 }
 
 impl ServerOptions {
-    pub(super) fn head_limits(&self) -> HeadLimits {
+    pub(crate) fn head_limits(&self) -> HeadLimits {
         HeadLimits { target: self.max_target, fields: self.max_head }
     }
 
     /// The time between two beats.
-    pub(super) fn beat(&self) -> Duration {
+    pub(crate) fn beat(&self) -> Duration {
         self.header_read_timeout.min(self.idle_timeout) / BEATS
     }
 
-    pub(super) fn deadlines(&self) -> Deadlines {
+    pub(crate) fn deadlines(&self) -> Deadlines {
         let beat = self.beat().as_nanos().max(1);
         let beats = |time: Duration| u32::try_from(time.as_nanos().div_ceil(beat)).unwrap_or(u32::MAX);
         Deadlines { head: beats(self.header_read_timeout), idle: beats(self.idle_timeout) }

@@ -26,7 +26,7 @@ pub struct BindError {
 }
 
 /// Binds one address and listens. Has to be called inside a runtime.
-pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, BindError> {
+pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, BindError> {
     open(address).map_err(|source| BindError { address, source })
 }
 

@@ -16,7 +16,7 @@ const READ: usize = 2 * 1024;
 
 /// What the bytes at hand begin with.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(crate) enum Seen {
     /// Not a whole head yet.
     Partial,
     /// A GET or HEAD that [`Heads::request`] has.
@@ -29,7 +29,7 @@ pub(super) enum Seen {
 
 /// The bytes at hand of one connection, and the request they begin with.
 #[derive(Debug, Default)]
-pub(super) struct Heads {
+pub(crate) struct Heads {
     bytes: BytesMut,
     /// The last head that was seen, until it is answered or given away.
     head: Bytes,
@@ -37,27 +37,27 @@ pub(super) struct Heads {
 }
 
 impl Heads {
-    pub(super) fn beginning_with(bytes: &[u8]) -> Self {
+    pub(crate) fn beginning_with(bytes: &[u8]) -> Self {
         Self { bytes: bytes.into(), ..Self::default() }
     }
 
     /// Where to read more to.
-    pub(super) fn room(&mut self) -> &mut BytesMut {
+    pub(crate) fn room(&mut self) -> &mut BytesMut {
         self.bytes.reserve(READ);
         &mut self.bytes
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
     /// Bytes at hand: of the head that was seen, or else of what comes behind it.
-    pub(super) fn at_hand(&self) -> &[u8] {
+    pub(crate) fn at_hand(&self) -> &[u8] {
         if self.head.is_empty() { &self.bytes } else { &self.head }
     }
 
     /// The first `count` of [`Self::at_hand`] have gone elsewhere.
-    pub(super) fn advance(&mut self, count: usize) {
+    pub(crate) fn advance(&mut self, count: usize) {
         if self.head.is_empty() {
             self.bytes.advance(count);
         } else if count < self.head.len() {
@@ -69,33 +69,33 @@ impl Heads {
     }
 
     /// Whether [`Self::at_hand`] are those of the head that was seen.
-    pub(super) fn has_head(&self) -> bool {
+    pub(crate) fn has_head(&self) -> bool {
         !self.head.is_empty()
     }
 
     /// What [`Seen::Plain`] said.
-    pub(super) fn request(&self) -> &Request<()> {
+    pub(crate) fn request(&self) -> &Request<()> {
         &self.request
     }
 
-    pub(super) fn request_mut(&mut self) -> &mut Request<()> {
+    pub(crate) fn request_mut(&mut self) -> &mut Request<()> {
         &mut self.request
     }
 
     /// The request is answered, and so nothing of it is needed any more.
-    pub(super) fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.head = Bytes::new();
         self.release();
     }
 
     /// Lets go of the bytes that the request shares.
-    pub(super) fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         self.request.headers_mut().clear();
         *self.request.uri_mut() = Uri::default();
     }
 
     /// Looks at what is at hand. All but [`Seen::Partial`] and [`Seen::Unclear`] take a head out.
-    pub(super) fn look(&mut self) -> Seen {
+    pub(crate) fn look(&mut self) -> Seen {
         let outline = match Outline::of(&self.bytes) {
             Ok(Some(outline)) => outline,
             Ok(None) if self.bytes.len() < MAX_HEAD => return Seen::Partial,

@@ -10,7 +10,7 @@ use hyper::body::Body;
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 
-use super::stall::WriteDeadline;
+use crate::connection::stall::WriteDeadline;
 
 /// Pieces of a body in one write, beside the head. A mebibyte has four.
 const PIECES: usize = 15;
@@ -19,7 +19,7 @@ const GATHERED: usize = 1 << 20;
 
 /// Bytes on their way out: a head, or other words, and the body behind it.
 #[derive(Debug)]
-pub(super) struct Writing<B> {
+pub(crate) struct Writing<B> {
     head: Vec<u8>,
     head_written: usize,
     pieces: VecDeque<Bytes>,
@@ -34,12 +34,12 @@ impl<B> Default for Writing<B> {
 
 impl<B: Body<Data = Bytes> + Unpin> Writing<B> {
     /// Whether all has been written.
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.head.is_empty() && self.pieces.is_empty() && self.body.is_none()
     }
 
     /// These bytes are next. Everything before has been written.
-    pub(super) fn say(&mut self, words: Vec<u8>) {
+    pub(crate) fn say(&mut self, words: Vec<u8>) {
         // What there is room for stays: most of the time there is nothing to be said.
         if !words.is_empty() {
             self.head = words;
@@ -48,14 +48,14 @@ impl<B: Body<Data = Bytes> + Unpin> Writing<B> {
 
     /// An answer is next: its head by `head`, and the body that it gives. Everything before has been written. `None` where there is no
     /// answer after all.
-    pub(super) fn answer(&mut self, head: impl FnOnce(&mut Vec<u8>) -> Option<B>) -> Option<()> {
+    pub(crate) fn answer(&mut self, head: impl FnOnce(&mut Vec<u8>) -> Option<B>) -> Option<()> {
         debug_assert!(self.is_done(), "answers are written one after the other");
         self.body = Some(head(&mut self.head)?);
         Some(())
     }
 
     /// Writes all there is.
-    pub(super) fn poll(&mut self, stream: &mut TcpStream, deadline: &mut WriteDeadline, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll(&mut self, stream: &mut TcpStream, deadline: &mut WriteDeadline, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.is_done() {
             self.gather(cx)?;
             if self.head_written == self.head.len() && self.pieces.is_empty() {

@@ -13,7 +13,7 @@ use tokio::time::{Sleep, sleep};
 
 /// The deadline of one connection's writes.
 #[derive(Debug)]
-pub(super) struct WriteDeadline {
+pub(crate) struct WriteDeadline {
     patience: Duration,
     /// While a write waits.
     waiting: Option<Pin<Box<Sleep>>>,
@@ -21,12 +21,12 @@ pub(super) struct WriteDeadline {
 }
 
 impl WriteDeadline {
-    pub(super) fn new(patience: Duration) -> Self {
+    pub(crate) fn new(patience: Duration) -> Self {
         Self { patience, waiting: None, over: false }
     }
 
     /// What came of a write, or [`io::ErrorKind::TimedOut`] where it has waited for too long.
-    pub(super) fn watch<T>(&mut self, polled: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+    pub(crate) fn watch<T>(&mut self, polled: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         if polled.is_ready() {
             self.waiting = None;
             return polled;
@@ -37,7 +37,7 @@ impl WriteDeadline {
     }
 
     /// Whether a write has waited for too long.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.over
     }
 }

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderValue};
 
 /// "If there are multiple Cookie header fields after decompression, these MUST be concatenated into a single octet string using the two-octet
 /// delimiter of 0x3b, 0x20 (the ASCII string "; ") before being passed into a non-HTTP/2 context" (RFC 9113 §8.2.3).
-pub(super) fn join_cookies(headers: &mut HeaderMap) {
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
     let crumbs: Vec<&[u8]> = match headers.get_all(COOKIE).iter().nth(1) {
         Some(_) => headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect(),
         None => return,

@@ -1,10 +1,10 @@
 //! The streams of one HTTP/2 connection: which of them wait for their client, and whether the connection is idle.
 //!
 //! Flow control lets a client keep a stream open for ever without taking a byte of it, and with the stream what stands behind it: a connection to
-//! the origin, a place in its queue. HTTP/1.1 has the deadline of a write for that ([`super::stall`]), which a stream is given here.
+//! the origin, a place in its queue. HTTP/1.1 has the deadline of a write for that ([`crate::connection::stall`]), which a stream is given here.
 //!
 //! 1. Each request begins a [`Stream`], which is handed over to the task that hyper spawns for it right afterwards.
-//! 2. The pieces of its answer are counted while they are on their way ([`super::unsent`]).
+//! 2. The pieces of its answer are counted while they are on their way ([`crate::http2::unsent`]).
 //! 3. A task that waits while pieces of its answer are under way, none of which the client takes, ends after `write_timeout`. hyper's and h2's
 //!    handles end with it, which resets the stream (CANCEL) and gives up the request.
 //! 4. A connection without such tasks, on which no byte is taken either, is idle.
@@ -22,7 +22,7 @@ use tokio::time::{Sleep, sleep};
 
 /// The streams of one connection, as hyper's executor.
 #[derive(Clone, Debug)]
-pub(super) struct Streams(Arc<Connection>);
+pub(crate) struct Streams(Arc<Connection>);
 
 #[derive(Debug)]
 struct Connection {
@@ -38,7 +38,7 @@ struct Connection {
 
 /// One request with its answer.
 #[derive(Debug)]
-pub(super) struct Stream {
+pub(crate) struct Stream {
     connection: Arc<Connection>,
     /// Bytes of its answer that are on their way.
     unsent: AtomicUsize,
@@ -48,7 +48,7 @@ pub(super) struct Stream {
 
 impl Streams {
     /// `unsent` counts what is on its way on all connections.
-    pub(super) fn new(write_timeout: Duration, unsent: Arc<AtomicU64>) -> Self {
+    pub(crate) fn new(write_timeout: Duration, unsent: Arc<AtomicU64>) -> Self {
         Self(Arc::new(Connection {
             write_timeout,
             unsent,
@@ -59,7 +59,7 @@ impl Streams {
     }
 
     /// A request has come. hyper spawns its task next.
-    pub(super) fn begin(&self) -> Arc<Stream> {
+    pub(crate) fn begin(&self) -> Arc<Stream> {
         self.0.is_busy.store(true, Ordering::Relaxed);
         let stream = Arc::new(Stream { connection: Arc::clone(&self.0), unsent: AtomicUsize::new(0), taken: AtomicU64::new(0) });
         *self.0.begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&stream));
@@ -67,7 +67,7 @@ impl Streams {
     }
 
     /// Whether anything was under way since this was last asked.
-    pub(super) fn were_busy(&self) -> bool {
+    pub(crate) fn were_busy(&self) -> bool {
         let was_busy = self.0.is_busy.swap(false, Ordering::Relaxed);
         was_busy || self.0.tasks.load(Ordering::Relaxed) > 0
     }
@@ -75,20 +75,20 @@ impl Streams {
 
 impl Stream {
     /// So many bytes of the answer are on their way now.
-    pub(super) fn sending(&self, bytes: usize) {
+    pub(crate) fn sending(&self, bytes: usize) {
         self.unsent.fetch_add(bytes, Ordering::Relaxed);
         self.connection.unsent.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// The client has taken so many of them.
-    pub(super) fn taken(&self, bytes: usize) {
+    pub(crate) fn taken(&self, bytes: usize) {
         self.taken.fetch_add(bytes as u64, Ordering::Relaxed);
         self.connection.is_busy.store(true, Ordering::Relaxed);
         self.dropped(bytes);
     }
 
     /// So many of them will not be sent after all.
-    pub(super) fn dropped(&self, bytes: usize) {
+    pub(crate) fn dropped(&self, bytes: usize) {
         self.unsent.fetch_sub(bytes, Ordering::Relaxed);
         self.connection.unsent.fetch_sub(bytes as u64, Ordering::Relaxed);
     }

@@ -8,7 +8,7 @@ use http::{Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
 use larder_tower::BoxError;
 
-use super::peer::Peer;
+use crate::connection::peer::Peer;
 use larder_message::problem::Problem;
 
 /// Answers the requests that the listener lets pass, and hears of those that it answers by itself. A function of request and peer
@@ -66,7 +66,7 @@ pub struct OwnAnswer<'a, B = ()> {
 
 impl OwnAnswer<'_> {
     /// To a client whose request could not be read.
-    pub(super) fn unread(peer: IpAddr, problem: Problem) -> Self {
+    pub(crate) fn unread(peer: IpAddr, problem: Problem) -> Self {
         Self { peer, request: None, status: problem.status(), bytes: problem.body().len(), problem: Some(problem) }
     }
 }

@@ -10,14 +10,14 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The first bytes of a connection, as many as were needed to tell.
 #[derive(Debug, Default)]
-pub(super) struct FirstBytes {
+pub(crate) struct FirstBytes {
     bytes: [u8; PREFACE.len()],
     read: usize,
 }
 
 impl FirstBytes {
     /// Reads until the protocol is clear. Can be dropped at any time; what was read stays. False when the peer left without a byte.
-    pub(super) async fn read(&mut self, stream: &mut TcpStream) -> io::Result<bool> {
+    pub(crate) async fn read(&mut self, stream: &mut TcpStream) -> io::Result<bool> {
         while self.could_be_http2() && self.read < PREFACE.len() {
             match stream.read(&mut self.bytes[self.read..]).await? {
                 0 => break,
@@ -28,7 +28,7 @@ impl FirstBytes {
     }
 
     /// The whole preface is there.
-    pub(super) fn is_http2(&self) -> bool {
+    pub(crate) fn is_http2(&self) -> bool {
         self.bytes == *PREFACE
     }
 
@@ -36,7 +36,7 @@ impl FirstBytes {
         PREFACE.starts_with(self.as_slice())
     }
 
-    pub(super) fn as_slice(&self) -> &[u8] {
+    pub(crate) fn as_slice(&self) -> &[u8] {
         &self.bytes[..self.read]
     }
 }

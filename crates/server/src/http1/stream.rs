@@ -1,9 +1,9 @@
-//! A client's socket as hyper sees it, with what hyper cannot do: answer hits from where their heads are read ([`super::heads`],
-//! [`super::writing`]), notice ambiguous framing ([`super::framing`]), write informational responses ([`super::early`]), say why a head is
-//! refused ([`super::refusal`]), give up on a client that takes nothing ([`super::stall`]), and say goodbye so that it is heard.
+//! A client's socket as hyper sees it, with what hyper cannot do: answer hits from where their heads are read ([`crate::http1::head`],
+//! [`crate::http1::write`]), notice ambiguous framing ([`crate::http1::framing`]), write informational responses ([`larder_message::early`]), say why a head is
+//! refused ([`crate::http1::refusal`]), give up on a client that takes nothing ([`crate::connection::stall`]), and say goodbye so that it is heard.
 //!
 //! hyper asks for bytes when it has a request to read, so that is when heads are looked at here. It has said all there was to say about
-//! the request before once it has flushed and the turn is the client's ([`super::turn`]); only then is anything written past it.
+//! the request before once it has flushed and the turn is the client's ([`crate::connection::activity`]); only then is anything written past it.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,59 +11,54 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::StatusCode;
-use larder_semantics::fields::drop_nominated;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_util::io::poll_read_buf;
 
-use super::framing::{FramingWatch, Suspicion};
-use super::guard::{HeadLimits, Verdict, judge};
-use super::handler::{Handler, OwnAnswer};
-use super::heads::{Heads, Seen};
-use super::linger::linger_on_connection;
-use super::options::ServerOptions;
-use super::peer::Peer;
-use super::refusal::in_our_words;
-use super::sniff::FirstBytes;
-use super::stall::WriteDeadline;
-use super::writing::Writing;
+use crate::connection::handler::{Handler, OwnAnswer};
+use crate::connection::linger::linger_on_connection;
+use crate::connection::options::ServerOptions;
+use crate::connection::peer::Peer;
+use crate::connection::sniff::FirstBytes;
+use crate::connection::stall::WriteDeadline;
+use crate::http1::framing::FramingWatch;
+use crate::http1::head::Heads;
+use crate::http1::refusal::in_our_words;
+use crate::http1::write::Writing;
+use crate::request::guard::HeadLimits;
+use crate::request::suspicion::Suspicion;
 use larder_message::problem::Problem;
 
 const LATE: Problem = Problem::refusal(StatusCode::REQUEST_TIMEOUT, "The request's head did not arrive in time.");
 
-/// Heads looked at in one go. Then others have theirs, and the connection hears what the server tells all: a client that never stops asking
-/// would keep it from that.
-const TURNS: usize = 32;
-
 /// See the module's page.
-pub(super) struct ClientStream<H: Handler> {
-    handler: H,
+pub(crate) struct ClientStream<H: Handler> {
+    pub(crate) handler: H,
     /// Only `Drop` takes it.
-    stream: Option<TcpStream>,
-    peer: Peer,
-    heads: Heads,
-    reader: Reader,
-    limits: HeadLimits,
+    pub(crate) stream: Option<TcpStream>,
+    pub(crate) peer: Peer,
+    pub(crate) heads: Heads,
+    pub(crate) reader: Reader,
+    pub(crate) limits: HeadLimits,
     /// Not for HTTP/2, where frames carry the lengths.
     framing: Option<FramingWatch>,
     /// What is being written beside what hyper writes.
-    own: Writing<H::Body>,
+    pub(crate) own: Writing<H::Body>,
     /// It is an answer.
-    answering: bool,
+    pub(crate) answering: bool,
     /// The last word has been said: what hyper still writes is not.
     refused: bool,
     /// Content has broken its framing: nothing that comes behind can be read in one way only.
     broken: bool,
     deadline: WriteDeadline,
     /// Bytes came since the last answer.
-    unanswered: bool,
+    pub(crate) unanswered: bool,
     peer_closed: bool,
 }
 
 /// Who reads what comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reader {
+pub(crate) enum Reader {
     /// A head comes, and is looked at here first.
     Here,
     /// hyper has a request, of which so many bytes of content are still to come.
@@ -73,7 +68,7 @@ enum Reader {
 }
 
 impl<H: Handler> ClientStream<H> {
-    pub(super) fn new(stream: TcpStream, first: &FirstBytes, peer: Peer, handler: H, options: &ServerOptions) -> Self {
+    pub(crate) fn new(stream: TcpStream, first: &FirstBytes, peer: Peer, handler: H, options: &ServerOptions) -> Self {
         let framing = (!first.is_http2()).then(FramingWatch::default);
         let reader = if H::HITS && framing.is_some() { Reader::Here } else { Reader::Hyper };
         Self {
@@ -99,7 +94,7 @@ impl<H: Handler> ClientStream<H> {
     }
 
     /// Finishes what has been begun to be said beside hyper.
-    fn poll_own(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_own(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(stream) = self.stream.as_mut() else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
         ready!(self.own.poll(stream, &mut self.deadline, cx))?;
         if std::mem::take(&mut self.answering) {
@@ -121,67 +116,6 @@ impl<H: Handler> ClientStream<H> {
             self.handler.answered_before(&OwnAnswer::unread(self.peer.address().ip(), problem));
         }
         self.refused
-    }
-
-    /// Reads to where heads are looked at. Zero at the end.
-    fn poll_heads(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let Some(stream) = self.stream.as_mut() else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
-        let read = ready!(poll_read_buf(Pin::new(stream), cx, self.heads.room()))?;
-        if read > 0 {
-            self.unanswered = true;
-            self.peer.turn().begin();
-        }
-        Poll::Ready(Ok(read))
-    }
-
-    /// Answers what can be answered from here, until there is something for hyper, or nothing more.
-    fn poll_answers(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        for _ in 0..TURNS {
-            ready!(self.poll_own(cx))?;
-            match self.heads.look() {
-                Seen::Partial => {
-                    if !self.heads.is_empty() {
-                        // They may have come behind the request before.
-                        self.peer.turn().begin();
-                    }
-                    if ready!(self.poll_heads(cx))? == 0 {
-                        self.reader = Reader::Hyper;
-                    }
-                }
-                Seen::Plain => match self.answer() {
-                    Some(()) => {
-                        self.heads.forget();
-                        (self.unanswered, self.answering) = (!self.heads.is_empty(), true);
-                        self.peer.turn().take();
-                    }
-                    None => {
-                        self.heads.release();
-                        self.reader = Reader::HyperFor { content: 0 };
-                    }
-                },
-                Seen::Other { content } => self.reader = Reader::HyperFor { content },
-                Seen::Unclear => self.reader = Reader::Hyper,
-            }
-            if self.reader != Reader::Here {
-                return Poll::Ready(Ok(()));
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-
-    /// Begins the answer to the request at hand, if it is there to be written.
-    fn answer(&mut self) -> Option<()> {
-        let is_too_large = self.heads.at_hand().len() > self.limits.fields;
-        // hyper says that it was the last one, or what is wrong with it.
-        if is_too_large
-            || self.peer.is_parting()
-            || !matches!(judge(self.heads.request(), Suspicion::default(), self.limits), Verdict::Pass)
-        {
-            return None;
-        }
-        drop_nominated(self.heads.request_mut().headers_mut());
-        self.own.answer(|head| self.handler.hit(self.heads.request(), &self.peer, head))
     }
 
     /// What hyper gets next. Nothing at the end.
@@ -348,7 +282,7 @@ fn poll_read_at_most(stream: Pin<&mut TcpStream>, cx: &mut Context<'_>, buf: &mu
 }
 
 /// Answers a connection whose first bytes did not make a protocol in time.
-pub(super) fn answer_late<H: Handler>(stream: &TcpStream, first: &FirstBytes, peer: &Peer, handler: &H) {
+pub(crate) fn answer_late<H: Handler>(stream: &TcpStream, first: &FirstBytes, peer: &Peer, handler: &H) {
     if !first.as_slice().is_empty() {
         say_late(stream, peer, handler);
     }

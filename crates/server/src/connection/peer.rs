@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::Version;
-use tokio::sync::OwnedSemaphorePermit;
 
-use super::framing::Suspicion;
-use super::turn::Turn;
+use crate::connection::activity::Turn;
+use crate::connection::open::Slot;
+use crate::request::suspicion::Suspicion;
 use larder_message::early::{EarlyResponses, Outbox};
 use larder_message::forward::Hop;
 
@@ -35,47 +35,8 @@ struct Shared {
     slot: Slot,
 }
 
-/// How many connections are open, and what they hold.
-#[derive(Clone, Debug, Default)]
-pub struct OpenConnections {
-    count: Arc<AtomicU64>,
-    unsent: Arc<AtomicU64>,
-}
-
-impl OpenConnections {
-    /// Connections right now.
-    pub fn count(&self) -> u64 {
-        self.count.load(Ordering::Relaxed)
-    }
-
-    /// Bytes of answers over HTTP/2 that were handed to their connections and that clients have not taken yet.
-    pub fn unsent(&self) -> u64 {
-        self.unsent.load(Ordering::Relaxed)
-    }
-}
-
-/// A connection's place among those allowed.
-#[derive(Debug)]
-pub(super) struct Slot {
-    open: OpenConnections,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Slot {
-    pub(super) fn new(permit: OwnedSemaphorePermit, open: &OpenConnections) -> Self {
-        open.count.fetch_add(1, Ordering::Relaxed);
-        Self { open: open.clone(), _permit: permit }
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.open.count.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl Peer {
-    pub(super) fn new(address: SocketAddr, local: SocketAddr, slot: Slot, tunnel_idle: Duration) -> Self {
+    pub(crate) fn new(address: SocketAddr, local: SocketAddr, slot: Slot, tunnel_idle: Duration) -> Self {
         Self(Arc::new(Shared {
             address,
             local,
@@ -109,8 +70,8 @@ impl Peer {
     }
 
     /// Bytes that are on their way to clients over HTTP/2, of all connections.
-    pub(super) fn unsent(&self) -> &Arc<AtomicU64> {
-        &self.0.slot.open.unsent
+    pub(crate) fn unsent(&self) -> &Arc<AtomicU64> {
+        self.0.slot.unsent()
     }
 
     /// What the origin is told about a request received with this version.
@@ -124,16 +85,16 @@ impl Peer {
         (version == Version::HTTP_11).then(|| self.0.outbox.begin())
     }
 
-    pub(super) fn outbox(&self) -> &Arc<Outbox> {
+    pub(crate) fn outbox(&self) -> &Arc<Outbox> {
         &self.0.outbox
     }
 
-    pub(super) fn turn(&self) -> &Turn {
+    pub(crate) fn turn(&self) -> &Turn {
         &self.0.turn
     }
 
     /// What is wrong with the heads of this connection.
-    pub(super) fn suspicion(&self) -> Suspicion {
+    pub(crate) fn suspicion(&self) -> Suspicion {
         Suspicion {
             ambiguous: self.0.ambiguous.load(Ordering::Relaxed),
             bare_lf: self.0.bare_lf.load(Ordering::Relaxed),
@@ -141,45 +102,45 @@ impl Peer {
         }
     }
 
-    pub(super) fn suspect(&self, suspicion: Suspicion) {
+    pub(crate) fn suspect(&self, suspicion: Suspicion) {
         self.0.ambiguous.store(suspicion.ambiguous, Ordering::Relaxed);
         self.0.bare_lf.store(suspicion.bare_lf, Ordering::Relaxed);
         self.0.odd_length.store(suspicion.odd_length, Ordering::Relaxed);
     }
 
     /// The answer under way is the last of HTTP here: what comes behind it is in another protocol (RFC 9110 §7.8).
-    pub(super) fn is_switched(&self) -> bool {
+    pub(crate) fn is_switched(&self) -> bool {
         self.0.switched.load(Ordering::Relaxed)
     }
 
-    pub(super) fn mark_switched(&self) {
+    pub(crate) fn mark_switched(&self) {
         self.0.switched.store(true, Ordering::Relaxed);
     }
 
     /// A head did not arrive in time.
-    pub(super) fn is_late(&self) -> bool {
+    pub(crate) fn is_late(&self) -> bool {
         self.0.late.load(Ordering::Relaxed)
     }
 
-    pub(super) fn mark_late(&self) {
+    pub(crate) fn mark_late(&self) {
         self.0.late.store(true, Ordering::Relaxed);
     }
 
     /// The next answer is the last on this connection.
-    pub(super) fn is_parting(&self) -> bool {
+    pub(crate) fn is_parting(&self) -> bool {
         self.0.parting.load(Ordering::Relaxed)
     }
 
-    pub(super) fn mark_parting(&self) {
+    pub(crate) fn mark_parting(&self) {
         self.0.parting.store(true, Ordering::Relaxed);
     }
 
     /// The client may still be sending when this side closes.
-    pub(super) fn lingers(&self) -> bool {
+    pub(crate) fn lingers(&self) -> bool {
         self.0.lingers.load(Ordering::Relaxed)
     }
 
-    pub(super) fn mark_lingering(&self) {
+    pub(crate) fn mark_lingering(&self) {
         self.0.lingers.store(true, Ordering::Relaxed);
     }
 }

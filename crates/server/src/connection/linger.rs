@@ -19,7 +19,7 @@ const TIME: Duration = Duration::from_secs(5);
 const BYTES: u64 = 8 * 1024 * 1024;
 
 /// Reads the rest of a connection. Keeps what is `held` for it meanwhile, such as the connection's slot.
-pub(super) async fn linger_on_connection<T>(mut stream: TcpStream, _held: T) {
+pub(crate) async fn linger_on_connection<T>(mut stream: TcpStream, _held: T) {
     let _ = tokio::time::timeout(TIME, async {
         stream.shutdown().await?;
         tokio::io::copy(&mut (&mut stream).take(BYTES), &mut tokio::io::sink()).await

@@ -5,7 +5,7 @@
 //! deadlines, that of a head and that of an idle connection, and a connection that has waited for more beats than its deadline has is late.
 //! It is idle until the first byte of a head has come.
 //!
-//! Whose turn it is also tells whose word is being written: see [`super::refusal`].
+//! Whose turn it is also tells whose word is being written: see [`crate::http1::refusal`].
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -14,25 +14,25 @@ use std::task::{Context, Poll};
 use hyper::body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::peer::Peer;
+use crate::connection::peer::Peer;
 
 /// Beats in the shorter of both deadlines. A late client is told so after its deadline, and before one beat more.
-pub(super) const BEATS: u32 = 4;
+pub(crate) const BEATS: u32 = 4;
 
 /// The deadlines of a connection that waits for its client, in beats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Deadlines {
+pub(crate) struct Deadlines {
     /// Of a head whose first byte has come.
-    pub(super) head: u32,
+    pub(crate) head: u32,
     /// Of a connection on which nothing has come since the last answer.
-    pub(super) idle: u32,
+    pub(crate) idle: u32,
 }
 
 const OURS: u32 = 0;
 const THEIRS: u32 = 1;
 
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(crate) struct Turn {
     /// Since it became the client's turn, counted from [`THEIRS`]; [`OURS`] while a request is answered.
     beats: AtomicU32,
     /// A byte of the next head has come.
@@ -43,43 +43,43 @@ pub(super) struct Turn {
 
 impl Turn {
     /// A connection's first: what its protocol is known by has come already.
-    pub(super) fn theirs() -> Self {
+    pub(crate) fn theirs() -> Self {
         Self { beats: AtomicU32::new(THEIRS), begun: AtomicBool::new(true), is_said: AtomicBool::new(true) }
     }
 
     /// A byte has come. If it is the first of the next head, its time begins.
-    pub(super) fn begin(&self) {
+    pub(crate) fn begin(&self) {
         if self.beats.load(Ordering::Relaxed) != OURS && !self.begun.swap(true, Ordering::Relaxed) {
             self.beats.store(THEIRS, Ordering::Relaxed);
         }
     }
 
     /// A head is complete.
-    pub(super) fn take(&self) {
+    pub(crate) fn take(&self) {
         self.beats.store(OURS, Ordering::Relaxed);
         self.is_said.store(false, Ordering::Relaxed);
     }
 
     /// The answer has been sent, or given up.
-    pub(super) fn give(&self) {
+    pub(crate) fn give(&self) {
         self.begun.store(false, Ordering::Relaxed);
         self.beats.store(THEIRS, Ordering::Relaxed);
     }
 
     /// There is nothing left to write.
-    pub(super) fn flushed(&self) {
+    pub(crate) fn flushed(&self) {
         if self.beats.load(Ordering::Relaxed) != OURS {
             self.is_said.store(true, Ordering::Relaxed);
         }
     }
 
     /// Nothing of ours is under way or still to be written.
-    pub(super) fn is_between_answers(&self) -> bool {
+    pub(crate) fn is_between_answers(&self) -> bool {
         self.is_said.load(Ordering::Relaxed)
     }
 
     /// Counts a beat. Whether the client has let too many pass.
-    pub(super) fn beat(&self, deadlines: Deadlines) -> bool {
+    pub(crate) fn beat(&self, deadlines: Deadlines) -> bool {
         // Only the connection's own task gets here, and it hands the turn to and fro itself.
         match self.beats.load(Ordering::Relaxed) {
             OURS => false,
@@ -93,7 +93,7 @@ impl Turn {
 
 pin_project! {
     /// The body of an answer: when it has been sent or given up, it is the client's turn again, unless there are no more turns.
-    pub(super) struct Answering<B> {
+    pub(crate) struct Answering<B> {
         #[pin]
         body: B,
         peer: Option<Peer>,
@@ -109,12 +109,12 @@ pin_project! {
 }
 
 impl<B> Answering<B> {
-    pub(super) fn new(body: B, peer: Peer) -> Self {
+    pub(crate) fn new(body: B, peer: Peer) -> Self {
         Self { body, peer: Some(peer) }
     }
 
     /// The last body of HTTP on this connection: what comes behind it is in another protocol (RFC 9110 §7.8).
-    pub(super) fn last(body: B) -> Self {
+    pub(crate) fn last(body: B) -> Self {
         Self { body, peer: None }
     }
 }

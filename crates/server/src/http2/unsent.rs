@@ -8,18 +8,18 @@ use bytes::{Buf, Bytes};
 use hyper::body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::streams::Stream;
+use crate::http2::streams::Stream;
 
 /// Bytes in one piece, as many as a frame of HTTP/2 has (RFC 9113 §4.2). A piece goes to the connection as a whole as soon as there is any
 /// room for it, so this is also what a stream may hold beyond [`MAX_UNSENT`].
-pub(super) const PIECE: usize = 16 * 1024;
+pub(crate) const PIECE: usize = 16 * 1024;
 
 /// Bytes of one stream that its connection takes before the client does.
-pub(super) const MAX_UNSENT: usize = 64 * 1024;
+pub(crate) const MAX_UNSENT: usize = 64 * 1024;
 
 /// A piece of an answer that the client has not taken yet.
 #[derive(Debug)]
-pub(super) struct Unsent {
+pub(crate) struct Unsent {
     bytes: Bytes,
     stream: Arc<Stream>,
 }
@@ -54,7 +54,7 @@ impl Drop for Unsent {
 
 pin_project! {
     /// A body whose pieces are [`Unsent`].
-    pub(super) struct Counted<B> {
+    pub(crate) struct Counted<B> {
         #[pin]
         body: B,
         // What is left of the piece that came last.
@@ -64,7 +64,7 @@ pin_project! {
 }
 
 impl<B> Counted<B> {
-    pub(super) fn new(body: B, stream: Arc<Stream>) -> Self {
+    pub(crate) fn new(body: B, stream: Arc<Stream>) -> Self {
         Self { body, rest: Bytes::new(), stream }
     }
 }

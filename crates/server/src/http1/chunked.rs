@@ -2,7 +2,7 @@
 
 /// Where in a chunked body the next byte is.
 #[derive(Debug, Default)]
-pub(super) struct ChunkedWatch {
+pub(crate) struct ChunkedWatch {
     place: Place,
 }
 
@@ -46,7 +46,7 @@ impl Default for Place {
 
 /// What came of some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(crate) enum Seen {
     /// So many belong to the content, which has ended with them or goes on.
     Good { bytes: usize, is_end: bool },
     /// The byte behind this many must not be there.
@@ -55,7 +55,7 @@ pub(super) enum Seen {
 
 impl ChunkedWatch {
     /// Looks at bytes up to the end of the content.
-    pub(super) fn see(&mut self, bytes: &[u8]) -> Seen {
+    pub(crate) fn see(&mut self, bytes: &[u8]) -> Seen {
         let mut seen = 0;
         while let Some(&byte) = bytes.get(seen) {
             if let Place::Chunk { left } = self.place {

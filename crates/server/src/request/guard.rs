@@ -5,18 +5,19 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 
-use super::framing::Suspicion;
-use super::refusal::HEAD_TOO_LARGE;
+use crate::request::suspicion::Suspicion;
 use larder_message::authority;
 use larder_message::forward::{CDN_LOOP, loops};
 use larder_message::problem::Problem;
 
+pub(crate) const HEAD_TOO_LARGE: Problem =
+    Problem::refusal(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request's line and fields are too large, or too many.");
 const LOOP: Problem =
     Problem::new(StatusCode::LOOP_DETECTED, "proxy_loop_detected", "The request has come through here twice before.").closing();
 
 /// What is done with a request instead of handling it.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// It goes on.
     Pass,
     /// It is refused, and its connection closed.
@@ -36,14 +37,14 @@ struct Head<'a> {
 
 /// How much a head may have, in bytes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct HeadLimits {
-    pub(super) target: usize,
+pub(crate) struct HeadLimits {
+    pub(crate) target: usize,
     /// All fields of an HTTP/2 request, counted as RFC 9113 §6.5.2 does, or the whole head of HTTP/1.1, which is bounded where it is read.
-    pub(super) fields: usize,
+    pub(crate) fields: usize,
 }
 
 /// Judges a request by its head. `suspicion` says what was seen in the raw bytes of its connection.
-pub(super) fn judge<B>(request: &Request<B>, suspicion: Suspicion, limits: HeadLimits) -> Verdict {
+pub(crate) fn judge<B>(request: &Request<B>, suspicion: Suspicion, limits: HeadLimits) -> Verdict {
     let head = Head { method: request.method(), uri: request.uri(), version: request.version(), headers: request.headers() };
     let (mut is_coded, mut expects, mut was_forwarded) = (false, false, false);
     for name in head.headers.keys() {

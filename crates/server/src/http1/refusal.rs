@@ -1,19 +1,18 @@
 //! What hyper says by itself to a head that it cannot read, said in our words.
 //!
 //! hyper answers such a head before any handler hears of it, with a bare status line. It does so only where nothing of ours is under way or still
-//! to be written (see [`super::turn`]), so what it writes there can be known for what it is by where it stands, and is replaced.
+//! to be written (see [`crate::connection::activity`]), so what it writes there can be known for what it is by where it stands, and is replaced.
 
 use http::StatusCode;
 
+use crate::request::guard::HEAD_TOO_LARGE;
 use larder_message::problem::Problem;
 
 const MALFORMED: Problem = Problem::refusal(StatusCode::BAD_REQUEST, "The request's head could not be read as HTTP/1.1.");
 const TARGET_TOO_LONG: Problem = Problem::refusal(StatusCode::URI_TOO_LONG, "The request target is too long.");
-pub(super) const HEAD_TOO_LARGE: Problem =
-    Problem::refusal(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request's line and fields are too large, or too many.");
 
 /// The answer to be given instead of the one that begins with these bytes; `None` where it may stay.
-pub(super) fn in_our_words(bytes: &[u8]) -> Option<Problem> {
+pub(crate) fn in_our_words(bytes: &[u8]) -> Option<Problem> {
     let status = bytes.strip_prefix(b"HTTP/1.1 ").or_else(|| bytes.strip_prefix(b"HTTP/1.0 "))?;
     match status.get(..3)? {
         b"400" => Some(MALFORMED),

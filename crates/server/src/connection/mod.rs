@@ -1,0 +1,10 @@
+//! What is known and kept about one client connection, whatever its protocol.
+
+pub(crate) mod activity;
+pub(crate) mod handler;
+pub(crate) mod linger;
+pub(crate) mod open;
+pub(crate) mod options;
+pub(crate) mod peer;
+pub(crate) mod sniff;
+pub(crate) mod stall;

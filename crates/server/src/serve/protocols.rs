@@ -1,0 +1,98 @@
+//! One connection from its first byte to its last.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use crate::connection::handler::Handler;
+use crate::connection::options::ServerOptions;
+use crate::connection::peer::Peer;
+use crate::connection::sniff::FirstBytes;
+use crate::http1::stream::{ClientStream, answer_late};
+use crate::http2::streams::Streams;
+use crate::http2::unsent::{Counted, MAX_UNSENT};
+use crate::serve::drive::{Course, Phase, Pulse};
+use crate::serve::respond::respond;
+
+/// HTTP/2 connections are asked for a sign of life this often, and closed when none comes as soon again.
+const PING: Duration = Duration::from_secs(20);
+
+/// How connections are served. One for the whole server.
+#[derive(Clone)]
+pub(crate) struct Protocols {
+    http1: http1::Builder,
+    options: ServerOptions,
+}
+
+impl Protocols {
+    pub(crate) fn new(options: ServerOptions) -> Self {
+        let mut http1 = http1::Builder::new();
+        http1
+            // See `connection::activity`.
+            .header_read_timeout(None)
+            .max_header_size(options.max_head)
+            .max_buf_size(options.max_head.max(8 * 1024) * 2);
+        Self { http1, options }
+    }
+
+    pub(crate) fn tunnel_idle(&self) -> Duration {
+        self.options.tunnel_idle
+    }
+
+    fn http2(&self, streams: Streams) -> http2::Builder<Streams> {
+        let mut http2 = http2::Builder::new(streams);
+        http2
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING)
+            .keep_alive_timeout(PING)
+            .max_concurrent_streams(self.options.max_streams)
+            .max_send_buf_size(MAX_UNSENT)
+            // See `request::guard::check_size`.
+            .max_header_list_size(u32::try_from(self.options.max_head.saturating_mul(2)).unwrap_or(u32::MAX));
+        http2
+    }
+
+    /// Serves one connection until it ends or the server does.
+    pub(crate) async fn serve<H: Handler>(&self, mut stream: TcpStream, peer: Peer, handler: H, mut pulse: watch::Receiver<Pulse>) {
+        let mut first = FirstBytes::default();
+        let read = tokio::select! {
+            read = tokio::time::timeout(self.options.header_read_timeout, first.read(&mut stream)) => read,
+            _ = pulse.wait_for(|pulse| pulse.phase > Phase::Parting) => return,
+        };
+        match read {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false) | Err(_)) => return,
+            Err(_elapsed) => return answer_late(&stream, &first, &peer, &handler),
+        }
+        let is_http2 = first.is_http2();
+        let io = TokioIo::new(ClientStream::new(stream, &first, peer.clone(), handler.clone(), &self.options));
+        let (deadlines, limits) = (self.options.deadlines(), self.options.head_limits());
+        if is_http2 {
+            let streams = Streams::new(self.options.write_timeout, Arc::clone(peer.unsent()));
+            let course = Course { peer: &peer, deadlines, streams: Some(streams.clone()), quiet: 0 };
+            let service = service_fn({
+                let (peer, streams) = (peer.clone(), streams.clone());
+                move |request| {
+                    let stream = streams.begin();
+                    let response = respond(request, &peer, &handler, limits);
+                    async move { response.await.map(|response| response.map(|body| Counted::new(body, stream))) }
+                }
+            });
+            let connection = self.http2(streams).serve_connection(io, service);
+            course.drive(connection, |connection| connection.graceful_shutdown(), pulse).await;
+        } else {
+            let course = Course { peer: &peer, deadlines, streams: None, quiet: 0 };
+            let service = service_fn({
+                let peer = peer.clone();
+                move |request| respond(request, &peer, &handler, limits)
+            });
+            let connection = self.http1.serve_connection(io, service).with_upgrades();
+            course.drive(connection, |connection| connection.graceful_shutdown(), pulse).await;
+        }
+    }
+}

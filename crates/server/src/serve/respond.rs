@@ -1,0 +1,108 @@
+//! One request and its answer.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
+use bytes::Bytes;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
+use larder_semantics::fields::drop_nominated;
+
+use crate::connection::activity::Answering;
+use crate::connection::handler::{Handler, OwnAnswer};
+use crate::connection::linger::lingering;
+use crate::connection::peer::Peer;
+use crate::request::cookies::join_cookies;
+use crate::request::guard::{HeadLimits, Verdict, judge};
+use larder_message::problem::Problem;
+
+type Answer<B> = Answering<Either<B, Full<Bytes>>>;
+
+/// One request: judged, then handled. Informational responses may be written until the response is there.
+pub(crate) fn respond<H: Handler>(
+    mut request: Request<Incoming>,
+    peer: &Peer,
+    handler: &H,
+    limits: HeadLimits,
+) -> impl Future<Output = Result<Response<Answer<H::Body>>, Infallible>> + use<H> {
+    peer.turn().take();
+    let handling = match judge(&request, peer.suspicion(), limits) {
+        Verdict::Pass => {
+            drop_nominated(request.headers_mut());
+            if request.version() == Version::HTTP_2 {
+                join_cookies(request.headers_mut());
+            }
+            Ok(handler.handle(request, peer.clone()))
+        }
+        Verdict::Refuse(problem) => {
+            peer.mark_lingering();
+            let answer = problem.response(request.method());
+            tell(handler, peer, &request, &answer, Some(problem));
+            drop(lingering(request));
+            Err(answer.map(Full::new))
+        }
+        Verdict::Answer(answer) => {
+            let answer = answer.map(Bytes::from);
+            tell(handler, peer, &request, &answer, None);
+            Err(answer.map(Full::new))
+        }
+    };
+    let peer = peer.clone();
+    async move {
+        let response = match handling {
+            Ok(handling) => {
+                let mut handling = pin!(handling);
+                let response = poll_fn(|cx| match handling.as_mut().poll(cx) {
+                    Poll::Ready(response) => Poll::Ready(response),
+                    Poll::Pending => {
+                        peer.outbox().wait(cx.waker());
+                        Poll::Pending
+                    }
+                });
+                let mut response = response.await;
+                if peer.outbox().is_waiting() {
+                    // They came together with the final response. Boxed, because that is rare.
+                    response = Box::pin(after_early_responses(response, &peer)).await;
+                }
+                peer.outbox().end();
+                response.map(Either::Left)
+            }
+            Err(response) => response.map(Either::Right),
+        };
+        Ok(finished(response, peer))
+    }
+}
+
+/// The final response, once the informational ones before it are being written.
+async fn after_early_responses<R>(response: R, peer: &Peer) -> R {
+    poll_fn(|cx| peer.outbox().poll_taken(cx)).await;
+    response
+}
+
+/// Tells the handler of an answer that it was not asked for.
+fn tell<H: Handler>(handler: &H, peer: &Peer, request: &Request<Incoming>, answer: &Response<Bytes>, problem: Option<Problem>) {
+    let (status, bytes) = (answer.status(), answer.body().len());
+    handler.answered_before(&OwnAnswer { peer: peer.address().ip(), request: Some(request), status, bytes, problem });
+}
+
+/// RFC 9112 §9.6: "a server that sends a close connection option MUST initiate closure of the connection after it sends the final response".
+/// hyper does the latter.
+fn finished<B>(mut response: Response<B>, peer: Peer) -> Response<Answering<B>> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        peer.mark_switched();
+        return response.map(Answering::last);
+    }
+    if response.status().canonical_reason().is_none() {
+        // hyper would make one up. An empty phrase is one (RFC 9112 §4).
+        response.extensions_mut().insert(ReasonPhrase::from_static(b""));
+    }
+    if peer.is_parting() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response.map(|body| Answering::new(body, peer))
+}
