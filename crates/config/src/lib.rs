@@ -30,6 +30,7 @@ mod tags;
 mod tokens;
 mod units;
 mod unknown;
+mod upstream_url;
 mod upstreams;
 mod writes;
 
@@ -55,6 +56,7 @@ pub use report::{Report, Warnings};
 pub use tags::{TagPart, TagTemplate};
 pub use tokens::{Token, TokenScope};
 pub use units::{display_bytes, display_duration};
+pub use upstream_url::{InvalidUpstreamUrl, UpstreamUrl};
 pub use writes::{OnEvent, OnWrite, PurgeTemplate, ResponseTags};
 
 use mistake::{Mistake, Mistakes, Place};

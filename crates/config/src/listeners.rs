@@ -40,7 +40,7 @@ fn check_admin(admin: &Listen, guarded: bool, public: &[Listen], mistakes: &Mist
 
 /// An upstream that is one of our own listeners. `place` is its URL's.
 pub(super) fn check_upstream(upstream: &Upstream, place: Place, listeners: &[Listen], mistakes: &Mistakes) {
-    if let Some(own) = listeners.iter().find(|listen| listen.address().eq_ignore_ascii_case(upstream.authority.as_str())) {
+    if let Some(own) = listeners.iter().find(|listen| listen.address().eq_ignore_ascii_case(upstream.url.authority().as_str())) {
         let mistake = Mistake::new(format!("upstream `{}` is Larder's own listener, {}", upstream.name, own.address()));
         mistakes.clash(place, mistake.hint("requests would go round in circles; give the backend's address"), own.span(), "the listener");
     }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
-use http::uri::{Authority, Scheme};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use larder_redis::{Compression, RedisServers, SealKeys, WriteMode};
 use larder_semantics::{KeyRules, Policy, QueryRules};
@@ -18,6 +17,7 @@ use super::purge::Purge;
 use super::source::Source;
 use super::tags::TagTemplate;
 use super::tokens::Token;
+use super::upstream_url::UpstreamUrl;
 use super::writes::{OnEvent, OnWrite, ResponseTags};
 use crate::limits::{BreakerLimit, Limit};
 use larder_message::forward::{HostPolicy, Trust};
@@ -124,12 +124,8 @@ impl Default for Admin {
 pub struct Upstream {
     /// As in the file; `default` where the command line gave it.
     pub name: Arc<str>,
-    /// `http` or `https`.
-    pub scheme: Scheme,
-    /// Host and, where the URL names one, port. Never userinfo.
-    pub authority: Authority,
-    /// Put before every path that goes up: empty, or begins with a slash and does not end in one.
-    pub base_path: String,
+    /// Where it is.
+    pub url: UpstreamUrl,
     /// For DNS, TCP and TLS together.
     pub connect_timeout: Duration,
     /// From the last byte of the request to the response's fields.
@@ -142,9 +138,10 @@ pub struct Upstream {
     pub limit: Limit,
     /// When it is left alone; `None` for never.
     pub breaker: Option<BreakerLimit>,
-    /// Which `Host` it sees.
+    /// Which `Host` it sees. With [`HostPolicy::Upstream`], HTTP/2 is offered to `https` origins; with [`HostPolicy::Preserve`] it is not,
+    /// because there `:authority` is the connection's and has to agree with `Host` (RFC 9113 §8.3.1).
     pub host: HostPolicy,
-    /// Speaks HTTP/2 without TLS, unasked. Only with `http`.
+    /// Speaks HTTP/2 without TLS and without negotiation. Only with `http`.
     pub h2c: bool,
     /// The PEM file with the only certificate authorities it is trusted by; `None` for the system's.
     pub ca_file: Option<PathBuf>,

@@ -5,23 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Uri;
-use http::uri::{Authority, Scheme};
 use toml::Spanned;
 
 use super::mistake::{Mistake, Mistakes};
 use super::model::Upstream;
 use super::reader::Table;
+use super::upstream_url::{InvalidUpstreamUrl, UpstreamUrl};
 use crate::limits::{BreakerLimit, Limit};
 use larder_message::forward::HostPolicy;
-
-/// What an upstream's URL says.
-#[derive(Debug)]
-pub(super) struct Url {
-    scheme: Scheme,
-    authority: Authority,
-    base_path: String,
-}
 
 /// An upstream of the file.
 pub(super) struct Named {
@@ -50,7 +41,7 @@ fn one(name: &Spanned<&str>, mut table: Table<'_>) -> Option<(Upstream, Range<us
     let limit = limit(&mut table);
     let breaker = breaker(&mut table);
     let host = table.one_of("host", &[("preserve", HostPolicy::Preserve), ("upstream", HostPolicy::Upstream)]).map(Spanned::into_inner);
-    let https = url.as_ref().map(|url| url.get_ref().scheme == Scheme::HTTPS);
+    let https = url.as_ref().map(|url| url.get_ref().is_https());
     let h2c = h2c(&mut table, https);
     let ca_file = ca_file(&mut table, https);
     table.finish();
@@ -156,12 +147,10 @@ pub(super) fn positive(table: &mut Table<'_>, key: &'static str) -> Option<Durat
 
 impl Upstream {
     /// The defaults around a URL.
-    pub(super) fn new(name: &str, url: Url) -> Self {
+    pub fn new(name: &str, url: UpstreamUrl) -> Self {
         Self {
             name: Arc::from(name),
-            scheme: url.scheme,
-            authority: url.authority,
-            base_path: url.base_path,
+            url,
             connect_timeout: Duration::from_secs(1),
             first_byte_timeout: Duration::from_secs(30),
             // Below the five seconds after which Node closes its side: a connection that both ends close at once loses a request.
@@ -176,73 +165,7 @@ impl Upstream {
     }
 }
 
-/// Never quotes the URL: it may hold a password.
-pub(super) fn parse_url(text: &str) -> Result<Url, Mistake> {
-    let (scheme, rest) = split_scheme(text)?;
-    if rest.split('/').next().is_some_and(|authority| authority.contains('@')) {
-        return Err(
-            Mistake::new("the upstream's url contains a user name or password").hint("leave it out; Larder sends what the client sends")
-        );
-    }
-    if text.contains(['?', '#']) {
-        return Err(Mistake::new("the upstream's url contains a query or a fragment")
-            .hint("give scheme, host, port and, if need be, a path that is put before every request's path"));
-    }
-    let wrong =
-        || Mistake::new("the upstream's url is not a URL").hint("the form is http://HOST:PORT or https://HOST, with an optional path");
-    let uri: Uri = text.parse().map_err(|_| wrong())?;
-    let authority = uri.authority().cloned().filter(|authority| !authority.host().is_empty()).ok_or_else(wrong)?;
-    // `http` accepts any digits as a port.
-    let port = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
-    if !port.is_empty() && port.strip_prefix(':').and_then(|port| port.parse::<u16>().ok()).is_none_or(|port| port == 0) {
-        return Err(Mistake::new("the upstream's url has an impossible port").hint("from 1 to 65535"));
-    }
-    Ok(Url { scheme, authority, base_path: uri.path().trim_end_matches('/').to_owned() })
-}
-
-fn split_scheme(text: &str) -> Result<(Scheme, &str), Mistake> {
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return Err(Mistake::new("the upstream's url has no scheme").hint("begin with http:// or https://"));
-    };
-    match scheme.to_ascii_lowercase().as_str() {
-        "http" => Ok((Scheme::HTTP, rest)),
-        "https" => Ok((Scheme::HTTPS, rest)),
-        _ => Err(Mistake::new("the upstream's url is neither http nor https").hint("begin with http:// or https://")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_is_scheme_authority_and_a_path_before_every_path() {
-        for (text, scheme, authority, base) in [
-            ("http://127.0.0.1:3000", "http", "127.0.0.1:3000", ""),
-            ("https://api.example.com/", "https", "api.example.com", ""),
-            ("HTTP://[::1]:80/v2/", "http", "[::1]:80", "/v2"),
-            ("https://host/a%20b/c", "https", "host", "/a%20b/c"),
-        ] {
-            let url = parse_url(text).unwrap();
-            assert_eq!((url.scheme.as_str(), url.authority.as_str(), url.base_path.as_str()), (scheme, authority, base), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_bad_url_is_never_quoted() {
-        for text in [
-            "secret",
-            "ftp://secret/",
-            "http://u:secret@host/",
-            "http://secret?x",
-            "http://secret#x",
-            "http://",
-            "http://secret:99999",
-            "http://secret:0",
-            "http:// secret",
-        ] {
-            let mistake = parse_url(text).unwrap_err();
-            assert!(!mistake.message.contains("secret") && !mistake.hint.unwrap().contains("secret"), "{text}");
-        }
-    }
+/// An upstream's URL, or what is wrong with it in a report's form.
+pub(super) fn parse_url(text: &str) -> Result<UpstreamUrl, Mistake> {
+    text.parse().map_err(|error: InvalidUpstreamUrl| Mistake::new(error.to_string()).hint(error.hint()))
 }

@@ -13,7 +13,7 @@ use crate::route_table::RouteTable;
 use crate::routing::Router;
 use crate::tagging::RouteTags;
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::{OriginObserver, UpstreamOptions, UpstreamService, UpstreamSetupError, UpstreamUrl};
+use crate::upstream::{OriginObserver, UpstreamOptions, UpstreamService, UpstreamSetupError};
 use larder_message::OriginOutcome;
 
 /// A configuration, ready to serve. Replaced as a whole on reload; the cache itself goes on.
@@ -35,14 +35,6 @@ pub(crate) enum SetupError {
         name: Arc<str>,
         /// What is wrong.
         error: UpstreamSetupError,
-    },
-    /// An upstream's URL is none.
-    #[error("upstream `{name}`: {error}")]
-    Url {
-        /// Its name.
-        name: Arc<str>,
-        /// What is wrong.
-        error: crate::upstream::InvalidUpstreamUrl,
     },
     /// Two routes cannot be told apart.
     #[error("a route's path cannot be matched: {0}")]
@@ -160,24 +152,12 @@ fn connect(
         if let Some(known) = known(index, upstream) {
             return Ok(known);
         }
-        let url = format!("{}://{}{}", upstream.scheme, upstream.authority, upstream.base_path);
-        let url: UpstreamUrl = url.parse().map_err(|error| SetupError::Url { name: Arc::clone(&upstream.name), error })?;
         let options = UpstreamOptions {
             index,
-            name: Arc::clone(&upstream.name),
-            limit: upstream.limit,
-            breaker: upstream.breaker,
             min_upload_rate: config.server.min_upload_rate,
-            connect_timeout: upstream.connect_timeout,
-            first_byte_timeout: upstream.first_byte_timeout,
-            idle_timeout: upstream.idle_timeout,
-            max_idle: upstream.max_idle,
-            host: upstream.host,
-            h2c: upstream.h2c,
-            ca_file: upstream.ca_file.clone(),
             trusted: trusted.clone(),
             observer: Some(Arc::new(OriginMetrics(Arc::clone(metrics)))),
-            ..UpstreamOptions::new(url, clock.clone())
+            ..UpstreamOptions::new(upstream.clone(), clock.clone())
         };
         UpstreamService::new(options).map_err(|error| SetupError::Upstream { name: Arc::clone(&upstream.name), error })
     };

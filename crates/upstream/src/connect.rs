@@ -47,11 +47,11 @@ impl Connector {
         #[cfg(target_os = "linux")]
         tcp.set_tcp_user_timeout(Some(Duration::from_secs(60)));
         let builder = HttpsConnectorBuilder::new().with_tls_config(tls_config(options)?).https_or_http();
-        let inner = match options.host {
+        let inner = match options.config.host {
             HostPolicy::Upstream => builder.enable_all_versions().wrap_connector(Tcp(tcp)),
             HostPolicy::Preserve => builder.enable_http1().wrap_connector(Tcp(tcp)),
         };
-        Ok(Self { inner, timeout: options.connect_timeout, stats })
+        Ok(Self { inner, timeout: options.config.connect_timeout, stats })
     }
 }
 
@@ -59,9 +59,9 @@ impl Connector {
 fn tls_config(options: &UpstreamOptions) -> Result<rustls::ClientConfig, UpstreamSetupError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let builder = if !options.url.is_https() {
+    let builder = if !options.config.url.is_https() {
         builder.with_root_certificates(rustls::RootCertStore::empty())
-    } else if let Some(path) = &options.ca_file {
+    } else if let Some(path) = &options.config.ca_file {
         let failed = |reason: String| UpstreamSetupError::CaFile { path: path.clone(), reason };
         let mut roots = rustls::RootCertStore::empty();
         for certificate in CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))? {

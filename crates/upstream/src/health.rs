@@ -34,11 +34,11 @@ pub(super) struct Attempt<'a> {
 
 impl Health {
     pub(super) fn new(options: &UpstreamOptions) -> Self {
-        let breaker = options.breaker.map(|limit| Breaker::new(limit.failures, limit.open));
+        let breaker = options.config.breaker.map(|limit| Breaker::new(limit.failures, limit.open));
         Self {
             answers: AtomicU64::new(0),
             breaker,
-            pause: options.breaker.map(|limit| limit.open).unwrap_or_default(),
+            pause: options.config.breaker.map(|limit| limit.open).unwrap_or_default(),
             troubles: Troubles::new(options),
         }
     }
@@ -103,7 +103,9 @@ mod tests {
 
     fn health(failures: u32) -> Health {
         let breaker = Some(larder_config::BreakerLimit { failures, open: Duration::from_secs(3600) });
-        Health::new(&UpstreamOptions { breaker, ..options("http://127.0.0.1:1") })
+        let mut options = options("http://127.0.0.1:1");
+        options.config.breaker = breaker;
+        Health::new(&options)
     }
 
     fn begin(health: &Health) -> Attempt<'_> {

@@ -40,4 +40,3 @@ pub use observe::{OriginObserver, UpstreamStats};
 pub use options::{UpstreamOptions, UpstreamSetupError};
 pub use service::{Requester, UpstreamService};
 pub use tunnel::TunnelClient;
-pub use url::{InvalidUpstreamUrl, UpstreamUrl};

@@ -156,6 +156,7 @@ mod tests {
     use crate::http1::HeadWriter;
     use crate::progress::WatchedBody;
     use crate::test_origin::{options, origin};
+    use crate::url;
 
     #[tokio::test]
     async fn a_connection_that_waits_keeps_nothing_of_the_room_that_a_long_body_took() {
@@ -168,7 +169,7 @@ mod tests {
         .await;
         let (options, stats) = (options(&format!("http://{address}")), Arc::<UpstreamStats>::default());
         let connector = Connector::new(&options, Arc::clone(&stats)).expect("connector");
-        let pool = Pool::new(connector, options.url.base(), 1, Duration::from_secs(4));
+        let pool = Pool::new(connector, url::base(&options.config.url), 1, Duration::from_secs(4));
         let upload = Upload::new(HeadWriter::new(&Method::GET, "/"), &HeaderMap::new(), WatchedBody::empty());
         let response = pool.request(&Method::GET, upload, &Interim::default(), &stats).await.expect("response");
         let mut body = response.into_body();

@@ -24,6 +24,7 @@ use super::patience::{Patience, within};
 use super::pool::Pool;
 use super::progress::{BodyFailure, Progress, WatchedBody};
 use super::service::Inner;
+use super::url;
 use larder_message::forward::{self, ForwardRules, Hop, HostPolicy};
 
 /// How requests reach an origin.
@@ -53,22 +54,22 @@ pub(super) enum Outgoing {
 
 impl Transport {
     pub(super) fn new(options: &UpstreamOptions, connector: Connector) -> Self {
-        if options.h2c {
-            return Self::Http2(Http2::new(connector, options.url.base(), options.idle_timeout));
+        if options.config.h2c {
+            return Self::Http2(Http2::new(connector, url::base(&options.config.url), options.config.idle_timeout));
         }
-        if !options.url.is_https() || options.host == HostPolicy::Preserve {
-            return Self::Http1(Pool::new(connector, options.url.base(), options.max_idle, options.idle_timeout));
+        if !options.config.url.is_https() || options.config.host == HostPolicy::Preserve {
+            return Self::Http1(Pool::new(connector, url::base(&options.config.url), options.config.max_idle, options.config.idle_timeout));
         }
         let client = |max_idle: usize| {
             legacy::Client::builder(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .pool_timer(TokioTimer::new())
-                .pool_idle_timeout(options.idle_timeout)
+                .pool_idle_timeout(options.config.idle_timeout)
                 .pool_max_idle_per_host(max_idle)
                 .set_host(false)
                 .build(connector.clone())
         };
-        Self::Negotiated(Arc::new(GeneralClients { pooled: client(options.max_idle), fresh: client(0) }))
+        Self::Negotiated(Arc::new(GeneralClients { pooled: client(options.config.max_idle), fresh: client(0) }))
     }
 
     /// A received request as it goes to the origin. With `expect`, its content waits for the origin's word.
@@ -83,7 +84,7 @@ impl Transport {
         let expectation = expect.then_some(HeaderValue::from_static("100-continue"));
         match self {
             Self::Http1(pool) => {
-                let target = options.url.origin_form(&parts.uri);
+                let target = url::origin_form(&options.config.url, &parts.uri);
                 let mut head = HeadWriter::new(&parts.method, target.path_and_query().map_or("/", |target| target.as_str()));
                 forward::upstream_fields(&parts, hop, rules, |name, value| head.field(name, value));
                 if let Some(expectation) = expectation {
@@ -115,7 +116,7 @@ fn general_request(
     // hyper would act on extensions of the client's connection.
     parts.extensions = Extensions::new();
     forward::to_upstream(&mut parts, hop, rules);
-    parts.uri = options.url.resolve(&parts.uri);
+    parts.uri = url::resolve(&options.config.url, &parts.uri);
     parts.headers.extend(expectation.map(|expectation| (header::EXPECT, expectation)));
     Request::from_parts(parts, body)
 }
@@ -153,7 +154,7 @@ impl Outgoing {
         upstream: &Inner,
     ) -> Result<Response<Source>, UpstreamError> {
         let (stats, options) = (&upstream.stats, &upstream.options);
-        let patience = Patience { deadline: options.first_byte_timeout, min_rate: options.min_upload_rate };
+        let patience = Patience { deadline: options.config.first_byte_timeout, min_rate: options.min_upload_rate };
         let shared = match &self {
             Self::Http2 { client, .. } => Some(client.clone()),
             Self::Http1 { .. } | Self::Negotiated { .. } => None,

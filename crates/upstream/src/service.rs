@@ -24,6 +24,7 @@ use super::options::{UpstreamOptions, UpstreamSetupError};
 use super::places::{Full, Place, Places};
 use super::progress::WatchedBody;
 use super::send::Transport;
+use super::url;
 
 use larder_message::forward::{self, ForwardRules, Hop, HostPolicy};
 use larder_message::{EarlyResponses, OriginOutcome};
@@ -62,8 +63,9 @@ impl UpstreamService {
         let stats = Arc::<UpstreamStats>::default();
         let connector = Connector::new(&options, Arc::clone(&stats))?;
         let transport = Transport::new(&options, connector.clone());
-        let rules = ForwardRules { trusted: options.trusted.clone(), host: options.host, upstream_host: options.url.host() };
-        let (places, health) = (Places::new(options.limit), Health::new(&options));
+        let rules =
+            ForwardRules { trusted: options.trusted.clone(), host: options.config.host, upstream_host: url::host(&options.config.url) };
+        let (places, health) = (Places::new(options.config.limit), Health::new(&options));
         Ok(Self(Arc::new(Inner { options, rules, connector, stats, places, health, transport })))
     }
 
@@ -89,7 +91,7 @@ impl UpstreamService {
 
     /// Whether a path may lead out of the upstream's base path. Such a request must not be sent.
     pub fn leaves_base(&self, path: &str) -> bool {
-        self.0.options.url.is_left_by(path)
+        url::leaves_base(&self.0.options.config.url, path)
     }
 
     pub(super) fn inner(&self) -> &Inner {
@@ -137,7 +139,7 @@ impl Inner {
         let place = match place {
             Some(place) => place,
             None => Box::pin(self.places.wait()).await.map_err(|Full| {
-                self.health.troubles.refused(self.options.limit.max_requests, monotonic());
+                self.health.troubles.refused(self.options.config.limit.max_requests, monotonic());
                 UpstreamError::Full { retry_after: self.places.retry_after() }
             })?,
         };
@@ -150,8 +152,8 @@ impl Inner {
         parts.headers.contains_key(header::EXPECT)
             && !body.is_end_stream()
             && hop.is_some_and(|hop| hop.version > Version::HTTP_10)
-            && !self.options.h2c
-            && self.options.host == HostPolicy::Preserve
+            && !self.options.config.h2c
+            && self.options.config.host == HostPolicy::Preserve
     }
 
     /// Makes a received head into the client's.
@@ -196,6 +198,6 @@ impl tower_service::Service<Request<RequestBody>> for UpstreamService {
 
 impl fmt::Debug for UpstreamService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UpstreamService").field("url", &self.0.options.url).field("stats", &self.0.stats).finish()
+        f.debug_struct("UpstreamService").field("url", &self.0.options.config.url).field("stats", &self.0.stats).finish()
     }
 }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 
 use http::{Request, Response};
+use larder_config::Upstream;
 use larder_semantics::Timestamp;
 use larder_tower::RequestBody;
 use larder_tower::clock::Clock;
@@ -80,7 +81,15 @@ pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 /// Options for an origin at this URL, with a clock that stands still.
 pub(crate) fn options(url: &str) -> UpstreamOptions {
-    UpstreamOptions::new(url.parse().expect("upstream URL"), Clock::manual(Timestamp::from_secs(784_111_777)).0)
+    let config = Upstream::new("default", url.parse().expect("upstream URL"));
+    UpstreamOptions::new(config, Clock::manual(Timestamp::from_secs(784_111_777)).0)
+}
+
+/// The same with HTTP/2 without TLS.
+pub(crate) fn h2c_options(url: &str) -> UpstreamOptions {
+    let mut options = options(url);
+    options.config.h2c = true;
+    options
 }
 
 /// A service for the origin at this address.

@@ -76,7 +76,7 @@ async fn a_name_that_does_not_resolve_is_a_dns_error() {
 async fn an_origin_that_is_silent_has_timed_out() {
     let address = origin(|_, mut connection| async move { connection.closed().await }).await;
     let mut options = options(&format!("http://{address}"));
-    options.first_byte_timeout = Duration::from_millis(20);
+    options.config.first_byte_timeout = Duration::from_millis(20);
     let error = failure(&UpstreamService::new(options).expect("service"), get("/")).await;
     assert!(matches!(error, UpstreamError::FirstByteTimeout), "{error:?}");
 }
@@ -145,7 +145,8 @@ where
     let address = server.addresses().expect("addresses")[0];
     tokio::spawn(server.serve(ServerOptions::default(), answer, std::future::pending()));
     [false, true].map(|h2c| {
-        let options = super::UpstreamOptions { h2c, ..options(&format!("http://{address}")) };
+        let mut options = options(&format!("http://{address}"));
+        options.config.h2c = h2c;
         UpstreamService::new(options).expect("service")
     })
 }
@@ -502,7 +503,7 @@ async fn an_exchange_with_content_gives_its_connection_back_too() {
 #[tokio::test]
 async fn an_unused_connection_ends_after_a_while() {
     let mut options = keeps_alive().await;
-    options.idle_timeout = Duration::from_millis(20);
+    options.config.idle_timeout = Duration::from_millis(20);
     let service = UpstreamService::new(options).expect("service");
     for round in 1..=2 {
         send(&service, get("/")).await.expect("response").into_body().collect().await.expect("body");
@@ -514,7 +515,7 @@ async fn an_unused_connection_ends_after_a_while() {
 #[tokio::test]
 async fn no_more_unused_connections_are_kept_than_allowed() {
     let mut options = keeps_alive().await;
-    options.max_idle = 1;
+    options.config.max_idle = 1;
     let service = UpstreamService::new(options).expect("service");
     let (one, two) = tokio::join!(send(&service, get("/")), send(&service, get("/")));
     assert_eq!((one.is_ok(), two.is_ok()), (true, true));

@@ -9,9 +9,9 @@ use http_body_util::{BodyExt, Full};
 use larder_tower::RequestBody;
 use tokio::sync::Notify;
 
-use super::test_origin::{get, options, send};
+use super::test_origin::{get, h2c_options, send};
 use super::tests::{failure, over_either_protocol, until};
-use super::{UpstreamError, UpstreamOptions, UpstreamService};
+use super::{UpstreamError, UpstreamService};
 use larder_message::forward::HostPolicy;
 use larder_server::{Server, ServerOptions};
 
@@ -22,7 +22,9 @@ async fn seen_over_http2(host: HostPolicy, requests: Vec<Request<RequestBody>>) 
         http::Response::new(Full::new(Bytes::from(text)))
     };
     let [_, service] = over_either_protocol(answer);
-    let service = UpstreamService::new(UpstreamOptions { host, ..service.inner().options.clone() }).expect("service");
+    let mut options = service.inner().options.clone();
+    options.config.host = host;
+    let service = UpstreamService::new(options).expect("service");
     let mut seen = Vec::new();
     for request in requests {
         let response = send(&service, request).await.expect("response");
@@ -30,7 +32,7 @@ async fn seen_over_http2(host: HostPolicy, requests: Vec<Request<RequestBody>>) 
         let text = response.into_body().collect().await.expect("body").to_bytes();
         seen.push(String::from_utf8(text.to_vec()).expect("UTF-8"));
     }
-    let own = service.inner().options.url.host().to_str().expect("ASCII").to_owned();
+    let own = service.inner().options.config.url.authority().to_string();
     (seen, service.stats().connections_total(), own)
 }
 
@@ -58,7 +60,7 @@ async fn requests_at_the_same_time_share_one_http2_connection_and_one_failure() 
     assert!(one.is_ok() && two.is_ok() && three.is_ok());
     assert_eq!(service.stats().connections_total(), 1);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bind");
-    let gone = UpstreamOptions { h2c: true, ..options(&format!("http://{}", listener.local_addr().expect("address"))) };
+    let gone = h2c_options(&format!("http://{}", listener.local_addr().expect("address")));
     drop(listener);
     let gone = UpstreamService::new(gone).expect("service");
     let (one, two) = tokio::join!(failure(&gone, get("/")), failure(&gone, get("/")));
@@ -69,7 +71,8 @@ async fn requests_at_the_same_time_share_one_http2_connection_and_one_failure() 
 async fn an_unused_http2_connection_ends_after_a_while() {
     let answer = |_, _| async move { http::Response::new(Full::new(Bytes::from_static(b"ok"))) };
     let [_, service] = over_either_protocol(answer);
-    let options = UpstreamOptions { idle_timeout: Duration::from_millis(20), ..service.inner().options.clone() };
+    let mut options = service.inner().options.clone();
+    options.config.idle_timeout = Duration::from_millis(20);
     let service = UpstreamService::new(options).expect("service");
     for round in 1..=2 {
         send(&service, get("/")).await.expect("response").into_body().collect().await.expect("body");
@@ -87,7 +90,7 @@ async fn an_http2_connection_that_was_said_goodbye_on_is_not_used_again() {
     let answer = |_, _| async move { http::Response::new(Full::new(Bytes::from_static(b"ok"))) };
     let stop = Arc::clone(&stops);
     let first = tokio::spawn(server.serve(ServerOptions::default(), answer, async move { stop.notified().await }));
-    let options = super::UpstreamOptions { h2c: true, ..options(&format!("http://{address}")) };
+    let options = h2c_options(&format!("http://{address}"));
     let service = UpstreamService::new(options).expect("service");
     send(&service, get("/")).await.expect("response").into_body().collect().await.expect("body");
     stops.notify_one();
@@ -114,8 +117,8 @@ async fn an_http2_connection_on_which_nothing_comes_any_more_is_not_used_again()
         let server = hyper::server::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new());
         let _ = server.serve_connection(hyper_util::rt::TokioIo::new(stream), answer).await;
     });
-    let timeout = Duration::from_secs(1);
-    let options = UpstreamOptions { h2c: true, first_byte_timeout: timeout, ..options(&format!("http://{address}")) };
+    let mut options = h2c_options(&format!("http://{address}"));
+    options.config.first_byte_timeout = Duration::from_secs(1);
     let service = UpstreamService::new(options).expect("service");
     assert!(matches!(failure(&service, get("/")).await, UpstreamError::FirstByteTimeout));
     assert_eq!(send(&service, get("/")).await.expect("response").status(), 200);
@@ -144,7 +147,7 @@ async fn failing_once(what: impl Fn(h2::server::SendResponse<Bytes>) -> bool + S
             });
         }
     });
-    let options = UpstreamOptions { h2c: true, ..options(&format!("http://{address}")) };
+    let options = h2c_options(&format!("http://{address}"));
     let service = UpstreamService::new(options).expect("service");
     send(&service, get("/")).await.expect("response").into_body().collect().await.expect("body");
     service

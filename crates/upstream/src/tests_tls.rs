@@ -54,7 +54,7 @@ impl TlsOrigin {
 
     fn options(&self) -> UpstreamOptions {
         let mut options = options(&format!("https://127.0.0.1:{}", self.address.port()));
-        options.ca_file = Some(self.authority.path().join("ca.pem"));
+        options.config.ca_file = Some(self.authority.path().join("ca.pem"));
         options
     }
 }
@@ -86,7 +86,7 @@ async fn an_https_origin_with_the_clients_host_is_asked_with_http_1_1() {
 async fn rfc9113_8_3_1_http2_is_offered_where_host_and_authority_agree() {
     let origin = TlsOrigin::start(&["127.0.0.1"]).await;
     let mut options = origin.options();
-    options.host = HostPolicy::Upstream;
+    options.config.host = HostPolicy::Upstream;
     let own = format!("127.0.0.1:{}", origin.address.port());
     assert_eq!(told(options).await, format!("HTTP/2.0 {own} {own}"));
 }
@@ -103,7 +103,7 @@ async fn a_certificate_of_another_authority_is_not_trusted() {
     let origin = TlsOrigin::start(&["127.0.0.1"]).await;
     let other = TlsOrigin::start(&["127.0.0.1"]).await;
     let mut options = origin.options();
-    options.ca_file = other.options().ca_file;
+    options.config.ca_file = other.options().config.ca_file;
     let error = failure(options).await;
     assert!(matches!(error, UpstreamError::Certificate(_)), "{error:?}");
 }
@@ -112,7 +112,7 @@ async fn a_certificate_of_another_authority_is_not_trusted() {
 async fn trusting_anyone(address: SocketAddr) -> (UpstreamOptions, TlsOrigin) {
     let somebody = TlsOrigin::start(&["127.0.0.1"]).await;
     let mut options = options(&format!("https://{address}"));
-    options.ca_file = somebody.options().ca_file;
+    options.config.ca_file = somebody.options().config.ca_file;
     (options, somebody)
 }
 
@@ -120,7 +120,7 @@ async fn trusting_anyone(address: SocketAddr) -> (UpstreamOptions, TlsOrigin) {
 async fn connect_timeout_covers_the_tls_handshake() {
     let address = origin(|_, mut connection| async move { connection.closed().await }).await;
     let (mut options, _authority) = trusting_anyone(address).await;
-    options.connect_timeout = Duration::from_millis(20);
+    options.config.connect_timeout = Duration::from_millis(20);
     let error = failure(options).await;
     assert!(matches!(error, UpstreamError::ConnectTimeout(_)), "{error:?}");
 }
@@ -140,6 +140,6 @@ async fn an_origin_that_does_not_speak_tls_is_a_tls_error() {
 #[tokio::test]
 async fn a_ca_file_without_certificates_is_refused() {
     let mut options = options("https://127.0.0.1:1");
-    options.ca_file = Some(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").into());
+    options.config.ca_file = Some(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").into());
     assert!(UpstreamService::new(options).is_err());
 }

@@ -53,7 +53,12 @@ impl Rarely {
 
 impl Troubles {
     pub(super) fn new(options: &UpstreamOptions) -> Self {
-        Self { name: Arc::clone(&options.name), address: options.url.to_string(), failing: AtomicBool::new(false), state: Mutex::default() }
+        Self {
+            name: Arc::clone(&options.config.name),
+            address: options.config.url.to_string(),
+            failing: AtomicBool::new(false),
+            state: Mutex::default(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

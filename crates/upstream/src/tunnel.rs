@@ -18,6 +18,7 @@ use super::body::{Held, Source, UpstreamBody};
 use super::error::UpstreamError;
 use super::observe::InFlight;
 use super::progress::WatchedBody;
+use super::url;
 use larder_message::forward::{self, Hop};
 
 /// The client's side of a tunnel.
@@ -47,7 +48,7 @@ impl UpstreamService {
         let inner = self.inner();
         let held = inner.admit(inner.places.take()).await?;
         let attempt = inner.health.attempt()?;
-        let switching = tokio::time::timeout(inner.options.first_byte_timeout, self.switch(request, client, held));
+        let switching = tokio::time::timeout(inner.options.config.first_byte_timeout, self.switch(request, client, held));
         let result = switching.await.unwrap_or(Err(UpstreamError::FirstByteTimeout));
         attempt.ended(&result);
         result
@@ -71,9 +72,9 @@ impl UpstreamService {
             parts.headers.insert(header::UPGRADE, protocol);
         }
         // On a connection of its own there is no proxy between, so the target is in origin-form (RFC 9112 §3.2.1).
-        parts.uri = inner.options.url.origin_form(&parts.uri);
+        parts.uri = url::origin_form(&inner.options.config.url, &parts.uri);
 
-        let stream = inner.connector.clone().call(inner.options.url.base()).await.map_err(UpstreamError::from_exchange)?;
+        let stream = inner.connector.clone().call(url::base(&inner.options.config.url)).await.map_err(UpstreamError::from_exchange)?;
         let (mut sender, connection) = http1::handshake(stream).await.map_err(UpstreamError::from_exchange)?;
         tokio::spawn(connection.with_upgrades());
         let request = Request::from_parts(parts, body);

@@ -483,7 +483,8 @@ fn every_upstream_key_reaches_the_upstream() {
     let upstream = &config(&text).upstreams[1];
     let seconds = [upstream.connect_timeout, upstream.first_byte_timeout, upstream.idle_timeout].map(|timeout| timeout.as_secs());
     assert_eq!((seconds, upstream.max_idle, upstream.host, upstream.h2c), ([2, 3, 0], 5, HostPolicy::Upstream, false));
-    assert_eq!((upstream.scheme.as_str(), upstream.authority.as_str(), upstream.base_path.as_str()), ("https", "b:8443", "/v2"));
+    let url = &upstream.url;
+    assert_eq!((url.scheme().as_str(), url.authority().as_str(), url.base_path()), ("https", "b:8443", "/v2"));
     assert_eq!(upstream.ca_file.as_deref(), Some(std::path::Path::new(ca_file)));
 }
 
