@@ -5,10 +5,12 @@
 //! late, when its bytes cannot be read as HTTP in exactly one way, or when the server drains.
 //!
 //! ```text
-//! listener::bind --> serve::accept --> connection::sniff --> http1::stream --> http1::hit --> Handler::hit     (a hit: no hyper)
-//!                                            |                    |
-//!                                            |                    +--> hyper ---+
-//!                                            +--> http2::streams --> hyper -----+--> serve::respond --> request::guard --> Handler::handle
+//! listener::socket --> serve::accept --> connection::sniff --> http1::stream --> http1::hit --> Handler::hit       (a hit)
+//!                                              |                    |
+//!                                              |                    v
+//!                                              |                  hyper --> serve::respond --> request::guard --> Handler::handle
+//!                                              v                    ^
+//!                                        http2::streams ------------+
 //! ```
 //!
 //! Imports go one way: `serve` uses `http1` and `http2`; those use `connection`; that uses `request` and `listener`.

@@ -12,17 +12,18 @@ use http::{Request, Version};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+
+use crate::listener::socket::Socket;
 
 /// How long, and for how many bytes, a client that still sends is listened to after the last answer.
 const TIME: Duration = Duration::from_secs(5);
 const BYTES: u64 = 8 * 1024 * 1024;
 
 /// Reads the rest of a connection. Keeps what is `held` for it meanwhile, such as the connection's slot.
-pub(crate) async fn linger_on_connection<T>(mut stream: TcpStream, _held: T) {
+pub(crate) async fn linger_on_connection<T>(mut socket: Socket, _held: T) {
     let _ = tokio::time::timeout(TIME, async {
-        stream.shutdown().await?;
-        tokio::io::copy(&mut (&mut stream).take(BYTES), &mut tokio::io::sink()).await
+        socket.shutdown().await?;
+        tokio::io::copy(&mut (&mut socket).take(BYTES), &mut tokio::io::sink()).await
     })
     .await;
 }

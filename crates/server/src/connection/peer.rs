@@ -9,6 +9,7 @@ use http::Version;
 
 use crate::connection::activity::Turn;
 use crate::connection::open::Slot;
+use crate::listener::socket::ConnectionInfo;
 use crate::request::suspicion::Suspicion;
 use larder_message::early::{EarlyResponses, Outbox};
 use larder_message::forward::Hop;
@@ -20,8 +21,7 @@ pub struct Peer(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    address: SocketAddr,
-    local: SocketAddr,
+    info: ConnectionInfo,
     tunnel_idle: Duration,
     outbox: Arc<Outbox>,
     turn: Turn,
@@ -36,10 +36,9 @@ struct Shared {
 }
 
 impl Peer {
-    pub(crate) fn new(address: SocketAddr, local: SocketAddr, slot: Slot, tunnel_idle: Duration) -> Self {
+    pub(crate) fn new(info: ConnectionInfo, slot: Slot, tunnel_idle: Duration) -> Self {
         Self(Arc::new(Shared {
-            address,
-            local,
+            info,
             tunnel_idle,
             outbox: Arc::default(),
             turn: Turn::theirs(),
@@ -56,12 +55,12 @@ impl Peer {
 
     /// Where it came from.
     pub fn address(&self) -> SocketAddr {
-        self.0.address
+        self.0.info.remote
     }
 
     /// Where it came to.
     pub fn local(&self) -> SocketAddr {
-        self.0.local
+        self.0.info.local
     }
 
     /// How long a tunnel of this client may be quiet, both ways.
@@ -76,7 +75,7 @@ impl Peer {
 
     /// What the origin is told about a request received with this version.
     pub fn hop(&self, version: Version) -> Hop {
-        Hop { peer: self.0.address.ip(), secure: false, version }
+        Hop { peer: self.0.info.remote.ip(), secure: self.0.info.secure, version }
     }
 
     /// Where informational responses to the request under way go. `None` where the client's protocol cannot take them: only HTTP/1.1
@@ -142,5 +141,26 @@ impl Peer {
 
     pub(crate) fn mark_lingering(&self) {
         self.0.lingers.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    #[test]
+    fn the_origin_is_told_whether_the_connection_is_secure() {
+        for secure in [false, true] {
+            let address = "192.0.2.1:1".parse().expect("address");
+            let info = ConnectionInfo { remote: address, local: address, secure };
+            let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a permit");
+            let peer = Peer::new(info, Slot::new(permit, &Default::default()), Duration::ZERO);
+            let hop = peer.hop(Version::HTTP_11);
+            assert_eq!((hop.peer, hop.secure), (address.ip(), secure));
+        }
     }
 }

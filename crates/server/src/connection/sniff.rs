@@ -3,7 +3,8 @@
 use std::io;
 
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
+
+use crate::listener::socket::Socket;
 
 /// What an HTTP/2 connection begins with (RFC 9113 §3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -17,9 +18,9 @@ pub(crate) struct FirstBytes {
 
 impl FirstBytes {
     /// Reads until the protocol is clear. Can be dropped at any time; what was read stays. False when the peer left without a byte.
-    pub(crate) async fn read(&mut self, stream: &mut TcpStream) -> io::Result<bool> {
+    pub(crate) async fn read(&mut self, socket: &mut Socket) -> io::Result<bool> {
         while self.could_be_http2() && self.read < PREFACE.len() {
-            match stream.read(&mut self.bytes[self.read..]).await? {
+            match socket.read(&mut self.bytes[self.read..]).await? {
                 0 => break,
                 read => self.read += read,
             }

@@ -20,8 +20,8 @@ const TURNS: usize = 32;
 impl<H: Handler> ClientStream<H> {
     /// Reads to where heads are looked at. Zero at the end.
     pub(crate) fn poll_heads(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let Some(stream) = self.stream.as_mut() else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
-        let read = ready!(poll_read_buf(Pin::new(stream), cx, self.heads.room()))?;
+        let Some(socket) = self.socket.as_mut() else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+        let read = ready!(poll_read_buf(Pin::new(socket), cx, self.heads.room()))?;
         if read > 0 {
             self.unanswered = true;
             self.peer.turn().begin();

@@ -8,12 +8,9 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use http::StatusCode;
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use crate::connection::handler::{Handler, OwnAnswer};
 use crate::connection::linger::linger_on_connection;
@@ -25,6 +22,7 @@ use crate::http1::framing::FramingWatch;
 use crate::http1::head::Heads;
 use crate::http1::refusal::in_our_words;
 use crate::http1::write::Writing;
+use crate::listener::socket::Socket;
 use crate::request::guard::HeadLimits;
 use crate::request::suspicion::Suspicion;
 use larder_message::problem::Problem;
@@ -35,7 +33,7 @@ const LATE: Problem = Problem::refusal(StatusCode::REQUEST_TIMEOUT, "The request
 pub(crate) struct ClientStream<H: Handler> {
     pub(crate) handler: H,
     /// Only `Drop` takes it.
-    pub(crate) stream: Option<TcpStream>,
+    pub(crate) socket: Option<Socket>,
     pub(crate) peer: Peer,
     pub(crate) heads: Heads,
     pub(crate) reader: Reader,
@@ -68,12 +66,12 @@ pub(crate) enum Reader {
 }
 
 impl<H: Handler> ClientStream<H> {
-    pub(crate) fn new(stream: TcpStream, first: &FirstBytes, peer: Peer, handler: H, options: &ServerOptions) -> Self {
+    pub(crate) fn new(socket: Socket, first: &FirstBytes, peer: Peer, handler: H, options: &ServerOptions) -> Self {
         let framing = (!first.is_http2()).then(FramingWatch::default);
         let reader = if H::HITS && framing.is_some() { Reader::Here } else { Reader::Hyper };
         Self {
             handler,
-            stream: Some(stream),
+            socket: Some(socket),
             peer,
             heads: Heads::beginning_with(first.as_slice()),
             reader,
@@ -89,14 +87,14 @@ impl<H: Handler> ClientStream<H> {
         }
     }
 
-    fn stream(&mut self) -> io::Result<Pin<&mut TcpStream>> {
-        self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    fn socket(&mut self) -> io::Result<Pin<&mut Socket>> {
+        self.socket.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
     /// Finishes what has been begun to be said beside hyper.
     pub(crate) fn poll_own(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(stream) = self.stream.as_mut() else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
-        ready!(self.own.poll(stream, &mut self.deadline, cx))?;
+        let Some(socket) = self.socket.as_mut() else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+        ready!(self.own.poll(socket, &mut self.deadline, cx))?;
         if std::mem::take(&mut self.answering) {
             self.peer.turn().give();
             self.peer.turn().flushed();
@@ -139,7 +137,7 @@ impl<H: Handler> ClientStream<H> {
         let most = usize::try_from(most).unwrap_or(usize::MAX).min(buf.remaining());
         let at_hand = self.heads.at_hand();
         let given = if at_hand.is_empty() {
-            ready!(poll_read_at_most(self.stream()?, cx, buf, most))?
+            ready!(poll_read_at_most(self.socket()?, cx, buf, most))?
         } else {
             let given = at_hand.len().min(most);
             buf.put_slice(&at_hand[..given]);
@@ -215,7 +213,7 @@ impl<H: Handler> AsyncWrite for ClientStream<H> {
         if this.replaces(bufs.first().map_or(&[], |first| first)) {
             return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
         }
-        let polled = this.stream()?.poll_write_vectored(cx, bufs);
+        let polled = this.socket()?.poll_write_vectored(cx, bufs);
         this.deadline.watch(polled, cx)
     }
 
@@ -230,7 +228,7 @@ impl<H: Handler> AsyncWrite for ClientStream<H> {
         ready!(this.poll_own(cx))?;
         this.own.say(this.peer.outbox().take());
         ready!(this.poll_own(cx))?;
-        ready!(this.stream()?.poll_flush(cx))?;
+        ready!(this.socket()?.poll_flush(cx))?;
         this.peer.turn().flushed();
         if this.reader == (Reader::HyperFor { content: 0 }) && !this.heads.is_empty() && this.peer.turn().is_between_answers() {
             // What waits here was read when hyper had no use for it: nothing else makes it ask again.
@@ -242,20 +240,20 @@ impl<H: Handler> AsyncWrite for ClientStream<H> {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(this.poll_own(cx))?;
-        this.stream()?.poll_shutdown(cx)
+        this.socket()?.poll_shutdown(cx)
     }
 }
 
 impl<H: Handler> Drop for ClientStream<H> {
     fn drop(&mut self) {
-        let Some(stream) = self.stream.take() else { return };
+        let Some(socket) = self.socket.take() else { return };
         if self.deadline.is_over() {
             // What it did not take would stay in the kernel's memory for as long again, if the connection were closed in order.
-            let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+            socket.reset_on_drop();
             return;
         }
         if self.peer.is_late() && self.unanswered {
-            say_late(&stream, &self.peer, &self.handler);
+            say_late(&socket, &self.peer, &self.handler);
         }
         // Where all that was announced has come, there is nothing more to be waited for.
         let is_sending = self.framing.as_ref().is_some_and(FramingWatch::is_in_content);
@@ -263,33 +261,33 @@ impl<H: Handler> Drop for ClientStream<H> {
             && !self.peer_closed
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            runtime.spawn(linger_on_connection(stream, self.peer.clone()));
+            runtime.spawn(linger_on_connection(socket, self.peer.clone()));
         }
     }
 }
 
-fn poll_read_at_most(stream: Pin<&mut TcpStream>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>, most: usize) -> Poll<io::Result<usize>> {
+fn poll_read_at_most(socket: Pin<&mut Socket>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>, most: usize) -> Poll<io::Result<usize>> {
     let before = buf.filled().len();
     if most == buf.remaining() {
-        ready!(stream.poll_read(cx, buf))?;
+        ready!(socket.poll_read(cx, buf))?;
         return Poll::Ready(Ok(buf.filled().len() - before));
     }
     let mut part = ReadBuf::new(buf.initialize_unfilled_to(most));
-    ready!(stream.poll_read(cx, &mut part))?;
+    ready!(socket.poll_read(cx, &mut part))?;
     let read = part.filled().len();
     buf.advance(read);
     Poll::Ready(Ok(read))
 }
 
 /// Answers a connection whose first bytes did not make a protocol in time.
-pub(crate) fn answer_late<H: Handler>(stream: &TcpStream, first: &FirstBytes, peer: &Peer, handler: &H) {
+pub(crate) fn answer_late<H: Handler>(socket: &Socket, first: &FirstBytes, peer: &Peer, handler: &H) {
     if !first.as_slice().is_empty() {
-        say_late(stream, peer, handler);
+        say_late(socket, peer, handler);
     }
 }
 
 /// Whether it can be written at once or not: this client has had its time.
-fn say_late<H: Handler>(stream: &TcpStream, peer: &Peer, handler: &H) {
-    let _ = stream.try_write(&LATE.to_http1());
+fn say_late<H: Handler>(socket: &Socket, peer: &Peer, handler: &H) {
+    socket.write_without_waiting(&LATE.to_http1());
     handler.answered_before(&OwnAnswer::unread(peer.address().ip(), LATE));
 }

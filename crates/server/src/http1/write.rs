@@ -8,9 +8,9 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use hyper::body::Body;
 use tokio::io::AsyncWrite;
-use tokio::net::TcpStream;
 
 use crate::connection::stall::WriteDeadline;
+use crate::listener::socket::Socket;
 
 /// Pieces of a body in one write, beside the head. A mebibyte has four.
 const PIECES: usize = 15;
@@ -55,7 +55,7 @@ impl<B: Body<Data = Bytes> + Unpin> Writing<B> {
     }
 
     /// Writes all there is.
-    pub(crate) fn poll(&mut self, stream: &mut TcpStream, deadline: &mut WriteDeadline, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll(&mut self, socket: &mut Socket, deadline: &mut WriteDeadline, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.is_done() {
             self.gather(cx)?;
             if self.head_written == self.head.len() && self.pieces.is_empty() {
@@ -69,7 +69,7 @@ impl<B: Body<Data = Bytes> + Unpin> Writing<B> {
                 *slice = IoSlice::new(piece);
             }
             let filled = &slices[..=self.pieces.len()];
-            let polled = Pin::new(&mut *stream).poll_write_vectored(cx, filled);
+            let polled = Pin::new(&mut *socket).poll_write_vectored(cx, filled);
             match ready!(deadline.watch(polled, cx))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 written => self.advance(written),

@@ -7,6 +7,8 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::net::TcpListener;
 
+use crate::listener::socket::Listener;
+
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
 /// A client that is gone without a word (a pulled cable, a firewall that forgets) is found out after the first of these, and three times the
@@ -26,8 +28,8 @@ pub struct BindError {
 }
 
 /// Binds one address and listens. Has to be called inside a runtime.
-pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, BindError> {
-    open(address).map_err(|source| BindError { address, source })
+pub(crate) fn listen(address: SocketAddr) -> Result<Listener, BindError> {
+    open(address).map(Listener::Tcp).map_err(|source| BindError { address, source })
 }
 
 fn open(address: SocketAddr) -> io::Result<TcpListener> {
@@ -51,12 +53,13 @@ mod tests {
     use socket2::SockRef;
 
     use super::*;
+    use crate::listener::socket::Socket;
 
     #[tokio::test]
     async fn a_client_that_is_gone_without_a_word_is_found_out() {
         let listener = listen("127.0.0.1:0".parse().expect("address")).expect("listener");
         let _client = tokio::net::TcpStream::connect(listener.local_addr().expect("address")).await.expect("connect");
-        let (accepted, _) = listener.accept().await.expect("accept");
+        let Socket::Tcp(accepted) = listener.accept().await.expect("accept").socket;
         let socket = SockRef::from(&accepted);
         assert!(socket.keepalive().expect("option") && socket.tcp_nodelay().expect("option"));
         let times = [socket.tcp_keepalive_time().expect("option"), socket.tcp_keepalive_interval().expect("option")];

@@ -1,18 +1,17 @@
 //! The accept loops.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 use crate::connection::handler::{Handler, OwnAnswer};
 use crate::connection::linger::linger_on_connection;
 use crate::connection::open::{OpenConnections, Slot};
 use crate::connection::peer::Peer;
+use crate::listener::socket::{Accepted, Listener};
 use crate::serve::drive::Pulse;
 use crate::serve::protocols::Protocols;
 use larder_message::problem::Problem;
@@ -38,13 +37,13 @@ pub(crate) struct Acceptor<H> {
 
 impl<H: Handler> Acceptor<H> {
     /// Accepts for as long as it runs. No error ends it, and none makes it spin.
-    pub(crate) async fn run(self, listener: TcpListener) {
+    pub(crate) async fn run(self, listener: Listener) {
         let mut pause = FIRST_PAUSE;
         loop {
             match listener.accept().await {
-                Ok((stream, address)) => {
+                Ok(accepted) => {
                     pause = FIRST_PAUSE;
-                    self.begin(stream, address);
+                    self.begin(accepted);
                 }
                 Err(error) if concerns_one_connection(&error) => {}
                 Err(error) => {
@@ -56,22 +55,22 @@ impl<H: Handler> Acceptor<H> {
         }
     }
 
-    fn begin(&self, stream: TcpStream, address: SocketAddr) {
-        let Ok(local) = stream.local_addr() else { return };
-        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else { return self.turn_away(stream, address) };
-        let peer = Peer::new(address, local, Slot::new(slot, &self.open), self.protocols.tunnel_idle());
+    fn begin(&self, accepted: Accepted) {
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else { return self.turn_away(accepted) };
+        let Accepted { socket, info } = accepted;
+        let peer = Peer::new(info, Slot::new(slot, &self.open), self.protocols.tunnel_idle());
         let (protocols, handler, pulse) = (Arc::clone(&self.protocols), self.handler.clone(), self.pulse.clone());
-        tokio::spawn(async move { protocols.serve(stream, peer, handler, pulse).await });
+        tokio::spawn(async move { protocols.serve(socket, peer, handler, pulse).await });
     }
 
     /// Refuses at once instead of leaving the connection in the backlog: a client that is told can go elsewhere, one that waits holds its
     /// own resources until its patience ends. Costs one write and no memory; if the write does not fit, closing says enough. What the client
     /// has sent by then is read, or the system would reset the connection before it has read why.
-    fn turn_away(&self, stream: TcpStream, address: SocketAddr) {
-        let _ = stream.try_write(&FULL.to_http1());
-        self.handler.answered_before(&OwnAnswer::unread(address.ip(), FULL));
+    fn turn_away(&self, Accepted { socket, info }: Accepted) {
+        socket.write_without_waiting(&FULL.to_http1());
+        self.handler.answered_before(&OwnAnswer::unread(info.remote.ip(), FULL));
         if let Ok(place) = Arc::clone(&self.turned_away).try_acquire_owned() {
-            tokio::spawn(linger_on_connection(stream, place));
+            tokio::spawn(linger_on_connection(socket, place));
         }
     }
 }

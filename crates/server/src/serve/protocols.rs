@@ -6,7 +6,6 @@ use std::time::Duration;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::connection::handler::Handler;
@@ -16,6 +15,7 @@ use crate::connection::sniff::FirstBytes;
 use crate::http1::stream::{ClientStream, answer_late};
 use crate::http2::streams::Streams;
 use crate::http2::unsent::{Counted, MAX_UNSENT};
+use crate::listener::socket::Socket;
 use crate::serve::drive::{Course, Phase, Pulse};
 use crate::serve::respond::respond;
 
@@ -58,19 +58,19 @@ impl Protocols {
     }
 
     /// Serves one connection until it ends or the server does.
-    pub(crate) async fn serve<H: Handler>(&self, mut stream: TcpStream, peer: Peer, handler: H, mut pulse: watch::Receiver<Pulse>) {
+    pub(crate) async fn serve<H: Handler>(&self, mut socket: Socket, peer: Peer, handler: H, mut pulse: watch::Receiver<Pulse>) {
         let mut first = FirstBytes::default();
         let read = tokio::select! {
-            read = tokio::time::timeout(self.options.header_read_timeout, first.read(&mut stream)) => read,
+            read = tokio::time::timeout(self.options.header_read_timeout, first.read(&mut socket)) => read,
             _ = pulse.wait_for(|pulse| pulse.phase > Phase::Parting) => return,
         };
         match read {
             Ok(Ok(true)) => {}
             Ok(Ok(false) | Err(_)) => return,
-            Err(_elapsed) => return answer_late(&stream, &first, &peer, &handler),
+            Err(_elapsed) => return answer_late(&socket, &first, &peer, &handler),
         }
         let is_http2 = first.is_http2();
-        let io = TokioIo::new(ClientStream::new(stream, &first, peer.clone(), handler.clone(), &self.options));
+        let io = TokioIo::new(ClientStream::new(socket, &first, peer.clone(), handler.clone(), &self.options));
         let (deadlines, limits) = (self.options.deadlines(), self.options.head_limits());
         if is_http2 {
             let streams = Streams::new(self.options.write_timeout, Arc::clone(peer.unsent()));

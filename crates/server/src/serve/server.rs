@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -14,6 +13,7 @@ use crate::connection::handler::Handler;
 use crate::connection::open::OpenConnections;
 use crate::connection::options::ServerOptions;
 use crate::listener::bind::{BindError, listen};
+use crate::listener::socket::Listener;
 use crate::serve::accept::{Acceptor, TURNED_AWAY};
 use crate::serve::drive::{Phase, Pulse};
 use crate::serve::protocols::Protocols;
@@ -24,7 +24,7 @@ const ABORT_GRACE: Duration = Duration::from_secs(1);
 /// Bound listeners that do not accept yet.
 #[derive(Debug)]
 pub struct Server {
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     open: OpenConnections,
 }
 
@@ -63,7 +63,7 @@ impl Server {
     /// # Errors
     /// What the system says about a socket.
     pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        self.listeners.iter().map(TcpListener::local_addr).collect()
+        self.listeners.iter().map(Listener::local_addr).collect()
     }
 
     /// Serves until `shutdown` completes, then stops listening, lets requests under way finish for `drain_timeout`, and cuts the rest.
