@@ -11,7 +11,8 @@ use tracing::warn;
 
 use crate::config;
 use crate::gateway::Gateway;
-use crate::telemetry::metrics::{RedisGauges, RedisMetrics};
+use crate::telemetry::metrics::RedisMetrics;
+use crate::telemetry::snapshot::RedisSnapshot;
 
 /// How long the last writes may take when the process stops.
 const LAST_WRITES: Duration = Duration::from_secs(2);
@@ -85,9 +86,9 @@ impl Redis {
         }
     }
 
-    /// For a scrape.
-    pub(crate) fn gauges(&self) -> RedisGauges {
-        RedisGauges { stats: self.store.stats(), servers: self.store.servers(), metrics: Arc::clone(&self.metrics) }
+    /// What is measured.
+    pub(crate) fn snapshot(&self) -> RedisSnapshot {
+        self.metrics.snapshot(&self.store.stats(), self.store.servers())
     }
 
     /// For `/readyz`: how it stands, which never makes the process unready.

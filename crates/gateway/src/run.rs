@@ -26,6 +26,7 @@ use crate::scrape;
 use crate::server::{Server, ServerOptions};
 use crate::telemetry::access_log::{AccessLog, Format, LogWriter};
 use crate::telemetry::diagnostics;
+use crate::telemetry::render::open_metrics;
 
 /// How long the last lines of the access log may take to be written.
 const LAST_LINES: Duration = Duration::from_secs(2);
@@ -199,7 +200,7 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
 fn admin_of(gateway: &Arc<Gateway>, readiness: &Readiness, access: Access) -> Admin {
     let metrics = {
         let gateway = Arc::clone(gateway);
-        move || scrape::render(&gateway)
+        move || open_metrics(scrape::snapshot(&gateway))
     };
     let details = {
         let gateway = Arc::clone(gateway);

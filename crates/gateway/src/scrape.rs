@@ -1,45 +1,63 @@
-//! What `/metrics` says beyond the counters: figures read off their owners at each scrape.
+//! Gathers the snapshot of everything that is measured: what `metrics` counted, and figures that their owners keep themselves.
 
-use larder_store::BreakerState;
 use larder_store::InvalidationTarget;
 
 use crate::gateway::Gateway;
+use crate::live::Live;
 use crate::redis::Redis;
-use crate::telemetry::metrics::{Gauges, UpstreamGauges};
+use crate::telemetry::snapshot::{
+    CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, LabelledCount, ProcessSnapshot, Snapshot, StoreSnapshot, UpstreamState,
+};
 
-/// The whole exposition.
-pub(crate) fn render(gateway: &Gateway) -> String {
+/// Everything, as it stands now.
+pub(crate) fn snapshot(gateway: &Gateway) -> Snapshot {
     let live = gateway.live.load_full();
     let stats = gateway.cache.stats();
-    let upstreams = live.config.upstreams.iter().zip(&live.upstreams).map(|(upstream, service)| UpstreamGauges {
-        name: upstream.name.to_string(),
+    let evictions = stats.memory.evictions;
+    Snapshot {
+        routes: live.metrics.routes(),
+        upstreams: live.metrics.upstreams(upstream_states(&live)),
+        store: StoreSnapshot {
+            entries: stats.memory.entries,
+            stored_bytes: stats.memory.bytes,
+            capacity_bytes: stats.memory.capacity,
+            evictions: Evictions { size: evictions.size, removed: evictions.removed, replaced: evictions.replaced },
+        },
+        collapsing: CollapsingSnapshot {
+            followers: stats.followers,
+            waiting: stats.waiting,
+            fills_in_flight: stats.fills_in_flight,
+            fill_bytes: stats.bytes_in_flight,
+        },
+        invalidation: InvalidationSnapshot {
+            by_target: labelled(InvalidationTarget::KINDS.into_iter().zip(stats.ledger.invalidated)),
+            messages: labelled(gateway.redis.iter().flat_map(|_| gateway.heard.by_outcome())),
+            records: stats.ledger.records as u64,
+            folds: Folds { coarser: stats.ledger.folds.coarser, everything: stats.ledger.folds.everything },
+            position: stats.ledger.position.0,
+        },
+        redis: gateway.redis.as_ref().map(Redis::snapshot),
+        process: ProcessSnapshot {
+            client_connections: gateway.connections.count(),
+            client_unsent_bytes: gateway.connections.unsent(),
+            access_log_dropped: gateway.access_log.dropped(),
+        },
+    }
+}
+
+fn upstream_states(live: &Live) -> impl Iterator<Item = UpstreamState> {
+    live.upstreams.iter().enumerate().map(|(position, service)| UpstreamState {
+        position,
         requests_in_flight: service.stats().requests_in_flight(),
         connections: service.stats().connections_open(),
         connects: service.stats().connections_total(),
         retries: service.stats().retries_total(),
         waiting: service.pressure().waiting() as u64,
         refused: service.refused_total(),
-        breaker_open: u64::from(service.breaker() != BreakerState::Closed),
-    });
-    let evictions = stats.memory.evictions;
-    live.metrics.render(&Gauges {
-        entries: stats.memory.entries,
-        stored_bytes: stats.memory.bytes,
-        capacity_bytes: stats.memory.capacity,
-        evictions: vec![("size", evictions.size), ("removed", evictions.removed), ("replaced", evictions.replaced)],
-        invalidations: InvalidationTarget::KINDS.into_iter().zip(stats.ledger.invalidated).collect(),
-        invalidation_messages: gateway.redis.as_ref().map_or_else(Vec::new, |_| gateway.heard.by_outcome()),
-        invalidation_records: stats.ledger.records as u64,
-        invalidation_folds: vec![("coarser", stats.ledger.folds.coarser), ("everything", stats.ledger.folds.everything)],
-        invalidation_position: stats.ledger.position.0,
-        collapsed_followers: stats.followers,
-        collapsed_waiting: stats.waiting,
-        fills_in_flight: stats.fills_in_flight,
-        fill_bytes: stats.bytes_in_flight,
-        client_connections: gateway.connections.count(),
-        client_unsent_bytes: gateway.connections.unsent(),
-        access_log_dropped: gateway.access_log.dropped(),
-        upstreams: upstreams.collect(),
-        redis: gateway.redis.as_ref().map(Redis::gauges),
+        breaker: service.breaker().into(),
     })
+}
+
+fn labelled(counts: impl Iterator<Item = (&'static str, u64)>) -> Vec<LabelledCount> {
+    counts.map(|(label, count)| LabelledCount { label, count }).collect()
 }

@@ -1,6 +1,5 @@
 //! The exposition as a whole: its names, help, order and numbers are public interface, so its text is kept byte for byte.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
@@ -8,7 +7,12 @@ use larder_message::OriginOutcome;
 use larder_redis::{Operation, RedisObserver, RedisStats, ServerInfo};
 use larder_semantics::Reason;
 use larder_store::{BreakerState, RemoteError};
-use larder_telemetry::metrics::{Gauges, Metrics, RedisGauges, RedisMetrics, RequestRecord, UpstreamGauges};
+use larder_telemetry::metrics::{Metrics, RedisMetrics, RequestRecord};
+use larder_telemetry::render::open_metrics;
+use larder_telemetry::snapshot::{
+    Breaker, CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, LabelledCount, ProcessSnapshot, RedisSnapshot, Snapshot,
+    StoreSnapshot, UpstreamState,
+};
 use larder_tower::CacheResult;
 
 /// Metrics after a reload that removed a route and an upstream, and changed the order of the others.
@@ -36,7 +40,7 @@ fn metrics() -> Metrics {
     after
 }
 
-fn redis() -> RedisGauges {
+fn redis() -> RedisSnapshot {
     let metrics = RedisMetrics::default();
     metrics.operation(Operation::Load, Ok(()), Duration::from_micros(80));
     metrics.operation(Operation::Load, Err(RemoteError::Timeout), Duration::from_millis(50));
@@ -72,42 +76,40 @@ fn redis() -> RedisGauges {
         evicted: first + 2,
     };
     let servers = vec![server("10.0.0.1:6379", "redis 7.0.15", 201), server("10.0.0.2:6379", "valkey 8.0.1", 211)];
-    RedisGauges { stats, servers, metrics: Arc::new(metrics) }
+    metrics.snapshot(&stats, servers)
 }
 
-fn upstream(name: &str, first: u64, breaker: BreakerState) -> UpstreamGauges {
-    UpstreamGauges {
-        name: name.to_owned(),
+fn upstream(position: usize, first: u64, breaker: Breaker) -> UpstreamState {
+    UpstreamState {
+        position,
         requests_in_flight: first,
         connections: first + 1,
         connects: first + 2,
         retries: first + 3,
         waiting: first + 4,
         refused: first + 5,
-        breaker_open: u64::from(breaker != BreakerState::Closed),
+        breaker,
     }
 }
 
-fn gauges() -> Gauges {
-    Gauges {
-        entries: 1,
-        stored_bytes: 2,
-        capacity_bytes: 3,
-        evictions: vec![("size", 4), ("removed", 5), ("replaced", 6)],
-        invalidations: vec![("tag", 7), ("url", 8)],
-        invalidation_messages: vec![("applied", 9), ("unreadable", 10)],
-        invalidation_records: 11,
-        invalidation_folds: vec![("coarser", 12), ("everything", 13)],
-        invalidation_position: 14,
-        collapsed_followers: 15,
-        collapsed_waiting: 16,
-        fills_in_flight: 17,
-        fill_bytes: 18,
-        client_connections: 19,
-        client_unsent_bytes: 20,
-        access_log_dropped: 21,
-        upstreams: vec![upstream("files", 30, BreakerState::Closed), upstream("api", 40, BreakerState::HalfOpen)],
+/// With another number for each figure.
+fn filled() -> Snapshot {
+    let metrics = metrics();
+    let labelled = |counts: [(&'static str, u64); 2]| counts.map(|(label, count)| LabelledCount { label, count }).to_vec();
+    Snapshot {
+        routes: metrics.routes(),
+        upstreams: metrics.upstreams([upstream(0, 30, Breaker::Closed), upstream(1, 40, Breaker::HalfOpen)]),
+        store: StoreSnapshot { entries: 1, stored_bytes: 2, capacity_bytes: 3, evictions: Evictions { size: 4, removed: 5, replaced: 6 } },
+        collapsing: CollapsingSnapshot { followers: 15, waiting: 16, fills_in_flight: 17, fill_bytes: 18 },
+        invalidation: InvalidationSnapshot {
+            by_target: labelled([("tag", 7), ("url", 8)]),
+            messages: labelled([("applied", 9), ("unreadable", 10)]),
+            records: 11,
+            folds: Folds { coarser: 12, everything: 13 },
+            position: 14,
+        },
         redis: Some(redis()),
+        process: ProcessSnapshot { client_connections: 19, client_unsent_bytes: 20, access_log_dropped: 21 },
     }
 }
 
@@ -122,18 +124,65 @@ fn assert_text(text: &str, kept: &str) {
 
 #[test]
 fn the_exposition_of_a_filled_snapshot_is_what_it_always_was() {
-    let text = metrics().render(&gauges());
-    assert_text(&text, include_str!("golden/exposition.txt"));
+    assert_text(&open_metrics(filled()), include_str!("golden/exposition.txt"));
 }
 
 #[test]
 fn the_exposition_of_a_process_that_starts_is_what_it_always_was() {
-    let gauges = Gauges {
-        evictions: vec![("size", 0), ("removed", 0), ("replaced", 0)],
-        invalidation_folds: vec![("coarser", 0), ("everything", 0)],
-        upstreams: vec![UpstreamGauges { name: "api".to_owned(), ..UpstreamGauges::default() }],
-        ..Gauges::default()
-    };
-    let text = Metrics::new(&["a"], &["api"]).render(&gauges);
+    let metrics = Metrics::new(&["a"], &["api"]);
+    let (routes, upstreams) = (metrics.routes(), metrics.upstreams([UpstreamState::default()]));
+    let text = open_metrics(Snapshot { routes, upstreams, ..Snapshot::default() });
     assert_text(&text, include_str!("golden/exposition_at_start.txt"));
+}
+
+#[test]
+fn histogram_buckets_accumulate_up_to_the_count() {
+    let text = open_metrics(filled());
+    let of_misses = |line: &&str| line.starts_with("larder_request_duration_seconds_bucket") && line.contains(r#"result="miss""#);
+    let buckets: Vec<_> = text.lines().filter(of_misses).collect();
+    assert_eq!(buckets.len(), 18);
+    assert!(buckets[4].starts_with(r#"larder_request_duration_seconds_bucket{le="0.001","#) && buckets[4].ends_with(" 0"));
+    assert!(buckets[6].contains(r#"le="0.005""#) && buckets[6].ends_with(" 1"));
+    assert!(buckets[17].contains(r#"le="+Inf""#) && buckets[17].ends_with(" 1"));
+}
+
+#[test]
+fn the_exposition_ends_with_eof_and_names_each_family_once() {
+    let text = open_metrics(filled());
+    assert!(text.ends_with("# EOF\n"));
+    let mut types: Vec<_> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
+    let families = types.len();
+    types.sort_unstable();
+    types.dedup();
+    assert_eq!(types.len(), families);
+}
+
+#[test]
+fn label_values_are_escaped() {
+    assert!(open_metrics(filled()).contains(r#"{route="gone \"\\\n",method="other""#));
+}
+
+/// The last number of each sample line is a figure; so is each number in the snapshot's JSON.
+#[test]
+fn every_figure_of_the_exposition_is_in_the_snapshot_as_a_number() {
+    let snapshot = filled();
+    let json = serde_json::to_value(&snapshot).expect("a snapshot is plain data");
+    let mut numbers = std::collections::BTreeSet::new();
+    collect_numbers(&json, &mut numbers);
+    for line in open_metrics(snapshot).lines().filter(|line| !line.starts_with('#') && !line.contains("_bucket{")) {
+        let figure: f64 = line.rsplit(' ').next().and_then(|figure| figure.parse().ok()).expect("a number ends each line");
+        // The breaker is a word in the snapshot, and an info is its labels.
+        if !line.contains("breaker") && !line.contains("log_writable") && !line.contains("_info{") {
+            assert!(numbers.contains(&figure.to_bits()), "{line}\n{json:#}");
+        }
+    }
+}
+
+fn collect_numbers(json: &serde_json::Value, numbers: &mut std::collections::BTreeSet<u64>) {
+    match json {
+        serde_json::Value::Number(number) => drop(numbers.insert(number.as_f64().expect("a figure").to_bits())),
+        serde_json::Value::Array(all) => all.iter().for_each(|value| collect_numbers(value, numbers)),
+        serde_json::Value::Object(all) => all.values().for_each(|value| collect_numbers(value, numbers)),
+        _ => {}
+    }
 }

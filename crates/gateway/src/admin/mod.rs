@@ -24,7 +24,7 @@ pub use readiness::{Readiness, Stage};
 
 use crate::purge::Refused;
 use crate::server::{Server, ServerOptions, lingering};
-use crate::telemetry::metrics;
+use crate::telemetry::render::OPEN_METRICS;
 
 /// Probes and scrapers are few. A bound of its own, so that a flood of clients cannot keep them out.
 const MAX_CONNECTIONS: u32 = 128;
@@ -99,7 +99,7 @@ async fn readyz(State((readiness, redis)): State<(Readiness, DescribeRedis)>) ->
 }
 
 async fn render(State(rendered): State<RenderMetrics>) -> Response<Body> {
-    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], rendered()).into_response()
+    ([(header::CONTENT_TYPE, OPEN_METRICS)], rendered()).into_response()
 }
 
 #[cfg(test)]

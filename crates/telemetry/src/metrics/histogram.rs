@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::snapshot::{Bucket, LatencySnapshot};
+
 /// Upper bounds in nanoseconds, inclusive. Fine below a millisecond, where hits are; up to 10 s, where slow origins are.
 const BOUNDS: [u64; 17] = [
     50_000,
@@ -43,41 +45,25 @@ impl Histogram {
 }
 
 /// The sum of several histograms.
-#[derive(Debug, Default)]
-pub(super) struct HistogramSum {
-    buckets: [u64; BUCKETS],
-    nanos: u64,
+pub(super) fn sum<'a>(parts: impl Iterator<Item = &'a Histogram>) -> LatencySnapshot {
+    let (mut counts, mut nanos) = ([0; BUCKETS], 0_u64);
+    for part in parts {
+        for (total, cell) in counts.iter_mut().zip(&part.buckets) {
+            *total += cell.load(Ordering::Relaxed);
+        }
+        nanos = nanos.wrapping_add(part.nanos.load(Ordering::Relaxed));
+    }
+    let bounds = BOUNDS.iter().map(|nanos| Some(seconds(*nanos))).chain([None]);
+    LatencySnapshot {
+        // Taken from the buckets, so that the count and the buckets always agree.
+        count: counts.iter().sum(),
+        sum_seconds: seconds(nanos),
+        buckets: bounds.zip(counts).map(|(max_seconds, count)| Bucket { max_seconds, count }).collect(),
+    }
 }
 
-impl HistogramSum {
-    pub(super) fn of<'a>(parts: impl Iterator<Item = &'a Histogram>) -> Self {
-        let mut sum = Self::default();
-        for part in parts {
-            for (total, cell) in sum.buckets.iter_mut().zip(&part.buckets) {
-                *total += cell.load(Ordering::Relaxed);
-            }
-            sum.nanos = sum.nanos.wrapping_add(part.nanos.load(Ordering::Relaxed));
-        }
-        sum
-    }
-
-    /// How many were observed: taken from the buckets, so that `_count` and the last bucket always agree.
-    pub(super) fn count(&self) -> u64 {
-        self.buckets.iter().sum()
-    }
-
-    /// The sum of what was observed, in seconds.
-    pub(super) fn seconds(&self) -> f64 {
-        Duration::from_nanos(self.nanos).as_secs_f64()
-    }
-
-    /// Upper bound in seconds and own (not cumulative) count of each bucket, the last one without bound.
-    pub(super) fn buckets(&self) -> [(f64, u64); BUCKETS] {
-        std::array::from_fn(|index| {
-            let bound = BOUNDS.get(index).map_or(f64::INFINITY, |nanos| Duration::from_nanos(*nanos).as_secs_f64());
-            (bound, self.buckets[index])
-        })
-    }
+fn seconds(nanos: u64) -> f64 {
+    Duration::from_nanos(nanos).as_secs_f64()
 }
 
 #[cfg(test)]
@@ -90,13 +76,13 @@ mod tests {
         histogram.observe(Duration::from_micros(50));
         histogram.observe(Duration::from_nanos(50_001));
         histogram.observe(Duration::from_secs(3600));
-        let sum = HistogramSum::of(std::iter::once(&histogram));
-        let buckets = sum.buckets();
-        assert_eq!(buckets[0], (0.000_05, 1));
-        assert_eq!(buckets[1], (0.000_1, 1));
-        assert_eq!(buckets[BUCKETS - 1], (f64::INFINITY, 1));
-        assert_eq!(sum.count(), 3);
-        assert!((sum.seconds() - 3_600.000_100_001).abs() < 1e-9);
+        let latency = sum(std::iter::once(&histogram));
+        assert_eq!(latency.buckets.len(), BUCKETS);
+        assert_eq!(latency.buckets[0], Bucket { max_seconds: Some(0.000_05), count: 1 });
+        assert_eq!(latency.buckets[1], Bucket { max_seconds: Some(0.000_1), count: 1 });
+        assert_eq!(latency.buckets[BUCKETS - 1], Bucket { max_seconds: None, count: 1 });
+        assert_eq!(latency.count, 3);
+        assert!((latency.sum_seconds - 3_600.000_100_001).abs() < 1e-9);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use http::{Method, StatusCode};
 use larder_semantics::Reason;
 
 use super::CacheResult;
+use crate::snapshot::RequestCount;
 
 /// Methods with a label of their own; everything else is `other`, or a client could make up label values.
 const METHODS: [&str; 10] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "other"];
@@ -43,21 +44,17 @@ impl Labels {
         (code != 0).then_some(Self(code))
     }
 
-    pub(super) fn method(self) -> &'static str {
-        word(&METHODS, self.0)
-    }
-
-    pub(super) fn status(self) -> &'static str {
-        word(&CLASSES, self.0 >> 4)
-    }
-
-    pub(super) fn result(self) -> &'static str {
-        word(&RESULTS, self.0 >> 8)
-    }
-
-    pub(super) fn reason(self) -> &'static str {
+    /// The labels in words, with the `count` of requests that have them.
+    pub(super) fn count(self, count: u64) -> RequestCount {
         let index = (self.0 & !PRESENT) >> 12;
-        index.checked_sub(1).and_then(|index| Reason::ALL.get(index as usize)).map_or("none", |reason| reason.as_str())
+        let reason = index.checked_sub(1).and_then(|index| Reason::ALL.get(index as usize));
+        RequestCount {
+            method: word(&METHODS, self.0),
+            status: word(&CLASSES, self.0 >> 4),
+            result: word(&RESULTS, self.0 >> 8),
+            reason: reason.map_or("none", |reason| reason.as_str()),
+            count,
+        }
     }
 }
 
@@ -101,7 +98,8 @@ mod tests {
     use super::*;
 
     fn words(labels: Labels) -> [&'static str; 4] {
-        [labels.method(), labels.status(), labels.result(), labels.reason()]
+        let RequestCount { method, status, result, reason, .. } = labels.count(1);
+        [method, status, result, reason]
     }
 
     #[test]

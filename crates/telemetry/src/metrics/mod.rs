@@ -1,10 +1,13 @@
-//! Counters and latency histograms, exposed as OpenMetrics text (which Prometheus scrapes).
+//! Counters and latency histograms of requests, exchanges and operations on Redis.
 //!
 //! A request is recorded on the answering task, so recording it costs a few nanoseconds: labels are small integers, every thread writes
-//! cells of its own (`sharded`), and nothing is locked, hashed, formatted or (after a route's first requests) allocated. Sums over threads,
-//! label text and the text format are the scraper's bill (`exposition`).
+//! cells of its own (`sharded`), and nothing is locked, hashed, formatted or (after a route's first requests) allocated. Sums over threads
+//! and label text are made for a [`snapshot`](crate::snapshot) only.
+//!
+//! 1. [`Metrics::request`] and [`Metrics::origin`] pick the route or upstream by its index.
+//! 2. Its cells of this thread (`sharded`) get one more: in `tally` for the labels, in `histogram` for the time.
+//! 3. [`Metrics::routes`] and [`Metrics::upstreams`] add the cells of all threads up.
 
-mod exposition;
 mod histogram;
 mod labels;
 mod redis;
@@ -12,24 +15,21 @@ mod route;
 mod sharded;
 mod tally;
 mod upstream;
-mod upstream_gauges;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use larder_message::OriginOutcome;
 use larder_semantics::Reason;
 use larder_tower::CacheResult;
 
-pub use exposition::{CONTENT_TYPE, Gauges, RedisGauges};
 pub use redis::RedisMetrics;
-pub use upstream_gauges::UpstreamGauges;
 
+use crate::snapshot::{RouteSnapshot, UpstreamSnapshot, UpstreamState};
 use labels::Labels;
 use route::RouteMetrics;
 use upstream::UpstreamMetrics;
-
-use larder_message::OriginOutcome;
 
 /// The route label of requests that were answered before a route was chosen (refused, or no route fits).
 const UNROUTED: &str = "-";
@@ -96,9 +96,16 @@ impl Metrics {
         }
     }
 
-    /// The whole exposition, of type [`CONTENT_TYPE`].
-    pub fn render(&self, gauges: &Gauges) -> String {
-        exposition::render(&self.families, gauges)
+    /// Every route that was ever configured.
+    pub fn routes(&self) -> Vec<RouteSnapshot> {
+        self.families.routes.all().iter().map(|route| route.snapshot()).collect()
+    }
+
+    /// Every upstream that was ever configured. `states` is how those of this configuration stand, in its order.
+    pub fn upstreams(&self, states: impl IntoIterator<Item = UpstreamState>) -> Vec<UpstreamSnapshot> {
+        let configured: Vec<_> = self.upstreams.iter().zip(states).collect();
+        let state_of = |wanted| configured.iter().find(|(upstream, _)| Arc::ptr_eq(upstream, wanted)).map(|(_, state)| *state);
+        self.families.upstreams.all().iter().map(|upstream| upstream.snapshot(state_of(upstream))).collect()
     }
 }
 
@@ -109,7 +116,7 @@ struct Families {
     upstreams: ByName<UpstreamMetrics>,
 }
 
-/// Named metrics in order of first appearance. Locked only at configuration and scrape.
+/// Named metrics in order of first appearance. Locked only for a new configuration and for a snapshot.
 #[derive(Debug)]
 struct ByName<T>(Mutex<Vec<Arc<T>>>);
 
@@ -144,6 +151,7 @@ impl<T: Named> ByName<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::snapshot::{LabelledCount, RequestCount};
 
     fn hit(method: &Method) -> RequestRecord<'_> {
         RequestRecord {
@@ -155,8 +163,12 @@ mod tests {
         }
     }
 
-    fn line<'a>(text: &'a str, start: &str) -> &'a str {
-        text.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("no {start:?} in:\n{text}"))
+    fn route(metrics: &Metrics, name: &str) -> RouteSnapshot {
+        metrics.routes().into_iter().find(|route| route.name == name).expect("a route of that name")
+    }
+
+    fn requests(metrics: &Metrics, name: &str) -> u64 {
+        route(metrics, name).requests.iter().map(|requests| requests.count).sum()
     }
 
     #[test]
@@ -164,11 +176,9 @@ mod tests {
         let metrics = Metrics::new(&["issue.list", "issue.get"], &[]);
         metrics.request(Some(1), &hit(&Method::GET));
         metrics.request(Some(1), &hit(&Method::GET));
-        let text = metrics.render(&Gauges::default());
-        assert_eq!(
-            line(&text, "larder_requests_total"),
-            r#"larder_requests_total{route="issue.get",method="GET",status="2xx",result="hit",reason="fresh"} 2"#
-        );
+        let counted = RequestCount { method: "GET", status: "2xx", result: "hit", reason: "fresh", count: 2 };
+        assert_eq!(route(&metrics, "issue.get").requests, [counted]);
+        assert_eq!(route(&metrics, "issue.list"), RouteSnapshot { name: "issue.list".to_owned(), ..RouteSnapshot::default() });
     }
 
     #[test]
@@ -183,14 +193,12 @@ mod tests {
         };
         metrics.request(None, &refused);
         metrics.request(Some(7), &refused);
-        assert_eq!(
-            line(&metrics.render(&Gauges::default()), "larder_requests_total"),
-            r#"larder_requests_total{route="-",method="CONNECT",status="5xx",result="none",reason="none"} 2"#
-        );
+        let counted = RequestCount { method: "CONNECT", status: "5xx", result: "none", reason: "none", count: 2 };
+        assert_eq!(route(&metrics, "-").requests, [counted]);
     }
 
     #[test]
-    fn a_reload_keeps_the_counts_of_routes_by_name() {
+    fn a_reload_keeps_the_counts_of_routes_and_upstreams_by_name() {
         let before = Metrics::new(&["a", "b"], &["api"]);
         before.request(Some(1), &hit(&Method::GET));
         before.origin(0, OriginOutcome::Answered(StatusCode::OK), Duration::from_millis(3));
@@ -198,17 +206,25 @@ mod tests {
         after.request(Some(0), &hit(&Method::GET));
         before.request(Some(1), &hit(&Method::GET));
         after.origin(1, OriginOutcome::Answered(StatusCode::OK), Duration::from_millis(3));
-        let text = after.render(&Gauges::default());
-        assert!(line(&text, r#"larder_requests_total{route="b""#).ends_with("} 3"));
-        assert_eq!(line(&text, "larder_origin_requests_total"), r#"larder_origin_requests_total{upstream="api",outcome="2xx"} 2"#);
+        assert_eq!(requests(&after, "b"), 3);
+        let api = &after.upstreams([])[0];
+        assert_eq!((api.name.as_str(), api.outcomes.as_slice()), ("api", [LabelledCount { label: "2xx", count: 2 }].as_slice()));
     }
 
     #[test]
     fn a_route_that_a_reload_removed_stays_exposed() {
         let before = Metrics::new(&["gone"], &[]);
         before.request(Some(0), &hit(&Method::GET));
-        let after = before.reconfigure(&["kept"], &[]);
-        assert!(line(&after.render(&Gauges::default()), r#"larder_requests_total{route="gone""#).ends_with("} 1"));
+        assert_eq!(requests(&before.reconfigure(&["kept"], &[]), "gone"), 1);
+    }
+
+    #[test]
+    fn an_upstream_that_a_reload_removed_has_counts_and_no_state() {
+        let after = Metrics::new(&[], &["gone", "kept"]).reconfigure(&[], &["new", "kept"]);
+        let states = [10, 20].map(|connections| UpstreamState { connections, ..UpstreamState::default() });
+        let connections: Vec<_> =
+            after.upstreams(states).into_iter().map(|upstream| (upstream.name, upstream.state.map(|state| state.connections))).collect();
+        assert_eq!(connections, [("gone".to_owned(), None), ("kept".to_owned(), Some(20)), ("new".to_owned(), Some(10))]);
     }
 
     #[test]
@@ -219,8 +235,7 @@ mod tests {
                 scope.spawn(|| (0..1000).for_each(|_| metrics.request(Some(0), &hit(&Method::GET))));
             }
         });
-        let text = metrics.render(&Gauges::default());
-        assert!(line(&text, "larder_requests_total").ends_with("} 8000"));
-        assert!(line(&text, "larder_request_duration_seconds_count").ends_with("} 8000"));
+        assert_eq!(requests(&metrics, "a"), 8000);
+        assert_eq!(route(&metrics, "a").latencies[0].latency.count, 8000);
     }
 }

@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use larder_redis::{Operation, RedisObserver};
+use larder_redis::{Operation, RedisObserver, RedisStats, ServerInfo};
 use larder_store::RemoteError;
 
-use super::histogram::{Histogram, HistogramSum};
+use super::histogram::{self, Histogram};
+use crate::snapshot::{LabelledCount, LogSnapshot, OperationSnapshot, RedisLookups, RedisServer, RedisSnapshot, RedisWrites};
 
 const OPERATIONS: usize = Operation::ALL.len();
 
@@ -40,21 +41,58 @@ impl RedisObserver for RedisMetrics {
 }
 
 impl RedisMetrics {
-    /// The latency of each operation, by its label value.
-    pub(super) fn latencies(&self) -> impl Iterator<Item = (&'static str, HistogramSum)> {
-        Operation::ALL
-            .iter()
-            .zip(&self.latency)
-            .map(|(operation, histogram)| (operation.as_str(), HistogramSum::of([histogram].into_iter())))
+    /// What was counted here, with what the tier and its servers say of themselves.
+    pub fn snapshot(&self, stats: &RedisStats, servers: Vec<ServerInfo>) -> RedisSnapshot {
+        RedisSnapshot {
+            operations: self.operations().collect(),
+            lookups: RedisLookups {
+                hit: stats.hits,
+                miss: stats.misses,
+                awaited: stats.awaited,
+                damaged: stats.damaged,
+                locked: stats.locked,
+            },
+            interrupted: stats.interrupted,
+            writes: RedisWrites {
+                written: stats.written,
+                saved_bytes: stats.saved_bytes,
+                dropped: stats.dropped,
+                queued: stats.queued,
+                queued_bytes: stats.queued_bytes,
+            },
+            log: LogSnapshot {
+                number: stats.log_number,
+                lag_seconds: stats.log_lag.map(|lag| lag.as_secs_f64()),
+                writable: stats.log_takes_purges,
+                journaled: stats.journaled,
+                refused: stats.log_refused,
+                damaged: stats.log_damaged,
+            },
+            breaker: stats.breaker.into(),
+            servers: servers.into_iter().map(server).collect(),
+        }
     }
 
-    /// Failures by operation and kind, by their label values; those that happened.
-    pub(super) fn errors(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
-        let cells = Operation::ALL.iter().zip(&self.errors);
-        cells.flat_map(|(operation, cells)| {
-            let counted = ERRORS.iter().zip(cells).map(|(error, cell)| (operation.as_str(), *error, cell.load(Ordering::Relaxed)));
-            counted.filter(|(_, _, count)| *count > 0)
+    fn operations(&self) -> impl Iterator<Item = OperationSnapshot> {
+        Operation::ALL.iter().zip(&self.latency).zip(&self.errors).map(|((operation, latency), errors)| {
+            let errors = ERRORS.iter().zip(errors).map(|(label, cell)| LabelledCount { label, count: cell.load(Ordering::Relaxed) });
+            OperationSnapshot {
+                operation: operation.as_str(),
+                latency: histogram::sum(std::iter::once(latency)),
+                errors: errors.filter(|error| error.count > 0).collect(),
+            }
         })
+    }
+}
+
+fn server(server: ServerInfo) -> RedisServer {
+    RedisServer {
+        address: server.address,
+        version: server.version,
+        policy: server.policy,
+        used_memory: server.used_memory,
+        max_memory: server.max_memory,
+        evicted: server.evicted,
     }
 }
 
@@ -67,7 +105,9 @@ mod tests {
         let metrics = RedisMetrics::default();
         metrics.operation(Operation::Load, Ok(()), Duration::from_micros(80));
         metrics.operation(Operation::Load, Err(RemoteError::Timeout), Duration::from_millis(50));
-        assert_eq!(metrics.errors().collect::<Vec<_>>(), [("load", "timeout", 1)]);
-        assert_eq!(metrics.latencies().map(|(name, sum)| (name, sum.count())).next(), Some(("load", 2)));
+        let operations: Vec<_> = metrics.operations().collect();
+        assert_eq!((operations[0].operation, operations[0].latency.count), ("load", 2));
+        assert_eq!(operations[0].errors, [LabelledCount { label: "timeout", count: 1 }]);
+        assert!(operations[1..].iter().all(|operation| operation.latency.count == 0 && operation.errors.is_empty()));
     }
 }

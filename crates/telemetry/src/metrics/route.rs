@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::histogram::{Histogram, HistogramSum};
+use super::histogram::{self, Histogram};
 use super::labels::{Labels, result_word};
 use super::sharded::Sharded;
 use super::tally::Tally;
 use super::{CacheResult, Named};
+use crate::snapshot::{ResultLatency, RouteSnapshot};
 
 /// The cells of one route.
 #[derive(Debug)]
@@ -44,21 +45,18 @@ impl RouteMetrics {
         }
     }
 
-    /// Requests by their labels, in a steady order.
-    pub(super) fn requests(&self) -> BTreeMap<Labels, u64> {
-        let mut sums = BTreeMap::new();
+    /// The sums over all threads.
+    pub(super) fn snapshot(&self) -> RouteSnapshot {
+        let mut sums = BTreeMap::<Labels, u64>::new();
         for (labels, count) in self.cells.iter().flat_map(|cells| cells.requests.iter()) {
             *sums.entry(labels).or_default() += count;
         }
-        sums
-    }
-
-    /// Latencies by result; results that never happened are left out.
-    pub(super) fn latencies(&self) -> impl Iterator<Item = (&'static str, HistogramSum)> {
-        RESULTS.into_iter().filter_map(|result| {
-            let sum = HistogramSum::of(self.cells.iter().map(|cells| &cells.latency[result as usize]));
-            (sum.count() > 0).then(|| (result_word(result), sum))
-        })
+        let requests = sums.into_iter().map(|(labels, count)| labels.count(count)).collect();
+        let latencies = RESULTS.into_iter().filter_map(|result| {
+            let latency = histogram::sum(self.cells.iter().map(|cells| &cells.latency[result as usize]));
+            (latency.count > 0).then(|| ResultLatency { result: result_word(result), latency })
+        });
+        RouteSnapshot { name: self.name.to_string(), requests, latencies: latencies.collect() }
     }
 }
 

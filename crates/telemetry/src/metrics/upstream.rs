@@ -3,12 +3,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::histogram::{Histogram, HistogramSum};
-use super::labels::{CLASSES, class_index};
-use super::sharded::Sharded;
 use larder_message::OriginOutcome;
 
 use super::Named;
+use super::histogram::{self, Histogram};
+use super::labels::{CLASSES, class_index};
+use super::sharded::Sharded;
+use crate::snapshot::{LabelledCount, UpstreamSnapshot, UpstreamState};
 
 /// Failures with a label of their own: the Proxy-Status error types (RFC 9209 §2.3). Any other word is `other`.
 const FAILURES: [&str; 30] = [
@@ -94,16 +95,14 @@ impl UpstreamMetrics {
         cells.latency.observe(elapsed);
     }
 
-    /// Exchanges by their outcome; outcomes that never happened are left out.
-    pub(super) fn outcomes(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        (0..OUTCOMES).filter_map(|index| {
+    /// The sums over all threads, and how the upstream stands where it is configured.
+    pub(super) fn snapshot(&self, state: Option<UpstreamState>) -> UpstreamSnapshot {
+        let outcomes = (0..OUTCOMES).filter_map(|index| {
             let count = self.cells.iter().map(|cells| cells.outcomes[index].load(Ordering::Relaxed)).sum();
-            (count > 0).then_some((word(index), count))
-        })
-    }
-
-    pub(super) fn latency(&self) -> HistogramSum {
-        HistogramSum::of(self.cells.iter().map(|cells| &cells.latency))
+            (count > 0).then(|| LabelledCount { label: word(index), count })
+        });
+        let latency = histogram::sum(self.cells.iter().map(|cells| &cells.latency));
+        UpstreamSnapshot { name: self.name.to_string(), outcomes: outcomes.collect(), latency, state }
     }
 }
 
@@ -124,8 +123,9 @@ mod tests {
         ] {
             upstream.record(outcome, Duration::from_millis(1));
         }
-        let words: Vec<_> = upstream.outcomes().collect();
-        assert_eq!(words, [("other", 1), ("4xx", 1), ("dns_timeout", 1), ("proxy_loop_detected", 1)]);
-        assert_eq!(upstream.latency().count(), 4);
+        let snapshot = upstream.snapshot(None);
+        let words = ["other", "4xx", "dns_timeout", "proxy_loop_detected"];
+        assert_eq!(snapshot.outcomes, words.map(|label| LabelledCount { label, count: 1 }));
+        assert_eq!(snapshot.latency.count, 4);
     }
 }

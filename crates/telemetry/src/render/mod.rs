@@ -1,0 +1,5 @@
+//! A [`Snapshot`](crate::snapshot::Snapshot) as text.
+
+mod open_metrics;
+
+pub use open_metrics::{OPEN_METRICS, open_metrics};

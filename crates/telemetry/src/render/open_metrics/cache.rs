@@ -1,0 +1,54 @@
+//! The memory tier, shared fetches, invalidations, and the process around them.
+
+use std::fmt;
+
+use prometheus_client::registry::Unit;
+
+use super::families::Families;
+use crate::snapshot::{InvalidationSnapshot, LabelledCount, Snapshot};
+
+pub(super) fn encode(snapshot: &Snapshot, families: &mut Families<'_, '_>) -> fmt::Result {
+    let Snapshot { store, collapsing, invalidation, process, .. } = snapshot;
+    let bytes = Some(&Unit::Bytes);
+    for (name, help, unit, value) in [
+        ("cache_entries", "Stored responses in memory.", None, store.entries),
+        ("cache_stored", "Bytes of stored responses: keys, heads, bodies, bookkeeping.", bytes, store.stored_bytes),
+        ("cache_capacity", "Bytes that stored responses may take.", bytes, store.capacity_bytes),
+        ("invalidation_records", "Records of invalidations kept.", None, invalidation.records),
+        ("invalidation_position", "The last position in the sequence of invalidations.", None, invalidation.position),
+        ("fills_in_flight", "Fills under way.", None, collapsing.fills_in_flight),
+        ("collapsed_waiting", "Requests that wait for another's fill to get its head.", None, collapsing.waiting),
+        ("fill", "Bytes of bodies held for fills under way.", bytes, collapsing.fill_bytes),
+        ("client_connections", "Open connections from clients.", None, process.client_connections),
+        (
+            "client_unsent",
+            "Bytes of answers over HTTP/2 that were handed to their connections and not taken by clients yet.",
+            bytes,
+            process.client_unsent_bytes,
+        ),
+    ] {
+        families.gauge(name, help, unit, &value)?;
+    }
+    families.counter("collapsed_followers", "Requests that shared another's fill.", collapsing.followers)?;
+    let help = "Access log lines dropped because the log's reader was too slow.";
+    families.counter("access_log_dropped", help, process.access_log_dropped)?;
+    let causes = [("size", store.evictions.size), ("removed", store.evictions.removed), ("replaced", store.evictions.replaced)];
+    let evictions = causes.map(|(cause, count)| ([("cause", cause)], count));
+    families.counters("cache_evictions", "Stored responses dropped from memory, by cause.", evictions)?;
+    encode_invalidations(invalidation, families)
+}
+
+fn encode_invalidations(invalidation: &InvalidationSnapshot, families: &mut Families<'_, '_>) -> fmt::Result {
+    let by_target = labelled("kind", &invalidation.by_target);
+    families.counters("invalidations", "What purges and writes made invalid, by kind of target.", by_target)?;
+    let help = "How often records of invalidations had to make room: coarser ones cover them, or everything from before is old.";
+    let folds = [("coarser", invalidation.folds.coarser), ("everything", invalidation.folds.everything)];
+    families.counters("invalidation_folds", help, folds.map(|(into, count)| ([("into", into)], count)))?;
+    let messages = labelled("outcome", &invalidation.messages);
+    families.counters("invalidation_messages", "Messages on the Redis channel of invalidations.", messages)
+}
+
+/// Counts under the label `name`.
+fn labelled(name: &'static str, counts: &[LabelledCount]) -> impl Iterator<Item = ([(&'static str, &'static str); 1], u64)> {
+    counts.iter().map(move |counted| ([(name, counted.label)], counted.count))
+}

@@ -1,0 +1,43 @@
+//! OpenMetrics, which Prometheus scrapes. Names, help and order are public interface: `tests/exposition.rs` keeps them byte for byte.
+
+mod cache;
+mod families;
+mod redis;
+mod routes;
+mod upstreams;
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
+
+use crate::snapshot::Snapshot;
+use families::Families;
+
+/// The media type of [`open_metrics`].
+pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Everything in `snapshot`, as text of type [`OPEN_METRICS`].
+pub fn open_metrics(snapshot: Snapshot) -> String {
+    let mut registry = Registry::with_prefix("larder");
+    registry.register_collector(Box::new(Exposition(snapshot)));
+    let mut text = String::with_capacity(16 * 1024);
+    // The one error there is comes from the writer, and a `String` takes everything.
+    let _infallible = encode(&mut text, &registry);
+    text
+}
+
+#[derive(Debug)]
+struct Exposition(Snapshot);
+
+impl Collector for Exposition {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let (snapshot, mut families) = (&self.0, Families(&mut encoder));
+        routes::encode(&snapshot.routes, &mut families)?;
+        upstreams::encode(&snapshot.upstreams, &mut families)?;
+        cache::encode(snapshot, &mut families)?;
+        snapshot.redis.as_ref().map_or(Ok(()), |redis| redis::encode(redis, &mut families))
+    }
+}

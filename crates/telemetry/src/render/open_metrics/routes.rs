@@ -1,0 +1,26 @@
+//! Requests and their latencies, by route.
+
+use std::fmt;
+
+use super::families::Families;
+use crate::snapshot::RouteSnapshot;
+
+pub(super) fn encode(routes: &[RouteSnapshot], families: &mut Families<'_, '_>) -> fmt::Result {
+    let requests = routes.iter().flat_map(|route| {
+        route.requests.iter().map(|request| {
+            let labels = [
+                ("route", route.name.as_str()),
+                ("method", request.method),
+                ("status", request.status),
+                ("result", request.result),
+                ("reason", request.reason),
+            ];
+            (labels, request.count)
+        })
+    });
+    families.counters("requests", "Requests answered, by route, method, class of status, what the cache did and why.", requests)?;
+    let latencies = routes.iter().flat_map(|route| {
+        route.latencies.iter().map(|by_result| ([("route", route.name.as_str()), ("result", by_result.result)], &by_result.latency))
+    });
+    families.histograms("request_duration", "Time from a request's head to its response's head, by what the cache did.", latencies)
+}

@@ -1,0 +1,48 @@
+//! Everything that Larder measures, at one moment, as plain data.
+//!
+//! A figure that people or machines may ask for is a field here first; no figure exists only as text. [`crate::render`] turns a snapshot into
+//! text, and `serde` turns it into JSON. Counters run from the start of the process; everything else is as it stands now.
+
+mod latency;
+mod process;
+mod redis;
+mod route;
+mod store;
+mod upstream;
+
+use serde::Serialize;
+
+pub use latency::{Bucket, LatencySnapshot};
+pub use process::ProcessSnapshot;
+pub use redis::{LogSnapshot, OperationSnapshot, RedisLookups, RedisServer, RedisSnapshot, RedisWrites};
+pub use route::{RequestCount, ResultLatency, RouteSnapshot};
+pub use store::{CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, StoreSnapshot};
+pub use upstream::{Breaker, UpstreamSnapshot, UpstreamState};
+
+/// What is measured, by what it is measured on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Snapshot {
+    /// Every route since the start, in order of first appearance. Those that a reload removed are here too.
+    pub routes: Vec<RouteSnapshot>,
+    /// Every upstream since the start, in order of first appearance. Those that a reload removed are here too.
+    pub upstreams: Vec<UpstreamSnapshot>,
+    /// The memory tier.
+    pub store: StoreSnapshot,
+    /// Fetches that several requests share.
+    pub collapsing: CollapsingSnapshot,
+    /// The ledger of invalidations.
+    pub invalidation: InvalidationSnapshot,
+    /// The tier in Redis, where there is one.
+    pub redis: Option<RedisSnapshot>,
+    /// The process as a whole.
+    pub process: ProcessSnapshot,
+}
+
+/// A count with the word that it is known by among its siblings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct LabelledCount {
+    /// The word.
+    pub label: &'static str,
+    /// How many.
+    pub count: u64,
+}

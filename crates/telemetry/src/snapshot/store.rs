@@ -1,0 +1,66 @@
+//! The memory tier, and what decides over its entries.
+
+use serde::Serialize;
+
+use super::LabelledCount;
+
+/// The memory tier.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StoreSnapshot {
+    /// Stored responses.
+    pub entries: u64,
+    /// Bytes that they take: keys, heads, bodies, bookkeeping.
+    pub stored_bytes: u64,
+    /// Bytes that they may take.
+    pub capacity_bytes: u64,
+    /// Stored responses that were dropped.
+    pub evictions: Evictions,
+}
+
+/// Stored responses that were dropped since the start, by cause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Evictions {
+    /// There was no room for them.
+    pub size: u64,
+    /// They were invalidated, or superseded by a response that cannot be stored.
+    pub removed: u64,
+    /// A newer response took their key.
+    pub replaced: u64,
+}
+
+/// Fetches that several requests share (collapsed forwarding).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CollapsingSnapshot {
+    /// Requests that shared another's fetch, since the start.
+    pub followers: u64,
+    /// Requests that wait for another's fetch to get its response's head.
+    pub waiting: u64,
+    /// Fetches under way.
+    pub fills_in_flight: u64,
+    /// Bytes of bodies held for them.
+    pub fill_bytes: u64,
+}
+
+/// The ledger of invalidations.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct InvalidationSnapshot {
+    /// Invalidations since the start, by kind of target.
+    pub by_target: Vec<LabelledCount>,
+    /// Messages on the Redis channel of invalidations since the start, by outcome; empty without such a channel.
+    pub messages: Vec<LabelledCount>,
+    /// Records kept.
+    pub records: u64,
+    /// How often records had to make room.
+    pub folds: Folds,
+    /// The last position in the sequence of invalidations.
+    pub position: u64,
+}
+
+/// How often records of invalidations had to make room since the start, by what took their place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Folds {
+    /// Coarser records, which cover them.
+    pub coarser: u64,
+    /// One that covers everything stored before it.
+    pub everything: u64,
+}
