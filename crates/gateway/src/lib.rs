@@ -1,27 +1,21 @@
 //! Larder, an HTTP reverse-proxy response cache: what lies between listener and cache layer, and the process around it.
 //!
 //! ```text
-//! larder_server --> gateway::PublicHandler --> routing --> larder_tower::CacheService --> larder_upstream
+//! larder_server --> proxy::PublicHandler --> routing --> larder_tower::CacheService --> larder_upstream
 //!                        |                                        ^
 //!                        +--> telemetry        purge, admin ------+
 //! ```
 
+mod active;
 pub mod admin;
 pub mod cli;
 pub mod demo;
-mod diagnostics_of;
-mod gateway;
-mod live;
-mod path_matcher;
+mod process;
+mod proxy;
 mod purge;
 mod redis;
-mod reload;
-mod request_limit;
-mod route_table;
 mod routing;
-mod run;
-mod scrape;
-mod tagging;
+mod write_rules;
 
 use std::process::ExitCode;
 
@@ -33,8 +27,8 @@ use {larder_config as config, larder_server as server, larder_telemetry as telem
 pub fn main() -> ExitCode {
     match cli::Cli::parse().command {
         cli::Command::Check(check) => check.run(),
-        cli::Command::Serve(serve) => run::serve(&serve),
-        cli::Command::Demo(demo) => run::demo(&demo),
+        cli::Command::Serve(serve) => process::serve(&serve),
+        cli::Command::Demo(demo) => process::demo(&demo),
         cli::Command::Purge(purge) => purge.run(),
         cli::Command::Ready(ready) => ready.run(),
     }

@@ -1,16 +1,15 @@
 //! The tier in Redis, as the gateway holds it: started from the configuration, read off for metrics and probes.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
-use larder_redis::{RedisOptions, RedisStore, ServerInfo};
+use larder_redis::{Message, RedisOptions, RedisStore, ServerInfo};
 use larder_store::BreakerState;
 use larder_store::Ledger;
 use larder_tower::{Remote, clock};
 use tracing::warn;
 
 use crate::config;
-use crate::gateway::Gateway;
 use crate::telemetry::metrics::RedisMetrics;
 use crate::telemetry::snapshot::RedisSnapshot;
 
@@ -64,18 +63,12 @@ impl Redis {
         }
     }
 
-    /// Purges what others say on the channel that the configuration names, if it names one.
-    pub(crate) fn listen(&self, gateway: &Arc<Gateway>) {
-        let Some(channel) = gateway.live.load().config.purge.channel.clone() else { return };
-        let gateway = Arc::downgrade(gateway);
-        self.store.listen(channel, move |messages| {
-            let gateway = Weak::clone(&gateway);
-            async move {
-                if let Some(gateway) = gateway.upgrade() {
-                    gateway.hear(&messages).await;
-                }
-            }
-        });
+    /// Hands on what others say on a channel.
+    pub(crate) fn listen<F>(&self, channel: String, carry_out: impl Fn(Vec<Message>) -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.store.listen(channel, carry_out);
     }
 
     /// Says goodbye to the other replicas, and waits a little for what is still to be written, so that they and the next process find it.

@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 
 use crate::config::{Token, TokenScope};
-use crate::purge::Refused;
+use crate::purge::{Refused, authorize};
 use crate::routing::host_of;
 
 /// Decides about requests. On a loopback listener no token is needed, but what a web page in a local browser could send is refused.
@@ -26,29 +26,6 @@ impl Access {
         }
         Err(Refused::new(StatusCode::FORBIDDEN, "Without a token, the admin listener answers under a loopback name only."))
     }
-}
-
-/// Refuses whoever shows no token, or one that does not allow it.
-pub(crate) fn authorize(tokens: &[Token], scope: TokenScope, headers: &HeaderMap) -> Result<(), Refused> {
-    let Some(secret) = headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes())) else {
-        return Err(Refused::new(StatusCode::UNAUTHORIZED, "A token is needed: Authorization: Bearer TOKEN."));
-    };
-    // Every token is compared, so that the time tells nothing about which one it is; one may stand in several sections.
-    let (known, allowed) = tokens.iter().fold((false, false), |(known, allowed), token| {
-        let shown = token.is(secret);
-        (known | shown, allowed | (shown & token.allows(scope)))
-    });
-    match (known, allowed) {
-        (_, true) => Ok(()),
-        (true, false) => Err(Refused::new(StatusCode::FORBIDDEN, "The token does not allow this.")),
-        (false, false) => Err(Refused::new(StatusCode::UNAUTHORIZED, "The token is not known.")),
-    }
-}
-
-/// "Bearer" is case-insensitive like every authentication scheme (RFC 9110 §11.1).
-fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, secret) = value.split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then(|| secret.trim_ascii())
 }
 
 /// A page whose name was made to point to this machine (DNS rebinding) sends its own name: in `Host`, in `:authority`, or in the target.

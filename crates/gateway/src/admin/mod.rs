@@ -18,7 +18,7 @@ use axum::{Json, Router};
 use hyper::body::Incoming;
 use tower_service::Service;
 
-pub(crate) use access::{Access, authorize};
+pub(crate) use access::Access;
 pub(crate) use purge::Shared;
 pub use readiness::{Readiness, Stage};
 

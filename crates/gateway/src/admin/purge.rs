@@ -18,7 +18,7 @@ use serde_json::json;
 
 use super::access::Access;
 use crate::config::{self, TokenScope};
-use crate::gateway::Gateway;
+use crate::proxy::Gateway;
 use crate::purge::{self, Ask, Known, Refused, USUAL_WAIT};
 
 /// Bytes of a body.

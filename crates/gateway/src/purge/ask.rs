@@ -120,10 +120,10 @@ mod tests {
     use larder_tower::clock::Clock;
 
     use super::*;
+    use crate::active::ActiveConfig;
     use crate::config;
-    use crate::live::Live;
 
-    fn live() -> Live {
+    fn live() -> ActiveConfig {
         let text = r#"
             [upstreams.api]
             url = "http://127.0.0.1:3000"
@@ -140,10 +140,10 @@ mod tests {
         let (config, _) =
             config::parse("test.toml", text.as_bytes(), &Default::default()).unwrap_or_else(|report| panic!("{}", report.render(false)));
         let clock = Clock::system();
-        Live::new(config, &Cache::new(1 << 20, 1 << 16, clock.clone()), &clock, None).expect("it can serve")
+        ActiveConfig::new(config, &Cache::new(1 << 20, 1 << 16, clock.clone()), &clock, None).expect("it can serve")
     }
 
-    fn targets(live: &Arc<Live>, body: &str) -> Result<Vec<String>, (u16, String)> {
+    fn targets(live: &Arc<ActiveConfig>, body: &str) -> Result<Vec<String>, (u16, String)> {
         let refused = |refused: Refused| (refused.status.as_u16(), refused.detail);
         let ask = Ask::parse(body.as_bytes()).map_err(refused)?;
         let invalidation = ask.invalidation(&Known(live), 4).map_err(refused)?;

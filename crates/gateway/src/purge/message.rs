@@ -13,7 +13,7 @@ use larder_store::Invalidation;
 use serde_json::{Map, Value};
 
 use super::{Ask, Known, Refused, event};
-use crate::live::Live;
+use crate::active::ActiveConfig;
 
 /// The lists of a purge, with the name for one of a kind.
 const KINDS: [(&str, &str); 8] = [
@@ -28,7 +28,7 @@ const KINDS: [(&str, &str); 8] = [
 ];
 
 /// What a message makes old.
-pub(crate) fn made_old(live: &Live, message: &[u8]) -> Result<Invalidation, Refused> {
+pub(crate) fn made_old(live: &ActiveConfig, message: &[u8]) -> Result<Invalidation, Refused> {
     let most = live.config.purge.max_targets;
     match serde_json::from_slice(message) {
         Ok(Value::Object(fields)) if fields.contains_key("type") => event::made_old(live, &Value::Object(fields)).map(Invalidation::hard),
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
     use crate::config;
 
-    fn live() -> Live {
+    fn live() -> ActiveConfig {
         let text = r#"
             [upstreams.api]
             url = "http://127.0.0.1:3000"
@@ -98,7 +98,7 @@ mod tests {
         let (config, _) =
             config::parse("test.toml", text.as_bytes(), &Default::default()).unwrap_or_else(|report| panic!("{}", report.render(false)));
         let clock = Clock::system();
-        Live::new(config, &Cache::new(1 << 20, 1 << 16, clock.clone()), &clock, None).expect("it can serve")
+        ActiveConfig::new(config, &Cache::new(1 << 20, 1 << 16, clock.clone()), &clock, None).expect("it can serve")
     }
 
     #[tokio::test]

@@ -6,10 +6,9 @@ use http::{HeaderMap, StatusCode};
 use larder_semantics::Target;
 use larder_store::Invalidation;
 
-use super::Known;
-use crate::admin::authorize;
+use super::{Known, authorize};
+use crate::active::ActiveConfig;
 use crate::config::TokenScope;
-use crate::live::Live;
 use crate::problem::Problem;
 
 const UNAUTHORIZED: Problem =
@@ -17,13 +16,13 @@ const UNAUTHORIZED: Problem =
 const FORBIDDEN: Problem = Problem::new(StatusCode::FORBIDDEN, "http_request_denied", "The token does not allow purging.");
 
 /// Whether a client's `PURGE` is meant for Larder; anybody else's is like every other method.
-pub(crate) fn counts(live: &Live, method: &http::Method, client: IpAddr) -> bool {
+pub(crate) fn counts(live: &ActiveConfig, method: &http::Method, client: IpAddr) -> bool {
     let from = &live.config.purge.public_from;
     !from.is_empty() && method == "PURGE" && from.iter().any(|network| network.contains(&client.to_canonical()))
 }
 
 /// What is to be purged, or the answer that refuses it.
-pub(crate) fn invalidation(live: &Live, target: Target<'_>, headers: &HeaderMap) -> Result<Invalidation, Problem> {
+pub(crate) fn invalidation(live: &ActiveConfig, target: Target<'_>, headers: &HeaderMap) -> Result<Invalidation, Problem> {
     authorize(&live.config.admin.tokens, TokenScope::Purge, headers)
         .map_err(|refused| if refused.status == StatusCode::FORBIDDEN { FORBIDDEN } else { UNAUTHORIZED })?;
     Ok(Invalidation::hard(Known(live).target(target)))

@@ -5,8 +5,8 @@ use larder_semantics::Target;
 use larder_store::{InvalidationTarget, NamedTag, Regex};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use crate::active::ActiveConfig;
 use crate::config::{self, Route};
-use crate::live::Live;
 
 /// Nothing of ASCII that a URL can hold: every byte beyond it is encoded all the same.
 const NOT_ASCII: &AsciiSet = CONTROLS;
@@ -20,7 +20,7 @@ const LONGEST_PATTERN: usize = 1024;
 const LONGEST_PREFIX: usize = 8192;
 
 /// What the running configuration knows. Errors are ends of sentences for whoever asked.
-pub(crate) struct Known<'a>(pub(crate) &'a Live);
+pub(crate) struct Known<'a>(pub(crate) &'a ActiveConfig);
 
 type Checked = Result<Vec<InvalidationTarget>, String>;
 

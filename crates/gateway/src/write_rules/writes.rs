@@ -7,15 +7,14 @@ use larder_semantics::{KeyRules, Target};
 use larder_store::InvalidationTarget;
 use larder_tower::{Again, FetchError, MadeOld, RouteRules, WriteRules};
 
-use super::Known;
 use super::place::{Place, again};
 use super::waiting::{Waiting, waits};
 use crate::config::{Config, OnEvent, OnWrite, PurgeTemplate, Route};
-use crate::path_matcher::PathMatcher;
 use crate::path_reading;
-use crate::route_table::RouteTable;
+use crate::routing::PathMatcher;
+use crate::routing::RouteTable;
 use crate::routing::host_of;
-use crate::tagging::{Values, segment};
+use crate::routing::tagging::{Values, segment};
 use crate::upstream::UpstreamError;
 
 /// All `[[on_write]]` sections, ready to be matched.
@@ -122,8 +121,13 @@ impl WriteRules for Writes {
     }
 }
 
-/// What an event makes old, given the values of its fields; or why it makes nothing old, as the end of a sentence about it.
-pub(super) fn event(rule: &OnEvent, known: &Known<'_>, value: impl Fn(&str) -> Option<String>) -> Result<Vec<InvalidationTarget>, String> {
+/// What an event makes old, given the values of its fields; or why it makes nothing old, as the end of a sentence about it. `url_targets` says
+/// what a URL stands for.
+pub(crate) fn event(
+    rule: &OnEvent,
+    url_targets: impl Fn(&str) -> Result<Vec<InvalidationTarget>, String>,
+    value: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<InvalidationTarget>, String> {
     let needed = |field: &String| value(field).ok_or_else(|| format!("needs the field `{field}`, a string or a number."));
     let fields: Vec<String> = rule.fields.iter().map(needed).collect::<Result<_, _>>()?;
     let captures: Vec<&str> = fields.iter().map(String::as_str).collect();
@@ -136,7 +140,7 @@ pub(super) fn event(rule: &OnEvent, known: &Known<'_>, value: impl Fn(&str) -> O
         match template {
             PurgeTemplate::Url(url) => {
                 if let Some(url) = in_url.fill_url(url) {
-                    targets.extend(known.url(&url).map_err(|why| format!("names no URL: {why}"))?);
+                    targets.extend(url_targets(&url).map_err(|why| format!("names no URL: {why}"))?);
                 }
             }
             PurgeTemplate::Prefix(path) => targets.extend(in_url.fill_url(path).map(InvalidationTarget::Prefix)),
@@ -163,13 +167,14 @@ pub(super) fn named(template: &PurgeTemplate, values: Values<'_>) -> Option<Inva
 
 #[cfg(test)]
 mod tests {
+    use crate::purge::Known;
     use http::Request;
     use larder_tower::clock::Clock;
     use larder_tower::{Cache, Members};
 
     use super::*;
+    use crate::active::ActiveConfig;
     use crate::config;
-    use crate::live::Live;
 
     const CONFIG: &str = r#"
         [upstreams.api]
@@ -199,9 +204,9 @@ mod tests {
         config::parse("test.toml", CONFIG.as_bytes(), &Default::default()).unwrap_or_else(|report| panic!("{}", report.render(false))).0
     }
 
-    fn live() -> Live {
+    fn live() -> ActiveConfig {
         let clock = Clock::system();
-        Live::new(parsed(), &Cache::new(1 << 20, 1 << 16, clock.clone()), &clock, None).expect("it can serve")
+        ActiveConfig::new(parsed(), &Cache::new(1 << 20, 1 << 16, clock.clone()), &clock, None).expect("it can serve")
     }
 
     fn made(request: Request<()>) -> MadeOld {
@@ -342,7 +347,7 @@ mod tests {
         let (config, _) =
             config::parse("test.toml", text.as_bytes(), &Default::default()).unwrap_or_else(|report| panic!("{}", report.render(false)));
         let clock = Clock::system();
-        let live = Live::new(config, &Cache::new(1 << 20, 1 << 16, clock.clone()), &clock, None).expect("it can serve");
+        let live = ActiveConfig::new(config, &Cache::new(1 << 20, 1 << 16, clock.clone()), &clock, None).expect("it can serve");
         let (parts, ()) =
             Request::put("http://a.example/a/1&x=%26?at=2+%26").header("by", "3&y=%#").body(()).expect("a request").into_parts();
         let target = Target { scheme: "http", authority: "a.example", path: parts.uri.path(), query: parts.uri.query() };
@@ -356,9 +361,9 @@ mod tests {
     #[tokio::test]
     async fn an_event_s_star_is_a_star() {
         let live = live();
-        let found = event(&live.config.on_event[0], &Known(&live), |_| Some("*".to_owned())).expect("complete");
+        let found = event(&live.config.on_event[0], |url| Known(&live).url(url), |_| Some("*".to_owned())).expect("complete");
         assert_eq!(found[0], InvalidationTarget::Tag(r"project:\*".into()));
-        let long = event(&live.config.on_event[0], &Known(&live), |_| Some("x".repeat(257)));
+        let long = event(&live.config.on_event[0], |url| Known(&live).url(url), |_| Some("x".repeat(257)));
         assert_eq!(long, Err("has a field that is longer than what stands in a tag: 256 bytes, 8 colons.".to_owned()));
     }
 
@@ -367,20 +372,20 @@ mod tests {
         let live = live();
         let rule = &live.config.on_event[0];
         let value = |field: &str| (field == "id" || field == "org").then(|| format!("the-{field}"));
-        let found = event(rule, &Known(&live), value).expect("complete");
+        let found = event(rule, |url| Known(&live).url(url), value).expect("complete");
         let url = InvalidationTarget::Url("http://a.example/the-id?a=2&b=1".into());
         assert_eq!(
             found,
             [InvalidationTarget::Tag("project:the-id".into()), InvalidationTarget::Prefix("/orgs/the-org/projects".into()), url]
         );
-        let missing = event(rule, &Known(&live), |field| (field == "id").then(String::new));
+        let missing = event(rule, |url| Known(&live).url(url), |field| (field == "id").then(String::new));
         assert_eq!(missing, Err("needs the field `org`, a string or a number.".to_owned()));
     }
 
     #[tokio::test]
     async fn an_event_s_field_is_one_segment_of_a_url_and_text_in_a_tag() {
         let live = live();
-        let found = event(&live.config.on_event[0], &Known(&live), |_| Some("a b/c?d".to_owned())).expect("complete");
+        let found = event(&live.config.on_event[0], |url| Known(&live).url(url), |_| Some("a b/c?d".to_owned())).expect("complete");
         let url = InvalidationTarget::Url("http://a.example/a%20b%2Fc%3Fd?a=2&b=1".into());
         let prefix = InvalidationTarget::Prefix("/orgs/a%20b%2Fc%3Fd/projects".into());
         assert_eq!(found, [InvalidationTarget::Tag("project:a b/c?d".into()), prefix, url]);

@@ -9,8 +9,8 @@ use larder_tower::Again;
 
 use super::writes::named;
 use crate::config::PurgeTemplate;
-use crate::route_table::RouteTable;
-use crate::tagging::Values;
+use crate::routing::RouteTable;
+use crate::routing::tagging::Values;
 use crate::upstream::Requester;
 
 /// Where a write went.

@@ -2,8 +2,8 @@
 
 use larder_store::InvalidationTarget;
 
-use crate::gateway::Gateway;
-use crate::live::Live;
+use crate::active::ActiveConfig;
+use crate::proxy::Gateway;
 use crate::redis::Redis;
 use crate::telemetry::snapshot::{
     CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, LabelledCount, ProcessSnapshot, Snapshot, StoreSnapshot, UpstreamState,
@@ -31,7 +31,7 @@ pub(crate) fn snapshot(gateway: &Gateway) -> Snapshot {
         },
         invalidation: InvalidationSnapshot {
             by_target: labelled(InvalidationTarget::KINDS.into_iter().zip(stats.ledger.invalidated)),
-            messages: labelled(gateway.redis.iter().flat_map(|_| gateway.heard.by_outcome())),
+            messages: labelled(gateway.redis.iter().flat_map(|_| gateway.channel_counts.by_outcome())),
             records: stats.ledger.records as u64,
             folds: Folds { coarser: stats.ledger.folds.coarser, everything: stats.ledger.folds.everything },
             position: stats.ledger.position.0,
@@ -45,7 +45,7 @@ pub(crate) fn snapshot(gateway: &Gateway) -> Snapshot {
     }
 }
 
-fn upstream_states(live: &Live) -> impl Iterator<Item = UpstreamState> {
+fn upstream_states(live: &ActiveConfig) -> impl Iterator<Item = UpstreamState> {
     live.upstreams.iter().enumerate().map(|(position, service)| UpstreamState {
         position,
         requests_in_flight: service.stats().requests_in_flight(),

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -12,17 +12,17 @@ use larder_tower::clock::Clock;
 use tokio::sync::watch;
 use tracing::{Level, error, info, warn};
 
+use super::reload;
+use super::report;
+use super::scrape;
+use crate::active::ActiveConfig;
 use crate::admin::{Access, Admin, Readiness, Shared};
 use crate::cli;
 use crate::config::{self, Config, Listen, LogLevel, Report};
 use crate::demo;
-use crate::diagnostics_of;
-use crate::gateway::{Gateway, PublicHandler};
-use crate::live::Live;
-use crate::purge::Heard;
+use crate::proxy::{Gateway, PublicHandler};
+use crate::purge::{ChannelCounts, carry_out};
 use crate::redis::Redis;
-use crate::reload;
-use crate::scrape;
 use crate::server::{Server, ServerOptions};
 use crate::telemetry::access_log::{AccessLog, Format, LogWriter};
 use crate::telemetry::diagnostics;
@@ -40,7 +40,7 @@ pub(crate) fn serve(command: &cli::Serve) -> ExitCode {
         let source = reload::Source::of(command);
         let (config, warnings) = command.load().map_err(|report| said(&report))?;
         let runtime = prepare(&config)?;
-        diagnostics_of::tell(&warnings);
+        report::tell(&warnings);
         runtime.block_on(run(config, source, |_, _| ()))
     };
     exit_code(outcome())
@@ -85,7 +85,7 @@ fn exit_code(outcome: Result<(), Failed>) -> ExitCode {
 }
 
 fn said(report: &Report) -> Failed {
-    diagnostics_of::tell(report);
+    report::tell(report);
     Failed
 }
 
@@ -142,12 +142,19 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
     let cache = Cache::with_remote(config.memory.capacity, largest_object(&config), clock.clone(), ledger, remote);
     let (access_log, log_writer) = open_access_log(&config).map_err(failed)?;
     let (options, drain_delay) = (server_options(&config), config.server.drain_delay);
-    let live = Live::new(config, &cache, &clock, None).map_err(failed)?;
+    let live = ActiveConfig::new(config, &cache, &clock, None).map_err(failed)?;
     let live = ArcSwap::from_pointee(live);
-    let gateway =
-        Arc::new(Gateway { live, cache, redis, clock, access_log, connections: server.open_connections(), heard: Heard::default() });
+    let gateway = Arc::new(Gateway {
+        live,
+        cache,
+        redis,
+        clock,
+        access_log,
+        connections: server.open_connections(),
+        channel_counts: ChannelCounts::default(),
+    });
     if let Some(redis) = &gateway.redis {
-        redis.listen(&gateway);
+        listen_on_channel(redis, &gateway);
     }
     let readiness = Readiness::default();
     let admin = tokio::spawn(admin_of(&gateway, &readiness, Access { loopback }).serve(admin));
@@ -222,6 +229,20 @@ async fn delay(time: Duration, signals: &mut reload::Signals) {
     }
 }
 
+/// Purges what others say on the channel that the configuration names, if it names one.
+fn listen_on_channel(redis: &Redis, gateway: &Arc<Gateway>) {
+    let Some(channel) = gateway.live.load().config.purge.channel.clone() else { return };
+    let gateway = Arc::downgrade(gateway);
+    redis.listen(channel, move |messages| {
+        let gateway = Weak::clone(&gateway);
+        async move {
+            if let Some(gateway) = gateway.upgrade() {
+                carry_out(&gateway.live.load_full(), &gateway.cache, &gateway.channel_counts, &messages).await;
+            }
+        }
+    });
+}
+
 /// The largest response that any route stores. A reload that raises it is heeded as far as the store's shards are large enough.
 fn largest_object(config: &Config) -> u64 {
     config.routes.iter().chain(&config.fallback).map(|route| route.settings.max_object).max().unwrap_or_default()
@@ -241,7 +262,7 @@ fn bind_all(config: &Config, listeners: &[Listen]) -> Result<Server, Failed> {
                 })
             }
             Err(error) => {
-                diagnostics_of::tell(&config.bind_failure(listen, &error));
+                report::tell(&config.bind_failure(listen, &error));
                 all = false;
             }
         }

@@ -9,11 +9,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
+use super::report;
+use crate::active::ActiveConfig;
 use crate::cli;
 use crate::config::Config;
-use crate::diagnostics_of;
-use crate::gateway::Gateway;
-use crate::live::Live;
+use crate::proxy::Gateway;
 
 /// A file is read when it has been left alone for this long: editors and Kubernetes change it in several steps.
 const QUIET: Duration = Duration::from_millis(300);
@@ -139,15 +139,15 @@ fn reload(gateway: &Gateway, source: &Source, started: &Config) {
     let (config, warnings) = match command.load() {
         Ok(loaded) => loaded,
         Err(report) => {
-            diagnostics_of::tell(&report);
+            report::tell(&report);
             error!("the new configuration was refused; the running one goes on");
             return;
         }
     };
-    diagnostics_of::tell(&warnings);
+    report::tell(&warnings);
     let before = gateway.live.load_full();
     needs_restart(started, &config).for_each(|what| warn!("a change of {what} takes effect at the next start"));
-    match Live::new(config, &gateway.cache, &gateway.clock, Some(&before)) {
+    match ActiveConfig::new(config, &gateway.cache, &gateway.clock, Some(&before)) {
         Ok(live) => {
             gateway.live.store(Arc::new(live));
             info!("the configuration was reloaded");

@@ -8,7 +8,7 @@ use larder_tower::{Members, TagSource};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::config::{PathTemplate, ResponseTags, TagPart, TagTemplate};
-use crate::path_matcher::PathMatcher;
+use crate::routing::PathMatcher;
 
 /// Bytes of the longest tag that an origin may name.
 const LONGEST: usize = 1024;

@@ -8,16 +8,16 @@ use larder_tower::{Cache, CacheService, MayBypass, Pressure, RouteRules, WriteRu
 
 use crate::config::{Config, OddPaths, ResponseTags, Route, Upstream};
 use crate::forward::TrustedProxies;
-use crate::purge::{TagCascade, Writes};
-use crate::route_table::RouteTable;
+use crate::routing::RouteTable;
 use crate::routing::Router;
-use crate::tagging::RouteTags;
+use crate::routing::tagging::RouteTags;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{OriginObserver, UpstreamOptions, UpstreamService, UpstreamSetupError};
+use crate::write_rules::{TagCascade, Writes};
 use larder_message::OriginOutcome;
 
 /// A configuration, ready to serve. Replaced as a whole on reload; the cache itself goes on.
-pub(crate) struct Live {
+pub(crate) struct ActiveConfig {
     pub(crate) config: Config,
     pub(crate) trusted: TrustedProxies,
     pub(crate) metrics: Arc<Metrics>,
@@ -41,9 +41,9 @@ pub(crate) enum SetupError {
     Path(#[from] matchit::InsertError),
 }
 
-impl Live {
+impl ActiveConfig {
     /// From a checked configuration. What `before` has that did not change stays: connections to upstreams, and all counts.
-    pub(crate) fn new(config: Config, cache: &Arc<Cache>, clock: &Clock, before: Option<&Live>) -> Result<Self, SetupError> {
+    pub(crate) fn new(config: Config, cache: &Arc<Cache>, clock: &Clock, before: Option<&ActiveConfig>) -> Result<Self, SetupError> {
         let names = |routes: &[Route]| routes.iter().chain(&config.fallback).map(|route| Arc::clone(&route.name)).collect::<Vec<_>>();
         let routes = names(&config.routes);
         let routes: Vec<&str> = routes.iter().map(|name| &**name).collect();
@@ -139,7 +139,7 @@ fn rules(
 /// The ways to the origins. One that did not change keeps its connections, its health and its place in the queue.
 fn connect(
     config: &Config,
-    before: Option<&Live>,
+    before: Option<&ActiveConfig>,
     trusted: &TrustedProxies,
     clock: &Clock,
     metrics: &Arc<Metrics>,

@@ -8,7 +8,7 @@ use larder_tower::{Again, Members, ToldByBodies};
 
 use super::place::{Place, again};
 use crate::config::PurgeTemplate;
-use crate::tagging::Values;
+use crate::routing::tagging::Values;
 
 /// Templates with members of JSON bodies in them, of one write.
 #[derive(Debug)]

@@ -13,15 +13,15 @@ use larder_semantics::{Reason, Target};
 use larder_tower::clock::{Clock, monotonic};
 use larder_tower::{Cache, CacheBody, CacheService, Caller, FetchError, Outcome, Pooled, ServeFuture, Served};
 
+use super::request_limit::{is_too_large, limited};
+use crate::active::ActiveConfig;
 use crate::config::OddPaths;
 use crate::forward::{EffectiveTarget, Hop, effective_target, is_upgrade};
 use crate::http1;
-use crate::live::Live;
 use crate::path_reading;
 use crate::problem::{Problem, TOO_LARGE};
-use crate::purge::{Heard, USUAL_WAIT, public, purge};
+use crate::purge::{ChannelCounts, USUAL_WAIT, public, purge};
 use crate::redis::Redis;
-use crate::request_limit::{is_too_large, limited};
 use crate::server::{Handler, Lingering, OpenConnections, OwnAnswer, Peer, lingering};
 use crate::telemetry::access_log::{AccessLog, Answer, Entry, Logged};
 use crate::telemetry::metrics::RequestRecord;
@@ -39,13 +39,13 @@ const FAILED: Problem = Problem::new(StatusCode::BAD_GATEWAY, "proxy_internal_er
 
 /// The handler of all requests on the public listeners.
 pub(crate) struct Gateway {
-    pub(crate) live: ArcSwap<Live>,
+    pub(crate) live: ArcSwap<ActiveConfig>,
     pub(crate) cache: Arc<Cache>,
     pub(crate) redis: Option<Redis>,
     pub(crate) clock: Clock,
     pub(crate) access_log: AccessLog,
     pub(crate) connections: OpenConnections,
-    pub(crate) heard: Heard,
+    pub(crate) channel_counts: ChannelCounts,
 }
 
 type GatewayBody = CacheBody<UpstreamBody>;
@@ -228,7 +228,7 @@ fn walk(
 }
 
 /// Whether a path is one that passes by the cache, or why it goes nowhere.
-fn judge_path(live: &Live, service: &Service, method: &Method, authority: &str, path: &str) -> Result<bool, Problem> {
+fn judge_path(live: &ActiveConfig, service: &Service, method: &Method, authority: &str, path: &str) -> Result<bool, Problem> {
     let route = service.route().index;
     let is_odd = path_reading::is_odd(path);
     if !is_odd && !live.routes.router.evades(route, method, authority, path) {
@@ -251,7 +251,7 @@ fn caller(target: EffectiveTarget<'_>) -> Caller {
 }
 
 /// Past the cache, on a connection of its own.
-async fn upgrade(live: &Live, asked: Asked, request: Request<Limited<Lingering>>, peer: &Peer) -> Response<Logged<GatewayBody>> {
+async fn upgrade(live: &ActiveConfig, asked: Asked, request: Request<Limited<Lingering>>, peer: &Peer) -> Response<Logged<GatewayBody>> {
     let Some(upstream) = asked.route.and_then(|route| live.upstream_of(route)) else { return asked.refused(live, FAILED) };
     let started = monotonic();
     let client = TunnelClient { hop: peer.hop(request.version()), idle: peer.tunnel_idle(), connection: Box::new(peer.clone()) };
@@ -266,7 +266,7 @@ async fn upgrade(live: &Live, asked: Asked, request: Request<Limited<Lingering>>
 }
 
 impl Asked {
-    fn served(self, live: &Live, served: Served<UpstreamBody>) -> Response<Logged<GatewayBody>> {
+    fn served(self, live: &ActiveConfig, served: Served<UpstreamBody>) -> Response<Logged<GatewayBody>> {
         let Served { mut response, outcome } = served;
         if outcome.reason == Reason::OnlyIfCached {
             let (parts, body) = NOT_STORED.response(&self.method).map(CacheBody::from_bytes).into_parts();
@@ -276,7 +276,7 @@ impl Asked {
         self.answered(live, response, Some(&outcome))
     }
 
-    fn failed(self, live: &Live, error: &FetchError) -> Response<Logged<GatewayBody>> {
+    fn failed(self, live: &ActiveConfig, error: &FetchError) -> Response<Logged<GatewayBody>> {
         match error.downcast_ref::<UpstreamError>() {
             Some(error) => self.failed_at(live, error),
             None => {
@@ -287,7 +287,7 @@ impl Asked {
     }
 
     /// The log has been told of it where it happened (`upstream::trouble`).
-    fn failed_at(self, live: &Live, error: &UpstreamError) -> Response<Logged<GatewayBody>> {
+    fn failed_at(self, live: &ActiveConfig, error: &UpstreamError) -> Response<Logged<GatewayBody>> {
         let problem = error.problem();
         let Some(upstream) = self.route.and_then(|route| live.upstream_name(route)) else { return self.refused(live, problem) };
         // What the client did wrong is no matter of the next hop's.
@@ -302,12 +302,12 @@ impl Asked {
         self.ended(live, response, None, answer)
     }
 
-    fn refused(self, live: &Live, problem: Problem) -> Response<Logged<GatewayBody>> {
+    fn refused(self, live: &ActiveConfig, problem: Problem) -> Response<Logged<GatewayBody>> {
         let response = problem.response(&self.method).map(CacheBody::from_bytes);
         self.ended(live, response, None, Answer { problem: Some(problem), ..Answer::default() })
     }
 
-    fn answered(self, live: &Live, response: Response<GatewayBody>, outcome: Option<&Outcome>) -> Response<Logged<GatewayBody>> {
+    fn answered(self, live: &ActiveConfig, response: Response<GatewayBody>, outcome: Option<&Outcome>) -> Response<Logged<GatewayBody>> {
         let asked = outcome.filter(|outcome| outcome.upstream.is_some());
         let answer = Answer {
             upstream: asked.and_then(|_| live.upstream_name(self.route?)),
@@ -320,7 +320,7 @@ impl Asked {
 
     fn ended(
         self,
-        live: &Live,
+        live: &ActiveConfig,
         response: Response<GatewayBody>,
         outcome: Option<&Outcome>,
         answer: Answer<'_>,

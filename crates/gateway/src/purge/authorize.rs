@@ -1,0 +1,29 @@
+//! Who may do what with a token.
+
+use http::{HeaderMap, StatusCode, header};
+
+use super::Refused;
+use crate::config::{Token, TokenScope};
+
+/// Refuses whoever shows no token, or one that does not allow it.
+pub(crate) fn authorize(tokens: &[Token], scope: TokenScope, headers: &HeaderMap) -> Result<(), Refused> {
+    let Some(secret) = headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes())) else {
+        return Err(Refused::new(StatusCode::UNAUTHORIZED, "A token is needed: Authorization: Bearer TOKEN."));
+    };
+    // Every token is compared, so that the time tells nothing about which one it is; one may stand in several sections.
+    let (known, allowed) = tokens.iter().fold((false, false), |(known, allowed), token| {
+        let shown = token.is(secret);
+        (known | shown, allowed | (shown & token.allows(scope)))
+    });
+    match (known, allowed) {
+        (_, true) => Ok(()),
+        (true, false) => Err(Refused::new(StatusCode::FORBIDDEN, "The token does not allow this.")),
+        (false, false) => Err(Refused::new(StatusCode::UNAUTHORIZED, "The token is not known.")),
+    }
+}
+
+/// "Bearer" is case-insensitive like every authentication scheme (RFC 9110 §11.1).
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, secret) = value.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| secret.trim_ascii())
+}

@@ -1,0 +1,10 @@
+//! Which route a request takes, and what its path says: the router, the services of all routes, templates of paths and tags.
+
+mod path_matcher;
+mod router;
+mod table;
+pub(crate) mod tagging;
+
+pub(crate) use path_matcher::PathMatcher;
+pub(crate) use router::{Router, host_of};
+pub(crate) use table::RouteTable;
