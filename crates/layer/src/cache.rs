@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use larder_store::{Invalidation, Ledger, LedgerStats, MemoryStats, MemoryStore, shapes_weight};
 
-use crate::body_log::InFlight;
+use crate::body::log::InFlight;
 use crate::clock::Clock;
 use crate::collapse::flight::Flights;
-use crate::remote::Remote;
+use crate::fetch::tier::Remote;
 use crate::rules::Cascade;
 
 /// The part of the capacity that bodies in flight may take: an eighth. The rest is for what is stored.

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use crate::error::FetchError;
 use crate::outcome::Served;
-use crate::pooled::Pooled;
+use crate::task::pooled::Pooled;
 
 /// What comes of [`CacheService::serve`](crate::CacheService::serve).
 pub struct ServeFuture<B: 'static>(State<B>);

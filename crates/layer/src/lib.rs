@@ -1,56 +1,51 @@
 //! Larder as a tower layer: an HTTP response cache for shared use, with collapsed forwarding and streaming fills.
 //!
 //! This is the only place where a decision of `larder-semantics` meets I/O. A memory hit is answered in [`CacheService::serve`]
-//! without an await; everything else walks through one `async fn`, top to bottom, in the module `fill`.
+//! without an await; everything else takes the walk of the module `fetch`.
+//!
+//! The folders import each other one way, in this order from the bottom to the top:
+//!
+//! 1. `task`: work beside a request.
+//! 2. `body`: bodies at rest and on their way.
+//! 3. `lookup`: what the store has for a request, and the plan that follows.
+//! 4. `collapse`: who fetches and who waits, and the answer that both get.
+//! 5. `fetch`: the fetch itself.
+//! 6. `write`: what passes by the look-up, and what it makes old.
 
-mod again;
-mod at_hand;
 mod body;
-mod body_log;
 mod cache;
 mod caller;
 pub mod clock;
 mod collapse;
-mod errand;
 mod error;
-mod exchange;
-mod fill;
+mod fetch;
 mod future;
-mod invalidate;
 mod layer;
-mod live;
-mod look_up;
-mod members;
+mod lookup;
 mod outcome;
-mod partial;
-mod pass;
-mod pooled;
-mod pressure;
-mod remote;
-mod request_body;
 mod respond;
 mod rules;
 mod service;
-mod told;
+mod task;
 mod upstream;
 mod write;
 
-pub use again::Again;
-pub use at_hand::AtHand;
 pub use body::CacheBody;
+pub use body::request::RequestBody;
 pub use cache::{Cache, CacheStats};
 pub use caller::Caller;
 pub use error::{BodyError, BoxError, FetchError};
+pub use fetch::tier::Remote;
 pub use future::{ResponseFuture, ServeFuture};
-pub use invalidate::Invalidated;
 pub use larder_store::{AppliedBy, Invalidation, InvalidationTarget, Published};
 pub use layer::CacheLayer;
-pub use members::Members;
+pub use lookup::stored_answer::AtHand;
 pub use outcome::{CacheResult, Outcome, Served};
-pub use pooled::Pooled;
-pub use pressure::{Pressure, Waiting};
-pub use remote::Remote;
-pub use request_body::RequestBody;
 pub use rules::{Cascade, MadeOld, MayBypass, NoTags, NoWrites, RouteRules, TagSource, ToldByBodies, WriteRules};
 pub use service::CacheService;
+pub use task::pooled::Pooled;
+pub use task::pressure::{Pressure, Waiting};
 pub use upstream::{ClientBody, Upstream};
+pub use write::invalidate::Invalidated;
+pub use write::json_fields::Members;
+pub use write::refetch::Again;

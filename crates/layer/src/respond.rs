@@ -13,8 +13,8 @@ use larder_semantics::{CacheStatus, MethodKind, RequestContext, StoredHead};
 use larder_store::{StoredPart, StoredResponse};
 
 use crate::body::CacheBody;
-use crate::body_log::InFlight;
-use crate::live::{Live, LiveReader};
+use crate::body::live::{Live, LiveReader};
+use crate::body::log::InFlight;
 use crate::outcome::CacheResult;
 
 pub(crate) const X_CACHE: HeaderName = HeaderName::from_static("x-cache");

@@ -11,10 +11,10 @@ use http::{HeaderMap, Method};
 use larder_semantics::{KeyBuffer, KeyRules, Policy, PrimaryKey, Reason, RequestContext, Target};
 use larder_store::{Invalidation, InvalidationTarget, Tag, Tags};
 
-use crate::again::Again;
 use crate::error::FetchError;
-use crate::members::{Content, Members, Scanner};
-use crate::pressure::Pressure;
+use crate::task::pressure::Pressure;
+use crate::write::json_fields::{Content, Members, Scanner};
+use crate::write::refetch::Again;
 
 /// The settings of one route.
 #[derive(Clone, Debug)]

@@ -9,20 +9,22 @@ use larder_semantics::fields::drop_nominated;
 use larder_semantics::{CacheStatus, ForwardReason, KeyBuffer, MethodKind, Reason, RequestContext};
 use tower_service::Service;
 
-use crate::at_hand::AtHand;
 use crate::body::CacheBody;
 use crate::cache::Cache;
 use crate::caller::Caller;
-use crate::errand::detach;
 use crate::error::FetchError;
-use crate::fill::{self, Asked, Plan};
+use crate::fetch::walk::{fill, refresh};
 use crate::future::{ResponseFuture, ServeFuture};
-use crate::look_up::{Admission, Hit, LookedUp};
+use crate::lookup::looked_up::{Admission, Hit, LookedUp};
+use crate::lookup::plan::Plan;
+use crate::lookup::request::Asked;
+use crate::lookup::stored_answer::AtHand;
 use crate::outcome::{CacheResult, Outcome, Served};
-use crate::pass;
 use crate::respond;
 use crate::rules::RouteRules;
+use crate::task::detached::detach;
 use crate::upstream::{ClientBody, Upstream};
+use crate::write::pass;
 
 /// An inner service behind the cache. Cheap to clone when the inner service is.
 #[derive(Clone, Debug)]
@@ -169,7 +171,7 @@ impl<S: Upstream> CacheService<S> {
             LookedUp::GatewayTimeout(reason) => ServeFuture::ready(gateway_timeout(reason, key)),
             LookedUp::Fetch(plan) => {
                 let asked = self.asked(request, extend, context, key);
-                ServeFuture::walking(fill::fill(self.clone(), asked, plan))
+                ServeFuture::walking(fill(self.clone(), asked, plan))
             }
         }
     }
@@ -179,7 +181,7 @@ impl<S: Upstream> CacheService<S> {
         if hit.stored.may_refresh(hit.now)
             && let Some(turn) = self.cache.refresh_turn()
         {
-            detach(fill::refresh(self.clone(), asked(), hit.stored, turn));
+            detach(refresh(self.clone(), asked(), hit.stored, turn));
         }
     }
 

@@ -1,12 +1,15 @@
 //! What a service behind the cache has to be.
 
+use std::future::poll_fn;
+
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
 use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use crate::error::BoxError;
-use crate::request_body::RequestBody;
+use crate::body::request::RequestBody;
+use crate::error::{BoxError, FetchError};
 
 /// A service that answers requests the cache cannot: an HTTP client, a router, anything of this shape. Implemented for all of them;
 /// a name for the bounds, nothing to implement.
@@ -39,3 +42,17 @@ impl<R> ClientBody for R where R: Body<Data = Bytes, Error: Into<BoxError>> + Se
 pub(crate) trait UpstreamBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
 
 impl<B> UpstreamBody for B where B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
+
+/// Calls the inner service once it is ready. The request is made then, so that nothing holds it while it waits for the answer.
+pub(crate) async fn call<S: Upstream>(inner: &S, request: impl FnOnce() -> Request<RequestBody>) -> Result<Response<S::Body>, FetchError> {
+    let mut inner = inner.clone();
+    poll_fn(|cx| inner.poll_ready(cx)).await.map_err(FetchError::new)?;
+    let answer = inner.call(request());
+    answer.await.map_err(FetchError::new)
+}
+
+/// `Content-Length`, where the response has one.
+pub(crate) fn announced_length<B: Body>(response: &Response<B>) -> Option<u64> {
+    let field = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    field.or_else(|| response.body().size_hint().exact())
+}

@@ -10,10 +10,11 @@ use larder_store::{KeyHash, StoredResponse};
 
 use super::follow::Follower;
 use super::outcome::{FetchOutcome, Own, Reply, add_own};
+use crate::body::live::{Live, LiveReader};
 use crate::cache::Cache;
 use crate::error::FetchError;
-use crate::fill::{Asked, Plan, forwarded};
-use crate::live::{Live, LiveReader};
+use crate::lookup::plan::{Plan, forwarded};
+use crate::lookup::request::Asked;
 use crate::outcome::{CacheResult, Outcome, Served};
 use crate::respond;
 use crate::service::CacheService;

@@ -9,9 +9,9 @@ use larder_store::StoredResponse;
 
 use super::server_error::ServerError;
 use crate::body::CacheBody;
+use crate::body::live::{Live, LiveReader};
 use crate::error::FetchError;
-use crate::fill::Asked;
-use crate::live::{Live, LiveReader};
+use crate::lookup::request::Asked;
 use crate::outcome::{CacheResult, Outcome, Served};
 use crate::respond;
 

@@ -8,8 +8,8 @@ use larder_semantics::{CacheStatus, Reason};
 use larder_store::{StoredResponse, Variant};
 
 use crate::body::CacheBody;
-use crate::body_log::LogHandle;
-use crate::fill::Asked;
+use crate::body::log::LogHandle;
+use crate::lookup::request::Asked;
 use crate::outcome::{CacheResult, Outcome, Served};
 use crate::respond;
 

@@ -11,12 +11,13 @@ use larder_semantics::{Disposition, Exchange, MethodKind, Reason, StoredHead, on
 use larder_store::StoredPart;
 use tokio::sync::oneshot;
 
-use super::{Job, Kept, Naming, Pump};
+use super::pump::{Kept, Pump};
+use super::state::{Job, Naming};
 use crate::body::CacheBody;
-use crate::body_log::body_log;
+use crate::body::log::body_log;
 use crate::cache::Cache;
 use crate::collapse::outcome::{FetchOutcome, Own, OwnFields, PartAnswer, Reply, add_own, own_fields};
-use crate::partial::Going;
+use crate::lookup::plan::Going;
 use crate::respond;
 use crate::service::CacheService;
 use crate::upstream::Upstream;

@@ -16,15 +16,16 @@ use tokio::sync::oneshot;
 
 use super::giving_up::unless_given_up;
 use super::part::{Confirmed, Joining, Partly};
-use super::{Job, Naming, announced_length, call};
+use super::state::{Job, Naming};
+use super::tier::Answer;
 use crate::cache::Counted;
 use crate::collapse::flight::Permit;
 use crate::collapse::outcome::{FetchOutcome, Own, Reply, own_fields};
 use crate::error::FetchError;
-use crate::remote::Answer;
 use crate::rules::TagsInBody;
 use crate::service::CacheService;
 use crate::upstream::Upstream;
+use crate::upstream::{announced_length, call};
 
 /// A fetch under way.
 struct Exchange<S: Upstream> {

@@ -5,45 +5,15 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use larder_semantics::precondition::{Answer, answer_ranged};
-use larder_semantics::range::{ByteRange, PartialUse};
+use larder_semantics::range::PartialUse;
 use larder_semantics::{CacheStatus, Decision, MethodKind, Reason, RequestContext, Timestamp, decide};
 use larder_store::{Lookup, StoredPart};
 
-use crate::fill::{Plan, detail};
-use crate::look_up::LookedUp;
+use super::plan::{Going, Plan, detail};
+use crate::lookup::looked_up::LookedUp;
 use crate::outcome::{CacheResult, Outcome, Served};
 use crate::respond;
 use crate::rules::RouteRules;
-
-/// How the client's preconditions and range go up.
-#[derive(Clone, Debug)]
-pub(crate) enum Going {
-    /// Not at all: the whole is fetched, and they are answered from it.
-    Whole,
-    /// As they came.
-    AsSent,
-    /// Only for what a stored part lacks of the range.
-    Missing {
-        /// The part.
-        part: Arc<StoredPart>,
-        /// What the client wants.
-        wanted: ByteRange,
-        /// What of it has to be fetched.
-        missing: ByteRange,
-    },
-    /// As they came, unless the stale part is still good.
-    IfChanged(Arc<StoredPart>),
-}
-
-impl Going {
-    /// The stored part that the origin is asked about.
-    pub(crate) fn part(&self) -> Option<&Arc<StoredPart>> {
-        match self {
-            Self::Missing { part, .. } | Self::IfChanged(part) => Some(part),
-            Self::Whole | Self::AsSent => None,
-        }
-    }
-}
 
 /// Decides about a request for which a part is stored.
 pub(crate) fn consider<B>(

@@ -3,27 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::request::Parts;
-use http::{Method, Response, Uri};
-use larder_semantics::{CacheStatus, ForwardReason, MethodKind, PrimaryKey, Reason, RequestContext};
-use larder_store::{KeyHash, Lookup, StoredPart, StoredResponse, Tags};
+use http::Uri;
+use larder_semantics::{MethodKind, Reason};
+use larder_store::{KeyHash, Lookup, StoredResponse, Tags};
 use tokio::sync::oneshot;
 
-use crate::body::CacheBody;
+use super::state::Job;
+use super::steps::run;
 use crate::cache::Counted;
 use crate::clock::monotonic;
 use crate::collapse::answer::{NoAnswer, answer};
 use crate::collapse::flight::{Join, Permit};
 use crate::collapse::follow::follow;
 use crate::collapse::outcome::{FetchOutcome, Own, Reply};
-use crate::errand::Errand;
 use crate::error::FetchError;
-use crate::exchange::{self, Job};
-use crate::look_up::LookedUp;
-use crate::outcome::{CacheResult, Outcome, Served};
-use crate::partial::Going;
-use crate::respond;
+use crate::lookup::looked_up::LookedUp;
+use crate::lookup::plan::{Going, Plan};
+use crate::lookup::request::Asked;
+use crate::outcome::Served;
 use crate::service::CacheService;
+use crate::task::detached::Errand;
 use crate::upstream::Upstream;
 
 /// How often a follower whose variant differs from the leader's may join the flight of its own variant.
@@ -32,111 +31,6 @@ const MAX_JOINS: usize = 3;
 /// After a background refresh that brought nothing to store, no further one for this long: a failing origin is not asked once per
 /// request.
 const REFRESH_PAUSE: Duration = Duration::from_secs(1);
-
-/// A request on its way to the origin. Shared with the task that asks, which may outlive it.
-#[derive(Debug)]
-pub(crate) struct Asked {
-    pub(crate) parts: Parts,
-    pub(crate) context: RequestContext,
-    pub(crate) key: PrimaryKey,
-}
-
-impl Asked {
-    /// The request whose answer can be stored: an answer to HEAD has no content.
-    fn to_store(self: Arc<Self>) -> Arc<Self> {
-        if self.context.method != MethodKind::Head {
-            return self;
-        }
-        let mut parts = self.parts.clone();
-        parts.method = Method::GET;
-        Arc::new(Self { parts, context: RequestContext { method: MethodKind::Get, ..self.context.clone() }, key: self.key.clone() })
-    }
-}
-
-/// Why a request goes to the origin, and how.
-#[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    pub(crate) reason: Reason,
-    pub(crate) forward: ForwardReason,
-    pub(crate) found: Lookup,
-    going: Going,
-    /// Neither waits for another request's exchange nor makes others wait for its own.
-    alone: bool,
-    bypass: bool,
-}
-
-impl Plan {
-    /// The client set the bypass parameter: the store is not asked, but renewed.
-    pub(crate) fn bypass() -> Self {
-        let found = Lookup::Absent;
-        Self { reason: Reason::BypassParameter, forward: ForwardReason::Bypass, found, going: Going::Whole, alone: true, bypass: true }
-    }
-
-    /// The stored response has to be validated.
-    pub(crate) fn validate(reason: Reason, found: Lookup) -> Self {
-        let alone = !is_collapsed(reason);
-        Self { reason, forward: reason.forward(), found, going: Going::Whole, alone, bypass: false }
-    }
-
-    /// Nothing stored can be used.
-    pub(crate) fn forward(reason: Reason, found: Lookup) -> Self {
-        let reason = match &found {
-            Lookup::HitForMiss => Reason::HitForMiss,
-            Lookup::VaryMiss(_) if reason == Reason::NotStored => Reason::VaryMiss,
-            Lookup::Partial(_) if reason == Reason::NotStored => Reason::Partial,
-            Lookup::Unvouched(_) if reason == Reason::NotStored => Reason::Unvouched,
-            _ => reason,
-        };
-        let alone = !matches!(reason, Reason::NotStored | Reason::VaryMiss | Reason::Unvouched);
-        Self { reason, forward: reason.forward(), found, going: Going::Whole, alone, bypass: false }
-    }
-
-    /// A stored part has to be validated, or something added to it.
-    pub(crate) fn about_part(reason: Reason, part: Arc<StoredPart>, going: Going) -> Self {
-        Self { reason, forward: reason.forward(), found: Lookup::Partial(part), going, alone: true, bypass: false }
-    }
-
-    /// How the client's own preconditions and range go up: unchanged where nothing of the answer is likely to be kept.
-    fn going(&self, asked: &Asked) -> Going {
-        let reason = if matches!(self.found, Lookup::HitForMiss) { Reason::HitForMiss } else { self.reason };
-        let as_sent = asked.context.directives.no_store || matches!(reason, Reason::HitForMiss | Reason::OriginPrecondition);
-        if as_sent { Going::AsSent } else { self.going.clone() }
-    }
-
-    /// Takes what a later look-up found, for the reason that this request had from the start. What is asked about a part depends on the part.
-    fn renew(&mut self, newer: Self) {
-        match newer.found {
-            Lookup::Partial(_) => *self = newer,
-            found => self.found = found,
-        }
-    }
-
-    /// Whether another replica may have what this one lacks. What only the origin can say is not asked of anybody else.
-    fn may_be_stored_elsewhere(&self) -> bool {
-        matches!(self.reason, Reason::NotStored | Reason::VaryMiss | Reason::Stale | Reason::MustRevalidate)
-    }
-
-    pub(crate) fn result(&self) -> CacheResult {
-        if self.bypass { CacheResult::Bypass } else { CacheResult::Miss }
-    }
-
-    /// The origin's answer as it came.
-    pub(crate) fn pass<B>(&self, asked: &Asked, response: Response<CacheBody<B>>, reason: Reason, status: CacheStatus) -> Served<B> {
-        let (parts, body) = response.into_parts();
-        let status = CacheStatus { fwd_status: Some(parts.status.as_u16()), detail: Some(reason.as_str()), ..status };
-        let mut headers = parts.headers;
-        respond::annotate(&mut headers, self.result(), &status);
-        let mut outcome = Outcome::new(self.result(), reason, Some(asked.key.clone()));
-        outcome.forward = Some(self.forward);
-        Served { response: respond::respond(parts.status, headers, body), outcome }
-    }
-}
-
-/// Whether one request's validation answers others too. What has to be validated for every request is not made to wait; nor is a client
-/// that wants the origin's own word.
-pub(crate) fn is_collapsed(reason: Reason) -> bool {
-    matches!(reason, Reason::Stale | Reason::MustRevalidate)
-}
 
 /// A request that needs the origin.
 pub(crate) async fn fill<S: Upstream>(service: CacheService<S>, asked: Arc<Asked>, mut plan: Plan) -> Result<Served<S::Body>, FetchError> {
@@ -201,7 +95,7 @@ pub(crate) async fn in_background<S: Upstream>(service: &CacheService<S>, asked:
     let (reply, _) = oneshot::channel();
     let mut job = Job::new(service, asked, &found, Going::Whole, Some(permit));
     job.in_background = true;
-    exchange::run(service.clone(), job, Some(found), reply).await;
+    run(service.clone(), job, Some(found), reply).await;
 }
 
 /// Looks whether the store has an answer by now, and otherwise brings the plan up to date.
@@ -247,7 +141,7 @@ async fn fetch<S: Upstream>(
     let (reply, outcome) = oneshot::channel();
     let job = Job::new(&service, Arc::clone(&asked), &plan.found, plan.going(&asked), permit);
     let elsewhere = remote.then(|| plan.found.clone());
-    let errand = Errand::new(exchange::run(service.clone(), job, elsewhere, reply));
+    let errand = Errand::new(run(service.clone(), job, elsewhere, reply));
     let lost = || FetchOutcome::Failed { error: FetchError::new("the exchange with the upstream was lost"), stored: None };
     let reply = errand.bring(outcome).await.unwrap_or_else(|_| Reply { outcome: lost(), own: Own::Nothing });
     answer(&service, &asked, &plan, reply, None).map_err(|no_answer| match no_answer {
@@ -255,17 +149,6 @@ async fn fetch<S: Upstream>(
         // These are for followers: a leader gets what it fetched.
         NoAnswer::OtherVariant(_) | NoAnswer::Anew | NoAnswer::Alone(_) => FetchError::new("the fetch has no answer for its client"),
     })
-}
-
-/// The member of `Cache-Status` for what was forwarded.
-pub(crate) fn forwarded(reason: Reason, forward: ForwardReason) -> CacheStatus {
-    CacheStatus { fwd: Some(forward), ..detail(reason) }
-}
-
-pub(crate) fn detail(reason: Reason) -> CacheStatus {
-    // The commonest reasons are said by `fwd` already.
-    let plain = matches!(reason, Reason::Fresh | Reason::NotStored | Reason::VaryMiss | Reason::Stale | Reason::Collapsed);
-    CacheStatus { detail: (!plain).then_some(reason.as_str()), ..CacheStatus::default() }
 }
 
 impl<S: Upstream> CacheService<S> {

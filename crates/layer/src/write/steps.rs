@@ -4,7 +4,7 @@
 //! 1. [`Write::begin`]: what is known to become old, and the ledger's position from before the request goes out.
 //! 2. [`Write::end`]: with the answer's head, what becomes old with it, and whether it may be stored.
 //! 3. [`Written::settle`]: makes it old, here and everywhere.
-//! 4. [`told`]: what only JSON in the bodies names, before the last frame of the answer.
+//! 4. [`body_invalidation`](super::body_invalidation): what only JSON in the bodies names, before the last frame of the answer.
 
 use std::sync::Arc;
 
@@ -20,24 +20,24 @@ use larder_semantics::{
 use larder_store::{Invalidation, InvalidationTarget, Position, Subject, Tag, Tags};
 use tokio::sync::oneshot;
 
-use crate::again::Again;
 use crate::body::CacheBody;
+use crate::body::request::RequestBody;
 use crate::cache::Cache;
 use crate::caller::Caller;
 use crate::clock::monotonic;
 use crate::collapse::answer::leaders_answer;
 use crate::collapse::outcome::{FetchOutcome, Own, Reply};
-use crate::errand::{Errand, detach};
 use crate::error::FetchError;
-use crate::exchange::{self, Job};
-use crate::fill::Asked;
+use crate::fetch::state::Job;
+use crate::lookup::request::Asked;
 use crate::outcome::{CacheResult, Served};
-use crate::pass::passed;
-use crate::request_body::RequestBody;
 use crate::rules::{MadeOld, RouteRules, TagsInBody};
 use crate::service::CacheService;
-use crate::told::{self, Told, Watched};
-use crate::upstream::{ClientBody, Upstream, UpstreamBody};
+use crate::task::detached::{Errand, detach};
+use crate::upstream::{ClientBody, Upstream, UpstreamBody, announced_length, call};
+use crate::write::body_invalidation::{Told, Watched, pass_along};
+use crate::write::pass::passed;
+use crate::write::refetch::Again;
 
 /// Sends a write and makes old what it names. To be run to its end, whether its client is there or not: what the origin has done cannot be
 /// told from what it has not.
@@ -52,7 +52,7 @@ pub(crate) async fn write<S: Upstream, R: ClientBody>(
     let (write, body) = Write::begin(&service, &parts, caller, body);
     parts.uri = service.upstream_uri(&parts.uri);
     let started = monotonic();
-    let mut answer = exchange::call(&service.inner, || Request::from_parts(parts, body)).await;
+    let mut answer = call(&service.inner, || Request::from_parts(parts, body)).await;
     let upstream = monotonic().saturating_duration_since(started);
     let named = answer.as_mut().ok().and_then(|answer| service.route.tags.take_tags(answer.headers_mut()));
     let never_arrived = answer.as_ref().err().is_some_and(|error| service.route.writes.never_arrived(error));
@@ -65,7 +65,7 @@ pub(crate) async fn write<S: Upstream, R: ClientBody>(
     let mut served = match (kept, told) {
         (Some(kept), Some(told)) => kept.stream(service, watched(&cache, told, response), status).await?,
         (Some(kept), None) => kept.stream(service, response, status).await?,
-        (None, Some(told)) => passed(told::pass_along(&cache, watched(&cache, told, response)), status, reason),
+        (None, Some(told)) => passed(pass_along(&cache, watched(&cache, told, response)), status, reason),
         (None, None) => passed(response.map(CacheBody::upstream), status, reason),
     };
     served.outcome.upstream = Some(upstream);
@@ -207,7 +207,7 @@ impl Write {
             status: answer.status(),
             headers: answer.headers(),
         };
-        let fits = exchange::announced_length(answer).is_none_or(|length| length <= rules.max_object)
+        let fits = announced_length(answer).is_none_or(|length| length <= rules.max_object)
             && rules.tags_in(answer.headers()) != TagsInBody::Unreadable;
         match on_write_response(&exchange, target) {
             Disposition::Store { head, vary } if rules.cache && fits => Some((head, vary)),

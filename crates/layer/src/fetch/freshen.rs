@@ -6,7 +6,7 @@ use larder_semantics::{Exchange, Freshened, HeadUpdate, StoredHead, VarySpec, he
 use larder_store::{StoredResponse, Tag, Validity, Variant};
 use tokio::sync::oneshot;
 
-use super::{Job, Naming};
+use super::state::{Job, Naming};
 use crate::cache::Cache;
 use crate::collapse::outcome::{FetchOutcome, Own, OwnFields, Reply};
 use crate::rules::TagsInBody;

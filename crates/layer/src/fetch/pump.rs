@@ -16,13 +16,13 @@ use larder_store::codec::ResponseRecord;
 use larder_store::{BodyBuilder, Lease, StoredBody, StoredPart, Tag, Variant};
 use tokio::time::Sleep;
 
-use super::Job;
-use crate::body_log::LogWriter;
+use super::state::Job;
+use crate::body::live::Live;
+use crate::body::log::LogWriter;
 use crate::collapse::flight::Landed;
 use crate::error::{BodyError, BoxError, FetchError};
-use crate::live::Live;
-use crate::pressure::GivenUp;
 use crate::service::CacheService;
+use crate::task::pressure::GivenUp;
 use crate::upstream::{Upstream, UpstreamBody};
 
 /// The longest pause between two frames of a body that is being stored (nginx's `proxy_read_timeout`, Varnish's

@@ -18,17 +18,17 @@ use pin_project_lite::pin_project;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use crate::again::Again;
 use crate::body::CacheBody;
-use crate::body_log::{LogWriter, body_log};
+use crate::body::log::{LogWriter, body_log};
+use crate::body::request::RequestBody;
 use crate::cache::Cache;
-use crate::errand::detach;
 use crate::error::{BodyError, BoxError, FetchError};
-use crate::exchange::announced_length;
-use crate::members::{Content, Members, Scanner};
-use crate::request_body::RequestBody;
 use crate::rules::ToldByBodies;
+use crate::task::detached::detach;
 use crate::upstream::ClientBody;
+use crate::upstream::announced_length;
+use crate::write::json_fields::{Content, Members, Scanner};
+use crate::write::refetch::Again;
 
 /// How long an answer is read on for what it names, after its client left.
 const DETACHED: Duration = Duration::from_secs(60);

@@ -7,7 +7,7 @@ use larder_store::{AppliedBy, Invalidation, Position, Published, Subject, Validi
 use tokio::sync::oneshot;
 
 use crate::cache::Cache;
-use crate::errand::Errand;
+use crate::task::detached::Errand;
 
 /// Between two looks at how far other replicas are: the first, and the longest.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);

@@ -17,15 +17,15 @@ use tokio::sync::oneshot;
 use tracing::debug;
 
 use super::pump::{Kept, Pump};
-use super::{Job, call};
-use crate::body_log::{InFlight, body_log};
+use super::state::Job;
+use crate::body::live::{Live, LiveBody};
+use crate::body::log::{InFlight, body_log};
+use crate::body::request::RequestBody;
 use crate::collapse::outcome::{FetchOutcome, Own, Reply};
 use crate::error::{BodyError, FetchError};
-use crate::fill::Asked;
-use crate::live::{Live, LiveBody};
-use crate::request_body::RequestBody;
+use crate::lookup::request::Asked;
 use crate::service::CacheService;
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, call};
 
 impl Job {
     /// Streams a stored body to whoever reads, and into memory once it is proven complete.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use larder_semantics::StoredHead;
 use larder_store::{Ledger, Position, StoredBody, Subject, Tags, Validity, Variant};
 
-use crate::body_log::{LogHandle, LogReader};
+use crate::body::log::{LogHandle, LogReader};
 
 /// A response on its way into the store, from the origin or from the tier behind the memory.
 #[derive(Debug)]

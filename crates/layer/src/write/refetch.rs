@@ -10,7 +10,8 @@ use larder_semantics::{KeyBuffer, Target};
 use larder_store::StoredResponse;
 
 use crate::collapse::flight::Join;
-use crate::fill::{Asked, in_background};
+use crate::fetch::walk::in_background;
+use crate::lookup::request::Asked;
 use crate::service::CacheService;
 use crate::upstream::Upstream;
 

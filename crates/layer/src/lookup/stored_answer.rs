@@ -10,7 +10,7 @@ use larder_semantics::{CacheStatus, RequestContext};
 use larder_store::StoredResponse;
 
 use crate::body::CacheBody;
-use crate::body_log::InFlight;
+use crate::body::log::InFlight;
 use crate::outcome::{CacheResult, Outcome, Served};
 use crate::respond::{self, CACHE_STATUS, X_CACHE};
 

@@ -10,7 +10,7 @@
 //! A log is also how long stored bodies are read ([`LogReader::of_stored`]): a body that has left the store is in memory for its readers alone.
 //!
 //! Beyond that the slow ones have [`PATIENCE`], together and for the whole body: no client can stop another one's download. A reader with
-//! nobody before it may take its time, unless the budget for all bodies is used up ([`InFlight::cut_off_stalled`]).
+//! nobody before it may take its time, unless the budget for all bodies is used up ([`InFlight::look`]).
 
 mod budget;
 mod state;

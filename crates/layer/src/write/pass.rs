@@ -5,18 +5,18 @@ use larder_semantics::{CacheStatus, ForwardReason, MethodKind, Reason};
 use tokio::sync::oneshot;
 
 use crate::body::CacheBody;
+use crate::body::request::RequestBody;
 use crate::caller::Caller;
 use crate::clock::monotonic;
-use crate::errand::Errand;
 use crate::error::FetchError;
-use crate::exchange;
-use crate::fill::forwarded;
+use crate::lookup::plan::forwarded;
 use crate::outcome::{CacheResult, Outcome, Served};
-use crate::request_body::RequestBody;
 use crate::respond;
 use crate::service::CacheService;
+use crate::task::detached::Errand;
+use crate::upstream::call;
 use crate::upstream::{ClientBody, Upstream};
-use crate::write::write;
+use crate::write::steps::write;
 
 /// Passes a request through.
 pub(crate) async fn pass<S: Upstream, R: ClientBody>(
@@ -53,7 +53,7 @@ async fn read<S: Upstream, R: ClientBody>(
 ) -> Result<Served<S::Body>, FetchError> {
     let (mut parts, body) = request.into_parts();
     parts.uri = service.upstream_uri(&parts.uri);
-    let mut answer = exchange::call(&service.inner, || Request::from_parts(parts, RequestBody::new(body))).await?;
+    let mut answer = call(&service.inner, || Request::from_parts(parts, RequestBody::new(body))).await?;
     // What they name is not kept, and they are not for clients.
     let _ = service.route.tags.take_tags(answer.headers_mut());
     Ok(passed(answer.map(CacheBody::upstream), status, reason))

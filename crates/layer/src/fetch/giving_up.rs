@@ -6,10 +6,10 @@ use std::task::{Poll, ready};
 
 use tokio::sync::oneshot;
 
-use super::Job;
+use super::state::Job;
 use crate::collapse::flight::Permit;
 use crate::collapse::outcome::Reply;
-use crate::pressure::Pressure;
+use crate::task::pressure::Pressure;
 
 /// Waits for an answer; `None`: its client has left, nobody follows, and others wait for the place that it takes.
 pub(super) async fn unless_given_up<T, B>(

@@ -11,9 +11,9 @@ use http_body::{Body, Frame, SizeHint};
 use larder_store::StoredBody;
 use pin_project_lite::pin_project;
 
-use crate::body_log::{InFlight, Item, LogReader};
+use crate::body::live::LiveReader;
+use crate::body::log::{InFlight, Item, LogReader};
 use crate::error::{BodyError, BoxError, FetchError};
-use crate::live::LiveReader;
 
 pin_project! {
     /// A response body: from the store, from a fill under way, or straight from the inner service (`B`).

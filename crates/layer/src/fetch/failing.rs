@@ -12,17 +12,17 @@ use larder_store::{Lease, Variant};
 use tokio::sync::oneshot;
 
 use super::pump::{Kept, Pump};
-use super::{Job, announced_length};
+use super::state::Job;
 use crate::body::CacheBody;
-use crate::body_log::body_log;
+use crate::body::live::LiveReader;
+use crate::body::log::body_log;
 use crate::cache::Cache;
 use crate::collapse::flight::Permit;
 use crate::collapse::outcome::{FetchOutcome, Own, Reply};
 use crate::collapse::server_error::{Content, ServerError};
 use crate::error::FetchError;
-use crate::live::LiveReader;
 use crate::service::CacheService;
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, announced_length};
 
 /// Whether an answer is kept from the store by nothing but its having no lifetime: then its content is for all who asked the same.
 fn is_for_all(reason: Reason) -> bool {

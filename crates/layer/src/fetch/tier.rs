@@ -10,9 +10,10 @@ use larder_store::{
 };
 
 use crate::cache::Cache;
-use crate::errand::detach;
-use crate::fill::{Asked, is_collapsed};
+use crate::lookup::plan::is_collapsed;
+use crate::lookup::request::Asked;
 use crate::rules::RouteRules;
+use crate::task::detached::detach;
 
 /// How long a response with a validator is kept past its use, for 304s to renew it.
 const FOR_VALIDATION: u32 = 3600;

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::runtime::Handle;
 
-use crate::pooled::Pooled;
+use crate::task::pooled::Pooled;
 
 type Work = Pooled<()>;
 

@@ -13,11 +13,12 @@ use larder_semantics::{
 };
 use larder_store::{Lookup, SlotKey, StoredResponse};
 
-use crate::at_hand::AtHand;
-use crate::body_log::InFlight;
-use crate::fill::{Asked, Plan};
+use super::part::consider;
+use crate::body::log::InFlight;
+use crate::lookup::plan::Plan;
+use crate::lookup::request::Asked;
+use crate::lookup::stored_answer::AtHand;
 use crate::outcome::{CacheResult, Outcome, Served};
-use crate::partial;
 use crate::respond;
 use crate::rules::RouteRules;
 use crate::service::CacheService;
@@ -74,7 +75,7 @@ impl<S> CacheService<S> {
         let (rules, now) = (&*self.route, self.cache.clock.now());
         let found = self.cache.store.lookup(key, fields, now);
         if let Lookup::Partial(part) = &found {
-            return partial::consider(rules, context, fields, part, now);
+            return consider(rules, context, fields, part, now);
         }
         match (rules.decide(context, &found, now), found) {
             (Decision::Serve { age, reason }, Lookup::Found(stored)) => {

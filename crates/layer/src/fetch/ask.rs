@@ -1,0 +1,79 @@
+//! The request that goes to the origin, and the judgement of its answer.
+
+use http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use http::{Request, Response};
+use larder_semantics::entity_tag::is_strong;
+use larder_semantics::validation::upstream_fields;
+use larder_semantics::{Disposition, Exchange, Reason, StoredHead, Timestamp, on_response};
+
+use super::state::Job;
+use crate::body::request::RequestBody;
+use crate::lookup::plan::Going;
+use crate::service::CacheService;
+use crate::upstream::Upstream;
+
+impl Job {
+    pub(super) fn request<S: Upstream>(&self, service: &CacheService<S>) -> Request<RequestBody> {
+        let mut parts = self.asked.parts.clone();
+        parts.uri = service.upstream_uri(&parts.uri);
+        let headers = &mut parts.headers;
+        match &self.going {
+            Going::AsSent => {}
+            Going::Whole => {
+                upstream_fields(&self.asked.context, headers, &self.heads());
+                if !self.selected && !self.candidates.is_empty() {
+                    // A date tells nothing about other variants.
+                    headers.remove(IF_MODIFIED_SINCE);
+                }
+            }
+            Going::Missing { part, missing, .. } => part.meta.fetch_fields(headers, *missing),
+            Going::IfChanged(part) => {
+                headers.remove(IF_MODIFIED_SINCE);
+                headers.extend(part.meta.head.etag().map(|tag| (IF_NONE_MATCH, tag)));
+            }
+        }
+        Request::from_parts(parts, RequestBody::empty())
+    }
+
+    fn heads(&self) -> Vec<&StoredHead> {
+        self.candidates.iter().map(|stored| &stored.head).collect()
+    }
+
+    pub(super) fn exchange<'a, S: Upstream>(
+        &'a self,
+        service: &'a CacheService<S>,
+        response: &'a Response<S::Body>,
+        request_time: Timestamp,
+    ) -> Exchange<'a> {
+        Exchange {
+            policy: &service.route.policy,
+            request: &self.asked.context,
+            method: &self.asked.parts.method,
+            request_headers: &self.asked.parts.headers,
+            request_time,
+            response_time: service.cache.clock.now(),
+            status: response.status(),
+            headers: response.headers(),
+        }
+    }
+
+    pub(super) fn judge<S: Upstream>(&self, service: &CacheService<S>, exchange: &Exchange<'_>, announced: Option<u64>) -> Disposition {
+        let disposition = on_response(exchange, &self.heads());
+        match disposition {
+            Disposition::Store { .. } if announced.is_some_and(|length| length > service.route.max_object) => {
+                Disposition::Pass { reason: Reason::TooLarge, remember: true }
+            }
+            // Another variant stands in for nothing.
+            Disposition::ServeStale { .. } if !self.selected => Disposition::Pass { reason: Reason::UpstreamError, remember: false },
+            // Without a strong entity tag there is no telling which variant was meant.
+            Disposition::Freshen { .. } if !self.selected && !exchange.headers.get(ETAG).is_some_and(is_strong) => {
+                Disposition::Refetch { reason: Reason::ValidatorMismatch }
+            }
+            Disposition::Pass { reason: Reason::Head, .. } if self.selected => {
+                self.update_by_head(service, exchange);
+                disposition
+            }
+            _ => disposition,
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Work that goes on beside a request.
+
+pub(crate) mod detached;
+pub(crate) mod pooled;
+pub(crate) mod pressure;
