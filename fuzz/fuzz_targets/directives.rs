@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| larder_fuzz::directives(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| larder_fuzz::semantics::directives(data));

@@ -1,5 +1,4 @@
-//! What the fuzz targets do with their bytes. The same functions run in the ordinary tests over the corpus and over random input, so that
-//! they are exercised where no fuzzer is installed.
+//! Targets of `larder-semantics`: fields, keys and exchanges.
 
 use std::sync::Arc;
 
@@ -15,11 +14,8 @@ use larder_semantics::{
     serve_on_error,
 };
 
-/// One target: its name, which is also its corpus's folder, and what it does.
-pub type FuzzTarget = (&'static str, fn(&[u8]));
-
-/// Every target.
-pub const TARGETS: &[FuzzTarget] =
+/// Every target of this crate.
+pub const TARGETS: &[super::FuzzTarget] =
     &[("directives", directives), ("vary", vary), ("ranges", ranges), ("keys", keys), ("references", references), ("exchanges", exchanges)];
 
 const CDN: HeaderName = HeaderName::from_static("cdn-cache-control");

@@ -31,6 +31,8 @@
 mod channel;
 mod counter;
 mod entry;
+#[doc(hidden)]
+pub mod fuzzing;
 mod journal;
 mod link;
 mod log;

@@ -19,6 +19,7 @@ mod tier;
 mod worker;
 mod write;
 
+pub(crate) use lease::holder;
 pub(crate) use load::load;
 pub(crate) use queue::{Job, Queue};
 pub(crate) use sweep::SweepingLog;

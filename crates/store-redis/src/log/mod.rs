@@ -20,6 +20,8 @@ mod state;
 mod tail;
 
 pub(crate) use inspect::keep_looking;
+pub(crate) use record::Entry;
+pub(crate) use registry::Registry;
 pub use server_info::ServerInfo;
 pub(crate) use state::Log;
 pub(crate) use tail::follow;

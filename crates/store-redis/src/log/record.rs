@@ -22,7 +22,7 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// What cannot be read may have meant anything, so it means everything. One without a number of the log is none: the gap will show.
-    pub(super) fn read(id: &[u8], invalidation: &[u8], messages: &[u8]) -> Option<Self> {
+    pub(crate) fn read(id: &[u8], invalidation: &[u8], messages: &[u8]) -> Option<Self> {
         let (number, sequence) = std::str::from_utf8(id).ok()?.split_once('-')?;
         let number = number.parse().ok().filter(|number| *number <= MAX_NUMBER && sequence == "0")?;
         let messages = messages.chunks_exact(size_of::<u64>()).filter_map(|mark| mark.try_into().ok().map(u64::from_le_bytes)).collect();

@@ -1,0 +1,11 @@
+//! What the fuzz targets do with their bytes, one file for each crate that reads bytes from outside.
+//!
+//! The same functions run in the ordinary tests of each crate (`tests/fuzz_smoke.rs`, by way of `smoke.rs`) over the corpus and over random
+//! input, so that they are exercised where no fuzzer is installed.
+
+pub mod redis;
+pub mod semantics;
+pub mod store;
+
+/// One target: its name, which is also its corpus's folder, and what it does.
+pub type FuzzTarget = (&'static str, fn(&[u8]));
