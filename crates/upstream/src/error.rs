@@ -4,13 +4,31 @@ use std::error::Error;
 use std::io;
 
 use http::StatusCode;
-use http_body_util::LengthLimitError;
+use larder_message::problem::{Problem, TOO_LARGE};
 use larder_tower::BoxError;
 
-use super::connect::Phase;
-use super::http1::{ContentFailed, EndedIdle, Malformed};
-use larder_message::problem::Problem;
-use larder_message::problem::TOO_LARGE;
+/// The steps to a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// Looking up the name.
+    Dns,
+    /// The TCP handshake.
+    #[default]
+    Connect,
+    /// The TLS handshake.
+    Tls,
+}
+
+impl Phase {
+    /// For the log.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Dns => "DNS",
+            Self::Connect => "connect",
+            Self::Tls => "TLS",
+        }
+    }
+}
 
 /// A failed exchange with an origin, or a response body that broke off.
 #[derive(Debug, thiserror::Error)]
@@ -179,27 +197,16 @@ impl UpstreamError {
         };
         Problem::new(status, self.token(), detail)
     }
-
-    /// Tells apart the errors of an exchange on an open connection.
-    pub(super) fn from_exchange(error: impl Into<BoxError>) -> Self {
-        let error = error.into();
-        if let Some(failure) = find::<super::connect::ConnectFailure>(&*error) {
-            let (kind, phase) = (failure.kind(), failure.phase());
-            return kind.error(phase, error);
-        }
-        match find::<hyper::Error>(&*error) {
-            _ if find::<LengthLimitError>(&*error).is_some() => Self::RequestTooLarge,
-            _ if find::<ContentFailed>(&*error).is_some() => Self::RequestBody(error),
-            _ if find::<Malformed>(&*error).is_some() => Self::Protocol(error),
-            Some(inner) if inner.is_user() => Self::RequestBody(error),
-            Some(inner) if inner.is_parse() => Self::Protocol(error),
-            _ => Self::Reset(error),
-        }
-    }
 }
 
+/// A connection that had been used before ended without a word: its origin may have closed it at the moment when a request was sent, and
+/// that request cannot be sent again.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection was closed when it was used again")]
+pub(crate) struct EndedIdle(#[source] pub(crate) BoxError);
+
 /// The first error of this type in a chain of causes, the error itself included.
-pub(super) fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+pub(crate) fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<E>() {

@@ -10,21 +10,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use http::{Request, Response, Uri};
+use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::TokioExecutor;
 use larder_tower::BoxError;
 use tokio::sync::OnceCell;
 use tower_service::Service;
 
-use super::body::Source;
-use super::connect::{ConnectionMark, Connector};
-use super::error::find;
-use super::observe::UpstreamStats;
-use super::progress::WatchedBody;
+use crate::connect::{ConnectionMark, Connector};
+use crate::error::find;
+use crate::observe::UpstreamStats;
+use crate::request::content::WatchedBody;
 
 /// Cheap to clone; clones share the connection.
 #[derive(Clone)]
-pub(super) struct Http2(Arc<Shared>);
+pub(crate) struct Http2(Arc<Shared>);
 
 struct Shared {
     connector: Connector,
@@ -61,18 +61,18 @@ enum Lost {
 
 impl Http2 {
     /// Connects to `origin`, and keeps the connection unused for `idle_timeout` or somewhat longer.
-    pub(super) fn new(connector: Connector, origin: Uri, idle_timeout: Duration) -> Self {
+    pub(crate) fn new(connector: Connector, origin: Uri, idle_timeout: Duration) -> Self {
         Self(Arc::new(Shared { connector, origin, idle_timeout, current: Mutex::default() }))
     }
 
     /// Sends a request and waits for the response head. What was not sent because its connection had ended is sent on a new one, and so is
     /// `spare`, the same request where that is safe, when the origin took none of it or said nothing about it ([`may_repeat`]).
-    pub(super) async fn request(
+    pub(crate) async fn request(
         &self,
         request: Request<WatchedBody>,
         spare: Option<Request<WatchedBody>>,
         stats: &UpstreamStats,
-    ) -> Result<Response<Source>, BoxError> {
+    ) -> Result<Response<Incoming>, BoxError> {
         let slot = self.0.slot();
         let again = match self.attempt(&slot, request).await? {
             Ok(response) => return Ok(response),
@@ -91,14 +91,14 @@ impl Http2 {
 
     /// A request got no answer in time. If nothing at all came since it was sent, the connection may lead nowhere any more, and the next ones
     /// do not wait for the same. It is not asked for a sign of life: some servers take that for an attack.
-    pub(super) fn doubt(&self) {
+    pub(crate) fn doubt(&self) {
         let slot = Arc::clone(&self.0.current());
         if slot.open.get().is_some_and(|open| open.as_ref().is_ok_and(|open| open.mark.is_silent())) {
             self.0.leave(&slot);
         }
     }
 
-    async fn attempt(&self, slot: &Arc<Slot>, request: Request<WatchedBody>) -> Result<Result<Response<Source>, Lost>, BoxError> {
+    async fn attempt(&self, slot: &Arc<Slot>, request: Request<WatchedBody>) -> Result<Result<Response<Incoming>, Lost>, BoxError> {
         let open = slot.open.get_or_init(|| self.connect(slot)).await.clone();
         let Open { mut sender, mark } = open.map_err(|failure| Box::new(failure) as BoxError)?;
         if sender.ready().await.is_err() {
@@ -107,7 +107,7 @@ impl Http2 {
         Ok(match sender.try_send_request(request).await {
             Ok(response) => {
                 mark.answered();
-                Ok(response.map(Source::Driven))
+                Ok(response)
             }
             Err(mut error) => Err(match error.take_message() {
                 Some(request) => Lost::Unsent(Box::new(request)),
@@ -134,7 +134,7 @@ impl Http2 {
 /// Whether a safe request that failed so may be sent once more: its stream was refused (RFC 9113 §8.7), it came after the last one that the
 /// origin has taken (§6.8), or the connection, which had answered others, ended before a word about it: one that is shared by many ends for
 /// all of them.
-pub(super) fn may_repeat(error: &(dyn Error + 'static), mark: &ConnectionMark) -> bool {
+pub(crate) fn may_repeat(error: &(dyn Error + 'static), mark: &ConnectionMark) -> bool {
     match find::<h2::Error>(error) {
         Some(error) if error.is_reset() => error.is_remote() && error.reason() == Some(h2::Reason::REFUSED_STREAM),
         Some(error) if error.is_go_away() => error.is_remote(),

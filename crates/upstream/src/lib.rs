@@ -1,41 +1,40 @@
-//! The way to an origin: a pool of keep-alive connections with deadlines, one safe retry, and failures told apart by kind.
+//! The client to origins: pools of keep-alive connections with deadlines, one safe retry, and failures told apart by kind.
 //!
 //! [`UpstreamService`] is the inner service of the cache, one for each configured upstream. It does to heads what a gateway has to do
 //! ([`larder_message::forward`]) and nothing to targets and bodies: path, query and content go through byte for byte, as they come.
+//!
+//! ```text
+//! request --> service::Upstream      takes a place (protect::concurrency), picks an endpoint
+//!         --> endpoint::Endpoint     writes the request (exchange::transport), asks its breaker (protect::health)
+//!         --> exchange::transport    sends it and waits for the head, so long and no longer (exchange::deadline)
+//!               |-- http1::Pool      HTTP/1.1: an idle connection, or a new one (connect)
+//!               |-- http2::Http2     HTTP/2 without TLS: the one connection
+//!               `-- GeneralClients   what the TLS handshake negotiates
+//!         --> exchange::body         streams, holds the place until its end, and gives the connection back
+//! upgrade --> tunnel                 a connection of its own, joined with the client's after 101
+//! ```
+//!
+//! Imports go one way: `service` and `tunnel` know `endpoint`; that knows `exchange` and `protect`; `exchange` knows `http1` and `http2`; those know
+//! `request` and `connect`; all know `error`, `observe`, `options` and `url`.
 
-mod body;
 mod connect;
+mod endpoint;
 mod error;
-mod expect;
-mod health;
+mod exchange;
 mod http1;
 mod http2;
-mod interim;
 mod observe;
 mod options;
-mod patience;
-mod places;
-mod pool;
-mod progress;
-mod send;
+mod protect;
+mod request;
 mod service;
 #[cfg(test)]
-pub(crate) mod test_origin;
-#[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tests_http2;
-#[cfg(test)]
-mod tests_through;
-#[cfg(test)]
-mod tests_tls;
-mod trouble;
 mod tunnel;
 mod url;
 
-pub use body::UpstreamBody;
-pub use connect::Phase;
-pub use error::UpstreamError;
+pub use error::{Phase, UpstreamError};
+pub use exchange::body::UpstreamBody;
 pub use observe::{OriginObserver, UpstreamStats};
 pub use options::{UpstreamOptions, UpstreamSetupError};
 pub use service::{Requester, UpstreamService};

@@ -42,15 +42,15 @@ impl UpstreamStats {
         self.retries.load(Ordering::Relaxed)
     }
 
-    pub(super) fn retried(&self) {
+    pub(crate) fn retried(&self) {
         self.retries.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn begin_request(self: &Arc<Self>) -> InFlight {
+    pub(crate) fn begin_request(self: &Arc<Self>) -> InFlight {
         InFlight::new(self, |stats| &stats.requests)
     }
 
-    pub(super) fn open_connection(self: &Arc<Self>) -> InFlight {
+    pub(crate) fn open_connection(self: &Arc<Self>) -> InFlight {
         self.connects.fetch_add(1, Ordering::Relaxed);
         InFlight::new(self, |stats| &stats.connections)
     }
@@ -58,7 +58,7 @@ impl UpstreamStats {
 
 /// Counts as one for as long as it lives.
 #[derive(Debug)]
-pub(super) struct InFlight {
+pub(crate) struct InFlight {
     stats: Arc<UpstreamStats>,
     gauge: fn(&UpstreamStats) -> &AtomicU64,
 }

@@ -7,9 +7,9 @@ use larder_config::{Server, Upstream};
 use larder_message::forward::TrustedProxies;
 use larder_tower::clock::Clock;
 
-use super::observe::OriginObserver;
+use crate::observe::OriginObserver;
 
-/// Everything one [`super::UpstreamService`] needs to know.
+/// Everything one [`crate::UpstreamService`] needs to know.
 #[derive(Clone)]
 pub struct UpstreamOptions {
     /// Its section of the configuration, with the defaults of that.

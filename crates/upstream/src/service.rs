@@ -1,4 +1,4 @@
-//! The inner service of the cache.
+//! The inner service of the cache: the policy of one upstream over its endpoints.
 
 use std::fmt;
 use std::future::Future;
@@ -12,28 +12,27 @@ use larder_store::BreakerState;
 use larder_tower::clock::monotonic;
 use larder_tower::{Pooled, Pressure, RequestBody};
 
-use super::body::{Held, UpstreamBody};
-use super::connect::Connector;
-use super::error::UpstreamError;
-use super::expect::Gate;
-use super::health::Health;
-use super::http1::Malformed;
-use super::interim::Interim;
-use super::observe::UpstreamStats;
-use super::options::{UpstreamOptions, UpstreamSetupError};
-use super::places::{Full, Place, Places};
-use super::progress::WatchedBody;
-use super::send::Transport;
-use super::url;
+use crate::endpoint::Endpoint;
+use crate::error::UpstreamError;
+use crate::exchange::body::{Held, UpstreamBody};
+use crate::exchange::deadline::Patience;
+use crate::http1::Malformed;
+use crate::observe::UpstreamStats;
+use crate::options::{UpstreamOptions, UpstreamSetupError};
+use crate::protect::concurrency::{Place, Places};
+use crate::request::content::WatchedBody;
+use crate::request::expect::Gate;
+use crate::request::interim::Interim;
+use crate::url;
 
-use larder_message::forward::{self, ForwardRules, Hop, HostPolicy};
+use larder_message::forward::{self, Hop, HostPolicy};
 use larder_message::{EarlyResponses, OriginOutcome};
 
 /// Sends requests to one origin. Cheap to clone; clones share the pool.
 ///
 /// A [`Requester`] in a request's extensions says where the request came from; without one it counts as Larder's own.
 #[derive(Clone)]
-pub struct UpstreamService(Arc<Inner>);
+pub struct UpstreamService(Arc<Upstream>);
 
 /// Who a request comes from. One extension for all of it: each costs an exchange several allocations.
 #[derive(Clone, Debug)]
@@ -44,14 +43,13 @@ pub struct Requester {
     pub early: Option<EarlyResponses>,
 }
 
-pub(super) struct Inner {
-    pub(super) options: UpstreamOptions,
-    pub(super) rules: ForwardRules,
-    pub(super) connector: Connector,
-    pub(super) stats: Arc<UpstreamStats>,
-    pub(super) places: Places,
-    pub(super) health: Health,
-    transport: Transport,
+/// The policy over the endpoints of one upstream: how many exchanges there are at a time, which endpoint has the next one, and what
+/// observers are told.
+pub(crate) struct Upstream {
+    pub(crate) options: UpstreamOptions,
+    pub(crate) stats: Arc<UpstreamStats>,
+    pub(crate) places: Places,
+    endpoint: Arc<Endpoint>,
 }
 
 impl UpstreamService {
@@ -61,12 +59,9 @@ impl UpstreamService {
     /// [`UpstreamSetupError`] when certificate authorities cannot be loaded.
     pub fn new(options: UpstreamOptions) -> Result<Self, UpstreamSetupError> {
         let stats = Arc::<UpstreamStats>::default();
-        let connector = Connector::new(&options, Arc::clone(&stats))?;
-        let transport = Transport::new(&options, connector.clone());
-        let rules =
-            ForwardRules { trusted: options.trusted.clone(), host: options.config.host, upstream_host: url::host(&options.config.url) };
-        let (places, health) = (Places::new(options.config.limit), Health::new(&options));
-        Ok(Self(Arc::new(Inner { options, rules, connector, stats, places, health, transport })))
+        let endpoint = Arc::new(Endpoint::new(&options.config.url, &options, &stats)?);
+        let places = Places::new(Arc::clone(&options.config.name), options.config.limit);
+        Ok(Self(Arc::new(Upstream { options, stats, places, endpoint })))
     }
 
     /// This upstream's counts.
@@ -81,7 +76,7 @@ impl UpstreamService {
 
     /// What its breaker lets through.
     pub fn breaker(&self) -> BreakerState {
-        self.0.health.state()
+        self.0.endpoint.health.state()
     }
 
     /// Requests that got no place, since the start.
@@ -91,36 +86,40 @@ impl UpstreamService {
 
     /// Whether a path may lead out of the upstream's base path. Such a request must not be sent.
     pub fn leaves_base(&self, path: &str) -> bool {
-        url::leaves_base(&self.0.options.config.url, path)
+        url::leaves_base(&self.0.endpoint.url, path)
     }
 
-    pub(super) fn inner(&self) -> &Inner {
+    pub(crate) fn upstream(&self) -> &Upstream {
         &self.0
     }
 
     /// Sends a request, which is brought into its form at once: what waits for the answer is small.
     fn exchange(&self, request: Request<RequestBody>) -> impl Future<Output = Result<Response<UpstreamBody>, UpstreamError>> + use<> {
         let service = self.clone();
-        let inner = &*self.0;
-        let place = inner.places.take();
+        let upstream = &*self.0;
+        let place = upstream.places.take();
+        let endpoint = upstream.pick();
         let (mut parts, body) = request.into_parts();
         let (hop, early) = parts.extensions.remove::<Requester>().map(|requester| (requester.hop, requester.early)).unzip();
-        let gate = inner.expects_continue(&parts, hop.as_ref(), &body).then(Gate::default);
+        let gate = upstream.expects_continue(&parts, hop.as_ref(), &body).then(Gate::default);
         let body = WatchedBody::new(body, &parts.headers, gate.clone());
         let progress = body.progress();
-        let outgoing = inner.transport.outgoing(parts, body, hop.as_ref(), gate.is_some(), (&inner.options, &inner.rules));
+        let outgoing = endpoint.outgoing(parts, body, hop.as_ref(), gate.is_some());
         let interim = Interim { gate, early: early.flatten() };
         async move {
-            let inner = &*service.0;
-            let held = inner.admit(place).await?;
-            let attempt = inner.health.attempt()?;
-            let answer = outgoing.send(&interim, progress, inner).await.and_then(|response| match response.status() {
-                StatusCode::SWITCHING_PROTOCOLS => Err(UpstreamError::Protocol(Malformed::Switched.into())),
-                _ => Ok(response),
-            });
+            let upstream = &*service.0;
+            let held = upstream.admit(&endpoint, place).await?;
+            let attempt = endpoint.health.attempt()?;
+            let answer =
+                outgoing.send(&interim, progress, (upstream.patience(), &upstream.stats)).await.and_then(|response| {
+                    match response.status() {
+                        StatusCode::SWITCHING_PROTOCOLS => Err(UpstreamError::Protocol(Malformed::Switched.into())),
+                        _ => Ok(response),
+                    }
+                });
             attempt.ended(&answer);
             let (mut parts, body) = answer?.into_parts();
-            inner.receive(&mut parts)?;
+            upstream.receive(&mut parts)?;
             let held = if is_event_stream(&parts.headers) { held.for_events() } else { held };
             Ok(Response::from_parts(parts, UpstreamBody::new(body, held, interim.gate)))
         }
@@ -132,18 +131,24 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).is_some_and(essence)
 }
 
-impl Inner {
-    /// Waits for a place where none was free. An upstream that is left alone needs none.
-    pub(super) async fn admit(&self, place: Option<Place>) -> Result<Held, UpstreamError> {
-        self.health.check()?;
+impl Upstream {
+    /// The endpoint that has the next exchange. There is one; a balancer over several chooses here.
+    pub(crate) fn pick(&self) -> Arc<Endpoint> {
+        Arc::clone(&self.endpoint)
+    }
+
+    /// Waits for a place where none was free. An endpoint whose breaker is open needs none.
+    pub(crate) async fn admit(&self, endpoint: &Endpoint, place: Option<Place>) -> Result<Held, UpstreamError> {
+        endpoint.health.check()?;
         let place = match place {
             Some(place) => place,
-            None => Box::pin(self.places.wait()).await.map_err(|Full| {
-                self.health.troubles.refused(self.options.config.limit.max_requests, monotonic());
-                UpstreamError::Full { retry_after: self.places.retry_after() }
-            })?,
+            None => Box::pin(self.places.wait()).await?,
         };
         Ok(Held { _place: Some(place), _in_flight: self.stats.begin_request() })
+    }
+
+    fn patience(&self) -> Patience {
+        Patience { deadline: self.options.config.first_byte_timeout, min_rate: self.options.min_upload_rate }
     }
 
     /// Whether the content waits for the origin's word (RFC 9110 §10.1.1: not for HTTP/1.0 clients, and not without content). hyper
@@ -157,12 +162,12 @@ impl Inner {
     }
 
     /// Makes a received head into the client's.
-    pub(super) fn receive(&self, parts: &mut http::response::Parts) -> Result<(), UpstreamError> {
+    pub(crate) fn receive(&self, parts: &mut http::response::Parts) -> Result<(), UpstreamError> {
         parts.extensions = Extensions::new();
         forward::to_client(parts, self.options.clock.now()).map_err(|error| UpstreamError::Protocol(error.into()))
     }
 
-    pub(super) fn observe<T>(&self, started: std::time::Instant, result: &Result<Response<T>, UpstreamError>) {
+    pub(crate) fn observe<T>(&self, started: std::time::Instant, result: &Result<Response<T>, UpstreamError>) {
         if result.as_ref().is_err_and(UpstreamError::is_refusal) {
             return;
         }
@@ -198,6 +203,6 @@ impl tower_service::Service<Request<RequestBody>> for UpstreamService {
 
 impl fmt::Debug for UpstreamService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UpstreamService").field("url", &self.0.options.config.url).field("stats", &self.0.stats).finish()
+        f.debug_struct("UpstreamService").field("url", &self.0.endpoint.url).field("stats", &self.0.stats).finish()
     }
 }

@@ -13,12 +13,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::io::InspectReader;
 use tower_service::Service;
 
-use super::UpstreamService;
-use super::body::{Held, Source, UpstreamBody};
-use super::error::UpstreamError;
-use super::observe::InFlight;
-use super::progress::WatchedBody;
-use super::url;
+use crate::UpstreamService;
+use crate::endpoint::Endpoint;
+use crate::error::UpstreamError;
+use crate::exchange::body::{Held, Source, UpstreamBody};
+use crate::exchange::failure::classify;
+use crate::observe::InFlight;
+use crate::request::content::WatchedBody;
+use crate::url;
 use larder_message::forward::{self, Hop};
 
 /// The client's side of a tunnel.
@@ -40,15 +42,16 @@ impl UpstreamService {
     pub async fn upgrade(&self, request: Request<impl ClientBody>, client: TunnelClient) -> Result<Response<UpstreamBody>, UpstreamError> {
         let started = monotonic();
         let result = self.admitted(request, client).await;
-        self.inner().observe(started, &result);
+        self.upstream().observe(started, &result);
         result
     }
 
     async fn admitted(&self, request: Request<impl ClientBody>, client: TunnelClient) -> Result<Response<UpstreamBody>, UpstreamError> {
-        let inner = self.inner();
-        let held = inner.admit(inner.places.take()).await?;
-        let attempt = inner.health.attempt()?;
-        let switching = tokio::time::timeout(inner.options.config.first_byte_timeout, self.switch(request, client, held));
+        let upstream = self.upstream();
+        let endpoint = upstream.pick();
+        let held = upstream.admit(&endpoint, upstream.places.take()).await?;
+        let attempt = endpoint.health.attempt()?;
+        let switching = tokio::time::timeout(upstream.options.config.first_byte_timeout, self.switch(&endpoint, request, client, held));
         let result = switching.await.unwrap_or(Err(UpstreamError::FirstByteTimeout));
         attempt.ended(&result);
         result
@@ -56,43 +59,44 @@ impl UpstreamService {
 
     async fn switch(
         &self,
+        endpoint: &Endpoint,
         mut request: Request<impl ClientBody>,
         tunnel: TunnelClient,
         held: Held,
     ) -> Result<Response<UpstreamBody>, UpstreamError> {
-        let inner = self.inner();
+        let upstream = self.upstream();
         let client = hyper::upgrade::on(&mut request);
         let protocol = request.headers().get(header::UPGRADE).cloned();
         let (mut parts, body) = request.into_parts();
         let body = WatchedBody::new(RequestBody::new(body), &parts.headers, None);
         parts.extensions = Extensions::new();
-        forward::to_upstream(&mut parts, Some(&tunnel.hop), &inner.rules);
+        forward::to_upstream(&mut parts, Some(&tunnel.hop), &endpoint.rules);
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         if let Some(protocol) = protocol {
             parts.headers.insert(header::UPGRADE, protocol);
         }
         // On a connection of its own there is no proxy between, so the target is in origin-form (RFC 9112 §3.2.1).
-        parts.uri = url::origin_form(&inner.options.config.url, &parts.uri);
+        parts.uri = url::origin_form(&endpoint.url, &parts.uri);
 
-        let stream = inner.connector.clone().call(url::base(&inner.options.config.url)).await.map_err(UpstreamError::from_exchange)?;
-        let (mut sender, connection) = http1::handshake(stream).await.map_err(UpstreamError::from_exchange)?;
+        let stream = endpoint.connector.clone().call(url::base(&endpoint.url)).await.map_err(classify)?;
+        let (mut sender, connection) = http1::handshake(stream).await.map_err(classify)?;
         tokio::spawn(connection.with_upgrades());
         let request = Request::from_parts(parts, body);
-        let mut response = sender.send_request(request).await.map_err(UpstreamError::from_exchange)?;
+        let mut response = sender.send_request(request).await.map_err(classify)?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             let (mut parts, body) = response.into_parts();
-            inner.receive(&mut parts)?;
+            upstream.receive(&mut parts)?;
             return Ok(Response::from_parts(parts, UpstreamBody::new(Source::Driven(body), held, None)));
         }
         let origin = hyper::upgrade::on(&mut response);
         let protocol = response.headers().get(header::UPGRADE).cloned();
         let mut parts = response.into_parts().0;
-        inner.receive(&mut parts)?;
+        upstream.receive(&mut parts)?;
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         if let Some(protocol) = protocol {
             parts.headers.insert(header::UPGRADE, protocol);
         }
-        tokio::spawn(join(client, origin, inner.stats.begin_request(), tunnel));
+        tokio::spawn(join(client, origin, upstream.stats.begin_request(), tunnel));
         Ok(Response::from_parts(parts, UpstreamBody::new(Source::Empty, held, None)))
     }
 }

@@ -7,27 +7,27 @@ use larder_config::UpstreamUrl;
 use larder_message::path_reading;
 
 /// Host and port, for `Host`.
-pub(super) fn host(url: &UpstreamUrl) -> HeaderValue {
+pub(crate) fn host(url: &UpstreamUrl) -> HeaderValue {
     HeaderValue::from_str(url.authority().as_str()).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// The URL to connect to.
-pub(super) fn base(url: &UpstreamUrl) -> Uri {
+pub(crate) fn base(url: &UpstreamUrl) -> Uri {
     with_path(url, PathAndQuery::from_static("/"))
 }
 
 /// The upstream's URL for a request's target. Path and query go on byte for byte; `*` stays as it is (RFC 9112 §3.2.4).
-pub(super) fn resolve(url: &UpstreamUrl, target: &Uri) -> Uri {
+pub(crate) fn resolve(url: &UpstreamUrl, target: &Uri) -> Uri {
     with_path(url, path_and_query(url, target))
 }
 
 /// Whether an origin may read a request's path so that it leads out of the base path.
-pub(super) fn leaves_base(url: &UpstreamUrl, path: &str) -> bool {
+pub(crate) fn leaves_base(url: &UpstreamUrl, path: &str) -> bool {
     !url.base_path().is_empty() && path_reading::climbs(path)
 }
 
 /// The target as it stands in a request on a connection to the upstream (RFC 9112 §3.2.1).
-pub(super) fn origin_form(url: &UpstreamUrl, target: &Uri) -> Uri {
+pub(crate) fn origin_form(url: &UpstreamUrl, target: &Uri) -> Uri {
     path_and_query(url, target).into()
 }
 

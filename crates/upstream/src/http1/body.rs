@@ -12,10 +12,10 @@ use super::Incomplete;
 use super::chunked::{Chunks, Next};
 use super::connection::{Connection, Sending};
 use super::framing::Framing;
+use super::pool::Pool;
 use super::response::Head;
 use super::upload::{SendError, Upload};
 use crate::connect::UpstreamStream;
-use crate::pool::Pool;
 
 /// Gives its connection back at its end. Dropped before, it ends the connection.
 pub(crate) struct ResponseBody(State);

@@ -16,7 +16,7 @@ use super::response::{Head, LONGEST_HEAD, take_head};
 use super::upload::{SendError, Upload};
 use super::{Incomplete, Malformed};
 use crate::connect::UpstreamStream;
-use crate::interim::Interim;
+use crate::request::interim::Interim;
 
 /// The first read takes so many bytes at most: a head and a small body.
 const FIRST_READ: usize = 8 * 1024;

@@ -9,20 +9,21 @@ mod chunked;
 mod connection;
 mod fields;
 mod framing;
+mod pool;
 mod request;
 mod response;
 #[cfg(test)]
 mod tests;
 mod upload;
 
-pub(super) use body::ResponseBody;
-pub(super) use connection::{Connection, Lost};
-pub(super) use request::HeadWriter;
-pub(super) use upload::{ContentFailed, Upload};
+pub(crate) use body::ResponseBody;
+pub(crate) use pool::Pool;
+pub(crate) use request::HeadWriter;
+pub(crate) use upload::{ContentFailed, Upload};
 
 /// What came from an origin is not HTTP/1.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Malformed {
+pub(crate) enum Malformed {
     /// The status line or a field line is not one (RFC 9112 §4, §5).
     #[error("the response head cannot be read: {0}")]
     Head(httparse::Error),
@@ -50,10 +51,4 @@ pub(super) enum Malformed {
 /// The connection ended before the message did (RFC 9112 §8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the connection ended within the message")]
-pub(super) struct Incomplete;
-
-/// A connection that had been used before ended without a word: its origin may have closed it at the moment when a request was sent, and
-/// that request cannot be sent again.
-#[derive(Debug, thiserror::Error)]
-#[error("the connection was closed when it was used again")]
-pub(super) struct EndedIdle(#[source] pub(super) larder_tower::BoxError);
+pub(crate) struct Incomplete;

@@ -6,7 +6,7 @@ use http_body_util::BodyExt;
 use larder_tower::RequestBody;
 use tokio::sync::mpsc;
 
-use crate::test_origin::{Connection, OK, get, options, origin, send, service};
+use crate::tests::origin::{Connection, OK, get, options, origin, send, service};
 use crate::{UpstreamError, UpstreamService};
 
 /// What one exchange comes to: status and fields as text, then the body, or why there is none.

@@ -11,7 +11,7 @@ use larder_tower::BoxError;
 use tokio::io::AsyncWrite;
 
 use super::request::{Content, HeadWriter, write_field};
-use crate::progress::WatchedBody;
+use crate::request::content::WatchedBody;
 
 /// Content is taken from the client while less than this is waiting to be written, in bytes.
 const AHEAD: usize = 64 * 1024;

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tower_service::Service;
 
-use super::{UpstreamBody, UpstreamError, UpstreamOptions, UpstreamService};
+use crate::{UpstreamBody, UpstreamError, UpstreamOptions, UpstreamService};
 
 /// Starts an origin whose connections are handled by `script`, which is given their number, from 0.
 pub(crate) async fn origin<F, R>(script: F) -> SocketAddr

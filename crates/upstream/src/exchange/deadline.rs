@@ -3,16 +3,16 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use super::error::UpstreamError;
-use super::progress::Progress;
+use crate::error::UpstreamError;
+use crate::request::content::Progress;
 
 /// How long an exchange is waited for.
 #[derive(Clone, Copy)]
-pub(super) struct Patience {
+pub(crate) struct Patience {
     /// For the response's head, from the last movement of the request's content.
-    pub(super) deadline: Duration,
+    pub(crate) deadline: Duration,
     /// Bytes a second that the client has to send on average, where it is waited for; 0: any number.
-    pub(super) min_rate: u64,
+    pub(crate) min_rate: u64,
 }
 
 /// How often the content's progress is looked at.
@@ -25,7 +25,7 @@ const MOST_EARNED: Duration = Duration::from_secs(60);
 
 /// Waits for the head. A long upload is not a slow response, so the deadline counts from the last of the content; and a client that sends a
 /// byte now and then does not hold a connection to the origin for ever.
-pub(super) async fn within<T>(
+pub(crate) async fn within<T>(
     Patience { deadline, min_rate }: Patience,
     progress: Option<&Progress>,
     mut work: Pin<&mut impl Future<Output = T>>,
@@ -68,7 +68,7 @@ mod tests {
     use larder_tower::RequestBody;
 
     use super::*;
-    use crate::progress::WatchedBody;
+    use crate::request::content::WatchedBody;
 
     const PATIENCE: Patience = Patience { deadline: Duration::from_secs(30), min_rate: 0 };
 

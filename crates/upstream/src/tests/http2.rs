@@ -9,9 +9,9 @@ use http_body_util::{BodyExt, Full};
 use larder_tower::RequestBody;
 use tokio::sync::Notify;
 
-use super::test_origin::{get, h2c_options, send};
-use super::tests::{failure, over_either_protocol, until};
-use super::{UpstreamError, UpstreamService};
+use super::origin::{get, h2c_options, send};
+use super::{failure, over_either_protocol, until};
+use crate::{UpstreamError, UpstreamService};
 use larder_message::forward::HostPolicy;
 use larder_server::{Server, ServerOptions};
 
@@ -22,7 +22,7 @@ async fn seen_over_http2(host: HostPolicy, requests: Vec<Request<RequestBody>>) 
         http::Response::new(Full::new(Bytes::from(text)))
     };
     let [_, service] = over_either_protocol(answer);
-    let mut options = service.inner().options.clone();
+    let mut options = service.upstream().options.clone();
     options.config.host = host;
     let service = UpstreamService::new(options).expect("service");
     let mut seen = Vec::new();
@@ -32,7 +32,7 @@ async fn seen_over_http2(host: HostPolicy, requests: Vec<Request<RequestBody>>) 
         let text = response.into_body().collect().await.expect("body").to_bytes();
         seen.push(String::from_utf8(text.to_vec()).expect("UTF-8"));
     }
-    let own = service.inner().options.config.url.authority().to_string();
+    let own = service.upstream().options.config.url.authority().to_string();
     (seen, service.stats().connections_total(), own)
 }
 
@@ -71,7 +71,7 @@ async fn requests_at_the_same_time_share_one_http2_connection_and_one_failure() 
 async fn an_unused_http2_connection_ends_after_a_while() {
     let answer = |_, _| async move { http::Response::new(Full::new(Bytes::from_static(b"ok"))) };
     let [_, service] = over_either_protocol(answer);
-    let mut options = service.inner().options.clone();
+    let mut options = service.upstream().options.clone();
     options.config.idle_timeout = Duration::from_millis(20);
     let service = UpstreamService::new(options).expect("service");
     for round in 1..=2 {

@@ -9,14 +9,16 @@ use http::{Method, Response, Uri};
 use larder_tower::BoxError;
 use tower_service::Service;
 
-use super::connect::Connector;
-use super::http1::{Connection, EndedIdle, Lost, ResponseBody, Upload};
-use super::interim::Interim;
-use super::observe::UpstreamStats;
+use super::connection::{Connection, Lost};
+use super::{ResponseBody, Upload};
+use crate::connect::Connector;
+use crate::error::EndedIdle;
+use crate::observe::UpstreamStats;
+use crate::request::interim::Interim;
 
 /// Cheap to clone; clones share the connections.
 #[derive(Clone)]
-pub(super) struct Pool(Arc<Shared>);
+pub(crate) struct Pool(Arc<Shared>);
 
 struct Shared {
     connector: Connector,
@@ -41,7 +43,7 @@ const TURNS: u32 = 2;
 
 impl Pool {
     /// Connects to `origin`, and keeps at most `max_idle` unused connections, none of them for longer than `idle_timeout`.
-    pub(super) fn new(connector: Connector, origin: Uri, max_idle: usize, idle_timeout: Duration) -> Self {
+    pub(crate) fn new(connector: Connector, origin: Uri, max_idle: usize, idle_timeout: Duration) -> Self {
         Self(Arc::new(Shared { connector, origin, max_idle, idle_timeout, idle: Mutex::default() }))
     }
 
@@ -51,7 +53,7 @@ impl Pool {
     /// moment a request is written to it. Such a request is sent once more if it is safe (RFC 9110 §9.2.1, §9.2.2), has no content, was
     /// written to a reused connection, and not one byte came back; and on a new connection, because the others that lie idle may have died
     /// with that one.
-    pub(super) async fn request(
+    pub(crate) async fn request(
         &self,
         method: &Method,
         mut upload: Upload,
@@ -94,7 +96,7 @@ impl Pool {
     }
 
     /// Takes back a connection whose exchange is over.
-    pub(super) fn put(&self, mut connection: Connection) {
+    pub(crate) fn put(&self, mut connection: Connection) {
         connection.rest();
         self.0.put(connection);
     }
@@ -154,8 +156,8 @@ mod tests {
 
     use super::*;
     use crate::http1::HeadWriter;
-    use crate::progress::WatchedBody;
-    use crate::test_origin::{options, origin};
+    use crate::request::content::WatchedBody;
+    use crate::tests::origin::{options, origin};
     use crate::url;
 
     #[tokio::test]
@@ -168,7 +170,7 @@ mod tests {
         })
         .await;
         let (options, stats) = (options(&format!("http://{address}")), Arc::<UpstreamStats>::default());
-        let connector = Connector::new(&options, Arc::clone(&stats)).expect("connector");
+        let connector = Connector::new(&options.config.url, &options.config, Arc::clone(&stats)).expect("connector");
         let pool = Pool::new(connector, url::base(&options.config.url), 1, Duration::from_secs(4));
         let upload = Upload::new(HeadWriter::new(&Method::GET, "/"), &HeaderMap::new(), WatchedBody::empty());
         let response = pool.request(&Method::GET, upload, &Interim::default(), &stats).await.expect("response");

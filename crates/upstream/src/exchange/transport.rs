@@ -9,26 +9,26 @@ use http::{Extensions, HeaderValue, Method, Request, Response, Uri, header};
 use hyper::body::Body;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use larder_config::{Upstream, UpstreamUrl};
 use larder_tower::BoxError;
 
 use super::body::Source;
-use super::connect::{ConnectionMark, Connector};
-use super::error::UpstreamError;
-use super::expect::patiently;
-use super::http1::{HeadWriter, Upload};
-use super::http2::{Http2, may_repeat};
-use super::interim::Interim;
-use super::observe::UpstreamStats;
-use super::options::UpstreamOptions;
-use super::patience::{Patience, within};
-use super::pool::Pool;
-use super::progress::{BodyFailure, Progress, WatchedBody};
-use super::service::Inner;
-use super::url;
+use super::deadline::{Patience, within};
+use super::failure::classify;
+use crate::connect::{ConnectionMark, Connector};
+use crate::error::UpstreamError;
+use crate::http1::Pool;
+use crate::http1::{HeadWriter, Upload};
+use crate::http2::{Http2, may_repeat};
+use crate::observe::UpstreamStats;
+use crate::request::content::{BodyFailure, Progress, WatchedBody};
+use crate::request::expect::patiently;
+use crate::request::interim::Interim;
+use crate::url;
 use larder_message::forward::{self, ForwardRules, Hop, HostPolicy};
 
 /// How requests reach an origin.
-pub(super) enum Transport {
+pub(crate) enum Transport {
     /// Over HTTP/1.1.
     Http1(Pool),
     /// Over HTTP/2, unasked.
@@ -38,7 +38,7 @@ pub(super) enum Transport {
 }
 
 /// The general client keeps its connections to itself: the one way to make it use a new one is to have another without any.
-pub(super) struct GeneralClients {
+pub(crate) struct GeneralClients {
     pooled: GeneralClient,
     fresh: GeneralClient,
 }
@@ -46,45 +46,45 @@ pub(super) struct GeneralClients {
 type GeneralClient = legacy::Client<Connector, WatchedBody>;
 
 /// A request as it goes out.
-pub(super) enum Outgoing {
+pub(crate) enum Outgoing {
     Http1 { pool: Pool, method: Method, upload: Upload },
     Http2 { client: Http2, request: Box<Request<WatchedBody>> },
     Negotiated { clients: Arc<GeneralClients>, request: Box<Request<WatchedBody>> },
 }
 
 impl Transport {
-    pub(super) fn new(options: &UpstreamOptions, connector: Connector) -> Self {
-        if options.config.h2c {
-            return Self::Http2(Http2::new(connector, url::base(&options.config.url), options.config.idle_timeout));
+    pub(crate) fn new(url: &UpstreamUrl, settings: &Upstream, connector: Connector) -> Self {
+        if settings.h2c {
+            return Self::Http2(Http2::new(connector, url::base(url), settings.idle_timeout));
         }
-        if !options.config.url.is_https() || options.config.host == HostPolicy::Preserve {
-            return Self::Http1(Pool::new(connector, url::base(&options.config.url), options.config.max_idle, options.config.idle_timeout));
+        if !url.is_https() || settings.host == HostPolicy::Preserve {
+            return Self::Http1(Pool::new(connector, url::base(url), settings.max_idle, settings.idle_timeout));
         }
         let client = |max_idle: usize| {
             legacy::Client::builder(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .pool_timer(TokioTimer::new())
-                .pool_idle_timeout(options.config.idle_timeout)
+                .pool_idle_timeout(settings.idle_timeout)
                 .pool_max_idle_per_host(max_idle)
                 .set_host(false)
                 .build(connector.clone())
         };
-        Self::Negotiated(Arc::new(GeneralClients { pooled: client(options.config.max_idle), fresh: client(0) }))
+        Self::Negotiated(Arc::new(GeneralClients { pooled: client(settings.max_idle), fresh: client(0) }))
     }
 
     /// A received request as it goes to the origin. With `expect`, its content waits for the origin's word.
-    pub(super) fn outgoing(
+    pub(crate) fn outgoing(
         &self,
         parts: Parts,
         body: WatchedBody,
         hop: Option<&Hop>,
         expect: bool,
-        (options, rules): (&UpstreamOptions, &ForwardRules),
+        (url, rules): (&UpstreamUrl, &ForwardRules),
     ) -> Outgoing {
         let expectation = expect.then_some(HeaderValue::from_static("100-continue"));
         match self {
             Self::Http1(pool) => {
-                let target = url::origin_form(&options.config.url, &parts.uri);
+                let target = url::origin_form(url, &parts.uri);
                 let mut head = HeadWriter::new(&parts.method, target.path_and_query().map_or("/", |target| target.as_str()));
                 forward::upstream_fields(&parts, hop, rules, |name, value| head.field(name, value));
                 if let Some(expectation) = expectation {
@@ -94,11 +94,11 @@ impl Transport {
                 Outgoing::Http1 { pool: pool.clone(), method: parts.method, upload }
             }
             Self::Http2(client) => {
-                let request = general_request(parts, body, hop, expectation, (options, rules));
+                let request = general_request(parts, body, hop, expectation, (url, rules));
                 Outgoing::Http2 { client: client.clone(), request: Box::new(under_its_name(request)) }
             }
             Self::Negotiated(clients) => {
-                let request = general_request(parts, body, hop, expectation, (options, rules));
+                let request = general_request(parts, body, hop, expectation, (url, rules));
                 Outgoing::Negotiated { clients: Arc::clone(clients), request: Box::new(request) }
             }
         }
@@ -111,12 +111,12 @@ fn general_request(
     body: WatchedBody,
     hop: Option<&Hop>,
     expectation: Option<HeaderValue>,
-    (options, rules): (&UpstreamOptions, &ForwardRules),
+    (url, rules): (&UpstreamUrl, &ForwardRules),
 ) -> Request<WatchedBody> {
     // hyper would act on extensions of the client's connection.
     parts.extensions = Extensions::new();
     forward::to_upstream(&mut parts, hop, rules);
-    parts.uri = url::resolve(&options.config.url, &parts.uri);
+    parts.uri = url::resolve(url, &parts.uri);
     parts.headers.extend(expectation.map(|expectation| (header::EXPECT, expectation)));
     Request::from_parts(parts, body)
 }
@@ -140,21 +140,19 @@ impl Outgoing {
             Self::Http1 { pool, method, upload } => Ok(pool.request(&method, upload, interim, stats).await?.map(Source::Pooled)),
             Self::Http2 { client, request } => {
                 let (request, spare) = with_spare(*request, interim.clone());
-                Box::pin(client.request(request, spare, stats)).await
+                Ok(Box::pin(client.request(request, spare, stats)).await?.map(Source::Driven))
             }
             Self::Negotiated { clients, request } => Box::pin(negotiated(&clients, *request, interim.clone(), stats)).await,
         }
     }
 
     /// Sends the request and waits for the response head. `progress` is that of its content, if it has any.
-    pub(super) async fn send(
+    pub(crate) async fn send(
         self,
         interim: &Interim,
         progress: Option<Arc<Progress>>,
-        upstream: &Inner,
+        (patience, stats): (Patience, &UpstreamStats),
     ) -> Result<Response<Source>, UpstreamError> {
-        let (stats, options) = (&upstream.stats, &upstream.options);
-        let patience = Patience { deadline: options.config.first_byte_timeout, min_rate: options.min_upload_rate };
         let shared = match &self {
             Self::Http2 { client, .. } => Some(client.clone()),
             Self::Http1 { .. } | Self::Negotiated { .. } => None,
@@ -171,7 +169,7 @@ impl Outgoing {
         answer?.map_err(|error| match progress.and_then(|progress| progress.failure()) {
             Some(BodyFailure::TooLarge) => UpstreamError::RequestTooLarge,
             Some(BodyFailure::Broken) => UpstreamError::RequestBody(error),
-            None => UpstreamError::from_exchange(error),
+            None => classify(error),
         })
     }
 }

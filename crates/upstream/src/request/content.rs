@@ -14,12 +14,12 @@ use http_body_util::LengthLimitError;
 use larder_semantics::fields::connection_options;
 use larder_tower::{BoxError, RequestBody};
 
-use super::expect::{Gate, Verdict};
+use crate::request::expect::{Gate, Verdict};
 use larder_message::forward::filter_trailers;
 
 /// What the sending of one request body has come to.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     moved: AtomicBool,
     bytes: AtomicU64,
     starved: AtomicBool,
@@ -28,7 +28,7 @@ pub(super) struct Progress {
 
 /// Why the content ended before its end. An HTTP/2 connection does not say when it is told of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BodyFailure {
+pub(crate) enum BodyFailure {
     /// The client broke off.
     Broken,
     /// It has more bytes than it may have.
@@ -37,17 +37,17 @@ pub(super) enum BodyFailure {
 
 impl Progress {
     /// Whether any of the body went out since the last time of asking.
-    pub(super) fn take_moved(&self) -> bool {
+    pub(crate) fn take_moved(&self) -> bool {
         self.moved.swap(false, Ordering::Relaxed)
     }
 
     /// How many bytes came since the last time of asking.
-    pub(super) fn take_bytes(&self) -> u64 {
+    pub(crate) fn take_bytes(&self) -> u64 {
         self.bytes.swap(0, Ordering::Relaxed)
     }
 
     /// Why the client's body failed, if it did.
-    pub(super) fn failure(&self) -> Option<BodyFailure> {
+    pub(crate) fn failure(&self) -> Option<BodyFailure> {
         self.failure.get().copied()
     }
 
@@ -57,13 +57,13 @@ impl Progress {
     }
 
     /// Whether the client is being waited for.
-    pub(super) fn is_starved(&self) -> bool {
+    pub(crate) fn is_starved(&self) -> bool {
         self.starved.load(Ordering::Relaxed)
     }
 }
 
 /// A request body whose progress can be watched. An empty one costs nothing.
-pub(super) struct WatchedBody {
+pub(crate) struct WatchedBody {
     body: RequestBody,
     progress: Option<Arc<Progress>>,
     gate: Option<Gate>,
@@ -78,7 +78,7 @@ struct Unwanted;
 
 impl WatchedBody {
     /// The content of a request with these header fields. Until the gate says so, it is not asked of the client.
-    pub(super) fn new(body: RequestBody, headers: &HeaderMap, gate: Option<Gate>) -> Self {
+    pub(crate) fn new(body: RequestBody, headers: &HeaderMap, gate: Option<Gate>) -> Self {
         if body.is_end_stream() {
             return Self { body, progress: None, gate, nominated: Vec::new() };
         }
@@ -86,7 +86,7 @@ impl WatchedBody {
     }
 
     /// No content.
-    pub(super) fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self { body: RequestBody::empty(), progress: None, gate: None, nominated: Vec::new() }
     }
 
@@ -109,7 +109,7 @@ impl WatchedBody {
         polled
     }
 
-    pub(super) fn progress(&self) -> Option<Arc<Progress>> {
+    pub(crate) fn progress(&self) -> Option<Arc<Progress>> {
         self.progress.clone()
     }
 }

@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Holds a request's content back.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Gate(Arc<Mutex<State>>);
+pub(crate) struct Gate(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -22,7 +22,7 @@ struct State {
 
 /// What became of the expectation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// The content is wanted.
     Continue,
     /// A final response made it superfluous.
@@ -35,7 +35,7 @@ impl Gate {
     }
 
     /// Decides what becomes of the content. The first decision counts.
-    pub(super) fn decide(&self, verdict: Verdict) {
+    pub(crate) fn decide(&self, verdict: Verdict) {
         let waker = {
             let mut state = self.lock();
             state.verdict.get_or_insert(verdict);
@@ -47,7 +47,7 @@ impl Gate {
     }
 
     /// Ready once it is decided.
-    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<Verdict> {
+    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Verdict> {
         let mut state = self.lock();
         match state.verdict {
             Some(verdict) => Poll::Ready(verdict),
@@ -62,7 +62,7 @@ impl Gate {
 /// Ends the waiting when the response is done with. Not before: the connection, and the rest of the response with it, ends when its
 /// request's content does not come.
 #[derive(Debug)]
-pub(super) struct Superseded(pub(super) Gate);
+pub(crate) struct Superseded(pub(crate) Gate);
 
 impl Drop for Superseded {
     fn drop(&mut self) {
@@ -71,7 +71,7 @@ impl Drop for Superseded {
 }
 
 /// Works on an exchange, and opens its gate when the origin has said nothing about the expectation for too long.
-pub(super) async fn patiently<T>(gate: &Gate, exchange: Pin<&mut impl Future<Output = T>>) -> T {
+pub(crate) async fn patiently<T>(gate: &Gate, exchange: Pin<&mut impl Future<Output = T>>) -> T {
     let lose_patience = async {
         tokio::time::sleep(PATIENCE).await;
         gate.decide(Verdict::Continue);

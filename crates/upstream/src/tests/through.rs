@@ -14,8 +14,8 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tower_service::Service;
 
-use super::test_origin::{OK, origin, service};
-use super::{Requester, TunnelClient, UpstreamBody, UpstreamService};
+use super::origin::{OK, origin, service};
+use crate::{Requester, TunnelClient, UpstreamBody, UpstreamService};
 use larder_message::forward;
 use larder_server::{Peer, Server, ServerOptions};
 

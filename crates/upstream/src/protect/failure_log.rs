@@ -7,14 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::error::UpstreamError;
-use super::options::UpstreamOptions;
+use larder_config::UpstreamUrl;
+
+use crate::error::UpstreamError;
 
 /// Between two lines about the same upstream.
 const QUIET: Duration = Duration::from_secs(60);
 
 /// Failures of one upstream, as far as they were told.
-pub(super) struct Troubles {
+pub(crate) struct Troubles {
     name: Arc<str>,
     address: String,
     /// Kept beside the lock, so that an upstream that works takes none.
@@ -25,7 +26,6 @@ pub(super) struct Troubles {
 #[derive(Default)]
 struct State {
     failures: Rarely,
-    refusals: Rarely,
     /// In a row.
     count: u64,
     /// Whether the log has it that this upstream fails.
@@ -34,14 +34,14 @@ struct State {
 
 /// Says at most once in a while that something happens, and how often it did since.
 #[derive(Default)]
-struct Rarely {
+pub(super) struct Rarely {
     told: Option<Instant>,
     untold: u64,
 }
 
 impl Rarely {
     /// How often it happened since it was told last, if it is to be told now.
-    fn happens(&mut self, now: Instant) -> Option<u64> {
+    pub(super) fn happens(&mut self, now: Instant) -> Option<u64> {
         self.untold += 1;
         let due = self.told.is_none_or(|told| now.saturating_duration_since(told) >= QUIET);
         due.then(|| {
@@ -52,13 +52,8 @@ impl Rarely {
 }
 
 impl Troubles {
-    pub(super) fn new(options: &UpstreamOptions) -> Self {
-        Self {
-            name: Arc::clone(&options.config.name),
-            address: options.config.url.to_string(),
-            failing: AtomicBool::new(false),
-            state: Mutex::default(),
-        }
+    pub(crate) fn new(name: &Arc<str>, url: &UpstreamUrl) -> Self {
+        Self { name: Arc::clone(name), address: url.to_string(), failing: AtomicBool::new(false), state: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -66,7 +61,7 @@ impl Troubles {
     }
 
     /// An exchange failed.
-    pub(super) fn failed(&self, error: &UpstreamError, now: Instant) {
+    pub(crate) fn failed(&self, error: &UpstreamError, now: Instant) {
         let failures = {
             let mut state = self.lock();
             self.failing.store(true, Ordering::Relaxed);
@@ -82,7 +77,7 @@ impl Troubles {
     }
 
     /// An exchange was answered.
-    pub(super) fn answered(&self) {
+    pub(crate) fn answered(&self) {
         if !self.failing.load(Ordering::Relaxed) {
             return;
         }
@@ -97,18 +92,9 @@ impl Troubles {
     }
 
     /// The breaker has opened.
-    pub(super) fn left_alone(&self, pause: Duration) {
+    pub(crate) fn left_alone(&self, pause: Duration) {
         let seconds = pause.as_secs_f64();
         tracing::warn!(upstream = &*self.name, address = &*self.address, seconds, "an upstream is left alone for a while");
-    }
-
-    /// A request got no place.
-    pub(super) fn refused(&self, max_requests: usize, now: Instant) {
-        let refused = self.lock().refusals.happens(now);
-        if let Some(refused) = refused {
-            let upstream = &*self.name;
-            tracing::warn!(upstream, max_requests, refused, "requests are refused because an upstream has no place for them");
-        }
     }
 }
 

@@ -8,11 +8,11 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::error::UpstreamError;
-use super::expect::{Gate, Superseded};
-use super::http1::ResponseBody;
-use super::observe::InFlight;
-use super::places::Place;
+use crate::error::UpstreamError;
+use crate::http1::ResponseBody;
+use crate::observe::InFlight;
+use crate::protect::concurrency::Place;
+use crate::request::expect::{Gate, Superseded};
 
 /// A response body that streams from its origin. One that breaks off ends with an error, never with a clean end, so that nobody
 /// takes it for complete (RFC 9112 §8).
@@ -25,21 +25,21 @@ pub struct UpstreamBody {
 
 /// What an exchange holds until it ends.
 #[derive(Debug)]
-pub(super) struct Held {
-    pub(super) _place: Option<Place>,
-    pub(super) _in_flight: InFlight,
+pub(crate) struct Held {
+    pub(crate) _place: Option<Place>,
+    pub(crate) _in_flight: InFlight,
 }
 
 impl Held {
     /// Gives the place back: a stream of events is nothing that the origin works on and comes to an end with, and as many clients as there
     /// are places would keep everyone else from it.
-    pub(super) fn for_events(self) -> Self {
+    pub(crate) fn for_events(self) -> Self {
         Self { _place: None, ..self }
     }
 }
 
 /// Who drives the connection it comes on.
-pub(super) enum Source {
+pub(crate) enum Source {
     /// Nobody: the response ended with its head, as `101 Switching Protocols` does.
     Empty,
     /// The body itself.
@@ -50,7 +50,7 @@ pub(super) enum Source {
 
 impl UpstreamBody {
     /// `gate` is that of the request's content, if it had one.
-    pub(super) fn new(body: Source, held: Held, gate: Option<Gate>) -> Self {
+    pub(crate) fn new(body: Source, held: Held, gate: Option<Gate>) -> Self {
         Self { body, _held: held, _expectation: gate.map(Superseded) }
     }
 }

@@ -16,8 +16,8 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use super::test_origin::{get, options, origin, send};
-use super::{UpstreamError, UpstreamOptions, UpstreamService};
+use super::origin::{get, options, origin, send};
+use crate::{UpstreamError, UpstreamOptions, UpstreamService};
 use larder_message::forward::HostPolicy;
 
 /// An origin that says which protocol and host it was asked with, and the authority that its certificate comes from.

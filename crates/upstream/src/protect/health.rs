@@ -2,30 +2,31 @@
 //!
 //! Without that, a hanging origin costs every request the whole time that it is waited for, though a stale response may be at hand.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use larder_config::{BreakerLimit, UpstreamUrl};
 use larder_store::{Breaker, BreakerState, Pass};
 use larder_tower::clock::monotonic;
 
-use super::error::UpstreamError;
-use super::options::UpstreamOptions;
-use super::trouble::Troubles;
+use super::failure_log::Troubles;
+use crate::error::UpstreamError;
 
-/// What one upstream's exchanges came to lately.
+/// How the last exchanges with one endpoint went.
 ///
 /// Only a failure during which nothing else was answered says something about the upstream as a whole. Otherwise a client could have it left
 /// alone by asking for what takes too long, a few times at once.
-pub(super) struct Health {
+pub(crate) struct Health {
     /// Exchanges that were answered.
     answers: AtomicU64,
     breaker: Option<Breaker>,
     pause: Duration,
-    pub(super) troubles: Troubles,
+    troubles: Troubles,
 }
 
 /// One exchange, until it is known how it went. Dropped before, it counts as nothing: its client has left.
-pub(super) struct Attempt<'a> {
+pub(crate) struct Attempt<'a> {
     health: &'a Health,
     pass: Option<Pass<'a>>,
     /// The answers there had been when it began.
@@ -33,23 +34,20 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Health {
-    pub(super) fn new(options: &UpstreamOptions) -> Self {
-        let breaker = options.config.breaker.map(|limit| Breaker::new(limit.failures, limit.open));
-        Self {
-            answers: AtomicU64::new(0),
-            breaker,
-            pause: options.config.breaker.map(|limit| limit.open).unwrap_or_default(),
-            troubles: Troubles::new(options),
-        }
+    /// Of the endpoint at `url` of the upstream with this name.
+    pub(crate) fn new(name: &Arc<str>, url: &UpstreamUrl, limit: Option<BreakerLimit>) -> Self {
+        let breaker = limit.map(|limit| Breaker::new(limit.failures, limit.open));
+        let pause = limit.map(|limit| limit.open).unwrap_or_default();
+        Self { answers: AtomicU64::new(0), breaker, pause, troubles: Troubles::new(name, url) }
     }
 
     /// What the breaker lets through.
-    pub(super) fn state(&self) -> BreakerState {
+    pub(crate) fn state(&self) -> BreakerState {
         self.breaker.as_ref().map_or(BreakerState::Closed, |breaker| breaker.state(monotonic()))
     }
 
     /// Refuses what would be refused anyway once there is a place for it.
-    pub(super) fn check(&self) -> Result<(), UpstreamError> {
+    pub(crate) fn check(&self) -> Result<(), UpstreamError> {
         match self.state() {
             BreakerState::Open => Err(self.refusal(monotonic())),
             BreakerState::Closed | BreakerState::HalfOpen => Ok(()),
@@ -57,7 +55,7 @@ impl Health {
     }
 
     /// An exchange begins, if the upstream may be asked.
-    pub(super) fn attempt(&self) -> Result<Attempt<'_>, UpstreamError> {
+    pub(crate) fn attempt(&self) -> Result<Attempt<'_>, UpstreamError> {
         let answers = self.answers.load(Ordering::Relaxed);
         let Some(breaker) = &self.breaker else { return Ok(Attempt { health: self, pass: None, answers }) };
         let now = monotonic();
@@ -74,7 +72,7 @@ impl Health {
 
 impl Attempt<'_> {
     /// Says how it went, up to the response's head.
-    pub(super) fn ended<T>(self, result: &Result<T, UpstreamError>) {
+    pub(crate) fn ended<T>(self, result: &Result<T, UpstreamError>) {
         match result {
             Ok(_) => {
                 self.health.answers.fetch_add(1, Ordering::Relaxed);
@@ -99,13 +97,10 @@ impl Attempt<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_origin::options;
 
     fn health(failures: u32) -> Health {
-        let breaker = Some(larder_config::BreakerLimit { failures, open: Duration::from_secs(3600) });
-        let mut options = options("http://127.0.0.1:1");
-        options.config.breaker = breaker;
-        Health::new(&options)
+        let limit = BreakerLimit { failures, open: Duration::from_secs(3600) };
+        Health::new(&"default".into(), &"http://127.0.0.1:1".parse().expect("upstream URL"), Some(limit))
     }
 
     fn begin(health: &Health) -> Attempt<'_> {

@@ -1,3 +1,10 @@
+//! Exchanges with an origin over a raw socket.
+
+mod http2;
+pub(crate) mod origin;
+mod through;
+mod tls;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -7,14 +14,14 @@ use http_body_util::{BodyExt, Full, Limited};
 use larder_tower::RequestBody;
 use tokio::sync::{Notify, mpsc};
 
-use super::test_origin::{OK, get, options, origin, send, service};
 use larder_server::{Server, ServerOptions};
+use origin::{OK, get, options, origin, send, service};
 
 use larder_message::OriginOutcome;
 
-use super::{OriginObserver, UpstreamError, UpstreamOptions, UpstreamService};
+use crate::{OriginObserver, UpstreamError, UpstreamOptions, UpstreamService};
 
-pub(super) async fn failure(service: &UpstreamService, request: Request<RequestBody>) -> UpstreamError {
+pub(crate) async fn failure(service: &UpstreamService, request: Request<RequestBody>) -> UpstreamError {
     send(service, request).await.map(|response| response.status()).expect_err("should fail")
 }
 
@@ -136,7 +143,7 @@ async fn rfc9112_3_2_4_options_for_the_server_as_a_whole_keeps_its_asterisk() {
 }
 
 /// Services for one origin, first over HTTP/1.1, then over HTTP/2.
-pub(super) fn over_either_protocol<H, F>(answer: H) -> [UpstreamService; 2]
+pub(crate) fn over_either_protocol<H, F>(answer: H) -> [UpstreamService; 2]
 where
     H: Fn(Request<hyper::body::Incoming>, larder_server::Peer) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = http::Response<Full<Bytes>>> + Send + 'static,
@@ -431,7 +438,7 @@ async fn an_observer_is_told_of_answers_and_failures() {
 }
 
 /// Yields until `condition` holds.
-pub(super) async fn until(condition: impl Fn() -> bool) {
+pub(crate) async fn until(condition: impl Fn() -> bool) {
     let soon = async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(1)).await;

@@ -1,53 +1,57 @@
 //! How many exchanges an upstream has at a time, and the queue before it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use larder_config::Limit;
 use larder_tower::Pressure;
+use larder_tower::clock::monotonic;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::failure_log::Rarely;
+use crate::error::UpstreamError;
+
 /// The places of one upstream.
-pub(super) struct Places {
+pub(crate) struct Places {
     free: Arc<Semaphore>,
     limit: Limit,
     pressure: Pressure,
     refused: AtomicU64,
+    name: Arc<str>,
+    log: Mutex<Rarely>,
 }
 
 /// One exchange's place, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     _permit: OwnedSemaphorePermit,
 }
 
-/// No place came free in time, or too many wait for one already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Full;
-
 impl Places {
-    pub(super) fn new(limit: Limit) -> Self {
+    /// Of the upstream with this name.
+    pub(crate) fn new(name: Arc<str>, limit: Limit) -> Self {
         let places = if limit.max_requests == 0 { Semaphore::MAX_PERMITS } else { limit.max_requests.min(Semaphore::MAX_PERMITS) };
-        Self { free: Arc::new(Semaphore::new(places)), limit, pressure: Pressure::default(), refused: AtomicU64::new(0) }
+        let free = Arc::new(Semaphore::new(places));
+        Self { free, limit, pressure: Pressure::default(), refused: AtomicU64::new(0), name, log: Mutex::default() }
     }
 
     /// Where exchanges hear that others wait for their place.
-    pub(super) fn pressure(&self) -> &Pressure {
+    pub(crate) fn pressure(&self) -> &Pressure {
         &self.pressure
     }
 
     /// Requests that got no place, since the start.
-    pub(super) fn refused(&self) -> u64 {
+    pub(crate) fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 
     /// A place, if one is free and nobody waits for it.
-    pub(super) fn take(&self) -> Option<Place> {
+    pub(crate) fn take(&self) -> Option<Place> {
         Arc::clone(&self.free).try_acquire_owned().ok().map(|permit| Place { _permit: permit })
     }
 
     /// Waits for a place, in the order of arrival.
-    pub(super) async fn wait(&self) -> Result<Place, Full> {
+    pub(crate) async fn wait(&self) -> Result<Place, UpstreamError> {
         let waiting = self.pressure.wait();
         let place = if self.pressure.waiting() > self.limit.queue {
             None
@@ -55,14 +59,21 @@ impl Places {
             tokio::time::timeout(self.limit.wait, Arc::clone(&self.free).acquire_owned()).await.ok().and_then(Result::ok)
         };
         drop(waiting);
-        place.map(|permit| Place { _permit: permit }).ok_or_else(|| {
-            self.refused.fetch_add(1, Ordering::Relaxed);
-            Full
-        })
+        place.map(|permit| Place { _permit: permit }).ok_or_else(|| self.refuse())
+    }
+
+    fn refuse(&self) -> UpstreamError {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        let refused = self.log.lock().unwrap_or_else(PoisonError::into_inner).happens(monotonic());
+        if let Some(refused) = refused {
+            let (upstream, max_requests) = (&*self.name, self.limit.max_requests);
+            tracing::warn!(upstream, max_requests, refused, "requests are refused because an upstream has no place for them");
+        }
+        UpstreamError::Full { retry_after: self.retry_after() }
     }
 
     /// Seconds after which a client that was refused may come again: as long as it would have waited.
-    pub(super) fn retry_after(&self) -> u32 {
+    fn retry_after(&self) -> u32 {
         u32::try_from(self.limit.wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1)
     }
 }
@@ -74,7 +85,7 @@ mod tests {
     use super::*;
 
     fn places(max_requests: usize, queue: usize) -> Arc<Places> {
-        Arc::new(Places::new(Limit { max_requests, queue, wait: Duration::from_secs(1) }))
+        Arc::new(Places::new("default".into(), Limit { max_requests, queue, wait: Duration::from_secs(1) }))
     }
 
     #[tokio::test(start_paused = true)]
@@ -82,7 +93,7 @@ mod tests {
         let places = places(1, 1);
         let first = places.take().expect("a free place");
         assert!(places.take().is_none());
-        assert_eq!(places.wait().await.err(), Some(Full), "nobody left in time");
+        assert!(matches!(places.wait().await, Err(UpstreamError::Full { retry_after: 1 })), "nobody left in time");
         let (second, ()) = tokio::join!(places.wait(), async { drop(first) });
         assert!(second.is_ok());
         assert_eq!(places.refused(), 1);
