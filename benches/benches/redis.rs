@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use larder_redis::{Compression, RedisOptions, RedisServers, RedisStore, RedisUrl, SealKey, SealKeys, WriteMode};
+use larder_redis::{Clocks, Compression, RedisOptions, RedisServers, RedisStore, RedisUrl, SealKey, SealKeys, WriteMode};
 use larder_semantics::{
     FreshnessLifetime, HeadFlags, KeyBuffer, KeyRules, LifetimeSource, PrimaryKey, QueryRules, StoredFields, StoredHead, Target, Timestamp,
 };
@@ -78,11 +78,11 @@ fn sealed(options: &mut RedisOptions) {
 }
 
 async fn store(server: &Redis, change: Change) -> Result<RedisStore> {
-    let mut options = RedisOptions::new(RedisServers::Single(RedisUrl::parse(&server.url())?), now);
+    let mut options = RedisOptions::new(RedisServers::Single(RedisUrl::parse(&server.url())?));
     options.write = WriteMode::Through;
     options.timeout = Duration::from_secs(5);
     change(&mut options);
-    let store = RedisStore::start(options, Arc::default(), None)?;
+    let store = RedisStore::start(options, Clocks { monotonic: now, wall: None }, Arc::default(), None)?;
     eventually("waiting for the log to be read", || async { Ok(store.stats().log_lag.map(drop)) }).await?;
     Ok(store)
 }

@@ -48,7 +48,7 @@ pub use check::check;
 pub use limits::{BreakerLimit, Limit};
 pub use listen::{Listen, Origin};
 pub use mistake::Severity;
-pub use model::{AccessLog, Admin, Config, Log, LogLevel, MemoryStore, OddPaths, RedisStore, Route, RouteSettings, Server, Upstream};
+pub use model::{AccessLog, Admin, Config, Log, LogLevel, MemoryStore, OddPaths, Route, RouteSettings, Server, Upstream};
 pub use overrides::Overrides;
 pub use path::PathTemplate;
 pub use purge::Purge;

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::Method;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use larder_redis::{Compression, RedisServers, SealKeys, WriteMode};
+use larder_redis_options::RedisOptions;
 use larder_semantics::{KeyRules, Policy, QueryRules};
 
 use super::listen::Listen;
@@ -42,7 +41,7 @@ pub struct Config {
     /// The memory tier.
     pub memory: MemoryStore,
     /// The tier that replicas share; `None`: there is none.
-    pub redis: Option<RedisStore>,
+    pub redis: Option<RedisOptions>,
     /// The namespace of `[cache]`: gateways with different ones share nothing in Redis, purges included.
     pub namespace: String,
     /// What is logged.
@@ -157,61 +156,6 @@ pub struct MemoryStore {
 impl Default for MemoryStore {
     fn default() -> Self {
         Self { capacity: 256 << 20 }
-    }
-}
-
-/// `[store.redis]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RedisStore {
-    /// The servers.
-    pub servers: RedisServers,
-    /// The certificate authorities to trust for TLS, as PEM; those of the system by default.
-    pub ca: Option<Bytes>,
-    /// The longest an operation may take; a look-up that takes longer is a miss.
-    pub timeout: Duration,
-    /// For DNS, TCP, TLS and authentication together.
-    pub connect_timeout: Duration,
-    /// Whether a response is written after its answer, or before its answer ends.
-    pub write: WriteMode,
-    /// Bytes of bodies that may wait to be written.
-    pub write_queue: u64,
-    /// Bytes of the largest body that is kept there.
-    pub max_object: u64,
-    /// Failures in a row after which it is left alone.
-    pub breaker_failures: u32,
-    /// For how long, unless it is seen to work before.
-    pub breaker_open: Duration,
-    /// How long what is in memory is served without knowing what other replicas have invalidated.
-    pub max_lag: Duration,
-    /// What comes after: `true`, it is validated with its origin; `false`, it is served on.
-    pub validate_when_cut_off: bool,
-    /// The file for purges that Redis does not have yet.
-    pub journal: Option<PathBuf>,
-    /// Which bodies are compressed before they are stored.
-    pub compress: Option<Compression>,
-    /// What heads and bodies are sealed with.
-    pub keys: Option<SealKeys>,
-}
-
-impl RedisStore {
-    /// The defaults around servers.
-    pub(super) fn new(servers: RedisServers) -> Self {
-        Self {
-            servers,
-            ca: None,
-            timeout: Duration::from_millis(50),
-            connect_timeout: Duration::from_secs(1),
-            write: WriteMode::Behind,
-            write_queue: 16 << 20,
-            max_object: 8 << 20,
-            breaker_failures: 5,
-            breaker_open: Duration::from_secs(5),
-            max_lag: Duration::from_secs(30),
-            validate_when_cut_off: true,
-            journal: None,
-            compress: None,
-            keys: None,
-        }
     }
 }
 

@@ -6,12 +6,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use larder_redis::{RedisOptions, RedisServers, RedisUrl, WriteMode};
-use larder_tower::clock;
+use larder_redis_options::{RedisOptions, RedisServers, RedisUrl, WriteMode};
 use toml::de::DeValue;
 
 use super::mistake::{Mistake, Mistakes, Place};
-use super::model::RedisStore;
 use super::overrides::{Overrides, REDIS_URL};
 use super::reader::Table;
 use super::stored_form;
@@ -34,14 +32,14 @@ struct Placed {
 }
 
 /// Where nothing but the environment names the servers.
-pub(super) fn from_environment(overrides: &Overrides, mistakes: &Mistakes) -> Option<RedisStore> {
+pub(super) fn from_environment(overrides: &Overrides, mistakes: &Mistakes) -> Option<RedisOptions> {
     let urls = outside(overrides, mistakes)?;
     let mode = if urls.len() > 1 { Mode::Cluster } else { Mode::Single };
-    servers(urls, mode, None, mistakes).map(RedisStore::new)
+    servers(urls, mode, None, mistakes).map(RedisOptions::new)
 }
 
 /// The section, with the servers of the environment over its own.
-pub(super) fn read(mut table: Table<'_>, overrides: &Overrides) -> Option<RedisStore> {
+pub(super) fn read(mut table: Table<'_>, overrides: &Overrides) -> Option<RedisOptions> {
     let mistakes = table.mistakes();
     let named = overrides.redis_url().is_some();
     if !named {
@@ -60,7 +58,7 @@ pub(super) fn read(mut table: Table<'_>, overrides: &Overrides) -> Option<RedisS
     let servers = urls.and_then(|urls| servers(urls, mode, master, mistakes));
     let known = servers.is_some();
     // Read in any case, so that all mistakes are told at once.
-    let mut store = RedisStore::new(servers.or_else(|| RedisUrl::parse("redis://localhost").ok().map(RedisServers::Single))?);
+    let mut store = RedisOptions::new(servers.or_else(|| RedisUrl::parse("redis://localhost").ok().map(RedisServers::Single))?);
     store.ca = ca(&mut table);
     read_limits(&mut table, &mut store);
     store.journal = journal(&mut table);
@@ -168,7 +166,7 @@ fn servers(urls: Vec<Placed>, mode: Mode, master: Option<String>, mistakes: &Mis
     if wrong {
         return None;
     }
-    if RedisOptions::new(servers.clone(), clock::monotonic).check().is_err() {
+    if !servers.are_alike() {
         let mistake = Mistake::new("these servers differ in scheme, user or password");
         complain(first, mistake.hint("they are spoken to in one way: give all of them the same"));
         return None;
@@ -204,7 +202,7 @@ fn ca(table: &mut Table<'_>) -> Option<Bytes> {
 /// The log of invalidations is known to be whole two to four times a second.
 const LEAST_LAG: Duration = Duration::from_secs(1);
 
-fn read_limits(table: &mut Table<'_>, store: &mut RedisStore) {
+fn read_limits(table: &mut Table<'_>, store: &mut RedisOptions) {
     if let Some(timeout) = positive(table, "timeout") {
         store.timeout = timeout;
     }

@@ -1,13 +1,14 @@
 //! `[store]`, and in it `[store.memory]`.
 
 use super::mistake::Mistakes;
-use super::model::{MemoryStore, RedisStore};
+use super::model::MemoryStore;
 use super::overrides::Overrides;
 use super::reader::Table;
 use super::redis;
+use larder_redis_options::RedisOptions;
 
 /// `[store]`, with the servers of the environment over those of the file.
-pub(super) fn store(root: &mut Table<'_>, overrides: &Overrides) -> (MemoryStore, Option<RedisStore>) {
+pub(super) fn store(root: &mut Table<'_>, overrides: &Overrides) -> (MemoryStore, Option<RedisOptions>) {
     let Some(mut table) = root.table("store") else { return (MemoryStore::default(), from_outside(overrides, root.mistakes())) };
     let mut memory = MemoryStore::default();
     if let Some(mut table) = table.table("memory") {
@@ -25,6 +26,6 @@ pub(super) fn store(root: &mut Table<'_>, overrides: &Overrides) -> (MemoryStore
 }
 
 /// Redis where only the environment names it: everything else is as by default.
-pub(super) fn from_outside(overrides: &Overrides, mistakes: &Mistakes) -> Option<RedisStore> {
+pub(super) fn from_outside(overrides: &Overrides, mistakes: &Mistakes) -> Option<RedisOptions> {
     redis::from_environment(overrides, mistakes)
 }

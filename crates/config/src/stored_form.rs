@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use larder_redis::{Compression, SealKey, SealKeys};
+use larder_redis_options::{Compression, SealKey, SealKeys};
 use toml::Spanned;
 
 use super::mistake::Mistake;

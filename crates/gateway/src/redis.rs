@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder_redis::{Message, RedisOptions, RedisStore, ServerInfo};
+use larder_redis::{Clocks, Message, RedisOptions, RedisStore, ServerInfo};
 use larder_store::BreakerState;
 use larder_store::Ledger;
 use larder_tower::{Remote, clock};
 use tracing::warn;
 
-use crate::config;
 use crate::telemetry::metrics::RedisMetrics;
 use crate::telemetry::snapshot::RedisSnapshot;
 
@@ -25,28 +24,13 @@ pub(crate) struct Redis {
 
 impl Redis {
     /// Starts it. It need not be there.
-    pub(crate) fn start(config: &config::RedisStore, namespace: &str, ledger: Arc<Ledger>) -> Result<Self, String> {
-        let options = RedisOptions {
-            timeout: config.timeout,
-            connect_timeout: config.connect_timeout,
-            write: config.write,
-            write_queue: config.write_queue,
-            max_object: config.max_object,
-            breaker_failures: config.breaker_failures,
-            breaker_open: config.breaker_open,
-            max_lag: config.max_lag,
-            validate_when_cut_off: config.validate_when_cut_off,
-            ca: config.ca.clone(),
-            journal: config.journal.clone(),
-            compress: config.compress,
-            keys: config.keys.clone(),
-            prefix: prefix(namespace),
-            wall: Some(clock::wall),
-            ..RedisOptions::new(config.servers.clone(), clock::monotonic)
-        };
+    pub(crate) fn start(options: &RedisOptions, namespace: &str, ledger: Arc<Ledger>) -> Result<Self, String> {
+        let servers = options.servers.clone();
+        let options = RedisOptions { prefix: prefix(namespace), ..options.clone() };
+        let clocks = Clocks { monotonic: clock::monotonic, wall: Some(clock::wall) };
         let metrics = Arc::new(RedisMetrics::default());
-        let store = RedisStore::start(options, ledger, Some(Arc::clone(&metrics) as _));
-        let store = store.map_err(|error| format!("Redis at {}: {error}", config.servers))?;
+        let store = RedisStore::start(options, clocks, ledger, Some(Arc::clone(&metrics) as _));
+        let store = store.map_err(|error| format!("Redis at {servers}: {error}"))?;
         Ok(Self { store, metrics })
     }
 

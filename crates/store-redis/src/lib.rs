@@ -42,8 +42,11 @@ mod store;
 mod value;
 
 pub use channel::Message;
-pub use link::{InvalidRedisUrl, Operation, RedisObserver, RedisOptions, RedisServers, RedisUrl, WriteMode};
+/// The settings, which need nothing of what runs here.
+pub use larder_redis_options::{
+    Compression, InvalidRedisUrl, InvalidSealKey, RedisOptions, RedisServers, RedisUrl, SealKey, SealKeys, WriteMode,
+};
+pub use link::{Clocks, Operation, RedisObserver};
 pub use log::ServerInfo;
 pub use stats::RedisStats;
 pub use store::{RedisStore, StartError};
-pub use value::{Compression, InvalidSealKey, SealKey, SealKeys};

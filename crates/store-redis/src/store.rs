@@ -4,12 +4,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use larder_redis_options::{RedisOptions, WriteMode};
 use larder_store::{Answer, Ask, InvalidationLog, Ledger, Loaded, RemoteError, RemoteStore, StoredResponse, Write};
 
 use crate::channel::{self, Message};
 use crate::entry::{Inner, Job, Queue, SweepingLog, load, work};
 use crate::journal::Journal;
-use crate::link::{Link, RedisObserver, RedisOptions, WriteMode};
+use crate::link::{Clocks, Link, RedisObserver};
 use crate::log::{self, Log, ServerInfo};
 use crate::stats::RedisStats;
 
@@ -31,10 +32,15 @@ pub enum StartError {
 impl RedisStore {
     /// Starts the tier, with its log of invalidations going into `ledger`. Nothing is connected yet, and nothing here waits for Redis
     /// ([`Self::usable`] does); has to be called within a runtime.
-    pub fn start(options: RedisOptions, ledger: Arc<Ledger>, observer: Option<Arc<dyn RedisObserver>>) -> Result<Self, StartError> {
+    pub fn start(
+        options: RedisOptions,
+        clocks: Clocks,
+        ledger: Arc<Ledger>,
+        observer: Option<Arc<dyn RedisObserver>>,
+    ) -> Result<Self, StartError> {
         let journal = Journal::open(options.journal.as_deref()).map_err(StartError::Journal)?;
         let (queue, jobs) = Queue::new(options.write_queue);
-        let link = Link::new(options, observer)?;
+        let link = Link::new(options, clocks, observer)?;
         let log = Arc::new(Log::new(Arc::clone(&link), ledger, journal));
         tokio::spawn(log::follow(Arc::downgrade(&log)));
         tokio::spawn(log::keep_looking(Arc::downgrade(&log)));

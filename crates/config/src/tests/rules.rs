@@ -196,9 +196,9 @@ fn a_key_to_seal_with_is_32_bytes_and_stands_elsewhere() {
         "[store.redis]\nurl = \"redis://host\"\ncompress = {{}}\n[store.redis.encrypt]\nkey = \"{good}\"\nold_keys = [\"{old}\"]"
     ));
     let redis = redis.redis.unwrap();
-    assert_eq!(redis.compress, Some(larder_redis::Compression { min: 1 << 10, level: 3 }));
+    assert_eq!(redis.compress, Some(larder_redis_options::Compression { min: 1 << 10, level: 3 }));
     let keys = redis.keys.unwrap();
-    let key = |text: &str| larder_redis::SealKey::parse(&text.repeat(32)).unwrap();
+    let key = |text: &str| larder_redis_options::SealKey::parse(&text.repeat(32)).unwrap();
     assert_eq!((keys.key, keys.old_keys), (key("07"), vec![key("08")]));
 }
 

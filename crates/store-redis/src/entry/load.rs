@@ -59,7 +59,7 @@ pub(crate) async fn load(inner: &Arc<Inner>, ask: Ask<'_>) -> Result<Loaded, Rem
         match decode(frame, ask.key, variant.as_ref()) {
             Ok(Record::Response(mut record)) => {
                 // A writer's clock may be ahead of this one.
-                if let (Some(age), Some(wall)) = (entry.age, inner.link.options().wall) {
+                if let (Some(age), Some(wall)) = (entry.age, inner.link.clocks().wall) {
                     record.is_at_least(age, wall());
                 }
                 return complete(inner, &place, *record, entry.body, entry.note).await;

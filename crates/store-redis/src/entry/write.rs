@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use larder_redis_options::Compression;
 use larder_semantics::Timestamp;
 use larder_store::codec::{encode, encode_selecting};
 use larder_store::{Lease, RemoteError, SEGMENT, StoredResponse, Write};
@@ -13,7 +14,7 @@ use super::leftovers::{self, Life};
 use super::tier::Inner;
 use crate::link::{Lane, Operation};
 use crate::scripts;
-use crate::value::{ASIDE, Compression, EntryKey, Note, Packed, millis, ordered, pack, promises, seal};
+use crate::value::{ASIDE, EntryKey, Note, Packed, millis, ordered, pack, promises, seal};
 
 /// Bodies from this length on take the other connection.
 const BULK: u64 = 64 << 10;
@@ -91,7 +92,7 @@ fn selecting(inner: &Inner, response: &StoredResponse) -> Result<Option<Bytes>, 
 fn age(inner: &Inner, response: &StoredResponse) -> String {
     let since = |now: Timestamp| now.as_millis().saturating_sub(response.head.response_time.as_millis());
     let age = |wall: fn() -> Timestamp| u64::from(response.head.initial_age) * 1000 + since(wall());
-    inner.link.options().wall.map(age).map_or_else(String::new, |age| age.to_string())
+    inner.link.clocks().wall.map(age).map_or_else(String::new, |age| age.to_string())
 }
 
 /// The log's entry that it was fetched at, as text that compares as the number does.

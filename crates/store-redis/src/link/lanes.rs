@@ -6,15 +6,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use larder_redis_options::RedisOptions;
 use larder_store::RemoteError;
 use larder_store::breaker::{Breaker, BreakerState};
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
+use super::clocks::Clocks;
 use super::health::Health;
 use super::observer::{Operation, RedisObserver};
-use super::options::RedisOptions;
 use super::servers::{Connection, Found, Servers, in_words};
 
 /// Chunks of all bodies that are on their way at the same time, but for the first of each: those who wait for their turn are not late yet.
@@ -36,6 +37,7 @@ const MIDWAY: Duration = Duration::from_secs(1);
 /// See the module's page.
 pub(crate) struct Link {
     options: RedisOptions,
+    clocks: Clocks,
     servers: Servers,
     /// `None` before a sentinel has said where the master is.
     lanes: Mutex<Option<Lanes>>,
@@ -55,21 +57,25 @@ struct Lanes {
 }
 
 impl Link {
-    pub(crate) fn new(options: RedisOptions, observer: Option<Arc<dyn RedisObserver>>) -> RedisResult<Arc<Self>> {
+    pub(crate) fn new(options: RedisOptions, clocks: Clocks, observer: Option<Arc<dyn RedisObserver>>) -> RedisResult<Arc<Self>> {
         let servers = Servers::new(&options)?;
         let lanes = servers.known().map(|found| Lanes::new(found, &options)).transpose()?;
         let breaker = Breaker::new(options.breaker_failures, options.breaker_open);
         let health = Health::new(format!("Redis at {} does not answer", options.servers));
         let (lanes, recovering, arrivals) = (Mutex::new(lanes), AtomicBool::new(false), AtomicU64::new(0));
-        Ok(Arc::new(Self { options, servers, lanes, breaker, observer, health, recovering, arrivals }))
+        Ok(Arc::new(Self { options, clocks, servers, lanes, breaker, observer, health, recovering, arrivals }))
     }
 
     pub(crate) fn options(&self) -> &RedisOptions {
         &self.options
     }
 
+    pub(crate) fn clocks(&self) -> Clocks {
+        self.clocks
+    }
+
     pub(crate) fn breaker(&self) -> BreakerState {
-        self.breaker.state((self.options.monotonic)())
+        self.breaker.state((self.clocks.monotonic)())
     }
 
     /// What is wrong now, for people.
@@ -111,13 +117,13 @@ impl Link {
     where
         F: Future<Output = RedisResult<T>>,
     {
-        let started = (self.options.monotonic)();
+        let started = (self.clocks.monotonic)();
         let Some(pass) = self.breaker.pass(started) else { return Err(RemoteError::Open) };
         let outcome = match self.connection(lane) {
             Some(connection) => patience.wait(twice(connection, work)).await,
             None => Ok(Err(RedisError::from((ErrorKind::Io, "no sentinel has said yet where the master is")))),
         };
-        let now = (self.options.monotonic)();
+        let now = (self.clocks.monotonic)();
         let outcome = match outcome {
             Ok(Ok(value)) => {
                 pass.succeeded();
@@ -175,7 +181,7 @@ impl Link {
 
     /// Asks it in the background until it works, so that no request has to find out.
     fn opened(self: &Arc<Self>, problem: String) {
-        self.health.ails(problem, (self.options.monotonic)());
+        self.health.ails(problem, (self.clocks.monotonic)());
         if !self.recovering.swap(true, Ordering::Relaxed) {
             tokio::spawn(recover(Arc::downgrade(self)));
         }
@@ -257,7 +263,7 @@ async fn recover(link: Weak<Link>) {
                 link.breaker.close();
                 return;
             }
-            Err(problem) => link.health.ails(problem, (link.options.monotonic)()),
+            Err(problem) => link.health.ails(problem, (link.clocks.monotonic)()),
         }
     }
 }

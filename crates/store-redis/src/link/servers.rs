@@ -4,18 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use larder_redis_options::{RedisOptions, RedisServers, RedisUrl};
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig, MultiplexedConnection, PubSub};
 use redis::cluster::{ClusterClient, ClusterConfig};
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
+use redis::io::tcp::TcpSettings;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult, ServerErrorKind,
-    TlsCertificates, TlsMode, Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult,
+    ServerErrorKind, TlsCertificates, TlsMode, Value,
 };
 use tokio::sync::Mutex;
-
-use super::options::{RedisOptions, RedisServers, RedisUrl, tcp};
 
 /// Commands that may wait in one connection's buffer. The client's own default of 50 makes a busy proxy wait for room.
 const PIPELINE: usize = 1024;
@@ -25,14 +25,6 @@ const REDIRECTIONS: u32 = 3;
 
 /// Milliseconds between two of these: what is on its way is there in a moment, or too late.
 const REDIRECTION_PAUSE: u64 = 5;
-
-impl RedisOptions {
-    /// Whether these can be servers of one kind, before anything is connected: not if they differ in user, password or TLS, or if a
-    /// Cluster's node is a socket; and whether the certificate authorities can be read.
-    pub fn check(&self) -> Result<(), redis::RedisError> {
-        Servers::new(self).map(drop)
-    }
-}
 
 /// Whom to ask for a connection.
 pub(crate) enum Servers {
@@ -106,14 +98,14 @@ impl Servers {
 
 fn single(url: &RedisUrl, certificates: Option<TlsCertificates>) -> RedisResult<Client> {
     match certificates.filter(|_| url.is_tls()) {
-        Some(certificates) => Client::build_with_tls(url.info(), certificates),
-        None => Client::open(url.info()),
+        Some(certificates) => Client::build_with_tls(info(url), certificates),
+        None => Client::open(info(url)),
     }
 }
 
 fn cluster(seeds: &[RedisUrl], certificates: Option<TlsCertificates>, options: &RedisOptions) -> RedisResult<Cluster> {
     let nodes = seeds.iter().map(|seed| single(seed, certificates.clone())).collect::<RedisResult<_>>()?;
-    let mut builder = ClusterClient::builder(seeds.iter().map(RedisUrl::info))
+    let mut builder = ClusterClient::builder(seeds.iter().map(info))
         .retries(REDIRECTIONS)
         .min_retry_wait(REDIRECTION_PAUSE)
         .max_retry_wait(4 * REDIRECTION_PAUSE)
@@ -128,13 +120,12 @@ fn cluster(seeds: &[RedisUrl], certificates: Option<TlsCertificates>, options: &
 
 /// The user, the password and the database of the URLs are the master's; sentinels are asked without.
 fn sentinel(sentinels: &[RedisUrl], master: &str, certificates: Option<TlsCertificates>) -> RedisResult<SentinelClient> {
-    let places: Vec<ConnectionAddr> = sentinels.iter().map(|url| url.info().addr().clone()).collect();
+    let places: Vec<ConnectionAddr> = sentinels.iter().map(|url| info(url).addr().clone()).collect();
     let mut builder = SentinelClientBuilder::new(places, master, SentinelServerType::Master)?
         .set_client_to_redis_tcp_settings(tcp())
         .set_client_to_sentinel_tcp_settings(tcp());
     if let Some(url) = sentinels.first() {
-        let info = url.info();
-        let settings = info.redis_settings();
+        let settings = url.info().redis_settings();
         builder = builder.set_client_to_redis_db(settings.db()).set_client_to_redis_protocol(settings.protocol());
         if let Some(username) = settings.username() {
             builder = builder.set_client_to_redis_username(username);
@@ -150,6 +141,15 @@ fn sentinel(sentinels: &[RedisUrl], master: &str, certificates: Option<TlsCertif
         }
     }
     builder.build()
+}
+
+fn info(url: &RedisUrl) -> ConnectionInfo {
+    url.info().clone().set_tcp_settings(tcp())
+}
+
+/// Off by default in this client; without it small commands wait for acknowledgements.
+fn tcp() -> TcpSettings {
+    TcpSettings::default().set_nodelay(true)
 }
 
 impl Found {
@@ -275,5 +275,36 @@ pub(crate) fn in_words(error: &RedisError) -> String {
         (ErrorKind::Server(ServerErrorKind::NoPerm), _) => format!("permission is missing: {detail}"),
         (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => "it is a read-only replica".to_owned(),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the configuration is told before anything runs is what the client says when it starts.
+    #[test]
+    fn servers_are_alike_where_the_client_takes_them_together() {
+        let urls = [
+            "redis://a",
+            "redis://b:7000",
+            "rediss://a",
+            "rediss://a/#insecure",
+            "redis://:secret@a",
+            "redis://me:secret@a",
+            "redis://me:other@a",
+            "redis://a/?protocol=resp3",
+            "redis://a/1",
+            "redis+unix:///run/redis.sock",
+        ];
+        let urls = urls.map(|url| RedisUrl::parse(url).unwrap());
+        let mut alike = 0;
+        for (first, second) in urls.iter().flat_map(|first| urls.iter().map(move |second| (first, second))) {
+            let servers = RedisServers::Cluster(vec![first.clone(), second.clone()]);
+            let taken = Servers::new(&RedisOptions::new(servers.clone())).is_ok();
+            assert_eq!(servers.are_alike(), taken, "{first} and {second}");
+            alike += usize::from(taken);
+        }
+        assert!((urls.len()..urls.len().pow(2)).contains(&alike), "{alike}");
     }
 }

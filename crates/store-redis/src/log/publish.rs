@@ -46,7 +46,7 @@ impl Log {
                 // That it does not answer at all is told elsewhere.
                 if error == RemoteError::Refused {
                     let why = refusal.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                    self.writing.ails(why, (self.link.options().monotonic)());
+                    self.writing.ails(why, (self.link.clocks().monotonic)());
                 }
                 Err(error)
             }

@@ -1,8 +1,9 @@
 //! What the servers say of themselves, and what of it stands in the way of a good tier.
 
+use larder_redis_options::RedisOptions;
 use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value, cmd};
 
-use crate::link::{Connection, RedisOptions};
+use crate::link::Connection;
 
 /// The oldest Redis that works. Valkey began later, and counts from there.
 const OLDEST: (u32, u32) = (6, 2);

@@ -64,7 +64,7 @@ impl Log {
         let replicas = Replicas::new(&options.prefix, options.max_lag);
         let (applied, current, inspected, last, heard) =
             (watch::Sender::new(0), Mutex::default(), Mutex::default(), Recent::default(), Heard::default());
-        let (told, refused, damaged, started) = (AtomicU64::new(0), Counter::default(), Counter::default(), (options.monotonic)());
+        let (told, refused, damaged, started) = (AtomicU64::new(0), Counter::default(), Counter::default(), (link.clocks().monotonic)());
         let log = Self {
             link,
             ledger,
@@ -111,7 +111,7 @@ impl Log {
         }
         self.ledger.apply_logged(entry.number, &entry.invalidation);
         self.applied.send_replace(entry.number);
-        self.heard.met(entry.messages.into_iter(), (self.link.options().monotonic)());
+        self.heard.met(entry.messages.into_iter(), (self.link.clocks().monotonic)());
     }
 
     /// Goes on from `number`, whatever came before. What this replica had told may be among what is missing.
@@ -122,8 +122,8 @@ impl Log {
     }
 
     pub(crate) fn now(&self) -> Moment {
-        let options = self.link.options();
-        Moment { monotonic: (options.monotonic)(), wall: options.wall.map(|wall| wall()) }
+        let clocks = self.link.clocks();
+        Moment { monotonic: (clocks.monotonic)(), wall: clocks.wall.map(|wall| wall()) }
     }
 
     /// There was nothing in it at that moment that was not applied since. It is the moment from before the question: a process may stand
@@ -155,8 +155,9 @@ impl Log {
     /// It cannot be read now. After a while nobody can vouch for what is in memory.
     pub(crate) fn missed(&self, problem: String) {
         let options = self.link.options();
-        self.reading.ails(problem, (options.monotonic)());
-        let away = self.lag().unwrap_or_else(|| (options.monotonic)().saturating_duration_since(self.started));
+        let now = (self.link.clocks().monotonic)();
+        self.reading.ails(problem, now);
+        let away = self.lag().unwrap_or_else(|| now.saturating_duration_since(self.started));
         if options.validate_when_cut_off && away > options.max_lag {
             self.ledger.cut_off(options.max_lag);
         }
@@ -193,7 +194,7 @@ impl Log {
     /// How long ago there was nothing new in it; `None` before it was first read to its end.
     pub(crate) fn lag(&self) -> Option<Duration> {
         let current = *self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        current.map(|current| (self.link.options().monotonic)().saturating_duration_since(current))
+        current.map(|current| (self.link.clocks().monotonic)().saturating_duration_since(current))
     }
 
     /// Whether what others have stored can be told from what was invalidated since.

@@ -3,13 +3,14 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use larder_redis_options::RedisOptions;
 use redis::{RedisResult, cmd};
 use tracing::{debug, warn};
 
 use super::look::Look;
 use super::record::Entry;
 use super::state::Log;
-use crate::link::{Connection, RedisOptions, in_words};
+use crate::link::{Connection, in_words};
 
 /// How long a read waits for something new, where `max_lag` is not shorter still. After it the counter is looked at, so this is also how
 /// often the log is known to be whole.

@@ -8,7 +8,5 @@ mod pack;
 mod seal;
 
 pub(crate) use keys::{EntryKey, millis, ordered};
-pub use pack::Compression;
 pub(crate) use pack::{ASIDE, Note, Packed, pack, promises, unpack, unpack_chunk};
-pub use seal::{InvalidSealKey, SealKey, SealKeys};
 pub(crate) use seal::{is_sealed, open, seal};

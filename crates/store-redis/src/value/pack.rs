@@ -10,6 +10,7 @@ use std::io::Read;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use larder_redis_options::Compression;
 use larder_semantics::StoredHead;
 use larder_store::codec::Coding;
 use larder_store::{SEGMENT, StoredBody};
@@ -24,15 +25,6 @@ pub(crate) const ASIDE: u64 = 64 << 10;
 
 /// The longest body of one segment.
 const SMALL: u64 = SEGMENT as u64;
-
-/// Which bodies are compressed before they are stored, and how hard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Compression {
-    /// Bytes of the shortest body that is.
-    pub min: u64,
-    /// zstd's level, from 1 to 19.
-    pub level: i32,
-}
 
 /// What to store for a body.
 #[derive(Clone, Debug, PartialEq, Eq)]

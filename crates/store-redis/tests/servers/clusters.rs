@@ -7,15 +7,15 @@ use larder_testkit::patience::eventually;
 use larder_testkit::{RedisCluster, Result};
 use rustix::process::Signal;
 
-use crate::support::{MINUTE, Replica, ask_for_lease, commit, granted, has_read_the_log, now, pattern, response, text};
+use crate::support::{CLOCKS, MINUTE, Replica, ask_for_lease, commit, granted, has_read_the_log, pattern, response, text};
 
 fn replica(cluster: &RedisCluster, seeds: usize, ledger: Arc<Ledger>) -> RedisStore {
     let urls = cluster.urls();
     let seeds = urls.iter().take(seeds).map(|url| RedisUrl::parse(url).unwrap()).collect();
-    let mut options = RedisOptions::new(RedisServers::Cluster(seeds), now);
+    let mut options = RedisOptions::new(RedisServers::Cluster(seeds));
     options.write = WriteMode::Through;
     options.timeout = Duration::from_secs(5);
-    RedisStore::start(options, ledger, None).unwrap()
+    RedisStore::start(options, CLOCKS, ledger, None).unwrap()
 }
 
 fn paths() -> impl Iterator<Item = String> {

@@ -1,12 +1,16 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
+use larder_redis::Clocks;
 use larder_semantics::{StoredHead, Timestamp};
 use larder_store::{Ask, Loaded, Position, RemoteError, RemoteStore, SEGMENT, Write};
 use larder_testkit::patience::eventually;
 use larder_testkit::{Redis, Result};
 
-use crate::support::{ENTRIES, MINUTE, Setup, another, commit, entries, find, head, key, pattern, response, speaking, text, variant, wall};
+use crate::support::{
+    CLOCKS, ENTRIES, MINUTE, Setup, another, commit, entries, find, has_read_the_log, head, key, pattern, replica_by, response, speaking,
+    text, variant, wall,
+};
 
 #[tokio::test]
 async fn what_one_replica_stores_another_one_finds() -> Result<()> {
@@ -125,11 +129,16 @@ async fn what_leads_to_a_variant_lasts_as_long_as_the_variant() -> Result<()> {
 
 #[tokio::test]
 async fn age_is_counted_by_one_clock_whatever_replicas_take_the_time_to_be() -> Result<()> {
-    let Setup { redis, store } = Setup::with(&[], |options| options.wall = Some(wall)).await?;
+    let redis = Redis::start_with(&[]).await?;
+    let by = async |wall: fn() -> Timestamp| {
+        let store = replica_by(Clocks { wall: Some(wall), ..CLOCKS }, &redis, Arc::default(), |_| ());
+        has_read_the_log(&store).await.map(|()| store)
+    };
+    let store = by(wall).await?;
     fn ahead() -> Timestamp {
         Timestamp::from_millis(wall().as_millis() + 5_000)
     }
-    let ahead_of_all = another(&redis, |options| options.wall = Some(ahead)).await?;
+    let ahead_of_all = by(ahead).await?;
     // Fetched four seconds ago by a clock that is five ahead: to others, in a second from now.
     let head = StoredHead { response_time: Timestamp::from_millis(ahead().as_millis() - 4_000), ..head("\"1\"") };
     let fetched = response("/x", 7, b"hello").freshened(&head, Position::of_log(3), 7);

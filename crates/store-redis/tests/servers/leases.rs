@@ -10,7 +10,7 @@ use larder_testkit::faults::{Fault, FaultProxy};
 use larder_testkit::patience::eventually;
 
 use crate::support::{
-    MINUTE, Setup, another, ask_for_lease, commit, entries, granted, has_read_the_log, head, key, now, response, terms, text, variant,
+    CLOCKS, MINUTE, Setup, another, ask_for_lease, commit, entries, granted, has_read_the_log, head, key, response, terms, text, variant,
 };
 
 #[tokio::test]
@@ -78,13 +78,13 @@ async fn is_let_go(store: &RedisStore, path: &str) -> Result<()> {
 }
 
 async fn through(proxy: &FaultProxy, change: impl FnOnce(&mut RedisOptions)) -> Result<RedisStore> {
-    let mut options = RedisOptions::new(RedisServers::Single(RedisUrl::parse(&format!("redis://{}", proxy.address()))?), now);
+    let mut options = RedisOptions::new(RedisServers::Single(RedisUrl::parse(&format!("redis://{}", proxy.address()))?));
     options.write = WriteMode::Through;
     // None of these tests is about the breaker.
     options.breaker_failures = u32::MAX;
     options.timeout = Duration::from_secs(5);
     change(&mut options);
-    let store = RedisStore::start(options, Arc::default(), None)?;
+    let store = RedisStore::start(options, CLOCKS, Arc::default(), None)?;
     has_read_the_log(&store).await?;
     Ok(store)
 }

@@ -6,7 +6,7 @@ use larder_redis::{RedisOptions, RedisServers, RedisStore, RedisUrl};
 use larder_testkit::patience::eventually;
 use larder_testkit::{Redis, Result, TlsRedis};
 
-use crate::support::{MINUTE, ask_for_lease, commit, granted, has_read_the_log, now, response, text};
+use crate::support::{CLOCKS, MINUTE, ask_for_lease, commit, granted, has_read_the_log, response, text};
 
 fn at(url: &str) -> RedisServers {
     RedisServers::Single(RedisUrl::parse(url).unwrap())
@@ -14,11 +14,11 @@ fn at(url: &str) -> RedisServers {
 
 /// A store there, which stores and finds.
 async fn works(servers: RedisServers, change: impl FnOnce(&mut RedisOptions)) -> Result<RedisStore> {
-    let mut options = RedisOptions::new(servers, now);
+    let mut options = RedisOptions::new(servers);
     options.write = larder_redis::WriteMode::Through;
     options.timeout = MINUTE / 12;
     change(&mut options);
-    let store = RedisStore::start(options, Arc::default(), None).unwrap();
+    let store = RedisStore::start(options, CLOCKS, Arc::default(), None).unwrap();
     has_read_the_log(&store).await?;
     let lease = granted(ask_for_lease(&store, "/x", MINUTE).await);
     commit(&store, response("/x", 7, b"hello"), Some(lease)).await;
@@ -29,9 +29,9 @@ async fn works(servers: RedisServers, change: impl FnOnce(&mut RedisOptions)) ->
 
 /// Says what is wrong, once it has found out.
 async fn problem(servers: RedisServers, change: impl FnOnce(&mut RedisOptions)) -> Result<String> {
-    let mut options = RedisOptions::new(servers, now);
+    let mut options = RedisOptions::new(servers);
     change(&mut options);
-    let store = RedisStore::start(options, Arc::default(), None).unwrap();
+    let store = RedisStore::start(options, CLOCKS, Arc::default(), None).unwrap();
     eventually("waiting for the problem to be told", || async { Ok(store.problem()) }).await
 }
 
@@ -70,7 +70,7 @@ async fn every_program_that_is_installed() -> Result<()> {
 
 /// What is said of a server, once it has been looked at.
 async fn concerns(servers: RedisServers) -> Result<Vec<String>> {
-    let store = RedisStore::start(RedisOptions::new(servers, now), Arc::default(), None).unwrap();
+    let store = RedisStore::start(RedisOptions::new(servers), CLOCKS, Arc::default(), None).unwrap();
     let found = || async { Ok(Some(store.concerns()).filter(|concerns| !concerns.is_empty())) };
     eventually("waiting for a concern", found).await
 }

@@ -7,15 +7,15 @@ use larder_testkit::patience::eventually;
 use larder_testkit::{RedisSentinels, Result};
 use rustix::process::Signal;
 
-use crate::support::{MINUTE, Replica, commit, now, response, text};
+use crate::support::{CLOCKS, MINUTE, Replica, commit, response, text};
 
 fn replica(sentinels: &RedisSentinels, master: &str, ledger: Arc<Ledger>) -> RedisStore {
     let urls = sentinels.urls().iter().map(|url| RedisUrl::parse(url).unwrap()).collect();
-    let mut options = RedisOptions::new(RedisServers::Sentinel { sentinels: urls, master: master.to_owned() }, now);
+    let mut options = RedisOptions::new(RedisServers::Sentinel { sentinels: urls, master: master.to_owned() });
     options.write = WriteMode::Through;
     options.timeout = Duration::from_secs(1);
     options.breaker_open = MINUTE;
-    RedisStore::start(options, ledger, None).unwrap()
+    RedisStore::start(options, CLOCKS, ledger, None).unwrap()
 }
 
 #[tokio::test]

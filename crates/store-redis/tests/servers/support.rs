@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use larder_redis::{RedisOptions, RedisServers, RedisStore, RedisUrl, WriteMode};
+use larder_redis::{Clocks, RedisOptions, RedisServers, RedisStore, RedisUrl, WriteMode};
 use larder_semantics::{
     FreshnessLifetime, HeadFlags, KeyBuffer, KeyRules, LifetimeSource, PrimaryKey, QueryRules, StoredFields, StoredHead, Target, Timestamp,
     VarySpec,
@@ -92,13 +92,21 @@ pub(crate) async fn has_read_the_log(store: &RedisStore) -> Result<()> {
 
 /// A replica with this ledger, as it starts.
 pub(crate) fn replica(redis: &Redis, ledger: Arc<Ledger>, change: impl FnOnce(&mut RedisOptions)) -> RedisStore {
-    let mut options = RedisOptions::new(RedisServers::Single(RedisUrl::parse(&redis.url()).unwrap()), now);
+    replica_by(CLOCKS, redis, ledger, change)
+}
+
+/// The same by other clocks.
+pub(crate) fn replica_by(clocks: Clocks, redis: &Redis, ledger: Arc<Ledger>, change: impl FnOnce(&mut RedisOptions)) -> RedisStore {
+    let mut options = RedisOptions::new(RedisServers::Single(RedisUrl::parse(&redis.url()).unwrap()));
     options.write = WriteMode::Through;
     // The machine that runs the tests may be busy; the tests of slowness set their own.
     options.timeout = Duration::from_secs(5);
     change(&mut options);
-    RedisStore::start(options, ledger, None).unwrap()
+    RedisStore::start(options, clocks, ledger, None).unwrap()
 }
+
+/// What these tests hand the store.
+pub(crate) const CLOCKS: Clocks = Clocks { monotonic: now, wall: None };
 
 #[expect(clippy::disallowed_methods, reason = "the store is handed its clock, and these tests are what hands it")]
 pub(crate) fn now() -> Instant {
