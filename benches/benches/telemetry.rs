@@ -9,7 +9,7 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Empty;
 use larder_semantics::{Reason, Timestamp};
-use larder_telemetry::access_log::{AccessLog, Answer, Format};
+use larder_telemetry::access_log::{AccessLog, Format, ResponseRecord};
 use larder_telemetry::metrics::{Metrics, RequestRecord};
 use larder_tower::CacheResult;
 
@@ -27,7 +27,8 @@ fn metrics(criterion: &mut Criterion) {
 
 fn access_log(criterion: &mut Criterion) {
     let route: Arc<str> = Arc::from("issue.list");
-    let answer = Answer { route: Some(&route), result: Some(CacheResult::Hit), reason: Some(Reason::Fresh), ..Answer::default() };
+    let answer =
+        ResponseRecord { route: Some(&route), result: Some(CacheResult::Hit), reason: Some(Reason::Fresh), ..ResponseRecord::default() };
     let (on, _writer) = AccessLog::start(Format::Json, std::io::sink()).expect("a thread");
     for (name, log) in [("access_log/off", AccessLog::off()), ("access_log/on", on)] {
         criterion.bench_function(name, |bencher| {

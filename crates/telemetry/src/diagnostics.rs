@@ -1,4 +1,4 @@
-//! Events of the gateway itself (start, reload, trouble) on stderr. Requests are the access log's.
+//! Events of the gateway itself (start, reload, trouble) on stderr. Requests are in the access log.
 
 use std::io::{IsTerminal, stderr};
 use std::sync::OnceLock;
@@ -9,7 +9,7 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use super::one_line::Lines;
 
-/// How events look.
+/// The format of events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Form {
     /// For people; in colour on a terminal.
@@ -21,7 +21,7 @@ pub enum Form {
 
 static FORM: OnceLock<Form> = OnceLock::new();
 
-/// How events of this process look. Before [`init`] they are for people.
+/// The format of this process's events; before [`init`], the one for people.
 pub fn form() -> Form {
     FORM.get().copied().unwrap_or_default()
 }
@@ -42,7 +42,7 @@ pub fn init(level: Level, form: Form) -> Result<(), TryInitError> {
     }
 }
 
-/// Our own events from `level` on. Those of libraries only when something is odd: at `debug`, HTTP/2 alone writes a line for each frame.
+/// Larder's own events from `level` on, and warnings of libraries: at `debug`, the HTTP/2 library writes a line for each frame.
 fn directives(level: Level) -> String {
     let libraries = level.min(Level::WARN);
     format!("{libraries},larder={level},larder_tower={level},larder_store={level}")
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn libraries_speak_up_only_when_something_is_odd() {
+    fn libraries_log_warnings_only() {
         assert_eq!(directives(Level::DEBUG), "WARN,larder=DEBUG,larder_tower=DEBUG,larder_store=DEBUG");
         assert_eq!(directives(Level::ERROR), "ERROR,larder=ERROR,larder_tower=ERROR,larder_store=ERROR");
         assert!(EnvFilter::try_new(directives(Level::TRACE)).is_ok());

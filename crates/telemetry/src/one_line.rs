@@ -1,4 +1,4 @@
-//! Text of others in lines of ours: it must neither end a line nor steer the terminal or the viewer that shows it.
+//! Escapes text from outside in lines of the log, so that it can neither end a line nor control the terminal that shows it.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -6,9 +6,9 @@ use std::io;
 
 use serde_json::ser::{CompactFormatter, Formatter};
 
-/// Whether a character does something instead of showing something: the control characters (C1 too, which some terminals obey), line and
-/// paragraph separators, and marks that change the direction or the shape of what follows.
-pub(crate) fn acts(character: char) -> bool {
+/// Whether a character controls the display instead of being shown: the control characters (C1 too, which some terminals obey), line and
+/// paragraph separators, and marks that change the direction or the shape of the text that follows.
+pub(crate) fn is_control(character: char) -> bool {
     character.is_control()
         || matches!(
             character,
@@ -17,14 +17,14 @@ pub(crate) fn acts(character: char) -> bool {
         )
 }
 
-/// `text` with every character that acts as an escape of JSON, where such may stand: a program reads the same.
-fn escaped(text: &str, acts: impl Fn(char) -> bool) -> Cow<'_, str> {
-    if !text.contains(&acts) {
+/// `text` with every control character as an escape of JSON. A JSON parser reads the same string.
+fn escaped(text: &str, is_control: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&is_control) {
         return Cow::Borrowed(text);
     }
     let mut plain = String::with_capacity(text.len() + 16);
     for character in text.chars() {
-        if !acts(character) {
+        if !is_control(character) {
             plain.push(character);
             continue;
         }
@@ -36,18 +36,18 @@ fn escaped(text: &str, acts: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
-/// JSON on one line in which nothing acts: JSON itself leaves everything beyond ASCII as it is.
+/// JSON on one line without control characters. `serde_json` alone escapes those of ASCII only.
 #[derive(Debug, Default)]
 pub(crate) struct OneLine(CompactFormatter);
 
 impl Formatter for OneLine {
     fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        self.0.write_string_fragment(writer, &escaped(fragment, acts))
+        self.0.write_string_fragment(writer, &escaped(fragment, is_control))
     }
 }
 
-/// Where events go: whatever is written at once is one event, and becomes one line. On a terminal the escape sequences of its colours stay: those
-/// in an event's own text never come here, for the library escapes them.
+/// The output of events: one call of `write` is one event, and becomes one line. On a terminal the escape sequences of colours stay; those in
+/// an event's own text were escaped by `tracing-subscriber` before.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lines<W> {
     pub(crate) to: W,
@@ -58,7 +58,7 @@ impl<W: io::Write> io::Write for Lines<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
         let line = text.strip_suffix('\n').unwrap_or(&text);
-        let mut plain = escaped(line, |character| acts(character) && !(self.in_colour && character == '\u{1b}')).into_owned();
+        let mut plain = escaped(line, |character| is_control(character) && !(self.in_colour && character == '\u{1b}')).into_owned();
         plain.push_str(&text[line.len()..]);
         self.to.write_all(plain.as_bytes())?;
         Ok(bytes.len())
@@ -77,26 +77,26 @@ mod tests {
 
     use super::*;
 
-    const ACTING: &str = "a\nb\u{85}c\u{9b}d\u{2028}e\u{202e}f\u{2066}g\u{feff}h\u{7f}i\u{1b}[2J\u{e0041}";
+    const CONTROLS: &str = "a\nb\u{85}c\u{9b}d\u{2028}e\u{202e}f\u{2066}g\u{feff}h\u{7f}i\u{1b}[2J\u{e0041}";
 
     #[test]
-    fn json_reads_the_same_and_holds_nothing_that_acts() {
+    fn json_reads_the_same_and_has_no_control_characters() {
         let mut out = Vec::new();
-        ACTING.serialize(&mut serde_json::Serializer::with_formatter(&mut out, OneLine::default())).expect("serializes");
+        CONTROLS.serialize(&mut serde_json::Serializer::with_formatter(&mut out, OneLine::default())).expect("serializes");
         let text = String::from_utf8(out).expect("UTF-8");
-        assert!(!text.contains(acts), "{text}");
-        assert_eq!(serde_json::from_str::<String>(&text).expect("JSON"), ACTING);
+        assert!(!text.contains(is_control), "{text}");
+        assert_eq!(serde_json::from_str::<String>(&text).expect("JSON"), CONTROLS);
     }
 
     #[test]
-    fn what_only_shows_stays() {
+    fn visible_text_is_unchanged() {
         for text in ["", "plain", "…", "ä é 漢字 🙂", "tokyo/東京"] {
-            assert!(matches!(escaped(text, acts), Cow::Borrowed(same) if same == text), "{text}");
+            assert!(matches!(escaped(text, is_control), Cow::Borrowed(same) if same == text), "{text}");
         }
     }
 
     #[test]
-    fn an_event_is_one_line_whatever_is_in_it() {
+    fn an_event_is_one_line() {
         let written = |in_colour, text: &str| {
             let mut lines = Lines { to: Vec::new(), in_colour };
             lines.write_all(text.as_bytes()).expect("a Vec takes everything");

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Empty;
 use larder_semantics::Reason;
-use larder_telemetry::access_log::{AccessLog, Answer};
+use larder_telemetry::access_log::{AccessLog, ResponseRecord};
 use larder_telemetry::metrics::{Metrics, RequestRecord};
 use larder_testkit::alloc::{CountingAllocator, allocations};
 use larder_tower::CacheResult;
@@ -40,7 +40,7 @@ fn a_log_that_is_off_allocates_nothing() {
     let response = Response::new(Empty::<Bytes>::new());
     let (response, counted) = allocations(|| {
         let entry = log.begin(&request, Some([127, 0, 0, 1].into()), || unreachable!("the clock is not asked"));
-        entry.respond(response, &Answer::default())
+        entry.respond(response, &ResponseRecord::default())
     });
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(counted.count, 0);

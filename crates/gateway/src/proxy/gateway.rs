@@ -23,7 +23,7 @@ use crate::problem::{Problem, TOO_LARGE};
 use crate::purge::{ChannelCounts, USUAL_WAIT, public, purge};
 use crate::redis::Redis;
 use crate::server::{Handler, Lingering, OpenConnections, OwnAnswer, Peer, lingering};
-use crate::telemetry::access_log::{AccessLog, Answer, Entry, Logged};
+use crate::telemetry::access_log::{AccessLog, Entry, LoggedBody, ResponseRecord};
 use crate::telemetry::metrics::RequestRecord;
 use crate::upstream::{Requester, TunnelClient, UpstreamBody, UpstreamError, UpstreamService};
 
@@ -61,7 +61,7 @@ struct Asked {
 
 impl Gateway {
     /// Answers a request without content if that is a hit: the same walk as [`Self::handle`] takes, where nothing lies beside it.
-    fn hit(&self, request: &Request<()>, peer: &Peer, head: &mut Vec<u8>) -> Option<Logged<GatewayBody>> {
+    fn hit(&self, request: &Request<()>, peer: &Peer, head: &mut Vec<u8>) -> Option<LoggedBody<GatewayBody>> {
         let started = monotonic();
         let live = self.live.load();
         let hop = peer.hop(request.version());
@@ -143,7 +143,7 @@ impl Gateway {
 pub(crate) struct PublicHandler(pub(crate) Arc<Gateway>);
 
 impl Handler for PublicHandler {
-    type Body = Logged<GatewayBody>;
+    type Body = LoggedBody<GatewayBody>;
     type Answer = Handling;
 
     const HITS: bool = true;
@@ -171,7 +171,7 @@ impl Handler for PublicHandler {
         let method = answer.request.map(Request::method);
         let record = RequestRecord { method, status: answer.status, result: None, reason: None, elapsed: Duration::ZERO };
         live.metrics.request(None, &record);
-        entry.responded(answer.status, answer.bytes, &Answer { problem: answer.problem, ..Answer::default() });
+        entry.responded(answer.status, answer.bytes, &ResponseRecord { problem: answer.problem, ..ResponseRecord::default() });
     }
 }
 
@@ -184,7 +184,7 @@ pub(crate) enum Handling {
     Waiting(Pooled<Answered>),
 }
 
-type Answered = Response<Logged<GatewayBody>>;
+type Answered = Response<LoggedBody<GatewayBody>>;
 
 impl Handling {
     fn ready(answer: Answered) -> Self {
@@ -251,7 +251,12 @@ fn caller(target: EffectiveTarget<'_>) -> Caller {
 }
 
 /// Past the cache, on a connection of its own.
-async fn upgrade(live: &ActiveConfig, asked: Asked, request: Request<Limited<Lingering>>, peer: &Peer) -> Response<Logged<GatewayBody>> {
+async fn upgrade(
+    live: &ActiveConfig,
+    asked: Asked,
+    request: Request<Limited<Lingering>>,
+    peer: &Peer,
+) -> Response<LoggedBody<GatewayBody>> {
     let Some(upstream) = asked.route.and_then(|route| live.upstream_of(route)) else { return asked.refused(live, FAILED) };
     let started = monotonic();
     let client = TunnelClient { hop: peer.hop(request.version()), idle: peer.tunnel_idle(), connection: Box::new(peer.clone()) };
@@ -266,7 +271,7 @@ async fn upgrade(live: &ActiveConfig, asked: Asked, request: Request<Limited<Lin
 }
 
 impl Asked {
-    fn served(self, live: &ActiveConfig, served: Served<UpstreamBody>) -> Response<Logged<GatewayBody>> {
+    fn served(self, live: &ActiveConfig, served: Served<UpstreamBody>) -> Response<LoggedBody<GatewayBody>> {
         let Served { mut response, outcome } = served;
         if outcome.reason == Reason::OnlyIfCached {
             let (parts, body) = NOT_STORED.response(&self.method).map(CacheBody::from_bytes).into_parts();
@@ -276,7 +281,7 @@ impl Asked {
         self.answered(live, response, Some(&outcome))
     }
 
-    fn failed(self, live: &ActiveConfig, error: &FetchError) -> Response<Logged<GatewayBody>> {
+    fn failed(self, live: &ActiveConfig, error: &FetchError) -> Response<LoggedBody<GatewayBody>> {
         match error.downcast_ref::<UpstreamError>() {
             Some(error) => self.failed_at(live, error),
             None => {
@@ -287,7 +292,7 @@ impl Asked {
     }
 
     /// The log has been told of it where it happened (`upstream::trouble`).
-    fn failed_at(self, live: &ActiveConfig, error: &UpstreamError) -> Response<Logged<GatewayBody>> {
+    fn failed_at(self, live: &ActiveConfig, error: &UpstreamError) -> Response<LoggedBody<GatewayBody>> {
         let problem = error.problem();
         let Some(upstream) = self.route.and_then(|route| live.upstream_name(route)) else { return self.refused(live, problem) };
         // What the client did wrong is no matter of the next hop's.
@@ -298,22 +303,32 @@ impl Asked {
         let response = response.map(CacheBody::from_bytes);
         let asked = !error.is_refusal();
         let time = asked.then(|| monotonic().saturating_duration_since(self.started));
-        let answer = Answer { upstream: asked.then_some(upstream), upstream_time: time, problem: Some(problem), ..Answer::default() };
+        let answer = ResponseRecord {
+            upstream: asked.then_some(upstream),
+            upstream_time: time,
+            problem: Some(problem),
+            ..ResponseRecord::default()
+        };
         self.ended(live, response, None, answer)
     }
 
-    fn refused(self, live: &ActiveConfig, problem: Problem) -> Response<Logged<GatewayBody>> {
+    fn refused(self, live: &ActiveConfig, problem: Problem) -> Response<LoggedBody<GatewayBody>> {
         let response = problem.response(&self.method).map(CacheBody::from_bytes);
-        self.ended(live, response, None, Answer { problem: Some(problem), ..Answer::default() })
+        self.ended(live, response, None, ResponseRecord { problem: Some(problem), ..ResponseRecord::default() })
     }
 
-    fn answered(self, live: &ActiveConfig, response: Response<GatewayBody>, outcome: Option<&Outcome>) -> Response<Logged<GatewayBody>> {
+    fn answered(
+        self,
+        live: &ActiveConfig,
+        response: Response<GatewayBody>,
+        outcome: Option<&Outcome>,
+    ) -> Response<LoggedBody<GatewayBody>> {
         let asked = outcome.filter(|outcome| outcome.upstream.is_some());
-        let answer = Answer {
+        let answer = ResponseRecord {
             upstream: asked.and_then(|_| live.upstream_name(self.route?)),
             upstream_status: asked.and_then(|outcome| outcome.upstream_status),
             upstream_time: asked.and_then(|outcome| outcome.upstream),
-            ..Answer::default()
+            ..ResponseRecord::default()
         };
         self.ended(live, response, outcome, answer)
     }
@@ -323,13 +338,13 @@ impl Asked {
         live: &ActiveConfig,
         response: Response<GatewayBody>,
         outcome: Option<&Outcome>,
-        answer: Answer<'_>,
-    ) -> Response<Logged<GatewayBody>> {
+        answer: ResponseRecord<'_>,
+    ) -> Response<LoggedBody<GatewayBody>> {
         let elapsed = monotonic().saturating_duration_since(self.started);
         let (result, reason) = (outcome.map(|outcome| outcome.result), outcome.map(|outcome| outcome.reason));
         let record = RequestRecord { method: Some(&self.method), status: response.status(), result, reason, elapsed };
         live.metrics.request(self.route, &record);
-        let answer = Answer {
+        let answer = ResponseRecord {
             route: self.route.and_then(|route| live.route_name(route)),
             result,
             reason,

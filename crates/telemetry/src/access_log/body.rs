@@ -12,7 +12,7 @@ use super::line::Transfer;
 pin_project! {
     /// Counts the bytes of `B` and has the line written when it ends, fails or is dropped.
     #[derive(Debug)]
-    pub struct Logged<B> {
+    pub struct LoggedBody<B> {
         #[pin]
         body: B,
         entry: Entry,
@@ -20,12 +20,12 @@ pin_project! {
     }
 }
 
-impl<B: Body> Logged<B> {
+impl<B: Body> LoggedBody<B> {
     pub(super) fn new(body: B, mut entry: Entry) -> Self {
         let mut announced = None;
         if entry.is_on() {
             announced = body.size_hint().exact();
-            // A server never asks for the body of a 304 or of the answer to a HEAD, nor for one that is empty.
+            // A server never polls the body of a 304 or of a response to HEAD, nor one that is empty.
             if entry.is_whole(announced) || body.is_end_stream() {
                 entry.end(Transfer::Complete);
             }
@@ -34,7 +34,7 @@ impl<B: Body> Logged<B> {
     }
 }
 
-impl<B: Body> Body for Logged<B> {
+impl<B: Body> Body for LoggedBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -49,7 +49,7 @@ impl<B: Body> Body for Logged<B> {
                 if let Some(data) = frame.data_ref() {
                     this.entry.sent(bytes::Buf::remaining(data));
                 }
-                // A server that knows the length does not come back for the end.
+                // A server does not poll for the end of a body whose length it knows.
                 if this.entry.is_whole(*this.announced) || this.body.is_end_stream() {
                     this.entry.end(Transfer::Complete);
                 }
@@ -80,10 +80,10 @@ mod tests {
     use larder_semantics::Timestamp;
     use serde_json::Value;
 
-    use super::super::{AccessLog, Answer, Format};
+    use super::super::{AccessLog, Format, ResponseRecord};
     use super::*;
 
-    /// Gives out its frames, and then `None` only to those who ask.
+    /// Yields its frames, then `None`; never says by itself that it has ended.
     struct Frames {
         frames: VecDeque<Result<Bytes, &'static str>>,
         announced: Option<u64>,
@@ -110,7 +110,7 @@ mod tests {
         let entry = log.begin(&request, None, Timestamp::default);
         let mut response = Response::new(body);
         *response.status_mut() = status;
-        let mut body = entry.respond(response, &Answer::default()).into_body();
+        let mut body = entry.respond(response, &ResponseRecord::default()).into_body();
         for _ in 0..polls {
             let mut context = Context::from_waker(std::task::Waker::noop());
             let _frame = Pin::new(&mut body).poll_frame(&mut context);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_whose_length_is_known_is_complete_without_asking_for_its_end() {
+    fn a_body_of_known_length_is_complete_at_its_last_byte() {
         let body = frames([Ok("abc"), Ok("de")], Some(5));
         assert_eq!(logged(Method::GET, StatusCode::OK, body, 2), (5.into(), "complete".into()));
     }
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn responses_without_a_body_are_complete_although_nobody_polls_them() {
+    fn responses_without_a_body_are_complete_without_a_poll() {
         for (method, status) in [(Method::HEAD, StatusCode::OK), (Method::GET, StatusCode::NOT_MODIFIED)] {
             let body = frames([Ok("abc")], Some(3));
             assert_eq!(logged(method, status, body, 0), (0.into(), "complete".into()));
@@ -173,7 +173,7 @@ mod tests {
     fn the_length_seen_by_the_server_is_that_of_the_body() {
         let entry = AccessLog::off().begin(&Request::new(()), None, Timestamp::default);
         let response = Response::new(http_body_util::Full::<Bytes>::from("abc"));
-        let body = entry.respond(response, &Answer::default()).into_body();
+        let body = entry.respond(response, &ResponseRecord::default()).into_body();
         assert_eq!(body.size_hint().exact(), Some(3));
         assert!(!body.is_end_stream());
     }

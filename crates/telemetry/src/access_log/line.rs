@@ -10,14 +10,14 @@ use larder_semantics::{PrimaryKey, Reason, Timestamp};
 use larder_tower::CacheResult;
 use serde::{Serialize, Serializer};
 
-use super::Answer;
+use super::ResponseRecord;
 use super::redact::redacted;
 use super::text;
 use crate::one_line::OneLine;
 use larder_message::problem::Problem;
 
-/// The longest target or key that is written, in bytes. A queue of lines must not be a way to fill memory.
-const LONGEST: usize = 4096;
+/// Bytes of a target or key that are written at most: clients choose their length, and the queue holds thousands of lines.
+const MAX_TEXT: usize = 4096;
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Transfer {
     }
 }
 
-/// What is written about one request. Owns its strings: the request's own would keep the connection's read buffer alive.
+/// One request as the log describes it. Owns its strings: those of the request would keep the connection's read buffer alive.
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) time: Timestamp,
@@ -67,7 +67,7 @@ pub(super) struct Line {
     pub(super) upstream: Option<Arc<str>>,
     pub(super) upstream_status: Option<StatusCode>,
     pub(super) upstream_time: Option<Duration>,
-    /// As the client, or who stands before it, gave it.
+    /// As the client or a proxy before Larder sent it.
     pub(super) request_id: Option<Box<str>>,
     pub(super) protocol: Option<&'static str>,
     pub(super) problem: Option<&'static str>,
@@ -86,7 +86,7 @@ impl Line {
         }
     }
 
-    /// Of a client whose request could not be read.
+    /// The line of a client whose request could not be read.
     pub(super) fn unread(client: Option<IpAddr>, time: Timestamp) -> Self {
         Self {
             time,
@@ -112,21 +112,21 @@ impl Line {
         }
     }
 
-    pub(super) fn answer(&mut self, status: StatusCode, answer: &Answer<'_>) {
+    pub(super) fn respond(&mut self, status: StatusCode, record: &ResponseRecord<'_>) {
         self.status = Some(status);
-        self.result = answer.result;
-        self.reason = answer.reason;
-        self.route = answer.route.map(Arc::clone);
-        self.key = answer.key.cloned();
-        self.collapsed = answer.collapsed;
-        self.upstream = answer.upstream.map(Arc::clone);
-        self.upstream_status = answer.upstream_status;
-        self.upstream_time = answer.upstream_time;
-        self.problem = answer.problem.as_ref().map(Problem::detail);
+        self.result = record.result;
+        self.reason = record.reason;
+        self.route = record.route.map(Arc::clone);
+        self.key = record.key.cloned();
+        self.collapsed = record.collapsed;
+        self.upstream = record.upstream.map(Arc::clone);
+        self.upstream_status = record.upstream_status;
+        self.upstream_time = record.upstream_time;
+        self.problem = record.problem.as_ref().map(Problem::detail);
     }
 
     /// Whether there is no body to send, whatever the response's body value holds (RFC 9110 §6.4.1).
-    pub(super) fn is_bodiless(&self) -> bool {
+    pub(super) fn has_no_body(&self) -> bool {
         let status = self.status;
         self.method == Some(Method::HEAD)
             || status == Some(StatusCode::NO_CONTENT)
@@ -164,14 +164,14 @@ fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> &'a str {
     clipped(named.rsplit('@').next().unwrap_or(named))
 }
 
-/// The longest identifier that is written, in bytes: what is in use has 16 to 64.
-const LONGEST_ID: usize = 128;
+/// Bytes of a request ID that are written at most. The usual formats have 16 to 64.
+const MAX_REQUEST_ID: usize = 128;
 
-/// What a request is known by in the logs of others. A field that is no text, or very long, is none.
+/// The `X-Request-Id` field, by which other services log the same request. A value that is no text or very long is left out.
 fn request_id(headers: &HeaderMap) -> Option<Box<str>> {
     // A request has so few fields that looking at each name is cheaper than hashing the one that is wanted.
     let (_, id) = headers.iter().find(|(name, _)| name.as_str() == "x-request-id")?;
-    id.to_str().ok().filter(|id| !id.is_empty() && id.len() <= LONGEST_ID).map(Into::into)
+    id.to_str().ok().filter(|id| !id.is_empty() && id.len() <= MAX_REQUEST_ID).map(Into::into)
 }
 
 fn protocol(version: Version) -> &'static str {
@@ -184,13 +184,13 @@ fn protocol(version: Version) -> &'static str {
 }
 
 fn clipped(text: &str) -> &str {
-    &text[..text.floor_char_boundary(LONGEST)]
+    &text[..text.floor_char_boundary(MAX_TEXT)]
 }
 
 /// A [`Line`] as JSON. Names and units are public interface.
 #[derive(Serialize)]
 struct Json<'a> {
-    /// Under the name that events have for it.
+    /// Under the name that it has in the JSON of `diagnostics`.
     #[serde(rename = "timestamp", serialize_with = "rfc3339")]
     time: Timestamp,
     client: Option<IpAddr>,
@@ -302,16 +302,16 @@ mod tests {
     #[test]
     fn a_target_without_end_is_clipped() {
         let line = begin(Request::get(format!("/{}", "a".repeat(10_000))));
-        assert_eq!(line.target.len(), LONGEST);
+        assert_eq!(line.target.len(), MAX_TEXT);
     }
 
     #[test]
-    fn nothing_in_a_json_line_acts_on_whoever_looks_at_it() {
+    fn a_json_line_has_no_control_characters() {
         let target = "/\u{9b}2J\u{85}\u{2028}\u{202e}gpj.exe?\u{2066}=ä";
         let mut line = begin(Request::get("/"));
         line.target = target.into();
         let text = json(&line);
-        assert!(text.trim_end_matches('\n').chars().all(|character| !crate::one_line::acts(character)), "{text}");
+        assert!(text.trim_end_matches('\n').chars().all(|character| !crate::one_line::is_control(character)), "{text}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap()["target"], target);
     }
 

@@ -1,8 +1,13 @@
 //! The access log: one line a request, written when its body has ended.
 //!
-//! The answering task only notes what happened; a thread of its own formats and writes (`writer`). Between them is a bounded queue: when
-//! the reader of the log is too slow, lines are dropped and counted, and no request waits. Turned off, the log is a `None` all the way:
-//! nothing is allocated, formatted, cloned or timed.
+//! The task that answers only records what happened; a thread of its own formats and writes. Between them is a bounded queue: when the
+//! reader of the log is too slow, lines are dropped and counted, and no request waits. A log that is off is `None` everywhere: nothing is
+//! allocated, formatted, cloned or timed.
+//!
+//! ```text
+//! AccessLog::begin ─> Entry::respond ─> LoggedBody counts bytes ─> body ends: Sink::send ─queue─> Writer: json or text ─> output
+//!  (head read)         (head ready)      (body sent)                (or is dropped)
+//! ```
 
 mod body;
 mod line;
@@ -19,7 +24,7 @@ use larder_semantics::{PrimaryKey, Reason, Timestamp};
 use larder_tower::CacheResult;
 use larder_tower::clock::monotonic;
 
-pub use body::Logged;
+pub use body::LoggedBody;
 pub use line::Format;
 pub use writer::LogWriter;
 
@@ -32,9 +37,9 @@ use larder_message::problem::Problem;
 #[derive(Clone, Debug)]
 pub struct AccessLog(Option<Arc<Sink>>);
 
-/// What is known about an answer when its head is ready.
+/// What is known about a response when its head is ready.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Answer<'a> {
+pub struct ResponseRecord<'a> {
     /// The route's name; `None` where none was chosen.
     pub route: Option<&'a Arc<str>>,
     /// `X-Cache`; `None` where the cache was never reached.
@@ -43,15 +48,15 @@ pub struct Answer<'a> {
     pub reason: Option<Reason>,
     /// The key that was looked up.
     pub key: Option<&'a PrimaryKey>,
-    /// Whether another request's exchange answered this one.
+    /// Whether the response is of another request's fetch.
     pub collapsed: bool,
     /// The upstream that this request asked, by name; `None` where it asked none.
     pub upstream: Option<&'a Arc<str>>,
-    /// The status of its answer, where there was one.
+    /// The status of its response, where there was one.
     pub upstream_status: Option<StatusCode>,
-    /// Time it took to its response's head, or to fail.
+    /// Time from the request to the head of its response, or to the failure.
     pub upstream_time: Option<Duration>,
-    /// What was wrong, where the answer is Larder's own.
+    /// What was wrong, where Larder itself wrote the response.
     pub problem: Option<Problem>,
 }
 
@@ -90,7 +95,7 @@ impl AccessLog {
     }
 }
 
-/// A line under way. Dropped before [`Entry::respond`], it says that the client left before there was an answer.
+/// A line under way. One that is dropped before [`Entry::respond`] says that the client left before there was a response.
 #[derive(Debug)]
 pub struct Entry(Option<Open>);
 
@@ -102,18 +107,18 @@ struct Open {
 }
 
 impl Entry {
-    /// Adds the answer, and has the line written when the response's body has ended or was given up.
-    pub fn respond<B: http_body::Body>(mut self, response: Response<B>, answer: &Answer<'_>) -> Response<Logged<B>> {
+    /// Adds the response, and has the line written when its body has ended or was dropped.
+    pub fn respond<B: http_body::Body>(mut self, response: Response<B>, record: &ResponseRecord<'_>) -> Response<LoggedBody<B>> {
         if let Some(open) = &mut self.0 {
-            open.line.answer(response.status(), answer);
+            open.line.respond(response.status(), record);
         }
-        response.map(|body| Logged::new(body, self))
+        response.map(|body| LoggedBody::new(body, self))
     }
 
-    /// Adds the answer, with `bytes` of body, and has the line written: the answer was given whole.
-    pub fn responded(mut self, status: StatusCode, bytes: usize, answer: &Answer<'_>) {
+    /// Adds a response that was sent whole, with `bytes` of body, and has the line written.
+    pub fn responded(mut self, status: StatusCode, bytes: usize, record: &ResponseRecord<'_>) {
         if let Some(open) = &mut self.0 {
-            open.line.answer(status, answer);
+            open.line.respond(status, record);
             open.line.bytes = bytes as u64;
         }
         self.end(Transfer::Complete);
@@ -129,7 +134,7 @@ impl Entry {
         }
     }
 
-    /// Hands the line over; later calls find nothing left to do.
+    /// Hands the line to the writer; later calls do nothing.
     fn end(&mut self, transfer: Transfer) {
         if let Some(Open { sink, started, mut line }) = self.0.take() {
             line.transfer = transfer;
@@ -140,7 +145,7 @@ impl Entry {
 
     /// Whether so many bytes are the whole body, or there is no body to send at all.
     fn is_whole(&self, announced: Option<u64>) -> bool {
-        self.0.as_ref().is_some_and(|open| open.line.is_bodiless() || announced.is_some_and(|bytes| open.line.bytes >= bytes))
+        self.0.as_ref().is_some_and(|open| open.line.has_no_body() || announced.is_some_and(|bytes| open.line.bytes >= bytes))
     }
 }
 
@@ -202,7 +207,7 @@ mod tests {
         let (route, upstream): (Arc<str>, Arc<str>) = (Arc::from("issue.list"), Arc::from("api"));
         let lines = logged(|log| {
             let entry = log.begin(&request("/api/v1/issues?project=p"), Some([127, 0, 0, 1].into()), now);
-            let answer = Answer {
+            let record = ResponseRecord {
                 route: Some(&route),
                 result: Some(CacheResult::Miss),
                 reason: Some(Reason::NotStored),
@@ -210,9 +215,9 @@ mod tests {
                 upstream: Some(&upstream),
                 upstream_status: Some(StatusCode::NOT_MODIFIED),
                 upstream_time: Some(Duration::from_micros(1500)),
-                ..Answer::default()
+                ..ResponseRecord::default()
             };
-            let response = entry.respond(Response::new(Full::new(Bytes::from_static(b"12345"))), &answer);
+            let response = entry.respond(Response::new(Full::new(Bytes::from_static(b"12345"))), &record);
             assert_eq!(futures_now(response.into_body().collect()).unwrap().to_bytes(), "12345");
         });
         let line = &lines[0];

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-/// What stands for a value that is not written.
+/// Replaces a value that must not be written.
 const MASK: &str = "…";
 
-/// Names that hold a secret when this is anywhere in them.
+/// A parameter whose name contains one of these holds a secret.
 const PARTS: [&str; 17] = [
     "token",
     "secret",
@@ -28,12 +28,12 @@ const PARTS: [&str; 17] = [
     "bearer",
 ];
 
-/// `text` (a target, or a cache key that ends in one) with the values of secret-looking parameters masked, be they of the query or of a segment
-/// of the path (`;jsessionid=`). Names are compared percent-decoded, in any case and without punctuation, so `X-Amz-Signature` and `api%5Fkey`
-/// are found.
+/// `text` (a target, or a cache key that ends in one) with the values of secret-looking parameters masked, in the query and in segments
+/// of the path (`;jsessionid=`). Names are compared percent-decoded, without case and punctuation, so `X-Amz-Signature` and `api%5Fkey` are
+/// found.
 pub(super) fn redacted(text: &str) -> Cow<'_, str> {
     let (path, query) = text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
-    let has_secret = |part: &str, borders| parameters(part, borders).any(|parameter| secret_value(parameter, borders).is_some());
+    let has_secret = |part: &str, separators| parameters(part, separators).any(|parameter| secret_value(parameter, separators).is_some());
     let in_path = path.contains(';') && has_secret(path, IN_PATH);
     if !in_path && !query.is_some_and(|query| has_secret(query, IN_QUERY)) {
         return Cow::Borrowed(text);
@@ -47,29 +47,29 @@ pub(super) fn redacted(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// What parts parameters.
-type Borders = [char; 2];
-const IN_QUERY: Borders = ['&', ';'];
-const IN_PATH: Borders = ['/', ';'];
+/// The characters that separate parameters.
+type Separators = [char; 2];
+const IN_QUERY: Separators = ['&', ';'];
+const IN_PATH: Separators = ['/', ';'];
 
-fn mask(part: &str, borders: Borders, out: &mut String) {
-    for parameter in parameters(part, borders) {
-        match secret_value(parameter, borders) {
+fn mask(part: &str, separators: Separators, out: &mut String) {
+    for parameter in parameters(part, separators) {
+        match secret_value(parameter, separators) {
             Some((name, separator)) => out.extend([name, "=", MASK, separator]),
             None => out.push_str(parameter),
         }
     }
 }
 
-/// The parameters, each with the separator behind it.
-fn parameters(part: &str, borders: Borders) -> impl Iterator<Item = &str> {
-    part.split_inclusive(borders)
+/// The parameters, each with the separator that follows it.
+fn parameters(part: &str, separators: Separators) -> impl Iterator<Item = &str> {
+    part.split_inclusive(separators)
 }
 
 /// The name as sent and the separator, if the parameter has a value that must not be written.
-fn secret_value(parameter: &str, borders: Borders) -> Option<(&str, &str)> {
+fn secret_value(parameter: &str, separators: Separators) -> Option<(&str, &str)> {
     let (name, value) = parameter.split_once('=')?;
-    let separator = &value[value.trim_end_matches(borders).len()..];
+    let separator = &value[value.trim_end_matches(separators).len()..];
     is_secret(name).then_some((name, separator))
 }
 
@@ -81,7 +81,7 @@ fn is_secret(name: &str) -> bool {
         || PARTS.iter().zip(PART_LETTERS).any(|(part, needed)| needed & !letters == 0 && contains(&plain, part.as_bytes()))
 }
 
-/// Names that hold a secret when they are exactly this.
+/// Whether the whole name is one that holds a secret.
 fn is_secret_name(plain: &[u8]) -> bool {
     const NAMES: [&[u8]; 22] = [
         b"key",
@@ -114,21 +114,22 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
-/// Which letters and digits are in `text`, folded to a bit each. Nearly no name has all that a part needs, so nearly none is searched.
+/// The letters and digits of `text` as a set of bits, several of them sharing one. Hardly any name has all that a part needs, so hardly any
+/// is searched.
 const fn letters(text: &[u8]) -> u32 {
-    let (mut letters, mut place) = (0, 0);
-    while place < text.len() {
-        letters |= 1 << (text[place] & 31);
-        place += 1;
+    let (mut letters, mut index) = (0, 0);
+    while index < text.len() {
+        letters |= 1 << (text[index] & 31);
+        index += 1;
     }
     letters
 }
 
 const PART_LETTERS: [u32; PARTS.len()] = {
-    let (mut all, mut place) = ([0; PARTS.len()], 0);
-    while place < PARTS.len() {
-        all[place] = letters(PARTS[place].as_bytes());
-        place += 1;
+    let (mut all, mut index) = ([0; PARTS.len()], 0);
+    while index < PARTS.len() {
+        all[index] = letters(PARTS[index].as_bytes());
+        index += 1;
     }
     all
 };
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_stays_as_it_is_and_costs_no_copy() {
+    fn other_text_is_unchanged_and_not_copied() {
         for text in [
             "/a",
             "/a?",

@@ -45,7 +45,7 @@ impl fmt::Display for Text<'_> {
         if line.transfer != Transfer::Complete {
             write!(f, " {}", line.transfer.as_str())?;
         }
-        // Mostly it is the reason already.
+        // The reason says so already for most followers.
         if line.collapsed && line.reason != Some(Reason::Collapsed) {
             f.write_str(" collapsed")?;
         }
@@ -67,7 +67,7 @@ impl fmt::Display for Text<'_> {
         if let Some(id) = &line.request_id {
             write!(f, " request_id=\"{}\"", Escaped(id))?;
         }
-        // Most are.
+        // The usual version is left out.
         if let Some(protocol) = line.protocol.filter(|protocol| *protocol != "HTTP/1.1") {
             write!(f, " protocol={protocol}")?;
         }
@@ -88,8 +88,8 @@ impl fmt::Display for Millis {
     }
 }
 
-/// Text within quotes that can neither end them nor begin a line, nor steer a terminal: everything but printable ASCII is escaped, save the
-/// ellipsis that redaction leaves.
+/// Text for between quotes. It cannot end them, begin a line or control a terminal: everything but printable ASCII and the ellipsis of
+/// redaction is escaped.
 struct Escaped<'a>(&'a str);
 
 impl fmt::Display for Escaped<'_> {
@@ -116,7 +116,7 @@ mod tests {
     use http::{Request, StatusCode};
     use larder_semantics::Timestamp;
 
-    use super::super::Answer;
+    use super::super::ResponseRecord;
     use super::*;
 
     fn text(line: &Line) -> String {
@@ -134,8 +134,13 @@ mod tests {
     fn a_hit_reads_well() {
         let mut line = line("/api/v1/issues?project=p&api_key=hush");
         let route: Arc<str> = Arc::from("issue.list");
-        let answer = Answer { route: Some(&route), result: Some(CacheResult::Hit), reason: Some(Reason::Fresh), ..Answer::default() };
-        line.answer(StatusCode::OK, &answer);
+        let record = ResponseRecord {
+            route: Some(&route),
+            result: Some(CacheResult::Hit),
+            reason: Some(Reason::Fresh),
+            ..ResponseRecord::default()
+        };
+        line.respond(StatusCode::OK, &record);
         line.bytes = 5321;
         line.duration = Duration::from_micros(312);
         line.transfer = Transfer::Complete;
@@ -147,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_was_given_up_says_so() {
+    fn an_aborted_request_says_so() {
         let mut line = line("/");
         line.collapsed = true;
         line.upstream = Some(Arc::from("api"));
@@ -160,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_a_line_can_forge_another() {
+    fn text_of_a_client_cannot_forge_a_line() {
         let mut line = line("/");
         line.target = "/a\"\n2026 forged\u{1b}[2J\\\u{202e}".into();
         let text = text(&line);

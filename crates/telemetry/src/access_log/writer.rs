@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use super::line::{Format, Line};
 
-/// Lines that may wait. With [`GATHER`], enough for 800,000 requests a second.
+/// Lines that may wait: with [`BATCH_INTERVAL`], enough for 800,000 requests a second.
 const QUEUE: usize = 8192;
-/// How long lines gather between two writes while there is traffic. A sender that had to wake the writer would pay a system call for each
-/// line; so the writer sleeps by the clock while lines keep coming, and waits on the queue only when none do.
-const GATHER: Duration = Duration::from_millis(10);
-/// Bytes after which a write does not wait for more lines.
-const CHUNK: usize = 64 << 10;
+/// Time between two writes while there is traffic. A sender that wakes the writer pays a system call for each line, so the writer sleeps for
+/// a fixed time while lines keep coming, and waits on the queue only when none do.
+const BATCH_INTERVAL: Duration = Duration::from_millis(10);
+/// Bytes that are written without waiting for more lines.
+const BATCH_BYTES: usize = 64 << 10;
 
 enum Message {
     Line(Box<Line>),
@@ -59,15 +59,15 @@ pub struct LogWriter {
 }
 
 impl LogWriter {
-    /// Writes what is queued and ends the thread; lines that come later are dropped. Blocks, at most for `patience`: the output may be a pipe
-    /// that nobody reads. Returns whether everything was written.
-    pub fn stop(self, patience: Duration) -> bool {
+    /// Writes what is queued and ends the thread; lines that come later are dropped. Blocks for `timeout` at most, because
+    /// the output may be a pipe without a reader. Returns whether everything was written.
+    pub fn stop(self, timeout: Duration) -> bool {
         self.shared.stopping.store(true, Ordering::Release);
-        // If the queue is full the writer is not waiting on it, and sees the flag when it has emptied it.
+        // A writer whose queue is full does not wait on it, and sees the flag once it has drained the queue.
         let _full = self.queue.try_send(Message::Stop);
         self.thread.unpark();
-        // The thread never sends: that it has ended shows as a closed channel.
-        matches!(self.ended.recv_timeout(patience), Err(mpsc::RecvTimeoutError::Disconnected))
+        // The thread never sends. Its end closes the channel.
+        matches!(self.ended.recv_timeout(timeout), Err(mpsc::RecvTimeoutError::Disconnected))
     }
 }
 
@@ -75,7 +75,7 @@ pub(super) fn start(format: Format, output: impl Write + Send + 'static) -> io::
     let (queue, lines) = mpsc::sync_channel(QUEUE);
     let (running, ended) = mpsc::channel::<()>();
     let shared = Arc::new(Shared::default());
-    let writer = Writer { format, output, lines, shared: Arc::clone(&shared), buffer: Vec::with_capacity(CHUNK), unwritten: 0 };
+    let writer = Writer { format, output, lines, shared: Arc::clone(&shared), buffer: Vec::with_capacity(BATCH_BYTES), unwritten: 0 };
     let handle = thread::Builder::new().name("access-log".to_owned()).spawn(move || {
         let _running = running;
         writer.run();
@@ -100,7 +100,7 @@ impl<W: Write> Writer<W> {
             loop {
                 self.drain();
                 if self.shared.stopping.load(Ordering::Acquire) {
-                    // What was queued before the stop may have come after the drain.
+                    // A line that was queued before the stop may have missed the drain above.
                     self.drain();
                     self.write();
                     return;
@@ -110,12 +110,12 @@ impl<W: Write> Writer<W> {
                 if idle {
                     break;
                 }
-                thread::park_timeout(GATHER);
+                thread::park_timeout(BATCH_INTERVAL);
             }
         }
     }
 
-    /// Formats what is queued, one queue's length at most, so that the caller gets to look at the stop.
+    /// Formats the queued lines, at most as many as the queue holds, so that the caller sees a stop under constant traffic.
     fn drain(&mut self) {
         for _ in 0..QUEUE {
             let Ok(message) = self.lines.try_recv() else { return };
@@ -127,12 +127,12 @@ impl<W: Write> Writer<W> {
         let Message::Line(line) = message else { return };
         line.write(self.format, &mut self.buffer);
         self.unwritten += 1;
-        if self.buffer.len() >= CHUNK {
+        if self.buffer.len() >= BATCH_BYTES {
             self.write();
         }
     }
 
-    /// A failing output costs lines, never more.
+    /// Lines that the output does not take are counted as dropped; nothing else fails.
     fn write(&mut self) {
         if self.output.write_all(&self.buffer).and_then(|()| self.output.flush()).is_err() {
             self.shared.dropped.fetch_add(self.unwritten, Ordering::Relaxed);
@@ -153,7 +153,7 @@ mod tests {
         Box::new(Line::begin(&Request::new(()), None, Timestamp::default()))
     }
 
-    /// An output that says when it is written to, and then waits for leave.
+    /// An output that reports each write, and then waits until it is opened.
     struct Gate {
         entered: mpsc::Sender<usize>,
         leave: Receiver<()>,
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_gathered_go_out_together() {
+    fn queued_lines_are_written_together() {
         let (output, written, open) = gate();
         let (sink, writer) = start(Format::Text, output).unwrap();
         sink.send(line());
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn the_thread_ends_when_nobody_can_log_any_more() {
+    fn the_thread_ends_with_the_last_log() {
         let (output, _written, _open) = gate();
         let (sink, LogWriter { queue, ended, .. }) = start(Format::Text, output).unwrap();
         drop((sink, queue));

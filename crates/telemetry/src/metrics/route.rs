@@ -38,7 +38,7 @@ impl Named for RouteMetrics {
 
 impl RouteMetrics {
     pub(super) fn record(&self, labels: Labels, result: Option<CacheResult>, elapsed: Duration) {
-        let cells = self.cells.mine();
+        let cells = self.cells.of_this_thread();
         cells.requests.add(labels);
         if let Some(result) = result {
             cells.latency[result as usize].observe(elapsed);

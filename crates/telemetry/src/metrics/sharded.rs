@@ -1,19 +1,20 @@
-//! One set of cells a thread.
+//! One set of cells for each thread.
 //!
-//! Two cores that count into one cache line pass it back and forth for some 100 ns a request. So each thread has its own cells, apart by
-//! two cache lines (the prefetcher takes lines in pairs), made when it first records; a scrape adds them up.
+//! Two cores that count into one cache line pass it back and forth for some 100 ns a request. So each thread has its own cells, made when it
+//! first records and aligned to two cache lines, because the prefetcher takes lines in pairs. A snapshot adds the cells of all threads up.
 
 use std::cell::Cell;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Cells of type `T`, one set a thread as long as there are no more threads than cores; beyond that threads share, which only costs time.
+/// Cells of type `T`, one set for each thread as long as there are no more threads than cores. Threads beyond that share a set, which only
+/// costs time.
 #[derive(Debug)]
-pub(super) struct Sharded<T>(Box<[OnceLock<Box<Apart<T>>>]>);
+pub(super) struct Sharded<T>(Box<[OnceLock<Box<CacheAligned<T>>>]>);
 
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Apart<T>(T);
+struct CacheAligned<T>(T);
 
 impl<T: Default> Sharded<T> {
     pub(super) fn new() -> Self {
@@ -22,7 +23,7 @@ impl<T: Default> Sharded<T> {
     }
 
     /// The calling thread's cells.
-    pub(super) fn mine(&self) -> &T {
+    pub(super) fn of_this_thread(&self) -> &T {
         // The length is a power of two, so this is the remainder, without a division.
         let index = thread_number() & (self.0.len() - 1);
         &self.0[index].get_or_init(Box::default).0
@@ -30,11 +31,11 @@ impl<T: Default> Sharded<T> {
 
     /// The cells of every thread that recorded something.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.0.iter().filter_map(OnceLock::get).map(|apart| &apart.0)
+        self.0.iter().filter_map(OnceLock::get).map(|cells| &cells.0)
     }
 }
 
-/// A small number for the calling thread. Only threads that record something get one, so worker threads get neighbouring numbers.
+/// A small number for the calling thread. Only threads that record get one, so worker threads have neighbouring numbers.
 fn thread_number() -> usize {
     const NONE: usize = usize::MAX;
     static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -54,15 +55,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_meets_its_own_cells_again() {
+    fn a_thread_keeps_its_cells() {
         let sharded = Sharded::<AtomicU64>::new();
-        assert!(std::ptr::eq(sharded.mine(), sharded.mine()));
+        assert!(std::ptr::eq(sharded.of_this_thread(), sharded.of_this_thread()));
         assert_eq!(sharded.iter().count(), 1);
     }
 
     #[test]
     fn cells_of_two_threads_never_share_a_cache_line() {
-        assert_eq!(align_of::<Apart<AtomicU64>>(), 128);
-        assert_eq!(size_of::<Apart<AtomicU64>>(), 128);
+        assert_eq!(align_of::<CacheAligned<AtomicU64>>(), 128);
+        assert_eq!(size_of::<CacheAligned<AtomicU64>>(), 128);
     }
 }

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A dense array would need a cell for every combination there could be (methods × status classes × results × reasons: some 10,000 a
-//! route); a route sees a dozen. The first ones seen are the common ones, so a request finds its code within the first few of one line.
+//! route); a route sees a dozen. The first combinations seen are the common ones, so a request finds its code within the first few of a line.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -34,7 +34,7 @@ impl Tally {
             for (code, count) in tally.codes.iter().zip(&tally.counts) {
                 let mut found = code.load(Ordering::Relaxed);
                 if found == 0 {
-                    // Whoever comes first owns the slot; the loser looks at what it became.
+                    // Another thread may have taken the slot since, for these labels or for others.
                     found = match code.compare_exchange(0, wanted, Ordering::Relaxed, Ordering::Relaxed) {
                         Ok(_) => wanted,
                         Err(other) => other,

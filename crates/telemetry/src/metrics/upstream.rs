@@ -90,7 +90,7 @@ impl Named for UpstreamMetrics {
 
 impl UpstreamMetrics {
     pub(super) fn record(&self, outcome: OriginOutcome, elapsed: Duration) {
-        let cells = self.cells.mine();
+        let cells = self.cells.of_this_thread();
         cells.outcomes[index(outcome)].fetch_add(1, Ordering::Relaxed);
         cells.latency.observe(elapsed);
     }
