@@ -1,12 +1,13 @@
 //! What this crate reads from Redis, as functions of bytes: for the fuzz targets in `fuzz/`, and no part of the library's interface.
 
 use bytes::Bytes;
+use larder_redis_options::{SealKey, SealKeys};
 use redis::Value;
 
 use crate::entry::holder;
 use crate::journal::{decode, encode, within};
 use crate::log::{Entry, Registry};
-use crate::value::{Note, SealKey, SealKeys, is_sealed, open, unpack};
+use crate::value::{Note, is_sealed, open, unpack};
 
 /// The largest body that [`values`] announces, in bytes.
 const MAX_LENGTH: u64 = 1 << 20;
