@@ -10,13 +10,13 @@
 //! Nothing here does I/O or reads a clock.
 
 pub mod authority;
-pub mod early;
 pub mod forward;
 pub mod http1;
+pub mod interim;
 mod outcome;
 pub mod path_reading;
 pub mod problem;
 
-pub use early::EarlyResponses;
+pub use interim::InterimResponses;
 pub use outcome::OriginOutcome;
 pub use problem::Problem;

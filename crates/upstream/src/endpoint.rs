@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use larder_config::UpstreamUrl;
-use larder_message::forward::{ForwardRules, Hop};
+use larder_message::forward::{ClientConnection, ForwardRules};
 
 use crate::connect::Connector;
 use crate::exchange::transport::{Outgoing, Transport};
@@ -37,7 +37,7 @@ impl Endpoint {
     }
 
     /// A received request as it goes to this endpoint. With `expect`, its content waits for a `100 (Continue)`.
-    pub(crate) fn outgoing(&self, parts: Parts, body: WatchedBody, hop: Option<&Hop>, expect: bool) -> Outgoing {
-        self.transport.outgoing(parts, body, hop, expect, (&self.url, &self.rules))
+    pub(crate) fn outgoing(&self, parts: Parts, body: WatchedBody, client: Option<&ClientConnection>, expect: bool) -> Outgoing {
+        self.transport.outgoing(parts, body, client, expect, (&self.url, &self.rules))
     }
 }

@@ -66,13 +66,13 @@ pub enum UpstreamError {
     /// The response body ended before its end.
     #[error("the upstream's response body broke off")]
     BodyBroken(#[source] BoxError),
-    /// It has failed so often that it is left alone for a while.
+    /// It has failed so often that its breaker is open.
     #[error("the upstream is left alone because it fails")]
-    LeftAlone {
+    BreakerOpen {
         /// Seconds until it is asked again.
         retry_after: u32,
     },
-    /// It has as many exchanges as it may have, and so has the queue before it.
+    /// It has as many exchanges as it may have, and its queue is full.
     #[error("the upstream has no place for another request")]
     Full {
         /// Seconds after which there may be one.
@@ -105,7 +105,7 @@ impl UpstreamError {
             Self::Reset(_) => "connection_terminated",
             Self::Protocol(_) => "http_protocol_error",
             Self::BodyBroken(_) => "http_response_incomplete",
-            Self::LeftAlone { .. } => "destination_unavailable",
+            Self::BreakerOpen { .. } => "destination_unavailable",
             Self::Full { .. } => "connection_limit_reached",
             Self::RequestBody(_) | Self::RequestTooLarge | Self::RequestStalled => "http_request_error",
         }
@@ -121,7 +121,7 @@ impl UpstreamError {
             | Self::Tls(_)
             | Self::Certificate(_)
             | Self::Unavailable(_)
-            | Self::LeftAlone { .. }
+            | Self::BreakerOpen { .. }
             | Self::Full { .. } => true,
             Self::FirstByteTimeout
             | Self::Reset(_)
@@ -143,27 +143,27 @@ impl UpstreamError {
             Self::FirstByteTimeout | Self::Reset(_) | Self::Protocol(_) => "first byte",
             Self::BodyBroken(_) => "body",
             Self::RequestBody(_) | Self::RequestTooLarge | Self::RequestStalled => "request",
-            Self::LeftAlone { .. } | Self::Full { .. } => "queue",
+            Self::BreakerOpen { .. } | Self::Full { .. } => "queue",
         }
     }
 
     /// Whether the origin has failed, and neither its client nor this gateway.
-    pub fn is_origins(&self) -> bool {
-        !matches!(self, Self::RequestBody(_) | Self::RequestTooLarge | Self::RequestStalled | Self::LeftAlone { .. } | Self::Full { .. })
+    pub fn is_origin_failure(&self) -> bool {
+        !matches!(self, Self::RequestBody(_) | Self::RequestTooLarge | Self::RequestStalled | Self::BreakerOpen { .. } | Self::Full { .. })
     }
 
     /// Whether the origin said something, be it nothing that can be understood, or closed a connection that had been idle as its right is.
     pub fn is_answer(&self) -> bool {
         match self {
             Self::Protocol(_) => true,
-            Self::Reset(error) => find::<EndedIdle>(&**error).is_some(),
+            Self::Reset(error) => find::<ClosedIdle>(&**error).is_some(),
             _ => false,
         }
     }
 
     /// Whether the origin was never asked.
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::LeftAlone { .. } | Self::Full { .. })
+        matches!(self, Self::BreakerOpen { .. } | Self::Full { .. })
     }
 
     /// The answer a client gets when there is nothing better to give.
@@ -183,7 +183,7 @@ impl UpstreamError {
             Self::FirstByteTimeout => (LATE, "The origin server did not answer in time."),
             Self::Reset(_) | Self::BodyBroken(_) => (BAD, "The origin server closed the connection too early."),
             Self::Protocol(_) => (BAD, "The origin server's answer could not be understood."),
-            Self::LeftAlone { retry_after } => {
+            Self::BreakerOpen { retry_after } => {
                 let detail = "The origin server fails, and is left alone for a moment.";
                 return Problem::new(StatusCode::SERVICE_UNAVAILABLE, self.token(), detail).retry_after(*retry_after);
             }
@@ -203,7 +203,7 @@ impl UpstreamError {
 /// that request cannot be sent again.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection was closed when it was used again")]
-pub(crate) struct EndedIdle(#[source] pub(crate) BoxError);
+pub(crate) struct ClosedIdle(#[source] pub(crate) BoxError);
 
 /// The first error of this type in a chain of causes, the error itself included.
 pub(crate) fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
@@ -239,7 +239,7 @@ mod tests {
             (UpstreamError::ConnectTimeout(Phase::Dns), 504, "dns_timeout"),
             (UpstreamError::ConnectTimeout(Phase::Connect), 504, "connection_timeout"),
             (UpstreamError::ConnectTimeout(Phase::Tls), 504, "connection_timeout"),
-            (UpstreamError::LeftAlone { retry_after: 5 }, 503, "destination_unavailable"),
+            (UpstreamError::BreakerOpen { retry_after: 5 }, 503, "destination_unavailable"),
             (UpstreamError::Full { retry_after: 1 }, 503, "connection_limit_reached"),
             (UpstreamError::Unroutable(cause()), 502, "destination_ip_unroutable"),
             (UpstreamError::Tls(cause()), 502, "tls_protocol_error"),

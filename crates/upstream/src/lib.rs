@@ -4,13 +4,13 @@
 //! ([`larder_message::forward`]) and nothing to targets and bodies: path, query and content go through byte for byte, as they come.
 //!
 //! ```text
-//! request --> service::Upstream      takes a place (protect::concurrency), picks an endpoint
+//! request --> service::Upstream      takes a permit (protect::concurrency), picks an endpoint
 //!         --> endpoint::Endpoint     writes the request (exchange::transport), asks its breaker (protect::health)
 //!         --> exchange::transport    sends it and waits for the head, so long and no longer (exchange::deadline)
 //!               |-- http1::Pool      HTTP/1.1: an idle connection, or a new one (connect)
 //!               |-- http2::Http2     HTTP/2 without TLS: the one connection
 //!               `-- GeneralClients   what the TLS handshake negotiates
-//!         --> exchange::body         streams, holds the place until its end, and gives the connection back
+//!         --> exchange::body         streams, holds the permit until its end, and gives the connection back
 //! upgrade --> tunnel                 a connection of its own, joined with the client's after 101
 //! ```
 //!
@@ -37,5 +37,5 @@ pub use error::{Phase, UpstreamError};
 pub use exchange::body::UpstreamBody;
 pub use observe::{OriginObserver, UpstreamStats};
 pub use options::{UpstreamOptions, UpstreamSetupError};
-pub use service::{Requester, UpstreamService};
+pub use service::{ClientContext, UpstreamService};
 pub use tunnel::TunnelClient;

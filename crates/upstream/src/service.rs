@@ -15,32 +15,32 @@ use larder_tower::{Pooled, Pressure, RequestBody};
 use crate::endpoint::Endpoint;
 use crate::error::UpstreamError;
 use crate::exchange::body::{Held, UpstreamBody};
-use crate::exchange::deadline::Patience;
+use crate::exchange::deadline::HeadTimeout;
 use crate::http1::Malformed;
 use crate::observe::UpstreamStats;
 use crate::options::{UpstreamOptions, UpstreamSetupError};
-use crate::protect::concurrency::{Place, Places};
+use crate::protect::concurrency::{ConcurrencyLimit, Permit};
 use crate::request::content::WatchedBody;
 use crate::request::expect::Gate;
-use crate::request::interim::Interim;
+use crate::request::interim::InterimSink;
 use crate::url;
 
-use larder_message::forward::{self, Hop, HostPolicy};
-use larder_message::{EarlyResponses, OriginOutcome};
+use larder_message::forward::{self, ClientConnection, HostPolicy};
+use larder_message::{InterimResponses, OriginOutcome};
 
 /// Sends requests to one origin. Cheap to clone; clones share the pool.
 ///
-/// A [`Requester`] in a request's extensions says where the request came from; without one it counts as Larder's own.
+/// A [`ClientContext`] in a request's extensions says where the request came from; without one it counts as Larder's own.
 #[derive(Clone)]
 pub struct UpstreamService(Arc<Upstream>);
 
-/// Who a request comes from. One extension for all of it: each costs an exchange several allocations.
+/// What is known of the client of a request. One extension holds all of it, because each costs an exchange several allocations.
 #[derive(Clone, Debug)]
-pub struct Requester {
-    /// The connection.
-    pub hop: Hop,
-    /// Receives the origin's 1xx responses.
-    pub early: Option<EarlyResponses>,
+pub struct ClientContext {
+    /// The connection that it came over.
+    pub connection: ClientConnection,
+    /// Receives the origin's interim responses.
+    pub interim: Option<InterimResponses>,
 }
 
 /// The policy over the endpoints of one upstream: how many exchanges there are at a time, which endpoint has the next one, and what
@@ -48,7 +48,7 @@ pub struct Requester {
 pub(crate) struct Upstream {
     pub(crate) options: UpstreamOptions,
     pub(crate) stats: Arc<UpstreamStats>,
-    pub(crate) places: Places,
+    pub(crate) concurrency: ConcurrencyLimit,
     endpoint: Arc<Endpoint>,
 }
 
@@ -60,8 +60,8 @@ impl UpstreamService {
     pub fn new(options: UpstreamOptions) -> Result<Self, UpstreamSetupError> {
         let stats = Arc::<UpstreamStats>::default();
         let endpoint = Arc::new(Endpoint::new(&options.config.url, &options, &stats)?);
-        let places = Places::new(Arc::clone(&options.config.name), options.config.limit);
-        Ok(Self(Arc::new(Upstream { options, stats, places, endpoint })))
+        let concurrency = ConcurrencyLimit::new(Arc::clone(&options.config.name), options.config.limit);
+        Ok(Self(Arc::new(Upstream { options, stats, concurrency, endpoint })))
     }
 
     /// This upstream's counts.
@@ -69,9 +69,9 @@ impl UpstreamService {
         &self.0.stats
     }
 
-    /// Where exchanges hear that others wait for their place.
+    /// Tells running exchanges that others wait for their permit.
     pub fn pressure(&self) -> &Pressure {
-        self.0.places.pressure()
+        self.0.concurrency.pressure()
     }
 
     /// What its breaker lets through.
@@ -79,9 +79,9 @@ impl UpstreamService {
         self.0.endpoint.health.state()
     }
 
-    /// Requests that got no place, since the start.
+    /// Requests that were refused since the start.
     pub fn refused_total(&self) -> u64 {
-        self.0.places.refused()
+        self.0.concurrency.refused()
     }
 
     /// Whether a path may lead out of the upstream's base path. Such a request must not be sent.
@@ -93,30 +93,29 @@ impl UpstreamService {
         &self.0
     }
 
-    /// Sends a request, which is brought into its form at once: what waits for the answer is small.
+    /// Sends a request. It is written before the first await, so that the future stays small.
     fn exchange(&self, request: Request<RequestBody>) -> impl Future<Output = Result<Response<UpstreamBody>, UpstreamError>> + use<> {
         let service = self.clone();
         let upstream = &*self.0;
-        let place = upstream.places.take();
+        let permit = upstream.concurrency.try_acquire();
         let endpoint = upstream.pick();
         let (mut parts, body) = request.into_parts();
-        let (hop, early) = parts.extensions.remove::<Requester>().map(|requester| (requester.hop, requester.early)).unzip();
-        let gate = upstream.expects_continue(&parts, hop.as_ref(), &body).then(Gate::default);
+        let (client, interim) = parts.extensions.remove::<ClientContext>().map(|context| (context.connection, context.interim)).unzip();
+        let gate = upstream.expects_continue(&parts, client.as_ref(), &body).then(Gate::default);
         let body = WatchedBody::new(body, &parts.headers, gate.clone());
         let progress = body.progress();
-        let outgoing = endpoint.outgoing(parts, body, hop.as_ref(), gate.is_some());
-        let interim = Interim { gate, early: early.flatten() };
+        let outgoing = endpoint.outgoing(parts, body, client.as_ref(), gate.is_some());
+        let interim = InterimSink { gate, client: interim.flatten() };
         async move {
             let upstream = &*service.0;
-            let held = upstream.admit(&endpoint, place).await?;
+            let held = upstream.admit(&endpoint, permit).await?;
             let attempt = endpoint.health.attempt()?;
-            let answer =
-                outgoing.send(&interim, progress, (upstream.patience(), &upstream.stats)).await.and_then(|response| {
-                    match response.status() {
-                        StatusCode::SWITCHING_PROTOCOLS => Err(UpstreamError::Protocol(Malformed::Switched.into())),
-                        _ => Ok(response),
-                    }
-                });
+            let answer = outgoing.send(&interim, progress, (upstream.head_timeout(), &upstream.stats)).await.and_then(|response| {
+                match response.status() {
+                    StatusCode::SWITCHING_PROTOCOLS => Err(UpstreamError::Protocol(Malformed::Switched.into())),
+                    _ => Ok(response),
+                }
+            });
             attempt.ended(&answer);
             let (mut parts, body) = answer?.into_parts();
             upstream.receive(&mut parts)?;
@@ -137,26 +136,26 @@ impl Upstream {
         Arc::clone(&self.endpoint)
     }
 
-    /// Waits for a place where none was free. An endpoint whose breaker is open needs none.
-    pub(crate) async fn admit(&self, endpoint: &Endpoint, place: Option<Place>) -> Result<Held, UpstreamError> {
+    /// Waits for a permit where none was free. While the endpoint's breaker is open, the request is refused instead.
+    pub(crate) async fn admit(&self, endpoint: &Endpoint, permit: Option<Permit>) -> Result<Held, UpstreamError> {
         endpoint.health.check()?;
-        let place = match place {
-            Some(place) => place,
-            None => Box::pin(self.places.wait()).await?,
+        let permit = match permit {
+            Some(permit) => permit,
+            None => Box::pin(self.concurrency.acquire()).await?,
         };
-        Ok(Held { _place: Some(place), _in_flight: self.stats.begin_request() })
+        Ok(Held { _permit: Some(permit), _in_flight: self.stats.begin_request() })
     }
 
-    fn patience(&self) -> Patience {
-        Patience { deadline: self.options.config.first_byte_timeout, min_rate: self.options.min_upload_rate }
+    fn head_timeout(&self) -> HeadTimeout {
+        HeadTimeout { timeout: self.options.config.first_byte_timeout, min_rate: self.options.min_upload_rate }
     }
 
-    /// Whether the content waits for the origin's word (RFC 9110 §10.1.1: not for HTTP/1.0 clients, and not without content). hyper
-    /// passes the word on from HTTP/1.1 connections only.
-    fn expects_continue(&self, parts: &Parts, hop: Option<&Hop>, body: &RequestBody) -> bool {
+    /// Whether the content waits for a `100 (Continue)` (RFC 9110 §10.1.1: not for HTTP/1.0 clients, and not without content). Only
+    /// connections of HTTP/1.1 pass it on.
+    fn expects_continue(&self, parts: &Parts, client: Option<&ClientConnection>, body: &RequestBody) -> bool {
         parts.headers.contains_key(header::EXPECT)
             && !body.is_end_stream()
-            && hop.is_some_and(|hop| hop.version > Version::HTTP_10)
+            && client.is_some_and(|client| client.version > Version::HTTP_10)
             && !self.options.config.h2c
             && self.options.config.host == HostPolicy::Preserve
     }

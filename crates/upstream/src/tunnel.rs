@@ -21,16 +21,16 @@ use crate::exchange::failure::classify;
 use crate::observe::InFlight;
 use crate::request::content::WatchedBody;
 use crate::url;
-use larder_message::forward::{self, Hop};
+use larder_message::forward::{self, ClientConnection};
 
 /// The client's side of a tunnel.
 pub struct TunnelClient {
     /// What is known of its connection.
-    pub hop: Hop,
+    pub connection: ClientConnection,
     /// How long the tunnel may be quiet.
     pub idle: Duration,
     /// Dropped when the tunnel has ended: the connection counts as open until then.
-    pub connection: Box<dyn Send>,
+    pub guard: Box<dyn Send>,
 }
 
 impl UpstreamService {
@@ -49,7 +49,7 @@ impl UpstreamService {
     async fn admitted(&self, request: Request<impl ClientBody>, client: TunnelClient) -> Result<Response<UpstreamBody>, UpstreamError> {
         let upstream = self.upstream();
         let endpoint = upstream.pick();
-        let held = upstream.admit(&endpoint, upstream.places.take()).await?;
+        let held = upstream.admit(&endpoint, upstream.concurrency.try_acquire()).await?;
         let attempt = endpoint.health.attempt()?;
         let switching = tokio::time::timeout(upstream.options.config.first_byte_timeout, self.switch(&endpoint, request, client, held));
         let result = switching.await.unwrap_or(Err(UpstreamError::FirstByteTimeout));
@@ -70,7 +70,7 @@ impl UpstreamService {
         let (mut parts, body) = request.into_parts();
         let body = WatchedBody::new(RequestBody::new(body), &parts.headers, None);
         parts.extensions = Extensions::new();
-        forward::to_upstream(&mut parts, Some(&tunnel.hop), &endpoint.rules);
+        forward::to_upstream(&mut parts, Some(&tunnel.connection), &endpoint.rules);
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         if let Some(protocol) = protocol {
             parts.headers.insert(header::UPGRADE, protocol);

@@ -16,7 +16,7 @@ use larder_tower::{Cache, CacheBody, CacheService, Caller, FetchError, Outcome, 
 use super::request_limit::{is_too_large, limited};
 use crate::active::ActiveConfig;
 use crate::config::OddPaths;
-use crate::forward::{EffectiveTarget, Hop, effective_target, is_upgrade};
+use crate::forward::{ClientConnection, EffectiveTarget, effective_target, is_upgrade};
 use crate::http1;
 use crate::path_reading;
 use crate::problem::{Problem, TOO_LARGE};
@@ -25,7 +25,7 @@ use crate::redis::Redis;
 use crate::server::{Handler, Lingering, OpenConnections, OwnAnswer, Peer, lingering};
 use crate::telemetry::access_log::{AccessLog, Entry, LoggedBody, ResponseRecord};
 use crate::telemetry::metrics::RequestRecord;
-use crate::upstream::{Requester, TunnelClient, UpstreamBody, UpstreamError, UpstreamService};
+use crate::upstream::{ClientContext, TunnelClient, UpstreamBody, UpstreamError, UpstreamService};
 
 const NO_ROUTE: Problem = Problem::new(StatusCode::NOT_FOUND, "destination_not_found", "No route is configured for this request.");
 const NOT_STORED: Problem =
@@ -64,8 +64,8 @@ impl Gateway {
     fn hit(&self, request: &Request<()>, peer: &Peer, head: &mut Vec<u8>) -> Option<LoggedBody<GatewayBody>> {
         let started = monotonic();
         let live = self.live.load();
-        let hop = peer.hop(request.version());
-        let target = effective_target(request.uri(), request.headers(), &hop, &live.trusted);
+        let connection = peer.client_connection(request.version());
+        let target = effective_target(request.uri(), request.headers(), &connection, &live.trusted);
         let path = request.uri().path();
         let service = live.route(request.method(), &target.authority, path)?;
         if path_reading::is_odd(path) && live.odd_paths(service.route().index) != OddPaths::Cache {
@@ -90,8 +90,8 @@ impl Gateway {
         let started = monotonic();
         let request = lingering(request);
         let live = self.live.load();
-        let hop = peer.hop(request.version());
-        let target = effective_target(request.uri(), request.headers(), &hop, &live.trusted);
+        let connection = peer.client_connection(request.version());
+        let target = effective_target(request.uri(), request.headers(), &connection, &live.trusted);
         let entry = self.access_log.begin(&request, Some(target.client), || self.clock.now());
         let service = live.route(request.method(), &target.authority, request.uri().path());
         let asked = Asked { method: request.method().clone(), started, entry, route: service.map(|service| service.route().index) };
@@ -122,7 +122,7 @@ impl Gateway {
             return Handling::waiting(async move { upgrade(&live, asked, limited(request, most), &peer).await });
         }
         let caller = caller(target);
-        match walk(service, limited(request, most), caller, odd_path, hop, &peer).into_ready() {
+        match walk(service, limited(request, most), caller, odd_path, connection, &peer).into_ready() {
             Ok(served) => Handling::ready(asked.served(&live, served)),
             Err(waiting) => {
                 // Across an await the configuration is held by count, not by the thread's slot.
@@ -162,8 +162,8 @@ impl Handler for PublicHandler {
         let live = gateway.live.load();
         let entry = match answer.request {
             Some(request) => {
-                let hop = Hop { peer: answer.peer, secure: false, version: request.version() };
-                let target = effective_target(request.uri(), request.headers(), &hop, &live.trusted);
+                let connection = ClientConnection { peer: answer.peer, secure: false, version: request.version() };
+                let target = effective_target(request.uri(), request.headers(), &connection, &live.trusted);
                 gateway.access_log.begin(request, Some(target.client), || gateway.clock.now())
             }
             None => gateway.access_log.begin_unread(Some(answer.peer), || gateway.clock.now()),
@@ -215,11 +215,11 @@ fn walk(
     request: Request<Limited<Lingering>>,
     caller: Caller,
     odd_path: bool,
-    hop: Hop,
+    connection: ClientConnection,
     peer: &Peer,
 ) -> ServeFuture<UpstreamBody> {
     let extend = |extensions: &mut http::Extensions| {
-        extensions.insert(Requester { hop, early: peer.early_responses(hop.version) });
+        extensions.insert(ClientContext { connection, interim: peer.interim_responses(connection.version) });
     };
     if odd_path {
         return service.pass_by(request, caller, Reason::OddPath, extend);
@@ -259,7 +259,8 @@ async fn upgrade(
 ) -> Response<LoggedBody<GatewayBody>> {
     let Some(upstream) = asked.route.and_then(|route| live.upstream_of(route)) else { return asked.refused(live, FAILED) };
     let started = monotonic();
-    let client = TunnelClient { hop: peer.hop(request.version()), idle: peer.tunnel_idle(), connection: Box::new(peer.clone()) };
+    let client =
+        TunnelClient { connection: peer.client_connection(request.version()), idle: peer.tunnel_idle(), guard: Box::new(peer.clone()) };
     match upstream.upgrade(request, client).await {
         Ok(response) => {
             let mut served = Served::passed(response, Reason::Upgrade);
@@ -295,8 +296,8 @@ impl Asked {
     fn failed_at(self, live: &ActiveConfig, error: &UpstreamError) -> Response<LoggedBody<GatewayBody>> {
         let problem = error.problem();
         let Some(upstream) = self.route.and_then(|route| live.upstream_name(route)) else { return self.refused(live, problem) };
-        // What the client did wrong is no matter of the next hop's.
-        let response = match error.is_origins() || error.is_refusal() {
+        // `next-hop` names the upstream only where the failure is not the client's.
+        let response = match error.is_origin_failure() || error.is_refusal() {
             true => problem.response_about(&self.method, upstream),
             false => problem.response(&self.method),
         };

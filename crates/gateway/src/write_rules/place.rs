@@ -11,7 +11,7 @@ use super::writes::named;
 use crate::config::PurgeTemplate;
 use crate::routing::RouteTable;
 use crate::routing::tagging::Values;
-use crate::upstream::Requester;
+use crate::upstream::ClientContext;
 
 /// Where a write went.
 #[derive(Clone, Debug)]
@@ -43,9 +43,9 @@ impl Place {
 /// an origin may answer according to how it was reached.
 pub(super) fn again(routes: &RouteTable, request: &Parts, old: &[InvalidationTarget]) -> Vec<Again> {
     let (mut template, ()) = http::Request::new(()).into_parts();
-    if let Some(requester) = request.extensions.get::<Requester>() {
+    if let Some(context) = request.extensions.get::<ClientContext>() {
         // Its 1xx responses are nobody's.
-        template.extensions.insert(Requester { early: None, ..requester.clone() });
+        template.extensions.insert(ClientContext { interim: None, ..context.clone() });
     }
     let forwarded = |name: &http::HeaderName| name == http::header::FORWARDED || name.as_str().starts_with("x-forwarded-");
     template.headers.extend(request.headers.iter().filter(|(name, _)| forwarded(name)).map(|(name, value)| (name.clone(), value.clone())));

@@ -3,7 +3,7 @@
 
 mod account;
 mod claims;
-mod hop;
+mod client_connection;
 mod request;
 mod response;
 mod target;
@@ -11,7 +11,7 @@ mod trailers;
 mod trust;
 mod via;
 
-pub use hop::Hop;
+pub use client_connection::ClientConnection;
 pub use request::{ForwardRules, HostPolicy, is_upgrade, to_upstream, upstream_fields};
 pub use response::{Unforwardable, to_client};
 pub use target::{EffectiveTarget, effective_target};

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, Version};
 use larder_semantics::fields::{connection_options, is_hop_by_hop};
 use smallvec::SmallVec;
 
-use super::Hop;
+use super::ClientConnection;
 use super::account::{introduce_client, introduce_target, text_of};
 use super::claims::{self, Claimed};
 use super::target::{own_authority, target_and_trail};
@@ -39,9 +39,9 @@ pub struct ForwardRules {
 
 /// Makes a received head into the one that goes upstream, with the fields of [`upstream_fields`]. The target is left alone: path and query
 /// go up as sent.
-pub fn to_upstream(parts: &mut Parts, hop: Option<&Hop>, rules: &ForwardRules) {
+pub fn to_upstream(parts: &mut Parts, connection: Option<&ClientConnection>, rules: &ForwardRules) {
     let mut headers = HeaderMap::with_capacity(parts.headers.len() + ADDED);
-    upstream_fields(parts, hop, rules, |name, value| {
+    upstream_fields(parts, connection, rules, |name, value| {
         if let Ok(value) = HeaderValue::from_bytes(value) {
             headers.append(name, value);
         }
@@ -57,10 +57,16 @@ const ADDED: usize = 7;
 /// `Max-Forwards` and `Host` are brought up to date, and the origin is told who asked for what: the same as the key has.
 ///
 /// Without a `hop` (a request of Larder's own, such as a refresh) nobody asked, and only the target is told, where it names its scheme.
-pub fn upstream_fields(parts: &Parts, hop: Option<&Hop>, rules: &ForwardRules, mut write: impl FnMut(&HeaderName, &[u8])) {
+pub fn upstream_fields(
+    parts: &Parts,
+    connection: Option<&ClientConnection>,
+    rules: &ForwardRules,
+    mut write: impl FnMut(&HeaderName, &[u8]),
+) {
     let headers = &parts.headers;
     let mut trail = Trail::new();
-    let target = hop.map(|hop| target_and_trail(&parts.uri, headers, hop, &rules.trusted, |address| trail.push(address)));
+    let target =
+        connection.map(|connection| target_and_trail(&parts.uri, headers, connection, &rules.trusted, |address| trail.push(address)));
     let (scheme, authority) = match &target {
         Some(target) => (target.scheme, &*target.authority),
         None => (parts.uri.scheme_str().unwrap_or("http"), own_authority(&parts.uri, headers)),
@@ -70,11 +76,11 @@ pub fn upstream_fields(parts: &Parts, hop: Option<&Hop>, rules: &ForwardRules, m
     // 9112 §3.2.2); and it goes first, "since Host is crucial information for handling a request" (RFC 9110 §7.2).
     let shows_own = rules.host == HostPolicy::Preserve && !authority.is_empty();
     write(&header::HOST, if shows_own { authority.as_bytes() } else { rules.upstream_host.as_bytes() });
-    let peer = hop.map(|hop| hop.peer.to_canonical());
+    let peer = connection.map(|connection| connection.peer.to_canonical());
     let believed = peer.is_some_and(|peer| rules.trusted.contains(peer));
     let options = if has(headers, &header::CONNECTION) { connection_options(headers) } else { Default::default() };
     for (name, value) in headers {
-        // Whether this hop expects anything of the next is up to whoever sends the content (RFC 9110 §10.1.1).
+        // Each hop decides for itself whether its content waits for a 100 (Continue) (RFC 9110 §10.1.1).
         if *name == header::HOST || *name == header::EXPECT || is_hop_by_hop(name) || options.contains(name) {
             continue;
         }
@@ -96,7 +102,7 @@ pub fn upstream_fields(parts: &Parts, hop: Option<&Hop>, rules: &ForwardRules, m
         (Some(target), Some(peer)) => introduce_client((target.scheme, authority), &trail, peer, &mut write),
         _ => introduce_target(&parts.uri, authority, &mut write),
     }
-    write(&header::VIA, via::member(hop.map_or(parts.version, |hop| hop.version)).as_bytes());
+    write(&header::VIA, via::member(connection.map_or(parts.version, |connection| connection.version)).as_bytes());
     write(&CDN_LOOP, PSEUDONYM.as_bytes());
 }
 
@@ -141,8 +147,10 @@ mod tests {
     use super::super::Trust;
     use super::*;
 
-    const CLIENT: Hop = Hop { peer: IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), secure: false, version: Version::HTTP_11 };
-    const PROXY: Hop = Hop { peer: IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), secure: false, version: Version::HTTP_11 };
+    const CLIENT: ClientConnection =
+        ClientConnection { peer: IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), secure: false, version: Version::HTTP_11 };
+    const PROXY: ClientConnection =
+        ClientConnection { peer: IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), secure: false, version: Version::HTTP_11 };
 
     fn rules(host: HostPolicy) -> ForwardRules {
         ForwardRules {
@@ -152,12 +160,12 @@ mod tests {
         }
     }
 
-    fn sent(method: Method, hop: Option<&Hop>, host: HostPolicy, lines: &[(&'static str, &'static str)]) -> HeaderMap {
+    fn sent(method: Method, connection: Option<&ClientConnection>, host: HostPolicy, lines: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut parts = Request::builder().method(method).uri("/a?b").body(()).expect("request").into_parts().0;
         for (name, value) in lines {
             parts.headers.append(*name, HeaderValue::from_static(value));
         }
-        to_upstream(&mut parts, hop, &rules(host));
+        to_upstream(&mut parts, connection, &rules(host));
         parts.headers
     }
 
@@ -306,8 +314,8 @@ mod tests {
 
     #[test]
     fn rfc7239_6_an_ipv6_node_is_bracketed_and_quoted() {
-        let hop = Hop { peer: "2001:db8::1".parse().expect("address"), secure: true, version: Version::HTTP_2 };
-        let headers = sent(Method::GET, Some(&hop), HostPolicy::Preserve, &[]);
+        let connection = ClientConnection { peer: "2001:db8::1".parse().expect("address"), secure: true, version: Version::HTTP_2 };
+        let headers = sent(Method::GET, Some(&connection), HostPolicy::Preserve, &[]);
         assert_eq!(headers["forwarded"], "for=\"[2001:db8::1]\";proto=https");
         assert_eq!(headers["via"], "2 larder");
     }

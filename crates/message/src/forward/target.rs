@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, Uri, header};
 
-use super::Hop;
+use super::ClientConnection;
 use super::trust::{TrustedProxies, read_claim};
 
 /// Scheme and authority of the target URI (RFC 9110 §7.1), and the client. The origin is told the same, so that whatever it makes of them
@@ -24,26 +24,31 @@ pub struct EffectiveTarget<'a> {
 
 /// Scheme and authority that the cache key uses, and the client's address: from the connection and the request itself, or from
 /// `X-Forwarded-*` or `Forwarded` as far as a trusted peer is believed. Allocates nothing for an untrusted peer.
-pub fn effective_target<'a>(uri: &'a Uri, headers: &'a HeaderMap, hop: &Hop, trusted: &TrustedProxies) -> EffectiveTarget<'a> {
-    target_and_trail(uri, headers, hop, trusted, |_| ())
+pub fn effective_target<'a>(
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+    connection: &ClientConnection,
+    trusted: &TrustedProxies,
+) -> EffectiveTarget<'a> {
+    target_and_trail(uri, headers, connection, trusted, |_| ())
 }
 
 /// The same. `trail` hears of each address before the peer's that counts, the nearest first: the client's is the last.
 pub(super) fn target_and_trail<'a>(
     uri: &'a Uri,
     headers: &'a HeaderMap,
-    hop: &Hop,
+    connection: &ClientConnection,
     trusted: &TrustedProxies,
     trail: impl FnMut(IpAddr),
 ) -> EffectiveTarget<'a> {
     let own = own_authority(uri, headers);
-    let peer = hop.peer.to_canonical();
+    let peer = connection.peer.to_canonical();
     if !trusted.contains(peer) {
-        return EffectiveTarget { scheme: hop.scheme(), authority: Cow::Borrowed(own), vouched: false, client: peer };
+        return EffectiveTarget { scheme: connection.scheme(), authority: Cow::Borrowed(own), vouched: false, client: peer };
     }
     let claim = read_claim(headers, trusted, trail);
     EffectiveTarget {
-        scheme: claim.scheme.unwrap_or(hop.scheme()),
+        scheme: claim.scheme.unwrap_or(connection.scheme()),
         vouched: claim.host.is_some(),
         authority: claim.host.unwrap_or(Cow::Borrowed(own)),
         client: claim.client.unwrap_or(peer),
@@ -77,9 +82,9 @@ mod tests {
         for (name, value) in lines {
             headers.append(*name, HeaderValue::from_static(value));
         }
-        let hop = Hop { peer: peer.parse().expect("address"), secure: false, version: Version::HTTP_11 };
+        let connection = ClientConnection { peer: peer.parse().expect("address"), secure: false, version: Version::HTTP_11 };
         let uri = Uri::from_static(uri);
-        let found = effective_target(&uri, &headers, &hop, &trusted);
+        let found = effective_target(&uri, &headers, &connection, &trusted);
         (found.scheme.into(), found.authority.into_owned(), found.client.to_string())
     }
 

@@ -66,26 +66,26 @@ pub(super) struct Claim<'a> {
 /// own, and each before it was written by the one behind it. `hop` hears of each address that counts, the nearest first.
 ///
 /// `X-Forwarded-*` wins over `Forwarded`: most proxies write the former and let a client's own `Forwarded` pass.
-pub(super) fn read_claim<'a>(headers: &'a HeaderMap, trusted: &TrustedProxies, hop: impl FnMut(IpAddr)) -> Claim<'a> {
+pub(super) fn read_claim<'a>(headers: &'a HeaderMap, trusted: &TrustedProxies, visit: impl FnMut(IpAddr)) -> Claim<'a> {
     let trust = trusted.trust;
     if [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST].iter().any(|name| headers.contains_key(name)) {
         let nodes = from_right(headers, &X_FORWARDED_FOR).map(parse_node);
-        let (client, depth) = if trust.client { walk(nodes, trusted, hop) } else { (None, 0) };
+        let (client, depth) = if trust.client { walk(nodes, trusted, visit) } else { (None, 0) };
         let proto = outermost(headers, &X_FORWARDED_PROTO, depth).filter(|_| trust.scheme);
         let host = outermost(headers, &X_FORWARDED_HOST, depth).filter(|_| trust.host);
         Claim { client, scheme: proto.and_then(scheme), host: checked(host.map(Cow::Borrowed)) }
     } else {
-        forwarded_claim(headers, trusted, hop)
+        forwarded_claim(headers, trusted, visit)
     }
 }
 
 /// RFC 7239 §4: each element tells how the one who wrote it was reached.
-fn forwarded_claim<'a>(headers: &'a HeaderMap, trusted: &TrustedProxies, hop: impl FnMut(IpAddr)) -> Claim<'a> {
+fn forwarded_claim<'a>(headers: &'a HeaderMap, trusted: &TrustedProxies, visit: impl FnMut(IpAddr)) -> Claim<'a> {
     let trust = trusted.trust;
     let mut elements: Vec<&str> = headers.get_all(header::FORWARDED).iter().flat_map(elements).collect();
     elements.reverse();
     let nodes = elements.iter().map(|element| parameter(element, "for").and_then(|node| parse_node(node.as_bytes())));
-    let (client, depth) = if trust.client { walk(nodes, trusted, hop) } else { (None, 0) };
+    let (client, depth) = if trust.client { walk(nodes, trusted, visit) } else { (None, 0) };
     let outermost = |name| elements.iter().take(depth + 1).rev().find_map(|element| parameter(element, name));
     let scheme = outermost("proto").filter(|_| trust.scheme).as_deref().and_then(scheme);
     Claim { client, scheme, host: checked(outermost("host").filter(|_| trust.host)) }
@@ -93,11 +93,11 @@ fn forwarded_claim<'a>(headers: &'a HeaderMap, trusted: &TrustedProxies, hop: im
 
 /// Walks from the nearest hop outwards and stops at the first address that is not trusted, or that cannot be read. The last address that was
 /// read, and how many trusted ones it lies behind: so many members of every other field were written by trusted proxies, besides the last.
-fn walk(nodes: impl Iterator<Item = Option<IpAddr>>, trusted: &TrustedProxies, mut hop: impl FnMut(IpAddr)) -> (Option<IpAddr>, usize) {
+fn walk(nodes: impl Iterator<Item = Option<IpAddr>>, trusted: &TrustedProxies, mut visit: impl FnMut(IpAddr)) -> (Option<IpAddr>, usize) {
     let (mut last, mut depth) = (None, 0);
     for node in nodes {
         let Some(address) = node else { break };
-        hop(address);
+        visit(address);
         last = Some(address);
         if !trusted.contains(address) {
             break;

@@ -11,8 +11,8 @@ use crate::connection::activity::Turn;
 use crate::connection::open::Slot;
 use crate::listener::socket::ConnectionInfo;
 use crate::request::suspicion::Suspicion;
-use larder_message::early::{EarlyResponses, Outbox};
-use larder_message::forward::Hop;
+use larder_message::forward::ClientConnection;
+use larder_message::interim::{InterimResponses, Outbox};
 
 /// A client's connection, as a handler sees it. As long as a clone lives, the connection counts against `max_connections`: a tunnel
 /// keeps one.
@@ -74,13 +74,13 @@ impl Peer {
     }
 
     /// What the origin is told about a request received with this version.
-    pub fn hop(&self, version: Version) -> Hop {
-        Hop { peer: self.0.info.remote.ip(), secure: self.0.info.secure, version }
+    pub fn client_connection(&self, version: Version) -> ClientConnection {
+        ClientConnection { peer: self.0.info.remote.ip(), secure: self.0.info.secure, version }
     }
 
     /// Where informational responses to the request under way go. `None` where the client's protocol cannot take them: only HTTP/1.1
     /// here (RFC 9110 §15.2 forbids them to HTTP/1.0 clients).
-    pub fn early_responses(&self, version: Version) -> Option<EarlyResponses> {
+    pub fn interim_responses(&self, version: Version) -> Option<InterimResponses> {
         (version == Version::HTTP_11).then(|| self.0.outbox.begin())
     }
 
@@ -159,7 +159,7 @@ mod tests {
             let info = ConnectionInfo { remote: address, local: address, secure };
             let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a permit");
             let peer = Peer::new(info, Slot::new(permit, &Default::default()), Duration::ZERO);
-            let hop = peer.hop(Version::HTTP_11);
+            let connection = peer.client_connection(Version::HTTP_11);
             assert_eq!((hop.peer, hop.secure), (address.ip(), secure));
         }
     }

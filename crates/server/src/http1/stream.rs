@@ -1,5 +1,5 @@
 //! A client's socket as hyper sees it, with what hyper cannot do: answer hits from where their heads are read ([`crate::http1::head`],
-//! [`crate::http1::write`]), notice ambiguous framing ([`crate::http1::framing`]), write informational responses ([`larder_message::early`]), say why a head is
+//! [`crate::http1::write`]), notice ambiguous framing ([`crate::http1::framing`]), write informational responses ([`larder_message::interim`]), say why a head is
 //! refused ([`crate::http1::refusal`]), give up on a client that takes nothing ([`crate::connection::stall`]), and say goodbye so that it is heard.
 //!
 //! hyper asks for bytes when it has a request to read, so that is when heads are looked at here. It has said all there was to say about

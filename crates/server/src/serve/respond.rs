@@ -67,7 +67,7 @@ pub(crate) fn respond<H: Handler>(
                 let mut response = response.await;
                 if peer.outbox().is_waiting() {
                     // They came together with the final response. Boxed, because that is rare.
-                    response = Box::pin(after_early_responses(response, &peer)).await;
+                    response = Box::pin(after_interim_responses(response, &peer)).await;
                 }
                 peer.outbox().end();
                 response.map(Either::Left)
@@ -79,7 +79,7 @@ pub(crate) fn respond<H: Handler>(
 }
 
 /// The final response, once the informational ones before it are being written.
-async fn after_early_responses<R>(response: R, peer: &Peer) -> R {
+async fn after_interim_responses<R>(response: R, peer: &Peer) -> R {
     poll_fn(|cx| peer.outbox().poll_taken(cx)).await;
     response
 }

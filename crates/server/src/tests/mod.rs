@@ -191,7 +191,7 @@ async fn rfc9110_15_2_early_hints_are_written_before_the_response() {
     let server = serve(ServerOptions::default(), move |request: Request<Incoming>, peer: Peer| {
         let go = Arc::clone(&go);
         async move {
-            let early = peer.early_responses(request.version());
+            let early = peer.interim_responses(request.version());
             let mut links = http::HeaderMap::new();
             links.insert("link", http::HeaderValue::from_static("</a.css>; rel=preload"));
             tokio::spawn(async move {
@@ -218,7 +218,7 @@ async fn hints_that_come_after_the_response_are_dropped() {
     let (give, mut taken) = tokio::sync::mpsc::unbounded_channel();
     let server = serve(ServerOptions::default(), move |request: Request<Incoming>, peer: Peer| {
         if request.uri() == "/1" {
-            give.send(peer.early_responses(request.version()).expect("HTTP/1.1")).expect("receiver");
+            give.send(peer.interim_responses(request.version()).expect("HTTP/1.1")).expect("receiver");
         }
         echo(request, peer)
     });

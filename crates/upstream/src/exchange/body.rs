@@ -11,11 +11,11 @@ use hyper::body::Incoming;
 use crate::error::UpstreamError;
 use crate::http1::ResponseBody;
 use crate::observe::InFlight;
-use crate::protect::concurrency::Place;
+use crate::protect::concurrency::Permit;
 use crate::request::expect::{Gate, Superseded};
 
-/// A response body that streams from its origin. One that breaks off ends with an error, never with a clean end, so that nobody
-/// takes it for complete (RFC 9112 §8).
+/// A response body that streams from its origin. One that breaks off ends with an error, never with a clean end, so that it is not taken
+/// for complete (RFC 9112 §8).
 #[derive(Debug)]
 pub struct UpstreamBody {
     body: Source,
@@ -26,15 +26,14 @@ pub struct UpstreamBody {
 /// What an exchange holds until it ends.
 #[derive(Debug)]
 pub(crate) struct Held {
-    pub(crate) _place: Option<Place>,
+    pub(crate) _permit: Option<Permit>,
     pub(crate) _in_flight: InFlight,
 }
 
 impl Held {
-    /// Gives the place back: a stream of events is nothing that the origin works on and comes to an end with, and as many clients as there
-    /// are places would keep everyone else from it.
+    /// Gives the permit back. A stream of events has no end, so as many clients as there are permits would keep all others from the origin.
     pub(crate) fn for_events(self) -> Self {
-        Self { _place: None, ..self }
+        Self { _permit: None, ..self }
     }
 }
 

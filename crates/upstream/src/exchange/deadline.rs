@@ -6,47 +6,48 @@ use std::time::Duration;
 use crate::error::UpstreamError;
 use crate::request::content::Progress;
 
-/// How long an exchange is waited for.
+/// How long the response's head is waited for.
 #[derive(Clone, Copy)]
-pub(crate) struct Patience {
-    /// For the response's head, from the last movement of the request's content.
-    pub(crate) deadline: Duration,
-    /// Bytes a second that the client has to send on average, where it is waited for; 0: any number.
+pub(crate) struct HeadTimeout {
+    /// From the last progress of the request's content.
+    pub(crate) timeout: Duration,
+    /// Bytes a second that the client has to send on average, while it is waited for; 0: any number.
     pub(crate) min_rate: u64,
 }
 
-/// How often the content's progress is looked at.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often the content's progress is checked.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Time that a client has before its content has to come at the least rate (nginx has none, Apache's `RequestReadTimeout` ten seconds), and
-/// the most that it earns by being faster: one that drips after a fast beginning is noticed all the same.
+/// Time that a client has before its content has to come at the minimum rate (nginx has none, Apache's `RequestReadTimeout` ten seconds).
 const GRACE: Duration = Duration::from_secs(10);
-const MOST_EARNED: Duration = Duration::from_secs(60);
 
-/// Waits for the head. A long upload is not a slow response, so the deadline counts from the last of the content; and a client that sends a
+/// Maximum time that a client earns by being faster: one that drips after a fast beginning is noticed all the same.
+const MAX_CREDIT: Duration = Duration::from_secs(60);
+
+/// Waits for the head. A long upload is not a slow response, so the timeout counts from the last of the content; and a client that sends a
 /// byte now and then does not hold a connection to the origin for ever.
 pub(crate) async fn within<T>(
-    Patience { deadline, min_rate }: Patience,
+    HeadTimeout { timeout, min_rate }: HeadTimeout,
     progress: Option<&Progress>,
     mut work: Pin<&mut impl Future<Output = T>>,
 ) -> Result<T, UpstreamError> {
     let Some(progress) = progress else {
-        return tokio::time::timeout(deadline, work).await.map_err(|_elapsed| UpstreamError::FirstByteTimeout);
+        return tokio::time::timeout(timeout, work).await.map_err(|_elapsed| UpstreamError::FirstByteTimeout);
     };
-    let (mut quiet, mut left) = (Duration::ZERO, GRACE);
+    let (mut idle, mut credit) = (Duration::ZERO, GRACE);
     loop {
-        let look = LOOK.min(deadline.saturating_sub(quiet));
-        if let Ok(done) = tokio::time::timeout(look, work.as_mut()).await {
+        let interval = CHECK_INTERVAL.min(timeout.saturating_sub(idle));
+        if let Ok(done) = tokio::time::timeout(interval, work.as_mut()).await {
             return Ok(done);
         }
         let (moved, bytes, is_starved) = (progress.take_moved(), progress.take_bytes(), progress.is_starved());
-        quiet = if moved { Duration::ZERO } else { quiet + look };
+        idle = if moved { Duration::ZERO } else { idle + interval };
         if let Some(earned) = bytes.saturating_mul(1000).checked_div(min_rate) {
-            left = (left + Duration::from_millis(earned)).min(MOST_EARNED);
-            left = if is_starved { left.saturating_sub(look) } else { left };
+            credit = (credit + Duration::from_millis(earned)).min(MAX_CREDIT);
+            credit = if is_starved { credit.saturating_sub(interval) } else { credit };
         }
-        let is_over = quiet >= deadline;
-        if is_starved && (is_over || left.is_zero()) {
+        let is_over = idle >= timeout;
+        if is_starved && (is_over || credit.is_zero()) {
             return Err(UpstreamError::RequestStalled);
         }
         if is_over {
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
     use crate::request::content::WatchedBody;
 
-    const PATIENCE: Patience = Patience { deadline: Duration::from_secs(30), min_rate: 0 };
+    const ANY_RATE: HeadTimeout = HeadTimeout { timeout: Duration::from_secs(30), min_rate: 0 };
 
     fn upload(body: impl Body<Data = Bytes, Error = std::io::Error> + Send + 'static) -> (WatchedBody, Option<Arc<Progress>>) {
         let body = WatchedBody::new(RequestBody::new(body), &HeaderMap::new(), None);
@@ -117,14 +118,14 @@ mod tests {
                 body.frame().await.expect("frame").expect("data");
             }
         };
-        assert!(within(PATIENCE, progress.as_deref(), pin!(work)).await.is_ok());
+        assert!(within(ANY_RATE, progress.as_deref(), pin!(work)).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_upload_that_stops_is_the_clients_stall() {
         let (mut body, progress) = upload(Slow::new(2));
         let work = async { while body.frame().await.is_some() {} };
-        let error = within(PATIENCE, progress.as_deref(), pin!(work)).await.expect_err("stalled");
+        let error = within(ANY_RATE, progress.as_deref(), pin!(work)).await.expect_err("stalled");
         assert!(matches!(error, UpstreamError::RequestStalled), "{error:?}");
     }
 
@@ -135,11 +136,11 @@ mod tests {
             body.frame().await.expect("frame").expect("data");
             pending::<()>().await;
         };
-        let error = within(PATIENCE, progress.as_deref(), pin!(work)).await.expect_err("silent");
+        let error = within(ANY_RATE, progress.as_deref(), pin!(work)).await.expect_err("silent");
         assert!(matches!(error, UpstreamError::FirstByteTimeout), "{error:?}");
     }
 
-    const AT_LEAST_1_KIB: Patience = Patience { deadline: Duration::from_secs(30), min_rate: 1024 };
+    const AT_LEAST_1_KIB: HeadTimeout = HeadTimeout { timeout: Duration::from_secs(30), min_rate: 1024 };
 
     #[tokio::test(start_paused = true)]
     async fn an_upload_that_drips_is_the_clients_stall_however_often_it_moves() {
@@ -195,7 +196,7 @@ mod tests {
                 body.frame().await.expect("frame").expect("data");
             }
         };
-        assert!(within(Patience { min_rate: 1000, ..AT_LEAST_1_KIB }, progress.as_deref(), pin!(work)).await.is_ok());
+        assert!(within(HeadTimeout { min_rate: 1000, ..AT_LEAST_1_KIB }, progress.as_deref(), pin!(work)).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,7 +13,7 @@ use larder_config::{Upstream, UpstreamUrl};
 use larder_tower::BoxError;
 
 use super::body::Source;
-use super::deadline::{Patience, within};
+use super::deadline::{HeadTimeout, within};
 use super::failure::classify;
 use crate::connect::{ConnectionMark, Connector};
 use crate::error::UpstreamError;
@@ -22,18 +22,18 @@ use crate::http1::{HeadWriter, Upload};
 use crate::http2::{Http2, may_repeat};
 use crate::observe::UpstreamStats;
 use crate::request::content::{BodyFailure, Progress, WatchedBody};
-use crate::request::expect::patiently;
-use crate::request::interim::Interim;
+use crate::request::expect::with_continue_timeout;
+use crate::request::interim::InterimSink;
 use crate::url;
-use larder_message::forward::{self, ForwardRules, Hop, HostPolicy};
+use larder_message::forward::{self, ClientConnection, ForwardRules, HostPolicy};
 
 /// How requests reach an origin.
 pub(crate) enum Transport {
     /// Over HTTP/1.1.
     Http1(Pool),
-    /// Over HTTP/2, unasked.
+    /// Over HTTP/2 without negotiation.
     Http2(Http2),
-    /// Over what the TLS handshake comes to.
+    /// Over what the TLS handshake negotiates.
     Negotiated(Arc<GeneralClients>),
 }
 
@@ -72,12 +72,12 @@ impl Transport {
         Self::Negotiated(Arc::new(GeneralClients { pooled: client(settings.max_idle), fresh: client(0) }))
     }
 
-    /// A received request as it goes to the origin. With `expect`, its content waits for the origin's word.
+    /// A received request as it goes to the origin. With `expect`, its content waits for a `100 (Continue)`.
     pub(crate) fn outgoing(
         &self,
         parts: Parts,
         body: WatchedBody,
-        hop: Option<&Hop>,
+        client: Option<&ClientConnection>,
         expect: bool,
         (url, rules): (&UpstreamUrl, &ForwardRules),
     ) -> Outgoing {
@@ -86,19 +86,19 @@ impl Transport {
             Self::Http1(pool) => {
                 let target = url::origin_form(url, &parts.uri);
                 let mut head = HeadWriter::new(&parts.method, target.path_and_query().map_or("/", |target| target.as_str()));
-                forward::upstream_fields(&parts, hop, rules, |name, value| head.field(name, value));
+                forward::upstream_fields(&parts, client, rules, |name, value| head.field(name, value));
                 if let Some(expectation) = expectation {
                     head.field(&header::EXPECT, expectation.as_bytes());
                 }
                 let upload = Upload::new(head, &parts.headers, body);
                 Outgoing::Http1 { pool: pool.clone(), method: parts.method, upload }
             }
-            Self::Http2(client) => {
-                let request = general_request(parts, body, hop, expectation, (url, rules));
-                Outgoing::Http2 { client: client.clone(), request: Box::new(under_its_name(request)) }
+            Self::Http2(http2) => {
+                let request = general_request(parts, body, client, expectation, (url, rules));
+                Outgoing::Http2 { client: http2.clone(), request: Box::new(under_its_name(request)) }
             }
             Self::Negotiated(clients) => {
-                let request = general_request(parts, body, hop, expectation, (url, rules));
+                let request = general_request(parts, body, client, expectation, (url, rules));
                 Outgoing::Negotiated { clients: Arc::clone(clients), request: Box::new(request) }
             }
         }
@@ -109,13 +109,13 @@ impl Transport {
 fn general_request(
     mut parts: Parts,
     body: WatchedBody,
-    hop: Option<&Hop>,
+    client: Option<&ClientConnection>,
     expectation: Option<HeaderValue>,
     (url, rules): (&UpstreamUrl, &ForwardRules),
 ) -> Request<WatchedBody> {
     // hyper would act on extensions of the client's connection.
     parts.extensions = Extensions::new();
-    forward::to_upstream(&mut parts, hop, rules);
+    forward::to_upstream(&mut parts, client, rules);
     parts.uri = url::resolve(url, &parts.uri);
     parts.headers.extend(expectation.map(|expectation| (header::EXPECT, expectation)));
     Request::from_parts(parts, body)
@@ -135,7 +135,7 @@ fn under_its_name(mut request: Request<WatchedBody>) -> Request<WatchedBody> {
 }
 
 impl Outgoing {
-    async fn answer(self, interim: &Interim, stats: &UpstreamStats) -> Result<Response<Source>, BoxError> {
+    async fn answer(self, interim: &InterimSink, stats: &UpstreamStats) -> Result<Response<Source>, BoxError> {
         match self {
             Self::Http1 { pool, method, upload } => Ok(pool.request(&method, upload, interim, stats).await?.map(Source::Pooled)),
             Self::Http2 { client, request } => {
@@ -149,9 +149,9 @@ impl Outgoing {
     /// Sends the request and waits for the response head. `progress` is that of its content, if it has any.
     pub(crate) async fn send(
         self,
-        interim: &Interim,
+        interim: &InterimSink,
         progress: Option<Arc<Progress>>,
-        (patience, stats): (Patience, &UpstreamStats),
+        (timeout, stats): (HeadTimeout, &UpstreamStats),
     ) -> Result<Response<Source>, UpstreamError> {
         let shared = match &self {
             Self::Http2 { client, .. } => Some(client.clone()),
@@ -160,8 +160,8 @@ impl Outgoing {
         // Pinned here and polled through references: handed on, it would be copied, and take its room again, at every step.
         let exchange = pin!(self.answer(interim, stats));
         let answer = match &interim.gate {
-            None => within(patience, progress.as_deref(), exchange).await,
-            Some(gate) => within(patience, progress.as_deref(), Box::pin(patiently(gate, exchange)).as_mut()).await,
+            None => within(timeout, progress.as_deref(), exchange).await,
+            Some(gate) => within(timeout, progress.as_deref(), Box::pin(with_continue_timeout(gate, exchange)).as_mut()).await,
         };
         if let (Err(UpstreamError::FirstByteTimeout), Some(shared)) = (&answer, shared) {
             shared.doubt();
@@ -178,7 +178,7 @@ impl Outgoing {
 async fn negotiated(
     clients: &GeneralClients,
     request: Request<WatchedBody>,
-    interim: Interim,
+    interim: InterimSink,
     stats: &UpstreamStats,
 ) -> Result<Response<Source>, BoxError> {
     let (request, spare) = with_spare(request, interim);
@@ -196,11 +196,11 @@ async fn negotiated(
     Ok(response.map(Source::Driven))
 }
 
-/// A request whose informational responses are told, and the same once more where it may be sent twice.
-fn with_spare(mut request: Request<WatchedBody>, interim: Interim) -> (Request<WatchedBody>, Option<Request<WatchedBody>>) {
+/// A request whose interim responses are received, and the same once more where it may be sent twice.
+fn with_spare(mut request: Request<WatchedBody>, interim: InterimSink) -> (Request<WatchedBody>, Option<Request<WatchedBody>>) {
     let repeats = request.method().is_safe() && request.body().is_end_stream();
-    if interim.is_anyone() {
-        hyper::ext::on_informational(&mut request, move |response| interim.told(response.status(), response.headers()));
+    if interim.is_used() {
+        hyper::ext::on_informational(&mut request, move |response| interim.receive(response.status(), response.headers()));
     }
     let spare = repeats.then(|| {
         let mut spare = Request::new(WatchedBody::empty());

@@ -6,10 +6,10 @@ use http::HeaderMap;
 use httparse::Status;
 
 use super::Malformed;
-use super::fields::{MOST_FIELDS, Shape};
+use super::fields::{MAX_FIELDS, Shape};
 
 /// The most bytes of chunk extensions in one body, and of a trailer section (what hyper takes).
-const MOST_BYTES: usize = 16 * 1024;
+const MAX_BYTES: usize = 16 * 1024;
 
 /// What ends a body after the last byte of its last chunk, where there are no trailers.
 const PLAIN_END: &[u8] = b"\r\n0\r\n\r\n";
@@ -17,12 +17,12 @@ const PLAIN_END: &[u8] = b"\r\n0\r\n\r\n";
 /// A chunked body as far as it has been read.
 #[derive(Debug, Default)]
 pub(super) struct Chunks {
-    place: Place,
+    state: State,
     extensions: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Place {
+enum State {
     /// Before a chunk's size.
     #[default]
     Size,
@@ -49,30 +49,30 @@ pub(super) enum Next {
 impl Chunks {
     /// Whether everything has been read.
     pub(super) fn is_over(&self) -> bool {
-        self.place == Place::End
+        self.state == State::End
     }
 
     /// Takes the next piece off the input.
     pub(super) fn next(&mut self, input: &mut BytesMut) -> Result<Next, Malformed> {
         loop {
-            match self.place {
-                Place::Size => match self.size(input)? {
+            match self.state {
+                State::Size => match self.size(input)? {
                     None => return Ok(Next::Unknown),
-                    Some(0) => self.place = Place::Trailers,
-                    Some(size) => self.place = Place::Data(size),
+                    Some(0) => self.state = State::Trailers,
+                    Some(size) => self.state = State::Data(size),
                 },
-                Place::Data(_) if input.is_empty() => return Ok(Next::Unknown),
-                Place::Data(left) => return Ok(Next::Data(self.data(left, input))),
-                Place::DataEnd => match &input[..input.len().min(2)] {
+                State::Data(_) if input.is_empty() => return Ok(Next::Unknown),
+                State::Data(left) => return Ok(Next::Data(self.data(left, input))),
+                State::DataEnd => match &input[..input.len().min(2)] {
                     b"\r\n" => {
                         input.advance(2);
-                        self.place = Place::Size;
+                        self.state = State::Size;
                     }
                     b"" | b"\r" => return Ok(Next::Unknown),
                     _ => return Err(Malformed::Chunk),
                 },
-                Place::Trailers => return self.trailers(input),
-                Place::End => return Ok(Next::End),
+                State::Trailers => return self.trailers(input),
+                State::End => return Ok(Next::End),
             }
         }
     }
@@ -80,14 +80,14 @@ impl Chunks {
     fn data(&mut self, left: u64, input: &mut BytesMut) -> Bytes {
         let here = usize::try_from(left).map_or(input.len(), |left| left.min(input.len()));
         let data = input.split_to(here).freeze();
-        self.place = match left - here as u64 {
+        self.state = match left - here as u64 {
             0 if input.starts_with(PLAIN_END) => {
                 // With its last bytes it is known that they are the last.
                 input.advance(PLAIN_END.len());
-                Place::End
+                State::End
             }
-            0 => Place::DataEnd,
-            left => Place::Data(left),
+            0 => State::DataEnd,
+            left => State::Data(left),
         };
         data
     }
@@ -95,7 +95,7 @@ impl Chunks {
     /// "chunk-size [ chunk-ext ] CRLF"; a bare LF ends no line here (§2.2), since somebody else might not see that end.
     fn size(&mut self, input: &mut BytesMut) -> Result<Option<u64>, Malformed> {
         let Some(end) = memchr::memchr(b'\n', input) else {
-            let may_come_to_something = input.len() <= MOST_BYTES && input.first().is_none_or(u8::is_ascii_hexdigit);
+            let may_come_to_something = input.len() <= MAX_BYTES && input.first().is_none_or(u8::is_ascii_hexdigit);
             return if may_come_to_something { Ok(None) } else { Err(Malformed::Chunk) };
         };
         let line = input[..end].strip_suffix(b"\r").ok_or(Malformed::Chunk)?;
@@ -103,7 +103,7 @@ impl Chunks {
         let (size, rest) = line.split_at(digits);
         let size = hexadecimal(size).ok_or(Malformed::Chunk)?;
         self.extensions += rest.len();
-        if !is_extension(rest) || self.extensions > MOST_BYTES {
+        if !is_extension(rest) || self.extensions > MAX_BYTES {
             return Err(Malformed::Chunk);
         }
         input.advance(end + 1);
@@ -114,23 +114,23 @@ impl Chunks {
     fn trailers(&mut self, input: &mut BytesMut) -> Result<Next, Malformed> {
         if input.starts_with(b"\r\n") {
             input.advance(2);
-            self.place = Place::End;
+            self.state = State::End;
             return Ok(Next::End);
         }
         let Some(end) = memchr::memmem::find(input, b"\r\n\r\n").map(|end| end + 4) else {
-            return if input.len() <= MOST_BYTES { Ok(Next::Unknown) } else { Err(Malformed::Chunk) };
+            return if input.len() <= MAX_BYTES { Ok(Next::Unknown) } else { Err(Malformed::Chunk) };
         };
         let section = &input[..end];
         if !ends_lines_with_crlf(section) {
             return Err(Malformed::Chunk);
         }
-        let mut lines = [httparse::EMPTY_HEADER; MOST_FIELDS];
+        let mut lines = [httparse::EMPTY_HEADER; MAX_FIELDS];
         let trailers = match httparse::parse_headers(section, &mut lines) {
             Ok(Status::Complete((length, lines))) if length == end => Shape::default().map(lines, section, |_, _| ())?,
             _ => return Err(Malformed::Chunk),
         };
         input.advance(end);
-        self.place = Place::End;
+        self.state = State::End;
         Ok(Next::Trailers(trailers))
     }
 }
@@ -243,9 +243,9 @@ mod tests {
     fn extensions_and_trailers_are_bounded() {
         let extension = format!("1;{}\r\nx\r\n", "a".repeat(9 * 1024));
         assert_eq!(decoded(&[extension.as_bytes(), extension.as_bytes()]), Err(Malformed::Chunk));
-        let endless = format!("0\r\nx: {}", "a".repeat(MOST_BYTES));
+        let endless = format!("0\r\nx: {}", "a".repeat(MAX_BYTES));
         assert_eq!(decoded(&[endless.as_bytes()]), Err(Malformed::Chunk));
-        let many: String = std::iter::once("0\r\n".to_owned()).chain((0..=MOST_FIELDS).map(|n| format!("x-{n}: 1\r\n"))).collect();
+        let many: String = std::iter::once("0\r\n".to_owned()).chain((0..=MAX_FIELDS).map(|n| format!("x-{n}: 1\r\n"))).collect();
         assert_eq!(decoded(&[many.as_bytes(), b"\r\n"]), Err(Malformed::Chunk));
     }
 }

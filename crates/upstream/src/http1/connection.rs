@@ -12,22 +12,22 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf, ReadHalf, WriteHalf};
 use tokio::task::JoinHandle;
 
 use super::fields::Shape;
-use super::response::{Head, LONGEST_HEAD, take_head};
+use super::response::{Head, MAX_HEAD, take_head};
 use super::upload::{SendError, Upload};
 use super::{Incomplete, Malformed};
 use crate::connect::UpstreamStream;
-use crate::request::interim::Interim;
+use crate::request::interim::InterimSink;
 
 /// The first read takes so many bytes at most: a head and a small body.
 const FIRST_READ: usize = 8 * 1024;
 
 /// Room for a read grows to this while reads fill it.
-const LARGEST_READ: usize = 128 * 1024;
+const MAX_READ: usize = 128 * 1024;
 
 /// An open connection, for one exchange at a time. Dropped, it is closed.
 pub(crate) struct Connection {
     stream: Stream,
-    /// What has arrived and is not understood yet.
+    /// Bytes that have arrived and are not parsed yet.
     pub(super) input: BytesMut,
     room: usize,
     /// Of the last head that came on it.
@@ -45,9 +45,9 @@ enum Stream {
 /// The task that sends the rest of a request's content while its response is read, and brings back its end of the connection.
 pub(super) type Sending = JoinHandle<Result<WriteHalf<Box<UpstreamStream>>, SendError>>;
 
-/// What has come in answer to one request.
+/// What the origin has sent in answer to one request.
 #[derive(Default)]
-struct Heard {
+struct Received {
     anything: bool,
     /// Bytes of informational heads.
     interim: usize,
@@ -65,14 +65,14 @@ impl Connection {
         Self { stream: Stream::Whole(Box::new(stream)), input: BytesMut::new(), room: FIRST_READ, shape: Shape::default(), answered: false }
     }
 
-    /// Whether the origin has closed it, or spoken without being asked, which leaves no telling what its next words would answer.
+    /// Whether the origin has closed it, or has sent bytes that no request asked for: then nobody can say which request its next response answers.
     pub(crate) fn has_ended(&mut self, cx: &mut Context<'_>) -> bool {
         self.poll_fill(cx).is_ready()
     }
 
-    /// Sends a request and waits for the head of its final response. Others are told to `interim`.
-    pub(crate) async fn ask(&mut self, method: &Method, upload: &mut Upload, interim: &Interim) -> Result<Head, Lost> {
-        let (mut heard, mut sending) = (Heard::default(), true);
+    /// Sends a request and waits for the head of its final response. Interim ones go to `interim`.
+    pub(crate) async fn ask(&mut self, method: &Method, upload: &mut Upload, interim: &InterimSink) -> Result<Head, Lost> {
+        let (mut received, mut sending) = (Received::default(), true);
         let answer = poll_fn(|cx| {
             if sending {
                 sending = match self.poll_send(upload, cx) {
@@ -83,10 +83,10 @@ impl Connection {
                     Poll::Ready(Err(SendError::Connection)) => false,
                 };
             }
-            self.poll_head(method, interim, &mut heard, cx)
+            self.poll_head(method, interim, &mut received, cx)
         })
         .await;
-        let died_idle = self.answered && !heard.anything;
+        let died_idle = self.answered && !received.anything;
         self.answered = true;
         answer.map_err(|error| Lost { error, died_idle })
     }
@@ -98,20 +98,26 @@ impl Connection {
         }
     }
 
-    fn poll_head(&mut self, method: &Method, interim: &Interim, heard: &mut Heard, cx: &mut Context<'_>) -> Poll<Result<Head, BoxError>> {
+    fn poll_head(
+        &mut self,
+        method: &Method,
+        interim: &InterimSink,
+        received: &mut Received,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Head, BoxError>> {
         let mut seen = self.input.len();
         loop {
-            // A line that has not ended tells nothing new.
-            if memchr::memchr(b'\n', &self.input[seen..]).is_some() || self.input.len() >= LONGEST_HEAD {
+            // Without a new end of line the head cannot be complete.
+            if memchr::memchr(b'\n', &self.input[seen..]).is_some() || self.input.len() >= MAX_HEAD {
                 let before = self.input.len();
                 match take_head(&mut self.input, method, &mut self.shape)? {
                     Some(head) if head.status == StatusCode::SWITCHING_PROTOCOLS => return Poll::Ready(Err(Malformed::Switched.into())),
                     Some(head) if head.status.is_informational() => {
-                        heard.interim += before - self.input.len();
-                        if heard.interim > LONGEST_HEAD {
+                        received.interim += before - self.input.len();
+                        if received.interim > MAX_HEAD {
                             return Poll::Ready(Err(Malformed::EndlessInterim.into()));
                         }
-                        interim.told(head.status, &head.headers);
+                        interim.receive(head.status, &head.headers);
                         seen = 0;
                         continue;
                     }
@@ -122,7 +128,7 @@ impl Connection {
             seen = self.input.len();
             match ready!(self.poll_fill(cx))? {
                 0 => return Poll::Ready(Err(Incomplete.into())),
-                _ => heard.anything = true,
+                _ => received.anything = true,
             }
         }
     }
@@ -135,7 +141,7 @@ impl Connection {
         let room = self.input.capacity() - self.input.len();
         let read = ready!(pin!(self.stream.read_buf(&mut self.input)).poll(cx))?;
         if read == room {
-            self.room = (self.room * 2).min(LARGEST_READ);
+            self.room = (self.room * 2).min(MAX_READ);
         }
         Poll::Ready(Ok(read))
     }
@@ -160,7 +166,7 @@ impl Connection {
         self.input.is_empty() && matches!(self.stream, Stream::Whole(_))
     }
 
-    /// Leaves what is still to be sent to a task, so that it does not wait for somebody to read the response.
+    /// Leaves what is still to be sent to a task, so that sending does not depend on the response being read.
     pub(super) fn send_aside(self, mut upload: Upload) -> (Self, Option<Sending>) {
         let Self { stream, input, room, shape, answered } = self;
         match stream {

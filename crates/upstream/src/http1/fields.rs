@@ -7,7 +7,7 @@ use httparse::{Error, Header};
 use super::Malformed;
 
 /// The most fields of a head or a trailer section (what hyper takes).
-pub(super) const MOST_FIELDS: usize = 100;
+pub(super) const MAX_FIELDS: usize = 100;
 
 /// Room for the fields that the cache adds, so that a map does not grow for them.
 const SPARE: usize = 5;
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     fn mapped(shape: &mut Shape, text: &'static str) -> Vec<(String, String)> {
-        let mut lines = [httparse::EMPTY_HEADER; MOST_FIELDS];
+        let mut lines = [httparse::EMPTY_HEADER; MAX_FIELDS];
         let parsed = httparse::parse_headers(text.as_bytes(), &mut lines).expect("fields").unwrap();
         let mut seen = Vec::new();
         let pair = |name: &HeaderName, value: &HeaderValue| (name.to_string(), value.to_str().expect("text").to_owned());

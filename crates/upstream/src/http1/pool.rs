@@ -12,9 +12,9 @@ use tower_service::Service;
 use super::connection::{Connection, Lost};
 use super::{ResponseBody, Upload};
 use crate::connect::Connector;
-use crate::error::EndedIdle;
+use crate::error::ClosedIdle;
 use crate::observe::UpstreamStats;
-use crate::request::interim::Interim;
+use crate::request::interim::InterimSink;
 
 /// Cheap to clone; clones share the connections.
 #[derive(Clone)]
@@ -30,16 +30,16 @@ struct Shared {
 
 #[derive(Default)]
 struct Idle {
-    /// The longest unused first, each with the turn in which it was put here.
+    /// The longest unused first, each with the number of sweeps before it was put here.
     connections: Vec<(u32, Connection)>,
-    /// Half the idle timeout each, as long as there are any. What has seen two turns begin goes: no clock is read for it.
-    turn: u32,
-    /// Whether a task counts the turns.
-    counted: bool,
+    /// Sweeps so far, one every half idle timeout. An idle connection is closed after two sweeps, so idle time needs no clock.
+    sweep: u32,
+    /// Whether a task sweeps.
+    is_swept: bool,
 }
 
-/// Turns that an idle connection sees begin before it goes.
-const TURNS: u32 = 2;
+/// Sweeps after which an idle connection is closed.
+const SWEEPS: u32 = 2;
 
 impl Pool {
     /// Connects to `origin`, and keeps at most `max_idle` unused connections, none of them for longer than `idle_timeout`.
@@ -57,7 +57,7 @@ impl Pool {
         &self,
         method: &Method,
         mut upload: Upload,
-        interim: &Interim,
+        interim: &InterimSink,
         stats: &UpstreamStats,
     ) -> Result<Response<ResponseBody>, BoxError> {
         let mut may_repeat = method.is_safe() && upload.is_text();
@@ -79,13 +79,13 @@ impl Pool {
                     stats.retried();
                     upload.rewind();
                 }
-                Err(Lost { died_idle: true, error }) => return Err(EndedIdle(error).into()),
+                Err(Lost { died_idle: true, error }) => return Err(ClosedIdle(error).into()),
                 Err(Lost { error, .. }) => return Err(error),
             }
         }
     }
 
-    /// A connection on which nothing has been heard since its last exchange.
+    /// A connection that has received nothing since its last exchange.
     fn idle(&self, cx: &mut Context<'_>) -> Option<Connection> {
         std::iter::from_fn(|| self.0.take()).find_map(|mut connection| (!connection.has_ended(cx)).then_some(connection))
     }
@@ -116,34 +116,34 @@ impl Shared {
         if idle.connections.len() >= self.max_idle {
             return;
         }
-        let turn = idle.turn;
-        idle.connections.push((turn, connection));
-        if !idle.counted {
-            idle.counted = true;
-            tokio::spawn(count_turns(Arc::downgrade(self), self.idle_timeout / TURNS));
+        let sweep = idle.sweep;
+        idle.connections.push((sweep, connection));
+        if !idle.is_swept {
+            idle.is_swept = true;
+            tokio::spawn(sweep_idle(Arc::downgrade(self), self.idle_timeout / SWEEPS));
         }
     }
 
-    /// Begins a turn, and ends what has been idle for too long. Whether anything is left.
-    fn next_turn(&self) -> bool {
+    /// Closes the connections that have been idle for too long. Whether any are left.
+    fn sweep(&self) -> bool {
         let mut idle = self.idle();
-        idle.turn = idle.turn.wrapping_add(1);
-        let turn = idle.turn;
-        let due = idle.connections.partition_point(|(put, _)| turn.wrapping_sub(*put) >= TURNS);
+        idle.sweep = idle.sweep.wrapping_add(1);
+        let sweep = idle.sweep;
+        let due = idle.connections.partition_point(|(put, _)| sweep.wrapping_sub(*put) >= SWEEPS);
         let ended: Vec<_> = idle.connections.drain(..due).collect();
-        idle.counted = !idle.connections.is_empty();
-        let left = idle.counted;
+        idle.is_swept = !idle.connections.is_empty();
+        let left = idle.is_swept;
         drop(idle);
         drop(ended);
         left
     }
 }
 
-/// Ends unused connections as they become due, until there are none.
-async fn count_turns(pool: Weak<Shared>, length: Duration) {
+/// Closes unused connections as they become due, until there are none.
+async fn sweep_idle(pool: Weak<Shared>, length: Duration) {
     loop {
         tokio::time::sleep(length).await;
-        if !pool.upgrade().is_some_and(|pool| pool.next_turn()) {
+        if !pool.upgrade().is_some_and(|pool| pool.sweep()) {
             return;
         }
     }
@@ -173,7 +173,7 @@ mod tests {
         let connector = Connector::new(&options.config.url, &options.config, Arc::clone(&stats)).expect("connector");
         let pool = Pool::new(connector, url::base(&options.config.url), 1, Duration::from_secs(4));
         let upload = Upload::new(HeadWriter::new(&Method::GET, "/"), &HeaderMap::new(), WatchedBody::empty());
-        let response = pool.request(&Method::GET, upload, &Interim::default(), &stats).await.expect("response");
+        let response = pool.request(&Method::GET, upload, &InterimSink::default(), &stats).await.expect("response");
         let mut body = response.into_body();
         let mut largest = 0;
         while let Some(frame) = body.frame().await {

@@ -7,11 +7,11 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use httparse::{ParserConfig, Status};
 
 use super::Malformed;
-use super::fields::{MOST_FIELDS, Shape};
+use super::fields::{MAX_FIELDS, Shape};
 use super::framing::{Framed, Framing};
 
 /// The longest head, in bytes (what hyper takes).
-pub(super) const LONGEST_HEAD: usize = 8 * 1024 + 4 * 1024 * 100;
+pub(super) const MAX_HEAD: usize = 8 * 1024 + 4 * 1024 * 100;
 
 /// A response head, final or not.
 #[derive(Debug)]
@@ -26,12 +26,12 @@ pub(crate) struct Head {
 
 /// Takes the head of a response to `method` off the input; `None` while it is not all there. `shape` is that of the head before.
 pub(super) fn take_head(input: &mut BytesMut, method: &Method, shape: &mut Shape) -> Result<Option<Head>, Malformed> {
-    let mut lines = [const { MaybeUninit::uninit() }; MOST_FIELDS];
+    let mut lines = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut response = httparse::Response::new(&mut []);
     let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut response, input, &mut lines);
     let length = match parsed {
-        Ok(Status::Complete(length)) if length <= LONGEST_HEAD => length,
-        Ok(Status::Partial) if input.len() < LONGEST_HEAD => return Ok(None),
+        Ok(Status::Complete(length)) if length <= MAX_HEAD => length,
+        Ok(Status::Partial) if input.len() < MAX_HEAD => return Ok(None),
         Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(Malformed::TooLarge),
         Err(error) => return Err(Malformed::Head(error)),
     };

@@ -1,5 +1,5 @@
-//! What the log hears of an upstream: its first failure with a name, and then how many there were. A log line for each failed request would
-//! drown what else goes wrong, and there is one in the access log already.
+//! The failures of an endpoint in the log: the first with its reason, and then how many there were. A log line for each failed request would
+//! hide other problems, and the access log has one already.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -11,47 +11,47 @@ use larder_config::UpstreamUrl;
 
 use crate::error::UpstreamError;
 
-/// Between two lines about the same upstream.
-const QUIET: Duration = Duration::from_secs(60);
+/// Minimum time between two lines about the same endpoint.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Failures of one upstream, as far as they were told.
-pub(crate) struct Troubles {
+/// Failures of one endpoint, as far as they were logged.
+pub(crate) struct FailureLog {
     name: Arc<str>,
     address: String,
-    /// Kept beside the lock, so that an upstream that works takes none.
+    /// Beside the lock, so that an endpoint that works takes no lock.
     failing: AtomicBool,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    failures: Rarely,
+    failures: RateLimited,
     /// In a row.
     count: u64,
-    /// Whether the log has it that this upstream fails.
+    /// Whether it is logged that this endpoint fails.
     is_known: bool,
 }
 
-/// Says at most once in a while that something happens, and how often it did since.
+/// Logs an event at most once a minute, with the number of events since.
 #[derive(Default)]
-pub(super) struct Rarely {
-    told: Option<Instant>,
-    untold: u64,
+pub(super) struct RateLimited {
+    logged: Option<Instant>,
+    pending: u64,
 }
 
-impl Rarely {
-    /// How often it happened since it was told last, if it is to be told now.
-    pub(super) fn happens(&mut self, now: Instant) -> Option<u64> {
-        self.untold += 1;
-        let due = self.told.is_none_or(|told| now.saturating_duration_since(told) >= QUIET);
+impl RateLimited {
+    /// The number of events since the last log line, if this one is due.
+    pub(super) fn count_event(&mut self, now: Instant) -> Option<u64> {
+        self.pending += 1;
+        let due = self.logged.is_none_or(|logged| now.saturating_duration_since(logged) >= LOG_INTERVAL);
         due.then(|| {
-            self.told = Some(now);
-            std::mem::take(&mut self.untold)
+            self.logged = Some(now);
+            std::mem::take(&mut self.pending)
         })
     }
 }
 
-impl Troubles {
+impl FailureLog {
     pub(crate) fn new(name: &Arc<str>, url: &UpstreamUrl) -> Self {
         Self { name: Arc::clone(name), address: url.to_string(), failing: AtomicBool::new(false), state: Mutex::default() }
     }
@@ -66,7 +66,7 @@ impl Troubles {
             let mut state = self.lock();
             self.failing.store(true, Ordering::Relaxed);
             state.count += 1;
-            let failures = state.failures.happens(now);
+            let failures = state.failures.count_event(now);
             state.is_known |= failures.is_some();
             failures
         };
@@ -92,7 +92,7 @@ impl Troubles {
     }
 
     /// The breaker has opened.
-    pub(crate) fn left_alone(&self, pause: Duration) {
+    pub(crate) fn breaker_opened(&self, pause: Duration) {
         let seconds = pause.as_secs_f64();
         tracing::warn!(upstream = &*self.name, address = &*self.address, seconds, "an upstream is left alone for a while");
     }
@@ -119,16 +119,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_happens_often_is_told_once_and_then_counted() {
-        let (mut rarely, now) = (Rarely::default(), Instant::now());
-        assert_eq!(rarely.happens(now), Some(1));
-        assert_eq!((rarely.happens(now), rarely.happens(now + QUIET / 2)), (None, None));
-        assert_eq!(rarely.happens(now + QUIET), Some(3));
-        assert_eq!(rarely.happens(now + QUIET), None);
+    fn a_frequent_event_is_logged_once_and_then_counted() {
+        let (mut limited, now) = (RateLimited::default(), Instant::now());
+        assert_eq!(limited.count_event(now), Some(1));
+        assert_eq!((limited.count_event(now), limited.count_event(now + LOG_INTERVAL / 2)), (None, None));
+        assert_eq!(limited.count_event(now + LOG_INTERVAL), Some(3));
+        assert_eq!(limited.count_event(now + LOG_INTERVAL), None);
     }
 
     #[test]
-    fn an_error_is_told_with_its_causes_each_of_them_once() {
+    fn an_error_is_logged_with_its_causes_each_of_them_once() {
         let inner = std::io::Error::other("the inner cause");
         let error = UpstreamError::Refused(Box::new(std::io::Error::other(inner)));
         assert_eq!(chain(&error), "the upstream refused the connection: the inner cause");

@@ -1,6 +1,6 @@
-//! Whether an upstream is worth asking: after some failures in a row it is left alone for a while, then one request at a time tries.
+//! The breaker of an endpoint: after some failures in a row it opens for a while, then one request at a time tries.
 //!
-//! Without that, a hanging origin costs every request the whole time that it is waited for, though a stale response may be at hand.
+//! Without it, every request to a hanging origin waits for the whole timeout, though a stale response may be stored.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,26 +10,26 @@ use larder_config::{BreakerLimit, UpstreamUrl};
 use larder_store::{Breaker, BreakerState, Pass};
 use larder_tower::clock::monotonic;
 
-use super::failure_log::Troubles;
+use super::failure_log::FailureLog;
 use crate::error::UpstreamError;
 
 /// How the last exchanges with one endpoint went.
 ///
-/// Only a failure during which nothing else was answered says something about the upstream as a whole. Otherwise a client could have it left
-/// alone by asking for what takes too long, a few times at once.
+/// Only a failure during which no other exchange was answered counts. Otherwise a client could open the breaker with a few simultaneous
+/// requests for a slow resource.
 pub(crate) struct Health {
     /// Exchanges that were answered.
     answers: AtomicU64,
     breaker: Option<Breaker>,
     pause: Duration,
-    troubles: Troubles,
+    log: FailureLog,
 }
 
-/// One exchange, until it is known how it went. Dropped before, it counts as nothing: its client has left.
+/// One exchange, until its outcome is known. One that is dropped before does not count: its client has left.
 pub(crate) struct Attempt<'a> {
     health: &'a Health,
     pass: Option<Pass<'a>>,
-    /// The answers there had been when it began.
+    /// `answers` when it began.
     answers: u64,
 }
 
@@ -38,7 +38,7 @@ impl Health {
     pub(crate) fn new(name: &Arc<str>, url: &UpstreamUrl, limit: Option<BreakerLimit>) -> Self {
         let breaker = limit.map(|limit| Breaker::new(limit.failures, limit.open));
         let pause = limit.map(|limit| limit.open).unwrap_or_default();
-        Self { answers: AtomicU64::new(0), breaker, pause, troubles: Troubles::new(name, url) }
+        Self { answers: AtomicU64::new(0), breaker, pause, log: FailureLog::new(name, url) }
     }
 
     /// What the breaker lets through.
@@ -46,7 +46,7 @@ impl Health {
         self.breaker.as_ref().map_or(BreakerState::Closed, |breaker| breaker.state(monotonic()))
     }
 
-    /// Refuses what would be refused anyway once there is a place for it.
+    /// Refuses at once instead of after waiting for a permit.
     pub(crate) fn check(&self) -> Result<(), UpstreamError> {
         match self.state() {
             BreakerState::Open => Err(self.refusal(monotonic())),
@@ -54,7 +54,7 @@ impl Health {
         }
     }
 
-    /// An exchange begins, if the upstream may be asked.
+    /// Begins an exchange, if the breaker lets it through.
     pub(crate) fn attempt(&self) -> Result<Attempt<'_>, UpstreamError> {
         let answers = self.answers.load(Ordering::Relaxed);
         let Some(breaker) = &self.breaker else { return Ok(Attempt { health: self, pass: None, answers }) };
@@ -66,7 +66,7 @@ impl Health {
     fn refusal(&self, now: Instant) -> UpstreamError {
         let left = self.breaker.as_ref().map(|breaker| breaker.left(now)).unwrap_or_default();
         let seconds = u32::try_from(left.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
-        UpstreamError::LeftAlone { retry_after: seconds.max(1) }
+        UpstreamError::BreakerOpen { retry_after: seconds.max(1) }
     }
 }
 
@@ -76,18 +76,18 @@ impl Attempt<'_> {
         match result {
             Ok(_) => {
                 self.health.answers.fetch_add(1, Ordering::Relaxed);
-                self.health.troubles.answered();
+                self.health.log.answered();
                 if let Some(pass) = self.pass {
                     pass.succeeded();
                 }
             }
-            Err(error) if !error.is_origins() => {}
+            Err(error) if !error.is_origin_failure() => {}
             Err(error) => {
                 let now = monotonic();
-                self.health.troubles.failed(error, now);
+                self.health.log.failed(error, now);
                 let is_alive = error.is_answer() || self.health.answers.load(Ordering::Relaxed) != self.answers;
                 if !is_alive && self.pass.is_some_and(|pass| pass.failed(now)) {
-                    self.health.troubles.left_alone(self.health.pause);
+                    self.health.log.breaker_opened(self.health.pause);
                 }
             }
         }
@@ -113,7 +113,7 @@ mod tests {
         begin(&health).ended::<()>(&Err(UpstreamError::FirstByteTimeout));
         assert!(health.check().is_ok());
         begin(&health).ended::<()>(&Err(UpstreamError::Refused("refused".into())));
-        assert!(matches!(health.check(), Err(UpstreamError::LeftAlone { retry_after: 3600 })));
+        assert!(matches!(health.check(), Err(UpstreamError::BreakerOpen { retry_after: 3600 })));
         assert!(health.attempt().is_err());
     }
 

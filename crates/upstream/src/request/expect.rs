@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// An origin that ignores expectations gets the content after this long, as a client would send it (RFC 9110 §10.1.1).
-const PATIENCE: Duration = Duration::from_secs(1);
+const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Holds a request's content back.
 #[derive(Clone, Debug, Default)]
@@ -70,16 +70,16 @@ impl Drop for Superseded {
     }
 }
 
-/// Works on an exchange, and opens its gate when the origin has said nothing about the expectation for too long.
-pub(crate) async fn patiently<T>(gate: &Gate, exchange: Pin<&mut impl Future<Output = T>>) -> T {
-    let lose_patience = async {
-        tokio::time::sleep(PATIENCE).await;
+/// Drives an exchange, and opens its gate when the origin has not answered the expectation in time.
+pub(crate) async fn with_continue_timeout<T>(gate: &Gate, exchange: Pin<&mut impl Future<Output = T>>) -> T {
+    let time_out = async {
+        tokio::time::sleep(CONTINUE_TIMEOUT).await;
         gate.decide(Verdict::Continue);
         pending().await
     };
     tokio::select! {
         done = exchange => done,
-        never = lose_patience => never,
+        never = time_out => never,
     }
 }
 
@@ -93,7 +93,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn rfc9110_10_1_1_an_origin_that_ignores_the_expectation_gets_the_content_all_the_same() {
         let gate = Gate::default();
-        let verdict = patiently(&gate, pin!(poll_fn(|cx| gate.poll(cx)))).await;
+        let verdict = with_continue_timeout(&gate, pin!(poll_fn(|cx| gate.poll(cx)))).await;
         assert_eq!(verdict, Verdict::Continue);
     }
 

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tower_service::Service;
 
 use super::origin::{OK, origin, service};
-use crate::{Requester, TunnelClient, UpstreamBody, UpstreamService};
+use crate::{ClientContext, TunnelClient, UpstreamBody, UpstreamService};
 use larder_message::forward;
 use larder_server::{Peer, Server, ServerOptions};
 
@@ -23,12 +23,12 @@ type Passed = Either<CacheBody<UpstreamBody>, Full<Bytes>>;
 
 async fn pass(mut upstream: UpstreamService, request: Request<Incoming>, peer: Peer) -> Response<Passed> {
     let method = request.method().clone();
-    let hop = peer.hop(request.version());
+    let connection = peer.client_connection(request.version());
     let result = if forward::is_upgrade(request.version(), request.headers()) {
-        upstream.upgrade(request, TunnelClient { hop, idle: peer.tunnel_idle(), connection: Box::new(peer) }).await
+        upstream.upgrade(request, TunnelClient { connection, idle: peer.tunnel_idle(), guard: Box::new(peer) }).await
     } else {
         let (mut parts, body) = request.into_parts();
-        parts.extensions.insert(Requester { hop, early: peer.early_responses(parts.version) });
+        parts.extensions.insert(ClientContext { connection, interim: peer.interim_responses(parts.version) });
         upstream.call(Request::from_parts(parts, RequestBody::new(body))).await
     };
     match result {

@@ -6,7 +6,7 @@ use http::Version;
 
 /// The hop before this one, of which [`super::to_upstream`] tells the origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hop {
+pub struct ClientConnection {
     /// The address the connection came from.
     pub peer: IpAddr,
     /// Whether the connection was encrypted.
@@ -15,7 +15,7 @@ pub struct Hop {
     pub version: Version,
 }
 
-impl Hop {
+impl ClientConnection {
     /// `http` or `https`.
     pub fn scheme(&self) -> &'static str {
         if self.secure { "https" } else { "http" }

@@ -20,12 +20,12 @@ const MAX_BYTES: usize = 64 * 1024;
 /// Takes informational responses to one request. Too late or too many, they are dropped; a final response that was there after them goes
 /// out after them.
 #[derive(Clone, Debug)]
-pub struct EarlyResponses {
+pub struct InterimResponses {
     outbox: Arc<Outbox>,
     request: u64,
 }
 
-impl EarlyResponses {
+impl InterimResponses {
     /// Passes one on, unless the final response has begun. `100` and `101` are this hop's own business.
     pub fn push(&self, status: StatusCode, headers: &HeaderMap) {
         if !status.is_informational() || status == StatusCode::CONTINUE || status == StatusCode::SWITCHING_PROTOCOLS {
@@ -80,11 +80,11 @@ impl Outbox {
     }
 
     /// A request begins whose informational responses may be written.
-    pub fn begin(self: &Arc<Self>) -> EarlyResponses {
+    pub fn begin(self: &Arc<Self>) -> InterimResponses {
         let mut state = self.lock();
         state.request += 1;
         self.open.store(true, Ordering::Relaxed);
-        EarlyResponses { outbox: Arc::clone(self), request: state.request }
+        InterimResponses { outbox: Arc::clone(self), request: state.request }
     }
 
     /// The request is still waiting; `waker` wakes the connection.
