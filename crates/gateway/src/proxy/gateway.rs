@@ -292,7 +292,7 @@ impl Asked {
         }
     }
 
-    /// The log has been told of it where it happened (`upstream::trouble`).
+    /// The log has been told of it where it happened (`upstream::protect::failure_log`).
     fn failed_at(self, live: &ActiveConfig, error: &UpstreamError) -> Response<LoggedBody<GatewayBody>> {
         let problem = error.problem();
         let Some(upstream) = self.route.and_then(|route| live.upstream_name(route)) else { return self.refused(live, problem) };

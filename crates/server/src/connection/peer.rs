@@ -160,7 +160,7 @@ mod tests {
             let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a permit");
             let peer = Peer::new(info, Slot::new(permit, &Default::default()), Duration::ZERO);
             let connection = peer.client_connection(Version::HTTP_11);
-            assert_eq!((hop.peer, hop.secure), (address.ip(), secure));
+            assert_eq!((connection.peer, connection.secure), (address.ip(), secure));
         }
     }
 }
