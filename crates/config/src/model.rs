@@ -13,6 +13,7 @@ use larder_semantics::{KeyRules, Policy, QueryRules};
 use super::listen::Listen;
 use super::path::PathTemplate;
 use super::purge::Purge;
+use super::server_options::ServerOptions;
 use super::source::Source;
 use super::tags::TagTemplate;
 use super::tokens::Token;
@@ -66,20 +67,8 @@ pub struct Server {
     pub trust: Trust,
     /// How long new connections are accepted after SIGTERM, while `/readyz` says that they should go elsewhere.
     pub drain_delay: Duration,
-    /// How long requests in flight may go on after that.
-    pub drain_timeout: Duration,
-    /// How long a client may take to send its request line and fields.
-    pub header_read_timeout: Duration,
-    /// How long a connection without a request is kept.
-    pub idle_timeout: Duration,
-    /// How long a client may take nothing of what is written to it.
-    pub write_timeout: Duration,
-    /// How long a tunnel may be quiet, both ways.
-    pub tunnel_idle: Duration,
-    /// Connections served at the same time, over all listeners.
-    pub max_connections: usize,
-    /// Bytes of request line and fields together; at least 8 KiB.
-    pub max_header_bytes: usize,
+    /// Deadlines and limits of connections.
+    pub options: ServerOptions,
     /// Bytes a second that content has to come at, on average and after a while; 0 for any number.
     pub min_upload_rate: u64,
 }
@@ -91,13 +80,7 @@ impl Default for Server {
             trusted_proxies: Vec::new(),
             trust: Trust::default(),
             drain_delay: Duration::ZERO,
-            drain_timeout: Duration::from_secs(30),
-            header_read_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(75),
-            write_timeout: Duration::from_secs(60),
-            tunnel_idle: Duration::from_secs(600),
-            max_connections: 10_000,
-            max_header_bytes: 32 << 10,
+            options: ServerOptions::default(),
             min_upload_rate: 1 << 10,
         }
     }

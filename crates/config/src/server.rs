@@ -9,6 +9,7 @@ use super::mistake::Mistake;
 use super::model::{AccessLog, Admin, Log, LogLevel, Server};
 use super::overrides::Overrides;
 use super::reader::{Table, choose};
+use super::server_options::ServerOptions;
 use super::tokens;
 use super::upstreams::positive;
 use larder_message::forward::Trust;
@@ -28,33 +29,39 @@ pub(super) fn server(root: &mut Table<'_>, overrides: &Overrides) -> Server {
     if let Some(trust) = trust(&mut table, !server.trusted_proxies.is_empty()) {
         server.trust = trust;
     }
-    for (key, place) in [("drain_delay", &mut server.drain_delay), ("drain_timeout", &mut server.drain_timeout)] {
-        if let Some(time) = table.duration(key) {
-            *place = time.into_inner();
-        }
-    }
-    for (key, place) in [
-        ("header_read_timeout", &mut server.header_read_timeout),
-        ("idle_timeout", &mut server.idle_timeout),
-        ("write_timeout", &mut server.write_timeout),
-        ("tunnel_idle", &mut server.tunnel_idle),
-    ] {
-        if let Some(timeout) = positive(&mut table, key) {
-            *place = timeout;
-        }
-    }
-    if let Some(count) = table.integer("max_connections", 1..=1_000_000).and_then(|count| usize::try_from(count).ok()) {
-        server.max_connections = count;
-    }
-    // 8 KiB is the least buffer that hyper takes.
-    if let Some(size) = table.bytes("max_header_bytes", 8 << 10..=1 << 20).and_then(|size| usize::try_from(size.into_inner()).ok()) {
-        server.max_header_bytes = size;
+    if let Some(time) = table.duration("drain_delay") {
+        server.drain_delay = time.into_inner();
     }
     if let Some(rate) = table.bytes("min_upload_rate", 0..=1 << 30) {
         server.min_upload_rate = rate.into_inner();
     }
+    options(&mut table, &mut server.options);
     table.finish();
     server
+}
+
+/// The keys that say how connections are treated.
+fn options(table: &mut Table<'_>, options: &mut ServerOptions) {
+    if let Some(time) = table.duration("drain_timeout") {
+        options.drain_timeout = time.into_inner();
+    }
+    for (key, place) in [
+        ("header_read_timeout", &mut options.header_read_timeout),
+        ("idle_timeout", &mut options.idle_timeout),
+        ("write_timeout", &mut options.write_timeout),
+        ("tunnel_idle", &mut options.tunnel_idle),
+    ] {
+        if let Some(timeout) = positive(table, key) {
+            *place = timeout;
+        }
+    }
+    if let Some(count) = table.integer("max_connections", 1..=1_000_000).and_then(|count| u32::try_from(count).ok()) {
+        options.max_connections = count;
+    }
+    // 8 KiB is the least buffer that hyper takes.
+    if let Some(size) = table.bytes("max_header_bytes", 8 << 10..=1 << 20).and_then(|size| usize::try_from(size.into_inner()).ok()) {
+        options.max_header_bytes = size;
+    }
 }
 
 /// What trusted proxies are believed about.

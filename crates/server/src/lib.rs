@@ -27,7 +27,7 @@ mod tests;
 pub use connection::handler::{Handler, OwnAnswer};
 pub use connection::linger::{Lingering, lingering};
 pub use connection::open::OpenConnections;
-pub use connection::options::ServerOptions;
 pub use connection::peer::Peer;
+pub use larder_config::ServerOptions;
 pub use listener::bind::BindError;
 pub use serve::server::{Drained, Server};

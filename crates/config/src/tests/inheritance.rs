@@ -86,10 +86,10 @@ fn every_other_key_reaches_the_configuration() {
     assert_eq!(server.listen.iter().map(|listen| listen.address()).collect::<Vec<_>>(), ["127.0.0.1:1", "[::1]:2"]);
     assert_eq!(server.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "192.168.1.1/32".parse().unwrap()]);
     assert_eq!(server.trust, Trust { client: false, scheme: true, host: true });
-    let timeouts = [server.drain_timeout, server.header_read_timeout, server.write_timeout];
+    let timeouts = [server.options.drain_timeout, server.options.header_read_timeout, server.options.write_timeout];
     assert_eq!(timeouts.map(|timeout| timeout.as_secs()), [1, 2, 5]);
-    assert_eq!([server.drain_delay, server.idle_timeout, server.tunnel_idle].map(|timeout| timeout.as_secs()), [6, 7, 8]);
-    assert_eq!((server.max_connections, server.max_header_bytes), (3, 64 << 10));
+    assert_eq!([server.drain_delay, server.options.idle_timeout, server.options.tunnel_idle].map(|timeout| timeout.as_secs()), [6, 7, 8]);
+    assert_eq!((server.options.max_connections, server.options.max_header_bytes), (3, 64 << 10));
     assert_eq!(config.admin.listen.address(), "localhost:4");
     assert_eq!(config.log, Log { access: AccessLog::Json, level: LogLevel::Debug });
     assert_eq!(config.memory.capacity, 1 << 30);

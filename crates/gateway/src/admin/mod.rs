@@ -8,6 +8,7 @@ mod readiness;
 use std::convert::Infallible;
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -26,8 +27,23 @@ use crate::purge::Refused;
 use crate::server::{Server, ServerOptions, lingering};
 use crate::telemetry::render::OPEN_METRICS;
 
-/// Probes and scrapers are few. A bound of its own, so that a flood of clients cannot keep them out.
-const MAX_CONNECTIONS: u32 = 128;
+/// How the admin listener treats its connections. None of it comes from `[server]`: limits that are tightened for clients must not lock out
+/// probes, scrapers and purges.
+const OPTIONS: ServerOptions = ServerOptions {
+    header_read_timeout: Duration::from_secs(30),
+    idle_timeout: Duration::from_secs(75),
+    write_timeout: Duration::from_secs(60),
+    // It opens no tunnels.
+    tunnel_idle: Duration::from_secs(600),
+    // Probes and scrapers are few. A limit of its own, so that a flood of clients cannot keep them out.
+    max_connections: 128,
+    max_header_bytes: 96 << 10,
+    max_target: 16 << 10,
+    max_streams: 128,
+    // It answers until the process ends, and is then dropped.
+    idle_close_delay: Duration::ZERO,
+    drain_timeout: Duration::ZERO,
+};
 
 type DescribeRedis = Arc<dyn Fn() -> Option<serde_json::Value> + Send + Sync>;
 type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
@@ -61,8 +77,7 @@ impl Admin {
 
     /// Serves for as long as it is polled: probes are answered to the very end.
     pub async fn serve(self, server: Server) {
-        let options = ServerOptions { max_connections: MAX_CONNECTIONS, ..ServerOptions::default() };
-        server.serve(options, move |request, _peer| self.clone().answer(request), pending()).await;
+        server.serve(OPTIONS, move |request, _peer| self.clone().answer(request), pending()).await;
     }
 
     async fn answer(mut self, request: Request<Incoming>) -> Response<Body> {

@@ -23,7 +23,7 @@ use crate::demo;
 use crate::proxy::{Gateway, PublicHandler};
 use crate::purge::{ChannelCounts, carry_out};
 use crate::redis::Redis;
-use crate::server::{Server, ServerOptions};
+use crate::server::Server;
 use crate::telemetry::access_log::{AccessLog, Format, LogWriter};
 use crate::telemetry::diagnostics;
 use crate::telemetry::render::open_metrics;
@@ -141,7 +141,7 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
     let remote = redis.as_ref().map(Redis::remote);
     let cache = Cache::with_remote(config.memory.capacity, largest_object(&config), clock.clone(), ledger, remote);
     let (access_log, log_writer) = open_access_log(&config).map_err(failed)?;
-    let (options, drain_delay) = (server_options(&config), config.server.drain_delay);
+    let (options, drain_delay) = (config.server.options, config.server.drain_delay);
     let live = ActiveConfig::new(config, &cache, &clock, None).map_err(failed)?;
     let live = ArcSwap::from_pointee(live);
     let gateway = Arc::new(Gateway {
@@ -268,20 +268,6 @@ fn bind_all(config: &Config, listeners: &[Listen]) -> Result<Server, Failed> {
         }
     }
     bound.filter(|_| all).ok_or(Failed)
-}
-
-fn server_options(config: &Config) -> ServerOptions {
-    let server = &config.server;
-    ServerOptions {
-        header_read_timeout: server.header_read_timeout,
-        idle_timeout: server.idle_timeout,
-        tunnel_idle: server.tunnel_idle,
-        write_timeout: server.write_timeout,
-        max_head: server.max_header_bytes,
-        max_connections: u32::try_from(server.max_connections).unwrap_or(u32::MAX),
-        drain_timeout: server.drain_timeout,
-        ..ServerOptions::default()
-    }
 }
 
 fn open_access_log(config: &Config) -> std::io::Result<(AccessLog, Option<LogWriter>)> {

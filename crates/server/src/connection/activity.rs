@@ -10,8 +10,10 @@
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use hyper::body::{Body, Frame, SizeHint};
+use larder_config::ServerOptions;
 use pin_project_lite::pin_project;
 
 use crate::connection::peer::Peer;
@@ -26,6 +28,19 @@ pub(crate) struct Deadlines {
     pub(crate) head: u32,
     /// Of a connection on which nothing has come since the last answer.
     pub(crate) idle: u32,
+}
+
+/// The time between two beats.
+pub(crate) fn beat_interval(options: &ServerOptions) -> Duration {
+    options.header_read_timeout.min(options.idle_timeout) / BEATS
+}
+
+impl Deadlines {
+    pub(crate) fn of(options: &ServerOptions) -> Self {
+        let beat = beat_interval(options).as_nanos().max(1);
+        let beats = |time: Duration| u32::try_from(time.as_nanos().div_ceil(beat)).unwrap_or(u32::MAX);
+        Self { head: beats(options.header_read_timeout), idle: beats(options.idle_timeout) }
+    }
 }
 
 const OURS: u32 = 0;
@@ -146,6 +161,22 @@ mod tests {
     fn assert_late_after(turn: &Turn, beats: u32) {
         assert!((0..beats).all(|_| !turn.beat(DEADLINES)));
         assert!(turn.beat(DEADLINES));
+    }
+
+    #[test]
+    fn deadlines_are_counted_in_beats_of_the_shorter_one() {
+        let deadlines = |head, idle| {
+            let options = ServerOptions {
+                header_read_timeout: Duration::from_secs(head),
+                idle_timeout: Duration::from_secs(idle),
+                ..ServerOptions::default()
+            };
+            (beat_interval(&options), Deadlines::of(&options))
+        };
+        assert_eq!(deadlines(10, 75), (Duration::from_millis(2500), Deadlines { head: BEATS, idle: 30 }));
+        assert_eq!(deadlines(30, 2), (Duration::from_millis(500), Deadlines { head: 60, idle: BEATS }));
+        let (_, endless) = deadlines(1, u64::MAX);
+        assert_eq!(endless, Deadlines { head: BEATS, idle: u32::MAX });
     }
 
     #[test]

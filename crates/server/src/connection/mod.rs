@@ -4,7 +4,6 @@ pub(crate) mod activity;
 pub(crate) mod handler;
 pub(crate) mod linger;
 pub(crate) mod open;
-pub(crate) mod options;
 pub(crate) mod peer;
 pub(crate) mod sniff;
 pub(crate) mod stall;

@@ -14,7 +14,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::connection::handler::{Handler, OwnAnswer};
 use crate::connection::linger::linger_on_connection;
-use crate::connection::options::ServerOptions;
 use crate::connection::peer::Peer;
 use crate::connection::sniff::FirstBytes;
 use crate::connection::stall::WriteDeadline;
@@ -25,6 +24,7 @@ use crate::http1::write::Writing;
 use crate::listener::socket::Socket;
 use crate::request::guard::HeadLimits;
 use crate::request::suspicion::Suspicion;
+use larder_config::ServerOptions;
 use larder_message::problem::Problem;
 
 const LATE: Problem = Problem::refusal(StatusCode::REQUEST_TIMEOUT, "The request's head did not arrive in time.");
@@ -75,7 +75,7 @@ impl<H: Handler> ClientStream<H> {
             peer,
             heads: Heads::beginning_with(first.as_slice()),
             reader,
-            limits: options.head_limits(),
+            limits: HeadLimits::of(options),
             framing,
             own: Writing::default(),
             answering: false,

@@ -6,6 +6,7 @@ use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 
 use crate::request::suspicion::Suspicion;
+use larder_config::ServerOptions;
 use larder_message::authority;
 use larder_message::forward::{CDN_LOOP, loops};
 use larder_message::problem::Problem;
@@ -41,6 +42,12 @@ pub(crate) struct HeadLimits {
     pub(crate) target: usize,
     /// All fields of an HTTP/2 request, counted as RFC 9113 §6.5.2 does, or the whole head of HTTP/1.1, which is bounded where it is read.
     pub(crate) fields: usize,
+}
+
+impl HeadLimits {
+    pub(crate) fn of(options: &ServerOptions) -> Self {
+        Self { target: options.max_target, fields: options.max_header_bytes }
+    }
 }
 
 /// Judges a request by its head. `suspicion` says what was seen in the raw bytes of its connection.

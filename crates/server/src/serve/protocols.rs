@@ -8,16 +8,18 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::watch;
 
+use crate::connection::activity::Deadlines;
 use crate::connection::handler::Handler;
-use crate::connection::options::ServerOptions;
 use crate::connection::peer::Peer;
 use crate::connection::sniff::FirstBytes;
 use crate::http1::stream::{ClientStream, answer_late};
 use crate::http2::streams::Streams;
 use crate::http2::unsent::{Counted, MAX_UNSENT};
 use crate::listener::socket::Socket;
+use crate::request::guard::HeadLimits;
 use crate::serve::drive::{Course, Phase, Pulse};
 use crate::serve::respond::respond;
+use larder_config::ServerOptions;
 
 /// HTTP/2 connections are asked for a sign of life this often, and closed when none comes as soon again.
 const PING: Duration = Duration::from_secs(20);
@@ -35,8 +37,8 @@ impl Protocols {
         http1
             // See `connection::activity`.
             .header_read_timeout(None)
-            .max_header_size(options.max_head)
-            .max_buf_size(options.max_head.max(8 * 1024) * 2);
+            .max_header_size(options.max_header_bytes)
+            .max_buf_size(options.max_header_bytes.max(8 * 1024) * 2);
         Self { http1, options }
     }
 
@@ -53,7 +55,7 @@ impl Protocols {
             .max_concurrent_streams(self.options.max_streams)
             .max_send_buf_size(MAX_UNSENT)
             // See `request::guard::check_size`.
-            .max_header_list_size(u32::try_from(self.options.max_head.saturating_mul(2)).unwrap_or(u32::MAX));
+            .max_header_list_size(u32::try_from(self.options.max_header_bytes.saturating_mul(2)).unwrap_or(u32::MAX));
         http2
     }
 
@@ -71,7 +73,7 @@ impl Protocols {
         }
         let is_http2 = first.is_http2();
         let io = TokioIo::new(ClientStream::new(socket, &first, peer.clone(), handler.clone(), &self.options));
-        let (deadlines, limits) = (self.options.deadlines(), self.options.head_limits());
+        let (deadlines, limits) = (Deadlines::of(&self.options), HeadLimits::of(&self.options));
         if is_http2 {
             let streams = Streams::new(self.options.write_timeout, Arc::clone(peer.unsent()));
             let course = Course { peer: &peer, deadlines, streams: Some(streams.clone()), quiet: 0 };

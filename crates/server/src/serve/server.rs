@@ -9,14 +9,15 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::connection::activity::beat_interval;
 use crate::connection::handler::Handler;
 use crate::connection::open::OpenConnections;
-use crate::connection::options::ServerOptions;
 use crate::listener::bind::{BindError, listen};
 use crate::listener::socket::Listener;
 use crate::serve::accept::{Acceptor, TURNED_AWAY};
 use crate::serve::drive::{Phase, Pulse};
 use crate::serve::protocols::Protocols;
+use larder_config::ServerOptions;
 
 /// How long aborted connections may take to let go.
 const ABORT_GRACE: Duration = Duration::from_secs(1);
@@ -67,11 +68,11 @@ impl Server {
     }
 
     /// Serves until `shutdown` completes, then stops listening, lets requests under way finish for `drain_timeout`, and cuts the rest.
-    /// Connections without a request have `parting_time` for one more.
+    /// Connections without a request have `idle_close_delay` for one more.
     pub async fn serve(self, options: ServerOptions, handler: impl Handler, shutdown: impl Future<Output = ()>) -> Drained {
         let (pulse, watched) = watch::channel(Pulse::default());
         let pulse = Arc::new(pulse);
-        let beat = options.beat();
+        let beat = beat_interval(&options);
         let slots = Arc::new(Semaphore::new(options.max_connections as usize));
         let protocols = Arc::new(Protocols::new(options));
         let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
@@ -86,8 +87,8 @@ impl Server {
         // The listeners close with their loops, so that a client that comes now is refused rather than left waiting.
         loops.shutdown().await;
         let all_slots = || slots.acquire_many(options.max_connections);
-        let parting_time = options.parting_time.min(options.drain_timeout / 2);
-        for (phase, time) in [(Phase::Parting, parting_time), (Phase::Draining, options.drain_timeout - parting_time)] {
+        let idle_close_delay = options.idle_close_delay.min(options.drain_timeout / 2);
+        for (phase, time) in [(Phase::Parting, idle_close_delay), (Phase::Draining, options.drain_timeout - idle_close_delay)] {
             pulse.send_modify(|pulse| pulse.phase = phase);
             if tokio::time::timeout(time, all_slots()).await.is_ok() {
                 return Drained { aborted: 0 };

@@ -14,7 +14,7 @@ async fn handshake(address: SocketAddr) -> (SendRequest<Empty<Bytes>>, JoinHandl
 
 #[tokio::test]
 async fn http2_fields_that_are_too_large_are_refused_with_431() {
-    let server = serve_echo();
+    let server = serve(ServerOptions { max_header_bytes: 96 * 1024, ..ServerOptions::default() }, echo);
     let (mut sender, _) = handshake(server.address).await;
     let request = Request::get("http://a.example/two").header("x", "a".repeat(100 * 1024)).body(Empty::<Bytes>::new()).expect("request");
     let response = sender.send_request(request).await.expect("response");
@@ -89,7 +89,7 @@ async fn an_http2_preface_that_comes_in_pieces_is_recognised() {
 #[tokio::test]
 async fn rfc9113_6_8_an_idle_http2_connection_is_told_to_go_at_once() {
     let hour = Duration::from_secs(3600);
-    let server = serve(ServerOptions { parting_time: hour, drain_timeout: 2 * hour, ..ServerOptions::default() }, echo);
+    let server = serve(ServerOptions { idle_close_delay: hour, drain_timeout: 2 * hour, ..ServerOptions::default() }, echo);
     let (mut sender, connection) = handshake(server.address).await;
     let request = Request::get("http://a.example/two").body(Empty::<Bytes>::new()).expect("request");
     sender.send_request(request).await.expect("response");

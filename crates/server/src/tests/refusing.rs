@@ -105,7 +105,11 @@ async fn rubbish_is_refused() {
 #[tokio::test]
 async fn a_target_that_is_too_long_is_refused_with_414() {
     refused(&format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(20 * 1024)), "414").await;
-    refused(&format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(70 * 1024)), "414").await;
+    // Longer than the library takes a target to be, where heads may be longer still.
+    let server = serve(ServerOptions { max_header_bytes: 96 * 1024, ..ServerOptions::default() }, echo);
+    let answer = talk(server.address, &format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(70 * 1024))).await;
+    assert_problem(&answer, "414");
+    assert_eq!(server.handled.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]

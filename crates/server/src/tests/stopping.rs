@@ -36,7 +36,7 @@ async fn a_drain_lets_a_request_under_way_finish_and_accepts_no_other() {
 #[tokio::test]
 async fn rfc9112_9_6_a_request_that_crosses_the_goodbye_is_answered_as_the_last() {
     let hour = Duration::from_secs(3600);
-    let server = serve(ServerOptions { parting_time: hour, drain_timeout: 2 * hour, ..ServerOptions::default() }, echo);
+    let server = serve(ServerOptions { idle_close_delay: hour, drain_timeout: 2 * hour, ..ServerOptions::default() }, echo);
     let (mut idle, mut fresh) = (connect(server.address).await, connect(server.address).await);
     let request = b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\n";
     idle.write_all(request).await.expect("write");
