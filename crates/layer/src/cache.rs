@@ -14,11 +14,11 @@ use crate::collapse::flight::Flights;
 use crate::fetch::tier::Remote;
 use crate::rules::Cascade;
 
-/// The part of the capacity that bodies in flight may take: an eighth. The rest is for what is stored.
+/// The part of the capacity that bodies in flight may take: an eighth. The rest is for stored responses.
 const IN_FLIGHT_SHARE: u64 = 8;
 
-/// Background refreshes at the same time, unless set otherwise: what a soft purge of everything may ask of an origin at once.
-const MOST_REFRESHES: u64 = 64;
+/// Background refreshes at the same time, unless set otherwise. It bounds the load on an origin after a soft purge of everything.
+const MAX_REFRESHES: u64 = 64;
 
 /// Store, flights and clock, shared by all routes.
 #[derive(Debug)]
@@ -34,10 +34,10 @@ pub struct Cache {
     seed: RandomState,
     /// The second in which [`Self::settle`] last did something.
     settled: AtomicU32,
-    most_refreshes: AtomicU64,
+    max_refreshes: AtomicU64,
     /// Milliseconds that a write waits for other replicas.
     write_wait: AtomicU64,
-    /// How many [`Folds`](larder_store::Folds) have been told.
+    /// How many [`Folds`](larder_store::Folds) have been logged.
     folds_told: AtomicU64,
     cascade: RwLock<Option<Arc<dyn Cascade>>>,
 }
@@ -110,7 +110,7 @@ impl Cache {
             fetches: AtomicU64::new(0),
             seed: RandomState::new(),
             settled: AtomicU32::new(0),
-            most_refreshes: AtomicU64::new(MOST_REFRESHES),
+            max_refreshes: AtomicU64::new(MAX_REFRESHES),
             write_wait: AtomicU64::new(0),
             folds_told: AtomicU64::new(0),
             cascade: RwLock::default(),
@@ -139,12 +139,12 @@ impl Cache {
         }
     }
 
-    /// About how many stored responses an invalidation would concern. Nothing is changed, and nobody is held up.
+    /// About how many stored responses an invalidation would concern. Nothing is changed, and no request waits for it.
     pub fn estimate(&self, invalidation: &Invalidation) -> u64 {
         self.store.estimate(&self.widened(invalidation))
     }
 
-    /// From now on this says what becomes old with what; `None`: nothing does.
+    /// From now on `cascade` widens every invalidation; `None`: nothing does.
     pub fn set_cascade(&self, cascade: Option<Arc<dyn Cascade>>) {
         *self.cascade.write().unwrap_or_else(PoisonError::into_inner) = cascade;
     }
@@ -158,10 +158,10 @@ impl Cache {
         Cow::Owned(whole)
     }
 
-    /// Lets at most `most` background refreshes run at the same time. A stale response that finds no room is served all the same, and
+    /// Lets at most `max` background refreshes run at the same time. A stale response that finds no room is served all the same, and
     /// refreshed when it is next asked for.
-    pub fn limit_refreshes(&self, most: u64) {
-        self.most_refreshes.store(most, Ordering::Relaxed);
+    pub fn limit_refreshes(&self, max: u64) {
+        self.max_refreshes.store(max, Ordering::Relaxed);
     }
 
     /// Lets the answer to a write wait until every live replica has applied what the write makes old, for `wait` at most, to the
@@ -174,7 +174,7 @@ impl Cache {
         Duration::from_millis(self.write_wait.load(Ordering::Relaxed))
     }
 
-    /// Tells it once where records of invalidations had to make room.
+    /// Logs it once where records of invalidations had to make room.
     pub(crate) fn tell_of_folds(&self) {
         let folds = self.store.ledger().folds();
         let count = folds.coarser + folds.everything;
@@ -188,9 +188,9 @@ impl Cache {
     }
 
     /// Room for one more background refresh, if there is any.
-    pub(crate) fn refresh_turn(self: &Arc<Self>) -> Option<Counted> {
+    pub(crate) fn refresh_slot(self: &Arc<Self>) -> Option<Counted> {
         let turn = Counted::new(self, |counters| &counters.refreshing);
-        (self.counters.refreshing.load(Ordering::Relaxed) <= self.most_refreshes.load(Ordering::Relaxed)).then_some(turn)
+        (self.counters.refreshing.load(Ordering::Relaxed) <= self.max_refreshes.load(Ordering::Relaxed)).then_some(turn)
     }
 
     /// The number of a fetch that begins now: later than any given out or seen before, and, as far as the replicas' clocks agree, later
@@ -203,7 +203,7 @@ impl Cache {
         last.map_or(now, next)
     }
 
-    /// A fetch of another replica is known from now on: what begins later has to be newer.
+    /// A fetch of another replica is known from now on: fetches that begin later have greater numbers.
     pub(crate) fn saw_fetch(&self, fetch: u64) {
         self.fetches.fetch_max(fetch, Ordering::Relaxed);
     }

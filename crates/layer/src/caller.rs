@@ -1,11 +1,11 @@
-//! Who asks, and under which name: what a request does not prove by itself.
+//! The client and the name it asked for, which a request does not prove by itself.
 
 use std::net::IpAddr;
 
 use http::{HeaderMap, Uri};
 use larder_semantics::Target;
 
-/// What is known about a request besides itself. The default knows nothing.
+/// Facts about a request besides itself. The default knows nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Caller {
     /// The client's address.

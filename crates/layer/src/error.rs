@@ -1,4 +1,4 @@
-//! What can go wrong between the cache and its inner service.
+//! Errors between the cache and its inner service.
 
 use std::error::Error;
 use std::fmt;
@@ -65,7 +65,7 @@ pub enum BodyError {
 }
 
 impl BodyError {
-    /// What a body's own error says: a body that is made of several knows better why it broke off.
+    /// A body's own error, where it has one: a body that is made of several knows better why it broke off.
     pub(crate) fn of(error: FetchError) -> Self {
         error.downcast_ref::<Self>().cloned().unwrap_or(Self::Upstream(error))
     }

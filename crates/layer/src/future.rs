@@ -9,7 +9,7 @@ use crate::error::FetchError;
 use crate::outcome::Served;
 use crate::task::pooled::Pooled;
 
-/// What comes of [`CacheService::serve`](crate::CacheService::serve).
+/// The future of [`CacheService::serve`](crate::CacheService::serve).
 pub struct ServeFuture<B: 'static>(State<B>);
 
 type Boxed<B> = Pooled<Result<Served<B>, FetchError>>;
@@ -79,7 +79,7 @@ impl<B: 'static> fmt::Debug for ServeFuture<B> {
     }
 }
 
-/// What comes of the tower service's `call`.
+/// The future of the tower service's `call`.
 #[derive(Debug)]
 pub struct ResponseFuture<B: 'static>(pub(crate) ServeFuture<B>);
 

@@ -7,10 +7,10 @@
 //!
 //! 1. `task`: work beside a request.
 //! 2. `body`: bodies at rest and on their way.
-//! 3. `lookup`: what the store has for a request, and the plan that follows.
+//! 3. `lookup`: the look-up of a request, and the plan that follows.
 //! 4. `collapse`: who fetches and who waits, and the answer that both get.
 //! 5. `fetch`: the fetch itself.
-//! 6. `write`: what passes by the look-up, and what it makes old.
+//! 6. `write`: requests that pass by the look-up, and the invalidations of writes.
 
 mod body;
 mod cache;
@@ -39,13 +39,13 @@ pub use fetch::tier::Remote;
 pub use future::{ResponseFuture, ServeFuture};
 pub use larder_store::{AppliedBy, Invalidation, InvalidationTarget, Published};
 pub use layer::CacheLayer;
-pub use lookup::stored_answer::AtHand;
+pub use lookup::stored_answer::StoredAnswer;
 pub use outcome::{CacheResult, Outcome, Served};
-pub use rules::{Cascade, MadeOld, MayBypass, NoTags, NoWrites, RouteRules, TagSource, ToldByBodies, WriteRules};
+pub use rules::{BodyInvalidation, Cascade, Invalidates, MayBypass, NoTags, NoWrites, RouteRules, TagSource, WriteRules};
 pub use service::CacheService;
 pub use task::pooled::Pooled;
 pub use task::pressure::{Pressure, Waiting};
 pub use upstream::{ClientBody, Upstream};
 pub use write::invalidate::Invalidated;
-pub use write::json_fields::Members;
-pub use write::refetch::Again;
+pub use write::json_fields::JsonFields;
+pub use write::refetch::Refetch;

@@ -1,4 +1,4 @@
-//! What was done with a request, as data for headers, metrics, logs and tests.
+//! How a request was handled, as data for headers, metrics, logs and tests.
 
 use std::time::Duration;
 
@@ -30,14 +30,14 @@ impl CacheResult {
     }
 }
 
-/// What was done with a request.
+/// How a request was handled.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// `X-Cache`.
     pub result: CacheResult,
     /// Why.
     pub reason: Reason,
-    /// `fwd` of `Cache-Status` (RFC 9211 §2.2); `None` for a hit that asked nobody.
+    /// `fwd` of `Cache-Status` (RFC 9211 §2.2); `None` for a hit.
     pub forward: Option<ForwardReason>,
     /// Whether it waited for another request's exchange and used its answer.
     pub collapsed: bool,
@@ -59,12 +59,12 @@ impl Outcome {
     }
 }
 
-/// An answer with what led to it.
+/// An answer and how it came about.
 #[derive(Debug)]
 pub struct Served<B> {
     /// The response.
     pub response: Response<CacheBody<B>>,
-    /// What was done.
+    /// How the request was handled.
     pub outcome: Outcome,
 }
 

@@ -1,4 +1,4 @@
-//! Responses made from what is stored, and the fields that tell what was done.
+//! Responses made from stored ones, and the fields that report how the cache handled the request.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use larder_semantics::{CacheStatus, MethodKind, RequestContext, StoredHead};
 use larder_store::{StoredPart, StoredResponse};
 
 use crate::body::CacheBody;
-use crate::body::live::{Live, LiveReader};
 use crate::body::log::InFlight;
+use crate::body::pending::{PendingReader, PendingResponse};
 use crate::outcome::CacheResult;
 
 pub(crate) const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
@@ -49,8 +49,8 @@ pub(crate) fn from_stored<B>(
     respond(code, headers, body)
 }
 
-/// "The HEAD method is identical to GET except that the server MUST NOT send content in the response" (RFC 9110 §9.3.2). Over HTTP/2 nobody
-/// else leaves it out. The length of the content is told all the same, as it is to a GET.
+/// "The HEAD method is identical to GET except that the server MUST NOT send content in the response" (RFC 9110 §9.3.2). hyper sends what it
+/// is given over HTTP/2, so the content is left out here. The length is announced as for a GET.
 fn without_content<B>(headers: &mut HeaderMap, length: u64) -> CacheBody<B> {
     if length > 0 {
         headers.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
@@ -91,40 +91,40 @@ pub(crate) fn from_part<B>(answer: &Answer, part: &StoredPart, age: u32) -> Opti
 
 /// Answers from a response that is on its way into the store. With the origin's `own` fields, those that are never stored included, only
 /// for the client whose exchange it was. To be annotated.
-pub(crate) fn from_live<B>(
+pub(crate) fn from_pending<B>(
     request: &RequestContext,
     fields: &HeaderMap,
-    live: &Live,
-    reader: LiveReader,
+    pending: &PendingResponse,
+    reader: PendingReader,
     own: Option<HeaderMap>,
 ) -> Response<CacheBody<B>> {
-    let answer = match live.length {
-        Some(length) => answer_ranged(request, fields, &live.head, length),
-        // Without a length there is no telling which bytes a range means, so it is ignored, as any server may (RFC 9110 §14.2).
-        None => answer(request, fields, &live.head),
+    let answer = match pending.length {
+        Some(length) => answer_ranged(request, fields, &pending.head, length),
+        // Without a length the bytes that a range means are unknown, so it is ignored, as any server may (RFC 9110 §14.2).
+        None => answer(request, fields, &pending.head),
     };
     let (answer, body) = match answer {
-        Answer::Full => (Answer::Full, CacheBody::live(reader, live.length)),
+        Answer::Full => (Answer::Full, CacheBody::pending(reader, pending.length)),
         Answer::Partial(partial) => match partial.ranges[..] {
-            [range] => (Answer::Partial(partial), CacheBody::live_part(reader, range.first, range.last + 1)),
+            [range] => (Answer::Partial(partial), CacheBody::pending_part(reader, range.first, range.last + 1)),
             // Several ranges may be anywhere, in any order; only what is stored is at hand everywhere.
-            _ => (Answer::Full, CacheBody::live(reader, live.length)),
+            _ => (Answer::Full, CacheBody::pending(reader, pending.length)),
         },
         other => (other, CacheBody::empty()),
     };
     let is_head = request.method == MethodKind::Head && answer == Answer::Full;
     let (code, mut headers) = match (own, &answer) {
         (Some(mut own), Answer::Full) => {
-            live.head.show_lifetime(&mut own);
-            (live.head.status, own)
+            pending.head.show_lifetime(&mut own);
+            (pending.head.status, own)
         }
         _ => {
-            let (code, mut headers) = head_of(&answer, &live.head);
-            show_initial_age(&mut headers, &live.head);
+            let (code, mut headers) = head_of(&answer, &pending.head);
+            show_initial_age(&mut headers, &pending.head);
             (code, headers)
         }
     };
-    let body = if is_head { without_content(&mut headers, live.length.unwrap_or(0)) } else { body };
+    let body = if is_head { without_content(&mut headers, pending.length.unwrap_or(0)) } else { body };
     respond(code, headers, body)
 }
 

@@ -1,4 +1,4 @@
-//! What one route asks of the cache.
+//! The settings of one route.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,8 +13,8 @@ use larder_store::{Invalidation, InvalidationTarget, Tag, Tags};
 
 use crate::error::FetchError;
 use crate::task::pressure::Pressure;
-use crate::write::json_fields::{Content, Members, Scanner};
-use crate::write::refetch::Again;
+use crate::write::json_fields::{Content, JsonFields, Scanner};
+use crate::write::refetch::Refetch;
 
 /// The settings of one route.
 #[derive(Clone, Debug)]
@@ -60,8 +60,8 @@ impl RouteRules {
 }
 
 impl RouteRules {
-    /// What bears on caching of a request whose `key` was derived. Whoever shows cookies instead of what identities are made of is somebody,
-    /// and shares nothing with others: as with `Authorization` (RFC 9111 §3.5).
+    /// What bears on caching of a request whose `key` was derived. A client that shows cookies instead of the fields that identities are
+    /// made of shares nothing with others: as with `Authorization` (RFC 9111 §3.5).
     pub(crate) fn context(&self, method: &Method, headers: &HeaderMap, key: &KeyBuffer) -> RequestContext {
         let mut context = RequestContext::new(method, headers, &self.policy, key.identified(), self.key.authorization_in_key());
         context.authorization |= !context.identified && self.key.overlooks(headers);
@@ -84,7 +84,7 @@ impl RouteRules {
     ///
     /// # Errors
     /// Why they cannot be kept, so that the answer is not stored.
-    pub(crate) fn tags_told<'b>(&self, request: &Parts, frames: impl Iterator<Item = &'b Bytes>) -> Result<Vec<Tag>, Reason> {
+    pub(crate) fn read_tags<'b>(&self, request: &Parts, frames: impl Iterator<Item = &'b Bytes>) -> Result<Vec<Tag>, Reason> {
         let mut scanner = Scanner::new(self.tags.in_response());
         for frame in frames {
             scanner.push(frame);
@@ -95,7 +95,7 @@ impl RouteRules {
         if scanner.is_cut() {
             return Err(Reason::UnreadTags);
         }
-        let told = self.tags.tags_told(request, scanner.members());
+        let told = self.tags.tags_in_body(request, scanner.fields());
         told.and_then(|told| Tag::surrogates(told.iter().map(String::as_str))).ok_or(Reason::TooManyTags)
     }
 }
@@ -119,7 +119,7 @@ impl MayBypass {
         Self(Arc::new(predicate))
     }
 
-    /// Anyone may.
+    /// Every client may.
     pub fn anyone() -> Self {
         Self::new(|_| true)
     }
@@ -154,7 +154,7 @@ pub trait TagSource: Send + Sync + fmt::Debug {
     }
 
     /// The tags made of such members, besides [`Self::tags`], and `None` as there.
-    fn tags_told(&self, request: &Parts, response: &Members) -> Option<Vec<String>> {
+    fn tags_in_body(&self, request: &Parts, response: &JsonFields) -> Option<Vec<String>> {
         let _ = (request, response);
         Some(Vec::new())
     }
@@ -170,13 +170,14 @@ impl TagSource for NoTags {
     }
 }
 
-/// Says what a write makes old, beyond the URLs that RFC 9111 §4.4 names.
+/// Names the targets that a write invalidates, beyond the URLs of RFC 9111 §4.4.
 pub trait WriteRules: Send + Sync + fmt::Debug {
-    /// What becomes old when this request is answered without an error, or not at all; asked before it goes out, for unsafe methods only.
-    fn made_old(&self, request: &Parts, target: Target<'_>) -> MadeOld;
+    /// The targets to invalidate when this request is answered without an error, or not at all. Called before the request goes out, for
+    /// unsafe methods only.
+    fn invalidates(&self, request: &Parts, target: Target<'_>) -> Invalidates;
 
-    /// Whether a write that failed in this way never reached the origin. Otherwise nobody knows whether it took place, and it counts as if it
-    /// had.
+    /// Whether a write that failed in this way never reached the origin. Otherwise that is unknown, and it counts as if it had
+    /// taken place.
     fn never_arrived(&self, error: &FetchError) -> bool {
         let _ = error;
         false
@@ -189,46 +190,46 @@ pub trait WriteRules: Send + Sync + fmt::Debug {
         None
     }
 
-    /// The fetches that bring back what this write is about to make old among `old`, where that is wanted: [`CacheService::hot`] of the
+    /// The fetches that bring back what this write is about to make old among `old`, where that is wanted: [`CacheService::refetch_hot`] of the
     /// routes concerned.
     ///
-    /// [`CacheService::hot`]: crate::CacheService::hot
-    fn again(&self, request: &Parts, target: Target<'_>, old: &[InvalidationTarget]) -> Vec<Again> {
+    /// [`CacheService::refetch_hot`]: crate::CacheService::refetch_hot
+    fn refetch(&self, request: &Parts, target: Target<'_>, old: &[InvalidationTarget]) -> Vec<Refetch> {
         let _ = (request, target, old);
         Vec::new()
     }
 }
 
-/// What a write makes old.
+/// The invalidations of a write.
 #[derive(Debug, Default)]
-pub struct MadeOld {
-    /// What is known beforehand.
+pub struct Invalidates {
+    /// The targets that are known beforehand.
     pub known: Vec<InvalidationTarget>,
-    /// What only the bodies tell.
-    pub told: Option<Box<dyn ToldByBodies>>,
+    /// The targets that only the bodies name.
+    pub by_bodies: Option<Box<dyn BodyInvalidation>>,
 }
 
-/// What a write makes old as far as JSON in its bodies tells.
-pub trait ToldByBodies: Send + Sync + fmt::Debug {
+/// Invalidations whose targets are members of a write's JSON bodies.
+pub trait BodyInvalidation: Send + Sync + fmt::Debug {
     /// The members of the request's object that are asked for.
     fn in_request(&self) -> &[String];
 
     /// The members of the answer's object that are asked for.
     fn in_response(&self) -> &[String];
 
-    /// What follows from them. What depends on a member that is not there is left out.
-    fn made_old(&self, request: &Members, response: &Members) -> Vec<InvalidationTarget>;
+    /// The targets that follow from them. One that depends on a missing member is left out.
+    fn targets(&self, request: &JsonFields, response: &JsonFields) -> Vec<InvalidationTarget>;
 
-    /// As [`WriteRules::again`], for what followed from members.
-    fn again(&self, old: &[InvalidationTarget]) -> Vec<Again> {
+    /// As [`WriteRules::refetch`], for what followed from members.
+    fn refetch(&self, old: &[InvalidationTarget]) -> Vec<Refetch> {
         let _ = old;
         Vec::new()
     }
 }
 
-/// Says what becomes old with what an invalidation names.
+/// Adds to an invalidation the targets that depend on its own.
 pub trait Cascade: Send + Sync + fmt::Debug {
-    /// Adds it. Asked once an invalidation, before it is told to anybody: what replicas share is the whole.
+    /// Adds it. Called once for each invalidation, before the log has it: replicas share the whole.
     fn widen(&self, invalidation: &mut Invalidation);
 }
 
@@ -237,7 +238,7 @@ pub trait Cascade: Send + Sync + fmt::Debug {
 pub struct NoWrites;
 
 impl WriteRules for NoWrites {
-    fn made_old(&self, _: &Parts, _: Target<'_>) -> MadeOld {
-        MadeOld::default()
+    fn invalidates(&self, _: &Parts, _: Target<'_>) -> Invalidates {
+        Invalidates::default()
     }
 }

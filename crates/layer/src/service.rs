@@ -16,9 +16,9 @@ use crate::error::FetchError;
 use crate::fetch::walk::{fill, refresh};
 use crate::future::{ResponseFuture, ServeFuture};
 use crate::lookup::looked_up::{Admission, Hit, LookedUp};
-use crate::lookup::plan::Plan;
-use crate::lookup::request::Asked;
-use crate::lookup::stored_answer::AtHand;
+use crate::lookup::plan::FetchPlan;
+use crate::lookup::request::ClientRequest;
+use crate::lookup::stored_answer::StoredAnswer;
 use crate::outcome::{CacheResult, Outcome, Served};
 use crate::respond;
 use crate::rules::RouteRules;
@@ -39,7 +39,7 @@ thread_local! {
     static KEY: RefCell<KeyBuffer> = RefCell::default();
 }
 
-/// Lends the thread's buffer. What is called meanwhile may look up by itself, and then has one of its own.
+/// Lends the thread's buffer. A look-up within a look-up gets a buffer of its own.
 fn with_key<T>(look_up: impl FnOnce(&mut KeyBuffer) -> T) -> T {
     KEY.with(|key| match key.try_borrow_mut() {
         Ok(mut key) => look_up(&mut key),
@@ -58,14 +58,14 @@ impl<S> CacheService<S> {
         &self.route
     }
 
-    /// What it shares with the services of other routes.
+    /// The cache, which it shares with the services of other routes.
     pub fn cache(&self) -> &Arc<Cache> {
         &self.cache
     }
 }
 
 impl<S: Upstream> CacheService<S> {
-    /// Answers a request. `caller` is what is known about who asks; `extend` may add extensions to the request for the inner
+    /// Answers a request. `caller` are facts about the client; `extend` may add extensions to the request for the inner
     /// service, and is called only when that is asked.
     ///
     /// The fields that `Connection` names must be gone already ([`drop_nominated`]): they are not for the inner service, so they may not
@@ -103,14 +103,14 @@ impl<S: Upstream> CacheService<S> {
 
     /// The answer to a request without content, if it is stored and fresh: nothing has to be asked, awaited or begun for it, and nothing
     /// has happened where there is none. Otherwise as [`Self::serve`].
-    pub fn serve_stored<B>(&self, request: &Request<()>, caller: &Caller) -> Option<AtHand<B>> {
+    pub fn serve_stored<B>(&self, request: &Request<()>, caller: &Caller) -> Option<StoredAnswer<B>> {
         match self.admit(request.method(), false) {
             Admission::LookUp => with_key(|key| self.look_up_stored(request, caller, key)),
             Admission::Pass(..) => None,
         }
     }
 
-    fn look_up_stored<B>(&self, request: &Request<()>, caller: &Caller, key: &mut KeyBuffer) -> Option<AtHand<B>> {
+    fn look_up_stored<B>(&self, request: &Request<()>, caller: &Caller, key: &mut KeyBuffer) -> Option<StoredAnswer<B>> {
         let (rules, fields, in_flight) = (&*self.route, request.headers(), &self.cache.in_flight);
         rules.key.derive(caller.target(request.uri(), fields), fields, key);
         if self.is_bypassed(request, key, caller.client) {
@@ -125,7 +125,7 @@ impl<S: Upstream> CacheService<S> {
         if rules.cache_status_key {
             return Some(hit.served(&context, fields, in_flight).telling_key().into());
         }
-        hit.at_hand(&context, fields, in_flight).or_else(|| Some(hit.served(&context, fields, in_flight).into()))
+        hit.as_stored(&context, fields, in_flight).or_else(|| Some(hit.served(&context, fields, in_flight).into()))
     }
 
     fn walk<R>(&self, mut request: Request<R>, caller: Caller, extend: impl FnOnce(&mut Extensions)) -> ServeFuture<S::Body>
@@ -152,7 +152,7 @@ impl<S: Upstream> CacheService<S> {
         rules.key.derive(caller.target(request.uri(), fields), fields, key);
         let context = rules.context(request.method(), fields, key);
         let looked_up = if self.is_bypassed(&request, key, caller.client) {
-            LookedUp::Fetch(Plan::bypass())
+            LookedUp::Fetch(FetchPlan::bypass())
         } else {
             self.look_up(&context, fields, self.cache.store.place(key))
         };
@@ -163,32 +163,38 @@ impl<S: Upstream> CacheService<S> {
                 // Of the answer to a request with no-store nothing may be kept (RFC 9111 §5.2.1.5): it would put off the refresh that others
                 // can make use of.
                 if hit.wants_refresh && !context.directives.no_store {
-                    self.refresh(hit, || self.asked(request, extend, context, key));
+                    self.refresh(hit, || self.client_request(request, extend, context, key));
                 }
                 ServeFuture::ready(served)
             }
             LookedUp::PartHit(served) => ServeFuture::ready(*served),
             LookedUp::GatewayTimeout(reason) => ServeFuture::ready(gateway_timeout(reason, key)),
             LookedUp::Fetch(plan) => {
-                let asked = self.asked(request, extend, context, key);
-                ServeFuture::walking(fill(self.clone(), asked, plan))
+                let request = self.client_request(request, extend, context, key);
+                ServeFuture::walking(fill(self.clone(), request, plan))
             }
         }
     }
 
     /// Renews a stale response in the background, unless enough of that is going on.
-    fn refresh(&self, hit: Hit, asked: impl FnOnce() -> Arc<Asked>) {
+    fn refresh(&self, hit: Hit, request: impl FnOnce() -> Arc<ClientRequest>) {
         if hit.stored.may_refresh(hit.now)
-            && let Some(turn) = self.cache.refresh_turn()
+            && let Some(slot) = self.cache.refresh_slot()
         {
-            detach(refresh(self.clone(), asked(), hit.stored, turn));
+            detach(refresh(self.clone(), request(), hit.stored, slot));
         }
     }
 
-    fn asked<R>(&self, request: Request<R>, extend: impl FnOnce(&mut Extensions), context: RequestContext, key: &KeyBuffer) -> Arc<Asked> {
+    fn client_request<R>(
+        &self,
+        request: Request<R>,
+        extend: impl FnOnce(&mut Extensions),
+        context: RequestContext,
+        key: &KeyBuffer,
+    ) -> Arc<ClientRequest> {
         let (mut parts, _) = request.into_parts();
         extend(&mut parts.extensions);
-        Arc::new(Asked { parts, context, key: key.to_key() })
+        Arc::new(ClientRequest { parts, context, key: key.to_key() })
     }
 }
 

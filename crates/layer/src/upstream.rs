@@ -1,4 +1,4 @@
-//! What a service behind the cache has to be.
+//! The service behind the cache.
 
 use std::future::poll_fn;
 

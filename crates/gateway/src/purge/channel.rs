@@ -44,7 +44,7 @@ pub(crate) async fn carry_out(active: &ActiveConfig, cache: &Cache, counts: &Cha
     }
     for (invalidation, marks) in [hard, soft] {
         if !invalidation.targets.is_empty() {
-            cache.invalidate_heard(&invalidation, marks).await;
+            cache.invalidate_received(&invalidation, marks).await;
         }
     }
 }

@@ -4,7 +4,7 @@ use http::Method;
 use http::request::Parts;
 use larder_semantics::Target;
 use larder_store::InvalidationTarget;
-use larder_tower::{Again, CacheService};
+use larder_tower::{CacheService, Refetch};
 
 use crate::routing::Router;
 use crate::upstream::UpstreamService;
@@ -39,11 +39,11 @@ impl RouteTable {
     }
 
     /// The fetches that bring back what is hot under a key's URL.
-    pub(crate) fn hot(&self, url: &str, template: &Parts) -> Vec<Again> {
+    pub(crate) fn refetch_hot(&self, url: &str, template: &Parts) -> Vec<Refetch> {
         let Some((scheme, rest)) = url.split_once("://") else { return Vec::new() };
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
         let service = self.route(&Method::GET, authority, path);
-        service.map(|service| service.hot(Target { scheme, authority, path, query }, template)).unwrap_or_default()
+        service.map(|service| service.refetch_hot(Target { scheme, authority, path, query }, template)).unwrap_or_default()
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::HeaderMap;
 use http::request::Parts;
-use larder_tower::{Members, TagSource};
+use larder_tower::{JsonFields, TagSource};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::config::{PathTemplate, ResponseTags, TagPart, TagTemplate};
@@ -42,7 +42,7 @@ impl RouteTags {
 
     /// A tag of which a part is missing is left out: `project:` would lump together what has nothing in common. One that would be too long
     /// may not be left out, for what is stored without it could not be purged by it.
-    fn filled(&self, request: &Parts, answered: &Members, told: bool) -> Result<Vec<String>, TooLong> {
+    fn filled(&self, request: &Parts, answered: &JsonFields, told: bool) -> Result<Vec<String>, TooLong> {
         if self.templates.is_empty() {
             return Ok(Vec::new());
         }
@@ -56,14 +56,14 @@ impl RouteTags {
 
 impl TagSource for RouteTags {
     fn tags(&self, request: &Parts) -> Option<Vec<String>> {
-        self.filled(request, &Members::default(), false).ok()
+        self.filled(request, &JsonFields::default(), false).ok()
     }
 
     fn in_response(&self) -> &[String] {
         &self.in_response
     }
 
-    fn tags_told(&self, request: &Parts, response: &Members) -> Option<Vec<String>> {
+    fn tags_in_body(&self, request: &Parts, response: &JsonFields) -> Option<Vec<String>> {
         self.filled(request, response, true).ok()
     }
 
@@ -134,9 +134,9 @@ pub(crate) struct Values<'a> {
     /// By position; as they stand in a URL.
     pub(crate) captures: &'a [&'a str],
     /// The request's JSON.
-    pub(crate) asked: Option<&'a Members>,
+    pub(crate) asked: Option<&'a JsonFields>,
     /// The answer's JSON.
-    pub(crate) answered: Option<&'a Members>,
+    pub(crate) answered: Option<&'a JsonFields>,
 }
 
 impl<'a> Values<'a> {
@@ -250,9 +250,9 @@ mod tests {
         let (parts, ()) = Request::get("/projects/p/issues/7").body(()).expect("a request").into_parts();
         let route = route();
         assert_eq!(route.in_response(), ["sprint"]);
-        let told = |sprint: &str| route.tags_told(&parts, &[("sprint".to_owned(), sprint.to_owned())].into_iter().collect());
+        let told = |sprint: &str| route.tags_in_body(&parts, &[("sprint".to_owned(), sprint.to_owned())].into_iter().collect());
         assert_eq!(told("3"), Some(vec!["in:p:3".to_owned()]));
-        assert_eq!(route.tags_told(&parts, &Members::default()), Some(Vec::new()));
+        assert_eq!(route.tags_in_body(&parts, &JsonFields::default()), Some(Vec::new()));
         assert_eq!(told(&"3".repeat(257)), None);
     }
 

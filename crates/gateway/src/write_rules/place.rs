@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::request::Parts;
 use larder_semantics::Target;
 use larder_store::InvalidationTarget;
-use larder_tower::Again;
+use larder_tower::Refetch;
 
 use super::writes::named;
 use crate::config::PurgeTemplate;
@@ -41,7 +41,7 @@ impl Place {
 
 /// The fetches that bring back what is hot among the URLs that become old with this write. They are made in the name of whoever wrote, for
 /// an origin may answer according to how it was reached.
-pub(super) fn again(routes: &RouteTable, request: &Parts, old: &[InvalidationTarget]) -> Vec<Again> {
+pub(super) fn refetch(routes: &RouteTable, request: &Parts, old: &[InvalidationTarget]) -> Vec<Refetch> {
     let (mut template, ()) = http::Request::new(()).into_parts();
     if let Some(context) = request.extensions.get::<ClientContext>() {
         // Its 1xx responses are nobody's.
@@ -53,5 +53,5 @@ pub(super) fn again(routes: &RouteTable, request: &Parts, old: &[InvalidationTar
         InvalidationTarget::Url(url) => Some(url.as_str()),
         _ => None,
     });
-    urls.flat_map(|url| routes.hot(url, &template)).collect()
+    urls.flat_map(|url| routes.refetch_hot(url, &template)).collect()
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use larder_store::InvalidationTarget;
-use larder_tower::{Again, Members, ToldByBodies};
+use larder_tower::{BodyInvalidation, JsonFields, Refetch};
 
-use super::place::{Place, again};
+use super::place::{Place, refetch};
 use crate::config::PurgeTemplate;
 use crate::routing::tagging::Values;
 
@@ -52,7 +52,7 @@ impl Waiting {
     }
 }
 
-impl ToldByBodies for Waiting {
+impl BodyInvalidation for Waiting {
     fn in_request(&self) -> &[String] {
         &self.in_request
     }
@@ -61,7 +61,7 @@ impl ToldByBodies for Waiting {
         &self.in_response
     }
 
-    fn made_old(&self, request: &Members, response: &Members) -> Vec<InvalidationTarget> {
+    fn targets(&self, request: &JsonFields, response: &JsonFields) -> Vec<InvalidationTarget> {
         let targets = self.templates.iter().flat_map(|(template, captures)| {
             let captures: Vec<&str> = captures.iter().map(String::as_str).collect();
             let values = Values { request: Some(&self.request), captures: &captures, asked: Some(request), answered: Some(response) };
@@ -70,8 +70,8 @@ impl ToldByBodies for Waiting {
         targets.collect()
     }
 
-    fn again(&self, old: &[InvalidationTarget]) -> Vec<Again> {
+    fn refetch(&self, old: &[InvalidationTarget]) -> Vec<Refetch> {
         let routes = self.place.routes.as_ref().filter(|_| self.refresh);
-        routes.map(|routes| again(routes, &self.request, old)).unwrap_or_default()
+        routes.map(|routes| refetch(routes, &self.request, old)).unwrap_or_default()
     }
 }

@@ -5,9 +5,9 @@ use std::sync::{Arc, OnceLock, Weak};
 use http::request::Parts;
 use larder_semantics::{KeyRules, Target};
 use larder_store::InvalidationTarget;
-use larder_tower::{Again, FetchError, MadeOld, RouteRules, WriteRules};
+use larder_tower::{FetchError, Invalidates, Refetch, RouteRules, WriteRules};
 
-use super::place::{Place, again};
+use super::place::{Place, refetch};
 use super::waiting::{Waiting, waits};
 use crate::config::{Config, OnEvent, OnWrite, PurgeTemplate, Route};
 use crate::path_reading;
@@ -73,8 +73,8 @@ impl Rule {
 
 impl WriteRules for Writes {
     /// What a template cannot be filled for is left out: `prefix:/projects/` would lump together what has nothing in common.
-    fn made_old(&self, request: &Parts, target: Target<'_>) -> MadeOld {
-        let mut made = MadeOld::default();
+    fn invalidates(&self, request: &Parts, target: Target<'_>) -> Invalidates {
+        let mut made = Invalidates::default();
         let mut waiting = Vec::new();
         let routes = self.routes.get().and_then(Weak::upgrade);
         let place = Place { scheme: target.scheme.into(), authority: target.authority.into(), routes };
@@ -101,7 +101,7 @@ impl WriteRules for Writes {
         }
         if !waiting.is_empty() {
             let refresh = self.refreshes(request, target);
-            made.told = Some(Box::new(Waiting::new(waiting, request.clone(), place, refresh)));
+            made.by_bodies = Some(Box::new(Waiting::new(waiting, request.clone(), place, refresh)));
         }
         made
     }
@@ -115,9 +115,9 @@ impl WriteRules for Writes {
         routes.route(&http::Method::GET, target.authority, target.path).map(|service| Arc::clone(service.route()))
     }
 
-    fn again(&self, request: &Parts, target: Target<'_>, old: &[InvalidationTarget]) -> Vec<Again> {
+    fn refetch(&self, request: &Parts, target: Target<'_>, old: &[InvalidationTarget]) -> Vec<Refetch> {
         let routes = self.routes.get().and_then(Weak::upgrade).filter(|_| self.refreshes(request, target));
-        routes.map(|routes| again(&routes, request, old)).unwrap_or_default()
+        routes.map(|routes| refetch(&routes, request, old)).unwrap_or_default()
     }
 }
 
@@ -170,7 +170,7 @@ mod tests {
     use crate::purge::Known;
     use http::Request;
     use larder_tower::clock::Clock;
-    use larder_tower::{Cache, Members};
+    use larder_tower::{Cache, JsonFields};
 
     use super::*;
     use crate::active::ActiveConfig;
@@ -209,13 +209,13 @@ mod tests {
         ActiveConfig::new(parsed(), &Cache::new(1 << 20, 1 << 16, clock.clone()), &clock, None).expect("it can serve")
     }
 
-    fn made(request: Request<()>) -> MadeOld {
+    fn made(request: Request<()>) -> Invalidates {
         let (parts, ()) = request.into_parts();
         let authority = parts.uri.authority().expect("absolute").as_str();
         let target = Target { scheme: "http", authority, path: parts.uri.path(), query: parts.uri.query() };
         let live = live();
         let service = live.route(&parts.method, authority, parts.uri.path()).expect("the fallback");
-        service.route().writes.made_old(&parts, target)
+        service.route().writes.invalidates(&parts, target)
     }
 
     fn texts(targets: &[InvalidationTarget]) -> Vec<String> {
@@ -224,7 +224,7 @@ mod tests {
 
     fn old(request: Request<()>) -> Vec<String> {
         let made = made(request);
-        assert!(made.told.is_none());
+        assert!(made.by_bodies.is_none());
         texts(&made.known)
     }
 
@@ -298,16 +298,17 @@ mod tests {
     async fn what_bodies_tell_is_made_old_once_they_have_told_it() {
         let made = made(request("POST", "http://a.example/orgs/o/issues"));
         assert_eq!(made.known, []);
-        let told = made.told.expect("bodies tell");
+        let told = made.by_bodies.expect("bodies tell");
         assert_eq!(
             (told.in_request(), told.in_response()),
             (&["project", "team"].map(str::to_owned)[..], &["id", "at"].map(str::to_owned)[..])
         );
-        let members = |pairs: &[(&str, &str)]| pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect::<Members>();
+        let members =
+            |pairs: &[(&str, &str)]| pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect::<JsonFields>();
         let request = members(&[("project", "p q"), ("team", "red/ä")]);
         let early = [r#"{"tag":"of:p q"}"#, r#"{"prefix":"http://a.example/teams/red%2F%C3%A4"}"#];
-        assert_eq!(texts(&told.made_old(&request, &Members::default())), early);
-        let all = told.made_old(&Members::default(), &members(&[("id", "7")]));
+        assert_eq!(texts(&told.targets(&request, &JsonFields::default())), early);
+        let all = told.targets(&JsonFields::default(), &members(&[("id", "7")]));
         assert_eq!(texts(&all), [r#"{"url":"http://a.example/orgs/o/issues/7?a=2&b=1"}"#], "as the keys of its route have it");
     }
 
@@ -322,9 +323,9 @@ mod tests {
             r#"{"tag":"team:x:\\*"}"#,
         ];
         assert_eq!(old(write), expected);
-        let told = made(request("POST", "http://a.example/orgs/o/issues")).told.expect("bodies tell");
-        let members = |name: &str, value: &str| [(name.to_owned(), value.to_owned())].into_iter().collect::<Members>();
-        let old = told.made_old(&members("project", "*"), &members("at", "issue:*"));
+        let told = made(request("POST", "http://a.example/orgs/o/issues")).by_bodies.expect("bodies tell");
+        let members = |name: &str, value: &str| [(name.to_owned(), value.to_owned())].into_iter().collect::<JsonFields>();
+        let old = told.targets(&members("project", "*"), &members("at", "issue:*"));
         assert_eq!(texts(&old), [r#"{"tag":"of:\\*"}"#, r#"{"tag":"issue:\\*"}"#]);
     }
 
@@ -351,9 +352,9 @@ mod tests {
         let (parts, ()) =
             Request::put("http://a.example/a/1&x=%26?at=2+%26").header("by", "3&y=%#").body(()).expect("a request").into_parts();
         let target = Target { scheme: "http", authority: "a.example", path: parts.uri.path(), query: parts.uri.query() };
-        let made = live.route(&parts.method, "a.example", "/a/1").expect("a route").route().writes.made_old(&parts, target);
-        let members: Members = [("to".to_owned(), "4=&?".to_owned())].into_iter().collect();
-        let old = made.told.expect("bodies tell").made_old(&members, &Members::default());
+        let made = live.route(&parts.method, "a.example", "/a/1").expect("a route").route().writes.invalidates(&parts, target);
+        let members: JsonFields = [("to".to_owned(), "4=&?".to_owned())].into_iter().collect();
+        let old = made.by_bodies.expect("bodies tell").targets(&members, &JsonFields::default());
         let url = r#"{"url":"http://a.example/list?at=2+%26&by=3%26y%3D%25%23&id=1%26x%3D%26&to=4%3D%26%3F"}"#;
         assert_eq!(texts(&old), [url]);
     }

@@ -11,8 +11,8 @@ use http_body::{Body, Frame, SizeHint};
 use larder_store::StoredBody;
 use pin_project_lite::pin_project;
 
-use crate::body::live::LiveReader;
 use crate::body::log::{InFlight, Item, LogReader};
+use crate::body::pending::PendingReader;
 use crate::error::{BodyError, BoxError, FetchError};
 
 pin_project! {
@@ -31,7 +31,7 @@ pin_project! {
     enum Kind<B> {
         Stored { body: StoredBody, next: usize, left: u64 },
         Slices { slices: VecDeque<Bytes>, left: u64 },
-        Live { reader: LogReader, skip: u64, left: Option<u64>, whole: bool },
+        Pending { reader: LogReader, skip: u64, left: Option<u64>, whole: bool },
         Between { between: Box<Between> },
         Upstream { #[pin] body: B },
     }
@@ -81,7 +81,7 @@ impl<B> CacheBody<B> {
     /// A part of a stored body: `start..end`.
     pub(crate) fn stored_part(body: &StoredBody, in_flight: &Arc<InFlight>, start: u64, end: u64) -> Self {
         if body.place().is_some() {
-            return Self::live_part(LiveReader::Arriving(LogReader::of_stored(body.clone(), in_flight)), start, end);
+            return Self::pending_part(PendingReader::Arriving(LogReader::of_stored(body.clone(), in_flight)), start, end);
         }
         Self::slices(body.slice(start, end))
     }
@@ -93,22 +93,22 @@ impl<B> CacheBody<B> {
 
     /// A whole body while it arrives.
     pub(crate) fn arriving(reader: LogReader, length: Option<u64>) -> Self {
-        Self::of(Kind::Live { reader, skip: 0, left: length, whole: true })
+        Self::of(Kind::Pending { reader, skip: 0, left: length, whole: true })
     }
 
     /// A whole body on its way into the store.
-    pub(crate) fn live(reader: LiveReader, length: Option<u64>) -> Self {
+    pub(crate) fn pending(reader: PendingReader, length: Option<u64>) -> Self {
         match reader {
-            LiveReader::Arriving(reader) => Self::arriving(reader, length),
-            LiveReader::Whole(body) => Self::whole(body),
+            PendingReader::Arriving(reader) => Self::arriving(reader, length),
+            PendingReader::Whole(body) => Self::whole(body),
         }
     }
 
     /// A part of such a body: `start..end`.
-    pub(crate) fn live_part(reader: LiveReader, start: u64, end: u64) -> Self {
+    pub(crate) fn pending_part(reader: PendingReader, start: u64, end: u64) -> Self {
         match reader {
-            LiveReader::Arriving(reader) => Self::of(Kind::Live { reader, skip: start, left: Some(end - start), whole: false }),
-            LiveReader::Whole(body) => Self::slices(body.slice(start, end)),
+            PendingReader::Arriving(reader) => Self::of(Kind::Pending { reader, skip: start, left: Some(end - start), whole: false }),
+            PendingReader::Whole(body) => Self::slices(body.slice(start, end)),
         }
     }
 
@@ -142,7 +142,7 @@ fn next_stored(body: &StoredBody, next: &mut usize, left: &mut u64) -> Option<Fr
     }
 }
 
-fn poll_live(reader: &mut LogReader, skip: &mut u64, left: &mut Option<u64>, whole: bool, cx: &mut Context<'_>) -> Polled {
+fn poll_pending(reader: &mut LogReader, skip: &mut u64, left: &mut Option<u64>, whole: bool, cx: &mut Context<'_>) -> Polled {
     loop {
         if *left == Some(0) && !whole {
             return Poll::Ready(None);
@@ -170,7 +170,7 @@ fn poll_live(reader: &mut LogReader, skip: &mut u64, left: &mut Option<u64>, who
 fn poll_between(between: &mut Between, cx: &mut Context<'_>) -> Polled {
     let next = match between.before.pop_front() {
         Some(slice) => Some(slice),
-        None => match std::task::ready!(poll_live(&mut between.reader, &mut between.skip, &mut between.arriving, false, cx)) {
+        None => match std::task::ready!(poll_pending(&mut between.reader, &mut between.skip, &mut between.arriving, false, cx)) {
             Some(Ok(frame)) => frame.into_data().ok(),
             Some(Err(error)) => return Poll::Ready(Some(Err(error))),
             None => between.after.pop_front(),
@@ -188,7 +188,7 @@ where
     type Data = Bytes;
     type Error = BodyError;
 
-    /// An error is told one poll later: what was handed out before has been written by then, so the client sees where it breaks off.
+    /// An error is returned one poll later: the frames before it have been written by then, so the client sees where the body breaks off.
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let this = self.project();
         if let Some(error) = this.broken.take() {
@@ -201,7 +201,7 @@ where
                 *left -= slice.as_ref().map_or(0, |slice| slice.len() as u64);
                 Poll::Ready(slice.map(|slice| Ok(Frame::data(slice))))
             }
-            KindProjection::Live { reader, skip, left, whole } => poll_live(reader, skip, left, *whole, cx),
+            KindProjection::Pending { reader, skip, left, whole } => poll_pending(reader, skip, left, *whole, cx),
             KindProjection::Between { between } => poll_between(between, cx),
             KindProjection::Upstream { body } => body.poll_frame(cx).map_err(|error| BodyError::Upstream(FetchError::new(error))),
         };
@@ -219,7 +219,7 @@ where
         match &self.kind {
             Kind::Stored { body, left, .. } => *left == 0 && body.trailers().is_none(),
             Kind::Slices { slices, .. } => slices.is_empty(),
-            Kind::Live { .. } => false,
+            Kind::Pending { .. } => false,
             Kind::Between { between } => between.left == 0,
             Kind::Upstream { body } => body.is_end_stream(),
         }
@@ -227,8 +227,8 @@ where
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Stored { left, .. } | Kind::Slices { left, .. } | Kind::Live { left: Some(left), .. } => SizeHint::with_exact(*left),
-            Kind::Live { left: None, .. } => SizeHint::default(),
+            Kind::Stored { left, .. } | Kind::Slices { left, .. } | Kind::Pending { left: Some(left), .. } => SizeHint::with_exact(*left),
+            Kind::Pending { left: None, .. } => SizeHint::default(),
             Kind::Between { between } => SizeHint::with_exact(between.left),
             Kind::Upstream { body } => body.size_hint(),
         }

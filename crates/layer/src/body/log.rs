@@ -1,7 +1,7 @@
 //! A body while it arrives: one writer, many readers, each at its own place.
 //!
 //! 1. While the body may still be stored, the log keeps all of it, so that a follower that joins late reads from the start and a slow reader
-//!    slows nobody.
+//!    slows no other reader.
 //! 2. Once it is stored ([`LogWriter::stored`]), the readers go on in the stored body, and the log holds nothing.
 //! 3. Where it cannot be stored ([`LogWriter::stop_keeping`]), the log becomes a window: what all readers have passed is dropped, and the
 //!    writer waits while [`WINDOW`] bytes are unread, or [`LEAD`] while a reader has read them all. So a slow reader does not hold up one
@@ -10,7 +10,7 @@
 //! A log is also how long stored bodies are read ([`LogReader::of_stored`]): a body that has left the store is in memory for its readers alone.
 //!
 //! Beyond that the slow ones have [`PATIENCE`], together and for the whole body: no client can stop another one's download. A reader with
-//! nobody before it may take its time, unless the budget for all bodies is used up ([`InFlight::look`]).
+//! no other before it may take its time, unless the budget for all bodies is used up ([`InFlight::look`]).
 
 mod budget;
 mod state;
@@ -110,13 +110,13 @@ impl LogWriter {
         state.wake_readers();
     }
 
-    /// Says whether anybody reads, also when the writer is gone.
+    /// A check whether the body has readers, which outlives the writer.
     pub(crate) fn read(&self) -> impl Fn() -> bool + Send + use<> {
         let log = Arc::downgrade(&self.0);
         move || log.upgrade().is_some_and(|log| log.lock().has_readers())
     }
 
-    /// Waits until there is room. `false`: nobody reads any more, and nothing is kept.
+    /// Waits until there is room. `false`: there are no readers any more, and nothing is kept.
     pub(crate) async fn room(&self) -> bool {
         // Mostly there is, and then no timer is made.
         if let Poll::Ready(room) = poll_fn(|cx| Poll::Ready(self.poll_room(cx))).await {
@@ -166,7 +166,7 @@ impl LogWriter {
         self.0.lock().frames()
     }
 
-    /// Whether anybody reads.
+    /// Whether there are readers.
     pub(crate) fn has_readers(&self) -> bool {
         self.0.lock().has_readers()
     }
@@ -176,7 +176,7 @@ impl LogWriter {
         self.end(End::Complete(trailers.map(Arc::new)));
     }
 
-    /// The body broke off: every reader sees the break after what came before it.
+    /// The body broke off: every reader gets the frames before the break, then the error.
     pub(crate) fn break_off(self, error: BodyError) {
         self.end(End::Broken(error));
     }
@@ -230,7 +230,7 @@ impl Drop for LogReader {
         let mut state = self.log.lock();
         state.readers[self.slot] = None;
         state.trim(&self.log.in_flight);
-        // In a window the writer may wait for this reader only; it has to learn that nobody is left.
+        // In a window the writer may wait for this reader only; it has to learn that no reader is left.
         if !state.has_readers() {
             state.wake_writer();
         }

@@ -1,4 +1,4 @@
-//! The flights under way: who leads, who follows, and what the leader tells.
+//! The flights under way: which request leads, which follow, and how the leader's outcome reaches them.
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -46,13 +46,13 @@ struct Flight {
 /// How to go on.
 #[derive(Debug)]
 pub(crate) enum Join {
-    /// Fetch; others wait for what comes of it.
+    /// Fetch; others wait for the outcome.
     Lead(Permit),
     /// Wait.
     Follow(Following),
 }
 
-/// A request that waits for another one's flight to land.
+/// A request that waits for the outcome of another one's flight.
 #[derive(Debug)]
 pub(crate) struct Following(Arc<Flight>);
 
@@ -64,7 +64,7 @@ pub(crate) struct Permit {
     flight: Arc<Flight>,
 }
 
-/// A flight whose landing is known. Requests still join until it is dropped: after the response was committed, so that there is no
+/// A flight whose outcome is known. Requests still join until it is dropped: after the response was committed, so that there is no
 /// gap between flight and store.
 #[derive(Debug)]
 pub(crate) struct Landed {
@@ -126,7 +126,7 @@ impl Flight {
     fn is_current(&self, ledger: &Ledger) -> bool {
         let is_valid = |tags: TagList<'_>| ledger.check(&Subject { url: self.key.url(), tags }, self.position) == Validity::Valid;
         match self.outcome.get() {
-            Some(FetchOutcome::Fetched(live) | FetchOutcome::Arriving(live)) => live.is_current(self.key.url(), ledger),
+            Some(FetchOutcome::Fetched(pending) | FetchOutcome::Arriving(pending)) => pending.is_current(self.key.url(), ledger),
             Some(FetchOutcome::Validated { stored, is_shared: true }) => is_valid(stored.tags()),
             _ => match &self.tags {
                 Some(tags) if !self.more_tags => is_valid(tags.into()),
@@ -135,7 +135,7 @@ impl Flight {
         }
     }
 
-    /// The first landing counts.
+    /// The first outcome counts.
     fn land(&self, outcome: FetchOutcome) {
         if self.outcome.set(outcome).is_ok() {
             self.landed.notify_waiters();
@@ -149,7 +149,7 @@ impl Following {
         Self(Arc::clone(flight))
     }
 
-    /// Waits for the landing, for so long as the leader itself has been fetching. While it waits for another replica's fetch, which it does
+    /// Waits for the outcome, for so long as the leader itself has been fetching. While it waits for another replica's fetch, which it does
     /// for as long as that at most, its followers wait with it: they would only ask the origin side by side.
     pub(crate) async fn outcome_within(&self, patience: Duration) -> Option<FetchOutcome> {
         let mut outcome = pin!(self.outcome());
@@ -170,10 +170,10 @@ impl Following {
         }
     }
 
-    /// Waits for the landing. There always is one: a flight that is lost says that too.
+    /// Waits for the outcome. There always is one: a permit that is dropped lands with `NotShared`.
     async fn outcome(&self) -> FetchOutcome {
         let mut landed = pin!(self.0.landed.notified());
-        // From here on a landing is not missed.
+        // From here on an outcome is not missed.
         landed.as_mut().enable();
         if self.0.outcome.get().is_none() {
             landed.await;
@@ -189,7 +189,7 @@ impl Drop for Following {
 }
 
 impl Permit {
-    /// Says whether anybody follows, also when the permit is gone.
+    /// A check whether there are followers, which outlives the permit.
     pub(crate) fn followed(&self) -> impl Fn() -> bool + Send + use<> {
         let flight = Arc::clone(&self.flight);
         move || flight.followers.load(Ordering::SeqCst) > 0
@@ -205,7 +205,7 @@ impl Permit {
         self.flight.tags.as_ref()
     }
 
-    /// Whether anybody waits for the landing.
+    /// Whether other requests wait for the outcome.
     pub(crate) fn is_followed(&self) -> bool {
         // Besides this one and the table.
         Arc::strong_count(&self.flight) > 2
@@ -223,12 +223,12 @@ impl Permit {
         self.flight.asks_elsewhere.store(true, Ordering::Relaxed);
     }
 
-    /// They do not have it: the leader fetches from now on.
+    /// No other replica has it: the leader fetches from now on.
     pub(crate) fn begin(&self) {
         let _ = self.flight.fetches_since.set(clock::timer_now());
     }
 
-    /// Tells the followers. `None`: the flight is over, since what cannot be used again is for those alone who wait already.
+    /// Hands the outcome to the followers. `None`: the flight is over, since this outcome is only for requests that wait already.
     pub(crate) fn land(self, outcome: FetchOutcome) -> Option<Landed> {
         let is_over = outcome.ends_flight();
         if is_over {
@@ -240,7 +240,7 @@ impl Permit {
 }
 
 impl Landed {
-    /// Whether anybody has joined and not yet taken what landed.
+    /// Whether a request has joined and not yet taken the outcome.
     pub(crate) fn is_followed(&self) -> bool {
         self.permit.flight.followers.load(Ordering::SeqCst) > 0
     }

@@ -8,8 +8,8 @@ use super::answer::{NoAnswer, answer};
 use super::flight::Following;
 use super::outcome::{FetchOutcome, Own, Reply};
 use crate::cache::Counted;
-use crate::lookup::plan::Plan;
-use crate::lookup::request::Asked;
+use crate::lookup::plan::FetchPlan;
+use crate::lookup::request::ClientRequest;
 use crate::outcome::Served;
 use crate::service::CacheService;
 use crate::upstream::Upstream;
@@ -24,11 +24,11 @@ pub(crate) struct Follower {
     may_try_again: bool,
 }
 
-/// Waits for the leader's fetch, and answers from what it came to.
+/// Waits for the leader's fetch, and answers from its outcome.
 pub(crate) async fn follow<S: Upstream>(
     service: &CacheService<S>,
-    asked: &Asked,
-    plan: &Plan,
+    request: &ClientRequest,
+    plan: &FetchPlan,
     flight: Following,
     may_try_again: bool,
 ) -> Result<Served<S::Body>, NoAnswer> {
@@ -38,7 +38,7 @@ pub(crate) async fn follow<S: Upstream>(
         return Err(NoAnswer::Alone(Reason::CollapseTimeout));
     };
     drop(waiting);
-    answer(service, asked, plan, Reply { outcome, own: Own::Nothing }, Some(follower))
+    answer(service, request, plan, Reply { outcome, own: Own::Nothing }, Some(follower))
 }
 
 impl Follower {
@@ -52,18 +52,23 @@ impl Follower {
     pub(super) fn objection<S: Upstream>(
         self,
         service: &CacheService<S>,
-        asked: &Asked,
-        plan: &Plan,
+        request: &ClientRequest,
+        plan: &FetchPlan,
         outcome: &FetchOutcome,
     ) -> Option<NoAnswer> {
         let (ledger, now) = (service.cache.store.ledger(), service.cache.clock.now());
         let alone = || Some(NoAnswer::Alone(plan.reason));
         let (is_current, variant, head, seen) = match outcome {
-            // What arrived while this request waited is new to it, even if it is a moment old by now.
-            FetchOutcome::Fetched(live) => {
-                (live.is_current(asked.key.url(), ledger), live.variant.as_ref(), &*live.head, self.began.max(live.head.response_time))
+            // A response that arrived while this request waited is new to it, even if it is a moment old by now.
+            FetchOutcome::Fetched(pending) => (
+                pending.is_current(request.key.url(), ledger),
+                pending.variant.as_ref(),
+                &*pending.head,
+                self.began.max(pending.head.response_time),
+            ),
+            FetchOutcome::Arriving(pending) => {
+                (pending.is_current(request.key.url(), ledger), pending.variant.as_ref(), &*pending.head, now)
             }
-            FetchOutcome::Arriving(live) => (live.is_current(asked.key.url(), ledger), live.variant.as_ref(), &*live.head, now),
             FetchOutcome::Loaded(stored) | FetchOutcome::Validated { stored, is_shared: true } => {
                 (stored.is_valid(ledger), stored.variant(), &stored.head, now)
             }
@@ -75,22 +80,22 @@ impl Follower {
         if !is_current {
             return Some(NoAnswer::Anew);
         }
-        if let Some(variant) = variant.filter(|variant| !variant.suits(&asked.parts.headers)) {
-            // The place of its own variant is known. That of a confirmed one says nothing of what the origin would answer.
+        if let Some(variant) = variant.filter(|variant| !variant.suits(&request.parts.headers)) {
+            // A fetched response shows where this request's own variant lies. A confirmed one says nothing of what the origin would answer.
             let is_known = !matches!(outcome, FetchOutcome::Validated { .. });
             return if is_known {
-                Some(NoAnswer::OtherVariant(own_variant(service, asked, variant, &asked.parts.headers)))
+                Some(NoAnswer::OtherVariant(own_variant(service, request, variant, &request.parts.headers)))
             } else {
                 alone()
             };
         }
-        let is_usable = matches!(decide(&service.route.policy, &asked.context, Some(head), seen), Decision::Serve { .. });
+        let is_usable = matches!(decide(&service.route.policy, &request.context, Some(head), seen), Decision::Serve { .. });
         if is_usable { None } else { alone() }
     }
 }
 
 /// Where a request's own variant lies, which is not the leader's.
-fn own_variant<S: Upstream>(service: &CacheService<S>, asked: &Asked, leaders: &Variant, fields: &HeaderMap) -> KeyHash {
+fn own_variant<S: Upstream>(service: &CacheService<S>, request: &ClientRequest, leaders: &Variant, fields: &HeaderMap) -> KeyHash {
     let store = &service.cache.store;
-    store.variant_hash(store.place_key(&asked.key), &Variant::of(leaders.spec.clone(), fields))
+    store.variant_hash(store.place_key(&request.key), &Variant::of(leaders.spec.clone(), fields))
 }

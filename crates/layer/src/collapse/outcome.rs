@@ -1,4 +1,4 @@
-//! What a fetch came to: one value for the client whose fetch it was and for those who waited for it.
+//! The outcome of a fetch: one value for the client whose fetch it was and for its followers.
 
 use std::sync::Arc;
 
@@ -9,17 +9,17 @@ use larder_store::StoredResponse;
 
 use super::server_error::ServerError;
 use crate::body::CacheBody;
-use crate::body::live::{Live, LiveReader};
+use crate::body::pending::{PendingReader, PendingResponse};
 use crate::error::FetchError;
-use crate::lookup::request::Asked;
+use crate::lookup::request::ClientRequest;
 use crate::outcome::{CacheResult, Outcome, Served};
 use crate::respond;
 
-/// What a fetch came to. Where a stored response may stand in for an answer (RFC 5861 §4), it is in it.
+/// The outcome of a fetch. Where a stored response may stand in for an answer (RFC 5861 §4), the outcome carries it.
 #[derive(Clone, Debug)]
 pub(crate) enum FetchOutcome {
     /// A response on its way into the store.
-    Fetched(Arc<Live>),
+    Fetched(Arc<PendingResponse>),
     /// The origin confirmed a stored response; this is it, freshened.
     Validated {
         stored: Arc<StoredResponse>,
@@ -29,12 +29,12 @@ pub(crate) enum FetchOutcome {
     /// Another replica has stored this.
     Loaded(Arc<StoredResponse>),
     /// Another replica has stored this, and its body is on its way from there.
-    Arriving(Arc<Live>),
+    Arriving(Arc<PendingResponse>),
     /// No answer. All fail together, or use what is stored.
     Failed { error: FetchError, stored: Option<Arc<StoredResponse>> },
     /// A server error that is not stored. All share it, or use what is stored.
     ServerError(Arc<ServerError>),
-    /// The origin refused the leader for what stands in its own request, which says nothing about the others.
+    /// The origin refused the leader for what stands in its own request, which says nothing about the other requests.
     Refused,
     /// The answer is for the leader's client only. The others fetch alone, at once.
     NotShared,
@@ -52,15 +52,15 @@ impl FetchOutcome {
     }
 }
 
-/// What the client whose fetch it was gets besides the outcome.
+/// The part of an answer that only the client whose fetch it was gets.
 #[derive(Debug)]
 pub(crate) enum Own<B> {
     /// Nothing.
     Nothing,
     /// The origin's head, with the fields that are never stored, and a reader of the body.
-    Head { head: response::Parts, reader: LiveReader },
+    Head { head: response::Parts, reader: PendingReader },
     /// A reader of the body.
-    Reader(LiveReader),
+    Reader(PendingReader),
     /// The fields that came with the confirmation of a stored response.
     Fields(OwnFields),
     /// A part, on its way into the store or confirmed.
@@ -84,7 +84,7 @@ impl<B> Own<B> {
     }
 }
 
-/// What the client whose fetch it was is told.
+/// The message to the client whose fetch it was.
 #[derive(Debug)]
 pub(crate) struct Reply<B> {
     pub(crate) outcome: FetchOutcome,
@@ -118,8 +118,8 @@ pub(crate) struct PartAnswer<B> {
 }
 
 impl<B> PartAnswer<B> {
-    /// The response with what tells how it came about.
-    pub(super) fn serve(self, asked: &Asked, result: CacheResult, reason: Reason, status: CacheStatus) -> Served<B> {
+    /// The response with `X-Cache` and `Cache-Status`.
+    pub(super) fn serve(self, request: &ClientRequest, result: CacheResult, reason: Reason, status: CacheStatus) -> Served<B> {
         let status = CacheStatus { fwd_status: Some(self.code.as_u16()), ..status };
         let forward: Option<ForwardReason> = status.fwd;
         let (result, reason, status) = match self.confirmed {
@@ -131,7 +131,7 @@ impl<B> PartAnswer<B> {
         };
         let mut response = self.response;
         respond::annotate(response.headers_mut(), result, &status);
-        let mut outcome = Outcome::new(result, reason, Some(asked.key.clone()));
+        let mut outcome = Outcome::new(result, reason, Some(request.key.clone()));
         (outcome.forward, outcome.stored) = (forward, true);
         Served { response, outcome }
     }

@@ -9,7 +9,7 @@ use larder_store::{StoredResponse, Variant};
 
 use crate::body::CacheBody;
 use crate::body::log::LogHandle;
-use crate::lookup::request::Asked;
+use crate::lookup::request::ClientRequest;
 use crate::outcome::{CacheResult, Outcome, Served};
 use crate::respond;
 
@@ -42,10 +42,10 @@ impl ServerError {
     }
 
     /// The answer to a request that waited.
-    pub(super) fn answer<B>(&self, asked: &Asked, status: CacheStatus) -> Served<B> {
+    pub(super) fn answer<B>(&self, request: &ClientRequest, status: CacheStatus) -> Served<B> {
         let status = CacheStatus { fwd_status: Some(self.status.as_u16()), ..status };
         let content = self.content.as_ref().filter(|content| {
-            let suits = |variant: &Variant| variant.suits(&asked.parts.headers);
+            let suits = |variant: &Variant| variant.suits(&request.parts.headers);
             content.variant.as_ref().is_none_or(suits)
         });
         let read = content.and_then(|content| Some((content.log.reader()?, content.length)));
@@ -56,6 +56,6 @@ impl ServerError {
         };
         respond::annotate(&mut headers, CacheResult::Miss, &status);
         let response = respond::respond(self.status, headers, body);
-        Served { response, outcome: Outcome::new(CacheResult::Miss, Reason::Collapsed, Some(asked.key.clone())) }
+        Served { response, outcome: Outcome::new(CacheResult::Miss, Reason::Collapsed, Some(request.key.clone())) }
     }
 }

@@ -1,5 +1,5 @@
 //! A stored response whose body is on its way from the tier behind the memory. Where that breaks off, the origin brings the rest of the same
-//! representation, and who is being served does not notice. What cannot be told to be the same is a break, never other bytes.
+//! representation, and its clients do not notice. Where the origin's representation may be another one, the body breaks off.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -17,18 +17,18 @@ use tokio::sync::oneshot;
 use tracing::debug;
 
 use super::pump::{Kept, Pump};
-use super::state::Job;
-use crate::body::live::{Live, LiveBody};
+use super::state::Fetch;
 use crate::body::log::{InFlight, body_log};
+use crate::body::pending::{PendingBody, PendingResponse};
 use crate::body::request::RequestBody;
 use crate::collapse::outcome::{FetchOutcome, Own, Reply};
 use crate::error::{BodyError, FetchError};
-use crate::lookup::request::Asked;
+use crate::lookup::request::ClientRequest;
 use crate::service::CacheService;
 use crate::upstream::{Upstream, call};
 
-impl Job {
-    /// Streams a stored body to whoever reads, and into memory once it is proven complete.
+impl Fetch {
+    /// Streams a stored body to its readers, and into memory once it is proven complete.
     pub(super) async fn store_arriving<S: Upstream>(
         mut self: Box<Self>,
         service: CacheService<S>,
@@ -39,12 +39,13 @@ impl Job {
         let length = Some(record.body().length);
         let (head, variant) = (Arc::clone(record.head()), record.variant().cloned());
         let (tags, position) = (record.tags().clone(), record.position());
-        let live = Arc::new(Live { head, variant, body: LiveBody::Arriving(handle), length, tags, more_tags: false, position });
-        let Some(reader) = live.body.reader() else { return };
+        let pending =
+            Arc::new(PendingResponse { head, variant, body: PendingBody::Arriving(handle), length, tags, more_tags: false, position });
+        let Some(reader) = pending.body.reader() else { return };
         // The client's reader is there before any follower's, so that the first frame finds it.
-        let landed = self.deliver(FetchOutcome::Arriving(live), Own::Reader(reader), reply);
-        let body = ArrivingBody::new(service.clone(), Arc::clone(&self.asked), &record, chunks);
-        let pump = Pump { job: self, service, kept: Kept::Stored(record), writer, landed, length, given_up: None };
+        let landed = self.deliver(FetchOutcome::Arriving(pending), Own::Reader(reader), reply);
+        let body = ArrivingBody::new(service.clone(), Arc::clone(&self.request), &record, chunks);
+        let pump = Pump { fetch: self, service, kept: Kept::Stored(record), writer, landed, length, given_up: None };
         pump.run(pin!(body), Poll::Pending).await;
     }
 }
@@ -79,7 +80,7 @@ type Step<S> = Pin<Box<dyn Future<Output = Result<(Walk<S>, Bytes), BodyError>> 
 /// How far it has come.
 struct Walk<S: Upstream> {
     service: CacheService<S>,
-    asked: Arc<Asked>,
+    request: Arc<ClientRequest>,
     head: Arc<StoredHead>,
     source: Source<S::Body>,
     proof: BodyProof,
@@ -95,10 +96,10 @@ enum Source<B> {
 }
 
 impl<S: Upstream> ArrivingBody<S> {
-    fn new(service: CacheService<S>, asked: Arc<Asked>, record: &ResponseRecord, chunks: Box<dyn Chunks>) -> Self {
+    fn new(service: CacheService<S>, request: Arc<ClientRequest>, record: &ResponseRecord, chunks: Box<dyn Chunks>) -> Self {
         let ahead = Ahead { in_flight: Arc::clone(&service.cache.in_flight), bytes: 0 };
         let (head, proof) = (Arc::clone(record.head()), BodyProof::new(record.body()));
-        let walk = Walk { service, asked, head, source: Source::Store(chunks), proof, ahead };
+        let walk = Walk { service, request, head, source: Source::Store(chunks), proof, ahead };
         Self { next: Some(Box::pin(walk.step())), left: record.body().length, trailers: record.trailers().cloned() }
     }
 }
@@ -141,7 +142,7 @@ impl<S: Upstream> Walk<S> {
         Ok((self, bytes))
     }
 
-    /// Asks the origin for what the tier could not bring.
+    /// Asks the origin for the bytes that the tier could not deliver.
     async fn turn_to_origin(&mut self, error: RemoteError) -> Result<(), BodyError> {
         let (got, left) = (self.proof.got(), self.proof.left());
         debug!("a stored body broke off {left} bytes before its end: {error}");
@@ -154,7 +155,7 @@ impl<S: Upstream> Walk<S> {
     }
 
     fn request(&self, rest: &Resumption) -> Request<RequestBody> {
-        let mut parts = self.asked.parts.clone();
+        let mut parts = self.request.parts.clone();
         parts.method = Method::GET;
         parts.uri = self.service.upstream_uri(&parts.uri);
         rest.fields(&mut parts.headers);
@@ -192,7 +193,7 @@ impl<S: Upstream> Body for ArrivingBody<S> {
     }
 }
 
-/// What was fetched ahead, counted with what is in flight.
+/// Bytes fetched ahead, counted with the bodies in flight.
 struct Ahead {
     in_flight: Arc<InFlight>,
     bytes: u64,

@@ -6,28 +6,28 @@ use larder_semantics::entity_tag::is_strong;
 use larder_semantics::validation::upstream_fields;
 use larder_semantics::{Disposition, Exchange, Reason, StoredHead, Timestamp, on_response};
 
-use super::state::Job;
+use super::state::Fetch;
 use crate::body::request::RequestBody;
-use crate::lookup::plan::Going;
+use crate::lookup::plan::UpstreamMode;
 use crate::service::CacheService;
 use crate::upstream::Upstream;
 
-impl Job {
+impl Fetch {
     pub(super) fn request<S: Upstream>(&self, service: &CacheService<S>) -> Request<RequestBody> {
-        let mut parts = self.asked.parts.clone();
+        let mut parts = self.request.parts.clone();
         parts.uri = service.upstream_uri(&parts.uri);
         let headers = &mut parts.headers;
-        match &self.going {
-            Going::AsSent => {}
-            Going::Whole => {
-                upstream_fields(&self.asked.context, headers, &self.heads());
+        match &self.mode {
+            UpstreamMode::Verbatim => {}
+            UpstreamMode::Whole => {
+                upstream_fields(&self.request.context, headers, &self.heads());
                 if !self.selected && !self.candidates.is_empty() {
-                    // A date tells nothing about other variants.
+                    // A date says nothing about other variants.
                     headers.remove(IF_MODIFIED_SINCE);
                 }
             }
-            Going::Missing { part, missing, .. } => part.meta.fetch_fields(headers, *missing),
-            Going::IfChanged(part) => {
+            UpstreamMode::FillRange { part, missing, .. } => part.meta.fetch_fields(headers, *missing),
+            UpstreamMode::RevalidatePart(part) => {
                 headers.remove(IF_MODIFIED_SINCE);
                 headers.extend(part.meta.head.etag().map(|tag| (IF_NONE_MATCH, tag)));
             }
@@ -47,9 +47,9 @@ impl Job {
     ) -> Exchange<'a> {
         Exchange {
             policy: &service.route.policy,
-            request: &self.asked.context,
-            method: &self.asked.parts.method,
-            request_headers: &self.asked.parts.headers,
+            request: &self.request.context,
+            method: &self.request.parts.method,
+            request_headers: &self.request.parts.headers,
             request_time,
             response_time: service.cache.clock.now(),
             status: response.status(),
@@ -65,7 +65,7 @@ impl Job {
             }
             // Another variant stands in for nothing.
             Disposition::ServeStale { .. } if !self.selected => Disposition::Pass { reason: Reason::UpstreamError, remember: false },
-            // Without a strong entity tag there is no telling which variant was meant.
+            // Without a strong entity tag the variant that was meant is unknown.
             Disposition::Freshen { .. } if !self.selected && !exchange.headers.get(ETAG).is_some_and(is_strong) => {
                 Disposition::Refetch { reason: Reason::ValidatorMismatch }
             }

@@ -1,4 +1,4 @@
-//! An origin that fails: who waited shares the failure, or gets what is stored (RFC 5861 §4). None of them asks again, since an origin in
+//! An origin that fails: the requests that waited share the failure, or get a stored response (RFC 5861 §4). None of them asks again, since an origin in
 //! trouble is the last one to be asked by all at once.
 
 use std::pin::pin;
@@ -12,10 +12,10 @@ use larder_store::{Lease, Variant};
 use tokio::sync::oneshot;
 
 use super::pump::{Kept, Pump};
-use super::state::Job;
+use super::state::Fetch;
 use crate::body::CacheBody;
-use crate::body::live::LiveReader;
 use crate::body::log::body_log;
+use crate::body::pending::PendingReader;
 use crate::cache::Cache;
 use crate::collapse::flight::Permit;
 use crate::collapse::outcome::{FetchOutcome, Own, Reply};
@@ -24,12 +24,12 @@ use crate::error::FetchError;
 use crate::service::CacheService;
 use crate::upstream::{Upstream, announced_length};
 
-/// Whether an answer is kept from the store by nothing but its having no lifetime: then its content is for all who asked the same.
+/// Whether an answer is not stored only because it has no lifetime: then its content is for all requests that waited.
 fn is_for_all(reason: Reason) -> bool {
     matches!(reason, Reason::Status | Reason::NoLifetime)
 }
 
-impl Job {
+impl Fetch {
     /// Whether others wait for the answer.
     pub(super) fn is_followed(&self) -> bool {
         self.permit.as_ref().is_some_and(Permit::is_followed)
@@ -69,17 +69,17 @@ impl Job {
             self.deliver(FetchOutcome::ServerError(Arc::new(error)), own, reply);
             return;
         };
-        let variant = (!vary.names().is_empty()).then(|| Variant::of(vary, &self.asked.parts.headers));
+        let variant = (!vary.names().is_empty()).then(|| Variant::of(vary, &self.request.parts.headers));
         let length = announced_length(&response);
         let (writer, log) = body_log(Arc::clone(&service.cache.in_flight));
         let Some(reader) = log.reader() else { return };
         let (head, body) = response.into_parts();
         let mut headers = head.headers.clone();
         retain_storable(&mut headers);
-        let response = Response::from_parts(head, CacheBody::live(LiveReader::Arriving(reader), length));
+        let response = Response::from_parts(head, CacheBody::pending(PendingReader::Arriving(reader), length));
         let error = ServerError { status, stored, headers, content: Some(Content { variant, log, length }) };
         self.deliver(FetchOutcome::ServerError(Arc::new(error)), Own::Response { response, reason }, reply);
-        let pump = Pump { job: self, service, kept: Kept::Nothing, writer, landed: None, length, given_up: None };
+        let pump = Pump { fetch: self, service, kept: Kept::Nothing, writer, landed: None, length, given_up: None };
         pump.run(pin!(body), Poll::Pending).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Stored responses renewed by a 304 or by an answer to HEAD (RFC 9111 §4.3.4, §4.3.5), in the store and for whoever waits.
+//! Stored responses renewed by a 304 or by an answer to HEAD (RFC 9111 §4.3.4, §4.3.5), in the store and for the requests that wait.
 
 use std::sync::Arc;
 
@@ -6,15 +6,15 @@ use larder_semantics::{Exchange, Freshened, HeadUpdate, StoredHead, VarySpec, he
 use larder_store::{StoredResponse, Tag, Validity, Variant};
 use tokio::sync::oneshot;
 
-use super::state::{Job, Naming};
+use super::state::{Fetch, Naming};
 use crate::cache::Cache;
 use crate::collapse::outcome::{FetchOutcome, Own, OwnFields, Reply};
 use crate::rules::TagsInBody;
 use crate::service::CacheService;
 use crate::upstream::Upstream;
 
-impl Job {
-    /// What an answer to HEAD says about the stored answer to GET (RFC 9111 §4.3.5).
+impl Fetch {
+    /// Updates the stored answer to GET by an answer to HEAD (RFC 9111 §4.3.5).
     pub(super) fn update_by_head<S: Upstream>(&self, service: &CacheService<S>, exchange: &Exchange<'_>) {
         let Some(stored) = self.candidates.first() else { return };
         match head_update(exchange, &stored.head, stored.body_length()) {
@@ -31,17 +31,17 @@ impl Job {
     /// names it, before and from now on.
     fn renewed<S: Upstream>(&self, service: &CacheService<S>, stored: &StoredResponse, head: &StoredHead) -> (StoredResponse, bool) {
         if self.naming != Naming::Tags {
-            return (stored.freshened(head, self.position, self.fetch), self.naming == Naming::Nothing);
+            return (stored.freshened(head, self.position, self.number), self.naming == Naming::Nothing);
         }
         let told = match service.route.tags_in(&stored.head.headers.to_map()) {
             TagsInBody::None => Some(Vec::new()),
-            _ => service.route.tags_told(&self.asked.parts, stored.body().segments().iter()).ok(),
+            _ => service.route.read_tags(&self.request.parts, stored.body().segments().iter()).ok(),
         };
         let tags = told.and_then(|told| Tag::joined(&self.tags, &told));
         // A purge by a tag that it had until now, and that came while the origin was asked, was meant for it.
         let untouched = service.cache.store.ledger().check(&stored.subject(), self.position) == Validity::Valid;
         let whole = untouched && tags.is_some();
-        (stored.retagged(head, &tags.unwrap_or_default(), self.position, self.fetch), whole)
+        (stored.retagged(head, &tags.unwrap_or_default(), self.position, self.number), whole)
     }
 
     pub(super) async fn freshen<S: Upstream>(
@@ -56,12 +56,12 @@ impl Job {
         let (mut fresh, whole) = self.renewed(service, stored, &answer.head);
         let keep = answer.keep && whole;
         if !same_fields {
-            fresh = fresh.with_variant(answer.vary.map(|spec| Variant::of(spec, &self.asked.parts.headers)));
+            fresh = fresh.with_variant(answer.vary.map(|spec| Variant::of(spec, &self.request.parts.headers)));
         }
         let mut fresh = Arc::new(fresh);
         if !keep {
-            // It answers this request, and then goes, unless what forbids to keep it was said to somebody's credentials.
-            if !self.asked.context.authorization {
+            // It answers this request and is dropped, unless the answer that forbids to keep it is about one client's credentials.
+            if !self.request.context.authorization {
                 cache.remove(stored);
             }
             if let Some(lease) = self.lease.take() {
@@ -76,20 +76,20 @@ impl Job {
             cache.remove(stored);
         }
         if let Some(variant) = fresh.variant()
-            && !variant.suits(&self.asked.parts.headers)
+            && !variant.suits(&self.request.parts.headers)
         {
-            fresh = Arc::new(fresh.also_for(Variant::of(variant.spec.clone(), &self.asked.parts.headers)));
+            fresh = Arc::new(fresh.also_for(Variant::of(variant.spec.clone(), &self.request.parts.headers)));
             cache.commit(Arc::clone(&fresh), None).await;
         }
         self.deliver(FetchOutcome::Validated { stored: fresh, is_shared: true }, Own::Fields(own), reply);
     }
 
-    /// What the 304 confirmed besides. Where other fields select from now on, nobody knows any more which requests it was for.
+    /// Renews another response that the 304 confirmed. Where other fields select from now on, the requests that it was for are unknown.
     pub(super) fn freshen_other(&self, cache: &Arc<Cache>, other: Freshened) {
         let Some(stored) = self.candidates.get(other.index) else { return };
         if other.keep && selects_by(stored, other.vary.as_ref()) {
-            cache.freshen_soon(Arc::new(stored.freshened(&other.head, self.position, self.fetch)));
-        } else if !self.asked.context.authorization {
+            cache.freshen_soon(Arc::new(stored.freshened(&other.head, self.position, self.number)));
+        } else if !self.request.context.authorization {
             cache.remove(stored);
         }
     }

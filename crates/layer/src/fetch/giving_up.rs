@@ -1,4 +1,4 @@
-//! The end of an exchange that nobody waits for, where others wait for its place.
+//! The end of an exchange without client and follower, where other requests wait for its place.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -6,15 +6,15 @@ use std::task::{Poll, ready};
 
 use tokio::sync::oneshot;
 
-use super::state::Job;
+use super::state::Fetch;
 use crate::collapse::flight::Permit;
 use crate::collapse::outcome::Reply;
 use crate::task::pressure::Pressure;
 
-/// Waits for an answer; `None`: its client has left, nobody follows, and others wait for the place that it takes.
+/// Waits for an answer; `None`: its client has left, it has no followers, and other requests wait for its place.
 pub(super) async fn unless_given_up<T, B>(
     answer: impl Future<Output = T>,
-    job: &Job,
+    fetch: &Fetch,
     reply: &mut oneshot::Sender<Reply<B>>,
     pressure: &Pressure,
 ) -> Option<T> {
@@ -24,12 +24,12 @@ pub(super) async fn unless_given_up<T, B>(
         if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
             return Poll::Ready(Some(answer));
         }
-        if job.in_background {
+        if fetch.in_background {
             return Poll::Pending;
         }
         ready!(reply.poll_closed(cx));
         let given_up = given_up.get_or_insert_with(|| {
-            let followed = job.permit.as_ref().map(Permit::followed);
+            let followed = fetch.permit.as_ref().map(Permit::followed);
             pressure.unattended_exchange(move || followed.as_ref().is_some_and(|followed| followed()))
         });
         Pin::new(given_up).poll(cx).map(|()| None)

@@ -1,9 +1,9 @@
-//! Fetches: what a look-up could not answer.
+//! Fetches, for requests that a look-up could not answer.
 //!
 //! 1. [`walk`]: a request leads or follows. The one that leads makes a fetch.
 //! 2. [`steps`]: the fetch asks the [`tier`] behind the memory, then the origin ([`ask`]), and ends in one action.
 //! 3. The action: [`store`], [`part`], [`arriving`], [`freshen`] or [`failing`].
-//! 4. [`pump`]: a body that did not come with its head is brought home.
+//! 4. [`pump`]: a body that did not come with its head is read to its end.
 
 mod arriving;
 mod ask;

@@ -1,4 +1,4 @@
-//! What becomes of an answer that is only a part, or that is about one (RFC 9111 §3.3, §3.4).
+//! Answers that are parts, or that are about a stored part (RFC 9111 §3.3, §3.4).
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,21 +12,21 @@ use larder_store::StoredPart;
 use tokio::sync::oneshot;
 
 use super::pump::{Kept, Pump};
-use super::state::{Job, Naming};
+use super::state::{Fetch, Naming};
 use crate::body::CacheBody;
 use crate::body::log::body_log;
 use crate::cache::Cache;
 use crate::collapse::outcome::{FetchOutcome, Own, OwnFields, PartAnswer, Reply, add_own, own_fields};
-use crate::lookup::plan::Going;
+use crate::lookup::plan::UpstreamMode;
 use crate::respond;
 use crate::service::CacheService;
 use crate::upstream::Upstream;
 
-/// What an answer is, as far as parts go.
+/// The kind of an answer to a request for a range.
 pub(super) enum Partly<B> {
     /// Nothing of the kind.
     No,
-    /// Not what was hoped for: the client's own range has to go up.
+    /// It cannot be used: the client's own range has to go to the origin.
     Again {
         /// The whole is larger than the route keeps.
         too_large: bool,
@@ -42,7 +42,7 @@ pub(super) struct Joining {
     answer: PartialAnswer,
     head: StoredHead,
     before: Vec<Bytes>,
-    /// What of the arriving bytes is wanted.
+    /// The part of the arriving bytes that is wanted.
     arriving: std::ops::Range<u64>,
     after: Vec<Bytes>,
 }
@@ -54,26 +54,30 @@ pub(super) struct Confirmed<B> {
     keep: bool,
 }
 
-impl Job {
-    /// Tells what an answer to a request for a range is. `announced` is its length, `most` the longest body that is stored, in bytes.
-    pub(super) fn part_of<B>(&self, exchange: &Exchange<'_>, announced: Option<u64>, most: u64) -> Partly<B> {
+impl Fetch {
+    /// Classifies an answer to a request for a range. `announced` is its length, `max` that of the longest body that is stored, in bytes.
+    pub(super) fn part_of<B>(&self, exchange: &Exchange<'_>, announced: Option<u64>, max: u64) -> Partly<B> {
         if exchange.request.method != MethodKind::Get || !exchange.request.range {
             return Partly::No;
         }
-        let too_large = announced.is_some_and(|length| length > most);
-        match (&self.going, exchange.status) {
-            (Going::Whole | Going::Missing { .. }, StatusCode::OK) if too_large && RangeSet::parse(exchange.request_headers).is_some() => {
+        let too_large = announced.is_some_and(|length| length > max);
+        match (&self.mode, exchange.status) {
+            (UpstreamMode::Whole | UpstreamMode::FillRange { .. }, StatusCode::OK)
+                if too_large && RangeSet::parse(exchange.request_headers).is_some() =>
+            {
                 Partly::Again { too_large }
             }
-            (Going::AsSent | Going::IfChanged(_), StatusCode::PARTIAL_CONTENT) => stored_alone(exchange, most),
+            (UpstreamMode::Verbatim | UpstreamMode::RevalidatePart(_), StatusCode::PARTIAL_CONTENT) => stored_alone(exchange, max),
             // Asked for the whole, an origin or a cache before it sent a part all the same.
-            (Going::Whole, StatusCode::PARTIAL_CONTENT) if self.candidates.is_empty() => stored_alone(exchange, most),
-            (Going::Missing { part, wanted, missing }, StatusCode::PARTIAL_CONTENT) => {
-                let found = storable(exchange, most).and_then(|meta| Some((joining(part, &meta, *wanted, *missing)?, meta)));
+            (UpstreamMode::Whole, StatusCode::PARTIAL_CONTENT) if self.candidates.is_empty() => stored_alone(exchange, max),
+            (UpstreamMode::FillRange { part, wanted, missing }, StatusCode::PARTIAL_CONTENT) => {
+                let found = storable(exchange, max).and_then(|meta| Some((joining(part, &meta, *wanted, *missing)?, meta)));
                 found.map_or(Partly::Again { too_large: false }, |(joining, meta)| Partly::Store { meta, missing: Some(Box::new(joining)) })
             }
-            (Going::Missing { .. }, StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::NOT_MODIFIED) => Partly::Again { too_large: false },
-            (Going::IfChanged(part), StatusCode::NOT_MODIFIED) => match self.confirmed(part, exchange) {
+            (UpstreamMode::FillRange { .. }, StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::NOT_MODIFIED) => {
+                Partly::Again { too_large: false }
+            }
+            (UpstreamMode::RevalidatePart(part), StatusCode::NOT_MODIFIED) => match self.confirmed(part, exchange) {
                 Some(confirmed) => Partly::Confirmed(Box::new(confirmed)),
                 None => Partly::Again { too_large: false },
             },
@@ -85,13 +89,13 @@ impl Job {
         let Disposition::Freshen { answer: fresh, .. } = on_response(exchange, &[&part.meta.head]) else { return None };
         let same_tags = self.naming == Naming::Nothing || (self.naming == Naming::Tags && self.tags == part.tags);
         let keep = fresh.keep && fresh.vary == part.meta.vary && same_tags;
-        let part = part.freshened(*fresh.head, self.position, self.fetch);
+        let part = part.freshened(*fresh.head, self.position, self.number);
         let PartialUse::Answer(answer) = part.meta.answer(exchange.request, exchange.request_headers) else { return None };
         let response = respond::from_part(&answer, &part, part.meta.head.age(exchange.response_time))?;
         Some(Confirmed { part, response, keep })
     }
 
-    /// From now on the client's range goes up as it came, and nobody waits for what comes of it.
+    /// From now on the client's range goes to the origin as it came, and no other request waits for the answer.
     pub(super) fn ask_as_sent(&mut self, cache: &Cache, too_large: bool) {
         self.forget(cache);
         if too_large {
@@ -99,13 +103,13 @@ impl Job {
         }
         self.candidates.clear();
         self.selected = false;
-        self.going = Going::AsSent;
+        self.mode = UpstreamMode::Verbatim;
         self.permit = None;
     }
 
     /// Drops the part that the origin was asked about.
     pub(super) fn forget_part(&self, cache: &Cache) {
-        if let Some(part) = self.going.part() {
+        if let Some(part) = self.mode.part() {
             cache.store.remove_part(part);
         }
     }
@@ -121,7 +125,7 @@ impl Job {
         add_own(response.headers_mut(), own);
         if keep {
             service.cache.store.commit_part(part, service.route.max_object);
-        } else if !self.asked.context.authorization {
+        } else if !self.request.context.authorization {
             self.forget_part(&service.cache);
         }
         PartAnswer { response, code: StatusCode::NOT_MODIFIED, confirmed: Some(ttl) }
@@ -158,21 +162,21 @@ impl Job {
         };
         let part = PartAnswer { response: answer, code: head.status, confirmed: None };
         self.deliver(FetchOutcome::NotShared, Own::Part(part), reply);
-        let pump = Pump { job: self, service, kept: Kept::Part(meta), writer, landed: None, length, given_up: None };
+        let pump = Pump { fetch: self, service, kept: Kept::Part(meta), writer, landed: None, length, given_up: None };
         pump.run(pin!(body), Poll::Pending).await;
     }
 }
 
-fn stored_alone<B>(exchange: &Exchange<'_>, most: u64) -> Partly<B> {
-    storable(exchange, most).map_or(Partly::No, |meta| Partly::Store { meta, missing: None })
+fn stored_alone<B>(exchange: &Exchange<'_>, max: u64) -> Partly<B> {
+    storable(exchange, max).map_or(Partly::No, |meta| Partly::Store { meta, missing: None })
 }
 
-/// What to store of a 206, where it may be and is not too large.
-fn storable(exchange: &Exchange<'_>, most: u64) -> Option<Box<PartialResponse>> {
-    PartialResponse::of_exchange(exchange).ok().filter(|meta| meta.coverage.length() <= most).map(Box::new)
+/// The part of a 206 to store, where it may be stored and is not too large.
+fn storable(exchange: &Exchange<'_>, max: u64) -> Option<Box<PartialResponse>> {
+    PartialResponse::of_exchange(exchange).ok().filter(|meta| meta.coverage.length() <= max).map(Box::new)
 }
 
-/// How the stored part and what arrives make up what the client wants; `None` where they do not.
+/// Joins the stored part and the arriving one to the range that the client wants; `None` where they do not make it up.
 fn joining(part: &StoredPart, arriving: &PartialResponse, wanted: ByteRange, missing: ByteRange) -> Option<Joining> {
     let [range] = arriving.coverage.ranges() else { return None };
     let joined = part.meta.join(arriving).filter(|_| arriving.coverage.contains(missing))?;

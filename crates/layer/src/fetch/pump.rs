@@ -1,4 +1,4 @@
-//! A body on its way from the origin to whoever reads it, and into the store.
+//! A body on its way from the origin to its readers, and into the store.
 
 use std::future::{pending, poll_fn};
 use std::pin::{Pin, pin};
@@ -16,9 +16,9 @@ use larder_store::codec::ResponseRecord;
 use larder_store::{BodyBuilder, Lease, StoredBody, StoredPart, Tag, Variant};
 use tokio::time::Sleep;
 
-use super::state::Job;
-use crate::body::live::Live;
+use super::state::Fetch;
 use crate::body::log::LogWriter;
+use crate::body::pending::PendingResponse;
 use crate::collapse::flight::Landed;
 use crate::error::{BodyError, BoxError, FetchError};
 use crate::service::CacheService;
@@ -26,18 +26,18 @@ use crate::task::pressure::GivenUp;
 use crate::upstream::{Upstream, UpstreamBody};
 
 /// The longest pause between two frames of a body that is being stored (nginx's `proxy_read_timeout`, Varnish's
-/// `between_bytes_timeout`). What merely passes through is not timed: a stream may be silent for as long as its client likes.
+/// `between_bytes_timeout`). A body that merely passes through is not timed: a stream may be silent for as long as its client likes.
 const STALL: Duration = Duration::from_secs(60);
 
 /// How long a fill goes on for the store alone, after its last client left.
 const DETACHED: Duration = Duration::from_secs(60);
 
-/// The longest content of an error that others share, in bytes. Of a longer one they get the status.
-const LONGEST_ERROR: u64 = 64 * 1024;
+/// Longest content of an error that followers share, in bytes. Of a longer one they get the status.
+const MAX_SHARED_ERROR: u64 = 64 * 1024;
 
 /// A body on its way.
 pub(super) struct Pump<S> {
-    pub(super) job: Box<Job>,
+    pub(super) fetch: Box<Fetch>,
     pub(super) service: CacheService<S>,
     pub(super) kept: Kept,
     pub(super) writer: LogWriter,
@@ -45,14 +45,14 @@ pub(super) struct Pump<S> {
     pub(super) landed: Option<Landed>,
     /// As the origin announced it.
     pub(super) length: Option<u64>,
-    /// Ready when nobody reads and others wait for the place that the exchange takes.
+    /// Ready when there are no readers and other requests wait for the place that the exchange takes.
     pub(super) given_up: Option<GivenUp>,
 }
 
-/// What is made of a body once it is complete.
+/// What a complete body is stored as.
 pub(super) enum Kept {
     /// A response.
-    Whole(Arc<Live>),
+    Whole(Arc<PendingResponse>),
     /// A part of one.
     Part(Box<PartialResponse>),
     /// A response that another replica has stored.
@@ -61,13 +61,13 @@ pub(super) enum Kept {
     Nothing,
 }
 
-/// What waiting for a frame came to.
+/// The end of a wait for a frame.
 enum Waited {
     /// The frame, or the end.
     Frame(Option<Result<Frame<Bytes>, FetchError>>),
     /// The origin has fallen silent.
     TooLong,
-    /// Nobody reads any more.
+    /// There are no readers any more.
     InVain,
 }
 
@@ -82,16 +82,16 @@ pub(super) enum Begun {
     Unfinished(Polled),
 }
 
-/// Looks whether a body of the `announced` length is there as a whole, in one piece of `most` bytes at most: then neither log nor reader
+/// Looks whether a body of the `announced` length is there as a whole, in one piece of `max` bytes at most: then neither log nor reader
 /// is needed.
-pub(super) fn begin<B: UpstreamBody>(mut body: Pin<&mut B>, announced: Option<u64>, most: u64, cx: &mut Context<'_>) -> Begun {
+pub(super) fn begin<B: UpstreamBody>(mut body: Pin<&mut B>, announced: Option<u64>, max: u64, cx: &mut Context<'_>) -> Begun {
     let data = if body.is_end_stream() {
         Bytes::new()
     } else {
         let polled = poll_next(body.as_mut(), cx);
         match polled {
             Poll::Ready(Some(Ok(frame))) if body.is_end_stream() => match frame.into_data() {
-                Ok(data) if data.len() as u64 <= most => data,
+                Ok(data) if data.len() as u64 <= max => data,
                 Ok(data) => return Begun::Unfinished(Poll::Ready(Some(Ok(Frame::data(data))))),
                 Err(frame) => return Begun::Unfinished(Poll::Ready(Some(Ok(frame)))),
             },
@@ -124,7 +124,7 @@ async fn given_up(exchange: &mut Option<GivenUp>) {
 }
 
 impl<S: Upstream> Pump<S> {
-    /// Until the body ends, or nobody wants it any more. `begun` is what was polled of it already.
+    /// Runs until the body ends, or it has no readers and is not to be stored any more. `begun` was polled of it already.
     pub(super) async fn run<B: UpstreamBody>(mut self, mut body: Pin<&mut B>, mut begun: Polled) {
         let (mut keeping, mut got) = (true, 0);
         let mut last = None;
@@ -155,8 +155,8 @@ impl<S: Upstream> Pump<S> {
                     Ok(data) if data.is_empty() => {}
                     Ok(data) => {
                         got += data.len() as u64;
-                        self.job.share_no_more_than(&self.service.cache, got);
-                        if keeping && (got > self.longest() || self.service.cache.in_flight.stays_full()) {
+                        self.fetch.share_no_more_than(&self.service.cache, got);
+                        if keeping && (got > self.max_kept() || self.service.cache.in_flight.stays_full()) {
                             keeping = false;
                             self.give_up_keeping(got);
                         }
@@ -190,8 +190,8 @@ impl<S: Upstream> Pump<S> {
     async fn wait_for(&mut self, mut body: Pin<&mut impl UpstreamBody>, detached: &mut Option<Pin<Box<Sleep>>>) -> Waited {
         let detached = detached.get_or_insert_with(|| Box::pin(tokio::time::sleep(DETACHED)));
         let (writer, pressure) = (&self.writer, &self.service.route.pressure);
-        // What another replica has stored takes no place at the origin.
-        if self.given_up.is_none() && !self.job.in_background && !matches!(self.kept, Kept::Stored(_)) {
+        // A response that another replica has stored takes no place at the origin.
+        if self.given_up.is_none() && !self.fetch.in_background && !matches!(self.kept, Kept::Stored(_)) {
             self.given_up = Some(pressure.unattended_exchange(writer.read()));
         }
         let mut next = pin!(tokio::time::timeout(STALL, poll_fn(|cx| poll_next(body.as_mut(), cx))));
@@ -211,46 +211,46 @@ impl<S: Upstream> Pump<S> {
         }
     }
 
-    /// The most bytes that are kept for who joins late.
-    fn longest(&self) -> u64 {
+    /// The number of bytes that are kept for readers that join late.
+    fn max_kept(&self) -> u64 {
         let max_object = self.service.route.max_object;
-        if matches!(self.kept, Kept::Nothing) { max_object.min(LONGEST_ERROR) } else { max_object }
+        if matches!(self.kept, Kept::Nothing) { max_object.min(MAX_SHARED_ERROR) } else { max_object }
     }
 
-    /// Whether somebody came between the decision to give up and the end of the flight. From then on nobody can.
+    /// Whether a reader came between the decision to give up and the end of the flight. After that none can.
     fn is_wanted_after_all(&mut self) -> bool {
-        // It has been told; the next one is of the place that it still takes.
+        // It was used; another one stands for the place that the exchange still takes.
         self.given_up = None;
         let followed = self.landed.take().is_some_and(|landed| landed.is_followed());
         followed || self.writer.has_readers()
     }
 
-    /// Too large for the store: from now on it only passes along, and nobody waits for it any more.
+    /// Too large for the store: from now on it only passes through, and no other request waits for it.
     fn give_up_keeping(&mut self, got: u64) {
         self.writer.stop_keeping();
         if got > self.service.route.max_object && !matches!(self.kept, Kept::Nothing) {
-            self.job.remember(&self.service.cache, Reason::TooLarge);
+            self.fetch.remember(&self.service.cache, Reason::TooLarge);
         }
-        if let Some(lease) = self.job.lease.take() {
+        if let Some(lease) = self.fetch.lease.take() {
             lease.not_shared();
         }
         self.landed = None;
     }
 
-    /// Stores what has come: the body, where it is in the store now as it came.
+    /// Stores the response. Returns the body, where the store has it as it came.
     async fn commit(&mut self, length: u64, last: Option<&Bytes>, trailers: Option<HeaderMap>) -> Option<StoredBody> {
         let mut builder = BodyBuilder::new(length);
         let frames = self.writer.frames();
         frames.iter().chain(last).for_each(|frame| builder.push(frame));
-        let lease = self.job.lease.take();
-        if let Kept::Whole(live) = &self.kept
-            && live.more_tags
+        let lease = self.fetch.lease.take();
+        if let Kept::Whole(pending) = &self.kept
+            && pending.more_tags
         {
-            let told = self.service.route.tags_told(&self.job.asked.parts, frames.iter().chain(last));
-            match told.and_then(|told| Tag::joined(&self.job.tags, &told).ok_or(Reason::TooManyTags)) {
-                Ok(tags) => self.job.tags = tags,
+            let told = self.service.route.read_tags(&self.fetch.request.parts, frames.iter().chain(last));
+            match told.and_then(|told| Tag::joined(&self.fetch.tags, &told).ok_or(Reason::TooManyTags)) {
+                Ok(tags) => self.fetch.tags = tags,
                 Err(reason) => {
-                    self.job.remember(&self.service.cache, reason);
+                    self.fetch.remember(&self.service.cache, reason);
                     lease.into_iter().for_each(Lease::not_shared);
                     return None;
                 }
@@ -258,17 +258,17 @@ impl<S: Upstream> Pump<S> {
         }
         let cache = &self.service.cache;
         match &self.kept {
-            Kept::Whole(live) => {
-                let response = self.job.stored(live, builder.finish(trailers)?);
+            Kept::Whole(pending) => {
+                let response = self.fetch.stored(pending, builder.finish(trailers)?);
                 cache.commit(Arc::clone(&response), lease).await.then(|| response.body())
             }
             Kept::Stored(_) | Kept::Nothing => None,
             Kept::Part(meta) => {
                 let body = builder.finish(None)?;
-                let Job { asked, position, fetch, tags, .. } = &*self.job;
-                let variant = meta.vary.clone().map(|spec| Variant::of(spec, &asked.parts.headers));
+                let Fetch { request, position, number, tags, .. } = &*self.fetch;
+                let variant = meta.vary.clone().map(|spec| Variant::of(spec, &request.parts.headers));
                 let meta = PartialResponse::clone(meta);
-                if let Some(part) = StoredPart::new(asked.key.clone(), variant, meta, body, tags.clone(), *position, *fetch) {
+                if let Some(part) = StoredPart::new(request.key.clone(), variant, meta, body, tags.clone(), *position, *number) {
                     cache.store.commit_part(part, self.service.route.max_object);
                 }
                 None

@@ -1,4 +1,4 @@
-//! What a fetch knows and owns while it is under way.
+//! The state of a fetch under way.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,41 +7,41 @@ use larder_semantics::{Reason, Timestamp};
 use larder_store::{HitForMiss, Lease, Lookup, Position, StoredResponse, Tag, Tags};
 use tokio::sync::oneshot;
 
-use super::tier::Fetch;
+use super::tier::FetchBasis;
 use crate::cache::Cache;
 use crate::collapse::flight::{Landed, Permit};
 use crate::collapse::outcome::{FetchOutcome, Own, Reply};
-use crate::lookup::plan::Going;
-use crate::lookup::request::Asked;
+use crate::lookup::plan::UpstreamMode;
+use crate::lookup::request::ClientRequest;
 use crate::service::CacheService;
 use crate::upstream::Upstream;
 
 /// How long a key is remembered as not worth waiting for (Varnish's default for hit-for-miss).
 const HIT_FOR_MISS: Duration = Duration::from_secs(120);
 
-/// What an exchange is for.
+/// A fetch: the request it is for, the stored responses it may confirm, and its duties to other requests and replicas.
 #[derive(Debug)]
-pub(crate) struct Job {
-    pub(super) asked: Arc<Asked>,
+pub(crate) struct Fetch {
+    pub(super) request: Arc<ClientRequest>,
     /// Stored responses that may be confirmed, the selected one first.
     pub(super) candidates: Vec<Arc<StoredResponse>>,
     /// Whether the first candidate is what the request selects, and not just another variant.
     pub(super) selected: bool,
     /// May stand in for an answer that does not come (RFC 5861 §4).
     pub(super) stand_in: Option<Arc<StoredResponse>>,
-    pub(super) going: Going,
+    pub(super) mode: UpstreamMode,
     pub(super) permit: Option<Permit>,
     /// Other replicas wait. Dropped without an answer, it lets the next one try.
     pub(super) lease: Option<Lease>,
     pub(super) position: Position,
-    pub(super) fetch: u64,
+    pub(super) number: u64,
     pub(super) tags: Tags,
     pub(super) naming: Naming,
-    /// No client has asked for it: it goes on when nobody waits.
+    /// It has no client, so it continues when no request waits.
     pub(crate) in_background: bool,
 }
 
-/// What is known of tags, and what the origin's answer names.
+/// How the tags known beforehand and those that the origin's answer names add up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Naming {
     /// The answer names none: a response that it confirms keeps those it has.
@@ -52,36 +52,36 @@ pub(super) enum Naming {
     TooMany,
 }
 
-impl Job {
+impl Fetch {
     /// Everything that has to be known from before the fetch.
     pub(crate) fn new<S: Upstream>(
         service: &CacheService<S>,
-        asked: Arc<Asked>,
+        request: Arc<ClientRequest>,
         found: &Lookup,
-        going: Going,
+        mode: UpstreamMode,
         permit: Option<Permit>,
     ) -> Box<Self> {
         let store = &service.cache.store;
         let candidates = match found {
-            _ if !matches!(going, Going::Whole) => Vec::new(),
+            _ if !matches!(mode, UpstreamMode::Whole) => Vec::new(),
             Lookup::Found(stored) | Lookup::Unvouched(stored) => vec![Arc::clone(stored)],
-            Lookup::VaryMiss(index) => store.candidates(index, &asked.parts.headers),
+            Lookup::VaryMiss(index) => store.candidates(index, &request.parts.headers),
             Lookup::Partial(_) | Lookup::HitForMiss | Lookup::Absent => Vec::new(),
         };
         let position = permit.as_ref().map_or_else(|| store.ledger().position(), Permit::position);
         let selected = found.response().is_some() && !candidates.is_empty();
-        let tags = permit.as_ref().map_or_else(|| service.known_tags(&asked), |permit| permit.tags().cloned());
+        let tags = permit.as_ref().map_or_else(|| service.known_tags(&request), |permit| permit.tags().cloned());
         let naming = if tags.is_some() { Naming::Nothing } else { Naming::TooMany };
         Box::new(Self {
-            asked,
+            request,
             candidates,
             selected,
             stand_in: found.response().cloned(),
-            going,
+            mode,
             permit,
             lease: None,
             position,
-            fetch: service.cache.next_fetch(),
+            number: service.cache.next_fetch(),
             tags: tags.unwrap_or_default(),
             naming,
             in_background: false,
@@ -89,29 +89,29 @@ impl Job {
     }
 
     /// For the answer to a write, which is there already.
-    pub(crate) fn of_write(asked: Arc<Asked>, position: Position, fetch: u64, tags: Tags) -> Box<Self> {
-        let (candidates, going, naming) = (Vec::new(), Going::AsSent, Naming::Nothing);
+    pub(crate) fn of_write(request: Arc<ClientRequest>, position: Position, number: u64, tags: Tags) -> Box<Self> {
+        let (candidates, mode, naming) = (Vec::new(), UpstreamMode::Verbatim, Naming::Nothing);
         let (selected, stand_in, permit, lease, in_background) = (false, None, None, None, false);
-        Box::new(Self { asked, candidates, selected, stand_in, going, permit, lease, position, fetch, tags, naming, in_background })
+        Box::new(Self { request, candidates, selected, stand_in, mode, permit, lease, position, number, tags, naming, in_background })
     }
 }
 
-impl Job {
-    /// The fetch begins after other replicas were asked: what was invalidated while they were is none of its concern.
-    pub(super) fn begin_now(&mut self, cache: &Cache, Fetch { candidate, lease }: Fetch) {
+impl Fetch {
+    /// The fetch begins after other replicas were asked: invalidations from before do not concern it.
+    pub(super) fn begin_now(&mut self, cache: &Cache, FetchBasis { candidate, lease }: FetchBasis) {
         self.lease = lease;
         self.permit.iter().for_each(Permit::begin);
         self.position = cache.store.ledger().position();
-        self.fetch = cache.next_fetch();
+        self.number = cache.next_fetch();
         let Some(candidate) = candidate else { return };
         self.stand_in = Some(Arc::clone(&candidate));
-        if matches!(self.going, Going::Whole) {
+        if matches!(self.mode, UpstreamMode::Whole) {
             self.candidates = vec![candidate];
             self.selected = true;
         }
     }
 
-    /// Tells the followers and the client what the fetch came to. Requests join until the flight that comes back is dropped.
+    /// Hands the outcome to the followers and the client. Requests join until the flight that comes back is dropped.
     pub(super) fn deliver<B>(&mut self, outcome: FetchOutcome, own: Own<B>, reply: oneshot::Sender<Reply<B>>) -> Option<Landed> {
         let landed = self.permit.take().and_then(|permit| permit.land(outcome.clone()));
         // A client that left does not want it.
@@ -119,9 +119,9 @@ impl Job {
         landed
     }
 
-    /// Drops what the origin was asked about, unless the answer is about somebody's credentials.
+    /// Drops the stored response that the origin was asked about, unless the answer is about one client's credentials.
     pub(super) fn forget(&self, cache: &Cache) {
-        if self.asked.context.authorization {
+        if self.request.context.authorization {
             return;
         }
         if self.selected {
@@ -132,12 +132,12 @@ impl Job {
 
     pub(super) fn remember(&self, cache: &Cache, reason: Reason) {
         let until = cache.clock.now().as_millis().saturating_add(HIT_FOR_MISS.as_millis() as u64);
-        let (key, until, too_large) = (self.asked.key.clone(), Timestamp::from_millis(until), reason == Reason::TooLarge);
-        let mark = HitForMiss { key, until, too_large, of_credentials: self.asked.context.authorization, fetch: self.fetch };
+        let (key, until, too_large) = (self.request.key.clone(), Timestamp::from_millis(until), reason == Reason::TooLarge);
+        let mark = HitForMiss { key, until, too_large, of_credentials: self.request.context.authorization, fetch: self.number };
         cache.store.mark_hit_for_miss(mark, cache.clock.now());
     }
 
-    /// Takes what the origin named into the tags; `None`: it was too much.
+    /// Adds the tags that the origin named; `None`: they were too many.
     pub(super) fn tag(&mut self, named: Option<&[String]>) {
         if self.naming == Naming::TooMany || named.is_some_and(<[_]>::is_empty) {
             return;
@@ -155,7 +155,7 @@ impl Job {
         self.lease.iter_mut().for_each(Lease::arriving);
     }
 
-    /// Nobody waits for a body that is too long for the tier behind.
+    /// Other replicas do not wait for a body that is too long for the tier behind.
     pub(super) fn share_no_more_than(&mut self, cache: &Cache, length: u64) {
         if let Some(lease) = self.lease.take_if(|_| cache.remote.as_ref().is_some_and(|remote| !remote.store.takes(length))) {
             lease.not_shared();

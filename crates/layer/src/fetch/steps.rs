@@ -2,7 +2,7 @@
 //!
 //! 1. [`Exchange::ask_tier`]: the tier behind the memory has the response, or the origin has to be asked.
 //! 2. [`Exchange::send`]: the request goes to the origin.
-//! 3. [`Exchange::classify`]: what the origin's answer is. It may lead back to step 2.
+//! 3. [`Exchange::classify`]: the origin's answer is classified. It may lead back to step 2.
 //! 4. [`Exchange::act`]: the fetch ends in one [`Action`].
 
 use std::pin::Pin;
@@ -16,8 +16,8 @@ use tokio::sync::oneshot;
 
 use super::giving_up::unless_given_up;
 use super::part::{Confirmed, Joining, Partly};
-use super::state::{Job, Naming};
-use super::tier::Answer;
+use super::state::{Fetch, Naming};
+use super::tier::TierAnswer;
 use crate::cache::Counted;
 use crate::collapse::flight::Permit;
 use crate::collapse::outcome::{FetchOutcome, Own, Reply, own_fields};
@@ -30,17 +30,17 @@ use crate::upstream::{announced_length, call};
 /// A fetch under way.
 struct Exchange<S: Upstream> {
     service: CacheService<S>,
-    job: Box<Job>,
+    fetch: Box<Fetch>,
     reply: oneshot::Sender<Reply<S::Body>>,
 }
 
-/// What comes next.
+/// The next step.
 enum Step<B> {
     /// Ask the tier behind the memory; this was found in memory.
     AskTier(Lookup),
     /// Ask the origin.
     Send,
-    /// Find out what its answer is.
+    /// Classify its answer.
     Classify { response: Response<B>, request_time: Timestamp },
     /// End.
     Act(Action<B>),
@@ -72,21 +72,21 @@ enum Action<B> {
     Pass { response: Response<B>, reason: Reason, remember: bool },
 }
 
-/// What is left to do of an action: bring the body home.
+/// The rest of an action: the body is read to its end.
 type Rest = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Fetches, tells the client and the followers, and brings the body home. With `elsewhere`, what was found here, other replicas are asked
-/// before.
+/// Fetches, hands the outcome to the client and the followers, and reads the body to its end. With `elsewhere`, the result of the look-up
+/// here, other replicas are asked before.
 ///
-/// What is rare is boxed: a future has room for its longest way, is moved about, and beyond a kilobyte costs the allocator its long way too.
+/// Rare steps are boxed: a future is as large as its largest step, it is moved, and a block beyond a kilobyte is slow to allocate.
 pub(crate) async fn run<S: Upstream>(
     service: CacheService<S>,
-    job: Box<Job>,
+    fetch: Box<Fetch>,
     elsewhere: Option<Lookup>,
     reply: oneshot::Sender<Reply<S::Body>>,
 ) {
     let _counted = Counted::new(&service.cache, |counters| &counters.fills);
-    let mut exchange = Exchange { service, job, reply };
+    let mut exchange = Exchange { service, fetch, reply };
     let mut step = elsewhere.map_or(Step::Send, Step::AskTier);
     let action = loop {
         step = match step {
@@ -108,25 +108,25 @@ pub(crate) async fn run<S: Upstream>(
 
 impl<S: Upstream> Exchange<S> {
     async fn ask_tier(&mut self, found: Lookup) -> Step<S::Body> {
-        let Self { service, job, .. } = self;
+        let Self { service, fetch, .. } = self;
         let Some(remote) = &service.cache.remote else { return Step::Send };
-        job.permit.iter().for_each(Permit::ask_elsewhere);
-        let asking = remote.ask(&service.cache, &service.route, &job.asked, &found, job.permit.is_some());
+        fetch.permit.iter().for_each(Permit::ask_elsewhere);
+        let asking = remote.ask(&service.cache, &service.route, &fetch.request, &found, fetch.permit.is_some());
         match Box::pin(asking).await {
-            Answer::Serve(stored) => Step::Act(Action::Load(stored)),
-            Answer::Arriving(arriving) => Step::Act(Action::StoreArriving(arriving)),
-            Answer::Fetch(fetch) => {
-                job.begin_now(&service.cache, fetch);
+            TierAnswer::Serve(stored) => Step::Act(Action::Load(stored)),
+            TierAnswer::Arriving(arriving) => Step::Act(Action::StoreArriving(arriving)),
+            TierAnswer::Fetch(basis) => {
+                fetch.begin_now(&service.cache, basis);
                 Step::Send
             }
         }
     }
 
     async fn send(&mut self) -> Step<S::Body> {
-        let Self { service, job, reply } = self;
+        let Self { service, fetch, reply } = self;
         let request_time = service.cache.clock.now();
-        let answer = call(&service.inner, || job.request(service));
-        match unless_given_up(answer, job, reply, &service.route.pressure).await {
+        let answer = call(&service.inner, || fetch.request(service));
+        match unless_given_up(answer, fetch, reply, &service.route.pressure).await {
             None => Step::Act(Action::GiveUp),
             Some(Err(error)) => Step::Act(Action::Fail(error)),
             Some(Ok(response)) => Step::Classify { response, request_time },
@@ -134,14 +134,14 @@ impl<S: Upstream> Exchange<S> {
     }
 
     fn classify(&mut self, mut response: Response<S::Body>, request_time: Timestamp) -> Step<S::Body> {
-        let Self { service, job, .. } = self;
+        let Self { service, fetch, .. } = self;
         let named = service.route.tags.take_tags(response.headers_mut());
-        job.tag(named.as_deref());
+        fetch.tag(named.as_deref());
         let announced = announced_length(&response);
-        let exchange = job.exchange(service, &response, request_time);
-        match job.part_of(&exchange, announced, service.route.max_object) {
+        let exchange = fetch.exchange(service, &response, request_time);
+        match fetch.part_of(&exchange, announced, service.route.max_object) {
             Partly::No => {
-                let disposition = job.judge(service, &exchange, announced);
+                let disposition = fetch.judge(service, &exchange, announced);
                 self.classify_whole(response, disposition)
             }
             partly => self.classify_part(response, partly),
@@ -149,15 +149,17 @@ impl<S: Upstream> Exchange<S> {
     }
 
     fn classify_part(&mut self, response: Response<S::Body>, partly: Partly<S::Body>) -> Step<S::Body> {
-        let Self { service, job, .. } = self;
+        let Self { service, fetch, .. } = self;
         Step::Act(match partly {
             Partly::No => Action::Pass { response, reason: Reason::Partial, remember: false },
             Partly::Again { too_large } => {
-                job.ask_as_sent(&service.cache, too_large);
+                fetch.ask_as_sent(&service.cache, too_large);
                 return Step::Send;
             }
-            Partly::Store { .. } if job.naming == Naming::TooMany => Action::Pass { response, reason: Reason::TooManyTags, remember: true },
-            // A part of an object does not tell what the whole does.
+            Partly::Store { .. } if fetch.naming == Naming::TooMany => {
+                Action::Pass { response, reason: Reason::TooManyTags, remember: true }
+            }
+            // A part of an object does not have all its members.
             Partly::Store { .. } if service.route.tags_in(response.headers()) != TagsInBody::None => {
                 Action::Pass { response, reason: Reason::UnreadTags, remember: true }
             }
@@ -167,14 +169,14 @@ impl<S: Upstream> Exchange<S> {
     }
 
     fn classify_whole(&mut self, response: Response<S::Body>, disposition: Disposition) -> Step<S::Body> {
-        let Self { service, job, .. } = self;
+        let Self { service, fetch, .. } = self;
         Step::Act(match disposition {
             Disposition::Refetch { .. } => {
-                job.candidates.clear();
-                job.selected = false;
+                fetch.candidates.clear();
+                fetch.selected = false;
                 return Step::Send;
             }
-            Disposition::Store { .. } if job.naming == Naming::TooMany => {
+            Disposition::Store { .. } if fetch.naming == Naming::TooMany => {
                 Action::Pass { response, reason: Reason::TooManyTags, remember: true }
             }
             Disposition::Store { .. } if service.route.tags_in(response.headers()) == TagsInBody::Unreadable => {
@@ -183,7 +185,7 @@ impl<S: Upstream> Exchange<S> {
             Disposition::Store { head, vary } => Action::Store { response, head, vary },
             Disposition::Freshen { answer, others } => Action::Freshen { response, answer, others },
             Disposition::ServeStale { .. } => Action::ServeStale(response),
-            Disposition::Pass { reason, .. } if response.status().is_server_error() && job.is_followed() => {
+            Disposition::Pass { reason, .. } if response.status().is_server_error() && fetch.is_followed() => {
                 Action::ShareError { response, reason }
             }
             Disposition::Pass { reason, remember } => Action::Pass { response, reason, remember },
@@ -192,37 +194,37 @@ impl<S: Upstream> Exchange<S> {
 
     /// The action that is not rare.
     fn store(self, response: Response<S::Body>, head: Arc<StoredHead>, vary: Option<VarySpec>) -> impl Future<Output = ()> + Send {
-        self.job.forget_part(&self.service.cache);
-        self.job.store(self.service, response, head, vary, self.reply)
+        self.fetch.forget_part(&self.service.cache);
+        self.fetch.store(self.service, response, head, vary, self.reply)
     }
 
-    /// Ends the fetch. What cannot be done at once comes back as a future.
+    /// Ends the fetch. Work that cannot be done at once comes back as a future.
     fn act(self, action: Action<S::Body>) -> Option<Rest> {
-        let Self { service, mut job, reply } = self;
+        let Self { service, mut fetch, reply } = self;
         match action {
             Action::GiveUp => {}
-            Action::Fail(error) => job.fail(error, reply),
-            Action::Load(stored) => _ = job.deliver(FetchOutcome::Loaded(stored), Own::Nothing, reply),
-            Action::StoreArriving(arriving) => return Some(Box::pin(job.store_arriving(service, arriving, reply))),
-            Action::Store { response, head, vary } => return Some(Box::pin(Self { service, job, reply }.store(response, head, vary))),
+            Action::Fail(error) => fetch.fail(error, reply),
+            Action::Load(stored) => _ = fetch.deliver(FetchOutcome::Loaded(stored), Own::Nothing, reply),
+            Action::StoreArriving(arriving) => return Some(Box::pin(fetch.store_arriving(service, arriving, reply))),
+            Action::Store { response, head, vary } => return Some(Box::pin(Self { service, fetch, reply }.store(response, head, vary))),
             Action::StorePart { response, meta, missing } => {
                 // No request waits for a part.
-                job.permit = None;
-                job.lease.take().into_iter().for_each(Lease::not_shared);
-                return Some(Box::pin(job.store_part(service, response, meta, missing, reply)));
+                fetch.permit = None;
+                fetch.lease.take().into_iter().for_each(Lease::not_shared);
+                return Some(Box::pin(fetch.store_part(service, response, meta, missing, reply)));
             }
             Action::ConfirmPart { response, confirmed } => {
-                let part = job.keep_confirmed(&service, *confirmed, own_fields(&response));
-                job.deliver(FetchOutcome::NotShared, Own::Part(part), reply);
+                let part = fetch.keep_confirmed(&service, *confirmed, own_fields(&response));
+                fetch.deliver(FetchOutcome::NotShared, Own::Part(part), reply);
             }
             Action::Freshen { response, answer, others } => {
-                others.into_iter().for_each(|other| job.freshen_other(&service.cache, other));
+                others.into_iter().for_each(|other| fetch.freshen_other(&service.cache, other));
                 let own = own_fields(&response);
-                return Some(Box::pin(async move { job.freshen(&service, answer, own, reply).await }));
+                return Some(Box::pin(async move { fetch.freshen(&service, answer, own, reply).await }));
             }
-            Action::ServeStale(response) => job.serve_stale(&service.cache, response, reply),
-            Action::ShareError { response, reason } => return Some(Box::pin(job.refuse(service, response, reason, reply))),
-            Action::Pass { response, reason, remember } => job.pass(&service.cache, response, reason, remember, reply),
+            Action::ServeStale(response) => fetch.serve_stale(&service.cache, response, reply),
+            Action::ShareError { response, reason } => return Some(Box::pin(fetch.refuse(service, response, reason, reply))),
+            Action::Pass { response, reason, remember } => fetch.pass(&service.cache, response, reason, remember, reply),
         }
         None
     }

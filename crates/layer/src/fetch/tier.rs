@@ -1,4 +1,4 @@
-//! The tier behind the memory, as fills see it: asked once for a key, by whoever leads, and told what came of the fetch.
+//! The tier behind the memory, as fetches use it: the leader asks it once for a key, and writes to it what it fetched.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,21 +11,21 @@ use larder_store::{
 
 use crate::cache::Cache;
 use crate::lookup::plan::is_collapsed;
-use crate::lookup::request::Asked;
+use crate::lookup::request::ClientRequest;
 use crate::rules::RouteRules;
 use crate::task::detached::detach;
 
 /// How long a response with a validator is kept past its use, for 304s to renew it.
 const FOR_VALIDATION: u32 = 3600;
 
-/// Between two looks at a key that another replica is fetching: the first, and the longest.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
-const LONGEST_LOOK: Duration = Duration::from_millis(50);
+/// Shortest and longest pause between two looks at a key that another replica is fetching.
+const MIN_LOOK_PAUSE: Duration = Duration::from_millis(5);
+const MAX_LOOK_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long others wait for a replica that has died in the middle of a fetch. One that lives renews its lease.
 const TERM: Duration = Duration::from_secs(2);
 
-/// A tier that replicas share, and the log of invalidations without which nobody could tell what in it is still good.
+/// A tier that replicas share, and the log of invalidations, which says which of its responses are still valid.
 #[derive(Clone, Debug)]
 pub struct Remote {
     /// The tier.
@@ -34,20 +34,20 @@ pub struct Remote {
     pub log: Arc<dyn InvalidationLog>,
 }
 
-/// What came of asking.
+/// The tier's answer.
 #[derive(Debug)]
-pub(crate) enum Answer {
+pub(crate) enum TierAnswer {
     /// This may be served. It is in memory now.
     Serve(Arc<StoredResponse>),
     /// This may be served while its body arrives.
     Arriving(Arriving),
     /// The origin has to be asked.
-    Fetch(Fetch),
+    Fetch(FetchBasis),
 }
 
-/// What a fetch may build on.
+/// The stored response and the lease that a fetch begins with.
 #[derive(Debug, Default)]
-pub(crate) struct Fetch {
+pub(crate) struct FetchBasis {
     /// Stored, and to be validated.
     pub(crate) candidate: Option<Arc<StoredResponse>>,
     /// Other replicas wait for it.
@@ -55,15 +55,15 @@ pub(crate) struct Fetch {
 }
 
 impl Remote {
-    /// Asks for what a request selects. Whoever leads, and so keeps others here waiting, gets the lease; where another fetch is under way,
+    /// Asks for the response that a request selects. A leader, which others here wait for, gets the lease; where another fetch is under way,
     /// it follows that one for as long as one here follows another.
-    pub(crate) async fn ask(&self, cache: &Cache, rules: &RouteRules, asked: &Asked, found: &Lookup, leads: bool) -> Answer {
+    pub(crate) async fn ask(&self, cache: &Cache, rules: &RouteRules, request: &ClientRequest, found: &Lookup, leads: bool) -> TierAnswer {
         let patience = if leads { rules.collapse_wait } else { Duration::MAX };
-        let mut fetch = Fetch::default();
-        let loaded = tokio::time::timeout(patience, self.load(cache, rules, asked, found, leads, &mut fetch)).await;
+        let mut basis = FetchBasis::default();
+        let loaded = tokio::time::timeout(patience, self.load(cache, rules, request, found, leads, &mut basis)).await;
         match loaded.ok().flatten() {
             Some(found) => found,
-            None => Answer::Fetch(fetch),
+            None => TierAnswer::Fetch(basis),
         }
     }
 
@@ -71,26 +71,26 @@ impl Remote {
         &self,
         cache: &Cache,
         rules: &RouteRules,
-        asked: &Asked,
+        request: &ClientRequest,
         found: &Lookup,
         leads: bool,
-        fetch: &mut Fetch,
-    ) -> Option<Answer> {
-        let (request, spec) = (&asked.parts.headers, selecting(found));
+        basis: &mut FetchBasis,
+    ) -> Option<TierAnswer> {
+        let (fields, spec) = (&request.parts.headers, selecting(found));
         let mut newer_than = found.response().map_or(0, |stored| stored.fetch);
-        let (mut pause, mut instead_of) = (LOOK_AGAIN, None);
+        let (mut pause, mut instead_of) = (MIN_LOOK_PAUSE, None);
         loop {
             let lease = leads.then(|| LeaseTerms { term: TERM, position: cache.store.ledger().position(), instead_of });
-            let stored = match self.store.load(Ask { key: &asked.key, request, spec, newer_than, lease }).await.ok()? {
+            let stored = match self.store.load(Ask { key: &request.key, request: fields, spec, newer_than, lease }).await.ok()? {
                 Loaded::Nothing(granted) => {
-                    fetch.lease = granted;
+                    basis.lease = granted;
                     return None;
                 }
                 Loaded::Awaited(holder) => {
-                    instead_of = is_outdated(&holder, cache, rules, asked).then_some(holder.token);
+                    instead_of = is_outdated(&holder, cache, rules, request).then_some(holder.token);
                     if instead_of.is_none() {
                         tokio::time::sleep(pause).await;
-                        pause = (pause * 2).min(LONGEST_LOOK);
+                        pause = (pause * 2).min(MAX_LOOK_PAUSE);
                     }
                     continue;
                 }
@@ -98,13 +98,13 @@ impl Remote {
                 Loaded::Arriving(arriving) => {
                     newer_than = newer_than.max(arriving.record.fetch());
                     cache.saw_fetch(arriving.record.fetch());
-                    let about = Subject { url: asked.key.url(), tags: arriving.record.tags().into() };
+                    let about = Subject { url: request.key.url(), tags: arriving.record.tags().into() };
                     let validity = cache.store.ledger().check(&about, arriving.record.position());
-                    let decision = decide(&rules.policy, &asked.context, Some(arriving.record.head()), cache.clock.now());
+                    let decision = decide(&rules.policy, &request.context, Some(arriving.record.head()), cache.clock.now());
                     match (validity, decision) {
                         (Validity::Invalid, _) => continue,
-                        (Validity::Valid, Decision::Serve { .. }) => return Some(Answer::Arriving(arriving)),
-                        // What may have to be validated has to be here.
+                        (Validity::Valid, Decision::Serve { .. }) => return Some(TierAnswer::Arriving(arriving)),
+                        // A response that may have to be validated is loaded whole.
                         _ => Arc::new(arriving.whole().await.ok()?),
                     }
                 }
@@ -114,12 +114,12 @@ impl Remote {
             if !cache.promote(&stored) {
                 continue;
             }
-            let decision = rules.decide(&asked.context, &Lookup::Found(Arc::clone(&stored)), cache.clock.now());
+            let decision = rules.decide(&request.context, &Lookup::Found(Arc::clone(&stored)), cache.clock.now());
             if matches!(decision, Decision::Serve { .. }) {
-                return Some(Answer::Serve(stored));
+                return Some(TierAnswer::Serve(stored));
             }
-            fetch.candidate = Some(stored);
-            // What every request has to validate for itself is worth nobody's wait.
+            basis.candidate = Some(stored);
+            // A response that every request has to validate for itself is not worth a wait.
             if matches!(decision, Decision::Validate { reason } if !is_collapsed(reason)) {
                 return None;
             }
@@ -129,14 +129,14 @@ impl Remote {
 
 /// Whether a fetch under way began before something that concerns its answer was invalidated. Where an answer's body may name more tags,
 /// any invalidation may have been about those.
-fn is_outdated(holder: &Holder, cache: &Cache, rules: &RouteRules, asked: &Asked) -> bool {
+fn is_outdated(holder: &Holder, cache: &Cache, rules: &RouteRules, request: &ClientRequest) -> bool {
     let ledger = cache.store.ledger();
     if ledger.position() <= holder.position {
         return false;
     }
-    // What has more tags than are kept is stored by nobody.
-    let Some(tags) = rules.known_tags(&asked.parts, &asked.key) else { return true };
-    let about = Subject { url: asked.key.url(), tags: (&tags).into() };
+    // A response with more tags than are kept is not stored by any replica.
+    let Some(tags) = rules.known_tags(&request.parts, &request.key) else { return true };
+    let about = Subject { url: request.key.url(), tags: (&tags).into() };
     !rules.tags.in_response().is_empty() || ledger.check(&about, holder.position) != Validity::Valid
 }
 
@@ -149,7 +149,7 @@ fn selecting(found: &Lookup) -> Option<&VarySpec> {
 }
 
 impl Cache {
-    /// Takes what another replica has stored into memory. `false`: it was invalidated since.
+    /// Takes a response that another replica has stored into memory. `false`: it was invalidated since.
     pub(crate) fn promote(&self, stored: &Arc<StoredResponse>) -> bool {
         self.saw_fetch(stored.fetch);
         let valid = stored.is_valid(self.store.ledger());
@@ -161,7 +161,7 @@ impl Cache {
 
     /// Stores a response in all tiers. Whether it is in memory.
     pub(crate) async fn commit(&self, response: Arc<StoredResponse>, lease: Option<Lease>) -> bool {
-        // What was invalidated meanwhile is of no use to other replicas either.
+        // A response that was invalidated meanwhile is of no use to other replicas either.
         let stored = self.store.commit(Arc::clone(&response));
         self.settle();
         if stored
@@ -202,7 +202,7 @@ impl Cache {
     }
 
     fn write(&self, response: Arc<StoredResponse>, lease: Option<Lease>) -> Option<Write> {
-        // Why one request was refused is not the other replicas' to know: here nobody can tell what it would replace.
+        // A refusal of one request is not written for other replicas: it might replace a good response there.
         let keep = useful_for(&response.head, self.clock.now()).filter(|_| !refuses_the_request(response.head.status));
         match keep {
             Some(keep) => Some(Write { response, keep, lease }),

@@ -1,7 +1,7 @@
 //! The look-up of a request: the same one at both doors, after a wait for another request's fetch, and before a refetch.
 //!
 //! 1. [`CacheService::admit`]: whether the request is looked up, or which way it takes past the store.
-//! 2. [`CacheService::look_up`]: what the store has for it, and what follows from that.
+//! 2. [`CacheService::look_up`]: the store's answer, and the decision about it.
 //! 3. A [`Hit`] is rendered as a response ([`Hit::served`]), or as the fields lie in the store ([`Hit::at_hand`]).
 
 use std::net::IpAddr;
@@ -15,9 +15,9 @@ use larder_store::{Lookup, SlotKey, StoredResponse};
 
 use super::part::consider;
 use crate::body::log::InFlight;
-use crate::lookup::plan::Plan;
-use crate::lookup::request::Asked;
-use crate::lookup::stored_answer::AtHand;
+use crate::lookup::plan::FetchPlan;
+use crate::lookup::request::ClientRequest;
+use crate::lookup::stored_answer::StoredAnswer;
 use crate::outcome::{CacheResult, Outcome, Served};
 use crate::respond;
 use crate::rules::RouteRules;
@@ -31,7 +31,7 @@ pub(crate) enum Admission {
     Pass(Reason, ForwardReason),
 }
 
-/// What comes of a look-up.
+/// The result of a look-up.
 pub(crate) enum LookedUp<B> {
     /// A stored response answers the request.
     Hit(Hit),
@@ -40,7 +40,7 @@ pub(crate) enum LookedUp<B> {
     /// The client allows stored responses only, and none may be used.
     GatewayTimeout(Reason),
     /// The origin has to be asked.
-    Fetch(Plan),
+    Fetch(FetchPlan),
 }
 
 /// A stored response that answers a request.
@@ -69,7 +69,7 @@ impl<S> CacheService<S> {
         !key.query_as_sent() && self.route.key.query.is_bypassed(request.uri().query()) && self.route.may_bypass.allows(client)
     }
 
-    /// Looks a request up, and decides what follows from what is stored.
+    /// Looks a request up, and decides how to answer it.
     #[inline]
     pub(crate) fn look_up<B>(&self, context: &RequestContext, fields: &HeaderMap, key: SlotKey<'_>) -> LookedUp<B> {
         let (rules, now) = (&*self.route, self.cache.clock.now());
@@ -85,28 +85,28 @@ impl<S> CacheService<S> {
                 LookedUp::Hit(Hit { stored, age, reason, now, wants_refresh: true })
             }
             (Decision::GatewayTimeout { reason }, _) => LookedUp::GatewayTimeout(reason),
-            (Decision::Validate { reason }, found) => LookedUp::Fetch(Plan::validate(reason, found)),
+            (Decision::Validate { reason }, found) => LookedUp::Fetch(FetchPlan::validate(reason, found)),
             // A serving decision is only ever taken about a stored response.
             (Decision::Forward { reason } | Decision::Serve { reason, .. } | Decision::ServeStale { reason, .. }, found) => {
-                LookedUp::Fetch(Plan::forward(reason, found))
+                LookedUp::Fetch(FetchPlan::forward(reason, found))
             }
         }
     }
 
     /// As [`Self::look_up`], for a request on its way to the origin.
-    pub(crate) fn look_up_again<B>(&self, asked: &Asked) -> LookedUp<B> {
-        self.look_up(&asked.context, &asked.parts.headers, self.cache.store.place_key(&asked.key))
+    pub(crate) fn look_up_again<B>(&self, request: &ClientRequest) -> LookedUp<B> {
+        self.look_up(&request.context, &request.parts.headers, self.cache.store.place_key(&request.key))
     }
 
-    /// What is stored for a request, without a decision about it.
-    pub(crate) fn stored_for(&self, asked: &Asked) -> Lookup {
+    /// The stored response for a request, without a decision about it.
+    pub(crate) fn stored_for(&self, request: &ClientRequest) -> Lookup {
         let store = &self.cache.store;
-        store.lookup(store.place_key(&asked.key), &asked.parts.headers, self.cache.clock.now())
+        store.lookup(store.place_key(&request.key), &request.parts.headers, self.cache.clock.now())
     }
 }
 
 impl RouteRules {
-    /// What the stored response that was found is good for.
+    /// The decision about the stored response that was found.
     pub(crate) fn decide(&self, context: &RequestContext, found: &Lookup, now: Timestamp) -> Decision {
         match found {
             Lookup::Found(stored) if stored.is_softened() => decide_soft_purged(&self.policy, context, &stored.head, now),
@@ -124,9 +124,9 @@ impl Hit {
     }
 
     /// As the fields lie in the store, where that is possible.
-    pub(crate) fn at_hand<B>(&self, context: &RequestContext, fields: &HeaderMap, in_flight: &Arc<InFlight>) -> Option<AtHand<B>> {
+    pub(crate) fn as_stored<B>(&self, context: &RequestContext, fields: &HeaderMap, in_flight: &Arc<InFlight>) -> Option<StoredAnswer<B>> {
         let (status, outcome) = self.status();
-        AtHand::in_slots(context, fields, &self.stored, in_flight, self.age, &status, outcome)
+        StoredAnswer::in_slots(context, fields, &self.stored, in_flight, self.age, &status, outcome)
     }
 
     fn status(&self) -> (CacheStatus, Outcome) {

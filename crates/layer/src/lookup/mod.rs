@@ -1,4 +1,4 @@
-//! The look-up of a request, and what follows from it: an answer, or a plan to fetch one.
+//! The look-up of a request. It leads to an answer, or to a plan to fetch one.
 
 pub(crate) mod looked_up;
 mod part;

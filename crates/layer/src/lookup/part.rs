@@ -1,4 +1,4 @@
-//! What stored parts are good for when a request comes (RFC 9111 §3.3): "A cache MUST NOT use an incomplete response to answer requests
+//! The decision about a request for which a part is stored (RFC 9111 §3.3): "A cache MUST NOT use an incomplete response to answer requests
 //! unless the response has been made complete, or the request is partial and specifies a range wholly within the incomplete response."
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use larder_semantics::range::PartialUse;
 use larder_semantics::{CacheStatus, Decision, MethodKind, Reason, RequestContext, Timestamp, decide};
 use larder_store::{Lookup, StoredPart};
 
-use super::plan::{Going, Plan, detail};
+use super::plan::{FetchPlan, UpstreamMode, detail};
 use crate::lookup::looked_up::LookedUp;
 use crate::outcome::{CacheResult, Outcome, Served};
 use crate::respond;
@@ -24,7 +24,7 @@ pub(crate) fn consider<B>(
     now: Timestamp,
 ) -> LookedUp<B> {
     let about = |head| match decide(&rules.policy, context, head, now) {
-        Decision::Forward { reason } => Err(LookedUp::Fetch(Plan::forward(reason, Lookup::Partial(Arc::clone(part))))),
+        Decision::Forward { reason } => Err(LookedUp::Fetch(FetchPlan::forward(reason, Lookup::Partial(Arc::clone(part))))),
         Decision::GatewayTimeout { reason } => Err(LookedUp::GatewayTimeout(reason)),
         decision => Ok(decision),
     };
@@ -42,22 +42,22 @@ pub(crate) fn consider<B>(
             Some(served) => LookedUp::PartHit(Box::new(served)),
             None => as_miss(),
         },
-        (decision, PartialUse::Answer(_)) => ask(decision.reason(), part, Going::IfChanged(Arc::clone(part))),
+        (decision, PartialUse::Answer(_)) => ask(decision.reason(), part, UpstreamMode::RevalidatePart(Arc::clone(part))),
         (_, PartialUse::Fetch { .. }) if context.directives.only_if_cached => LookedUp::GatewayTimeout(Reason::OnlyIfCached),
         (_, PartialUse::Fetch { missing }) => match answer_ranged(context, fields, &part.meta.head, part.meta.complete_length) {
             Answer::Partial(partial) => match partial.ranges[..] {
                 [wanted] if missing.length() <= rules.max_object => {
-                    ask(Reason::Partial, part, Going::Missing { part: Arc::clone(part), wanted, missing })
+                    ask(Reason::Partial, part, UpstreamMode::FillRange { part: Arc::clone(part), wanted, missing })
                 }
-                _ => ask(Reason::Partial, part, Going::AsSent),
+                _ => ask(Reason::Partial, part, UpstreamMode::Verbatim),
             },
             _ => as_miss(),
         },
     }
 }
 
-fn ask<B>(reason: Reason, part: &Arc<StoredPart>, going: Going) -> LookedUp<B> {
-    LookedUp::Fetch(Plan::about_part(reason, Arc::clone(part), going))
+fn ask<B>(reason: Reason, part: &Arc<StoredPart>, mode: UpstreamMode) -> LookedUp<B> {
+    LookedUp::Fetch(FetchPlan::about_part(reason, Arc::clone(part), mode))
 }
 
 fn hit<B>(part: &StoredPart, answer: &Answer, age: u32, reason: Reason, now: Timestamp) -> Option<Served<B>> {

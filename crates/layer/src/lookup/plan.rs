@@ -7,34 +7,41 @@ use larder_semantics::range::ByteRange;
 use larder_semantics::{CacheStatus, ForwardReason, Reason};
 use larder_store::{Lookup, StoredPart};
 
-use super::request::Asked;
+use super::request::ClientRequest;
 use crate::body::CacheBody;
 use crate::outcome::{CacheResult, Outcome, Served};
 use crate::respond;
 
 /// Why a request goes to the origin, and how.
 #[derive(Clone, Debug)]
-pub(crate) struct Plan {
+pub(crate) struct FetchPlan {
     pub(crate) reason: Reason,
     pub(crate) forward: ForwardReason,
     pub(crate) found: Lookup,
-    going: Going,
+    mode: UpstreamMode,
     /// Neither waits for another request's exchange nor makes others wait for its own.
     pub(crate) alone: bool,
     bypass: bool,
 }
 
-impl Plan {
+impl FetchPlan {
     /// The client set the bypass parameter: the store is not asked, but renewed.
     pub(crate) fn bypass() -> Self {
         let found = Lookup::Absent;
-        Self { reason: Reason::BypassParameter, forward: ForwardReason::Bypass, found, going: Going::Whole, alone: true, bypass: true }
+        Self {
+            reason: Reason::BypassParameter,
+            forward: ForwardReason::Bypass,
+            found,
+            mode: UpstreamMode::Whole,
+            alone: true,
+            bypass: true,
+        }
     }
 
     /// The stored response has to be validated.
     pub(crate) fn validate(reason: Reason, found: Lookup) -> Self {
         let alone = !is_collapsed(reason);
-        Self { reason, forward: reason.forward(), found, going: Going::Whole, alone, bypass: false }
+        Self { reason, forward: reason.forward(), found, mode: UpstreamMode::Whole, alone, bypass: false }
     }
 
     /// Nothing stored can be used.
@@ -47,22 +54,23 @@ impl Plan {
             _ => reason,
         };
         let alone = !matches!(reason, Reason::NotStored | Reason::VaryMiss | Reason::Unvouched);
-        Self { reason, forward: reason.forward(), found, going: Going::Whole, alone, bypass: false }
+        Self { reason, forward: reason.forward(), found, mode: UpstreamMode::Whole, alone, bypass: false }
     }
 
     /// A stored part has to be validated, or something added to it.
-    pub(crate) fn about_part(reason: Reason, part: Arc<StoredPart>, going: Going) -> Self {
-        Self { reason, forward: reason.forward(), found: Lookup::Partial(part), going, alone: true, bypass: false }
+    pub(crate) fn about_part(reason: Reason, part: Arc<StoredPart>, mode: UpstreamMode) -> Self {
+        Self { reason, forward: reason.forward(), found: Lookup::Partial(part), mode, alone: true, bypass: false }
     }
 
     /// How the client's own preconditions and range go up: unchanged where nothing of the answer is likely to be kept.
-    pub(crate) fn going(&self, asked: &Asked) -> Going {
+    pub(crate) fn mode(&self, request: &ClientRequest) -> UpstreamMode {
         let reason = if matches!(self.found, Lookup::HitForMiss) { Reason::HitForMiss } else { self.reason };
-        let as_sent = asked.context.directives.no_store || matches!(reason, Reason::HitForMiss | Reason::OriginPrecondition);
-        if as_sent { Going::AsSent } else { self.going.clone() }
+        let as_sent = request.context.directives.no_store || matches!(reason, Reason::HitForMiss | Reason::OriginPrecondition);
+        if as_sent { UpstreamMode::Verbatim } else { self.mode.clone() }
     }
 
-    /// Takes what a later look-up found, for the reason that this request had from the start. What is asked about a part depends on the part.
+    /// Takes the result of a later look-up, and keeps the reason that this request had from the start. A plan about a part is replaced whole,
+    /// since it depends on the part.
     pub(crate) fn renew(&mut self, newer: Self) {
         match newer.found {
             Lookup::Partial(_) => *self = newer,
@@ -70,7 +78,7 @@ impl Plan {
         }
     }
 
-    /// Whether another replica may have what this one lacks. What only the origin can say is not asked of anybody else.
+    /// Whether another replica may have what this one lacks. Where only the origin can answer, no replica is asked.
     pub(crate) fn may_be_stored_elsewhere(&self) -> bool {
         matches!(self.reason, Reason::NotStored | Reason::VaryMiss | Reason::Stale | Reason::MustRevalidate)
     }
@@ -80,49 +88,55 @@ impl Plan {
     }
 
     /// The origin's answer as it came.
-    pub(crate) fn pass<B>(&self, asked: &Asked, response: Response<CacheBody<B>>, reason: Reason, status: CacheStatus) -> Served<B> {
+    pub(crate) fn pass<B>(
+        &self,
+        request: &ClientRequest,
+        response: Response<CacheBody<B>>,
+        reason: Reason,
+        status: CacheStatus,
+    ) -> Served<B> {
         let (parts, body) = response.into_parts();
         let status = CacheStatus { fwd_status: Some(parts.status.as_u16()), detail: Some(reason.as_str()), ..status };
         let mut headers = parts.headers;
         respond::annotate(&mut headers, self.result(), &status);
-        let mut outcome = Outcome::new(self.result(), reason, Some(asked.key.clone()));
+        let mut outcome = Outcome::new(self.result(), reason, Some(request.key.clone()));
         outcome.forward = Some(self.forward);
         Served { response: respond::respond(parts.status, headers, body), outcome }
     }
 }
 
-/// Whether one request's validation answers others too. What has to be validated for every request is not made to wait; nor is a client
-/// that wants the origin's own word.
+/// Whether one request's validation answers others too. A response that has to be validated for every request is not waited for; nor does a client wait
+/// that wants the origin's own answer.
 pub(crate) fn is_collapsed(reason: Reason) -> bool {
     matches!(reason, Reason::Stale | Reason::MustRevalidate)
 }
 
 /// How the client's preconditions and range go up.
 #[derive(Clone, Debug)]
-pub(crate) enum Going {
+pub(crate) enum UpstreamMode {
     /// Not at all: the whole is fetched, and they are answered from it.
     Whole,
     /// As they came.
-    AsSent,
-    /// Only for what a stored part lacks of the range.
-    Missing {
+    Verbatim,
+    /// Only for the bytes of the range that a stored part lacks.
+    FillRange {
         /// The part.
         part: Arc<StoredPart>,
-        /// What the client wants.
+        /// The range that the client wants.
         wanted: ByteRange,
-        /// What of it has to be fetched.
+        /// The bytes of it that have to be fetched.
         missing: ByteRange,
     },
     /// As they came, unless the stale part is still good.
-    IfChanged(Arc<StoredPart>),
+    RevalidatePart(Arc<StoredPart>),
 }
 
-impl Going {
+impl UpstreamMode {
     /// The stored part that the origin is asked about.
     pub(crate) fn part(&self) -> Option<&Arc<StoredPart>> {
         match self {
-            Self::Missing { part, .. } | Self::IfChanged(part) => Some(part),
-            Self::Whole | Self::AsSent => None,
+            Self::FillRange { part, .. } | Self::RevalidatePart(part) => Some(part),
+            Self::Whole | Self::Verbatim => None,
         }
     }
 }

@@ -8,13 +8,13 @@ use larder_semantics::{MethodKind, PrimaryKey, RequestContext};
 
 /// A request on its way to the origin. Shared with the task that asks, which may outlive it.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct ClientRequest {
     pub(crate) parts: Parts,
     pub(crate) context: RequestContext,
     pub(crate) key: PrimaryKey,
 }
 
-impl Asked {
+impl ClientRequest {
     /// The request whose answer can be stored: an answer to HEAD has no content.
     pub(crate) fn to_store(self: Arc<Self>) -> Arc<Self> {
         if self.context.method != MethodKind::Head {

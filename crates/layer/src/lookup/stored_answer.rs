@@ -1,4 +1,4 @@
-//! A hit as it lies in the store, for a server that writes it without making a response of it first.
+//! A hit in its stored form, for a server that writes it without making a response of it first.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::outcome::{CacheResult, Outcome, Served};
 use crate::respond::{self, CACHE_STATUS, X_CACHE};
 
 /// An answer to which nothing has to be waited for.
-pub struct AtHand<B> {
+pub struct StoredAnswer<B> {
     head: Head,
     /// The body; empty where the status has none.
     pub body: CacheBody<B>,
@@ -37,7 +37,7 @@ enum Head {
     },
 }
 
-impl<B> AtHand<B> {
+impl<B> StoredAnswer<B> {
     /// The answer from a stored response where it has a slot for each field of ours and is wanted whole, or not at all.
     pub(crate) fn in_slots(
         request: &RequestContext,
@@ -94,15 +94,15 @@ fn is_slot(name: &HeaderName) -> bool {
     [AGE, X_CACHE, CACHE_STATUS].contains(name)
 }
 
-impl<B> From<Served<B>> for AtHand<B> {
+impl<B> From<Served<B>> for StoredAnswer<B> {
     fn from(served: Served<B>) -> Self {
         let (parts, body) = served.response.into_parts();
         Self { head: Head::Made { status: parts.status, fields: parts.headers }, body, outcome: served.outcome }
     }
 }
 
-impl<B> fmt::Debug for AtHand<B> {
+impl<B> fmt::Debug for StoredAnswer<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AtHand").field("status", &self.status()).field("outcome", &self.outcome).finish_non_exhaustive()
+        f.debug_struct("StoredAnswer").field("status", &self.status()).field("outcome", &self.outcome).finish_non_exhaustive()
     }
 }

@@ -1,6 +1,6 @@
-//! Exchanges that nobody waits for any more, and requests that wait for the place of one.
+//! Exchanges that no client waits for any more, and requests that wait for the place of one.
 //!
-//! A fetch goes on without its client, so that the next one finds what it brings. That is a kindness, and it ends where the inner service
+//! A fetch goes on without its client, so that the next client finds its answer stored. That ends where the inner service
 //! has no place left: a client that asks for ever new URLs and leaves would otherwise hold all of them. The inner service says when a
 //! request waits ([`Pressure::wait`]); then the oldest exchange ends that has neither client nor follower.
 
@@ -38,7 +38,7 @@ pub struct Waiting(Pressure);
 pub(crate) struct GivenUp(oneshot::Receiver<()>);
 
 impl Pressure {
-    /// A request waits for a place from now on. The oldest exchange that nobody wants ends for it.
+    /// A request waits for a place from now on. The oldest exchange without client and follower ends for it.
     pub fn wait(&self) -> Waiting {
         self.0.waiting.fetch_add(1, Ordering::SeqCst);
         let mut unattended = self.unattended();
@@ -57,13 +57,13 @@ impl Pressure {
         self.0.waiting.load(Ordering::SeqCst)
     }
 
-    /// An exchange whose client may have left goes on for as long as it `is_wanted` or nobody waits for its place.
+    /// An exchange whose client may have left continues while it `is_wanted` or no request waits for its place.
     pub(crate) fn unattended_exchange(&self, is_wanted: impl Fn() -> bool + Send + 'static) -> GivenUp {
         let (end, given_up) = oneshot::channel();
         let entry = Entry { is_wanted: Box::new(is_wanted), end };
         let mut unattended = self.unattended();
         unattended.retain(|entry| !entry.end.is_closed());
-        // Whoever comes to wait after this finds it in the list.
+        // A request that begins to wait after this finds it in the list.
         if self.waiting() > 0 && !(entry.is_wanted)() {
             let _ = entry.end.send(());
         } else {
@@ -95,7 +95,7 @@ impl Future for GivenUp {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         match ready!(Pin::new(&mut self.0).poll(cx)) {
             Ok(()) => Poll::Ready(()),
-            // Nobody can say it any more.
+            // The list is gone, so this never becomes ready.
             Err(_) => Poll::Pending,
         }
     }

@@ -1,8 +1,7 @@
-//! What a write makes old as far as only the bodies tell: those of its request and of its answer.
+//! Invalidations whose targets are members of a write's JSON bodies: those of its request and of its answer.
 //!
 //! Bodies pass as they come. The one frame of the answer with which everything is known, or the body's last one, is held back until what
-//! it names is old everywhere: whoever has read that far never gets older data afterwards. A client that leaves before changes nothing
-//! about that.
+//! it names is old everywhere: a client that has read that far never gets older data afterwards. That does not depend on the client.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -23,62 +22,62 @@ use crate::body::log::{LogWriter, body_log};
 use crate::body::request::RequestBody;
 use crate::cache::Cache;
 use crate::error::{BodyError, BoxError, FetchError};
-use crate::rules::ToldByBodies;
+use crate::rules::BodyInvalidation;
 use crate::task::detached::detach;
 use crate::upstream::ClientBody;
 use crate::upstream::announced_length;
-use crate::write::json_fields::{Content, Members, Scanner};
-use crate::write::refetch::Again;
+use crate::write::json_fields::{Content, JsonFields, Scanner};
+use crate::write::refetch::Refetch;
 
-/// How long an answer is read on for what it names, after its client left.
+/// How long an answer is read for its members after its client left.
 const DETACHED: Duration = Duration::from_secs(60);
 
-/// Rules that wait for what bodies say.
-pub(crate) struct Told {
-    rules: Box<dyn ToldByBodies>,
+/// Watches the bodies of a write for the members that its rules need.
+pub(crate) struct BodyWatcher {
+    rules: Box<dyn BodyInvalidation>,
     /// `None` where nothing in the request is asked for, or it cannot be read.
     request: Option<Arc<Mutex<Seen>>>,
-    /// What is old already.
+    /// The targets that are old already.
     early: Vec<InvalidationTarget>,
-    /// What is to be fetched again once everything is old: what is named last may concern it too.
-    again: Vec<Again>,
+    /// Refetches that begin once everything is old: the last target may concern them too.
+    refetches: Vec<Refetch>,
 }
 
-/// What has been seen of a request's body.
+/// The members seen so far in a request's body.
 #[derive(Debug)]
 struct Seen {
     scanner: Scanner,
     ended: bool,
 }
 
-impl Told {
+impl BodyWatcher {
     /// Rules about a request whose body is still to come, and that body, to be sent in place of the client's.
-    pub(crate) fn about<R: ClientBody>(rules: Box<dyn ToldByBodies>, fields: &HeaderMap, body: R) -> (Self, RequestBody) {
+    pub(crate) fn about<R: ClientBody>(rules: Box<dyn BodyInvalidation>, fields: &HeaderMap, body: R) -> (Self, RequestBody) {
         let wanted = rules.in_request();
         if wanted.is_empty() || body.is_end_stream() || !readable("request", fields) {
-            return (Self { rules, request: None, early: Vec::new(), again: Vec::new() }, RequestBody::new(body));
+            return (Self { rules, request: None, early: Vec::new(), refetches: Vec::new() }, RequestBody::new(body));
         }
         let seen = Arc::new(Mutex::new(Seen { scanner: Scanner::new(wanted), ended: false }));
         let body = RequestBody::new(Tee { body, seen: Arc::clone(&seen) });
-        (Self { rules, request: Some(seen), early: Vec::new(), again: Vec::new() }, body)
+        (Self { rules, request: Some(seen), early: Vec::new(), refetches: Vec::new() }, body)
     }
 
-    /// What is known to be old when the answer's head is there, or when there will be none.
+    /// The targets that are known when the answer's head is there, or when there will be none.
     pub(crate) fn early(&mut self) -> Vec<InvalidationTarget> {
         if self.is_request_read() {
-            self.early = self.rules.made_old(&self.request(), &Members::default());
+            self.early = self.rules.targets(&self.request(), &JsonFields::default());
         }
         self.early.clone()
     }
 
-    /// To be fetched again once everything is old.
-    pub(crate) fn fetch_again(&mut self, again: Vec<Again>) {
-        self.again = again;
+    /// Takes refetches that begin once everything is old.
+    pub(crate) fn refetch_later(&mut self, refetches: Vec<Refetch>) {
+        self.refetches = refetches;
     }
 
-    /// What is known to be old when there will be no answer.
+    /// The targets that are known when there will be no answer.
     pub(crate) fn unanswered(&self) -> Vec<InvalidationTarget> {
-        self.made_old(&Members::default())
+        self.targets(&JsonFields::default())
     }
 
     /// Whether more may be known once the body of this answer has been read; an origin may also answer before it has read the request.
@@ -93,12 +92,12 @@ impl Told {
         })
     }
 
-    fn request(&self) -> Members {
-        self.request.as_ref().map(|seen| lock(seen).scanner.members().clone()).unwrap_or_default()
+    fn request(&self) -> JsonFields {
+        self.request.as_ref().map(|seen| lock(seen).scanner.fields().clone()).unwrap_or_default()
     }
 
-    fn made_old(&self, answer: &Members) -> Vec<InvalidationTarget> {
-        let mut old = self.rules.made_old(&self.request(), answer);
+    fn targets(&self, answer: &JsonFields) -> Vec<InvalidationTarget> {
+        let mut old = self.rules.targets(&self.request(), answer);
         old.retain(|target| !self.early.contains(target));
         old
     }
@@ -157,7 +156,7 @@ impl<B: Body<Data = Bytes>> Body for Tee<B> {
 }
 
 pin_project! {
-    /// An answer's body that is read for what it makes old.
+    /// An answer's body that is watched for members.
     pub(crate) struct Watched<B> {
         #[pin]
         body: B,
@@ -167,34 +166,34 @@ pin_project! {
     }
 }
 
-/// What is read off, and for what. Dropped before the body has told everything, it makes old what is known.
+/// The scanner of an answer's body, and the rules that need it. Dropped before the body ended, it invalidates the targets known by then.
 struct Watch {
     cache: Arc<Cache>,
-    told: Option<Told>,
+    watcher: Option<BodyWatcher>,
     scanner: Scanner,
 }
 
 impl Watch {
-    /// Looks at a frame; whether further ones can tell nothing more.
+    /// Looks at a frame. Returns whether further ones can add nothing.
     fn see(&mut self, frame: &Frame<Bytes>) -> bool {
         frame.data_ref().into_iter().for_each(|data| self.scanner.push(data));
-        (self.scanner.is_done() || self.scanner.has_all()) && self.told.as_ref().is_none_or(Told::is_request_read)
+        (self.scanner.is_done() || self.scanner.has_all()) && self.watcher.as_ref().is_none_or(BodyWatcher::is_request_read)
     }
 
-    /// A task of its own, so that nobody who leaves stops it.
+    /// A task of its own, so that a client that leaves does not stop it.
     fn settle(&mut self) -> Option<JoinHandle<()>> {
-        let mut told = self.told.take()?;
-        let old = told.made_old(self.scanner.members());
-        let mut again = std::mem::take(&mut told.again);
+        let mut watcher = self.watcher.take()?;
+        let old = watcher.targets(self.scanner.fields());
+        let mut refetches = std::mem::take(&mut watcher.refetches);
         if old.is_empty() {
-            again.into_iter().for_each(detach);
+            refetches.into_iter().for_each(detach);
             return None;
         }
-        again.extend(told.rules.again(&old));
+        refetches.extend(watcher.rules.refetch(&old));
         let (cache, runtime) = (Arc::clone(&self.cache), Handle::try_current().ok()?);
         let settle = async move {
             cache.invalidate_by_write(&Invalidation::hard(old)).await;
-            again.into_iter().for_each(detach);
+            refetches.into_iter().for_each(detach);
         };
         Some(runtime.spawn(settle))
     }
@@ -208,10 +207,10 @@ impl Drop for Watch {
 
 impl<B: Body<Data = Bytes>> Watched<B> {
     /// The body of an answer with these fields.
-    pub(crate) fn new(cache: Arc<Cache>, told: Told, fields: &HeaderMap, body: B) -> Self {
-        let wanted = if Content::of(fields) == Content::Json { told.rules.in_response() } else { &[] };
+    pub(crate) fn new(cache: Arc<Cache>, watcher: BodyWatcher, fields: &HeaderMap, body: B) -> Self {
+        let wanted = if Content::of(fields) == Content::Json { watcher.rules.in_response() } else { &[] };
         let scanner = Scanner::new(wanted);
-        Self { body, watch: Some(Watch { cache, told: Some(told), scanner }), settling: None, held: None }
+        Self { body, watch: Some(Watch { cache, watcher: Some(watcher), scanner }), settling: None, held: None }
     }
 
     /// Whether everything that it names is old, or is being made so.

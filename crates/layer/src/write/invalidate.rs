@@ -7,25 +7,25 @@ use larder_store::{AppliedBy, Invalidation, Position, Published, Subject, Validi
 use tokio::sync::oneshot;
 
 use crate::cache::Cache;
-use crate::task::detached::Errand;
+use crate::task::detached::DetachedTask;
 
-/// Between two looks at how far other replicas are: the first, and the longest.
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
-const LONGEST_LOOK: Duration = Duration::from_millis(50);
+/// Shortest and longest pause between two looks at how far other replicas are.
+const MIN_LOOK_PAUSE: Duration = Duration::from_millis(2);
+const MAX_LOOK_PAUSE: Duration = Duration::from_millis(50);
 
-/// What became of an invalidation.
+/// The result of an invalidation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Invalidated {
     /// Where it stands in this process's sequence.
     pub position: Position,
-    /// What other replicas will learn of it; `None` where there are none.
+    /// How other replicas learn of it; `None` where there are none.
     pub published: Option<Published>,
 }
 
 impl Cache {
     /// Makes everything old that an invalidation names. No request that starts here after its first step gets any of it, but for what a soft
-    /// invalidation leaves to be served while it is refreshed; on other replicas once they have read it in the log. That it is told to them
-    /// does not depend on whoever waits for this.
+    /// invalidation leaves to be served while it is refreshed; on other replicas once they have read it in the log. It is
+    /// published even if the caller stops waiting.
     pub async fn invalidate(&self, invalidation: &Invalidation) -> Invalidated {
         let invalidation = self.widened(invalidation);
         let position = self.store.ledger().apply(&invalidation, self.clock.now());
@@ -39,9 +39,9 @@ impl Cache {
         self.wait_for_others(&invalidated).await;
     }
 
-    /// As [`Self::invalidate`], of what every replica has heard at the same time and carries out by itself: the log needs it once, for those
-    /// that missed it. `messages` tell it from others.
-    pub async fn invalidate_heard(&self, invalidation: &Invalidation, messages: Vec<u64>) {
+    /// As [`Self::invalidate`], of a message that every replica receives at the same time and carries out by itself: the log needs it once,
+    /// for replicas that missed it. `messages` identify it.
+    pub async fn invalidate_received(&self, invalidation: &Invalidation, messages: Vec<u64>) {
         let invalidation = self.widened(invalidation);
         self.store.ledger().apply(&invalidation, self.clock.now());
         if let Some(remote) = &self.remote {
@@ -59,14 +59,14 @@ impl Cache {
         // It can say at once how far they are, however short the wait is.
         let mut last = remote.log.applied_by(number).await;
         let everywhere = async {
-            let mut pause = LOOK_AGAIN;
+            let mut pause = MIN_LOOK_PAUSE;
             while !last.is_some_and(AppliedBy::is_everyone) {
                 tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_LOOK);
+                pause = (pause * 2).min(MAX_LOOK_PAUSE);
                 last = remote.log.applied_by(number).await;
             }
         };
-        // What was seen last is the answer either way.
+        // The last figures are the answer either way.
         let _ = tokio::time::timeout(wait, everywhere).await;
         last
     }
@@ -86,22 +86,22 @@ impl Cache {
         (position, untouched && ledger.check(kept, position) == Validity::Valid)
     }
 
-    /// Tells other replicas, even if nobody waits for that any more. This one has applied the invalidation before, and applies it once more
+    /// Publishes it to other replicas, even if the caller stops waiting. This one has applied the invalidation before, and applies it once more
     /// when it reads it in the log: what it fetched between the two is lost, and what others stored since they read it is good.
     async fn tell(&self, invalidation: &Invalidation) -> Option<Published> {
         let log = Arc::clone(&self.remote.as_ref()?.log);
         let (told, answer) = oneshot::channel();
         let invalidation = invalidation.clone();
-        let telling = Errand::new(async move {
+        let telling = DetachedTask::new(async move {
             let _ = told.send(log.publish(invalidation).await);
         });
-        telling.bring(answer).await.ok()
+        telling.run_until(answer).await.ok()
     }
 
     async fn wait_for_others(&self, invalidated: &Invalidated) {
         let wait = self.write_wait();
         if !wait.is_zero() && matches!(invalidated.published, Some(Published::Logged(_))) {
-            // Whoever has not applied it by then does so later.
+            // A replica that has not applied it by then does so later.
             let _ = self.applied(invalidated, wait).await;
         }
     }

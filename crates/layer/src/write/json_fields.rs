@@ -10,23 +10,23 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 const LIMIT: usize = 64 << 10;
 
 /// Bytes of a value: longer ones are no names of anything.
-const LONGEST: usize = 1024;
+const MAX_VALUE: usize = 1024;
 
-/// What a JSON object says.
+/// The top-level members of a JSON object that were asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Members(Vec<(String, Value)>);
+pub struct JsonFields(Vec<(String, Value)>);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 enum Value {
     /// It is not there, or neither string nor number nor boolean.
     #[default]
     Missing,
-    /// It is longer than [`LONGEST`].
+    /// It is longer than [`MAX_VALUE`].
     TooLong,
     Text(String),
 }
 
-impl Members {
+impl JsonFields {
     /// The value of a member: a string's text, a number as it was written, `true` or `false`.
     pub fn get(&self, name: &str) -> Option<&str> {
         match self.value(name)? {
@@ -52,20 +52,20 @@ impl Members {
         if let Some((_, slot)) = self.0.iter_mut().find(|(known, _)| known == name) {
             *slot = match value {
                 None => Value::Missing,
-                Some(value) if value.len() > LONGEST => Value::TooLong,
+                Some(value) if value.len() > MAX_VALUE => Value::TooLong,
                 Some(value) => Value::Text(value),
             };
         }
     }
 }
 
-impl FromIterator<(String, String)> for Members {
-    fn from_iter<I: IntoIterator<Item = (String, String)>>(members: I) -> Self {
-        Self(members.into_iter().map(|(name, value)| (name, Value::Text(value))).collect())
+impl FromIterator<(String, String)> for JsonFields {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(fields: I) -> Self {
+        Self(fields.into_iter().map(|(name, value)| (name, Value::Text(value))).collect())
     }
 }
 
-/// What a message's content is, as far as its fields tell.
+/// The kind of a message's content, by its header fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
     /// JSON as it stands.
@@ -92,7 +92,7 @@ impl Content {
 /// Reads the members that are wanted off the bytes it is shown.
 #[derive(Debug)]
 pub(crate) struct Scanner {
-    members: Members,
+    fields: JsonFields,
     state: State,
     /// Bytes still to be looked at.
     left: usize,
@@ -140,8 +140,8 @@ impl Quoted {
 
 impl Scanner {
     pub(crate) fn new(wanted: &[String]) -> Self {
-        let members = Members(wanted.iter().map(|name| (name.clone(), Value::Missing)).collect());
-        Self { members, state: State::Before, left: LIMIT, token: Vec::new(), name: String::new() }
+        let fields = JsonFields(wanted.iter().map(|name| (name.clone(), Value::Missing)).collect());
+        Self { fields, state: State::Before, left: LIMIT, token: Vec::new(), name: String::new() }
     }
 
     /// The next bytes of the body.
@@ -156,14 +156,14 @@ impl Scanner {
         }
     }
 
-    /// Whether further bytes can tell nothing: the object ended, or there is none, or its beginning was all that is looked at.
+    /// Whether further bytes can add nothing: the object ended, or there is none, or its beginning was all that is looked at.
     pub(crate) fn is_done(&self) -> bool {
         self.state == State::Done || self.left == 0
     }
 
     /// Whether every member that is wanted has been found.
     pub(crate) fn has_all(&self) -> bool {
-        self.members.has_all()
+        self.fields.has_all()
     }
 
     /// Whether the object ended beyond what was looked at, and might say more.
@@ -171,8 +171,8 @@ impl Scanner {
         self.state != State::Done && !self.has_all()
     }
 
-    pub(crate) fn members(&self) -> &Members {
-        &self.members
+    pub(crate) fn fields(&self) -> &JsonFields {
+        &self.fields
     }
 
     fn step(&mut self, byte: u8) -> State {
@@ -198,7 +198,7 @@ impl Scanner {
             State::BeforeValue => match byte {
                 b'"' => self.begin(State::Text(Quoted::Plain)),
                 b'{' | b'[' => {
-                    self.members.set(&self.name, None);
+                    self.fields.set(&self.name, None);
                     State::Nested(1, None)
                 }
                 b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => {
@@ -211,14 +211,14 @@ impl Scanner {
                 Some(place) => self.keep(byte, State::Text(place)),
                 None => {
                     let text = self.text();
-                    self.members.set(&self.name, text);
+                    self.fields.set(&self.name, text);
                     State::AfterValue
                 }
             },
             State::Word if byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.') => self.keep(byte, State::Word),
             State::Word => {
                 let word = self.word();
-                self.members.set(&self.name, word);
+                self.fields.set(&self.name, word);
                 self.state = State::AfterValue;
                 self.step(byte)
             }
@@ -265,7 +265,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Map, Value};
 
-    use super::{Content, LIMIT, LONGEST, Scanner};
+    use super::{Content, LIMIT, MAX_VALUE, Scanner};
 
     fn scan(body: &[u8], frame: usize) -> Scanner {
         let mut scanner = Scanner::new(&["id".to_owned(), "to".to_owned()]);
@@ -275,7 +275,7 @@ mod tests {
 
     fn found(body: &str) -> (Option<String>, Option<String>) {
         let scanner = scan(body.as_bytes(), usize::MAX);
-        let get = |name| scanner.members().get(name).map(str::to_owned);
+        let get = |name| scanner.fields().get(name).map(str::to_owned);
         (get("id"), get("to"))
     }
 
@@ -306,16 +306,16 @@ mod tests {
     fn nothing_is_looked_at_beyond_the_limit() {
         let body = |padding: usize| format!(r#"{{"a":"{}","id":1}}"#, "x".repeat(padding));
         let near = scan(body(LIMIT - 20).as_bytes(), 1000);
-        assert_eq!((near.members().get("id"), near.is_done()), (Some("1"), true));
+        assert_eq!((near.fields().get("id"), near.is_done()), (Some("1"), true));
         let far = scan(body(LIMIT).as_bytes(), 1000);
-        assert_eq!((far.members().get("id"), far.is_done(), far.is_cut()), (None, true, true));
+        assert_eq!((far.fields().get("id"), far.is_done(), far.is_cut()), (None, true, true));
     }
 
     #[test]
     fn a_very_long_value_names_nothing() {
-        let scanner = scan(format!(r#"{{"id":"{}","to":1}}"#, "x".repeat(LONGEST + 1)).as_bytes(), 1000);
-        let members = scanner.members();
-        assert_eq!((members.get("id"), members.is_too_long("id"), members.is_too_long("to")), (None, true, false));
+        let scanner = scan(format!(r#"{{"id":"{}","to":1}}"#, "x".repeat(MAX_VALUE + 1)).as_bytes(), 1000);
+        let fields = scanner.fields();
+        assert_eq!((fields.get("id"), fields.is_too_long("id"), fields.is_too_long("to")), (None, true, false));
     }
 
     #[test]
@@ -342,7 +342,7 @@ mod tests {
             let name = prop_oneof![Just("id".to_owned()), Just("to".to_owned()), "[a-z\"\\\\]{0,3}"];
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                prop::collection::vec((name, inner), 0..4).prop_map(|members| Value::from(members.into_iter().collect::<Map<_, _>>())),
+                prop::collection::vec((name, inner), 0..4).prop_map(|fields| Value::from(fields.into_iter().collect::<Map<_, _>>())),
             ]
         })
     }
@@ -358,7 +358,7 @@ mod tests {
                     plain @ (Value::Number(_) | Value::Bool(_)) => Some(plain.to_string()),
                     _ => None,
                 };
-                prop_assert_eq!(scanner.members().get(name), expected.as_deref());
+                prop_assert_eq!(scanner.fields().get(name), expected.as_deref());
             }
             prop_assert!(scanner.is_done());
         }

@@ -13,7 +13,7 @@ use crate::lookup::plan::forwarded;
 use crate::outcome::{CacheResult, Outcome, Served};
 use crate::respond;
 use crate::service::CacheService;
-use crate::task::detached::Errand;
+use crate::task::detached::DetachedTask;
 use crate::upstream::call;
 use crate::upstream::{ClientBody, Upstream};
 use crate::write::steps::write;
@@ -35,7 +35,10 @@ pub(crate) async fn pass<S: Upstream, R: ClientBody>(
                 // A client that left does not want the answer; what the write made old is old all the same.
                 let _ = reply.send(write(service, request, caller, reason, status).await);
             };
-            Errand::new(writing).bring(answer).await.unwrap_or_else(|_| Err(FetchError::new("the exchange with the upstream was lost")))
+            DetachedTask::new(writing)
+                .run_until(answer)
+                .await
+                .unwrap_or_else(|_| Err(FetchError::new("the exchange with the upstream was lost")))
         }
         _ => read(service, request, reason, status).await,
     };

@@ -28,16 +28,16 @@ use crate::clock::monotonic;
 use crate::collapse::answer::leaders_answer;
 use crate::collapse::outcome::{FetchOutcome, Own, Reply};
 use crate::error::FetchError;
-use crate::fetch::state::Job;
-use crate::lookup::request::Asked;
+use crate::fetch::state::Fetch;
+use crate::lookup::request::ClientRequest;
 use crate::outcome::{CacheResult, Served};
-use crate::rules::{MadeOld, RouteRules, TagsInBody};
+use crate::rules::{Invalidates, RouteRules, TagsInBody};
 use crate::service::CacheService;
-use crate::task::detached::{Errand, detach};
+use crate::task::detached::{DetachedTask, detach};
 use crate::upstream::{ClientBody, Upstream, UpstreamBody, announced_length, call};
-use crate::write::body_invalidation::{Told, Watched, pass_along};
+use crate::write::body_invalidation::{BodyWatcher, Watched, pass_along};
 use crate::write::pass::passed;
-use crate::write::refetch::Again;
+use crate::write::refetch::Refetch;
 
 /// Sends a write and makes old what it names. To be run to its end, whether its client is there or not: what the origin has done cannot be
 /// told from what it has not.
@@ -57,24 +57,24 @@ pub(crate) async fn write<S: Upstream, R: ClientBody>(
     let named = answer.as_mut().ok().and_then(|answer| service.route.tags.take_tags(answer.headers_mut()));
     let never_arrived = answer.as_ref().err().is_some_and(|error| service.route.writes.never_arrived(error));
     let written = (!never_arrived).then(|| write.end(&service, answer.as_ref().ok(), named)).flatten();
-    let (kept, told) = match written {
+    let (kept, watcher) = match written {
         Some(written) => written.settle(&service).await,
         None => (None, None),
     };
     let (response, cache) = (answer?, Arc::clone(&service.cache));
-    let mut served = match (kept, told) {
-        (Some(kept), Some(told)) => kept.stream(service, watched(&cache, told, response), status).await?,
+    let mut served = match (kept, watcher) {
+        (Some(kept), Some(watcher)) => kept.stream(service, watched(&cache, watcher, response), status).await?,
         (Some(kept), None) => kept.stream(service, response, status).await?,
-        (None, Some(told)) => passed(pass_along(&cache, watched(&cache, told, response)), status, reason),
+        (None, Some(watcher)) => passed(pass_along(&cache, watched(&cache, watcher, response)), status, reason),
         (None, None) => passed(response.map(CacheBody::upstream), status, reason),
     };
     served.outcome.upstream = Some(upstream);
     Ok(served)
 }
 
-fn watched<B: Body<Data = Bytes>>(cache: &Arc<Cache>, told: Told, response: Response<B>) -> Response<Watched<B>> {
+fn watched<B: Body<Data = Bytes>>(cache: &Arc<Cache>, watcher: BodyWatcher, response: Response<B>) -> Response<Watched<B>> {
     let (head, body) = response.into_parts();
-    let body = Watched::new(Arc::clone(cache), told, &head.headers, body);
+    let body = Watched::new(Arc::clone(cache), watcher, &head.headers, body);
     Response::from_parts(head, body)
 }
 
@@ -87,8 +87,8 @@ struct Write {
     request_time: Timestamp,
     /// What it makes old besides the URLs that RFC 9111 names.
     made_old: Vec<InvalidationTarget>,
-    /// What more only the bodies tell.
-    told: Option<Told>,
+    /// Watches the bodies for further targets.
+    watcher: Option<BodyWatcher>,
 }
 
 /// A write that was answered.
@@ -99,17 +99,17 @@ struct Written {
     began: Position,
     /// Its answer, where that may be stored.
     answer: Option<Representation>,
-    /// What the rest of its answer may tell.
-    told: Option<Told>,
-    /// What is to be fetched again once it is old.
-    again: Vec<Again>,
+    /// Watches the rest of its answer for further targets.
+    watcher: Option<BodyWatcher>,
+    /// Refetches that begin once it is old.
+    refetches: Vec<Refetch>,
 }
 
 /// The answer to a write that is good for later GETs.
 struct Representation {
     /// Those of a GET.
     rules: Arc<RouteRules>,
-    asked: Arc<Asked>,
+    request: Arc<ClientRequest>,
     tags: Tags,
     head: Arc<StoredHead>,
     vary: Option<VarySpec>,
@@ -118,8 +118,8 @@ struct Representation {
 /// As [`Representation`], with its place in the sequences of fetches and invalidations.
 struct Kept {
     rules: Arc<RouteRules>,
-    asked: Arc<Asked>,
-    job: Box<Job>,
+    request: Arc<ClientRequest>,
+    fetch: Box<Fetch>,
     head: Arc<StoredHead>,
     vary: Option<VarySpec>,
 }
@@ -128,15 +128,15 @@ impl Write {
     /// The write, and its body to be sent in place of the client's.
     fn begin<S: Upstream, R: ClientBody>(service: &CacheService<S>, parts: &Parts, caller: Caller, body: R) -> (Self, RequestBody) {
         let (began, request_time) = (service.cache.store.ledger().position(), service.cache.clock.now());
-        let MadeOld { known, told } = service.route.writes.made_old(parts, caller.target(&parts.uri, &parts.headers));
-        let (told, body) = match told {
+        let Invalidates { known, by_bodies } = service.route.writes.invalidates(parts, caller.target(&parts.uri, &parts.headers));
+        let (watcher, body) = match by_bodies {
             Some(rules) => {
-                let (told, body) = Told::about(rules, &parts.headers, body);
-                (Some(told), body)
+                let (watcher, body) = BodyWatcher::about(rules, &parts.headers, body);
+                (Some(watcher), body)
             }
             None => (None, RequestBody::new(body)),
         };
-        (Self { parts: parts.clone(), caller, began, request_time, made_old: known, told }, body)
+        (Self { parts: parts.clone(), caller, began, request_time, made_old: known, watcher }, body)
     }
 
     /// What it makes old, and what of its answer may be stored with the tags that its origin `named`, unless those were too many. `None`
@@ -147,28 +147,28 @@ impl Write {
         answer: Option<&Response<S::Body>>,
         named: Option<Vec<String>>,
     ) -> Option<Written> {
-        let mut told = self.told.take();
+        let mut watcher = self.watcher.take();
         let target = self.caller.target(&self.parts.uri, &self.parts.headers);
         let Some(answer) = answer else {
-            // Nobody knows whether the write took place; what is stored may be old now.
+            // Whether the write took place is unknown; the stored responses may be old now.
             let mut old = urls_of(service, target, StatusCode::NO_CONTENT, &HeaderMap::new());
             old.extend(self.made_old.iter().cloned());
-            old.extend(told.iter().flat_map(Told::unanswered));
-            return Some(Written { old: Invalidation::hard(old), began: self.began, answer: None, told: None, again: Vec::new() });
+            old.extend(watcher.iter().flat_map(BodyWatcher::unanswered));
+            return Some(Written { old: Invalidation::hard(old), began: self.began, answer: None, watcher: None, refetches: Vec::new() });
         };
         let mut old = urls_of(service, target, answer.status(), answer.headers());
         if old.is_empty() {
             return None;
         }
         old.extend(self.made_old.iter().cloned());
-        old.extend(told.iter_mut().flat_map(Told::early));
-        let told = told.filter(|told| told.waits_for(answer.headers(), answer.body().is_end_stream()));
+        old.extend(watcher.iter_mut().flat_map(BodyWatcher::early));
+        let watcher = watcher.filter(|watcher| watcher.waits_for(answer.headers(), answer.body().is_end_stream()));
         let kept = named.and_then(|named| self.representation(service, answer, &named));
-        // What the answer itself will be stored for need not be fetched.
-        let own = kept.as_ref().map(|kept| InvalidationTarget::Url(kept.asked.key.url().to_owned()));
+        // The URL that the answer itself will be stored for need not be fetched.
+        let own = kept.as_ref().map(|kept| InvalidationTarget::Url(kept.request.key.url().to_owned()));
         let others: Vec<_> = old.iter().filter(|target| Some(*target) != own.as_ref()).cloned().collect();
-        let again = service.route.writes.again(&self.parts, target, &others);
-        Some(Written { old: Invalidation::hard(old), began: self.began, answer: kept, told, again })
+        let refetches = service.route.writes.refetch(&self.parts, target, &others);
+        Some(Written { old: Invalidation::hard(old), began: self.began, answer: kept, watcher, refetches })
     }
 
     fn representation<S: Upstream>(
@@ -183,10 +183,10 @@ impl Write {
         rules.key.derive(target, headers, &mut key);
         let context = rules.context(&self.parts.method, headers, &key);
         let (head, vary) = self.storable(service, &rules, answer, &context, target)?;
-        let asked = Arc::new(Asked { parts: self.parts.clone(), context, key: key.to_key() });
-        let known = rules.known_tags(&asked.parts, &asked.key)?;
+        let request = Arc::new(ClientRequest { parts: self.parts.clone(), context, key: key.to_key() });
+        let known = rules.known_tags(&request.parts, &request.key)?;
         let tags = Tag::joined(&known, &Tag::surrogates(named.iter().map(String::as_str))?)?;
-        Some(Representation { rules, asked, tags, head, vary })
+        Some(Representation { rules, request, tags, head, vary })
     }
 
     fn storable<S: Upstream>(
@@ -234,28 +234,28 @@ fn urls_of<S: Upstream>(
 
 impl Written {
     /// Invalidates what it makes old, here and everywhere. What comes back is stored, unless something else made it old meanwhile.
-    async fn settle<S: Upstream>(self, service: &CacheService<S>) -> (Option<Kept>, Option<Told>) {
-        let (cache, mut told) = (&service.cache, self.told);
+    async fn settle<S: Upstream>(self, service: &CacheService<S>) -> (Option<Kept>, Option<BodyWatcher>) {
+        let (cache, mut watcher) = (&service.cache, self.watcher);
         let kept = match self.answer {
             None => {
                 cache.invalidate_by_write(&self.old).await;
                 None
             }
-            Some(Representation { rules, asked, tags, head, vary }) => {
+            Some(Representation { rules, request, tags, head, vary }) => {
                 // Whatever was fetched before has a smaller number, and is invalid from the next step on.
-                let fetch = cache.next_fetch();
-                let subject = Subject { url: asked.key.url(), tags: (&tags).into() };
+                let number = cache.next_fetch();
+                let subject = Subject { url: request.key.url(), tags: (&tags).into() };
                 let (position, untouched) = cache.invalidate_since(&self.old, &subject, self.began).await;
-                let job = Job::of_write(Arc::clone(&asked), position, fetch, tags);
-                untouched.then_some(Kept { rules, asked, job, head, vary })
+                let fetch = Fetch::of_write(Arc::clone(&request), position, number, tags);
+                untouched.then_some(Kept { rules, request, fetch, head, vary })
             }
         };
-        match &mut told {
-            // What the rest of the answer names would make old what is fetched before.
-            Some(told) => told.fetch_again(self.again),
-            None => self.again.into_iter().for_each(detach),
+        match &mut watcher {
+            // The rest of the answer may name targets that would invalidate a refetch that began before.
+            Some(watcher) => watcher.refetch_later(self.refetches),
+            None => self.refetches.into_iter().for_each(detach),
         }
-        (kept, told)
+        (kept, watcher)
     }
 }
 
@@ -269,9 +269,9 @@ impl Kept {
     ) -> Result<Served<S::Body>, FetchError> {
         let (reply, answer) = oneshot::channel();
         let service = CacheService { route: self.rules, ..service };
-        match Errand::new(self.job.store(service, response, self.head, self.vary, reply)).bring(answer).await {
-            Ok(Reply { outcome: FetchOutcome::Fetched(live), own: Own::Head { head, reader } }) => {
-                Ok(leaders_answer(&self.asked, head, &live, reader, status, CacheResult::Bypass))
+        match DetachedTask::new(self.fetch.store(service, response, self.head, self.vary, reply)).run_until(answer).await {
+            Ok(Reply { outcome: FetchOutcome::Fetched(pending), own: Own::Head { head, reader } }) => {
+                Ok(leaders_answer(&self.request, head, &pending, reader, status, CacheResult::Bypass))
             }
             _ => Err(FetchError::new("the exchange with the upstream was lost")),
         }

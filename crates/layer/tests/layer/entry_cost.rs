@@ -19,7 +19,7 @@ const ENTRIES: u64 = 25_000;
 const BODY: usize = 1024;
 
 /// Bytes an entry takes over its payload, with its part of the tables.
-const MOST: i64 = 412;
+const MAX: i64 = 412;
 
 /// Nine fields, as APIs send them. The `Date` is another one each time.
 fn answer(number: u64) -> Response<Full<Bytes>> {
@@ -79,6 +79,6 @@ fn an_entry_costs_little_over_its_payload_and_weighs_what_it_costs() {
     }
     let served = each(held() - before);
     println!("{filled} bytes an entry over its payload, {served} once it was served; weighed as {weighed}");
-    assert!(filled <= served && served <= MOST, "{filled} bytes an entry over its payload, {served} once it was served");
+    assert!(filled <= served && served <= MAX, "{filled} bytes an entry over its payload, {served} once it was served");
     assert!((served - weighed).abs() <= served / 20, "{served} bytes an entry over its payload weigh {weighed}");
 }

@@ -1,7 +1,7 @@
 //! The cache as a tower service, before an inner service that is scripted in memory.
 
-mod again;
 mod arriving;
+mod body_invalidation;
 mod collapsing;
 mod common;
 mod entry_cost;
@@ -16,9 +16,10 @@ mod mounted;
 mod one_request;
 mod purging;
 mod ranges;
+mod refetch;
 mod refreshing;
 mod replicas;
 mod streaming;
-mod told;
+
 mod variants;
 mod writes;

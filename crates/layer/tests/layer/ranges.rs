@@ -18,7 +18,7 @@ use larder_tower::{BodyError, CacheService, Caller, RequestBody, RouteRules};
 const LENGTH: u64 = 100;
 
 /// Less than that.
-const MOST: u64 = 60;
+const MAX: u64 = 60;
 
 fn bytes(first: u64, last: u64) -> Bytes {
     (first..=last).map(|place| b'a' + (place % 26) as u8).collect()
@@ -53,7 +53,7 @@ fn file_of(length: u64, request: &Request<RequestBody>, tag: &str) -> Reply {
 }
 
 fn small() -> RouteRules {
-    RouteRules { max_object: MOST, ..rules() }
+    RouteRules { max_object: MAX, ..rules() }
 }
 
 fn cached(origin: &Origin) -> (CacheService<Origin>, ClockHand) {

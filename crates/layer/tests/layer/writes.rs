@@ -105,8 +105,8 @@ async fn rfc9110_8_7_a_later_get_is_answered_by_a_put_that_says_it_is_the_repres
 struct ReadElsewhere(Arc<larder_tower::RouteRules>);
 
 impl larder_tower::WriteRules for ReadElsewhere {
-    fn made_old(&self, _: &http::request::Parts, _: larder_semantics::Target<'_>) -> larder_tower::MadeOld {
-        larder_tower::MadeOld::default()
+    fn invalidates(&self, _: &http::request::Parts, _: larder_semantics::Target<'_>) -> larder_tower::Invalidates {
+        larder_tower::Invalidates::default()
     }
 
     fn reading(&self, _: larder_semantics::Target<'_>) -> Option<Arc<larder_tower::RouteRules>> {

@@ -15,7 +15,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 
 /// Bodies that are read although they are not stored any more may take so many times the limit while their readers get on: with it, half of
 /// the capacity.
-const MOST_DEPARTED: u64 = 3;
+const MAX_DEPARTED: u64 = 3;
 
 /// Bytes held by all logs, and the most they may hold together.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl InFlight {
     }
 
     /// What readers keep in memory of bodies that are not stored any more, after those were cut off that take too much: beyond the limit
-    /// who has taken nothing for [`super::PATIENCE`], and beyond [`MOST_DEPARTED`] times that who has waited longest.
+    /// who has taken nothing for [`super::PATIENCE`], and beyond [`MAX_DEPARTED`] times that who has waited longest.
     fn bound_departed(&self, logs: &[Arc<Log>]) -> u64 {
         let mut departed: Vec<_> = logs.iter().filter_map(|log| Some((log, log.lock().departed()?))).collect();
         departed.sort_by_key(|(_, (.., idle))| *idle);
@@ -98,7 +98,7 @@ impl InFlight {
         }
         while bytes > self.limit
             && let Some((log, (place, length, idle))) = departed.pop()
-            && (idle >= PATIENCE || bytes > MOST_DEPARTED * self.limit)
+            && (idle >= PATIENCE || bytes > MAX_DEPARTED * self.limit)
         {
             log.lock().let_go();
             let left = readers.entry(place).and_modify(|count| *count -= 1).or_default();

@@ -8,7 +8,7 @@ use http::request::Parts;
 use http_body_util::{BodyExt, Full};
 use larder_semantics::Target;
 use larder_store::{Invalidation, InvalidationTarget};
-use larder_tower::{CacheService, Caller, FetchError, MadeOld, Members, RouteRules, TagSource, ToldByBodies, WriteRules};
+use larder_tower::{BodyInvalidation, CacheService, Caller, FetchError, Invalidates, JsonFields, RouteRules, TagSource, WriteRules};
 
 use crate::common::{Origin, Read, Reply, channel, frame, get, header, read, request, response, rules, send, start, streaming, with_rules};
 
@@ -23,12 +23,12 @@ impl Names {
 }
 
 impl WriteRules for Names {
-    fn made_old(&self, _: &Parts, _: Target<'_>) -> MadeOld {
-        MadeOld { known: Vec::new(), told: Some(Box::new(Self::new())) }
+    fn invalidates(&self, _: &Parts, _: Target<'_>) -> Invalidates {
+        Invalidates { known: Vec::new(), by_bodies: Some(Box::new(Self::new())) }
     }
 }
 
-impl ToldByBodies for Names {
+impl BodyInvalidation for Names {
     fn in_request(&self) -> &[String] {
         &self.0
     }
@@ -37,7 +37,7 @@ impl ToldByBodies for Names {
         &self.1
     }
 
-    fn made_old(&self, request: &Members, response: &Members) -> Vec<InvalidationTarget> {
+    fn targets(&self, request: &JsonFields, response: &JsonFields) -> Vec<InvalidationTarget> {
         request.get("from").into_iter().chain(response.get("to")).map(|value| InvalidationTarget::Tag(value.to_owned())).collect()
     }
 }
@@ -55,7 +55,7 @@ impl TagSource for Tags {
         &self.0
     }
 
-    fn tags_told(&self, _: &Parts, response: &Members) -> Option<Vec<String>> {
+    fn tags_in_body(&self, _: &Parts, response: &JsonFields) -> Option<Vec<String>> {
         (!response.is_too_long("tag")).then(|| response.get("tag").map(str::to_owned).into_iter().collect())
     }
 }
@@ -94,13 +94,13 @@ async fn stored_under(cache: &CacheService<Origin>, paths: &[&str]) {
 struct Refreshing(std::sync::OnceLock<CacheService<Origin>>);
 
 impl WriteRules for Refreshing {
-    fn made_old(&self, _: &Parts, _: Target<'_>) -> MadeOld {
-        MadeOld { known: Vec::new(), told: Some(Box::new(Names::new())) }
+    fn invalidates(&self, _: &Parts, _: Target<'_>) -> Invalidates {
+        Invalidates { known: Vec::new(), by_bodies: Some(Box::new(Names::new())) }
     }
 
-    fn again(&self, _: &Parts, target: Target<'_>, _: &[InvalidationTarget]) -> Vec<larder_tower::Again> {
+    fn refetch(&self, _: &Parts, target: Target<'_>, _: &[InvalidationTarget]) -> Vec<larder_tower::Refetch> {
         let (template, ()) = Request::new(()).into_parts();
-        self.0.get().expect("made").hot(target, &template)
+        self.0.get().expect("made").refetch_hot(target, &template)
     }
 }
 
@@ -151,8 +151,8 @@ async fn what_request_and_answer_name_is_old_once_the_answer_has_been_read() {
 struct Known(bool);
 
 impl WriteRules for Known {
-    fn made_old(&self, _: &Parts, _: Target<'_>) -> MadeOld {
-        MadeOld { known: vec![InvalidationTarget::Tag("known".to_owned())], told: Some(Box::new(Names::new())) }
+    fn invalidates(&self, _: &Parts, _: Target<'_>) -> Invalidates {
+        Invalidates { known: vec![InvalidationTarget::Tag("known".to_owned())], by_bodies: Some(Box::new(Names::new())) }
     }
 
     fn never_arrived(&self, _: &FetchError) -> bool {

@@ -1,4 +1,4 @@
-//! A response on its way into the store, for whoever reads it before it is there.
+//! A response on its way into the store, which clients read before it is stored.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use crate::body::log::{LogHandle, LogReader};
 
 /// A response on its way into the store, from the origin or from the tier behind the memory.
 #[derive(Debug)]
-pub(crate) struct Live {
+pub(crate) struct PendingResponse {
     pub(crate) head: Arc<StoredHead>,
     /// Which requests it is for; `None` without `Vary`.
     pub(crate) variant: Option<Variant>,
-    pub(crate) body: LiveBody,
+    pub(crate) body: PendingBody,
     /// The body's length, where it was announced.
     pub(crate) length: Option<u64>,
     /// What invalidates it.
@@ -26,7 +26,7 @@ pub(crate) struct Live {
 
 /// Where its body is.
 #[derive(Debug)]
-pub(crate) enum LiveBody {
+pub(crate) enum PendingBody {
     /// On its way.
     Arriving(LogHandle),
     /// It came with the head, and is proven complete.
@@ -35,23 +35,23 @@ pub(crate) enum LiveBody {
 
 /// One reader's way through the body.
 #[derive(Debug)]
-pub(crate) enum LiveReader {
+pub(crate) enum PendingReader {
     Arriving(LogReader),
     Whole(StoredBody),
 }
 
-impl LiveBody {
+impl PendingBody {
     /// A reader from the first byte; `None` once the start is gone.
-    pub(crate) fn reader(&self) -> Option<LiveReader> {
+    pub(crate) fn reader(&self) -> Option<PendingReader> {
         match self {
-            Self::Arriving(log) => log.reader().map(LiveReader::Arriving),
-            Self::Whole(body) => Some(LiveReader::Whole(body.clone())),
+            Self::Arriving(log) => log.reader().map(PendingReader::Arriving),
+            Self::Whole(body) => Some(PendingReader::Whole(body.clone())),
         }
     }
 }
 
-impl Live {
-    /// Whether nothing that names it was invalidated since its fetch began. Its origin may have named tags that nobody knew when the
+impl PendingResponse {
+    /// Whether nothing that names it was invalidated since its fetch began. Its origin may have named tags that were not known when the
     /// flight was joined.
     pub(crate) fn is_current(&self, url: &str, ledger: &Ledger) -> bool {
         if self.more_tags {

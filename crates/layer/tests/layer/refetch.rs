@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use http::request::Parts;
 use larder_semantics::Target;
 use larder_store::InvalidationTarget;
-use larder_tower::{Again, CacheService, MadeOld, RouteRules, WriteRules};
+use larder_tower::{CacheService, Invalidates, Refetch, RouteRules, WriteRules};
 
 use crate::common::{Origin, get, header, request, response, rules, send, with_rules};
 
@@ -15,13 +15,13 @@ use crate::common::{Origin, get, header, request, response, rules, send, with_ru
 struct Everything(OnceLock<CacheService<Origin>>);
 
 impl WriteRules for Everything {
-    fn made_old(&self, _: &Parts, _: Target<'_>) -> MadeOld {
-        MadeOld::default()
+    fn invalidates(&self, _: &Parts, _: Target<'_>) -> Invalidates {
+        Invalidates::default()
     }
 
-    fn again(&self, _: &Parts, target: Target<'_>, _: &[InvalidationTarget]) -> Vec<Again> {
+    fn refetch(&self, _: &Parts, target: Target<'_>, _: &[InvalidationTarget]) -> Vec<Refetch> {
         let (template, ()) = http::Request::new(()).into_parts();
-        self.0.get().expect("made").hot(target, &template)
+        self.0.get().expect("made").refetch_hot(target, &template)
     }
 }
 
