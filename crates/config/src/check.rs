@@ -4,9 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::model::Config;
-use super::overrides::Overrides;
-use super::report::Report;
+use crate::{Config, Overrides, Report};
 
 /// Reads the file and says what it thinks of it: a summary on stdout, warnings and errors on stderr. Fails on any error.
 pub fn check(path: &Path, overrides: &Overrides) -> ExitCode {

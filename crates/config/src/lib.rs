@@ -1,39 +1,22 @@
 //! The configuration: a TOML file, or a few flags, turned into checked data.
 //!
-//! [`load`] reads everything and tells every mistake at once, each at its place with a hint. What it returns needs no further
+//! ```text
+//! text --parse--> tables --sections--> model
+//!         |                  |
+//!         +---- mistakes ----+--> report: every mistake at its place, with a hint
+//! ```
+//!
+//! [`load`] reads everything and reports every mistake at once, each at its place with a hint. What it returns needs no further
 //! checks: defaults are filled in and inheritance (`[cache]`, then the class, then the route) is resolved. The reference of all
 //! keys is `config.toml` at the root of the repository.
+//!
+//! Imports go one way: `sections` use `model` and `parse`, `model` uses `parse` for its mistakes, and `parse` uses neither. Nothing here
+//! connects or runs: no tokio, no hyper.
 
-mod alike;
-mod cache;
-mod cascade;
 mod check;
-mod limits;
-mod listen;
-mod listeners;
-mod mistake;
 mod model;
-mod nearest;
-mod overrides;
-mod path;
-mod purge;
-mod reader;
-mod redis;
-mod report;
-mod routes;
-mod server;
-mod server_options;
-mod source;
-mod store;
-mod stored_form;
-mod syntax;
-mod tags;
-mod tokens;
-mod units;
-mod unknown;
-mod upstream_url;
-mod upstreams;
-mod writes;
+mod parse;
+mod sections;
 
 #[cfg(test)]
 mod tests;
@@ -41,30 +24,24 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 
-use toml::Spanned;
 use toml::de::DeTable;
 
-pub use cascade::{Cascade, Endless};
 pub use check::check;
-pub use limits::{BreakerLimit, Limit};
-pub use listen::{Listen, Origin};
-pub use mistake::Severity;
-pub use model::{AccessLog, Admin, Config, Log, LogLevel, MemoryStore, OddPaths, Route, RouteSettings, Server, Upstream};
-pub use overrides::Overrides;
-pub use path::PathTemplate;
-pub use purge::Purge;
-pub use report::{Report, Warnings};
-pub use server_options::ServerOptions;
-pub use tags::{TagPart, TagTemplate};
-pub use tokens::{Token, TokenScope};
-pub use units::{display_bytes, display_duration};
-pub use upstream_url::{InvalidUpstreamUrl, UpstreamUrl};
-pub use writes::{OnEvent, OnWrite, PurgeTemplate, ResponseTags};
+pub use model::{
+    AccessLog, Admin, BreakerLimit, Cascade, Config, Endless, InvalidUpstreamUrl, Limit, Listen, Log, LogLevel, MemoryStore, OddPaths,
+    OnEvent, OnWrite, Origin, PathTemplate, Purge, PurgeTemplate, ResponseTags, Route, RouteSettings, Server, ServerOptions, TagPart,
+    TagTemplate, Token, TokenScope, Upstream, UpstreamUrl,
+};
+pub use parse::mistake::Severity;
+pub use parse::report::{Report, Warnings};
+pub use parse::units::{display_bytes, display_duration};
+pub use sections::Overrides;
 
-use mistake::{Mistake, Mistakes, Place};
-use reader::Table;
-use routes::Routing;
-use source::Source;
+use model::listen;
+use parse::mistake::{Mistake, Mistakes, Place};
+use parse::source::Source;
+use parse::{nearest, syntax, units};
+use sections::{listeners, store, upstreams};
 
 /// `2s`, as everywhere in the configuration.
 pub fn parse_duration(text: &str) -> Option<std::time::Duration> {
@@ -159,7 +136,7 @@ pub fn parse(path: &str, bytes: &[u8], overrides: &Overrides) -> Result<(Config,
     for error in &errors {
         mistakes.error(error.span().map_or(Place::File, Place::At), syntax::mistake(error));
     }
-    let config = if errors.iter().all(syntax::harmless) { read(&table, overrides, &mistakes) } else { None };
+    let config = if errors.iter().all(syntax::harmless) { sections::read(&table, overrides, &mistakes) } else { None };
     let config = config.map(|config| Config { source: Some(Arc::clone(&source)), ..config });
     finish(config, Some(source), mistakes)
 }
@@ -171,47 +148,4 @@ fn finish(config: Option<Config>, source: Option<Arc<Source>>, mistakes: Mistake
         Some(config) if !refused => Ok((config, report)),
         _ => Err(report),
     }
-}
-
-/// `None` if an upstream is wrong or missing; mistakes are noted either way.
-fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes: &Mistakes) -> Option<Config> {
-    let mut root = Table::root(table, mistakes);
-    let mut server = server::server(&mut root, overrides);
-    let mut admin = server::admin(&mut root);
-    listeners::settle(&mut server, &mut admin, overrides, mistakes);
-    let purge = purge::read(&mut root, &admin);
-    let (memory, redis) = store::store(&mut root, overrides);
-    let log = server::log(&mut root);
-    let upstreams = upstreams::read(&mut root);
-    if table.get_ref().get("upstreams").is_none_or(|value| value.get_ref().as_table().is_some_and(|upstreams| upstreams.is_empty())) {
-        let mistake = Mistake::new("no upstream is configured");
-        mistakes.error(Place::File, mistake.hint("add a section [upstreams.api] with url = \"http://127.0.0.1:3000\""));
-    }
-    let names: Vec<&str> = upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
-    let Routing { routes, fallback, namespace } = routes::read(&mut root, &names, memory.capacity);
-    let tags = writes::response_tags(&mut root);
-    let names = writes::Names::of(&routes, fallback.as_ref());
-    let (on_write, on_event) = (writes::on_write(&mut root, &names), writes::on_event(&mut root, &names));
-    root.finish();
-    let upstreams: Vec<_> = upstreams.into_iter().map(|named| named.upstream).collect::<Option<_>>()?;
-    for (upstream, url) in &upstreams {
-        listeners::check_upstream(upstream, Place::At(url.clone()), &server.listen, mistakes);
-    }
-    let upstreams = upstreams.into_iter().map(|(upstream, _)| upstream).collect();
-    Some(Config {
-        server,
-        admin,
-        purge,
-        tags,
-        on_write,
-        on_event,
-        upstreams,
-        memory,
-        redis,
-        namespace,
-        log,
-        routes,
-        fallback,
-        source: None,
-    })
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::complaints;
-use crate::{Admin, Config, Log, MemoryStore, Overrides, Purge, ResponseTags, RouteSettings, Server, Upstream, load, parse, upstreams};
+use crate::{Admin, Config, Log, MemoryStore, Overrides, Purge, ResponseTags, RouteSettings, Server, Upstream, load, parse};
 
 fn text() -> String {
     std::fs::read_to_string(path()).unwrap()
@@ -36,7 +36,7 @@ fn its_values_are_the_defaults() {
     assert_eq!(config.tags, ResponseTags::default());
     assert_eq!(config.memory, MemoryStore::default());
     assert_eq!(config.log, Log::default());
-    assert_eq!(config.upstreams, [Upstream::new("api", upstreams::parse_url("http://127.0.0.1:3000").unwrap())]);
+    assert_eq!(config.upstreams, [Upstream::new("api", crate::sections::upstreams::parse_url("http://127.0.0.1:3000").unwrap())]);
     assert_eq!(format!("{:?}", config.fallback.unwrap().settings), format!("{:?}", RouteSettings::default()));
 }
 

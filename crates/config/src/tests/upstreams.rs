@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{complaints, config};
-use crate::limits::{BreakerLimit, Limit};
+use crate::{BreakerLimit, Limit};
 
 fn of(keys: &str) -> (Limit, Option<BreakerLimit>) {
     let config = config(&format!("[upstreams.b]\nurl = \"http://b\"\n{keys}"));

@@ -1,0 +1,55 @@
+//! All settings of one gateway.
+
+use std::sync::Arc;
+
+use larder_redis_options::RedisOptions;
+
+use super::{Admin, Log, OnEvent, OnWrite, Purge, ResponseTags, Route, Server, Upstream};
+use crate::parse::source::Source;
+
+/// All settings of one gateway.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The public listeners and what they allow.
+    pub server: Server,
+    /// The listener for `/metrics`, `/healthz`, `/readyz` and `/purge`.
+    pub admin: Admin,
+    /// Where requests go; sorted by name, never empty. Routes name them by position.
+    pub upstreams: Vec<Upstream>,
+    /// What purges may do.
+    pub purge: Purge,
+    /// How origins name tags.
+    pub tags: ResponseTags,
+    /// What writes make old.
+    pub on_write: Vec<OnWrite>,
+    /// What events make old.
+    pub on_event: Vec<OnEvent>,
+    /// The memory tier.
+    pub memory: MemoryStore,
+    /// The tier that replicas share; `None`: there is none.
+    pub redis: Option<RedisOptions>,
+    /// The namespace of `[cache]`: gateways with different ones share nothing in Redis, purges included.
+    pub namespace: String,
+    /// What is logged.
+    pub log: Log,
+    /// In the order of the file. No two match the same requests equally well.
+    pub routes: Vec<Route>,
+    /// Takes the requests that match no route: the only upstream with the settings of `[cache]`. With several upstreams there is none,
+    /// and such requests are answered with 404.
+    pub fallback: Option<Route>,
+    /// The file it came from, for errors that show only later (see [`Config::bind_failure`]).
+    pub(crate) source: Option<Arc<Source>>,
+}
+
+/// `[store.memory]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryStore {
+    /// Bytes of keys, heads, bodies and bookkeeping together.
+    pub capacity: u64,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self { capacity: 256 << 20 }
+    }
+}

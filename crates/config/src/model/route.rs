@@ -1,0 +1,98 @@
+//! `[[routes]]`, with what `[cache]` and the classes say resolved.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use larder_semantics::{KeyRules, Policy, QueryRules};
+
+use super::{PathTemplate, TagTemplate};
+
+/// `[[routes]]`
+///
+/// Routes for the request's host come before those for every host; then the most specific path wins; for the same path the route that
+/// lists the method wins over one for all methods.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// For metrics and logs; unique. Derived from methods, host and path where the file gives none.
+    pub name: Arc<str>,
+    /// The host, in lower case and without a port; `None` for every host.
+    pub host: Option<String>,
+    /// The paths.
+    pub path: PathTemplate,
+    /// Never empty; `None` for every method.
+    pub methods: Option<Vec<Method>>,
+    /// Position in [`Config::upstreams`].
+    pub upstream: usize,
+    /// The class that it took settings from.
+    pub class: Option<Arc<str>>,
+    /// How it is cached.
+    pub settings: RouteSettings,
+    /// What its stored responses are tagged with.
+    pub tags: Vec<TagTemplate>,
+}
+
+/// What `[cache]`, a class and a route say about caching, resolved: the route wins over its class, the class over `[cache]`.
+#[derive(Clone, Debug)]
+pub struct RouteSettings {
+    /// `false`: every request passes by the cache.
+    pub cache: bool,
+    /// Lifetimes, scope and what is given up.
+    pub policy: Policy,
+    /// How a request becomes a key, and the bypass parameter.
+    pub key: KeyRules,
+    /// Bytes of the largest body that is stored.
+    pub max_object: u64,
+    /// Bytes of the largest request body that goes to the upstream; `None`: any.
+    pub max_request_body: Option<u64>,
+    /// How long a request waits for another's fetch before it makes its own; zero: not at all.
+    pub collapse_wait: Duration,
+    /// Clients whose bypass parameter counts.
+    pub bypass_from: Vec<IpNet>,
+    /// Whether `Cache-Status` tells the key (RFC 9211 §2.7).
+    pub cache_status_key: bool,
+    /// What is done with paths that have more than one reading.
+    pub odd_paths: OddPaths,
+}
+
+/// What is done with a path that origins read in different ways: with dot segments, empty segments, encoded slashes, backslashes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OddPaths {
+    /// It goes up as it is, past the cache.
+    #[default]
+    Pass,
+    /// 400.
+    Refuse,
+    /// As every other: stored under the path as it was sent.
+    Cache,
+}
+
+impl RouteSettings {
+    /// Whether a client at `address` may go round the cache.
+    pub fn may_bypass(&self, address: IpAddr) -> bool {
+        self.bypass_from.iter().any(|net| net.contains(&address))
+    }
+}
+
+impl Default for RouteSettings {
+    fn default() -> Self {
+        Self {
+            cache: true,
+            policy: Policy::default(),
+            key: KeyRules {
+                namespace: "default".to_owned(),
+                version: 1,
+                query: QueryRules { sort: true, drop: vec!["utm_*".to_owned()], drop_empty: false, bypass: Some("no_cache".to_owned()) },
+                identity: Vec::new(),
+            },
+            max_object: 8 << 20,
+            max_request_body: None,
+            collapse_wait: Duration::from_secs(10),
+            bypass_from: vec![IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())],
+            cache_status_key: false,
+            odd_paths: OddPaths::default(),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! `[server]`, `[admin]` and `[log]`.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+use larder_message::forward::Trust;
+
+use super::{Listen, ServerOptions, Token};
+
+/// `[server]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Never empty.
+    pub listen: Vec<Listen>,
+    /// Peers whose `Forwarded` and `X-Forwarded-*` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// What they are believed about.
+    pub trust: Trust,
+    /// How long new connections are accepted after SIGTERM, while `/readyz` says that they should go elsewhere.
+    pub drain_delay: Duration,
+    /// Deadlines and limits of connections.
+    pub options: ServerOptions,
+    /// Bytes a second that content has to come at, on average and after a while; 0 for any number.
+    pub min_upload_rate: u64,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: vec![Listen::local(8080)],
+            trusted_proxies: Vec::new(),
+            trust: Trust::default(),
+            drain_delay: Duration::ZERO,
+            options: ServerOptions::default(),
+            min_upload_rate: 1 << 10,
+        }
+    }
+}
+
+/// `[admin]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// A loopback address, or any other where there are tokens.
+    pub listen: Listen,
+    /// What is asked for where the address is not loopback.
+    pub tokens: Vec<Token>,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { listen: Listen::local(8090), tokens: Vec::new() }
+    }
+}
+
+/// `[log]`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// One line a request.
+    pub access: AccessLog,
+    /// The least severe event of the gateway itself that is logged.
+    pub level: LogLevel,
+}
+
+/// The form of the access log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AccessLog {
+    /// None, and nothing is computed for it.
+    Off,
+    /// For programs.
+    Json,
+    /// For people.
+    #[default]
+    Text,
+}
+
+/// Severity of events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Only what needs someone.
+    Error,
+    /// And what is odd.
+    Warn,
+    /// And what happens: start, reload, stop.
+    #[default]
+    Info,
+    /// And why.
+    Debug,
+    /// And everything.
+    Trace,
+}

@@ -1,0 +1,66 @@
+//! Who may do what on a listener that others can reach.
+
+use std::fmt;
+
+/// What a token allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenScope {
+    /// To see: `/metrics` and what tells about stored responses.
+    Read,
+    /// To purge, and to send events.
+    Purge,
+    /// Everything.
+    Admin,
+}
+
+/// A secret that whoever knows it shows as `Authorization: Bearer`. Only its digest is kept.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token {
+    digest: blake3::Hash,
+    scopes: Vec<TokenScope>,
+}
+
+impl Token {
+    /// A token of these scopes, by its secret, of which only a hash is kept.
+    pub fn new(secret: &str, scopes: &[TokenScope]) -> Self {
+        Self { digest: blake3::hash(secret.as_bytes()), scopes: scopes.to_vec() }
+    }
+
+    /// Whether it is this secret. Takes the same time whatever they have in common.
+    pub fn is(&self, secret: &[u8]) -> bool {
+        // Comparing digests takes constant time.
+        self.digest == blake3::hash(secret)
+    }
+
+    /// Whether it allows that.
+    pub fn allows(&self, scope: TokenScope) -> bool {
+        self.scopes.iter().any(|own| *own == scope || *own == TokenScope::Admin)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token").field("scopes", &self.scopes).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn admin_may_do_what_all_may() {
+        let token = Token::new("0123456789abcdef", &[TokenScope::Admin]);
+        assert!(token.allows(TokenScope::Read) && token.allows(TokenScope::Purge) && token.allows(TokenScope::Admin));
+        let token = Token::new("0123456789abcdef", &[TokenScope::Purge]);
+        assert!(!token.allows(TokenScope::Read) && token.allows(TokenScope::Purge) && !token.allows(TokenScope::Admin));
+    }
+
+    #[test]
+    fn only_the_whole_secret_is_it_and_it_does_not_show() {
+        let token = Token::new("0123456789abcdef", &[TokenScope::Read]);
+        assert!(token.is(b"0123456789abcdef"));
+        assert!(!token.is(b"0123456789abcde") && !token.is(b"") && !token.is(b"0123456789abcdef0"));
+        assert_eq!(format!("{token:?}"), "Token { scopes: [Read], .. }");
+    }
+}

@@ -1,0 +1,89 @@
+//! `[upstreams.NAME]`: where requests go, and how much an upstream is asked at a time and while it fails.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder_message::forward::HostPolicy;
+
+use super::UpstreamUrl;
+
+/// `[upstreams.NAME]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// As in the file; `default` where the command line gave it.
+    pub name: Arc<str>,
+    /// Where it is.
+    pub url: UpstreamUrl,
+    /// For DNS, TCP and TLS together.
+    pub connect_timeout: Duration,
+    /// From the last byte of the request to the response's fields.
+    pub first_byte_timeout: Duration,
+    /// How long an unused connection is kept.
+    pub idle_timeout: Duration,
+    /// Unused connections kept for each host.
+    pub max_idle: usize,
+    /// How many exchanges it has at a time, and how many wait.
+    pub limit: Limit,
+    /// When it is left alone; `None` for never.
+    pub breaker: Option<BreakerLimit>,
+    /// Which `Host` it sees. With [`HostPolicy::Upstream`], HTTP/2 is offered to `https` origins; with [`HostPolicy::Preserve`] it is not,
+    /// because there `:authority` is the connection's and has to agree with `Host` (RFC 9113 §8.3.1).
+    pub host: HostPolicy,
+    /// Speaks HTTP/2 without TLS and without negotiation. Only with `http`.
+    pub h2c: bool,
+    /// The PEM file with the only certificate authorities it is trusted by; `None` for the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Upstream {
+    /// The defaults around a URL.
+    pub fn new(name: &str, url: UpstreamUrl) -> Self {
+        Self {
+            name: Arc::from(name),
+            url,
+            connect_timeout: Duration::from_secs(1),
+            first_byte_timeout: Duration::from_secs(30),
+            // Below the five seconds after which Node closes its side: a connection that both ends close at once loses a request.
+            idle_timeout: Duration::from_secs(4),
+            max_idle: 128,
+            limit: Limit::default(),
+            breaker: Some(BreakerLimit::default()),
+            host: HostPolicy::default(),
+            h2c: false,
+            ca_file: None,
+        }
+    }
+}
+
+/// The limit of one upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// Exchanges at a time; 0: any number.
+    pub max_requests: usize,
+    /// Requests that wait for a place.
+    pub queue: usize,
+    /// How long they wait.
+    pub wait: Duration,
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self { max_requests: 200, queue: 100, wait: Duration::from_secs(1) }
+    }
+}
+
+/// When an upstream is left alone, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BreakerLimit {
+    /// Failures in a row.
+    pub failures: u32,
+    /// The pause, after which one request at a time tries.
+    pub open: Duration,
+}
+
+impl Default for BreakerLimit {
+    fn default() -> Self {
+        Self { failures: 5, open: Duration::from_secs(5) }
+    }
+}

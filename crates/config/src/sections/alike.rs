@@ -1,0 +1,72 @@
+//! Routes that cannot be told apart.
+
+use std::ops::Range;
+
+use crate::model::Route;
+use crate::parse::mistake::{Mistake, Mistakes};
+
+/// Reports routes with the same requests, with paths that the router cannot order, or with the same name. `paths` and `names` say where
+/// each route's path and name stand.
+pub(crate) fn check(routes: &[Route], paths: &[Range<usize>], names: &[Range<usize>], mistakes: &Mistakes) {
+    for (later, route) in routes.iter().enumerate() {
+        let earlier = |alike: fn(&Route, &Route) -> bool| routes[..later].iter().position(|other| alike(other, route));
+        let clash = |places: &[Range<usize>], first: usize, message: String, hint: &str| {
+            let mistake = Mistake::new(message).hint(hint);
+            mistakes.clash(places[later].clone(), mistake, Some(places[first].clone()), "the earlier route");
+        };
+        if let Some(first) = earlier(same_requests) {
+            let message = format!("route `{}` matches the same requests as an earlier one", route.path.text());
+            clash(paths, first, message, "give them different methods or hosts, or remove one");
+        } else if let Some(first) = earlier(unordered) {
+            let message = format!("neither `{}` nor `{}` is more specific", route.path.text(), routes[first].path.text());
+            clash(paths, first, message, "a path that both match would go to either; make one of them longer");
+        } else if let Some(first) = earlier(|one, other| one.name == other.name) {
+            let message = format!("two routes are named `{}`", route.name);
+            clash(names, first, message, "metrics and logs tell routes apart by name; leave `name` out to derive one from the path");
+        }
+    }
+}
+
+fn same_requests(one: &Route, other: &Route) -> bool {
+    one.host == other.host && one.path.shape() == other.path.shape() && methods_overlap(one, other)
+}
+
+fn methods_overlap(one: &Route, other: &Route) -> bool {
+    match (&one.methods, &other.methods) {
+        (Some(one), Some(other)) => one.iter().any(|method| other.contains(method)),
+        // A route for some methods is more specific than one for all.
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+/// Whether the router refuses to hold the paths of both, and those without their rests (see `PathTemplate::without_rest`).
+fn unordered(one: &Route, other: &Route) -> bool {
+    if one.host != other.host {
+        return false;
+    }
+    let paths = [one, other].map(|route| &route.path);
+    let named = paths.into_iter().map(|path| Some(path.shape()));
+    let implied = paths.into_iter().map(|path| path.without_rest());
+    let mut shapes: Vec<&str> = Vec::new();
+    for shape in named.chain(implied).flatten() {
+        if !shapes.contains(&shape) {
+            shapes.push(shape);
+        }
+    }
+    let mut router = matchit::Router::new();
+    shapes.into_iter().any(|shape| router.insert(shape, ()).is_err())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::tests::load;
+
+    /// matchit takes both, but not the third path that the router adds for the empty rest.
+    #[test]
+    fn an_empty_rest_counts_among_the_paths_of_a_route() {
+        let text = "[upstreams.api]\nurl = \"http://h\"\n[[routes]]\npath = \"/a{x}b\"\n[[routes]]\npath = \"/a{x}/{*r}\"\n";
+        let lines: Vec<String> = load(text).unwrap_err().lines().collect();
+        assert!(lines[0].starts_with("config.toml:6:8: error: neither `/a{x}/{*r}` nor `/a{x}b` is more specific"), "{lines:?}");
+    }
+}

@@ -1,0 +1,291 @@
+//! The keys of `[cache]`, which may also stand in a class or in a route.
+
+use std::time::Duration;
+
+use http::HeaderName;
+use http::header::{CACHE_CONTROL, EXPIRES};
+use ipnet::IpNet;
+use larder_semantics::key::IdentityPart;
+use larder_semantics::{ClientDirectives, Scope, TtlMode, UnsafeIgnore};
+use toml::Spanned;
+
+use crate::model::{OddPaths, RouteSettings};
+use crate::parse::mistake::{Mistake, Mistakes};
+use crate::parse::reader::{Table, choose};
+use crate::parse::units;
+
+/// A lifetime longer than this is more often a slip than meant: nothing but a purge or a new `key_version` shortens it afterwards.
+const LONG_TTL: u32 = 24 * 3600;
+
+/// What one table says; `None` is "not here".
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Layer {
+    cache: Option<bool>,
+    namespace: Option<Spanned<String>>,
+    key_version: Option<u32>,
+    ttl: Option<Spanned<u32>>,
+    ttl_mode: Option<Spanned<TtlMode>>,
+    stale_while_revalidate: Option<Spanned<u32>>,
+    stale_if_error: Option<Spanned<u32>>,
+    heuristic_max: Option<Spanned<u32>>,
+    max_object: Option<Spanned<u64>>,
+    max_request_body: Option<Option<u64>>,
+    scope: Option<Spanned<Scope>>,
+    identity: Option<Spanned<Vec<Spanned<IdentityPart>>>>,
+    client_directives: Option<Spanned<ClientDirectives>>,
+    unsafe_ignore: Option<UnsafeIgnore>,
+    store_put: Option<bool>,
+    targeted: Option<Vec<HeaderName>>,
+    cache_status_key: Option<bool>,
+    odd_paths: Option<Spanned<OddPaths>>,
+    bypass_query: Option<Option<String>>,
+    bypass_from: Option<Vec<IpNet>>,
+    query_sort: Option<bool>,
+    query_drop: Option<Vec<String>>,
+    query_drop_empty: Option<bool>,
+    collapse_wait: Option<Spanned<Duration>>,
+}
+
+impl Layer {
+    /// Takes the cache keys out of `table`; the others are left to whoever finishes it.
+    pub(crate) fn read(table: &mut Table<'_>) -> Self {
+        let mut layer = Self {
+            cache: table.boolean("cache"),
+            namespace: table.parse("namespace", "a name in quotes", namespace),
+            key_version: table.integer("key_version", 0..=u64::from(u32::MAX)).and_then(|version| u32::try_from(version).ok()),
+            ttl: table.seconds("ttl"),
+            ttl_mode: table.one_of("ttl_mode", &[("default", TtlMode::Default), ("cap", TtlMode::Cap), ("override", TtlMode::Override)]),
+            stale_while_revalidate: table.seconds("stale_while_revalidate"),
+            stale_if_error: table.seconds("stale_if_error"),
+            heuristic_max: table.seconds("heuristic_max"),
+            max_object: table.bytes("max_object", 1..=1 << 40),
+            max_request_body: table.bytes("max_request_body", 0..=1 << 40).map(|most| Some(*most.get_ref()).filter(|most| *most > 0)),
+            scope: table.one_of("scope", &[("public", Scope::Public), ("identity", Scope::Identity)]),
+            identity: table.list("identity", "strings like \"header:authorization\" or \"cookie:session\"", identity_part),
+            client_directives: table
+                .one_of("client_directives", &[("honor", ClientDirectives::Honor), ("ignore", ClientDirectives::Ignore)]),
+            unsafe_ignore: unsafe_ignore(table),
+            store_put: table.boolean("store_put"),
+            targeted: targeted(table),
+            odd_paths: table.one_of("odd_paths", &[("pass", OddPaths::Pass), ("refuse", OddPaths::Refuse), ("cache", OddPaths::Cache)]),
+            ..Self::default()
+        };
+        layer.read_bypass(table);
+        layer.read_query(table);
+        if let Some(mut collapse) = table.table("collapse") {
+            layer.collapse_wait = collapse.duration("wait");
+            collapse.finish();
+        }
+        if let Some(mut cache_status) = table.table("cache_status") {
+            layer.cache_status_key = cache_status.boolean("key");
+            cache_status.finish();
+        }
+        layer.warn(table.mistakes());
+        layer
+    }
+
+    /// `bypass = false`, or a table.
+    fn read_bypass(&mut self, table: &mut Table<'_>) {
+        if table.get("bypass").and_then(|value| value.get_ref().as_bool()) == Some(false) {
+            self.bypass_query = Some(None);
+            return;
+        }
+        let Some(mut bypass) = table.table("bypass") else { return };
+        self.bypass_query = bypass.parse("query", "the name of a query parameter in quotes", parameter).map(|name| Some(name.into_inner()));
+        self.bypass_from = bypass.list("from", "networks in quotes, like \"10.0.0.0/8\"", network).map(items);
+        bypass.finish();
+    }
+
+    fn read_query(&mut self, table: &mut Table<'_>) {
+        let Some(mut query) = table.table("query") else { return };
+        self.query_sort = query.boolean("sort");
+        self.query_drop = query.list("drop", "parameter names in quotes, like \"utm_*\"", drop_pattern).map(items);
+        self.query_drop_empty = query.boolean("drop_empty");
+        query.finish();
+    }
+
+    fn warn(&self, mistakes: &Mistakes) {
+        if let Some(ttl) = self.ttl.as_ref().filter(|ttl| *ttl.get_ref() > LONG_TTL) {
+            let length = units::display_duration(Duration::from_secs(u64::from(*ttl.get_ref())));
+            mistakes.warning(
+                ttl.span(),
+                Mistake::new(format!("a `ttl` of {length} is longer than a day"))
+                    .hint("a mistake in a response stays that long; raise `key_version` to forget what is stored"),
+            );
+        }
+        if let Some(cache) = self.odd_paths.as_ref().filter(|odd| *odd.get_ref() == OddPaths::Cache) {
+            let mistake = Mistake::new("`odd_paths = \"cache\"` may store one route's response under another's settings");
+            mistakes.warning(cache.span(), mistake.hint("leave it out, unless the backend takes every path as it was sent"));
+        }
+    }
+
+    /// Lays this over what it inherits.
+    pub(crate) fn apply(&self, base: &mut RouteSettings) {
+        let policy = &mut base.policy;
+        set(&mut base.cache, &self.cache);
+        set(&mut base.key.namespace, &spanned(&self.namespace));
+        set(&mut base.key.version, &self.key_version);
+        set(&mut policy.ttl, &spanned(&self.ttl));
+        set(&mut policy.ttl_mode, &spanned(&self.ttl_mode));
+        set(&mut policy.stale_while_revalidate, &spanned(&self.stale_while_revalidate));
+        set(&mut policy.stale_if_error, &spanned(&self.stale_if_error));
+        set(&mut policy.heuristic_max, &spanned(&self.heuristic_max));
+        set(&mut policy.scope, &spanned(&self.scope));
+        set(&mut policy.client_directives, &spanned(&self.client_directives));
+        set(&mut policy.unsafe_ignore, &self.unsafe_ignore);
+        set(&mut policy.store_put, &self.store_put);
+        set(&mut policy.targeted, &self.targeted);
+        set(&mut base.cache_status_key, &self.cache_status_key);
+        set(&mut base.odd_paths, &spanned(&self.odd_paths));
+        set(&mut base.max_object, &spanned(&self.max_object));
+        set(&mut base.max_request_body, &self.max_request_body);
+        set(&mut base.collapse_wait, &spanned(&self.collapse_wait));
+        set(&mut base.bypass_from, &self.bypass_from);
+        let query = &mut base.key.query;
+        set(&mut query.bypass, &self.bypass_query);
+        set(&mut query.sort, &self.query_sort);
+        set(&mut query.drop, &self.query_drop);
+        set(&mut query.drop_empty, &self.query_drop_empty);
+    }
+}
+
+/// Resolves one chain of layers, the most general first.
+pub(crate) fn resolve(layers: &[&Layer], memory: u64, mistakes: &Mistakes) -> RouteSettings {
+    let mut settings = RouteSettings::default();
+    for layer in layers {
+        layer.apply(&mut settings);
+    }
+    if settings.policy.scope == Scope::Identity {
+        let said = layers.iter().rev().find_map(|layer| layer.identity.as_ref());
+        settings.key.identity = said.map_or_else(default_identity, |identity| items(identity.clone()));
+        if let Some(empty) = said.filter(|identity| identity.get_ref().is_empty()) {
+            let hint = "name what tells users apart: \"header:authorization\", \"cookie:session\"";
+            mistakes.error(empty.span(), Mistake::new("`scope = \"identity\"` without any `identity` would share everything").hint(hint));
+        }
+    }
+    let mode = layers.iter().rev().find_map(|layer| layer.ttl_mode.as_ref()).filter(|mode| *mode.get_ref() != TtlMode::Default);
+    if let Some(mode) = mode.filter(|_| layers.iter().all(|layer| layer.ttl.is_none())) {
+        let mistake = Mistake::new("this `ttl_mode` without a `ttl` keeps everything stale from the start");
+        mistakes.warning(mode.span(), mistake.hint("give a `ttl`, if only \"0s\" to say that it is meant"));
+    }
+    let largest = layers.iter().rev().find_map(|layer| layer.max_object.as_ref());
+    if let Some(max_object) = largest.filter(|max_object| *max_object.get_ref() > memory) {
+        let mistake = Mistake::new(format!("`max_object` is larger than the whole memory store, {}", units::display_bytes(memory)));
+        mistakes.warning(max_object.span(), mistake.hint("bodies of that size are never stored; raise `capacity` in [store.memory]"));
+    }
+    settings
+}
+
+/// What an identity is made of where the file does not say.
+pub(crate) fn default_identity() -> Vec<IdentityPart> {
+    vec![IdentityPart::Header(http::header::AUTHORIZATION)]
+}
+
+fn set<T: Clone>(target: &mut T, value: &Option<T>) {
+    if let Some(value) = value {
+        target.clone_from(value);
+    }
+}
+
+fn spanned<T: Clone>(value: &Option<Spanned<T>>) -> Option<T> {
+    value.as_ref().map(|value| value.get_ref().clone())
+}
+
+/// The items of a list without their places.
+pub(crate) fn items<T>(list: Spanned<Vec<Spanned<T>>>) -> Vec<T> {
+    list.into_inner().into_iter().map(Spanned::into_inner).collect()
+}
+
+fn unsafe_ignore(table: &mut Table<'_>) -> Option<UnsafeIgnore> {
+    type Set = fn(&mut UnsafeIgnore);
+    const WORDS: [(&str, Set); 4] = [
+        ("private", |ignore| ignore.private = true),
+        ("no-store", |ignore| ignore.no_store = true),
+        ("set-cookie", |ignore| ignore.set_cookie = true),
+        ("authorization", |ignore| ignore.authorization = true),
+    ];
+    let parse = |text: &str| choose("`unsafe_ignore`", text, &WORDS);
+    let list = table.list("unsafe_ignore", "\"private\", \"no-store\", \"set-cookie\", \"authorization\"", parse)?;
+    if !list.get_ref().is_empty() {
+        let mistake = Mistake::new("`unsafe_ignore` may hand one user's response to another");
+        table.mistakes().warning(list.span(), mistake.hint("`scope = \"identity\"` keeps one response per user without this risk"));
+    }
+    let mut ignore = UnsafeIgnore::default();
+    for give_up in items(list) {
+        give_up(&mut ignore);
+    }
+    Some(ignore)
+}
+
+/// The most specific first (RFC 9213 §2.2). An empty list is none: only `Cache-Control` and `Expires` count.
+fn targeted(table: &mut Table<'_>) -> Option<Vec<HeaderName>> {
+    let mut before = Vec::new();
+    let parse = |text: &str| {
+        let name = targeted_field(text)?;
+        if before.contains(&name) {
+            let mistake = Mistake::new(format!("`{text}` is listed twice"));
+            return Err(mistake.hint("remove one of them: the first valid one of a response counts"));
+        }
+        before.push(name.clone());
+        Ok(name)
+    };
+    table.list("targeted", "field names in quotes, like \"CDN-Cache-Control\"", parse).map(items)
+}
+
+fn targeted_field(text: &str) -> Result<HeaderName, Mistake> {
+    let name = HeaderName::try_from(text).map_err(|_| {
+        Mistake::new(format!("`{text}` is not the name of a field")).hint("like \"CDN-Cache-Control\" or \"Surrogate-Control\"")
+    })?;
+    if name == CACHE_CONTROL || name == EXPIRES {
+        let mistake = Mistake::new(format!("`{text}` is not a targeted field"));
+        return Err(mistake.hint("leave it out: it counts wherever no targeted field does"));
+    }
+    Ok(name)
+}
+
+fn namespace(text: &str) -> Result<String, Mistake> {
+    let allowed = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    if allowed {
+        Ok(text.to_owned())
+    } else {
+        Err(Mistake::new(format!("`{text}` is not a namespace")).hint("letters, digits, `-`, `_` and `.`"))
+    }
+}
+
+fn identity_part(text: &str) -> Result<IdentityPart, Mistake> {
+    let wrong = || Mistake::new(format!("`{text}` is not a part of an identity")).hint("write \"header:NAME\" or \"cookie:NAME\"");
+    let (kind, name) = text.split_once(':').ok_or_else(wrong)?;
+    // Cookie names are tokens (RFC 6265 §4.1.1), just as field names are.
+    let header = HeaderName::try_from(name).map_err(|_| wrong())?;
+    match kind {
+        "header" => Ok(IdentityPart::Header(header)),
+        "cookie" => Ok(IdentityPart::Cookie(name.to_owned())),
+        _ => Err(wrong()),
+    }
+}
+
+fn parameter(text: &str) -> Result<String, Mistake> {
+    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte));
+    if plain {
+        Ok(text.to_owned())
+    } else {
+        Err(Mistake::new(format!("`{text}` is not the name of a query parameter")).hint("letters, digits, `-`, `_`, `.` and `~`"))
+    }
+}
+
+fn drop_pattern(text: &str) -> Result<String, Mistake> {
+    let star = text.find('*').is_none_or(|at| at + 1 == text.len());
+    if star && !text.is_empty() {
+        Ok(text.to_owned())
+    } else {
+        Err(Mistake::new(format!("`{text}` is not a pattern for parameter names")).hint("a name, or a beginning and `*`: \"utm_*\""))
+    }
+}
+
+/// A network, or one address.
+pub(crate) fn network(text: &str) -> Result<IpNet, Mistake> {
+    text.parse().or_else(|_| text.parse().map(|address: std::net::IpAddr| IpNet::from(address))).map_err(|_| {
+        Mistake::new(format!("`{text}` is not a network"))
+            .hint("write an address and a prefix length: \"10.0.0.0/8\", \"::1/128\", or one address")
+    })
+}

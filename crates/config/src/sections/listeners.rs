@@ -1,0 +1,54 @@
+//! Rules about all addresses together, whether from the file, the environment or the command line.
+
+use crate::model::listen::{Listen, Origin};
+use crate::model::{Admin, Server, Upstream};
+use crate::parse::mistake::{Mistake, Mistakes, Place};
+use crate::sections::overrides::Overrides;
+
+/// Takes the listeners of environment and flags, and checks all of them together.
+pub(crate) fn settle(server: &mut Server, admin: &mut Admin, overrides: &Overrides, mistakes: &Mistakes) {
+    overrides.apply(server, admin, mistakes);
+    check_public(&server.listen, mistakes);
+    check_admin(&admin.listen, !admin.tokens.is_empty(), &server.listen, mistakes);
+}
+
+fn check_public(listeners: &[Listen], mistakes: &Mistakes) {
+    for (position, listen) in listeners.iter().enumerate() {
+        if let Some(first) = listeners[..position].iter().find(|first| first.clashes_with(listen)) {
+            let mistake = Mistake::new(format!("`{}` is listed twice", listen.address()));
+            mistakes.clash(listen.place(), within(listen, mistake.hint("remove one of them")), first.span(), "first here");
+        }
+    }
+}
+
+/// `guarded`: whether there is a token that a listener could ask for.
+fn check_admin(admin: &Listen, guarded: bool, public: &[Listen], mistakes: &Mistakes) {
+    if !admin.is_loopback() && !guarded {
+        let what = format!("the admin listener `{}` can be reached from other machines, and there is no token to ask for", admin.address());
+        let hint = "add [[admin.tokens]], or use a loopback address, like \"127.0.0.1:8090\"";
+        mistakes.error(admin.place(), within(admin, Mistake::new(what).hint(hint)));
+    }
+    if let Some(public) = public.iter().find(|listen| listen.clashes_with(admin)) {
+        let mistake = Mistake::new(format!("the admin listener has the public listener's address, `{}`", admin.address()));
+        let mistake = within(admin, mistake.hint("give each its own port"));
+        match admin.span() {
+            Some(span) => mistakes.clash(span, mistake, public.span(), "the public listener"),
+            None => mistakes.error(public.place(), mistake),
+        }
+    }
+}
+
+/// An upstream that is one of our own listeners. `place` is its URL's.
+pub(crate) fn check_upstream(upstream: &Upstream, place: Place, listeners: &[Listen], mistakes: &Mistakes) {
+    if let Some(own) = listeners.iter().find(|listen| listen.address().eq_ignore_ascii_case(upstream.url.authority().as_str())) {
+        let mistake = Mistake::new(format!("upstream `{}` is Larder's own listener, {}", upstream.name, own.address()));
+        mistakes.clash(place, mistake.hint("requests would go round in circles; give the backend's address"), own.span(), "the listener");
+    }
+}
+
+fn within(listen: &Listen, mistake: Mistake) -> Mistake {
+    match listen.origin {
+        Origin::Environment(name) | Origin::Flag(name) => mistake.within(name),
+        Origin::Default | Origin::File(_) => mistake,
+    }
+}

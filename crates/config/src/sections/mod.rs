@@ -1,0 +1,69 @@
+//! What each section says: one file a section, read from its table and checked.
+
+mod alike;
+mod cache;
+pub(crate) mod listeners;
+mod overrides;
+mod purge;
+mod redis;
+mod routes;
+mod server;
+pub(crate) mod store;
+mod stored_form;
+mod tags;
+mod tokens;
+pub(crate) mod upstreams;
+mod writes;
+
+use toml::Spanned;
+use toml::de::DeTable;
+
+pub use overrides::Overrides;
+
+use crate::model::Config;
+use crate::parse::mistake::{Mistake, Mistakes, Place};
+use crate::parse::reader::Table;
+use routes::Routing;
+
+/// `None` if an upstream is wrong or missing; mistakes are noted either way.
+pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes: &Mistakes) -> Option<Config> {
+    let mut root = Table::root(table, mistakes);
+    let mut server = server::server(&mut root, overrides);
+    let mut admin = server::admin(&mut root);
+    listeners::settle(&mut server, &mut admin, overrides, mistakes);
+    let purge = purge::read(&mut root, &admin);
+    let (memory, redis) = store::store(&mut root, overrides);
+    let log = server::log(&mut root);
+    let upstreams = upstreams::read(&mut root);
+    if table.get_ref().get("upstreams").is_none_or(|value| value.get_ref().as_table().is_some_and(|upstreams| upstreams.is_empty())) {
+        let mistake = Mistake::new("no upstream is configured");
+        mistakes.error(Place::File, mistake.hint("add a section [upstreams.api] with url = \"http://127.0.0.1:3000\""));
+    }
+    let names: Vec<&str> = upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
+    let Routing { routes, fallback, namespace } = routes::read(&mut root, &names, memory.capacity);
+    let tags = tags::response_tags(&mut root);
+    let names = writes::Names::of(&routes, fallback.as_ref());
+    let (on_write, on_event) = (writes::on_write(&mut root, &names), writes::on_event(&mut root, &names));
+    root.finish();
+    let upstreams: Vec<_> = upstreams.into_iter().map(|named| named.upstream).collect::<Option<_>>()?;
+    for (upstream, url) in &upstreams {
+        listeners::check_upstream(upstream, Place::At(url.clone()), &server.listen, mistakes);
+    }
+    let upstreams = upstreams.into_iter().map(|(upstream, _)| upstream).collect();
+    Some(Config {
+        server,
+        admin,
+        purge,
+        tags,
+        on_write,
+        on_event,
+        upstreams,
+        memory,
+        redis,
+        namespace,
+        log,
+        routes,
+        fallback,
+        source: None,
+    })
+}

@@ -1,0 +1,55 @@
+//! `[purge]`.
+
+use std::time::Duration;
+
+use crate::model::TokenScope;
+use crate::model::{Admin, Purge};
+use crate::parse::mistake::Mistake;
+use crate::parse::reader::Table;
+use crate::sections::cache::{items, network};
+
+/// Longer than any replica that lives takes.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// Reads the section; the tokens that public purges need are those of `[admin]`.
+pub(crate) fn read(root: &mut Table<'_>, admin: &Admin) -> Purge {
+    let mut purge = Purge::default();
+    let Some(mut table) = root.table("purge") else { return purge };
+    if let Some(networks) = table.list("public_from", "networks in quotes, like \"10.0.0.0/8\"", network) {
+        let span = networks.span();
+        purge.public_from = items(networks);
+        if !purge.public_from.is_empty() && !admin.tokens.iter().any(|token| token.allows(TokenScope::Purge)) {
+            let mistake = Mistake::new("`public_from` lets clients purge, but there is no token that allows it");
+            table.mistakes().error(span, mistake.hint("add [[admin.tokens]] with scopes = [\"purge\"]"));
+        }
+    }
+    if let Some(most) = table.integer("max_targets", 1..=100_000).and_then(|most| usize::try_from(most).ok()) {
+        purge.max_targets = most;
+    }
+    if let Some(regex) = table.boolean("regex") {
+        purge.regex = regex;
+    }
+    if let Some(most) = table.integer("max_refreshes", 0..=1_000_000) {
+        purge.max_refreshes = most;
+    }
+    if let Some(wait) = table.duration("write_wait") {
+        if *wait.get_ref() > LONGEST_WAIT {
+            let mistake =
+                Mistake::new("`write_wait` is longer than 10s").hint("a replica that is cut off would hold up each write so long");
+            table.mistakes().error(wait.span(), mistake);
+        }
+        purge.write_wait = wait.into_inner();
+    }
+    if let Some(channel) = table.parse("channel", "a name in quotes, like \"system:cache_invalidation\"", channel) {
+        purge.channel = channel.into_inner();
+    }
+    table.finish();
+    purge
+}
+
+fn channel(text: &str) -> Result<Option<String>, Mistake> {
+    if text.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control()) {
+        return Err(Mistake::new(format!("`{}` is not the name of a channel", text.escape_debug())).hint("one word, or \"\" for none"));
+    }
+    Ok((!text.is_empty()).then(|| text.to_owned()))
+}

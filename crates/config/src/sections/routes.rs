@@ -1,0 +1,232 @@
+//! `[cache]`, `[classes.NAME]` and `[[routes]]`, resolved into one set of settings for each route.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use http::Method;
+use toml::Spanned;
+
+use crate::model::path::{PathTemplate, foreign_form};
+use crate::model::tags::{Places, TagTemplate};
+use crate::model::{Route, RouteSettings};
+use crate::parse::mistake::Mistake;
+use crate::parse::nearest;
+use crate::parse::reader::Table;
+use crate::sections::alike;
+use crate::sections::cache::{Layer, items, resolve};
+
+/// The methods a route may list. CONNECT is never forwarded.
+const METHODS: [&str; 15] = [
+    "GET",
+    "HEAD",
+    "POST",
+    "PUT",
+    "PATCH",
+    "DELETE",
+    "OPTIONS",
+    "TRACE",
+    "QUERY",
+    "PROPFIND",
+    "PROPPATCH",
+    "REPORT",
+    "SEARCH",
+    "PURGE",
+    "BAN",
+];
+
+/// Everything that decides where a request goes and how it is cached.
+#[derive(Debug)]
+pub(crate) struct Routing {
+    pub(crate) routes: Vec<Route>,
+    pub(crate) fallback: Option<Route>,
+    /// That of `[cache]`.
+    pub(crate) namespace: String,
+}
+
+/// What all routes are resolved against.
+struct Surroundings<'a> {
+    upstreams: &'a [&'a str],
+    cache: Layer,
+    classes: Vec<(Spanned<&'a str>, Layer)>,
+    memory: u64,
+}
+
+/// A route as far as it is right, and where its parts stand.
+struct Placed {
+    route: Route,
+    /// The path, or the whole route where it has none.
+    span: Range<usize>,
+    /// The name, or the header of a route without one.
+    name: Range<usize>,
+}
+
+/// Reads the routes; `upstreams` are the names there are, `memory` is the store's capacity in bytes.
+pub(crate) fn read<'a>(root: &mut Table<'a>, upstreams: &'a [&'a str], memory: u64) -> Routing {
+    let mistakes = root.mistakes();
+    let cache = root.table("cache").map_or_else(Layer::default, |table| layer(table));
+    let classes = root.named_tables("classes").into_iter().map(|(name, table)| (name, layer(table))).collect();
+    let around = Surroundings { upstreams, cache, classes, memory };
+    let tables = root.tables("routes");
+    let placed: Vec<Placed> = tables.into_iter().filter_map(|table| around.route(table)).collect();
+    let spans: Vec<_> = placed.iter().map(|placed| placed.span.clone()).collect();
+    let names: Vec<_> = placed.iter().map(|placed| placed.name.clone()).collect();
+    let routes: Vec<Route> = placed.into_iter().map(|placed| placed.route).collect();
+    alike::check(&routes, &spans, &names, mistakes);
+    let settings = resolve(&[&around.cache], memory, mistakes);
+    let namespace = settings.key.namespace.clone();
+    let fallback = (upstreams.len() == 1).then(|| Route::fallback(settings));
+    Routing { routes, fallback, namespace }
+}
+
+fn layer(mut table: Table<'_>) -> Layer {
+    let layer = Layer::read(&mut table);
+    table.finish();
+    layer
+}
+
+impl Route {
+    /// Everything to the only upstream.
+    pub(crate) fn fallback(settings: RouteSettings) -> Self {
+        Self {
+            name: Arc::from("default"),
+            host: None,
+            path: PathTemplate::everything(),
+            methods: None,
+            upstream: 0,
+            class: None,
+            settings,
+            tags: Vec::new(),
+        }
+    }
+}
+
+impl Surroundings<'_> {
+    /// `None` if the route has no usable path; everything else is noted and filled in.
+    fn route(&self, mut table: Table<'_>) -> Option<Placed> {
+        let whole = table.span();
+        table.require("path", "add path = \"/api/{*rest}\"");
+        let path = table.parse("path", "a path in quotes, like \"/issues/{id}\"", PathTemplate::parse);
+        let name = table.parse("name", "a name in quotes", route_name);
+        let host = table.parse("host", "a host name in quotes", host_name).map(Spanned::into_inner);
+        let methods = methods(&mut table);
+        let upstream = self.upstream(&mut table);
+        let class = self.class(&mut table);
+        let tags = self.tags(&mut table, path.as_ref().map(Spanned::get_ref));
+        let own = Layer::read(&mut table);
+        let mistakes = table.mistakes();
+        table.finish();
+        let layers: Vec<&Layer> = std::iter::once(&self.cache).chain(class.map(|(_, layer)| layer)).chain([&own]).collect();
+        let settings = resolve(&layers, self.memory, mistakes);
+        let path = path?;
+        if let Some(form) = foreign_form(path.get_ref().text()) {
+            let mistake = Mistake::new(format!("`{}` is taken letter by letter", path.get_ref().text()));
+            mistakes.warning(path.span(), mistake.hint(format!("for any text write {form}")));
+        }
+        let span = path.span();
+        let path = path.into_inner();
+        let name_span = name.as_ref().map(Spanned::span);
+        let name = name.map_or_else(|| derived_name(methods.as_deref(), host.as_deref(), &path), Spanned::into_inner);
+        let class = class.map(|(name, _)| Arc::from(name));
+        let route = Route { name: Arc::from(name), host, path, methods, upstream: upstream.unwrap_or_default(), class, settings, tags };
+        Some(Placed { route, span, name: name_span.unwrap_or(whole) })
+    }
+
+    /// The named upstream, or the only one there is.
+    fn upstream(&self, table: &mut Table<'_>) -> Option<usize> {
+        if self.upstreams.len() != 1 && !self.upstreams.is_empty() {
+            table.require("upstream", &format!("there are several: {}", nearest::list(self.upstreams.iter().copied())));
+        }
+        let find = |text: &str| {
+            self.upstreams.iter().position(|name| *name == text).ok_or_else(|| {
+                let hint = match self.upstreams {
+                    [] => format!("add [upstreams.{text}] with a url"),
+                    known => nearest::hint(text, known.iter().copied(), "known upstreams"),
+                };
+                Mistake::new(format!("unknown upstream `{text}`")).hint(hint)
+            })
+        };
+        let named = table.parse("upstream", "the name of an upstream in quotes", find).map(Spanned::into_inner);
+        named.or((self.upstreams.len() == 1).then_some(0))
+    }
+
+    fn class(&self, table: &mut Table<'_>) -> Option<(&str, &Layer)> {
+        let find = |text: &str| {
+            self.classes.iter().find(|(name, _)| *name.get_ref() == text).map(|(name, layer)| (*name.get_ref(), layer)).ok_or_else(|| {
+                let hint = match self.classes.as_slice() {
+                    [] => format!("there are no classes; add [classes.{text}]"),
+                    known => nearest::hint(text, known.iter().map(|(name, _)| *name.get_ref()), "known classes"),
+                };
+                Mistake::new(format!("unknown class `{text}`")).hint(hint)
+            })
+        };
+        table.parse("class", "the name of a class in quotes", find).map(Spanned::into_inner)
+    }
+
+    /// Without a usable path the named parts are unknown, so the tags are not looked at.
+    fn tags(&self, table: &mut Table<'_>, path: Option<&PathTemplate>) -> Vec<TagTemplate> {
+        let Some(path) = path else {
+            table.get("tags");
+            return Vec::new();
+        };
+        let form = "strings like \"issues\" or \"project:{query.project}\"";
+        let places = Places { of: "this route's path", names: path.captures(), sources: Places::ROUTE };
+        table.list("tags", form, |text| TagTemplate::parse(text, places)).map(items).unwrap_or_default()
+    }
+}
+
+pub(crate) fn methods(table: &mut Table<'_>) -> Option<Vec<Method>> {
+    let list = table.list("methods", "strings like \"GET\"", |text| {
+        let known = METHODS.contains(&text).then(|| text.parse().ok()).flatten();
+        known.ok_or_else(|| {
+            let hint = match text {
+                "CONNECT" => "Larder is no tunnel: CONNECT is always refused".to_owned(),
+                _ => nearest::hint(text, METHODS, "leave `methods` out for every method, or use"),
+            };
+            Mistake::new(format!("unknown method `{text}`")).hint(hint)
+        })
+    })?;
+    if list.get_ref().is_empty() {
+        table.mistakes().error(list.span(), Mistake::new("`methods` names no method").hint("leave it out for every method"));
+        return None;
+    }
+    Some(items(list))
+}
+
+fn route_name(text: &str) -> Result<String, Mistake> {
+    let allowed =
+        !text.is_empty() && text.len() <= 128 && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\');
+    if allowed {
+        Ok(text.to_owned())
+    } else {
+        Err(Mistake::new(format!("`{text}` is not a name for a route"))
+            .hint("one word of at most 128 ASCII characters without quotes: \"issue.list\""))
+    }
+}
+
+pub(crate) fn host_name(text: &str) -> Result<String, Mistake> {
+    let wrong = |hint: &str| Err(Mistake::new(format!("`{text}` is not a host name")).hint(hint));
+    let ipv6 =
+        text.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).is_some_and(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok());
+    if ipv6 {
+        return Ok(text.to_ascii_lowercase());
+    }
+    if text.contains("://") || text.contains('/') {
+        return wrong("give the host alone, like \"api.example.com\"");
+    }
+    if text.contains('*') {
+        return wrong("wildcards are not supported; leave `host` out for every host, or write a route for each");
+    }
+    if text.contains(':') {
+        return wrong("leave the port out: a route matches its host on every port");
+    }
+    if text.is_empty() || text.ends_with('.') || !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) {
+        return wrong("letters, digits, `-` and `.`; other alphabets in their xn-- form");
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
+/// Unique among routes that are not alike: `GET,HEAD api.example.com/issues`.
+fn derived_name(methods: Option<&[Method]>, host: Option<&str>, path: &PathTemplate) -> String {
+    let methods = methods.map(|methods| methods.iter().map(Method::as_str).collect::<Vec<_>>().join(",") + " ");
+    format!("{}{}{}", methods.unwrap_or_default(), host.unwrap_or_default(), path.text())
+}

@@ -1,0 +1,150 @@
+//! `[upstreams.NAME]`.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use toml::Spanned;
+
+use crate::model::Upstream;
+use crate::model::upstream_url::{InvalidUpstreamUrl, UpstreamUrl};
+use crate::model::{BreakerLimit, Limit};
+use crate::parse::mistake::{Mistake, Mistakes};
+use crate::parse::reader::Table;
+use larder_message::forward::HostPolicy;
+
+/// An upstream of the file.
+pub(crate) struct Named {
+    /// Counts even where the settings are wrong, so that a route that uses it is not called wrong too.
+    pub(crate) name: String,
+    /// With the place of its URL; `None` if that is wrong.
+    pub(crate) upstream: Option<(Upstream, Range<usize>)>,
+}
+
+/// All upstreams, sorted by name.
+pub(crate) fn read(root: &mut Table<'_>) -> Vec<Named> {
+    root.named_tables("upstreams")
+        .into_iter()
+        .map(|(name, table)| Named { name: (*name.get_ref()).to_owned(), upstream: one(&name, table) })
+        .collect()
+}
+
+fn one(name: &Spanned<&str>, mut table: Table<'_>) -> Option<(Upstream, Range<usize>)> {
+    check_name(name, table.mistakes());
+    table.require("url", "add url = \"http://127.0.0.1:3000\"");
+    let url = table.parse("url", "a URL in quotes, like \"http://127.0.0.1:3000\"", parse_url);
+    let connect_timeout = positive(&mut table, "connect_timeout");
+    let first_byte_timeout = positive(&mut table, "first_byte_timeout");
+    let idle_timeout = table.duration("idle_timeout").map(Spanned::into_inner);
+    let max_idle = table.integer("max_idle", 0..=65_535).and_then(|count| usize::try_from(count).ok());
+    let limit = limit(&mut table);
+    let breaker = breaker(&mut table);
+    let host = table.one_of("host", &[("preserve", HostPolicy::Preserve), ("upstream", HostPolicy::Upstream)]).map(Spanned::into_inner);
+    let https = url.as_ref().map(|url| url.get_ref().is_https());
+    let h2c = h2c(&mut table, https);
+    let ca_file = ca_file(&mut table, https);
+    table.finish();
+    let url = url?;
+    let span = url.span();
+    let base = Upstream::new(name.get_ref(), url.into_inner());
+    let upstream = Upstream {
+        connect_timeout: connect_timeout.unwrap_or(base.connect_timeout),
+        first_byte_timeout: first_byte_timeout.unwrap_or(base.first_byte_timeout),
+        idle_timeout: idle_timeout.unwrap_or(base.idle_timeout),
+        max_idle: max_idle.unwrap_or(base.max_idle),
+        limit,
+        breaker,
+        host: host.unwrap_or(base.host),
+        h2c: h2c.unwrap_or(base.h2c),
+        ca_file,
+        ..base
+    };
+    Some((upstream, span))
+}
+
+/// `max_requests`, and `queue = { max = 100, wait = "1s" }`.
+fn limit(table: &mut Table<'_>) -> Limit {
+    let mut limit = Limit::default();
+    if let Some(most) = table.integer("max_requests", 0..=1_000_000).and_then(|count| usize::try_from(count).ok()) {
+        limit.max_requests = most;
+    }
+    let Some(mut queue) = table.table("queue") else { return limit };
+    if let Some(most) = queue.integer("max", 0..=1_000_000).and_then(|count| usize::try_from(count).ok()) {
+        limit.queue = most;
+    }
+    if let Some(wait) = queue.duration("wait") {
+        limit.wait = wait.into_inner();
+    }
+    if limit.max_requests == 0 {
+        let mistake = Mistake::new("`queue` has no effect: `max_requests` is 0, so no request waits");
+        queue.mistakes().warning(queue.span(), mistake.hint("leave it out, or set max_requests"));
+    }
+    queue.finish();
+    limit
+}
+
+/// `breaker = false`, or a table.
+fn breaker(table: &mut Table<'_>) -> Option<BreakerLimit> {
+    if table.get("breaker").and_then(|value| value.get_ref().as_bool()) == Some(false) {
+        return None;
+    }
+    let mut limit = BreakerLimit::default();
+    let Some(mut breaker) = table.table("breaker") else { return Some(limit) };
+    if let Some(failures) = breaker.integer("failures", 1..=1000).and_then(|failures| u32::try_from(failures).ok()) {
+        limit.failures = failures;
+    }
+    if let Some(open) = positive(&mut breaker, "open") {
+        limit.open = open;
+    }
+    breaker.finish();
+    Some(limit)
+}
+
+fn h2c(table: &mut Table<'_>, https: Option<bool>) -> Option<bool> {
+    let place = table.get("h2c")?.span();
+    let h2c = table.boolean("h2c")?;
+    if h2c && https == Some(true) {
+        let mistake = Mistake::new("`h2c` is HTTP/2 without TLS, and this upstream's url is https");
+        table.mistakes().error(place, mistake.hint("leave it out; over https HTTP/2 is negotiated where `host = \"upstream\"`"));
+    }
+    Some(h2c)
+}
+
+fn ca_file(table: &mut Table<'_>, https: Option<bool>) -> Option<PathBuf> {
+    let file = table.parse("ca_file", "the path of a PEM file in quotes", |text| match std::fs::File::open(text) {
+        Ok(_) => Ok(PathBuf::from(text)),
+        Err(error) => {
+            let hint = "a path is relative to the directory in which larder is started";
+            Err(Mistake::new(format!("cannot read `{text}`: {}", error.kind())).hint(hint))
+        }
+    })?;
+    if https == Some(false) {
+        let mistake = Mistake::new("`ca_file` has no effect: this upstream's url is not https");
+        table.mistakes().warning(file.span(), mistake.hint("leave it out, or begin the url with https://"));
+    }
+    Some(file.into_inner())
+}
+
+/// The name goes into metrics, logs and `Proxy-Status`.
+fn check_name(name: &Spanned<&str>, mistakes: &Mistakes) {
+    let text = name.get_ref();
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
+        mistakes
+            .error(name.span(), Mistake::new(format!("`{text}` is not a name for an upstream")).hint("letters, digits, `-`, `_` and `.`"));
+    }
+}
+
+/// A timeout; zero would let nothing through.
+pub(crate) fn positive(table: &mut Table<'_>, key: &'static str) -> Option<Duration> {
+    let duration = table.duration(key)?;
+    if duration.get_ref().is_zero() {
+        let mistake = Mistake::new(format!("`{key}` cannot be zero"));
+        table.mistakes().error(duration.span(), mistake.hint("nothing would ever be in time; give a long one, like \"1h\", to wait"));
+    }
+    Some(duration.into_inner())
+}
+
+/// An upstream's URL, or what is wrong with it in a report's form.
+pub(crate) fn parse_url(text: &str) -> Result<UpstreamUrl, Mistake> {
+    text.parse().map_err(|error: InvalidUpstreamUrl| Mistake::new(error.to_string()).hint(error.hint()))
+}

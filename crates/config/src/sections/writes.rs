@@ -1,0 +1,164 @@
+//! `[[on_write]]` and `[[on_event]]`: what makes which stored responses old.
+
+use http::Method;
+use toml::Spanned;
+
+use crate::model::path::PathTemplate;
+use crate::model::tags::{Places, TagPart, TagTemplate};
+use crate::model::{OnEvent, OnWrite, PurgeTemplate, Route};
+use crate::parse::mistake::{Mistake, Mistakes};
+use crate::parse::nearest;
+use crate::parse::reader::Table;
+use crate::sections::routes::{host_name, methods};
+
+const KINDS: [&str; 8] = ["tag:", "url:", "prefix:", "route:", "class:", "namespace:", "identity", "all"];
+
+impl PurgeTemplate {
+    /// `absolute`: whether a URL has scheme and host.
+    fn parse(text: &str, places: Places<'_>, absolute: bool) -> Result<Self, Mistake> {
+        let template = |rest: &str| TagTemplate::parse(rest, places);
+        match text.split_once(':') {
+            None if text == "identity" => Ok(Self::Identity),
+            None if text == "all" => Ok(Self::All),
+            Some(("tag", rest)) => template(rest).map(Self::Tag),
+            Some(("route", rest)) => template(rest).map(Self::Route),
+            Some(("class", rest)) => template(rest).map(Self::Class),
+            Some(("namespace", rest)) => template(rest).map(Self::Namespace),
+            Some(("url", rest)) if !rest.contains('#') && absolute == is_absolute(rest) && (absolute || rest.starts_with('/')) => {
+                template(rest).map(Self::Url)
+            }
+            Some(("url", rest)) if absolute => {
+                Err(Mistake::new(format!("`{rest}` is not an absolute URL")).hint("like \"url:https://api.example.com/issues/{id}\""))
+            }
+            Some(("url", rest)) => Err(Mistake::new(format!("`{rest}` is not the path of a URL"))
+                .hint("like \"url:/api/v1/issues/{id}\", of the host that is written to")),
+            Some(("prefix", rest)) if rest.starts_with('/') && !rest.contains(['?', '#']) => template(rest).map(Self::Prefix),
+            Some(("prefix", rest)) => {
+                Err(Mistake::new(format!("prefix `{rest}` is not a path")).hint("like \"prefix:/api/v1/projects/{id}\""))
+            }
+            _ => Err(Mistake::new(format!("`{text}` does not say what to purge"))
+                .hint(format!("it begins with one of {}: \"tag:issue:{{id}}\"", nearest::quoted(KINDS)))),
+        }
+    }
+
+    /// The kind and the name, where it is one that the file gives elsewhere.
+    fn reference(&self) -> Option<(&'static str, &str)> {
+        let (kind, template) = match self {
+            Self::Route(template) => ("route", template),
+            Self::Class(template) => ("class", template),
+            Self::Namespace(template) => ("namespace", template),
+            Self::Tag(_) | Self::Url(_) | Self::Prefix(_) | Self::Identity | Self::All => return None,
+        };
+        match template.parts() {
+            [TagPart::Literal(name)] => Some((kind, name)),
+            _ => None,
+        }
+    }
+}
+
+fn is_absolute(url: &str) -> bool {
+    ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme))
+}
+
+/// What names can be referred to.
+pub(crate) struct Names<'a> {
+    routes: Vec<&'a str>,
+    classes: Vec<&'a str>,
+    namespaces: Vec<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    pub(crate) fn of(routes: &'a [Route], fallback: Option<&'a Route>) -> Self {
+        let all = || routes.iter().chain(fallback);
+        Self {
+            routes: all().map(|route| &*route.name).collect(),
+            classes: all().filter_map(|route| route.class.as_deref()).collect(),
+            namespaces: all().map(|route| route.settings.key.namespace.as_str()).collect(),
+        }
+    }
+
+    /// A slip in a name would purge nothing, and nobody would know.
+    fn check(&self, templates: &[Spanned<PurgeTemplate>], mistakes: &Mistakes) {
+        for template in templates {
+            let Some((kind, name)) = template.get_ref().reference() else { continue };
+            let known = match kind {
+                "route" => &self.routes,
+                "class" => &self.classes,
+                _ => &self.namespaces,
+            };
+            if !known.contains(&name) {
+                let hint = nearest::hint(name, known.iter().copied(), "there are");
+                mistakes.error(template.span(), Mistake::new(format!("there is no {kind} `{name}`")).hint(hint));
+            }
+        }
+    }
+}
+
+/// Reads `[[on_write]]`.
+pub(crate) fn on_write(root: &mut Table<'_>, names: &Names<'_>) -> Vec<OnWrite> {
+    root.tables("on_write").into_iter().filter_map(|table| write(table, names)).collect()
+}
+
+fn write(mut table: Table<'_>, names: &Names<'_>) -> Option<OnWrite> {
+    table.require("path", "like path = \"/api/v1/issues/{id}\"");
+    table.require("purge", "like purge = [\"tag:issue:{id}\"]");
+    let path = table.parse("path", "a path in quotes, like \"/issues/{id}\"", PathTemplate::parse);
+    let host = table.parse("host", "a host name in quotes", host_name).map(Spanned::into_inner);
+    let reading = [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE];
+    let methods = methods(&mut table).unwrap_or_else(|| vec![Method::POST, Method::PUT, Method::PATCH, Method::DELETE]);
+    if let Some(method) = methods.iter().find(|method| reading.contains(method)) {
+        let mistake = Mistake::new(format!("{method} does not write")).hint("POST, PUT, PATCH and DELETE do");
+        table.mistakes().error(table.span(), mistake);
+    }
+    let captures = path.as_ref().map(|path| path.get_ref().captures().to_vec()).unwrap_or_default();
+    let places = Places { of: "this write's path", names: &captures, sources: Places::WRITE };
+    let purge = purge(&mut table, |text| PurgeTemplate::parse(text, places, false));
+    names.check(&purge, table.mistakes());
+    let refresh = table.boolean("refresh").unwrap_or(false);
+    table.finish();
+    Some(OnWrite { methods, host, path: path?.into_inner(), refresh, purge: purge.into_iter().map(Spanned::into_inner).collect() })
+}
+
+/// Reads `[[on_event]]`.
+pub(crate) fn on_event(root: &mut Table<'_>, names: &Names<'_>) -> Vec<OnEvent> {
+    root.tables("on_event").into_iter().filter_map(|table| event(table, names)).collect()
+}
+
+fn event(mut table: Table<'_>, names: &Names<'_>) -> Option<OnEvent> {
+    table.require("type", "like type = \"organization.updated\"");
+    table.require("purge", "like purge = [\"tag:org:{id}\"]");
+    let kind = table.parse("type", "a name in quotes, like \"organization.updated\"", |text| {
+        let word = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        word.then(|| text.to_owned())
+            .ok_or_else(|| Mistake::new(format!("`{text}` is not a type")).hint("one word: \"organization.updated\""))
+    });
+    let mut fields = Vec::new();
+    let purge = purge(&mut table, |text| {
+        if text == "identity" {
+            return Err(Mistake::new("an event has no caller whose identity could be purged").hint("purge a tag: \"tag:user:{id}\""));
+        }
+        collect_fields(text, &mut fields);
+        PurgeTemplate::parse(text, Places { of: "an event", names: &fields, sources: &[] }, true)
+    });
+    names.check(&purge, table.mistakes());
+    table.finish();
+    Some(OnEvent { kind: kind?.into_inner(), fields, purge: purge.into_iter().map(Spanned::into_inner).collect() })
+}
+
+/// The names in braces: any field may stand in an event.
+fn collect_fields(text: &str, fields: &mut Vec<String>) {
+    for place in text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(place, _)| place) {
+        let named = !place.is_empty() && place.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+        if named && !fields.iter().any(|known| known == place) {
+            fields.push(place.to_owned());
+        }
+    }
+}
+
+fn purge(table: &mut Table<'_>, parse: impl FnMut(&str) -> Result<PurgeTemplate, Mistake>) -> Vec<Spanned<PurgeTemplate>> {
+    let Some(list) = table.list("purge", "strings like \"tag:issue:{id}\"", parse) else { return Vec::new() };
+    if list.get_ref().is_empty() {
+        table.mistakes().error(list.span(), Mistake::new("`purge` names nothing").hint("like [\"tag:issue:{id}\"]"));
+    }
+    list.into_inner()
+}
