@@ -22,8 +22,13 @@ async fn counts(replica: &Replica, replicas: usize) -> Result<()> {
     eventually(format!("waiting for {replicas} replicas to be known"), known).await
 }
 
+/// Who has applied an invalidation. While what an emptied log has lost is put into it again, others wait their turn: they are `Kept`.
 async fn applied(replica: &Replica, name: &str) -> Result<AppliedBy> {
-    let Published::Logged(number) = replica.invalidate(name).await else { panic!("the log did not take it") };
+    let logged = || async {
+        let published = replica.invalidate(name).await;
+        Ok(if let Published::Logged(number) = published { Some(number) } else { None })
+    };
+    let number = eventually(format!("waiting for the log to take `{name}`"), logged).await?;
     Ok(replica.store.log().applied_by(number).await.expect("the log is there"))
 }
 
