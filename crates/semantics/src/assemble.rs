@@ -14,13 +14,13 @@ use crate::request::RequestContext;
 use crate::stored_fields::StoredFields;
 use crate::time::Timestamp;
 
-/// What stands in the slot of a field that every answer writes.
+/// The value in the slot of a field that every answer writes.
 const EMPTY: HeaderValue = HeaderValue::from_static("");
 
 /// Field lines on their way into a head: on the stack, for as many as most responses have.
 type Lines = SmallVec<[(HeaderName, HeaderValue); 16]>;
 
-/// What a head is made of.
+/// The parts that a head is made of.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parts<'a> {
     pub(crate) policy: &'a Policy,
@@ -58,7 +58,7 @@ pub(crate) fn assemble(parts: &Parts<'_>) -> StoredHead {
         response_time: parts.response_time,
         initial_age: corrected_initial_age(parts.headers, date, parts.request_time, parts.response_time),
         lifetime,
-        // The route's window follows a lifetime; without one it would keep what nobody called cacheable.
+        // The route's window follows a lifetime; without one it would keep a response that is not said to be cacheable.
         stale_while_revalidate: directives.stale_while_revalidate.unwrap_or(if lifetime.seconds > 0 {
             policy.stale_while_revalidate
         } else {

@@ -1,4 +1,4 @@
-//! What to do with a request (RFC 9111 §4).
+//! The decision about a request (RFC 9111 §4).
 
 use crate::head::{HeadFlags, StoredHead};
 use crate::policy::Policy;
@@ -7,7 +7,7 @@ use crate::request::RequestContext;
 use crate::stale;
 use crate::time::Timestamp;
 
-/// What to do with a request.
+/// The decision about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// Serve the stored response: it is fresh, or the client accepts it stale.

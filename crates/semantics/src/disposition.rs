@@ -1,4 +1,4 @@
-//! What to do with a response (RFC 9111 §3, §4.3.3).
+//! The decision about a response (RFC 9111 §3, §4.3.3).
 
 use std::sync::Arc;
 
@@ -70,7 +70,7 @@ pub struct Freshened {
     pub keep: bool,
 }
 
-/// What to do with a response.
+/// The decision about a response.
 #[derive(Clone, Debug)]
 pub enum Disposition {
     /// Store it, once its body is proven complete.
@@ -134,7 +134,7 @@ pub fn on_response(exchange: &Exchange<'_>, candidates: &[&StoredHead]) -> Dispo
     }
     match store(exchange) {
         Ok((head, vary)) => Disposition::Store { head: Arc::new(head), vary },
-        // What is stored for others stays as it was when somebody with credentials gets something of his own.
+        // A response that is stored for others stays when a client with credentials gets one of its own.
         Err(Reason::Authorization) if !candidates.is_empty() => Disposition::Pass { reason: Reason::Authorization, remember: false },
         Err(reason) => pass(reason),
     }

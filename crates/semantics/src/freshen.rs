@@ -13,7 +13,7 @@ use crate::reason::Reason;
 use crate::storage;
 use crate::vary::VarySpec;
 
-/// What a 304 means.
+/// The meaning of a 304.
 pub(crate) fn on_not_modified(exchange: &Exchange<'_>, candidates: &[&StoredHead]) -> Disposition {
     let nominated = |candidate: &StoredHead| candidate.has_validator() && candidate.suits(exchange.request);
     if !candidates.iter().any(|candidate| nominated(candidate)) {
@@ -74,7 +74,7 @@ fn select(headers: &HeaderMap, candidates: &[&StoredHead], nominated: &dyn Fn(&S
 fn freshened(exchange: &Exchange<'_>, candidates: &[&StoredHead], index: usize) -> Freshened {
     let (head, keep) = freshen(exchange, candidates[index]);
     let vary = VarySpec::of_response(&head.headers.to_map());
-    // By fields that nobody can read nothing can be found again (§4.1).
+    // By fields that cannot be read no response can be found again (§4.1).
     let keep = keep && vary.is_some();
     Freshened { index, head: Box::new(head), vary: vary.filter(|vary| !vary.names().is_empty()), keep }
 }
@@ -126,7 +126,7 @@ fn kept_as_stored(name: &HeaderName) -> bool {
         || ["content-md5", "content-digest"].contains(&name.as_str())
 }
 
-/// What an answer to HEAD does to a stored answer to GET.
+/// The effect of an answer to HEAD on a stored answer to GET.
 #[derive(Clone, Debug)]
 pub enum HeadUpdate {
     /// It describes the same representation: the stored response with its fields updated, and whether it may still be kept.
@@ -166,7 +166,7 @@ pub fn head_update(exchange: &Exchange<'_>, stored: &StoredHead, body_length: u6
     };
     match update {
         HeadUpdate::Freshen { keep: true, .. } => update,
-        // What credentials were answered ends nothing that others get.
+        // An answer to credentials ends no response that other clients get.
         _ if exchange.request.authorization => HeadUpdate::Unrelated,
         _ => update,
     }

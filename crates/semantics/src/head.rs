@@ -27,11 +27,11 @@ pub struct StoredHead {
     pub stale_while_revalidate: u32,
     /// Seconds past the lifetime within which it may be served instead of an error (RFC 5861 §4).
     pub stale_if_error: u32,
-    /// What it says of its use.
+    /// What its directives forbid and allow.
     pub flags: HeadFlags,
     /// [`Self::date`] in seconds since the epoch.
     pub date_seconds: u32,
-    /// What the origin said where `headers` says the route's lifetime instead: the ground for the next calculation when a 304 updates
+    /// The origin's own fields where `headers` has the route's lifetime instead: the ground for the next calculation when a 304 updates
     /// only some fields.
     pub origin_control: Option<Box<OriginControl>>,
 }
@@ -177,7 +177,7 @@ pub struct FreshnessLifetime {
     pub source: LifetimeSource,
 }
 
-/// Who named a lifetime.
+/// The source of a lifetime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LifetimeSource {
     /// A targeted field (RFC 9213).
@@ -192,6 +192,6 @@ pub enum LifetimeSource {
     Heuristic,
     /// The route's `ttl`.
     Route,
-    /// Nobody: stale from the start.
+    /// No source: stale from the start.
     None,
 }

@@ -1,4 +1,4 @@
-//! What an operator adds to the RFCs for one route.
+//! The settings that an operator adds to the RFCs for one route.
 
 use http::HeaderName;
 

@@ -71,7 +71,7 @@ reasons! {
     BypassParameter = "bypass-parameter",
     /// The route says `cache = false`.
     RouteNotCached = "route-not-cached",
-    /// The path has more than one reading, so that nobody here knows what its origin will take it for.
+    /// The path has more than one reading, so the reading of its origin is not known.
     OddPath = "odd-path",
     /// The request has fields by which an origin may answer for another resource, or refuse, and of which the key knows nothing.
     UnkeyedField = "unkeyed-field",
@@ -81,14 +81,14 @@ reasons! {
     RequestBody = "request-body",
     /// The connection is to change its protocol (RFC 9110 §7.8).
     Upgrade = "upgrade",
-    /// The key is known for answers that cannot be shared, so nobody waits for anybody.
+    /// The key is known for answers that cannot be shared, so requests do not wait for each other.
     HitForMiss = "hit-for-miss",
     /// Waiting for another request's fetch took too long.
     CollapseTimeout = "collapse-timeout",
     /// The range asked for is fetched alone.
     Range = "range",
 
-    /// The stored response may have been purged by another replica, which cannot be heard now.
+    /// The stored response may have been purged by another replica, whose invalidations cannot be read now.
     Unvouched = "unvouched",
 
     /// The response was stored.

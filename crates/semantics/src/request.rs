@@ -1,4 +1,4 @@
-//! What of a request bears on caching, parsed once.
+//! The parts of a request that bear on caching, parsed once.
 
 use http::header::{AUTHORIZATION, CACHE_CONTROL, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, PRAGMA, RANGE};
 use http::{HeaderMap, Method};

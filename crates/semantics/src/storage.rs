@@ -52,7 +52,7 @@ pub fn permitted(
     own_rules(policy, headers, directives)
 }
 
-/// What this cache adds to §3.
+/// Rules that this cache adds to §3.
 fn own_rules(policy: &Policy, headers: &HeaderMap, directives: &ResponseDirectives) -> Result<(), Reason> {
     let sets_cookies = || headers.contains_key(SET_COOKIE) || headers.contains_key("set-cookie2");
     if !policy.unsafe_ignore.set_cookie && sets_cookies() && !cookies_meant_for_sharing(directives) {
@@ -75,7 +75,7 @@ fn cookies_meant_for_sharing(directives: &ResponseDirectives) -> bool {
     directives.speaks_to_shared_caches() || named.into_iter().any(|name| name == SET_COOKIE)
 }
 
-/// Media types whose responses go on for as long as somebody listens.
+/// Media types whose responses go on for as long as a client reads.
 fn endless(headers: &HeaderMap) -> bool {
     let Some(value) = headers.get(CONTENT_TYPE) else { return false };
     let essence = value.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();

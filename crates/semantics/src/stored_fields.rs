@@ -151,7 +151,7 @@ impl StoredFields {
         Self { shape: Arc::clone(&self.shape), own: self.own, block: block.into() }
     }
 
-    /// What the values are part of; they end, and what [`Self::packed`] put behind them begins, at [`Self::values_end`].
+    /// The bytes that the values are part of; they end, and what [`Self::packed`] put behind them begins, at [`Self::values_end`].
     pub fn block(&self) -> &Bytes {
         &self.block
     }

@@ -2,7 +2,7 @@
 
 use http::HeaderValue;
 
-/// Milliseconds since the Unix epoch. Whoever calls decides what "now" is; that is what makes simulation and exact tests possible.
+/// Milliseconds since the Unix epoch. The caller decides what "now" is, which makes simulation and exact tests possible.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(u64);
 
@@ -40,7 +40,7 @@ impl Timestamp {
         if let Some(seconds) = fixdate(value) {
             return Some(Self::from_secs(seconds));
         }
-        let mut text = [0_u8; LONGEST_DATE];
+        let mut text = [0_u8; MAX_DATE_LENGTH];
         let text = text.get_mut(..value.len())?;
         text.copy_from_slice(value);
         capitalize(text);
@@ -81,7 +81,7 @@ fn read_on_any_weekday(text: &mut [u8]) -> Option<std::time::SystemTime> {
 const WEEKDAYS: [&[u8; 3]; 7] = [b"Thu", b"Fri", b"Sat", b"Sun", b"Mon", b"Tue", b"Wed"];
 
 /// `Wednesday, 06-Nov-94 08:49:37 GMT`, with room to spare.
-const LONGEST_DATE: usize = 40;
+const MAX_DATE_LENGTH: usize = 40;
 
 /// The last second that an HTTP-date can tell.
 const END_OF_9999: u64 = 253_402_300_799;

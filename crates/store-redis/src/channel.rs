@@ -1,6 +1,6 @@
-//! What applications that know Redis, but not Larder, publish on a channel.
+//! Messages that applications which know Redis, but not Larder, publish on a channel.
 //!
-//! A message reaches whoever listens at that moment and is kept for nobody. Every replica listens, so it is enough that one of them does:
+//! Redis keeps no message: it reaches the clients that listen at that moment. Every replica listens, so it is enough that one of them does:
 //! the log tells the others, and has each message once (`log::messages`).
 
 use std::sync::Weak;
@@ -11,7 +11,7 @@ use redis::{Msg, RedisResult, ServerErrorKind};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use crate::entry::Inner;
+use crate::entry::Tier;
 
 /// Messages that are handled together.
 const BATCH: usize = 256;
@@ -25,12 +25,12 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// Between two attempts where the server said no: a person has to change that.
 const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 
-/// What somebody has published.
+/// A message that was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// What it says.
+    /// Its text.
     pub text: Vec<u8>,
-    /// Tells it from others; the same on every replica that hears it.
+    /// Tells it from others; the same on every replica that receives it.
     pub mark: u64,
 }
 
@@ -43,11 +43,11 @@ impl Message {
 }
 
 /// Hands over what is published on `channel`, all that has come at a time, until the store is gone.
-pub(crate) async fn listen<F: Future<Output = ()>>(store: Weak<Inner>, channel: String, handle: impl Fn(Vec<Message>) -> F) {
+pub(crate) async fn listen<F: Future<Output = ()>>(store: Weak<Tier>, channel: String, handle: impl Fn(Vec<Message>) -> F) {
     while store.strong_count() > 0 {
         let heard = hear(&store, &channel, &handle).await;
-        if let Some(inner) = store.upgrade() {
-            inner.log.replicas.set_listens(false);
+        if let Some(tier) = store.upgrade() {
+            tier.log.replicas.set_listens(false);
         }
         let pause = match heard {
             Err(error) if is_refusal(&error) => {
@@ -64,24 +64,24 @@ pub(crate) async fn listen<F: Future<Output = ()>>(store: Weak<Inner>, channel: 
     }
 }
 
-async fn hear<F: Future<Output = ()>>(store: &Weak<Inner>, channel: &str, handle: &impl Fn(Vec<Message>) -> F) -> RedisResult<()> {
-    let Some(inner) = store.upgrade() else { return Ok(()) };
-    let patience = inner.link.options().connect_timeout;
-    let Ok(found) = inner.link.find().await else { return Ok(()) };
-    drop(inner);
-    let Ok(connected) = timeout(patience, found.subscriber()).await else { return Ok(()) };
+async fn hear<F: Future<Output = ()>>(store: &Weak<Tier>, channel: &str, handle: &impl Fn(Vec<Message>) -> F) -> RedisResult<()> {
+    let Some(tier) = store.upgrade() else { return Ok(()) };
+    let time_limit = tier.link.options().connect_timeout;
+    let Ok(found) = tier.link.find().await else { return Ok(()) };
+    drop(tier);
+    let Ok(connected) = timeout(time_limit, found.subscriber()).await else { return Ok(()) };
     let (mut commands, messages) = connected?.split();
-    let Ok(subscribed) = timeout(patience, commands.subscribe(channel)).await else { return Ok(()) };
+    let Ok(subscribed) = timeout(time_limit, commands.subscribe(channel)).await else { return Ok(()) };
     subscribed?;
-    if let Some(inner) = store.upgrade() {
-        inner.log.replicas.set_listens(true);
+    if let Some(tier) = store.upgrade() {
+        tier.log.replicas.set_listens(true);
     }
     let mut messages = messages.ready_chunks(BATCH);
     while store.strong_count() > 0 {
         match timeout(IDLE, messages.next()).await {
             Ok(Some(batch)) => handle(batch.iter().map(|message: &Msg| Message::new(message.get_payload_bytes())).collect()).await,
             Ok(None) => return Ok(()),
-            Err(_) => match timeout(patience, commands.ping::<()>()).await {
+            Err(_) => match timeout(time_limit, commands.ping::<()>()).await {
                 Ok(alive) => alive?,
                 Err(_) => return Ok(()),
             },

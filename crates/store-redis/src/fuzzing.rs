@@ -1,4 +1,4 @@
-//! What this crate reads from Redis, as functions of bytes: for the fuzz targets in `fuzz/`, and no part of the library's interface.
+//! The readers of values from Redis, as functions of bytes: for the fuzz targets in `fuzz/`, and no part of the library's interface.
 
 use bytes::Bytes;
 use larder_redis_options::{SealKey, SealKeys};

@@ -1,4 +1,4 @@
-//! Redis or Valkey as Larder's second tier: what one replica has fetched, all have, and a restart starts warm.
+//! Redis or Valkey as Larder's second tier: all replicas share what one of them has fetched, and a restart starts warm.
 //!
 //! An entry is one HASH: `f` the fetch that its head is from, `id` the fetch that its body is from, `m` the head as
 //! `larder_store::codec` frames it, `b` the body up to 256 KiB, `c` how the body is stored if that is not as it is, `t` when by Redis' clock
@@ -14,7 +14,7 @@
 //! Beside the entries lies the log of invalidations, a stream that all replicas follow. A stored response carries the log's position from
 //! before its fetch began, so that each replica can tell by itself whether it has been invalidated since; nothing has to be deleted.
 //!
-//! A look-up that finds nothing is granted the lease to fetch, or is told which other fetch runs and from which position of the log on.
+//! A look-up that finds nothing returns the lease to fetch, or names the fetch that runs and its position in the log.
 //!
 //! No error here is an error to a request. An operation has its own deadline; after some failures in a row the breaker lets no operation
 //! through, and Redis is asked in the background until it works again.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder_redis_options::{RedisOptions, WriteMode};
-use larder_store::{Answer, Ask, InvalidationLog, Ledger, Loaded, RemoteError, RemoteStore, StoredResponse, Write};
+use larder_store::{InvalidationLog, Ledger, LoadRequest, Loaded, RemoteError, RemoteStore, StoreFuture, StoredResponse, Write};
 
 use crate::channel::{self, Message};
-use crate::entry::{Inner, Job, Queue, SweepingLog, load, work};
+use crate::entry::{Job, Queue, SweepingLog, Tier, load, work};
 use crate::journal::Journal;
 use crate::link::{Clocks, Link, RedisObserver};
 use crate::log::{self, Log, ServerInfo};
@@ -16,9 +16,9 @@ use crate::stats::RedisStats;
 
 /// Redis or Valkey as the tier behind the memory.
 #[derive(Clone, Debug)]
-pub struct RedisStore(Arc<Inner>);
+pub struct RedisStore(Arc<Tier>);
 
-/// What keeps the tier from being started at all. A server that is away does not.
+/// Why the tier cannot be started at all. A server that is away is no reason.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The servers cannot be spoken to in this way, whether they are there or not.
@@ -44,9 +44,9 @@ impl RedisStore {
         let log = Arc::new(Log::new(Arc::clone(&link), ledger, journal));
         tokio::spawn(log::follow(Arc::downgrade(&log)));
         tokio::spawn(log::keep_looking(Arc::downgrade(&log)));
-        let inner = Arc::new(Inner::new(link, queue, log));
-        tokio::spawn(work(Arc::downgrade(&inner), jobs));
-        Ok(Self(inner))
+        let tier = Arc::new(Tier::new(link, queue, log));
+        tokio::spawn(work(Arc::downgrade(&tier), jobs));
+        Ok(Self(tier))
     }
 
     /// The log of invalidations.
@@ -64,23 +64,23 @@ impl RedisStore {
 
     /// Waits until what others have stored can be used, at most for `connect_timeout`; `false` if it cannot be by then.
     pub async fn usable(&self) -> bool {
-        let patience = self.0.link.options().connect_timeout;
-        tokio::time::timeout(patience, self.0.log.read_once()).await.is_ok()
+        let time_limit = self.0.link.options().connect_timeout;
+        tokio::time::timeout(time_limit, self.0.log.read_once()).await.is_ok()
     }
 
     /// Waits until all that was to be written is written or given up, at most so long; `false` if something is left.
-    pub async fn drain(&self, patience: Duration) -> bool {
-        tokio::time::timeout(patience, self.0.queue.idle()).await.is_ok()
+    pub async fn drain(&self, time_limit: Duration) -> bool {
+        tokio::time::timeout(time_limit, self.0.queue.idle()).await.is_ok()
     }
 
-    /// Says that this replica stops: nobody who purges has to wait for it any more. To be called once it serves nothing more.
+    /// Reports that this replica stops, so that purges need not wait for it. To be called once it serves nothing more.
     pub async fn leave(&self) {
         self.0.log.leave().await;
     }
 
     /// Figures for metrics.
     pub fn stats(&self) -> RedisStats {
-        let Inner { link, queue, counters, log, .. } = &*self.0;
+        let Tier { link, queue, counters, log, .. } = &*self.0;
         RedisStats {
             hits: counters.hits.get(),
             misses: counters.misses.get(),
@@ -109,7 +109,7 @@ impl RedisStore {
         self.0.log.inspected().servers
     }
 
-    /// What of the servers stands in the way of a good tier, in words for people.
+    /// Concerns about the servers, in words for people.
     pub fn concerns(&self) -> Vec<String> {
         self.0.log.inspected().concerns
     }
@@ -119,7 +119,7 @@ impl RedisStore {
         self.0.log.journal.problem()
     }
 
-    /// What is wrong with it now, in words for people; `None` while it works.
+    /// The problem with it now, in words for people; `None` while it works.
     pub fn problem(&self) -> Option<String> {
         self.0.link.problem().or_else(|| self.0.log.problem())
     }
@@ -133,7 +133,7 @@ impl RedisStore {
         }
     }
 
-    /// What is too long to be kept is left out, and nobody waits for it.
+    /// A response that is too long is not written, and no replica waits for it.
     async fn keep(&self, write: Write, job: fn(Write) -> Job) {
         if write.response.body_length() <= self.0.link.options().max_object {
             self.write(job(write)).await;
@@ -144,9 +144,9 @@ impl RedisStore {
 }
 
 impl RemoteStore for RedisStore {
-    fn load<'a>(&'a self, ask: Ask<'a>) -> Answer<'a, Result<Loaded, RemoteError>> {
+    fn load<'a>(&'a self, ask: LoadRequest<'a>) -> StoreFuture<'a, Result<Loaded, RemoteError>> {
         Box::pin(async move {
-            // Until the log has been read, nobody can say which of the stored responses were invalidated.
+            // Until the log has been read, it is not known which of the stored responses were invalidated.
             if !self.0.log.vouches() {
                 return Err(RemoteError::Unvouched);
             }
@@ -172,11 +172,11 @@ impl RemoteStore for RedisStore {
         })
     }
 
-    fn commit(&self, write: Write) -> Answer<'_, ()> {
+    fn commit(&self, write: Write) -> StoreFuture<'_, ()> {
         Box::pin(self.keep(write, Job::Commit))
     }
 
-    fn freshen(&self, write: Write) -> Answer<'_, ()> {
+    fn freshen(&self, write: Write) -> StoreFuture<'_, ()> {
         Box::pin(self.keep(write, Job::Freshen))
     }
 

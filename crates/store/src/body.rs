@@ -107,7 +107,7 @@ impl StoredBody {
         slices
     }
 
-    /// Where it is, if it has more than one segment: then whoever reads it keeps it in memory for long. Clones are in the same place.
+    /// Where it is, if it has more than one segment: then its readers keep it in memory for long. Clones are in the same place.
     pub fn place(&self) -> Option<usize> {
         match &self.segments {
             Segments::Many(many) => Some(Arc::as_ptr(many) as usize),
@@ -123,7 +123,7 @@ impl StoredBody {
         }
     }
 
-    /// What there is from `start` on in one piece, without copying: the rest of its segment. `None` at the end.
+    /// The bytes from `start` to the end of its segment, without copying. `None` at the end.
     pub fn rest_of_segment(&self, start: u64) -> Option<Bytes> {
         let (place, within) = (start / SEGMENT as u64, (start % SEGMENT as u64) as usize);
         let segment = self.segments().get(usize::try_from(place).ok()?)?;

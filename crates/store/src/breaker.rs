@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What the breaker lets through.
+/// The requests that the breaker lets through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BreakerState {
     /// Everything.
@@ -18,7 +18,7 @@ pub enum BreakerState {
 /// Counts failures in a row. While it is closed, passing costs one atomic load.
 #[derive(Debug)]
 pub struct Breaker {
-    most: u32,
+    max_failures: u32,
     pause: Duration,
     failures: AtomicU32,
     open: AtomicBool,
@@ -42,10 +42,10 @@ pub struct Pass<'a> {
 impl Breaker {
     /// Opens after so many failures in a row, for `pause`.
     pub fn new(failures: u32, pause: Duration) -> Self {
-        Self { most: failures.max(1), pause, failures: AtomicU32::new(0), open: AtomicBool::new(false), tripped: Mutex::default() }
+        Self { max_failures: failures.max(1), pause, failures: AtomicU32::new(0), open: AtomicBool::new(false), tripped: Mutex::default() }
     }
 
-    /// `None` while it is open, or somebody else is trying.
+    /// `None` while it is open, or another request is trying.
     pub fn pass(&self, now: Instant) -> Option<Pass<'_>> {
         if !self.open.load(Ordering::Acquire) {
             return Some(Pass { breaker: self, probe: false });
@@ -57,7 +57,7 @@ impl Breaker {
         due.then(|| Pass { breaker: self, probe: true })
     }
 
-    /// What it lets through now.
+    /// Its state now.
     pub fn state(&self, now: Instant) -> BreakerState {
         if !self.open.load(Ordering::Acquire) {
             return BreakerState::Closed;
@@ -107,7 +107,7 @@ impl Pass<'_> {
             // It began before the breaker opened, and says nothing about the pause or about the one that tries.
             return false;
         }
-        (self.probe || failures >= self.breaker.most) && self.breaker.trip(now)
+        (self.probe || failures >= self.breaker.max_failures) && self.breaker.trip(now)
     }
 }
 

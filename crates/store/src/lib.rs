@@ -23,8 +23,8 @@ pub use ledger::{
 pub use memory::{Evictions, Lookup, MemoryStats, MemoryStore, Placed};
 pub use partial::StoredPart;
 pub use remote::{
-    Answer, AppliedBy, Arriving, Ask, Chunks, Ending, Held, Holder, InvalidationLog, Lease, LeaseTerms, Loaded, Published, RemoteError,
-    RemoteStore, Write,
+    AppliedBy, Arriving, Chunks, HeldLease, InvalidationLog, Lease, LeaseEnd, LeaseHolder, LeaseTerms, LoadRequest, Loaded, Published,
+    RemoteError, RemoteStore, StoreFuture, Write,
 };
 pub use response::{StoredResponse, Variant};
 pub use shapes::shapes_weight;

@@ -20,7 +20,7 @@ pub use table::Placed;
 use table::{Table, table};
 
 /// The part of the capacity that entries may always take.
-const LEAST_SHARE: u64 = 4;
+const MIN_SHARE_DIVISOR: u64 = 4;
 
 /// The parts in which the capacity is divided between entries and what is no entry.
 const SHARES: u64 = 256;
@@ -33,7 +33,7 @@ const WRITE_STRIPES: usize = 64;
 pub struct MemoryStore {
     slots: Table,
     capacity: u64,
-    /// What of that entries may take now.
+    /// The part of it that entries may take now.
     room: AtomicU64,
     placement: Placement,
     ledger: Arc<Ledger>,
@@ -54,7 +54,7 @@ impl MemoryStore {
     /// From now on so many bytes of the capacity are taken by what is no entry. A quarter stays for entries whatever that is.
     pub fn leave_room(&self, bytes: u64) {
         let share = (self.capacity / SHARES).max(1);
-        let room = self.capacity.saturating_sub(bytes / share * share).max(self.capacity / LEAST_SHARE);
+        let room = self.capacity.saturating_sub(bytes / share * share).max(self.capacity / MIN_SHARE_DIVISOR);
         // It takes all locks there are, so a little more or less is not worth it.
         if self.room.swap(room, Ordering::Relaxed) != room {
             self.slots.set_capacity(room);
@@ -122,7 +122,7 @@ impl MemoryStore {
             return false;
         }
         if let Some(Slot::Vary(index)) = current {
-            // What answers every request is newer than each of them, and an index made later would find them again.
+            // A response without `Vary` is newer than each of them, and an index made later would find them again.
             index.variants().iter().for_each(|old| self.count_removed(self.slots.remove(old)));
         }
         true
@@ -149,7 +149,7 @@ impl MemoryStore {
         true
     }
 
-    /// What lies at a place for this key, without being counted as used.
+    /// The slot at a place for this key, without being counted as used.
     fn current(&self, place: KeyHash, key: &[u8]) -> Option<Slot> {
         self.slots.peek(&place).filter(|slot| slot.key_bytes() == key)
     }
@@ -168,7 +168,7 @@ impl MemoryStore {
         match self.current(primary, mark.key.as_bytes()) {
             Some(Slot::Vary(_)) => return false,
             Some(Slot::Partial(part)) if mark.too_large && part.is_valid(&self.ledger) => return false,
-            // What one caller's credentials were answered is about that caller.
+            // An answer to credentials is about that client only.
             Some(current) if mark.of_credentials && self.is_of_use(&current, now) => return false,
             _ => {}
         }

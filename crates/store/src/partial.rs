@@ -26,7 +26,7 @@ pub struct StoredPart {
     pub meta: PartialResponse,
     /// In the order of their places; none overlap.
     pieces: Vec<Piece>,
-    /// What invalidates it.
+    /// The tags that invalidate it.
     pub tags: Tags,
     /// The ledger's position from before its last fetch began.
     pub position: Position,
@@ -58,7 +58,7 @@ impl Piece {
 }
 
 impl StoredPart {
-    /// What one fetch brought: `body` is the one range that `meta` covers. `None` where it is not, or is empty.
+    /// The part that one fetch brought: `body` is the one range that `meta` covers. `None` where it is not, or is empty.
     pub fn new(
         key: PrimaryKey,
         variant: Option<Variant>,
@@ -101,8 +101,8 @@ impl StoredPart {
         ledger.check(&Subject { url: self.key.url(), tags: (&self.tags).into() }, self.position) == Validity::Valid
     }
 
-    /// Both together in at most `most` bytes, `newer` being of the later fetch. `None` where they are not of the same representation.
-    pub(crate) fn joined(&self, newer: &Self, most: u64) -> Option<Self> {
+    /// Both together in at most `max` bytes, `newer` being of the later fetch. `None` where they are not of the same representation.
+    pub(crate) fn joined(&self, newer: &Self, max: u64) -> Option<Self> {
         let meta = self.meta.join(&newer.meta).filter(|_| self.tags == newer.tags)?;
         let mut joined = Self { meta, ..newer.clone() };
         for piece in &self.pieces {
@@ -110,7 +110,7 @@ impl StoredPart {
                 joined.pieces.push(if range == piece.range() { piece.clone() } else { piece.copy_of(range)? });
             }
         }
-        joined.bound(most);
+        joined.bound(max);
         joined.pieces.sort_by_key(|piece| piece.first);
         joined.meta.coverage = ByteRangeSet::default();
         joined.pieces.iter().for_each(|piece| joined.meta.coverage.insert(piece.range()));
@@ -118,10 +118,10 @@ impl StoredPart {
     }
 
     /// Drops what was fetched longest ago, until the rest fits.
-    fn bound(&mut self, most: u64) {
+    fn bound(&mut self, max: u64) {
         let length = |pieces: &[Piece]| pieces.iter().map(|piece| piece.body.len()).sum::<u64>();
         self.pieces.sort_by_key(|piece| std::cmp::Reverse(piece.fetch));
-        while self.pieces.len() > 1 && (self.pieces.len() > MAX_PIECES || length(&self.pieces) > most) {
+        while self.pieces.len() > 1 && (self.pieces.len() > MAX_PIECES || length(&self.pieces) > max) {
             self.pieces.pop();
         }
     }
@@ -145,7 +145,7 @@ impl StoredPart {
     }
 }
 
-/// What of `range` is not in `covered`.
+/// The parts of `range` that are not in `covered`.
 fn uncovered(range: ByteRange, covered: &ByteRangeSet) -> Vec<ByteRange> {
     let mut left = Vec::new();
     let mut rest = Some(range);

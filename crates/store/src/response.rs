@@ -6,7 +6,7 @@
 //! block            own field values | tags, 8 bytes each | key | body, unless it is long
 //! ```
 //!
-//! What is read of the block is a slice of it, and shares it.
+//! Everything that is read of the block is a slice of it, and shares it.
 
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
@@ -20,13 +20,13 @@ use crate::ledger::{Checked, Ledger, Position, Subject, Tag, TagList};
 use crate::shapes;
 use crate::weight::{self, allocated};
 
-/// The longest body in the block, in bytes. A longer one is not worth another copy when a 304 renews the head; and whoever keeps the key
-/// keeps the block, so it is no place for much.
+/// The maximum length of a body in the block, in bytes. A longer one is not worth another copy when a 304 renews the head; and a key that is
+/// kept keeps the block, so it is no place for much.
 const SHORT: u64 = 4 * 1024;
 
 /// Uses that a response is credited with at most: enough to tell what is used again and again from what was used once, and few enough to
 /// be forgotten soon.
-pub(crate) const MOST_USES: u8 = 3;
+pub(crate) const MAX_USES: u8 = 3;
 
 /// In [`StoredResponse::uses`]: it has answered a request.
 const ASKED: u8 = 0x80;
@@ -79,7 +79,7 @@ pub struct StoredResponse {
     uses: AtomicU8,
 }
 
-/// What most responses do not have.
+/// Parts that few responses have.
 #[derive(Clone, Debug)]
 struct Rare {
     variant: Option<Variant>,
@@ -209,12 +209,12 @@ impl StoredResponse {
         self.rare.as_ref().map_or(self.fetch, |rare| rare.body_fetch)
     }
 
-    /// What invalidates it, besides its URL.
+    /// The tags that invalidate it, besides its URL.
     pub fn tags(&self) -> TagList<'_> {
         TagList::packed(&self.block()[self.tags as usize..self.key as usize])
     }
 
-    /// What the ledger knows it by.
+    /// The names that the ledger knows it by.
     pub fn subject(&self) -> Subject<'_> {
         Subject { url: url_of(self.key_bytes()), tags: self.tags() }
     }
@@ -233,10 +233,10 @@ impl StoredResponse {
     /// It answers a request from the store.
     pub fn mark_asked(&self) {
         let uses = self.uses.load(Ordering::Relaxed);
-        // Nearly always they are all there already, and a cache line that nobody writes to stays with all who read it. Of two readers at the
+        // Nearly always they are all there already, and a cache line without writes stays with all cores that read it. Of two readers at the
         // same time one may not be counted.
-        if uses != ASKED | MOST_USES {
-            self.uses.store(ASKED | (uses & !ASKED).saturating_add(1).min(MOST_USES), Ordering::Relaxed);
+        if uses != ASKED | MAX_USES {
+            self.uses.store(ASKED | (uses & !ASKED).saturating_add(1).min(MAX_USES), Ordering::Relaxed);
         }
     }
 

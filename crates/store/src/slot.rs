@@ -1,4 +1,4 @@
-//! What a key can lead to.
+//! Slots: the values in the table of the memory tier.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::weight::allocated;
 /// Where a key is placed. Only placement: the full text is compared on every hit, so a collision is a miss.
 pub type KeyHash = u64;
 
-/// What is found under a key.
+/// The value under a key.
 #[derive(Clone, Debug)]
 pub enum Slot {
     /// A stored response: the only one without `Vary`, or one variant.
@@ -112,7 +112,7 @@ pub struct SlotKey<'a> {
     pub hash: KeyHash,
 }
 
-/// Seeded anew in every process, so that nobody outside can aim at one place.
+/// Seeded anew in every process, so that no client can aim at one place.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Placement {
     seed: u64,

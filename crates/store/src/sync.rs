@@ -1,4 +1,4 @@
-//! What the ledger is built on. `tests/model.rs` builds it on the same things of a model checker.
+//! The locks and atomics of the ledger. `tests/model.rs` builds it on those of a model checker.
 
 pub(crate) use std::sync::atomic::AtomicU64;
 pub(crate) use std::sync::{RwLock, RwLockWriteGuard};

@@ -2,7 +2,7 @@
 
 use larder_semantics::{PrimaryKey, VarySpec};
 
-use crate::response::MOST_USES;
+use crate::response::MAX_USES;
 use crate::slot::KeyHash;
 
 /// Variants kept per resource; beyond, the least used go. Variant explosion is the field's standing complaint.
@@ -11,7 +11,7 @@ pub const MAX_VARIANTS: usize = 64;
 /// Different sets of selecting fields kept per resource: an origin may answer with several (RFC 9111 §4.1).
 const MAX_SPECS: usize = 4;
 
-/// What stands in a resource's primary slot when its responses carry `Vary`: which fields select, and where the variants lie.
+/// The value in a resource's primary slot when its responses carry `Vary`: which fields select, and where the variants lie.
 #[derive(Clone, Debug)]
 pub struct VaryIndex {
     key: PrimaryKey,
@@ -73,7 +73,7 @@ impl VaryIndex {
         let last = self.variants.pop()?;
         let mut place = 0;
         // Ends, for a variant has few uses; but readers may give it new ones meanwhile.
-        for _ in 0..self.variants.len() * usize::from(MOST_USES) {
+        for _ in 0..self.variants.len() * usize::from(MAX_USES) {
             if !take_use(self.variants[place]) {
                 break;
             }

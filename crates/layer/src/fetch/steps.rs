@@ -36,9 +36,9 @@ struct Exchange<S: Upstream> {
 
 /// The next step.
 enum Step<B> {
-    /// Ask the tier behind the memory; this was found in memory.
+    /// LoadRequest the tier behind the memory; this was found in memory.
     AskTier(Lookup),
-    /// Ask the origin.
+    /// LoadRequest the origin.
     Send,
     /// Classify its answer.
     Classify { response: Response<B>, request_time: Timestamp },

@@ -6,7 +6,8 @@ use std::time::Duration;
 use larder_semantics::storage::refuses_the_request;
 use larder_semantics::{Decision, StoredHead, Timestamp, VarySpec, decide};
 use larder_store::{
-    Arriving, Ask, Holder, InvalidationLog, Lease, LeaseTerms, Loaded, Lookup, RemoteStore, StoredResponse, Subject, Validity, Write,
+    Arriving, InvalidationLog, Lease, LeaseHolder, LeaseTerms, LoadRequest, Loaded, Lookup, RemoteStore, StoredResponse, Subject, Validity,
+    Write,
 };
 
 use crate::cache::Cache;
@@ -81,7 +82,7 @@ impl Remote {
         let (mut pause, mut instead_of) = (MIN_LOOK_PAUSE, None);
         loop {
             let lease = leads.then(|| LeaseTerms { term: TERM, position: cache.store.ledger().position(), instead_of });
-            let stored = match self.store.load(Ask { key: &request.key, request: fields, spec, newer_than, lease }).await.ok()? {
+            let stored = match self.store.load(LoadRequest { key: &request.key, request: fields, spec, newer_than, lease }).await.ok()? {
                 Loaded::Nothing(granted) => {
                     basis.lease = granted;
                     return None;
@@ -129,7 +130,7 @@ impl Remote {
 
 /// Whether a fetch under way began before something that concerns its answer was invalidated. Where an answer's body may name more tags,
 /// any invalidation may have been about those.
-fn is_outdated(holder: &Holder, cache: &Cache, rules: &RouteRules, request: &ClientRequest) -> bool {
+fn is_outdated(holder: &LeaseHolder, cache: &Cache, rules: &RouteRules, request: &ClientRequest) -> bool {
     let ledger = cache.store.ledger();
     if ledger.position() <= holder.position {
         return false;

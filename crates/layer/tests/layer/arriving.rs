@@ -14,8 +14,8 @@ use http_body_util::{BodyExt, Full};
 use larder_semantics::{FreshnessLifetime, HeadFlags, LifetimeSource, StoredFields, StoredHead};
 use larder_store::codec::{Record, decode, encode};
 use larder_store::{
-    Answer, AppliedBy, Arriving, Ask, BodyBuilder, Chunks, Invalidation, InvalidationLog, InvalidationTarget, Loaded, Position, Published,
-    RemoteError, RemoteStore, SEGMENT, StoredResponse, Tag, Write,
+    AppliedBy, Arriving, BodyBuilder, Chunks, Invalidation, InvalidationLog, InvalidationTarget, LoadRequest, Loaded, Position, Published,
+    RemoteError, RemoteStore, SEGMENT, StoreFuture, StoredResponse, Tag, Write,
 };
 use larder_tower::clock::Clock;
 use larder_tower::{BodyError, Cache, CacheService, Caller, Remote, Served};
@@ -38,7 +38,7 @@ struct Tier {
 struct Sent(UnboundedReceiver<Result<Bytes, RemoteError>>);
 
 impl Chunks for Sent {
-    fn next(&mut self) -> Answer<'_, Option<Result<Bytes, RemoteError>>> {
+    fn next(&mut self) -> StoreFuture<'_, Option<Result<Bytes, RemoteError>>> {
         Box::pin(self.0.recv())
     }
 
@@ -48,7 +48,7 @@ impl Chunks for Sent {
 }
 
 impl Tier {
-    fn arriving(&self, ask: Ask<'_>, body: UnboundedReceiver<Result<Bytes, RemoteError>>) -> Arriving {
+    fn arriving(&self, ask: LoadRequest<'_>, body: UnboundedReceiver<Result<Bytes, RemoteError>>) -> Arriving {
         let fields = self.etag.map(|etag| (http::header::ETAG, HeaderValue::from_static(etag)));
         let head = StoredHead {
             status: StatusCode::OK,
@@ -75,7 +75,7 @@ impl Tier {
 }
 
 impl RemoteStore for Tier {
-    fn load<'a>(&'a self, ask: Ask<'a>) -> Answer<'a, Result<Loaded, RemoteError>> {
+    fn load<'a>(&'a self, ask: LoadRequest<'a>) -> StoreFuture<'a, Result<Loaded, RemoteError>> {
         Box::pin(async move {
             tokio::task::yield_now().await;
             self.loads.fetch_add(1, Ordering::SeqCst);
@@ -87,12 +87,12 @@ impl RemoteStore for Tier {
         })
     }
 
-    fn commit(&self, _: Write) -> Answer<'_, ()> {
+    fn commit(&self, _: Write) -> StoreFuture<'_, ()> {
         self.commits.fetch_add(1, Ordering::SeqCst);
         Box::pin(std::future::ready(()))
     }
 
-    fn freshen(&self, _: Write) -> Answer<'_, ()> {
+    fn freshen(&self, _: Write) -> StoreFuture<'_, ()> {
         Box::pin(std::future::ready(()))
     }
 
@@ -103,11 +103,11 @@ impl RemoteStore for Tier {
 pub(crate) struct NoLog;
 
 impl InvalidationLog for NoLog {
-    fn publish(&self, _: Invalidation) -> Answer<'_, Published> {
+    fn publish(&self, _: Invalidation) -> StoreFuture<'_, Published> {
         Box::pin(std::future::ready(Published::Kept))
     }
 
-    fn applied_by(&self, _: u64) -> Answer<'_, Option<AppliedBy>> {
+    fn applied_by(&self, _: u64) -> StoreFuture<'_, Option<AppliedBy>> {
         Box::pin(std::future::ready(None))
     }
 }

@@ -11,7 +11,8 @@ use common::{Answer as OriginAnswer, Origin, Reply, finish, get, header, request
 use http::{HeaderMap, HeaderValue, StatusCode};
 use larder_semantics::{FreshnessLifetime, HeadFlags, LifetimeSource, StoredFields, StoredHead};
 use larder_store::{
-    Answer, Ask, BodyBuilder, Invalidation, InvalidationTarget, Loaded, Position, RemoteError, RemoteStore, StoredResponse, Tag, Write,
+    BodyBuilder, Invalidation, InvalidationTarget, LoadRequest, Loaded, Position, RemoteError, RemoteStore, StoreFuture, StoredResponse,
+    Tag, Write,
 };
 use larder_tower::clock::Clock;
 use larder_tower::{Cache, CacheService, Remote};
@@ -26,7 +27,7 @@ struct Filled {
 }
 
 impl Filled {
-    fn stored(&self, ask: &Ask<'_>) -> StoredResponse {
+    fn stored(&self, ask: &LoadRequest<'_>) -> StoredResponse {
         let fields = self.etag.map(|etag| (http::header::ETAG, HeaderValue::from_static(etag)));
         let head = StoredHead {
             status: StatusCode::OK,
@@ -47,18 +48,18 @@ impl Filled {
 }
 
 impl RemoteStore for Filled {
-    fn load<'a>(&'a self, ask: Ask<'a>) -> Answer<'a, Result<Loaded, RemoteError>> {
+    fn load<'a>(&'a self, ask: LoadRequest<'a>) -> StoreFuture<'a, Result<Loaded, RemoteError>> {
         Box::pin(async move {
             tokio::task::yield_now().await;
             Ok(if ask.newer_than < 7 { Loaded::Response(Arc::new(self.stored(&ask))) } else { Loaded::Nothing(None) })
         })
     }
 
-    fn commit(&self, _: Write) -> Answer<'_, ()> {
+    fn commit(&self, _: Write) -> StoreFuture<'_, ()> {
         Box::pin(std::future::ready(()))
     }
 
-    fn freshen(&self, _: Write) -> Answer<'_, ()> {
+    fn freshen(&self, _: Write) -> StoreFuture<'_, ()> {
         Box::pin(std::future::ready(()))
     }
 

@@ -12,16 +12,16 @@ use common::{Origin, finish, frame, get, response, rules, send, start, streaming
 use http::{HeaderMap, HeaderValue, StatusCode};
 use larder_semantics::{FreshnessLifetime, HeadFlags, LifetimeSource, StoredFields, StoredHead};
 use larder_store::{
-    Answer, AppliedBy, Ask, BodyBuilder, Ending, Held, Holder, Invalidation, InvalidationLog, InvalidationTarget, Lease, Loaded, Position,
-    Published, RemoteError, RemoteStore, StoredResponse, Write,
+    AppliedBy, BodyBuilder, HeldLease, Invalidation, InvalidationLog, InvalidationTarget, Lease, LeaseEnd, LeaseHolder, LoadRequest,
+    Loaded, Position, Published, RemoteError, RemoteStore, StoreFuture, StoredResponse, Write,
 };
 use larder_tower::clock::Clock;
 use larder_tower::{Cache, CacheService, Caller, Remote};
 
 /// The fetch of another replica that began before anything was invalidated.
-const HOLDER: Holder = Holder { token: 77, position: Position(0) };
+const HOLDER: LeaseHolder = LeaseHolder { token: 77, position: Position(0) };
 
-type Script = dyn Fn(&Tier, &Ask<'_>) -> Loaded + Send + Sync;
+type Script = dyn Fn(&Tier, &LoadRequest<'_>) -> Loaded + Send + Sync;
 
 /// A tier that answers by script, and remembers what became of its leases.
 struct Tier {
@@ -29,13 +29,13 @@ struct Tier {
     looks: AtomicUsize,
     /// Set by the test when the other replica gives its lease back.
     free: AtomicBool,
-    ended: Arc<Mutex<Vec<Option<Ending>>>>,
+    ended: Arc<Mutex<Vec<Option<LeaseEnd>>>>,
 }
 
-struct Noted(Arc<Mutex<Vec<Option<Ending>>>>);
+struct Noted(Arc<Mutex<Vec<Option<LeaseEnd>>>>);
 
-impl Held for Noted {
-    fn end(self: Box<Self>, ending: Ending) {
+impl HeldLease for Noted {
+    fn end(self: Box<Self>, ending: LeaseEnd) {
         self.0.lock().unwrap().push(Some(ending));
     }
 
@@ -53,7 +53,7 @@ impl Tier {
         self.looks.load(Ordering::SeqCst)
     }
 
-    fn ended(&self) -> Vec<Option<Ending>> {
+    fn ended(&self) -> Vec<Option<LeaseEnd>> {
         self.ended.lock().unwrap().clone()
     }
 }
@@ -65,7 +65,7 @@ impl fmt::Debug for Tier {
 }
 
 impl RemoteStore for Tier {
-    fn load<'a>(&'a self, ask: Ask<'a>) -> Answer<'a, Result<Loaded, RemoteError>> {
+    fn load<'a>(&'a self, ask: LoadRequest<'a>) -> StoreFuture<'a, Result<Loaded, RemoteError>> {
         Box::pin(async move {
             tokio::task::yield_now().await;
             self.looks.fetch_add(1, Ordering::SeqCst);
@@ -73,12 +73,12 @@ impl RemoteStore for Tier {
         })
     }
 
-    fn commit(&self, write: Write) -> Answer<'_, ()> {
+    fn commit(&self, write: Write) -> StoreFuture<'_, ()> {
         write.lease.into_iter().for_each(Lease::spent);
         Box::pin(std::future::ready(()))
     }
 
-    fn freshen(&self, write: Write) -> Answer<'_, ()> {
+    fn freshen(&self, write: Write) -> StoreFuture<'_, ()> {
         self.commit(write)
     }
 
@@ -93,16 +93,19 @@ impl RemoteStore for Tier {
 struct NoLog;
 
 impl InvalidationLog for NoLog {
-    fn publish(&self, _: Invalidation) -> Answer<'_, Published> {
+    fn publish(&self, _: Invalidation) -> StoreFuture<'_, Published> {
         Box::pin(std::future::ready(Published::Kept))
     }
 
-    fn applied_by(&self, _: u64) -> Answer<'_, Option<AppliedBy>> {
+    fn applied_by(&self, _: u64) -> StoreFuture<'_, Option<AppliedBy>> {
         Box::pin(std::future::ready(None))
     }
 }
 
-fn replica(origin: Origin, script: impl Fn(&Tier, &Ask<'_>) -> Loaded + Send + Sync + 'static) -> (CacheService<Origin>, Arc<Tier>) {
+fn replica(
+    origin: Origin,
+    script: impl Fn(&Tier, &LoadRequest<'_>) -> Loaded + Send + Sync + 'static,
+) -> (CacheService<Origin>, Arc<Tier>) {
     let tier = Arc::new(Tier { script: Box::new(script), looks: AtomicUsize::new(0), free: AtomicBool::new(false), ended: Arc::default() });
     let remote = Remote { store: Arc::clone(&tier) as _, log: Arc::new(NoLog) };
     let cache = Cache::with_remote(64 << 20, 1 << 20, Clock::manual(common::START).0, Arc::default(), Some(remote));
@@ -191,7 +194,7 @@ async fn a_follower_that_gives_up_takes_what_another_replica_has_stored_meanwhil
     assert_eq!((origin.count(), tier.looks()), (1, 2));
 }
 
-fn stored(ask: &Ask<'_>, flags: HeadFlags) -> StoredResponse {
+fn stored(ask: &LoadRequest<'_>, flags: HeadFlags) -> StoredResponse {
     let fields = [(http::header::ETAG, HeaderValue::from_static("\"1\""))];
     let head = StoredHead {
         status: StatusCode::OK,
@@ -228,12 +231,12 @@ async fn what_every_request_validates_is_no_reason_to_queue() {
 async fn a_fetch_that_fails_lets_all_who_wait_try_at_the_same_time() {
     let (cache, tier) = replica(Origin::waiting(|_| async { Err(io::Error::other("down")) }), |tier, _| tier.granted());
     assert!(try_send(&cache, get("/a")).await.is_err());
-    assert_eq!(tier.ended(), [Some(Ending::Failed)]);
+    assert_eq!(tier.ended(), [Some(LeaseEnd::Failed)]);
 }
 
 #[tokio::test]
 async fn nobody_waits_for_a_body_that_the_tier_does_not_keep() {
-    for (announced, before) in [(Some("12"), vec![Some(Ending::NotShared)]), (None, vec![None])] {
+    for (announced, before) in [(Some("12"), vec![Some(LeaseEnd::NotShared)]), (None, vec![None])] {
         let (mut sender, body) = common::channel();
         let body = Mutex::new(Some(body));
         let origin = Origin::new(move |_| {
@@ -248,6 +251,6 @@ async fn nobody_waits_for_a_body_that_the_tier_does_not_keep() {
         frame(&mut body).await.unwrap().unwrap();
         sender.send_data("789012".into()).await.unwrap();
         frame(&mut body).await.unwrap().unwrap();
-        assert!(tier.ended().contains(&Some(Ending::NotShared)), "{announced:?}: {:?}", tier.ended());
+        assert!(tier.ended().contains(&Some(LeaseEnd::NotShared)), "{announced:?}: {:?}", tier.ended());
     }
 }

@@ -6,8 +6,8 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use larder_store::{
-    Answer, AppliedBy, Ask, Invalidation, InvalidationLog, InvalidationTarget, Ledger, Loaded, Published, RemoteError, RemoteStore,
-    StoredResponse, Write,
+    AppliedBy, Invalidation, InvalidationLog, InvalidationTarget, Ledger, LoadRequest, Loaded, Published, RemoteError, RemoteStore,
+    StoreFuture, StoredResponse, Write,
 };
 use larder_tower::clock::Clock;
 use larder_tower::{Cache, CacheService, Remote};
@@ -20,15 +20,15 @@ use crate::common::{Origin, START, get, request, response, rules, send};
 struct Nothing;
 
 impl RemoteStore for Nothing {
-    fn load<'a>(&'a self, _: Ask<'a>) -> Answer<'a, Result<Loaded, RemoteError>> {
+    fn load<'a>(&'a self, _: LoadRequest<'a>) -> StoreFuture<'a, Result<Loaded, RemoteError>> {
         Box::pin(std::future::ready(Ok(Loaded::Nothing(None))))
     }
 
-    fn commit(&self, _: Write) -> Answer<'_, ()> {
+    fn commit(&self, _: Write) -> StoreFuture<'_, ()> {
         Box::pin(std::future::ready(()))
     }
 
-    fn freshen(&self, _: Write) -> Answer<'_, ()> {
+    fn freshen(&self, _: Write) -> StoreFuture<'_, ()> {
         Box::pin(std::future::ready(()))
     }
 
@@ -47,7 +47,7 @@ struct Log {
 }
 
 impl InvalidationLog for Log {
-    fn publish(&self, invalidation: Invalidation) -> Answer<'_, Published> {
+    fn publish(&self, invalidation: Invalidation) -> StoreFuture<'_, Published> {
         Box::pin(async move {
             self.gate.acquire().await.expect("open").forget();
             let mut told = self.told.lock().unwrap();
@@ -57,7 +57,7 @@ impl InvalidationLog for Log {
         })
     }
 
-    fn applied_by(&self, _: u64) -> Answer<'_, Option<AppliedBy>> {
+    fn applied_by(&self, _: u64) -> StoreFuture<'_, Option<AppliedBy>> {
         let applied = self.looks.fetch_add(1, Ordering::SeqCst) + 1;
         Box::pin(std::future::ready(Some(AppliedBy { applied: applied.min(self.replicas), replicas: self.replicas, unknown: 0 })))
     }

@@ -32,13 +32,13 @@ pub struct KeyRules {
     pub namespace: String,
     /// Raise it, and nothing stored before is ever found again.
     pub version: u32,
-    /// What happens to the query.
+    /// How the query enters the key.
     pub query: QueryRules,
-    /// What an identity is made of; empty where the scope is public.
+    /// The parts of an identity; empty where the scope is public.
     pub identity: Vec<IdentityPart>,
 }
 
-/// What happens to the query on its way into the key. The origin always gets the client's own query, less the bypass parameter.
+/// How the query enters the key. The origin always gets the client's own query, less the bypass parameter.
 #[derive(Clone, Debug)]
 pub struct QueryRules {
     /// Sort by name; repeated names keep their order.

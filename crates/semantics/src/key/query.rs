@@ -104,7 +104,7 @@ impl QueryRules {
     }
 }
 
-/// What stands between the `&`s. Parameters are short: looking at byte after byte is faster than a search made for long texts.
+/// The parameters between the `&`s. Parameters are short: looking at byte after byte is faster than a search made for long texts.
 fn parameters(query: &str) -> impl Iterator<Item = &str> + Clone {
     let mut rest = Some(query);
     std::iter::from_fn(move || {

@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 /// A 206 made of a complete stored response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartialAnswer {
-    /// What to send, in this order. At least one; more than one only with `multipart`.
+    /// The ranges to send, in this order. At least one; more than one only with `multipart`.
     pub ranges: SmallVec<[ByteRange; 1]>,
     /// The length of the whole in bytes.
     pub complete_length: u64,

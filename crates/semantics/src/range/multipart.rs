@@ -7,7 +7,7 @@ use super::answer::content_range;
 use super::parse::ByteRange;
 use crate::head::StoredHead;
 
-/// What a part costs besides its bytes, about: gaps smaller than this are sent rather than skipped.
+/// Bytes that a part costs besides its content, about: gaps smaller than this are sent rather than skipped.
 pub(super) const PART_OVERHEAD: u64 = 128;
 
 /// The frame around the parts of a 206 with several ranges: for each part its [`Self::part_head`] and its bytes, then [`Self::closing`].
@@ -38,7 +38,7 @@ impl Multipart {
         HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("multipart/byteranges"))
     }
 
-    /// What precedes the bytes of a part: "the server SHOULD generate a corresponding Content-Type header field in the header section of each
+    /// The bytes that precede those of a part: "the server SHOULD generate a corresponding Content-Type header field in the header section of each
     /// body part", and "a Content-Range header field describing the range being enclosed" (§15.3.7.2).
     pub fn part_head(&self, range: ByteRange, complete_length: u64) -> Vec<u8> {
         let mut head = format!("\r\n--{}\r\n", self.boundary).into_bytes();
@@ -53,7 +53,7 @@ impl Multipart {
         head
     }
 
-    /// What follows the last part.
+    /// The bytes that follow the last part.
     pub fn closing(&self) -> Vec<u8> {
         format!("\r\n--{}--\r\n", self.boundary).into_bytes()
     }

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 /// More range specifications than this in one request are taken for an attack, and the field is ignored: "servers ought to ignore,
 /// coalesce, or reject egregious range requests" (§17.15).
-const MOST_SPECS: usize = 64;
+const MAX_SPECS: usize = 64;
 
 /// Bytes `first..=last` of a representation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -83,7 +83,7 @@ impl RangeSet {
         }
         let mut specs = SmallVec::new();
         for spec in set.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|spec| !spec.is_empty()) {
-            if specs.len() == MOST_SPECS {
+            if specs.len() == MAX_SPECS {
                 return None;
             }
             specs.push(spec_of(spec)?);
@@ -140,7 +140,7 @@ mod tests {
         {
             assert_eq!(parse(value), None, "{value}");
         }
-        let flood = format!("bytes={}", vec!["0-0"; MOST_SPECS + 1].join(","));
+        let flood = format!("bytes={}", vec!["0-0"; MAX_SPECS + 1].join(","));
         assert_eq!(parse(&flood), None);
     }
 

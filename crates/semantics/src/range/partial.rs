@@ -72,7 +72,7 @@ pub struct PartialResponse {
 }
 
 impl PartialResponse {
-    /// What to store of a 206 with one range: "A cache MUST NOT store incomplete or partial-content responses if it does not support the
+    /// The part to store of a 206 with one range: "A cache MUST NOT store incomplete or partial-content responses if it does not support the
     /// Range and Content-Range header fields" (RFC 9111 §3.3). Wants a strong entity tag and the whole length; everything else is as for a
     /// 200. The coverage is the range the 206 announces, true once its body is proven complete.
     pub fn of_exchange(exchange: &Exchange<'_>) -> Result<Self, Reason> {
@@ -162,7 +162,7 @@ impl PartialResponse {
     }
 }
 
-/// What a partial stored response is good for.
+/// The use of a partial stored response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PartialUse {
     /// It answers the request; a `Full` one only where every byte is there.

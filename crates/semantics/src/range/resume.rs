@@ -8,7 +8,7 @@ use super::partial::{ContentRange, announced, content_range, is_multipart};
 use crate::entity_tag::{is_strong, strong_match};
 use crate::head::StoredHead;
 
-/// What to ask of the origin for the bytes from `first` on, and what answer gives them.
+/// The request to the origin for the bytes from `first` on, and the check of its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resumption {
     etag: HeaderValue,

@@ -20,7 +20,7 @@ type Choices<'a> = SmallVec<[Choice<'a>; 12]>;
 
 /// Members of one field that are brought to one form. Every name is compared with those before it, and nobody who means to be understood
 /// sends as many.
-const MOST_CHOICES: usize = 48;
+const MAX_CHOICES: usize = 48;
 
 /// `Accept-Encoding` (§12.5.3): names are case-insensitive, order means nothing, `x-gzip` is `gzip` and `x-compress` is `compress`
 /// (§8.4.1). A refusal is redundant unless `*` would accept the coding otherwise, or it is `identity` that is refused.
@@ -80,7 +80,7 @@ fn choices<'a>(lines: &[&'a HeaderValue], alias: fn(&[u8]) -> &[u8]) -> Option<C
             return None;
         }
         let name = alias(name);
-        if choices.len() == MOST_CHOICES || choices.iter().any(|choice| eq(choice.name, name)) {
+        if choices.len() == MAX_CHOICES || choices.iter().any(|choice| eq(choice.name, name)) {
             return None;
         }
         choices.push(Choice { name, weight });
@@ -226,8 +226,8 @@ mod tests {
     fn a_field_of_very_many_members_is_compared_as_it_is() {
         let members = |count: usize| (0..count).map(|n| format!("x{n}")).collect::<Vec<_>>().join(", ");
         for write in [write_encodings, write_languages] {
-            assert!(!with(write, &[&members(MOST_CHOICES)]).starts_with('?'));
-            assert_eq!(with(write, &[&members(MOST_CHOICES + 1)]), format!("?{},", members(MOST_CHOICES + 1)));
+            assert!(!with(write, &[&members(MAX_CHOICES)]).starts_with('?'));
+            assert_eq!(with(write, &[&members(MAX_CHOICES + 1)]), format!("?{},", members(MAX_CHOICES + 1)));
         }
     }
 

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use super::accept;
 
 /// Bytes of a value beyond which its hash stands for it.
-const LONGEST: usize = 256;
+const MAX_KEY_VALUE: usize = 256;
 
 /// Hexadecimal digits of a hash: 160 bits, beyond what anybody can collide.
 const HASH_DIGITS: usize = 40;
@@ -40,7 +40,7 @@ pub(super) fn write_field(request: &HeaderMap, name: &HeaderName, out: &mut Stri
         write_list(&lines, out);
     }
     let length = out.len() - start;
-    if length > LONGEST || [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION].contains(name) {
+    if length > MAX_KEY_VALUE || [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION].contains(name) {
         let hash = blake3::hash(&out.as_bytes()[start..]).to_hex();
         out.truncate(start);
         out.push('#');

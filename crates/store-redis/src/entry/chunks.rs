@@ -8,108 +8,108 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use larder_store::codec::{BodySum, Coding, ResponseRecord, decode_chunk, encode_chunk};
-use larder_store::{Answer, Arriving, Chunks, RemoteError, SEGMENT, StoredResponse};
+use larder_store::{Arriving, Chunks, RemoteError, SEGMENT, StoreFuture, StoredResponse};
 use redis::Value;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use super::leftovers::drop_written;
-use super::tier::Inner;
+use super::tier::Tier;
 use crate::link::{Lane, Operation};
 use crate::value::{EntryKey, millis, open, seal, unpack_chunk};
 
 /// Chunks of one body that are on their way at the same time: enough to hide a round trip, and a megabyte at most.
-pub(crate) const AHEAD: usize = 4;
+pub(crate) const MAX_CHUNKS_AHEAD: usize = 4;
 
-/// How much longer than its head a chunk is kept: whoever has found the head just before its end can still read the body.
-const LONGER: Duration = Duration::from_secs(60);
+/// How much longer than its head a chunk is kept: a body can still be read whose head was found just before its end.
+const EXTRA_LIFETIME: Duration = Duration::from_secs(60);
 
 /// Writes the chunks of a body. What the head's entry says about them: the bytes of each value. Where one is refused, those before it go
 /// again: a server without memory would keep for an hour what no head leads to.
 pub(crate) async fn write(
-    inner: &Arc<Inner>,
-    place: &EntryKey,
+    tier: &Arc<Tier>,
+    entry_key: &EntryKey,
     response: &StoredResponse,
     chunks: Vec<(Coding, Bytes)>,
     keep: Duration,
 ) -> Result<Vec<u64>, RemoteError> {
     let mut lengths = Vec::with_capacity(chunks.len());
-    match write_each(inner, place, response, chunks, keep, &mut lengths).await {
+    match write_each(tier, entry_key, response, chunks, keep, &mut lengths).await {
         Ok(()) => Ok(lengths),
         Err(error) => {
-            // What cannot be dropped now ends by itself.
-            let _ = drop_written(inner, place, response.body_fetch(), &lengths).await;
+            // Chunks that cannot be dropped now end by themselves.
+            let _ = drop_written(tier, entry_key, response.body_fetch(), &lengths).await;
             Err(error)
         }
     }
 }
 
 async fn write_each(
-    inner: &Arc<Inner>,
-    place: &EntryKey,
+    tier: &Arc<Tier>,
+    entry_key: &EntryKey,
     response: &StoredResponse,
     chunks: Vec<(Coding, Bytes)>,
     keep: Duration,
     lengths: &mut Vec<u64>,
 ) -> Result<(), RemoteError> {
-    let (keys, body) = (inner.link.options().keys.as_ref(), BodySum::of(&response.body()));
+    let (keys, body) = (tier.link.options().keys.as_ref(), BodySum::of(&response.body()));
     for (number, (coding, content)) in (0..).zip(chunks) {
-        let key = place.chunk(response.body_fetch(), number);
+        let key = entry_key.chunk(response.body_fetch(), number);
         let value = seal(keys, &key, encode_chunk(&body, number, coding, &content).into())?;
         lengths.push(value.len() as u64);
         let mut set = redis::cmd("SET");
         set.arg(key).arg(&value[..]).arg("PX").arg(lifetime(keep));
         let set = &set;
         let work = |mut connection| async move { set.query_async::<()>(&mut connection).await };
-        inner.link.run(Operation::Chunk, Lane::Bulk, work).await?;
+        tier.link.run(Operation::Chunk, Lane::Bulk, work).await?;
     }
     Ok(())
 }
 
 /// Lets the first `count` chunks last as long as a head that is renewed. `false`: not all of them are there.
 pub(crate) async fn extend(
-    inner: &Arc<Inner>,
-    place: &EntryKey,
+    tier: &Arc<Tier>,
+    entry_key: &EntryKey,
     body_fetch: u64,
     count: usize,
     keep: Duration,
 ) -> Result<bool, RemoteError> {
     let mut extend = redis::pipe();
     for number in (0..).take(count) {
-        extend.cmd("PEXPIRE").arg(place.chunk(body_fetch, number)).arg(lifetime(keep));
+        extend.cmd("PEXPIRE").arg(entry_key.chunk(body_fetch, number)).arg(lifetime(keep));
     }
     let extend = &extend;
     let work = |mut connection| async move { extend.query_async::<Vec<bool>>(&mut connection).await };
-    Ok(inner.link.run(Operation::Freshen, Lane::Small, work).await?.into_iter().all(|present| present))
+    Ok(tier.link.run(Operation::Freshen, Lane::Small, work).await?.into_iter().all(|present| present))
 }
 
 fn lifetime(keep: Duration) -> u64 {
-    millis(keep.saturating_add(LONGER))
+    millis(keep.saturating_add(EXTRA_LIFETIME))
 }
 
 /// Begins to read a body whose values have these lengths: once all of them have been seen and the first has been proven, the rest may come
-/// while it is served. `None`: they are not all there, which is nobody's fault; some were evicted, or replaced by those of a newer body.
+/// while it is served. `None`: they are not all there, which is no fault; some were evicted, or replaced by those of a newer body.
 pub(crate) async fn begin(
-    inner: &Arc<Inner>,
-    place: &EntryKey,
+    tier: &Arc<Tier>,
+    entry_key: &EntryKey,
     record: ResponseRecord,
     lengths: &[u64],
 ) -> Result<Option<Arriving>, RemoteError> {
-    let source = Source { inner: Arc::clone(inner), place: place.clone(), body_fetch: record.body_fetch(), body: record.body() };
+    let source = Source { tier: Arc::clone(tier), entry_key: entry_key.clone(), body_fetch: record.body_fetch(), body: record.body() };
     match source.first(lengths).await {
         Ok(Some(first)) => {
             let reading = Reading::start(Arc::new(source), first, lengths.len());
             Ok(Some(Arriving { record: Box::new(record), chunks: Box::new(reading) }))
         }
         Ok(None) => Ok(None),
-        Err(flaw) => Err(source.tell(flaw)),
+        Err(flaw) => Err(source.report(flaw)),
     }
 }
 
 /// Where the chunks of a body are.
 struct Source {
-    inner: Arc<Inner>,
-    place: EntryKey,
+    tier: Arc<Tier>,
+    entry_key: EntryKey,
     body_fetch: u64,
     body: BodySum,
 }
@@ -124,14 +124,14 @@ enum Flaw {
     Locked,
 }
 
-/// A body that is being read: by a task of its own, so that no deadline runs while nobody takes what came before.
+/// A body that is being read: by a task of its own, so that no deadline runs while earlier chunks are not taken.
 struct Reading {
     source: Arc<Source>,
     /// Until it is taken.
     first: Option<Bytes>,
     arrived: mpsc::UnboundedReceiver<Result<Bytes, Flaw>>,
     /// Chunks that may still be asked for before one is taken.
-    turns: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     /// Chunks after the first that have not been taken.
     left: usize,
     task: JoinHandle<()>,
@@ -148,7 +148,7 @@ impl Source {
         look.cmd("GET").arg(self.key(0));
         let look = &look;
         let work = |mut connection| async move { look.query_async::<Vec<Value>>(&mut connection).await };
-        let mut answers = self.inner.link.run(Operation::Chunk, Lane::Bulk, work).await.map_err(Flaw::Failed)?;
+        let mut answers = self.tier.link.run(Operation::Chunk, Lane::Bulk, work).await.map_err(Flaw::Failed)?;
         let first = answers.pop();
         let found = answers.iter().map(|answer| if let Value::Int(length) = answer { u64::try_from(*length).ok() } else { None });
         match first {
@@ -157,15 +157,15 @@ impl Source {
         }
     }
 
-    /// Asks for these chunks, each when there is a turn, and hands them over in their order.
-    async fn chunks(&self, mut numbers: Range<u32>, turns: &Semaphore, hand_over: mpsc::UnboundedSender<Result<Bytes, Flaw>>) {
+    /// Asks for these chunks, each when there is a permit, and hands them over in their order.
+    async fn chunks(&self, mut numbers: Range<u32>, permits: &Semaphore, hand_over: mpsc::UnboundedSender<Result<Bytes, Flaw>>) {
         let mut under_way = FuturesOrdered::new();
         loop {
             tokio::select! {
                 biased;
                 Some(chunk) = under_way.next() => if hand_over.send(chunk).is_err() { return },
-                Ok(turn) = turns.acquire(), if !numbers.is_empty() => {
-                    turn.forget();
+                Ok(permit) = permits.acquire(), if !numbers.is_empty() => {
+                    permit.forget();
                     under_way.extend(numbers.next().map(|number| self.chunk(number)));
                 }
                 else => return,
@@ -178,15 +178,15 @@ impl Source {
         get.arg(self.key(number));
         let get = &get;
         let work = |mut connection| async move { get.query_async::<Option<Vec<u8>>>(&mut connection).await };
-        let _turn = self.inner.chunk_turns.acquire().await;
-        // Who waits for it is being served already.
-        let value = self.inner.link.run_midway(Operation::Chunk, work).await.map_err(Flaw::Failed)?;
+        let _permit = self.tier.chunk_permits.acquire().await;
+        // The client that waits for it is being served already.
+        let value = self.tier.link.run_streaming(Operation::Chunk, work).await.map_err(Flaw::Failed)?;
         self.read(number, value.ok_or(Flaw::Failed(RemoteError::Incomplete))?).await
     }
 
-    /// What a value is, if it is this chunk.
+    /// The content of a value, if it is this chunk.
     async fn read(&self, number: u32, value: Vec<u8>) -> Result<Bytes, Flaw> {
-        let (keys, body) = (self.inner.link.options().keys.as_ref(), self.body);
+        let (keys, body) = (self.tier.link.options().keys.as_ref(), self.body);
         let frame = open(keys, &self.key(number), value.into()).ok_or(Flaw::Locked)?;
         // Checked and unpacked aside: that takes longer than others on this thread should wait.
         let read = move || {
@@ -197,15 +197,15 @@ impl Source {
     }
 
     fn key(&self, number: u32) -> String {
-        self.place.chunk(self.body_fetch, number)
+        self.entry_key.chunk(self.body_fetch, number)
     }
 
     /// Counts what should not be, and drops the entry that leads there.
-    fn tell(&self, flaw: Flaw) -> RemoteError {
+    fn report(&self, flaw: Flaw) -> RemoteError {
         match flaw {
             Flaw::Failed(error) => error,
-            Flaw::Damaged => self.inner.damaged(&self.place),
-            Flaw::Locked => self.inner.locked(&self.place),
+            Flaw::Damaged => self.tier.damaged(&self.entry_key),
+            Flaw::Locked => self.tier.locked(&self.entry_key),
         }
     }
 }
@@ -213,10 +213,10 @@ impl Source {
 impl Reading {
     /// Asks for the chunks after the first, in their order.
     fn start(source: Arc<Source>, first: Bytes, count: usize) -> Self {
-        let (turns, (hand_over, arrived)) = (Arc::new(Semaphore::new(AHEAD)), mpsc::unbounded_channel());
-        let (from, may_ask) = (Arc::clone(&source), Arc::clone(&turns));
+        let (permits, (hand_over, arrived)) = (Arc::new(Semaphore::new(MAX_CHUNKS_AHEAD)), mpsc::unbounded_channel());
+        let (from, may_ask) = (Arc::clone(&source), Arc::clone(&permits));
         let task = tokio::spawn(async move { from.chunks(1..count as u32, &may_ask, hand_over).await });
-        Self { source, first: Some(first), arrived, turns, left: count - 1, task }
+        Self { source, first: Some(first), arrived, permits, left: count - 1, task }
     }
 
     async fn take(&mut self) -> Option<Result<Bytes, Flaw>> {
@@ -229,24 +229,24 @@ impl Reading {
         // A task that is gone has brought nothing.
         let next = self.arrived.recv().await.unwrap_or(Err(Flaw::Failed(RemoteError::Incomplete)));
         self.left -= 1;
-        self.turns.add_permits(1);
+        self.permits.add_permits(1);
         Some(next)
     }
 }
 
 impl Chunks for Reading {
-    fn next(&mut self) -> Answer<'_, Option<Result<Bytes, RemoteError>>> {
+    fn next(&mut self) -> StoreFuture<'_, Option<Result<Bytes, RemoteError>>> {
         Box::pin(async move {
             let next = self.take().await?;
             Some(next.map_err(|flaw| {
-                self.source.inner.counters.interrupted.add();
-                self.source.tell(flaw)
+                self.source.tier.counters.interrupted.add();
+                self.source.report(flaw)
             }))
         })
     }
 
     fn ahead(&self) -> u64 {
-        ((self.left.min(AHEAD) + usize::from(self.first.is_some())) * SEGMENT) as u64
+        ((self.left.min(MAX_CHUNKS_AHEAD) + usize::from(self.first.is_some())) * SEGMENT) as u64
     }
 }
 

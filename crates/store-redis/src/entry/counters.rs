@@ -1,4 +1,4 @@
-//! What is counted about entries.
+//! Counters of operations on entries.
 
 use crate::counter::Counter;
 

@@ -1,7 +1,7 @@
 //! Bodies in chunks that no head leads to any more: replaced, dropped, or purged with everything else.
 //!
 //! Every chunk ends by itself a little after the head that it was written for. A body that is replaced before would take its room until
-//! then, so whoever replaces or drops a head ends its chunks. A purge of everything is one entry of the log like any other and makes all
+//! then, so replacing or dropping a head ends its chunks. A purge of everything is one entry of the log like any other and makes all
 //! of it old at once; what lies in Redis is then dropped from there in the background, so that it does not push out what is used.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use larder_store::RemoteError;
 
-use super::tier::Inner;
+use super::tier::Tier;
 use crate::link::{Lane, Operation};
 use crate::value::{EntryKey, Note, millis};
 
@@ -19,33 +19,33 @@ const SHORTLY: Duration = Duration::from_secs(10);
 /// How long chunks stay that no head leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Life {
-    /// Somebody may be reading them.
+    /// Another replica may be reading them.
     ShortlyMore,
-    /// Nobody has ever been led there.
+    /// No head has led there.
     Over,
 }
 
 /// Ends the chunks of a body, if it is one in chunks. `fetch` and `form` are what stood in its head's entry.
-pub(crate) async fn drop_chunks(inner: &Arc<Inner>, place: &EntryKey, fetch: &str, form: &str, life: Life) -> Result<(), RemoteError> {
+pub(crate) async fn drop_chunks(tier: &Arc<Tier>, entry_key: &EntryKey, fetch: &str, form: &str, life: Life) -> Result<(), RemoteError> {
     let Ok(fetch) = u64::from_str_radix(fetch, 16) else { return Ok(()) };
     match Note::parse(form.as_bytes()) {
-        Some(Note::Chunks { lengths }) => end(inner, place, fetch, &lengths, life).await,
+        Some(Note::Chunks { lengths }) => end(tier, entry_key, fetch, &lengths, life).await,
         _ => Ok(()),
     }
 }
 
 /// Drops the chunks of a body whose head could not be written.
-pub(crate) async fn drop_written(inner: &Arc<Inner>, place: &EntryKey, fetch: u64, lengths: &[u64]) -> Result<(), RemoteError> {
-    end(inner, place, fetch, lengths, Life::Over).await
+pub(crate) async fn drop_written(tier: &Arc<Tier>, entry_key: &EntryKey, fetch: u64, lengths: &[u64]) -> Result<(), RemoteError> {
+    end(tier, entry_key, fetch, lengths, Life::Over).await
 }
 
-async fn end(inner: &Arc<Inner>, place: &EntryKey, fetch: u64, lengths: &[u64], life: Life) -> Result<(), RemoteError> {
+async fn end(tier: &Arc<Tier>, entry_key: &EntryKey, fetch: u64, lengths: &[u64], life: Life) -> Result<(), RemoteError> {
     if lengths.is_empty() {
         return Ok(());
     }
     let mut end = redis::pipe();
     for (number, _) in (0..).zip(lengths) {
-        let key = place.chunk(fetch, number);
+        let key = entry_key.chunk(fetch, number);
         match life {
             Life::ShortlyMore => end.cmd("PEXPIRE").arg(key).arg(millis(SHORTLY)),
             Life::Over => end.cmd("DEL").arg(key),
@@ -53,5 +53,5 @@ async fn end(inner: &Arc<Inner>, place: &EntryKey, fetch: u64, lengths: &[u64], 
     }
     let end = &end;
     let work = |mut connection| async move { end.query_async::<Vec<bool>>(&mut connection).await };
-    inner.link.run(Operation::Remove, Lane::Small, work).await.map(drop)
+    tier.link.run(Operation::Remove, Lane::Small, work).await.map(drop)
 }

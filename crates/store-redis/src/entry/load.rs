@@ -4,23 +4,23 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use larder_store::codec::{Record, ResponseRecord, Unreadable, decode};
-use larder_store::{Ask, Holder, Loaded, RemoteError, Variant};
+use larder_store::{LeaseHolder, LoadRequest, Loaded, RemoteError, Variant};
 use redis::Value;
 
 use super::chunks;
-use super::lease::{Asked, holder};
+use super::lease::{PendingLease, holder};
 use super::slices::slices;
-use super::tier::Inner;
+use super::tier::Tier;
 use crate::link::{Lane, Operation};
 use crate::scripts;
-use crate::value::{ASIDE, EntryKey, Note, is_sealed, millis, open, ordered, unpack};
+use crate::value::{EntryKey, MIN_OFFLOADED, Note, is_sealed, millis, open, ordered, unpack};
 
-/// What the script answered.
-enum Answer {
+/// The reply of the script.
+enum LoadReply {
     Entry(Entry),
     Nothing,
     Granted,
-    Awaited(Holder),
+    Awaited(LeaseHolder),
 }
 
 /// An entry as it is stored.
@@ -33,122 +33,122 @@ struct Entry {
 }
 
 /// The entry for a request, or else the lease.
-pub(crate) async fn load(inner: &Arc<Inner>, ask: Ask<'_>) -> Result<Loaded, RemoteError> {
+pub(crate) async fn load(tier: &Arc<Tier>, ask: LoadRequest<'_>) -> Result<Loaded, RemoteError> {
     let mut variant = ask.spec.map(|spec| Variant::of(spec.clone(), ask.request));
     loop {
-        let place = EntryKey::of(&inner.link.options().prefix, ask.key, variant.as_ref());
-        let token = inner.next_token();
+        let entry_key = EntryKey::of(&tier.link.options().prefix, ask.key, variant.as_ref());
+        let token = tier.next_token();
         // From here on the lease may be granted, whether the answer arrives or not.
-        let lease = ask.lease.map(|terms| Asked::new(inner, place.lease(), token, terms.term));
-        let answer = script(inner, &place, &ask, token).await;
+        let lease = ask.lease.map(|terms| PendingLease::new(tier, entry_key.lease(), token, terms.term));
+        let answer = script(tier, &entry_key, &ask, token).await;
         match (&answer, lease) {
-            (Ok(Answer::Granted), Some(lease)) => return Ok(Loaded::Nothing(Some(lease.granted()))),
+            (Ok(LoadReply::Granted), Some(lease)) => return Ok(Loaded::Nothing(Some(lease.granted()))),
             (Ok(_) | Err(RemoteError::Open), Some(lease)) => lease.refused(),
             _ => {}
         }
         let entry = match answer? {
-            Answer::Entry(entry) => entry,
-            Answer::Nothing | Answer::Granted => return Ok(Loaded::Nothing(None)),
-            Answer::Awaited(holder) => return Ok(Loaded::Awaited(holder)),
+            LoadReply::Entry(entry) => entry,
+            LoadReply::Nothing | LoadReply::Granted => return Ok(Loaded::Nothing(None)),
+            LoadReply::Awaited(holder) => return Ok(Loaded::Awaited(holder)),
         };
-        let keys = inner.link.options().keys.as_ref();
+        let keys = tier.link.options().keys.as_ref();
         if keys.is_none() && is_sealed(&entry.head) {
-            return Err(inner.locked(&place));
+            return Err(tier.locked(&entry_key));
         }
-        let Some(frame) = open(keys, &place.head(), entry.head) else { return Err(inner.locked(&place)) };
+        let Some(frame) = open(keys, &entry_key.head(), entry.head) else { return Err(tier.locked(&entry_key)) };
         match decode(frame, ask.key, variant.as_ref()) {
             Ok(Record::Response(mut record)) => {
                 // A writer's clock may be ahead of this one.
-                if let (Some(age), Some(wall)) = (entry.age, inner.link.clocks().wall) {
+                if let (Some(age), Some(wall)) = (entry.age, tier.link.clocks().wall) {
                     record.is_at_least(age, wall());
                 }
-                return complete(inner, &place, *record, entry.body, entry.note).await;
+                return complete(tier, &entry_key, *record, entry.body, entry.note).await;
             }
             Ok(Record::Selecting(spec)) if variant.is_none() => variant = Some(Variant::of(spec, ask.request)),
-            Err(Unreadable::Damaged) => return Err(inner.damaged(&place)),
-            // Somebody else's, by a collision or of another version: left alone, and superseded by the next commit.
+            Err(Unreadable::Damaged) => return Err(tier.damaged(&entry_key)),
+            // Of another key by a collision, or of another version: left alone, and superseded by the next commit.
             Ok(Record::Selecting(_)) | Err(Unreadable::OtherKey | Unreadable::OtherFormat) => return Ok(Loaded::Nothing(None)),
         }
     }
 }
 
-async fn script(inner: &Arc<Inner>, place: &EntryKey, ask: &Ask<'_>, token: u64) -> Result<Answer, RemoteError> {
+async fn script(tier: &Arc<Tier>, entry_key: &EntryKey, ask: &LoadRequest<'_>, token: u64) -> Result<LoadReply, RemoteError> {
     let terms = ask.lease;
     let (term, number) = terms.map_or((0, 0), |terms| (millis(terms.term), terms.position.log_number()));
     let outdated = terms.and_then(|terms| terms.instead_of).map(|token| token.to_string()).unwrap_or_default();
-    let call = scripts::LOAD.call().key(place.entry()).key(place.lease());
+    let call = scripts::LOAD.call().key(entry_key.entry()).key(entry_key.lease());
     let call = call.arg(ordered(ask.newer_than)).arg(token).arg(term).arg(number).arg(outdated);
     let call = &call;
     let work = |mut connection| async move { call.invoke::<Vec<Value>>(&mut connection).await };
-    let answer = inner.link.run(Operation::Load, Lane::Small, work).await?;
-    parse(answer).ok_or_else(|| inner.damaged(place))
+    let answer = tier.link.run(Operation::Load, Lane::Small, work).await?;
+    parse(answer).ok_or_else(|| tier.damaged(entry_key))
 }
 
-fn parse(answer: Vec<Value>) -> Option<Answer> {
+fn parse(answer: Vec<Value>) -> Option<LoadReply> {
     let mut values = answer.into_iter().map(|value| match value {
         Value::BulkString(bytes) => Some(Bytes::from(bytes)),
         _ => None,
     });
     match values.next()??.as_ref() {
-        b"entry" => Some(Answer::Entry(Entry {
+        b"entry" => Some(LoadReply::Entry(Entry {
             head: values.next()??,
             body: values.next().flatten(),
             note: values.next().flatten(),
             age: values.next().flatten().and_then(|age| std::str::from_utf8(&age).ok()?.parse().ok()),
         })),
-        b"nothing" => Some(Answer::Nothing),
-        b"granted" => Some(Answer::Granted),
-        b"awaited" => holder(&values.next()??).map(Answer::Awaited),
+        b"nothing" => Some(LoadReply::Nothing),
+        b"granted" => Some(LoadReply::Granted),
+        b"awaited" => holder(&values.next()??).map(LoadReply::Awaited),
         _ => None,
     }
 }
 
 /// With the body, which is in the entry or beside it.
 async fn complete(
-    inner: &Arc<Inner>,
-    place: &EntryKey,
+    tier: &Arc<Tier>,
+    entry_key: &EntryKey,
     record: ResponseRecord,
     body: Option<Bytes>,
     note: Option<Bytes>,
 ) -> Result<Loaded, RemoteError> {
     let length = record.body().length;
-    if length > inner.link.options().max_object {
+    if length > tier.link.options().max_object {
         return Ok(Loaded::Nothing(None));
     }
     let stored = match note.as_deref().map(Note::parse) {
         None => length,
         Some(Some(Note::Zstd { length })) => length,
         Some(Some(Note::Chunks { lengths })) if lengths.len() as u64 == record.body().chunks() => {
-            let begun = chunks::begin(inner, place, record, &lengths).await?;
+            let begun = chunks::begin(tier, entry_key, record, &lengths).await?;
             return Ok(begun.map_or(Loaded::Nothing(None), Loaded::Arriving));
         }
-        Some(Some(Note::Chunks { .. })) => return Err(inner.damaged(place)),
+        Some(Some(Note::Chunks { .. })) => return Err(tier.damaged(entry_key)),
         // A later version's way: left alone, and superseded by the next commit.
         Some(None) => return Ok(Loaded::Nothing(None)),
     };
     let compressed = note.is_some();
     if stored > length {
-        return Err(inner.damaged(place));
+        return Err(tier.damaged(entry_key));
     }
     let segments = match body {
-        Some(body) => match open(inner.link.options().keys.as_ref(), &place.body(), body) {
+        Some(body) => match open(tier.link.options().keys.as_ref(), &entry_key.body(), body) {
             Some(body) if body.is_empty() => Some(Vec::new()),
             body => body.map(|body| vec![body]),
         },
-        None => match slices(inner, place, record.body_fetch(), stored).await? {
+        None => match slices(tier, entry_key, record.body_fetch(), stored).await? {
             Some(segments) => segments.into_iter().collect(),
-            // A slice was evicted, or replaced by those of a newer body: that is nobody's fault.
+            // A slice was evicted, or replaced by those of a newer body: that is no fault.
             None => return Ok(Loaded::Nothing(None)),
         },
     };
-    let Some(segments) = segments else { return Err(inner.locked(place)) };
+    let Some(segments) = segments else { return Err(tier.locked(entry_key)) };
     let segments = match compressed {
         false => Some(segments),
-        true if length < ASIDE => unpack(&segments, length),
+        true if length < MIN_OFFLOADED => unpack(&segments, length),
         true => tokio::task::spawn_blocking(move || unpack(&segments, length)).await.ok().flatten(),
     };
     match segments.map(|segments| record.complete(segments)) {
         Some(Ok(response)) => Ok(Loaded::Response(Arc::new(response))),
-        _ => Err(inner.damaged(place)),
+        _ => Err(tier.damaged(entry_key)),
     }
 }

@@ -5,7 +5,7 @@
 //! 2. A write waits in the [`Queue`] until a [`worker`] does it: `write` commits, freshens and removes, and gives back the lease.
 //! 3. `leftovers` ends the chunks of a body that was replaced; `sweep` drops all that a purge of everything made old.
 //!
-//! All of them are given [`Inner`]: the link, the log, the queue and the counters.
+//! All of them are given [`Tier`]: the link, the log, the queue and the counters.
 
 mod chunks;
 mod counters;
@@ -23,5 +23,5 @@ pub(crate) use lease::holder;
 pub(crate) use load::load;
 pub(crate) use queue::{Job, Queue};
 pub(crate) use sweep::SweepingLog;
-pub(crate) use tier::Inner;
+pub(crate) use tier::Tier;
 pub(crate) use worker::work;

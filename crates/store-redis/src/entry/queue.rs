@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use larder_store::{Ending, Write};
+use larder_store::{LeaseEnd, Write};
 use tokio::sync::{Notify, mpsc};
 
 use crate::value::EntryKey;
 
 /// Writes that may wait.
-const MOST: usize = 4096;
+const MAX_JOBS: usize = 4096;
 
 /// One thing to do.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(crate) enum Job {
     Commit(Write),
     Freshen(Write),
     Remove { entry: EntryKey, fetch: u64 },
-    Release { key: String, token: u64, ending: Ending },
+    Release { key: String, token: u64, ending: LeaseEnd },
 }
 
 impl Job {
@@ -31,55 +31,55 @@ impl Job {
 
 #[derive(Debug)]
 pub(crate) struct Queue {
-    sender: mpsc::Sender<(Job, Place)>,
-    held: Arc<Held>,
+    sender: mpsc::Sender<(Job, Queued)>,
+    figures: Arc<Figures>,
     /// Bytes of bodies that may wait. They are the memory tier's own, but would outlive their eviction there.
     max_bytes: u64,
 }
 
 #[derive(Debug, Default)]
-struct Held {
+struct Figures {
     jobs: AtomicU64,
     bytes: AtomicU64,
-    /// Told whenever a job is over.
+    /// Notified whenever a job is over.
     over: Notify,
 }
 
-/// A job's place in the figures, from when it is taken on until it is done or given up.
+/// A job as it is counted in the figures, from when it is queued until it is done or given up.
 #[derive(Debug)]
-pub(crate) struct Place {
-    held: Arc<Held>,
+pub(crate) struct Queued {
+    figures: Arc<Figures>,
     bytes: u64,
 }
 
 impl Queue {
-    pub(crate) fn new(max_bytes: u64) -> (Self, mpsc::Receiver<(Job, Place)>) {
-        let (sender, receiver) = mpsc::channel(MOST);
-        (Self { sender, held: Arc::default(), max_bytes }, receiver)
+    pub(crate) fn new(max_bytes: u64) -> (Self, mpsc::Receiver<(Job, Queued)>) {
+        let (sender, receiver) = mpsc::channel(MAX_JOBS);
+        (Self { sender, figures: Arc::default(), max_bytes }, receiver)
     }
 
     /// `false`: there is no room. A body that is larger than all of it waits alone.
     pub(crate) fn push(&self, job: Job) -> bool {
         let bytes = job.bytes();
-        let held = self.bytes();
-        if bytes > 0 && held > 0 && held + bytes > self.max_bytes {
+        let figures = self.bytes();
+        if bytes > 0 && figures > 0 && figures + bytes > self.max_bytes {
             return false;
         }
-        self.held.jobs.fetch_add(1, Ordering::Relaxed);
-        self.held.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let place = Place { held: Arc::clone(&self.held), bytes };
-        self.sender.try_send((job, place)).is_ok()
+        self.figures.jobs.fetch_add(1, Ordering::Relaxed);
+        self.figures.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let queued = Queued { figures: Arc::clone(&self.figures), bytes };
+        self.sender.try_send((job, queued)).is_ok()
     }
 
     pub(crate) fn jobs(&self) -> u64 {
-        self.held.jobs.load(Ordering::Relaxed)
+        self.figures.jobs.load(Ordering::Relaxed)
     }
 
     /// Nothing waits and nothing is under way.
     pub(crate) async fn idle(&self) {
         loop {
             // Made before the look, so that no end in between is missed.
-            let over = self.held.over.notified();
+            let over = self.figures.over.notified();
             if self.jobs() == 0 {
                 return;
             }
@@ -88,14 +88,14 @@ impl Queue {
     }
 
     pub(crate) fn bytes(&self) -> u64 {
-        self.held.bytes.load(Ordering::Relaxed)
+        self.figures.bytes.load(Ordering::Relaxed)
     }
 }
 
-impl Drop for Place {
+impl Drop for Queued {
     fn drop(&mut self) {
-        self.held.jobs.fetch_sub(1, Ordering::Relaxed);
-        self.held.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-        self.held.over.notify_waiters();
+        self.figures.jobs.fetch_sub(1, Ordering::Relaxed);
+        self.figures.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.figures.over.notify_waiters();
     }
 }

@@ -1,37 +1,37 @@
-//! What all operations on entries share.
+//! The state that all operations on entries share.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use larder_store::{Ending, RemoteError, StoredResponse};
+use larder_store::{LeaseEnd, RemoteError, StoredResponse};
 use tokio::sync::Semaphore;
 
 use super::counters::Counters;
 use super::queue::{Job, Queue};
-use crate::link::{AT_ONCE, Link};
+use crate::link::{Link, MAX_CONCURRENT_CHUNKS};
 use crate::log::Log;
 use crate::value::EntryKey;
 
 /// The link, the log, the queue of writes, and the numbers that are counted on.
 #[derive(Debug)]
-pub(crate) struct Inner {
+pub(crate) struct Tier {
     pub(crate) link: Arc<Link>,
     pub(crate) queue: Queue,
     pub(crate) log: Arc<Log>,
     pub(crate) counters: Counters,
-    pub(crate) chunk_turns: Semaphore,
+    pub(crate) chunk_permits: Semaphore,
     tokens: AtomicU64,
     /// The log's entry whose leftovers are being dropped; 0: none are.
     pub(crate) sweep_to: AtomicU64,
-    /// Makes a number of ours one of nobody else's.
+    /// Makes this process's tokens differ from those of other replicas.
     seed: RandomState,
 }
 
-impl Inner {
+impl Tier {
     pub(crate) fn new(link: Arc<Link>, queue: Queue, log: Arc<Log>) -> Self {
-        let (counters, chunk_turns, seed) = (Counters::default(), Semaphore::new(AT_ONCE), RandomState::new());
-        Self { link, queue, log, counters, chunk_turns, tokens: AtomicU64::new(0), sweep_to: AtomicU64::new(0), seed }
+        let (counters, chunk_permits, seed) = (Counters::default(), Semaphore::new(MAX_CONCURRENT_CHUNKS), RandomState::new());
+        Self { link, queue, log, counters, chunk_permits, tokens: AtomicU64::new(0), sweep_to: AtomicU64::new(0), seed }
     }
 
     /// Where a response is in Redis.
@@ -43,7 +43,7 @@ impl Inner {
         self.seed.hash_one(self.tokens.fetch_add(1, Ordering::Relaxed))
     }
 
-    pub(crate) fn release(&self, key: String, token: u64, ending: Ending) {
+    pub(crate) fn release(&self, key: String, token: u64, ending: LeaseEnd) {
         self.push(Job::Release { key, token, ending });
     }
 

@@ -6,21 +6,21 @@ use tokio::sync::{Semaphore, mpsc};
 use tracing::debug;
 
 use super::lease;
-use super::queue::{Job, Place};
-use super::tier::Inner;
+use super::queue::{Job, Queued};
+use super::tier::Tier;
 use super::write;
 
 /// Writes under way at the same time.
-const AT_ONCE: usize = 16;
+const MAX_CONCURRENT_WRITES: usize = 16;
 
 impl Job {
-    /// Does it. A failure is told by the metrics; there is nobody else to tell.
-    pub(crate) async fn run(self, inner: &Arc<Inner>) {
+    /// Does it. A failure is counted in the metrics; no request waits for it.
+    pub(crate) async fn run(self, tier: &Arc<Tier>) {
         let outcome = match self {
-            Self::Commit(write) => write::commit(inner, write).await,
-            Self::Freshen(write) => write::freshen(inner, write).await,
-            Self::Remove { entry, fetch } => write::remove(inner, entry, fetch).await,
-            Self::Release { key, token, ending } => lease::release(inner, key, token, ending).await,
+            Self::Commit(write) => write::commit(tier, write).await,
+            Self::Freshen(write) => write::freshen(tier, write).await,
+            Self::Remove { entry, fetch } => write::remove(tier, entry, fetch).await,
+            Self::Release { key, token, ending } => lease::release(tier, key, token, ending).await,
         };
         if let Err(error) = outcome {
             debug!("a write to Redis failed: {error}");
@@ -29,14 +29,14 @@ impl Job {
 }
 
 /// Does the jobs, until the store is gone.
-pub(crate) async fn work(inner: Weak<Inner>, mut jobs: mpsc::Receiver<(Job, Place)>) {
-    let turns = Arc::new(Semaphore::new(AT_ONCE));
-    while let Some((job, place)) = jobs.recv().await {
-        let Some(inner) = inner.upgrade() else { return };
-        let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { return };
+pub(crate) async fn work(tier: Weak<Tier>, mut jobs: mpsc::Receiver<(Job, Queued)>) {
+    let permits = Arc::new(Semaphore::new(MAX_CONCURRENT_WRITES));
+    while let Some((job, queued)) = jobs.recv().await {
+        let Some(tier) = tier.upgrade() else { return };
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
         tokio::spawn(async move {
-            job.run(&inner).await;
-            drop((place, turn));
+            job.run(&tier).await;
+            drop((queued, permit));
         });
     }
 }

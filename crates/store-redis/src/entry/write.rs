@@ -11,61 +11,61 @@ use larder_store::{Lease, RemoteError, SEGMENT, StoredResponse, Write};
 
 use super::chunks;
 use super::leftovers::{self, Life};
-use super::tier::Inner;
+use super::tier::Tier;
 use crate::link::{Lane, Operation};
 use crate::scripts;
-use crate::value::{ASIDE, EntryKey, Note, Packed, millis, ordered, pack, promises, seal};
+use crate::value::{EntryKey, MIN_OFFLOADED, Note, Packed, is_worth_compressing, millis, ordered, pack, seal};
 
 /// Bodies from this length on take the other connection.
 const BULK: u64 = 64 << 10;
 
-/// The body first, where it does not go into the head's own entry; the head last, so that whoever finds it finds all of it.
-pub(crate) async fn commit(inner: &Arc<Inner>, write: Write) -> Result<(), RemoteError> {
+/// The body first, where it does not go into the head's own entry; the head last, so that a look-up that finds it finds all of it.
+pub(crate) async fn commit(tier: &Arc<Tier>, write: Write) -> Result<(), RemoteError> {
     let Write { response, keep, lease } = write;
-    let place = inner.key_of(&response);
-    let keys = inner.link.options().keys.as_ref();
-    let packed = packed(inner, &response).await;
+    let entry_key = tier.key_of(&response);
+    let keys = tier.link.options().keys.as_ref();
+    let packed = packed(tier, &response).await;
     let length = packed.length();
     let lane = if length < BULK { Lane::Small } else { Lane::Bulk };
     let (body, note) = match packed {
         Packed::One { content, compressed } => {
             let note = compressed.then_some(Note::Zstd { length });
-            (Some(seal(keys, &place.body(), content)?), note)
+            (Some(seal(keys, &entry_key.body(), content)?), note)
         }
         Packed::Chunks(chunks) => {
-            let lengths = chunks::write(inner, &place, &response, chunks, keep).await?;
+            let lengths = chunks::write(tier, &entry_key, &response, chunks, keep).await?;
             (None, Some(Note::Chunks { lengths }))
         }
     };
-    let head = seal(keys, &place.head(), encode(&response, response.position.shared()).into())?;
-    let primary = response.variant().map(|_| EntryKey::primary(&inner.link.options().prefix, &response.key()));
-    let mut call = scripts::COMMIT.call().key(place.entry()).key(lease_place(&place, lease.as_ref()));
+    let head = seal(keys, &entry_key.head(), encode(&response, response.position.shared()).into())?;
+    let primary = response.variant().map(|_| EntryKey::primary(&tier.link.options().prefix, &response.key()));
+    let mut call = scripts::COMMIT.call().key(entry_key.entry()).key(lease_key(&entry_key, lease.as_ref()));
     if let Some(primary) = &primary {
         call = call.key(primary.entry());
     }
     call = call.arg(ordered(response.fetch)).arg(ordered(response.body_fetch())).arg(&head[..]);
     call = call.arg(u8::from(body.is_some())).arg(&body.unwrap_or_default()[..]).arg(millis(keep)).arg(token(lease.as_ref()));
-    call = call.arg(note.as_ref().map(Note::to_text).unwrap_or_default()).arg(age(inner, &response)).arg(number(&response));
-    if let Some(selecting) = selecting(inner, &response)? {
+    call = call.arg(note.as_ref().map(Note::to_text).unwrap_or_default()).arg(age(tier, &response)).arg(number(&response));
+    if let Some(selecting) = selecting(tier, &response)? {
         call = call.arg(&selecting[..]);
     }
     let call = &call;
     let work = |mut connection| async move { call.invoke::<Committed>(&mut connection).await };
-    let outcome = inner.link.run(Operation::Commit, lane, work).await;
+    let outcome = tier.link.run(Operation::Commit, lane, work).await;
     if let (Err(RemoteError::Refused), Some(Note::Chunks { lengths })) = (&outcome, &note) {
-        // What cannot be dropped now ends by itself.
-        let _ = leftovers::drop_written(inner, &place, response.body_fetch(), lengths).await;
+        // Chunks that cannot be dropped now end by themselves.
+        let _ = leftovers::drop_written(tier, &entry_key, response.body_fetch(), lengths).await;
     }
     let (written, replaced, form, led_here, its_form) = outcome?;
     if let Some(lease) = lease {
         lease.spent();
     }
-    inner.counters.written.add();
-    inner.counters.saved_bytes.add_many(response.body_length() - length);
+    tier.counters.written.add();
+    tier.counters.saved_bytes.add_many(response.body_length() - length);
     let life = if written { Life::ShortlyMore } else { Life::Over };
-    leftovers::drop_chunks(inner, &place, &replaced, &form, life).await?;
+    leftovers::drop_chunks(tier, &entry_key, &replaced, &form, life).await?;
     match &primary {
-        Some(primary) => leftovers::drop_chunks(inner, primary, &led_here, &its_form, Life::ShortlyMore).await,
+        Some(primary) => leftovers::drop_chunks(tier, primary, &led_here, &its_form, Life::ShortlyMore).await,
         None => Ok(()),
     }
 }
@@ -74,14 +74,14 @@ pub(crate) async fn commit(inner: &Arc<Inner>, write: Write) -> Result<(), Remot
 type Committed = (bool, String, String, String, String);
 
 /// Where its lease was granted, if it was fetched under one: what came to light with the answer may have led it elsewhere.
-fn lease_place(place: &EntryKey, lease: Option<&Lease>) -> String {
-    lease.map_or_else(|| place.lease(), |lease| lease.place().to_owned())
+fn lease_key(entry_key: &EntryKey, lease: Option<&Lease>) -> String {
+    lease.map_or_else(|| entry_key.lease(), |lease| lease.key().to_owned())
 }
 
-/// What leads to a variant from its primary key.
-fn selecting(inner: &Inner, response: &StoredResponse) -> Result<Option<Bytes>, RemoteError> {
+/// The frame under the primary key that leads to a variant.
+fn selecting(tier: &Tier, response: &StoredResponse) -> Result<Option<Bytes>, RemoteError> {
     let Some(variant) = response.variant() else { return Ok(None) };
-    let options = inner.link.options();
+    let options = tier.link.options();
     let primary = EntryKey::primary(&options.prefix, &response.key());
     let head = encode_selecting(&response.key(), &variant.spec).into();
     seal(options.keys.as_ref(), &primary.head(), head).map(Some)
@@ -89,10 +89,10 @@ fn selecting(inner: &Inner, response: &StoredResponse) -> Result<Option<Bytes>, 
 
 /// How old a response is now, in milliseconds; empty where no clock tells. What reads it counts on from here by Redis' clock, for replicas'
 /// clocks may differ.
-fn age(inner: &Inner, response: &StoredResponse) -> String {
+fn age(tier: &Tier, response: &StoredResponse) -> String {
     let since = |now: Timestamp| now.as_millis().saturating_sub(response.head.response_time.as_millis());
     let age = |wall: fn() -> Timestamp| u64::from(response.head.initial_age) * 1000 + since(wall());
-    inner.link.clocks().wall.map(age).map_or_else(String::new, |age| age.to_string())
+    tier.link.clocks().wall.map(age).map_or_else(String::new, |age| age.to_string())
 }
 
 /// The log's entry that it was fetched at, as text that compares as the number does.
@@ -101,11 +101,12 @@ fn number(response: &StoredResponse) -> String {
 }
 
 /// The body as it is to be stored. What takes its time takes another thread's.
-async fn packed(inner: &Arc<Inner>, response: &Arc<StoredResponse>) -> Packed {
-    let compression = inner.link.options().compress.filter(|compression| promises(&response.head, &response.body(), *compression));
+async fn packed(tier: &Arc<Tier>, response: &Arc<StoredResponse>) -> Packed {
+    let compression =
+        tier.link.options().compress.filter(|compression| is_worth_compressing(&response.head, &response.body(), *compression));
     match compression {
         None => Packed::plain(&response.body()),
-        Some(Compression { level, .. }) if response.body_length() < ASIDE => pack(&response.body(), level),
+        Some(Compression { level, .. }) if response.body_length() < MIN_OFFLOADED => pack(&response.body(), level),
         Some(Compression { level, .. }) => {
             let aside = Arc::clone(response);
             let packed = tokio::task::spawn_blocking(move || pack(&aside.body(), level)).await;
@@ -115,27 +116,27 @@ async fn packed(inner: &Arc<Inner>, response: &Arc<StoredResponse>) -> Packed {
 }
 
 /// The head alone, if its body is still there; all of it otherwise.
-pub(crate) async fn freshen(inner: &Arc<Inner>, write: Write) -> Result<(), RemoteError> {
+pub(crate) async fn freshen(tier: &Arc<Tier>, write: Write) -> Result<(), RemoteError> {
     let (response, keep) = (&write.response, millis(write.keep));
-    let place = inner.key_of(response);
-    if response.body_length() > SEGMENT as u64 && !extend(inner, &place, response, write.keep).await? {
-        return commit(inner, write).await;
+    let entry_key = tier.key_of(response);
+    if response.body_length() > SEGMENT as u64 && !extend(tier, &entry_key, response, write.keep).await? {
+        return commit(tier, write).await;
     }
-    let keys = inner.link.options().keys.as_ref();
-    let head = seal(keys, &place.head(), encode(response, response.position.shared()).into())?;
-    let mut call = scripts::FRESHEN.call().key(place.entry()).key(lease_place(&place, write.lease.as_ref()));
+    let keys = tier.link.options().keys.as_ref();
+    let head = seal(keys, &entry_key.head(), encode(response, response.position.shared()).into())?;
+    let mut call = scripts::FRESHEN.call().key(entry_key.entry()).key(lease_key(&entry_key, write.lease.as_ref()));
     if response.variant().is_some() {
-        call = call.key(EntryKey::primary(&inner.link.options().prefix, &response.key()).entry());
+        call = call.key(EntryKey::primary(&tier.link.options().prefix, &response.key()).entry());
     }
     call = call.arg(ordered(response.fetch)).arg(ordered(response.body_fetch())).arg(&head[..]);
-    call = call.arg(keep).arg(token(write.lease.as_ref())).arg(age(inner, response)).arg(number(response));
-    if let Some(selecting) = selecting(inner, response)? {
+    call = call.arg(keep).arg(token(write.lease.as_ref())).arg(age(tier, response)).arg(number(response));
+    if let Some(selecting) = selecting(tier, response)? {
         call = call.arg(&selecting[..]);
     }
     let call = &call;
     let work = |mut connection| async move { call.invoke::<bool>(&mut connection).await };
-    if !inner.link.run(Operation::Freshen, Lane::Small, work).await? {
-        return commit(inner, write).await;
+    if !tier.link.run(Operation::Freshen, Lane::Small, work).await? {
+        return commit(tier, write).await;
     }
     if let Some(lease) = write.lease {
         lease.spent();
@@ -144,26 +145,26 @@ pub(crate) async fn freshen(inner: &Arc<Inner>, write: Write) -> Result<(), Remo
 }
 
 /// A body beside its entry has to last as long as its head. `false`: not all of it is there, or it had better be written anew.
-async fn extend(inner: &Arc<Inner>, place: &EntryKey, response: &StoredResponse, keep: Duration) -> Result<bool, RemoteError> {
+async fn extend(tier: &Arc<Tier>, entry_key: &EntryKey, response: &StoredResponse, keep: Duration) -> Result<bool, RemoteError> {
     let mut get = redis::cmd("HGET");
-    get.arg(place.entry()).arg("c");
+    get.arg(entry_key.entry()).arg("c");
     let get = &get;
     let work = |mut connection| async move { get.query_async::<Option<Vec<u8>>>(&mut connection).await };
-    let note = inner.link.run(Operation::Freshen, Lane::Small, work).await?;
+    let note = tier.link.run(Operation::Freshen, Lane::Small, work).await?;
     match note.as_deref().and_then(Note::parse) {
         Some(Note::Zstd { length }) => Ok(length <= SEGMENT as u64),
-        Some(Note::Chunks { lengths }) => chunks::extend(inner, place, response.body_fetch(), lengths.len(), keep).await,
+        Some(Note::Chunks { lengths }) => chunks::extend(tier, entry_key, response.body_fetch(), lengths.len(), keep).await,
         None => Ok(false),
     }
 }
 
 /// Drops the entry unless a fetch later than `fetch` has replaced it.
-pub(crate) async fn remove(inner: &Arc<Inner>, entry: EntryKey, fetch: u64) -> Result<(), RemoteError> {
+pub(crate) async fn remove(tier: &Arc<Tier>, entry: EntryKey, fetch: u64) -> Result<(), RemoteError> {
     let call = scripts::REMOVE.call().key(entry.entry()).arg(ordered(fetch));
     let call = &call;
     let work = |mut connection| async move { call.invoke::<(String, String)>(&mut connection).await };
-    let (body_fetch, form) = inner.link.run(Operation::Remove, Lane::Small, work).await?;
-    leftovers::drop_chunks(inner, &entry, &body_fetch, &form, Life::ShortlyMore).await
+    let (body_fetch, form) = tier.link.run(Operation::Remove, Lane::Small, work).await?;
+    leftovers::drop_chunks(tier, &entry, &body_fetch, &form, Life::ShortlyMore).await
 }
 
 fn token(lease: Option<&Lease>) -> String {

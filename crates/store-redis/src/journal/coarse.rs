@@ -18,9 +18,9 @@ use super::form::encode;
 const STEPS: usize = 8;
 
 /// The invalidation, or the finest coarser one whose form in the log takes so many bytes at most.
-pub(crate) fn within(mut invalidation: Invalidation, most_bytes: usize) -> Invalidation {
+pub(crate) fn within(mut invalidation: Invalidation, max_bytes: usize) -> Invalidation {
     for _ in 0..STEPS {
-        if encode(&invalidation).len() <= most_bytes {
+        if encode(&invalidation).len() <= max_bytes {
             return invalidation;
         }
         let mut seen = HashSet::new();
@@ -66,8 +66,8 @@ mod tests {
     use super::*;
     use InvalidationTarget::{All, Pattern, Prefix, Tag as Named, Url};
 
-    fn coarser(targets: Vec<InvalidationTarget>, most_bytes: usize) -> Vec<InvalidationTarget> {
-        within(Invalidation::hard(targets), most_bytes).targets
+    fn coarser(targets: Vec<InvalidationTarget>, max_bytes: usize) -> Vec<InvalidationTarget> {
+        within(Invalidation::hard(targets), max_bytes).targets
     }
 
     fn text(text: &str) -> String {
@@ -102,17 +102,17 @@ mod tests {
     #[test]
     fn the_coarser_one_names_all_that_the_finer_one_did() {
         let targets: Vec<_> = (0..50).flat_map(|n| [Url(format!("http://a.example/{n}/x?y")), Named(format!("a:{n}:{n}"))]).collect();
-        for most_bytes in [4_000, 2_000, 1_000, 500, 100] {
+        for max_bytes in [4_000, 2_000, 1_000, 500, 100] {
             let ledger = Ledger::default();
-            ledger.apply(&within(Invalidation::hard(targets.clone()), most_bytes), Timestamp::from_secs(1_000));
+            ledger.apply(&within(Invalidation::hard(targets.clone()), max_bytes), Timestamp::from_secs(1_000));
             for n in 0..50 {
                 let url = format!("http://a.example/{n}/x?y");
                 let by = |url: &str, names: &[&str]| {
                     let tags: Tags = Tag::surrogates(names.iter().copied()).unwrap().into();
                     ledger.check(&Subject { url, tags: (&tags).into() }, Default::default())
                 };
-                assert_eq!(by(&url, &[]), Validity::Invalid, "{url} within {most_bytes}");
-                assert_eq!(by("http://b.example/", &[&format!("a:{n}:{n}")]), Validity::Invalid, "{n} within {most_bytes}");
+                assert_eq!(by(&url, &[]), Validity::Invalid, "{url} within {max_bytes}");
+                assert_eq!(by("http://b.example/", &[&format!("a:{n}:{n}")]), Validity::Invalid, "{n} within {max_bytes}");
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The journal on disk: what was accepted outlives the process.
 //!
 //! One line for each invalidation, as it stands in the log. A line without its end was being written when the process died, before
-//! anybody was told that it was accepted. What cannot be read otherwise may have meant anything, so it means everything.
+//! it was acknowledged. A whole line that cannot be read may have meant anything, so it means everything.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -56,7 +56,7 @@ impl JournalFile {
         self.cut_to(0);
     }
 
-    /// What stays in spite of it is told twice, which does no harm.
+    /// Lines that stay in spite of it are published twice, which does no harm.
     fn cut_to(&mut self, length: u64) {
         let _ = self.file.set_len(length).and_then(|()| self.file.seek(SeekFrom::Start(length)));
     }

@@ -13,7 +13,7 @@ pub(crate) fn encode(invalidation: &Invalidation) -> Vec<u8> {
     serde_json::to_vec(invalidation).unwrap_or_default()
 }
 
-/// What cannot be read may have meant anything, so it means everything.
+/// A form that cannot be read may have meant anything, so it means everything.
 pub(crate) fn decode(bytes: &[u8]) -> Invalidation {
     serde_json::from_slice(bytes).unwrap_or_else(|_| everything())
 }

@@ -11,10 +11,10 @@ use super::file::JournalFile;
 use super::form::{encode, everything};
 
 /// Targets that may be kept. Beyond it one entry stands for all: everything is invalid.
-const MOST: usize = 10_000;
+const MAX_TARGETS: usize = 10_000;
 
 /// Bytes of their forms that may be kept, in memory and on disk.
-const MOST_BYTES: usize = 16 << 20;
+const MAX_BYTES: usize = 16 << 20;
 
 /// Invalidations that wait for the log, in memory and in a file.
 #[derive(Debug, Default)]
@@ -59,13 +59,13 @@ impl Journal {
 
     /// The oldest, as many as fit into so many bytes as one invalidation, but one at least: that one, and those that it is made of. They
     /// stay until they are [`Self::done`].
-    pub(crate) fn batch(&self, most_bytes: usize) -> (Invalidation, Vec<Invalidation>) {
+    pub(crate) fn batch(&self, max_bytes: usize) -> (Invalidation, Vec<Invalidation>) {
         let kept = self.lock();
         let (mut all, mut of, mut bytes) = (Invalidation::default(), Vec::new(), 0);
         for entry in &kept.entries {
             bytes += encode(entry).len();
-            // What is soft stays apart from what is not, and all in their order.
-            if !of.is_empty() && (bytes > most_bytes || entry.soft != all.soft) {
+            // Soft and hard invalidations stay apart, and all in their order.
+            if !of.is_empty() && (bytes > max_bytes || entry.soft != all.soft) {
                 break;
             }
             all.soft = entry.soft;
@@ -83,7 +83,7 @@ impl Journal {
             kept.unwritten = kept.unwritten.min(kept.entries.len());
             kept.targets = kept.entries.iter().map(|entry| entry.targets.len()).sum();
             if kept.entries.is_empty() {
-                // Before that, what is told already stays in the file: to tell it twice does no harm.
+                // Before that, published ones stay in the file: to publish them twice does no harm.
                 kept.bytes = 0;
                 kept.file.iter_mut().for_each(JournalFile::clear);
             }
@@ -108,10 +108,10 @@ impl Kept {
     fn add(&mut self, invalidation: Invalidation) -> bool {
         let (targets, bytes) = (invalidation.targets.len(), encode(&invalidation).len());
         let mut kept = invalidation;
-        if self.targets.saturating_add(targets) > MOST || self.bytes.saturating_add(bytes) > MOST_BYTES {
+        if self.targets.saturating_add(targets) > MAX_TARGETS || self.bytes.saturating_add(bytes) > MAX_BYTES {
             kept = everything();
             self.entries.clear();
-            (self.targets, self.bytes, self.unwritten) = (MOST, 0, 0);
+            (self.targets, self.bytes, self.unwritten) = (MAX_TARGETS, 0, 0);
             self.file.iter_mut().for_each(JournalFile::clear);
         } else {
             self.targets += targets;
@@ -158,8 +158,8 @@ mod tests {
         let one = encode(&tagged("0")).len();
         (0..5).for_each(|n| _ = journal.keep(tagged(&n.to_string())));
         journal.keep(everything());
-        let told = |most_bytes| {
-            let (all, of) = journal.batch(most_bytes);
+        let told = |max_bytes| {
+            let (all, of) = journal.batch(max_bytes);
             of.iter().for_each(|invalidation| journal.done(invalidation));
             (all.soft, all.targets.len(), of.len())
         };
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn when_there_are_too_many_one_stands_for_all() {
         let journal = Journal::default();
-        for n in 0..=MOST / 2 {
+        for n in 0..=MAX_TARGETS / 2 {
             journal.keep(tagged(&n.to_string()));
         }
         assert_eq!((journal.first(), journal.len()), (Some(everything()), 1));

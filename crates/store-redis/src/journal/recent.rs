@@ -7,12 +7,12 @@ use larder_store::Invalidation;
 
 use super::form::encode;
 
-/// Invalidations that are told again after the log has begun anew, and bytes of their forms.
-const MOST_TOLD: usize = 1_000;
-const MOST_TOLD_BYTES: usize = 4 << 20;
+/// Invalidations that are published again after the log has begun anew, and bytes of their forms.
+const MAX_ENTRIES: usize = 1_000;
+const MAX_BYTES: usize = 4 << 20;
 
-/// Of those that the log was given by this replica, the last. A master that has been cut off takes invalidations that its successor never
-/// hears of: where the log begins anew, they are told again, which does no harm.
+/// The last invalidations that this replica has put into the log. A master that has been cut off takes invalidations that its successor never
+/// receives: where the log begins anew, they are published again, which does no harm.
 #[derive(Debug, Default)]
 pub(crate) struct Recent(Mutex<Last>);
 
@@ -29,13 +29,13 @@ impl Recent {
         let mut last = self.lock();
         last.bytes += bytes;
         last.entries.push_back((invalidation, bytes));
-        while last.entries.len() > MOST_TOLD || last.bytes > MOST_TOLD_BYTES {
+        while last.entries.len() > MAX_ENTRIES || last.bytes > MAX_BYTES {
             let Some((_, bytes)) = last.entries.pop_front() else { return };
             last.bytes -= bytes;
         }
     }
 
-    /// All of them, to be told again.
+    /// All of them, to be published again.
     pub(crate) fn take(&self) -> Vec<Invalidation> {
         std::mem::take(&mut *self.lock()).entries.into_iter().map(|(invalidation, _)| invalidation).collect()
     }
@@ -57,15 +57,15 @@ mod tests {
 
     #[test]
     fn what_is_told_again_is_bounded_in_number_and_in_bytes() {
-        let told = Recent::default();
-        (0..=MOST_TOLD).for_each(|n| told.add(tagged(&n.to_string())));
-        let again = told.take();
-        assert_eq!((again.len(), &again[0], told.take().len()), (MOST_TOLD, &tagged("1"), 0));
-        let large = |n: usize| tagged(&format!("{n}{}", "x".repeat(MOST_TOLD_BYTES / 4)));
-        (0..9).for_each(|n| told.add(large(n)));
-        assert_eq!(told.take(), [large(6), large(7), large(8)]);
-        told.add(tagged(&"x".repeat(MOST_TOLD_BYTES)));
-        told.add(tagged("a"));
-        assert_eq!(told.take(), [tagged("a")]);
+        let recent = Recent::default();
+        (0..=MAX_ENTRIES).for_each(|n| recent.add(tagged(&n.to_string())));
+        let again = recent.take();
+        assert_eq!((again.len(), &again[0], recent.take().len()), (MAX_ENTRIES, &tagged("1"), 0));
+        let large = |n: usize| tagged(&format!("{n}{}", "x".repeat(MAX_BYTES / 4)));
+        (0..9).for_each(|n| recent.add(large(n)));
+        assert_eq!(recent.take(), [large(6), large(7), large(8)]);
+        recent.add(tagged(&"x".repeat(MAX_BYTES)));
+        recent.add(tagged("a"));
+        assert_eq!(recent.take(), [tagged("a")]);
     }
 }

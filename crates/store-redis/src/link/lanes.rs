@@ -19,7 +19,7 @@ use super::observer::{Operation, RedisObserver};
 use super::servers::{Connection, Found, Servers, in_words};
 
 /// Chunks of all bodies that are on their way at the same time, but for the first of each: those who wait for their turn are not late yet.
-pub(crate) const AT_ONCE: usize = 32;
+pub(crate) const MAX_CONCURRENT_CHUNKS: usize = 32;
 
 /// How often it is asked whether it works again while the breaker is open.
 const RECOVERY: Duration = Duration::from_millis(250);
@@ -31,8 +31,8 @@ pub(crate) enum Lane {
     Bulk,
 }
 
-/// The least that an operation may take which somebody waits for who is being served already: breaking off is worse than waiting.
-const MIDWAY: Duration = Duration::from_secs(1);
+/// Minimum deadline for an operation that a client already being served waits for: breaking off is worse than waiting.
+const MIN_STREAMING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// See the module's page.
 pub(crate) struct Link {
@@ -45,7 +45,7 @@ pub(crate) struct Link {
     observer: Option<Arc<dyn RedisObserver>>,
     health: Health,
     recovering: AtomicBool,
-    /// How many chunks have come by [`Link::run_midway`].
+    /// How many chunks have come by [`Link::run_streaming`].
     arrivals: AtomicU64,
 }
 
@@ -78,7 +78,7 @@ impl Link {
         self.breaker.state((self.clocks.monotonic)())
     }
 
-    /// What is wrong now, for people.
+    /// The problem now, for people.
     pub(crate) fn problem(&self) -> Option<String> {
         self.health.problem()
     }
@@ -94,22 +94,26 @@ impl Link {
     where
         F: Future<Output = RedisResult<T>>,
     {
-        self.run_with(Patience::new(self.options.timeout), operation, lane, work).await
+        self.run_with(Deadline::new(self.options.timeout), operation, lane, work).await
     }
 
     /// As [`Self::run`], for the rest of what is being served already, by the lane for what is large: as long as anything of the kind arrives
     /// there, what comes behind it is not late.
-    pub(crate) async fn run_midway<T, F>(self: &Arc<Self>, operation: Operation, work: impl Fn(Connection) -> F) -> Result<T, RemoteError>
+    pub(crate) async fn run_streaming<T, F>(
+        self: &Arc<Self>,
+        operation: Operation,
+        work: impl Fn(Connection) -> F,
+    ) -> Result<T, RemoteError>
     where
         F: Future<Output = RedisResult<T>>,
     {
-        let patience = Patience { deadline: midway(&self.options), arrivals: Some(&self.arrivals) };
-        self.run_with(patience, operation, Lane::Bulk, work).await
+        let deadline = Deadline { limit: streaming_timeout(&self.options), arrivals: Some(&self.arrivals) };
+        self.run_with(deadline, operation, Lane::Bulk, work).await
     }
 
     async fn run_with<T, F>(
         self: &Arc<Self>,
-        patience: Patience<'_>,
+        deadline: Deadline<'_>,
         operation: Operation,
         lane: Lane,
         work: impl Fn(Connection) -> F,
@@ -120,7 +124,7 @@ impl Link {
         let started = (self.clocks.monotonic)();
         let Some(pass) = self.breaker.pass(started) else { return Err(RemoteError::Open) };
         let outcome = match self.connection(lane) {
-            Some(connection) => patience.wait(twice(connection, work)).await,
+            Some(connection) => deadline.wait(twice(connection, work)).await,
             None => Ok(Err(RedisError::from((ErrorKind::Io, "no sentinel has said yet where the master is")))),
         };
         let now = (self.clocks.monotonic)();
@@ -142,7 +146,7 @@ impl Link {
             }
             Err(_) => {
                 if !operation.is_afterwards() && pass.failed(now) {
-                    self.opened(format!("no answer within {} ms", patience.deadline.as_millis()));
+                    self.opened(format!("no answer within {} ms", deadline.limit.as_millis()));
                 }
                 Err(RemoteError::Timeout)
             }
@@ -181,7 +185,7 @@ impl Link {
 
     /// Asks it in the background until it works, so that no request has to find out.
     fn opened(self: &Arc<Self>, problem: String) {
-        self.health.ails(problem, (self.clocks.monotonic)());
+        self.health.set_problem(problem, (self.clocks.monotonic)());
         if !self.recovering.swap(true, Ordering::Relaxed) {
             tokio::spawn(recover(Arc::downgrade(self)));
         }
@@ -200,7 +204,7 @@ impl Link {
     }
 }
 
-/// A server closes what it takes to be idle, and a failover closes everything: who comes first finds out.
+/// A server closes connections that it takes to be idle, and a failover closes all: the first operation after it finds out.
 async fn twice<T, F: Future<Output = RedisResult<T>>>(connection: Connection, work: impl Fn(Connection) -> F) -> RedisResult<T> {
     match work(connection.clone()).await {
         Err(error) if error.is_connection_dropped() && !error.is_connection_refusal() && !error.is_timeout() => work(connection).await,
@@ -209,15 +213,15 @@ async fn twice<T, F: Future<Output = RedisResult<T>>>(connection: Connection, wo
 }
 
 /// How long an operation is waited for.
-struct Patience<'a> {
-    deadline: Duration,
+struct Deadline<'a> {
+    limit: Duration,
     /// Each arrival counted here begins the deadline anew.
     arrivals: Option<&'a AtomicU64>,
 }
 
-impl Patience<'_> {
-    fn new(deadline: Duration) -> Self {
-        Self { deadline, arrivals: None }
+impl Deadline<'_> {
+    fn new(limit: Duration) -> Self {
+        Self { limit, arrivals: None }
     }
 
     async fn wait<T>(&self, work: impl Future<Output = T>) -> Result<T, Elapsed> {
@@ -225,7 +229,7 @@ impl Patience<'_> {
         let arrived = || self.arrivals.map(|arrivals| arrivals.load(Ordering::Relaxed));
         loop {
             let before = arrived();
-            match timeout(self.deadline, work.as_mut()).await {
+            match timeout(self.limit, work.as_mut()).await {
                 Err(elapsed) if arrived() == before => return Err(elapsed),
                 Err(_) => {}
                 Ok(outcome) => {
@@ -239,15 +243,15 @@ impl Patience<'_> {
     }
 }
 
-fn midway(options: &RedisOptions) -> Duration {
-    options.timeout.max(MIDWAY)
+fn streaming_timeout(options: &RedisOptions) -> Duration {
+    options.timeout.max(MIN_STREAMING_TIMEOUT)
 }
 
 impl Lanes {
     fn new(found: Found, options: &RedisOptions) -> RedisResult<Self> {
         let small = found.connect_lazily(options, options.timeout)?;
         // Each operation has its own deadline; of those that wait behind each other the last may wait for all.
-        let bulk = found.connect_lazily(options, midway(options) * AT_ONCE as u32)?;
+        let bulk = found.connect_lazily(options, streaming_timeout(options) * MAX_CONCURRENT_CHUNKS as u32)?;
         Ok(Self { found, small, bulk })
     }
 }
@@ -258,17 +262,17 @@ async fn recover(link: Weak<Link>) {
         let Some(link) = link.upgrade() else { return };
         match link.ping().await {
             Ok(()) => {
-                link.health.is_well();
+                link.health.clear_problem();
                 link.recovering.store(false, Ordering::Relaxed);
                 link.breaker.close();
                 return;
             }
-            Err(problem) => link.health.ails(problem, (link.clocks.monotonic)()),
+            Err(problem) => link.health.set_problem(problem, (link.clocks.monotonic)()),
         }
     }
 }
 
-/// What an error means for us. Only a refusal of a server that is well otherwise is not held against it.
+/// The kind of an error. A refusal by a server that works otherwise does not count as a failure.
 fn kind(error: &RedisError) -> RemoteError {
     match error.kind() {
         _ if error.is_timeout() => RemoteError::Timeout,
@@ -293,7 +297,7 @@ mod tests {
     const DEADLINE: Duration = Duration::from_secs(1);
 
     async fn waited(seconds: u64, arrivals: Option<&AtomicU64>) -> Result<(), Elapsed> {
-        Patience { deadline: DEADLINE, arrivals }.wait(tokio::time::sleep(Duration::from_millis(seconds * 1000 - 100))).await
+        Deadline { limit: DEADLINE, arrivals }.wait(tokio::time::sleep(Duration::from_millis(seconds * 1000 - 100))).await
     }
 
     #[tokio::test(start_paused = true)]

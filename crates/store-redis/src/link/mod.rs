@@ -14,6 +14,6 @@ mod servers;
 
 pub use clocks::Clocks;
 pub(crate) use health::Health;
-pub(crate) use lanes::{AT_ONCE, Lane, Link};
+pub(crate) use lanes::{Lane, Link, MAX_CONCURRENT_CHUNKS};
 pub use observer::{Operation, RedisObserver};
 pub(crate) use servers::{Connection, in_words};

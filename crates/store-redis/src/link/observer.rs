@@ -1,10 +1,10 @@
-//! The kinds of operation on Redis, and who is told of each.
+//! The kinds of operation on Redis, and the trait that observes them.
 
 use std::time::Duration;
 
 use larder_store::RemoteError;
 
-/// What is asked of Redis.
+/// A kind of operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
     /// A look-up, or the lease.
@@ -50,7 +50,7 @@ impl Operation {
     }
 }
 
-/// Is told of every operation that reached Redis or should have. Called on the request path: it must not wait.
+/// Observes every operation that reached Redis or should have. Called on the request path: it must not wait.
 pub trait RedisObserver: Send + Sync {
     /// One operation is over.
     fn operation(&self, operation: Operation, outcome: Result<(), RemoteError>, elapsed: Duration);

@@ -42,7 +42,7 @@ pub(crate) struct Cluster {
     seeds: Vec<Client>,
 }
 
-/// What was found.
+/// The server to speak to.
 #[derive(Clone)]
 pub(crate) enum Found {
     Server(Arc<Client>),
@@ -73,7 +73,7 @@ impl Servers {
         }
     }
 
-    /// What is known without asking anybody.
+    /// The server, where it is known without asking a sentinel.
     pub(crate) fn known(&self) -> Option<Found> {
         match self {
             Self::Single(client) => Some(Found::Server(Arc::clone(client))),
@@ -82,12 +82,12 @@ impl Servers {
         }
     }
 
-    /// Where the server is now. `patience` is for each of those who may have to be asked.
-    pub(crate) async fn find(&self, patience: Duration) -> Result<Found, String> {
+    /// Where the server is now. `time_limit` is for each server that may have to be asked.
+    pub(crate) async fn find(&self, time_limit: Duration) -> Result<Found, String> {
         let Self::Sentinel(sentinel) = self else { return self.known().ok_or_else(|| "nowhere to connect to".to_owned()) };
         let asked = async { sentinel.lock().await.async_get_client().await };
         // Sentinels are asked one after the other, and the master whether it is one.
-        match tokio::time::timeout(4 * patience, asked).await {
+        match tokio::time::timeout(4 * time_limit, asked).await {
             Ok(found) => found
                 .map(|client| Found::Server(Arc::new(client)))
                 .map_err(|error| format!("the sentinels name no master: {}", in_words(&error))),
@@ -225,7 +225,7 @@ impl fmt::Display for Found {
 }
 
 impl Connection {
-    /// What one server of a Cluster answers, or the one server that has no address.
+    /// Asks one server of a Cluster, or the one server that has no address.
     pub(crate) async fn ask(mut self, server: &str, command: &Cmd) -> RedisResult<Value> {
         match (&mut self, server.rsplit_once(':')) {
             (Self::Cluster(connection), Some((host, port))) => {
@@ -264,7 +264,7 @@ impl ConnectionLike for Connection {
     }
 }
 
-/// What an error says, for people.
+/// An error in words for people.
 pub(crate) fn in_words(error: &RedisError) -> String {
     let detail = error.detail().unwrap_or_default();
     match (error.kind(), error.code()) {

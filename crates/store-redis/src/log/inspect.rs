@@ -11,10 +11,10 @@ use crate::link::Connection;
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// Between two attempts to connect.
-const AGAIN: Duration = Duration::from_millis(250);
+const RETRY_PAUSE: Duration = Duration::from_millis(250);
 
 /// The longest that one answer may take.
-const PATIENCE: Duration = Duration::from_secs(1);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Looks at the servers now and then, until the log's owner is gone. On a connection of its own: many small questions would hold up what
 /// the log has to tell.
@@ -24,7 +24,7 @@ pub(crate) async fn keep_looking(log: Weak<Log>) {
         let Some(log) = log.upgrade() else { return };
         let looked = look(&log, &mut connection).await;
         drop(log);
-        tokio::time::sleep(if looked.is_ok() { PAUSE } else { AGAIN }).await;
+        tokio::time::sleep(if looked.is_ok() { PAUSE } else { RETRY_PAUSE }).await;
         if looked.is_err() {
             connection = None;
         }
@@ -37,7 +37,7 @@ async fn look(log: &Log, connection: &mut Option<Connection>) -> Result<(), ()> 
         Some(connection) => connection,
         None => {
             let found = log.link.find().await.map_err(drop)?;
-            connection.insert(found.connect(options, options.timeout.max(PATIENCE)).await.map_err(drop)?)
+            connection.insert(found.connect(options, options.timeout.max(ANSWER_TIMEOUT)).await.map_err(drop)?)
         }
     };
     log.set_inspected(Inspection::of(connection, options).await.map_err(drop)?);

@@ -9,9 +9,9 @@ use crate::link::Connection;
 use crate::scripts;
 
 /// Bytes of entries in one answer: what a slow connection brings in a moment.
-const MOST_BYTES: usize = 256 << 10;
+const MAX_REPLY_BYTES: usize = 256 << 10;
 
-/// What a look has shown.
+/// The result of a look.
 pub(crate) struct Look {
     /// The number of the last entry.
     pub(crate) last: u64,
@@ -24,14 +24,14 @@ pub(crate) struct Look {
     pub(crate) entries: Vec<Entry>,
 }
 
-type Answer = (u64, bool, String, i64, Vec<String>, Vec<(Vec<u8>, Vec<u8>, Vec<u8>)>);
+type LookReply = (u64, bool, String, i64, Vec<String>, Vec<(Vec<u8>, Vec<u8>, Vec<u8>)>);
 
 impl Look {
     /// Asks, and says how far this replica is.
     pub(crate) async fn at(log: &Log, connection: &mut Connection) -> RedisResult<Self> {
         let call = log.keys().into_iter().fold(scripts::CATCH_UP.call(), |call, key| call.key(key));
-        let call = call.arg(log.applied()).arg(MOST_BYTES);
-        let (last, begun, damage, now, registry, entries): Answer = log.replicas.speak(connection, call).await?;
+        let call = call.arg(log.applied()).arg(MAX_REPLY_BYTES);
+        let (last, begun, damage, now, registry, entries): LookReply = log.replicas.report(connection, call).await?;
         let entries = entries.into_iter().filter_map(|(id, invalidation, messages)| Entry::read(&id, &invalidation, &messages)).collect();
         Ok(Self { last, begun, damage, registry: Registry::read(now, &registry), entries })
     }

@@ -1,7 +1,7 @@
-//! Messages on the channel that applications publish on, which every replica hears: the log needs each of them once.
+//! Messages on the channel that applications publish on. Every replica receives each of them, and the log needs it once.
 //!
-//! The replicas that hear it are in an order. The first one puts a message into the log at once; each of the others looks whether it is
-//! there, a little longer than the one before it, and puts it in itself if it is not.
+//! The replicas that receive it are in an order. The first one puts a message into the log at once; each of the others waits for it there,
+//! a little longer than the one before it, and puts it in itself if it does not come.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,33 +10,33 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// How much longer each replica waits than the one before it.
-pub(crate) const TURN: Duration = Duration::from_millis(250);
+pub(crate) const RANK_DELAY: Duration = Duration::from_millis(250);
 
-/// The longest that any replica waits.
-pub(crate) const LONGEST: Duration = Duration::from_secs(2);
+/// The maximum that any replica waits.
+pub(crate) const MAX_DELAY: Duration = Duration::from_secs(2);
 
-/// How long a message that the log had before it was heard here is remembered. Said again later, it is another one.
-const EARLY: Duration = Duration::from_secs(2);
+/// How long a message is remembered that the log had before it was received here. Published again later, it is another one.
+const REMEMBERED_FOR: Duration = Duration::from_secs(2);
 
-/// Messages that this replica has heard, and those that it has met in the log.
+/// Messages that this replica has received, and those that it has seen in the log.
 #[derive(Debug, Default)]
-pub(crate) struct Heard {
-    messages: Mutex<Messages>,
-    /// Told whenever the log has another one.
+pub(crate) struct Messages {
+    messages: Mutex<State>,
+    /// Notified whenever the log has another one.
     logged: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Messages {
-    /// Heard, and not met in the log yet: how often each.
+struct State {
+    /// Received, and not seen in the log yet: how often each.
     awaited: HashMap<u64, u32>,
-    /// Met in the log before they were heard, and when.
+    /// Seen in the log before they were received, and when.
     early: Vec<(u64, Instant)>,
 }
 
-impl Heard {
-    /// These were heard just now.
-    pub(crate) fn hear(&self, marks: &[u64]) {
+impl Messages {
+    /// These were received just now.
+    pub(crate) fn receive(&self, marks: &[u64]) {
         let mut messages = self.lock();
         for mark in marks {
             match messages.early.iter().position(|(early, _)| early == mark) {
@@ -47,9 +47,9 @@ impl Heard {
     }
 
     /// The log has these.
-    pub(crate) fn met(&self, marks: impl Iterator<Item = u64>, now: Instant) {
+    pub(crate) fn logged(&self, marks: impl Iterator<Item = u64>, now: Instant) {
         let mut messages = self.lock();
-        messages.early.retain(|(_, met)| now.saturating_duration_since(*met) < EARLY);
+        messages.early.retain(|(_, logged)| now.saturating_duration_since(*logged) < REMEMBERED_FOR);
         for mark in marks {
             if !messages.take(mark) {
                 messages.early.push((mark, now));
@@ -59,14 +59,14 @@ impl Heard {
         self.logged.notify_waiters();
     }
 
-    /// These will not be met: they were put in without their marks, or are kept until the log can be reached.
+    /// These will not come in the log: they were put in without their marks, or are kept until the log can be reached.
     pub(crate) fn forget(&self, marks: &[u64]) {
         let mut messages = self.lock();
         marks.iter().for_each(|mark| _ = messages.take(*mark));
     }
 
-    /// Waits until the log has all of these, at most for so long; what it lacks then.
-    pub(crate) async fn missing(&self, marks: &[u64], patience: Duration) -> Vec<u64> {
+    /// Waits until the log has all of these, at most for `time_limit`; returns those that it lacks then.
+    pub(crate) async fn not_logged(&self, marks: &[u64], time_limit: Duration) -> Vec<u64> {
         let all = async {
             loop {
                 // Made before the look, so that none is missed in between.
@@ -77,7 +77,7 @@ impl Heard {
                 logged.await;
             }
         };
-        let _ = tokio::time::timeout(patience, all).await;
+        let _ = tokio::time::timeout(time_limit, all).await;
         self.awaited(marks)
     }
 
@@ -86,12 +86,12 @@ impl Heard {
         marks.iter().copied().filter(|mark| messages.awaited.contains_key(mark)).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Messages> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.messages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Messages {
+impl State {
     /// One less is awaited; `false` if none is.
     fn take(&mut self, mark: u64) -> bool {
         let Some(count) = self.awaited.get_mut(&mark) else { return false };
@@ -110,40 +110,40 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_the_log_has_need_not_be_put_in() {
-        let (heard, now) = (Heard::default(), Instant::now());
-        heard.hear(&[1, 2]);
-        heard.met([1].into_iter(), now);
-        assert_eq!(heard.missing(&[1, 2], TURN).await, [2]);
-        heard.met([2].into_iter(), now);
-        assert_eq!(heard.missing(&[1, 2], TURN).await, [0; 0]);
+        let (messages, now) = (Messages::default(), Instant::now());
+        messages.receive(&[1, 2]);
+        messages.logged([1].into_iter(), now);
+        assert_eq!(messages.not_logged(&[1, 2], RANK_DELAY).await, [2]);
+        messages.logged([2].into_iter(), now);
+        assert_eq!(messages.not_logged(&[1, 2], RANK_DELAY).await, [0; 0]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_log_may_have_it_before_it_is_heard() {
-        let (heard, now) = (Heard::default(), Instant::now());
-        heard.met([1].into_iter(), now);
-        heard.hear(&[1]);
-        assert_eq!(heard.missing(&[1], TURN).await, [0; 0]);
-        heard.hear(&[1]);
-        assert_eq!(heard.missing(&[1], TURN).await, [1], "said again, it is another one");
+        let (messages, now) = (Messages::default(), Instant::now());
+        messages.logged([1].into_iter(), now);
+        messages.receive(&[1]);
+        assert_eq!(messages.not_logged(&[1], RANK_DELAY).await, [0; 0]);
+        messages.receive(&[1]);
+        assert_eq!(messages.not_logged(&[1], RANK_DELAY).await, [1], "said again, it is another one");
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_was_met_long_ago_is_another_message() {
-        let (heard, now) = (Heard::default(), Instant::now());
-        heard.met([1].into_iter(), now);
-        heard.met([2].into_iter(), now + EARLY);
-        heard.hear(&[1]);
-        assert_eq!(heard.missing(&[1], TURN).await, [1]);
+        let (messages, now) = (Messages::default(), Instant::now());
+        messages.logged([1].into_iter(), now);
+        messages.logged([2].into_iter(), now + REMEMBERED_FOR);
+        messages.receive(&[1]);
+        assert_eq!(messages.not_logged(&[1], RANK_DELAY).await, [1]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_was_kept_is_not_waited_for() {
-        let heard = Heard::default();
-        heard.hear(&[1, 1]);
-        heard.forget(&[1]);
-        assert_eq!(heard.missing(&[1], TURN).await, [1]);
-        heard.forget(&[1]);
-        assert_eq!(heard.missing(&[1], TURN).await, [0; 0]);
+        let messages = Messages::default();
+        messages.receive(&[1, 1]);
+        messages.forget(&[1]);
+        assert_eq!(messages.not_logged(&[1], RANK_DELAY).await, [1]);
+        messages.forget(&[1]);
+        assert_eq!(messages.not_logged(&[1], RANK_DELAY).await, [0; 0]);
     }
 }

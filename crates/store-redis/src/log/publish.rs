@@ -2,30 +2,30 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use larder_store::{Answer, AppliedBy, Invalidation, InvalidationLog, Published, RemoteError};
+use larder_store::{AppliedBy, Invalidation, InvalidationLog, Published, RemoteError, StoreFuture};
 
-use super::messages::{LONGEST, TURN};
+use super::messages::{MAX_DELAY, RANK_DELAY};
 use super::state::Log;
 use crate::journal::{encode, within};
 use crate::link::{Lane, Operation, in_words};
 use crate::scripts;
 
 /// Entries that the stream keeps, about. A replica that was away for longer, and entries that were stored before, start over.
-const KEPT: u32 = 100_000;
+const MAX_STREAM_ENTRIES: u32 = 100_000;
 
 /// Bytes of entries that the stream keeps, about: a small part of the memory that Redis has, and read in a moment.
-const KEPT_BYTES: u64 = 8 << 20;
+const MAX_STREAM_BYTES: u64 = 8 << 20;
 
 /// Bytes of one entry. A longer one becomes coarser.
-const ENTRY_BYTES: usize = 64 << 10;
+const MAX_ENTRY_BYTES: usize = 64 << 10;
 
 impl Log {
     /// Puts an invalidation in, with the messages that it stands for, and says under which number.
     pub(crate) async fn put(&self, invalidation: &Invalidation, messages: &[u64]) -> Result<u64, RemoteError> {
-        let bounded = within(invalidation.clone(), ENTRY_BYTES);
+        let bounded = within(invalidation.clone(), MAX_ENTRY_BYTES);
         let marks: Vec<u8> = messages.iter().flat_map(|mark| mark.to_le_bytes()).collect();
         let call = self.keys().into_iter().fold(scripts::PUBLISH.call(), |call, key| call.key(key));
-        let call = call.arg(self.applied()).arg(encode(&bounded)).arg(marks).arg(KEPT).arg(KEPT_BYTES);
+        let call = call.arg(self.applied()).arg(encode(&bounded)).arg(marks).arg(MAX_STREAM_ENTRIES).arg(MAX_STREAM_BYTES);
         let (call, refusal) = (&call, &Mutex::new(String::new()));
         let work = |mut connection| async move {
             let answer = call.invoke::<(u64, String)>(&mut connection).await;
@@ -37,16 +37,16 @@ impl Log {
         match self.link.run(Operation::Publish, Lane::Small, work).await {
             Ok((number, damage)) => {
                 self.found_damage(&damage);
-                self.writing.is_well();
+                self.writing.clear_problem();
                 self.has(number, &bounded);
                 Ok(number)
             }
             Err(error) => {
                 self.refused.add();
-                // That it does not answer at all is told elsewhere.
+                // The link logs that Redis does not answer at all.
                 if error == RemoteError::Refused {
                     let why = refusal.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                    self.writing.ails(why, (self.link.clocks().monotonic)());
+                    self.writing.set_problem(why, (self.link.clocks().monotonic)());
                 }
                 Err(error)
             }
@@ -63,12 +63,12 @@ impl Log {
     }
 
     /// Puts in what the log does not have yet, as much as goes into one entry; `false` if that could not be done, or there is nothing.
-    pub(crate) async fn tell(&self) -> bool {
-        let (invalidation, told) = self.journal.batch(ENTRY_BYTES);
-        if told.is_empty() || self.put(&invalidation, &[]).await.is_err() {
+    pub(crate) async fn publish_waiting(&self) -> bool {
+        let (invalidation, batched) = self.journal.batch(MAX_ENTRY_BYTES);
+        if batched.is_empty() || self.put(&invalidation, &[]).await.is_err() {
             return false;
         }
-        told.iter().for_each(|invalidation| self.journal.done(invalidation));
+        batched.iter().for_each(|invalidation| self.journal.done(invalidation));
         true
     }
 
@@ -91,7 +91,7 @@ impl Log {
                 Published::Logged(number)
             }
             None => {
-                self.heard.forget(messages);
+                self.messages.forget(messages);
                 if self.journal.keep(invalidation) { Published::Kept } else { Published::Unwritten }
             }
         }
@@ -99,22 +99,22 @@ impl Log {
 }
 
 impl InvalidationLog for Log {
-    fn publish(&self, invalidation: Invalidation) -> Answer<'_, Published> {
+    fn publish(&self, invalidation: Invalidation) -> StoreFuture<'_, Published> {
         Box::pin(async move { self.publish_marked(invalidation, &[]).await })
     }
 
-    fn publish_once(&self, invalidation: Invalidation, messages: Vec<u64>) -> Answer<'_, ()> {
+    fn publish_once(&self, invalidation: Invalidation, messages: Vec<u64>) -> StoreFuture<'_, ()> {
         Box::pin(async move {
-            self.heard.hear(&messages);
-            let patience = (TURN * self.replicas.rank()).min(LONGEST);
-            let missing = self.heard.missing(&messages, patience).await;
-            if !missing.is_empty() {
-                self.publish_marked(invalidation, &missing).await;
+            self.messages.receive(&messages);
+            let delay = (RANK_DELAY * self.replicas.rank()).min(MAX_DELAY);
+            let not_logged = self.messages.not_logged(&messages, delay).await;
+            if !not_logged.is_empty() {
+                self.publish_marked(invalidation, &not_logged).await;
             }
         })
     }
 
-    fn applied_by(&self, number: u64) -> Answer<'_, Option<AppliedBy>> {
+    fn applied_by(&self, number: u64) -> StoreFuture<'_, Option<AppliedBy>> {
         Box::pin(self.replicas.applied_by(&self.link, number, self.applied()))
     }
 }

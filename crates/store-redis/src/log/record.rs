@@ -9,7 +9,7 @@ use crate::journal::decode;
 const MAX_NUMBER: u64 = (1 << 41) - 1;
 
 /// How far numbers leap at most, years in milliseconds. What lies beyond is left to a look, which knows the server's time.
-const FARTHEST: u64 = 1 << 36;
+const MAX_LEAP: u64 = 1 << 36;
 
 /// An entry of the log.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// What cannot be read may have meant anything, so it means everything. One without a number of the log is none: the gap will show.
+    /// An invalidation that cannot be read may have meant anything, so it means everything. One without a number of the log is none: the gap will show.
     pub(crate) fn read(id: &[u8], invalidation: &[u8], messages: &[u8]) -> Option<Self> {
         let (number, sequence) = std::str::from_utf8(id).ok()?.split_once('-')?;
         let number = number.parse().ok().filter(|number| *number <= MAX_NUMBER && sequence == "0")?;
@@ -39,7 +39,7 @@ impl Entry {
             let id = text(parts.next()?)?;
             let fields: Vec<Vec<u8>> = parts.next().map(items).unwrap_or_default().into_iter().filter_map(text).collect();
             let field = |name: &[u8]| fields.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| pair[1].as_slice());
-            Self::read(&id, field(b"i")?, field(b"m").unwrap_or_default()).filter(|entry| entry.number <= applied + FARTHEST)
+            Self::read(&id, field(b"i")?, field(b"m").unwrap_or_default()).filter(|entry| entry.number <= applied + MAX_LEAP)
         };
         entries.into_iter().map_while(entry).collect()
     }

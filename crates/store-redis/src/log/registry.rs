@@ -1,23 +1,23 @@
-//! What the registry of replicas says: who lives, how far each has applied the log, and who has not been heard of for a while.
+//! The registry of replicas: which of them live, how far each has applied the log, and which have not reported for a while.
 //!
-//! Its clock is the registry's own (`scripts/clock.lua`): it stands while the server does, so a server that stood still has not silenced
-//! anybody.
+//! Its clock is the registry's own (`scripts/clock.lua`): it stands while the server does, so a server that stood still makes no
+//! replica silent.
 
 use larder_store::AppliedBy;
 
 /// A replica that has not said anything for so long, in milliseconds, may be stopped or cut off.
-const SILENT: u64 = 3_000;
+const SILENT_AFTER: u64 = 3_000;
 
-/// What one replica has said.
+/// The last report of one replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Member {
     name: String,
-    /// Its word as it stands in the registry.
-    word: String,
+    /// Its report as it stands in the registry.
+    report: String,
     /// The entry of the log that it has applied last.
     number: u64,
-    /// When it said so.
-    heard: u64,
+    /// When it reported so.
+    reported_at: u64,
     /// Milliseconds for which that counts.
     counts: u64,
     /// Whether it hears the channel on which applications publish.
@@ -56,16 +56,16 @@ impl Registry {
         let is_lost = self.now.is_none() || self.lost.is_some();
         let gone = |member: &&Member| is_lost && !self.members.iter().any(|other| other.name == member.name);
         let forgotten = known.members.iter().filter(gone).map(|member| (member, 0));
-        let there = self.members.iter().map(|member| (member, now.saturating_sub(member.heard)));
+        let there = self.members.iter().map(|member| (member, now.saturating_sub(member.reported_at)));
         for (member, silent) in there.chain(forgotten).filter(|(member, _)| member.name != own) {
             if silent > member.counts {
                 continue;
             }
             by.replicas += 1;
             by.applied += usize::from(member.number >= number);
-            by.unknown += usize::from(member.number < number && silent > SILENT);
+            by.unknown += usize::from(member.number < number && silent > SILENT_AFTER);
         }
-        // Somebody may have been in it; nobody knows who.
+        // Replicas that are not known may have been in it.
         if self.lost.is_some_and(|lost| now.saturating_sub(lost) <= counts) && known.others(own).next().is_none() {
             by.replicas += 1;
             by.unknown += 1;
@@ -76,22 +76,23 @@ impl Registry {
     /// How many replicas that hear the channel come before this one.
     pub(crate) fn rank(&self, own: &str) -> u32 {
         let now = self.now.unwrap_or_default();
-        let before = |member: &&Member| member.listens && member.name.as_str() < own && now.saturating_sub(member.heard) <= SILENT;
+        let before =
+            |member: &&Member| member.listens && member.name.as_str() < own && now.saturating_sub(member.reported_at) <= SILENT_AFTER;
         self.members.iter().filter(before).count() as u32
     }
 
     /// Names and words of the other replicas, for a registry that was lost meanwhile.
     pub(crate) fn others<'a>(&'a self, own: &'a str) -> impl Iterator<Item = [&'a str; 2]> {
-        self.members.iter().filter(move |member| member.name != own).map(|member| [member.name.as_str(), member.word.as_str()])
+        self.members.iter().filter(move |member| member.name != own).map(|member| [member.name.as_str(), member.report.as_str()])
     }
 }
 
 impl Member {
-    fn read(name: &str, word: &str) -> Option<Self> {
-        let mut parts = word.split(' ').map(str::parse);
+    fn read(name: &str, report: &str) -> Option<Self> {
+        let mut parts = report.split(' ').map(str::parse);
         let mut next = || parts.next()?.ok();
-        let (number, heard, counts, listens) = (next()?, next()?, next()?, next()? == 1);
-        Some(Self { name: name.to_owned(), word: word.to_owned(), number, heard, counts, listens })
+        let (number, reported_at, counts, listens) = (next()?, next()?, next()?, next()? == 1);
+        Some(Self { name: name.to_owned(), report: report.to_owned(), number, reported_at, counts, listens })
     }
 }
 
@@ -102,7 +103,7 @@ mod tests {
     const MINUTE: u64 = 60_000;
 
     fn registry(now: i64, fields: &[(&str, &str)]) -> Registry {
-        let fields: Vec<String> = fields.iter().flat_map(|(name, word)| [(*name).to_owned(), (*word).to_owned()]).collect();
+        let fields: Vec<String> = fields.iter().flat_map(|(name, report)| [(*name).to_owned(), (*report).to_owned()]).collect();
         Registry::read(now, &fields)
     }
 
@@ -147,8 +148,8 @@ mod tests {
 
     #[test]
     fn what_is_no_word_is_no_replica() {
-        for word in ["", "7", "7 0 60000", "x 0 60000 1", "5 6"] {
-            assert_eq!(Member::read("a", word), None, "{word}");
+        for report in ["", "7", "7 0 60000", "x 0 60000 1", "5 6"] {
+            assert_eq!(Member::read("a", report), None, "{report}");
         }
     }
 }

@@ -21,7 +21,7 @@ const MARGIN: Duration = Duration::from_secs(3);
 pub(crate) struct Replicas {
     /// The hash: `replica -> entry applied last, when it said so, for how long that counts, whether it hears the channel`.
     key: String,
-    /// This replica's own name in it, drawn by lot.
+    /// This replica's own random name in it.
     own: String,
     /// For how long its word counts.
     counts: u64,
@@ -30,18 +30,18 @@ pub(crate) struct Replicas {
     /// As it was read last.
     known: RwLock<Registry>,
     /// Held while this replica's word is on its way, so that none overtakes its last one.
-    speaking: tokio::sync::Mutex<()>,
+    reporting: tokio::sync::Mutex<()>,
 }
 
 impl Replicas {
     /// Cut off, a replica serves for `max_lag` what it has, and what it fetches meanwhile for as long again.
     pub(crate) fn new(prefix: &str, max_lag: Duration) -> Self {
-        let lot = RandomState::new();
-        let own = format!("{:016x}{:016x}", lot.hash_one(0), lot.hash_one(1));
+        let random = RandomState::new();
+        let own = format!("{:016x}{:016x}", random.hash_one(0), random.hash_one(1));
         let counts = u64::try_from((max_lag * 2 + MARGIN).as_millis()).unwrap_or(u64::MAX);
         let key = format!("{prefix}:{{log}}:m");
-        let (listens, left, known, speaking) = Default::default();
-        Self { key, own, counts, listens, left, known, speaking }
+        let (listens, left, known, reporting) = Default::default();
+        Self { key, own, counts, listens, left, known, reporting }
     }
 
     pub(crate) fn key(&self) -> &str {
@@ -49,8 +49,8 @@ impl Replicas {
     }
 
     /// Puts this replica's word into a call of `scripts/catch_up.lua`, and makes it.
-    pub(crate) async fn speak<T: redis::FromRedisValue>(&self, connection: &mut impl ConnectionLike, call: Call) -> RedisResult<T> {
-        let _speaking = self.speaking.lock().await;
+    pub(crate) async fn report<T: redis::FromRedisValue>(&self, connection: &mut impl ConnectionLike, call: Call) -> RedisResult<T> {
+        let _reporting = self.reporting.lock().await;
         let own = if self.left.load(Ordering::Relaxed) { "" } else { &self.own };
         let mut call = call.arg(own).arg(self.counts).arg(u8::from(self.listens.load(Ordering::Relaxed)));
         for [name, word] in self.known.read().unwrap_or_else(PoisonError::into_inner).others(&self.own) {
@@ -59,13 +59,13 @@ impl Replicas {
         call.invoke(connection).await
     }
 
-    pub(crate) fn know(&self, registry: Registry) {
+    pub(crate) fn set_known(&self, registry: Registry) {
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = registry;
     }
 
-    /// This replica stops: nobody has to wait for it any more.
+    /// This replica stops: purges need not wait for it any more.
     pub(crate) async fn leave(&self, connection: &mut impl ConnectionLike) -> RedisResult<()> {
-        let _speaking = self.speaking.lock().await;
+        let _reporting = self.reporting.lock().await;
         self.left.store(true, Ordering::Relaxed);
         cmd("HDEL").arg(&self.key).arg(&self.own).query_async(connection).await
     }
@@ -79,7 +79,7 @@ impl Replicas {
         self.known.read().unwrap_or_else(PoisonError::into_inner).rank(&self.own)
     }
 
-    /// Who has applied entry `number`, given that this replica has applied all up to `applied`.
+    /// Which replicas have applied entry `number`, given that this replica has applied all up to `applied`.
     pub(crate) async fn applied_by(&self, link: &Arc<Link>, number: u64, applied: u64) -> Option<AppliedBy> {
         let call = &scripts::APPLIED.call().key(&self.key);
         let work = |mut connection| async move { call.invoke::<(i64, Vec<String>)>(&mut connection).await };

@@ -1,4 +1,4 @@
-//! What the servers say of themselves, and what of it stands in the way of a good tier.
+//! The servers as they describe themselves, and concerns about them.
 
 use larder_redis_options::RedisOptions;
 use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value, cmd};
@@ -6,7 +6,7 @@ use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value, cmd
 use crate::link::Connection;
 
 /// The oldest Redis that works. Valkey began later, and counts from there.
-const OLDEST: (u32, u32) = (6, 2);
+const MIN_REDIS_VERSION: (u32, u32) = (6, 2);
 
 /// One server, as its `INFO` has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub struct ServerInfo {
     pub evicted: u64,
 }
 
-/// What was found.
+/// The servers, and concerns about them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Inspection {
     pub(crate) servers: Vec<ServerInfo>,
@@ -80,7 +80,7 @@ impl ServerInfo {
             let mut parts = version.split('.').map(str::parse);
             Some((parts.next()?.ok()?, parts.next()?.ok()?))
         });
-        if number.is_some_and(|number| number < OLDEST) {
+        if number.is_some_and(|number| number < MIN_REDIS_VERSION) {
             concerns.push(format!("{at}{} is older than 6.2, the oldest that works", self.version));
         }
         if self.max_memory > 0 && self.policy == "noeviction" {
@@ -139,7 +139,7 @@ async fn forbidden(connection: &mut Connection, options: &RedisOptions) -> Redis
     for (name, command) in probes {
         match command.query_async::<Value>(connection).await {
             Err(error) if is_forbidden(&error) && !forbidden.contains(&name) => forbidden.push(name),
-            // A full or read-only server is told elsewhere.
+            // A full or read-only server is reported by the operations on it.
             Err(error) if error.is_io_error() || error.is_timeout() => return Err(error),
             _ => {}
         }

@@ -12,7 +12,7 @@ use larder_store::{Invalidation, Ledger, Position};
 use tokio::sync::watch;
 use tracing::warn;
 
-use super::messages::Heard;
+use super::messages::Messages;
 use super::record::Entry;
 use super::replicas::Replicas;
 use super::server_info::Inspection;
@@ -27,19 +27,19 @@ pub(crate) struct Log {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) journal: Journal,
     pub(crate) replicas: Replicas,
-    pub(crate) heard: Heard,
+    pub(crate) messages: Messages,
     /// Whether it takes what is put into it.
     pub(crate) writing: Health,
     /// How often it did not.
     pub(crate) refused: Counter,
     /// How often its own keys were damaged.
     pub(crate) damaged: Counter,
-    /// What this replica has put in last.
+    /// The last invalidations that this replica has put in.
     pub(crate) last: Recent,
     /// The number of the entry applied last. 0: none was read yet.
     applied: watch::Sender<u64>,
     /// The largest number under which the log has something of this replica's own.
-    told: AtomicU64,
+    own_number: AtomicU64,
     /// When it was last seen to have nothing new.
     current: Mutex<Option<Instant>>,
     /// It has been read to its end once.
@@ -62,28 +62,29 @@ impl Log {
         let about = |what: &str| Health::new(format!("Redis at {}: the log of invalidations {what}", options.servers));
         let (reading, writing) = (about("cannot be read"), about("takes no purges"));
         let replicas = Replicas::new(&options.prefix, options.max_lag);
-        let (applied, current, inspected, last, heard) =
-            (watch::Sender::new(0), Mutex::default(), Mutex::default(), Recent::default(), Heard::default());
-        let (told, refused, damaged, started) = (AtomicU64::new(0), Counter::default(), Counter::default(), (link.clocks().monotonic)());
+        let (applied, current, inspected, last, messages) =
+            (watch::Sender::new(0), Mutex::default(), Mutex::default(), Recent::default(), Messages::default());
+        let (own_number, refused, damaged, started) =
+            (AtomicU64::new(0), Counter::default(), Counter::default(), (link.clocks().monotonic)());
         let log = Self {
             link,
             ledger,
             journal,
             replicas,
-            heard,
+            messages,
             writing,
             refused,
             damaged,
             last,
             applied,
-            told,
+            own_number,
             current,
             read: watch::Sender::new(false),
             started,
             reading,
             inspected,
         };
-        // Nobody knows yet what the others have invalidated.
+        // The invalidations of the other replicas are not known yet.
         log.vouch_from(log.now());
         log
     }
@@ -111,10 +112,10 @@ impl Log {
         }
         self.ledger.apply_logged(entry.number, &entry.invalidation);
         self.applied.send_replace(entry.number);
-        self.heard.met(entry.messages.into_iter(), (self.link.clocks().monotonic)());
+        self.messages.logged(entry.messages.into_iter(), (self.link.clocks().monotonic)());
     }
 
-    /// Goes on from `number`, whatever came before. What this replica had told may be among what is missing.
+    /// Goes on from `number`, whatever came before. Invalidations of this replica may be among the missing ones.
     pub(crate) fn start_over_at(&self, number: u64) {
         self.last.take().into_iter().for_each(|invalidation| _ = self.journal.keep(invalidation));
         self.ledger.start_over_at(number);
@@ -131,7 +132,7 @@ impl Log {
     pub(crate) fn set_current(&self, at: Moment) {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(at.monotonic);
         self.vouch_from(at);
-        self.reading.is_well();
+        self.reading.clear_problem();
         self.read.send_if_modified(|read| !std::mem::replace(read, true));
     }
 
@@ -152,11 +153,11 @@ impl Log {
         }
     }
 
-    /// It cannot be read now. After a while nobody can vouch for what is in memory.
+    /// It cannot be read now. After `max_lag` what is in memory cannot be vouched for.
     pub(crate) fn missed(&self, problem: String) {
         let options = self.link.options();
         let now = (self.link.clocks().monotonic)();
-        self.reading.ails(problem, now);
+        self.reading.set_problem(problem, now);
         let away = self.lag().unwrap_or_else(|| now.saturating_duration_since(self.started));
         if options.validate_when_cut_off && away > options.max_lag {
             self.ledger.cut_off(options.max_lag);
@@ -172,7 +173,7 @@ impl Log {
         }
     }
 
-    /// What the servers were found to be. A concern is told once for as long as it lasts.
+    /// The state of the servers. A concern is logged once for as long as it lasts.
     pub(crate) fn set_inspected(&self, new: Inspection) {
         let mut inspected = self.inspected.lock().unwrap_or_else(PoisonError::into_inner);
         for concern in new.concerns.iter().filter(|concern| !inspected.concerns.contains(concern)) {
@@ -197,14 +198,14 @@ impl Log {
         current.map(|current| (self.link.clocks().monotonic)().saturating_duration_since(current))
     }
 
-    /// Whether what others have stored can be told from what was invalidated since.
+    /// Whether stored responses of other replicas can be compared with what was invalidated since.
     pub(crate) fn vouches(&self) -> bool {
         self.lag().is_some_and(|lag| lag <= self.link.options().max_lag)
     }
 
     /// The log has something of this replica's own under this number.
     pub(crate) fn has(&self, number: u64, invalidation: &Invalidation) {
-        self.told.fetch_max(number, Ordering::Release);
+        self.own_number.fetch_max(number, Ordering::Release);
         self.last.add(invalidation.clone());
     }
 
@@ -216,7 +217,7 @@ impl Log {
         if self.journal.len() > 0 {
             return false;
         }
-        let needed = position.log_number().max(self.told.load(Ordering::Acquire));
+        let needed = position.log_number().max(self.own_number.load(Ordering::Acquire));
         if self.applied() < needed {
             self.follow(needed).await;
         }

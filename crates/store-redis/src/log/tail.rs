@@ -15,7 +15,7 @@ use crate::link::{Connection, in_words};
 /// How long a read waits for something new, where `max_lag` is not shorter still. After it the counter is looked at, so this is also how
 /// often the log is known to be whole.
 const WAIT: Duration = Duration::from_millis(500);
-const SHORTEST_WAIT: Duration = Duration::from_millis(10);
+const MIN_WAIT: Duration = Duration::from_millis(10);
 
 /// Entries that a read which waits brings. Those behind them come by a look, which is bounded in bytes.
 const BATCH: u32 = 4;
@@ -47,7 +47,7 @@ pub(crate) async fn follow(log: Weak<Log>) {
     }
 }
 
-/// Reads until something fails, or nobody but this task holds the log.
+/// Reads until something fails, or only this task holds the log.
 async fn read_on(log: &Arc<Log>) -> Result<(), Ended> {
     let options = log.link.options();
     let failed = |problem| Ended { problem, worked: false };
@@ -60,10 +60,10 @@ async fn read_on(log: &Arc<Log>) -> Result<(), Ended> {
 
 async fn follow_on(log: &Arc<Log>, connection: &mut Connection, worked: &mut bool) -> RedisResult<()> {
     while Arc::strong_count(log) > 1 {
-        let Seen { brought, is_end } = look(log, connection).await?;
+        let Progress { brought, is_end } = look(log, connection).await?;
         *worked = true;
-        // Others are told once everything is read, and what they say meanwhile is read before they are told more.
-        let told = is_end && log.journal.len() > 0 && log.tell().await;
+        // Waiting invalidations are published once everything is read, and what came meanwhile is read before more are published.
+        let told = is_end && log.journal.len() > 0 && log.publish_waiting().await;
         if !brought && !told {
             read(log, connection).await?;
         }
@@ -71,8 +71,8 @@ async fn follow_on(log: &Arc<Log>, connection: &mut Connection, worked: &mut boo
     log.replicas.leave(connection).await
 }
 
-/// What came of a look.
-struct Seen {
+/// The result of a look.
+struct Progress {
     /// Something that was new.
     brought: bool,
     /// The log was read to its end.
@@ -80,7 +80,7 @@ struct Seen {
 }
 
 /// Applies what is new, says how far this replica is, and looks whether the counter agrees that this is the end.
-async fn look(log: &Log, connection: &mut Connection) -> RedisResult<Seen> {
+async fn look(log: &Log, connection: &mut Connection) -> RedisResult<Progress> {
     let began = log.now();
     let before = log.applied();
     let look = Look::at(log, connection).await?;
@@ -88,9 +88,9 @@ async fn look(log: &Log, connection: &mut Connection) -> RedisResult<Seen> {
     if look.begun && look.damage.is_empty() && before > 0 {
         warn!("the log of invalidations may have lost its end; what is in memory is dropped");
     }
-    log.replicas.know(look.registry);
+    log.replicas.set_known(look.registry);
     if look.entries.is_empty() && look.last > before {
-        // What there was in between was trimmed away, or the log begins here.
+        // The entries in between were trimmed away, or the log begins here.
         log.start_over_at(look.last);
     }
     look.entries.into_iter().for_each(|entry| log.apply(entry));
@@ -98,7 +98,7 @@ async fn look(log: &Log, connection: &mut Connection) -> RedisResult<Seen> {
     if is_end {
         log.set_current(began);
     }
-    Ok(Seen { brought: log.applied() != before, is_end })
+    Ok(Progress { brought: log.applied() != before, is_end })
 }
 
 /// Waits for something new, and applies it.
@@ -114,5 +114,5 @@ async fn read(log: &Log, connection: &mut Connection) -> RedisResult<()> {
 
 /// Several looks fall into the time for which one counts.
 fn wait(options: &RedisOptions) -> Duration {
-    WAIT.min(options.max_lag / 4).max(SHORTEST_WAIT)
+    WAIT.min(options.max_lag / 4).max(MIN_WAIT)
 }

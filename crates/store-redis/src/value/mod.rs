@@ -8,5 +8,5 @@ mod pack;
 mod seal;
 
 pub(crate) use keys::{EntryKey, millis, ordered};
-pub(crate) use pack::{ASIDE, Note, Packed, pack, promises, unpack, unpack_chunk};
+pub(crate) use pack::{MIN_OFFLOADED, Note, Packed, is_worth_compressing, pack, unpack, unpack_chunk};
 pub(crate) use seal::{is_sealed, open, seal};

@@ -18,13 +18,13 @@ use zstd::bulk::Compressor;
 use zstd::stream::read::Decoder;
 
 /// The largest window that a body may want to be read with, as a power of two: what the highest level makes, and a bound for what others do.
-const WINDOW_LOG: u32 = 23;
+const MAX_WINDOW_LOG: u32 = 23;
 
 /// From this length on the work is left to another thread.
-pub(crate) const ASIDE: u64 = 64 << 10;
+pub(crate) const MIN_OFFLOADED: u64 = 64 << 10;
 
 /// The longest body of one segment.
-const SMALL: u64 = SEGMENT as u64;
+const MAX_SEGMENT: u64 = SEGMENT as u64;
 
 /// What to store for a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl Packed {
 }
 
 /// Whether it is worth a try: bodies that are coded already, or of kinds that always are, do not get shorter.
-pub(crate) fn promises(head: &StoredHead, body: &StoredBody, compression: Compression) -> bool {
+pub(crate) fn is_worth_compressing(head: &StoredHead, body: &StoredBody, compression: Compression) -> bool {
     let fields = head.headers.to_map();
     let kind = fields.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let packed = ["image/", "audio/", "video/", "font/woff", "application/zip", "application/gzip", "application/zstd"];
@@ -137,18 +137,18 @@ pub(crate) fn unpack_chunk(coding: Coding, content: Bytes, length: usize) -> Opt
 
 /// The body as it was, of exactly `length` bytes; `None` where the stored form does not lead there. Never more is made than that.
 pub(crate) fn unpack(segments: &[Bytes], length: u64) -> Option<Vec<Bytes>> {
-    if let ([segment], 1..=SMALL) = (segments, length) {
+    if let ([segment], 1..=MAX_SEGMENT) = (segments, length) {
         return unpack_chunk(Coding::Zstd, segment.clone(), length as usize).map(|segment| vec![segment]);
     }
     let mut decoder = Decoder::with_buffer(std::io::BufReader::new(Chain::new(segments))).ok()?;
-    decoder.window_log_max(WINDOW_LOG).ok()?;
+    decoder.window_log_max(MAX_WINDOW_LOG).ok()?;
     let segments = read_segments(&mut decoder, length)?;
     (segments.iter().map(|segment| segment.len() as u64).sum::<u64>() == length).then_some(segments)
 }
 
-/// All that `reader` has, if that is no more than `most`.
-fn read_segments(reader: &mut impl Read, most: u64) -> Option<Vec<Bytes>> {
-    let (mut segments, mut left) = (Vec::new(), most);
+/// All that `reader` has, if that is no more than `max`.
+fn read_segments(reader: &mut impl Read, max: u64) -> Option<Vec<Bytes>> {
+    let (mut segments, mut left) = (Vec::new(), max);
     loop {
         // One byte beyond what may come shows that more would.
         let room = (left + 1).min(SEGMENT as u64);
@@ -200,7 +200,7 @@ mod tests {
         builder.finish(None).unwrap()
     }
 
-    /// What no compressor makes shorter.
+    /// Bytes that no compressor makes shorter.
     fn noise(length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
         blake3::Hasher::new().finalize_xof().fill(&mut bytes);

@@ -1,11 +1,11 @@
 //! Heads and bodies that only those can read, and make, who have the key: AES-256-GCM.
 //!
 //! ```text
-//! u8  form (0xe1)     4 bytes  which key     12 bytes  nonce, drawn by lot     the ciphertext     16 bytes  tag
+//! u8  form (0xe1)     4 bytes  which key     12 bytes  random nonce            the ciphertext     16 bytes  tag
 //! ```
 //!
 //! The name of the value in Redis goes into the key that seals it, so that what is moved to another place does not open there, and so
-//! that the limit on nonces drawn by lot (2^32 under one key) is one for each name.
+//! that the limit on random nonces (2^32 under one key) is one for each name.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::rand;
@@ -59,7 +59,7 @@ fn open_with(keys: &SealKeys, place: &str, sealed: Vec<u8>) -> Option<Bytes> {
     Some(Bytes::from(sealed).slice(BEFORE..BEFORE + length))
 }
 
-/// What to store at this place: sealed where there are keys.
+/// Seals a value for this place where there are keys.
 pub(crate) fn seal(keys: Option<&SealKeys>, place: &str, content: Bytes) -> Result<Bytes, RemoteError> {
     match keys {
         Some(keys) => seal_now(keys, place, &content).ok_or(RemoteError::Refused),
@@ -67,7 +67,7 @@ pub(crate) fn seal(keys: Option<&SealKeys>, place: &str, content: Bytes) -> Resu
     }
 }
 
-/// What was stored at this place; `None` if none of the keys opens it. With keys, what is not sealed is nobody's.
+/// Opens a value of this place; `None` if none of the keys opens it. With keys, a value that is not sealed is refused.
 pub(crate) fn open(keys: Option<&SealKeys>, place: &str, stored: Bytes) -> Option<Bytes> {
     match keys {
         Some(keys) => open_with(keys, place, stored.into()),

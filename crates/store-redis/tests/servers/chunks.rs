@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use http::HeaderMap;
 use larder_redis::{Compression, RedisOptions, RedisServers, RedisStore, RedisUrl, SealKey, SealKeys};
 use larder_store::codec::encode;
-use larder_store::{Arriving, Ask, Loaded, RemoteError, RemoteStore, SEGMENT, StoredResponse};
+use larder_store::{Arriving, LoadRequest, Loaded, RemoteError, RemoteStore, SEGMENT, StoredResponse};
 use larder_testkit::faults::{Fault, FaultProxy};
 use larder_testkit::patience::eventually;
 use larder_testkit::{Redis, Result};
@@ -26,7 +26,7 @@ const LENGTH: usize = 6 * SEGMENT + 5;
 
 async fn load(store: &RedisStore, path: &str) -> std::result::Result<Loaded, RemoteError> {
     let (key, request) = (key(path), HeaderMap::new());
-    store.load(Ask { key: &key, request: &request, spec: None, newer_than: 0, lease: None }).await
+    store.load(LoadRequest { key: &key, request: &request, spec: None, newer_than: 0, lease: None }).await
 }
 
 async fn arriving(store: &RedisStore, path: &str) -> Arriving {

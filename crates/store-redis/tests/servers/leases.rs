@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use larder_redis::{RedisOptions, RedisServers, RedisStore, RedisUrl, WriteMode};
-use larder_store::{Ask, Holder, Lease, LeaseTerms, Loaded, Position, RemoteError, RemoteStore, Write};
+use larder_store::{Lease, LeaseHolder, LeaseTerms, LoadRequest, Loaded, Position, RemoteError, RemoteStore, Write};
 use larder_testkit::Result;
 use larder_testkit::faults::{Fault, FaultProxy};
 use larder_testkit::patience::eventually;
@@ -30,9 +30,9 @@ async fn what_is_known_and_stale_is_leased_for_its_renewal() -> Result<()> {
     let Setup { redis: _redis, store } = Setup::start().await?;
     commit(&store, response("/x", 7, b"hello"), None).await;
     let (key, request) = (key("/x"), HeaderMap::new());
-    let ask = Ask { key: &key, request: &request, spec: None, newer_than: 7, lease: Some(terms(MINUTE)) };
+    let ask = LoadRequest { key: &key, request: &request, spec: None, newer_than: 7, lease: Some(terms(MINUTE)) };
     drop(granted(store.load(ask).await));
-    assert!(matches!(store.load(Ask { newer_than: 6, ..ask }).await, Ok(Loaded::Response(_))));
+    assert!(matches!(store.load(LoadRequest { newer_than: 6, ..ask }).await, Ok(Loaded::Response(_))));
     Ok(())
 }
 
@@ -103,7 +103,7 @@ async fn a_dead_holder_costs_one_term_and_a_late_one_overwrites_nothing() -> Res
     commit(&dead, response("/x", 7, b"late"), Some(late)).await;
     assert!(matches!(ask_for_lease(&dead, "/x", MINUTE).await, Ok(Loaded::Response(_))));
     let key = key("/x");
-    let ask = Ask { key: &key, request: &HeaderMap::new(), spec: None, newer_than: 7, lease: Some(terms(MINUTE)) };
+    let ask = LoadRequest { key: &key, request: &HeaderMap::new(), spec: None, newer_than: 7, lease: Some(terms(MINUTE)) };
     let Ok(Loaded::Awaited(holder)) = dead.load(ask).await else { panic!("the second holder's lease stands") };
     assert_eq!(holder.token, second.token());
     commit(&other, response("/x", 8, b"newer"), Some(second)).await;
@@ -159,7 +159,7 @@ async fn a_lease_from_before_an_invalidation_holds_up_nobody_after_it() -> Resul
     let Setup { redis, store } = Setup::start().await?;
     let (other, third) = (another(&redis, |_| ()).await?, another(&redis, |_| ()).await?);
     let (key, request) = (key("/x"), HeaderMap::new());
-    let at = |number, instead_of| Ask {
+    let at = |number, instead_of| LoadRequest {
         key: &key,
         request: &request,
         spec: None,
@@ -168,10 +168,10 @@ async fn a_lease_from_before_an_invalidation_holds_up_nobody_after_it() -> Resul
     };
     let outdated = granted(store.load(at(3, None)).await);
     let Ok(Loaded::Awaited(holder)) = other.load(at(4, None)).await else { panic!("it stands until somebody judges it") };
-    assert_eq!(holder, Holder { token: outdated.token(), position: Position::of_log(3) });
+    assert_eq!(holder, LeaseHolder { token: outdated.token(), position: Position::of_log(3) });
     let lease = granted(other.load(at(4, Some(holder.token))).await);
     let Ok(Loaded::Awaited(holder)) = third.load(at(4, Some(holder.token))).await else { panic!("this one is not outdated") };
-    assert_eq!(holder, Holder { token: lease.token(), position: Position::of_log(4) });
+    assert_eq!(holder, LeaseHolder { token: lease.token(), position: Position::of_log(4) });
     drop(outdated);
     assert!(store.drain(MINUTE).await);
     assert!(matches!(third.load(at(4, None)).await, Ok(Loaded::Awaited(_))), "it ends its own only");

@@ -11,8 +11,8 @@ use larder_semantics::{
     VarySpec,
 };
 use larder_store::{
-    Ask, BodyBuilder, Invalidation, InvalidationTarget, Lease, LeaseTerms, Ledger, Loaded, Position, Published, RemoteError, RemoteStore,
-    StoredBody, StoredResponse, Subject, Tag, Validity, Variant, Write,
+    BodyBuilder, Invalidation, InvalidationTarget, Lease, LeaseTerms, Ledger, LoadRequest, Loaded, Position, Published, RemoteError,
+    RemoteStore, StoredBody, StoredResponse, Subject, Tag, Validity, Variant, Write,
 };
 use larder_testkit::patience::eventually;
 use larder_testkit::{Redis, Result};
@@ -175,7 +175,7 @@ pub(crate) async fn commit(store: &RedisStore, response: StoredResponse, lease: 
 
 /// What is found for a request, without asking for a lease.
 pub(crate) async fn find(store: &RedisStore, path: &str, request: &HeaderMap) -> Option<Arc<StoredResponse>> {
-    let ask = Ask { key: &key(path), request, spec: None, newer_than: 0, lease: None };
+    let ask = LoadRequest { key: &key(path), request, spec: None, newer_than: 0, lease: None };
     match store.load(ask).await.unwrap() {
         Loaded::Response(response) => Some(response),
         Loaded::Arriving(arriving) => Some(Arc::new(arriving.whole().await.unwrap())),
@@ -191,7 +191,7 @@ pub(crate) async fn text(store: &RedisStore, path: &str) -> Option<String> {
 
 pub(crate) async fn ask_for_lease(store: &RedisStore, path: &str, deadline: Duration) -> Result<Loaded, RemoteError> {
     let (key, request) = (key(path), HeaderMap::new());
-    store.load(Ask { key: &key, request: &request, spec: None, newer_than: 0, lease: Some(terms(deadline)) }).await
+    store.load(LoadRequest { key: &key, request: &request, spec: None, newer_than: 0, lease: Some(terms(deadline)) }).await
 }
 
 pub(crate) fn granted(loaded: Result<Loaded, RemoteError>) -> Lease {

@@ -18,7 +18,7 @@ use crate::body::{SEGMENT, StoredBody};
 
 const CHUNK: u8 = 2;
 
-/// What tells a body from others: its length in bytes and its CRC-32.
+/// The identity of a body: its length in bytes and its CRC-32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodySum {
     /// Bytes.
@@ -181,7 +181,7 @@ mod tests {
             prop_assert_eq!(StoredBody::from_segments(segments, None).map(|body| body.len()), Some(length));
         }
 
-        /// Whoever can write to the store can also write a checksum.
+        /// A writer of the store can also write a checksum.
         #[test]
         fn a_hostile_chunk_never_panics(at in 0_usize..40, with in any::<[u8; 4]>(), cut in 0_usize..40) {
             let sum = BodySum::of(&body(b"hello, chunk"));

@@ -19,7 +19,7 @@
 //! u32 CRC-32 of all before it
 //! ```
 //!
-//! What does not decode is no error of anybody's: it is a miss. A newer format gets a new first byte, and the golden bytes of this one
+//! A frame that does not decode is a miss, and no error. A newer format gets a new first byte, and the golden bytes of this one
 //! stay in the tests.
 
 mod chunk;
@@ -57,7 +57,7 @@ pub enum Unreadable {
     OtherKey,
 }
 
-/// What a frame holds.
+/// The content of a frame.
 #[derive(Debug)]
 pub enum Record {
     /// A response, without its body.
@@ -183,7 +183,7 @@ impl ResponseRecord {
         self.variant.as_ref()
     }
 
-    /// What invalidates it.
+    /// The tags that invalidate it.
     pub fn tags(&self) -> &Tags {
         &self.tags
     }
@@ -203,7 +203,7 @@ impl ResponseRecord {
         self.body_fetch
     }
 
-    /// What its body is known by.
+    /// The identity of its body.
     pub fn body(&self) -> BodySum {
         self.body
     }

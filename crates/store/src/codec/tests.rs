@@ -163,7 +163,7 @@ fn reseal(frame: &mut Vec<u8>) {
 }
 
 proptest! {
-    /// Whoever can write to the store can also write a checksum.
+    /// A writer of the store can also write a checksum.
     #[test]
     fn a_hostile_frame_never_panics(at in 0_usize..300, with in any::<[u8; 4]>(), cut in 0_usize..300) {
         let mut frame = encode(&response(Some(variant()), body(b"hello", None)), Position(0));

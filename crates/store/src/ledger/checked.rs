@@ -1,4 +1,4 @@
-//! What an entry remembers of the ledger.
+//! The last check of an entry against the ledger.
 
 use std::sync::atomic::Ordering;
 
@@ -32,7 +32,7 @@ impl Checked {
             Validity::Stale => SOFTENED,
             Validity::Valid => checked & SOFTENED,
         };
-        // One number: whoever finds it checked finds it softened too, and the mark is never taken back, for with it the number is larger.
+        // One number: a reader that finds it checked finds it softened too, and the mark is never taken back, for with it the number is larger.
         self.0.fetch_max(head.0 | softened, Ordering::Release);
         true
     }

@@ -29,7 +29,7 @@ impl Folded {
         }
     }
 
-    /// What happened to an entry since `position`.
+    /// The validity of an entry since `position`.
     pub(super) fn check(&self, subject: &Subject<'_>, position: Position) -> Validity {
         let mut found = Validity::Valid;
         if !self.tags.is_empty() {

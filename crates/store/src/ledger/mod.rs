@@ -73,7 +73,7 @@ impl Position {
     }
 }
 
-/// What an entry is known by.
+/// The names of an entry: its URL and its tags.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
     /// Its key's URL part: prefixes and patterns are compared with it.
@@ -82,7 +82,7 @@ pub struct Subject<'a> {
     pub tags: TagList<'a>,
 }
 
-/// What became of an entry, from best to worst.
+/// The validity of an entry, from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Validity {
     /// Nothing.
@@ -120,14 +120,14 @@ pub struct Folds {
 pub struct Ledger {
     /// The last position given out. Written under the lock, after the records.
     head: AtomicU64,
-    /// Until when, in milliseconds, everything is vouched for; the largest number where nobody else invalidates.
+    /// Until when, in milliseconds, everything is vouched for; the largest number where no other process invalidates.
     vouched_until: AtomicU64,
     /// Later, for how many milliseconds after its fetch a response is.
     vouched: AtomicU64,
     records: RwLock<Records>,
-    /// The longest time in milliseconds for which anything stored may be served.
-    longest: AtomicU64,
-    /// [`Folds`], for whoever does not take the lock.
+    /// The maximum time in milliseconds for which anything stored may be served.
+    max_lifetime: AtomicU64,
+    /// [`Folds`], for readers without the lock.
     folds: [AtomicU64; 2],
     invalidated: [AtomicU64; InvalidationTarget::KINDS.len()],
 }
@@ -139,7 +139,7 @@ impl Default for Ledger {
             vouched_until: AtomicU64::new(u64::MAX),
             vouched: AtomicU64::new(u64::MAX),
             records: RwLock::default(),
-            longest: AtomicU64::new(0),
+            max_lifetime: AtomicU64::new(0),
             folds: [AtomicU64::new(0), AtomicU64::new(0)],
             invalidated: Default::default(),
         }
@@ -154,7 +154,7 @@ impl Ledger {
         self.vouched_until.store(until.as_millis(), Ordering::Relaxed);
     }
 
-    /// The log cannot be read, and nobody knows what other replicas have invalidated: that time is over now.
+    /// The log cannot be read, and invalidations of other replicas are not known: that time is over now.
     pub fn cut_off(&self, vouched: Duration) {
         self.vouch_until(Timestamp::from_millis(0), vouched);
     }
@@ -189,7 +189,7 @@ impl Ledger {
         (position, untouched)
     }
 
-    /// What is as good as the position `applied` of an invalidation, once this process has read it back as the log's entry `number`: the
+    /// A position that is as good as the position `applied` of an invalidation, once this process has read it back as the log's entry `number`: the
     /// position of that, if the one came right after the other. Otherwise `applied` itself: what was invalidated between the two cannot be
     /// told from what was not any more.
     pub fn read_back(&self, applied: Position, number: u64) -> Position {
@@ -214,7 +214,7 @@ impl Ledger {
         let patterns = Pattern::of(&invalidation.targets);
         let mut records = self.records();
         let head = self.position();
-        records.age(now, head, self.longest.load(Ordering::Relaxed));
+        records.age(now, head, self.max_lifetime.load(Ordering::Relaxed));
         look(&records);
         let next = Position(head.0 + 1);
         records.add(invalidation, patterns, next);
@@ -236,7 +236,7 @@ impl Ledger {
         self.records.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Under the lock and after the records, so that whoever sees the new head finds them.
+    /// Under the lock and after the records, so that a reader that sees the new head finds them.
     fn publish(&self, records: &mut Records, head: Position) {
         records.before_head = self.position();
         let Folds { coarser, everything } = records.folds;
@@ -251,7 +251,7 @@ impl Ledger {
         }
     }
 
-    /// What became of an entry since `position`.
+    /// The validity of an entry since `position`.
     pub fn check(&self, subject: &Subject<'_>, position: Position) -> Validity {
         if self.position() <= position {
             return Validity::Valid;
@@ -261,8 +261,8 @@ impl Ledger {
 
     /// Something that may be served for `lifetime` milliseconds from now on is about to be stored: records have to stay for as long.
     pub fn concern(&self, lifetime: u64) {
-        if self.longest.load(Ordering::Relaxed) < lifetime {
-            self.longest.fetch_max(lifetime, Ordering::Relaxed);
+        if self.max_lifetime.load(Ordering::Relaxed) < lifetime {
+            self.max_lifetime.fetch_max(lifetime, Ordering::Relaxed);
         }
     }
 
@@ -281,7 +281,7 @@ impl Ledger {
     pub fn stats(&self, now: Timestamp) -> LedgerStats {
         let mut records = self.records();
         let position = self.position();
-        records.age(now, position, self.longest.load(Ordering::Relaxed));
+        records.age(now, position, self.max_lifetime.load(Ordering::Relaxed));
         let invalidated = std::array::from_fn(|kind| self.invalidated[kind].load(Ordering::Relaxed));
         LedgerStats { position, records: records.len(), folds: records.folds, invalidated }
     }

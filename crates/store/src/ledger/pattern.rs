@@ -1,4 +1,4 @@
-//! What is compared with each entry: patterns and regular expressions over host and path.
+//! Targets that are compared with each entry: patterns and regular expressions over host and path.
 
 use regex::bytes::RegexBuilder;
 
@@ -41,7 +41,7 @@ impl Regex {
 pub(super) enum Pattern {
     Glob(Glob),
     Regex(Box<str>, Regex),
-    /// Another replica understood it, this one does not: nobody knows what it spares.
+    /// Another replica understood it, this one does not: it may match anything.
     Anything(Box<str>),
 }
 

@@ -1,4 +1,4 @@
-//! What was invalidated, and when.
+//! The records of the ledger: invalidations, and when each was.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -33,7 +33,7 @@ const MAX_REGEXES: usize = 64;
 const MARKS: u64 = 16;
 
 /// Records stay for this long at least, in milliseconds, for what is being fetched and not stored yet.
-const LEAST_AGE: u64 = 600_000;
+const MIN_RECORD_AGE: u64 = 600_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Records {
@@ -56,7 +56,7 @@ pub(super) struct Records {
     marks: VecDeque<(Timestamp, Position)>,
 }
 
-/// What was invalidated, and what covers it.
+/// The invalidations, and the coarser ones that cover folded ones.
 #[derive(Clone, Copy, Debug)]
 struct Record {
     stamp: Stamp,
@@ -144,7 +144,7 @@ impl Records {
         self.patterns.push_back((pattern, stamp));
     }
 
-    /// What happened to an entry since `position`.
+    /// The validity of an entry since `position`.
     pub(super) fn check(&self, subject: &Subject<'_>, position: Position) -> Validity {
         if position < self.floor {
             return Validity::Invalid;
@@ -186,7 +186,7 @@ impl Records {
 
     /// Forgets what is too old to concern anything that can still be served, given the longest `lifetime` there is in milliseconds.
     pub(super) fn age(&mut self, now: Timestamp, head: Position, lifetime: u64) {
-        let lifetime = lifetime.max(LEAST_AGE);
+        let lifetime = lifetime.max(MIN_RECORD_AGE);
         let past = |then: Timestamp, by: u64| now.as_millis().saturating_sub(then.as_millis()) > by;
         if self.len() > 0 && self.marks.back().is_none_or(|(then, _)| past(*then, lifetime / MARKS)) {
             self.marks.push_back((now, head));
@@ -202,22 +202,22 @@ impl Records {
     }
 
     /// Makes room once there are too many.
-    fn fold(&mut self, most: usize, most_patterns: usize) {
+    fn fold(&mut self, max: usize, max_patterns: usize) {
         let regexes = self.patterns.iter().filter(|(pattern, _)| pattern.is_regex());
         let regexes: Vec<Position> = regexes.map(|(_, stamp)| stamp.last()).collect();
         let all: Vec<Position> = self.patterns.iter().map(|(_, stamp)| stamp.last()).collect();
-        for (list, most) in [(all, most_patterns), (regexes, MAX_REGEXES)] {
-            if list.len() > most {
+        for (list, max) in [(all, max_patterns), (regexes, MAX_REGEXES)] {
+            if list.len() > max {
                 self.drop_everything_before(list[list.len() / 2]);
             }
         }
-        if self.targets() > most {
-            self.fold_targets(most);
+        if self.targets() > max {
+            self.fold_targets(max);
         }
     }
 
     /// Of the older half, those that share what covers them become one: as fine as gives room enough.
-    fn fold_targets(&mut self, most: usize) {
+    fn fold_targets(&mut self, max: usize) {
         let records = self.tags.values().chain(self.prefixes.values().map(|(record, _)| record));
         let mut positions: Vec<Position> = records.map(|record| record.stamp).chain(self.folded.stamps()).map(Stamp::last).collect();
         let middle = positions.len() / 2;
@@ -225,7 +225,7 @@ impl Records {
         let half = *half;
         for level in 0..LEVELS {
             self.fold_into(level, half);
-            if self.targets() <= most - most / 4 {
+            if self.targets() <= max - max / 4 {
                 self.folds.coarser += 1;
                 return;
             }
@@ -443,7 +443,7 @@ mod tests {
         assert_eq!(check(&records, "other", 0), Validity::Valid);
         records.age(at(3_601), Position(1), hour);
         assert_eq!(records.len(), 0);
-        // What is still there from before can no longer be vouched for.
+        // Entries from before can no longer be vouched for.
         assert_eq!(check(&records, "t", 0), Validity::Invalid);
         assert_eq!(check(&records, "t", 1), Validity::Valid);
     }

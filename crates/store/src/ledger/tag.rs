@@ -1,4 +1,4 @@
-//! What entries are known under.
+//! Tags: the names that invalidations know entries by.
 
 use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
@@ -23,7 +23,7 @@ const MAX_TAGS: usize = 16 * 1024;
 /// Up to so many tags are compared one by one.
 const FEW: usize = 32;
 
-/// What an invalidation names, as a 64-bit hash of its text. Two texts with one hash are invalidated together: a miss, never a leak.
+/// A name that an invalidation gives, as a 64-bit hash of its text. Two texts with one hash are invalidated together: a miss, never a leak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tag([u8; Tag::SIZE]);
 
@@ -47,7 +47,7 @@ impl Tag {
         Self::of("tag", name)
     }
 
-    /// What entries with these surrogate keys are known under: each key, and each family that it belongs to. `None` where they are too many
+    /// The tags of an entry with these surrogate keys: each key, and each family that it belongs to. `None` where they are too many
     /// to be kept: more than 16 families of one key, or more than 16,384 tags.
     pub fn surrogates<'n>(names: impl IntoIterator<Item = &'n str>) -> Option<Vec<Self>> {
         let mut tags = Vec::new();
@@ -81,7 +81,7 @@ impl Tag {
         (tags.len() + more.len() <= MAX_TAGS).then(|| tags.iter().chain(more).copied().collect())
     }
 
-    /// What an invalidation of a surrogate key names: `issue:7` one, `issue:*` the family of all that begin with `issue:`.
+    /// The tag that an invalidation of a surrogate key names: `issue:7` one, `issue:*` the family of all that begin with `issue:`.
     pub(super) fn named(name: &str) -> Self {
         match NamedTag::read(name) {
             NamedTag::Family(prefix) => Self::family(prefix),
@@ -239,8 +239,8 @@ mod tests {
         assert_eq!(Tag::surrogates([deep(1 << 20).as_str()]), None);
         let many: Vec<String> = (0..70_000).map(|n| n.to_string()).collect();
         assert_eq!(Tag::surrogates(many.iter().map(String::as_str)), None, "its stored form could not count them");
-        let most = Tag::surrogates(many[..10_000].iter().map(String::as_str)).expect("few enough");
-        assert_eq!((Tag::joined(&most, &most[..6_384]).map(|tags| tags.len()), Tag::joined(&most, &most)), (Some(16_384), None));
+        let max = Tag::surrogates(many[..10_000].iter().map(String::as_str)).expect("few enough");
+        assert_eq!((Tag::joined(&max, &max[..6_384]).map(|tags| tags.len()), Tag::joined(&max, &max)), (Some(16_384), None));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Figures of the memory tier: for metrics, and for whoever wants to know what a purge would do.
+//! Figures of the memory tier: for metrics, and for previews of a purge.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -43,7 +43,7 @@ pub(super) struct EvictionCells {
 }
 
 impl MemoryStore {
-    /// How many entries an invalidation would concern: an estimate from a sample, which holds nobody up.
+    /// How many entries an invalidation would concern: an estimate from a sample, which holds no request up.
     pub fn estimate(&self, invalidation: &Invalidation) -> u64 {
         let trial = Ledger::default();
         trial.apply(invalidation, Timestamp::from_secs(0));

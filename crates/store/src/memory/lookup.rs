@@ -21,7 +21,7 @@ thread_local! {
     static SECONDARY: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// What a look-up found.
+/// The result of a look-up.
 #[derive(Clone, Debug)]
 pub enum Lookup {
     /// The stored response that the request selects, fresh or not.
@@ -62,7 +62,7 @@ fn fetched(head: &StoredHead) -> Timestamp {
 }
 
 impl MemoryStore {
-    /// What is stored for a request with these fields. Follows a [`Slot::Vary`] once; the most recent of several matches wins
+    /// Looks up the response for a request with these fields. Follows a [`Slot::Vary`] once; the most recent of several matches wins
     /// (RFC 9111 §4.1). Invalidated entries are removed on the way.
     pub fn lookup(&self, key: SlotKey<'_>, request: &HeaderMap, now: Timestamp) -> Lookup {
         match self.get(key.hash, key.text) {
@@ -83,7 +83,7 @@ impl MemoryStore {
         if self.ledger.vouches_for(fetched(&response.head), now) { Lookup::Found(response) } else { Lookup::Unvouched(response) }
     }
 
-    /// A part that nobody vouches for is fetched anew: it is not worth a validation.
+    /// A part that cannot be vouched for is fetched anew: it is not worth a validation.
     fn found_part(&self, part: Arc<StoredPart>, now: Timestamp) -> Lookup {
         if self.ledger.vouches_for(fetched(&part.meta.head), now) { Lookup::Partial(part) } else { Lookup::Absent }
     }

@@ -7,9 +7,9 @@ use crate::partial::StoredPart;
 use crate::slot::Slot;
 
 impl MemoryStore {
-    /// Stores a part together with what is already there of the same representation, in at most `most` bytes. Refused, with `false`, where
+    /// Stores a part together with what is already there of the same representation, in at most `max` bytes. Refused, with `false`, where
     /// the whole is there, and otherwise like [`Self::commit`].
-    pub fn commit_part(&self, part: StoredPart, most: u64) -> bool {
+    pub fn commit_part(&self, part: StoredPart, max: u64) -> bool {
         if !part.is_valid(&self.ledger) {
             return false;
         }
@@ -21,8 +21,8 @@ impl MemoryStore {
         });
         let joined = match &current {
             Some(Slot::Response(_)) => return false,
-            Some(Slot::Partial(known)) if known.fetch > part.fetch => part.joined(known, most),
-            Some(Slot::Partial(known)) => known.joined(&part, most),
+            Some(Slot::Partial(known)) if known.fetch > part.fetch => part.joined(known, max),
+            Some(Slot::Partial(known)) => known.joined(&part, max),
             _ => None,
         };
         let part = joined.unwrap_or(part);

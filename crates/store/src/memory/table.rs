@@ -10,7 +10,7 @@ use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 use super::figures::EvictionCells;
 use crate::slot::{KeyHash, Slot};
 
-/// What the map keeps per entry besides what the slot points at, in bytes, measured over 100 000 entries: the slot, its links, its place
+/// Bytes that the map keeps per entry besides what the slot points at, in bytes, measured over 100 000 entries: the slot, its links, its place
 /// in the table, and what a table that doubles leaves free.
 const ENTRY_OVERHEAD: usize = 70;
 
@@ -45,7 +45,7 @@ fn shards(capacity: u64, largest: u64) -> usize {
     1 << power
 }
 
-/// What a slot takes.
+/// The weight of a slot.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Weight;
 
