@@ -6,8 +6,8 @@ use std::sync::Arc;
 use larder_tower::clock::Clock;
 use larder_tower::{Cache, CacheService, MayBypass, Pressure, RouteRules, WriteRules};
 
+use crate::client::TrustedProxies;
 use crate::config::{Config, OddPaths, ResponseTags, Route, Upstream};
-use crate::forward::TrustedProxies;
 use crate::routing::RouteTable;
 use crate::routing::Router;
 use crate::routing::tagging::RouteTags;

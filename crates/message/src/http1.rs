@@ -15,7 +15,7 @@ pub fn put_status_line(out: &mut Vec<u8>, status: StatusCode) {
 }
 
 /// The head of an answer to a request with this method, whose body, where it has one, is so long. `lines` calls what it is given for
-/// each field. A length is written where there is none, as hyper does it, so that nobody sees which of the two has answered.
+/// each field. A length is written where there is none, as hyper does, so that both ways of answering look alike.
 pub fn put_answer_head(
     out: &mut Vec<u8>,
     method: &Method,

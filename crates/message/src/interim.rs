@@ -1,4 +1,4 @@
-//! Informational responses (RFC 9110 §15.2) of the origin, on their way to an HTTP/1.1 client.
+//! Interim responses (1xx, RFC 9110 §15.2) of the origin, on their way to an HTTP/1.1 client.
 //!
 //! hyper has no way to send one. They can be written between its own bytes all the same: while a request's response has not begun and
 //! hyper has nothing left to write, the connection stands exactly between two messages. HTTP/2 frames offer no such gap from outside,
@@ -14,10 +14,10 @@ use larder_semantics::fields::remove_hop_by_hop;
 
 use crate::http1;
 
-/// More than this in one exchange is dropped, so that an origin cannot fill memory with promises.
+/// More than this in one exchange is dropped, so that an origin cannot fill memory.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// Takes informational responses to one request. Too late or too many, they are dropped; a final response that was there after them goes
+/// Takes the interim responses to one request. Too late or too many, they are dropped; a final response that was there after them goes
 /// out after them.
 #[derive(Clone, Debug)]
 pub struct InterimResponses {
@@ -113,7 +113,7 @@ impl Outbox {
         Poll::Pending
     }
 
-    /// The final response begins: what was not written yet never will be.
+    /// The final response begins: interim responses that are not written yet are dropped.
     pub fn end(&self) {
         if !self.is_open() {
             return;

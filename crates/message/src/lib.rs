@@ -1,15 +1,18 @@
-//! What a gateway does to HTTP messages, as functions on heads and text: which fields end here and which are added (RFC 9110 §7.6, RFC 7239),
-//! what of a client's claims about itself is believed, how a path may be read, HTTP/1.1 as bytes (RFC 9112), and the answers that Larder gives
-//! by itself (RFC 9457, RFC 9209).
+//! What a gateway does to HTTP messages, as functions on heads and text.
 //!
 //! ```text
-//! client's head --> effective_target, to_upstream --> origin's head --> to_client --> client
-//!                        \-- no answer to give --> Problem
+//! client's head --> client::effective_target --> forward::to_upstream --> origin
+//!                     \-- refused or failed: Problem --> client
+//! origin's head --> forward::to_client --> client
+//! origin's 1xx  --> interim::Outbox ----> client
 //! ```
 //!
-//! Nothing here does I/O or reads a clock.
+//! [`client`] says who asks, as far as that is believed; [`forward`] which fields end here and which are added (RFC 9110 §7.6, RFC 7239);
+//! [`path_reading`] and [`authority`] how a target may be read; [`http1`] writes HTTP/1.1 as bytes (RFC 9112); [`problem`] is what Larder answers
+//! by itself (RFC 9457, RFC 9209). `forward` imports `client`, and no folder imports back. Nothing here does I/O or reads a clock.
 
 pub mod authority;
+pub mod client;
 pub mod forward;
 pub mod http1;
 pub mod interim;

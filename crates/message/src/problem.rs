@@ -95,7 +95,7 @@ impl Problem {
         response
     }
 
-    /// The same as HTTP/1.1 bytes, for a connection that nothing else speaks HTTP on any more.
+    /// The same as HTTP/1.1 bytes, for a connection that hyper has given up.
     pub fn to_http1(&self) -> Vec<u8> {
         let (parts, body) = self.response(&Method::GET).into_parts();
         let mut message = Vec::new();

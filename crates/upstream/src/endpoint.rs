@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use larder_config::UpstreamUrl;
-use larder_message::forward::{ClientConnection, ForwardRules};
+use larder_message::client::ClientConnection;
+use larder_message::forward::ForwardRules;
 
 use crate::connect::Connector;
 use crate::exchange::transport::{Outgoing, Transport};

@@ -1,4 +1,4 @@
-//! What can go wrong on the way to an origin, told apart as RFC 9209 §2.3 does.
+//! Failures of an exchange with an origin, distinguished as in RFC 9209 §2.3.
 
 use std::error::Error;
 use std::io;
@@ -60,7 +60,7 @@ pub enum UpstreamError {
     /// The connection ended before a complete response head.
     #[error("the upstream closed the connection without a response")]
     Reset(#[source] BoxError),
-    /// What came is not HTTP, or not HTTP that can be passed on.
+    /// The response is not HTTP, or not HTTP that can be passed on.
     #[error("the upstream's response is malformed")]
     Protocol(#[source] BoxError),
     /// The response body ended before its end.
@@ -147,12 +147,12 @@ impl UpstreamError {
         }
     }
 
-    /// Whether the origin has failed, and neither its client nor this gateway.
+    /// Whether the origin has failed, and not its client or this gateway.
     pub fn is_origin_failure(&self) -> bool {
         !matches!(self, Self::RequestBody(_) | Self::RequestTooLarge | Self::RequestStalled | Self::BreakerOpen { .. } | Self::Full { .. })
     }
 
-    /// Whether the origin said something, be it nothing that can be understood, or closed a connection that had been idle as its right is.
+    /// Whether the failure shows that the origin is alive: its answer was malformed, or it closed an idle connection, as it may.
     pub fn is_answer(&self) -> bool {
         match self {
             Self::Protocol(_) => true,
@@ -199,7 +199,7 @@ impl UpstreamError {
     }
 }
 
-/// A connection that had been used before ended without a word: its origin may have closed it at the moment when a request was sent, and
+/// A connection that had been used before ended without a byte: its origin may have closed it at the moment when a request was sent, and
 /// that request cannot be sent again.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection was closed when it was used again")]

@@ -1,7 +1,7 @@
-//! The way to an origin that is known to speak HTTP/2 without TLS: one connection, on which every request is a stream.
+//! The client side of HTTP/2 without TLS: one connection to an origin, on which every request is a stream.
 //!
-//! The general client would keep a connection for every `:authority`, so it cannot show the origin the client's own name: names are the
-//! client's to choose, and there is no end of them. Here all of them share the connection.
+//! hyper-util's client keeps a connection for every `:authority`. Clients choose that name, so there would be any number of connections.
+//! Here all names share one.
 
 use std::error::Error;
 use std::fmt;
@@ -65,7 +65,7 @@ impl Http2 {
         Self(Arc::new(Shared { connector, origin, idle_timeout, current: Mutex::default() }))
     }
 
-    /// Sends a request and waits for the response head. What was not sent because its connection had ended is sent on a new one, and so is
+    /// Sends a request and waits for the response head. A request that was not sent because its connection had ended is sent on a new one, and so is
     /// `spare`, the same request where that is safe, when the origin took none of it or said nothing about it ([`may_repeat`]).
     pub(crate) async fn request(
         &self,
@@ -89,8 +89,8 @@ impl Http2 {
         }
     }
 
-    /// A request got no answer in time. If nothing at all came since it was sent, the connection may lead nowhere any more, and the next ones
-    /// do not wait for the same. It is not asked for a sign of life: some servers take that for an attack.
+    /// A request got no answer in time. If nothing at all came since it was sent, the connection may be dead, and the next requests
+    /// use another. No PING is sent: some servers take PINGs for an attack.
     pub(crate) fn doubt(&self) {
         let slot = Arc::clone(&self.0.current());
         if slot.open.get().is_some_and(|open| open.as_ref().is_ok_and(|open| open.mark.is_silent())) {
@@ -132,7 +132,7 @@ impl Http2 {
 }
 
 /// Whether a safe request that failed so may be sent once more: its stream was refused (RFC 9113 §8.7), it came after the last one that the
-/// origin has taken (§6.8), or the connection, which had answered others, ended before a word about it: one that is shared by many ends for
+/// origin has taken (§6.8), or the connection, which had answered others, ended before a byte of its answer: one that is shared by many ends for
 /// all of them.
 pub(crate) fn may_repeat(error: &(dyn Error + 'static), mark: &ConnectionMark) -> bool {
     match find::<h2::Error>(error) {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use larder_config::{Server, Upstream};
-use larder_message::forward::TrustedProxies;
+use larder_message::client::TrustedProxies;
 use larder_tower::clock::Clock;
 
 use crate::observe::OriginObserver;
@@ -27,7 +27,7 @@ pub struct UpstreamOptions {
 }
 
 impl UpstreamOptions {
-    /// The first upstream, behind no proxy and observed by nobody.
+    /// The first upstream, without trusted proxies and without an observer.
     pub fn new(config: Upstream, clock: Clock) -> Self {
         let min_upload_rate = Server::default().min_upload_rate;
         Self { config, index: 0, min_upload_rate, trusted: TrustedProxies::default(), clock, observer: None }

@@ -25,7 +25,8 @@ use crate::request::expect::Gate;
 use crate::request::interim::InterimSink;
 use crate::url;
 
-use larder_message::forward::{self, ClientConnection, HostPolicy};
+use larder_message::client::ClientConnection;
+use larder_message::forward::{self, HostPolicy};
 use larder_message::{InterimResponses, OriginOutcome};
 
 /// Sends requests to one origin. Cheap to clone; clones share the pool.
@@ -34,7 +35,7 @@ use larder_message::{InterimResponses, OriginOutcome};
 #[derive(Clone)]
 pub struct UpstreamService(Arc<Upstream>);
 
-/// What is known of the client of a request. One extension holds all of it, because each costs an exchange several allocations.
+/// The client's side of a request. One extension holds all of it, because each costs an exchange several allocations.
 #[derive(Clone, Debug)]
 pub struct ClientContext {
     /// The connection that it came over.

@@ -21,7 +21,8 @@ use crate::exchange::failure::classify;
 use crate::observe::InFlight;
 use crate::request::content::WatchedBody;
 use crate::url;
-use larder_message::forward::{self, ClientConnection};
+use larder_message::client::ClientConnection;
+use larder_message::forward;
 
 /// The client's side of a tunnel.
 pub struct TunnelClient {

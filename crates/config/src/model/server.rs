@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ipnet::IpNet;
-use larder_message::forward::Trust;
+use larder_message::client::Trust;
 
 use super::{Listen, ServerOptions, Token};
 

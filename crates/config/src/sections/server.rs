@@ -11,7 +11,7 @@ use crate::sections::cache::{items, network};
 use crate::sections::overrides::Overrides;
 use crate::sections::tokens;
 use crate::sections::upstreams::positive;
-use larder_message::forward::Trust;
+use larder_message::client::Trust;
 
 const ADDRESS_FORM: &str = "an address in quotes, like \"127.0.0.1:8080\"";
 

@@ -8,7 +8,7 @@ use larder_semantics::{ClientDirectives, Scope, TtlMode};
 
 use super::{UPSTREAM, config, load};
 use crate::{AccessLog, Log, LogLevel, RouteSettings, TagPart};
-use larder_message::forward::Trust;
+use larder_message::client::Trust;
 
 #[test]
 fn every_cache_key_reaches_the_settings() {

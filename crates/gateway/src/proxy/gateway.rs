@@ -15,8 +15,9 @@ use larder_tower::{Cache, CacheBody, CacheService, Caller, FetchError, Outcome, 
 
 use super::request_limit::{is_too_large, limited};
 use crate::active::ActiveConfig;
+use crate::client::{ClientConnection, EffectiveTarget, effective_target};
 use crate::config::OddPaths;
-use crate::forward::{ClientConnection, EffectiveTarget, effective_target, is_upgrade};
+use crate::forward::is_upgrade;
 use crate::http1;
 use crate::path_reading;
 use crate::problem::{Problem, TOO_LARGE};

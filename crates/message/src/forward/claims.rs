@@ -5,7 +5,7 @@ use http::HeaderName;
 /// What a field name claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Claimed {
-    /// How the request came here. This gateway writes its own account of that, whoever sent another.
+    /// The way of the request. This gateway writes these fields itself and drops all others.
     Way,
     /// The client's address, as nginx names it. Where a trusted proxy sends it, it goes on with the address that is believed.
     RealIp,

@@ -1,20 +1,19 @@
-//! What a gateway does to messages on their way through (RFC 9110 §7.6, RFC 7239): which fields end here, which are added, and what
-//! of a client's claims about itself is believed. Pure functions on heads; nothing here does I/O or reads a clock.
+//! What a gateway does to messages on their way through (RFC 9110 §7.6, RFC 7239): which fields end here, and which are added.
+//!
+//! ```text
+//! client's head --> to_upstream (claims: drop, introduce: add, via: append) --> origin
+//! client's trailers --> filter_trailers --> origin
+//! origin's head --> to_client --> client
+//! ```
 
-mod account;
 mod claims;
-mod client_connection;
+mod introduce;
 mod request;
 mod response;
-mod target;
 mod trailers;
-mod trust;
 mod via;
 
-pub use client_connection::ClientConnection;
 pub use request::{ForwardRules, HostPolicy, is_upgrade, to_upstream, upstream_fields};
 pub use response::{Unforwardable, to_client};
-pub use target::{EffectiveTarget, effective_target};
 pub use trailers::filter_trailers;
-pub use trust::{Trust, TrustedProxies};
 pub use via::{CDN_LOOP, loops};

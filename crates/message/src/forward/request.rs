@@ -8,13 +8,12 @@ use http::{HeaderMap, HeaderValue, Method, Version};
 use larder_semantics::fields::{connection_options, is_hop_by_hop};
 use smallvec::SmallVec;
 
-use super::ClientConnection;
-use super::account::{introduce_client, introduce_target, text_of};
 use super::claims::{self, Claimed};
-use super::target::{own_authority, target_and_trail};
-use super::trust::TrustedProxies;
+use super::introduce::{introduce_client, introduce_target, text_of};
 use super::via::{self, CDN_LOOP, PSEUDONYM};
 use crate::authority;
+use crate::client::target::{own_authority, target_and_trail};
+use crate::client::{ClientConnection, TrustedProxies};
 
 /// Which `Host` the origin sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,9 +53,9 @@ pub fn to_upstream(parts: &mut Parts, connection: Option<&ClientConnection>, rul
 const ADDED: usize = 7;
 
 /// Gives out the field lines that go upstream for a received head: hop-by-hop fields end here (RFC 9110 §7.6.1), `Via`, `CDN-Loop`,
-/// `Max-Forwards` and `Host` are brought up to date, and the origin is told who asked for what: the same as the key has.
+/// `Max-Forwards` and `Host` are brought up to date, and the origin is told the client and the target, the same as in the key.
 ///
-/// Without a `hop` (a request of Larder's own, such as a refresh) nobody asked, and only the target is told, where it names its scheme.
+/// A request without a `connection` is Larder's own, such as a refresh: it has no client, so only the target is named, where it has a scheme.
 pub fn upstream_fields(
     parts: &Parts,
     connection: Option<&ClientConnection>,
@@ -144,8 +143,8 @@ fn list_contains(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
 mod tests {
     use http::Request;
 
-    use super::super::Trust;
     use super::*;
+    use crate::client::Trust;
 
     const CLIENT: ClientConnection =
         ClientConnection { peer: IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), secure: false, version: Version::HTTP_11 };

@@ -46,8 +46,8 @@ const NEVER_TRAILERS: [HeaderName; 28] = [
     WARNING,
 ];
 
-/// Removes what does not go on: fields that end at this hop, a client's claims about itself whoever it is, and fields that have no place
-/// in trailers. `nominated` are the options of the request's `Connection`.
+/// Removes what does not go on: fields that end at this hop, every client's claims about itself, and fields that have no place in
+/// trailers. `nominated` are the options of the request's `Connection`.
 pub fn filter_trailers(trailers: &mut HeaderMap, nominated: &[HeaderName]) {
     let ends_here = |name: &HeaderName| is_hop_by_hop(name) || claims::of(name).is_some() || *name == CDN_LOOP;
     let goes = |name: &HeaderName| !ends_here(name) && !NEVER_TRAILERS.contains(name) && !nominated.contains(name);

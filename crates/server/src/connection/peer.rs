@@ -11,7 +11,7 @@ use crate::connection::activity::Turn;
 use crate::connection::open::Slot;
 use crate::listener::socket::ConnectionInfo;
 use crate::request::suspicion::Suspicion;
-use larder_message::forward::ClientConnection;
+use larder_message::client::ClientConnection;
 use larder_message::interim::{InterimResponses, Outbox};
 
 /// A client's connection, as a handler sees it. As long as a clone lives, the connection counts against `max_connections`: a tunnel

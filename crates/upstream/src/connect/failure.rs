@@ -1,4 +1,4 @@
-//! Why no connection came about, told apart as RFC 9209 §2.3 does.
+//! Why connecting failed, distinguished as in RFC 9209 §2.3.
 
 use std::error::Error;
 use std::fmt;

@@ -41,7 +41,7 @@ impl Connector {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(Duration::from_secs(60)));
-        // What is sent to a host that is gone is not acknowledged, and without this the system goes on trying for a quarter of an hour.
+        // A host that is gone acknowledges nothing, and without this the system retransmits for a quarter of an hour.
         #[cfg(target_os = "linux")]
         tcp.set_tcp_user_timeout(Some(Duration::from_secs(60)));
         let builder = HttpsConnectorBuilder::new().with_tls_config(tls_config(url, upstream)?).https_or_http();

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 
 use crate::observe::InFlight;
 
-/// What is remembered of one of the general client's connections for the sake of the one safe retry.
+/// What the one safe retry needs to know of a connection of hyper's.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ConnectionMark(Arc<Marks>);
 

@@ -37,13 +37,13 @@ impl Held {
     }
 }
 
-/// Who drives the connection it comes on.
+/// Where the body comes from, and what drives its connection.
 pub(crate) enum Source {
-    /// Nobody: the response ended with its head, as `101 Switching Protocols` does.
+    /// No body: the response ended with its head, as `101 Switching Protocols` does.
     Empty,
-    /// The body itself.
+    /// The pool's connection, driven by reading the body.
     Pooled(ResponseBody),
-    /// A task.
+    /// hyper's connection, driven by a task.
     Driven(Incoming),
 }
 

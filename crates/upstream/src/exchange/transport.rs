@@ -25,7 +25,8 @@ use crate::request::content::{BodyFailure, Progress, WatchedBody};
 use crate::request::expect::with_continue_timeout;
 use crate::request::interim::InterimSink;
 use crate::url;
-use larder_message::forward::{self, ClientConnection, ForwardRules, HostPolicy};
+use larder_message::client::ClientConnection;
+use larder_message::forward::{self, ForwardRules, HostPolicy};
 
 /// How requests reach an origin.
 pub(crate) enum Transport {

@@ -1,4 +1,4 @@
-//! A response's body, read from the connection by whoever wants it.
+//! A response's body. Its reader drives the connection.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -35,7 +35,7 @@ struct Arriving {
     sending: Option<Sending>,
     /// The other end of the connection, once everything has been sent.
     sent: Option<WriteHalf<Box<UpstreamStream>>>,
-    home: Pool,
+    pool: Pool,
 }
 
 /// Where it ends.
@@ -47,7 +47,7 @@ enum Until {
 
 impl ResponseBody {
     /// The body behind a head that was just read. `upload` is what of the request has not been sent yet.
-    pub(crate) fn new(head: &Head, mut connection: Connection, upload: Upload, home: &Pool) -> Self {
+    pub(crate) fn new(head: &Head, mut connection: Connection, upload: Upload, pool: &Pool) -> Self {
         let mut sending = None;
         if !upload.is_done() {
             (connection, sending) = connection.send_aside(upload);
@@ -64,7 +64,7 @@ impl ResponseBody {
         };
         let bytes = here.map(|length| connection.input.split_to(length).freeze());
         let persists = head.persists && head.framing != Framing::UntilClose;
-        let arriving = Arriving { connection, until, persists, sending, sent: None, home: home.clone() };
+        let arriving = Arriving { connection, until, persists, sending, sent: None, pool: pool.clone() };
         match bytes {
             Some(bytes) => {
                 arriving.release();
@@ -78,7 +78,7 @@ impl ResponseBody {
 impl Arriving {
     /// The body has been read to its end.
     fn release(self) {
-        let Self { mut connection, persists, sending, sent, home, .. } = self;
+        let Self { mut connection, persists, sending, sent, pool, .. } = self;
         if !persists || !connection.input.is_empty() {
             return sending.iter().for_each(Sending::abort);
         }
@@ -86,12 +86,12 @@ impl Arriving {
             connection = connection.rejoin(sent);
         }
         match sending {
-            None if connection.is_clean() => home.put(connection),
+            None if connection.is_clean() => pool.put(connection),
             None => {}
             // An early answer: the rest of the request is still wanted.
             Some(sending) => drop(tokio::spawn(async move {
                 if let Ok(Ok(sent)) = sending.await {
-                    home.put(connection.rejoin(sent));
+                    pool.put(connection.rejoin(sent));
                 }
             })),
         }
@@ -151,7 +151,7 @@ impl Arriving {
 }
 
 impl Drop for ResponseBody {
-    /// Nobody reads on, so nobody needs to hear the rest of the request.
+    /// The response is not read to its end, so the rest of the request is not sent.
     fn drop(&mut self) {
         if let State::Arriving(arriving) = &mut self.0
             && let Some(sending) = arriving.sending.take()

@@ -65,7 +65,7 @@ impl Connection {
         Self { stream: Stream::Whole(Box::new(stream)), input: BytesMut::new(), room: FIRST_READ, shape: Shape::default(), answered: false }
     }
 
-    /// Whether the origin has closed it, or has sent bytes that no request asked for: then nobody can say which request its next response answers.
+    /// Whether the origin has closed it, or has sent bytes that no request asked for: then it is not known which request its next response answers.
     pub(crate) fn has_ended(&mut self, cx: &mut Context<'_>) -> bool {
         self.poll_fill(cx).is_ready()
     }
@@ -149,7 +149,7 @@ impl Connection {
     /// Before it waits for its next exchange: room that a long body has grown is given back, or each connection would keep the largest.
     pub(crate) fn rest(&mut self) {
         if self.room > FIRST_READ {
-            // What is left of the buffer may be a small end of a large one.
+            // The rest of the buffer may be a small end of a large one.
             self.input = BytesMut::new();
             self.room = FIRST_READ;
         }

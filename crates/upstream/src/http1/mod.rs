@@ -1,8 +1,8 @@
-//! HTTP/1.1 as a client speaks it (RFC 9112), one exchange at a time on a connection that whoever waits for its answer moves on.
+//! The client side of HTTP/1.1 (RFC 9112): one exchange at a time on a connection, driven by the task that waits for the answer.
 //!
 //! hyper's client connection is made to be a task of its own: request, response and body go through channels, though one task holds
 //! both ends, and it keeps no text of a request that may have to be sent once more. Here a request is written once, straight into the
-//! buffer that is sent and that a retry sends again; a head is read in place; and a small body that came with its head is at hand.
+//! buffer that is sent and that a retry sends again; a head is read in place; and a small body that came with its head needs no further read.
 
 mod body;
 mod chunked;
@@ -21,7 +21,7 @@ pub(crate) use pool::Pool;
 pub(crate) use request::HeadWriter;
 pub(crate) use upload::{ContentFailed, Upload};
 
-/// What came from an origin is not HTTP/1.1.
+/// The origin's bytes are not HTTP/1.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Malformed {
     /// The status line or a field line is not one (RFC 9112 §4, §5).

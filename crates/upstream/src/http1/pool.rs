@@ -140,9 +140,9 @@ impl Shared {
 }
 
 /// Closes unused connections as they become due, until there are none.
-async fn sweep_idle(pool: Weak<Shared>, length: Duration) {
+async fn sweep_idle(pool: Weak<Shared>, interval: Duration) {
     loop {
-        tokio::time::sleep(length).await;
+        tokio::time::sleep(interval).await;
         if !pool.upgrade().is_some_and(|pool| pool.sweep()) {
             return;
         }

@@ -9,7 +9,7 @@ pub(crate) enum Content {
     None,
     /// So many bytes.
     Length(u64),
-    /// Chunks: nobody knows how many bytes.
+    /// Chunks: the length is not known before the end.
     Chunked,
 }
 

@@ -1,4 +1,4 @@
-//! What goes up: the text of a request, and its content as it comes.
+//! A request on its way to an origin: its head as text, and its content as it arrives.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -18,7 +18,7 @@ const AHEAD: usize = 64 * 1024;
 
 /// A request on its way to an origin.
 pub(crate) struct Upload {
-    /// What is to be written. Without content it is the request's head to the end, so that it can be sent once more.
+    /// Bytes to write. Without content this is the whole request, so that it can be sent once more.
     text: Vec<u8>,
     written: usize,
     content: Option<Outstanding>,
@@ -53,12 +53,12 @@ impl Upload {
         Self { text: head.end(framing), written: 0, content }
     }
 
-    /// Whether all of it is text at hand.
+    /// Whether all of it is in the buffer: it has no content.
     pub(crate) fn is_text(&self) -> bool {
         self.content.is_none()
     }
 
-    /// To be written again, from its start. Only what has no content can be.
+    /// Starts writing again. Only a request without content can be sent twice.
     pub(crate) fn rewind(&mut self) {
         self.written = 0;
     }
@@ -79,7 +79,7 @@ impl Upload {
                     written => self.written += written,
                 }
             }
-            // What is encrypted may still lie in a buffer.
+            // Encrypted bytes may still lie in a buffer.
             ready!(Pin::new(&mut *stream).poll_flush(cx)).map_err(|_| SendError::Connection)?;
             if self.content.is_none() {
                 return Poll::Ready(Ok(()));

@@ -26,7 +26,7 @@ pub(crate) struct Progress {
     failure: OnceLock<BodyFailure>,
 }
 
-/// Why the content ended before its end. An HTTP/2 connection does not say when it is told of it.
+/// Why the content ended before its end. An HTTP/2 connection does not hand this error back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyFailure {
     /// The client broke off.

@@ -1,14 +1,14 @@
-//! What the origin is told about who asked and for what: one account, in the form of RFC 7239 and in that of `X-Forwarded-*`.
+//! Names the client and the target of a request to the origin, in the form of RFC 7239 and in that of `X-Forwarded-*`.
 
 use std::net::IpAddr;
 
 use http::Uri;
 use http::header::{self, HeaderName};
 
-use super::trust::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
+use crate::client::trust::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 
-/// Tells the origin in both forms who asked for what. Everything else that was claimed on the way is left out, so that a client cannot pose as
-/// another: origins read the first member of such a list, or the last.
+/// Names client and target in both forms. No other claim goes on, so that a client cannot pose as another: origins read the first member of
+/// such a list, or the last.
 pub(super) fn introduce_client(
     (scheme, authority): (&str, &str),
     trail: &[IpAddr],
@@ -31,7 +31,7 @@ pub(super) fn introduce_client(
     name_target(authority, scheme, write);
 }
 
-/// What a request of Larder's own is for.
+/// Names the target of a request of Larder's own.
 pub(super) fn introduce_target(uri: &Uri, authority: &str, write: &mut impl FnMut(&HeaderName, &[u8])) {
     let Some(scheme) = uri.scheme_str() else { return };
     let mut element = Vec::with_capacity(64);

@@ -1,10 +1,10 @@
-//! What is known about the connection that a request came on.
+//! The connection that a request came over.
 
 use std::net::IpAddr;
 
 use http::Version;
 
-/// The hop before this one, of which [`super::to_upstream`] tells the origin.
+/// The connection to the hop before this one. [`crate::forward::to_upstream`] names its address and scheme to the origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientConnection {
     /// The address the connection came from.

@@ -1,4 +1,4 @@
-//! Which resource a request is for, and who asks, as far as that is believed.
+//! The resource that a request is for, and its client, as far as they are believed.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ use http::{HeaderMap, Uri, header};
 use super::ClientConnection;
 use super::trust::{TrustedProxies, read_claim};
 
-/// Scheme and authority of the target URI (RFC 9110 §7.1), and the client. The origin is told the same, so that whatever it makes of them
+/// Scheme and authority of the target URI (RFC 9110 §7.1), and the client. The origin is told the same, so that a response that depends on them
 /// is stored under a key that has them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EffectiveTarget<'a> {
@@ -33,8 +33,8 @@ pub fn effective_target<'a>(
     target_and_trail(uri, headers, connection, trusted, |_| ())
 }
 
-/// The same. `trail` hears of each address before the peer's that counts, the nearest first: the client's is the last.
-pub(super) fn target_and_trail<'a>(
+/// The same. Calls `trail` with each address before the peer's that counts, the nearest first: the client's is the last.
+pub(crate) fn target_and_trail<'a>(
     uri: &'a Uri,
     headers: &'a HeaderMap,
     connection: &ClientConnection,
@@ -56,7 +56,7 @@ pub(super) fn target_and_trail<'a>(
 }
 
 /// What the request names itself: the target's authority (absolute-form, `:authority`) before `Host` (RFC 9112 §3.2.2).
-pub(super) fn own_authority<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> &'a str {
+pub(crate) fn own_authority<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> &'a str {
     match uri.authority() {
         Some(authority) => authority.as_str(),
         None => headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or(""),

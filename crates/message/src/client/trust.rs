@@ -1,4 +1,4 @@
-//! Whose word is taken for who the client is, and what of it.
+//! What trusted proxies say about the client.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
@@ -8,9 +8,9 @@ use ipnet::IpNet;
 
 use crate::authority;
 
-pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(crate) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// What trusted proxies are believed about. A field that a proxy does not write itself passes through it as the client sent it, so only what
 /// all of them write belongs here.
@@ -53,20 +53,20 @@ impl TrustedProxies {
 
 /// What trusted proxies say about the client.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Claim<'a> {
+pub(crate) struct Claim<'a> {
     /// The last address that is not a trusted proxy's.
-    pub(super) client: Option<IpAddr>,
+    pub(crate) client: Option<IpAddr>,
     /// `http` or `https`.
-    pub(super) scheme: Option<&'static str>,
+    pub(crate) scheme: Option<&'static str>,
     /// Host and port, where they are that.
-    pub(super) host: Option<Cow<'a, str>>,
+    pub(crate) host: Option<Cow<'a, str>>,
 }
 
 /// Reads the claim that came through a trusted peer, each field from the right and past trusted members only: the last member is the peer's
-/// own, and each before it was written by the one behind it. `hop` hears of each address that counts, the nearest first.
+/// own, and each before it was written by the one behind it. Calls `visit` with each address that counts, the nearest first.
 ///
 /// `X-Forwarded-*` wins over `Forwarded`: most proxies write the former and let a client's own `Forwarded` pass.
-pub(super) fn read_claim<'a>(headers: &'a HeaderMap, trusted: &TrustedProxies, visit: impl FnMut(IpAddr)) -> Claim<'a> {
+pub(crate) fn read_claim<'a>(headers: &'a HeaderMap, trusted: &TrustedProxies, visit: impl FnMut(IpAddr)) -> Claim<'a> {
     let trust = trusted.trust;
     if [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST].iter().any(|name| headers.contains_key(name)) {
         let nodes = from_right(headers, &X_FORWARDED_FOR).map(parse_node);
