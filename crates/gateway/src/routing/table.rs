@@ -38,7 +38,7 @@ impl RouteTable {
         urls.into_iter().map(InvalidationTarget::Url).collect()
     }
 
-    /// The fetches that bring back what is hot under a key's URL.
+    /// Refetches of the stored responses for a key's URL that were served from the store.
     pub(crate) fn refetch_hot(&self, url: &str, template: &Parts) -> Vec<Refetch> {
         let Some((scheme, rest)) = url.split_once("://") else { return Vec::new() };
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));

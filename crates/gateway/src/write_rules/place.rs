@@ -39,8 +39,8 @@ impl Place {
     }
 }
 
-/// The fetches that bring back what is hot among the URLs that become old with this write. They are made in the name of whoever wrote, for
-/// an origin may answer according to how it was reached.
+/// Refetches of the URLs that become old with this write and were served from the store. They carry the context of the client that wrote,
+/// since an origin may answer according to how it was reached.
 pub(super) fn refetch(routes: &RouteTable, request: &Parts, old: &[InvalidationTarget]) -> Vec<Refetch> {
     let (mut template, ()) = http::Request::new(()).into_parts();
     if let Some(context) = request.extensions.get::<ClientContext>() {

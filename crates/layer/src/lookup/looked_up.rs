@@ -2,7 +2,7 @@
 //!
 //! 1. [`CacheService::admit`]: whether the request is looked up, or which way it takes past the store.
 //! 2. [`CacheService::look_up`]: the store's answer, and the decision about it.
-//! 3. A [`Hit`] is rendered as a response ([`Hit::served`]), or as the fields lie in the store ([`Hit::at_hand`]).
+//! 3. A [`Hit`] is rendered as a response ([`Hit::served`]), or as the fields lie in the store ([`Hit::as_stored`]).
 
 use std::net::IpAddr;
 use std::sync::Arc;
