@@ -87,6 +87,38 @@ async fn an_answer_is_the_same_whoever_writes_it() -> Result<()> {
     Ok(())
 }
 
+/// A client that follows the framing reads no body after a HEAD, so only the bytes on the connection show that none was sent.
+#[tokio::test]
+async fn rfc9110_9_3_2_a_response_to_head_has_no_content_whoever_writes_it() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/plain", Answer::ok().header("ETag", "\"1\"").body("hello"));
+    origin.always("GET", "/chunked", Answer::ok().header("ETag", "\"1\"").chunk("hel").chunk("lo"));
+    let larder = filled(&origin, &["/plain", "/chunked"]).await?;
+    let (name, value) = THROUGH_HYPER;
+    let through_hyper = format!("{name}: {value}\r\n");
+    for target in ["/plain", "/chunked"] {
+        for (of_head, of_get) in [("", ""), (&*through_hyper, ""), ("", &*through_hyper), (&*through_hyper, &*through_hyper)] {
+            let mut stream = TcpStream::connect(larder.address()).await?;
+            let host = larder.address();
+            let get = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n{of_get}\r\n");
+            stream.write_all(format!("HEAD {target} HTTP/1.1\r\nHost: {host}\r\n{of_head}\r\n{get}").as_bytes()).await?;
+            stream.shutdown().await?;
+            let mut answers = String::new();
+            patience::within("reading both responses", stream.read_to_string(&mut answers)).await??;
+            let [head, next, body] = answers.splitn(3, "\r\n\r\n").collect::<Vec<_>>()[..] else { panic!("not two heads: {answers}") };
+            for head in [head, next] {
+                let fields = head.to_ascii_lowercase();
+                assert!(fields.starts_with("http/1.1 200 ok\r\n"), "{answers}");
+                for field in ["x-cache: hit", "etag: \"1\"", "content-length: 5"] {
+                    assert!(fields.lines().any(|line| line == field), "no {field} in {answers}");
+                }
+            }
+            assert_eq!(body, "hello", "{answers}");
+        }
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn requests_sent_at_once_are_answered_in_order_whoever_answers() -> Result<()> {
     let origin = Origin::start().await?;

@@ -75,6 +75,42 @@ async fn a_hit_written_as_it_lies_in_the_store_allocates_nothing() {
     assert_eq!(counted.count, 0);
 }
 
+/// RFC 9110 §9.3.2: a HEAD has the fields of a GET and no content.
+#[tokio::test]
+async fn a_hit_of_head_is_ready_at_once_without_content_and_costs_what_a_get_costs() {
+    let cache = common::service(Origin::new(|_| {
+        common::response(200, "0123456789").header("cache-control", "max-age=60").header("content-length", "10").header("etag", "\"v1\"")
+    }));
+    let serve = |method: &str| {
+        let request = common::request(method, "/a?b=1&c=2", &[]);
+        let (polled, counted) = allocations(|| {
+            let mut future = std::pin::pin!(cache.serve(request, Caller::default(), |_| ()));
+            future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        });
+        let Poll::Ready(Ok(served)) = polled else { panic!("{method} waited") };
+        (served, counted.count)
+    };
+    common::send(&cache, get("/a?b=1&c=2")).await;
+    // The first ones grow what the thread keeps.
+    for _ in 0..100 {
+        drop((serve("GET"), serve("HEAD")));
+    }
+    let ((get, of_get), (head, of_head)) = (serve("GET"), serve("HEAD"));
+    assert!(of_head <= of_get, "{of_head} allocations, {of_get} for GET");
+    assert_eq!((head.response.status(), header(&head.response, "x-cache")), (get.response.status(), "HIT".to_owned()));
+    assert_eq!(head.response.headers(), get.response.headers());
+    assert_eq!(common::read(get.response, get.outcome).await.text(), "0123456789");
+    assert_eq!(common::read(head.response, head.outcome).await.text(), "");
+}
+
+#[tokio::test]
+async fn a_hit_of_head_tells_the_length_of_content_that_the_origin_did_not_announce() {
+    let cache = common::service(origin());
+    common::send(&cache, get("/a")).await;
+    let head = common::send(&cache, common::request("HEAD", "/a", &[])).await;
+    assert_eq!((head.x_cache().as_str(), header(&head.response, "content-length").as_str(), head.text()), ("HIT", "10", ""));
+}
+
 #[tokio::test]
 async fn only_what_needs_nobody_else_is_at_hand() {
     let cache = common::service(origin());

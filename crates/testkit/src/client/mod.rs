@@ -222,6 +222,18 @@ impl Client {
         })
     }
 
+    /// Reads to the end of the last response on this connection. After one that has no content by its method or status (RFC 9112 §6.3), no byte
+    /// may come: its framing says that there is no body, so content that was sent all the same would never be looked at.
+    pub async fn finish_last(&mut self) -> Result<Response> {
+        let is_head = self.exchange.method == "HEAD";
+        let response = self.finish().await?;
+        if is_head || matches!(response.status, 204 | 304) {
+            self.shut_down_write()?;
+            self.closed().await.map_err(|error| error.while_doing("after a response without content"))?;
+        }
+        Ok(response)
+    }
+
     /// Takes bytes from the connection as they come, past any framing: the stream of an upgraded connection.
     pub async fn read_raw(&mut self, count: usize) -> Result<Vec<u8>> {
         while self.wire.buffer.len() < count {
@@ -283,6 +295,23 @@ mod tests {
             let mut client = Client::connect(origin.address()).await.unwrap();
             let response = client.exchange("GET", target, &[], "").await.unwrap();
             assert_eq!(response.complete, complete, "{target}");
+        }
+        origin.check().unwrap();
+    }
+
+    #[tokio::test]
+    async fn content_where_none_may_be_is_an_error() {
+        let origin = Origin::start().await.unwrap();
+        for (method, status) in [("HEAD", 200), ("GET", 204), ("GET", 304)] {
+            origin.once(method, "/none", Answer::new(status).declared_length(5).part(""));
+            origin.once(method, "/content", Answer::new(status).declared_length(5).part("hello"));
+            let mut client = Client::connect(origin.address()).await.unwrap();
+            client.send(method, "/none", &[], "").await.unwrap();
+            assert_eq!(client.finish_last().await.unwrap().status, status);
+            let mut client = Client::connect(origin.address()).await.unwrap();
+            client.send(method, "/content", &[], "").await.unwrap();
+            let error = client.finish_last().await.unwrap_err().to_string();
+            assert!(error.contains("after a response without content") && error.contains("hello"), "{error}");
         }
         origin.check().unwrap();
     }

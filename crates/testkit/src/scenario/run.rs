@@ -97,7 +97,7 @@ impl Stage<'_> {
     async fn act(&mut self, step: &Step) -> Result<()> {
         match &step.action {
             Action::Exchange(request) => {
-                let response = self.send(request).await?.finish().await?;
+                let response = self.send(request).await?.finish_last().await?;
                 check(&step.expectations, &Subject::response(&response))?;
             }
             Action::Until(request) => self.until(request, &step.expectations).await?,
@@ -157,7 +157,7 @@ impl Stage<'_> {
     async fn until(&self, request: &Request, expectations: &[(usize, Expectation)]) -> Result<()> {
         let last = RefCell::new(None);
         let probe = || async {
-            let response = self.send(request).await?.finish().await?;
+            let response = self.send(request).await?.finish_last().await?;
             match check(expectations, &Subject::response(&response)) {
                 Ok(()) => Ok(Some(())),
                 Err(error) => {
@@ -173,7 +173,7 @@ impl Stage<'_> {
     async fn finish(&mut self, name: &str) -> Result<Vec<Response>> {
         let mut responses = Vec::new();
         for mut client in self.clients.remove(name).ok_or_else(|| unknown(name))? {
-            responses.push(client.finish().await?);
+            responses.push(client.finish_last().await?);
         }
         Ok(responses)
     }
