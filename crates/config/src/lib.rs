@@ -38,7 +38,7 @@ pub use parse::units::{display_bytes, display_duration};
 pub use sections::Overrides;
 
 use model::listen;
-use parse::mistake::{Mistake, Mistakes, Place};
+use parse::mistake::{Location, Mistake, Mistakes};
 use parse::source::Source;
 use parse::{nearest, syntax, units};
 use sections::{listeners, store, upstreams};
@@ -58,15 +58,15 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<(Config, Warnings), Re
     let shown = path.display().to_string();
     match std::fs::read(path) {
         Ok(bytes) => parse(&shown, &bytes, overrides),
-        Err(error) => Err(Report::single(None, Place::Elsewhere, unreadable(&shown, &error))),
+        Err(error) => Err(Report::single(None, Location::Elsewhere, unreadable(&shown, &error))),
     }
 }
 
 /// The configuration of `serve --upstream URL [--ttl D]`: everything goes to one upstream, with default settings.
 pub fn from_flags(upstream: &str, ttl: Option<&str>, overrides: &Overrides) -> Result<(Config, Warnings), Report> {
     let mistakes = Mistakes::default();
-    let url = upstreams::parse_url(upstream).map_err(|mistake| mistakes.error(Place::Elsewhere, mistake.within("--upstream"))).ok();
-    let ttl = ttl.and_then(|ttl| units::seconds(ttl).map_err(|mistake| mistakes.error(Place::Elsewhere, mistake.within("--ttl"))).ok());
+    let url = upstreams::parse_url(upstream).map_err(|mistake| mistakes.error(Location::Elsewhere, mistake.within("--upstream"))).ok();
+    let ttl = ttl.and_then(|ttl| units::seconds(ttl).map_err(|mistake| mistakes.error(Location::Elsewhere, mistake.within("--ttl"))).ok());
     let mut settings = RouteSettings::default();
     settings.policy.ttl = ttl.unwrap_or(settings.policy.ttl);
     let (mut server, mut admin) = (overrides.usual_server(), Admin::default());
@@ -74,7 +74,7 @@ pub fn from_flags(upstream: &str, ttl: Option<&str>, overrides: &Overrides) -> R
     let redis = store::from_outside(overrides, &mistakes);
     let upstream = url.map(|url| Upstream::new("default", url));
     if let Some(upstream) = &upstream {
-        listeners::check_upstream(upstream, Place::Elsewhere, &server.listen, &mistakes);
+        listeners::check_upstream(upstream, Location::Elsewhere, &server.listen, &mistakes);
     }
     let config = upstream.map(|upstream| Config {
         server,
@@ -101,8 +101,8 @@ impl Config {
         let mistake = listen::bind_mistake(listen, error);
         match &listen.origin {
             Origin::File(span) => Report::single(self.source.clone(), span.clone(), mistake),
-            Origin::Environment(name) | Origin::Flag(name) => Report::single(None, Place::Elsewhere, mistake.within(name)),
-            Origin::Default => Report::single(None, Place::Elsewhere, mistake),
+            Origin::Environment(name) | Origin::Flag(name) => Report::single(None, Location::Elsewhere, mistake.within(name)),
+            Origin::Default => Report::single(None, Location::Elsewhere, mistake),
         }
     }
 }
@@ -127,14 +127,14 @@ pub fn parse(path: &str, bytes: &[u8], overrides: &Overrides) -> Result<(Config,
         Err(error) => {
             let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
             let mistake = Mistake::new(format!("{path} is not UTF-8: line {line} has a byte that belongs to no character"));
-            return Err(Report::single(None, Place::Elsewhere, mistake.hint("save the file as UTF-8")));
+            return Err(Report::single(None, Location::Elsewhere, mistake.hint("save the file as UTF-8")));
         }
     };
     let source = Arc::new(Source::new(path, text));
     let mistakes = Mistakes::default();
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
-        mistakes.error(error.span().map_or(Place::File, Place::At), syntax::mistake(error));
+        mistakes.error(error.span().map_or(Location::File, Location::At), syntax::mistake(error));
     }
     let config = if errors.iter().all(syntax::harmless) { sections::read(&table, overrides, &mistakes) } else { None };
     let config = config.map(|config| Config { source: Some(Arc::clone(&source)), ..config });

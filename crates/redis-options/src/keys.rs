@@ -7,7 +7,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 
 const KEY: usize = 32;
 
-/// A key that is none. Says nothing of its text.
+/// A text that is no key. The message does not quote it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSealKey {
     /// Neither hexadecimal nor base64.
@@ -18,7 +18,7 @@ pub enum InvalidSealKey {
     Length(usize),
 }
 
-/// 32 bytes that nobody else knows.
+/// 32 secret bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SealKey([u8; KEY]);
 

@@ -43,17 +43,17 @@ pub struct RedisOptions {
     pub connect_timeout: Duration,
     /// When responses are written.
     pub write: WriteMode,
-    /// Bytes of bodies that may wait to be written; what comes beyond is not written.
+    /// Maximum bytes of bodies that wait to be written; further ones are not written.
     pub write_queue: u64,
     /// The maximum length of a body that is stored there, in bytes.
     pub max_object: u64,
-    /// Failures in a row after which it is left alone.
+    /// Failures in a row after which the breaker opens.
     pub breaker_failures: u32,
-    /// For how long, unless it is seen to work before.
+    /// How long the breaker stays open, unless Redis is seen to work before.
     pub breaker_open: Duration,
     /// How long what is in memory is served although the log of invalidations cannot be read.
     pub max_lag: Duration,
-    /// What comes after: `true`, it is validated with its origin; `false`, it is served on.
+    /// After `max_lag`: `true`, stored responses are validated with the origin; `false`, they are still served.
     pub validate_when_cut_off: bool,
     /// The file for invalidations that the log does not have yet; without it they are in memory only.
     pub journal: Option<PathBuf>,

@@ -4,14 +4,14 @@ use std::fmt;
 
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
-/// A URL that is no Redis URL. Says nothing of its text, which may hold a password.
+/// A text that is no Redis URL. The message does not quote it, for it may hold a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this is not a Redis URL: {reason}")]
 pub struct InvalidRedisUrl {
     reason: String,
 }
 
-/// Where a server is, and as whom it is spoken to.
+/// The address of a server, with user and password.
 #[derive(Clone)]
 pub struct RedisUrl {
     info: Box<ConnectionInfo>,
@@ -30,7 +30,7 @@ impl RedisUrl {
         self.info.redis_settings().db()
     }
 
-    /// Whether it is spoken to under TLS.
+    /// Whether the connection is under TLS.
     pub fn is_tls(&self) -> bool {
         matches!(self.info.addr(), ConnectionAddr::TcpTls { .. })
     }
@@ -93,7 +93,7 @@ pub enum RedisServers {
     Single(RedisUrl),
     /// A Cluster, by some of its nodes: they name the others.
     Cluster(Vec<RedisUrl>),
-    /// A master that may change, and those who know which it is. User, password and database of their URLs are the master's.
+    /// A master that may change, and the sentinels that know which server it is. User, password and database of their URLs are the master's.
     Sentinel {
         /// The sentinels.
         sentinels: Vec<RedisUrl>,

@@ -1,4 +1,4 @@
-//! `[tags] cascade`: tags that become old with others.
+//! `[tags] cascade`: tags that are invalidated together with others.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -8,13 +8,13 @@ use larder_store::NamedTag;
 use crate::model::tags::{Piece, TagPart, TagTemplate, pieces};
 use crate::parse::mistake::Mistake;
 
-/// Tags that one purge may come to. Beyond it rules feed each other without end.
-const MOST: usize = 10_000;
+/// Maximum number of tags that one purge may lead to. Beyond it rules feed each other without end.
+const MAX_TAGS: usize = 10_000;
 
-/// Bytes of a tag that follows from others. Longer ones have grown out of each other.
-const LONGEST: usize = 4096;
+/// Maximum length in bytes of a tag that follows from others. Longer ones have grown out of each other.
+const MAX_TAG_LENGTH: usize = 4096;
 
-/// Which tags become old with which others.
+/// Which tags are invalidated together with which others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cascade {
     rules: Vec<Rule>,
@@ -26,12 +26,12 @@ struct Rule {
     also: Vec<TagTemplate>,
 }
 
-/// A cascade that comes to more tags than can be named.
+/// A cascade that leads to more tags than may be named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Endless;
 
 impl Cascade {
-    /// From now on `also` become old with the tags that look like `tag`.
+    /// Adds a rule: the tags in `also` are invalidated together with every tag that matches `tag`.
     pub(crate) fn add(&mut self, tag: TagPattern, also: Vec<TagTemplate>) {
         self.rules.push(Rule { tag, also });
     }
@@ -41,18 +41,18 @@ impl Cascade {
         self.rules.is_empty()
     }
 
-    /// The tags that become old with `tags`, and with those in turn: each once, without those that were given.
+    /// The tags that are invalidated together with `tags`, directly or through others: each once, without `tags` themselves.
     ///
     /// # Errors
-    /// They come to more than 10 000, to longer ones than anybody gives, or to a family that ends elsewhere than at a colon.
+    /// There are more than 10 000 of them, one is too long, or a family ends elsewhere than at a colon.
     pub fn follow<'t>(&self, tags: impl Iterator<Item = &'t str>) -> Result<Vec<String>, Endless> {
         let mut known: HashSet<Cow<'t, str>> = tags.map(Cow::Borrowed).collect();
         let mut open: Vec<String> = known.iter().map(|tag| tag.as_ref().to_owned()).collect();
-        let (mut found, most) = (Vec::new(), known.len() + MOST);
+        let (mut found, max) = (Vec::new(), known.len() + MAX_TAGS);
         while let Some(tag) = open.pop() {
             let also: Vec<Vec<String>> = self.rules.iter().map(|rule| rule.apply(&tag)).collect::<Result<_, _>>()?;
             for also in also.into_iter().flatten() {
-                if known.len() >= most || also.len() > LONGEST {
+                if known.len() >= max || also.len() > MAX_TAG_LENGTH {
                     return Err(Endless);
                 }
                 if known.insert(Cow::Owned(also.clone())) {
@@ -124,7 +124,7 @@ impl TagPattern {
                     after_place = false;
                     continue;
                 }
-                Piece::Place(name) => name,
+                Piece::Placeholder(name) => name,
             };
             if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)) {
                 return Err(Mistake::new(format!("`{{{name}}}` in `{text}` has no proper name"))
@@ -187,12 +187,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::tags::Places;
+    use crate::model::tags::Placeholders;
 
     fn rules(rules: &[(&str, &[&str])]) -> Cascade {
         let rule = |(tag, also): &(&str, &[&str])| {
             let tag = TagPattern::parse(tag).expect("a pattern");
-            let places = Places { of: "it", names: &tag.names, sources: &[] };
+            let places = Placeholders { of: "it", names: &tag.names, sources: &[] };
             let also = also.iter().map(|text| TagTemplate::parse(text, places).expect("a template")).collect();
             Rule { tag, also }
         };

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use crate::parse::mistake::{Mistake, Place};
+use crate::parse::mistake::{Location, Mistake};
 
 /// Where to listen: `IP:port` or `host:port`. Port 0 stands for any free one.
 ///
@@ -79,8 +79,8 @@ impl Listen {
     }
 
     /// Where a mistake in it is.
-    pub(crate) fn place(&self) -> Place {
-        self.span().map_or(Place::Elsewhere, Place::At)
+    pub(crate) fn place(&self) -> Location {
+        self.span().map_or(Location::Elsewhere, Location::At)
     }
 
     /// Whether both would bind the very same port.

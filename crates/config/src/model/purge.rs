@@ -17,7 +17,7 @@ pub struct Purge {
     pub write_wait: Duration,
     /// Whether regular expressions may say what to purge.
     pub regex: bool,
-    /// The Redis channel on which others say what is old; `None`: nobody listens.
+    /// The Redis channel on which other programs publish invalidations; `None`: none is followed.
     pub channel: Option<String>,
 }
 

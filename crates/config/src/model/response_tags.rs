@@ -9,14 +9,14 @@ pub struct ResponseTags {
     pub from: Vec<http::HeaderName>,
     /// Whether clients see these fields.
     pub forward: bool,
-    /// Tags of one response; one with more is not stored.
-    pub most: usize,
-    /// Which tags become old with which others.
+    /// Maximum number of tags of one response; a response with more is not stored.
+    pub max: usize,
+    /// Which tags are invalidated together with which others.
     pub cascade: Cascade,
 }
 
 impl Default for ResponseTags {
     fn default() -> Self {
-        Self { from: Vec::new(), forward: false, most: 128, cascade: Cascade::default() }
+        Self { from: Vec::new(), forward: false, max: 128, cascade: Cascade::default() }
     }
 }

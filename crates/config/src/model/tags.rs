@@ -1,4 +1,4 @@
-//! Templates of tags and of what becomes old: `"project:{query.project}"`.
+//! Templates of tags and of targets of invalidations: `"project:{query.project}"`.
 
 use std::borrow::Cow;
 
@@ -33,7 +33,7 @@ pub enum TagPart {
 
 /// What a template's places may be taken from.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Places<'a> {
+pub(crate) struct Placeholders<'a> {
     /// What the names stand in, in a sentence.
     pub(crate) of: &'static str,
     /// What `{NAME}` may name.
@@ -42,7 +42,7 @@ pub(crate) struct Places<'a> {
     pub(crate) sources: &'static [&'static str],
 }
 
-impl Places<'_> {
+impl Placeholders<'_> {
     /// The sources of a route's tags: the request that is answered, and its answer.
     pub(crate) const ROUTE: &'static [&'static str] = &["query", "header", "response"];
     /// The sources of what a write makes old.
@@ -90,14 +90,14 @@ impl TagTemplate {
     }
 
     /// Every name has to be one that `places` has; braces that are meant as such are doubled.
-    pub(crate) fn parse(text: &str, places: Places<'_>) -> Result<Self, Mistake> {
+    pub(crate) fn parse(text: &str, places: Placeholders<'_>) -> Result<Self, Mistake> {
         if text.is_empty() || text.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control()) {
             return Err(Mistake::new(format!("tag `{}` is empty or contains white space", text.escape_debug()))
                 .hint("a tag is one word: \"issues\", \"project:{query.project}\""));
         }
         let parts = pieces(text)?.into_iter().map(|piece| match piece {
             Piece::Literal(text) => Ok(TagPart::Literal(text)),
-            Piece::Place(place) => place_of(place, places),
+            Piece::Placeholder(place) => place_of(place, places),
         });
         Ok(Self { parts: parts.collect::<Result<_, _>>()? })
     }
@@ -109,7 +109,7 @@ pub(crate) enum Piece<'t> {
     /// With single braces where the text has doubled ones.
     Literal(String),
     /// What stands in braces.
-    Place(&'t str),
+    Placeholder(&'t str),
 }
 
 /// A template's text taken apart; neighbouring literals are one.
@@ -132,7 +132,7 @@ pub(crate) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, Mistake> {
         if !literal.is_empty() {
             pieces.push(Piece::Literal(std::mem::take(&mut literal)));
         }
-        pieces.push(Piece::Place(place));
+        pieces.push(Piece::Placeholder(place));
         rest = after;
     }
     literal.push_str(rest);
@@ -142,7 +142,7 @@ pub(crate) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, Mistake> {
     Ok(pieces)
 }
 
-fn place_of(place: &str, Places { of, names, sources }: Places<'_>) -> Result<TagPart, Mistake> {
+fn place_of(place: &str, Placeholders { of, names, sources }: Placeholders<'_>) -> Result<TagPart, Mistake> {
     if let Some(index) = names.iter().position(|name| name == place) {
         return Ok(TagPart::Path(index));
     }
@@ -173,7 +173,7 @@ mod tests {
 
     fn parse(text: &str) -> Result<TagTemplate, Mistake> {
         let names = ["org".to_owned(), "id".to_owned()];
-        TagTemplate::parse(text, Places { of: "this route's path", names: &names, sources: Places::WRITE })
+        TagTemplate::parse(text, Placeholders { of: "this route's path", names: &names, sources: Placeholders::WRITE })
     }
 
     #[test]

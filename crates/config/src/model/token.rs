@@ -13,7 +13,7 @@ pub enum TokenScope {
     Admin,
 }
 
-/// A secret that whoever knows it shows as `Authorization: Bearer`. Only its digest is kept.
+/// A secret that clients send as `Authorization: Bearer`. Only its digest is kept.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token {
     digest: blake3::Hash,

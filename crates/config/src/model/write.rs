@@ -13,9 +13,9 @@ pub struct OnWrite {
     pub host: Option<String>,
     /// The paths.
     pub path: PathTemplate,
-    /// What becomes old.
+    /// What is invalidated.
     pub purge: Vec<PurgeTemplate>,
-    /// Whether URLs that become old are fetched again at once.
+    /// Whether invalidated URLs are fetched again at once.
     pub refresh: bool,
 }
 
@@ -26,11 +26,11 @@ pub struct OnEvent {
     pub kind: String,
     /// The event's fields that the templates name, by the position that [`TagPart::Path`] gives.
     pub fields: Vec<String>,
-    /// What becomes old.
+    /// What is invalidated.
     pub purge: Vec<PurgeTemplate>,
 }
 
-/// One thing that becomes old, with places to be filled.
+/// One target of an invalidation, with placeholders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PurgeTemplate {
     /// `tag:issue:{id}`
@@ -45,7 +45,7 @@ pub enum PurgeTemplate {
     Class(TagTemplate),
     /// `namespace:default`
     Namespace(TagTemplate),
-    /// `identity`: everything stored for whoever wrote.
+    /// `identity`: everything stored for the identity of the client that wrote.
     Identity,
     /// `all`
     All,

@@ -1,11 +1,11 @@
-//! What is wrong with a configuration, and where. Reading goes on after a mistake, so that all of them are told at once.
+//! What is wrong with a configuration, and where. Reading goes on after a mistake, so that all of them are reported at once.
 
 use std::cell::RefCell;
 use std::ops::Range;
 
 use crate::parse::source::mask_sentence;
 
-/// One clear sentence, and what to do about it. The place is added by whoever knows it.
+/// One clear sentence, and what to do about it. The reader adds the location.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mistake {
     pub(crate) message: String,
@@ -39,7 +39,7 @@ pub enum Severity {
 
 /// Where a mistake is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Location {
     /// Not in the file: in a variable, a flag, or in that there is no file.
     Elsewhere,
     /// In the file, but at no single place: something is not there.
@@ -48,7 +48,7 @@ pub(crate) enum Place {
     At(Range<usize>),
 }
 
-impl Place {
+impl Location {
     /// The first byte, if it is known.
     pub(crate) fn start(&self) -> Option<usize> {
         match self {
@@ -58,7 +58,7 @@ impl Place {
     }
 }
 
-impl From<Range<usize>> for Place {
+impl From<Range<usize>> for Location {
     fn from(span: Range<usize>) -> Self {
         Self::At(span)
     }
@@ -69,7 +69,7 @@ impl From<Range<usize>> for Place {
 pub(crate) struct Diagnostic {
     pub(crate) severity: Severity,
     pub(crate) mistake: Mistake,
-    pub(crate) place: Place,
+    pub(crate) place: Location,
     /// A second place that explains the first.
     pub(crate) because: Option<(Range<usize>, String)>,
 }
@@ -81,16 +81,16 @@ pub(crate) struct Mistakes {
 }
 
 impl Mistakes {
-    pub(crate) fn error(&self, place: impl Into<Place>, mistake: Mistake) {
+    pub(crate) fn error(&self, place: impl Into<Location>, mistake: Mistake) {
         self.add(Diagnostic { severity: Severity::Error, mistake, place: place.into(), because: None });
     }
 
-    pub(crate) fn warning(&self, place: impl Into<Place>, mistake: Mistake) {
+    pub(crate) fn warning(&self, place: impl Into<Location>, mistake: Mistake) {
         self.add(Diagnostic { severity: Severity::Warning, mistake, place: place.into(), because: None });
     }
 
     /// An error at `place` that only makes sense together with another place.
-    pub(crate) fn clash(&self, place: impl Into<Place>, mistake: Mistake, other: Option<Range<usize>>, label: &str) {
+    pub(crate) fn clash(&self, place: impl Into<Location>, mistake: Mistake, other: Option<Range<usize>>, label: &str) {
         let because = other.map(|span| (span, label.to_owned()));
         self.add(Diagnostic { severity: Severity::Error, mistake, place: place.into(), because });
     }

@@ -1,7 +1,7 @@
 //! A typed look at one TOML table that notes every mistake and goes on.
 //!
 //! serde stops at the first error, and an operator who repairs a file wants all of them; so the sections are read by asking
-//! a [`Table`] for its keys. Whatever was not asked for is unknown.
+//! a [`Table`] for its keys. A key that was not asked for is unknown.
 
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::parse::{nearest, units, unknown};
 const DURATION: &str = "a duration in quotes, like \"5m\"";
 const SIZE: &str = "a size in quotes, like \"8MiB\"";
 
-/// One table of the file. End with [`Table::finish`], which reports the keys nobody asked for.
+/// One table of the file. End with [`Table::finish`], which reports the keys that were not read.
 #[must_use = "unknown keys are reported by `finish`"]
 pub(crate) struct Table<'a> {
     /// As the user writes it, with brackets: `[cache]`, `[[routes]]`.
@@ -84,13 +84,13 @@ impl<'a> Table<'a> {
     pub(crate) fn bytes(&mut self, key: &'static str, allowed: RangeInclusive<u64>) -> Option<Spanned<u64>> {
         self.parse(key, SIZE, |text| {
             let size = units::bytes(text)?;
-            let (least, most) = (units::display_bytes(*allowed.start()), units::display_bytes(*allowed.end()));
+            let (min, max) = (units::display_bytes(*allowed.start()), units::display_bytes(*allowed.end()));
             match size {
                 size if size < *allowed.start() => {
-                    Err(Mistake::new(format!("`{text}` is too small for `{key}`")).hint(format!("at least \"{least}\"")))
+                    Err(Mistake::new(format!("`{text}` is too small for `{key}`")).hint(format!("at least \"{min}\"")))
                 }
                 size if size > *allowed.end() => {
-                    Err(Mistake::new(format!("`{text}` is too large for `{key}`")).hint(format!("at most \"{most}\"")))
+                    Err(Mistake::new(format!("`{text}` is too large for `{key}`")).hint(format!("at most \"{max}\"")))
                 }
                 size => Ok(size),
             }
@@ -209,7 +209,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Reports every key that nobody asked for.
+    /// Reports every key that was not read.
     pub(crate) fn finish(self) {
         for (key, _) in self.entries.iter().filter(|(key, _)| !self.known.contains(&key.get_ref().as_ref())) {
             let given = key.get_ref();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 
-use crate::parse::mistake::{Diagnostic, Mistake, Mistakes, Place, Severity};
+use crate::parse::mistake::{Diagnostic, Location, Mistake, Mistakes, Severity};
 use crate::parse::source::Source;
 
 /// Errors and warnings with their places. Secrets are already masked.
@@ -25,7 +25,7 @@ impl Report {
     }
 
     /// A report of one error.
-    pub(crate) fn single(source: Option<Arc<Source>>, place: impl Into<Place>, mistake: Mistake) -> Self {
+    pub(crate) fn single(source: Option<Arc<Source>>, place: impl Into<Location>, mistake: Mistake) -> Self {
         let mistakes = Mistakes::default();
         mistakes.error(place, mistake);
         Self::new(source, mistakes)
@@ -84,11 +84,11 @@ impl Report {
             Severity::Warning => "warning",
         };
         let place = match (&self.source, &diagnostic.place) {
-            (Some(source), Place::At(span)) => {
+            (Some(source), Location::At(span)) => {
                 let (line, column) = source.position(span.start);
                 format!("{}:{line}:{column}: ", source.path())
             }
-            (Some(source), Place::File) => format!("{}: ", source.path()),
+            (Some(source), Location::File) => format!("{}: ", source.path()),
             _ => String::new(),
         };
         let hint = diagnostic.mistake.hint.as_ref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
@@ -99,7 +99,7 @@ impl Report {
     pub fn print(&self) {
         let mut stderr = std::io::stderr();
         let color = stderr.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        // Nobody is left to tell that nobody reads it.
+        // With stderr closed there is nowhere to report that.
         let _ = stderr.write_all(self.render(color).as_bytes());
     }
 }
@@ -120,9 +120,9 @@ fn groups<'a>(source: Option<&'a Source>, diagnostic: &'a Diagnostic) -> Vec<Gro
 
 fn place<'a>(source: &'a Source, diagnostic: &'a Diagnostic) -> Option<Element<'a>> {
     let span = match &diagnostic.place {
-        Place::At(span) => span.clone(),
-        Place::File => return Some(Origin::path(source.path()).into()),
-        Place::Elsewhere => return None,
+        Location::At(span) => span.clone(),
+        Location::File => return Some(Origin::path(source.path()).into()),
+        Location::Elsewhere => return None,
     };
     let mut snippet = Snippet::source(source.text()).path(source.path()).annotation(AnnotationKind::Primary.span(span));
     if let Some((other, label)) = &diagnostic.because {

@@ -31,7 +31,7 @@ impl Source {
     }
 }
 
-/// Keys whose value is never shown, wherever they stand: what this version does not know may still be somebody's secret.
+/// Keys whose value is never shown, wherever they stand: a key that this version does not know may still hold a secret.
 const SECRET_KEYS: [&str; 5] = ["password", "passphrase", "secret", "token", "credential"];
 
 /// Masks everything in a file that is or may be a secret.

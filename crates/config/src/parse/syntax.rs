@@ -10,7 +10,7 @@ const UNQUOTED: &str = "string values must be quoted";
 /// What an unquoted address or duration is taken for, by its first character.
 const MISREAD: [&str; 5] = ["invalid float", "invalid integer", "invalid datetime", "invalid date", "invalid boolean"];
 
-/// The parser's own sentence, with a hint for the slips that are made most.
+/// The parser's own sentence, with a hint for the most common slips.
 pub(crate) fn mistake(error: &Error) -> Mistake {
     let mistake = Mistake::new(error.message());
     match error.message() {

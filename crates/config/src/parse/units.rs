@@ -10,7 +10,7 @@ use crate::parse::mistake::Mistake;
 const DURATION_FORMS: &str = "write a number and a unit: \"250ms\", \"30s\", \"5m\", \"1h30m\", \"0s\"";
 const SIZE_FORMS: &str = "write a number and a unit: \"64KiB\", \"8MiB\", \"1GiB\" (powers of 1024) or \"8MB\" (powers of 1000)";
 
-/// The longest lifetime HTTP knows: 2^31 seconds (RFC 9111 §1.2.2).
+/// The maximum lifetime in HTTP: 2^31 seconds (RFC 9111 §1.2.2).
 const MAX_SECONDS: u64 = 1 << 31;
 
 /// `"250ms"`, `"5m"`, `"1h30m"`. Hours are the largest unit: a day is not always 24 of them.

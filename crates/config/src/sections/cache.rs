@@ -47,7 +47,7 @@ pub(crate) struct Layer {
 }
 
 impl Layer {
-    /// Takes the cache keys out of `table`; the others are left to whoever finishes it.
+    /// Takes the cache keys out of `table`; the caller reads the others and finishes it.
     pub(crate) fn read(table: &mut Table<'_>) -> Self {
         let mut layer = Self {
             cache: table.boolean("cache"),
@@ -59,7 +59,7 @@ impl Layer {
             stale_if_error: table.seconds("stale_if_error"),
             heuristic_max: table.seconds("heuristic_max"),
             max_object: table.bytes("max_object", 1..=1 << 40),
-            max_request_body: table.bytes("max_request_body", 0..=1 << 40).map(|most| Some(*most.get_ref()).filter(|most| *most > 0)),
+            max_request_body: table.bytes("max_request_body", 0..=1 << 40).map(|max| Some(*max.get_ref()).filter(|max| *max > 0)),
             scope: table.one_of("scope", &[("public", Scope::Public), ("identity", Scope::Identity)]),
             identity: table.list("identity", "strings like \"header:authorization\" or \"cookie:session\"", identity_part),
             client_directives: table

@@ -2,7 +2,7 @@
 
 use crate::model::listen::{Listen, Origin};
 use crate::model::{Admin, Server, Upstream};
-use crate::parse::mistake::{Mistake, Mistakes, Place};
+use crate::parse::mistake::{Location, Mistake, Mistakes};
 use crate::sections::overrides::Overrides;
 
 /// Takes the listeners of environment and flags, and checks all of them together.
@@ -39,7 +39,7 @@ fn check_admin(admin: &Listen, guarded: bool, public: &[Listen], mistakes: &Mist
 }
 
 /// An upstream that is one of our own listeners. `place` is its URL's.
-pub(crate) fn check_upstream(upstream: &Upstream, place: Place, listeners: &[Listen], mistakes: &Mistakes) {
+pub(crate) fn check_upstream(upstream: &Upstream, place: Location, listeners: &[Listen], mistakes: &Mistakes) {
     if let Some(own) = listeners.iter().find(|listen| listen.address().eq_ignore_ascii_case(upstream.url.authority().as_str())) {
         let mistake = Mistake::new(format!("upstream `{}` is Larder's own listener, {}", upstream.name, own.address()));
         mistakes.clash(place, mistake.hint("requests would go round in circles; give the backend's address"), own.span(), "the listener");

@@ -21,7 +21,7 @@ use toml::de::DeTable;
 pub use overrides::Overrides;
 
 use crate::model::Config;
-use crate::parse::mistake::{Mistake, Mistakes, Place};
+use crate::parse::mistake::{Location, Mistake, Mistakes};
 use crate::parse::reader::Table;
 use routes::Routing;
 
@@ -37,7 +37,7 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
     let upstreams = upstreams::read(&mut root);
     if table.get_ref().get("upstreams").is_none_or(|value| value.get_ref().as_table().is_some_and(|upstreams| upstreams.is_empty())) {
         let mistake = Mistake::new("no upstream is configured");
-        mistakes.error(Place::File, mistake.hint("add a section [upstreams.api] with url = \"http://127.0.0.1:3000\""));
+        mistakes.error(Location::File, mistake.hint("add a section [upstreams.api] with url = \"http://127.0.0.1:3000\""));
     }
     let names: Vec<&str> = upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
     let Routing { routes, fallback, namespace } = routes::read(&mut root, &names, memory.capacity);
@@ -47,7 +47,7 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
     root.finish();
     let upstreams: Vec<_> = upstreams.into_iter().map(|named| named.upstream).collect::<Option<_>>()?;
     for (upstream, url) in &upstreams {
-        listeners::check_upstream(upstream, Place::At(url.clone()), &server.listen, mistakes);
+        listeners::check_upstream(upstream, Location::At(url.clone()), &server.listen, mistakes);
     }
     let upstreams = upstreams.into_iter().map(|(upstream, _)| upstream).collect();
     Some(Config {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::model::listen::{Listen, Origin};
 use crate::model::{Admin, Server};
-use crate::parse::mistake::{Mistakes, Place};
+use crate::parse::mistake::{Location, Mistakes};
 
 const LISTEN: &str = "LARDER_LISTEN";
 const ADMIN_LISTEN: &str = "LARDER_ADMIN_LISTEN";
@@ -98,7 +98,7 @@ impl Setting {
         match Listen::parse(text) {
             Ok(listen) => Some(listen.with_origin(self.origin.clone())),
             Err(mistake) => {
-                mistakes.error(Place::Elsewhere, mistake.within(self.name));
+                mistakes.error(Location::Elsewhere, mistake.within(self.name));
                 None
             }
         }

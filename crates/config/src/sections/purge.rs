@@ -8,8 +8,8 @@ use crate::parse::mistake::Mistake;
 use crate::parse::reader::Table;
 use crate::sections::cache::{items, network};
 
-/// Longer than any replica that lives takes.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// Longer than any living replica needs.
+const MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// Reads the section; the tokens that public purges need are those of `[admin]`.
 pub(crate) fn read(root: &mut Table<'_>, admin: &Admin) -> Purge {
@@ -23,17 +23,17 @@ pub(crate) fn read(root: &mut Table<'_>, admin: &Admin) -> Purge {
             table.mistakes().error(span, mistake.hint("add [[admin.tokens]] with scopes = [\"purge\"]"));
         }
     }
-    if let Some(most) = table.integer("max_targets", 1..=100_000).and_then(|most| usize::try_from(most).ok()) {
-        purge.max_targets = most;
+    if let Some(max) = table.integer("max_targets", 1..=100_000).and_then(|max| usize::try_from(max).ok()) {
+        purge.max_targets = max;
     }
     if let Some(regex) = table.boolean("regex") {
         purge.regex = regex;
     }
-    if let Some(most) = table.integer("max_refreshes", 0..=1_000_000) {
-        purge.max_refreshes = most;
+    if let Some(max) = table.integer("max_refreshes", 0..=1_000_000) {
+        purge.max_refreshes = max;
     }
     if let Some(wait) = table.duration("write_wait") {
-        if *wait.get_ref() > LONGEST_WAIT {
+        if *wait.get_ref() > MAX_WAIT {
             let mistake =
                 Mistake::new("`write_wait` is longer than 10s").hint("a replica that is cut off would hold up each write so long");
             table.mistakes().error(wait.span(), mistake);

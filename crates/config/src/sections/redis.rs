@@ -9,7 +9,7 @@ use bytes::Bytes;
 use larder_redis_options::{RedisOptions, RedisServers, RedisUrl, WriteMode};
 use toml::de::DeValue;
 
-use crate::parse::mistake::{Mistake, Mistakes, Place};
+use crate::parse::mistake::{Location, Mistake, Mistakes};
 use crate::parse::reader::Table;
 use crate::sections::overrides::{Overrides, REDIS_URL};
 use crate::sections::stored_form;
@@ -26,7 +26,7 @@ enum Mode {
 }
 
 /// A URL, and where in the file it stands; `None`: in the environment.
-struct Placed {
+struct Located {
     url: RedisUrl,
     span: Option<Range<usize>>,
 }
@@ -57,7 +57,7 @@ pub(crate) fn read(mut table: Table<'_>, overrides: &Overrides) -> Option<RedisO
     };
     let servers = urls.and_then(|urls| servers(urls, mode, master, mistakes));
     let known = servers.is_some();
-    // Read in any case, so that all mistakes are told at once.
+    // Read in any case, so that all mistakes are reported at once.
     let mut store = RedisOptions::new(servers.or_else(|| RedisUrl::parse("redis://localhost").ok().map(RedisServers::Single))?);
     store.ca = ca(&mut table);
     read_limits(&mut table, &mut store);
@@ -68,10 +68,10 @@ pub(crate) fn read(mut table: Table<'_>, overrides: &Overrides) -> Option<RedisO
     known.then_some(store)
 }
 
-fn outside(overrides: &Overrides, mistakes: &Mistakes) -> Option<Vec<Placed>> {
+fn outside(overrides: &Overrides, mistakes: &Mistakes) -> Option<Vec<Located>> {
     let text = overrides.redis_url()?;
-    let urls = separate(text).map(|text| parse_url(text).map(|url| Placed { url, span: None })).collect::<Result<_, _>>();
-    urls.map_err(|mistake| mistakes.error(Place::Elsewhere, mistake.within(REDIS_URL))).ok()
+    let urls = separate(text).map(|text| parse_url(text).map(|url| Located { url, span: None })).collect::<Result<_, _>>();
+    urls.map_err(|mistake| mistakes.error(Location::Elsewhere, mistake.within(REDIS_URL))).ok()
 }
 
 /// Several are separated by commas, which a password may hold as well: a URL begins with its scheme.
@@ -88,7 +88,7 @@ fn separate(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn urls(table: &mut Table<'_>) -> Option<Vec<Placed>> {
+fn urls(table: &mut Table<'_>) -> Option<Vec<Located>> {
     let list = table.get("url").is_some_and(|value| matches!(value.get_ref(), DeValue::Array(_)));
     let found = if list {
         let list = table.list("url", URL_FORM, parse_url)?;
@@ -100,7 +100,7 @@ fn urls(table: &mut Table<'_>) -> Option<Vec<Placed>> {
     } else {
         vec![table.parse("url", URL_FORM, parse_url)?]
     };
-    Some(found.into_iter().map(|url| Placed { span: Some(url.span()), url: url.into_inner() }).collect())
+    Some(found.into_iter().map(|url| Located { span: Some(url.span()), url: url.into_inner() }).collect())
 }
 
 fn parse_url(text: &str) -> Result<RedisUrl, Mistake> {
@@ -131,10 +131,10 @@ fn master(table: &mut Table<'_>, mode: Option<(Mode, Range<usize>)>) -> Option<S
     master.map(toml::Spanned::into_inner)
 }
 
-fn servers(urls: Vec<Placed>, mode: Mode, master: Option<String>, mistakes: &Mistakes) -> Option<RedisServers> {
-    let complain = |placed: &Placed, mistake: Mistake| match placed.span.clone() {
+fn servers(urls: Vec<Located>, mode: Mode, master: Option<String>, mistakes: &Mistakes) -> Option<RedisServers> {
+    let complain = |placed: &Located, mistake: Mistake| match placed.span.clone() {
         Some(span) => mistakes.error(span, mistake),
-        None => mistakes.error(Place::Elsewhere, mistake.within(REDIS_URL)),
+        None => mistakes.error(Location::Elsewhere, mistake.within(REDIS_URL)),
     };
     let mut wrong = false;
     for (index, placed) in urls.iter().enumerate() {
@@ -200,7 +200,7 @@ fn ca(table: &mut Table<'_>) -> Option<Bytes> {
 }
 
 /// The log of invalidations is known to be whole two to four times a second.
-const LEAST_LAG: Duration = Duration::from_secs(1);
+const MIN_LAG: Duration = Duration::from_secs(1);
 
 fn read_limits(table: &mut Table<'_>, store: &mut RedisOptions) {
     if let Some(timeout) = positive(table, "timeout") {
@@ -212,14 +212,14 @@ fn read_limits(table: &mut Table<'_>, store: &mut RedisOptions) {
     if let Some(write) = table.one_of("write", &[("behind", WriteMode::Behind), ("through", WriteMode::Through)]) {
         store.write = write.into_inner();
     }
-    if let Some(most) = table.bytes("write_queue", 1 << 20..=1 << 40) {
-        store.write_queue = most.into_inner();
+    if let Some(max) = table.bytes("write_queue", 1 << 20..=1 << 40) {
+        store.write_queue = max.into_inner();
     }
-    if let Some(most) = table.bytes("max_object", 1..=512 << 20) {
-        store.max_object = most.into_inner();
+    if let Some(max) = table.bytes("max_object", 1..=512 << 20) {
+        store.max_object = max.into_inner();
     }
     if let Some(max_lag) = table.duration("max_lag") {
-        if *max_lag.get_ref() < LEAST_LAG {
+        if *max_lag.get_ref() < MIN_LAG {
             let mistake =
                 Mistake::new("`max_lag` is too short").hint("at least \"1s\": what others purge is looked for several times a second");
             table.mistakes().error(max_lag.span(), mistake);

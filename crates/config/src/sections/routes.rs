@@ -7,7 +7,7 @@ use http::Method;
 use toml::Spanned;
 
 use crate::model::path::{PathTemplate, foreign_form};
-use crate::model::tags::{Places, TagTemplate};
+use crate::model::tags::{Placeholders, TagTemplate};
 use crate::model::{Route, RouteSettings};
 use crate::parse::mistake::Mistake;
 use crate::parse::nearest;
@@ -52,7 +52,7 @@ struct Surroundings<'a> {
 }
 
 /// A route as far as it is right, and where its parts stand.
-struct Placed {
+struct Located {
     route: Route,
     /// The path, or the whole route where it has none.
     span: Range<usize>,
@@ -67,7 +67,7 @@ pub(crate) fn read<'a>(root: &mut Table<'a>, upstreams: &'a [&'a str], memory: u
     let classes = root.named_tables("classes").into_iter().map(|(name, table)| (name, layer(table))).collect();
     let around = Surroundings { upstreams, cache, classes, memory };
     let tables = root.tables("routes");
-    let placed: Vec<Placed> = tables.into_iter().filter_map(|table| around.route(table)).collect();
+    let placed: Vec<Located> = tables.into_iter().filter_map(|table| around.route(table)).collect();
     let spans: Vec<_> = placed.iter().map(|placed| placed.span.clone()).collect();
     let names: Vec<_> = placed.iter().map(|placed| placed.name.clone()).collect();
     let routes: Vec<Route> = placed.into_iter().map(|placed| placed.route).collect();
@@ -102,7 +102,7 @@ impl Route {
 
 impl Surroundings<'_> {
     /// `None` if the route has no usable path; everything else is noted and filled in.
-    fn route(&self, mut table: Table<'_>) -> Option<Placed> {
+    fn route(&self, mut table: Table<'_>) -> Option<Located> {
         let whole = table.span();
         table.require("path", "add path = \"/api/{*rest}\"");
         let path = table.parse("path", "a path in quotes, like \"/issues/{id}\"", PathTemplate::parse);
@@ -128,7 +128,7 @@ impl Surroundings<'_> {
         let name = name.map_or_else(|| derived_name(methods.as_deref(), host.as_deref(), &path), Spanned::into_inner);
         let class = class.map(|(name, _)| Arc::from(name));
         let route = Route { name: Arc::from(name), host, path, methods, upstream: upstream.unwrap_or_default(), class, settings, tags };
-        Some(Placed { route, span, name: name_span.unwrap_or(whole) })
+        Some(Located { route, span, name: name_span.unwrap_or(whole) })
     }
 
     /// The named upstream, or the only one there is.
@@ -169,7 +169,7 @@ impl Surroundings<'_> {
             return Vec::new();
         };
         let form = "strings like \"issues\" or \"project:{query.project}\"";
-        let places = Places { of: "this route's path", names: path.captures(), sources: Places::ROUTE };
+        let places = Placeholders { of: "this route's path", names: path.captures(), sources: Placeholders::ROUTE };
         table.list("tags", form, |text| TagTemplate::parse(text, places)).map(items).unwrap_or_default()
     }
 }

@@ -4,12 +4,12 @@ use toml::Spanned;
 
 use crate::model::ResponseTags;
 use crate::model::cascade::{Cascade, TagPattern};
-use crate::model::tags::{Places, TagTemplate};
+use crate::model::tags::{Placeholders, TagTemplate};
 use crate::parse::mistake::Mistake;
 use crate::parse::reader::Table;
 use crate::sections::cache::items;
 
-/// Fields that say what may be stored, and for whom: fields of tags are taken out before that is asked.
+/// Fields that decide what may be stored, and for whom. Fields of tags are removed before that decision.
 const SAY_MORE: [&str; 8] = ["age", "cache-control", "cdn-cache-control", "date", "expires", "set-cookie", "surrogate-control", "vary"];
 
 fn tag_field(text: &str) -> Result<http::HeaderName, Mistake> {
@@ -32,8 +32,8 @@ pub(crate) fn response_tags(root: &mut Table<'_>) -> ResponseTags {
     if let Some(forward) = table.boolean("forward") {
         tags.forward = forward;
     }
-    if let Some(most) = table.integer("most", 1..=10_000).and_then(|most| usize::try_from(most).ok()) {
-        tags.most = most;
+    if let Some(max) = table.integer("most", 1..=10_000).and_then(|max| usize::try_from(max).ok()) {
+        tags.max = max;
     }
     tags.cascade = cascade(&mut table);
     table.finish();
@@ -47,7 +47,7 @@ fn cascade(table: &mut Table<'_>) -> Cascade {
     let lists = table.named_lists("cascade", form, |tag, text| {
         // A mistake in the pattern is told at the pattern.
         let names = TagPattern::parse(tag).map(|pattern| pattern.names().to_vec()).unwrap_or_default();
-        TagTemplate::parse(text, Places { of: "the tag that brings it about", names: &names, sources: &[] })
+        TagTemplate::parse(text, Placeholders { of: "the tag that brings it about", names: &names, sources: &[] })
     });
     let mut cascade = Cascade::default();
     let mut tags = Vec::new();

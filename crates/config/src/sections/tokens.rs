@@ -8,7 +8,7 @@ use crate::parse::reader::{Table, choose};
 use crate::sections::cache::items;
 
 /// Shorter ones can be guessed.
-const SHORTEST: usize = 16;
+const MIN_LENGTH: usize = 16;
 
 /// The tokens of `[admin]`. They stand in variables or files, so that no configuration has to be kept secret.
 pub(crate) fn read(admin: &mut Table<'_>) -> Vec<Token> {
@@ -53,9 +53,9 @@ fn from_file(path: &str) -> Result<String, Mistake> {
 }
 
 fn long_enough(secret: &str, what: &str) -> Result<String, Mistake> {
-    if secret.len() < SHORTEST || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if secret.len() < MIN_LENGTH || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Mistake::new(format!("{what} is no good token"))
-            .hint(format!("at least {SHORTEST} characters without spaces: openssl rand -hex 32")));
+            .hint(format!("at least {MIN_LENGTH} characters without spaces: openssl rand -hex 32")));
     }
     Ok(secret.to_owned())
 }

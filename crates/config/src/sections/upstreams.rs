@@ -65,12 +65,12 @@ fn one(name: &Spanned<&str>, mut table: Table<'_>) -> Option<(Upstream, Range<us
 /// `max_requests`, and `queue = { max = 100, wait = "1s" }`.
 fn limit(table: &mut Table<'_>) -> Limit {
     let mut limit = Limit::default();
-    if let Some(most) = table.integer("max_requests", 0..=1_000_000).and_then(|count| usize::try_from(count).ok()) {
-        limit.max_requests = most;
+    if let Some(max) = table.integer("max_requests", 0..=1_000_000).and_then(|count| usize::try_from(count).ok()) {
+        limit.max_requests = max;
     }
     let Some(mut queue) = table.table("queue") else { return limit };
-    if let Some(most) = queue.integer("max", 0..=1_000_000).and_then(|count| usize::try_from(count).ok()) {
-        limit.queue = most;
+    if let Some(max) = queue.integer("max", 0..=1_000_000).and_then(|count| usize::try_from(count).ok()) {
+        limit.queue = max;
     }
     if let Some(wait) = queue.duration("wait") {
         limit.wait = wait.into_inner();

@@ -4,7 +4,7 @@ use http::Method;
 use toml::Spanned;
 
 use crate::model::path::PathTemplate;
-use crate::model::tags::{Places, TagPart, TagTemplate};
+use crate::model::tags::{Placeholders, TagPart, TagTemplate};
 use crate::model::{OnEvent, OnWrite, PurgeTemplate, Route};
 use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::nearest;
@@ -15,7 +15,7 @@ const KINDS: [&str; 8] = ["tag:", "url:", "prefix:", "route:", "class:", "namesp
 
 impl PurgeTemplate {
     /// `absolute`: whether a URL has scheme and host.
-    fn parse(text: &str, places: Places<'_>, absolute: bool) -> Result<Self, Mistake> {
+    fn parse(text: &str, places: Placeholders<'_>, absolute: bool) -> Result<Self, Mistake> {
         let template = |rest: &str| TagTemplate::parse(rest, places);
         match text.split_once(':') {
             None if text == "identity" => Ok(Self::Identity),
@@ -77,7 +77,7 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// A slip in a name would purge nothing, and nobody would know.
+    /// A misspelt name would silently purge nothing.
     fn check(&self, templates: &[Spanned<PurgeTemplate>], mistakes: &Mistakes) {
         for template in templates {
             let Some((kind, name)) = template.get_ref().reference() else { continue };
@@ -111,7 +111,7 @@ fn write(mut table: Table<'_>, names: &Names<'_>) -> Option<OnWrite> {
         table.mistakes().error(table.span(), mistake);
     }
     let captures = path.as_ref().map(|path| path.get_ref().captures().to_vec()).unwrap_or_default();
-    let places = Places { of: "this write's path", names: &captures, sources: Places::WRITE };
+    let places = Placeholders { of: "this write's path", names: &captures, sources: Placeholders::WRITE };
     let purge = purge(&mut table, |text| PurgeTemplate::parse(text, places, false));
     names.check(&purge, table.mistakes());
     let refresh = table.boolean("refresh").unwrap_or(false);
@@ -138,7 +138,7 @@ fn event(mut table: Table<'_>, names: &Names<'_>) -> Option<OnEvent> {
             return Err(Mistake::new("an event has no caller whose identity could be purged").hint("purge a tag: \"tag:user:{id}\""));
         }
         collect_fields(text, &mut fields);
-        PurgeTemplate::parse(text, Places { of: "an event", names: &fields, sources: &[] }, true)
+        PurgeTemplate::parse(text, Placeholders { of: "an event", names: &fields, sources: &[] }, true)
     });
     names.check(&purge, table.mistakes());
     table.finish();

@@ -36,9 +36,9 @@ pub enum Command {
     Demo(Demo),
     /// Put the cache in front of a backend
     Serve(Serve),
-    /// Read a configuration file and tell every mistake in it; exit 1 on any error
+    /// Check a configuration file and report every mistake in it; exit 1 on any error
     Check(Check),
-    /// Purge from a running gateway what has become old
+    /// Purge responses from a running gateway
     Purge(Purge),
     /// Ask a running gateway whether it wants traffic: exit 0 if it does, 1 if not, 2 on wrong usage
     Ready(Ready),

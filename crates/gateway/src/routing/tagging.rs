@@ -73,7 +73,7 @@ impl TagSource for RouteTags {
         for name in &self.named.from {
             for value in response.get_all(name) {
                 match value.to_str() {
-                    Ok(value) => tags.extend(parted(name.as_str(), value).take(self.named.most + 1).map(str::to_owned)),
+                    Ok(value) => tags.extend(parted(name.as_str(), value).take(self.named.max + 1).map(str::to_owned)),
                     Err(_) => whole = false,
                 }
             }
@@ -81,7 +81,7 @@ impl TagSource for RouteTags {
                 response.remove(name);
             }
         }
-        whole &= tags.len() <= self.named.most && tags.iter().all(|tag| tag.len() <= LONGEST);
+        whole &= tags.len() <= self.named.max && tags.iter().all(|tag| tag.len() <= LONGEST);
         whole.then_some(tags)
     }
 }
@@ -268,9 +268,9 @@ mod tests {
         assert_eq!(tags(&request), ["issues", "issue:7"]);
     }
 
-    fn named(most: usize, fields: &[(&'static str, &'static str)]) -> (Option<Vec<String>>, usize) {
+    fn named(max: usize, fields: &[(&'static str, &'static str)]) -> (Option<Vec<String>>, usize) {
         let from = ["surrogate-key", "cache-tag", "xkey"].map(http::HeaderName::from_static).to_vec();
-        let settings = ResponseTags { from, forward: false, most, ..ResponseTags::default() };
+        let settings = ResponseTags { from, forward: false, max, ..ResponseTags::default() };
         let tags = RouteTags::new(&PathTemplate::everything(), &[], &settings).expect("a valid path");
         let field = |&(name, value): &(&'static str, &'static str)| {
             (http::HeaderName::from_static(name), http::HeaderValue::from_bytes(value.as_bytes()).expect("a value"))
