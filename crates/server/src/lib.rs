@@ -24,7 +24,7 @@ mod serve;
 #[cfg(test)]
 mod tests;
 
-pub use connection::handler::{Handler, OwnAnswer};
+pub use connection::handler::{Handler, LocalReply};
 pub use connection::linger::{Lingering, lingering};
 pub use connection::open::OpenConnections;
 pub use connection::peer::Peer;

@@ -23,7 +23,7 @@ use crate::path_reading;
 use crate::problem::{Problem, TOO_LARGE};
 use crate::purge::{ChannelCounts, USUAL_WAIT, public, purge};
 use crate::redis::Redis;
-use crate::server::{Handler, Lingering, OpenConnections, OwnAnswer, Peer, lingering};
+use crate::server::{Handler, Lingering, LocalReply, OpenConnections, Peer, lingering};
 use crate::telemetry::access_log::{AccessLog, Entry, LoggedBody, ResponseRecord};
 use crate::telemetry::metrics::RequestRecord;
 use crate::upstream::{ClientContext, TunnelClient, UpstreamBody, UpstreamError, UpstreamService};
@@ -145,7 +145,7 @@ pub(crate) struct PublicHandler(pub(crate) Arc<Gateway>);
 
 impl Handler for PublicHandler {
     type Body = LoggedBody<GatewayBody>;
-    type Answer = Handling;
+    type Future = Handling;
 
     const HITS: bool = true;
 
@@ -158,21 +158,21 @@ impl Handler for PublicHandler {
     }
 
     /// One line a request, and each counted, whoever answered it.
-    fn answered_before<B>(&self, answer: &OwnAnswer<'_, B>) {
+    fn on_local_reply<B>(&self, reply: &LocalReply<'_, B>) {
         let gateway = &*self.0;
         let live = gateway.live.load();
-        let entry = match answer.request {
+        let entry = match reply.request {
             Some(request) => {
-                let connection = ClientConnection { peer: answer.peer, secure: false, version: request.version() };
+                let connection = ClientConnection { peer: reply.peer, secure: reply.secure, version: request.version() };
                 let target = effective_target(request.uri(), request.headers(), &connection, &live.trusted);
                 gateway.access_log.begin(request, Some(target.client), || gateway.clock.now())
             }
-            None => gateway.access_log.begin_unread(Some(answer.peer), || gateway.clock.now()),
+            None => gateway.access_log.begin_unread(Some(reply.peer), || gateway.clock.now()),
         };
-        let method = answer.request.map(Request::method);
-        let record = RequestRecord { method, status: answer.status, result: None, reason: None, elapsed: Duration::ZERO };
+        let method = reply.request.map(Request::method);
+        let record = RequestRecord { method, status: reply.status, result: None, reason: None, elapsed: Duration::ZERO };
         live.metrics.request(None, &record);
-        entry.responded(answer.status, answer.bytes, &ResponseRecord { problem: answer.problem, ..ResponseRecord::default() });
+        entry.responded(reply.status, reply.bytes, &ResponseRecord { problem: reply.problem, ..ResponseRecord::default() });
     }
 }
 

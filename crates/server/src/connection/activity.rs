@@ -1,11 +1,11 @@
-//! Whose turn it is on an HTTP/1.1 connection, and for how long: the deadline of request heads, without a timer a request.
+//! Deadlines of request heads and idle connections on HTTP/1.1, without a timer a request.
 //!
 //! hyper can time heads, but arms a timer for each: an allocation, a look at the clock, and two visits to the runtime's timers, a tenth of
-//! what a hit costs. A deadline of half a minute can be kept more coarsely. The server beats [`BEATS`] times in the shorter of the two
-//! deadlines, that of a head and that of an idle connection, and a connection that has waited for more beats than its deadline has is late.
-//! It is idle until the first byte of a head has come.
+//! what a hit costs. A deadline of half a minute can be kept more coarsely. The server ticks for all connections at once,
+//! [`TICKS_PER_DEADLINE`] times in the shorter of the two deadlines. A connection that has waited for its client for more ticks than its
+//! deadline has is closed. It counts as idle until the first byte of a head arrives.
 //!
-//! Whose turn it is also tells whose word is being written: see [`crate::http1::refusal`].
+//! The same state says whether hyper or a handler is writing: see [`crate::http1::refusal`].
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -18,123 +18,126 @@ use pin_project_lite::pin_project;
 
 use crate::connection::peer::Peer;
 
-/// Beats in the shorter of both deadlines. A late client is told so after its deadline, and before one beat more.
-pub(crate) const BEATS: u32 = 4;
+/// Ticks in the shorter of both deadlines. A client is answered with 408 after its deadline and before one tick more.
+pub(crate) const TICKS_PER_DEADLINE: u32 = 4;
 
-/// The deadlines of a connection that waits for its client, in beats.
+/// The deadlines of a connection that waits for its client, in ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Deadlines {
-    /// Of a head whose first byte has come.
+    /// From the first byte of a head to its end.
     pub(crate) head: u32,
-    /// Of a connection on which nothing has come since the last answer.
+    /// From the end of a response to the first byte of the next head.
     pub(crate) idle: u32,
 }
 
-/// The time between two beats.
-pub(crate) fn beat_interval(options: &ServerOptions) -> Duration {
-    options.header_read_timeout.min(options.idle_timeout) / BEATS
+/// The time between two ticks.
+pub(crate) fn tick_interval(options: &ServerOptions) -> Duration {
+    options.header_read_timeout.min(options.idle_timeout) / TICKS_PER_DEADLINE
 }
 
 impl Deadlines {
     pub(crate) fn of(options: &ServerOptions) -> Self {
-        let beat = beat_interval(options).as_nanos().max(1);
-        let beats = |time: Duration| u32::try_from(time.as_nanos().div_ceil(beat)).unwrap_or(u32::MAX);
-        Self { head: beats(options.header_read_timeout), idle: beats(options.idle_timeout) }
+        let tick = tick_interval(options).as_nanos().max(1);
+        let ticks = |time: Duration| u32::try_from(time.as_nanos().div_ceil(tick)).unwrap_or(u32::MAX);
+        Self { head: ticks(options.header_read_timeout), idle: ticks(options.idle_timeout) }
     }
 }
 
-const OURS: u32 = 0;
-const THEIRS: u32 = 1;
+/// A request is being answered, which has no deadline here.
+const RESPONDING: u32 = 0;
+/// The connection has begun to wait for its client.
+const WAITING: u32 = 1;
 
+/// How long a connection has waited for its client.
 #[derive(Debug)]
-pub(crate) struct Turn {
-    /// Since it became the client's turn, counted from [`THEIRS`]; [`OURS`] while a request is answered.
-    beats: AtomicU32,
-    /// A byte of the next head has come.
-    begun: AtomicBool,
-    /// Every byte of the last answer has been written.
-    is_said: AtomicBool,
+pub(crate) struct ActivityTimer {
+    /// Ticks since the last response ended, counted from [`WAITING`]; [`RESPONDING`] while a request is answered.
+    ticks: AtomicU32,
+    /// The first byte of the next head has arrived.
+    head_begun: AtomicBool,
+    /// Every byte of the last response has been written.
+    is_flushed: AtomicBool,
 }
 
-impl Turn {
-    /// A connection's first: what its protocol is known by has come already.
-    pub(crate) fn theirs() -> Self {
-        Self { beats: AtomicU32::new(THEIRS), begun: AtomicBool::new(true), is_said: AtomicBool::new(true) }
+impl ActivityTimer {
+    /// For a new connection. The bytes that tell its protocol have arrived, so its first head has begun.
+    pub(crate) fn new() -> Self {
+        Self { ticks: AtomicU32::new(WAITING), head_begun: AtomicBool::new(true), is_flushed: AtomicBool::new(true) }
     }
 
-    /// A byte has come. If it is the first of the next head, its time begins.
-    pub(crate) fn begin(&self) {
-        if self.beats.load(Ordering::Relaxed) != OURS && !self.begun.swap(true, Ordering::Relaxed) {
-            self.beats.store(THEIRS, Ordering::Relaxed);
+    /// A byte has arrived. If it is the first of a head, the deadline of heads begins.
+    pub(crate) fn byte_received(&self) {
+        if self.ticks.load(Ordering::Relaxed) != RESPONDING && !self.head_begun.swap(true, Ordering::Relaxed) {
+            self.ticks.store(WAITING, Ordering::Relaxed);
         }
     }
 
     /// A head is complete.
-    pub(crate) fn take(&self) {
-        self.beats.store(OURS, Ordering::Relaxed);
-        self.is_said.store(false, Ordering::Relaxed);
+    pub(crate) fn request_begun(&self) {
+        self.ticks.store(RESPONDING, Ordering::Relaxed);
+        self.is_flushed.store(false, Ordering::Relaxed);
     }
 
-    /// The answer has been sent, or given up.
-    pub(crate) fn give(&self) {
-        self.begun.store(false, Ordering::Relaxed);
-        self.beats.store(THEIRS, Ordering::Relaxed);
+    /// The response has been handed over completely, or was given up. The idle deadline begins.
+    pub(crate) fn response_ended(&self) {
+        self.head_begun.store(false, Ordering::Relaxed);
+        self.ticks.store(WAITING, Ordering::Relaxed);
     }
 
-    /// There is nothing left to write.
+    /// Nothing is left to write.
     pub(crate) fn flushed(&self) {
-        if self.beats.load(Ordering::Relaxed) != OURS {
-            self.is_said.store(true, Ordering::Relaxed);
+        if self.ticks.load(Ordering::Relaxed) != RESPONDING {
+            self.is_flushed.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Nothing of ours is under way or still to be written.
-    pub(crate) fn is_between_answers(&self) -> bool {
-        self.is_said.load(Ordering::Relaxed)
+    /// Whether no request is being answered and every byte of the last response has been written.
+    pub(crate) fn is_between_responses(&self) -> bool {
+        self.is_flushed.load(Ordering::Relaxed)
     }
 
-    /// Counts a beat. Whether the client has let too many pass.
-    pub(crate) fn beat(&self, deadlines: Deadlines) -> bool {
-        // Only the connection's own task gets here, and it hands the turn to and fro itself.
-        match self.beats.load(Ordering::Relaxed) {
-            OURS => false,
-            beats => {
-                self.beats.store(beats + 1, Ordering::Relaxed);
-                beats > if self.begun.load(Ordering::Relaxed) { deadlines.head } else { deadlines.idle }
+    /// Counts a tick. Whether the deadline has passed.
+    pub(crate) fn tick(&self, deadlines: Deadlines) -> bool {
+        // Only the connection's own task changes the count, so a load and a store are enough.
+        match self.ticks.load(Ordering::Relaxed) {
+            RESPONDING => false,
+            ticks => {
+                self.ticks.store(ticks + 1, Ordering::Relaxed);
+                ticks > if self.head_begun.load(Ordering::Relaxed) { deadlines.head } else { deadlines.idle }
             }
         }
     }
 }
 
 pin_project! {
-    /// The body of an answer: when it has been sent or given up, it is the client's turn again, unless there are no more turns.
-    pub(crate) struct Answering<B> {
+    /// The body of a response, which starts the idle deadline when it has been sent or given up.
+    pub(crate) struct TimedBody<B> {
         #[pin]
         body: B,
         peer: Option<Peer>,
     }
 
-    impl<B> PinnedDrop for Answering<B> {
+    impl<B> PinnedDrop for TimedBody<B> {
         fn drop(this: Pin<&mut Self>) {
             if let Some(peer) = this.project().peer {
-                peer.turn().give();
+                peer.activity().response_ended();
             }
         }
     }
 }
 
-impl<B> Answering<B> {
+impl<B> TimedBody<B> {
     pub(crate) fn new(body: B, peer: Peer) -> Self {
         Self { body, peer: Some(peer) }
     }
 
-    /// The last body of HTTP on this connection: what comes behind it is in another protocol (RFC 9110 §7.8).
-    pub(crate) fn last(body: B) -> Self {
+    /// The last body of HTTP on this connection, which has no idle deadline: another protocol follows (RFC 9110 §7.8).
+    pub(crate) fn untimed(body: B) -> Self {
         Self { body, peer: None }
     }
 }
 
-impl<B: Body> Body for Answering<B> {
+impl<B: Body> Body for TimedBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -155,76 +158,76 @@ impl<B: Body> Body for Answering<B> {
 mod tests {
     use super::*;
 
-    const DEADLINES: Deadlines = Deadlines { head: BEATS, idle: 3 * BEATS };
+    const DEADLINES: Deadlines = Deadlines { head: TICKS_PER_DEADLINE, idle: 3 * TICKS_PER_DEADLINE };
 
-    /// Asserts that the client is late after so many beats and not before. The first may come at once.
-    fn assert_late_after(turn: &Turn, beats: u32) {
-        assert!((0..beats).all(|_| !turn.beat(DEADLINES)));
-        assert!(turn.beat(DEADLINES));
+    /// Asserts that the client is late after so many ticks and not before. The first may come at once.
+    fn assert_late_after(timer: &ActivityTimer, ticks: u32) {
+        assert!((0..ticks).all(|_| !timer.tick(DEADLINES)));
+        assert!(timer.tick(DEADLINES));
     }
 
     #[test]
-    fn deadlines_are_counted_in_beats_of_the_shorter_one() {
+    fn deadlines_are_counted_in_ticks_of_the_shorter_one() {
         let deadlines = |head, idle| {
             let options = ServerOptions {
                 header_read_timeout: Duration::from_secs(head),
                 idle_timeout: Duration::from_secs(idle),
                 ..ServerOptions::default()
             };
-            (beat_interval(&options), Deadlines::of(&options))
+            (tick_interval(&options), Deadlines::of(&options))
         };
-        assert_eq!(deadlines(10, 75), (Duration::from_millis(2500), Deadlines { head: BEATS, idle: 30 }));
-        assert_eq!(deadlines(30, 2), (Duration::from_millis(500), Deadlines { head: 60, idle: BEATS }));
+        assert_eq!(deadlines(10, 75), (Duration::from_millis(2500), Deadlines { head: TICKS_PER_DEADLINE, idle: 30 }));
+        assert_eq!(deadlines(30, 2), (Duration::from_millis(500), Deadlines { head: 60, idle: TICKS_PER_DEADLINE }));
         let (_, endless) = deadlines(1, u64::MAX);
-        assert_eq!(endless, Deadlines { head: BEATS, idle: u32::MAX });
+        assert_eq!(endless, Deadlines { head: TICKS_PER_DEADLINE, idle: u32::MAX });
     }
 
     #[test]
     fn a_client_is_late_after_its_timeout_and_not_before() {
-        assert_late_after(&Turn::theirs(), DEADLINES.head);
+        assert_late_after(&ActivityTimer::new(), DEADLINES.head);
     }
 
     #[test]
     fn a_connection_is_idle_until_the_first_byte_of_a_head() {
-        let turn = Turn::theirs();
-        turn.take();
-        turn.give();
-        assert_late_after(&turn, DEADLINES.idle);
-        turn.take();
-        turn.give();
-        assert!((0..DEADLINES.idle).all(|_| !turn.beat(DEADLINES)));
-        turn.begin();
-        turn.begin();
-        assert_late_after(&turn, DEADLINES.head);
+        let timer = ActivityTimer::new();
+        timer.request_begun();
+        timer.response_ended();
+        assert_late_after(&timer, DEADLINES.idle);
+        timer.request_begun();
+        timer.response_ended();
+        assert!((0..DEADLINES.idle).all(|_| !timer.tick(DEADLINES)));
+        timer.byte_received();
+        timer.byte_received();
+        assert_late_after(&timer, DEADLINES.head);
     }
 
     #[test]
-    fn a_byte_that_comes_during_an_answer_begins_no_head() {
-        let turn = Turn::theirs();
-        turn.take();
-        turn.begin();
-        assert!((0..100).all(|_| !turn.beat(DEADLINES)));
-        turn.give();
-        assert_late_after(&turn, DEADLINES.idle);
+    fn a_byte_that_arrives_during_a_response_begins_no_head() {
+        let timer = ActivityTimer::new();
+        timer.request_begun();
+        timer.byte_received();
+        assert!((0..100).all(|_| !timer.tick(DEADLINES)));
+        timer.response_ended();
+        assert_late_after(&timer, DEADLINES.idle);
     }
 
     #[test]
-    fn between_answers_is_where_all_of_the_last_one_has_been_written() {
-        let turn = Turn::theirs();
-        assert!(turn.is_between_answers());
-        turn.take();
-        turn.flushed();
-        assert!(!turn.is_between_answers(), "its beginning has been written, or an informational response");
-        turn.give();
-        assert!(!turn.is_between_answers(), "its end waits to be written");
-        turn.flushed();
-        assert!(turn.is_between_answers());
+    fn a_connection_is_between_responses_once_the_last_one_is_written() {
+        let timer = ActivityTimer::new();
+        assert!(timer.is_between_responses());
+        timer.request_begun();
+        timer.flushed();
+        assert!(!timer.is_between_responses(), "only its beginning has been written, or an informational response");
+        timer.response_ended();
+        assert!(!timer.is_between_responses(), "its end waits to be written");
+        timer.flushed();
+        assert!(timer.is_between_responses());
     }
 
     #[test]
-    fn nobody_is_late_while_a_request_is_answered() {
-        let turn = Turn::theirs();
-        turn.take();
-        assert!((0..100).all(|_| !turn.beat(DEADLINES)));
+    fn no_client_is_late_while_its_request_is_answered() {
+        let timer = ActivityTimer::new();
+        timer.request_begun();
+        assert!((0..100).all(|_| !timer.tick(DEADLINES)));
     }
 }

@@ -1,4 +1,4 @@
-//! What stands behind the listener.
+//! The service behind the listener.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -9,30 +9,31 @@ use hyper::body::{Body, Incoming};
 use larder_tower::BoxError;
 
 use crate::connection::peer::Peer;
+use crate::listener::socket::ConnectionInfo;
 use larder_message::problem::Problem;
 
-/// Answers the requests that the listener lets pass, and hears of those that it answers by itself. A function of request and peer
-/// is one.
+/// Answers the requests that the listener lets pass, and is told of those that the listener answers by itself. A function of request and
+/// peer is a handler.
 pub trait Handler: Clone + Send + Sync + 'static {
-    /// The body of an answer.
+    /// The body of a response.
     type Body: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static;
-    /// The answer to come.
-    type Answer: Future<Output = Response<Self::Body>> + Send + 'static;
+    /// Resolves to the response.
+    type Future: Future<Output = Response<Self::Body>> + Send + 'static;
 
-    /// Whether [`Self::hit`] is worth asking.
+    /// Whether [`Self::hit`] can answer at all.
     const HITS: bool = false;
 
-    /// Answers a request if that takes nothing but what is at hand: appends the answer's head as HTTP/1.1 has it to `head`, and gives its
-    /// body, all of which is there. The request has been judged like any other. `None` leads to [`Self::handle`].
+    /// Answers a request without waiting, if it can: appends the response's head in the form of HTTP/1.1 to `head`, and returns its body,
+    /// all of which is in memory. The request has been judged like any other. After `None`, [`Self::handle`] is called.
     fn hit(&self, _request: &Request<()>, _peer: &Peer, _head: &mut Vec<u8>) -> Option<Self::Body> {
         None
     }
 
     /// Answers a request. Its head can be read in one way only, and the fields that `Connection` names are gone.
-    fn handle(&self, request: Request<Incoming>, peer: Peer) -> Self::Answer;
+    fn handle(&self, request: Request<Incoming>, peer: Peer) -> Self::Future;
 
-    /// The listener has answered by itself.
-    fn answered_before<B>(&self, _answer: &OwnAnswer<'_, B>) {}
+    /// The listener has answered by itself. Called after each local reply.
+    fn on_local_reply<B>(&self, _answer: &LocalReply<'_, B>) {}
 }
 
 impl<H, F, B> Handler for H
@@ -42,21 +43,24 @@ where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
     type Body = B;
-    type Answer = F;
+    type Future = F;
 
     fn handle(&self, request: Request<Incoming>, peer: Peer) -> F {
         self(request, peer)
     }
 }
 
-/// An answer of the listener's own: a refusal, or what the last of the hops says (RFC 9110 §7.6.2).
+/// A response of the listener's own (Envoy's "local reply"): a refusal, or the answer to a request whose `Max-Forwards` has run out
+/// (RFC 9110 §7.6.2).
 #[derive(Debug)]
-pub struct OwnAnswer<'a, B = ()> {
-    /// Who was answered.
+pub struct LocalReply<'a, B = ()> {
+    /// The client's address.
     pub peer: IpAddr,
-    /// What was asked; `None` where no request could be read.
+    /// Whether TLS protects its connection.
+    pub secure: bool,
+    /// The request; `None` where none could be read.
     pub request: Option<&'a Request<B>>,
-    /// The answer's status.
+    /// The response's status.
     pub status: StatusCode,
     /// Bytes of its body.
     pub bytes: usize,
@@ -64,9 +68,10 @@ pub struct OwnAnswer<'a, B = ()> {
     pub problem: Option<Problem>,
 }
 
-impl OwnAnswer<'_> {
-    /// To a client whose request could not be read.
-    pub(crate) fn unread(peer: IpAddr, problem: Problem) -> Self {
-        Self { peer, request: None, status: problem.status(), bytes: problem.body().len(), problem: Some(problem) }
+impl LocalReply<'_> {
+    /// For a client whose request could not be read.
+    pub(crate) fn unread(connection: ConnectionInfo, problem: Problem) -> Self {
+        let ConnectionInfo { remote, secure, .. } = connection;
+        Self { peer: remote.ip(), secure, request: None, status: problem.status(), bytes: problem.body().len(), problem: Some(problem) }
     }
 }

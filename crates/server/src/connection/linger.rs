@@ -1,7 +1,7 @@
-//! Clients that still send what nobody wants any more.
+//! Drains clients that still send after they have been answered (nginx: `lingering_close`).
 //!
-//! To close on them, or to reset their stream, can overtake the answer that tells them why. So the rest of what they send is read and forgotten,
-//! within bounds (RFC 9112 §9.6, RFC 9113 §8.1).
+//! Closing the connection, or resetting the stream, can reach the client before the response does. So the rest of what it sends is read and
+//! dropped, within limits (RFC 9112 §9.6, RFC 9113 §8.1).
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -15,21 +15,21 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::listener::socket::Socket;
 
-/// How long, and for how many bytes, a client that still sends is listened to after the last answer.
-const TIME: Duration = Duration::from_secs(5);
-const BYTES: u64 = 8 * 1024 * 1024;
+/// How long, and for how many bytes, a client may go on sending after the last response.
+const MAX_TIME: Duration = Duration::from_secs(5);
+const MAX_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Reads the rest of a connection. Keeps what is `held` for it meanwhile, such as the connection's slot.
-pub(crate) async fn linger_on_connection<T>(mut socket: Socket, _held: T) {
-    let _ = tokio::time::timeout(TIME, async {
+/// Reads the rest of a connection. `_held` lives as long as that takes, such as the connection's slot.
+pub(crate) async fn drain_connection<T>(mut socket: Socket, _held: T) {
+    let _ = tokio::time::timeout(MAX_TIME, async {
         socket.shutdown().await?;
-        tokio::io::copy(&mut (&mut socket).take(BYTES), &mut tokio::io::sink()).await
+        tokio::io::copy(&mut (&mut socket).take(MAX_BYTES), &mut tokio::io::sink()).await
     })
     .await;
 }
 
-/// The request with content that is read on, within bounds, where whoever has it lets go of it before its end: on a stream of its own. Over
-/// HTTP/1.1 that is left to the end of the connection.
+/// A request whose content is drained, within limits, when it is dropped before its end. This concerns HTTP/2, where the content has a stream
+/// of its own. HTTP/1.1 drains when the connection ends.
 pub fn lingering(request: Request<Incoming>) -> Request<Lingering> {
     let lingers = request.version() == Version::HTTP_2 && !request.body().is_end_stream();
     request.map(|body| Lingering { body: Some(body), lingers })
@@ -74,8 +74,8 @@ impl Drop for Lingering {
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             runtime.spawn(async move {
-                let mut rest = Limited::new(body, BYTES as usize);
-                let _ = tokio::time::timeout(TIME, async { while let Some(Ok(_)) = rest.frame().await {} }).await;
+                let mut rest = Limited::new(body, MAX_BYTES as usize);
+                let _ = tokio::time::timeout(MAX_TIME, async { while let Some(Ok(_)) = rest.frame().await {} }).await;
             });
         }
     }

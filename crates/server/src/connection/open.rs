@@ -18,7 +18,7 @@ impl OpenConnections {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Bytes of answers over HTTP/2 that were handed to their connections and that clients have not taken yet.
+    /// Bytes of HTTP/2 responses that were handed to their connections and that clients have not taken yet.
     pub fn unsent(&self) -> u64 {
         self.unsent.load(Ordering::Relaxed)
     }

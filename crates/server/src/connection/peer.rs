@@ -1,4 +1,4 @@
-//! The other end of a connection, and what is shared about it.
+//! The client of a connection, and the state that handler, hyper's service and socket share.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use http::Version;
 
-use crate::connection::activity::Turn;
+use crate::connection::activity::ActivityTimer;
 use crate::connection::open::Slot;
 use crate::listener::socket::ConnectionInfo;
-use crate::request::suspicion::Suspicion;
+use crate::request::faults::FramingFaults;
 use larder_message::client::ClientConnection;
 use larder_message::interim::{InterimResponses, Outbox};
 
@@ -24,14 +24,14 @@ struct Shared {
     info: ConnectionInfo,
     tunnel_idle: Duration,
     outbox: Arc<Outbox>,
-    turn: Turn,
+    activity: ActivityTimer,
     ambiguous: AtomicBool,
     bare_lf: AtomicBool,
     odd_length: AtomicBool,
     switched: AtomicBool,
     late: AtomicBool,
     lingers: AtomicBool,
-    parting: AtomicBool,
+    closing: AtomicBool,
     slot: Slot,
 }
 
@@ -41,26 +41,30 @@ impl Peer {
             info,
             tunnel_idle,
             outbox: Arc::default(),
-            turn: Turn::theirs(),
+            activity: ActivityTimer::new(),
             ambiguous: AtomicBool::new(false),
             bare_lf: AtomicBool::new(false),
             odd_length: AtomicBool::new(false),
             switched: AtomicBool::new(false),
             late: AtomicBool::new(false),
             lingers: AtomicBool::new(false),
-            parting: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
             slot,
         }))
     }
 
-    /// Where it came from.
+    /// The client's address.
     pub fn address(&self) -> SocketAddr {
         self.0.info.remote
     }
 
-    /// Where it came to.
+    /// The address that the client connected to.
     pub fn local(&self) -> SocketAddr {
         self.0.info.local
+    }
+
+    pub(crate) fn info(&self) -> ConnectionInfo {
+        self.0.info
     }
 
     /// How long a tunnel of this client may be quiet, both ways.
@@ -68,12 +72,12 @@ impl Peer {
         self.0.tunnel_idle
     }
 
-    /// Bytes that are on their way to clients over HTTP/2, of all connections.
+    /// See [`crate::OpenConnections::unsent`].
     pub(crate) fn unsent(&self) -> &Arc<AtomicU64> {
         self.0.slot.unsent()
     }
 
-    /// What the origin is told about a request received with this version.
+    /// What the origin is told about the connection of a request received with this version.
     pub fn client_connection(&self, version: Version) -> ClientConnection {
         ClientConnection { peer: self.0.info.remote.ip(), secure: self.0.info.secure, version }
     }
@@ -88,31 +92,31 @@ impl Peer {
         &self.0.outbox
     }
 
-    pub(crate) fn turn(&self) -> &Turn {
-        &self.0.turn
+    pub(crate) fn activity(&self) -> &ActivityTimer {
+        &self.0.activity
     }
 
     /// What is wrong with the heads of this connection.
-    pub(crate) fn suspicion(&self) -> Suspicion {
-        Suspicion {
+    pub(crate) fn faults(&self) -> FramingFaults {
+        FramingFaults {
             ambiguous: self.0.ambiguous.load(Ordering::Relaxed),
             bare_lf: self.0.bare_lf.load(Ordering::Relaxed),
             odd_length: self.0.odd_length.load(Ordering::Relaxed),
         }
     }
 
-    pub(crate) fn suspect(&self, suspicion: Suspicion) {
-        self.0.ambiguous.store(suspicion.ambiguous, Ordering::Relaxed);
-        self.0.bare_lf.store(suspicion.bare_lf, Ordering::Relaxed);
-        self.0.odd_length.store(suspicion.odd_length, Ordering::Relaxed);
+    pub(crate) fn set_faults(&self, faults: FramingFaults) {
+        self.0.ambiguous.store(faults.ambiguous, Ordering::Relaxed);
+        self.0.bare_lf.store(faults.bare_lf, Ordering::Relaxed);
+        self.0.odd_length.store(faults.odd_length, Ordering::Relaxed);
     }
 
-    /// The answer under way is the last of HTTP here: what comes behind it is in another protocol (RFC 9110 §7.8).
+    /// The response under way is the last one of HTTP here: another protocol follows (RFC 9110 §7.8).
     pub(crate) fn is_switched(&self) -> bool {
         self.0.switched.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn mark_switched(&self) {
+    pub(crate) fn set_switched(&self) {
         self.0.switched.store(true, Ordering::Relaxed);
     }
 
@@ -121,17 +125,17 @@ impl Peer {
         self.0.late.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn mark_late(&self) {
+    pub(crate) fn set_late(&self) {
         self.0.late.store(true, Ordering::Relaxed);
     }
 
-    /// The next answer is the last on this connection.
-    pub(crate) fn is_parting(&self) -> bool {
-        self.0.parting.load(Ordering::Relaxed)
+    /// The next response is the last one on this connection.
+    pub(crate) fn closes_after_response(&self) -> bool {
+        self.0.closing.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn mark_parting(&self) {
-        self.0.parting.store(true, Ordering::Relaxed);
+    pub(crate) fn close_after_response(&self) {
+        self.0.closing.store(true, Ordering::Relaxed);
     }
 
     /// The client may still be sending when this side closes.
@@ -139,7 +143,7 @@ impl Peer {
         self.0.lingers.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn mark_lingering(&self) {
+    pub(crate) fn set_lingering(&self) {
         self.0.lingers.store(true, Ordering::Relaxed);
     }
 }

@@ -1,7 +1,7 @@
-//! How long a client may leave what is written to it untaken.
+//! The deadline of writes: how long a client may take nothing of what is written to it.
 //!
-//! Only a write that waits is timed, and each time from anew: a stream on which there is nothing to write is never late, and a client that
-//! takes its answer is never timed at all.
+//! Only a write that waits is timed, and each of them anew. A stream without anything to write never times out, and a client that reads its
+//! response never starts a timer.
 
 use std::future::Future;
 use std::io;
@@ -14,24 +14,24 @@ use tokio::time::{Sleep, sleep};
 /// The deadline of one connection's writes.
 #[derive(Debug)]
 pub(crate) struct WriteDeadline {
-    patience: Duration,
-    /// While a write waits.
+    timeout: Duration,
+    /// Set while a write waits.
     waiting: Option<Pin<Box<Sleep>>>,
     over: bool,
 }
 
 impl WriteDeadline {
-    pub(crate) fn new(patience: Duration) -> Self {
-        Self { patience, waiting: None, over: false }
+    pub(crate) fn new(timeout: Duration) -> Self {
+        Self { timeout, waiting: None, over: false }
     }
 
-    /// What came of a write, or [`io::ErrorKind::TimedOut`] where it has waited for too long.
+    /// The result of a write, or [`io::ErrorKind::TimedOut`] where it has waited for too long.
     pub(crate) fn watch<T>(&mut self, polled: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         if polled.is_ready() {
             self.waiting = None;
             return polled;
         }
-        ready!(self.waiting.get_or_insert_with(|| Box::pin(sleep(self.patience))).as_mut().poll(cx));
+        ready!(self.waiting.get_or_insert_with(|| Box::pin(sleep(self.timeout))).as_mut().poll(cx));
         self.over = true;
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
@@ -50,7 +50,7 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const TIMEOUT: Duration = Duration::from_secs(60);
     const WAITS: Poll<io::Result<()>> = Poll::Pending;
 
     /// What a write comes to, as an error's kind.
@@ -60,9 +60,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_write_that_waits_for_too_long_fails() {
-        let mut deadline = WriteDeadline::new(PATIENCE);
+        let mut deadline = WriteDeadline::new(TIMEOUT);
         assert_eq!(written(&mut deadline, WAITS), Poll::Pending);
-        advance(PATIENCE - Duration::from_millis(2)).await;
+        advance(TIMEOUT - Duration::from_millis(2)).await;
         assert_eq!(written(&mut deadline, WAITS), Poll::Pending);
         assert!(!deadline.is_over());
         advance(Duration::from_millis(4)).await;
@@ -72,19 +72,19 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn every_byte_that_is_taken_begins_it_anew() {
-        let mut deadline = WriteDeadline::new(PATIENCE);
+        let mut deadline = WriteDeadline::new(TIMEOUT);
         for _ in 0..10 {
             assert_eq!(written(&mut deadline, WAITS), Poll::Pending);
-            advance(PATIENCE * 2 / 3).await;
+            advance(TIMEOUT * 2 / 3).await;
             assert_eq!(written(&mut deadline, Poll::Ready(Ok(()))), Poll::Ready(None));
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn nothing_to_write_is_never_late() {
-        let mut deadline = WriteDeadline::new(PATIENCE);
+        let mut deadline = WriteDeadline::new(TIMEOUT);
         assert_eq!(written(&mut deadline, Poll::Ready(Ok(()))), Poll::Ready(None));
-        advance(PATIENCE * 100).await;
+        advance(TIMEOUT * 100).await;
         assert_eq!(written(&mut deadline, WAITS), Poll::Pending);
     }
 }

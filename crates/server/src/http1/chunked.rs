@@ -3,17 +3,17 @@
 /// Where in a chunked body the next byte is.
 #[derive(Debug, Default)]
 pub(crate) struct ChunkedWatch {
-    place: Place,
+    state: State,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Place {
-    /// In the digits of a size, of which there were so many.
+enum State {
+    /// In the digits of a size, with their number.
     Size {
         size: u64,
         digits: u8,
     },
-    /// In what follows the digits: white space and extensions.
+    /// In the white space and extensions behind the digits.
     Extension {
         size: u64,
     },
@@ -21,7 +21,7 @@ enum Place {
     SizeEnd {
         size: u64,
     },
-    /// In a chunk, of which so much is still to come.
+    /// In a chunk, with so many bytes still to come.
     Chunk {
         left: u64,
     },
@@ -38,68 +38,68 @@ enum Place {
     },
 }
 
-impl Default for Place {
+impl Default for State {
     fn default() -> Self {
         Self::Size { size: 0, digits: 0 }
     }
 }
 
-/// What came of some bytes.
+/// The result of looking at some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Seen {
-    /// So many belong to the content, which has ended with them or goes on.
+pub(crate) enum Inspected {
+    /// So many bytes belong to the content; `is_end` if it has ended with them.
     Good { bytes: usize, is_end: bool },
-    /// The byte behind this many must not be there.
+    /// So many bytes are valid, and the next one is not.
     Broken { good: usize },
 }
 
 impl ChunkedWatch {
     /// Looks at bytes up to the end of the content.
-    pub(crate) fn see(&mut self, bytes: &[u8]) -> Seen {
+    pub(crate) fn inspect(&mut self, bytes: &[u8]) -> Inspected {
         let mut seen = 0;
         while let Some(&byte) = bytes.get(seen) {
-            if let Place::Chunk { left } = self.place {
+            if let State::Chunk { left } = self.state {
                 let taken = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len() - seen);
                 seen += taken;
                 let left = left - taken as u64;
-                self.place = if left == 0 { Place::ChunkCr } else { Place::Chunk { left } };
+                self.state = if left == 0 { State::ChunkCr } else { State::Chunk { left } };
                 continue;
             }
-            let Some(next) = after(self.place, byte) else { return Seen::Broken { good: seen } };
+            let Some(next) = after(self.state, byte) else { return Inspected::Broken { good: seen } };
             seen += 1;
             match next {
-                Some(next) => self.place = next,
-                None => return Seen::Good { bytes: seen, is_end: true },
+                Some(next) => self.state = next,
+                None => return Inspected::Good { bytes: seen, is_end: true },
             }
         }
-        Seen::Good { bytes: seen, is_end: false }
+        Inspected::Good { bytes: seen, is_end: false }
     }
 }
 
-/// Where the byte after this one is; `Some(None)` behind the last. `None` where the byte must not be there.
-fn after(place: Place, byte: u8) -> Option<Option<Place>> {
-    let next = match (place, byte) {
-        (Place::Size { size, digits }, _) if byte.is_ascii_hexdigit() => {
+/// The state after this byte; `Some(None)` after the last. `None` if the byte is not valid here.
+fn after(state: State, byte: u8) -> Option<Option<State>> {
+    let next = match (state, byte) {
+        (State::Size { size, digits }, _) if byte.is_ascii_hexdigit() => {
             let digit = char::from(byte).to_digit(16)?;
-            Place::Size { size: size.checked_mul(16)?.checked_add(u64::from(digit))?, digits: digits.checked_add(1)? }
+            State::Size { size: size.checked_mul(16)?.checked_add(u64::from(digit))?, digits: digits.checked_add(1)? }
         }
-        (Place::Size { digits: 0, .. }, _) => return None,
-        (Place::Size { size, .. } | Place::Extension { size }, b'\r') => Place::SizeEnd { size },
-        (Place::Size { size, .. }, b';' | b' ' | b'\t') => Place::Extension { size },
-        (Place::Size { .. }, _) | (Place::Extension { .. }, b'\n') => return None,
-        (Place::Extension { size }, _) => Place::Extension { size },
-        (Place::SizeEnd { size: 0 }, b'\n') => Place::Trailer { is_empty: true },
-        (Place::SizeEnd { size }, b'\n') => Place::Chunk { left: size },
-        (Place::ChunkCr, b'\r') => Place::ChunkLf,
-        (Place::ChunkLf, b'\n') => Place::default(),
-        (Place::Trailer { is_empty }, b'\r') => Place::TrailerEnd { is_empty },
-        (Place::Trailer { .. }, b'\n') => return None,
-        (Place::Trailer { .. }, _) => Place::Trailer { is_empty: false },
-        (Place::TrailerEnd { is_empty: true }, b'\n') => return Some(None),
-        (Place::TrailerEnd { is_empty: false }, b'\n') => Place::Trailer { is_empty: true },
-        (Place::SizeEnd { .. } | Place::ChunkCr | Place::ChunkLf | Place::TrailerEnd { .. }, _) => return None,
+        (State::Size { digits: 0, .. }, _) => return None,
+        (State::Size { size, .. } | State::Extension { size }, b'\r') => State::SizeEnd { size },
+        (State::Size { size, .. }, b';' | b' ' | b'\t') => State::Extension { size },
+        (State::Size { .. }, _) | (State::Extension { .. }, b'\n') => return None,
+        (State::Extension { size }, _) => State::Extension { size },
+        (State::SizeEnd { size: 0 }, b'\n') => State::Trailer { is_empty: true },
+        (State::SizeEnd { size }, b'\n') => State::Chunk { left: size },
+        (State::ChunkCr, b'\r') => State::ChunkLf,
+        (State::ChunkLf, b'\n') => State::default(),
+        (State::Trailer { is_empty }, b'\r') => State::TrailerEnd { is_empty },
+        (State::Trailer { .. }, b'\n') => return None,
+        (State::Trailer { .. }, _) => State::Trailer { is_empty: false },
+        (State::TrailerEnd { is_empty: true }, b'\n') => return Some(None),
+        (State::TrailerEnd { is_empty: false }, b'\n') => State::Trailer { is_empty: true },
+        (State::SizeEnd { .. } | State::ChunkCr | State::ChunkLf | State::TrailerEnd { .. }, _) => return None,
         // Chunks are counted, not looked at.
-        (Place::Chunk { .. }, _) => place,
+        (State::Chunk { .. }, _) => state,
     };
     Some(Some(next))
 }

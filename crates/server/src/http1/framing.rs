@@ -6,51 +6,51 @@
 //! it does not: there `X: a<LF><CRLF>` is the end of the request to many servers, and to hyper the beginning of a field that goes on with the
 //! next request.
 //!
-//! 1. `see` goes through the bytes as they come, which may be cut anywhere.
-//! 2. In a head, what is wrong is noted as a [`Suspicion`]: its request is refused when it is judged.
+//! 1. `inspect` goes through the bytes as they arrive, in pieces of any length.
+//! 2. In a head, what is wrong is noted in [`FramingFaults`]: its request is refused when it is judged.
 //! 3. In content the request is under way already, so the bytes end before the one that is wrong ([`chunked`]).
 
 use crate::http1::chunked::{self, ChunkedWatch};
-use crate::request::suspicion::Suspicion;
+use crate::request::faults::FramingFaults;
 
 const CONTENT_LENGTH: &[u8] = b"content-length";
 const TRANSFER_ENCODING: &[u8] = b"transfer-encoding";
-/// As much of a line as is looked at: enough for either name, and for a length with some white space around it.
+/// Bytes of a line that are looked at: enough for either name, and for a length with some white space around it.
 const LINE_START: usize = 64;
 
 /// What has been seen on one connection so far.
 #[derive(Debug, Default)]
 pub(crate) struct FramingWatch {
-    place: Place,
-    suspicion: Suspicion,
+    state: State,
+    faults: FramingFaults,
 }
 
-/// What the next byte belongs to.
+/// The part of a message that the next byte belongs to.
 #[derive(Debug)]
-enum Place {
+enum State {
     Head(Head),
-    /// Content of announced length, of which so much is still to come.
+    /// Content of announced length, with so many bytes still to come.
     Content(u64),
     Chunked(ChunkedWatch),
 }
 
-impl Default for Place {
+impl Default for State {
     fn default() -> Self {
         Self::Head(Head::default())
     }
 }
 
-/// A head, as far as it has come.
+/// A head, as far as it has arrived.
 #[derive(Debug)]
 struct Head {
-    /// The start of the line that the bytes seen so far end in.
+    /// The start of the current line.
     line: [u8; LINE_START],
     filled: usize,
-    /// The line is longer than that.
+    /// The line is longer than `line`.
     is_longer: bool,
     length: Option<u64>,
     has_coding: bool,
-    /// The byte before those that come next.
+    /// The last byte seen.
     last: u8,
 }
 
@@ -61,58 +61,58 @@ impl Default for Head {
 }
 
 impl FramingWatch {
-    /// Looks at the next bytes, and says how many of them are good: where content breaks its framing, those before the byte that does.
-    pub(crate) fn see(&mut self, bytes: &[u8]) -> usize {
+    /// Looks at the next bytes, and returns how many of them are valid: if content breaks its framing, those before the byte that does.
+    pub(crate) fn inspect(&mut self, bytes: &[u8]) -> usize {
         let mut rest = bytes;
         while !rest.is_empty() {
-            let next = match &mut self.place {
-                Place::Head(head) => {
-                    let (seen, next) = head.see(rest, &mut self.suspicion);
+            let next = match &mut self.state {
+                State::Head(head) => {
+                    let (seen, next) = head.inspect(rest, &mut self.faults);
                     rest = &rest[seen..];
                     next
                 }
-                Place::Content(left) => {
+                State::Content(left) => {
                     let seen = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
                     *left -= seen as u64;
                     rest = &rest[seen..];
-                    (*left == 0).then(Place::default)
+                    (*left == 0).then(State::default)
                 }
-                Place::Chunked(watch) => match watch.see(rest) {
-                    chunked::Seen::Good { bytes, is_end } => {
+                State::Chunked(watch) => match watch.inspect(rest) {
+                    chunked::Inspected::Good { bytes, is_end } => {
                         rest = &rest[bytes..];
-                        is_end.then(Place::default)
+                        is_end.then(State::default)
                     }
-                    chunked::Seen::Broken { good } => return bytes.len() - rest.len() + good,
+                    chunked::Inspected::Broken { good } => return bytes.len() - rest.len() + good,
                 },
             };
             if let Some(next) = next {
-                self.place = next;
+                self.state = next;
             }
         }
         bytes.len()
     }
 
-    /// Whether content has begun that is not at its end.
+    /// Whether content has begun and not ended.
     pub(crate) fn is_in_content(&self) -> bool {
-        matches!(self.place, Place::Content(_) | Place::Chunked(_))
+        matches!(self.state, State::Content(_) | State::Chunked(_))
     }
 
     /// What is wrong with heads so far.
-    pub(crate) fn suspicion(&self) -> Suspicion {
-        self.suspicion
+    pub(crate) fn faults(&self) -> FramingFaults {
+        self.faults
     }
 }
 
 impl Head {
-    /// Looks at bytes up to the end of the head: how many they are, and what comes next if it has ended.
-    fn see(&mut self, bytes: &[u8], suspicion: &mut Suspicion) -> (usize, Option<Place>) {
+    /// Looks at bytes up to the end of the head. Returns how many, and the next state if the head has ended.
+    fn inspect(&mut self, bytes: &[u8], faults: &mut FramingFaults) -> (usize, Option<State>) {
         let mut seen = 0;
         while let Some(end) = memchr::memchr(b'\n', &bytes[seen..]).map(|end| seen + end) {
             self.collect(&bytes[seen..end]);
             let before = end.checked_sub(1).map_or(self.last, |before| bytes[before]);
-            suspicion.bare_lf |= before != b'\r';
+            faults.bare_lf |= before != b'\r';
             (self.last, seen) = (b'\n', end + 1);
-            if let Some(next) = self.end_line(suspicion) {
+            if let Some(next) = self.end_line(faults) {
                 return (seen, Some(next));
             }
         }
@@ -128,29 +128,29 @@ impl Head {
         self.is_longer |= taken < part.len();
     }
 
-    /// What comes next, where this line was the last of its head.
-    fn end_line(&mut self, suspicion: &mut Suspicion) -> Option<Place> {
+    /// The next state, if this line was the last one of its head.
+    fn end_line(&mut self, faults: &mut FramingFaults) -> Option<State> {
         let line = &self.line[..self.filled];
         if line.is_empty() || line == b"\r" {
             return Some(self.content());
         }
         if let Some(value) = value_of(line, CONTENT_LENGTH) {
             let length = length(value).filter(|length| !self.is_longer && self.length.is_none_or(|before| before == *length));
-            suspicion.odd_length |= length.is_none();
+            faults.odd_length |= length.is_none();
             self.length = length.or(self.length).or(Some(0));
         }
         self.has_coding |= value_of(line, TRANSFER_ENCODING).is_some();
-        suspicion.ambiguous |= self.has_coding && self.length.is_some();
+        faults.ambiguous |= self.has_coding && self.length.is_some();
         (self.filled, self.is_longer) = (0, false);
         None
     }
 
-    /// What comes behind this head. hyper knows but one coding, and refuses every other.
-    fn content(&self) -> Place {
+    /// The state behind this head. hyper knows only the coding `chunked`, and refuses every other.
+    fn content(&self) -> State {
         match self.length {
-            _ if self.has_coding => Place::Chunked(ChunkedWatch::default()),
-            None | Some(0) => Place::default(),
-            Some(length) => Place::Content(length),
+            _ if self.has_coding => State::Chunked(ChunkedWatch::default()),
+            None | Some(0) => State::default(),
+            Some(length) => State::Content(length),
         }
     }
 }

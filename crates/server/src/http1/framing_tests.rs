@@ -1,17 +1,17 @@
 use super::*;
 
 /// What was seen, and how many bytes were good; the same however the bytes are cut.
-fn watched(text: &str) -> (Suspicion, usize) {
+fn watched(text: &str) -> (FramingFaults, usize) {
     let all = |pieces: &mut dyn Iterator<Item = &[u8]>| {
         let (mut watch, mut good) = (FramingWatch::default(), 0);
         for piece in pieces {
-            let seen = watch.see(piece);
+            let seen = watch.inspect(piece);
             good += seen;
             if seen < piece.len() {
                 break;
             }
         }
-        (watch.suspicion(), good)
+        (watch.faults(), good)
     };
     let whole = all(&mut std::iter::once(text.as_bytes()));
     for size in [1, 3] {
@@ -55,7 +55,7 @@ fn what_content_holds_is_no_head() {
         [format!("Content-Length: {length}\r\n\r\n{both}"), format!("Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{both}\r\n0\r\n\r\n")]
     {
         let text = format!("POST / HTTP/1.1\r\n{content}");
-        assert_eq!(watched(&text), (Suspicion::default(), text.len()), "{text:?}");
+        assert_eq!(watched(&text), (FramingFaults::default(), text.len()), "{text:?}");
     }
 }
 
@@ -117,7 +117,7 @@ fn content_is_at_its_end_with_its_last_byte() {
         let begins = text.find("\r\n\r\n").expect("a head") + 4;
         for (position, byte) in text.bytes().enumerate() {
             assert_eq!(watch.is_in_content(), position >= begins, "{position}: {text:?}");
-            watch.see(&[byte]);
+            watch.inspect(&[byte]);
         }
         assert!(!watch.is_in_content(), "{text:?}");
     }

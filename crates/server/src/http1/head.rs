@@ -1,47 +1,47 @@
-//! Request heads on their way in, looked at before hyper sees them: a hit needs nothing of what hyper does for a request.
+//! Request heads as they arrive, read before hyper sees them: a hit needs nothing of what hyper does for a request.
 //!
-//! What is read here is either answered from here, or goes to hyper byte for byte. So nothing has to be understood here but what is
-//! plain: one head, complete, with nothing in it that concerns the connection. Whatever else it is, hyper reads it again.
+//! A head is either answered from here or goes to hyper byte for byte. So only plain heads have to be understood here: complete, and with no
+//! field that concerns the connection. hyper reads any other again.
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 
-/// Heads with more fields are hyper's.
+/// Heads with more fields are left to hyper.
 const MAX_FIELDS: usize = 64;
-/// Bytes of a head that is waited for here. Longer ones are hyper's.
+/// Bytes of a head. Longer ones are left to hyper.
 const MAX_HEAD: usize = 8 * 1024;
-/// Bytes asked for at a time, and so what an idle connection holds.
+/// Bytes of room for each read, which is what an idle connection holds.
 const READ: usize = 2 * 1024;
 
-/// What the bytes at hand begin with.
+/// What the bytes read so far begin with.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Seen {
+pub(crate) enum HeadKind {
     /// Not a whole head yet.
     Partial,
-    /// A GET or HEAD that [`Heads::request`] has.
+    /// A GET or HEAD, which [`HeadBuffer::request`] returns.
     Plain,
-    /// Another request, whose head and this many bytes of content are hyper's.
+    /// Another request: its head and this many bytes of content are for hyper.
     Other { content: u64 },
-    /// Something whose end only hyper can tell.
+    /// Something else, whose end only hyper can find.
     Unclear,
 }
 
-/// The bytes at hand of one connection, and the request they begin with.
+/// The bytes of one connection that have been read and not handed on, and the request they begin with.
 #[derive(Debug, Default)]
-pub(crate) struct Heads {
+pub(crate) struct HeadBuffer {
     bytes: BytesMut,
-    /// The last head that was seen, until it is answered or given away.
+    /// The last head that was found, until it is answered or handed on.
     head: Bytes,
     request: Request<()>,
 }
 
-impl Heads {
+impl HeadBuffer {
     pub(crate) fn beginning_with(bytes: &[u8]) -> Self {
         Self { bytes: bytes.into(), ..Self::default() }
     }
 
-    /// Where to read more to.
+    /// The buffer, with room for the next read.
     pub(crate) fn room(&mut self) -> &mut BytesMut {
         self.bytes.reserve(READ);
         &mut self.bytes
@@ -51,29 +51,29 @@ impl Heads {
         self.bytes.is_empty()
     }
 
-    /// Bytes at hand: of the head that was seen, or else of what comes behind it.
-    pub(crate) fn at_hand(&self) -> &[u8] {
+    /// Bytes to be handed on: the head that was found, or else those behind it.
+    pub(crate) fn pending(&self) -> &[u8] {
         if self.head.is_empty() { &self.bytes } else { &self.head }
     }
 
-    /// The first `count` of [`Self::at_hand`] have gone elsewhere.
+    /// The first `count` of [`Self::pending`] have been handed on.
     pub(crate) fn advance(&mut self, count: usize) {
         if self.head.is_empty() {
             self.bytes.advance(count);
         } else if count < self.head.len() {
             self.head.advance(count);
         } else {
-            // Empty it would still hold its bytes, and there would be no room to read to but new.
+            // An empty rest would still hold the buffer, and the next read would need a new one.
             self.head = Bytes::new();
         }
     }
 
-    /// Whether [`Self::at_hand`] are those of the head that was seen.
+    /// Whether [`Self::pending`] is a head that was found.
     pub(crate) fn has_head(&self) -> bool {
         !self.head.is_empty()
     }
 
-    /// What [`Seen::Plain`] said.
+    /// The request, after [`HeadKind::Plain`].
     pub(crate) fn request(&self) -> &Request<()> {
         &self.request
     }
@@ -82,38 +82,38 @@ impl Heads {
         &mut self.request
     }
 
-    /// The request is answered, and so nothing of it is needed any more.
-    pub(crate) fn forget(&mut self) {
+    /// Drops the request, which has been answered.
+    pub(crate) fn drop_request(&mut self) {
         self.head = Bytes::new();
         self.release();
     }
 
-    /// Lets go of the bytes that the request shares.
+    /// Releases the bytes that the request shares.
     pub(crate) fn release(&mut self) {
         self.request.headers_mut().clear();
         *self.request.uri_mut() = Uri::default();
     }
 
-    /// Looks at what is at hand. All but [`Seen::Partial`] and [`Seen::Unclear`] take a head out.
-    pub(crate) fn look(&mut self) -> Seen {
+    /// Tells what the bytes begin with. All but [`HeadKind::Partial`] and [`HeadKind::Unclear`] take a head out.
+    pub(crate) fn next_head(&mut self) -> HeadKind {
         let outline = match Outline::of(&self.bytes) {
             Ok(Some(outline)) => outline,
-            Ok(None) if self.bytes.len() < MAX_HEAD => return Seen::Partial,
-            Ok(None) | Err(_) => return Seen::Unclear,
+            Ok(None) if self.bytes.len() < MAX_HEAD => return HeadKind::Partial,
+            Ok(None) | Err(_) => return HeadKind::Unclear,
         };
         if !outline.has_strict_lines(&self.bytes) {
-            return Seen::Unclear;
+            return HeadKind::Unclear;
         }
         self.head = self.bytes.split_to(outline.length).freeze();
-        let seen = self.fill(&outline).unwrap_or(Seen::Unclear);
-        if seen != Seen::Plain {
+        let seen = self.fill(&outline).unwrap_or(HeadKind::Unclear);
+        if seen != HeadKind::Plain {
             self.release();
         }
         seen
     }
 
-    /// The request of a head. `None` where a part of it is no part of one after all.
-    fn fill(&mut self, outline: &Outline) -> Option<Seen> {
+    /// Fills in the request of a head. `None` if a part of it is not valid after all.
+    fn fill(&mut self, outline: &Outline) -> Option<HeadKind> {
         let part = |(start, end): Span| self.head.slice(usize::from(start)..usize::from(end));
         *self.request.method_mut() = Method::from_bytes(&part(outline.method)).ok()?;
         *self.request.uri_mut() = Uri::from_maybe_shared(part(outline.target)).ok()?;
@@ -127,35 +127,35 @@ impl Heads {
     }
 }
 
-fn kind(method: &Method, fields: &HeaderMap) -> Seen {
+fn kind(method: &Method, fields: &HeaderMap) -> HeadKind {
     let (mut content, mut is_plain) = (None, *method == Method::GET || *method == Method::HEAD);
     for (name, value) in fields {
         match *name {
-            TRANSFER_ENCODING | UPGRADE | EXPECT => return Seen::Unclear,
+            TRANSFER_ENCODING | UPGRADE | EXPECT => return HeadKind::Unclear,
             CONTENT_LENGTH => match length(value) {
                 Some(length) if content.is_none() => content = Some(length),
-                _ => return Seen::Unclear,
+                _ => return HeadKind::Unclear,
             },
             CONNECTION => is_plain &= value.as_bytes().eq_ignore_ascii_case(b"keep-alive"),
             _ => {}
         }
     }
     match content {
-        None if is_plain => Seen::Plain,
-        content => Seen::Other { content: content.unwrap_or_default() },
+        None if is_plain => HeadKind::Plain,
+        content => HeadKind::Other { content: content.unwrap_or_default() },
     }
 }
 
-/// Digits only, and few enough for any reader to agree.
+/// Digits only, and few enough that every reader agrees on the value.
 fn length(value: &HeaderValue) -> Option<u64> {
     let bytes = value.as_bytes();
     (bytes.len() <= 15 && bytes.iter().all(u8::is_ascii_digit)).then(|| value.to_str().ok()?.parse().ok()).flatten()
 }
 
-/// From and to, in a head's bytes.
+/// Start and end, in a head's bytes.
 type Span = (u16, u16);
 
-/// Where the parts of a head lie.
+/// Where the parts of a head are.
 struct Outline {
     length: usize,
     method: Span,
@@ -191,7 +191,7 @@ impl Outline {
             count: 0,
         };
         for (place, field) in outline.fields.iter_mut().zip(request.headers.iter()) {
-            // An empty value may lie anywhere.
+            // An empty value may be anywhere.
             let value = if field.value.is_empty() { (0, 0) } else { span(field.value) };
             *place = (span(field.name.as_bytes()), value);
         }
@@ -200,7 +200,7 @@ impl Outline {
     }
 
     /// Whether each line ends in CRLF, with no empty one before the first. hyper takes a bare LF for the end of a line, and others do not:
-    /// it is refused where all bytes are watched.
+    /// [`crate::http1::framing`] sees it, and the request is refused.
     fn has_strict_lines(&self, bytes: &[u8]) -> bool {
         let begins_line = |(start, _): Span| bytes[..usize::from(start)].ends_with(b"\r\n");
         let fields = &self.fields[..self.count];
@@ -212,47 +212,47 @@ impl Outline {
 mod tests {
     use super::*;
 
-    fn heads(text: &str) -> Heads {
-        let mut heads = Heads::default();
+    fn heads(text: &str) -> HeadBuffer {
+        let mut heads = HeadBuffer::default();
         heads.room().extend_from_slice(text.as_bytes());
         heads
     }
 
-    fn seen(text: &str) -> Seen {
-        heads(text).look()
+    fn seen(text: &str) -> HeadKind {
+        heads(text).next_head()
     }
 
     #[test]
     fn a_get_with_fields_of_its_own_is_plain() {
         let mut heads = heads("GET /a?b=c HTTP/1.1\r\nHost: a\r\nX-Empty:\r\nAccept:  x \r\nConnection: Keep-Alive\r\n\r\nGET /next");
-        assert_eq!(heads.look(), Seen::Plain);
+        assert_eq!(heads.next_head(), HeadKind::Plain);
         assert_eq!(heads.request().uri(), "/a?b=c");
         let fields: Vec<_> = heads.request().headers().iter().map(|(name, value)| format!("{name}={}", value.to_str().unwrap())).collect();
         assert_eq!(fields, ["host=a", "x-empty=", "accept=x", "connection=Keep-Alive"]);
-        heads.forget();
-        assert_eq!(heads.at_hand(), b"GET /next");
-        assert_eq!(heads.look(), Seen::Partial);
+        heads.drop_request();
+        assert_eq!(heads.pending(), b"GET /next");
+        assert_eq!(heads.next_head(), HeadKind::Partial);
     }
 
     #[test]
     fn a_head_is_seen_once_it_is_whole() {
         let text = "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n";
-        let mut heads = Heads::default();
+        let mut heads = HeadBuffer::default();
         for byte in &text.as_bytes()[..text.len() - 1] {
             heads.room().extend_from_slice(&[*byte]);
-            assert_eq!(heads.look(), Seen::Partial);
+            assert_eq!(heads.next_head(), HeadKind::Partial);
         }
         heads.room().extend_from_slice(b"\n");
-        assert_eq!(heads.look(), Seen::Plain);
-        assert_eq!(heads.at_hand(), text.as_bytes(), "hyper may have to read it again");
+        assert_eq!(heads.next_head(), HeadKind::Plain);
+        assert_eq!(heads.pending(), text.as_bytes(), "hyper may have to read it again");
     }
 
     #[test]
     fn what_has_content_tells_how_much() {
-        assert_eq!(seen("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\n"), Seen::Other { content: 12 });
-        assert_eq!(seen("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"), Seen::Other { content: 0 });
-        assert_eq!(seen("DELETE / HTTP/1.1\r\nHost: a\r\n\r\n"), Seen::Other { content: 0 });
-        assert_eq!(seen("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), Seen::Other { content: 0 });
+        assert_eq!(seen("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\n"), HeadKind::Other { content: 12 });
+        assert_eq!(seen("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"), HeadKind::Other { content: 0 });
+        assert_eq!(seen("DELETE / HTTP/1.1\r\nHost: a\r\n\r\n"), HeadKind::Other { content: 0 });
+        assert_eq!(seen("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), HeadKind::Other { content: 0 });
     }
 
     #[test]
@@ -266,7 +266,7 @@ mod tests {
             "Content-Length: 1, 1\r\n",
             "Content-Length: 99999999999999999\r\n",
         ] {
-            assert_eq!(seen(&format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n")), Seen::Unclear, "{fields}");
+            assert_eq!(seen(&format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n")), HeadKind::Unclear, "{fields}");
         }
         for head in [
             "GET / HTTP/1.0\r\nHost: a\r\n\r\n",
@@ -281,13 +281,13 @@ mod tests {
             "nothing of the kind\r\n\r\n",
             "PRI * HTTP/2.0\r\n\r\n",
         ] {
-            assert_eq!(seen(head), Seen::Unclear, "{head}");
+            assert_eq!(seen(head), HeadKind::Unclear, "{head}");
         }
     }
 
     #[test]
     fn what_is_too_long_or_has_too_many_fields_is_not_waited_for() {
-        assert_eq!(seen(&format!("GET /{} HTTP/1.1\r\n", "a".repeat(MAX_HEAD))), Seen::Unclear);
-        assert_eq!(seen(&format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(MAX_FIELDS))), Seen::Unclear);
+        assert_eq!(seen(&format!("GET /{} HTTP/1.1\r\n", "a".repeat(MAX_HEAD))), HeadKind::Unclear);
+        assert_eq!(seen(&format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(MAX_FIELDS))), HeadKind::Unclear);
     }
 }

@@ -8,54 +8,54 @@ use larder_semantics::fields::drop_nominated;
 use tokio_util::io::poll_read_buf;
 
 use crate::connection::handler::Handler;
-use crate::http1::head::Seen;
+use crate::http1::head::HeadKind;
 use crate::http1::stream::{ClientStream, Reader};
+use crate::request::faults::FramingFaults;
 use crate::request::guard::{Verdict, judge};
-use crate::request::suspicion::Suspicion;
 
-/// Heads looked at in one go. Then others have theirs, and the connection hears what the server tells all: a client that never stops asking
-/// would keep it from that.
-const TURNS: usize = 32;
+/// Heads that are looked at in one poll. Then other connections have theirs, and this one sees whether the server shuts down, however many
+/// requests its client sends.
+const MAX_HEADS_PER_POLL: usize = 32;
 
 impl<H: Handler> ClientStream<H> {
-    /// Reads to where heads are looked at. Zero at the end.
-    pub(crate) fn poll_heads(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    /// Reads into the buffer of heads. Returns zero at the end.
+    pub(crate) fn poll_read_heads(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let Some(socket) = self.socket.as_mut() else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
         let read = ready!(poll_read_buf(Pin::new(socket), cx, self.heads.room()))?;
         if read > 0 {
             self.unanswered = true;
-            self.peer.turn().begin();
+            self.peer.activity().byte_received();
         }
         Poll::Ready(Ok(read))
     }
 
-    /// Answers what can be answered from here, until there is something for hyper, or nothing more.
+    /// Answers hits until there is something for hyper, or nothing more to read.
     pub(crate) fn poll_answers(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        for _ in 0..TURNS {
-            ready!(self.poll_own(cx))?;
-            match self.heads.look() {
-                Seen::Partial => {
+        for _ in 0..MAX_HEADS_PER_POLL {
+            ready!(self.poll_direct(cx))?;
+            match self.heads.next_head() {
+                HeadKind::Partial => {
                     if !self.heads.is_empty() {
-                        // They may have come behind the request before.
-                        self.peer.turn().begin();
+                        // These bytes may have arrived behind the request before.
+                        self.peer.activity().byte_received();
                     }
-                    if ready!(self.poll_heads(cx))? == 0 {
+                    if ready!(self.poll_read_heads(cx))? == 0 {
                         self.reader = Reader::Hyper;
                     }
                 }
-                Seen::Plain => match self.answer() {
+                HeadKind::Plain => match self.answer() {
                     Some(()) => {
-                        self.heads.forget();
+                        self.heads.drop_request();
                         (self.unanswered, self.answering) = (!self.heads.is_empty(), true);
-                        self.peer.turn().take();
+                        self.peer.activity().request_begun();
                     }
                     None => {
                         self.heads.release();
                         self.reader = Reader::HyperFor { content: 0 };
                     }
                 },
-                Seen::Other { content } => self.reader = Reader::HyperFor { content },
-                Seen::Unclear => self.reader = Reader::Hyper,
+                HeadKind::Other { content } => self.reader = Reader::HyperFor { content },
+                HeadKind::Unclear => self.reader = Reader::Hyper,
             }
             if self.reader != Reader::Here {
                 return Poll::Ready(Ok(()));
@@ -65,17 +65,17 @@ impl<H: Handler> ClientStream<H> {
         Poll::Pending
     }
 
-    /// Begins the answer to the request at hand, if it is there to be written.
+    /// Queues the response to the request that was read, if it is a hit.
     fn answer(&mut self) -> Option<()> {
-        let is_too_large = self.heads.at_hand().len() > self.limits.fields;
-        // hyper says that it was the last one, or what is wrong with it.
+        let is_too_large = self.heads.pending().len() > self.limits.fields;
+        // Others are hyper's: its response says what is wrong, or that the connection closes.
         if is_too_large
-            || self.peer.is_parting()
-            || !matches!(judge(self.heads.request(), Suspicion::default(), self.limits), Verdict::Pass)
+            || self.peer.closes_after_response()
+            || !matches!(judge(self.heads.request(), FramingFaults::default(), self.limits), Verdict::Pass)
         {
             return None;
         }
         drop_nominated(self.heads.request_mut().headers_mut());
-        self.own.answer(|head| self.handler.hit(self.heads.request(), &self.peer, head))
+        self.direct.queue_response(|head| self.handler.hit(self.heads.request(), &self.peer, head))
     }
 }

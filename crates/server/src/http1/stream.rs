@@ -1,9 +1,10 @@
-//! A client's socket as hyper sees it, with what hyper cannot do: answer hits from where their heads are read ([`crate::http1::head`],
-//! [`crate::http1::write`]), notice ambiguous framing ([`crate::http1::framing`]), write informational responses ([`larder_message::interim`]), say why a head is
-//! refused ([`crate::http1::refusal`]), give up on a client that takes nothing ([`crate::connection::stall`]), and say goodbye so that it is heard.
+//! A client's socket as hyper sees it, with what hyper cannot do: answer hits where their heads are read ([`crate::http1::hit`]), notice
+//! ambiguous framing ([`crate::http1::framing`]), write informational responses ([`larder_message::interim`]), say why a head is refused
+//! ([`crate::http1::refusal`]), give up on a client that takes nothing ([`crate::connection::stall`]), and drain a connection that is closed
+//! while its client sends.
 //!
-//! hyper asks for bytes when it has a request to read, so that is when heads are looked at here. It has said all there was to say about
-//! the request before once it has flushed and the turn is the client's ([`crate::connection::activity`]); only then is anything written past it.
+//! hyper asks for bytes when it has a request to read, so that is when heads are looked at here. Once it has flushed a response and waits for
+//! the client ([`crate::connection::activity`]), it has nothing left to write about the request before; only then is anything written past it.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -12,18 +13,18 @@ use std::task::{Context, Poll, ready};
 use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::connection::handler::{Handler, OwnAnswer};
-use crate::connection::linger::linger_on_connection;
+use crate::connection::handler::{Handler, LocalReply};
+use crate::connection::linger::drain_connection;
 use crate::connection::peer::Peer;
 use crate::connection::sniff::FirstBytes;
 use crate::connection::stall::WriteDeadline;
 use crate::http1::framing::FramingWatch;
-use crate::http1::head::Heads;
-use crate::http1::refusal::in_our_words;
-use crate::http1::write::Writing;
+use crate::http1::head::HeadBuffer;
+use crate::http1::refusal::replacement_for;
+use crate::http1::write::DirectWriter;
 use crate::listener::socket::Socket;
+use crate::request::faults::FramingFaults;
 use crate::request::guard::HeadLimits;
-use crate::request::suspicion::Suspicion;
 use larder_config::ServerOptions;
 use larder_message::problem::Problem;
 
@@ -35,31 +36,31 @@ pub(crate) struct ClientStream<H: Handler> {
     /// Only `Drop` takes it.
     pub(crate) socket: Option<Socket>,
     pub(crate) peer: Peer,
-    pub(crate) heads: Heads,
+    pub(crate) heads: HeadBuffer,
     pub(crate) reader: Reader,
     pub(crate) limits: HeadLimits,
     /// Not for HTTP/2, where frames carry the lengths.
     framing: Option<FramingWatch>,
-    /// What is being written beside what hyper writes.
-    pub(crate) own: Writing<H::Body>,
-    /// It is an answer.
+    /// Written past hyper.
+    pub(crate) direct: DirectWriter<H::Body>,
+    /// What is written past hyper is a hit.
     pub(crate) answering: bool,
-    /// The last word has been said: what hyper still writes is not.
+    /// A refusal has been written in place of hyper's: whatever hyper still writes is dropped.
     refused: bool,
-    /// Content has broken its framing: nothing that comes behind can be read in one way only.
+    /// Content has broken its framing, so nothing behind it can be read in one way only.
     broken: bool,
     deadline: WriteDeadline,
-    /// Bytes came since the last answer.
+    /// Bytes have arrived since the last response.
     pub(crate) unanswered: bool,
     peer_closed: bool,
 }
 
-/// Who reads what comes next.
+/// Which reader takes the next bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reader {
-    /// A head comes, and is looked at here first.
+    /// This stream: the next bytes are a head, which may be a hit.
     Here,
-    /// hyper has a request, of which so many bytes of content are still to come.
+    /// hyper, which has a request with so many bytes of content still to come.
     HyperFor { content: u64 },
     /// hyper, to the end of the connection.
     Hyper,
@@ -73,11 +74,11 @@ impl<H: Handler> ClientStream<H> {
             handler,
             socket: Some(socket),
             peer,
-            heads: Heads::beginning_with(first.as_slice()),
+            heads: HeadBuffer::beginning_with(first.as_slice()),
             reader,
             limits: HeadLimits::of(options),
             framing,
-            own: Writing::default(),
+            direct: DirectWriter::default(),
             answering: false,
             refused: false,
             broken: false,
@@ -91,37 +92,37 @@ impl<H: Handler> ClientStream<H> {
         self.socket.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
-    /// Finishes what has been begun to be said beside hyper.
-    pub(crate) fn poll_own(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Finishes what is being written past hyper.
+    pub(crate) fn poll_direct(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(socket) = self.socket.as_mut() else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
-        ready!(self.own.poll(socket, &mut self.deadline, cx))?;
+        ready!(self.direct.poll(socket, &mut self.deadline, cx))?;
         if std::mem::take(&mut self.answering) {
-            self.peer.turn().give();
-            self.peer.turn().flushed();
+            self.peer.activity().response_ended();
+            self.peer.activity().flushed();
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Whether hyper is about to refuse a head by itself. Then that has been said in our words, and is not to be written.
+    /// Whether hyper is about to refuse a head by itself. A refusal of our own is queued then, and hyper's must not be written.
     fn replaces(&mut self, bytes: &[u8]) -> bool {
         if self.framing.is_some()
             && !self.refused
-            && self.peer.turn().is_between_answers()
-            && let Some(problem) = in_our_words(bytes)
+            && self.peer.activity().is_between_responses()
+            && let Some(problem) = replacement_for(bytes)
         {
-            self.own.say(problem.to_http1());
+            self.direct.queue(problem.to_http1());
             self.refused = true;
-            self.handler.answered_before(&OwnAnswer::unread(self.peer.address().ip(), problem));
+            self.handler.on_local_reply(&LocalReply::unread(self.peer.info(), problem));
         }
         self.refused
     }
 
-    /// What hyper gets next. Nothing at the end.
+    /// Reads the next bytes for hyper. None at the end.
     fn poll_for_hyper(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.reader == (Reader::HyperFor { content: 0 })
             && !self.heads.has_head()
             && !self.refused
-            && self.peer.turn().is_between_answers()
+            && self.peer.activity().is_between_responses()
         {
             self.reader = Reader::Here;
         }
@@ -129,18 +130,18 @@ impl<H: Handler> ClientStream<H> {
             ready!(self.poll_answers(cx))?;
         }
         let is_head = self.heads.has_head();
-        let most = match self.reader {
+        let max = match self.reader {
             Reader::HyperFor { content: 0 } if !is_head => return self.poll_whether_gone(cx),
             Reader::HyperFor { content } if !is_head => content,
             _ => u64::MAX,
         };
-        let most = usize::try_from(most).unwrap_or(usize::MAX).min(buf.remaining());
-        let at_hand = self.heads.at_hand();
-        let given = if at_hand.is_empty() {
-            ready!(poll_read_at_most(self.socket()?, cx, buf, most))?
+        let max = usize::try_from(max).unwrap_or(usize::MAX).min(buf.remaining());
+        let pending = self.heads.pending();
+        let given = if pending.is_empty() {
+            ready!(poll_read_up_to(self.socket()?, cx, buf, max))?
         } else {
-            let given = at_hand.len().min(most);
-            buf.put_slice(&at_hand[..given]);
+            let given = pending.len().min(max);
+            buf.put_slice(&pending[..given]);
             self.heads.advance(given);
             given
         };
@@ -152,27 +153,27 @@ impl<H: Handler> ClientStream<H> {
         Poll::Ready(Ok(()))
     }
 
-    /// While hyper answers it asks whether the client is still there. What else comes meanwhile waits here.
+    /// While hyper answers, it reads to learn whether the client is still there. Bytes that arrive meanwhile wait here.
     fn poll_whether_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.heads.is_empty() && ready!(self.poll_heads(cx))? == 0 {
+        if self.heads.is_empty() && ready!(self.poll_read_heads(cx))? == 0 {
             return Poll::Ready(Ok(()));
         }
         Poll::Pending
     }
 
-    /// Notes what is wrong with these bytes, and says how many of them may be read.
+    /// Notes what is wrong with these bytes, and returns how many of them hyper may read.
     fn watch(&mut self, bytes: &[u8]) -> usize {
         self.unanswered = true;
-        self.peer.turn().begin();
+        self.peer.activity().byte_received();
         if self.peer.is_switched() {
-            // What comes is in another protocol.
+            // Another protocol follows.
             self.framing = None;
         }
         let Some(framing) = &mut self.framing else { return bytes.len() };
-        let good = framing.see(bytes);
-        let suspicion = framing.suspicion();
-        if suspicion != Suspicion::default() {
-            self.peer.suspect(suspicion);
+        let good = framing.inspect(bytes);
+        let faults = framing.faults();
+        if faults != FramingFaults::default() {
+            self.peer.set_faults(faults);
         }
         self.broken |= good < bytes.len();
         good
@@ -208,7 +209,7 @@ impl<H: Handler> AsyncWrite for ClientStream<H> {
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        ready!(this.poll_own(cx))?;
+        ready!(this.poll_direct(cx))?;
         this.unanswered = false;
         if this.replaces(bufs.first().map_or(&[], |first| first)) {
             return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
@@ -221,17 +222,17 @@ impl<H: Handler> AsyncWrite for ClientStream<H> {
         true
     }
 
-    /// hyper flushes when it has nothing left to write, and the outbox is open only while a response has not begun: between the two
-    /// lies the gap for informational responses.
+    /// hyper flushes when it has nothing left to write, and the outbox is open only until a response begins. So informational responses are
+    /// written here.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(this.poll_own(cx))?;
-        this.own.say(this.peer.outbox().take());
-        ready!(this.poll_own(cx))?;
+        ready!(this.poll_direct(cx))?;
+        this.direct.queue(this.peer.outbox().take());
+        ready!(this.poll_direct(cx))?;
         ready!(this.socket()?.poll_flush(cx))?;
-        this.peer.turn().flushed();
-        if this.reader == (Reader::HyperFor { content: 0 }) && !this.heads.is_empty() && this.peer.turn().is_between_answers() {
-            // What waits here was read when hyper had no use for it: nothing else makes it ask again.
+        this.peer.activity().flushed();
+        if this.reader == (Reader::HyperFor { content: 0 }) && !this.heads.is_empty() && this.peer.activity().is_between_responses() {
+            // hyper could not use these bytes when they were read, so nothing but this makes it read again.
             cx.waker().wake_by_ref();
         }
         Poll::Ready(Ok(()))
@@ -239,7 +240,7 @@ impl<H: Handler> AsyncWrite for ClientStream<H> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(this.poll_own(cx))?;
+        ready!(this.poll_direct(cx))?;
         this.socket()?.poll_shutdown(cx)
     }
 }
@@ -248,46 +249,46 @@ impl<H: Handler> Drop for ClientStream<H> {
     fn drop(&mut self) {
         let Some(socket) = self.socket.take() else { return };
         if self.deadline.is_over() {
-            // What it did not take would stay in the kernel's memory for as long again, if the connection were closed in order.
+            // After an orderly close, the bytes that the client did not take would stay in the kernel's memory for as long again.
             socket.reset_on_drop();
             return;
         }
         if self.peer.is_late() && self.unanswered {
-            say_late(&socket, &self.peer, &self.handler);
+            write_timeout_reply(&socket, &self.peer, &self.handler);
         }
-        // Where all that was announced has come, there is nothing more to be waited for.
+        // A client that has sent all the content it announced has nothing more to send.
         let is_sending = self.framing.as_ref().is_some_and(FramingWatch::is_in_content);
         if (self.peer.lingers() || is_sending)
             && !self.peer_closed
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            runtime.spawn(linger_on_connection(socket, self.peer.clone()));
+            runtime.spawn(drain_connection(socket, self.peer.clone()));
         }
     }
 }
 
-fn poll_read_at_most(socket: Pin<&mut Socket>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>, most: usize) -> Poll<io::Result<usize>> {
+fn poll_read_up_to(socket: Pin<&mut Socket>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>, max: usize) -> Poll<io::Result<usize>> {
     let before = buf.filled().len();
-    if most == buf.remaining() {
+    if max == buf.remaining() {
         ready!(socket.poll_read(cx, buf))?;
         return Poll::Ready(Ok(buf.filled().len() - before));
     }
-    let mut part = ReadBuf::new(buf.initialize_unfilled_to(most));
+    let mut part = ReadBuf::new(buf.initialize_unfilled_to(max));
     ready!(socket.poll_read(cx, &mut part))?;
     let read = part.filled().len();
     buf.advance(read);
     Poll::Ready(Ok(read))
 }
 
-/// Answers a connection whose first bytes did not make a protocol in time.
-pub(crate) fn answer_late<H: Handler>(socket: &Socket, first: &FirstBytes, peer: &Peer, handler: &H) {
+/// Answers a connection whose first bytes did not tell its protocol in time.
+pub(crate) fn reply_timeout<H: Handler>(socket: &Socket, first: &FirstBytes, peer: &Peer, handler: &H) {
     if !first.as_slice().is_empty() {
-        say_late(socket, peer, handler);
+        write_timeout_reply(socket, peer, handler);
     }
 }
 
-/// Whether it can be written at once or not: this client has had its time.
-fn say_late<H: Handler>(socket: &Socket, peer: &Peer, handler: &H) {
+/// Writes 408 if it fits at once: the client has had its time, so nothing waits for it.
+fn write_timeout_reply<H: Handler>(socket: &Socket, peer: &Peer, handler: &H) {
     socket.write_without_waiting(&LATE.to_http1());
-    handler.answered_before(&OwnAnswer::unread(peer.address().ip(), LATE));
+    handler.on_local_reply(&LocalReply::unread(peer.info(), LATE));
 }

@@ -1,4 +1,4 @@
-//! What is written past hyper: words of the listener's own, and answers from the store, whose bodies go out as they lie there.
+//! Writes past hyper: local replies, informational responses, and hits, whose bodies are written from the memory they are stored in.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -13,48 +13,47 @@ use crate::connection::stall::WriteDeadline;
 use crate::listener::socket::Socket;
 
 /// Pieces of a body in one write, beside the head. A mebibyte has four.
-const PIECES: usize = 15;
-/// Bytes of a body that are taken from it before they are written. What it tells the access log is ahead of the client by no more.
-const GATHERED: usize = 1 << 20;
+const MAX_PIECES: usize = 15;
+/// Bytes of a body that are gathered before they are written. The access log counts them as sent, so it is ahead of the client by no more.
+const MAX_GATHERED: usize = 1 << 20;
 
-/// Bytes on their way out: a head, or other words, and the body behind it.
+/// Bytes to be written: a head, or a whole message, and the body behind it.
 #[derive(Debug)]
-pub(crate) struct Writing<B> {
+pub(crate) struct DirectWriter<B> {
     head: Vec<u8>,
     head_written: usize,
     pieces: VecDeque<Bytes>,
     body: Option<B>,
 }
 
-impl<B> Default for Writing<B> {
+impl<B> Default for DirectWriter<B> {
     fn default() -> Self {
         Self { head: Vec::new(), head_written: 0, pieces: VecDeque::new(), body: None }
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Writing<B> {
-    /// Whether all has been written.
+impl<B: Body<Data = Bytes> + Unpin> DirectWriter<B> {
+    /// Whether everything has been written.
     pub(crate) fn is_done(&self) -> bool {
         self.head.is_empty() && self.pieces.is_empty() && self.body.is_none()
     }
 
-    /// These bytes are next. Everything before has been written.
-    pub(crate) fn say(&mut self, words: Vec<u8>) {
-        // What there is room for stays: most of the time there is nothing to be said.
-        if !words.is_empty() {
-            self.head = words;
+    /// Queues these bytes. Everything before has been written.
+    pub(crate) fn queue(&mut self, bytes: Vec<u8>) {
+        // Usually they are empty, and then the buffer keeps its capacity.
+        if !bytes.is_empty() {
+            self.head = bytes;
         }
     }
 
-    /// An answer is next: its head by `head`, and the body that it gives. Everything before has been written. `None` where there is no
-    /// answer after all.
-    pub(crate) fn answer(&mut self, head: impl FnOnce(&mut Vec<u8>) -> Option<B>) -> Option<()> {
-        debug_assert!(self.is_done(), "answers are written one after the other");
+    /// Queues a response: `head` appends its head and returns its body. Everything before has been written. `None` if `head` has no response.
+    pub(crate) fn queue_response(&mut self, head: impl FnOnce(&mut Vec<u8>) -> Option<B>) -> Option<()> {
+        debug_assert!(self.is_done(), "responses are written one after the other");
         self.body = Some(head(&mut self.head)?);
         Some(())
     }
 
-    /// Writes all there is.
+    /// Writes everything queued.
     pub(crate) fn poll(&mut self, socket: &mut Socket, deadline: &mut WriteDeadline, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.is_done() {
             self.gather(cx)?;
@@ -63,7 +62,7 @@ impl<B: Body<Data = Bytes> + Unpin> Writing<B> {
                 self.head_written = 0;
                 continue;
             }
-            let mut slices = [IoSlice::new(&[]); PIECES + 1];
+            let mut slices = [IoSlice::new(&[]); MAX_PIECES + 1];
             slices[0] = IoSlice::new(&self.head[self.head_written..]);
             for (slice, piece) in slices[1..].iter_mut().zip(&self.pieces) {
                 *slice = IoSlice::new(piece);
@@ -78,13 +77,13 @@ impl<B: Body<Data = Bytes> + Unpin> Writing<B> {
         Poll::Ready(Ok(()))
     }
 
-    /// Takes from the body what fits into one write.
+    /// Takes as much from the body as fits into one write.
     fn gather(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let Some(body) = &mut self.body else { return Ok(()) };
         let mut gathered: usize = self.pieces.iter().map(Bytes::len).sum();
-        while self.pieces.len() < PIECES && gathered < GATHERED {
+        while self.pieces.len() < MAX_PIECES && gathered < MAX_GATHERED {
             match Pin::new(&mut *body).poll_frame(cx) {
-                // Trailers have no place behind a body of announced length.
+                // A body of announced length has no trailers.
                 Poll::Ready(Some(Ok(frame))) => {
                     let piece = frame.into_data().ok().filter(|piece| !piece.is_empty());
                     gathered += piece.as_ref().map_or(0, Bytes::len);

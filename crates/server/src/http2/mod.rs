@@ -1,4 +1,4 @@
-//! What hyper leaves open for the streams of an HTTP/2 connection.
+//! HTTP/2: deadlines and limits that hyper does not have for the streams of a connection.
 
 pub(crate) mod streams;
 pub(crate) mod unsent;

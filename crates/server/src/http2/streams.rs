@@ -1,12 +1,12 @@
 //! The streams of one HTTP/2 connection: which of them wait for their client, and whether the connection is idle.
 //!
-//! Flow control lets a client keep a stream open for ever without taking a byte of it, and with the stream what stands behind it: a connection to
-//! the origin, a place in its queue. HTTP/1.1 has the deadline of a write for that ([`crate::connection::stall`]), which a stream is given here.
+//! Flow control lets a client keep a stream open for ever without taking a byte of it, and with the stream whatever it uses: a connection to
+//! the origin, a place in its queue. On HTTP/1.1 the deadline of writes ends that ([`crate::connection::stall`]); here each stream has one.
 //!
 //! 1. Each request begins a [`Stream`], which is handed over to the task that hyper spawns for it right afterwards.
-//! 2. The pieces of its answer are counted while they are on their way ([`crate::http2::unsent`]).
-//! 3. A task that waits while pieces of its answer are under way, none of which the client takes, ends after `write_timeout`. hyper's and h2's
-//!    handles end with it, which resets the stream (CANCEL) and gives up the request.
+//! 2. The pieces of its response are counted until the client has taken them ([`crate::http2::unsent`]).
+//! 3. A task that waits while such pieces exist, and whose client takes none of them, ends after `write_timeout`. hyper's and h2's
+//!    handles end with it, which resets the stream (CANCEL) and drops the request.
 //! 4. A connection without such tasks, on which no byte is taken either, is idle.
 
 use std::future::Future;
@@ -32,22 +32,22 @@ struct Connection {
     /// The stream whose task hyper is about to spawn.
     begun: Mutex<Option<Arc<Stream>>>,
     tasks: AtomicUsize,
-    /// Something was asked or taken since the last beat.
+    /// A request has begun, or bytes were taken, since the last tick.
     is_busy: AtomicBool,
 }
 
-/// One request with its answer.
+/// One request with its response.
 #[derive(Debug)]
 pub(crate) struct Stream {
     connection: Arc<Connection>,
-    /// Bytes of its answer that are on their way.
+    /// Bytes of its response that the connection has and the client has not.
     unsent: AtomicUsize,
-    /// Bytes of its answer that the client has taken.
+    /// Bytes of its response that the client has taken.
     taken: AtomicU64,
 }
 
 impl Streams {
-    /// `unsent` counts what is on its way on all connections.
+    /// `unsent` counts the unsent bytes of all connections.
     pub(crate) fn new(write_timeout: Duration, unsent: Arc<AtomicU64>) -> Self {
         Self(Arc::new(Connection {
             write_timeout,
@@ -58,7 +58,7 @@ impl Streams {
         }))
     }
 
-    /// A request has come. hyper spawns its task next.
+    /// A request has arrived. hyper spawns its task next.
     pub(crate) fn begin(&self) -> Arc<Stream> {
         self.0.is_busy.store(true, Ordering::Relaxed);
         let stream = Arc::new(Stream { connection: Arc::clone(&self.0), unsent: AtomicUsize::new(0), taken: AtomicU64::new(0) });
@@ -66,7 +66,7 @@ impl Streams {
         stream
     }
 
-    /// Whether anything was under way since this was last asked.
+    /// Whether anything was under way since the last call.
     pub(crate) fn were_busy(&self) -> bool {
         let was_busy = self.0.is_busy.swap(false, Ordering::Relaxed);
         was_busy || self.0.tasks.load(Ordering::Relaxed) > 0
@@ -74,7 +74,7 @@ impl Streams {
 }
 
 impl Stream {
-    /// So many bytes of the answer are on their way now.
+    /// So many bytes of the response were handed to the connection.
     pub(crate) fn sending(&self, bytes: usize) {
         self.unsent.fetch_add(bytes, Ordering::Relaxed);
         self.connection.unsent.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -87,7 +87,7 @@ impl Stream {
         self.dropped(bytes);
     }
 
-    /// So many of them will not be sent after all.
+    /// So many of them were dropped unsent.
     pub(crate) fn dropped(&self, bytes: usize) {
         self.unsent.fetch_sub(bytes, Ordering::Relaxed);
         self.connection.unsent.fetch_sub(bytes as u64, Ordering::Relaxed);
@@ -98,7 +98,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
     fn execute(&self, task: F) {
         let stream = self.0.begun.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.0.tasks.fetch_add(1, Ordering::Relaxed);
-        tokio::spawn(StreamTask { task, stream, patience: None, taken: 0, _running: Running(Arc::clone(&self.0)) });
+        tokio::spawn(StreamTask { task, stream, stalled: None, taken: 0, _running: Running(Arc::clone(&self.0)) });
     }
 }
 
@@ -118,9 +118,9 @@ pin_project! {
         #[pin]
         task: F,
         stream: Option<Arc<Stream>>,
-        // While it waits for its client.
-        patience: Option<Pin<Box<Sleep>>>,
-        // What the client had taken when `patience` began.
+        // Set while it waits for its client.
+        stalled: Option<Pin<Box<Sleep>>>,
+        // What the client had taken when `stalled` began.
         taken: u64,
         _running: Running,
     }
@@ -136,19 +136,19 @@ impl<F: Future<Output = ()>> Future for StreamTask<F> {
         }
         let Some(stream) = this.stream else { return Poll::Pending };
         if stream.unsent.load(Ordering::Relaxed) == 0 {
-            *this.patience = None;
+            *this.stalled = None;
             return Poll::Pending;
         }
         let timeout = stream.connection.write_timeout;
         loop {
             let taken = stream.taken.load(Ordering::Relaxed);
-            let begins = this.patience.is_none() || *this.taken != taken;
-            let patience = this.patience.get_or_insert_with(|| Box::pin(sleep(timeout)));
+            let begins = this.stalled.is_none() || *this.taken != taken;
+            let stalled = this.stalled.get_or_insert_with(|| Box::pin(sleep(timeout)));
             if begins {
                 *this.taken = taken;
-                patience.set(sleep(timeout));
+                stalled.set(sleep(timeout));
             }
-            ready!(patience.as_mut().poll(cx));
+            ready!(stalled.as_mut().poll(cx));
             if *this.taken == stream.taken.load(Ordering::Relaxed) {
                 return Poll::Ready(());
             }

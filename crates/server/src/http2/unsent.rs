@@ -1,4 +1,4 @@
-//! The content of an answer over HTTP/2 on its way to the client: in small pieces, counted while they wait.
+//! The content of an HTTP/2 response on its way to the client: in small pieces, counted while they wait.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub(crate) const PIECE: usize = 16 * 1024;
 /// Bytes of one stream that its connection takes before the client does.
 pub(crate) const MAX_UNSENT: usize = 64 * 1024;
 
-/// A piece of an answer that the client has not taken yet.
+/// A piece of a response that the client has not taken yet.
 #[derive(Debug)]
 pub(crate) struct Unsent {
     bytes: Bytes,
@@ -54,22 +54,22 @@ impl Drop for Unsent {
 
 pin_project! {
     /// A body whose pieces are [`Unsent`].
-    pub(crate) struct Counted<B> {
+    pub(crate) struct CountedBody<B> {
         #[pin]
         body: B,
-        // What is left of the piece that came last.
+        // The rest of the last frame.
         rest: Bytes,
         stream: Arc<Stream>,
     }
 }
 
-impl<B> Counted<B> {
+impl<B> CountedBody<B> {
     pub(crate) fn new(body: B, stream: Arc<Stream>) -> Self {
         Self { body, rest: Bytes::new(), stream }
     }
 }
 
-impl<B: Body<Data = Bytes>> Body for Counted<B> {
+impl<B: Body<Data = Bytes>> Body for CountedBody<B> {
     type Data = Unsent;
     type Error = B::Error;
 

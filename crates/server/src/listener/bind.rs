@@ -11,13 +11,13 @@ use crate::listener::socket::Listener;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
-/// A client that is gone without a word (a pulled cable, a firewall that forgets) is found out after the first of these, and three times the
-/// second: most firewalls forget after some minutes.
+/// TCP keepalive: a client that vanished (a pulled cable, a firewall that dropped its state) is noticed after `PROBE_AFTER` and three probes.
+/// Most firewalls drop the state of an idle connection after some minutes.
 const PROBE_AFTER: Duration = Duration::from_secs(60);
 const PROBE_EVERY: Duration = Duration::from_secs(10);
 const PROBES: u32 = 3;
 
-/// An address that cannot be listened on.
+/// An address that could not be bound.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {source}")]
 pub struct BindError {
@@ -56,7 +56,7 @@ mod tests {
     use crate::listener::socket::Socket;
 
     #[tokio::test]
-    async fn a_client_that_is_gone_without_a_word_is_found_out() {
+    async fn a_client_that_vanished_is_noticed() {
         let listener = listen("127.0.0.1:0".parse().expect("address")).expect("listener");
         let _client = tokio::net::TcpStream::connect(listener.local_addr().expect("address")).await.expect("connect");
         let Socket::Tcp(accepted) = listener.accept().await.expect("accept").socket;

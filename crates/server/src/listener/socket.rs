@@ -1,4 +1,4 @@
-//! A client's socket, whatever kind of listener it came from. The rest of the crate knows no kind of socket but this one.
+//! Listening sockets and the sockets of clients, with their kinds as variants. The rest of the crate does not know the kinds.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A socket that is listened on. An enum rather than a trait object: a kind of its own costs no allocation and no indirect call.
+/// A socket that is listened on. An enum rather than a trait object: it costs no allocation and no indirect call.
 #[derive(Debug)]
 pub(crate) enum Listener {
     /// TCP over IPv4 or IPv6.
@@ -41,7 +41,7 @@ impl Listener {
         let Self::Tcp(listener) = self;
         loop {
             let (stream, remote) = listener.accept().await?;
-            // Without an address of its own the connection is gone already. That is no failure of the listener.
+            // No local address: the connection has ended already, which is no failure of the listener.
             if let Ok(local) = stream.local_addr() {
                 return Ok(Accepted { socket: Socket::Tcp(stream), info: ConnectionInfo { remote, local, secure: false } });
             }
@@ -64,7 +64,7 @@ pub(crate) enum Socket {
 }
 
 impl Socket {
-    /// Writes as much as fits without waiting, and drops the rest: for a last message to a client that is not waited for.
+    /// Writes as much as fits without waiting, and drops the rest: for a last message on a connection that is closed in any case.
     pub(crate) fn write_without_waiting(&self, bytes: &[u8]) {
         match self {
             Self::Tcp(stream) => drop(stream.try_write(bytes)),

@@ -1,4 +1,4 @@
-//! Cookies that HTTP/2 has parted.
+//! Cookies that HTTP/2 splits over several fields.
 
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};

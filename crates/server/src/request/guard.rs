@@ -1,11 +1,11 @@
-//! Which requests go no further: those that another server might read in another way (RFC 9112 §11.2), those for nobody here, and
-//! those that ask this gateway itself.
+//! Judges a request by its head. Refused are requests that another server might read in another way (RFC 9112 §11.2) and those that name no
+//! valid host; answered are those that ask this gateway itself (RFC 9110 §7.6.2).
 
 use http::header::{self, HeaderName, HeaderValue};
 use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 
-use crate::request::suspicion::Suspicion;
+use crate::request::faults::FramingFaults;
 use larder_config::ServerOptions;
 use larder_message::authority;
 use larder_message::forward::{CDN_LOOP, loops};
@@ -16,10 +16,10 @@ pub(crate) const HEAD_TOO_LARGE: Problem =
 const LOOP: Problem =
     Problem::new(StatusCode::LOOP_DETECTED, "proxy_loop_detected", "The request has come through here twice before.").closing();
 
-/// What is done with a request instead of handling it.
+/// What becomes of a request.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// It goes on.
+    /// It is handled.
     Pass,
     /// It is refused, and its connection closed.
     Refuse(Problem),
@@ -27,7 +27,7 @@ pub(crate) enum Verdict {
     Answer(Response<String>),
 }
 
-/// The head of a request, where it lies.
+/// The parts of a request's head.
 #[derive(Clone, Copy)]
 struct Head<'a> {
     method: &'a Method,
@@ -36,7 +36,7 @@ struct Head<'a> {
     headers: &'a HeaderMap,
 }
 
-/// How much a head may have, in bytes.
+/// Limits of a head, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HeadLimits {
     pub(crate) target: usize,
@@ -50,8 +50,8 @@ impl HeadLimits {
     }
 }
 
-/// Judges a request by its head. `suspicion` says what was seen in the raw bytes of its connection.
-pub(crate) fn judge<B>(request: &Request<B>, suspicion: Suspicion, limits: HeadLimits) -> Verdict {
+/// Judges a request by its head. `faults` are those in the raw bytes of its connection.
+pub(crate) fn judge<B>(request: &Request<B>, faults: FramingFaults, limits: HeadLimits) -> Verdict {
     let head = Head { method: request.method(), uri: request.uri(), version: request.version(), headers: request.headers() };
     let (mut is_coded, mut expects, mut was_forwarded) = (false, false, false);
     for name in head.headers.keys() {
@@ -62,7 +62,7 @@ pub(crate) fn judge<B>(request: &Request<B>, suspicion: Suspicion, limits: HeadL
     let refusal = check_target(head, limits.target)
         .or_else(|| if head.version == Version::HTTP_2 { check_size(head, limits.fields) } else { None })
         .or_else(|| check_host(head))
-        .or_else(|| if is_coded || suspicion != Suspicion::default() { check_framing(head, suspicion) } else { None })
+        .or_else(|| if is_coded || faults != FramingFaults::default() { check_framing(head, faults) } else { None })
         .or_else(|| if expects { check_expectation(head) } else { None })
         .or_else(|| if was_forwarded && loops(head.headers) { Some(LOOP) } else { None });
     match refusal {
@@ -95,7 +95,7 @@ fn check_target(head: Head<'_>, max_target: usize) -> Option<Problem> {
     }
 }
 
-/// The library's own limit is further out: it answers with a bare status, which nobody hears of.
+/// h2's own limit is twice as large: h2 answers with a bare status, which reaches neither handler nor access log.
 fn check_size(head: Head<'_>, max_fields: usize) -> Option<Problem> {
     const FIELD: usize = 32;
     let size: usize = head.headers.iter().map(|(name, value)| FIELD + name.as_str().len() + value.len()).sum();
@@ -140,16 +140,16 @@ fn same_authority(host: &HeaderValue, target: &Authority, scheme: Option<&str>) 
 
 /// RFC 9112 §2.2, §6.1: lines end in CRLF, and content has one length. hyper refuses `Transfer-Encoding` that does not end in `chunked`,
 /// and decodes only `chunked`; another coding before it would go on with its name lost.
-fn check_framing(head: Head<'_>, suspicion: Suspicion) -> Option<Problem> {
-    if suspicion.bare_lf {
+fn check_framing(head: Head<'_>, faults: FramingFaults) -> Option<Problem> {
+    if faults.bare_lf {
         return bad("A line of the request ends in a bare LF.");
     }
-    if suspicion.odd_length {
+    if faults.odd_length {
         return bad("The Content-Length field is malformed.");
     }
     let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
     let coding = codings.next()?;
-    if suspicion.ambiguous || head.headers.contains_key(header::CONTENT_LENGTH) {
+    if faults.ambiguous || head.headers.contains_key(header::CONTENT_LENGTH) {
         return bad("Content-Length and Transfer-Encoding exclude each other.");
     }
     if codings.next().is_some() || !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") {
@@ -208,7 +208,7 @@ mod tests {
         for (name, value) in lines {
             request.headers_mut().append(*name, HeaderValue::from_static(value));
         }
-        match judge(&request, Suspicion::default(), LIMITS) {
+        match judge(&request, FramingFaults::default(), LIMITS) {
             Verdict::Pass => "pass".to_owned(),
             Verdict::Refuse(problem) => problem.status().as_str().to_owned(),
             Verdict::Answer(response) => response.into_body(),
@@ -224,7 +224,7 @@ mod tests {
         for host in ["a.example", "a.example:8080", "127.0.0.1:1", "[::1]", "[::1]:80", "a_b"] {
             let mut request = Request::builder().uri("/").body(()).expect("request");
             request.headers_mut().insert("host", HeaderValue::from_static(host));
-            assert!(matches!(judge(&request, Suspicion::default(), LIMITS), Verdict::Pass), "{host}");
+            assert!(matches!(judge(&request, FramingFaults::default(), LIMITS), Verdict::Pass), "{host}");
         }
         assert_eq!(get("/", &[]), "400");
         assert_eq!(get("/", &[("host", "a"), ("host", "a")]), "400");

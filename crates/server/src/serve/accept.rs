@@ -1,4 +1,4 @@
-//! The accept loops.
+//! The accept loops: each new connection is served in a task of its own, or refused where there are too many.
 
 use std::io;
 use std::sync::Arc;
@@ -7,36 +7,36 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::sync::{Semaphore, watch};
 
-use crate::connection::handler::{Handler, OwnAnswer};
-use crate::connection::linger::linger_on_connection;
+use crate::connection::handler::{Handler, LocalReply};
+use crate::connection::linger::drain_connection;
 use crate::connection::open::{OpenConnections, Slot};
 use crate::connection::peer::Peer;
 use crate::listener::socket::{Accepted, Listener};
-use crate::serve::drive::Pulse;
+use crate::serve::drive::ServerState;
 use crate::serve::protocols::Protocols;
 use larder_message::problem::Problem;
 
-const FULL: Problem =
+const TOO_MANY_CONNECTIONS: Problem =
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "connection_limit_reached", "There are too many connections.").closing();
-/// Pauses after an accept that failed for want of something, such as file descriptors.
+/// Pauses after an accept that failed because something ran out, such as file descriptors.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// Connections that are turned away at the same time and may still read why. More are closed at once.
-pub(crate) const TURNED_AWAY: usize = 64;
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+/// Refused connections that are drained at the same time, so that their clients can read why. More are closed at once.
+pub(crate) const MAX_REFUSED: usize = 64;
 
 /// What every accept loop needs.
 #[derive(Clone)]
 pub(crate) struct Acceptor<H> {
     pub(crate) slots: Arc<Semaphore>,
-    pub(crate) turned_away: Arc<Semaphore>,
+    pub(crate) refused_slots: Arc<Semaphore>,
     pub(crate) protocols: Arc<Protocols>,
     pub(crate) open: OpenConnections,
-    pub(crate) pulse: watch::Receiver<Pulse>,
+    pub(crate) state: watch::Receiver<ServerState>,
     pub(crate) handler: H,
 }
 
 impl<H: Handler> Acceptor<H> {
-    /// Accepts for as long as it runs. No error ends it, and none makes it spin.
+    /// Accepts until it is aborted. After an error it pauses, so that it neither ends nor spins.
     pub(crate) async fn run(self, listener: Listener) {
         let mut pause = FIRST_PAUSE;
         loop {
@@ -49,33 +49,33 @@ impl<H: Handler> Acceptor<H> {
                 Err(error) => {
                     tracing::warn!(%error, "accepting connections is failing");
                     tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    pause = (pause * 2).min(MAX_PAUSE);
                 }
             }
         }
     }
 
     fn begin(&self, accepted: Accepted) {
-        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else { return self.turn_away(accepted) };
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else { return self.refuse(accepted) };
         let Accepted { socket, info } = accepted;
         let peer = Peer::new(info, Slot::new(slot, &self.open), self.protocols.tunnel_idle());
-        let (protocols, handler, pulse) = (Arc::clone(&self.protocols), self.handler.clone(), self.pulse.clone());
-        tokio::spawn(async move { protocols.serve(socket, peer, handler, pulse).await });
+        let (protocols, handler, state) = (Arc::clone(&self.protocols), self.handler.clone(), self.state.clone());
+        tokio::spawn(async move { protocols.serve(socket, peer, handler, state).await });
     }
 
-    /// Refuses at once instead of leaving the connection in the backlog: a client that is told can go elsewhere, one that waits holds its
-    /// own resources until its patience ends. Costs one write and no memory; if the write does not fit, closing says enough. What the client
-    /// has sent by then is read, or the system would reset the connection before it has read why.
-    fn turn_away(&self, Accepted { socket, info }: Accepted) {
-        socket.write_without_waiting(&FULL.to_http1());
-        self.handler.answered_before(&OwnAnswer::unread(info.remote.ip(), FULL));
-        if let Ok(place) = Arc::clone(&self.turned_away).try_acquire_owned() {
-            tokio::spawn(linger_on_connection(socket, place));
+    /// Refuses at once instead of leaving the connection in the backlog: a refused client can go elsewhere, and a waiting one holds its own
+    /// resources until it times out. This costs one write and no memory; if the write does not fit, the connection is closed without it. What
+    /// the client has sent by then is read, or the system would reset the connection before the client has read the refusal.
+    fn refuse(&self, Accepted { socket, info }: Accepted) {
+        socket.write_without_waiting(&TOO_MANY_CONNECTIONS.to_http1());
+        self.handler.on_local_reply(&LocalReply::unread(info, TOO_MANY_CONNECTIONS));
+        if let Ok(permit) = Arc::clone(&self.refused_slots).try_acquire_owned() {
+            tokio::spawn(drain_connection(socket, permit));
         }
     }
 }
 
-/// A connection that was gone before it was accepted says nothing about the next one.
+/// The connection ended before it was accepted, which is no failure of the listener.
 fn concerns_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }

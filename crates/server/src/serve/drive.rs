@@ -1,4 +1,4 @@
-//! What goes on beside the protocol library while it serves a connection: deadlines, and the end of the server.
+//! Polls a connection to its end, beside what hyper does: idle and head deadlines, and the shutdown of the server.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -11,94 +11,96 @@ use crate::http2::streams::Streams;
 
 /// What the server tells all its connections.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Pulse {
+pub(crate) struct ServerState {
     pub(crate) phase: Phase,
-    /// Grows with every beat, by which connections tell how long they wait.
-    pub(crate) beats: u32,
+    /// Grows with every tick. Connections count how many of them they wait, so no connection needs a timer.
+    pub(crate) ticks: u32,
 }
 
-/// Where the whole server is.
+/// How far the server has shut down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
     #[default]
     Serving,
-    /// No new connections. HTTP/2 clients are told to go; on HTTP/1.1, where closing may cross a request, the next answer says so.
-    Parting,
+    /// No new connections. HTTP/2 clients get GOAWAY. HTTP/1.1 has no such message, and closing an idle connection may lose a request that is
+    /// on its way, so the next response says `Connection: close`.
+    GoingAway,
     /// Requests under way finish; idle connections close.
     Draining,
     /// Everything ends now.
     Aborting,
 }
 
-/// How a connection goes, beside what its protocol library does.
-pub(crate) struct Course<'a> {
+/// Drives one connection.
+pub(crate) struct Driver<'a> {
     pub(crate) peer: &'a Peer,
     pub(crate) deadlines: Deadlines,
-    /// Those of HTTP/2.
+    /// The streams of an HTTP/2 connection.
     pub(crate) streams: Option<Streams>,
-    /// Beats since any of them was under way.
-    pub(crate) quiet: u32,
+    /// Ticks since one of these streams was busy.
+    pub(crate) idle_ticks: u32,
 }
 
-/// What a beat means to a connection.
-enum Due {
-    Nothing,
-    /// It has been idle for long enough.
-    Finish,
-    /// The client had its time.
-    End,
+/// What a tick means for a connection.
+enum TickAction {
+    Continue,
+    /// It has been idle for too long: it takes no more requests.
+    ShutDown,
+    /// Its client is late.
+    Close,
 }
 
-impl Course<'_> {
-    /// Polls a connection to its end, tells it when the server drains, and ends it when its client is late. `finish` lets requests under
+impl Driver<'_> {
+    /// Polls a connection to its end, shuts it down with the server, and closes it when its client is late. `shut_down` lets requests under
     /// way finish and takes no others.
-    pub(crate) async fn drive<C>(mut self, connection: C, finish: impl Fn(Pin<&mut C>), mut pulse: watch::Receiver<Pulse>)
+    pub(crate) async fn drive<C>(mut self, connection: C, shut_down: impl Fn(Pin<&mut C>), mut state: watch::Receiver<ServerState>)
     where
         C: Future<Output = Result<(), hyper::Error>>,
     {
         let mut connection = pin!(connection);
-        // It may have begun when the server was about to stop.
-        if pulse.borrow_and_update().phase == Phase::Parting {
-            self.part(|| finish(connection.as_mut()));
+        // The server may have begun to shut down before this connection watched it.
+        if state.borrow_and_update().phase == Phase::GoingAway {
+            self.go_away(|| shut_down(connection.as_mut()));
         }
         let result = loop {
             tokio::select! {
                 biased;
                 result = connection.as_mut() => break result,
-                changed = pulse.changed() => match (changed, pulse.borrow_and_update().phase) {
-                    (Ok(()), Phase::Serving) => match self.beat() {
-                        Due::Nothing => {}
-                        Due::Finish => finish(connection.as_mut()),
-                        Due::End => return self.peer.mark_late(),
+                changed = state.changed() => match (changed, state.borrow_and_update().phase) {
+                    (Ok(()), Phase::Serving) => match self.tick() {
+                        TickAction::Continue => {}
+                        TickAction::ShutDown => shut_down(connection.as_mut()),
+                        TickAction::Close => return self.peer.set_late(),
                     },
-                    (Ok(()), Phase::Parting) => self.part(|| finish(connection.as_mut())),
-                    (Ok(()), Phase::Draining) => finish(connection.as_mut()),
+                    (Ok(()), Phase::GoingAway) => self.go_away(|| shut_down(connection.as_mut())),
+                    (Ok(()), Phase::Draining) => shut_down(connection.as_mut()),
                     (Ok(()), Phase::Aborting) | (Err(_), _) => return,
                 },
             }
         };
-        // Before the connection is dropped: the socket's last words depend on why it ended.
+        // Set before the connection is dropped: what the socket does then depends on it.
         if result.is_err_and(|error| error.is_parse()) {
-            self.peer.mark_lingering();
+            self.peer.set_lingering();
         }
     }
 
-    /// Streams of HTTP/2 take no turns. An idle connection of theirs is told to go (RFC 9113 §6.8), and has the time of a head to do so.
-    fn beat(&mut self) -> Due {
+    /// Streams of HTTP/2 overlap, so their connection is idle while none is busy. It gets GOAWAY then (RFC 9113 §6.8), and is closed if its
+    /// client has not left within the time of a head.
+    fn tick(&mut self) -> TickAction {
         let Some(streams) = &self.streams else {
-            return if self.peer.turn().beat(self.deadlines) { Due::End } else { Due::Nothing };
+            return if self.peer.activity().tick(self.deadlines) { TickAction::Close } else { TickAction::Continue };
         };
         let Deadlines { head, idle } = self.deadlines;
-        self.quiet = if streams.were_busy() { 0 } else { self.quiet.saturating_add(1) };
-        match self.quiet {
-            quiet if quiet > idle.saturating_add(head) => Due::End,
-            quiet if quiet > idle => Due::Finish,
-            _ => Due::Nothing,
+        self.idle_ticks = if streams.were_busy() { 0 } else { self.idle_ticks.saturating_add(1) };
+        match self.idle_ticks {
+            ticks if ticks > idle.saturating_add(head) => TickAction::Close,
+            ticks if ticks > idle => TickAction::ShutDown,
+            _ => TickAction::Continue,
         }
     }
 
-    /// RFC 9113 §6.8 has a way to say goodbye that crosses no request; HTTP/1.1 has none but an answer.
-    fn part(&self, finish: impl FnOnce()) {
-        if self.streams.is_some() { finish() } else { self.peer.mark_parting() }
+    /// HTTP/2 can announce the end of a connection without losing a request (RFC 9113 §6.8); HTTP/1.1 can only do so in a response.
+    fn go_away(&self, shut_down: impl FnOnce()) {
+        if self.streams.is_some() { shut_down() } else { self.peer.close_after_response() }
     }
 }

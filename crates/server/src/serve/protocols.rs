@@ -1,4 +1,4 @@
-//! One connection from its first byte to its last.
+//! One connection: its first bytes tell the protocol, and hyper serves the rest.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,19 +12,19 @@ use crate::connection::activity::Deadlines;
 use crate::connection::handler::Handler;
 use crate::connection::peer::Peer;
 use crate::connection::sniff::FirstBytes;
-use crate::http1::stream::{ClientStream, answer_late};
+use crate::http1::stream::{ClientStream, reply_timeout};
 use crate::http2::streams::Streams;
-use crate::http2::unsent::{Counted, MAX_UNSENT};
+use crate::http2::unsent::{CountedBody, MAX_UNSENT};
 use crate::listener::socket::Socket;
 use crate::request::guard::HeadLimits;
-use crate::serve::drive::{Course, Phase, Pulse};
+use crate::serve::drive::{Driver, Phase, ServerState};
 use crate::serve::respond::respond;
 use larder_config::ServerOptions;
 
-/// HTTP/2 connections are asked for a sign of life this often, and closed when none comes as soon again.
+/// Interval of HTTP/2 pings, and how long the client may take to answer one. Then the connection is closed.
 const PING: Duration = Duration::from_secs(20);
 
-/// How connections are served. One for the whole server.
+/// How connections are served, for the whole server.
 #[derive(Clone)]
 pub(crate) struct Protocols {
     http1: http1::Builder,
@@ -60,41 +60,41 @@ impl Protocols {
     }
 
     /// Serves one connection until it ends or the server does.
-    pub(crate) async fn serve<H: Handler>(&self, mut socket: Socket, peer: Peer, handler: H, mut pulse: watch::Receiver<Pulse>) {
+    pub(crate) async fn serve<H: Handler>(&self, mut socket: Socket, peer: Peer, handler: H, mut state: watch::Receiver<ServerState>) {
         let mut first = FirstBytes::default();
         let read = tokio::select! {
             read = tokio::time::timeout(self.options.header_read_timeout, first.read(&mut socket)) => read,
-            _ = pulse.wait_for(|pulse| pulse.phase > Phase::Parting) => return,
+            _ = state.wait_for(|state| state.phase > Phase::GoingAway) => return,
         };
         match read {
             Ok(Ok(true)) => {}
             Ok(Ok(false) | Err(_)) => return,
-            Err(_elapsed) => return answer_late(&socket, &first, &peer, &handler),
+            Err(_elapsed) => return reply_timeout(&socket, &first, &peer, &handler),
         }
         let is_http2 = first.is_http2();
         let io = TokioIo::new(ClientStream::new(socket, &first, peer.clone(), handler.clone(), &self.options));
         let (deadlines, limits) = (Deadlines::of(&self.options), HeadLimits::of(&self.options));
         if is_http2 {
             let streams = Streams::new(self.options.write_timeout, Arc::clone(peer.unsent()));
-            let course = Course { peer: &peer, deadlines, streams: Some(streams.clone()), quiet: 0 };
+            let driver = Driver { peer: &peer, deadlines, streams: Some(streams.clone()), idle_ticks: 0 };
             let service = service_fn({
                 let (peer, streams) = (peer.clone(), streams.clone());
                 move |request| {
                     let stream = streams.begin();
                     let response = respond(request, &peer, &handler, limits);
-                    async move { response.await.map(|response| response.map(|body| Counted::new(body, stream))) }
+                    async move { response.await.map(|response| response.map(|body| CountedBody::new(body, stream))) }
                 }
             });
             let connection = self.http2(streams).serve_connection(io, service);
-            course.drive(connection, |connection| connection.graceful_shutdown(), pulse).await;
+            driver.drive(connection, |connection| connection.graceful_shutdown(), state).await;
         } else {
-            let course = Course { peer: &peer, deadlines, streams: None, quiet: 0 };
+            let driver = Driver { peer: &peer, deadlines, streams: None, idle_ticks: 0 };
             let service = service_fn({
                 let peer = peer.clone();
                 move |request| respond(request, &peer, &handler, limits)
             });
             let connection = self.http1.serve_connection(io, service).with_upgrades();
-            course.drive(connection, |connection| connection.graceful_shutdown(), pulse).await;
+            driver.drive(connection, |connection| connection.graceful_shutdown(), state).await;
         }
     }
 }

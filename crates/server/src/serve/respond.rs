@@ -1,4 +1,4 @@
-//! One request and its answer.
+//! One request and its response, over either protocol.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -13,25 +13,25 @@ use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 use larder_semantics::fields::drop_nominated;
 
-use crate::connection::activity::Answering;
-use crate::connection::handler::{Handler, OwnAnswer};
+use crate::connection::activity::TimedBody;
+use crate::connection::handler::{Handler, LocalReply};
 use crate::connection::linger::lingering;
 use crate::connection::peer::Peer;
 use crate::request::cookies::join_cookies;
 use crate::request::guard::{HeadLimits, Verdict, judge};
 use larder_message::problem::Problem;
 
-type Answer<B> = Answering<Either<B, Full<Bytes>>>;
+type ResponseBody<B> = TimedBody<Either<B, Full<Bytes>>>;
 
-/// One request: judged, then handled. Informational responses may be written until the response is there.
+/// Judges a request, then handles it. Informational responses may be written until its response is there.
 pub(crate) fn respond<H: Handler>(
     mut request: Request<Incoming>,
     peer: &Peer,
     handler: &H,
     limits: HeadLimits,
-) -> impl Future<Output = Result<Response<Answer<H::Body>>, Infallible>> + use<H> {
-    peer.turn().take();
-    let handling = match judge(&request, peer.suspicion(), limits) {
+) -> impl Future<Output = Result<Response<ResponseBody<H::Body>>, Infallible>> + use<H> {
+    peer.activity().request_begun();
+    let handling = match judge(&request, peer.faults(), limits) {
         Verdict::Pass => {
             drop_nominated(request.headers_mut());
             if request.version() == Version::HTTP_2 {
@@ -40,15 +40,15 @@ pub(crate) fn respond<H: Handler>(
             Ok(handler.handle(request, peer.clone()))
         }
         Verdict::Refuse(problem) => {
-            peer.mark_lingering();
+            peer.set_lingering();
             let answer = problem.response(request.method());
-            tell(handler, peer, &request, &answer, Some(problem));
+            report(handler, peer, &request, &answer, Some(problem));
             drop(lingering(request));
             Err(answer.map(Full::new))
         }
         Verdict::Answer(answer) => {
             let answer = answer.map(Bytes::from);
-            tell(handler, peer, &request, &answer, None);
+            report(handler, peer, &request, &answer, None);
             Err(answer.map(Full::new))
         }
     };
@@ -66,7 +66,7 @@ pub(crate) fn respond<H: Handler>(
                 });
                 let mut response = response.await;
                 if peer.outbox().is_waiting() {
-                    // They came together with the final response. Boxed, because that is rare.
+                    // Informational responses arrived together with the final one. Boxed, because that is rare.
                     response = Box::pin(after_interim_responses(response, &peer)).await;
                 }
                 peer.outbox().end();
@@ -78,31 +78,31 @@ pub(crate) fn respond<H: Handler>(
     }
 }
 
-/// The final response, once the informational ones before it are being written.
+/// Returns the final response once the informational ones before it have been taken for writing.
 async fn after_interim_responses<R>(response: R, peer: &Peer) -> R {
     poll_fn(|cx| peer.outbox().poll_taken(cx)).await;
     response
 }
 
-/// Tells the handler of an answer that it was not asked for.
-fn tell<H: Handler>(handler: &H, peer: &Peer, request: &Request<Incoming>, answer: &Response<Bytes>, problem: Option<Problem>) {
-    let (status, bytes) = (answer.status(), answer.body().len());
-    handler.answered_before(&OwnAnswer { peer: peer.address().ip(), request: Some(request), status, bytes, problem });
+/// Reports a local reply to the handler, which logs it.
+fn report<H: Handler>(handler: &H, peer: &Peer, request: &Request<Incoming>, answer: &Response<Bytes>, problem: Option<Problem>) {
+    let (info, status, bytes) = (peer.info(), answer.status(), answer.body().len());
+    handler.on_local_reply(&LocalReply { peer: info.remote.ip(), secure: info.secure, request: Some(request), status, bytes, problem });
 }
 
 /// RFC 9112 §9.6: "a server that sends a close connection option MUST initiate closure of the connection after it sends the final response".
 /// hyper does the latter.
-fn finished<B>(mut response: Response<B>, peer: Peer) -> Response<Answering<B>> {
+fn finished<B>(mut response: Response<B>, peer: Peer) -> Response<TimedBody<B>> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        peer.mark_switched();
-        return response.map(Answering::last);
+        peer.set_switched();
+        return response.map(TimedBody::untimed);
     }
     if response.status().canonical_reason().is_none() {
-        // hyper would make one up. An empty phrase is one (RFC 9112 §4).
+        // hyper would make a phrase up. An empty one is valid (RFC 9112 §4).
         response.extensions_mut().insert(ReasonPhrase::from_static(b""));
     }
-    if peer.is_parting() {
+    if peer.closes_after_response() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    response.map(|body| Answering::new(body, peer))
+    response.map(|body| TimedBody::new(body, peer))
 }

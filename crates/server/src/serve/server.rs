@@ -1,4 +1,4 @@
-//! The server, from bound listeners to its end.
+//! The server: binds its listeners, serves, and shuts down in phases.
 
 use std::future::Future;
 use std::io;
@@ -9,17 +9,17 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::connection::activity::beat_interval;
+use crate::connection::activity::tick_interval;
 use crate::connection::handler::Handler;
 use crate::connection::open::OpenConnections;
 use crate::listener::bind::{BindError, listen};
 use crate::listener::socket::Listener;
-use crate::serve::accept::{Acceptor, TURNED_AWAY};
-use crate::serve::drive::{Phase, Pulse};
+use crate::serve::accept::{Acceptor, MAX_REFUSED};
+use crate::serve::drive::{Phase, ServerState};
 use crate::serve::protocols::Protocols;
 use larder_config::ServerOptions;
 
-/// How long aborted connections may take to let go.
+/// How long aborted connections may take to end.
 const ABORT_GRACE: Duration = Duration::from_secs(1);
 
 /// Bound listeners that do not accept yet.
@@ -32,7 +32,7 @@ pub struct Server {
 /// How a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drained {
-    /// Connections that were cut because they did not finish within `drain_timeout`.
+    /// Connections that were cut off because they did not finish within `drain_timeout`.
     pub aborted: usize,
 }
 
@@ -41,7 +41,7 @@ impl Server {
     /// called inside a runtime.
     ///
     /// # Errors
-    /// The first address that cannot be listened on.
+    /// The first address that cannot be bound.
     pub fn bind(addresses: &[SocketAddr]) -> Result<Self, BindError> {
         let listeners = addresses.iter().copied().map(listen).collect::<Result<_, _>>()?;
         Ok(Self { listeners, open: OpenConnections::default() })
@@ -62,49 +62,49 @@ impl Server {
     /// The addresses that are listened on, with the ports that were chosen for port 0.
     ///
     /// # Errors
-    /// What the system says about a socket.
+    /// The system's error about a socket.
     pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         self.listeners.iter().map(Listener::local_addr).collect()
     }
 
     /// Serves until `shutdown` completes, then stops listening, lets requests under way finish for `drain_timeout`, and cuts the rest.
-    /// Connections without a request have `idle_close_delay` for one more.
+    /// Idle HTTP/1.1 connections stay open for `idle_close_delay` before that.
     pub async fn serve(self, options: ServerOptions, handler: impl Handler, shutdown: impl Future<Output = ()>) -> Drained {
-        let (pulse, watched) = watch::channel(Pulse::default());
-        let pulse = Arc::new(pulse);
-        let beat = beat_interval(&options);
+        let (state, watched) = watch::channel(ServerState::default());
+        let state = Arc::new(state);
+        let interval = tick_interval(&options);
         let slots = Arc::new(Semaphore::new(options.max_connections as usize));
         let protocols = Arc::new(Protocols::new(options));
-        let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
-        let acceptor = Acceptor { slots: Arc::clone(&slots), turned_away, protocols, open: self.open, pulse: watched, handler };
+        let refused_slots = Arc::new(Semaphore::new(MAX_REFUSED));
+        let acceptor = Acceptor { slots: Arc::clone(&slots), refused_slots, protocols, open: self.open, state: watched, handler };
         let mut loops = JoinSet::new();
         for listener in self.listeners {
             loops.spawn(acceptor.clone().run(listener));
         }
-        loops.spawn(keep_beating(Arc::clone(&pulse), beat));
+        loops.spawn(tick_forever(Arc::clone(&state), interval));
         drop(acceptor);
         shutdown.await;
-        // The listeners close with their loops, so that a client that comes now is refused rather than left waiting.
+        // The listeners close with their loops, so a client that connects now is refused rather than left waiting.
         loops.shutdown().await;
         let all_slots = || slots.acquire_many(options.max_connections);
         let idle_close_delay = options.idle_close_delay.min(options.drain_timeout / 2);
-        for (phase, time) in [(Phase::Parting, idle_close_delay), (Phase::Draining, options.drain_timeout - idle_close_delay)] {
-            pulse.send_modify(|pulse| pulse.phase = phase);
+        for (phase, time) in [(Phase::GoingAway, idle_close_delay), (Phase::Draining, options.drain_timeout - idle_close_delay)] {
+            state.send_modify(|state| state.phase = phase);
             if tokio::time::timeout(time, all_slots()).await.is_ok() {
                 return Drained { aborted: 0 };
             }
         }
         let aborted = (options.max_connections as usize).saturating_sub(slots.available_permits());
-        pulse.send_modify(|pulse| pulse.phase = Phase::Aborting);
+        state.send_modify(|state| state.phase = Phase::Aborting);
         let _ = tokio::time::timeout(ABORT_GRACE, all_slots()).await;
         Drained { aborted }
     }
 }
 
-/// Beats for all connections at once, for as long as it runs.
-async fn keep_beating(pulse: Arc<watch::Sender<Pulse>>, beat: Duration) {
+/// Ticks for all connections at once, for as long as it runs.
+async fn tick_forever(state: Arc<watch::Sender<ServerState>>, interval: Duration) {
     loop {
-        tokio::time::sleep(beat).await;
-        pulse.send_modify(|pulse| pulse.beats = pulse.beats.wrapping_add(1));
+        tokio::time::sleep(interval).await;
+        state.send_modify(|state| state.ticks = state.ticks.wrapping_add(1));
     }
 }

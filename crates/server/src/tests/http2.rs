@@ -5,7 +5,7 @@ use hyper::client::conn::http2::SendRequest;
 use super::*;
 use crate::http2::unsent::{MAX_UNSENT, PIECE};
 
-/// A client and its connection, which goes on until either end has enough.
+/// A client and the task of its connection.
 async fn handshake(address: SocketAddr) -> (SendRequest<Empty<Bytes>>, JoinHandle<hyper::Result<()>>) {
     let stream = TokioIo::new(connect(address).await);
     let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.expect("handshake");
@@ -178,14 +178,14 @@ async fn what_an_http2_connection_holds_for_its_client_is_bounded_and_counted() 
     for _ in 0..STREAMS {
         floods.push(bodies.recv().await.expect("a body"));
     }
-    let (piece, mut most) = (Bytes::from(vec![b'x'; 256 * 1024]), 0);
+    let (piece, mut max) = (Bytes::from(vec![b'x'; 256 * 1024]), 0);
     while !floods.is_empty() {
         floods.retain(|flood| flood.send(piece.clone()).is_ok());
-        most = most.max(connections.unsent());
+        max = max.max(connections.unsent());
         tokio::task::yield_now().await;
     }
-    assert!(most > (STREAMS * MAX_UNSENT / 2) as u64, "it holds a few frames ahead: {most}");
-    assert!(most <= (STREAMS * (MAX_UNSENT + 2 * PIECE)) as u64, "{most} bytes are held");
+    assert!(max > (STREAMS * MAX_UNSENT / 2) as u64, "it holds a few frames ahead: {max}");
+    assert!(max <= (STREAMS * (MAX_UNSENT + 2 * PIECE)) as u64, "{max} bytes are held");
     while connections.count() > 0 {
         tokio::task::yield_now().await;
     }

@@ -1,4 +1,4 @@
-//! What is refused, and how that is told.
+//! Which requests are refused, and with which response.
 
 use super::*;
 
@@ -172,7 +172,7 @@ async fn rfc9112_9_6_a_refused_client_that_still_sends_is_not_reset_before_it_ha
 }
 
 #[tokio::test]
-async fn rfc9112_9_6_a_client_that_is_turned_away_with_a_request_under_way_reads_why() {
+async fn rfc9112_9_6_a_client_that_is_refused_slots_with_a_request_under_way_reads_why() {
     let options = ServerOptions { max_connections: 1, ..ServerOptions::default() };
     let server = serve(options, echo);
     let mut first = connect(server.address).await;

@@ -42,7 +42,7 @@ async fn rfc9112_9_6_a_request_that_crosses_the_goodbye_is_answered_as_the_last(
     idle.write_all(request).await.expect("write");
     until(&mut idle, "GET /1 ").await;
     server.stop.send(()).expect("running");
-    // Until the connection has heard of it.
+    // Until the connection has seen that the server stops.
     loop {
         idle.write_all(request).await.expect("write");
         if until(&mut idle, "GET /1 ").await.contains("connection: close\r\n") {
