@@ -8,7 +8,7 @@ use larder_redis_options::{RedisOptions, WriteMode};
 use larder_store::{InvalidationLog, Ledger, LoadRequest, Loaded, RemoteError, RemoteStore, StoreFuture, StoredResponse, Write};
 
 use crate::channel::{self, Message};
-use crate::entry::{Job, Queue, SweepingLog, Tier, load, work};
+use crate::entry::{Queue, SweepingLog, Tier, WriteTask, load, work};
 use crate::journal::Journal;
 use crate::link::{Clocks, Link, RedisObserver};
 use crate::log::{self, Log, ServerInfo};
@@ -126,7 +126,7 @@ impl RedisStore {
 }
 
 impl RedisStore {
-    async fn write(&self, job: Job) {
+    async fn write(&self, job: WriteTask) {
         match self.0.link.options().write {
             WriteMode::Behind => self.0.push(job),
             WriteMode::Through => job.run(&self.0).await,
@@ -134,7 +134,7 @@ impl RedisStore {
     }
 
     /// A response that is too long is not written, and no replica waits for it.
-    async fn keep(&self, write: Write, job: fn(Write) -> Job) {
+    async fn keep(&self, write: Write, job: fn(Write) -> WriteTask) {
         if write.response.body_length() <= self.0.link.options().max_object {
             self.write(job(write)).await;
         } else if let Some(lease) = write.lease {
@@ -173,11 +173,11 @@ impl RemoteStore for RedisStore {
     }
 
     fn commit(&self, write: Write) -> StoreFuture<'_, ()> {
-        Box::pin(self.keep(write, Job::Commit))
+        Box::pin(self.keep(write, WriteTask::Commit))
     }
 
     fn freshen(&self, write: Write) -> StoreFuture<'_, ()> {
-        Box::pin(self.keep(write, Job::Freshen))
+        Box::pin(self.keep(write, WriteTask::Freshen))
     }
 
     fn remove(&self, response: &StoredResponse) {

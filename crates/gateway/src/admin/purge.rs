@@ -28,7 +28,7 @@ const LARGEST: usize = 1 << 20;
 const READING: Duration = Duration::from_secs(10);
 
 /// The longest `wait`.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -124,7 +124,7 @@ fn options(query: Option<&str>) -> Result<Options, Refused> {
         match pair.split_once('=').unwrap_or((pair, "")) {
             ("count", "" | "true") => options.count = true,
             ("wait", text) => match config::parse_duration(text) {
-                Some(wait) if wait <= LONGEST_WAIT => options.wait = wait,
+                Some(wait) if wait <= MAX_WAIT => options.wait = wait,
                 _ => return Err(wrong(format!("`{text}` is not a time to wait: 2s, at most 60s."))),
             },
             (name, _) => return Err(wrong(format!("`{name}` is not a parameter of a purge: wait=2s or count."))),

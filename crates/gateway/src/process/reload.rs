@@ -19,7 +19,7 @@ use crate::proxy::Gateway;
 const QUIET: Duration = Duration::from_millis(300);
 
 /// In a folder where something always changes, it is read after this long all the same.
-const LONGEST: Duration = Duration::from_secs(2);
+const MAX_SETTLING: Duration = Duration::from_secs(2);
 
 /// Where the configuration comes from, so that it can be read again.
 pub(crate) struct Source {
@@ -107,7 +107,7 @@ async fn settled(changes: &mut mpsc::Receiver<()>) {
     }
     let quiet = async { while tokio::time::timeout(QUIET, changes.recv()).await.is_ok_and(|change| change.is_some()) {} };
     // However it ends, it is time to look.
-    let _ = tokio::time::timeout(LONGEST, quiet).await;
+    let _ = tokio::time::timeout(MAX_SETTLING, quiet).await;
 }
 
 /// Watches the file's folder: a file that is replaced, as editors and Kubernetes do, is another file.

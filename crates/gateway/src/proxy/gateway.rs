@@ -53,7 +53,7 @@ type GatewayBody = CacheBody<UpstreamBody>;
 type Service = CacheService<UpstreamService>;
 
 /// What has to be remembered of a request until its answer is there.
-struct Asked {
+struct PendingAnswer {
     method: Method,
     started: Instant,
     entry: Entry,
@@ -77,7 +77,7 @@ impl Gateway {
         let answer = service.serve_stored(request, &caller)?;
         let length = answer.body.size_hint().exact()?;
         let entry = self.access_log.begin(request, Some(client), || self.clock.now());
-        let asked = Asked { method: request.method().clone(), started, entry, route: Some(service.route().index) };
+        let asked = PendingAnswer { method: request.method().clone(), started, entry, route: Some(service.route().index) };
         let status = answer.status();
         http1::put_answer_head(head, request.method(), status, length, |put| answer.for_each_line(put));
         let is_bodiless = *request.method() == Method::HEAD || http1::is_bodiless(status);
@@ -95,7 +95,7 @@ impl Gateway {
         let target = effective_target(request.uri(), request.headers(), &connection, &live.trusted);
         let entry = self.access_log.begin(&request, Some(target.client), || self.clock.now());
         let service = live.route(request.method(), &target.authority, request.uri().path());
-        let asked = Asked { method: request.method().clone(), started, entry, route: service.map(|service| service.route().index) };
+        let asked = PendingAnswer { method: request.method().clone(), started, entry, route: service.map(|service| service.route().index) };
         if public::counts(&live, request.method(), target.client) {
             let uri = request.uri();
             let target = Target { scheme: target.scheme, authority: &target.authority, path: uri.path(), query: uri.query() };
@@ -114,16 +114,16 @@ impl Gateway {
             Ok(odd_path) => odd_path,
             Err(problem) => return Handling::ready(asked.refused(&live, problem)),
         };
-        let most = live.max_request_body(service.route().index);
-        if is_too_large(&request, most) {
+        let max_body = live.max_request_body(service.route().index);
+        if is_too_large(&request, max_body) {
             return Handling::ready(asked.refused(&live, TOO_LARGE));
         }
         if is_upgrade(request.version(), request.headers()) {
             let live = Guard::into_inner(live);
-            return Handling::waiting(async move { upgrade(&live, asked, limited(request, most), &peer).await });
+            return Handling::waiting(async move { upgrade(&live, asked, limited(request, max_body), &peer).await });
         }
         let caller = caller(target);
-        match walk(service, limited(request, most), caller, odd_path, connection, &peer).into_ready() {
+        match walk(service, limited(request, max_body), caller, odd_path, connection, &peer).into_ready() {
             Ok(served) => Handling::ready(asked.served(&live, served)),
             Err(waiting) => {
                 // Across an await the configuration is held by count, not by the thread's slot.
@@ -254,7 +254,7 @@ fn caller(target: EffectiveTarget<'_>) -> Caller {
 /// Past the cache, on a connection of its own.
 async fn upgrade(
     live: &ActiveConfig,
-    asked: Asked,
+    asked: PendingAnswer,
     request: Request<Limited<Lingering>>,
     peer: &Peer,
 ) -> Response<LoggedBody<GatewayBody>> {
@@ -272,7 +272,7 @@ async fn upgrade(
     }
 }
 
-impl Asked {
+impl PendingAnswer {
     fn served(self, live: &ActiveConfig, served: Served<UpstreamBody>) -> Response<LoggedBody<GatewayBody>> {
         let Served { mut response, outcome } = served;
         if outcome.reason == Reason::OnlyIfCached {

@@ -9,13 +9,13 @@ use hyper::body::Body;
 
 use crate::server::Lingering;
 
-/// Whether a request's content is announced as longer than `most` bytes; `None` is no limit.
-pub(crate) fn is_too_large(request: &Request<Lingering>, most: Option<u64>) -> bool {
-    most.is_some_and(|most| request.body().size_hint().lower() > most)
+/// Whether a request's content is announced as longer than `max` bytes; `None` is no limit.
+pub(crate) fn is_too_large(request: &Request<Lingering>, max: Option<u64>) -> bool {
+    max.is_some_and(|max| request.body().size_hint().lower() > max)
 }
 
-/// The request with a body that fails with [`LengthLimitError`](http_body_util::LengthLimitError) where it has more than `most` bytes.
-pub(crate) fn limited(request: Request<Lingering>, most: Option<u64>) -> Request<Limited<Lingering>> {
-    let most = most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
-    request.map(|body| Limited::new(body, most))
+/// The request with a body that fails with [`LengthLimitError`](http_body_util::LengthLimitError) where it has more than `max` bytes.
+pub(crate) fn limited(request: Request<Lingering>, max: Option<u64>) -> Request<Limited<Lingering>> {
+    let max = max.and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX);
+    request.map(|body| Limited::new(body, max))
 }

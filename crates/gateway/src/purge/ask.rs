@@ -42,7 +42,7 @@ pub(crate) struct Ask {
 }
 
 /// Regular expressions in one call: each is compiled, and compared with every entry that is asked for.
-const MOST_REGEXES: usize = 16;
+const MAX_REGEXES: usize = 16;
 
 type Check = fn(&Known<'_>, &str) -> Result<Vec<InvalidationTarget>, String>;
 
@@ -65,7 +65,7 @@ impl Ask {
     }
 
     /// What it makes old, once every part of it is known to be right.
-    pub(crate) fn invalidation(&self, known: &Known<'_>, most: usize) -> Result<Invalidation, Refused> {
+    pub(crate) fn invalidation(&self, known: &Known<'_>, max_targets: usize) -> Result<Invalidation, Refused> {
         let lists: [(&str, &[String], Check); 9] = [
             ("urls", &self.urls, |known, text| known.url(text)),
             ("prefixes", &self.prefixes, |_, text| Known::prefix(text)),
@@ -78,11 +78,14 @@ impl Ask {
             ("paths", &self.paths, |_, text| Known::path(text)),
         ];
         let count = lists.iter().map(|(_, list, _)| list.len()).sum::<usize>();
-        if count > most {
-            return Err(Refused::new(StatusCode::PAYLOAD_TOO_LARGE, format!("{count} targets are too many: at most {most} in one call.")));
+        if count > max_targets {
+            return Err(Refused::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!("{count} targets are too many: at most {max_targets} in one call."),
+            ));
         }
-        if self.regexes.len() > MOST_REGEXES {
-            let detail = format!("{} regular expressions are too many: at most {MOST_REGEXES} in one call.", self.regexes.len());
+        if self.regexes.len() > MAX_REGEXES {
+            let detail = format!("{} regular expressions are too many: at most {MAX_REGEXES} in one call.", self.regexes.len());
             return Err(Refused::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
         }
         let mut targets = Vec::with_capacity(count);

@@ -29,15 +29,15 @@ const KINDS: [(&str, &str); 8] = [
 
 /// What a message makes old.
 pub(crate) fn made_old(live: &ActiveConfig, message: &[u8]) -> Result<Invalidation, Refused> {
-    let most = live.config.purge.max_targets;
+    let max_targets = live.config.purge.max_targets;
     match serde_json::from_slice(message) {
         Ok(Value::Object(fields)) if fields.contains_key("type") => event::made_old(live, &Value::Object(fields)).map(Invalidation::hard),
-        Ok(Value::Object(fields)) => Ask::from_value(several(fields))?.invalidation(&Known(live), most),
-        Ok(Value::String(text)) => bare(&text)?.invalidation(&Known(live), most),
+        Ok(Value::Object(fields)) => Ask::from_value(several(fields))?.invalidation(&Known(live), max_targets),
+        Ok(Value::String(text)) => bare(&text)?.invalidation(&Known(live), max_targets),
         Ok(_) => Err(Refused::new(StatusCode::BAD_REQUEST, "The message is neither an object nor a name.")),
         Err(_) => {
             let text = std::str::from_utf8(message).map_err(|_| Refused::new(StatusCode::BAD_REQUEST, "The message is not text."))?;
-            bare(text.trim())?.invalidation(&Known(live), most)
+            bare(text.trim())?.invalidation(&Known(live), max_targets)
         }
     }
 }

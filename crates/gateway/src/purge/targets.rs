@@ -12,12 +12,12 @@ use crate::config::{self, Route};
 const NOT_ASCII: &AsciiSet = CONTROLS;
 
 /// Longer ones are slips.
-const LONGEST_TAG: usize = 1024;
+const MAX_TAG_BYTES: usize = 1024;
 
 /// Longer patterns cost too much to compare.
-const LONGEST_PATTERN: usize = 1024;
+const MAX_PATTERN_BYTES: usize = 1024;
 
-const LONGEST_PREFIX: usize = 8192;
+const MAX_PREFIX_BYTES: usize = 8192;
 
 /// What the running configuration knows. Errors are ends of sentences for whoever asked.
 pub(crate) struct Known<'a>(pub(crate) &'a ActiveConfig);
@@ -52,7 +52,7 @@ impl Known<'_> {
     pub(crate) fn prefix(text: &str) -> Checked {
         let graphic = text.bytes().all(|byte| byte.is_ascii_graphic());
         let known = text.split_once("://").is_none_or(|(scheme, rest)| is_http(scheme) && !rest.is_empty() && !rest.starts_with('/'));
-        if text.is_empty() || text.len() > LONGEST_PREFIX || !graphic || !known || text.contains(['?', '#', '*']) {
+        if text.is_empty() || text.len() > MAX_PREFIX_BYTES || !graphic || !known || text.contains(['?', '#', '*']) {
             return Err(format!("`{text}` is not a prefix: write example.com/api/v1, or /api/v1 for every host."));
         }
         Ok(vec![InvalidationTarget::Prefix(text.to_owned())])
@@ -60,15 +60,15 @@ impl Known<'_> {
 
     pub(crate) fn path(text: &str) -> Checked {
         let graphic = text.bytes().all(|byte| byte.is_ascii_graphic());
-        if !text.starts_with('/') || text.len() > LONGEST_PREFIX || !graphic || text.contains(['?', '#']) {
+        if !text.starts_with('/') || text.len() > MAX_PREFIX_BYTES || !graphic || text.contains(['?', '#']) {
             return Err(format!("`{text}` is not a path: as clients send it, percent-encoded, and without a query."));
         }
         Ok(vec![InvalidationTarget::Path(text.to_owned())])
     }
 
     pub(crate) fn tag(text: &str) -> Checked {
-        if text.is_empty() || text.len() > LONGEST_TAG || text.trim() != text || text.chars().any(char::is_control) {
-            return Err(format!("`{text}` is not a tag: 1 to {LONGEST_TAG} bytes without spaces around them."));
+        if text.is_empty() || text.len() > MAX_TAG_BYTES || text.trim() != text || text.chars().any(char::is_control) {
+            return Err(format!("`{text}` is not a tag: 1 to {MAX_TAG_BYTES} bytes without spaces around them."));
         }
         let literal = match NamedTag::read(text) {
             NamedTag::Family(prefix) => prefix,
@@ -86,7 +86,7 @@ impl Known<'_> {
         let (scheme, rest) = text.split_once("://").map_or((None, text), |(scheme, rest)| (Some(scheme), rest));
         let known = scheme.is_none_or(is_http);
         let whole = rest.contains('/') || rest.starts_with("**");
-        if text.len() > LONGEST_PATTERN || !graphic || text.contains(['?', '#']) || !known || !whole {
+        if text.len() > MAX_PATTERN_BYTES || !graphic || text.contains(['?', '#']) || !known || !whole {
             return Err(format!(
                 "`{text}` is not a pattern over host and path: *.example.com/api/*/board, where * stays in its segment and ** does not."
             ));
@@ -98,8 +98,8 @@ impl Known<'_> {
         if !self.0.config.purge.regex {
             return Err("regular expressions are off: set regex = true in [purge], or write a pattern.".to_owned());
         }
-        if text.is_empty() || text.len() > LONGEST_PATTERN {
-            return Err(format!("a regular expression has 1 to {LONGEST_PATTERN} bytes."));
+        if text.is_empty() || text.len() > MAX_PATTERN_BYTES {
+            return Err(format!("a regular expression has 1 to {MAX_PATTERN_BYTES} bytes."));
         }
         Regex::new(text).map_err(|why| format!("`{text}` is not a regular expression: {why}."))?;
         Ok(vec![InvalidationTarget::Regex(text.to_owned())])

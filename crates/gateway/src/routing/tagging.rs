@@ -11,15 +11,15 @@ use crate::config::{PathTemplate, ResponseTags, TagPart, TagTemplate};
 use crate::routing::PathMatcher;
 
 /// Bytes of the longest tag that an origin may name.
-const LONGEST: usize = 1024;
+const MAX_TAG_BYTES: usize = 1024;
 
 /// Bytes of what may stand at a place in a tag. Nothing is named by longer texts.
-const LONGEST_VALUE: usize = 256;
+const MAX_VALUE_BYTES: usize = 256;
 
 /// Colons in it: each makes one more family that the tag belongs to.
 const MAX_COLONS: usize = 8;
 
-/// A place in a tag would be filled with more than [`LONGEST_VALUE`] bytes or [`MAX_COLONS`] colons: nothing is stored under such a tag.
+/// A place in a tag would be filled with more than [`MAX_VALUE_BYTES`] bytes or [`MAX_COLONS`] colons: nothing is stored under such a tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooLong;
 
@@ -81,7 +81,7 @@ impl TagSource for RouteTags {
                 response.remove(name);
             }
         }
-        whole &= tags.len() <= self.named.max && tags.iter().all(|tag| tag.len() <= LONGEST);
+        whole &= tags.len() <= self.named.max && tags.iter().all(|tag| tag.len() <= MAX_TAG_BYTES);
         whole.then_some(tags)
     }
 }
@@ -145,7 +145,7 @@ impl<'a> Values<'a> {
         let mut too_long = false;
         let filled = template.fill(|place| {
             let value = self.value(place);
-            too_long |= value.as_ref().is_some_and(|value| value.len() > LONGEST_VALUE || value.matches(':').count() > MAX_COLONS);
+            too_long |= value.as_ref().is_some_and(|value| value.len() > MAX_VALUE_BYTES || value.matches(':').count() > MAX_COLONS);
             too_long |= self.is_too_long(place);
             value
         });

@@ -1,12 +1,12 @@
 //! What a write makes old as the configuration says: `[[on_write]]` and the cascades of tags.
 //!
 //! ```text
-//! write --> writes (which rules) --> place (URLs, tags) --> cascade (tags that follow from tags)
+//! write --> writes (which rules) --> base (URLs, tags) --> cascade (tags that follow from tags)
 //!                 \--> waiting (targets that only JSON bodies name)
 //! ```
 
 mod cascade;
-mod place;
+mod url_base;
 mod waiting;
 mod writes;
 

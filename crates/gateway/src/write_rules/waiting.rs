@@ -6,7 +6,7 @@ use http::request::Parts;
 use larder_store::InvalidationTarget;
 use larder_tower::{BodyInvalidation, JsonFields, Refetch};
 
-use super::place::{Place, refetch};
+use super::url_base::{UrlBase, refetch};
 use crate::config::PurgeTemplate;
 use crate::routing::tagging::Values;
 
@@ -16,7 +16,7 @@ pub(super) struct Waiting {
     /// Each with the captures of its rule's path.
     templates: Vec<(PurgeTemplate, Arc<[String]>)>,
     request: Parts,
-    place: Place,
+    base: UrlBase,
     in_request: Vec<String>,
     in_response: Vec<String>,
     refresh: bool,
@@ -42,13 +42,13 @@ enum Body {
 }
 
 impl Waiting {
-    pub(super) fn new(templates: Vec<(PurgeTemplate, Arc<[String]>)>, request: Parts, place: Place, refresh: bool) -> Self {
+    pub(super) fn new(templates: Vec<(PurgeTemplate, Arc<[String]>)>, request: Parts, base: UrlBase, refresh: bool) -> Self {
         let names = |body: Body| -> Vec<String> {
             let members = templates.iter().flat_map(|(template, _)| members(template));
             members.filter(|(of, _)| *of == body).map(|(_, name)| name.clone()).collect()
         };
         let (in_request, in_response) = (names(Body::Request), names(Body::Response));
-        Self { templates, request, place, in_request, in_response, refresh }
+        Self { templates, request, base, in_request, in_response, refresh }
     }
 }
 
@@ -65,13 +65,13 @@ impl BodyInvalidation for Waiting {
         let targets = self.templates.iter().flat_map(|(template, captures)| {
             let captures: Vec<&str> = captures.iter().map(String::as_str).collect();
             let values = Values { request: Some(&self.request), captures: &captures, asked: Some(request), answered: Some(response) };
-            self.place.targets(template, values)
+            self.base.targets(template, values)
         });
         targets.collect()
     }
 
     fn refetch(&self, old: &[InvalidationTarget]) -> Vec<Refetch> {
-        let routes = self.place.routes.as_ref().filter(|_| self.refresh);
+        let routes = self.base.routes.as_ref().filter(|_| self.refresh);
         routes.map(|routes| refetch(routes, &self.request, old)).unwrap_or_default()
     }
 }

@@ -7,7 +7,7 @@ use larder_semantics::{KeyRules, Target};
 use larder_store::InvalidationTarget;
 use larder_tower::{FetchError, Invalidates, Refetch, RouteRules, WriteRules};
 
-use super::place::{Place, refetch};
+use super::url_base::{UrlBase, refetch};
 use super::waiting::{Waiting, waits};
 use crate::config::{Config, OnEvent, OnWrite, PurgeTemplate, Route};
 use crate::path_reading;
@@ -77,8 +77,8 @@ impl WriteRules for Writes {
         let mut made = Invalidates::default();
         let mut waiting = Vec::new();
         let routes = self.routes.get().and_then(Weak::upgrade);
-        let place = Place { scheme: target.scheme.into(), authority: target.authority.into(), routes };
-        if let Some(routes) = &place.routes {
+        let base = UrlBase { scheme: target.scheme.into(), authority: target.authority.into(), routes };
+        if let Some(routes) = &base.routes {
             // Nobody knows which of them the origin has changed.
             let others = path_reading::readings(target.path).into_iter().filter(|reading| *reading != target.path);
             made.known.extend(others.flat_map(|reading| routes.urls(Target { path: &reading, ..target })));
@@ -96,12 +96,12 @@ impl WriteRules for Writes {
                 }
                 let captures: Vec<&str> = captures.iter().map(String::as_str).collect();
                 let values = Values { request: Some(request), captures: &captures, ..Values::default() };
-                made.known.extend(place.targets(template, values));
+                made.known.extend(base.targets(template, values));
             }
         }
         if !waiting.is_empty() {
             let refresh = self.refreshes(request, target);
-            made.by_bodies = Some(Box::new(Waiting::new(waiting, request.clone(), place, refresh)));
+            made.by_bodies = Some(Box::new(Waiting::new(waiting, request.clone(), base, refresh)));
         }
         made
     }

@@ -27,7 +27,7 @@ pub(super) enum Partly<B> {
     /// Nothing of the kind.
     No,
     /// It cannot be used: the client's own range has to go to the origin.
-    Again {
+    AskAgain {
         /// The whole is larger than the route keeps.
         too_large: bool,
     },
@@ -65,21 +65,24 @@ impl Fetch {
             (UpstreamMode::Whole | UpstreamMode::FillRange { .. }, StatusCode::OK)
                 if too_large && RangeSet::parse(exchange.request_headers).is_some() =>
             {
-                Partly::Again { too_large }
+                Partly::AskAgain { too_large }
             }
             (UpstreamMode::Verbatim | UpstreamMode::RevalidatePart(_), StatusCode::PARTIAL_CONTENT) => stored_alone(exchange, max),
             // Asked for the whole, an origin or a cache before it sent a part all the same.
             (UpstreamMode::Whole, StatusCode::PARTIAL_CONTENT) if self.candidates.is_empty() => stored_alone(exchange, max),
             (UpstreamMode::FillRange { part, wanted, missing }, StatusCode::PARTIAL_CONTENT) => {
                 let found = storable(exchange, max).and_then(|meta| Some((joining(part, &meta, *wanted, *missing)?, meta)));
-                found.map_or(Partly::Again { too_large: false }, |(joining, meta)| Partly::Store { meta, missing: Some(Box::new(joining)) })
+                found.map_or(Partly::AskAgain { too_large: false }, |(joining, meta)| Partly::Store {
+                    meta,
+                    missing: Some(Box::new(joining)),
+                })
             }
             (UpstreamMode::FillRange { .. }, StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::NOT_MODIFIED) => {
-                Partly::Again { too_large: false }
+                Partly::AskAgain { too_large: false }
             }
             (UpstreamMode::RevalidatePart(part), StatusCode::NOT_MODIFIED) => match self.confirmed(part, exchange) {
                 Some(confirmed) => Partly::Confirmed(Box::new(confirmed)),
-                None => Partly::Again { too_large: false },
+                None => Partly::AskAgain { too_large: false },
             },
             _ => Partly::No,
         }

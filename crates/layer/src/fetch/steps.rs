@@ -152,7 +152,7 @@ impl<S: Upstream> Exchange<S> {
         let Self { service, fetch, .. } = self;
         Step::Act(match partly {
             Partly::No => Action::Pass { response, reason: Reason::Partial, remember: false },
-            Partly::Again { too_large } => {
+            Partly::AskAgain { too_large } => {
                 fetch.ask_as_sent(&service.cache, too_large);
                 return Step::Send;
             }

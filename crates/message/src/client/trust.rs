@@ -191,9 +191,9 @@ mod tests {
         TrustedProxies::new(vec!["10.0.0.0/8".parse().expect("CIDR"), "fd00::/8".parse().expect("CIDR")], trust)
     }
 
-    type Told = (Option<String>, Option<&'static str>, Option<String>);
+    type Believed = (Option<String>, Option<&'static str>, Option<String>);
 
-    fn told(trust: Trust, lines: &[(&'static str, &'static [u8])]) -> Told {
+    fn told(trust: Trust, lines: &[(&'static str, &'static [u8])]) -> Believed {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             headers.append(*name, HeaderValue::from_bytes(value).expect("a value"));
@@ -203,7 +203,7 @@ mod tests {
         (claim.client.map(|ip| ip.to_string()), claim.scheme, claim.host.map(Cow::into_owned))
     }
 
-    fn claim_of(lines: &[(&'static str, &'static str)]) -> Told {
+    fn claim_of(lines: &[(&'static str, &'static str)]) -> Believed {
         told(ALL, &lines.iter().map(|(name, value)| (*name, value.as_bytes())).collect::<Vec<_>>())
     }
 

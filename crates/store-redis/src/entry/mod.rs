@@ -21,7 +21,7 @@ mod write;
 
 pub(crate) use lease::holder;
 pub(crate) use load::load;
-pub(crate) use queue::{Job, Queue};
+pub(crate) use queue::{Queue, WriteTask};
 pub(crate) use sweep::SweepingLog;
 pub(crate) use tier::Tier;
 pub(crate) use worker::work;

@@ -13,14 +13,14 @@ const MAX_JOBS: usize = 4096;
 
 /// One thing to do.
 #[derive(Debug)]
-pub(crate) enum Job {
+pub(crate) enum WriteTask {
     Commit(Write),
     Freshen(Write),
     Remove { entry: EntryKey, fetch: u64 },
     Release { key: String, token: u64, ending: LeaseEnd },
 }
 
-impl Job {
+impl WriteTask {
     fn bytes(&self) -> u64 {
         match self {
             Self::Commit(write) | Self::Freshen(write) => write.response.body_length(),
@@ -31,7 +31,7 @@ impl Job {
 
 #[derive(Debug)]
 pub(crate) struct Queue {
-    sender: mpsc::Sender<(Job, Queued)>,
+    sender: mpsc::Sender<(WriteTask, Queued)>,
     figures: Arc<Figures>,
     /// Bytes of bodies that may wait. They are the memory tier's own, but would outlive their eviction there.
     max_bytes: u64,
@@ -53,13 +53,13 @@ pub(crate) struct Queued {
 }
 
 impl Queue {
-    pub(crate) fn new(max_bytes: u64) -> (Self, mpsc::Receiver<(Job, Queued)>) {
+    pub(crate) fn new(max_bytes: u64) -> (Self, mpsc::Receiver<(WriteTask, Queued)>) {
         let (sender, receiver) = mpsc::channel(MAX_JOBS);
         (Self { sender, figures: Arc::default(), max_bytes }, receiver)
     }
 
     /// `false`: there is no room. A body that is larger than all of it waits alone.
-    pub(crate) fn push(&self, job: Job) -> bool {
+    pub(crate) fn push(&self, job: WriteTask) -> bool {
         let bytes = job.bytes();
         let figures = self.bytes();
         if bytes > 0 && figures > 0 && figures + bytes > self.max_bytes {

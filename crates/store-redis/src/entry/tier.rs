@@ -8,7 +8,7 @@ use larder_store::{LeaseEnd, RemoteError, StoredResponse};
 use tokio::sync::Semaphore;
 
 use super::counters::Counters;
-use super::queue::{Job, Queue};
+use super::queue::{Queue, WriteTask};
 use crate::link::{Link, MAX_CONCURRENT_CHUNKS};
 use crate::log::Log;
 use crate::value::EntryKey;
@@ -44,11 +44,11 @@ impl Tier {
     }
 
     pub(crate) fn release(&self, key: String, token: u64, ending: LeaseEnd) {
-        self.push(Job::Release { key, token, ending });
+        self.push(WriteTask::Release { key, token, ending });
     }
 
     pub(crate) fn delete(&self, entry: EntryKey, fetch: u64) {
-        self.push(Job::Remove { entry, fetch });
+        self.push(WriteTask::Remove { entry, fetch });
     }
 
     /// Counts an entry that no key opens, and drops it.
@@ -65,7 +65,7 @@ impl Tier {
         RemoteError::Damaged
     }
 
-    pub(crate) fn push(&self, job: Job) {
+    pub(crate) fn push(&self, job: WriteTask) {
         if !self.queue.push(job) {
             self.counters.dropped.add();
         }

@@ -6,14 +6,14 @@ use tokio::sync::{Semaphore, mpsc};
 use tracing::debug;
 
 use super::lease;
-use super::queue::{Job, Queued};
+use super::queue::{Queued, WriteTask};
 use super::tier::Tier;
 use super::write;
 
 /// Writes under way at the same time.
 const MAX_CONCURRENT_WRITES: usize = 16;
 
-impl Job {
+impl WriteTask {
     /// Does it. A failure is counted in the metrics; no request waits for it.
     pub(crate) async fn run(self, tier: &Arc<Tier>) {
         let outcome = match self {
@@ -29,7 +29,7 @@ impl Job {
 }
 
 /// Does the jobs, until the store is gone.
-pub(crate) async fn work(tier: Weak<Tier>, mut jobs: mpsc::Receiver<(Job, Queued)>) {
+pub(crate) async fn work(tier: Weak<Tier>, mut jobs: mpsc::Receiver<(WriteTask, Queued)>) {
     let permits = Arc::new(Semaphore::new(MAX_CONCURRENT_WRITES));
     while let Some((job, queued)) = jobs.recv().await {
         let Some(tier) = tier.upgrade() else { return };

@@ -30,7 +30,7 @@ pub(super) struct State {
     stored: Option<StoredBody>,
     pub(super) end: Option<End>,
     /// Slots are reused; a reader knows its own.
-    pub(super) readers: Vec<Option<Place>>,
+    pub(super) readers: Vec<Option<ReaderPosition>>,
     writer: Option<Waker>,
     /// Since when the writer has been waiting while a reader waits for it.
     held_up_since: Option<Instant>,
@@ -45,7 +45,7 @@ enum Piece {
 
 /// How far a reader has come.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ReaderPosition {
     /// The piece it is in, and how much of that it has.
     next: usize,
     within: usize,
@@ -156,7 +156,7 @@ impl State {
             return None;
         }
         let (idle_since, held_up) = (timer_now(), Duration::ZERO);
-        let place = Some(Place { next: 0, within: 0, taken: 0, idle_since, held_up, told_trailers: false, waker: None });
+        let place = Some(ReaderPosition { next: 0, within: 0, taken: 0, idle_since, held_up, told_trailers: false, waker: None });
         match self.readers.iter().position(Option::is_none) {
             Some(slot) => {
                 self.readers[slot] = place;
@@ -256,7 +256,7 @@ impl State {
         self.held_up_since = if self.is_awaited() { self.held_up_since.or_else(|| Some(timer_now())) } else { None };
     }
 
-    fn behind(&mut self) -> impl Iterator<Item = &mut Place> {
+    fn behind(&mut self) -> impl Iterator<Item = &mut ReaderPosition> {
         let last = self.last();
         self.readers.iter_mut().flatten().filter(move |place| place.next < last)
     }

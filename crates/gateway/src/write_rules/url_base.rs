@@ -15,13 +15,13 @@ use crate::upstream::ClientContext;
 
 /// Where a write went.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct UrlBase {
     pub(super) scheme: Box<str>,
     pub(super) authority: Box<str>,
     pub(super) routes: Option<Arc<RouteTable>>,
 }
 
-impl Place {
+impl UrlBase {
     pub(super) fn targets(&self, template: &PurgeTemplate, values: Values<'_>) -> Vec<InvalidationTarget> {
         match template {
             // Of this origin alone: nobody's write purges what belongs to another.
