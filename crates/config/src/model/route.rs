@@ -24,7 +24,7 @@ pub struct Route {
     pub path: PathTemplate,
     /// Never empty; `None` for every method.
     pub methods: Option<Vec<Method>>,
-    /// Position in [`Config::upstreams`].
+    /// Position in [`Config::upstreams`](super::Config::upstreams).
     pub upstream: usize,
     /// The class that it took settings from.
     pub class: Option<Arc<str>>,

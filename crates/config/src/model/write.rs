@@ -24,7 +24,7 @@ pub struct OnWrite {
 pub struct OnEvent {
     /// The event's `type`.
     pub kind: String,
-    /// The event's fields that the templates name, by the position that [`TagPart::Path`] gives.
+    /// The event's fields that the templates name, by the position that [`TagPart::Path`](super::TagPart::Path) gives.
     pub fields: Vec<String>,
     /// What is invalidated.
     pub purge: Vec<PurgeTemplate>,

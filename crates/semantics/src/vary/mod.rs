@@ -24,7 +24,7 @@ impl VarySpec {
 
     /// The selecting fields that a response names on all its `Vary` lines; without names where there is no `Vary`. `None` for `*`, which
     /// "always fails to match" (§4.1), for a member that is no field name (nobody can tell what it selects by), and for the fields that a
-    /// gateway writes for each client anew ([`tells_the_client`]).
+    /// gateway writes for each client anew (`tells_the_client`).
     pub fn of_response(headers: &HeaderMap) -> Option<Self> {
         let lines = headers.get_all(VARY).iter();
         let members = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b',')).map(<[u8]>::trim_ascii);
