@@ -44,13 +44,13 @@ fn the_example_configurations_are_right() -> Result<()> {
     Ok(())
 }
 
-/// In a container, loopback is the container.
+/// In a container, loopback is the container: probes over the network would reach nothing there.
 #[test]
-fn the_images_configuration_has_nothing_but_the_admin_listener_on_loopback() -> Result<()> {
+fn the_images_configuration_has_nothing_on_loopback() -> Result<()> {
     let text = read("deploy/container.toml")?;
     let lines: Vec<_> =
         text.lines().filter(|line| !line.starts_with('#') && (line.contains("127.0.0.1") || line.contains("localhost"))).collect();
-    assert_eq!(lines, ["listen = \"127.0.0.1:8090\""]);
+    assert_eq!(lines, [""; 0]);
     Ok(())
 }
 

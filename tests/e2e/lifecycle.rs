@@ -145,6 +145,31 @@ async fn a_broken_file_is_refused_and_the_old_config_stays() -> Result<()> {
     lifetime_becomes(&larder, 120).await
 }
 
+/// A file may be without mistakes and still not serve, as when a file that it names holds no certificate. What was shared with the running
+/// configuration before that is noticed (the cascade of tags is the cache's) must be as it was.
+#[tokio::test]
+async fn a_reload_that_is_refused_at_the_last_leaves_the_cascade_alone() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/a", Answer::ok().header("Cache-Control", "max-age=60").header("Surrogate-Key", "issue:1").body("a"));
+    let tags = |cascade: &str| format!("[tags]\nfrom = [\"surrogate-key\"]\ncascade = {{ {cascade} }}\n");
+    let larder = Larder::start(&config(&origin.url(), &tags(r#""project:{id}" = ["issue:{id}"]"#))).await?;
+    larder.get("/a").await?;
+    assert_eq!(larder.get("/a").await?.x_cache(), "HIT");
+
+    let empty = larder.config_file().with_file_name("empty.pem");
+    std::fs::write(&empty, "")?;
+    let secure = format!("[upstreams.secure]\nurl = \"https://127.0.0.1:1\"\nca_file = {empty:?}\n");
+    larder.write_config(&config(&origin.url(), &format!("{}{secure}", tags(""))))?;
+    larder.hang_up()?;
+    larder.process().line("why the reload is refused", |line| line.contains("no certificate authority").then_some(())).await?;
+
+    let fields = [("Content-Type", "application/json")];
+    let purged = Client::connect(larder.admin_address()).await?.exchange("POST", "/purge", &fields, r#"{"tags":["project:1"]}"#).await?;
+    assert_eq!(purged.status, 200, "{}", purged.text());
+    assert_eq!(larder.get("/a").await?.x_cache(), "MISS", "the cascade that is in force still leads from the project to its issues");
+    Ok(())
+}
+
 /// What reads the log as JSON gets JSON, and each line has its time under the same name.
 #[tokio::test]
 async fn everything_that_is_told_is_json_where_the_log_is() -> Result<()> {

@@ -157,6 +157,23 @@ async fn where_others_can_reach_it_a_token_is_asked_for() -> Result<()> {
     Ok(())
 }
 
+/// What probes over the network need: a container has no token to show. Nothing else answers as long as nobody can be told apart.
+#[tokio::test]
+async fn where_others_can_reach_it_and_there_is_no_token_only_probes_are_answered() -> Result<()> {
+    let (larder, _origin) = started(&format!("[admin]\nlisten = \"0.0.0.0:0\"\n{CONFIG}")).await?;
+    stored(&larder).await?;
+    let admin = std::net::SocketAddr::from(([127, 0, 0, 1], larder.admin_address().port()));
+    for (method, path, status) in
+        [("GET", "/healthz", 200), ("GET", "/readyz", 200), ("GET", "/metrics", 403), ("POST", "/purge", 403), ("POST", "/events", 403)]
+    {
+        let fields = [("Content-Type", "application/json"), ("Authorization", "Bearer 0123456789abcdef")];
+        let answer = Client::connect(admin).await?.exchange(method, path, &fields, r#"{"all":true}"#).await?;
+        assert_eq!(answer.status, status, "{method} {path}");
+    }
+    assert_eq!(result(&larder, "/issues/7").await?, "HIT");
+    Ok(())
+}
+
 #[tokio::test]
 async fn without_leave_a_purge_is_a_method_like_any_other() -> Result<()> {
     let (larder, origin) = started(CONFIG).await?;

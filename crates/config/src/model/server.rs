@@ -40,7 +40,7 @@ impl Default for Server {
 /// `[admin]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
-    /// A loopback address, or any other where there are tokens.
+    /// Where others than this machine reach it and there are no tokens, only probes are answered.
     pub listen: Listen,
     /// What is asked for where the address is not loopback.
     pub tokens: Vec<Token>,

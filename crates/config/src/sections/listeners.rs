@@ -24,9 +24,12 @@ fn check_public(listeners: &[Listen], mistakes: &Mistakes) {
 /// `guarded`: whether there is a token that a listener could ask for.
 fn check_admin(admin: &Listen, guarded: bool, public: &[Listen], mistakes: &Mistakes) {
     if !admin.is_loopback() && !guarded {
-        let what = format!("the admin listener `{}` can be reached from other machines, and there is no token to ask for", admin.address());
-        let hint = "add [[admin.tokens]], or use a loopback address, like \"127.0.0.1:8090\"";
-        mistakes.error(admin.place(), within(admin, Mistake::new(what).hint(hint)));
+        let what = format!(
+            "on the admin listener `{}` only /healthz and /readyz will answer: there is no token to ask others for",
+            admin.address()
+        );
+        let hint = "add [[admin.tokens]] for the rest, or use a loopback address, like \"127.0.0.1:8090\"";
+        mistakes.warning(admin.place(), within(admin, Mistake::new(what).hint(hint)));
     }
     if let Some(public) = public.iter().find(|listen| listen.clashes_with(admin)) {
         let mistake = Mistake::new(format!("the admin listener has the public listener's address, `{}`", admin.address()));

@@ -53,8 +53,8 @@ fn a_mistake_in_a_variable_names_the_variable() {
     let expected = r#"error: LARDER_LISTEN: `8080` is not an address to listen on
 hint: write host and port: "127.0.0.1:8080" for this machine only, "0.0.0.0:8080" for every interface
 
-error: LARDER_ADMIN_LISTEN: the admin listener `0.0.0.0:8090` can be reached from other machines, and there is no token to ask for
-hint: add [[admin.tokens]], or use a loopback address, like "127.0.0.1:8090"
+warning: LARDER_ADMIN_LISTEN: on the admin listener `0.0.0.0:8090` only /healthz and /readyz will answer: there is no token to ask others for
+hint: add [[admin.tokens]] for the rest, or use a loopback address, like "127.0.0.1:8090"
 "#;
     assert_eq!(report.to_string(), expected);
 }

@@ -272,10 +272,10 @@ fn the_store_in_redis_is_as_it_is_said_and_otherwise_as_by_default() {
 }
 
 #[test]
-fn the_admin_listener_is_for_this_machine_only() {
+fn an_admin_listener_that_others_reach_answers_probes_only_unless_there_are_tokens() {
     assert_complaint(
         "[admin]\nlisten = \"0.0.0.0:8090\"",
-        r#"2:10: error: the admin listener `0.0.0.0:8090` can be reached from other machines, and there is no token to ask for (hint: add [[admin.tokens]], or use a loopback address, like "127.0.0.1:8090")"#,
+        r#"2:10: warning: on the admin listener `0.0.0.0:8090` only /healthz and /readyz will answer: there is no token to ask others for (hint: add [[admin.tokens]] for the rest, or use a loopback address, like "127.0.0.1:8090")"#,
     );
 }
 

@@ -6,6 +6,8 @@ use crate::config::{Token, TokenScope};
 use crate::purge::{Refused, authorize};
 use crate::routing::host_of;
 
+const WITHOUT_TOKENS: &str = "The configuration has no [[admin.tokens]]: where other machines reach it, only /healthz and /readyz answer.";
+
 /// Decides about requests. On a loopback listener no token is needed, but what a web page in a local browser could send is refused.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Access {
@@ -16,7 +18,11 @@ pub(crate) struct Access {
 impl Access {
     /// Refuses whoever may not.
     pub(crate) fn check(self, tokens: &[Token], scope: TokenScope, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
-        if self.loopback { self.check_name(uri, headers) } else { authorize(tokens, scope, headers) }
+        match (self.loopback, tokens) {
+            (true, _) => self.check_name(uri, headers),
+            (false, []) => Err(Refused::new(StatusCode::FORBIDDEN, WITHOUT_TOKENS)),
+            (false, _) => authorize(tokens, scope, headers),
+        }
     }
 
     /// Refuses whoever may not even see how the gateway stands: on a listener that others can reach, anyone may.
@@ -71,6 +77,14 @@ mod tests {
         assert_eq!(status(access, TokenScope::Read, &bearer("Bearer 0123456789abcdef")), Some(403));
         assert_eq!(status(access, TokenScope::Purge, &bearer("bearer 0123456789abcdef")), None);
         assert_eq!(status(access, TokenScope::Read, &bearer("Bearer another-0123456789")), None);
+    }
+
+    #[test]
+    fn without_tokens_others_may_do_nothing_whatever_they_show() {
+        let check = |headers: &HeaderMap| Access { loopback: false }.check(&[], TokenScope::Read, &Uri::from_static("/"), headers);
+        for headers in [HeaderMap::new(), with(header::AUTHORIZATION, "Bearer "), with(header::AUTHORIZATION, "Bearer 0123456789abcdef")] {
+            assert_eq!(check(&headers).map_err(|refused| refused.status.as_u16()), Err(403), "{headers:?}");
+        }
     }
 
     #[test]
