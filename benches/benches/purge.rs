@@ -52,7 +52,7 @@ fn filled(entries: usize) -> (Arc<MemoryStore>, Arc<Vec<PrimaryKey>>) {
 }
 
 fn look_up(store: &MemoryStore, key: &PrimaryKey) -> bool {
-    matches!(store.lookup(store.place_key(key), &HeaderMap::new(), NOW), Lookup::Found(_))
+    matches!(store.lookup(store.slot_key_of(key), &HeaderMap::new(), NOW), Lookup::Found(_))
 }
 
 /// Hits in another thread for as long as it lives.

@@ -117,7 +117,7 @@ impl<S: Upstream> CacheService<S> {
             return None;
         }
         let context = rules.context(request.method(), fields, key);
-        let LookedUp::Hit(hit) = self.look_up::<B>(&context, fields, self.cache.store.place(key)) else { return None };
+        let LookedUp::Hit(hit) = self.look_up::<B>(&context, fields, self.cache.store.slot_key(key)) else { return None };
         if hit.wants_refresh {
             return None;
         }
@@ -154,7 +154,7 @@ impl<S: Upstream> CacheService<S> {
         let looked_up = if self.is_bypassed(&request, key, caller.client) {
             LookedUp::Fetch(FetchPlan::bypass())
         } else {
-            self.look_up(&context, fields, self.cache.store.place(key))
+            self.look_up(&context, fields, self.cache.store.slot_key(key))
         };
         match looked_up {
             LookedUp::Hit(hit) => {

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A head that a response is assembled into stands alone: its shape is its own map. [`StoredFields::over`] puts it over another one's; which
-//! one that is, the store decides (`larder_store::shapes`), because a table of shapes is state.
+//! one that is, the store decides (`larder_store::entry`), because a table of shapes is state.
 //!
 //! A store can put what belongs to the entry behind the values, so that all of it is one allocation ([`StoredFields::packed`]).
 //!

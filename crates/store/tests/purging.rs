@@ -158,7 +158,7 @@ impl World {
 
     fn read(&self, replica: usize, key: usize) -> Result<(), TestCaseError> {
         let (store, primary) = (&self.stores[replica], primary(key));
-        if let Lookup::Found(found) = store.lookup(store.place_key(&primary), &HeaderMap::new(), NOW) {
+        if let Lookup::Found(found) = store.lookup(store.slot_key_of(&primary), &HeaderMap::new(), NOW) {
             let version = found.body().segments()[0][0];
             let (current, any) = self.least(key);
             prop_assert!(version >= any, "replica {replica} gave version {version} of key {key}, purged below {any}");

@@ -71,7 +71,7 @@ impl<B> CacheBody<B> {
 
     /// A whole stored body, shared with the store.
     pub(crate) fn stored(body: StoredBody, in_flight: &Arc<InFlight>) -> Self {
-        if body.place().is_some() {
+        if body.address().is_some() {
             let length = body.len();
             return Self::arriving(LogReader::of_stored(body, in_flight), Some(length));
         }
@@ -80,7 +80,7 @@ impl<B> CacheBody<B> {
 
     /// A part of a stored body: `start..end`.
     pub(crate) fn stored_part(body: &StoredBody, in_flight: &Arc<InFlight>, start: u64, end: u64) -> Self {
-        if body.place().is_some() {
+        if body.address().is_some() {
             return Self::pending_part(PendingReader::Arriving(LogReader::of_stored(body.clone(), in_flight)), start, end);
         }
         Self::slices(body.slice(start, end))

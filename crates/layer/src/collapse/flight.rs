@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use larder_semantics::{PrimaryKey, Timestamp};
-use larder_store::{KeyHash, Ledger, Placed, Position, Subject, TagList, Tags, Validity};
+use larder_store::{KeyHash, Ledger, PassThroughHasher, Position, Subject, TagList, Tags, Validity};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -21,7 +21,7 @@ const SHARDS: usize = 32;
 #[derive(Debug)]
 pub(crate) struct Flights(Box<[Mutex<Shard>]>);
 
-type Shard = HashMap<KeyHash, Arc<Flight>, BuildHasherDefault<Placed>>;
+type Shard = HashMap<KeyHash, Arc<Flight>, BuildHasherDefault<PassThroughHasher>>;
 
 #[derive(Debug)]
 struct Flight {

@@ -97,5 +97,5 @@ impl Follower {
 /// Where a request's own variant lies, which is not the leader's.
 fn own_variant<S: Upstream>(service: &CacheService<S>, request: &ClientRequest, leaders: &Variant, fields: &HeaderMap) -> KeyHash {
     let store = &service.cache.store;
-    store.variant_hash(store.place_key(&request.key), &Variant::of(leaders.spec.clone(), fields))
+    store.variant_hash(store.slot_key_of(&request.key), &Variant::of(leaders.spec.clone(), fields))
 }

@@ -43,7 +43,7 @@ pub(crate) async fn fill<S: Upstream>(
         return lead(service, request, plan, None, remote).await;
     }
     let store = &service.cache.store;
-    let mut hash = store.flight_hash(store.place_key(&request.key), &plan.found, &request.parts.headers);
+    let mut hash = store.flight_hash(store.slot_key_of(&request.key), &plan.found, &request.parts.headers);
     for turn in 0..MAX_JOINS {
         match service.join(hash, &request) {
             Join::Lead(permit) => {
@@ -86,7 +86,7 @@ pub(crate) async fn refresh<S: Upstream>(
 ) {
     let store = &service.cache.store;
     let found = Lookup::Found(Arc::clone(&stored));
-    let hash = store.flight_hash(store.place_key(&request.key), &found, &request.parts.headers);
+    let hash = store.flight_hash(store.slot_key_of(&request.key), &found, &request.parts.headers);
     let Join::Lead(permit) = service.join(hash, &request) else { return };
     // Another refresh may have landed since this one was called for.
     if !matches!(service.stored_for(&request), Lookup::Found(current) if Arc::ptr_eq(&current, &stored)) {

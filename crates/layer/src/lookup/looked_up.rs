@@ -95,13 +95,13 @@ impl<S> CacheService<S> {
 
     /// As [`Self::look_up`], for a request on its way to the origin.
     pub(crate) fn look_up_again<B>(&self, request: &ClientRequest) -> LookedUp<B> {
-        self.look_up(&request.context, &request.parts.headers, self.cache.store.place_key(&request.key))
+        self.look_up(&request.context, &request.parts.headers, self.cache.store.slot_key_of(&request.key))
     }
 
     /// The stored response for a request, without a decision about it.
     pub(crate) fn stored_for(&self, request: &ClientRequest) -> Lookup {
         let store = &self.cache.store;
-        store.lookup(store.place_key(&request.key), &request.parts.headers, self.cache.clock.now())
+        store.lookup(store.slot_key_of(&request.key), &request.parts.headers, self.cache.clock.now())
     }
 }
 

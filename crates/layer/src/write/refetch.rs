@@ -28,7 +28,7 @@ impl<S: Upstream> CacheService<S> {
         }
         let mut key = KeyBuffer::default();
         self.route.key.derive(target, &template.headers, &mut key);
-        let stored = self.cache.store.variants(self.cache.store.place(&key)).into_iter().filter(|stored| stored.was_asked());
+        let stored = self.cache.store.variants(self.cache.store.slot_key(&key)).into_iter().filter(|stored| stored.was_asked());
         stored.filter_map(|stored| self.refetch(target, template, &key, &stored)).collect()
     }
 
@@ -56,7 +56,7 @@ async fn fetch<S: Upstream>(service: CacheService<S>, request: Arc<ClientRequest
     if found.response().is_some() {
         return;
     }
-    let hash = store.flight_hash(store.place_key(&request.key), &found, &request.parts.headers);
+    let hash = store.flight_hash(store.slot_key_of(&request.key), &found, &request.parts.headers);
     let Join::Lead(permit) = service.join(hash, &request) else { return };
     in_background(&service, request, found, permit).await;
 }

@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use super::frame::{Reader, Writer};
 use super::{FORMAT, Unreadable, checksum};
-use crate::body::{SEGMENT, StoredBody};
+use crate::entry::{SEGMENT, StoredBody};
 
 const CHUNK: u8 = 2;
 
@@ -123,7 +123,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::body::BodyBuilder;
+    use crate::entry::BodyBuilder;
 
     fn body(bytes: &[u8]) -> StoredBody {
         let mut builder = BodyBuilder::new(bytes.len() as u64);

@@ -33,9 +33,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use larder_semantics::{PrimaryKey, StoredHead, Timestamp, VarySpec};
 
-use crate::body::StoredBody;
+use crate::entry::{StoredBody, StoredResponse, Variant};
 use crate::ledger::{Position, Tag, Tags};
-use crate::response::{StoredResponse, Variant};
 pub use chunk::{BodyProof, BodySum, Coding, decode_chunk, encode_chunk};
 use frame::{Reader, Writer};
 

@@ -5,7 +5,7 @@ use larder_semantics::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::body::{BodyBuilder, SEGMENT};
+use crate::entry::{BodyBuilder, SEGMENT};
 
 fn key(path: &str) -> PrimaryKey {
     let query = QueryRules { sort: true, drop: Vec::new(), drop_empty: false, bypass: None };

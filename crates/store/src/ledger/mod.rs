@@ -21,8 +21,6 @@
 //! carry the number alone ([`Position::shared`]), which can only make them invalid sooner.
 
 mod checked;
-mod covers;
-mod folded;
 mod glob;
 mod invalidation;
 mod named_tag;

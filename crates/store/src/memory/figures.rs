@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use larder_semantics::Timestamp;
 
 use super::MemoryStore;
+use super::slot::Slot;
 use crate::ledger::{Invalidation, Ledger, Position, Validity};
-use crate::slot::Slot;
 
 /// Entries looked at for an estimate.
 const SAMPLE: usize = 10_000;

@@ -8,10 +8,10 @@ use larder_semantics::validation::may_confirm_another;
 use larder_semantics::{StoredHead, Timestamp};
 
 use super::MemoryStore;
-use crate::partial::StoredPart;
-use crate::response::{StoredResponse, Variant};
-use crate::slot::{KeyHash, Slot, SlotKey};
-use crate::vary_index::VaryIndex;
+use super::slot::{KeyHash, Slot, SlotKey};
+use super::vary_index::VaryIndex;
+use crate::entry::StoredPart;
+use crate::entry::{StoredResponse, Variant};
 
 /// Stored variants whose validators go into one conditional request.
 const MAX_CANDIDATES: usize = 8;
@@ -94,7 +94,7 @@ impl MemoryStore {
             let found = SECONDARY.with_borrow_mut(|secondary| {
                 secondary.clear();
                 spec.write_secondary_key(request, secondary);
-                let slot = self.get(self.placement.variant(key.hash, secondary), key.text);
+                let slot = self.get(self.hasher.variant(key.hash, secondary), key.text);
                 slot.filter(|slot| slot.variant().is_some_and(|variant| variant.secondary.text() == secondary))
             });
             let Some(slot) = found else { continue };
@@ -151,10 +151,10 @@ impl MemoryStore {
     /// Where requests with these fields are collapsed: at their variant's place, as far as it is known which one that is.
     pub fn flight_hash(&self, key: SlotKey<'_>, found: &Lookup, request: &HeaderMap) -> KeyHash {
         match found {
-            Lookup::Found(response) | Lookup::Unvouched(response) => self.place_of(key.hash, response.variant()),
-            Lookup::Partial(part) => self.place_of(key.hash, part.variant.as_ref()),
+            Lookup::Found(response) | Lookup::Unvouched(response) => self.hash_of(key.hash, response.variant()),
+            Lookup::Partial(part) => self.hash_of(key.hash, part.variant.as_ref()),
             Lookup::VaryMiss(index) => match index.specs().first() {
-                Some(spec) => self.placement.variant(key.hash, spec.secondary_key(request).text()),
+                Some(spec) => self.hasher.variant(key.hash, spec.secondary_key(request).text()),
                 None => key.hash,
             },
             Lookup::HitForMiss | Lookup::Absent => key.hash,
@@ -163,6 +163,6 @@ impl MemoryStore {
 
     /// Where one variant lies.
     pub fn variant_hash(&self, key: SlotKey<'_>, variant: &Variant) -> KeyHash {
-        self.placement.variant(key.hash, variant.secondary.text())
+        self.hasher.variant(key.hash, variant.secondary.text())
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::MemoryStore;
-use crate::partial::StoredPart;
-use crate::slot::Slot;
+use super::slot::Slot;
+use crate::entry::StoredPart;
 
 impl MemoryStore {
     /// Stores a part together with what is already there of the same representation, in at most `max` bytes. Refused, with `false`, where
@@ -13,9 +13,9 @@ impl MemoryStore {
         if !part.is_valid(&self.ledger) {
             return false;
         }
-        let primary = self.placement.of_text(part.key.as_bytes());
-        let _turn = self.turn(primary);
-        let current = self.slots.peek(&self.place_of(primary, part.variant.as_ref()));
+        let primary = self.hasher.of_text(part.key.as_bytes());
+        let _lock = self.write_lock(primary);
+        let current = self.slots.peek(&self.hash_of(primary, part.variant.as_ref()));
         let current = current.filter(|slot| {
             slot.key_bytes() == part.key.as_bytes() && slot.variant() == part.variant.as_ref() && !slot.is_invalid(&self.ledger)
         });
@@ -43,13 +43,13 @@ mod tests {
     use larder_semantics::VarySpec;
     use larder_semantics::range::{ByteRange, ByteRangeSet, PartialResponse};
 
-    use super::super::tests::{NOW, accepting, by_flavour, find, found, head, key, response, store};
+    use super::super::tests::{find, found, response, store};
     use super::*;
-    use crate::body::BodyBuilder;
+    use crate::entry::fixtures::{NOW, accepting, by_flavour, head, key};
+    use crate::entry::{BodyBuilder, Variant};
     use crate::ledger::{Invalidation, InvalidationTarget};
     use crate::memory::Lookup;
-    use crate::response::Variant;
-    use crate::slot::HitForMiss;
+    use crate::memory::slot::HitForMiss;
     use crate::weight;
 
     const LENGTH: u64 = 100;

@@ -8,7 +8,7 @@ use quick_cache::sync::Cache;
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 
 use super::figures::EvictionCells;
-use crate::slot::{KeyHash, Slot};
+use super::slot::{KeyHash, Slot};
 
 /// Bytes that the map keeps per entry besides what the slot points at, in bytes, measured over 100 000 entries: the slot, its links, its place
 /// in the table, and what a table that doubles leaves free.
@@ -24,7 +24,7 @@ const MAX_SHARDS: u64 = 64;
 const TYPICAL_ENTRY: u64 = 4096;
 
 /// The slots.
-pub(super) type Table = Cache<KeyHash, Slot, Weight, BuildHasherDefault<Placed>, Departures>;
+pub(super) type Table = Cache<KeyHash, Slot, Weight, BuildHasherDefault<PassThroughHasher>, Departures>;
 
 /// An empty one of at most `capacity` bytes, for entries of up to `largest` bytes.
 pub(super) fn table(capacity: u64, largest: u64, evictions: Arc<EvictionCells>) -> Table {
@@ -70,9 +70,9 @@ impl Lifecycle<KeyHash, Slot> for Departures {
 
 /// Placements are hashes already: the hasher for maps by [`KeyHash`].
 #[derive(Debug, Default)]
-pub struct Placed(u64);
+pub struct PassThroughHasher(u64);
 
-impl Hasher for Placed {
+impl Hasher for PassThroughHasher {
     fn finish(&self) -> u64 {
         self.0
     }

@@ -1,43 +1,10 @@
-use http::header::ETAG;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use larder_semantics::{
-    FreshnessLifetime, HeadFlags, KeyBuffer, KeyRules, LifetimeSource, QueryRules, StoredHead, Target, Timestamp, VarySpec,
-};
+use http::{HeaderMap, HeaderName, StatusCode};
+use larder_semantics::{StoredHead, Timestamp, VarySpec};
 
 use super::*;
-use crate::body::BodyBuilder;
+use crate::entry::BodyBuilder;
+use crate::entry::fixtures::{NOW, accepting, by_flavour, head, key};
 use crate::ledger::{Invalidation, InvalidationTarget, Position};
-use crate::vary_index::MAX_VARIANTS;
-
-pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_000);
-
-fn rules() -> KeyRules {
-    let query = QueryRules { sort: true, drop: Vec::new(), drop_empty: false, bypass: None };
-    KeyRules { namespace: "default".into(), version: 1, query, identity: Vec::new() }
-}
-
-pub(crate) fn key(path: &str) -> PrimaryKey {
-    let mut buffer = KeyBuffer::default();
-    let target = Target { scheme: "http", authority: "example.com", path, query: None };
-    rules().derive(target, &HeaderMap::new(), &mut buffer);
-    buffer.to_key()
-}
-
-pub(crate) fn head(date: Timestamp, etag: Option<&'static str>) -> StoredHead {
-    let fields: HeaderMap = etag.iter().map(|etag| (ETAG, HeaderValue::from_static(etag))).collect();
-    StoredHead {
-        status: StatusCode::OK,
-        headers: (&fields).into(),
-        response_time: date,
-        initial_age: 0,
-        lifetime: FreshnessLifetime { seconds: 60, source: LifetimeSource::MaxAge },
-        stale_while_revalidate: 0,
-        stale_if_error: 0,
-        flags: HeadFlags::default(),
-        origin_control: None,
-        date_seconds: date.as_secs(),
-    }
-}
 
 pub(super) fn store() -> MemoryStore {
     MemoryStore::new(1 << 20, 1 << 14, Arc::new(Ledger::default()))
@@ -58,17 +25,9 @@ fn variant(path: &str, spec: &VarySpec, language: &'static str, fetch: u64, date
     Arc::new(StoredResponse::new(&key, Some(variant), &head, Default::default(), &[], Default::default(), fetch))
 }
 
-pub(crate) fn accepting(language: &'static str) -> HeaderMap {
-    HeaderMap::from_iter([(HeaderName::from_static("x-flavour"), HeaderValue::from_static(language))])
-}
-
-pub(crate) fn by_flavour() -> VarySpec {
-    VarySpec::new(vec![HeaderName::from_static("x-flavour")])
-}
-
 pub(super) fn find(store: &MemoryStore, path: &str, request: &HeaderMap) -> Lookup {
     let key = key(path);
-    store.lookup(store.place_key(&key), request, NOW)
+    store.lookup(store.slot_key_of(&key), request, NOW)
 }
 
 pub(super) fn found(lookup: Lookup) -> Option<Arc<StoredResponse>> {
@@ -91,7 +50,7 @@ fn a_colliding_placement_is_a_miss_not_a_leak() {
     let store = store();
     store.commit(response("/a", 1, store.ledger().position()));
     let stored = key("/a");
-    let forged = SlotKey { text: "v1:default:GET:http://example.com/secret", hash: store.place_key(&stored).hash };
+    let forged = SlotKey { text: "v1:default:GET:http://example.com/secret", hash: store.slot_key_of(&stored).hash };
     assert!(matches!(store.lookup(forged, &HeaderMap::new(), NOW), Lookup::Absent));
 }
 
@@ -250,7 +209,7 @@ fn a_hit_for_miss_mark_replaces_what_is_stored_and_is_forgotten_in_time() {
     ));
     assert!(matches!(find(&store, "/a", &HeaderMap::new()), Lookup::HitForMiss));
     let key = key("/a");
-    let later = store.lookup(store.place_key(&key), &HeaderMap::new(), Timestamp::from_secs(1_002));
+    let later = store.lookup(store.slot_key_of(&key), &HeaderMap::new(), Timestamp::from_secs(1_002));
     assert!(matches!(later, Lookup::Absent));
 }
 

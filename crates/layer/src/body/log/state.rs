@@ -303,7 +303,7 @@ impl State {
     pub(super) fn departed(&self) -> Option<(usize, u64, Duration)> {
         let body = self.stored.as_ref().filter(|body| !body.is_kept())?;
         let idle = self.readers.iter().flatten().map(|place| place.idle_since.elapsed()).min();
-        Some((body.place()?, body.len(), idle.unwrap_or(Duration::MAX)))
+        Some((body.address()?, body.len(), idle.unwrap_or(Duration::MAX)))
     }
 
     /// Cuts all readers off, and lets the body go.

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use super::covers::{Cover, half};
-use super::prefix::{Depth, prefixes_of};
-use super::records::Stamp;
-use super::{Position, Subject, Validity};
+use super::stamp::Stamp;
+use crate::ledger::prefix::{Depth, prefixes_of};
+use crate::ledger::{Position, Subject, Validity};
 
 /// See the module's page.
 #[derive(Debug, Default)]

@@ -93,7 +93,7 @@ mod tests {
     use http::HeaderName;
 
     use super::*;
-    use crate::memory::tests::{NOW, head};
+    use crate::entry::fixtures::{NOW, head};
     use crate::weight;
 
     fn fields(lines: &[(&'static str, &str)]) -> StoredFields {

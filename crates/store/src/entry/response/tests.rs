@@ -1,8 +1,8 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
-use crate::body::BodyBuilder;
-use crate::memory::tests::{NOW, accepting, by_flavour, head, key};
+use crate::entry::body::BodyBuilder;
+use crate::entry::fixtures::{NOW, accepting, by_flavour, head, key};
 
 fn body(length: u64, trailers: Option<HeaderMap>) -> StoredBody {
     let mut builder = BodyBuilder::new(length);

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use larder_semantics::{PrimaryKey, Timestamp};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
 
+use super::vary_index::VaryIndex;
+use crate::entry::StoredPart;
+use crate::entry::{StoredResponse, Variant};
 use crate::ledger::Ledger;
-use crate::partial::StoredPart;
-use crate::response::{StoredResponse, Variant};
-use crate::vary_index::VaryIndex;
 use crate::weight::allocated;
 
 /// Where a key is placed. Only placement: the full text is compared on every hit, so a collision is a miss.
@@ -114,11 +114,11 @@ pub struct SlotKey<'a> {
 
 /// Seeded anew in every process, so that no client can aim at one place.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Placement {
+pub(crate) struct KeyHasher {
     seed: u64,
 }
 
-impl Placement {
+impl KeyHasher {
     pub(crate) fn random() -> Self {
         use std::hash::{BuildHasher, RandomState};
         Self { seed: RandomState::new().hash_one(0u64) }

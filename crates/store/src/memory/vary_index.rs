@@ -2,8 +2,8 @@
 
 use larder_semantics::{PrimaryKey, VarySpec};
 
-use crate::response::MAX_USES;
-use crate::slot::KeyHash;
+use super::slot::KeyHash;
+use crate::entry::MAX_USES;
 
 /// Variants kept per resource; beyond, the least used go. Variant explosion is the field's standing complaint.
 pub const MAX_VARIANTS: usize = 64;

@@ -3,21 +3,31 @@
 //! Lifetimes live in the entries, not in the map: what is stale must stay, for validation and for stale answers. What is dead or
 //! invalidated goes when it is next looked up, or when room is needed.
 
+mod figures;
+mod lookup;
+mod parts;
+mod slot;
+mod table;
+#[cfg(test)]
+mod tests;
+mod vary_index;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use larder_semantics::storage::refuses_the_request;
 use larder_semantics::{KeyBuffer, PrimaryKey, Timestamp};
 
+use crate::entry::{StoredResponse, Variant};
 use crate::ledger::Ledger;
-use crate::response::{StoredResponse, Variant};
-use crate::slot::{HitForMiss, KeyHash, Placement, Slot, SlotKey};
-use crate::vary_index::VaryIndex;
 use figures::EvictionCells;
 pub use figures::{Evictions, MemoryStats};
 pub use lookup::Lookup;
-pub use table::Placed;
+use slot::KeyHasher;
+pub use slot::{HitForMiss, KeyHash, Slot, SlotKey};
+pub use table::PassThroughHasher;
 use table::{Table, table};
+pub use vary_index::{MAX_VARIANTS, VaryIndex};
 
 /// The part of the capacity that entries may always take.
 const MIN_SHARE_DIVISOR: u64 = 4;
@@ -35,7 +45,7 @@ pub struct MemoryStore {
     capacity: u64,
     /// The part of it that entries may take now.
     room: AtomicU64,
-    placement: Placement,
+    hasher: KeyHasher,
     ledger: Arc<Ledger>,
     writers: Box<[Mutex<()>]>,
     evictions: Arc<EvictionCells>,
@@ -48,7 +58,7 @@ impl MemoryStore {
         let evictions = Arc::new(EvictionCells::default());
         let slots = table(capacity, largest, Arc::clone(&evictions));
         let writers = (0..WRITE_STRIPES).map(|_| Mutex::default()).collect();
-        Self { slots, capacity, room: AtomicU64::new(capacity), placement: Placement::random(), ledger, writers, evictions }
+        Self { slots, capacity, room: AtomicU64::new(capacity), hasher: KeyHasher::random(), ledger, writers, evictions }
     }
 
     /// From now on so many bytes of the capacity are taken by what is no entry. A quarter stays for entries whatever that is.
@@ -67,13 +77,13 @@ impl MemoryStore {
     }
 
     /// Where a derived key is placed.
-    pub fn place<'a>(&self, key: &'a KeyBuffer) -> SlotKey<'a> {
-        SlotKey { text: key.text(), hash: self.placement.of_text(key.text().as_bytes()) }
+    pub fn slot_key<'a>(&self, key: &'a KeyBuffer) -> SlotKey<'a> {
+        SlotKey { text: key.text(), hash: self.hasher.of_text(key.text().as_bytes()) }
     }
 
     /// Where a kept key is placed.
-    pub fn place_key<'a>(&self, key: &'a PrimaryKey) -> SlotKey<'a> {
-        SlotKey { text: key.text(), hash: self.placement.of_text(key.as_bytes()) }
+    pub fn slot_key_of<'a>(&self, key: &'a PrimaryKey) -> SlotKey<'a> {
+        SlotKey { text: key.text(), hash: self.hasher.of_text(key.as_bytes()) }
     }
 
     /// Stores a response. Refused, with `false`, when it was invalidated meanwhile, a later fetch already left its mark, or it is the refusal
@@ -84,9 +94,9 @@ impl MemoryStore {
         if !response.is_valid(&self.ledger) {
             return false;
         }
-        let primary = self.placement.of_text(response.key_bytes());
-        let _turn = self.turn(primary);
-        if self.takes_a_fresh_place(primary, &response) {
+        let primary = self.hasher.of_text(response.key_bytes());
+        let _lock = self.write_lock(primary);
+        if self.would_replace_fresh(primary, &response) {
             return false;
         }
         self.put(primary, Slot::Response(response))
@@ -94,7 +104,7 @@ impl MemoryStore {
 
     /// Whether it only says why one request was refused, in the place of what answers others: anybody could have that replaced by a field
     /// that the origin does not like.
-    fn takes_a_fresh_place(&self, primary: KeyHash, response: &StoredResponse) -> bool {
+    fn would_replace_fresh(&self, primary: KeyHash, response: &StoredResponse) -> bool {
         if !refuses_the_request(response.head.status) {
             return false;
         }
@@ -109,7 +119,7 @@ impl MemoryStore {
             Some(Slot::Vary(index)) if response.variant().is_none() => index.variants().to_vec(),
             _ => Vec::new(),
         };
-        is_fresh(primary) || is_fresh(self.place_of(primary, response.variant())) || variants.into_iter().any(is_fresh)
+        is_fresh(primary) || is_fresh(self.hash_of(primary, response.variant())) || variants.into_iter().any(is_fresh)
     }
 
     /// Puts a representation where its primary key, or its variant, says. With the turn of its primary key.
@@ -130,7 +140,7 @@ impl MemoryStore {
 
     fn put_variant(&self, primary: KeyHash, slot: Slot) -> bool {
         let Some(variant) = slot.variant() else { return false };
-        let hash = self.placement.variant(primary, variant.secondary.text());
+        let hash = self.hasher.variant(primary, variant.secondary.text());
         let (spec, fetch) = (variant.spec.clone(), slot.fetch());
         let mut index = match self.current(primary, slot.key_bytes()) {
             Some(Slot::Vary(index)) => (*index).clone(),
@@ -163,8 +173,8 @@ impl MemoryStore {
     /// A resource with variants is left alone: one variant that cannot be shared says nothing about the others. So is a part of what is
     /// too large to be kept whole.
     pub fn mark_hit_for_miss(&self, mark: HitForMiss, now: Timestamp) -> bool {
-        let primary = self.placement.of_text(mark.key.as_bytes());
-        let _turn = self.turn(primary);
+        let primary = self.hasher.of_text(mark.key.as_bytes());
+        let _lock = self.write_lock(primary);
         match self.current(primary, mark.key.as_bytes()) {
             Some(Slot::Vary(_)) => return false,
             Some(Slot::Partial(part)) if mark.too_large && part.is_valid(&self.ledger) => return false,
@@ -192,13 +202,13 @@ impl MemoryStore {
     }
 
     fn remove_representation(&self, key: &[u8], variant: Option<&Variant>, fetch: u64) {
-        let primary = self.placement.of_text(key);
-        let _turn = self.turn(primary);
-        self.drop_fetch(self.place_of(primary, variant), fetch);
+        let primary = self.hasher.of_text(key);
+        let _lock = self.write_lock(primary);
+        self.drop_fetch(self.hash_of(primary, variant), fetch);
     }
 
-    fn place_of(&self, primary: KeyHash, variant: Option<&Variant>) -> KeyHash {
-        variant.map_or(primary, |variant| self.placement.variant(primary, variant.secondary.text()))
+    fn hash_of(&self, primary: KeyHash, variant: Option<&Variant>) -> KeyHash {
+        variant.map_or(primary, |variant| self.hasher.variant(primary, variant.secondary.text()))
     }
 
     /// Drops a representation that came of one fetch, and no later one.
@@ -222,15 +232,8 @@ impl MemoryStore {
         true
     }
 
-    fn turn(&self, hash: KeyHash) -> MutexGuard<'_, ()> {
+    fn write_lock(&self, hash: KeyHash) -> MutexGuard<'_, ()> {
         let stripe = hash as usize % self.writers.len();
         self.writers[stripe].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-mod figures;
-mod lookup;
-mod parts;
-mod table;
-#[cfg(test)]
-pub(crate) mod tests;

@@ -1,9 +1,9 @@
 //! The coarser targets that cover what was invalidated, kept beside its record: where there are too many records, many of them become one.
 
-use super::invalidation::InvalidationTarget;
-use super::named_tag::NamedTag;
-use super::prefix::{Depth, Prefix, ancestors, host_and_path};
-use super::tag::{FAMILY_END, Tag};
+use crate::ledger::invalidation::InvalidationTarget;
+use crate::ledger::named_tag::NamedTag;
+use crate::ledger::prefix::{Depth, Prefix, ancestors, host_and_path};
+use crate::ledger::tag::{FAMILY_END, Tag};
 
 /// How many of them a record has at most.
 pub(super) const LEVELS: usize = 3;

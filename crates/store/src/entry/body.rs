@@ -108,7 +108,7 @@ impl StoredBody {
     }
 
     /// Where it is, if it has more than one segment: then its readers keep it in memory for long. Clones are in the same place.
-    pub fn place(&self) -> Option<usize> {
+    pub fn address(&self) -> Option<usize> {
         match &self.segments {
             Segments::Many(many) => Some(Arc::as_ptr(many) as usize),
             Segments::None | Segments::One(_) => None,

@@ -15,9 +15,9 @@ use http::HeaderMap;
 use larder_semantics::key::url_of;
 use larder_semantics::{PrimaryKey, SecondaryKey, StoredHead, Timestamp, VarySpec};
 
-use crate::body::{KeptBody, StoredBody};
+use super::body::{KeptBody, StoredBody};
+use super::shapes;
 use crate::ledger::{Checked, Ledger, Position, Subject, Tag, TagList};
-use crate::shapes;
 use crate::weight::{self, allocated};
 
 /// The maximum length of a body in the block, in bytes. A longer one is not worth another copy when a 304 renews the head; and a key that is

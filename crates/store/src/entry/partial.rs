@@ -6,10 +6,10 @@ use bytes::Bytes;
 use larder_semantics::range::{ByteRange, ByteRangeSet, PartialResponse};
 use larder_semantics::{PrimaryKey, StoredHead};
 
-use crate::body::{BodyBuilder, StoredBody};
+use super::body::{BodyBuilder, StoredBody};
+use super::response::{StoredResponse, Variant};
+use super::shapes;
 use crate::ledger::{Ledger, Position, Subject, Tags, Validity, tags_weight};
-use crate::response::{StoredResponse, Variant};
-use crate::shapes;
 use crate::weight;
 
 /// Pieces kept per representation; the oldest goes first.

@@ -1,0 +1,20 @@
+//! Stored representations as they lie in memory: complete responses, parts of responses, bodies, and the maps of field names that heads share.
+//!
+//! ```text
+//! StoredResponse (response) --- head over a shape (shapes)
+//!        |                 \--- a short body in its own block, a longer one as StoredBody (body)
+//! StoredPart (partial) -------- pieces of a body; a StoredResponse once none is missing
+//! ```
+
+mod body;
+#[cfg(test)]
+pub(crate) mod fixtures;
+mod partial;
+mod response;
+mod shapes;
+
+pub use body::{BodyBuilder, SEGMENT, StoredBody};
+pub use partial::StoredPart;
+pub(crate) use response::MAX_USES;
+pub use response::{StoredResponse, Variant};
+pub use shapes::shapes_weight;

@@ -1,0 +1,43 @@
+//! A stored response whose body is read from a tier segment by segment.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::store::{RemoteError, StoreFuture};
+use crate::codec::ResponseRecord;
+use crate::entry::StoredResponse;
+
+/// A stored response whose body is on its way. Neither its freshness nor its validity has been looked at.
+pub struct Arriving {
+    /// All of it but the body.
+    pub record: Box<ResponseRecord>,
+    /// The body.
+    pub chunks: Box<dyn Chunks>,
+}
+
+/// A body on its way, in segments of [`SEGMENT`](crate::SEGMENT) bytes and a shorter last one.
+pub trait Chunks: Send {
+    /// The next segment, which is proven to be the one of its place; `None` after the last. After an error nothing more comes.
+    fn next(&mut self) -> StoreFuture<'_, Option<Result<Bytes, RemoteError>>>;
+
+    /// Bytes of memory, at most, that what was fetched ahead takes now.
+    fn ahead(&self) -> u64;
+}
+
+impl Arriving {
+    /// Waits for all of it.
+    pub async fn whole(mut self) -> Result<StoredResponse, RemoteError> {
+        let mut segments = Vec::new();
+        for _ in 0..self.record.body().chunks() {
+            segments.push(self.chunks.next().await.unwrap_or(Err(RemoteError::Incomplete))?);
+        }
+        self.record.complete(segments).map_err(|_| RemoteError::Damaged)
+    }
+}
+
+impl fmt::Debug for Arriving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Arriving").field("record", &self.record).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,113 @@
+//! Leases: the right of one replica to fetch for a key while the others wait.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::ledger::Position;
+
+/// The terms of a lease.
+#[derive(Clone, Copy, Debug)]
+pub struct LeaseTerms {
+    /// For how long other replicas wait for a holder that has died. A holder that lives renews the lease.
+    pub term: Duration,
+    /// The ledger's position from before the fetch: an invalidation that comes later makes the lease outdated.
+    pub position: Position,
+    /// The token of a lease that the request has found to be outdated: it no longer counts.
+    pub instead_of: Option<u64>,
+}
+
+/// Another replica's lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseHolder {
+    /// Tells it from other leases.
+    pub token: u64,
+    /// The ledger's position from before its fetch, as replicas share it.
+    pub position: Position,
+}
+
+/// The right to fetch for a key while other replicas wait. It ends with what is written under it, or when it is dropped.
+pub struct Lease {
+    key: String,
+    token: u64,
+    arriving: bool,
+    held: Option<Box<dyn HeldLease>>,
+}
+
+/// A lease on the side of the tier that has granted it, and that renews it for as long as this lives.
+pub trait HeldLease: Send + Sync {
+    /// It ends without a stored response.
+    fn end(self: Box<Self>, ending: LeaseEnd);
+
+    /// The answer's head is there and its body is on its way: a long one is not worth waiting for, so the lease ends by itself soon.
+    fn arriving(&self);
+}
+
+/// How a lease ended without a stored response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaseEnd {
+    /// No answer is known: the next request that waits may fetch.
+    GivenUp,
+    /// The origin gave no answer. All requests that wait fetch at once: one after the other, the last would wait for all.
+    Failed,
+    /// The answer is for one client only: requests need not wait for each other.
+    NotShared,
+}
+
+impl Lease {
+    /// A lease that was granted under `key` and is known by `token`.
+    pub fn new(key: String, token: u64, held: impl HeldLease + 'static) -> Self {
+        Self { key, token, arriving: false, held: Some(Box::new(held)) }
+    }
+
+    /// The key it was granted under. The response may be written under another one: the answer may have selecting fields that were not known.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Tells it from the leases of others.
+    pub fn token(&self) -> u64 {
+        self.token
+    }
+
+    /// The answer's head is there. Requests stop waiting for a body that takes long from here on.
+    pub fn arriving(&mut self) {
+        self.arriving = true;
+        if let Some(held) = &self.held {
+            held.arriving();
+        }
+    }
+
+    /// It ended with what was written.
+    pub fn spent(mut self) {
+        self.held = None;
+    }
+
+    /// It ends, and requests that wait need not wait for each other.
+    pub fn not_shared(mut self) {
+        self.end(LeaseEnd::NotShared);
+    }
+
+    /// It ends without an answer, and all requests that wait fetch at the same time.
+    pub fn failed(mut self) {
+        self.end(LeaseEnd::Failed);
+    }
+
+    fn end(&mut self, ending: LeaseEnd) {
+        if let Some(held) = self.held.take() {
+            held.end(ending);
+        }
+    }
+}
+
+impl Drop for Lease {
+    /// A body that broke off is no answer, and the next may break off too.
+    fn drop(&mut self) {
+        self.end(if self.arriving { LeaseEnd::Failed } else { LeaseEnd::GivenUp });
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").field("key", &self.key).field("token", &self.token).finish_non_exhaustive()
+    }
+}

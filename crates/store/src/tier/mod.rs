@@ -1,0 +1,13 @@
+//! The interface of a tier behind the memory, whether it is Redis or a disk.
+//!
+//! Nothing here may harm a request: every error is a miss, and a write that fails is one response stored less.
+
+mod arriving;
+mod lease;
+mod log;
+mod store;
+
+pub use arriving::{Arriving, Chunks};
+pub use lease::{HeldLease, Lease, LeaseEnd, LeaseHolder, LeaseTerms};
+pub use log::{AppliedBy, InvalidationLog, Published};
+pub use store::{LoadRequest, Loaded, RemoteError, RemoteStore, StoreFuture, Write};

@@ -1,0 +1,103 @@
+//! A tier: what it is asked, what it answers, what is written to it.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use larder_semantics::{PrimaryKey, VarySpec};
+
+use super::arriving::Arriving;
+use super::lease::{Lease, LeaseHolder, LeaseTerms};
+use crate::entry::StoredResponse;
+
+/// A boxed future, which keeps [`RemoteStore`] object-safe.
+pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Why the tier did not do what it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum RemoteError {
+    /// The breaker is open: the tier has failed too often.
+    #[error("the store is being left alone after failures")]
+    Open,
+    /// It took longer than it may.
+    #[error("the store did not answer in time")]
+    Timeout,
+    /// The connection failed, or something else than the store is at its other end.
+    #[error("the connection to the store failed")]
+    Connection,
+    /// The store refused: no memory, no permission, read-only.
+    #[error("the store refused")]
+    Refused,
+    /// It works, but the log of invalidations has not been read, so stored responses cannot be validated against it.
+    #[error("the log of invalidations has not been read")]
+    Unvouched,
+    /// A stored value does not decode.
+    #[error("what the store holds is damaged")]
+    Damaged,
+    /// A part of a stored value is gone: evicted, or replaced by something newer.
+    #[error("what the store holds is incomplete")]
+    Incomplete,
+}
+
+/// A look-up.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadRequest<'a> {
+    /// The primary key.
+    pub key: &'a PrimaryKey,
+    /// The request's fields, which select a variant.
+    pub request: &'a HeaderMap,
+    /// The selecting fields, where they are known. Not knowing them costs a second round trip where there are any.
+    pub spec: Option<&'a VarySpec>,
+    /// The fetch that is known already: only the response of a later one is returned. 0: nothing is known.
+    pub newer_than: u64,
+    /// The lease that the request wants; `None`: no other request waits for its fetch.
+    pub lease: Option<LeaseTerms>,
+}
+
+/// The result of a look-up.
+#[derive(Debug)]
+pub enum Loaded {
+    /// This is stored. Neither its freshness nor its validity has been looked at.
+    Response(Arc<StoredResponse>),
+    /// This is stored, with a long body that is on its way.
+    Arriving(Arriving),
+    /// Nothing (newer) is stored. With a lease, other replicas wait until the holder does [`RemoteStore::commit`].
+    Nothing(Option<Lease>),
+    /// Nothing (newer) is stored, and another fetch is under way. The caller judges whether it began before an invalidation.
+    Awaited(LeaseHolder),
+}
+
+/// A response to be written.
+#[derive(Debug)]
+pub struct Write {
+    /// The response.
+    pub response: Arc<StoredResponse>,
+    /// How long it can be of use; never zero.
+    pub keep: Duration,
+    /// The lease it was fetched under.
+    pub lease: Option<Lease>,
+}
+
+/// A tier behind the memory, shared by several replicas. Keys are compared in full, and of two fetches of one key the later one wins,
+/// whichever is written first.
+pub trait RemoteStore: Send + Sync + fmt::Debug {
+    /// The response that is stored for a request, or else the lease to fetch it: in one round trip, unless selecting fields come to light.
+    fn load<'a>(&'a self, ask: LoadRequest<'a>) -> StoreFuture<'a, Result<Loaded, RemoteError>>;
+
+    /// Stores a response with its body, and ends the lease. Ready once the tier has taken it over, which may be before it is written.
+    fn commit(&self, write: Write) -> StoreFuture<'_, ()>;
+
+    /// Stores a head that a 304 renewed. The body is left alone where it is still the one it belongs to, and written again otherwise.
+    fn freshen(&self, write: Write) -> StoreFuture<'_, ()>;
+
+    /// Drops a response that its origin no longer stands for, unless a later fetch has replaced it.
+    fn remove(&self, response: &StoredResponse);
+
+    /// Whether it keeps bodies of this length, in bytes. Requests need not wait for one that it does not keep.
+    fn takes(&self, length: u64) -> bool {
+        let _ = length;
+        true
+    }
+}
