@@ -1,4 +1,5 @@
-//! Chunked content (RFC 9112 §7.1): every line ends in CRLF and nothing else, and no CR is anywhere else in one.
+//! Chunked content (RFC 9112 §7.1): every line ends in CRLF and nothing else, and no CR is anywhere else in one. Nor is there another control
+//! character behind a size, where it may end the line for another reader.
 
 /// Where in a chunked body the next byte is.
 #[derive(Debug, Default)]
@@ -86,8 +87,9 @@ fn after(state: State, byte: u8) -> Option<Option<State>> {
         (State::Size { digits: 0, .. }, _) => return None,
         (State::Size { size, .. } | State::Extension { size }, b'\r') => State::SizeEnd { size },
         (State::Size { size, .. }, b';' | b' ' | b'\t') => State::Extension { size },
-        (State::Size { .. }, _) | (State::Extension { .. }, b'\n') => return None,
-        (State::Extension { size }, _) => State::Extension { size },
+        (State::Size { .. }, _) => return None,
+        (State::Extension { size }, _) if byte == b'\t' || !byte.is_ascii_control() => State::Extension { size },
+        (State::Extension { .. }, _) => return None,
         (State::SizeEnd { size: 0 }, b'\n') => State::Trailer { is_empty: true },
         (State::SizeEnd { size }, b'\n') => State::Chunk { left: size },
         (State::ChunkCr, b'\r') => State::ChunkLf,

@@ -96,6 +96,8 @@ fn rfc9112_7_1_lines_of_chunked_content_end_in_crlf() {
         "5\rx",
         "5;a\n",
         "5;a\rb",
+        "5;a\0",
+        "5 \x0c",
         "10000000000000000",
         "1\r\nab",
         "1\r\na\n",
