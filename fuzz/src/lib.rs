@@ -4,9 +4,12 @@
 //! input, so that they are exercised where no fuzzer is installed.
 
 pub mod config;
+pub mod http1;
 pub mod redis;
 pub mod semantics;
+pub mod server;
 pub mod store;
+pub mod upstream;
 
 /// One target: its name, which is also its corpus's folder, and what it does.
 pub type FuzzTarget = (&'static str, fn(&[u8]));

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 /// Random inputs for each target.
-const CASES: u32 = 1500;
+const CASES: u32 = 8000;
 
 /// Over the corpus as it is.
 pub fn over_corpus(targets: &[super::FuzzTarget]) {
@@ -16,43 +16,78 @@ pub fn over_corpus(targets: &[super::FuzzTarget]) {
     }
 }
 
-/// Over seeds of the corpus with a few bytes changed, and pieces of them copied elsewhere.
+/// Over seeds of the corpus with a few changes, and pieces of other seeds copied into them.
 pub fn over_mutations(targets: &[super::FuzzTarget]) {
     for (name, body) in targets {
-        let pieces = prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<u8>()), 0..8);
-        let inputs = (prop::sample::select(corpus(name)), pieces, prop::collection::vec(any::<u8>(), 0..6)).prop_map(mutated);
-        run(name, *body, &inputs);
+        let seeds = prop::sample::select(corpus(name));
+        run(name, *body, (seeds.clone(), seeds, prop::collection::vec(edit(), 0..8)).prop_map(mutated));
     }
 }
 
 /// Over any bytes.
 pub fn over_any_bytes(targets: &[super::FuzzTarget]) {
     for (name, body) in targets {
-        run(name, *body, &prop::collection::vec(any::<u8>(), 0..80));
+        run(name, *body, prop::collection::vec(any::<u8>(), 0..80));
     }
 }
 
-type Edit = (prop::sample::Index, prop::sample::Index, u8);
+/// One change of a seed.
+#[derive(Clone, Debug)]
+enum Edit {
+    Byte(prop::sample::Index, u8),
+    Removed(prop::sample::Index, usize),
+    /// So many bytes from a place in another seed, which keeps the input near the grammar.
+    Copied(prop::sample::Index, prop::sample::Index, usize),
+}
 
-fn mutated((mut data, edits, tail): (Vec<u8>, Vec<Edit>, Vec<u8>)) -> Vec<u8> {
-    for (from, to, byte) in edits {
-        // Copying a stretch of the seed elsewhere keeps the input near the grammar.
-        let (from, to) = (from.index(data.len()), to.index(data.len()));
-        let piece: Vec<u8> = data[from..].iter().copied().take(usize::from(byte % 12)).collect();
-        if piece.is_empty() { data[to] = byte } else { _ = data.splice(to..to, piece) }
+fn edit() -> impl Strategy<Value = Edit> {
+    let place = any::<prop::sample::Index>;
+    let byte = prop_oneof![any::<u8>(), prop::sample::select(b"\r\n\t\0 ,;:=\"0".as_slice())];
+    prop_oneof![
+        (place(), byte).prop_map(|(at, byte)| Edit::Byte(at, byte)),
+        (place(), 1..8_usize).prop_map(|(at, length)| Edit::Removed(at, length)),
+        (place(), place(), 1..32_usize).prop_map(|(from, to, length)| Edit::Copied(from, to, length)),
+    ]
+}
+
+fn mutated((mut data, donor, edits): (Vec<u8>, Vec<u8>, Vec<Edit>)) -> Vec<u8> {
+    for edit in edits {
+        match edit {
+            _ if data.is_empty() => {}
+            Edit::Byte(at, byte) => {
+                let at = at.index(data.len());
+                data[at] = byte;
+            }
+            Edit::Removed(at, length) => {
+                let at = at.index(data.len());
+                data.drain(at..data.len().min(at + length));
+            }
+            Edit::Copied(from, to, length) => {
+                let (from, to) = (from.index(donor.len()), to.index(data.len()));
+                data.splice(to..to, donor[from..].iter().copied().take(length));
+            }
+        }
     }
-    data.extend(tail);
     data
 }
 
-fn run(name: &str, body: fn(&[u8]), inputs: &impl Strategy<Value = Vec<u8>>) {
+fn run(name: &str, body: fn(&[u8]), inputs: impl Strategy<Value = Vec<u8>>) {
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let mut runner = TestRunner::new_with_rng(Config { cases: CASES, failure_persistence: None, ..Config::default() }, rng);
-    let outcome = runner.run(inputs, |data| {
+    let outcome = runner.run(&inputs.prop_map(Input), |Input(data)| {
         body(&data);
         Ok(())
     });
     outcome.unwrap_or_else(|error| panic!("{name}: {error}"));
+}
+
+/// Shown as text where it fails: most inputs are.
+struct Input(Vec<u8>);
+
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "b\"{}\"", self.0.escape_ascii())
+    }
 }
 
 fn corpus(target: &str) -> Vec<Vec<u8>> {

@@ -16,6 +16,8 @@
 //! Imports go one way: `serve` uses `http1` and `http2`; those use `connection`; that uses `request` and `listener`.
 
 mod connection;
+#[doc(hidden)]
+pub mod fuzzing;
 mod http1;
 mod http2;
 mod listener;

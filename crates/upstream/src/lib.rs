@@ -21,6 +21,8 @@ mod connect;
 mod endpoint;
 mod error;
 mod exchange;
+#[doc(hidden)]
+pub mod fuzzing;
 mod http1;
 mod http2;
 mod observe;

@@ -46,6 +46,11 @@ impl Protocols {
         self.options.tunnel_idle
     }
 
+    /// How hyper reads and writes HTTP/1.1.
+    pub(crate) fn http1(&self) -> &http1::Builder {
+        &self.http1
+    }
+
     fn http2(&self, streams: Streams) -> http2::Builder<Streams> {
         let mut http2 = http2::Builder::new(streams);
         http2
@@ -93,7 +98,7 @@ impl Protocols {
                 let peer = peer.clone();
                 move |request| respond(request, &peer, &handler, limits)
             });
-            let connection = self.http1.serve_connection(io, service).with_upgrades();
+            let connection = self.http1().serve_connection(io, service).with_upgrades();
             driver.drive(connection, |connection| connection.graceful_shutdown(), state).await;
         }
     }

@@ -9,10 +9,12 @@ use larder_tower::BoxError;
 use tokio::io::WriteHalf;
 
 use super::Incomplete;
-use super::chunked::{Chunks, Next};
+use super::chunked::Next;
 use super::connection::{Connection, Sending};
+
 use super::framing::Framing;
 use super::pool::Pool;
+use super::remaining::Remaining;
 use super::response::Head;
 use super::upload::{SendError, Upload};
 use crate::connect::UpstreamStream;
@@ -29,20 +31,13 @@ enum State {
 
 struct Arriving {
     connection: Connection,
-    until: Until,
+    content: Remaining,
     /// Whether the connection is meant to go on.
     persists: bool,
     sending: Option<Sending>,
     /// The other end of the connection, once everything has been sent.
     sent: Option<WriteHalf<Box<UpstreamStream>>>,
     pool: Pool,
-}
-
-/// Where it ends.
-enum Until {
-    Length(u64),
-    Chunks(Chunks),
-    Close,
 }
 
 impl ResponseBody {
@@ -57,14 +52,10 @@ impl ResponseBody {
             Framing::Length(length) => usize::try_from(length).ok().filter(|length| *length <= connection.input.len()),
             Framing::Chunked | Framing::UntilClose => None,
         };
-        let until = match head.framing {
-            Framing::Length(length) => Until::Length(length),
-            Framing::Chunked => Until::Chunks(Chunks::default()),
-            Framing::UntilClose => Until::Close,
-        };
+        let content = Remaining::new(head.framing);
         let bytes = here.map(|length| connection.input.split_to(length).freeze());
         let persists = head.persists && head.framing != Framing::UntilClose;
-        let arriving = Arriving { connection, until, persists, sending, sent: None, pool: pool.clone() };
+        let arriving = Arriving { connection, content, persists, sending, sent: None, pool: pool.clone() };
         match bytes {
             Some(bytes) => {
                 arriving.release();
@@ -113,39 +104,16 @@ impl Arriving {
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, BoxError>> {
         loop {
-            let input = &mut self.connection.input;
-            match &mut self.until {
-                Until::Length(0) => return Poll::Ready(Ok(None)),
-                Until::Length(left) if !input.is_empty() => {
-                    let here = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
-                    *left -= here as u64;
-                    return Poll::Ready(Ok(Some(Frame::data(input.split_to(here).freeze()))));
-                }
-                Until::Close if !input.is_empty() => return Poll::Ready(Ok(Some(Frame::data(input.split().freeze())))),
-                Until::Chunks(chunks) => match chunks.next(input)? {
-                    Next::Data(data) => return Poll::Ready(Ok(Some(Frame::data(data)))),
-                    Next::Trailers(trailers) => return Poll::Ready(Ok(Some(Frame::trailers(trailers)))),
-                    Next::End => return Poll::Ready(Ok(None)),
-                    Next::Unknown => {}
-                },
-                Until::Length(_) | Until::Close => {}
+            match self.content.next(&mut self.connection.input)? {
+                Next::Data(data) => return Poll::Ready(Ok(Some(Frame::data(data)))),
+                Next::Trailers(trailers) => return Poll::Ready(Ok(Some(Frame::trailers(trailers)))),
+                Next::End => return Poll::Ready(Ok(None)),
+                Next::Unknown => {}
             }
             self.poll_sending(cx)?;
             if ready!(self.connection.poll_fill(cx))? == 0 {
-                // "A message body that uses the chunked transfer coding is incomplete if the zero-sized chunk that terminates the encoding has not
-                // been received. A message that uses a valid Content-Length is incomplete if the size of the message body received (in octets) is
-                // less than the value given by Content-Length" (RFC 9112 §8). Without either, the end is the end.
-                let complete = matches!(self.until, Until::Close);
-                return Poll::Ready(if complete { Ok(None) } else { Err(Incomplete.into()) });
+                return Poll::Ready(if self.content.ends_with_connection() { Ok(None) } else { Err(Incomplete.into()) });
             }
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        match &self.until {
-            Until::Length(left) => *left == 0,
-            Until::Chunks(chunks) => chunks.is_over(),
-            Until::Close => false,
         }
     }
 }
@@ -175,7 +143,7 @@ impl Body for ResponseBody {
             }
         };
         let over = match (&polled, &self.0) {
-            (Ok(Some(_)), State::Arriving(arriving)) => arriving.is_over(),
+            (Ok(Some(_)), State::Arriving(arriving)) => arriving.content.is_over(),
             _ => true,
         };
         if over && let State::Arriving(mut arriving) = std::mem::replace(&mut self.0, State::Over) {
@@ -195,10 +163,7 @@ impl Body for ResponseBody {
         match &self.0 {
             State::Here(bytes) => SizeHint::with_exact(bytes.len() as u64),
             State::Over => SizeHint::with_exact(0),
-            State::Arriving(arriving) => match arriving.until {
-                Until::Length(left) => SizeHint::with_exact(left),
-                Until::Chunks(_) | Until::Close => SizeHint::default(),
-            },
+            State::Arriving(arriving) => arriving.content.left().map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
 }

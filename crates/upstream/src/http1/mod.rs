@@ -9,7 +9,9 @@ mod chunked;
 mod connection;
 mod fields;
 mod framing;
+mod fuzzing;
 mod pool;
+mod remaining;
 mod request;
 mod response;
 #[cfg(test)]
@@ -17,6 +19,7 @@ mod tests;
 mod upload;
 
 pub(crate) use body::ResponseBody;
+pub use fuzzing::{ReadResponse, read_response};
 pub(crate) use pool::Pool;
 pub(crate) use request::HeadWriter;
 pub(crate) use upload::{ContentFailed, Upload};
