@@ -13,7 +13,6 @@
 //! Imports go one way: `sections` use `model` and `parse`, `model` uses `parse` for its mistakes, and `parse` uses neither. Nothing here
 //! connects or runs: no tokio, no hyper.
 
-mod check;
 mod model;
 mod parse;
 mod sections;
@@ -26,11 +25,10 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-pub use check::check;
 pub use model::{
-    AccessLog, Admin, BreakerLimit, Cascade, Config, Endless, InvalidUpstreamUrl, Limit, Listen, Log, LogLevel, MemoryStore, OddPaths,
-    OnEvent, OnWrite, Origin, PathTemplate, Purge, PurgeTemplate, ResponseTags, Route, RouteSettings, Server, ServerOptions, TagPart,
-    TagTemplate, Token, TokenScope, Upstream, UpstreamUrl,
+    AccessLog, Admin, BreakerLimit, Config, InvalidUpstreamUrl, Limit, Listen, Log, LogLevel, MemoryStore, OddPaths, OnEvent, OnWrite,
+    Origin, PathTemplate, Purge, PurgeTemplate, ResponseTags, Route, RouteSettings, Server, ServerOptions, TagPart, TagTemplate, Token,
+    TokenScope, Upstream, UpstreamUrl,
 };
 pub use parse::mistake::Severity;
 pub use parse::report::{Report, Warnings};

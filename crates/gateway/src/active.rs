@@ -7,13 +7,13 @@ use larder_tower::clock::Clock;
 use larder_tower::{Cache, CacheService, MayBypass, Pressure, RouteRules, WriteRules};
 
 use crate::client::TrustedProxies;
-use crate::config::{Config, OddPaths, ResponseTags, Route, Upstream};
+use crate::config::{Config, OddPaths, ResponseTags, Route, RouteSettings, Upstream};
 use crate::routing::RouteTable;
 use crate::routing::Router;
 use crate::routing::tagging::RouteTags;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{OriginObserver, UpstreamOptions, UpstreamService, UpstreamSetupError};
-use crate::write_rules::{TagCascade, Writes};
+use crate::write_rules::{ConfiguredCascade, Writes};
 use larder_message::OriginOutcome;
 
 /// A configuration, ready to serve. Replaced as a whole on reload; the cache itself goes on.
@@ -72,7 +72,7 @@ impl ActiveConfig {
         cache.limit_refreshes(config.purge.max_refreshes);
         cache.wait_for_replicas(config.purge.write_wait);
         let cascade = &config.tags.cascade;
-        cache.set_cascade((!cascade.is_empty()).then(|| Arc::new(TagCascade(cascade.clone())) as _));
+        cache.set_cascade((!cascade.is_empty()).then(|| Arc::new(ConfiguredCascade(cascade.clone())) as _));
         writes.follow(&routes);
         Ok(Self { trusted, metrics, routes, upstreams, config })
     }
@@ -129,11 +129,16 @@ fn rules(
         max_object: settings.max_object,
         collapse_wait: settings.collapse_wait,
         cache_status_key: settings.cache_status_key,
-        may_bypass: MayBypass::new(move |client: Option<IpAddr>| client.is_some_and(|address| bypass.may_bypass(address.to_canonical()))),
+        may_bypass: MayBypass::new(move |client: Option<IpAddr>| may_bypass(&bypass, client)),
         tags: Arc::new(RouteTags::new(&route.path, &route.tags, named)?),
         writes: Arc::clone(writes),
         pressure,
     })
+}
+
+/// A client may go round the cache whose address is in one of the networks. An IPv4 address that arrived over an IPv6 socket is that IPv4 address.
+fn may_bypass(settings: &RouteSettings, client: Option<IpAddr>) -> bool {
+    client.is_some_and(|address| settings.bypass_from.iter().any(|network| network.contains(&address.to_canonical())))
 }
 
 /// The ways to the origins. One that did not change keeps its connections, its health and its place in the queue.
@@ -170,5 +175,20 @@ struct OriginMetrics(Arc<Metrics>);
 impl OriginObserver for OriginMetrics {
     fn answered(&self, upstream: usize, outcome: OriginOutcome, elapsed: std::time::Duration) {
         self.0.origin(upstream, outcome, elapsed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_in_one_of_the_networks_may_go_round_the_cache() {
+        let networks = ["10.0.0.0/8", "::1/128"].map(|network| network.parse().expect("a network"));
+        let settings = RouteSettings { bypass_from: networks.into(), ..RouteSettings::default() };
+        for (client, allowed) in [("10.1.2.3", true), ("::ffff:10.1.2.3", true), ("::1", true), ("11.0.0.1", false), ("::2", false)] {
+            assert_eq!(may_bypass(&settings, Some(client.parse().expect("an address"))), allowed, "{client}");
+        }
+        assert!(!may_bypass(&settings, None));
     }
 }

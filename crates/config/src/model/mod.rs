@@ -18,7 +18,6 @@ mod upstream;
 pub(crate) mod upstream_url;
 mod write;
 
-pub use cascade::{Cascade, Endless};
 pub use config::{Config, MemoryStore};
 pub use listen::{Listen, Origin};
 pub use path::PathTemplate;

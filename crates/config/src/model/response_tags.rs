@@ -1,6 +1,6 @@
 //! `[tags]`.
 
-use super::Cascade;
+use larder_store::TagCascade;
 
 /// `[tags]`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,11 +12,11 @@ pub struct ResponseTags {
     /// Maximum number of tags of one response; a response with more is not stored.
     pub max: usize,
     /// Which tags are invalidated together with which others.
-    pub cascade: Cascade,
+    pub cascade: TagCascade,
 }
 
 impl Default for ResponseTags {
     fn default() -> Self {
-        Self { from: Vec::new(), forward: false, max: 128, cascade: Cascade::default() }
+        Self { from: Vec::new(), forward: false, max: 128, cascade: TagCascade::default() }
     }
 }

@@ -1,6 +1,5 @@
 //! `[[routes]]`, with what `[cache]` and the classes say resolved.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,13 +66,6 @@ pub enum OddPaths {
     Refuse,
     /// As every other: stored under the path as it was sent.
     Cache,
-}
-
-impl RouteSettings {
-    /// Whether a client at `address` may go round the cache.
-    pub fn may_bypass(&self, address: IpAddr) -> bool {
-        self.bypass_from.iter().any(|net| net.contains(&address))
-    }
 }
 
 impl Default for RouteSettings {

@@ -1,9 +1,6 @@
 //! Templates of tags and of targets of invalidations: `"project:{query.project}"`.
 
-use std::borrow::Cow;
-
 use http::HeaderName;
-use larder_store::NamedTag;
 
 use crate::parse::mistake::Mistake;
 use crate::parse::nearest;
@@ -66,27 +63,6 @@ impl TagTemplate {
             _ => None,
         });
         (request, response)
-    }
-
-    /// The text with its places filled; `None` where one of them is missing or empty.
-    pub fn fill<'v>(&'v self, mut value: impl FnMut(&'v TagPart) -> Option<Cow<'v, str>>) -> Option<String> {
-        let mut filled = String::new();
-        for part in &self.parts {
-            match part {
-                TagPart::Literal(text) => filled.push_str(text),
-                place => filled.push_str(&value(place).filter(|value| !value.is_empty())?),
-            }
-        }
-        Some(filled)
-    }
-
-    /// The text filled in, as the target of an invalidation that it is meant to be: a family only where the template itself says so, and never
-    /// because of what stands in its places.
-    pub fn target(&self, filled: String) -> String {
-        match self.parts.last() {
-            Some(TagPart::Literal(end)) if NamedTag::quoted(end) != *end => filled,
-            _ => NamedTag::quoted(&filled).into_owned(),
-        }
     }
 
     /// Every name has to be one that `places` has; braces that are meant as such are doubled.
@@ -190,21 +166,6 @@ mod tests {
             TagPart::Literal("}!".to_owned()),
         ];
         assert_eq!(tag.parts(), expected);
-    }
-
-    #[test]
-    fn only_the_template_itself_names_a_family() {
-        for (template, filled, target) in [
-            ("issue:{id}", "issue:*", r"issue:\*"),
-            ("{id}", "issue:*", r"issue:\*"),
-            ("{id}*", "issue:*", r"issue:\*"),
-            ("issue:{id}", r"issue:\*", r"issue:\\*"),
-            ("issue:{id}", "issue:7", "issue:7"),
-            ("issue:*", "issue:*", "issue:*"),
-            ("org:{org}:*", "org:*:*", "org:*:*"),
-        ] {
-            assert_eq!(parse(template).unwrap().target(filled.to_owned()), target, "{template}");
-        }
     }
 
     #[test]

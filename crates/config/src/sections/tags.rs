@@ -1,9 +1,9 @@
 //! `[tags]`: how origins name tags, and which tags invalidate others.
 
-use toml::Spanned;
+use larder_store::TagCascade;
 
 use crate::model::ResponseTags;
-use crate::model::cascade::{Cascade, TagPattern};
+use crate::model::cascade::{NamedPattern, following};
 use crate::model::tags::{Placeholders, TagTemplate};
 use crate::parse::mistake::Mistake;
 use crate::parse::reader::Table;
@@ -41,21 +41,21 @@ pub(crate) fn response_tags(root: &mut Table<'_>) -> ResponseTags {
 }
 
 /// Reads `cascade` of `[tags]`.
-fn cascade(table: &mut Table<'_>) -> Cascade {
+fn cascade(table: &mut Table<'_>) -> TagCascade {
     let mistakes = table.mistakes();
     let form = "strings like \"issue-of:{id}\"";
     let lists = table.named_lists("cascade", form, |tag, text| {
         // A mistake in the pattern is told at the pattern.
-        let names = TagPattern::parse(tag).map(|pattern| pattern.names().to_vec()).unwrap_or_default();
+        let names = NamedPattern::parse(tag).map(|pattern| pattern.names().to_vec()).unwrap_or_default();
         TagTemplate::parse(text, Placeholders { of: "the tag that brings it about", names: &names, sources: &[] })
     });
-    let mut cascade = Cascade::default();
+    let mut cascade = TagCascade::default();
     let mut tags = Vec::new();
     for (tag, also) in lists {
-        match TagPattern::parse(tag.get_ref()) {
+        match NamedPattern::parse(tag.get_ref()) {
             Ok(pattern) => {
                 tags.push((tag.span(), pattern.sample()));
-                cascade.add(pattern, also.into_iter().map(Spanned::into_inner).collect());
+                cascade.add(pattern.into_pattern(), also.iter().map(|template| following(template.get_ref())).collect());
             }
             Err(mistake) => mistakes.error(tag.span(), mistake),
         }

@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, parsed.
 
+mod check;
 mod purge;
 mod ready;
 
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Config, Overrides, Report, Warnings};
 
+pub use check::Check;
 pub use purge::Purge;
 pub use ready::Ready;
 
@@ -75,14 +77,6 @@ pub struct Serve {
     pub listeners: Listeners,
 }
 
-/// `larder check`
-#[derive(Debug, Args)]
-pub struct Check {
-    /// The configuration file
-    #[arg(short, long, value_name = "FILE", default_value = "config.toml")]
-    pub config: PathBuf,
-}
-
 /// Addresses that win over file and environment.
 #[derive(Clone, Debug, Args)]
 pub struct Listeners {
@@ -114,13 +108,6 @@ impl Serve {
     /// The file to watch for changes, if there is one.
     pub fn file(&self) -> Option<&std::path::Path> {
         self.upstream.is_none().then_some(self.config.as_path())
-    }
-}
-
-impl Check {
-    /// Checks the file as `serve` would read it.
-    pub fn run(&self) -> std::process::ExitCode {
-        config::check(&self.config, &Overrides::from_env())
     }
 }
 

@@ -10,9 +10,11 @@ pub(crate) fn authorize(tokens: &[Token], scope: TokenScope, headers: &HeaderMap
     let Some(secret) = headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes())) else {
         return Err(Refused::new(StatusCode::UNAUTHORIZED, "A token is needed: Authorization: Bearer TOKEN."));
     };
-    // Every token is compared, so that the time tells nothing about which one it is; one may stand in several sections.
+    let digest = blake3::hash(secret);
+    // Every token is compared, and digests compare in constant time, so that the time tells nothing about which one it is; one may stand in several
+    // sections.
     let (known, allowed) = tokens.iter().fold((false, false), |(known, allowed), token| {
-        let shown = token.is(secret);
+        let shown = *token.digest() == digest;
         (known | shown, allowed | (shown & token.allows(scope)))
     });
     match (known, allowed) {
@@ -26,4 +28,22 @@ pub(crate) fn authorize(tokens: &[Token], scope: TokenScope, headers: &HeaderMap
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, secret) = value.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| secret.trim_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_whole_secret_is_known() {
+        let tokens = [Token::new("0123456789abcdef", &[TokenScope::Read])];
+        let status = |shown: &str| {
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, shown.parse().expect("a value"))]);
+            authorize(&tokens, TokenScope::Read, &headers).err().map(|refused| refused.status.as_u16())
+        };
+        assert_eq!(status("Bearer 0123456789abcdef"), None);
+        for shown in ["Bearer 0123456789abcde", "Bearer ", "Bearer 0123456789abcdef0"] {
+            assert_eq!(status(shown), Some(401), "{shown}");
+        }
+    }
 }

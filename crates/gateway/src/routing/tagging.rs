@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use http::HeaderMap;
 use http::request::Parts;
+use larder_store::NamedTag;
 use larder_tower::{JsonFields, TagSource};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -142,19 +143,31 @@ pub(crate) struct Values<'a> {
 impl<'a> Values<'a> {
     /// A template with its places filled; `None` where one of them is missing or empty.
     pub(crate) fn fill(&self, template: &'a TagTemplate) -> Result<Option<String>, TooLong> {
-        let mut too_long = false;
-        let filled = template.fill(|place| {
-            let value = self.value(place);
-            too_long |= value.as_ref().is_some_and(|value| value.len() > MAX_VALUE_BYTES || value.matches(':').count() > MAX_COLONS);
-            too_long |= self.is_too_long(place);
-            value
-        });
-        if too_long { Err(TooLong) } else { Ok(filled) }
+        let mut filled = String::new();
+        for part in template.parts() {
+            if let TagPart::Literal(text) = part {
+                filled.push_str(text);
+                continue;
+            }
+            let value = self.value(part).unwrap_or_default();
+            if value.len() > MAX_VALUE_BYTES || value.matches(':').count() > MAX_COLONS || self.is_too_long(part) {
+                return Err(TooLong);
+            }
+            if value.is_empty() {
+                return Ok(None);
+            }
+            filled.push_str(&value);
+        }
+        Ok(Some(filled))
     }
 
     /// A template with its places filled, as the target of an invalidation; `None` also where nothing is stored under such a tag.
     pub(crate) fn fill_tag(&self, template: &'a TagTemplate) -> Option<String> {
-        self.fill(template).ok().flatten().map(|filled| template.target(filled))
+        let end = template.parts().last().and_then(|part| match part {
+            TagPart::Literal(text) => Some(text.as_str()),
+            _ => None,
+        });
+        self.fill(template).ok().flatten().map(|filled| NamedTag::of_template(end, filled))
     }
 
     /// As [`Self::fill`], for a part of a URL: each place stays what it is there, one segment or the value of one parameter, whatever it is

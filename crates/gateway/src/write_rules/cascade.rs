@@ -1,16 +1,14 @@
 //! `[tags] cascade` at work.
 
-use larder_store::{Invalidation, InvalidationTarget};
+use larder_store::{Endless, Invalidation, InvalidationTarget, TagCascade};
 use larder_tower::Cascade;
-
-use crate::config;
 
 /// The rules of one configuration.
 #[derive(Debug)]
-pub(crate) struct TagCascade(pub(crate) config::Cascade);
+pub(crate) struct ConfiguredCascade(pub(crate) TagCascade);
 
-impl Cascade for TagCascade {
-    /// Where rules feed each other without end, nobody can tell what would be missing: everything becomes old.
+impl Cascade for ConfiguredCascade {
+    /// Where rules feed each other without end, the tags that would be missing are not known, so everything is invalidated.
     fn widen(&self, invalidation: &mut Invalidation) {
         let tags = invalidation.targets.iter().filter_map(|target| match target {
             InvalidationTarget::Tag(tag) => Some(tag.as_str()),
@@ -18,7 +16,7 @@ impl Cascade for TagCascade {
         });
         let also: Vec<InvalidationTarget> = match self.0.follow(tags) {
             Ok(also) => also.into_iter().map(InvalidationTarget::Tag).collect(),
-            Err(config::Endless) => {
+            Err(Endless) => {
                 tracing::warn!("a purge of tags came to more than can be followed by [tags] cascade; everything is purged instead");
                 vec![InvalidationTarget::All]
             }
@@ -30,13 +28,14 @@ impl Cascade for TagCascade {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config;
 
     fn widened(cascade: &str, targets: Vec<InvalidationTarget>) -> Vec<InvalidationTarget> {
         let text = format!("[upstreams.api]\nurl = \"http://127.0.0.1:3000\"\n[tags]\ncascade = {{ {cascade} }}");
         let parsed = config::parse("test.toml", text.as_bytes(), &Default::default());
         let (config, _) = parsed.unwrap_or_else(|report| panic!("{}", report.render(false)));
         let mut invalidation = Invalidation::soft(targets);
-        TagCascade(config.tags.cascade).widen(&mut invalidation);
+        ConfiguredCascade(config.tags.cascade).widen(&mut invalidation);
         assert!(invalidation.soft);
         invalidation.targets
     }

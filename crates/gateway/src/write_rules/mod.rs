@@ -10,5 +10,5 @@ mod url_base;
 mod waiting;
 mod writes;
 
-pub(crate) use cascade::TagCascade;
+pub(crate) use cascade::ConfiguredCascade;
 pub(crate) use writes::{Writes, event};

@@ -20,6 +20,7 @@
 //! number with a count behind it, of what this process has invalidated since and the log may not have yet. Entries that leave the process
 //! carry the number alone ([`Position::shared`]), which can only make them invalid sooner.
 
+mod cascade;
 mod checked;
 mod glob;
 mod invalidation;
@@ -37,6 +38,7 @@ use std::time::Duration;
 use larder_semantics::Timestamp;
 
 use crate::sync::{AtomicU64, RwLock, RwLockWriteGuard};
+pub use cascade::{Endless, TagCascade, TagPattern, TagPiece};
 pub(crate) use checked::Checked;
 pub use glob::Glob;
 pub use invalidation::{Invalidation, InvalidationTarget};

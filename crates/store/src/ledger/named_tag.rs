@@ -42,6 +42,15 @@ impl<'t> NamedTag<'t> {
             Some((prefix, quotes)) => format!("{prefix}{QUOTE}{quotes}{STAR}").into(),
         }
     }
+
+    /// The text of a template that has been filled in, as a target: a family only where the template itself ends so (`end`: its last literal text, if
+    /// it ends in text), and never because of what was filled in.
+    pub fn of_template(end: Option<&str>, filled: String) -> String {
+        match end {
+            Some(end) if Self::quoted(end) != end => filled,
+            _ => Self::quoted(&filled).into_owned(),
+        }
+    }
 }
 
 /// The text before a star at its end, up to and with a colon, and the quotes between the two.
@@ -70,6 +79,20 @@ mod tests {
             ("iss*", NamedTag::One("iss*".into())),
         ] {
             assert_eq!(NamedTag::read(text), read, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_the_template_itself_names_a_family() {
+        for (end, filled, target) in [
+            (None, "issue:*", r"issue:\*"),
+            (Some("*"), "issue:*", r"issue:\*"),
+            (None, r"issue:\*", r"issue:\\*"),
+            (None, "issue:7", "issue:7"),
+            (Some("issue:*"), "issue:*", "issue:*"),
+            (Some(":*"), "org:*:*", "org:*:*"),
+        ] {
+            assert_eq!(NamedTag::of_template(end, filled.to_owned()), target, "{end:?} {filled}");
         }
     }
 

@@ -1,14 +1,31 @@
 //! `larder check`.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::{Config, Overrides, Report};
+use clap::Args;
 
-/// Reads the file and says what it thinks of it: a summary on stdout, warnings and errors on stderr. Fails on any error.
-pub fn check(path: &Path, overrides: &Overrides) -> ExitCode {
-    match super::load(path, overrides) {
+use crate::config::{self, Config, Overrides, Report};
+
+/// `larder check`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE", default_value = "config.toml")]
+    pub config: PathBuf,
+}
+
+impl Check {
+    /// Checks the file as `serve` would read it.
+    pub fn run(&self) -> ExitCode {
+        check(&self.config, &Overrides::from_env())
+    }
+}
+
+/// Prints a summary of the file on stdout, its warnings and errors on stderr. Any error makes it fail.
+fn check(path: &Path, overrides: &Overrides) -> ExitCode {
+    match config::load(path, overrides) {
         Ok((config, warnings)) => {
             warnings.print();
             let _ = writeln!(std::io::stdout(), "{}: ok ({})", path.display(), summary(&config, warnings.warnings()));
@@ -40,10 +57,8 @@ fn plural(count: usize, noun: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
-    use crate::parse;
+    use crate::config::parse;
 
     #[test]
     fn the_summary_counts_what_there_is() {
