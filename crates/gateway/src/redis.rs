@@ -6,7 +6,7 @@ use std::time::Duration;
 use larder_redis::{Clocks, Message, RedisOptions, RedisStore, ServerInfo};
 use larder_store::BreakerState;
 use larder_store::Ledger;
-use larder_tower::{Remote, clock};
+use larder_tower::{Tiers, clock};
 use tracing::warn;
 
 use crate::telemetry::metrics::RedisMetrics;
@@ -34,9 +34,9 @@ impl Redis {
         Ok(Self { store, metrics })
     }
 
-    /// For the cache.
-    pub(crate) fn remote(&self) -> Remote {
-        Remote { store: Arc::new(self.store.clone()), log: self.store.log() }
+    /// As the last tier, with the log.
+    pub(crate) fn behind(&self, tiers: Tiers) -> Tiers {
+        tiers.then(Arc::new(self.store.clone())).with_log(self.store.log())
     }
 
     /// Waits until it is connected, or has had its time: requests that come before would be misses, whatever is stored there.

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use larder_store::{Invalidation, Ledger, LedgerStats, MemoryStats, MemoryStore, shapes_weight};
+use larder_store::{Invalidation, InvalidationLog, Ledger, LedgerStats, MemoryStats, MemoryStore, shapes_weight};
 
 use crate::body::log::InFlight;
 use crate::clock::Clock;
 use crate::collapse::flight::Flights;
-use crate::fetch::tier::Remote;
 use crate::rules::Cascade;
+use crate::tiers::chain::{Tier, Tiers};
 
 /// The part of the capacity that bodies in flight may take: an eighth. The rest is for stored responses.
 const IN_FLIGHT_SHARE: u64 = 8;
@@ -28,7 +28,10 @@ pub struct Cache {
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) clock: Clock,
     pub(crate) counters: Counters,
-    pub(crate) remote: Option<Remote>,
+    /// Behind the memory, from the nearest to the farthest.
+    pub(crate) tiers: Box<[Tier]>,
+    /// The log that replicas share.
+    pub(crate) log: Option<Arc<dyn InvalidationLog>>,
     /// The number of the last fetch.
     fetches: AtomicU64,
     seed: RandomState,
@@ -94,11 +97,11 @@ impl Cache {
     /// A cache that holds at most `capacity` bytes, made for responses of up to `largest` bytes. Bodies in flight
     /// are included, and so are the records of the ledger and bodies that are read although they are not stored any more.
     pub fn new(capacity: u64, largest: u64, clock: Clock) -> Arc<Self> {
-        Self::with_remote(capacity, largest, clock, Arc::default(), None)
+        Self::with_tiers(capacity, largest, clock, Arc::default(), Tiers::new())
     }
 
-    /// As [`Self::new`], before a tier that replicas share. The tier's log has to go into `ledger`.
-    pub fn with_remote(capacity: u64, largest: u64, clock: Clock, ledger: Arc<Ledger>, remote: Option<Remote>) -> Arc<Self> {
+    /// As [`Self::new`], with tiers behind the memory. Their log has to go into `ledger`.
+    pub fn with_tiers(capacity: u64, largest: u64, clock: Clock, ledger: Arc<Ledger>, tiers: Tiers) -> Arc<Self> {
         let in_flight = capacity / IN_FLIGHT_SHARE;
         Arc::new(Self {
             store: MemoryStore::new(capacity - in_flight, largest, ledger),
@@ -106,7 +109,8 @@ impl Cache {
             in_flight: Arc::new(InFlight::new(in_flight)),
             clock,
             counters: Counters::default(),
-            remote,
+            log: tiers.log.clone(),
+            tiers: tiers.chain(),
             fetches: AtomicU64::new(0),
             seed: RandomState::new(),
             settled: AtomicU32::new(0),

@@ -8,9 +8,10 @@
 //! 1. `task`: work beside a request.
 //! 2. `body`: bodies at rest and on their way.
 //! 3. `lookup`: the look-up of a request, and the plan that follows.
-//! 4. `collapse`: who fetches and who waits, and the answer that both get.
-//! 5. `fetch`: the fetch itself.
-//! 6. `write`: requests that pass by the look-up, and the invalidations of writes.
+//! 4. `tiers`: the tiers behind the memory.
+//! 5. `collapse`: who fetches and who waits, and the answer that both get.
+//! 6. `fetch`: the fetch itself.
+//! 7. `write`: requests that pass by the look-up, and the invalidations of writes.
 
 mod body;
 mod cache;
@@ -27,6 +28,7 @@ mod respond;
 mod rules;
 mod service;
 mod task;
+mod tiers;
 mod upstream;
 mod write;
 
@@ -35,7 +37,6 @@ pub use body::request::RequestBody;
 pub use cache::{Cache, CacheStats};
 pub use caller::Caller;
 pub use error::{BodyError, BoxError, FetchError};
-pub use fetch::tier::Remote;
 pub use future::{ResponseFuture, ServeFuture};
 pub use larder_store::{AppliedBy, Invalidation, InvalidationTarget, Published};
 pub use layer::CacheLayer;
@@ -45,6 +46,7 @@ pub use rules::{BodyInvalidation, Cascade, Invalidates, MayBypass, NoTags, NoWri
 pub use service::CacheService;
 pub use task::pooled::Pooled;
 pub use task::pressure::{Pressure, Waiting};
+pub use tiers::chain::{TierStats, Tiers};
 pub use upstream::{ClientBody, Upstream};
 pub use write::invalidate::Invalidated;
 pub use write::json_fields::JsonFields;

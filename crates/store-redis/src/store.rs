@@ -144,6 +144,14 @@ impl RedisStore {
 }
 
 impl RemoteStore for RedisStore {
+    fn name(&self) -> &'static str {
+        "redis"
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn load<'a>(&'a self, ask: LoadRequest<'a>) -> StoreFuture<'a, Result<Loaded, RemoteError>> {
         Box::pin(async move {
             // Until the log has been read, it is not known which of the stored responses were invalidated.

@@ -7,8 +7,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use larder_tower::Cache;
 use larder_tower::clock::Clock;
+use larder_tower::{Cache, Tiers};
 use tokio::sync::watch;
 use tracing::{Level, error, info, warn};
 
@@ -138,8 +138,8 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
     let ledger = Arc::default();
     let redis =
         config.redis.as_ref().map(|redis| Redis::start(redis, &config.namespace, Arc::clone(&ledger))).transpose().map_err(failed)?;
-    let remote = redis.as_ref().map(Redis::remote);
-    let cache = Cache::with_remote(config.memory.capacity, largest_object(&config), clock.clone(), ledger, remote);
+    let tiers = redis.iter().fold(Tiers::new(), |tiers, redis| redis.behind(tiers));
+    let cache = Cache::with_tiers(config.memory.capacity, largest_object(&config), clock.clone(), ledger, tiers);
     let (access_log, log_writer) = open_access_log(&config).map_err(failed)?;
     let (options, drain_delay) = (config.server.options, config.server.drain_delay);
     let live = ActiveConfig::new(config, &cache, &clock, None).map_err(failed)?;

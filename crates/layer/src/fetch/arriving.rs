@@ -1,4 +1,4 @@
-//! A stored response whose body is on its way from the tier behind the memory. Where that breaks off, the origin brings the rest of the same
+//! A stored response whose body is on its way from a tier behind the memory. Where that breaks off, the origin brings the rest of the same
 //! representation, and its clients do not notice. Where the origin's representation may be another one, the body breaks off.
 
 use std::future::poll_fn;
@@ -12,7 +12,7 @@ use http_body::{Body, Frame};
 use larder_semantics::StoredHead;
 use larder_semantics::range::Resumption;
 use larder_store::codec::{BodyProof, ResponseRecord};
-use larder_store::{Arriving, BodyBuilder, Chunks, RemoteError, StoredBody};
+use larder_store::{Arriving, BodyBuilder, Chunks, RemoteError, StoredBody, StoredResponse};
 use tokio::sync::oneshot;
 use tracing::debug;
 
@@ -25,6 +25,7 @@ use crate::collapse::outcome::{FetchOutcome, Own, Reply};
 use crate::error::{BodyError, FetchError};
 use crate::lookup::request::ClientRequest;
 use crate::service::CacheService;
+use crate::tiers::look_up::Promotion;
 use crate::upstream::{Upstream, call};
 
 impl Fetch {
@@ -33,6 +34,7 @@ impl Fetch {
         mut self: Box<Self>,
         service: CacheService<S>,
         Arriving { record, chunks }: Arriving,
+        promotion: Promotion,
         reply: oneshot::Sender<Reply<S::Body>>,
     ) {
         let (writer, handle) = body_log(Arc::clone(&service.cache.in_flight));
@@ -45,14 +47,14 @@ impl Fetch {
         // The client's reader is there before any follower's, so that the first frame finds it.
         let landed = self.deliver(FetchOutcome::Arriving(pending), Own::Reader(reader), reply);
         let body = ArrivingBody::new(service.clone(), Arc::clone(&self.request), &record, chunks);
-        let pump = Pump { fetch: self, service, kept: Kept::Stored(record), writer, landed, length, given_up: None };
+        let pump = Pump { fetch: self, service, kept: Kept::Stored(record, promotion), writer, landed, length, given_up: None };
         pump.run(pin!(body), Poll::Pending).await;
     }
 }
 
 impl<S: Upstream> Pump<S> {
-    /// Takes a stored response into memory, unless it was invalidated while it arrived: the body, where it is there now.
-    pub(super) fn promote(&self, record: &ResponseRecord, last: Option<&Bytes>) -> Option<StoredBody> {
+    /// Takes a stored response into memory, unless it was invalidated while it arrived.
+    pub(super) fn promote(&self, record: &ResponseRecord, last: Option<&Bytes>) -> Option<Arc<StoredResponse>> {
         let frames: Vec<Bytes> = self.writer.frames().into_iter().chain(last.cloned()).collect();
         let trailers = record.trailers().cloned();
         let body = StoredBody::from_segments(frames.clone(), trailers.clone()).or_else(|| {
@@ -64,7 +66,7 @@ impl<S: Upstream> Pump<S> {
         let cache = &self.service.cache;
         cache.saw_fetch(record.fetch());
         let response = Arc::new(record.with_body(body?));
-        cache.store.commit(Arc::clone(&response)).then(|| response.body())
+        cache.store.commit(Arc::clone(&response)).then_some(response)
     }
 }
 

@@ -23,6 +23,7 @@ use crate::collapse::flight::Landed;
 use crate::error::{BodyError, BoxError, FetchError};
 use crate::service::CacheService;
 use crate::task::pressure::GivenUp;
+use crate::tiers::look_up::Promotion;
 use crate::upstream::{Upstream, UpstreamBody};
 
 /// The longest pause between two frames of a body that is being stored (nginx's `proxy_read_timeout`, Varnish's
@@ -55,8 +56,8 @@ pub(super) enum Kept {
     Whole(Arc<PendingResponse>),
     /// A part of one.
     Part(Box<PartialResponse>),
-    /// A response that another replica has stored.
-    Stored(Box<ResponseRecord>),
+    /// A response that a tier has.
+    Stored(Box<ResponseRecord>, Promotion),
     /// An error, for those who wait for it.
     Nothing,
 }
@@ -173,9 +174,13 @@ impl<S: Upstream> Pump<S> {
         if let Some(announced) = self.length.filter(|announced| *announced != got) {
             return self.writer.break_off(BodyError::Length { announced, got });
         }
+        let mut promoted = None;
         let stored = match &self.kept {
             _ if !keeping => None,
-            Kept::Stored(record) => self.promote(record, last.as_ref()),
+            Kept::Stored(record, _) => {
+                promoted = self.promote(record, last.as_ref());
+                promoted.as_ref().map(|response| response.body())
+            }
             _ => self.commit(got, last.as_ref(), trailers.clone()).await,
         };
         match stored {
@@ -184,14 +189,17 @@ impl<S: Upstream> Pump<S> {
             None => last.into_iter().for_each(|last| self.writer.append(last)),
         }
         self.writer.complete(trailers);
+        if let (Some(response), Kept::Stored(_, promotion)) = (promoted, self.kept) {
+            self.service.cache.promote_to_nearer(response, promotion).await;
+        }
     }
 
     /// Waits for a frame that is not there yet: timers are made only then.
     async fn wait_for(&mut self, mut body: Pin<&mut impl UpstreamBody>, detached: &mut Option<Pin<Box<Sleep>>>) -> Waited {
         let detached = detached.get_or_insert_with(|| Box::pin(tokio::time::sleep(DETACHED)));
         let (writer, pressure) = (&self.writer, &self.service.route.pressure);
-        // A response that another replica has stored takes no place at the origin.
-        if self.given_up.is_none() && !self.fetch.in_background && !matches!(self.kept, Kept::Stored(_)) {
+        // A response that a tier has takes no place at the origin.
+        if self.given_up.is_none() && !self.fetch.in_background && !matches!(self.kept, Kept::Stored(..)) {
             self.given_up = Some(pressure.unattended_exchange(writer.read()));
         }
         let mut next = pin!(tokio::time::timeout(STALL, poll_fn(|cx| poll_next(body.as_mut(), cx))));
@@ -262,7 +270,7 @@ impl<S: Upstream> Pump<S> {
                 let response = self.fetch.stored(pending, builder.finish(trailers)?);
                 cache.commit(Arc::clone(&response), lease).await.then(|| response.body())
             }
-            Kept::Stored(_) | Kept::Nothing => None,
+            Kept::Stored(..) | Kept::Nothing => None,
             Kept::Part(meta) => {
                 let body = builder.finish(None)?;
                 let Fetch { request, position, number, tags, .. } = &*self.fetch;

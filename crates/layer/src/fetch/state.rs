@@ -7,13 +7,13 @@ use larder_semantics::{Reason, Timestamp};
 use larder_store::{HitForMiss, Lease, Lookup, Position, StoredResponse, Tag, Tags};
 use tokio::sync::oneshot;
 
-use super::tier::FetchBasis;
 use crate::cache::Cache;
 use crate::collapse::flight::{Landed, Permit};
 use crate::collapse::outcome::{FetchOutcome, Own, Reply};
 use crate::lookup::plan::UpstreamMode;
 use crate::lookup::request::ClientRequest;
 use crate::service::CacheService;
+use crate::tiers::look_up::FetchBasis;
 use crate::upstream::Upstream;
 
 /// How long a key is remembered as not worth waiting for (Varnish's default for hit-for-miss).
@@ -157,7 +157,7 @@ impl Fetch {
 
     /// Other replicas do not wait for a body that is too long for the tier behind.
     pub(super) fn share_no_more_than(&mut self, cache: &Cache, length: u64) {
-        if let Some(lease) = self.lease.take_if(|_| cache.remote.as_ref().is_some_and(|remote| !remote.store.takes(length))) {
+        if let Some(lease) = self.lease.take_if(|lease| cache.tiers.get(lease.tier()).is_some_and(|tier| !tier.store.takes(length))) {
             lease.not_shared();
         }
     }

@@ -1,6 +1,6 @@
 //! One fetch as steps, each of which names the next one (as Varnish's fetch machine does).
 //!
-//! 1. [`Exchange::ask_tier`]: the tier behind the memory has the response, or the origin has to be asked.
+//! 1. [`Exchange::ask_tiers`]: a tier behind the memory has the response, or the origin has to be asked.
 //! 2. [`Exchange::send`]: the request goes to the origin.
 //! 3. [`Exchange::classify`]: the origin's answer is classified. It may lead back to step 2.
 //! 4. [`Exchange::act`]: the fetch ends in one [`Action`].
@@ -17,13 +17,13 @@ use tokio::sync::oneshot;
 use super::giving_up::unless_given_up;
 use super::part::{Confirmed, Joining, Partly};
 use super::state::{Fetch, Naming};
-use super::tier::TierAnswer;
 use crate::cache::Counted;
 use crate::collapse::flight::Permit;
 use crate::collapse::outcome::{FetchOutcome, Own, Reply, own_fields};
 use crate::error::FetchError;
 use crate::rules::TagsInBody;
 use crate::service::CacheService;
+use crate::tiers::look_up::{Promotion, TierAnswer, ask};
 use crate::upstream::Upstream;
 use crate::upstream::{announced_length, call};
 
@@ -36,9 +36,9 @@ struct Exchange<S: Upstream> {
 
 /// The next step.
 enum Step<B> {
-    /// LoadRequest the tier behind the memory; this was found in memory.
-    AskTier(Lookup),
-    /// LoadRequest the origin.
+    /// Ask the tiers behind the memory; this was found in memory.
+    AskTiers(Lookup),
+    /// Ask the origin.
     Send,
     /// Classify its answer.
     Classify { response: Response<B>, request_time: Timestamp },
@@ -52,10 +52,10 @@ enum Action<B> {
     GiveUp,
     /// There is no answer.
     Fail(FetchError),
-    /// Another replica has stored a response, and it is in memory now.
-    Load(Arc<StoredResponse>),
-    /// Another replica has stored a response, and its body arrives.
-    StoreArriving(Arriving),
+    /// A tier had the response, and it is in memory now.
+    Load(Arc<StoredResponse>, Promotion),
+    /// A tier has the response, and its body arrives.
+    StoreArriving(Arriving, Promotion),
     /// Store the response.
     Store { response: Response<B>, head: Arc<StoredHead>, vary: Option<VarySpec> },
     /// Store a part.
@@ -87,10 +87,10 @@ pub(crate) async fn run<S: Upstream>(
 ) {
     let _counted = Counted::new(&service.cache, |counters| &counters.fills);
     let mut exchange = Exchange { service, fetch, reply };
-    let mut step = elsewhere.map_or(Step::Send, Step::AskTier);
+    let mut step = elsewhere.map_or(Step::Send, Step::AskTiers);
     let action = loop {
         step = match step {
-            Step::AskTier(found) => exchange.ask_tier(found).await,
+            Step::AskTiers(found) => exchange.ask_tiers(found).await,
             Step::Send => exchange.send().await,
             Step::Classify { response, request_time } => exchange.classify(response, request_time),
             Step::Act(action) => break action,
@@ -107,14 +107,16 @@ pub(crate) async fn run<S: Upstream>(
 }
 
 impl<S: Upstream> Exchange<S> {
-    async fn ask_tier(&mut self, found: Lookup) -> Step<S::Body> {
+    async fn ask_tiers(&mut self, found: Lookup) -> Step<S::Body> {
         let Self { service, fetch, .. } = self;
-        let Some(remote) = &service.cache.remote else { return Step::Send };
+        if service.cache.tiers.is_empty() {
+            return Step::Send;
+        }
         fetch.permit.iter().for_each(Permit::ask_elsewhere);
-        let asking = remote.ask(&service.cache, &service.route, &fetch.request, &found, fetch.permit.is_some());
+        let asking = ask(&service.cache, &service.route, &fetch.request, &found, fetch.permit.is_some());
         match Box::pin(asking).await {
-            TierAnswer::Serve(stored) => Step::Act(Action::Load(stored)),
-            TierAnswer::Arriving(arriving) => Step::Act(Action::StoreArriving(arriving)),
+            TierAnswer::Serve(stored, promotion) => Step::Act(Action::Load(stored, promotion)),
+            TierAnswer::Arriving(arriving, promotion) => Step::Act(Action::StoreArriving(arriving, promotion)),
             TierAnswer::Fetch(basis) => {
                 fetch.begin_now(&service.cache, basis);
                 Step::Send
@@ -204,8 +206,13 @@ impl<S: Upstream> Exchange<S> {
         match action {
             Action::GiveUp => {}
             Action::Fail(error) => fetch.fail(error, reply),
-            Action::Load(stored) => _ = fetch.deliver(FetchOutcome::Loaded(stored), Own::Nothing, reply),
-            Action::StoreArriving(arriving) => return Some(Box::pin(fetch.store_arriving(service, arriving, reply))),
+            Action::Load(stored, promotion) => {
+                fetch.deliver(FetchOutcome::Loaded(Arc::clone(&stored)), Own::Nothing, reply);
+                return Some(Box::pin(async move { service.cache.promote_to_nearer(stored, promotion).await }));
+            }
+            Action::StoreArriving(arriving, promotion) => {
+                return Some(Box::pin(fetch.store_arriving(service, arriving, promotion, reply)));
+            }
             Action::Store { response, head, vary } => return Some(Box::pin(Self { service, fetch, reply }.store(response, head, vary))),
             Action::StorePart { response, meta, missing } => {
                 // No request waits for a part.

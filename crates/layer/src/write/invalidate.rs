@@ -44,26 +44,26 @@ impl Cache {
     pub async fn invalidate_received(&self, invalidation: &Invalidation, messages: Vec<u64>) {
         let invalidation = self.widened(invalidation);
         self.store.ledger().apply(&invalidation, self.clock.now());
-        if let Some(remote) = &self.remote {
-            remote.log.publish_once(invalidation.into_owned(), messages).await;
+        if let Some(log) = &self.log {
+            log.publish_once(invalidation.into_owned(), messages).await;
         }
     }
 
     /// How many replicas have applied an invalidation, once all that live have, or `wait` is over. `None`: the log cannot say.
     pub async fn applied(&self, invalidated: &Invalidated, wait: Duration) -> Option<AppliedBy> {
-        let (remote, number) = match (&self.remote, invalidated.published) {
-            (Some(remote), Some(Published::Logged(number))) => (remote, number),
+        let (log, number) = match (&self.log, invalidated.published) {
+            (Some(log), Some(Published::Logged(number))) => (log, number),
             (Some(_), _) => return None,
             (None, _) => return Some(AppliedBy { applied: 1, replicas: 1, unknown: 0 }),
         };
         // It can say at once how far they are, however short the wait is.
-        let mut last = remote.log.applied_by(number).await;
+        let mut last = log.applied_by(number).await;
         let everywhere = async {
             let mut pause = MIN_LOOK_PAUSE;
             while !last.is_some_and(AppliedBy::is_everyone) {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(MAX_LOOK_PAUSE);
-                last = remote.log.applied_by(number).await;
+                last = log.applied_by(number).await;
             }
         };
         // The last figures are the answer either way.
@@ -89,7 +89,7 @@ impl Cache {
     /// Publishes it to other replicas, even if the caller stops waiting. This one has applied the invalidation before, and applies it once more
     /// when it reads it in the log: what it fetched between the two is lost, and what others stored since they read it is good.
     async fn tell(&self, invalidation: &Invalidation) -> Option<Published> {
-        let log = Arc::clone(&self.remote.as_ref()?.log);
+        let log = Arc::clone(self.log.as_ref()?);
         let (told, answer) = oneshot::channel();
         let invalidation = invalidation.clone();
         let telling = DetachedTask::new(async move {

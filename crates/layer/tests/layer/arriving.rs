@@ -18,7 +18,7 @@ use larder_store::{
     RemoteError, RemoteStore, SEGMENT, StoreFuture, StoredResponse, Tag, Write,
 };
 use larder_tower::clock::Clock;
-use larder_tower::{BodyError, Cache, CacheService, Caller, Remote, Served};
+use larder_tower::{BodyError, Cache, CacheService, Caller, Served, Tiers};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 const ETAG: &str = "\"1\"";
@@ -75,6 +75,14 @@ impl Tier {
 }
 
 impl RemoteStore for Tier {
+    fn name(&self) -> &'static str {
+        "shared"
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn load<'a>(&'a self, ask: LoadRequest<'a>) -> StoreFuture<'a, Result<Loaded, RemoteError>> {
         Box::pin(async move {
             tokio::task::yield_now().await;
@@ -147,8 +155,8 @@ impl Setup {
             commits: AtomicUsize::new(0),
         });
         let (clock, _) = Clock::manual(common::START);
-        let remote = Remote { store: Arc::clone(&tier) as _, log: Arc::new(NoLog) };
-        let cache = Cache::with_remote(stored.capacity, 1 << 20, clock, Arc::default(), Some(remote));
+        let tiers = Tiers::new().then(Arc::clone(&tier) as _).with_log(Arc::new(NoLog));
+        let cache = Cache::with_tiers(stored.capacity, 1 << 20, clock, Arc::default(), tiers);
         let rules = larder_tower::RouteRules { max_object: 64 << 20, ..rules() };
         Self { cache: CacheService::new(origin, cache, Arc::new(rules)), tier, content, chunks: Some(chunks) }
     }

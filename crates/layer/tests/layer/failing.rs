@@ -15,7 +15,7 @@ use larder_store::{
     Tag, Write,
 };
 use larder_tower::clock::Clock;
-use larder_tower::{Cache, CacheService, Remote};
+use larder_tower::{Cache, CacheService, Tiers};
 use tokio::sync::Semaphore;
 
 const MANY: usize = 100;
@@ -48,6 +48,14 @@ impl Filled {
 }
 
 impl RemoteStore for Filled {
+    fn name(&self) -> &'static str {
+        "shared"
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn load<'a>(&'a self, ask: LoadRequest<'a>) -> StoreFuture<'a, Result<Loaded, RemoteError>> {
         Box::pin(async move {
             tokio::task::yield_now().await;
@@ -69,8 +77,8 @@ impl RemoteStore for Filled {
 /// A replica that has nothing in memory, before a tier that has.
 fn cold_replica(etag: Option<&'static str>, origin: Origin) -> CacheService<Origin> {
     let (clock, _) = Clock::manual(common::START);
-    let remote = Remote { store: Arc::new(Filled { etag }), log: Arc::new(NoLog) };
-    let cache = Cache::with_remote(64 << 20, 1 << 20, clock, Arc::default(), Some(remote));
+    let tiers = Tiers::new().then(Arc::new(Filled { etag })).with_log(Arc::new(NoLog));
+    let cache = Cache::with_tiers(64 << 20, 1 << 20, clock, Arc::default(), tiers);
     CacheService::new(origin, cache, Arc::new(common::rules()))
 }
 

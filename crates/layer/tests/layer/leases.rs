@@ -16,7 +16,7 @@ use larder_store::{
     Loaded, Position, Published, RemoteError, RemoteStore, StoreFuture, StoredResponse, Write,
 };
 use larder_tower::clock::Clock;
-use larder_tower::{Cache, CacheService, Caller, Remote};
+use larder_tower::{Cache, CacheService, Caller, Tiers};
 
 /// The fetch of another replica that began before anything was invalidated.
 const HOLDER: LeaseHolder = LeaseHolder { token: 77, position: Position(0) };
@@ -65,6 +65,14 @@ impl fmt::Debug for Tier {
 }
 
 impl RemoteStore for Tier {
+    fn name(&self) -> &'static str {
+        "shared"
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn load<'a>(&'a self, ask: LoadRequest<'a>) -> StoreFuture<'a, Result<Loaded, RemoteError>> {
         Box::pin(async move {
             tokio::task::yield_now().await;
@@ -107,8 +115,8 @@ fn replica(
     script: impl Fn(&Tier, &LoadRequest<'_>) -> Loaded + Send + Sync + 'static,
 ) -> (CacheService<Origin>, Arc<Tier>) {
     let tier = Arc::new(Tier { script: Box::new(script), looks: AtomicUsize::new(0), free: AtomicBool::new(false), ended: Arc::default() });
-    let remote = Remote { store: Arc::clone(&tier) as _, log: Arc::new(NoLog) };
-    let cache = Cache::with_remote(64 << 20, 1 << 20, Clock::manual(common::START).0, Arc::default(), Some(remote));
+    let tiers = Tiers::new().then(Arc::clone(&tier) as _).with_log(Arc::new(NoLog));
+    let cache = Cache::with_tiers(64 << 20, 1 << 20, Clock::manual(common::START).0, Arc::default(), tiers);
     (CacheService::new(origin, cache, Arc::new(rules())), tier)
 }
 

@@ -20,6 +20,8 @@ mod refetch;
 mod refreshing;
 mod replicas;
 mod streaming;
+mod tier_fake;
+mod tiers;
 
 mod variants;
 mod writes;

@@ -10,7 +10,7 @@ use larder_store::{
     StoreFuture, StoredResponse, Write,
 };
 use larder_tower::clock::Clock;
-use larder_tower::{Cache, CacheService, Remote};
+use larder_tower::{Cache, CacheService, Tiers};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -20,6 +20,14 @@ use crate::common::{Origin, START, get, request, response, rules, send};
 struct Nothing;
 
 impl RemoteStore for Nothing {
+    fn name(&self) -> &'static str {
+        "shared"
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn load<'a>(&'a self, _: LoadRequest<'a>) -> StoreFuture<'a, Result<Loaded, RemoteError>> {
         Box::pin(std::future::ready(Ok(Loaded::Nothing(None))))
     }
@@ -69,8 +77,8 @@ fn shared(origin: Origin, replicas: usize, takes: usize) -> (CacheService<Origin
     let ledger = Arc::<Ledger>::default();
     let (told, looks) = (Mutex::default(), AtomicUsize::new(0));
     let log = Arc::new(Log { gate: Semaphore::new(takes), ledger: Arc::clone(&ledger), told, replicas, looks });
-    let remote = Remote { store: Arc::new(Nothing), log: Arc::clone(&log) as _ };
-    let cache = Cache::with_remote(64 << 20, 1 << 20, clock, ledger, Some(remote));
+    let tiers = Tiers::new().then(Arc::new(Nothing)).with_log(Arc::clone(&log) as _);
+    let cache = Cache::with_tiers(64 << 20, 1 << 20, clock, ledger, tiers);
     (CacheService::new(origin, cache, Arc::new(rules())), log)
 }
 

@@ -67,25 +67,31 @@ impl MemoryStore {
     pub fn lookup(&self, key: SlotKey<'_>, request: &HeaderMap, now: Timestamp) -> Lookup {
         match self.get(key.hash, key.text) {
             None => Lookup::Absent,
-            Some(Slot::Response(response)) => self.found(response, now),
+            Some(Slot::Response(response)) => self.vouched(response, now),
             Some(Slot::Partial(part)) => self.found_part(part, now),
             Some(Slot::HitForMiss(mark)) if mark.until > now => Lookup::HitForMiss,
             Some(Slot::HitForMiss(_)) => Lookup::Absent,
             Some(Slot::Vary(index)) => match self.select(key, &index, request) {
-                Some(Slot::Response(response)) => self.found(response, now),
+                Some(Slot::Response(response)) => self.vouched(response, now),
                 Some(Slot::Partial(part)) => self.found_part(part, now),
                 _ => Lookup::VaryMiss(index),
             },
         }
     }
 
-    fn found(&self, response: Arc<StoredResponse>, now: Timestamp) -> Lookup {
-        if self.ledger.vouches_for(fetched(&response.head), now) { Lookup::Found(response) } else { Lookup::Unvouched(response) }
+    /// A stored response as a look-up finds it, now that it is known to be valid.
+    pub fn vouched(&self, response: Arc<StoredResponse>, now: Timestamp) -> Lookup {
+        if self.vouches_for(&response.head, now) { Lookup::Found(response) } else { Lookup::Unvouched(response) }
+    }
+
+    /// Whether the ledger vouches for a response with this head ([`Ledger::vouches_for`](crate::Ledger::vouches_for)).
+    pub fn vouches_for(&self, head: &StoredHead, now: Timestamp) -> bool {
+        self.ledger.vouches_for(fetched(head), now)
     }
 
     /// A part that cannot be vouched for is fetched anew: it is not worth a validation.
     fn found_part(&self, part: Arc<StoredPart>, now: Timestamp) -> Lookup {
-        if self.ledger.vouches_for(fetched(&part.meta.head), now) { Lookup::Partial(part) } else { Lookup::Absent }
+        if self.vouches_for(&part.meta.head, now) { Lookup::Partial(part) } else { Lookup::Absent }
     }
 
     fn select(&self, key: SlotKey<'_>, index: &VaryIndex, request: &HeaderMap) -> Option<Slot> {

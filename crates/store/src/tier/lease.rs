@@ -29,6 +29,7 @@ pub struct LeaseHolder {
 pub struct Lease {
     key: String,
     token: u64,
+    tier: usize,
     arriving: bool,
     held: Option<Box<dyn HeldLease>>,
 }
@@ -56,7 +57,7 @@ pub enum LeaseEnd {
 impl Lease {
     /// A lease that was granted under `key` and is known by `token`.
     pub fn new(key: String, token: u64, held: impl HeldLease + 'static) -> Self {
-        Self { key, token, arriving: false, held: Some(Box::new(held)) }
+        Self { key, token, tier: 0, arriving: false, held: Some(Box::new(held)) }
     }
 
     /// The key it was granted under. The response may be written under another one: the answer may have selecting fields that were not known.
@@ -67,6 +68,18 @@ impl Lease {
     /// Tells it from the leases of others.
     pub fn token(&self) -> u64 {
         self.token
+    }
+
+    /// The same lease, granted by the tier of this number in a chain.
+    #[must_use]
+    pub fn of_tier(mut self, tier: usize) -> Self {
+        self.tier = tier;
+        self
+    }
+
+    /// The number of the tier that granted it. What is written under it ends it there, and nowhere else.
+    pub fn tier(&self) -> usize {
+        self.tier
     }
 
     /// The answer's head is there. Requests stop waiting for a body that takes long from here on.

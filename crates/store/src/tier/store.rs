@@ -80,14 +80,22 @@ pub struct Write {
     pub lease: Option<Lease>,
 }
 
-/// A tier behind the memory, shared by several replicas. Keys are compared in full, and of two fetches of one key the later one wins,
-/// whichever is written first.
+/// A tier behind the memory: one that replicas share, or a local one. Keys are compared in full, and of two fetches of one key the later
+/// one wins, whichever is written first. What only shared tiers have (leases, later fetches of other replicas) has a default for local ones.
 pub trait RemoteStore: Send + Sync + fmt::Debug {
+    /// Its name in figures and logs.
+    fn name(&self) -> &'static str;
+
     /// The response that is stored for a request, or else the lease to fetch it: in one round trip, unless selecting fields come to light.
     fn load<'a>(&'a self, ask: LoadRequest<'a>) -> StoreFuture<'a, Result<Loaded, RemoteError>>;
 
     /// Stores a response with its body, and ends the lease. Ready once the tier has taken it over, which may be before it is written.
     fn commit(&self, write: Write) -> StoreFuture<'_, ()>;
+
+    /// As [`Self::commit`], of a response that was found in a tier behind this one. A tier that does not admit everything decides here.
+    fn promote(&self, write: Write) -> StoreFuture<'_, ()> {
+        self.commit(write)
+    }
 
     /// Stores a head that a 304 renewed. The body is left alone where it is still the one it belongs to, and written again otherwise.
     fn freshen(&self, write: Write) -> StoreFuture<'_, ()>;
@@ -99,5 +107,16 @@ pub trait RemoteStore: Send + Sync + fmt::Debug {
     fn takes(&self, length: u64) -> bool {
         let _ = length;
         true
+    }
+
+    /// Whether other replicas read and write it. Only such a tier is asked for leases, and asked again where what it had is of no use: another
+    /// replica may have stored something newer.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// How long one operation may take before the request goes on without it. `None`: the tier keeps its own deadlines.
+    fn deadline(&self) -> Option<Duration> {
+        None
     }
 }

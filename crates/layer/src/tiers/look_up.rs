@@ -1,0 +1,209 @@
+//! Look-ups in the tiers: the leader of a fetch asks each of them once for a key, from the nearest to the farthest.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder_semantics::{Decision, VarySpec, decide};
+use larder_store::{Arriving, Lease, LeaseHolder, LeaseTerms, LoadRequest, Loaded, Lookup, RemoteError, StoredResponse, Subject, Validity};
+
+use super::chain::{Tier, count};
+use super::concurrent::within;
+use crate::cache::Cache;
+use crate::lookup::plan::is_collapsed;
+use crate::lookup::request::ClientRequest;
+use crate::rules::RouteRules;
+
+/// Shortest and longest pause between two looks at a key that another replica is fetching.
+const MIN_LOOK_PAUSE: Duration = Duration::from_millis(5);
+const MAX_LOOK_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long others wait for a replica that has died in the middle of a fetch. One that lives renews its lease.
+const TERM: Duration = Duration::from_secs(2);
+
+/// The answer of the tiers.
+#[derive(Debug)]
+pub(crate) enum TierAnswer {
+    /// This may be served. It is in memory now.
+    Serve(Arc<StoredResponse>, Promotion),
+    /// This may be served while its body arrives.
+    Arriving(Arriving, Promotion),
+    /// The origin has to be asked.
+    Fetch(FetchBasis),
+}
+
+/// The stored response and the lease that a fetch begins with.
+#[derive(Debug, Default)]
+pub(crate) struct FetchBasis {
+    /// Stored, and to be validated.
+    pub(crate) candidate: Option<Arc<StoredResponse>>,
+    /// Other replicas wait for it.
+    pub(crate) lease: Option<Lease>,
+}
+
+/// A response goes to the tiers before the one that had it.
+#[derive(Debug)]
+pub(crate) struct Promotion {
+    /// The number of the tier that had it.
+    pub(super) tier: usize,
+    /// A nearer tier has granted this in the meantime.
+    pub(super) lease: Option<Lease>,
+}
+
+/// The result of asking one tier.
+enum Asked {
+    /// The answer of all of them.
+    Answered(TierAnswer),
+    /// Nothing that can be served: a later response is of use, from here or from the next tier.
+    NoUse,
+    /// Nothing that can be served, and the origin can say more than the next tier.
+    AskOrigin,
+}
+
+/// Asks for the response that a request selects. A leader, which others here wait for, gets the lease; where another fetch is under way, it
+/// follows that one for as long as one here follows another.
+pub(crate) async fn ask(cache: &Cache, rules: &RouteRules, request: &ClientRequest, found: &Lookup, leads: bool) -> TierAnswer {
+    let patience = if leads { rules.collapse_wait } else { Duration::MAX };
+    let (spec, newer_than) = (selecting(found), found.response().map_or(0, |stored| stored.fetch));
+    let mut looking = Looking { cache, rules, request, spec, newer_than, leads, basis: FetchBasis::default() };
+    match tokio::time::timeout(patience, looking.ask_all()).await {
+        Ok(Some(answer)) => answer,
+        _ => TierAnswer::Fetch(looking.basis),
+    }
+}
+
+/// A look-up under way.
+struct Looking<'a> {
+    cache: &'a Cache,
+    rules: &'a RouteRules,
+    request: &'a ClientRequest,
+    spec: Option<&'a VarySpec>,
+    /// The latest fetch that is known: nothing earlier is of use.
+    newer_than: u64,
+    leads: bool,
+    basis: FetchBasis,
+}
+
+impl Looking<'_> {
+    async fn ask_all(&mut self) -> Option<TierAnswer> {
+        for (number, tier) in self.cache.tiers.iter().enumerate() {
+            match self.ask(number, tier).await {
+                Asked::Answered(answer) => return Some(answer),
+                Asked::NoUse => {}
+                Asked::AskOrigin => return None,
+            }
+        }
+        None
+    }
+
+    async fn ask(&mut self, number: usize, tier: &Tier) -> Asked {
+        let (mut pause, mut instead_of) = (MIN_LOOK_PAUSE, None);
+        loop {
+            let asked = match self.load(tier, instead_of).await {
+                Ok(Loaded::Response(stored)) => self.judge(number, stored),
+                Ok(Loaded::Arriving(arriving)) => match self.judge_arriving(number, arriving).await {
+                    Ok(asked) => asked,
+                    Err(_) => return Asked::NoUse,
+                },
+                Ok(Loaded::Awaited(holder)) => {
+                    instead_of = is_outdated(&holder, self.cache, self.rules, self.request).then_some(holder.token);
+                    if instead_of.is_none() {
+                        tokio::time::sleep(pause).await;
+                        pause = (pause * 2).min(MAX_LOOK_PAUSE);
+                    }
+                    continue;
+                }
+                Ok(Loaded::Nothing(granted)) => {
+                    let granted = granted.map(|lease| lease.of_tier(number));
+                    self.basis.lease = self.basis.lease.take().or(granted);
+                    return Asked::NoUse;
+                }
+                Err(_) => return Asked::NoUse,
+            };
+            // Another replica may have stored a later response in a shared tier, and otherwise there is the lease.
+            if !matches!(asked, Asked::NoUse) || !tier.store.is_shared() {
+                return asked;
+            }
+        }
+    }
+
+    /// Asks a tier once, with its deadline, and counts how that ended.
+    async fn load(&self, Tier { store, counters }: &Tier, instead_of: Option<u64>) -> Result<Loaded, RemoteError> {
+        let wants_lease = self.leads && store.is_shared() && self.basis.lease.is_none();
+        let position = self.cache.store.ledger().position();
+        let lease = wants_lease.then_some(LeaseTerms { term: TERM, position, instead_of });
+        let (request, newer_than) = (&self.request.parts.headers, self.newer_than);
+        let load = store.load(LoadRequest { key: &self.request.key, request, spec: self.spec, newer_than, lease });
+        let loaded = within(store.deadline(), load).await.unwrap_or(Err(RemoteError::Timeout));
+        match &loaded {
+            Ok(Loaded::Response(_) | Loaded::Arriving(_)) => count(&counters.hits),
+            Ok(Loaded::Nothing(_) | Loaded::Awaited(_)) => count(&counters.misses),
+            Err(_) => count(&counters.failures),
+        }
+        loaded
+    }
+
+    /// Takes a response into memory, and says whether it answers the request.
+    fn judge(&mut self, number: usize, stored: Arc<StoredResponse>) -> Asked {
+        let (cache, context) = (self.cache, &self.request.context);
+        self.newer_than = self.newer_than.max(stored.fetch);
+        if !cache.promote(&stored) {
+            return Asked::NoUse;
+        }
+        let now = cache.clock.now();
+        let decision = self.rules.decide(context, &cache.store.vouched(Arc::clone(&stored), now), now);
+        if matches!(decision, Decision::Serve { .. }) {
+            return Asked::Answered(TierAnswer::Serve(stored, self.promotion(number)));
+        }
+        self.basis.candidate = Some(stored);
+        // A response that every request has to validate for itself is not worth a wait.
+        if matches!(decision, Decision::Validate { reason } if !is_collapsed(reason)) {
+            return Asked::AskOrigin;
+        }
+        Asked::NoUse
+    }
+
+    /// As [`Self::judge`], of a response whose body arrives. One that may have to be validated is loaded whole.
+    async fn judge_arriving(&mut self, number: usize, arriving: Arriving) -> Result<Asked, RemoteError> {
+        let (cache, record) = (self.cache, &arriving.record);
+        self.newer_than = self.newer_than.max(record.fetch());
+        cache.saw_fetch(record.fetch());
+        let about = Subject { url: self.request.key.url(), tags: record.tags().into() };
+        let validity = cache.store.ledger().check(&about, record.position());
+        let now = cache.clock.now();
+        let head = Some(record.head()).filter(|head| cache.store.vouches_for(head, now));
+        let decision = decide(&self.rules.policy, &self.request.context, head.map(|head| &**head), now);
+        match (validity, decision) {
+            (Validity::Invalid, _) => Ok(Asked::NoUse),
+            (Validity::Valid, Decision::Serve { .. }) => Ok(Asked::Answered(TierAnswer::Arriving(arriving, self.promotion(number)))),
+            _ => {
+                let stored = arriving.whole().await?;
+                Ok(self.judge(number, Arc::new(stored)))
+            }
+        }
+    }
+
+    fn promotion(&mut self, tier: usize) -> Promotion {
+        Promotion { tier, lease: self.basis.lease.take() }
+    }
+}
+
+/// Whether a fetch under way began before something that concerns its answer was invalidated. Where an answer's body may name more tags,
+/// any invalidation may have been about those.
+fn is_outdated(holder: &LeaseHolder, cache: &Cache, rules: &RouteRules, request: &ClientRequest) -> bool {
+    let ledger = cache.store.ledger();
+    if ledger.position() <= holder.position {
+        return false;
+    }
+    // A response with more tags than are kept is not stored by any replica.
+    let Some(tags) = rules.known_tags(&request.parts, &request.key) else { return true };
+    let about = Subject { url: request.key.url(), tags: (&tags).into() };
+    !rules.tags.in_response().is_empty() || ledger.check(&about, holder.position) != Validity::Valid
+}
+
+fn selecting(found: &Lookup) -> Option<&VarySpec> {
+    match found {
+        Lookup::Found(stored) | Lookup::Unvouched(stored) => stored.variant().map(|variant| &variant.spec),
+        Lookup::VaryMiss(index) => index.specs().first(),
+        Lookup::Partial(_) | Lookup::HitForMiss | Lookup::Absent => None,
+    }
+}

@@ -1,0 +1,108 @@
+//! Writes to all tiers: the memory at once, and behind it whatever else there is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder_semantics::storage::refuses_the_request;
+use larder_semantics::{StoredHead, Timestamp};
+use larder_store::{Lease, RemoteStore, StoreFuture, StoredResponse, Write};
+
+use super::chain::{Tier, count};
+use super::concurrent::{all, within};
+use super::look_up::Promotion;
+use crate::cache::Cache;
+use crate::task::detached::detach;
+
+/// How long a response with a validator is kept past its use, for 304s to renew it.
+const FOR_VALIDATION: u32 = 3600;
+
+/// A way to write to a tier.
+type Operation = for<'a> fn(&'a (dyn RemoteStore + 'static), Write) -> StoreFuture<'a, ()>;
+
+impl Cache {
+    /// Takes a response that a tier had into memory. `false`: it was invalidated since.
+    pub(crate) fn promote(&self, stored: &Arc<StoredResponse>) -> bool {
+        self.saw_fetch(stored.fetch);
+        let valid = stored.is_valid(self.store.ledger());
+        if valid {
+            self.store.commit(Arc::clone(stored));
+        }
+        valid
+    }
+
+    /// Gives a response that a tier had to those before it.
+    pub(crate) async fn promote_to_nearer(&self, response: Arc<StoredResponse>, Promotion { tier, lease }: Promotion) {
+        let nearer = &self.tiers[..tier];
+        if !nearer.is_empty() && response.is_valid(self.store.ledger()) {
+            nearer.iter().for_each(|tier| count(&tier.counters.promotions));
+            self.write(nearer, response, lease, <dyn RemoteStore>::promote).await;
+        }
+    }
+
+    /// Stores a response in all tiers. Whether it is in memory.
+    pub(crate) async fn commit(&self, response: Arc<StoredResponse>, lease: Option<Lease>) -> bool {
+        // A response that was invalidated meanwhile is of no use to other replicas either.
+        let stored = self.store.commit(Arc::clone(&response));
+        self.settle();
+        if stored && !self.tiers.is_empty() {
+            self.write(&self.tiers, response, lease, <dyn RemoteStore>::commit).await;
+        }
+        stored
+    }
+
+    /// Stores a response whose head was renewed.
+    pub(crate) async fn freshen(&self, response: Arc<StoredResponse>, lease: Option<Lease>) {
+        if self.store.commit(Arc::clone(&response)) && !self.tiers.is_empty() {
+            self.write(&self.tiers, response, lease, <dyn RemoteStore>::freshen).await;
+        }
+    }
+
+    /// As [`Self::freshen`], without waiting for other tiers than the memory.
+    pub(crate) fn freshen_soon(self: &Arc<Self>, response: Arc<StoredResponse>) {
+        if self.store.commit(Arc::clone(&response)) && !self.tiers.is_empty() {
+            let cache = Arc::clone(self);
+            detach(async move { cache.write(&cache.tiers, response, None, <dyn RemoteStore>::freshen).await });
+        }
+    }
+
+    /// Drops a response that its origin no longer stands for from all tiers.
+    pub(crate) fn remove(&self, response: &StoredResponse) {
+        self.store.remove(response);
+        self.tiers.iter().for_each(|tier| tier.store.remove(response));
+    }
+
+    /// Writes to some of the tiers. The lease goes to the tier that granted it.
+    fn write<'a>(
+        &self,
+        tiers: &'a [Tier],
+        response: Arc<StoredResponse>,
+        mut lease: Option<Lease>,
+        operation: Operation,
+    ) -> StoreFuture<'a, ()> {
+        // A refusal of one request is not written for other replicas: it might replace a good response there.
+        let keep = useful_for(&response.head, self.clock.now()).filter(|_| !refuses_the_request(response.head.status));
+        let Some(keep) = keep else {
+            lease.into_iter().for_each(Lease::not_shared);
+            return Box::pin(std::future::ready(()));
+        };
+        let write_to = |(number, tier): (usize, &'a Tier)| -> StoreFuture<'a, ()> {
+            let lease = lease.take_if(|lease| lease.tier() == number);
+            let written = operation(&*tier.store, Write { response: Arc::clone(&response), keep, lease });
+            match tier.store.deadline() {
+                None => written,
+                deadline => Box::pin(async move { _ = within(deadline, written).await }),
+            }
+        };
+        let mut operations: Vec<_> = tiers.iter().enumerate().map(write_to).collect();
+        if operations.len() == 1 { operations.remove(0) } else { Box::pin(all(operations)) }
+    }
+}
+
+/// How long a response can be of any use: while it is fresh, while it may be served stale, and while it may be validated.
+fn useful_for(head: &StoredHead, now: Timestamp) -> Option<Duration> {
+    let validation = if head.has_validator() { FOR_VALIDATION } else { 0 };
+    let stale = head.stale_while_revalidate.max(head.stale_if_error).max(validation);
+    let end = u64::from(head.lifetime.seconds) + u64::from(stale);
+    let left = end.saturating_sub(u64::from(head.age(now)));
+    (left > 0).then(|| Duration::from_secs(left))
+}
