@@ -90,6 +90,41 @@ async fn the_access_log_has_one_structured_line_a_request() -> Result<()> {
     Ok(())
 }
 
+/// The hit rate is what the origin did not see, so an answer that it had to confirm is no hit there. `X-Cache` has three words only.
+#[tokio::test]
+async fn the_log_says_what_was_stored_and_what_the_origin_had_to_confirm() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.once("GET", "/a", Answer::ok().header("Cache-Control", "max-age=0").header("ETag", "\"1\"").body("a"));
+    origin.once("GET", "/a", Answer::new(304).header("ETag", "\"1\"").header("Cache-Control", "max-age=60"));
+    origin.once("GET", "/b", Answer::ok().header("Cache-Control", "no-store").body("b"));
+    origin.once("GET", "/c", Answer::ok().header("Cache-Control", "max-age=0").body("c"));
+    let larder = Larder::before(&origin, "[log]\naccess = \"json\"").await?;
+    let x_cache = [larder.get("/a").await?, larder.get("/a").await?, larder.get("/a").await?].map(|answer| answer.x_cache().to_owned());
+    assert_eq!(x_cache, ["MISS", "HIT", "HIT"]);
+    larder.get("/b").await?;
+    larder.get("/c").await?;
+    larder.metric_reaches("larder_requests_total", &[], 5.0).await?;
+    for (result, count) in [("miss", 3.0), ("revalidated", 1.0), ("hit", 1.0)] {
+        assert_eq!(larder.metric("larder_requests_total", &[&format!("result=\"{result}\"")]).await?, count, "{result}");
+    }
+    larder.terminate()?;
+    larder.exited().await?;
+    let lines = larder.process().output().into_iter().filter(|line| line.contains("\"target\":\"/"));
+    let said = lines.map(|line| {
+        let line: Value = serde_json::from_str(&line)?;
+        Ok(format!("{} {} {} {}", line["target"], line["result"], line["reason"], line["stored"]).replace('"', ""))
+    });
+    let expected = [
+        "/a MISS absent true",
+        "/a REVALIDATED validated true",
+        "/a HIT fresh null",
+        "/b MISS no-store false",
+        "/c MISS lifetime-zero false",
+    ];
+    assert_eq!(said.collect::<Result<Vec<_>>>()?, expected);
+    Ok(())
+}
+
 #[tokio::test]
 async fn the_access_log_can_be_read_and_can_be_off() -> Result<()> {
     let origin = Origin::start().await?;

@@ -207,6 +207,27 @@ async fn the_command_says_how_many_replicas_applied_it() -> Result<()> {
     Ok(())
 }
 
+/// Behind a proxy that ends TLS, and with the port of the listener left out, people name URLs that no key has.
+#[tokio::test]
+async fn a_url_under_which_nothing_is_stored_is_told_with_the_one_that_is() -> Result<()> {
+    let (larder, _origin) = started(CONFIG).await?;
+    stored(&larder).await?;
+    let port = larder.address().port();
+    let with_scheme = |scheme: &str| format!("{scheme}://127.0.0.1:{port}/issues/7");
+    let said = purge(&larder)?.args(["--url", &with_scheme("https")]).output()?;
+    let note = format!("note: nothing is stored under {}; did you mean {}?\n", with_scheme("https"), with_scheme("http"));
+    assert_eq!((said.status.success(), String::from_utf8_lossy(&said.stderr)), (true, note.into()));
+    assert_eq!(result(&larder, "/issues/7").await?, "HIT");
+    let mut command = command()?;
+    // The log prints a URL, so that is what is pasted.
+    command.args(["purge", "--admin", &format!("http://{}", larder.admin_address()), "--url", &with_scheme("http")]);
+    let said = command.env_remove("LARDER_TOKEN").output()?;
+    assert_eq!((said.status.success(), &*said.stderr), (true, &b""[..]));
+    let purged = larder.get("/issues/7").await?;
+    assert!(purged.x_cache() == "MISS" && purged.cache_status().contains("detail=purged"), "{}", purged.cache_status());
+    Ok(())
+}
+
 const EVENTS: &str = r#"
 [tags]
 from = ["surrogate-key"]

@@ -30,6 +30,7 @@ pub fn main() -> ExitCode {
         cli::Command::Serve(serve) => process::serve(&serve),
         cli::Command::Demo(demo) => process::demo(&demo),
         cli::Command::Purge(purge) => purge.run(),
+        cli::Command::ExplainReason(explain) => explain.run(),
         cli::Command::Ready(ready) => ready.run(),
     }
 }

@@ -8,11 +8,13 @@ use larder_semantics::{CacheStatus, ForwardReason, PrimaryKey, Reason};
 use crate::body::CacheBody;
 use crate::respond;
 
-/// The three values of `X-Cache`.
+/// Where the answer came from. `X-Cache` has three words for it, metrics and log a fourth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CacheResult {
-    /// The body came from the store: fresh, stale or just validated.
+    /// The body came from the store, fresh or stale, and the inner service was not asked for this answer.
     Hit,
+    /// The body came from the store, and the inner service was asked whether it still holds. It counts as no hit: the origin has seen it.
+    Revalidated,
     /// The body came from the inner service.
     Miss,
     /// The store was not asked.
@@ -20,10 +22,18 @@ pub enum CacheResult {
 }
 
 impl CacheResult {
+    /// The word in logs (nginx's `$upstream_cache_status` has it too).
+    pub const fn logged(self) -> &'static str {
+        match self {
+            Self::Revalidated => "REVALIDATED",
+            other => other.as_str(),
+        }
+    }
+
     /// The value of `X-Cache`.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Hit => "HIT",
+            Self::Hit | Self::Revalidated => "HIT",
             Self::Miss => "MISS",
             Self::Bypass => "BYPASS",
         }

@@ -52,7 +52,7 @@ impl Reason {
         match self {
             Self::BypassParameter | Self::RouteNotCached | Self::Upgrade | Self::RequestBody => ForwardReason::Bypass,
             Self::Method => ForwardReason::Method,
-            Self::NotStored | Self::Purged => ForwardReason::UriMiss,
+            Self::Absent | Self::Evicted | Self::Expired | Self::Purged => ForwardReason::UriMiss,
             Self::VaryMiss => ForwardReason::VaryMiss,
             Self::RequestNoCache
             | Self::RequestMaxAge
@@ -178,10 +178,10 @@ mod tests {
             fwd_status: Some(200),
             stored: true,
             collapsed: true,
-            detail: Some(Reason::NotStored.as_str()),
+            detail: Some(Reason::Absent.as_str()),
             ..CacheStatus::default()
         };
-        assert_eq!(text(&miss), "larder; fwd=uri-miss; fwd-status=200; stored; collapsed; detail=not-stored");
+        assert_eq!(text(&miss), "larder; fwd=uri-miss; fwd-status=200; stored; collapsed; detail=absent");
     }
 
     #[test]

@@ -71,7 +71,7 @@ fn decide_about(request: &RequestContext, stored: Option<&StoredHead>, soft_purg
         return Decision::Forward { reason: Reason::Method };
     }
     let decision = match stored {
-        None => Decision::Forward { reason: Reason::NotStored },
+        None => Decision::Forward { reason: Reason::Absent },
         Some(head) => reuse(request, head, soft_purged, now),
     };
     match decision {

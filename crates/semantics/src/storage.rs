@@ -117,7 +117,7 @@ pub fn useful(
     // A failure or a refusal without a lifetime would be kept for validation and for standing in: it is nothing to stand in, and would take
     // the place of what is.
     if head.lifetime.seconds == 0 && (status.is_server_error() || refuses_the_request(status)) {
-        return Err(Reason::NoLifetime);
+        return Err(without_lifetime(head));
     }
     if head.has_validator() {
         return Ok(());
@@ -126,7 +126,12 @@ pub fn useful(
         return Err(Reason::ResponseNoCache);
     }
     let window = if head.must_revalidate() { 0 } else { head.stale_while_revalidate.max(head.stale_if_error) };
-    if head.lifetime.seconds.saturating_add(window) > head.initial_age { Ok(()) } else { Err(Reason::NoLifetime) }
+    if head.lifetime.seconds.saturating_add(window) > head.initial_age { Ok(()) } else { Err(without_lifetime(head)) }
+}
+
+/// None was given, or one that is over already.
+fn without_lifetime(head: &StoredHead) -> Reason {
+    if head.lifetime.source == crate::head::LifetimeSource::None { Reason::NoLifetime } else { Reason::LifetimeZero }
 }
 
 /// Whether the key should be remembered as one whose responses are not shared, so that requests for it do not wait for each other.
@@ -140,6 +145,7 @@ pub fn worth_remembering(reason: Reason, status: StatusCode) -> bool {
             | Reason::Authorization
             | Reason::Streaming
             | Reason::NoLifetime
+            | Reason::LifetimeZero
             | Reason::ResponseNoCache
             | Reason::MustUnderstand
             | Reason::Status
@@ -292,7 +298,7 @@ mod tests {
         let request = RequestContext::new(&Method::GET, &HeaderMap::new(), &Policy::default(), false, false);
         for status in [400, 401, 403, 405, 406, 408, 411, 413, 414, 415, 416, 417, 429, 431] {
             let status = StatusCode::from_u16(status).unwrap();
-            for reason in [Reason::NoStore, Reason::Private, Reason::Status, Reason::NoLifetime, Reason::SetCookie] {
+            for reason in [Reason::NoStore, Reason::Private, Reason::Status, Reason::NoLifetime, Reason::LifetimeZero, Reason::SetCookie] {
                 assert!(!supersedes(&request, reason, status) && !worth_remembering(reason, status), "{reason} {status}");
             }
         }

@@ -21,7 +21,7 @@ pub use ledger::{
     TagPattern, TagPiece, Tags, Validity,
 };
 pub use memory::{
-    Evictions, HitForMiss, KeyHash, Lookup, MAX_VARIANTS, MemoryStats, MemoryStore, PassThroughHasher, Slot, SlotKey, VaryIndex,
+    Departure, Evictions, HitForMiss, KeyHash, Lookup, MAX_VARIANTS, MemoryStats, MemoryStore, PassThroughHasher, Slot, SlotKey, VaryIndex,
 };
 pub use tier::{
     AppliedBy, Arriving, Chunks, HeldLease, InvalidationLog, Lease, LeaseEnd, LeaseHolder, LeaseTerms, LoadRequest, Loaded, Published,

@@ -28,7 +28,7 @@ fn recording_a_request_allocates_nothing_once_its_route_was_used() {
     let ((), counted) = allocations(|| {
         metrics.request(Some(1), &record);
         metrics.request(Some(1), &RequestRecord { status: StatusCode::NOT_MODIFIED, ..record });
-        metrics.request(Some(1), &RequestRecord { result: Some(CacheResult::Miss), reason: Some(Reason::NotStored), ..record });
+        metrics.request(Some(1), &RequestRecord { result: Some(CacheResult::Miss), reason: Some(Reason::Absent), ..record });
     });
     assert_eq!(counted.count, 0);
 }

@@ -28,7 +28,7 @@ fn metrics() -> Metrics {
     let (get, head, brew) = (Method::GET, Method::HEAD, Method::from_bytes(b"BREW").expect("a method"));
     before.request(Some(0), &record(Some(&get), 200, Some(CacheResult::Hit), Some(Reason::Fresh), 40));
     before.request(Some(0), &record(Some(&head), 304, Some(CacheResult::Hit), Some(Reason::Fresh), 60));
-    before.request(Some(0), &record(Some(&get), 200, Some(CacheResult::Miss), Some(Reason::NotStored), 3_000));
+    before.request(Some(0), &record(Some(&get), 200, Some(CacheResult::Miss), Some(Reason::Absent), 3_000));
     before.request(Some(1), &record(Some(&brew), 502, Some(CacheResult::Bypass), None, 12_000_000));
     before.origin(0, OriginOutcome::Failed("connection_timeout"), Duration::from_secs(30));
     before.origin(1, OriginOutcome::Answered(StatusCode::OK), Duration::from_micros(2_500));

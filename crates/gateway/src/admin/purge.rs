@@ -19,7 +19,7 @@ use serde_json::json;
 use super::access::Access;
 use crate::config::{self, TokenScope};
 use crate::proxy::Gateway;
-use crate::purge::{self, Ask, Known, Refused, USUAL_WAIT};
+use crate::purge::{self, Ask, Known, Refused, USUAL_WAIT, elsewhere};
 
 /// Bytes of a body.
 const LARGEST: usize = 1 << 20;
@@ -58,12 +58,18 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Ref
     json_only(&parts.headers)?;
     let options = options(parts.uri.query())?;
     let body = read(body, LARGEST).await?;
-    let invalidation = Ask::parse(&body)?.invalidation(&Known(&live), live.config.purge.max_targets)?;
-    let cache = &shared.gateway.cache;
+    let ask = Ask::parse(&body)?;
+    let (cache, known) = (&shared.gateway.cache, Known(&live));
+    let invalidation = ask.invalidation(&known, live.config.purge.max_targets)?;
+    let hints = elsewhere::hints(&ask, &known, &live.config.server, cache);
     if options.count {
-        return Ok(Json(json!({ "count": cache.estimate(&invalidation), "estimate": true })).into_response());
+        let mut counted = json!({ "count": cache.estimate(&invalidation), "estimate": true });
+        if !hints.is_empty() {
+            counted["hints"] = hints.into();
+        }
+        return Ok(Json(counted).into_response());
     }
-    Ok(carried_out(cache, &invalidation, options.wait).await)
+    Ok(purge::purge(cache, &invalidation, options.wait).await.response(&hints).map(Body::from))
 }
 
 /// Measurements are for those who may read, and readiness for whoever knows the listener by its name. That the process runs may be known.
@@ -82,7 +88,7 @@ pub(crate) async fn guard_probes(State(shared): State<Shared>, request: Request,
 
 /// Purges, and says what it came to.
 pub(super) async fn carried_out(cache: &Cache, invalidation: &Invalidation, wait: Duration) -> Response<Body> {
-    purge::purge(cache, invalidation, wait).await.response().map(Body::from)
+    purge::purge(cache, invalidation, wait).await.response(&[]).map(Body::from)
 }
 
 /// The whole body, of so many bytes at most. Whoever does not send it holds one of the few connections that probes need too. One that announces

@@ -1,6 +1,8 @@
 //! The command line: what can be asked for, parsed.
 
+mod admin_client;
 mod check;
+mod explain_reason;
 mod purge;
 mod ready;
 
@@ -10,7 +12,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Config, Overrides, Report, Warnings};
 
+pub use admin_client::AdminAddress;
 pub use check::Check;
+pub use explain_reason::ExplainReason;
 pub use purge::Purge;
 pub use ready::Ready;
 
@@ -42,6 +46,8 @@ pub enum Command {
     Check(Check),
     /// Purge responses from a running gateway
     Purge(Purge),
+    /// Say what the word in Cache-Status, log or metrics means, and what changes it
+    ExplainReason(ExplainReason),
     /// Ask a running gateway whether it wants traffic: exit 0 if it does, 1 if not, 2 on wrong usage
     Ready(Ready),
 }

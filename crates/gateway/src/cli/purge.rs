@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use bytes::Bytes;
 use clap::Args;
-use http::{Request, header};
-use http_body_util::{BodyExt, Full};
-use hyper_util::rt::TokioIo;
+use http::{Method, Request, header};
+use http_body_util::Full;
 use serde_json::{Value, json};
 
+use super::admin_client::AdminAddress;
 use crate::config;
 
 /// The variable that holds the token, for a listener that others can reach.
@@ -57,7 +57,7 @@ pub struct Purge {
     pub count: bool,
     /// The gateway's admin listener
     #[arg(long, value_name = "ADDRESS", env = "LARDER_ADMIN_LISTEN", default_value = "127.0.0.1:8090")]
-    pub admin: String,
+    pub admin: AdminAddress,
     /// A file with the token that the listener asks for; without it the variable LARDER_TOKEN counts
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
@@ -68,6 +68,9 @@ impl Purge {
     pub fn run(&self) -> ExitCode {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let answer = runtime.map_err(|error| error.to_string()).and_then(|runtime| runtime.block_on(self.ask()));
+        if let Ok(answer) = &answer {
+            hints(answer).for_each(|hint| eprintln!("note: {hint}"));
+        }
         match answer.and_then(|answer| said(&answer)) {
             Ok((line, complete)) => {
                 println!("{line}");
@@ -92,8 +95,7 @@ impl Purge {
             return Err(format!("`{}` is not a time to wait, like 2s", self.wait));
         }
         let query = if self.count { "count".to_owned() } else { format!("wait={}", self.wait.replace(' ', "")) };
-        let mut request =
-            Request::post(format!("/purge?{query}")).header(header::HOST, &self.admin).header(header::CONTENT_TYPE, "application/json");
+        let mut request = self.admin.request(Method::POST, &format!("/purge?{query}")).header(header::CONTENT_TYPE, "application/json");
         if let Some(token) = self.token()? {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
@@ -111,20 +113,18 @@ impl Purge {
     }
 
     async fn ask(&self) -> Result<Value, String> {
-        let failed = |error: &dyn std::fmt::Display| format!("no answer from the admin listener on {}: {error}", self.admin);
-        let request = self.request()?;
-        let stream = tokio::net::TcpStream::connect(&self.admin).await.map_err(|error| failed(&error))?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
-        tokio::spawn(connection);
-        let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
-        let status = response.status();
-        let body = response.into_body().collect().await.map_err(|error| failed(&error))?.to_bytes();
+        let (status, body) = self.admin.send(self.request()?).await?;
         let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
         if status.is_success() {
             return Ok(answer);
         }
         Err(answer["detail"].as_str().map_or_else(|| format!("the admin listener answered {status}"), str::to_owned))
     }
+}
+
+/// What the gateway has noticed about the targets.
+fn hints(answer: &Value) -> impl Iterator<Item = &str> {
+    answer["hints"].as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
 /// What to print, and whether every replica has applied it.

@@ -3,26 +3,23 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bytes::Bytes;
 use clap::Args;
-use http::{Request, StatusCode, header};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper_util::rt::TokioIo;
+use http::{Method, StatusCode};
+use http_body_util::Full;
 use serde_json::Value;
 
+use super::admin_client::AdminAddress;
 use crate::config;
 
 /// Wrong usage, as clap has it too.
 const USAGE: u8 = 2;
-/// Bytes of an answer that are read.
-const LARGEST: usize = 64 * 1024;
 
 /// `larder ready`
 #[derive(Debug, Args)]
 pub struct Ready {
     /// The gateway's admin listener
     #[arg(long, value_name = "ADDRESS", env = "LARDER_ADMIN_LISTEN", default_value = "127.0.0.1:8090")]
-    pub admin: String,
+    pub admin: AdminAddress,
     /// How long it may take to answer, like 2s
     #[arg(long, value_name = "DURATION", default_value = "2s")]
     pub timeout: String,
@@ -51,23 +48,10 @@ impl Ready {
 
     /// The stage that it says it is in.
     async fn ask(&self, timeout: Duration) -> Result<String, String> {
-        let answered =
-            tokio::time::timeout(timeout, self.fetch()).await.unwrap_or_else(|_| Err(format!("nothing within {}", self.timeout)));
-        let (status, body) = answered.map_err(|error| format!("no answer from the admin listener on {}: {error}", self.admin))?;
+        let request = self.admin.request(Method::GET, "/readyz").body(Full::default()).map_err(|error| error.to_string())?;
+        let late = || format!("no answer from the admin listener on {}: nothing within {}", self.admin, self.timeout);
+        let (status, body) = tokio::time::timeout(timeout, self.admin.send(request)).await.map_err(|_| late())??;
         stage(status, &body).ok_or_else(|| format!("what answered on {} ({status}) is not Larder's admin listener", self.admin))
-    }
-
-    async fn fetch(&self) -> Result<(StatusCode, Bytes), String> {
-        let failed = |error: &dyn std::fmt::Display| error.to_string();
-        let request = Request::get("/readyz").header(header::HOST, &self.admin).header(header::CONNECTION, "close");
-        let request = request.body(Empty::<Bytes>::new()).map_err(|error| failed(&error))?;
-        let stream = tokio::net::TcpStream::connect(&self.admin).await.map_err(|error| failed(&error))?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
-        tokio::spawn(connection);
-        let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), LARGEST).collect().await.map_err(|error| failed(&error))?;
-        Ok((status, body.to_bytes()))
     }
 }
 

@@ -106,7 +106,7 @@ impl Gateway {
             let (live, cache) = (Guard::into_inner(live), Arc::clone(&self.cache));
             return Handling::waiting(async move {
                 let purged = purge(&cache, &invalidation, USUAL_WAIT).await;
-                asked.answered(&live, purged.response().map(CacheBody::from_bytes), None)
+                asked.answered(&live, purged.response(&[]).map(CacheBody::from_bytes), None)
             });
         }
         let Some(service) = service else { return Handling::ready(asked.refused(&live, NO_ROUTE)) };
@@ -330,6 +330,7 @@ impl PendingAnswer {
             upstream: asked.and_then(|_| live.upstream_name(self.route?)),
             upstream_status: asked.and_then(|outcome| outcome.upstream_status),
             upstream_time: asked.and_then(|outcome| outcome.upstream),
+            stored: asked.map(|outcome| outcome.stored),
             ..ResponseRecord::default()
         };
         self.ended(live, response, outcome, answer)

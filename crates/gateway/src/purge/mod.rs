@@ -3,6 +3,7 @@
 mod ask;
 mod authorize;
 mod channel;
+pub(crate) mod elsewhere;
 pub(crate) mod event;
 pub(crate) mod message;
 mod outcome;

@@ -35,8 +35,8 @@ pub(crate) async fn purge(cache: &Cache, invalidation: &Invalidation, wait: Dura
 impl Purged {
     /// `{"position":7,"applied":3,"replicas":3}`, with `"unknown":1` for those of the replicas that were not heard of for a while. Where the log
     /// cannot be reached the number of replicas is `null`, and the status says that there is something left to be done; where that would be
-    /// lost with this process, the answer says so.
-    pub(crate) fn response(self) -> Response<Bytes> {
+    /// lost with this process, the answer says so. `hints` are for people.
+    pub(crate) fn response(self, hints: &[String]) -> Response<Bytes> {
         let mut body = serde_json::json!({
             "position": self.position,
             "applied": self.applied.map_or(1, |by| by.applied),
@@ -47,6 +47,9 @@ impl Purged {
         }
         if !self.kept {
             body["kept"] = "in memory only: the journal cannot be written".into();
+        }
+        if !hints.is_empty() {
+            body["hints"] = hints.into();
         }
         let mut response = Response::new(Bytes::from(body.to_string()));
         if self.applied.is_none() {
@@ -71,7 +74,7 @@ mod tests {
             (None, true, 202, r#"{"applied":1,"position":7,"replicas":null}"#),
             (None, false, 202, not_kept),
         ] {
-            let response = Purged { position: 7, applied, kept }.response();
+            let response = Purged { position: 7, applied, kept }.response(&[]);
             assert_eq!((response.status().as_u16(), &response.body()[..]), (status, body.as_bytes()));
         }
     }

@@ -161,6 +161,7 @@ fn validated<B>(request: &ClientRequest, stored: &StoredResponse, status: CacheS
     let forward = status.fwd;
     let status = CacheStatus { fwd_status: Some(304), ttl: Some(stored.head.ttl(now)), detail: Some(Reason::Validated.as_str()), ..status };
     let mut served = hit(request, stored, cache, stored.head.age(now), status, Reason::Validated);
+    served.outcome.result = CacheResult::Revalidated;
     served.outcome.forward = forward;
     served.outcome.stored = true;
     served

@@ -125,7 +125,7 @@ impl<B> PartAnswer<B> {
         let (result, reason, status) = match self.confirmed {
             Some(_) => {
                 let detail = Some(Reason::Validated.as_str());
-                (CacheResult::Hit, Reason::Validated, CacheStatus { ttl: self.confirmed, detail, ..status })
+                (CacheResult::Revalidated, Reason::Validated, CacheStatus { ttl: self.confirmed, detail, ..status })
             }
             None => (result, reason, CacheStatus { stored: true, ..status }),
         };

@@ -26,7 +26,7 @@ use crate::upstream::{Upstream, announced_length};
 
 /// Whether an answer is not stored only because it has no lifetime: then its content is for all requests that waited.
 fn is_for_all(reason: Reason) -> bool {
-    matches!(reason, Reason::Status | Reason::NoLifetime)
+    matches!(reason, Reason::Status | Reason::NoLifetime | Reason::LifetimeZero)
 }
 
 impl Fetch {

@@ -66,7 +66,7 @@ impl Fetch {
             _ if !matches!(mode, UpstreamMode::Whole) => Vec::new(),
             Lookup::Found(stored) | Lookup::Unvouched(stored) => vec![Arc::clone(stored)],
             Lookup::VaryMiss(index) => store.candidates(index, &request.parts.headers),
-            Lookup::Partial(_) | Lookup::HitForMiss | Lookup::Absent => Vec::new(),
+            Lookup::Partial(_) | Lookup::HitForMiss | Lookup::Absent(_) => Vec::new(),
         };
         let position = permit.as_ref().map_or_else(|| store.ledger().position(), Permit::position);
         let selected = found.response().is_some() && !candidates.is_empty();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::Response;
 use larder_semantics::range::ByteRange;
 use larder_semantics::{CacheStatus, ForwardReason, Reason};
-use larder_store::{Lookup, StoredPart};
+use larder_store::{Departure, Lookup, StoredPart};
 
 use super::request::ClientRequest;
 use crate::body::CacheBody;
@@ -27,7 +27,7 @@ pub(crate) struct FetchPlan {
 impl FetchPlan {
     /// The client set the bypass parameter: the store is not asked, but renewed.
     pub(crate) fn bypass() -> Self {
-        let found = Lookup::Absent;
+        let found = Lookup::Absent(Departure::Unknown);
         Self {
             reason: Reason::BypassParameter,
             forward: ForwardReason::Bypass,
@@ -48,12 +48,13 @@ impl FetchPlan {
     pub(crate) fn forward(reason: Reason, found: Lookup) -> Self {
         let reason = match &found {
             Lookup::HitForMiss => Reason::HitForMiss,
-            Lookup::VaryMiss(_) if reason == Reason::NotStored => Reason::VaryMiss,
-            Lookup::Partial(_) if reason == Reason::NotStored => Reason::Partial,
-            Lookup::Unvouched(_) if reason == Reason::NotStored => Reason::Unvouched,
+            Lookup::VaryMiss(_) if reason == Reason::Absent => Reason::VaryMiss,
+            Lookup::Partial(_) if reason == Reason::Absent => Reason::Partial,
+            Lookup::Unvouched(_) if reason == Reason::Absent => Reason::Unvouched,
+            Lookup::Absent(departure) if reason == Reason::Absent => absent(*departure),
             _ => reason,
         };
-        let alone = !matches!(reason, Reason::NotStored | Reason::VaryMiss | Reason::Unvouched);
+        let alone = !is_absent(reason) && !matches!(reason, Reason::VaryMiss | Reason::Unvouched);
         Self { reason, forward: reason.forward(), found, mode: UpstreamMode::Whole, alone, bypass: false }
     }
 
@@ -80,7 +81,7 @@ impl FetchPlan {
 
     /// Whether another replica may have what this one lacks. Where only the origin can answer, no replica is asked.
     pub(crate) fn may_be_stored_elsewhere(&self) -> bool {
-        matches!(self.reason, Reason::NotStored | Reason::VaryMiss | Reason::Stale | Reason::MustRevalidate)
+        is_absent(self.reason) || matches!(self.reason, Reason::VaryMiss | Reason::Stale | Reason::MustRevalidate)
     }
 
     pub(crate) fn result(&self) -> CacheResult {
@@ -103,6 +104,21 @@ impl FetchPlan {
         outcome.forward = Some(self.forward);
         Served { response: respond::respond(parts.status, headers, body), outcome }
     }
+}
+
+/// Why nothing is stored, as far as that is known.
+fn absent(departure: Departure) -> Reason {
+    match departure {
+        Departure::Unknown => Reason::Absent,
+        Departure::Purged => Reason::Purged,
+        Departure::Evicted => Reason::Evicted,
+        Departure::Expired => Reason::Expired,
+    }
+}
+
+/// Whether nothing is stored, whatever became of it.
+fn is_absent(reason: Reason) -> bool {
+    matches!(reason, Reason::Absent | Reason::Purged | Reason::Evicted | Reason::Expired)
 }
 
 /// Whether one request's validation answers others too. A response that has to be validated for every request is not waited for; nor does a client wait
@@ -148,6 +164,6 @@ pub(crate) fn forwarded(reason: Reason, forward: ForwardReason) -> CacheStatus {
 
 pub(crate) fn detail(reason: Reason) -> CacheStatus {
     // The commonest reasons are said by `fwd` already.
-    let plain = matches!(reason, Reason::Fresh | Reason::NotStored | Reason::VaryMiss | Reason::Stale | Reason::Collapsed);
+    let plain = matches!(reason, Reason::Fresh | Reason::Absent | Reason::VaryMiss | Reason::Stale | Reason::Collapsed);
     CacheStatus { detail: (!plain).then_some(reason.as_str()), ..CacheStatus::default() }
 }

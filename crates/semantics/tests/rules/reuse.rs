@@ -38,7 +38,7 @@ fn rfc9111_4_2_3_an_age_beyond_counting_is_stale_and_not_a_panic() {
 fn nothing_stored_is_forwarded() {
     let cache = Cache::default();
     let context = cache.request(&Method::GET, &[]);
-    assert_eq!(decide(&cache.policy, &context, None, after(0)), Decision::Forward { reason: Reason::NotStored });
+    assert_eq!(decide(&cache.policy, &context, None, after(0)), Decision::Forward { reason: Reason::Absent });
 }
 
 #[test]

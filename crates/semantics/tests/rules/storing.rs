@@ -30,8 +30,8 @@ fn rfc9111_3_without_a_lifetime_only_heuristic_statuses_are() {
 #[test]
 fn what_can_never_be_used_again_is_not_stored() {
     let cache = Cache::default();
-    assert_eq!(cache.refuse(&[], 200, &[(CC, "max-age=0")]).0, Reason::NoLifetime);
-    assert_eq!(cache.refuse(&[], 200, &[(CC, "max-age=60"), ("age", "60")]).0, Reason::NoLifetime);
+    assert_eq!(cache.refuse(&[], 200, &[(CC, "max-age=0")]).0, Reason::LifetimeZero);
+    assert_eq!(cache.refuse(&[], 200, &[(CC, "max-age=60"), ("age", "60")]).0, Reason::LifetimeZero);
     assert_eq!(cache.refuse(&[], 200, &[(CC, "no-cache, max-age=60")]).0, Reason::ResponseNoCache);
     assert_eq!(cache.store(&[(CC, "max-age=60, stale-if-error=60"), ("age", "60")]).initial_age, 60);
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use larder_semantics::Timestamp;
 
 use super::MemoryStore;
+use super::departed::Departed;
 use super::slot::Slot;
 use crate::ledger::{Invalidation, Ledger, Position, Validity};
 
@@ -40,6 +41,7 @@ pub(super) struct EvictionCells {
     pub(super) size: AtomicU64,
     pub(super) removed: AtomicU64,
     pub(super) replaced: AtomicU64,
+    pub(super) departed: Departed,
 }
 
 impl MemoryStore {

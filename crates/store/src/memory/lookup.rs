@@ -8,6 +8,7 @@ use larder_semantics::validation::may_confirm_another;
 use larder_semantics::{StoredHead, Timestamp};
 
 use super::MemoryStore;
+use super::departed::Departure;
 use super::slot::{KeyHash, Slot, SlotKey};
 use super::vary_index::VaryIndex;
 use crate::entry::StoredPart;
@@ -34,8 +35,8 @@ pub enum Lookup {
     VaryMiss(Arc<VaryIndex>),
     /// Known not to be worth waiting for.
     HitForMiss,
-    /// Nothing under this URI.
-    Absent,
+    /// Nothing under this URI, and as far as that is known, why.
+    Absent(Departure),
 }
 
 impl Lookup {
@@ -43,7 +44,7 @@ impl Lookup {
     pub fn response(&self) -> Option<&Arc<StoredResponse>> {
         match self {
             Self::Found(response) | Self::Unvouched(response) => Some(response),
-            Self::Partial(_) | Self::VaryMiss(_) | Self::HitForMiss | Self::Absent => None,
+            Self::Partial(_) | Self::VaryMiss(_) | Self::HitForMiss | Self::Absent(_) => None,
         }
     }
 
@@ -66,11 +67,11 @@ impl MemoryStore {
     /// (RFC 9111 §4.1). Invalidated entries are removed on the way.
     pub fn lookup(&self, key: SlotKey<'_>, request: &HeaderMap, now: Timestamp) -> Lookup {
         match self.get(key.hash, key.text) {
-            None => Lookup::Absent,
+            None => Lookup::Absent(self.evictions.departed.why(key.hash)),
             Some(Slot::Response(response)) => self.vouched(response, now),
             Some(Slot::Partial(part)) => self.found_part(part, now),
             Some(Slot::HitForMiss(mark)) if mark.until > now => Lookup::HitForMiss,
-            Some(Slot::HitForMiss(_)) => Lookup::Absent,
+            Some(Slot::HitForMiss(_)) => Lookup::Absent(Departure::Unknown),
             Some(Slot::Vary(index)) => match self.select(key, &index, request) {
                 Some(Slot::Response(response)) => self.vouched(response, now),
                 Some(Slot::Partial(part)) => self.found_part(part, now),
@@ -91,7 +92,7 @@ impl MemoryStore {
 
     /// A part that cannot be vouched for is fetched anew: it is not worth a validation.
     fn found_part(&self, part: Arc<StoredPart>, now: Timestamp) -> Lookup {
-        if self.vouches_for(&part.meta.head, now) { Lookup::Partial(part) } else { Lookup::Absent }
+        if self.vouches_for(&part.meta.head, now) { Lookup::Partial(part) } else { Lookup::Absent(Departure::Unknown) }
     }
 
     fn select(&self, key: SlotKey<'_>, index: &VaryIndex, request: &HeaderMap) -> Option<Slot> {
@@ -149,6 +150,7 @@ impl MemoryStore {
         if slot.is_invalid(&self.ledger) {
             // Unless it was replaced meanwhile.
             self.drop_fetch(hash, slot.fetch());
+            self.evictions.departed.purged(hash);
             return None;
         }
         Some(slot)
@@ -163,7 +165,7 @@ impl MemoryStore {
                 Some(spec) => self.hasher.variant(key.hash, spec.secondary_key(request).text()),
                 None => key.hash,
             },
-            Lookup::HitForMiss | Lookup::Absent => key.hash,
+            Lookup::HitForMiss | Lookup::Absent(_) => key.hash,
         }
     }
 

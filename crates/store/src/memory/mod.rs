@@ -3,6 +3,7 @@
 //! Lifetimes live in the entries, not in the map: what is stale must stay, for validation and for stale answers. What is dead or
 //! invalidated goes when it is next looked up, or when room is needed.
 
+mod departed;
 mod figures;
 mod lookup;
 mod parts;
@@ -20,6 +21,7 @@ use larder_semantics::{KeyBuffer, PrimaryKey, Timestamp};
 
 use crate::entry::{StoredResponse, Variant};
 use crate::ledger::Ledger;
+pub use departed::Departure;
 use figures::EvictionCells;
 pub use figures::{Evictions, MemoryStats};
 pub use lookup::Lookup;
@@ -95,6 +97,7 @@ impl MemoryStore {
             return false;
         }
         let primary = self.hasher.of_text(response.key_bytes());
+        self.evictions.departed.tick(response.head.response_time);
         let _lock = self.write_lock(primary);
         if self.would_replace_fresh(primary, &response) {
             return false;

@@ -62,8 +62,9 @@ pub(super) struct Departures(Arc<EvictionCells>);
 impl Lifecycle<KeyHash, Slot> for Departures {
     type RequestState = Vec<Slot>;
 
-    fn on_evict(&self, leaving: &mut Vec<Slot>, _: KeyHash, slot: Slot) {
+    fn on_evict(&self, leaving: &mut Vec<Slot>, hash: KeyHash, slot: Slot) {
         self.0.size.fetch_add(1, Ordering::Relaxed);
+        self.0.departed.evicted(hash, &slot);
         leaving.push(slot);
     }
 }

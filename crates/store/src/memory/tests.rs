@@ -42,7 +42,7 @@ fn a_committed_response_is_found_under_its_key_only() {
     let store = store();
     assert!(store.commit(response("/a", 1, store.ledger().position())));
     assert!(found(find(&store, "/a", &HeaderMap::new())).is_some());
-    assert!(matches!(find(&store, "/b", &HeaderMap::new()), Lookup::Absent));
+    assert!(matches!(find(&store, "/b", &HeaderMap::new()), Lookup::Absent(_)));
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn a_colliding_placement_is_a_miss_not_a_leak() {
     store.commit(response("/a", 1, store.ledger().position()));
     let stored = key("/a");
     let forged = SlotKey { text: "v1:default:GET:http://example.com/secret", hash: store.slot_key_of(&stored).hash };
-    assert!(matches!(store.lookup(forged, &HeaderMap::new(), NOW), Lookup::Absent));
+    assert!(matches!(store.lookup(forged, &HeaderMap::new(), NOW), Lookup::Absent(_)));
 }
 
 #[test]
@@ -59,7 +59,9 @@ fn an_invalidated_response_is_never_found_again() {
     let store = store();
     store.commit(response("/a", 1, store.ledger().position()));
     store.ledger().apply(&Invalidation::hard([InvalidationTarget::Url(key("/a").url().to_owned())]), NOW);
-    assert!(matches!(find(&store, "/a", &HeaderMap::new()), Lookup::Absent));
+    for _ in 0..2 {
+        assert!(matches!(find(&store, "/a", &HeaderMap::new()), Lookup::Absent(Departure::Purged)));
+    }
     assert_eq!(store.stats().entries, 0);
 }
 
@@ -69,7 +71,7 @@ fn a_fill_that_raced_an_invalidation_is_not_stored() {
     let before = store.ledger().position();
     store.ledger().apply(&Invalidation::hard([InvalidationTarget::Url(key("/a").url().to_owned())]), NOW);
     assert!(!store.commit(response("/a", 1, before)));
-    assert!(matches!(find(&store, "/a", &HeaderMap::new()), Lookup::Absent));
+    assert!(matches!(find(&store, "/a", &HeaderMap::new()), Lookup::Absent(_)));
 }
 
 #[test]
@@ -210,7 +212,7 @@ fn a_hit_for_miss_mark_replaces_what_is_stored_and_is_forgotten_in_time() {
     assert!(matches!(find(&store, "/a", &HeaderMap::new()), Lookup::HitForMiss));
     let key = key("/a");
     let later = store.lookup(store.slot_key_of(&key), &HeaderMap::new(), Timestamp::from_secs(1_002));
-    assert!(matches!(later, Lookup::Absent));
+    assert!(matches!(later, Lookup::Absent(_)));
 }
 
 #[test]
@@ -234,6 +236,16 @@ fn the_capacity_bounds_the_bytes_held() {
     let stats = store.stats();
     assert!(stats.bytes <= stats.capacity, "{stats:?}");
     assert!(stats.evictions.size > 0, "{stats:?}");
+    let gone = |n: i32| match find(&store, &format!("/{n}"), &HeaderMap::new()) {
+        Lookup::Absent(departure) => Some(departure),
+        _ => None,
+    };
+    let gone: Vec<_> = (0..1_000).filter_map(gone).collect();
+    assert!(
+        !gone.is_empty() && gone.iter().filter(|departure| **departure == Departure::Evicted).count() > gone.len() * 9 / 10,
+        "{gone:?}"
+    );
+    assert!(matches!(find(&store, "/never", &HeaderMap::new()), Lookup::Absent(Departure::Unknown)));
 }
 
 fn softened(store: &MemoryStore, path: &str) -> bool {

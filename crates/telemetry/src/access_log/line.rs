@@ -63,6 +63,8 @@ pub(super) struct Line {
     pub(super) reason: Option<Reason>,
     pub(super) route: Option<Arc<str>>,
     pub(super) key: Option<PrimaryKey>,
+    /// Whether the answer of the upstream is being stored; `None` where it was not asked.
+    pub(super) stored: Option<bool>,
     pub(super) collapsed: bool,
     pub(super) upstream: Option<Arc<str>>,
     pub(super) upstream_status: Option<StatusCode>,
@@ -101,6 +103,7 @@ impl Line {
             reason: None,
             route: None,
             key: None,
+            stored: None,
             collapsed: false,
             upstream: None,
             upstream_status: None,
@@ -118,6 +121,7 @@ impl Line {
         self.reason = record.reason;
         self.route = record.route.map(Arc::clone);
         self.key = record.key.cloned();
+        self.stored = record.stored;
         self.collapsed = record.collapsed;
         self.upstream = record.upstream.map(Arc::clone);
         self.upstream_status = record.upstream_status;
@@ -204,6 +208,7 @@ struct Json<'a> {
     reason: Option<&'static str>,
     route: Option<&'a str>,
     key: Option<std::borrow::Cow<'a, str>>,
+    stored: Option<bool>,
     collapsed: bool,
     upstream: Option<&'a str>,
     upstream_status: Option<u16>,
@@ -225,10 +230,11 @@ impl<'a> From<&'a Line> for Json<'a> {
             status: line.status.map(|status| status.as_u16()),
             bytes: line.bytes,
             duration_us: micros(line.duration),
-            result: line.result.map(CacheResult::as_str),
+            result: line.result.map(CacheResult::logged),
             reason: line.reason.map(Reason::as_str),
             route: line.route.as_deref(),
             key: line.key_text().map(redacted),
+            stored: line.stored,
             collapsed: line.collapsed,
             upstream: line.upstream.as_deref(),
             upstream_status: line.upstream_status.map(|status| status.as_u16()),

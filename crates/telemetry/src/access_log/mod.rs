@@ -48,6 +48,8 @@ pub struct ResponseRecord<'a> {
     pub reason: Option<Reason>,
     /// The key that was looked up.
     pub key: Option<&'a PrimaryKey>,
+    /// Whether the upstream's response is being stored; `None` where this request asked for none.
+    pub stored: Option<bool>,
     /// Whether the response is of another request's fetch.
     pub collapsed: bool,
     /// The upstream that this request asked, by name; `None` where it asked none.
@@ -210,7 +212,8 @@ mod tests {
             let record = ResponseRecord {
                 route: Some(&route),
                 result: Some(CacheResult::Miss),
-                reason: Some(Reason::NotStored),
+                reason: Some(Reason::Absent),
+                stored: Some(true),
                 collapsed: true,
                 upstream: Some(&upstream),
                 upstream_status: Some(StatusCode::NOT_MODIFIED),
@@ -231,9 +234,10 @@ mod tests {
             ("status", 200.into()),
             ("bytes", 5.into()),
             ("result", "MISS".into()),
-            ("reason", "not-stored".into()),
+            ("reason", "absent".into()),
             ("route", "issue.list".into()),
             ("key", Value::Null),
+            ("stored", true.into()),
             ("collapsed", true.into()),
             ("upstream", "api".into()),
             ("upstream_status", 304.into()),

@@ -40,8 +40,11 @@ impl fmt::Display for Text<'_> {
             None => f.write_str("- ")?,
         }
         write!(f, "{}B {} ", line.bytes, Millis(line.duration))?;
-        f.write_str(line.result.map_or("-", CacheResult::as_str))?;
+        f.write_str(line.result.map_or("-", CacheResult::logged))?;
         write!(f, " {}", line.reason.map_or("-", |reason| reason.as_str()))?;
+        if let Some(stored) = line.stored {
+            f.write_str(if stored { " stored=yes" } else { " stored=no" })?;
+        }
         if line.transfer != Transfer::Complete {
             write!(f, " {}", line.transfer.as_str())?;
         }
@@ -157,11 +160,12 @@ mod tests {
         line.collapsed = true;
         line.upstream = Some(Arc::from("api"));
         line.upstream_status = Some(StatusCode::NOT_FOUND);
+        line.stored = Some(false);
         line.upstream_time = Some(Duration::from_millis(1200));
         line.request_id = Some("7f".into());
         line.protocol = Some("HTTP/2");
         let end = " upstream=\"api\" upstream_status=404 upstream_time=1200.000ms request_id=\"7f\" protocol=HTTP/2";
-        assert!(text(&line).ends_with(&format!(" - 0B 0.000ms - - aborted collapsed{end}")), "{}", text(&line));
+        assert!(text(&line).ends_with(&format!(" - 0B 0.000ms - - stored=no aborted collapsed{end}")), "{}", text(&line));
     }
 
     #[test]

@@ -11,7 +11,7 @@ const METHODS: [&str; 10] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 /// By [`class_index`].
 pub(super) const CLASSES: [&str; 6] = ["other", "1xx", "2xx", "3xx", "4xx", "5xx"];
 /// In the order of `CacheResult`, then none.
-const RESULTS: [&str; 4] = ["hit", "miss", "bypass", "none"];
+const RESULTS: [&str; 5] = ["hit", "revalidated", "miss", "bypass", "none"];
 
 /// Method, status class, result and reason.
 ///
@@ -30,7 +30,7 @@ const PRESENT: u32 = 1 << 31;
 impl Labels {
     pub(super) fn new(method: Option<&Method>, status: StatusCode, result: Option<CacheResult>, reason: Option<Reason>) -> Self {
         let reason = reason.map_or(0, |reason| reason as u32 + 1);
-        let result = result.map_or(3, |result| result as u32);
+        let result = result.map_or(RESULTS.len() as u32 - 1, |result| result as u32);
         Self(PRESENT | reason << 12 | result << 8 | (class_index(status) as u32) << 4 | method.map_or(OTHER_METHOD, method_index))
     }
 
@@ -62,7 +62,7 @@ fn word(words: &[&'static str], bits: u32) -> &'static str {
     words.get((bits & 0xf) as usize).copied().unwrap_or("other")
 }
 
-/// The word for a result, as in `X-Cache` but in small letters.
+/// The word for a result, as in the log but in small letters.
 pub(super) fn result_word(result: CacheResult) -> &'static str {
     word(&RESULTS, result as u32)
 }
@@ -107,7 +107,8 @@ mod tests {
         for method in METHODS {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
             for (status, class) in [(101, "1xx"), (204, "2xx"), (304, "3xx"), (499, "4xx"), (599, "5xx")] {
-                for (result, word) in [(CacheResult::Hit, "hit"), (CacheResult::Miss, "miss"), (CacheResult::Bypass, "bypass")] {
+                let results = [CacheResult::Hit, CacheResult::Revalidated, CacheResult::Miss, CacheResult::Bypass];
+                for (result, word) in results.into_iter().zip(RESULTS) {
                     for reason in Reason::ALL {
                         let status = StatusCode::from_u16(status).unwrap();
                         let labels = Labels::new(Some(&method), status, Some(result), Some(*reason));

@@ -24,7 +24,7 @@ struct Cells {
     latency: [Histogram; RESULTS.len()],
 }
 
-const RESULTS: [CacheResult; 3] = [CacheResult::Hit, CacheResult::Miss, CacheResult::Bypass];
+const RESULTS: [CacheResult; 4] = [CacheResult::Hit, CacheResult::Revalidated, CacheResult::Miss, CacheResult::Bypass];
 
 impl Named for RouteMetrics {
     fn named(name: &str) -> Self {

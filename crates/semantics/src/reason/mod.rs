@@ -1,10 +1,12 @@
 //! Why a decision was taken.
 
+mod advice;
+
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident = $text:literal,)+) => {
+    ($($(#[doc = $doc:literal])* $name:ident = $text:literal,)+) => {
         /// Why a request was answered, or a response kept, as it was. One word each in `Cache-Status`, metrics, logs and `explain`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum Reason { $($(#[$doc])* $name,)+ }
+        pub enum Reason { $($(#[doc = $doc])* $name,)+ }
 
         impl Reason {
             /// Every reason, so that metrics can be declared ahead with bounded labels.
@@ -14,8 +16,21 @@ macro_rules! reasons {
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text,)+ }
             }
+
+            /// What it means, in a sentence or two, with the section of the RFC where there is one.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$name => without_margin(concat!($($doc),*)),)+ }
+            }
         }
     };
+}
+
+/// A doc comment's text begins with the space behind its slashes.
+const fn without_margin(text: &'static str) -> &'static str {
+    match text.as_bytes() {
+        [b' ', ..] => text.split_at(1).1,
+        _ => text,
+    }
 }
 
 reasons! {
@@ -38,8 +53,12 @@ reasons! {
     /// Another request's fetch answered this one too (collapsed forwarding, RFC 9111 §4).
     Collapsed = "collapsed",
 
-    /// Nothing is stored under this key.
-    NotStored = "not-stored",
+    /// Nothing is stored under this key, and as far as is known nothing was.
+    Absent = "absent",
+    /// What was stored under this key had to make room for others while it was fresh.
+    Evicted = "evicted",
+    /// What was stored under this key had to make room for others once it was stale.
+    Expired = "expired",
     /// Something is stored under this key, but no variant for this request's selecting fields (RFC 9111 §4.1).
     VaryMiss = "vary-miss",
     /// Only some ranges of the response are stored, and not those asked for (RFC 9111 §3.3).
@@ -105,8 +124,10 @@ reasons! {
     Status = "status",
     /// `must-understand` with a status whose caching rules this cache does not know (RFC 9111 §5.2.2.3).
     MustUnderstand = "must-understand",
-    /// No lifetime and no validator: it could never be used again.
+    /// Neither the response nor the route gives a lifetime, and there is no validator: it could never be used again (RFC 9111 §3).
     NoLifetime = "no-lifetime",
+    /// Its lifetime is over when it arrives (`max-age=0`, an `Expires` in the past, an `Age` above it), and there is no validator (RFC 9111 §4.2).
+    LifetimeZero = "lifetime-zero",
     /// A 206: never taken for the whole (RFC 9111 §3.4).
     PartialContent = "partial-content",
     /// A 304 to the client's own precondition: it is the client that has the response.
