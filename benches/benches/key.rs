@@ -6,11 +6,15 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderValue};
 use larder_semantics::key::IdentityPart;
-use larder_semantics::{KeyBuffer, KeyRules, QueryRules, Target};
+use larder_semantics::{KeyBuffer, KeyRules, Target};
 
 fn rules(identity: Vec<IdentityPart>) -> KeyRules {
-    let query = QueryRules { sort: true, drop: vec!["utm_*".to_owned()], drop_empty: false, bypass: Some("no_cache".to_owned()) };
-    KeyRules { namespace: "default".to_owned(), version: 1, query, identity }
+    let mut rules = KeyRules::default();
+    rules.query.sort = true;
+    rules.query.drop = vec!["utm_*".to_owned()];
+    rules.query.bypass = Some("no_cache".to_owned());
+    rules.identity = identity;
+    rules
 }
 
 fn target(query: Option<&'static str>) -> Target<'static> {

@@ -6,16 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, StatusCode};
-use larder_semantics::{
-    FreshnessLifetime, HeadFlags, KeyBuffer, KeyRules, LifetimeSource, PrimaryKey, QueryRules, StoredHead, Target, Timestamp,
-};
+use larder_semantics::{FreshnessLifetime, HeadFlags, KeyBuffer, KeyRules, LifetimeSource, PrimaryKey, StoredHead, Target, Timestamp};
 use larder_store::{Invalidation, InvalidationTarget, Ledger, Lookup, MemoryStore, StoredBody, StoredResponse, Tag};
 
 const NOW: Timestamp = Timestamp::from_secs(1_000);
 
 fn key(number: usize) -> PrimaryKey {
-    let query = QueryRules { sort: true, drop: Vec::new(), drop_empty: false, bypass: None };
-    let rules = KeyRules { namespace: "default".to_owned(), version: 1, query, identity: Vec::new() };
+    let rules = KeyRules::default();
     let mut buffer = KeyBuffer::default();
     let path = format!("/api/v1/projects/{}/issues/{number}", number % 100);
     rules.derive(Target { scheme: "http", authority: "api.example.com", path: &path, query: None }, &HeaderMap::new(), &mut buffer);

@@ -9,7 +9,7 @@ use futures_util::stream::FuturesUnordered;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use larder_redis::{Clocks, Compression, RedisOptions, RedisServers, RedisStore, RedisUrl, SealKey, SealKeys, WriteMode};
 use larder_semantics::{
-    FreshnessLifetime, HeadFlags, KeyBuffer, KeyRules, LifetimeSource, PrimaryKey, QueryRules, StoredFields, StoredHead, Target, Timestamp,
+    FreshnessLifetime, HeadFlags, KeyBuffer, KeyRules, LifetimeSource, PrimaryKey, StoredFields, StoredHead, Target, Timestamp,
 };
 use larder_store::{BodyBuilder, LeaseTerms, LoadRequest, Loaded, Position, RemoteError, RemoteStore, StoredResponse, Tag, Write};
 use larder_testkit::patience::eventually;
@@ -163,8 +163,7 @@ async fn commit(store: &RedisStore, number: usize) {
 }
 
 fn key(number: usize) -> PrimaryKey {
-    let query = QueryRules { sort: true, drop: Vec::new(), drop_empty: false, bypass: None };
-    let rules = KeyRules { namespace: "default".into(), version: 1, query, identity: Vec::new() };
+    let rules = KeyRules::default();
     let mut buffer = KeyBuffer::default();
     let path = format!("/api/v1/projects/{}/issues/{number}", number % 100);
     rules.derive(Target { scheme: "http", authority: "api.example.com", path: &path, query: None }, &HeaderMap::new(), &mut buffer);

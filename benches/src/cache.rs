@@ -3,17 +3,14 @@
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{HOST, HeaderValue};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty, Full};
-use larder_semantics::{KeyRules, Policy, QueryRules};
 use larder_tower::clock::Clock;
-use larder_tower::{Cache, CacheResult, CacheService, Caller, MayBypass, NoTags, NoWrites, Pressure, RequestBody, RouteRules};
+use larder_tower::{Cache, CacheResult, CacheService, Caller, MayBypass, RequestBody, RouteRules};
 use tower_service::Service;
 
 use crate::sample;
@@ -40,23 +37,13 @@ impl Service<Request<RequestBody>> for Origin {
 
 /// A cache of 1 GiB before [`Origin`], with the rules of a route that says nothing.
 pub fn service() -> CacheService<Origin> {
-    let query = QueryRules { sort: true, drop: vec!["utm_*".to_owned()], drop_empty: false, bypass: Some("no_cache".to_owned()) };
-    let route = RouteRules {
-        index: 0,
-        name: Arc::from("bench"),
-        class: None,
-        policy: Policy::default(),
-        key: KeyRules { namespace: "default".to_owned(), version: 1, query, identity: Vec::new() },
-        cache: true,
-        max_object: 8 << 20,
-        collapse_wait: Duration::from_secs(10),
-        cache_status_key: false,
-        may_bypass: MayBypass::anyone(),
-        tags: Arc::new(NoTags),
-        writes: Arc::new(NoWrites),
-        pressure: Pressure::default(),
-    };
-    CacheService::new(Origin, Cache::new(1 << 30, 8 << 20, Clock::system()), Arc::new(route))
+    let route = RouteRules::builder()
+        .name("bench")
+        .sort_query(true)
+        .drop_parameters(["utm_*"])
+        .bypass_parameter("no_cache", MayBypass::anyone())
+        .build();
+    CacheService::new(Origin, Cache::builder(1 << 30).max_object(8 << 20).clock(Clock::system()).build(), route)
 }
 
 /// One of the requests that [`fill`] makes.

@@ -6,7 +6,7 @@ use http::header::{CACHE_CONTROL, IF_NONE_MATCH, IF_RANGE, LOCATION, RANGE, VARY
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use larder_semantics::directives::{RequestDirectives, ResponseDirectives};
 use larder_semantics::invalidation::invalidated;
-use larder_semantics::key::{IdentityPart, KeyBuffer, KeyRules, QueryRules, Target};
+use larder_semantics::key::{IdentityPart, KeyBuffer, KeyRules, Target};
 use larder_semantics::precondition::{Answer, answer_ranged};
 use larder_semantics::range::{ContentRange, RangeSet};
 use larder_semantics::{
@@ -116,12 +116,13 @@ pub fn keys(data: &[u8]) {
     let mut lines = text.split('\n');
     let (authority, path) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
     let query = lines.next();
-    let rules = KeyRules {
-        namespace: "fuzz".into(),
-        version: 1,
-        query: QueryRules { sort: true, drop: vec!["utm_*".into()], drop_empty: true, bypass: Some("no_cache".into()) },
-        identity: vec![IdentityPart::Cookie("sid".into())],
-    };
+    let mut rules = KeyRules::default();
+    rules.namespace = "fuzz".into();
+    rules.query.sort = true;
+    rules.query.drop = vec!["utm_*".into()];
+    rules.query.drop_empty = true;
+    rules.query.bypass = Some("no_cache".into());
+    rules.identity = vec![IdentityPart::Cookie("sid".into())];
     let headers = fields(lines.collect::<Vec<_>>().join("\n").as_bytes());
     let target = Target { scheme: "http", authority, path, query };
     let mut buffer = KeyBuffer::default();
@@ -155,7 +156,7 @@ pub fn exchanges(data: &[u8]) {
     let (request_headers, headers) = (fields(&data[..middle]), fields(&data[middle..]));
     let statuses = [200, 206, 301, 302, 304, 404, 500, 503, 599, 103];
     let Ok(status) = StatusCode::from_u16(statuses[usize::from(seed) % statuses.len()]) else { return };
-    let policy = Policy { ttl: u32::from(seed % 3) * 30, stale_if_error: 10, ..Policy::default() };
+    let policy = Policy::default().with(|policy| (policy.ttl, policy.stale_if_error) = (u32::from(seed % 3) * 30, 10));
     let request = RequestContext::new(&Method::GET, &request_headers, &policy, false, false);
     let at = Timestamp::from_secs(1_700_000_000);
     let exchange = exchange(&policy, &request, &request_headers, &headers, status, at);

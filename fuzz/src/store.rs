@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use larder_semantics::key::{KeyBuffer, KeyRules, QueryRules, Target};
+use larder_semantics::key::{KeyBuffer, KeyRules, Target};
 use larder_semantics::{PrimaryKey, Timestamp, VarySpec};
 use larder_store::codec::{BodySum, Record, decode, decode_chunk, encode, encode_chunk, encode_selecting};
 use larder_store::{Ledger, StoredBody, Variant};
@@ -19,8 +19,7 @@ const SUMMED: u8 = 4;
 const BODY: &[u8] = b"hello";
 
 fn key() -> PrimaryKey {
-    let query = QueryRules { sort: true, drop: Vec::new(), drop_empty: false, bypass: None };
-    let rules = KeyRules { namespace: "default".into(), version: 1, query, identity: Vec::new() };
+    let rules = KeyRules::default();
     let mut buffer = KeyBuffer::default();
     rules.derive(Target { scheme: "http", authority: "a", path: "/x", query: None }, &HeaderMap::new(), &mut buffer);
     buffer.to_key()

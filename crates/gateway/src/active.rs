@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use larder_tower::clock::Clock;
-use larder_tower::{Cache, CacheService, MayBypass, Pressure, RouteRules, WriteRules};
+use larder_tower::{Cache, CacheService, MayBypass, Pressure, RouteRules, RouteRulesBuilder, WriteRules};
 
 use crate::client::TrustedProxies;
 use crate::config::{Config, OddPaths, ResponseTags, Route, RouteSettings, Upstream};
@@ -119,21 +119,20 @@ fn rules(
 ) -> Result<RouteRules, matchit::InsertError> {
     let settings = &route.settings;
     let bypass = settings.clone();
-    Ok(RouteRules {
-        index,
-        name: Arc::clone(&route.name),
-        class: route.class.clone(),
-        policy: settings.policy.clone(),
-        key: settings.key.clone(),
-        cache: settings.cache,
-        max_object: settings.max_object,
-        collapse_wait: settings.collapse_wait,
-        cache_status_key: settings.cache_status_key,
-        may_bypass: MayBypass::new(move |client: Option<IpAddr>| may_bypass(&bypass, client)),
-        tags: Arc::new(RouteTags::new(&route.path, &route.tags, named)?),
-        writes: Arc::clone(writes),
-        pressure,
-    })
+    let rules = RouteRules::builder()
+        .index(index)
+        .name(Arc::clone(&route.name))
+        .policy(settings.policy.clone())
+        .key(settings.key.clone())
+        .cache(settings.cache)
+        .max_object(settings.max_object)
+        .collapse_wait(settings.collapse_wait)
+        .cache_status_key(settings.cache_status_key)
+        .may_bypass(MayBypass::new(move |client: Option<IpAddr>| may_bypass(&bypass, client)))
+        .tags(RouteTags::new(&route.path, &route.tags, named)?)
+        .shared_writes(Arc::clone(writes))
+        .pressure(pressure);
+    Ok(route.class.iter().cloned().fold(rules, RouteRulesBuilder::class).build())
 }
 
 /// A client may go round the cache whose address is in one of the networks. An IPv4 address that arrived over an IPv6 socket is that IPv4 address.

@@ -20,7 +20,7 @@ mod write_rules;
 use std::process::ExitCode;
 
 use clap::Parser;
-use larder_message::{client, forward, http1, path_reading, problem};
+use larder_message::{client, http1, path_reading, problem};
 use {larder_config as config, larder_server as server, larder_telemetry as telemetry, larder_upstream as upstream};
 
 /// Runs the command line.

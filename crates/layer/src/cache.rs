@@ -1,26 +1,36 @@
 //! What all routes share: store, flights, clock, counters.
 
+mod builder;
+
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use larder_store::{Invalidation, InvalidationLog, Ledger, LedgerStats, MemoryStats, MemoryStore, shapes_weight};
+use larder_store::{Invalidation, InvalidationLog, LedgerStats, MemoryStats, MemoryStore, shapes_weight};
 
 use crate::body::log::InFlight;
 use crate::clock::Clock;
 use crate::collapse::flight::Flights;
 use crate::rules::Cascade;
-use crate::tiers::chain::{Tier, Tiers};
+use crate::tiers::chain::Tier;
+pub use builder::CacheBuilder;
 
-/// The part of the capacity that bodies in flight may take: an eighth. The rest is for stored responses.
-const IN_FLIGHT_SHARE: u64 = 8;
-
-/// Background refreshes at the same time, unless set otherwise. It bounds the load on an origin after a soft purge of everything.
-const MAX_REFRESHES: u64 = 64;
-
-/// Store, flights and clock, shared by all routes.
+/// What is stored, shared by all layers that are made with it: `Arc` clones are the same cache.
+///
+/// Purging from code, and figures for metrics:
+///
+/// ```
+/// # use larder_tower::{Cache, Invalidation};
+/// # async fn purge(cache: &Cache) {
+/// cache.invalidate(&Invalidation::tag("issue:7")).await;
+/// cache.invalidate(&Invalidation::path("/issues/7")).await;                // on every host, with any query
+/// cache.invalidate(&Invalidation::pattern("*/issues/**").into_soft()).await;   // served on while it is refreshed
+/// let stats = cache.stats();
+/// println!("{} entries, {} bytes", stats.memory.entries, stats.memory.bytes);
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Cache {
     pub(crate) store: MemoryStore,
@@ -78,6 +88,7 @@ impl Drop for Counted {
 
 /// Figures for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CacheStats {
     /// The memory tier.
     pub memory: MemoryStats,
@@ -94,31 +105,15 @@ pub struct CacheStats {
 }
 
 impl Cache {
-    /// A cache that holds at most `capacity` bytes, made for responses of up to `largest` bytes. Bodies in flight
-    /// are included, and so are the records of the ledger and bodies that are read although they are not stored any more.
-    pub fn new(capacity: u64, largest: u64, clock: Clock) -> Arc<Self> {
-        Self::with_tiers(capacity, largest, clock, Arc::default(), Tiers::new())
+    /// A cache of at most `capacity` bytes, in memory: keys, header fields, bodies and bookkeeping together, and an eighth of it for bodies on
+    /// their way. [`Cache::builder`] sets more.
+    pub fn new(capacity: u64) -> Arc<Self> {
+        Self::builder(capacity).build()
     }
 
-    /// As [`Self::new`], with tiers behind the memory. Their log has to go into `ledger`.
-    pub fn with_tiers(capacity: u64, largest: u64, clock: Clock, ledger: Arc<Ledger>, tiers: Tiers) -> Arc<Self> {
-        let in_flight = capacity / IN_FLIGHT_SHARE;
-        Arc::new(Self {
-            store: MemoryStore::new(capacity - in_flight, largest, ledger),
-            flights: Arc::default(),
-            in_flight: Arc::new(InFlight::new(in_flight)),
-            clock,
-            counters: Counters::default(),
-            log: tiers.log.clone(),
-            tiers: tiers.chain(),
-            fetches: AtomicU64::new(0),
-            seed: RandomState::new(),
-            settled: AtomicU32::new(0),
-            max_refreshes: AtomicU64::new(MAX_REFRESHES),
-            write_wait: AtomicU64::new(0),
-            folds_told: AtomicU64::new(0),
-            cascade: RwLock::default(),
-        })
+    /// Settings of a cache of at most `capacity` bytes.
+    pub fn builder(capacity: u64) -> CacheBuilder {
+        CacheBuilder::new(capacity)
     }
 
     /// Divides the capacity anew between entries and what else takes memory: the ledger, the shapes of heads, and bodies that are read

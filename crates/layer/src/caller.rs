@@ -5,8 +5,20 @@ use std::net::IpAddr;
 use http::{HeaderMap, Uri};
 use larder_semantics::Target;
 
-/// Facts about a request besides itself. The default knows nothing.
+/// Facts about a request besides itself. The default knows nothing. The tower service takes it from the request's extensions, where a layer
+/// before it may have put it:
+///
+/// ```
+/// # use std::net::SocketAddr;
+/// # use http::Request;
+/// # use larder_tower::Caller;
+/// fn name_the_caller<B>(mut request: Request<B>, peer: SocketAddr) -> Request<B> {
+///     request.extensions_mut().insert(Caller::default().with_client(peer.ip()).with_scheme("https"));
+///     request
+/// }
+/// ```
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Caller {
     /// The client's address.
     pub client: Option<IpAddr>,
@@ -18,6 +30,24 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// The same with the client's address.
+    #[must_use]
+    pub fn with_client(self, client: IpAddr) -> Self {
+        Self { client: Some(client), ..self }
+    }
+
+    /// The same with the scheme: `http` or `https`.
+    #[must_use]
+    pub fn with_scheme(self, scheme: &'static str) -> Self {
+        Self { scheme: Some(scheme), ..self }
+    }
+
+    /// The same with host and port.
+    #[must_use]
+    pub fn with_authority(self, authority: impl Into<Box<str>>) -> Self {
+        Self { authority: Some(authority.into()), ..self }
+    }
+
     /// The target URI of a request (RFC 9110 §7.1).
     pub(crate) fn target<'a>(&'a self, uri: &'a Uri, headers: &'a HeaderMap) -> Target<'a> {
         let host = || headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();

@@ -1,15 +1,21 @@
 //! The future of an answer: ready at once for a hit, boxed for everything else.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use http::Response;
+
+use crate::body::CacheBody;
 use crate::error::FetchError;
 use crate::outcome::Served;
+use crate::respond;
 use crate::task::pooled::Pooled;
 
 /// The future of [`CacheService::serve`](crate::CacheService::serve).
+#[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct ServeFuture<B: 'static>(State<B>);
 
 type Boxed<B> = Pooled<Result<Served<B>, FetchError>>;
@@ -79,14 +85,16 @@ impl<B: 'static> fmt::Debug for ServeFuture<B> {
     }
 }
 
-/// The future of the tower service's `call`.
+/// The future of the tower service's `call`. A failure is an answer too: see [`CacheService`](crate::CacheService).
 #[derive(Debug)]
+#[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct ResponseFuture<B: 'static>(pub(crate) ServeFuture<B>);
 
 impl<B: 'static> Future for ResponseFuture<B> {
-    type Output = Result<http::Response<crate::body::CacheBody<B>>, FetchError>;
+    type Output = Result<Response<CacheBody<B>>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(cx).map_ok(|served| served.response)
+        let served = ready!(Pin::new(&mut self.0).poll(cx));
+        Poll::Ready(Ok(served.map_or_else(respond::failed, Served::into_response)))
     }
 }

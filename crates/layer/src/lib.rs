@@ -5,13 +5,16 @@
 //!
 //! The folders import each other one way, in this order from the bottom to the top:
 //!
-//! 1. `task`: work beside a request.
-//! 2. `body`: bodies at rest and on their way.
-//! 3. `lookup`: the look-up of a request, and the plan that follows.
-//! 4. `tiers`: the tiers behind the memory.
-//! 5. `collapse`: who fetches and who waits, and the answer that both get.
-//! 6. `fetch`: the fetch itself.
-//! 7. `write`: requests that pass by the look-up, and the invalidations of writes.
+//! 1. `error`: what goes wrong between the cache and its inner service.
+//! 2. `task`: work beside a request.
+//! 3. `json`: members of bodies, as far as tags and invalidations are made of them.
+//! 4. `rules`: the settings of a route.
+//! 5. `body`: bodies at rest and on their way.
+//! 6. `lookup`: the look-up of a request, and the plan that follows.
+//! 7. `tiers`: the tiers behind the memory.
+//! 8. `collapse`: who fetches and who waits, and the answer that both get.
+//! 9. `fetch`: the fetch itself.
+//! 10. `write`: requests that pass by the look-up, and the invalidations of writes.
 
 mod body;
 mod cache;
@@ -21,6 +24,7 @@ mod collapse;
 mod error;
 mod fetch;
 mod future;
+mod json;
 mod layer;
 mod lookup;
 mod outcome;
@@ -34,20 +38,30 @@ mod write;
 
 pub use body::CacheBody;
 pub use body::request::RequestBody;
-pub use cache::{Cache, CacheStats};
+pub use cache::{Cache, CacheBuilder, CacheStats};
 pub use caller::Caller;
-pub use error::{BodyError, BoxError, FetchError};
+pub use error::{BodyError, BoxError, FetchError, FetchErrorKind};
 pub use future::{ResponseFuture, ServeFuture};
-pub use larder_store::{AppliedBy, Invalidation, InvalidationTarget, Published};
+#[cfg(feature = "json")]
+pub use json::JsonFields;
+pub use larder_semantics as semantics;
+pub use larder_semantics::{
+    ClientDirectives, ForwardReason, IdentityPart, KeyRules, Policy, PrimaryKey, QueryRules, Reason, Scope, Target, Timestamp, TtlMode,
+    UnsafeIgnore,
+};
+pub use larder_store as store;
+pub use larder_store::{AppliedBy, Invalidation, InvalidationTarget, LedgerStats, MemoryStats, Position, Published, RemoteError};
 pub use layer::CacheLayer;
 pub use lookup::stored_answer::StoredAnswer;
 pub use outcome::{CacheResult, Outcome, Served};
-pub use rules::{BodyInvalidation, Cascade, Invalidates, MayBypass, NoTags, NoWrites, RouteRules, TagSource, WriteRules};
+#[cfg(feature = "json")]
+pub use rules::BodyInvalidation;
+pub use rules::{
+    Cascade, HeaderTags, Invalidates, MayBypass, NoTags, NoWrites, Refetch, RouteRules, RouteRulesBuilder, TagSource, WriteRules,
+};
 pub use service::CacheService;
 pub use task::pooled::Pooled;
 pub use task::pressure::{Pressure, Waiting};
 pub use tiers::chain::{TierStats, Tiers};
 pub use upstream::{ClientBody, Upstream};
 pub use write::invalidate::Invalidated;
-pub use write::json_fields::JsonFields;
-pub use write::refetch::Refetch;

@@ -40,8 +40,17 @@ impl CacheResult {
     }
 }
 
-/// How a request was handled.
+/// How a request was handled. The tower service leaves it in the extensions of its response, for layers around it:
+///
+/// ```
+/// # use http::Response;
+/// # use larder_tower::Outcome;
+/// fn reason<B>(response: &Response<B>) -> Option<&'static str> {
+///     response.extensions().get::<Outcome>().map(|outcome| outcome.reason.as_str())
+/// }
+/// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Outcome {
     /// `X-Cache`.
     pub result: CacheResult,
@@ -71,6 +80,7 @@ impl Outcome {
 
 /// An answer and how it came about.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Served<B> {
     /// The response.
     pub response: Response<CacheBody<B>>,
@@ -84,10 +94,16 @@ impl<B> Served<B> {
         let mut outcome = Outcome::new(CacheResult::Bypass, reason, None);
         outcome.forward = Some(ForwardReason::Bypass);
         outcome.upstream_status = Some(response.status());
-        let mut response = response.map(CacheBody::upstream);
+        let mut response = CacheBody::upstream(response);
         let status = CacheStatus { fwd: outcome.forward, detail: Some(reason.as_str()), ..CacheStatus::default() };
         respond::annotate(response.headers_mut(), outcome.result, &status);
         Self { response, outcome }
+    }
+
+    /// The response, with the outcome in its extensions.
+    pub fn into_response(mut self) -> Response<CacheBody<B>> {
+        self.response.extensions_mut().insert(self.outcome);
+        self.response
     }
 
     /// The same with `key` in `Cache-Status` (RFC 9211 §2.7), where a key was derived. Identities are in keys as hashes only.

@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{AGE, CONTENT_LENGTH, HeaderName};
+use http::header::{AGE, CACHE_CONTROL, CONTENT_LENGTH, HeaderName};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use larder_semantics::cache_status::with_key;
+use larder_semantics::cache_status::{CACHE_NAME, with_key};
 use larder_semantics::precondition::{Answer, answer, answer_ranged, not_modified_fields};
 use larder_semantics::range::{ByteRange, PartialAnswer, not_satisfiable_fields};
 use larder_semantics::{CacheStatus, MethodKind, RequestContext, StoredHead};
@@ -15,10 +15,12 @@ use larder_store::{StoredPart, StoredResponse};
 use crate::body::CacheBody;
 use crate::body::log::InFlight;
 use crate::body::pending::{PendingReader, PendingResponse};
+use crate::error::FetchError;
 use crate::outcome::CacheResult;
 
 pub(crate) const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
 /// Answers from a stored response: whole, in part, or as the client's preconditions want it.
 pub(crate) fn from_stored<B>(
@@ -201,6 +203,18 @@ fn members(headers: &HeaderMap) -> Option<HeaderValue> {
         return Some(first.clone());
     }
     HeaderValue::from_bytes(&[&[first.as_bytes()], &rest[..]].concat().join(&b", "[..])).ok()
+}
+
+/// The answer in place of one that could not be had: Proxy-Status says what went wrong (RFC 9209), without any of the error's own words, which
+/// may name what is inside. Those are in the response's extensions.
+pub(crate) fn failed<B>(error: FetchError) -> Response<CacheBody<B>> {
+    let mut headers = HeaderMap::new();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let received = error.upstream_status().map(|status| format!("; received-status={}", status.as_u16())).unwrap_or_default();
+    headers.insert(PROXY_STATUS, shared(format!("{CACHE_NAME}; error={}{received}", error.kind().proxy_error())));
+    let mut response = respond(error.kind().status(), headers, CacheBody::empty());
+    response.extensions_mut().insert(error);
+    response
 }
 
 pub(crate) fn respond<B>(code: StatusCode, headers: HeaderMap, body: CacheBody<B>) -> Response<CacheBody<B>> {

@@ -1,17 +1,21 @@
 //! The service: the request walk up to a hit.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Extensions, Request, Response};
-use larder_semantics::fields::drop_nominated;
+use larder_semantics::fields::{drop_nominated, is_upgrade};
 use larder_semantics::{CacheStatus, ForwardReason, KeyBuffer, MethodKind, Reason, RequestContext};
 use tower_service::Service;
 
 use crate::body::CacheBody;
+#[cfg(doc)]
+use crate::body::request::RequestBody;
 use crate::cache::Cache;
 use crate::caller::Caller;
+#[cfg(doc)]
 use crate::error::FetchError;
 use crate::fetch::walk::{fill, refresh};
 use crate::future::{ResponseFuture, ServeFuture};
@@ -27,6 +31,23 @@ use crate::upstream::{ClientBody, Upstream};
 use crate::write::pass;
 
 /// An inner service behind the cache. Cheap to clone when the inner service is.
+///
+/// As a tower service it takes requests with any body of [`Bytes`](bytes::Bytes), calls an inner service of [`RequestBody`], and answers with a
+/// [`CacheBody`]; so it fits into `axum::Router::layer`, `tower::ServiceBuilder`, and hyper.
+///
+/// - **Errors**: there are none (`Infallible`). Where the inner service fails and nothing stored may stand in, the answer is 502, 503 or 504 with
+///   `Proxy-Status` (RFC 9209), and the [`FetchError`] is in its extensions. [`CacheService::serve`] returns the error instead.
+/// - **Readiness and backpressure**: `poll_ready` is always ready. A hit needs nothing of the inner service, so a busy one does not hold hits
+///   up; a request that needs it waits for its readiness within its own future. So put a limit on requests to the inner service (`ConcurrencyLimit`,
+///   `LoadShed`, `Timeout`) behind this layer, and a limit on clients before it.
+/// - **Extensions**: the [`Outcome`] of a request is in its response's extensions. A [`Caller`] in the request's extensions says who asks. All
+///   extensions of a request reach the inner service.
+/// - **What the inner service sees**: a HEAD arrives as HEAD, without the client's `Range` and preconditions where the whole answer is to be
+///   stored. One request may be answered to many clients, so an answer that depends on a request field has to name that in `Vary`.
+/// - **Clients that leave**: a fetch that has begun goes on without its client, so that the next one finds its answer stored; writes always do. That
+///   needs a tokio runtime.
+/// - **Cancellation and panics**: a panic of the inner service is the panic of the request that called it; those that wait for the same answer
+///   get 502.
 #[derive(Clone, Debug)]
 pub struct CacheService<S> {
     pub(crate) inner: S,
@@ -49,8 +70,8 @@ fn with_key<T>(look_up: impl FnOnce(&mut KeyBuffer) -> T) -> T {
 
 impl<S> CacheService<S> {
     /// `inner` behind `cache` under the rules of one route.
-    pub fn new(inner: S, cache: Arc<Cache>, route: Arc<RouteRules>) -> Self {
-        Self { inner, cache, route }
+    pub fn new(inner: S, cache: Arc<Cache>, rules: impl Into<Arc<RouteRules>>) -> Self {
+        Self { inner, cache, route: rules.into() }
     }
 
     /// The rules.
@@ -208,10 +229,10 @@ fn gateway_timeout<B>(reason: Reason, key: &KeyBuffer) -> Served<B> {
 
 impl<S: Upstream, R: ClientBody> Service<Request<R>> for CacheService<S> {
     type Response = Response<CacheBody<S::Body>>;
-    type Error = FetchError;
+    type Error = Infallible;
     type Future = ResponseFuture<S::Body>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), FetchError>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         // The inner service is asked for readiness when a request needs it; a hit does not.
         Poll::Ready(Ok(()))
     }
@@ -219,6 +240,10 @@ impl<S: Upstream, R: ClientBody> Service<Request<R>> for CacheService<S> {
     fn call(&mut self, mut request: Request<R>) -> Self::Future {
         drop_nominated(request.headers_mut());
         let caller = request.extensions().get::<Caller>().cloned().unwrap_or_default();
+        // Each of them is a connection of its own, so none can wait for another's answer.
+        if is_upgrade(request.version(), request.headers()) {
+            return ResponseFuture(self.pass_by(request, caller, Reason::Upgrade, |_| ()));
+        }
         ResponseFuture(self.serve(request, caller, |_| ()))
     }
 }

@@ -46,9 +46,9 @@ impl<B> UpstreamBody for B where B: Body<Data = Bytes, Error: Into<BoxError>> + 
 /// Calls the inner service once it is ready. The request is made then, so that nothing holds it while it waits for the answer.
 pub(crate) async fn call<S: Upstream>(inner: &S, request: impl FnOnce() -> Request<RequestBody>) -> Result<Response<S::Body>, FetchError> {
     let mut inner = inner.clone();
-    poll_fn(|cx| inner.poll_ready(cx)).await.map_err(FetchError::new)?;
+    poll_fn(|cx| inner.poll_ready(cx)).await.map_err(FetchError::of)?;
     let answer = inner.call(request());
-    answer.await.map_err(FetchError::new)
+    answer.await.map_err(FetchError::of)
 }
 
 /// `Content-Length`, where the response has one.

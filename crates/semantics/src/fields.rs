@@ -5,7 +5,7 @@ use http::header::{
     CONTENT_TYPE, COOKIE, DATE, ETAG, EXPECT, EXPIRES, FORWARDED, HOST, LAST_MODIFIED, MAX_FORWARDS, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY, VIA,
 };
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use smallvec::SmallVec;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -115,6 +115,23 @@ pub fn drop_nominated(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether the client asks to leave HTTP (RFC 9110 §7.8). Upgrades to other versions of HTTP do not count: they would carry requests
+/// past a gateway, and a server may ignore an upgrade it is not interested in.
+pub fn is_upgrade(version: Version, headers: &HeaderMap) -> bool {
+    // A request has so few fields that looking at each name is cheaper than hashing the one that is wanted.
+    if version != Version::HTTP_11 || !headers.keys().any(|name| *name == UPGRADE) {
+        return false;
+    }
+    let options = headers.get_all(CONNECTION).iter().flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
+    options.into_iter().any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+        && headers.get(UPGRADE).and_then(|value| value.to_str().ok()).is_some_and(leaves_http)
+}
+
+fn leaves_http(protocols: &str) -> bool {
+    let names = || protocols.split(',').map(|protocol| protocol.split('/').next().unwrap_or("").trim().to_ascii_lowercase());
+    names().any(|name| !name.is_empty()) && names().all(|name| !matches!(name.as_str(), "h2c" | "h2" | "http" | "tls"))
+}
+
 /// Removes the trailer fields that would not be stored as header fields either.
 pub fn retain_storable(trailers: &mut HeaderMap) {
     let never: Vec<HeaderName> = trailers.keys().filter(|name| never_stored(name)).cloned().collect();
@@ -189,6 +206,18 @@ mod tests {
         drop_nominated(&mut headers);
         assert!(!headers.contains_key("accept-language") && !headers.contains_key("x-api-version"));
         assert!(["host", "upgrade", "accept", "connection"].iter().all(|name| headers.contains_key(*name)));
+    }
+
+    #[test]
+    fn rfc9110_7_8_an_upgrade_to_http_itself_is_no_upgrade() {
+        let upgrades = |version, protocol| is_upgrade(version, &map(&[("connection", "keep-alive, Upgrade"), ("upgrade", protocol)]));
+        assert!(upgrades(Version::HTTP_11, "websocket"));
+        assert!(upgrades(Version::HTTP_11, "irc/6.9"));
+        assert!(!upgrades(Version::HTTP_2, "websocket") && !upgrades(Version::HTTP_10, "websocket"));
+        assert!(!is_upgrade(Version::HTTP_11, &map(&[("connection", "keep-alive"), ("upgrade", "websocket")])));
+        for http in ["h2c", "HTTP/2.0", "websocket, h2c", "TLS/1.3", ""] {
+            assert!(!upgrades(Version::HTTP_11, http), "{http} would carry requests past the gateway");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use http::HeaderName;
 
 /// The settings of one route that bear on a decision. Lifetimes are whole seconds.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Policy {
     /// The route's lifetime; how it meets the origin's is told by `ttl_mode`. 0 means none.
     pub ttl: u32,
@@ -44,6 +45,21 @@ impl Default for Policy {
     }
 }
 
+impl Policy {
+    /// The same with some changes, for crates that cannot write all fields down:
+    ///
+    /// ```
+    /// # use larder_semantics::Policy;
+    /// let policy = Policy::default().with(|policy| policy.ttl = 60);
+    /// assert_eq!(policy.ttl, 60);
+    /// ```
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+}
+
 /// How a route's `ttl` meets the origin's lifetime.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TtlMode {
@@ -79,6 +95,7 @@ pub enum ClientDirectives {
 
 /// Protections a route gives up by `unsafe_ignore`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UnsafeIgnore {
     /// Store `private` responses as if they were for anyone.
     pub private: bool,

@@ -240,7 +240,7 @@ fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
 }
 
 fn ours(case: &Case) -> bool {
-    let policy = Policy { heuristic_max: u32::MAX, ..Policy::default() };
+    let policy = Policy::default().with(|policy| policy.heuristic_max = u32::MAX);
     let (storing, headers) = (map(&case.storing), map(&case.response));
     let request = RequestContext::new(&Method::GET, &storing, &policy, false, false);
     let exchange = Exchange {

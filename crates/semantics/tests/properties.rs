@@ -131,7 +131,7 @@ proptest! {
 
     #[test]
     fn no_response_with_no_store_under_any_spelling_is_stored(lines in no_store(), status in select(vec![200_u16, 301, 404, 500]), ttl in select(vec![0_u32, 60])) {
-        let policy = Policy { ttl, ..Policy::default() };
+        let policy = Policy::default().with(|policy| policy.ttl = ttl);
         let found = respond(&policy, &HeaderMap::new(), &map(CC, &lines), status, &[]);
         prop_assert!(matches!(found, Disposition::Pass { .. }), "{lines:?}: {found:?}");
     }
@@ -206,7 +206,10 @@ fn age_never_falls_and_a_stale_response_never_becomes_fresh() {
 #[test]
 fn what_forbids_stale_forbids_it_whatever_else_is_said() {
     of_what_is_stored((cache_control(), request_control(), 0_u64..200), |(directives, asks, seconds)| {
-        let policy = Policy { stale_while_revalidate: 1000, stale_if_error: 1000, ..Policy::default() };
+        let policy = Policy::default().with(|policy| {
+            policy.stale_while_revalidate = 1000;
+            policy.stale_if_error = 1000;
+        });
         let mut headers = map(CC, &[directives, "must-revalidate".to_owned()]);
         headers.insert("etag", HeaderValue::from_static("\"1\""));
         let Disposition::Store { head, .. } = respond(&policy, &HeaderMap::new(), &headers, 200, &[]) else { return Ok(false) };

@@ -4,9 +4,7 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
-use larder_semantics::{
-    FreshnessLifetime, HeadFlags, KeyBuffer, KeyRules, LifetimeSource, PrimaryKey, QueryRules, StoredHead, Target, Timestamp,
-};
+use larder_semantics::{FreshnessLifetime, HeadFlags, KeyBuffer, KeyRules, LifetimeSource, PrimaryKey, StoredHead, Target, Timestamp};
 use larder_store::{BodyBuilder, Invalidation, InvalidationTarget, Ledger, Lookup, MemoryStore, Position, StoredResponse, Tag};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -52,8 +50,7 @@ fn path(key: usize) -> String {
 }
 
 fn primary(key: usize) -> PrimaryKey {
-    let query = QueryRules { sort: true, drop: Vec::new(), drop_empty: false, bypass: None };
-    let rules = KeyRules { namespace: "default".into(), version: 1, query, identity: Vec::new() };
+    let rules = KeyRules::default();
     let mut buffer = KeyBuffer::default();
     rules.derive(Target { scheme: "http", authority: "a.example", path: &path(key), query: None }, &HeaderMap::new(), &mut buffer);
     buffer.to_key()

@@ -35,7 +35,7 @@ pub struct TunnelClient {
 }
 
 impl UpstreamService {
-    /// Passes on a request for which [`forward::is_upgrade`] holds. If the origin switches protocols, both connections are joined once
+    /// Passes on a request for which [`is_upgrade`](larder_semantics::fields::is_upgrade) holds. If the origin switches protocols, both connections are joined once
     /// the response has been given to the client, and the end of either ends the other. Otherwise its response is passed on like any.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::Method;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use larder_semantics::{KeyRules, Policy, QueryRules};
+use larder_semantics::{KeyRules, Policy};
 
 use super::{PathTemplate, TagTemplate};
 
@@ -70,15 +70,14 @@ pub enum OddPaths {
 
 impl Default for RouteSettings {
     fn default() -> Self {
+        let mut key = KeyRules::default();
+        key.query.sort = true;
+        key.query.drop = vec!["utm_*".to_owned()];
+        key.query.bypass = Some("no_cache".to_owned());
         Self {
             cache: true,
             policy: Policy::default(),
-            key: KeyRules {
-                namespace: "default".to_owned(),
-                version: 1,
-                query: QueryRules { sort: true, drop: vec!["utm_*".to_owned()], drop_empty: false, bypass: Some("no_cache".to_owned()) },
-                identity: Vec::new(),
-            },
+            key,
             max_object: 8 << 20,
             max_request_body: None,
             collapse_wait: Duration::from_secs(10),

@@ -139,7 +139,8 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
     let redis =
         config.redis.as_ref().map(|redis| Redis::start(redis, &config.namespace, Arc::clone(&ledger))).transpose().map_err(failed)?;
     let tiers = redis.iter().fold(Tiers::new(), |tiers, redis| redis.behind(tiers));
-    let cache = Cache::with_tiers(config.memory.capacity, largest_object(&config), clock.clone(), ledger, tiers);
+    let cache = Cache::builder(config.memory.capacity).max_object(largest_object(&config)).clock(clock.clone());
+    let cache = cache.ledger(ledger).tiers(tiers).build();
     let (access_log, log_writer) = open_access_log(&config).map_err(failed)?;
     let (options, drain_delay) = (config.server.options, config.server.drain_delay);
     let live = ActiveConfig::new(config, &cache, &clock, None).map_err(failed)?;

@@ -9,6 +9,7 @@ use arc_swap::{ArcSwap, Guard};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Limited;
 use hyper::body::{Body, Incoming};
+use larder_semantics::fields::is_upgrade;
 use larder_semantics::{Reason, Target};
 use larder_tower::clock::{Clock, monotonic};
 use larder_tower::{Cache, CacheBody, CacheService, Caller, FetchError, Outcome, Pooled, ServeFuture, Served};
@@ -17,7 +18,6 @@ use super::request_limit::{is_too_large, limited};
 use crate::active::ActiveConfig;
 use crate::client::{ClientConnection, EffectiveTarget, effective_target};
 use crate::config::OddPaths;
-use crate::forward::is_upgrade;
 use crate::http1;
 use crate::path_reading;
 use crate::problem::{Problem, TOO_LARGE};
@@ -69,7 +69,7 @@ impl Gateway {
         let target = effective_target(request.uri(), request.headers(), &connection, &live.trusted);
         let path = request.uri().path();
         let service = live.route(request.method(), &target.authority, path)?;
-        if path_reading::is_odd(path) && live.odd_paths(service.route().index) != OddPaths::Cache {
+        if path_reading::is_odd(path) && live.odd_paths(service.route().index()) != OddPaths::Cache {
             return None;
         }
         let client = target.client;
@@ -77,7 +77,7 @@ impl Gateway {
         let answer = service.serve_stored(request, &caller)?;
         let length = answer.body.size_hint().exact()?;
         let entry = self.access_log.begin(request, Some(client), || self.clock.now());
-        let asked = PendingAnswer { method: request.method().clone(), started, entry, route: Some(service.route().index) };
+        let asked = PendingAnswer { method: request.method().clone(), started, entry, route: Some(service.route().index()) };
         let status = answer.status();
         http1::put_answer_head(head, request.method(), status, length, |put| answer.for_each_line(put));
         let is_bodiless = *request.method() == Method::HEAD || http1::is_bodiless(status);
@@ -95,7 +95,8 @@ impl Gateway {
         let target = effective_target(request.uri(), request.headers(), &connection, &live.trusted);
         let entry = self.access_log.begin(&request, Some(target.client), || self.clock.now());
         let service = live.route(request.method(), &target.authority, request.uri().path());
-        let asked = PendingAnswer { method: request.method().clone(), started, entry, route: service.map(|service| service.route().index) };
+        let asked =
+            PendingAnswer { method: request.method().clone(), started, entry, route: service.map(|service| service.route().index()) };
         if public::counts(&live, request.method(), target.client) {
             let uri = request.uri();
             let target = Target { scheme: target.scheme, authority: &target.authority, path: uri.path(), query: uri.query() };
@@ -114,7 +115,7 @@ impl Gateway {
             Ok(odd_path) => odd_path,
             Err(problem) => return Handling::ready(asked.refused(&live, problem)),
         };
-        let max_body = live.max_request_body(service.route().index);
+        let max_body = live.max_request_body(service.route().index());
         if is_too_large(&request, max_body) {
             return Handling::ready(asked.refused(&live, TOO_LARGE));
         }
@@ -230,7 +231,7 @@ fn walk(
 
 /// Whether a path is one that passes by the cache, or why it goes nowhere.
 fn judge_path(live: &ActiveConfig, service: &Service, method: &Method, authority: &str, path: &str) -> Result<bool, Problem> {
-    let route = service.route().index;
+    let route = service.route().index();
     let is_odd = path_reading::is_odd(path);
     if !is_odd && !live.routes.router.evades(route, method, authority, path) {
         return Ok(false);
@@ -247,8 +248,8 @@ fn judge_path(live: &ActiveConfig, service: &Service, method: &Method, authority
 
 /// The connection tells the scheme, not the client; trusted proxies are believed as far as that is configured.
 fn caller(target: EffectiveTarget<'_>) -> Caller {
-    let authority = target.vouched.then(|| target.authority.into());
-    Caller { client: Some(target.client), scheme: Some(target.scheme), authority }
+    let caller = Caller::default().with_client(target.client).with_scheme(target.scheme);
+    if target.vouched { caller.with_authority(target.authority) } else { caller }
 }
 
 /// Past the cache, on a connection of its own.
@@ -274,7 +275,7 @@ async fn upgrade(
 
 impl PendingAnswer {
     fn served(self, live: &ActiveConfig, served: Served<UpstreamBody>) -> Response<LoggedBody<GatewayBody>> {
-        let Served { mut response, outcome } = served;
+        let Served { mut response, outcome, .. } = served;
         if outcome.reason == Reason::OnlyIfCached {
             let (parts, body) = NOT_STORED.response(&self.method).map(CacheBody::from_bytes).into_parts();
             response.headers_mut().extend(parts.headers);

@@ -143,7 +143,8 @@ mod tests {
         let (config, _) =
             config::parse("test.toml", text.as_bytes(), &Default::default()).unwrap_or_else(|report| panic!("{}", report.render(false)));
         let clock = Clock::system();
-        ActiveConfig::new(config, &Cache::new(1 << 20, 1 << 16, clock.clone()), &clock, None).expect("it can serve")
+        ActiveConfig::new(config, &Cache::builder(1 << 20).max_object(1 << 16).clock(clock.clone()).build(), &clock, None)
+            .expect("it can serve")
     }
 
     fn targets(live: &Arc<ActiveConfig>, body: &str) -> Result<Vec<String>, (u16, String)> {

@@ -32,7 +32,7 @@ impl RouteTable {
         let mut urls: Vec<String> = [Method::GET, Method::HEAD]
             .iter()
             .filter_map(|method| self.route(method, target.authority, target.path))
-            .map(|service| service.route().key.url_of(target))
+            .map(|service| service.route().key().url_of(target))
             .collect();
         urls.dedup();
         urls.into_iter().map(InvalidationTarget::Url).collect()

@@ -5,14 +5,11 @@ use std::borrow::Cow;
 use http::HeaderMap;
 use http::request::Parts;
 use larder_store::NamedTag;
-use larder_tower::{JsonFields, TagSource};
+use larder_tower::{HeaderTags, JsonFields, TagSource};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::config::{PathTemplate, ResponseTags, TagPart, TagTemplate};
 use crate::routing::PathMatcher;
-
-/// Bytes of the longest tag that an origin may name.
-const MAX_TAG_BYTES: usize = 1024;
 
 /// Bytes of what may stand at a place in a tag. Nothing is named by longer texts.
 const MAX_VALUE_BYTES: usize = 256;
@@ -31,14 +28,15 @@ pub(crate) struct RouteTags {
     /// The members of answers that they name.
     in_response: Vec<String>,
     path: PathMatcher,
-    named: ResponseTags,
+    named: HeaderTags,
 }
 
 impl RouteTags {
     /// For a route with this path, whose origin names tags as `named` says.
     pub(crate) fn new(path: &PathTemplate, templates: &[TagTemplate], named: &ResponseTags) -> Result<Self, matchit::InsertError> {
+        let named = HeaderTags::new(named.from.iter().cloned()).max(named.max).forward(named.forward);
         let in_response = templates.iter().flat_map(|template| template.members().1).cloned().collect();
-        Ok(Self { templates: templates.to_vec(), in_response, path: PathMatcher::new(path)?, named: named.clone() })
+        Ok(Self { templates: templates.to_vec(), in_response, path: PathMatcher::new(path)?, named })
     }
 
     /// A tag of which a part is missing is left out: `project:` would lump together what has nothing in common. One that would be too long
@@ -69,31 +67,8 @@ impl TagSource for RouteTags {
     }
 
     fn take_tags(&self, response: &mut HeaderMap) -> Option<Vec<String>> {
-        let mut tags = Vec::new();
-        let mut whole = true;
-        for name in &self.named.from {
-            for value in response.get_all(name) {
-                match value.to_str() {
-                    Ok(value) => tags.extend(parted(name.as_str(), value).take(self.named.max + 1).map(str::to_owned)),
-                    Err(_) => whole = false,
-                }
-            }
-            if !self.named.forward {
-                response.remove(name);
-            }
-        }
-        whole &= tags.len() <= self.named.max && tags.iter().all(|tag| tag.len() <= MAX_TAG_BYTES);
-        whole.then_some(tags)
+        self.named.take_tags(response)
     }
-}
-
-/// The tags in a field. Fastly parts them by spaces, Cloudflare by commas, Varnish's xkey by either.
-fn parted<'v>(name: &str, value: &'v str) -> impl Iterator<Item = &'v str> {
-    let (spaces, commas) = (name != "cache-tag", name != "surrogate-key");
-    value
-        .split(move |char: char| (spaces && char.is_ascii_whitespace()) || (commas && char == ','))
-        .map(str::trim)
-        .filter(|tag| !tag.is_empty())
 }
 
 /// Bytes of a segment that stand for themselves in a path (RFC 3986 §3.3).
@@ -279,30 +254,5 @@ mod tests {
     fn a_tag_with_a_missing_part_is_left_out() {
         let request = Request::get("/projects/p/issues/7").body(()).expect("a request");
         assert_eq!(tags(&request), ["issues", "issue:7"]);
-    }
-
-    fn named(max: usize, fields: &[(&'static str, &'static str)]) -> (Option<Vec<String>>, usize) {
-        let from = ["surrogate-key", "cache-tag", "xkey"].map(http::HeaderName::from_static).to_vec();
-        let settings = ResponseTags { from, forward: false, max, ..ResponseTags::default() };
-        let tags = RouteTags::new(&PathTemplate::everything(), &[], &settings).expect("a valid path");
-        let field = |&(name, value): &(&'static str, &'static str)| {
-            (http::HeaderName::from_static(name), http::HeaderValue::from_bytes(value.as_bytes()).expect("a value"))
-        };
-        let mut response: HeaderMap = fields.iter().map(field).collect();
-        (tags.take_tags(&mut response), response.len())
-    }
-
-    #[test]
-    fn origins_name_tags_each_in_their_own_form_and_clients_do_not_see_them() {
-        let (tags, left) = named(9, &[("surrogate-key", "a b,c"), ("cache-tag", "d, e f"), ("xkey", "g h,i"), ("etag", "x")]);
-        assert_eq!(tags.expect("few"), ["a", "b,c", "d", "e f", "g", "h", "i"]);
-        assert_eq!(left, 1);
-    }
-
-    #[test]
-    fn more_tags_than_are_kept_are_none() {
-        assert!(named(2, &[("xkey", "a b")]).0.is_some());
-        assert_eq!(named(2, &[("xkey", "a b c")]), (None, 0));
-        assert_eq!(named(2, &[("xkey", "\u{fc}")]), (None, 0));
     }
 }

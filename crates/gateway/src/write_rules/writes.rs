@@ -206,7 +206,8 @@ mod tests {
 
     fn live() -> ActiveConfig {
         let clock = Clock::system();
-        ActiveConfig::new(parsed(), &Cache::new(1 << 20, 1 << 16, clock.clone()), &clock, None).expect("it can serve")
+        ActiveConfig::new(parsed(), &Cache::builder(1 << 20).max_object(1 << 16).clock(clock.clone()).build(), &clock, None)
+            .expect("it can serve")
     }
 
     fn made(request: Request<()>) -> Invalidates {
@@ -215,7 +216,7 @@ mod tests {
         let target = Target { scheme: "http", authority, path: parts.uri.path(), query: parts.uri.query() };
         let live = live();
         let service = live.route(&parts.method, authority, parts.uri.path()).expect("the fallback");
-        service.route().writes.invalidates(&parts, target)
+        service.route().writes().invalidates(&parts, target)
     }
 
     fn texts(targets: &[InvalidationTarget]) -> Vec<String> {
@@ -348,11 +349,12 @@ mod tests {
         let (config, _) =
             config::parse("test.toml", text.as_bytes(), &Default::default()).unwrap_or_else(|report| panic!("{}", report.render(false)));
         let clock = Clock::system();
-        let live = ActiveConfig::new(config, &Cache::new(1 << 20, 1 << 16, clock.clone()), &clock, None).expect("it can serve");
+        let live = ActiveConfig::new(config, &Cache::builder(1 << 20).max_object(1 << 16).clock(clock.clone()).build(), &clock, None)
+            .expect("it can serve");
         let (parts, ()) =
             Request::put("http://a.example/a/1&x=%26?at=2+%26").header("by", "3&y=%#").body(()).expect("a request").into_parts();
         let target = Target { scheme: "http", authority: "a.example", path: parts.uri.path(), query: parts.uri.query() };
-        let made = live.route(&parts.method, "a.example", "/a/1").expect("a route").route().writes.invalidates(&parts, target);
+        let made = live.route(&parts.method, "a.example", "/a/1").expect("a route").route().writes().invalidates(&parts, target);
         let members: JsonFields = [("to".to_owned(), "4=&?".to_owned())].into_iter().collect();
         let old = made.by_bodies.expect("bodies tell").targets(&members, &JsonFields::default());
         let url = r#"{"url":"http://a.example/list?at=2+%26&by=3%26y%3D%25%23&id=1%26x%3D%26&to=4%3D%26%3F"}"#;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use larder_store::StoredBody;
 use pin_project_lite::pin_project;
@@ -33,7 +33,7 @@ pin_project! {
         Slices { slices: VecDeque<Bytes>, left: u64 },
         Pending { reader: LogReader, skip: u64, left: Option<u64>, whole: bool },
         Between { between: Box<Between> },
-        Upstream { #[pin] body: B },
+        Upstream { #[pin] body: B, status: StatusCode },
     }
 }
 
@@ -120,9 +120,10 @@ impl<B> CacheBody<B> {
         Self::of(Kind::Between { between: Box::new(between) })
     }
 
-    /// The inner service's own body.
-    pub(crate) fn upstream(body: B) -> Self {
-        Self::of(Kind::Upstream { body })
+    /// The inner service's own answer.
+    pub(crate) fn upstream(response: Response<B>) -> Response<Self> {
+        let status = response.status();
+        response.map(|body| Self::of(Kind::Upstream { body, status }))
     }
 }
 
@@ -203,7 +204,7 @@ where
             }
             KindProjection::Pending { reader, skip, left, whole } => poll_pending(reader, skip, left, *whole, cx),
             KindProjection::Between { between } => poll_between(between, cx),
-            KindProjection::Upstream { body } => body.poll_frame(cx).map_err(|error| BodyError::Upstream(FetchError::new(error))),
+            KindProjection::Upstream { body, status } => body.poll_frame(cx).map_err(|error| BodyError::of(FetchError::of(error), *status)),
         };
         match polled {
             Poll::Ready(Some(Err(error))) => {
@@ -221,7 +222,7 @@ where
             Kind::Slices { slices, .. } => slices.is_empty(),
             Kind::Pending { .. } => false,
             Kind::Between { between } => between.left == 0,
-            Kind::Upstream { body } => body.is_end_stream(),
+            Kind::Upstream { body, .. } => body.is_end_stream(),
         }
     }
 
@@ -230,7 +231,7 @@ where
             Kind::Stored { left, .. } | Kind::Slices { left, .. } | Kind::Pending { left: Some(left), .. } => SizeHint::with_exact(*left),
             Kind::Pending { left: None, .. } => SizeHint::default(),
             Kind::Between { between } => SizeHint::with_exact(between.left),
-            Kind::Upstream { body } => body.size_hint(),
+            Kind::Upstream { body, .. } => body.size_hint(),
         }
     }
 }

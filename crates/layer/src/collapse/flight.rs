@@ -256,14 +256,13 @@ impl Drop for Permit {
 #[cfg(test)]
 mod tests {
     use http::HeaderMap;
-    use larder_semantics::{KeyBuffer, KeyRules, QueryRules, Target};
+    use larder_semantics::{KeyBuffer, KeyRules, Target};
     use larder_store::{Invalidation, InvalidationTarget, Tag};
 
     use super::*;
 
     fn key() -> PrimaryKey {
-        let query = QueryRules { sort: true, drop: Vec::new(), drop_empty: false, bypass: None };
-        let rules = KeyRules { namespace: "default".into(), version: 1, query, identity: Vec::new() };
+        let rules = KeyRules::default();
         let mut buffer = KeyBuffer::default();
         let target = Target { scheme: "http", authority: "a", path: "/", query: None };
         rules.derive(target, &HeaderMap::new(), &mut buffer);

@@ -125,7 +125,7 @@ impl<S: Upstream> Walk<S> {
                 }
                 Source::Origin { body, before } => {
                     let next = poll_fn(|cx| body.as_mut().poll_frame(cx)).await;
-                    let frame = next.transpose().map_err(|error| BodyError::Upstream(FetchError::new(error)))?;
+                    let frame = next.transpose().map_err(|error| BodyError::Upstream(FetchError::of(error)))?;
                     let Some(frame) = frame else { return Err(BodyError::Stored(RemoteError::Incomplete)) };
                     let Ok(data) = frame.into_data() else { continue };
                     let skipped = (*before).min(data.len() as u64);

@@ -49,7 +49,7 @@ impl Fetch {
         }
         self.lease.take().into_iter().for_each(Lease::failed);
         let error = ServerError::bare(response.status(), response.headers(), Some(self.candidates.swap_remove(0)));
-        self.deliver(FetchOutcome::ServerError(Arc::new(error)), Own::ServerError(response.map(CacheBody::upstream)), reply);
+        self.deliver(FetchOutcome::ServerError(Arc::new(error)), Own::ServerError(CacheBody::upstream(response)), reply);
     }
 
     /// A server error that is not stored, and that others wait for. They share it, as far as it is for all of them.
@@ -65,7 +65,7 @@ impl Fetch {
         let vary = VarySpec::of_response(response.headers()).filter(|_| is_for_all(reason));
         let Some(vary) = vary else {
             let error = ServerError::bare(status, response.headers(), stored);
-            let own = Own::Response { response: response.map(CacheBody::upstream), reason };
+            let own = Own::Response { response: CacheBody::upstream(response), reason };
             self.deliver(FetchOutcome::ServerError(Arc::new(error)), own, reply);
             return;
         };
@@ -79,7 +79,7 @@ impl Fetch {
         let response = Response::from_parts(head, CacheBody::pending(PendingReader::Arriving(reader), length));
         let error = ServerError { status, stored, headers, content: Some(Content { variant, log, length }) };
         self.deliver(FetchOutcome::ServerError(Arc::new(error)), Own::Response { response, reason }, reply);
-        let pump = Pump { fetch: self, service, kept: Kept::Nothing, writer, landed: None, length, given_up: None };
+        let pump = Pump { fetch: self, service, kept: Kept::Error(status), writer, landed: None, length, given_up: None };
         pump.run(pin!(body), Poll::Pending).await;
     }
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame};
 use larder_semantics::Reason;
 use larder_semantics::fields::retain_storable;
@@ -58,8 +58,8 @@ pub(super) enum Kept {
     Part(Box<PartialResponse>),
     /// A response that a tier has.
     Stored(Box<ResponseRecord>, Promotion),
-    /// An error, for those who wait for it.
-    Nothing,
+    /// Nothing: it is an error with this status, for those who wait for it.
+    Error(StatusCode),
 }
 
 /// The end of a wait for a frame.
@@ -113,7 +113,7 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    body.poll_frame(cx).map_err(FetchError::new)
+    body.poll_frame(cx).map_err(FetchError::of)
 }
 
 /// Ready when an exchange is given up that can be.
@@ -146,7 +146,10 @@ impl<S: Upstream> Pump<S> {
                 },
             };
             match next {
-                Some(Err(error)) => return self.writer.break_off(BodyError::of(error)),
+                Some(Err(error)) => {
+                    let error = BodyError::of(error, self.status());
+                    return self.writer.break_off(error);
+                }
                 None => break,
                 Some(Ok(frame)) => match frame.into_data() {
                     Err(frame) => {
@@ -219,10 +222,20 @@ impl<S: Upstream> Pump<S> {
         }
     }
 
+    /// The status of the answer.
+    fn status(&self) -> StatusCode {
+        match &self.kept {
+            Kept::Whole(pending) => pending.head.status,
+            Kept::Part(_) => StatusCode::PARTIAL_CONTENT,
+            Kept::Stored(record, _) => record.head().status,
+            Kept::Error(status) => *status,
+        }
+    }
+
     /// The number of bytes that are kept for readers that join late.
     fn max_kept(&self) -> u64 {
         let max_object = self.service.route.max_object;
-        if matches!(self.kept, Kept::Nothing) { max_object.min(MAX_SHARED_ERROR) } else { max_object }
+        if matches!(self.kept, Kept::Error(_)) { max_object.min(MAX_SHARED_ERROR) } else { max_object }
     }
 
     /// Whether a reader came between the decision to give up and the end of the flight. After that none can.
@@ -236,7 +249,7 @@ impl<S: Upstream> Pump<S> {
     /// Too large for the store: from now on it only passes through, and no other request waits for it.
     fn give_up_keeping(&mut self, got: u64) {
         self.writer.stop_keeping();
-        if got > self.service.route.max_object && !matches!(self.kept, Kept::Nothing) {
+        if got > self.service.route.max_object && !matches!(self.kept, Kept::Error(_)) {
             self.fetch.remember(&self.service.cache, Reason::TooLarge);
         }
         if let Some(lease) = self.fetch.lease.take() {
@@ -270,7 +283,7 @@ impl<S: Upstream> Pump<S> {
                 let response = self.fetch.stored(pending, builder.finish(trailers)?);
                 cache.commit(Arc::clone(&response), lease).await.then(|| response.body())
             }
-            Kept::Stored(..) | Kept::Nothing => None,
+            Kept::Stored(..) | Kept::Error(_) => None,
             Kept::Part(meta) => {
                 let body = builder.finish(None)?;
                 let Fetch { request, position, number, tags, .. } = &*self.fetch;

@@ -43,7 +43,7 @@ impl Fetch {
         let another_may_try = is_refused || response.status().is_server_error();
         self.lease.take().into_iter().for_each(if another_may_try { Lease::failed } else { Lease::not_shared });
         let outcome = if is_refused { FetchOutcome::Refused } else { FetchOutcome::NotShared };
-        self.deliver(outcome, Own::Response { response: response.map(CacheBody::upstream), reason }, reply);
+        self.deliver(outcome, Own::Response { response: CacheBody::upstream(response), reason }, reply);
     }
 
     /// Streams the body to its readers, and into the store once it is proven complete. Work without waiting is done before the `async` block,

@@ -151,12 +151,12 @@ async fn fetch<S: Upstream>(
     let fetch = Fetch::new(&service, Arc::clone(&request), &plan.found, plan.mode(&request), permit);
     let elsewhere = remote.then(|| plan.found.clone());
     let task = DetachedTask::new(run(service.clone(), fetch, elsewhere, reply));
-    let lost = || FetchOutcome::Failed { error: FetchError::new("the exchange with the upstream was lost"), stored: None };
+    let lost = || FetchOutcome::Failed { error: FetchError::lost(), stored: None };
     let reply = task.run_until(outcome).await.unwrap_or_else(|_| Reply { outcome: lost(), own: Own::Nothing });
     answer(&service, &request, &plan, reply, None).map_err(|no_answer| match no_answer {
         NoAnswer::Failed(error) => error,
         // These are for followers: a leader gets what it fetched.
-        NoAnswer::OtherVariant(_) | NoAnswer::Anew | NoAnswer::Alone(_) => FetchError::new("the fetch has no answer for its client"),
+        NoAnswer::OtherVariant(_) | NoAnswer::Anew | NoAnswer::Alone(_) => FetchError::lost(),
     })
 }
 
@@ -168,7 +168,7 @@ impl<S: Upstream> CacheService<S> {
 
     /// Joins the flight for a request, or starts one.
     pub(crate) fn join(&self, hash: KeyHash, request: &ClientRequest) -> Join {
-        let more_tags = !self.route.tags.in_response().is_empty();
+        let more_tags = self.route.reads_tags();
         self.cache
             .flights
             .join(hash, &request.key, self.cache.store.ledger(), self.cache.clock.now(), more_tags, || self.known_tags(request))

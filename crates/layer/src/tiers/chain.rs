@@ -13,6 +13,7 @@ use crate::cache::Cache;
 /// memory -> the first tier -> the next one ... -> origin
 /// ```
 #[derive(Clone, Debug, Default)]
+#[must_use]
 pub struct Tiers {
     stores: Vec<Arc<dyn RemoteStore>>,
     pub(crate) log: Option<Arc<dyn InvalidationLog>>,
@@ -25,14 +26,12 @@ impl Tiers {
     }
 
     /// With one more tier, which is asked after those that are there already.
-    #[must_use]
     pub fn then(mut self, store: Arc<dyn RemoteStore>) -> Self {
         self.stores.push(store);
         self
     }
 
     /// With the log of invalidations. It has to go into the ledger that the cache is made with.
-    #[must_use]
     pub fn with_log(mut self, log: Arc<dyn InvalidationLog>) -> Self {
         self.log = Some(log);
         self
@@ -64,6 +63,7 @@ pub(super) fn count(cell: &AtomicU64) {
 
 /// Figures of one tier, since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TierStats {
     /// Its name.
     pub name: &'static str,

@@ -197,7 +197,7 @@ fn is_outdated(holder: &LeaseHolder, cache: &Cache, rules: &RouteRules, request:
     // A response with more tags than are kept is not stored by any replica.
     let Some(tags) = rules.known_tags(&request.parts, &request.key) else { return true };
     let about = Subject { url: request.key.url(), tags: (&tags).into() };
-    !rules.tags.in_response().is_empty() || ledger.check(&about, holder.position) != Validity::Valid
+    rules.reads_tags() || ledger.check(&about, holder.position) != Validity::Valid
 }
 
 fn selecting(found: &Lookup) -> Option<&VarySpec> {

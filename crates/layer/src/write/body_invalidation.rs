@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use larder_store::{Invalidation, InvalidationTarget};
 use pin_project_lite::pin_project;
@@ -22,12 +22,10 @@ use crate::body::log::{LogWriter, body_log};
 use crate::body::request::RequestBody;
 use crate::cache::Cache;
 use crate::error::{BodyError, BoxError, FetchError};
-use crate::rules::BodyInvalidation;
+use crate::json::{Content, JsonFields, Scanner};
+use crate::rules::{BodyInvalidation, Invalidates, Refetch};
 use crate::task::detached::detach;
-use crate::upstream::ClientBody;
-use crate::upstream::announced_length;
-use crate::write::json_fields::{Content, JsonFields, Scanner};
-use crate::write::refetch::Refetch;
+use crate::upstream::{ClientBody, announced_length};
 
 /// How long an answer is read for its members after its client left.
 const DETACHED: Duration = Duration::from_secs(60);
@@ -50,9 +48,25 @@ struct Seen {
     ended: bool,
 }
 
+/// The targets that are known beforehand, a watcher where there are more, and the body to be sent in place of the client's.
+pub(crate) fn watch<R: ClientBody>(
+    invalidates: Invalidates,
+    fields: &HeaderMap,
+    body: R,
+) -> (Vec<InvalidationTarget>, Option<BodyWatcher>, RequestBody) {
+    let Invalidates { known, by_bodies } = invalidates;
+    match by_bodies {
+        Some(rules) => {
+            let (watcher, body) = BodyWatcher::about(rules, fields, body);
+            (known, Some(watcher), body)
+        }
+        None => (known, None, RequestBody::new(body)),
+    }
+}
+
 impl BodyWatcher {
     /// Rules about a request whose body is still to come, and that body, to be sent in place of the client's.
-    pub(crate) fn about<R: ClientBody>(rules: Box<dyn BodyInvalidation>, fields: &HeaderMap, body: R) -> (Self, RequestBody) {
+    fn about<R: ClientBody>(rules: Box<dyn BodyInvalidation>, fields: &HeaderMap, body: R) -> (Self, RequestBody) {
         let wanted = rules.in_request();
         if wanted.is_empty() || body.is_end_stream() || !readable("request", fields) {
             return (Self { rules, request: None, early: Vec::new(), refetches: Vec::new() }, RequestBody::new(body));
@@ -207,7 +221,7 @@ impl Drop for Watch {
 
 impl<B: Body<Data = Bytes>> Watched<B> {
     /// The body of an answer with these fields.
-    pub(crate) fn new(cache: Arc<Cache>, watcher: BodyWatcher, fields: &HeaderMap, body: B) -> Self {
+    fn new(cache: Arc<Cache>, watcher: BodyWatcher, fields: &HeaderMap, body: B) -> Self {
         let wanted = if Content::of(fields) == Content::Json { watcher.rules.in_response() } else { &[] };
         let scanner = Scanner::new(wanted);
         Self { body, watch: Some(Watch { cache, watcher: Some(watcher), scanner }), settling: None, held: None }
@@ -257,11 +271,19 @@ where
     }
 }
 
+/// The answer of a write whose body is watched.
+pub(crate) fn watched<B: Body<Data = Bytes>>(cache: &Arc<Cache>, watcher: BodyWatcher, response: Response<B>) -> Response<Watched<B>> {
+    let (head, body) = response.into_parts();
+    let body = Watched::new(Arc::clone(cache), watcher, &head.headers, body);
+    Response::from_parts(head, body)
+}
+
 /// Passes an answer on while it is read. A task of its own reads it: what it names becomes old even if its client leaves.
-pub(crate) fn pass_along<B>(cache: &Arc<Cache>, answer: Response<Watched<B>>) -> Response<CacheBody<B>>
+pub(crate) fn pass_watched<B>(cache: &Arc<Cache>, watcher: BodyWatcher, response: Response<B>) -> Response<CacheBody<B>>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
+    let answer = watched(cache, watcher, response);
     let length = announced_length(&answer);
     let (writer, handle) = body_log(Arc::clone(&cache.in_flight));
     let (head, body) = answer.into_parts();
@@ -270,11 +292,11 @@ where
         None => CacheBody::empty(),
     };
     writer.stop_keeping();
-    detach(relay(body, writer));
+    detach(relay(body, head.status, writer));
     Response::from_parts(head, passed)
 }
 
-async fn relay<B>(body: Watched<B>, writer: LogWriter)
+async fn relay<B>(body: Watched<B>, status: StatusCode, writer: LogWriter)
 where
     B: Body<Data = Bytes, Error: Into<BoxError>>,
 {
@@ -294,7 +316,7 @@ where
         };
         match frame {
             None => return writer.complete(trailers),
-            Some(Err(error)) => return writer.break_off(BodyError::Upstream(FetchError::new(error))),
+            Some(Err(error)) => return writer.break_off(BodyError::of(FetchError::of(error), status)),
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) if data.is_empty() => {}
                 Ok(data) => writer.append(data),

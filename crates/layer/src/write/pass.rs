@@ -35,10 +35,7 @@ pub(crate) async fn pass<S: Upstream, R: ClientBody>(
                 // A client that left does not want the answer; what the write made old is old all the same.
                 let _ = reply.send(write(service, request, caller, reason, status).await);
             };
-            DetachedTask::new(writing)
-                .run_until(answer)
-                .await
-                .unwrap_or_else(|_| Err(FetchError::new("the exchange with the upstream was lost")))
+            DetachedTask::new(writing).run_until(answer).await.unwrap_or_else(|_| Err(FetchError::lost()))
         }
         _ => read(service, request, reason, status).await,
     };
@@ -59,7 +56,7 @@ async fn read<S: Upstream, R: ClientBody>(
     let mut answer = call(&service.inner, || Request::from_parts(parts, RequestBody::new(body))).await?;
     // What they name is not kept, and they are not for clients.
     let _ = service.route.tags.take_tags(answer.headers_mut());
-    Ok(passed(answer.map(CacheBody::upstream), status, reason))
+    Ok(passed(CacheBody::upstream(answer), status, reason))
 }
 
 /// An answer that goes to its client as it is.

@@ -1,6 +1,5 @@
 //! Refetches: responses that a write made old, and that were served from the store before, are fetched again at once.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use http::header::HOST;
@@ -12,11 +11,9 @@ use larder_store::StoredResponse;
 use crate::collapse::flight::Join;
 use crate::fetch::walk::in_background;
 use crate::lookup::request::ClientRequest;
+use crate::rules::Refetch;
 use crate::service::CacheService;
 use crate::upstream::Upstream;
-
-/// A fetch that begins when it is polled: after the response that it replaces was invalidated.
-pub type Refetch = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl<S: Upstream> CacheService<S> {
     /// The fetches that bring back what is stored for GETs of `target` and has been served from the store since it was fetched: one for

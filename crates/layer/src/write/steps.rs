@@ -8,10 +8,9 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
-use http_body::Body;
+use http_body::Body as _;
 use larder_semantics::CacheStatus;
 use larder_semantics::invalidation::invalidated;
 use larder_semantics::{
@@ -22,7 +21,6 @@ use tokio::sync::oneshot;
 
 use crate::body::CacheBody;
 use crate::body::request::RequestBody;
-use crate::cache::Cache;
 use crate::caller::Caller;
 use crate::clock::monotonic;
 use crate::collapse::answer::leaders_answer;
@@ -31,13 +29,12 @@ use crate::error::FetchError;
 use crate::fetch::state::Fetch;
 use crate::lookup::request::ClientRequest;
 use crate::outcome::{CacheResult, Served};
-use crate::rules::{Invalidates, RouteRules, TagsInBody};
+use crate::rules::{Refetch, RouteRules, TagsInBody};
 use crate::service::CacheService;
 use crate::task::detached::{DetachedTask, detach};
 use crate::upstream::{ClientBody, Upstream, UpstreamBody, announced_length, call};
-use crate::write::body_invalidation::{BodyWatcher, Watched, pass_along};
+use crate::write::body_invalidation::{BodyWatcher, pass_watched, watch, watched};
 use crate::write::pass::passed;
-use crate::write::refetch::Refetch;
 
 /// Sends a write and makes old what it names. To be run to its end, whether its client is there or not: what the origin has done cannot be
 /// told from what it has not.
@@ -65,17 +62,11 @@ pub(crate) async fn write<S: Upstream, R: ClientBody>(
     let mut served = match (kept, watcher) {
         (Some(kept), Some(watcher)) => kept.stream(service, watched(&cache, watcher, response), status).await?,
         (Some(kept), None) => kept.stream(service, response, status).await?,
-        (None, Some(watcher)) => passed(pass_along(&cache, watched(&cache, watcher, response)), status, reason),
-        (None, None) => passed(response.map(CacheBody::upstream), status, reason),
+        (None, Some(watcher)) => passed(pass_watched(&cache, watcher, response), status, reason),
+        (None, None) => passed(CacheBody::upstream(response), status, reason),
     };
     served.outcome.upstream = Some(upstream);
     Ok(served)
-}
-
-fn watched<B: Body<Data = Bytes>>(cache: &Arc<Cache>, watcher: BodyWatcher, response: Response<B>) -> Response<Watched<B>> {
-    let (head, body) = response.into_parts();
-    let body = Watched::new(Arc::clone(cache), watcher, &head.headers, body);
-    Response::from_parts(head, body)
 }
 
 /// A request with an unsafe method on its way.
@@ -128,14 +119,8 @@ impl Write {
     /// The write, and its body to be sent in place of the client's.
     fn begin<S: Upstream, R: ClientBody>(service: &CacheService<S>, parts: &Parts, caller: Caller, body: R) -> (Self, RequestBody) {
         let (began, request_time) = (service.cache.store.ledger().position(), service.cache.clock.now());
-        let Invalidates { known, by_bodies } = service.route.writes.invalidates(parts, caller.target(&parts.uri, &parts.headers));
-        let (watcher, body) = match by_bodies {
-            Some(rules) => {
-                let (watcher, body) = BodyWatcher::about(rules, &parts.headers, body);
-                (Some(watcher), body)
-            }
-            None => (None, RequestBody::new(body)),
-        };
+        let invalidates = service.route.writes.invalidates(parts, caller.target(&parts.uri, &parts.headers));
+        let (known, watcher, body) = watch(invalidates, &parts.headers, body);
         (Self { parts: parts.clone(), caller, began, request_time, made_old: known, watcher }, body)
     }
 
@@ -273,7 +258,7 @@ impl Kept {
             Ok(Reply { outcome: FetchOutcome::Fetched(pending), own: Own::Head { head, reader } }) => {
                 Ok(leaders_answer(&self.request, head, &pending, reader, status, CacheResult::Bypass))
             }
-            _ => Err(FetchError::new("the exchange with the upstream was lost")),
+            _ => Err(FetchError::lost()),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{Origin, OriginBody, Reply, finish, frame, get, header, read, request, rules, send, start, streaming};
+use common::{Origin, OriginBody, Reply, finish, frame, get, header, read, request, send, start, streaming};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::{BodyExt, Full};
 use larder_semantics::{FreshnessLifetime, HeadFlags, LifetimeSource, StoredFields, StoredHead};
@@ -156,8 +156,8 @@ impl Setup {
         });
         let (clock, _) = Clock::manual(common::START);
         let tiers = Tiers::new().then(Arc::clone(&tier) as _).with_log(Arc::new(NoLog));
-        let cache = Cache::with_tiers(stored.capacity, 1 << 20, clock, Arc::default(), tiers);
-        let rules = larder_tower::RouteRules { max_object: 64 << 20, ..rules() };
+        let cache = Cache::builder(stored.capacity).max_object(1 << 20).clock(clock).tiers(tiers).build();
+        let rules = common::builder().max_object(64 << 20).build();
         Self { cache: CacheService::new(origin, cache, Arc::new(rules)), tier, content, chunks: Some(chunks) }
     }
 

@@ -8,9 +8,9 @@ use http::request::Parts;
 use http_body_util::{BodyExt, Full};
 use larder_semantics::Target;
 use larder_store::{Invalidation, InvalidationTarget};
-use larder_tower::{BodyInvalidation, CacheService, Caller, FetchError, Invalidates, JsonFields, RouteRules, TagSource, WriteRules};
+use larder_tower::{BodyInvalidation, CacheService, Caller, FetchError, Invalidates, JsonFields, TagSource, WriteRules};
 
-use crate::common::{Origin, Read, Reply, channel, frame, get, header, read, request, response, rules, send, start, streaming, with_rules};
+use crate::common::{self, Origin, Read, Reply, channel, frame, get, header, read, request, response, send, start, streaming, with_rules};
 
 /// A write makes `tag:VALUE` old for the members `from` of the request and `to` of the answer.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl Names {
 
 impl WriteRules for Names {
     fn invalidates(&self, _: &Parts, _: Target<'_>) -> Invalidates {
-        Invalidates { known: Vec::new(), by_bodies: Some(Box::new(Self::new())) }
+        Invalidates::default().with_bodies(Self::new())
     }
 }
 
@@ -61,7 +61,7 @@ impl TagSource for Tags {
 }
 
 fn cache(origin: Origin) -> CacheService<Origin> {
-    with_rules(origin, RouteRules { writes: Arc::new(Names::new()), tags: Arc::new(Tags(Vec::new())), ..rules() }).0
+    with_rules(origin, common::builder().writes(Names::new()).tags(Tags(Vec::new())).build()).0
 }
 
 fn stored() -> Reply {
@@ -95,7 +95,7 @@ struct Refreshing(std::sync::OnceLock<CacheService<Origin>>);
 
 impl WriteRules for Refreshing {
     fn invalidates(&self, _: &Parts, _: Target<'_>) -> Invalidates {
-        Invalidates { known: Vec::new(), by_bodies: Some(Box::new(Names::new())) }
+        Invalidates::default().with_bodies(Names::new())
     }
 
     fn refetch(&self, _: &Parts, target: Target<'_>, _: &[InvalidationTarget]) -> Vec<larder_tower::Refetch> {
@@ -109,7 +109,7 @@ async fn what_an_answer_names_at_its_end_does_not_undo_what_was_fetched_again() 
     for body in [r#"{"to": "a"}"#, r#"{"to": null}"#] {
         let origin = Origin::new(move |request| if request.method() == "PUT" { json(body) } else { stored() });
         let writes = Arc::new(Refreshing::default());
-        let rules = RouteRules { writes: Arc::clone(&writes) as _, tags: Arc::new(Tags(Vec::new())), ..rules() };
+        let rules = common::builder().shared_writes(Arc::clone(&writes) as _).tags(Tags(Vec::new())).build();
         let cache = with_rules(origin.clone(), rules).0;
         writes.0.set(cache.clone()).expect("once");
         stored_under(&cache, &["/a"]).await;
@@ -152,7 +152,7 @@ struct Known(bool);
 
 impl WriteRules for Known {
     fn invalidates(&self, _: &Parts, _: Target<'_>) -> Invalidates {
-        Invalidates { known: vec![InvalidationTarget::Tag("known".to_owned())], by_bodies: Some(Box::new(Names::new())) }
+        Invalidates::from(vec![InvalidationTarget::Tag("known".to_owned())]).with_bodies(Names::new())
     }
 
     fn never_arrived(&self, _: &FetchError) -> bool {
@@ -172,7 +172,7 @@ async fn a_write_without_any_answer_may_have_taken_place_unless_it_never_arrived
                 }
             }
         });
-        let rules = RouteRules { writes: Arc::new(Known(never_arrived)), tags: Arc::new(Tags(Vec::new())), ..rules() };
+        let rules = common::builder().writes(Known(never_arrived)).tags(Tags(Vec::new())).build();
         let cache = with_rules(origin, rules).0;
         stored_under(&cache, &["/known", "/a", "/write", "/b"]).await;
         let request = Request::post("/write").header("host", "example.com").header("content-type", "application/json");
@@ -256,7 +256,7 @@ async fn an_answer_that_breaks_off_breaks_off() {
 }
 
 fn tagged(origin: Origin) -> CacheService<Origin> {
-    with_rules(origin, RouteRules { tags: Arc::new(Tags(vec!["tag".to_owned()])), ..rules() }).0
+    with_rules(origin, common::builder().tags(Tags(vec!["tag".to_owned()])).build()).0
 }
 
 async fn purge(cache: &CacheService<Origin>, tag: &str) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::{Origin, finish, frame, get, header, request, response, rules, send, start, streaming, with_rules};
+use common::{Origin, finish, frame, get, header, request, response, send, start, streaming, with_rules};
 use tokio::sync::{Barrier, Semaphore};
 
 const MANY: usize = 500;
@@ -202,7 +202,7 @@ async fn after_a_write_nobody_joins_an_older_flight() {
 async fn a_follower_that_waited_long_enough_asks_by_itself() {
     let gate = Arc::new(Semaphore::new(0));
     let origin = gated(&gate, || response(200, "body").header("cache-control", "max-age=60"));
-    let rules = larder_tower::RouteRules { collapse_wait: Duration::from_secs(10), ..rules() };
+    let rules = common::builder().collapse_wait(Duration::from_secs(10)).build();
     let (cache, _) = with_rules(origin.clone(), rules);
     let mut waiting = start(&cache, [get("/a"), get("/a")]);
     let follower = waiting.pop().expect("two");

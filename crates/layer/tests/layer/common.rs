@@ -7,18 +7,16 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, response};
 use http_body_util::channel::{Channel, Sender};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
-use larder_semantics::{KeyRules, Policy, QueryRules, Timestamp};
 use larder_tower::clock::{Clock, ClockHand};
 use larder_tower::{
-    BoxError, Cache, CacheBody, CacheService, Caller, FetchError, MayBypass, NoTags, NoWrites, Outcome, Pressure, RequestBody, RouteRules,
-    ServeFuture,
+    BoxError, Cache, CacheBody, CacheService, Caller, FetchError, MayBypass, Outcome, RequestBody, RouteRules, RouteRulesBuilder,
+    ServeFuture, Timestamp,
 };
 use tower_service::Service;
 
@@ -146,22 +144,17 @@ impl Reply {
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_000_000_000);
 
 pub(crate) fn rules() -> RouteRules {
-    let query = QueryRules { sort: true, drop: vec!["utm_*".into()], drop_empty: false, bypass: Some("no_cache".into()) };
-    RouteRules {
-        index: 0,
-        name: "test".into(),
-        class: None,
-        policy: Policy::default(),
-        key: KeyRules { namespace: "default".into(), version: 1, query, identity: Vec::new() },
-        cache: true,
-        max_object: 1 << 20,
-        collapse_wait: Duration::from_secs(10),
-        cache_status_key: false,
-        may_bypass: MayBypass::anyone(),
-        tags: Arc::new(NoTags),
-        writes: Arc::new(NoWrites),
-        pressure: Pressure::default(),
-    }
+    builder().build()
+}
+
+/// The same, to be changed.
+pub(crate) fn builder() -> RouteRulesBuilder {
+    RouteRules::builder()
+        .name("test")
+        .sort_query(true)
+        .drop_parameters(["utm_*"])
+        .bypass_parameter("no_cache", MayBypass::anyone())
+        .max_object(1 << 20)
 }
 
 /// A cache with a clock that stands still.
@@ -172,7 +165,7 @@ pub(crate) fn service(origin: Origin) -> CacheService<Origin> {
 /// A cache whose rules and clock the test holds.
 pub(crate) fn with_rules(origin: Origin, rules: RouteRules) -> (CacheService<Origin>, ClockHand) {
     let (clock, hand) = Clock::manual(START);
-    (CacheService::new(origin, Cache::new(64 << 20, 1 << 20, clock), Arc::new(rules)), hand)
+    (CacheService::new(origin, Cache::builder(64 << 20).max_object(1 << 20).clock(clock).build(), Arc::new(rules)), hand)
 }
 
 pub(crate) fn get(target: &str) -> Request<Empty<Bytes>> {

@@ -62,7 +62,7 @@ fn an_entry_costs_little_over_its_payload_and_weighs_what_it_costs() {
         let query = request.uri().query().expect("a query");
         answer(query["page=".len()..query.find('&').expect("two")].parse().expect("a number"))
     });
-    let cache = CacheService::new(origin, Cache::new(1 << 30, 8 << 20, clock), Arc::new(common::rules()));
+    let cache = CacheService::new(origin, Cache::builder(1 << 30).max_object(8 << 20).clock(clock).build(), Arc::new(common::rules()));
     // The shape, and what a thread keeps.
     for number in 0..10 {
         ask(&cache, number);

@@ -78,7 +78,7 @@ impl RemoteStore for Filled {
 fn cold_replica(etag: Option<&'static str>, origin: Origin) -> CacheService<Origin> {
     let (clock, _) = Clock::manual(common::START);
     let tiers = Tiers::new().then(Arc::new(Filled { etag })).with_log(Arc::new(NoLog));
-    let cache = Cache::with_tiers(64 << 20, 1 << 20, clock, Arc::default(), tiers);
+    let cache = Cache::builder(64 << 20).max_object(1 << 20).clock(clock).tiers(tiers).build();
     CacheService::new(origin, cache, Arc::new(common::rules()))
 }
 

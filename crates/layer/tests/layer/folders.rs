@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the bottom to the top: a folder may import those before it.
-const FOLDERS: [&str; 7] = ["task", "body", "lookup", "tiers", "collapse", "fetch", "write"];
+const FOLDERS: [&str; 10] = ["error", "task", "json", "rules", "body", "lookup", "tiers", "collapse", "fetch", "write"];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());

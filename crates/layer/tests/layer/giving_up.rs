@@ -5,7 +5,7 @@ use crate::common;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{Origin, channel, frame, get, response, rules, send, start, streaming, with_rules};
+use common::{Origin, builder, channel, frame, get, response, send, start, streaming, with_rules};
 use larder_tower::{CacheService, Pressure};
 use tokio::sync::Semaphore;
 
@@ -37,8 +37,8 @@ fn gated(gate: &Arc<Semaphore>) -> (CacheService<Origin>, Arc<AtomicUsize>, Pres
             Ok(response(200, "body").header("cache-control", "max-age=60").build())
         }
     });
-    let rules = rules();
-    let pressure = rules.pressure.clone();
+    let pressure = Pressure::default();
+    let rules = builder().pressure(pressure.clone()).build();
     (with_rules(origin, rules).0, open, pressure)
 }
 
@@ -105,8 +105,8 @@ async fn a_body_that_nobody_reads_is_given_up_and_one_that_is_read_is_not() {
         script.lock().unwrap().push(sender);
         streaming(200, body).header("cache-control", "max-age=60")
     });
-    let rules = rules();
-    let pressure = rules.pressure.clone();
+    let pressure = Pressure::default();
+    let rules = builder().pressure(pressure.clone()).build();
     let cache = with_rules(origin, rules).0;
     let mut asking = Vec::new();
     for target in ["/read", "/left"] {
@@ -142,8 +142,8 @@ async fn a_refresh_in_the_background_is_not_given_up() {
             Ok(response(200, "body").header("cache-control", "max-age=1, stale-while-revalidate=60").build())
         }
     });
-    let rules = rules();
-    let pressure = rules.pressure.clone();
+    let pressure = Pressure::default();
+    let rules = builder().pressure(pressure.clone()).build();
     let (cache, hand) = with_rules(origin, rules);
     send(&cache, get("/a")).await;
     hand.advance(5);

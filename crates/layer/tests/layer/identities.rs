@@ -3,11 +3,12 @@
 use larder_semantics::IdentityPart;
 use larder_tower::RouteRules;
 
-use crate::common::{Origin, request, response, rules, send, with_rules};
+use crate::common::{Origin, builder, request, response, rules, send, with_rules};
 
 fn by(identity: Vec<IdentityPart>) -> RouteRules {
-    let own = rules();
-    RouteRules { key: larder_semantics::KeyRules { identity, ..own.key.clone() }, ..own }
+    let mut key = rules().key().clone();
+    key.identity = identity;
+    builder().key(key).build()
 }
 
 fn origin(cache_control: &'static str) -> Origin {

@@ -116,7 +116,7 @@ fn replica(
 ) -> (CacheService<Origin>, Arc<Tier>) {
     let tier = Arc::new(Tier { script: Box::new(script), looks: AtomicUsize::new(0), free: AtomicBool::new(false), ended: Arc::default() });
     let tiers = Tiers::new().then(Arc::clone(&tier) as _).with_log(Arc::new(NoLog));
-    let cache = Cache::with_tiers(64 << 20, 1 << 20, Clock::manual(common::START).0, Arc::default(), tiers);
+    let cache = Cache::builder(64 << 20).max_object(1 << 20).clock(Clock::manual(common::START).0).tiers(tiers).build();
     (CacheService::new(origin, cache, Arc::new(rules())), tier)
 }
 

@@ -27,8 +27,11 @@ fn answer() -> Response<Full<Bytes>> {
 fn a_miss_takes_few_allocations() {
     const MISSES: u64 = 640;
     let (clock, _) = Clock::manual(common::START);
-    let cache =
-        CacheService::new(Instant(|_: &Request<RequestBody>| answer()), Cache::new(64 << 20, 1 << 20, clock), Arc::new(common::rules()));
+    let cache = CacheService::new(
+        Instant(|_: &Request<RequestBody>| answer()),
+        Cache::builder(64 << 20).max_object(1 << 20).clock(clock).build(),
+        Arc::new(common::rules()),
+    );
     let mut total = 0;
     for number in 0..MISSES {
         let request = common::get(&format!("/a?b={number}&c=2"));

@@ -2,8 +2,12 @@
 
 use crate::common;
 
+use std::io;
+
 use common::{Origin, header, request, response};
+use http::StatusCode;
 use http_body_util::BodyExt;
+use larder_tower::{CacheResult, FetchError, FetchErrorKind, Outcome, Reason};
 use tower_service::Service;
 
 #[tokio::test]
@@ -50,4 +54,104 @@ fn a_stale_answer_needs_no_runtime() {
     hand.advance(2);
     let served = cache.serve(common::get("/a"), larder_tower::Caller::default(), |_| ()).into_ready().expect("an answer at once");
     assert!(served.outcome.stale);
+}
+
+#[tokio::test]
+async fn a_response_tells_layers_around_it_how_it_came_about() {
+    let mut cache = common::service(Origin::new(|_| response(200, "x").header("cache-control", "max-age=60")));
+    let mut results = Vec::new();
+    for fields in [&[][..], &[], &[("cache-control", "no-cache")]] {
+        let Ok(response) = cache.call(request("GET", "/a", fields)).await;
+        let outcome = response.extensions().get::<Outcome>().expect("an outcome");
+        results.push((outcome.result, outcome.reason, header(&response, "x-cache")));
+        response.into_body().collect().await.expect("complete");
+    }
+    let miss = |reason| (CacheResult::Miss, reason, "MISS".to_owned());
+    assert_eq!(results, [miss(Reason::Absent), (CacheResult::Hit, Reason::Fresh, "HIT".to_owned()), miss(Reason::RequestNoCache)]);
+}
+
+#[tokio::test]
+async fn rfc9209_a_failure_is_an_answer_that_says_what_went_wrong_and_nothing_of_the_inside() {
+    let tagged = FetchError::new(FetchErrorKind::Overloaded, "10.0.0.7 is full").with_upstream_status(StatusCode::TOO_MANY_REQUESTS);
+    for (error, status, proxy_status, kind) in [
+        (io::ErrorKind::ConnectionRefused.into(), 502, "larder; error=destination_unavailable", FetchErrorKind::Connect),
+        (io::ErrorKind::TimedOut.into(), 504, "larder; error=http_response_timeout", FetchErrorKind::Timeout),
+        (io::Error::other("10.0.0.7 is odd"), 502, "larder; error=proxy_internal_error", FetchErrorKind::Other),
+        (io::Error::other(tagged), 503, "larder; error=connection_limit_reached", FetchErrorKind::Overloaded),
+    ] {
+        let error = std::sync::Mutex::new(Some(error));
+        let origin = Origin::waiting(move |_| std::future::ready(Err(error.lock().unwrap().take().expect("asked once"))));
+        let Ok(response) = common::service(origin).call(request("GET", "/a", &[])).await;
+        assert_eq!((response.status().as_u16(), header(&response, "proxy-status").as_str()), (status, proxy_status));
+        assert_eq!(header(&response, "cache-control"), "no-store");
+        assert_eq!(response.extensions().get::<FetchError>().map(FetchError::kind), Some(kind));
+        assert_eq!(response.into_body().collect().await.expect("complete").to_bytes(), "");
+    }
+}
+
+/// An error of the inner service's own type, beside one that tells its kind and status.
+#[tokio::test]
+async fn rfc9209_2_1_5_the_status_of_a_failed_answer_is_told() {
+    #[derive(Clone, Debug)]
+    struct Refuses;
+
+    impl Service<http::Request<larder_tower::RequestBody>> for Refuses {
+        type Response = http::Response<common::OriginBody>;
+        type Error = FetchError;
+        type Future = std::future::Ready<Result<Self::Response, FetchError>>;
+
+        fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), FetchError>> {
+            std::task::Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: http::Request<larder_tower::RequestBody>) -> Self::Future {
+            let error =
+                FetchError::new(FetchErrorKind::Protocol, "a page of errors").with_upstream_status(StatusCode::INTERNAL_SERVER_ERROR);
+            std::future::ready(Err(error))
+        }
+    }
+
+    let mut cache = larder_tower::CacheService::new(Refuses, larder_tower::Cache::new(1 << 20), common::rules());
+    let Ok(response) = cache.call(request("GET", "/a", &[])).await;
+    assert_eq!(header(&response, "proxy-status"), "larder; error=http_protocol_error; received-status=500");
+    let error = response.extensions().get::<FetchError>().expect("the error");
+    assert_eq!((error.to_string().as_str(), error.upstream_status()), ("a page of errors", Some(StatusCode::INTERNAL_SERVER_ERROR)));
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_tells_the_status_of_its_answer() {
+    for (control, status) in [("max-age=60", 200), ("no-store", 200), ("no-store", 404)] {
+        let (mut sender, body) = common::channel();
+        let body = std::sync::Mutex::new(Some(body));
+        let origin = Origin::new(move |_| {
+            common::streaming(status, body.lock().unwrap().take().expect("asked once")).header("cache-control", control)
+        });
+        let Ok(response) = common::service(origin).call(request("GET", "/a", &[])).await;
+        let mut body = response.into_body();
+        sender.send_data("some".into()).await.expect("somebody reads");
+        assert_eq!(common::frame(&mut body).await.expect("a frame").expect("bytes"), "some");
+        sender.abort(Box::new(io::Error::from(io::ErrorKind::ConnectionReset)));
+        let broken = common::frame(&mut body).await.expect("an error").expect_err("it broke off");
+        let error = broken.fetch_error().expect("the inner service's");
+        assert_eq!((error.kind(), error.upstream_status().map(|status| status.as_u16())), (FetchErrorKind::Terminated, Some(status)));
+    }
+}
+
+#[tokio::test]
+async fn rfc9110_7_8_each_upgrade_is_a_connection_of_its_own() {
+    let origin = Origin::new(|request| match request.headers().contains_key("upgrade") {
+        true => response(101, "").header("upgrade", "websocket"),
+        false => response(200, "page").header("cache-control", "max-age=60"),
+    });
+    let mut cache = common::service(origin.clone());
+    let upgrade = [("connection", "upgrade"), ("upgrade", "websocket")];
+    for _ in 0..2 {
+        let Ok(response) = cache.call(request("GET", "/a", &upgrade)).await;
+        let outcome = response.extensions().get::<Outcome>().expect("an outcome");
+        assert_eq!((response.status().as_u16(), outcome.result, outcome.reason), (101, CacheResult::Bypass, Reason::Upgrade));
+    }
+    assert_eq!(origin.count(), 2);
+    assert!(origin.fields(0).contains_key("upgrade"));
+    let Ok(page) = cache.call(request("GET", "/a", &[])).await;
+    assert_eq!(header(&page, "x-cache"), "MISS");
 }

@@ -2,6 +2,8 @@
 
 use crate::common;
 
+use std::time::Duration;
+
 use common::{Origin, Reply, finish, get, header, request, response, send, start, with_rules};
 use http::Request;
 use larder_semantics::Reason;
@@ -98,10 +100,7 @@ async fn where_everybody_is_refused_nobody_waits_for_long() {
 async fn a_failure_without_a_lifetime_takes_no_place() {
     for status in [405, 414, 501] {
         let origin = spoiled("x-odd", move || response(status, "no"));
-        let rules = larder_tower::RouteRules {
-            policy: larder_semantics::Policy { stale_if_error: 600, ..larder_semantics::Policy::default() },
-            ..common::rules()
-        };
+        let rules = common::builder().stale_if_error(Duration::from_secs(600)).build();
         let (cache, hand) = with_rules(origin, rules);
         send(&cache, get("/a")).await;
         hand.advance(200);

@@ -5,7 +5,7 @@ use crate::common;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{Origin, OriginBody, channel, finish, get, header, read, request, response, rules, send, start, streaming, with_rules};
+use common::{Origin, OriginBody, channel, finish, get, header, read, request, response, send, start, streaming, with_rules};
 use http::HeaderMap;
 use http::request::Parts;
 use larder_semantics::Reason;
@@ -37,7 +37,7 @@ impl TagSource for Named {
 }
 
 fn tagged(origin: Origin) -> CacheService<Origin> {
-    let rules = larder_tower::RouteRules { tags: Arc::new(Named), class: Some("project".into()), ..rules() };
+    let rules = common::builder().tags(Named).class("project").build();
     with_rules(origin, rules).0
 }
 

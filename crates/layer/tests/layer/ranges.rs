@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use common::{Origin, OriginBody, Read, Reply, channel, frame, header, request, response, rules, send, streaming, with_rules};
+use common::{Origin, OriginBody, Read, Reply, channel, frame, header, request, response, send, streaming, with_rules};
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use larder_semantics::Reason;
@@ -53,7 +53,7 @@ fn file_of(length: u64, request: &Request<RequestBody>, tag: &str) -> Reply {
 }
 
 fn small() -> RouteRules {
-    RouteRules { max_object: MAX, ..rules() }
+    common::builder().max_object(MAX).build()
 }
 
 fn cached(origin: &Origin) -> (CacheService<Origin>, ClockHand) {
@@ -175,7 +175,7 @@ async fn rfc9111_3_3_a_part_is_never_taken_for_the_whole() {
 #[tokio::test]
 async fn several_ranges_are_answered_where_all_are_there() {
     let origin = Origin::new(|request| file_of(4_000, request, "\"1\""));
-    let (cache, _) = with_rules(origin.clone(), RouteRules { max_object: 3_000, ..rules() });
+    let (cache, _) = with_rules(origin.clone(), common::builder().max_object(3_000).build());
     range(&cache, "bytes=0-1999").await;
     let inside = range(&cache, "bytes=0-9,1000-1009").await;
     assert_eq!((inside.response.status().as_u16(), inside.x_cache().as_str()), (206, "HIT"));
@@ -283,7 +283,7 @@ async fn rfc9111_3_4_a_part_that_has_become_complete_answers_everyone() {
             response(200, "first").header("cache-control", "no-store")
         })
     };
-    let (cache, _) = with_rules(origin.clone(), RouteRules { max_object: LENGTH, ..rules() });
+    let (cache, _) = with_rules(origin.clone(), common::builder().max_object(LENGTH).build());
     send(&cache, common::get("/a")).await;
     is_part(&range(&cache, "bytes=0-59").await, "MISS", 0, 59);
     is_part(&range(&cache, "bytes=50-").await, "MISS", 50, 99);

@@ -6,9 +6,9 @@ use std::sync::{Arc, OnceLock};
 use http::request::Parts;
 use larder_semantics::Target;
 use larder_store::InvalidationTarget;
-use larder_tower::{CacheService, Invalidates, Refetch, RouteRules, WriteRules};
+use larder_tower::{CacheService, Invalidates, Refetch, WriteRules};
 
-use crate::common::{Origin, get, header, request, response, rules, send, with_rules};
+use crate::common::{self, Origin, get, header, request, response, send, with_rules};
 
 /// Whatever a write makes old is fetched again.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ impl WriteRules for Everything {
 
 fn cache(origin: &Origin) -> CacheService<Origin> {
     let writes = Arc::new(Everything::default());
-    let cache = with_rules(origin.clone(), RouteRules { writes: Arc::clone(&writes) as _, ..rules() }).0;
+    let cache = with_rules(origin.clone(), common::builder().shared_writes(Arc::clone(&writes) as _).build()).0;
     writes.0.set(cache.clone()).expect("once");
     cache
 }

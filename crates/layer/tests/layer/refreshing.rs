@@ -174,7 +174,7 @@ async fn a_refresh_that_turns_out_too_large_to_store_ends() {
         let reply = bodies.lock().unwrap().pop().expect("two requests");
         reply.header("cache-control", "max-age=1, stale-while-revalidate=60").header("vary", "x-any")
     });
-    let (cache, hand) = with_rules(origin.clone(), larder_tower::RouteRules { max_object: 8, ..common::rules() });
+    let (cache, hand) = with_rules(origin.clone(), common::builder().max_object(8).build());
     send(&cache, get("/a")).await;
     hand.advance(2);
     assert_eq!(send(&cache, get("/a")).await.text(), "old");

@@ -78,7 +78,7 @@ fn shared(origin: Origin, replicas: usize, takes: usize) -> (CacheService<Origin
     let (told, looks) = (Mutex::default(), AtomicUsize::new(0));
     let log = Arc::new(Log { gate: Semaphore::new(takes), ledger: Arc::clone(&ledger), told, replicas, looks });
     let tiers = Tiers::new().then(Arc::new(Nothing)).with_log(Arc::clone(&log) as _);
-    let cache = Cache::with_tiers(64 << 20, 1 << 20, clock, ledger, tiers);
+    let cache = Cache::builder(64 << 20).max_object(1 << 20).clock(clock).ledger(ledger).tiers(tiers).build();
     (CacheService::new(origin, cache, Arc::new(rules())), log)
 }
 

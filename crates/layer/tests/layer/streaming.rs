@@ -10,7 +10,7 @@ use common::{Origin, OriginBody, channel, frame, get, read, response, rules, sen
 use http_body_util::BodyExt;
 use http_body_util::channel::Sender;
 use larder_tower::clock::{Clock, ClockHand};
-use larder_tower::{BodyError, BoxError, Cache, CacheService, Caller, Invalidation, InvalidationTarget, RouteRules};
+use larder_tower::{BodyError, BoxError, Cache, CacheService, Caller, Invalidation, InvalidationTarget};
 use tokio::sync::Semaphore;
 
 /// An origin with one streamed answer, then plain ones.
@@ -85,7 +85,7 @@ async fn a_client_that_does_not_read_slows_neither_the_fill_nor_others() {
 async fn a_body_larger_than_the_limit_is_passed_on_whole_and_not_kept() {
     let (sender, body) = channel();
     let origin = once(body, CACHEABLE);
-    let (cache, _) = with_rules(origin.clone(), RouteRules { max_object: 10_000, ..rules() });
+    let (cache, _) = with_rules(origin.clone(), common::builder().max_object(10_000).build());
     let poured = pour(sender, 2_000, 1024);
     assert_eq!(send(&cache, get("/a")).await.body.unwrap().len(), 2_000 * 1024);
     assert_eq!(poured.await.unwrap(), 2_000);
@@ -96,7 +96,7 @@ async fn a_body_larger_than_the_limit_is_passed_on_whole_and_not_kept() {
 #[tokio::test]
 async fn a_body_larger_than_the_limit_waits_for_its_reader() {
     let (sender, body) = channel();
-    let (cache, _) = with_rules(once(body, CACHEABLE), RouteRules { max_object: 10_000, ..rules() });
+    let (cache, _) = with_rules(once(body, CACHEABLE), common::builder().max_object(10_000).build());
     let poured = pour(sender, 100_000, 1024);
     let answer = serve(&cache).await;
     // Nobody reads: once the fill is a window, the origin is held back, and memory with it.
@@ -193,7 +193,7 @@ fn small_budget(origin: Origin) -> CacheService<Origin> {
 
 fn with_hand(origin: Origin) -> (CacheService<Origin>, ClockHand) {
     let (clock, hand) = Clock::manual(common::START);
-    (CacheService::new(origin, Cache::new(8 << 20, 1 << 20, clock), Arc::new(rules())), hand)
+    (CacheService::new(origin, Cache::builder(8 << 20).max_object(1 << 20).clock(clock).build(), Arc::new(rules())), hand)
 }
 
 /// An origin whose long answers are a megabyte, of which it sends a frame whenever the gate lets it; others come in two frames.

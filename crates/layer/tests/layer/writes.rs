@@ -92,8 +92,8 @@ async fn rfc9110_8_7_a_later_get_is_answered_by_a_put_that_says_it_is_the_repres
         _ => response(200, "old").header("cache-control", "max-age=60").header("etag", "\"1\""),
     });
     for (store_put, result, text) in [(true, "HIT", "new"), (false, "MISS", "old")] {
-        let policy = larder_semantics::Policy { store_put, ..larder_semantics::Policy::default() };
-        let (cache, _) = with_rules(origin.clone(), larder_tower::RouteRules { policy, ..rules() });
+        let policy = larder_semantics::Policy::default().with(|policy| policy.store_put = store_put);
+        let (cache, _) = with_rules(origin.clone(), common::builder().policy(policy).build());
         send(&cache, get("/a")).await;
         assert_eq!(send(&cache, request("PUT", "/a", &[])).await.text(), "new");
         let read = send(&cache, get("/a")).await;
@@ -117,8 +117,8 @@ impl larder_tower::WriteRules for ReadElsewhere {
 #[tokio::test]
 async fn an_answer_to_a_write_is_stored_under_the_rules_of_reads() {
     let origin = Origin::new(|_| created("/a").header("cache-control", "public"));
-    let reading = Arc::new(larder_tower::RouteRules { name: "reads".into(), ..rules() });
-    let writing = larder_tower::RouteRules { writes: Arc::new(ReadElsewhere(Arc::clone(&reading))), ..rules() };
+    let reading = Arc::new(common::builder().name("reads").build());
+    let writing = common::builder().writes(ReadElsewhere(Arc::clone(&reading))).build();
     let (cache, _) = with_rules(origin.clone(), writing);
     let reads = larder_tower::CacheService::new(origin, Arc::clone(cache.cache()), reading);
     send(&cache, request("POST", "/a", &[])).await;
@@ -133,11 +133,8 @@ async fn an_answer_to_a_write_is_stored_under_the_rules_of_reads() {
 #[tokio::test]
 async fn rfc9111_4_4_what_a_write_makes_old_is_named_as_reads_have_it() {
     let origin = Origin::new(|_| response(200, "ok").header("cache-control", "max-age=60").header("location", "/b?page=3&x=1"));
-    let own = rules();
-    let mut key = own.key.clone();
-    key.query.drop.push("page".into());
-    let reading = Arc::new(larder_tower::RouteRules { key, ..own });
-    let writing = larder_tower::RouteRules { writes: Arc::new(ReadElsewhere(Arc::clone(&reading))), ..rules() };
+    let reading = Arc::new(common::builder().drop_parameters(["utm_*", "page"]).build());
+    let writing = common::builder().writes(ReadElsewhere(Arc::clone(&reading))).build();
     let (cache, _) = with_rules(origin.clone(), writing);
     let reads = larder_tower::CacheService::new(origin, Arc::clone(cache.cache()), reading);
     for target in ["/a?page=1&x=1", "/b?x=1"] {
@@ -151,7 +148,7 @@ async fn rfc9111_4_4_what_a_write_makes_old_is_named_as_reads_have_it() {
 #[tokio::test]
 async fn a_post_larger_than_the_route_keeps_passes_through() {
     let origin = Origin::new(|_| response(200, "0123456789").header("cache-control", "max-age=60").header("content-location", "/a"));
-    let (cache, _) = with_rules(origin, larder_tower::RouteRules { max_object: 5, ..rules() });
+    let (cache, _) = with_rules(origin, common::builder().max_object(5).build());
     assert_eq!(send(&cache, request("POST", "/a", &[])).await.text(), "0123456789");
     assert_eq!(send(&cache, get("/a")).await.x_cache(), "MISS");
 }

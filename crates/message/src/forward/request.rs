@@ -108,23 +108,9 @@ pub fn upstream_fields(
 /// The believed addresses before the peer's, the nearest first.
 type Trail = SmallVec<[IpAddr; 4]>;
 
-/// Whether the client asks to leave HTTP (RFC 9110 §7.8). Upgrades to other versions of HTTP do not count: they would carry requests
-/// past this gateway, and a server may ignore an upgrade it is not interested in.
-pub fn is_upgrade(version: Version, headers: &HeaderMap) -> bool {
-    version == Version::HTTP_11
-        && has(headers, &header::UPGRADE)
-        && list_contains(headers, &header::CONNECTION, "upgrade")
-        && headers.get(header::UPGRADE).and_then(|value| value.to_str().ok()).is_some_and(leaves_http)
-}
-
 /// Whether the field is there. A request has so few that looking at each name is cheaper than hashing the one that is wanted.
 fn has(headers: &HeaderMap, name: &HeaderName) -> bool {
     headers.keys().any(|key| key == name)
-}
-
-fn leaves_http(protocols: &str) -> bool {
-    let names = || protocols.split(',').map(|protocol| protocol.split('/').next().unwrap_or("").trim().to_ascii_lowercase());
-    names().any(|name| !name.is_empty()) && names().all(|name| !matches!(name.as_str(), "h2c" | "h2" | "http" | "tls"))
 }
 
 /// RFC 9110 §7.6.2; zero was answered before it came here, other methods may not carry a meaning in it.
@@ -326,19 +312,5 @@ mod tests {
         assert_eq!(get(&[("host", "A.Example:80")])["host"], "a.example", "as the key has it");
         assert_eq!(sent(Method::GET, Some(&CLIENT), HostPolicy::Upstream, &lines)["host"], "origin:3000");
         assert_eq!(get(&[])["host"], "origin:3000", "an HTTP/1.0 client may name none");
-    }
-
-    #[test]
-    fn rfc9110_7_8_an_upgrade_to_http_itself_is_no_upgrade() {
-        let upgrades = |protocol: &'static str| {
-            let request = Request::builder().header("connection", "keep-alive, Upgrade").header("upgrade", protocol);
-            let request = request.body(()).expect("request");
-            is_upgrade(request.version(), request.headers())
-        };
-        assert!(upgrades("websocket"));
-        assert!(upgrades("irc/6.9"));
-        for http in ["h2c", "HTTP/2.0", "websocket, h2c", "TLS/1.3", ""] {
-            assert!(!upgrades(http), "{http} would carry requests past the gateway");
-        }
     }
 }

@@ -25,8 +25,9 @@ pub use primary::{PrimaryKey, url_of};
 /// Between the URL and the identity. No URL in a key contains it, nor its first two bytes.
 const IDENTITY: &str = " #identity=";
 
-/// How a route turns a request into a key.
+/// How a route turns a request into a key. The default takes the URL as it was sent.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct KeyRules {
     /// First part of every key; letters, digits, `-`, `_`, `.`.
     pub namespace: String,
@@ -38,8 +39,15 @@ pub struct KeyRules {
     pub identity: Vec<IdentityPart>,
 }
 
-/// How the query enters the key. The origin always gets the client's own query, less the bypass parameter.
-#[derive(Clone, Debug)]
+impl Default for KeyRules {
+    fn default() -> Self {
+        Self { namespace: "default".to_owned(), version: 1, query: QueryRules::default(), identity: Vec::new() }
+    }
+}
+
+/// How the query enters the key: by default as it was sent. The origin always gets the client's own query, less the bypass parameter.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct QueryRules {
     /// Sort by name; repeated names keep their order.
     pub sort: bool,
@@ -53,6 +61,7 @@ pub struct QueryRules {
 
 /// One ingredient of an identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum IdentityPart {
     /// The value of a request field.
     Header(HeaderName),

@@ -6,6 +6,7 @@ macro_rules! reasons {
     ($($(#[doc = $doc:literal])* $name:ident = $text:literal,)+) => {
         /// Why a request was answered, or a response kept, as it was. One word each in `Cache-Status`, metrics, logs and `explain`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
         pub enum Reason { $($(#[doc = $doc])* $name,)+ }
 
         impl Reason {

@@ -143,7 +143,10 @@ fn a_304_that_forbids_storing_is_used_once() {
 
 #[test]
 fn a_routes_lifetime_does_not_hide_the_origins_from_the_next_calculation() {
-    let cache = Cache::with(Policy { ttl: 30, ttl_mode: larder_semantics::TtlMode::Cap, ..Policy::default() });
+    let cache = Cache::with(Policy::default().with(|policy| {
+        policy.ttl = 30;
+        policy.ttl_mode = larder_semantics::TtlMode::Cap;
+    }));
     let stored = cache.store(&[(CC, "max-age=60, must-revalidate"), ("etag", "\"1\"")]);
     assert_eq!(stored.lifetime.source, LifetimeSource::Route);
     let (head, _) = freshened(&cache, &[("etag", "\"1\"")], &stored);

@@ -150,7 +150,7 @@ fn rfc5861_3_stale_while_revalidate() {
 
 #[test]
 fn rfc5861_3_the_routes_window_stands_in_for_the_origins() {
-    let cache = Cache::with(Policy { stale_while_revalidate: 30, ..Policy::default() });
+    let cache = Cache::with(Policy::default().with(|policy| policy.stale_while_revalidate = 30));
     let stored = cache.store(&[(CC, "max-age=60")]);
     assert_eq!(cache.get(60, &[], &stored), Decision::ServeStale { age: 60, reason: Reason::StaleWhileRevalidate });
     let stored = cache.store(&[(CC, "max-age=60, stale-while-revalidate=0")]);
@@ -162,7 +162,7 @@ fn rfc5861_3_the_routes_window_stands_in_for_the_origins() {
 #[test]
 fn rfc5861_4_stale_if_error_of_response_route_and_request() {
     let plain = Cache::default();
-    let route = Cache::with(Policy { stale_if_error: 30, ..Policy::default() });
+    let route = Cache::with(Policy::default().with(|policy| policy.stale_if_error = 30));
     let on_error = |cache: &Cache, response: &str, request: &str, seconds| {
         let stored = cache.store(&[(CC, response)]);
         serve_on_error(&cache.policy, &cache.request(&Method::GET, &[(CC, request)]), &stored, after(seconds))

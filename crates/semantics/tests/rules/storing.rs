@@ -87,7 +87,10 @@ fn rfc9110_6_6_1_a_missing_or_broken_date_is_when_it_arrived() {
 
 #[test]
 fn a_routes_lifetime_is_what_the_client_sees() {
-    let cache = Cache::with(Policy { ttl: 60, ttl_mode: TtlMode::Override, ..Policy::default() });
+    let cache = Cache::with(Policy::default().with(|policy| {
+        policy.ttl = 60;
+        policy.ttl_mode = TtlMode::Override;
+    }));
     let stored = cache.store(&[(CC, "max-age=5, s-maxage=9, must-revalidate, ext=\"a b\""), ("expires", "0")]);
     assert_eq!(stored.lifetime.source, LifetimeSource::Route);
     assert_eq!(text(&stored.headers.to_map(), CC).as_deref(), Some("proxy-revalidate, must-revalidate, ext=\"a b\", max-age=60"));
@@ -100,7 +103,7 @@ fn a_routes_lifetime_is_what_the_client_sees() {
 
 #[test]
 fn a_routes_lifetime_for_an_identity_is_private() {
-    let policy = Policy { ttl: 60, ..Policy::default() };
+    let policy = Policy::default().with(|policy| policy.ttl = 60);
     let cache = Cache { policy, identified: true };
     assert_eq!(text(&cache.store(&[]).headers.to_map(), CC).as_deref(), Some("private, max-age=60"));
     assert_eq!(text(&cache.store(&[(CC, "public")]).headers.to_map(), CC).as_deref(), Some("private, max-age=60"));
@@ -108,7 +111,7 @@ fn a_routes_lifetime_for_an_identity_is_private() {
 
 #[test]
 fn an_origins_lifetime_is_shown_as_it_is() {
-    let stored = Cache::with(Policy { ttl: 60, ..Policy::default() }).store(&[(CC, "max-age=5"), ("expires", "0")]);
+    let stored = Cache::with(Policy::default().with(|policy| policy.ttl = 60)).store(&[(CC, "max-age=5"), ("expires", "0")]);
     assert_eq!(text(&stored.headers.to_map(), CC).as_deref(), Some("max-age=5"));
     assert_eq!(text(&stored.headers.to_map(), "expires").as_deref(), Some("0"));
     let mut live = map(&[(CC, "max-age=5")]);
@@ -118,7 +121,10 @@ fn an_origins_lifetime_is_shown_as_it_is() {
 
 #[test]
 fn rfc9213_2_2_cache_control_beside_a_targeted_field_stays_the_clients() {
-    let cache = Cache::with(Policy { ttl: 60, ttl_mode: TtlMode::Cap, ..Policy::default() });
+    let cache = Cache::with(Policy::default().with(|policy| {
+        policy.ttl = 60;
+        policy.ttl_mode = TtlMode::Cap;
+    }));
     let stored = cache.store(&[("cdn-cache-control", "max-age=600"), (CC, "no-store")]);
     assert_eq!((stored.lifetime.seconds, stored.lifetime.source), (60, LifetimeSource::Route));
     assert_eq!(text(&stored.headers.to_map(), CC).as_deref(), Some("no-store"));
@@ -159,7 +165,7 @@ fn rfc9111_3_5_a_stored_answer_to_an_authorized_request_serves_everyone_it_is_fo
 
 #[test]
 fn rfc9110_8_6_one_content_length_and_none_with_a_204() {
-    let cache = Cache::with(Policy { ttl: 60, ..Policy::default() });
+    let cache = Cache::with(Policy::default().with(|policy| policy.ttl = 60));
     let lengths = |status, fields: Fields<'_>| {
         let stored = cache.store_with(&[], status, fields).0.headers.to_map();
         stored.get_all("content-length").iter().map(|value| value.to_str().unwrap().to_owned()).collect::<Vec<_>>()
@@ -181,7 +187,7 @@ fn what_is_for_one_client_is_not_stored() {
 
 #[test]
 fn what_breaks_the_grammar_still_forbids() {
-    let cache = Cache::with(Policy { ttl: 60, ..Policy::default() });
+    let cache = Cache::with(Policy::default().with(|policy| policy.ttl = 60));
     for line in ["private; max-age=600", "private;", "private no-transform"] {
         assert_eq!(cache.refuse(&[], 200, &[(CC, line)]), (Reason::Private, true), "{line}");
     }

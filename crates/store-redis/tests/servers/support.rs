@@ -7,8 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use larder_redis::{Clocks, RedisOptions, RedisServers, RedisStore, RedisUrl, WriteMode};
 use larder_semantics::{
-    FreshnessLifetime, HeadFlags, KeyBuffer, KeyRules, LifetimeSource, PrimaryKey, QueryRules, StoredFields, StoredHead, Target, Timestamp,
-    VarySpec,
+    FreshnessLifetime, HeadFlags, KeyBuffer, KeyRules, LifetimeSource, PrimaryKey, StoredFields, StoredHead, Target, Timestamp, VarySpec,
 };
 use larder_store::{
     BodyBuilder, Invalidation, InvalidationTarget, Lease, LeaseTerms, Ledger, LoadRequest, Loaded, Position, Published, RemoteError,
@@ -126,8 +125,7 @@ pub(crate) fn terms(term: Duration) -> LeaseTerms {
 }
 
 pub(crate) fn key(path: &str) -> PrimaryKey {
-    let query = QueryRules { sort: true, drop: Vec::new(), drop_empty: false, bypass: None };
-    let rules = KeyRules { namespace: "default".into(), version: 1, query, identity: Vec::new() };
+    let rules = KeyRules::default();
     let mut buffer = KeyBuffer::default();
     rules.derive(Target { scheme: "http", authority: "a", path, query: None }, &HeaderMap::new(), &mut buffer);
     buffer.to_key()

@@ -1,15 +1,12 @@
 use http::{HeaderName, HeaderValue, StatusCode};
-use larder_semantics::{
-    FreshnessLifetime, HeadFlags, KeyBuffer, KeyRules, LifetimeSource, OriginControl, QueryRules, StoredFields, Target, Timestamp,
-};
+use larder_semantics::{FreshnessLifetime, HeadFlags, KeyBuffer, KeyRules, LifetimeSource, OriginControl, StoredFields, Target, Timestamp};
 use proptest::prelude::*;
 
 use super::*;
 use crate::entry::{BodyBuilder, SEGMENT};
 
 fn key(path: &str) -> PrimaryKey {
-    let query = QueryRules { sort: true, drop: Vec::new(), drop_empty: false, bypass: None };
-    let rules = KeyRules { namespace: "default".into(), version: 1, query, identity: Vec::new() };
+    let rules = KeyRules::default();
     let mut buffer = KeyBuffer::default();
     rules.derive(Target { scheme: "http", authority: "a", path, query: None }, &HeaderMap::new(), &mut buffer);
     buffer.to_key()

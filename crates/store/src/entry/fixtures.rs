@@ -3,14 +3,13 @@
 use http::header::ETAG;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use larder_semantics::{
-    FreshnessLifetime, HeadFlags, KeyBuffer, KeyRules, LifetimeSource, PrimaryKey, QueryRules, StoredHead, Target, Timestamp, VarySpec,
+    FreshnessLifetime, HeadFlags, KeyBuffer, KeyRules, LifetimeSource, PrimaryKey, StoredHead, Target, Timestamp, VarySpec,
 };
 
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_000);
 
 fn rules() -> KeyRules {
-    let query = QueryRules { sort: true, drop: Vec::new(), drop_empty: false, bypass: None };
-    KeyRules { namespace: "default".into(), version: 1, query, identity: Vec::new() }
+    KeyRules::default()
 }
 
 pub(crate) fn key(path: &str) -> PrimaryKey {

@@ -12,6 +12,12 @@ pub struct Invalidation {
     pub soft: bool,
 }
 
+impl From<InvalidationTarget> for Invalidation {
+    fn from(target: InvalidationTarget) -> Self {
+        Self::hard([target])
+    }
+}
+
 impl Invalidation {
     /// What is gone at once.
     pub fn hard(targets: impl IntoIterator<Item = InvalidationTarget>) -> Self {
@@ -22,11 +28,50 @@ impl Invalidation {
     pub fn soft(targets: impl IntoIterator<Item = InvalidationTarget>) -> Self {
         Self { targets: targets.into_iter().collect(), soft: true }
     }
+
+    /// What has this tag; `issue:*` stands for all that begin with `issue:`.
+    pub fn tag(tag: impl Into<String>) -> Self {
+        InvalidationTarget::Tag(tag.into()).into()
+    }
+
+    /// All URLs with this path, on every host and with any query.
+    pub fn path(path: impl Into<String>) -> Self {
+        InvalidationTarget::Path(path.into()).into()
+    }
+
+    /// All URLs that begin with these whole path segments: `/a/b`, or `example.com/a/b`.
+    pub fn prefix(prefix: impl Into<String>) -> Self {
+        InvalidationTarget::Prefix(prefix.into()).into()
+    }
+
+    /// All URLs whose host and path match: `*` stands for anything within a segment, `**` for anything.
+    pub fn pattern(pattern: impl Into<String>) -> Self {
+        InvalidationTarget::Pattern(pattern.into()).into()
+    }
+
+    /// Everything.
+    pub fn everything() -> Self {
+        InvalidationTarget::All.into()
+    }
+
+    /// The same and another target.
+    #[must_use]
+    pub fn and(mut self, target: InvalidationTarget) -> Self {
+        self.targets.push(target);
+        self
+    }
+
+    /// The same, softly: stale from now on, but still served while one refresh runs.
+    #[must_use]
+    pub fn into_soft(self) -> Self {
+        Self { soft: true, ..self }
+    }
 }
 
 /// One thing that becomes old.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum InvalidationTarget {
     /// A URL with all its variants, as it stands in keys.
     Url(String),

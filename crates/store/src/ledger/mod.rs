@@ -95,6 +95,7 @@ pub enum Validity {
 
 /// Figures of a ledger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LedgerStats {
     /// The last position given out.
     pub position: Position,
@@ -108,6 +109,7 @@ pub struct LedgerStats {
 
 /// How often there were too many records, since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Folds {
     /// Records became coarser ones: what these cover was made old with them.
     pub coarser: u64,

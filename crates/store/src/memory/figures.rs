@@ -14,6 +14,7 @@ const SAMPLE: usize = 10_000;
 
 /// Why entries left, counted since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Evictions {
     /// Room was needed.
     pub size: u64,
@@ -25,6 +26,7 @@ pub struct Evictions {
 
 /// Figures of the memory tier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MemoryStats {
     /// Entries, variants and marks included.
     pub entries: u64,

@@ -8,6 +8,7 @@ use http_body_util::{BodyExt, Either, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use larder_semantics::Reason;
+use larder_semantics::fields::is_upgrade;
 use larder_tower::{CacheBody, RequestBody, Served};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -16,7 +17,6 @@ use tower_service::Service;
 
 use super::origin::{OK, origin, service};
 use crate::{ClientContext, TunnelClient, UpstreamBody, UpstreamService};
-use larder_message::forward;
 use larder_server::{Peer, Server, ServerOptions};
 
 type Passed = Either<CacheBody<UpstreamBody>, Full<Bytes>>;
@@ -24,7 +24,7 @@ type Passed = Either<CacheBody<UpstreamBody>, Full<Bytes>>;
 async fn pass(mut upstream: UpstreamService, request: Request<Incoming>, peer: Peer) -> Response<Passed> {
     let method = request.method().clone();
     let connection = peer.client_connection(request.version());
-    let result = if forward::is_upgrade(request.version(), request.headers()) {
+    let result = if is_upgrade(request.version(), request.headers()) {
         upstream.upgrade(request, TunnelClient { connection, idle: peer.tunnel_idle(), guard: Box::new(peer) }).await
     } else {
         let (mut parts, body) = request.into_parts();

@@ -1,43 +1,13 @@
-//! Errors between the cache and its inner service.
+//! Breaks of response bodies.
 
-use std::error::Error;
-use std::fmt;
-use std::sync::Arc;
-
+use http::StatusCode;
 use larder_store::RemoteError;
 
-/// Any error.
-pub type BoxError = Box<dyn Error + Send + Sync>;
-
-/// The inner service's error. One exchange may serve many clients, so they share it.
-#[derive(Clone, Debug)]
-pub struct FetchError(Arc<dyn Error + Send + Sync>);
-
-impl FetchError {
-    pub(crate) fn new(error: impl Into<BoxError>) -> Self {
-        Self(Arc::from(error.into()))
-    }
-
-    /// The inner service's own error, if it is of this type.
-    pub fn downcast_ref<E: Error + 'static>(&self) -> Option<&E> {
-        self.0.downcast_ref()
-    }
-}
-
-impl fmt::Display for FetchError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl Error for FetchError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source()
-    }
-}
+use super::FetchError;
 
 /// Why a response body broke off. The client's connection is ended so that it sees the break, never a clean end.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum BodyError {
     /// The inner service's body failed.
     #[error("the upstream body failed: {0}")]
@@ -65,8 +35,17 @@ pub enum BodyError {
 }
 
 impl BodyError {
-    /// A body's own error, where it has one: a body that is made of several knows better why it broke off.
-    pub(crate) fn of(error: FetchError) -> Self {
-        error.downcast_ref::<Self>().cloned().unwrap_or(Self::Upstream(error))
+    /// A body's own error, where it has one: a body that is made of several knows better why it broke off. Otherwise the failure of the body of
+    /// an answer with this status.
+    pub(crate) fn of(error: FetchError, status: StatusCode) -> Self {
+        error.downcast_ref::<Self>().cloned().unwrap_or_else(|| Self::Upstream(error.with_upstream_status(status)))
+    }
+
+    /// The failure of the inner service's body, where it is that: with its kind, and the status of its answer.
+    pub fn fetch_error(&self) -> Option<&FetchError> {
+        match self {
+            Self::Upstream(error) => Some(error),
+            _ => None,
+        }
     }
 }

@@ -3,91 +3,10 @@
 //! Only the top level counts, and of it only strings, numbers and booleans. Nothing is kept but the member that is being read, and
 //! nothing is looked at beyond [`LIMIT`]. Of members of one name the last one counts, as in most parsers.
 
-use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use super::fields::JsonFields;
 
 /// Bytes of a body that are looked at.
 const LIMIT: usize = 64 << 10;
-
-/// Bytes of a value: longer ones are no names of anything.
-const MAX_VALUE: usize = 1024;
-
-/// The top-level members of a JSON object that were asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct JsonFields(Vec<(String, Value)>);
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-enum Value {
-    /// It is not there, or neither string nor number nor boolean.
-    #[default]
-    Missing,
-    /// It is longer than [`MAX_VALUE`].
-    TooLong,
-    Text(String),
-}
-
-impl JsonFields {
-    /// The value of a member: a string's text, a number as it was written, `true` or `false`.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        match self.value(name)? {
-            Value::Text(text) => Some(text),
-            Value::Missing | Value::TooLong => None,
-        }
-    }
-
-    /// Whether a member is there, but longer than the name of anything.
-    pub fn is_too_long(&self, name: &str) -> bool {
-        self.value(name) == Some(&Value::TooLong)
-    }
-
-    fn value(&self, name: &str) -> Option<&Value> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
-    }
-
-    fn has_all(&self) -> bool {
-        self.0.iter().all(|(_, value)| *value != Value::Missing)
-    }
-
-    fn set(&mut self, name: &str, value: Option<String>) {
-        if let Some((_, slot)) = self.0.iter_mut().find(|(known, _)| known == name) {
-            *slot = match value {
-                None => Value::Missing,
-                Some(value) if value.len() > MAX_VALUE => Value::TooLong,
-                Some(value) => Value::Text(value),
-            };
-        }
-    }
-}
-
-impl FromIterator<(String, String)> for JsonFields {
-    fn from_iter<I: IntoIterator<Item = (String, String)>>(fields: I) -> Self {
-        Self(fields.into_iter().map(|(name, value)| (name, Value::Text(value))).collect())
-    }
-}
-
-/// The kind of a message's content, by its header fields.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Content {
-    /// JSON as it stands.
-    Json,
-    /// JSON under a content coding, which is not undone.
-    Coded,
-    /// Something else.
-    Other,
-}
-
-impl Content {
-    pub(crate) fn of(fields: &HeaderMap) -> Self {
-        let text = |value: &http::HeaderValue| value.to_str().unwrap_or_default().to_ascii_lowercase();
-        let media = fields.get(CONTENT_TYPE).map(text).unwrap_or_default();
-        let essence = media.split(';').next().unwrap_or_default().trim();
-        if essence != "application/json" && !essence.ends_with("+json") {
-            return Self::Other;
-        }
-        let codings = fields.get_all(CONTENT_ENCODING).iter().map(text);
-        if codings.into_iter().all(|coding| coding.trim() == "identity") { Self::Json } else { Self::Coded }
-    }
-}
 
 /// Reads the members that are wanted off the bytes it is shown.
 #[derive(Debug)]
@@ -140,8 +59,7 @@ impl Quoted {
 
 impl Scanner {
     pub(crate) fn new(wanted: &[String]) -> Self {
-        let fields = JsonFields(wanted.iter().map(|name| (name.clone(), Value::Missing)).collect());
-        Self { fields, state: State::Before, left: LIMIT, token: Vec::new(), name: String::new() }
+        Self { fields: JsonFields::wanted(wanted), state: State::Before, left: LIMIT, token: Vec::new(), name: String::new() }
     }
 
     /// The next bytes of the body.
@@ -261,11 +179,11 @@ impl Scanner {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
     use proptest::prelude::*;
     use serde_json::{Map, Value};
 
-    use super::{Content, LIMIT, MAX_VALUE, Scanner};
+    use super::{LIMIT, Scanner};
+    use crate::json::fields::MAX_VALUE;
 
     fn scan(body: &[u8], frame: usize) -> Scanner {
         let mut scanner = Scanner::new(&["id".to_owned(), "to".to_owned()]);
@@ -316,19 +234,6 @@ mod tests {
         let scanner = scan(format!(r#"{{"id":"{}","to":1}}"#, "x".repeat(MAX_VALUE + 1)).as_bytes(), 1000);
         let fields = scanner.fields();
         assert_eq!((fields.get("id"), fields.is_too_long("id"), fields.is_too_long("to")), (None, true, false));
-    }
-
-    #[test]
-    fn only_plain_json_is_read() {
-        let of = |fields: &[(&'static str, &'static str)]| {
-            let name = http::HeaderName::from_static;
-            Content::of(&fields.iter().map(|(field, value)| (name(field), HeaderValue::from_static(value))).collect())
-        };
-        assert_eq!(of(&[("content-type", "Application/JSON; charset=utf-8")]), Content::Json);
-        assert_eq!(of(&[("content-type", "application/vnd.api+json"), ("content-encoding", "identity")]), Content::Json);
-        assert_eq!(of(&[("content-type", "application/json"), ("content-encoding", "gzip")]), Content::Coded);
-        assert_eq!(of(&[("content-type", "application/x-ndjson")]), Content::Other);
-        assert_eq!(of(&[]), Content::Other);
     }
 
     fn json() -> impl Strategy<Value = Value> {

@@ -1,0 +1,201 @@
+//! The settings of a route, one by one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderName;
+use larder_semantics::{IdentityPart, KeyRules, Policy, Scope, TtlMode};
+
+use super::{MayBypass, RouteRules, TagSource, WriteRules};
+use crate::task::pressure::Pressure;
+
+/// Builds [`RouteRules`]: each method changes one setting of the route.
+///
+/// ```
+/// use std::time::Duration;
+/// use larder_tower::{HeaderTags, RouteRules};
+///
+/// let rules = RouteRules::builder()
+///     .name("issues")
+///     .ttl(Duration::from_secs(60))                          // where the service names no lifetime
+///     .stale_while_revalidate(Duration::from_secs(10))
+///     .stale_if_error(Duration::from_secs(600))
+///     .tags(HeaderTags::surrogate_key())
+///     .build();
+/// assert_eq!(&**rules.name(), "issues");
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct RouteRulesBuilder {
+    rules: RouteRules,
+}
+
+impl RouteRulesBuilder {
+    pub(super) fn new(rules: RouteRules) -> Self {
+        Self { rules }
+    }
+
+    /// The settings.
+    pub fn build(self) -> RouteRules {
+        self.rules
+    }
+
+    fn set(mut self, set: impl FnOnce(&mut RouteRules)) -> Self {
+        set(&mut self.rules);
+        self
+    }
+
+    fn set_policy(self, set: impl FnOnce(&mut Policy)) -> Self {
+        self.set(|rules| set(&mut rules.policy))
+    }
+
+    /// The name of the route: what is stored can be purged by it. Default: `default`.
+    pub fn name(self, name: impl Into<Arc<str>>) -> Self {
+        self.set(|rules| rules.name = name.into())
+    }
+
+    /// A class that several routes have in common: what is stored can be purged by it.
+    pub fn class(self, class: impl Into<Arc<str>>) -> Self {
+        self.set(|rules| rules.class = Some(class.into()))
+    }
+
+    /// Its place in a list of routes, for the caller's own use.
+    pub fn index(self, index: usize) -> Self {
+        self.set(|rules| rules.index = index)
+    }
+
+    /// The first part of every key. Layers with one cache and one namespace share what they store; two that answer one URL differently, such
+    /// as nested routers from which a prefix was stripped, need a namespace each. Letters, digits, `-`, `_` and `.`; default: `default`.
+    pub fn namespace(self, namespace: impl Into<String>) -> Self {
+        self.set(|rules| rules.key.namespace = namespace.into())
+    }
+
+    /// The lifetime of answers that name none themselves, in whole seconds ([`Self::ttl_mode`] says what becomes of those that do). Default:
+    /// none, so that they are stored only if they have a validator.
+    pub fn ttl(self, ttl: Duration) -> Self {
+        self.set_policy(|policy| policy.ttl = seconds(ttl))
+    }
+
+    /// How [`Self::ttl`] meets the lifetime that an answer names. Default: the answer's own counts.
+    pub fn ttl_mode(self, mode: TtlMode) -> Self {
+        self.set_policy(|policy| policy.ttl_mode = mode)
+    }
+
+    /// For how long a stale response is still served while one refresh runs (RFC 5861 §3), where the answer does not say. Default: not at all.
+    pub fn stale_while_revalidate(self, window: Duration) -> Self {
+        self.set_policy(|policy| policy.stale_while_revalidate = seconds(window))
+    }
+
+    /// For how long a stale response stands in when the inner service fails (RFC 5861 §4), where the answer does not say. Default: not at all.
+    pub fn stale_if_error(self, window: Duration) -> Self {
+        self.set_policy(|policy| policy.stale_if_error = seconds(window))
+    }
+
+    /// One stored response for each client, as these parts of its requests tell: then `private` responses are stored too, and a request without
+    /// any of the parts is treated as everybody's. Default: none, so that stored responses are for anybody.
+    pub fn identity(self, parts: impl IntoIterator<Item = IdentityPart>) -> Self {
+        self.set(|rules| {
+            rules.key.identity = parts.into_iter().collect();
+            rules.policy.scope = if rules.key.identity.is_empty() { Scope::Public } else { Scope::Identity };
+        })
+    }
+
+    /// Fields that stand in for `Cache-Control` in answers (RFC 9213), the most specific first. Default: `CDN-Cache-Control`.
+    pub fn targeted(self, fields: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.set_policy(|policy| policy.targeted = fields.into_iter().collect())
+    }
+
+    /// Everything that bears on decisions, in place of what was set before.
+    pub fn policy(self, policy: Policy) -> Self {
+        self.set(|rules| rules.policy = policy)
+    }
+
+    /// Whether parameters of the query are sorted by name in keys, so that their order does not matter. Default: no.
+    pub fn sort_query(self, sort: bool) -> Self {
+        self.set(|rules| rules.key.query.sort = sort)
+    }
+
+    /// Parameters that are left out of keys, such as `utm_*`: the inner service gets them, and has to answer alike whatever they are.
+    /// Default: none.
+    pub fn drop_parameters<T: Into<String>>(self, names: impl IntoIterator<Item = T>) -> Self {
+        self.set(|rules| rules.key.query.drop = names.into_iter().map(Into::into).collect())
+    }
+
+    /// A parameter by which a client asks for an answer from the inner service, such as `no_cache`: it is not passed on. Default: none.
+    pub fn bypass_parameter(self, name: impl Into<String>, by: MayBypass) -> Self {
+        self.set(|rules| (rules.key.query.bypass, rules.may_bypass) = (Some(name.into()), by))
+    }
+
+    /// Who may use the bypass parameter.
+    pub fn may_bypass(self, by: MayBypass) -> Self {
+        self.set(|rules| rules.may_bypass = by)
+    }
+
+    /// Everything that bears on keys, in place of what was set before.
+    pub fn key(self, key: KeyRules) -> Self {
+        self.set(|rules| rules.key = key)
+    }
+
+    /// `false`: everything passes through; writes invalidate all the same. Default: `true`.
+    pub fn cache(self, cache: bool) -> Self {
+        self.set(|rules| rules.cache = cache)
+    }
+
+    /// The longest body that is stored, in bytes; a longer one is passed on. It should not be more than
+    /// [`CacheBuilder::max_object`](crate::CacheBuilder::max_object). Default: 8 MiB.
+    pub fn max_object(self, bytes: u64) -> Self {
+        self.set(|rules| rules.max_object = bytes)
+    }
+
+    /// How long a request waits for another one's fetch before it fetches by itself. Default: ten seconds.
+    pub fn collapse_wait(self, wait: Duration) -> Self {
+        self.set(|rules| rules.collapse_wait = wait)
+    }
+
+    /// Whether `Cache-Status` tells the key (RFC 9211 §2.7); identities are in keys as hashes only. Default: no.
+    pub fn cache_status_key(self, tell: bool) -> Self {
+        self.set(|rules| rules.cache_status_key = tell)
+    }
+
+    /// Where the tags of what is stored come from: [`HeaderTags`](super::HeaderTags), or a type of your own. Default: nowhere.
+    pub fn tags(self, tags: impl TagSource + 'static) -> Self {
+        self.set(|rules| rules.tags = Arc::new(tags))
+    }
+
+    /// What writes make old besides what RFC 9111 §4.4 names: the URL of the write, and those of `Location` and `Content-Location` in its answer.
+    /// Default: nothing.
+    pub fn writes(self, writes: impl WriteRules + 'static) -> Self {
+        self.shared_writes(Arc::new(writes))
+    }
+
+    /// As [`Self::writes`], of rules that several routes have in common.
+    pub fn shared_writes(self, writes: Arc<dyn WriteRules>) -> Self {
+        self.set(|rules| rules.writes = writes)
+    }
+
+    /// Where an inner service that bounds its requests says that some wait for a place.
+    pub fn pressure(self, pressure: Pressure) -> Self {
+        self.set(|rules| rules.pressure = pressure)
+    }
+}
+
+/// Whole seconds. What is longer than an age can say never ends.
+fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_builder_changes_what_it_is_told_and_nothing_else() {
+        let identity = IdentityPart::Header(http::header::AUTHORIZATION);
+        let rules = RouteRules::builder().name("a").ttl(Duration::from_millis(60_900)).identity([identity.clone()]).build();
+        assert_eq!((&**rules.name(), rules.policy().ttl, rules.policy().scope), ("a", 60, Scope::Identity));
+        assert_eq!(rules.key().identity, [identity]);
+        let rules = rules.to_builder().identity([]).stale_if_error(Duration::MAX).build();
+        assert_eq!((&**rules.name(), rules.policy().ttl, rules.policy().scope), ("a", 60, Scope::Public));
+        assert_eq!(rules.policy().stale_if_error, u32::MAX);
+    }
+}

@@ -1,0 +1,19 @@
+//! The settings of one route, and what a service tells the cache about its own data: tags, and the invalidations of writes.
+
+mod builder;
+mod bypass;
+mod header_tags;
+mod route;
+mod tags;
+mod writes;
+
+pub use builder::RouteRulesBuilder;
+pub use bypass::MayBypass;
+pub use header_tags::HeaderTags;
+pub(crate) use route::MAX_OBJECT;
+pub use route::RouteRules;
+pub(crate) use tags::TagsInBody;
+pub use tags::{NoTags, TagSource};
+#[cfg(feature = "json")]
+pub use writes::BodyInvalidation;
+pub use writes::{Cascade, Invalidates, NoWrites, Refetch, WriteRules};

@@ -1,0 +1,151 @@
+//! The settings of one route.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::request::Parts;
+use http::{HeaderMap, Method, Uri};
+use larder_semantics::{KeyBuffer, KeyRules, Policy, PrimaryKey, RequestContext};
+use larder_store::{InvalidationTarget, Tag, Tags};
+
+use super::{MayBypass, NoTags, NoWrites, RouteRulesBuilder, TagSource, WriteRules};
+use crate::caller::Caller;
+use crate::task::pressure::Pressure;
+
+/// The longest body that is stored, unless set otherwise, in bytes.
+pub(crate) const MAX_OBJECT: u64 = 8 << 20;
+
+/// How long a request waits for another one's fetch, unless set otherwise.
+const COLLAPSE_WAIT: Duration = Duration::from_secs(10);
+
+/// The settings of one route: one [`CacheLayer`](crate::CacheLayer) has one.
+///
+/// The default follows RFC 9111 and nothing else: what the inner service's `Cache-Control` allows is stored for as long as that says, under
+/// the URL as it was sent. [`RouteRules::builder`] changes that.
+#[derive(Clone, Debug)]
+pub struct RouteRules {
+    /// Its place in the list of routes; what metrics are counted under.
+    pub(crate) index: usize,
+    pub(crate) name: Arc<str>,
+    /// The class that it took its settings from, if there is one: what is stored can be purged by it.
+    pub(crate) class: Option<Arc<str>>,
+    pub(crate) policy: Policy,
+    pub(crate) key: KeyRules,
+    /// `false`: everything passes through.
+    pub(crate) cache: bool,
+    /// The longest body that is stored, in bytes.
+    pub(crate) max_object: u64,
+    /// How long a request waits for another one's exchange before it fetches by itself.
+    pub(crate) collapse_wait: Duration,
+    /// Whether `Cache-Status` tells the key of what was looked up (RFC 9211 §2.7).
+    pub(crate) cache_status_key: bool,
+    pub(crate) may_bypass: MayBypass,
+    pub(crate) tags: Arc<dyn TagSource>,
+    pub(crate) writes: Arc<dyn WriteRules>,
+    /// Where the inner service says that requests wait for a place.
+    pub(crate) pressure: Pressure,
+}
+
+impl Default for RouteRules {
+    fn default() -> Self {
+        Self {
+            index: 0,
+            name: "default".into(),
+            class: None,
+            policy: Policy::default(),
+            key: KeyRules::default(),
+            cache: true,
+            max_object: MAX_OBJECT,
+            collapse_wait: COLLAPSE_WAIT,
+            cache_status_key: false,
+            may_bypass: MayBypass::anyone(),
+            tags: Arc::new(NoTags),
+            writes: Arc::new(NoWrites),
+            pressure: Pressure::default(),
+        }
+    }
+}
+
+impl RouteRules {
+    /// Settings that begin with the defaults.
+    pub fn builder() -> RouteRulesBuilder {
+        Self::default().to_builder()
+    }
+
+    /// Settings that begin with these.
+    pub fn to_builder(&self) -> RouteRulesBuilder {
+        RouteRulesBuilder::new(self.clone())
+    }
+
+    /// Its place in the list of routes.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// The class that it took its settings from.
+    pub fn class(&self) -> Option<&Arc<str>> {
+        self.class.as_ref()
+    }
+
+    /// The settings that bear on decisions.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The settings that bear on keys.
+    pub fn key(&self) -> &KeyRules {
+        &self.key
+    }
+
+    /// The invalidations of writes.
+    pub fn writes(&self) -> &Arc<dyn WriteRules> {
+        &self.writes
+    }
+
+    /// A URL as it stands in keys, for an [`Invalidation`](crate::Invalidation): scheme, host and query have their normal form there. `uri` is
+    /// absolute, or a path of the host in `headers`, as in a request.
+    pub fn url(&self, uri: &Uri, headers: &HeaderMap) -> InvalidationTarget {
+        InvalidationTarget::Url(self.key.url_of(Caller::default().target(uri, headers)))
+    }
+
+    /// Everything that is known of an answer's tags before it is there, besides that of its URL. `None` where they are too many or too long,
+    /// so that the answer is not stored.
+    pub(crate) fn known_tags(&self, request: &Parts, key: &PrimaryKey) -> Option<Tags> {
+        let own = [Tag::route(&self.name), Tag::namespace(&self.key.namespace)];
+        let named = Tag::surrogates(self.tags.tags(request)?.iter().map(String::as_str))?;
+        let class = self.class.as_deref().map(Tag::class);
+        let identity = key.identity().map(|text| [Tag::identity(text), Tag::any_identity()]);
+        Some(own.into_iter().chain(class).chain(identity.into_iter().flatten()).chain(named).collect())
+    }
+
+    /// What bears on caching of a request whose `key` was derived. A client that shows cookies instead of the fields that identities are
+    /// made of shares nothing with others: as with `Authorization` (RFC 9111 §3.5).
+    pub(crate) fn context(&self, method: &Method, headers: &HeaderMap, key: &KeyBuffer) -> RequestContext {
+        let mut context = RequestContext::new(method, headers, &self.policy, key.identified(), self.key.authorization_in_key());
+        context.authorization |= !context.identified && self.key.overlooks(headers);
+        context
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::HOST;
+
+    use super::*;
+
+    #[test]
+    fn rfc9110_4_2_3_a_url_is_purged_by_its_normal_form() {
+        let rules = RouteRules::builder().sort_query(true).build();
+        let mut headers = HeaderMap::new();
+        let absolute = Uri::from_static("HTTP://Example.COM:80/a?c=2&b=1");
+        let expected = InvalidationTarget::Url("http://example.com/a?b=1&c=2".to_owned());
+        assert_eq!(rules.url(&absolute, &headers), expected);
+        headers.insert(HOST, http::HeaderValue::from_static("example.com"));
+        assert_eq!(rules.url(&Uri::from_static("/a?b=1&c=2"), &headers), expected);
+    }
+}
