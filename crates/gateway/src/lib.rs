@@ -34,3 +34,8 @@ pub fn main() -> ExitCode {
         cli::Command::Ready(ready) => ready.run(),
     }
 }
+
+/// The README's Rust, as a test of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

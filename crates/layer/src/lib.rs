@@ -1,20 +1,19 @@
-//! Larder as a tower layer: an HTTP response cache for shared use, with collapsed forwarding and streaming fills.
-//!
-//! This is the only place where a decision of `larder-semantics` meets I/O. A memory hit is answered in [`CacheService::serve`]
-//! without an await; everything else takes the walk of the module `fetch`.
-//!
-//! The folders import each other one way, in this order from the bottom to the top:
-//!
-//! 1. `error`: what goes wrong between the cache and its inner service.
-//! 2. `task`: work beside a request.
-//! 3. `json`: members of bodies, as far as tags and invalidations are made of them.
-//! 4. `rules`: the settings of a route.
-//! 5. `body`: bodies at rest and on their way.
-//! 6. `lookup`: the look-up of a request, and the plan that follows.
-//! 7. `tiers`: the tiers behind the memory.
-//! 8. `collapse`: who fetches and who waits, and the answer that both get.
-//! 9. `fetch`: the fetch itself.
-//! 10. `write`: requests that pass by the look-up, and the invalidations of writes.
+#![doc = include_str!("../README.md")]
+
+// The folders import each other one way, in this order from the bottom to the top:
+//
+// 1. `error`: what goes wrong between the cache and its inner service.
+// 2. `task`: work beside a request.
+// 3. `json`: members of bodies, as far as tags and invalidations are made of them.
+// 4. `rules`: the settings of a route.
+// 5. `body`: bodies at rest and on their way.
+// 6. `lookup`: the look-up of a request, and the plan that follows.
+// 7. `tiers`: the tiers behind the memory.
+// 8. `collapse`: who fetches and who waits, and the answer that both get.
+// 9. `fetch`: the fetch itself.
+// 10. `write`: requests that pass by the look-up, and the invalidations of writes.
+//
+// A memory hit is answered in `CacheService::serve` without an await; everything else takes the walk of the folder `fetch`.
 
 mod body;
 mod cache;
