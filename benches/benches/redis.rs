@@ -159,7 +159,7 @@ async fn commit(store: &RedisStore, number: usize) {
     let body = builder.finish(None).expect("as long as it was announced");
     let tags = [Tag::namespace("default")];
     let response = StoredResponse::new(&key(number), None, &head(), body, &tags, Position::of_log(1), number as u64 + 1);
-    store.commit(Write { response: Arc::new(response), keep: DAY, lease: None }).await;
+    store.commit(Write { response: Arc::new(response), keep: DAY, lease: None, log_position: None }).await;
 }
 
 fn key(number: usize) -> PrimaryKey {

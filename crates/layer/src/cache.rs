@@ -39,7 +39,7 @@ pub struct Cache {
     pub(crate) clock: Clock,
     pub(crate) counters: Counters,
     /// Behind the memory, from the nearest to the farthest.
-    pub(crate) tiers: Box<[Tier]>,
+    pub(crate) tiers: Arc<[Tier]>,
     /// The log that replicas share.
     pub(crate) log: Option<Arc<dyn InvalidationLog>>,
     /// The number of the last fetch.

@@ -17,8 +17,8 @@ mod weight;
 pub use breaker::{Breaker, BreakerState, Pass};
 pub use entry::{BodyBuilder, SEGMENT, StoredBody, StoredPart, StoredResponse, Variant, shapes_weight};
 pub use ledger::{
-    Endless, Folds, Invalidation, InvalidationTarget, Ledger, LedgerStats, NamedTag, Position, Regex, Subject, Tag, TagCascade, TagList,
-    TagPattern, TagPiece, Tags, Validity,
+    Endless, Epoch, Folds, Invalidation, InvalidationTarget, Ledger, LedgerStats, LogPosition, NamedTag, Position, Regex, Subject, Tag,
+    TagCascade, TagList, TagPattern, TagPiece, Tags, Validity,
 };
 pub use memory::{
     Departure, Evictions, HitForMiss, KeyHash, Lookup, MAX_VARIANTS, MemoryStats, MemoryStore, PassThroughHasher, Slot, SlotKey, VaryIndex,

@@ -37,7 +37,7 @@ impl Tiers {
         self
     }
 
-    pub(crate) fn chain(self) -> Box<[Tier]> {
+    pub(crate) fn chain(self) -> Arc<[Tier]> {
         self.stores.into_iter().map(|store| Tier { store, counters: TierCounters::default() }).collect()
     }
 }

@@ -8,4 +8,4 @@
 pub(crate) mod chain;
 mod concurrent;
 pub(crate) mod look_up;
-mod write;
+pub(crate) mod write;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use larder_semantics::storage::refuses_the_request;
 use larder_semantics::{StoredHead, Timestamp};
-use larder_store::{Lease, RemoteStore, StoreFuture, StoredResponse, Write};
+use larder_store::{Lease, LogPosition, RemoteStore, StoreFuture, StoredResponse, Write};
 
 use super::chain::{Tier, count};
 use super::concurrent::{all, within};
@@ -15,6 +15,13 @@ use crate::task::detached::detach;
 
 /// How long a response with a validator is kept past its use, for 304s to renew it.
 const FOR_VALIDATION: u32 = 3600;
+
+/// A response to be written, with what is known of it from before it was put into memory.
+struct Writing {
+    response: Arc<StoredResponse>,
+    lease: Option<Lease>,
+    log_position: Option<LogPosition>,
+}
 
 /// A way to write to a tier.
 type Operation = for<'a> fn(&'a (dyn RemoteStore + 'static), Write) -> StoreFuture<'a, ()>;
@@ -33,35 +40,43 @@ impl Cache {
     /// Gives a response that a tier had to those before it.
     pub(crate) async fn promote_to_nearer(&self, response: Arc<StoredResponse>, Promotion { tier, lease }: Promotion) {
         let nearer = &self.tiers[..tier];
-        if !nearer.is_empty() && response.is_valid(self.store.ledger()) {
+        if nearer.is_empty() {
+            return;
+        }
+        let log_position = self.log_position(&response);
+        if response.is_valid(self.store.ledger()) {
             nearer.iter().for_each(|tier| count(&tier.counters.promotions));
-            self.write(nearer, response, lease, <dyn RemoteStore>::promote).await;
+            self.write(nearer, Writing { response, lease, log_position }, <dyn RemoteStore>::promote).await;
         }
     }
 
     /// Stores a response in all tiers. Whether it is in memory.
     pub(crate) async fn commit(&self, response: Arc<StoredResponse>, lease: Option<Lease>) -> bool {
+        let log_position = self.log_position(&response);
         // A response that was invalidated meanwhile is of no use to other replicas either.
         let stored = self.store.commit(Arc::clone(&response));
         self.settle();
         if stored && !self.tiers.is_empty() {
-            self.write(&self.tiers, response, lease, <dyn RemoteStore>::commit).await;
+            self.write(&self.tiers, Writing { response, lease, log_position }, <dyn RemoteStore>::commit).await;
         }
         stored
     }
 
     /// Stores a response whose head was renewed.
     pub(crate) async fn freshen(&self, response: Arc<StoredResponse>, lease: Option<Lease>) {
+        let log_position = self.log_position(&response);
         if self.store.commit(Arc::clone(&response)) && !self.tiers.is_empty() {
-            self.write(&self.tiers, response, lease, <dyn RemoteStore>::freshen).await;
+            self.write(&self.tiers, Writing { response, lease, log_position }, <dyn RemoteStore>::freshen).await;
         }
     }
 
     /// As [`Self::freshen`], without waiting for other tiers than the memory.
     pub(crate) fn freshen_soon(self: &Arc<Self>, response: Arc<StoredResponse>) {
+        let log_position = self.log_position(&response);
         if self.store.commit(Arc::clone(&response)) && !self.tiers.is_empty() {
             let cache = Arc::clone(self);
-            detach(async move { cache.write(&cache.tiers, response, None, <dyn RemoteStore>::freshen).await });
+            let writing = Writing { response, lease: None, log_position };
+            detach(async move { cache.write(&cache.tiers, writing, <dyn RemoteStore>::freshen).await });
         }
     }
 
@@ -71,14 +86,15 @@ impl Cache {
         self.tiers.iter().for_each(|tier| tier.store.remove(response));
     }
 
+    /// Has to be known before the response is compared with the ledger: an invalidation that comes after the comparison, and that is to be
+    /// forgotten with the process ([`RemoteStore::forget_after_restart`]), finds it then.
+    fn log_position(&self, response: &StoredResponse) -> Option<LogPosition> {
+        if self.tiers.is_empty() { None } else { self.store.ledger().log_position(response.position) }
+    }
+
     /// Writes to some of the tiers. The lease goes to the tier that granted it.
-    fn write<'a>(
-        &self,
-        tiers: &'a [Tier],
-        response: Arc<StoredResponse>,
-        mut lease: Option<Lease>,
-        operation: Operation,
-    ) -> StoreFuture<'a, ()> {
+    fn write<'a>(&self, tiers: &'a [Tier], writing: Writing, operation: Operation) -> StoreFuture<'a, ()> {
+        let Writing { response, mut lease, log_position } = writing;
         // A refusal of one request is not written for other replicas: it might replace a good response there.
         let keep = useful_for(&response.head, self.clock.now()).filter(|_| !refuses_the_request(response.head.status));
         let Some(keep) = keep else {
@@ -87,7 +103,7 @@ impl Cache {
         };
         let write_to = |(number, tier): (usize, &'a Tier)| -> StoreFuture<'a, ()> {
             let lease = lease.take_if(|lease| lease.tier() == number);
-            let written = operation(&*tier.store, Write { response: Arc::clone(&response), keep, lease });
+            let written = operation(&*tier.store, Write { response: Arc::clone(&response), keep, lease, log_position });
             match tier.store.deadline() {
                 None => written,
                 deadline => Box::pin(async move { _ = within(deadline, written).await }),
@@ -96,6 +112,11 @@ impl Cache {
         let mut operations: Vec<_> = tiers.iter().enumerate().map(write_to).collect();
         if operations.len() == 1 { operations.remove(0) } else { Box::pin(all(operations)) }
     }
+}
+
+/// Tells all tiers that an invalidation will be forgotten with this process.
+pub(crate) async fn forget_after_restart(tiers: &[Tier], up_to: Option<LogPosition>) {
+    all(tiers.iter().map(|tier| tier.store.forget_after_restart(up_to)).collect()).await;
 }
 
 /// How long a response can be of any use: while it is fresh, while it may be served stale, and while it may be validated.

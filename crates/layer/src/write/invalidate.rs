@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder_store::{AppliedBy, Invalidation, Position, Published, Subject, Validity};
+use larder_store::{AppliedBy, Invalidation, InvalidationLog, Position, Published, StoreFuture, Subject, Validity};
 use tokio::sync::oneshot;
 
 use crate::cache::Cache;
 use crate::task::detached::DetachedTask;
+use crate::tiers::write::forget_after_restart;
 
 /// Shortest and longest pause between two looks at how far other replicas are.
 const MIN_LOOK_PAUSE: Duration = Duration::from_millis(2);
@@ -44,9 +45,8 @@ impl Cache {
     pub async fn invalidate_received(&self, invalidation: &Invalidation, messages: Vec<u64>) {
         let invalidation = self.widened(invalidation);
         self.store.ledger().apply(&invalidation, self.clock.now());
-        if let Some(log) = &self.log {
-            log.publish_once(invalidation.into_owned(), messages).await;
-        }
+        let invalidation = invalidation.into_owned();
+        self.publish(|log| log.publish_once(invalidation, messages)).await;
     }
 
     /// How many replicas have applied an invalidation, once all that live have, or `wait` is over. `None`: the log cannot say.
@@ -89,13 +89,38 @@ impl Cache {
     /// Publishes it to other replicas, even if the caller stops waiting. This one has applied the invalidation before, and applies it once more
     /// when it reads it in the log: what it fetched between the two is lost, and what others stored since they read it is good.
     async fn tell(&self, invalidation: &Invalidation) -> Option<Published> {
-        let log = Arc::clone(self.log.as_ref()?);
-        let (told, answer) = oneshot::channel();
         let invalidation = invalidation.clone();
+        self.publish(|log| log.publish(invalidation)).await
+    }
+
+    /// Publishes an invalidation that was applied here. Where nothing that outlives this process has it, tiers that do must not bring back what
+    /// they have now.
+    async fn publish(
+        &self,
+        publish: impl for<'l> FnOnce(&'l dyn InvalidationLog) -> StoreFuture<'l, Published> + Send + 'static,
+    ) -> Option<Published> {
+        if self.log.is_none() && self.tiers.is_empty() {
+            return None;
+        }
+        let (log, tiers, up_to) =
+            (self.log.clone(), Arc::clone(&self.tiers), self.store.ledger().log_position(self.store.ledger().position()));
+        let (told, answer) = oneshot::channel();
         let telling = DetachedTask::new(async move {
-            let _ = told.send(log.publish(invalidation).await);
+            let published = match &log {
+                Some(log) => Some(publish(&**log).await),
+                None => None,
+            };
+            let outlives = match published {
+                Some(Published::Logged(_)) => true,
+                Some(Published::Kept) => log.is_some_and(|log| log.outlives_process()),
+                Some(Published::Unwritten) | None => false,
+            };
+            if !outlives {
+                forget_after_restart(&tiers, up_to).await;
+            }
+            let _ = told.send(published);
         });
-        telling.run_until(answer).await.ok()
+        telling.run_until(answer).await.ok().flatten()
     }
 
     async fn wait_for_others(&self, invalidated: &Invalidated) {

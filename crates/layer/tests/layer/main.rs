@@ -20,6 +20,7 @@ mod ranges;
 mod refetch;
 mod refreshing;
 mod replicas;
+mod restarts;
 mod streaming;
 mod tier_fake;
 mod tiers;

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use larder_semantics::PrimaryKey;
 use larder_store::codec::{Record, ResponseRecord, decode, encode};
 use larder_store::{
-    Arriving, Chunks, HeldLease, Lease, LeaseEnd, LoadRequest, Loaded, RemoteError, RemoteStore, SEGMENT, StoreFuture, StoredResponse,
-    Write,
+    Arriving, Chunks, HeldLease, Lease, LeaseEnd, Ledger, LoadRequest, Loaded, LogPosition, RemoteError, RemoteStore, SEGMENT, StoreFuture,
+    StoredResponse, Write,
 };
 use tokio::sync::Semaphore;
 
@@ -44,6 +44,8 @@ pub(crate) struct FakeTier {
 struct State {
     health: Health,
     entries: HashMap<String, Entry>,
+    /// The ledger of the process that has it open, where it outlives processes.
+    ledger: Option<Arc<Ledger>>,
     ended: Arc<Mutex<Vec<Option<LeaseEnd>>>>,
 }
 
@@ -51,6 +53,7 @@ struct Entry {
     frame: Bytes,
     segments: Vec<Bytes>,
     fetch: u64,
+    log_position: Option<LogPosition>,
 }
 
 /// The end of a lease, for the test: `None` for one that ended with what was written.
@@ -116,20 +119,23 @@ impl FakeTier {
         self.state().ended.lock().unwrap().clone()
     }
 
-    pub(crate) fn put(&self, response: &StoredResponse) {
-        let frame = encode(response, response.position.shared()).into();
-        let entry = Entry { frame, segments: response.body().segments().to_vec(), fetch: response.fetch };
-        let mut state = self.state();
-        let key = response.key().text().to_owned();
-        if state.entries.get(&key).is_none_or(|known| known.fetch <= entry.fetch) {
-            state.entries.insert(key, entry);
-        }
+    /// A process begins to use it, and every earlier one has ended: what it has stays, as on a disk.
+    pub(crate) fn open(&self, ledger: &Arc<Ledger>) {
+        self.state().ledger = Some(Arc::clone(ledger));
     }
 
-    fn write(&self, Write { response, lease, .. }: Write) {
-        self.put(&response);
+    fn write(&self, Write { response, lease, log_position, .. }: Write) {
+        let frame = encode(&response, response.position.shared()).into();
+        let entry = Entry { frame, segments: response.body().segments().to_vec(), fetch: response.fetch, log_position };
+        let mut state = self.state();
+        let key = response.key().text().to_owned();
+        // What a later process could not judge is not worth a place on a disk.
+        let is_kept = state.ledger.is_none() || log_position.is_some();
+        if is_kept && state.entries.get(&key).is_none_or(|known| known.fetch <= entry.fetch) {
+            state.entries.insert(key, entry);
+        }
         if let Some(lease) = lease {
-            self.state().ended.lock().unwrap().push(None);
+            state.ended.lock().unwrap().push(None);
             lease.spent();
         }
     }
@@ -137,6 +143,9 @@ impl FakeTier {
     fn find(&self, key: &PrimaryKey, newer_than: u64) -> Option<(Box<ResponseRecord>, Vec<Bytes>)> {
         let state = self.state();
         let entry = state.entries.get(key.text()).filter(|entry| entry.fetch > newer_than)?;
+        if let Some(ledger) = &state.ledger {
+            entry.log_position.and_then(|position| ledger.position_of(position))?;
+        }
         match decode(entry.frame.clone(), key, None) {
             Ok(Record::Response(record)) => Some((record, entry.segments.clone())),
             other => panic!("{other:?}"),
@@ -209,6 +218,16 @@ impl RemoteStore for FakeTier {
         if state.entries.get(&key).is_some_and(|entry| entry.fetch <= response.fetch) {
             state.entries.remove(&key);
         }
+    }
+
+    fn forget_after_restart(&self, up_to: Option<LogPosition>) -> StoreFuture<'_, ()> {
+        self.note("forget");
+        self.state().entries.retain(|_, entry| match (entry.log_position, up_to) {
+            (Some(position), Some(up_to)) => position.epoch != up_to.epoch || position.number > up_to.number,
+            (Some(_), None) => false,
+            (None, _) => true,
+        });
+        Box::pin(ready(()))
     }
 
     fn takes(&self, length: u64) -> bool {

@@ -314,5 +314,5 @@ async fn a_local_tier_alone_has_no_leases_and_is_asked_once() {
     purge(&second).await;
     assert_eq!((send(&second, get("/a")).await.text(), origin.count()), ("two", 2));
     let calls = calls.lock().unwrap().clone();
-    assert_eq!(calls, ["local load", "local commit", "local load", "local load", "local load", "local commit"]);
+    assert_eq!(calls, ["local load", "local commit", "local load", "local load", "local forget", "local load", "local commit"]);
 }

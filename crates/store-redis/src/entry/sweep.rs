@@ -34,8 +34,12 @@ impl InvalidationLog for SweepingLog {
         })
     }
 
-    fn publish_once(&self, invalidation: Invalidation, messages: Vec<u64>) -> StoreFuture<'_, ()> {
+    fn publish_once(&self, invalidation: Invalidation, messages: Vec<u64>) -> StoreFuture<'_, Published> {
         self.0.log.publish_once(invalidation, messages)
+    }
+
+    fn outlives_process(&self) -> bool {
+        self.0.log.outlives_process()
     }
 
     fn applied_by(&self, number: u64) -> StoreFuture<'_, Option<AppliedBy>> {

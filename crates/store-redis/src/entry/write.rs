@@ -21,7 +21,7 @@ const BULK: u64 = 64 << 10;
 
 /// The body first, where it does not go into the head's own entry; the head last, so that a look-up that finds it finds all of it.
 pub(crate) async fn commit(tier: &Arc<Tier>, write: Write) -> Result<(), RemoteError> {
-    let Write { response, keep, lease } = write;
+    let Write { response, keep, lease, .. } = write;
     let entry_key = tier.key_of(&response);
     let keys = tier.link.options().keys.as_ref();
     let packed = packed(tier, &response).await;

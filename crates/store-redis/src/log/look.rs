@@ -1,5 +1,6 @@
 //! One look at the log: what is new in it, where it ends, and who else follows it.
 
+use larder_store::Epoch;
 use redis::RedisResult;
 
 use super::record::Entry;
@@ -17,6 +18,8 @@ pub(crate) struct Look {
     pub(crate) last: u64,
     /// The log begins anew with that.
     pub(crate) begun: bool,
+    /// The replication id of the server that wrote last.
+    server: String,
     /// What was wrong with the log's own keys, in words for people; empty if nothing was.
     pub(crate) damage: String,
     pub(crate) registry: Registry,
@@ -24,15 +27,24 @@ pub(crate) struct Look {
     pub(crate) entries: Vec<Entry>,
 }
 
-type LookReply = (u64, bool, String, i64, Vec<String>, Vec<(Vec<u8>, Vec<u8>, Vec<u8>)>);
+type LookReply = (u64, bool, String, String, i64, Vec<String>, Vec<(Vec<u8>, Vec<u8>, Vec<u8>)>);
 
 impl Look {
     /// Asks, and says how far this replica is.
     pub(crate) async fn at(log: &Log, connection: &mut Connection) -> RedisResult<Self> {
         let call = log.keys().into_iter().fold(scripts::CATCH_UP.call(), |call, key| call.key(key));
         let call = call.arg(log.applied()).arg(MAX_REPLY_BYTES);
-        let (last, begun, damage, now, registry, entries): LookReply = log.replicas.report(connection, call).await?;
+        let (last, begun, server, damage, now, registry, entries): LookReply = log.replicas.report(connection, call).await?;
         let entries = entries.into_iter().filter_map(|(id, invalidation, messages)| Entry::read(&id, &invalidation, &messages)).collect();
-        Ok(Self { last, begun, damage, registry: Registry::read(now, &registry), entries })
+        Ok(Self { last, begun, server, damage, registry: Registry::read(now, &registry), entries })
+    }
+
+    /// The log's epoch: its numbers leap wherever another server has written last, so those of one server and one name are one sequence.
+    /// `None` where the server does not say who it is.
+    pub(crate) fn epoch(&self, prefix: &str) -> Option<Epoch> {
+        /// In place of an id that could not be read.
+        const UNKNOWN: &str = "unknown";
+        let is_known = !self.server.is_empty() && self.server != UNKNOWN;
+        is_known.then(|| Epoch::of(&format!("{prefix} {}", self.server)))
     }
 }

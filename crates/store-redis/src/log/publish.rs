@@ -103,15 +103,17 @@ impl InvalidationLog for Log {
         Box::pin(async move { self.publish_marked(invalidation, &[]).await })
     }
 
-    fn publish_once(&self, invalidation: Invalidation, messages: Vec<u64>) -> StoreFuture<'_, ()> {
+    fn publish_once(&self, invalidation: Invalidation, messages: Vec<u64>) -> StoreFuture<'_, Published> {
         Box::pin(async move {
             self.messages.receive(&messages);
             let delay = (RANK_DELAY * self.replicas.rank()).min(MAX_DELAY);
             let not_logged = self.messages.not_logged(&messages, delay).await;
-            if !not_logged.is_empty() {
-                self.publish_marked(invalidation, &not_logged).await;
-            }
+            if not_logged.is_empty() { Published::Logged(self.applied()) } else { self.publish_marked(invalidation, &not_logged).await }
         })
+    }
+
+    fn outlives_process(&self) -> bool {
+        self.link.options().journal.is_some()
     }
 
     fn applied_by(&self, number: u64) -> StoreFuture<'_, Option<AppliedBy>> {

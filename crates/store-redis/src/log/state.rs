@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use larder_semantics::Timestamp;
-use larder_store::{Invalidation, Ledger, Position};
+use larder_store::{Epoch, Invalidation, Ledger, Position};
 use tokio::sync::watch;
 use tracing::warn;
 
@@ -134,6 +134,17 @@ impl Log {
         self.vouch_from(at);
         self.reading.clear_problem();
         self.read.send_if_modified(|read| !std::mem::replace(read, true));
+    }
+
+    /// It has been read to its end in this epoch. What an earlier process has left in the journal has to be in it first.
+    pub(crate) fn enter(&self, epoch: Option<Epoch>) {
+        // In this order: an invalidation leaves the journal after its number is known.
+        if self.journal.len() == 0
+            && self.applied() >= self.own_number.load(Ordering::Acquire)
+            && let Some(epoch) = epoch
+        {
+            self.ledger.enter(epoch);
+        }
     }
 
     /// Waits until it has been read to its end for the first time.

@@ -88,6 +88,7 @@ async fn look(log: &Log, connection: &mut Connection) -> RedisResult<Progress> {
     if look.begun && look.damage.is_empty() && before > 0 {
         warn!("the log of invalidations may have lost its end; what is in memory is dropped");
     }
+    let epoch = look.epoch(&log.link.options().prefix);
     log.replicas.set_known(look.registry);
     if look.entries.is_empty() && look.last > before {
         // The entries in between were trimmed away, or the log begins here.
@@ -96,6 +97,7 @@ async fn look(log: &Log, connection: &mut Connection) -> RedisResult<Progress> {
     look.entries.into_iter().for_each(|entry| log.apply(entry));
     let is_end = log.applied() >= look.last;
     if is_end {
+        log.enter(epoch);
         log.set_current(began);
     }
     Ok(Progress { brought: log.applied() != before, is_end })

@@ -1,8 +1,8 @@
 -- What a replica has not read of the log yet, and where the log ends; the replica says how far it is. KEYS: as above.
 -- ARGV: the number that it has read, bytes of entries that the answer may have, the replica's name ('' for none any more), milliseconds that
 -- its word counts, whether it hears the channel ('1'), and then the name and the word of each other replica that it knew of.
--- Answers with the number of the last entry, whether the log begins anew here, what was wrong with the keys, the registry's clock and its
--- names and words, and entries: number, invalidation, messages.
+-- Answers with the number of the last entry, whether the log begins anew here, the server that wrote last, what was wrong with the keys, the
+-- registry's clock and its names and words, and entries: number, invalidation, messages.
 -- A registry that was lost is made good by those who still know it; until then it says since when (`lost`).
 local read = tonumber(ARGV[1])
 local number, top, begun = last_entry(read)
@@ -47,4 +47,4 @@ repeat
     entries[#entries + 1] = {from, invalidation, messages}
   end
 until #some < 32 or bytes >= tonumber(ARGV[2])
-return {number, begun and 1 or 0, table.concat(damage, '; '), now, registry, entries}
+return {number, begun and 1 or 0, redis.call('GET', KEYS[3]) or '', table.concat(damage, '; '), now, registry, entries}

@@ -85,7 +85,7 @@ async fn a_304_rewrites_the_head_alone_while_the_body_is_there() -> Result<()> {
         commit(&store, response("/x", 7, &pattern(length)), None).await;
         let renew = async |fetch, etag| {
             let response = Arc::new(stored.freshened(&head(etag), stored.position, fetch));
-            store.freshen(Write { response, keep: 10 * MINUTE, lease: None }).await;
+            store.freshen(Write { response, keep: 10 * MINUTE, lease: None, log_position: None }).await;
         };
         renew(9, "\"2\"").await;
         let found = find(&store, "/x", &HeaderMap::new()).await.expect("still there");
@@ -111,7 +111,7 @@ async fn what_leads_to_a_variant_lasts_as_long_as_the_variant() -> Result<()> {
     let lasts = async || redis.count(&["EVAL", "return redis.call('PTTL', redis.call('KEYS', ARGV[1])[1])", "0", PRIMARY]).await;
     let renew = async |fetch, language, keep| {
         let response = Arc::new(variant("/x", 7, language).freshened(&head("\"2\""), Position::of_log(3), fetch));
-        store.freshen(Write { response, keep, lease: None }).await;
+        store.freshen(Write { response, keep, lease: None, log_position: None }).await;
     };
     commit(&store, variant("/x", 7, "de"), None).await;
     renew(9, "de", 10 * MINUTE).await;
@@ -122,7 +122,7 @@ async fn what_leads_to_a_variant_lasts_as_long_as_the_variant() -> Result<()> {
     renew(11, "de", MINUTE).await;
     assert!(find(&store, "/x", &speaking("de")).await.is_some(), "it is there again");
     // Written late, and to be kept for longer.
-    store.commit(Write { response: Arc::new(variant("/x", 8, "en")), keep: 20 * MINUTE, lease: None }).await;
+    store.commit(Write { response: Arc::new(variant("/x", 8, "en")), keep: 20 * MINUTE, lease: None, log_position: None }).await;
     assert!(lasts().await? > 600_000);
     Ok(())
 }

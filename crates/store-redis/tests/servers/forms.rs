@@ -77,7 +77,7 @@ async fn a_304_renews_the_head_of_a_compressed_body_and_all_its_chunks() -> Resu
         commit(&store, response("/x", 7, &content), None).await;
         assert!(entries(&redis).await? > 2, "an entry and chunks");
         let renewed = Arc::new(stored.freshened(&head("\"2\""), stored.position, 9));
-        store.freshen(Write { response: renewed, keep: 10 * MINUTE, lease: None }).await;
+        store.freshen(Write { response: renewed, keep: 10 * MINUTE, lease: None, log_position: None }).await;
         assert_eq!(store.stats().written, 1, "the body was not written again");
         let found = find(&store, "/x", &HeaderMap::new()).await.expect("still there");
         assert_eq!((found.fetch, found.head.headers.to_map()["etag"].as_bytes()), (9, &b"\"2\""[..]));

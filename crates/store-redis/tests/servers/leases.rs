@@ -149,7 +149,7 @@ async fn a_lease_ends_where_it_was_granted() -> Result<()> {
     let lease = granted(ask_for_lease(&store, "/y", MINUTE).await);
     commit(&store, variant("/y", 7, "de"), None).await;
     let renewed = Arc::new(variant("/y", 7, "de").freshened(&head("\"2\""), Position::of_log(3), 8));
-    store.freshen(Write { response: renewed, keep: MINUTE, lease: Some(lease) }).await;
+    store.freshen(Write { response: renewed, keep: MINUTE, lease: Some(lease), log_position: None }).await;
     assert_eq!(entries(&redis).await?, 4);
     Ok(())
 }

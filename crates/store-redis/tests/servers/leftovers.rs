@@ -43,7 +43,7 @@ async fn chunks_of_a_body_that_comes_too_late_go_at_once() -> Result<()> {
     assert_eq!((chunks(&redis, 7).await?, staying(&redis, 8).await?), (0, 2));
     // A head that was renewed later has this very body.
     let renewed = Arc::new(long("/x", 8).freshened(&head("\"1\""), Position::of_log(3), 9));
-    store.freshen(Write { response: renewed, keep: MINUTE, lease: None }).await;
+    store.freshen(Write { response: renewed, keep: MINUTE, lease: None, log_position: None }).await;
     commit(&store, long("/x", 8), None).await;
     assert_eq!(staying(&redis, 8).await?, 2);
     Ok(())

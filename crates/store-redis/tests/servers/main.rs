@@ -4,6 +4,7 @@ mod chunks;
 mod clusters;
 mod damage;
 mod entries;
+mod epochs;
 mod failures;
 mod forms;
 mod leases;

@@ -168,7 +168,7 @@ pub(crate) fn speaking(language: &'static str) -> HeaderMap {
 }
 
 pub(crate) async fn commit(store: &RedisStore, response: StoredResponse, lease: Option<Lease>) {
-    store.commit(Write { response: Arc::new(response), keep: MINUTE, lease }).await;
+    store.commit(Write { response: Arc::new(response), keep: MINUTE, lease, log_position: None }).await;
 }
 
 /// What is found for a request, without asking for a lease.

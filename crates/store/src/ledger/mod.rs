@@ -22,6 +22,7 @@
 
 mod cascade;
 mod checked;
+mod epoch;
 mod glob;
 mod invalidation;
 mod named_tag;
@@ -40,6 +41,7 @@ use larder_semantics::Timestamp;
 use crate::sync::{AtomicU64, RwLock, RwLockWriteGuard};
 pub use cascade::{Endless, TagCascade, TagPattern, TagPiece};
 pub(crate) use checked::Checked;
+pub use epoch::{Epoch, LogPosition};
 pub use glob::Glob;
 pub use invalidation::{Invalidation, InvalidationTarget};
 pub use named_tag::NamedTag;
@@ -127,6 +129,8 @@ pub struct Ledger {
     /// Later, for how many milliseconds after its fetch a response is.
     vouched: AtomicU64,
     records: RwLock<Records>,
+    /// The [`Epoch`] that the log's numbers are of; 0: it was not read yet.
+    epoch: AtomicU64,
     /// The maximum time in milliseconds for which anything stored may be served.
     max_lifetime: AtomicU64,
     /// [`Folds`], for readers without the lock.
@@ -141,6 +145,7 @@ impl Default for Ledger {
             vouched_until: AtomicU64::new(u64::MAX),
             vouched: AtomicU64::new(u64::MAX),
             records: RwLock::default(),
+            epoch: AtomicU64::new(0),
             max_lifetime: AtomicU64::new(0),
             folds: [AtomicU64::new(0), AtomicU64::new(0)],
             invalidated: Default::default(),

@@ -13,10 +13,16 @@ pub trait InvalidationLog: Send + Sync + fmt::Debug {
 
     /// As [`Self::publish`], of messages that every replica has received at the same time: one of them puts it in. `messages` tell it from others, and
     /// are the same on each. Ready when the log has it, or this process has done what it can.
-    fn publish_once(&self, invalidation: Invalidation, messages: Vec<u64>) -> StoreFuture<'_, ()> {
+    fn publish_once(&self, invalidation: Invalidation, messages: Vec<u64>) -> StoreFuture<'_, Published> {
         // Several times does no harm.
         let _ = messages;
-        Box::pin(async move { _ = self.publish(invalidation).await })
+        self.publish(invalidation)
+    }
+
+    /// Whether what is [`Published::Kept`] outlives this process, and comes into the log before its successor calls
+    /// [`Ledger::enter`](crate::Ledger::enter).
+    fn outlives_process(&self) -> bool {
+        false
     }
 
     /// Which replicas live, and how many of them have applied the entry of this number. `None` where the log cannot say now.
@@ -26,7 +32,7 @@ pub trait InvalidationLog: Send + Sync + fmt::Debug {
 /// Where an invalidation is after [`InvalidationLog::publish`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Published {
-    /// The log has it under this number.
+    /// The log has it under this number, or under an earlier one where another replica has published it.
     Logged(u64),
     /// It will be published when the log can be reached again.
     Kept,

@@ -11,6 +11,7 @@ use larder_semantics::{PrimaryKey, VarySpec};
 use super::arriving::Arriving;
 use super::lease::{Lease, LeaseHolder, LeaseTerms};
 use crate::entry::StoredResponse;
+use crate::ledger::LogPosition;
 
 /// A boxed future, which keeps [`RemoteStore`] object-safe.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -78,6 +79,9 @@ pub struct Write {
     pub keep: Duration,
     /// The lease it was fetched under.
     pub lease: Option<Lease>,
+    /// What a tier that outlives the process keeps with it, to ask [`Ledger::position_of`](crate::Ledger::position_of) before it is used again.
+    /// `None`: a later process could not judge it.
+    pub log_position: Option<LogPosition>,
 }
 
 /// A tier behind the memory: one that replicas share, or a local one. Keys are compared in full, and of two fetches of one key the later
@@ -102,6 +106,13 @@ pub trait RemoteStore: Send + Sync + fmt::Debug {
 
     /// Drops a response that its origin no longer stands for, unless a later fetch has replaced it.
     fn remove(&self, response: &StoredResponse);
+
+    /// An invalidation holds in this process that nothing which outlives it has. A tier that outlives it must not let a later process use what
+    /// it has stored up to this position, whether it was written already or not; `None`: anything that it has. Ready once that is certain.
+    fn forget_after_restart(&self, up_to: Option<LogPosition>) -> StoreFuture<'_, ()> {
+        let _ = up_to;
+        Box::pin(std::future::ready(()))
+    }
 
     /// Whether it keeps bodies of this length, in bytes. Requests need not wait for one that it does not keep.
     fn takes(&self, length: u64) -> bool {

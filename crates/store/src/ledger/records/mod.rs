@@ -155,6 +155,11 @@ impl Records {
         found
     }
 
+    /// Everything from before it is invalid.
+    pub(super) fn floor(&self) -> Position {
+        self.floor
+    }
+
     pub(super) fn len(&self) -> usize {
         self.targets() + self.patterns.len()
     }
