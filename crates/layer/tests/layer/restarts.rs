@@ -148,7 +148,7 @@ impl World {
         let tiers = log(&ledger, Tiers::new().then(Arc::clone(&self.disk) as _));
         let (clock, hand) = Clock::manual(common::START);
         hand.advance(self.started.fetch_add(1, Ordering::SeqCst));
-        let cache = Cache::with_tiers(64 << 20, 1 << 20, clock, ledger, tiers);
+        let cache = Cache::builder(64 << 20).max_object(1 << 20).clock(clock).ledger(ledger).tiers(tiers).build();
         CacheService::new(self.origin.clone(), cache, Arc::new(rules()))
     }
 
