@@ -24,4 +24,5 @@ mod refused;
 mod replicas;
 mod request_limit;
 mod streaming;
+mod tls;
 mod upstreams;

@@ -26,9 +26,9 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 pub use model::{
-    AccessLog, Admin, BreakerLimit, Config, InvalidUpstreamUrl, Limit, Listen, Log, LogLevel, MemoryStore, OddPaths, OnEvent, OnWrite,
-    Origin, PathTemplate, Purge, PurgeTemplate, ResponseTags, Route, RouteSettings, Server, ServerOptions, TagPart, TagTemplate, Token,
-    TokenScope, Upstream, UpstreamUrl,
+    AccessLog, Admin, BreakerLimit, Config, InvalidUpstreamUrl, Limit, Listen, Listener, Log, LogLevel, MemoryStore, OddPaths, OnEvent,
+    OnWrite, Origin, PathTemplate, Purge, PurgeTemplate, ReadFile, ResponseTags, Route, RouteSettings, Server, ServerOptions, TagPart,
+    TagTemplate, Tls, Token, TokenScope, Upstream, UpstreamUrl,
 };
 pub use parse::mistake::Severity;
 pub use parse::report::{Report, Warnings};
@@ -72,7 +72,7 @@ pub fn from_flags(upstream: &str, ttl: Option<&str>, overrides: &Overrides) -> R
     let redis = store::from_outside(overrides, &mistakes);
     let upstream = url.map(|url| Upstream::new("default", url));
     if let Some(upstream) = &upstream {
-        listeners::check_upstream(upstream, Location::Elsewhere, &server.listen, &mistakes);
+        listeners::check_upstream(upstream, Location::Elsewhere, &server, &mistakes);
     }
     let config = upstream.map(|upstream| Config {
         server,

@@ -25,6 +25,14 @@ pub fn normal<'a>(scheme: &str, authority: &'a str) -> Cow<'a, str> {
     if bare.bytes().any(|byte| byte.is_ascii_uppercase()) { Cow::Owned(bare.to_ascii_lowercase()) } else { Cow::Borrowed(bare) }
 }
 
+/// The host of a valid authority, IPv6 with its brackets.
+pub fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => host,
+        _ => authority,
+    }
+}
+
 fn is_ipv6(text: &[u8]) -> bool {
     str::from_utf8(text).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
 }
@@ -73,6 +81,13 @@ mod tests {
             ("http", "", ""),
         ] {
             assert_eq!(normal(scheme, authority), form, "{authority}");
+        }
+    }
+
+    #[test]
+    fn the_host_is_what_stands_before_the_port() {
+        for (authority, host) in [("a.example:80", "a.example"), ("a", "a"), ("a:", "a"), ("[::1]:80", "[::1]"), ("[::1]", "[::1]")] {
+            assert_eq!(without_port(authority), host);
         }
     }
 

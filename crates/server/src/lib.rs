@@ -5,12 +5,12 @@
 //! late, when its bytes cannot be read as HTTP in exactly one way, or when the server drains.
 //!
 //! ```text
-//! listener::socket --> serve::accept --> connection::sniff --> http1::stream --> http1::hit --> Handler::hit       (a hit)
-//!                                              |                    |
-//!                                              |                    v
-//!                                              |                  hyper --> serve::respond --> request::guard --> Handler::handle
-//!                                              v                    ^
-//!                                        http2::streams ------------+
+//! listener::incoming --> serve::accept --> serve::open --> connection::sniff --> http1::stream --> http1::hit --> Handler::hit      (a hit)
+//!                                              |                |                    |
+//!                                              v                |                    v
+//!                                     listener::handshake       |                  hyper --> serve::respond --> request::guard --> Handler::handle
+//!                                                               v                    ^
+//!                                                         http2::streams ------------+
 //! ```
 //!
 //! Imports go one way: `serve` uses `http1` and `http2`; those use `connection`; that uses `request` and `listener`.
@@ -27,9 +27,11 @@ mod serve;
 mod tests;
 
 pub use connection::handler::{Handler, LocalReply};
+pub use connection::handshakes::Handshakes;
 pub use connection::linger::{Lingering, lingering};
 pub use connection::open::OpenConnections;
 pub use connection::peer::Peer;
 pub use larder_config::ServerOptions;
 pub use listener::bind::BindError;
+pub use listener::setup::ListenerSetup;
 pub use serve::server::{Drained, Server};

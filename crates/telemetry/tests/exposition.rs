@@ -10,8 +10,8 @@ use larder_store::{BreakerState, RemoteError};
 use larder_telemetry::metrics::{Metrics, RedisMetrics, RequestRecord};
 use larder_telemetry::render::open_metrics;
 use larder_telemetry::snapshot::{
-    Breaker, CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, LabelledCount, ProcessSnapshot, RedisSnapshot, Snapshot,
-    StoreSnapshot, UpstreamState,
+    Breaker, CertificateSnapshot, CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, LabelledCount, ProcessSnapshot,
+    RedisSnapshot, Snapshot, StoreSnapshot, TlsSnapshot, UpstreamState,
 };
 use larder_tower::CacheResult;
 
@@ -38,6 +38,19 @@ fn metrics() -> Metrics {
     after.origin(0, OriginOutcome::Answered(StatusCode::NOT_FOUND), Duration::from_millis(7));
     after.origin(1, OriginOutcome::Failed("made up"), Duration::from_millis(8));
     after
+}
+
+fn tls() -> TlsSnapshot {
+    let certificate = |listener: &str, name: &str, not_after_seconds| CertificateSnapshot {
+        listener: listener.to_owned(),
+        name: name.to_owned(),
+        not_after_seconds,
+    };
+    let outcomes = ["full", "resumed", "late"].into_iter().zip(30..);
+    TlsSnapshot {
+        handshakes: outcomes.map(|(label, count)| LabelledCount { label, count }).collect(),
+        certificates: vec![certificate("0.0.0.0:443", "a.example", 1_796_083_200), certificate("[::]:443", "*.b.example", 33)],
+    }
 }
 
 fn redis() -> RedisSnapshot {
@@ -109,6 +122,7 @@ fn filled() -> Snapshot {
             position: 14,
         },
         redis: Some(redis()),
+        tls: Some(tls()),
         process: ProcessSnapshot { client_connections: 19, client_unsent_bytes: 20, access_log_dropped: 21 },
     }
 }

@@ -42,7 +42,7 @@ pub fn command() -> Result<Command> {
 /// A config whose listeners take free ports and whose one upstream, `api`, is at this URL. What else the test needs follows it.
 pub fn config(origin: &str, rest: &str) -> String {
     let listener = |table: &str| {
-        let given = rest.contains(&format!("[{table}]"));
+        let given = rest.contains(&format!("[{table}]")) || (table == "server" && rest.contains("[[listeners]]"));
         if given { String::new() } else { format!("[{table}]\nlisten = \"127.0.0.1:0\"\n") }
     };
     let upstream = if rest.contains("[upstreams.api]") { String::new() } else { format!("[upstreams.api]\nurl = \"{origin}\"\n") };
@@ -73,7 +73,7 @@ impl Larder {
     }
 
     async fn started(process: Arc<Process>, folder: TempDir) -> Result<Self> {
-        let address = process.line("`listening on`", |line| address_after(line, "listening on http://")).await?;
+        let address = process.line("`listening on`", listening_address).await?;
         let admin = process.line("`admin on`", |line| address_after(line, "admin on http://")).await?;
         let larder = Self { process, folder, address, admin };
         let ready = || async { Ok(larder.admin("/readyz").await.ok().filter(|response| response.status == 200)) };
@@ -84,6 +84,15 @@ impl Larder {
     /// Where the public listener is.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its public listeners are, of which there are so many, in the order of the configuration.
+    pub async fn addresses(&self, count: usize) -> Result<Vec<SocketAddr>> {
+        let all = || async {
+            let addresses: Vec<_> = self.process.output().iter().filter_map(|line| listening_address(line)).collect();
+            Ok((addresses.len() >= count).then_some(addresses))
+        };
+        eventually(format!("waiting for {count} listeners"), all).await.map_err(|error| self.process.explain(error))
     }
 
     /// Where the admin listener is.
@@ -182,6 +191,10 @@ fn replace(file: &Path, text: &str) -> Result<()> {
     let beside = file.with_extension("new");
     std::fs::write(&beside, text)?;
     Ok(std::fs::rename(beside, file)?)
+}
+
+fn listening_address(line: &str) -> Option<SocketAddr> {
+    address_after(line, "listening on http://").or_else(|| address_after(line, "listening on https://"))
 }
 
 /// The address in a line such as `… listening on http://127.0.0.1:8080`, whatever stands before it.

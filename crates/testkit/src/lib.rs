@@ -2,6 +2,7 @@
 //!
 //! * [`origin`]: an origin server over real sockets whose every byte and every pause is scripted.
 //! * [`client`]: a client that sees a response as it arrives, byte by byte, and tells a clean end from a broken one.
+//! * [`certificates`]: an authority, certificates, and clients over TLS.
 //! * [`larder`]: the built binary as a process of its own.
 //! * [`redis`]: real Redis servers, alone, as a Cluster, and with sentinels.
 //! * [`faults`]: a proxy that does to connections what networks do.
@@ -12,6 +13,7 @@
 //! such wait ends with an error after [`patience::PATIENCE`].
 
 pub mod alloc;
+pub mod certificates;
 pub mod client;
 mod error;
 pub mod faults;
@@ -22,8 +24,10 @@ pub mod patience;
 pub mod process;
 pub mod redis;
 pub mod scenario;
+mod stream;
 pub mod wire;
 
+pub use certificates::{Authority, CertificateFiles, connect_tls};
 pub use client::{Client, Response};
 pub use error::{Error, Result};
 pub use larder::Larder;

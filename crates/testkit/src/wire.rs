@@ -4,9 +4,9 @@ use std::fmt;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use crate::patience::within;
+use crate::stream::Stream;
 use crate::{Error, Result};
 
 /// The head of a request or a response: its start line and its field lines in the order they were sent.
@@ -188,18 +188,22 @@ fn take_line(input: &mut BytesMut) -> Option<String> {
 /// A socket and what was read from it but not used yet.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
     pub(crate) buffer: BytesMut,
 }
 
 impl Wire {
-    pub(crate) fn new(stream: TcpStream) -> Result<Self> {
-        stream.set_nodelay(true)?;
+    pub(crate) fn new(stream: Stream) -> Result<Self> {
+        stream.tcp().set_nodelay(true)?;
         Ok(Self { stream, buffer: BytesMut::with_capacity(8 * 1024) })
     }
 
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        within("writing to the connection", self.stream.write_all(bytes)).await?.map_err(Error::from)
+        let written = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        within("writing to the connection", written).await?.map_err(Error::from)
     }
 
     /// Reads once; 0 bytes at the connection's end.

@@ -6,8 +6,10 @@
 pub(crate) mod cascade;
 mod config;
 pub(crate) mod listen;
+mod listener;
 pub(crate) mod path;
 mod purge;
+mod read_file;
 mod response_tags;
 mod route;
 mod server;
@@ -20,8 +22,10 @@ mod write;
 
 pub use config::{Config, MemoryStore};
 pub use listen::{Listen, Origin};
+pub use listener::{Listener, Tls};
 pub use path::PathTemplate;
 pub use purge::Purge;
+pub use read_file::ReadFile;
 pub use response_tags::ResponseTags;
 pub use route::{OddPaths, Route, RouteSettings};
 pub use server::{AccessLog, Admin, Log, LogLevel, Server};

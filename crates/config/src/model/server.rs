@@ -5,13 +5,15 @@ use std::time::Duration;
 use ipnet::IpNet;
 use larder_message::client::Trust;
 
-use super::{Listen, ServerOptions, Token};
+use super::{Listen, Listener, ReadFile, ServerOptions, Token};
 
 /// `[server]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// Never empty.
+    /// Clear-text listeners with these settings. Empty only where there are `listeners`.
     pub listen: Vec<Listen>,
+    /// `[[listeners]]`: those with settings of their own.
+    pub listeners: Vec<Listener>,
     /// Peers whose `Forwarded` and `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// What they are believed about.
@@ -24,10 +26,23 @@ pub struct Server {
     pub min_upload_rate: u64,
 }
 
+impl Server {
+    /// Every address that is listened on.
+    pub fn addresses(&self) -> impl Iterator<Item = &Listen> {
+        self.listen.iter().chain(self.listeners.iter().map(|listener| &listener.listen))
+    }
+
+    /// Files that the listeners read, besides the configuration's own.
+    pub fn files(&self) -> impl Iterator<Item = &ReadFile> {
+        self.listeners.iter().filter_map(|listener| listener.tls.as_ref()).flat_map(|tls| &tls.files)
+    }
+}
+
 impl Default for Server {
     fn default() -> Self {
         Self {
             listen: vec![Listen::local(8080)],
+            listeners: Vec::new(),
             trusted_proxies: Vec::new(),
             trust: Trust::default(),
             drain_delay: Duration::ZERO,

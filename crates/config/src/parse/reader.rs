@@ -230,9 +230,9 @@ impl<'a> Table<'a> {
 
     /// The path of a key for a table's title: `store.memory` inside `[store]`.
     fn path(&self, key: &str) -> String {
-        match self.name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
-            Some(outer) => format!("{outer}.{key}"),
-            None => key.to_owned(),
+        match self.name.trim_matches(['[', ']']) {
+            outer if outer.len() < self.name.len() => format!("{outer}.{key}"),
+            _ => key.to_owned(),
         }
     }
 

@@ -8,11 +8,12 @@ use crate::sections::overrides::Overrides;
 /// Takes the listeners of environment and flags, and checks all of them together.
 pub(crate) fn settle(server: &mut Server, admin: &mut Admin, overrides: &Overrides, mistakes: &Mistakes) {
     overrides.apply(server, admin, mistakes);
-    check_public(&server.listen, mistakes);
-    check_admin(&admin.listen, !admin.tokens.is_empty(), &server.listen, mistakes);
+    let public: Vec<&Listen> = server.addresses().collect();
+    check_public(&public, mistakes);
+    check_admin(&admin.listen, !admin.tokens.is_empty(), &public, mistakes);
 }
 
-fn check_public(listeners: &[Listen], mistakes: &Mistakes) {
+fn check_public(listeners: &[&Listen], mistakes: &Mistakes) {
     for (position, listen) in listeners.iter().enumerate() {
         if let Some(first) = listeners[..position].iter().find(|first| first.clashes_with(listen)) {
             let mistake = Mistake::new(format!("`{}` is listed twice", listen.address()));
@@ -22,7 +23,7 @@ fn check_public(listeners: &[Listen], mistakes: &Mistakes) {
 }
 
 /// `guarded`: whether there is a token that a listener could ask for.
-fn check_admin(admin: &Listen, guarded: bool, public: &[Listen], mistakes: &Mistakes) {
+fn check_admin(admin: &Listen, guarded: bool, public: &[&Listen], mistakes: &Mistakes) {
     if !admin.is_loopback() && !guarded {
         let what = format!(
             "on the admin listener `{}` only /healthz and /readyz will answer: there is no token to ask others for",
@@ -42,8 +43,8 @@ fn check_admin(admin: &Listen, guarded: bool, public: &[Listen], mistakes: &Mist
 }
 
 /// An upstream that is one of our own listeners. `place` is its URL's.
-pub(crate) fn check_upstream(upstream: &Upstream, place: Location, listeners: &[Listen], mistakes: &Mistakes) {
-    if let Some(own) = listeners.iter().find(|listen| listen.address().eq_ignore_ascii_case(upstream.url.authority().as_str())) {
+pub(crate) fn check_upstream(upstream: &Upstream, place: Location, server: &Server, mistakes: &Mistakes) {
+    if let Some(own) = server.addresses().find(|listen| listen.address().eq_ignore_ascii_case(upstream.url.authority().as_str())) {
         let mistake = Mistake::new(format!("upstream `{}` is Larder's own listener, {}", upstream.name, own.address()));
         mistakes.clash(place, mistake.hint("requests would go round in circles; give the backend's address"), own.span(), "the listener");
     }

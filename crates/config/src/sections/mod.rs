@@ -2,6 +2,7 @@
 
 mod alike;
 mod cache;
+mod listener;
 pub(crate) mod listeners;
 mod overrides;
 mod purge;
@@ -11,6 +12,7 @@ mod server;
 pub(crate) mod store;
 mod stored_form;
 mod tags;
+mod tls;
 mod tokens;
 pub(crate) mod upstreams;
 mod writes;
@@ -29,6 +31,7 @@ use routes::Routing;
 pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes: &Mistakes) -> Option<Config> {
     let mut root = Table::root(table, mistakes);
     let mut server = server::server(&mut root, overrides);
+    server.listeners = listener::read(&mut root, &server.options);
     let mut admin = server::admin(&mut root);
     listeners::settle(&mut server, &mut admin, overrides, mistakes);
     let purge = purge::read(&mut root, &admin);
@@ -47,7 +50,7 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
     root.finish();
     let upstreams: Vec<_> = upstreams.into_iter().map(|named| named.upstream).collect::<Option<_>>()?;
     for (upstream, url) in &upstreams {
-        listeners::check_upstream(upstream, Location::At(url.clone()), &server.listen, mistakes);
+        listeners::check_upstream(upstream, Location::At(url.clone()), &server, mistakes);
     }
     let upstreams = upstreams.into_iter().map(|(upstream, _)| upstream).collect();
     Some(Config {

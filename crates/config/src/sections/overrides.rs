@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::model::listen::{Listen, Origin};
 use crate::model::{Admin, Server};
-use crate::parse::mistake::{Location, Mistakes};
+use crate::parse::mistake::{Location, Mistake, Mistakes};
 
 const LISTEN: &str = "LARDER_LISTEN";
 const ADMIN_LISTEN: &str = "LARDER_ADMIN_LISTEN";
@@ -82,7 +82,7 @@ impl Overrides {
     }
 
     pub(crate) fn apply(&self, server: &mut Server, admin: &mut Admin, mistakes: &Mistakes) {
-        if let Some(setting) = &self.listen {
+        if let Some(setting) = self.listen.as_ref().filter(|setting| setting.counts_for(server, mistakes)) {
             server.listen = setting.text.split(',').filter_map(|text| setting.read(text.trim(), mistakes)).collect();
         }
         if let Some(setting) = &self.admin_listen
@@ -94,6 +94,21 @@ impl Overrides {
 }
 
 impl Setting {
+    /// Addresses from outside stand in for `[server] listen`. They are in clear text, so they replace no `[[listeners]]`, and are not added to
+    /// them: a container's image that sets the variable would open a port that the file does not name.
+    fn counts_for(&self, server: &Server, mistakes: &Mistakes) -> bool {
+        if server.listeners.is_empty() || !server.listen.is_empty() {
+            return true;
+        }
+        let mistake = Mistake::new("it is not used, for [[listeners]] say where clients connect").within(self.name);
+        let hint = "it stands in for `listen` in [server] only: write that key beside [[listeners]], or leave it out here";
+        match self.origin {
+            Origin::Flag(_) => mistakes.error(Location::Elsewhere, mistake.hint(hint)),
+            _ => mistakes.warning(Location::Elsewhere, mistake.hint(hint)),
+        }
+        false
+    }
+
     fn read(&self, text: &str, mistakes: &Mistakes) -> Option<Listen> {
         match Listen::parse(text) {
             Ok(listen) => Some(listen.with_origin(self.origin.clone())),

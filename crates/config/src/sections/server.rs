@@ -13,11 +13,15 @@ use crate::sections::tokens;
 use crate::sections::upstreams::positive;
 use larder_message::client::Trust;
 
-const ADDRESS_FORM: &str = "an address in quotes, like \"127.0.0.1:8080\"";
+pub(crate) const ADDRESS_FORM: &str = "an address in quotes, like \"127.0.0.1:8080\"";
 
 /// `[server]`.
 pub(crate) fn server(root: &mut Table<'_>, overrides: &Overrides) -> Server {
     let mut server = overrides.usual_server();
+    if root.has("listeners") {
+        // There is no default beside them.
+        server.listen = Vec::new();
+    }
     let Some(mut table) = root.table("server") else { return server };
     if let Some(listen) = listeners(&mut table) {
         server.listen = listen;
@@ -44,22 +48,27 @@ fn options(table: &mut Table<'_>, options: &mut ServerOptions) {
     if let Some(time) = table.duration("drain_timeout") {
         options.drain_timeout = time.into_inner();
     }
-    for (key, place) in [
-        ("header_read_timeout", &mut options.header_read_timeout),
-        ("idle_timeout", &mut options.idle_timeout),
-        ("write_timeout", &mut options.write_timeout),
-        ("tunnel_idle", &mut options.tunnel_idle),
-    ] {
+    for (key, place) in [("header_read_timeout", &mut options.header_read_timeout), ("write_timeout", &mut options.write_timeout)] {
+        if let Some(timeout) = positive(table, key) {
+            *place = timeout;
+        }
+    }
+    limits(table, options);
+    // 8 KiB is the least buffer that hyper takes.
+    if let Some(size) = table.bytes("max_header_bytes", 8 << 10..=1 << 20).and_then(|size| usize::try_from(size.into_inner()).ok()) {
+        options.max_header_bytes = size;
+    }
+}
+
+/// The keys that a listener may have of its own.
+pub(crate) fn limits(table: &mut Table<'_>, options: &mut ServerOptions) {
+    for (key, place) in [("idle_timeout", &mut options.idle_timeout), ("tunnel_idle", &mut options.tunnel_idle)] {
         if let Some(timeout) = positive(table, key) {
             *place = timeout;
         }
     }
     if let Some(count) = table.integer("max_connections", 1..=1_000_000).and_then(|count| u32::try_from(count).ok()) {
         options.max_connections = count;
-    }
-    // 8 KiB is the least buffer that hyper takes.
-    if let Some(size) = table.bytes("max_header_bytes", 8 << 10..=1 << 20).and_then(|size| usize::try_from(size.into_inner()).ok()) {
-        options.max_header_bytes = size;
     }
 }
 
@@ -97,7 +106,7 @@ fn listeners(table: &mut Table<'_>) -> Option<Vec<Listen>> {
     Some(list.into_iter().map(placed).collect())
 }
 
-fn placed(listen: Spanned<Listen>) -> Listen {
+pub(crate) fn placed(listen: Spanned<Listen>) -> Listen {
     let span = listen.span();
     listen.into_inner().with_origin(Origin::File(span))
 }

@@ -2,6 +2,7 @@
 
 mod hostile;
 mod inheritance;
+mod listeners;
 mod outside;
 mod reference;
 mod rules;

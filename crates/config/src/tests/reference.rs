@@ -60,6 +60,9 @@ fn it_leaves_no_key_out() {
     let text = text();
     let tables = [
         "[server]\nKEY = 1",
+        "[[listeners]]\nKEY = 1",
+        "[[listeners]]\ntls = { KEY = 1 }",
+        "[[listeners]]\ntls = { certificates = [{ KEY = 1 }] }",
         "[admin]\nKEY = 1",
         "[[admin.tokens]]\nKEY = 1",
         "[purge]\nKEY = 1",

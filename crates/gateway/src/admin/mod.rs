@@ -45,7 +45,9 @@ const OPTIONS: ServerOptions = ServerOptions {
     drain_timeout: Duration::ZERO,
 };
 
-type DescribeRedis = Arc<dyn Fn() -> Option<serde_json::Value> + Send + Sync>;
+/// Parts of `/readyz` that may be missing, with their names.
+type Details = [(&'static str, Option<serde_json::Value>); 2];
+type Describe = Arc<dyn Fn() -> Details + Send + Sync>;
 type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// What the admin listener serves: `/healthz` (the process runs), `/readyz` (it wants traffic) and `/metrics` (Prometheus text).
@@ -55,14 +57,14 @@ pub struct Admin(Router);
 impl Admin {
     /// `metrics` renders everything that is measured, anew for each scrape.
     ///
-    /// `redis` tells how the tier in Redis stands, where there is one.
+    /// `details` tells what else is worth knowing, such as how the tier in Redis stands.
     pub fn new(
         readiness: Readiness,
-        redis: impl Fn() -> Option<serde_json::Value> + Send + Sync + 'static,
+        details: impl Fn() -> Details + Send + Sync + 'static,
         metrics: impl Fn() -> String + Send + Sync + 'static,
     ) -> Self {
-        let (redis, metrics): (DescribeRedis, RenderMetrics) = (Arc::new(redis), Arc::new(metrics));
-        let probes = Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state((readiness, redis));
+        let (details, metrics): (Describe, RenderMetrics) = (Arc::new(details), Arc::new(metrics));
+        let probes = Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state((readiness, details));
         let metrics = Router::new().route("/metrics", get(render)).with_state(metrics);
         Self(probes.merge(metrics).fallback(nothing_here).method_not_allowed_fallback(not_this_way))
     }
@@ -103,12 +105,14 @@ async fn healthz() -> &'static str {
 }
 
 /// A cache without its Redis still serves: how that stands is told, and changes nothing.
-async fn readyz(State((readiness, redis)): State<(Readiness, DescribeRedis)>) -> Response<Body> {
+async fn readyz(State((readiness, details)): State<(Readiness, Describe)>) -> Response<Body> {
     let stage = readiness.stage();
     let status = if stage == Stage::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut detail = serde_json::json!({ "ready": stage == Stage::Ready, "stage": stage.name() });
-    if let Some(redis) = redis() {
-        detail["redis"] = redis;
+    for (name, part) in details() {
+        if let Some(part) = part {
+            detail[name] = part;
+        }
     }
     (status, [(header::CACHE_CONTROL, "no-store")], Json(detail)).into_response()
 }
@@ -130,7 +134,10 @@ mod tests {
         let readiness = Readiness::default();
         let server = Server::bind(&["127.0.0.1:0".parse().expect("address")]).expect("bind");
         let address = server.addresses().expect("addresses")[0];
-        tokio::spawn(Admin::new(readiness.clone(), || None, || "larder_up 1\n".to_owned()).serve(server));
+        tokio::spawn(
+            Admin::new(readiness.clone(), || [("redis", None), ("expiring_certificates", None)], || "larder_up 1\n".to_owned())
+                .serve(server),
+        );
         (address, readiness)
     }
 

@@ -1,58 +1,26 @@
 //! Signals, and a new configuration without a restart.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use notify::{RecursiveMode, Watcher};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
+use super::expiry::ExpiryLog;
 use super::report;
+use super::source::{Changes, Source};
 use crate::active::ActiveConfig;
-use crate::cli;
 use crate::config::Config;
 use crate::proxy::Gateway;
 
 /// A file is read when it has been left alone for this long: editors and Kubernetes change it in several steps.
 const QUIET: Duration = Duration::from_millis(300);
 
+/// How often files are looked at, watched or not, and certificates for their end: not every file system tells of changes.
+const LOOK: Duration = Duration::from_secs(60);
+
 /// In a folder where something always changes, it is read after this long all the same.
 const MAX_SETTLING: Duration = Duration::from_secs(2);
-
-/// Where the configuration comes from, so that it can be read again.
-pub(crate) struct Source {
-    /// `None`: it is built in.
-    command: Option<cli::Serve>,
-    /// The file as it was before it was first read, so that no later change is missed.
-    content: Option<Vec<u8>>,
-}
-
-impl Source {
-    /// What a command line names. To be made before its configuration is loaded.
-    pub(crate) fn of(command: &cli::Serve) -> Self {
-        let content = command.file().and_then(|file| std::fs::read(file).ok());
-        Self { command: Some(command.clone()), content }
-    }
-
-    /// A configuration that cannot change.
-    pub(crate) fn fixed() -> Self {
-        Self { command: None, content: None }
-    }
-
-    fn file(&self) -> Option<&Path> {
-        self.command.as_ref().and_then(cli::Serve::file)
-    }
-
-    /// Whether the file is another than when this was last asked. The folder is watched, so most changes are somebody else's.
-    fn has_changed(&mut self) -> bool {
-        let now = self.file().and_then(|file| std::fs::read(file).ok());
-        let changed = now != self.content;
-        self.content = now;
-        changed
-    }
-}
 
 /// The signals a server listens to.
 pub(crate) struct Signals {
@@ -78,15 +46,21 @@ impl Signals {
         }
     }
 
-    /// Waits for SIGTERM or SIGINT. Until then the configuration is read again on SIGHUP, and when its file has changed.
+    /// Waits for SIGTERM or SIGINT. Until then the configuration is read again on SIGHUP, and when its file, or one that it names, has changed.
     pub(crate) async fn until_stop(&mut self, gateway: &Gateway, mut source: Source) {
-        let (_watcher, mut changes) = watch(source.file());
+        let started = gateway.live.load().config.clone();
+        source.follow(&started);
+        let mut changes = source.watch();
+        let mut expiry = ExpiryLog::default();
+        expiry.were_told(gateway.certificates.snapshot(), seconds(gateway));
         // It may have changed before it was watched.
         let mut changed = source.has_changed();
-        let started = gateway.live.load().config.clone();
         loop {
-            if changed {
-                reload(gateway, &source, &started);
+            if changed && reload(gateway, &mut source, &started) {
+                if !source.is_watched_by(&changes) {
+                    changes = source.watch();
+                }
+                expiry.were_told(gateway.certificates.snapshot(), seconds(gateway));
             }
             // A stop is heard first, and at any time: a folder in which something always changes is no reason to go on.
             changed = tokio::select! {
@@ -95,72 +69,75 @@ impl Signals {
                 _ = self.interrupt.recv() => return,
                 _ = self.hang_up.recv() => true,
                 () = settled(&mut changes) => source.has_changed(),
+                () = tokio::time::sleep(LOOK) => {
+                    expiry.tell(gateway.certificates.snapshot(), seconds(gateway));
+                    source.has_changed()
+                }
             };
         }
     }
 }
 
+fn seconds(gateway: &Gateway) -> u64 {
+    gateway.clock.now().as_millis() / 1000
+}
+
 /// Waits until something has changed, and has been quiet since, or has not been quiet for long. Never, where nothing is watched.
-async fn settled(changes: &mut mpsc::Receiver<()>) {
-    if changes.recv().await.is_none() {
+async fn settled(changes: &mut Changes) {
+    if changes.next().await.is_none() {
         return std::future::pending().await;
     }
-    let quiet = async { while tokio::time::timeout(QUIET, changes.recv()).await.is_ok_and(|change| change.is_some()) {} };
+    let quiet = async { while tokio::time::timeout(QUIET, changes.next()).await.is_ok_and(|change| change.is_some()) {} };
     // However it ends, it is time to look.
     let _ = tokio::time::timeout(MAX_SETTLING, quiet).await;
 }
 
-/// Watches the file's folder: a file that is replaced, as editors and Kubernetes do, is another file.
-fn watch(file: Option<&Path>) -> (Option<notify::RecommendedWatcher>, mpsc::Receiver<()>) {
-    let (changed, changes) = mpsc::channel(1);
-    let Some(file) = file else { return (None, changes) };
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_path_buf);
-    let watcher = notify::recommended_watcher(move |_| {
-        // One change that waits stands for all of them.
-        let _ = changed.try_send(());
-    });
-    let watcher = watcher.and_then(|mut watcher| {
-        watcher.watch(&folder, RecursiveMode::NonRecursive)?;
-        Ok(watcher)
-    });
-    match watcher {
-        Ok(watcher) => (Some(watcher), changes),
-        Err(error) => {
-            warn!("the configuration file is not watched ({error}); SIGHUP reloads it");
-            (None, changes)
-        }
-    }
-}
-
 /// Reads the configuration again. A broken one is refused, and the running one goes on; what is stored stays either way. Where it differs
-/// from the one that the process `started` with in what only a start can change, that is told.
-fn reload(gateway: &Gateway, source: &Source, started: &Config) {
-    let Some(command) = &source.command else { return };
+/// from the one that the process `started` with in what only a start can change, that is told. Returns whether the new one is in force.
+fn reload(gateway: &Gateway, source: &mut Source, started: &Config) -> bool {
+    let Some(command) = source.command() else { return false };
     let (config, warnings) = match command.load() {
         Ok(loaded) => loaded,
         Err(report) => {
             report::tell(&report);
             error!("the new configuration was refused; the running one goes on");
-            return;
+            return false;
         }
     };
     report::tell(&warnings);
     let before = gateway.live.load_full();
     needs_restart(started, &config).for_each(|what| warn!("a change of {what} takes effect at the next start"));
-    match ActiveConfig::new(config, &gateway.cache, &gateway.clock, Some(&before)) {
-        Ok(live) => {
+    source.follow(&config);
+    let ready = gateway.certificates.differing(&config).map_err(|error| error.to_string());
+    let ready = ready.and_then(|certificates| {
+        let live = ActiveConfig::new(config, &gateway.cache, &gateway.clock, Some(&before)).map_err(|error| error.to_string())?;
+        Ok((certificates, live))
+    });
+    match ready {
+        Ok((certificates, live)) => {
             gateway.live.store(Arc::new(live));
+            let listeners = certificates.take_effect();
             info!("the configuration was reloaded");
+            if listeners > 0 {
+                info!("new connections get new certificates, on {listeners} of the listeners");
+            }
+            true
         }
-        Err(error) => error!("the new configuration was refused ({error}); the running one goes on"),
+        Err(error) => {
+            error!("the new configuration was refused ({error}); the running one goes on");
+            false
+        }
     }
 }
 
 /// What cannot change while connections are open and memory is in use.
 fn needs_restart(before: &Config, after: &Config) -> impl Iterator<Item = &'static str> {
-    let (trusted_proxies, trust) = (after.server.trusted_proxies.clone(), after.server.trust);
-    let same_server = crate::config::Server { trusted_proxies, trust, ..before.server.clone() } == after.server;
+    let (trusted_proxies, trust, listeners) = (after.server.trusted_proxies.clone(), after.server.trust, after.server.listeners.clone());
+    let same_listeners = before.server.listeners.len() == listeners.len()
+        && before.server.listeners.iter().zip(&listeners).all(|(before, after)| !before.needs_restart_for(after));
+    let same_server = crate::config::Server { trusted_proxies, trust, listeners, ..before.server.clone() } == after.server;
     let changes = [
+        (!same_listeners, "[[listeners]] other than their certificates"),
         (!same_server, "[server] other than trusted_proxies and trust"),
         (before.admin.listen != after.admin.listen, "[admin] listen"),
         (before.memory != after.memory, "[store.memory]"),

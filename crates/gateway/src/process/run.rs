@@ -15,15 +15,17 @@ use tracing::{Level, error, info, warn};
 use super::reload;
 use super::report;
 use super::scrape;
+use super::source::Source;
 use crate::active::ActiveConfig;
 use crate::admin::{Access, Admin, Readiness, Shared};
 use crate::cli;
 use crate::config::{self, Config, Listen, LogLevel, Report};
 use crate::demo;
+use crate::listeners::Certificates;
 use crate::proxy::{Gateway, PublicHandler};
 use crate::purge::{ChannelCounts, carry_out};
 use crate::redis::Redis;
-use crate::server::Server;
+use crate::server::{ListenerSetup, Server};
 use crate::telemetry::access_log::{AccessLog, Format, LogWriter};
 use crate::telemetry::diagnostics;
 use crate::telemetry::render::open_metrics;
@@ -37,7 +39,7 @@ struct Failed;
 /// `larder serve`: until SIGTERM or SIGINT, then 0; 1 if it cannot start.
 pub(crate) fn serve(command: &cli::Serve) -> ExitCode {
     let outcome = || {
-        let source = reload::Source::of(command);
+        let source = Source::of(command);
         let (config, warnings) = command.load().map_err(|report| said(&report))?;
         let runtime = prepare(&config)?;
         report::tell(&warnings);
@@ -64,7 +66,7 @@ pub(crate) fn demo(command: &cli::Demo) -> ExitCode {
                 return demo::backend(listener).await.map_err(failed);
             }
             let serving = tokio::spawn(demo::backend(listener));
-            let ended = run(config, reload::Source::fixed(), |addresses, admin| {
+            let ended = run(config, Source::fixed(), |addresses, admin| {
                 if let ([proxy, ..], [admin, ..]) = (addresses, admin) {
                     println!("{}", demo::guide(*proxy, *admin, backend));
                 }
@@ -127,12 +129,14 @@ fn prepare(config: &Config) -> Result<tokio::runtime::Runtime, Failed> {
 /// 1. All listeners are bound, so that what cannot be is told before anything else is done. Clients that connect from here on wait.
 /// 2. `/readyz` and its like are answered; then Redis has a moment, so that the first requests find what is stored there.
 /// 3. Requests are served, and the configuration is read again where that is asked for, until a signal.
-async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[SocketAddr], &[SocketAddr])) -> Result<(), Failed> {
+async fn run(config: Config, source: Source, started: impl FnOnce(&[SocketAddr], &[SocketAddr])) -> Result<(), Failed> {
     let mut signals = reload::Signals::new().map_err(failed)?;
     let clock = Clock::system();
-    let server = bind_all(&config, &config.server.listen)?;
-    let admin = bind_all(&config, std::slice::from_ref(&config.admin.listen))?;
+    let certificates = Certificates::new(&config).map_err(failed)?;
+    let server = bind_all(&config, certificates.setups(&config))?;
+    let admin = bind_all(&config, [(&config.admin.listen, ListenerSetup::default())])?;
     let (addresses, admin_addresses) = (server.addresses().map_err(failed)?, admin.addresses().map_err(failed)?);
+    let urls = server.urls().map_err(failed)?;
 
     let loopback = config.admin.listen.is_loopback();
     let ledger = Arc::default();
@@ -152,6 +156,8 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
         clock,
         access_log,
         connections: server.open_connections(),
+        certificates,
+        handshakes: server.handshakes(),
         channel_counts: ChannelCounts::default(),
     });
     if let Some(redis) = &gateway.redis {
@@ -180,8 +186,8 @@ async fn run(config: Config, source: reload::Source, started: impl FnOnce(&[Sock
         // A sender that is gone means to stop as well.
         let _ = stopped.wait_for(|stop| *stop).await;
     }));
-    for address in &addresses {
-        info!("listening on http://{address}");
+    for url in &urls {
+        info!("listening on {url}");
     }
     readiness.set_ready();
     started(&addresses, &admin_addresses);
@@ -212,7 +218,10 @@ fn admin_of(gateway: &Arc<Gateway>, readiness: &Readiness, access: Access) -> Ad
     };
     let details = {
         let gateway = Arc::clone(gateway);
-        move || gateway.redis.as_ref().map(Redis::detail)
+        move || {
+            let expiring = gateway.certificates.expiring(gateway.clock.now().as_millis() / 1000);
+            [("redis", gateway.redis.as_ref().map(Redis::detail)), ("expiring_certificates", expiring)]
+        }
     };
     Admin::new(readiness.clone(), details, metrics).with_control(Shared { gateway: Arc::clone(gateway), access })
 }
@@ -250,12 +259,12 @@ fn largest_object(config: &Config) -> u64 {
 }
 
 /// Binds every address, and tells all that cannot be bound.
-fn bind_all(config: &Config, listeners: &[Listen]) -> Result<Server, Failed> {
+fn bind_all<'a>(config: &Config, listeners: impl IntoIterator<Item = (&'a Listen, ListenerSetup)>) -> Result<Server, Failed> {
     let mut bound: Option<Server> = None;
     let mut all = true;
-    for listen in listeners {
+    for (listen, setup) in listeners {
         let addresses = listen.address().to_socket_addrs().map(Iterator::collect::<Vec<_>>);
-        match addresses.and_then(|addresses| Server::bind(&addresses).map_err(|error| error.source)) {
+        match addresses.and_then(|addresses| Server::bind_as(&addresses, &setup).map_err(|error| error.source)) {
             Ok(server) => {
                 bound = Some(match bound.take() {
                     Some(before) => before.and(server),

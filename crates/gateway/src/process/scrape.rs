@@ -6,7 +6,8 @@ use crate::active::ActiveConfig;
 use crate::proxy::Gateway;
 use crate::redis::Redis;
 use crate::telemetry::snapshot::{
-    CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, LabelledCount, ProcessSnapshot, Snapshot, StoreSnapshot, UpstreamState,
+    CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, LabelledCount, ProcessSnapshot, Snapshot, StoreSnapshot, TlsSnapshot,
+    UpstreamState,
 };
 
 /// Everything, as it stands now.
@@ -37,12 +38,19 @@ pub(crate) fn snapshot(gateway: &Gateway) -> Snapshot {
             position: stats.ledger.position.0,
         },
         redis: gateway.redis.as_ref().map(Redis::snapshot),
+        tls: tls(gateway),
         process: ProcessSnapshot {
             client_connections: gateway.connections.count(),
             client_unsent_bytes: gateway.connections.unsent(),
             access_log_dropped: gateway.access_log.dropped(),
         },
     }
+}
+
+/// `None` where no listener speaks TLS.
+fn tls(gateway: &Gateway) -> Option<TlsSnapshot> {
+    let certificates = gateway.certificates.snapshot();
+    (!certificates.is_empty()).then(|| TlsSnapshot { handshakes: labelled(gateway.handshakes.by_outcome()), certificates })
 }
 
 fn upstream_states(live: &ActiveConfig) -> impl Iterator<Item = UpstreamState> {

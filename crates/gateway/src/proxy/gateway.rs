@@ -19,11 +19,12 @@ use crate::active::ActiveConfig;
 use crate::client::{ClientConnection, EffectiveTarget, effective_target};
 use crate::config::OddPaths;
 use crate::http1;
+use crate::listeners::Certificates;
 use crate::path_reading;
 use crate::problem::{Problem, TOO_LARGE};
 use crate::purge::{ChannelCounts, USUAL_WAIT, public, purge};
 use crate::redis::Redis;
-use crate::server::{Handler, Lingering, LocalReply, OpenConnections, Peer, lingering};
+use crate::server::{Handler, Handshakes, Lingering, LocalReply, OpenConnections, Peer, lingering};
 use crate::telemetry::access_log::{AccessLog, Entry, LoggedBody, ResponseRecord};
 use crate::telemetry::metrics::RequestRecord;
 use crate::upstream::{ClientContext, TunnelClient, UpstreamBody, UpstreamError, UpstreamService};
@@ -46,6 +47,8 @@ pub(crate) struct Gateway {
     pub(crate) clock: Clock,
     pub(crate) access_log: AccessLog,
     pub(crate) connections: OpenConnections,
+    pub(crate) certificates: Certificates,
+    pub(crate) handshakes: Handshakes,
     pub(crate) channel_counts: ChannelCounts,
 }
 

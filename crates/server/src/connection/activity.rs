@@ -30,14 +30,15 @@ pub(crate) struct Deadlines {
     pub(crate) idle: u32,
 }
 
-/// The time between two ticks.
+/// The time between two ticks that these deadlines need.
 pub(crate) fn tick_interval(options: &ServerOptions) -> Duration {
     options.header_read_timeout.min(options.idle_timeout) / TICKS_PER_DEADLINE
 }
 
 impl Deadlines {
-    pub(crate) fn of(options: &ServerOptions) -> Self {
-        let tick = tick_interval(options).as_nanos().max(1);
+    /// `tick` is the time between two ticks.
+    pub(crate) fn of(options: &ServerOptions, tick: Duration) -> Self {
+        let tick = tick.as_nanos().max(1);
         let ticks = |time: Duration| u32::try_from(time.as_nanos().div_ceil(tick)).unwrap_or(u32::MAX);
         Self { head: ticks(options.header_read_timeout), idle: ticks(options.idle_timeout) }
     }
@@ -174,7 +175,7 @@ mod tests {
                 idle_timeout: Duration::from_secs(idle),
                 ..ServerOptions::default()
             };
-            (tick_interval(&options), Deadlines::of(&options))
+            (tick_interval(&options), Deadlines::of(&options, tick_interval(&options)))
         };
         assert_eq!(deadlines(10, 75), (Duration::from_millis(2500), Deadlines { head: TICKS_PER_DEADLINE, idle: 30 }));
         assert_eq!(deadlines(30, 2), (Duration::from_millis(500), Deadlines { head: 60, idle: TICKS_PER_DEADLINE }));

@@ -9,7 +9,7 @@ use hyper::body::{Body, Incoming};
 use larder_tower::BoxError;
 
 use crate::connection::peer::Peer;
-use crate::listener::socket::ConnectionInfo;
+use crate::listener::incoming::ConnectionInfo;
 use larder_message::problem::Problem;
 
 /// Answers the requests that the listener lets pass, and is told of those that the listener answers by itself. A function of request and

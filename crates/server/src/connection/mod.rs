@@ -2,6 +2,7 @@
 
 pub(crate) mod activity;
 pub(crate) mod handler;
+pub(crate) mod handshakes;
 pub(crate) mod linger;
 pub(crate) mod open;
 pub(crate) mod peer;

@@ -9,7 +9,8 @@ use http::Version;
 
 use crate::connection::activity::ActivityTimer;
 use crate::connection::open::Slot;
-use crate::listener::socket::ConnectionInfo;
+use crate::listener::handshake::TlsFacts;
+use crate::listener::incoming::ConnectionInfo;
 use crate::request::faults::FramingFaults;
 use larder_message::client::ClientConnection;
 use larder_message::interim::{InterimResponses, Outbox};
@@ -22,6 +23,7 @@ pub struct Peer(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     info: ConnectionInfo,
+    tls: Option<TlsFacts>,
     tunnel_idle: Duration,
     outbox: Arc<Outbox>,
     activity: ActivityTimer,
@@ -36,9 +38,10 @@ struct Shared {
 }
 
 impl Peer {
-    pub(crate) fn new(info: ConnectionInfo, slot: Slot, tunnel_idle: Duration) -> Self {
+    pub(crate) fn new(info: ConnectionInfo, tls: Option<TlsFacts>, slot: Slot, tunnel_idle: Duration) -> Self {
         Self(Arc::new(Shared {
             info,
+            tls,
             tunnel_idle,
             outbox: Arc::default(),
             activity: ActivityTimer::new(),
@@ -65,6 +68,11 @@ impl Peer {
 
     pub(crate) fn info(&self) -> ConnectionInfo {
         self.0.info
+    }
+
+    /// What the TLS handshake agreed on, where the connection has had one.
+    pub(crate) fn tls(&self) -> Option<&TlsFacts> {
+        self.0.tls.as_ref()
     }
 
     /// How long a tunnel of this client may be quiet, both ways.
@@ -162,7 +170,7 @@ mod tests {
             let address = "192.0.2.1:1".parse().expect("address");
             let info = ConnectionInfo { remote: address, local: address, secure };
             let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a permit");
-            let peer = Peer::new(info, Slot::new(permit, &Default::default()), Duration::ZERO);
+            let peer = Peer::new(info, None, Slot::new(permit, &Default::default()), Duration::ZERO);
             let connection = peer.client_connection(Version::HTTP_11);
             assert_eq!((connection.peer, connection.secure), (address.ip(), secure));
         }

@@ -11,7 +11,8 @@ use crate::connection::handler::Handler;
 use crate::http1::head::HeadKind;
 use crate::http1::stream::{ClientStream, Reader};
 use crate::request::faults::FramingFaults;
-use crate::request::guard::{Verdict, judge};
+use crate::request::guard::Verdict;
+use crate::request::misdirected::judge_on;
 
 /// Heads that are looked at in one poll. Then other connections have theirs, and this one sees whether the server shuts down, however many
 /// requests its client sends.
@@ -71,7 +72,7 @@ impl<H: Handler> ClientStream<H> {
         // Others are hyper's: its response says what is wrong, or that the connection closes.
         if is_too_large
             || self.peer.closes_after_response()
-            || !matches!(judge(self.heads.request(), FramingFaults::default(), self.limits), Verdict::Pass)
+            || !matches!(judge_on(self.peer.tls(), self.heads.request(), FramingFaults::default(), self.limits), Verdict::Pass)
         {
             return None;
         }

@@ -67,8 +67,8 @@ pub(crate) enum Reader {
 }
 
 impl<H: Handler> ClientStream<H> {
-    pub(crate) fn new(socket: Socket, first: &FirstBytes, peer: Peer, handler: H, options: &ServerOptions) -> Self {
-        let framing = (!first.is_http2()).then(FramingWatch::default);
+    pub(crate) fn new(socket: Socket, first: &FirstBytes, is_http2: bool, peer: Peer, handler: H, options: &ServerOptions) -> Self {
+        let framing = (!is_http2).then(FramingWatch::default);
         let reader = if H::HITS && framing.is_some() { Reader::Here } else { Reader::Hyper };
         Self {
             handler,
@@ -229,7 +229,8 @@ impl<H: Handler> AsyncWrite for ClientStream<H> {
         ready!(this.poll_direct(cx))?;
         this.direct.queue(this.peer.outbox().take());
         ready!(this.poll_direct(cx))?;
-        ready!(this.socket()?.poll_flush(cx))?;
+        let polled = this.socket()?.poll_flush(cx);
+        ready!(this.deadline.watch(polled, cx))?;
         this.peer.activity().flushed();
         if this.reader == (Reader::HyperFor { content: 0 }) && !this.heads.is_empty() && this.peer.activity().is_between_responses() {
             // hyper could not use these bytes when they were read, so nothing but this makes it read again.
@@ -241,20 +242,25 @@ impl<H: Handler> AsyncWrite for ClientStream<H> {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(this.poll_direct(cx))?;
-        this.socket()?.poll_shutdown(cx)
+        let polled = this.socket()?.poll_shutdown(cx);
+        this.deadline.watch(polled, cx)
     }
 }
 
 impl<H: Handler> Drop for ClientStream<H> {
     fn drop(&mut self) {
-        let Some(socket) = self.socket.take() else { return };
+        let Some(mut socket) = self.socket.take() else { return };
         if self.deadline.is_over() {
             // After an orderly close, the bytes that the client did not take would stay in the kernel's memory for as long again.
             socket.reset_on_drop();
             return;
         }
         if self.peer.is_late() && self.unanswered {
-            write_timeout_reply(&socket, &self.peer, &self.handler);
+            write_timeout_reply(&mut socket, &self.peer, &self.handler);
+        }
+        if self.peer.activity().is_between_responses() {
+            // A response that was cut off must not look complete.
+            socket.end_without_waiting();
         }
         // A client that has sent all the content it announced has nothing more to send.
         let is_sending = self.framing.as_ref().is_some_and(FramingWatch::is_in_content);
@@ -281,14 +287,14 @@ fn poll_read_up_to(socket: Pin<&mut Socket>, cx: &mut Context<'_>, buf: &mut Rea
 }
 
 /// Answers a connection whose first bytes did not tell its protocol in time.
-pub(crate) fn reply_timeout<H: Handler>(socket: &Socket, first: &FirstBytes, peer: &Peer, handler: &H) {
+pub(crate) fn reply_timeout<H: Handler>(socket: &mut Socket, first: &FirstBytes, peer: &Peer, handler: &H) {
     if !first.as_slice().is_empty() {
         write_timeout_reply(socket, peer, handler);
     }
 }
 
 /// Writes 408 if it fits at once: the client has had its time, so nothing waits for it.
-fn write_timeout_reply<H: Handler>(socket: &Socket, peer: &Peer, handler: &H) {
+fn write_timeout_reply<H: Handler>(socket: &mut Socket, peer: &Peer, handler: &H) {
     socket.write_without_waiting(&LATE.to_http1());
     handler.on_local_reply(&LocalReply::unread(peer.info(), LATE));
 }

@@ -24,11 +24,13 @@ pub(crate) struct DirectWriter<B> {
     head_written: usize,
     pieces: VecDeque<Bytes>,
     body: Option<B>,
+    /// The socket has taken everything, and may still have to send some of it.
+    unflushed: bool,
 }
 
 impl<B> Default for DirectWriter<B> {
     fn default() -> Self {
-        Self { head: Vec::new(), head_written: 0, pieces: VecDeque::new(), body: None }
+        Self { head: Vec::new(), head_written: 0, pieces: VecDeque::new(), body: None, unflushed: false }
     }
 }
 
@@ -73,6 +75,12 @@ impl<B: Body<Data = Bytes> + Unpin> DirectWriter<B> {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 written => self.advance(written),
             }
+            self.unflushed = true;
+        }
+        if self.unflushed {
+            let polled = Pin::new(socket).poll_flush(cx);
+            ready!(deadline.watch(polled, cx))?;
+            self.unflushed = false;
         }
         Poll::Ready(Ok(()))
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::net::TcpListener;
 
-use crate::listener::socket::Listener;
+use crate::listener::incoming::Listener;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -53,13 +53,13 @@ mod tests {
     use socket2::SockRef;
 
     use super::*;
-    use crate::listener::socket::Socket;
+    use crate::listener::transport::Transport;
 
     #[tokio::test]
     async fn a_client_that_vanished_is_noticed() {
         let listener = listen("127.0.0.1:0".parse().expect("address")).expect("listener");
         let _client = tokio::net::TcpStream::connect(listener.local_addr().expect("address")).await.expect("connect");
-        let Socket::Tcp(accepted) = listener.accept().await.expect("accept").socket;
+        let Transport::Tcp(accepted) = listener.accept().await.expect("accept").transport;
         let socket = SockRef::from(&accepted);
         assert!(socket.keepalive().expect("option") && socket.tcp_nodelay().expect("option"));
         let times = [socket.tcp_keepalive_time().expect("option"), socket.tcp_keepalive_interval().expect("option")];

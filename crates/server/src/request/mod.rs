@@ -3,3 +3,4 @@
 pub(crate) mod cookies;
 pub(crate) mod faults;
 pub(crate) mod guard;
+pub(crate) mod misdirected;

@@ -10,8 +10,8 @@ use tokio::sync::{Semaphore, watch};
 use crate::connection::handler::{Handler, LocalReply};
 use crate::connection::linger::drain_connection;
 use crate::connection::open::{OpenConnections, Slot};
-use crate::connection::peer::Peer;
-use crate::listener::socket::{Accepted, Listener};
+use crate::listener::incoming::{Accepted, Listener};
+use crate::listener::socket::Socket;
 use crate::serve::drive::ServerState;
 use crate::serve::protocols::Protocols;
 use larder_message::problem::Problem;
@@ -57,18 +57,22 @@ impl<H: Handler> Acceptor<H> {
 
     fn begin(&self, accepted: Accepted) {
         let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else { return self.refuse(accepted) };
-        let Accepted { socket, info } = accepted;
-        let peer = Peer::new(info, Slot::new(slot, &self.open), self.protocols.tunnel_idle());
+        let slot = Slot::new(slot, &self.open);
         let (protocols, handler, state) = (Arc::clone(&self.protocols), self.handler.clone(), self.state.clone());
-        tokio::spawn(async move { protocols.serve(socket, peer, handler, state).await });
+        tokio::spawn(async move { protocols.serve(accepted, slot, handler, state).await });
     }
 
     /// Refuses at once instead of leaving the connection in the backlog: a refused client can go elsewhere, and a waiting one holds its own
     /// resources until it times out. This costs one write and no memory; if the write does not fit, the connection is closed without it. What
-    /// the client has sent by then is read, or the system would reset the connection before the client has read the refusal.
-    fn refuse(&self, Accepted { socket, info }: Accepted) {
-        socket.write_without_waiting(&TOO_MANY_CONNECTIONS.to_http1());
+    /// the client has sent by then is read, or the system would reset the connection before the client has read the refusal. Under TLS a
+    /// refusal that can be read would cost a handshake, so the connection is closed.
+    fn refuse(&self, Accepted { transport, info }: Accepted) {
         self.handler.on_local_reply(&LocalReply::unread(info, TOO_MANY_CONNECTIONS));
+        if self.protocols.speaks_tls() {
+            return;
+        }
+        let mut socket = Socket::Plain(transport);
+        socket.write_without_waiting(&TOO_MANY_CONNECTIONS.to_http1());
         if let Ok(permit) = Arc::clone(&self.refused_slots).try_acquire_owned() {
             tokio::spawn(drain_connection(socket, permit));
         }

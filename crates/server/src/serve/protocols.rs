@@ -8,27 +8,34 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::watch;
 
-use crate::connection::activity::Deadlines;
+use crate::connection::activity::{Deadlines, tick_interval};
 use crate::connection::handler::Handler;
+use crate::connection::handshakes::Handshakes;
+use crate::connection::open::Slot;
 use crate::connection::peer::Peer;
 use crate::connection::sniff::FirstBytes;
 use crate::http1::stream::{ClientStream, reply_timeout};
 use crate::http2::streams::Streams;
 use crate::http2::unsent::{CountedBody, MAX_UNSENT};
-use crate::listener::socket::Socket;
+use crate::listener::incoming::Accepted;
+use crate::listener::setup::ListenerSetup;
 use crate::request::guard::HeadLimits;
 use crate::serve::drive::{Driver, Phase, ServerState};
+use crate::serve::open::{Opened, Opener};
 use crate::serve::respond::respond;
 use larder_config::ServerOptions;
 
 /// Interval of HTTP/2 pings, and how long the client may take to answer one. Then the connection is closed.
 const PING: Duration = Duration::from_secs(20);
 
-/// How connections are served, for the whole server.
+/// How the connections of one listener are served.
 #[derive(Clone)]
 pub(crate) struct Protocols {
     http1: http1::Builder,
     options: ServerOptions,
+    deadlines: Deadlines,
+    setup: ListenerSetup,
+    handshakes: Handshakes,
 }
 
 impl Protocols {
@@ -39,11 +46,18 @@ impl Protocols {
             .header_read_timeout(None)
             .max_header_size(options.max_header_bytes)
             .max_buf_size(options.max_header_bytes.max(8 * 1024) * 2);
-        Self { http1, options }
+        let deadlines = Deadlines::of(&options, tick_interval(&options));
+        Self { http1, options, deadlines, setup: ListenerSetup::default(), handshakes: Handshakes::default() }
     }
 
-    pub(crate) fn tunnel_idle(&self) -> Duration {
-        self.options.tunnel_idle
+    /// Those of a listener in a server that ticks every `tick`.
+    pub(crate) fn of_listener(options: ServerOptions, tick: Duration, setup: ListenerSetup, handshakes: Handshakes) -> Self {
+        Self { deadlines: Deadlines::of(&options, tick), setup, handshakes, ..Self::new(options) }
+    }
+
+    /// Whether clients have to speak TLS.
+    pub(crate) fn speaks_tls(&self) -> bool {
+        self.setup.tls.is_some()
     }
 
     /// How hyper reads and writes HTTP/1.1.
@@ -65,20 +79,30 @@ impl Protocols {
     }
 
     /// Serves one connection until it ends or the server does.
-    pub(crate) async fn serve<H: Handler>(&self, mut socket: Socket, peer: Peer, handler: H, mut state: watch::Receiver<ServerState>) {
+    pub(crate) async fn serve<H: Handler>(&self, accepted: Accepted, slot: Slot, handler: H, mut state: watch::Receiver<ServerState>) {
+        let timeout = self.options.header_read_timeout;
+        let opener = Opener { tls: self.setup.tls.as_deref(), timeout, handshakes: &self.handshakes };
+        let opened = tokio::select! {
+            opened = opener.open(accepted, slot, &handler) => opened,
+            _ = state.wait_for(|state| state.phase > Phase::GoingAway) => return,
+        };
+        let Some(Opened { mut socket, info, tls, slot }) = opened else { return };
+        let agreed = tls.as_ref().map(|tls| tls.is_http2);
+        let peer = Peer::new(info, tls, slot, self.options.tunnel_idle);
         let mut first = FirstBytes::default();
         let read = tokio::select! {
-            read = tokio::time::timeout(self.options.header_read_timeout, first.read(&mut socket)) => read,
-            _ = state.wait_for(|state| state.phase > Phase::GoingAway) => return,
+            read = tokio::time::timeout(timeout, first.read(&mut socket)) => read,
+            _ = state.wait_for(|state| state.phase > Phase::GoingAway) => return socket.end_without_waiting(),
         };
         match read {
             Ok(Ok(true)) => {}
-            Ok(Ok(false) | Err(_)) => return,
-            Err(_elapsed) => return reply_timeout(&socket, &first, &peer, &handler),
+            Ok(Ok(false) | Err(_)) => return socket.end_without_waiting(),
+            Err(_elapsed) => return reply_timeout(&mut socket, &first, &peer, &handler),
         }
-        let is_http2 = first.is_http2();
-        let io = TokioIo::new(ClientStream::new(socket, &first, peer.clone(), handler.clone(), &self.options));
-        let (deadlines, limits) = (Deadlines::of(&self.options), HeadLimits::of(&self.options));
+        // Under TLS the protocol was agreed on (RFC 9113 §3.2), and bytes of another are an error in it.
+        let is_http2 = agreed.unwrap_or_else(|| self.setup.http2 && first.is_http2());
+        let io = TokioIo::new(ClientStream::new(socket, &first, is_http2, peer.clone(), handler.clone(), &self.options));
+        let (deadlines, limits) = (self.deadlines, HeadLimits::of(&self.options));
         if is_http2 {
             let streams = Streams::new(self.options.write_timeout, Arc::clone(peer.unsent()));
             let driver = Driver { peer: &peer, deadlines, streams: Some(streams.clone()), idle_ticks: 0 };

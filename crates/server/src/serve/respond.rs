@@ -18,7 +18,8 @@ use crate::connection::handler::{Handler, LocalReply};
 use crate::connection::linger::lingering;
 use crate::connection::peer::Peer;
 use crate::request::cookies::join_cookies;
-use crate::request::guard::{HeadLimits, Verdict, judge};
+use crate::request::guard::{HeadLimits, Verdict};
+use crate::request::misdirected::judge_on;
 use larder_message::problem::Problem;
 
 type ResponseBody<B> = TimedBody<Either<B, Full<Bytes>>>;
@@ -31,7 +32,7 @@ pub(crate) fn respond<H: Handler>(
     limits: HeadLimits,
 ) -> impl Future<Output = Result<Response<ResponseBody<H::Body>>, Infallible>> + use<H> {
     peer.activity().request_begun();
-    let handling = match judge(&request, peer.faults(), limits) {
+    let handling = match judge_on(peer.tls(), &request, peer.faults(), limits) {
         Verdict::Pass => {
             drop_nominated(request.headers_mut());
             if request.version() == Version::HTTP_2 {

@@ -11,11 +11,14 @@ use tokio::task::JoinSet;
 
 use crate::connection::activity::tick_interval;
 use crate::connection::handler::Handler;
+use crate::connection::handshakes::Handshakes;
 use crate::connection::open::OpenConnections;
 use crate::listener::bind::{BindError, listen};
-use crate::listener::socket::Listener;
+use crate::listener::incoming::Listener;
+use crate::listener::setup::ListenerSetup;
 use crate::serve::accept::{Acceptor, MAX_REFUSED};
 use crate::serve::drive::{Phase, ServerState};
+use crate::serve::places::Places;
 use crate::serve::protocols::Protocols;
 use larder_config::ServerOptions;
 
@@ -25,8 +28,9 @@ const ABORT_GRACE: Duration = Duration::from_secs(1);
 /// Bound listeners that do not accept yet.
 #[derive(Debug)]
 pub struct Server {
-    listeners: Vec<Listener>,
+    listeners: Vec<(Listener, ListenerSetup)>,
     open: OpenConnections,
+    handshakes: Handshakes,
 }
 
 /// How a server ended.
@@ -37,14 +41,23 @@ pub struct Drained {
 }
 
 impl Server {
-    /// Listens on all of these addresses. From here on clients can connect; they are served once [`Server::serve`] runs. Has to be
-    /// called inside a runtime.
+    /// Listens on all of these addresses, in clear text. See [`Server::bind_as`].
     ///
     /// # Errors
     /// The first address that cannot be bound.
     pub fn bind(addresses: &[SocketAddr]) -> Result<Self, BindError> {
-        let listeners = addresses.iter().copied().map(listen).collect::<Result<_, _>>()?;
-        Ok(Self { listeners, open: OpenConnections::default() })
+        Self::bind_as(addresses, &ListenerSetup::default())
+    }
+
+    /// Listens on all of these addresses, each of which is served as `setup` says. From here on clients can connect; they are served once
+    /// [`Server::serve`] runs. Has to be called inside a runtime.
+    ///
+    /// # Errors
+    /// The first address that cannot be bound.
+    pub fn bind_as(addresses: &[SocketAddr], setup: &ListenerSetup) -> Result<Self, BindError> {
+        let bind = |address: &SocketAddr| Ok((listen(*address)?, setup.clone()));
+        let listeners = addresses.iter().map(bind).collect::<Result<_, _>>()?;
+        Ok(Self { listeners, open: OpenConnections::default(), handshakes: Handshakes::default() })
     }
 
     /// These listeners and those of another, to be served as one.
@@ -59,44 +72,63 @@ impl Server {
         self.open.clone()
     }
 
+    /// How TLS handshakes end, for as long as it is kept.
+    pub fn handshakes(&self) -> Handshakes {
+        self.handshakes.clone()
+    }
+
     /// The addresses that are listened on, with the ports that were chosen for port 0.
     ///
     /// # Errors
     /// The system's error about a socket.
     pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        self.listeners.iter().map(Listener::local_addr).collect()
+        self.listeners.iter().map(|(listener, _)| listener.local_addr()).collect()
+    }
+
+    /// The URLs under which clients reach these addresses.
+    ///
+    /// # Errors
+    /// The system's error about a socket.
+    pub fn urls(&self) -> io::Result<Vec<String>> {
+        let url = |(listener, setup): &(Listener, ListenerSetup)| {
+            let scheme = if setup.tls.is_some() { "https" } else { "http" };
+            Ok(format!("{scheme}://{}", listener.local_addr()?))
+        };
+        self.listeners.iter().map(url).collect()
     }
 
     /// Serves until `shutdown` completes, then stops listening, lets requests under way finish for `drain_timeout`, and cuts the rest.
-    /// Idle HTTP/1.1 connections stay open for `idle_close_delay` before that.
+    /// Idle HTTP/1.1 connections stay open for `idle_close_delay` before that. Listeners without options of their own have these.
     pub async fn serve(self, options: ServerOptions, handler: impl Handler, shutdown: impl Future<Output = ()>) -> Drained {
         let (state, watched) = watch::channel(ServerState::default());
         let state = Arc::new(state);
-        let interval = tick_interval(&options);
-        let slots = Arc::new(Semaphore::new(options.max_connections as usize));
-        let protocols = Arc::new(Protocols::new(options));
+        let of = |setup: &ListenerSetup| setup.options.unwrap_or(options);
+        let interval = self.listeners.iter().map(|(_, setup)| tick_interval(&of(setup))).min().unwrap_or_else(|| tick_interval(&options));
+        let mut places = Places::new(options.max_connections);
         let refused_slots = Arc::new(Semaphore::new(MAX_REFUSED));
-        let acceptor = Acceptor { slots: Arc::clone(&slots), refused_slots, protocols, open: self.open, state: watched, handler };
         let mut loops = JoinSet::new();
-        for listener in self.listeners {
-            loops.spawn(acceptor.clone().run(listener));
+        for (listener, setup) in self.listeners {
+            let own = of(&setup);
+            let slots = if setup.counted_apart { places.apart(own.max_connections) } else { places.shared() };
+            let protocols = Arc::new(Protocols::of_listener(own, interval, setup, self.handshakes.clone()));
+            let (refused_slots, open, state) = (Arc::clone(&refused_slots), self.open.clone(), watched.clone());
+            loops.spawn(Acceptor { slots, refused_slots, protocols, open, state, handler: handler.clone() }.run(listener));
         }
         loops.spawn(tick_forever(Arc::clone(&state), interval));
-        drop(acceptor);
+        drop((handler, watched));
         shutdown.await;
         // The listeners close with their loops, so a client that connects now is refused rather than left waiting.
         loops.shutdown().await;
-        let all_slots = || slots.acquire_many(options.max_connections);
         let idle_close_delay = options.idle_close_delay.min(options.drain_timeout / 2);
         for (phase, time) in [(Phase::GoingAway, idle_close_delay), (Phase::Draining, options.drain_timeout - idle_close_delay)] {
             state.send_modify(|state| state.phase = phase);
-            if tokio::time::timeout(time, all_slots()).await.is_ok() {
+            if tokio::time::timeout(time, places.all_free()).await.is_ok() {
                 return Drained { aborted: 0 };
             }
         }
-        let aborted = (options.max_connections as usize).saturating_sub(slots.available_permits());
+        let aborted = places.taken();
         state.send_modify(|state| state.phase = Phase::Aborting);
-        let _ = tokio::time::timeout(ABORT_GRACE, all_slots()).await;
+        let _ = tokio::time::timeout(ABORT_GRACE, places.all_free()).await;
         Drained { aborted }
     }
 }

@@ -8,6 +8,7 @@ mod process;
 mod redis;
 mod route;
 mod store;
+mod tls;
 mod upstream;
 
 use serde::Serialize;
@@ -17,6 +18,7 @@ pub use process::ProcessSnapshot;
 pub use redis::{LogSnapshot, OperationSnapshot, RedisLookups, RedisServer, RedisSnapshot, RedisWrites};
 pub use route::{RequestCount, ResultLatency, RouteSnapshot};
 pub use store::{CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, StoreSnapshot};
+pub use tls::{CertificateSnapshot, TlsSnapshot};
 pub use upstream::{Breaker, UpstreamSnapshot, UpstreamState};
 
 /// What is measured, by what it is measured on.
@@ -34,6 +36,8 @@ pub struct Snapshot {
     pub invalidation: InvalidationSnapshot,
     /// The tier in Redis, where there is one.
     pub redis: Option<RedisSnapshot>,
+    /// TLS on the public listeners, where any of them speaks it.
+    pub tls: Option<TlsSnapshot>,
     /// The process as a whole.
     pub process: ProcessSnapshot,
 }

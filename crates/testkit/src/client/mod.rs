@@ -4,15 +4,19 @@ mod h2c;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use socket2::SockRef;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 
 pub use h2c::{H2Client, H2Response};
 
+use crate::certificates::connect_tls;
 use crate::patience::within;
+use crate::stream::Stream;
 use crate::wire::{BodyDecoder, Head, Wire};
 use crate::{Error, Result};
 
@@ -94,7 +98,12 @@ impl Client {
     /// Connects.
     pub async fn connect(address: SocketAddr) -> Result<Self> {
         let stream = within(format!("connecting to {address}"), TcpStream::connect(address)).await??;
-        Self::on(stream, address)
+        Self::on(Stream::Tcp(stream), address.to_string())
+    }
+
+    /// Connects over TLS, and names this host in its requests.
+    pub async fn connect_tls(address: SocketAddr, host: &str, config: &Arc<ClientConfig>) -> Result<Self> {
+        Self::on(Stream::Tls(Box::new(connect_tls(address, host, config).await?)), host.to_owned())
     }
 
     /// Connects with a receive buffer as small as the system allows, so that a response that is not read soon holds its sender up.
@@ -102,11 +111,11 @@ impl Client {
         let socket = TcpSocket::new_v4()?;
         SockRef::from(&socket).set_recv_buffer_size(2048)?;
         let stream = within(format!("connecting to {address}"), socket.connect(address)).await??;
-        Self::on(stream, address)
+        Self::on(Stream::Tcp(stream), address.to_string())
     }
 
-    fn on(stream: TcpStream, address: SocketAddr) -> Result<Self> {
-        Ok(Self { wire: Wire::new(stream)?, host: address.to_string(), exchange: Exchange::new("GET") })
+    fn on(stream: Stream, host: String) -> Result<Self> {
+        Ok(Self { wire: Wire::new(stream)?, host, exchange: Exchange::new("GET") })
     }
 
     /// Sends a request. `Host` is the address connected to and Content-Length fits the body, unless `fields` name them or, for the latter,
@@ -252,9 +261,17 @@ impl Client {
         }
     }
 
+    /// Waits until the other side ends the connection in order, without a further byte: over TLS with close_notify.
+    pub async fn ended(&mut self) -> Result<()> {
+        match within("waiting for the connection to end", self.wire.fill()).await?? {
+            0 if self.wire.buffer.is_empty() => Ok(()),
+            _ => Err(Error::new(format!("expected the connection to end, got {:?}", self.wire.buffer))),
+        }
+    }
+
     /// Says that nothing more will be sent, without closing the other direction.
     pub fn shut_down_write(&self) -> Result<()> {
-        Ok(SockRef::from(&self.wire.stream).shutdown(std::net::Shutdown::Write)?)
+        Ok(SockRef::from(self.wire.stream.tcp()).shutdown(std::net::Shutdown::Write)?)
     }
 
     async fn body_so_far(&mut self) -> Result<&[u8]> {

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use super::answer::Step;
 use super::{Answer, Received, State};
 use crate::Result;
+use crate::stream::Stream;
 use crate::wire::{BodyDecoder, Wire};
 
 /// Accepts until aborted; the connections' tasks end with it.
@@ -31,7 +32,7 @@ enum Next {
 }
 
 async fn serve(stream: TcpStream, connection: usize, state: &State) -> Result<()> {
-    let mut wire = Wire::new(stream)?;
+    let mut wire = Wire::new(Stream::Tcp(stream))?;
     while let Some(head) = wire.read_head().await? {
         let mut words = head.start.split(' ');
         let (method, target) = (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned());
@@ -104,7 +105,7 @@ async fn perform(wire: &mut Wire, steps: Vec<Step>, state: &State) -> Result<Nex
             },
             Step::Close => return Ok(Next::Close),
             Step::Reset => {
-                SockRef::from(&wire.stream).set_linger(Some(Duration::ZERO))?;
+                SockRef::from(wire.stream.tcp()).set_linger(Some(Duration::ZERO))?;
                 return Ok(Next::Close);
             }
         }

@@ -4,8 +4,8 @@ use std::fmt;
 
 use prometheus_client::registry::Unit;
 
-use super::families::Families;
-use crate::snapshot::{InvalidationSnapshot, LabelledCount, Snapshot};
+use super::families::{Families, labelled};
+use crate::snapshot::{InvalidationSnapshot, Snapshot};
 
 pub(super) fn encode(snapshot: &Snapshot, families: &mut Families<'_, '_>) -> fmt::Result {
     let Snapshot { store, collapsing, invalidation, process, .. } = snapshot;
@@ -46,9 +46,4 @@ fn encode_invalidations(invalidation: &InvalidationSnapshot, families: &mut Fami
     families.counters("invalidation_folds", help, folds.map(|(into, count)| ([("into", into)], count)))?;
     let messages = labelled("outcome", &invalidation.messages);
     families.counters("invalidation_messages", "Messages on the Redis channel of invalidations.", messages)
-}
-
-/// Counts under the label `name`.
-fn labelled(name: &'static str, counts: &[LabelledCount]) -> impl Iterator<Item = ([(&'static str, &'static str); 1], u64)> {
-    counts.iter().map(move |counted| ([(name, counted.label)], counted.count))
 }

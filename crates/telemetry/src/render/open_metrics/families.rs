@@ -6,7 +6,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, NoLabelSe
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
-use crate::snapshot::LatencySnapshot;
+use crate::snapshot::{LabelledCount, LatencySnapshot};
 
 /// The labels of a sample: names and values.
 pub(super) type Labels<'a, const N: usize> = [(&'static str, &'a str); N];
@@ -75,4 +75,9 @@ impl Families<'_, '_> {
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Info)?;
         samples.into_iter().try_for_each(|labels| family.encode_info(&labels))
     }
+}
+
+/// Counts under the label `name`.
+pub(super) fn labelled(name: &'static str, counts: &[LabelledCount]) -> impl Iterator<Item = ([(&'static str, &'static str); 1], u64)> {
+    counts.iter().map(move |counted| ([(name, counted.label)], counted.count))
 }

@@ -4,6 +4,7 @@ mod cache;
 mod families;
 mod redis;
 mod routes;
+mod tls;
 mod upstreams;
 
 use std::fmt;
@@ -38,6 +39,7 @@ impl Collector for Exposition {
         routes::encode(&snapshot.routes, &mut families)?;
         upstreams::encode(&snapshot.upstreams, &mut families)?;
         cache::encode(snapshot, &mut families)?;
+        snapshot.tls.as_ref().map_or(Ok(()), |tls| tls::encode(tls, &mut families))?;
         snapshot.redis.as_ref().map_or(Ok(()), |redis| redis::encode(redis, &mut families))
     }
 }

@@ -1,0 +1,36 @@
+//! `[[listeners]]`: addresses with settings of their own.
+
+use larder_tls::TlsSettings;
+
+use super::{Listen, ReadFile, ServerOptions};
+
+/// One of `[[listeners]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Where.
+    pub listen: Listen,
+    /// Certificates; `None`: clear text.
+    pub tls: Option<Tls>,
+    /// Whether HTTP/2 is spoken: by ALPN under TLS, and by prior knowledge without.
+    pub http2: bool,
+    /// Deadlines and limits: those of `[server]`, where the listener has none of its own.
+    pub options: ServerOptions,
+    /// `max_connections` is the listener's own, and its connections do not count against that of `[server]`.
+    pub counted_apart: bool,
+}
+
+/// The `tls` of a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// What it serves with. The files have been read.
+    pub settings: TlsSettings,
+    /// The files that were read.
+    pub files: Vec<ReadFile>,
+}
+
+impl Listener {
+    /// Whether a process that serves `self` needs a restart to serve `new`: only certificates are replaced while it serves.
+    pub fn needs_restart_for(&self, new: &Listener) -> bool {
+        self.tls.is_some() != new.tls.is_some() || Listener { tls: new.tls.clone(), ..self.clone() } != *new
+    }
+}

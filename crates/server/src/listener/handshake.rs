@@ -1,0 +1,132 @@
+//! The server's side of the TLS handshake: the certificate is chosen once the client has named the host that it wants.
+//!
+//! [`tokio_rustls::LazyConfigAcceptor`] would do most of it, but it answers a client that does not speak TLS with an alert, behind which no
+//! refusal in clear text can be read.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use larder_tls::{Names, TlsState, is_address};
+use rustls::HandshakeKind;
+use rustls::server::{Accepted, Acceptor};
+use tokio_rustls::StartHandshake;
+use tokio_rustls::server::TlsStream;
+
+use crate::listener::transport::Transport;
+
+/// The content type of handshake records (RFC 8446 §5.1).
+const HANDSHAKE: u8 = 0x16;
+/// A fatal `unrecognized_name` alert (RFC 6066 §3), as it is sent before anything is encrypted.
+const UNRECOGNIZED_NAME: [u8; 7] = [0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x70];
+
+/// What a handshake agreed on, for as long as the connection lives.
+#[derive(Clone, Debug)]
+pub(crate) struct TlsFacts {
+    /// The host that the client asked for (SNI).
+    server_name: Option<Box<str>>,
+    /// Whom the certificate is for that it was shown.
+    names: Arc<Names>,
+    /// HTTP/2, by ALPN.
+    pub(crate) is_http2: bool,
+}
+
+/// A handshake that is done.
+#[derive(Debug)]
+pub(crate) struct Secured {
+    pub(crate) stream: Box<TlsStream<Transport>>,
+    pub(crate) facts: TlsFacts,
+    pub(crate) resumed: bool,
+}
+
+/// Why there is no TLS on a connection. What had to be said to the client about it has been, but for the first.
+#[derive(Debug)]
+pub(crate) enum HandshakeFailure {
+    /// The client speaks HTTP in clear text.
+    ClearText(Transport),
+    /// No certificate is for the host that it asked for.
+    UnknownName,
+    /// It left, broke the protocol, or speaks no version or cipher that is spoken here.
+    Broken,
+}
+
+impl TlsFacts {
+    /// Whether the connection is one for this host: the client was shown a certificate that names it. One that could not say what it wants,
+    /// because SNI has no addresses, may ask for any address.
+    pub(crate) fn is_for(&self, host: &str) -> bool {
+        match &self.server_name {
+            Some(name) if name.eq_ignore_ascii_case(host) => return true,
+            None if is_address(host) => return true,
+            Some(_) | None => {}
+        }
+        // Old certificates have a common name only, which nothing is compared with any more (RFC 9525 §2).
+        self.names.is_empty() || self.names.cover(host)
+    }
+}
+
+/// Speaks TLS on a connection that was just accepted. It has no deadline of its own.
+pub(crate) async fn handshake(transport: Transport, tls: &TlsState) -> Result<Secured, HandshakeFailure> {
+    let accepted = match client_hello(&transport).await {
+        Ok(accepted) => accepted,
+        Err(Some(first)) if first.is_ascii_alphabetic() => return Err(HandshakeFailure::ClearText(transport)),
+        Err(_) => return Err(HandshakeFailure::Broken),
+    };
+    let hello = accepted.client_hello();
+    let server_name = hello.server_name().map(Box::<str>::from);
+    let Some(site) = tls.choose(server_name.as_deref(), hello.signature_schemes()) else {
+        let _ = transport.try_write(&UNRECOGNIZED_NAME);
+        return Err(HandshakeFailure::UnknownName);
+    };
+    let (config, names) = (Arc::clone(&site.config), Arc::clone(&site.names));
+    let started = StartHandshake::from_parts(accepted, transport);
+    let stream = started.into_stream(config).await.map_err(|error| {
+        tracing::debug!(%error, "a TLS handshake failed");
+        HandshakeFailure::Broken
+    })?;
+    let session = stream.get_ref().1;
+    let facts = TlsFacts { server_name, names, is_http2: session.alpn_protocol() == Some(b"h2") };
+    let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
+    Ok(Secured { stream: Box::new(stream), facts, resumed })
+}
+
+/// Reads the client's first message. The error is the first byte that it sent, if that began no TLS.
+async fn client_hello(transport: &Transport) -> Result<Accepted, Option<u8>> {
+    let mut acceptor = Acceptor::default();
+    let mut input = Input { transport, first: None };
+    loop {
+        transport.readable().await.map_err(|_| None)?;
+        match acceptor.read_tls(&mut input) {
+            Ok(0) => return Err(None),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(_) => return Err(None),
+        }
+        if input.first.is_some_and(|first| first != HANDSHAKE) {
+            return Err(input.first);
+        }
+        match acceptor.accept() {
+            Ok(Some(accepted)) => return Ok(accepted),
+            Ok(None) => {}
+            Err((error, mut alert)) => {
+                tracing::debug!(%error, "a TLS handshake failed");
+                let mut record = Vec::new();
+                let _ = alert.write_all(&mut record);
+                let _ = transport.try_write(&record);
+                return Err(None);
+            }
+        }
+    }
+}
+
+/// The client's bytes, with the first of them kept.
+struct Input<'a> {
+    transport: &'a Transport,
+    first: Option<u8>,
+}
+
+impl Read for Input<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.transport.try_read(buf)?;
+        self.first = self.first.or_else(|| buf[..read].first().copied());
+        Ok(read)
+    }
+}

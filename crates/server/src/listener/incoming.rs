@@ -1,0 +1,72 @@
+//! Listening sockets and what they accept.
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+
+use crate::listener::transport::Transport;
+
+/// A socket that is listened on. An enum rather than a trait object: it costs no allocation and no indirect call.
+#[derive(Debug)]
+pub(crate) enum Listener {
+    /// TCP over IPv4 or IPv6.
+    Tcp(TcpListener),
+}
+
+/// A connection that has just been accepted.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) transport: Transport,
+    pub(crate) info: ConnectionInfo,
+}
+
+/// What is known about a connection before its first request. It does not change while the connection lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ConnectionInfo {
+    /// The client's end.
+    pub(crate) remote: SocketAddr,
+    /// This end.
+    pub(crate) local: SocketAddr,
+    /// Whether TLS protects the connection: the origin is told `https` then.
+    pub(crate) secure: bool,
+}
+
+impl Listener {
+    /// The next connection.
+    pub(crate) async fn accept(&self) -> io::Result<Accepted> {
+        let Self::Tcp(listener) = self;
+        loop {
+            let (stream, remote) = listener.accept().await?;
+            // No local address: the connection has ended already, which is no failure of the listener.
+            if let Ok(local) = stream.local_addr() {
+                return Ok(Accepted { transport: Transport::Tcp(stream), info: ConnectionInfo { remote, local, secure: false } });
+            }
+        }
+    }
+
+    /// The address, with the port that was chosen for port 0.
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+    use crate::listener::bind::listen;
+
+    #[tokio::test]
+    async fn an_accepted_connection_knows_both_ends_and_that_tcp_alone_is_not_secure() {
+        let listener = listen("127.0.0.1:0".parse().expect("address")).expect("listener");
+        let address = listener.local_addr().expect("address");
+        let client = TcpStream::connect(address).await.expect("connect");
+        let accepted = listener.accept().await.expect("accept");
+        let expected = ConnectionInfo { remote: client.local_addr().expect("address"), local: address, secure: false };
+        assert_eq!(accepted.info, expected);
+    }
+}

@@ -1,0 +1,26 @@
+//! How one listener serves, where it differs from the others.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use larder_config::ServerOptions;
+use larder_tls::TlsState;
+
+/// How one listener serves, where it differs from the others.
+#[derive(Clone, Debug)]
+pub struct ListenerSetup {
+    /// Deadlines and limits of its own; `None`: the server's.
+    pub options: Option<ServerOptions>,
+    /// Its connections are counted apart, against `max_connections` of its own options.
+    pub counted_apart: bool,
+    /// Whether clients may speak HTTP/2: by ALPN under TLS, and by prior knowledge without (RFC 9113 §3).
+    pub http2: bool,
+    /// Certificates, where it speaks TLS. They may be replaced while it serves; connections keep what they began with.
+    pub tls: Option<Arc<ArcSwap<TlsState>>>,
+}
+
+impl Default for ListenerSetup {
+    fn default() -> Self {
+        Self { options: None, counted_apart: false, http2: true, tls: None }
+    }
+}

@@ -1,0 +1,24 @@
+//! What a listener is configured with.
+
+use crate::Pair;
+
+/// The lowest version of TLS that is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MinVersion {
+    /// TLS 1.2 (RFC 5246), and 1.3.
+    #[default]
+    Tls12,
+    /// TLS 1.3 (RFC 8446) only.
+    Tls13,
+}
+
+/// What a listener is configured with, files already read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// Never empty. Clients that name no host get the first.
+    pub pairs: Vec<Pair>,
+    /// The lowest version.
+    pub min_version: MinVersion,
+    /// Whether HTTP/2 is offered (ALPN `h2`), beside `http/1.1`.
+    pub http2: bool,
+}

@@ -1,0 +1,110 @@
+//! Pairs from files, and the choice between them.
+
+use std::path::PathBuf;
+
+use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SanType};
+use rustls::SignatureScheme;
+use tempfile::TempDir;
+
+use super::*;
+
+/// A folder with certificates.
+struct Files(TempDir);
+
+impl Files {
+    fn new() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// A pair for these names, with a key of this kind.
+    fn pair(&self, names: &[&str], kind: &'static rcgen::SignatureAlgorithm) -> (PathBuf, PathBuf) {
+        let key = KeyPair::generate_for(kind).unwrap();
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names.clone()).unwrap();
+        params.subject_alt_names.push(SanType::IpAddress("192.0.2.7".parse().unwrap()));
+        params.not_after = rcgen::date_time_ymd(2040, 1, 1);
+        let certificate = params.self_signed(&key).unwrap();
+        let name = names.join("-").replace('*', "any") + &format!("{kind:?}");
+        (self.write(&format!("{name}.pem"), &certificate.pem()), self.write(&format!("{name}.key"), &key.serialize_pem()))
+    }
+
+    fn load(&self, names: &[&str]) -> Pair {
+        let (chain, key) = self.pair(names, &PKCS_ECDSA_P256_SHA256);
+        Pair::load(&chain, &key).unwrap()
+    }
+}
+
+#[test]
+fn a_pair_says_whom_it_is_for_and_until_when() {
+    let pair = Files::new().load(&["a.example", "*.b.example"]);
+    let facts = pair.facts();
+    assert!(["a.example", "x.b.example", "192.0.2.7"].iter().all(|host| facts.names.cover(host)), "{facts:?}");
+    assert_eq!(facts.not_after, 2_208_988_800, "2040-01-01");
+    assert!(facts.not_before < facts.not_after);
+}
+
+#[test]
+fn what_is_no_pair_names_the_file_at_fault() {
+    let files = Files::new();
+    let (chain, key) = files.pair(&["a.example"], &PKCS_ECDSA_P256_SHA256);
+    let (_, other) = files.pair(&["b.example"], &PKCS_ECDSA_P256_SHA256);
+    let empty = files.write("empty", "");
+    let odd = files.write("odd", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    let none = PathBuf::from("/no/such/file");
+    for (chain, key, message, is_key) in [
+        (&none, &key, "cannot read /no/such/file", false),
+        (&chain, &none, "cannot read /no/such/file", true),
+        (&empty, &key, "there is no certificate in", false),
+        (&odd, &key, "the first certificate in", false),
+        (&chain, &empty, "there is no private key in", true),
+        (&chain, &chain, "there is no private key in", true),
+        (&chain, &other, "does not belong to the first certificate", true),
+    ] {
+        let error = Pair::load(chain, key).unwrap_err();
+        assert!(error.to_string().contains(message), "{error}");
+        assert_eq!(error.concerns_key(), is_key, "{error}");
+        assert!(!error.hint().is_empty());
+    }
+}
+
+fn state(pairs: Vec<Pair>) -> TlsState {
+    TlsState::new(TlsSettings { pairs, min_version: MinVersion::Tls12, http2: true }).unwrap()
+}
+
+#[test]
+fn rfc6066_3_the_certificate_is_chosen_by_name() {
+    let files = Files::new();
+    let state = state(vec![files.load(&["a.example"]), files.load(&["*.b.example"]), files.load(&["x.b.example"])]);
+    let schemes = [SignatureScheme::ECDSA_NISTP256_SHA256];
+    let chosen = |name| state.choose(name, &schemes).and_then(|site| site.names.first());
+    assert_eq!(chosen(Some("A.example")).as_deref(), Some("a.example"));
+    assert_eq!(chosen(Some("x.b.example")).as_deref(), Some("x.b.example"), "the very name wins over a wildcard");
+    assert_eq!(chosen(Some("y.b.example")).as_deref(), Some("*.b.example"));
+    assert_eq!(chosen(None).as_deref(), Some("a.example"));
+    assert_eq!(chosen(Some("192.0.2.1")).as_deref(), Some("a.example"), "SNI carries no addresses");
+    assert_eq!(chosen(Some("c.example")), None);
+    assert_eq!(chosen(Some("x.y.b.example")), None);
+}
+
+#[test]
+fn of_two_certificates_for_a_name_the_client_gets_one_it_can_check() {
+    let files = Files::new();
+    let of = |kind| {
+        let (chain, key) = files.pair(&["a.example"], kind);
+        Pair::load(&chain, &key).unwrap()
+    };
+    let (modern, usual) = (of(&PKCS_ED25519), of(&PKCS_ECDSA_P256_SHA256));
+    let state = state(vec![modern.clone(), usual.clone()]);
+    for name in [Some("a.example"), None] {
+        let chosen = |scheme| state.choose(name, &[scheme]).map(|site| site.pair.clone());
+        assert_eq!(chosen(SignatureScheme::ECDSA_NISTP256_SHA256), Some(usual.clone()));
+        assert_eq!(chosen(SignatureScheme::ED25519), Some(modern.clone()));
+        assert_eq!(chosen(SignatureScheme::RSA_PKCS1_SHA256), Some(modern.clone()), "the handshake will say that it does not fit");
+    }
+}
