@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use larder_testkit::{Answer, Client, Error, Origin, Result, connect_tls, patience};
+use larder_testkit::{Answer, Client, Origin, Result, connect_tls, patience};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -31,10 +31,8 @@ async fn a_handshake_that_stalls_ends_by_its_deadline() -> Result<()> {
         stream.write_all(bytes).await?;
         let mut rest = Vec::new();
         // The server's part of the handshake may come before the end.
-        patience::within("waiting for the end", stream.read_to_end(&mut rest))
-            .await?
-            .map_err(Error::from)
-            .or_else(|_| Ok::<_, Error>(0))?;
+        // It may end in a reset, for what was sent was not read.
+        let _ended = patience::within("waiting for the end", stream.read_to_end(&mut rest)).await?;
     }
     edge.larder.metric_reaches("larder_tls_handshakes_total", &["outcome=\"late\""], 3.0).await
 }
