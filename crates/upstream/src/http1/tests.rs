@@ -7,6 +7,7 @@ use larder_tower::RequestBody;
 use tokio::sync::mpsc;
 
 use crate::tests::origin::{Connection, OK, get, options, origin, send, service};
+use crate::tests::until;
 use crate::{UpstreamError, UpstreamService};
 
 /// What one exchange comes to: status and fields as text, then the body, or why there is none.
@@ -312,13 +313,7 @@ async fn a_response_that_nobody_reads_ends_the_request_that_it_answers() {
     let request = Request::post("/").header("host", "a").body(RequestBody::new(Pieces(body))).expect("request");
     drop(send(&service, request).await.expect("response"));
     content.closed().await;
-    tokio::time::timeout(Duration::from_secs(30), async {
-        while service.stats().connections_open() > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await
-    .expect("the connection never ended");
+    until(|| service.stats().connections_open() == 0).await;
 }
 
 /// A body of what comes over a channel, without a length.

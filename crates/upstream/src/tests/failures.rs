@@ -1,0 +1,103 @@
+//! Failures, told apart by kind.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http::StatusCode;
+use larder_message::OriginOutcome;
+
+use super::origin::{get, options, origin, send, service};
+use super::{failure, settle};
+use crate::{OriginObserver, UpstreamError, UpstreamService};
+
+#[tokio::test]
+async fn an_origin_that_is_not_there_has_refused() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let address = listener.local_addr().expect("address");
+    drop(listener);
+    let error = failure(&service(address), get("/")).await;
+    assert!(matches!(error, UpstreamError::Refused(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_name_that_does_not_resolve_is_a_dns_error() {
+    let service = UpstreamService::new(options("http://nowhere.invalid:1")).expect("service");
+    let error = failure(&service, get("/")).await;
+    assert!(matches!(error, UpstreamError::Dns(_) | UpstreamError::ConnectTimeout(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_origin_that_is_silent_has_timed_out() {
+    let address = origin(|_, mut connection| async move { connection.closed().await }).await;
+    let mut options = options(&format!("http://{address}"));
+    options.config.first_byte_timeout = Duration::from_millis(20);
+    let error = failure(&UpstreamService::new(options).expect("service"), get("/")).await;
+    assert!(matches!(error, UpstreamError::FirstByteTimeout), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_without_a_response_is_a_reset_and_a_fresh_one_is_not_retried() {
+    let address = origin(|_, mut connection| async move {
+        connection.head().await;
+    })
+    .await;
+    let service = service(address);
+    let error = failure(&service, get("/")).await;
+    assert!(matches!(error, UpstreamError::Reset(_)), "{error:?}");
+    assert_eq!(service.stats().connections_total(), 1);
+}
+
+#[tokio::test]
+async fn rubbish_is_a_protocol_error() {
+    let address = origin(|_, mut connection| async move {
+        connection.head().await;
+        connection.send("SSH-2.0-OpenSSH_9.2\r\n\r\n").await;
+        connection.closed().await;
+    })
+    .await;
+    let error = failure(&service(address), get("/")).await;
+    assert!(matches!(error, UpstreamError::Protocol(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn rfc9110_7_8_switching_protocols_without_being_asked_is_a_protocol_error() {
+    let address = origin(|_, mut connection| async move {
+        connection.head().await;
+        connection.send("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n").await;
+        connection.closed().await;
+    })
+    .await;
+    let error = failure(&service(address), get("/")).await;
+    assert!(matches!(error, UpstreamError::Protocol(_)), "{error:?}");
+}
+
+#[derive(Default)]
+struct Recorder(Mutex<Vec<(usize, OriginOutcome)>>);
+
+impl OriginObserver for Recorder {
+    fn answered(&self, upstream: usize, outcome: OriginOutcome, _elapsed: Duration) {
+        self.0.lock().expect("lock").push((upstream, outcome));
+    }
+}
+
+#[tokio::test]
+async fn an_observer_is_told_of_answers_and_failures() {
+    let address = origin(|number, mut connection| async move {
+        connection.head().await;
+        if number == 0 {
+            connection.send("HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").await;
+        }
+    })
+    .await;
+    let recorder = Arc::new(Recorder::default());
+    let mut options = options(&format!("http://{address}"));
+    options.index = 3;
+    options.observer = Some(Arc::clone(&recorder) as Arc<dyn OriginObserver>);
+    let service = UpstreamService::new(options).expect("service");
+    send(&service, get("/")).await.expect("response");
+    settle().await;
+    failure(&service, get("/")).await;
+    let told = recorder.0.lock().expect("lock").clone();
+    let expected = [(3, OriginOutcome::Answered(StatusCode::NOT_FOUND)), (3, OriginOutcome::Failed("connection_terminated"))];
+    assert_eq!(told, expected);
+}
