@@ -7,8 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use larder_semantics::directives::{RequestDirectives, ResponseDirectives};
 use larder_semantics::invalidation::invalidated;
 use larder_semantics::key::{IdentityPart, KeyBuffer, KeyRules, Target};
-use larder_semantics::precondition::{Answer, answer_ranged};
-use larder_semantics::range::{ContentRange, RangeSet};
+use larder_semantics::range::{Answer, ContentRange, RangeSet, answer_ranged};
 use larder_semantics::{
     CacheStatus, Decision, Disposition, Exchange, Policy, RequestContext, StoredHead, Timestamp, VarySpec, decide, on_response,
     serve_on_error,

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::header::{AGE, CACHE_CONTROL, CONTENT_LENGTH, HeaderName};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use larder_semantics::cache_status::{CACHE_NAME, with_key};
-use larder_semantics::precondition::{Answer, answer, answer_ranged, not_modified_fields};
-use larder_semantics::range::{ByteRange, PartialAnswer, not_satisfiable_fields};
+use larder_semantics::precondition::{self, not_modified_fields};
+use larder_semantics::range::{Answer, ByteRange, PartialAnswer, answer_ranged, not_satisfiable_fields};
 use larder_semantics::{CacheStatus, MethodKind, RequestContext, StoredHead};
 use larder_store::{StoredPart, StoredResponse};
 
@@ -103,7 +103,7 @@ pub(crate) fn from_pending<B>(
     let answer = match pending.length {
         Some(length) => answer_ranged(request, fields, &pending.head, length),
         // Without a length the bytes that a range means are unknown, so it is ignored, as any server may (RFC 9110 §14.2).
-        None => answer(request, fields, &pending.head),
+        None => precondition::evaluate(request, fields, &pending.head).into(),
     };
     let (answer, body) = match answer {
         Answer::Full => (Answer::Full, CacheBody::pending(reader, pending.length)),

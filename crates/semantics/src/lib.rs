@@ -7,52 +7,40 @@
 //!
 //! 1. [`KeyRules::derive`] makes the primary key (RFC 9111 §2), [`VarySpec::secondary_key`] the secondary one (§4.1).
 //! 2. [`RequestContext::new`] reads the request once ([`directives`], §5.2.1).
-//! 3. [`decide()`] says what a stored response is good for (§4): fresh ([`freshness`], [`age`], §4.2), stale ([`mod@stale`], §4.2.4), to be
+//! 3. [`decide()`] says what a stored response is good for (§4): fresh ([`reuse::freshness`], [`reuse::age`], §4.2), stale ([`reuse::stale`], §4.2.4), to be
 //!    validated, or nothing.
-//! 4. [`precondition::answer_ranged`] says how it answers the client's own preconditions (§4.3.2) and ranges ([`range`]).
+//! 4. [`range::answer_ranged`] says how it answers the client's own preconditions ([`precondition`], §4.3.2) and ranges ([`range`]).
 //! 5. Otherwise [`validation::upstream_fields`] makes the request that goes up (§4.3.1), and
 //! 6. [`on_response`] says what its answer does: stored ([`storage`], §3), freshening a stored one (§4.3.4), or passed on.
 //! 7. [`invalidation::invalidated`] says what a write makes invalid (§4.4).
 
-pub mod age;
-mod assemble;
 pub mod cache_status;
-pub mod decide;
 pub mod directives;
-pub mod disposition;
-pub mod entity_tag;
-pub mod fields;
-mod freshen;
-pub mod freshness;
 pub mod head;
 pub mod invalidation;
 pub mod key;
 pub mod policy;
-mod post;
 pub mod precondition;
 pub mod range;
 pub mod reason;
 pub mod request;
-pub mod stale;
-pub mod storage;
-mod stored_fields;
+pub mod reuse;
+pub mod storing;
 pub mod time;
-mod unkeyed;
 mod uri;
 pub mod validation;
 pub mod vary;
 
 pub use cache_status::{CacheStatus, ForwardReason};
-pub use decide::{Decision, decide, decide_soft_purged, serve_on_error};
-pub use disposition::{Disposition, Exchange, Freshened, on_response};
-pub use freshen::{HeadUpdate, head_update};
-pub use head::{FreshnessLifetime, HeadFlags, LifetimeSource, OriginControl, StoredHead};
+pub use head::{FreshnessLifetime, HeadFlags, LifetimeSource, OriginControl, StoredFields, StoredHead, entity_tag, fields};
 pub use key::{IdentityPart, KeyBuffer, KeyRules, PrimaryKey, QueryRules, Target};
 pub use policy::{ClientDirectives, Policy, Scope, TtlMode, UnsafeIgnore};
-pub use post::on_write_response;
-pub use precondition::Answer;
+pub use precondition::Precondition;
+pub use range::Answer;
 pub use reason::Reason;
 pub use request::{MethodKind, RequestContext};
-pub use stored_fields::StoredFields;
+pub use reuse::decide::{Decision, decide, decide_soft_purged, serve_on_error};
+pub use storing::disposition::{Disposition, Exchange, Freshened, on_response};
+pub use storing::{HeadUpdate, head_update, on_write_response, storage};
 pub use time::Timestamp;
 pub use vary::{SecondaryKey, VarySpec};

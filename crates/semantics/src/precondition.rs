@@ -6,37 +6,30 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName};
 
-use crate::entity_tag::{ListMatch, match_list};
-use crate::head::StoredHead;
-use crate::range::{self, PartialAnswer};
+use crate::head::entity_tag::{ListMatch, match_list};
+use crate::head::stored::StoredHead;
 use crate::request::RequestContext;
 use crate::time::Timestamp;
 
-/// How a stored response answers a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// The whole of it.
-    Full,
+/// The outcome of a client's preconditions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precondition {
+    /// They hold, or there are none.
+    Met,
     /// 304, with the fields of [`not_modified_fields`].
     NotModified,
     /// 412.
-    PreconditionFailed,
-    /// 206, with the fields of [`PartialAnswer::fields`].
-    Partial(Box<PartialAnswer>),
-    /// 416, with the fields of [`range::not_satisfiable_fields`].
-    RangeNotSatisfiable {
-        /// The length of the whole response in bytes.
-        complete_length: u64,
-    },
+    Failed,
 }
 
-/// Evaluates the client's preconditions in the order of RFC 9110 §13.2.2. Says nothing about `Range`; see [`answer_ranged`].
+/// Evaluates the client's preconditions in the order of RFC 9110 §13.2.2. Says nothing about `Range`; see
+/// [`range::answer_ranged`](crate::range::answer_ranged).
 /// Allocates nothing.
-pub fn answer(request: &RequestContext, headers: &HeaderMap, stored: &StoredHead) -> Answer {
+pub fn evaluate(request: &RequestContext, headers: &HeaderMap, stored: &StoredHead) -> Precondition {
     // "A server MUST ignore all received preconditions if its response to the same request without those conditions [...] would have been
     // a status code other than a 2xx (Successful) or 412 (Precondition Failed)" (§13.2.1).
     if !request.conditional || !request.method.reads() || !stored.status.is_success() {
-        return Answer::Full;
+        return Precondition::Met;
     }
     let tag = stored.etag();
     // Steps 1 and 2, "when recipient is the origin server": reached only where the origin must not be asked, or where it just has been.
@@ -45,7 +38,7 @@ pub fn answer(request: &RequestContext, headers: &HeaderMap, stored: &StoredHead
         matched => matched == ListMatch::Yes,
     };
     if !unchanged {
-        return Answer::PreconditionFailed;
+        return Precondition::Failed;
     }
     // Step 3: "When If-None-Match is present, evaluate the If-None-Match precondition: [...] if false for GET/HEAD, respond 304".
     // Step 4: "When the method is GET or HEAD, If-None-Match is not present, and If-Modified-Since is present".
@@ -53,16 +46,7 @@ pub fn answer(request: &RequestContext, headers: &HeaderMap, stored: &StoredHead
         ListMatch::Absent => date_of(headers, IF_MODIFIED_SINCE, stored.response_time).is_some_and(|since| modified(stored) <= since),
         matched => matched == ListMatch::Yes,
     };
-    if same { Answer::NotModified } else { Answer::Full }
-}
-
-/// As [`answer`], and then step 5: "When the method is GET and both Range and If-Range are present, evaluate the If-Range precondition".
-/// `complete_length` is the length of the stored body in bytes.
-pub fn answer_ranged(request: &RequestContext, headers: &HeaderMap, stored: &StoredHead, complete_length: u64) -> Answer {
-    match answer(request, headers, stored) {
-        Answer::Full if request.range => range::answer(request, headers, stored, complete_length),
-        other => other,
-    }
+    if same { Precondition::NotModified } else { Precondition::Met }
 }
 
 /// "If a request contains an If-Modified-Since header field and the Last-Modified header field is not present in a stored response, a cache

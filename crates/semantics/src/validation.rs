@@ -3,7 +3,7 @@
 use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
 use http::{HeaderMap, HeaderValue};
 
-use crate::head::StoredHead;
+use crate::head::stored::StoredHead;
 use crate::request::{MethodKind, RequestContext};
 use crate::vary::names_codings_of;
 

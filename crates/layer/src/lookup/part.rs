@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
-use larder_semantics::precondition::{Answer, answer_ranged};
 use larder_semantics::range::PartialUse;
+use larder_semantics::range::{Answer, answer_ranged};
 use larder_semantics::{CacheStatus, Decision, MethodKind, Reason, RequestContext, Timestamp, decide};
 use larder_store::{Lookup, StoredPart};
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use http::header::AGE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use larder_semantics::precondition::{Answer, answer_ranged, is_told_by_not_modified};
+use larder_semantics::precondition::is_told_by_not_modified;
+use larder_semantics::range::{Answer, answer_ranged};
 use larder_semantics::{CacheStatus, RequestContext};
 use larder_store::StoredResponse;
 

@@ -1,4 +1,4 @@
-//! How a complete stored response answers a request for ranges (RFC 9110 §14.2, §15.3.7, §15.5.17).
+//! How a complete stored response answers a request: with its preconditions (RFC 9110 §13.2.2) and for ranges (RFC 9110 §14.2, §15.3.7, §15.5.17).
 
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_RANGE};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -6,11 +6,48 @@ use smallvec::SmallVec;
 
 use super::multipart::{Multipart, PART_OVERHEAD};
 use super::parse::{ByteRange, RangeSet, RangeSpec};
-use crate::entity_tag::strong_match;
-use crate::head::StoredHead;
-use crate::precondition::{Answer, not_modified_fields};
+use crate::head::entity_tag::strong_match;
+use crate::head::stored::StoredHead;
+use crate::precondition::{Precondition, evaluate, not_modified_fields};
 use crate::request::{MethodKind, RequestContext};
 use crate::time::Timestamp;
+
+/// How a stored response answers a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The whole of it.
+    Full,
+    /// 304, with the fields of [`not_modified_fields`].
+    NotModified,
+    /// 412.
+    PreconditionFailed,
+    /// 206, with the fields of [`PartialAnswer::fields`].
+    Partial(Box<PartialAnswer>),
+    /// 416, with the fields of [`not_satisfiable_fields`].
+    RangeNotSatisfiable {
+        /// The length of the whole response in bytes.
+        complete_length: u64,
+    },
+}
+
+impl From<Precondition> for Answer {
+    fn from(precondition: Precondition) -> Self {
+        match precondition {
+            Precondition::Met => Self::Full,
+            Precondition::NotModified => Self::NotModified,
+            Precondition::Failed => Self::PreconditionFailed,
+        }
+    }
+}
+
+/// Evaluates the client's preconditions, and then step 5: "When the method is GET and both Range and If-Range are present, evaluate the If-Range precondition".
+/// `complete_length` is the length of the stored body in bytes.
+pub fn answer_ranged(request: &RequestContext, headers: &HeaderMap, stored: &StoredHead, complete_length: u64) -> Answer {
+    match evaluate(request, headers, stored) {
+        Precondition::Met if request.range => answer(request, headers, stored, complete_length),
+        other => other.into(),
+    }
+}
 
 /// A 206 made of a complete stored response.
 #[derive(Clone, Debug, PartialEq, Eq)]

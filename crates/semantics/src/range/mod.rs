@@ -7,7 +7,7 @@ mod parse;
 mod partial;
 mod resume;
 
-pub use answer::{PartialAnswer, answer, not_satisfiable_fields};
+pub use answer::{Answer, PartialAnswer, answer, answer_ranged, not_satisfiable_fields};
 pub use coverage::ByteRangeSet;
 pub use multipart::Multipart;
 pub use parse::{ByteRange, RangeSet, RangeSpec};

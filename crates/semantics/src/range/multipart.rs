@@ -5,7 +5,7 @@ use http::header::{CONTENT_TYPE, DATE};
 
 use super::answer::content_range;
 use super::parse::ByteRange;
-use crate::head::StoredHead;
+use crate::head::stored::StoredHead;
 
 /// Bytes that a part costs besides its content, about: gaps smaller than this are sent rather than skipped.
 pub(super) const PART_OVERHEAD: u64 = 128;

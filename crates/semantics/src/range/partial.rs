@@ -5,18 +5,18 @@
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
+use super::answer::{Answer, answer_ranged};
 use super::coverage::ByteRangeSet;
 use super::parse::{ByteRange, RangeSet, number};
-use crate::assemble::{Parts, assemble};
 use crate::directives::ResponseDirectives;
-use crate::disposition::Exchange;
-use crate::entity_tag::{is_strong, strong_match};
-use crate::head::StoredHead;
-use crate::precondition::Answer;
+use crate::head::entity_tag::{is_strong, strong_match};
+use crate::head::stored::StoredHead;
 use crate::reason::Reason;
 use crate::request::RequestContext;
-use crate::storage;
-use crate::unkeyed;
+use crate::storing::assemble::{Parts, assemble};
+use crate::storing::disposition::Exchange;
+use crate::storing::storage;
+use crate::storing::unkeyed;
 use crate::vary::VarySpec;
 
 /// `Content-Range` in bytes (RFC 9110 §14.4).
@@ -136,7 +136,7 @@ impl PartialResponse {
             Some(last) => self.coverage.missing(ByteRange { first: 0, last }),
             None => None,
         };
-        let found = crate::precondition::answer_ranged(request, headers, &self.head, self.complete_length);
+        let found = answer_ranged(request, headers, &self.head, self.complete_length);
         let missing = match &found {
             Answer::Full => whole(),
             Answer::Partial(partial) => partial

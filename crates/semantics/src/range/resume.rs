@@ -5,8 +5,8 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::parse::ByteRange;
 use super::partial::{ContentRange, announced, content_range, is_multipart};
-use crate::entity_tag::{is_strong, strong_match};
-use crate::head::StoredHead;
+use crate::head::entity_tag::{is_strong, strong_match};
+use crate::head::stored::StoredHead;
 
 /// The request to the origin for the bytes from `first` on, and the check of its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_ENCODING, FORWARDED, VARY, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::head::StoredHead;
+use crate::head::stored::StoredHead;
 
 /// The selecting header fields of a stored response: lower-case, sorted, without repeats.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

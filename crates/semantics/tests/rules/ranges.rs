@@ -2,8 +2,7 @@
 
 use http::{HeaderMap, Method};
 use larder_semantics::StoredHead;
-use larder_semantics::precondition::{Answer, answer_ranged};
-use larder_semantics::range::{ByteRange, PartialAnswer, not_satisfiable_fields};
+use larder_semantics::range::{Answer, ByteRange, PartialAnswer, answer_ranged, not_satisfiable_fields};
 
 use crate::support::{Cache, Fields, HOUR_BEFORE, T0_DATE, map, text};
 

@@ -6,11 +6,11 @@ use http::header::CONTENT_LOCATION;
 use http::{Method, StatusCode};
 
 use crate::directives::ResponseDirectives;
-use crate::disposition::{Disposition, Exchange, store};
-use crate::freshness;
-use crate::head::StoredHead;
+use crate::head::stored::StoredHead;
 use crate::key::Target;
 use crate::reason::Reason;
+use crate::reuse::freshness;
+use crate::storing::disposition::{Disposition, Exchange, store};
 use crate::uri::{resolve, same_origin};
 
 /// Decides about a response to POST or PUT.
@@ -29,7 +29,7 @@ use crate::uri::{resolve, same_origin};
 pub fn on_write_response(exchange: &Exchange<'_>, target: Target<'_>) -> Disposition {
     let pass = Disposition::Pass { reason: Reason::Method, remember: false };
     let directives = ResponseDirectives::parse(exchange.headers, &exchange.policy.targeted);
-    let date = crate::age::date_value(exchange.headers, exchange.response_time);
+    let date = crate::reuse::age::date_value(exchange.headers, exchange.response_time);
     // A route's ttl is no information of the origin's.
     let explicit = freshness::explicit(exchange.headers, &directives, date).is_some_and(|lifetime| lifetime.seconds > 0);
     let put = exchange.method == Method::PUT && exchange.policy.store_put;

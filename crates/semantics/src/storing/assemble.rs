@@ -4,14 +4,14 @@ use http::header::{AGE, CACHE_CONTROL, CONTENT_LENGTH, DATE, EXPIRES, LAST_MODIF
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use smallvec::SmallVec;
 
-use crate::age::{corrected_initial_age, sent_date};
 use crate::directives::{Directives, ResponseDirectives};
-use crate::fields::{CACHE_STATUS, X_CACHE, connection_options, never_stored, written_anew};
-use crate::freshness::lifetime;
-use crate::head::{FreshnessLifetime, HeadFlags, LifetimeSource, OriginControl, StoredHead};
+use crate::head::fields::{CACHE_STATUS, X_CACHE, connection_options, never_stored, written_anew};
+use crate::head::stored::{FreshnessLifetime, HeadFlags, LifetimeSource, OriginControl, StoredHead};
+use crate::head::stored_fields::StoredFields;
 use crate::policy::Policy;
 use crate::request::RequestContext;
-use crate::stored_fields::StoredFields;
+use crate::reuse::age::{corrected_initial_age, sent_date};
+use crate::reuse::freshness::lifetime;
 use crate::time::Timestamp;
 
 /// The value in the slot of a field that every answer writes.

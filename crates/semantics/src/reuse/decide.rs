@@ -1,10 +1,10 @@
 //! The decision about a request (RFC 9111 §4).
 
-use crate::head::{HeadFlags, StoredHead};
+use crate::head::stored::{HeadFlags, StoredHead};
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::request::RequestContext;
-use crate::stale;
+use crate::reuse::stale;
 use crate::time::Timestamp;
 
 /// The decision about a request.

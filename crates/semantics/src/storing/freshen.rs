@@ -3,14 +3,14 @@
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, EXPIRES, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, StatusCode};
 
-use crate::assemble::{Parts, assemble};
 use crate::directives::ResponseDirectives;
-use crate::disposition::{Disposition, Exchange, Freshened};
-use crate::entity_tag::{strong_match, weak_match};
-use crate::fields::{connection_options, never_stored, written_anew};
-use crate::head::StoredHead;
+use crate::head::entity_tag::{strong_match, weak_match};
+use crate::head::fields::{connection_options, never_stored, written_anew};
+use crate::head::stored::StoredHead;
 use crate::reason::Reason;
-use crate::storage;
+use crate::storing::assemble::{Parts, assemble};
+use crate::storing::disposition::{Disposition, Exchange, Freshened};
+use crate::storing::storage;
 use crate::vary::VarySpec;
 
 /// The meaning of a 304.

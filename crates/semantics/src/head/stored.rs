@@ -3,9 +3,9 @@
 use http::header::{CACHE_CONTROL, ETAG, EXPIRES, LAST_MODIFIED};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use crate::entity_tag::is_strong_text;
+use crate::head::entity_tag::is_strong_text;
+use crate::head::stored_fields::StoredFields;
 use crate::request::RequestContext;
-use crate::stored_fields::StoredFields;
 use crate::time::Timestamp;
 
 /// The head of a stored response. Hop-by-hop and private fields are already gone; `Age`, `Cache-Status` and `X-Cache` have slots so that

@@ -2,10 +2,10 @@
 
 use http::StatusCode;
 
-use crate::decide::Decision;
-use crate::head::StoredHead;
+use crate::head::stored::StoredHead;
 use crate::reason::Reason;
 use crate::request::RequestContext;
+use crate::reuse::decide::Decision;
 use crate::time::Timestamp;
 
 /// Decides about a stored response that has been stale for `staleness` seconds.

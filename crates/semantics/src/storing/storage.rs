@@ -4,11 +4,11 @@ use http::header::{CONTENT_TYPE, SET_COOKIE, VARY};
 use http::{HeaderMap, StatusCode};
 
 use crate::directives::ResponseDirectives;
-use crate::freshness::heuristically_cacheable;
-use crate::head::StoredHead;
+use crate::head::stored::StoredHead;
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::request::RequestContext;
+use crate::reuse::freshness::heuristically_cacheable;
 
 /// Whether a response with these fields may be stored at all; otherwise why not. In the order of §3; the method has been looked at.
 pub fn permitted(
@@ -110,7 +110,7 @@ pub fn useful(
     request: &RequestContext,
 ) -> Result<(), Reason> {
     let marked = directives.public || (request.identified && directives.private.whole());
-    let by_route = head.lifetime.source == crate::head::LifetimeSource::Route;
+    let by_route = head.lifetime.source == crate::head::stored::LifetimeSource::Route;
     if !(named || marked || by_route || heuristically_cacheable(status)) {
         return Err(Reason::Status);
     }

@@ -4,7 +4,7 @@ use http::header::{EXPIRES, LAST_MODIFIED};
 use http::{HeaderMap, StatusCode};
 
 use crate::directives::ResponseDirectives;
-use crate::head::{FreshnessLifetime, LifetimeSource};
+use crate::head::stored::{FreshnessLifetime, LifetimeSource};
 use crate::policy::{Policy, TtlMode};
 use crate::time::Timestamp;
 

@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method, StatusCode};
 
-use crate::assemble::{Parts, assemble};
 use crate::directives::ResponseDirectives;
-use crate::freshen;
-use crate::freshness;
-use crate::head::StoredHead;
+use crate::head::stored::StoredHead;
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::request::RequestContext;
-use crate::stale;
-use crate::storage;
+use crate::reuse::freshness;
+use crate::reuse::stale;
+use crate::storing::assemble::{Parts, assemble};
+use crate::storing::freshen;
+use crate::storing::storage;
+use crate::storing::unkeyed;
 use crate::time::Timestamp;
-use crate::unkeyed;
 use crate::vary::VarySpec;
 
 /// One exchange with the origin, when the head of the response is there.
@@ -123,7 +123,8 @@ pub fn on_response(exchange: &Exchange<'_>, candidates: &[&StoredHead]) -> Dispo
     // the requesting client or act as if the server failed to respond. In the latter case, the cache can send a previously stored
     // response, subject to its constraints on doing so" (§4.3.3).
     if let (true, Some(selected)) = (stale::is_error(exchange.status), candidates.first())
-        && let Some((age, reason)) = crate::decide::serve_on_error(exchange.policy, exchange.request, selected, exchange.response_time)
+        && let Some((age, reason)) =
+            crate::reuse::decide::serve_on_error(exchange.policy, exchange.request, selected, exchange.response_time)
     {
         return Disposition::ServeStale { age, reason };
     }
