@@ -19,6 +19,7 @@ mod purge_everywhere;
 mod quick_start;
 mod redis;
 mod redis_bodies;
+mod redis_faults;
 mod redis_leases;
 mod refused;
 mod replicas;

@@ -1,6 +1,7 @@
 //! The task runner: `cargo xtask TASK`. One file a task; tasks print what they run.
 
 mod bench;
+mod imports;
 mod needs;
 mod run;
 mod test;
@@ -12,12 +13,14 @@ const USAGE: &str = "\
 usage: cargo xtask TASK
 
   test [FILTER…]    build everything once and run every test, or those whose names contain a filter; installs what these need where it may
-  bench …           the release binary under load, beside a bare server";
+  bench …           the release binary under load, beside a bare server
+  imports [CRATE…]  draw which folders and files of a crate, or of each, import which others";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let outcome: Result<(), Box<dyn Error>> = match arguments.next().as_deref() {
         Some("test") => test::run(&arguments.collect::<Vec<_>>()).map_err(Into::into),
+        Some("imports") => imports::run(&arguments.collect::<Vec<_>>()).map_err(Into::into),
         Some("bench") => bench::run(arguments),
         _ => {
             eprintln!("{USAGE}");

@@ -4,7 +4,10 @@ mod hostile;
 mod inheritance;
 mod listeners;
 mod outside;
+mod purges;
+mod redis;
 mod reference;
+mod routes;
 mod rules;
 mod text;
 mod upstreams;
@@ -29,4 +32,19 @@ fn complaints(text: &str) -> Vec<String> {
         Ok((_, warnings)) => warnings.lines().collect(),
         Err(report) => report.lines().collect(),
     }
+}
+
+#[track_caller]
+fn assert_complaint(text: &str, expected: &str) {
+    assert_eq!(complaints(text), [format!("config.toml:{expected}")]);
+}
+
+#[track_caller]
+fn in_cache(line: &str, expected: &str) {
+    assert_complaint(&format!("[cache]\n{line}"), expected);
+}
+
+#[track_caller]
+fn in_route(line: &str, expected: &str) {
+    assert_complaint(&format!("[[routes]]\npath = \"/a/{{id}}\"\n{line}"), expected);
 }

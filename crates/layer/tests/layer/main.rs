@@ -6,7 +6,6 @@ mod collapsing;
 mod common;
 mod entry_cost;
 mod failing;
-mod folders;
 mod giving_up;
 mod hit_cost;
 mod identities;

@@ -1,198 +1,21 @@
 //! Long bodies from the tier behind the memory: served while they arrive, and never anything but what was stored.
 
+mod setup;
+
 use crate::common;
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::Ordering;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use common::{Origin, OriginBody, Reply, finish, frame, get, header, read, request, send, start, streaming};
-use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::{BodyExt, Full};
-use larder_semantics::{FreshnessLifetime, HeadFlags, LifetimeSource, StoredFields, StoredHead};
-use larder_store::codec::{Record, decode, encode};
-use larder_store::{
-    AppliedBy, Arriving, BodyBuilder, Chunks, Invalidation, InvalidationLog, InvalidationTarget, LoadRequest, Loaded, Position, Published,
-    RemoteError, RemoteStore, SEGMENT, StoreFuture, StoredResponse, Tag, Write,
-};
-use larder_tower::clock::Clock;
-use larder_tower::{BodyError, Cache, CacheService, Caller, Served, Tiers};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use larder_store::{Invalidation, InvalidationTarget, RemoteError, SEGMENT};
+use larder_tower::{BodyError, Caller};
 
-const ETAG: &str = "\"1\"";
-
-/// A tier with one response, for whatever is asked, whose chunks come as the test sends them.
-#[derive(Debug)]
-struct Tier {
-    content: Bytes,
-    etag: Option<&'static str>,
-    age: u64,
-    /// One for each load.
-    bodies: Mutex<VecDeque<UnboundedReceiver<Result<Bytes, RemoteError>>>>,
-    loads: AtomicUsize,
-    commits: AtomicUsize,
-}
-
-struct Sent(UnboundedReceiver<Result<Bytes, RemoteError>>);
-
-impl Chunks for Sent {
-    fn next(&mut self) -> StoreFuture<'_, Option<Result<Bytes, RemoteError>>> {
-        Box::pin(self.0.recv())
-    }
-
-    fn ahead(&self) -> u64 {
-        7
-    }
-}
-
-impl Tier {
-    fn arriving(&self, ask: LoadRequest<'_>, body: UnboundedReceiver<Result<Bytes, RemoteError>>) -> Arriving {
-        let fields = self.etag.map(|etag| (http::header::ETAG, HeaderValue::from_static(etag)));
-        let head = StoredHead {
-            status: StatusCode::OK,
-            headers: StoredFields::from(&fields.into_iter().collect::<HeaderMap>()),
-            response_time: common::START,
-            initial_age: self.age as u32,
-            lifetime: FreshnessLifetime { seconds: 60, source: LifetimeSource::MaxAge },
-            stale_while_revalidate: 0,
-            stale_if_error: 0,
-            flags: HeadFlags::default(),
-            date_seconds: common::START.as_secs(),
-            origin_control: None,
-        };
-        let mut builder = BodyBuilder::new(self.content.len() as u64);
-        builder.push(&self.content);
-        let body_stored = builder.finish(None).unwrap();
-        let tags = [Tag::surrogate("t")];
-        let stored = StoredResponse::new(ask.key, None, &head, body_stored, &tags, Position(0), 7);
-        match decode(encode(&stored, Position(0)).into(), ask.key, None) {
-            Ok(Record::Response(record)) => Arriving { record, chunks: Box::new(Sent(body)) },
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-impl RemoteStore for Tier {
-    fn name(&self) -> &'static str {
-        "shared"
-    }
-
-    fn is_shared(&self) -> bool {
-        true
-    }
-
-    fn load<'a>(&'a self, ask: LoadRequest<'a>) -> StoreFuture<'a, Result<Loaded, RemoteError>> {
-        Box::pin(async move {
-            tokio::task::yield_now().await;
-            self.loads.fetch_add(1, Ordering::SeqCst);
-            let body = self.bodies.lock().unwrap().pop_front();
-            Ok(match body.filter(|_| ask.newer_than < 7) {
-                Some(body) => Loaded::Arriving(self.arriving(ask, body)),
-                None => Loaded::Nothing(None),
-            })
-        })
-    }
-
-    fn commit(&self, _: Write) -> StoreFuture<'_, ()> {
-        self.commits.fetch_add(1, Ordering::SeqCst);
-        Box::pin(std::future::ready(()))
-    }
-
-    fn freshen(&self, _: Write) -> StoreFuture<'_, ()> {
-        Box::pin(std::future::ready(()))
-    }
-
-    fn remove(&self, _: &StoredResponse) {}
-}
-
-#[derive(Debug)]
-pub(crate) struct NoLog;
-
-impl InvalidationLog for NoLog {
-    fn publish(&self, _: Invalidation) -> StoreFuture<'_, Published> {
-        Box::pin(std::future::ready(Published::Kept))
-    }
-
-    fn applied_by(&self, _: u64) -> StoreFuture<'_, Option<AppliedBy>> {
-        Box::pin(std::future::ready(None))
-    }
-}
-
-/// A cache before an origin, with a tier behind its memory.
-struct Setup {
-    cache: CacheService<Origin>,
-    tier: Arc<Tier>,
-    content: Bytes,
-    chunks: Option<UnboundedSender<Result<Bytes, RemoteError>>>,
-}
-
-struct Stored {
-    length: usize,
-    etag: Option<&'static str>,
-    age: u64,
-    capacity: u64,
-}
-
-/// Two full chunks and a short one.
-const STORED: Stored = Stored { length: 2 * SEGMENT + 5, etag: Some(ETAG), age: 0, capacity: 64 << 20 };
-
-fn content(length: usize) -> Bytes {
-    (0..length).map(|index| (index % 251) as u8).collect()
-}
-
-impl Setup {
-    fn new(stored: Stored, origin: Origin) -> Self {
-        let content = content(stored.length);
-        let (chunks, body) = unbounded_channel();
-        let tier = Arc::new(Tier {
-            content: content.clone(),
-            etag: stored.etag,
-            age: stored.age,
-            bodies: Mutex::new([body].into()),
-            loads: AtomicUsize::new(0),
-            commits: AtomicUsize::new(0),
-        });
-        let (clock, _) = Clock::manual(common::START);
-        let tiers = Tiers::new().then(Arc::clone(&tier) as _).with_log(Arc::new(NoLog));
-        let cache = Cache::builder(stored.capacity).max_object(1 << 20).clock(clock).tiers(tiers).build();
-        let rules = common::builder().max_object(64 << 20).build();
-        Self { cache: CacheService::new(origin, cache, Arc::new(rules)), tier, content, chunks: Some(chunks) }
-    }
-
-    fn chunk(&self, number: usize) -> Bytes {
-        let end = ((number + 1) * SEGMENT).min(self.content.len());
-        self.content.slice(number * SEGMENT..end)
-    }
-
-    fn send(&self, chunk: Result<Bytes, RemoteError>) {
-        self.chunks.as_ref().expect("still sending").send(chunk).expect("somebody reads");
-    }
-
-    fn send_chunks(&self, numbers: std::ops::Range<usize>) {
-        numbers.for_each(|number| self.send(Ok(self.chunk(number))));
-    }
-
-    fn loads(&self) -> usize {
-        self.tier.loads.load(Ordering::SeqCst)
-    }
-
-    async fn serve(&self) -> Served<OriginBody> {
-        self.cache.serve(get("/a"), Caller::default(), |_| ()).await.expect("an answer")
-    }
-
-    fn held(&self) -> u64 {
-        self.cache.cache().stats().bytes_in_flight
-    }
-
-    /// Until the exchange under way is over.
-    async fn settled(&self) {
-        while self.cache.cache().stats().fills_in_flight > 0 {
-            tokio::task::yield_now().await;
-        }
-    }
-}
+pub(crate) use setup::NoLog;
+use setup::{ETAG, STORED, Setup, Stored, content};
 
 fn nobody() -> Origin {
     Origin::new(|request| panic!("the origin was asked for {request:?}"))

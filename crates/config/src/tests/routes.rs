@@ -1,0 +1,89 @@
+//! What `[[routes]]` need and refuse: what is given, and the complaint with its place and hint.
+
+use super::{assert_complaint, complaints, config, in_route};
+
+#[test]
+fn routes() {
+    assert_complaint("[[routes]]\nname = \"x\"", r#"1:1: error: [[routes]] needs the key `path` (hint: add path = "/api/{*rest}")"#);
+    in_route("upstream = \"apu\"", "3:12: error: unknown upstream `apu` (hint: did you mean `api`?)");
+    in_route("class = \"session\"", "3:9: error: unknown class `session` (hint: there are no classes; add [classes.session])");
+    in_route("methods = [\"get\"]", "3:12: error: unknown method `get` (hint: did you mean `GET`?)");
+    in_route("methods = [\"CONNECT\"]", "3:12: error: unknown method `CONNECT` (hint: Larder is no tunnel: CONNECT is always refused)");
+    in_route("methods = []", "3:11: error: `methods` names no method (hint: leave it out for every method)");
+    in_route("tags = [\"issue:{ids}\"]", "3:9: error: `{ids}` is not a part of this route's path (hint: did you mean `id`?)");
+    in_route(
+        "name = \"a b\"",
+        r#"3:8: error: `a b` is not a name for a route (hint: one word of at most 128 ASCII characters without quotes: "issue.list")"#,
+    );
+}
+
+#[test]
+fn a_path_alone_is_a_star_in_other_systems() {
+    assert_complaint("[[routes]]\npath = \"*\"", r#"2:8: error: path `*` does not begin with a slash (hint: write "/{*rest}")"#);
+}
+
+#[test]
+fn hosts() {
+    in_route("host = \"h:80\"", "3:8: error: `h:80` is not a host name (hint: leave the port out: a route matches its host on every port)");
+    in_route("host = \"http://h\"", r#"3:8: error: `http://h` is not a host name (hint: give the host alone, like "api.example.com")"#);
+    in_route(
+        "host = \"*.h\"",
+        "3:8: error: `*.h` is not a host name (hint: wildcards are not supported; leave `host` out for every host, or write a route for each)",
+    );
+    assert_eq!(config("[[routes]]\npath = \"/\"\nhost = \"[::1]\"").routes[0].host.as_deref(), Some("[::1]"));
+}
+
+#[test]
+fn with_several_upstreams_a_route_names_its_own() {
+    assert_complaint(
+        "[upstreams.b]\nurl = \"http://b\"\n[[routes]]\npath = \"/\"",
+        "3:1: error: [[routes]] needs the key `upstream` (hint: there are several: `api`, `b`)",
+    );
+}
+
+#[test]
+fn an_upstream_with_a_mistake_is_still_known_to_the_routes() {
+    assert_complaint(
+        "[upstreams.b]\nurl = \"b\"\n[[routes]]\npath = \"/\"\nupstream = \"b\"",
+        "2:7: error: the upstream's url has no scheme (hint: begin with http:// or https://)",
+    );
+}
+
+#[test]
+fn paths_that_the_router_cannot_order() {
+    assert_complaint(
+        "[[routes]]\npath = \"/a/{x}.json\"\n[[routes]]\npath = \"/a/{*rest}\"",
+        "4:8: error: neither `/a/{*rest}` nor `/a/{x}.json` is more specific (hint: a path that both match would go to either; make one of them longer)",
+    );
+}
+
+#[test]
+fn the_same_path_for_other_methods_or_hosts_is_another_route() {
+    let text = r#"
+        [[routes]]
+        path = "/a/{x}"
+        methods = ["GET"]
+        [[routes]]
+        path = "/a/{y}"
+        methods = ["POST"]
+        [[routes]]
+        path = "/a/{z}"
+        [[routes]]
+        path = "/a/{x}"
+        host = "h""#;
+    assert_eq!(complaints(text), Vec::<String>::new());
+}
+
+#[test]
+fn names_of_routes_are_unique() {
+    assert_complaint(
+        "[[routes]]\nname = \"n\"\npath = \"/a\"\n[[routes]]\nname = \"n\"\npath = \"/b\"",
+        "5:8: error: two routes are named `n` (hint: metrics and logs tell routes apart by name; leave `name` out to derive one from the path)",
+    );
+}
+
+#[test]
+fn a_warning_that_many_routes_inherit_is_told_once() {
+    let routes = "[[routes]]\npath = \"/a\"\n[[routes]]\npath = \"/b\"";
+    assert_eq!(complaints(&format!("[cache]\nscope = \"identity\"\nidentity = []\n{routes}")).len(), 1);
+}
