@@ -56,7 +56,7 @@ async fn measure() -> Result<()> {
 async fn recovery(server: &Redis) -> Result<()> {
     let store = store(server, |options| options.timeout = Duration::from_millis(50)).await?;
     let (key, request) = (key(0), HeaderMap::new());
-    let ask = LoadRequest { key: &key, request: &request, spec: None, newer_than: 0, lease: None };
+    let ask = LoadRequest { key: &key, request: &request, spec: None, newer_than: 0, lease: None, awaited: None };
     println!();
     for round in 1..=5 {
         server.signal(Signal::STOP)?;
@@ -129,7 +129,7 @@ async fn hits(name: &str, store: &RedisStore) -> Result<()> {
     commit(store, 0).await;
     report(name, || async {
         let terms = LeaseTerms { term: DAY, position: Position::default(), instead_of: None };
-        let ask = LoadRequest { key: &key, request: &request, spec: None, newer_than: 0, lease: Some(terms) };
+        let ask = LoadRequest { key: &key, request: &request, spec: None, newer_than: 0, lease: Some(terms), awaited: None };
         assert!(matches!(store.load(ask).await, Ok(Loaded::Response(found)) if found.body_length() == BODY as u64));
     })
     .await;

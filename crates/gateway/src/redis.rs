@@ -6,11 +6,12 @@ use std::time::Duration;
 use larder_redis::{Clocks, Message, RedisOptions, RedisStore, ServerInfo};
 use larder_store::BreakerState;
 use larder_store::Ledger;
-use larder_tower::{Tiers, clock};
+use larder_tower::{FetchError, Tiers, clock};
 use tracing::warn;
 
 use crate::telemetry::metrics::RedisMetrics;
 use crate::telemetry::snapshot::RedisSnapshot;
+use crate::upstream::UpstreamError;
 
 /// How long the last writes may take when the process stops.
 const LAST_WRITES: Duration = Duration::from_secs(2);
@@ -36,7 +37,8 @@ impl Redis {
 
     /// As the last tier, with the log.
     pub(crate) fn behind(&self, tiers: Tiers) -> Tiers {
-        tiers.then(Arc::new(self.store.clone())).with_log(self.store.log())
+        let failure_word = |error: &FetchError| error.downcast_ref::<UpstreamError>()?.shared_word();
+        tiers.then(Arc::new(self.store.clone())).with_log(self.store.log()).failure_words(failure_word)
     }
 
     /// Waits until it is connected, or has had its time: requests that come before would be misses, whatever is stored there.

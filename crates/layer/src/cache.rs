@@ -14,7 +14,7 @@ use crate::body::log::InFlight;
 use crate::clock::Clock;
 use crate::collapse::flight::Flights;
 use crate::rules::Cascade;
-use crate::tiers::chain::Tier;
+use crate::tiers::chain::{FailureWord, Tier};
 pub use builder::CacheBuilder;
 
 /// What is stored, shared by all layers that are made with it: `Arc` clones are the same cache.
@@ -42,6 +42,8 @@ pub struct Cache {
     pub(crate) tiers: Arc<[Tier]>,
     /// The log that replicas share.
     pub(crate) log: Option<Arc<dyn InvalidationLog>>,
+    /// The words under which replicas share failures.
+    pub(crate) failure_word: FailureWord,
     /// The number of the last fetch.
     fetches: AtomicU64,
     seed: RandomState,

@@ -39,7 +39,7 @@ pub use body::CacheBody;
 pub use body::request::RequestBody;
 pub use cache::{Cache, CacheBuilder, CacheStats};
 pub use caller::Caller;
-pub use error::{BodyError, BoxError, FetchError, FetchErrorKind};
+pub use error::{BodyError, BoxError, FailedElsewhere, FetchError, FetchErrorKind};
 pub use future::{ResponseFuture, ServeFuture};
 #[cfg(feature = "json")]
 pub use json::JsonFields;

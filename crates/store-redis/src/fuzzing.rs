@@ -4,7 +4,7 @@ use bytes::Bytes;
 use larder_redis_options::{SealKey, SealKeys};
 use redis::Value;
 
-use crate::entry::holder;
+use crate::entry::{holder, read_failure};
 use crate::journal::{decode, encode, within};
 use crate::log::{Entry, Registry};
 use crate::value::{Note, is_sealed, open, unpack};
@@ -25,7 +25,7 @@ pub fn values(data: &[u8]) {
     if let Some(segments) = unpack(&[Bytes::copy_from_slice(value)], length) {
         assert_eq!(segments.iter().map(|segment| segment.len() as u64).sum::<u64>(), length);
     }
-    let _ = holder(value);
+    let _ = (holder(value), read_failure(value));
     let key = SealKey::parse(&"00".repeat(32)).expect("32 bytes");
     let opened = open(Some(&SealKeys { key, old_keys: Vec::new() }), "place", Bytes::copy_from_slice(value));
     assert!(opened.is_none() || is_sealed(value));

@@ -172,9 +172,11 @@ impl RemoteStore for RedisStore {
             let counters = &self.0.counters;
             match &loaded {
                 Ok(Loaded::Response(_) | Loaded::Arriving(_)) => counters.hits.add(),
+                // One that looks on for another replica's fetch, and waits no longer.
+                Ok(Loaded::Nothing(None)) if ask.awaited.is_some() && ask.lease.is_none() => counters.awaited.add(),
                 Ok(Loaded::Nothing(_)) => counters.misses.add(),
                 Ok(Loaded::Awaited(_)) => counters.awaited.add(),
-                Err(_) => {}
+                Ok(Loaded::Failed(_)) | Err(_) => {}
             }
             loaded
         })
@@ -194,5 +196,9 @@ impl RemoteStore for RedisStore {
 
     fn takes(&self, length: u64) -> bool {
         length <= self.0.link.options().max_object
+    }
+
+    fn shares_failures_after(&self) -> Duration {
+        self.0.link.options().timeout
     }
 }

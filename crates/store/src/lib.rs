@@ -24,6 +24,6 @@ pub use memory::{
     Departure, Evictions, HitForMiss, KeyHash, Lookup, MAX_VARIANTS, MemoryStats, MemoryStore, PassThroughHasher, Slot, SlotKey, VaryIndex,
 };
 pub use tier::{
-    AppliedBy, Arriving, Chunks, HeldLease, InvalidationLog, Lease, LeaseEnd, LeaseHolder, LeaseTerms, LoadRequest, Loaded, Published,
-    RemoteError, RemoteStore, StoreFuture, Write,
+    AppliedBy, Arriving, Chunks, FetchFailure, HeldLease, InvalidationLog, Lease, LeaseEnd, LeaseHolder, LeaseTerms, LoadRequest, Loaded,
+    Published, RemoteError, RemoteStore, StoreFuture, Write,
 };

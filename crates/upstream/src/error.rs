@@ -168,21 +168,7 @@ impl UpstreamError {
 
     /// The answer a client gets when there is nothing better to give.
     pub fn problem(&self) -> Problem {
-        const BAD: StatusCode = StatusCode::BAD_GATEWAY;
-        const LATE: StatusCode = StatusCode::GATEWAY_TIMEOUT;
-        let (status, detail) = match self {
-            Self::Dns(_) => (BAD, "The origin server's name could not be resolved."),
-            Self::Refused(_) => (BAD, "The origin server refused the connection."),
-            Self::ConnectTimeout(Phase::Dns) => (LATE, "The origin server's name could not be resolved in time."),
-            Self::ConnectTimeout(Phase::Connect) => (LATE, "The origin server could not be reached in time."),
-            Self::ConnectTimeout(Phase::Tls) => (LATE, "The TLS handshake with the origin server took too long."),
-            Self::Unroutable(_) => (BAD, "There is no route to the origin server."),
-            Self::Tls(_) => (BAD, "The TLS handshake with the origin server failed."),
-            Self::Certificate(_) => (BAD, "The origin server's certificate is not trusted."),
-            Self::Unavailable(_) => (BAD, "The origin server could not be reached."),
-            Self::FirstByteTimeout => (LATE, "The origin server did not answer in time."),
-            Self::Reset(_) | Self::BodyBroken(_) => (BAD, "The origin server closed the connection too early."),
-            Self::Protocol(_) => (BAD, "The origin server's answer could not be understood."),
+        let detail = match self {
             Self::BreakerOpen { retry_after } => {
                 let detail = "The origin server fails, and is left alone for a moment.";
                 return Problem::new(StatusCode::SERVICE_UNAVAILABLE, self.token(), detail).retry_after(*retry_after);
@@ -194,10 +180,46 @@ impl UpstreamError {
             Self::RequestBody(_) => return Problem::refusal(StatusCode::BAD_REQUEST, "The request body did not arrive intact."),
             Self::RequestTooLarge => return TOO_LARGE,
             Self::RequestStalled => return Problem::refusal(StatusCode::REQUEST_TIMEOUT, "The request body did not arrive in time."),
+            Self::ConnectTimeout(Phase::Tls) => "The TLS handshake with the origin server took too long.",
+            _ => return Self::problem_of(self.token()).unwrap_or(UNKNOWN),
         };
-        Problem::new(status, self.token(), detail)
+        Problem::new(StatusCode::GATEWAY_TIMEOUT, self.token(), detail)
+    }
+
+    /// The word for a failure that other replicas may share which have waited for this exchange: its Proxy-Status type. `None` for a failure
+    /// that says nothing of the origin.
+    pub fn shared_word(&self) -> Option<&'static str> {
+        let is_the_connections_own = matches!(self, Self::Reset(error) if find::<ClosedIdle>(&**error).is_some());
+        (self.is_origin_failure() && !is_the_connections_own).then(|| self.token())
+    }
+
+    /// The answer to a failure of the origin of which the Proxy-Status type is known.
+    pub fn problem_of(token: &str) -> Option<Problem> {
+        let (token, status, detail) = ORIGIN_FAILURES.into_iter().find(|(known, ..)| *known == token)?;
+        Some(Problem::new(status, token, detail))
     }
 }
+
+const BAD: StatusCode = StatusCode::BAD_GATEWAY;
+const LATE: StatusCode = StatusCode::GATEWAY_TIMEOUT;
+
+const UNKNOWN: Problem = Problem::new(BAD, "destination_unavailable", "The origin server could not be reached.");
+
+/// What clients are told of an origin that fails, by the Proxy-Status type of the failure.
+const ORIGIN_FAILURES: [(&str, StatusCode, &str); 12] = [
+    ("dns_error", BAD, "The origin server's name could not be resolved."),
+    ("dns_timeout", LATE, "The origin server's name could not be resolved in time."),
+    ("connection_refused", BAD, "The origin server refused the connection."),
+    ("connection_timeout", LATE, "The origin server could not be reached in time."),
+    ("destination_ip_unroutable", BAD, "There is no route to the origin server."),
+    ("destination_unavailable", BAD, "The origin server could not be reached."),
+    ("tls_protocol_error", BAD, "The TLS handshake with the origin server failed."),
+    ("tls_certificate_error", BAD, "The origin server's certificate is not trusted."),
+    ("http_response_timeout", LATE, "The origin server did not answer in time."),
+    ("connection_terminated", BAD, "The origin server closed the connection too early."),
+    ("http_response_incomplete", BAD, "The origin server closed the connection too early."),
+    ("http_protocol_error", BAD, "The origin server's answer could not be understood."),
+];
 
 /// A connection that had been used before ended without a byte: its origin may have closed it at the moment when a request was sent, and
 /// that request cannot be sent again.
@@ -255,7 +277,27 @@ mod tests {
         ] {
             let problem = error.problem();
             assert_eq!((problem.status().as_u16(), problem.error()), (status, token), "{error}");
+            // Another replica says the same of it, but for how far a connection came.
+            if let Some(word) = error.shared_word() {
+                let elsewhere = UpstreamError::problem_of(word).unwrap_or_else(|| panic!("no answer for {word}"));
+                assert_eq!((elsewhere.status(), elsewhere.error()), (problem.status(), token), "{error}");
+            }
         }
+    }
+
+    #[test]
+    fn what_says_nothing_of_the_origin_is_not_shared() {
+        let own = [
+            UpstreamError::BreakerOpen { retry_after: 5 },
+            UpstreamError::Full { retry_after: 1 },
+            UpstreamError::RequestStalled,
+            UpstreamError::Reset(Box::new(ClosedIdle(cause()))),
+        ];
+        for error in own {
+            assert_eq!(error.shared_word(), None, "{error}");
+        }
+        assert_eq!(UpstreamError::Reset(cause()).shared_word(), Some("connection_terminated"));
+        assert_eq!(UpstreamError::problem_of("a word of a later version"), None);
     }
 
     #[test]

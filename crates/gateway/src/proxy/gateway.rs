@@ -12,7 +12,7 @@ use hyper::body::{Body, Incoming};
 use larder_semantics::fields::is_upgrade;
 use larder_semantics::{Reason, Target};
 use larder_tower::clock::{Clock, monotonic};
-use larder_tower::{Cache, CacheBody, CacheService, Caller, FetchError, Outcome, Pooled, ServeFuture, Served};
+use larder_tower::{Cache, CacheBody, CacheService, Caller, FailedElsewhere, FetchError, Outcome, Pooled, ServeFuture, Served};
 
 use super::request_limit::{is_too_large, limited};
 use crate::active::ActiveConfig;
@@ -288,6 +288,9 @@ impl PendingAnswer {
     }
 
     fn failed(self, live: &ActiveConfig, error: &FetchError) -> Response<LoggedBody<GatewayBody>> {
+        if let Some(error) = error.downcast_ref::<FailedElsewhere>() {
+            return self.failed_elsewhere(live, error);
+        }
         match error.downcast_ref::<UpstreamError>() {
             Some(error) => self.failed_at(live, error),
             None => {
@@ -316,6 +319,14 @@ impl PendingAnswer {
             ..ResponseRecord::default()
         };
         self.ended(live, response, None, answer)
+    }
+
+    /// The origin was asked by another replica, whose log and metrics have it.
+    fn failed_elsewhere(self, live: &ActiveConfig, error: &FailedElsewhere) -> Response<LoggedBody<GatewayBody>> {
+        let problem = UpstreamError::problem_of(error.word()).unwrap_or(FAILED);
+        let Some(upstream) = self.route.and_then(|route| live.upstream_name(route)) else { return self.refused(live, problem) };
+        let response = problem.response_about(&self.method, upstream).map(CacheBody::from_bytes);
+        self.ended(live, response, None, ResponseRecord { problem: Some(problem), ..ResponseRecord::default() })
     }
 
     fn refused(self, live: &ActiveConfig, problem: Problem) -> Response<LoggedBody<GatewayBody>> {

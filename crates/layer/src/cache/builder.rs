@@ -92,6 +92,7 @@ impl CacheBuilder {
             clock: self.clock,
             counters: Counters::default(),
             log: self.tiers.log.clone(),
+            failure_word: self.tiers.failure_word,
             tiers: self.tiers.chain(),
             fetches: AtomicU64::new(0),
             seed: RandomState::new(),

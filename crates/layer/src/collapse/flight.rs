@@ -34,8 +34,8 @@ struct Flight {
     tags: Option<Tags>,
     /// Whether the answer's body may name more, which are known at its end only.
     more_tags: bool,
-    /// Whether the leader has asked other replicas first, and since when it fetches itself.
-    asks_elsewhere: AtomicBool,
+    /// Whether the leader has waited for another replica's fetch first, and since when it fetches itself.
+    waits_elsewhere: AtomicBool,
     fetches_since: OnceLock<Instant>,
     /// Set once.
     outcome: OnceLock<FetchOutcome>,
@@ -105,7 +105,7 @@ impl Flights {
             began: now,
             tags,
             more_tags,
-            asks_elsewhere: AtomicBool::new(false),
+            waits_elsewhere: AtomicBool::new(false),
             fetches_since: OnceLock::new(),
             outcome: OnceLock::new(),
             landed: Notify::new(),
@@ -135,6 +135,11 @@ impl Flight {
         }
     }
 
+    /// Whether the leader has waited for another replica, and fetches itself since then at the earliest, or is about to.
+    fn is_begun_since(&self, joined: Instant) -> bool {
+        self.waits_elsewhere.load(Ordering::Relaxed) && self.fetches_since.get().is_none_or(|since| *since >= joined)
+    }
+
     /// The first outcome counts.
     fn land(&self, outcome: FetchOutcome) {
         if self.outcome.set(outcome).is_ok() {
@@ -149,24 +154,16 @@ impl Following {
         Self(Arc::clone(flight))
     }
 
-    /// Waits for the outcome, for so long as the leader itself has been fetching. While it waits for another replica's fetch, which it does
-    /// for as long as that at most, its followers wait with it: they would only ask the origin side by side.
+    /// Waits for the outcome. A fetch that was under way when this request came is waited for as long as its patience lasts. One that the
+    /// leader began later, because it had waited for another replica before, is waited for to its end: the fetch that this request would
+    /// make instead would begin later still, and all that wait would make one.
     pub(crate) async fn outcome_within(&self, patience: Duration) -> Option<FetchOutcome> {
+        let joined = clock::timer_now();
         let mut outcome = pin!(self.outcome());
-        let mut until = None;
-        loop {
-            let waited = match until {
-                None => tokio::time::timeout(patience, outcome.as_mut()).await,
-                Some(until) => tokio::time::timeout_at(until, outcome.as_mut()).await,
-            };
-            if let Ok(outcome) = waited {
-                return Some(outcome);
-            }
-            until = match self.0.fetches_since.get() {
-                Some(since) if until != since.checked_add(patience) => since.checked_add(patience),
-                None if self.0.asks_elsewhere.load(Ordering::Relaxed) => None,
-                _ => return None,
-            };
+        match tokio::time::timeout(patience, outcome.as_mut()).await {
+            Ok(outcome) => Some(outcome),
+            Err(_) if self.0.is_begun_since(joined) => Some(outcome.await),
+            Err(_) => None,
         }
     }
 
@@ -218,12 +215,12 @@ impl Permit {
         }
     }
 
-    /// Other replicas are asked before the origin.
-    pub(crate) fn ask_elsewhere(&self) {
-        self.flight.asks_elsewhere.store(true, Ordering::Relaxed);
+    /// The leader waits for another replica's fetch before it asks the origin.
+    pub(crate) fn waits_elsewhere(&self) {
+        self.flight.waits_elsewhere.store(true, Ordering::Relaxed);
     }
 
-    /// No other replica has it: the leader fetches from now on.
+    /// The leader fetches from now on.
     pub(crate) fn begin(&self) {
         let _ = self.flight.fetches_since.set(clock::timer_now());
     }

@@ -1,7 +1,7 @@
 //! Fetches, for requests that a look-up could not answer.
 //!
 //! 1. [`walk`]: a request leads or follows. The one that leads makes a fetch.
-//! 2. [`steps`]: the fetch asks the tiers behind the memory, then the origin ([`ask`]), and ends in one action.
+//! 2. [`steps`]: the fetch asks the tiers behind the memory and waits for other replicas, then asks the origin ([`ask`]), and ends in one action.
 //! 3. The action: [`store`], [`part`], [`arriving`], [`freshen`] or [`failing`].
 //! 4. [`pump`]: a body that did not come with its head is read to its end.
 

@@ -14,6 +14,7 @@ use crate::lookup::plan::UpstreamMode;
 use crate::lookup::request::ClientRequest;
 use crate::service::CacheService;
 use crate::tiers::look_up::FetchBasis;
+use crate::tiers::waiting::Overdue;
 use crate::upstream::Upstream;
 
 /// How long a key is remembered as not worth waiting for (Varnish's default for hit-for-miss).
@@ -33,6 +34,8 @@ pub(crate) struct Fetch {
     pub(super) permit: Option<Permit>,
     /// Other replicas wait. Dropped without an answer, it lets the next one try.
     pub(super) lease: Option<Lease>,
+    /// Another replica's fetch, which was waited for in vain, and may succeed before this one.
+    pub(super) overdue: Option<Overdue>,
     pub(super) position: Position,
     pub(super) number: u64,
     pub(super) tags: Tags,
@@ -80,6 +83,7 @@ impl Fetch {
             mode,
             permit,
             lease: None,
+            overdue: None,
             position,
             number: service.cache.next_fetch(),
             tags: tags.unwrap_or_default(),
@@ -91,15 +95,29 @@ impl Fetch {
     /// For the answer to a write, which is there already.
     pub(crate) fn of_write(request: Arc<ClientRequest>, position: Position, number: u64, tags: Tags) -> Box<Self> {
         let (candidates, mode, naming) = (Vec::new(), UpstreamMode::Verbatim, Naming::Nothing);
-        let (selected, stand_in, permit, lease, in_background) = (false, None, None, None, false);
-        Box::new(Self { request, candidates, selected, stand_in, mode, permit, lease, position, number, tags, naming, in_background })
+        let (selected, stand_in, permit, lease, overdue, in_background) = (false, None, None, None, None, false);
+        Box::new(Self {
+            request,
+            candidates,
+            selected,
+            stand_in,
+            mode,
+            permit,
+            lease,
+            overdue,
+            position,
+            number,
+            tags,
+            naming,
+            in_background,
+        })
     }
 }
 
 impl Fetch {
     /// The fetch begins after other replicas were asked: invalidations from before do not concern it.
-    pub(super) fn begin_now(&mut self, cache: &Cache, FetchBasis { candidate, lease }: FetchBasis) {
-        self.lease = lease;
+    pub(super) fn begin_now(&mut self, cache: &Cache, FetchBasis { candidate, lease, overdue }: FetchBasis) {
+        (self.lease, self.overdue) = (lease, overdue);
         self.permit.iter().for_each(Permit::begin);
         self.position = cache.store.ledger().position();
         self.number = cache.next_fetch();

@@ -1,7 +1,7 @@
 //! One fetch as steps, each of which names the next one (as Varnish's fetch machine does).
 //!
 //! 1. [`Exchange::ask_tiers`]: a tier behind the memory has the response, or the origin has to be asked.
-//! 2. [`Exchange::send`]: the request goes to the origin.
+//! 2. [`Exchange::send`]: the request goes to the origin. Where another replica's fetch was waited for in vain, the first of both counts.
 //! 3. [`Exchange::classify`]: the origin's answer is classified. It may lead back to step 2.
 //! 4. [`Exchange::act`]: the fetch ends in one [`Action`].
 
@@ -11,8 +11,9 @@ use std::sync::Arc;
 use http::Response;
 use larder_semantics::range::PartialResponse;
 use larder_semantics::{Disposition, Freshened, Reason, StoredHead, Timestamp, VarySpec};
-use larder_store::{Arriving, Lease, Lookup, StoredResponse};
+use larder_store::{Arriving, FetchFailure, Lease, Lookup, StoredResponse};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::giving_up::unless_given_up;
 use super::part::{Confirmed, Joining, Partly};
@@ -24,6 +25,7 @@ use crate::error::FetchError;
 use crate::rules::TagsInBody;
 use crate::service::CacheService;
 use crate::tiers::look_up::{Promotion, TierAnswer, ask};
+use crate::tiers::waiting::{Overdue, Wait, watch};
 use crate::upstream::Upstream;
 use crate::upstream::{announced_length, call};
 
@@ -36,8 +38,8 @@ struct Exchange<S: Upstream> {
 
 /// The next step.
 enum Step<B> {
-    /// Ask the tiers behind the memory; this was found in memory.
-    AskTiers(Lookup),
+    /// Ask the tiers behind the memory.
+    AskTiers(Elsewhere),
     /// Ask the origin.
     Send,
     /// Classify its answer.
@@ -46,12 +48,22 @@ enum Step<B> {
     Act(Action<B>),
 }
 
+/// What the tiers are asked with.
+pub(crate) struct Elsewhere {
+    /// What was found in memory.
+    pub(crate) found: Lookup,
+    /// The end of the patience with which another replica's fetch is waited for; `None`: it has no end.
+    pub(crate) until: Option<Instant>,
+}
+
 /// How a fetch ends.
 enum Action<B> {
     /// No client waits, and others wait for the place that the exchange takes.
     GiveUp,
     /// There is no answer.
     Fail(FetchError),
+    /// Another replica has got no answer.
+    FailElsewhere(FetchFailure, Option<Arc<StoredResponse>>),
     /// A tier had the response, and it is in memory now.
     Load(Arc<StoredResponse>, Promotion),
     /// A tier has the response, and its body arrives.
@@ -75,14 +87,14 @@ enum Action<B> {
 /// The rest of an action: the body is read to its end.
 type Rest = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Fetches, hands the outcome to the client and the followers, and reads the body to its end. With `elsewhere`, the result of the look-up
-/// here, other replicas are asked before.
+/// Fetches, hands the outcome to the client and the followers, and reads the body to its end. With `elsewhere`, the tiers behind
+/// the memory are asked before.
 ///
 /// Rare steps are boxed: a future is as large as its largest step, it is moved, and a block beyond a kilobyte is slow to allocate.
 pub(crate) async fn run<S: Upstream>(
     service: CacheService<S>,
     fetch: Box<Fetch>,
-    elsewhere: Option<Lookup>,
+    elsewhere: Option<Elsewhere>,
     reply: oneshot::Sender<Reply<S::Body>>,
 ) {
     let _counted = Counted::new(&service.cache, |counters| &counters.fills);
@@ -90,7 +102,7 @@ pub(crate) async fn run<S: Upstream>(
     let mut step = elsewhere.map_or(Step::Send, Step::AskTiers);
     let action = loop {
         step = match step {
-            Step::AskTiers(found) => exchange.ask_tiers(found).await,
+            Step::AskTiers(elsewhere) => exchange.ask_tiers(elsewhere).await,
             Step::Send => exchange.send().await,
             Step::Classify { response, request_time } => exchange.classify(response, request_time),
             Step::Act(action) => break action,
@@ -107,24 +119,49 @@ pub(crate) async fn run<S: Upstream>(
 }
 
 impl<S: Upstream> Exchange<S> {
-    async fn ask_tiers(&mut self, found: Lookup) -> Step<S::Body> {
+    async fn ask_tiers(&mut self, Elsewhere { found, until }: Elsewhere) -> Step<S::Body> {
         let Self { service, fetch, .. } = self;
         if service.cache.tiers.is_empty() {
             return Step::Send;
         }
-        fetch.permit.iter().for_each(Permit::ask_elsewhere);
-        let asking = ask(&service.cache, &service.route, &fetch.request, &found, fetch.permit.is_some());
-        match Box::pin(asking).await {
-            TierAnswer::Serve(stored, promotion) => Step::Act(Action::Load(stored, promotion)),
-            TierAnswer::Arriving(arriving, promotion) => Step::Act(Action::StoreArriving(arriving, promotion)),
+        let begins = || fetch.permit.iter().for_each(Permit::waits_elsewhere);
+        let wait = fetch.permit.is_some().then_some(Wait { until, begins: &begins });
+        let answer = Box::pin(ask(&service.cache, &service.route, &fetch.request, &found, wait)).await;
+        self.go_on_from(answer)
+    }
+
+    fn go_on_from(&mut self, answer: TierAnswer) -> Step<S::Body> {
+        Step::Act(match answer {
+            TierAnswer::Serve(stored, promotion) => Action::Load(stored, promotion),
+            TierAnswer::Arriving(arriving, promotion) => Action::StoreArriving(arriving, promotion),
+            TierAnswer::Failed(failure, candidate) => Action::FailElsewhere(failure, candidate),
             TierAnswer::Fetch(basis) => {
-                fetch.begin_now(&service.cache, basis);
-                Step::Send
+                self.fetch.begin_now(&self.service.cache, basis);
+                return Step::Send;
             }
-        }
+        })
     }
 
     async fn send(&mut self) -> Step<S::Body> {
+        match self.fetch.overdue.take() {
+            None => self.send_alone().await,
+            Some(overdue) => Box::pin(self.send_and_watch(overdue)).await,
+        }
+    }
+
+    /// Sends, and takes what another replica's fetch brings meanwhile, which was waited for before.
+    async fn send_and_watch(&mut self, overdue: Overdue) -> Step<S::Body> {
+        let (cache, route, request) = (Arc::clone(&self.service.cache), Arc::clone(&self.service.route), Arc::clone(&self.fetch.request));
+        let known = self.fetch.candidates.first().cloned();
+        let answer = tokio::select! {
+            biased;
+            step = self.send_alone() => return step,
+            answer = watch(&cache, &route, &request, known.as_deref(), overdue) => answer,
+        };
+        self.go_on_from(answer)
+    }
+
+    async fn send_alone(&mut self) -> Step<S::Body> {
         let Self { service, fetch, reply } = self;
         let request_time = service.cache.clock.now();
         let answer = call(&service.inner, || fetch.request(service));
@@ -205,7 +242,8 @@ impl<S: Upstream> Exchange<S> {
         let Self { service, mut fetch, reply } = self;
         match action {
             Action::GiveUp => {}
-            Action::Fail(error) => fetch.fail(error, reply),
+            Action::Fail(error) => fetch.fail(&service.cache, error, reply),
+            Action::FailElsewhere(failure, candidate) => fetch.fail_elsewhere(failure, candidate, reply),
             Action::Load(stored, promotion) => {
                 fetch.deliver(FetchOutcome::Loaded(Arc::clone(&stored)), Own::Nothing, reply);
                 return Some(Box::pin(async move { service.cache.promote_to_nearer(stored, promotion).await }));

@@ -40,8 +40,10 @@ impl Fetch {
             self.forget(cache);
         }
         let is_refused = refuses_the_request(response.status());
-        let another_may_try = is_refused || response.status().is_server_error();
-        self.lease.take().into_iter().for_each(if another_may_try { Lease::failed } else { Lease::not_shared });
+        if is_refused || response.status().is_server_error() {
+            self.end_lease_of_error(response.status(), response.headers());
+        }
+        self.lease.take().into_iter().for_each(Lease::not_shared);
         let outcome = if is_refused { FetchOutcome::Refused } else { FetchOutcome::NotShared };
         self.deliver(outcome, Own::Response { response: CacheBody::upstream(response), reason }, reply);
     }

@@ -7,11 +7,12 @@ use http::Uri;
 use larder_semantics::{MethodKind, Reason};
 use larder_store::{KeyHash, Lookup, StoredResponse, Tags};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::state::Fetch;
-use super::steps::run;
+use super::steps::{Elsewhere, run};
 use crate::cache::Counted;
-use crate::clock::monotonic;
+use crate::clock::{monotonic, timer_now};
 use crate::collapse::answer::{NoAnswer, answer};
 use crate::collapse::flight::{Join, Permit};
 use crate::collapse::follow::follow;
@@ -39,9 +40,10 @@ pub(crate) async fn fill<S: Upstream>(
     mut plan: FetchPlan,
 ) -> Result<Served<S::Body>, FetchError> {
     if plan.alone || service.route.collapse_wait.is_zero() || request.context.method == MethodKind::Head {
-        let remote = plan.may_be_stored_elsewhere();
-        return lead(service, request, plan, None, remote).await;
+        let elsewhere = plan.may_be_stored_elsewhere().then(|| Elsewhere { found: plan.found.clone(), until: None });
+        return lead(service, request, plan, None, elsewhere).await;
     }
+    let until = service.patience();
     let store = &service.cache.store;
     let mut hash = store.flight_hash(store.slot_key_of(&request.key), &plan.found, &request.parts.headers);
     for turn in 0..MAX_JOINS {
@@ -51,8 +53,8 @@ pub(crate) async fn fill<S: Upstream>(
                 if let Some(served) = look_again(&service, &request, &mut plan) {
                     return Ok(served);
                 }
-                let remote = plan.may_be_stored_elsewhere();
-                return lead(service, request, plan, Some(permit), remote).await;
+                let elsewhere = plan.may_be_stored_elsewhere().then(|| Elsewhere { found: plan.found.clone(), until });
+                return lead(service, request, plan, Some(permit), elsewhere).await;
             }
             Join::Follow(flight) => match follow(&service, &request, &plan, flight, turn == 0).await {
                 Ok(served) => return Ok(served),
@@ -73,8 +75,8 @@ pub(crate) async fn fill<S: Upstream>(
     }
     plan.alone = true;
     // The fetch that took too long was this replica's; another one may have had more luck meanwhile.
-    let remote = plan.reason == Reason::CollapseTimeout;
-    lead(service, request, plan, None, remote).await
+    let elsewhere = (plan.reason == Reason::CollapseTimeout).then(|| Elsewhere { found: plan.found.clone(), until });
+    lead(service, request, plan, None, elsewhere).await
 }
 
 /// Renews a stale response in the background, one fetch at a time: where a flight is under way already, nothing is done.
@@ -104,7 +106,8 @@ pub(crate) async fn in_background<S: Upstream>(service: &CacheService<S>, reques
     let (reply, _) = oneshot::channel();
     let mut fetch = Fetch::new(service, request, &found, UpstreamMode::Whole, Some(permit));
     fetch.in_background = true;
-    run(service.clone(), fetch, Some(found), reply).await;
+    let elsewhere = Elsewhere { found, until: service.patience() };
+    run(service.clone(), fetch, Some(elsewhere), reply).await;
 }
 
 /// Looks whether the store has an answer by now, and otherwise brings the plan up to date.
@@ -125,16 +128,16 @@ fn look_again<S: Upstream>(service: &CacheService<S>, request: &ClientRequest, p
     }
 }
 
-/// Fetches, and says how long the origin took. With `remote`, other replicas are asked before; the origin may not be needed then.
+/// Fetches, and says how long the origin took. With `elsewhere`, other replicas are asked before; the origin may not be needed then.
 async fn lead<S: Upstream>(
     service: CacheService<S>,
     request: Arc<ClientRequest>,
     plan: FetchPlan,
     permit: Option<Permit>,
-    remote: bool,
+    elsewhere: Option<Elsewhere>,
 ) -> Result<Served<S::Body>, FetchError> {
     let started = monotonic();
-    let mut served = fetch(service, request, plan, permit, remote).await?;
+    let mut served = fetch(service, request, plan, permit, elsewhere).await?;
     served.outcome.upstream = served.outcome.forward.map(|_| monotonic().saturating_duration_since(started));
     Ok(served)
 }
@@ -145,11 +148,10 @@ async fn fetch<S: Upstream>(
     request: Arc<ClientRequest>,
     plan: FetchPlan,
     permit: Option<Permit>,
-    remote: bool,
+    elsewhere: Option<Elsewhere>,
 ) -> Result<Served<S::Body>, FetchError> {
     let (reply, outcome) = oneshot::channel();
     let fetch = Fetch::new(&service, Arc::clone(&request), &plan.found, plan.mode(&request), permit);
-    let elsewhere = remote.then(|| plan.found.clone());
     let task = DetachedTask::new(run(service.clone(), fetch, elsewhere, reply));
     let lost = || FetchOutcome::Failed { error: FetchError::lost(), stored: None };
     let reply = task.run_until(outcome).await.unwrap_or_else(|_| Reply { outcome: lost(), own: Own::Nothing });
@@ -164,6 +166,11 @@ impl<S: Upstream> CacheService<S> {
     /// The URI as it goes to the inner service: as sent, less the bypass parameter.
     pub(crate) fn upstream_uri(&self, uri: &Uri) -> Uri {
         self.route.key.query.without_bypass(uri).unwrap_or_else(|| uri.clone())
+    }
+
+    /// The end of the patience of a request that comes now, where other replicas may have to be waited for.
+    fn patience(&self) -> Option<Instant> {
+        if self.cache.tiers.is_empty() { None } else { timer_now().checked_add(self.route.collapse_wait) }
     }
 
     /// Joins the flight for a request, or starts one.

@@ -6,23 +6,28 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use larder_store::{InvalidationLog, RemoteStore};
 
 use crate::cache::Cache;
+use crate::error::FetchError;
 
 /// The tiers behind the memory, and the log of invalidations that replicas share.
 ///
 /// ```text
 /// memory -> the first tier -> the next one ... -> origin
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[must_use]
 pub struct Tiers {
     stores: Vec<Arc<dyn RemoteStore>>,
     pub(crate) log: Option<Arc<dyn InvalidationLog>>,
+    pub(crate) failure_word: FailureWord,
 }
+
+/// The word for a failure of the inner service; `None`: other replicas do not share it.
+pub(crate) type FailureWord = fn(&FetchError) -> Option<&'static str>;
 
 impl Tiers {
     /// No tier yet, and no other replicas.
     pub fn new() -> Self {
-        Self::default()
+        Self { stores: Vec::new(), log: None, failure_word: FetchError::word }
     }
 
     /// With one more tier, which is asked after those that are there already.
@@ -37,8 +42,22 @@ impl Tiers {
         self
     }
 
+    /// With words for failures of the inner service, in visible ASCII. Requests of other replicas that have waited for a fetch which fails end with
+    /// [`FailedElsewhere`](crate::FailedElsewhere) and its word; `None` for a failure that is this replica's own: then they try for themselves.
+    /// Default: the Proxy-Status type of the error's kind, where that says something of the origin.
+    pub fn failure_words(mut self, word: fn(&FetchError) -> Option<&'static str>) -> Self {
+        self.failure_word = word;
+        self
+    }
+
     pub(crate) fn chain(self) -> Arc<[Tier]> {
         self.stores.into_iter().map(|store| Tier { store, counters: TierCounters::default() }).collect()
+    }
+}
+
+impl Default for Tiers {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -1,23 +1,24 @@
-//! Look-ups in the tiers: the leader of a fetch asks each of them once for a key, from the nearest to the farthest.
+//! Look-ups in the tiers: the leader of a fetch asks each of them once for a key, from the nearest to the farthest. In a shared one it may have
+//! to wait for another replica ([`super::waiting`]).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use larder_semantics::{Decision, VarySpec, decide};
-use larder_store::{Arriving, Lease, LeaseHolder, LeaseTerms, LoadRequest, Loaded, Lookup, RemoteError, StoredResponse, Subject, Validity};
+use larder_store::{
+    Arriving, FetchFailure, Lease, LeaseTerms, LoadRequest, Loaded, Lookup, RemoteError, StoredResponse, Subject, Validity,
+};
 
 use super::chain::{Tier, count};
 use super::concurrent::within;
+use super::waiting::{Overdue, Wait, Waiting};
 use crate::cache::Cache;
 use crate::lookup::plan::is_collapsed;
 use crate::lookup::request::ClientRequest;
 use crate::rules::RouteRules;
 
-/// Shortest and longest pause between two looks at a key that another replica is fetching.
-const MIN_LOOK_PAUSE: Duration = Duration::from_millis(5);
-const MAX_LOOK_PAUSE: Duration = Duration::from_millis(50);
-
-/// How long others wait for a replica that has died in the middle of a fetch. One that lives renews its lease.
+/// How long others wait for a replica that has died in the middle of a fetch, where they do not notice its silence sooner. One that lives
+/// renews its lease.
 const TERM: Duration = Duration::from_secs(2);
 
 /// The answer of the tiers.
@@ -29,6 +30,8 @@ pub(crate) enum TierAnswer {
     Arriving(Arriving, Promotion),
     /// The origin has to be asked.
     Fetch(FetchBasis),
+    /// Another replica's fetch has failed, and this request has waited for it. What is stored may stand in.
+    Failed(FetchFailure, Option<Arc<StoredResponse>>),
 }
 
 /// The stored response and the lease that a fetch begins with.
@@ -38,6 +41,8 @@ pub(crate) struct FetchBasis {
     pub(crate) candidate: Option<Arc<StoredResponse>>,
     /// Other replicas wait for it.
     pub(crate) lease: Option<Lease>,
+    /// Another replica's fetch, which was waited for in vain. It may succeed all the same.
+    pub(crate) overdue: Option<Overdue>,
 }
 
 /// A response goes to the tiers before the one that had it.
@@ -50,7 +55,7 @@ pub(crate) struct Promotion {
 }
 
 /// The result of asking one tier.
-enum Asked {
+pub(super) enum Asked {
     /// The answer of all of them.
     Answered(TierAnswer),
     /// Nothing that can be served: a later response is of use, from here or from the next tier.
@@ -59,28 +64,28 @@ enum Asked {
     AskOrigin,
 }
 
-/// Asks for the response that a request selects. A leader, which others here wait for, gets the lease; where another fetch is under way, it
-/// follows that one for as long as one here follows another.
-pub(crate) async fn ask(cache: &Cache, rules: &RouteRules, request: &ClientRequest, found: &Lookup, leads: bool) -> TierAnswer {
-    let patience = if leads { rules.collapse_wait } else { Duration::MAX };
+/// Asks for the response that a request selects. A leader, which others here wait for, gets the lease; where another replica's fetch is under
+/// way, it `wait`s for that one.
+pub(crate) async fn ask(cache: &Cache, rules: &RouteRules, request: &ClientRequest, found: &Lookup, wait: Option<Wait<'_>>) -> TierAnswer {
     let (spec, newer_than) = (selecting(found), found.response().map_or(0, |stored| stored.fetch));
-    let mut looking = Looking { cache, rules, request, spec, newer_than, leads, basis: FetchBasis::default() };
-    match tokio::time::timeout(patience, looking.ask_all()).await {
-        Ok(Some(answer)) => answer,
-        _ => TierAnswer::Fetch(looking.basis),
+    let mut looking = Looking { cache, rules, request, spec, newer_than, wait, basis: FetchBasis::default() };
+    match looking.ask_all().await {
+        Some(answer) => answer,
+        None => TierAnswer::Fetch(looking.basis),
     }
 }
 
 /// A look-up under way.
-struct Looking<'a> {
-    cache: &'a Cache,
-    rules: &'a RouteRules,
-    request: &'a ClientRequest,
-    spec: Option<&'a VarySpec>,
+pub(super) struct Looking<'a> {
+    pub(super) cache: &'a Cache,
+    pub(super) rules: &'a RouteRules,
+    pub(super) request: &'a ClientRequest,
+    pub(super) spec: Option<&'a VarySpec>,
     /// The latest fetch that is known: nothing earlier is of use.
-    newer_than: u64,
-    leads: bool,
-    basis: FetchBasis,
+    pub(super) newer_than: u64,
+    /// `None`: no other request here waits for this one's fetch, and it waits for none.
+    pub(super) wait: Option<Wait<'a>>,
+    pub(super) basis: FetchBasis,
 }
 
 impl Looking<'_> {
@@ -96,21 +101,24 @@ impl Looking<'_> {
     }
 
     async fn ask(&mut self, number: usize, tier: &Tier) -> Asked {
-        let (mut pause, mut instead_of) = (MIN_LOOK_PAUSE, None);
+        let mut waiting = Waiting::default();
         loop {
-            let asked = match self.load(tier, instead_of).await {
+            let asked = match self.load(tier, waiting.instead_of, waiting.token()).await {
                 Ok(Loaded::Response(stored)) => self.judge(number, stored),
                 Ok(Loaded::Arriving(arriving)) => match self.judge_arriving(number, arriving).await {
                     Ok(asked) => asked,
                     Err(_) => return Asked::NoUse,
                 },
-                Ok(Loaded::Awaited(holder)) => {
-                    instead_of = is_outdated(&holder, self.cache, self.rules, self.request).then_some(holder.token);
-                    if instead_of.is_none() {
-                        tokio::time::sleep(pause).await;
-                        pause = (pause * 2).min(MAX_LOOK_PAUSE);
-                    }
-                    continue;
+                Ok(Loaded::Awaited(holder)) => match self.wait_for(number, &holder, &mut waiting).await {
+                    true => continue,
+                    false => return Asked::AskOrigin,
+                },
+                Ok(Loaded::Failed(failure)) => {
+                    self.basis.overdue = None;
+                    return match waiting.is_longer_than(tier.store.shares_failures_after()) {
+                        true => Asked::Answered(TierAnswer::Failed(failure, self.basis.candidate.take())),
+                        false => Asked::AskOrigin,
+                    };
                 }
                 Ok(Loaded::Nothing(granted)) => {
                     let granted = granted.map(|lease| lease.of_tier(number));
@@ -126,24 +134,30 @@ impl Looking<'_> {
         }
     }
 
-    /// Asks a tier once, with its deadline, and counts how that ended.
-    async fn load(&self, Tier { store, counters }: &Tier, instead_of: Option<u64>) -> Result<Loaded, RemoteError> {
-        let wants_lease = self.leads && store.is_shared() && self.basis.lease.is_none();
+    /// Asks a tier once, with its deadline, and counts how that ended: for the lease, instead of one that does not count any more, and for the
+    /// failure of the fetch that was waited for.
+    pub(super) async fn load(
+        &self,
+        Tier { store, counters }: &Tier,
+        instead_of: Option<u64>,
+        awaited: Option<u64>,
+    ) -> Result<Loaded, RemoteError> {
+        let wants_lease = self.wait.is_some() && store.is_shared() && self.basis.lease.is_none();
         let position = self.cache.store.ledger().position();
         let lease = wants_lease.then_some(LeaseTerms { term: TERM, position, instead_of });
         let (request, newer_than) = (&self.request.parts.headers, self.newer_than);
-        let load = store.load(LoadRequest { key: &self.request.key, request, spec: self.spec, newer_than, lease });
+        let load = store.load(LoadRequest { key: &self.request.key, request, spec: self.spec, newer_than, lease, awaited });
         let loaded = within(store.deadline(), load).await.unwrap_or(Err(RemoteError::Timeout));
         match &loaded {
             Ok(Loaded::Response(_) | Loaded::Arriving(_)) => count(&counters.hits),
-            Ok(Loaded::Nothing(_) | Loaded::Awaited(_)) => count(&counters.misses),
+            Ok(Loaded::Nothing(_) | Loaded::Awaited(_) | Loaded::Failed(_)) => count(&counters.misses),
             Err(_) => count(&counters.failures),
         }
         loaded
     }
 
     /// Takes a response into memory, and says whether it answers the request.
-    fn judge(&mut self, number: usize, stored: Arc<StoredResponse>) -> Asked {
+    pub(super) fn judge(&mut self, number: usize, stored: Arc<StoredResponse>) -> Asked {
         let (cache, context) = (self.cache, &self.request.context);
         self.newer_than = self.newer_than.max(stored.fetch);
         if !cache.promote(&stored) {
@@ -163,7 +177,7 @@ impl Looking<'_> {
     }
 
     /// As [`Self::judge`], of a response whose body arrives. One that may have to be validated is loaded whole.
-    async fn judge_arriving(&mut self, number: usize, arriving: Arriving) -> Result<Asked, RemoteError> {
+    pub(super) async fn judge_arriving(&mut self, number: usize, arriving: Arriving) -> Result<Asked, RemoteError> {
         let (cache, record) = (self.cache, &arriving.record);
         self.newer_than = self.newer_than.max(record.fetch());
         cache.saw_fetch(record.fetch());
@@ -185,19 +199,6 @@ impl Looking<'_> {
     fn promotion(&mut self, tier: usize) -> Promotion {
         Promotion { tier, lease: self.basis.lease.take() }
     }
-}
-
-/// Whether a fetch under way began before something that concerns its answer was invalidated. Where an answer's body may name more tags,
-/// any invalidation may have been about those.
-fn is_outdated(holder: &LeaseHolder, cache: &Cache, rules: &RouteRules, request: &ClientRequest) -> bool {
-    let ledger = cache.store.ledger();
-    if ledger.position() <= holder.position {
-        return false;
-    }
-    // A response with more tags than are kept is not stored by any replica.
-    let Some(tags) = rules.known_tags(&request.parts, &request.key) else { return true };
-    let about = Subject { url: request.key.url(), tags: (&tags).into() };
-    rules.reads_tags() || ledger.check(&about, holder.position) != Validity::Valid
 }
 
 fn selecting(found: &Lookup) -> Option<&VarySpec> {

@@ -19,7 +19,7 @@ use larder_tower::clock::Clock;
 use larder_tower::{Cache, CacheService, Caller, Tiers};
 
 /// The fetch of another replica that began before anything was invalidated.
-const HOLDER: LeaseHolder = LeaseHolder { token: 77, position: Position(0) };
+const HOLDER: LeaseHolder = LeaseHolder { token: 77, position: Position(0), silent: false };
 
 type Script = dyn Fn(&Tier, &LoadRequest<'_>) -> Loaded + Send + Sync;
 
@@ -239,7 +239,7 @@ async fn what_every_request_validates_is_no_reason_to_queue() {
 async fn a_fetch_that_fails_lets_all_who_wait_try_at_the_same_time() {
     let (cache, tier) = replica(Origin::waiting(|_| async { Err(io::Error::other("down")) }), |tier, _| tier.granted());
     assert!(try_send(&cache, get("/a")).await.is_err());
-    assert_eq!(tier.ended(), [Some(LeaseEnd::Failed)]);
+    assert_eq!(tier.ended(), [Some(LeaseEnd::Failed(None))]);
 }
 
 #[tokio::test]

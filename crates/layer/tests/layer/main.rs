@@ -10,6 +10,7 @@ mod giving_up;
 mod hit_cost;
 mod identities;
 mod in_axum;
+mod lateness;
 mod leases;
 mod miss_cost;
 mod mounted;

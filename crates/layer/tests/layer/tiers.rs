@@ -259,7 +259,7 @@ async fn a_fetch_that_fails_gives_back_the_lease_where_it_was_granted() {
     let origin = Origin::waiting(|_| async { Err(std::io::Error::other("down")) });
     let chain = Chain::new(|near, _| near.is_shared = true);
     assert!(common::try_send(&chain.cache(&origin), get("/a")).await.is_err());
-    assert_eq!((chain.near.ended(), chain.far.ended()), (vec![Some(LeaseEnd::Failed)], vec![]), "one lease is enough");
+    assert_eq!((chain.near.ended(), chain.far.ended()), (vec![Some(LeaseEnd::Failed(None))], vec![]), "one lease is enough");
 }
 
 #[tokio::test]

@@ -1,19 +1,22 @@
 //! Leases: granted by a look-up, renewed while their holder lives, and given back wherever they were granted.
 //!
-//! A lease lasts for its term, which is short: it is what others lose to a holder that has died. One that lives renews it. A look-up whose
+//! A lease lasts for its term, which is short: it is what others lose to a holder that has died, where they do not notice its silence sooner
+//! ([`super::watch`]). One that lives renews it. A look-up whose
 //! answer is not waited for any more may be granted a lease all the same, so a request that ends without an answer gives back its token.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use larder_store::{HeldLease, Lease, LeaseEnd, LeaseHolder, Position, RemoteError};
+use larder_store::{HeldLease, Lease, LeaseEnd, Position, RemoteError};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use super::failure::failure_text;
+use super::heartbeat::{self, Held};
 use super::tier::Tier;
 use crate::link::{Lane, Operation};
 use crate::scripts;
-use crate::value::millis;
+use crate::value::{EntryKey, millis};
 
 /// Renewals in a term: two may fail, and others still wait.
 const RENEWALS: u32 = 4;
@@ -21,7 +24,7 @@ const RENEWALS: u32 = 4;
 /// After an answer that cannot be shared, no replica waits for another one's for this long.
 const UNSHARED: Duration = Duration::from_secs(10);
 
-/// After a fetch without an answer, all those who waited have asked again by then.
+/// After a fetch without an answer, all those who waited have learned of it and gone on by then.
 const FAILED: Duration = Duration::from_secs(1);
 
 /// A lease that has been asked for. Dropped without an answer, it gives back what may have been granted.
@@ -41,6 +44,17 @@ struct GrantedLease {
     token: u64,
     arriving: Arc<Notify>,
     renewing: JoinHandle<()>,
+    /// This replica shows that it lives.
+    _held: Option<Held>,
+}
+
+/// The holder of a lease, as its key says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Holder {
+    pub(crate) token: u64,
+    pub(crate) position: Position,
+    /// `None` where it is of an earlier version, which shows no sign of life.
+    pub(crate) replica: Option<u64>,
 }
 
 impl PendingLease {
@@ -58,7 +72,8 @@ impl PendingLease {
         let (tier, key, token) = (Weak::clone(&self.tier), self.key.clone(), self.token);
         let arriving = Arc::new(Notify::new());
         let renewing = tokio::spawn(renew(Weak::clone(&tier), key.clone(), token, self.term, Arc::clone(&arriving)));
-        Lease::new(key.clone(), token, GrantedLease { tier, key, token, arriving, renewing })
+        let held = tier.upgrade().map(|tier| heartbeat::hold(&tier));
+        Lease::new(key.clone(), token, GrantedLease { tier, key, token, arriving, renewing, _held: held })
     }
 }
 
@@ -114,27 +129,30 @@ async fn renew(tier: Weak<Tier>, key: String, token: u64, term: Duration, arrivi
     }
     tokio::time::sleep(term / 2).await;
     if let Some(tier) = tier.upgrade() {
-        tier.release(key, token, LeaseEnd::Failed);
+        tier.release(key, token, LeaseEnd::Failed(None));
     }
 }
 
 /// Ends a lease under which nothing was stored.
 pub(crate) async fn release(tier: &Arc<Tier>, key: String, token: u64, ending: LeaseEnd) -> Result<(), RemoteError> {
-    let unshared = match ending {
-        LeaseEnd::GivenUp => 0,
-        LeaseEnd::Failed => millis(FAILED),
-        LeaseEnd::NotShared => millis(UNSHARED),
+    let (unshared, failure) = match ending {
+        LeaseEnd::GivenUp => (0, None),
+        LeaseEnd::Failed(failure) => (millis(FAILED), failure),
+        LeaseEnd::NotShared => (millis(UNSHARED), None),
     };
-    let call = scripts::RELEASE.call().key(key).arg(token).arg(unshared);
+    let failure = failure.and_then(|failure| failure_text(&failure)).unwrap_or_default();
+    let call = scripts::RELEASE.call().key(key.as_str()).key(EntryKey::failure(&key));
+    let call = call.arg(token).arg(unshared).arg(failure).arg(millis(FAILED));
     let call = &call;
     let work = |mut connection| async move { call.invoke::<()>(&mut connection).await };
     tier.link.run(Operation::Release, Lane::Small, work).await
 }
 
-/// The holder of a lease: `TOKEN NUMBER`. One that says nothing of its position, as earlier versions wrote it, is taken to be current.
-pub(crate) fn holder(value: &[u8]) -> Option<LeaseHolder> {
+/// The holder of a lease: `TOKEN NUMBER REPLICA`. One that says nothing of its position, as earlier versions wrote it, is taken to be current.
+pub(crate) fn holder(value: &[u8]) -> Option<Holder> {
     let mut words = std::str::from_utf8(value).ok()?.split(' ');
     let token = words.next()?.parse().ok()?;
     let position = words.next().map_or(Some(Position(u64::MAX)), |number| number.parse().ok().map(Position::of_log))?;
-    Some(LeaseHolder { token, position })
+    let replica = words.next().map(str::parse).transpose().ok()?;
+    Some(Holder { token, position, replica })
 }

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use larder_store::codec::{Record, ResponseRecord, Unreadable, decode};
-use larder_store::{LeaseHolder, LoadRequest, Loaded, RemoteError, Variant};
+use larder_store::{FetchFailure, LeaseHolder, LoadRequest, Loaded, RemoteError, Variant};
 use redis::Value;
 
 use super::chunks;
-use super::lease::{PendingLease, holder};
+use super::failure::read_failure;
+use super::lease::{Holder, PendingLease, holder};
 use super::slices::slices;
 use super::tier::Tier;
+use super::watch;
 use crate::link::{Lane, Operation};
 use crate::scripts;
 use crate::value::{EntryKey, MIN_OFFLOADED, Note, is_sealed, millis, open, ordered, unpack};
@@ -20,7 +22,8 @@ enum LoadReply {
     Entry(Entry),
     Nothing,
     Granted,
-    Awaited(LeaseHolder),
+    Awaited(Holder),
+    Failed(FetchFailure),
 }
 
 /// An entry as it is stored.
@@ -49,7 +52,11 @@ pub(crate) async fn load(tier: &Arc<Tier>, ask: LoadRequest<'_>) -> Result<Loade
         let entry = match answer? {
             LoadReply::Entry(entry) => entry,
             LoadReply::Nothing | LoadReply::Granted => return Ok(Loaded::Nothing(None)),
-            LoadReply::Awaited(holder) => return Ok(Loaded::Awaited(holder)),
+            LoadReply::Awaited(Holder { token, position, replica }) => {
+                let silent = replica.is_some_and(|replica| watch::is_silent(tier, token, replica));
+                return Ok(Loaded::Awaited(LeaseHolder { token, position, silent }));
+            }
+            LoadReply::Failed(failure) => return Ok(Loaded::Failed(failure)),
         };
         let keys = tier.link.options().keys.as_ref();
         if keys.is_none() && is_sealed(&entry.head) {
@@ -75,9 +82,11 @@ pub(crate) async fn load(tier: &Arc<Tier>, ask: LoadRequest<'_>) -> Result<Loade
 async fn script(tier: &Arc<Tier>, entry_key: &EntryKey, ask: &LoadRequest<'_>, token: u64) -> Result<LoadReply, RemoteError> {
     let terms = ask.lease;
     let (term, number) = terms.map_or((0, 0), |terms| (millis(terms.term), terms.position.log_number()));
-    let outdated = terms.and_then(|terms| terms.instead_of).map(|token| token.to_string()).unwrap_or_default();
-    let call = scripts::LOAD.call().key(entry_key.entry()).key(entry_key.lease());
-    let call = call.arg(ordered(ask.newer_than)).arg(token).arg(term).arg(number).arg(outdated);
+    let text = |token: Option<u64>| token.map(|token| token.to_string()).unwrap_or_default();
+    let lease = entry_key.lease();
+    let call = scripts::LOAD.call().key(entry_key.entry()).key(lease.as_str()).key(EntryKey::failure(&lease));
+    let call = call.arg(ordered(ask.newer_than)).arg(token).arg(term).arg(number).arg(text(terms.and_then(|terms| terms.instead_of)));
+    let call = call.arg(tier.heartbeat.replica()).arg(text(ask.awaited));
     let call = &call;
     let work = |mut connection| async move { call.invoke::<Vec<Value>>(&mut connection).await };
     let answer = tier.link.run(Operation::Load, Lane::Small, work).await?;
@@ -99,6 +108,8 @@ fn parse(answer: Vec<Value>) -> Option<LoadReply> {
         b"nothing" => Some(LoadReply::Nothing),
         b"granted" => Some(LoadReply::Granted),
         b"awaited" => holder(&values.next()??).map(LoadReply::Awaited),
+        // What a later version says is no failure to share.
+        b"failed" => Some(read_failure(&values.next()??).map_or(LoadReply::Nothing, LoadReply::Failed)),
         _ => None,
     }
 }

@@ -1,6 +1,7 @@
 //! Entries: looking one up, writing one, and the leases that say who fetches one.
 //!
-//! 1. [`load()`] asks for an entry, or for the lease to fetch it ([`lease`]). A long body is read on in [`chunks`] while it is served; `slices`
+//! 1. [`load()`] asks for an entry, or for the lease to fetch it ([`lease`]). A holder shows by its `heartbeat` that it lives, and those who wait
+//!    `watch` it; they also learn of a `failure`. A long body is read on in [`chunks`] while it is served; `slices`
 //!    reads the form of earlier versions.
 //! 2. A write waits in the [`Queue`] until a [`worker`] does it: `write` commits, freshens and removes, and gives back the lease.
 //! 3. `leftovers` ends the chunks of a body that was replaced; `sweep` drops all that a purge of everything made old.
@@ -9,6 +10,8 @@
 
 mod chunks;
 mod counters;
+mod failure;
+mod heartbeat;
 mod lease;
 mod leftovers;
 mod load;
@@ -16,9 +19,11 @@ mod queue;
 mod slices;
 mod sweep;
 mod tier;
+mod watch;
 mod worker;
 mod write;
 
+pub(crate) use failure::read_failure;
 pub(crate) use lease::holder;
 pub(crate) use load::load;
 pub(crate) use queue::{Queue, WriteTask};

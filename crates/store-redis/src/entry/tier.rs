@@ -8,7 +8,9 @@ use larder_store::{LeaseEnd, RemoteError, StoredResponse};
 use tokio::sync::Semaphore;
 
 use super::counters::Counters;
+use super::heartbeat::Heartbeat;
 use super::queue::{Queue, WriteTask};
+use super::watch::Watched;
 use crate::link::{Link, MAX_CONCURRENT_CHUNKS};
 use crate::log::Log;
 use crate::value::EntryKey;
@@ -20,6 +22,8 @@ pub(crate) struct Tier {
     pub(crate) queue: Queue,
     pub(crate) log: Arc<Log>,
     pub(crate) counters: Counters,
+    pub(crate) heartbeat: Heartbeat,
+    pub(crate) watched: Watched,
     pub(crate) chunk_permits: Semaphore,
     tokens: AtomicU64,
     /// The log's entry whose leftovers are being dropped; 0: none are.
@@ -31,7 +35,9 @@ pub(crate) struct Tier {
 impl Tier {
     pub(crate) fn new(link: Arc<Link>, queue: Queue, log: Arc<Log>) -> Self {
         let (counters, chunk_permits, seed) = (Counters::default(), Semaphore::new(MAX_CONCURRENT_CHUNKS), RandomState::new());
-        Self { link, queue, log, counters, chunk_permits, tokens: AtomicU64::new(0), sweep_to: AtomicU64::new(0), seed }
+        let (heartbeat, watched) = (Heartbeat::new(seed.hash_one("replica")), Watched::default());
+        let (tokens, sweep_to) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { link, queue, log, counters, heartbeat, watched, chunk_permits, tokens, sweep_to, seed }
     }
 
     /// Where a response is in Redis.
@@ -66,8 +72,9 @@ impl Tier {
     }
 
     pub(crate) fn push(&self, job: WriteTask) {
-        if !self.queue.push(job) {
+        if let Err(job) = self.queue.push(job) {
             self.counters.dropped.add();
+            job.give_up();
         }
     }
 }

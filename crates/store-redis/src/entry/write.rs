@@ -19,12 +19,32 @@ use crate::value::{EntryKey, MIN_OFFLOADED, Note, Packed, is_worth_compressing, 
 /// Bodies from this length on take the other connection.
 const BULK: u64 = 64 << 10;
 
+/// Writes a response, and ends the lease it was fetched under. Where that fails, those who wait for it go on, all at once.
+pub(crate) async fn commit(tier: &Arc<Tier>, Write { response, keep, lease, .. }: Write) -> Result<(), RemoteError> {
+    let outcome = write_entry(tier, &response, keep, lease.as_ref()).await;
+    end(lease, outcome.is_ok());
+    leftovers_of(tier, &response, outcome?).await
+}
+
+/// Ends the lease with what was written, if it was.
+fn end(lease: Option<Lease>, written: bool) {
+    match lease {
+        Some(lease) if written => lease.spent(),
+        Some(lease) => lease.failed(None),
+        None => {}
+    }
+}
+
 /// The body first, where it does not go into the head's own entry; the head last, so that a look-up that finds it finds all of it.
-pub(crate) async fn commit(tier: &Arc<Tier>, write: Write) -> Result<(), RemoteError> {
-    let Write { response, keep, lease, .. } = write;
-    let entry_key = tier.key_of(&response);
+async fn write_entry(
+    tier: &Arc<Tier>,
+    response: &Arc<StoredResponse>,
+    keep: Duration,
+    lease: Option<&Lease>,
+) -> Result<Committed, RemoteError> {
+    let entry_key = tier.key_of(response);
     let keys = tier.link.options().keys.as_ref();
-    let packed = packed(tier, &response).await;
+    let packed = packed(tier, response).await;
     let length = packed.length();
     let lane = if length < BULK { Lane::Small } else { Lane::Bulk };
     let (body, note) = match packed {
@@ -33,20 +53,20 @@ pub(crate) async fn commit(tier: &Arc<Tier>, write: Write) -> Result<(), RemoteE
             (Some(seal(keys, &entry_key.body(), content)?), note)
         }
         Packed::Chunks(chunks) => {
-            let lengths = chunks::write(tier, &entry_key, &response, chunks, keep).await?;
+            let lengths = chunks::write(tier, &entry_key, response, chunks, keep).await?;
             (None, Some(Note::Chunks { lengths }))
         }
     };
-    let head = seal(keys, &entry_key.head(), encode(&response, response.position.shared()).into())?;
+    let head = seal(keys, &entry_key.head(), encode(response, response.position.shared()).into())?;
     let primary = response.variant().map(|_| EntryKey::primary(&tier.link.options().prefix, &response.key()));
-    let mut call = scripts::COMMIT.call().key(entry_key.entry()).key(lease_key(&entry_key, lease.as_ref()));
+    let mut call = scripts::COMMIT.call().key(entry_key.entry()).key(lease_key(&entry_key, lease));
     if let Some(primary) = &primary {
         call = call.key(primary.entry());
     }
     call = call.arg(ordered(response.fetch)).arg(ordered(response.body_fetch())).arg(&head[..]);
-    call = call.arg(u8::from(body.is_some())).arg(&body.unwrap_or_default()[..]).arg(millis(keep)).arg(token(lease.as_ref()));
-    call = call.arg(note.as_ref().map(Note::to_text).unwrap_or_default()).arg(age(tier, &response)).arg(number(&response));
-    if let Some(selecting) = selecting(tier, &response)? {
+    call = call.arg(u8::from(body.is_some())).arg(&body.unwrap_or_default()[..]).arg(millis(keep)).arg(token(lease));
+    call = call.arg(note.as_ref().map(Note::to_text).unwrap_or_default()).arg(age(tier, response)).arg(number(response));
+    if let Some(selecting) = selecting(tier, response)? {
         call = call.arg(&selecting[..]);
     }
     let call = &call;
@@ -56,18 +76,22 @@ pub(crate) async fn commit(tier: &Arc<Tier>, write: Write) -> Result<(), RemoteE
         // Chunks that cannot be dropped now end by themselves.
         let _ = leftovers::drop_written(tier, &entry_key, response.body_fetch(), lengths).await;
     }
-    let (written, replaced, form, led_here, its_form) = outcome?;
-    if let Some(lease) = lease {
-        lease.spent();
-    }
+    let committed = outcome?;
     tier.counters.written.add();
     tier.counters.saved_bytes.add_many(response.body_length() - length);
+    Ok(committed)
+}
+
+/// Drops the chunks that no head leads to any more.
+async fn leftovers_of(tier: &Arc<Tier>, response: &StoredResponse, committed: Committed) -> Result<(), RemoteError> {
+    let (written, replaced, form, led_here, its_form) = committed;
     let life = if written { Life::ShortlyMore } else { Life::Over };
-    leftovers::drop_chunks(tier, &entry_key, &replaced, &form, life).await?;
-    match &primary {
-        Some(primary) => leftovers::drop_chunks(tier, primary, &led_here, &its_form, Life::ShortlyMore).await,
-        None => Ok(()),
+    leftovers::drop_chunks(tier, &tier.key_of(response), &replaced, &form, life).await?;
+    if response.variant().is_none() {
+        return Ok(());
     }
+    let primary = EntryKey::primary(&tier.link.options().prefix, &response.key());
+    leftovers::drop_chunks(tier, &primary, &led_here, &its_form, Life::ShortlyMore).await
 }
 
 /// Whether it was written, and for the entry and its primary one the fetch and the form of a body that no head leads to any more.
@@ -117,10 +141,25 @@ async fn packed(tier: &Arc<Tier>, response: &Arc<StoredResponse>) -> Packed {
 
 /// The head alone, if its body is still there; all of it otherwise.
 pub(crate) async fn freshen(tier: &Arc<Tier>, write: Write) -> Result<(), RemoteError> {
+    match renew_head(tier, &write).await {
+        Ok(true) => {
+            end(write.lease, true);
+            Ok(())
+        }
+        Ok(false) => commit(tier, write).await,
+        Err(error) => {
+            end(write.lease, false);
+            Err(error)
+        }
+    }
+}
+
+/// `false`: the body that it belongs to is not there any more.
+async fn renew_head(tier: &Arc<Tier>, write: &Write) -> Result<bool, RemoteError> {
     let (response, keep) = (&write.response, millis(write.keep));
     let entry_key = tier.key_of(response);
     if response.body_length() > SEGMENT as u64 && !extend(tier, &entry_key, response, write.keep).await? {
-        return commit(tier, write).await;
+        return Ok(false);
     }
     let keys = tier.link.options().keys.as_ref();
     let head = seal(keys, &entry_key.head(), encode(response, response.position.shared()).into())?;
@@ -135,13 +174,7 @@ pub(crate) async fn freshen(tier: &Arc<Tier>, write: Write) -> Result<(), Remote
     }
     let call = &call;
     let work = |mut connection| async move { call.invoke::<bool>(&mut connection).await };
-    if !tier.link.run(Operation::Freshen, Lane::Small, work).await? {
-        return commit(tier, write).await;
-    }
-    if let Some(lease) = write.lease {
-        lease.spent();
-    }
-    Ok(())
+    tier.link.run(Operation::Freshen, Lane::Small, work).await
 }
 
 /// A body beside its entry has to last as long as its head. `false`: not all of it is there, or it had better be written anew.

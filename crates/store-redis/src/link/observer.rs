@@ -17,7 +17,7 @@ pub enum Operation {
     Freshen,
     /// It is dropped.
     Remove,
-    /// A lease is kept.
+    /// A lease is kept, or its holder shows that it lives, or another replica looks whether it does.
     Renew,
     /// A lease is given back.
     Release,

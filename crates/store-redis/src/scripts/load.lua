@@ -1,6 +1,7 @@
 -- The entry, or else the lease to fetch it.
--- KEYS: entry, lease. ARGV: the fetch already known, a lease token, the lease's milliseconds (0: none wanted), the number of the log's entry
--- that the fetch would begin at, the token of a lease that does not count any more ('' for none).
+-- KEYS: entry, lease, failure. ARGV: the fetch already known, a lease token, the lease's milliseconds (0: none wanted), the number of the
+-- log's entry that the fetch would begin at, the token of a lease that does not count any more ('' for none), the name of this replica, the
+-- token of the fetch that was waited for ('' for none).
 local entry = redis.call('HMGET', KEYS[1], 'f', 'm', 'b', 'c', 't')
 if entry[1] and entry[1] > ARGV[1] then
   local age = ''
@@ -10,6 +11,12 @@ if entry[1] and entry[1] > ARGV[1] then
     age = string.format('%.0f', math.max(time[1] * 1000 + math.floor(time[2] / 1000) - since, 0))
   end
   return {'entry', entry[2], entry[3], entry[4], age}
+end
+if ARGV[7] ~= '' then
+  local token, failure = string.match(redis.call('GET', KEYS[3]) or '', '^(%d+) (.*)$')
+  if token == ARGV[7] then
+    return {'failed', failure}
+  end
 end
 if ARGV[3] == '0' then
   return {'nothing'}
@@ -24,7 +31,7 @@ if held and holder ~= ARGV[2] and (ARGV[5] == '' or holder ~= ARGV[5]) then
   return {'awaited', held}
 end
 -- A server that takes no writes (read-only, out of memory) grants no leases; the caller fetches without one.
-local granted = redis.pcall('SET', KEYS[2], ARGV[2] .. ' ' .. ARGV[4], 'PX', ARGV[3])
+local granted = redis.pcall('SET', KEYS[2], ARGV[2] .. ' ' .. ARGV[4] .. ' ' .. ARGV[6], 'PX', ARGV[3])
 if granted.err then
   return {'nothing'}
 end

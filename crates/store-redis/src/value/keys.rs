@@ -7,8 +7,10 @@
 //! PREFIX:{digest}               the entry, or the selecting fields of a resource with variants
 //! PREFIX:{digest}:v:digest      a variant
 //! …:l                           the lease of one of these
+//! …:f                           how the fetch under such a lease failed
 //! …:k:fetch:n                   chunk n of the body that this fetch brought
 //! …:c:fetch:n                   a slice of such a body as it was stored before chunks were proven each by itself
+//! PREFIX:{alive}:replica        counts on while this replica holds leases; one hash tag, so that one command reads several
 //! ```
 
 use std::time::Duration;
@@ -60,6 +62,11 @@ impl EntryKey {
         format!("{}:l", self.0)
     }
 
+    /// Where the failure of a fetch stands whose lease has this key.
+    pub(crate) fn failure(lease: &str) -> String {
+        format!("{}:f", lease.strip_suffix(":l").unwrap_or(lease))
+    }
+
     pub(crate) fn chunk(&self, body_fetch: u64, number: u32) -> String {
         format!("{}:k:{body_fetch:x}:{number}", self.0)
     }
@@ -67,6 +74,11 @@ impl EntryKey {
     pub(crate) fn slice(&self, body_fetch: u64, index: u64) -> String {
         format!("{}:c:{body_fetch:x}:{index}", self.0)
     }
+}
+
+/// Where a replica counts on while it holds leases.
+pub(crate) fn alive(prefix: &str, replica: u64) -> String {
+    format!("{prefix}:{{alive}}:{replica:016x}")
 }
 
 /// A fetch number as text that compares as the number does.

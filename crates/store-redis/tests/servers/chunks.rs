@@ -26,7 +26,7 @@ const LENGTH: usize = 6 * SEGMENT + 5;
 
 async fn load(store: &RedisStore, path: &str) -> std::result::Result<Loaded, RemoteError> {
     let (key, request) = (key(path), HeaderMap::new());
-    store.load(LoadRequest { key: &key, request: &request, spec: None, newer_than: 0, lease: None }).await
+    store.load(LoadRequest { key: &key, request: &request, spec: None, newer_than: 0, lease: None, awaited: None }).await
 }
 
 async fn arriving(store: &RedisStore, path: &str) -> Arriving {

@@ -115,7 +115,7 @@ async fn a_cluster_that_is_not_there_at_the_start_is_found_when_it_comes() -> Re
     commit(&store, response("/x", 7, b"hello"), None).await;
     let key = crate::support::key("/x");
     let request = http::HeaderMap::new();
-    let ask = larder_store::LoadRequest { key: &key, request: &request, spec: None, newer_than: 0, lease: None };
+    let ask = larder_store::LoadRequest { key: &key, request: &request, spec: None, newer_than: 0, lease: None, awaited: None };
     let found = || async { Ok(matches!(store.load(ask).await, Ok(Loaded::Response(_))).then_some(())) };
     eventually("waiting for the entry", found).await
 }

@@ -71,7 +71,7 @@ async fn variants_are_found_by_what_selects_them() -> Result<()> {
     assert!(find(&store, "/x", &speaking("fr")).await.is_none());
     let spec = variant("/x", 7, "de").variant().expect("a variant").spec.clone();
     let (key, request) = (key("/x"), speaking("de"));
-    let ask = LoadRequest { key: &key, request: &request, spec: Some(&spec), newer_than: 6, lease: None };
+    let ask = LoadRequest { key: &key, request: &request, spec: Some(&spec), newer_than: 6, lease: None, awaited: None };
     assert!(matches!(store.load(ask).await, Ok(Loaded::Response(_))));
     assert!(matches!(store.load(LoadRequest { newer_than: 7, ..ask }).await, Ok(Loaded::Nothing(None))), "known already");
     Ok(())
@@ -159,7 +159,7 @@ async fn only_entry(redis: &Redis) -> Result<String> {
 async fn what_is_damaged_is_a_miss_once_and_then_gone() -> Result<()> {
     let Setup { redis, store } = Setup::start().await?;
     let (request, key) = (HeaderMap::new(), key("/x"));
-    let ask = LoadRequest { key: &key, request: &request, spec: None, newer_than: 0, lease: None };
+    let ask = LoadRequest { key: &key, request: &request, spec: None, newer_than: 0, lease: None, awaited: None };
     for (field, rubbish) in [("m", "rubbish"), ("m", ""), ("b", "HELLO"), ("b", "")] {
         commit(&store, response("/x", 7, b"hello"), None).await;
         let name = only_entry(&redis).await?;
@@ -188,7 +188,7 @@ async fn a_value_that_is_no_entry_of_ours_is_a_miss() -> Result<()> {
     let name = only_entry(&redis).await?;
     redis.command(&["SET", &name, "a string, not a hash"]).await?;
     let (request, key) = (HeaderMap::new(), key("/x"));
-    let ask = LoadRequest { key: &key, request: &request, spec: None, newer_than: 0, lease: None };
+    let ask = LoadRequest { key: &key, request: &request, spec: None, newer_than: 0, lease: None, awaited: None };
     assert_eq!(store.load(ask).await.unwrap_err(), RemoteError::Refused);
     Ok(())
 }

@@ -8,7 +8,9 @@ use larder_testkit::patience::eventually;
 use larder_testkit::{Redis, Result};
 use rustix::process::Signal;
 
-use crate::support::{MINUTE, Replica, Setup, ask_for_lease, commit, entries, has_read_the_log, pattern, replica, response, text};
+use crate::support::{
+    MINUTE, Replica, Setup, another, ask_for_lease, commit, entries, granted, has_read_the_log, pattern, replica, response, text,
+};
 
 fn impatient(options: &mut RedisOptions) {
     options.timeout = Duration::from_millis(100);
@@ -122,6 +124,33 @@ async fn writes_that_find_no_room_are_dropped_and_counted() -> Result<()> {
     redis.signal(Signal::CONT)?;
     eventually("waiting for the queue to empty", || async { Ok((store.stats().queued == 0).then_some(())) }).await?;
     assert_eq!(store.stats().written, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_full_queue_of_writes_drops_and_counts_what_comes_and_holds_up_nobody() -> Result<()> {
+    let Setup { redis, store } = Setup::with(&[], |options| {
+        options.write = WriteMode::Behind;
+        options.write_queue = 100;
+    })
+    .await?;
+    let other = another(&redis, |_| ()).await?;
+    let refused = granted(ask_for_lease(&store, "/c", MINUTE).await);
+    redis.signal(Signal::STOP)?;
+    commit(&store, response("/a", 7, &[b'a'; 60]), None).await;
+    commit(&store, response("/b", 7, &[b'b'; 40]), None).await;
+    commit(&store, response("/c", 7, b"c"), Some(refused)).await;
+    let stats = store.stats();
+    // The lease is given back behind the two.
+    assert_eq!((stats.dropped, stats.queued, stats.queued_bytes), (1, 3, 100));
+    redis.signal(Signal::CONT)?;
+    assert!(store.drain(MINUTE).await);
+    let stats = store.stats();
+    assert_eq!((stats.dropped, stats.written, stats.queued_bytes), (1, 2, 0));
+    assert!(matches!(ask_for_lease(&other, "/c", MINUTE).await, Ok(Loaded::Nothing(None))), "all may fetch it at once");
+    commit(&store, response("/c", 8, b"c"), None).await;
+    assert!(store.drain(MINUTE).await);
+    assert_eq!((text(&store, "/c").await.as_deref(), store.stats().dropped), (Some("c"), 1), "there is room again");
     Ok(())
 }
 

@@ -98,7 +98,7 @@ async fn a_form_that_this_version_does_not_know_is_a_miss_and_left_alone() -> Re
     assert_eq!(entries(&redis).await?, 1);
     redis.command(&["HSET", &entry, "c", "zstd 999999999"]).await?;
     let (key, request) = (key("/x"), HeaderMap::new());
-    let ask = LoadRequest { key: &key, request: &request, spec: None, newer_than: 0, lease: None };
+    let ask = LoadRequest { key: &key, request: &request, spec: None, newer_than: 0, lease: None, awaited: None };
     assert_eq!(store.load(ask).await.unwrap_err(), RemoteError::Damaged);
     Ok(())
 }
@@ -139,7 +139,7 @@ async fn keys_are_rotated_and_a_wrong_one_is_a_miss_that_is_counted_and_deleted(
     assert_eq!(text(&rotated, "/x").await.as_deref(), Some("hello"));
     commit(&rotated, response("/y", 7, b"new"), None).await;
     let (key, request) = (key("/y"), HeaderMap::new());
-    let ask = LoadRequest { key: &key, request: &request, spec: None, newer_than: 0, lease: None };
+    let ask = LoadRequest { key: &key, request: &request, spec: None, newer_than: 0, lease: None, awaited: None };
     for (change, number) in [(Some(3), 1), (None, 2)] {
         commit(&rotated, response("/y", 7 + number, b"new"), None).await;
         let stranger = another(&redis, |options| {
@@ -166,7 +166,7 @@ async fn what_is_moved_to_another_place_or_was_never_sealed_does_not_open() -> R
     assert_eq!(head, "$-1", "head and body differ");
     redis.command(&["EVAL", "return redis.call('HSET', KEYS[1], 'b', redis.call('HGET', KEYS[1], 'm'))", "1", &hello]).await?;
     let (key, request) = (key("/x"), HeaderMap::new());
-    let ask = LoadRequest { key: &key, request: &request, spec: None, newer_than: 0, lease: None };
+    let ask = LoadRequest { key: &key, request: &request, spec: None, newer_than: 0, lease: None, awaited: None };
     assert_eq!(store.load(ask).await.unwrap_err(), RemoteError::Damaged);
     eventually("waiting for it to be deleted", || async { Ok((entries(&redis).await? == 0).then_some(())) }).await?;
     commit(&plain, response("/x", 8, b"planted"), None).await;

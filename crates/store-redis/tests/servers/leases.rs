@@ -2,9 +2,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use larder_redis::{RedisOptions, RedisServers, RedisStore, RedisUrl, WriteMode};
-use larder_store::{Lease, LeaseHolder, LeaseTerms, LoadRequest, Loaded, Position, RemoteError, RemoteStore, Write};
+use larder_store::{FetchFailure, Lease, LeaseHolder, LeaseTerms, LoadRequest, Loaded, Position, RemoteError, RemoteStore, Write};
 use larder_testkit::Result;
 use larder_testkit::faults::{Fault, FaultProxy};
 use larder_testkit::patience::eventually;
@@ -30,7 +30,7 @@ async fn what_is_known_and_stale_is_leased_for_its_renewal() -> Result<()> {
     let Setup { redis: _redis, store } = Setup::start().await?;
     commit(&store, response("/x", 7, b"hello"), None).await;
     let (key, request) = (key("/x"), HeaderMap::new());
-    let ask = LoadRequest { key: &key, request: &request, spec: None, newer_than: 7, lease: Some(terms(MINUTE)) };
+    let ask = LoadRequest { key: &key, request: &request, spec: None, newer_than: 7, lease: Some(terms(MINUTE)), awaited: None };
     drop(granted(store.load(ask).await));
     assert!(matches!(store.load(LoadRequest { newer_than: 6, ..ask }).await, Ok(Loaded::Response(_))));
     Ok(())
@@ -103,7 +103,7 @@ async fn a_dead_holder_costs_one_term_and_a_late_one_overwrites_nothing() -> Res
     commit(&dead, response("/x", 7, b"late"), Some(late)).await;
     assert!(matches!(ask_for_lease(&dead, "/x", MINUTE).await, Ok(Loaded::Response(_))));
     let key = key("/x");
-    let ask = LoadRequest { key: &key, request: &HeaderMap::new(), spec: None, newer_than: 7, lease: Some(terms(MINUTE)) };
+    let ask = LoadRequest { key: &key, request: &HeaderMap::new(), spec: None, newer_than: 7, lease: Some(terms(MINUTE)), awaited: None };
     let Ok(Loaded::Awaited(holder)) = dead.load(ask).await else { panic!("the second holder's lease stands") };
     assert_eq!(holder.token, second.token());
     commit(&other, response("/x", 8, b"newer"), Some(second)).await;
@@ -165,13 +165,14 @@ async fn a_lease_from_before_an_invalidation_holds_up_nobody_after_it() -> Resul
         spec: None,
         newer_than: 0,
         lease: Some(LeaseTerms { position: Position::of_log(number), instead_of, ..terms(MINUTE) }),
+        awaited: None,
     };
     let outdated = granted(store.load(at(3, None)).await);
     let Ok(Loaded::Awaited(holder)) = other.load(at(4, None)).await else { panic!("it stands until somebody judges it") };
-    assert_eq!(holder, LeaseHolder { token: outdated.token(), position: Position::of_log(3) });
+    assert_eq!(holder, LeaseHolder { token: outdated.token(), position: Position::of_log(3), silent: false });
     let lease = granted(other.load(at(4, Some(holder.token))).await);
     let Ok(Loaded::Awaited(holder)) = third.load(at(4, Some(holder.token))).await else { panic!("this one is not outdated") };
-    assert_eq!(holder, LeaseHolder { token: lease.token(), position: Position::of_log(4) });
+    assert_eq!(holder, LeaseHolder { token: lease.token(), position: Position::of_log(4), silent: false });
     drop(outdated);
     assert!(store.drain(MINUTE).await);
     assert!(matches!(third.load(at(4, None)).await, Ok(Loaded::Awaited(_))), "it ends its own only");
@@ -182,11 +183,95 @@ async fn a_lease_from_before_an_invalidation_holds_up_nobody_after_it() -> Resul
 async fn a_fetch_without_an_answer_lets_everyone_try_at_once() -> Result<()> {
     let Setup { redis, store } = Setup::start().await?;
     let (other, third) = (another(&redis, |_| ()).await?, another(&redis, |_| ()).await?);
-    granted(ask_for_lease(&store, "/x", MINUTE).await).failed();
+    granted(ask_for_lease(&store, "/x", MINUTE).await).failed(None);
     is_let_go(&other, "/x").await?;
     is_let_go(&third, "/x").await?;
     // Only those who waited; a lease is granted again soon.
     drop(next_lease(&other, "/x").await?);
+    Ok(())
+}
+
+/// What a request finds that has waited for the fetch under this lease.
+async fn after_waiting(store: &RedisStore, path: &str, awaited: u64) -> Result<Loaded, RemoteError> {
+    let (key, request) = (key(path), HeaderMap::new());
+    let ask = LoadRequest { key: &key, request: &request, spec: None, newer_than: 0, lease: Some(terms(MINUTE)), awaited: Some(awaited) };
+    store.load(ask).await
+}
+
+#[tokio::test]
+async fn those_who_waited_for_a_fetch_learn_how_it_failed_and_nobody_else_does() -> Result<()> {
+    let Setup { redis, store } = Setup::start().await?;
+    let other = another(&redis, |_| ()).await?;
+    let error = FetchFailure::ServerError { status: StatusCode::BAD_GATEWAY, retry_after: Some(HeaderValue::from_static("7")) };
+    for (path, failure) in [("/none", FetchFailure::NoAnswer("http_response_timeout".into())), ("/error", error)] {
+        let lease = granted(ask_for_lease(&store, path, MINUTE).await);
+        let token = lease.token();
+        assert!(matches!(after_waiting(&other, path, token).await, Ok(Loaded::Awaited(_))), "it is under way");
+        lease.failed(Some(failure.clone()));
+        is_let_go(&other, path).await?;
+        assert!(matches!(after_waiting(&other, path, token ^ 1).await, Ok(Loaded::Nothing(None))), "of another fetch");
+        let learned = after_waiting(&other, path, token).await;
+        assert!(matches!(&learned, Ok(Loaded::Failed(learned)) if *learned == failure), "{learned:?}");
+        commit(&store, response(path, 7, b"hello"), None).await;
+        assert!(matches!(after_waiting(&other, path, token).await, Ok(Loaded::Response(_))), "a response is better");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_fetch_whose_lease_was_taken_over_still_tells_of_its_failure() -> Result<()> {
+    let Setup { redis, store } = Setup::start().await?;
+    let other = another(&redis, |_| ()).await?;
+    let overdue = granted(ask_for_lease(&store, "/x", MINUTE).await);
+    let token = overdue.token();
+    let (key, request) = (key("/x"), HeaderMap::new());
+    let terms = LeaseTerms { instead_of: Some(token), ..terms(MINUTE) };
+    let ask = LoadRequest { key: &key, request: &request, spec: None, newer_than: 0, lease: Some(terms), awaited: Some(token) };
+    let newer = granted(other.load(ask).await);
+    let failure = FetchFailure::NoAnswer("connection_terminated".into());
+    overdue.failed(Some(failure.clone()));
+    assert!(store.drain(MINUTE).await);
+    let watch = other.load(LoadRequest { lease: None, ..ask }).await;
+    assert!(matches!(&watch, Ok(Loaded::Failed(learned)) if *learned == failure), "{watch:?}");
+    let Ok(Loaded::Awaited(holder)) = ask_for_lease(&store, "/x", MINUTE).await else { panic!("the newer lease stands") };
+    assert_eq!(holder.token, newer.token());
+    Ok(())
+}
+
+/// Asks for the lease until the answer is like this: who holds it, and whether that replica is silent.
+async fn holder_becomes(store: &RedisStore, path: &str, silent: bool) -> Result<u64> {
+    let becomes = || async {
+        match ask_for_lease(store, path, MINUTE).await {
+            Ok(Loaded::Awaited(holder)) => Ok((holder.silent == silent).then_some(holder.token)),
+            other => panic!("{other:?}"),
+        }
+    };
+    eventually(format!("waiting for the holder to be silent: {silent}"), becomes).await
+}
+
+#[tokio::test]
+async fn a_holder_that_is_cut_off_is_silent_long_before_its_lease_ends() -> Result<()> {
+    let Setup { redis, store: other } = Setup::start().await?;
+    let proxy = FaultProxy::start(redis.address()).await?;
+    let store = through(&proxy, |options| options.timeout = Duration::from_millis(400)).await?;
+    let lease = granted(ask_for_lease(&store, "/x", MINUTE).await);
+    assert_eq!(holder_becomes(&other, "/x", false).await?, lease.token());
+    proxy.set(Fault::Refused);
+    assert_eq!(holder_becomes(&other, "/x", true).await?, lease.token());
+    // It was only cut off.
+    proxy.set(Fault::None);
+    assert_eq!(holder_becomes(&other, "/x", false).await?, lease.token());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_holder_shows_that_it_lives_once_for_all_its_leases() -> Result<()> {
+    let Setup { redis, store } = Setup::with(&[], |options| options.timeout = Duration::from_millis(400)).await?;
+    let _leases = [granted(ask_for_lease(&store, "/x", MINUTE).await), granted(ask_for_lease(&store, "/y", MINUTE).await)];
+    let number = "return tonumber(redis.call('GET', redis.call('KEYS', '*:{alive}:*')[1] or '') or '0')";
+    let counts_on = || async { Ok((redis.count(&["EVAL", number, "0"]).await? >= 3).then_some(())) };
+    eventually("waiting for heartbeats", counts_on).await?;
+    assert_eq!(redis.count(&["EVAL", "return #redis.call('KEYS', '*:{alive}:*')", "0"]).await?, 1);
     Ok(())
 }
 
@@ -221,7 +306,7 @@ async fn a_full_server_holds_up_nobody() -> Result<()> {
     let [failed, not_shared, written] = leases;
     let (failed, not_shared, written) = (failed.await, not_shared.await, written.await);
     redis.command(&["CONFIG", "SET", "maxmemory", "1"]).await?;
-    failed.failed();
+    failed.failed(None);
     not_shared.not_shared();
     commit(&store, response("/c", 7, b"refused"), Some(written)).await;
     for path in ["/a", "/b", "/c"] {

@@ -173,7 +173,7 @@ pub(crate) async fn commit(store: &RedisStore, response: StoredResponse, lease: 
 
 /// What is found for a request, without asking for a lease.
 pub(crate) async fn find(store: &RedisStore, path: &str, request: &HeaderMap) -> Option<Arc<StoredResponse>> {
-    let ask = LoadRequest { key: &key(path), request, spec: None, newer_than: 0, lease: None };
+    let ask = LoadRequest { key: &key(path), request, spec: None, newer_than: 0, lease: None, awaited: None };
     match store.load(ask).await.unwrap() {
         Loaded::Response(response) => Some(response),
         Loaded::Arriving(arriving) => Some(Arc::new(arriving.whole().await.unwrap())),
@@ -189,7 +189,7 @@ pub(crate) async fn text(store: &RedisStore, path: &str) -> Option<String> {
 
 pub(crate) async fn ask_for_lease(store: &RedisStore, path: &str, deadline: Duration) -> Result<Loaded, RemoteError> {
     let (key, request) = (key(path), HeaderMap::new());
-    store.load(LoadRequest { key: &key, request: &request, spec: None, newer_than: 0, lease: Some(terms(deadline)) }).await
+    store.load(LoadRequest { key: &key, request: &request, spec: None, newer_than: 0, lease: Some(terms(deadline)), awaited: None }).await
 }
 
 pub(crate) fn granted(loaded: Result<Loaded, RemoteError>) -> Lease {

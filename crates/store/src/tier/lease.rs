@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use http::{HeaderValue, StatusCode};
+
 use crate::ledger::Position;
 
 /// The terms of a lease.
@@ -12,7 +14,7 @@ pub struct LeaseTerms {
     pub term: Duration,
     /// The ledger's position from before the fetch: an invalidation that comes later makes the lease outdated.
     pub position: Position,
-    /// The token of a lease that the request has found to be outdated: it no longer counts.
+    /// The token of a lease that the request has found to be outdated, or its holder silent: it no longer counts.
     pub instead_of: Option<u64>,
 }
 
@@ -23,6 +25,22 @@ pub struct LeaseHolder {
     pub token: u64,
     /// The ledger's position from before its fetch, as replicas share it.
     pub position: Position,
+    /// Whether its replica has given no sign of life since the lease was first seen here, or lately: it has died, was stopped or is cut off.
+    pub silent: bool,
+}
+
+/// How a fetch failed, as the replicas learn that waited for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FetchFailure {
+    /// The origin gave no answer. The word says in which way: whoever fetches chooses it, and reads it elsewhere.
+    NoAnswer(Box<str>),
+    /// The origin answered with a server error.
+    ServerError {
+        /// Its status.
+        status: StatusCode,
+        /// When to ask again, as the origin said it.
+        retry_after: Option<HeaderValue>,
+    },
 }
 
 /// The right to fetch for a key while other replicas wait. It ends with what is written under it, or when it is dropped.
@@ -44,12 +62,13 @@ pub trait HeldLease: Send + Sync {
 }
 
 /// How a lease ended without a stored response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeaseEnd {
     /// No answer is known: the next request that waits may fetch.
     GivenUp,
-    /// The origin gave no answer. All requests that wait fetch at once: one after the other, the last would wait for all.
-    Failed,
+    /// There is no answer that could be shared. All requests that wait go on at once: one after the other, the last would wait for all. Those
+    /// that have waited for long share the failure, where it says something about other requests than this one.
+    Failed(Option<FetchFailure>),
     /// The answer is for one client only: requests need not wait for each other.
     NotShared,
 }
@@ -100,9 +119,9 @@ impl Lease {
         self.end(LeaseEnd::NotShared);
     }
 
-    /// It ends without an answer, and all requests that wait fetch at the same time.
-    pub fn failed(mut self) {
-        self.end(LeaseEnd::Failed);
+    /// It ends without an answer, and all requests that wait go on at the same time.
+    pub fn failed(mut self, failure: Option<FetchFailure>) {
+        self.end(LeaseEnd::Failed(failure));
     }
 
     fn end(&mut self, ending: LeaseEnd) {
@@ -115,7 +134,7 @@ impl Lease {
 impl Drop for Lease {
     /// A body that broke off is no answer, and the next may break off too.
     fn drop(&mut self) {
-        self.end(if self.arriving { LeaseEnd::Failed } else { LeaseEnd::GivenUp });
+        self.end(if self.arriving { LeaseEnd::Failed(None) } else { LeaseEnd::GivenUp });
     }
 }
 

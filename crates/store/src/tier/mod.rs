@@ -8,6 +8,6 @@ mod log;
 mod store;
 
 pub use arriving::{Arriving, Chunks};
-pub use lease::{HeldLease, Lease, LeaseEnd, LeaseHolder, LeaseTerms};
+pub use lease::{FetchFailure, HeldLease, Lease, LeaseEnd, LeaseHolder, LeaseTerms};
 pub use log::{AppliedBy, InvalidationLog, Published};
 pub use store::{LoadRequest, Loaded, RemoteError, RemoteStore, StoreFuture, Write};

@@ -9,7 +9,7 @@ use http::HeaderMap;
 use larder_semantics::{PrimaryKey, VarySpec};
 
 use super::arriving::Arriving;
-use super::lease::{Lease, LeaseHolder, LeaseTerms};
+use super::lease::{FetchFailure, Lease, LeaseHolder, LeaseTerms};
 use crate::entry::StoredResponse;
 use crate::ledger::LogPosition;
 
@@ -55,6 +55,8 @@ pub struct LoadRequest<'a> {
     pub newer_than: u64,
     /// The lease that the request wants; `None`: no other request waits for its fetch.
     pub lease: Option<LeaseTerms>,
+    /// The token of another replica's fetch that the request has waited for: if that fails, the request wants to know how.
+    pub awaited: Option<u64>,
 }
 
 /// The result of a look-up.
@@ -68,6 +70,8 @@ pub enum Loaded {
     Nothing(Option<Lease>),
     /// Nothing (newer) is stored, and another fetch is under way. The caller judges whether it began before an invalidation.
     Awaited(LeaseHolder),
+    /// Nothing (newer) is stored, and the fetch that the request has waited for has failed.
+    Failed(FetchFailure),
 }
 
 /// A response to be written.
@@ -129,5 +133,11 @@ pub trait RemoteStore: Send + Sync + fmt::Debug {
     /// How long one operation may take before the request goes on without it. `None`: the tier keeps its own deadlines.
     fn deadline(&self) -> Option<Duration> {
         None
+    }
+
+    /// Requests that have waited for another replica's fetch for longer share its failure; the others ask the origin themselves. About as long
+    /// as an operation may take.
+    fn shares_failures_after(&self) -> Duration {
+        Duration::ZERO
     }
 }

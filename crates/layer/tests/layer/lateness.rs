@@ -1,0 +1,268 @@
+//! The bound on what replicas cost each other: nobody is later than without a shared tier by more than the tier's `timeout`, and the origin
+//! gets no more requests.
+
+use crate::arriving::NoLog;
+use crate::common;
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use common::{Origin, get, response, rules, try_send};
+use http::StatusCode;
+use larder_store::{
+    FetchFailure, HeldLease, Lease, LeaseEnd, LeaseHolder, LoadRequest, Loaded, Position, RemoteError, RemoteStore, StoreFuture,
+    StoredResponse, Write,
+};
+use larder_tower::clock::Clock;
+use larder_tower::{Cache, CacheBuilder, CacheService, FailedElsewhere, Tiers};
+use tokio::time::Instant;
+
+/// As `timeout` in `[store.redis]`.
+const TIMEOUT: Duration = Duration::from_millis(50);
+
+/// A round trip to the tier.
+const TRIP: Duration = Duration::from_millis(1);
+
+const REPLICAS: usize = 3;
+const CLIENTS: usize = 20;
+
+#[expect(clippy::disallowed_methods, reason = "the runtime's time, which is paused here")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// A tier as replicas share it: entries, leases, failures, and who lives.
+#[derive(Debug, Default)]
+struct Shared {
+    entries: Mutex<HashMap<String, Arc<StoredResponse>>>,
+    leases: Mutex<HashMap<String, State>>,
+    failures: Mutex<HashMap<u64, FetchFailure>>,
+    tokens: AtomicU64,
+    /// Since when a replica gives no sign of life.
+    silent: Mutex<[Option<Instant>; REPLICAS]>,
+    /// Whether a silent replica is dead, and not only slow.
+    deadly: AtomicBool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Held { token: u64, position: Position, replica: usize },
+    Unshared,
+}
+
+impl Shared {
+    fn is_silent(&self, replica: usize) -> bool {
+        self.silent.lock().unwrap()[replica].is_some_and(|since| now() >= since + TIMEOUT / 2)
+    }
+
+    fn is_dead(&self, replica: usize) -> bool {
+        self.deadly.load(Ordering::SeqCst) && self.silent.lock().unwrap()[replica].is_some()
+    }
+
+    fn silence(&self, replica: usize) {
+        self.silent.lock().unwrap()[replica] = Some(now());
+    }
+}
+
+/// The tier as one replica has it.
+#[derive(Clone, Debug)]
+struct Seat {
+    shared: Arc<Shared>,
+    replica: usize,
+}
+
+struct HeldBy(Seat, String, u64);
+
+impl HeldLease for HeldBy {
+    fn end(self: Box<Self>, ending: LeaseEnd) {
+        let Self(Seat { shared, replica }, key, token) = *self;
+        if shared.is_dead(replica) {
+            return;
+        }
+        if let LeaseEnd::Failed(Some(failure)) = &ending {
+            shared.failures.lock().unwrap().insert(token, failure.clone());
+        }
+        let mut leases = shared.leases.lock().unwrap();
+        if matches!(leases.get(&key), Some(State::Held { token: held, .. }) if *held == token) {
+            match ending {
+                LeaseEnd::GivenUp => leases.remove(&key),
+                LeaseEnd::Failed(_) | LeaseEnd::NotShared => leases.insert(key, State::Unshared),
+            };
+        }
+    }
+
+    fn arriving(&self) {}
+}
+
+impl RemoteStore for Seat {
+    fn name(&self) -> &'static str {
+        "shared"
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn load<'a>(&'a self, ask: LoadRequest<'a>) -> StoreFuture<'a, Result<Loaded, RemoteError>> {
+        Box::pin(async move {
+            tokio::time::sleep(TRIP).await;
+            let (shared, key) = (&self.shared, ask.key.text().to_owned());
+            if let Some(stored) = shared.entries.lock().unwrap().get(&key).filter(|stored| stored.fetch > ask.newer_than) {
+                return Ok(Loaded::Response(Arc::clone(stored)));
+            }
+            if let Some(failure) = ask.awaited.and_then(|token| shared.failures.lock().unwrap().get(&token).cloned()) {
+                return Ok(Loaded::Failed(failure));
+            }
+            let Some(terms) = ask.lease else { return Ok(Loaded::Nothing(None)) };
+            let mut leases = shared.leases.lock().unwrap();
+            match leases.get(&key) {
+                Some(State::Unshared) => return Ok(Loaded::Nothing(None)),
+                Some(&State::Held { token, position, replica }) if terms.instead_of != Some(token) => {
+                    return Ok(Loaded::Awaited(LeaseHolder { token, position, silent: shared.is_silent(replica) }));
+                }
+                _ => {}
+            }
+            let token = shared.tokens.fetch_add(1, Ordering::SeqCst);
+            leases.insert(key.clone(), State::Held { token, position: terms.position, replica: self.replica });
+            Ok(Loaded::Nothing(Some(Lease::new(key.clone(), token, HeldBy(self.clone(), key, token)))))
+        })
+    }
+
+    fn commit(&self, write: Write) -> StoreFuture<'_, ()> {
+        if !self.shared.is_dead(self.replica) {
+            let key = write.response.key().text().to_owned();
+            self.shared.entries.lock().unwrap().insert(key.clone(), write.response);
+            self.shared.leases.lock().unwrap().remove(&key);
+        }
+        write.lease.into_iter().for_each(Lease::spent);
+        Box::pin(std::future::ready(()))
+    }
+
+    fn freshen(&self, write: Write) -> StoreFuture<'_, ()> {
+        self.commit(write)
+    }
+
+    fn remove(&self, _: &StoredResponse) {}
+
+    fn shares_failures_after(&self) -> Duration {
+        TIMEOUT
+    }
+}
+
+/// What the origin does, after a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Does {
+    Answer,
+    HangUp,
+    Refuse,
+}
+
+fn origin(does: Does, after: Duration) -> Origin {
+    Origin::waiting(move |_| async move {
+        tokio::time::sleep(after).await;
+        match does {
+            Does::Answer => Ok(response(200, "x").header("cache-control", "max-age=60").build()),
+            Does::HangUp => Err(io::Error::other("hung up")),
+            Does::Refuse => Ok(response(503, "sorry").header("retry-after", "7").build()),
+        }
+    })
+}
+
+fn replicas(origin: &Origin, shared: Option<&Arc<Shared>>) -> Vec<CacheService<Origin>> {
+    let cache = |replica| {
+        let cache = Cache::builder(64 << 20).max_object(1 << 20).clock(Clock::manual(common::START).0);
+        let seat = shared.map(|shared| Arc::new(Seat { shared: Arc::clone(shared), replica }));
+        let tiers = seat.map(|seat| Tiers::new().then(seat).with_log(Arc::new(NoLog)).failure_words(|_| Some("hung_up")));
+        tiers.into_iter().fold(cache, CacheBuilder::tiers).build()
+    };
+    (0..REPLICAS).map(|replica| CacheService::new(origin.clone(), cache(replica), Arc::new(rules()))).collect()
+}
+
+/// The end of one client's wait.
+#[derive(Debug)]
+struct End {
+    replica: usize,
+    after: Duration,
+    /// The status; `None` for no answer, which the outcome below says more of.
+    status: Option<StatusCode>,
+    word: Option<String>,
+}
+
+/// All clients ask within a few milliseconds, each replica's a little later than those of the one before.
+async fn all_ask(replicas: &[CacheService<Origin>]) -> Vec<End> {
+    let start = now();
+    let clients = replicas.iter().enumerate().flat_map(|(replica, cache)| (0..CLIENTS).map(move |client| (replica, cache, client)));
+    let asking = clients.map(async |(replica, cache, client)| {
+        tokio::time::sleep_until(start + Duration::from_millis((5 * replica + client / 4) as u64)).await;
+        let answer = try_send(cache, get("/a")).await;
+        let word = answer.as_ref().err().and_then(|error| error.downcast_ref::<FailedElsewhere>());
+        let word = word.map(|error| error.word().to_owned());
+        End { replica, after: start.elapsed(), status: answer.ok().map(|answer| answer.response.status()), word }
+    });
+    let mut ends = futures_util::future::join_all(asking).await;
+    ends.sort_by_key(|end| (end.replica, end.after));
+    ends
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_later_than_without_other_replicas_by_more_than_the_timeout() {
+    for does in [Does::Answer, Does::HangUp, Does::Refuse] {
+        // The last one is slower than requests are willing to wait for each other.
+        for seconds in [0.02, 0.3, 2.0, 6.0, 12.0] {
+            let (alone, together) = (origin(does, Duration::from_secs_f64(seconds)), origin(does, Duration::from_secs_f64(seconds)));
+            let without = all_ask(&replicas(&alone, None)).await;
+            let with = all_ask(&replicas(&together, Some(&Arc::default()))).await;
+            let story = format!("{does:?} after {seconds} s");
+            for (with, without) in with.iter().zip(&without) {
+                assert!(with.after <= without.after + TIMEOUT, "{story}: {with:?} instead of {without:?}");
+                assert_eq!(with.status, without.status, "{story}");
+            }
+            assert!(together.count() <= alone.count(), "{story}: {} instead of {}", together.count(), alone.count());
+            if (0.3..10.0).contains(&seconds) {
+                assert_eq!(together.count(), 1, "{story}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_says_what_it_was_where_it_is_shared() {
+    let origin = origin(Does::HangUp, Duration::from_secs(2));
+    for end in all_ask(&replicas(&origin, Some(&Arc::default()))).await {
+        assert_eq!((end.status, end.word.as_deref()), (None, (end.replica > 0).then_some("hung_up")), "{end:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_dies_costs_others_the_timeout() {
+    let (shared, origin) = (Arc::<Shared>::default(), origin(Does::Answer, Duration::from_secs(6)));
+    shared.deadly.store(true, Ordering::SeqCst);
+    let replicas = replicas(&origin, Some(&shared));
+    let dies = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        shared.silence(0);
+    };
+    let ((), ends) = tokio::join!(dies, all_ask(&replicas));
+    for end in ends.iter().filter(|end| end.replica > 0) {
+        assert!(end.after <= Duration::from_secs(7) + TIMEOUT, "{end:?}");
+    }
+    assert_eq!(origin.count(), 2, "one of the others fetches instead");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_is_only_slow_to_show_itself_makes_nobody_late() {
+    let (shared, origin) = (Arc::<Shared>::default(), origin(Does::Answer, Duration::from_secs(6)));
+    let replicas = replicas(&origin, Some(&shared));
+    let falls_silent = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        shared.silence(0);
+    };
+    let ((), ends) = tokio::join!(falls_silent, all_ask(&replicas));
+    for end in ends {
+        assert!(end.after <= Duration::from_secs(6) + TIMEOUT, "{end:?}");
+    }
+    assert_eq!(origin.count(), 2);
+}

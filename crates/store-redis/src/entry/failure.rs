@@ -1,0 +1,69 @@
+//! How a fetch failed, as text that replicas read which have waited for it: `none WORD`, or `STATUS RETRY-AFTER`.
+
+use http::{HeaderValue, StatusCode};
+use larder_store::FetchFailure;
+
+/// Longest word or `Retry-After`, in bytes: a date has 29.
+const MAX_WORD: usize = 64;
+
+/// `None`: it cannot be told in a few words, so that others have to try for themselves.
+pub(super) fn failure_text(failure: &FetchFailure) -> Option<String> {
+    let (kind, word) = match failure {
+        FetchFailure::NoAnswer(word) => ("none", &**word),
+        FetchFailure::ServerError { status, retry_after } => {
+            let after = retry_after.as_ref().map_or(Ok(""), HeaderValue::to_str).ok().filter(|after| after.len() <= MAX_WORD);
+            (status.as_str(), after.unwrap_or_default())
+        }
+    };
+    is_plain(word).then(|| format!("{kind} {word}"))
+}
+
+/// `None`: this version does not know what it means.
+pub(crate) fn read_failure(text: &[u8]) -> Option<FetchFailure> {
+    let (kind, word) = std::str::from_utf8(text).ok()?.split_once(' ')?;
+    if !is_plain(word) {
+        return None;
+    }
+    if kind == "none" {
+        return Some(FetchFailure::NoAnswer(word.into()));
+    }
+    let status: StatusCode = kind.parse().ok().filter(StatusCode::is_server_error)?;
+    let retry_after = if word.is_empty() { None } else { Some(HeaderValue::from_str(word).ok()?) };
+    Some(FetchFailure::ServerError { status, retry_after })
+}
+
+fn is_plain(word: &str) -> bool {
+    word.len() <= MAX_WORD && word.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(retry_after: Option<&'static str>) -> FetchFailure {
+        FetchFailure::ServerError { status: StatusCode::SERVICE_UNAVAILABLE, retry_after: retry_after.map(HeaderValue::from_static) }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for failure in [FetchFailure::NoAnswer("dns_error".into()), error(None), error(Some("Wed, 21 Oct 2026 07:28:00 GMT"))] {
+            assert_eq!(read_failure(failure_text(&failure).unwrap().as_bytes()), Some(failure));
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_is_left_out() {
+        let long = "9".repeat(65);
+        let retry_after = Some(HeaderValue::from_str(&long).unwrap());
+        let failure = FetchFailure::ServerError { status: StatusCode::BAD_GATEWAY, retry_after };
+        assert_eq!(failure_text(&failure).as_deref(), Some("502 "));
+        assert_eq!(failure_text(&FetchFailure::NoAnswer(long.into())), None);
+    }
+
+    #[test]
+    fn what_means_nothing_is_no_failure() {
+        for text in ["", "none", "503", "200 ", "none a\nb", "none \u{e9}", "x y", "5030 ", &format!("none {}", "x".repeat(65))] {
+            assert_eq!(read_failure(text.as_bytes()), None, "{text}");
+        }
+    }
+}
