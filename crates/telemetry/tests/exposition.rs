@@ -11,7 +11,7 @@ use larder_telemetry::metrics::{Metrics, RedisMetrics, RequestRecord};
 use larder_telemetry::render::open_metrics;
 use larder_telemetry::snapshot::{
     Breaker, CertificateSnapshot, CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, LabelledCount, ProcessSnapshot,
-    RedisSnapshot, Snapshot, StoreSnapshot, TlsSnapshot, UpstreamState,
+    RedisSnapshot, Snapshot, StoreSnapshot, TierSnapshot, TlsSnapshot, UpstreamState,
 };
 use larder_tower::CacheResult;
 
@@ -113,6 +113,7 @@ fn filled() -> Snapshot {
         routes: metrics.routes(),
         upstreams: metrics.upstreams([upstream(0, 30, Breaker::Closed), upstream(1, 40, Breaker::HalfOpen)]),
         store: StoreSnapshot { entries: 1, stored_bytes: 2, capacity_bytes: 3, evictions: Evictions { size: 4, removed: 5, replaced: 6 } },
+        tiers: vec![TierSnapshot { name: "redis", hits: 1, misses: 2, failures: 3, promotions: 4 }],
         collapsing: CollapsingSnapshot { followers: 15, waiting: 16, fills_in_flight: 17, fill_bytes: 18 },
         invalidation: InvalidationSnapshot {
             by_target: labelled([("tag", 7), ("url", 8)]),
@@ -139,6 +140,22 @@ fn assert_text(text: &str, kept: &str) {
 #[test]
 fn the_exposition_of_a_filled_snapshot_is_what_it_always_was() {
     assert_text(&open_metrics(filled()), include_str!("golden/exposition.txt"));
+}
+
+#[test]
+fn several_tiers_are_told_apart_by_their_names() {
+    let tier = |name, first| TierSnapshot { name, hits: first, misses: first + 1, failures: first + 2, promotions: first + 3 };
+    let text = open_metrics(Snapshot { tiers: vec![tier("disk", 10), tier("redis", 20)], ..Snapshot::default() });
+    let lines: Vec<_> = text.lines().filter(|line| line.starts_with("larder_tier")).collect();
+    let expected = r#"larder_tier_lookups_total{tier="disk",result="hit"} 10
+larder_tier_lookups_total{tier="disk",result="miss"} 11
+larder_tier_lookups_total{tier="disk",result="failure"} 12
+larder_tier_lookups_total{tier="redis",result="hit"} 20
+larder_tier_lookups_total{tier="redis",result="miss"} 21
+larder_tier_lookups_total{tier="redis",result="failure"} 22
+larder_tier_promotions_total{tier="disk"} 13
+larder_tier_promotions_total{tier="redis"} 23"#;
+    assert_eq!(lines.join("\n"), expected);
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! Gathers the snapshot of everything that is measured: what `metrics` counted, and figures that their owners keep themselves.
 
 use larder_store::InvalidationTarget;
+use larder_tower::TierStats;
 
 use crate::active::ActiveConfig;
 use crate::proxy::Gateway;
 use crate::redis::Redis;
 use crate::telemetry::snapshot::{
-    CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, LabelledCount, ProcessSnapshot, Snapshot, StoreSnapshot, TlsSnapshot,
-    UpstreamState,
+    CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, LabelledCount, ProcessSnapshot, Snapshot, StoreSnapshot, TierSnapshot,
+    TlsSnapshot, UpstreamState,
 };
 
 /// Everything, as it stands now.
@@ -24,6 +25,7 @@ pub(crate) fn snapshot(gateway: &Gateway) -> Snapshot {
             capacity_bytes: stats.memory.capacity,
             evictions: Evictions { size: evictions.size, removed: evictions.removed, replaced: evictions.replaced },
         },
+        tiers: gateway.cache.tier_stats().iter().map(tier).collect(),
         collapsing: CollapsingSnapshot {
             followers: stats.followers,
             waiting: stats.waiting,
@@ -51,6 +53,11 @@ pub(crate) fn snapshot(gateway: &Gateway) -> Snapshot {
 fn tls(gateway: &Gateway) -> Option<TlsSnapshot> {
     let certificates = gateway.certificates.snapshot();
     (!certificates.is_empty()).then(|| TlsSnapshot { handshakes: labelled(gateway.handshakes.by_outcome()), certificates })
+}
+
+fn tier(stats: &TierStats) -> TierSnapshot {
+    let TierStats { name, hits, misses, failures, promotions, .. } = *stats;
+    TierSnapshot { name, hits, misses, failures, promotions }
 }
 
 fn upstream_states(live: &ActiveConfig) -> impl Iterator<Item = UpstreamState> {

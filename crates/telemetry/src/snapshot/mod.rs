@@ -17,7 +17,7 @@ pub use latency::{Bucket, LatencySnapshot};
 pub use process::ProcessSnapshot;
 pub use redis::{LogSnapshot, OperationSnapshot, RedisLookups, RedisServer, RedisSnapshot, RedisWrites};
 pub use route::{RequestCount, ResultLatency, RouteSnapshot};
-pub use store::{CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, StoreSnapshot};
+pub use store::{CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, StoreSnapshot, TierSnapshot};
 pub use tls::{CertificateSnapshot, TlsSnapshot};
 pub use upstream::{Breaker, UpstreamSnapshot, UpstreamState};
 
@@ -30,6 +30,8 @@ pub struct Snapshot {
     pub upstreams: Vec<UpstreamSnapshot>,
     /// The memory tier.
     pub store: StoreSnapshot,
+    /// The tiers behind it, from the nearest to the farthest.
+    pub tiers: Vec<TierSnapshot>,
     /// Fetches that several requests share.
     pub collapsing: CollapsingSnapshot,
     /// The ledger of invalidations.

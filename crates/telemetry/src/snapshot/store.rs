@@ -1,4 +1,4 @@
-//! The memory tier, and what decides over its entries.
+//! The memory tier and those behind it, and what decides over its entries.
 
 use serde::Serialize;
 
@@ -15,6 +15,21 @@ pub struct StoreSnapshot {
     pub capacity_bytes: u64,
     /// Stored responses that were dropped.
     pub evictions: Evictions,
+}
+
+/// A tier behind the memory, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TierSnapshot {
+    /// Its name.
+    pub name: &'static str,
+    /// Look-ups that found a response.
+    pub hits: u64,
+    /// Look-ups that found none.
+    pub misses: u64,
+    /// Look-ups that failed or took too long.
+    pub failures: u64,
+    /// Responses given to it because a farther tier had them.
+    pub promotions: u64,
 }
 
 /// Stored responses that were dropped since the start, by cause.

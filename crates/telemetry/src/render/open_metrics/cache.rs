@@ -5,10 +5,10 @@ use std::fmt;
 use prometheus_client::registry::Unit;
 
 use super::families::{Families, labelled};
-use crate::snapshot::{InvalidationSnapshot, Snapshot};
+use crate::snapshot::{InvalidationSnapshot, Snapshot, TierSnapshot};
 
 pub(super) fn encode(snapshot: &Snapshot, families: &mut Families<'_, '_>) -> fmt::Result {
-    let Snapshot { store, collapsing, invalidation, process, .. } = snapshot;
+    let Snapshot { store, tiers, collapsing, invalidation, process, .. } = snapshot;
     let bytes = Some(&Unit::Bytes);
     for (name, help, unit, value) in [
         ("cache_entries", "Stored responses in memory.", None, store.entries),
@@ -35,7 +35,22 @@ pub(super) fn encode(snapshot: &Snapshot, families: &mut Families<'_, '_>) -> fm
     let causes = [("size", store.evictions.size), ("removed", store.evictions.removed), ("replaced", store.evictions.replaced)];
     let evictions = causes.map(|(cause, count)| ([("cause", cause)], count));
     families.counters("cache_evictions", "Stored responses dropped from memory, by cause.", evictions)?;
+    encode_tiers(tiers, families)?;
     encode_invalidations(invalidation, families)
+}
+
+/// Where there are several of them: a single one has metrics of its own.
+fn encode_tiers(tiers: &[TierSnapshot], families: &mut Families<'_, '_>) -> fmt::Result {
+    if tiers.len() < 2 {
+        return Ok(());
+    }
+    let by_result = tiers.iter().flat_map(|tier| {
+        let results = [("hit", tier.hits), ("miss", tier.misses), ("failure", tier.failures)];
+        results.map(|(result, count)| ([("tier", tier.name), ("result", result)], count))
+    });
+    families.counters("tier_lookups", "Look-ups in the tiers behind the memory.", by_result)?;
+    let promotions = tiers.iter().map(|tier| ([("tier", tier.name)], tier.promotions));
+    families.counters("tier_promotions", "Responses given to a tier because a farther one had them.", promotions)
 }
 
 fn encode_invalidations(invalidation: &InvalidationSnapshot, families: &mut Families<'_, '_>) -> fmt::Result {
