@@ -1,4 +1,4 @@
-//! The keys that stored heads and bodies are sealed with.
+//! Keys with which stored heads and bodies are sealed.
 
 use std::fmt;
 
@@ -10,10 +10,10 @@ const KEY: usize = 32;
 /// A text that is no key. The message does not quote it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSealKey {
-    /// Neither hexadecimal nor base64.
+    /// It is neither hexadecimal nor base64.
     #[error("the key is neither hexadecimal nor base64")]
     Text,
-    /// Of another length.
+    /// It does not have 32 bytes.
     #[error("the key has {0} bytes, and needs 32")]
     Length(usize),
 }
@@ -27,12 +27,12 @@ pub struct SealKey([u8; KEY]);
 pub struct SealKeys {
     /// Seals and opens.
     pub key: SealKey,
-    /// Open only: those that were used before.
+    /// Only open: keys from before a rotation.
     pub old_keys: Vec<SealKey>,
 }
 
 impl SealKey {
-    /// From 64 hexadecimal digits, or from base64 in any of its alphabets.
+    /// Reads a key from 64 hexadecimal digits, or from base64 in any of its alphabets.
     pub fn parse(text: &str) -> Result<Self, InvalidSealKey> {
         let bytes = unhex(text)
             .or_else(|| [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD].iter().find_map(|alphabet| alphabet.decode(text).ok()));
@@ -40,12 +40,12 @@ impl SealKey {
         bytes.as_slice().try_into().map(Self).map_err(|_| InvalidSealKey::Length(bytes.len()))
     }
 
-    /// These bytes.
+    /// A key of these bytes.
     pub fn new(bytes: [u8; KEY]) -> Self {
         Self(bytes)
     }
 
-    /// What is secret.
+    /// The secret bytes.
     pub fn bytes(&self) -> &[u8; KEY] {
         &self.0
     }

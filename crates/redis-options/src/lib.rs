@@ -4,8 +4,8 @@
 //! [store.redis] --larder-config--> RedisOptions --larder-redis--> RedisStore
 //! ```
 //!
-//! Both sides know them from here, so that a default is written once, and the configuration can be checked without what runs. URLs are
-//! read by the client's own parser: none that it would refuse later is accepted.
+//! The configuration and the store share them, so that a default is written once, and a configuration is checked without a Redis client that runs.
+//! URLs are read by that client's own parser, so a URL that it would refuse later is refused at once.
 
 mod keys;
 mod options;

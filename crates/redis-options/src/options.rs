@@ -1,4 +1,4 @@
-//! How much to expect of Redis, and in which form responses are stored there.
+//! Settings of the tier: time limits, sizes, and the form in which responses are stored.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use bytes::Bytes;
 use crate::keys::SealKeys;
 use crate::servers::RedisServers;
 
-/// Which bodies are compressed before they are stored, and how hard.
+/// Which bodies are compressed before they are stored, and at which level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compression {
-    /// Bytes of the shortest body that is.
+    /// Minimum length of a body that is compressed, in bytes.
     pub min: u64,
     /// zstd's level, from 1 to 19.
     pub level: i32,
@@ -34,32 +34,32 @@ pub struct RedisOptions {
     pub servers: RedisServers,
     /// The certificate authorities to trust for TLS, as PEM; those of the system by default.
     pub ca: Option<Bytes>,
-    /// First part of every key.
+    /// First part of every key in Redis.
     pub prefix: String,
-    /// The maximum time of an operation, waiting for a connection included. A look-up that takes longer is a miss. What is
-    /// left of a long body that is being served already may take a second from one chunk to the next.
+    /// Maximum time of an operation, waiting for a connection included. A look-up that takes longer is a miss. For a long body that a client is
+    /// already being served, each further chunk may take a second.
     pub timeout: Duration,
-    /// The maximum time for connecting, name resolution, TLS and authentication included.
+    /// Maximum time for connecting, name resolution, TLS and authentication included.
     pub connect_timeout: Duration,
     /// When responses are written.
     pub write: WriteMode,
-    /// Maximum bytes of bodies that wait to be written; further ones are not written.
+    /// Maximum bytes of bodies that wait to be written; beyond it, bodies are not written.
     pub write_queue: u64,
-    /// The maximum length of a body that is stored there, in bytes.
+    /// Maximum length of a body that is stored in Redis, in bytes.
     pub max_object: u64,
-    /// Failures in a row after which the breaker opens.
+    /// Consecutive failures after which the breaker opens.
     pub breaker_failures: u32,
-    /// How long the breaker stays open, unless Redis is seen to work before.
+    /// How long the breaker stays open, unless a probe succeeds before.
     pub breaker_open: Duration,
-    /// How long what is in memory is served although the log of invalidations cannot be read.
+    /// How long responses in memory are served while the log of invalidations cannot be read.
     pub max_lag: Duration,
     /// After `max_lag`: `true`, stored responses are validated with the origin; `false`, they are still served.
     pub validate_when_cut_off: bool,
-    /// The file for invalidations that the log does not have yet; without it they are in memory only.
+    /// The file for invalidations that the log does not have yet. Without a file they are kept in memory only.
     pub journal: Option<PathBuf>,
     /// Which bodies are compressed; none by default.
     pub compress: Option<Compression>,
-    /// The keys that heads and bodies are sealed with; they are stored as they are by default.
+    /// The keys with which heads and bodies are sealed. By default they are stored unsealed.
     pub keys: Option<SealKeys>,
 }
 

@@ -1,10 +1,10 @@
-//! Where the servers are.
+//! Addresses of the servers.
 
 use std::fmt;
 
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
-/// A text that is no Redis URL. The message does not quote it, for it may hold a password.
+/// A text that is no Redis URL. The message does not quote it, since it may hold a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this is not a Redis URL: {reason}")]
 pub struct InvalidRedisUrl {
@@ -19,7 +19,7 @@ pub struct RedisUrl {
 }
 
 impl RedisUrl {
-    /// From `redis://`, `rediss://` (TLS), `valkey://`, `valkeys://` or `redis+unix://`, with `user:password@` and `/database` as usual.
+    /// Reads `redis://`, `rediss://` (TLS), `valkey://`, `valkeys://` or `redis+unix://`, with `user:password@` and `/database` as usual.
     pub fn parse(url: &str) -> Result<Self, InvalidRedisUrl> {
         let info = url.into_connection_info().map_err(|error| InvalidRedisUrl { reason: error.category().to_owned() })?;
         Ok(Self { info: Box::new(info), text: url.to_owned() })
@@ -40,12 +40,12 @@ impl RedisUrl {
         matches!(self.info.addr(), ConnectionAddr::Unix(_))
     }
 
-    /// As the client takes it.
+    /// The form that the Redis client takes.
     pub fn info(&self) -> &ConnectionInfo {
         &self.info
     }
 
-    /// `None` without TLS; else whether certificates are left unchecked.
+    /// `None` without TLS; otherwise whether certificates are not verified.
     fn tls(&self) -> Option<bool> {
         match self.info.addr() {
             ConnectionAddr::TcpTls { insecure, .. } => Some(*insecure),
@@ -66,7 +66,7 @@ impl RedisUrl {
 }
 
 impl fmt::Display for RedisUrl {
-    /// Host and port or path, and nothing secret.
+    /// Host and port, or the path, without secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self.info.addr(), f)
     }
@@ -86,18 +86,18 @@ impl PartialEq for RedisUrl {
 
 impl Eq for RedisUrl {}
 
-/// The servers, and what they are to each other.
+/// The servers and their roles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RedisServers {
     /// One server.
     Single(RedisUrl),
     /// A Cluster, by some of its nodes: they name the others.
     Cluster(Vec<RedisUrl>),
-    /// A master that may change, and the sentinels that know which server it is. User, password and database of their URLs are the master's.
+    /// Sentinels, which know the current master. User, password and database of their URLs are the master's.
     Sentinel {
         /// The sentinels.
         sentinels: Vec<RedisUrl>,
-        /// The name that they know the master by.
+        /// The master's name in the sentinels' configuration.
         master: String,
     },
 }
@@ -113,7 +113,7 @@ impl RedisServers {
 }
 
 impl fmt::Display for RedisServers {
-    /// Hosts and ports or paths, and nothing secret.
+    /// Hosts and ports, or paths, without secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |f: &mut fmt::Formatter<'_>, urls: &[RedisUrl]| {
             urls.iter().enumerate().try_for_each(|(index, url)| write!(f, "{}{url}", if index == 0 { "" } else { ", " }))
@@ -134,7 +134,7 @@ mod tests {
     use super::RedisUrl;
 
     #[test]
-    fn what_is_shown_of_a_url_holds_no_secret() {
+    fn a_shown_url_holds_no_secret() {
         for (url, shown) in [
             ("redis://me:hunter2@host:7000/3", "host:7000"),
             ("rediss://:hunter2@host", "host:6379"),

@@ -1,4 +1,4 @@
-//! What Larder tells about itself: figures, one [`access_log`] line a request, and [`diagnostics`] on stderr.
+//! Telemetry: figures, one [`access_log`] line a request, and [`diagnostics`] on stderr.
 //!
 //! Figures and log lines are projections of the outcome that the cache layer returns with each response; nothing here decides anything.
 //!
@@ -6,7 +6,7 @@
 //! request answered ─┬─> metrics    counts it: no lock, no text, no allocation
 //!                   └─> access_log queues a line; a thread formats and writes it
 //!
-//! somebody asks ────> snapshot     plain data: the sums of metrics, and what store, upstreams and Redis say of themselves
+//! scrape ───────────> snapshot     plain data: the sums of metrics, and what store, upstreams and Redis say of themselves
 //!                        └─> render    the snapshot as text (OpenMetrics)
 //! ```
 //!

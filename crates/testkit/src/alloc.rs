@@ -60,7 +60,7 @@ fn note_held(pieces: i64, size: usize) {
 }
 
 fn note(size: usize) {
-    // A thread that is being torn down has lost its counters; nobody asks for them any more.
+    // A thread that is being torn down has lost its counters; no test reads them any more.
     let _ = COUNT.try_with(|count| count.set(count.get() + 1));
     let _ = BYTES.try_with(|bytes| bytes.set(bytes.get() + size as u64));
 }

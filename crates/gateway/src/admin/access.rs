@@ -1,4 +1,4 @@
-//! Who may do what on the admin listener.
+//! Access to the admin listener.
 
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 
@@ -8,7 +8,7 @@ use crate::routing::host_of;
 
 const WITHOUT_TOKENS: &str = "The configuration has no [[admin.tokens]]: where other machines reach it, only /healthz and /readyz answer.";
 
-/// Decides about requests. On a loopback listener no token is needed, but what a web page in a local browser could send is refused.
+/// Decides about requests. On a loopback listener no token is needed, but requests that a web page in a local browser could send are refused.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Access {
     /// Whether only this machine can reach the listener.
@@ -16,7 +16,7 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// Refuses whoever may not.
+    /// Refuses a request that lacks the token it needs, or comes under a foreign name.
     pub(crate) fn check(self, tokens: &[Token], scope: TokenScope, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
         match (self.loopback, tokens) {
             (true, _) => self.check_name(uri, headers),
@@ -25,7 +25,7 @@ impl Access {
         }
     }
 
-    /// Refuses whoever may not even see how the gateway stands: on a listener that others can reach, anyone may.
+    /// Refuses a request under a foreign name on a loopback listener. On a listener that others can reach, every name is allowed.
     pub(crate) fn check_name(self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
         if !self.loopback || is_local(uri, headers) {
             return Ok(());

@@ -27,6 +27,6 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Ref
     let body = read(body, LARGEST).await?;
     let happened: Value =
         serde_json::from_slice(&body).map_err(|error| Refused::new(StatusCode::BAD_REQUEST, format!("The body is not JSON: {error}.")))?;
-    let targets = event::made_old(&live, &happened)?;
+    let targets = event::targets(&live, &happened)?;
     Ok(carried_out(&shared.gateway.cache, &Invalidation::hard(targets), USUAL_WAIT).await)
 }

@@ -72,7 +72,7 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Ref
     Ok(purge::purge(cache, &invalidation, options.wait).await.response(&hints).map(Body::from))
 }
 
-/// Measurements are for those who may read, and readiness for whoever knows the listener by its name. That the process runs may be known.
+/// `/metrics` needs a token that may read, and `/readyz` a loopback name. `/healthz` says only that the process runs, so it needs neither.
 pub(crate) async fn guard_probes(State(shared): State<Shared>, request: Request, next: Next) -> Response<Body> {
     let (uri, headers) = (request.uri(), request.headers());
     let judged = match uri.path() {
@@ -86,13 +86,13 @@ pub(crate) async fn guard_probes(State(shared): State<Shared>, request: Request,
     }
 }
 
-/// Purges, and says what it came to.
+/// Purges, and answers with the outcome.
 pub(super) async fn carried_out(cache: &Cache, invalidation: &Invalidation, wait: Duration) -> Response<Body> {
     purge::purge(cache, invalidation, wait).await.response(&[]).map(Body::from)
 }
 
-/// The whole body, of so many bytes at most. Whoever does not send it holds one of the few connections that probes need too. One that announces
-/// more is not even asked for: whoever waits for `100 Continue` keeps it (RFC 9110 §10.1.1).
+/// The whole body, of at most so many bytes. A client that does not send it holds one of the few connections that probes need too. A body that
+/// announces more is not asked for: a client that waits for `100 Continue` does not send it (RFC 9110 §10.1.1).
 pub(super) async fn read(body: Body, largest: usize) -> Result<Bytes, Refused> {
     let too_large = || {
         let detail = format!("The body is larger than {}.", config::display_bytes(largest as u64));

@@ -1,4 +1,4 @@
-//! The command line: what can be asked for, parsed.
+//! The command line: commands and their flags.
 
 mod admin_client;
 mod check;
@@ -30,12 +30,12 @@ Examples:
 #[derive(Debug, Parser)]
 #[command(name = "larder", version, about, after_help = EXAMPLES, arg_required_else_help = true)]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What Larder can do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Start a sample REST backend with the cache before it, and print requests to try
@@ -55,7 +55,7 @@ pub enum Command {
 /// `larder demo`
 #[derive(Debug, Args)]
 pub struct Demo {
-    /// Where the sample backend listens
+    /// Address of the sample backend
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000")]
     pub backend: String,
     /// Start the sample backend alone, for a `larder serve` of its own
@@ -75,7 +75,7 @@ pub struct Serve {
     /// Serve this backend without a configuration file
     #[arg(short, long, value_name = "URL")]
     pub upstream: Option<String>,
-    /// How long responses stay fresh where the backend does not say, like 60s or 5m
+    /// Lifetime of responses for which the backend names none, like 60s or 5m
     #[arg(long, value_name = "DURATION", requires = "upstream")]
     pub ttl: Option<String>,
     /// Listeners.
@@ -86,10 +86,10 @@ pub struct Serve {
 /// Addresses that win over file and environment.
 #[derive(Clone, Debug, Args)]
 pub struct Listeners {
-    /// Where clients connect, instead of what file and environment (LARDER_LISTEN) say; several separated by commas
+    /// Addresses for clients, separated by commas; wins over the file and LARDER_LISTEN
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<String>,
-    /// Where /metrics, /healthz and /readyz are served, instead of what file and environment (LARDER_ADMIN_LISTEN) say
+    /// Address of /metrics, /healthz and /readyz; wins over the file and LARDER_ADMIN_LISTEN
     #[arg(long, value_name = "ADDRESS")]
     pub admin_listen: Option<String>,
 }

@@ -40,25 +40,25 @@ pub struct Purge {
     /// Every URL whose host and path match: * stays within a segment, ** does not
     #[arg(long, value_name = "GLOB", group = "what")]
     pub pattern: Vec<String>,
-    /// Every URL in whose host and path this finds something, where the configuration allows it (regex = true)
+    /// Every URL whose host and path this regular expression matches, if the configuration allows it (regex = true)
     #[arg(long, value_name = "REGEX", group = "what")]
     pub regex: Vec<String>,
     /// Everything
     #[arg(long, group = "what")]
     pub all: bool,
-    /// Mark stale, to be served while one refresh runs, instead of removing
+    /// Mark responses stale instead of removing them: they are served while one refresh runs
     #[arg(long)]
     pub soft: bool,
     /// How long every replica may take to apply it, like 2s
     #[arg(long, value_name = "DURATION", default_value = "2s")]
     pub wait: String,
-    /// Purge nothing; estimate how many stored responses it would be
+    /// Purge nothing; estimate the number of stored responses
     #[arg(long)]
     pub count: bool,
     /// The gateway's admin listener
     #[arg(long, value_name = "ADDRESS", env = "LARDER_ADMIN_LISTEN", default_value = "127.0.0.1:8090")]
     pub admin: AdminAddress,
-    /// A file with the token that the listener asks for; without it the variable LARDER_TOKEN counts
+    /// A file with the token for the listener; without it LARDER_TOKEN is used
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
 }

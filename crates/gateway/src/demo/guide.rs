@@ -78,7 +78,7 @@ const STEPS: [Step; 10] = [
         commands: &[("curl -iN --max-time 3 '@/api/v1/events'", "X-Cache: MISS   one event a second")],
     },
     Step {
-        title: "50 at once for a report that nobody asked for yet: the backend is asked once",
+        title: "50 requests at once for a report that is not stored: the backend is asked once",
         commands: &[(
             "seq 50 | xargs -P 50 -I{} curl -s -o /dev/null -D - '@/api/v1/analytics/monthly' | grep -i x-backend-request | sort | uniq -c",
             "50 times the same number, after 1 s",

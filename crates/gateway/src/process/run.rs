@@ -116,7 +116,7 @@ fn prepare(config: &Config) -> Result<tokio::runtime::Runtime, Failed> {
     diagnostics::init(level, form).map_err(failed)?;
     // Both, should the dependencies ever bring a second provider: rustls would refuse to choose.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    // One core has nobody to share work with.
+    // On one core there is no other thread to share work with.
     let mut runtime = match std::thread::available_parallelism() {
         Ok(cores) if cores.get() > 1 => tokio::runtime::Builder::new_multi_thread(),
         _ => tokio::runtime::Builder::new_current_thread(),

@@ -43,7 +43,7 @@ impl Source {
         }
     }
 
-    /// Whether any of the files is another than when this was last asked. Their folders are watched, so most changes are somebody else's.
+    /// Whether any of the files has changed since the last call. Their folders are watched, so most changes are of other files.
     pub(crate) fn has_changed(&mut self) -> bool {
         let mut any = false;
         for file in self.file.iter_mut().chain(&mut self.named).filter(|file| file.has_changed()) {

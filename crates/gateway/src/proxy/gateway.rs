@@ -55,7 +55,7 @@ pub(crate) struct Gateway {
 type GatewayBody = CacheBody<UpstreamBody>;
 type Service = CacheService<UpstreamService>;
 
-/// What has to be remembered of a request until its answer is there.
+/// Facts about a request that are needed once its answer is there.
 struct PendingAnswer {
     method: Method,
     started: Instant,
@@ -161,7 +161,7 @@ impl Handler for PublicHandler {
         self.0.handle(request, peer)
     }
 
-    /// One line a request, and each counted, whoever answered it.
+    /// The listener's own answers are logged and counted as all others are.
     fn on_local_reply<B>(&self, reply: &LocalReply<'_, B>) {
         let gateway = &*self.0;
         let live = gateway.live.load();

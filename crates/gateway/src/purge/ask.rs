@@ -64,7 +64,7 @@ impl Ask {
         serde_json::from_value(value).map_err(|error| not_a_purge(error.to_string()))
     }
 
-    /// What it makes old, once every part of it is known to be right.
+    /// The invalidation that it asks for, once every part is known to be valid.
     pub(crate) fn invalidation(&self, known: &Known<'_>, max_targets: usize) -> Result<Invalidation, Refused> {
         let lists: [(&str, &[String], Check); 9] = [
             ("urls", &self.urls, |known, text| known.url(text)),

@@ -1,11 +1,11 @@
-//! Who may do what with a token.
+//! What a request may do with its token.
 
 use http::{HeaderMap, StatusCode, header};
 
 use super::Refused;
 use crate::config::{Token, TokenScope};
 
-/// Refuses whoever shows no token, or one that does not allow it.
+/// Refuses a request without a token, and one whose token does not allow it.
 pub(crate) fn authorize(tokens: &[Token], scope: TokenScope, headers: &HeaderMap) -> Result<(), Refused> {
     let Some(secret) = headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes())) else {
         return Err(Refused::new(StatusCode::UNAUTHORIZED, "A token is needed: Authorization: Bearer TOKEN."));

@@ -29,7 +29,7 @@ pub(crate) async fn carry_out(active: &ActiveConfig, cache: &Cache, counts: &Cha
     let mut hard = (Invalidation::default(), Vec::new());
     let mut soft = (Invalidation { soft: true, ..Invalidation::default() }, Vec::new());
     for message in messages {
-        match message::made_old(active, &message.text) {
+        match message::invalidation(active, &message.text) {
             Ok(Invalidation { targets, soft: is_soft }) => {
                 counts.applied.fetch_add(1, Ordering::Relaxed);
                 let (invalidation, marks) = if is_soft { &mut soft } else { &mut hard };

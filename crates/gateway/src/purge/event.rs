@@ -1,4 +1,4 @@
-//! An event: something happened elsewhere that makes stored responses old.
+//! Events: what happened elsewhere and invalidates stored responses.
 
 use http::StatusCode;
 use larder_store::InvalidationTarget;
@@ -8,8 +8,8 @@ use super::{Known, Refused};
 use crate::active::ActiveConfig;
 use crate::write_rules;
 
-/// What `[[on_event]]` says that an event makes old. It is an object with a `type`; it counts for every rule of that type, or for none.
-pub(crate) fn made_old(live: &ActiveConfig, event: &Value) -> Result<Vec<InvalidationTarget>, Refused> {
+/// The targets that an event invalidates by `[[on_event]]`. An event is an object with a `type`; either all rules of that type apply, or none.
+pub(crate) fn targets(live: &ActiveConfig, event: &Value) -> Result<Vec<InvalidationTarget>, Refused> {
     let Some(kind) = event["type"].as_str() else {
         return Err(Refused::new(StatusCode::BAD_REQUEST, "An event is an object with a `type`, which is a string."));
     };

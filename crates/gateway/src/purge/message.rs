@@ -27,11 +27,11 @@ const KINDS: [(&str, &str); 8] = [
     ("regex", "regexes"),
 ];
 
-/// What a message makes old.
-pub(crate) fn made_old(live: &ActiveConfig, message: &[u8]) -> Result<Invalidation, Refused> {
+/// The invalidation that a message asks for.
+pub(crate) fn invalidation(live: &ActiveConfig, message: &[u8]) -> Result<Invalidation, Refused> {
     let max_targets = live.config.purge.max_targets;
     match serde_json::from_slice(message) {
-        Ok(Value::Object(fields)) if fields.contains_key("type") => event::made_old(live, &Value::Object(fields)).map(Invalidation::hard),
+        Ok(Value::Object(fields)) if fields.contains_key("type") => event::targets(live, &Value::Object(fields)).map(Invalidation::hard),
         Ok(Value::Object(fields)) => Ask::from_value(several(fields))?.invalidation(&Known(live), max_targets),
         Ok(Value::String(text)) => bare(&text)?.invalidation(&Known(live), max_targets),
         Ok(_) => Err(Refused::new(StatusCode::BAD_REQUEST, "The message is neither an object nor a name.")),
@@ -122,10 +122,10 @@ mod tests {
             ("a.example/api/**", r#"[{"pattern":"a.example/api/**"}]"#),
             ("*", r#"["all"]"#),
         ] {
-            let found = made_old(&live, message.as_bytes()).unwrap_or_else(|refused| panic!("{message}: {refused}"));
+            let found = invalidation(&live, message.as_bytes()).unwrap_or_else(|refused| panic!("{message}: {refused}"));
             assert_eq!(serde_json::to_string(&found.targets).expect("plain data"), targets, "{message}");
         }
-        assert!(made_old(&live, br#"{"tag":"a","soft":true}"#).expect("known").soft);
+        assert!(invalidation(&live, br#"{"tag":"a","soft":true}"#).expect("known").soft);
     }
 
     #[tokio::test]
@@ -148,8 +148,8 @@ mod tests {
             "/ä",
             r#"{"paths":["/x"]}"#,
         ] {
-            assert!(made_old(&live, message.as_bytes()).is_err(), "{message}");
+            assert!(invalidation(&live, message.as_bytes()).is_err(), "{message}");
         }
-        assert!(made_old(&live, &[0xff, 0xfe]).is_err());
+        assert!(invalidation(&live, &[0xff, 0xfe]).is_err());
     }
 }

@@ -19,7 +19,7 @@ const MAX_PATTERN_BYTES: usize = 1024;
 
 const MAX_PREFIX_BYTES: usize = 8192;
 
-/// What the running configuration knows. Errors are ends of sentences for whoever asked.
+/// The names that the running configuration has. Errors are ends of sentences for the client that purges.
 pub(crate) struct Known<'a>(pub(crate) &'a ActiveConfig);
 
 type Checked = Result<Vec<InvalidationTarget>, String>;
@@ -139,7 +139,7 @@ fn as_in_keys(scheme: Option<&str>, pattern: &str) -> String {
     host.to_ascii_lowercase() + rest
 }
 
-/// A slip in a name would purge nothing, and nobody would know.
+/// A misspelt name would purge nothing, without a word about it.
 fn known<'n>(kind: &str, text: &str, names: impl Iterator<Item = &'n str>) -> Result<(), String> {
     let mut names: Vec<&str> = names.collect();
     names.sort_unstable();

@@ -28,8 +28,8 @@ impl PathMatcher {
         Some(found.params.iter().map(|(_, value)| value.to_owned()).collect())
     }
 
-    /// The captures under every reading of the path, for what nobody may evade by spelling it in another way: many origins take capitals for
-    /// small letters, and leave out a slash at the end and parameters of segments (`;v=1`).
+    /// The captures under every reading of the path, so that no other spelling of it evades a rule: many origins ignore case, a slash at the end, and
+    /// parameters of segments (`;v=1`).
     pub(crate) fn captures_in_any_reading(&self, path: &str) -> Vec<Vec<String>> {
         let mut all: Vec<Vec<String>> = self.captures(path).into_iter().collect();
         for reading in path_reading::readings(path) {

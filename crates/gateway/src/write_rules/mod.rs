@@ -1,4 +1,4 @@
-//! What a write makes old as the configuration says: `[[on_write]]` and the cascades of tags.
+//! Invalidations that the configuration adds to a write: `[[on_write]]` and the cascades of tags.
 //!
 //! ```text
 //! write --> writes (which rules) --> base (URLs, tags) --> cascade (tags that follow from tags)

@@ -24,7 +24,7 @@ pub(super) struct UrlBase {
 impl UrlBase {
     pub(super) fn targets(&self, template: &PurgeTemplate, values: Values<'_>) -> Vec<InvalidationTarget> {
         match template {
-            // Of this origin alone: nobody's write purges what belongs to another.
+            // Only under the authority that was written to: a write purges nothing of another origin.
             PurgeTemplate::Url(url) => {
                 let (Some(url), Some(routes)) = (values.fill_url(url), &self.routes) else { return Vec::new() };
                 let (path, query) = url.split_once('?').map_or((url.as_str(), None), |(path, query)| (path, Some(query)));
@@ -39,12 +39,12 @@ impl UrlBase {
     }
 }
 
-/// Refetches of the URLs that become old with this write and were served from the store. They carry the context of the client that wrote,
+/// Refetches of the URLs that this write invalidates and that were served from the store. They carry the context of the client that wrote,
 /// since an origin may answer according to how it was reached.
 pub(super) fn refetch(routes: &RouteTable, request: &Parts, old: &[InvalidationTarget]) -> Vec<Refetch> {
     let (mut template, ()) = http::Request::new(()).into_parts();
     if let Some(context) = request.extensions.get::<ClientContext>() {
-        // Its 1xx responses are nobody's.
+        // No client waits for its 1xx responses.
         template.extensions.insert(ClientContext { interim: None, ..context.clone() });
     }
     let forwarded = |name: &http::HeaderName| name == http::header::FORWARDED || name.as_str().starts_with("x-forwarded-");

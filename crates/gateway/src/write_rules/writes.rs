@@ -1,4 +1,4 @@
-//! `[[on_write]]` and `[[on_event]]` at work: what one request or event makes old.
+//! `[[on_write]]` and `[[on_event]]`: the targets that one request or event invalidates.
 
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -21,7 +21,7 @@ use crate::upstream::UpstreamError;
 #[derive(Debug)]
 pub(crate) struct Writes {
     rules: Vec<Rule>,
-    /// One for each way in which routes tell callers apart.
+    /// One for each way in which routes tell clients apart.
     identities: Vec<KeyRules>,
     /// The routes, which have these rules in turn.
     routes: OnceLock<Weak<RouteTable>>,
@@ -72,14 +72,14 @@ impl Rule {
 }
 
 impl WriteRules for Writes {
-    /// What a template cannot be filled for is left out: `prefix:/projects/` would lump together what has nothing in common.
+    /// A template that cannot be filled in is left out: `prefix:/projects/` would purge responses that have nothing in common.
     fn invalidates(&self, request: &Parts, target: Target<'_>) -> Invalidates {
         let mut made = Invalidates::default();
         let mut waiting = Vec::new();
         let routes = self.routes.get().and_then(Weak::upgrade);
         let base = UrlBase { scheme: target.scheme.into(), authority: target.authority.into(), routes };
         if let Some(routes) = &base.routes {
-            // Nobody knows which of them the origin has changed.
+            // Which of them the origin has changed is not known.
             let others = path_reading::readings(target.path).into_iter().filter(|reading| *reading != target.path);
             made.known.extend(others.flat_map(|reading| routes.urls(Target { path: &reading, ..target })));
         }
@@ -121,8 +121,8 @@ impl WriteRules for Writes {
     }
 }
 
-/// What an event makes old, given the values of its fields; or why it makes nothing old, as the end of a sentence about it. `url_targets` says
-/// what a URL stands for.
+/// The targets that an event invalidates, given the values of its fields; or why there are none, as the end of a sentence about the event.
+/// `url_targets` resolves a URL.
 pub(crate) fn event(
     rule: &OnEvent,
     url_targets: impl Fn(&str) -> Result<Vec<InvalidationTarget>, String>,
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_write_names_what_it_makes_old_from_its_path_query_and_fields() {
+    async fn a_write_names_its_targets_from_its_path_query_and_fields() {
         let mut write = request("PUT", "http://a.example:81/issues/7?project=p");
         write.headers_mut().insert("x-team", "blue".parse().expect("a value"));
         let expected =
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_reading_of_its_path_is_made_old() {
+    async fn every_reading_of_its_path_is_invalidated() {
         let me = r#"{"route":"me"}"#;
         for (path, reading) in [
             ("/x/../issues/7", Some("/issues/7")),
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_cannot_be_filled_is_left_out() {
+    async fn a_template_that_cannot_be_filled_in_is_left_out() {
         assert_eq!(old(request("DELETE", "http://a.example/issues/7?project=")), [r#"{"tag":"issue:7"}"#, r#"{"route":"me"}"#]);
     }
 
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_identity_is_the_callers_own() {
+    async fn an_identity_is_the_clients_own() {
         let with = |value: &'static str| {
             let mut write = request("POST", "http://a.example/logout");
             write.headers_mut().insert("authorization", value.parse().expect("a value"));
@@ -296,25 +296,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_bodies_tell_is_made_old_once_they_have_told_it() {
+    async fn targets_in_bodies_are_invalidated_once_the_bodies_are_read() {
         let made = made(request("POST", "http://a.example/orgs/o/issues"));
         assert_eq!(made.known, []);
-        let told = made.by_bodies.expect("bodies tell");
+        let from_bodies = made.by_bodies.expect("targets in bodies");
         assert_eq!(
-            (told.in_request(), told.in_response()),
+            (from_bodies.in_request(), from_bodies.in_response()),
             (&["project", "team"].map(str::to_owned)[..], &["id", "at"].map(str::to_owned)[..])
         );
         let members =
             |pairs: &[(&str, &str)]| pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect::<JsonFields>();
         let request = members(&[("project", "p q"), ("team", "red/ä")]);
         let early = [r#"{"tag":"of:p q"}"#, r#"{"prefix":"http://a.example/teams/red%2F%C3%A4"}"#];
-        assert_eq!(texts(&told.targets(&request, &JsonFields::default())), early);
-        let all = told.targets(&JsonFields::default(), &members(&[("id", "7")]));
+        assert_eq!(texts(&from_bodies.targets(&request, &JsonFields::default())), early);
+        let all = from_bodies.targets(&JsonFields::default(), &members(&[("id", "7")]));
         assert_eq!(texts(&all), [r#"{"url":"http://a.example/orgs/o/issues/7?a=2&b=1"}"#], "as the keys of its route have it");
     }
 
     #[tokio::test]
-    async fn what_a_write_brings_is_text_and_no_pattern() {
+    async fn values_of_a_write_are_text_and_no_pattern() {
         let mut write = request("PUT", "http://a.example/issues/*?project=a/..%2F*%3f");
         write.headers_mut().insert("x-team", "x:*".parse().expect("a value"));
         let expected = [
@@ -324,9 +324,9 @@ mod tests {
             r#"{"tag":"team:x:\\*"}"#,
         ];
         assert_eq!(old(write), expected);
-        let told = made(request("POST", "http://a.example/orgs/o/issues")).by_bodies.expect("bodies tell");
+        let from_bodies = made(request("POST", "http://a.example/orgs/o/issues")).by_bodies.expect("targets in bodies");
         let members = |name: &str, value: &str| [(name.to_owned(), value.to_owned())].into_iter().collect::<JsonFields>();
-        let old = told.targets(&members("project", "*"), &members("at", "issue:*"));
+        let old = from_bodies.targets(&members("project", "*"), &members("at", "issue:*"));
         assert_eq!(texts(&old), [r#"{"tag":"of:\\*"}"#, r#"{"tag":"issue:\\*"}"#]);
     }
 
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_stands_in_a_query_stays_the_value_of_one_parameter() {
+    async fn a_value_in_a_query_stays_the_value_of_one_parameter() {
         let text = r#"
             [upstreams.api]
             url = "http://127.0.0.1:3000"
@@ -356,7 +356,7 @@ mod tests {
         let target = Target { scheme: "http", authority: "a.example", path: parts.uri.path(), query: parts.uri.query() };
         let made = live.route(&parts.method, "a.example", "/a/1").expect("a route").route().writes().invalidates(&parts, target);
         let members: JsonFields = [("to".to_owned(), "4=&?".to_owned())].into_iter().collect();
-        let old = made.by_bodies.expect("bodies tell").targets(&members, &JsonFields::default());
+        let old = made.by_bodies.expect("targets in bodies").targets(&members, &JsonFields::default());
         let url = r#"{"url":"http://a.example/list?at=2+%26&by=3%26y%3D%25%23&id=1%26x%3D%26&to=4%3D%26%3F"}"#;
         assert_eq!(texts(&old), [url]);
     }

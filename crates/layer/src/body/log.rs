@@ -9,7 +9,7 @@
 //!
 //! A log is also how long stored bodies are read ([`LogReader::of_stored`]): a body that has left the store is in memory for its readers alone.
 //!
-//! Beyond that the slow ones have [`PATIENCE`], together and for the whole body: no client can stop another one's download. A reader with
+//! Beyond that the slow ones have [`MAX_STALL`], together and for the whole body: no client can stop another one's download. A reader with
 //! no other before it may take its time, unless the budget for all bodies is used up ([`InFlight::look`]).
 
 mod budget;
@@ -37,7 +37,7 @@ const WINDOW: u64 = 256 * 1024;
 const LEAD: u64 = 8 * WINDOW;
 
 /// How long readers may hold up others, and how long one may take nothing while the budget is used up.
-const PATIENCE: Duration = Duration::from_secs(10);
+const MAX_STALL: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 struct Log {
@@ -123,8 +123,8 @@ impl LogWriter {
             return room;
         }
         loop {
-            let patience = self.0.lock().patience_left();
-            let waited = tokio::time::timeout(patience, self.room_or_news()).await;
+            let max_wait = self.0.lock().stall_left();
+            let waited = tokio::time::timeout(max_wait, self.room_or_news()).await;
             let mut state = self.0.lock();
             state.charge();
             match waited {

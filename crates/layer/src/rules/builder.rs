@@ -92,7 +92,7 @@ impl RouteRulesBuilder {
     }
 
     /// One stored response for each client, as these parts of its requests tell: then `private` responses are stored too, and a request without
-    /// any of the parts is treated as everybody's. Default: none, so that stored responses are for anybody.
+    /// any of the parts is answered with responses that are for all clients. Default: none, so that every stored response is for all clients.
     pub fn identity(self, parts: impl IntoIterator<Item = IdentityPart>) -> Self {
         self.set(|rules| {
             rules.key.identity = parts.into_iter().collect();

@@ -1,4 +1,4 @@
-//! What writes make old, beyond their own URLs.
+//! Invalidations by writes, beyond their own URLs.
 
 use std::fmt;
 use std::pin::Pin;

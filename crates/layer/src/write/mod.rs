@@ -1,4 +1,4 @@
-//! What passes by the look-up: reads that are not looked up, and writes with what they make old.
+//! Requests without a look-up: reads that pass by the store, and writes with their invalidations.
 
 #[cfg(feature = "json")]
 pub(crate) mod body_invalidation;

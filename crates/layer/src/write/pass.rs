@@ -1,4 +1,4 @@
-//! What passes through without a look-up. A request with an unsafe method is a [`write`](crate::write), and outlives its client.
+//! Requests that pass through without a look-up. A request with an unsafe method is a [`write`](crate::write), and outlives its client.
 
 use http::{Request, Response};
 use larder_semantics::{CacheStatus, ForwardReason, MethodKind, Reason};

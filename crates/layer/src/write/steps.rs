@@ -76,15 +76,15 @@ struct Write {
     /// The ledger's position from before it was sent.
     began: Position,
     request_time: Timestamp,
-    /// What it makes old besides the URLs that RFC 9111 names.
-    made_old: Vec<InvalidationTarget>,
+    /// Targets besides the URLs that RFC 9111 names.
+    targets: Vec<InvalidationTarget>,
     /// Watches the bodies for further targets.
     watcher: Option<BodyWatcher>,
 }
 
 /// A write that was answered.
 struct Written {
-    /// What it makes old.
+    /// The invalidation that follows from it.
     old: Invalidation,
     /// The ledger's position from before it was sent.
     began: Position,
@@ -121,11 +121,11 @@ impl Write {
         let (began, request_time) = (service.cache.store.ledger().position(), service.cache.clock.now());
         let invalidates = service.route.writes.invalidates(parts, caller.target(&parts.uri, &parts.headers));
         let (known, watcher, body) = watch(invalidates, &parts.headers, body);
-        (Self { parts: parts.clone(), caller, began, request_time, made_old: known, watcher }, body)
+        (Self { parts: parts.clone(), caller, began, request_time, targets: known, watcher }, body)
     }
 
-    /// What it makes old, and what of its answer may be stored with the tags that its origin `named`, unless those were too many. `None`
-    /// where it makes nothing old.
+    /// The invalidation, and the part of its answer that may be stored with the tags that its origin `named`, unless those were too many. `None`
+    /// if it invalidates nothing.
     fn end<S: Upstream>(
         mut self,
         service: &CacheService<S>,
@@ -137,7 +137,7 @@ impl Write {
         let Some(answer) = answer else {
             // Whether the write took place is unknown; the stored responses may be old now.
             let mut old = urls_of(service, target, StatusCode::NO_CONTENT, &HeaderMap::new());
-            old.extend(self.made_old.iter().cloned());
+            old.extend(self.targets.iter().cloned());
             old.extend(watcher.iter().flat_map(BodyWatcher::unanswered));
             return Some(Written { old: Invalidation::hard(old), began: self.began, answer: None, watcher: None, refetches: Vec::new() });
         };
@@ -145,7 +145,7 @@ impl Write {
         if old.is_empty() {
             return None;
         }
-        old.extend(self.made_old.iter().cloned());
+        old.extend(self.targets.iter().cloned());
         old.extend(watcher.iter_mut().flat_map(BodyWatcher::early));
         let watcher = watcher.filter(|watcher| watcher.waits_for(answer.headers(), answer.body().is_end_stream()));
         let kept = named.and_then(|named| self.representation(service, answer, &named));

@@ -8,11 +8,11 @@ use super::tokenizer::{Directive, Directives};
 /// The directives of a request (RFC 9111 §5.2.1, RFC 5861 §4). Lifetimes are whole seconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestDirectives {
-    /// §5.2.1.1. The smallest of several; rubbish counts as 0.
+    /// §5.2.1.1. The smallest of several; an invalid value counts as 0.
     pub max_age: Option<u32>,
-    /// §5.2.1.2; `u32::MAX` where no argument was given. The smallest of several; rubbish counts for nothing.
+    /// §5.2.1.2; `u32::MAX` where no argument was given. The smallest of several; an invalid value is ignored.
     pub max_stale: Option<u32>,
-    /// §5.2.1.3. The largest of several; rubbish counts for nothing.
+    /// §5.2.1.3. The largest of several; an invalid value is ignored.
     pub min_fresh: Option<u32>,
     /// §5.2.1.4, and `Pragma: no-cache` (§5.4).
     pub no_cache: bool,
@@ -20,7 +20,7 @@ pub struct RequestDirectives {
     pub no_store: bool,
     /// §5.2.1.7.
     pub only_if_cached: bool,
-    /// RFC 5861 §4. The smallest of several; rubbish counts for nothing.
+    /// RFC 5861 §4. The smallest of several; an invalid value is ignored.
     pub stale_if_error: Option<u32>,
 }
 
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn rubbish_is_read_in_the_direction_that_asks_the_origin() {
+    fn an_invalid_value_is_read_so_that_the_origin_is_asked() {
         assert_eq!(parse(&["max-age=-1"]).max_age, Some(0));
         assert_eq!(parse(&["max-age"]).max_age, Some(0));
         assert_eq!(parse(&["stale-if-error=x"]).stale_if_error, None);

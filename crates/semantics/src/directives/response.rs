@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_broken_still_forbids() {
+    fn a_broken_directive_still_forbids() {
         for line in ["private; max-age=600", "private;", "private no-transform", "max-age=600; private", "public private", "private\u{7f}"]
         {
             let mut headers = HeaderMap::new();

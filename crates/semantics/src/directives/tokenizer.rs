@@ -12,8 +12,8 @@ pub struct Directive<'a> {
     pub name: &'a [u8],
     /// The argument without its quotes; `None` where there is no `=`.
     pub argument: Option<Cow<'a, [u8]>>,
-    /// Whether the grammar was kept. A directive that broke it (white space around `=`, words without a comma between them, what follows a
-    /// quote that nobody closed) may still forbid, but never permits.
+    /// Whether the grammar was kept. A directive that broke it (white space around `=`, words without a comma between them, text behind a
+    /// quote that is never closed) may still forbid, but never permits.
     pub well_formed: bool,
 }
 
@@ -25,7 +25,7 @@ impl Directive<'_> {
     }
 
     /// The argument as `delta-seconds`. "For the directives defined below that define arguments, recipients ought to accept both forms"
-    /// (§5.2): token and quoted-string. `None` for rubbish, a sign, a fraction or no argument.
+    /// (§5.2): token and quoted-string. `None` for a sign, a fraction, any other text or no argument.
     pub fn seconds(&self) -> Option<u32> {
         if self.well_formed { parse_delta_seconds(self.argument.as_deref()?) } else { None }
     }
@@ -66,11 +66,11 @@ pub fn parse_delta_seconds(text: &[u8]) -> Option<u32> {
 /// swallow a `no-store` in the next.
 ///
 /// A member that breaks the grammar (`private; max-age=600`, `private no-transform`) is read as all the directives that its words may be:
-/// each of them may have been meant to forbid, and none of them permits.
+/// each may have been meant to forbid, so each forbids, and none permits.
 #[derive(Clone, Debug)]
 pub struct Directives<'a> {
     rest: &'a [u8],
-    /// From here to the end of the line: a quote was never closed, so nobody knows what belongs to its text.
+    /// From here to the end of the line: a quote was never closed, so the end of its text is not known.
     broken_line: bool,
     /// From here to the next comma.
     broken_member: bool,
@@ -98,7 +98,7 @@ impl<'a> Directives<'a> {
     }
 
     /// Reads an argument and leaves `rest` behind it. A quote that is never closed, or is closed in the middle of something, is a plain
-    /// character: what follows it then still counts as directives, but only as prohibitions.
+    /// character: the text behind it still counts as directives, but only as prohibitions.
     fn argument(&mut self) -> Cow<'a, [u8]> {
         if self.rest.first() == Some(&b'"') {
             let quoted = quoted_string(self.rest).map(|(value, length)| (value, self.rest[length..].trim_ascii_start()));
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_an_open_quote_forbids_but_does_not_permit() {
+    fn text_behind_an_open_quote_forbids_but_does_not_permit() {
         let names: Vec<_> = read(r#"ext="a, no-store, max-age=60"#).into_iter().map(|(name, _, well_formed)| (name, well_formed)).collect();
         assert_eq!(names, vec![("ext".into(), false), ("no-store".into(), false), ("max-age".into(), false)]);
     }

@@ -24,8 +24,8 @@ static HOP_BY_HOP: [HeaderName; 6] = [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, 
 /// "Fields that are specific to the proxy that a cache uses when forwarding a request MUST NOT be stored" (RFC 9111 §3.1).
 static PROXY: [HeaderName; 3] = [PROXY_AUTHENTICATE, PROXY_AUTHENTICATION_INFO, PROXY_AUTHORIZATION];
 
-/// Fields that are for the one client whose request was answered: cookies (a stored response would hand one user's to another), how its
-/// credentials were taken (RFC 9110 §11.6.3), and the order to forget what its browser keeps of the site (W3C Clear Site Data §3.1).
+/// Fields that are for the one client whose request was answered: cookies (a stored response would hand one user's to another), the outcome
+/// of its authentication (RFC 9110 §11.6.3), and the order that its browser clears its data of the site (W3C Clear Site Data §3.1).
 static FOR_ONE_CLIENT: [HeaderName; 4] = [
     SET_COOKIE,
     HeaderName::from_static("set-cookie2"),
@@ -34,8 +34,8 @@ static FOR_ONE_CLIENT: [HeaderName; 4] = [
 ];
 
 /// "A sender MUST NOT send a connection option corresponding to a field that is intended for all recipients of the content. For example,
-/// Cache-Control is never appropriate as a connection option" (RFC 9110 §7.6.1). A peer that names these would change what a cache
-/// decides, or what the origin selects by, behind the other side's back; they stay.
+/// Cache-Control is never appropriate as a connection option" (RFC 9110 §7.6.1). A peer that names these would change the cache's
+/// decision, or the origin's selection, without the other side noticing; they stay.
 static NEVER_CONNECTION_OPTIONS: [HeaderName; 16] = [
     ACCEPT,
     ACCEPT_ENCODING,
@@ -55,8 +55,8 @@ static NEVER_CONNECTION_OPTIONS: [HeaderName; 16] = [
     VARY,
 ];
 
-/// Whether the field tells how a message came here. A client that had it taken away on its way through a proxy would hide behind that proxy's
-/// address, or go in circles unseen.
+/// Whether the field describes the way of a message so far. A client that had a proxy remove it would hide behind that proxy's address, or send a
+/// request in circles undetected.
 fn tells_the_way(name: &HeaderName) -> bool {
     let text = name.as_str();
     *name == VIA || *name == FORWARDED || text == "cdn-loop" || text == "x-real-ip" || text.starts_with("x-forwarded-")
@@ -78,9 +78,9 @@ pub fn connection_options(headers: &HeaderMap) -> SmallVec<[HeaderName; 4]> {
 }
 
 /// Removes the hop-by-hop fields: `Connection`, those it names, `Keep-Alive`, `Proxy-Connection`, `TE`, `Transfer-Encoding`, `Upgrade`.
-/// Names in `Connection` that are "never appropriate" there are passed over.
+/// Names in `Connection` that are "never appropriate" there are ignored.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    // Most messages have none of them, and looking at each name once is cheaper than seven searches.
+    // Most messages have none of them, and one pass over the names is cheaper than seven searches.
     if !headers.keys().any(is_hop_by_hop) {
         return;
     }
@@ -93,8 +93,8 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// Removes the request fields that `Connection` names, before anything reads them. Otherwise a client could have a field that selects the
-/// response (`Vary`) counted here and kept from the origin, and so have the wrong response stored. What this hop itself needs stays, and what
-/// tells how the request came here.
+/// response (`Vary`) counted here and kept from the origin, and so have the wrong response stored. Fields that this hop itself needs stay, and so
+/// do those that describe the way of the request.
 pub fn drop_nominated(headers: &mut HeaderMap) {
     // A request has so few fields that looking at each name is cheaper than hashing the one that is wanted.
     if !headers.keys().any(|name| *name == CONNECTION) {
@@ -132,7 +132,7 @@ fn leaves_http(protocols: &str) -> bool {
     names().any(|name| !name.is_empty()) && names().all(|name| !matches!(name.as_str(), "h2c" | "h2" | "http" | "tls"))
 }
 
-/// Removes the trailer fields that would not be stored as header fields either.
+/// Removes trailer fields that would not be stored as header fields either.
 pub fn retain_storable(trailers: &mut HeaderMap) {
     let never: Vec<HeaderName> = trailers.keys().filter(|name| never_stored(name)).cloned().collect();
     for name in never {
@@ -146,7 +146,7 @@ pub(crate) fn never_stored(name: &HeaderName) -> bool {
     HOP_BY_HOP.contains(name) || PROXY.contains(name) || is_for_one_client(name) || *name == TRAILER
 }
 
-/// Whether a response field of this name is for the client whose request was answered, and for nobody else: `Set-Cookie`, `Set-Cookie2`,
+/// Whether a response field of this name is only for the client whose request was answered: `Set-Cookie`, `Set-Cookie2`,
 /// `Authentication-Info`, `Clear-Site-Data`.
 pub fn is_for_one_client(name: &HeaderName) -> bool {
     FOR_ONE_CLIENT.contains(name)
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_has_the_way_here_forgotten() {
+    fn connection_options_do_not_remove_the_fields_that_describe_the_way() {
         let way = ["via", "forwarded", "x-forwarded-for", "x-forwarded-proto", "cdn-loop", "x-real-ip"];
         let mut headers = map(&way.map(|name| (name, "x")));
         headers.insert("connection", HeaderValue::from_static("via, Forwarded, X-Forwarded-For, x-forwarded-proto, cdn-loop, x-real-ip"));

@@ -89,8 +89,8 @@ fn decide_about(request: &RequestContext, stored: Option<&StoredHead>, soft_purg
 
 /// The list of §4, from "the request method" on: the presented target URI and the selecting fields have matched already.
 fn reuse(request: &RequestContext, head: &StoredHead, soft_purged: bool, now: Timestamp) -> Decision {
-    // "A shared cache MUST NOT use a cached response to a request with an Authorization header field [...] unless" (§3.5). Kept the other
-    // way round too: an answer made for nobody in particular is not given to somebody who says who he is, unless the origin allows it.
+    // "A shared cache MUST NOT use a cached response to a request with an Authorization header field [...] unless" (§3.5). The same
+    // holds the other way round: a response to a request without credentials does not answer one with credentials, unless the origin allows it.
     if !head.suits(request) {
         return Decision::Forward { reason: Reason::Authorization };
     }

@@ -1,4 +1,4 @@
-//! How long a response is fresh (RFC 9111 §4.2.1, §4.2.2), and how a route's settings meet what the origin says.
+//! How long a response is fresh (RFC 9111 §4.2.1, §4.2.2), and how a route's settings and the origin's directives go together.
 
 use http::header::{EXPIRES, LAST_MODIFIED};
 use http::{HeaderMap, StatusCode};
@@ -32,7 +32,7 @@ pub fn lifetime(
     .unwrap_or(NONE)
 }
 
-/// The lifetime that the origin names, in the order of §4.2.1: `s-maxage` ("if the cache is shared"), `max-age`, `Expires` less `Date`.
+/// The origin's lifetime, in the order of §4.2.1: `s-maxage` ("if the cache is shared"), `max-age`, `Expires` less `Date`.
 /// With a targeted field, `Cache-Control` and `Expires` are ignored (RFC 9213 §2.2).
 pub fn explicit(headers: &HeaderMap, directives: &ResponseDirectives, date: Timestamp) -> Option<FreshnessLifetime> {
     let source = |untargeted| if directives.targeted { LifetimeSource::Targeted } else { untargeted };
@@ -76,8 +76,8 @@ pub fn heuristically_cacheable(status: StatusCode) -> bool {
     matches!(status.as_u16(), 200 | 203 | 204 | 206 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501)
 }
 
-/// The statuses that a route's `ttl` is meant for. Fewer than the heuristically cacheable ones: nobody who writes `ttl = "5m"` wants a
-/// "method not allowed" or "not implemented" to stay.
+/// The statuses that a route's `ttl` is meant for. Fewer than the heuristically cacheable ones: `ttl = "5m"` is not meant to keep a
+/// "method not allowed" or "not implemented".
 fn route_ttl_applies(status: StatusCode) -> bool {
     matches!(status.as_u16(), 200 | 203 | 204 | 300 | 301 | 308 | 404 | 410)
 }
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc9111_5_3_expires_in_all_three_forms_and_rubbish() {
+    fn rfc9111_5_3_expires_in_all_three_forms_and_invalid() {
         let policy = Policy::default();
         for date in ["Sun, 06 Nov 1994 08:50:37 GMT", "Sunday, 06-Nov-94 08:50:37 GMT", "Sun Nov  6 08:50:37 1994"] {
             assert_eq!(of(&policy, 200, &[("expires", date)]).0, 60, "{date}");

@@ -1,7 +1,7 @@
 //! Fields of proactive negotiation (RFC 9110 §12.5), brought to one form that means the same.
 //!
 //! Weights count by their order only (§12.4.2: "relative"), so they become ranks: `gzip;q=0.9, br;q=0.4` and `br;q=.5, gzip` are alike.
-//! Nothing acceptable is added, and nothing refused is forgotten: two requests share a variant only if they accept and prefer the same.
+//! No acceptable member is added and no refusal is left out: two requests share a variant only if they accept and prefer the same.
 
 use std::cmp::Reverse;
 
@@ -18,7 +18,7 @@ struct Choice<'a> {
 
 type Choices<'a> = SmallVec<[Choice<'a>; 12]>;
 
-/// Members of one field that are brought to one form. Every name is compared with those before it, and nobody who means to be understood
+/// Maximum number of members that are brought to one form. Every name is compared with those before it, and no client that means to be understood
 /// sends as many.
 const MAX_CHOICES: usize = 48;
 
@@ -64,8 +64,8 @@ pub(super) fn write_media_types(lines: &[&HeaderValue], out: &mut String) {
     }
 }
 
-/// The members with their weights. `None` where one breaks the grammar or comes twice, or where there are too many: then nobody knows how
-/// the origin reads the field, and it is compared as it is.
+/// The members with their weights. `None` where one breaks the grammar or comes twice, or where there are too many: how the
+/// origin reads the field is not known then, so it is compared as it is.
 fn choices<'a>(lines: &[&'a HeaderValue], alias: fn(&[u8]) -> &[u8]) -> Option<Choices<'a>> {
     let mut choices = Choices::new();
     for member in lines.iter().flat_map(|line| line.as_bytes().split(|&byte| byte == b',')).map(<[u8]>::trim_ascii) {
@@ -88,7 +88,7 @@ fn choices<'a>(lines: &[&'a HeaderValue], alias: fn(&[u8]) -> &[u8]) -> Option<C
     Some(choices)
 }
 
-/// Whether `Accept-Encoding` on these lines names a coding, and does not refuse it.
+/// Whether `Accept-Encoding` on these lines names a coding and does not refuse it.
 pub(super) fn names_coding<'a>(lines: impl Iterator<Item = &'a HeaderValue>, wanted: &[u8]) -> bool {
     lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b',')).map(<[u8]>::trim_ascii).any(|member| {
         let mut parts = member.splitn(2, |&byte| byte == b';').map(<[u8]>::trim_ascii);
@@ -162,7 +162,7 @@ pub(super) fn from_ranked(text: &str) -> Option<String> {
     Some(weighted.collect::<Vec<_>>().join(", "))
 }
 
-/// As sent. The mark in front keeps it apart from every normalised value.
+/// Appends a value as sent. The mark in front keeps it apart from every normalised value.
 fn verbatim(lines: &[&HeaderValue], out: &mut String) {
     out.push('?');
     for line in lines {
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc9110_12_5_3_what_is_refused_is_never_forgotten() {
+    fn rfc9110_12_5_3_refusals_are_kept() {
         let encodings = |lines: &[&str]| with(write_encodings, lines);
         assert_eq!(encodings(&["gzip, identity;q=0"]), "gzip>!identity");
         assert_eq!(encodings(&["gzip, *;q=0"]), "gzip>!*");

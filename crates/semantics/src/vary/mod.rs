@@ -23,7 +23,7 @@ impl VarySpec {
     }
 
     /// The selecting fields that a response names on all its `Vary` lines; without names where there is no `Vary`. `None` for `*`, which
-    /// "always fails to match" (§4.1), for a member that is no field name (nobody can tell what it selects by), and for the fields that a
+    /// "always fails to match" (§4.1), for a member that is no field name (it cannot be compared), and for the fields that a
     /// gateway writes for each client anew (`tells_the_client`).
     pub fn of_response(headers: &HeaderMap) -> Option<Self> {
         let lines = headers.get_all(VARY).iter();
@@ -55,8 +55,8 @@ impl VarySpec {
     }
 }
 
-/// Whether the field tells the origin who the client is or how it came here, and is written, or taken away, by the gateway behind the cache: two
-/// requests that are alike where they are compared are different ones to the origin. Scheme and host are in the key.
+/// Whether the field identifies the client or its way to this gateway, and is written or removed by the gateway behind the cache. Two requests with
+/// equal fields at the cache then differ at the origin. Scheme and host are in the key.
 fn tells_the_client(name: &HeaderName) -> bool {
     const WRITTEN: [&str; 7] =
         ["cdn-loop", "x-real-ip", "x-client-ip", "client-ip", "true-client-ip", "cf-connecting-ip", "x-cluster-client-ip"];
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc9111_4_1_absent_and_empty_are_told_apart() {
+    fn rfc9111_4_1_absent_and_empty_differ() {
         assert!(!same("x-a", &[], &[""]));
         assert!(same("x-a", &[], &[]));
         assert!(same("x-a", &[""], &["  "]));
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn no_credentials_stand_in_a_key() {
+    fn a_key_holds_no_credentials() {
         for name in ["authorization", "cookie"] {
             let spec = VarySpec::new(vec![HeaderName::from_static(name)]);
             let key = spec.secondary_key(&map(&[(name, "secret=1")]));
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_outside_ascii_are_told_apart() {
+    fn bytes_outside_ascii_differ() {
         let spec = VarySpec::new(vec![HeaderName::from_static("a")]);
         let key = |byte: u8| {
             spec.secondary_key(&HeaderMap::from_iter([(HeaderName::from_static("a"), HeaderValue::from_bytes(&[byte]).unwrap())]))

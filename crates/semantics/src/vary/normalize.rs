@@ -15,11 +15,11 @@ use super::accept;
 /// Bytes of a value beyond which its hash stands for it.
 const MAX_KEY_VALUE: usize = 256;
 
-/// Hexadecimal digits of a hash: 160 bits, beyond what anybody can collide.
+/// Hexadecimal digits of a hash: 160 bits, so that no collision can be found.
 const HASH_DIGITS: usize = 40;
 
-/// Appends `name=length:value;`, or `name=-;` where the field is absent. Credentials come out as `name=#hash;`, so that no secret stands in
-/// a key, and so does what is longer than a key should be.
+/// Appends `name=length:value;`, or `name=-;` where the field is absent. Credentials become `name=#hash;`, so that a key holds no
+/// secret, and so do values that are longer than a key should be.
 pub(super) fn write_field(request: &HeaderMap, name: &HeaderName, out: &mut String) {
     out.push_str(name.as_str());
     out.push('=');
@@ -54,8 +54,8 @@ pub(super) fn write_field(request: &HeaderMap, name: &HeaderName, out: &mut Stri
     out.push(';');
 }
 
-/// Lines joined by commas, without white space around commas outside of quoted strings. Order, case and all else may mean something in a
-/// field that is not known here.
+/// Lines joined by commas, without white space around commas outside of quoted strings. Order, case and everything else may have a meaning in
+/// a field that is not known here.
 fn write_list(lines: &[&HeaderValue], out: &mut String) {
     for (index, line) in lines.iter().enumerate() {
         if index > 0 {

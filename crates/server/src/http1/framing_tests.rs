@@ -48,7 +48,7 @@ fn fields_of_different_heads_do_not_count_together() {
 }
 
 #[test]
-fn what_content_holds_is_no_head() {
+fn content_is_no_head() {
     let both = "Content-Length: 3\r\nTransfer-Encoding: chunked\n\r\n";
     let length = both.len();
     for content in

@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_content_tells_how_much() {
+    fn a_head_with_content_has_its_length() {
         assert_eq!(seen("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\n"), HeadKind::Other { content: 12 });
         assert_eq!(seen("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"), HeadKind::Other { content: 0 });
         assert_eq!(seen("DELETE / HTTP/1.1\r\nHost: a\r\n\r\n"), HeadKind::Other { content: 0 });
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_read_in_two_ways_is_left_to_one_reader() {
+    fn a_head_that_could_be_read_in_two_ways_is_left_to_hyper() {
         for fields in [
             "Transfer-Encoding: chunked\r\n",
             "Upgrade: websocket\r\nConnection: upgrade\r\n",
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_or_has_too_many_fields_is_not_waited_for() {
+    fn a_head_that_is_too_long_or_has_too_many_fields_is_not_waited_for() {
         assert_eq!(seen(&format!("GET /{} HTTP/1.1\r\n", "a".repeat(MAX_HEAD))), HeadKind::Unclear);
         assert_eq!(seen(&format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(MAX_FIELDS))), HeadKind::Unclear);
     }

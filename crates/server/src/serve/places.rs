@@ -31,7 +31,7 @@ impl Places {
     /// Waits until no connection is left.
     pub(crate) async fn all_free(&self) {
         for (places, count) in &self.0 {
-            // Nobody closes them.
+            // The semaphores are never closed.
             let _ = places.acquire_many(*count).await;
         }
     }

@@ -1,10 +1,9 @@
-//! Bodies in fewer bytes, where that is worth it.
+//! Compression of bodies, where it saves enough.
 //!
-//! An entry says beside its body how that is stored: nothing for "as it is", `zstd LENGTH`, the bytes of the stored form, or
-//! `chunks LENGTH…`, the bytes of each chunk's value. That is a matter of the body alone, so a 304, which renews the head alone, need not
-//! know it.
+//! A note beside the body says how it is stored: no note for an uncompressed body, `zstd LENGTH` with the bytes of the stored form, or
+//! `chunks LENGTH…` with the bytes of each chunk's value. The note belongs to the body, so a 304, which replaces the head, need not know it.
 //!
-//! Chunks are compressed each by itself: so each can be read, and bounded, without those before it.
+//! Each chunk is compressed by itself, so it can be read, and its length bounded, without the chunks before it.
 
 use std::io::Read;
 
@@ -17,30 +16,30 @@ use larder_store::{SEGMENT, StoredBody};
 use zstd::bulk::Compressor;
 use zstd::stream::read::Decoder;
 
-/// The largest window that a body may want to be read with, as a power of two: what the highest level makes, and a bound for what others do.
+/// Maximum window for reading a body, as a power of two. It is that of zstd's highest level, and bounds the memory that a foreign value may ask for.
 const MAX_WINDOW_LOG: u32 = 23;
 
-/// From this length on the work is left to another thread.
+/// Bodies from this length on are compressed on another thread, in bytes.
 pub(crate) const MIN_OFFLOADED: u64 = 64 << 10;
 
-/// The longest body of one segment.
+/// Maximum length of a body in one segment, in bytes.
 const MAX_SEGMENT: u64 = SEGMENT as u64;
 
-/// What to store for a body.
+/// A body in its stored form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Packed {
-    /// One value of [`SEGMENT`] bytes at most, and whether it is compressed.
+    /// One value of at most [`SEGMENT`] bytes, and whether it is compressed.
     One { content: Bytes, compressed: bool },
-    /// Chunks: the segments, each in its own coding.
+    /// Chunks: the segments, each compressed or not.
     Chunks(Vec<(Coding, Bytes)>),
 }
 
-/// How a body is stored that is not stored as it is in one value.
+/// How a body is stored, unless it is one uncompressed value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Note {
-    /// zstd's, in so many bytes.
+    /// Compressed by zstd, with the bytes of the stored form.
     Zstd { length: u64 },
-    /// In chunks; bytes of the value of each.
+    /// In chunks, with the bytes of each chunk's value.
     Chunks { lengths: Vec<u64> },
 }
 
@@ -52,7 +51,7 @@ impl Note {
         }
     }
 
-    /// `None`: it says nothing that is known here.
+    /// Reads a note; `None` if its form is not known.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let mut words = std::str::from_utf8(text).ok()?.split(' ');
         let form = words.next()?;
@@ -74,7 +73,7 @@ impl Packed {
         }
     }
 
-    /// Bytes of all its contents.
+    /// Bytes of the stored form.
     pub(crate) fn length(&self) -> u64 {
         match self {
             Self::One { content, .. } => content.len() as u64,
@@ -83,7 +82,7 @@ impl Packed {
     }
 }
 
-/// Whether it is worth a try: bodies that are coded already, or of kinds that always are, do not get shorter.
+/// Whether compression may save bytes: bodies with a content coding, and media types that are compressed by nature, do not get shorter.
 pub(crate) fn is_worth_compressing(head: &StoredHead, body: &StoredBody, compression: Compression) -> bool {
     let fields = head.headers.to_map();
     let kind = fields.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -94,8 +93,8 @@ pub(crate) fn is_worth_compressing(head: &StoredHead, body: &StoredBody, compres
         && (svg || !packed.iter().any(|packed| kind.starts_with(packed)))
 }
 
-/// The body compressed, if that saves a tenth, segment by segment, so that each can be read by itself. Of a long body the first segment
-/// shows whether to go on. What fits into one value then is one.
+/// Compresses a body segment by segment, if that saves a tenth, so that each segment can be read by itself. The first segment of a long body decides
+/// whether the rest is compressed. A body that fits into one value then becomes one value.
 pub(crate) fn pack(body: &StoredBody, level: i32) -> Packed {
     compressed(body.segments(), level).unwrap_or_else(|| Packed::plain(body))
 }
@@ -125,17 +124,17 @@ fn saves(segment: &Bytes, frame: &Bytes) -> bool {
     frame.len() <= segment.len() - segment.len() / 10
 }
 
-/// A chunk's segment as it was, of exactly `length` bytes; `None` where the stored form does not lead there. Never more is made than that.
+/// The original segment of a chunk, of exactly `length` bytes; `None` if the stored form yields another length. No more than that is unpacked.
 pub(crate) fn unpack_chunk(coding: Coding, content: Bytes, length: usize) -> Option<Bytes> {
     let segment = match coding {
         Coding::Identity => content,
-        // At once into its place: a decoder that streams costs more than the work itself.
+        // In one call: the set-up of a streaming decoder costs more than the decompression.
         Coding::Zstd => zstd::bulk::decompress(&content, length).ok()?.into(),
     };
     (segment.len() == length).then_some(segment)
 }
 
-/// The body as it was, of exactly `length` bytes; `None` where the stored form does not lead there. Never more is made than that.
+/// The original body, of exactly `length` bytes; `None` if the stored form yields another length. No more than that is unpacked.
 pub(crate) fn unpack(segments: &[Bytes], length: u64) -> Option<Vec<Bytes>> {
     if let ([segment], 1..=MAX_SEGMENT) = (segments, length) {
         return unpack_chunk(Coding::Zstd, segment.clone(), length as usize).map(|segment| vec![segment]);
@@ -146,11 +145,11 @@ pub(crate) fn unpack(segments: &[Bytes], length: u64) -> Option<Vec<Bytes>> {
     (segments.iter().map(|segment| segment.len() as u64).sum::<u64>() == length).then_some(segments)
 }
 
-/// All that `reader` has, if that is no more than `max`.
+/// Everything that `reader` yields, if it is at most `max` bytes.
 fn read_segments(reader: &mut impl Read, max: u64) -> Option<Vec<Bytes>> {
     let (mut segments, mut left) = (Vec::new(), max);
     loop {
-        // One byte beyond what may come shows that more would.
+        // One byte more than allowed shows that there is too much.
         let room = (left + 1).min(SEGMENT as u64);
         let mut segment = Vec::with_capacity(room as usize);
         reader.take(room).read_to_end(&mut segment).ok()?;
@@ -166,7 +165,7 @@ fn read_segments(reader: &mut impl Read, max: u64) -> Option<Vec<Bytes>> {
     }
 }
 
-/// Segments, read one after the other.
+/// Reads segments one after the other.
 struct Chain<'a> {
     current: &'a [u8],
     rest: std::slice::Iter<'a, Bytes>,
@@ -200,7 +199,7 @@ mod tests {
         builder.finish(None).unwrap()
     }
 
-    /// Bytes that no compressor makes shorter.
+    /// Incompressible bytes.
     fn noise(length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
         blake3::Hasher::new().finalize_xof().fill(&mut bytes);
@@ -211,7 +210,7 @@ mod tests {
         (0..length).map(|n| (n / 7 % 251) as u8).collect()
     }
 
-    /// A body of one value and of chunks as the reader makes it, and how many chunks were compressed.
+    /// The body that the reader makes of one value or of chunks, and the number of compressed chunks.
     fn read(packed: &Packed, length: usize) -> (Vec<u8>, usize) {
         match packed {
             Packed::One { content, compressed: true } => (unpack(std::slice::from_ref(content), length as u64).unwrap().concat(), 0),
@@ -228,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_gets_shorter_is_packed_and_comes_back_as_it_was() {
+    fn a_compressible_body_is_packed_and_unpacked_unchanged() {
         for length in [2_000, SEGMENT, SEGMENT + 1, 5 * SEGMENT + 3] {
             let packed = pack(&body(&text(length)), 3);
             assert!(matches!(packed, Packed::One { compressed: true, .. }), "{length} bytes fit into one value");
@@ -242,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_does_not_is_stored_as_it_is() {
+    fn an_incompressible_body_is_stored_uncompressed() {
         for length in [0, 1, 2_000, SEGMENT, SEGMENT + 1] {
             let bytes = noise(length);
             let packed = pack(&body(&bytes), 3);
@@ -252,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_unpacked_than_was_announced() {
+    fn no_more_is_unpacked_than_announced() {
         let bomb = vec![0; 64 << 20];
         let frame = Bytes::from(zstd::bulk::compress(&bomb, 3).unwrap());
         for announced in [0, 100, (64 << 20) - 1, (64 << 20) + 1] {
@@ -265,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_stored_form_is_none() {
+    fn an_unknown_form_is_not_unpacked() {
         let Packed::One { content: bytes, compressed: true } = pack(&body(&[7; 2_000]), 3) else { panic!("shorter") };
         for wrong in [&b""[..], b"rubbish", &bytes[..bytes.len() - 1], &[&bytes[..], b"x"].concat()] {
             assert_eq!(unpack(&[Bytes::copy_from_slice(wrong)], 2_000), None);
@@ -274,7 +273,7 @@ mod tests {
         assert_eq!(unpack(&[Bytes::from_static(&[0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa8, 0x01, 0x00, 0x00])], 0), None);
     }
 
-    /// Bytes that a released version has stored.
+    /// Bytes that an earlier version stored.
     #[test]
     fn golden_form_of_zstd() {
         let golden: Vec<u8> = include_str!("golden/body-zstd.hex")
@@ -288,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn notes_are_read_as_they_were_written_and_others_are_not() {
+    fn a_note_reads_as_written_and_unknown_notes_do_not() {
         for (text, note) in [("zstd 29", Note::Zstd { length: 29 }), ("chunks 262180 31", Note::Chunks { lengths: vec![262_180, 31] })] {
             assert_eq!((Note::parse(text.as_bytes()), note.to_text().as_str()), (Some(note.clone()), text));
         }

@@ -1,11 +1,11 @@
-//! Heads and bodies that only those can read, and make, who have the key: AES-256-GCM.
+//! Encrypted heads and bodies: without the key they can neither be read nor made (AES-256-GCM).
 //!
 //! ```text
 //! u8  form (0xe1)     4 bytes  which key     12 bytes  random nonce            the ciphertext     16 bytes  tag
 //! ```
 //!
-//! The name of the value in Redis goes into the key that seals it, so that what is moved to another place does not open there, and so
-//! that the limit on random nonces (2^32 under one key) is one for each name.
+//! The key that seals a value is derived from the value's name in Redis. So a value that was moved to another name does not open there, and the limit
+//! on random nonces (2^32 under one key) holds for each name by itself.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::rand;
@@ -17,19 +17,19 @@ const FORM: u8 = 0xe1;
 const NAME: usize = 4;
 const BEFORE: usize = 1 + NAME + NONCE_LEN;
 
-/// What tells a key from others, and nothing of it.
+/// Identifies a key without revealing it.
 fn name(key: &SealKey) -> [u8; NAME] {
     let hash = blake3::derive_key("larder 2026 name of a store key", key.bytes());
     [hash[0], hash[1], hash[2], hash[3]]
 }
 
-/// The key for one place.
+/// The key for one name.
 fn key_at(key: &SealKey, place: &str) -> Option<LessSafeKey> {
     let key = blake3::keyed_hash(key.bytes(), place.as_bytes());
     UnboundKey::new(&AES_256_GCM, key.as_bytes()).ok().map(LessSafeKey::new)
 }
 
-/// What to store at this place for `content`; `None` where there is no randomness to be had.
+/// `content` sealed for this name; `None` if the system has no randomness.
 fn seal_now(keys: &SealKeys, place: &str, content: &[u8]) -> Option<Bytes> {
     let mut nonce = [0; NONCE_LEN];
     rand::fill(&mut nonce).ok()?;
@@ -48,7 +48,7 @@ fn seal_with(keys: &SealKeys, nonce: [u8; NONCE_LEN], place: &str, content: &[u8
     Some(Bytes::from(sealed))
 }
 
-/// What was sealed at this place; `None` if that was done with a key that is not here, or not at all.
+/// The content of a value that was sealed for this name; `None` if it was sealed with a key that is not here, or not at all.
 fn open_with(keys: &SealKeys, place: &str, sealed: Vec<u8>) -> Option<Bytes> {
     let named = &sealed.get(..BEFORE).filter(|before| before[0] == FORM)?[1..1 + NAME];
     let key = std::iter::once(&keys.key).chain(&keys.old_keys).find(|key| name(key) == named)?;
@@ -59,7 +59,7 @@ fn open_with(keys: &SealKeys, place: &str, sealed: Vec<u8>) -> Option<Bytes> {
     Some(Bytes::from(sealed).slice(BEFORE..BEFORE + length))
 }
 
-/// Seals a value for this place where there are keys.
+/// Seals a value for this name, if there are keys.
 pub(crate) fn seal(keys: Option<&SealKeys>, place: &str, content: Bytes) -> Result<Bytes, RemoteError> {
     match keys {
         Some(keys) => seal_now(keys, place, &content).ok_or(RemoteError::Refused),
@@ -67,7 +67,7 @@ pub(crate) fn seal(keys: Option<&SealKeys>, place: &str, content: Bytes) -> Resu
     }
 }
 
-/// Opens a value of this place; `None` if none of the keys opens it. With keys, a value that is not sealed is refused.
+/// Opens a value of this name; `None` if none of the keys opens it. With keys, a value that is not sealed is refused.
 pub(crate) fn open(keys: Option<&SealKeys>, place: &str, stored: Bytes) -> Option<Bytes> {
     match keys {
         Some(keys) => open_with(keys, place, stored.into()),
@@ -75,7 +75,7 @@ pub(crate) fn open(keys: Option<&SealKeys>, place: &str, stored: Bytes) -> Optio
     }
 }
 
-/// Whether a head could only be read with a key: no frame begins so.
+/// Whether a head is sealed: no frame begins with that byte.
 pub(crate) fn is_sealed(head: &[u8]) -> bool {
     head.first() == Some(&FORM)
 }
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sealed_opens_at_its_place_with_its_key_and_nowhere_else() {
+    fn a_sealed_value_opens_under_its_name_with_its_key_only() {
         let sealed = seal_now(&keys(1, &[]), "a", b"hello").unwrap().to_vec();
         let opens = |keys: SealKeys, place: &str, sealed: &[u8]| open_with(&keys, place, sealed.to_vec()).map(|bytes| bytes.to_vec());
         assert_eq!(opens(keys(1, &[]), "a", &sealed).as_deref(), Some(&b"hello"[..]));
@@ -110,14 +110,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_sealed_the_same_way_twice() {
+    fn the_same_content_is_sealed_differently_each_time() {
         let keys = keys(1, &[]);
         assert_ne!(seal_now(&keys, "a", b"hello"), seal_now(&keys, "a", b"hello"));
         assert!(is_sealed(&seal_now(&keys, "a", b"").unwrap()));
         assert_eq!(open_with(&keys, "a", seal_now(&keys, "a", b"").unwrap().to_vec()).as_deref(), Some(&b""[..]));
     }
 
-    /// Bytes that a released version has stored.
+    /// Bytes that an earlier version stored.
     #[test]
     fn golden_form() {
         let sealed = seal_with(&keys(7, &[]), [9; NONCE_LEN], "larder:{00}", b"hello").unwrap();

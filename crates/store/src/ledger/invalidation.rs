@@ -1,11 +1,11 @@
-//! An invalidation as plain data: what an operator, a write or another replica says is old.
+//! Invalidations as plain data, whether of an operator, a write or another replica.
 
 use serde::{Deserialize, Serialize};
 
-/// Everything that becomes old in one step.
+/// Targets that are invalidated in one step.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invalidation {
-    /// What becomes old; an entry that any of them names is concerned.
+    /// The targets. An entry is invalidated if any of them names it.
     pub targets: Vec<InvalidationTarget>,
     /// Stale from now on, but still served while one refresh runs; otherwise it is gone at once.
     #[serde(default)]
@@ -19,17 +19,17 @@ impl From<InvalidationTarget> for Invalidation {
 }
 
 impl Invalidation {
-    /// What is gone at once.
+    /// An invalidation after which the responses are gone.
     pub fn hard(targets: impl IntoIterator<Item = InvalidationTarget>) -> Self {
         Self { targets: targets.into_iter().collect(), soft: false }
     }
 
-    /// What is stale from now on.
+    /// An invalidation after which the responses are stale.
     pub fn soft(targets: impl IntoIterator<Item = InvalidationTarget>) -> Self {
         Self { targets: targets.into_iter().collect(), soft: true }
     }
 
-    /// What has this tag; `issue:*` stands for all that begin with `issue:`.
+    /// The responses with this tag; `issue:*` stands for all tags that begin with `issue:`.
     pub fn tag(tag: impl Into<String>) -> Self {
         InvalidationTarget::Tag(tag.into()).into()
     }

@@ -132,7 +132,7 @@ fn a_variant_in_use_stays_however_many_others_are_asked_for() {
     for (fetch, flavour) in flavours(1..=10 * MAX_VARIANTS) {
         found(find(&store, "/v", &accepting("hot"))).expect("the one in use").mark_asked();
         store.commit(variant("/v", &spec, flavour, fetch, NOW));
-        // Everybody may ask twice for a variant that nobody else wants.
+        // Two requests for one variant do not make it one in use.
         found(find(&store, "/v", &accepting(flavour))).expect("the latest").mark_asked();
     }
     assert!(found(find(&store, "/v", &accepting("hot"))).is_some());

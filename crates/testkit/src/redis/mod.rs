@@ -57,7 +57,7 @@ impl Redis {
     pub async fn start_program(program: &str, settings: &[&str]) -> Result<Self> {
         let folder = TempDir::new()?;
         let settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        // Between the moment a free port is found and the server takes it, somebody else may have.
+        // Another process may take the free port before the server does.
         let mut last = None;
         for _ in 0..5 {
             let address = free_address()?;
@@ -131,7 +131,7 @@ fn socket(folder: &TempDir) -> PathBuf {
     folder.path().join("redis.sock")
 }
 
-/// A port that nobody listens on now.
+/// A port without a listener.
 fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }

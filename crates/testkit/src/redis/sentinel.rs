@@ -21,29 +21,29 @@ pub struct RedisSentinels {
 }
 
 impl RedisSentinels {
-    /// Starts them, and waits until the sentinels know everybody.
+    /// Starts them, and waits until the sentinels know each other and both servers.
     pub async fn start() -> Result<Self> {
         let master = Redis::start().await?;
-        let place = master.address();
+        let address = master.address();
         let replica =
-            Redis::start_with(&["--replicaof", &format!("{} {}", place.ip(), place.port()), "--repl-diskless-sync-delay", "0"]).await?;
+            Redis::start_with(&["--replicaof", &format!("{} {}", address.ip(), address.port()), "--repl-diskless-sync-delay", "0"]).await?;
         super::replicates(&replica).await?;
         let mut sentinels = Vec::new();
         for _ in 0..3 {
-            sentinels.push(sentinel(place).await?);
+            sentinels.push(sentinel(address).await?);
         }
         let all = Self { servers: vec![master, replica], sentinels };
-        all.know_everybody().await?;
+        all.know_all_servers().await?;
         Ok(all)
     }
 
-    async fn know_everybody(&self) -> Result<()> {
+    async fn know_all_servers(&self) -> Result<()> {
         for (address, ..) in &self.sentinels {
             let knows = || async {
                 let info = command(*address, &["INFO", "sentinel"]).await?;
                 Ok(info.contains("status=ok").then_some(()).filter(|()| info.contains("slaves=1,sentinels=3")))
             };
-            eventually("waiting for the sentinels to know everybody", knows).await?;
+            eventually("waiting for the sentinels to know all servers", knows).await?;
         }
         Ok(())
     }

@@ -204,7 +204,7 @@ mod tests {
         let (mut body, progress) = upload(First(Some(Bytes::from_static(b"x")), Slow::of(0, 0)));
         let work = async {
             body.frame().await.expect("frame").expect("data");
-            // What is there of it waits to be written, so nobody asks for more.
+            // The bytes that are there wait to be written, so no more are asked for.
             tokio::time::sleep(Duration::from_secs(25)).await;
         };
         assert!(within(AT_LEAST_1_KIB, progress.as_deref(), pin!(work)).await.is_ok());

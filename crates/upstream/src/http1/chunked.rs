@@ -1,5 +1,5 @@
-//! The chunked transfer coding (RFC 9112 §7.1), decoded as strictly as it is defined: what two readers could read in two ways is an
-//! error.
+//! The chunked transfer coding (RFC 9112 §7.1), decoded as strictly as it is defined: content that two readers could read in two ways is
+//! an error.
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
@@ -92,7 +92,7 @@ impl Chunks {
         data
     }
 
-    /// "chunk-size [ chunk-ext ] CRLF"; a bare LF ends no line here (§2.2), since somebody else might not see that end.
+    /// "chunk-size [ chunk-ext ] CRLF"; a bare LF ends no line here (§2.2), since another reader might not see that end.
     fn size(&mut self, input: &mut BytesMut) -> Result<Option<u64>, Malformed> {
         let Some(end) = memchr::memchr(b'\n', input) else {
             let may_come_to_something = input.len() <= MAX_BYTES && input.first().is_none_or(u8::is_ascii_hexdigit);

@@ -1,4 +1,4 @@
-//! The memory for bodies under way.
+//! The memory budget for bodies in flight.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Log, PATIENCE};
+use super::{Log, MAX_STALL};
 use crate::clock::timer_now;
 
-/// Between two looks for stalled readers, at least.
+/// Minimum time between two searches for stalled readers.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 
-/// Bodies that are read although they are not stored any more may take so many times the limit while their readers get on: with it, half of
-/// the capacity.
+/// Bodies that are no longer stored may be read within this many times the limit, while their readers make progress. Together with the limit it is
+/// half of the capacity.
 const MAX_DEPARTED: u64 = 3;
 
-/// Bytes held by all logs, and the most they may hold together.
+/// Bytes that all logs hold, and their maximum.
 #[derive(Debug)]
 pub(crate) struct InFlight {
     held: AtomicU64,
@@ -26,11 +26,11 @@ pub(crate) struct InFlight {
     logs: Mutex<Logs>,
 }
 
-/// All logs there are, so that they can be looked through.
+/// All logs, for the search for stalled readers.
 #[derive(Debug, Default)]
 struct Logs {
     all: Vec<Weak<Log>>,
-    /// As many as there are twice, when those that are gone were last taken out.
+    /// Twice the number of logs at the last removal of those that had ended.
     clean_at: usize,
     looked: Option<Instant>,
 }
@@ -44,23 +44,22 @@ impl InFlight {
         self.held.load(Ordering::Relaxed)
     }
 
-    /// Bytes that are held from now on, until they are taken off again.
+    /// Adds bytes, until they are removed again.
     pub(crate) fn add(&self, bytes: u64) {
         self.held.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Takes off what was added.
+    /// Removes bytes that were added.
     pub(crate) fn take_off(&self, bytes: u64) {
         self.held.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Whether the budget for bodies in flight is used up.
+    /// Whether the budget is used up.
     pub(crate) fn is_full(&self) -> bool {
         self.held() >= self.limit
     }
 
-    /// As [`Self::is_full`], after what [`Self::look`] does: readers that take nothing may not keep the bodies of all others from
-    /// being stored.
+    /// As [`Self::is_full`], after [`Self::look`]: stalled readers must not keep other bodies from being stored.
     pub(crate) fn stays_full(&self) -> bool {
         if !self.is_full() {
             return false;
@@ -69,8 +68,8 @@ impl InFlight {
         self.is_full()
     }
 
-    /// Looks through all logs, where it is time to. While the budget is used up, it cuts off the readers that have taken nothing for
-    /// [`super::PATIENCE`] of what is held for them alone.
+    /// Searches all logs for stalled readers, if the last search is long enough ago. While the budget is used up, it cuts off readers that have
+    /// taken nothing for [`super::MAX_STALL`] of the pieces that are held for them only.
     pub(crate) fn look(&self) {
         let Some(logs) = self.due() else { return };
         if self.is_full() {
@@ -79,13 +78,13 @@ impl InFlight {
         self.departed.store(self.bound_departed(&logs), Ordering::Relaxed);
     }
 
-    /// Bytes of bodies that are read although they are not stored any more, as of the last look.
+    /// Bytes of bodies that are read but no longer stored, as of the last search.
     pub(crate) fn departed(&self) -> u64 {
         self.departed.load(Ordering::Relaxed)
     }
 
-    /// What readers keep in memory of bodies that are not stored any more, after those were cut off that take too much: beyond the limit
-    /// who has taken nothing for [`super::PATIENCE`], and beyond [`MAX_DEPARTED`] times that who has waited longest.
+    /// Bytes that readers keep in memory of bodies that are no longer stored, after readers were cut off that keep too much: beyond the limit those
+    /// that have taken nothing for [`super::MAX_STALL`], and beyond [`MAX_DEPARTED`] times the limit those that have waited longest.
     fn bound_departed(&self, logs: &[Arc<Log>]) -> u64 {
         let mut departed: Vec<_> = logs.iter().filter_map(|log| Some((log, log.lock().departed()?))).collect();
         departed.sort_by_key(|(_, (.., idle))| *idle);
@@ -98,7 +97,7 @@ impl InFlight {
         }
         while bytes > self.limit
             && let Some((log, (place, length, idle))) = departed.pop()
-            && (idle >= PATIENCE || bytes > MAX_DEPARTED * self.limit)
+            && (idle >= MAX_STALL || bytes > MAX_DEPARTED * self.limit)
         {
             log.lock().let_go();
             let left = readers.entry(place).and_modify(|count| *count -= 1).or_default();
@@ -107,7 +106,7 @@ impl InFlight {
         bytes
     }
 
-    /// The logs to look through, where it is time to.
+    /// The logs to search, if the last search is long enough ago.
     fn due(&self) -> Option<Vec<Arc<Log>>> {
         let mut logs = self.logs();
         let now = timer_now();

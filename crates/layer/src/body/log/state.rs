@@ -1,4 +1,4 @@
-//! What a log holds, and where its readers are.
+//! The pieces of a body log and the positions of its readers.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,50 +10,50 @@ use http::HeaderMap;
 use larder_store::StoredBody;
 use tokio::time::Instant;
 
-use super::{InFlight, Item, LEAD, PATIENCE, WINDOW};
+use super::{InFlight, Item, LEAD, MAX_STALL, WINDOW};
 use crate::clock::timer_now;
 use crate::error::BodyError;
 
-/// Frames below this, in bytes, are put together: each would keep the read buffer that it is a slice of, and a place in the log.
+/// Frames shorter than this are joined, in bytes: each would keep the read buffer that it is a slice of, and an element of the log.
 const SMALL: usize = 4 * 1024;
 
 /// See [`super`].
 #[derive(Debug)]
 pub(super) struct State {
     pieces: VecDeque<Piece>,
-    /// The number of `pieces[0]`.
+    /// Number of `pieces[0]`, counted from the start of the body.
     first: usize,
-    /// Bytes in the pieces.
+    /// Total bytes of the pieces.
     pub(super) held: u64,
     pub(super) keeping: bool,
-    /// In place of the pieces, once it is stored.
+    /// The stored body, which replaces the pieces once it is committed.
     stored: Option<StoredBody>,
     pub(super) end: Option<End>,
-    /// Slots are reused; a reader knows its own.
+    /// One slot a reader; slots are reused.
     pub(super) readers: Vec<Option<ReaderPosition>>,
     writer: Option<Waker>,
-    /// Since when the writer has been waiting while a reader waits for it.
+    /// When the writer began to wait for room while a reader waited for the writer.
     held_up_since: Option<Instant>,
 }
 
-/// One frame, or several small ones.
+/// One frame, or several small ones joined.
 #[derive(Debug)]
 enum Piece {
     Frame(Bytes),
     Small(BytesMut),
 }
 
-/// How far a reader has come.
+/// A reader's position.
 #[derive(Debug)]
 pub(super) struct ReaderPosition {
-    /// The piece it is in, and how much of that it has.
+    /// The current piece, and the bytes of it that the reader has taken.
     next: usize,
     within: usize,
-    /// Bytes it has altogether.
+    /// Total bytes that the reader has taken.
     taken: u64,
-    /// Since when it has left what there is for it.
+    /// When it last took something, if there is more for it to take.
     idle_since: Instant,
-    /// For how long others have waited while it was behind.
+    /// Total time that others have waited while this reader was behind.
     held_up: Duration,
     told_trailers: bool,
     waker: Option<Waker>,
@@ -92,12 +92,12 @@ impl Piece {
     fn from(&self, start: usize) -> Bytes {
         match self {
             Self::Frame(frame) => frame.slice(start..),
-            // More may come behind it.
+            // Another small frame may be joined to it.
             Self::Small(small) => Bytes::copy_from_slice(&small[start..]),
         }
     }
 
-    /// Takes a small frame in, behind other small ones.
+    /// Joins a small frame to the small ones before it.
     fn join(&mut self, frame: &[u8]) {
         if let Self::Frame(before) = self {
             *self = Self::Small(BytesMut::from(&before[..]));
@@ -117,22 +117,22 @@ impl State {
     pub(super) fn push(&mut self, frame: Bytes) {
         self.held += frame.len() as u64;
         let last = self.last();
-        for place in self.readers.iter_mut().flatten().filter(|place| place.next == last) {
-            place.idle_since = timer_now();
+        for position in self.readers.iter_mut().flatten().filter(|position| position.next == last) {
+            position.idle_since = timer_now();
         }
         match self.pieces.back_mut().filter(|piece| frame.len() < SMALL && piece.bytes().len() < SMALL) {
             None => self.pieces.push_back(Piece::Frame(frame)),
             Some(piece) => {
                 let before = piece.bytes().len();
                 piece.join(&frame);
-                for place in self.readers.iter_mut().flatten().filter(|place| place.next == last) {
-                    (place.next, place.within) = (last - 1, before);
+                for position in self.readers.iter_mut().flatten().filter(|position| position.next == last) {
+                    (position.next, position.within) = (last - 1, before);
                 }
             }
         }
     }
 
-    /// The number of the piece that is not there yet.
+    /// Number of the next piece to be written.
     fn last(&self) -> usize {
         self.first + self.pieces.len()
     }
@@ -156,14 +156,14 @@ impl State {
             return None;
         }
         let (idle_since, held_up) = (timer_now(), Duration::ZERO);
-        let place = Some(ReaderPosition { next: 0, within: 0, taken: 0, idle_since, held_up, told_trailers: false, waker: None });
+        let position = Some(ReaderPosition { next: 0, within: 0, taken: 0, idle_since, held_up, told_trailers: false, waker: None });
         match self.readers.iter().position(Option::is_none) {
             Some(slot) => {
-                self.readers[slot] = place;
+                self.readers[slot] = position;
                 Some(slot)
             }
             None => {
-                self.readers.push(place);
+                self.readers.push(position);
                 Some(self.readers.len() - 1)
             }
         }
@@ -174,7 +174,7 @@ impl State {
     }
 
     pub(super) fn wake_readers(&mut self) {
-        self.readers.iter_mut().flatten().filter_map(|place| place.waker.take()).for_each(Waker::wake);
+        self.readers.iter_mut().flatten().filter_map(|position| position.waker.take()).for_each(Waker::wake);
     }
 
     pub(super) fn wake_writer(&mut self) {
@@ -183,37 +183,37 @@ impl State {
         }
     }
 
-    /// What comes next for the reader in this slot.
+    /// The next step for the reader in this slot.
     pub(super) fn poll_next(&mut self, slot: usize, cx: &mut Context<'_>) -> Poll<Option<Result<Item, BodyError>>> {
-        let Some(Some(place)) = self.readers.get_mut(slot) else {
+        let Some(Some(position)) = self.readers.get_mut(slot) else {
             return Poll::Ready(Some(Err(BodyError::Outrun)));
         };
-        place.idle_since = timer_now();
+        position.idle_since = timer_now();
         let piece = match &self.stored {
-            Some(body) => body.rest_of_segment(place.taken),
-            None => self.pieces.get(place.next.wrapping_sub(self.first)).map(|piece| piece.from(place.within)),
+            Some(body) => body.rest_of_segment(position.taken),
+            None => self.pieces.get(position.next.wrapping_sub(self.first)).map(|piece| piece.from(position.within)),
         };
         if let Some(piece) = piece {
-            place.taken += piece.len() as u64;
-            (place.next, place.within) = (place.next + 1, 0);
+            position.taken += piece.len() as u64;
+            (position.next, position.within) = (position.next + 1, 0);
             return Poll::Ready(Some(Ok(Item::Data(piece))));
         }
         match &self.end {
             None => {
-                place.waker = Some(cx.waker().clone());
-                // From now on it is held up by those behind it.
+                position.waker = Some(cx.waker().clone());
+                // From now on the readers behind it hold it up.
                 self.wake_writer();
                 Poll::Pending
             }
             Some(End::Broken(error)) => Poll::Ready(Some(Err(error.clone()))),
-            Some(End::Complete(Some(trailers))) if !std::mem::replace(&mut place.told_trailers, true) => {
+            Some(End::Complete(Some(trailers))) if !std::mem::replace(&mut position.told_trailers, true) => {
                 Poll::Ready(Some(Ok(Item::Trailers(HeaderMap::clone(trailers)))))
             }
             Some(End::Complete(_)) => Poll::Ready(None),
         }
     }
 
-    /// Drops what all readers have passed. Only in a window.
+    /// Drops the pieces that all readers have taken. Only in a window.
     pub(super) fn trim(&mut self, in_flight: &InFlight) {
         if self.keeping {
             return;
@@ -234,23 +234,23 @@ impl State {
         }
     }
 
-    /// Whether a window takes more.
+    /// Whether the window has room.
     pub(super) fn has_room(&self, in_flight: &InFlight) -> bool {
         match self.is_awaited() {
-            // One read from the origin after the other.
+            // One read from the origin at a time.
             _ if in_flight.is_full() => self.held == 0,
             true => self.held < LEAD,
             false => self.held < WINDOW,
         }
     }
 
-    /// Whether a reader has read everything.
+    /// Whether some reader has taken everything.
     fn is_awaited(&self) -> bool {
         let last = self.last();
-        self.readers.iter().flatten().any(|place| place.next >= last)
+        self.readers.iter().flatten().any(|position| position.next >= last)
     }
 
-    /// The writer waits for room.
+    /// Notes that the writer waits for room.
     pub(super) fn wait(&mut self, cx: &mut Context<'_>) {
         self.writer = Some(cx.waker().clone());
         self.held_up_since = if self.is_awaited() { self.held_up_since.or_else(|| Some(timer_now())) } else { None };
@@ -258,40 +258,40 @@ impl State {
 
     fn behind(&mut self) -> impl Iterator<Item = &mut ReaderPosition> {
         let last = self.last();
-        self.readers.iter_mut().flatten().filter(move |place| place.next < last)
+        self.readers.iter_mut().flatten().filter(move |position| position.next < last)
     }
 
-    /// What is left of the patience with the slowest readers, while others wait for them.
-    pub(super) fn patience_left(&mut self) -> Duration {
+    /// Time that the slowest readers have left, while others wait for them.
+    pub(super) fn stall_left(&mut self) -> Duration {
         if !self.is_awaited() {
-            return PATIENCE;
+            return MAX_STALL;
         }
         let slowest = self.slowest();
-        let used = self.behind().filter(|place| Some(place.next) == slowest).map(|place| place.held_up).max();
-        PATIENCE.saturating_sub(used.unwrap_or_default())
+        let used = self.behind().filter(|position| Some(position.next) == slowest).map(|position| position.held_up).max();
+        MAX_STALL.saturating_sub(used.unwrap_or_default())
     }
 
-    /// The piece that the slowest reader is in.
+    /// Number of the piece that the slowest reader is in.
     fn slowest(&self) -> Option<usize> {
-        self.readers.iter().flatten().map(|place| place.next).min()
+        self.readers.iter().flatten().map(|position| position.next).min()
     }
 
-    /// All that are behind have held up those who wait.
+    /// Adds the time of the wait that ends now to all readers that were behind.
     pub(super) fn charge(&mut self) {
         if let Some(since) = self.held_up_since.take() {
             let waited = since.elapsed();
-            self.behind().for_each(|place| place.held_up += waited);
+            self.behind().for_each(|position| position.held_up += waited);
         }
     }
 
-    /// Cuts off who has used up the patience of others, the slowest first, until there is room for those.
+    /// Cuts off readers that have used up their time, the slowest first, until there is room for the others.
     pub(super) fn cut_off_behind(&mut self, in_flight: &InFlight) {
         while self.is_awaited() && !self.has_room(in_flight) {
             let slowest = self.slowest();
             let slots = self
                 .readers
                 .iter_mut()
-                .filter(|slot| slot.as_ref().is_some_and(|place| Some(place.next) == slowest && place.held_up >= PATIENCE));
+                .filter(|slot| slot.as_ref().is_some_and(|position| Some(position.next) == slowest && position.held_up >= MAX_STALL));
             if slots.map(|slot| *slot = None).count() == 0 {
                 return;
             }
@@ -299,28 +299,28 @@ impl State {
         }
     }
 
-    /// The body that is in memory for its readers alone: where it is, its length, and for how long none of them has taken anything.
+    /// The body that only its readers keep in memory: its address, its length, and for how long none of them has taken anything.
     pub(super) fn departed(&self) -> Option<(usize, u64, Duration)> {
         let body = self.stored.as_ref().filter(|body| !body.is_kept())?;
-        let idle = self.readers.iter().flatten().map(|place| place.idle_since.elapsed()).min();
+        let idle = self.readers.iter().flatten().map(|position| position.idle_since.elapsed()).min();
         Some((body.address()?, body.len(), idle.unwrap_or(Duration::MAX)))
     }
 
-    /// Cuts all readers off, and lets the body go.
+    /// Cuts all readers off and drops the body.
     pub(super) fn let_go(&mut self) {
         self.readers.fill_with(|| None);
         (self.stored, self.keeping) = (None, false);
     }
 
-    /// Cuts off who has taken nothing for too long of what is held for readers alone, and drops it.
+    /// Cuts off readers that have taken nothing for too long of pieces that are held for readers only, and drops those pieces.
     pub(super) fn cut_off_stalled(&mut self, in_flight: &InFlight) {
-        // What may still be stored is held for that.
+        // The pieces of a body that may still be stored are held for that.
         if self.held == 0 || (self.keeping && self.end.is_none()) {
             return;
         }
         let last = self.last();
         for slot in &mut self.readers {
-            if slot.as_ref().is_some_and(|place| place.next < last && place.idle_since.elapsed() >= PATIENCE) {
+            if slot.as_ref().is_some_and(|position| position.next < last && position.idle_since.elapsed() >= MAX_STALL) {
                 *slot = None;
             }
         }

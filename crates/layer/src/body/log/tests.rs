@@ -120,7 +120,7 @@ fn a_body_of_tiny_frames_takes_little_more_than_its_bytes() {
 }
 
 #[test]
-fn a_slow_reader_slows_nobody_while_the_body_is_kept() {
+fn a_slow_reader_slows_no_other_while_the_body_is_kept() {
     let (writer, handle, _) = log();
     let _slow = handle.reader();
     writer.append(frame(4 * LEAD));
@@ -156,7 +156,7 @@ fn a_window_drops_what_all_have_read_and_waits_for_the_slowest() {
     let (mut fast, mut slow) = (handle.reader().expect("kept"), handle.reader().expect("kept"));
     writer.append(frame(LEAD));
     writer.stop_keeping();
-    assert!(handle.reader().is_none(), "nobody can join in the middle");
+    assert!(handle.reader().is_none(), "a reader cannot join in the middle");
     data(&mut fast);
     assert_eq!(has_room(&writer), Poll::Pending);
     data(&mut slow);
@@ -201,7 +201,7 @@ fn over_the_budget_a_window_takes_one_frame_after_the_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn readers_stalled_at_many_places_share_one_patience() {
+async fn readers_stalled_at_many_places_share_one_time_limit() {
     let (writer, handle, in_flight) = log();
     let mut waiting = handle.reader().expect("kept");
     let mut stalled: Vec<_> = (0..10).map(|_| handle.reader().expect("kept")).collect();
@@ -220,13 +220,13 @@ async fn readers_stalled_at_many_places_share_one_patience() {
         writer.append(frame(LEAD / 10 + 1));
         all(&mut waiting);
     }
-    assert_eq!(began.elapsed().as_secs(), PATIENCE.as_secs());
+    assert_eq!(began.elapsed().as_secs(), MAX_STALL.as_secs());
     assert!(stalled.iter_mut().all(is_cut_off));
     assert_eq!(in_flight.held(), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_takes_a_little_now_and_then_has_the_same_patience() {
+async fn a_reader_that_takes_a_little_now_and_then_has_the_same_time_limit() {
     let (writer, handle, _) = log();
     let (mut ahead, mut slow) = (handle.reader().expect("kept"), handle.reader().expect("kept"));
     for _ in 0..LEAD / WINDOW {
@@ -246,36 +246,36 @@ async fn a_reader_that_takes_a_little_now_and_then_has_the_same_patience() {
         }
         writer.append(frame(WINDOW));
         all(&mut ahead);
-        assert!(began.elapsed() <= 2 * PATIENCE, "it has held up another for too long");
+        assert!(began.elapsed() <= 2 * MAX_STALL, "it has held up another for too long");
     }
-    assert!(began.elapsed() <= 2 * PATIENCE, "{:?}", began.elapsed());
+    assert!(began.elapsed() <= 2 * MAX_STALL, "{:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_reader_with_nobody_before_it_may_take_its_time() {
+async fn a_slow_reader_that_holds_no_other_up_has_no_time_limit() {
     let (writer, handle, _) = log();
     let mut slow = handle.reader().expect("kept");
     writer.append(frame(WINDOW));
     writer.stop_keeping();
-    assert!(tokio::time::timeout(10 * PATIENCE, writer.room()).await.is_err());
+    assert!(tokio::time::timeout(10 * MAX_STALL, writer.room()).await.is_err());
     data(&mut slow);
     assert!(writer.room().await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn patience_begins_when_somebody_is_held_up() {
+async fn the_time_limit_begins_when_a_reader_is_held_up() {
     let (writer, handle, _) = log();
     let (mut ahead, mut slow) = (handle.reader().expect("kept"), handle.reader().expect("kept"));
     writer.append(frame(LEAD));
     writer.stop_keeping();
-    assert!(tokio::time::timeout(PATIENCE / 2, writer.room()).await.is_err());
+    assert!(tokio::time::timeout(MAX_STALL / 2, writer.room()).await.is_err());
     data(&mut ahead);
-    assert!(tokio::time::timeout(PATIENCE - Duration::from_secs(1), writer.room()).await.is_err());
+    assert!(tokio::time::timeout(MAX_STALL - Duration::from_secs(1), writer.room()).await.is_err());
     assert!(!is_cut_off(&mut slow));
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_budget_is_used_up_who_takes_nothing_is_cut_off() {
+async fn while_the_budget_is_used_up_a_stalled_reader_is_cut_off() {
     let in_flight = Arc::new(InFlight::new(3000));
     let [(window, mut stalled), (over, mut unread), (kept, mut late), (moving, mut read)] = std::array::from_fn(|_| {
         let (writer, handle) = body_log(Arc::clone(&in_flight));
@@ -287,7 +287,7 @@ async fn while_the_budget_is_used_up_who_takes_nothing_is_cut_off() {
     moving.stop_keeping();
     over.complete(None);
     assert!(in_flight.stays_full());
-    tokio::time::advance(PATIENCE).await;
+    tokio::time::advance(MAX_STALL).await;
     data(&mut read);
     moving.append(frame(1000));
     assert!(!in_flight.stays_full());
@@ -303,7 +303,7 @@ async fn a_reader_that_waited_for_the_origin_is_not_stalled() {
     let mut reader = handle.reader().expect("kept");
     writer.stop_keeping();
     assert!(next(&mut reader).is_pending());
-    tokio::time::advance(10 * PATIENCE).await;
+    tokio::time::advance(10 * MAX_STALL).await;
     writer.append(frame(1000));
     assert!(in_flight.stays_full());
     assert!(!is_cut_off(&mut reader));
