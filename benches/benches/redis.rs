@@ -12,7 +12,7 @@ use larder_semantics::{
     FreshnessLifetime, HeadFlags, KeyBuffer, KeyRules, LifetimeSource, PrimaryKey, StoredFields, StoredHead, Target, Timestamp,
 };
 use larder_store::{BodyBuilder, LeaseTerms, LoadRequest, Loaded, Position, RemoteError, RemoteStore, StoredResponse, Tag, Write};
-use larder_testkit::patience::eventually;
+use larder_testkit::wait::eventually;
 use larder_testkit::{Redis, Result};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use rustix::process::Signal;

@@ -10,7 +10,7 @@ use http::header::{HOST, HeaderValue};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty, Full};
 use larder_tower::clock::Clock;
-use larder_tower::{Cache, CacheResult, CacheService, Caller, MayBypass, RequestBody, RouteRules};
+use larder_tower::{Cache, CacheResult, CacheService, EffectiveTarget, MayBypass, RequestBody, RouteRules};
 use tower_service::Service;
 
 use crate::sample;
@@ -65,7 +65,7 @@ pub fn fill(cache: &CacheService<Origin>, keys: usize) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         for key in 0..keys {
-            let served = cache.serve(request(key), Caller::default(), |_| ()).await.expect("an answer");
+            let served = cache.serve(request(key), EffectiveTarget::default(), |_| ()).await.expect("an answer");
             served.response.into_body().collect().await.expect("a body");
         }
     });
@@ -76,7 +76,7 @@ pub fn fill(cache: &CacheService<Origin>, keys: usize) {
 /// # Panics
 /// If it is not a hit, ready at once.
 pub fn hit(cache: &CacheService<Origin>, request: Request<Empty<Bytes>>) {
-    let future = pin!(cache.serve(request, Caller::default(), |_| ()));
+    let future = pin!(cache.serve(request, EffectiveTarget::default(), |_| ()));
     match future.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(Ok(served)) => assert_eq!(served.outcome.result, CacheResult::Hit),
         _ => panic!("a hit is ready at once"),
@@ -89,7 +89,7 @@ pub fn hit(cache: &CacheService<Origin>, request: Request<Empty<Bytes>>) {
 /// If it is not a miss, or has to wait for anything.
 pub fn miss(cache: &CacheService<Origin>, request: Request<Empty<Bytes>>) {
     let future = pin!(async {
-        let served = cache.serve(request, Caller::default(), |_| ()).await.expect("an answer");
+        let served = cache.serve(request, EffectiveTarget::default(), |_| ()).await.expect("an answer");
         assert_eq!(served.outcome.result, CacheResult::Miss);
         served.response.into_body().collect().await.expect("a body");
     });

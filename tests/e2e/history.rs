@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use faults::Faults;
 use larder_testkit::faults::FaultProxy;
-use larder_testkit::patience::eventually;
+use larder_testkit::wait::eventually;
 use larder_testkit::{Answer, Client, Error, Larder, Origin, Redis, Response, Result};
 use rustix::process::Signal;
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! Hits over HTTP/1.1 are written past hyper; nobody may see which of the two has written.
 
-use larder_testkit::{Answer, Client, Larder, Origin, Response, Result, patience};
+use larder_testkit::{Answer, Client, Larder, Origin, Response, Result, wait};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -20,7 +20,7 @@ async fn filled(origin: &Origin, targets: &[&str]) -> Result<Larder> {
 /// Waits until no connection is taken any more: the server has begun to stop.
 async fn closed(larder: &Larder) -> Result<()> {
     let refused = || async { Ok(Client::connect(larder.address()).await.err()) };
-    patience::eventually("waiting for the listener to close", refused).await.map(|_| ())
+    wait::eventually("waiting for the listener to close", refused).await.map(|_| ())
 }
 
 /// All of a response but the seconds in it, which may pass between two of them.
@@ -104,7 +104,7 @@ async fn rfc9110_9_3_2_a_response_to_head_has_no_content_whoever_writes_it() -> 
             stream.write_all(format!("HEAD {target} HTTP/1.1\r\nHost: {host}\r\n{of_head}\r\n{get}").as_bytes()).await?;
             stream.shutdown().await?;
             let mut answers = String::new();
-            patience::within("reading both responses", stream.read_to_string(&mut answers)).await??;
+            wait::within("reading both responses", stream.read_to_string(&mut answers)).await??;
             let [head, next, body] = answers.splitn(3, "\r\n\r\n").collect::<Vec<_>>()[..] else { panic!("not two heads: {answers}") };
             for head in [head, next] {
                 let fields = head.to_ascii_lowercase();

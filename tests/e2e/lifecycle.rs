@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use larder_testkit::larder::{command, config};
-use larder_testkit::{Answer, Client, Error, Larder, Origin, Result, patience};
+use larder_testkit::{Answer, Client, Error, Larder, Origin, Result, wait};
 
 #[tokio::test]
 async fn health_is_told_on_the_admin_listener_only() -> Result<()> {
@@ -33,7 +33,7 @@ async fn sigterm_drains_what_is_in_flight_and_ends_with_0() -> Result<()> {
     larder.terminate()?;
     idle.closed().await?;
     let refused = || async { Ok(Client::connect(larder.address()).await.err()) };
-    patience::eventually("waiting for the listener to close", refused).await?;
+    wait::eventually("waiting for the listener to close", refused).await?;
     origin.gate("middle").open();
     let response = client.finish().await?;
     assert!(response.complete);
@@ -52,7 +52,7 @@ async fn a_stop_goes_on_accepting_for_drain_delay_and_a_second_signal_ends_it() 
     kept.exchange("GET", "/a", &[], "").await?;
     larder.terminate()?;
     let draining = || async { Ok((larder.admin("/readyz").await?.status == 503).then_some(())) };
-    patience::eventually("waiting for /readyz to say that it drains", draining).await?;
+    wait::eventually("waiting for /readyz to say that it drains", draining).await?;
     assert!(larder.admin("/readyz").await?.text().contains("draining"));
     assert_eq!(larder.get("/a").await?.text(), "a", "a new connection is accepted");
     assert_eq!(kept.exchange("GET", "/a", &[], "").await?.header("connection"), None, "an old one is kept");
@@ -87,7 +87,7 @@ async fn lifetime_becomes(larder: &Larder, seconds: u32) -> Result<()> {
         let target = format!("/probe?{seconds}={number}");
         async move { Ok((larder.get(&target).await?.header("cache-control") == Some(&format!("max-age={seconds}"))).then_some(())) }
     };
-    patience::eventually("waiting for the new config", probe).await
+    wait::eventually("waiting for the new config", probe).await
 }
 
 fn answering() -> impl Fn(&Origin) {
@@ -212,7 +212,7 @@ async fn larder_ready_says_whether_traffic_is_welcome() -> Result<()> {
     assert_eq!(ready(&["--admin", &admin])?, (Some(0), "ready".to_owned()));
     larder.terminate()?;
     let draining = || async { Ok((larder.admin("/readyz").await?.status == 503).then_some(())) };
-    patience::eventually("waiting for /readyz to say that it drains", draining).await?;
+    wait::eventually("waiting for /readyz to say that it drains", draining).await?;
     assert_eq!(ready(&[])?, (Some(1), "draining".to_owned()));
     for wrong in [&["--admin"][..], &["--timeout", "soon"], &["--nonsense"]] {
         assert_eq!(ready(wrong)?, (Some(2), String::new()), "{wrong:?}");

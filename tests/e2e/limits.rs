@@ -1,6 +1,6 @@
 //! Clients that take too much or too long are held within bounds.
 
-use larder_testkit::{Answer, Larder, Origin, Result, patience};
+use larder_testkit::{Answer, Larder, Origin, Result, wait};
 
 #[tokio::test]
 async fn a_head_that_is_sent_too_slowly_is_408() -> Result<()> {
@@ -45,7 +45,7 @@ async fn too_many_connections_are_refused_until_some_end() -> Result<()> {
     third.closed().await?;
     kept.clear();
     let served = || async { Ok(larder.get("/a").await.ok().filter(|response| response.status == 200)) };
-    patience::eventually("waiting for a free place", served).await.map(drop)
+    wait::eventually("waiting for a free place", served).await.map(drop)
 }
 
 /// Nor is a client whose events are rare, however short the time.
@@ -62,7 +62,7 @@ async fn a_client_that_takes_nothing_of_its_answer_is_disconnected() -> Result<(
     stuck.send("GET", "/endless", &[], "").await?;
     larder.metric_reaches("larder_client_connections", &[], 2.0).await?;
     let one = || async { Ok((larder.metric("larder_client_connections", &[]).await? <= 1.0).then_some(())) };
-    patience::eventually("waiting for the end of the connection", one).await?;
+    wait::eventually("waiting for the end of the connection", one).await?;
     origin.gate("two").open();
     let events = events.finish().await?;
     assert!(events.complete && events.text() == "onetwo", "{events:?}");
@@ -130,6 +130,6 @@ async fn a_tunnel_that_is_quiet_is_closed_on_both_sides() -> Result<()> {
     assert_eq!(client.read_raw(5).await?, b"hello");
     client.closed().await?;
     let ended = || async { Ok((larder.metric("larder_client_connections", &[]).await? == 0.0).then_some(())) };
-    patience::eventually("waiting for the end of the connection", ended).await?;
+    wait::eventually("waiting for the end of the connection", ended).await?;
     origin.wait_for_end(0).await
 }

@@ -1,7 +1,7 @@
 //! Purges across replicas that share a Redis: from any of them, and from applications that know only Redis.
 
 use larder_testkit::larder::command;
-use larder_testkit::patience::eventually;
+use larder_testkit::wait::eventually;
 use larder_testkit::{Answer, Client, Larder, Origin, Redis, Response, Result};
 use serde_json::{Value, json};
 

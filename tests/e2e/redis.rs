@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use larder_testkit::faults::FaultProxy;
 use larder_testkit::larder::{command, config};
-use larder_testkit::patience::eventually;
 use larder_testkit::process::Process;
+use larder_testkit::wait::eventually;
 use larder_testkit::{Answer, Client, Error, Larder, Origin, Redis, Response, Result};
 use rustix::process::Signal;
 

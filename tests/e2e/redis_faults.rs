@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder_testkit::faults::{Fault, FaultProxy};
-use larder_testkit::patience::eventually;
+use larder_testkit::wait::eventually;
 use larder_testkit::{Answer, Error, Larder, Origin, Redis, RedisSentinels, Result};
 use rustix::process::Signal;
 

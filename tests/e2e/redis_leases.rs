@@ -154,7 +154,7 @@ async fn a_holder_that_is_killed_or_stopped_is_waited_for_no_longer_than_its_sil
 }
 
 #[tokio::test]
-async fn an_origin_slower_than_the_patience_is_asked_once_by_each_replica_and_the_first_answer_is_for_all() -> Result<()> {
+async fn an_origin_slower_than_the_wait_is_asked_once_by_each_replica_and_the_first_answer_is_for_all() -> Result<()> {
     let (origin, redis) = (Origin::start().await?, Redis::start().await?);
     origin.once("GET", "/a", Answer::ok().header("Content-Length", "5").wait("first").part("first"));
     origin.times(2, "GET", "/a", Answer::ok().header("Content-Length", "5").wait("later").part("later"));

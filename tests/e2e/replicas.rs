@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use larder_testkit::faults::{Fault, FaultProxy};
 use larder_testkit::larder::command;
-use larder_testkit::patience::eventually;
+use larder_testkit::wait::eventually;
 use larder_testkit::{Answer, Client, Larder, Origin, Redis, Result};
 use rustix::process::Signal;
 use serde_json::{Value, json};

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use larder_testkit::client::H2Client;
 use larder_testkit::larder::config;
-use larder_testkit::patience::eventually;
+use larder_testkit::wait::eventually;
 use larder_testkit::{Answer, Client, Larder, Origin, Result};
 use serde_json::Value;
 use tokio::sync::mpsc;

@@ -8,8 +8,8 @@ use std::net::{SocketAddr, TcpListener};
 pub use json_server::JsonServer;
 pub use nginx::Nginx;
 
-use larder_testkit::patience::eventually;
 use larder_testkit::process::Process;
+use larder_testkit::wait::eventually;
 use larder_testkit::{Client, Result};
 
 /// A loopback address that was free a moment ago. Programs that cannot be given port 0 are started on one of these, and on another if it was

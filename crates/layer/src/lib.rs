@@ -17,9 +17,9 @@
 
 mod body;
 mod cache;
-mod caller;
 pub mod clock;
 mod collapse;
+mod effective_target;
 mod error;
 mod fetch;
 mod future;
@@ -38,7 +38,7 @@ mod write;
 pub use body::CacheBody;
 pub use body::request::RequestBody;
 pub use cache::{Cache, CacheBuilder, CacheStats};
-pub use caller::Caller;
+pub use effective_target::EffectiveTarget;
 pub use error::{BodyError, BoxError, FailedElsewhere, FetchError, FetchErrorKind};
 pub use future::{ResponseFuture, ServeFuture};
 #[cfg(feature = "json")]

@@ -14,7 +14,7 @@ use crate::body::CacheBody;
 #[cfg(doc)]
 use crate::body::request::RequestBody;
 use crate::cache::Cache;
-use crate::caller::Caller;
+use crate::effective_target::EffectiveTarget;
 #[cfg(doc)]
 use crate::error::FetchError;
 use crate::fetch::walk::{fill, refresh};
@@ -40,7 +40,7 @@ use crate::write::pass;
 /// - **Readiness and backpressure**: `poll_ready` is always ready. A hit needs nothing of the inner service, so a busy one does not hold hits
 ///   up; a request that needs it waits for its readiness within its own future. So put a limit on requests to the inner service (`ConcurrencyLimit`,
 ///   `LoadShed`, `Timeout`) behind this layer, and a limit on clients before it.
-/// - **Extensions**: the [`Outcome`] of a request is in its response's extensions. A [`Caller`] in the request's extensions says who asks. All
+/// - **Extensions**: the [`Outcome`] of a request is in its response's extensions. A [`EffectiveTarget`] in the request's extensions says who asks. All
 ///   extensions of a request reach the inner service.
 /// - **What the inner service sees**: a HEAD arrives as HEAD, without the client's `Range` and preconditions where the whole answer is to be
 ///   stored. One request may be answered to many clients, so an answer that depends on a request field has to name that in `Vary`.
@@ -86,21 +86,21 @@ impl<S> CacheService<S> {
 }
 
 impl<S: Upstream> CacheService<S> {
-    /// Answers a request. `caller` are facts about the client; `extend` may add extensions to the request for the inner
+    /// Answers a request. `effective` is the target and the client, as far as they are believed; `extend` may add extensions to the request for the inner
     /// service, and is called only when that is asked.
     ///
     /// The fields that `Connection` names must be gone already ([`drop_nominated`]): they are not for the inner service, so they may not
     /// select what is served either. The tower service's `call` sees to that itself.
     ///
     /// A hit is ready at once. Errors are the inner service's own, where nothing stored may stand in for it.
-    pub fn serve<R>(&self, request: Request<R>, caller: Caller, extend: impl FnOnce(&mut Extensions)) -> ServeFuture<S::Body>
+    pub fn serve<R>(&self, request: Request<R>, effective: EffectiveTarget, extend: impl FnOnce(&mut Extensions)) -> ServeFuture<S::Body>
     where
         R: ClientBody,
     {
         if self.route.cache_status_key {
-            return self.walk(request, caller, extend).telling_key();
+            return self.walk(request, effective, extend).telling_key();
         }
-        self.walk(request, caller, extend)
+        self.walk(request, effective, extend)
     }
 
     /// Passes a read by the store, whatever is stored for it and whatever could be of its answer, for a `reason` that the caller knows. Anything
@@ -108,7 +108,7 @@ impl<S: Upstream> CacheService<S> {
     pub fn pass_by<R>(
         &self,
         mut request: Request<R>,
-        caller: Caller,
+        effective: EffectiveTarget,
         reason: Reason,
         extend: impl FnOnce(&mut Extensions),
     ) -> ServeFuture<S::Body>
@@ -116,25 +116,25 @@ impl<S: Upstream> CacheService<S> {
         R: ClientBody,
     {
         if !MethodKind::of(request.method()).reads() {
-            return self.serve(request, caller, extend);
+            return self.serve(request, effective, extend);
         }
         extend(request.extensions_mut());
-        ServeFuture::walking(pass::pass(self.clone(), request, caller, reason, ForwardReason::Bypass))
+        ServeFuture::walking(pass::pass(self.clone(), request, effective, reason, ForwardReason::Bypass))
     }
 
     /// The answer to a request without content, if it is stored and fresh: nothing has to be asked, awaited or begun for it, and nothing
     /// has happened where there is none. Otherwise as [`Self::serve`].
-    pub fn serve_stored<B>(&self, request: &Request<()>, caller: &Caller) -> Option<StoredAnswer<B>> {
+    pub fn serve_stored<B>(&self, request: &Request<()>, effective: &EffectiveTarget) -> Option<StoredAnswer<B>> {
         match self.admit(request.method(), false) {
-            Admission::LookUp => with_key(|key| self.look_up_stored(request, caller, key)),
+            Admission::LookUp => with_key(|key| self.look_up_stored(request, effective, key)),
             Admission::Pass(..) => None,
         }
     }
 
-    fn look_up_stored<B>(&self, request: &Request<()>, caller: &Caller, key: &mut KeyBuffer) -> Option<StoredAnswer<B>> {
+    fn look_up_stored<B>(&self, request: &Request<()>, effective: &EffectiveTarget, key: &mut KeyBuffer) -> Option<StoredAnswer<B>> {
         let (rules, fields, in_flight) = (&*self.route, request.headers(), &self.cache.in_flight);
-        rules.key.derive(caller.target(request.uri(), fields), fields, key);
-        if self.is_bypassed(request, key, caller.client) {
+        rules.key.derive(effective.target(request.uri(), fields), fields, key);
+        if self.is_bypassed(request, key, effective.client) {
             return None;
         }
         let context = rules.context(request.method(), fields, key);
@@ -149,15 +149,15 @@ impl<S: Upstream> CacheService<S> {
         hit.as_stored(&context, fields, in_flight).or_else(|| Some(hit.served(&context, fields, in_flight).into()))
     }
 
-    fn walk<R>(&self, mut request: Request<R>, caller: Caller, extend: impl FnOnce(&mut Extensions)) -> ServeFuture<S::Body>
+    fn walk<R>(&self, mut request: Request<R>, effective: EffectiveTarget, extend: impl FnOnce(&mut Extensions)) -> ServeFuture<S::Body>
     where
         R: ClientBody,
     {
         match self.admit(request.method(), !request.body().is_end_stream()) {
-            Admission::LookUp => with_key(|key| self.look_up_request(request, &caller, extend, key)),
+            Admission::LookUp => with_key(|key| self.look_up_request(request, &effective, extend, key)),
             Admission::Pass(reason, forward) => {
                 extend(request.extensions_mut());
-                ServeFuture::walking(pass::pass(self.clone(), request, caller, reason, forward))
+                ServeFuture::walking(pass::pass(self.clone(), request, effective, reason, forward))
             }
         }
     }
@@ -165,14 +165,14 @@ impl<S: Upstream> CacheService<S> {
     fn look_up_request<R>(
         &self,
         request: Request<R>,
-        caller: &Caller,
+        effective: &EffectiveTarget,
         extend: impl FnOnce(&mut Extensions),
         key: &mut KeyBuffer,
     ) -> ServeFuture<S::Body> {
         let (rules, fields) = (&*self.route, request.headers());
-        rules.key.derive(caller.target(request.uri(), fields), fields, key);
+        rules.key.derive(effective.target(request.uri(), fields), fields, key);
         let context = rules.context(request.method(), fields, key);
-        let looked_up = if self.is_bypassed(&request, key, caller.client) {
+        let looked_up = if self.is_bypassed(&request, key, effective.client) {
             LookedUp::Fetch(FetchPlan::bypass())
         } else {
             self.look_up(&context, fields, self.cache.store.slot_key(key))
@@ -239,11 +239,11 @@ impl<S: Upstream, R: ClientBody> Service<Request<R>> for CacheService<S> {
 
     fn call(&mut self, mut request: Request<R>) -> Self::Future {
         drop_nominated(request.headers_mut());
-        let caller = request.extensions().get::<Caller>().cloned().unwrap_or_default();
+        let effective = request.extensions().get::<EffectiveTarget>().cloned().unwrap_or_default();
         // Each of them is a connection of its own, so none can wait for another's answer.
         if is_upgrade(request.version(), request.headers()) {
-            return ResponseFuture(self.pass_by(request, caller, Reason::Upgrade, |_| ()));
+            return ResponseFuture(self.pass_by(request, effective, Reason::Upgrade, |_| ()));
         }
-        ResponseFuture(self.serve(request, caller, |_| ()))
+        ResponseFuture(self.serve(request, effective, |_| ()))
     }
 }

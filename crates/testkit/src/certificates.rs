@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::Result;
-use crate::patience::within;
+use crate::wait::within;
 
 /// A certificate authority with a folder for its files.
 pub struct Authority {

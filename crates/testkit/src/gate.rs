@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
 use crate::Result;
-use crate::patience::within;
+use crate::wait::within;
 
 #[derive(Default)]
 struct State {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::patience::eventually;
 use crate::process::Process;
+use crate::wait::eventually;
 use crate::{Client, Error, Response, Result};
 
 /// A running Larder. It is killed when dropped.

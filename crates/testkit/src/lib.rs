@@ -10,7 +10,7 @@
 //! * [`alloc`]: an allocator that counts, for tests that hold a path to its allocations.
 //!
 //! Nothing here sleeps to wait for something to happen: a test holds a [`gate::Gate`] and opens it, or waits for an event that it names, and every
-//! such wait ends with an error after [`patience::PATIENCE`].
+//! such wait ends with an error after [`wait::MAX_WAIT`].
 
 pub mod alloc;
 pub mod certificates;
@@ -20,11 +20,11 @@ pub mod faults;
 pub mod gate;
 pub mod larder;
 pub mod origin;
-pub mod patience;
 pub mod process;
 pub mod redis;
 pub mod scenario;
 mod stream;
+pub mod wait;
 pub mod wire;
 
 pub use certificates::{Authority, CertificateFiles, connect_tls};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::watch;
 
-use crate::patience::{eventually, within};
+use crate::wait::{eventually, within};
 use crate::{Error, Result};
 
 /// A running child whose output is collected line by line.

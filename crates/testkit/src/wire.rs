@@ -5,8 +5,8 @@ use std::fmt;
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::patience::within;
 use crate::stream::Stream;
+use crate::wait::within;
 use crate::{Error, Result};
 
 /// The head of a request or a response: its start line and its field lines in the order they were sent.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use larder_testkit::{Answer, Client, Origin, Result, connect_tls, patience};
+use larder_testkit::{Answer, Client, Origin, Result, connect_tls, wait};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -32,7 +32,7 @@ async fn a_handshake_that_stalls_ends_by_its_deadline() -> Result<()> {
         let mut rest = Vec::new();
         // The server's part of the handshake may come before the end.
         // It may end in a reset, for what was sent was not read.
-        let _ended = patience::within("waiting for the end", stream.read_to_end(&mut rest)).await?;
+        let _ended = wait::within("waiting for the end", stream.read_to_end(&mut rest)).await?;
     }
     edge.larder.metric_reaches("larder_tls_handshakes_total", &["outcome=\"late\""], 3.0).await
 }
@@ -66,7 +66,7 @@ async fn rfc8446_6_1_a_drain_ends_connections_with_close_notify() -> Result<()> 
     idle.ended().await?;
     // rustls takes an end without close_notify for an error.
     let mut byte = [0];
-    assert_eq!(patience::within("waiting for the end", fresh.read(&mut byte)).await??, 0);
+    assert_eq!(wait::within("waiting for the end", fresh.read(&mut byte)).await??, 0);
     origin.gate("middle").open();
     assert!(busy.finish().await?.text().ends_with("second"));
     busy.ended().await?;
@@ -83,7 +83,7 @@ async fn a_body_that_breaks_off_ends_without_close_notify() -> Result<()> {
     // A client of HTTP/1.0 knows the end of the body by the end of the connection only.
     stream.write_all(format!("GET /a HTTP/1.0\r\nHost: {HOST}\r\n\r\n").as_bytes()).await?;
     let mut text = Vec::new();
-    let ended = patience::within("waiting for the end", stream.read_to_end(&mut text)).await?;
+    let ended = wait::within("waiting for the end", stream.read_to_end(&mut text)).await?;
     assert!(ended.is_err(), "a clean end would make this complete: {}", String::from_utf8_lossy(&text));
     Ok(())
 }
@@ -112,7 +112,7 @@ async fn a_client_that_takes_nothing_over_tls_is_cut_off() -> Result<()> {
     let mut stalled = connect_tls(edge.tls(), HOST, &trusting).await?;
     stalled.write_all(format!("GET /a HTTP/1.1\r\nHost: {HOST}\r\n\r\n").as_bytes()).await?;
     let none = || async { Ok((edge.larder.metric("larder_client_connections", &[]).await? == 0.0).then_some(())) };
-    patience::eventually("waiting for the connection to be cut", none).await?;
+    wait::eventually("waiting for the connection to be cut", none).await?;
     tokio::time::timeout(Duration::from_secs(10), stalled.read_to_end(&mut Vec::new())).await?.expect_err("it was reset");
     Ok(())
 }

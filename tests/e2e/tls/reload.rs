@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use larder_testkit::{Answer, Authority, CertificateFiles, Client, Larder, Origin, Result, connect_tls, patience};
+use larder_testkit::{Answer, Authority, CertificateFiles, Client, Larder, Origin, Result, connect_tls, wait};
 use rustls::ClientConfig;
 use tokio::task::JoinSet;
 
@@ -19,7 +19,7 @@ async fn shown(address: SocketAddr, trusting: &Arc<ClientConfig>) -> Result<Vec<
 /// Waits until new connections are shown another certificate than this.
 async fn replaced(address: SocketAddr, trusting: &Arc<ClientConfig>, before: &[u8]) -> Result<Vec<u8>> {
     let other = || async { Ok(Some(shown(address, trusting).await?).filter(|now| now != before)) };
-    patience::eventually("waiting for the new certificate", other).await
+    wait::eventually("waiting for the new certificate", other).await
 }
 
 #[tokio::test]
@@ -50,7 +50,7 @@ async fn a_certificate_is_renewed_under_load_without_a_failed_request() -> Resul
         before = replaced(address, &trusting, &before).await?;
         let reached = asked.load(Ordering::SeqCst) + 20;
         let more = || async { Ok((asked.load(Ordering::SeqCst) >= reached).then_some(())) };
-        patience::eventually("waiting for further requests", more).await?;
+        wait::eventually("waiting for further requests", more).await?;
     }
     stop.store(true, Ordering::SeqCst);
     while let Some(client) = clients.join_next().await {
@@ -123,5 +123,5 @@ async fn a_certificate_that_is_about_to_expire_is_told_in_the_log_on_readyz_and_
     // A renewed one is no longer told of.
     authority.issue("soon", &[HOST])?;
     let gone = || async { Ok((!larder.admin("/readyz").await?.text().contains("expiring")).then_some(())) };
-    patience::eventually("waiting for the new certificate", gone).await
+    wait::eventually("waiting for the new certificate", gone).await
 }

@@ -135,7 +135,7 @@ fn event(mut table: Table<'_>, names: &Names<'_>) -> Option<OnEvent> {
     let mut fields = Vec::new();
     let purge = purge(&mut table, |text| {
         if text == "identity" {
-            return Err(Mistake::new("an event has no caller whose identity could be purged").hint("purge a tag: \"tag:user:{id}\""));
+            return Err(Mistake::new("an event has no client whose identity could be purged").hint("purge a tag: \"tag:user:{id}\""));
         }
         collect_fields(text, &mut fields);
         PurgeTemplate::parse(text, Placeholders { of: "an event", names: &fields, sources: &[] }, true)

@@ -12,7 +12,7 @@ use hyper::body::{Body, Incoming};
 use larder_semantics::fields::is_upgrade;
 use larder_semantics::{Reason, Target};
 use larder_tower::clock::{Clock, monotonic};
-use larder_tower::{Cache, CacheBody, CacheService, Caller, FailedElsewhere, FetchError, Outcome, Pooled, ServeFuture, Served};
+use larder_tower::{Cache, CacheBody, CacheService, FailedElsewhere, FetchError, Outcome, Pooled, ServeFuture, Served};
 
 use super::request_limit::{is_too_large, limited};
 use crate::active::ActiveConfig;
@@ -76,8 +76,8 @@ impl Gateway {
             return None;
         }
         let client = target.client;
-        let caller = caller(target);
-        let answer = service.serve_stored(request, &caller)?;
+        let effective = for_the_cache(target);
+        let answer = service.serve_stored(request, &effective)?;
         let length = answer.body.size_hint().exact()?;
         let entry = self.access_log.begin(request, Some(client), || self.clock.now());
         let asked = PendingAnswer { method: request.method().clone(), started, entry, route: Some(service.route().index()) };
@@ -126,8 +126,8 @@ impl Gateway {
             let live = Guard::into_inner(live);
             return Handling::waiting(async move { upgrade(&live, asked, limited(request, max_body), &peer).await });
         }
-        let caller = caller(target);
-        match walk(service, limited(request, max_body), caller, odd_path, connection, &peer).into_ready() {
+        let effective = for_the_cache(target);
+        match walk(service, limited(request, max_body), effective, odd_path, connection, &peer).into_ready() {
             Ok(served) => Handling::ready(asked.served(&live, served)),
             Err(waiting) => {
                 // Across an await the configuration is held by count, not by the thread's slot.
@@ -218,7 +218,7 @@ impl Future for Handling {
 fn walk(
     service: &Service,
     request: Request<Limited<Lingering>>,
-    caller: Caller,
+    effective: larder_tower::EffectiveTarget,
     odd_path: bool,
     connection: ClientConnection,
     peer: &Peer,
@@ -227,9 +227,9 @@ fn walk(
         extensions.insert(ClientContext { connection, interim: peer.interim_responses(connection.version) });
     };
     if odd_path {
-        return service.pass_by(request, caller, Reason::OddPath, extend);
+        return service.pass_by(request, effective, Reason::OddPath, extend);
     }
-    service.serve(request, caller, extend)
+    service.serve(request, effective, extend)
 }
 
 /// Whether a path is one that passes by the cache, or why it goes nowhere.
@@ -250,9 +250,9 @@ fn judge_path(live: &ActiveConfig, service: &Service, method: &Method, authority
 }
 
 /// The connection tells the scheme, not the client; trusted proxies are believed as far as that is configured.
-fn caller(target: EffectiveTarget<'_>) -> Caller {
-    let caller = Caller::default().with_client(target.client).with_scheme(target.scheme);
-    if target.vouched { caller.with_authority(target.authority) } else { caller }
+fn for_the_cache(target: EffectiveTarget<'_>) -> larder_tower::EffectiveTarget {
+    let effective = larder_tower::EffectiveTarget::default().with_client(target.client).with_scheme(target.scheme);
+    if target.vouched { effective.with_authority(target.authority) } else { effective }
 }
 
 /// Past the cache, on a connection of its own.

@@ -154,13 +154,13 @@ impl Following {
         Self(Arc::clone(flight))
     }
 
-    /// Waits for the outcome. A fetch that was under way when this request came is waited for as long as its patience lasts. One that the
+    /// Waits for the outcome. A fetch that was under way when this request came is waited for at most `max_wait`. One that the
     /// leader began later, because it had waited for another replica before, is waited for to its end: the fetch that this request would
     /// make instead would begin later still, and all that wait would make one.
-    pub(crate) async fn outcome_within(&self, patience: Duration) -> Option<FetchOutcome> {
+    pub(crate) async fn outcome_within(&self, max_wait: Duration) -> Option<FetchOutcome> {
         let joined = clock::timer_now();
         let mut outcome = pin!(self.outcome());
-        match tokio::time::timeout(patience, outcome.as_mut()).await {
+        match tokio::time::timeout(max_wait, outcome.as_mut()).await {
             Ok(outcome) => Some(outcome),
             Err(_) if self.0.is_begun_since(joined) => Some(outcome.await),
             Err(_) => None,

@@ -52,7 +52,7 @@ enum Step<B> {
 pub(crate) struct Elsewhere {
     /// What was found in memory.
     pub(crate) found: Lookup,
-    /// The end of the patience with which another replica's fetch is waited for; `None`: it has no end.
+    /// The time until which another replica's fetch is waited for; `None`: without end.
     pub(crate) until: Option<Instant>,
 }
 

@@ -43,7 +43,7 @@ pub(crate) async fn fill<S: Upstream>(
         let elsewhere = plan.may_be_stored_elsewhere().then(|| Elsewhere { found: plan.found.clone(), until: None });
         return lead(service, request, plan, None, elsewhere).await;
     }
-    let until = service.patience();
+    let until = service.collapse_deadline();
     let store = &service.cache.store;
     let mut hash = store.flight_hash(store.slot_key_of(&request.key), &plan.found, &request.parts.headers);
     for turn in 0..MAX_JOINS {
@@ -106,7 +106,7 @@ pub(crate) async fn in_background<S: Upstream>(service: &CacheService<S>, reques
     let (reply, _) = oneshot::channel();
     let mut fetch = Fetch::new(service, request, &found, UpstreamMode::Whole, Some(permit));
     fetch.in_background = true;
-    let elsewhere = Elsewhere { found, until: service.patience() };
+    let elsewhere = Elsewhere { found, until: service.collapse_deadline() };
     run(service.clone(), fetch, Some(elsewhere), reply).await;
 }
 
@@ -168,8 +168,8 @@ impl<S: Upstream> CacheService<S> {
         self.route.key.query.without_bypass(uri).unwrap_or_else(|| uri.clone())
     }
 
-    /// The end of the patience of a request that comes now, where other replicas may have to be waited for.
-    fn patience(&self) -> Option<Instant> {
+    /// The time until which a request that comes now waits, where other replicas may have to be waited for.
+    fn collapse_deadline(&self) -> Option<Instant> {
         if self.cache.tiers.is_empty() { None } else { timer_now().checked_add(self.route.collapse_wait) }
     }
 

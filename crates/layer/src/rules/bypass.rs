@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// Whether a client may bypass the cache, given its address where that is known ([`Caller::client`](crate::Caller::client)).
+/// Whether a client may bypass the cache, given its address where that is known ([`EffectiveTarget::client`](crate::EffectiveTarget::client)).
 #[derive(Clone)]
 pub struct MayBypass(Arc<dyn Fn(Option<IpAddr>) -> bool + Send + Sync>);
 

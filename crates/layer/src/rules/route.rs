@@ -9,7 +9,7 @@ use larder_semantics::{KeyBuffer, KeyRules, Policy, PrimaryKey, RequestContext};
 use larder_store::{InvalidationTarget, Tag, Tags};
 
 use super::{MayBypass, NoTags, NoWrites, RouteRulesBuilder, TagSource, WriteRules};
-use crate::caller::Caller;
+use crate::effective_target::EffectiveTarget;
 use crate::task::pressure::Pressure;
 
 /// The longest body that is stored, unless set otherwise, in bytes.
@@ -110,7 +110,7 @@ impl RouteRules {
     /// A URL as it stands in keys, for an [`Invalidation`](crate::Invalidation): scheme, host and query have their normal form there. `uri` is
     /// absolute, or a path of the host in `headers`, as in a request.
     pub fn url(&self, uri: &Uri, headers: &HeaderMap) -> InvalidationTarget {
-        InvalidationTarget::Url(self.key.url_of(Caller::default().target(uri, headers)))
+        InvalidationTarget::Url(self.key.url_of(EffectiveTarget::default().target(uri, headers)))
     }
 
     /// Everything that is known of an answer's tags before it is there, besides that of its URL. `None` where they are too many or too long,

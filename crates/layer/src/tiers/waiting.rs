@@ -1,6 +1,6 @@
 //! Fetches of other replicas, as a leader here waits for them.
 //!
-//! 1. A holder of the lease that lives is waited for, for as long as the leader's patience lasts. One that has become silent, or whose fetch is
+//! 1. A holder of the lease that lives is waited for until the leader's deadline. One that has become silent, or whose fetch is
 //!    outdated, is not: its lease is taken over.
 //! 2. A fetch that fails is shared by the requests that have waited for it longer than an operation of the tier may take. The others ask the
 //!    origin themselves, all at the same time.
@@ -25,7 +25,7 @@ const MAX_LOOK_PAUSE: Duration = Duration::from_millis(25);
 /// How a leader waits for another replica.
 #[derive(Clone, Copy)]
 pub(crate) struct Wait<'a> {
-    /// The end of its patience; `None`: it has no end.
+    /// The time until which it waits; `None`: without end.
     pub(crate) until: Option<Instant>,
     /// To be called when it begins.
     pub(crate) begins: &'a (dyn Fn() + Sync),
@@ -65,7 +65,7 @@ impl Waiting {
 }
 
 impl Looking<'_> {
-    /// Waits a moment for another replica's fetch, unless that is in vain. `false`: the request's patience is over.
+    /// Waits a moment for another replica's fetch, unless that is in vain. `false`: the request's deadline is over.
     pub(super) async fn wait_for(&mut self, tier: usize, holder: &LeaseHolder, waiting: &mut Waiting) -> bool {
         let Some(Wait { until, begins }) = self.wait else { return false };
         let (now, token) = (timer_now(), holder.token);

@@ -6,8 +6,8 @@ use tokio::sync::oneshot;
 
 use crate::body::CacheBody;
 use crate::body::request::RequestBody;
-use crate::caller::Caller;
 use crate::clock::monotonic;
+use crate::effective_target::EffectiveTarget;
 use crate::error::FetchError;
 use crate::lookup::plan::forwarded;
 use crate::outcome::{CacheResult, Outcome, Served};
@@ -22,7 +22,7 @@ use crate::write::steps::write;
 pub(crate) async fn pass<S: Upstream, R: ClientBody>(
     service: CacheService<S>,
     request: Request<R>,
-    caller: Caller,
+    effective: EffectiveTarget,
     reason: Reason,
     forward: ForwardReason,
 ) -> Result<Served<S::Body>, FetchError> {
@@ -33,7 +33,7 @@ pub(crate) async fn pass<S: Upstream, R: ClientBody>(
             let (reply, answer) = oneshot::channel();
             let writing = async move {
                 // A client that left does not want the answer; what the write made old is old all the same.
-                let _ = reply.send(write(service, request, caller, reason, status).await);
+                let _ = reply.send(write(service, request, effective, reason, status).await);
             };
             DetachedTask::new(writing).run_until(answer).await.unwrap_or_else(|_| Err(FetchError::lost()))
         }

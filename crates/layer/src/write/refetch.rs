@@ -17,7 +17,7 @@ use crate::upstream::Upstream;
 
 impl<S: Upstream> CacheService<S> {
     /// The fetches that bring back what is stored for GETs of `target` and has been served from the store since it was fetched: one for
-    /// each variant. What is stored for one caller only is left out, and so are variants for values that stand in keys as hashes. Each
+    /// each variant. Responses for one client only are left out, and so are variants for values that stand in keys as hashes. Each
     /// request is `template` with the variant's own fields.
     pub fn refetch_hot(&self, target: Target<'_>, template: &Parts) -> Vec<Refetch> {
         if !self.route.cache || !self.route.key.identity.is_empty() {

@@ -21,10 +21,10 @@ use tokio::sync::oneshot;
 
 use crate::body::CacheBody;
 use crate::body::request::RequestBody;
-use crate::caller::Caller;
 use crate::clock::monotonic;
 use crate::collapse::answer::leaders_answer;
 use crate::collapse::outcome::{FetchOutcome, Own, Reply};
+use crate::effective_target::EffectiveTarget;
 use crate::error::FetchError;
 use crate::fetch::state::Fetch;
 use crate::lookup::request::ClientRequest;
@@ -41,12 +41,12 @@ use crate::write::pass::passed;
 pub(crate) async fn write<S: Upstream, R: ClientBody>(
     service: CacheService<S>,
     request: Request<R>,
-    caller: Caller,
+    effective: EffectiveTarget,
     reason: Reason,
     status: CacheStatus,
 ) -> Result<Served<S::Body>, FetchError> {
     let (mut parts, body) = request.into_parts();
-    let (write, body) = Write::begin(&service, &parts, caller, body);
+    let (write, body) = Write::begin(&service, &parts, effective, body);
     parts.uri = service.upstream_uri(&parts.uri);
     let started = monotonic();
     let mut answer = call(&service.inner, || Request::from_parts(parts, body)).await;
@@ -72,7 +72,7 @@ pub(crate) async fn write<S: Upstream, R: ClientBody>(
 /// A request with an unsafe method on its way.
 struct Write {
     parts: Parts,
-    caller: Caller,
+    effective: EffectiveTarget,
     /// The ledger's position from before it was sent.
     began: Position,
     request_time: Timestamp,
@@ -117,11 +117,16 @@ struct Kept {
 
 impl Write {
     /// The write, and its body to be sent in place of the client's.
-    fn begin<S: Upstream, R: ClientBody>(service: &CacheService<S>, parts: &Parts, caller: Caller, body: R) -> (Self, RequestBody) {
+    fn begin<S: Upstream, R: ClientBody>(
+        service: &CacheService<S>,
+        parts: &Parts,
+        effective: EffectiveTarget,
+        body: R,
+    ) -> (Self, RequestBody) {
         let (began, request_time) = (service.cache.store.ledger().position(), service.cache.clock.now());
-        let invalidates = service.route.writes.invalidates(parts, caller.target(&parts.uri, &parts.headers));
+        let invalidates = service.route.writes.invalidates(parts, effective.target(&parts.uri, &parts.headers));
         let (known, watcher, body) = watch(invalidates, &parts.headers, body);
-        (Self { parts: parts.clone(), caller, began, request_time, targets: known, watcher }, body)
+        (Self { parts: parts.clone(), effective, began, request_time, targets: known, watcher }, body)
     }
 
     /// The invalidation, and the part of its answer that may be stored with the tags that its origin `named`, unless those were too many. `None`
@@ -133,7 +138,7 @@ impl Write {
         named: Option<Vec<String>>,
     ) -> Option<Written> {
         let mut watcher = self.watcher.take();
-        let target = self.caller.target(&self.parts.uri, &self.parts.headers);
+        let target = self.effective.target(&self.parts.uri, &self.parts.headers);
         let Some(answer) = answer else {
             // Whether the write took place is unknown; the stored responses may be old now.
             let mut old = urls_of(service, target, StatusCode::NO_CONTENT, &HeaderMap::new());
@@ -162,7 +167,7 @@ impl Write {
         answer: &Response<S::Body>,
         named: &[String],
     ) -> Option<Representation> {
-        let target = self.caller.target(&self.parts.uri, &self.parts.headers);
+        let target = self.effective.target(&self.parts.uri, &self.parts.headers);
         let (rules, headers) = (reading(service, target), &self.parts.headers);
         let mut key = KeyBuffer::default();
         rules.key.derive(target, headers, &mut key);

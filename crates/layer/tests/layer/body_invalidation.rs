@@ -8,7 +8,7 @@ use http::request::Parts;
 use http_body_util::{BodyExt, Full};
 use larder_semantics::Target;
 use larder_store::{Invalidation, InvalidationTarget};
-use larder_tower::{BodyInvalidation, CacheService, Caller, FetchError, Invalidates, JsonFields, TagSource, WriteRules};
+use larder_tower::{BodyInvalidation, CacheService, EffectiveTarget, FetchError, Invalidates, JsonFields, TagSource, WriteRules};
 
 use crate::common::{self, Origin, Read, Reply, channel, frame, get, header, read, request, response, send, start, streaming, with_rules};
 
@@ -74,7 +74,8 @@ fn json(body: &'static str) -> Reply {
 
 async fn post(cache: &CacheService<Origin>, body: &'static str) -> Read {
     let request = Request::post("/write").header("host", "example.com").header("content-type", "application/json");
-    let served = cache.serve(request.body(Full::from(body)).expect("a request"), Caller::default(), |_| ()).await.expect("an answer");
+    let served =
+        cache.serve(request.body(Full::from(body)).expect("a request"), EffectiveTarget::default(), |_| ()).await.expect("an answer");
     read(served.response, served.outcome).await
 }
 
@@ -177,7 +178,7 @@ async fn a_write_without_any_answer_may_have_taken_place_unless_it_never_arrived
         stored_under(&cache, &["/known", "/a", "/write", "/b"]).await;
         let request = Request::post("/write").header("host", "example.com").header("content-type", "application/json");
         let request = request.body(Full::from(r#"{"from": "a"}"#)).expect("a request");
-        assert!(cache.serve(request, Caller::default(), |_| ()).await.is_err());
+        assert!(cache.serve(request, EffectiveTarget::default(), |_| ()).await.is_err());
         for path in ["/known", "/a", "/write"] {
             assert_eq!(x_cache(&cache, path).await, result, "{path}");
         }
@@ -220,7 +221,7 @@ fn streamed() -> (CacheService<Origin>, http_body_util::channel::Sender<Bytes, l
 async fn an_answer_is_passed_on_as_it_comes_up_to_the_frame_with_which_everything_is_known() {
     let (cache, mut sender) = streamed();
     stored_under(&cache, &["/7"]).await;
-    let served = cache.serve(request("POST", "/write", &[]), Caller::default(), |_| ()).await.expect("an answer");
+    let served = cache.serve(request("POST", "/write", &[]), EffectiveTarget::default(), |_| ()).await.expect("an answer");
     let mut body = served.response.into_body();
     sender.send_data(r#"{"a": 1, "to""#.into()).await.expect("read");
     assert_eq!(frame(&mut body).await.expect("a frame").expect("data"), r#"{"a": 1, "to""#);
@@ -238,7 +239,7 @@ async fn an_answer_is_passed_on_as_it_comes_up_to_the_frame_with_which_everythin
 async fn a_client_that_leaves_keeps_nothing_from_becoming_old() {
     let (cache, mut sender) = streamed();
     stored_under(&cache, &["/7"]).await;
-    let served = cache.serve(request("POST", "/write", &[]), Caller::default(), |_| ()).await.expect("an answer");
+    let served = cache.serve(request("POST", "/write", &[]), EffectiveTarget::default(), |_| ()).await.expect("an answer");
     drop(served);
     sender.send_data(r#"{"to": 7}"#.into()).await.expect("read on");
     drop(sender);
@@ -250,7 +251,7 @@ async fn a_client_that_leaves_keeps_nothing_from_becoming_old() {
 #[tokio::test]
 async fn an_answer_that_breaks_off_breaks_off() {
     let (cache, sender) = streamed();
-    let served = cache.serve(request("POST", "/write", &[]), Caller::default(), |_| ()).await.expect("an answer");
+    let served = cache.serve(request("POST", "/write", &[]), EffectiveTarget::default(), |_| ()).await.expect("an answer");
     sender.abort("gone".into());
     assert!(read(served.response, served.outcome).await.body.is_err());
 }

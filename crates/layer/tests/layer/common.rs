@@ -15,7 +15,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 use larder_tower::clock::{Clock, ClockHand};
 use larder_tower::{
-    BoxError, Cache, CacheBody, CacheService, Caller, FetchError, MayBypass, Outcome, RequestBody, RouteRules, RouteRulesBuilder,
+    BoxError, Cache, CacheBody, CacheService, EffectiveTarget, FetchError, MayBypass, Outcome, RequestBody, RouteRules, RouteRulesBuilder,
     ServeFuture, Timestamp,
 };
 use tower_service::Service;
@@ -203,7 +203,7 @@ pub(crate) async fn send(cache: &CacheService<Origin>, request: Request<Empty<By
 }
 
 pub(crate) async fn try_send(cache: &CacheService<Origin>, request: Request<Empty<Bytes>>) -> Result<Read, FetchError> {
-    let served = cache.serve(request, Caller::default(), |_| ()).await?;
+    let served = cache.serve(request, EffectiveTarget::default(), |_| ()).await?;
     Ok(read(served.response, served.outcome).await)
 }
 
@@ -218,7 +218,7 @@ pub(crate) fn start(
     cache: &CacheService<Origin>,
     requests: impl IntoIterator<Item = Request<Empty<Bytes>>>,
 ) -> Vec<ServeFuture<OriginBody>> {
-    let mut futures: Vec<_> = requests.into_iter().map(|request| cache.serve(request, Caller::default(), |_| ())).collect();
+    let mut futures: Vec<_> = requests.into_iter().map(|request| cache.serve(request, EffectiveTarget::default(), |_| ())).collect();
     for future in &mut futures {
         let polled = Pin::new(future).poll(&mut Context::from_waker(std::task::Waker::noop()));
         assert!(polled.is_pending(), "a request that should wait did not");

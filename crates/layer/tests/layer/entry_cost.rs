@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Full};
 use larder_semantics::Timestamp;
 use larder_testkit::alloc::held;
 use larder_tower::clock::Clock;
-use larder_tower::{Cache, CacheService, Caller, RequestBody};
+use larder_tower::{Cache, CacheService, EffectiveTarget, RequestBody};
 
 const ENTRIES: u64 = 25_000;
 const BODY: usize = 1024;
@@ -49,7 +49,7 @@ where
     F: Fn(&Request<RequestBody>) -> Response<Full<Bytes>> + Clone + Send + Sync + 'static,
 {
     let read = async {
-        let served = cache.serve(common::get(&target(number)), Caller::default(), |_| ()).await.expect("an answer");
+        let served = cache.serve(common::get(&target(number)), EffectiveTarget::default(), |_| ()).await.expect("an answer");
         served.response.into_body().collect().await.expect("a body").to_bytes().len()
     };
     assert_eq!(pin!(read).poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(BODY));

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use common::{Origin, get, header};
 use larder_testkit::alloc::{CountingAllocator, allocations};
-use larder_tower::Caller;
+use larder_tower::EffectiveTarget;
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
@@ -29,7 +29,7 @@ fn origin() -> Origin {
 async fn a_hit_is_ready_at_once() {
     let cache = common::service(origin());
     common::send(&cache, get("/a?b=1&c=2")).await;
-    let mut future = std::pin::pin!(cache.serve(get("/a?b=1&c=2"), Caller::default(), |_| ()));
+    let mut future = std::pin::pin!(cache.serve(get("/a?b=1&c=2"), EffectiveTarget::default(), |_| ()));
     let Poll::Ready(Ok(served)) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) else { panic!("a hit waited") };
     assert_eq!(header(&served.response, "x-cache"), "HIT");
 }
@@ -46,7 +46,7 @@ async fn a_hit_takes_at_most_two_allocations() {
     for _ in 0..HITS {
         let request = get("/a?b=1&c=2");
         let (served, counted) = allocations(|| {
-            let mut future = std::pin::pin!(cache.serve(request, Caller::default(), |_| ()));
+            let mut future = std::pin::pin!(cache.serve(request, EffectiveTarget::default(), |_| ()));
             future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
         });
         assert!(matches!(&served, Poll::Ready(Ok(served)) if header(&served.response, "x-cache") == "HIT"));
@@ -65,7 +65,7 @@ async fn a_hit_written_as_it_lies_in_the_store_allocates_nothing() {
     let request = get("/a?b=1&c=2").map(|_| ());
     let mut line_bytes = 0;
     let (answer, counted) = allocations(|| {
-        let answer = cache.serve_stored::<http_body_util::Empty<bytes::Bytes>>(&request, &Caller::default())?;
+        let answer = cache.serve_stored::<http_body_util::Empty<bytes::Bytes>>(&request, &EffectiveTarget::default())?;
         answer.for_each_line(|name, value| line_bytes += name.as_str().len() + value.len());
         Some(answer)
     });
@@ -84,7 +84,7 @@ async fn a_hit_of_head_is_ready_at_once_without_content_and_costs_what_a_get_cos
     let serve = |method: &str| {
         let request = common::request(method, "/a?b=1&c=2", &[]);
         let (polled, counted) = allocations(|| {
-            let mut future = std::pin::pin!(cache.serve(request, Caller::default(), |_| ()));
+            let mut future = std::pin::pin!(cache.serve(request, EffectiveTarget::default(), |_| ()));
             future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
         });
         let Poll::Ready(Ok(served)) = polled else { panic!("{method} waited") };
@@ -120,7 +120,9 @@ async fn only_what_needs_nobody_else_is_at_hand() {
         for (name, value) in fields {
             request.headers_mut().insert(*name, http::HeaderValue::from_static(value));
         }
-        cache.serve_stored::<http_body_util::Empty<bytes::Bytes>>(&request, &Caller::default()).map(|answer| answer.status().as_u16())
+        cache
+            .serve_stored::<http_body_util::Empty<bytes::Bytes>>(&request, &EffectiveTarget::default())
+            .map(|answer| answer.status().as_u16())
     };
     assert_eq!(at_hand("GET", "/a", &[]), None, "nothing is stored yet");
     common::send(&cache, get("/a")).await;

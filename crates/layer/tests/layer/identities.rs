@@ -1,4 +1,4 @@
-//! Responses that are for one caller.
+//! Responses that are for one effective.
 
 use larder_semantics::IdentityPart;
 use larder_tower::RouteRules;

@@ -16,7 +16,7 @@ use larder_store::{
     Loaded, Position, Published, RemoteError, RemoteStore, StoreFuture, StoredResponse, Write,
 };
 use larder_tower::clock::Clock;
-use larder_tower::{Cache, CacheService, Caller, Tiers};
+use larder_tower::{Cache, CacheService, EffectiveTarget, Tiers};
 
 /// The fetch of another replica that began before anything was invalidated.
 const HOLDER: LeaseHolder = LeaseHolder { token: 77, position: Position(0), silent: false };
@@ -252,7 +252,7 @@ async fn nobody_waits_for_a_body_that_the_tier_does_not_keep() {
             announced.into_iter().fold(reply, |reply, length| reply.header("content-length", length))
         });
         let (cache, tier) = replica(origin, |tier, _| tier.granted());
-        let served = cache.serve(get("/a"), Caller::default(), |_| ()).await.expect("an answer");
+        let served = cache.serve(get("/a"), EffectiveTarget::default(), |_| ()).await.expect("an answer");
         assert_eq!(tier.ended(), before, "{announced:?}: as soon as the head is there");
         let mut body = served.response.into_body();
         sender.send_data("123456".into()).await.unwrap();

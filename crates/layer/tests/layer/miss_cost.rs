@@ -10,7 +10,7 @@ use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
 use larder_testkit::alloc::allocations;
 use larder_tower::clock::Clock;
-use larder_tower::{Cache, CacheService, Caller, RequestBody};
+use larder_tower::{Cache, CacheService, EffectiveTarget, RequestBody};
 
 /// Allocations of a miss: the origin's own two, those of its fields, and the store's tables as they grow, are among them.
 const MAX: u64 = 28;
@@ -37,7 +37,7 @@ fn a_miss_takes_few_allocations() {
         let request = common::get(&format!("/a?b={number}&c=2"));
         let (read, counted) = allocations(|| {
             let read = async {
-                let served = cache.serve(request, Caller::default(), |_| ()).await.expect("an answer");
+                let served = cache.serve(request, EffectiveTarget::default(), |_| ()).await.expect("an answer");
                 assert_eq!(common::header(&served.response, "x-cache"), "MISS");
                 served.response.into_body().collect().await.expect("a body").to_bytes()
             };

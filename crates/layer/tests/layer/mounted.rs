@@ -36,9 +36,9 @@ async fn whoever_extends_a_request_may_ask_the_cache_meanwhile() {
     let cache = common::service(origin.clone());
     common::send(&cache, common::get("/known")).await;
     let mut found = None;
-    let served = cache.serve(common::get("/a"), larder_tower::Caller::default(), |_| {
+    let served = cache.serve(common::get("/a"), larder_tower::EffectiveTarget::default(), |_| {
         let request = http::Request::get("/known").header("host", "example.com").body(()).expect("a request");
-        found = cache.serve_stored::<common::OriginBody>(&request, &larder_tower::Caller::default()).map(|answer| answer.status());
+        found = cache.serve_stored::<common::OriginBody>(&request, &larder_tower::EffectiveTarget::default()).map(|answer| answer.status());
     });
     let served = served.await.expect("an answer");
     assert_eq!(common::read(served.response, served.outcome).await.text(), "x");
@@ -52,7 +52,7 @@ fn a_stale_answer_needs_no_runtime() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(common::send(&cache, common::get("/a")));
     hand.advance(2);
-    let served = cache.serve(common::get("/a"), larder_tower::Caller::default(), |_| ()).into_ready().expect("an answer at once");
+    let served = cache.serve(common::get("/a"), larder_tower::EffectiveTarget::default(), |_| ()).into_ready().expect("an answer at once");
     assert!(served.outcome.stale);
 }
 

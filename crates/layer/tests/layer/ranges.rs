@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Full};
 use larder_semantics::Reason;
 use larder_semantics::range::{ByteRange, RangeSet};
 use larder_tower::clock::ClockHand;
-use larder_tower::{BodyError, CacheService, Caller, RequestBody, RouteRules};
+use larder_tower::{BodyError, CacheService, EffectiveTarget, RequestBody, RouteRules};
 
 /// The length of the file that the origins here serve.
 const LENGTH: u64 = 100;
@@ -128,7 +128,8 @@ async fn what_is_stored_goes_out_before_what_is_missing_comes() {
     });
     let (cache, _) = cached(&origin);
     range(&cache, "bytes=0-9").await;
-    let served = cache.serve(request("GET", "/a", &[("range", "bytes=5-19")]), Caller::default(), |_| ()).await.expect("an answer");
+    let served =
+        cache.serve(request("GET", "/a", &[("range", "bytes=5-19")]), EffectiveTarget::default(), |_| ()).await.expect("an answer");
     let mut body = served.response.into_body();
     assert_eq!(frame(&mut body).await.expect("stored").expect("whole"), bytes(5, 9));
     sender.send_data(bytes(10, 14)).await.unwrap();

@@ -10,7 +10,7 @@ use common::{Origin, OriginBody, channel, frame, get, read, response, rules, sen
 use http_body_util::BodyExt;
 use http_body_util::channel::Sender;
 use larder_tower::clock::{Clock, ClockHand};
-use larder_tower::{BodyError, BoxError, Cache, CacheService, Caller, Invalidation, InvalidationTarget};
+use larder_tower::{BodyError, BoxError, Cache, CacheService, EffectiveTarget, Invalidation, InvalidationTarget};
 use tokio::sync::Semaphore;
 
 /// An origin with one streamed answer, then plain ones.
@@ -28,7 +28,7 @@ fn once(body: OriginBody, fields: &'static [(&'static str, &'static str)]) -> Or
 const CACHEABLE: &[(&str, &str)] = &[("cache-control", "max-age=60")];
 
 async fn serve(cache: &larder_tower::CacheService<Origin>) -> larder_tower::Served<OriginBody> {
-    cache.serve(get("/a"), Caller::default(), |_| ()).await.expect("an answer")
+    cache.serve(get("/a"), EffectiveTarget::default(), |_| ()).await.expect("an answer")
 }
 
 /// Sends until the other side has no more room, from a task of its own.
@@ -220,7 +220,7 @@ fn pouring(gate: &Arc<Semaphore>) -> Origin {
 async fn unread(cache: &CacheService<Origin>, count: usize) -> Vec<larder_tower::Served<OriginBody>> {
     let mut answers = Vec::new();
     for number in 0..count {
-        answers.push(cache.serve(get(&format!("/long/{number}")), Caller::default(), |_| ()).await.expect("an answer"));
+        answers.push(cache.serve(get(&format!("/long/{number}")), EffectiveTarget::default(), |_| ()).await.expect("an answer"));
     }
     answers
 }
@@ -284,7 +284,7 @@ async fn bodies_that_left_the_store_are_let_go_when_too_much_is_kept_for_readers
     }
     let mut readers = Vec::new();
     for path in paths {
-        let served = cache.serve(get(path), Caller::default(), |_| ()).await.expect("an answer");
+        let served = cache.serve(get(path), EffectiveTarget::default(), |_| ()).await.expect("an answer");
         assert_eq!(common::header(&served.response, "x-cache"), "HIT");
         readers.push(served);
     }

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use http::HeaderValue;
 use smallvec::SmallVec;
 
-use super::normalize::{Members, push_latin1};
+use super::normalize::{ListMembers, push_latin1};
 
 struct Choice<'a> {
     name: &'a [u8],
@@ -42,7 +42,7 @@ pub(super) fn write_languages(lines: &[&HeaderValue], out: &mut String) {
 
 /// `Accept` (§12.5.1): types are case-insensitive, and white space around `;` and `,` means nothing. Parameters, order and weights stay.
 pub(super) fn write_media_types(lines: &[&HeaderValue], out: &mut String) {
-    let members = lines.iter().flat_map(|line| Members(Some(line.as_bytes()))).filter(|member| !member.is_empty());
+    let members = lines.iter().flat_map(|line| ListMembers(Some(line.as_bytes()))).filter(|member| !member.is_empty());
     for (index, member) in members.enumerate() {
         if index > 0 {
             out.push(',');

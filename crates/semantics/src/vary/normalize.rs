@@ -61,7 +61,7 @@ fn write_list(lines: &[&HeaderValue], out: &mut String) {
         if index > 0 {
             out.push(',');
         }
-        for (index, member) in Members(Some(line.as_bytes())).enumerate() {
+        for (index, member) in ListMembers(Some(line.as_bytes())).enumerate() {
             if index > 0 {
                 out.push(',');
             }
@@ -71,9 +71,9 @@ fn write_list(lines: &[&HeaderValue], out: &mut String) {
 }
 
 /// The members of a list, split at commas outside of quoted strings, without white space around them. Empty ones come out as well.
-pub(super) struct Members<'a>(pub(super) Option<&'a [u8]>);
+pub(super) struct ListMembers<'a>(pub(super) Option<&'a [u8]>);
 
-impl<'a> Iterator for Members<'a> {
+impl<'a> Iterator for ListMembers<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -12,7 +12,7 @@ use larder_redis::{Compression, RedisOptions, RedisServers, RedisStore, RedisUrl
 use larder_store::codec::encode;
 use larder_store::{Arriving, LoadRequest, Loaded, RemoteError, RemoteStore, SEGMENT, StoredResponse};
 use larder_testkit::faults::{Fault, FaultProxy};
-use larder_testkit::patience::eventually;
+use larder_testkit::wait::eventually;
 use larder_testkit::{Redis, Result};
 use proptest::prelude::*;
 use rustix::process::Signal;

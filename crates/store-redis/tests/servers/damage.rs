@@ -1,7 +1,7 @@
 //! The log's own keys, after somebody else has had a hand in them.
 
 use larder_store::Published;
-use larder_testkit::patience::eventually;
+use larder_testkit::wait::eventually;
 use larder_testkit::{Redis, Result};
 
 use crate::support::Replica;

@@ -4,7 +4,7 @@ use http::HeaderMap;
 use larder_redis::Clocks;
 use larder_semantics::{StoredHead, Timestamp};
 use larder_store::{LoadRequest, Loaded, Position, RemoteError, RemoteStore, SEGMENT, Write};
-use larder_testkit::patience::eventually;
+use larder_testkit::wait::eventually;
 use larder_testkit::{Redis, Result};
 
 use crate::support::{

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use larder_redis::{RedisOptions, RedisServers, RedisStore, RedisUrl};
 use larder_store::{LogPosition, Published};
-use larder_testkit::patience::eventually;
+use larder_testkit::wait::eventually;
 use larder_testkit::{Redis, Result};
 
 use crate::support::{CLOCKS, Replica, replica};

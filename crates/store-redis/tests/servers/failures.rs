@@ -4,7 +4,7 @@ use std::time::Duration;
 use larder_redis::{RedisOptions, WriteMode};
 use larder_store::BreakerState;
 use larder_store::{Loaded, Published, RemoteError};
-use larder_testkit::patience::eventually;
+use larder_testkit::wait::eventually;
 use larder_testkit::{Redis, Result};
 use rustix::process::Signal;
 
@@ -15,7 +15,7 @@ use crate::support::{
 fn impatient(options: &mut RedisOptions) {
     options.timeout = Duration::from_millis(100);
     options.breaker_failures = 3;
-    // Longer than any test's patience: only being seen to work again ends it.
+    // Longer than any test waits: only being seen to work again ends it.
     options.breaker_open = MINUTE;
 }
 

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use larder_redis::{Compression, RedisOptions, SealKey, SealKeys};
 use larder_store::{LoadRequest, RemoteError, RemoteStore, SEGMENT, Write};
 use larder_testkit::Result;
-use larder_testkit::patience::eventually;
+use larder_testkit::wait::eventually;
 
 use crate::support::{ENTRIES, MINUTE, Setup, another, commit, entries, find, head, key, response, speaking, text, variant};
 

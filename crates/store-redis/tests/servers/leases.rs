@@ -7,7 +7,7 @@ use larder_redis::{RedisOptions, RedisServers, RedisStore, RedisUrl, WriteMode};
 use larder_store::{FetchFailure, Lease, LeaseHolder, LeaseTerms, LoadRequest, Loaded, Position, RemoteError, RemoteStore, Write};
 use larder_testkit::Result;
 use larder_testkit::faults::{Fault, FaultProxy};
-use larder_testkit::patience::eventually;
+use larder_testkit::wait::eventually;
 
 use crate::support::{
     CLOCKS, MINUTE, Setup, another, ask_for_lease, commit, entries, granted, has_read_the_log, head, key, response, terms, text, variant,

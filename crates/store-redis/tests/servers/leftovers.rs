@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use larder_store::{Invalidation, InvalidationTarget, Position, Published, RemoteStore, SEGMENT, StoredResponse, Write};
-use larder_testkit::patience::eventually;
+use larder_testkit::wait::eventually;
 use larder_testkit::{Redis, Result};
 
 use crate::support::{MINUTE, Setup, commit, entries, head, pattern, response, text, variant};

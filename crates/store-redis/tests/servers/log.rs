@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder_store::{AppliedBy, Invalidation, InvalidationTarget, Published, Subject, Tag, Tags, Validity};
-use larder_testkit::patience::eventually;
+use larder_testkit::wait::eventually;
 use larder_testkit::{Redis, Result};
 
 use crate::support::{Replica, has_read_the_log, replica};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use larder_store::{Invalidation, InvalidationTarget};
-use larder_testkit::patience::eventually;
+use larder_testkit::wait::eventually;
 use larder_testkit::{Redis, Result};
 
 use crate::support::Replica;

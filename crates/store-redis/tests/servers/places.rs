@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use larder_redis::{RedisOptions, RedisServers, RedisStore, RedisUrl};
-use larder_testkit::patience::eventually;
+use larder_testkit::wait::eventually;
 use larder_testkit::{Redis, Result, TlsRedis};
 
 use crate::support::{CLOCKS, MINUTE, ask_for_lease, commit, granted, has_read_the_log, response, text};

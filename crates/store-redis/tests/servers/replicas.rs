@@ -5,7 +5,7 @@ use std::time::Duration;
 use larder_redis::{RedisServers, RedisUrl};
 use larder_store::{AppliedBy, Published};
 use larder_testkit::faults::{Fault, FaultProxy};
-use larder_testkit::patience::eventually;
+use larder_testkit::wait::eventually;
 use larder_testkit::{Redis, Result};
 
 use crate::support::{Replica, replica};

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use larder_redis::{RedisOptions, RedisServers, RedisStore, RedisUrl, WriteMode};
 use larder_store::{Ledger, Published};
-use larder_testkit::patience::eventually;
+use larder_testkit::wait::eventually;
 use larder_testkit::{RedisSentinels, Result};
 use rustix::process::Signal;
 

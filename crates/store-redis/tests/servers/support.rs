@@ -13,7 +13,7 @@ use larder_store::{
     BodyBuilder, Invalidation, InvalidationTarget, Lease, LeaseTerms, Ledger, LoadRequest, Loaded, Position, Published, RemoteError,
     RemoteStore, StoredBody, StoredResponse, Subject, Tag, Validity, Variant, Write,
 };
-use larder_testkit::patience::eventually;
+use larder_testkit::wait::eventually;
 use larder_testkit::{Redis, Result};
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);

@@ -86,7 +86,7 @@ pub enum InvalidationTarget {
     Class(String),
     /// A namespace.
     Namespace(String),
-    /// One caller, as their identity stands in keys.
+    /// One client, by the identity in its keys.
     Identity(String),
     /// All URLs whose host and path match: `*` stands for anything within a segment, `**` for anything.
     Pattern(String),

@@ -118,7 +118,7 @@ impl Tag {
         Self::of("path", path)
     }
 
-    /// Everything stored for one caller, as their identity stands in a key.
+    /// Everything stored for one client, by the identity in its keys.
     pub fn identity(text: &str) -> Self {
         Self::of("identity", text)
     }

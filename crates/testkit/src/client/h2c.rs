@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 
 use crate::Result;
 use crate::certificates::connect_tls;
-use crate::patience::within;
+use crate::wait::within;
 
 /// One HTTP/2 connection.
 pub struct H2Client {

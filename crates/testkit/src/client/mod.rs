@@ -15,8 +15,8 @@ use tokio::net::{TcpSocket, TcpStream};
 pub use h2c::{H2Client, H2Response};
 
 use crate::certificates::connect_tls;
-use crate::patience::within;
 use crate::stream::Stream;
+use crate::wait::within;
 use crate::wire::{BodyDecoder, Head, Wire};
 use crate::{Error, Result};
 

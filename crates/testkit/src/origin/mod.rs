@@ -30,7 +30,7 @@ use tokio::task::JoinHandle;
 pub use answer::Answer;
 
 use crate::gate::{Gate, Gates};
-use crate::patience::within;
+use crate::wait::within;
 use crate::wire::Head;
 use crate::{Error, Result};
 

@@ -1,7 +1,7 @@
 //! A Cluster of real servers.
 
 use super::{Redis, free_address};
-use crate::patience::eventually;
+use crate::wait::eventually;
 use crate::{Error, Result};
 
 const SLOTS: usize = 16384;

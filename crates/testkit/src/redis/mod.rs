@@ -18,8 +18,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::patience::{eventually, within};
 use crate::process::Process;
+use crate::wait::{eventually, within};
 use crate::{Error, Result};
 
 /// A running redis-server. It is killed when dropped.

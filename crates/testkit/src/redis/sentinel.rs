@@ -7,8 +7,8 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use super::{Redis, command, free_address};
-use crate::patience::eventually;
 use crate::process::Process;
+use crate::wait::eventually;
 use crate::{Error, Result};
 
 /// The name that the sentinels know the master by.

@@ -8,15 +8,15 @@ use std::sync::{Arc, Mutex};
 use super::expect::{Expectation, Subject};
 use super::parse::{Action, AnswerBlock, Request, Step, parse};
 use super::text::expand;
-use crate::patience::{SCENARIO_PATIENCE, eventually};
+use crate::wait::{MAX_SCENARIO, eventually};
 use crate::{Client, Error, Larder, Origin, Response, Result, larder};
 
 /// Runs the scenario in this file on a runtime of its own. The error names file and line.
 pub fn run_file(file: &Path) -> Result<()> {
     let source = std::fs::read_to_string(file)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let bounded = runtime.block_on(async { tokio::time::timeout(SCENARIO_PATIENCE, run(&source)).await });
-    let outcome = bounded.unwrap_or_else(|_| Err(Error::new(format!("not done after {} s", SCENARIO_PATIENCE.as_secs()))));
+    let bounded = runtime.block_on(async { tokio::time::timeout(MAX_SCENARIO, run(&source)).await });
+    let outcome = bounded.unwrap_or_else(|_| Err(Error::new(format!("not done after {} s", MAX_SCENARIO.as_secs()))));
     outcome.map_err(|error| error.while_doing(file.display()))
 }
 

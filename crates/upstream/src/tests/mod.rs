@@ -15,7 +15,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use larder_server::{Server, ServerOptions};
-use larder_testkit::patience::eventually;
+use larder_testkit::wait::eventually;
 use larder_tower::RequestBody;
 
 use origin::{options, send};

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use common::{Origin, OriginBody, Reply, finish, frame, get, header, read, request, send, start, streaming};
 use http_body_util::{BodyExt, Full};
 use larder_store::{Invalidation, InvalidationTarget, RemoteError, SEGMENT};
-use larder_tower::{BodyError, Caller};
+use larder_tower::{BodyError, EffectiveTarget};
 
 pub(crate) use setup::NoLog;
 use setup::{ETAG, STORED, Setup, Stored, content};
@@ -88,7 +88,7 @@ async fn ranges_and_preconditions_are_judged_by_the_head_alone() {
     let setup = Setup::new(STORED, nobody());
     setup.send_chunks(0..1);
     let wanted = format!("bytes={}-{}", SEGMENT - 2, SEGMENT + 1);
-    let part = setup.cache.serve(request("GET", "/a", &[("range", &wanted)]), Caller::default(), |_| ()).await.unwrap();
+    let part = setup.cache.serve(request("GET", "/a", &[("range", &wanted)]), EffectiveTarget::default(), |_| ()).await.unwrap();
     assert_eq!(part.response.status(), 206);
     assert_eq!(header(&part.response, "content-range"), format!("bytes {}-{}/{}", SEGMENT - 2, SEGMENT + 1, setup.content.len()));
     let same = send(&setup.cache, request("GET", "/a", &[("if-none-match", ETAG)])).await;

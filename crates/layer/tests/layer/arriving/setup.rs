@@ -16,7 +16,7 @@ use larder_store::{
     RemoteStore, SEGMENT, StoreFuture, StoredResponse, Tag, Write,
 };
 use larder_tower::clock::Clock;
-use larder_tower::{Cache, CacheService, Caller, Served, Tiers};
+use larder_tower::{Cache, CacheService, EffectiveTarget, Served, Tiers};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 pub(super) const ETAG: &str = "\"1\"";
@@ -177,7 +177,7 @@ impl Setup {
     }
 
     pub(super) async fn serve(&self) -> Served<OriginBody> {
-        self.cache.serve(get("/a"), Caller::default(), |_| ()).await.expect("an answer")
+        self.cache.serve(get("/a"), EffectiveTarget::default(), |_| ()).await.expect("an answer")
     }
 
     pub(super) fn held(&self) -> u64 {

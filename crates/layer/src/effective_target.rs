@@ -11,15 +11,15 @@ use larder_semantics::Target;
 /// ```
 /// # use std::net::SocketAddr;
 /// # use http::Request;
-/// # use larder_tower::Caller;
-/// fn name_the_caller<B>(mut request: Request<B>, peer: SocketAddr) -> Request<B> {
-///     request.extensions_mut().insert(Caller::default().with_client(peer.ip()).with_scheme("https"));
+/// # use larder_tower::EffectiveTarget;
+/// fn with_effective_target<B>(mut request: Request<B>, peer: SocketAddr) -> Request<B> {
+///     request.extensions_mut().insert(EffectiveTarget::default().with_client(peer.ip()).with_scheme("https"));
 ///     request
 /// }
 /// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
-pub struct Caller {
+pub struct EffectiveTarget {
     /// The client's address.
     pub client: Option<IpAddr>,
     /// `http` or `https`, as the connection or a trusted proxy tells. Without it the request's own URI is believed, or plain HTTP
@@ -29,7 +29,7 @@ pub struct Caller {
     pub authority: Option<Box<str>>,
 }
 
-impl Caller {
+impl EffectiveTarget {
     /// The same with the client's address.
     #[must_use]
     pub fn with_client(self, client: IpAddr) -> Self {
