@@ -3,15 +3,14 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, StatusCode};
-use larder_semantics::{FreshnessLifetime, HeadFlags, KeyBuffer, KeyRules, LifetimeSource, PrimaryKey, StoredHead, Target, Timestamp};
-use larder_store::{BodyBuilder, Invalidation, InvalidationTarget, Ledger, Lookup, MemoryStore, Position, StoredResponse, Tag};
+use http::HeaderMap;
+use larder_store::{Invalidation, Ledger, Lookup, MemoryStore, Position, StoredResponse};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-const KEYS: usize = 4;
+use crate::keys::{KEYS, NOW, WAYS, concerns, primary, response, target};
+
 const REPLICAS: usize = 3;
-const NOW: Timestamp = Timestamp::from_secs(1_000);
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -35,7 +34,7 @@ fn step() -> impl Strategy<Value = Step> {
     let (key, replica) = (0..KEYS, 0..REPLICAS);
     prop_oneof![
         2 => key.clone().prop_map(Step::Write),
-        2 => (key.clone(), 0..7_usize, any::<bool>()).prop_map(|(key, way, soft)| Step::Purge { key, way, soft }),
+        2 => (key.clone(), 0..WAYS, any::<bool>()).prop_map(|(key, way, soft)| Step::Purge { key, way, soft }),
         5 => replica.clone().prop_map(Step::Deliver),
         4 => (replica.clone(), key.clone()).prop_map(|(replica, key)| Step::Begin { replica, key }),
         4 => any::<Index>().prop_map(Step::Answer),
@@ -44,46 +43,18 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Keys 0 and 1 lie under one prefix, 2 and 3 under another; even keys share a tag.
-fn path(key: usize) -> String {
-    format!("/p{}/k{key}", key / 2)
-}
-
-fn primary(key: usize) -> PrimaryKey {
-    let rules = KeyRules::default();
-    let mut buffer = KeyBuffer::default();
-    rules.derive(Target { scheme: "http", authority: "a.example", path: &path(key), query: None }, &HeaderMap::new(), &mut buffer);
-    buffer.to_key()
-}
-
-fn target(key: usize, way: usize) -> InvalidationTarget {
-    match way {
-        0 => InvalidationTarget::Url(primary(key).url().to_owned()),
-        1 => InvalidationTarget::Tag(format!("parity:{}", key % 2)),
-        2 => InvalidationTarget::Prefix(format!("a.example/p{}", key / 2)),
-        3 => InvalidationTarget::Prefix(path(key)),
-        4 => InvalidationTarget::Pattern(format!("*.example/*/k{key}")),
-        5 => InvalidationTarget::Route("r".to_owned()),
-        _ => InvalidationTarget::All,
-    }
-}
-
-/// What a target means, said without the ledger.
-fn concerns(key: usize, way: usize, other: usize) -> bool {
-    match way {
-        0 | 3 | 4 => other == key,
-        1 => other % 2 == key % 2,
-        2 => other / 2 == key / 2,
-        _ => true,
-    }
-}
-
 struct Fetch {
     replica: usize,
     key: usize,
     position: Position,
     number: u64,
     version: Option<u8>,
+}
+
+impl Fetch {
+    fn stored(&self) -> Arc<StoredResponse> {
+        Arc::new(response(self.key, self.version.unwrap_or_default(), self.position, self.number))
+    }
 }
 
 struct Logged {
@@ -145,7 +116,7 @@ impl World {
                 let answered: Vec<usize> = (0..self.fetches.len()).filter(|at| self.fetches[*at].version.is_some()).collect();
                 if !answered.is_empty() {
                     let fetch = self.fetches.swap_remove(*which.get(&answered));
-                    self.stores[fetch.replica].commit(stored(&fetch));
+                    self.stores[fetch.replica].commit(fetch.stored());
                 }
             }
             Step::Read { replica, key } => self.read(*replica, *key)?,
@@ -163,27 +134,6 @@ impl World {
         }
         Ok(())
     }
-}
-
-fn stored(fetch: &Fetch) -> Arc<StoredResponse> {
-    let key = primary(fetch.key);
-    let tags = [Tag::surrogate(&format!("parity:{}", fetch.key % 2)), Tag::route("r")];
-    let mut body = BodyBuilder::new(1);
-    body.push(&[fetch.version.unwrap_or_default()]);
-    let body = body.finish(None).expect("complete");
-    let head = StoredHead {
-        status: StatusCode::OK,
-        headers: (&HeaderMap::new()).into(),
-        response_time: NOW,
-        initial_age: 0,
-        lifetime: FreshnessLifetime { seconds: 60, source: LifetimeSource::MaxAge },
-        stale_while_revalidate: 0,
-        stale_if_error: 0,
-        flags: HeadFlags::default(),
-        date_seconds: NOW.as_secs(),
-        origin_control: None,
-    };
-    Arc::new(StoredResponse::new(&key, None, &head, body, &tags, fetch.position, fetch.number))
 }
 
 proptest! {
@@ -206,7 +156,7 @@ fn the_model_sees_old_data_where_a_purge_is_not_yet_acknowledged() {
     let purge = Step::Purge { key: 0, way: 0, soft: false };
     world.take(&Step::Begin { replica: 0, key: 0 }).expect("nothing is read");
     world.fetches[0].version = Some(0);
-    world.stores[0].commit(stored(&world.fetches[0]));
+    world.stores[0].commit(world.fetches[0].stored());
     for step in [Step::Write(0), purge, read.clone()] {
         world.take(&step).expect("not acknowledged: old data may be read");
     }
