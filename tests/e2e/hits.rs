@@ -36,7 +36,7 @@ fn timeless(response: &Response) -> (String, Vec<(String, String)>, Vec<u8>, boo
 }
 
 #[tokio::test]
-async fn an_answer_is_the_same_whoever_writes_it() -> Result<()> {
+async fn an_answer_is_the_same_past_hyper_and_through_it() -> Result<()> {
     let origin = Origin::start().await?;
     let text = || {
         Answer::ok()
@@ -89,7 +89,7 @@ async fn an_answer_is_the_same_whoever_writes_it() -> Result<()> {
 
 /// A client that follows the framing reads no body after a HEAD, so only the bytes on the connection show that none was sent.
 #[tokio::test]
-async fn rfc9110_9_3_2_a_response_to_head_has_no_content_whoever_writes_it() -> Result<()> {
+async fn rfc9110_9_3_2_a_response_to_head_has_no_content_past_hyper_and_through_it() -> Result<()> {
     let origin = Origin::start().await?;
     origin.always("GET", "/plain", Answer::ok().header("ETag", "\"1\"").body("hello"));
     origin.always("GET", "/chunked", Answer::ok().header("ETag", "\"1\"").chunk("hel").chunk("lo"));
@@ -120,7 +120,7 @@ async fn rfc9110_9_3_2_a_response_to_head_has_no_content_whoever_writes_it() -> 
 }
 
 #[tokio::test]
-async fn requests_sent_at_once_are_answered_in_order_whoever_answers() -> Result<()> {
+async fn requests_sent_at_once_are_answered_in_order_past_hyper_and_through_it() -> Result<()> {
     let origin = Origin::start().await?;
     origin.always("GET", "/hit", Answer::ok().body("hit"));
     origin.respond_with("GET", "/slow", |_| Answer::ok().header("Cache-Control", "no-store").wait("slow").chunk("slow"));

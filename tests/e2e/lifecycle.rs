@@ -256,7 +256,7 @@ async fn the_environment_wins_over_the_file() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_folder_in_which_something_always_changes_keeps_nobody_from_stopping() -> Result<()> {
+async fn a_folder_in_which_something_always_changes_does_not_keep_the_process_from_stopping() -> Result<()> {
     let origin = Origin::start().await?;
     let larder = Larder::before(&origin, "").await?;
     let neighbour = larder.config_file().with_file_name("access.log");

@@ -71,7 +71,7 @@ async fn a_client_that_takes_nothing_of_its_answer_is_disconnected() -> Result<(
 
 /// Eight readers that are stuck hold up their own upstream connections, not the memory.
 #[tokio::test]
-async fn a_response_that_nobody_reads_takes_bounded_memory() -> Result<()> {
+async fn a_response_that_is_not_read_takes_bounded_memory() -> Result<()> {
     let origin = Origin::start().await?;
     origin.always("GET", "/endless", Answer::ok().header("Cache-Control", "no-store").endless("x".repeat(64 * 1024)));
     origin.always("GET", "/a", Answer::ok().body("x"));

@@ -148,7 +148,7 @@ async fn json_status(larder: &Larder, status: u16) -> Result<Value> {
 }
 
 #[tokio::test]
-async fn what_the_listener_refuses_is_logged_and_counted() -> Result<()> {
+async fn requests_that_the_listener_refuses_are_logged_and_counted() -> Result<()> {
     let origin = Origin::start().await?;
     let config = "[server]\nlisten = \"127.0.0.1:0\"\nheader_read_timeout = \"300ms\"\n[log]\naccess = \"json\"";
     let larder = Larder::before(&origin, config).await?;

@@ -92,7 +92,7 @@ async fn a_soft_purge_serves_what_it_has_until_it_is_renewed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_wrong_purges_nothing() -> Result<()> {
+async fn a_purge_with_a_mistake_purges_nothing() -> Result<()> {
     let (larder, _origin) = started(CONFIG).await?;
     stored(&larder).await?;
     for (query, body, status) in [
@@ -130,7 +130,7 @@ public_from = ["127.0.0.0/8"]
 "#;
 
 #[tokio::test]
-async fn where_others_can_reach_it_a_token_is_asked_for() -> Result<()> {
+async fn a_token_is_needed_where_others_can_reach_it() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let token = folder.path().join("token");
     std::fs::write(&token, "0123456789abcdef\n")?;
@@ -159,7 +159,7 @@ async fn where_others_can_reach_it_a_token_is_asked_for() -> Result<()> {
 
 /// What probes over the network need: a container has no token to show. Nothing else answers as long as nobody can be told apart.
 #[tokio::test]
-async fn where_others_can_reach_it_and_there_is_no_token_only_probes_are_answered() -> Result<()> {
+async fn only_probes_are_answered_where_others_can_reach_it_and_there_is_no_token() -> Result<()> {
     let (larder, _origin) = started(&format!("[admin]\nlisten = \"0.0.0.0:0\"\n{CONFIG}")).await?;
     stored(&larder).await?;
     let admin = std::net::SocketAddr::from(([127, 0, 0, 1], larder.admin_address().port()));
@@ -324,7 +324,7 @@ refresh = true
 "#;
 
 #[tokio::test]
-async fn what_was_asked_for_is_fetched_again_at_once_after_a_write() -> Result<()> {
+async fn a_requested_response_is_fetched_again_at_once_after_a_write() -> Result<()> {
     let (larder, origin) = started(&format!("{REFRESH}{CONFIG}")).await?;
     stored(&larder).await?;
     origin.always("PUT", "/issues/7", Answer::new(204));
@@ -351,7 +351,7 @@ purge = ["tag:project:{id}"]
 "#;
 
 #[tokio::test]
-async fn tags_become_old_with_others_whoever_purges_them() -> Result<()> {
+async fn tags_are_invalidated_with_others_whatever_the_way_of_the_purge() -> Result<()> {
     let (larder, origin) = started(&format!("{CASCADE}{CONFIG}")).await?;
     origin.always("POST", "/projects/7", Answer::new(204));
     for way in ["purge", "events", "write", "command"] {

@@ -134,7 +134,7 @@ async fn every_way_of_purging_holds_on_every_replica_once_it_is_acknowledged() -
 }
 
 #[tokio::test]
-async fn what_applications_publish_on_the_channel_is_purged() -> Result<()> {
+async fn messages_of_applications_on_the_channel_purge() -> Result<()> {
     let site = Site::start(2).await?;
     for (message, purged) in [
         ("issue:7", [true, false, false]),

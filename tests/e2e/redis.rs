@@ -37,7 +37,7 @@ pub(crate) async fn get(larder: &Larder, target: &str) -> Result<Response> {
 }
 
 #[tokio::test]
-async fn what_one_replica_fetched_the_other_has_and_a_restart_starts_warm() -> Result<()> {
+async fn a_response_of_one_replica_is_there_for_the_other_and_after_a_restart() -> Result<()> {
     let (origin, redis) = (Origin::start().await?, Redis::start().await?);
     origin.once("GET", "/a", Answer::ok().header("Content-Type", "text/plain").body("shared"));
     let large = "x".repeat(1_000_000);
@@ -164,7 +164,7 @@ async fn a_write_through_one_replica_is_seen_by_all() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_was_fetched_last_is_written_before_the_process_stops() -> Result<()> {
+async fn the_last_fetch_is_written_before_the_process_stops() -> Result<()> {
     let (origin, redis) = (Origin::start().await?, Redis::start().await?);
     let one = replica(&origin, redis.address(), "").await?;
     for n in 0..100 {
@@ -179,7 +179,7 @@ async fn what_was_fetched_last_is_written_before_the_process_stops() -> Result<(
 }
 
 #[tokio::test]
-async fn what_was_purged_while_redis_was_away_outlives_the_process() -> Result<()> {
+async fn a_purge_while_redis_was_away_outlives_the_process() -> Result<()> {
     let (origin, redis) = (any_origin().await?, Redis::start().await?);
     origin.always("PUT", "/old", Answer::new(204));
     let folder = tempfile::tempdir()?;

@@ -211,7 +211,7 @@ async fn meets(behind: &Behind, trouble: Trouble) -> Result<Response> {
 }
 
 #[tokio::test]
-async fn whatever_happens_midway_the_client_gets_the_rest_from_an_origin_that_has_the_same() -> Result<()> {
+async fn after_any_fault_midway_the_client_gets_the_rest_from_an_origin_that_has_the_same() -> Result<()> {
     for (trouble, ranges) in TROUBLES.into_iter().zip([true, false].into_iter().cycle()) {
         let form = if ranges { FORMS[1] } else { FORMS[0] };
         let (origin, body) = origin(Some("\"1\""), ranges).await?;
@@ -228,7 +228,7 @@ async fn whatever_happens_midway_the_client_gets_the_rest_from_an_origin_that_ha
 }
 
 #[tokio::test]
-async fn whatever_happens_midway_without_a_validator_is_a_break_and_nothing_is_stored() -> Result<()> {
+async fn any_fault_midway_without_a_validator_is_a_break_and_nothing_is_stored() -> Result<()> {
     for (trouble, form) in TROUBLES.into_iter().zip(FORMS.into_iter().cycle()) {
         let (origin, body) = origin(None, true).await?;
         let behind = Behind::start(&origin, form).await?;

@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use crate::redis::{HOST, TTL, get, reads_the_log, replica, written};
 
 /// Asks for something new and something old a few times over. Nobody may notice anything.
-async fn nobody_notices(origin: &Origin, larder: &Larder, round: &str) -> Result<()> {
+async fn no_client_notices(origin: &Origin, larder: &Larder, round: &str) -> Result<()> {
     for n in 0..8 {
         let new = format!("/new/{round}/{n}");
         origin.always("GET", &new, Answer::ok().body("x"));
@@ -48,7 +48,7 @@ async fn no_fault_between_larder_and_redis_reaches_a_client() -> Result<()> {
         [Fault::Refused, Fault::Blackholed, Fault::Slow(Duration::from_millis(1200)), Fault::ResetMidway, Fault::Truncated, Fault::Garbage]
     {
         proxy.set(fault);
-        nobody_notices(&origin, &larder, &format!("{fault:?}").replace(['(', ')', '.'], "")).await?;
+        no_client_notices(&origin, &larder, &format!("{fault:?}").replace(['(', ')', '.'], "")).await?;
         proxy.set(Fault::None);
         recovered(&larder).await?;
         let before = larder.metric("larder_redis_written_total", &[]).await?;
@@ -67,17 +67,17 @@ async fn no_trouble_of_redis_itself_reaches_a_client() -> Result<()> {
     larder.get("/old").await?;
 
     redis.signal(Signal::STOP)?;
-    nobody_notices(&origin, &larder, "stopped").await?;
+    no_client_notices(&origin, &larder, "stopped").await?;
     redis.signal(Signal::CONT)?;
     recovered(&larder).await?;
 
     redis.command(&["CONFIG", "SET", "maxmemory", "1"]).await?;
-    nobody_notices(&origin, &larder, "full").await?;
+    no_client_notices(&origin, &larder, "full").await?;
     redis.command(&["CONFIG", "SET", "maxmemory", "0"]).await?;
     recovered(&larder).await?;
 
     redis.command(&["REPLICAOF", "127.0.0.1", "1"]).await?;
-    nobody_notices(&origin, &larder, "readonly").await?;
+    no_client_notices(&origin, &larder, "readonly").await?;
     let number = larder.metric("larder_invalidation_log_number", &[]).await?;
     redis.command(&["REPLICAOF", "NO", "ONE"]).await?;
     recovered(&larder).await?;
@@ -86,7 +86,7 @@ async fn no_trouble_of_redis_itself_reaches_a_client() -> Result<()> {
     larder.get("/old").await?;
 
     redis.kill().await?;
-    nobody_notices(&origin, &larder, "killed").await?;
+    no_client_notices(&origin, &larder, "killed").await?;
     let detail = larder.admin("/readyz").await?;
     assert_eq!(detail.status, 200);
     assert!(detail.text().contains(r#""state":"failing""#), "{}", detail.text());
@@ -100,7 +100,7 @@ async fn a_replica_that_starts_without_redis_serves_and_finds_it_later() -> Resu
     redis.kill().await?;
     let larder = Larder::before(&origin, &format!("{TTL}[store.redis]\nurl = \"redis://me:hunter2@{}\"\n", redis.address())).await?;
     larder.get("/old").await?;
-    nobody_notices(&origin, &larder, "absent").await?;
+    no_client_notices(&origin, &larder, "absent").await?;
     let output = larder.process().output().join("\n");
     assert!(output.contains("does not answer") && !output.contains("hunter2"), "{output}");
     redis.restart().await?;

@@ -19,7 +19,7 @@ async fn patient(origin: &Origin, redis: &Redis) -> Result<Larder> {
 }
 
 #[tokio::test]
-async fn a_fetch_from_before_a_write_holds_up_nobody_after_it() -> Result<()> {
+async fn a_fetch_from_before_a_write_holds_up_no_later_request() -> Result<()> {
     let (origin, redis) = (Origin::start().await?, Redis::start().await?);
     let (one, other) = (patient(&origin, &redis).await?, patient(&origin, &redis).await?);
     for (target, writer) in [("/a", &other), ("/b", &one)] {

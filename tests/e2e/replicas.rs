@@ -48,7 +48,7 @@ async fn after_a_purge_through_a_replica_it_uses_what_the_others_store() -> Resu
 }
 
 #[tokio::test]
-async fn redis_is_used_although_somebody_always_writes() -> Result<()> {
+async fn redis_is_used_under_continuous_writes() -> Result<()> {
     let (origin, redis) = (Origin::start().await?, Redis::start().await?);
     origin.always("GET", "/a", Answer::ok().body("x"));
     origin.always("PUT", "/busy", Answer::new(204));
@@ -126,7 +126,7 @@ async fn a_purge_is_not_confirmed_while_a_replica_is_not_heard_of() -> Result<()
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_the_log_is_said_in_the_log_on_readyz_and_in_metrics() -> Result<()> {
+async fn faults_of_the_log_are_reported_in_the_log_on_readyz_and_in_metrics() -> Result<()> {
     let (origin, redis) = (Origin::start().await?, Redis::start().await?);
     let one = replica(&origin, redis.address(), "").await?;
     redis.command(&["SET", "larder:{log}:n", "many"]).await?;
@@ -147,7 +147,7 @@ async fn what_is_wrong_with_the_log_is_said_in_the_log_on_readyz_and_in_metrics(
 }
 
 #[tokio::test]
-async fn what_is_published_is_in_the_log_once_for_all_replicas() -> Result<()> {
+async fn a_published_message_is_in_the_log_once_for_all_replicas() -> Result<()> {
     let (origin, redis) = (Origin::start().await?, Redis::start().await?);
     let mut replicas = Vec::new();
     for _ in 0..3 {

@@ -66,7 +66,7 @@ async fn so_is_one_that_waits_for_an_upgrade() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_within_the_limit_passes_and_by_default_there_is_none() -> Result<()> {
+async fn a_body_within_the_limit_passes_and_by_default_there_is_none() -> Result<()> {
     let origin = Origin::start().await?;
     for target in ["/a", "/large"] {
         origin.always("POST", target, Answer::ok().body("done"));

@@ -78,7 +78,7 @@ fn every_package_says_what_crates_io_shows() {
 }
 
 #[test]
-fn what_is_published_needs_nothing_of_the_workspace_that_is_not() {
+fn published_crates_need_no_unpublished_one() {
     let packages = packages();
     let mut published: Vec<&str> = packages.iter().filter(|(_, package)| is_published(package)).map(|(name, _)| name.as_str()).collect();
     published.sort_unstable();

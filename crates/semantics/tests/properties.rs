@@ -204,7 +204,7 @@ fn age_never_falls_and_a_stale_response_never_becomes_fresh() {
 }
 
 #[test]
-fn what_forbids_stale_forbids_it_whatever_else_is_said() {
+fn a_directive_that_forbids_stale_wins_over_all_others() {
     of_what_is_stored((cache_control(), request_control(), 0_u64..200), |(directives, asks, seconds)| {
         let policy = Policy::default().with(|policy| {
             policy.stale_while_revalidate = 1000;

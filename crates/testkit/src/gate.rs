@@ -69,7 +69,7 @@ mod tests {
     use super::Gates;
 
     #[tokio::test]
-    async fn the_holder_sees_who_arrived_before_the_gate_opens() {
+    async fn the_holder_sees_the_arrivals_before_the_gate_opens() {
         let gates = Gates::default();
         let (inner, outer) = (gates.get("middle"), gates.get("middle"));
         let passing = tokio::spawn(async move { inner.pass().await });

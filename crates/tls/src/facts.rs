@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_has_no_facts() {
+    fn an_unreadable_certificate_has_no_facts() {
         for bytes in [&b""[..], b"nothing of the kind", &[0x30, 0x03, 0x30, 0x01, 0x02]] {
             assert_eq!(Facts::read(bytes), None);
         }

@@ -50,7 +50,7 @@ fn a_pair_says_whom_it_is_for_and_until_when() {
 }
 
 #[test]
-fn what_is_no_pair_names_the_file_at_fault() {
+fn a_wrong_pair_names_the_file_at_fault() {
     let files = Files::new();
     let (chain, key) = files.pair(&["a.example"], &PKCS_ECDSA_P256_SHA256);
     let (_, other) = files.pair(&["b.example"], &PKCS_ECDSA_P256_SHA256);

@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_nothing_of_the_origin_is_not_shared() {
+    fn a_failure_that_says_nothing_of_the_origin_is_not_shared() {
         let own = [
             UpstreamError::BreakerOpen { retry_after: 5 },
             UpstreamError::Full { retry_after: 1 },

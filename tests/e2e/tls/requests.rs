@@ -26,7 +26,7 @@ async fn the_origin_is_told_https_and_the_key_has_it() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_stored_is_whole_over_either_protocol_and_for_slow_readers() -> Result<()> {
+async fn a_stored_body_is_whole_over_either_protocol_and_for_slow_readers() -> Result<()> {
     let origin = Origin::start().await?;
     let large: Vec<u8> = (0..3_000_000_u32).map(|number| (number % 251) as u8).collect();
     origin.always("GET", "/large", Answer::ok().body(large.clone()));

@@ -55,7 +55,7 @@ fn addresses_from_outside_replace_no_listener() -> Result<()> {
 }
 
 #[test]
-fn what_is_wrong_with_certificates_is_told_with_line_and_hint() -> Result<()> {
+fn mistakes_in_certificates_are_reported_with_line_and_hint() -> Result<()> {
     let authority = Authority::new()?;
     let (one, two) = (authority.issue("one", &[HOST])?, authority.issue("two", &[HOST])?);
     let listener = |chain: &std::path::Path, key: &std::path::Path| {

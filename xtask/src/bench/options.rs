@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_named_is_what_is_measured() {
+    fn the_named_scenarios_are_measured() {
         let Ok(Parsed::Run(options)) = parse("--scenario miss --server larder --rounds 2 --seconds 1") else { panic!("no options") };
         assert_eq!((options.scenarios, options.servers), (vec![Scenario::Miss], vec![Kind::Larder]));
         assert_eq!((options.rounds, options.run), (2, Duration::from_secs(1)));

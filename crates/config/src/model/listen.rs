@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_says_how_to_write_one_with_the_same_port() {
+    fn a_wrong_address_gets_a_hint_with_the_same_port() {
         for text in ["", "8080", ":9000", "localhost", "http://localhost:80", "127.0.0.256:80", "::1:8080", "host:70000", "a b:80"] {
             assert!(Listen::parse(text).is_err(), "{text}");
         }

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_filled_is_refused_with_the_nearest_name() {
+    fn an_unknown_placeholder_is_refused_with_the_nearest_name() {
         let mistake = |text| parse(text).unwrap_err();
         assert_eq!(mistake("issue:{ids}").hint.as_deref(), Some("did you mean `id`?"));
         assert_eq!(mistake("{project}").hint.as_deref(), Some("its named parts: `org`, `id`"));

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_says_what_is() {
+    fn a_wrong_duration_gets_a_hint() {
         for text in ["", "five minutes", "5 parsecs", "-5s", "5s ago", "m"] {
             let mistake = duration(text).unwrap_err();
             assert_eq!(mistake.message, format!("`{text}` is not a duration"));
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_can_be_read_again() {
+    fn a_printed_value_can_be_read_again() {
         assert_eq!(display_duration(Duration::from_secs(90)), "1m30s");
         assert_eq!(duration(&display_duration(Duration::from_millis(5_400_250))), Ok(Duration::from_millis(5_400_250)));
         assert_eq!(display_bytes(8 << 20), "8MiB");

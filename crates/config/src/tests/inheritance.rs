@@ -151,7 +151,7 @@ fn an_identity_is_part_of_the_key_only_where_the_scope_asks_for_it() {
 }
 
 #[test]
-fn an_identity_is_authorization_where_nobody_says() {
+fn an_identity_is_authorization_by_default() {
     let config = config("[cache]\nscope = \"identity\"");
     assert_eq!(config.fallback.unwrap().settings.key.identity, [IdentityPart::Header(http::header::AUTHORIZATION)]);
 }

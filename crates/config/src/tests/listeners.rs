@@ -47,7 +47,7 @@ fn addresses_from_outside_stand_in_for_listen_only() {
 }
 
 #[test]
-fn what_is_wrong_with_a_listener_is_told_with_its_place() {
+fn mistakes_in_a_listener_are_reported_with_their_place() {
     for (text, complaint) in [
         ("[[listeners]]", "1:1: error: [[listeners]] needs the key `address` (hint: like address = \"0.0.0.0:443\")"),
         (

@@ -25,7 +25,7 @@ fn a_cascade_names_what_it_takes_from_the_tag() {
 }
 
 #[test]
-fn what_a_write_makes_old_names_what_there_is() {
+fn targets_of_a_write_name_existing_things() {
     let write = |purge: &str, expected: &str| {
         assert_complaint(&format!("[[on_write]]\npath = \"/issues/{{id}}\"\npurge = [\"{purge}\"]"), expected);
     };

@@ -109,7 +109,7 @@ fn the_servers_of_redis_go_together() {
 }
 
 #[test]
-fn what_the_servers_of_redis_are_to_each_other_shows_in_their_number_and_names() {
+fn the_mode_of_redis_follows_from_the_number_and_names_of_its_servers() {
     let servers = |keys: &str| format!("{:?}", config(&format!("[store.redis]\n{keys}")).redis.unwrap().servers);
     assert_eq!(servers("url = \"redis://a\""), "Single(a:6379)");
     assert_eq!(servers("url = [\"redis://a\"]"), "Single(a:6379)");

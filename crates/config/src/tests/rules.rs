@@ -38,7 +38,7 @@ fn limits() {
 }
 
 #[test]
-fn what_is_trusted() {
+fn trusted_proxies_and_their_claims() {
     assert_complaint(
         "[server]\ntrusted_proxies = [\"10.0.0.0/8\"]\ntrust = [\"for\", \"hots\"]",
         r#"3:17: error: `hots` is not a value of `trust` (hint: did you mean "host"?)"#,
@@ -102,7 +102,7 @@ fn targeted_fields() {
 }
 
 #[test]
-fn keys_that_nobody_knows_name_the_nearest_or_where_they_stand() {
+fn unknown_keys_name_the_nearest_or_where_they_stand() {
     assert_complaint("[server]\nlisten_on = \"x\"", "2:1: error: unknown key `listen_on` in [server] (hint: did you mean `listen`?)");
     in_cache("max-object = \"1MiB\"", "2:1: error: unknown key `max-object` in [cache] (hint: did you mean `max_object`?)");
     assert_complaint(
@@ -135,7 +135,7 @@ fn one_address_is_listed_once() {
 }
 
 #[test]
-fn what_is_probably_not_meant_is_a_warning() {
+fn an_unlikely_setting_is_a_warning() {
     in_cache(
         "ttl = \"25h\"",
         "2:7: warning: a `ttl` of 25h is longer than a day (hint: a mistake in a response stays that long; raise `key_version` to forget what is stored)",

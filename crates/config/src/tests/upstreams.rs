@@ -22,7 +22,7 @@ fn an_upstream_has_a_limit_and_a_breaker_unless_it_is_said_otherwise() {
 }
 
 #[test]
-fn what_is_wrong_with_them_is_told() {
+fn mistakes_in_limits_are_reported() {
     for (keys, complaint) in [
         ("breaker = true", "3:11: error: `breaker` cannot be a boolean (hint: expected a table: [upstreams.b.breaker])"),
         ("breaker = { failures = 0 }", "3:24: error: `0` is out of range for `failures` (hint: from 1 to 1000)"),

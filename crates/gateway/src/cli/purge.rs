@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_to_wait_is_not_sent() {
+    fn a_wrong_duration_is_not_sent() {
         for wait in ["", "x", "2", "2s&count"] {
             let purge = purge(&["--all", "--wait", wait]).expect("the form is right");
             assert!(purge.request().is_err(), "{wait}");

@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_start_has_said_is_not_repeated() {
+    fn a_warning_at_start_is_not_repeated() {
         let mut log = ExpiryLog::default();
         log.were_told(certificate(), 71 * DAY);
         assert_eq!(log.more_urgent(certificate(), 72 * DAY), []);

@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_wrong_is_said_and_nothing_is_left_of_it() {
+    async fn a_mistake_is_reported_and_nothing_is_purged() {
         let live = Arc::new(live());
         for (body, status, said) in [
             ("", 400, "The body is not JSON"),

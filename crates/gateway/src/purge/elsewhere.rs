@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_be_meant_has_another_scheme_or_port() {
+    fn a_likely_target_has_another_scheme_or_port() {
         let others = |url: &str| others(&url.parse().expect("a URL"), &["8080"]);
         assert_eq!(others("http://h/a?b=1"), ["http://h:8080/a?b=1", "https://h/a?b=1", "https://h:8080/a?b=1"]);
         assert_eq!(others("https://h:8443/a"), ["https://h/a", "https://h:8080/a", "http://h:8443/a", "http://h/a", "http://h:8080/a"]);

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_message_makes_nothing_old() {
+    async fn an_unreadable_message_invalidates_nothing() {
         let live = live();
         for message in [
             "",

@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_answer_says_who_has_applied_it() {
+    fn the_answer_names_the_replicas_that_have_applied_it() {
         let not_kept = r#"{"applied":1,"kept":"in memory only: the journal cannot be written","position":7,"replicas":null}"#;
         for (applied, kept, status, body) in [
             (Some(AppliedBy { applied: 3, replicas: 3, unknown: 0 }), true, 200, r#"{"applied":3,"position":7,"replicas":3}"#),

@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_longer_than_a_tag_s_part_or_has_more_colons_has_no_tags() {
+    fn a_value_too_long_for_a_tag_or_with_too_many_colons_gives_no_tags() {
         for (id, bounded) in [("7".repeat(256), true), ("7".repeat(257), false), (":".repeat(8), true), (":".repeat(9), false)] {
             let (parts, ()) = Request::get(format!("/projects/p/issues/{id}")).body(()).expect("a request").into_parts();
             assert_eq!(route().tags(&parts).is_some(), bounded, "{id}");

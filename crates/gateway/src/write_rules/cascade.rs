@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn where_no_end_is_in_sight_everything_is_old() {
+    fn an_endless_cascade_invalidates_everything() {
         // What grows from some tags only, `check` cannot see.
         let found = widened(r#""{a}:{b}" = ["{b}:{b}"]"#, vec![InvalidationTarget::Tag("1:2:3".to_owned())]);
         assert_eq!(found.last(), Some(&InvalidationTarget::All));

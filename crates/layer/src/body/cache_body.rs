@@ -114,8 +114,8 @@ impl<B> CacheBody<B> {
 
     /// Bytes at hand around a part of a body while it arrives: `start..end` of that.
     pub(crate) fn between(before: Vec<Bytes>, reader: LogReader, start: u64, end: u64, after: Vec<Bytes>) -> Self {
-        let at_hand: usize = before.iter().chain(&after).map(Bytes::len).sum();
-        let left = at_hand as u64 + end - start;
+        let available: usize = before.iter().chain(&after).map(Bytes::len).sum();
+        let left = available as u64 + end - start;
         let between = Between { before: before.into(), reader, skip: start, arriving: Some(end - start), after: after.into(), left };
         Self::of(Kind::Between { between: Box::new(between) })
     }

@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_told_to_those_who_wait_and_to_no_later_request() {
+    fn a_failure_reaches_its_followers_and_no_later_request() {
         let (flights, ledger) = (Arc::new(Flights::default()), Ledger::default());
         let permit = lead(flights.join(7, &key(), &ledger, NOW, false, tags));
         assert!(!permit.is_followed());
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_joins_a_flight_of_which_not_all_tags_are_known_after_any_invalidation() {
+    fn a_flight_with_unknown_tags_is_not_joined_after_any_invalidation() {
         let (flights, ledger) = (Arc::new(Flights::default()), Ledger::default());
         let _older = lead(flights.join(7, &key(), &ledger, NOW, false, || None));
         follow(flights.join(7, &key(), &ledger, NOW, false, || None));

@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_says_nothing() {
+    fn json_that_is_no_object_has_no_members() {
         for body in ["", "[", r#"[{"id":1}]"#, "7", r#""id""#, r#"{id:1}"#, r#"{"id"=1}"#, r#"{"id":tru}"#, "\u{feff}{\"id\":1}"] {
             assert_eq!(found(body), (None, None), "{body}");
         }

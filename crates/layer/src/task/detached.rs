@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn work_that_somebody_waits_for_is_no_task() {
+    async fn work_with_a_client_is_no_task() {
         let waiting = tokio::spawn(async {
             let (bring, answer) = oneshot::channel();
             let task = DetachedTask::new(async move {
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_left_when_the_answer_is_there_goes_on() {
+    async fn work_left_after_the_answer_goes_on() {
         let (bring, answer) = oneshot::channel();
         let (go, gone) = oneshot::channel();
         let (finish, finished) = oneshot::channel();

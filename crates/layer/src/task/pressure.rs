@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_waits_ends_the_oldest_exchange_that_nobody_wants() {
+    fn a_waiting_request_ends_the_oldest_exchange_without_client_and_follower() {
         let pressure = Pressure::default();
         let wanted = Arc::new(AtomicBool::new(true));
         let followed = Arc::clone(&wanted);

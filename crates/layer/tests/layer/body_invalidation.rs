@@ -106,7 +106,7 @@ impl WriteRules for Refreshing {
 }
 
 #[tokio::test]
-async fn what_an_answer_names_at_its_end_does_not_undo_what_was_fetched_again() {
+async fn targets_at_the_end_of_an_answer_do_not_undo_a_refetch() {
     for body in [r#"{"to": "a"}"#, r#"{"to": null}"#] {
         let origin = Origin::new(move |request| if request.method() == "PUT" { json(body) } else { stored() });
         let writes = Arc::new(Refreshing::default());
@@ -138,7 +138,7 @@ fn reading(answer: fn() -> Reply) -> Origin {
 }
 
 #[tokio::test]
-async fn what_request_and_answer_name_is_old_once_the_answer_has_been_read() {
+async fn targets_in_request_and_answer_are_invalid_once_the_answer_has_been_read() {
     let cache = cache(reading(|| json(r#"{"to": 7}"#)));
     stored_under(&cache, &["/a", "/7", "/b"]).await;
     assert_eq!(post(&cache, r#"{"from": "a"}"#).await.text(), r#"{"to": 7}"#);
@@ -195,7 +195,7 @@ async fn a_write_that_failed_makes_nothing_old() {
 }
 
 #[tokio::test]
-async fn what_is_no_plain_json_names_nothing_and_passes_as_it_is() {
+async fn a_body_that_is_no_plain_json_names_no_target_and_passes_unchanged() {
     for answer in
         [|| response(200, r#"{"to": 7}"#), || json(r#"{"to": 7}"#).header("content-encoding", "gzip"), || json("[7]"), || json("")]
     {

@@ -65,7 +65,7 @@ async fn followers_read_the_body_while_it_arrives() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_shared_releases_everyone_at_once_and_is_remembered() {
+async fn an_answer_that_cannot_be_shared_releases_all_at_once_and_is_remembered() {
     // All but the first have to be at the origin together, or none is answered.
     let together = Arc::new(Barrier::new(MANY - 1));
     let asked = Arc::new(AtomicUsize::new(0));
@@ -169,7 +169,7 @@ async fn a_follower_with_a_precondition_gets_its_own_answer() {
 }
 
 #[tokio::test]
-async fn after_a_write_nobody_joins_an_older_flight() {
+async fn after_a_write_no_request_joins_an_older_flight() {
     let gate = Arc::new(Semaphore::new(0));
     let origin = {
         let gate = Arc::clone(&gate);

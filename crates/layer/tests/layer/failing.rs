@@ -115,7 +115,7 @@ async fn rfc5861_4_what_another_replica_has_stored_stands_in_for_an_error() {
 }
 
 #[tokio::test]
-async fn rfc5861_4_all_who_wait_on_a_cold_replica_get_what_another_has_stored() {
+async fn rfc5861_4_all_followers_on_a_cold_replica_get_the_response_that_another_has_stored() {
     for status in [500, 503] {
         let gate = gate();
         let origin = gated(&gate, move |_| response(200, "sorry").status(status));
@@ -128,7 +128,7 @@ async fn rfc5861_4_all_who_wait_on_a_cold_replica_get_what_another_has_stored() 
 }
 
 #[tokio::test]
-async fn what_was_purged_while_the_origin_was_asked_stands_in_for_nothing() {
+async fn a_response_purged_during_the_fetch_is_not_served_on_error() {
     let gate = gate();
     let origin = gated(&gate, |_| response(503, "sorry"));
     let cache = cold_replica(None, origin.clone());
@@ -155,7 +155,7 @@ async fn an_error_that_nothing_stands_in_for_is_the_origins_own() {
 }
 
 #[tokio::test]
-async fn a_server_error_is_shared_by_all_who_waited_for_it() {
+async fn a_server_error_is_shared_by_all_followers() {
     for status in [502, 503, 504, 507] {
         let gate = gate();
         let origin = gated(&gate, move |_| response(200, "sorry").status(status).header("retry-after", "7"));

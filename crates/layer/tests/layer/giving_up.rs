@@ -50,7 +50,7 @@ async fn settle() {
 }
 
 #[tokio::test]
-async fn an_exchange_without_client_goes_on_until_somebody_waits_for_its_place() {
+async fn an_exchange_without_client_goes_on_until_a_request_waits_for_its_place() {
     let gate = Arc::new(Semaphore::new(0));
     let (cache, open, pressure) = gated(&gate);
     drop(start(&cache, [get("/a"), get("/b"), get("/c")]));
@@ -97,7 +97,7 @@ async fn an_exchange_that_others_follow_is_not_given_up() {
 }
 
 #[tokio::test]
-async fn a_body_that_nobody_reads_is_given_up_and_one_that_is_read_is_not() {
+async fn a_body_without_readers_is_given_up_and_one_with_readers_is_not() {
     let bodies = Arc::new(std::sync::Mutex::new(Vec::new()));
     let script = Arc::clone(&bodies);
     let origin = Origin::new(move |_| {

@@ -112,9 +112,9 @@ async fn a_hit_of_head_tells_the_length_of_content_that_the_origin_did_not_annou
 }
 
 #[tokio::test]
-async fn only_what_needs_nobody_else_is_at_hand() {
+async fn only_a_hit_is_answered_without_the_inner_service() {
     let cache = common::service(origin());
-    let at_hand = |method: &str, uri: &str, fields: &[(&'static str, &'static str)]| {
+    let stored_status = |method: &str, uri: &str, fields: &[(&'static str, &'static str)]| {
         let mut request = http::Request::builder().method(method).uri(uri).body(()).expect("a request");
         *request.headers_mut() = get(uri).headers().clone();
         for (name, value) in fields {
@@ -124,13 +124,13 @@ async fn only_what_needs_nobody_else_is_at_hand() {
             .serve_stored::<http_body_util::Empty<bytes::Bytes>>(&request, &EffectiveTarget::default())
             .map(|answer| answer.status().as_u16())
     };
-    assert_eq!(at_hand("GET", "/a", &[]), None, "nothing is stored yet");
+    assert_eq!(stored_status("GET", "/a", &[]), None, "nothing is stored yet");
     common::send(&cache, get("/a")).await;
-    assert_eq!(at_hand("GET", "/a", &[]), Some(200));
-    assert_eq!(at_hand("HEAD", "/a", &[]), Some(200));
-    assert_eq!(at_hand("GET", "/a", &[("if-none-match", "\"v1\"")]), Some(304));
-    assert_eq!(at_hand("GET", "/a", &[("range", "bytes=1-2")]), Some(206));
-    assert_eq!(at_hand("GET", "/a", &[("cache-control", "no-cache")]), None, "the origin is to be asked");
-    assert_eq!(at_hand("GET", "/a", &[("authorization", "Bearer x")]), None, "it is for nobody in particular");
-    assert_eq!(at_hand("POST", "/a", &[]), None);
+    assert_eq!(stored_status("GET", "/a", &[]), Some(200));
+    assert_eq!(stored_status("HEAD", "/a", &[]), Some(200));
+    assert_eq!(stored_status("GET", "/a", &[("if-none-match", "\"v1\"")]), Some(304));
+    assert_eq!(stored_status("GET", "/a", &[("range", "bytes=1-2")]), Some(206));
+    assert_eq!(stored_status("GET", "/a", &[("cache-control", "no-cache")]), None, "the origin is to be asked");
+    assert_eq!(stored_status("GET", "/a", &[("authorization", "Bearer x")]), None, "it is for nobody in particular");
+    assert_eq!(stored_status("POST", "/a", &[]), None);
 }

@@ -36,7 +36,7 @@ async fn cookies_in_place_of_an_identity_share_nothing() {
 }
 
 #[tokio::test]
-async fn whoever_lacks_the_cookie_that_is_an_identity_is_nobody() {
+async fn a_client_without_the_identity_cookie_has_no_identity() {
     let (cache, _) = with_rules(origin("max-age=60"), by(vec![IdentityPart::Cookie("sid".into())]));
     let (nobody, one): (&[_], &[_]) = (&[("cookie", "theme=dark")], &[("cookie", "theme=dark; sid=1")]);
     assert_eq!(results(&cache, &[nobody, nobody, one, one]).await, ["MISS", "HIT", "MISS", "HIT"]);

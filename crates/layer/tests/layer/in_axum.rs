@@ -80,7 +80,7 @@ async fn layers_within_nested_routers_need_a_namespace_each() {
 }
 
 #[tokio::test]
-async fn what_is_no_route_passes_and_unknown_methods_do_too() {
+async fn unrouted_paths_and_unknown_methods_pass() {
     let app = Router::new().route("/a", post(async || "created")).layer(layer());
     assert_eq!(ask(&app, "GET", "/nowhere").await.0, 404);
     assert_eq!(ask(&app, "GET", "/a").await.0, 405);

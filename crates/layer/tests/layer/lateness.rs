@@ -208,7 +208,7 @@ async fn all_ask(replicas: &[CacheService<Origin>]) -> Vec<End> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_is_later_than_without_other_replicas_by_more_than_the_timeout() {
+async fn no_request_is_later_than_without_other_replicas_by_more_than_the_timeout() {
     for does in [Does::Answer, Does::HangUp, Does::Refuse] {
         // The last one is slower than requests are willing to wait for each other.
         for seconds in [0.02, 0.3, 2.0, 6.0, 12.0] {
@@ -253,7 +253,7 @@ async fn a_holder_that_dies_costs_others_the_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_holder_that_is_only_slow_to_show_itself_makes_nobody_late() {
+async fn a_slow_heartbeat_of_a_holder_makes_no_request_late() {
     let (shared, origin) = (Arc::<Shared>::default(), origin(Does::Answer, Duration::from_secs(6)));
     let replicas = replicas(&origin, Some(&shared));
     let falls_silent = async {

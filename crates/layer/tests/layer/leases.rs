@@ -162,7 +162,7 @@ async fn a_leader_that_gives_up_waiting_is_followed_here() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fetch_from_before_a_purge_holds_up_nobody_after_it() {
+async fn a_fetch_from_before_a_purge_holds_up_no_later_request() {
     let origin = at_once();
     let (cache, tier) = replica(origin.clone(), |tier, ask| match ask.lease.expect("leads").instead_of {
         Some(token) if token == HOLDER.token => tier.granted(),
@@ -175,7 +175,7 @@ async fn a_fetch_from_before_a_purge_holds_up_nobody_after_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_purge_of_something_else_changes_nothing_for_those_who_wait() {
+async fn a_purge_of_something_else_changes_nothing_for_waiting_requests() {
     let (cache, tier) = replica(at_once(), |tier, ask| {
         assert_eq!(ask.lease.expect("leads").instead_of, None);
         if tier.looks() < 4 { Loaded::Awaited(HOLDER) } else { tier.granted() }
@@ -222,7 +222,7 @@ fn stored(ask: &LoadRequest<'_>, flags: HeadFlags) -> StoredResponse {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_every_request_validates_is_no_reason_to_queue() {
+async fn a_response_that_every_request_validates_makes_no_queue() {
     let origin = Origin::new(|request| {
         assert_eq!(request.headers()["if-none-match"], "\"1\"");
         response(304, "").header("etag", "\"1\"").header("cache-control", "no-cache")
@@ -236,14 +236,14 @@ async fn what_every_request_validates_is_no_reason_to_queue() {
 }
 
 #[tokio::test]
-async fn a_fetch_that_fails_lets_all_who_wait_try_at_the_same_time() {
+async fn a_failed_fetch_lets_all_waiting_requests_try_at_the_same_time() {
     let (cache, tier) = replica(Origin::waiting(|_| async { Err(io::Error::other("down")) }), |tier, _| tier.granted());
     assert!(try_send(&cache, get("/a")).await.is_err());
     assert_eq!(tier.ended(), [Some(LeaseEnd::Failed(None))]);
 }
 
 #[tokio::test]
-async fn nobody_waits_for_a_body_that_the_tier_does_not_keep() {
+async fn no_request_waits_for_a_body_that_the_tier_does_not_keep() {
     for (announced, before) in [(Some("12"), vec![Some(LeaseEnd::NotShared)]), (None, vec![None])] {
         let (mut sender, body) = common::channel();
         let body = Mutex::new(Some(body));

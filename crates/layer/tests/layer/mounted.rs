@@ -31,7 +31,7 @@ async fn rfc9110_7_6_1_fields_that_end_at_this_hop_do_not_select() {
 }
 
 #[tokio::test]
-async fn whoever_extends_a_request_may_ask_the_cache_meanwhile() {
+async fn the_cache_may_be_asked_while_a_request_is_extended() {
     let origin = Origin::new(|_| response(200, "x").header("cache-control", "max-age=60"));
     let cache = common::service(origin.clone());
     common::send(&cache, common::get("/known")).await;

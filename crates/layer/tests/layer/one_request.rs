@@ -88,7 +88,7 @@ async fn the_refusal_of_a_leader_does_not_send_all_its_followers_up() {
 }
 
 #[tokio::test]
-async fn where_everybody_is_refused_nobody_waits_for_long() {
+async fn no_request_waits_long_where_all_are_refused() {
     let origin = Origin::new(|_| response(401, "who?"));
     let cache = common::service(origin.clone());
     let all = finish(start(&cache, (0..5).map(|_| get("/a")))).await;

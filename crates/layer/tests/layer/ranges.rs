@@ -116,7 +116,7 @@ async fn rfc9111_3_4_only_what_is_missing_is_fetched_and_joined() {
 }
 
 #[tokio::test]
-async fn what_is_stored_goes_out_before_what_is_missing_comes() {
+async fn stored_bytes_go_out_before_missing_ones_come() {
     let (mut sender, arriving) = channel();
     let (arriving, n) = (Mutex::new(Some(arriving)), AtomicUsize::new(0));
     let origin = Origin::new(move |request| match n.fetch_add(1, Ordering::SeqCst) {
@@ -308,7 +308,7 @@ async fn rfc9111_4_1_parts_are_kept_by_variant() {
 }
 
 #[tokio::test]
-async fn nobody_waits_for_a_range_that_is_fetched_alone() {
+async fn no_request_waits_for_a_range_that_is_fetched_alone() {
     let origin = file_origin();
     let (cache, _) = cached(&origin);
     let both = ["bytes=0-9", "bytes=50-59"].map(|range| request("GET", "/a", &[("range", range)]));

@@ -94,7 +94,7 @@ async fn a_request_meanwhile_shares_the_fetch() {
 }
 
 #[tokio::test]
-async fn where_there_is_no_turn_it_is_fetched_when_next_asked_for() {
+async fn without_a_free_refresh_it_is_fetched_at_the_next_request() {
     let origin = versions();
     let cache = cache(&origin);
     cache.cache().limit_refreshes(0);

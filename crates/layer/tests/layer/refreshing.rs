@@ -84,7 +84,7 @@ async fn rfc9111_4_1_a_304_with_an_unreadable_vary_is_used_once() {
 }
 
 #[tokio::test]
-async fn rfc5861_3_one_refresh_runs_in_the_background_and_nobody_waits() {
+async fn rfc5861_3_one_refresh_runs_in_the_background_and_no_request_waits() {
     let gate = Arc::new(Semaphore::new(1));
     let origin = {
         let gate = Arc::clone(&gate);
@@ -333,7 +333,7 @@ fn tagged(fields: &'static [(&'static str, &'static str)], later: &'static [(&'s
 }
 
 #[tokio::test]
-async fn a_cookie_on_a_304_is_for_the_client_that_asked_and_nobody_else() {
+async fn a_cookie_on_a_304_is_only_for_the_client_that_asked() {
     let origin =
         tagged(&[("cache-control", "max-age=60")], &[("cache-control", "max-age=60"), ("set-cookie", "a=1"), ("set-cookie", "b=2")]);
     let (cache, hand) = with_rules(origin.clone(), common::rules());
@@ -348,7 +348,7 @@ async fn a_cookie_on_a_304_is_for_the_client_that_asked_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn rfc9111_4_3_4_a_304_that_changes_vary_changes_who_finds_the_response() {
+async fn rfc9111_4_3_4_a_304_that_changes_vary_changes_which_requests_find_the_response() {
     let fresh = &[("cache-control", "max-age=60")];
     let origin = tagged(fresh, &[("cache-control", "max-age=60"), ("vary", "x-flavour")]);
     let (cache, hand) = with_rules(origin.clone(), common::rules());

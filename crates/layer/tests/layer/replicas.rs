@@ -96,7 +96,7 @@ async fn stored(cache: &CacheService<Origin>) {
 }
 
 #[tokio::test]
-async fn a_purge_holds_here_before_the_log_has_it_and_is_told_even_if_nobody_waits() {
+async fn a_purge_holds_here_before_the_log_has_it_and_is_published_even_if_no_caller_waits() {
     let (cache, log) = shared(origin(), 1, 0);
     stored(&cache).await;
     let target = InvalidationTarget::Prefix("/a".to_owned());

@@ -166,7 +166,7 @@ async fn text(process: &CacheService<Origin>, path: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_is_on_disk_is_served_after_a_restart() {
+async fn a_response_on_disk_is_served_after_a_restart() {
     let world = World::with_a_and_b().await;
     let process = world.start();
     assert_eq!(text(&process, "/a").await + &text(&process, "/b").await, "01");

@@ -277,7 +277,7 @@ async fn a_stale_response_in_the_nearer_tier_hides_no_fresh_one_in_the_farther()
 }
 
 #[tokio::test]
-async fn what_a_304_renews_and_what_the_origin_takes_back_is_so_in_all_tiers() {
+async fn a_304_renews_and_a_removal_removes_in_all_tiers() {
     let count = AtomicUsize::new(0);
     let origin = Origin::new(move |_| match count.fetch_add(1, Ordering::SeqCst) {
         0 => response(200, "one").header("cache-control", "max-age=60").header("etag", "\"1\""),

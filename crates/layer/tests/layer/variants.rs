@@ -80,7 +80,7 @@ fn answer(lot: &mut Lot, resource: u64, version: u64, fields: &HeaderMap) -> Rep
 }
 
 #[tokio::test]
-async fn rfc9111_4_1_nobody_gets_what_was_made_for_other_selecting_fields() {
+async fn rfc9111_4_1_no_request_gets_a_response_for_other_selecting_fields() {
     let (version, lot) = (Arc::new(AtomicU64::new(0)), Mutex::new(Lot(0x9e37_79b9_7f4a_7c15)));
     let origin = {
         let version = Arc::clone(&version);

@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_trusted_proxy_wrote_is_kept_and_added_to_in_both_forms() {
+    fn fields_of_a_trusted_proxy_are_kept_and_extended_in_both_forms() {
         let lines =
             [("host", "a.example"), ("x-forwarded-for", "203.0.113.7"), ("x-forwarded-proto", "https"), ("forwarded", "for=6.6.6.6")];
         let headers = sent(Method::GET, Some(&PROXY), HostPolicy::Preserve, &lines);

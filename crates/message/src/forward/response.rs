@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc9112_6_1_a_transfer_coding_nobody_asked_for_is_not_passed_on_as_content() {
+    fn rfc9112_6_1_an_unrequested_transfer_coding_is_not_passed_on_as_content() {
         let mut parts = received(&[("transfer-encoding", "gzip, chunked")]);
         assert_eq!(to_client(&mut parts, NOW), Err(Unforwardable));
     }

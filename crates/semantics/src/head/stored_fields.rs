@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_a_shape_stands_alone() {
+    fn a_head_that_does_not_fit_a_shape_stands_alone() {
         let long = HeaderValue::from_str(&"x".repeat(70_000)).unwrap();
         let fields = StoredFields::new([(HeaderName::from_static("x-shape-c"), long.clone())]);
         let short = StoredFields::new(lines(&[("x-shape-c", "short")]));
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_packed_behind_the_values_is_in_one_block_with_them() {
+    fn bytes_packed_behind_the_values_are_in_one_block_with_them() {
         let first = lines(&[("etag", "\"1\""), ("x-shape-f", "same"), ("age", "")]);
         let second = lines(&[("etag", "\"22\""), ("x-shape-f", "same"), ("age", "")]);
         let alone = StoredFields::new(first.clone());

@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_fetched_under_if_range() {
+    fn missing_bytes_are_fetched_under_if_range() {
         let stored = part("\"1\"", "bytes 0-499/1000");
         let mut headers = map(&[("if-none-match", "\"x\""), ("accept", "a")]);
         stored.fetch_fields(&mut headers, ByteRange { first: 500, last: 599 });

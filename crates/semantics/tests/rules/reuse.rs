@@ -190,7 +190,7 @@ fn rfc8246_2_immutable_skips_validation_while_fresh() {
 }
 
 #[test]
-fn rfc9111_3_5_an_answer_to_nobody_is_not_given_to_somebody() {
+fn rfc9111_3_5_a_response_without_credentials_does_not_answer_a_request_with_them() {
     let cache = Cache::default();
     let authorized = &[("authorization", "Bearer t")];
     let stored = cache.store(&[(CC, "max-age=60")]);

@@ -28,7 +28,7 @@ fn rfc9111_3_without_a_lifetime_only_heuristic_statuses_are() {
 }
 
 #[test]
-fn what_can_never_be_used_again_is_not_stored() {
+fn a_response_that_can_never_be_reused_is_not_stored() {
     let cache = Cache::default();
     assert_eq!(cache.refuse(&[], 200, &[(CC, "max-age=0")]).0, Reason::LifetimeZero);
     assert_eq!(cache.refuse(&[], 200, &[(CC, "max-age=60"), ("age", "60")]).0, Reason::LifetimeZero);
@@ -175,7 +175,7 @@ fn rfc9110_8_6_one_content_length_and_none_with_a_204() {
 }
 
 #[test]
-fn what_is_for_one_client_is_not_stored() {
+fn fields_for_one_client_are_not_stored() {
     let own =
         [("set-cookie", "a=b"), ("set-cookie2", "a=b"), ("authentication-info", "nextnonce=\"1\""), ("clear-site-data", "\"cookies\"")];
     let stored = Cache::default().store(&[&own[..], &[(CC, "public, max-age=60")]].concat()).headers.to_map();
@@ -186,7 +186,7 @@ fn what_is_for_one_client_is_not_stored() {
 }
 
 #[test]
-fn what_breaks_the_grammar_still_forbids() {
+fn a_directive_that_breaks_the_grammar_still_forbids() {
     let cache = Cache::with(Policy::default().with(|policy| policy.ttl = 60));
     for line in ["private; max-age=600", "private;", "private no-transform"] {
         assert_eq!(cache.refuse(&[], 200, &[(CC, line)]), (Reason::Private, true), "{line}");

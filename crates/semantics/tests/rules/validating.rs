@@ -55,7 +55,7 @@ fn the_clients_own_conditions_and_range_are_answered_from_the_store() {
 }
 
 #[test]
-fn what_is_for_this_client_alone_goes_up_as_it_came() {
+fn a_condition_of_this_client_alone_goes_up_unchanged() {
     let stored = Cache::default().store(&[("etag", "\"1\"")]);
     let cases: [(Method, Fields<'_>); 4] = [
         (Method::GET, &[(CC, "no-store"), ("if-none-match", "\"c\""), ("range", "bytes=0-1")]),

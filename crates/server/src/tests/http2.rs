@@ -159,7 +159,7 @@ async fn an_http2_stream_whose_client_takes_nothing_is_reset_and_an_idle_one_is_
 
 /// Windows as large as the protocol has them, and a socket that nobody reads.
 #[tokio::test]
-async fn what_an_http2_connection_holds_for_its_client_is_bounded_and_counted() {
+async fn unsent_bytes_of_an_http2_connection_are_bounded_and_counted() {
     const STREAMS: usize = 8;
     let (settings, window_update, headers) = (4, 8, 1);
     let options = ServerOptions { write_timeout: Duration::from_millis(200), ..ServerOptions::default() };

@@ -45,14 +45,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn a_written_failure_is_read() {
         for failure in [FetchFailure::NoAnswer("dns_error".into()), error(None), error(Some("Wed, 21 Oct 2026 07:28:00 GMT"))] {
             assert_eq!(read_failure(failure_text(&failure).unwrap().as_bytes()), Some(failure));
         }
     }
 
     #[test]
-    fn what_is_too_long_is_left_out() {
+    fn fields_that_are_too_long_are_left_out() {
         let long = "9".repeat(65);
         let retry_after = Some(HeaderValue::from_str(&long).unwrap());
         let failure = FetchFailure::ServerError { status: StatusCode::BAD_GATEWAY, retry_after };
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn what_means_nothing_is_no_failure() {
+    fn an_unreadable_value_is_no_failure() {
         for text in ["", "none", "503", "200 ", "none a\nb", "none \u{e9}", "x y", "5030 ", &format!("none {}", "x".repeat(65))] {
             assert_eq!(read_failure(text.as_bytes()), None, "{text}");
         }

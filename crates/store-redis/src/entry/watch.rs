@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_asks_about_is_forgotten() {
+    fn a_watch_without_questions_is_forgotten() {
         let watched = watching(&[(1, 7)]);
         assert_eq!(watched.replicas(now()), [7]);
         assert!(watched.replicas(now() + 2 * FORGOTTEN).is_empty());

@@ -75,13 +75,13 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_stays_as_it_is() {
+    fn an_invalidation_that_fits_stays_unchanged() {
         let targets = vec![Url(text("http://a.example/x")), Named(text("issue:7"))];
         assert_eq!(coarser(targets.clone(), 1_000), targets);
     }
 
     #[test]
-    fn what_is_too_long_becomes_what_all_of_it_is_in() {
+    fn an_invalidation_that_is_too_long_becomes_one_that_covers_it() {
         let urls = (0..100).map(|n| Url(format!("http://a.example/api/issues/{n}?page={n}"))).collect();
         assert_eq!(coarser(urls, 200), [Prefix(text("a.example/api/issues"))]);
         let tags = (0..100).flat_map(|n| [Named(format!("issue:{n}")), Named(format!("user:{n}:name"))]).collect();
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nothing_covers_becomes_everything() {
+    fn an_invalidation_that_nothing_covers_becomes_everything() {
         for target in [Pattern as fn(String) -> InvalidationTarget, Named] {
             assert_eq!(coarser((0..100).map(|n| target(format!("a{n}"))).collect(), 200), [All]);
         }

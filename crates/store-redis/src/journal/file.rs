@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_kept_outlives_the_process_until_it_is_told() {
+    fn kept_invalidations_outlive_the_process_until_they_are_published() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
         let journal = Journal::open(Some(&path)).unwrap();
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_said_and_written_once_there_is_room() {
+    fn a_failed_write_is_reported_and_made_up_for_once_there_is_room() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
         let journal = Journal::open(Some(&path)).unwrap();

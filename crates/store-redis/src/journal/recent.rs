@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_again_is_bounded_in_number_and_in_bytes() {
+    fn invalidations_published_again_are_bounded_in_number_and_in_bytes() {
         let recent = Recent::default();
         (0..=MAX_ENTRIES).for_each(|n| recent.add(tagged(&n.to_string())));
         let again = recent.take();

@@ -301,14 +301,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_takes_longer_than_its_deadline_is_late() {
+    async fn an_operation_beyond_its_deadline_is_late() {
         assert!(waited(1, None).await.is_ok());
         assert!(waited(2, None).await.is_err());
         assert!(waited(2, Some(&AtomicU64::new(0))).await.is_err(), "nothing arrives");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_comes_behind_what_arrives_is_not_late() {
+    async fn an_operation_behind_one_that_arrives_is_not_late() {
         let arrivals = AtomicU64::new(0);
         let all = (1..=8).map(|second| waited(second, Some(&arrivals)));
         assert!(futures_util::future::join_all(all).await.iter().all(Result::is_ok));

@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn what_the_log_has_need_not_be_put_in() {
+    async fn an_invalidation_that_the_log_has_is_not_published() {
         let (messages, now) = (Messages::default(), Instant::now());
         messages.receive(&[1, 2]);
         messages.logged([1].into_iter(), now);
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_met_long_ago_is_another_message() {
+    async fn an_equal_message_much_later_is_another_one() {
         let (messages, now) = (Messages::default(), Instant::now());
         messages.logged([1].into_iter(), now);
         messages.logged([2].into_iter(), now + REMEMBERED_FOR);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_kept_is_not_waited_for() {
+    async fn a_kept_invalidation_is_not_waited_for() {
         let messages = Messages::default();
         messages.receive(&[1, 1]);
         messages.forget(&[1]);

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_was_known_still_counts_where_the_registry_was_lost() {
+    fn a_known_replica_still_counts_where_the_registry_was_lost() {
         let known = registry(9_000, &[("a", "6 9000 60000 1"), ("b", "6 9000 60000 1"), ("c", "6 8000 60000 1")]);
         assert_eq!(tally(&registry(-1, &[]), &known), (1, 3, 0));
         let new = registry(10, &[("b", "7 5 60000 1")]);
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_registry_of_which_nobody_knows_anything_is_not_confirmed() {
+    fn a_lost_registry_that_no_replica_remembers_is_not_confirmed() {
         let lost = |now| registry(now, &[("lost", "0"), ("a", "7 5 60000 1")]);
         assert_eq!(tally(&lost(10), &Registry::default()), (1, 2, 1));
         assert_eq!(tally(&lost(60_001), &Registry::default()), (1, 1, 0));
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_word_is_no_replica() {
+    fn an_unreadable_entry_is_no_replica() {
         for report in ["", "7", "7 0 60000", "x 0 60000 1", "5 6"] {
             assert_eq!(Member::read("a", report), None, "{report}");
         }

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_says_of_itself_is_read() {
+    fn a_server_s_information_is_read() {
         let lines =
             ["# Server", "redis_version:7.2.4", "valkey_version:8.0.1", "used_memory:12", "maxmemory:99", "maxmemory_policy:allkeys-lru"];
         let expected = ServerInfo {
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_the_way_is_said() {
+    fn obstacles_are_reported() {
         assert_eq!(info(&["redis_version:6.0.16"]).concerns(), ["redis 6.0.16 is older than 6.2, the oldest that works"]);
         for version in ["6.2.0", "7.0.15", "10.1", "unstable"] {
             assert_eq!(info(&[&format!("redis_version:{version}")]).concerns(), [""; 0], "{version}");

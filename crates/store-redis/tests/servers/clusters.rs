@@ -80,7 +80,7 @@ async fn a_slot_that_moves_is_followed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_was_purged_stays_purged_when_the_node_with_the_log_fails_over() -> Result<()> {
+async fn a_purge_survives_a_failover_of_the_node_with_the_log() -> Result<()> {
     let mut cluster = RedisCluster::start().await?;
     let master = cluster.master_of("larder:{log}:s").await?;
     cluster.replicate(master).await?;
@@ -121,7 +121,7 @@ async fn a_cluster_that_is_not_there_at_the_start_is_found_when_it_comes() -> Re
 }
 
 #[tokio::test]
-async fn what_is_published_on_any_node_is_heard() -> Result<()> {
+async fn a_message_published_on_any_node_arrives() -> Result<()> {
     let cluster = RedisCluster::start().await?;
     let store = replica(&cluster, 1, Arc::default());
     let (heard, hears) = tokio::sync::watch::channel(Vec::new());

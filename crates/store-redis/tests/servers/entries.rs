@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn what_one_replica_stores_another_one_finds() -> Result<()> {
+async fn a_response_of_one_replica_is_found_by_another() -> Result<()> {
     let Setup { redis, store } = Setup::start().await?;
     let other = another(&redis, |_| ()).await?;
     for (path, length) in [("/empty", 0), ("/small", 5), ("/segment", SEGMENT), ("/large", 3 * SEGMENT + 7)] {
@@ -106,7 +106,7 @@ async fn a_304_rewrites_the_head_alone_while_the_body_is_there() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_leads_to_a_variant_lasts_as_long_as_the_variant() -> Result<()> {
+async fn the_way_to_a_variant_lasts_as_long_as_the_variant() -> Result<()> {
     let Setup { redis, store } = Setup::start().await?;
     let lasts = async || redis.count(&["EVAL", "return redis.call('PTTL', redis.call('KEYS', ARGV[1])[1])", "0", PRIMARY]).await;
     let renew = async |fetch, language, keep| {
@@ -156,7 +156,7 @@ async fn only_entry(redis: &Redis) -> Result<String> {
 }
 
 #[tokio::test]
-async fn what_is_damaged_is_a_miss_once_and_then_gone() -> Result<()> {
+async fn a_damaged_entry_is_a_miss_once_and_then_gone() -> Result<()> {
     let Setup { redis, store } = Setup::start().await?;
     let (request, key) = (HeaderMap::new(), key("/x"));
     let ask = LoadRequest { key: &key, request: &request, spec: None, newer_than: 0, lease: None, awaited: None };

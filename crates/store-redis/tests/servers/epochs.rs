@@ -75,7 +75,7 @@ async fn a_server_that_came_back_from_a_dump_judges_nothing_from_before() -> Res
 }
 
 #[tokio::test]
-async fn what_an_earlier_process_could_not_publish_is_known_before_anything_is_judged() -> Result<()> {
+async fn invalidations_that_an_earlier_process_could_not_publish_come_before_the_first_look_up() -> Result<()> {
     let (folder, redis) = (tempfile::tempdir()?, Redis::start().await?);
     let journal = folder.path().join("journal");
     let stored = stored_now(&Replica::start(&redis).await?);

@@ -111,7 +111,7 @@ async fn everything(redis: &larder_testkit::Redis) -> Result<String> {
 }
 
 #[tokio::test]
-async fn what_is_sealed_shows_nothing_and_is_found_by_those_with_the_key() -> Result<()> {
+async fn a_sealed_entry_shows_nothing_and_is_found_with_the_key() -> Result<()> {
     for change in [both as fn(&mut RedisOptions), |options| sealed(1, &[])(options)] {
         let Setup { redis, store } = Setup::with(&[], change).await?;
         let other = another(&redis, change).await?;
@@ -156,7 +156,7 @@ async fn keys_are_rotated_and_a_wrong_one_is_a_miss_that_is_counted_and_deleted(
 }
 
 #[tokio::test]
-async fn what_is_moved_to_another_place_or_was_never_sealed_does_not_open() -> Result<()> {
+async fn a_moved_or_unsealed_entry_does_not_open() -> Result<()> {
     let Setup { redis, store } = Setup::with(&[], sealed(1, &[])).await?;
     let plain = another(&redis, |_| ()).await?;
     commit(&store, response("/x", 7, b"hello"), None).await;

@@ -26,7 +26,7 @@ async fn one_replica_fetches_and_the_others_wait_until_it_has_stored() -> Result
 }
 
 #[tokio::test]
-async fn what_is_known_and_stale_is_leased_for_its_renewal() -> Result<()> {
+async fn a_known_stale_response_is_leased_for_its_renewal() -> Result<()> {
     let Setup { redis: _redis, store } = Setup::start().await?;
     commit(&store, response("/x", 7, b"hello"), None).await;
     let (key, request) = (key("/x"), HeaderMap::new());
@@ -155,7 +155,7 @@ async fn a_lease_ends_where_it_was_granted() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_lease_from_before_an_invalidation_holds_up_nobody_after_it() -> Result<()> {
+async fn a_lease_from_before_an_invalidation_holds_up_no_later_request() -> Result<()> {
     let Setup { redis, store } = Setup::start().await?;
     let (other, third) = (another(&redis, |_| ()).await?, another(&redis, |_| ()).await?);
     let (key, request) = (key("/x"), HeaderMap::new());
@@ -199,7 +199,7 @@ async fn after_waiting(store: &RedisStore, path: &str, awaited: u64) -> Result<L
 }
 
 #[tokio::test]
-async fn those_who_waited_for_a_fetch_learn_how_it_failed_and_nobody_else_does() -> Result<()> {
+async fn waiting_replicas_learn_how_a_fetch_failed_and_no_others_do() -> Result<()> {
     let Setup { redis, store } = Setup::start().await?;
     let other = another(&redis, |_| ()).await?;
     let error = FetchFailure::ServerError { status: StatusCode::BAD_GATEWAY, retry_after: Some(HeaderValue::from_static("7")) };
@@ -289,7 +289,7 @@ async fn a_body_that_takes_long_or_breaks_off_lets_everyone_go() -> Result<()> {
 }
 
 #[tokio::test]
-async fn nobody_waits_for_a_body_that_is_not_kept() -> Result<()> {
+async fn no_request_waits_for_a_body_that_is_not_kept() -> Result<()> {
     let Setup { redis, store } = Setup::with(&[], |options| options.max_object = 10).await?;
     let other = another(&redis, |_| ()).await?;
     assert!(store.takes(10) && !store.takes(11));

@@ -8,7 +8,7 @@ use larder_testkit::{Redis, Result};
 use crate::support::{Replica, has_read_the_log, replica};
 
 #[tokio::test]
-async fn what_one_replica_invalidates_is_invalid_on_all() -> Result<()> {
+async fn an_invalidation_of_one_replica_holds_on_all() -> Result<()> {
     let redis = Redis::start().await?;
     let (one, other) = (Replica::start(&redis).await?, Replica::start(&redis).await?);
     let before = other.ledger.position();
@@ -69,7 +69,7 @@ async fn an_emptied_redis_is_noticed_and_the_numbers_go_on() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_invalidated_while_redis_is_away_is_told_when_it_is_back() -> Result<()> {
+async fn an_invalidation_while_redis_is_away_is_published_when_it_is_back() -> Result<()> {
     let mut redis = Redis::start().await?;
     let (one, other) = (Replica::start(&redis).await?, Replica::start(&redis).await?);
     redis.kill().await?;
@@ -132,7 +132,7 @@ async fn every_replica_that_lives_says_how_far_it_is() -> Result<()> {
 }
 
 #[tokio::test]
-async fn where_the_log_begins_anew_everybody_tells_again_what_it_had_told() -> Result<()> {
+async fn all_replicas_publish_again_where_the_log_begins_anew() -> Result<()> {
     let redis = Redis::start().await?;
     let (one, other) = (Replica::start(&redis).await?, Replica::start(&redis).await?);
     one.invalidate("issues").await;
@@ -165,7 +165,7 @@ async fn a_replica_is_current_although_the_log_never_rests() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_was_kept_is_told_in_batches() -> Result<()> {
+async fn kept_invalidations_are_published_in_batches() -> Result<()> {
     let mut redis = Redis::start().await?;
     let one = Replica::start(&redis).await?;
     redis.kill().await?;

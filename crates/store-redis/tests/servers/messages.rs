@@ -74,7 +74,7 @@ async fn a_message_is_in_the_log_once_however_many_hear_it() -> Result<()> {
 }
 
 #[tokio::test]
-async fn where_the_first_in_line_does_nothing_the_next_one_does() -> Result<()> {
+async fn the_next_replica_acts_where_the_first_does_not() -> Result<()> {
     let redis = Redis::start().await?;
     let replicas = listening(&redis, 2).await?;
     // One that lives, as far as anybody knows, and comes before all others.

@@ -76,7 +76,7 @@ async fn concerns(servers: RedisServers) -> Result<Vec<String>> {
 }
 
 #[tokio::test]
-async fn what_stands_in_the_way_of_a_good_tier_is_said() -> Result<()> {
+async fn obstacles_to_a_good_tier_are_reported() -> Result<()> {
     let redis = Redis::start_with(&["--maxmemory", "100mb", "--maxmemory-policy", "noeviction"]).await?;
     let [concern] = &concerns(at(&redis.url())).await?[..] else { panic!("one concern") };
     assert!(concern.starts_with("memory is limited (maxmemory) and nothing is evicted"), "{concern}");

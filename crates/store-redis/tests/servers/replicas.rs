@@ -73,7 +73,7 @@ async fn a_replica_that_is_cut_off_counts_although_the_registry_was_lost() -> Re
 }
 
 #[tokio::test]
-async fn a_lost_registry_of_which_nobody_knows_anything_confirms_nothing() -> Result<()> {
+async fn a_lost_registry_that_no_replica_remembers_confirms_nothing() -> Result<()> {
     let redis = Redis::start().await?;
     let one = Replica::start(&redis).await?;
     assert_eq!(applied(&one, "issues").await?, AppliedBy { applied: 1, replicas: 1, unknown: 0 });

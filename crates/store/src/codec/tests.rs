@@ -95,7 +95,7 @@ fn a_body_of_several_segments_is_counted_and_checked() {
 }
 
 #[test]
-fn what_is_for_another_key_or_variant_is_told_apart_from_damage() {
+fn a_record_of_another_key_or_variant_differs_from_damage() {
     let frame = encode(&response(Some(variant()), StoredBody::default()), Position(0));
     let other = Variant::of(variant().spec, &fields(&[("accept-language", "en")]));
     assert_eq!(decoded(frame.clone(), Some(&other)).unwrap_err(), Unreadable::OtherKey);

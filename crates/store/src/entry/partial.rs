@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_covered_may_be_in_several_places() {
+    fn missing_ranges_may_be_in_several_places() {
         let mut covered = ByteRangeSet::default();
         for (first, last) in [(10, 19), (30, 39), (100, 109)] {
             covered.insert(ByteRange { first, last });

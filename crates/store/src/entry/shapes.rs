@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shared_weighs_nothing() {
+    fn shared_names_weigh_nothing() {
         let first = fields(&[("etag", "\"1\""), ("x-shape-d", "a value that all have in common")]);
         assert_eq!((weight_of(&first), weight_of(&first.clone())), (0, 0));
     }
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_holds_no_read_buffer() {
+    fn a_kept_head_holds_no_read_buffer() {
         for length in [8, 2 * MAX_TEXT] {
             let buffer = Bytes::from(vec![b'x'; length]);
             let map =
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_with_fields_that_stand_alone_is_behind_them() {
+    fn values_kept_with_fields_that_stand_alone_are_behind_them() {
         let fields = kept(&fields(&[("x-shape-g", &"x".repeat(70_000))]), [&b"key"[..], b"body"].into_iter());
         assert!(fields.stands_alone());
         assert_eq!(&fields.block()[fields.values_end()..], b"keybody");

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_from_what_follows_is_old_too_and_everything_once() {
+    fn tags_follow_through_others_and_each_once() {
         let cascade = rules(&[("org:{}", &["project-of:{0}"]), ("project-of:{}", &["issue-of:{0}", "board:{0}"])]);
         assert_eq!(follow(&cascade, "org:7"), ["board:7", "issue-of:7", "project-of:7"]);
         assert_eq!(follow(&cascade, "project-of:7"), ["board:7", "issue-of:7"]);
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_from_a_family_is_a_family() {
+    fn a_family_leads_to_a_family() {
         let cascade = rules(&[("org:{}", &["issue-of:{0}", "orgs"]), ("org:{}:team:{}", &["team:{1}:of:{0}"])]);
         assert_eq!(follow(&cascade, "org:*"), ["issue-of:*", "orgs", "team:*"]);
         assert_eq!(follow(&cascade, "org:1:*"), ["issue-of:1:*", "orgs", "team:*"]);
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_grows_without_end_is_said_to() {
+    fn a_cascade_that_grows_without_end_is_endless() {
         let cascade = rules(&[("a{}", &["aa{0}"])]);
         assert_eq!(cascade.follow(["a1"].into_iter()), Err(Endless));
     }
@@ -250,7 +250,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_a_pattern_was_filled_with_makes_the_same_tag_again(
+        fn the_captures_of_a_tag_make_the_same_tag_again(
             literals in ("[a:]{0,2}", "[a:]{1,2}", "[a:]{0,2}"), x in "[a:b]{1,3}", y in "[a:b]{1,3}",
         ) {
             let (first, between, last) = &literals;

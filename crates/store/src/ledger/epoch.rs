@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_process_invalidates_counts_before_the_log_has_it() {
+    fn an_invalidation_of_this_process_counts_before_the_log_has_it() {
         let epoch = Epoch::of("one");
         let ledger = restarted(epoch);
         let stored = ledger.log_position(ledger.position()).expect("it was read");

@@ -98,7 +98,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_quoted_is_one_key_again(key in r"[a:*\\]{0,6}") {
+        fn a_quoted_key_reads_as_one_key(key in r"[a:*\\]{0,6}") {
             let quoted = NamedTag::quoted(&key);
             prop_assert_eq!(NamedTag::read(&quoted), NamedTag::One(key.as_str().into()));
         }

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_an_expression_is_said() {
+    fn mistakes_in_an_expression_are_reported() {
         for (regex, said) in
             [("(", "unclosed group"), ("a{1001}{1001}", "it takes more than 64KiB once compiled"), ("\\p{Greek}", "Unicode")]
         {

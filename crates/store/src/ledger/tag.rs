@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_more_families_or_tags_than_are_kept_has_none() {
+    fn a_response_with_too_many_families_or_tags_has_none() {
         let deep = |colons: usize| format!("a{}", ":".repeat(colons));
         assert_eq!(Tag::surrogates([deep(16).as_str()]).map(|tags| tags.len()), Some(17));
         assert_eq!(Tag::surrogates([deep(17).as_str()]), None);

@@ -142,7 +142,7 @@ fn a_write_outlives_its_own_invalidation_and_no_other() {
 }
 
 #[test]
-fn what_is_read_back_right_after_it_was_applied_is_as_good() {
+fn a_position_read_back_after_it_was_applied_holds() {
     let ledger = Ledger::default();
     ledger.apply_logged(4, &Invalidation::hard([text(InvalidationTarget::Tag, "other")]));
     let write = Invalidation::hard([InvalidationTarget::Url(URL.to_owned())]);

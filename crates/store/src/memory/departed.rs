@@ -91,7 +91,7 @@ mod tests {
     use crate::memory::tests::response;
 
     #[test]
-    fn what_made_room_was_evicted_while_it_was_fresh_and_has_expired_otherwise() {
+    fn an_evicted_response_was_evicted_if_fresh_and_expired_otherwise() {
         let departed = Departed::default();
         let slot = Slot::Response(response("/a", 1, Default::default()));
         for (now, why) in [(NOW, Departure::Evicted), (Timestamp::from_millis(NOW.as_millis() + 10_000_000_000), Departure::Expired)] {

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_to_be_kept_whole_keeps_its_parts() {
+    fn a_response_too_large_to_be_kept_whole_keeps_its_parts() {
         let store = store();
         let mark = |too_large| HitForMiss {
             key: key("/a"),

@@ -150,7 +150,7 @@ fn an_earlier_fetch_with_vary_takes_no_place_from_a_later_one_without() {
 }
 
 #[test]
-fn what_was_replaced_by_a_response_for_everyone_never_comes_back() {
+fn variants_replaced_by_a_response_for_all_never_come_back() {
     let store = store();
     store.commit(variant("/v", &by_flavour(), "sweet", 1, NOW));
     assert!(store.commit(response("/v", 2, store.ledger().position())));
@@ -253,7 +253,7 @@ fn softened(store: &MemoryStore, path: &str) -> bool {
 }
 
 #[test]
-fn what_is_softly_invalidated_is_found_and_says_so() {
+fn a_soft_purged_response_is_found_and_marked() {
     let store = store();
     assert!(store.commit(response("/a", 1, store.ledger().position())));
     store.ledger().apply(&Invalidation::soft([InvalidationTarget::All]), NOW);

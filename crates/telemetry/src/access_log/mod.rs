@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_logged_before_the_stop_is_written() {
+    fn lines_logged_before_the_stop_are_written() {
         let lines = logged(|log| {
             for _ in 0..500 {
                 drop(log.begin(&request("/"), None, now));

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_clients_make_up_is_other() {
+    fn methods_that_clients_make_up_are_other() {
         let method = Method::from_bytes(b"BREW").unwrap();
         let labels = Labels::new(Some(&method), StatusCode::from_u16(999).unwrap(), None, None);
         assert_eq!(words(labels), ["other", "other", "none", "none"]);

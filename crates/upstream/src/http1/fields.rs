@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_head_lacks_is_not_left_from_the_one_before() {
+    fn a_field_that_one_head_lacks_is_not_left_from_the_one_before() {
         let mut shape = Shape::default();
         for _ in 0..3 {
             mapped(&mut shape, "set-cookie: a\r\netag: \"1\"\r\n\r\n");

@@ -178,7 +178,7 @@ async fn rfc9112_9_a_connection_is_not_used_again_when_its_end_is_announced_or_i
 }
 
 #[tokio::test]
-async fn rfc9112_9_2_words_that_nobody_asked_for_end_an_idle_connection() {
+async fn rfc9112_9_2_bytes_without_a_request_end_an_idle_connection() {
     let address = origin(|number, mut connection| async move {
         connection.head().await;
         connection.send(OK).await;
@@ -301,7 +301,7 @@ async fn rfc9112_9_3_content_goes_up_to_its_end_though_the_answer_is_there_and_t
 }
 
 #[tokio::test]
-async fn a_response_that_nobody_reads_ends_the_request_that_it_answers() {
+async fn a_response_that_is_not_read_ends_the_request_that_it_answers() {
     let address = origin(|_, mut connection| async move {
         connection.head().await;
         connection.send("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok").await;

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_its_clients_did_and_what_they_gave_up_does_not_count() {
+    fn faults_of_clients_and_abandoned_requests_do_not_count() {
         let health = health(1);
         drop(begin(&health));
         for error in [UpstreamError::RequestStalled, UpstreamError::RequestTooLarge, UpstreamError::RequestBody("gone".into())] {

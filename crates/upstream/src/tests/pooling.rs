@@ -46,7 +46,7 @@ async fn a_connection_whose_body_was_not_read_is_not_used_again() {
 }
 
 #[tokio::test]
-async fn a_connection_whose_body_came_with_its_head_is_used_again_whoever_reads_it() {
+async fn a_connection_whose_body_came_with_its_head_is_used_again_even_if_it_is_not_read() {
     let service = UpstreamService::new(keeps_alive().await).expect("service");
     drop(send(&service, get("/")).await.expect("response"));
     send(&service, get("/")).await.expect("response");

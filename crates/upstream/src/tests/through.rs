@@ -70,7 +70,7 @@ async fn until(stream: &mut TcpStream, end: &str) -> String {
 const GET: &str = "GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n";
 
 #[tokio::test]
-async fn the_origin_learns_who_asked() {
+async fn the_origin_learns_the_client() {
     let (seen, mut heads) = mpsc::unbounded_channel();
     let address = origin(move |_, mut connection| {
         let seen = seen.clone();

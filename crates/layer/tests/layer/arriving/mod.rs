@@ -72,7 +72,7 @@ async fn many_clients_read_one_stored_body_once() {
 }
 
 #[tokio::test]
-async fn who_comes_while_it_arrives_joins_from_the_start() {
+async fn a_request_while_the_body_arrives_reads_it_from_the_start() {
     let setup = Setup::new(STORED, nobody());
     setup.send_chunks(0..1);
     let mut first = setup.serve().await.response.into_body();
@@ -111,7 +111,7 @@ async fn a_client_that_leaves_does_not_end_it() {
 }
 
 #[tokio::test]
-async fn what_is_purged_while_it_arrives_is_not_kept_and_who_is_served_goes_on() {
+async fn a_body_purged_while_it_arrives_is_not_kept_and_its_reader_goes_on() {
     let setup = Setup::new(STORED, Origin::new(|_| common::response(200, "new").header("cache-control", "max-age=60")));
     setup.send_chunks(0..1);
     let served = setup.serve().await;
@@ -124,7 +124,7 @@ async fn what_is_purged_while_it_arrives_is_not_kept_and_who_is_served_goes_on()
 }
 
 #[tokio::test]
-async fn what_was_purged_before_it_began_is_not_served() {
+async fn a_body_purged_before_it_began_is_not_served() {
     let setup = Setup::new(STORED, Origin::new(|_| common::response(200, "new")));
     setup.cache.cache().invalidate(&Invalidation::hard([InvalidationTarget::Tag("t".to_owned())])).await;
     setup.send_chunks(0..3);
@@ -132,7 +132,7 @@ async fn what_was_purged_before_it_began_is_not_served() {
 }
 
 #[tokio::test]
-async fn what_has_to_be_validated_is_read_first() {
+async fn a_body_that_has_to_be_validated_is_read_first() {
     let setup = Setup::new(
         Stored { age: 61, ..STORED },
         Origin::new(|request| {
@@ -251,7 +251,7 @@ async fn a_body_larger_than_may_be_held_becomes_a_window_that_its_readers_pace()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_window_that_nobody_reads_any_more_is_given_up() {
+async fn a_window_without_readers_is_given_up() {
     let chunks = 40;
     let setup = Setup::new(Stored { length: chunks * SEGMENT, capacity: 16 << 20, ..STORED }, nobody());
     setup.send_chunks(0..chunks);

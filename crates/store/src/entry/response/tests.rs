@@ -16,7 +16,7 @@ fn stored(body: StoredBody, variant: Option<Variant>) -> StoredResponse {
 }
 
 #[test]
-fn what_is_kept_reads_as_it_was_given() {
+fn a_stored_head_reads_as_given() {
     let trailers = HeaderMap::from_iter([(HeaderName::from_static("x-sum"), HeaderValue::from_static("1"))]);
     let variant = Variant::of(by_flavour(), &accepting("sweet"));
     for (length, trailers) in [(0, None), (1, None), (SHORT, None), (SHORT + 1, None), (1, Some(trailers))] {

@@ -52,7 +52,7 @@ fn writes_to_ever_new_urls_make_old_what_is_near_them_and_nothing_else() {
 }
 
 #[test]
-fn what_is_near_is_as_fine_as_gives_room_enough() {
+fn folds_are_as_fine_as_the_room_allows() {
     let mut records = filled(200, |n| InvalidationTarget::Url(format!("http://a.example/issues/{n}")));
     records.fold(150, 8);
     assert_eq!(check_url(&records, "http://a.example/about", 0), Validity::Valid);
@@ -97,7 +97,7 @@ fn a_fold_never_forgets_what_was_hard_or_soft() {
 }
 
 #[test]
-fn hosts_that_nobody_has_heard_of_before_leave_no_other_way_than_everything() {
+fn unknown_hosts_leave_no_other_way_than_everything() {
     let mut records = filled(200, |n| InvalidationTarget::Url(format!("http://{n}.example/")));
     records.fold(150, 8);
     assert_eq!((records.folds.everything, records.floor), (1, Position(101)));
