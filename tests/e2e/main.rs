@@ -14,6 +14,7 @@ mod nginx;
 mod observe;
 mod paths;
 mod protocols;
+mod proxy_protocol;
 mod purge;
 mod purge_everywhere;
 mod quick_start;

@@ -1,9 +1,13 @@
 //! Listeners over TLS, as real clients see them.
 
+#[path = "tls/client_certificates.rs"]
+mod client_certificates;
 #[path = "tls/clients.rs"]
 mod clients;
 #[path = "tls/handshakes.rs"]
 mod handshakes;
+#[path = "tls/policies.rs"]
+mod policies;
 #[path = "tls/reload.rs"]
 mod reload;
 #[path = "tls/requests.rs"]

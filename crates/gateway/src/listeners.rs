@@ -44,6 +44,8 @@ impl Certificates {
                 options: Some(listener.options),
                 counted_apart: listener.counted_apart,
                 http2: listener.http2,
+                redirect: listener.redirect,
+                proxy_protocol: listener.proxy_protocol.clone().map(Arc::new),
                 tls: self.0.iter().find(|served| served.position == position).map(|served| Arc::clone(&served.state)),
             };
             (&listener.listen, setup)

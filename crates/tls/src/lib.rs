@@ -6,6 +6,7 @@
 //!
 //! The configuration reads and checks with this crate, the server serves with it, and a reload replaces one [`TlsState`] by another.
 
+mod clients;
 mod der;
 mod facts;
 mod names;
@@ -14,11 +15,14 @@ mod settings;
 mod state;
 #[cfg(test)]
 mod tests;
+mod tickets;
 mod urgency;
 
+pub use clients::{Authorities, AuthoritiesError, ClientCertificates};
 pub use facts::Facts;
 pub use names::{Names, is_address};
 pub use pair::{Pair, PairError};
 pub use settings::{MinVersion, TlsSettings};
 pub use state::{Site, TlsState, UnusableTls};
+pub use tickets::TicketKeys;
 pub use urgency::{Urgency, days_left};

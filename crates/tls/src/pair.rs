@@ -118,7 +118,7 @@ impl Pair {
 }
 
 /// Reads a file that an operator named, which may be a device or a pipe by mistake.
-fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+pub(crate) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let metadata = std::fs::metadata(path)?;
     if !metadata.is_file() || metadata.len() > MAX_FILE {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file of at most 1 MiB"));

@@ -1,6 +1,6 @@
 //! What a listener is configured with.
 
-use crate::Pair;
+use crate::{ClientCertificates, Pair, TicketKeys};
 
 /// The lowest version of TLS that is spoken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +19,12 @@ pub struct TlsSettings {
     pub pairs: Vec<Pair>,
     /// The lowest version.
     pub min_version: MinVersion,
+    /// What clients have to show; `None`: they are not asked.
+    pub clients: Option<ClientCertificates>,
+    /// Keys of tickets that others open too; `None`: keys of this process alone, which rotate.
+    pub ticket_keys: Option<TicketKeys>,
+    /// The value of `Strict-Transport-Security` on answers.
+    pub hsts: Option<Box<str>>,
     /// Whether HTTP/2 is offered (ALPN `h2`), beside `http/1.1`.
     pub http2: bool,
 }

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
 use rustls::server::{ProducesTickets, ServerConfig, ServerSessionMemoryCache, StoresServerSessions};
 use rustls::sign::SingleCertAndKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{SignatureScheme, SupportedProtocolVersion};
 
+use crate::tickets::SharedTickets;
 use crate::{MinVersion, Names, Pair, TlsSettings, is_address};
 
 /// Sessions that are kept for clients of TLS 1.2 that cannot resume by ticket.
@@ -47,7 +49,10 @@ impl TlsState {
     /// # Errors
     /// Where rustls refuses them.
     pub fn new(settings: TlsSettings) -> Result<Self, UnusableTls> {
-        let tickets = Ticketer::new()?;
+        let tickets: Arc<dyn ProducesTickets> = match &settings.ticket_keys {
+            Some(keys) => Arc::new(SharedTickets::new(keys, settings.clients.as_ref())),
+            None => Ticketer::new()?,
+        };
         let sessions = ServerSessionMemoryCache::new(SESSIONS);
         let site = |pair: &Pair| -> Result<Site, UnusableTls> {
             let config = server_config(&settings, pair, Arc::clone(&tickets), Arc::clone(&sessions) as _)?;
@@ -86,6 +91,10 @@ impl TlsState {
     }
 }
 
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(default_provider())
+}
+
 /// No early data (0-RTT): what is sent in it may be replayed by anybody who saw it (RFC 8470).
 fn server_config(
     settings: &TlsSettings,
@@ -97,9 +106,13 @@ fn server_config(
         MinVersion::Tls12 => &[&TLS13, &TLS12],
         MinVersion::Tls13 => &[&TLS13],
     };
-    let builder = ServerConfig::builder_with_provider(Arc::new(default_provider())).with_protocol_versions(versions)?;
+    let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(versions)?;
+    let builder = match &settings.clients {
+        Some(clients) => builder.with_client_cert_verifier(clients.verifier()?),
+        None => builder.with_no_client_auth(),
+    };
     let resolver = SingleCertAndKey::from(Arc::clone(&pair.certified));
-    let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(resolver));
+    let mut config = builder.with_cert_resolver(Arc::new(resolver));
     config.alpn_protocols = if settings.http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
     config.ticketer = tickets;
     config.session_storage = sessions;

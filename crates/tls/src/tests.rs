@@ -74,7 +74,7 @@ fn a_wrong_pair_names_the_file_at_fault() {
 }
 
 fn state(pairs: Vec<Pair>) -> TlsState {
-    TlsState::new(TlsSettings { pairs, min_version: MinVersion::Tls12, http2: true }).unwrap()
+    TlsState::new(TlsSettings { pairs, min_version: MinVersion::Tls12, clients: None, ticket_keys: None, hsts: None, http2: true }).unwrap()
 }
 
 #[test]

@@ -74,6 +74,32 @@ async fn openssl_finds_the_versions_that_are_allowed_and_no_other() -> Result<()
 }
 
 #[tokio::test]
+async fn replicas_with_the_same_ticket_keys_resume_each_others_sessions() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/a", Answer::ok().body("hello"));
+    let keys = tempfile::NamedTempFile::new()?;
+    std::fs::write(keys.path(), "07".repeat(32))?;
+    let tls = format!(", ticket_keys = {:?}", keys.path());
+    let (one, two) = (Edge::start(&origin, &tls, "").await?, Edge::start(&origin, &tls, "").await?);
+    let stranger = Edge::start(&origin, "", "").await?;
+    let request = format!("GET /a HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n");
+    for version in ["-tls1_2", "-tls1_3"] {
+        let session = one.authority.folder().join(format!("session{version}")).display().to_string();
+        let ask = async |edge: &Edge, session: [&str; 2]| {
+            let address = edge.tls().to_string();
+            let common = ["s_client", "-connect", &address, "-servername", HOST, "-ign_eof", version];
+            run("openssl", &[&common[..], &session].concat(), &request).await.map(|output| printed(&output))
+        };
+        ask(&one, ["-sess_out", &session]).await?;
+        let resumed = ask(&two, ["-sess_in", &session]).await?;
+        assert!(resumed.contains("\nReused, TLSv") && resumed.contains("hello"), "{version}: {resumed}");
+        let new = ask(&stranger, ["-sess_in", &session]).await?;
+        assert!(new.contains("\nNew, TLSv") && new.contains("hello"), "{version}: {new}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn rfc5077_a_session_is_resumed_by_its_ticket_and_renegotiation_is_not_offered() -> Result<()> {
     let origin = Origin::start().await?;
     origin.always("GET", "/a", Answer::ok().body("hello"));

@@ -1,5 +1,6 @@
 //! `[[listeners]]`: addresses with settings of their own.
 
+use ipnet::IpNet;
 use larder_tls::TlsSettings;
 
 use super::{Listen, ReadFile, ServerOptions};
@@ -13,10 +14,30 @@ pub struct Listener {
     pub tls: Option<Tls>,
     /// Whether HTTP/2 is spoken: by ALPN under TLS, and by prior knowledge without.
     pub http2: bool,
+    /// Requests are sent to `https`, but for those of ACME's challenges.
+    pub redirect: Option<Redirect>,
+    /// Which peers say for whom they speak.
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// Deadlines and limits: those of `[server]`, where the listener has none of its own.
     pub options: ServerOptions,
     /// `max_connections` is the listener's own, and its connections do not count against that of `[server]`.
     pub counted_apart: bool,
+}
+
+/// Where a listener sends clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Redirect {
+    /// The port of `https`; `None`: that of the first listener that speaks TLS, or 443.
+    pub port: Option<u16>,
+}
+
+/// Peers that begin each connection with a PROXY header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyProtocol {
+    /// From where such a header is read, and believed. Never empty.
+    pub from: Vec<IpNet>,
+    /// Whether a connection from there without one is closed.
+    pub required: bool,
 }
 
 /// The `tls` of a listener.

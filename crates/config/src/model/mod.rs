@@ -22,7 +22,7 @@ mod write;
 
 pub use config::{Config, MemoryStore};
 pub use listen::{Listen, Origin};
-pub use listener::{Listener, Tls};
+pub use listener::{Listener, ProxyProtocol, Redirect, Tls};
 pub use path::PathTemplate;
 pub use purge::Purge;
 pub use read_file::ReadFile;

@@ -253,7 +253,12 @@ fn namespace(text: &str) -> Result<String, Mistake> {
 }
 
 fn identity_part(text: &str) -> Result<IdentityPart, Mistake> {
-    let wrong = || Mistake::new(format!("`{text}` is not a part of an identity")).hint("write \"header:NAME\" or \"cookie:NAME\"");
+    let wrong =
+        || Mistake::new(format!("`{text}` is not a part of an identity")).hint("write \"header:NAME\", \"cookie:NAME\" or \"client-cert\"");
+    if text == "client-cert" {
+        // The listener removes what clients send under this name, and puts the certificate there that they have shown.
+        return Ok(IdentityPart::Header(HeaderName::from_static("client-cert")));
+    }
     let (kind, name) = text.split_once(':').ok_or_else(wrong)?;
     // Cookie names are tokens (RFC 6265 §4.1.1), just as field names are.
     let header = HeaderName::try_from(name).map_err(|_| wrong())?;

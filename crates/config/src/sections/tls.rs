@@ -3,14 +3,17 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use larder_tls::{Facts, MinVersion, Pair, TlsSettings, Urgency, days_left};
+use larder_redis_options::SealKey;
+use larder_tls::{Authorities, ClientCertificates, Facts, MinVersion, Pair, TicketKeys, TlsSettings, Urgency, days_left};
 use rustls::pki_types::UnixTime;
 
 use crate::model::{ReadFile, Tls};
 use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::reader::Table;
+use crate::parse::units;
 
 const PATH_FORM: &str = "a path in quotes";
+const HSTS_FORM: &str = "a time in quotes, like \"180d\", and behind it what else holds: \"365d; includeSubDomains; preload\"";
 const PAIR_HINT: &str = "like tls = { certificates = [{ chain = \"/etc/larder/site.pem\", key = \"/etc/larder/site.key\" }] }";
 const VERSIONS: [(&str, MinVersion); 2] = [("1.2", MinVersion::Tls12), ("1.3", MinVersion::Tls13)];
 
@@ -24,10 +27,81 @@ pub(crate) fn read(mut table: Table<'_>, http2: bool) -> Option<Tls> {
     }
     let pairs: Vec<_> = given.into_iter().map(|pair| certificate(pair, &mut files)).collect();
     let min_version = table.one_of("min_version", &VERSIONS).map(toml::Spanned::into_inner).unwrap_or_default();
+    let hsts = table.parse("hsts", HSTS_FORM, hsts).map(toml::Spanned::into_inner);
+    let clients = clients(&mut table, &mut files);
+    let ticket_keys = ticket_keys(&mut table, &mut files);
     table.finish();
+    let (pairs, clients): (Vec<Option<Pair>>, _) = (pairs, clients?);
     let pairs: Vec<Pair> = pairs.into_iter().collect::<Option<_>>()?;
-    let settings = TlsSettings { pairs, min_version, http2 };
+    let settings = TlsSettings { pairs, min_version, clients, ticket_keys: ticket_keys?, hsts, http2 };
     (!settings.pairs.is_empty()).then_some(Tls { settings, files })
+}
+
+/// `"180d"`, and behind it `; includeSubDomains` and `; preload` (RFC 6797 §6.1).
+fn hsts(text: &str) -> Result<Box<str>, Mistake> {
+    let wrong = || Mistake::new(format!("`{text}` is not a policy of Strict-Transport-Security")).hint(format!("expected {HSTS_FORM}"));
+    let mut parts = text.split(';').map(str::trim);
+    let age = parts.next().unwrap_or_default();
+    let seconds = match age.strip_suffix('d').map(|days| days.parse::<u32>()) {
+        Some(Ok(days)) => u64::from(days) * 86_400,
+        _ => u64::from(units::seconds(age).map_err(|_| wrong())?),
+    };
+    let mut policy = format!("max-age={seconds}");
+    for part in parts {
+        let known = ["includeSubDomains", "preload"].into_iter().find(|known| known.eq_ignore_ascii_case(part)).ok_or_else(wrong)?;
+        policy.push_str("; ");
+        policy.push_str(known);
+    }
+    Ok(policy.into())
+}
+
+/// The inner `None`: clients are not asked for certificates. The outer: something is wrong.
+fn clients(table: &mut Table<'_>, files: &mut Vec<ReadFile>) -> Option<Option<ClientCertificates>> {
+    const MODES: [(&str, Option<bool>); 3] = [("none", None), ("optional", Some(false)), ("required", Some(true))];
+    let file = table.parse("client_ca", PATH_FORM, |text| Ok(PathBuf::from(text)));
+    let mode = table.one_of("client_certificate", &MODES);
+    if table.has("client_certificate") && mode.is_none() {
+        return None;
+    }
+    let Some(file) = file else {
+        let asked = mode.filter(|mode| mode.get_ref().is_some());
+        if let Some(asked) = &asked {
+            let mistake = Mistake::new("nobody says whose client certificates count");
+            table.mistakes().error(asked.span(), mistake.hint("add client_ca = \"FILE\" with the authorities that issue them, in PEM"));
+        }
+        return asked.is_none().then_some(None);
+    };
+    files.push(ReadFile::now(file.get_ref()));
+    match Authorities::load(file.get_ref()) {
+        // Who names authorities wants certificates of theirs.
+        Ok(authorities) => {
+            let required = mode.map_or(Some(true), toml::Spanned::into_inner);
+            Some(required.map(|required| ClientCertificates { required, authorities }))
+        }
+        Err(error) => {
+            table.mistakes().error(file.span(), Mistake::new(error.to_string()).hint("a PEM file with -----BEGIN CERTIFICATE-----"));
+            None
+        }
+    }
+}
+
+/// Keys that replicas share: 32 bytes a line, the first for new tickets. The outer `None`: something is wrong.
+fn ticket_keys(table: &mut Table<'_>, files: &mut Vec<ReadFile>) -> Option<Option<TicketKeys>> {
+    const HINT: &str = "one key a line, the newest first: openssl rand -hex 32";
+    if !table.has("ticket_keys") {
+        return Some(None);
+    }
+    let keys = table.parse("ticket_keys", PATH_FORM, |path| {
+        files.push(ReadFile::now(path));
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Mistake::new(format!("cannot read the keys in {path}: {error}")).hint("the user who runs larder must be able to read it")
+        })?;
+        let keys = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let keys = keys.map(|line| SealKey::parse(line).map(|key| *key.bytes())).collect::<Result<_, _>>();
+        let keys = keys.map_err(|error| Mistake::new(format!("a line in {path} is no key: {error}")).hint(HINT))?;
+        TicketKeys::new(keys).ok_or_else(|| Mistake::new(format!("there is no key in {path}")).hint(HINT))
+    })?;
+    Some(Some(keys.into_inner()))
 }
 
 fn certificate(mut table: Table<'_>, files: &mut Vec<ReadFile>) -> Option<Pair> {

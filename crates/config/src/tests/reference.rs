@@ -63,6 +63,7 @@ fn it_leaves_no_key_out() {
         "[[listeners]]\nKEY = 1",
         "[[listeners]]\ntls = { KEY = 1 }",
         "[[listeners]]\ntls = { certificates = [{ KEY = 1 }] }",
+        "[[listeners]]\nproxy_protocol = { KEY = 1 }",
         "[admin]\nKEY = 1",
         "[[admin.tokens]]\nKEY = 1",
         "[purge]\nKEY = 1",

@@ -3,7 +3,9 @@
 pub(crate) mod activity;
 pub(crate) mod handler;
 pub(crate) mod handshakes;
+pub(crate) mod hsts;
 pub(crate) mod linger;
+pub(crate) mod mismatch;
 pub(crate) mod open;
 pub(crate) mod peer;
 pub(crate) mod sniff;

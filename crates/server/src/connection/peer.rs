@@ -11,6 +11,7 @@ use crate::connection::activity::ActivityTimer;
 use crate::connection::open::Slot;
 use crate::listener::handshake::TlsFacts;
 use crate::listener::incoming::ConnectionInfo;
+use crate::request::door::Door;
 use crate::request::faults::FramingFaults;
 use larder_message::client::ClientConnection;
 use larder_message::interim::{InterimResponses, Outbox};
@@ -24,6 +25,7 @@ pub struct Peer(Arc<Shared>);
 struct Shared {
     info: ConnectionInfo,
     tls: Option<TlsFacts>,
+    redirect: Option<u16>,
     tunnel_idle: Duration,
     outbox: Arc<Outbox>,
     activity: ActivityTimer,
@@ -38,10 +40,11 @@ struct Shared {
 }
 
 impl Peer {
-    pub(crate) fn new(info: ConnectionInfo, tls: Option<TlsFacts>, slot: Slot, tunnel_idle: Duration) -> Self {
+    pub(crate) fn new(info: ConnectionInfo, tls: Option<TlsFacts>, redirect: Option<u16>, slot: Slot, tunnel_idle: Duration) -> Self {
         Self(Arc::new(Shared {
             info,
             tls,
+            redirect,
             tunnel_idle,
             outbox: Arc::default(),
             activity: ActivityTimer::new(),
@@ -73,6 +76,11 @@ impl Peer {
     /// What the TLS handshake agreed on, where the connection has had one.
     pub(crate) fn tls(&self) -> Option<&TlsFacts> {
         self.0.tls.as_ref()
+    }
+
+    /// What the connection adds to the judgement of its requests.
+    pub(crate) fn door(&self) -> Door<'_> {
+        Door { tls: self.tls(), redirect: self.0.redirect }
     }
 
     /// How long a tunnel of this client may be quiet, both ways.
@@ -170,7 +178,7 @@ mod tests {
             let address = "192.0.2.1:1".parse().expect("address");
             let info = ConnectionInfo { remote: address, local: address, secure };
             let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a permit");
-            let peer = Peer::new(info, None, Slot::new(permit, &Default::default()), Duration::ZERO);
+            let peer = Peer::new(info, None, None, Slot::new(permit, &Default::default()), Duration::ZERO);
             let connection = peer.client_connection(Version::HTTP_11);
             assert_eq!((connection.peer, connection.secure), (address.ip(), secure));
         }

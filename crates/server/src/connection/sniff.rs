@@ -33,6 +33,11 @@ impl FirstBytes {
         self.bytes == *PREFACE
     }
 
+    /// A record of TLS, of its first message (RFC 8446 §5.1).
+    pub(crate) fn is_tls(&self) -> bool {
+        self.as_slice().starts_with(&[0x16, 0x03])
+    }
+
     fn could_be_http2(&self) -> bool {
         PREFACE.starts_with(self.as_slice())
     }

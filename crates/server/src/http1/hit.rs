@@ -8,11 +8,12 @@ use larder_semantics::fields::drop_nominated;
 use tokio_util::io::poll_read_buf;
 
 use crate::connection::handler::Handler;
+use crate::connection::hsts;
 use crate::http1::head::HeadKind;
 use crate::http1::stream::{ClientStream, Reader};
+use crate::request::client_certificate;
 use crate::request::faults::FramingFaults;
 use crate::request::guard::Verdict;
-use crate::request::misdirected::judge_on;
 
 /// Heads that are looked at in one poll. Then other connections have theirs, and this one sees whether the server shuts down, however many
 /// requests its client sends.
@@ -72,11 +73,20 @@ impl<H: Handler> ClientStream<H> {
         // Others are hyper's: its response says what is wrong, or that the connection closes.
         if is_too_large
             || self.peer.closes_after_response()
-            || !matches!(judge_on(self.peer.tls(), self.heads.request(), FramingFaults::default(), self.limits), Verdict::Pass)
+            || !matches!(self.peer.door().judge(self.heads.request(), FramingFaults::default(), self.limits), Verdict::Pass)
         {
             return None;
         }
-        drop_nominated(self.heads.request_mut().headers_mut());
-        self.direct.queue_response(|head| self.handler.hit(self.heads.request(), &self.peer, head))
+        let tls = self.peer.tls();
+        let headers = self.heads.request_mut().headers_mut();
+        drop_nominated(headers);
+        client_certificate::put(headers, tls.and_then(|tls| tls.client_certificate.as_ref()));
+        self.direct.queue_response(|head| {
+            let body = self.handler.hit(self.heads.request(), &self.peer, head)?;
+            if let Some(policy) = tls.and_then(|tls| tls.hsts.as_ref()) {
+                hsts::put_line(head, policy);
+            }
+            Some(body)
+        })
     }
 }

@@ -6,6 +6,9 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
 use larder_tls::{Names, TlsState, is_address};
 use rustls::HandshakeKind;
 use rustls::server::{Accepted, Acceptor};
@@ -28,6 +31,10 @@ pub(crate) struct TlsFacts {
     names: Arc<Names>,
     /// HTTP/2, by ALPN.
     pub(crate) is_http2: bool,
+    /// The certificate that the client showed, as `Client-Cert` has it: a byte sequence of its DER (RFC 9440 §2.2, RFC 9651 §3.3.5).
+    pub(crate) client_certificate: Option<HeaderValue>,
+    /// What answers tell about coming back without TLS.
+    pub(crate) hsts: Option<HeaderValue>,
 }
 
 /// A handshake that is done.
@@ -83,9 +90,19 @@ pub(crate) async fn handshake(transport: Transport, tls: &TlsState) -> Result<Se
         HandshakeFailure::Broken
     })?;
     let session = stream.get_ref().1;
-    let facts = TlsFacts { server_name, names, is_http2: session.alpn_protocol() == Some(b"h2") };
+    let facts = TlsFacts {
+        server_name,
+        names,
+        is_http2: session.alpn_protocol() == Some(b"h2"),
+        client_certificate: session.peer_certificates().and_then(|chain| byte_sequence(chain.first()?)),
+        hsts: tls.settings().hsts.as_deref().and_then(|policy| HeaderValue::from_str(policy).ok()),
+    };
     let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
     Ok(Secured { stream: Box::new(stream), facts, resumed })
+}
+
+fn byte_sequence(bytes: &[u8]) -> Option<HeaderValue> {
+    HeaderValue::try_from(format!(":{}:", STANDARD.encode(bytes))).ok()
 }
 
 /// Reads the client's first message. The error is the first byte that it sent, if that began no TLS.

@@ -3,6 +3,7 @@
 pub(crate) mod bind;
 pub(crate) mod handshake;
 pub(crate) mod incoming;
+pub(crate) mod proxy_header;
 pub(crate) mod setup;
 pub(crate) mod socket;
 pub(crate) mod transport;

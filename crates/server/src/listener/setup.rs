@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use larder_config::ServerOptions;
+use larder_config::{ProxyProtocol, Redirect, ServerOptions};
 use larder_tls::TlsState;
 
 /// How one listener serves, where it differs from the others.
@@ -17,10 +17,14 @@ pub struct ListenerSetup {
     pub http2: bool,
     /// Certificates, where it speaks TLS. They may be replaced while it serves; connections keep what they began with.
     pub tls: Option<Arc<ArcSwap<TlsState>>>,
+    /// Requests are sent to `https`, but for those of ACME's challenges.
+    pub redirect: Option<Redirect>,
+    /// Which peers say for whom they speak.
+    pub proxy_protocol: Option<Arc<ProxyProtocol>>,
 }
 
 impl Default for ListenerSetup {
     fn default() -> Self {
-        Self { options: None, counted_apart: false, http2: true, tls: None }
+        Self { options: None, counted_apart: false, http2: true, tls: None, redirect: None, proxy_protocol: None }
     }
 }

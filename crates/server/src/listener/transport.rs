@@ -24,6 +24,13 @@ impl Transport {
         }
     }
 
+    /// Waits until there is something to read, and looks at it without taking it.
+    pub(crate) async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.peek(buf).await,
+        }
+    }
+
     /// Reads without waiting.
     pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         match self {

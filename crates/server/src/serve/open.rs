@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use http::StatusCode;
-use larder_tls::TlsState;
 
 use crate::connection::handler::{Handler, LocalReply};
 use crate::connection::handshakes::{HandshakeOutcome, Handshakes};
 use crate::connection::linger::drain_connection;
+use crate::connection::mismatch::{Mismatch, Mismatches};
 use crate::connection::open::Slot;
 use crate::listener::handshake::{HandshakeFailure, Secured, TlsFacts, handshake};
 use crate::listener::incoming::{Accepted, ConnectionInfo};
+use crate::listener::proxy_header;
+use crate::listener::setup::ListenerSetup;
 use crate::listener::socket::Socket;
 use crate::listener::transport::Transport;
 use larder_message::problem::Problem;
@@ -31,32 +32,57 @@ pub(crate) struct Opened {
 /// Opens connections of one listener.
 #[derive(Clone, Debug)]
 pub(crate) struct Opener<'a> {
-    pub(crate) tls: Option<&'a ArcSwap<TlsState>>,
-    /// How long the handshake may take.
+    pub(crate) setup: &'a ListenerSetup,
+    /// How long PROXY header and handshake may take together.
     pub(crate) timeout: Duration,
     pub(crate) handshakes: &'a Handshakes,
+    pub(crate) mismatches: &'a Mismatches,
 }
 
 impl Opener<'_> {
-    /// Speaks TLS where the listener does. `None` where the connection has ended with that.
+    /// Does what comes before HTTP on this listener. `None` where the connection has ended with that.
     pub(crate) async fn open<H: Handler>(&self, accepted: Accepted, slot: Slot, handler: &H) -> Option<Opened> {
-        let Accepted { transport, info } = accepted;
-        let Some(tls) = self.tls else { return Some(Opened { socket: Socket::Plain(transport), info, tls: None, slot }) };
-        let info = ConnectionInfo { secure: true, ..info };
+        if self.setup.tls.is_none() && self.setup.proxy_protocol.is_none() {
+            let Accepted { transport, info } = accepted;
+            return Some(Opened { socket: Socket::Plain(transport), info, tls: None, slot });
+        }
+        // In a box: the handshake's state is larger than that of a connection, which would carry it to its end.
+        match tokio::time::timeout(self.timeout, Box::pin(self.prepare(accepted, slot, handler))).await {
+            Ok(opened) => opened,
+            Err(_elapsed) => {
+                if self.setup.tls.is_some() {
+                    self.handshakes.count(HandshakeOutcome::Late);
+                }
+                None
+            }
+        }
+    }
+
+    async fn prepare<H: Handler>(&self, accepted: Accepted, slot: Slot, handler: &H) -> Option<Opened> {
+        let Accepted { mut transport, mut info } = accepted;
+        if let Some(rule) = &self.setup.proxy_protocol {
+            let Some(told) = proxy_header::read(&mut transport, info, rule).await else {
+                self.mismatches.tell(Mismatch::ProxyHeader, info.remote, info.local);
+                return None;
+            };
+            info = told;
+        }
+        let Some(tls) = &self.setup.tls else { return Some(Opened { socket: Socket::Plain(transport), info, tls: None, slot }) };
         // The state is held by count: a reload must not wait for a client.
         let tls = tls.load_full();
-        let outcome = match tokio::time::timeout(self.timeout, handshake(transport, &tls)).await {
-            Ok(Ok(Secured { stream, facts, resumed })) => {
+        let outcome = match handshake(transport, &tls).await {
+            Ok(Secured { stream, facts, resumed }) => {
                 self.handshakes.count(if resumed { HandshakeOutcome::Resumed } else { HandshakeOutcome::Full });
+                let info = ConnectionInfo { secure: true, ..info };
                 return Some(Opened { socket: Socket::Tls(stream), info, tls: Some(facts), slot });
             }
-            Ok(Err(HandshakeFailure::ClearText(transport))) => {
-                refuse_clear_text(transport, ConnectionInfo { secure: false, ..info }, slot, handler);
+            Err(HandshakeFailure::ClearText(transport)) => {
+                self.mismatches.tell(Mismatch::ClearText, info.remote, info.local);
+                refuse_clear_text(transport, info, slot, handler);
                 HandshakeOutcome::ClearText
             }
-            Ok(Err(HandshakeFailure::UnknownName)) => HandshakeOutcome::UnknownName,
-            Ok(Err(HandshakeFailure::Broken)) => HandshakeOutcome::Failed,
-            Err(_elapsed) => HandshakeOutcome::Late,
+            Err(HandshakeFailure::UnknownName) => HandshakeOutcome::UnknownName,
+            Err(HandshakeFailure::Broken) => HandshakeOutcome::Failed,
         };
         self.handshakes.count(outcome);
         None

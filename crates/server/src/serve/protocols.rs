@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::connection::activity::{Deadlines, tick_interval};
 use crate::connection::handler::Handler;
 use crate::connection::handshakes::Handshakes;
+use crate::connection::mismatch::{Mismatch, Mismatches};
 use crate::connection::open::Slot;
 use crate::connection::peer::Peer;
 use crate::connection::sniff::FirstBytes;
@@ -35,7 +36,16 @@ pub(crate) struct Protocols {
     options: ServerOptions,
     deadlines: Deadlines,
     setup: ListenerSetup,
-    handshakes: Handshakes,
+    /// The port of `https` to which clients are sent.
+    redirect: Option<u16>,
+    observed: Observed,
+}
+
+/// What connections are counted in and told of, for all listeners of a server.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Observed {
+    pub(crate) handshakes: Handshakes,
+    pub(crate) mismatches: Arc<Mismatches>,
 }
 
 impl Protocols {
@@ -47,12 +57,18 @@ impl Protocols {
             .max_header_size(options.max_header_bytes)
             .max_buf_size(options.max_header_bytes.max(8 * 1024) * 2);
         let deadlines = Deadlines::of(&options, tick_interval(&options));
-        Self { http1, options, deadlines, setup: ListenerSetup::default(), handshakes: Handshakes::default() }
+        Self { http1, options, deadlines, setup: ListenerSetup::default(), redirect: None, observed: Observed::default() }
     }
 
     /// Those of a listener in a server that ticks every `tick`.
-    pub(crate) fn of_listener(options: ServerOptions, tick: Duration, setup: ListenerSetup, handshakes: Handshakes) -> Self {
-        Self { deadlines: Deadlines::of(&options, tick), setup, handshakes, ..Self::new(options) }
+    pub(crate) fn of_listener(
+        options: ServerOptions,
+        tick: Duration,
+        setup: ListenerSetup,
+        redirect: Option<u16>,
+        observed: Observed,
+    ) -> Self {
+        Self { deadlines: Deadlines::of(&options, tick), setup, redirect, observed, ..Self::new(options) }
     }
 
     /// Whether clients have to speak TLS.
@@ -81,14 +97,15 @@ impl Protocols {
     /// Serves one connection until it ends or the server does.
     pub(crate) async fn serve<H: Handler>(&self, accepted: Accepted, slot: Slot, handler: H, mut state: watch::Receiver<ServerState>) {
         let timeout = self.options.header_read_timeout;
-        let opener = Opener { tls: self.setup.tls.as_deref(), timeout, handshakes: &self.handshakes };
+        let Observed { handshakes, mismatches } = &self.observed;
+        let opener = Opener { setup: &self.setup, timeout, handshakes, mismatches };
         let opened = tokio::select! {
             opened = opener.open(accepted, slot, &handler) => opened,
             _ = state.wait_for(|state| state.phase > Phase::GoingAway) => return,
         };
         let Some(Opened { mut socket, info, tls, slot }) = opened else { return };
         let agreed = tls.as_ref().map(|tls| tls.is_http2);
-        let peer = Peer::new(info, tls, slot, self.options.tunnel_idle);
+        let peer = Peer::new(info, tls, self.redirect, slot, self.options.tunnel_idle);
         let mut first = FirstBytes::default();
         let read = tokio::select! {
             read = tokio::time::timeout(timeout, first.read(&mut socket)) => read,
@@ -98,6 +115,9 @@ impl Protocols {
             Ok(Ok(true)) => {}
             Ok(Ok(false) | Err(_)) => return socket.end_without_waiting(),
             Err(_elapsed) => return reply_timeout(&mut socket, &first, &peer, &handler),
+        }
+        if agreed.is_none() && first.is_tls() {
+            mismatches.tell(Mismatch::Tls, info.remote, info.local);
         }
         // Under TLS the protocol was agreed on (RFC 9113 §3.2), and bytes of another are an error in it.
         let is_http2 = agreed.unwrap_or_else(|| self.setup.http2 && first.is_http2());

@@ -15,11 +15,12 @@ use larder_semantics::fields::drop_nominated;
 
 use crate::connection::activity::TimedBody;
 use crate::connection::handler::{Handler, LocalReply};
+use crate::connection::hsts;
 use crate::connection::linger::lingering;
 use crate::connection::peer::Peer;
+use crate::request::client_certificate;
 use crate::request::cookies::join_cookies;
 use crate::request::guard::{HeadLimits, Verdict};
-use crate::request::misdirected::judge_on;
 use larder_message::problem::Problem;
 
 type ResponseBody<B> = TimedBody<Either<B, Full<Bytes>>>;
@@ -32,9 +33,10 @@ pub(crate) fn respond<H: Handler>(
     limits: HeadLimits,
 ) -> impl Future<Output = Result<Response<ResponseBody<H::Body>>, Infallible>> + use<H> {
     peer.activity().request_begun();
-    let handling = match judge_on(peer.tls(), &request, peer.faults(), limits) {
+    let handling = match peer.door().judge(&request, peer.faults(), limits) {
         Verdict::Pass => {
             drop_nominated(request.headers_mut());
+            client_certificate::put(request.headers_mut(), peer.tls().and_then(|tls| tls.client_certificate.as_ref()));
             if request.version() == Version::HTTP_2 {
                 join_cookies(request.headers_mut());
             }
@@ -101,6 +103,9 @@ fn finished<B>(mut response: Response<B>, peer: Peer) -> Response<TimedBody<B>> 
     if response.status().canonical_reason().is_none() {
         // hyper would make a phrase up. An empty one is valid (RFC 9112 §4).
         response.extensions_mut().insert(ReasonPhrase::from_static(b""));
+    }
+    if let Some(policy) = peer.tls().and_then(|tls| tls.hsts.as_ref()) {
+        hsts::put_field(response.headers_mut(), policy);
     }
     if peer.closes_after_response() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

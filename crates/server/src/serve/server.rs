@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use crate::connection::activity::tick_interval;
 use crate::connection::handler::Handler;
 use crate::connection::handshakes::Handshakes;
+use crate::connection::mismatch::Mismatches;
 use crate::connection::open::OpenConnections;
 use crate::listener::bind::{BindError, listen};
 use crate::listener::incoming::Listener;
@@ -19,7 +20,7 @@ use crate::listener::setup::ListenerSetup;
 use crate::serve::accept::{Acceptor, MAX_REFUSED};
 use crate::serve::drive::{Phase, ServerState};
 use crate::serve::places::Places;
-use crate::serve::protocols::Protocols;
+use crate::serve::protocols::{Observed, Protocols};
 use larder_config::ServerOptions;
 
 /// How long aborted connections may take to end.
@@ -106,14 +107,18 @@ impl Server {
         let interval = self.listeners.iter().map(|(_, setup)| tick_interval(&of(setup))).min().unwrap_or_else(|| tick_interval(&options));
         let mut places = Places::new(options.max_connections);
         let refused_slots = Arc::new(Semaphore::new(MAX_REFUSED));
+        let observed = Observed { handshakes: self.handshakes, ..Observed::default() };
+        let https_port = https_port(&self.listeners);
         let mut loops = JoinSet::new();
         for (listener, setup) in self.listeners {
             let own = of(&setup);
             let slots = if setup.counted_apart { places.apart(own.max_connections) } else { places.shared() };
-            let protocols = Arc::new(Protocols::of_listener(own, interval, setup, self.handshakes.clone()));
+            let redirect = setup.redirect.map(|redirect| redirect.port.unwrap_or(https_port));
+            let protocols = Arc::new(Protocols::of_listener(own, interval, setup, redirect, observed.clone()));
             let (refused_slots, open, state) = (Arc::clone(&refused_slots), self.open.clone(), watched.clone());
             loops.spawn(Acceptor { slots, refused_slots, protocols, open, state, handler: handler.clone() }.run(listener));
         }
+        loops.spawn(pass_minutes(Arc::clone(&observed.mismatches)));
         loops.spawn(tick_forever(Arc::clone(&state), interval));
         drop((handler, watched));
         shutdown.await;
@@ -130,6 +135,19 @@ impl Server {
         state.send_modify(|state| state.phase = Phase::Aborting);
         let _ = tokio::time::timeout(ABORT_GRACE, places.all_free()).await;
         Drained { aborted }
+    }
+}
+
+/// The port to which clients are sent where the configuration names none: that of the first listener that speaks TLS.
+fn https_port(listeners: &[(Listener, ListenerSetup)]) -> u16 {
+    let mut secure = listeners.iter().filter(|(_, setup)| setup.tls.is_some());
+    secure.find_map(|(listener, _)| listener.local_addr().ok()).map_or(443, |address| address.port())
+}
+
+async fn pass_minutes(mismatches: Arc<Mismatches>) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        mismatches.minute_passed();
     }
 }
 
