@@ -1,4 +1,4 @@
-//! A circuit breaker: after some failures in a row nothing is asked for a while, then one request at a time tries again.
+//! A circuit breaker: after some failures in a row it refuses all requests for a while, then it lets one at a time try again.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -28,11 +28,11 @@ pub struct Breaker {
 #[derive(Debug, Default)]
 struct Tripped {
     until: Option<Instant>,
-    /// One is on its way to find out.
+    /// A probe is under way.
     probing: bool,
 }
 
-/// Leave to try. Dropped without a word (the asker left), it counts as nothing.
+/// The right to make one request. Dropped without a result (its client left), it counts neither as a success nor as a failure.
 #[derive(Debug)]
 pub struct Pass<'a> {
     breaker: &'a Breaker,
@@ -53,7 +53,7 @@ impl Breaker {
         let mut tripped = self.tripped.lock().unwrap_or_else(PoisonError::into_inner);
         let due = tripped.until.is_none_or(|until| until <= now) && !tripped.probing;
         tripped.probing |= due;
-        // Made only if it is: one that is dropped would say that the probe is over.
+        // Made only where it is due: dropping an unused pass would end the probe.
         due.then(|| Pass { breaker: self, probe: true })
     }
 
@@ -66,7 +66,7 @@ impl Breaker {
         if tripped.until.is_none_or(|until| until <= now) { BreakerState::HalfOpen } else { BreakerState::Open }
     }
 
-    /// How long it lets nothing through, from now on; zero while it is closed, or one may try.
+    /// How long it still refuses all requests; zero while it is closed or half open.
     pub fn left(&self, now: Instant) -> Duration {
         if !self.open.load(Ordering::Acquire) {
             return Duration::ZERO;
@@ -75,7 +75,7 @@ impl Breaker {
         until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 
-    /// It has been seen to work: the pause ends here.
+    /// Closes it at once, because the other side has been seen to work.
     pub fn close(&self) {
         let mut tripped = self.tripped.lock().unwrap_or_else(PoisonError::into_inner);
         *tripped = Tripped::default();
@@ -91,7 +91,7 @@ impl Breaker {
 }
 
 impl Pass<'_> {
-    /// It works.
+    /// The request succeeded.
     pub fn succeeded(self) {
         if self.probe {
             self.breaker.close();
@@ -104,7 +104,7 @@ impl Pass<'_> {
     pub fn failed(self, now: Instant) -> bool {
         let failures = self.breaker.failures.fetch_add(1, Ordering::Relaxed) + 1;
         if !self.probe && self.breaker.open.load(Ordering::Acquire) {
-            // It began before the breaker opened, and says nothing about the pause or about the one that tries.
+            // It began before the breaker opened, so it says nothing about the pause or the probe.
             return false;
         }
         (self.probe || failures >= self.breaker.max_failures) && self.breaker.trip(now)

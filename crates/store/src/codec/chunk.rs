@@ -7,7 +7,7 @@
 //! u32 CRC-32 of all before it
 //! ```
 //!
-//! A chunk is one segment of the body, [`SEGMENT`](crate::SEGMENT) bytes but for the last. It names its body and its place there, so that
+//! A chunk is one segment of the body, [`SEGMENT`](crate::SEGMENT) bytes but for the last. It names its body and its number there, so that
 //! chunks of two bodies never make up a third one.
 
 use bytes::Bytes;
@@ -86,7 +86,7 @@ pub fn decode_chunk(frame: Bytes, body: &BodySum, number: u32) -> Result<(Coding
     reader.end().map(|()| (coding, content))
 }
 
-/// Tells whether bytes that come one after the other are a body.
+/// Checks whether bytes that arrive one after the other are a certain body.
 #[derive(Debug)]
 pub struct BodyProof {
     body: BodySum,
@@ -100,7 +100,7 @@ impl BodyProof {
         Self { body, got: 0, hasher: crc32fast::Hasher::new() }
     }
 
-    /// The next bytes. `false`: these are none of the body's. The last ones tell about all.
+    /// Adds the next bytes. `false`: they are not the body's. Only the last ones prove all of it.
     pub fn add(&mut self, bytes: &[u8]) -> bool {
         self.got += bytes.len() as u64;
         self.hasher.update(bytes);

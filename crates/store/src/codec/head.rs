@@ -12,7 +12,7 @@ const FLAGS: [(HeadFlags, u8); 4] =
 /// The route's lifetime is shown instead of the origin's.
 const ORIGIN_CONTROL: u8 = 16;
 
-/// Their places are part of the format.
+/// Their order is part of the format.
 const SOURCES: [LifetimeSource; 7] = [
     LifetimeSource::Targeted,
     LifetimeSource::SMaxage,

@@ -51,7 +51,7 @@ pub enum Unreadable {
     /// A format that this version does not know.
     #[error("the stored form is of another version")]
     OtherFormat,
-    /// A frame in order, for another key that is placed where this one is, or for another variant.
+    /// A valid frame, for another key with the same hash, or for another variant.
     #[error("the stored form is another key's")]
     OtherKey,
 }

@@ -111,7 +111,7 @@ fn a_frame_of_another_format_is_left_alone() {
     assert_eq!(decoded(frame, None).unwrap_err(), Unreadable::OtherFormat);
 }
 
-/// Frames as format 1 wrote them. They have to stay readable, or be told by their first byte.
+/// Frames as format 1 wrote them. They have to stay readable, or be recognised by their first byte.
 #[test]
 fn golden_frames_of_format_1() {
     let stored = response(Some(variant()), body(b"hello", Some(fields(&[("x-sum", "1")]))));

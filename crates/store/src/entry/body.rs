@@ -1,7 +1,7 @@
 //! Stored bodies: copied once, at completion, into segments of exact size.
 //!
 //! Keeping the frames as they came would pin the connection's read buffers: a 200-byte body would hold 8 KiB, and every memory
-//! limit would lie.
+//! limit would be wrong.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -107,7 +107,7 @@ impl StoredBody {
         slices
     }
 
-    /// Where it is, if it has more than one segment: then its readers keep it in memory for long. Clones are in the same place.
+    /// Its address, if it has more than one segment: then slow readers keep it in memory for long. Clones have the same address.
     pub fn address(&self) -> Option<usize> {
         match &self.segments {
             Segments::Many(many) => Some(Arc::as_ptr(many) as usize),
@@ -125,8 +125,8 @@ impl StoredBody {
 
     /// The bytes from `start` to the end of its segment, without copying. `None` at the end.
     pub fn rest_of_segment(&self, start: u64) -> Option<Bytes> {
-        let (place, within) = (start / SEGMENT as u64, (start % SEGMENT as u64) as usize);
-        let segment = self.segments().get(usize::try_from(place).ok()?)?;
+        let (index, within) = (start / SEGMENT as u64, (start % SEGMENT as u64) as usize);
+        let segment = self.segments().get(usize::try_from(index).ok()?)?;
         (within < segment.len()).then(|| segment.slice(within..))
     }
 

@@ -1,4 +1,4 @@
-//! Stored representations as they lie in memory: complete responses, parts of responses, bodies, and the maps of field names that heads share.
+//! Stored representations as memory holds them: complete responses, parts of responses, bodies, and the maps of field names that heads share.
 //!
 //! ```text
 //! StoredResponse (response) --- head over a shape (shapes)

@@ -15,7 +15,7 @@ use crate::weight;
 /// Pieces kept per representation; the oldest goes first.
 const MAX_PIECES: usize = 64;
 
-/// An incomplete response. Never taken for a complete one: it has no body, only pieces that know their places.
+/// An incomplete response. Never taken for a complete one: it has no body, only pieces that know their offsets.
 #[derive(Clone, Debug)]
 pub struct StoredPart {
     /// The whole primary key.
@@ -24,7 +24,7 @@ pub struct StoredPart {
     pub variant: Option<Variant>,
     /// The head of the whole, and which bytes are there.
     pub meta: PartialResponse,
-    /// In the order of their places; none overlap.
+    /// In the order of their offsets; none overlap.
     pieces: Vec<Piece>,
     /// The tags that invalidate it.
     pub tags: Tags,

@@ -1,4 +1,4 @@
-//! A stored response, in little memory: one block of bytes, and what is asked of it on every look-up.
+//! A stored response in little memory: one block of bytes, and the values that every look-up needs.
 //!
 //! ```text
 //! StoredResponse   head · lengths · position, fetch, checked · rare (boxed: variant, long body, another body's fetch)
@@ -21,11 +21,11 @@ use crate::ledger::{Checked, Ledger, Position, Subject, Tag, TagList};
 use crate::weight::{self, allocated};
 
 /// The maximum length of a body in the block, in bytes. A longer one is not worth another copy when a 304 renews the head; and a key that is
-/// kept keeps the block, so it is no place for much.
+/// kept keeps the whole block in memory, so the block stays small.
 const SHORT: u64 = 4 * 1024;
 
-/// Uses that a response is credited with at most: enough to tell what is used again and again from what was used once, and few enough to
-/// be forgotten soon.
+/// Maximum number of uses that a response is credited with: enough to distinguish repeated use from a single one, and few enough to be
+/// used up soon.
 pub(crate) const MAX_USES: u8 = 3;
 
 /// In [`StoredResponse::uses`]: it has answered a request.
@@ -177,7 +177,7 @@ impl StoredResponse {
         PrimaryKey::part_of(self.block().slice(self.key as usize..self.behind as usize))
     }
 
-    /// The bytes of its text: compared on every hit, since placement is by hash only.
+    /// The bytes of its text: compared on every hit, since the table finds it by a hash only.
     pub fn key_bytes(&self) -> &[u8] {
         &self.block()[self.key as usize..self.behind as usize]
     }
@@ -233,8 +233,8 @@ impl StoredResponse {
     /// It answers a request from the store.
     pub fn mark_asked(&self) {
         let uses = self.uses.load(Ordering::Relaxed);
-        // Nearly always they are all there already, and a cache line without writes stays with all cores that read it. Of two readers at the
-        // same time one may not be counted.
+        // Usually it has all of them already, and without a write the cache line stays shared between the cores. Of two readers at the same
+        // time one may not be counted.
         if uses != ASKED | MAX_USES {
             self.uses.store(ASKED | (uses & !ASKED).saturating_add(1).min(MAX_USES), Ordering::Relaxed);
         }
@@ -245,8 +245,8 @@ impl StoredResponse {
         self.uses.load(Ordering::Relaxed) & ASKED != 0
     }
 
-    /// Takes one of the uses that it was credited with for the requests it has answered, a few at most; `false` where none is left. What
-    /// is used rarely runs out of them first.
+    /// Takes one of the uses that it was credited with for the requests it has answered, a few at most; `false` where none is left. A rarely
+    /// used response runs out of them first.
     pub(crate) fn take_use(&self) -> bool {
         let uses = self.uses.load(Ordering::Relaxed);
         let has_any = uses & !ASKED > 0;

@@ -32,7 +32,7 @@ impl Checked {
             Validity::Stale => SOFTENED,
             Validity::Valid => checked & SOFTENED,
         };
-        // One number: a reader that finds it checked finds it softened too, and the mark is never taken back, for with it the number is larger.
+        // One number holds both, so a reader that sees the new position sees the mark too; and the mark makes the number larger, so `max` keeps it.
         self.0.fetch_max(head.0 | softened, Ordering::Release);
         true
     }

@@ -5,7 +5,7 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glob(Box<str>);
 
-/// Where to go on after a mismatch: the place in the pattern after a star, and the text that it has not swallowed yet.
+/// Where to continue after a mismatch: the index in the pattern after a star, and the text that the star has not matched yet.
 type Retry = Option<(usize, usize)>;
 
 impl Glob {
@@ -39,7 +39,7 @@ impl Glob {
                 }
                 _ => {}
             }
-            // The inner star swallows one byte more, as long as that is no slash; then the outer one does.
+            // The inner star matches one byte more, unless that is a slash; then the outer one does.
             if let Some((after, next)) = star
                 && text.get(next).is_some_and(|byte| *byte != b'/')
             {
@@ -83,7 +83,7 @@ mod tests {
         }
     }
 
-    /// The definition, word by word.
+    /// The definition, taken literally.
     fn defined(pattern: &[u8], text: &[u8]) -> bool {
         if let Some(rest) = pattern.strip_prefix(b"**") {
             return (0..=text.len()).any(|cut| defined(rest, &text[cut..]));

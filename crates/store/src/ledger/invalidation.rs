@@ -68,7 +68,7 @@ impl Invalidation {
     }
 }
 
-/// One thing that becomes old.
+/// What an invalidation names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

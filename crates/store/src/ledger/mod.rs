@@ -1,4 +1,4 @@
-//! The invalidation ledger: one growing sequence of invalidations, and for everything they named the last position at which it was.
+//! The invalidation ledger: one growing sequence of invalidations, and for every name in them the last position at which it was invalidated.
 //!
 //! Every stored response carries the position from before its fetch began. It is valid as long as nothing that names it moved past
 //! that position; so a fill that raced an invalidation is invalid by construction, whenever it is committed. An invalidation costs the
@@ -13,8 +13,8 @@
 //! everything            one position
 //! ```
 //!
-//! Records take a bounded part of memory. Where they are too many, the older half gives way: records with something in common become one of
-//! what covers them (URLs of a directory or host, tags of a family), and only where that is not enough everything from before is invalid.
+//! Records take a bounded part of memory. Where there are too many, the older half is folded: records with something in common become one
+//! record that covers them (URLs of a directory or host, tags of a family), and only where that is not enough everything from before is invalid.
 //!
 //! Replicas share the sequence through an [`InvalidationLog`](crate::InvalidationLog): its entries are numbered, and a position is such a
 //! number with a count behind it, of what this process has invalidated since and the log may not have yet. Entries that leave the process
@@ -51,7 +51,7 @@ use records::{RECORD, Records};
 pub(crate) use tag::tags_weight;
 pub use tag::{Tag, TagList, Tags};
 
-/// A place in the sequence of invalidations.
+/// A position in the sequence of invalidations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position(pub u64);
 
@@ -87,7 +87,7 @@ pub struct Subject<'a> {
 /// The validity of an entry, from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Validity {
-    /// Nothing.
+    /// Nothing has invalidated it.
     Valid,
     /// Softly invalidated: stale, but to be served while one refresh runs.
     Stale,
@@ -113,9 +113,9 @@ pub struct LedgerStats {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Folds {
-    /// Records became coarser ones: what these cover was made old with them.
+    /// Records became coarser ones: everything that these cover was invalidated with them.
     pub coarser: u64,
-    /// That was not enough: everything from before was made old.
+    /// That was not enough: everything from before was invalidated.
     pub everything: u64,
 }
 
@@ -154,19 +154,19 @@ impl Default for Ledger {
 }
 
 impl Ledger {
-    /// The log was read to its end: everything is vouched for until `until`. A process that stood still, and has not read on, knows by its
-    /// own clock that this is over. From then on a response is vouched for only so long after its origin has sent or confirmed it.
+    /// The log was read to its end: everything is vouched for until `until`. A process that was suspended, and has not read on, sees by its own
+    /// clock that this time is over. From then on a response is vouched for only so long after its origin has sent or confirmed it.
     pub fn vouch_until(&self, until: Timestamp, afterwards: Duration) {
         self.vouched.store(u64::try_from(afterwards.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.vouched_until.store(until.as_millis(), Ordering::Relaxed);
     }
 
-    /// The log cannot be read, and invalidations of other replicas are not known: that time is over now.
+    /// The log cannot be read, so invalidations of other replicas are not known: the time of [`Self::vouch_until`] ends now.
     pub fn cut_off(&self, vouched: Duration) {
         self.vouch_until(Timestamp::from_millis(0), vouched);
     }
 
-    /// The log is being followed, for as long as nothing else is said.
+    /// The log is being followed: everything is vouched for until a call says otherwise.
     pub fn connected(&self) {
         self.vouched_until.store(u64::MAX, Ordering::Relaxed);
     }
@@ -182,8 +182,8 @@ impl Ledger {
         Position(self.head.load(Ordering::Acquire))
     }
 
-    /// Applies an invalidation as one step at the next position. When it returns, no look-up that starts later finds any of it, but for
-    /// what is to be found stale.
+    /// Applies an invalidation as one step at the next position. No look-up that starts after it returns finds a response that it names, except
+    /// as stale where the invalidation is soft.
     pub fn apply(&self, invalidation: &Invalidation, now: Timestamp) -> Position {
         self.append(invalidation, now, |_| ())
     }
@@ -197,8 +197,8 @@ impl Ledger {
     }
 
     /// A position that is as good as the position `applied` of an invalidation, once this process has read it back as the log's entry `number`: the
-    /// position of that, if the one came right after the other. Otherwise `applied` itself: what was invalidated between the two cannot be
-    /// told from what was not any more.
+    /// position of that, if the one came right after the other. Otherwise `applied` itself: which of the invalidations between the two concern it
+    /// is not known any more.
     pub fn read_back(&self, applied: Position, number: u64) -> Position {
         let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
         let logged = Position::of_log(number);
@@ -212,7 +212,7 @@ impl Ledger {
         self.count(invalidation);
     }
 
-    /// Goes on from an entry of the log although not all before it are known: everything from before it is invalid.
+    /// Continues from an entry of the log although not all before it are known: everything from before it is invalid.
     pub fn start_over_at(&self, number: u64) {
         self.advance(Position::of_log(number), Records::raise_floor);
     }
@@ -266,7 +266,7 @@ impl Ledger {
         self.records.read().unwrap_or_else(PoisonError::into_inner).check(subject, position)
     }
 
-    /// Something that may be served for `lifetime` milliseconds from now on is about to be stored: records have to stay for as long.
+    /// A response that may be served for the next `lifetime` milliseconds is about to be stored, so records have to stay for as long.
     pub fn concern(&self, lifetime: u64) {
         if self.max_lifetime.load(Ordering::Relaxed) < lifetime {
             self.max_lifetime.fetch_max(lifetime, Ordering::Relaxed);
@@ -284,7 +284,7 @@ impl Ledger {
         (self.records.read().unwrap_or_else(PoisonError::into_inner).len() * RECORD) as u64
     }
 
-    /// Figures for metrics. Forgets records that can concern nothing any more.
+    /// Figures for metrics. Drops records that can concern no response any more.
     pub fn stats(&self, now: Timestamp) -> LedgerStats {
         let mut records = self.records();
         let position = self.position();

@@ -35,7 +35,7 @@ impl<'t> NamedTag<'t> {
         }
     }
 
-    /// The text that names this one key, whatever it looks like.
+    /// The text that names this one key, quoted where it would read as a family.
     pub fn quoted(key: &str) -> Cow<'_, str> {
         match starred(key) {
             None => key.into(),

@@ -8,11 +8,10 @@ use super::invalidation::InvalidationTarget;
 /// Bytes that a compiled expression may take.
 const LARGEST: usize = 64 << 10;
 
-/// Groups in each other.
+/// Maximum nesting of groups.
 const DEEPEST: u32 = 50;
 
-/// A regular expression over bytes, without Unicode classes. It is tried in time linear in the text, whatever it is: there is none that
-/// explodes.
+/// A regular expression over bytes, without Unicode classes. Matching takes time linear in the text, whatever the expression is.
 #[derive(Clone, Debug)]
 pub struct Regex(regex::bytes::Regex);
 
@@ -25,7 +24,7 @@ impl Regex {
         let built = RegexBuilder::new(text).unicode(false).size_limit(LARGEST).dfa_size_limit(LARGEST).nest_limit(DEEPEST).build();
         built.map(Self).map_err(|error| match error {
             regex::Error::CompiledTooBig(_) => "it takes more than 64KiB once compiled".to_owned(),
-            // Several lines that show the place; the last one says what is wrong.
+            // Several lines that show the position; the last one says what is wrong.
             error => error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned(),
         })
     }
@@ -41,12 +40,12 @@ impl Regex {
 pub(super) enum Pattern {
     Glob(Glob),
     Regex(Box<str>, Regex),
-    /// Another replica understood it, this one does not: it may match anything.
+    /// Another replica could compile it and this one cannot, so it has to match everything.
     Anything(Box<str>),
 }
 
 impl Pattern {
-    /// The patterns of an invalidation. Compiling takes its time, and is done before any lock is taken.
+    /// The patterns of an invalidation. Compiling is slow, so it is done before any lock is taken.
     pub(super) fn of(targets: &[InvalidationTarget]) -> Vec<Self> {
         let patterns = targets.iter().filter_map(|target| match target {
             InvalidationTarget::Pattern(text) => Some(Self::Glob(Glob::new(text))),

@@ -2,7 +2,7 @@
 
 use super::tag::Tag;
 
-/// Depths beyond this one are not told apart.
+/// Depths beyond this one count as this one.
 const DEEPEST: u32 = 63;
 
 /// A prefix as it is compared: `example.com/a/b`, or `/a/b` for every host.

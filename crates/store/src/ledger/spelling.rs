@@ -1,6 +1,6 @@
-//! URLs that are the same to an origin, however they are spelled: what makes one of them old makes all of them old.
+//! Spellings of one URL: an invalidation of one of them invalidates all of them.
 //!
-//! Keys tell spellings apart, since not every origin takes them for the same. To be wrong here costs a fetch, and no more.
+//! Keys differ by spelling, because not every origin treats them alike. A wrong guess here costs one fetch.
 
 use std::borrow::Cow;
 
@@ -22,7 +22,7 @@ pub(super) fn one_spelling(url: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{before}{host}{port}{}{}", without_odd_segments(&decoded(path).replace('\\', "/")), decoded(query)))
 }
 
-/// Whether nothing in it could be spelled otherwise. Every response that is stored is asked this.
+/// Whether it has no other spelling. This runs for every response that is stored.
 fn is_plain(path: &[u8]) -> bool {
     memchr2(b'%', b'\\', path).is_none() && memchr_iter(b'/', path).all(|at| !matches!(path.get(at + 1), Some(b'/' | b'.')))
 }

@@ -61,7 +61,7 @@ impl Tag {
                 let is_new = match tags.len() {
                     ..=FEW => !tags.contains(&tag),
                     _ => {
-                        // Only what is long needs a table.
+                        // Only a long list needs a table.
                         if known.is_empty() {
                             known.extend(tags.iter().copied());
                         }

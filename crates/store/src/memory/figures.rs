@@ -16,11 +16,11 @@ const SAMPLE: usize = 10_000;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Evictions {
-    /// Room was needed.
+    /// Other entries needed the room.
     pub size: u64,
     /// Invalidated or superseded by an answer that cannot be stored.
     pub removed: u64,
-    /// A newer response took the place.
+    /// A newer response replaced it.
     pub replaced: u64,
 }
 
@@ -47,7 +47,7 @@ pub(super) struct EvictionCells {
 }
 
 impl MemoryStore {
-    /// How many entries an invalidation would concern: an estimate from a sample, which holds no request up.
+    /// Estimates how many entries an invalidation would concern, from a sample, so that no request has to wait for it.
     pub fn estimate(&self, invalidation: &Invalidation) -> u64 {
         let trial = Ledger::default();
         trial.apply(invalidation, Timestamp::from_secs(0));

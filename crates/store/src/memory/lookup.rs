@@ -1,4 +1,4 @@
-//! Looking up: one probe, the whole key compared, `Vary` followed once.
+//! Look-ups: one probe of the table, a comparison of the whole key, and at most one step from a [`Slot::Vary`] to a variant.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ impl Lookup {
     }
 }
 
-/// When the origin had it so, at the latest by a second: the answer may have taken its time, and this process may have stood still meanwhile.
+/// When the origin sent it, to the second and not later: the response may have been slow, and this process may have been suspended.
 fn fetched(head: &StoredHead) -> Timestamp {
     Timestamp::from_millis(head.response_time.as_millis().saturating_sub(u64::from(head.initial_age) * 1000))
 }
@@ -80,7 +80,7 @@ impl MemoryStore {
         }
     }
 
-    /// A stored response as a look-up finds it, now that it is known to be valid.
+    /// The result of a look-up that found this response, which is known to be valid.
     pub fn vouched(&self, response: Arc<StoredResponse>, now: Timestamp) -> Lookup {
         if self.vouches_for(&response.head, now) { Lookup::Found(response) } else { Lookup::Unvouched(response) }
     }
@@ -156,7 +156,7 @@ impl MemoryStore {
         Some(slot)
     }
 
-    /// Where requests with these fields are collapsed: at their variant's place, as far as it is known which one that is.
+    /// The key under which requests with these fields share a fetch: their variant's, where it is known which one they select.
     pub fn flight_hash(&self, key: SlotKey<'_>, found: &Lookup, request: &HeaderMap) -> KeyHash {
         match found {
             Lookup::Found(response) | Lookup::Unvouched(response) => self.hash_of(key.hash, response.variant()),
@@ -169,7 +169,7 @@ impl MemoryStore {
         }
     }
 
-    /// Where one variant lies.
+    /// The hash under which a variant is stored.
     pub fn variant_hash(&self, key: SlotKey<'_>, variant: &Variant) -> KeyHash {
         self.hasher.variant(key.hash, variant.secondary.text())
     }

@@ -1,7 +1,7 @@
 //! The memory tier: quick_cache behind one file.
 //!
-//! Lifetimes live in the entries, not in the map: what is stale must stay, for validation and for stale answers. What is dead or
-//! invalidated goes when it is next looked up, or when room is needed.
+//! Entries have lifetimes and the map has none: stale entries stay, because they can be validated or served stale. An invalidated entry is
+//! removed when it is next looked up, or when its room is needed.
 
 mod departed;
 mod figures;
@@ -63,11 +63,11 @@ impl MemoryStore {
         Self { slots, capacity, room: AtomicU64::new(capacity), hasher: KeyHasher::random(), ledger, writers, evictions }
     }
 
-    /// From now on so many bytes of the capacity are taken by what is no entry. A quarter stays for entries whatever that is.
+    /// Reserves so many bytes of the capacity for other uses than entries. A quarter of it stays for entries in any case.
     pub fn leave_room(&self, bytes: u64) {
         let share = (self.capacity / SHARES).max(1);
         let room = self.capacity.saturating_sub(bytes / share * share).max(self.capacity / MIN_SHARE_DIVISOR);
-        // It takes all locks there are, so a little more or less is not worth it.
+        // It takes the locks of all shards, so small changes are ignored.
         if self.room.swap(room, Ordering::Relaxed) != room {
             self.slots.set_capacity(room);
         }
@@ -78,12 +78,12 @@ impl MemoryStore {
         &self.ledger
     }
 
-    /// Where a derived key is placed.
+    /// A derived key with its hash.
     pub fn slot_key<'a>(&self, key: &'a KeyBuffer) -> SlotKey<'a> {
         SlotKey { text: key.text(), hash: self.hasher.of_text(key.text().as_bytes()) }
     }
 
-    /// Where a kept key is placed.
+    /// A stored key with its hash.
     pub fn slot_key_of<'a>(&self, key: &'a PrimaryKey) -> SlotKey<'a> {
         SlotKey { text: key.text(), hash: self.hasher.of_text(key.as_bytes()) }
     }
@@ -91,7 +91,7 @@ impl MemoryStore {
     /// Stores a response. Refused, with `false`, when it was invalidated meanwhile, a later fetch already left its mark, or it is the refusal
     /// of one request and what is stored is fresh.
     pub fn commit(&self, response: Arc<StoredResponse>) -> bool {
-        // Told first: an invalidation from now on keeps its records for as long as this response may be served.
+        // First, so that the ledger keeps every later invalidation for as long as this response may be served.
         self.ledger.concern(response.head.usable_for());
         if !response.is_valid(&self.ledger) {
             return false;
@@ -105,14 +105,14 @@ impl MemoryStore {
         self.put(primary, Slot::Response(response))
     }
 
-    /// Whether it only says why one request was refused, in the place of what answers others: anybody could have that replaced by a field
-    /// that the origin does not like.
+    /// Whether a response that only refuses one request would replace a fresh one: otherwise any client could replace it by sending a field
+    /// that the origin rejects.
     fn would_replace_fresh(&self, primary: KeyHash, response: &StoredResponse) -> bool {
         if !refuses_the_request(response.head.status) {
             return false;
         }
         let now = response.head.response_time;
-        let is_fresh = |place| match self.current(place, response.key_bytes()) {
+        let is_fresh = |hash| match self.current(hash, response.key_bytes()) {
             Some(Slot::Response(other)) => {
                 !refuses_the_request(other.head.status) && other.head.staleness(now).is_none() && other.is_valid(&self.ledger)
             }
@@ -125,7 +125,7 @@ impl MemoryStore {
         is_fresh(primary) || is_fresh(self.hash_of(primary, response.variant())) || variants.into_iter().any(is_fresh)
     }
 
-    /// Puts a representation where its primary key, or its variant, says. With the turn of its primary key.
+    /// Stores a representation under its primary key or its variant. The caller holds the write lock of the primary key.
     fn put(&self, primary: KeyHash, slot: Slot) -> bool {
         if slot.variant().is_some() {
             return self.put_variant(primary, slot);
@@ -135,7 +135,7 @@ impl MemoryStore {
             return false;
         }
         if let Some(Slot::Vary(index)) = current {
-            // A response without `Vary` is newer than each of them, and an index made later would find them again.
+            // They are older than this response without `Vary`, and a later index would find them again.
             index.variants().iter().for_each(|old| self.count_removed(self.slots.remove(old)));
         }
         true
@@ -147,7 +147,7 @@ impl MemoryStore {
         let (spec, fetch) = (variant.spec.clone(), slot.fetch());
         let mut index = match self.current(primary, slot.key_bytes()) {
             Some(Slot::Vary(index)) => (*index).clone(),
-            // A later fetch has shown that nothing selects, or that nothing can be shared.
+            // A later fetch has shown that there is no `Vary`, or that the answers cannot be shared.
             Some(current) if current.fetch() > fetch => return false,
             _ => VaryIndex::new(slot.key_bytes()),
         };
@@ -155,21 +155,21 @@ impl MemoryStore {
             return false;
         }
         index.add(&spec, hash, fetch);
-        while let Some(old) = index.take_least_used(|place| self.take_use(place)) {
+        while let Some(old) = index.take_least_used(|hash| self.take_use(hash)) {
             self.count_removed(self.slots.remove(&old));
         }
         self.slots.insert(primary, Slot::Vary(Arc::new(index)));
         true
     }
 
-    /// The slot at a place for this key, without being counted as used.
-    fn current(&self, place: KeyHash, key: &[u8]) -> Option<Slot> {
-        self.slots.peek(&place).filter(|slot| slot.key_bytes() == key)
+    /// The slot for this key under a hash, without counting as a use of it.
+    fn current(&self, hash: KeyHash, key: &[u8]) -> Option<Slot> {
+        self.slots.peek(&hash).filter(|slot| slot.key_bytes() == key)
     }
 
     /// Takes one of the uses that a variant is credited with. `false` where it has none.
-    fn take_use(&self, place: KeyHash) -> bool {
-        matches!(self.slots.peek(&place), Some(Slot::Response(response)) if response.take_use())
+    fn take_use(&self, hash: KeyHash) -> bool {
+        matches!(self.slots.peek(&hash), Some(Slot::Response(response)) if response.take_use())
     }
 
     /// Remembers that a key's answers cannot be shared, and drops what is stored for it. Later fetches win, as with [`Self::commit`].
@@ -214,7 +214,7 @@ impl MemoryStore {
         variant.map_or(primary, |variant| self.hasher.variant(primary, variant.secondary.text()))
     }
 
-    /// Drops a representation that came of one fetch, and no later one.
+    /// Drops a representation, unless a later fetch has replaced it.
     fn drop_fetch(&self, hash: KeyHash, fetch: u64) {
         let is_it = |slot: &Slot| matches!(slot, Slot::Response(_) | Slot::Partial(_)) && slot.fetch() == fetch;
         self.count_removed(self.slots.remove_if(&hash, is_it));

@@ -1,4 +1,4 @@
-//! Parts in the memory tier: joined as they come, and responses like any other once nothing is missing (RFC 9111 §3.4).
+//! Parts in the memory tier: they are joined as they arrive, and become a complete response once nothing is missing (RFC 9111 §3.4).
 
 use std::sync::Arc;
 

@@ -11,7 +11,7 @@ use crate::entry::{StoredResponse, Variant};
 use crate::ledger::Ledger;
 use crate::weight::allocated;
 
-/// Where a key is placed. Only placement: the full text is compared on every hit, so a collision is a miss.
+/// The hash of a key. It only finds the slot: the full text is compared on every hit, so a collision is a miss.
 pub type KeyHash = u64;
 
 /// The value under a key.
@@ -19,9 +19,9 @@ pub type KeyHash = u64;
 pub enum Slot {
     /// A stored response: the only one without `Vary`, or one variant.
     Response(Arc<StoredResponse>),
-    /// Some bytes of one, in the same place.
+    /// A part of one, under the same key.
     Partial(Arc<StoredPart>),
-    /// The selecting fields of a resource with variants, which lie in slots of their own.
+    /// The selecting fields of a resource with variants, which have slots of their own.
     Vary(Arc<VaryIndex>),
     /// Known not to be worth waiting for.
     HitForMiss(Arc<HitForMiss>),
@@ -97,22 +97,22 @@ pub struct HitForMiss {
     pub until: Timestamp,
     /// Whether it is only for their size: parts of them may be kept.
     pub too_large: bool,
-    /// Whether it was the answer to credentials that are no part of the key: it takes the place of nothing that others get.
+    /// Whether it came with credentials that are not part of the key: then it replaces nothing that other clients get.
     pub of_credentials: bool,
     /// The fetch that showed it.
     pub fetch: u64,
 }
 
-/// A primary key with its placement.
+/// A primary key with its hash.
 #[derive(Clone, Copy, Debug)]
 pub struct SlotKey<'a> {
     /// The key's text.
     pub text: &'a str,
-    /// Its placement.
+    /// Its hash.
     pub hash: KeyHash,
 }
 
-/// Seeded anew in every process, so that no client can aim at one place.
+/// Hashes keys with a seed of the process, so that no client can choose keys that collide.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KeyHasher {
     seed: u64,

@@ -1,4 +1,4 @@
-//! The map: quick_cache, told what entries weigh and what becomes of those that have to go.
+//! The map: quick_cache, with the weight of entries and the counting of evicted ones.
 
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 use super::figures::EvictionCells;
 use super::slot::{KeyHash, Slot};
 
-/// Bytes that the map keeps per entry besides what the slot points at, in bytes, measured over 100 000 entries: the slot, its links, its place
+/// Bytes that the map keeps per entry besides what the slot points at, in bytes, measured over 100 000 entries: the slot, its links, its cell
 /// in the table, and what a table that doubles leaves free.
 const ENTRY_OVERHEAD: usize = 70;
 
@@ -37,7 +37,7 @@ pub(super) fn table(capacity: u64, largest: u64, evictions: Arc<EvictionCells>) 
     Cache::with_options(options, Weight, BuildHasherDefault::default(), Departures(evictions))
 }
 
-/// As many shards as leave each with room for a few of the largest entries.
+/// As many shards as can each hold a few of the largest entries.
 fn shards(capacity: u64, largest: u64) -> usize {
     let fitting = capacity / largest.max(1).saturating_mul(LARGEST_PER_SHARD);
     // The map would round up.
@@ -55,7 +55,7 @@ impl Weighter<KeyHash, Slot> for Weight {
     }
 }
 
-/// Counts what had to make room, and drops it after the lock was released.
+/// Counts evicted entries, and drops them after the lock was released.
 #[derive(Clone, Debug)]
 pub(super) struct Departures(Arc<EvictionCells>);
 
@@ -69,7 +69,7 @@ impl Lifecycle<KeyHash, Slot> for Departures {
     }
 }
 
-/// Placements are hashes already: the hasher for maps by [`KeyHash`].
+/// The hasher for maps by [`KeyHash`], which is a hash already.
 #[derive(Debug, Default)]
 pub struct PassThroughHasher(u64);
 

@@ -11,14 +11,14 @@ pub const MAX_VARIANTS: usize = 64;
 /// Different sets of selecting fields kept per resource: an origin may answer with several (RFC 9111 §4.1).
 const MAX_SPECS: usize = 4;
 
-/// The value in a resource's primary slot when its responses carry `Vary`: which fields select, and where the variants lie.
+/// The value in a resource's primary slot when its responses carry `Vary`: which fields select, and the hashes of the variants.
 #[derive(Clone, Debug)]
 pub struct VaryIndex {
     key: PrimaryKey,
     /// The most recently seen set first.
     specs: Vec<VarySpec>,
-    /// Placements of the variants, in the order in which they are considered when one has to go: as they came, and those that were used
-    /// meanwhile behind.
+    /// Hashes of the variants, in the order in which they are considered for eviction: in the order of arrival, but those that were used since
+    /// last.
     variants: Vec<KeyHash>,
     fetch: u64,
 }
@@ -54,7 +54,7 @@ impl VaryIndex {
         let is_latest = fetch >= self.fetch;
         if is_latest || !self.specs.contains(spec) {
             self.specs.retain(|known| known != spec);
-            // An earlier fetch that ends late does not tell what selects by now.
+            // An earlier fetch that ends late does not say which fields select now.
             self.specs.insert(if is_latest { 0 } else { 1.min(self.specs.len()) }, spec.clone());
             self.specs.truncate(MAX_SPECS);
         }
@@ -71,15 +71,15 @@ impl VaryIndex {
             return None;
         }
         let last = self.variants.pop()?;
-        let mut place = 0;
+        let mut next = 0;
         // Ends, for a variant has few uses; but readers may give it new ones meanwhile.
         for _ in 0..self.variants.len() * usize::from(MAX_USES) {
-            if !take_use(self.variants[place]) {
+            if !take_use(self.variants[next]) {
                 break;
             }
-            place = (place + 1) % self.variants.len();
+            next = (next + 1) % self.variants.len();
         }
-        self.variants.rotate_left(place);
+        self.variants.rotate_left(next);
         let least = self.variants.remove(0);
         self.variants.push(last);
         Some(least)

@@ -18,7 +18,7 @@ pub struct Arriving {
 
 /// A body on its way, in segments of [`SEGMENT`](crate::SEGMENT) bytes and a shorter last one.
 pub trait Chunks: Send {
-    /// The next segment, which is proven to be the one of its place; `None` after the last. After an error nothing more comes.
+    /// The next segment, proven to be the one at this offset of this body; `None` after the last. After an error nothing more comes.
     fn next(&mut self) -> StoreFuture<'_, Option<Result<Bytes, RemoteError>>>;
 
     /// Bytes of memory, at most, that what was fetched ahead takes now.

@@ -21,7 +21,7 @@ pub struct LeaseTerms {
 /// Another replica's lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseHolder {
-    /// Tells it from other leases.
+    /// Identifies it among other leases.
     pub token: u64,
     /// The ledger's position from before its fetch, as replicas share it.
     pub position: Position,
@@ -84,7 +84,7 @@ impl Lease {
         &self.key
     }
 
-    /// Tells it from the leases of others.
+    /// Identifies it among the leases of other replicas.
     pub fn token(&self) -> u64 {
         self.token
     }

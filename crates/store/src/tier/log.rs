@@ -11,10 +11,10 @@ pub trait InvalidationLog: Send + Sync + fmt::Debug {
     /// or after a short while when the log cannot be reached: then it is kept, and published later.
     fn publish(&self, invalidation: Invalidation) -> StoreFuture<'_, Published>;
 
-    /// As [`Self::publish`], of messages that every replica has received at the same time: one of them puts it in. `messages` tell it from others, and
+    /// As [`Self::publish`], of messages that every replica has received at the same time: one of them puts it in. `messages` identify it, and
     /// are the same on each. Ready when the log has it, or this process has done what it can.
     fn publish_once(&self, invalidation: Invalidation, messages: Vec<u64>) -> StoreFuture<'_, Published> {
-        // Several times does no harm.
+        // Publishing it several times is harmless.
         let _ = messages;
         self.publish(invalidation)
     }

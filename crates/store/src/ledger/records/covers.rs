@@ -1,4 +1,4 @@
-//! The coarser targets that cover what was invalidated, kept beside its record: where there are too many records, many of them become one.
+//! The coarser targets that cover a record. Where there are too many records, those with the same cover become one.
 
 use crate::ledger::invalidation::InvalidationTarget;
 use crate::ledger::named_tag::NamedTag;
@@ -12,7 +12,7 @@ pub(super) const LEVELS: usize = 3;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Covers([Option<Cover>; LEVELS]);
 
-/// One that covers others. Only half of its hash is kept: two that share it make more old than they have to, and never less.
+/// A target that covers others. Only half of its hash is kept: two that share it invalidate more than they have to, and never less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Cover {
     pub(super) hash: u32,
@@ -46,7 +46,7 @@ impl Cover {
     }
 }
 
-/// What is kept of a hash, and what an entry's tags and prefixes are compared with.
+/// The half of a hash that is kept, and that an entry's tags and prefixes are compared by.
 pub(super) fn half(tag: Tag) -> u32 {
     tag.to_bits() as u32
 }

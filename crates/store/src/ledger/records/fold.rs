@@ -1,4 +1,4 @@
-//! Makes room in the records: the older half gives way.
+//! Folding: where there are too many records, the older half becomes coarser, or everything from before is invalid.
 
 use std::collections::HashMap;
 
@@ -7,11 +7,11 @@ use super::stamp::Stamp;
 use super::{MAX_REGEXES, Record, Records};
 use crate::ledger::Position;
 
-/// Records that become one of what covers them: fewer are not worth what is made old besides.
+/// Minimum number of records that become one: folding fewer is not worth the responses that are invalidated besides.
 const WORTH_FOLDING: u32 = 16;
 
 impl Records {
-    /// Makes room once there are too many.
+    /// Folds records once there are too many.
     pub(super) fn fold(&mut self, max: usize, max_patterns: usize) {
         let regexes = self.patterns.iter().filter(|(pattern, _)| pattern.is_regex());
         let regexes: Vec<Position> = regexes.map(|(_, stamp)| stamp.last()).collect();
@@ -26,7 +26,7 @@ impl Records {
         }
     }
 
-    /// Of the older half, those that share what covers them become one: as fine as gives room enough.
+    /// Folds the older half at the finest level that makes enough room.
     fn fold_targets(&mut self, max: usize) {
         let records = self.tags.values().chain(self.prefixes.values().map(|(record, _)| record));
         let mut positions: Vec<Position> = records.map(|record| record.stamp).chain(self.folded.stamps()).map(Stamp::last).collect();
@@ -43,7 +43,7 @@ impl Records {
         self.drop_everything_before(half);
     }
 
-    /// Folds the records from before `half` into what covers them at a level, where that is worth it.
+    /// Folds the records from before `half` into their covers at a level, where that is worth it.
     fn fold_into(&mut self, level: usize, half: Position) {
         let cover = |record: &Record| record.covers.at(level).filter(|_| record.stamp.last() <= half);
         let mut groups: HashMap<Cover, u32> = HashMap::new();

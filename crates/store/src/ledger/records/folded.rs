@@ -1,4 +1,4 @@
-//! Records of which many have become one: what covers them is as old as the last of them.
+//! Records that stand for many: each has the position of the last invalidation that it covers.
 
 use std::collections::HashMap;
 
@@ -47,7 +47,7 @@ impl Folded {
         self.tags.len() + self.prefixes.len()
     }
 
-    /// Forgets what is covered by `floor`.
+    /// Drops records from before `floor`.
     pub(super) fn raise_floor(&mut self, floor: Position) {
         self.tags.retain(|_, stamp| stamp.last() > floor);
         self.prefixes.retain(|_, (stamp, _)| stamp.last() > floor);

@@ -28,7 +28,7 @@ use super::{Folds, Position, Subject, Validity};
 /// Bytes that a record takes, with its part of the table.
 pub(super) const RECORD: usize = 60;
 
-/// Records kept before the older half gives way: about 13 MiB. As many as a table of a power of two holds.
+/// Records kept before the older half is folded: about 13 MiB. As many as a table of a power of two holds.
 pub(super) const MAX_RECORDS: usize = 224 * 1024;
 
 /// Patterns kept before the oldest half is folded: an entry that was not asked for meanwhile is compared with each.
@@ -37,10 +37,10 @@ pub(super) const MAX_PATTERNS: usize = 1024;
 /// Regular expressions kept before the oldest half is folded: each takes memory of its own, and longer to compare.
 const MAX_REGEXES: usize = 64;
 
-/// Marks of time in the longest lifetime: how exactly records go when they can no longer concern anything.
+/// Number of time marks in the longest lifetime: the precision with which records expire.
 const MARKS: u64 = 16;
 
-/// Records stay for this long at least, in milliseconds, for what is being fetched and not stored yet.
+/// Minimum age in milliseconds before a record expires, for responses that are being fetched and not stored yet.
 const MIN_RECORD_AGE: u64 = 600_000;
 
 #[derive(Debug, Default)]
@@ -60,7 +60,7 @@ pub(super) struct Records {
     pub(super) before_head: Position,
     /// Everything from before it is invalid: its records are no longer kept.
     floor: Position,
-    /// When the head was where, oldest first.
+    /// Times, each with the last position then, oldest first.
     marks: VecDeque<(Timestamp, Position)>,
 }
 
@@ -115,7 +115,7 @@ impl Records {
         self.fold(MAX_RECORDS, MAX_PATTERNS);
     }
 
-    /// The same pattern again takes the place of the older one.
+    /// A pattern that is known already is moved to the end.
     fn add_pattern(&mut self, pattern: Pattern, position: Position, soft: bool) {
         let known = self.patterns.iter().position(|(known, _)| *known == pattern).and_then(|at| self.patterns.remove(at));
         let mut stamp = known.map_or_else(Stamp::default, |(_, stamp)| stamp);
@@ -145,7 +145,7 @@ impl Records {
             }
         }
         found = found.max(self.folded.check(subject, position));
-        // Each entry is compared with each pattern once: from then on its position is past it.
+        // Each entry is compared with each pattern once: from then on its position is behind the pattern's.
         for (pattern, stamp) in self.patterns.iter().rev().take_while(|(_, stamp)| stamp.last() > position) {
             let since = stamp.since(position);
             if since > found && pattern.matches(host_and_path(subject.url)) {
@@ -168,7 +168,7 @@ impl Records {
         self.tags.len() + self.prefixes.len() + self.folded.len()
     }
 
-    /// Forgets what is too old to concern anything that can still be served, given the longest `lifetime` there is in milliseconds.
+    /// Drops records that are too old to concern a response that can still be served, given the longest `lifetime` in milliseconds.
     pub(super) fn age(&mut self, now: Timestamp, head: Position, lifetime: u64) {
         let lifetime = lifetime.max(MIN_RECORD_AGE);
         let past = |then: Timestamp, by: u64| now.as_millis().saturating_sub(then.as_millis()) > by;
