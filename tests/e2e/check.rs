@@ -28,13 +28,13 @@ fn every_mistake_is_told_at_once_with_place_and_hint() -> Result<()> {
     let output = check(MISTAKES)?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    let told = [
+    let mistakes = [
         ("config.toml:2:", "lisen = \"127.0.0.1:0\"", "listen"),
         ("config.toml:6:", "connect_timeout = \"5 parsecs\"", "5 parsecs"),
         ("config.toml:10:", "upstream = \"apo\"", "api"),
         ("config.toml:17:", "path = \"/b/{name}\"", "/b/{id}"),
     ];
-    for (place, line, word) in told {
+    for (place, line, word) in mistakes {
         for part in [place, line, word] {
             assert!(text.contains(part), "no {part:?} in:\n{text}");
         }

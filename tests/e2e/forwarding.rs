@@ -12,9 +12,9 @@ const BEHIND_A_PROXY: &str = "[server]\nlisten = \"127.0.0.1:0\"\ntrusted_proxie
 async fn reflecting() -> Result<Origin> {
     let origin = Origin::start().await?;
     origin.respond_with("GET", "/page", |request: &Received| {
-        let heard = ["host", "x-forwarded-host", "x-forwarded-proto", "forwarded", "x-forwarded-prefix", "x-forwarded-port"];
-        let heard = heard.map(|name| request.head.joined(name).unwrap_or_default());
-        Answer::ok().header("Cache-Control", "max-age=60").body(heard.join("|"))
+        let received = ["host", "x-forwarded-host", "x-forwarded-proto", "forwarded", "x-forwarded-prefix", "x-forwarded-port"];
+        let received = received.map(|name| request.head.joined(name).unwrap_or_default());
+        Answer::ok().header("Cache-Control", "max-age=60").body(received.join("|"))
     });
     Ok(origin)
 }

@@ -50,7 +50,7 @@ struct Truth {
 }
 
 /// A replica, and what lies between it and Redis.
-struct Place {
+struct Node {
     larder: Larder,
     proxy: FaultProxy,
 }
@@ -59,7 +59,7 @@ struct Site {
     truth: Arc<Truth>,
     origin: Origin,
     redis: Redis,
-    places: Vec<Arc<Place>>,
+    nodes: Vec<Arc<Node>>,
 }
 
 impl Site {
@@ -78,7 +78,7 @@ impl Site {
             });
         }
         origin.always("PUT", "/busy", Answer::new(204));
-        let mut places = Vec::new();
+        let mut nodes = Vec::new();
         for _ in 0..REPLICAS {
             let proxy = FaultProxy::start(redis.address()).await?;
             let config = format!(
@@ -86,23 +86,23 @@ impl Site {
                 proxy.address(),
                 faults::MAX_LAG.as_secs(),
             );
-            places.push(Arc::new(Place { larder: Larder::before(&origin, &config).await?, proxy }));
+            nodes.push(Arc::new(Node { larder: Larder::before(&origin, &config).await?, proxy }));
         }
-        let site = Self { truth, origin, redis, places };
+        let site = Self { truth, origin, redis, nodes };
         site.is_well().await?;
         Ok(site)
     }
 
     /// Every replica has read the log to its end, and told what it had to tell.
     async fn is_well(&self) -> Result<()> {
-        for place in &self.places {
+        for node in &self.nodes {
             let well = || async {
-                let detail = place.larder.admin("/readyz").await?.text();
+                let detail = node.larder.admin("/readyz").await?.text();
                 Ok((detail.contains(r#""state":"ok""#) && detail.contains(r#""log_lag_seconds":0"#)).then_some(()))
             };
             eventually("waiting for the log of invalidations to be read", well).await?;
-            let told = || async { Ok((place.larder.metric("larder_invalidations_untold", &[]).await? == 0.0).then_some(())) };
-            eventually("waiting for all to be told", told).await?;
+            let published = || async { Ok((node.larder.metric("larder_invalidations_untold", &[]).await? == 0.0).then_some(())) };
+            eventually("waiting for all to be told", published).await?;
         }
         Ok(())
     }
@@ -110,24 +110,24 @@ impl Site {
     fn readers(&self) -> Vec<JoinHandle<Result<()>>> {
         let reader = |seed: u64| {
             let replica = seed as usize % REPLICAS;
-            let (place, truth) = (Arc::clone(&self.places[replica]), Arc::clone(&self.truth));
-            tokio::spawn(read(replica, place, truth, Lot(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))))
+            let (node, truth) = (Arc::clone(&self.nodes[replica]), Arc::clone(&self.truth));
+            tokio::spawn(read(replica, node, truth, Lot(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))))
         };
         (1..=READERS_EACH * REPLICAS as u64).map(reader).collect()
     }
 
     /// Keeps the log from ever resting: a write every 100 ms, through one replica or another.
     fn busy(&self) -> JoinHandle<Result<()>> {
-        let (places, truth) = (self.places.clone(), Arc::clone(&self.truth));
+        let (nodes, truth) = (self.nodes.clone(), Arc::clone(&self.truth));
         tokio::spawn(async move {
             let mut pause = tokio::time::interval(Duration::from_millis(100));
-            for place in places.iter().cycle() {
+            for node in nodes.iter().cycle() {
                 if truth.over.load(Ordering::SeqCst) {
                     break;
                 }
                 pause.tick().await;
                 // One that stands still answers when it goes on; nobody waits for it.
-                let mut client = place.larder.connect().await?;
+                let mut client = node.larder.connect().await?;
                 tokio::spawn(async move { client.exchange("PUT", "/busy", &[HOST], "").await.map(drop) });
             }
             Ok(())
@@ -148,7 +148,7 @@ impl Site {
             4 => json!({"patterns": [format!("*.example/k/{key}")]}),
             _ => json!({"all": true}),
         };
-        let said = purge(&self.places[replica].larder, &body).await?;
+        let said = purge(&self.nodes[replica].larder, &body).await?;
         if said["applied"].is_u64() && said["applied"] == said["replicas"] {
             truth.confirmed.fetch_add(1, Ordering::SeqCst);
             truth.least.iter().for_each(|least| _ = least[key].fetch_max(version, Ordering::SeqCst));
@@ -189,8 +189,8 @@ fn purges() -> u64 {
     std::env::var("LARDER_HISTORY_PURGES").ok().and_then(|count| count.parse().ok()).unwrap_or(PURGES)
 }
 
-async fn read(replica: usize, place: Arc<Place>, truth: Arc<Truth>, mut lot: Lot) -> Result<()> {
-    let mut client = place.larder.connect().await?;
+async fn read(replica: usize, node: Arc<Node>, truth: Arc<Truth>, mut lot: Lot) -> Result<()> {
+    let mut client = node.larder.connect().await?;
     while !truth.over.load(Ordering::SeqCst) {
         let key = lot.below(KEYS);
         let (least, round) = (truth.least[replica][key].load(Ordering::SeqCst), truth.round.load(Ordering::SeqCst));

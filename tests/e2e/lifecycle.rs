@@ -192,8 +192,11 @@ async fn everything_that_is_told_is_json_where_the_log_is() -> Result<()> {
         assert!(line["timestamp"].is_string(), "{line}");
     }
     for mistake in ["parsecs", "nonsense"] {
-        let told: Vec<_> = lines.iter().filter(|line| line.contains(mistake)).collect();
-        assert!(told.len() == 1 && told[0].contains("\"level\":\"ERROR\"") && told[0].contains("config.toml:"), "{mistake}: {told:?}");
+        let reported: Vec<_> = lines.iter().filter(|line| line.contains(mistake)).collect();
+        assert!(
+            reported.len() == 1 && reported[0].contains("\"level\":\"ERROR\"") && reported[0].contains("config.toml:"),
+            "{mistake}: {reported:?}"
+        );
     }
     Ok(())
 }

@@ -27,8 +27,8 @@ async fn no_client_notices(origin: &Origin, larder: &Larder, round: &str) -> Res
 pub(crate) async fn recovered(larder: &Larder) -> Result<()> {
     let closed = || async { Ok((larder.metric("larder_redis_breaker", &[]).await? == 0.0).then_some(())) };
     eventually("waiting for the breaker to close", closed).await?;
-    let told = || async { Ok((larder.metric("larder_invalidations_untold", &[]).await? == 0.0).then_some(())) };
-    eventually("waiting for the journal to be told", told).await
+    let reported = || async { Ok((larder.metric("larder_invalidations_untold", &[]).await? == 0.0).then_some(())) };
+    eventually("waiting for the journal to be told", reported).await
 }
 
 pub(crate) async fn any_origin() -> Result<Origin> {
@@ -198,8 +198,9 @@ async fn a_failover_under_load_reaches_no_client_and_brings_back_nothing() -> Re
 async fn a_wrong_password_leaves_the_memory_and_is_told() -> Result<()> {
     let (origin, redis) = (any_origin().await?, Redis::start_with(&["--requirepass", "right"]).await?);
     let larder = Larder::before(&origin, &format!("{TTL}[store.redis]\nurl = \"redis://:hunter2@{}\"\n", redis.address())).await?;
-    let told = || async { Ok(larder.admin("/readyz").await?.text().contains("it does not accept the user or the password").then_some(())) };
-    eventually("waiting for /readyz to tell", told).await?;
+    let reported =
+        || async { Ok(larder.admin("/readyz").await?.text().contains("it does not accept the user or the password").then_some(())) };
+    eventually("waiting for /readyz to tell", reported).await?;
     assert_eq!((larder.admin("/readyz").await?.status, larder.get("/old").await?.x_cache()), (200, "MISS"));
     assert_eq!(larder.get("/old").await?.x_cache(), "HIT");
     let output = larder.process().output();

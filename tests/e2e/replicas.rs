@@ -27,8 +27,8 @@ fn said(larder: &Larder, wait: &str) -> Result<(bool, String)> {
 
 /// Waits until a line of the process's log has this in it.
 async fn tells(replica: &Larder, text: &str) -> Result<()> {
-    let told = || async { Ok(replica.process().output().iter().any(|line| line.contains(text)).then_some(())) };
-    eventually(format!("waiting for {text:?} in {:?}", replica.process().output()), told).await
+    let reported = || async { Ok(replica.process().output().iter().any(|line| line.contains(text)).then_some(())) };
+    eventually(format!("waiting for {text:?} in {:?}", replica.process().output()), reported).await
 }
 
 #[tokio::test]

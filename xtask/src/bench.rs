@@ -21,7 +21,7 @@ use std::process::Command;
 use options::Options;
 use report::Report;
 use scenario::Scenario;
-use servers::{Kind, Places};
+use servers::{Folders, Kind};
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -38,13 +38,13 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = String>) -> Result<()> {
         }
     };
     require_tools(&options.scenarios)?;
-    let places = Places { binaries: build(&options.profile)?, work: PathBuf::from("target/bench") };
-    std::fs::create_dir_all(&places.work)?;
+    let folders = Folders { binaries: build(&options.profile)?, work: PathBuf::from("target/bench") };
+    std::fs::create_dir_all(&folders.work)?;
     let (servers, absent): (Vec<Kind>, Vec<Kind>) = options.servers.iter().partition(|server| server.is_installed());
     let mut report = Report::new(machine::describe(&servers, &options), &absent);
     for scenario in &options.scenarios {
         eprintln!("bench: {}", scenario.title());
-        report.add(measure::scenario(*scenario, &servers, &options, &places)?);
+        report.add(measure::scenario(*scenario, &servers, &options, &folders)?);
     }
     let text = report.to_string();
     std::fs::write(&options.out, &text)?;

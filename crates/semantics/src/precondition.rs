@@ -81,7 +81,7 @@ pub fn not_modified_fields(stored: &StoredHead) -> HeaderMap {
 }
 
 /// Whether a stored field is among [`not_modified_fields`]. `has_etag`: whether the stored response has an entity tag.
-pub fn is_told_by_not_modified(name: &HeaderName, has_etag: bool) -> bool {
+pub fn is_in_not_modified(name: &HeaderName, has_etag: bool) -> bool {
     !(METADATA.contains(name) || (has_etag && *name == LAST_MODIFIED))
 }
 

@@ -45,11 +45,11 @@ impl Message {
 /// Hands over what is published on `channel`, all that has come at a time, until the store is gone.
 pub(crate) async fn listen<F: Future<Output = ()>>(store: Weak<Tier>, channel: String, handle: impl Fn(Vec<Message>) -> F) {
     while store.strong_count() > 0 {
-        let heard = hear(&store, &channel, &handle).await;
+        let received = receive(&store, &channel, &handle).await;
         if let Some(tier) = store.upgrade() {
             tier.log.replicas.set_listens(false);
         }
-        let pause = match heard {
+        let pause = match received {
             Err(error) if is_refusal(&error) => {
                 warn!("messages on the channel {channel} cannot be read: {error}");
                 REFUSED_PAUSE
@@ -64,7 +64,7 @@ pub(crate) async fn listen<F: Future<Output = ()>>(store: Weak<Tier>, channel: S
     }
 }
 
-async fn hear<F: Future<Output = ()>>(store: &Weak<Tier>, channel: &str, handle: &impl Fn(Vec<Message>) -> F) -> RedisResult<()> {
+async fn receive<F: Future<Output = ()>>(store: &Weak<Tier>, channel: &str, handle: &impl Fn(Vec<Message>) -> F) -> RedisResult<()> {
     let Some(tier) = store.upgrade() else { return Ok(()) };
     let time_limit = tier.link.options().connect_timeout;
     let Ok(found) = tier.link.find().await else { return Ok(()) };

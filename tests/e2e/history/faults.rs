@@ -126,11 +126,11 @@ impl Kind {
     }
 
     async fn begin(self, site: &Site, replica: usize) -> Result<()> {
-        let place = &site.places[replica];
+        let node = &site.nodes[replica];
         match self {
-            Self::Stop(_) => place.larder.process().signal(Signal::STOP),
+            Self::Stop(_) => node.larder.process().signal(Signal::STOP),
             Self::Refused | Self::Blackholed => {
-                place.proxy.set(if self == Self::Refused { Fault::Refused } else { Fault::Blackholed });
+                node.proxy.set(if self == Self::Refused { Fault::Refused } else { Fault::Blackholed });
                 Ok(())
             }
             Self::Closed => site.redis.command(&["CLIENT", "KILL", "TYPE", "normal"]).await.map(drop),
@@ -142,10 +142,10 @@ impl Kind {
     }
 
     async fn end(self, site: &Site, replica: usize) -> Result<()> {
-        let place = &site.places[replica];
+        let node = &site.nodes[replica];
         match self {
-            Self::Stop(_) => place.larder.process().signal(Signal::CONT)?,
-            Self::Refused | Self::Blackholed => place.proxy.set(Fault::None),
+            Self::Stop(_) => node.larder.process().signal(Signal::CONT)?,
+            Self::Refused | Self::Blackholed => node.proxy.set(Fault::None),
             Self::Stall => site.redis.signal(Signal::CONT)?,
             Self::Closed | Self::Emptied | Self::Evicted(_) | Self::Damaged(_) => {}
         }

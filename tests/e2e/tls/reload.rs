@@ -69,8 +69,8 @@ async fn a_broken_pair_is_refused_and_the_old_one_goes_on() -> Result<()> {
     std::fs::copy(&other.key, edge.authority.folder().join("a.key"))?;
     edge.larder.hang_up()?;
     edge.larder.process().line("the refusal", |line| line.contains("was refused").then_some(())).await?;
-    let told = edge.larder.process().output().join("\n");
-    assert!(told.contains("does not belong to the first certificate"), "{told}");
+    let output = edge.larder.process().output().join("\n");
+    assert!(output.contains("does not belong to the first certificate"), "{output}");
     assert!(shown(edge.tls(), &trusting).await? == before);
     // The rest of the pair arrives.
     std::fs::copy(&other.chain, edge.authority.folder().join("a.pem"))?;

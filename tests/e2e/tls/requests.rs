@@ -15,9 +15,9 @@ async fn the_origin_is_told_https_and_the_key_has_it() -> Result<()> {
     let mut secure = Client::connect_tls(edge.tls(), HOST, &edge.authority.client(&[], None)?).await?;
     let miss = secure.exchange("GET", "/a", &[("X-Forwarded-Proto", "http")], "").await?;
     assert!(miss.cache_status().contains("https://a.example/a"), "{}", miss.cache_status());
-    let told = &origin.received()[0];
-    assert_eq!(told.header("x-forwarded-proto"), Some("https"));
-    assert!(told.header("forwarded").unwrap_or_default().contains("proto=https"), "{:?}", told.header("forwarded"));
+    let received = &origin.received()[0];
+    assert_eq!(received.header("x-forwarded-proto"), Some("https"));
+    assert!(received.header("forwarded").unwrap_or_default().contains("proto=https"), "{:?}", received.header("forwarded"));
     let mut clear = Client::connect(edge.clear()).await?;
     let other = clear.exchange("GET", "/a", &[("Host", HOST)], "").await?;
     assert_eq!(other.x_cache(), "MISS", "http and https are two origins (RFC 9110 §4.3.1)");

@@ -67,7 +67,7 @@ fn mistakes_in_certificates_are_reported_with_line_and_hint() -> Result<()> {
         let text = printed(output);
         text.lines().any(|shown| shown.contains("config.toml:") && shown.contains(line)) || text.contains(line)
     };
-    for (chain, key, told) in [
+    for (chain, key, expected) in [
         (&one.chain, &two.key, "does not belong to the first certificate"),
         (&one.chain, &missing, "cannot read"),
         (&missing, &one.key, "cannot read"),
@@ -76,7 +76,7 @@ fn mistakes_in_certificates_are_reported_with_line_and_hint() -> Result<()> {
     ] {
         let output = listener(chain, key)?;
         assert_eq!(output.status.code(), Some(1), "{}", printed(&output));
-        assert!(place(&output, told) && printed(&output).contains("hint: "), "{}", printed(&output));
+        assert!(place(&output, expected) && printed(&output).contains("hint: "), "{}", printed(&output));
     }
     assert_eq!(listener(&one.chain, &one.key)?.status.code(), Some(0));
     let old = authority.issue_with("old", &[HOST], |params| params.not_after = larder_testkit::certificates::date(2020, 1, 1))?;

@@ -13,7 +13,7 @@ use super::options::Options;
 use super::process::{output, ticks_per_second};
 use super::report::{Figures, Section};
 use super::scenario::{KEYS, SMALL, Scenario, key_target, miss_script, spread_script};
-use super::servers::{self, Kind, LOAD_CORE, Places, Server};
+use super::servers::{self, Folders, Kind, LOAD_CORE, Server};
 
 const STAMPEDE_CLIENTS: usize = 500;
 const STAMPEDE_MILLIS: u64 = 500;
@@ -21,11 +21,11 @@ const STAMPEDE_MILLIS: u64 = 500;
 const MISS_MILLIS: u64 = 20;
 
 /// Measures `scenario` on those of `kinds` that take part.
-pub(super) fn scenario(scenario: Scenario, kinds: &[Kind], options: &Options, places: &Places) -> Result<Section> {
-    let (_origin, origin_port) = servers::origin(places)?;
+pub(super) fn scenario(scenario: Scenario, kinds: &[Kind], options: &Options, folders: &Folders) -> Result<Section> {
+    let (_origin, origin_port) = servers::origin(folders)?;
     let taking_part = kinds.iter().filter(|kind| kind.takes_part(scenario));
-    let servers = taking_part.map(|kind| kind.start(scenario, origin_port, places)).collect::<Result<Vec<_>>>()?;
-    let bench = Bench { scenario, options, places, origin_port, ticks: ticks_per_second()? };
+    let servers = taking_part.map(|kind| kind.start(scenario, origin_port, folders)).collect::<Result<Vec<_>>>()?;
+    let bench = Bench { scenario, options, folders, origin_port, ticks: ticks_per_second()? };
     let mut section = Section::new(scenario);
     match scenario {
         Scenario::Memory => {
@@ -65,7 +65,7 @@ pub(super) fn scenario(scenario: Scenario, kinds: &[Kind], options: &Options, pl
 struct Bench<'a> {
     scenario: Scenario,
     options: &'a Options,
-    places: &'a Places,
+    folders: &'a Folders,
     origin_port: u16,
     ticks: u64,
 }
@@ -123,7 +123,7 @@ impl Bench<'_> {
     }
 
     fn script(&self, text: &str) -> Result<PathBuf> {
-        let file = self.places.work.join("requests.lua");
+        let file = self.folders.work.join("requests.lua");
         fs::write(&file, text)?;
         Ok(file)
     }

@@ -25,7 +25,7 @@ pub(super) enum Kind {
 
 /// Where things are.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct Folders {
     /// The binaries of this workspace.
     pub(super) binaries: PathBuf,
     /// Configurations, logs, caches.
@@ -92,14 +92,14 @@ impl Kind {
     }
 
     /// Starts it before `origin`, in a directory of its own.
-    pub(super) fn start(self, scenario: Scenario, origin: u16, places: &Places) -> Result<Server> {
-        let directory = std::path::absolute(places.work.join(self.name()))?;
+    pub(super) fn start(self, scenario: Scenario, origin: u16, folders: &Folders) -> Result<Server> {
+        let directory = std::path::absolute(folders.work.join(self.name()))?;
         if directory.exists() {
             fs::remove_dir_all(&directory)?;
         }
         fs::create_dir_all(&directory)?;
         let ports = [free_port()?, free_port()?];
-        let setup = Setup { scenario, ports, origin, directory, places };
+        let setup = Setup { scenario, ports, origin, directory, folders };
         let command = match self {
             Self::BareHyper => setup.bare_hyper(),
             Self::Larder => setup.larder()?,
@@ -119,9 +119,9 @@ impl Kind {
 }
 
 /// Starts the origin on the core of the load.
-pub(super) fn origin(places: &Places) -> Result<(Pinned, u16)> {
-    let (port, log) = (free_port()?, places.work.join("origin.log"));
-    let mut process = Pinned::start(&LOAD_CORE.to_string(), &words([&path(&places.binaries, "origin"), &port.to_string()]), &log)?;
+pub(super) fn origin(folders: &Folders) -> Result<(Pinned, u16)> {
+    let (port, log) = (free_port()?, folders.work.join("origin.log"));
+    let mut process = Pinned::start(&LOAD_CORE.to_string(), &words([&path(&folders.binaries, "origin"), &port.to_string()]), &log)?;
     process.wait_for(port, &log)?;
     Ok((process, port))
 }
@@ -132,13 +132,13 @@ struct Setup<'a> {
     ports: [u16; 2],
     origin: u16,
     directory: PathBuf,
-    places: &'a Places,
+    folders: &'a Folders,
 }
 
 impl Setup<'_> {
     fn bare_hyper(&self) -> Vec<String> {
         let mut command =
-            words([&path(&self.places.binaries, "bare_hyper"), &self.ports[0].to_string(), &self.scenario.body().to_string()]);
+            words([&path(&self.folders.binaries, "bare_hyper"), &self.ports[0].to_string(), &self.scenario.body().to_string()]);
         if self.scenario == Scenario::Http2 {
             command.push("h2".to_owned());
         }
@@ -165,7 +165,7 @@ impl Setup<'_> {
                 self.origin
             ),
         )?;
-        Ok(words([&path(&self.places.binaries, "larder"), "serve", "--config", &config]))
+        Ok(words([&path(&self.folders.binaries, "larder"), "serve", "--config", &config]))
     }
 
     fn nginx(&self) -> Result<Vec<String>> {

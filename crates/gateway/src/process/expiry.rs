@@ -13,7 +13,7 @@ pub(crate) struct ExpiryLog(HashMap<CertificateSnapshot, Urgency>);
 
 impl ExpiryLog {
     /// Counts these as said: reading a configuration warns about its certificates.
-    pub(crate) fn were_told(&mut self, certificates: Vec<CertificateSnapshot>, now: u64) {
+    pub(crate) fn warn_of(&mut self, certificates: Vec<CertificateSnapshot>, now: u64) {
         let urgency = |certificate: &CertificateSnapshot| Urgency::of(certificate.not_after_seconds, now);
         self.0 =
             certificates.into_iter().map(|certificate| (urgency(&certificate), certificate)).map(|(urgency, of)| (of, urgency)).collect();
@@ -35,7 +35,7 @@ impl ExpiryLog {
 
     fn more_urgent(&mut self, certificates: Vec<CertificateSnapshot>, now: u64) -> Vec<(CertificateSnapshot, Urgency)> {
         let before = std::mem::take(&mut self.0);
-        self.were_told(certificates, now);
+        self.warn_of(certificates, now);
         let is_new = |(certificate, urgency): &(&CertificateSnapshot, &Urgency)| {
             **urgency > before.get(*certificate).copied().unwrap_or(Urgency::None)
         };
@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn a_warning_at_start_is_not_repeated() {
         let mut log = ExpiryLog::default();
-        log.were_told(certificate(), 71 * DAY);
+        log.warn_of(certificate(), 71 * DAY);
         assert_eq!(log.more_urgent(certificate(), 72 * DAY), []);
         assert_eq!(log.more_urgent(Vec::new(), 72 * DAY), []);
     }

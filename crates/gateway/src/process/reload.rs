@@ -52,7 +52,7 @@ impl Signals {
         source.follow(&started);
         let mut changes = source.watch();
         let mut expiry = ExpiryLog::default();
-        expiry.were_told(gateway.certificates.snapshot(), seconds(gateway));
+        expiry.warn_of(gateway.certificates.snapshot(), seconds(gateway));
         // It may have changed before it was watched.
         let mut changed = source.has_changed();
         loop {
@@ -60,7 +60,7 @@ impl Signals {
                 if !source.is_watched_by(&changes) {
                     changes = source.watch();
                 }
-                expiry.were_told(gateway.certificates.snapshot(), seconds(gateway));
+                expiry.warn_of(gateway.certificates.snapshot(), seconds(gateway));
             }
             // A stop is heard first, and at any time: a folder in which something always changes is no reason to go on.
             changed = tokio::select! {
@@ -165,7 +165,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("larder-reload-{}", std::process::id()));
         std::fs::write(&path, "0123456789abcdef").expect("a file for the token");
         let token = format!("[[admin.tokens]]\nfile = {path:?}\nscopes = [\"read\"]");
-        for (more, told) in [
+        for (more, expected) in [
             ("", None),
             (token.as_str(), None),
             ("[purge]\nmax_targets = 1", None),
@@ -178,7 +178,7 @@ mod tests {
             ("[cache]\nnamespace = \"x\"", None),
         ] {
             let found: Vec<_> = needs_restart(&parsed(""), &parsed(more)).collect();
-            assert_eq!(found, Vec::from_iter(told), "{more}");
+            assert_eq!(found, Vec::from_iter(expected), "{more}");
         }
         std::fs::remove_file(&path).expect("the file is there");
     }

@@ -41,14 +41,14 @@ impl RouteTags {
 
     /// A tag of which a part is missing is left out: `project:` would lump together what has nothing in common. One that would be too long
     /// may not be left out, for what is stored without it could not be purged by it.
-    fn filled(&self, request: &Parts, answered: &JsonFields, told: bool) -> Result<Vec<String>, TooLong> {
+    fn filled(&self, request: &Parts, answered: &JsonFields, from_body: bool) -> Result<Vec<String>, TooLong> {
         if self.templates.is_empty() {
             return Ok(Vec::new());
         }
         let found = self.path.captures(request.uri.path()).unwrap_or_default();
         let captures: Vec<&str> = found.iter().map(String::as_str).collect();
         let values = Values { request: Some(request), captures: &captures, asked: None, answered: Some(answered) };
-        let templates = self.templates.iter().filter(|template| template.members().1.next().is_some() == told);
+        let templates = self.templates.iter().filter(|template| template.members().1.next().is_some() == from_body);
         templates.filter_map(|template| values.fill(template).transpose()).collect()
     }
 }
@@ -238,10 +238,10 @@ mod tests {
         let (parts, ()) = Request::get("/projects/p/issues/7").body(()).expect("a request").into_parts();
         let route = route();
         assert_eq!(route.in_response(), ["sprint"]);
-        let told = |sprint: &str| route.tags_in_body(&parts, &[("sprint".to_owned(), sprint.to_owned())].into_iter().collect());
-        assert_eq!(told("3"), Some(vec!["in:p:3".to_owned()]));
+        let from_body = |sprint: &str| route.tags_in_body(&parts, &[("sprint".to_owned(), sprint.to_owned())].into_iter().collect());
+        assert_eq!(from_body("3"), Some(vec!["in:p:3".to_owned()]));
         assert_eq!(route.tags_in_body(&parts, &JsonFields::default()), Some(Vec::new()));
-        assert_eq!(told(&"3".repeat(257)), None);
+        assert_eq!(from_body(&"3".repeat(257)), None);
     }
 
     #[test]

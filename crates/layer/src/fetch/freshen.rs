@@ -33,11 +33,11 @@ impl Fetch {
         if self.naming != Naming::Tags {
             return (stored.freshened(head, self.position, self.number), self.naming == Naming::Nothing);
         }
-        let told = match service.route.tags_in(&stored.head.headers.to_map()) {
+        let named = match service.route.tags_in(&stored.head.headers.to_map()) {
             TagsInBody::None => Some(Vec::new()),
             _ => service.route.read_tags(&self.request.parts, stored.body().segments().iter()).ok(),
         };
-        let tags = told.and_then(|told| Tag::joined(&self.tags, &told));
+        let tags = named.and_then(|named| Tag::joined(&self.tags, &named));
         // A purge by a tag that it had until now, and that came while the origin was asked, was meant for it.
         let untouched = service.cache.store.ledger().check(&stored.subject(), self.position) == Validity::Valid;
         let whole = untouched && tags.is_some();

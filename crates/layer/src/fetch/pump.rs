@@ -267,8 +267,8 @@ impl<S: Upstream> Pump<S> {
         if let Kept::Whole(pending) = &self.kept
             && pending.more_tags
         {
-            let told = self.service.route.read_tags(&self.fetch.request.parts, frames.iter().chain(last));
-            match told.and_then(|told| Tag::joined(&self.fetch.tags, &told).ok_or(Reason::TooManyTags)) {
+            let named = self.service.route.read_tags(&self.fetch.request.parts, frames.iter().chain(last));
+            match named.and_then(|named| Tag::joined(&self.fetch.tags, &named).ok_or(Reason::TooManyTags)) {
                 Ok(tags) => self.fetch.tags = tags,
                 Err(reason) => {
                     self.fetch.remember(&self.service.cache, reason);

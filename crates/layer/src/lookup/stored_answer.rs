@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::header::AGE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use larder_semantics::precondition::is_told_by_not_modified;
+use larder_semantics::precondition::is_in_not_modified;
 use larder_semantics::range::{Answer, answer_ranged};
 use larder_semantics::{CacheStatus, RequestContext};
 use larder_store::StoredResponse;
@@ -82,7 +82,7 @@ impl<B> StoredAnswer<B> {
                         [] if *name == CACHE_STATUS => cache_status.as_bytes(),
                         value => value,
                     };
-                    if !not_modified || is_told_by_not_modified(name, has_etag) {
+                    if !not_modified || is_in_not_modified(name, has_etag) {
                         put(name, value);
                     }
                 }

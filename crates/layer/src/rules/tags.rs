@@ -105,8 +105,8 @@ impl RouteRules {
         if scanner.is_cut() {
             return Err(Reason::UnreadTags);
         }
-        let told = self.tags.tags_in_body(request, scanner.fields());
-        told.and_then(|told| Tag::surrogates(told.iter().map(String::as_str))).ok_or(Reason::TooManyTags)
+        let named = self.tags.tags_in_body(request, scanner.fields());
+        named.and_then(|named| Tag::surrogates(named.iter().map(String::as_str))).ok_or(Reason::TooManyTags)
     }
 
     /// The tags that a JSON body names: none, since no tag is made of members.

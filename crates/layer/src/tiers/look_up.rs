@@ -55,7 +55,7 @@ pub(crate) struct Promotion {
 }
 
 /// The result of asking one tier.
-pub(super) enum Asked {
+pub(super) enum TierResult {
     /// The answer of all of them.
     Answered(TierAnswer),
     /// Nothing that can be served: a later response is of use, from here or from the next tier.
@@ -92,43 +92,43 @@ impl Looking<'_> {
     async fn ask_all(&mut self) -> Option<TierAnswer> {
         for (number, tier) in self.cache.tiers.iter().enumerate() {
             match self.ask(number, tier).await {
-                Asked::Answered(answer) => return Some(answer),
-                Asked::NoUse => {}
-                Asked::AskOrigin => return None,
+                TierResult::Answered(answer) => return Some(answer),
+                TierResult::NoUse => {}
+                TierResult::AskOrigin => return None,
             }
         }
         None
     }
 
-    async fn ask(&mut self, number: usize, tier: &Tier) -> Asked {
+    async fn ask(&mut self, number: usize, tier: &Tier) -> TierResult {
         let mut waiting = Waiting::default();
         loop {
             let asked = match self.load(tier, waiting.instead_of, waiting.token()).await {
                 Ok(Loaded::Response(stored)) => self.judge(number, stored),
                 Ok(Loaded::Arriving(arriving)) => match self.judge_arriving(number, arriving).await {
                     Ok(asked) => asked,
-                    Err(_) => return Asked::NoUse,
+                    Err(_) => return TierResult::NoUse,
                 },
                 Ok(Loaded::Awaited(holder)) => match self.wait_for(number, &holder, &mut waiting).await {
                     true => continue,
-                    false => return Asked::AskOrigin,
+                    false => return TierResult::AskOrigin,
                 },
                 Ok(Loaded::Failed(failure)) => {
                     self.basis.overdue = None;
                     return match waiting.is_longer_than(tier.store.shares_failures_after()) {
-                        true => Asked::Answered(TierAnswer::Failed(failure, self.basis.candidate.take())),
-                        false => Asked::AskOrigin,
+                        true => TierResult::Answered(TierAnswer::Failed(failure, self.basis.candidate.take())),
+                        false => TierResult::AskOrigin,
                     };
                 }
                 Ok(Loaded::Nothing(granted)) => {
                     let granted = granted.map(|lease| lease.of_tier(number));
                     self.basis.lease = self.basis.lease.take().or(granted);
-                    return Asked::NoUse;
+                    return TierResult::NoUse;
                 }
-                Err(_) => return Asked::NoUse,
+                Err(_) => return TierResult::NoUse,
             };
             // Another replica may have stored a later response in a shared tier, and otherwise there is the lease.
-            if !matches!(asked, Asked::NoUse) || !tier.store.is_shared() {
+            if !matches!(asked, TierResult::NoUse) || !tier.store.is_shared() {
                 return asked;
             }
         }
@@ -157,27 +157,27 @@ impl Looking<'_> {
     }
 
     /// Takes a response into memory, and says whether it answers the request.
-    pub(super) fn judge(&mut self, number: usize, stored: Arc<StoredResponse>) -> Asked {
+    pub(super) fn judge(&mut self, number: usize, stored: Arc<StoredResponse>) -> TierResult {
         let (cache, context) = (self.cache, &self.request.context);
         self.newer_than = self.newer_than.max(stored.fetch);
         if !cache.promote(&stored) {
-            return Asked::NoUse;
+            return TierResult::NoUse;
         }
         let now = cache.clock.now();
         let decision = self.rules.decide(context, &cache.store.vouched(Arc::clone(&stored), now), now);
         if matches!(decision, Decision::Serve { .. }) {
-            return Asked::Answered(TierAnswer::Serve(stored, self.promotion(number)));
+            return TierResult::Answered(TierAnswer::Serve(stored, self.promotion(number)));
         }
         self.basis.candidate = Some(stored);
         // A response that every request has to validate for itself is not worth a wait.
         if matches!(decision, Decision::Validate { reason } if !is_collapsed(reason)) {
-            return Asked::AskOrigin;
+            return TierResult::AskOrigin;
         }
-        Asked::NoUse
+        TierResult::NoUse
     }
 
     /// As [`Self::judge`], of a response whose body arrives. One that may have to be validated is loaded whole.
-    pub(super) async fn judge_arriving(&mut self, number: usize, arriving: Arriving) -> Result<Asked, RemoteError> {
+    pub(super) async fn judge_arriving(&mut self, number: usize, arriving: Arriving) -> Result<TierResult, RemoteError> {
         let (cache, record) = (self.cache, &arriving.record);
         self.newer_than = self.newer_than.max(record.fetch());
         cache.saw_fetch(record.fetch());
@@ -187,8 +187,8 @@ impl Looking<'_> {
         let head = Some(record.head()).filter(|head| cache.store.vouches_for(head, now));
         let decision = decide(&self.rules.policy, &self.request.context, head.map(|head| &**head), now);
         match (validity, decision) {
-            (Validity::Invalid, _) => Ok(Asked::NoUse),
-            (Validity::Valid, Decision::Serve { .. }) => Ok(Asked::Answered(TierAnswer::Arriving(arriving, self.promotion(number)))),
+            (Validity::Invalid, _) => Ok(TierResult::NoUse),
+            (Validity::Valid, Decision::Serve { .. }) => Ok(TierResult::Answered(TierAnswer::Arriving(arriving, self.promotion(number)))),
             _ => {
                 let stored = arriving.whole().await?;
                 Ok(self.judge(number, Arc::new(stored)))

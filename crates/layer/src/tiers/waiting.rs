@@ -12,7 +12,7 @@ use std::time::Duration;
 use larder_store::{LeaseHolder, Loaded, StoredResponse, Subject, Validity};
 use tokio::time::Instant;
 
-use super::look_up::{Asked, FetchBasis, Looking, TierAnswer};
+use super::look_up::{FetchBasis, Looking, TierAnswer, TierResult};
 use crate::cache::Cache;
 use crate::clock::timer_now;
 use crate::lookup::request::ClientRequest;
@@ -109,7 +109,7 @@ pub(crate) async fn watch(
             // A tier that does not answer now may do so later.
             Ok(Loaded::Nothing(_) | Loaded::Awaited(_)) | Err(_) => None,
         };
-        if let Some(Asked::Answered(answer)) = asked {
+        if let Some(TierResult::Answered(answer)) = asked {
             return answer;
         }
         tokio::time::sleep(MAX_LOOK_PAUSE).await;

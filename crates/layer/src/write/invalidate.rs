@@ -104,7 +104,7 @@ impl Cache {
         }
         let (log, tiers, up_to) =
             (self.log.clone(), Arc::clone(&self.tiers), self.store.ledger().log_position(self.store.ledger().position()));
-        let (told, answer) = oneshot::channel();
+        let (report, answer) = oneshot::channel();
         let telling = DetachedTask::new(async move {
             let published = match &log {
                 Some(log) => Some(publish(&**log).await),
@@ -118,7 +118,7 @@ impl Cache {
             if !outlives {
                 forget_after_restart(&tiers, up_to).await;
             }
-            let _ = told.send(published);
+            let _ = report.send(published);
         });
         telling.run_until(answer).await.ok().flatten()
     }

@@ -68,12 +68,12 @@ async fn range(cache: &CacheService<Origin>, range: &str) -> Read {
     send(cache, request("GET", "/a", &[("range", range)])).await
 }
 
-fn told(read: &Read) -> (u16, String, String) {
+fn seen(read: &Read) -> (u16, String, String) {
     (read.response.status().as_u16(), read.x_cache(), header(&read.response, "content-range"))
 }
 
 fn is_part(read: &Read, x_cache: &str, first: u64, last: u64) {
-    assert_eq!(told(read), (206, x_cache.to_owned(), format!("bytes {first}-{last}/{LENGTH}")));
+    assert_eq!(seen(read), (206, x_cache.to_owned(), format!("bytes {first}-{last}/{LENGTH}")));
     assert_eq!(read.body.as_ref().expect("complete"), &bytes(first, last));
     assert_eq!(header(&read.response, "content-length"), (last + 1 - first).to_string());
     assert_eq!(header(&read.response, "etag"), "\"1\"");
@@ -91,7 +91,7 @@ async fn a_range_of_something_too_large_is_fetched_alone_and_kept() {
     is_part(&range(&cache, "bytes=2-5").await, "HIT", 2, 5);
     is_part(&range(&cache, "bytes=0-9").await, "HIT", 0, 9);
     let beyond = range(&cache, "bytes=100-").await;
-    assert_eq!(told(&beyond), (416, "HIT".to_owned(), "bytes */100".to_owned()));
+    assert_eq!(seen(&beyond), (416, "HIT".to_owned(), "bytes */100".to_owned()));
     assert_eq!(origin.count(), 2);
 }
 
@@ -273,11 +273,11 @@ async fn rfc9111_5_2_1_5_a_no_store_request_keeps_no_part() {
 
 #[tokio::test]
 async fn rfc9111_3_4_a_part_that_has_become_complete_answers_everyone() {
-    let told = Arc::new(AtomicBool::new(false));
+    let seen = Arc::new(AtomicBool::new(false));
     let origin = {
-        let told = Arc::clone(&told);
+        let seen = Arc::clone(&seen);
         Origin::new(move |request| {
-            if told.swap(true, Ordering::SeqCst) {
+            if seen.swap(true, Ordering::SeqCst) {
                 return file(request, "\"1\"");
             }
             // So that the key is known for answers that are not shared, and ranges go up as they come.

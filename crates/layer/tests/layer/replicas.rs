@@ -49,7 +49,7 @@ impl RemoteStore for Nothing {
 struct Log {
     gate: Semaphore,
     ledger: Arc<Ledger>,
-    told: Mutex<Vec<Invalidation>>,
+    published: Mutex<Vec<Invalidation>>,
     replicas: usize,
     looks: AtomicUsize,
 }
@@ -58,10 +58,10 @@ impl InvalidationLog for Log {
     fn publish(&self, invalidation: Invalidation) -> StoreFuture<'_, Published> {
         Box::pin(async move {
             self.gate.acquire().await.expect("open").forget();
-            let mut told = self.told.lock().unwrap();
-            told.push(invalidation.clone());
-            self.ledger.apply_logged(told.len() as u64, &invalidation);
-            Published::Logged(told.len() as u64)
+            let mut published = self.published.lock().unwrap();
+            published.push(invalidation.clone());
+            self.ledger.apply_logged(published.len() as u64, &invalidation);
+            Published::Logged(published.len() as u64)
         })
     }
 
@@ -75,8 +75,8 @@ impl InvalidationLog for Log {
 fn shared(origin: Origin, replicas: usize, takes: usize) -> (CacheService<Origin>, Arc<Log>) {
     let (clock, _) = Clock::manual(START);
     let ledger = Arc::<Ledger>::default();
-    let (told, looks) = (Mutex::default(), AtomicUsize::new(0));
-    let log = Arc::new(Log { gate: Semaphore::new(takes), ledger: Arc::clone(&ledger), told, replicas, looks });
+    let (published, looks) = (Mutex::default(), AtomicUsize::new(0));
+    let log = Arc::new(Log { gate: Semaphore::new(takes), ledger: Arc::clone(&ledger), published, replicas, looks });
     let tiers = Tiers::new().then(Arc::new(Nothing)).with_log(Arc::clone(&log) as _);
     let cache = Cache::builder(64 << 20).max_object(1 << 20).clock(clock).ledger(ledger).tiers(tiers).build();
     (CacheService::new(origin, cache, Arc::new(rules())), log)
@@ -106,17 +106,17 @@ async fn a_purge_holds_here_before_the_log_has_it_and_is_published_even_if_no_ca
     assert_eq!(send(&cache, get("/a")).await.x_cache(), "MISS");
     drop(purging);
     log.gate.add_permits(1);
-    while log.told.lock().unwrap().is_empty() {
+    while log.published.lock().unwrap().is_empty() {
         tokio::task::yield_now().await;
     }
-    assert_eq!(*log.told.lock().unwrap(), [purge]);
+    assert_eq!(*log.published.lock().unwrap(), [purge]);
 }
 
 #[tokio::test]
 async fn rfc9110_9_3_3_an_answer_to_a_post_outlives_its_own_invalidation_in_the_log_and_no_other() {
     let (cache, log) = shared(origin(), 1, 1);
     let written = send(&cache, request("POST", "/a", &[])).await;
-    assert_eq!((written.text(), log.told.lock().unwrap().len()), ("made", 1));
+    assert_eq!((written.text(), log.published.lock().unwrap().len()), ("made", 1));
     let read = send(&cache, get("/a")).await;
     assert_eq!((read.x_cache().as_str(), read.text()), ("HIT", "made"));
     // While the log takes the next one, somebody purges the same.

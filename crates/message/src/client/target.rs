@@ -73,10 +73,10 @@ mod tests {
     const AND_HOST: Trust = Trust { client: true, scheme: true, host: true };
 
     fn target(peer: &str, uri: &'static str, lines: &[(&'static str, &'static str)]) -> (String, String, String) {
-        told(AND_HOST, peer, uri, lines)
+        believed(AND_HOST, peer, uri, lines)
     }
 
-    fn told(trust: Trust, peer: &str, uri: &'static str, lines: &[(&'static str, &'static str)]) -> (String, String, String) {
+    fn believed(trust: Trust, peer: &str, uri: &'static str, lines: &[(&'static str, &'static str)]) -> (String, String, String) {
         let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().expect("CIDR")], trust);
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_trusted_peer_is_believed_about_the_host_only_where_that_is_said() {
-        let found = told(Trust::default(), "10.0.0.1", "/a", &CLAIM);
+        let found = believed(Trust::default(), "10.0.0.1", "/a", &CLAIM);
         assert_eq!(found, ("https".into(), "inner:8080".into(), "203.0.113.7".into()));
     }
 

@@ -193,7 +193,7 @@ mod tests {
 
     type Believed = (Option<String>, Option<&'static str>, Option<String>);
 
-    fn told(trust: Trust, lines: &[(&'static str, &'static [u8])]) -> Believed {
+    fn believed(trust: Trust, lines: &[(&'static str, &'static [u8])]) -> Believed {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             headers.append(*name, HeaderValue::from_bytes(value).expect("a value"));
@@ -204,7 +204,7 @@ mod tests {
     }
 
     fn claim_of(lines: &[(&'static str, &'static str)]) -> Believed {
-        told(ALL, &lines.iter().map(|(name, value)| (*name, value.as_bytes())).collect::<Vec<_>>())
+        believed(ALL, &lines.iter().map(|(name, value)| (*name, value.as_bytes())).collect::<Vec<_>>())
     }
 
     #[test]
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_client_cannot_hide_what_a_proxy_wrote_behind_its_own_bytes() {
-        assert_eq!(told(ALL, &[("x-forwarded-for", b"\xff, 203.0.113.7")]).0.as_deref(), Some("203.0.113.7"));
+        assert_eq!(believed(ALL, &[("x-forwarded-for", b"\xff, 203.0.113.7")]).0.as_deref(), Some("203.0.113.7"));
         for forged in [r#"for=6.6.6.6;x=", for=203.0.113.7"#, r#"for=6.6.6.6;x="\", for=203.0.113.7"#, r#"x="\, for=203.0.113.7"#] {
             assert_eq!(claim_of(&[("forwarded", forged)]).0.as_deref(), Some("203.0.113.7"), "{forged}");
         }
@@ -247,12 +247,12 @@ mod tests {
         let one = [("forwarded", "for=203.0.113.7;proto=https;host=a.example")];
         for lines in [&x[..], &one[..]] {
             let lines: Vec<_> = lines.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
-            assert_eq!(told(Trust::default(), &lines), (Some("203.0.113.7".into()), Some("https"), None));
-            assert_eq!(told(Trust { scheme: false, ..ALL }, &lines), (Some("203.0.113.7".into()), None, Some("a.example".into())));
-            assert_eq!(told(Trust { client: false, ..ALL }, &lines), (None, Some("https"), Some("a.example".into())));
+            assert_eq!(believed(Trust::default(), &lines), (Some("203.0.113.7".into()), Some("https"), None));
+            assert_eq!(believed(Trust { scheme: false, ..ALL }, &lines), (Some("203.0.113.7".into()), None, Some("a.example".into())));
+            assert_eq!(believed(Trust { client: false, ..ALL }, &lines), (None, Some("https"), Some("a.example".into())));
         }
         let two = [("x-forwarded-for", "203.0.113.7, 10.1.1.1".as_bytes()), ("x-forwarded-proto", b"https, http")];
-        assert_eq!(told(Trust { client: false, ..ALL }, &two).1, Some("http"), "nobody knows who wrote the first");
+        assert_eq!(believed(Trust { client: false, ..ALL }, &two).1, Some("http"), "nobody knows who wrote the first");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 pub(crate) mod accept;
 pub(crate) mod drive;
 pub(crate) mod open;
-pub(crate) mod places;
+pub(crate) mod permits;
 pub(crate) mod protocols;
 pub(crate) mod respond;
 pub(crate) mod server;

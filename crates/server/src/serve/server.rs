@@ -19,7 +19,7 @@ use crate::listener::incoming::Listener;
 use crate::listener::setup::ListenerSetup;
 use crate::serve::accept::{Acceptor, MAX_REFUSED};
 use crate::serve::drive::{Phase, ServerState};
-use crate::serve::places::Places;
+use crate::serve::permits::ConnectionPermits;
 use crate::serve::protocols::{Observed, Protocols};
 use larder_config::ServerOptions;
 
@@ -105,14 +105,14 @@ impl Server {
         let state = Arc::new(state);
         let of = |setup: &ListenerSetup| setup.options.unwrap_or(options);
         let interval = self.listeners.iter().map(|(_, setup)| tick_interval(&of(setup))).min().unwrap_or_else(|| tick_interval(&options));
-        let mut places = Places::new(options.max_connections);
+        let mut permits = ConnectionPermits::new(options.max_connections);
         let refused_slots = Arc::new(Semaphore::new(MAX_REFUSED));
         let observed = Observed { handshakes: self.handshakes, ..Observed::default() };
         let https_port = https_port(&self.listeners);
         let mut loops = JoinSet::new();
         for (listener, setup) in self.listeners {
             let own = of(&setup);
-            let slots = if setup.counted_apart { places.apart(own.max_connections) } else { places.shared() };
+            let slots = if setup.counted_apart { permits.apart(own.max_connections) } else { permits.shared() };
             let redirect = setup.redirect.map(|redirect| redirect.port.unwrap_or(https_port));
             let protocols = Arc::new(Protocols::of_listener(own, interval, setup, redirect, observed.clone()));
             let (refused_slots, open, state) = (Arc::clone(&refused_slots), self.open.clone(), watched.clone());
@@ -127,13 +127,13 @@ impl Server {
         let idle_close_delay = options.idle_close_delay.min(options.drain_timeout / 2);
         for (phase, time) in [(Phase::GoingAway, idle_close_delay), (Phase::Draining, options.drain_timeout - idle_close_delay)] {
             state.send_modify(|state| state.phase = phase);
-            if tokio::time::timeout(time, places.all_free()).await.is_ok() {
+            if tokio::time::timeout(time, permits.all_free()).await.is_ok() {
                 return Drained { aborted: 0 };
             }
         }
-        let aborted = places.taken();
+        let aborted = permits.taken();
         state.send_modify(|state| state.phase = Phase::Aborting);
-        let _ = tokio::time::timeout(ABORT_GRACE, places.all_free()).await;
+        let _ = tokio::time::timeout(ABORT_GRACE, permits.all_free()).await;
         Drained { aborted }
     }
 }

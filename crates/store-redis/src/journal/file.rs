@@ -48,7 +48,7 @@ impl JournalFile {
             // The beginning of a line would spoil the next one.
             Err(_) => self.cut_to(self.length),
         }
-        self.told(written)
+        self.note_outcome(written)
     }
 
     pub(crate) fn clear(&mut self) {
@@ -72,7 +72,7 @@ impl JournalFile {
     }
 
     /// Said when it begins and when it is over, and not for every line.
-    fn told(&mut self, written: io::Result<()>) -> bool {
+    fn note_outcome(&mut self, written: io::Result<()>) -> bool {
         match (written, &self.problem) {
             (Ok(()), None) => true,
             (Ok(()), Some(_)) => {

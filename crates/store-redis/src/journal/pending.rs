@@ -158,17 +158,17 @@ mod tests {
         let one = encode(&tagged("0")).len();
         (0..5).for_each(|n| _ = journal.keep(tagged(&n.to_string())));
         journal.keep(everything());
-        let told = |max_bytes| {
+        let batch = |max_bytes| {
             let (all, of) = journal.batch(max_bytes);
             of.iter().for_each(|invalidation| journal.done(invalidation));
             (all.soft, all.targets.len(), of.len())
         };
-        assert_eq!(told(2 * one), (true, 4, 2));
-        assert_eq!(told(0), (true, 2, 1), "one at least");
-        assert_eq!(told(usize::MAX), (true, 4, 2), "what is soft stays apart");
+        assert_eq!(batch(2 * one), (true, 4, 2));
+        assert_eq!(batch(0), (true, 2, 1), "one at least");
+        assert_eq!(batch(usize::MAX), (true, 4, 2), "what is soft stays apart");
         assert_eq!((journal.batch(usize::MAX), journal.len()), ((everything(), vec![everything()]), 1));
         journal.done(&everything());
-        assert_eq!(told(usize::MAX), (false, 0, 0));
+        assert_eq!(batch(usize::MAX), (false, 0, 0));
     }
 
     #[test]

@@ -63,8 +63,8 @@ async fn follow_on(log: &Arc<Log>, connection: &mut Connection, worked: &mut boo
         let Progress { brought, is_end } = look(log, connection).await?;
         *worked = true;
         // Waiting invalidations are published once everything is read, and what came meanwhile is read before more are published.
-        let told = is_end && log.journal.len() > 0 && log.publish_waiting().await;
-        if !brought && !told {
+        let published = is_end && log.journal.len() > 0 && log.publish_waiting().await;
+        if !brought && !published {
             read(log, connection).await?;
         }
     }

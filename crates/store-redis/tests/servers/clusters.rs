@@ -124,16 +124,16 @@ async fn a_cluster_that_is_not_there_at_the_start_is_found_when_it_comes() -> Re
 async fn a_message_published_on_any_node_arrives() -> Result<()> {
     let cluster = RedisCluster::start().await?;
     let store = replica(&cluster, 1, Arc::default());
-    let (heard, hears) = tokio::sync::watch::channel(Vec::new());
+    let (received, receiver) = tokio::sync::watch::channel(Vec::new());
     store.listen("purge".to_owned(), move |messages| {
-        heard.send_modify(|all: &mut Vec<Vec<u8>>| all.extend(messages.into_iter().map(|message| message.text)));
+        received.send_modify(|all: &mut Vec<Vec<u8>>| all.extend(messages.into_iter().map(|message| message.text)));
         std::future::ready(())
     });
     let all = || async {
         for (index, node) in cluster.nodes().iter().enumerate() {
             node.command(&["PUBLISH", "purge", &index.to_string()]).await?;
         }
-        Ok((0..3).all(|index: u8| hears.borrow().contains(&index.to_string().into_bytes())).then_some(()))
+        Ok((0..3).all(|index: u8| receiver.borrow().contains(&index.to_string().into_bytes())).then_some(()))
     };
     eventually("waiting for a message of each node", all).await
 }

@@ -27,7 +27,7 @@ async fn damaged_keys_of_the_log_are_noticed_and_it_begins_anew() -> Result<()> 
     let redis = Redis::start().await?;
     let (one, other) = (Replica::start(&redis).await?, Replica::start(&redis).await?);
     for damage in DAMAGE {
-        told(&one).await?;
+        reported(&one).await?;
         let Published::Logged(before) = one.invalidate("before").await else { panic!("{damage:?}") };
         other.has_read(before).await?;
         one.has_read(before).await?;
@@ -42,7 +42,7 @@ async fn damaged_keys_of_the_log_are_noticed_and_it_begins_anew() -> Result<()> 
             replica.has_read(before + 1_000).await?;
             assert!(!replica.vouches("anything", position), "{damage:?}");
         }
-        told(&one).await?;
+        reported(&one).await?;
         let between = other.ledger.position();
         let Published::Logged(number) = one.invalidate("after").await else { panic!("{damage:?}") };
         other.has_read(number).await?;
@@ -64,7 +64,7 @@ async fn a_purge_is_heard_although_the_keys_were_damaged_a_moment_before() -> Re
         }
         // The log may have begun anew by then, and what was told before is told again first.
         let published = one.invalidate("issues").await;
-        told(&one).await?;
+        reported(&one).await?;
         let number = if let Published::Logged(number) = published { number } else { one.store.stats().log_number };
         other.has_read(number).await?;
         assert!(!other.vouches("issues", between), "{damage:?}");
@@ -72,7 +72,7 @@ async fn a_purge_is_heard_although_the_keys_were_damaged_a_moment_before() -> Re
     Ok(())
 }
 
-async fn told(replica: &Replica) -> Result<()> {
+async fn reported(replica: &Replica) -> Result<()> {
     eventually("waiting for all to be told", || async { Ok((replica.store.stats().journaled == 0).then_some(())) }).await
 }
 

@@ -139,11 +139,11 @@ async fn all_replicas_publish_again_where_the_log_begins_anew() -> Result<()> {
     one.invalidate("users").await;
     other.invalidate("projects").await;
     redis.command(&["FLUSHALL"]).await?;
-    let told = || async {
+    let published = || async {
         let log = redis.command(&["EVAL", "return cjson.encode(redis.call('XRANGE', 'larder:{log}:s', '-', '+'))", "0"]).await?;
         Ok(["issues", "users", "projects"].iter().all(|name| log.contains(name)).then_some(()))
     };
-    eventually("waiting for the log to have them again", told).await
+    eventually("waiting for the log to have them again", published).await
 }
 
 #[tokio::test]

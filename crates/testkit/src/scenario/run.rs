@@ -26,10 +26,10 @@ async fn run(source: &str) -> Result<()> {
     let answered = Answered::install(&origin, scenario.answers);
     let larder = Larder::start(&larder::config(&origin.url(), &scenario.config)).await?;
     let mut stage = Stage { origin: &origin, larder: &larder, clients: HashMap::new() };
-    let told = stage.play(&scenario.steps).await;
+    let played = stage.play(&scenario.steps).await;
     drop(stage);
     // What the origin did not expect is most often the cause of what the client did not expect.
-    match (told, origin.check().and_then(|()| answered.check(&origin))) {
+    match (played, origin.check().and_then(|()| answered.check(&origin))) {
         (Ok(()), origins) => origins,
         (Err(error), Ok(())) => Err(error),
         (Err(error), Err(origins)) => Err(Error::new(format!("{error}\n  and {origins}"))),

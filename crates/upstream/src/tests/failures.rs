@@ -97,7 +97,7 @@ async fn an_observer_is_told_of_answers_and_failures() {
     send(&service, get("/")).await.expect("response");
     settle().await;
     failure(&service, get("/")).await;
-    let told = recorder.0.lock().expect("lock").clone();
+    let recorded = recorder.0.lock().expect("lock").clone();
     let expected = [(3, OriginOutcome::Answered(StatusCode::NOT_FOUND)), (3, OriginOutcome::Failed("connection_terminated"))];
-    assert_eq!(told, expected);
+    assert_eq!(recorded, expected);
 }

@@ -65,7 +65,7 @@ async fn tell(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, std::
     Ok(Response::new(Full::from(format!("{:?} {host} {authority}", request.version()))))
 }
 
-async fn told(options: UpstreamOptions) -> String {
+async fn received(options: UpstreamOptions) -> String {
     let response = send(&UpstreamService::new(options).expect("service"), get("/")).await.expect("response");
     let body = response.into_body().collect().await.expect("body").to_bytes();
     String::from_utf8(body.to_vec()).expect("UTF-8")
@@ -79,7 +79,7 @@ async fn failure(options: UpstreamOptions) -> UpstreamError {
 #[tokio::test]
 async fn an_https_origin_with_the_clients_host_is_asked_with_http_1_1() {
     let origin = TlsOrigin::start(&["127.0.0.1"]).await;
-    assert_eq!(told(origin.options()).await, "HTTP/1.1 a.example -");
+    assert_eq!(received(origin.options()).await, "HTTP/1.1 a.example -");
 }
 
 #[tokio::test]
@@ -88,7 +88,7 @@ async fn rfc9113_8_3_1_http2_is_offered_where_host_and_authority_agree() {
     let mut options = origin.options();
     options.config.host = HostPolicy::Upstream;
     let own = format!("127.0.0.1:{}", origin.address.port());
-    assert_eq!(told(options).await, format!("HTTP/2.0 {own} {own}"));
+    assert_eq!(received(options).await, format!("HTTP/2.0 {own} {own}"));
 }
 
 #[tokio::test]

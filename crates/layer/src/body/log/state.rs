@@ -55,7 +55,7 @@ pub(super) struct ReaderPosition {
     idle_since: Instant,
     /// Total time that others have waited while this reader was behind.
     held_up: Duration,
-    told_trailers: bool,
+    gave_trailers: bool,
     waker: Option<Waker>,
 }
 
@@ -156,7 +156,7 @@ impl State {
             return None;
         }
         let (idle_since, held_up) = (timer_now(), Duration::ZERO);
-        let position = Some(ReaderPosition { next: 0, within: 0, taken: 0, idle_since, held_up, told_trailers: false, waker: None });
+        let position = Some(ReaderPosition { next: 0, within: 0, taken: 0, idle_since, held_up, gave_trailers: false, waker: None });
         match self.readers.iter().position(Option::is_none) {
             Some(slot) => {
                 self.readers[slot] = position;
@@ -206,7 +206,7 @@ impl State {
                 Poll::Pending
             }
             Some(End::Broken(error)) => Poll::Ready(Some(Err(error.clone()))),
-            Some(End::Complete(Some(trailers))) if !std::mem::replace(&mut position.told_trailers, true) => {
+            Some(End::Complete(Some(trailers))) if !std::mem::replace(&mut position.gave_trailers, true) => {
                 Poll::Ready(Some(Ok(Item::Trailers(HeaderMap::clone(trailers)))))
             }
             Some(End::Complete(_)) => Poll::Ready(None),
