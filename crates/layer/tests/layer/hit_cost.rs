@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 use common::{Origin, get, header};
 use larder_testkit::alloc::{CountingAllocator, allocations};
 use larder_tower::EffectiveTarget;
+use tower_service::Service;
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
@@ -54,6 +55,26 @@ async fn a_hit_takes_at_most_two_allocations() {
     }
     // The response's fields take two.
     assert!(total <= 2 * HITS, "{total} allocations in {HITS} hits");
+}
+
+/// The outcome in a response's extensions is a box in a map in a box.
+#[tokio::test]
+async fn a_hit_of_the_tower_service_takes_three_allocations_more() {
+    let mut cache = common::service(origin());
+    let mut total = 0;
+    for turn in 0..740 {
+        let request = get("/a?b=1&c=2");
+        let (polled, counted) = allocations(|| {
+            let mut future = std::pin::pin!(cache.call(request));
+            future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        });
+        match polled {
+            Poll::Ready(Ok(response)) => assert_eq!(header(&response, "x-cache"), "HIT"),
+            Poll::Pending => common::send(&cache, get("/a?b=1&c=2")).await.body.map(drop).expect("it is stored"),
+        }
+        total += if turn < 100 { 0 } else { counted.count };
+    }
+    assert!(total <= 5 * 640, "{total} allocations in 640 hits");
 }
 
 #[tokio::test]
