@@ -39,7 +39,8 @@ use model::listen;
 use parse::mistake::{Location, Mistake, Mistakes};
 use parse::source::Source;
 use parse::{nearest, syntax, units};
-use sections::{listeners, store, upstreams};
+use sections::stores::store;
+use sections::{listeners, upstreams};
 
 /// `2s`, as everywhere in the configuration.
 pub fn parse_duration(text: &str) -> Option<std::time::Duration> {

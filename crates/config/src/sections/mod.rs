@@ -5,17 +5,13 @@ mod cache;
 mod listener;
 pub(crate) mod listeners;
 mod overrides;
-mod purge;
-mod redis;
+mod purging;
 mod routes;
 mod server;
-pub(crate) mod store;
-mod stored_form;
-mod tags;
+pub(crate) mod stores;
 mod tls;
 mod tokens;
 pub(crate) mod upstreams;
-mod writes;
 
 use toml::Spanned;
 use toml::de::DeTable;
@@ -25,7 +21,9 @@ pub use overrides::Overrides;
 use crate::model::Config;
 use crate::parse::mistake::{Location, Mistake, Mistakes};
 use crate::parse::reader::Table;
+use purging::{purge, tags, writes};
 use routes::Routing;
+use stores::store;
 
 /// `None` if an upstream is wrong or missing; mistakes are noted either way.
 pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes: &Mistakes) -> Option<Config> {

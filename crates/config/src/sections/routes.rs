@@ -7,7 +7,7 @@ use http::Method;
 use toml::Spanned;
 
 use crate::model::path::{PathTemplate, foreign_form};
-use crate::model::tags::{Placeholders, TagTemplate};
+use crate::model::purging::tags::{Placeholders, TagTemplate};
 use crate::model::{Route, RouteSettings};
 use crate::parse::mistake::Mistake;
 use crate::parse::nearest;

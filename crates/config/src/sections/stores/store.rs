@@ -4,7 +4,7 @@ use crate::model::MemoryStore;
 use crate::parse::mistake::Mistakes;
 use crate::parse::reader::Table;
 use crate::sections::overrides::Overrides;
-use crate::sections::redis;
+use crate::sections::stores::redis;
 use larder_redis_options::RedisOptions;
 
 /// `[store]`, with the servers of the environment over those of the file.

@@ -2,7 +2,8 @@
 
 use http::Method;
 
-use super::{PathTemplate, TagTemplate};
+use super::TagTemplate;
+use crate::model::PathTemplate;
 
 /// `[[on_write]]`
 #[derive(Clone, Debug, PartialEq, Eq)]

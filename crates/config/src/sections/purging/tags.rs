@@ -3,8 +3,8 @@
 use larder_store::TagCascade;
 
 use crate::model::ResponseTags;
-use crate::model::cascade::{NamedPattern, following};
-use crate::model::tags::{Placeholders, TagTemplate};
+use crate::model::purging::cascade::{NamedPattern, following};
+use crate::model::purging::tags::{Placeholders, TagTemplate};
 use crate::parse::mistake::Mistake;
 use crate::parse::reader::Table;
 use crate::sections::cache::items;

@@ -4,7 +4,7 @@ use http::Method;
 use toml::Spanned;
 
 use crate::model::path::PathTemplate;
-use crate::model::tags::{Placeholders, TagPart, TagTemplate};
+use crate::model::purging::tags::{Placeholders, TagPart, TagTemplate};
 use crate::model::{OnEvent, OnWrite, PurgeTemplate, Route};
 use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::nearest;

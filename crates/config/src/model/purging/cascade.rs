@@ -2,7 +2,7 @@
 
 use larder_store::{TagPattern, TagPiece};
 
-use crate::model::tags::{Piece, TagPart, TagTemplate, pieces};
+use crate::model::purging::tags::{Piece, TagPart, TagTemplate, pieces};
 use crate::parse::mistake::Mistake;
 
 /// The form of a tag, as written: text, and names that stand for any text but none.

@@ -12,7 +12,7 @@ use toml::de::DeValue;
 use crate::parse::mistake::{Location, Mistake, Mistakes};
 use crate::parse::reader::Table;
 use crate::sections::overrides::{Overrides, REDIS_URL};
-use crate::sections::stored_form;
+use crate::sections::stores::stored_form;
 use crate::sections::upstreams::positive;
 
 const URL_FORM: &str = "a URL in quotes, like \"redis://127.0.0.1:6379/0\", or a list of them";
