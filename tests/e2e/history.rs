@@ -30,11 +30,11 @@ const HOST: (&str, &str) = ("Host", "site.example");
 struct Lot(u64);
 
 impl Lot {
-    fn below(&mut self, most: usize) -> usize {
+    fn below(&mut self, max: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        (self.0 % most as u64) as usize
+        (self.0 % max as u64) as usize
     }
 }
 
@@ -42,7 +42,7 @@ impl Lot {
 #[derive(Default)]
 struct Truth {
     versions: [AtomicU64; KEYS],
-    least: [[AtomicU64; KEYS]; REPLICAS],
+    min: [[AtomicU64; KEYS]; REPLICAS],
     round: AtomicU64,
     reads: AtomicUsize,
     confirmed: AtomicUsize,
@@ -151,9 +151,9 @@ impl Site {
         let said = purge(&self.nodes[replica].larder, &body).await?;
         if said["applied"].is_u64() && said["applied"] == said["replicas"] {
             truth.confirmed.fetch_add(1, Ordering::SeqCst);
-            truth.least.iter().for_each(|least| _ = least[key].fetch_max(version, Ordering::SeqCst));
+            truth.min.iter().for_each(|min| _ = min[key].fetch_max(version, Ordering::SeqCst));
         } else {
-            truth.least[replica][key].fetch_max(version, Ordering::SeqCst);
+            truth.min[replica][key].fetch_max(version, Ordering::SeqCst);
         }
         self.origin.gate(&gate(round)).open();
         self.origin.gate(&gate(round - 1)).open();
@@ -193,9 +193,9 @@ async fn read(replica: usize, node: Arc<Node>, truth: Arc<Truth>, mut lot: Lot) 
     let mut client = node.larder.connect().await?;
     while !truth.over.load(Ordering::SeqCst) {
         let key = lot.below(KEYS);
-        let (least, round) = (truth.least[replica][key].load(Ordering::SeqCst), truth.round.load(Ordering::SeqCst));
+        let (min, round) = (truth.min[replica][key].load(Ordering::SeqCst), truth.round.load(Ordering::SeqCst));
         let response = client.exchange("GET", &path(key), &[HOST], "").await?;
-        judge(&response, least).map_err(|what| {
+        judge(&response, min).map_err(|what| {
             let now = truth.round.load(Ordering::SeqCst);
             Error::new(format!("replica {replica}, key {key}, asked in round {round}, answered in {now}: {what}"))
         })?;
@@ -204,10 +204,10 @@ async fn read(replica: usize, node: Arc<Node>, truth: Arc<Truth>, mut lot: Lot) 
     Ok(())
 }
 
-fn judge(response: &Response, least: u64) -> std::result::Result<(), String> {
+fn judge(response: &Response, min: u64) -> std::result::Result<(), String> {
     match response.text().parse::<u64>() {
-        Ok(version) if version >= least => Ok(()),
-        Ok(version) => Err(format!("version {version}, purged below {least}: {}", response.cache_status())),
+        Ok(version) if version >= min => Ok(()),
+        Ok(version) => Err(format!("version {version}, purged below {min}: {}", response.cache_status())),
         Err(_) => Err(format!("{} {}", response.status, response.text())),
     }
 }

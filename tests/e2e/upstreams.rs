@@ -160,7 +160,7 @@ async fn a_stream_of_events_takes_no_place_once_it_has_begun() -> Result<()> {
 struct Silent {
     address: SocketAddr,
     seen: mpsc::UnboundedReceiver<String>,
-    most: Arc<AtomicUsize>,
+    max: Arc<AtomicUsize>,
 }
 
 impl Silent {
@@ -168,8 +168,8 @@ impl Silent {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
         let (send, seen) = mpsc::unbounded_channel();
-        let most = Arc::<AtomicUsize>::default();
-        let count = Arc::clone(&most);
+        let max = Arc::<AtomicUsize>::default();
+        let count = Arc::clone(&max);
         std::thread::spawn(move || {
             let mut open: Vec<TcpStream> = Vec::new();
             for stream in listener.incoming() {
@@ -188,7 +188,7 @@ impl Silent {
                 }
             }
         });
-        Ok(Self { address, seen, most })
+        Ok(Self { address, seen, max })
     }
 
     async fn larder(&self) -> Result<Larder> {
@@ -222,7 +222,7 @@ async fn a_client_that_closes_requests_for_ever_new_urls_holds_a_bounded_number_
         client.send("GET", &target, &[], "").await?;
         assert_eq!(origin.seen.recv().await.as_deref(), Some(&*target));
     }
-    assert!(origin.most.load(Ordering::SeqCst) <= 4, "{:?}", origin.most);
+    assert!(origin.max.load(Ordering::SeqCst) <= 4, "{:?}", origin.max);
     assert_eq!(larder.get("/ok").await?.text(), "ok");
     Ok(())
 }
@@ -239,7 +239,7 @@ async fn a_client_that_resets_requests_for_ever_new_urls_holds_a_bounded_number_
             seen = origin.seen.recv() => assert_eq!(seen.as_deref(), Some(&*target)),
         }
     }
-    assert!(origin.most.load(Ordering::SeqCst) <= 4, "{:?}", origin.most);
+    assert!(origin.max.load(Ordering::SeqCst) <= 4, "{:?}", origin.max);
     assert_eq!(larder.get("/ok").await?.text(), "ok");
     Ok(())
 }

@@ -25,7 +25,7 @@ struct Origin {
 }
 
 /// The largest body; more would be a mistake in the scenario.
-const LARGEST: usize = 64 << 20;
+const MAX_BODY: usize = 64 << 20;
 
 impl Origin {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
@@ -44,8 +44,8 @@ impl Origin {
             return self.sample(1024);
         }
         match first.parse() {
-            Ok(len) if len <= LARGEST && request.headers().contains_key(IF_NONE_MATCH) => self.not_modified(len),
-            Ok(len) if len <= LARGEST => self.sample(len),
+            Ok(len) if len <= MAX_BODY && request.headers().contains_key(IF_NONE_MATCH) => self.not_modified(len),
+            Ok(len) if len <= MAX_BODY => self.sample(len),
             _ => status(StatusCode::NOT_FOUND),
         }
     }

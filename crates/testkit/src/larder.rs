@@ -148,9 +148,9 @@ impl Larder {
     }
 
     /// Waits until [`Larder::metric`] is at least `least`.
-    pub async fn metric_reaches(&self, name: &str, labels: &[&str], least: f64) -> Result<()> {
-        let probe = || async { Ok((self.metric(name, labels).await? >= least).then_some(())) };
-        eventually(format!("waiting for {name} {labels:?} to reach {least}"), probe).await
+    pub async fn metric_reaches(&self, name: &str, labels: &[&str], min: f64) -> Result<()> {
+        let probe = || async { Ok((self.metric(name, labels).await? >= min).then_some(())) };
+        eventually(format!("waiting for {name} {labels:?} to reach {min}"), probe).await
     }
 
     /// Waits until no fill is under way: what was fetched, in the background too, is stored or was thrown away.

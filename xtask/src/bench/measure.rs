@@ -138,7 +138,7 @@ impl Bench<'_> {
         let asked_before = self.origin_requests()?;
         let target = format!("/slow/{STAMPEDE_MILLIS}/{round}");
         let (port, barrier) = (server.port, Barrier::new(STAMPEDE_CLIENTS));
-        let longest = thread::scope(|scope| {
+        let slowest = thread::scope(|scope| {
             let ask = || -> std::result::Result<Duration, String> {
                 let connected = Client::connect(port);
                 barrier.wait();
@@ -153,7 +153,7 @@ impl Bench<'_> {
         .map_err(|error| format!("{}: {error}", server.kind.name()))?;
         Ok(Figures::Stampede {
             origin_requests: self.origin_requests()? - asked_before,
-            times_origin: longest.as_secs_f64() * 1000.0 / STAMPEDE_MILLIS as f64,
+            times_origin: slowest.as_secs_f64() * 1000.0 / STAMPEDE_MILLIS as f64,
         })
     }
 

@@ -74,10 +74,10 @@ impl Options {
     }
 }
 
-fn within(argument: &str, value: &str, least: u32, most: u32) -> Result<u32> {
+fn within(argument: &str, value: &str, min: u32, max: u32) -> Result<u32> {
     match value.parse() {
-        Ok(number) if (least..=most).contains(&number) => Ok(number),
-        _ => Err(format!("{argument} takes a number from {least} to {most}, not {value}").into()),
+        Ok(number) if (min..=max).contains(&number) => Ok(number),
+        _ => Err(format!("{argument} takes a number from {min} to {max}, not {value}").into()),
     }
 }
 

@@ -105,8 +105,8 @@ impl fmt::Display for Section {
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Spread {
     median: f64,
-    least: f64,
-    most: f64,
+    min: f64,
+    max: f64,
 }
 
 impl Spread {
@@ -114,17 +114,17 @@ impl Spread {
     fn of(figures: impl Iterator<Item = f64>) -> Self {
         let mut sorted: Vec<f64> = figures.collect();
         sorted.sort_by(f64::total_cmp);
-        let (Some(least), Some(most)) = (sorted.first().copied(), sorted.last().copied()) else {
-            return Self { median: 0.0, least: 0.0, most: 0.0 };
+        let (Some(min), Some(max)) = (sorted.first().copied(), sorted.last().copied()) else {
+            return Self { median: 0.0, min: 0.0, max: 0.0 };
         };
         let median = (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]) / 2.0;
-        Self { median, least, most }
+        Self { median, min, max }
     }
 }
 
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.2} ({:.2} to {:.2})", self.median, self.least, self.most)
+        write!(f, "{:.2} ({:.2} to {:.2})", self.median, self.min, self.max)
     }
 }
 
@@ -174,13 +174,13 @@ mod tests {
         assert_eq!(
             report.to_string(),
             "- CPU: test\n- not installed, so not measured: varnish\n\n### Hot hit, 1 KiB\n\n\
-             | server | CPU µs a request (median, least to most) | of bare hyper | requests/s (median) |\n|---|---:|---:|---:|\n\
+             | server | CPU µs a request (median, min to max) | of bare hyper | requests/s (median) |\n|---|---:|---:|---:|\n\
              | bare-hyper | 20.00 (10.00 to 30.00) | 1.00 | 90000 |\n| larder | 11.00 (10.00 to 12.00) | 0.55 | 80000 |\n"
         );
     }
 
     #[test]
     fn the_median_of_an_even_number_lies_between() {
-        assert_eq!(Spread::of([4.0, 1.0].into_iter()), Spread { median: 2.5, least: 1.0, most: 4.0 });
+        assert_eq!(Spread::of([4.0, 1.0].into_iter()), Spread { median: 2.5, min: 1.0, max: 4.0 });
     }
 }

@@ -168,8 +168,8 @@ pub(crate) fn resolve(layers: &[&Layer], memory: u64, mistakes: &Mistakes) -> Ro
         let mistake = Mistake::new("this `ttl_mode` without a `ttl` keeps everything stale from the start");
         mistakes.warning(mode.span(), mistake.hint("give a `ttl`, if only \"0s\" to say that it is meant"));
     }
-    let largest = layers.iter().rev().find_map(|layer| layer.max_object.as_ref());
-    if let Some(max_object) = largest.filter(|max_object| *max_object.get_ref() > memory) {
+    let own = layers.iter().rev().find_map(|layer| layer.max_object.as_ref());
+    if let Some(max_object) = own.filter(|max_object| *max_object.get_ref() > memory) {
         let mistake = Mistake::new(format!("`max_object` is larger than the whole memory store, {}", units::display_bytes(memory)));
         mistakes.warning(max_object.span(), mistake.hint("bodies of that size are never stored; raise `capacity` in [store.memory]"));
     }

@@ -12,7 +12,7 @@ use crate::config::TokenScope;
 use crate::purge::{Refused, USUAL_WAIT, event};
 
 /// Bytes of an event.
-const LARGEST: usize = 64 << 10;
+const MAX_BODY: usize = 64 << 10;
 
 /// Purges what `[[on_event]]` says for events of this type, or nothing.
 pub(crate) async fn events(State(shared): State<Shared>, request: Request) -> Response<Body> {
@@ -24,7 +24,7 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Ref
     let live = shared.gateway.live.load_full();
     shared.access.check(&live.config.admin.tokens, TokenScope::Purge, &parts.uri, &parts.headers)?;
     json_only(&parts.headers)?;
-    let body = read(body, LARGEST).await?;
+    let body = read(body, MAX_BODY).await?;
     let happened: Value =
         serde_json::from_slice(&body).map_err(|error| Refused::new(StatusCode::BAD_REQUEST, format!("The body is not JSON: {error}.")))?;
     let targets = event::targets(&live, &happened)?;

@@ -22,7 +22,7 @@ use crate::proxy::Gateway;
 use crate::purge::{self, Ask, Known, Refused, USUAL_WAIT, elsewhere};
 
 /// Bytes of a body.
-const LARGEST: usize = 1 << 20;
+const MAX_BODY: usize = 1 << 20;
 
 /// How long a body may take to come.
 const READING: Duration = Duration::from_secs(10);
@@ -57,7 +57,7 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Ref
     shared.access.check(&live.config.admin.tokens, TokenScope::Purge, &parts.uri, &parts.headers)?;
     json_only(&parts.headers)?;
     let options = options(parts.uri.query())?;
-    let body = read(body, LARGEST).await?;
+    let body = read(body, MAX_BODY).await?;
     let ask = Ask::parse(&body)?;
     let (cache, known) = (&shared.gateway.cache, Known(&live));
     let invalidation = ask.invalidation(&known, live.config.purge.max_targets)?;
@@ -93,15 +93,15 @@ pub(super) async fn carried_out(cache: &Cache, invalidation: &Invalidation, wait
 
 /// The whole body, of at most so many bytes. A client that does not send it holds one of the few connections that probes need too. A body that
 /// announces more is not asked for: a client that waits for `100 Continue` does not send it (RFC 9110 §10.1.1).
-pub(super) async fn read(body: Body, largest: usize) -> Result<Bytes, Refused> {
+pub(super) async fn read(body: Body, max: usize) -> Result<Bytes, Refused> {
     let too_large = || {
-        let detail = format!("The body is larger than {}.", config::display_bytes(largest as u64));
+        let detail = format!("The body is larger than {}.", config::display_bytes(max as u64));
         Refused::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
     };
-    if body.size_hint().lower() > largest as u64 {
+    if body.size_hint().lower() > max as u64 {
         return Err(too_large());
     }
-    let Ok(read) = tokio::time::timeout(READING, to_bytes(body, largest)).await else {
+    let Ok(read) = tokio::time::timeout(READING, to_bytes(body, max)).await else {
         return Err(Refused::new(StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time."));
     };
     read.map_err(|error| {

@@ -117,10 +117,10 @@ async fn a_lease_is_renewed_while_its_holder_lives() -> Result<()> {
     let Setup { redis, store } = Setup::start().await?;
     let lease = granted(ask_for_lease(&store, "/x", Duration::from_secs(3)).await);
     let left = "return redis.call('PTTL', redis.call('KEYS', '*:l')[1])";
-    let least = AtomicI64::new(i64::MAX);
+    let min = AtomicI64::new(i64::MAX);
     let renewed = || async {
         let left = redis.count(&["EVAL", left, "0"]).await?;
-        Ok((left > least.fetch_min(left, Ordering::Relaxed)).then_some(()))
+        Ok((left > min.fetch_min(left, Ordering::Relaxed)).then_some(()))
     };
     eventually("waiting for the lease to be renewed", renewed).await?;
     drop(lease);

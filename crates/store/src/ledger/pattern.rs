@@ -6,7 +6,7 @@ use super::glob::Glob;
 use super::invalidation::InvalidationTarget;
 
 /// Bytes that a compiled expression may take.
-const LARGEST: usize = 64 << 10;
+const MAX_COMPILED: usize = 64 << 10;
 
 /// Maximum nesting of groups.
 const DEEPEST: u32 = 50;
@@ -21,7 +21,8 @@ impl Regex {
     /// # Errors
     /// It is malformed, or would take more than 64 KiB; the text says what is wrong.
     pub fn new(text: &str) -> Result<Self, String> {
-        let built = RegexBuilder::new(text).unicode(false).size_limit(LARGEST).dfa_size_limit(LARGEST).nest_limit(DEEPEST).build();
+        let built =
+            RegexBuilder::new(text).unicode(false).size_limit(MAX_COMPILED).dfa_size_limit(MAX_COMPILED).nest_limit(DEEPEST).build();
         built.map(Self).map_err(|error| match error {
             regex::Error::CompiledTooBig(_) => "it takes more than 64KiB once compiled".to_owned(),
             // Several lines that show the position; the last one says what is wrong.

@@ -54,11 +54,11 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// A store of at most `capacity` bytes, keys, heads and bookkeeping included, made for entries of up to `largest` bytes: those always
+    /// A store of at most `capacity` bytes, keys, heads and bookkeeping included, made for entries of up to `max_object` bytes: those always
     /// fit, unless they are larger than the whole store.
-    pub fn new(capacity: u64, largest: u64, ledger: Arc<Ledger>) -> Self {
+    pub fn new(capacity: u64, max_object: u64, ledger: Arc<Ledger>) -> Self {
         let evictions = Arc::new(EvictionCells::default());
-        let slots = table(capacity, largest, Arc::clone(&evictions));
+        let slots = table(capacity, max_object, Arc::clone(&evictions));
         let writers = (0..WRITE_STRIPES).map(|_| Mutex::default()).collect();
         Self { slots, capacity, room: AtomicU64::new(capacity), hasher: KeyHasher::random(), ledger, writers, evictions }
     }

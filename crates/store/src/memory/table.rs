@@ -14,8 +14,8 @@ use super::slot::{KeyHash, Slot};
 /// in the table, and what a table that doubles leaves free.
 const ENTRY_OVERHEAD: usize = 70;
 
-/// How many of the largest entries every shard has room for, so that one of them does not push everything else out.
-const LARGEST_PER_SHARD: u64 = 8;
+/// Number of the largest entries that every shard has room for, so that one of them does not push everything else out.
+const MIN_OBJECTS_PER_SHARD: u64 = 8;
 
 /// Shards at most. Readers share a shard's lock, so a few are enough for many cores.
 const MAX_SHARDS: u64 = 64;
@@ -26,20 +26,20 @@ const TYPICAL_ENTRY: u64 = 4096;
 /// The slots.
 pub(super) type Table = Cache<KeyHash, Slot, Weight, BuildHasherDefault<PassThroughHasher>, Departures>;
 
-/// An empty one of at most `capacity` bytes, for entries of up to `largest` bytes.
-pub(super) fn table(capacity: u64, largest: u64, evictions: Arc<EvictionCells>) -> Table {
+/// An empty one of at most `capacity` bytes, for entries of up to `max_object` bytes.
+pub(super) fn table(capacity: u64, max_object: u64, evictions: Arc<EvictionCells>) -> Table {
     let options = OptionsBuilder::new()
         .weight_capacity(capacity)
         .estimated_items_capacity((capacity / TYPICAL_ENTRY) as usize)
-        .shards(shards(capacity, largest))
+        .shards(shards(capacity, max_object))
         .build()
         .expect("both capacities are given");
     Cache::with_options(options, Weight, BuildHasherDefault::default(), Departures(evictions))
 }
 
 /// As many shards as can each hold a few of the largest entries.
-fn shards(capacity: u64, largest: u64) -> usize {
-    let fitting = capacity / largest.max(1).saturating_mul(LARGEST_PER_SHARD);
+fn shards(capacity: u64, max_object: u64) -> usize {
+    let fitting = capacity / max_object.max(1).saturating_mul(MIN_OBJECTS_PER_SHARD);
     // The map would round up.
     let power = fitting.clamp(1, MAX_SHARDS).ilog2();
     1 << power

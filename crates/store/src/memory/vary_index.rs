@@ -80,9 +80,9 @@ impl VaryIndex {
             next = (next + 1) % self.variants.len();
         }
         self.variants.rotate_left(next);
-        let least = self.variants.remove(0);
+        let least_used = self.variants.remove(0);
         self.variants.push(last);
-        Some(least)
+        Some(least_used)
     }
 
     pub(crate) fn weight(&self) -> usize {

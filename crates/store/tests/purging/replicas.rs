@@ -60,7 +60,7 @@ impl Fetch {
 struct Logged {
     invalidation: Invalidation,
     /// For each key it concerns: the version that the origin had when it entered the log.
-    least: [Option<u8>; KEYS],
+    oldest: [Option<u8>; KEYS],
 }
 
 struct World {
@@ -79,10 +79,10 @@ impl World {
     }
 
     /// The oldest version that may still pass for current, and the oldest that may be served at all, after what all have applied.
-    fn least(&self, key: usize) -> (u8, u8) {
+    fn oldest(&self, key: usize) -> (u8, u8) {
         let acknowledged = self.applied.into_iter().min().unwrap_or_default();
-        let bounds = self.log[..acknowledged].iter().filter_map(|logged| Some((logged.invalidation.soft, logged.least[key]?)));
-        bounds.fold((0, 0), |(current, any), (soft, least)| (current.max(least), if soft { any } else { any.max(least) }))
+        let bounds = self.log[..acknowledged].iter().filter_map(|logged| Some((logged.invalidation.soft, logged.oldest[key]?)));
+        bounds.fold((0, 0), |(current, any), (soft, oldest)| (current.max(oldest), if soft { any } else { any.max(oldest) }))
     }
 
     fn take(&mut self, step: &Step) -> Result<(), TestCaseError> {
@@ -90,8 +90,8 @@ impl World {
             Step::Write(key) => self.origin[*key] += 1,
             Step::Purge { key, way, soft } => {
                 let invalidation = Invalidation { targets: vec![target(*key, *way)], soft: *soft };
-                let least = std::array::from_fn(|other| concerns(*key, *way, other).then(|| self.origin[other]));
-                self.log.push(Logged { invalidation, least });
+                let oldest = std::array::from_fn(|other| concerns(*key, *way, other).then(|| self.origin[other]));
+                self.log.push(Logged { invalidation, oldest });
             }
             Step::Deliver(replica) => {
                 let next = self.applied[*replica];
@@ -128,7 +128,7 @@ impl World {
         let (store, primary) = (&self.stores[replica], primary(key));
         if let Lookup::Found(found) = store.lookup(store.slot_key_of(&primary), &HeaderMap::new(), NOW) {
             let version = found.body().segments()[0][0];
-            let (current, any) = self.least(key);
+            let (current, any) = self.oldest(key);
             prop_assert!(version >= any, "replica {replica} gave version {version} of key {key}, purged below {any}");
             prop_assert!(version >= current || found.is_softened(), "version {version} of key {key} passed for current, not {current}");
         }

@@ -69,8 +69,8 @@ impl Expectation {
             "~" => Self::Has(name, value),
             "!~" => Self::HasNot(name, value),
             "in" => {
-                let (least, most) = value.split_once("..").ok_or_else(|| Error::new("a range is like 1..5"))?;
-                Self::Between(name, number(least)?, number(most)?)
+                let (min, max) = value.split_once("..").ok_or_else(|| Error::new("a range is like 1..5"))?;
+                Self::Between(name, number(min)?, number(max)?)
             }
             _ => return Err(Error::new(format!("not an expectation: {name} {rest}"))),
         })
@@ -88,8 +88,8 @@ impl Expectation {
             Self::Is(name, value) => joined(name).as_ref() == Some(value),
             Self::Has(name, value) => joined(name).is_some_and(|all| all.contains(value)),
             Self::HasNot(name, value) => !joined(name).is_some_and(|all| all.contains(value)),
-            Self::Between(name, least, most) => {
-                joined(name).and_then(|all| all.parse::<u64>().ok()).is_some_and(|value| (*least..=*most).contains(&value))
+            Self::Between(name, min, max) => {
+                joined(name).and_then(|all| all.parse::<u64>().ok()).is_some_and(|value| (*min..=*max).contains(&value))
             }
             Self::Present(name) => joined(name).is_some(),
             Self::Absent(name) => joined(name).is_none(),
@@ -107,7 +107,7 @@ impl Expectation {
             Self::Is(name, value) => format!("`{name}: {value}`"),
             Self::Has(name, value) => format!("{value:?} in {name}"),
             Self::HasNot(name, value) => format!("no {value:?} in {name}"),
-            Self::Between(name, least, most) => format!("{name} from {least} to {most}"),
+            Self::Between(name, min, max) => format!("{name} from {min} to {max}"),
             Self::Present(name) => format!("some {name}"),
             Self::Absent(name) => format!("no {name}"),
             Self::Body(body) => format!("the body {}", shown(body)),

@@ -72,7 +72,7 @@ pub(super) enum Action {
     Metric {
         name: String,
         labels: Vec<String>,
-        least: f64,
+        min: f64,
     },
     /// No fill is under way.
     Settled,
@@ -224,10 +224,10 @@ fn step(block: &Block<'_>) -> Result<Step> {
         "reached" => Action::Reached { gate: name(1)?, count: block.words.get(2).map_or(Ok(1), |count| number(count))? },
         "requests" => Action::Requests { count: number(&name(1)?)?, target: block.words.get(2).map(|target| (*target).to_owned()) },
         "metric" => {
-            let (samples, least) = (name(1)?, tail(2));
+            let (samples, min) = (name(1)?, tail(2));
             let (name, labels) = samples.split_once('{').unwrap_or((&samples, ""));
             let labels = labels.trim_end_matches('}').split(',').filter(|label| !label.is_empty()).map(str::to_owned).collect();
-            Action::Metric { name: name.to_owned(), labels, least: number(least.trim_start_matches(">= "))? }
+            Action::Metric { name: name.to_owned(), labels, min: number(min.trim_start_matches(">= "))? }
         }
         "settled" => Action::Settled,
         method if method.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-') => {

@@ -138,9 +138,9 @@ impl Stage<'_> {
             Action::Open(gate) => self.origin.gate(gate).open(),
             Action::Reached { gate, count } => self.origin.gate(gate).reached(*count).await?,
             Action::Requests { count, target } => self.requests(*count, target.as_deref()).await?,
-            Action::Metric { name, labels, least } => {
+            Action::Metric { name, labels, min } => {
                 let labels: Vec<_> = labels.iter().map(String::as_str).collect();
-                self.larder.metric_reaches(name, &labels, *least).await?;
+                self.larder.metric_reaches(name, &labels, *min).await?;
             }
             Action::Settled => self.larder.settled().await?,
         }

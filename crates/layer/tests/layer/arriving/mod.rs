@@ -243,8 +243,8 @@ async fn a_body_larger_than_may_be_held_becomes_a_window_that_its_readers_pace()
     for _ in 0..1_000 {
         tokio::task::yield_now().await;
     }
-    let most = (2 << 20) + 2 * SEGMENT as u64;
-    assert!(setup.held() <= most, "{} bytes are held for a reader that takes nothing", setup.held());
+    let max = (2 << 20) + 2 * SEGMENT as u64;
+    assert!(setup.held() <= max, "{} bytes are held for a reader that takes nothing", setup.held());
     assert_eq!(read(served.response, served.outcome).await.body.unwrap(), setup.content);
     setup.settled().await;
     assert_eq!((setup.held(), setup.cache.cache().stats().memory.entries), (0, 0), "too large to be kept");
