@@ -32,7 +32,7 @@ pub(crate) enum NoAnswer {
     Alone(Reason),
 }
 
-/// Answers a request from the outcome of a fetch: the client whose fetch it was, or a `follower` that waited for it.
+/// Answers a request from the outcome of a fetch: the client whose fetch it was, or a `follower` that waited for it, here or elsewhere.
 pub(crate) fn answer<S: Upstream>(
     service: &CacheService<S>,
     request: &ClientRequest,
@@ -49,7 +49,8 @@ pub(crate) fn answer<S: Upstream>(
     let from_replica = CacheStatus { collapsed, ..CacheStatus::default() };
     let (upstream_status, is_from_replica) = (own.upstream_status(), outcome.is_from_replica());
     // A follower's own stored response comes before the leader's.
-    let stand_in = |stored: Option<Arc<StoredResponse>>| plan.found.response().filter(|_| collapsed).cloned().or(stored);
+    let is_own = collapsed && !matches!(own, Own::Elsewhere);
+    let stand_in = |stored: Option<Arc<StoredResponse>>| plan.found.response().filter(|_| is_own).cloned().or(stored);
     let mut served = match (outcome, own) {
         (FetchOutcome::Fetched(pending), Own::Head { head, reader }) => {
             let served = leaders_answer(request, head, &pending, reader, status, plan.result());

@@ -18,10 +18,10 @@ use crate::upstream::Upstream;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Follower {
     /// Since when it has waited.
-    began: Timestamp,
+    pub(crate) began: Timestamp,
     /// Whether it may ask again where the outcome may be the fault of the leader's request: a 500 or a refusal. Then one of those who
     /// waited leads, and the others wait for that.
-    may_try_again: bool,
+    pub(crate) may_try_again: bool,
 }
 
 /// Waits for the leader's fetch, and answers from its outcome.

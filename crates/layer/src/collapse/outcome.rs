@@ -57,6 +57,8 @@ impl FetchOutcome {
 pub(crate) enum Own<B> {
     /// Nothing.
     Nothing,
+    /// Nothing: another replica asked the origin, and the client is one of those that waited for it.
+    Elsewhere,
     /// The origin's head, with the fields that are never stored, and a reader of the body.
     Head { head: response::Parts, reader: PendingReader },
     /// A reader of the body.
@@ -79,7 +81,7 @@ impl<B> Own<B> {
             Self::Fields(_) => Some(StatusCode::NOT_MODIFIED),
             Self::Part(part) => Some(part.code),
             Self::Response { response, .. } | Self::ServerError(response) => Some(response.status()),
-            Self::Nothing | Self::Reader(_) => None,
+            Self::Nothing | Self::Elsewhere | Self::Reader(_) => None,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::task::Poll;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, Response, StatusCode};
 use larder_semantics::fields::retain_storable;
+use larder_semantics::storage::refuses_the_request;
 use larder_semantics::{Reason, VarySpec};
 use larder_store::{FetchFailure, StoredResponse, Variant};
 use tokio::sync::oneshot;
@@ -36,43 +37,51 @@ impl Fetch {
         self.permit.as_ref().is_some_and(Permit::is_followed)
     }
 
-    /// Other replicas share a server error that says something about the origin, as local followers do. A 500 may be the fault of this request.
-    pub(super) fn end_lease_of_error(&mut self, status: StatusCode, headers: &HeaderMap) {
+    /// Other replicas do with an answer that is not stored what followers here do with it.
+    pub(super) fn end_lease_unstored(&mut self, status: StatusCode, headers: &HeaderMap) {
         let Some(lease) = self.lease.take() else { return };
-        let is_shared = status.is_server_error() && status != StatusCode::INTERNAL_SERVER_ERROR;
-        lease.failed(is_shared.then(|| FetchFailure::ServerError { status, retry_after: headers.get(RETRY_AFTER).cloned() }));
+        match status {
+            _ if status.is_server_error() => {
+                let retry_after = headers.get(RETRY_AFTER).cloned();
+                lease.failed(Some(FetchFailure::ServerError { status, retry_after }));
+            }
+            _ if refuses_the_request(status) => lease.failed(Some(FetchFailure::Refused)),
+            _ => lease.not_shared(),
+        }
+    }
+
+    /// The origin gives no answer, or its body breaks off.
+    pub(super) fn end_lease_failed(&mut self, cache: &Cache, error: &FetchError) {
+        if let Some(lease) = self.lease.take() {
+            lease.failed((cache.failure_word)(error).map(|word| FetchFailure::NoAnswer(word.into())));
+        }
     }
 
     /// There is no answer.
     pub(super) fn fail<B>(mut self, cache: &Cache, error: FetchError, reply: oneshot::Sender<Reply<B>>) {
-        if let Some(lease) = self.lease.take() {
-            let word = (cache.failure_word)(&error);
-            lease.failed(word.map(|word| FetchFailure::NoAnswer(word.into())));
-        }
-        self.deliver_failure(error, reply);
+        self.end_lease_failed(cache, &error);
+        let stored = self.stand_in.take();
+        self.deliver(FetchOutcome::Failed { error, stored }, Own::Nothing, reply);
     }
 
-    /// Another replica has asked the origin, and its failure is this request's too.
+    /// Another replica has asked the origin, and what came of it concerns those that have waited for it here.
     pub(super) fn fail_elsewhere<B>(
         mut self,
         failure: FetchFailure,
         candidate: Option<Arc<StoredResponse>>,
         reply: oneshot::Sender<Reply<B>>,
     ) {
-        self.stand_in = candidate.or(self.stand_in);
-        match failure {
-            FetchFailure::NoAnswer(word) => self.deliver_failure(FetchError::elsewhere(word), reply),
+        let stored = candidate.or(self.stand_in.take());
+        let outcome = match failure {
+            FetchFailure::NoAnswer(word) => FetchOutcome::Failed { error: FetchError::elsewhere(word), stored },
             FetchFailure::ServerError { status, retry_after } => {
                 let headers = retry_after.into_iter().map(|retry| (RETRY_AFTER, retry)).collect();
-                let error = ServerError::bare(status, &headers, self.stand_in.take());
-                self.deliver(FetchOutcome::ServerError(Arc::new(error)), Own::Nothing, reply);
+                FetchOutcome::ServerError(Arc::new(ServerError::bare(status, &headers, stored)))
             }
-        }
-    }
-
-    fn deliver_failure<B>(mut self, error: FetchError, reply: oneshot::Sender<Reply<B>>) {
-        let stored = self.stand_in.take();
-        self.deliver(FetchOutcome::Failed { error, stored }, Own::Nothing, reply);
+            FetchFailure::Refused => FetchOutcome::Refused,
+            FetchFailure::NotShared => FetchOutcome::NotShared,
+        };
+        self.deliver(outcome, Own::Elsewhere, reply);
     }
 
     /// A server error that the stored response may stand in for.
@@ -80,7 +89,7 @@ impl Fetch {
         if self.candidates.is_empty() {
             return self.pass(cache, response, Reason::UpstreamError, false, reply);
         }
-        self.end_lease_of_error(response.status(), response.headers());
+        self.end_lease_unstored(response.status(), response.headers());
         let error = ServerError::bare(response.status(), response.headers(), Some(self.candidates.swap_remove(0)));
         self.deliver(FetchOutcome::ServerError(Arc::new(error)), Own::ServerError(CacheBody::upstream(response)), reply);
     }
@@ -93,7 +102,7 @@ impl Fetch {
         reason: Reason,
         reply: oneshot::Sender<Reply<S::Body>>,
     ) {
-        self.end_lease_of_error(response.status(), response.headers());
+        self.end_lease_unstored(response.status(), response.headers());
         let (status, stored) = (response.status(), self.stand_in.clone());
         let vary = VarySpec::of_response(response.headers()).filter(|_| is_for_all(reason));
         let Some(vary) = vary else {

@@ -147,6 +147,7 @@ impl<S: Upstream> Pump<S> {
             };
             match next {
                 Some(Err(error)) => {
+                    self.fetch.end_lease_failed(&self.service.cache, &error);
                     let error = BodyError::of(error, self.status());
                     return self.writer.break_off(error);
                 }

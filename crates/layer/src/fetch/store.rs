@@ -8,7 +8,7 @@ use std::task::Poll;
 use http::Response;
 use larder_semantics::storage::{refuses_the_request, supersedes};
 use larder_semantics::{Reason, StoredHead, VarySpec};
-use larder_store::{Lease, StoredBody, StoredResponse, Variant};
+use larder_store::{StoredBody, StoredResponse, Variant};
 use tokio::sync::oneshot;
 
 use super::pump::{Begun, Kept, Pump, begin};
@@ -40,10 +40,7 @@ impl Fetch {
             self.forget(cache);
         }
         let is_refused = refuses_the_request(response.status());
-        if is_refused || response.status().is_server_error() {
-            self.end_lease_of_error(response.status(), response.headers());
-        }
-        self.lease.take().into_iter().for_each(Lease::not_shared);
+        self.end_lease_unstored(response.status(), response.headers());
         let outcome = if is_refused { FetchOutcome::Refused } else { FetchOutcome::NotShared };
         self.deliver(outcome, Own::Response { response: CacheBody::upstream(response), reason }, reply);
     }

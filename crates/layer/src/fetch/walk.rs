@@ -15,7 +15,7 @@ use crate::cache::Counted;
 use crate::clock::{monotonic, timer_now};
 use crate::collapse::answer::{NoAnswer, answer};
 use crate::collapse::flight::{Join, Permit};
-use crate::collapse::follow::follow;
+use crate::collapse::follow::{Follower, follow};
 use crate::collapse::outcome::{FetchOutcome, Own, Reply};
 use crate::error::FetchError;
 use crate::lookup::looked_up::LookedUp;
@@ -41,42 +41,43 @@ pub(crate) async fn fill<S: Upstream>(
 ) -> Result<Served<S::Body>, FetchError> {
     if plan.alone || service.route.collapse_wait.is_zero() || request.context.method == MethodKind::Head {
         let elsewhere = plan.may_be_stored_elsewhere().then(|| Elsewhere { found: plan.found.clone(), until: None });
-        return lead(service, request, plan, None, elsewhere).await;
+        return lead_alone(&service, &request, &plan, elsewhere).await;
     }
     let until = service.collapse_deadline();
     let store = &service.cache.store;
     let mut hash = store.flight_hash(store.slot_key_of(&request.key), &plan.found, &request.parts.headers);
     for turn in 0..MAX_JOINS {
-        match service.join(hash, &request) {
+        let answer = match service.join(hash, &request) {
             Join::Lead(permit) => {
                 // Another fill may have landed between the look-up and now.
                 if let Some(served) = look_again(&service, &request, &mut plan) {
                     return Ok(served);
                 }
                 let elsewhere = plan.may_be_stored_elsewhere().then(|| Elsewhere { found: plan.found.clone(), until });
-                return lead(service, request, plan, Some(permit), elsewhere).await;
+                lead(&service, &request, &plan, Some(permit), elsewhere, turn == 0).await
             }
-            Join::Follow(flight) => match follow(&service, &request, &plan, flight, turn == 0).await {
-                Ok(served) => return Ok(served),
-                Err(NoAnswer::Failed(error)) => return Err(error),
-                Err(NoAnswer::OtherVariant(own)) => hash = own,
-                // The next join starts a newer one.
-                Err(NoAnswer::Anew) => {}
-                Err(NoAnswer::Alone(reason)) => {
-                    plan.reason = reason;
-                    // The leader's answer may have left a mark for the key.
-                    if let Some(served) = look_again(&service, &request, &mut plan) {
-                        return Ok(served);
-                    }
-                    break;
+            Join::Follow(flight) => follow(&service, &request, &plan, flight, turn == 0).await,
+        };
+        match answer {
+            Ok(served) => return Ok(served),
+            Err(NoAnswer::Failed(error)) => return Err(error),
+            Err(NoAnswer::OtherVariant(own)) => hash = own,
+            // The next join starts a newer one.
+            Err(NoAnswer::Anew) => {}
+            Err(NoAnswer::Alone(reason)) => {
+                plan.reason = reason;
+                // The leader's answer may have left a mark for the key.
+                if let Some(served) = look_again(&service, &request, &mut plan) {
+                    return Ok(served);
                 }
-            },
+                break;
+            }
         }
     }
     plan.alone = true;
     // The fetch that took too long was this replica's; another one may have had more luck meanwhile.
     let elsewhere = (plan.reason == Reason::CollapseTimeout).then(|| Elsewhere { found: plan.found.clone(), until });
-    lead(service, request, plan, None, elsewhere).await
+    lead_alone(&service, &request, &plan, elsewhere).await
 }
 
 /// Renews a stale response in the background, one fetch at a time: where a flight is under way already, nothing is done.
@@ -128,38 +129,54 @@ fn look_again<S: Upstream>(service: &CacheService<S>, request: &ClientRequest, p
     }
 }
 
-/// Fetches, and says how long the origin took. With `elsewhere`, other replicas are asked before; the origin may not be needed then.
+/// Fetches for this request and those that follow it, and says how long the origin took. With `elsewhere`, other replicas are asked before; the
+/// origin may not be needed then. Where another replica's answer was waited for and is for none of them, this request goes on as a follower
+/// does, which `may_try_again`.
 async fn lead<S: Upstream>(
-    service: CacheService<S>,
-    request: Arc<ClientRequest>,
-    plan: FetchPlan,
+    service: &CacheService<S>,
+    request: &Arc<ClientRequest>,
+    plan: &FetchPlan,
     permit: Option<Permit>,
     elsewhere: Option<Elsewhere>,
-) -> Result<Served<S::Body>, FetchError> {
+    may_try_again: bool,
+) -> Result<Served<S::Body>, NoAnswer> {
     let started = monotonic();
-    let mut served = fetch(service, request, plan, permit, elsewhere).await?;
-    served.outcome.upstream = served.outcome.forward.map(|_| monotonic().saturating_duration_since(started));
+    let (began, reply) = (service.cache.clock.now(), fetch(service, request, plan, permit, elsewhere).await);
+    let follower = matches!(reply.own, Own::Elsewhere).then_some(Follower { began, may_try_again });
+    let mut served = answer(service, request, plan, reply, follower)?;
+    if follower.is_none() {
+        served.outcome.upstream = served.outcome.forward.map(|_| monotonic().saturating_duration_since(started));
+    }
     Ok(served)
 }
 
-/// Fetches. The fetch continues without a client that leaves.
-async fn fetch<S: Upstream>(
-    service: CacheService<S>,
-    request: Arc<ClientRequest>,
-    plan: FetchPlan,
-    permit: Option<Permit>,
+/// Fetches for this request alone.
+async fn lead_alone<S: Upstream>(
+    service: &CacheService<S>,
+    request: &Arc<ClientRequest>,
+    plan: &FetchPlan,
     elsewhere: Option<Elsewhere>,
 ) -> Result<Served<S::Body>, FetchError> {
-    let (reply, outcome) = oneshot::channel();
-    let fetch = Fetch::new(&service, Arc::clone(&request), &plan.found, plan.mode(&request), permit);
-    let task = DetachedTask::new(run(service.clone(), fetch, elsewhere, reply));
-    let lost = || FetchOutcome::Failed { error: FetchError::lost(), stored: None };
-    let reply = task.run_until(outcome).await.unwrap_or_else(|_| Reply { outcome: lost(), own: Own::Nothing });
-    answer(&service, &request, &plan, reply, None).map_err(|no_answer| match no_answer {
+    lead(service, request, plan, None, elsewhere, false).await.map_err(|no_answer| match no_answer {
         NoAnswer::Failed(error) => error,
         // These are for followers: a leader gets what it fetched.
         NoAnswer::OtherVariant(_) | NoAnswer::Anew | NoAnswer::Alone(_) => FetchError::lost(),
     })
+}
+
+/// Fetches. The fetch continues without a client that leaves.
+async fn fetch<S: Upstream>(
+    service: &CacheService<S>,
+    request: &Arc<ClientRequest>,
+    plan: &FetchPlan,
+    permit: Option<Permit>,
+    elsewhere: Option<Elsewhere>,
+) -> Reply<S::Body> {
+    let (reply, outcome) = oneshot::channel();
+    let fetch = Fetch::new(service, Arc::clone(request), &plan.found, plan.mode(request), permit);
+    let task = DetachedTask::new(run(service.clone(), fetch, elsewhere, reply));
+    let lost = || FetchOutcome::Failed { error: FetchError::lost(), stored: None };
+    task.run_until(outcome).await.unwrap_or_else(|_| Reply { outcome: lost(), own: Own::Nothing })
 }
 
 impl<S: Upstream> CacheService<S> {

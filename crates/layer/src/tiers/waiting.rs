@@ -7,6 +7,7 @@
 //! 3. A request that has waited in vain asks the origin. Meanwhile [`watch`] looks for what the other fetch brings after all: so nobody is later
 //!    than without other replicas, whether the holder lives or not.
 
+use std::future::pending;
 use std::time::Duration;
 
 use larder_store::{LeaseHolder, Loaded, StoredResponse, Subject, Validity};
@@ -103,6 +104,8 @@ pub(crate) async fn watch(
     let tier = &cache.tiers[number];
     loop {
         let asked = match looking.load(tier, None, Some(token)).await {
+            // This request asks for itself already.
+            Ok(Loaded::Failed(failure)) if failure.is_of_one_request() => return pending().await,
             Ok(Loaded::Failed(failure)) => return TierAnswer::Failed(failure, looking.basis.candidate.take()),
             Ok(Loaded::Response(stored)) => Some(looking.judge(number, stored)),
             Ok(Loaded::Arriving(arriving)) => looking.judge_arriving(number, arriving).await.ok(),

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{Origin, get, response, rules, try_send};
+use common::{Origin, get, response, rules, streaming, try_send};
 use http::StatusCode;
 use larder_store::{
     FetchFailure, HeldLease, Lease, LeaseEnd, LeaseHolder, LoadRequest, Loaded, Position, RemoteError, RemoteStore, StoreFuture,
@@ -82,9 +82,12 @@ impl HeldLease for HeldBy {
         if shared.is_dead(replica) {
             return;
         }
-        if let LeaseEnd::Failed(Some(failure)) = &ending {
-            shared.failures.lock().unwrap().insert(token, failure.clone());
-        }
+        let failure = match &ending {
+            LeaseEnd::NotShared => Some(FetchFailure::NotShared),
+            LeaseEnd::Failed(failure) => failure.clone(),
+            LeaseEnd::GivenUp => None,
+        };
+        failure.into_iter().for_each(|failure| _ = shared.failures.lock().unwrap().insert(token, failure));
         let mut leases = shared.leases.lock().unwrap();
         if matches!(leases.get(&key), Some(State::Held { token: held, .. }) if *held == token) {
             match ending {
@@ -157,7 +160,11 @@ impl RemoteStore for Seat {
 enum Does {
     Answer,
     HangUp,
-    Refuse,
+    /// The head comes, and half a second later the body breaks off.
+    BreakOff,
+    Fail(u16),
+    /// An answer for one client only.
+    Personal,
 }
 
 fn origin(does: Does, after: Duration) -> Origin {
@@ -166,7 +173,17 @@ fn origin(does: Does, after: Duration) -> Origin {
         match does {
             Does::Answer => Ok(response(200, "x").header("cache-control", "max-age=60").build()),
             Does::HangUp => Err(io::Error::other("hung up")),
-            Does::Refuse => Ok(response(503, "sorry").header("retry-after", "7").build()),
+            Does::BreakOff => {
+                let (mut sender, body) = common::channel();
+                tokio::spawn(async move {
+                    sender.send_data("x".into()).await.expect("a reader");
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    sender.abort(io::Error::other("hung up").into());
+                });
+                Ok(streaming(200, body).header("cache-control", "max-age=60").header("content-length", "2").build())
+            }
+            Does::Fail(status) => Ok(response(status, "sorry").header("retry-after", "7").build()),
+            Does::Personal => Ok(response(200, "x").header("cache-control", "private").build()),
         }
     })
 }
@@ -207,25 +224,57 @@ async fn all_ask(replicas: &[CacheService<Origin>]) -> Vec<End> {
     ends
 }
 
+async fn compare(does: Does, seconds: f64) -> (Vec<(End, End)>, [usize; 2]) {
+    let (alone, together) = (origin(does, Duration::from_secs_f64(seconds)), origin(does, Duration::from_secs_f64(seconds)));
+    let without = all_ask(&replicas(&alone, None)).await;
+    let with = all_ask(&replicas(&together, Some(&Arc::default()))).await;
+    (with.into_iter().zip(without).collect(), [together.count(), alone.count()])
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_request_is_later_than_without_other_replicas_by_more_than_the_timeout() {
-    for does in [Does::Answer, Does::HangUp, Does::Refuse] {
+    for does in [Does::Answer, Does::HangUp, Does::Fail(503)] {
         // The last one is slower than requests are willing to wait for each other.
         for seconds in [0.02, 0.3, 2.0, 6.0, 12.0] {
-            let (alone, together) = (origin(does, Duration::from_secs_f64(seconds)), origin(does, Duration::from_secs_f64(seconds)));
-            let without = all_ask(&replicas(&alone, None)).await;
-            let with = all_ask(&replicas(&together, Some(&Arc::default()))).await;
+            let (ends, [together, alone]) = compare(does, seconds).await;
             let story = format!("{does:?} after {seconds} s");
-            for (with, without) in with.iter().zip(&without) {
+            for (with, without) in ends {
                 assert!(with.after <= without.after + TIMEOUT, "{story}: {with:?} instead of {without:?}");
                 assert_eq!(with.status, without.status, "{story}");
             }
-            assert!(together.count() <= alone.count(), "{story}: {} instead of {}", together.count(), alone.count());
+            assert!(together <= alone, "{story}: {together} instead of {alone}");
             if (0.3..10.0).contains(&seconds) {
-                assert_eq!(together.count(), 1, "{story}");
+                assert_eq!(together, 1, "{story}");
             }
         }
     }
+}
+
+/// An answer that is of use to one request only is known by its head, so replicas cannot be quicker than one replica with all clients: nobody is
+/// later than the last one without other replicas.
+#[tokio::test(start_paused = true)]
+async fn an_answer_for_one_request_makes_no_other_later_than_a_follower_of_the_same_replica() {
+    for does in [Does::Fail(500), Does::Fail(403), Does::Personal] {
+        for seconds in [0.02, 0.3, 2.0, 3.0] {
+            let (ends, [together, alone]) = compare(does, seconds).await;
+            let last = ends.iter().map(|(_, without)| without.after).max().unwrap();
+            for (with, without) in &ends {
+                assert!(with.after <= last + TIMEOUT, "{does:?} after {seconds} s: {with:?} instead of {without:?}");
+                assert_eq!(with.status, without.status, "{does:?} after {seconds} s");
+            }
+            assert!(together <= alone, "{does:?} after {seconds} s: {together} instead of {alone}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_breaks_off_is_shared_as_a_failure_by_requests_that_have_waited() {
+    let (ends, [together, _]) = compare(Does::BreakOff, 2.0).await;
+    for (with, without) in ends {
+        assert!(with.after <= without.after + TIMEOUT, "{with:?} instead of {without:?}");
+        assert_eq!(with.word.as_deref(), (with.replica > 0).then_some("hung_up"), "{with:?}");
+    }
+    assert_eq!(together, 1);
 }
 
 #[tokio::test(start_paused = true)]

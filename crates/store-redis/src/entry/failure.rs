@@ -1,7 +1,10 @@
-//! How a fetch failed, as text that replicas read which have waited for it: `none WORD`, or `STATUS RETRY-AFTER`.
+//! How a fetch failed, as text that replicas read which have waited for it: `none WORD`, `STATUS RETRY-AFTER`, `refused ` or `own `.
 
 use http::{HeaderValue, StatusCode};
 use larder_store::FetchFailure;
+
+const REFUSED: &str = "refused";
+const OWN: &str = "own";
 
 /// Longest word or `Retry-After`, in bytes: a date has 29.
 const MAX_WORD: usize = 64;
@@ -10,6 +13,8 @@ const MAX_WORD: usize = 64;
 pub(super) fn failure_text(failure: &FetchFailure) -> Option<String> {
     let (kind, word) = match failure {
         FetchFailure::NoAnswer(word) => ("none", &**word),
+        FetchFailure::Refused => (REFUSED, ""),
+        FetchFailure::NotShared => (OWN, ""),
         FetchFailure::ServerError { status, retry_after } => {
             let after = retry_after.as_ref().map_or(Ok(""), HeaderValue::to_str).ok().filter(|after| after.len() <= MAX_WORD);
             (status.as_str(), after.unwrap_or_default())
@@ -24,8 +29,11 @@ pub(crate) fn read_failure(text: &[u8]) -> Option<FetchFailure> {
     if !is_plain(word) {
         return None;
     }
-    if kind == "none" {
-        return Some(FetchFailure::NoAnswer(word.into()));
+    match kind {
+        "none" => return Some(FetchFailure::NoAnswer(word.into())),
+        REFUSED => return Some(FetchFailure::Refused),
+        OWN => return Some(FetchFailure::NotShared),
+        _ => {}
     }
     let status: StatusCode = kind.parse().ok().filter(StatusCode::is_server_error)?;
     let retry_after = if word.is_empty() { None } else { Some(HeaderValue::from_str(word).ok()?) };
@@ -46,7 +54,10 @@ mod tests {
 
     #[test]
     fn a_written_failure_is_read() {
-        for failure in [FetchFailure::NoAnswer("dns_error".into()), error(None), error(Some("Wed, 21 Oct 2026 07:28:00 GMT"))] {
+        let alone = [FetchFailure::Refused, FetchFailure::NotShared];
+        for failure in
+            alone.into_iter().chain([FetchFailure::NoAnswer("dns_error".into()), error(None), error(Some("Wed, 21 Oct 2026 07:28:00 GMT"))])
+        {
             assert_eq!(read_failure(failure_text(&failure).unwrap().as_bytes()), Some(failure));
         }
     }

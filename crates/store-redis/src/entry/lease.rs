@@ -7,7 +7,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use larder_store::{HeldLease, Lease, LeaseEnd, Position, RemoteError};
+use larder_store::{FetchFailure, HeldLease, Lease, LeaseEnd, Position, RemoteError};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
@@ -138,7 +138,7 @@ pub(crate) async fn release(tier: &Arc<Tier>, key: String, token: u64, ending: L
     let (unshared, failure) = match ending {
         LeaseEnd::GivenUp => (0, None),
         LeaseEnd::Failed(failure) => (millis(FAILED), failure),
-        LeaseEnd::NotShared => (millis(UNSHARED), None),
+        LeaseEnd::NotShared => (millis(UNSHARED), Some(FetchFailure::NotShared)),
     };
     let failure = failure.and_then(|failure| failure_text(&failure)).unwrap_or_default();
     let call = scripts::RELEASE.call().key(key.as_str()).key(EntryKey::failure(&key));

@@ -203,7 +203,8 @@ async fn waiting_replicas_learn_how_a_fetch_failed_and_no_others_do() -> Result<
     let Setup { redis, store } = Setup::start().await?;
     let other = another(&redis, |_| ()).await?;
     let error = FetchFailure::ServerError { status: StatusCode::BAD_GATEWAY, retry_after: Some(HeaderValue::from_static("7")) };
-    for (path, failure) in [("/none", FetchFailure::NoAnswer("http_response_timeout".into())), ("/error", error)] {
+    let none = FetchFailure::NoAnswer("http_response_timeout".into());
+    for (path, failure) in [("/none", none), ("/error", error), ("/refused", FetchFailure::Refused)] {
         let lease = granted(ask_for_lease(&store, path, MINUTE).await);
         let token = lease.token();
         assert!(matches!(after_waiting(&other, path, token).await, Ok(Loaded::Awaited(_))), "it is under way");

@@ -29,7 +29,7 @@ pub struct LeaseHolder {
     pub silent: bool,
 }
 
-/// How a fetch failed, as the replicas learn that waited for it.
+/// How a fetch ended without a stored response, as the replicas learn that waited for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FetchFailure {
     /// The origin gave no answer. The word says in which way: whoever fetches chooses it, and reads it elsewhere.
@@ -41,6 +41,21 @@ pub enum FetchFailure {
         /// When to ask again, as the origin said it.
         retry_after: Option<HeaderValue>,
     },
+    /// The origin refused the request for what stands in it, which says nothing about other requests.
+    Refused,
+    /// The answer is for one client only.
+    NotShared,
+}
+
+impl FetchFailure {
+    /// Whether another request may get a better answer.
+    pub fn is_of_one_request(&self) -> bool {
+        match self {
+            Self::NoAnswer(_) => false,
+            Self::ServerError { status, .. } => *status == StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Refused | Self::NotShared => true,
+        }
+    }
 }
 
 /// The right to fetch for a key while other replicas wait. It ends with what is written under it, or when it is dropped.
@@ -66,10 +81,10 @@ pub trait HeldLease: Send + Sync {
 pub enum LeaseEnd {
     /// No answer is known: the next request that waits may fetch.
     GivenUp,
-    /// There is no answer that could be shared. All requests that wait go on at once: one after the other, the last would wait for all. Those
-    /// that have waited for long share the failure, where it says something about other requests than this one.
+    /// Nothing was stored. All requests that wait go on at once: one after the other, the last would wait for all. Those that have waited for long
+    /// learn how the fetch failed, if it did.
     Failed(Option<FetchFailure>),
-    /// The answer is for one client only: requests need not wait for each other.
+    /// The answer is for one client only: requests need not wait for each other for a while.
     NotShared,
 }
 
