@@ -1,4 +1,4 @@
-//! What is in `deploy/`, checked as far as a machine without a container engine can: it parses, the paths exist, the flags are those of the
+//! The files in `deploy/`, checked as far as possible without a container engine: it parses, the paths exist, the flags are those of the
 //! binary, the configuration is right.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! What a purge costs with a thousand, a hundred thousand and a million entries in the store, while hits load it; and what look-ups
+//! The cost of a purge with a thousand, a hundred thousand and a million entries in the store, while hits load it; and what look-ups
 //! cost after one, when every entry has to be checked again once.
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What the tier in Redis costs: a hit beside the bare client's `GET` of as many bytes on the same kind of connection, and Redis's memory
+//! The cost of the tier in Redis: a hit beside the bare client's `GET` of as many bytes on the same kind of connection, and Redis's memory
 //! for a stored response; and how soon a server that hung is used again. A real redis-server is started for it. Processor time is this process's own, without the server's.
 
 use std::sync::Arc;

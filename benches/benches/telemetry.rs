@@ -1,4 +1,4 @@
-//! What recording one request costs the task that answers it.
+//! The cost of recording one request for the task that answers it.
 
 use std::hint::black_box;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What the benchmarks have in common: one sample response, and a server loop around a function that answers.
+//! Shared parts of the benchmarks: one sample response, and a server loop around a function that answers.
 //!
 //! `cargo bench -p larder-benches` runs the micro-benchmarks; `cargo xtask bench` loads whole servers side by side, with the binaries
 //! `bare_hyper` and `origin` of this crate among them.

@@ -1,4 +1,4 @@
-//! What a hit and a miss cost, in instructions: the same on a busy machine and an idle one, so that a test can hold them.
+//! The cost of a hit and a miss in instructions: the same on a busy machine and an idle one, so that a test can hold them.
 //!
 //! The figures are those of the unoptimised build that the tests run, which say nothing about speed (see `docs/performance.md` for that) but
 //! grow with the work as any other does. Whoever makes a hit or a miss dearer on purpose writes the new figure here and says why.

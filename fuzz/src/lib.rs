@@ -1,4 +1,4 @@
-//! What the fuzz targets do with their bytes, one file for each crate that reads bytes from outside.
+//! The bodies of the fuzz targets, one file for each crate that reads bytes from outside.
 //!
 //! The same functions run in the ordinary tests of each crate (`tests/fuzz_smoke.rs`, by way of `smoke.rs`) over the corpus and over random
 //! input, so that they are exercised where no fuzzer is installed.

@@ -1,4 +1,4 @@
-//! What is believed of who asked and for what: the key and the origin have the same, and clients cannot name it for others.
+//! The effective target and client: the key and the origin get the same, and clients cannot name them for others.
 
 use larder_testkit::client::H2Client;
 use larder_testkit::larder::config;

@@ -1,4 +1,4 @@
-//! What operators see: metrics and the access log.
+//! Metrics and the access log, as operators see them.
 
 use larder_testkit::{Answer, Client, Larder, Origin, Result};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! Who waits for whom: bodies in both directions, under clients and origins that do not keep up.
+//! Bodies in both directions, under clients and origins that do not keep up.
 
 use larder_testkit::{Answer, Client, Larder, Origin, Result};
 

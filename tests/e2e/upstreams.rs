@@ -1,4 +1,4 @@
-//! What protects an upstream, and those who wait for it: a breaker, a bound on requests with a queue before it, and words in the log.
+//! Protection of an upstream, and of requests that wait for it: a breaker, a bound on requests with a queue before it, and words in the log.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! What the tests need besides cargo: nginx, curl, valgrind, redis-server and systemd-analyze from the system, and json-server from the npm
+//! Programs that the tests need besides cargo: nginx, curl, valgrind, redis-server and systemd-analyze from the system, and json-server from the npm
 //! registry, which needs node.
 
 use std::fs;

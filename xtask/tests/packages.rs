@@ -1,4 +1,4 @@
-//! What crates.io asks of each package, without the registry. `cargo publish --workspace --dry-run` says the rest, with it.
+//! Requirements of crates.io for each package, checked without the registry. `cargo publish --workspace --dry-run` checks the rest.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

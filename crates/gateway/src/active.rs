@@ -1,4 +1,4 @@
-//! What one configuration makes of a request: routes, each with its cache rules and its way to an origin.
+//! One configuration, ready to serve: its routes, each with its cache rules and its way to an origin.
 
 use std::net::IpAddr;
 use std::sync::Arc;

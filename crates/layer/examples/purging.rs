@@ -1,4 +1,4 @@
-//! A small API whose writes make old what they concern, and whose cache can be watched:
+//! A small API whose writes invalidate the responses that they concern, and whose cache can be watched:
 //!
 //! ```text
 //! cargo run --package larder-tower --example purging
@@ -35,7 +35,7 @@ async fn count(State(app): State<App>) -> impl IntoResponse {
     ([("surrogate-key", "issues")], format!("{}\n", app.issues.load(Ordering::Relaxed)))
 }
 
-/// That a POST to `/issues` makes `/issues` old goes without saying (RFC 9111 §4.4). What else it makes old, only the application knows.
+/// A POST to `/issues` invalidates `/issues` by itself (RFC 9111 §4.4). Only the application knows which other responses it invalidates.
 async fn create(State(app): State<App>) -> StatusCode {
     app.issues.fetch_add(1, Ordering::Relaxed);
     app.cache.invalidate(&Invalidation::tag("issues")).await;

@@ -1,4 +1,4 @@
-//! What all routes share: store, flights, clock, counters.
+//! The cache that all routes share: store, flights, clock, counters.
 
 mod builder;
 
@@ -150,7 +150,7 @@ impl Cache {
         *self.cascade.write().unwrap_or_else(PoisonError::into_inner) = cascade;
     }
 
-    /// An invalidation with all that becomes old with it.
+    /// An invalidation with the targets that follow from it.
     pub(crate) fn widened<'i>(&self, invalidation: &'i Invalidation) -> Cow<'i, Invalidation> {
         let cascade = self.cascade.read().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(cascade) = cascade else { return Cow::Borrowed(invalidation) };
@@ -165,7 +165,7 @@ impl Cache {
         self.max_refreshes.store(max, Ordering::Relaxed);
     }
 
-    /// Lets the answer to a write wait until every live replica has applied what the write makes old, for `wait` at most, to the
+    /// Lets the answer to a write wait until every live replica has applied its invalidation, for `wait` at most, to the
     /// millisecond. Not at all unless set: other replicas follow by themselves, a moment later.
     pub fn wait_for_replicas(&self, wait: Duration) {
         self.write_wait.store(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);

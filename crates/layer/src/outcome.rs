@@ -1,4 +1,4 @@
-//! How a request was handled, as data for headers, metrics, logs and tests.
+//! The outcome of a request, as data for headers, metrics, logs and tests.
 
 use std::time::Duration;
 

@@ -103,8 +103,8 @@ impl<S: Upstream> CacheService<S> {
         self.walk(request, effective, extend)
     }
 
-    /// Passes a read by the store, whatever is stored for it and whatever could be of its answer, for a `reason` that the caller knows. Anything
-    /// else goes the usual way, which is past the store too; a write makes old what it would anyway.
+    /// Passes a read by the store, so that it is neither answered from there nor stored, for a `reason` that the caller knows. Any other request goes
+    /// the usual way, which is past the store too; a write invalidates as usual.
     pub fn pass_by<R>(
         &self,
         mut request: Request<R>,

@@ -1,4 +1,4 @@
-//! What may stand where a host and its port are named: in `Host`, `:authority`, an absolute target, or a forwarded host.
+//! Valid hosts with their ports: in `Host`, `:authority`, an absolute target, or a forwarded host.
 
 use std::borrow::Cow;
 use std::net::Ipv6Addr;

@@ -58,7 +58,7 @@ fn encode(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
     message
 }
 
-/// What waits to be written on one connection.
+/// Interim responses that wait to be written on one connection.
 #[derive(Debug, Default)]
 pub struct Outbox {
     /// A request has begun to take informational responses and not ended yet. Kept beside the lock, because a connection that only

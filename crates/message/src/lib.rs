@@ -1,4 +1,4 @@
-//! What a gateway does to HTTP messages, as functions on heads and text.
+//! A gateway's work on HTTP messages, as functions on heads and text.
 //!
 //! ```text
 //! client's head --> client::effective_target --> forward::to_upstream --> origin

@@ -1,4 +1,4 @@
-//! How an exchange with an origin went.
+//! The outcome of an exchange with an origin.
 
 use http::StatusCode;
 

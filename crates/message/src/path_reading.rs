@@ -1,4 +1,4 @@
-//! How paths are read, here and by origins.
+//! Readings of paths, by this gateway and by origins.
 //!
 //! A path goes up byte for byte, and origins do not agree on what its bytes mean: some decode `%2f` before they part segments, some resolve
 //! `..`, some take `//` for `/` or `\` for `/`. Whatever has more than one reading is odd: nothing of it is kept, and what protects by path

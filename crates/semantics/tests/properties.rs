@@ -1,4 +1,4 @@
-//! What holds for every request, response and time.
+//! Properties that hold for every request, response and time.
 
 use std::cell::Cell;
 

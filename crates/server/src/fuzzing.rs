@@ -21,7 +21,7 @@ use crate::request::guard::{HeadLimits, Verdict, judge};
 use crate::serve::protocols::Protocols;
 use io::WatchedInput;
 
-/// What [`HeadBuffer`] found one head to be.
+/// One head, as [`HeadBuffer`] found it.
 #[derive(Debug)]
 pub struct FoundHead {
     /// Its bytes.

@@ -1,4 +1,4 @@
-//! What Larder keeps: stored responses and their bodies, the memory tier, what a tier behind it has to do, the form in which responses
+//! Storage: stored responses and their bodies, the memory tier, what a tier behind it has to do, the form in which responses
 //! leave the process, and the ledger of invalidations.
 //!
 //! ```text

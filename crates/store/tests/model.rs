@@ -84,7 +84,7 @@ impl World {
         self.found().map(|entry| entry.value)
     }
 
-    /// The origin's number changes, and what was stored before is made old.
+    /// The origin's number changes, and the entry stored before is invalidated.
     fn write_and_purge(&self) {
         self.origin.store(1, Ordering::Release);
         self.ledger.apply(&hard("tag"), NOW);

@@ -1,4 +1,4 @@
-//! What telemetry costs the task that answers a request: no allocation for metrics, nothing at all for a log that is off.
+//! The cost of telemetry for the task that answers a request: no allocation for metrics, nothing at all for a log that is off.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What Larder's tests share.
+//! The test kit: parts that Larder's tests share.
 //!
 //! * [`origin`]: an origin server over real sockets whose every byte and every pause is scripted.
 //! * [`client`]: a client that sees a response as it arrives, byte by byte, and tells a clean end from a broken one.

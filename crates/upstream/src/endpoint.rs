@@ -17,7 +17,7 @@ use crate::url;
 
 /// One address of an upstream: how to connect to it, the connections that are kept, and whether it is worth asking.
 ///
-/// What holds for the upstream as a whole (the number of exchanges, observers, counts) is [`crate::service::Upstream`]'s.
+/// Limits, observers and counters of the upstream as a whole are [`crate::service::Upstream`]'s.
 pub(crate) struct Endpoint {
     pub(crate) url: UpstreamUrl,
     pub(crate) rules: ForwardRules,

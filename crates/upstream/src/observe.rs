@@ -1,4 +1,4 @@
-//! What an upstream tells its watchers.
+//! Counters and observers of an upstream.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

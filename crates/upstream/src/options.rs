@@ -1,4 +1,4 @@
-//! How an upstream is used: its section of the configuration, and what only the process knows.
+//! Settings of an upstream: its section of the configuration, and those that only the process knows.
 
 use std::path::PathBuf;
 use std::sync::Arc;

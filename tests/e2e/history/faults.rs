@@ -1,4 +1,4 @@
-//! What befalls replicas and Redis while a history goes on.
+//! Faults of replicas and Redis during a history.
 
 use std::time::{Duration, Instant};
 

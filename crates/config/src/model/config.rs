@@ -16,13 +16,13 @@ pub struct Config {
     pub admin: Admin,
     /// Where requests go; sorted by name, never empty. Routes name them by position.
     pub upstreams: Vec<Upstream>,
-    /// What purges may do.
+    /// Settings of purges.
     pub purge: Purge,
     /// How origins name tags.
     pub tags: ResponseTags,
-    /// What writes make old.
+    /// Invalidations by writes.
     pub on_write: Vec<OnWrite>,
-    /// What events make old.
+    /// Invalidations by events.
     pub on_event: Vec<OnEvent>,
     /// The memory tier.
     pub memory: MemoryStore,
@@ -30,7 +30,7 @@ pub struct Config {
     pub redis: Option<RedisOptions>,
     /// The namespace of `[cache]`: gateways with different ones share nothing in Redis, purges included.
     pub namespace: String,
-    /// What is logged.
+    /// Settings of the logs.
     pub log: Log,
     /// In the order of the file. No two match the same requests equally well.
     pub routes: Vec<Route>,

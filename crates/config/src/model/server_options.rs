@@ -1,4 +1,4 @@
-//! How a listener treats its connections: what `[server]` sets, with what no key sets.
+//! Settings of a listener's connections: those of `[server]`, and some that no key sets.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Who may do what on a listener that others can reach.
+//! Tokens for a listener that other machines can reach.
 
 use std::fmt;
 

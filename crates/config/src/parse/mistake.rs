@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, and where. Reading goes on after a mistake, so that all of them are reported at once.
+//! Mistakes in a configuration and their places. Reading goes on after a mistake, so that all of them are reported at once.
 
 use std::cell::RefCell;
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! What to say about a key that a table does not know.
+//! The mistake that a key is not known in its table.
 
 use crate::parse::nearest;
 

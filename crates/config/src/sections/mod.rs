@@ -1,4 +1,4 @@
-//! What each section says: one file a section, read from its table and checked.
+//! The sections of the configuration: one file each, read from its table and checked.
 
 mod alike;
 mod cache;

@@ -1,4 +1,4 @@
-//! What wins over the file: the environment, and over that the command line.
+//! Settings that win over the file: the environment's, and over those the command line's.
 
 use std::fmt;
 use std::time::Duration;

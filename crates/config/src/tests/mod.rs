@@ -14,7 +14,7 @@ mod upstreams;
 
 use super::{Config, Overrides, Report, Warnings, parse};
 
-/// The least that makes a configuration.
+/// The smallest valid configuration.
 const UPSTREAM: &str = "[upstreams.api]\nurl = \"http://127.0.0.1:3000\"\n";
 
 pub(super) fn load(text: &str) -> Result<(Config, Warnings), Report> {

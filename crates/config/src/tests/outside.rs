@@ -1,4 +1,4 @@
-//! What does not stand in the file: the environment, flags, the file itself, and ports that are taken.
+//! Settings from outside the file: the environment, flags, the file itself, and ports that are taken.
 
 use std::io;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What may be named in tags, in cascades and in what a write invalidates: what is given, and the complaint with its place and hint.
+//! Rules for tags, cascades and the targets of writes: the text, and the complaint with its place and hint.
 
 use super::{assert_complaint, in_route};
 

@@ -1,4 +1,4 @@
-//! What `[store.redis]` needs and refuses: what is given, and the complaint with its place and hint.
+//! Rules for `[store.redis]`: the text, and the complaint with its place and hint.
 
 use super::{assert_complaint, config};
 

@@ -1,4 +1,4 @@
-//! What `[[routes]]` need and refuse: what is given, and the complaint with its place and hint.
+//! Rules for `[[routes]]`: the text, and the complaint with its place and hint.
 
 use super::{assert_complaint, complaints, config, in_route};
 

@@ -1,4 +1,4 @@
-//! What protects an upstream, from text to data.
+//! Limits and breakers of upstreams, from text to data.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! How the command line asks a running gateway: over its admin listener.
+//! The command line's client to a running gateway's admin listener.
 
 use std::fmt;
 use std::str::FromStr;

@@ -42,7 +42,7 @@ pub enum Command {
     Demo(Demo),
     /// Put the cache in front of a backend
     Serve(Serve),
-    /// Check a configuration file and report every mistake in it; exit 1 on any error
+    /// Check a configuration file and report every mistake; exit 1 on any error
     Check(Check),
     /// Purge responses from a running gateway
     Purge(Purge),

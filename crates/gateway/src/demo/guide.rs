@@ -1,4 +1,4 @@
-//! What to try against the demo.
+//! Requests to try against the demo.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;

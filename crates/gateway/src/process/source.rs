@@ -1,4 +1,4 @@
-//! Where the configuration comes from, and which files have to be watched for changes in it.
+//! The source of the configuration, and the files that are watched for changes.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What happens to a request between the listener and the cache layer.
+//! The walk of a request between the listener and the cache layer.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What happens to a request between the listener and the cache layer.
+//! The walk of a request between the listener and the cache layer.
 
 mod gateway;
 mod request_limit;

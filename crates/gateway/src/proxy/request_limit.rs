@@ -1,4 +1,4 @@
-//! How much content a request may have (`max_request_body`).
+//! The limit of a request's content (`max_request_body`).
 //!
 //! Content is streamed and never kept here, so the limit protects the origin, not this process. What is announced as too long is refused before
 //! anything of it goes on; what only turns out to be too long breaks off there ([`UpstreamError`](crate::upstream::UpstreamError)).

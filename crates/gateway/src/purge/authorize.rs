@@ -1,4 +1,4 @@
-//! What a request may do with its token.
+//! Authorization of requests by their tokens.
 
 use http::{HeaderMap, StatusCode, header};
 

@@ -1,4 +1,4 @@
-//! What is said on the Redis channel, carried out.
+//! Messages on the Redis channel, carried out.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

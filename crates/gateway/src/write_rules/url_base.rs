@@ -1,4 +1,4 @@
-//! Where a write went, and what templates name there.
+//! The target of a write, and the URLs that templates name below it.
 
 use std::sync::Arc;
 

@@ -77,7 +77,7 @@ impl CacheBuilder {
         Self { max_refreshes: max, ..self }
     }
 
-    /// What becomes old with what is invalidated ([`Cache::set_cascade`]). Default: nothing.
+    /// Targets that follow from those of an invalidation ([`Cache::set_cascade`]). Default: none.
     pub fn cascade(self, cascade: impl Cascade + 'static) -> Self {
         Self { cascade: Some(Arc::new(cascade)), ..self }
     }

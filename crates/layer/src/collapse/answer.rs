@@ -103,7 +103,7 @@ pub(crate) fn answer<S: Upstream>(
     Ok(served)
 }
 
-/// The stored response instead of an error, where that is allowed (RFC 5861 §4), and nothing made it old while the origin was asked.
+/// The stored response instead of an error, where that is allowed (RFC 5861 §4), and it was not invalidated while the origin was asked.
 fn stale_instead<S: Upstream>(
     service: &CacheService<S>,
     request: &ClientRequest,

@@ -162,7 +162,7 @@ impl RouteRulesBuilder {
         self.set(|rules| rules.tags = Arc::new(tags))
     }
 
-    /// What writes make old besides what RFC 9111 §4.4 names: the URL of the write, and those of `Location` and `Content-Location` in its answer.
+    /// Invalidations by writes besides those of RFC 9111 §4.4: the URL of the write, and those of `Location` and `Content-Location` in its answer.
     /// Default: nothing.
     pub fn writes(self, writes: impl WriteRules + 'static) -> Self {
         self.shared_writes(Arc::new(writes))

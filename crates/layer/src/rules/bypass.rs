@@ -1,4 +1,4 @@
-//! Who may bypass the cache.
+//! Clients that may bypass the cache.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -29,14 +29,14 @@ pub trait WriteRules: Send + Sync + fmt::Debug {
         false
     }
 
-    /// The rules under which a GET of `target` is answered, where they are not those of the write: what the write makes old was stored under
+    /// The rules under which a GET of `target` is answered, where they are not those of the write: the responses that it invalidates were stored under
     /// them, and so is an answer to it that is good for later GETs.
     fn reading(&self, target: Target<'_>) -> Option<Arc<RouteRules>> {
         let _ = target;
         None
     }
 
-    /// The fetches that bring back what this write is about to make old among `old`, where that is wanted: [`CacheService::refetch_hot`] of the
+    /// The fetches that bring back the responses among `old` that this write is about to invalidate, where that is wanted: [`CacheService::refetch_hot`] of the
     /// routes concerned.
     ///
     /// [`CacheService::refetch_hot`]: crate::CacheService::refetch_hot

@@ -125,7 +125,7 @@ fn readable(what: &str, fields: &HeaderMap) -> bool {
     match Content::of(fields) {
         Content::Json => true,
         Content::Coded => {
-            tracing::debug!("a {what} has a content coding, so what it says about what a write makes old is not read");
+            tracing::debug!("a {what} has a content coding, so targets of invalidations in it are not read");
             false
         }
         Content::Other => false,
@@ -278,7 +278,7 @@ pub(crate) fn watched<B: Body<Data = Bytes>>(cache: &Arc<Cache>, watcher: BodyWa
     Response::from_parts(head, body)
 }
 
-/// Passes an answer on while it is read. A task of its own reads it: what it names becomes old even if its client leaves.
+/// Passes an answer on while it is read. A task of its own reads it, so the targets in it are invalidated even if its client leaves.
 pub(crate) fn pass_watched<B>(cache: &Arc<Cache>, watcher: BodyWatcher, response: Response<B>) -> Response<CacheBody<B>>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,

@@ -32,7 +32,7 @@ pub(crate) async fn pass<S: Upstream, R: ClientBody>(
         MethodKind::Unsafe => {
             let (reply, answer) = oneshot::channel();
             let writing = async move {
-                // A client that left does not want the answer; what the write made old is old all the same.
+                // A client that left does not want the answer; the invalidation holds all the same.
                 let _ = reply.send(write(service, request, effective, reason, status).await);
             };
             DetachedTask::new(writing).run_until(answer).await.unwrap_or_else(|_| Err(FetchError::lost()))

@@ -1,4 +1,4 @@
-//! Refetches: responses that a write made old, and that were served from the store before, are fetched again at once.
+//! Refetches: responses that a write invalidated, and that were served from the store before, are fetched again at once.
 
 use std::sync::Arc;
 

@@ -1,10 +1,10 @@
-//! A request with an unsafe method. It makes what it names invalid before its answer goes out (RFC 9111 §4.4), and that answer may be good
-//! for later GETs (RFC 9110 §9.3.3).
+//! A request with an unsafe method. It invalidates its targets before its answer goes out (RFC 9111 §4.4), and that answer may be stored for later
+//! GETs (RFC 9110 §9.3.3).
 //!
-//! 1. [`Write::begin`]: what is known to become old, and the ledger's position from before the request goes out.
-//! 2. [`Write::end`]: with the answer's head, what becomes old with it, and whether it may be stored.
-//! 3. [`Written::settle`]: makes it old, here and everywhere.
-//! 4. [`body_invalidation`](super::body_invalidation): what only JSON in the bodies names, before the last frame of the answer.
+//! 1. [`Write::begin`]: the known targets, and the ledger's position from before the request goes out.
+//! 2. [`Write::end`]: with the answer's head, all targets that it names, and whether the answer may be stored.
+//! 3. [`Written::settle`]: invalidates them, here and on all replicas.
+//! 4. [`body_invalidation`](super::body_invalidation): targets that only JSON in the bodies names, before the last frame of the answer.
 
 use std::sync::Arc;
 
@@ -36,8 +36,8 @@ use crate::upstream::{ClientBody, Upstream, UpstreamBody, announced_length, call
 use crate::write::body_invalidation::{BodyWatcher, pass_watched, watch, watched};
 use crate::write::pass::passed;
 
-/// Sends a write and makes old what it names. To be run to its end, whether its client is there or not: what the origin has done cannot be
-/// told from what it has not.
+/// Sends a write and invalidates its targets. To be run to its end even if its client leaves: whether the origin has carried the write out is
+/// not known.
 pub(crate) async fn write<S: Upstream, R: ClientBody>(
     service: CacheService<S>,
     request: Request<R>,
@@ -223,7 +223,7 @@ fn urls_of<S: Upstream>(
 }
 
 impl Written {
-    /// Invalidates what it makes old, here and everywhere. What comes back is stored, unless something else made it old meanwhile.
+    /// Invalidates the targets, here and on all replicas. The answer is stored, unless something else invalidated it meanwhile.
     async fn settle<S: Upstream>(self, service: &CacheService<S>) -> (Option<Kept>, Option<BodyWatcher>) {
         let (cache, mut watcher) = (&service.cache, self.watcher);
         let kept = match self.answer {

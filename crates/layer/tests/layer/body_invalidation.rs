@@ -1,4 +1,4 @@
-//! What writes make old, and tags that answers have, as far as only JSON in bodies tells.
+//! Targets of writes, and tags of answers, that only JSON in bodies names.
 
 use std::sync::Arc;
 

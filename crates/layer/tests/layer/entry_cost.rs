@@ -1,4 +1,4 @@
-//! What an entry costs in memory, as the allocator keeps it, and whether its weight says so.
+//! The cost of an entry in memory, as the allocator keeps it, and whether its weight says so.
 
 use crate::common::{self, Instant};
 

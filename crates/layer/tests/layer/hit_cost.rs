@@ -1,4 +1,4 @@
-//! What a hit costs: nothing to wait for, and at most two allocations of ours.
+//! The cost of a hit: nothing to wait for, and at most two allocations of ours.
 
 use crate::common;
 

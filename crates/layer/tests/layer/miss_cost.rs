@@ -1,4 +1,4 @@
-//! What a miss costs in allocations, from the request to the stored response, with an origin whose answer is there at once.
+//! The cost of a miss in allocations, from the request to the stored response, with an origin whose answer is there at once.
 
 use crate::common::{self, Instant};
 

@@ -1,4 +1,4 @@
-//! What concerns one request only, and changes nothing for others.
+//! Directives and failures of one request, which change nothing for others.
 
 use crate::common;
 

@@ -1,4 +1,4 @@
-//! What a write made old, fetched again at once.
+//! Responses that a write invalidated, fetched again at once.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -10,7 +10,7 @@ use larder_tower::{CacheService, Invalidates, Refetch, WriteRules};
 
 use crate::common::{self, Origin, get, header, request, response, send, with_rules};
 
-/// Whatever a write makes old is fetched again.
+/// All responses that a write invalidates are fetched again.
 #[derive(Debug, Default)]
 struct Everything(OnceLock<CacheService<Origin>>);
 

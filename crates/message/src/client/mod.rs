@@ -1,4 +1,4 @@
-//! Who asks and for what: the connection that a request came over, and what trusted proxies say beside it.
+//! The client of a request and its effective target: by the connection, and by trusted proxies.
 //!
 //! ```text
 //! ClientConnection, head --> effective_target --(a trusted peer)--> trust::read_claim --> EffectiveTarget

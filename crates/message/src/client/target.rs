@@ -55,7 +55,7 @@ pub(crate) fn target_and_trail<'a>(
     }
 }
 
-/// What the request names itself: the target's authority (absolute-form, `:authority`) before `Host` (RFC 9112 §3.2.2).
+/// The authority that the request itself names: the target's (absolute-form, `:authority`) before `Host` (RFC 9112 §3.2.2).
 pub(crate) fn own_authority<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> &'a str {
     match uri.authority() {
         Some(authority) => authority.as_str(),

@@ -1,4 +1,4 @@
-//! What trusted proxies say about the client.
+//! Claims of trusted proxies about the client.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
@@ -12,7 +12,7 @@ pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwar
 pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub(crate) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// What trusted proxies are believed about. A field that a proxy does not write itself passes through it as the client sent it, so only what
+/// The claims of trusted proxies that are believed. A field that a proxy does not write itself passes through it as the client sent it, so only what
 /// all of them write belongs here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trust {
@@ -51,7 +51,7 @@ impl TrustedProxies {
     }
 }
 
-/// What trusted proxies say about the client.
+/// Claims of trusted proxies about the client.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Claim<'a> {
     /// The last address that is not a trusted proxy's.
@@ -252,7 +252,7 @@ mod tests {
             assert_eq!(believed(Trust { client: false, ..ALL }, &lines), (None, Some("https"), Some("a.example".into())));
         }
         let two = [("x-forwarded-for", "203.0.113.7, 10.1.1.1".as_bytes()), ("x-forwarded-proto", b"https, http")];
-        assert_eq!(believed(Trust { client: false, ..ALL }, &two).1, Some("http"), "nobody knows who wrote the first");
+        assert_eq!(believed(Trust { client: false, ..ALL }, &two).1, Some("http"), "the writer of the first is not known");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use http::HeaderName;
 
-/// What a field name claims.
+/// The claim of a field, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Claimed {
     /// The way of the request. This gateway writes these fields itself and drops all others.
@@ -52,7 +52,7 @@ const OTHERS: [&str; 19] = [
     "x-original-uri",
 ];
 
-/// What a field claims. CGI and its heirs (WSGI, Rack, PHP) take `-` and `_` in a name for the same, so both are; with `_` it is no proxy's.
+/// The claim of a field. CGI and its heirs (WSGI, Rack, PHP) take `-` and `_` in a name for the same, so both are; with `_` it is no proxy's.
 pub(super) fn of(name: &HeaderName) -> Option<Claimed> {
     let name = name.as_str();
     // Origins read `X-Forwarded-Port`, `-Prefix`, `-Server` and others too, and none of them is part of a key.

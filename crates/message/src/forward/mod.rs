@@ -1,4 +1,4 @@
-//! What a gateway does to messages on their way through (RFC 9110 §7.6, RFC 7239): which fields end here, and which are added.
+//! Forwarding of messages (RFC 9110 §7.6, RFC 7239): which fields end here, and which are added.
 //!
 //! ```text
 //! client's head --> to_upstream (claims: drop, introduce: add, via: append) --> origin

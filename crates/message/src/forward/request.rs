@@ -25,7 +25,7 @@ pub enum HostPolicy {
     Upstream,
 }
 
-/// What is done to requests for one upstream.
+/// Settings of the requests for one upstream.
 #[derive(Clone, Debug)]
 pub struct ForwardRules {
     /// Proxies in front of this one that are believed.

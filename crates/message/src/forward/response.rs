@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(lengths(200, &["5"]), ["5"]);
         assert_eq!(lengths(200, &["5", "5"]), ["5"]);
         assert_eq!(lengths(200, &["5 ,5", "5"]), ["5"]);
-        assert_eq!(lengths(304, &["5", "6"]), none, "without content nobody has compared them");
+        assert_eq!(lengths(304, &["5", "6"]), none, "without content they have not been compared");
         assert_eq!(lengths(204, &["0"]), none);
         assert_eq!(lengths(103, &["0"]), none);
         assert_eq!(lengths(304, &["5"]), ["5"]);

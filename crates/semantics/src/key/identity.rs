@@ -1,4 +1,4 @@
-//! Who asks, as part of the key: a hash, so that no secret stands in a key, a log or a dump.
+//! The client's identity as part of the key: a hash, so that no secret stands in a key, a log or a dump.
 
 use http::HeaderMap;
 use http::header::COOKIE;

@@ -1,4 +1,4 @@
-//! How a complete stored response answers a request: with its preconditions (RFC 9110 §13.2.2) and for ranges (RFC 9110 §14.2, §15.3.7, §15.5.17).
+//! Answers of a complete stored response to a request: with its preconditions (RFC 9110 §13.2.2) and for ranges (RFC 9110 §14.2, §15.3.7, §15.5.17).
 
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_RANGE};
 use http::{HeaderMap, HeaderValue, StatusCode};

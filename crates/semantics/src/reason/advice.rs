@@ -1,4 +1,4 @@
-//! What to do about a reason, for people who want another outcome.
+//! Advice for each reason, for people who want another outcome.
 
 use super::Reason;
 
@@ -26,7 +26,7 @@ impl Reason {
             Self::Partial | Self::Range => "Ask for the whole, or keep it whole: `max_object` of the route says up to which size.",
             Self::Stale => "A longer lifetime (`max-age` from the origin, or the route's `ttl`), or `stale_while_revalidate`.",
             Self::MustRevalidate => "Leave `must-revalidate` out at the origin where a stale answer would do.",
-            Self::Purged => "It was purged, or a write made it old; it is fetched anew.",
+            Self::Purged => "A purge or a write invalidated it; it is fetched again.",
             Self::HitForMiss => {
                 "What this URL answers cannot be shared: the first such answer's reason says why, and asking every time is right."
             }

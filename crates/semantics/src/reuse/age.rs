@@ -1,4 +1,4 @@
-//! How old a response is (RFC 9111 §4.2.3).
+//! The age of a response (RFC 9111 §4.2.3).
 
 use http::HeaderMap;
 use http::header::{AGE, DATE};

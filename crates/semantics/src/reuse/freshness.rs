@@ -1,4 +1,4 @@
-//! How long a response is fresh (RFC 9111 §4.2.1, §4.2.2), and how a route's settings and the origin's directives go together.
+//! The freshness lifetime of a response (RFC 9111 §4.2.1, §4.2.2), by the origin's directives and the route's settings.
 
 use http::header::{EXPIRES, LAST_MODIFIED};
 use http::{HeaderMap, StatusCode};

@@ -1,4 +1,4 @@
-//! How TLS handshakes ended.
+//! Outcomes of TLS handshakes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

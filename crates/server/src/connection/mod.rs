@@ -1,4 +1,4 @@
-//! What is known and kept about one client connection, whatever its protocol.
+//! The state of one client connection, whatever its protocol.
 
 pub(crate) mod activity;
 pub(crate) mod handler;

@@ -1,4 +1,4 @@
-//! How many connections are open, and what they hold.
+//! The number of open connections, and the bytes that they hold.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -93,7 +93,7 @@ impl Peer {
         self.0.slot.unsent()
     }
 
-    /// What the origin is told about the connection of a request received with this version.
+    /// The connection of a request received with this version, as the origin is told of it.
     pub fn client_connection(&self, version: Version) -> ClientConnection {
         ClientConnection { peer: self.0.info.remote.ip(), secure: self.0.info.secure, version }
     }
@@ -112,7 +112,7 @@ impl Peer {
         &self.0.activity
     }
 
-    /// What is wrong with the heads of this connection.
+    /// Faults in the heads of this connection.
     pub(crate) fn faults(&self) -> FramingFaults {
         FramingFaults {
             ambiguous: self.0.ambiguous.load(Ordering::Relaxed),

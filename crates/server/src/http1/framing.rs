@@ -18,7 +18,7 @@ const TRANSFER_ENCODING: &[u8] = b"transfer-encoding";
 /// Bytes of a line that are looked at: enough for either name, and for a length with some white space around it.
 const LINE_START: usize = 64;
 
-/// What has been seen on one connection so far.
+/// The framing of one connection, followed so far.
 #[derive(Debug, Default)]
 pub(crate) struct FramingWatch {
     state: State,
@@ -97,7 +97,7 @@ impl FramingWatch {
         matches!(self.state, State::Content(_) | State::Chunked(_))
     }
 
-    /// What is wrong with heads so far.
+    /// Faults in heads so far.
     pub(crate) fn faults(&self) -> FramingFaults {
         self.faults
     }

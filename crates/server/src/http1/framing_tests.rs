@@ -1,6 +1,6 @@
 use super::*;
 
-/// What was seen, and how many bytes were good; the same however the bytes are cut.
+/// The faults, and how many bytes were valid; the same wherever the bytes are cut.
 fn watched(text: &str) -> (FramingFaults, usize) {
     let all = |pieces: &mut dyn Iterator<Item = &[u8]>| {
         let (mut watch, mut good) = (FramingWatch::default(), 0);

@@ -14,7 +14,7 @@ const MAX_HEAD: usize = 8 * 1024;
 /// Bytes of room for each read, which is what an idle connection holds.
 const READ: usize = 2 * 1024;
 
-/// What the bytes read so far begin with.
+/// The kind of head that the bytes read so far begin with.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum HeadKind {
     /// Not a whole head yet.

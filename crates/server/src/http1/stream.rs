@@ -43,7 +43,7 @@ pub(crate) struct ClientStream<H: Handler> {
     framing: Option<FramingWatch>,
     /// Written past hyper.
     pub(crate) direct: DirectWriter<H::Body>,
-    /// What is written past hyper is a hit.
+    /// Whether a hit is being written past hyper.
     pub(crate) answering: bool,
     /// A refusal has been written in place of hyper's: whatever hyper still writes is dropped.
     refused: bool,

@@ -1,4 +1,4 @@
-//! How one listener serves, where it differs from the others.
+//! Settings of one listener, where it differs from the others.
 
 use std::sync::Arc;
 

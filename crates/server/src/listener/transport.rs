@@ -1,4 +1,4 @@
-//! What carries a connection's bytes, encrypted or not: the kinds of socket that the system has.
+//! Transports of a connection's bytes, encrypted or not: the kinds of socket that the system has.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

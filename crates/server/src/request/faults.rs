@@ -1,6 +1,6 @@
-//! What was wrong with the bytes of request heads, which no longer shows in a parsed request.
+//! Faults in the bytes of request heads that a parsed request no longer shows.
 
-/// What is wrong with the heads of one connection so far.
+/// Faults in the heads of one connection so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FramingFaults {
     /// A head had both `Content-Length` and `Transfer-Encoding`.

@@ -16,7 +16,7 @@ pub(crate) const HEAD_TOO_LARGE: Problem =
 const LOOP: Problem =
     Problem::new(StatusCode::LOOP_DETECTED, "proxy_loop_detected", "The request has come through here twice before.").closing();
 
-/// What becomes of a request.
+/// The verdict about a request.
 #[derive(Debug)]
 pub(crate) enum Verdict {
     /// It is handled.

@@ -9,7 +9,7 @@ use crate::connection::activity::Deadlines;
 use crate::connection::peer::Peer;
 use crate::http2::streams::Streams;
 
-/// What the server tells all its connections.
+/// The server's state, for all its connections.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ServerState {
     pub(crate) phase: Phase,
@@ -41,7 +41,7 @@ pub(crate) struct Driver<'a> {
     pub(crate) idle_ticks: u32,
 }
 
-/// What a tick means for a connection.
+/// The effect of a tick on a connection.
 enum TickAction {
     Continue,
     /// It has been idle for too long: it takes no more requests.

@@ -157,7 +157,7 @@ async fn an_http2_stream_whose_client_takes_nothing_is_reset_and_an_idle_one_is_
     assert_eq!(idle.frame().await.expect("a frame").expect("no error").into_data().expect("data"), "event");
 }
 
-/// Windows as large as the protocol has them, and a socket that nobody reads.
+/// Windows as large as the protocol has them, and a socket that is not read.
 #[tokio::test]
 async fn unsent_bytes_of_an_http2_connection_are_bounded_and_counted() {
     const STREAMS: usize = 8;

@@ -67,7 +67,7 @@ fn short() -> ServerOptions {
     ServerOptions { header_read_timeout: Duration::from_millis(50), idle_timeout: Duration::from_millis(50), ..ServerOptions::default() }
 }
 
-/// Bytes as they are sent by somebody else.
+/// Bytes that a test sends piece by piece.
 struct Relayed(mpsc::UnboundedReceiver<Bytes>);
 
 impl hyper::body::Body for Relayed {

@@ -1,4 +1,4 @@
-//! How connections end: with the server, or with a client that takes nothing.
+//! Ends of connections: with the server, or with a client that takes nothing.
 
 use super::*;
 

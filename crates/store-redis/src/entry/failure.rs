@@ -1,4 +1,4 @@
-//! How a fetch failed, as text that replicas read which have waited for it: `none WORD`, `STATUS RETRY-AFTER`, `refused ` or `own `.
+//! The failure of a fetch, as text for the replicas that waited for it: `none WORD`, `STATUS RETRY-AFTER`, `refused ` or `own `.
 
 use http::{HeaderValue, StatusCode};
 use larder_store::FetchFailure;

@@ -4,7 +4,7 @@
 //!    `watch` it; they also learn of a `failure`. A long body is read on in [`chunks`] while it is served; `slices`
 //!    reads the form of earlier versions.
 //! 2. A write waits in the [`Queue`] until a [`worker`] does it: `write` commits, freshens and removes, and gives back the lease.
-//! 3. `leftovers` ends the chunks of a body that was replaced; `sweep` drops all that a purge of everything made old.
+//! 3. `leftovers` ends the chunks of a body that was replaced; `sweep` drops all that a purge of everything invalidated.
 //!
 //! All of them are given [`Tier`]: the link, the log, the queue and the counters.
 

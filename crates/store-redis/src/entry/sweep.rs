@@ -1,4 +1,4 @@
-//! Drops entries from Redis that a purge of everything has made old.
+//! Drops entries from Redis that a purge of everything has invalidated.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -47,7 +47,7 @@ impl InvalidationLog for SweepingLog {
     }
 }
 
-/// Sweeps until no later entry of the log has made everything old meanwhile.
+/// Sweeps until no later entry of the log has invalidated everything meanwhile.
 async fn sweep_all(tier: Weak<Tier>) {
     while let Some(tier) = tier.upgrade() {
         let number = tier.sweep_to.load(Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Where the servers are, and how a connection to the right one is made.
+//! The servers, and connections to the right one of them.
 
 use std::fmt;
 use std::sync::Arc;

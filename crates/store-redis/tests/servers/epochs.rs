@@ -1,4 +1,4 @@
-//! What the log vouches for after a restart: responses that another tier has kept, on a disk.
+//! Responses that another tier kept over a restart, and that the log vouches for.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What lies in Redis is smaller, or sealed, and nobody who finds it can tell.
+//! Entries in Redis are smaller, or sealed, and the responses that are found are the same.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What no head leads to any more takes no room for long.
+//! Chunks without a head do not stay for long.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Who is counted where a purge asks which replicas have applied it.
+//! Replicas that are counted for the answer to a purge.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What these tests store, and shorthands for storing and finding it.
+//! Responses for these tests, and shorthands for storing and finding them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -154,6 +154,6 @@ fn a_position_read_back_after_it_was_applied_holds() {
     let applied = ledger.apply(&write, NOW);
     ledger.apply(&write, NOW);
     ledger.apply_logged(6, &write);
-    assert_eq!(ledger.read_back(applied, 6), applied, "who knows what was made old between the two");
+    assert_eq!(ledger.read_back(applied, 6), applied, "another invalidation may lie between the two");
     assert_eq!(check(&ledger, applied), Validity::Invalid);
 }

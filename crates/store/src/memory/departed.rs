@@ -1,4 +1,4 @@
-//! What became of keys that are not stored any more: why a look-up finds nothing is what operators ask first.
+//! Why keys are no longer stored: operators ask first why a look-up finds nothing.
 //!
 //! A sketch, so that it has a fixed size: each key has one cell, which it shares with others, and the last one to leave keeps it. A cell names
 //! its key by 30 bits, so one answer in a billion is about another key.

@@ -53,7 +53,7 @@ pub struct AppliedBy {
 }
 
 impl AppliedBy {
-    /// Whether no replica serves what the entry made old.
+    /// Whether no replica serves what the entry invalidated.
     pub fn is_everyone(self) -> bool {
         self.applied > 0 && self.applied >= self.replicas
     }

@@ -1,4 +1,4 @@
-//! What is counted for the tier in Redis.
+//! Counters of the tier in Redis.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

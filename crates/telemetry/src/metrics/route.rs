@@ -1,4 +1,4 @@
-//! What is counted for one route.
+//! Counters of one route.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

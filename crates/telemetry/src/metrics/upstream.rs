@@ -1,4 +1,4 @@
-//! What is counted for one upstream.
+//! Counters of one upstream.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What the origin does with one request, step by step.
+//! The origin's answer to one request, step by step.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! What a scenario expects of a message, and how it says that it got something else.
+//! Expectations of a message in a scenario, and their errors.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! What stands for something else in a scenario's text: `{now-60s}`, `{x*1000}`, `{origin}`, and escapes in body texts.
+//! Placeholders in a scenario's text: `{now-60s}`, `{x*1000}`, `{origin}`, and escapes in body texts.
 
 use std::time::{Duration, SystemTime};
 

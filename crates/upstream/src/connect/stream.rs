@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 
 use crate::observe::InFlight;
 
-/// What the one safe retry needs to know of a connection of hyper's.
+/// The marks of one of hyper's connections that the one safe retry needs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ConnectionMark(Arc<Marks>);
 

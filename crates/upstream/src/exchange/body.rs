@@ -23,7 +23,7 @@ pub struct UpstreamBody {
     _expectation: Option<Superseded>,
 }
 
-/// What an exchange holds until it ends.
+/// Permits and counters that an exchange holds until it ends.
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) _permit: Option<Permit>,

@@ -1,4 +1,4 @@
-//! How long an exchange may take to its response's head.
+//! The time limit of an exchange up to its response's head.
 
 use std::pin::Pin;
 use std::time::Duration;

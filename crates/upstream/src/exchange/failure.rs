@@ -1,4 +1,4 @@
-//! What went wrong in an exchange, from the errors of the libraries below it.
+//! Failures of an exchange, classified from the errors of the libraries below it.
 
 use http_body_util::LengthLimitError;
 use larder_tower::BoxError;

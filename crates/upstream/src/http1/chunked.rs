@@ -11,7 +11,7 @@ use super::fields::{MAX_FIELDS, Shape};
 /// The most bytes of chunk extensions in one body, and of a trailer section (what hyper takes).
 const MAX_BYTES: usize = 16 * 1024;
 
-/// What ends a body after the last byte of its last chunk, where there are no trailers.
+/// The end of a body behind the last byte of its last chunk, without trailers.
 const PLAIN_END: &[u8] = b"\r\n0\r\n\r\n";
 
 /// A chunked body as far as it has been read.
@@ -36,7 +36,7 @@ enum State {
     End,
 }
 
-/// What the input holds next.
+/// The next piece of the input.
 #[derive(Debug)]
 pub(super) enum Next {
     Data(Bytes),
@@ -163,7 +163,7 @@ mod tests {
     /// Its data, its trailers, and what is left behind it.
     type Decoded = (Vec<u8>, Option<HeaderMap>, Vec<u8>);
 
-    /// What a body comes to that arrives in these pieces; `None`: it has not ended.
+    /// The body that arrives in these pieces; `None`: it has not ended.
     fn decoded(pieces: &[&[u8]]) -> Result<Option<Decoded>, Malformed> {
         let (mut chunks, mut input, mut data, mut trailers) = (Chunks::default(), BytesMut::new(), Vec::new(), None);
         for piece in pieces {

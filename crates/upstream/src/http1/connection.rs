@@ -45,7 +45,7 @@ enum Stream {
 /// The task that sends the rest of a request's content while its response is read, and brings back its end of the connection.
 pub(super) type Sending = JoinHandle<Result<WriteHalf<Box<UpstreamStream>>, SendError>>;
 
-/// What the origin has sent in answer to one request.
+/// The bytes that the origin has sent in answer to one request.
 #[derive(Default)]
 struct Received {
     anything: bool,

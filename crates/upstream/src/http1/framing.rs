@@ -1,4 +1,4 @@
-//! Where a response's body ends (RFC 9112 §6.3).
+//! The end of a response's body (RFC 9112 §6.3).
 
 use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
 
@@ -15,7 +15,7 @@ pub(super) enum Framing {
     UntilClose,
 }
 
-/// What a head says about its body and its connection, gathered while its fields are read.
+/// A head's fields about its body and its connection, gathered while they are read.
 #[derive(Debug, Default)]
 pub(super) struct Framed {
     length: Option<Result<u64, Malformed>>,

@@ -20,7 +20,7 @@ pub struct ReadResponse {
     pub version: Version,
     /// Of the final response.
     pub fields: HeaderMap,
-    /// What has arrived of it, decoded.
+    /// The bytes of it that have arrived, decoded.
     pub body: Vec<u8>,
     /// Fields behind the last chunk.
     pub trailers: HeaderMap,
@@ -56,7 +56,7 @@ pub fn read_response(pieces: &[&[u8]], method: &Method) -> Option<ReadResponse> 
     })
 }
 
-/// What has been read so far.
+/// A response, read so far.
 #[derive(Default)]
 struct Reader {
     shape: Shape,

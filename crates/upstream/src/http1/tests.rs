@@ -10,7 +10,7 @@ use crate::tests::origin::{Connection, OK, get, options, origin, send, service};
 use crate::tests::until;
 use crate::{UpstreamError, UpstreamService};
 
-/// What one exchange comes to: status and fields as text, then the body, or why there is none.
+/// The outcome of one exchange: status and fields as text, then the body, or why there is none.
 async fn exchanged(service: &UpstreamService, method: Method) -> Result<(String, Bytes), UpstreamError> {
     let mut request = get("/");
     *request.method_mut() = method;

@@ -1,4 +1,4 @@
-//! What an upstream is spared: more exchanges than it may have, and exchanges while it fails.
+//! Protection of an upstream: from too many exchanges, and from exchanges while it fails.
 
 pub(crate) mod concurrency;
 mod failure_log;

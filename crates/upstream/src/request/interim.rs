@@ -1,4 +1,4 @@
-//! Where the interim responses (1xx, RFC 9110 §15.2) of an origin go.
+//! The way of an origin's interim responses (1xx, RFC 9110 §15.2).
 
 use http::{HeaderMap, StatusCode};
 

@@ -28,21 +28,21 @@ pub enum TagPart {
     Response(String),
 }
 
-/// What a template's places may be taken from.
+/// The sources that a template's placeholders may name.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Placeholders<'a> {
-    /// What the names stand in, in a sentence.
+    /// The text that has the names, as part of a sentence.
     pub(crate) of: &'static str,
-    /// What `{NAME}` may name.
+    /// The names that `{NAME}` may have.
     pub(crate) names: &'a [String],
-    /// What may stand before a dot.
+    /// The words that may stand before a dot.
     pub(crate) sources: &'static [&'static str],
 }
 
 impl Placeholders<'_> {
     /// The sources of a route's tags: the request that is answered, and its answer.
     pub(crate) const ROUTE: &'static [&'static str] = &["query", "header", "response"];
-    /// The sources of what a write makes old.
+    /// The sources of the targets of a write.
     pub(crate) const WRITE: &'static [&'static str] = &["query", "header", "request", "response"];
 }
 
@@ -84,7 +84,7 @@ impl TagTemplate {
 pub(crate) enum Piece<'t> {
     /// With single braces where the text has doubled ones.
     Literal(String),
-    /// What stands in braces.
+    /// The text in braces.
     Placeholder(&'t str),
 }
 
