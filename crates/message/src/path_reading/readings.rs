@@ -1,10 +1,9 @@
-//! Readings of paths, by this gateway and by origins.
-//!
-//! A path goes up byte for byte, and origins do not agree on what its bytes mean: some decode `%2f` before they part segments, some resolve
-//! `..`, some take `//` for `/` or `\` for `/`. Whatever has more than one reading is odd: nothing of it is kept, and what protects by path
-//! looks at all readings.
+//! The paths that routes and origins may read.
 
 use std::borrow::Cow;
+
+use super::escapes::{decoded, has_odd_octets};
+use super::segments::{has_odd_segments, lenient, without_odd_segments};
 
 /// The path as routes see it: unreserved characters as themselves (RFC 3986 §6.2.2.2), without dot segments (§6.2.2.3) and without empty ones.
 /// "URIs that differ in the replacement of an unreserved character with its corresponding percent-encoded US-ASCII octet are equivalent".
@@ -70,112 +69,6 @@ fn is_plain(path: &str) -> bool {
         .zip(behind)
         .fold(false, |odd, (&one, &next)| odd | ((one == b'/') & ((next == b'/') | (next == b'.'))) | (next == b'%') | (next == b'\\'));
     !pairs && !matches!(bytes.first(), Some(b'%' | b'\\' | b'.'))
-}
-
-/// The path with its unreserved characters as themselves.
-pub fn decoded(path: &str) -> Cow<'_, str> {
-    replaced(path, |escape| {
-        let octet = octet(escape)?;
-        (octet.is_ascii_alphanumeric() || b"-._~".contains(&octet)).then_some((char::from(octet), 2))
-    })
-}
-
-/// The path with every separator as `/` and no parameters behind dots: `..%2f`, `..\`, `%252f`, and `..;x/` (as servlet containers have it).
-fn lenient(decoded: &str) -> Cow<'_, str> {
-    // Escapes may be decoded twice, or more often.
-    let separator = |escape: &str| {
-        let inner = escape.trim_start_matches("25");
-        let character = match octet(inner)? {
-            b'/' | b'\\' => '/',
-            b'.' => '.',
-            _ => return None,
-        };
-        Some((character, escape.len() - inner.len() + 2))
-    };
-    let mut text = replaced(decoded, separator);
-    if text.contains('\\') {
-        text = Cow::Owned(text.replace('\\', "/"));
-    }
-    if text.split('/').any(|segment| bare_dots(segment).is_some()) {
-        text = Cow::Owned(text.split('/').map(|segment| bare_dots(segment).unwrap_or(segment)).collect::<Vec<_>>().join("/"));
-    }
-    text
-}
-
-/// The dots of a dot segment that has parameters.
-fn bare_dots(segment: &str) -> Option<&str> {
-    let dots = &segment[..segment.len() - segment.trim_start_matches('.').len()];
-    let rest = &segment[dots.len()..];
-    let has_parameters = rest.starts_with(';') || rest.get(..3).is_some_and(|escape| escape.eq_ignore_ascii_case("%3b"));
-    (matches!(dots, "." | "..") && has_parameters).then_some(dots)
-}
-
-fn has_odd_segments(path: &str) -> bool {
-    let rest = path.strip_prefix('/').unwrap_or(path);
-    let mut segments = rest.split('/').peekable();
-    while let Some(segment) = segments.next() {
-        // The path may end in a slash.
-        if matches!(segment, "." | "..") || (segment.is_empty() && segments.peek().is_some()) {
-            return true;
-        }
-    }
-    false
-}
-
-/// Control characters, which cut a path short for some; UTF-8 that is longer than it has to be, which is `/` or `.` to others; and escapes of
-/// IIS' own.
-fn has_odd_octets(path: &str) -> bool {
-    path.match_indices('%').any(|(at, _)| {
-        let escape = &path[at + 1..];
-        escape.starts_with(['u', 'U']) || octet(escape).is_some_and(|octet| octet < 0x20 || matches!(octet, 0x7f | 0xc0 | 0xc1))
-    })
-}
-
-/// RFC 3986 §5.2.4, with empty segments left out.
-fn without_odd_segments(path: &str) -> String {
-    let mut kept: Vec<&str> = Vec::new();
-    let mut is_folder = true;
-    for segment in path.split('/') {
-        is_folder = matches!(segment, "" | "." | "..");
-        match segment {
-            "" | "." => {}
-            ".." => _ = kept.pop(),
-            segment => kept.push(segment),
-        }
-    }
-    let mut normal = String::with_capacity(path.len());
-    for segment in &kept {
-        normal.push('/');
-        normal.push_str(segment);
-    }
-    if is_folder || kept.is_empty() {
-        normal.push('/');
-    }
-    normal
-}
-
-/// The text with those escapes replaced for which there is a character. It is given what stands behind a `%`, and tells how much of that it
-/// stands for.
-fn replaced<'t>(text: &'t str, character: impl Fn(&str) -> Option<(char, usize)>) -> Cow<'t, str> {
-    let mut made = String::new();
-    let mut rest = text;
-    while let Some((at, (octet, length))) = rest.match_indices('%').find_map(|(at, _)| Some((at, character(&rest[at + 1..])?))) {
-        made.push_str(&rest[..at]);
-        made.push(octet);
-        rest = &rest[at + 1 + length..];
-    }
-    if made.is_empty() && rest.len() == text.len() {
-        return Cow::Borrowed(text);
-    }
-    made.push_str(rest);
-    Cow::Owned(made)
-}
-
-/// The octet that the first two characters stand for.
-fn octet(escape: &str) -> Option<u8> {
-    let digits = escape.get(..2)?;
-    let hexadecimal = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    hexadecimal.then(|| u8::from_str_radix(digits, 16).ok()).flatten()
 }
 
 #[cfg(test)]
@@ -248,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_with_several_is() {
+    fn a_path_with_several_readings_is_odd() {
         for path in [
             "//a",
             "/a//b",
