@@ -16,6 +16,7 @@ const MAX_LOOK_PAUSE: Duration = Duration::from_millis(50);
 
 /// The result of an invalidation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Invalidated {
     /// Where it stands in this process's sequence.
     pub position: Position,

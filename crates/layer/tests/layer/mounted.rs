@@ -7,7 +7,7 @@ use std::io;
 use common::{Origin, header, request, response};
 use http::StatusCode;
 use http_body_util::BodyExt;
-use larder_tower::{CacheResult, FetchError, FetchErrorKind, Outcome, Reason};
+use larder_tower::{CacheResult, FetchError, FetchErrorKind, HeaderTags, Invalidation, Outcome, Reason};
 use tower_service::Service;
 
 #[tokio::test]
@@ -154,4 +154,41 @@ async fn rfc9110_7_8_each_upgrade_is_a_connection_of_its_own() {
     assert!(origin.fields(0).contains_key("upgrade"));
     let Ok(page) = cache.call(request("GET", "/a", &[])).await;
     assert_eq!(header(&page, "x-cache"), "MISS");
+}
+
+/// A service before an origin that names a tag, with what it answers now to a GET of one issue.
+async fn after(invalidation: Option<Invalidation>) -> (String, bool) {
+    let origin = Origin::new(|_| response(200, "x").header("cache-control", "max-age=60").header("surrogate-key", "issue:7 project:1"));
+    let (mut cache, _) = common::with_rules(origin, common::builder().tags(HeaderTags::surrogate_key()).build());
+    let ask = || request("GET", "/issues/7?a=1&b=2", &[]);
+    let Ok(first) = cache.call(ask()).await;
+    assert!(!first.headers().contains_key("surrogate-key"), "clients do not see tags");
+    first.into_body().collect().await.expect("complete");
+    if let Some(invalidation) = invalidation {
+        cache.cache().invalidate(&invalidation).await;
+    }
+    let Ok(second) = cache.call(ask()).await;
+    (header(&second, "x-cache"), second.extensions().get::<Outcome>().is_some_and(|outcome| outcome.stale))
+}
+
+#[tokio::test]
+async fn a_service_purges_from_code_by_any_name_of_a_response() {
+    let headers = request("GET", "/", &[]).headers().clone();
+    let url = common::rules().url(&http::Uri::from_static("/issues/7?b=2&a=1"), &headers);
+    for (invalidation, expected) in [
+        (Invalidation::path("/issues/7"), "MISS"),
+        (Invalidation::prefix("/issues"), "MISS"),
+        (Invalidation::pattern("*/issues/*"), "MISS"),
+        (Invalidation::tag("issue:7"), "MISS"),
+        (Invalidation::tag("project:*"), "MISS"),
+        (url.clone().into(), "MISS"),
+        (Invalidation::everything(), "MISS"),
+        (Invalidation::path("/other").and(url), "MISS"),
+        (Invalidation::path("/other"), "HIT"),
+        (Invalidation::tag("issue:8"), "HIT"),
+    ] {
+        assert_eq!(after(Some(invalidation.clone())).await, (expected.to_owned(), false), "{invalidation:?}");
+    }
+    assert_eq!(after(Some(Invalidation::tag("issue:7").into_soft())).await, ("HIT".to_owned(), true));
+    assert_eq!(after(None).await, ("HIT".to_owned(), false));
 }
