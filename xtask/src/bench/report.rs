@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(
             report.to_string(),
             "- CPU: test\n- not installed, so not measured: varnish\n\n### Hot hit, 1 KiB\n\n\
-             | server | CPU µs a request (median, min to max) | of bare hyper | requests/s (median) |\n|---|---:|---:|---:|\n\
+             | server | CPU µs a request (median, least to most) | of bare hyper | requests/s (median) |\n|---|---:|---:|---:|\n\
              | bare-hyper | 20.00 (10.00 to 30.00) | 1.00 | 90000 |\n| larder | 11.00 (10.00 to 12.00) | 0.55 | 80000 |\n"
         );
     }
