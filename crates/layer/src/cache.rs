@@ -57,8 +57,8 @@ pub struct Cache {
     cascade: RwLock<Option<Arc<dyn Cascade>>>,
 }
 
-/// Bits of a fetch's number below its milliseconds. They are drawn by lot, so that two replicas do not give out the same number.
-const FETCH_LOT_BITS: u32 = 20;
+/// Bits of a fetch's number below its milliseconds. They are random, so that two replicas do not give out the same number.
+const FETCH_RANDOM_BITS: u32 = 20;
 
 /// Counted where it happens; read by [`Cache::stats`].
 #[derive(Debug, Default)]
@@ -190,15 +190,15 @@ impl Cache {
 
     /// Room for one more background refresh, if there is any.
     pub(crate) fn refresh_slot(self: &Arc<Self>) -> Option<Counted> {
-        let turn = Counted::new(self, |counters| &counters.refreshing);
-        (self.counters.refreshing.load(Ordering::Relaxed) <= self.max_refreshes.load(Ordering::Relaxed)).then_some(turn)
+        let slot = Counted::new(self, |counters| &counters.refreshing);
+        (self.counters.refreshing.load(Ordering::Relaxed) <= self.max_refreshes.load(Ordering::Relaxed)).then_some(slot)
     }
 
     /// The number of a fetch that begins now: later than any given out or seen before, and, as far as the replicas' clocks agree, later
     /// than those of fetches that other replicas began before.
     pub(crate) fn next_fetch(&self) -> u64 {
-        let lot = self.seed.hash_one(self.fetches.load(Ordering::Relaxed)) & ((1 << FETCH_LOT_BITS) - 1);
-        let now = (self.clock.now().as_millis() << FETCH_LOT_BITS) | lot;
+        let random = self.seed.hash_one(self.fetches.load(Ordering::Relaxed)) & ((1 << FETCH_RANDOM_BITS) - 1);
+        let now = (self.clock.now().as_millis() << FETCH_RANDOM_BITS) | random;
         let next = |last: u64| now.max(last.saturating_add(1));
         let last = self.fetches.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
         last.map_or(now, next)
