@@ -198,6 +198,10 @@ impl RemoteStore for RedisStore {
         length <= self.0.link.options().max_object
     }
 
+    fn silenced(&self, token: u64) -> StoreFuture<'_, ()> {
+        Box::pin(self.0.watched.silenced(token))
+    }
+
     fn shares_failures_after(&self) -> Duration {
         self.0.link.options().timeout
     }

@@ -84,7 +84,11 @@ impl Looking<'_> {
             return false;
         }
         let next = now + waiting.pause;
-        tokio::time::sleep_until(until.map_or(next, |until| until.min(next))).await;
+        let pause = tokio::time::sleep_until(until.map_or(next, |until| until.min(next)));
+        tokio::select! {
+            () = pause => {}
+            () = self.cache.tiers[tier].store.silenced(token) => {}
+        }
         waiting.pause = (waiting.pause * 2).min(MAX_LOOK_PAUSE);
         true
     }

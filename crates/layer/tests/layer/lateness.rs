@@ -55,7 +55,7 @@ enum State {
 
 impl Shared {
     fn is_silent(&self, replica: usize) -> bool {
-        self.silent.lock().unwrap()[replica].is_some_and(|since| now() >= since + TIMEOUT / 2)
+        self.silent.lock().unwrap()[replica].is_some_and(|since| now() >= since + TIMEOUT * 3 / 4)
     }
 
     fn is_dead(&self, replica: usize) -> bool {
@@ -149,6 +149,19 @@ impl RemoteStore for Seat {
     }
 
     fn remove(&self, _: &StoredResponse) {}
+
+    fn silenced(&self, token: u64) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let is_held_by = |state: &State| match state {
+                State::Held { token: held, replica, .. } if *held == token => Some(*replica),
+                _ => None,
+            };
+            let holder = || self.shared.leases.lock().unwrap().values().find_map(is_held_by);
+            while !holder().is_some_and(|replica| self.shared.is_silent(replica)) {
+                tokio::time::sleep(TRIP).await;
+            }
+        })
+    }
 
     fn shares_failures_after(&self) -> Duration {
         TIMEOUT

@@ -8,7 +8,7 @@ use super::tier::Tier;
 use crate::link::{Lane, Operation};
 use crate::value::{alive, millis};
 
-/// Heartbeats within the time that an operation may take. [`super::watch`] takes a replica to be silent after half of them.
+/// Heartbeats within the time that an operation may take. [`super::watch`] takes a replica to be silent that has left out six of them.
 const HEARTBEATS: u32 = 8;
 
 /// The shortest time between two of them: a `timeout` below 40 ms does not make others notice a death sooner.

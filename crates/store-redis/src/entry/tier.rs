@@ -35,7 +35,7 @@ pub(crate) struct Tier {
 impl Tier {
     pub(crate) fn new(link: Arc<Link>, queue: Queue, log: Arc<Log>) -> Self {
         let (counters, chunk_permits, seed) = (Counters::default(), Semaphore::new(MAX_CONCURRENT_CHUNKS), RandomState::new());
-        let (heartbeat, watched) = (Heartbeat::new(seed.hash_one("replica")), Watched::default());
+        let (heartbeat, watched) = (Heartbeat::new(seed.hash_one("replica")), Watched::new(link.options().timeout));
         let (tokens, sweep_to) = (AtomicU64::new(0), AtomicU64::new(0));
         Self { link, queue, log, counters, heartbeat, watched, chunk_permits, tokens, sweep_to, seed }
     }

@@ -1,27 +1,35 @@
 //! The look at other replicas' heartbeats, while a request here waits for their fetches.
 //!
-//! A holder is silent once its number has stood still for some looks in a row, each of which Redis has answered: a Redis or a replica that
-//! stood still itself makes nobody silent. The looks of one lease count from when a request here saw it first, so the holder's first heartbeat
-//! need not be there before.
+//! A holder is silent once its number has stood still for three quarters of the time that an operation may take, and for some looks in a row,
+//! each of which Redis has answered: a Redis or a replica that stood still itself makes no other silent. The looks of one lease count from when
+//! a request here saw it first, so the holder's first heartbeat need not be there before.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
 
 use super::heartbeat::interval;
 use super::tier::Tier;
 use crate::link::{Lane, Operation};
 use crate::value::alive;
 
-/// A holder is silent after so many looks without a new number: within half of the time that an operation may take.
+/// Least number of looks without a new number after which a holder is silent.
 const LOOKS: u32 = 3;
 
 /// A lease that nobody here has asked about for so long is not looked at any more.
 const FORGOTTEN: Duration = Duration::from_secs(1);
 
 /// Leases of other replicas that are watched.
-#[derive(Debug, Default)]
-pub(crate) struct Watched(Mutex<State>);
+#[derive(Debug)]
+pub(crate) struct Watched {
+    state: Mutex<State>,
+    /// For how long a number stands still before its replica is silent.
+    patience: Duration,
+    /// Notified when a replica has become silent.
+    silenced: Notify,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -34,19 +42,25 @@ struct State {
 struct Sight {
     replica: u64,
     asked: Instant,
-    /// The number that was read last; `None` before the first look, and a replica without one has none.
-    number: Option<Option<u64>>,
+    /// The number that was read last, and when it was read first; `None` before the first look, and a replica without one has none.
+    number: Option<(Option<u64>, Instant)>,
     unchanged: u32,
+    is_silent: bool,
 }
 
 impl Sight {
-    fn see(&mut self, number: Option<u64>) {
-        let is_unchanged = self.number.replace(number) == Some(number);
-        self.unchanged = if is_unchanged { self.unchanged + 1 } else { 0 };
+    fn new(replica: u64, asked: Instant) -> Self {
+        Self { replica, asked, number: None, unchanged: 0, is_silent: false }
     }
 
-    fn is_silent(&self) -> bool {
-        self.unchanged >= LOOKS
+    fn see(&mut self, number: Option<u64>, now: Instant, patience: Duration) {
+        match self.number {
+            Some((known, since)) if known == number => {
+                self.unchanged += 1;
+                self.is_silent = self.unchanged >= LOOKS && now.saturating_duration_since(since) >= patience;
+            }
+            _ => (self.number, self.unchanged, self.is_silent) = (Some((number, now)), 0, false),
+        }
     }
 }
 
@@ -57,14 +71,31 @@ pub(super) fn is_silent(tier: &Arc<Tier>, token: u64, replica: u64) -> bool {
     if !std::mem::replace(&mut state.looks, true) {
         tokio::spawn(look(Arc::downgrade(tier)));
     }
-    let sight = state.leases.entry(token).or_insert(Sight { replica, asked, number: None, unchanged: 0 });
+    let sight = state.leases.entry(token).or_insert_with(|| Sight::new(replica, asked));
     sight.asked = asked;
-    sight.is_silent()
+    sight.is_silent
 }
 
 impl Watched {
+    /// Where an operation may take this long.
+    pub(crate) fn new(timeout: Duration) -> Self {
+        Self { state: Mutex::default(), patience: timeout * 3 / 4, silenced: Notify::new() }
+    }
+
+    /// Ready when the holder of this lease, which has been asked about, is silent.
+    pub(crate) async fn silenced(&self, token: u64) {
+        loop {
+            // Made before the look, so that no notice in between is missed.
+            let silenced = self.silenced.notified();
+            if self.lock().leases.get(&token).is_some_and(|sight| sight.is_silent) {
+                return;
+            }
+            silenced.await;
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The replicas to look at; none: nobody asks any more, and looking ends.
@@ -78,11 +109,15 @@ impl Watched {
         replicas
     }
 
-    fn saw(&self, replicas: &[u64], numbers: &[Option<u64>]) {
+    fn saw(&self, replicas: &[u64], numbers: &[Option<u64>], now: Instant) {
         let numbers: HashMap<u64, Option<u64>> = replicas.iter().copied().zip(numbers.iter().copied()).collect();
+        let mut state = self.lock();
         // A lease that came while Redis was asked may be of a replica that it was not asked about.
-        for sight in self.lock().leases.values_mut() {
-            numbers.get(&sight.replica).into_iter().for_each(|number| sight.see(*number));
+        for sight in state.leases.values_mut() {
+            numbers.get(&sight.replica).into_iter().for_each(|number| sight.see(*number, now, self.patience));
+        }
+        if state.leases.values().any(|sight| sight.is_silent) {
+            self.silenced.notify_waiters();
         }
     }
 }
@@ -103,7 +138,7 @@ async fn look(tier: Weak<Tier>) {
         let work = |mut connection| async move { get.query_async::<Vec<Option<u64>>>(&mut connection).await };
         // A look that fails says nothing of any replica.
         if let Ok(numbers) = tier.link.run(Operation::Renew, Lane::Small, work).await {
-            tier.watched.saw(&replicas, &numbers);
+            tier.watched.saw(&replicas, &numbers, (tier.link.clocks().monotonic)());
         }
     }
 }
@@ -112,56 +147,87 @@ async fn look(tier: Weak<Tier>) {
 mod tests {
     use super::*;
 
+    const TIMEOUT: Duration = Duration::from_millis(800);
+
     #[expect(clippy::disallowed_methods, reason = "any instant will do")]
     fn now() -> Instant {
         Instant::now()
     }
 
-    fn watching(leases: &[(u64, u64)]) -> Watched {
-        let watched = Watched::default();
-        for (token, replica) in leases {
-            let sight = Sight { replica: *replica, asked: now(), number: None, unchanged: 0 };
-            watched.lock().leases.insert(*token, sight);
-        }
+    fn watching(leases: &[(u64, u64)], now: Instant) -> Watched {
+        let watched = Watched::new(TIMEOUT);
+        leases.iter().for_each(|(token, replica)| _ = watched.lock().leases.insert(*token, Sight::new(*replica, now)));
         watched
     }
 
     fn silent(watched: &Watched) -> Vec<u64> {
         let state = watched.lock();
-        let mut silent: Vec<u64> = state.leases.iter().filter(|(_, sight)| sight.is_silent()).map(|(token, _)| *token).collect();
+        let mut silent: Vec<u64> = state.leases.iter().filter(|(_, sight)| sight.is_silent).map(|(token, _)| *token).collect();
         silent.sort_unstable();
         silent
     }
 
     #[test]
     fn a_replica_whose_number_stands_still_is_silent_and_one_that_counts_on_is_not() {
-        let watched = watching(&[(1, 7), (2, 8), (3, 9)]);
-        assert_eq!(watched.replicas(now()), [7, 8, 9]);
-        for look in 0..=u64::from(LOOKS) {
+        let start = now();
+        let watched = watching(&[(1, 7), (2, 8), (3, 9)], start);
+        assert_eq!(watched.replicas(start), [7, 8, 9]);
+        for look in 0..=6 {
             assert_eq!(silent(&watched), [0; 0], "look {look}");
             // One has never counted, one has stopped, and one goes on with every other look.
-            watched.saw(&[7, 8, 9], &[None, Some(5), Some(look / 2)]);
+            watched.saw(&[7, 8, 9], &[None, Some(5), Some(u64::from(look / 2))], start + look * interval(TIMEOUT));
         }
         assert_eq!(silent(&watched), [1, 2]);
-        watched.saw(&[7, 8, 9], &[Some(1), Some(6), Some(9)]);
+        watched.saw(&[7, 8, 9], &[Some(1), Some(6), Some(9)], start + TIMEOUT);
         assert_eq!(silent(&watched), [0; 0], "it was slow, and lives");
     }
 
     #[test]
-    fn a_new_lease_of_a_replica_that_had_nothing_to_say_is_not_silent() {
-        let watched = watching(&[(1, 7)]);
-        (0..9).for_each(|_| watched.saw(&[7], &[Some(5)]));
-        let sight = Sight { replica: 7, asked: now(), number: None, unchanged: 0 };
-        watched.lock().leases.insert(2, sight);
-        watched.saw(&[7], &[Some(5)]);
+    fn a_look_that_comes_late_makes_no_replica_silent() {
+        let start = now();
+        let watched = watching(&[(1, 7)], start);
+        for look in 0..LOOKS {
+            watched.saw(&[7], &[Some(5)], start + look * 10 * TIMEOUT);
+            assert_eq!(silent(&watched), [0; 0], "look {look}");
+        }
+        watched.saw(&[7], &[Some(5)], start + LOOKS * 10 * TIMEOUT);
         assert_eq!(silent(&watched), [1]);
     }
 
     #[test]
-    fn a_watch_without_questions_is_forgotten() {
-        let watched = watching(&[(1, 7)]);
-        assert_eq!(watched.replicas(now()), [7]);
-        assert!(watched.replicas(now() + 2 * FORGOTTEN).is_empty());
+    fn a_new_lease_of_a_replica_that_had_nothing_to_say_is_not_silent() {
+        let start = now();
+        let watched = watching(&[(1, 7)], start);
+        (0..9).for_each(|look| watched.saw(&[7], &[Some(5)], start + look * interval(TIMEOUT)));
+        watched.lock().leases.insert(2, Sight::new(7, start));
+        watched.saw(&[7], &[Some(5)], start + 9 * interval(TIMEOUT));
+        assert_eq!(silent(&watched), [1]);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_waits_learns_at_once_of_a_silence() {
+        let start = now();
+        let watched = watching(&[(1, 7), (2, 8)], start);
+        let looks = async {
+            for look in 0..=6u32 {
+                tokio::task::yield_now().await;
+                watched.saw(&[7, 8], &[Some(5), Some(u64::from(look))], start + look * interval(TIMEOUT));
+            }
+        };
+        tokio::join!(watched.silenced(1), looks);
+        tokio::select! {
+            biased;
+            () = watched.silenced(2) => panic!("it counts on"),
+            () = watched.silenced(1) => {}
+        }
+    }
+
+    #[test]
+    fn a_lease_that_is_not_asked_about_is_forgotten() {
+        let start = now();
+        let watched = watching(&[(1, 7)], start);
+        assert_eq!(watched.replicas(start), [7]);
+        assert!(watched.replicas(start + 2 * FORGOTTEN).is_empty());
         assert!(!watched.lock().looks);
     }
 }

@@ -135,6 +135,12 @@ pub trait RemoteStore: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Ready when the holder of another replica's lease, which [`Self::load`] has returned, becomes silent.
+    fn silenced(&self, token: u64) -> StoreFuture<'_, ()> {
+        let _ = token;
+        Box::pin(std::future::pending())
+    }
+
     /// Requests that have waited for another replica's fetch for longer share its failure; the others ask the origin themselves. About as long
     /// as an operation may take.
     fn shares_failures_after(&self) -> Duration {
