@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use larder_semantics::Timestamp;
 
-use super::slot::{KeyHash, Slot};
+use super::key_hash::KeyHash;
+use super::slot::Slot;
 
 /// Cells; 64 KiB of them.
 const CELLS: usize = 1 << 14;

@@ -9,7 +9,8 @@ use larder_semantics::{StoredHead, Timestamp};
 
 use super::MemoryStore;
 use super::departed::Departure;
-use super::slot::{KeyHash, Slot, SlotKey};
+use super::key_hash::{KeyHash, SlotKey};
+use super::slot::Slot;
 use super::vary_index::VaryIndex;
 use crate::entry::StoredPart;
 use crate::entry::{StoredResponse, Variant};

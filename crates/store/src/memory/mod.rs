@@ -5,6 +5,7 @@
 
 mod departed;
 mod figures;
+mod key_hash;
 mod lookup;
 mod parts;
 mod slot;
@@ -24,9 +25,10 @@ use crate::ledger::Ledger;
 pub use departed::Departure;
 use figures::EvictionCells;
 pub use figures::{Evictions, MemoryStats};
+use key_hash::KeyHasher;
+pub use key_hash::{KeyHash, SlotKey};
 pub use lookup::Lookup;
-use slot::KeyHasher;
-pub use slot::{HitForMiss, KeyHash, Slot, SlotKey};
+pub use slot::{HitForMiss, Slot};
 pub use table::PassThroughHasher;
 use table::{Table, table};
 pub use vary_index::{MAX_VARIANTS, VaryIndex};

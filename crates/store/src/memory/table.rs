@@ -8,7 +8,8 @@ use quick_cache::sync::Cache;
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 
 use super::figures::EvictionCells;
-use super::slot::{KeyHash, Slot};
+use super::key_hash::KeyHash;
+use super::slot::Slot;
 
 /// Bytes that the map keeps per entry besides what the slot points at, in bytes, measured over 100 000 entries: the slot, its links, its cell
 /// in the table, and what a table that doubles leaves free.

@@ -2,7 +2,7 @@
 
 use larder_semantics::{PrimaryKey, VarySpec};
 
-use super::slot::KeyHash;
+use super::key_hash::KeyHash;
 use crate::entry::MAX_USES;
 
 /// Variants kept per resource; beyond, the least used go. Variant explosion is the field's standing complaint.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::store::{RemoteError, StoreFuture};
+use super::operation::{RemoteError, StoreFuture};
 use crate::codec::ResponseRecord;
 use crate::entry::StoredResponse;
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::store::StoreFuture;
+use super::operation::StoreFuture;
 use crate::ledger::Invalidation;
 
 /// The log of invalidations that replicas share. Entries of other replicas arrive in this process's [`Ledger`](crate::Ledger) by themselves.

@@ -5,9 +5,11 @@
 mod arriving;
 mod lease;
 mod log;
+mod operation;
 mod store;
 
 pub use arriving::{Arriving, Chunks};
 pub use lease::{FetchFailure, HeldLease, Lease, LeaseEnd, LeaseHolder, LeaseTerms};
 pub use log::{AppliedBy, InvalidationLog, Published};
-pub use store::{LoadRequest, Loaded, RemoteError, RemoteStore, StoreFuture, Write};
+pub use operation::{RemoteError, StoreFuture};
+pub use store::{LoadRequest, Loaded, RemoteStore, Write};
