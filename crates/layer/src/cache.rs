@@ -128,7 +128,7 @@ impl Cache {
         }
     }
 
-    /// Figures for metrics.
+    /// Figures for metrics. Hits and misses are not among them: the [`Outcome`](crate::Outcome) of each request tells them, with the reason.
     pub fn stats(&self) -> CacheStats {
         CacheStats {
             memory: self.store.stats(),

@@ -17,7 +17,8 @@ fn built(example: &str) -> PathBuf {
 
 /// An example that listens on a free port.
 async fn start(example: &str) -> (Arc<Process>, SocketAddr) {
-    let process = Process::start(example, Command::new(built(example)).arg("127.0.0.1:0")).expect("cargo has built the example");
+    let process = Process::start(example, Command::new(built(example)).arg("127.0.0.1:0"))
+        .expect("`cargo build --package larder-tower --examples` builds it");
     let address = process.line("an address", |line| line.strip_prefix("listening on http://")?.parse().ok());
     (Arc::clone(&process), address.await.expect("it listens"))
 }
