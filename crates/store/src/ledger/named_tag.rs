@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::tag::FAMILY_END;
+/// Surrogate keys that are the same up to one of these are a family.
+pub(super) const FAMILY_END: char = ':';
 
 /// Stands for anything, behind a colon at the end.
 const STAR: char = '*';

@@ -6,13 +6,9 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::named_tag::NamedTag;
+use super::named_tag::{FAMILY_END, NamedTag};
 use super::spelling::one_spelling;
-
 use crate::weight::allocated;
-
-/// Surrogate keys that are the same up to one of these are a family.
-pub(super) const FAMILY_END: char = ':';
 
 /// Families that one surrogate key may belong to.
 const MAX_FAMILIES: usize = 16;

@@ -1,9 +1,9 @@
 //! The coarser targets that cover a record. Where there are too many records, those with the same cover become one.
 
 use crate::ledger::invalidation::InvalidationTarget;
-use crate::ledger::named_tag::NamedTag;
+use crate::ledger::named_tag::{FAMILY_END, NamedTag};
 use crate::ledger::prefix::{Depth, Prefix, ancestors, host_and_path};
-use crate::ledger::tag::{FAMILY_END, Tag};
+use crate::ledger::tag::Tag;
 
 /// How many of them a record has at most.
 pub(super) const LEVELS: usize = 3;
