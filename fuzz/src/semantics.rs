@@ -122,13 +122,17 @@ pub fn keys(data: &[u8]) {
     rules.query.drop_empty = true;
     rules.query.bypass = Some("no_cache".into());
     rules.identity = vec![IdentityPart::Cookie("sid".into())];
-    let headers = fields(lines.collect::<Vec<_>>().join("\n").as_bytes());
+    rules.cookies.key = vec!["locale".into()];
+    rules.cookies.ignored = vec!["_g*".into()];
+    let mut headers = fields(lines.collect::<Vec<_>>().join("\n").as_bytes());
+    rules.strip_ignored_cookies(&mut headers);
     let target = Target { scheme: "http", authority, path, query };
     let mut buffer = KeyBuffer::default();
     rules.derive(target, &headers, &mut buffer);
     assert_eq!(buffer.url(), rules.url_of(target));
     assert_eq!(buffer.text().contains(" #identity="), buffer.identified());
     assert_eq!(buffer.to_key().text(), buffer.text());
+    assert_eq!((buffer.to_key().url(), buffer.to_key().identity().is_some()), (buffer.url(), buffer.identified()));
     let _ = rules.query.is_bypassed(query);
     if let Ok(uri) = format!("{path}?{}", query.unwrap_or_default()).parse::<Uri>()
         && let Some(stripped) = rules.query.without_bypass(&uri)

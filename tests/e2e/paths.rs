@@ -54,7 +54,9 @@ async fn no_spelling_files_one_users_page_under_a_public_route() -> Result<()> {
     for path in SPELLINGS {
         let victims = larder.request("GET", path, &[("Cookie", "sid=victim")], "").await?;
         assert_eq!((victims.status, victims.text().as_str()), (200, "sid=victim"), "{path}");
-        assert!(victims.cache_status().contains("detail=odd-path"), "{path}: {}", victims.cache_status());
+        // To routes those with plain dot segments are `/api/v1/me` itself, and the others are next to it.
+        let reason = victims.cache_status().rsplit_once("detail=").map(|(_, reason)| reason.to_owned());
+        assert!(matches!(reason.as_deref(), Some("odd-path" | "near-private")), "{path}: {reason:?}");
         let attackers = larder.request("GET", path, &[("Cookie", "sid=attacker")], "").await?;
         assert_eq!(attackers.text(), "sid=attacker", "{path}");
     }

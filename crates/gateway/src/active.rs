@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use larder_tower::clock::Clock;
-use larder_tower::{Cache, CacheService, MayBypass, Pressure, RouteRules, RouteRulesBuilder, WriteRules};
+use larder_tower::{BypassRate, Cache, CacheService, MayBypass, Pressure, RouteRules, RouteRulesBuilder, WriteRules};
 
 use crate::client::TrustedProxies;
 use crate::config::{Config, OddPaths, ResponseTags, Route, RouteSettings, Upstream};
+use crate::proxy::Hints;
 use crate::routing::RouteTable;
 use crate::routing::Router;
 use crate::routing::tagging::RouteTags;
@@ -23,6 +24,7 @@ pub(crate) struct ActiveConfig {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) upstreams: Vec<UpstreamService>,
     pub(crate) routes: Arc<RouteTable>,
+    pub(crate) hints: Hints,
 }
 
 /// Why a checked configuration still cannot serve.
@@ -67,14 +69,15 @@ impl ActiveConfig {
         };
         let services = config.routes.iter().enumerate().map(service).collect::<Result<_, _>>()?;
         let fallback = config.fallback.as_ref().map(|route| service((config.routes.len(), route))).transpose()?;
-        let routes = Arc::new(RouteTable { services, router: Router::new(&config.routes)?, fallback });
+        let routes = Arc::new(RouteTable { services, router: Router::new(&config.routes, config.fallback.as_ref())?, fallback });
         // From here on nothing is refused any more: what is shared with the running configuration may change.
         cache.limit_refreshes(config.purge.max_refreshes);
         cache.wait_for_replicas(config.purge.write_wait);
         let cascade = &config.tags.cascade;
         cache.set_cascade((!cascade.is_empty()).then(|| Arc::new(ConfiguredCascade(cascade.clone())) as _));
         writes.follow(&routes);
-        Ok(Self { trusted, metrics, routes, upstreams, config })
+        let hints = Hints::new(config.routes.len() + 1);
+        Ok(Self { trusted, metrics, routes, upstreams, hints, config })
     }
 
     /// The service for a request, if there is one.
@@ -82,30 +85,40 @@ impl ActiveConfig {
         self.routes.route(method, authority, path)
     }
 
+    /// A route's configuration.
+    pub(crate) fn settings_of(&self, route: usize) -> Option<&Route> {
+        self.config.routes.get(route).or(self.config.fallback.as_ref())
+    }
+
     /// A route's name.
     pub(crate) fn route_name(&self, route: usize) -> Option<&Arc<str>> {
-        self.config.routes.get(route).or(self.config.fallback.as_ref()).map(|route| &route.name)
+        self.settings_of(route).map(|route| &route.name)
     }
 
     /// The name of the upstream that a route's misses go to.
     pub(crate) fn upstream_name(&self, route: usize) -> Option<&Arc<str>> {
-        let route = self.config.routes.get(route).or(self.config.fallback.as_ref())?;
+        let route = self.settings_of(route)?;
         self.config.upstreams.get(route.upstream).map(|upstream| &upstream.name)
     }
 
     /// How many bytes the body of a request to a route may have; `None`: any.
     pub(crate) fn max_request_body(&self, route: usize) -> Option<u64> {
-        self.config.routes.get(route).or(self.config.fallback.as_ref())?.settings.max_request_body
+        self.settings_of(route)?.settings.max_request_body
     }
 
     /// What is done with paths that have more than one reading.
     pub(crate) fn odd_paths(&self, route: usize) -> OddPaths {
-        self.config.routes.get(route).or(self.config.fallback.as_ref()).map_or(OddPaths::Refuse, |route| route.settings.odd_paths)
+        self.settings_of(route).map_or(OddPaths::Refuse, |route| route.settings.odd_paths)
+    }
+
+    /// Whether paths next to those of routes that keep responses apart pass by the cache.
+    pub(crate) fn guards_near_private(&self, route: usize) -> bool {
+        self.settings_of(route).is_none_or(|route| route.settings.near_private)
     }
 
     /// The way to the origin that a route's misses take.
     pub(crate) fn upstream_of(&self, route: usize) -> Option<&UpstreamService> {
-        let route = self.config.routes.get(route).or(self.config.fallback.as_ref())?;
+        let route = self.settings_of(route)?;
         self.upstreams.get(route.upstream)
     }
 }
@@ -129,6 +142,7 @@ fn rules(
         .collapse_wait(settings.collapse_wait)
         .cache_status_key(settings.cache_status_key)
         .may_bypass(MayBypass::new(move |client: Option<IpAddr>| may_bypass(&bypass, client)))
+        .bypass_rate(settings.bypass_rate.map(|rate| BypassRate::new(rate.count, rate.seconds)))
         .tags(RouteTags::new(&route.path, &route.tags, named)?)
         .shared_writes(Arc::clone(writes))
         .pressure(pressure);

@@ -13,7 +13,7 @@ use larder_store::{Invalidation, InvalidationLog, LedgerStats, MemoryStats, Memo
 use crate::body::log::InFlight;
 use crate::clock::Clock;
 use crate::collapse::flight::Flights;
-use crate::rules::Cascade;
+use crate::rules::{Bypasses, Cascade};
 use crate::tiers::chain::{FailureWord, Tier};
 pub use builder::CacheBuilder;
 
@@ -44,6 +44,7 @@ pub struct Cache {
     pub(crate) log: Option<Arc<dyn InvalidationLog>>,
     /// The words under which replicas share failures.
     pub(crate) failure_word: FailureWord,
+    pub(crate) bypasses: Bypasses,
     /// The number of the last fetch.
     fetches: AtomicU64,
     seed: RandomState,
@@ -66,6 +67,7 @@ pub(crate) struct Counters {
     pub(crate) fills: AtomicU64,
     pub(crate) followers: AtomicU64,
     pub(crate) waiting: AtomicU64,
+    pub(crate) bypasses_refused: AtomicU64,
     refreshing: AtomicU64,
 }
 
@@ -104,6 +106,8 @@ pub struct CacheStats {
     pub waiting: u64,
     /// Requests that were answered by another request's exchange, since the start.
     pub followers: u64,
+    /// Requests with the bypass parameter that were answered as without it, since the start: their network had asked too often.
+    pub bypasses_refused: u64,
 }
 
 impl Cache {
@@ -137,6 +141,7 @@ impl Cache {
             bytes_in_flight: self.in_flight.held(),
             waiting: self.counters.waiting.load(Ordering::Relaxed),
             followers: self.counters.followers.load(Ordering::Relaxed),
+            bypasses_refused: self.counters.bypasses_refused.load(Ordering::Relaxed),
         }
     }
 

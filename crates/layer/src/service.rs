@@ -123,21 +123,20 @@ impl<S: Upstream> CacheService<S> {
     }
 
     /// The answer to a request without content, if it is stored and fresh: nothing has to be asked, awaited or begun for it, and nothing
-    /// has happened where there is none. Otherwise as [`Self::serve`].
-    pub fn serve_stored<B>(&self, request: &Request<()>, effective: &EffectiveTarget) -> Option<StoredAnswer<B>> {
+    /// has happened where there is none, but that cookies that are as if absent are gone from `request`. Otherwise as [`Self::serve`].
+    pub fn serve_stored<B>(&self, request: &mut Request<()>, effective: &EffectiveTarget) -> Option<StoredAnswer<B>> {
         match self.admit(request.method(), false) {
             Admission::LookUp => with_key(|key| self.look_up_stored(request, effective, key)),
             Admission::Pass(..) => None,
         }
     }
 
-    fn look_up_stored<B>(&self, request: &Request<()>, effective: &EffectiveTarget, key: &mut KeyBuffer) -> Option<StoredAnswer<B>> {
-        let (rules, fields, in_flight) = (&*self.route, request.headers(), &self.cache.in_flight);
-        rules.key.derive(effective.target(request.uri(), fields), fields, key);
-        if self.is_bypassed(request, key, effective.client) {
+    fn look_up_stored<B>(&self, request: &mut Request<()>, effective: &EffectiveTarget, key: &mut KeyBuffer) -> Option<StoredAnswer<B>> {
+        let context = self.prepare(request, effective, key)?;
+        if self.asks_for_bypass(request, key, effective.client) {
             return None;
         }
-        let context = rules.context(request.method(), fields, key);
+        let (rules, fields, in_flight) = (&*self.route, request.headers(), &self.cache.in_flight);
         let LookedUp::Hit(hit) = self.look_up::<B>(&context, fields, self.cache.store.slot_key(key)) else { return None };
         if hit.wants_refresh {
             return None;
@@ -154,7 +153,7 @@ impl<S: Upstream> CacheService<S> {
         R: ClientBody,
     {
         match self.admit(request.method(), !request.body().is_end_stream()) {
-            Admission::LookUp => with_key(|key| self.look_up_request(request, &effective, extend, key)),
+            Admission::LookUp => with_key(|key| self.look_up_request(request, effective, extend, key)),
             Admission::Pass(reason, forward) => {
                 extend(request.extensions_mut());
                 ServeFuture::walking(pass::pass(self.clone(), request, effective, reason, forward))
@@ -164,15 +163,20 @@ impl<S: Upstream> CacheService<S> {
 
     fn look_up_request<R>(
         &self,
-        request: Request<R>,
-        effective: &EffectiveTarget,
+        mut request: Request<R>,
+        effective: EffectiveTarget,
         extend: impl FnOnce(&mut Extensions),
         key: &mut KeyBuffer,
-    ) -> ServeFuture<S::Body> {
-        let (rules, fields) = (&*self.route, request.headers());
-        rules.key.derive(effective.target(request.uri(), fields), fields, key);
-        let context = rules.context(request.method(), fields, key);
-        let looked_up = if self.is_bypassed(&request, key, effective.client) {
+    ) -> ServeFuture<S::Body>
+    where
+        R: ClientBody,
+    {
+        let Some(context) = self.prepare(&mut request, &effective, key) else {
+            extend(request.extensions_mut());
+            return ServeFuture::walking(pass::pass(self.clone(), request, effective, Reason::Cookie, ForwardReason::Bypass));
+        };
+        let fields = request.headers();
+        let looked_up = if self.asks_for_bypass(&request, key, effective.client) && self.takes_bypass(effective.client) {
             LookedUp::Fetch(FetchPlan::bypass())
         } else {
             self.look_up(&context, fields, self.cache.store.slot_key(key))

@@ -60,7 +60,8 @@ impl Reason {
             | Self::RequestNoStore
             | Self::OnlyIfCached
             | Self::OriginPrecondition
-            | Self::Authorization => ForwardReason::Request,
+            | Self::Authorization
+            | Self::Cookie => ForwardReason::Request,
             Self::Stale | Self::MustRevalidate | Self::ResponseNoCache | Self::Validated | Self::StaleIfError | Self::ValidatorMismatch => {
                 ForwardReason::Stale
             }

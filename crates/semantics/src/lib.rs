@@ -33,8 +33,8 @@ pub mod vary;
 
 pub use cache_status::{CacheStatus, ForwardReason};
 pub use head::{FreshnessLifetime, HeadFlags, LifetimeSource, OriginControl, StoredFields, StoredHead, entity_tag, fields};
-pub use key::{IdentityPart, KeyBuffer, KeyRules, PrimaryKey, QueryRules, Target};
-pub use policy::{ClientDirectives, Policy, Scope, TtlMode, UnsafeIgnore};
+pub use key::{CookieRules, IdentityPart, KeyBuffer, KeyRules, PrimaryKey, QueryRules, Target};
+pub use policy::{ClientDirectives, CookiePolicy, Policy, Scope, TtlMode, UnsafeIgnore};
 pub use precondition::Precondition;
 pub use range::Answer;
 pub use reason::Reason;

@@ -18,6 +18,8 @@ pub struct Policy {
     pub heuristic_max: u32,
     /// Whom a stored response is for.
     pub scope: Scope,
+    /// What a request's cookies mean for its answer.
+    pub cookies: CookiePolicy,
     /// Whether the request's `Cache-Control` and `Pragma` count.
     pub client_directives: ClientDirectives,
     /// Which protections this route gives up.
@@ -37,6 +39,7 @@ impl Default for Policy {
             stale_if_error: 0,
             heuristic_max: 300,
             scope: Scope::Public,
+            cookies: CookiePolicy::Private,
             client_directives: ClientDirectives::Honor,
             unsafe_ignore: UnsafeIgnore::default(),
             store_put: false,
@@ -81,6 +84,19 @@ pub enum Scope {
     /// One stored response per identity: the identity is part of the key, so `private` responses may be kept. A request
     /// without any identity is treated as in [`Scope::Public`].
     Identity,
+}
+
+/// What cookies mean that are neither part of the key nor ignored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CookiePolicy {
+    /// As `Authorization` (RFC 9111 §3.5), unless the origin names a lifetime or selects by cookies: nobody else said that the answer is for
+    /// more than one client.
+    #[default]
+    Private,
+    /// Nothing.
+    Ignore,
+    /// The request passes by the store, whatever the origin says.
+    Pass,
 }
 
 /// Whether request directives count.

@@ -1,10 +1,10 @@
 //! The parts of a request that bear on caching, parsed once.
 
-use http::header::{AUTHORIZATION, CACHE_CONTROL, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, PRAGMA, RANGE};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, PRAGMA, RANGE};
 use http::{HeaderMap, Method};
 
 use crate::directives::RequestDirectives;
-use crate::policy::{ClientDirectives, Policy};
+use crate::policy::{ClientDirectives, CookiePolicy, Policy};
 
 /// The classes of method that a cache tells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +48,13 @@ pub struct RequestContext {
     pub method: MethodKind,
     /// `Cache-Control` and `Pragma`; empty where the route ignores them.
     pub directives: RequestDirectives,
-    /// Whether credentials are there that are not part of the key: `Authorization`, or what [`crate::KeyRules::overlooks`].
+    /// Whether credentials are there that are not part of the key: `Authorization`, or what [`crate::KeyRules::overlooks_cookies`].
     pub authorization: bool,
+    /// Whether `Cookie` is there.
+    pub cookies: bool,
+    /// Whether there are cookies that make the answer one for this client, unless the origin says otherwise
+    /// ([`CookiePolicy`](crate::CookiePolicy), [`crate::KeyRules::has_private_cookies`]).
+    pub private_cookies: bool,
     /// Whether the key carries an identity, so that the stored response is for one identity only.
     pub identified: bool,
     /// Whether any precondition (RFC 9110 §13.1) is there.
@@ -61,7 +66,8 @@ pub struct RequestContext {
 }
 
 impl RequestContext {
-    /// Reads the fields once. `identified` and `authorization_in_key` come from the key rules. Allocates nothing.
+    /// Reads the fields once. `identified` and `authorization_in_key` come from the key rules, which are to be asked about cookies as well:
+    /// all are taken for private here. Allocates nothing.
     pub fn new(method: &Method, headers: &HeaderMap, policy: &Policy, identified: bool, authorization_in_key: bool) -> Self {
         let seen = Seen::in_fields(headers);
         let directed = seen.directives && policy.client_directives == ClientDirectives::Honor;
@@ -69,11 +75,18 @@ impl RequestContext {
             method: MethodKind::of(method),
             directives: if directed { RequestDirectives::parse(headers) } else { RequestDirectives::default() },
             authorization: !authorization_in_key && seen.authorization,
+            cookies: seen.cookies,
+            private_cookies: seen.cookies && !identified && policy.cookies != CookiePolicy::Ignore,
             identified,
             conditional: seen.origin_condition || seen.condition,
             origin_conditional: seen.origin_condition,
             range: seen.range,
         }
+    }
+
+    /// Whether something tells who asks that is not part of the key.
+    pub fn has_credentials(&self) -> bool {
+        self.authorization || self.private_cookies
     }
 }
 
@@ -82,6 +95,7 @@ impl RequestContext {
 struct Seen {
     directives: bool,
     authorization: bool,
+    cookies: bool,
     origin_condition: bool,
     condition: bool,
     range: bool,
@@ -93,6 +107,7 @@ impl Seen {
         for name in headers.keys() {
             seen.directives |= *name == CACHE_CONTROL || *name == PRAGMA;
             seen.authorization |= *name == AUTHORIZATION;
+            seen.cookies |= *name == COOKIE;
             seen.origin_condition |= *name == IF_MATCH || *name == IF_UNMODIFIED_SINCE;
             seen.condition |= *name == IF_NONE_MATCH || *name == IF_MODIFIED_SINCE;
             seen.range |= *name == RANGE;

@@ -112,7 +112,13 @@ fn filled() -> Snapshot {
     Snapshot {
         routes: metrics.routes(),
         upstreams: metrics.upstreams([upstream(0, 30, Breaker::Closed), upstream(1, 40, Breaker::HalfOpen)]),
-        store: StoreSnapshot { entries: 1, stored_bytes: 2, capacity_bytes: 3, evictions: Evictions { size: 4, removed: 5, replaced: 6 } },
+        store: StoreSnapshot {
+            entries: 1,
+            stored_bytes: 2,
+            capacity_bytes: 3,
+            evictions: Evictions { size: 4, removed: 5, replaced: 6 },
+            bypasses_refused: 7,
+        },
         tiers: vec![TierSnapshot { name: "redis", hits: 1, misses: 2, failures: 3, promotions: 4 }],
         collapsing: CollapsingSnapshot { followers: 15, waiting: 16, fills_in_flight: 17, fill_bytes: 18 },
         invalidation: InvalidationSnapshot {

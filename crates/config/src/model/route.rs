@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::Method;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use larder_semantics::{KeyRules, Policy};
+use larder_semantics::{CookieRules, KeyRules, Policy};
 
 use super::{PathTemplate, TagTemplate};
 
@@ -50,10 +50,23 @@ pub struct RouteSettings {
     pub collapse_wait: Duration,
     /// Clients whose bypass parameter counts.
     pub bypass_from: Vec<IpNet>,
+    /// How often the clients of one network may bypass the cache; `None`: as often as they like.
+    pub bypass_rate: Option<Rate>,
     /// Whether `Cache-Status` tells the key (RFC 9211 §2.7).
     pub cache_status_key: bool,
     /// What is done with paths that have more than one reading.
     pub odd_paths: OddPaths,
+    /// Whether paths pass by the cache that a lenient origin could take for those of a route whose responses are kept apart.
+    pub near_private: bool,
+}
+
+/// So many times within so many seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many times; at least one.
+    pub count: u32,
+    /// Within how many seconds: 1, 60 or 3600.
+    pub seconds: u32,
 }
 
 /// What is done with a path that origins read in different ways: with dot segments, empty segments, encoded slashes, backslashes.
@@ -74,6 +87,7 @@ impl Default for RouteSettings {
         key.query.sort = true;
         key.query.drop = vec!["utm_*".to_owned()];
         key.query.bypass = Some("no_cache".to_owned());
+        key.cookies.ignored = CookieRules::COUNTING.map(str::to_owned).to_vec();
         Self {
             cache: true,
             policy: Policy::default(),
@@ -82,8 +96,10 @@ impl Default for RouteSettings {
             max_request_body: None,
             collapse_wait: Duration::from_secs(10),
             bypass_from: vec![IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())],
+            bypass_rate: Some(Rate { count: 5, seconds: 1 }),
             cache_status_key: false,
             odd_paths: OddPaths::default(),
+            near_private: true,
         }
     }
 }

@@ -105,12 +105,17 @@ impl<'a> Table<'a> {
 
     /// `true` or `false`.
     pub(crate) fn boolean(&mut self, key: &'static str) -> Option<bool> {
+        self.boolean_at(key).map(Spanned::into_inner)
+    }
+
+    /// As [`Self::boolean`], with its place.
+    pub(crate) fn boolean_at(&mut self, key: &'static str) -> Option<Spanned<bool>> {
         let value = self.get(key)?;
         let boolean = value.get_ref().as_bool();
         if boolean.is_none() {
             self.wrong_type(&format!("`{key}`"), "true or false, without quotes", value);
         }
-        boolean
+        boolean.map(|boolean| Spanned::new(value.span(), boolean))
     }
 
     /// A whole number within limits.

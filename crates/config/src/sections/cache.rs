@@ -6,10 +6,10 @@ use http::HeaderName;
 use http::header::{CACHE_CONTROL, EXPIRES};
 use ipnet::IpNet;
 use larder_semantics::key::IdentityPart;
-use larder_semantics::{ClientDirectives, Scope, TtlMode, UnsafeIgnore};
+use larder_semantics::{ClientDirectives, CookiePolicy, Scope, TtlMode, UnsafeIgnore};
 use toml::Spanned;
 
-use crate::model::{OddPaths, RouteSettings};
+use crate::model::{OddPaths, Rate, RouteSettings};
 use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::reader::{Table, choose};
 use crate::parse::units;
@@ -23,26 +23,32 @@ pub(crate) struct Layer {
     cache: Option<bool>,
     namespace: Option<Spanned<String>>,
     key_version: Option<u32>,
-    ttl: Option<Spanned<u32>>,
+    pub(super) ttl: Option<Spanned<u32>>,
     ttl_mode: Option<Spanned<TtlMode>>,
-    stale_while_revalidate: Option<Spanned<u32>>,
+    pub(super) stale_while_revalidate: Option<Spanned<u32>>,
     stale_if_error: Option<Spanned<u32>>,
     heuristic_max: Option<Spanned<u32>>,
     max_object: Option<Spanned<u64>>,
     max_request_body: Option<Option<u64>>,
     scope: Option<Spanned<Scope>>,
-    identity: Option<Spanned<Vec<Spanned<IdentityPart>>>>,
+    pub(super) identity: Option<Spanned<Vec<Spanned<IdentityPart>>>>,
+    pub(super) cookies: Option<Spanned<CookiePolicy>>,
+    ignore_cookies: Option<Vec<String>>,
+    key_cookies: Option<Vec<String>>,
     client_directives: Option<Spanned<ClientDirectives>>,
     unsafe_ignore: Option<UnsafeIgnore>,
     store_put: Option<bool>,
     targeted: Option<Vec<HeaderName>>,
     cache_status_key: Option<bool>,
     odd_paths: Option<Spanned<OddPaths>>,
+    near_private: Option<bool>,
     bypass_query: Option<Option<String>>,
     bypass_from: Option<Vec<IpNet>>,
+    bypass_rate: Option<Option<Rate>>,
     query_sort: Option<bool>,
     query_drop: Option<Vec<String>>,
     query_drop_empty: Option<bool>,
+    query_send_dropped: Option<Spanned<bool>>,
     collapse_wait: Option<Spanned<Duration>>,
 }
 
@@ -62,16 +68,24 @@ impl Layer {
             max_request_body: table.bytes("max_request_body", 0..=1 << 40).map(|max| Some(*max.get_ref()).filter(|max| *max > 0)),
             scope: table.one_of("scope", &[("public", Scope::Public), ("identity", Scope::Identity)]),
             identity: table.list("identity", "strings like \"header:authorization\" or \"cookie:session\"", identity_part),
+            cookies: table
+                .one_of("cookies", &[("private", CookiePolicy::Private), ("ignore", CookiePolicy::Ignore), ("pass", CookiePolicy::Pass)]),
+            ignore_cookies: table.list("ignore_cookies", "cookie names in quotes, like \"_ga*\"", cookie_pattern).map(items),
             client_directives: table
                 .one_of("client_directives", &[("honor", ClientDirectives::Honor), ("ignore", ClientDirectives::Ignore)]),
             unsafe_ignore: unsafe_ignore(table),
             store_put: table.boolean("store_put"),
             targeted: targeted(table),
             odd_paths: table.one_of("odd_paths", &[("pass", OddPaths::Pass), ("refuse", OddPaths::Refuse), ("cache", OddPaths::Cache)]),
+            near_private: table.boolean("near_private"),
             ..Self::default()
         };
         layer.read_bypass(table);
         layer.read_query(table);
+        if let Some(mut key) = table.table("key") {
+            layer.key_cookies = key.list("cookies", "cookie names in quotes, like \"locale\"", cookie_name).map(items);
+            key.finish();
+        }
         if let Some(mut collapse) = table.table("collapse") {
             layer.collapse_wait = collapse.duration("wait");
             collapse.finish();
@@ -93,6 +107,10 @@ impl Layer {
         let Some(mut bypass) = table.table("bypass") else { return };
         self.bypass_query = bypass.parse("query", "the name of a query parameter in quotes", parameter).map(|name| Some(name.into_inner()));
         self.bypass_from = bypass.list("from", "networks in quotes, like \"10.0.0.0/8\"", network).map(items);
+        self.bypass_rate = match bypass.get("rate").map(|value| value.get_ref().as_bool()) {
+            Some(Some(false)) => Some(None),
+            _ => bypass.parse("rate", "a rate in quotes, like \"5/s\", or false for none", rate).map(|rate| Some(rate.into_inner())),
+        };
         bypass.finish();
     }
 
@@ -101,6 +119,7 @@ impl Layer {
         self.query_sort = query.boolean("sort");
         self.query_drop = query.list("drop", "parameter names in quotes, like \"utm_*\"", drop_pattern).map(items);
         self.query_drop_empty = query.boolean("drop_empty");
+        self.query_send_dropped = query.boolean_at("send_dropped");
         query.finish();
     }
 
@@ -112,6 +131,11 @@ impl Layer {
                 Mistake::new(format!("a `ttl` of {length} is longer than a day"))
                     .hint("a mistake in a response stays that long; raise `key_version` to forget what is stored"),
             );
+        }
+        if let Some(send) = self.query_send_dropped.as_ref().filter(|send| *send.get_ref()) {
+            let mistake = Mistake::new("`send_dropped = true` lets one client choose what everybody gets");
+            let hint = "a page that shows a dropped parameter is stored with it; leave it out, unless the backend never answers by them";
+            mistakes.warning(send.span(), mistake.hint(hint));
         }
         if let Some(cache) = self.odd_paths.as_ref().filter(|odd| *odd.get_ref() == OddPaths::Cache) {
             let mistake = Mistake::new("`odd_paths = \"cache\"` may store one route's response under another's settings");
@@ -131,21 +155,27 @@ impl Layer {
         set(&mut policy.stale_if_error, &spanned(&self.stale_if_error));
         set(&mut policy.heuristic_max, &spanned(&self.heuristic_max));
         set(&mut policy.scope, &spanned(&self.scope));
+        set(&mut policy.cookies, &spanned(&self.cookies));
+        set(&mut base.key.cookies.ignored, &self.ignore_cookies);
+        set(&mut base.key.cookies.key, &self.key_cookies);
         set(&mut policy.client_directives, &spanned(&self.client_directives));
         set(&mut policy.unsafe_ignore, &self.unsafe_ignore);
         set(&mut policy.store_put, &self.store_put);
         set(&mut policy.targeted, &self.targeted);
         set(&mut base.cache_status_key, &self.cache_status_key);
         set(&mut base.odd_paths, &spanned(&self.odd_paths));
+        set(&mut base.near_private, &self.near_private);
         set(&mut base.max_object, &spanned(&self.max_object));
         set(&mut base.max_request_body, &self.max_request_body);
         set(&mut base.collapse_wait, &spanned(&self.collapse_wait));
         set(&mut base.bypass_from, &self.bypass_from);
+        set(&mut base.bypass_rate, &self.bypass_rate);
         let query = &mut base.key.query;
         set(&mut query.bypass, &self.bypass_query);
         set(&mut query.sort, &self.query_sort);
         set(&mut query.drop, &self.query_drop);
         set(&mut query.drop_empty, &self.query_drop_empty);
+        set(&mut query.send_dropped, &spanned(&self.query_send_dropped));
     }
 }
 
@@ -267,6 +297,49 @@ fn identity_part(text: &str) -> Result<IdentityPart, Mistake> {
         "cookie" => Ok(IdentityPart::Cookie(name.to_owned())),
         _ => Err(wrong()),
     }
+}
+
+/// A token (RFC 6265 §4.1.1) without `#` and `*`, which mean something in keys and in patterns.
+fn is_cookie_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!$%&'+-.^_`|~".contains(&byte))
+}
+
+fn cookie_name(text: &str) -> Result<String, Mistake> {
+    if is_cookie_name(text) {
+        return Ok(text.to_owned());
+    }
+    let mistake = Mistake::new(format!("`{text}` is not the name of a cookie"));
+    Err(mistake.hint(if text.contains('*') { "each cookie of the key is named in full" } else { "like \"locale\"" }))
+}
+
+fn cookie_pattern(text: &str) -> Result<String, Mistake> {
+    let is_pattern = match text.split_once('*') {
+        None => is_cookie_name(text),
+        // A star alone would ignore sessions as well.
+        Some((start, end)) => (start.is_empty() || is_cookie_name(start)) && (end.is_empty() || is_cookie_name(end)) && text != "*",
+    };
+    if is_pattern {
+        return Ok(text.to_owned());
+    }
+    let mistake = Mistake::new(format!("`{text}` is not a pattern for cookie names"));
+    Err(mistake.hint(match text {
+        "*" => "`cookies = \"ignore\"` is for all of them, where no answer is one user's",
+        _ => "a name, with one `*` for any text: \"_ga*\"",
+    }))
+}
+
+/// `"5/s"`, `"100/m"`, `"1000/h"`.
+fn rate(text: &str) -> Result<Rate, Mistake> {
+    let parsed = text.split_once('/').and_then(|(count, unit)| {
+        let seconds = match unit.trim() {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            _ => return None,
+        };
+        Some(Rate { count: count.trim().parse().ok().filter(|count| *count > 0)?, seconds })
+    });
+    parsed.ok_or_else(|| Mistake::new(format!("`{text}` is not a rate")).hint("a number from 1 on, and s, m or h: \"5/s\", \"100/m\""))
 }
 
 fn parameter(text: &str) -> Result<String, Mistake> {

@@ -24,6 +24,7 @@ pub(crate) fn snapshot(gateway: &Gateway) -> Snapshot {
             stored_bytes: stats.memory.bytes,
             capacity_bytes: stats.memory.capacity,
             evictions: Evictions { size: evictions.size, removed: evictions.removed, replaced: evictions.replaced },
+            bypasses_refused: stats.bypasses_refused,
         },
         tiers: gateway.cache.tier_stats().iter().map(tier).collect(),
         collapsing: CollapsingSnapshot {

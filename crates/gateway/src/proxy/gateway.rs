@@ -65,7 +65,7 @@ struct PendingAnswer {
 
 impl Gateway {
     /// Answers a request without content if that is a hit: the same walk as [`Self::handle`] takes, where nothing lies beside it.
-    fn hit(&self, request: &Request<()>, peer: &Peer, head: &mut Vec<u8>) -> Option<LoggedBody<GatewayBody>> {
+    fn hit(&self, request: &mut Request<()>, peer: &Peer, head: &mut Vec<u8>) -> Option<LoggedBody<GatewayBody>> {
         let started = monotonic();
         let live = self.live.load();
         let connection = peer.client_connection(request.version());
@@ -114,8 +114,8 @@ impl Gateway {
             });
         }
         let Some(service) = service else { return Handling::ready(asked.refused(&live, NO_ROUTE)) };
-        let odd_path = match judge_path(&live, service, request.method(), &target.authority, request.uri().path()) {
-            Ok(odd_path) => odd_path,
+        let past_cache = match judge_path(&live, service, request.method(), &target.authority, request.uri().path()) {
+            Ok(past_cache) => past_cache,
             Err(problem) => return Handling::ready(asked.refused(&live, problem)),
         };
         let max_body = live.max_request_body(service.route().index());
@@ -127,7 +127,7 @@ impl Gateway {
             return Handling::waiting(async move { upgrade(&live, asked, limited(request, max_body), &peer).await });
         }
         let effective = for_the_cache(target);
-        match walk(service, limited(request, max_body), effective, odd_path, connection, &peer).into_ready() {
+        match walk(service, limited(request, max_body), effective, past_cache, connection, &peer).into_ready() {
             Ok(served) => Handling::ready(asked.served(&live, served)),
             Err(waiting) => {
                 // Across an await the configuration is held by count, not by the thread's slot.
@@ -153,7 +153,7 @@ impl Handler for PublicHandler {
 
     const HITS: bool = true;
 
-    fn hit(&self, request: &Request<()>, peer: &Peer, head: &mut Vec<u8>) -> Option<Self::Body> {
+    fn hit(&self, request: &mut Request<()>, peer: &Peer, head: &mut Vec<u8>) -> Option<Self::Body> {
         self.0.hit(request, peer, head)
     }
 
@@ -219,34 +219,30 @@ fn walk(
     service: &Service,
     request: Request<Limited<Lingering>>,
     effective: larder_tower::EffectiveTarget,
-    odd_path: bool,
+    past_cache: Option<Reason>,
     connection: ClientConnection,
     peer: &Peer,
 ) -> ServeFuture<UpstreamBody> {
     let extend = |extensions: &mut http::Extensions| {
         extensions.insert(ClientContext { connection, interim: peer.interim_responses(connection.version) });
     };
-    if odd_path {
-        return service.pass_by(request, effective, Reason::OddPath, extend);
+    match past_cache {
+        Some(reason) => service.pass_by(request, effective, reason, extend),
+        None => service.serve(request, effective, extend),
     }
-    service.serve(request, effective, extend)
 }
 
-/// Whether a path is one that passes by the cache, or why it goes nowhere.
-fn judge_path(live: &ActiveConfig, service: &Service, method: &Method, authority: &str, path: &str) -> Result<bool, Problem> {
+/// Why a path passes by the cache, if it does; or why it goes nowhere. A hit needs no second look: what passes by is never stored.
+fn judge_path(live: &ActiveConfig, service: &Service, method: &Method, authority: &str, path: &str) -> Result<Option<Reason>, Problem> {
     let route = service.route().index();
     let is_odd = path_reading::is_odd(path);
-    if !is_odd && !live.routes.router.evades(route, method, authority, path) {
-        return Ok(false);
-    }
-    if is_odd && live.upstream_of(route).is_some_and(|upstream| upstream.leaves_base(path)) {
+    if is_odd && (live.odd_paths(route) == OddPaths::Refuse || live.upstream_of(route).is_some_and(|upstream| upstream.leaves_base(path))) {
         return Err(ODD_PATH);
     }
-    match live.odd_paths(route) {
-        OddPaths::Pass => Ok(true),
-        OddPaths::Refuse => Err(ODD_PATH),
-        OddPaths::Cache => Ok(false),
+    if live.routes.router.is_near_private(route, method, authority, path) && live.guards_near_private(route) {
+        return Ok(Some(Reason::NearPrivate));
     }
+    Ok((is_odd && live.odd_paths(route) == OddPaths::Pass).then_some(Reason::OddPath))
 }
 
 /// The connection tells the scheme, not the client; trusted proxies are believed as far as that is configured.
@@ -283,6 +279,12 @@ impl PendingAnswer {
             let (parts, body) = NOT_STORED.response(&self.method).map(CacheBody::from_bytes).into_parts();
             response.headers_mut().extend(parts.headers);
             *response.body_mut() = body;
+        }
+        if outcome.reason == Reason::Cookie
+            && let Some(index) = self.route
+            && let Some(route) = live.settings_of(index)
+        {
+            live.hints.see_cookies(index, route);
         }
         self.answered(live, response, Some(&outcome))
     }

@@ -1,14 +1,14 @@
 //! Which route a request takes: host before no host, then the routes that are for its method, then the most specific path.
 //!
-//! Many origins take `/API/Me/` and `/api/me;v=1` for `/api/me`. They are other paths here, so they may take another route; where that would evade
-//! one that keeps responses apart, the request is told to be such ([`Router::evades`]).
+//! Other spellings of an equivalent URI take the same route; spellings that only lenient origins take for the same are looked at apart
+//! ([`Router::is_near_private`]).
 
 use std::collections::HashMap;
 
 use http::Method;
-use larder_semantics::Scope;
 use matchit::InsertError;
 
+use super::guard::Guard;
 use crate::config::Route;
 use crate::path_reading;
 
@@ -17,16 +17,8 @@ use crate::path_reading;
 pub(crate) struct Router {
     by_host: HashMap<Box<str>, Paths>,
     any_host: Paths,
-    /// Routes that keep responses apart, and the paths of all routes as origins see them that care little for spelling. `None`: there are none.
-    guarded: Option<Box<Guarded>>,
-}
-
-#[derive(Debug)]
-struct Guarded {
-    routes: Vec<bool>,
-    lenient: Router,
-    /// Whether their own paths are spelt as `lenient` has them, so that only an unusual spelling can be another one of them.
-    plain: bool,
+    /// What is near to routes that keep responses apart; `None`: there are none.
+    guard: Option<Box<Guard>>,
 }
 
 /// The paths of one host, for each method that some route names, and for all others.
@@ -37,27 +29,33 @@ struct Paths {
 }
 
 impl Router {
-    /// Routes as they stand in the configuration.
-    pub(crate) fn new(routes: &[Route]) -> Result<Self, InsertError> {
-        let mut router = Self::over(routes, |shape| shape.to_owned())?;
-        let guards = |route: &Route| !route.settings.cache || route.settings.policy.scope == Scope::Identity;
-        let guarding: Vec<bool> = routes.iter().map(guards).collect();
-        if guarding.contains(&true) {
-            let lenient = |shape: &str| path_reading::simplified(shape).to_ascii_lowercase();
-            let guarded = routes.iter().filter(|route| guards(route));
-            let plain = guarded.map(|route| route.path.shape()).all(|shape| lenient(shape) == shape);
-            // Templates that differ in spelling only may exclude each other there. Then they are no protection for each other.
-            if let Ok(lenient) = Self::over(routes, lenient) {
-                router.guarded = Some(Box::new(Guarded { routes: guarding, lenient, plain }));
-            }
-        }
+    /// Routes as they stand in the configuration. `fallback` takes what none of them takes.
+    pub(crate) fn new(routes: &[Route], fallback: Option<&Route>) -> Result<Self, InsertError> {
+        let mut router = Self::over(routes.iter().enumerate(), |shape| shape.to_owned())?;
+        router.guard = Guard::new(routes, fallback).map(Box::new);
         Ok(router)
     }
 
+    /// As [`Self::over`], without those routes that exclude others in this spelling: they are no protection for each other.
+    pub(super) fn of_those_that_fit<'r>(routes: impl Iterator<Item = (usize, &'r Route)>, spelt: impl Fn(&str) -> String + Copy) -> Self {
+        let routes: Vec<(usize, &Route)> = routes.collect();
+        if let Ok(router) = Self::over(routes.iter().copied(), spelt) {
+            return router;
+        }
+        let mut fitting = Vec::with_capacity(routes.len());
+        for route in routes {
+            fitting.push(route);
+            if Self::over(fitting.iter().copied(), spelt).is_err() {
+                fitting.pop();
+            }
+        }
+        Self::over(fitting.into_iter(), spelt).unwrap_or_default()
+    }
+
     /// With the shapes of the routes' paths spelt in this way.
-    fn over(routes: &[Route], spelt: impl Fn(&str) -> String + Copy) -> Result<Self, InsertError> {
+    fn over<'r>(all: impl Iterator<Item = (usize, &'r Route)>, spelt: impl Fn(&str) -> String + Copy) -> Result<Self, InsertError> {
         let mut by_host: HashMap<Option<&str>, Vec<(usize, &Route)>> = HashMap::new();
-        for (index, route) in routes.iter().enumerate() {
+        for (index, route) in all {
             by_host.entry(route.host.as_deref()).or_default().push((index, route));
         }
         let mut router = Self::default();
@@ -79,17 +77,10 @@ impl Router {
         own.and_then(|paths| paths.route(method, path)).or_else(|| self.any_host.route(method, path))
     }
 
-    /// Whether a route that keeps responses apart (`cache = false`, `scope = "identity"`) would be taken by another spelling of this path, while
-    /// `own`, which the path takes, is another. Mostly looks further only where the path has capitals, parameters or a slash at its end.
-    pub(crate) fn evades(&self, own: usize, method: &Method, authority: &str, path: &str) -> bool {
-        let Some(guarded) = &self.guarded else { return false };
-        if guarded.plain && !path.ends_with('/') && !path.bytes().any(|byte| byte.is_ascii_uppercase() || byte == b';' || byte == b'%') {
-            return false;
-        }
-        let path = path_reading::normal(path);
-        let spelt = path_reading::simplified(&path).to_ascii_lowercase();
-        let other = guarded.lenient.route(method, authority, &spelt);
-        other.is_some_and(|other| other != own && guarded.routes.get(other) == Some(&true))
+    /// Whether an origin may take this path for one of a route that keeps responses apart (`cache = false`, `scope = "identity"`), while the route that
+    /// the path takes, `own`, is another.
+    pub(crate) fn is_near_private(&self, own: usize, method: &Method, authority: &str, path: &str) -> bool {
+        self.guard.as_ref().is_some_and(|guard| guard.is_near_private(own, method, authority, path))
     }
 
     fn host_paths(&self, host: &str) -> Option<&Paths> {
@@ -166,7 +157,7 @@ mod tests {
         let text = format!("[upstreams.api]\nurl = \"http://127.0.0.1:3000\"\n{routes}");
         let (config, _) =
             config::parse("test.toml", text.as_bytes(), &Default::default()).unwrap_or_else(|report| panic!("{}", report.render(false)));
-        Router::new(&config.routes).expect("routes that do not collide")
+        Router::new(&config.routes, config.fallback.as_ref()).expect("routes that do not collide")
     }
 
     fn get(router: &Router, authority: &str, path: &str) -> Option<usize> {
@@ -216,21 +207,6 @@ mod tests {
     }
 
     #[test]
-    fn a_lax_spelling_evades_no_route_that_keeps_responses_apart() {
-        let router = router(
-            "[[routes]]\npath = \"/{*rest}\"\n[[routes]]\npath = \"/api/Me\"\nscope = \"identity\"\n[[routes]]\npath = \"/admin/{*rest}\"\n\
-             cache = false\n[[routes]]\npath = \"/docs\"\n",
-        );
-        let evades = |path: &str| router.evades(get(&router, "a", path).expect("a route"), &Method::GET, "a", path);
-        for path in ["/api/me", "/API/ME", "/api/Me/", "/api/Me;v=1", "/api;x/Me", "/Admin/x", "/ADMIN/", "/%41dmin/x"] {
-            assert!(evades(path), "{path}");
-        }
-        for path in ["/api/Me", "/admin/X/", "/docs/", "/DOCS", "/Anything/", "/a;b"] {
-            assert!(!evades(path), "{path}");
-        }
-    }
-
-    #[test]
     fn a_rest_may_be_empty_unless_another_route_names_that_path() {
         let router = router("[[routes]]\npath = \"/f/{*rest}\"\n[[routes]]\npath = \"/g/{*rest}\"\n[[routes]]\npath = \"/g/\"\n");
         for (path, route) in [("/f/", Some(0)), ("/f", None), ("/g/", Some(2)), ("/g/x", Some(1))] {
@@ -268,7 +244,7 @@ mod tests {
                 text.push_str(&format!("[[routes]]\npath = \"{path}\"\n"));
             }
             if let Ok((config, _)) = crate::config::parse("test.toml", text.as_bytes(), &Default::default()) {
-                prop_assert!(Router::new(&config.routes).is_ok(), "{paths:?}");
+                prop_assert!(Router::new(&config.routes, None).is_ok(), "{paths:?}");
             }
         }
     }

@@ -9,7 +9,7 @@ use larder_store::{Ledger, MemoryStore};
 use super::{Cache, Counters};
 use crate::body::log::InFlight;
 use crate::clock::Clock;
-use crate::rules::{Cascade, MAX_OBJECT};
+use crate::rules::{Bypasses, Cascade, MAX_OBJECT};
 use crate::tiers::chain::Tiers;
 
 /// The part of the capacity that bodies in flight may take: an eighth. The rest is for stored responses.
@@ -94,6 +94,7 @@ impl CacheBuilder {
             log: self.tiers.log.clone(),
             failure_word: self.tiers.failure_word,
             tiers: self.tiers.chain(),
+            bypasses: Bypasses::default(),
             fetches: AtomicU64::new(0),
             seed: RandomState::new(),
             settled: AtomicU32::new(0),

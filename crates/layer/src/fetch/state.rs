@@ -69,7 +69,7 @@ impl Fetch {
             _ if !matches!(mode, UpstreamMode::Whole) => Vec::new(),
             Lookup::Found(stored) | Lookup::Unvouched(stored) => vec![Arc::clone(stored)],
             Lookup::VaryMiss(index) => store.candidates(index, &request.parts.headers),
-            Lookup::Partial(_) | Lookup::HitForMiss | Lookup::Absent(_) => Vec::new(),
+            Lookup::Partial(_) | Lookup::HitForMiss { .. } | Lookup::Absent(_) => Vec::new(),
         };
         let position = permit.as_ref().map_or_else(|| store.ledger().position(), Permit::position);
         let selected = found.response().is_some() && !candidates.is_empty();
@@ -137,13 +137,15 @@ impl Fetch {
         landed
     }
 
-    /// Drops the stored response that the origin was asked about, unless the answer is about one client's credentials.
+    /// Drops the stored response that the origin was asked about, unless the answer is about one client's credentials, or that response is
+    /// for requests without any.
     pub(super) fn forget(&self, cache: &Cache) {
         if self.request.context.authorization {
             return;
         }
         if self.selected {
-            self.candidates.iter().take(1).for_each(|stored| cache.remove(stored));
+            let first = self.candidates.iter().take(1).filter(|stored| stored.head.suits(&self.request.context));
+            first.for_each(|stored| cache.remove(stored));
         }
         self.forget_part(cache);
     }
@@ -151,7 +153,7 @@ impl Fetch {
     pub(super) fn remember(&self, cache: &Cache, reason: Reason) {
         let until = cache.clock.now().as_millis().saturating_add(HIT_FOR_MISS.as_millis() as u64);
         let (key, until, too_large) = (self.request.key.clone(), Timestamp::from_millis(until), reason == Reason::TooLarge);
-        let mark = HitForMiss { key, until, too_large, of_credentials: self.request.context.authorization, fetch: self.number };
+        let mark = HitForMiss { key, until, too_large, of_credentials: self.request.context.has_credentials(), fetch: self.number };
         cache.store.mark_hit_for_miss(mark, cache.clock.now());
     }
 

@@ -44,8 +44,7 @@ pub(crate) async fn fill<S: Upstream>(
         return lead_alone(&service, &request, &plan, elsewhere).await;
     }
     let until = service.collapse_deadline();
-    let store = &service.cache.store;
-    let mut hash = store.flight_hash(store.slot_key_of(&request.key), &plan.found, &request.parts.headers);
+    let mut hash = service.flight_hash(&request, &plan.found);
     for turn in 0..MAX_JOINS {
         let answer = match service.join(hash, &request) {
             Join::Lead(permit) => {
@@ -61,7 +60,7 @@ pub(crate) async fn fill<S: Upstream>(
         match answer {
             Ok(served) => return Ok(served),
             Err(NoAnswer::Failed(error)) => return Err(error),
-            Err(NoAnswer::OtherVariant(own)) => hash = own,
+            Err(NoAnswer::OtherVariant(own)) => hash = apart(&request, own),
             // The next join starts a newer one.
             Err(NoAnswer::Anew) => {}
             Err(NoAnswer::Alone(reason)) => {
@@ -87,9 +86,8 @@ pub(crate) async fn refresh<S: Upstream>(
     stored: Arc<StoredResponse>,
     _slot: Counted,
 ) {
-    let store = &service.cache.store;
     let found = Lookup::Found(Arc::clone(&stored));
-    let hash = store.flight_hash(store.slot_key_of(&request.key), &found, &request.parts.headers);
+    let hash = service.flight_hash(&request, &found);
     let Join::Lead(permit) = service.join(hash, &request) else { return };
     // Another refresh may have landed since this one was called for.
     if !matches!(service.stored_for(&request), Lookup::Found(current) if Arc::ptr_eq(&current, &stored)) {
@@ -109,6 +107,13 @@ pub(crate) async fn in_background<S: Upstream>(service: &CacheService<S>, reques
     fetch.in_background = true;
     let elsewhere = Elsewhere { found, until: service.collapse_deadline() };
     run(service.clone(), fetch, Some(elsewhere), reply).await;
+}
+
+/// Requests with credentials wait for each other only: their answers are mostly for one client each, and a crowd that waited for such a one
+/// would then ask all at once.
+fn apart(request: &ClientRequest, place: KeyHash) -> KeyHash {
+    const CREDENTIALS: KeyHash = 0x9e37_79b9_7f4a_7c15;
+    if request.context.has_credentials() { place ^ CREDENTIALS } else { place }
 }
 
 /// Looks whether the store has an answer by now, and otherwise brings the plan up to date.
@@ -180,7 +185,7 @@ async fn fetch<S: Upstream>(
 }
 
 impl<S: Upstream> CacheService<S> {
-    /// The URI as it goes to the inner service: as sent, less the bypass parameter.
+    /// The URI as it goes to the inner service where the answer is for one client: as sent, less the bypass parameter.
     pub(crate) fn upstream_uri(&self, uri: &Uri) -> Uri {
         self.route.key.query.without_bypass(uri).unwrap_or_else(|| uri.clone())
     }
@@ -188,6 +193,12 @@ impl<S: Upstream> CacheService<S> {
     /// The time until which a request that comes now waits, where other replicas may have to be waited for.
     fn collapse_deadline(&self) -> Option<Instant> {
         if self.cache.tiers.is_empty() { None } else { timer_now().checked_add(self.route.collapse_wait) }
+    }
+
+    /// Where a request's flight is.
+    pub(crate) fn flight_hash(&self, request: &ClientRequest, found: &Lookup) -> KeyHash {
+        let store = &self.cache.store;
+        apart(request, store.flight_hash(store.slot_key_of(&request.key), found, &request.parts.headers))
     }
 
     /// Joins the flight for a request, or starts one.

@@ -6,15 +6,18 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use http::{HeaderMap, Method, Request};
 use larder_semantics::{
-    CacheStatus, Decision, ForwardReason, KeyBuffer, MethodKind, Reason, RequestContext, Timestamp, decide, decide_soft_purged,
+    CacheStatus, CookiePolicy, Decision, ForwardReason, KeyBuffer, MethodKind, Reason, RequestContext, Timestamp, decide,
+    decide_soft_purged,
 };
-use larder_store::{Lookup, SlotKey, StoredResponse};
+use larder_store::{Departure, Lookup, SlotKey, StoredResponse};
 
 use super::part::consider;
 use crate::body::log::InFlight;
+use crate::effective_target::EffectiveTarget;
 use crate::lookup::plan::FetchPlan;
 use crate::lookup::request::ClientRequest;
 use crate::lookup::stored_answer::StoredAnswer;
@@ -64,16 +67,51 @@ impl<S> CacheService<S> {
         }
     }
 
+    /// Derives the key of a request that is looked up, and reads what bears on caching; `None` where the request passes by the store for its
+    /// cookies. Cookies that are as if absent are there no more afterwards: neither a key nor `Vary` nor the origin sees them.
+    pub(crate) fn prepare<R>(&self, request: &mut Request<R>, effective: &EffectiveTarget, key: &mut KeyBuffer) -> Option<RequestContext> {
+        let rules = &*self.route;
+        let read = |request: &Request<R>, key: &mut KeyBuffer| {
+            let fields = request.headers();
+            rules.key.derive(effective.target(request.uri(), fields), fields, key);
+            rules.context(request.method(), fields, key)
+        };
+        let context = read(request, key);
+        if !context.cookies {
+            return Some(context);
+        }
+        if context.private_cookies && rules.policy.cookies == CookiePolicy::Pass {
+            return None;
+        }
+        // An identity may be made of the whole field.
+        let is_changed = rules.key.strip_ignored_cookies(request.headers_mut());
+        Some(if is_changed { read(request, key) } else { context })
+    }
+
     /// Whether the client may and does ask for an answer from the origin.
-    pub(crate) fn is_bypassed<R>(&self, request: &Request<R>, key: &KeyBuffer, client: Option<IpAddr>) -> bool {
+    pub(crate) fn asks_for_bypass<R>(&self, request: &Request<R>, key: &KeyBuffer, client: Option<IpAddr>) -> bool {
         !key.query_as_sent() && self.route.key.query.is_bypassed(request.uri().query()) && self.route.may_bypass.allows(client)
+    }
+
+    /// Whether the client's network has a bypass left. To be called once for a request that [asks for one](Self::asks_for_bypass).
+    pub(crate) fn takes_bypass(&self, client: Option<IpAddr>) -> bool {
+        let Some(rate) = self.route.bypass_rate else { return true };
+        let is_taken = self.cache.bypasses.take(client, rate, self.cache.clock.now());
+        if !is_taken {
+            self.cache.counters.bypasses_refused.fetch_add(1, Ordering::Relaxed);
+        }
+        is_taken
     }
 
     /// Looks a request up, and decides how to answer it.
     #[inline]
     pub(crate) fn look_up<B>(&self, context: &RequestContext, fields: &HeaderMap, key: SlotKey<'_>) -> LookedUp<B> {
         let (rules, now) = (&*self.route, self.cache.clock.now());
-        let found = self.cache.store.lookup(key, fields, now);
+        let found = match self.cache.store.lookup(key, fields, now) {
+            // It says nothing about requests that everybody could have sent.
+            Lookup::HitForMiss { of_credentials: true } if !context.has_credentials() => Lookup::Absent(Departure::Unknown),
+            found => found,
+        };
         if let Lookup::Partial(part) = &found {
             return consider(rules, context, fields, part, now);
         }

@@ -47,7 +47,7 @@ impl FetchPlan {
     /// Nothing stored can be used.
     pub(crate) fn forward(reason: Reason, found: Lookup) -> Self {
         let reason = match &found {
-            Lookup::HitForMiss => Reason::HitForMiss,
+            Lookup::HitForMiss { .. } => Reason::HitForMiss,
             Lookup::VaryMiss(_) if reason == Reason::Absent => Reason::VaryMiss,
             Lookup::Partial(_) if reason == Reason::Absent => Reason::Partial,
             Lookup::Unvouched(_) if reason == Reason::Absent => Reason::Unvouched,
@@ -65,7 +65,7 @@ impl FetchPlan {
 
     /// How the client's own preconditions and range go up: unchanged where nothing of the answer is likely to be kept.
     pub(crate) fn mode(&self, request: &ClientRequest) -> UpstreamMode {
-        let reason = if matches!(self.found, Lookup::HitForMiss) { Reason::HitForMiss } else { self.reason };
+        let reason = if matches!(self.found, Lookup::HitForMiss { .. }) { Reason::HitForMiss } else { self.reason };
         let as_sent = request.context.directives.no_store || matches!(reason, Reason::HitForMiss | Reason::OriginPrecondition);
         if as_sent { UpstreamMode::Verbatim } else { self.mode.clone() }
     }

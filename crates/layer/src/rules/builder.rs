@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
-use larder_semantics::{IdentityPart, KeyRules, Policy, Scope, TtlMode};
+use larder_semantics::{CookiePolicy, IdentityPart, KeyRules, Policy, Scope, TtlMode};
 
-use super::{MayBypass, RouteRules, TagSource, WriteRules};
+use super::{BypassRate, MayBypass, RouteRules, TagSource, WriteRules};
 use crate::task::pressure::Pressure;
 
 /// Builds [`RouteRules`]: each method changes one setting of the route.
@@ -115,8 +115,8 @@ impl RouteRulesBuilder {
         self.set(|rules| rules.key.query.sort = sort)
     }
 
-    /// Parameters that are left out of keys, such as `utm_*`: the inner service gets them, and has to answer alike whatever they are.
-    /// Default: none.
+    /// Parameters that are left out of keys, such as `utm_*`. The inner service does not get them where its answer may be stored: what everybody
+    /// gets must not be made of what one client sent. Default: none.
     pub fn drop_parameters<T: Into<String>>(self, names: impl IntoIterator<Item = T>) -> Self {
         self.set(|rules| rules.key.query.drop = names.into_iter().map(Into::into).collect())
     }
@@ -129,6 +129,29 @@ impl RouteRulesBuilder {
     /// Who may use the bypass parameter.
     pub fn may_bypass(self, by: MayBypass) -> Self {
         self.set(|rules| rules.may_bypass = by)
+    }
+
+    /// How often the clients of one network may use it, a /24 of IPv4 or a /64 of IPv6; beyond that their requests are answered as without the
+    /// parameter. Default: as often as they like.
+    pub fn bypass_rate(self, rate: Option<BypassRate>) -> Self {
+        self.set(|rules| rules.bypass_rate = rate)
+    }
+
+    /// What cookies mean that are neither part of the key nor ignored. Default: where nobody but [`Self::ttl`] names a lifetime, requests with
+    /// some share nothing.
+    pub fn cookies(self, cookies: CookiePolicy) -> Self {
+        self.set_policy(|policy| policy.cookies = cookies)
+    }
+
+    /// Cookies that are as if absent, one `*` in each for any text, and that the inner service does not get where its answer may be stored:
+    /// for instance [`CookieRules::COUNTING`](larder_semantics::CookieRules::COUNTING). Default: none.
+    pub fn ignore_cookies<T: Into<String>>(self, names: impl IntoIterator<Item = T>) -> Self {
+        self.set(|rules| rules.key.cookies.ignored = names.into_iter().map(Into::into).collect())
+    }
+
+    /// Cookies that are part of the key: each value has a response of its own. Default: none.
+    pub fn key_cookies<T: Into<String>>(self, names: impl IntoIterator<Item = T>) -> Self {
+        self.set(|rules| rules.key.cookies.key = names.into_iter().map(Into::into).collect())
     }
 
     /// Everything that bears on keys, in place of what was set before.

@@ -2,6 +2,7 @@
 
 mod builder;
 mod bypass;
+mod bypass_rate;
 mod header_tags;
 mod route;
 mod tags;
@@ -9,6 +10,8 @@ mod writes;
 
 pub use builder::RouteRulesBuilder;
 pub use bypass::MayBypass;
+pub use bypass_rate::BypassRate;
+pub(crate) use bypass_rate::Bypasses;
 pub use header_tags::HeaderTags;
 pub(crate) use route::MAX_OBJECT;
 pub use route::RouteRules;

@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, Uri};
 use larder_semantics::{KeyBuffer, KeyRules, Policy, PrimaryKey, RequestContext};
 use larder_store::{InvalidationTarget, Tag, Tags};
 
-use super::{MayBypass, NoTags, NoWrites, RouteRulesBuilder, TagSource, WriteRules};
+use super::{BypassRate, MayBypass, NoTags, NoWrites, RouteRulesBuilder, TagSource, WriteRules};
 use crate::effective_target::EffectiveTarget;
 use crate::task::pressure::Pressure;
 
@@ -40,6 +40,8 @@ pub struct RouteRules {
     /// Whether `Cache-Status` tells the key of what was looked up (RFC 9211 §2.7).
     pub(crate) cache_status_key: bool,
     pub(crate) may_bypass: MayBypass,
+    /// How often the clients of one network may; `None`: as often as they like.
+    pub(crate) bypass_rate: Option<BypassRate>,
     pub(crate) tags: Arc<dyn TagSource>,
     pub(crate) writes: Arc<dyn WriteRules>,
     /// Where the inner service says that requests wait for a place.
@@ -59,6 +61,7 @@ impl Default for RouteRules {
             collapse_wait: COLLAPSE_WAIT,
             cache_status_key: false,
             may_bypass: MayBypass::anyone(),
+            bypass_rate: None,
             tags: Arc::new(NoTags),
             writes: Arc::new(NoWrites),
             pressure: Pressure::default(),
@@ -123,11 +126,14 @@ impl RouteRules {
         Some(own.into_iter().chain(class).chain(identity.into_iter().flatten()).chain(named).collect())
     }
 
-    /// What bears on caching of a request whose `key` was derived. A client that shows cookies instead of the fields that identities are
-    /// made of shares nothing with others: as with `Authorization` (RFC 9111 §3.5).
+    /// What bears on caching of a request whose `key` was derived. A client that shows private cookies instead of the fields that identities
+    /// are made of shares nothing with others, whatever the origin says of lifetimes: as with `Authorization` (RFC 9111 §3.5).
     pub(crate) fn context(&self, method: &Method, headers: &HeaderMap, key: &KeyBuffer) -> RequestContext {
         let mut context = RequestContext::new(method, headers, &self.policy, key.identified(), self.key.authorization_in_key());
-        context.authorization |= !context.identified && self.key.overlooks(headers);
+        if context.private_cookies {
+            context.private_cookies = self.key.has_private_cookies(headers);
+            context.authorization |= context.private_cookies && self.key.overlooks_cookies();
+        }
         context
     }
 }

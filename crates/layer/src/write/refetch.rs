@@ -35,6 +35,7 @@ impl<S: Upstream> CacheService<S> {
         let (mut parts, ()) = Request::builder().method(Method::GET).uri(uri).body(()).ok()?.into_parts();
         parts.headers.clone_from(&template.headers);
         parts.extensions.clone_from(&template.extensions);
+        self.route.key.strip_ignored_cookies(&mut parts.headers);
         parts.headers.insert(HOST, HeaderValue::from_str(target.authority).ok()?);
         if let Some(variant) = stored.variant() {
             parts.headers.extend(variant.secondary.fields()?);
@@ -49,11 +50,11 @@ impl<S: Upstream> CacheService<S> {
 /// Fetches through the flights like any other request. No client waits for this refetch, so it does not join a running one.
 async fn fetch<S: Upstream>(service: CacheService<S>, request: Arc<ClientRequest>) {
     let Some(_slot) = service.cache.refresh_slot() else { return };
-    let (store, found) = (&service.cache.store, service.stored_for(&request));
+    let found = service.stored_for(&request);
     if found.response().is_some() {
         return;
     }
-    let hash = store.flight_hash(store.slot_key_of(&request.key), &found, &request.parts.headers);
+    let hash = service.flight_hash(&request, &found);
     let Join::Lead(permit) = service.join(hash, &request) else { return };
     in_background(&service, request, found, permit).await;
 }

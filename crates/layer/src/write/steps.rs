@@ -169,6 +169,10 @@ impl Write {
     ) -> Option<Representation> {
         let target = self.effective.target(&self.parts.uri, &self.parts.headers);
         let (rules, headers) = (reading(service, target), &self.parts.headers);
+        // A write goes up with parameters that a key leaves out, and its answer may be made of them.
+        if rules.key.query.went_up_unkeyed(target.query) {
+            return None;
+        }
         let mut key = KeyBuffer::default();
         rules.key.derive(target, headers, &mut key);
         let context = rules.context(&self.parts.method, headers, &key);

@@ -83,10 +83,10 @@ async fn a_hit_written_as_it_lies_in_the_store_allocates_nothing() {
     for _ in 0..100 {
         common::send(&cache, get("/a?b=1&c=2")).await;
     }
-    let request = get("/a?b=1&c=2").map(|_| ());
+    let mut request = get("/a?b=1&c=2").map(|_| ());
     let mut line_bytes = 0;
     let (answer, counted) = allocations(|| {
-        let answer = cache.serve_stored::<http_body_util::Empty<bytes::Bytes>>(&request, &EffectiveTarget::default())?;
+        let answer = cache.serve_stored::<http_body_util::Empty<bytes::Bytes>>(&mut request, &EffectiveTarget::default())?;
         answer.for_each_line(|name, value| line_bytes += name.as_str().len() + value.len());
         Some(answer)
     });
@@ -142,7 +142,7 @@ async fn only_a_hit_is_answered_without_the_inner_service() {
             request.headers_mut().insert(*name, http::HeaderValue::from_static(value));
         }
         cache
-            .serve_stored::<http_body_util::Empty<bytes::Bytes>>(&request, &EffectiveTarget::default())
+            .serve_stored::<http_body_util::Empty<bytes::Bytes>>(&mut request, &EffectiveTarget::default())
             .map(|answer| answer.status().as_u16())
     };
     assert_eq!(stored_status("GET", "/a", &[]), None, "nothing is stored yet");

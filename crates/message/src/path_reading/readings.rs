@@ -41,6 +41,38 @@ pub fn simplified(path: &str) -> Cow<'_, str> {
     Cow::Owned(bare.split('/').map(|segment| segment.split(';').next().unwrap_or(segment)).collect::<Vec<_>>().join("/"))
 }
 
+/// Every path, in small letters, that an origin may take this one for which is lenient besides: it leaves out a slash at the end, parameters of
+/// segments, all that follows an encoded delimiter (`%3f`, `%23`, `%3b`, a control character), or an extension (`.css`), which it takes for a format.
+pub fn lenient_readings(path: &str) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    let mut add = |text: &str| {
+        let text = simplified(text).to_ascii_lowercase();
+        if !all.contains(&text) {
+            all.push(text);
+        }
+    };
+    for reading in readings(path) {
+        let whole = simplified(&reading);
+        add(&whole);
+        let cut = before_encoded_delimiter(&whole);
+        add(cut);
+        add(without_extension(cut));
+    }
+    all
+}
+
+/// What stands before the first octet that ends a path for an origin which decodes it first.
+fn before_encoded_delimiter(path: &str) -> &str {
+    let is_delimiter = |octet: u8| matches!(octet, b'?' | b'#' | b';') || octet.is_ascii_control();
+    let mut escapes = path.match_indices('%').map(|(at, _)| at);
+    escapes.find(|at| octet(&path[at + 1..]).is_some_and(is_delimiter)).map_or(path, |at| &path[..at])
+}
+
+fn without_extension(path: &str) -> &str {
+    let name = path.rfind('/').map_or(0, |slash| slash + 1);
+    path[name..].rfind('.').filter(|dot| *dot > 0).map_or(path, |dot| &path[..name + dot])
+}
+
 /// Whether some reading of the path leads above its root, so that behind a base path it would leave that.
 pub fn climbs(path: &str) -> bool {
     if is_plain(path) {
@@ -187,6 +219,30 @@ mod tests {
         ] {
             assert_eq!(readings(path), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn a_lenient_origin_sees_less_of_a_path_than_there_is() {
+        for path in [
+            "/api/me",
+            "/API/Me",
+            "/api/me/",
+            "/api/me;x",
+            "/api;x/me;y=z",
+            "/api/me.css",
+            "/api/me%3fx.css",
+            "/api/me%23.js",
+            "/api/me%3Bx.css",
+        ] {
+            assert!(lenient_readings(path).iter().any(|reading| reading == "/api/me"), "{path}: {:?}", lenient_readings(path));
+        }
+        for path in ["/api/me%00.css", "/static/..%2fapi/me", "//api/me", "/x/../api/Me.json", "/static/..;/api/me/"] {
+            assert!(lenient_readings(path).iter().any(|reading| reading == "/api/me"), "{path}: {:?}", lenient_readings(path));
+        }
+        assert_eq!(lenient_readings("/a/b"), ["/a/b"]);
+        assert_eq!(lenient_readings("/"), ["/"]);
+        assert_eq!(lenient_readings("/.well-known/x"), ["/.well-known/x"], "no extension of nothing");
+        assert_eq!(lenient_readings("/v1.2/Report.final.pdf"), ["/v1.2/report.final.pdf", "/v1.2/report.final"]);
     }
 
     #[test]

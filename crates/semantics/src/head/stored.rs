@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::head::entity_tag::is_strong_text;
 use crate::head::stored_fields::StoredFields;
+use crate::reason::Reason;
 use crate::request::RequestContext;
 use crate::time::Timestamp;
 
@@ -60,6 +61,8 @@ impl HeadFlags {
     pub const FOR_AUTHORIZED: Self = Self(8);
     /// Its `Last-Modified` is a date, and so a validator.
     pub const MODIFICATION_DATED: Self = Self(16);
+    /// It may answer requests with private cookies.
+    pub const FOR_COOKIES: Self = Self(32);
 
     /// With `flag` as well, where that is so.
     #[must_use]
@@ -135,9 +138,17 @@ impl StoredHead {
         (u64::from(self.lifetime.seconds) + u64::from(stale)) * 1_000
     }
 
-    /// Whether it may answer this request as far as `Authorization` goes (§3.5).
-    pub(crate) fn suits(&self, request: &RequestContext) -> bool {
-        self.flags.has(HeadFlags::FOR_AUTHORIZED) || !request.authorization
+    /// Why it may not answer this request as far as credentials go (§3.5), if it may not.
+    pub fn objection(&self, request: &RequestContext) -> Option<Reason> {
+        if request.authorization && !self.flags.has(HeadFlags::FOR_AUTHORIZED) {
+            return Some(Reason::Authorization);
+        }
+        (request.private_cookies && !self.flags.has(HeadFlags::FOR_COOKIES)).then_some(Reason::Cookie)
+    }
+
+    /// Whether it may answer this request as far as credentials go.
+    pub fn suits(&self, request: &RequestContext) -> bool {
+        self.objection(request).is_none()
     }
 
     /// The same head with its fields in another form ([`StoredFields::over`], [`StoredFields::packed`]).

@@ -1,8 +1,9 @@
 //! The primary cache key (RFC 9111 §2): readable text, safe against separators in every part.
 //!
 //! ```text
-//! v1:default:GET:http://example.com/a?b=1&c=2 #identity=0f3a…
-//! |  |           |                            `- hash of who asks, where the scope is an identity
+//! v1:default:GET:http://example.com/a?b=1&c=2 #cookies=locale=de #identity=0f3a…
+//! |  |           |                            |                  `- hash of who asks, where the scope is an identity
+//! |  |           |                            `- cookies that a route names
 //! |  |           `- the URL: what an invalidation by URI names
 //! |  `- namespace
 //! `- key version
@@ -11,6 +12,7 @@
 //! A raw space cannot stand in a URI, so everything that would blur a border (a space itself, `/?#` in an authority, `?#` in a path, `:` in
 //! a namespace) is written as a space and two hexadecimal digits, and ` #identity=` cannot be imitated.
 
+mod cookies;
 mod identity;
 mod primary;
 mod query;
@@ -20,10 +22,15 @@ use std::ops::Range;
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderName};
 
+pub use cookies::CookieRules;
 pub use primary::{PrimaryKey, url_of};
 
-/// Between the URL and the identity. No URL in a key contains it, nor its first two bytes.
+/// Before what stands behind the URL. No URL in a key contains their first two bytes, nor does what stands between them.
+const COOKIES: &str = " #cookies=";
 const IDENTITY: &str = " #identity=";
+
+/// Hexadecimal digits of a hash: 160 bits, beyond what anybody can collide.
+const DIGITS: usize = 40;
 
 /// How a route turns a request into a key. The default takes the URL as it was sent.
 #[derive(Clone, Debug)]
@@ -37,15 +44,19 @@ pub struct KeyRules {
     pub query: QueryRules,
     /// The parts of an identity; empty where the scope is public.
     pub identity: Vec<IdentityPart>,
+    /// How cookies enter the key, and which are as if absent.
+    pub cookies: CookieRules,
 }
 
 impl Default for KeyRules {
     fn default() -> Self {
-        Self { namespace: "default".to_owned(), version: 1, query: QueryRules::default(), identity: Vec::new() }
+        let (query, cookies) = (QueryRules::default(), CookieRules::default());
+        Self { namespace: "default".to_owned(), version: 1, query, identity: Vec::new(), cookies }
     }
 }
 
-/// How the query enters the key: by default as it was sent. The origin always gets the client's own query, less the bypass parameter.
+/// How the query enters the key: by default as it was sent. The origin gets the client's own query, less the bypass parameter, and where its answer may be stored less all
+/// that the key leaves out: what everybody gets must not be made of what only one client sent.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct QueryRules {
@@ -57,6 +68,8 @@ pub struct QueryRules {
     pub drop_empty: bool,
     /// The bypass parameter: never part of the key, never sent upstream.
     pub bypass: Option<String>,
+    /// Whether the origin gets what the key leaves out even so.
+    pub send_dropped: bool,
 }
 
 /// One ingredient of an identity.
@@ -132,6 +145,7 @@ impl KeyRules {
         let start = text.len();
         buffer.query_as_sent = self.write_url(target, text);
         buffer.url = start..text.len();
+        cookies::write(&self.cookies.key, headers, text);
         buffer.identified = identity::write(&self.identity, headers, text);
     }
 
@@ -153,13 +167,13 @@ impl KeyRules {
         self.identity.contains(&IdentityPart::Header(http::header::AUTHORIZATION))
     }
 
-    /// Whether these fields may tell who asks although the key does not: cookies, where an identity is made of something else.
-    pub fn overlooks(&self, headers: &HeaderMap) -> bool {
+    /// Whether private cookies may tell who asks although the key does not: where an identity is made of something else.
+    pub fn overlooks_cookies(&self) -> bool {
         let looks_at_cookies = |part: &IdentityPart| match part {
             IdentityPart::Header(name) => *name == COOKIE,
             IdentityPart::Cookie(_) => true,
         };
-        !self.identity.is_empty() && !self.identity.iter().any(looks_at_cookies) && headers.contains_key(COOKIE)
+        !self.identity.is_empty() && !self.identity.iter().any(looks_at_cookies)
     }
 
     /// "The scheme and host are case-insensitive and normally provided in lowercase; all other components are compared in a case-sensitive
@@ -195,6 +209,18 @@ fn without_default_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
     match authority.bytes().rposition(|byte| byte == b':') {
         Some(colon) if authority.len() == colon + 1 || &authority[colon + 1..] == default => &authority[..colon],
         _ => authority,
+    }
+}
+
+fn hashed(value: &[u8]) -> String {
+    blake3::hash(value).to_hex()[..DIGITS].to_owned()
+}
+
+/// Whether a name is one that the pattern means; one `*` in it stands for any text.
+fn matches_pattern(pattern: &str, name: &[u8]) -> bool {
+    match pattern.split_once('*') {
+        None => name == pattern.as_bytes(),
+        Some((start, end)) => name.len() >= start.len() + end.len() && name.starts_with(start.as_bytes()) && name.ends_with(end.as_bytes()),
     }
 }
 

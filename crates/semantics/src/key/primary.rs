@@ -49,7 +49,9 @@ impl PrimaryKey {
     /// Who it is for, as it stands in the key: what an invalidation by identity names. `None` where it is for anyone.
     pub fn identity(&self) -> Option<&str> {
         let bytes = self.as_bytes();
-        bytes[url_place(bytes).end..].strip_prefix(IDENTITY.as_bytes()).map(text_of)
+        let parts = text_of(&bytes[url_place(bytes).end..]);
+        // It stands last.
+        parts.rfind(IDENTITY).map(|start| &parts[start + IDENTITY.len()..])
     }
 }
 
@@ -58,15 +60,11 @@ pub fn url_of(key: &[u8]) -> &str {
     text_of(&key[url_place(key)])
 }
 
-/// Behind the third colon, for neither version nor namespace has one of its own; up to the identity, where there is one.
+/// Behind the third colon, for neither version nor namespace has one of its own; up to the first part behind it, where there is one.
 fn url_place(key: &[u8]) -> Range<usize> {
     let colon = |from: usize| key[from..].iter().position(|&byte| byte == b':').map_or(key.len(), |place| from + place + 1);
     let start = colon(colon(colon(0)));
-    let end = key
-        .iter()
-        .rposition(|&byte| byte == b'#')
-        .filter(|&end| end > start && key[..end].ends_with(b" "))
-        .map_or(key.len(), |end| end - 1);
+    let end = key[start..].windows(2).position(|two| two == b" #").map_or(key.len(), |mark| start + mark);
     start..end
 }
 

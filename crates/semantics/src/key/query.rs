@@ -5,7 +5,7 @@ use http::Uri;
 use http::uri::PathAndQuery;
 use smallvec::SmallVec;
 
-use super::{QueryRules, push_escaped};
+use super::{QueryRules, matches_pattern, push_escaped};
 
 impl QueryRules {
     /// Appends `?` and what is left of `query`; nothing where nothing is left of a query that had something.
@@ -65,7 +65,7 @@ impl QueryRules {
     fn drops(&self, parameter: &str, name: &str) -> bool {
         self.bypass.as_deref() == Some(name)
             || (self.drop_empty && (parameter.is_empty() || (parameter.len() == name.len() + 1 && parameter.ends_with('='))))
-            || (self.drop.iter().any(|pattern| matches_pattern(pattern, name)) && !hides_another(parameter))
+            || (self.drop.iter().any(|pattern| matches_pattern(pattern, name.as_bytes())) && !hides_another(parameter))
     }
 
     /// Whether the bypass parameter of `query` is set: there, and its value is neither `false` nor `0` nor `no` nor `off`.
@@ -79,29 +79,39 @@ impl QueryRules {
 
     /// The URI on its way upstream: without the bypass parameter, and every other byte as sent. `None` where there is nothing to remove.
     pub fn without_bypass(&self, uri: &Uri) -> Option<Uri> {
-        let path_and_query = self.strip(uri.path_and_query()?.as_str())?;
-        let mut parts = uri.clone().into_parts();
-        parts.path_and_query = Some(PathAndQuery::from_maybe_shared(Bytes::from(path_and_query)).ok()?);
-        Uri::from_parts(parts).ok()
+        without(uri, |parameter| self.bypass.as_deref() == Some(name_of(parameter)))
     }
 
-    /// `path?query` without the bypass parameter; `None` where it is not there.
-    fn strip(&self, path_and_query: &str) -> Option<String> {
-        let bypass = self.bypass.as_deref()?;
-        let (path, query) = path_and_query.split_once('?')?;
-        if !parameters(query).any(|parameter| name_of(parameter) == bypass) {
-            return None;
-        }
-        let mut text = String::with_capacity(path_and_query.len());
-        text.push_str(path);
-        let mut separator = '?';
-        for parameter in parameters(query).filter(|parameter| name_of(parameter) != bypass) {
-            text.push(separator);
-            text.push_str(parameter);
-            separator = '&';
-        }
-        Some(text)
+    /// As [`Self::without_bypass`], for a request whose answer may be stored: without anything that the key leaves out.
+    pub fn as_in_key(&self, uri: &Uri) -> Option<Uri> {
+        if self.send_dropped { self.without_bypass(uri) } else { without(uri, |parameter| self.dropped(parameter)) }
     }
+
+    /// Whether an answer may be made of parameters that the key leaves out, since they went up.
+    pub fn went_up_unkeyed(&self, query: Option<&str>) -> bool {
+        let unkeyed = |parameter: &str| self.dropped(parameter) && self.bypass.as_deref() != Some(name_of(parameter));
+        !self.send_dropped && query.is_some_and(|query| parameters(query).any(unkeyed))
+    }
+}
+
+/// The URI without those parameters; `None` where it has none of them.
+fn without(uri: &Uri, leaves_out: impl Fn(&str) -> bool) -> Option<Uri> {
+    let path_and_query = uri.path_and_query()?.as_str();
+    let (path, query) = path_and_query.split_once('?')?;
+    if !parameters(query).any(&leaves_out) {
+        return None;
+    }
+    let mut text = String::with_capacity(path_and_query.len());
+    text.push_str(path);
+    let mut separator = '?';
+    for parameter in parameters(query).filter(|parameter| !leaves_out(parameter)) {
+        text.push(separator);
+        text.push_str(parameter);
+        separator = '&';
+    }
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::from_maybe_shared(Bytes::from(text)).ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 /// The parameters between the `&`s. Parameters are short: looking at byte after byte is faster than a search made for long texts.
@@ -154,13 +164,6 @@ fn decoded(name: &str) -> Vec<u8> {
         place += 1;
     }
     decoded
-}
-
-fn matches_pattern(pattern: &str, name: &str) -> bool {
-    match pattern.as_bytes() {
-        [prefix @ .., b'*'] => name.as_bytes().starts_with(prefix),
-        whole => name.as_bytes() == whole,
-    }
 }
 
 fn write_parameters<'a>(parameters: impl Iterator<Item = &'a str>, text: &mut String) {

@@ -8,8 +8,13 @@ fn rules() -> KeyRules {
     KeyRules {
         namespace: "default".into(),
         version: 1,
-        query: QueryRules { sort: true, drop: vec!["utm_*".into(), "fbclid".into()], drop_empty: false, bypass: Some("no_cache".into()) },
-        identity: Vec::new(),
+        query: QueryRules {
+            sort: true,
+            drop: vec!["utm_*".into(), "fbclid".into()],
+            bypass: Some("no_cache".into()),
+            ..QueryRules::default()
+        },
+        ..KeyRules::default()
     }
 }
 
@@ -116,6 +121,32 @@ fn upstream_gets_every_byte_but_the_bypass_parameter() {
 }
 
 #[test]
+fn upstream_gets_nothing_that_the_key_leaves_out_where_its_answer_may_be_stored() {
+    let mut query = QueryRules { drop_empty: true, ..rules().query };
+    for (sent, expected) in [
+        ("/a?utm_source=evil&b=%20&fbclid=x", Some("/a?b=%20")),
+        ("/a?utm_source=evil", Some("/a")),
+        ("/a?no_cache=0&utm_x&b", Some("/a?b")),
+        ("/a?c=&b&&a=1", Some("/a?b&a=1")),
+        ("/a?utm_source=x;b=1", None),
+        ("/a?b&a", None),
+        ("/utm_source=1", None),
+    ] {
+        assert_eq!(query.as_in_key(&sent.parse().unwrap()).map(|uri| uri.to_string()).as_deref(), expected, "{sent}");
+        let rules = KeyRules { query: query.clone(), ..rules() };
+        let in_key = |uri: &str| rules.url_of(target("http", "h", "/a", uri.split_once('?').map(|(_, query)| query)));
+        assert_eq!(in_key(expected.unwrap_or(sent)), in_key(sent), "one key: {sent}");
+    }
+    assert!(
+        query.went_up_unkeyed(Some("a=1&utm_source=x")) && !query.went_up_unkeyed(Some("a=1&no_cache")) && !query.went_up_unkeyed(None)
+    );
+    query.send_dropped = true;
+    assert_eq!(query.as_in_key(&"/a?utm_source=evil".parse().unwrap()), None);
+    assert_eq!(query.as_in_key(&"/a?utm_source=evil&no_cache".parse().unwrap()).unwrap(), "/a?utm_source=evil");
+    assert!(!query.went_up_unkeyed(Some("utm_source=x")));
+}
+
+#[test]
 fn an_identity_is_a_hash_and_never_the_secret() {
     let mut rules = rules();
     rules.identity = vec![IdentityPart::Header(AUTHORIZATION), IdentityPart::Cookie("sid".into())];
@@ -140,13 +171,11 @@ fn an_identity_is_a_hash_and_never_the_secret() {
 fn cookies_are_overlooked_where_an_identity_is_made_of_something_else() {
     let (token, sid) = (IdentityPart::Header(AUTHORIZATION), IdentityPart::Cookie("sid".into()));
     let field = IdentityPart::Header(http::header::COOKIE);
-    let cookies = HeaderMap::from_iter([(http::header::COOKIE, HeaderValue::from_static("session=1"))]);
     for (identity, overlooked) in
         [(vec![], false), (vec![token.clone()], true), (vec![sid.clone()], false), (vec![token.clone(), sid], false), (vec![field], false)]
     {
         let rules = KeyRules { identity, ..rules() };
-        assert_eq!(rules.overlooks(&cookies), overlooked, "{:?}", rules.identity);
-        assert!(!rules.overlooks(&HeaderMap::new()));
+        assert_eq!(rules.overlooks_cookies(), overlooked, "{:?}", rules.identity);
     }
 }
 
@@ -223,4 +252,81 @@ proptest! {
         let kept = found.to_key();
         prop_assert_eq!(kept.url(), found.url());
     }
+}
+
+fn cookies(lines: &[&'static str]) -> HeaderMap {
+    lines.iter().map(|line| (COOKIE, HeaderValue::from_static(line))).collect()
+}
+
+fn with_cookies(key: &[&str], ignored: &[&str]) -> KeyRules {
+    let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    KeyRules { cookies: CookieRules { key: own(key), ignored: own(ignored) }, ..rules() }
+}
+
+#[test]
+fn cookies_of_the_key_are_readable_and_leave_the_url_as_it_is() {
+    let rules = with_cookies(&["locale", "tenant"], &[]);
+    let at = target("http", "h", "/", Some("a=1"));
+    let of = |lines: &[&'static str]| key(&rules, at, &cookies(lines)).text().trim_start_matches("v1:default:GET:").to_owned();
+    assert_eq!(of(&[]), "http://h/?a=1");
+    assert_eq!(of(&["other=1"]), "http://h/?a=1");
+    assert_eq!(of(&["tenant=x; locale=de"]), "http://h/?a=1 #cookies=locale=de;tenant=x");
+    assert_eq!(of(&["locale=de", "tenant=x"]), of(&["tenant=x; other=1; locale=de"]), "on lines of their own");
+    assert_eq!(of(&["locale="]), "http://h/?a=1 #cookies=locale=", "empty is not absent");
+    assert_eq!(of(&["locale=de; locale=fr"]), "http://h/?a=1 #cookies=locale=de;locale=fr");
+    let found = key(&rules, at, &cookies(&["locale=de"]));
+    assert_eq!((found.url(), found.to_key().url(), found.to_key().identity()), ("http://h/?a=1", "http://h/?a=1", None));
+}
+
+#[test]
+fn a_cookie_of_the_key_cannot_pass_for_another_or_for_an_identity() {
+    let rules = with_cookies(&["a", "b"], &[]);
+    let of = |line: &'static str| key(&rules, target("http", "h", "/", None), &cookies(&[line])).text().to_owned();
+    for value in ["a=1;b=2", "a=\"1;b=2\"", "a=1 #identity=0", "a= #cookies=b=1", "a=*0", "a=(1)", "a=1%3bb=2"] {
+        let text = of(value);
+        assert!(text.matches('#').count() == 1 && !text.contains("identity"), "{text}");
+    }
+    assert!(of("a=1 #identity=0").len() == of("a=#").len(), "a hash stands for what could be misread");
+    assert_ne!(of("a=1; b=2"), of("a=1%3Bb=2"));
+}
+
+#[test]
+fn an_identity_stands_behind_the_cookies_of_the_key() {
+    let rules = KeyRules { identity: vec![IdentityPart::Cookie("sid".into())], ..with_cookies(&["locale"], &[]) };
+    let found = key(&rules, target("http", "h", "/", None), &cookies(&["sid=1; locale=de"]));
+    assert!(found.text().starts_with("v1:default:GET:http://h/ #cookies=locale=de #identity="), "{}", found.text());
+    assert_eq!((found.to_key().url(), found.to_key().identity()), ("http://h/", rules.identity_of(&cookies(&["sid=1"])).as_deref()));
+}
+
+#[test]
+fn only_cookies_that_are_neither_in_the_key_nor_ignored_are_private() {
+    let rules = KeyRules {
+        identity: vec![IdentityPart::Cookie("sid".into())],
+        ..with_cookies(&["locale"], &["_ga*", "_gid", "mp_*_mixpanel", "sid", "locale"])
+    };
+    for public in ["_ga=1", "_ga_X1=2; _gid=3", "mp_0f_mixpanel=x; locale=de", "sid=1", "", ";", " ; "] {
+        assert!(!rules.has_private_cookies(&cookies(&[public])), "{public}");
+    }
+    for private in ["session=1", "_ga=1; session=1", "_gid2=1", "mp_mixpanel=x", "_GA=1", "Locale=de", "alone", "=x", "_g"] {
+        assert!(rules.has_private_cookies(&cookies(&[private])), "{private}");
+    }
+}
+
+#[test]
+fn ignored_cookies_are_taken_out_and_all_others_stay_as_they_were() {
+    let rules = with_cookies(&["_gat"], &["_g*"]);
+    for (lines, expected) in [
+        (&["_ga=1"][..], None),
+        (&["_ga=1; a=\"x y\";_gid=2; b"], Some("a=\"x y\"; b")),
+        (&["_ga=1", "a=1"], Some("a=1")),
+        (&["_gat=1; _ga=2"], Some("_gat=1")),
+    ] {
+        let mut headers = cookies(lines);
+        assert!(rules.strip_ignored_cookies(&mut headers));
+        let left: Vec<_> = headers.get_all(COOKIE).iter().collect();
+        assert_eq!(left, expected.into_iter().collect::<Vec<_>>(), "{lines:?}");
+    }
+    let mut untouched = cookies(&["a=1;b=2", "c=3"]);
+    assert!(!rules.strip_ignored_cookies(&mut untouched));
+    assert_eq!(untouched, cookies(&["a=1;b=2", "c=3"]));
 }

@@ -94,6 +94,9 @@ impl PartialResponse {
         unkeyed::check(exchange.request_headers, StatusCode::OK)?;
         let vary = VarySpec::of_response(&headers).ok_or(Reason::VaryStar)?;
         let head = assemble(&Parts { status: StatusCode::OK, headers: &headers, ..exchange.parts(&directives) });
+        if let Some(reason) = head.objection(exchange.request) {
+            return Err(reason);
+        }
         let mut coverage = ByteRangeSet::default();
         coverage.insert(range);
         Ok(Self { head, vary: Some(vary).filter(|vary| !vary.names().is_empty()), complete_length, coverage })

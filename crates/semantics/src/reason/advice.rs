@@ -53,6 +53,15 @@ impl Reason {
             Self::Authorization => {
                 "Where everybody gets the same, the origin says `public` or `s-maxage`; where not, `scope = \"identity\"` stores one for each user."
             }
+            Self::Cookie => {
+                "Where everybody gets the same, the origin names a lifetime, or the route says `cookies = \"ignore\"`. Cookies that the origin does not \
+                 look at stand in `ignore_cookies`, those that it answers by in `key.cookies`; where answers are one user's, \
+                 `scope = \"identity\"` stores one for each."
+            }
+            Self::NearPrivate => {
+                "Write a route for the path, if it is no other spelling of a private one; or set `near_private = false` where the backend takes every \
+                 path as it was sent."
+            }
             Self::BypassParameter => "Leave the parameter out. `bypass` in the configuration names it and says who may use it.",
             Self::RouteNotCached => "The route says `cache = false`.",
             Self::OddPath => {

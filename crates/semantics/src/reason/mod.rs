@@ -84,6 +84,9 @@ reasons! {
     OriginPrecondition = "origin-precondition",
     /// The request carries credentials that are not part of the key, and the response is not for shared caches (RFC 9111 §3.5).
     Authorization = "authorization",
+    /// The request has cookies that are not part of the key, and the origin names no lifetime for its answer, so that it may be for one
+    /// client only. `cookies`, `ignore_cookies` and `key.cookies` of the route say otherwise.
+    Cookie = "cookie",
     /// The stored response was made invalid by a purge or by a write (RFC 9111 §4.4).
     Purged = "purged",
 
@@ -93,6 +96,9 @@ reasons! {
     RouteNotCached = "route-not-cached",
     /// The path has more than one reading, so the reading of its origin is not known.
     OddPath = "odd-path",
+    /// The path matches another route, but a lenient origin may take it for one whose responses are kept apart: an identity's, or one that is
+    /// not cached. `near_private = false` says that the origin is not lenient.
+    NearPrivate = "near-private",
     /// The request has fields by which an origin may answer for another resource, or refuse, and of which the key knows nothing.
     UnkeyedField = "unkeyed-field",
     /// The method has to reach the origin (RFC 9110 §9.2).

@@ -91,8 +91,9 @@ fn decide_about(request: &RequestContext, stored: Option<&StoredHead>, soft_purg
 fn reuse(request: &RequestContext, head: &StoredHead, soft_purged: bool, now: Timestamp) -> Decision {
     // "A shared cache MUST NOT use a cached response to a request with an Authorization header field [...] unless" (§3.5). The same
     // holds the other way round: a response to a request without credentials does not answer one with credentials, unless the origin allows it.
-    if !head.suits(request) {
-        return Decision::Forward { reason: Reason::Authorization };
+    // So it is with cookies, where nobody but the operator names a lifetime.
+    if let Some(reason) = head.objection(request) {
+        return Decision::Forward { reason };
     }
     // "When recipient is the origin server and If-Match is present, evaluate the If-Match precondition" (RFC 9110 §13.2.2): a cache lets
     // the origin do it, unless it must not ask.

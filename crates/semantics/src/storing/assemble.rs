@@ -1,6 +1,6 @@
 //! Making a [`StoredHead`] of the fields of a response: what is kept, in how little memory, and everything later decisions need.
 
-use http::header::{AGE, CACHE_CONTROL, CONTENT_LENGTH, DATE, EXPIRES, LAST_MODIFIED};
+use http::header::{AGE, CACHE_CONTROL, CONTENT_LENGTH, DATE, EXPIRES, LAST_MODIFIED, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use smallvec::SmallVec;
 
@@ -8,10 +8,10 @@ use crate::directives::{Directives, ResponseDirectives};
 use crate::head::fields::{CACHE_STATUS, X_CACHE, connection_options, never_stored, written_anew};
 use crate::head::stored::{FreshnessLifetime, HeadFlags, LifetimeSource, OriginControl, StoredHead};
 use crate::head::stored_fields::StoredFields;
-use crate::policy::Policy;
+use crate::policy::{CookiePolicy, Policy};
 use crate::request::RequestContext;
 use crate::reuse::age::{corrected_initial_age, sent_date};
-use crate::reuse::freshness::lifetime;
+use crate::reuse::freshness::{explicit, lifetime};
 use crate::time::Timestamp;
 
 /// The value in the slot of a field that every answer writes.
@@ -70,11 +70,26 @@ pub(crate) fn assemble(parts: &Parts<'_>) -> StoredHead {
             .with(HeadFlags::MUST_REVALIDATE, directives.forbids_stale())
             .with(HeadFlags::IMMUTABLE, directives.immutable)
             .with(HeadFlags::FOR_AUTHORIZED, directives.allows_authorization() || policy.unsafe_ignore.authorization)
+            .with(HeadFlags::FOR_COOKIES, is_for_cookies(parts, date))
             .with(HeadFlags::MODIFICATION_DATED, is_modification_dated(&headers, date)),
         date_seconds: date.as_secs(),
         origin_control,
         headers,
     }
+}
+
+/// Whether the response may answer requests with cookies that the key knows nothing of. The origin knows what it makes its responses of: where it
+/// names a lifetime, or says that a shared cache may keep them in spite of credentials (§3.5), they are for everyone; where it selects by
+/// `Cookie`, for everyone with the same ones (§4.1). A lifetime that only the operator names says nothing about that.
+fn is_for_cookies(parts: &Parts<'_>, date: Timestamp) -> bool {
+    let Parts { policy, headers, directives, .. } = *parts;
+    let selects_by_cookies = || {
+        let mut names = headers.get_all(VARY).iter().flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
+        names.any(|name| name.trim_ascii().eq_ignore_ascii_case(b"cookie"))
+    };
+    let named = || explicit(headers, directives, date).is_some_and(|lifetime| lifetime.seconds > 0);
+    let said = directives.allows_authorization() || directives.targeted;
+    policy.cookies != CookiePolicy::Pass && (said || named() || selects_by_cookies())
 }
 
 /// The fields as received less those that must not be stored (§3.1), those that `private` and `no-cache` name (§5.2.2.4, §5.2.2.7:

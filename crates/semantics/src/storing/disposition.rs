@@ -136,7 +136,7 @@ pub fn on_response(exchange: &Exchange<'_>, candidates: &[&StoredHead]) -> Dispo
     match store(exchange) {
         Ok((head, vary)) => Disposition::Store { head: Arc::new(head), vary },
         // A response that is stored for others stays when a client with credentials gets one of its own.
-        Err(Reason::Authorization) if !candidates.is_empty() => Disposition::Pass { reason: Reason::Authorization, remember: false },
+        Err(reason @ (Reason::Authorization | Reason::Cookie)) if !candidates.is_empty() => Disposition::Pass { reason, remember: false },
         Err(reason) => pass(reason),
     }
 }
@@ -148,6 +148,9 @@ pub(crate) fn store(exchange: &Exchange<'_>) -> Result<(StoredHead, Option<VaryS
     unkeyed::check(exchange.request_headers, exchange.status)?;
     let vary = VarySpec::of_response(exchange.headers).ok_or(Reason::VaryStar)?;
     let head = assemble(&exchange.parts(&directives));
+    if let Some(reason) = head.objection(exchange.request) {
+        return Err(reason);
+    }
     let named = freshness::explicit(exchange.headers, &directives, head.date()).is_some();
     storage::useful(exchange.status, named, &directives, &head, exchange.request)?;
     Ok((head, (!vary.names().is_empty()).then_some(vary)))

@@ -85,7 +85,9 @@ fn freshen(exchange: &Exchange<'_>, stored: &StoredHead) -> (StoredHead, bool) {
     let directives = ResponseDirectives::parse(&headers, &exchange.policy.targeted);
     let parts = Parts { status: stored.status, headers: &headers, ..exchange.parts(&directives) };
     let keep = storage::permitted(exchange.policy, exchange.request, stored.status, &headers, &directives).is_ok();
-    (assemble(&parts), keep)
+    let head = assemble(&parts);
+    let keep = keep && head.suits(exchange.request);
+    (head, keep)
 }
 
 /// "For each field in the provided response, the cache MUST add it to the stored response, replacing field values that are already

@@ -143,6 +143,7 @@ pub fn worth_remembering(reason: Reason, status: StatusCode) -> bool {
             | Reason::SetCookie
             | Reason::VaryStar
             | Reason::Authorization
+            | Reason::Cookie
             | Reason::Streaming
             | Reason::NoLifetime
             | Reason::LifetimeZero
@@ -160,7 +161,13 @@ pub fn supersedes(request: &RequestContext, reason: Reason, status: StatusCode) 
     let about_the_request = request.authorization
         || matches!(
             reason,
-            Reason::Head | Reason::Method | Reason::RequestNoStore | Reason::Authorization | Reason::UnkeyedField | Reason::UpstreamError
+            Reason::Head
+                | Reason::Method
+                | Reason::RequestNoStore
+                | Reason::Authorization
+                | Reason::Cookie
+                | Reason::UnkeyedField
+                | Reason::UpstreamError
         );
     !about_the_request && !status.is_server_error() && !refuses_the_request(status) && status != StatusCode::PARTIAL_CONTENT
 }

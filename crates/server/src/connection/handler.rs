@@ -24,8 +24,8 @@ pub trait Handler: Clone + Send + Sync + 'static {
     const HITS: bool = false;
 
     /// Answers a request without waiting, if it can: appends the response's head in the form of HTTP/1.1 to `head`, and returns its body,
-    /// all of which is in memory. The request has been judged like any other. After `None`, [`Self::handle`] is called.
-    fn hit(&self, _request: &Request<()>, _peer: &Peer, _head: &mut Vec<u8>) -> Option<Self::Body> {
+    /// all of which is in memory. The request has been judged like any other; it may be changed. After `None`, [`Self::handle`] is called.
+    fn hit(&self, _request: &mut Request<()>, _peer: &Peer, _head: &mut Vec<u8>) -> Option<Self::Body> {
         None
     }
 

@@ -82,7 +82,7 @@ impl<H: Handler> ClientStream<H> {
         drop_nominated(headers);
         client_certificate::put(headers, tls.and_then(|tls| tls.client_certificate.as_ref()));
         self.direct.queue_response(|head| {
-            let body = self.handler.hit(self.heads.request(), &self.peer, head)?;
+            let body = self.handler.hit(self.heads.request_mut(), &self.peer, head)?;
             if let Some(policy) = tls.and_then(|tls| tls.hsts.as_ref()) {
                 hsts::put_line(head, policy);
             }

@@ -7,8 +7,13 @@ use super::Unreadable;
 use super::frame::{Reader, Writer};
 
 /// Their bits are part of the format.
-const FLAGS: [(HeadFlags, u8); 4] =
-    [(HeadFlags::NO_CACHE, 1), (HeadFlags::MUST_REVALIDATE, 2), (HeadFlags::IMMUTABLE, 4), (HeadFlags::FOR_AUTHORIZED, 8)];
+const FLAGS: [(HeadFlags, u8); 5] = [
+    (HeadFlags::NO_CACHE, 1),
+    (HeadFlags::MUST_REVALIDATE, 2),
+    (HeadFlags::IMMUTABLE, 4),
+    (HeadFlags::FOR_AUTHORIZED, 8),
+    (HeadFlags::FOR_COOKIES, 32),
+];
 /// The route's lifetime is shown instead of the origin's.
 const ORIGIN_CONTROL: u8 = 16;
 

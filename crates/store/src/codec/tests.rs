@@ -142,6 +142,23 @@ fn golden_frames_of_format_1_stay_readable() {
     }
 }
 
+/// A bit came to the flags that says whether requests with cookies may have the response. Frames without it say no, which is safe.
+#[test]
+fn golden_frames_of_format_1_with_leave_for_cookies() {
+    let of = |flag: bool| {
+        let plain = response(None, body(b"hello", None));
+        let head = StoredHead { flags: HeadFlags::default().with(HeadFlags::FOR_COOKIES, flag), ..plain.head.clone() };
+        StoredResponse::new(&key("/x"), None, &head, body(b"hello", None), &[Tag::surrogate("issues")], Position(9), 21)
+    };
+    let frame = encode(&of(true), Position(4));
+    let hex: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, include_str!("golden/response-1-cookies.hex").split_whitespace().collect::<String>());
+    for (frame, flag) in [(frame, true), (encode(&of(false), Position(4)), false)] {
+        let loaded = decoded(frame, None).unwrap().complete(vec![Bytes::from_static(b"hello")]).unwrap();
+        assert_eq!(loaded.head.flags.has(HeadFlags::FOR_COOKIES), flag);
+    }
+}
+
 #[test]
 fn any_single_damaged_byte_is_noticed() {
     let frame = encode(&response(Some(variant()), body(b"hello", None)), Position(0));

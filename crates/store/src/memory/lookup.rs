@@ -35,7 +35,10 @@ pub enum Lookup {
     /// The URI is known, but no stored variant suits this request.
     VaryMiss(Arc<VaryIndex>),
     /// Known not to be worth waiting for.
-    HitForMiss,
+    HitForMiss {
+        /// Whether that is known of requests with credentials only.
+        of_credentials: bool,
+    },
     /// Nothing under this URI, and as far as that is known, why.
     Absent(Departure),
 }
@@ -45,7 +48,7 @@ impl Lookup {
     pub fn response(&self) -> Option<&Arc<StoredResponse>> {
         match self {
             Self::Found(response) | Self::Unvouched(response) => Some(response),
-            Self::Partial(_) | Self::VaryMiss(_) | Self::HitForMiss | Self::Absent(_) => None,
+            Self::Partial(_) | Self::VaryMiss(_) | Self::HitForMiss { .. } | Self::Absent(_) => None,
         }
     }
 
@@ -71,7 +74,7 @@ impl MemoryStore {
             None => Lookup::Absent(self.evictions.departed.why(key.hash)),
             Some(Slot::Response(response)) => self.vouched(response, now),
             Some(Slot::Partial(part)) => self.found_part(part, now),
-            Some(Slot::HitForMiss(mark)) if mark.until > now => Lookup::HitForMiss,
+            Some(Slot::HitForMiss(mark)) if mark.until > now => Lookup::HitForMiss { of_credentials: mark.of_credentials },
             Some(Slot::HitForMiss(_)) => Lookup::Absent(Departure::Unknown),
             Some(Slot::Vary(index)) => match self.select(key, &index, request) {
                 Some(Slot::Response(response)) => self.vouched(response, now),
@@ -166,7 +169,7 @@ impl MemoryStore {
                 Some(spec) => self.hasher.variant(key.hash, spec.secondary_key(request).text()),
                 None => key.hash,
             },
-            Lookup::HitForMiss | Lookup::Absent(_) => key.hash,
+            Lookup::HitForMiss { .. } | Lookup::Absent(_) => key.hash,
         }
     }
 

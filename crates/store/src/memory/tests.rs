@@ -209,7 +209,7 @@ fn a_hit_for_miss_mark_replaces_what_is_stored_and_is_forgotten_in_time() {
         HitForMiss { key: key("/a"), until: Timestamp::from_secs(1_001), too_large: false, of_credentials: false, fetch: 2 },
         NOW
     ));
-    assert!(matches!(find(&store, "/a", &HeaderMap::new()), Lookup::HitForMiss));
+    assert!(matches!(find(&store, "/a", &HeaderMap::new()), Lookup::HitForMiss { of_credentials: false }));
     let key = key("/a");
     let later = store.lookup(store.slot_key_of(&key), &HeaderMap::new(), Timestamp::from_secs(1_002));
     assert!(matches!(later, Lookup::Absent(_)));

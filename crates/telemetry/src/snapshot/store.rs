@@ -15,6 +15,8 @@ pub struct StoreSnapshot {
     pub capacity_bytes: u64,
     /// Stored responses that were dropped.
     pub evictions: Evictions,
+    /// Requests with the bypass parameter that were answered as without it since the start: their network had asked too often.
+    pub bypasses_refused: u64,
 }
 
 /// A tier behind the memory, since the start.

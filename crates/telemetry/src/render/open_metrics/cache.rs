@@ -35,6 +35,8 @@ pub(super) fn encode(snapshot: &Snapshot, families: &mut Families<'_, '_>) -> fm
     let causes = [("size", store.evictions.size), ("removed", store.evictions.removed), ("replaced", store.evictions.replaced)];
     let evictions = causes.map(|(cause, count)| ([("cause", cause)], count));
     families.counters("cache_evictions", "Stored responses dropped from memory, by cause.", evictions)?;
+    let help = "Requests with the bypass parameter that were answered as without it, beyond the rate of their network.";
+    families.counter("bypasses_refused", help, store.bypasses_refused)?;
     encode_tiers(tiers, families)?;
     encode_invalidations(invalidation, families)
 }
