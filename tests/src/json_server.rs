@@ -1,13 +1,14 @@
 //! A REST backend from the npm registry: reads, writes, entity tags, `Vary: Origin`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
+use larder_testkit::Result;
 use larder_testkit::process::Process;
-use larder_testkit::{Error, Result};
 use tempfile::TempDir;
+
+const PROGRAM: &str = "node_modules/json-server/lib/cli/bin.js";
 
 /// A running json-server with its own database. It is killed when dropped.
 pub struct JsonServer {
@@ -22,7 +23,7 @@ impl JsonServer {
         let folder = Arc::new(TempDir::new()?);
         let file = folder.path().join("db.json");
         std::fs::write(&file, database)?;
-        let program = program()?;
+        let program = super::backends(PROGRAM)?.join(PROGRAM);
         super::on_a_free_address(|address| {
             let mut command = Command::new("node");
             command.arg(&program).args(["--host", "127.0.0.1", "--port"]).arg(address.port().to_string()).arg(&file);
@@ -42,12 +43,4 @@ impl JsonServer {
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
-}
-
-/// Where `cargo xtask test` installs it: beside the build.
-fn program() -> Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let within = |folder: &std::path::Path| folder.join("backends/node_modules/json-server/lib/cli/bin.js");
-    let program = test.ancestors().map(within).find(|program| program.is_file());
-    program.ok_or_else(|| Error::new("json-server is not installed: run `cargo xtask test`, which installs it under target/backends"))
 }

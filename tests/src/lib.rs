@@ -1,21 +1,33 @@
-//! Backends that were not written here, as real processes on free ports: [json-server](https://github.com/typicode/json-server) and nginx.
+//! Backends that were not written here, as real processes on free ports: [json-server](https://github.com/typicode/json-server), nginx,
+//! and a shop on frameworks that are in use.
 
+mod express;
 mod json_server;
 mod nginx;
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 
+pub use express::Express;
 pub use json_server::JsonServer;
 pub use nginx::Nginx;
 
 use larder_testkit::process::Process;
 use larder_testkit::wait::eventually;
-use larder_testkit::{Client, Result};
+use larder_testkit::{Client, Error, Result};
 
 /// A loopback address that was free a moment ago. Programs that cannot be given port 0 are started on one of these, and on another if it was
 /// taken in between.
 pub fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+/// The folder beside the build into which `cargo xtask test` installs backends, where it has this file.
+fn backends(file: &str) -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let folder = test.ancestors().map(|folder| folder.join("backends")).find(|folder| folder.join(file).is_file());
+    folder
+        .ok_or_else(|| Error::new(format!("there is no backends/{file}: run `cargo xtask test`, which installs it under target/backends")))
 }
 
 /// Waits until something accepts connections there.

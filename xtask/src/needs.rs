@@ -16,8 +16,8 @@ struct Need {
     tests: &'static [&'static str],
 }
 
-/// Tests of json-server, which is started by node.
-const JSON_SERVER: &[&str] = &["larder-tests::e2e json_server::"];
+/// Tests of json-server and of Express, which it brings along; both are started by node.
+const JSON_SERVER: &[&str] = &["larder-tests::e2e json_server::", "larder-tests::e2e shops::"];
 
 /// Tests of the binary and of the tier against Redis.
 const REDIS: &[&str] =

@@ -108,7 +108,7 @@ fn split_capture<'t>(text: &str, rest: &'t str) -> Result<(&'t str, &'t str), Mi
 
 fn check_characters(text: &str) -> Result<(), Mistake> {
     if !text.starts_with('/') {
-        let meant = if text == "*" { "{*rest}" } else { text };
+        let meant = if text == "*" { "{*rest}" } else { text.trim_start_matches('^').trim_start_matches('/') };
         return Err(Mistake::new(format!("path `{text}` does not begin with a slash")).hint(format!("write \"/{meant}\"")));
     }
     if text.contains(['?', '#']) {
@@ -133,6 +133,13 @@ pub(crate) fn foreign_form(text: &str) -> Option<String> {
         "*" | "**" => Some("{*rest}".to_owned()),
         _ => segment.strip_prefix(':').filter(|name| !name.is_empty()).map(|name| format!("{{{name}}}")),
     })
+}
+
+/// The first piece that only a regular expression would have. `$`, `(` and `+` stand in paths of their own right (`/Products(1)`, `/$metadata`).
+pub(crate) fn regex_form(text: &str) -> Option<&str> {
+    const PIECES: [&str; 8] = [".*", ".+", "(?", "[", "]", "^", "|", ")?"];
+    let end = text.ends_with('$').then(|| &text[text.len() - 1..]);
+    PIECES.into_iter().find(|piece| text.contains(piece)).or(end)
 }
 
 #[cfg(test)]
@@ -208,5 +215,13 @@ mod tests {
         assert_eq!(foreign_form("/issues/:id").as_deref(), Some("{id}"));
         assert_eq!(foreign_form("/files/*").as_deref(), Some("{*rest}"));
         assert_eq!(foreign_form("/v1/things:batch/{id}"), None);
+        for (text, piece) in
+            [("/issues/.*", ".*"), ("/issues/[0-9]", "["), ("/a|/b", "|"), ("/issues$", "$"), ("/(?:a)", "(?"), ("/a.+b", ".+")]
+        {
+            assert_eq!(regex_form(text), Some(piece), "{text}");
+        }
+        for text in ["/Products(1)/$metadata", "/a.b/c+d", "/$batch/x", "/a$b/{id}"] {
+            assert_eq!(regex_form(text), None, "{text}");
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::model::Route;
 use crate::parse::mistake::{Mistake, Mistakes};
+use crate::sections::routes::METHODS;
 
 /// Reports routes with the same requests, with paths that the router cannot order, or with the same name. `paths` and `names` say where
 /// each route's path and name stand.
@@ -23,8 +24,18 @@ pub(crate) fn check(routes: &[Route], paths: &[Range<usize>], names: &[Range<usi
         } else if let Some(first) = earlier(|one, other| one.name == other.name) {
             let message = format!("two routes are named `{}`", route.name);
             clash(names, first, message, "metrics and logs tell routes apart by name; leave `name` out to derive one from the path");
+        } else if is_hidden(route, routes) {
+            let mistake = Mistake::new(format!("no request takes route `{}`: others with its path take every method", route.path.text()));
+            mistakes.warning(paths[later].clone(), mistake.hint("remove it, or take a method out of the others"));
         }
     }
+}
+
+/// Whether a route for all methods has none left: routes with its path that list methods come before it.
+fn is_hidden(route: &Route, all: &[Route]) -> bool {
+    let same_path = |other: &&Route| other.host == route.host && other.path.shape() == route.path.shape();
+    let listed: Vec<_> = all.iter().filter(same_path).filter_map(|other| other.methods.as_ref()).flatten().collect();
+    route.methods.is_none() && METHODS.iter().all(|method| listed.iter().any(|listed| listed.as_str() == *method))
 }
 
 fn same_requests(one: &Route, other: &Route) -> bool {

@@ -1,5 +1,6 @@
 //! The sections of the configuration: one file each, read from its table and checked.
 
+mod advice;
 mod alike;
 mod cache;
 mod listener;
@@ -25,6 +26,9 @@ use purging::{purge, tags, writes};
 use routes::Routing;
 use stores::store;
 
+#[cfg(test)]
+pub(crate) use routes::METHODS;
+
 /// `None` if an upstream is wrong or missing; mistakes are noted either way.
 pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes: &Mistakes) -> Option<Config> {
     let mut root = Table::root(table, mistakes);
@@ -43,7 +47,7 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
     let names: Vec<&str> = upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
     let Routing { routes, fallback, namespace } = routes::read(&mut root, &names, memory.capacity);
     let tags = tags::response_tags(&mut root);
-    let names = writes::Names::of(&routes, fallback.as_ref());
+    let names = writes::Names::of(&routes, fallback.as_ref(), &tags);
     let (on_write, on_event) = (writes::on_write(&mut root, &names), writes::on_event(&mut root, &names));
     root.finish();
     let upstreams: Vec<_> = upstreams.into_iter().map(|named| named.upstream).collect::<Option<_>>()?;

@@ -6,17 +6,18 @@ use std::sync::Arc;
 use http::Method;
 use toml::Spanned;
 
-use crate::model::path::{PathTemplate, foreign_form};
+use crate::model::path::{PathTemplate, foreign_form, regex_form};
 use crate::model::purging::tags::{Placeholders, TagTemplate};
 use crate::model::{Route, RouteSettings};
-use crate::parse::mistake::Mistake;
+use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::nearest;
 use crate::parse::reader::Table;
+use crate::sections::advice::{self, Chain};
 use crate::sections::alike;
 use crate::sections::cache::{Layer, items, resolve};
 
 /// The methods a route may list. CONNECT is never forwarded.
-const METHODS: [&str; 15] = [
+pub(crate) const METHODS: [&str; 15] = [
     "GET",
     "HEAD",
     "POST",
@@ -58,6 +59,7 @@ struct Located {
     span: Range<usize>,
     /// The name, or the header of a route without one.
     name: Range<usize>,
+    own: Layer,
 }
 
 /// Reads the routes; `upstreams` are the names there are, `memory` is the store's capacity in bytes.
@@ -68,13 +70,18 @@ pub(crate) fn read<'a>(root: &mut Table<'a>, upstreams: &'a [&'a str], memory: u
     let around = Surroundings { upstreams, cache, classes, memory };
     let tables = root.tables("routes");
     let placed: Vec<Located> = tables.into_iter().filter_map(|table| around.route(table)).collect();
-    let spans: Vec<_> = placed.iter().map(|placed| placed.span.clone()).collect();
-    let names: Vec<_> = placed.iter().map(|placed| placed.name.clone()).collect();
-    let routes: Vec<Route> = placed.into_iter().map(|placed| placed.route).collect();
+    let (mut routes, mut spans, mut names, mut own) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for located in placed {
+        routes.push(located.route);
+        spans.push(located.span);
+        names.push(located.name);
+        own.push(located.own);
+    }
     alike::check(&routes, &spans, &names, mistakes);
     let settings = resolve(&[&around.cache], memory, mistakes);
     let namespace = settings.key.namespace.clone();
     let fallback = (upstreams.len() == 1).then(|| Route::fallback(settings));
+    around.advise(&routes, &own, fallback.as_ref(), mistakes);
     Routing { routes, fallback, namespace }
 }
 
@@ -101,6 +108,27 @@ impl Route {
 }
 
 impl Surroundings<'_> {
+    /// What the layers do together; `own` are the routes' own ones.
+    fn advise(&self, routes: &[Route], own: &[Layer], fallback: Option<&Route>, mistakes: &Mistakes) {
+        let class = |route: &Route| self.classes.iter().find(|(name, _)| Some(*name.get_ref()) == route.class.as_deref());
+        let layers = |route, own| std::iter::once(&self.cache).chain(class(route).map(|(_, layer)| layer)).chain(own).collect();
+        let chains = routes.iter().zip(own).map(|(route, own)| Chain::of(route, layers(route, Some(own))));
+        let chains: Vec<Chain<'_>> = chains.chain(fallback.map(|route| Chain::of(route, layers(route, None)))).collect();
+        let all = std::iter::once(&self.cache).chain(self.classes.iter().map(|(_, layer)| layer)).chain(own);
+        advice::check(all, &chains, mistakes);
+        if mistakes.any_error() {
+            // The route that takes a class may be wrong.
+            return;
+        }
+        for (name, _) in &self.classes {
+            if routes.iter().all(|route| route.class.as_deref() != Some(*name.get_ref())) {
+                let mistake = Mistake::new(format!("no route takes class `{}`", name.get_ref()));
+                mistakes
+                    .warning(name.span(), mistake.hint(format!("write class = \"{}\" in a route, or leave the class out", name.get_ref())));
+            }
+        }
+    }
+
     /// `None` if the route has no usable path; everything else is noted and filled in.
     fn route(&self, mut table: Table<'_>) -> Option<Located> {
         let whole = table.span();
@@ -121,6 +149,12 @@ impl Surroundings<'_> {
         if let Some(form) = foreign_form(path.get_ref().text()) {
             let mistake = Mistake::new(format!("`{}` is taken letter by letter", path.get_ref().text()));
             mistakes.warning(path.span(), mistake.hint(format!("for any text write {form}")));
+        } else if let Some(piece) = regex_form(path.get_ref().text()) {
+            let mistake = Mistake::new(format!("`{piece}` in `{}` is taken letter by letter", path.get_ref().text()));
+            mistakes.warning(
+                path.span(),
+                mistake.hint("a path is no regular expression: {name} stands for one segment, {*rest} for everything to the end"),
+            );
         }
         let span = path.span();
         let path = path.into_inner();
@@ -128,7 +162,7 @@ impl Surroundings<'_> {
         let name = name.map_or_else(|| derived_name(methods.as_deref(), host.as_deref(), &path), Spanned::into_inner);
         let class = class.map(|(name, _)| Arc::from(name));
         let route = Route { name: Arc::from(name), host, path, methods, upstream: upstream.unwrap_or_default(), class, settings, tags };
-        Some(Located { route, span, name: name_span.unwrap_or(whole) })
+        Some(Located { route, span, name: name_span.unwrap_or(whole), own })
     }
 
     /// The named upstream, or the only one there is.

@@ -9,6 +9,7 @@ mod redis;
 mod reference;
 mod routes;
 mod rules;
+mod safety;
 mod text;
 mod upstreams;
 

@@ -84,6 +84,7 @@ fn it_leaves_no_key_out() {
         "[cache.bypass]\nKEY = 1",
         "[cache.query]\nKEY = 1",
         "[cache.collapse]\nKEY = 1",
+        "[cache.key]\nKEY = 1",
         "[cache.cache_status]\nKEY = 1",
         "[classes.x]\nKEY = 1",
         "[[routes]]\nKEY = 1",

@@ -3,6 +3,7 @@
 pub(crate) mod cascade;
 mod purge;
 mod response_tags;
+pub(crate) mod tag_shape;
 pub(crate) mod tags;
 mod write;
 

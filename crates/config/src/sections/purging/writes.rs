@@ -1,11 +1,13 @@
 //! `[[on_write]]` and `[[on_event]]`: what makes which stored responses old.
 
 use http::Method;
+use larder_store::TagCascade;
 use toml::Spanned;
 
 use crate::model::path::PathTemplate;
+use crate::model::purging::tag_shape::may_meet;
 use crate::model::purging::tags::{Placeholders, TagPart, TagTemplate};
-use crate::model::{OnEvent, OnWrite, PurgeTemplate, Route};
+use crate::model::{OnEvent, OnWrite, PurgeTemplate, ResponseTags, Route};
 use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::nearest;
 use crate::parse::reader::Table;
@@ -65,21 +67,27 @@ pub(crate) struct Names<'a> {
     routes: Vec<&'a str>,
     classes: Vec<&'a str>,
     namespaces: Vec<&'a str>,
+    /// The tags that routes give; `None` where the backend names others.
+    tags: Option<Vec<&'a TagTemplate>>,
+    cascade: &'a TagCascade,
 }
 
 impl<'a> Names<'a> {
-    pub(crate) fn of(routes: &'a [Route], fallback: Option<&'a Route>) -> Self {
+    pub(crate) fn of(routes: &'a [Route], fallback: Option<&'a Route>, tags: &'a ResponseTags) -> Self {
         let all = || routes.iter().chain(fallback);
         Self {
             routes: all().map(|route| &*route.name).collect(),
             classes: all().filter_map(|route| route.class.as_deref()).collect(),
             namespaces: all().map(|route| route.settings.key.namespace.as_str()).collect(),
+            tags: tags.from.is_empty().then(|| all().flat_map(|route| &route.tags).collect()),
+            cascade: &tags.cascade,
         }
     }
 
     /// A misspelt name would silently purge nothing.
     fn check(&self, templates: &[Spanned<PurgeTemplate>], mistakes: &Mistakes) {
         for template in templates {
+            self.check_tag(template, mistakes);
             let Some((kind, name)) = template.get_ref().reference() else { continue };
             let known = match kind {
                 "route" => &self.routes,
@@ -91,6 +99,22 @@ impl<'a> Names<'a> {
                 mistakes.error(template.span(), Mistake::new(format!("there is no {kind} `{name}`")).hint(hint));
             }
         }
+    }
+}
+
+impl Names<'_> {
+    /// A tag that nothing has is mostly a slip.
+    fn check_tag(&self, template: &Spanned<PurgeTemplate>, mistakes: &Mistakes) {
+        let (PurgeTemplate::Tag(tag), Some(known)) = (template.get_ref(), &self.tags) else { return };
+        let text = |part: &TagPart| if let TagPart::Literal(text) = part { text.clone() } else { "x".to_owned() };
+        let sample: String = tag.parts().iter().map(text).collect();
+        let brings_others = || self.cascade.follow([sample.as_str()].into_iter()).is_ok_and(|others| !others.is_empty());
+        if known.iter().any(|known| may_meet(known, tag)) || brings_others() {
+            return;
+        }
+        let mistake = Mistake::new("no route gives such a tag, so nothing is purged by it");
+        let hint = "write it in `tags` of the routes that it is about, or `from` in [tags] where the backend names it";
+        mistakes.warning(template.span(), mistake.hint(hint));
     }
 }
 

@@ -1,0 +1,85 @@
+//! What stands in a file and does nothing, or something else than was probably meant.
+
+use std::ops::Range;
+
+use http::Method;
+use larder_semantics::{CookiePolicy, Scope};
+use toml::Spanned;
+
+use crate::model::path::PathTemplate;
+use crate::model::{Route, RouteSettings};
+use crate::parse::mistake::{Mistake, Mistakes};
+use crate::sections::cache::{Layer, default_identity, items};
+
+/// One chain of layers, the most general first, and what came of it: for a route, or for what takes none.
+pub(crate) struct Chain<'a> {
+    pub(crate) layers: Vec<&'a Layer>,
+    pub(crate) settings: &'a RouteSettings,
+    /// Whether it takes every path that no other route takes.
+    pub(crate) takes_the_rest: bool,
+    pub(crate) methods: Option<&'a [Method]>,
+}
+
+impl<'a> Chain<'a> {
+    pub(crate) fn of(route: &'a Route, layers: Vec<&'a Layer>) -> Self {
+        let takes_the_rest = route.path.shape() == PathTemplate::everything().shape();
+        Self { layers, settings: &route.settings, takes_the_rest, methods: route.methods.as_deref() }
+    }
+
+    fn has(&self, layer: &Layer) -> bool {
+        self.layers.iter().any(|own| std::ptr::eq(*own, layer))
+    }
+
+    /// The place of a key, where the nearest layer says it.
+    fn place<T>(&self, said: impl Fn(&Layer) -> Option<&Spanned<T>>) -> Option<Range<usize>> {
+        self.layers.iter().rev().find_map(|layer| said(layer).map(Spanned::span))
+    }
+}
+
+/// Looks at all layers, and at what comes of them together: a layer that no route makes use of is not thereby wrong.
+pub(crate) fn check<'a>(layers: impl Iterator<Item = &'a Layer>, chains: &[Chain<'_>], mistakes: &Mistakes) {
+    for layer in layers {
+        let chains = || chains.iter().filter(|chain| chain.has(layer));
+        if chains().next().is_none() {
+            continue;
+        }
+        if let Some(identity) = &layer.identity
+            && items(identity.clone()) != default_identity()
+            && chains().all(|chain| chain.settings.policy.scope != Scope::Identity)
+        {
+            let mistake = Mistake::new("`identity` without `scope = \"identity\"` keeps nobody's responses apart");
+            mistakes.error(identity.span(), mistake.hint("add scope = \"identity\", or leave `identity` out"));
+        }
+        if let Some(window) = &layer.stale_while_revalidate
+            && *window.get_ref() > 0
+            && chains().all(|chain| chain.layers.iter().all(|layer| layer.ttl.is_none()))
+        {
+            let mistake = Mistake::new("`stale_while_revalidate` without a `ttl` counts only where the backend names a lifetime");
+            mistakes.warning(window.span(), mistake.hint("give a `ttl`, if only \"0s\" to say that it is meant"));
+        }
+    }
+    chains.iter().for_each(|chain| look_at(chain, mistakes));
+}
+
+fn look_at(chain: &Chain<'_>, mistakes: &Mistakes) {
+    let policy = &chain.settings.policy;
+    let is_shared = chain.settings.cache && policy.ttl > 0 && policy.scope == Scope::Public;
+    if is_shared
+        && chain.takes_the_rest
+        && policy.cookies == CookiePolicy::Ignore
+        && let Some(place) = chain.place(|layer| layer.cookies.as_ref())
+    {
+        let mistake = Mistake::new("`cookies = \"ignore\"` with a `ttl` for every path may hand one session's page to another");
+        mistakes.warning(place, mistake.hint("say so on the routes whose answers are the same for everyone"));
+    }
+    let reads = |methods: &[Method]| methods.iter().any(|method| [Method::GET, Method::HEAD].contains(method));
+    if let (Some(methods), Some(own)) = (chain.methods, chain.layers.last())
+        && !reads(methods)
+        && let Some(ttl) = own.ttl.as_ref().filter(|ttl| *ttl.get_ref() > 0)
+    {
+        let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+        let mistake = Mistake::new(format!("a `ttl` for {} keeps nothing: the key has no body in it", names.join(" and ")));
+        mistakes
+            .warning(ttl.span(), mistake.hint("only GET and HEAD are answered from the cache; leave `ttl` out, or add them to `methods`"));
+    }
+}
