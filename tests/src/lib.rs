@@ -1,16 +1,16 @@
 //! Backends that were not written here, as real processes on free ports: [json-server](https://github.com/typicode/json-server), nginx,
 //! and a shop on frameworks that are in use.
 
-mod express;
 mod json_server;
 mod nginx;
+mod shop;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 
-pub use express::Express;
 pub use json_server::JsonServer;
 pub use nginx::Nginx;
+pub use shop::Shop;
 
 use larder_testkit::process::Process;
 use larder_testkit::wait::eventually;

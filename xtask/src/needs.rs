@@ -1,8 +1,8 @@
-//! Programs that the tests need besides cargo: nginx, curl, valgrind, redis-server and systemd-analyze from the system, and json-server from the npm
-//! registry, which needs node.
+//! Programs that the tests need besides cargo: nginx, curl, valgrind, redis-server and systemd-analyze from the system, json-server from the npm
+//! registry, which needs node, and FastAPI from PyPI, which needs python3.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::run::{build_folder, root, succeed, works};
@@ -17,17 +17,21 @@ struct Need {
 }
 
 /// Tests of json-server and of Express, which it brings along; both are started by node.
-const JSON_SERVER: &[&str] = &["larder-tests::e2e json_server::", "larder-tests::e2e shops::"];
+const JSON_SERVER: &[&str] = &["larder-tests::e2e json_server::", "larder-tests::e2e shops::express"];
+
+/// Tests of FastAPI.
+const FASTAPI: &[&str] = &["larder-tests::e2e shops::fastapi"];
 
 /// Tests of the binary and of the tier against Redis.
 const REDIS: &[&str] =
     &["larder-redis::", "larder-tests::e2e redis", "larder-tests::e2e history::", "larder-tests::e2e purge_everywhere::"];
 
-const NEEDS: [Need; 7] = [
+const NEEDS: [Need; 8] = [
     Need { package: "nginx", program: "/usr/sbin/nginx", version_flag: "-v", tests: &["larder-tests::e2e nginx::"] },
     Need { package: "curl", program: "curl", version_flag: "--version", tests: &["larder-tests::demo "] },
     Need { package: "nodejs", program: "node", version_flag: "--version", tests: JSON_SERVER },
     Need { package: "npm", program: "npm", version_flag: "--version", tests: JSON_SERVER },
+    Need { package: "python3-pip", program: "pip3", version_flag: "--version", tests: FASTAPI },
     Need { package: "valgrind", program: "valgrind", version_flag: "--version", tests: &["larder-benches::instructions "] },
     Need { package: "redis-server", program: "redis-server", version_flag: "--version", tests: REDIS },
     Need { package: "systemd", program: "systemd-analyze", version_flag: "--version", tests: &["larder-tests::deploy "] },
@@ -48,7 +52,10 @@ pub(crate) fn provide(listed: &str) -> Result<(), String> {
             return Err(advice(&missing));
         }
     }
-    if starts(JSON_SERVER) { json_server() } else { Ok(()) }
+    if starts(JSON_SERVER) {
+        json_server()?;
+    }
+    if starts(FASTAPI) { fastapi() } else { Ok(()) }
 }
 
 fn advice(packages: &[&str]) -> String {
@@ -71,7 +78,7 @@ fn is_root() -> bool {
 
 /// Installs the backends of `tests/backends` beside the build, in the versions of its lock file.
 fn json_server() -> Result<(), String> {
-    let target = build_folder()?.parent().map(|folder| folder.join("backends")).ok_or("the build folder has no parent")?;
+    let target = backends()?;
     let source = root().join("tests/backends");
     let installed = target.join("node_modules/.package-lock.json").is_file();
     if installed && same(&source.join("package-lock.json"), &target.join("package-lock.json")) {
@@ -84,6 +91,30 @@ fn json_server() -> Result<(), String> {
     }
     // npm removes node_modules first and writes its mark in it last, so a failed install is not taken for a whole one.
     succeed(Command::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&target))
+}
+
+/// As [`json_server`], from PyPI: wheels only, in the versions of `requirements.txt`.
+fn fastapi() -> Result<(), String> {
+    let target = backends()?;
+    let (source, installed) = (root().join("tests/backends/requirements.txt"), target.join("python/requirements.txt"));
+    if same(&source, &installed) {
+        return Ok(());
+    }
+    let failed = |error: std::io::Error| format!("preparing {}: {error}", target.display());
+    fs::create_dir_all(&target).map_err(failed)?;
+    let folder = target.join("python");
+    if folder.exists() {
+        fs::remove_dir_all(&folder).map_err(failed)?;
+    }
+    let mut command = Command::new("python3");
+    command.args(["-m", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--target"]);
+    succeed(command.arg(&folder).arg("--requirement").arg(&source))?;
+    // Last, so that a failed install is not taken for a whole one.
+    fs::copy(&source, &installed).map(|_| ()).map_err(failed)
+}
+
+fn backends() -> Result<PathBuf, String> {
+    Ok(build_folder()?.parent().ok_or("the build folder has no parent")?.join("backends"))
 }
 
 fn same(one: &Path, other: &Path) -> bool {

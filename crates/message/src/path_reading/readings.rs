@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::escapes::{decoded, has_odd_octets};
+use super::escapes::{decoded, has_odd_octets, octet};
 use super::segments::{has_odd_segments, lenient, without_odd_segments};
 
 /// The path as routes see it: unreserved characters as themselves (RFC 3986 §6.2.2.2), without dot segments (§6.2.2.3) and without empty ones.

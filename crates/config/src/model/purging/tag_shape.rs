@@ -50,8 +50,8 @@ fn pieces(template: &TagTemplate) -> Vec<Piece> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use super::super::tags::Placeholders;
+    use super::*;
 
     #[test]
     fn templates_meet_where_some_text_suits_both() {
