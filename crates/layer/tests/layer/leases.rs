@@ -12,8 +12,8 @@ use common::{Origin, finish, frame, get, response, rules, send, start, streaming
 use http::{HeaderMap, HeaderValue, StatusCode};
 use larder_semantics::{FreshnessLifetime, HeadFlags, LifetimeSource, StoredFields, StoredHead};
 use larder_store::{
-    AppliedBy, BodyBuilder, HeldLease, Invalidation, InvalidationLog, InvalidationTarget, Lease, LeaseEnd, LeaseHolder, LoadRequest,
-    Loaded, Position, Published, RemoteError, RemoteStore, StoreFuture, StoredResponse, Write,
+    AppliedBy, BodyBuilder, FetchFailure, HeldLease, Invalidation, InvalidationLog, InvalidationTarget, Lease, LeaseEnd, LeaseHolder,
+    LoadRequest, Loaded, Position, Published, RemoteError, RemoteStore, StoreFuture, StoredResponse, Write,
 };
 use larder_tower::clock::Clock;
 use larder_tower::{Cache, CacheService, EffectiveTarget, Tiers};
@@ -200,6 +200,45 @@ async fn a_follower_that_gives_up_takes_what_another_replica_has_stored_meanwhil
         mut answers = finish(follower) => assert_eq!(answers.remove(0).expect("an answer").text(), "x"),
     }
     assert_eq!((origin.count(), tier.looks()), (1, 2));
+}
+
+/// What the other replica's origin does after a while, as the request learns that has waited for it.
+fn fails_elsewhere(failure: FetchFailure) -> impl Fn(&Tier, &LoadRequest<'_>) -> Loaded + Send + Sync + 'static {
+    move |tier, ask| match ask.newer_than {
+        0 => Loaded::Response(Arc::new(stale(ask))),
+        _ if tier.looks() < 100 => Loaded::Awaited(HOLDER),
+        _ if ask.awaited == Some(HOLDER.token) => Loaded::Failed(failure.clone()),
+        _ => Loaded::Nothing(None),
+    }
+}
+
+fn stale(ask: &LoadRequest<'_>) -> StoredResponse {
+    let stored = stored(ask, HeadFlags::default());
+    let head = StoredHead { initial_age: 100, stale_if_error: 600, ..stored.head.clone() };
+    stored.freshened(&head, Position(0), 7)
+}
+
+#[tokio::test(start_paused = true)]
+async fn rfc5861_4_a_stored_response_stands_in_for_a_failure_of_another_replica() {
+    let error = FetchFailure::ServerError { status: StatusCode::BAD_GATEWAY, retry_after: None };
+    for failure in [FetchFailure::NoAnswer("http_response_timeout".into()), error] {
+        let (cache, _) = replica(at_once(), fails_elsewhere(failure));
+        for answer in finish(start(&cache, (0..5).map(|_| get("/a")))).await {
+            let answer = answer.expect("an answer");
+            assert_eq!((answer.text(), answer.outcome.stale), ("x", true));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_another_replica_for_one_client_sends_each_request_up_by_itself() {
+    let origin = at_once();
+    let (cache, _) = replica(origin.clone(), |tier, ask| match ask.awaited {
+        Some(_) if tier.looks() > 100 => Loaded::Failed(FetchFailure::NotShared),
+        _ => Loaded::Awaited(HOLDER),
+    });
+    twenty(&cache).await;
+    assert_eq!(origin.count(), 20);
 }
 
 fn stored(ask: &LoadRequest<'_>, flags: HeadFlags) -> StoredResponse {

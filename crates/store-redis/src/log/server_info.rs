@@ -109,9 +109,10 @@ async fn forbidden(connection: &mut Connection, options: &RedisOptions) -> Redis
     read.arg("COUNT").arg(1).arg("STREAMS").arg(&key).arg("0-0");
     let mut info = cmd("INFO");
     info.arg("replication");
-    let probes: [(&str, Cmd); 23] = [
+    let probes: [(&str, Cmd); 24] = [
         on("SET", &["1", "PX", "1000"]),
         on("GET", &[]),
+        on("MGET", &[]),
         on("STRLEN", &[]),
         on("DEL", &[]),
         on("HSET", &["f", "1"]),

@@ -46,6 +46,25 @@ async fn entries_lie_on_all_nodes_and_each_is_found_with_its_lease_and_its_chunk
 }
 
 #[tokio::test]
+async fn a_holder_that_dies_is_noticed_wherever_its_lease_lies() -> Result<()> {
+    let cluster = RedisCluster::start().await?;
+    let (one, other) = (replica(&cluster, 1, Arc::default()), replica(&cluster, 3, Arc::default()));
+    has_read_the_log(&one).await?;
+    has_read_the_log(&other).await?;
+    let ask = async || match ask_for_lease(&other, "/x", MINUTE).await {
+        Ok(Loaded::Awaited(holder)) => holder,
+        loaded => panic!("{loaded:?}"),
+    };
+    let lease = granted(ask_for_lease(&one, "/x", MINUTE).await);
+    let holder = ask().await;
+    assert_eq!((holder.token, holder.silent), (lease.token(), false));
+    // Nothing renews it any more, nor gives it back.
+    drop(one);
+    let silent = || async { Ok(ask().await.silent.then_some(())) };
+    eventually("waiting for the holder to be silent", silent).await
+}
+
+#[tokio::test]
 async fn a_slot_that_moves_is_followed() -> Result<()> {
     let cluster = RedisCluster::start().await?;
     let store = replica(&cluster, 3, Arc::default());

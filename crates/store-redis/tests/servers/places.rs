@@ -81,10 +81,10 @@ async fn obstacles_to_a_good_tier_are_reported() -> Result<()> {
     let [concern] = &concerns(at(&redis.url())).await?[..] else { panic!("one concern") };
     assert!(concern.starts_with("memory is limited (maxmemory) and nothing is evicted"), "{concern}");
     redis.command(&["CONFIG", "SET", "maxmemory", "0"]).await?;
-    redis.command(&["ACL", "SETUSER", "me", "on", ">secret", "~larder:*", "+@all", "-info", "-hset"]).await?;
+    redis.command(&["ACL", "SETUSER", "me", "on", ">secret", "~larder:*", "+@all", "-info", "-hset", "-mget"]).await?;
     let url = format!("redis://me:secret@{}", redis.address());
     let concerns = concerns(at(&url)).await?;
-    assert_eq!(concerns[0], "the user may not use HSET, INFO on larder:*: grant them with ACL SETUSER");
+    assert_eq!(concerns[0], "the user may not use MGET, HSET, INFO on larder:*: grant them with ACL SETUSER");
     assert!(concerns[1].starts_with("without INFO"), "{concerns:?}");
     assert_eq!(redis.count(&["EXISTS", "larder:{log}:p"]).await?, 0, "nothing is left behind");
     Ok(())
