@@ -200,8 +200,8 @@ async fn nothing_from_before_a_restart_is_used_until_the_log_was_read() {
     let process = world.start();
     assert_eq!(text(&process, "/a").await + &text(&process, "/b").await, "23");
     world.log.is_away.store(false, Ordering::SeqCst);
-    // What was fetched meanwhile had no place in the log, so no later process can judge it.
-    assert_eq!(text(&world.start(), "/b").await, "1");
+    // What was fetched meanwhile had no position in the log, and what it replaced does not come back.
+    assert_eq!(text(&world.start(), "/b").await, "4");
 }
 
 #[tokio::test]

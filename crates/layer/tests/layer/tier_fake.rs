@@ -129,10 +129,13 @@ impl FakeTier {
         let entry = Entry { frame, segments: response.body().segments().to_vec(), fetch: response.fetch, log_position };
         let mut state = self.state();
         let key = response.key().text().to_owned();
-        // What a later process could not judge is not worth a place on a disk.
-        let is_kept = state.ledger.is_none() || log_position.is_some();
-        if is_kept && state.entries.get(&key).is_none_or(|known| known.fetch <= entry.fetch) {
-            state.entries.insert(key, entry);
+        if state.entries.get(&key).is_none_or(|known| known.fetch <= entry.fetch) {
+            // What a later process could not judge is not worth a place on a disk.
+            if state.ledger.is_none() || log_position.is_some() {
+                state.entries.insert(key, entry);
+            } else {
+                state.entries.remove(&key);
+            }
         }
         if let Some(lease) = lease {
             state.ended.lock().unwrap().push(None);
