@@ -27,6 +27,8 @@ mod refused;
 mod replicas;
 mod request_limit;
 mod shops;
+mod sockets;
 mod streaming;
 mod tls;
+mod upgrade;
 mod upstreams;

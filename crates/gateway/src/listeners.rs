@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use larder_tls::{TlsState, UnusableTls, Urgency, days_left};
 
-use crate::config::{Config, Listen, Listener};
+use crate::config::{Config, Listen, Listener, SocketFile};
 use crate::server::ListenerSetup;
 use crate::telemetry::snapshot::CertificateSnapshot;
 
@@ -20,6 +20,20 @@ struct Served {
     position: usize,
     listen: Listen,
     state: Arc<ArcSwap<TlsState>>,
+}
+
+/// An address to listen on.
+pub(crate) struct ToBind<'a> {
+    pub(crate) listen: &'a Listen,
+    pub(crate) socket_file: SocketFile,
+    pub(crate) setup: ListenerSetup,
+}
+
+impl<'a> ToBind<'a> {
+    /// In clear text, with the server's settings.
+    pub(crate) fn plain(listen: &'a Listen) -> Self {
+        Self { listen, socket_file: SocketFile::default(), setup: ListenerSetup::default() }
+    }
 }
 
 /// Certificates that are ready to take the place of others.
@@ -37,7 +51,7 @@ impl Certificates {
     }
 
     /// Every public address, with what the server is told about it.
-    pub(crate) fn setups<'a>(&self, config: &'a Config) -> Vec<(&'a Listen, ListenerSetup)> {
+    pub(crate) fn setups<'a>(&self, config: &'a Config) -> Vec<ToBind<'a>> {
         let server = &config.server;
         let own = |(position, listener): (usize, &'a Listener)| {
             let setup = ListenerSetup {
@@ -48,9 +62,9 @@ impl Certificates {
                 proxy_protocol: listener.proxy_protocol.clone().map(Arc::new),
                 tls: self.0.iter().find(|served| served.position == position).map(|served| Arc::clone(&served.state)),
             };
-            (&listener.listen, setup)
+            ToBind { listen: &listener.listen, socket_file: listener.socket_file, setup }
         };
-        let plain = server.listen.iter().map(|listen| (listen, ListenerSetup::default()));
+        let plain = server.listen.iter().map(ToBind::plain);
         plain.chain(server.listeners.iter().enumerate().map(own)).collect()
     }
 

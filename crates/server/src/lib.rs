@@ -34,4 +34,4 @@ pub use connection::peer::Peer;
 pub use larder_config::ServerOptions;
 pub use listener::bind::BindError;
 pub use listener::setup::ListenerSetup;
-pub use serve::server::{Drained, Server};
+pub use serve::server::{Drained, ListeningSocket, Server};

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::path::PathBuf;
 
 use crate::parse::mistake::{Location, Mistake};
 
@@ -11,9 +12,20 @@ use crate::parse::mistake::{Location, Mistake};
 #[derive(Clone, Debug)]
 pub struct Listen {
     address: String,
-    port: u16,
+    kind: ListenKind,
     /// Where it was said, for errors at bind time.
     pub(crate) origin: Origin,
+}
+
+/// What is listened on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenKind {
+    /// TCP, on this port.
+    Tcp(u16),
+    /// A Unix socket at this path.
+    Unix(PathBuf),
+    /// A socket that systemd listens on, by its name.
+    Systemd(String),
 }
 
 /// Where a setting was said.
@@ -40,7 +52,7 @@ impl Eq for Listen {}
 impl Listen {
     /// Reads `127.0.0.1:8080`, `[::1]:8080` or `localhost:8080`.
     pub(crate) fn parse(text: &str) -> Result<Self, Mistake> {
-        let of = |port| Self { address: text.to_owned(), port, origin: Origin::Default };
+        let of = |port| Self { address: text.to_owned(), kind: ListenKind::Tcp(port), origin: Origin::Default };
         if let Ok(address) = text.parse::<SocketAddr>() {
             return Ok(of(address.port()));
         }
@@ -48,9 +60,35 @@ impl Listen {
         named.and_then(|(_, port)| port.parse().ok()).map(of).ok_or_else(|| not_an_address(text))
     }
 
+    /// Reads what a listener of its own may have besides: `unix:/run/larder.sock`, `systemd:NAME`.
+    pub(crate) fn parse_any(text: &str) -> Result<Self, Mistake> {
+        let kind = if let Some(path) = text.strip_prefix("unix:") {
+            if !path.starts_with('/') || path.ends_with('/') {
+                return Err(
+                    Mistake::new(format!("`{text}` names no socket")).hint("write the whole path: \"unix:/run/larder/larder.sock\"")
+                );
+            }
+            ListenKind::Unix(path.into())
+        } else if let Some(name) = text.strip_prefix("systemd:") {
+            if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':') {
+                let hint = "the name is what FileDescriptorName= says in the socket unit: \"systemd:https\"";
+                return Err(Mistake::new(format!("`{text}` names no socket")).hint(hint));
+            }
+            ListenKind::Systemd(name.to_owned())
+        } else {
+            return Self::parse(text);
+        };
+        Ok(Self { address: text.to_owned(), kind, origin: Origin::Default })
+    }
+
+    /// What is listened on.
+    pub fn kind(&self) -> &ListenKind {
+        &self.kind
+    }
+
     /// A default: this machine only.
     pub(crate) fn local(port: u16) -> Self {
-        Self { address: format!("127.0.0.1:{port}"), port, origin: Origin::Default }
+        Self { address: format!("127.0.0.1:{port}"), kind: ListenKind::Tcp(port), origin: Origin::Default }
     }
 
     pub(crate) fn with_origin(self, origin: Origin) -> Self {
@@ -85,7 +123,7 @@ impl Listen {
 
     /// Whether both would bind the very same port.
     pub(crate) fn clashes_with(&self, other: &Listen) -> bool {
-        self.port != 0 && self.address.eq_ignore_ascii_case(&other.address)
+        self.kind != ListenKind::Tcp(0) && self.address.eq_ignore_ascii_case(&other.address)
     }
 }
 
@@ -107,6 +145,15 @@ fn not_an_address(text: &str) -> Mistake {
 pub(crate) fn bind_mistake(listen: &Listen, error: &std::io::Error) -> Mistake {
     use std::io::ErrorKind;
     let (reason, hint) = match error.kind() {
+        _ if matches!(listen.kind, ListenKind::Systemd(_)) => {
+            (error.to_string(), "start it by its socket unit: systemctl start larder.socket, with FileDescriptorName= in it")
+        }
+        ErrorKind::AddrInUse if matches!(listen.kind, ListenKind::Unix(_)) => {
+            ("another process listens there".to_owned(), "stop it, or choose another path")
+        }
+        _ if matches!(listen.kind, ListenKind::Unix(_)) => {
+            (error.to_string(), "the user who runs larder must be able to write in its folder, and be in the `group`")
+        }
         ErrorKind::AddrInUse => {
             ("the address is in use".to_owned(), "stop the program that listens there, or choose another port (0 takes any free one)")
         }
@@ -124,6 +171,19 @@ pub(crate) fn bind_mistake(listen: &Listen, error: &std::io::Error) -> Mistake {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_listener_may_be_a_unix_socket_or_one_of_systemd() {
+        assert_eq!(*Listen::parse_any("unix:/run/a.sock").unwrap().kind(), ListenKind::Unix("/run/a.sock".into()));
+        assert_eq!(*Listen::parse_any("systemd:https").unwrap().kind(), ListenKind::Systemd("https".to_owned()));
+        assert_eq!(*Listen::parse_any("127.0.0.1:80").unwrap().kind(), ListenKind::Tcp(80));
+        for text in ["unix:", "unix:a.sock", "unix:/run/", "systemd:", "systemd:a b", "systemd:a:b"] {
+            assert!(Listen::parse_any(text).is_err(), "{text}");
+        }
+        for text in ["unix:/run/a.sock", "systemd:https"] {
+            assert!(Listen::parse(text).is_err(), "{text} needs a section of its own");
+        }
+    }
 
     #[test]
     fn addresses_and_names_with_a_port() {

@@ -10,6 +10,8 @@ use super::{Listen, ReadFile, ServerOptions};
 pub struct Listener {
     /// Where.
     pub listen: Listen,
+    /// Who may connect, where it is a Unix socket.
+    pub socket_file: SocketFile,
     /// Certificates; `None`: clear text.
     pub tls: Option<Tls>,
     /// Whether HTTP/2 is spoken: by ALPN under TLS, and by prior knowledge without.
@@ -22,6 +24,21 @@ pub struct Listener {
     pub options: ServerOptions,
     /// `max_connections` is the listener's own, and its connections do not count against that of `[server]`.
     pub counted_apart: bool,
+}
+
+/// The file of a Unix socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketFile {
+    /// Its permissions.
+    pub mode: u32,
+    /// Its group; `None`: that of the process.
+    pub group: Option<u32>,
+}
+
+impl Default for SocketFile {
+    fn default() -> Self {
+        Self { mode: 0o660, group: None }
+    }
 }
 
 /// Where a listener sends clients.

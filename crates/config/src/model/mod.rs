@@ -17,8 +17,8 @@ mod upstream;
 pub(crate) mod upstream_url;
 
 pub use config::{Config, MemoryStore};
-pub use listen::{Listen, Origin};
-pub use listener::{Listener, ProxyProtocol, Redirect, Tls};
+pub use listen::{Listen, ListenKind, Origin};
+pub use listener::{Listener, ProxyProtocol, Redirect, SocketFile, Tls};
 pub use path::PathTemplate;
 pub use purging::{OnEvent, OnWrite, Purge, PurgeTemplate, ResponseTags, TagPart, TagTemplate};
 pub use read_file::ReadFile;

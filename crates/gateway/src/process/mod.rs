@@ -1,10 +1,13 @@
 //! The process around the proxy: from the command line to listeners and runtime, signals, reloads, what `/metrics` reads, the end.
 
 mod expiry;
+mod inherited;
+mod notify;
 mod reload;
 mod report;
 mod run;
 mod scrape;
 mod source;
+mod succession;
 
 pub(crate) use run::{demo, serve};

@@ -9,6 +9,7 @@ use tracing::{error, info, warn};
 use super::expiry::ExpiryLog;
 use super::report;
 use super::source::{Changes, Source};
+use super::succession::Handover;
 use crate::active::ActiveConfig;
 use crate::config::Config;
 use crate::proxy::Gateway;
@@ -27,6 +28,16 @@ pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    upgrade: Signal,
+}
+
+/// Why a server stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// SIGTERM or SIGINT.
+    Asked,
+    /// Another process has taken over.
+    Succeeded,
 }
 
 impl Signals {
@@ -35,6 +46,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
+            upgrade: signal(SignalKind::user_defined2())?,
         })
     }
 
@@ -46,8 +58,9 @@ impl Signals {
         }
     }
 
-    /// Waits for SIGTERM or SIGINT. Until then the configuration is read again on SIGHUP, and when its file, or one that it names, has changed.
-    pub(crate) async fn until_stop(&mut self, gateway: &Gateway, mut source: Source) {
+    /// Waits for SIGTERM or SIGINT, or until another process has taken over, which SIGUSR2 starts. Until then the configuration is read again on
+    /// SIGHUP, and when its file, or one that it names, has changed.
+    pub(crate) async fn until_stop(&mut self, gateway: &Gateway, mut source: Source, handover: &Handover) -> Stop {
         let started = gateway.live.load().config.clone();
         source.follow(&started);
         let mut changes = source.watch();
@@ -65,15 +78,39 @@ impl Signals {
             // A stop is heard first, and at any time: a folder in which something always changes is no reason to go on.
             changed = tokio::select! {
                 biased;
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return Stop::Asked,
+                _ = self.interrupt.recv() => return Stop::Asked,
                 _ = self.hang_up.recv() => true,
+                _ = self.upgrade.recv() => match self.hand_over(gateway, &source, handover).await {
+                    Some(stop) => return stop,
+                    None => false,
+                },
                 () = settled(&mut changes) => source.has_changed(),
                 () = tokio::time::sleep(LOOK) => {
                     expiry.tell(gateway.certificates.snapshot(), seconds(gateway));
                     source.has_changed()
                 }
             };
+        }
+    }
+}
+
+impl Signals {
+    /// Starts a process that takes over. `None` if it does not, and this one goes on.
+    async fn hand_over(&mut self, gateway: &Gateway, source: &Source, handover: &Handover) -> Option<Stop> {
+        if source.command().is_none() {
+            error!("only `larder serve` can be replaced while it runs");
+            return None;
+        }
+        if gateway.live.load().config.redis.as_ref().is_some_and(|redis| redis.journal.is_some()) {
+            error!("no new process can take over while there is a `journal`, which one process has to itself; this one goes on");
+            return None;
+        }
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => Some(Stop::Asked),
+            _ = self.interrupt.recv() => Some(Stop::Asked),
+            succeeded = handover.hand_over() => succeeded.then_some(Stop::Succeeded),
         }
     }
 }

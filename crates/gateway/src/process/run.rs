@@ -12,20 +12,23 @@ use larder_tower::{Cache, Tiers};
 use tokio::sync::watch;
 use tracing::{Level, error, info, warn};
 
-use super::reload;
+use super::inherited::Inherited;
+use super::notify;
+use super::reload::{self, Stop};
 use super::report;
 use super::scrape;
 use super::source::Source;
+use super::succession::Handover;
 use crate::active::ActiveConfig;
 use crate::admin::{Access, Admin, Readiness, Shared};
 use crate::cli;
-use crate::config::{self, Config, Listen, LogLevel, Report};
+use crate::config::{self, Config, ListenKind, LogLevel, Report};
 use crate::demo;
-use crate::listeners::Certificates;
+use crate::listeners::{Certificates, ToBind};
 use crate::proxy::{Gateway, PublicHandler};
 use crate::purge::{ChannelCounts, carry_out};
 use crate::redis::Redis;
-use crate::server::{ListenerSetup, Server};
+use crate::server::{ListeningSocket, Server};
 use crate::telemetry::access_log::{AccessLog, Format, LogWriter};
 use crate::telemetry::diagnostics;
 use crate::telemetry::render::open_metrics;
@@ -39,11 +42,11 @@ struct Failed;
 /// `larder serve`: until SIGTERM or SIGINT, then 0; 1 if it cannot start.
 pub(crate) fn serve(command: &cli::Serve) -> ExitCode {
     let outcome = || {
-        let source = Source::of(command);
+        let (inherited, source) = (Inherited::from_env(), Source::of(command));
         let (config, warnings) = command.load().map_err(|report| said(&report))?;
         let runtime = prepare(&config)?;
         report::tell(&warnings);
-        runtime.block_on(run(config, source, |_, _| ()))
+        runtime.block_on(run(config, source, inherited, |_, _| ()))
     };
     exit_code(outcome())
 }
@@ -66,7 +69,7 @@ pub(crate) fn demo(command: &cli::Demo) -> ExitCode {
                 return demo::backend(listener).await.map_err(failed);
             }
             let serving = tokio::spawn(demo::backend(listener));
-            let ended = run(config, Source::fixed(), |addresses, admin| {
+            let ended = run(config, Source::fixed(), Inherited::default(), |addresses, admin| {
                 if let ([proxy, ..], [admin, ..]) = (addresses, admin) {
                     println!("{}", demo::guide(*proxy, *admin, backend));
                 }
@@ -129,12 +132,18 @@ fn prepare(config: &Config) -> Result<tokio::runtime::Runtime, Failed> {
 /// 1. All listeners are bound, so that what cannot be is told before anything else is done. Clients that connect from here on wait.
 /// 2. `/readyz` and its like are answered; then Redis has a moment, so that the first requests find what is stored there.
 /// 3. Requests are served, and the configuration is read again where that is asked for, until a signal.
-async fn run(config: Config, source: Source, started: impl FnOnce(&[SocketAddr], &[SocketAddr])) -> Result<(), Failed> {
+async fn run(
+    config: Config,
+    source: Source,
+    mut inherited: Inherited,
+    started: impl FnOnce(&[SocketAddr], &[SocketAddr]),
+) -> Result<(), Failed> {
     let mut signals = reload::Signals::new().map_err(failed)?;
     let clock = Clock::system();
     let certificates = Certificates::new(&config).map_err(failed)?;
-    let server = bind_all(&config, certificates.setups(&config))?;
-    let admin = bind_all(&config, [(&config.admin.listen, ListenerSetup::default())])?;
+    let mut handover = Handover::default();
+    let server = bind_all(&config, certificates.setups(&config), &mut inherited, &mut handover)?;
+    let admin = bind_all(&config, [ToBind::plain(&config.admin.listen)], &mut inherited, &mut handover)?;
     let (addresses, admin_addresses) = (server.addresses().map_err(failed)?, admin.addresses().map_err(failed)?);
     let urls = server.urls().map_err(failed)?;
 
@@ -190,11 +199,22 @@ async fn run(config: Config, source: Source, started: impl FnOnce(&[SocketAddr],
         info!("listening on {url}");
     }
     readiness.set_ready();
+    inherited.serving();
+    notify::tell("READY=1");
     started(&addresses, &admin_addresses);
 
-    signals.until_stop(&gateway, source).await;
+    let stop_by = signals.until_stop(&gateway, source, &handover).await;
     readiness.set_draining();
-    delay(drain_delay, &mut signals).await;
+    match stop_by {
+        Stop::Asked => {
+            notify::tell("STOPPING=1");
+            delay(drain_delay, &mut signals).await;
+        }
+        // Probes and scrapes are the new process's from now on.
+        Stop::Succeeded => admin.abort(),
+    }
+    // With the last handles here the sockets are closed, or the new process's alone.
+    drop(handover);
     info!("stopping: requests under way may take {} to finish", config::display_duration(options.drain_timeout));
     stop.send_replace(true);
     if let Ok(drained) = serving.await
@@ -259,12 +279,19 @@ fn largest_object(config: &Config) -> u64 {
 }
 
 /// Binds every address, and tells all that cannot be bound.
-fn bind_all<'a>(config: &Config, listeners: impl IntoIterator<Item = (&'a Listen, ListenerSetup)>) -> Result<Server, Failed> {
+fn bind_all<'a>(
+    config: &Config,
+    listeners: impl IntoIterator<Item = ToBind<'a>>,
+    inherited: &mut Inherited,
+    handover: &mut Handover,
+) -> Result<Server, Failed> {
     let mut bound: Option<Server> = None;
     let mut all = true;
-    for (listen, setup) in listeners {
-        let addresses = listen.address().to_socket_addrs().map(Iterator::collect::<Vec<_>>);
-        match addresses.and_then(|addresses| Server::bind_as(&addresses, &setup).map_err(|error| error.source)) {
+    for to_bind in listeners {
+        let listen = to_bind.listen;
+        let key = handover.next_key(listen.address());
+        let server = bind(&to_bind, inherited.take(&key));
+        match server.and_then(|server| handover.keep(&key, &server).map(|()| server)) {
             Ok(server) => {
                 bound = Some(match bound.take() {
                     Some(before) => before.and(server),
@@ -278,6 +305,23 @@ fn bind_all<'a>(config: &Config, listeners: impl IntoIterator<Item = (&'a Listen
         }
     }
     bound.filter(|_| all).ok_or(Failed)
+}
+
+/// Listens on one address, or takes over the sockets that were inherited for it.
+fn bind(to_bind: &ToBind<'_>, inherited: Vec<ListeningSocket>) -> std::io::Result<Server> {
+    let ToBind { listen, socket_file, setup } = to_bind;
+    let mut adopted = inherited.into_iter().map(|socket| Server::adopt(socket, setup));
+    if let Some(first) = adopted.next() {
+        return adopted.try_fold(first?, |all, next| Ok(all.and(next?)));
+    }
+    match listen.kind() {
+        ListenKind::Tcp(_) => {
+            let addresses: Vec<_> = listen.address().to_socket_addrs()?.collect();
+            Server::bind_as(&addresses, setup).map_err(|error| error.source)
+        }
+        ListenKind::Unix(path) => Server::bind_unix(path, socket_file.mode, socket_file.group, setup),
+        ListenKind::Systemd(_) => Err(std::io::Error::new(std::io::ErrorKind::NotFound, "systemd has passed no socket of that name")),
+    }
 }
 
 fn open_access_log(config: &Config) -> std::io::Result<(AccessLog, Option<LogWriter>)> {

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use crate::listener::incoming::Listener;
 
 /// Connections that may wait to be accepted.
-const BACKLOG: i32 = 1024;
+pub(crate) const BACKLOG: i32 = 1024;
 /// TCP keepalive: a client that vanished (a pulled cable, a firewall that dropped its state) is noticed after `PROBE_AFTER` and three probes.
 /// Most firewalls drop the state of an idle connection after some minutes.
 const PROBE_AFTER: Duration = Duration::from_secs(60);
@@ -40,12 +40,24 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
-    // Both are inherited by accepted sockets, which saves a call for each.
-    socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY).with_retries(PROBES))?;
+    set_options(&socket)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
+}
+
+/// Takes over a socket that somebody else listens on.
+pub(crate) fn adopt(listener: std::net::TcpListener) -> io::Result<Listener> {
+    let socket = Socket::from(listener);
+    socket.set_nonblocking(true)?;
+    set_options(&socket)?;
+    TcpListener::from_std(socket.into()).map(Listener::Tcp)
+}
+
+/// Both are inherited by accepted sockets, which saves a call for each.
+fn set_options(socket: &Socket) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY).with_retries(PROBES))
 }
 
 #[cfg(test)]
@@ -58,8 +70,8 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_vanished_is_noticed() {
         let listener = listen("127.0.0.1:0".parse().expect("address")).expect("listener");
-        let _client = tokio::net::TcpStream::connect(listener.local_addr().expect("address")).await.expect("connect");
-        let Transport::Tcp(accepted) = listener.accept().await.expect("accept").transport;
+        let _client = tokio::net::TcpStream::connect(listener.local_addr().expect("address").expect("TCP")).await.expect("connect");
+        let Transport::Tcp(accepted) = listener.accept().await.expect("accept").transport else { panic!("TCP") };
         let socket = SockRef::from(&accepted);
         assert!(socket.keepalive().expect("option") && socket.tcp_nodelay().expect("option"));
         let times = [socket.tcp_keepalive_time().expect("option"), socket.tcp_keepalive_interval().expect("option")];

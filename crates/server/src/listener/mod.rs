@@ -7,3 +7,4 @@ pub(crate) mod proxy_header;
 pub(crate) mod setup;
 pub(crate) mod socket;
 pub(crate) mod transport;
+pub(crate) mod unix;

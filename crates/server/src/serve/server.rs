@@ -3,9 +3,12 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::UnixListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -14,9 +17,10 @@ use crate::connection::handler::Handler;
 use crate::connection::handshakes::Handshakes;
 use crate::connection::mismatch::Mismatches;
 use crate::connection::open::OpenConnections;
-use crate::listener::bind::{BindError, listen};
+use crate::listener::bind::{BindError, adopt, listen};
 use crate::listener::incoming::Listener;
 use crate::listener::setup::ListenerSetup;
+use crate::listener::unix::listen_unix;
 use crate::serve::accept::{Acceptor, MAX_REFUSED};
 use crate::serve::drive::{Phase, ServerState};
 use crate::serve::permits::ConnectionPermits;
@@ -32,6 +36,15 @@ pub struct Server {
     listeners: Vec<(Listener, ListenerSetup)>,
     open: OpenConnections,
     handshakes: Handshakes,
+}
+
+/// A socket that somebody else has bound, and listens on: systemd, or the process that this one replaces.
+#[derive(Debug)]
+pub enum ListeningSocket {
+    /// TCP.
+    Tcp(std::net::TcpListener),
+    /// A Unix socket.
+    Unix(std::os::unix::net::UnixListener),
 }
 
 /// How a server ended.
@@ -78,12 +91,48 @@ impl Server {
         self.handshakes.clone()
     }
 
-    /// The addresses that are listened on, with the ports that were chosen for port 0.
+    /// Listens on a Unix socket. See [`Server::bind_as`].
+    ///
+    /// # Errors
+    /// The system's error; `AddrInUse` where somebody listens there.
+    pub fn bind_unix(path: &Path, mode: u32, group: Option<u32>, setup: &ListenerSetup) -> io::Result<Self> {
+        Ok(Self::of(Listener::Unix(listen_unix(path, mode, group)?), setup))
+    }
+
+    /// Takes over a socket that somebody else listens on. See [`Server::bind_as`].
+    ///
+    /// # Errors
+    /// The system's error about the socket.
+    pub fn adopt(socket: ListeningSocket, setup: &ListenerSetup) -> io::Result<Self> {
+        let listener = match socket {
+            ListeningSocket::Tcp(listener) => adopt(listener)?,
+            ListeningSocket::Unix(listener) => {
+                listener.set_nonblocking(true)?;
+                Listener::Unix(UnixListener::from_std(listener)?)
+            }
+        };
+        Ok(Self::of(listener, setup))
+    }
+
+    fn of(listener: Listener, setup: &ListenerSetup) -> Self {
+        let listeners = vec![(listener, setup.clone())];
+        Self { listeners, open: OpenConnections::default(), handshakes: Handshakes::default() }
+    }
+
+    /// Other handles of the sockets, in their order. As long as one is kept, its socket takes connections, whoever accepts them.
+    ///
+    /// # Errors
+    /// The system's error about a socket.
+    pub fn handles(&self) -> io::Result<Vec<OwnedFd>> {
+        self.listeners.iter().map(|(listener, _)| listener.handle()).collect()
+    }
+
+    /// The addresses that are listened on, with the ports that were chosen for port 0, but for Unix sockets.
     ///
     /// # Errors
     /// The system's error about a socket.
     pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        self.listeners.iter().map(|(listener, _)| listener.local_addr()).collect()
+        self.listeners.iter().filter_map(|(listener, _)| listener.local_addr().transpose()).collect()
     }
 
     /// The URLs under which clients reach these addresses.
@@ -93,7 +142,7 @@ impl Server {
     pub fn urls(&self) -> io::Result<Vec<String>> {
         let url = |(listener, setup): &(Listener, ListenerSetup)| {
             let scheme = if setup.tls.is_some() { "https" } else { "http" };
-            Ok(format!("{scheme}://{}", listener.local_addr()?))
+            Ok(format!("{scheme}://{}", listener.place()?))
         };
         self.listeners.iter().map(url).collect()
     }
@@ -141,7 +190,7 @@ impl Server {
 /// The port to which clients are sent where the configuration names none: that of the first listener that speaks TLS.
 fn https_port(listeners: &[(Listener, ListenerSetup)]) -> u16 {
     let mut secure = listeners.iter().filter(|(_, setup)| setup.tls.is_some());
-    secure.find_map(|(listener, _)| listener.local_addr().ok()).map_or(443, |address| address.port())
+    secure.find_map(|(listener, _)| listener.local_addr().ok().flatten()).map_or(443, |address| address.port())
 }
 
 async fn pass_minutes(mismatches: Arc<Mismatches>) {

@@ -1,0 +1,105 @@
+//! SIGUSR2: a new process takes over the sockets.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use larder_testkit::larder::config;
+use larder_testkit::{Answer, Authority, Client, Larder, Origin, Result, patience};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::task::JoinSet;
+
+/// The process that took over. It is killed with the test.
+struct Successor(Pid);
+
+impl Successor {
+    /// The one that the log tells of.
+    async fn of(larder: &Larder) -> Result<Self> {
+        let id = larder.process().line("the new process", |line| {
+            let rest = line.split_once("process ")?.1;
+            rest.split_once(" was started to take over")?.0.parse().ok().and_then(Pid::from_raw)
+        });
+        id.await.map(Self)
+    }
+}
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = kill_process(self.0, Signal::KILL);
+    }
+}
+
+#[tokio::test]
+async fn no_connection_is_refused_while_a_new_process_takes_over() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/a", Answer::ok().body("a"));
+    origin.once("GET", "/slow", Answer::ok().chunk("first ").wait("middle").chunk("second"));
+    let authority = Authority::new()?;
+    let certificate = authority.issue("a", &["a.example"])?.in_config();
+    let text = format!(
+        "[[listeners]]\naddress = \"127.0.0.1:0\"\n[[listeners]]\naddress = \"127.0.0.1:0\"\ntls = {{ certificates = [{certificate}] }}\n\
+         [cache]\nttl = \"1h\""
+    );
+    let larder = Larder::before(&origin, &text).await?;
+    let addresses = larder.addresses(2).await?;
+    let (clear, secure, trusting) = (addresses[0], addresses[1], authority.client(&[], None)?);
+    let mut slow = Client::connect(clear).await?;
+    slow.send("GET", "/slow", &[], "").await?;
+    slow.read_until("first ").await?;
+    let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let mut clients = JoinSet::new();
+    for number in 0..4 {
+        let (stop, asked, trusting) = (Arc::clone(&stop), Arc::clone(&asked), Arc::clone(&trusting));
+        clients.spawn(async move {
+            while !stop.load(Ordering::SeqCst) {
+                let mut client = match number % 2 {
+                    0 => Client::connect(clear).await?,
+                    _ => Client::connect_tls(secure, "a.example", &trusting).await?,
+                };
+                let response = client.exchange("GET", "/a", &[("Host", "a.example"), ("Connection", "close")], "").await?;
+                assert_eq!(response.status, 200);
+                asked.fetch_add(1, Ordering::SeqCst);
+            }
+            Ok::<_, larder_testkit::Error>(())
+        });
+    }
+    let further = async |count: usize| {
+        let reached = asked.load(Ordering::SeqCst) + count;
+        let more = || async { Ok((asked.load(Ordering::SeqCst) >= reached).then_some(())) };
+        patience::eventually("waiting for further requests", more).await
+    };
+    further(20).await?;
+    larder.process().signal(Signal::USR2)?;
+    let successor = Successor::of(&larder).await?;
+    larder.process().line("the succession", |line| line.contains("has taken over").then_some(())).await?;
+    further(40).await?;
+    origin.gate("middle").open();
+    assert!(slow.finish().await?.text().ends_with("second"), "what was under way ends in the old process");
+    assert_eq!(larder.exited().await?.code(), Some(0));
+    further(40).await?;
+    stop.store(true, Ordering::SeqCst);
+    while let Some(client) = clients.join_next().await {
+        client??;
+    }
+    // Admin and public addresses are the new process's.
+    assert_eq!(larder.admin("/readyz").await?.status, 200);
+    // It can be replaced in its turn, and stops as any other.
+    kill_process(successor.0, Signal::TERM)?;
+    let closed = || async { Ok(Client::connect(clear).await.err()) };
+    patience::eventually("waiting for the new process to stop", closed).await.map(drop)
+}
+
+#[tokio::test]
+async fn a_new_process_that_cannot_start_changes_nothing() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/a", Answer::ok().body("a"));
+    let larder = Larder::before(&origin, "").await?;
+    larder.write_config(&config(&origin.url(), "[cache]\nno_such_key = 1"))?;
+    larder.process().signal(Signal::USR2)?;
+    larder.process().line("the failure", |line| line.contains("before it served; this one goes on").then_some(())).await?;
+    assert_eq!(larder.get("/a").await?.text(), "a");
+    larder.terminate()?;
+    assert_eq!(larder.exited().await?.code(), Some(0));
+    assert!(Client::connect(larder.address()).await.is_err(), "no handle of its socket is left");
+    Ok(())
+}
