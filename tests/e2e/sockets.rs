@@ -6,7 +6,7 @@ use std::process::Command;
 
 use larder_testkit::larder::{binary, check, command, config};
 use larder_testkit::process::Process;
-use larder_testkit::{Answer, Client, Error, Larder, Origin, Result, patience};
+use larder_testkit::{Answer, Client, Error, Larder, Origin, Result, wait};
 use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,7 +16,7 @@ async fn ask(path: &std::path::Path) -> Result<String> {
     let mut stream = UnixStream::connect(path).await?;
     stream.write_all(b"GET /a HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n").await?;
     let mut text = String::new();
-    patience::within("an answer over the socket", stream.read_to_string(&mut text)).await??;
+    wait::within("an answer over the socket", stream.read_to_string(&mut text)).await??;
     Ok(text)
 }
 
@@ -101,7 +101,7 @@ async fn the_service_manager_is_told_when_the_process_serves_and_when_it_stops()
     let process = Process::start("larder", command()?.args(["serve", "--config"]).arg(&file).env("NOTIFY_SOCKET", &manager))?;
     let hear = async || {
         let mut message = [0; 64];
-        let length = patience::within("a word to the service manager", socket.recv(&mut message)).await??;
+        let length = wait::within("a word to the service manager", socket.recv(&mut message)).await??;
         Ok::<_, Error>(String::from_utf8_lossy(&message[..length]).into_owned())
     };
     assert_eq!(hear().await.map_err(|error| process.explain(error))?, "READY=1");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use larder_testkit::larder::config;
-use larder_testkit::{Answer, Authority, Client, Larder, Origin, Result, patience};
+use larder_testkit::{Answer, Authority, Client, Larder, Origin, Result, wait};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::task::JoinSet;
 
@@ -66,7 +66,7 @@ async fn no_connection_is_refused_while_a_new_process_takes_over() -> Result<()>
     let further = async |count: usize| {
         let reached = asked.load(Ordering::SeqCst) + count;
         let more = || async { Ok((asked.load(Ordering::SeqCst) >= reached).then_some(())) };
-        patience::eventually("waiting for further requests", more).await
+        wait::eventually("waiting for further requests", more).await
     };
     further(20).await?;
     larder.process().signal(Signal::USR2)?;
@@ -86,7 +86,7 @@ async fn no_connection_is_refused_while_a_new_process_takes_over() -> Result<()>
     // It can be replaced in its turn, and stops as any other.
     kill_process(successor.0, Signal::TERM)?;
     let closed = || async { Ok(Client::connect(clear).await.err()) };
-    patience::eventually("waiting for the new process to stop", closed).await.map(drop)
+    wait::eventually("waiting for the new process to stop", closed).await.map(drop)
 }
 
 #[tokio::test]
