@@ -8,7 +8,7 @@ use larder_tower::{BypassRate, Cache, CacheService, MayBypass, Pressure, RouteRu
 
 use crate::client::TrustedProxies;
 use crate::config::{Config, OddPaths, ResponseTags, Route, RouteSettings, Upstream};
-use crate::proxy::Hints;
+use crate::hints::Hints;
 use crate::routing::RouteTable;
 use crate::routing::Router;
 use crate::routing::tagging::RouteTags;

@@ -10,6 +10,7 @@ mod active;
 pub mod admin;
 pub mod cli;
 pub mod demo;
+mod hints;
 mod listeners;
 mod process;
 mod proxy;

@@ -124,7 +124,7 @@ fn tls_has_its_own_settings() {
 }
 
 #[test]
-fn what_is_wrong_with_tls_is_told() {
+fn mistakes_in_tls_are_reported() {
     let folder = tempfile::TempDir::new().unwrap();
     let pair = pair(folder.path());
     let key = folder.path().join("a.key");

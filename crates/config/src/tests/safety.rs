@@ -27,7 +27,7 @@ fn cookies_are_private_and_those_of_analytics_as_if_absent_unless_a_route_says_o
 }
 
 #[test]
-fn what_names_no_cookie_is_said() {
+fn a_name_of_no_cookie_is_reported() {
     in_cache("cookies = \"privat\"", r#"2:11: error: `privat` is not a value of `cookies` (hint: did you mean "private"?)"#);
     in_cache(
         "ignore_cookies = [\"*\"]",
@@ -109,7 +109,7 @@ fn an_identity_that_no_scope_asks_for_is_an_error() {
 }
 
 #[test]
-fn what_was_probably_not_meant_is_a_warning() {
+fn a_setting_that_was_probably_not_meant_is_a_warning() {
     for (text, sentence) in [
         (
             "[cache]\nttl = \"1m\"\ncookies = \"ignore\"",
@@ -139,7 +139,7 @@ fn what_was_probably_not_meant_is_a_warning() {
 }
 
 #[test]
-fn what_is_meant_is_no_warning() {
+fn a_likely_setting_is_no_warning() {
     for text in [
         "[cache]\nttl = \"1m\"\n[[routes]]\npath = \"/static/{*rest}\"\ncookies = \"ignore\"",
         "[cache]\ncookies = \"ignore\"",

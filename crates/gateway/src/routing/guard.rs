@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_no_route_is_near_as_well() {
+    fn a_path_without_a_route_is_near_as_well() {
         let near = near("[cache]\nttl = \"1m\"\n[[routes]]\npath = \"/api/me\"\ncache = false\n");
         assert!(near("/api/me/x.css") && near("/API/me") && near("/api/me/"));
         assert!(!near("/api/me") && !near("/api/issues") && !near("/"));

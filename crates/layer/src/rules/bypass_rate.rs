@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_leaves_nobody_without() {
+    fn a_clock_that_is_set_back_leaves_no_client_without() {
         let (bypasses, rate) = (Bypasses::default(), BypassRate::new(1, 1));
         assert!(bypasses.take(client("192.0.2.1"), rate, at(1_000_000)));
         assert!(bypasses.take(client("192.0.2.1"), rate, at(0)));

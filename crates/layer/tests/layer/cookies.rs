@@ -79,7 +79,7 @@ async fn both_doors_keep_sessions_apart() {
 }
 
 #[tokio::test]
-async fn what_is_as_if_absent_reaches_neither_the_key_nor_vary_nor_the_origin() {
+async fn a_cookie_that_counts_as_absent_reaches_neither_the_key_nor_vary_nor_the_origin() {
     let origin = Origin::new(|_| response(200, "all").header("vary", "cookie"));
     let (cache, _) = with_rules(origin.clone(), route());
     assert_eq!(texts(&cache, &["_ga=1", "_gid=2; _ga_X=3", ""]).await, ["MISS all", "HIT all", "HIT all"]);
@@ -90,7 +90,7 @@ async fn what_is_as_if_absent_reaches_neither_the_key_nor_vary_nor_the_origin() 
 
 /// What is not to be stored goes up as it came.
 #[tokio::test]
-async fn what_passes_by_keeps_every_cookie() {
+async fn a_request_that_passes_by_keeps_every_cookie() {
     let origin = sessions();
     let (cache, _) = with_rules(origin.clone(), with_ttl().cache(false).build());
     send(&cache, request("GET", "/a", &[("cookie", "_ga=1; session=1")])).await;

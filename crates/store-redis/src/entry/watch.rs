@@ -26,7 +26,7 @@ const FORGOTTEN: Duration = Duration::from_secs(1);
 pub(crate) struct Watched {
     state: Mutex<State>,
     /// For how long a number stands still before its replica is silent.
-    patience: Duration,
+    max_silence: Duration,
     /// Notified when a replica has become silent.
     silenced: Notify,
 }
@@ -53,11 +53,11 @@ impl Sight {
         Self { replica, asked, number: None, unchanged: 0, is_silent: false }
     }
 
-    fn see(&mut self, number: Option<u64>, now: Instant, patience: Duration) {
+    fn see(&mut self, number: Option<u64>, now: Instant, max_silence: Duration) {
         match self.number {
             Some((known, since)) if known == number => {
                 self.unchanged += 1;
-                self.is_silent = self.unchanged >= LOOKS && now.saturating_duration_since(since) >= patience;
+                self.is_silent = self.unchanged >= LOOKS && now.saturating_duration_since(since) >= max_silence;
             }
             _ => (self.number, self.unchanged, self.is_silent) = (Some((number, now)), 0, false),
         }
@@ -79,7 +79,7 @@ pub(super) fn is_silent(tier: &Arc<Tier>, token: u64, replica: u64) -> bool {
 impl Watched {
     /// Where an operation may take this long.
     pub(crate) fn new(timeout: Duration) -> Self {
-        Self { state: Mutex::default(), patience: timeout * 3 / 4, silenced: Notify::new() }
+        Self { state: Mutex::default(), max_silence: timeout * 3 / 4, silenced: Notify::new() }
     }
 
     /// Ready when the holder of this lease, which has been asked about, is silent.
@@ -114,7 +114,7 @@ impl Watched {
         let mut state = self.lock();
         // A lease that came while Redis was asked may be of a replica that it was not asked about.
         for sight in state.leases.values_mut() {
-            numbers.get(&sight.replica).into_iter().for_each(|number| sight.see(*number, now, self.patience));
+            numbers.get(&sight.replica).into_iter().for_each(|number| sight.see(*number, now, self.max_silence));
         }
         if state.leases.values().any(|sight| sight.is_silent) {
             self.silenced.notify_waiters();

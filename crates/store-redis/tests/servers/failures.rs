@@ -128,7 +128,7 @@ async fn writes_that_find_no_room_are_dropped_and_counted() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_full_queue_of_writes_drops_and_counts_what_comes_and_holds_up_nobody() -> Result<()> {
+async fn a_full_queue_of_writes_drops_and_counts_further_ones_and_holds_up_no_request() -> Result<()> {
     let Setup { redis, store } = Setup::with(&[], |options| {
         options.write = WriteMode::Behind;
         options.write_queue = 100;

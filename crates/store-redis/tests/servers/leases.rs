@@ -300,7 +300,7 @@ async fn no_request_waits_for_a_body_that_is_not_kept() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_full_server_holds_up_nobody() -> Result<()> {
+async fn a_full_server_holds_up_no_request() -> Result<()> {
     let Setup { redis, store } = Setup::start().await?;
     let other = another(&redis, |_| ()).await?;
     let leases = ["/a", "/b", "/c"].map(async |path| granted(ask_for_lease(&store, path, MINUTE).await));

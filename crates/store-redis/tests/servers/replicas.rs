@@ -85,7 +85,7 @@ async fn a_lost_registry_that_no_replica_remembers_confirms_nothing() -> Result<
 }
 
 #[tokio::test]
-async fn a_server_that_stood_still_has_silenced_nobody() -> Result<()> {
+async fn a_server_that_stood_still_has_silenced_no_replica() -> Result<()> {
     let redis = Redis::start().await?;
     let proxy = FaultProxy::start(redis.address()).await?;
     let (one, _other) = (Replica::start(&redis).await?, through(&redis, &proxy).await?);

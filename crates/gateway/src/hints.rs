@@ -1,4 +1,4 @@
-//! What an operator may want to say about a route, told in the log once the route's traffic shows it.
+//! Hints about a route's settings, logged once its traffic shows that they may help.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,7 +6,7 @@ use larder_semantics::CookiePolicy;
 
 use crate::config::Route;
 
-/// What has been told already, by route; a new configuration begins anew.
+/// The hints that have been logged, by route. A new configuration starts over.
 #[derive(Debug)]
 pub(crate) struct Hints {
     cookies: Box<[AtomicBool]>,
@@ -23,7 +23,8 @@ impl Hints {
         if route.settings.policy.cookies != CookiePolicy::Private {
             return;
         }
-        let is_first = self.cookies.get(index).is_some_and(|told| !told.load(Ordering::Relaxed) && !told.swap(true, Ordering::Relaxed));
+        let is_first =
+            self.cookies.get(index).is_some_and(|logged| !logged.load(Ordering::Relaxed) && !logged.swap(true, Ordering::Relaxed));
         if is_first {
             tracing::info!(
                 route = %route.name,
