@@ -53,7 +53,7 @@ pub struct RequestContext {
     /// Whether `Cookie` is there.
     pub cookies: bool,
     /// Whether there are cookies that make the answer one for this client, unless the origin says otherwise
-    /// ([`CookiePolicy`](crate::CookiePolicy), [`crate::KeyRules::has_private_cookies`]).
+    /// ([`CookiePolicy`], [`crate::KeyRules::has_private_cookies`]).
     pub private_cookies: bool,
     /// Whether the key carries an identity, so that the stored response is for one identity only.
     pub identified: bool,

@@ -21,7 +21,7 @@ use crate::request::guard::{HeadLimits, Verdict, judge};
 use crate::serve::protocols::Protocols;
 use io::WatchedInput;
 
-/// One head, as [`HeadBuffer`] found it.
+/// One head, as the reader before hyper found it.
 #[derive(Debug)]
 pub struct FoundHead {
     /// Its bytes.

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-/// A boxed future, which keeps [`RemoteStore`] object-safe.
+/// A boxed future, which keeps [`RemoteStore`](crate::RemoteStore) object-safe.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Why the tier did not do what it was asked.
