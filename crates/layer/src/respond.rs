@@ -167,9 +167,31 @@ fn parts_of(partial: &PartialAnswer, slice: impl Fn(ByteRange) -> Vec<Bytes>) ->
 /// Puts `X-Cache` and `Cache-Status` (RFC 9211 §2) in. Our member comes after those of caches nearer to the origin, which the fields
 /// have already.
 pub(crate) fn annotate(headers: &mut HeaderMap, result: CacheResult, status: &CacheStatus) {
-    set(headers, X_CACHE, HeaderValue::from_static(result.as_str()));
-    let nearer = members(headers);
-    set(headers, CACHE_STATUS, status_value(nearer.as_ref(), status));
+    // Looking at each name once is cheaper than hashing two.
+    let (mut has_result, mut has_status) = (false, false);
+    for name in headers.keys() {
+        has_result |= *name == X_CACHE;
+        has_status |= *name == CACHE_STATUS;
+    }
+    let value = match if has_status { members(headers) } else { None } {
+        None => alone(status),
+        nearer => status_value(nearer.as_ref(), status),
+    };
+    for (name, value, is_there) in [(X_CACHE, HeaderValue::from_static(result.as_str()), has_result), (CACHE_STATUS, value, has_status)] {
+        if is_there { set(headers, name, value) } else { _ = headers.append(name, value) }
+    }
+}
+
+/// The member by itself, as many answers in a row have it.
+fn alone(status: &CacheStatus) -> HeaderValue {
+    LAST_STATUS.with_borrow_mut(|last| match last {
+        Some((known, value)) if known == status => value.clone(),
+        _ => {
+            let value = status_value(None, status);
+            *last = Some((status.clone(), value.clone()));
+            value
+        }
+    })
 }
 
 /// Adds `key` to our member.
@@ -250,6 +272,7 @@ impl Memo {
 thread_local! {
     static DECIMALS: RefCell<Memo> = const { RefCell::new(Memo::new()) };
     static PLAIN_HITS: RefCell<Memo> = const { RefCell::new(Memo::new()) };
+    static LAST_STATUS: RefCell<Option<(CacheStatus, HeaderValue)>> = const { RefCell::new(None) };
 }
 
 /// A number as a field value that many clones share.

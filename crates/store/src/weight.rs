@@ -1,6 +1,6 @@
 //! Weights: bytes of memory as the allocator keeps them, so that the configured capacity is the memory that is used.
 
-use larder_semantics::{OriginControl, StoredFields, StoredHead};
+use larder_semantics::{Line, OriginControl, StoredFields, StoredHead};
 
 /// Bytes that the allocator keeps for a piece of so many: with the 8 before it, in steps of 16, and never less than 32 (glibc's malloc).
 pub(crate) const fn allocated(bytes: usize) -> usize {
@@ -20,11 +20,9 @@ pub(crate) fn head(head: &StoredHead) -> usize {
     fields(&head.headers) + head.origin_control.as_deref().map_or(0, origin_control)
 }
 
-/// The block, and the whole map where the fields stand alone: a shared shape is counted by [`crate::shapes_weight`].
+/// The block, and all lines where the fields stand alone: a shared shape is counted by [`crate::shapes_weight`].
 fn fields(fields: &StoredFields) -> usize {
-    /// An entry of `http::HeaderMap`: hash, links, name and value, and its part of the index.
-    const ENTRY: usize = 112;
-    let text = || fields.shape().iter().map(|(name, value)| ENTRY + name.as_str().len() + value.len()).sum::<usize>();
+    let text = || fields.shape().lines().iter().map(|(name, value)| size_of::<Line>() + name.as_str().len() + value.len()).sum::<usize>();
     shared(fields.block().len()) + if fields.stands_alone() { text() } else { 0 }
 }
 

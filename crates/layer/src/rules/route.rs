@@ -7,6 +7,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Uri};
 use larder_semantics::{KeyBuffer, KeyRules, Policy, PrimaryKey, RequestContext};
 use larder_store::{InvalidationTarget, Tag, Tags};
+use smallvec::SmallVec;
 
 use super::{BypassRate, MayBypass, NoTags, NoWrites, RouteRulesBuilder, TagSource, WriteRules};
 use crate::effective_target::EffectiveTarget;
@@ -119,11 +120,12 @@ impl RouteRules {
     /// Everything that is known of an answer's tags before it is there, besides that of its URL. `None` where they are too many or too long,
     /// so that the answer is not stored.
     pub(crate) fn known_tags(&self, request: &Parts, key: &PrimaryKey) -> Option<Tags> {
-        let own = [Tag::route(&self.name), Tag::namespace(&self.key.namespace)];
+        let mut tags = SmallVec::<[Tag; 8]>::from_slice(&[Tag::route(&self.name), Tag::namespace(&self.key.namespace)]);
         let named = Tag::surrogates(self.tags.tags(request)?.iter().map(String::as_str))?;
-        let class = self.class.as_deref().map(Tag::class);
-        let identity = key.identity().map(|text| [Tag::identity(text), Tag::any_identity()]);
-        Some(own.into_iter().chain(class).chain(identity.into_iter().flatten()).chain(named).collect())
+        tags.extend(self.class.as_deref().map(Tag::class));
+        tags.extend(key.identity().map(|text| [Tag::identity(text), Tag::any_identity()]).into_iter().flatten());
+        tags.extend(named);
+        Some(tags[..].into())
     }
 
     /// What bears on caching of a request whose `key` was derived. A client that shows private cookies instead of the fields that identities

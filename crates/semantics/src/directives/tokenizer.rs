@@ -140,9 +140,25 @@ impl<'a> Iterator for Directives<'a> {
     }
 }
 
-/// A character of a token (RFC 9110 §5.6.2).
+/// The characters of a token (RFC 9110 §5.6.2), as a table: each byte of every `Cache-Control` is looked up.
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let marks = b"!#$%&'*+-.^_`|~";
+    let mut place = 0;
+    while place < marks.len() {
+        table[marks[place] as usize] = true;
+        place += 1;
+    }
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] |= byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    table
+};
+
 fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    TOKEN[usize::from(byte)]
 }
 
 /// The content of the quoted-string that `text` starts with (RFC 9110 §5.6.4), and its length with both quotes. `None` where it is not closed.

@@ -6,4 +6,4 @@ pub(crate) mod stored;
 pub(crate) mod stored_fields;
 
 pub use stored::{FreshnessLifetime, HeadFlags, LifetimeSource, OriginControl, StoredHead};
-pub use stored_fields::StoredFields;
+pub use stored_fields::{Line, Shape, StoredFields};

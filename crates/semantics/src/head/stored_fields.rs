@@ -1,7 +1,7 @@
 //! The fields of a stored response in little memory.
 //!
 //! Responses of one API have the same field names, and most of their values too; as a map of its own each head would take twenty times
-//! its text. So a store can put many heads over one shared map, their shape, and each keeps only the values that are its own:
+//! its text. So a store can put many heads over one shared [`Shape`], and each keeps only the values that are its own:
 //!
 //! ```text
 //! shape (shared)   content-type: application/json   date: Fri, 20 Nov …   etag: "a1"   age:   x-cache:   cache-status:
@@ -9,7 +9,7 @@
 //! block            [29 0]Sat, 21 Nov … [4 0]"b7"
 //! ```
 //!
-//! A head that a response is assembled into stands alone: its shape is its own map. [`StoredFields::over`] puts it over another one's; which
+//! A head that a response is assembled into stands alone: its shape is its own lines. [`StoredFields::over`] puts it over another one's; which
 //! one that is, the store decides (`larder_store::entry`), because a table of shapes is state.
 //!
 //! A store can put what belongs to the entry behind the values, so that all of it is one allocation ([`StoredFields::packed`]).
@@ -21,17 +21,41 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use smallvec::SmallVec;
 
 /// Bits in [`StoredFields::own`]; a head with more lines stands alone.
 const MAX_FIELDS: usize = 63;
 
-/// In [`StoredFields::own`]: the shape is this head's own map.
+/// In [`StoredFields::own`]: the shape is this head's own.
 const ALONE: u64 = 1 << MAX_FIELDS;
+
+/// A field line.
+pub type Line = (HeaderName, HeaderValue);
+
+/// Field lines in order; repeated names stand together. Those that many heads share are a map as well, which their answers are clones of.
+#[derive(Debug)]
+pub struct Shape {
+    lines: Vec<Line>,
+    map: Option<HeaderMap>,
+}
+
+impl Shape {
+    /// A shape that heads may share.
+    pub fn shared(lines: Vec<Line>) -> Self {
+        let map = map_of(lines.iter().cloned());
+        Self { lines, map: Some(map) }
+    }
+
+    /// The lines.
+    pub fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+}
 
 /// Field lines in order. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct StoredFields {
-    shape: Arc<HeaderMap>,
+    shape: Arc<Shape>,
     /// Which lines of the shape have another value here; or [`ALONE`].
     own: u64,
     /// Begins with those values, each after its length in two bytes.
@@ -40,42 +64,41 @@ pub struct StoredFields {
 
 impl StoredFields {
     /// These lines, standing alone; repeated names stand together. Values are as they came: what keeps them copies them.
-    pub(crate) fn new(lines: impl IntoIterator<Item = (HeaderName, HeaderValue), IntoIter: ExactSizeIterator>) -> Self {
-        let lines = lines.into_iter();
-        let mut map = HeaderMap::try_with_capacity(lines.len()).unwrap_or_default();
-        for (name, value) in lines {
-            // A map that is full drops the field: it came out of a map of the same kind, so there is room.
-            let _ = map.try_append(name, value);
-        }
-        Self::from(map)
+    pub fn alone(lines: Vec<Line>) -> Self {
+        Self { shape: Arc::new(Shape { lines, map: None }), own: ALONE, block: Bytes::new() }
     }
 
-    /// Whether the shape is this head's own map, and no other head has it.
+    /// Whether the shape is this head's own, and no other head has it.
     pub fn stands_alone(&self) -> bool {
         self.own & ALONE != 0
     }
 
-    /// The map that the lines which are not its own are read from.
-    pub fn shape(&self) -> &Arc<HeaderMap> {
+    /// The lines, of which those that are not its own are read.
+    pub fn shape(&self) -> &Arc<Shape> {
         &self.shape
     }
 
-    /// The same fields over another head's shape, with `behind` behind their values as in [`Self::packed`]. `None` where the names differ, where
-    /// there are more than 63 lines, or where a value that differs is 64 KiB or longer.
-    pub fn over<'b>(&self, shape: &Arc<HeaderMap>, behind: impl Iterator<Item = &'b [u8]> + Clone) -> Option<Self> {
-        let fits = shape.len() <= MAX_FIELDS && shape.len() == self.shape.len();
-        if !fits || !self.shape.iter().map(|(name, _)| name).eq(shape.iter().map(|(name, _)| name)) {
+    /// These fields, which stand alone, over another head's shape, with `behind` behind their values as in [`Self::packed`]. `None` where the
+    /// names differ, where there are more than 63 lines, or where a value that differs is secret, or 64 KiB or longer.
+    pub fn over<'b>(&self, shape: &Arc<Shape>, behind: impl Iterator<Item = &'b [u8]> + Clone) -> Option<Self> {
+        let (lines, common) = (&self.shape.lines, &shape.lines);
+        if !self.stands_alone() || lines.len() > MAX_FIELDS || lines.len() != common.len() {
             return None;
         }
-        let differing = || self.lines().zip(shape.values()).enumerate().filter(|(_, ((_, value), common))| *value != common.as_bytes());
-        let mut own = 0;
-        let mut length = behind.clone().map(<[u8]>::len).sum();
-        for (place, ((_, value), _)) in differing() {
-            own |= 1 << place;
-            length += size_of::<u16>() + value.len();
+        let (mut own, mut length) = (0, behind.clone().map(<[u8]>::len).sum());
+        let mut differing = SmallVec::<[&[u8]; 16]>::new();
+        for (place, ((name, value), (common_name, common))) in lines.iter().zip(common).enumerate() {
+            if name != common_name || value.is_sensitive() {
+                return None;
+            }
+            if value.as_bytes() != common.as_bytes() {
+                own |= 1 << place;
+                length += size_of::<u16>() + value.len();
+                differing.push(value.as_bytes());
+            }
         }
         let mut block = Vec::with_capacity(length);
-        for (_, ((_, value), _)) in differing() {
+        for value in differing {
             block.extend_from_slice(&u16::try_from(value.len()).ok()?.to_le_bytes());
             block.extend_from_slice(value);
         }
@@ -85,7 +108,7 @@ impl StoredFields {
 
     /// All fields as a map, in two allocations.
     pub fn to_map(&self) -> HeaderMap {
-        let mut map = HeaderMap::clone(&self.shape);
+        let mut map = self.shape.map.clone().unwrap_or_else(|| map_of(self.shape.lines.iter().cloned()));
         let mut own = self.own & !ALONE;
         let mut values = self.own_values();
         for value in map.values_mut() {
@@ -104,9 +127,9 @@ impl StoredFields {
 
     /// The first value of a field.
     pub fn get(&self, name: &HeaderName) -> Option<HeaderValue> {
-        let place = self.shape.iter().position(|(key, _)| key == name)?;
+        let (place, (_, common)) = self.shape.lines.iter().enumerate().find(|(_, (key, _))| key == name)?;
         if place >= MAX_FIELDS || self.own >> place & 1 == 0 {
-            return self.shape.get(name).cloned();
+            return Some(common.clone());
         }
         self.own_values().nth((self.own & ((1 << place) - 1)).count_ones() as usize)
     }
@@ -115,7 +138,7 @@ impl StoredFields {
     pub fn lines(&self) -> impl Iterator<Item = (&HeaderName, &[u8])> {
         let mut own = self.own & !ALONE;
         let mut places = self.own_places();
-        self.shape.iter().map(move |(name, common)| {
+        self.shape.lines.iter().map(move |(name, common)| {
             let is_own = own & 1 == 1;
             own >>= 1;
             let value = if is_own { places.next().map(|place| &self.block[place]) } else { None };
@@ -162,16 +185,19 @@ impl StoredFields {
     }
 }
 
-/// Standing alone.
-impl From<HeaderMap> for StoredFields {
-    fn from(map: HeaderMap) -> Self {
-        Self { shape: Arc::new(map), own: ALONE, block: Bytes::new() }
+/// The lines as a map. A map that is full drops a field: they came out of a map of the same kind, so there is room.
+fn map_of(lines: impl ExactSizeIterator<Item = Line>) -> HeaderMap {
+    let mut map = HeaderMap::try_with_capacity(lines.len()).unwrap_or_default();
+    for (name, value) in lines {
+        let _ = map.try_append(name, value);
     }
+    map
 }
 
+/// Standing alone.
 impl From<&HeaderMap> for StoredFields {
     fn from(map: &HeaderMap) -> Self {
-        Self::from(map.clone())
+        Self::alone(map.iter().map(|(name, value)| (name.clone(), value.clone())).collect())
     }
 }
 
@@ -186,7 +212,7 @@ mod tests {
     }
 
     fn over(shape: &StoredFields, lines: &[(HeaderName, HeaderValue)]) -> StoredFields {
-        StoredFields::new(lines.to_vec()).over(shape.shape(), iter::empty()).expect("the same names")
+        StoredFields::alone(lines.to_vec()).over(shape.shape(), iter::empty()).expect("the same names")
     }
 
     fn read(fields: &StoredFields) -> Vec<(String, String)> {
@@ -197,7 +223,7 @@ mod tests {
     fn each_head_reads_as_it_was_written() {
         let first = lines(&[("etag", "\"1\""), ("x-shape-a", "same"), ("link", "<a>"), ("link", "<b>"), ("age", "")]);
         let second = lines(&[("etag", "\"22\""), ("x-shape-a", "same"), ("link", "<a>"), ("link", "<c>"), ("age", "")]);
-        let one = StoredFields::new(first.clone());
+        let one = StoredFields::alone(first.clone());
         let two = over(&one, &second);
         assert!(one.stands_alone() && !two.stands_alone());
         for (fields, lines) in [(one, first), (two, second)] {
@@ -208,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_field_is_found_whether_its_value_is_shared_or_not() {
-        let first = StoredFields::new(lines(&[("etag", "\"1\""), ("x-shape-b", "same"), ("date", "then")]));
+        let first = StoredFields::alone(lines(&[("etag", "\"1\""), ("x-shape-b", "same"), ("date", "then")]));
         let fields = over(&first, &lines(&[("etag", "\"2\""), ("x-shape-b", "same"), ("date", "now")]));
         for (name, value) in [("etag", Some("\"2\"")), ("x-shape-b", Some("same")), ("date", Some("now")), ("server", None)] {
             let found = fields.get(&HeaderName::from_static(name));
@@ -219,16 +245,16 @@ mod tests {
     #[test]
     fn a_head_that_does_not_fit_a_shape_stands_alone() {
         let long = HeaderValue::from_str(&"x".repeat(70_000)).unwrap();
-        let fields = StoredFields::new([(HeaderName::from_static("x-shape-c"), long.clone())]);
-        let short = StoredFields::new(lines(&[("x-shape-c", "short")]));
+        let fields = StoredFields::alone(vec![(HeaderName::from_static("x-shape-c"), long.clone())]);
+        let short = StoredFields::alone(lines(&[("x-shape-c", "short")]));
         assert!(fields.over(short.shape(), iter::empty()).is_none(), "its length does not fit into two bytes");
         assert!(short.over(fields.shape(), iter::empty()).is_some_and(|fields| read(&fields) == read(&short)));
         for other in [&lines(&[("x-other", "short")])[..], &lines(&[("x-shape-c", "short"), ("x-other", "")])] {
-            assert!(short.over(StoredFields::new(other.to_vec()).shape(), iter::empty()).is_none(), "other names");
+            assert!(short.over(StoredFields::alone(other.to_vec()).shape(), iter::empty()).is_none(), "other names");
         }
         assert_eq!(fields.get(&HeaderName::from_static("x-shape-c")), Some(long));
         let many: Vec<_> = (0..100).map(|n| (HeaderName::from_bytes(format!("x-{n}").as_bytes()).unwrap(), HeaderValue::from(n))).collect();
-        let fields = StoredFields::new(many.clone());
+        let fields = StoredFields::alone(many.clone());
         assert!(fields.over(fields.shape(), iter::empty()).is_none(), "there are more lines than bits");
         assert_eq!(fields.to_map().len(), 100);
         assert_eq!(fields.get(&HeaderName::from_static("x-99")), Some(HeaderValue::from(99)));
@@ -239,8 +265,8 @@ mod tests {
         let many: Vec<_> = (0..100).map(|n| (HeaderName::from_bytes(format!("x-{n}").as_bytes()).unwrap(), HeaderValue::from(n))).collect();
         let first = lines(&[("etag", "\"1\""), ("x-shape-e", "same"), ("link", "<a>"), ("link", "<b>"), ("age", "")]);
         let second = lines(&[("etag", "\"2\""), ("x-shape-e", "same"), ("link", "<a>"), ("link", "<c>"), ("age", "")]);
-        let shape = StoredFields::new(first.clone());
-        for (fields, lines) in [(StoredFields::new(many.clone()), many), (over(&shape, &second), second), (shape, first)] {
+        let shape = StoredFields::alone(first.clone());
+        for (fields, lines) in [(StoredFields::alone(many.clone()), many), (over(&shape, &second), second), (shape, first)] {
             let map = fields.to_map();
             assert_eq!(map.len(), lines.len());
             assert!(fields.lines().eq(map.iter().map(|(name, value)| (name, value.as_bytes()))));
@@ -251,7 +277,7 @@ mod tests {
     fn bytes_packed_behind_the_values_are_in_one_block_with_them() {
         let first = lines(&[("etag", "\"1\""), ("x-shape-f", "same"), ("age", "")]);
         let second = lines(&[("etag", "\"22\""), ("x-shape-f", "same"), ("age", "")]);
-        let alone = StoredFields::new(first.clone());
+        let alone = StoredFields::alone(first.clone());
         for fields in [over(&alone, &second), alone] {
             let packed = fields.packed([&b"gone"[..]].into_iter()).packed([&b"key"[..], b"", b"body"].into_iter());
             assert_eq!(read(&packed), read(&fields));

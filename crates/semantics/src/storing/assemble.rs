@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use crate::directives::{Directives, ResponseDirectives};
 use crate::head::fields::{CACHE_STATUS, X_CACHE, connection_options, never_stored, written_anew};
 use crate::head::stored::{FreshnessLifetime, HeadFlags, LifetimeSource, OriginControl, StoredHead};
-use crate::head::stored_fields::StoredFields;
+use crate::head::stored_fields::{Line, StoredFields};
 use crate::policy::{CookiePolicy, Policy};
 use crate::request::RequestContext;
 use crate::reuse::age::{corrected_initial_age, sent_date};
@@ -16,9 +16,6 @@ use crate::time::Timestamp;
 
 /// The value in the slot of a field that every answer writes.
 const EMPTY: HeaderValue = HeaderValue::from_static("");
-
-/// Field lines on their way into a head: on the stack, for as many as most responses have.
-type Lines = SmallVec<[(HeaderName, HeaderValue); 16]>;
 
 /// The parts that a head is made of.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +48,7 @@ pub(crate) fn assemble(parts: &Parts<'_>) -> StoredHead {
     lines.push((AGE, EMPTY));
     lines.push((X_CACHE, EMPTY));
     lines.push((CACHE_STATUS, joined(headers, &CACHE_STATUS).unwrap_or(EMPTY)));
-    let headers = StoredFields::new(lines);
+    let headers = StoredFields::alone(lines);
 
     StoredHead {
         status: parts.status,
@@ -94,14 +91,14 @@ fn is_for_cookies(parts: &Parts<'_>, date: Timestamp) -> bool {
 
 /// The fields as received less those that must not be stored (§3.1), those that `private` and `no-cache` name (§5.2.2.4, §5.2.2.7:
 /// the others may be stored without them), and those that [`assemble`] writes itself.
-fn kept_lines(parts: &Parts<'_>, rewritten: bool) -> Lines {
+fn kept_lines(parts: &Parts<'_>, rewritten: bool) -> Vec<Line> {
     let Parts { headers, directives, .. } = *parts;
     let mut left_out: SmallVec<[HeaderName; 4]> = connection_options(headers);
     left_out.extend(directives.no_cache.fields().iter().cloned());
     if !parts.request.identified {
         left_out.extend(directives.private.fields().iter().cloned());
     }
-    let mut lines = Lines::with_capacity(headers.len() + 5);
+    let mut lines = Vec::with_capacity(headers.len() + 5);
     let mut has_length = parts.status == StatusCode::NO_CONTENT;
     for (name, value) in headers {
         let own = *name == DATE || written_anew(name) || (rewritten && (*name == CACHE_CONTROL || *name == EXPIRES));

@@ -145,12 +145,15 @@ pub fn decode(frame: Bytes, key: &PrimaryKey, variant: Option<&Variant>) -> Resu
         return Err(Unreadable::OtherKey);
     }
     let head = Arc::new(head::read(&mut reader)?);
-    let tags = (0..reader.u16()?).map(|_| reader.u64().map(Tag::from_bits)).collect::<Result<_, _>>()?;
+    // The URL's own is among them for other readers; here the key has it.
+    let own = Tag::url(key.url());
+    let mut tags = (0..reader.u16()?).map(|_| reader.u64().map(Tag::from_bits)).collect::<Result<Vec<_>, _>>()?;
+    tags.retain(|tag| *tag != own);
     let record = ResponseRecord {
         key: key.clone(),
         variant: variant.cloned(),
         head,
-        tags,
+        tags: tags.into(),
         position: Position(reader.u64()?),
         fetch: reader.u64()?,
         body_fetch: reader.u64()?,

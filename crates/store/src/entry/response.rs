@@ -90,7 +90,7 @@ struct Rare {
 
 impl StoredResponse {
     /// A response fetched at `position` by fetch number `fetch`; `variant` is `None` without `Vary`. A short body is copied, a longer one
-    /// is shared.
+    /// is shared. `tags` are those besides its URL.
     pub fn new(
         key: &PrimaryKey,
         variant: Option<Variant>,
@@ -100,8 +100,7 @@ impl StoredResponse {
         position: Position,
         fetch: u64,
     ) -> Self {
-        let own = Tag::url(key.url());
-        let tags = tags.iter().filter(|tag| **tag != own).map(Tag::as_bytes);
+        let tags = tags.iter().map(Tag::as_bytes);
         let is_short = body.len() <= SHORT && body.trailers().is_none();
         let short = if is_short { body.segments().first().map_or(&[][..], |segment| segment) } else { &[] };
         let head = head.with_fields(shapes::kept(&head.headers, tags.clone().chain([key.as_bytes(), short])));

@@ -1,22 +1,31 @@
 //! The maps that the fields of stored heads share (see [`StoredFields`]): one for each set of field names that origins answer with.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::BytesMut;
-use http::{HeaderMap, HeaderValue};
-use larder_semantics::StoredFields;
+use http::HeaderValue;
+use larder_semantics::{Line, Shape, StoredFields};
 
 /// Shapes that are remembered. More different sets of names than an API has; past it, heads stand alone.
 const MAX_SHAPES: usize = 512;
 
-/// Lines, and bytes of all values together: heads beyond stand alone. Keeps the shapes below 4 MiB.
+/// Lines, and bytes of all values together, of a shape: heads beyond have none. Keeps the shapes below 6 MiB.
 const MAX_LINES: usize = 63;
 const MAX_TEXT: usize = 8 * 1024;
 
 /// By a hash of the names; a shape is used only after a look at each name. One table for the process, because routes and caches of one process
 /// keep answers of the same origins.
-static SHAPES: Mutex<Option<HashMap<u64, Arc<HeaderMap>>>> = Mutex::new(None);
+static SHAPES: Mutex<Option<HashMap<u64, Arc<Shape>>>> = Mutex::new(None);
+
+/// Shapes that each thread has at hand.
+const AT_HAND: usize = 16;
+
+thread_local! {
+    /// The last shapes that this thread used, by the length of their names together: most heads need neither a hash nor the lock.
+    static RECENT: RefCell<[Option<Arc<Shape>>; AT_HAND]> = const { RefCell::new([const { None }; AT_HAND]) };
+}
 
 /// The fields of a head that is kept, with `behind` behind their values ([`StoredFields::packed`]): over the shape that has their names, or
 /// standing alone where they fit none.
@@ -24,50 +33,58 @@ pub(crate) fn kept<'b>(fields: &StoredFields, behind: impl Iterator<Item = &'b [
     if !fields.stands_alone() {
         return fields.packed(behind);
     }
-    let map = fields.shape();
-    let shape = if may_share(map) { shape_of(map) } else { None };
-    let over = shape.and_then(|shape| fields.over(&shape, behind.clone()));
-    over.unwrap_or_else(|| StoredFields::from(copied(map)).packed(behind))
+    let lines = fields.shape().lines();
+    let place = lines.iter().map(|(name, _)| name.as_str().len()).sum::<usize>() % AT_HAND;
+    RECENT.with_borrow_mut(|recent| {
+        let recent = &mut recent[place];
+        if let Some(over) = recent.as_ref().and_then(|shape| fields.over(shape, behind.clone())) {
+            return over;
+        }
+        let shape = if may_share(lines) { shape_of(lines) } else { None };
+        let over = shape.as_ref().and_then(|shape| fields.over(shape, behind.clone()));
+        if shape.is_some() {
+            *recent = shape;
+        }
+        over.unwrap_or_else(|| StoredFields::alone(copied(lines)).packed(behind))
+    })
 }
 
-fn may_share(map: &HeaderMap) -> bool {
-    let text: usize = map.values().map(HeaderValue::len).sum();
-    map.len() <= MAX_LINES && text <= MAX_TEXT && !map.values().any(HeaderValue::is_sensitive)
+fn may_share(lines: &[Line]) -> bool {
+    let text: usize = lines.iter().map(|(_, value)| value.len()).sum();
+    lines.len() <= MAX_LINES && text <= MAX_TEXT && !lines.iter().any(|(_, value)| value.is_sensitive())
 }
 
-/// A map with values of its own: those of a parsed message are slices of the connection's read buffer, and one of them kept alive would
+/// Lines with values of their own: those of a parsed message are slices of the connection's read buffer, and one of them kept alive would
 /// keep all of it.
-fn copied(map: &HeaderMap) -> HeaderMap {
-    let mut text = BytesMut::with_capacity(map.values().map(HeaderValue::len).sum());
-    map.values().for_each(|value| text.extend_from_slice(value.as_bytes()));
+fn copied(lines: &[Line]) -> Vec<Line> {
+    let mut text = BytesMut::with_capacity(lines.iter().map(|(_, value)| value.len()).sum());
+    lines.iter().for_each(|(_, value)| text.extend_from_slice(value.as_bytes()));
     let mut text = text.freeze();
-    // A clone's entries are as many as its fields; a map that was just filled may have room for twice as many.
-    let mut map = map.clone();
-    for value in map.values_mut() {
+    let mut copy = |value: &HeaderValue| {
         let mut copy = match value.len() {
             0 => HeaderValue::from_static(""),
             length => HeaderValue::from_maybe_shared(text.split_to(length)).unwrap_or_else(|_| value.clone()),
         };
         copy.set_sensitive(value.is_sensitive());
-        *value = copy;
-    }
-    map
+        copy
+    };
+    lines.iter().map(|(name, value)| (name.clone(), copy(value))).collect()
 }
 
-/// The shape with the names of `map`, with the values of the first head that had them. `None` where there are too many shapes already.
-fn shape_of(map: &HeaderMap) -> Option<Arc<HeaderMap>> {
-    let hash = map.iter().fold(0, |hash, (name, _)| hash_on(hash, name.as_str().as_bytes()));
+/// The shape with these names, with the values of the first head that had them. `None` where there are too many shapes already.
+fn shape_of(lines: &[Line]) -> Option<Arc<Shape>> {
+    let hash = lines.iter().fold(0, |hash, (name, _)| hash_on(hash, name.as_str().as_bytes()));
     let mut guard = SHAPES.lock().unwrap_or_else(PoisonError::into_inner);
     let shapes = guard.get_or_insert_default();
     if let Some(shape) = shapes.get(&hash)
-        && shape.iter().map(|(name, _)| name).eq(map.iter().map(|(name, _)| name))
+        && shape.lines().iter().map(|(name, _)| name).eq(lines.iter().map(|(name, _)| name))
     {
         return Some(Arc::clone(shape));
     }
     if shapes.len() >= MAX_SHAPES {
         shapes.retain(|_, shape| Arc::strong_count(shape) > 1);
     }
-    (shapes.len() < MAX_SHAPES).then(|| Arc::clone(shapes.entry(hash).insert_entry(Arc::new(copied(map))).get()))
+    (shapes.len() < MAX_SHAPES).then(|| Arc::clone(shapes.entry(hash).insert_entry(Arc::new(Shape::shared(copied(lines)))).get()))
 }
 
 /// A quick hash: the names are an origin's, and a shape that is found by it is compared with each of them.
@@ -78,10 +95,10 @@ fn hash_on(hash: u64, name: &[u8]) -> u64 {
 
 /// Bytes of memory that all shapes take, about.
 pub fn shapes_weight() -> u64 {
-    /// Bytes that a map takes for each line besides its text.
-    const LINE: usize = 96;
+    /// Bytes that a shape takes for each line besides its text: in its map, and by itself.
+    const LINE: usize = 96 + size_of::<Line>();
     let guard = SHAPES.lock().unwrap_or_else(PoisonError::into_inner);
-    let lines = guard.iter().flat_map(HashMap::values).flat_map(|shape| shape.iter());
+    let lines = guard.iter().flat_map(HashMap::values).flat_map(|shape| shape.lines());
     lines.map(|(name, value)| (LINE + name.as_str().len() + value.len()) as u64).sum()
 }
 
@@ -90,7 +107,7 @@ mod tests {
     use std::iter;
 
     use bytes::Bytes;
-    use http::HeaderName;
+    use http::{HeaderMap, HeaderName};
 
     use super::*;
     use crate::entry::fixtures::{NOW, head};
@@ -148,7 +165,8 @@ mod tests {
             let buffer = Bytes::from(vec![b'x'; length]);
             let map =
                 HeaderMap::from_iter([(HeaderName::from_static("x-shape-r"), HeaderValue::from_maybe_shared(buffer.clone()).unwrap())]);
-            let fields = shaped(&StoredFields::from(map));
+            let fields = shaped(&StoredFields::from(&map));
+            drop(map);
             assert!(fields.to_map()["x-shape-r"] == *buffer && buffer.is_unique(), "{length}");
         }
     }
