@@ -11,6 +11,7 @@ mod hits;
 mod json_server;
 mod lifecycle;
 mod limits;
+mod misses;
 mod nginx;
 mod observe;
 mod paths;

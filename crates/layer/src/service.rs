@@ -20,9 +20,9 @@ use crate::error::FetchError;
 use crate::fetch::walk::{fill, refresh};
 use crate::future::{ResponseFuture, ServeFuture};
 use crate::lookup::looked_up::{Admission, Hit, LookedUp};
+use crate::lookup::plain::{Plain, Planned};
 use crate::lookup::plan::FetchPlan;
 use crate::lookup::request::ClientRequest;
-use crate::lookup::stored_answer::StoredAnswer;
 use crate::outcome::{CacheResult, Outcome, Served};
 use crate::respond;
 use crate::rules::RouteRules;
@@ -122,30 +122,42 @@ impl<S: Upstream> CacheService<S> {
         ServeFuture::walking(pass::pass(self.clone(), request, effective, reason, ForwardReason::Bypass))
     }
 
-    /// The answer to a request without content, if it is stored and fresh: nothing has to be asked, awaited or begun for it, and nothing
-    /// has happened where there is none, but that cookies that are as if absent are gone from `request`. Otherwise as [`Self::serve`].
-    pub fn serve_stored<B>(&self, request: &mut Request<()>, effective: &EffectiveTarget) -> Option<StoredAnswer<B>> {
+    /// Looks up a request without content, for a server that has read it and can do without a response where the answer is stored. Nothing
+    /// has happened yet when this returns, but that cookies that are as if absent are gone from `request`. `None` for what only [`Self::serve`] answers: whatever passes by the store, and rare ways of
+    /// answering from it.
+    pub fn look_up_plain<B>(&self, request: &mut Request<()>, effective: &EffectiveTarget) -> Option<Plain<B>> {
         match self.admit(request.method(), false) {
-            Admission::LookUp => with_key(|key| self.look_up_stored(request, effective, key)),
+            Admission::LookUp => with_key(|key| self.look_up_plain_with(request, effective, key)),
             Admission::Pass(..) => None,
         }
     }
 
-    fn look_up_stored<B>(&self, request: &mut Request<()>, effective: &EffectiveTarget, key: &mut KeyBuffer) -> Option<StoredAnswer<B>> {
+    fn look_up_plain_with<B>(&self, request: &mut Request<()>, effective: &EffectiveTarget, key: &mut KeyBuffer) -> Option<Plain<B>> {
         let context = self.prepare(request, effective, key)?;
         if self.asks_for_bypass(request, key, effective.client) {
             return None;
         }
         let (rules, fields, in_flight) = (&*self.route, request.headers(), &self.cache.in_flight);
-        let LookedUp::Hit(hit) = self.look_up::<B>(&context, fields, self.cache.store.slot_key(key)) else { return None };
-        if hit.wants_refresh {
-            return None;
-        }
+        let hit = match self.look_up::<B>(&context, fields, self.cache.store.slot_key(key)) {
+            LookedUp::Hit(hit) if !hit.wants_refresh => hit,
+            LookedUp::Fetch(plan) => return Some(Plain::Fetch(Planned { plan, context, key: key.to_key() })),
+            LookedUp::Hit(_) | LookedUp::PartHit(_) | LookedUp::GatewayTimeout(_) => return None,
+        };
         hit.stored.mark_asked();
         if rules.cache_status_key {
-            return Some(hit.served(&context, fields, in_flight).telling_key().into());
+            return Some(Plain::Stored(hit.served(&context, fields, in_flight).telling_key().into()));
         }
-        hit.as_stored(&context, fields, in_flight).or_else(|| Some(hit.served(&context, fields, in_flight).into()))
+        let as_stored = hit.as_stored(&context, fields, in_flight);
+        Some(Plain::Stored(as_stored.unwrap_or_else(|| hit.served(&context, fields, in_flight).into())))
+    }
+
+    /// Answers a request that [`Self::look_up_plain`] has looked up, and whose answer has to be fetched. As [`Self::serve`].
+    pub fn fetch(&self, mut request: Request<()>, planned: Planned, extend: impl FnOnce(&mut Extensions)) -> ServeFuture<S::Body> {
+        let Planned { plan, context, key } = planned;
+        extend(request.extensions_mut());
+        let (parts, ()) = request.into_parts();
+        let answer = ServeFuture::walking(fill(self.clone(), Arc::new(ClientRequest { parts, context, key }), plan));
+        if self.route.cache_status_key { answer.telling_key() } else { answer }
     }
 
     fn walk<R>(&self, mut request: Request<R>, effective: EffectiveTarget, extend: impl FnOnce(&mut Extensions)) -> ServeFuture<S::Body>

@@ -5,7 +5,7 @@
 //! late, when its bytes cannot be read as HTTP in exactly one way, or when the server drains.
 //!
 //! ```text
-//! listener::incoming --> serve::accept --> serve::open --> connection::sniff --> http1::stream --> http1::hit --> Handler::hit      (a hit)
+//! listener::incoming --> serve::accept --> serve::open --> connection::sniff --> http1::stream --> http1::plain --> Handler::answer_plain
 //!                                              |                |                    |
 //!                                              v                |                    v
 //!                                     listener::handshake       |                  hyper --> serve::respond --> request::guard --> Handler::handle
@@ -26,7 +26,7 @@ mod serve;
 #[cfg(test)]
 mod tests;
 
-pub use connection::handler::{Handler, LocalReply};
+pub use connection::handler::{Handler, LocalReply, PlainAnswer};
 pub use connection::handshakes::Handshakes;
 pub use connection::linger::{Lingering, lingering};
 pub use connection::open::OpenConnections;

@@ -12,7 +12,7 @@ use hyper::body::{Body, Incoming};
 use larder_semantics::fields::is_upgrade;
 use larder_semantics::{Reason, Target};
 use larder_tower::clock::{Clock, monotonic};
-use larder_tower::{Cache, CacheBody, CacheService, FailedElsewhere, FetchError, Outcome, Pooled, ServeFuture, Served};
+use larder_tower::{Cache, CacheBody, CacheService, FailedElsewhere, FetchError, Outcome, Plain, Pooled, ServeFuture, Served};
 
 use super::request_limit::{is_too_large, limited};
 use crate::active::ActiveConfig;
@@ -24,7 +24,7 @@ use crate::path_reading;
 use crate::problem::{Problem, TOO_LARGE};
 use crate::purge::{ChannelCounts, USUAL_WAIT, public, purge};
 use crate::redis::Redis;
-use crate::server::{Handler, Handshakes, Lingering, LocalReply, OpenConnections, Peer, lingering};
+use crate::server::{Handler, Handshakes, Lingering, LocalReply, OpenConnections, Peer, PlainAnswer, lingering};
 use crate::telemetry::access_log::{AccessLog, Entry, LoggedBody, ResponseRecord};
 use crate::telemetry::metrics::RequestRecord;
 use crate::upstream::{ClientContext, TunnelClient, UpstreamBody, UpstreamError, UpstreamService};
@@ -64,29 +64,46 @@ struct PendingAnswer {
 }
 
 impl Gateway {
-    /// Answers a request without content if that is a hit: the same walk as [`Self::handle`] takes, where nothing lies beside it.
-    fn hit(&self, request: &mut Request<()>, peer: &Peer, head: &mut Vec<u8>) -> Option<LoggedBody<GatewayBody>> {
+    /// Answers a request without content that was read before hyper: the same walk as [`Self::handle`] takes, where nothing lies beside it.
+    fn answer_plain(
+        &self,
+        request: &mut Request<()>,
+        peer: &Peer,
+        head: &mut Vec<u8>,
+    ) -> Option<PlainAnswer<LoggedBody<GatewayBody>, Pooled<Answered>>> {
         let started = monotonic();
         let live = self.live.load();
         let connection = peer.client_connection(request.version());
         let target = effective_target(request.uri(), request.headers(), &connection, &live.trusted);
         let path = request.uri().path();
         let service = live.route(request.method(), &target.authority, path)?;
-        if path_reading::is_odd(path) && live.odd_paths(service.route().index()) != OddPaths::Cache {
+        if !matches!(judge_path(&live, service, request.method(), &target.authority, path), Ok(None)) {
             return None;
         }
         let client = target.client;
-        let effective = for_the_cache(target);
-        let answer = service.serve_stored(request, &effective)?;
-        let length = answer.body.size_hint().exact()?;
+        let plain = service.look_up_plain(request, &for_the_cache(target))?;
+        if matches!(&plain, Plain::Stored(answer) if answer.body.size_hint().exact().is_none()) {
+            return None;
+        }
         let entry = self.access_log.begin(request, Some(client), || self.clock.now());
         let asked = PendingAnswer { method: request.method().clone(), started, entry, route: Some(service.route().index()) };
-        let status = answer.status();
-        http1::put_answer_head(head, request.method(), status, length, |put| answer.for_each_line(put));
-        let is_bodiless = *request.method() == Method::HEAD || http1::is_bodiless(status);
-        let mut response = Response::new(if is_bodiless { CacheBody::empty() } else { answer.body });
-        *response.status_mut() = status;
-        Some(asked.answered(&live, response, Some(&answer.outcome)).into_body())
+        match plain {
+            Plain::Stored(answer) => {
+                let status = answer.status();
+                let length = answer.body.size_hint().lower();
+                http1::put_answer_head(head, request.method(), status, length, |put| answer.for_each_line(put));
+                let is_bodiless = *request.method() == Method::HEAD || http1::is_bodiless(status);
+                let mut response = Response::new(if is_bodiless { CacheBody::empty() } else { answer.body });
+                *response.status_mut() = status;
+                Some(PlainAnswer::Written(asked.answered(&live, response, Some(&answer.outcome)).into_body()))
+            }
+            Plain::Fetch(planned) => {
+                let waiting = service.fetch(std::mem::take(request), planned, |extensions| {
+                    extensions.insert(ClientContext { connection, interim: peer.interim_responses(connection.version) });
+                });
+                Some(PlainAnswer::Waiting(Pooled::new(asked.waits(Guard::into_inner(live), waiting))))
+            }
+        }
     }
 
     /// Answers one request. A hit is answered before this returns.
@@ -129,16 +146,8 @@ impl Gateway {
         let effective = for_the_cache(target);
         match walk(service, limited(request, max_body), effective, past_cache, connection, &peer).into_ready() {
             Ok(served) => Handling::ready(asked.served(&live, served)),
-            Err(waiting) => {
-                // Across an await the configuration is held by count, not by the thread's slot.
-                let live = Guard::into_inner(live);
-                Handling::waiting(async move {
-                    match waiting.await {
-                        Ok(served) => asked.served(&live, served),
-                        Err(error) => asked.failed(&live, &error),
-                    }
-                })
-            }
+            // Across an await the configuration is held by count, not by the thread's slot.
+            Err(waiting) => Handling::waiting(asked.waits(Guard::into_inner(live), waiting)),
         }
     }
 }
@@ -150,11 +159,12 @@ pub(crate) struct PublicHandler(pub(crate) Arc<Gateway>);
 impl Handler for PublicHandler {
     type Body = LoggedBody<GatewayBody>;
     type Future = Handling;
+    type Waiting = Pooled<Answered>;
 
-    const HITS: bool = true;
+    const ANSWERS_PLAIN: bool = true;
 
-    fn hit(&self, request: &mut Request<()>, peer: &Peer, head: &mut Vec<u8>) -> Option<Self::Body> {
-        self.0.hit(request, peer, head)
+    fn answer_plain(&self, request: &mut Request<()>, peer: &Peer, head: &mut Vec<u8>) -> Option<PlainAnswer<Self::Body, Self::Waiting>> {
+        self.0.answer_plain(request, peer, head)
     }
 
     fn handle(&self, request: Request<Incoming>, peer: Peer) -> Handling {
@@ -273,6 +283,14 @@ async fn upgrade(
 }
 
 impl PendingAnswer {
+    /// The answer once it is there.
+    async fn waits(self, live: Arc<ActiveConfig>, waiting: ServeFuture<UpstreamBody>) -> Answered {
+        match waiting.await {
+            Ok(served) => self.served(&live, served),
+            Err(error) => self.failed(&live, &error),
+        }
+    }
+
     fn served(self, live: &ActiveConfig, served: Served<UpstreamBody>) -> Response<LoggedBody<GatewayBody>> {
         let Served { mut response, outcome, .. } = served;
         if outcome.reason == Reason::OnlyIfCached {

@@ -2,6 +2,7 @@
 
 pub(crate) mod looked_up;
 mod part;
+pub(crate) mod plain;
 pub(crate) mod plan;
 pub(crate) mod request;
 pub(crate) mod stored_answer;

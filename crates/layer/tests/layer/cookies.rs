@@ -66,7 +66,8 @@ async fn both_doors_keep_sessions_apart() {
     let stored = |cache: &CacheService<Origin>, cookie: &'static str| {
         let mut request = get("/a").map(|_| ());
         request.headers_mut().insert("cookie", http::HeaderValue::from_static(cookie));
-        let answer = cache.serve_stored::<crate::common::OriginBody>(&mut request, &larder_tower::EffectiveTarget::default());
+        let plain = cache.look_up_plain::<crate::common::OriginBody>(&mut request, &larder_tower::EffectiveTarget::default());
+        let answer = plain.and_then(larder_tower::Plain::stored);
         answer.map(|answer| answer.status().as_u16())
     };
     let (cache, _) = with_rules(sessions(), route());

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use common::{Origin, get, header};
 use larder_testkit::alloc::{CountingAllocator, allocations};
-use larder_tower::EffectiveTarget;
+use larder_tower::{EffectiveTarget, Plain};
 use tower_service::Service;
 
 #[global_allocator]
@@ -86,7 +86,7 @@ async fn a_hit_written_as_it_lies_in_the_store_allocates_nothing() {
     let mut request = get("/a?b=1&c=2").map(|_| ());
     let mut line_bytes = 0;
     let (answer, counted) = allocations(|| {
-        let answer = cache.serve_stored::<http_body_util::Empty<bytes::Bytes>>(&mut request, &EffectiveTarget::default())?;
+        let answer = cache.look_up_plain::<http_body_util::Empty<bytes::Bytes>>(&mut request, &EffectiveTarget::default())?.stored()?;
         answer.for_each_line(|name, value| line_bytes += name.as_str().len() + value.len());
         Some(answer)
     });
@@ -141,9 +141,8 @@ async fn only_a_hit_is_answered_without_the_inner_service() {
         for (name, value) in fields {
             request.headers_mut().insert(*name, http::HeaderValue::from_static(value));
         }
-        cache
-            .serve_stored::<http_body_util::Empty<bytes::Bytes>>(&mut request, &EffectiveTarget::default())
-            .map(|answer| answer.status().as_u16())
+        let found = cache.look_up_plain::<http_body_util::Empty<bytes::Bytes>>(&mut request, &EffectiveTarget::default());
+        found.and_then(Plain::stored).map(|answer| answer.status().as_u16())
     };
     assert_eq!(stored_status("GET", "/a", &[]), None, "nothing is stored yet");
     common::send(&cache, get("/a")).await;

@@ -38,8 +38,8 @@ async fn the_cache_may_be_asked_while_a_request_is_extended() {
     let mut found = None;
     let served = cache.serve(common::get("/a"), larder_tower::EffectiveTarget::default(), |_| {
         let mut request = http::Request::get("/known").header("host", "example.com").body(()).expect("a request");
-        found =
-            cache.serve_stored::<common::OriginBody>(&mut request, &larder_tower::EffectiveTarget::default()).map(|answer| answer.status());
+        let plain = cache.look_up_plain::<common::OriginBody>(&mut request, &larder_tower::EffectiveTarget::default());
+        found = plain.and_then(larder_tower::Plain::stored).map(|answer| answer.status());
     });
     let served = served.await.expect("an answer");
     assert_eq!(common::read(served.response, served.outcome).await.text(), "x");

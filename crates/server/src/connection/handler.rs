@@ -20,12 +20,20 @@ pub trait Handler: Clone + Send + Sync + 'static {
     /// Resolves to the response.
     type Future: Future<Output = Response<Self::Body>> + Send + 'static;
 
-    /// Whether [`Self::hit`] can answer at all.
-    const HITS: bool = false;
+    /// The same answer, where it was begun by [`Self::answer_plain`].
+    type Waiting: Future<Output = Response<Self::Body>> + Send + Unpin + 'static;
 
-    /// Answers a request without waiting, if it can: appends the response's head in the form of HTTP/1.1 to `head`, and returns its body,
-    /// all of which is in memory. The request has been judged like any other; it may be changed. After `None`, [`Self::handle`] is called.
-    fn hit(&self, _request: &mut Request<()>, _peer: &Peer, _head: &mut Vec<u8>) -> Option<Self::Body> {
+    /// Whether [`Self::answer_plain`] can answer at all.
+    const ANSWERS_PLAIN: bool = false;
+
+    /// Answers a GET or HEAD without content that was read before hyper, if it can. It has been judged like any other request, and may be changed. A response
+    /// that needs no waiting is written: its head in the form of HTTP/1.1 goes to the end of `head`. After `None`, [`Self::handle`] is called.
+    fn answer_plain(
+        &self,
+        _request: &mut Request<()>,
+        _peer: &Peer,
+        _head: &mut Vec<u8>,
+    ) -> Option<PlainAnswer<Self::Body, Self::Waiting>> {
         None
     }
 
@@ -36,6 +44,15 @@ pub trait Handler: Clone + Send + Sync + 'static {
     fn on_local_reply<B>(&self, _answer: &LocalReply<'_, B>) {}
 }
 
+/// What [`Handler::answer_plain`] has begun.
+#[derive(Debug)]
+pub enum PlainAnswer<B, W> {
+    /// The head is written. This is the body, all of which is in memory.
+    Written(B),
+    /// The response has to be waited for. The request was taken.
+    Waiting(W),
+}
+
 impl<H, F, B> Handler for H
 where
     H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
@@ -44,6 +61,7 @@ where
 {
     type Body = B;
     type Future = F;
+    type Waiting = std::future::Pending<Response<B>>;
 
     fn handle(&self, request: Request<Incoming>, peer: Peer) -> F {
         self(request, peer)

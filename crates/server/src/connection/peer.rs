@@ -36,6 +36,8 @@ struct Shared {
     late: AtomicBool,
     lingers: AtomicBool,
     closing: AtomicBool,
+    answering: AtomicBool,
+    drained: AtomicBool,
     slot: Slot,
 }
 
@@ -55,6 +57,8 @@ impl Peer {
             late: AtomicBool::new(false),
             lingers: AtomicBool::new(false),
             closing: AtomicBool::new(false),
+            answering: AtomicBool::new(false),
+            drained: AtomicBool::new(false),
             slot,
         }))
     }
@@ -152,6 +156,26 @@ impl Peer {
 
     pub(crate) fn close_after_response(&self) {
         self.0.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// A request is being answered past hyper, which takes the connection for idle meanwhile.
+    pub(crate) fn set_answering(&self, answering: bool) {
+        self.0.answering.store(answering, Ordering::Relaxed);
+    }
+
+    /// The server takes no more requests. Whether this has to wait for a response that hyper does not know of; then it is the last one.
+    pub(crate) fn drain_after_response(&self) -> bool {
+        let is_answering = self.0.answering.load(Ordering::Relaxed);
+        if is_answering {
+            self.close_after_response();
+            self.0.drained.store(true, Ordering::Relaxed);
+        }
+        is_answering
+    }
+
+    /// The response that was under way when the server began to drain was the last one.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.0.drained.load(Ordering::Relaxed)
     }
 
     /// The client may still be sending when this side closes.

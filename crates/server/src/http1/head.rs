@@ -11,8 +11,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 const MAX_FIELDS: usize = 64;
 /// Bytes of a head. Longer ones are left to hyper.
 const MAX_HEAD: usize = 8 * 1024;
-/// Bytes of room for each read, which is what an idle connection holds.
-const READ: usize = 2 * 1024;
+/// Bytes of room for reads, which is what an idle connection holds, and those that a read has at least.
+const ROOM: usize = 2 * 1024;
+const MIN_ROOM: usize = 512;
 
 /// The kind of head that the bytes read so far begin with.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,7 +44,9 @@ impl HeadBuffer {
 
     /// The buffer, with room for the next read.
     pub(crate) fn room(&mut self) -> &mut BytesMut {
-        self.bytes.reserve(READ);
+        if self.bytes.capacity() - self.bytes.len() < MIN_ROOM {
+            self.bytes.reserve(ROOM);
+        }
         &mut self.bytes
     }
 

@@ -3,7 +3,7 @@
 pub(crate) mod chunked;
 pub(crate) mod framing;
 pub(crate) mod head;
-pub(crate) mod hit;
+pub(crate) mod plain;
 pub(crate) mod refusal;
 pub(crate) mod stream;
 pub(crate) mod write;

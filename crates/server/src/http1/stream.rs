@@ -1,4 +1,4 @@
-//! A client's socket as hyper sees it, with what hyper cannot do: answer hits where their heads are read ([`crate::http1::hit`]), notice
+//! A client's socket as hyper sees it, with what hyper cannot do: answer plain requests where their heads are read ([`crate::http1::plain`]), notice
 //! ambiguous framing ([`crate::http1::framing`]), write informational responses ([`larder_message::interim`]), say why a head is refused
 //! ([`crate::http1::refusal`]), give up on a client that takes nothing ([`crate::connection::stall`]), and drain a connection that is closed
 //! while its client sends.
@@ -20,6 +20,7 @@ use crate::connection::sniff::FirstBytes;
 use crate::connection::stall::WriteDeadline;
 use crate::http1::framing::FramingWatch;
 use crate::http1::head::HeadBuffer;
+use crate::http1::plain::Handover;
 use crate::http1::refusal::replacement_for;
 use crate::http1::write::DirectWriter;
 use crate::listener::socket::Socket;
@@ -43,8 +44,14 @@ pub(crate) struct ClientStream<H: Handler> {
     framing: Option<FramingWatch>,
     /// Written past hyper.
     pub(crate) direct: DirectWriter<H::Body>,
-    /// Whether a hit is being written past hyper.
+    /// Whether a response is being written past hyper.
     pub(crate) answering: bool,
+    /// The answer to the request that was read past hyper, until its response is there.
+    pub(crate) waiting: Option<H::Waiting>,
+    /// Whether that request was a GET.
+    pub(crate) is_get: bool,
+    /// Takes a response to the service that hyper calls.
+    pub(crate) handover: Handover<H::Body>,
     /// A refusal has been written in place of hyper's: whatever hyper still writes is dropped.
     refused: bool,
     /// Content has broken its framing, so nothing behind it can be read in one way only.
@@ -53,13 +60,19 @@ pub(crate) struct ClientStream<H: Handler> {
     /// Bytes have arrived since the last response.
     pub(crate) unanswered: bool,
     peer_closed: bool,
+    /// The client has said that it sends no more, while hyper answered.
+    end_seen: bool,
+    /// A response past hyper ended before its end.
+    given_up: bool,
 }
 
 /// Which reader takes the next bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reader {
-    /// This stream: the next bytes are a head, which may be a hit.
+    /// This stream: the next bytes are a head, which may be that of a plain request.
     Here,
+    /// Nobody: the last response has been written, and hyper gets the end of the connection.
+    Nobody,
     /// hyper, which has a request with so many bytes of content still to come.
     HyperFor { content: u64 },
     /// hyper, to the end of the connection.
@@ -69,7 +82,7 @@ pub(crate) enum Reader {
 impl<H: Handler> ClientStream<H> {
     pub(crate) fn new(socket: Socket, first: &FirstBytes, is_http2: bool, peer: Peer, handler: H, options: &ServerOptions) -> Self {
         let framing = (!is_http2).then(FramingWatch::default);
-        let reader = if H::HITS && framing.is_some() { Reader::Here } else { Reader::Hyper };
+        let reader = if H::ANSWERS_PLAIN && framing.is_some() { Reader::Here } else { Reader::Hyper };
         Self {
             handler,
             socket: Some(socket),
@@ -80,11 +93,16 @@ impl<H: Handler> ClientStream<H> {
             framing,
             direct: DirectWriter::default(),
             answering: false,
+            waiting: None,
+            is_get: false,
+            handover: Handover::default(),
             refused: false,
             broken: false,
             deadline: WriteDeadline::new(options.write_timeout),
             unanswered: !first.as_slice().is_empty(),
             peer_closed: false,
+            end_seen: false,
+            given_up: false,
         }
     }
 
@@ -95,12 +113,23 @@ impl<H: Handler> ClientStream<H> {
     /// Finishes what is being written past hyper.
     pub(crate) fn poll_direct(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(socket) = self.socket.as_mut() else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
-        ready!(self.direct.poll(socket, &mut self.deadline, cx))?;
+        if let Err(error) = ready!(self.direct.poll(socket, &mut self.deadline, cx)) {
+            self.give_up();
+            return Poll::Ready(Err(error));
+        }
         if std::mem::take(&mut self.answering) {
             self.peer.activity().response_ended();
             self.peer.activity().flushed();
+            self.peer.set_answering(false);
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Ends a response before its end. hyper takes the connection for idle, and would have it shut down in good order once the rest is written.
+    pub(crate) fn give_up(&mut self) {
+        self.waiting = None;
+        self.direct = DirectWriter::default();
+        self.given_up = true;
     }
 
     /// Whether hyper is about to refuse a head by itself. A refusal of our own is queued then, and hyper's must not be written.
@@ -129,6 +158,9 @@ impl<H: Handler> ClientStream<H> {
         if self.reader == Reader::Here {
             ready!(self.poll_answers(cx))?;
         }
+        if self.reader == Reader::Nobody {
+            return Poll::Ready(Ok(()));
+        }
         let is_head = self.heads.has_head();
         let max = match self.reader {
             Reader::HyperFor { content: 0 } if !is_head => return self.poll_whether_gone(cx),
@@ -156,7 +188,11 @@ impl<H: Handler> ClientStream<H> {
     /// While hyper answers, it reads to learn whether the client is still there. Bytes that arrive meanwhile wait here.
     fn poll_whether_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.heads.is_empty() && ready!(self.poll_read_heads(cx))? == 0 {
-            return Poll::Ready(Ok(()));
+            if std::mem::replace(&mut self.end_seen, true) {
+                return Poll::Ready(Ok(()));
+            }
+            // hyper reads before it asks for the answer, which may be there already, and gives it up at the end.
+            cx.waker().wake_by_ref();
         }
         Poll::Pending
     }
@@ -241,6 +277,10 @@ impl<H: Handler> AsyncWrite for ClientStream<H> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.given_up {
+            // A response that was cut off must not look complete.
+            return Poll::Ready(Ok(()));
+        }
         ready!(this.poll_direct(cx))?;
         let polled = this.socket()?.poll_shutdown(cx);
         this.deadline.watch(polled, cx)

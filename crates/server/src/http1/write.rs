@@ -1,4 +1,5 @@
-//! Writes past hyper: local replies, informational responses, and hits, whose bodies are written from the memory they are stored in.
+//! Writes past hyper: local replies, informational responses, and responses to plain requests, whose bodies are
+//! written from the memory they are stored in.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -26,11 +27,13 @@ pub(crate) struct DirectWriter<B> {
     body: Option<B>,
     /// The socket has taken everything, and may still have to send some of it.
     unflushed: bool,
+    /// Bytes of the body that are still to be gathered.
+    left: u64,
 }
 
 impl<B> Default for DirectWriter<B> {
     fn default() -> Self {
-        Self { head: Vec::new(), head_written: 0, pieces: VecDeque::new(), body: None, unflushed: false }
+        Self { head: Vec::new(), head_written: 0, pieces: VecDeque::new(), body: None, left: 0, unflushed: false }
     }
 }
 
@@ -48,20 +51,34 @@ impl<B: Body<Data = Bytes> + Unpin> DirectWriter<B> {
         }
     }
 
-    /// Queues a response: `head` appends its head and returns its body. Everything before has been written. `None` if `head` has no response.
-    pub(crate) fn queue_response(&mut self, head: impl FnOnce(&mut Vec<u8>) -> Option<B>) -> Option<()> {
-        debug_assert!(self.is_done(), "responses are written one after the other");
-        self.body = Some(head(&mut self.head)?);
-        Some(())
+    /// Where the head of a response is written to. Everything before has been written.
+    pub(crate) fn head(&mut self) -> &mut Vec<u8> {
+        debug_assert!(self.body.is_none() && self.pieces.is_empty(), "responses are written one after the other");
+        &mut self.head
+    }
+
+    /// Queues the body of the response whose head has been written. Its length is announced.
+    pub(crate) fn queue_body(&mut self, body: B) {
+        self.left = body.size_hint().exact().unwrap_or(0);
+        self.body = (self.left > 0).then_some(body);
+    }
+
+    /// Whether everything that is there of the body has been written, and more has to come.
+    pub(crate) fn waits_for_body(&self) -> bool {
+        self.body.is_some() && self.head.is_empty() && self.pieces.is_empty()
     }
 
     /// Writes everything queued.
     pub(crate) fn poll(&mut self, socket: &mut Socket, deadline: &mut WriteDeadline, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.is_done() {
-            self.gather(cx)?;
+            let gathered = self.gather(cx)?;
             if self.head_written == self.head.len() && self.pieces.is_empty() {
                 self.head.clear();
                 self.head_written = 0;
+                if gathered.is_pending() {
+                    ready!(self.poll_flush(socket, deadline, cx))?;
+                    return Poll::Pending;
+                }
                 continue;
             }
             let mut slices = [IoSlice::new(&[]); MAX_PIECES + 1];
@@ -77,6 +94,11 @@ impl<B: Body<Data = Bytes> + Unpin> DirectWriter<B> {
             }
             self.unflushed = true;
         }
+        self.poll_flush(socket, deadline, cx)
+    }
+
+    /// Has the socket send what it has taken.
+    fn poll_flush(&mut self, socket: &mut Socket, deadline: &mut WriteDeadline, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.unflushed {
             let polled = Pin::new(socket).poll_flush(cx);
             ready!(deadline.watch(polled, cx))?;
@@ -85,26 +107,30 @@ impl<B: Body<Data = Bytes> + Unpin> DirectWriter<B> {
         Poll::Ready(Ok(()))
     }
 
-    /// Takes as much from the body as fits into one write.
-    fn gather(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let Some(body) = &mut self.body else { return Ok(()) };
+    /// Takes as much from the body as fits into one write. Pending where more has to come.
+    fn gather(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
+        let Some(body) = &mut self.body else { return Ok(Poll::Ready(())) };
         let mut gathered: usize = self.pieces.iter().map(Bytes::len).sum();
         while self.pieces.len() < MAX_PIECES && gathered < MAX_GATHERED {
             match Pin::new(&mut *body).poll_frame(cx) {
-                // A body of announced length has no trailers.
                 Poll::Ready(Some(Ok(frame))) => {
-                    let piece = frame.into_data().ok().filter(|piece| !piece.is_empty());
-                    gathered += piece.as_ref().map_or(0, Bytes::len);
-                    self.pieces.extend(piece);
+                    // Neither trailers nor anything beyond the announced length have a place in the message.
+                    let Ok(mut piece) = frame.into_data() else { continue };
+                    piece.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
+                    self.left -= piece.len() as u64;
+                    gathered += piece.len();
+                    self.pieces.extend(Some(piece).filter(|piece| !piece.is_empty()));
+                    if self.left == 0 {
+                        self.body = None;
+                        break;
+                    }
                 }
-                Poll::Ready(None) => {
-                    self.body = None;
-                    break;
-                }
-                Poll::Ready(Some(Err(_))) | Poll::Pending => return Err(io::ErrorKind::UnexpectedEof.into()),
+                // A message that is shorter than announced ends with its connection.
+                Poll::Ready(None | Some(Err(_))) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Poll::Pending => return Ok(Poll::Pending),
             }
         }
-        Ok(())
+        Ok(Poll::Ready(()))
     }
 
     fn advance(&mut self, written: usize) {

@@ -1,5 +1,6 @@
 //! One connection: its first bytes tell the protocol, and hyper serves the rest.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -121,7 +122,9 @@ impl Protocols {
         }
         // Under TLS the protocol was agreed on (RFC 9113 §3.2), and bytes of another are an error in it.
         let is_http2 = agreed.unwrap_or_else(|| self.setup.http2 && first.is_http2());
-        let io = TokioIo::new(ClientStream::new(socket, &first, is_http2, peer.clone(), handler.clone(), &self.options));
+        let stream = ClientStream::new(socket, &first, is_http2, peer.clone(), handler.clone(), &self.options);
+        let handover = stream.handover.clone();
+        let io = TokioIo::new(stream);
         let (deadlines, limits) = (self.deadlines, HeadLimits::of(&self.options));
         if is_http2 {
             let streams = Streams::new(self.options.write_timeout, Arc::clone(peer.unsent()));
@@ -130,7 +133,7 @@ impl Protocols {
                 let (peer, streams) = (peer.clone(), streams.clone());
                 move |request| {
                     let stream = streams.begin();
-                    let response = respond(request, &peer, &handler, limits);
+                    let response = respond(request, &peer, &handler, limits, None);
                     async move { response.await.map(|response| response.map(|body| CountedBody::new(body, stream))) }
                 }
             });
@@ -140,10 +143,15 @@ impl Protocols {
             let driver = Driver { peer: &peer, deadlines, streams: None, idle_ticks: 0 };
             let service = service_fn({
                 let peer = peer.clone();
-                move |request| respond(request, &peer, &handler, limits)
+                move |request| respond(request, &peer, &handler, limits, handover.take())
             });
             let connection = self.http1().serve_connection(io, service).with_upgrades();
-            driver.drive(connection, |connection| connection.graceful_shutdown(), state).await;
+            let shut_down = |connection: Pin<&mut http1::UpgradeableConnection<_, _>>| {
+                if !peer.drain_after_response() {
+                    connection.graceful_shutdown();
+                }
+            };
+            driver.drive(connection, shut_down, state).await;
         }
     }
 }

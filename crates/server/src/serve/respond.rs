@@ -25,40 +25,33 @@ use larder_message::problem::Problem;
 
 type ResponseBody<B> = TimedBody<Either<B, Full<Bytes>>>;
 
-/// Judges a request, then handles it. Informational responses may be written until its response is there.
+/// A request that was judged, and what comes of it.
+enum Begun<F, B> {
+    Handled(F),
+    /// The response was there before the request was read here.
+    Answered(Response<B>),
+    /// The listener's own.
+    Local(Response<Full<Bytes>>),
+}
+
+/// Judges a request, then handles it, unless it was judged and `answered` before. Informational responses may be written until its response
+/// is there.
 pub(crate) fn respond<H: Handler>(
-    mut request: Request<Incoming>,
+    request: Request<Incoming>,
     peer: &Peer,
     handler: &H,
     limits: HeadLimits,
+    answered: Option<Response<H::Body>>,
 ) -> impl Future<Output = Result<Response<ResponseBody<H::Body>>, Infallible>> + use<H> {
     peer.activity().request_begun();
-    let handling = match peer.door().judge(&request, peer.faults(), limits) {
-        Verdict::Pass => {
-            drop_nominated(request.headers_mut());
-            client_certificate::put(request.headers_mut(), peer.tls().and_then(|tls| tls.client_certificate.as_ref()));
-            if request.version() == Version::HTTP_2 {
-                join_cookies(request.headers_mut());
-            }
-            Ok(handler.handle(request, peer.clone()))
-        }
-        Verdict::Refuse(problem) => {
-            peer.set_lingering();
-            let answer = problem.response(request.method());
-            report(handler, peer, &request, &answer, Some(problem));
-            drop(lingering(request));
-            Err(answer.map(Full::new))
-        }
-        Verdict::Answer(answer) => {
-            let answer = answer.map(Bytes::from);
-            report(handler, peer, &request, &answer, None);
-            Err(answer.map(Full::new))
-        }
+    let begun = match answered {
+        Some(response) => Begun::Answered(response),
+        None => begin(request, peer, handler, limits),
     };
     let peer = peer.clone();
     async move {
-        let response = match handling {
-            Ok(handling) => {
+        let mut response = match begun {
+            Begun::Handled(handling) => {
                 let mut handling = pin!(handling);
                 let response = poll_fn(|cx| match handling.as_mut().poll(cx) {
                     Poll::Ready(response) => Poll::Ready(response),
@@ -67,17 +60,42 @@ pub(crate) fn respond<H: Handler>(
                         Poll::Pending
                     }
                 });
-                let mut response = response.await;
-                if peer.outbox().is_waiting() {
-                    // Informational responses arrived together with the final one. Boxed, because that is rare.
-                    response = Box::pin(after_interim_responses(response, &peer)).await;
-                }
-                peer.outbox().end();
-                response.map(Either::Left)
+                response.await.map(Either::Left)
             }
-            Err(response) => response.map(Either::Right),
+            Begun::Answered(response) => response.map(Either::Left),
+            Begun::Local(response) => response.map(Either::Right),
         };
+        if peer.outbox().is_waiting() {
+            // Informational responses arrived together with the final one. Boxed, because that is rare.
+            response = Box::pin(after_interim_responses(response, &peer)).await;
+        }
+        peer.outbox().end();
         Ok(finished(response, peer))
+    }
+}
+
+fn begin<H: Handler>(mut request: Request<Incoming>, peer: &Peer, handler: &H, limits: HeadLimits) -> Begun<H::Future, H::Body> {
+    match peer.door().judge(&request, peer.faults(), limits) {
+        Verdict::Pass => {
+            drop_nominated(request.headers_mut());
+            client_certificate::put(request.headers_mut(), peer.tls().and_then(|tls| tls.client_certificate.as_ref()));
+            if request.version() == Version::HTTP_2 {
+                join_cookies(request.headers_mut());
+            }
+            Begun::Handled(handler.handle(request, peer.clone()))
+        }
+        Verdict::Refuse(problem) => {
+            peer.set_lingering();
+            let answer = problem.response(request.method());
+            report(handler, peer, &request, &answer, Some(problem));
+            drop(lingering(request));
+            Begun::Local(answer.map(Full::new))
+        }
+        Verdict::Answer(answer) => {
+            let answer = answer.map(Bytes::from);
+            report(handler, peer, &request, &answer, None);
+            Begun::Local(answer.map(Full::new))
+        }
     }
 }
 
