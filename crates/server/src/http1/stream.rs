@@ -40,7 +40,7 @@ pub(crate) struct ClientStream<H: Handler> {
     pub(crate) heads: HeadBuffer,
     pub(crate) reader: Reader,
     pub(crate) limits: HeadLimits,
-    /// Not for HTTP/2, where frames carry the lengths.
+    /// Not once another protocol follows.
     framing: Option<FramingWatch>,
     /// Written past hyper.
     pub(crate) direct: DirectWriter<H::Body>,
@@ -80,9 +80,8 @@ pub(crate) enum Reader {
 }
 
 impl<H: Handler> ClientStream<H> {
-    pub(crate) fn new(socket: Socket, first: &FirstBytes, is_http2: bool, peer: Peer, handler: H, options: &ServerOptions) -> Self {
-        let framing = (!is_http2).then(FramingWatch::default);
-        let reader = if H::ANSWERS_PLAIN && framing.is_some() { Reader::Here } else { Reader::Hyper };
+    pub(crate) fn new(socket: Socket, first: &FirstBytes, peer: Peer, handler: H, options: &ServerOptions) -> Self {
+        let reader = if H::ANSWERS_PLAIN { Reader::Here } else { Reader::Hyper };
         Self {
             handler,
             socket: Some(socket),
@@ -90,7 +89,7 @@ impl<H: Handler> ClientStream<H> {
             heads: HeadBuffer::beginning_with(first.as_slice()),
             reader,
             limits: HeadLimits::of(options),
-            framing,
+            framing: Some(FramingWatch::default()),
             direct: DirectWriter::default(),
             answering: false,
             waiting: None,

@@ -37,12 +37,14 @@ const MAX_SLICES: usize = 16;
 #[derive(Debug)]
 struct Buffer {
     bytes: BytesMut,
+    /// The socket has taken bytes, and may still have to send some of them.
+    unflushed: bool,
     deadline: WriteDeadline,
 }
 
 impl Buffer {
     fn new(write_timeout: Duration) -> Self {
-        Self { bytes: BytesMut::new(), deadline: WriteDeadline::new(write_timeout) }
+        Self { bytes: BytesMut::new(), unflushed: false, deadline: WriteDeadline::new(write_timeout) }
     }
 
     /// Takes some of these bytes, and says how many.
@@ -68,11 +70,21 @@ impl Buffer {
         if self.bytes.capacity() > KEPT_ROOM {
             self.bytes = BytesMut::new();
         }
+        if self.unflushed {
+            let polled = Pin::new(socket).poll_flush(cx);
+            ready!(self.deadline.watch(polled, cx))?;
+            self.unflushed = false;
+        }
         Poll::Ready(Ok(()))
     }
 
     /// One write of what is kept back and of `more` behind it. How much of the latter was written.
-    fn poll_through<S: AsyncWrite + Unpin>(&mut self, socket: &mut S, more: &[IoSlice<'_>], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn poll_through<S: AsyncWrite + Unpin>(
+        &mut self,
+        socket: &mut S,
+        more: &[IoSlice<'_>],
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         slices[0] = IoSlice::new(&self.bytes);
         let filled = slices.iter_mut().skip(1).zip(more).map(|(slice, buf)| *slice = *buf).count() + 1;
@@ -82,6 +94,7 @@ impl Buffer {
         if written == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
+        self.unflushed = true;
         let of_kept = written.min(self.bytes.len());
         self.bytes.advance(of_kept);
         Poll::Ready(Ok(written - of_kept))
@@ -112,9 +125,13 @@ impl Cork {
     fn poll_uncork(&self, cx: &mut Context<'_>) {
         let shared = &mut *self.lock();
         let Some(socket) = &mut shared.socket else { return };
-        if let Poll::Ready(Err(error)) = shared.buffer.poll_uncork(socket, cx) {
-            shared.failed = Some(error);
-            cx.waker().wake_by_ref();
+        match shared.buffer.poll_uncork(socket, cx) {
+            Poll::Ready(Ok(())) => shared.peer.activity().flushed(),
+            Poll::Ready(Err(error)) => {
+                shared.failed = Some(error);
+                cx.waker().wake_by_ref();
+            }
+            Poll::Pending => {}
         }
     }
 }
@@ -131,11 +148,15 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        let Some(socket) = self.socket.take() else { return };
+        let Some(mut socket) = self.socket.take() else { return };
         if self.buffer.deadline.is_over() {
             // After an orderly close, the bytes that the client did not take would stay in the kernel's memory for as long again.
             socket.reset_on_drop();
             return;
+        }
+        if self.peer.activity().is_between_responses() {
+            // A response that was cut off must not look complete.
+            socket.end_without_waiting();
         }
         if self.peer.lingers()
             && !self.peer_closed
@@ -206,7 +227,8 @@ impl AsyncWrite for CorkedStream {
         let shared = &mut *self.cork.lock();
         let (socket, buffer) = shared.parts()?;
         ready!(buffer.poll_uncork(socket, cx))?;
-        Pin::new(socket).poll_shutdown(cx)
+        let polled = Pin::new(socket).poll_shutdown(cx);
+        buffer.deadline.watch(polled, cx)
     }
 }
 
@@ -280,7 +302,9 @@ mod tests {
     }
 
     fn write(buffer: &mut Buffer, socket: &mut Socket, bytes: &[u8]) -> Poll<usize> {
-        buffer.poll_write(socket, &[IoSlice::new(bytes)], &mut Context::from_waker(Waker::noop())).map(|written| written.expect("no failure"))
+        buffer
+            .poll_write(socket, &[IoSlice::new(bytes)], &mut Context::from_waker(Waker::noop()))
+            .map(|written| written.expect("no failure"))
     }
 
     fn uncork(buffer: &mut Buffer, socket: &mut Socket) -> Poll<()> {

@@ -3,7 +3,8 @@
 //! Flow control lets a client keep a stream open for ever without taking a byte of it, and with the stream whatever it uses: a connection to
 //! the origin, a place in its queue. On HTTP/1.1 the deadline of writes ends that ([`crate::connection::stall`]); here each stream has one.
 //!
-//! 1. Each request begins a [`Stream`], which is handed over to the task that hyper spawns for it right afterwards.
+//! 1. Each request begins a [`Stream`], which is handed over to the task that hyper spawns for it right afterwards. The task is polled once
+//!    where it stands, and spawned only where it has to wait.
 //! 2. The pieces of its response are counted until the client has taken them ([`crate::http2::unsent`]).
 //! 3. A task that waits while such pieces exist, and whose client takes none of them, ends after `write_timeout`. hyper's and h2's
 //!    handles end with it, which resets the stream (CANCEL) and drops the request.
@@ -13,10 +14,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use hyper::rt::Executor;
+use larder_tower::Pooled;
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 
@@ -98,7 +100,12 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
     fn execute(&self, task: F) {
         let stream = self.0.begun.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.0.tasks.fetch_add(1, Ordering::Relaxed);
-        tokio::spawn(StreamTask { task, stream, stalled: None, taken: 0, _running: Running(Arc::clone(&self.0)) });
+        let running = Some(Running(Arc::clone(&self.0)));
+        let mut task = Pooled::new(StreamTask { task: Some(task), stream, stalled: None, taken: 0, running });
+        // Most answers are there at once. For one that is not, the first poll in its task leaves the waker that counts.
+        if Pin::new(&mut task).poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+            tokio::spawn(task);
+        }
     }
 }
 
@@ -116,22 +123,32 @@ pin_project! {
     /// hyper's task for one stream, until it ends or its client has taken nothing for too long.
     struct StreamTask<F> {
         #[pin]
-        task: F,
+        task: Option<F>,
         stream: Option<Arc<Stream>>,
         // Set while it waits for its client.
         stalled: Option<Pin<Box<Sleep>>>,
         // What the client had taken when `stalled` began.
         taken: u64,
-        _running: Running,
+        running: Option<Running>,
+    }
+}
+
+impl<F> StreamTask<F> {
+    /// Lets go of everything: its box is kept for the next one.
+    fn end(self: Pin<&mut Self>) {
+        let mut this = self.project();
+        this.task.set(None);
+        (*this.stream, *this.stalled, *this.running) = (None, None, None);
     }
 }
 
 impl<F: Future<Output = ()>> Future for StreamTask<F> {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.project();
-        if this.task.poll(cx).is_ready() {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.as_mut().project();
+        if this.task.as_mut().as_pin_mut().is_none_or(|task| task.poll(cx).is_ready()) {
+            self.end();
             return Poll::Ready(());
         }
         let Some(stream) = this.stream else { return Poll::Pending };
@@ -150,6 +167,7 @@ impl<F: Future<Output = ()>> Future for StreamTask<F> {
             }
             ready!(stalled.as_mut().poll(cx));
             if *this.taken == stream.taken.load(Ordering::Relaxed) {
+                self.end();
                 return Poll::Ready(());
             }
         }

@@ -17,6 +17,7 @@ use crate::connection::open::Slot;
 use crate::connection::peer::Peer;
 use crate::connection::sniff::FirstBytes;
 use crate::http1::stream::{ClientStream, reply_timeout};
+use crate::http2::cork::{Corked, CorkedStream};
 use crate::http2::streams::Streams;
 use crate::http2::unsent::{CountedBody, MAX_UNSENT};
 use crate::listener::incoming::Accepted;
@@ -122,11 +123,10 @@ impl Protocols {
         }
         // Under TLS the protocol was agreed on (RFC 9113 §3.2), and bytes of another are an error in it.
         let is_http2 = agreed.unwrap_or_else(|| self.setup.http2 && first.is_http2());
-        let stream = ClientStream::new(socket, &first, is_http2, peer.clone(), handler.clone(), &self.options);
-        let handover = stream.handover.clone();
-        let io = TokioIo::new(stream);
         let (deadlines, limits) = (self.deadlines, HeadLimits::of(&self.options));
         if is_http2 {
+            let stream = CorkedStream::new(socket, &first, peer.clone(), self.options.write_timeout);
+            let cork = stream.cork();
             let streams = Streams::new(self.options.write_timeout, Arc::clone(peer.unsent()));
             let driver = Driver { peer: &peer, deadlines, streams: Some(streams.clone()), idle_ticks: 0 };
             let service = service_fn({
@@ -137,15 +137,17 @@ impl Protocols {
                     async move { response.await.map(|response| response.map(|body| CountedBody::new(body, stream))) }
                 }
             });
-            let connection = self.http2(streams).serve_connection(io, service);
-            driver.drive(connection, |connection| connection.graceful_shutdown(), state).await;
+            let connection = Corked::new(self.http2(streams).serve_connection(TokioIo::new(stream), service), cork);
+            driver.drive(connection, |corked| corked.connection().graceful_shutdown(), state).await;
         } else {
+            let stream = ClientStream::new(socket, &first, peer.clone(), handler.clone(), &self.options);
+            let handover = stream.handover.clone();
             let driver = Driver { peer: &peer, deadlines, streams: None, idle_ticks: 0 };
             let service = service_fn({
                 let peer = peer.clone();
                 move |request| respond(request, &peer, &handler, limits, handover.take())
             });
-            let connection = self.http1().serve_connection(io, service).with_upgrades();
+            let connection = self.http1().serve_connection(TokioIo::new(stream), service).with_upgrades();
             let shut_down = |connection: Pin<&mut http1::UpgradeableConnection<_, _>>| {
                 if !peer.drain_after_response() {
                     connection.graceful_shutdown();
