@@ -5,6 +5,8 @@
 //! slow minute hits them all; what is told is the median with the spread. Only loopback is used, and nothing is installed.
 
 mod client;
+mod gate;
+mod h2_client;
 mod load;
 mod machine;
 mod measure;
@@ -36,10 +38,14 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = String>) -> Result<()> {
             println!("{}", options::HELP);
             return Ok(());
         }
+        options::Parsed::Gate { profile, record } => {
+            tool("valgrind", "valgrind")?;
+            let folders = folders(&profile)?;
+            return gate::run(&folders, record);
+        }
     };
     require_tools(&options.scenarios)?;
-    let folders = Folders { binaries: build(&options.profile)?, work: PathBuf::from("target/bench") };
-    std::fs::create_dir_all(&folders.work)?;
+    let folders = folders(&options.profile)?;
     let (servers, absent): (Vec<Kind>, Vec<Kind>) = options.servers.iter().partition(|server| server.is_installed());
     let mut report = Report::new(machine::describe(&servers, &options), &absent);
     for scenario in &options.scenarios {
@@ -53,6 +59,17 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = String>) -> Result<()> {
     Ok(())
 }
 
+/// The built binaries, and a folder to work in.
+fn folders(profile: &str) -> Result<Folders> {
+    let folders = Folders { binaries: build(profile)?, work: PathBuf::from("target/bench") };
+    std::fs::create_dir_all(&folders.work)?;
+    Ok(folders)
+}
+
+fn tool(tool: &str, package: &str) -> Result<()> {
+    if process::is_on_path(tool) { Ok(()) } else { Err(format!("{tool} is not installed; on Debian: apt-get install {package}").into()) }
+}
+
 fn require_tools(scenarios: &[Scenario]) -> Result<()> {
     let mut tools = vec![("taskset", "util-linux")];
     if scenarios.iter().any(|scenario| scenario.is_wrk()) {
@@ -61,12 +78,7 @@ fn require_tools(scenarios: &[Scenario]) -> Result<()> {
     if scenarios.iter().any(|scenario| scenario.is_h2load()) {
         tools.push(("h2load", "nghttp2-client"));
     }
-    for (tool, package) in tools {
-        if !process::is_on_path(tool) {
-            return Err(format!("{tool} is not installed; on Debian: apt-get install {package}").into());
-        }
-    }
-    Ok(())
+    tools.into_iter().try_for_each(|(name, package)| tool(name, package))
 }
 
 /// Builds the servers of this workspace; returns the directory they are in.

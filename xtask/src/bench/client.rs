@@ -21,13 +21,23 @@ impl Client {
         Ok(Self { port, stream: BufReader::new(stream) })
     }
 
-    /// The body of a 200. Asks under the name that the load tools use, so that both meet the same key.
+    /// The body of a 200.
     pub(super) fn get(&mut self, target: &str) -> Result<Vec<u8>> {
+        self.ask(target)?;
+        self.answer().map_err(|error| format!("{target}: {error}").into())
+    }
+
+    /// Asks under the name that the load tools use, so that both meet the same key.
+    pub(super) fn ask(&mut self, target: &str) -> Result<()> {
         let request = format!("GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", self.port);
-        self.stream.get_mut().write_all(request.as_bytes())?;
+        Ok(self.stream.get_mut().write_all(request.as_bytes())?)
+    }
+
+    /// The body of a 200, which was asked for.
+    pub(super) fn answer(&mut self) -> Result<Vec<u8>> {
         let status = self.line()?;
         if !status.contains(" 200 ") {
-            return Err(format!("{target} was answered with {status}").into());
+            return Err(format!("the answer was {status}").into());
         }
         let mut length = Length::ToEnd;
         loop {

@@ -19,7 +19,9 @@ Usage: cargo xtask bench [OPTIONS]
   --rounds N        rounds of each scenario, 1 to 25; the median is told (default 5)
   --seconds N       how long one server is loaded in one round, 1 to 60 (default 4)
   --profile NAME    cargo profile to build (default release)
-  --out FILE        where the table goes (default target/bench/report.md)";
+  --out FILE        where the table goes (default target/bench/report.md)
+  --gate            instead of all that: count the instructions and the writes of a hit, a miss and a hit over HTTP/2, and fail where one is
+                    3 % above the figure in benches/gate.txt; with --record, write the figures there";
 
 /// What was asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,6 +37,7 @@ pub(super) struct Options {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Parsed {
     Run(Options),
+    Gate { profile: String, record: bool },
     Help,
 }
 
@@ -48,10 +51,15 @@ impl Options {
             profile: "release".to_owned(),
             out: PathBuf::from("target/bench/report.md"),
         };
+        let (mut gate, mut record) = (false, false);
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
             if matches!(argument.as_str(), "--help" | "-h") {
                 return Ok(Parsed::Help);
+            }
+            if matches!(argument.as_str(), "--gate" | "--record") {
+                (gate, record) = (gate || argument == "--gate", record || argument == "--record");
+                continue;
             }
             let value = arguments.next().ok_or_else(|| format!("{argument} needs a value; see cargo xtask bench --help"))?;
             match argument.as_str() {
@@ -63,6 +71,12 @@ impl Options {
                 "--out" => options.out = value.into(),
                 _ => return Err(format!("unknown argument {argument}; see cargo xtask bench --help").into()),
             }
+        }
+        if gate {
+            return Ok(Parsed::Gate { profile: options.profile, record });
+        }
+        if record {
+            return Err("--record goes with --gate".into());
         }
         if options.scenarios.is_empty() {
             options.scenarios = Scenario::ALL.to_vec();
@@ -108,5 +122,7 @@ mod tests {
             assert!(parse(line).is_err(), "{line}");
         }
         assert_eq!(parse("--help").unwrap(), Parsed::Help);
+        assert!(parse("--record").is_err());
+        assert_eq!(parse("--gate --record").unwrap(), Parsed::Gate { profile: "release".to_owned(), record: true });
     }
 }

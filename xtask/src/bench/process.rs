@@ -34,7 +34,7 @@ impl Pinned {
     /// Waits until `port` accepts connections.
     pub(super) fn wait_for(&mut self, port: u16, log: &Path) -> Result<()> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        for _ in 0..500 {
+        for _ in 0..3000 {
             if TcpStream::connect_timeout(&address, POLL).is_ok() {
                 return Ok(());
             }
@@ -44,6 +44,13 @@ impl Pinned {
             thread::sleep(POLL);
         }
         Err(format!("a server did not start; it said:\n{}", fs::read_to_string(log).unwrap_or_default()).into())
+    }
+
+    /// Ends it, and waits until it has ended by itself.
+    pub(super) fn end(mut self) -> Result<()> {
+        self.signal("-TERM");
+        let status = self.child.wait()?;
+        if status.success() { Ok(()) } else { Err(format!("a server ended with {status}").into()) }
     }
 
     /// User and system time of the process and its descendants so far.

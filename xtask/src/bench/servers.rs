@@ -2,7 +2,7 @@
 //! unless the scenario is about that.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Result;
 use super::process::{Pinned, free_port, is_on_path, output};
@@ -115,6 +115,22 @@ impl Kind {
         let port = if scenario == Scenario::Http2 && matches!(self, Self::Nginx | Self::Haproxy) { ports[1] } else { ports[0] };
         process.wait_for(port, &log)?;
         Ok(Server { kind: self, process, port })
+    }
+}
+
+impl Kind {
+    /// Starts Larder so that valgrind counts what it does. What valgrind says goes to `log`, which is not beside the configuration: Larder
+    /// watches that folder.
+    pub(super) fn start_counted(port: u16, origin: u16, folders: &Folders, log: &Path) -> Result<Pinned> {
+        let directory = std::path::absolute(folders.work.join("gate"))?;
+        fs::create_dir_all(&directory)?;
+        let setup = Setup { scenario: Scenario::Hit1k, ports: [port, free_port()?], origin, directory, folders };
+        let mut command = words(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "--trace-syscalls=yes"]);
+        command.extend(setup.larder()?);
+        // On one core the order of what happens does not depend on the machine.
+        let mut process = Pinned::start(&SERVER_CORE.to_string(), &command, log)?;
+        process.wait_for(port, log)?;
+        Ok(process)
     }
 }
 
@@ -234,7 +250,7 @@ impl Setup<'_> {
     }
 }
 
-fn path(directory: &std::path::Path, name: &str) -> String {
+fn path(directory: &Path, name: &str) -> String {
     directory.join(name).to_string_lossy().into_owned()
 }
 
