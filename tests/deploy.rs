@@ -95,7 +95,7 @@ fn the_image_is_built_from_paths_that_exist_and_runs_without_root() -> Result<()
     Ok(())
 }
 
-/// What asks whether Larder is ready, by the binary itself: there is no shell and no curl.
+/// The probe for readiness, by the binary itself: there is no shell and no curl.
 fn assert_health_check(words: &[String]) -> Result<()> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     assert_eq!(words[..2], [INSTALLED, "ready"]);
@@ -115,7 +115,7 @@ struct Compose {
     services: BTreeMap<String, Service>,
 }
 
-/// What our file uses of the Compose specification; a misspelt key is an error.
+/// The part of the Compose specification that our file uses; a misspelt key is an error.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Service {

@@ -4,7 +4,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use larder_benches::sample;
 use larder_store::BodyBuilder;
 
-/// What one read from a connection brings.
+/// The bytes of one read from a connection.
 const FRAME: usize = 16 << 10;
 
 fn freeze(criterion: &mut Criterion) {

@@ -79,7 +79,7 @@ impl Drop for Load {
     }
 }
 
-/// What the purge of this number names.
+/// The target of the purge of this number.
 type Named = fn(usize) -> InvalidationTarget;
 
 fn purge(criterion: &mut Criterion) {

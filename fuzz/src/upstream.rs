@@ -15,7 +15,7 @@ const MAX_INPUT: usize = 8 * 1024;
 const PIECES: u8 = 7;
 const HEAD: u8 = 8;
 
-/// What an origin answers: a byte for the length of the pieces in which it arrives and for the method, then its bytes. The response is the same
+/// The answer of an origin: a byte for the length of the pieces in which it arrives and for the method, then its bytes. The response is the same
 /// wherever they are cut; a strict reader sees the same body, which ends at the same byte; and it is the same again when it is written plainly. A
 /// connection goes on only where nobody can see another end of the body (RFC 9112 §6.3).
 pub fn responses(data: &[u8]) {

@@ -38,7 +38,7 @@ impl Lot {
     }
 }
 
-/// What the origin has now, and what has to be seen at least, for each key.
+/// For each key, the origin's version now, and the least version that has to be seen.
 #[derive(Default)]
 struct Truth {
     versions: [AtomicU64; KEYS],
@@ -157,7 +157,7 @@ impl Site {
         }
         self.origin.gate(&gate(round)).open();
         self.origin.gate(&gate(round - 1)).open();
-        // What was held is out by now; something has to be read before the next change.
+        // The held answers are out by now; something has to be read before the next change.
         let enough = truth.reads.load(Ordering::SeqCst) + READS_A_ROUND;
         let read = || async { Ok((truth.reads.load(Ordering::SeqCst) >= enough).then_some(())) };
         eventually("waiting for reads", read).await
@@ -166,7 +166,7 @@ impl Site {
     /// Returns how many purges were confirmed.
     async fn end(self, readers: Vec<JoinHandle<Result<()>>>) -> Result<usize> {
         self.truth.over.store(true, Ordering::SeqCst);
-        // What is held for the last round is let go, and what asks now is held no more.
+        // The answers held for the last round are let go, and later requests are held no more.
         let last = self.truth.round.load(Ordering::SeqCst);
         self.origin.gate(&gate(last)).open();
         for reader in readers {

@@ -170,7 +170,7 @@ async fn a_reload_that_is_refused_at_the_last_leaves_the_cascade_alone() -> Resu
     Ok(())
 }
 
-/// What reads the log as JSON gets JSON, and each line has its time under the same name.
+/// A reader of the log as JSON gets JSON, and each line has its time under the same name.
 #[tokio::test]
 async fn everything_that_is_told_is_json_where_the_log_is() -> Result<()> {
     let origin = Origin::start().await?;

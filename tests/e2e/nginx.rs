@@ -40,7 +40,7 @@ async fn stale_files_are_validated() -> Result<()> {
     Ok(())
 }
 
-/// What a range request gets is the same bytes before and after the file is stored.
+/// A range request gets the same bytes before and after the file is stored.
 #[tokio::test]
 async fn ranges_are_right_with_and_without_a_stored_file() -> Result<()> {
     let (_nginx, larder) = start("[cache]\nttl = \"60s\"").await?;

@@ -154,7 +154,7 @@ async fn requests_that_the_listener_refuses_are_logged_and_counted() -> Result<(
     let larder = Larder::before(&origin, config).await?;
     let long = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(20_000));
     let large = format!("GET /large HTTP/1.1\r\nHost: x\r\nX-A: {}\r\n\r\n", "a".repeat(200_000));
-    // What was read as a request is told with method, host and target.
+    // A request that could be read is logged with method, host and target.
     let read = [
         ("CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n", 501, "CONNECT"),
         ("GET /expects HTTP/1.1\r\nHost: x\r\nExpect: 200-maybe\r\n\r\n", 417, "GET"),

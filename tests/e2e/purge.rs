@@ -157,7 +157,7 @@ async fn a_token_is_needed_where_others_can_reach_it() -> Result<()> {
     Ok(())
 }
 
-/// What probes over the network need: a container has no token to show. Nothing else answers as long as nobody can be told apart.
+/// The answers that probes over the network need: a container has no token to show. Nothing else answers as long as nobody can be told apart.
 #[tokio::test]
 async fn only_probes_are_answered_where_others_can_reach_it_and_there_is_no_token() -> Result<()> {
     let (larder, _origin) = started(&format!("[admin]\nlisten = \"0.0.0.0:0\"\n{CONFIG}")).await?;

@@ -223,7 +223,7 @@ async fn a_purge_of_everything_is_one_of_everything_in_its_namespace() -> Result
     assert_eq!((&answer["applied"], &answer["replicas"]), (&json!(1), &json!(1)), "the other one is none of its replicas");
     assert_eq!(site.purged(0).await?, [true, true, true]);
     assert_eq!(site.purged(1).await?, [false, false, false]);
-    // What it has comes from Redis, too.
+    // Its entry comes from Redis, too.
     site.join(&CONFIG.replace("[cache]", "[cache]\nnamespace = \"other\"")).await?;
     let before = site.origin.count_of("/list");
     let loaded = || async { Ok((get(&site.replicas[2], "/list").await?.x_cache() == "HIT").then_some(())) };

@@ -166,7 +166,7 @@ async fn a_head_of_a_long_body_has_its_length_and_no_body() -> Result<()> {
     Ok(())
 }
 
-/// What may happen to a body in its middle.
+/// A fault in the middle of a body.
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
     Missing,
@@ -188,7 +188,7 @@ const TROUBLES: [Trouble; 8] = [
     Trouble::Killed,
 ];
 
-/// What a client gets that has the first chunk when this happens.
+/// The rest of the body for a client that has the first chunk when this happens.
 async fn meets(behind: &Behind, trouble: Trouble) -> Result<Response> {
     let mut client = behind.client().await?;
     let name = behind.chunk(1).await?;
@@ -200,7 +200,7 @@ async fn meets(behind: &Behind, trouble: Trouble) -> Result<Response> {
         Trouble::Held => {}
         Trouble::Killed => behind.redis.kill().await?,
     }
-    // What is only held back is given up in its time.
+    // A body that is only held back is given up in its time.
     if !matches!(trouble, Trouble::Held) {
         behind.second.open();
     }

@@ -81,7 +81,7 @@ async fn a_target_too_long() -> Result<()> {
     refused(&format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(40_000)), &[414, 431]).await
 }
 
-/// What follows a refused request on the connection is not read as another one: that is how requests are smuggled.
+/// The bytes after a refused request on the connection are not read as another one: that is how requests are smuggled.
 #[tokio::test]
 async fn a_second_request_behind_a_refused_one_is_not_answered() -> Result<()> {
     let smuggled = "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 44\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -131,7 +131,7 @@ async fn a_bare_lf_in_a_trailer_section_is_400_and_the_end_of_the_connection() -
     Ok(())
 }
 
-/// What is refused before it has been sent may be sent to its end all the same: a reset could overtake the answer.
+/// A request that is refused before it has been sent may be sent to its end all the same: a reset could overtake the answer.
 #[tokio::test]
 async fn rfc9112_9_6_a_refused_client_may_send_8_mib_before_it_reads_why() -> Result<()> {
     let origin = Origin::start().await?;

@@ -74,7 +74,7 @@ pub(crate) async fn run(program: &str, arguments: &[&str], input: &str) -> Resul
     ran.await?.map_err(|error| Error::from(error).while_doing(format_args!("running {name}")))
 }
 
-/// What a program printed, both ways.
+/// The output of a program, both streams.
 pub(crate) fn printed(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }

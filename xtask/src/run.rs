@@ -38,7 +38,7 @@ pub(crate) fn succeed(command: &mut Command) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!("{shown} failed ({status})")) }
 }
 
-/// What the command writes to its standard output; an error where it does not succeed.
+/// The standard output of the command; an error where it does not succeed.
 pub(crate) fn output(command: &mut Command) -> Result<String, String> {
     let shown = announce(command);
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().map_err(|error| format!("{shown}: {error}"))?;

@@ -35,7 +35,7 @@ pub(crate) enum SetupError {
     Upstream {
         /// Its name.
         name: Arc<str>,
-        /// What is wrong.
+        /// The mistake in a sentence.
         error: UpstreamSetupError,
     },
     /// Two routes cannot be told apart.
@@ -106,7 +106,7 @@ impl ActiveConfig {
         self.settings_of(route)?.settings.max_request_body
     }
 
-    /// What is done with paths that have more than one reading.
+    /// How to treat paths that have more than one reading.
     pub(crate) fn odd_paths(&self, route: usize) -> OddPaths {
         self.settings_of(route).map_or(OddPaths::Refuse, |route| route.settings.odd_paths)
     }

@@ -68,7 +68,7 @@ impl Certificates {
         plain.chain(server.listeners.iter().enumerate().map(own)).collect()
     }
 
-    /// What differs in a new configuration. Certificates that are as they were keep their sessions. Refused as a whole, before anything changes.
+    /// The difference to a new configuration. Certificates that are as they were keep their sessions. Refused as a whole, before anything changes.
     pub(crate) fn differing(&self, config: &Config) -> Result<NewCertificates<'_>, UnusableTls> {
         let listeners = &config.server.listeners;
         let changed = |served: &Served| {
@@ -88,7 +88,7 @@ impl Certificates {
         (!expiring.is_empty()).then(|| expiring.into())
     }
 
-    /// What is served now, for metrics.
+    /// The certificates in use, for metrics.
     pub(crate) fn snapshot(&self) -> Vec<CertificateSnapshot> {
         let of_listener = |served: &Served| {
             let state = served.state.load();

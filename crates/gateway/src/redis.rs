@@ -65,7 +65,7 @@ impl Redis {
         }
     }
 
-    /// What is measured.
+    /// The figures for metrics.
     pub(crate) fn snapshot(&self) -> RedisSnapshot {
         self.metrics.snapshot(&self.store.stats(), self.store.servers())
     }
@@ -93,7 +93,7 @@ impl Redis {
     }
 }
 
-/// What the names of all keys in Redis begin with, the log's among them: a purge of everything is one of everything in the namespace.
+/// The prefix of all keys in Redis, the log's among them: a purge of everything is one of everything in the namespace.
 fn prefix(namespace: &str) -> String {
     if namespace == "default" { "larder".to_owned() } else { format!("larder:{namespace}") }
 }

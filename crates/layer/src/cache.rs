@@ -17,7 +17,7 @@ use crate::rules::{Bypasses, Cascade};
 use crate::tiers::chain::{FailureWord, Tier};
 pub use builder::CacheBuilder;
 
-/// What is stored, shared by all layers that are made with it: `Arc` clones are the same cache.
+/// The stored responses, shared by all layers that are made with it: `Arc` clones are the same cache.
 ///
 /// Purging from code, and figures for metrics:
 ///

@@ -47,7 +47,7 @@ impl ForwardReason {
 }
 
 impl Reason {
-    /// What RFC 9211 calls it when a request is forwarded for this reason.
+    /// The RFC 9211 `fwd` token for this reason.
     pub const fn forward(self) -> ForwardReason {
         match self {
             Self::BypassParameter | Self::RouteNotCached | Self::Upgrade | Self::RequestBody => ForwardReason::Bypass,

@@ -18,7 +18,7 @@ pub struct Policy {
     pub heuristic_max: u32,
     /// Whom a stored response is for.
     pub scope: Scope,
-    /// What a request's cookies mean for its answer.
+    /// The meaning of a request's cookies for its answer.
     pub cookies: CookiePolicy,
     /// Whether the request's `Cache-Control` and `Pragma` count.
     pub client_directives: ClientDirectives,
@@ -86,7 +86,7 @@ pub enum Scope {
     Identity,
 }
 
-/// What cookies mean that are neither part of the key nor ignored.
+/// The meaning of cookies that are neither part of the key nor ignored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CookiePolicy {
     /// As `Authorization` (RFC 9111 §3.5), unless the origin names a lifetime or selects by cookies: nobody else said that the answer is for

@@ -42,7 +42,7 @@ impl Case {
 struct Divergence {
     /// Where the rule stands.
     section: &'static str,
-    /// What the other side does instead.
+    /// The other side's decision.
     theirs: &'static str,
     excuses: fn(&Case) -> bool,
 }

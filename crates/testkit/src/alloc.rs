@@ -24,7 +24,7 @@ thread_local! {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CountingAllocator;
 
-/// What one thread asked of the allocator.
+/// The allocations of one thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allocations {
     /// Calls that gave out memory: allocations and reallocations.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What went wrong, for the person who reads the failed test.
+/// A failure, worded for the person who reads the failed test.
 pub struct Error(String);
 
 /// A result with the test kit's error.

@@ -15,7 +15,7 @@ use crate::Result;
 use crate::gate::Gate;
 use commands::Commands;
 
-/// What happens to connections, old and new, from now on.
+/// The fault for connections, old and new, from now on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fault {
     /// Nothing.

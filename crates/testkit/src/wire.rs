@@ -97,7 +97,7 @@ pub(crate) enum Framing {
 #[derive(Debug)]
 pub(crate) struct BodyDecoder {
     framing: Framing,
-    /// What is left of the chunk being read, when one is.
+    /// The remaining bytes of the chunk being read, when one is.
     chunk_left: u64,
     phase: Phase,
     /// The trailer section's lines.

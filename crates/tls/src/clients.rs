@@ -12,7 +12,7 @@ use rustls::server::danger::ClientCertVerifier;
 use crate::pair::read_file;
 use crate::state::{UnusableTls, provider};
 
-/// What clients have to show.
+/// The certificates that clients have to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCertificates {
     /// Whether a client without a certificate is refused. One that is not valid always is.
@@ -48,7 +48,7 @@ impl Authorities {
     /// Reads a file in PEM.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The mistake in a sentence.
     pub fn load(path: &Path) -> Result<Self, AuthoritiesError> {
         let text = read_file(path).map_err(|source| AuthoritiesError::Unreadable { path: path.to_owned(), source })?;
         let bad = || AuthoritiesError::Bad(path.to_owned());

@@ -10,7 +10,7 @@ const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1D, 0x11];
 const DNS_NAME: u8 = 0x82;
 const IP_ADDRESS: u8 = 0x87;
 
-/// What a certificate says about itself (RFC 5280 §4.1.2).
+/// The fields of a certificate that Larder reads (RFC 5280 §4.1.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// Whom it is for.

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 pub struct Names {
     /// Lower case, sorted.
     exact: Vec<Box<str>>,
-    /// What follows `*.`, lower case, sorted.
+    /// The part after `*.`, lower case, sorted.
     wildcard: Vec<Box<str>>,
     addresses: Vec<IpAddr>,
 }
@@ -39,7 +39,7 @@ impl Names {
         self.exact.iter().map(|name| &**name)
     }
 
-    /// What follows `*.` in those that begin so.
+    /// The part after `*.` in those that begin so.
     pub(crate) fn wildcard(&self) -> impl Iterator<Item = &str> {
         self.wildcard.iter().map(|name| &**name)
     }

@@ -61,7 +61,7 @@ pub enum PairError {
 }
 
 impl PairError {
-    /// What to do about it.
+    /// A remedy.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => "give the path of a PEM file",
@@ -90,7 +90,7 @@ impl Pair {
     /// Reads both files, in PEM.
     ///
     /// # Errors
-    /// What does not fit.
+    /// The mismatch.
     pub fn load(chain: &Path, key: &Path) -> Result<Self, PairError> {
         let read = |path: &Path, is_key| read_file(path).map_err(|source| PairError::Unreadable { path: path.to_owned(), source, is_key });
         let (chain_text, key_text) = (read(chain, false)?, read(key, true)?);
@@ -111,7 +111,7 @@ impl Pair {
         }
     }
 
-    /// What the first certificate says.
+    /// The fields of the first certificate.
     pub fn facts(&self) -> &Facts {
         &self.facts
     }

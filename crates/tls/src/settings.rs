@@ -12,14 +12,14 @@ pub enum MinVersion {
     Tls13,
 }
 
-/// What a listener is configured with, files already read.
+/// The TLS settings of a listener, files already read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsSettings {
     /// Never empty. Clients that name no host get the first.
     pub pairs: Vec<Pair>,
     /// The lowest version.
     pub min_version: MinVersion,
-    /// What clients have to show; `None`: they are not asked.
+    /// The certificates that clients have to show; `None`: they are not asked.
     pub clients: Option<ClientCertificates>,
     /// Keys of tickets that others open too; `None`: keys of this process alone, which rotate.
     pub ticket_keys: Option<TicketKeys>,

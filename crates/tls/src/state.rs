@@ -67,7 +67,7 @@ impl TlsState {
         Ok(Self { settings, sites, exact, wildcard })
     }
 
-    /// What it was made of.
+    /// The settings it was made of.
     pub fn settings(&self) -> &TlsSettings {
         &self.settings
     }

@@ -205,7 +205,7 @@ const LATE: StatusCode = StatusCode::GATEWAY_TIMEOUT;
 
 const UNKNOWN: Problem = Problem::new(BAD, "destination_unavailable", "The origin server could not be reached.");
 
-/// What clients are told of an origin that fails, by the Proxy-Status type of the failure.
+/// The sentence for clients of an origin that fails, by the Proxy-Status type of the failure.
 const ORIGIN_FAILURES: [(&str, StatusCode, &str); 12] = [
     ("dns_error", BAD, "The origin server's name could not be resolved."),
     ("dns_timeout", LATE, "The origin server's name could not be resolved in time."),

@@ -75,7 +75,7 @@ impl UpstreamService {
         self.0.concurrency.pressure()
     }
 
-    /// What its breaker lets through.
+    /// The state of its breaker.
     pub fn breaker(&self) -> BreakerState {
         self.0.endpoint.health.state()
     }

@@ -26,7 +26,7 @@ use larder_message::forward;
 
 /// The client's side of a tunnel.
 pub struct TunnelClient {
-    /// What is known of its connection.
+    /// The facts about its connection.
     pub connection: ClientConnection,
     /// How long the tunnel may be quiet.
     pub idle: Duration,

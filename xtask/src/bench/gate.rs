@@ -17,7 +17,7 @@ use super::servers::{Folders, Kind, origin};
 /// The recorded figures: one line each, its name and its value.
 const FIGURES: &str = "benches/gate.txt";
 
-/// What a figure may be above the recorded one, in per mille.
+/// The permitted excess of a figure over the recorded one, in per mille.
 const MARGIN: u64 = 30;
 
 const FEW: u32 = 320;
@@ -28,7 +28,7 @@ const CONNECTIONS: u32 = 16;
 const H2_CONNECTIONS: u32 = 8;
 const H2_STREAMS: u32 = 8;
 
-/// What is counted.
+/// The counted figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Load {
     Hit,
@@ -117,7 +117,7 @@ pub(super) fn run(folders: &Folders, record: bool) -> Result<()> {
     Ok(())
 }
 
-/// What one run came to.
+/// The figures of one run.
 #[derive(Debug, PartialEq, Eq)]
 struct Counts {
     instructions: u64,

@@ -19,7 +19,7 @@ pub(super) struct Counted {
     pub(super) failed: u64,
 }
 
-/// What a run asks for.
+/// The requests of a run.
 #[derive(Clone, Debug)]
 pub(super) struct Run<'a> {
     pub(super) port: u16,

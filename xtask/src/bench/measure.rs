@@ -17,7 +17,7 @@ use super::servers::{self, Folders, Kind, LOAD_CORE, Server};
 
 const STAMPEDE_CLIENTS: usize = 500;
 const STAMPEDE_MILLIS: u64 = 500;
-/// What the origin takes for a miss among hits.
+/// The origin's time for a miss among hits.
 const MISS_MILLIS: u64 = 20;
 
 /// Measures `scenario` on those of `kinds` that take part.
@@ -163,7 +163,7 @@ impl Bench<'_> {
         Ok(Figures::Latency { alone: self.slowest_hits(server, None)?, among_misses: self.slowest_hits(server, Some(round))? })
     }
 
-    /// What 99 of 100 hits take at most, in milliseconds. Load tools tell the latency of all requests together, and `wrk` adds some that it
+    /// The 99th percentile of hits' latency, in milliseconds. Load tools tell the latency of all requests together, and `wrk` adds some that it
     /// did not make; so each connection is a thread here. With a `round` each tenth request is for a key that nobody asked for before.
     #[expect(clippy::disallowed_methods, reason = "measures wall time of a whole process; nothing here decides by it")]
     fn slowest_hits(&self, server: &Server, round: Option<u32>) -> Result<f64> {

@@ -23,7 +23,7 @@ Usage: cargo xtask bench [OPTIONS]
   --gate            instead of all that: count the instructions and the writes of a hit, a miss and a hit over HTTP/2, and fail where one is
                     3 % above the figure in benches/gate.txt; with --record, write the figures there";
 
-/// What was asked for.
+/// The options of the command line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Options {
     pub(super) scenarios: Vec<Scenario>,

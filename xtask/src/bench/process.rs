@@ -112,7 +112,7 @@ impl Drop for Pinned {
     }
 }
 
-/// What `/proc/ID/stat` says, as far as it matters here.
+/// The fields of `/proc/ID/stat` that are used here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stat {
     id: u32,
@@ -142,7 +142,7 @@ pub(super) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// What a program writes to stdout and stderr; an error if it fails.
+/// The output of a program, stdout and stderr; an error if it fails.
 pub(super) fn output(program: &str, arguments: &[&str]) -> Result<String> {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);

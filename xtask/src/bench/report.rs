@@ -5,7 +5,7 @@ use std::fmt;
 use super::scenario::Scenario;
 use super::servers::Kind;
 
-/// What one round of one server gave.
+/// The figures of one round of one server.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Figures {
     Load {

@@ -127,7 +127,7 @@ impl Scenario {
         }
     }
 
-    /// What is asked for where there is one target.
+    /// The URL where there is one target.
     pub(super) fn target(self) -> String {
         format!("/{}/api/v1/issues?organization=acme&project=storefront", self.body())
     }

@@ -73,7 +73,7 @@ impl Kind {
         self.program().is_none_or(is_on_path)
     }
 
-    /// What it calls its version, on one line.
+    /// Its version, on one line.
     pub(super) fn version(self) -> Option<String> {
         let flag = if self == Self::Varnish { "-V" } else { "-v" };
         let text = output(self.program()?, &[flag]).ok()?;

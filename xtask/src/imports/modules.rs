@@ -17,9 +17,9 @@ const MAX_REEXPORTS: usize = 8;
 /// The modules of one crate.
 #[derive(Debug, Default)]
 pub(super) struct Modules {
-    /// What each of them imports, from the crate's root. A module whose file is left out imports nothing.
+    /// The imports of each of them, from the crate's root. A module whose file is left out imports nothing.
     imports: BTreeMap<ModulePath, Vec<ModulePath>>,
-    /// What each of them brings under which name, as that is reached through it.
+    /// The names that each of them re-exports, as that is reached through it.
     names: BTreeMap<ModulePath, BTreeMap<String, ModulePath>>,
     /// Those with others below them.
     folders: BTreeSet<ModulePath>,

@@ -5,7 +5,7 @@
 pub(super) struct Path {
     /// `crate`, `self`, `super`, or the name of a crate or module; then the rest.
     pub(super) segments: Vec<String>,
-    /// What it is called in the module, if a `use` brings it there.
+    /// Its name in the module, if a `use` brings it there.
     pub(super) name: Option<String>,
 }
 
@@ -57,7 +57,7 @@ impl<'c> Reader<'c> {
         word
     }
 
-    /// What follows behind `::`, if that is a name.
+    /// The name after `::`, if one follows.
     fn next_segment(&mut self) -> Option<&'c str> {
         let after = self.rest.strip_prefix("::").filter(|after| after.starts_with(is_word))?;
         self.rest = after;

@@ -1,6 +1,6 @@
 //! The code of a source file: without comments, without what stands in literals, and without the tests at its end.
 
-/// What is left of a file's text.
+/// The rest of a file's text.
 pub(super) fn code(text: &str) -> String {
     let mut code = String::with_capacity(text.len());
     let mut rest = text;

@@ -17,7 +17,7 @@ pub struct Listen {
     pub(crate) origin: Origin,
 }
 
-/// What is listened on.
+/// The address, path or descriptor to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenKind {
     /// TCP, on this port.
@@ -81,7 +81,7 @@ impl Listen {
         Ok(Self { address: text.to_owned(), kind, origin: Origin::Default })
     }
 
-    /// What is listened on.
+    /// The address, path or descriptor to listen on.
     pub fn kind(&self) -> &ListenKind {
         &self.kind
     }

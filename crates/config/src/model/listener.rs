@@ -60,7 +60,7 @@ pub struct ProxyProtocol {
 /// The `tls` of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
-    /// What it serves with. The files have been read.
+    /// Certificates and options of its TLS. The files have been read.
     pub settings: TlsSettings,
     /// The files that were read.
     pub files: Vec<ReadFile>,

@@ -29,11 +29,11 @@ pub struct Route {
     pub class: Option<Arc<str>>,
     /// How it is cached.
     pub settings: RouteSettings,
-    /// What its stored responses are tagged with.
+    /// The tags of its stored responses.
     pub tags: Vec<TagTemplate>,
 }
 
-/// What `[cache]`, a class and a route say about caching, resolved: the route wins over its class, the class over `[cache]`.
+/// The caching rules of `[cache]`, a class and a route, resolved: the route wins over its class, the class over `[cache]`.
 #[derive(Clone, Debug)]
 pub struct RouteSettings {
     /// `false`: every request passes by the cache.
@@ -54,7 +54,7 @@ pub struct RouteSettings {
     pub bypass_rate: Option<Rate>,
     /// Whether `Cache-Status` tells the key (RFC 9211 §2.7).
     pub cache_status_key: bool,
-    /// What is done with paths that have more than one reading.
+    /// How to treat paths that have more than one reading.
     pub odd_paths: OddPaths,
     /// Whether paths pass by the cache that a lenient origin could take for those of a route whose responses are kept apart.
     pub near_private: bool,
@@ -69,7 +69,7 @@ pub struct Rate {
     pub seconds: u32,
 }
 
-/// What is done with a path that origins read in different ways: with dot segments, empty segments, encoded slashes, backslashes.
+/// How to treat a path that origins read in different ways: with dot segments, empty segments, encoded slashes, backslashes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OddPaths {
     /// It goes up as it is, past the cache.

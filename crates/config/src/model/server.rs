@@ -16,7 +16,7 @@ pub struct Server {
     pub listeners: Vec<Listener>,
     /// Peers whose `Forwarded` and `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// What they are believed about.
+    /// The facts about clients that they are believed about.
     pub trust: Trust,
     /// How long new connections are accepted after SIGTERM, while `/readyz` says that they should go elsewhere.
     pub drain_delay: Duration,
@@ -57,7 +57,7 @@ impl Default for Server {
 pub struct Admin {
     /// Where others than this machine reach it and there are no tokens, only probes are answered.
     pub listen: Listen,
-    /// What is asked for where the address is not loopback.
+    /// The tokens that requests need where the address is not loopback.
     pub tokens: Vec<Token>,
 }
 

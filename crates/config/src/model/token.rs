@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What a token allows.
+/// The scope of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenScope {
     /// To see: `/metrics` and what tells about stored responses.

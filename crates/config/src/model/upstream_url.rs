@@ -91,7 +91,7 @@ impl fmt::Display for UpstreamUrl {
 }
 
 impl InvalidUpstreamUrl {
-    /// What to do about it.
+    /// A remedy.
     pub fn hint(self) -> &'static str {
         match self {
             Self::NoScheme | Self::Scheme => "begin with http:// or https://",

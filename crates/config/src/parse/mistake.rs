@@ -13,7 +13,7 @@ pub(crate) struct Mistake {
 }
 
 impl Mistake {
-    /// What is wrong. Passwords in URLs are masked, for many sentences quote what was given.
+    /// The mistake in a sentence. Passwords in URLs are masked, for many sentences quote what was given.
     pub(crate) fn new(message: impl AsRef<str>) -> Self {
         Self { message: mask_sentence(message.as_ref()), hint: None }
     }

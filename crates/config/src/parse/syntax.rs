@@ -7,7 +7,7 @@ use crate::parse::mistake::Mistake;
 const DUPLICATE: &str = "duplicate key";
 const UNQUOTED: &str = "string values must be quoted";
 
-/// What an unquoted address or duration is taken for, by its first character.
+/// The kind of value that an unquoted address or duration is taken for, by its first character.
 const MISREAD: [&str; 5] = ["invalid float", "invalid integer", "invalid datetime", "invalid date", "invalid boolean"];
 
 /// The parser's own sentence, with a hint for the most common slips.

@@ -36,7 +36,7 @@ pub(crate) fn seconds(text: &str) -> Result<u32, Mistake> {
     u32::try_from(duration.as_secs()).map_err(|_| Mistake::new(format!("`{text}` is too long")))
 }
 
-/// What `text` is in hours, if it is a plain number of days or weeks.
+/// `text` in hours, if it is a plain number of days or weeks.
 fn days(text: &str) -> Option<String> {
     let text = text.trim();
     let (number, hours) = text.strip_suffix('d').map(|days| (days, 24)).or_else(|| text.strip_suffix('w').map(|weeks| (weeks, 168)))?;

@@ -29,7 +29,7 @@ const HOMES: [(&str, &str); 23] = [
     ("max_request_body", "[cache], [classes.NAME] or [[routes]]"),
 ];
 
-/// What other products, and habit, call what is a key here; what to write instead, and where it stands if not in [cache], a class or a route.
+/// Names of other products, and of habit, for keys of this configuration: the name, the key to write instead, and its section if that is not [cache], a class or a route.
 const FOREIGN: [(&str, &str); 44] = [
     ("max_age", "ttl"),
     ("maxage", "ttl"),

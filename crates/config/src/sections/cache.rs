@@ -17,7 +17,7 @@ use crate::parse::units;
 /// A lifetime longer than this is more often a slip than meant: nothing but a purge or a new `key_version` shortens it afterwards.
 const LONG_TTL: u32 = 24 * 3600;
 
-/// What one table says; `None` is "not here".
+/// The values of one table; `None` is "not here".
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Layer {
     cache: Option<bool>,
@@ -206,7 +206,7 @@ pub(crate) fn resolve(layers: &[&Layer], memory: u64, mistakes: &Mistakes) -> Ro
     settings
 }
 
-/// What an identity is made of where the file does not say.
+/// The parts of an identity where the file names none.
 pub(crate) fn default_identity() -> Vec<IdentityPart> {
     vec![IdentityPart::Header(http::header::AUTHORIZATION)]
 }

@@ -44,7 +44,7 @@ pub(crate) struct Routing {
     pub(crate) namespace: String,
 }
 
-/// What all routes are resolved against.
+/// The defaults that all routes are resolved against.
 struct Surroundings<'a> {
     upstreams: &'a [&'a str],
     cache: Layer,
@@ -108,7 +108,7 @@ impl Route {
 }
 
 impl Surroundings<'_> {
-    /// What the layers do together; `own` are the routes' own ones.
+    /// The layers' values taken together; `own` are the routes' own ones.
     fn advise(&self, routes: &[Route], own: &[Layer], fallback: Option<&Route>, mistakes: &Mistakes) {
         let class = |route: &Route| self.classes.iter().find(|(name, _)| Some(*name.get_ref()) == route.class.as_deref());
         let layers = |route, own| std::iter::once(&self.cache).chain(class(route).map(|(_, layer)| layer)).chain(own).collect();

@@ -72,7 +72,7 @@ pub(crate) fn limits(table: &mut Table<'_>, options: &mut ServerOptions) {
     }
 }
 
-/// What trusted proxies are believed about.
+/// The facts that trusted proxies are believed about.
 fn trust(table: &mut Table<'_>, anyone: bool) -> Option<Trust> {
     type Set = fn(&mut Trust);
     const WORDS: [(&str, Set); 3] =

@@ -50,7 +50,7 @@ type Details = [(&'static str, Option<serde_json::Value>); 2];
 type Describe = Arc<dyn Fn() -> Details + Send + Sync>;
 type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
 
-/// What the admin listener serves: `/healthz` (the process runs), `/readyz` (it wants traffic) and `/metrics` (Prometheus text).
+/// The router of the admin listener: `/healthz` (the process runs), `/readyz` (it wants traffic) and `/metrics` (Prometheus text).
 #[derive(Clone)]
 pub struct Admin(Router);
 
@@ -95,7 +95,7 @@ async fn nothing_here() -> Refused {
     Refused::new(StatusCode::NOT_FOUND, "There is /healthz, /readyz, /metrics, /purge and /events.")
 }
 
-/// What may be used instead stands in `Allow`, which the router adds (RFC 9110 §15.5.6).
+/// The methods that may be used stand in `Allow`, which the router adds (RFC 9110 §15.5.6).
 async fn not_this_way() -> Refused {
     Refused::new(StatusCode::METHOD_NOT_ALLOWED, "/purge and /events take POST, everything else GET.")
 }

@@ -30,7 +30,7 @@ const READING: Duration = Duration::from_secs(10);
 /// The longest `wait`.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// What the handlers share.
+/// The state shared by the handlers.
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) gateway: Arc<Gateway>,

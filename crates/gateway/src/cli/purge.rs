@@ -122,12 +122,12 @@ impl Purge {
     }
 }
 
-/// What the gateway has noticed about the targets.
+/// The gateway's remarks about the targets.
 fn hints(answer: &Value) -> impl Iterator<Item = &str> {
     answer["hints"].as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// What to print, and whether every replica has applied it.
+/// The text to print, and whether every replica has applied the purge.
 fn said(answer: &Value) -> Result<(String, bool), String> {
     if let Some(count) = answer["count"].as_u64() {
         return Ok((format!("about {count} stored responses"), true));

@@ -55,7 +55,7 @@ impl Issue {
     }
 }
 
-/// What a write may say; everything is optional in a PATCH, only `title` is needed for a new issue.
+/// The body of a write; everything is optional in a PATCH, only `title` is needed for a new issue.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Draft {
     pub(super) organization: Option<String>,

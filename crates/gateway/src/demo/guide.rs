@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 /// One thing to try: a request, and what comes back.
 struct Step {
-    /// What it shows.
+    /// The feature it shows.
     title: &'static str,
     /// The command, with `@` for the proxy's URL and `%` for the admin listener's.
     commands: &'static [(&'static str, &'static str)],

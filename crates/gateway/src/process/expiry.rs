@@ -7,7 +7,7 @@ use tracing::{error, warn};
 
 use crate::telemetry::snapshot::CertificateSnapshot;
 
-/// What has been said.
+/// The warnings that have been logged.
 #[derive(Debug, Default)]
 pub(crate) struct ExpiryLog(HashMap<CertificateSnapshot, Urgency>);
 

@@ -6,7 +6,7 @@ use listenfd::ListenFd;
 
 use crate::server::ListeningSocket;
 
-/// What a process tells the one that replaces it: the keys of the sockets, one a line, in the order of their descriptors.
+/// The message of a process to the one that replaces it: the keys of the sockets, one a line, in the order of their descriptors.
 pub(crate) const SOCKETS: &str = "LARDER_SOCKETS";
 /// The key of the socket over which the new process says that it serves.
 pub(crate) const SUCCESSION: &str = "succession";

@@ -167,7 +167,7 @@ fn reload(gateway: &Gateway, source: &mut Source, started: &Config) -> bool {
     }
 }
 
-/// What cannot change while connections are open and memory is in use.
+/// The settings that cannot change while connections are open and memory is in use.
 fn needs_restart(before: &Config, after: &Config) -> impl Iterator<Item = &'static str> {
     let (trusted_proxies, trust, listeners) = (after.server.trusted_proxies.clone(), after.server.trust, after.server.listeners.clone());
     let same_listeners = before.server.listeners.len() == listeners.len()

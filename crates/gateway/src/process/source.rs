@@ -21,7 +21,7 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// What a command line names. To be made before its configuration is loaded.
+    /// The configuration that a command line names. To be made before its configuration is loaded.
     pub(crate) fn of(command: &cli::Serve) -> Self {
         Self { command: Some(command.clone()), file: command.file().map(ReadFile::now), named: Vec::new() }
     }
@@ -31,7 +31,7 @@ impl Source {
         Self { command: None, file: None, named: Vec::new() }
     }
 
-    /// What is asked for a new configuration.
+    /// The source to ask for a new configuration.
     pub(crate) fn command(&self) -> Option<&cli::Serve> {
         self.command.as_ref()
     }

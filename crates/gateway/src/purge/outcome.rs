@@ -10,7 +10,7 @@ use larder_tower::{AppliedBy, Cache, Published};
 /// How long a purge waits for other replicas unless it says otherwise.
 pub(crate) const USUAL_WAIT: Duration = Duration::from_secs(2);
 
-/// What a purge came to.
+/// The outcome of a purge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Purged {
     position: u64,

@@ -21,7 +21,7 @@ pub(crate) fn counts(live: &ActiveConfig, method: &http::Method, client: IpAddr)
     !from.is_empty() && method == "PURGE" && from.iter().any(|network| network.contains(&client.to_canonical()))
 }
 
-/// What is to be purged, or the answer that refuses it.
+/// The invalidation that a `PURGE` request asks for, or the answer that refuses it.
 pub(crate) fn invalidation(live: &ActiveConfig, target: Target<'_>, headers: &HeaderMap) -> Result<Invalidation, Problem> {
     authorize(&live.config.admin.tokens, TokenScope::Purge, headers)
         .map_err(|refused| if refused.status == StatusCode::FORBIDDEN { FORBIDDEN } else { UNAUTHORIZED })?;

@@ -17,7 +17,7 @@ use crate::path_reading;
 pub(crate) struct Router {
     by_host: HashMap<Box<str>, Paths>,
     any_host: Paths,
-    /// What is near to routes that keep responses apart; `None`: there are none.
+    /// The paths near to routes that keep responses apart; `None`: there are none.
     guard: Option<Box<Guard>>,
 }
 

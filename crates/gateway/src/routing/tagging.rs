@@ -103,7 +103,7 @@ pub(crate) fn segment(text: &str) -> String {
     utf8_percent_encode(text, SEGMENT).to_string()
 }
 
-/// What the places of a template are filled with.
+/// The values for the placeholders of a template.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Values<'a> {
     pub(crate) request: Option<&'a Parts>,

@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn an_endless_cascade_invalidates_everything() {
-        // What grows from some tags only, `check` cannot see.
+        // `check` cannot see a cascade that grows from some tags only.
         let found = widened(r#""{a}:{b}" = ["{b}:{b}"]"#, vec![InvalidationTarget::Tag("1:2:3".to_owned())]);
         assert_eq!(found.last(), Some(&InvalidationTarget::All));
     }

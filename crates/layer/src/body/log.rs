@@ -60,7 +60,7 @@ pub(crate) struct LogReader {
 #[derive(Clone, Debug)]
 pub(crate) struct LogHandle(Arc<Log>);
 
-/// What a reader gets.
+/// The next item for a reader.
 #[derive(Debug)]
 pub(crate) enum Item {
     Data(Bytes),

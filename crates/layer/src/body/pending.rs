@@ -16,7 +16,7 @@ pub(crate) struct PendingResponse {
     pub(crate) body: PendingBody,
     /// The body's length, where it was announced.
     pub(crate) length: Option<u64>,
-    /// What invalidates it.
+    /// The purges that concern it.
     pub(crate) tags: Tags,
     /// Whether its body names more, which are known at its end only.
     pub(crate) more_tags: bool,

@@ -30,7 +30,7 @@ struct Flight {
     position: Position,
     /// When it began.
     began: Timestamp,
-    /// What is known of its answer's tags beforehand; `None` where they are too many to be kept.
+    /// The tags of its answer that are known beforehand; `None` where they are too many to be kept.
     tags: Option<Tags>,
     /// Whether the answer's body may name more, which are known at its end only.
     more_tags: bool,
@@ -197,7 +197,7 @@ impl Permit {
         self.flight.position
     }
 
-    /// What is known of the answer's tags beforehand.
+    /// The tags of the answer that are known beforehand.
     pub(crate) fn tags(&self) -> Option<&Tags> {
         self.flight.tags.as_ref()
     }

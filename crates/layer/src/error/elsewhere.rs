@@ -27,7 +27,7 @@ impl FetchError {
 }
 
 impl FetchErrorKind {
-    /// What concerns all requests, whichever replica they came to.
+    /// A failure that concerns all requests, whichever replica they came to.
     const SHARED: [Self; 4] = [Self::Connect, Self::Timeout, Self::Terminated, Self::Protocol];
 
     fn of_word(word: &str) -> Self {

@@ -45,7 +45,7 @@ impl FetchError {
         Self { upstream_status: Some(status), ..self }
     }
 
-    /// What kind of failure it is.
+    /// The kind of failure.
     pub fn kind(&self) -> FetchErrorKind {
         self.kind
     }

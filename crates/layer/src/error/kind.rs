@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use super::FetchError;
 
-/// What kind of failure an inner service's error is: enough to choose a status, and for a label in metrics.
+/// The kind of failure of an inner service: enough to choose a status, and for a label in metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FetchErrorKind {
@@ -120,7 +120,7 @@ mod tests {
             (tower::load_shed::error::Overloaded::new().into(), FetchErrorKind::Overloaded),
             ("words only".into(), FetchErrorKind::Other),
             (Client(io(ErrorKind::TimedOut)).into(), FetchErrorKind::Timeout),
-            // What an io::Error carries says more than its own kind.
+            // The error inside an io::Error says more than its kind.
             (io::Error::new(ErrorKind::InvalidData, io::Error::from(ErrorKind::ConnectionReset)).into(), FetchErrorKind::Terminated),
             (Client(FetchError::new(FetchErrorKind::Overloaded, "full").into()).into(), FetchErrorKind::Overloaded),
         ] {

@@ -15,7 +15,7 @@ use crate::upstream::Upstream;
 impl Fetch {
     pub(super) fn request<S: Upstream>(&self, service: &CacheService<S>) -> Request<RequestBody> {
         let mut parts = self.request.parts.clone();
-        // What everybody gets must not be made of parameters that only this client sent.
+        // A shared answer must not be made of parameters that only this client sent.
         parts.uri = service.route.key.query.as_in_key(&parts.uri).unwrap_or(parts.uri);
         let headers = &mut parts.headers;
         match &self.mode {

@@ -50,7 +50,7 @@ pub(super) struct Pump<S> {
     pub(super) given_up: Option<GivenUp>,
 }
 
-/// What a complete body is stored as.
+/// The kind of entry that a complete body becomes.
 pub(super) enum Kept {
     /// A response.
     Whole(Arc<PendingResponse>),

@@ -48,9 +48,9 @@ enum Step<B> {
     Act(Action<B>),
 }
 
-/// What the tiers are asked with.
+/// The query for the tiers.
 pub(crate) struct Elsewhere {
-    /// What was found in memory.
+    /// The entry found in memory.
     pub(crate) found: Lookup,
     /// The time until which another replica's fetch is waited for; `None`: without end.
     pub(crate) until: Option<Instant>,

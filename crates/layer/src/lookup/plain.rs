@@ -7,7 +7,7 @@ use larder_semantics::{PrimaryKey, RequestContext};
 use crate::lookup::plan::FetchPlan;
 use crate::lookup::stored_answer::StoredAnswer;
 
-/// What a request without content needs.
+/// The parts of a request without content.
 #[derive(Debug)]
 pub enum Plain<B> {
     /// Nothing more: its answer is stored and fresh.

@@ -20,7 +20,7 @@ pub struct StoredAnswer<B> {
     head: Head,
     /// The body; empty where the status has none.
     pub body: CacheBody<B>,
-    /// What was done.
+    /// The decision, for log and metrics.
     pub outcome: Outcome,
 }
 

@@ -137,7 +137,7 @@ impl RouteRulesBuilder {
         self.set(|rules| rules.bypass_rate = rate)
     }
 
-    /// What cookies mean that are neither part of the key nor ignored. Default: where nobody but [`Self::ttl`] names a lifetime, requests with
+    /// The meaning of cookies that are neither part of the key nor ignored. Default: where nobody but [`Self::ttl`] names a lifetime, requests with
     /// some share nothing.
     pub fn cookies(self, cookies: CookiePolicy) -> Self {
         self.set_policy(|policy| policy.cookies = cookies)

@@ -128,7 +128,7 @@ impl RouteRules {
         Some(tags[..].into())
     }
 
-    /// What bears on caching of a request whose `key` was derived. A client that shows private cookies instead of the fields that identities
+    /// The caching conditions of a request whose `key` was derived. A client that shows private cookies instead of the fields that identities
     /// are made of shares nothing with others, whatever the origin says of lifetimes: as with `Authorization` (RFC 9111 §3.5).
     pub(crate) fn context(&self, method: &Method, headers: &HeaderMap, key: &KeyBuffer) -> RequestContext {
         let mut context = RequestContext::new(method, headers, &self.policy, key.identified(), self.key.authorization_in_key());

@@ -54,7 +54,7 @@ async fn read<S: Upstream, R: ClientBody>(
     let (mut parts, body) = request.into_parts();
     parts.uri = service.upstream_uri(&parts.uri);
     let mut answer = call(&service.inner, || Request::from_parts(parts, RequestBody::new(body))).await?;
-    // What they name is not kept, and they are not for clients.
+    // The resources they name are not kept, and the fields are not for clients.
     let _ = service.route.tags.take_tags(answer.headers_mut());
     Ok(passed(CacheBody::upstream(answer), status, reason))
 }

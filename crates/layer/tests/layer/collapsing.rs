@@ -191,7 +191,7 @@ async fn after_a_write_no_request_joins_an_older_flight() {
     gate.add_permits(1);
     finish(older).await;
     assert_eq!(origin.count(), 3, "the later request asks by itself");
-    // What the older one brought is not kept, whatever comes last.
+    // The older answer is not kept, whichever comes last.
     let third = start(&cache, [get("/a")]);
     gate.add_permits(1);
     finish(newer).await.into_iter().chain(finish(third).await).for_each(|answer| assert!(answer.is_ok()));

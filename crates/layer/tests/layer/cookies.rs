@@ -89,7 +89,7 @@ async fn a_cookie_that_counts_as_absent_reaches_neither_the_key_nor_vary_nor_the
     assert_eq!(origin.fields(1)["cookie"], "theme=dark");
 }
 
-/// What is not to be stored goes up as it came.
+/// A request whose answer is not stored goes up as it came.
 #[tokio::test]
 async fn a_request_that_passes_by_keeps_every_cookie() {
     let origin = sessions();

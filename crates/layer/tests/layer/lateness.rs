@@ -168,7 +168,7 @@ impl RemoteStore for Seat {
     }
 }
 
-/// What the origin does, after a while.
+/// The origin's answer, after a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Does {
     Answer,

@@ -202,7 +202,7 @@ async fn a_follower_that_gives_up_takes_what_another_replica_has_stored_meanwhil
     assert_eq!((origin.count(), tier.looks()), (1, 2));
 }
 
-/// What the other replica's origin does after a while, as the request learns that has waited for it.
+/// The other replica's answer after a while, as the waiting request learns of it.
 fn fails_elsewhere(failure: FetchFailure) -> impl Fn(&Tier, &LoadRequest<'_>) -> Loaded + Send + Sync + 'static {
     move |tier, ask| match ask.newer_than {
         0 => Loaded::Response(Arc::new(stale(ask))),

@@ -189,7 +189,7 @@ async fn a_fill_that_began_before_a_purge_is_neither_joined_nor_kept() {
         let gate = Arc::new(Semaphore::new(0));
         let (opened, asked) = (Arc::clone(&gate), AtomicUsize::new(0));
         let origin = Origin::waiting(move |_| {
-            // What the origin knows when it is asked, not when its answer goes out.
+            // The origin's knowledge when it is asked, not when its answer goes out.
             let body = ["old", "new"][asked.fetch_add(1, Ordering::Relaxed).min(1)];
             let gate = Arc::clone(&opened);
             async move {

@@ -200,7 +200,7 @@ async fn nothing_from_before_a_restart_is_used_until_the_log_was_read() {
     let process = world.start();
     assert_eq!(text(&process, "/a").await + &text(&process, "/b").await, "23");
     world.log.is_away.store(false, Ordering::SeqCst);
-    // What was fetched meanwhile had no position in the log, and what it replaced does not come back.
+    // The response fetched meanwhile had no position in the log, and the one it replaced does not come back.
     assert_eq!(text(&world.start(), "/b").await, "4");
 }
 

@@ -130,7 +130,7 @@ impl FakeTier {
         let mut state = self.state();
         let key = response.key().text().to_owned();
         if state.entries.get(&key).is_none_or(|known| known.fetch <= entry.fetch) {
-            // What a later process could not judge is not worth a place on a disk.
+            // An entry that a later process could not judge is not worth disk space.
             if state.ledger.is_none() || log_position.is_some() {
                 state.entries.insert(key, entry);
             } else {

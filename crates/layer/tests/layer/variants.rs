@@ -11,7 +11,7 @@ use common::{Origin, Reply, header, request, response, send, streaming, with_rul
 use http::HeaderMap;
 use http_body_util::{BodyExt, Full};
 
-/// What selects the representations of a resource; from the sixth on it changes with the version.
+/// The fields that select the representations of a resource; from the sixth on it changes with the version.
 const SELECTING: [&[&str]; 5] = [&[], &["x-a"], &["x-a", "x-b"], &["accept-encoding"], &["x-b"]];
 const RESOURCES: u64 = 10;
 

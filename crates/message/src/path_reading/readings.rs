@@ -61,7 +61,7 @@ pub fn lenient_readings(path: &str) -> Vec<String> {
     all
 }
 
-/// What stands before the first octet that ends a path for an origin which decodes it first.
+/// The part before the first octet that ends a path for an origin which decodes it first.
 fn before_encoded_delimiter(path: &str) -> &str {
     let is_delimiter = |octet: u8| matches!(octet, b'?' | b'#' | b';') || octet.is_ascii_control();
     let mut escapes = path.match_indices('%').map(|(at, _)| at);

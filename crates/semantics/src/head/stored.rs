@@ -28,7 +28,7 @@ pub struct StoredHead {
     pub stale_while_revalidate: u32,
     /// Seconds past the lifetime within which it may be served instead of an error (RFC 5861 §4).
     pub stale_if_error: u32,
-    /// What its directives forbid and allow.
+    /// Its parsed directives.
     pub flags: HeadFlags,
     /// [`Self::date`] in seconds since the epoch.
     pub date_seconds: u32,

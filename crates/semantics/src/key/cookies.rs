@@ -129,7 +129,7 @@ fn pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     pairs.map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty())
 }
 
-/// What stands before the `=`. Browsers send a cookie without a name as a value alone, which is no name that a rule could mean.
+/// The name: the part before the `=`. Browsers send a cookie without a name as a value alone, which is no name that a rule could mean.
 fn name_of(pair: &[u8]) -> &[u8] {
     pair.iter().position(|&byte| byte == b'=').map_or(&[][..], |equals| pair[..equals].trim_ascii())
 }

@@ -3,7 +3,7 @@
 use super::Reason;
 
 impl Reason {
-    /// What changes it: something in the configuration, in the origin's answer or in the request. `None` where it is as it should be.
+    /// The remedy: something in the configuration, in the origin's answer or in the request. `None` where it is as it should be.
     pub const fn advice(self) -> Option<&'static str> {
         Some(match self {
             Self::Fresh | Self::Immutable | Self::Collapsed | Self::Validated | Self::Refreshed | Self::Stored => return None,

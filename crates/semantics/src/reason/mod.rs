@@ -18,7 +18,7 @@ macro_rules! reasons {
                 match self { $(Self::$name => $text,)+ }
             }
 
-            /// What it means, in a sentence or two, with the section of the RFC where there is one.
+            /// Its meaning in a sentence or two, with the section of the RFC where there is one.
             pub const fn meaning(self) -> &'static str {
                 match self { $(Self::$name => without_margin(concat!($($doc),*)),)+ }
             }
@@ -56,9 +56,9 @@ reasons! {
 
     /// Nothing is stored under this key, and as far as is known nothing was.
     Absent = "absent",
-    /// What was stored under this key had to make room for others while it was fresh.
+    /// The entry under this key had to make room for others while it was fresh.
     Evicted = "evicted",
-    /// What was stored under this key had to make room for others once it was stale.
+    /// The entry under this key had to make room for others once it was stale.
     Expired = "expired",
     /// Something is stored under this key, but no variant for this request's selecting fields (RFC 9111 §4.1).
     VaryMiss = "vary-miss",

@@ -44,7 +44,7 @@ impl Cache {
         RequestContext::new(method, &map(fields), &self.policy, self.identified, false)
     }
 
-    /// What a response at `T0` to a request does.
+    /// The storing decision for a response at `T0` to a request.
     pub(crate) fn receive(&self, method: &Method, request: Fields<'_>, status: u16, response: Fields<'_>) -> Disposition {
         self.receive_at(T0, method, request, status, response, &[])
     }
@@ -103,7 +103,7 @@ impl Cache {
         }
     }
 
-    /// What a GET is told `seconds` after `T0`.
+    /// The decision for a GET `seconds` after `T0`.
     pub(crate) fn get(&self, seconds: u64, request: Fields<'_>, stored: &StoredHead) -> Decision {
         let context = self.request(&Method::GET, request);
         assert_eq!(context.method, MethodKind::Get);

@@ -44,7 +44,7 @@ pub trait Handler: Clone + Send + Sync + 'static {
     fn on_local_reply<B>(&self, _answer: &LocalReply<'_, B>) {}
 }
 
-/// What [`Handler::answer_plain`] has begun.
+/// The answer that [`Handler::answer_plain`] has begun.
 #[derive(Debug)]
 pub enum PlainAnswer<B, W> {
     /// The head is written. This is the body, all of which is in memory.

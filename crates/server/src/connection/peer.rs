@@ -77,12 +77,12 @@ impl Peer {
         self.0.info
     }
 
-    /// What the TLS handshake agreed on, where the connection has had one.
+    /// The outcome of the TLS handshake, where the connection has had one.
     pub(crate) fn tls(&self) -> Option<&TlsFacts> {
         self.0.tls.as_ref()
     }
 
-    /// What the connection adds to the judgement of its requests.
+    /// The connection's own facts for the judgement of its requests.
     pub(crate) fn door(&self) -> Door<'_> {
         Door { tls: self.tls(), redirect: self.0.redirect }
     }

@@ -6,7 +6,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::listener::socket::Socket;
 
-/// What an HTTP/2 connection begins with (RFC 9113 §3.4).
+/// The preface of an HTTP/2 connection (RFC 9113 §3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The first bytes of a connection, as many as were needed to tell.

@@ -53,7 +53,7 @@ mod tests {
     const TIMEOUT: Duration = Duration::from_secs(60);
     const WAITS: Poll<io::Result<()>> = Poll::Pending;
 
-    /// What a write comes to, as an error's kind.
+    /// The outcome of a write, as an error's kind.
     fn written(deadline: &mut WriteDeadline, polled: Poll<io::Result<()>>) -> Poll<Option<io::ErrorKind>> {
         deadline.watch(polled, &mut Context::from_waker(Waker::noop())).map(|result| result.err().map(|error| error.kind()))
     }

@@ -127,7 +127,7 @@ pin_project! {
         stream: Option<Arc<Stream>>,
         // Set while it waits for its client.
         stalled: Option<Pin<Box<Sleep>>>,
-        // What the client had taken when `stalled` began.
+        // The bytes that the client had taken when `stalled` began.
         taken: u64,
         running: Option<Running>,
     }

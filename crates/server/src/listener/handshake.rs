@@ -22,7 +22,7 @@ const HANDSHAKE: u8 = 0x16;
 /// A fatal `unrecognized_name` alert (RFC 6066 §3), as it is sent before anything is encrypted.
 const UNRECOGNIZED_NAME: [u8; 7] = [0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x70];
 
-/// What a handshake agreed on, for as long as the connection lives.
+/// The outcome of a handshake, for as long as the connection lives.
 #[derive(Clone, Debug)]
 pub(crate) struct TlsFacts {
     /// The host that the client asked for (SNI).
@@ -33,7 +33,7 @@ pub(crate) struct TlsFacts {
     pub(crate) is_http2: bool,
     /// The certificate that the client showed, as `Client-Cert` has it: a byte sequence of its DER (RFC 9440 §2.2, RFC 9651 §3.3.5).
     pub(crate) client_certificate: Option<HeaderValue>,
-    /// What answers tell about coming back without TLS.
+    /// The value of `Strict-Transport-Security` in answers.
     pub(crate) hsts: Option<HeaderValue>,
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct Accepted {
     pub(crate) info: ConnectionInfo,
 }
 
-/// What is known about a connection before its first request. It does not change while the connection lives.
+/// The facts about a connection before its first request. They do not change while the connection lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ConnectionInfo {
     /// The client's end.

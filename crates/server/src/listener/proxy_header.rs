@@ -12,9 +12,9 @@ use tokio::io::AsyncReadExt;
 use crate::listener::incoming::ConnectionInfo;
 use crate::listener::transport::Transport;
 
-/// What begins a header of version 2 (§2.2).
+/// The signature of version 2 (§2.2).
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
-/// What begins a line of version 1 (§2.1).
+/// The first bytes of a version 1 line (§2.1).
 const PREFIX: &[u8] = b"PROXY ";
 /// "the maximum line length is 107 characters including CRLF".
 const MAX_LINE: usize = 107;
@@ -24,12 +24,12 @@ const MAX_BODY: usize = 4096;
 const PP2_TYPE_SSL: u8 = 0x20;
 const PP2_CLIENT_SSL: u8 = 0x01;
 
-/// What the bytes of a connection begin with.
+/// The kind of header at the start of a connection's bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Beginning {
     /// A header of so many bytes.
     Header(usize, Option<Spoken>),
-    /// What may become a header.
+    /// The start of a header; more bytes are needed.
     Partial,
     /// Something else.
     Other,
@@ -84,7 +84,7 @@ async fn take(transport: &mut Transport) -> io::Result<Beginning> {
     }
 }
 
-/// What these bytes begin with.
+/// Recognises the start of a header in these bytes.
 pub(crate) fn beginning(bytes: &[u8]) -> Beginning {
     let begins = |known: &[u8]| bytes.iter().zip(known).all(|(byte, known)| byte == known);
     if begins(SIGNATURE) {

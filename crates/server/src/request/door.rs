@@ -21,7 +21,7 @@ const DEFAULT_PORT: u16 = 443;
 /// The connection that a request came over, as far as it decides what becomes of the request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Door<'a> {
-    /// What the TLS handshake agreed on, where there was one.
+    /// The outcome of the TLS handshake, where there was one.
     pub(crate) tls: Option<&'a TlsFacts>,
     /// The port of `https` to which clients are sent.
     pub(crate) redirect: Option<u16>,

@@ -24,7 +24,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// Refused connections that are drained at the same time, so that their clients can read why. More are closed at once.
 pub(crate) const MAX_REFUSED: usize = 64;
 
-/// What every accept loop needs.
+/// The state shared by all accept loops.
 #[derive(Clone)]
 pub(crate) struct Acceptor<H> {
     pub(crate) slots: Arc<Semaphore>,

@@ -43,7 +43,7 @@ pub(crate) struct Protocols {
     observed: Observed,
 }
 
-/// What connections are counted in and told of, for all listeners of a server.
+/// Counters and signals of connections, for all listeners of a server.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Observed {
     pub(crate) handshakes: Handshakes,

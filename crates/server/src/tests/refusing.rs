@@ -201,7 +201,7 @@ async fn rfc9112_2_2_a_bare_lf_in_a_trailer_section_ends_the_request_and_the_con
         assert_eq!(status(&answer), "400", "{trailers:?}: {answer}");
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "what follows is no request: {answer}");
     }
-    // What came before is answered as it would be alone.
+    // The request before it is answered as it would be alone.
     let answer = talk(server.address, &format!("{head}\r\n{head}X: a\n\r\n")).await;
     assert_eq!((status(&answer), answer.matches("HTTP/1.1 400 ").count()), ("200", 1), "{answer}");
 }

@@ -108,7 +108,7 @@ fn parse(answer: Vec<Value>) -> Option<LoadReply> {
         b"nothing" => Some(LoadReply::Nothing),
         b"granted" => Some(LoadReply::Granted),
         b"awaited" => holder(&values.next()??).map(LoadReply::Awaited),
-        // What a later version says is no failure to share.
+        // An entry of a later version is no failure to share.
         b"failed" => Some(read_failure(&values.next()??).map_or(LoadReply::Nothing, LoadReply::Failed)),
         _ => None,
     }

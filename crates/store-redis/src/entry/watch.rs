@@ -37,7 +37,7 @@ struct State {
     looks: bool,
 }
 
-/// What is seen of one lease's holder.
+/// The signs of life of one lease's holder.
 #[derive(Debug)]
 struct Sight {
     replica: u64,

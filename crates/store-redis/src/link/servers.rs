@@ -270,7 +270,7 @@ pub(crate) fn in_words(error: &RedisError) -> String {
     match (error.kind(), error.code()) {
         (ErrorKind::AuthenticationFailed, _) | (_, Some("WRONGPASS")) => "it does not accept the user or the password".to_owned(),
         (_, Some("NOAUTH")) => "it asks for a password, and the URL has none".to_owned(),
-        // What it says to longer commands.
+        // Its answer to longer commands.
         _ if error.to_string().contains("unauthenticated") => "it asks for a password, and the URL has none".to_owned(),
         (ErrorKind::Server(ServerErrorKind::NoPerm), _) => format!("permission is missing: {detail}"),
         (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => "it is a read-only replica".to_owned(),
@@ -282,7 +282,7 @@ pub(crate) fn in_words(error: &RedisError) -> String {
 mod tests {
     use super::*;
 
-    /// What the configuration is told before anything runs is what the client says when it starts.
+    /// A mistake in the options is the same sentence before anything runs and when the client starts.
     #[test]
     fn servers_are_alike_where_the_client_takes_them_together() {
         let urls = [

@@ -20,7 +20,7 @@ pub(crate) struct Look {
     pub(crate) begun: bool,
     /// The replication id of the server that wrote last.
     server: String,
-    /// What was wrong with the log's own keys, in words for people; empty if nothing was.
+    /// Damage to the log's own keys, in words for people; empty if there was none.
     pub(crate) damage: String,
     pub(crate) registry: Registry,
     /// The entries after the one that was applied last, as far as one answer goes.

@@ -19,7 +19,7 @@ pub struct ServerInfo {
     pub used_memory: u64,
     /// Bytes that it may use; 0: as many as there are.
     pub max_memory: u64,
-    /// What it does when that is full: `noeviction`, `allkeys-lru`, ….
+    /// Its policy when that is full: `noeviction`, `allkeys-lru`, ….
     pub policy: String,
     /// Keys evicted since its start.
     pub evicted: u64,

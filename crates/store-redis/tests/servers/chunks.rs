@@ -19,7 +19,7 @@ use rustix::process::Signal;
 
 use crate::support::{ENTRIES, Setup, another, commit, entries, find, has_read_the_log, key, pattern, replica, response};
 
-/// What the entries are called that are no variants.
+/// The keys of the entries that are no variants.
 const HEADS: &str = "larder:{????????????????????????????????}";
 
 const LENGTH: usize = 6 * SEGMENT + 5;
@@ -250,7 +250,7 @@ async fn bodies_in_slices_of_the_first_version_are_read_whole() -> Result<()> {
     Ok(())
 }
 
-/// What no compressor makes shorter.
+/// Bytes that no compressor makes shorter.
 fn noise(length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     blake3::Hasher::new().finalize_xof().fill(&mut bytes);

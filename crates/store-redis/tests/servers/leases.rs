@@ -132,7 +132,7 @@ async fn a_lease_that_is_granted_too_late_is_given_back() -> Result<()> {
     let Setup { redis, store: other } = Setup::start().await?;
     let proxy = FaultProxy::start(redis.address()).await?;
     let store = through(&proxy, |options| options.timeout = Duration::from_millis(100)).await?;
-    // What is asked arrives, and what is answered does not.
+    // Commands arrive, and their answers do not.
     proxy.set(Fault::Blackholed);
     assert_eq!(ask_for_lease(&store, "/x", MINUTE).await.unwrap_err(), RemoteError::Timeout);
     drop(next_lease(&other, "/x").await?);
@@ -191,7 +191,7 @@ async fn a_fetch_without_an_answer_lets_everyone_try_at_once() -> Result<()> {
     Ok(())
 }
 
-/// What a request finds that has waited for the fetch under this lease.
+/// The entry for a request that has waited for the fetch under this lease.
 async fn after_waiting(store: &RedisStore, path: &str, awaited: u64) -> Result<Loaded, RemoteError> {
     let (key, request) = (key(path), HeaderMap::new());
     let ask = LoadRequest { key: &key, request: &request, spec: None, newer_than: 0, lease: Some(terms(MINUTE)), awaited: Some(awaited) };

@@ -77,7 +77,7 @@ async fn a_purge_of_everything_drops_what_is_stored_and_nothing_later() -> Resul
     assert_eq!(entries(&redis).await?, 2 * 3 + 2 + 3);
     let Published::Logged(everything) = purge(Invalidation::hard([InvalidationTarget::All])).await else { panic!("no log") };
     assert_eq!(everything, number + 1);
-    // What leads to variants is no stored response, and ends by itself.
+    // A primary entry that leads to variants is no stored response, and expires by itself.
     let gone = || async { Ok((staying(&redis, 7).await? + staying(&redis, 8).await? == 0).then_some(())) };
     eventually("waiting for the chunks to go", gone).await?;
     let heads = || async { Ok((redis.count(&["EVAL", HEADS, "0"]).await? == 2).then_some(())) };

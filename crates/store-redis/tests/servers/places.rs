@@ -68,7 +68,7 @@ async fn every_program_that_is_installed() -> Result<()> {
     Ok(())
 }
 
-/// What is said of a server, once it has been looked at.
+/// The remarks about a server, once it has been looked at.
 async fn concerns(servers: RedisServers) -> Result<Vec<String>> {
     let store = RedisStore::start(RedisOptions::new(servers), CLOCKS, Arc::default(), None).unwrap();
     let found = || async { Ok(Some(store.concerns()).filter(|concerns| !concerns.is_empty())) };

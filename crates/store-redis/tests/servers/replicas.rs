@@ -56,7 +56,7 @@ async fn a_replica_that_is_cut_off_counts_although_the_registry_was_lost() -> Re
         let proxy = FaultProxy::start(redis.address()).await?;
         let (one, _other) = (Replica::start(&redis).await?, through(&redis, &proxy).await?);
         counts(&one, 2).await?;
-        // What it knows of the others it has from its own looks.
+        // It knows the others from its own looks alone.
         one.has_read(one.store.stats().log_number).await?;
         applied(&one, "first").await?;
         proxy.set(Fault::Refused);

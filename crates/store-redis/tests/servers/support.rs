@@ -18,7 +18,7 @@ use larder_testkit::{Redis, Result};
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
-/// What entries, leases and chunks are called, and the log is not.
+/// The pattern of the keys of entries, leases and chunks; the log's do not match.
 pub(crate) const ENTRIES: &str = "larder:{????????????????????????????????}*";
 
 pub(crate) async fn entries(redis: &Redis) -> Result<i64> {
@@ -104,7 +104,7 @@ pub(crate) fn replica_by(clocks: Clocks, redis: &Redis, ledger: Arc<Ledger>, cha
     RedisStore::start(options, clocks, ledger, None).unwrap()
 }
 
-/// What these tests hand the store.
+/// The response that these tests store.
 pub(crate) const CLOCKS: Clocks = Clocks { monotonic: now, wall: None };
 
 #[expect(clippy::disallowed_methods, reason = "the store is handed its clock, and these tests are what hands it")]
@@ -171,7 +171,7 @@ pub(crate) async fn commit(store: &RedisStore, response: StoredResponse, lease: 
     store.commit(Write { response: Arc::new(response), keep: MINUTE, lease, log_position: None }).await;
 }
 
-/// What is found for a request, without asking for a lease.
+/// The entry for a request, without asking for a lease.
 pub(crate) async fn find(store: &RedisStore, path: &str, request: &HeaderMap) -> Option<Arc<StoredResponse>> {
     let ask = LoadRequest { key: &key(path), request, spec: None, newer_than: 0, lease: None, awaited: None };
     match store.load(ask).await.unwrap() {

@@ -36,7 +36,7 @@ impl Epoch {
         self.0.get()
     }
 
-    /// What [`Self::to_bits`] gave; `None` for 0, which it never gives.
+    /// The inverse of [`Self::to_bits`]; `None` for 0, which it never gives.
     pub fn from_bits(bits: u64) -> Option<Self> {
         NonZeroU64::new(bits).map(Self)
     }
@@ -58,7 +58,7 @@ impl Ledger {
         self.epoch.store(epoch.to_bits(), Ordering::Release);
     }
 
-    /// What a tier that outlives the process keeps with a response of this position. `None`: a later process could not judge the response.
+    /// The form in which a tier that outlives the process keeps this position with a response. `None`: a later process could not judge the response.
     /// To be asked before the response is compared with the ledger for the last time.
     pub fn log_position(&self, position: Position) -> Option<LogPosition> {
         let epoch = Epoch::from_bits(self.epoch.load(Ordering::Acquire))?;

@@ -68,7 +68,7 @@ impl Invalidation {
     }
 }
 
-/// What an invalidation names.
+/// The target of an invalidation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

@@ -158,7 +158,7 @@ pub struct TagList<'a>(Row<'a>);
 #[derive(Clone, Copy, Debug)]
 enum Row<'a> {
     Tags(&'a [Tag]),
-    /// What [`Tag::as_bytes`] gave.
+    /// The inverse of [`Tag::as_bytes`].
     Packed(&'a [[u8; Tag::SIZE]]),
 }
 

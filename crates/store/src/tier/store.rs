@@ -54,7 +54,7 @@ pub struct Write {
     pub keep: Duration,
     /// The lease it was fetched under.
     pub lease: Option<Lease>,
-    /// What a tier that outlives the process keeps with it, to ask [`Ledger::position_of`](crate::Ledger::position_of) before it is used again.
+    /// The position that a tier which outlives the process keeps with it, to ask [`Ledger::position_of`](crate::Ledger::position_of) before it is used again.
     /// `None`: a later process could not judge it, so such a tier only drops what it has from an earlier fetch.
     pub log_position: Option<LogPosition>,
 }

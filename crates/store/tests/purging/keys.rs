@@ -34,7 +34,7 @@ pub(crate) fn target(key: usize, way: usize) -> InvalidationTarget {
     }
 }
 
-/// What a target means, said without the ledger.
+/// The meaning of a target, written without the ledger.
 pub(crate) fn concerns(key: usize, way: usize, other: usize) -> bool {
     match way {
         0 | 3 | 4 => other == key,

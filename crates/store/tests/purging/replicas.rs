@@ -24,7 +24,7 @@ enum Step {
     Begin { replica: usize, key: usize },
     /// The origin answers a fetch.
     Answer(Index),
-    /// What a fetch brought is stored.
+    /// The answer of a fetch is stored.
     Commit(Index),
     /// A client asks.
     Read { replica: usize, key: usize },

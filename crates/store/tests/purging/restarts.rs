@@ -26,7 +26,7 @@ enum Step {
     Trim(usize),
     /// The process begins to fetch, and the origin answers at once.
     Fetch(usize),
-    /// What a fetch brought is stored.
+    /// The answer of a fetch is stored.
     Commit(usize),
     /// The disk does the oldest write that waits.
     WriteOut,
@@ -74,7 +74,7 @@ impl Log {
     }
 }
 
-/// What is on the disk, or on its way there.
+/// The entries on the disk, or on their way there.
 struct Write {
     key: usize,
     version: u8,

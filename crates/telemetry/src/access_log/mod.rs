@@ -37,7 +37,7 @@ use larder_message::problem::Problem;
 #[derive(Clone, Debug)]
 pub struct AccessLog(Option<Arc<Sink>>);
 
-/// What is known about a response when its head is ready.
+/// The facts about a response when its head is ready.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ResponseRecord<'a> {
     /// The route's name; `None` where none was chosen.
@@ -58,7 +58,7 @@ pub struct ResponseRecord<'a> {
     pub upstream_status: Option<StatusCode>,
     /// Time from the request to the head of its response, or to the failure.
     pub upstream_time: Option<Duration>,
-    /// What was wrong, where Larder itself wrote the response.
+    /// The problem, where Larder itself wrote the response.
     pub problem: Option<Problem>,
 }
 

@@ -34,7 +34,7 @@ use upstream::UpstreamMetrics;
 /// The route label of requests that were answered before a route was chosen (refused, or no route fits).
 const UNROUTED: &str = "-";
 
-/// What is recorded about one request.
+/// The record of one request.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestRecord<'a> {
     /// The client's method; `None` where no request could be read.

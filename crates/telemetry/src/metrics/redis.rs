@@ -41,7 +41,7 @@ impl RedisObserver for RedisMetrics {
 }
 
 impl RedisMetrics {
-    /// What was counted here, with what the tier and its servers say of themselves.
+    /// Figures counted here, with those that the tier and its servers report.
     pub fn snapshot(&self, stats: &RedisStats, servers: Vec<ServerInfo>) -> RedisSnapshot {
         RedisSnapshot {
             operations: self.operations().collect(),

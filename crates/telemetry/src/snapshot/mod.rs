@@ -21,7 +21,7 @@ pub use store::{CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, Stor
 pub use tls::{CertificateSnapshot, TlsSnapshot};
 pub use upstream::{Breaker, UpstreamSnapshot, UpstreamState};
 
-/// What is measured, by what it is measured on.
+/// All figures, by the part that they are measured on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Snapshot {
     /// Every route since the start, in order of first appearance. Those that a reload removed are here too.

@@ -88,7 +88,7 @@ pub struct RedisServer {
     pub address: String,
     /// `redis 7.0.15`, `valkey 8.0.1`.
     pub version: String,
-    /// What it does when its memory is full: `noeviction`, `allkeys-lru`, ….
+    /// Its policy when its memory is full: `noeviction`, `allkeys-lru`, ….
     pub policy: String,
     /// Bytes of memory that it uses.
     pub used_memory: u64,

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::LatencySnapshot;
 
-/// What is counted for one route.
+/// The counters of one route.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RouteSnapshot {
     /// Its name; `-` for requests that were answered before a route was chosen.
@@ -22,7 +22,7 @@ pub struct RequestCount {
     pub method: &'static str,
     /// The class of the status: `2xx`.
     pub status: &'static str,
-    /// What the cache did: `hit`, `miss`, `bypass`; `none` where it was never reached.
+    /// The cache result: `hit`, `miss`, `bypass`; `none` where it was never reached.
     pub result: &'static str,
     /// Why; `none` where no decision was taken.
     pub reason: &'static str,
@@ -33,7 +33,7 @@ pub struct RequestCount {
 /// Latencies of requests with one result.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ResultLatency {
-    /// What the cache did: `hit`, `miss`, `bypass`.
+    /// The cache result: `hit`, `miss`, `bypass`.
     pub result: &'static str,
     /// From a request's head to its response's head.
     pub latency: LatencySnapshot,

@@ -39,7 +39,7 @@ pub struct UpstreamState {
     pub breaker: Breaker,
 }
 
-/// What a circuit breaker lets through.
+/// The state of a circuit breaker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Breaker {

@@ -13,7 +13,7 @@ pub(super) struct Scenario {
     pub(super) steps: Vec<Step>,
 }
 
-/// What the origin answers to a request, and what it expects of it.
+/// The origin's answer to a request, and its expectations of the request.
 #[derive(Debug)]
 pub(super) struct AnswerBlock {
     pub(super) line: usize,

@@ -28,7 +28,7 @@ async fn run(source: &str) -> Result<()> {
     let mut stage = Stage { origin: &origin, larder: &larder, clients: HashMap::new() };
     let played = stage.play(&scenario.steps).await;
     drop(stage);
-    // What the origin did not expect is most often the cause of what the client did not expect.
+    // A request that the origin did not expect is most often the cause of an answer that the client did not expect.
     match (played, origin.check().and_then(|()| answered.check(&origin))) {
         (Ok(()), origins) => origins,
         (Err(error), Ok(())) => Err(error),

@@ -40,7 +40,7 @@ pub(crate) enum Malformed {
     /// minor revisions)" (RFC 9112 §6.1), so a server of HTTP/1.0 does not know what it says.
     #[error("an HTTP/1.0 response has a Transfer-Encoding")]
     TransferEncoding,
-    /// What should be chunks is not (RFC 9112 §7.1).
+    /// The body is not made of chunks, as its fields say (RFC 9112 §7.1).
     #[error("the response's chunks cannot be read")]
     Chunk,
     /// Informational responses without an end, and no final one.

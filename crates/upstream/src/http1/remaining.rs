@@ -6,7 +6,7 @@ use super::Malformed;
 use super::chunked::{Chunks, Next};
 use super::framing::Framing;
 
-/// What is left of a body, by the way in which its end is known.
+/// The rest of a body, by the way in which its end is known.
 #[derive(Debug)]
 pub(super) enum Remaining {
     Length(u64),

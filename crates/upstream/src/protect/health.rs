@@ -41,7 +41,7 @@ impl Health {
         Self { answers: AtomicU64::new(0), breaker, pause, log: FailureLog::new(name, url) }
     }
 
-    /// What the breaker lets through.
+    /// The state of the breaker.
     pub(crate) fn state(&self) -> BreakerState {
         self.breaker.as_ref().map_or(BreakerState::Closed, |breaker| breaker.state(monotonic()))
     }

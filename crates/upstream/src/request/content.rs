@@ -17,7 +17,7 @@ use larder_tower::{BoxError, RequestBody};
 use crate::request::expect::{Gate, Verdict};
 use larder_message::forward::filter_trailers;
 
-/// What the sending of one request body has come to.
+/// The state of sending one request body.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     moved: AtomicBool,

@@ -20,7 +20,7 @@ struct State {
     waker: Option<Waker>,
 }
 
-/// What became of the expectation.
+/// The outcome of the expectation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// The content is wanted.

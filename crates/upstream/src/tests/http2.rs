@@ -15,7 +15,7 @@ use crate::{UpstreamError, UpstreamService};
 use larder_message::forward::HostPolicy;
 use larder_server::{Server, ServerOptions};
 
-/// What an origin sees of `requests` over HTTP/2, and how many connections they took.
+/// `requests` as an origin sees them over HTTP/2, and how many connections they took.
 async fn seen_over_http2(host: HostPolicy, requests: Vec<Request<RequestBody>>) -> (Vec<String>, u64, String) {
     let answer = |request: Request<hyper::body::Incoming>, _| async move {
         let text = format!("{:?} {} {:?}", request.version(), request.uri(), request.headers().get("host"));

@@ -14,7 +14,7 @@ pub struct OnWrite {
     pub host: Option<String>,
     /// The paths.
     pub path: PathTemplate,
-    /// What is invalidated.
+    /// The keys, prefixes and tags to invalidate.
     pub purge: Vec<PurgeTemplate>,
     /// Whether invalidated URLs are fetched again at once.
     pub refresh: bool,
@@ -27,7 +27,7 @@ pub struct OnEvent {
     pub kind: String,
     /// The event's fields that the templates name, by the position that [`TagPart::Path`](super::TagPart::Path) gives.
     pub fields: Vec<String>,
-    /// What is invalidated.
+    /// The keys, prefixes and tags to invalidate.
     pub purge: Vec<PurgeTemplate>,
 }
 

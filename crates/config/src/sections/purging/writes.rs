@@ -62,7 +62,7 @@ fn is_absolute(url: &str) -> bool {
     ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme))
 }
 
-/// What names can be referred to.
+/// The names that a template may refer to.
 pub(crate) struct Names<'a> {
     routes: Vec<&'a str>,
     classes: Vec<&'a str>,

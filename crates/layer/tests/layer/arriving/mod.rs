@@ -25,7 +25,7 @@ fn bytes(content: Bytes) -> OriginBody {
     Full::new(content).map_err(Into::into).boxed_unsync()
 }
 
-/// What an origin with this content answers that knows ranges.
+/// The answer of an origin with this content that supports ranges.
 fn ranged(content: Bytes) -> impl Fn(&http::Request<larder_tower::RequestBody>) -> Reply {
     move |request| {
         assert_eq!(request.headers()["if-range"], ETAG);

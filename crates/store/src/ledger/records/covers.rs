@@ -19,7 +19,7 @@ pub(super) struct Cover {
     kind: Kind,
 }
 
-/// What it is compared with.
+/// The other operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Kind {
     /// An entry's tags.
