@@ -51,12 +51,12 @@ impl ActiveConfig {
         let routes: Vec<&str> = routes.iter().map(|name| &**name).collect();
         let upstreams: Vec<&str> = config.upstreams.iter().map(|upstream| &*upstream.name).collect();
         let metrics = Arc::new(match before {
-            Some(live) => live.metrics.reconfigure(&routes, &upstreams),
+            Some(active) => active.metrics.reconfigure(&routes, &upstreams),
             None => Metrics::new(&routes, &upstreams),
         });
         let trusted = TrustedProxies::new(config.server.trusted_proxies.clone(), config.server.trust);
-        let before = before.filter(|live| {
-            let (then, now) = (&live.config.server, &config.server);
+        let before = before.filter(|active| {
+            let (then, now) = (&active.config.server, &config.server);
             then.trusted_proxies == now.trusted_proxies && then.trust == now.trust && then.min_upload_rate == now.min_upload_rate
         });
         let upstreams = connect(&config, before, &trusted, clock, &metrics)?;
@@ -163,7 +163,7 @@ fn connect(
     metrics: &Arc<Metrics>,
 ) -> Result<Vec<UpstreamService>, SetupError> {
     let known = |index: usize, upstream: &Upstream| {
-        let before = before.filter(|live| live.config.upstreams.get(index) == Some(upstream))?;
+        let before = before.filter(|active| active.config.upstreams.get(index) == Some(upstream))?;
         before.upstreams.get(index).cloned()
     };
     let connect = |(index, upstream): (usize, &Upstream)| -> Result<UpstreamService, SetupError> {

@@ -42,20 +42,20 @@ fn answers(expected: &[(&str, &str)]) -> Vec<(String, String)> {
 async fn a_service_in_axum_and_one_in_hyper_answer_from_the_cache() {
     for example in ["axum", "hyper"] {
         let (_process, address) = start(example).await;
-        let asked = ask(address, &[("GET", "/"), ("GET", "/")]).await;
-        assert_eq!(asked, answers(&[("MISS", "hello"), ("HIT", "hello")]), "{example}");
+        let got = ask(address, &[("GET", "/"), ("GET", "/")]).await;
+        assert_eq!(got, answers(&[("MISS", "hello"), ("HIT", "hello")]), "{example}");
     }
 }
 
 #[tokio::test]
 async fn a_write_makes_old_what_the_application_says() {
     let (process, address) = start("purging").await;
-    let asked = ask(address, &[("GET", "/issues"), ("GET", "/issues"), ("GET", "/issues/count"), ("POST", "/issues")]).await;
+    let got = ask(address, &[("GET", "/issues"), ("GET", "/issues"), ("GET", "/issues/count"), ("POST", "/issues")]).await;
     let before = [("MISS", "issues 1 to 7"), ("HIT", "issues 1 to 7"), ("MISS", "7"), ("BYPASS", "")];
-    assert_eq!(asked, answers(&before));
-    let asked = ask(address, &[("GET", "/issues"), ("GET", "/issues/count"), ("GET", "/stats")]).await;
-    assert_eq!(asked[..2], answers(&[("MISS", "issues 1 to 8"), ("MISS", "8")]));
-    assert!(asked[2].0.is_empty() && asked[2].1.starts_with("2 entries, "), "{:?}", asked[2]);
+    assert_eq!(got, answers(&before));
+    let got = ask(address, &[("GET", "/issues"), ("GET", "/issues/count"), ("GET", "/stats")]).await;
+    assert_eq!(got[..2], answers(&[("MISS", "issues 1 to 8"), ("MISS", "8")]));
+    assert!(got[2].0.is_empty() && got[2].1.starts_with("2 entries, "), "{:?}", got[2]);
     process.line("a hit", |line| (line == "/issues: HIT, fresh").then_some(())).await.expect("what is around the cache sees hits");
 }
 

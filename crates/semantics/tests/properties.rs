@@ -69,14 +69,14 @@ fn map(name: HeaderName, lines: &[String]) -> HeaderMap {
     headers
 }
 
-fn respond(policy: &Policy, asked: &HeaderMap, headers: &HeaderMap, status: u16, candidates: &[&StoredHead]) -> Disposition {
-    let request = RequestContext::new(&Method::GET, asked, policy, false, false);
+fn respond(policy: &Policy, request_headers: &HeaderMap, headers: &HeaderMap, status: u16, candidates: &[&StoredHead]) -> Disposition {
+    let request = RequestContext::new(&Method::GET, request_headers, policy, false, false);
     let at = Timestamp::from_secs(T0);
     let exchange = Exchange {
         policy,
         request: &request,
         method: &Method::GET,
-        request_headers: asked,
+        request_headers,
         request_time: at,
         response_time: at,
         status: StatusCode::from_u16(status).unwrap(),

@@ -117,7 +117,7 @@ impl Listen {
     }
 
     /// Where a mistake in it is.
-    pub(crate) fn place(&self) -> Location {
+    pub(crate) fn location(&self) -> Location {
         self.span().map_or(Location::Elsewhere, Location::At)
     }
 

@@ -64,13 +64,13 @@ impl From<Range<usize>> for Location {
     }
 }
 
-/// A mistake at its place.
+/// A mistake at its location.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Diagnostic {
     pub(crate) severity: Severity,
     pub(crate) mistake: Mistake,
-    pub(crate) place: Location,
-    /// A second place that explains the first.
+    pub(crate) location: Location,
+    /// A second location that explains the first.
     pub(crate) because: Option<(Range<usize>, String)>,
 }
 
@@ -81,18 +81,18 @@ pub(crate) struct Mistakes {
 }
 
 impl Mistakes {
-    pub(crate) fn error(&self, place: impl Into<Location>, mistake: Mistake) {
-        self.add(Diagnostic { severity: Severity::Error, mistake, place: place.into(), because: None });
+    pub(crate) fn error(&self, location: impl Into<Location>, mistake: Mistake) {
+        self.add(Diagnostic { severity: Severity::Error, mistake, location: location.into(), because: None });
     }
 
-    pub(crate) fn warning(&self, place: impl Into<Location>, mistake: Mistake) {
-        self.add(Diagnostic { severity: Severity::Warning, mistake, place: place.into(), because: None });
+    pub(crate) fn warning(&self, location: impl Into<Location>, mistake: Mistake) {
+        self.add(Diagnostic { severity: Severity::Warning, mistake, location: location.into(), because: None });
     }
 
-    /// An error at `place` that only makes sense together with another place.
-    pub(crate) fn clash(&self, place: impl Into<Location>, mistake: Mistake, other: Option<Range<usize>>, label: &str) {
+    /// An error at `location` that only makes sense together with another location.
+    pub(crate) fn clash(&self, location: impl Into<Location>, mistake: Mistake, other: Option<Range<usize>>, label: &str) {
         let because = other.map(|span| (span, label.to_owned()));
-        self.add(Diagnostic { severity: Severity::Error, mistake, place: place.into(), because });
+        self.add(Diagnostic { severity: Severity::Error, mistake, location: location.into(), because });
     }
 
     /// Two routes that inherit one mistaken key tell it once.
@@ -107,10 +107,10 @@ impl Mistakes {
         self.list.borrow().iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
-    /// Everything so far, in the order of the file; what has no place comes first.
+    /// Everything so far, in the order of the file; what has no location comes first.
     pub(crate) fn into_sorted(self) -> Vec<Diagnostic> {
         let mut list = self.list.into_inner();
-        list.sort_by_key(|diagnostic| diagnostic.place.start());
+        list.sort_by_key(|diagnostic| diagnostic.location.start());
         list
     }
 }

@@ -25,9 +25,9 @@ impl Report {
     }
 
     /// A report of one error.
-    pub(crate) fn single(source: Option<Arc<Source>>, place: impl Into<Location>, mistake: Mistake) -> Self {
+    pub(crate) fn single(source: Option<Arc<Source>>, location: impl Into<Location>, mistake: Mistake) -> Self {
         let mistakes = Mistakes::default();
-        mistakes.error(place, mistake);
+        mistakes.error(location, mistake);
         Self::new(source, mistakes)
     }
 
@@ -83,7 +83,7 @@ impl Report {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        let place = match (&self.source, &diagnostic.place) {
+        let location = match (&self.source, &diagnostic.location) {
             (Some(source), Location::At(span)) => {
                 let (line, column) = source.position(span.start);
                 format!("{}:{line}:{column}: ", source.path())
@@ -92,7 +92,7 @@ impl Report {
             _ => String::new(),
         };
         let hint = diagnostic.mistake.hint.as_ref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
-        format!("{place}{severity}: {}{hint}", diagnostic.mistake.message)
+        format!("{location}{severity}: {}{hint}", diagnostic.mistake.message)
     }
 
     /// Writes the report to stderr, in colour where a person reads it and `NO_COLOR` is not set.
@@ -112,14 +112,14 @@ fn groups<'a>(source: Option<&'a Source>, diagnostic: &'a Diagnostic) -> Vec<Gro
     let hint_level = Level::HELP.with_name("hint");
     let hint = diagnostic.mistake.hint.as_deref();
     let title = Group::with_title(level.primary_title(diagnostic.mistake.message.as_str()));
-    match source.and_then(|source| place(source, diagnostic)) {
-        Some(place) => vec![title.element(place).elements(hint.map(|hint| hint_level.message(hint)))],
+    match source.and_then(|source| element(source, diagnostic)) {
+        Some(found) => vec![title.element(found).elements(hint.map(|hint| hint_level.message(hint)))],
         None => std::iter::once(title).chain(hint.map(|hint| Group::with_title(hint_level.primary_title(hint)))).collect(),
     }
 }
 
-fn place<'a>(source: &'a Source, diagnostic: &'a Diagnostic) -> Option<Element<'a>> {
-    let span = match &diagnostic.place {
+fn element<'a>(source: &'a Source, diagnostic: &'a Diagnostic) -> Option<Element<'a>> {
+    let span = match &diagnostic.location {
         Location::At(span) => span.clone(),
         Location::File => return Some(Origin::path(source.path()).into()),
         Location::Elsewhere => return None,

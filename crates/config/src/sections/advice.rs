@@ -31,7 +31,7 @@ impl<'a> Chain<'a> {
     }
 
     /// The place of a key, where the nearest layer says it.
-    fn place<T>(&self, said: impl Fn(&Layer) -> Option<&Spanned<T>>) -> Option<Range<usize>> {
+    fn span_of<T>(&self, said: impl Fn(&Layer) -> Option<&Spanned<T>>) -> Option<Range<usize>> {
         self.layers.iter().rev().find_map(|layer| said(layer).map(Spanned::span))
     }
 }
@@ -67,10 +67,10 @@ fn look_at(chain: &Chain<'_>, mistakes: &Mistakes) {
     if is_shared
         && chain.takes_the_rest
         && policy.cookies == CookiePolicy::Ignore
-        && let Some(place) = chain.place(|layer| layer.cookies.as_ref())
+        && let Some(span) = chain.span_of(|layer| layer.cookies.as_ref())
     {
         let mistake = Mistake::new("`cookies = \"ignore\"` with a `ttl` for every path may hand one session's page to another");
-        mistakes.warning(place, mistake.hint("say so on the routes whose answers are the same for everyone"));
+        mistakes.warning(span, mistake.hint("say so on the routes whose answers are the same for everyone"));
     }
     let reads = |methods: &[Method]| methods.iter().any(|method| [Method::GET, Method::HEAD].contains(method));
     if let (Some(methods), Some(own)) = (chain.methods, chain.layers.last())

@@ -17,7 +17,7 @@ fn check_public(listeners: &[&Listen], mistakes: &Mistakes) {
     for (position, listen) in listeners.iter().enumerate() {
         if let Some(first) = listeners[..position].iter().find(|first| first.clashes_with(listen)) {
             let mistake = Mistake::new(format!("`{}` is listed twice", listen.address()));
-            mistakes.clash(listen.place(), within(listen, mistake.hint("remove one of them")), first.span(), "first here");
+            mistakes.clash(listen.location(), within(listen, mistake.hint("remove one of them")), first.span(), "first here");
         }
     }
 }
@@ -30,23 +30,28 @@ fn check_admin(admin: &Listen, guarded: bool, public: &[&Listen], mistakes: &Mis
             admin.address()
         );
         let hint = "add [[admin.tokens]] for the rest, or use a loopback address, like \"127.0.0.1:8090\"";
-        mistakes.warning(admin.place(), within(admin, Mistake::new(what).hint(hint)));
+        mistakes.warning(admin.location(), within(admin, Mistake::new(what).hint(hint)));
     }
     if let Some(public) = public.iter().find(|listen| listen.clashes_with(admin)) {
         let mistake = Mistake::new(format!("the admin listener has the public listener's address, `{}`", admin.address()));
         let mistake = within(admin, mistake.hint("give each its own port"));
         match admin.span() {
             Some(span) => mistakes.clash(span, mistake, public.span(), "the public listener"),
-            None => mistakes.error(public.place(), mistake),
+            None => mistakes.error(public.location(), mistake),
         }
     }
 }
 
 /// An upstream that is one of our own listeners. `place` is its URL's.
-pub(crate) fn check_upstream(upstream: &Upstream, place: Location, server: &Server, mistakes: &Mistakes) {
+pub(crate) fn check_upstream(upstream: &Upstream, location: Location, server: &Server, mistakes: &Mistakes) {
     if let Some(own) = server.addresses().find(|listen| listen.address().eq_ignore_ascii_case(upstream.url.authority().as_str())) {
         let mistake = Mistake::new(format!("upstream `{}` is Larder's own listener, {}", upstream.name, own.address()));
-        mistakes.clash(place, mistake.hint("requests would go round in circles; give the backend's address"), own.span(), "the listener");
+        mistakes.clash(
+            location,
+            mistake.hint("requests would go round in circles; give the backend's address"),
+            own.span(),
+            "the listener",
+        );
     }
 }
 

@@ -48,9 +48,9 @@ fn options(table: &mut Table<'_>, options: &mut ServerOptions) {
     if let Some(time) = table.duration("drain_timeout") {
         options.drain_timeout = time.into_inner();
     }
-    for (key, place) in [("header_read_timeout", &mut options.header_read_timeout), ("write_timeout", &mut options.write_timeout)] {
+    for (key, target) in [("header_read_timeout", &mut options.header_read_timeout), ("write_timeout", &mut options.write_timeout)] {
         if let Some(timeout) = positive(table, key) {
-            *place = timeout;
+            *target = timeout;
         }
     }
     limits(table, options);
@@ -62,9 +62,9 @@ fn options(table: &mut Table<'_>, options: &mut ServerOptions) {
 
 /// The keys that a listener may have of its own.
 pub(crate) fn limits(table: &mut Table<'_>, options: &mut ServerOptions) {
-    for (key, place) in [("idle_timeout", &mut options.idle_timeout), ("tunnel_idle", &mut options.tunnel_idle)] {
+    for (key, target) in [("idle_timeout", &mut options.idle_timeout), ("tunnel_idle", &mut options.tunnel_idle)] {
         if let Some(timeout) = positive(table, key) {
-            *place = timeout;
+            *target = timeout;
         }
     }
     if let Some(count) = table.integer("max_connections", 1..=1_000_000).and_then(|count| u32::try_from(count).ok()) {

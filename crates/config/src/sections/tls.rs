@@ -64,12 +64,12 @@ fn clients(table: &mut Table<'_>, files: &mut Vec<ReadFile>) -> Option<Option<Cl
         return None;
     }
     let Some(file) = file else {
-        let asked = mode.filter(|mode| mode.get_ref().is_some());
-        if let Some(asked) = &asked {
+        let required = mode.filter(|mode| mode.get_ref().is_some());
+        if let Some(required) = &required {
             let mistake = Mistake::new("nobody says whose client certificates count");
-            table.mistakes().error(asked.span(), mistake.hint("add client_ca = \"FILE\" with the authorities that issue them, in PEM"));
+            table.mistakes().error(required.span(), mistake.hint("add client_ca = \"FILE\" with the authorities that issue them, in PEM"));
         }
-        return asked.is_none().then_some(None);
+        return required.is_none().then_some(None);
     };
     files.push(ReadFile::now(file.get_ref()));
     match Authorities::load(file.get_ref()) {
@@ -119,15 +119,15 @@ fn certificate(mut table: Table<'_>, files: &mut Vec<ReadFile>) -> Option<Pair> 
             Some(pair)
         }
         Err(error) => {
-            let place = if error.concerns_key() { key.span() } else { chain.span() };
-            mistakes.error(place, Mistake::new(error.to_string()).hint(error.hint()));
+            let span = if error.concerns_key() { key.span() } else { chain.span() };
+            mistakes.error(span, Mistake::new(error.to_string()).hint(error.hint()));
             None
         }
     }
 }
 
 /// A certificate that clients will refuse still serves those that look away, so it keeps nothing from starting.
-fn warn_about(facts: &Facts, file: &Path, place: Range<usize>, now: u64, mistakes: &Mistakes) {
+fn warn_about(facts: &Facts, file: &Path, span: Range<usize>, now: u64, mistakes: &Mistakes) {
     let file = file.display();
     let mistake = if facts.not_after <= now {
         Mistake::new(format!("the certificate in {file} has expired: clients refuse it")).hint("renew it; a changed file is read at once")
@@ -142,5 +142,5 @@ fn warn_about(facts: &Facts, file: &Path, place: Range<usize>, now: u64, mistake
     } else {
         return;
     };
-    mistakes.warning(place, mistake);
+    mistakes.warning(span, mistake);
 }

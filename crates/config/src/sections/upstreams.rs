@@ -101,11 +101,11 @@ fn breaker(table: &mut Table<'_>) -> Option<BreakerLimit> {
 }
 
 fn h2c(table: &mut Table<'_>, https: Option<bool>) -> Option<bool> {
-    let place = table.get("h2c")?.span();
+    let span = table.get("h2c")?.span();
     let h2c = table.boolean("h2c")?;
     if h2c && https == Some(true) {
         let mistake = Mistake::new("`h2c` is HTTP/2 without TLS, and this upstream's url is https");
-        table.mistakes().error(place, mistake.hint("leave it out; over https HTTP/2 is negotiated where `host = \"upstream\"`"));
+        table.mistakes().error(span, mistake.hint("leave it out; over https HTTP/2 is negotiated where `host = \"upstream\"`"));
     }
     Some(h2c)
 }

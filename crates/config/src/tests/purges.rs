@@ -30,7 +30,7 @@ fn targets_of_a_write_name_existing_things() {
         assert_complaint(&format!("[[on_write]]\npath = \"/issues/{{id}}\"\npurge = [\"{purge}\"]"), expected);
     };
     write("tag:issue:{ids}", "3:10: error: `{ids}` is not a part of this write's path (hint: did you mean `id`?)");
-    write("tag:of:{reponse.project}", "3:10: error: unknown place `{reponse.project}` in a tag (hint: did you mean `response`?)");
+    write("tag:of:{reponse.project}", "3:10: error: unknown placeholder `{reponse.project}` in a tag (hint: did you mean `response`?)");
     write(
         "url:issues",
         r#"3:10: error: `issues` is not the path of a URL (hint: like "url:/api/v1/issues/{id}", of the host that is written to)"#,
@@ -45,7 +45,7 @@ fn targets_of_a_write_name_existing_things() {
     );
     in_route(
         "tags = [\"of:{request.id}\"]",
-        "3:9: error: unknown place `{request.id}` in a tag (hint: places are taken from: `query`, `header`, `response`)",
+        "3:9: error: unknown placeholder `{request.id}` in a tag (hint: placeholders are taken from: `query`, `header`, `response`)",
     );
 }
 

@@ -21,12 +21,12 @@ pub(crate) async fn events(State(shared): State<Shared>, request: Request) -> Re
 
 async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Refused> {
     let (parts, body) = request.into_parts();
-    let live = shared.gateway.live.load_full();
-    shared.access.check(&live.config.admin.tokens, TokenScope::Purge, &parts.uri, &parts.headers)?;
+    let active = shared.gateway.active.load_full();
+    shared.access.check(&active.config.admin.tokens, TokenScope::Purge, &parts.uri, &parts.headers)?;
     json_only(&parts.headers)?;
     let body = read(body, MAX_BODY).await?;
     let happened: Value =
         serde_json::from_slice(&body).map_err(|error| Refused::new(StatusCode::BAD_REQUEST, format!("The body is not JSON: {error}.")))?;
-    let targets = event::targets(&live, &happened)?;
+    let targets = event::targets(&active, &happened)?;
     Ok(carried_out(&shared.gateway.cache, &Invalidation::hard(targets), USUAL_WAIT).await)
 }

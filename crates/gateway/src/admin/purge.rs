@@ -53,15 +53,15 @@ pub(crate) async fn purge(State(shared): State<Shared>, request: Request) -> Res
 
 async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Refused> {
     let (parts, body) = request.into_parts();
-    let live = shared.gateway.live.load_full();
-    shared.access.check(&live.config.admin.tokens, TokenScope::Purge, &parts.uri, &parts.headers)?;
+    let active = shared.gateway.active.load_full();
+    shared.access.check(&active.config.admin.tokens, TokenScope::Purge, &parts.uri, &parts.headers)?;
     json_only(&parts.headers)?;
     let options = options(parts.uri.query())?;
     let body = read(body, MAX_BODY).await?;
     let ask = Ask::parse(&body)?;
-    let (cache, known) = (&shared.gateway.cache, Known(&live));
-    let invalidation = ask.invalidation(&known, live.config.purge.max_targets)?;
-    let hints = elsewhere::hints(&ask, &known, &live.config.server, cache);
+    let (cache, known) = (&shared.gateway.cache, Known(&active));
+    let invalidation = ask.invalidation(&known, active.config.purge.max_targets)?;
+    let hints = elsewhere::hints(&ask, &known, &active.config.server, cache);
     if options.count {
         let mut counted = json!({ "count": cache.estimate(&invalidation), "estimate": true });
         if !hints.is_empty() {
@@ -76,7 +76,7 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Ref
 pub(crate) async fn guard_probes(State(shared): State<Shared>, request: Request, next: Next) -> Response<Body> {
     let (uri, headers) = (request.uri(), request.headers());
     let judged = match uri.path() {
-        "/metrics" => shared.access.check(&shared.gateway.live.load().config.admin.tokens, TokenScope::Read, uri, headers),
+        "/metrics" => shared.access.check(&shared.gateway.active.load().config.admin.tokens, TokenScope::Read, uri, headers),
         "/healthz" => Ok(()),
         _ => shared.access.check_name(uri, headers),
     };

@@ -260,8 +260,8 @@ mod tests {
         let response = api.get("/api/v1/issues?project=p&organization=o", &[]).await;
         let etag = field(&response, "etag").to_owned();
         assert_eq!(json(response).await["total"], 12);
-        let again = api.get("/api/v1/issues?project=p&organization=o", &[("if-none-match", &etag)]).await;
-        assert_eq!((again.status(), field(&again, "etag")), (StatusCode::NOT_MODIFIED, etag.as_str()));
+        let revalidated = api.get("/api/v1/issues?project=p&organization=o", &[("if-none-match", &etag)]).await;
+        assert_eq!((revalidated.status(), field(&revalidated, "etag")), (StatusCode::NOT_MODIFIED, etag.as_str()));
     }
 
     #[tokio::test]

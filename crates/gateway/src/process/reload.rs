@@ -61,7 +61,7 @@ impl Signals {
     /// Waits for SIGTERM or SIGINT, or until another process has taken over, which SIGUSR2 starts. Until then the configuration is read again on
     /// SIGHUP, and when its file, or one that it names, has changed.
     pub(crate) async fn until_stop(&mut self, gateway: &Gateway, mut source: Source, handover: &Handover) -> Stop {
-        let started = gateway.live.load().config.clone();
+        let started = gateway.active.load().config.clone();
         source.follow(&started);
         let mut changes = source.watch();
         let mut expiry = ExpiryLog::default();
@@ -102,7 +102,7 @@ impl Signals {
             error!("only `larder serve` can be replaced while it runs");
             return None;
         }
-        if gateway.live.load().config.redis.as_ref().is_some_and(|redis| redis.journal.is_some()) {
+        if gateway.active.load().config.redis.as_ref().is_some_and(|redis| redis.journal.is_some()) {
             error!("no new process can take over while there is a `journal`, which one process has to itself; this one goes on");
             return None;
         }
@@ -142,17 +142,17 @@ fn reload(gateway: &Gateway, source: &mut Source, started: &Config) -> bool {
         }
     };
     report::tell(&warnings);
-    let before = gateway.live.load_full();
+    let before = gateway.active.load_full();
     needs_restart(started, &config).for_each(|what| warn!("a change of {what} takes effect at the next start"));
     source.follow(&config);
     let ready = gateway.certificates.differing(&config).map_err(|error| error.to_string());
     let ready = ready.and_then(|certificates| {
-        let live = ActiveConfig::new(config, &gateway.cache, &gateway.clock, Some(&before)).map_err(|error| error.to_string())?;
-        Ok((certificates, live))
+        let active = ActiveConfig::new(config, &gateway.cache, &gateway.clock, Some(&before)).map_err(|error| error.to_string())?;
+        Ok((certificates, active))
     });
     match ready {
-        Ok((certificates, live)) => {
-            gateway.live.store(Arc::new(live));
+        Ok((certificates, active)) => {
+            gateway.active.store(Arc::new(active));
             let listeners = certificates.take_effect();
             info!("the configuration was reloaded");
             if listeners > 0 {

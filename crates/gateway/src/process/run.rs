@@ -156,10 +156,10 @@ async fn run(
     let cache = cache.ledger(ledger).tiers(tiers).build();
     let (access_log, log_writer) = open_access_log(&config).map_err(failed)?;
     let (options, drain_delay) = (config.server.options, config.server.drain_delay);
-    let live = ActiveConfig::new(config, &cache, &clock, None).map_err(failed)?;
-    let live = ArcSwap::from_pointee(live);
+    let active = ActiveConfig::new(config, &cache, &clock, None).map_err(failed)?;
+    let active = ArcSwap::from_pointee(active);
     let gateway = Arc::new(Gateway {
-        live,
+        active,
         cache,
         redis,
         clock,
@@ -261,13 +261,13 @@ async fn delay(time: Duration, signals: &mut reload::Signals) {
 
 /// Purges what others say on the channel that the configuration names, if it names one.
 fn listen_on_channel(redis: &Redis, gateway: &Arc<Gateway>) {
-    let Some(channel) = gateway.live.load().config.purge.channel.clone() else { return };
+    let Some(channel) = gateway.active.load().config.purge.channel.clone() else { return };
     let gateway = Arc::downgrade(gateway);
     redis.listen(channel, move |messages| {
         let gateway = Weak::clone(&gateway);
         async move {
             if let Some(gateway) = gateway.upgrade() {
-                carry_out(&gateway.live.load_full(), &gateway.cache, &gateway.channel_counts, &messages).await;
+                carry_out(&gateway.active.load_full(), &gateway.cache, &gateway.channel_counts, &messages).await;
             }
         }
     });

@@ -13,12 +13,12 @@ use crate::telemetry::snapshot::{
 
 /// Everything, as it stands now.
 pub(crate) fn snapshot(gateway: &Gateway) -> Snapshot {
-    let live = gateway.live.load_full();
+    let active = gateway.active.load_full();
     let stats = gateway.cache.stats();
     let evictions = stats.memory.evictions;
     Snapshot {
-        routes: live.metrics.routes(),
-        upstreams: live.metrics.upstreams(upstream_states(&live)),
+        routes: active.metrics.routes(),
+        upstreams: active.metrics.upstreams(upstream_states(&active)),
         store: StoreSnapshot {
             entries: stats.memory.entries,
             stored_bytes: stats.memory.bytes,
@@ -61,8 +61,8 @@ fn tier(stats: &TierStats) -> TierSnapshot {
     TierSnapshot { name, hits, misses, failures, promotions }
 }
 
-fn upstream_states(live: &ActiveConfig) -> impl Iterator<Item = UpstreamState> {
-    live.upstreams.iter().enumerate().map(|(position, service)| UpstreamState {
+fn upstream_states(active: &ActiveConfig) -> impl Iterator<Item = UpstreamState> {
+    active.upstreams.iter().enumerate().map(|(position, service)| UpstreamState {
         position,
         requests_in_flight: service.stats().requests_in_flight(),
         connections: service.stats().connections_open(),

@@ -41,7 +41,7 @@ const FAILED: Problem = Problem::new(StatusCode::BAD_GATEWAY, "proxy_internal_er
 
 /// The handler of all requests on the public listeners.
 pub(crate) struct Gateway {
-    pub(crate) live: ArcSwap<ActiveConfig>,
+    pub(crate) active: ArcSwap<ActiveConfig>,
     pub(crate) cache: Arc<Cache>,
     pub(crate) redis: Option<Redis>,
     pub(crate) clock: Clock,
@@ -72,12 +72,12 @@ impl Gateway {
         head: &mut Vec<u8>,
     ) -> Option<PlainAnswer<LoggedBody<GatewayBody>, Pooled<Answered>>> {
         let started = monotonic();
-        let live = self.live.load();
+        let active = self.active.load();
         let connection = peer.client_connection(request.version());
-        let target = effective_target(request.uri(), request.headers(), &connection, &live.trusted);
+        let target = effective_target(request.uri(), request.headers(), &connection, &active.trusted);
         let path = request.uri().path();
-        let service = live.route(request.method(), &target.authority, path)?;
-        if !matches!(judge_path(&live, service, request.method(), &target.authority, path), Ok(None)) {
+        let service = active.route(request.method(), &target.authority, path)?;
+        if !matches!(judge_path(&active, service, request.method(), &target.authority, path), Ok(None)) {
             return None;
         }
         let client = target.client;
@@ -86,7 +86,7 @@ impl Gateway {
             return None;
         }
         let entry = self.access_log.begin(request, Some(client), || self.clock.now());
-        let asked = PendingAnswer { method: request.method().clone(), started, entry, route: Some(service.route().index()) };
+        let pending = PendingAnswer { method: request.method().clone(), started, entry, route: Some(service.route().index()) };
         match plain {
             Plain::Stored(answer) => {
                 let status = answer.status();
@@ -95,13 +95,13 @@ impl Gateway {
                 let is_bodiless = *request.method() == Method::HEAD || http1::is_bodiless(status);
                 let mut response = Response::new(if is_bodiless { CacheBody::empty() } else { answer.body });
                 *response.status_mut() = status;
-                Some(PlainAnswer::Written(asked.answered(&live, response, Some(&answer.outcome)).into_body()))
+                Some(PlainAnswer::Written(pending.answered(&active, response, Some(&answer.outcome)).into_body()))
             }
             Plain::Fetch(planned) => {
                 let waiting = service.fetch(std::mem::take(request), planned, |extensions| {
                     extensions.insert(ClientContext { connection, interim: peer.interim_responses(connection.version) });
                 });
-                Some(PlainAnswer::Waiting(Pooled::new(asked.waits(Guard::into_inner(live), waiting))))
+                Some(PlainAnswer::Waiting(Pooled::new(pending.waits(Guard::into_inner(active), waiting))))
             }
         }
     }
@@ -110,44 +110,44 @@ impl Gateway {
     pub(crate) fn handle(&self, request: Request<Incoming>, peer: Peer) -> Handling {
         let started = monotonic();
         let request = lingering(request);
-        let live = self.live.load();
+        let active = self.active.load();
         let connection = peer.client_connection(request.version());
-        let target = effective_target(request.uri(), request.headers(), &connection, &live.trusted);
+        let target = effective_target(request.uri(), request.headers(), &connection, &active.trusted);
         let entry = self.access_log.begin(&request, Some(target.client), || self.clock.now());
-        let service = live.route(request.method(), &target.authority, request.uri().path());
-        let asked =
+        let service = active.route(request.method(), &target.authority, request.uri().path());
+        let pending =
             PendingAnswer { method: request.method().clone(), started, entry, route: service.map(|service| service.route().index()) };
-        if public::counts(&live, request.method(), target.client) {
+        if public::counts(&active, request.method(), target.client) {
             let uri = request.uri();
             let target = Target { scheme: target.scheme, authority: &target.authority, path: uri.path(), query: uri.query() };
-            let invalidation = match public::invalidation(&live, target, request.headers()) {
+            let invalidation = match public::invalidation(&active, target, request.headers()) {
                 Ok(invalidation) => invalidation,
-                Err(problem) => return Handling::ready(asked.refused(&live, problem)),
+                Err(problem) => return Handling::ready(pending.refused(&active, problem)),
             };
-            let (live, cache) = (Guard::into_inner(live), Arc::clone(&self.cache));
+            let (active, cache) = (Guard::into_inner(active), Arc::clone(&self.cache));
             return Handling::waiting(async move {
                 let purged = purge(&cache, &invalidation, USUAL_WAIT).await;
-                asked.answered(&live, purged.response(&[]).map(CacheBody::from_bytes), None)
+                pending.answered(&active, purged.response(&[]).map(CacheBody::from_bytes), None)
             });
         }
-        let Some(service) = service else { return Handling::ready(asked.refused(&live, NO_ROUTE)) };
-        let past_cache = match judge_path(&live, service, request.method(), &target.authority, request.uri().path()) {
+        let Some(service) = service else { return Handling::ready(pending.refused(&active, NO_ROUTE)) };
+        let past_cache = match judge_path(&active, service, request.method(), &target.authority, request.uri().path()) {
             Ok(past_cache) => past_cache,
-            Err(problem) => return Handling::ready(asked.refused(&live, problem)),
+            Err(problem) => return Handling::ready(pending.refused(&active, problem)),
         };
-        let max_body = live.max_request_body(service.route().index());
+        let max_body = active.max_request_body(service.route().index());
         if is_too_large(&request, max_body) {
-            return Handling::ready(asked.refused(&live, TOO_LARGE));
+            return Handling::ready(pending.refused(&active, TOO_LARGE));
         }
         if is_upgrade(request.version(), request.headers()) {
-            let live = Guard::into_inner(live);
-            return Handling::waiting(async move { upgrade(&live, asked, limited(request, max_body), &peer).await });
+            let active = Guard::into_inner(active);
+            return Handling::waiting(async move { upgrade(&active, pending, limited(request, max_body), &peer).await });
         }
         let effective = for_the_cache(target);
         match walk(service, limited(request, max_body), effective, past_cache, connection, &peer).into_ready() {
-            Ok(served) => Handling::ready(asked.served(&live, served)),
+            Ok(served) => Handling::ready(pending.served(&active, served)),
             // Across an await the configuration is held by count, not by the thread's slot.
-            Err(waiting) => Handling::waiting(asked.waits(Guard::into_inner(live), waiting)),
+            Err(waiting) => Handling::waiting(pending.waits(Guard::into_inner(active), waiting)),
         }
     }
 }
@@ -174,18 +174,18 @@ impl Handler for PublicHandler {
     /// The listener's own answers are logged and counted as all others are.
     fn on_local_reply<B>(&self, reply: &LocalReply<'_, B>) {
         let gateway = &*self.0;
-        let live = gateway.live.load();
+        let active = gateway.active.load();
         let entry = match reply.request {
             Some(request) => {
                 let connection = ClientConnection { peer: reply.peer, secure: reply.secure, version: request.version() };
-                let target = effective_target(request.uri(), request.headers(), &connection, &live.trusted);
+                let target = effective_target(request.uri(), request.headers(), &connection, &active.trusted);
                 gateway.access_log.begin(request, Some(target.client), || gateway.clock.now())
             }
             None => gateway.access_log.begin_unread(Some(reply.peer), || gateway.clock.now()),
         };
         let method = reply.request.map(Request::method);
         let record = RequestRecord { method, status: reply.status, result: None, reason: None, elapsed: Duration::ZERO };
-        live.metrics.request(None, &record);
+        active.metrics.request(None, &record);
         entry.responded(reply.status, reply.bytes, &ResponseRecord { problem: reply.problem, ..ResponseRecord::default() });
     }
 }
@@ -243,16 +243,18 @@ fn walk(
 }
 
 /// Why a path passes by the cache, if it does; or why it goes nowhere. A hit needs no second look: what passes by is never stored.
-fn judge_path(live: &ActiveConfig, service: &Service, method: &Method, authority: &str, path: &str) -> Result<Option<Reason>, Problem> {
+fn judge_path(active: &ActiveConfig, service: &Service, method: &Method, authority: &str, path: &str) -> Result<Option<Reason>, Problem> {
     let route = service.route().index();
     let is_odd = path_reading::is_odd(path);
-    if is_odd && (live.odd_paths(route) == OddPaths::Refuse || live.upstream_of(route).is_some_and(|upstream| upstream.leaves_base(path))) {
+    if is_odd
+        && (active.odd_paths(route) == OddPaths::Refuse || active.upstream_of(route).is_some_and(|upstream| upstream.leaves_base(path)))
+    {
         return Err(ODD_PATH);
     }
-    if live.routes.router.is_near_private(route, method, authority, path) && live.guards_near_private(route) {
+    if active.routes.router.is_near_private(route, method, authority, path) && active.guards_near_private(route) {
         return Ok(Some(Reason::NearPrivate));
     }
-    Ok((is_odd && live.odd_paths(route) == OddPaths::Pass).then_some(Reason::OddPath))
+    Ok((is_odd && active.odd_paths(route) == OddPaths::Pass).then_some(Reason::OddPath))
 }
 
 /// The connection tells the scheme, not the client; trusted proxies are believed as far as that is configured.
@@ -263,12 +265,12 @@ fn for_the_cache(target: EffectiveTarget<'_>) -> larder_tower::EffectiveTarget {
 
 /// Past the cache, on a connection of its own.
 async fn upgrade(
-    live: &ActiveConfig,
-    asked: PendingAnswer,
+    active: &ActiveConfig,
+    pending: PendingAnswer,
     request: Request<Limited<Lingering>>,
     peer: &Peer,
 ) -> Response<LoggedBody<GatewayBody>> {
-    let Some(upstream) = asked.route.and_then(|route| live.upstream_of(route)) else { return asked.refused(live, FAILED) };
+    let Some(upstream) = pending.route.and_then(|route| active.upstream_of(route)) else { return pending.refused(active, FAILED) };
     let started = monotonic();
     let client =
         TunnelClient { connection: peer.client_connection(request.version()), idle: peer.tunnel_idle(), guard: Box::new(peer.clone()) };
@@ -276,22 +278,22 @@ async fn upgrade(
         Ok(response) => {
             let mut served = Served::passed(response, Reason::Upgrade);
             served.outcome.upstream = Some(monotonic().saturating_duration_since(started));
-            asked.served(live, served)
+            pending.served(active, served)
         }
-        Err(error) => asked.failed_at(live, &error),
+        Err(error) => pending.failed_at(active, &error),
     }
 }
 
 impl PendingAnswer {
     /// The answer once it is there.
-    async fn waits(self, live: Arc<ActiveConfig>, waiting: ServeFuture<UpstreamBody>) -> Answered {
+    async fn waits(self, active: Arc<ActiveConfig>, waiting: ServeFuture<UpstreamBody>) -> Answered {
         match waiting.await {
-            Ok(served) => self.served(&live, served),
-            Err(error) => self.failed(&live, &error),
+            Ok(served) => self.served(&active, served),
+            Err(error) => self.failed(&active, &error),
         }
     }
 
-    fn served(self, live: &ActiveConfig, served: Served<UpstreamBody>) -> Response<LoggedBody<GatewayBody>> {
+    fn served(self, active: &ActiveConfig, served: Served<UpstreamBody>) -> Response<LoggedBody<GatewayBody>> {
         let Served { mut response, outcome, .. } = served;
         if outcome.reason == Reason::OnlyIfCached {
             let (parts, body) = NOT_STORED.response(&self.method).map(CacheBody::from_bytes).into_parts();
@@ -300,80 +302,80 @@ impl PendingAnswer {
         }
         if outcome.reason == Reason::Cookie
             && let Some(index) = self.route
-            && let Some(route) = live.settings_of(index)
+            && let Some(route) = active.settings_of(index)
         {
-            live.hints.see_cookies(index, route);
+            active.hints.see_cookies(index, route);
         }
-        self.answered(live, response, Some(&outcome))
+        self.answered(active, response, Some(&outcome))
     }
 
-    fn failed(self, live: &ActiveConfig, error: &FetchError) -> Response<LoggedBody<GatewayBody>> {
+    fn failed(self, active: &ActiveConfig, error: &FetchError) -> Response<LoggedBody<GatewayBody>> {
         if let Some(error) = error.downcast_ref::<FailedElsewhere>() {
-            return self.failed_elsewhere(live, error);
+            return self.failed_elsewhere(active, error);
         }
         match error.downcast_ref::<UpstreamError>() {
-            Some(error) => self.failed_at(live, error),
+            Some(error) => self.failed_at(active, error),
             None => {
                 tracing::debug!(error = %error, "a request could not be completed");
-                self.refused(live, FAILED)
+                self.refused(active, FAILED)
             }
         }
     }
 
     /// The log has been told of it where it happened (`upstream::protect::failure_log`).
-    fn failed_at(self, live: &ActiveConfig, error: &UpstreamError) -> Response<LoggedBody<GatewayBody>> {
+    fn failed_at(self, active: &ActiveConfig, error: &UpstreamError) -> Response<LoggedBody<GatewayBody>> {
         let problem = error.problem();
-        let Some(upstream) = self.route.and_then(|route| live.upstream_name(route)) else { return self.refused(live, problem) };
+        let Some(upstream) = self.route.and_then(|route| active.upstream_name(route)) else { return self.refused(active, problem) };
         // `next-hop` names the upstream only where the failure is not the client's.
         let response = match error.is_origin_failure() || error.is_refusal() {
             true => problem.response_about(&self.method, upstream),
             false => problem.response(&self.method),
         };
         let response = response.map(CacheBody::from_bytes);
-        let asked = !error.is_refusal();
-        let time = asked.then(|| monotonic().saturating_duration_since(self.started));
+        let reached = !error.is_refusal();
+        let time = reached.then(|| monotonic().saturating_duration_since(self.started));
         let answer = ResponseRecord {
-            upstream: asked.then_some(upstream),
+            upstream: reached.then_some(upstream),
             upstream_time: time,
             problem: Some(problem),
             ..ResponseRecord::default()
         };
-        self.ended(live, response, None, answer)
+        self.ended(active, response, None, answer)
     }
 
     /// The origin was asked by another replica, whose log and metrics have it.
-    fn failed_elsewhere(self, live: &ActiveConfig, error: &FailedElsewhere) -> Response<LoggedBody<GatewayBody>> {
+    fn failed_elsewhere(self, active: &ActiveConfig, error: &FailedElsewhere) -> Response<LoggedBody<GatewayBody>> {
         let problem = UpstreamError::problem_of(error.word()).unwrap_or(FAILED);
-        let Some(upstream) = self.route.and_then(|route| live.upstream_name(route)) else { return self.refused(live, problem) };
+        let Some(upstream) = self.route.and_then(|route| active.upstream_name(route)) else { return self.refused(active, problem) };
         let response = problem.response_about(&self.method, upstream).map(CacheBody::from_bytes);
-        self.ended(live, response, None, ResponseRecord { problem: Some(problem), ..ResponseRecord::default() })
+        self.ended(active, response, None, ResponseRecord { problem: Some(problem), ..ResponseRecord::default() })
     }
 
-    fn refused(self, live: &ActiveConfig, problem: Problem) -> Response<LoggedBody<GatewayBody>> {
+    fn refused(self, active: &ActiveConfig, problem: Problem) -> Response<LoggedBody<GatewayBody>> {
         let response = problem.response(&self.method).map(CacheBody::from_bytes);
-        self.ended(live, response, None, ResponseRecord { problem: Some(problem), ..ResponseRecord::default() })
+        self.ended(active, response, None, ResponseRecord { problem: Some(problem), ..ResponseRecord::default() })
     }
 
     fn answered(
         self,
-        live: &ActiveConfig,
+        active: &ActiveConfig,
         response: Response<GatewayBody>,
         outcome: Option<&Outcome>,
     ) -> Response<LoggedBody<GatewayBody>> {
-        let asked = outcome.filter(|outcome| outcome.upstream.is_some());
+        let fetched = outcome.filter(|outcome| outcome.upstream.is_some());
         let answer = ResponseRecord {
-            upstream: asked.and_then(|_| live.upstream_name(self.route?)),
-            upstream_status: asked.and_then(|outcome| outcome.upstream_status),
-            upstream_time: asked.and_then(|outcome| outcome.upstream),
-            stored: asked.map(|outcome| outcome.stored),
+            upstream: fetched.and_then(|_| active.upstream_name(self.route?)),
+            upstream_status: fetched.and_then(|outcome| outcome.upstream_status),
+            upstream_time: fetched.and_then(|outcome| outcome.upstream),
+            stored: fetched.map(|outcome| outcome.stored),
             ..ResponseRecord::default()
         };
-        self.ended(live, response, outcome, answer)
+        self.ended(active, response, outcome, answer)
     }
 
     fn ended(
         self,
-        live: &ActiveConfig,
+        active: &ActiveConfig,
         response: Response<GatewayBody>,
         outcome: Option<&Outcome>,
         answer: ResponseRecord<'_>,
@@ -381,9 +383,9 @@ impl PendingAnswer {
         let elapsed = monotonic().saturating_duration_since(self.started);
         let (result, reason) = (outcome.map(|outcome| outcome.result), outcome.map(|outcome| outcome.reason));
         let record = RequestRecord { method: Some(&self.method), status: response.status(), result, reason, elapsed };
-        live.metrics.request(self.route, &record);
+        active.metrics.request(self.route, &record);
         let answer = ResponseRecord {
-            route: self.route.and_then(|route| live.route_name(route)),
+            route: self.route.and_then(|route| active.route_name(route)),
             result,
             reason,
             key: outcome.and_then(|outcome| outcome.key.as_ref()),

@@ -126,7 +126,7 @@ mod tests {
     use crate::active::ActiveConfig;
     use crate::config;
 
-    fn live() -> ActiveConfig {
+    fn active() -> ActiveConfig {
         let text = r#"
             [upstreams.api]
             url = "http://127.0.0.1:3000"
@@ -147,16 +147,16 @@ mod tests {
             .expect("it can serve")
     }
 
-    fn targets(live: &Arc<ActiveConfig>, body: &str) -> Result<Vec<String>, (u16, String)> {
+    fn targets(active: &Arc<ActiveConfig>, body: &str) -> Result<Vec<String>, (u16, String)> {
         let refused = |refused: Refused| (refused.status.as_u16(), refused.detail);
         let ask = Ask::parse(body.as_bytes()).map_err(refused)?;
-        let invalidation = ask.invalidation(&Known(live), 4).map_err(refused)?;
+        let invalidation = ask.invalidation(&Known(active), 4).map_err(refused)?;
         Ok(invalidation.targets.iter().map(|target| serde_json::to_string(target).expect("plain data")).collect())
     }
 
     #[tokio::test]
     async fn every_kind_becomes_what_the_ledger_takes() {
-        let live = Arc::new(live());
+        let active = Arc::new(active());
         for (body, expected) in [
             // As the route's keys have it: sorted, without what it drops.
             (r#"{"urls":["http://A.example:80/issues?page=2&b=1&a=2"]}"#, r#"{"url":"http://a.example/issues?a=2&b=1"}"#),
@@ -179,20 +179,20 @@ mod tests {
             (r#"{"regexes":["/issues/[0-9]+$"]}"#, r#"{"regex":"/issues/[0-9]+$"}"#),
             (r#"{"all":true,"soft":true}"#, "\"all\""),
         ] {
-            assert_eq!(targets(&live, body), Ok(vec![expected.to_owned()]), "{body}");
+            assert_eq!(targets(&active, body), Ok(vec![expected.to_owned()]), "{body}");
         }
     }
 
     #[tokio::test]
     async fn a_url_beyond_ascii_is_meant_as_clients_send_it() {
-        let live = Arc::new(live());
+        let active = Arc::new(active());
         let expected = [r#"{"url":"http://a.example/ä?b=ö"}"#, r#"{"url":"http://a.example/%C3%A4?b=%C3%B6"}"#].map(str::to_owned);
-        assert_eq!(targets(&live, r#"{"urls":["http://a.example/ä?b=ö"]}"#), Ok(expected.to_vec()));
+        assert_eq!(targets(&active, r#"{"urls":["http://a.example/ä?b=ö"]}"#), Ok(expected.to_vec()));
     }
 
     #[tokio::test]
     async fn a_mistake_is_reported_and_nothing_is_purged() {
-        let live = Arc::new(live());
+        let active = Arc::new(active());
         for (body, status, said) in [
             ("", 400, "The body is not JSON"),
             ("{", 400, "The body is not JSON"),
@@ -224,7 +224,7 @@ mod tests {
             (r#"{"regexes":["a", "(b"]}"#, 422, "regexes[1]: `(b` is not a regular expression: unclosed group."),
             (r#"{"regexes":[""]}"#, 422, "regexes[0]: "),
         ] {
-            let (found, detail) = targets(&live, body).expect_err(body);
+            let (found, detail) = targets(&active, body).expect_err(body);
             assert!(found == status && detail.contains(said), "{body}: {found} {detail}");
         }
     }

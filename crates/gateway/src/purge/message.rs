@@ -28,16 +28,16 @@ const KINDS: [(&str, &str); 8] = [
 ];
 
 /// The invalidation that a message asks for.
-pub(crate) fn invalidation(live: &ActiveConfig, message: &[u8]) -> Result<Invalidation, Refused> {
-    let max_targets = live.config.purge.max_targets;
+pub(crate) fn invalidation(active: &ActiveConfig, message: &[u8]) -> Result<Invalidation, Refused> {
+    let max_targets = active.config.purge.max_targets;
     match serde_json::from_slice(message) {
-        Ok(Value::Object(fields)) if fields.contains_key("type") => event::targets(live, &Value::Object(fields)).map(Invalidation::hard),
-        Ok(Value::Object(fields)) => Ask::from_value(several(fields))?.invalidation(&Known(live), max_targets),
-        Ok(Value::String(text)) => bare(&text)?.invalidation(&Known(live), max_targets),
+        Ok(Value::Object(fields)) if fields.contains_key("type") => event::targets(active, &Value::Object(fields)).map(Invalidation::hard),
+        Ok(Value::Object(fields)) => Ask::from_value(several(fields))?.invalidation(&Known(active), max_targets),
+        Ok(Value::String(text)) => bare(&text)?.invalidation(&Known(active), max_targets),
         Ok(_) => Err(Refused::new(StatusCode::BAD_REQUEST, "The message is neither an object nor a name.")),
         Err(_) => {
             let text = std::str::from_utf8(message).map_err(|_| Refused::new(StatusCode::BAD_REQUEST, "The message is not text."))?;
-            bare(text.trim())?.invalidation(&Known(live), max_targets)
+            bare(text.trim())?.invalidation(&Known(active), max_targets)
         }
     }
 }
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
     use crate::config;
 
-    fn live() -> ActiveConfig {
+    fn active() -> ActiveConfig {
         let text = r#"
             [upstreams.api]
             url = "http://127.0.0.1:3000"
@@ -104,7 +104,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_form_says_what_it_makes_old() {
-        let live = live();
+        let active = active();
         for (message, targets) in [
             (r#"{"tags":["a","b"]}"#, r#"[{"tag":"a"},{"tag":"b"}]"#),
             (r#"{"tag":"a"}"#, r#"[{"tag":"a"}]"#),
@@ -122,15 +122,15 @@ mod tests {
             ("a.example/api/**", r#"[{"pattern":"a.example/api/**"}]"#),
             ("*", r#"["all"]"#),
         ] {
-            let found = invalidation(&live, message.as_bytes()).unwrap_or_else(|refused| panic!("{message}: {refused}"));
+            let found = invalidation(&active, message.as_bytes()).unwrap_or_else(|refused| panic!("{message}: {refused}"));
             assert_eq!(serde_json::to_string(&found.targets).expect("plain data"), targets, "{message}");
         }
-        assert!(invalidation(&live, br#"{"tag":"a","soft":true}"#).expect("known").soft);
+        assert!(invalidation(&active, br#"{"tag":"a","soft":true}"#).expect("known").soft);
     }
 
     #[tokio::test]
     async fn an_unreadable_message_invalidates_nothing() {
-        let live = live();
+        let active = active();
         for message in [
             "",
             " ",
@@ -148,8 +148,8 @@ mod tests {
             "/ä",
             r#"{"paths":["/x"]}"#,
         ] {
-            assert!(invalidation(&live, message.as_bytes()).is_err(), "{message}");
+            assert!(invalidation(&active, message.as_bytes()).is_err(), "{message}");
         }
-        assert!(invalidation(&live, &[0xff, 0xfe]).is_err());
+        assert!(invalidation(&active, &[0xff, 0xfe]).is_err());
     }
 }

@@ -16,14 +16,14 @@ const UNAUTHORIZED: Problem =
 const FORBIDDEN: Problem = Problem::new(StatusCode::FORBIDDEN, "http_request_denied", "The token does not allow purging.");
 
 /// Whether a client's `PURGE` is meant for Larder; anybody else's is like every other method.
-pub(crate) fn counts(live: &ActiveConfig, method: &http::Method, client: IpAddr) -> bool {
-    let from = &live.config.purge.public_from;
+pub(crate) fn counts(active: &ActiveConfig, method: &http::Method, client: IpAddr) -> bool {
+    let from = &active.config.purge.public_from;
     !from.is_empty() && method == "PURGE" && from.iter().any(|network| network.contains(&client.to_canonical()))
 }
 
 /// The invalidation that a `PURGE` request asks for, or the answer that refuses it.
-pub(crate) fn invalidation(live: &ActiveConfig, target: Target<'_>, headers: &HeaderMap) -> Result<Invalidation, Problem> {
-    authorize(&live.config.admin.tokens, TokenScope::Purge, headers)
+pub(crate) fn invalidation(active: &ActiveConfig, target: Target<'_>, headers: &HeaderMap) -> Result<Invalidation, Problem> {
+    authorize(&active.config.admin.tokens, TokenScope::Purge, headers)
         .map_err(|refused| if refused.status == StatusCode::FORBIDDEN { FORBIDDEN } else { UNAUTHORIZED })?;
-    Ok(Invalidation::hard(Known(live).target(target)))
+    Ok(Invalidation::hard(Known(active).target(target)))
 }

@@ -41,13 +41,13 @@ impl RouteTags {
 
     /// A tag of which a part is missing is left out: `project:` would lump together what has nothing in common. One that would be too long
     /// may not be left out, for what is stored without it could not be purged by it.
-    fn filled(&self, request: &Parts, answered: &JsonFields, from_body: bool) -> Result<Vec<String>, TooLong> {
+    fn filled(&self, request: &Parts, response_json: &JsonFields, from_body: bool) -> Result<Vec<String>, TooLong> {
         if self.templates.is_empty() {
             return Ok(Vec::new());
         }
         let found = self.path.captures(request.uri.path()).unwrap_or_default();
         let captures: Vec<&str> = found.iter().map(String::as_str).collect();
-        let values = Values { request: Some(request), captures: &captures, asked: None, answered: Some(answered) };
+        let values = Values { request: Some(request), captures: &captures, request_json: None, response_json: Some(response_json) };
         let templates = self.templates.iter().filter(|template| template.members().1.next().is_some() == from_body);
         templates.filter_map(|template| values.fill(template).transpose()).collect()
     }
@@ -110,9 +110,9 @@ pub(crate) struct Values<'a> {
     /// By position; as they stand in a URL.
     pub(crate) captures: &'a [&'a str],
     /// The request's JSON.
-    pub(crate) asked: Option<&'a JsonFields>,
+    pub(crate) request_json: Option<&'a JsonFields>,
     /// The answer's JSON.
-    pub(crate) answered: Option<&'a JsonFields>,
+    pub(crate) response_json: Option<&'a JsonFields>,
 }
 
 impl<'a> Values<'a> {
@@ -171,22 +171,22 @@ impl<'a> Values<'a> {
         Some(url)
     }
 
-    fn is_too_long(&self, place: &TagPart) -> bool {
-        match place {
-            TagPart::Request(name) => self.asked.is_some_and(|asked| asked.is_too_long(name)),
-            TagPart::Response(name) => self.answered.is_some_and(|answered| answered.is_too_long(name)),
+    fn is_too_long(&self, part: &TagPart) -> bool {
+        match part {
+            TagPart::Request(name) => self.request_json.is_some_and(|json| json.is_too_long(name)),
+            TagPart::Response(name) => self.response_json.is_some_and(|json| json.is_too_long(name)),
             _ => false,
         }
     }
 
-    fn value(&self, place: &'a TagPart) -> Option<Cow<'a, str>> {
-        let value = match place {
+    fn value(&self, part: &'a TagPart) -> Option<Cow<'a, str>> {
+        let value = match part {
             TagPart::Literal(text) => text.as_str(),
             TagPart::Path(position) => self.captures.get(*position).copied()?,
             TagPart::Query(name) => query_value(self.request?.uri.query()?, name)?,
             TagPart::Header(name) => self.request?.headers.get(name)?.to_str().ok()?,
-            TagPart::Request(name) => self.asked?.get(name)?,
-            TagPart::Response(name) => self.answered?.get(name)?,
+            TagPart::Request(name) => self.request_json?.get(name)?,
+            TagPart::Response(name) => self.response_json?.get(name)?,
         };
         Some(Cow::Borrowed(value))
     }

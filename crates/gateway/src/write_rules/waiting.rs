@@ -64,7 +64,8 @@ impl BodyInvalidation for Waiting {
     fn targets(&self, request: &JsonFields, response: &JsonFields) -> Vec<InvalidationTarget> {
         let targets = self.templates.iter().flat_map(|(template, captures)| {
             let captures: Vec<&str> = captures.iter().map(String::as_str).collect();
-            let values = Values { request: Some(&self.request), captures: &captures, asked: Some(request), answered: Some(response) };
+            let values =
+                Values { request: Some(&self.request), captures: &captures, request_json: Some(request), response_json: Some(response) };
             self.base.targets(template, values)
         });
         targets.collect()

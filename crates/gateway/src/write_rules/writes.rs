@@ -204,7 +204,7 @@ mod tests {
         config::parse("test.toml", CONFIG.as_bytes(), &Default::default()).unwrap_or_else(|report| panic!("{}", report.render(false))).0
     }
 
-    fn live() -> ActiveConfig {
+    fn active() -> ActiveConfig {
         let clock = Clock::system();
         ActiveConfig::new(parsed(), &Cache::builder(1 << 20).max_object(1 << 16).clock(clock.clone()).build(), &clock, None)
             .expect("it can serve")
@@ -214,8 +214,8 @@ mod tests {
         let (parts, ()) = request.into_parts();
         let authority = parts.uri.authority().expect("absolute").as_str();
         let target = Target { scheme: "http", authority, path: parts.uri.path(), query: parts.uri.query() };
-        let live = live();
-        let service = live.route(&parts.method, authority, parts.uri.path()).expect("the fallback");
+        let active = active();
+        let service = active.route(&parts.method, authority, parts.uri.path()).expect("the fallback");
         service.route().writes().invalidates(&parts, target)
     }
 
@@ -349,12 +349,12 @@ mod tests {
         let (config, _) =
             config::parse("test.toml", text.as_bytes(), &Default::default()).unwrap_or_else(|report| panic!("{}", report.render(false)));
         let clock = Clock::system();
-        let live = ActiveConfig::new(config, &Cache::builder(1 << 20).max_object(1 << 16).clock(clock.clone()).build(), &clock, None)
+        let active = ActiveConfig::new(config, &Cache::builder(1 << 20).max_object(1 << 16).clock(clock.clone()).build(), &clock, None)
             .expect("it can serve");
         let (parts, ()) =
             Request::put("http://a.example/a/1&x=%26?at=2+%26").header("by", "3&y=%#").body(()).expect("a request").into_parts();
         let target = Target { scheme: "http", authority: "a.example", path: parts.uri.path(), query: parts.uri.query() };
-        let made = live.route(&parts.method, "a.example", "/a/1").expect("a route").route().writes().invalidates(&parts, target);
+        let made = active.route(&parts.method, "a.example", "/a/1").expect("a route").route().writes().invalidates(&parts, target);
         let members: JsonFields = [("to".to_owned(), "4=&?".to_owned())].into_iter().collect();
         let old = made.by_bodies.expect("targets in bodies").targets(&members, &JsonFields::default());
         let url = r#"{"url":"http://a.example/list?at=2+%26&by=3%26y%3D%25%23&id=1%26x%3D%26&to=4%3D%26%3F"}"#;
@@ -363,32 +363,32 @@ mod tests {
 
     #[tokio::test]
     async fn an_event_s_star_is_a_star() {
-        let live = live();
-        let found = event(&live.config.on_event[0], |url| Known(&live).url(url), |_| Some("*".to_owned())).expect("complete");
+        let active = active();
+        let found = event(&active.config.on_event[0], |url| Known(&active).url(url), |_| Some("*".to_owned())).expect("complete");
         assert_eq!(found[0], InvalidationTarget::Tag(r"project:\*".into()));
-        let long = event(&live.config.on_event[0], |url| Known(&live).url(url), |_| Some("x".repeat(257)));
+        let long = event(&active.config.on_event[0], |url| Known(&active).url(url), |_| Some("x".repeat(257)));
         assert_eq!(long, Err("has a field that is longer than what stands in a tag: 256 bytes, 8 colons.".to_owned()));
     }
 
     #[tokio::test]
     async fn an_event_needs_every_field_that_is_named() {
-        let live = live();
-        let rule = &live.config.on_event[0];
+        let active = active();
+        let rule = &active.config.on_event[0];
         let value = |field: &str| (field == "id" || field == "org").then(|| format!("the-{field}"));
-        let found = event(rule, |url| Known(&live).url(url), value).expect("complete");
+        let found = event(rule, |url| Known(&active).url(url), value).expect("complete");
         let url = InvalidationTarget::Url("http://a.example/the-id?a=2&b=1".into());
         assert_eq!(
             found,
             [InvalidationTarget::Tag("project:the-id".into()), InvalidationTarget::Prefix("/orgs/the-org/projects".into()), url]
         );
-        let missing = event(rule, |url| Known(&live).url(url), |field| (field == "id").then(String::new));
+        let missing = event(rule, |url| Known(&active).url(url), |field| (field == "id").then(String::new));
         assert_eq!(missing, Err("needs the field `org`, a string or a number.".to_owned()));
     }
 
     #[tokio::test]
     async fn an_event_s_field_is_one_segment_of_a_url_and_text_in_a_tag() {
-        let live = live();
-        let found = event(&live.config.on_event[0], |url| Known(&live).url(url), |_| Some("a b/c?d".to_owned())).expect("complete");
+        let active = active();
+        let found = event(&active.config.on_event[0], |url| Known(&active).url(url), |_| Some("a b/c?d".to_owned())).expect("complete");
         let url = InvalidationTarget::Url("http://a.example/a%20b%2Fc%3Fd?a=2&b=1".into());
         let prefix = InvalidationTarget::Prefix("/orgs/a%20b%2Fc%3Fd/projects".into());
         assert_eq!(found, [InvalidationTarget::Tag("project:a b/c?d".into()), prefix, url]);

@@ -131,14 +131,14 @@ type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
 fn next_stored(body: &StoredBody, next: &mut usize, left: &mut u64) -> Option<Frame<Bytes>> {
     let segments = body.segments();
-    let place = *next;
+    let index = *next;
     *next += 1;
-    match segments.get(place) {
+    match segments.get(index) {
         Some(segment) => {
             *left -= segment.len() as u64;
             Some(Frame::data(segment.clone()))
         }
-        None if place == segments.len() => body.trailers().map(|trailers: &HeaderMap| Frame::trailers(trailers.clone())),
+        None if index == segments.len() => body.trailers().map(|trailers: &HeaderMap| Frame::trailers(trailers.clone())),
         None => None,
     }
 }

@@ -111,9 +111,9 @@ pub(crate) async fn in_background<S: Upstream>(service: &CacheService<S>, reques
 
 /// Requests with credentials wait for each other only: their answers are mostly for one client each, and a crowd that waited for such a one
 /// would then ask all at once.
-fn apart(request: &ClientRequest, place: KeyHash) -> KeyHash {
+fn apart(request: &ClientRequest, key: KeyHash) -> KeyHash {
     const CREDENTIALS: KeyHash = 0x9e37_79b9_7f4a_7c15;
-    if request.context.has_credentials() { place ^ CREDENTIALS } else { place }
+    if request.context.has_credentials() { key ^ CREDENTIALS } else { key }
 }
 
 /// Looks whether the store has an answer by now, and otherwise brings the plan up to date.

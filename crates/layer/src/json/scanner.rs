@@ -102,8 +102,8 @@ impl Scanner {
             }
             State::Before if byte == b'{' => State::BeforeName,
             State::BeforeName if byte == b'"' => self.begin(State::Name(Quoted::Plain)),
-            State::Name(place) => match place.next(byte) {
-                Some(place) => self.keep(byte, State::Name(place)),
+            State::Name(state) => match state.next(byte) {
+                Some(state) => self.keep(byte, State::Name(state)),
                 None => match self.text() {
                     Some(name) => {
                         self.name = name;
@@ -125,8 +125,8 @@ impl Scanner {
                 }
                 _ => State::Done,
             },
-            State::Text(place) => match place.next(byte) {
-                Some(place) => self.keep(byte, State::Text(place)),
+            State::Text(state) => match state.next(byte) {
+                Some(state) => self.keep(byte, State::Text(state)),
                 None => {
                     let text = self.text();
                     self.fields.set(&self.name, text);
@@ -140,7 +140,7 @@ impl Scanner {
                 self.state = State::AfterValue;
                 self.step(byte)
             }
-            State::Nested(depth, Some(place)) => State::Nested(depth, place.next(byte)),
+            State::Nested(depth, Some(state)) => State::Nested(depth, state.next(byte)),
             State::Nested(depth, None) => match byte {
                 b'"' => State::Nested(depth, Some(Quoted::Plain)),
                 b'{' | b'[' => State::Nested(depth + 1, None),

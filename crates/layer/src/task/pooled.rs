@@ -49,11 +49,11 @@ impl<T: 'static> Pooled<T> {
 fn with_idle<T: 'static, R>(kind: TypeId, look: impl FnOnce(&mut Vec<ReusableBoxFuture<'static, T>>) -> R) -> Option<R> {
     IDLE.try_with(|idle| {
         let mut idle = idle.borrow_mut();
-        let place = idle.iter().position(|(found, _)| *found == kind).unwrap_or_else(|| {
+        let index = idle.iter().position(|(found, _)| *found == kind).unwrap_or_else(|| {
             idle.push((kind, Box::new(Vec::<ReusableBoxFuture<'static, T>>::new())));
             idle.len() - 1
         });
-        idle[place].1.downcast_mut().map(look)
+        idle[index].1.downcast_mut().map(look)
     })
     .ok()
     .flatten()

@@ -42,8 +42,8 @@ impl Pressure {
     pub fn wait(&self) -> Waiting {
         self.0.waiting.fetch_add(1, Ordering::SeqCst);
         let mut unattended = self.unattended();
-        if let Some(place) = unattended.iter().position(|entry| !entry.end.is_closed() && !(entry.is_wanted)())
-            && let Some(entry) = unattended.remove(place)
+        if let Some(index) = unattended.iter().position(|entry| !entry.end.is_closed() && !(entry.is_wanted)())
+            && let Some(entry) = unattended.remove(index)
         {
             // An exchange that has just ended by itself gives its place back as well.
             let _ = entry.end.send(());

@@ -103,10 +103,10 @@ impl Looking<'_> {
     async fn ask(&mut self, number: usize, tier: &Tier) -> TierResult {
         let mut waiting = Waiting::default();
         loop {
-            let asked = match self.load(tier, waiting.instead_of, waiting.token()).await {
+            let result = match self.load(tier, waiting.instead_of, waiting.token()).await {
                 Ok(Loaded::Response(stored)) => self.judge(number, stored),
                 Ok(Loaded::Arriving(arriving)) => match self.judge_arriving(number, arriving).await {
-                    Ok(asked) => asked,
+                    Ok(result) => result,
                     Err(_) => return TierResult::NoUse,
                 },
                 Ok(Loaded::Awaited(holder)) => match self.wait_for(number, &holder, &mut waiting).await {
@@ -128,8 +128,8 @@ impl Looking<'_> {
                 Err(_) => return TierResult::NoUse,
             };
             // Another replica may have stored a later response in a shared tier, and otherwise there is the lease.
-            if !matches!(asked, TierResult::NoUse) || !tier.store.is_shared() {
-                return asked;
+            if !matches!(result, TierResult::NoUse) || !tier.store.is_shared() {
+                return result;
             }
         }
     }

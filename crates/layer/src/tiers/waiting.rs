@@ -107,7 +107,7 @@ pub(crate) async fn watch(
     let mut looking = Looking { cache, rules, request, spec, newer_than, wait: None, basis: FetchBasis::default() };
     let tier = &cache.tiers[number];
     loop {
-        let asked = match looking.load(tier, None, Some(token)).await {
+        let result = match looking.load(tier, None, Some(token)).await {
             // This request asks for itself already.
             Ok(Loaded::Failed(failure)) if failure.is_of_one_request() => return pending().await,
             Ok(Loaded::Failed(failure)) => return TierAnswer::Failed(failure, looking.basis.candidate.take()),
@@ -116,7 +116,7 @@ pub(crate) async fn watch(
             // A tier that does not answer now may do so later.
             Ok(Loaded::Nothing(_) | Loaded::Awaited(_)) | Err(_) => None,
         };
-        if let Some(TierResult::Answered(answer)) = asked {
+        if let Some(TierResult::Answered(answer)) = result {
             return answer;
         }
         tokio::time::sleep(MAX_LOOK_PAUSE).await;

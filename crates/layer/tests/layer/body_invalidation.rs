@@ -282,9 +282,9 @@ async fn an_answer_whose_tags_cannot_be_read_is_not_stored() {
     ] {
         let cache = tagged(Origin::new(move |_| answer().header("cache-control", "max-age=60")));
         assert_eq!(x_cache(&cache, "/a").await, "MISS");
-        let again = send(&cache, get("/a")).await;
-        assert_eq!(again.x_cache(), "MISS");
-        assert!(header(&again.response, "cache-status").contains("fwd="), "{:?}", again.response);
+        let later = send(&cache, get("/a")).await;
+        assert_eq!(later.x_cache(), "MISS");
+        assert!(header(&later.response, "cache-status").contains("fwd="), "{:?}", later.response);
     }
     let other = tagged(Origin::new(|_| response(200, "<html>").header("content-type", "text/html").header("cache-control", "max-age=60")));
     stored_under(&other, &["/a"]).await;

@@ -68,11 +68,11 @@ async fn followers_read_the_body_while_it_arrives() {
 async fn an_answer_that_cannot_be_shared_releases_all_at_once_and_is_remembered() {
     // All but the first have to be at the origin together, or none is answered.
     let together = Arc::new(Barrier::new(MANY - 1));
-    let asked = Arc::new(AtomicUsize::new(0));
+    let requests = Arc::new(AtomicUsize::new(0));
     let origin = {
-        let (together, asked) = (Arc::clone(&together), Arc::clone(&asked));
+        let (together, requests) = (Arc::clone(&together), Arc::clone(&requests));
         Origin::waiting(move |_| {
-            let (together, first) = (Arc::clone(&together), asked.fetch_add(1, Ordering::SeqCst) == 0);
+            let (together, first) = (Arc::clone(&together), requests.fetch_add(1, Ordering::SeqCst) == 0);
             async move {
                 if !first {
                     together.wait().await;

@@ -28,7 +28,7 @@ type Script = dyn Fn(Request<RequestBody>) -> Pin<Box<dyn Future<Output = Answer
 #[derive(Clone)]
 pub(crate) struct Origin {
     script: Arc<Script>,
-    asked: Arc<Mutex<Vec<(String, HeaderMap)>>>,
+    requests: Arc<Mutex<Vec<(String, HeaderMap)>>>,
     count: Arc<AtomicUsize>,
 }
 
@@ -60,7 +60,7 @@ impl Origin {
                 answer.await
             })
         };
-        Self { script: Arc::new(script), asked: Arc::default(), count: Arc::default() }
+        Self { script: Arc::new(script), requests: Arc::default(), count: Arc::default() }
     }
 
     /// How often it was asked.
@@ -70,12 +70,12 @@ impl Origin {
 
     /// The fields of request number `n`, from 0.
     pub(crate) fn fields(&self, n: usize) -> HeaderMap {
-        self.asked.lock().unwrap()[n].1.clone()
+        self.requests.lock().unwrap()[n].1.clone()
     }
 
     /// The path and query of request number `n`, from 0.
     pub(crate) fn target(&self, n: usize) -> String {
-        self.asked.lock().unwrap()[n].0.clone()
+        self.requests.lock().unwrap()[n].0.clone()
     }
 }
 
@@ -90,7 +90,7 @@ impl Service<Request<RequestBody>> for Origin {
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         let target = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
-        self.asked.lock().unwrap().push((target, request.headers().clone()));
+        self.requests.lock().unwrap().push((target, request.headers().clone()));
         self.count.fetch_add(1, Ordering::SeqCst);
         (self.script)(request)
     }

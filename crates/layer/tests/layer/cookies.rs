@@ -100,16 +100,16 @@ async fn a_request_that_passes_by_keeps_every_cookie() {
     let pass = with_ttl().cookies(CookiePolicy::Pass).build();
     let (cache, _) = with_rules(origin.clone(), pass);
     send(&cache, request("GET", "/a", &[("cookie", "_ga=1; session=1")])).await;
-    for asked in 0..3 {
-        assert_eq!(origin.fields(asked)["cookie"], "_ga=1; session=1", "{asked}");
+    for number in 0..3 {
+        assert_eq!(origin.fields(number)["cookie"], "_ga=1; session=1", "{number}");
     }
 }
 
 #[tokio::test]
 async fn a_cookie_of_the_key_has_a_response_for_each_value() {
     let (cache, _) = with_rules(sessions(), with_ttl().key_cookies(["locale"]).build());
-    let asked = ["locale=de", "locale=fr", "locale=de; _ga=1", "", "locale=de; session=1", "locale=de"];
-    let results: Vec<String> = texts(&cache, &asked).await.into_iter().map(|text| text[..4].trim().to_owned()).collect();
+    let cookies = ["locale=de", "locale=fr", "locale=de; _ga=1", "", "locale=de; session=1", "locale=de"];
+    let results: Vec<String> = texts(&cache, &cookies).await.into_iter().map(|text| text[..4].trim().to_owned()).collect();
     assert_eq!(results, ["MISS", "MISS", "HIT", "MISS", "MISS", "HIT"]);
 }
 

@@ -88,12 +88,12 @@ fn refused() -> Origin {
 
 /// An origin that answers request number `n`, from 0, when the gate lets it.
 fn gated(gate: &Arc<Semaphore>, reply: impl Fn(usize) -> Reply + Send + Sync + 'static) -> Origin {
-    let (gate, reply, asked) = (Arc::clone(gate), Arc::new(reply), Arc::new(AtomicUsize::new(0)));
+    let (gate, reply, requests) = (Arc::clone(gate), Arc::new(reply), Arc::new(AtomicUsize::new(0)));
     Origin::waiting(move |_| {
-        let (gate, reply, asked) = (Arc::clone(&gate), Arc::clone(&reply), asked.fetch_add(1, Ordering::SeqCst));
+        let (gate, reply, requests) = (Arc::clone(&gate), Arc::clone(&reply), requests.fetch_add(1, Ordering::SeqCst));
         async move {
             gate.acquire().await.expect("open").forget();
-            Ok(reply(asked).build()) as OriginAnswer
+            Ok(reply(requests).build()) as OriginAnswer
         }
     })
 }
@@ -210,7 +210,7 @@ async fn of_a_server_error_for_other_selecting_fields_a_request_gets_the_status(
 #[tokio::test]
 async fn a_500_may_be_the_fault_of_one_request_so_one_of_the_others_asks_again() {
     let gate = gate();
-    let origin = gated(&gate, |asked| match asked {
+    let origin = gated(&gate, |number| match number {
         0 => response(500, "your field breaks me"),
         _ => response(200, "fine").header("cache-control", "max-age=60"),
     });

@@ -15,9 +15,9 @@ fn origin(cache_control: &'static str) -> Origin {
     Origin::new(move |_| response(200, "somebody's").header("cache-control", cache_control))
 }
 
-async fn results(cache: &larder_tower::CacheService<Origin>, asked: &[&[(&str, &str)]]) -> Vec<String> {
+async fn results(cache: &larder_tower::CacheService<Origin>, requests: &[&[(&str, &str)]]) -> Vec<String> {
     let mut results = Vec::new();
-    for fields in asked {
+    for fields in requests {
         results.push(send(cache, request("GET", "/me", fields)).await.x_cache());
     }
     results

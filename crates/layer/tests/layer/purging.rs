@@ -187,10 +187,10 @@ async fn without_room_for_a_refresh_what_is_stale_is_served_all_the_same() {
 async fn a_fill_that_began_before_a_purge_is_neither_joined_nor_kept() {
     for target in [InvalidationTarget::Tag("last:7".to_owned()), InvalidationTarget::Prefix("/x".to_owned()), InvalidationTarget::All] {
         let gate = Arc::new(Semaphore::new(0));
-        let (opened, asked) = (Arc::clone(&gate), AtomicUsize::new(0));
+        let (opened, requests) = (Arc::clone(&gate), AtomicUsize::new(0));
         let origin = Origin::waiting(move |_| {
-            // The origin's knowledge when it is asked, not when its answer goes out.
-            let body = ["old", "new"][asked.fetch_add(1, Ordering::Relaxed).min(1)];
+            // The origin's knowledge when it is requests, not when its answer goes out.
+            let body = ["old", "new"][requests.fetch_add(1, Ordering::Relaxed).min(1)];
             let gate = Arc::clone(&opened);
             async move {
                 gate.acquire().await.expect("open").forget();
@@ -221,9 +221,9 @@ async fn asking(cache: &CacheService<Origin>, origin: &Origin, count: usize) -> 
 #[tokio::test]
 async fn a_flight_that_lands_with_a_tag_purged_before_it_was_joined_is_left() {
     let gate = Arc::new(Semaphore::new(0));
-    let (opened, asked) = (Arc::clone(&gate), AtomicUsize::new(0));
+    let (opened, requests) = (Arc::clone(&gate), AtomicUsize::new(0));
     let origin = Origin::waiting(move |_| {
-        let body = ["old", "new"][asked.fetch_add(1, Ordering::Relaxed).min(1)];
+        let body = ["old", "new"][requests.fetch_add(1, Ordering::Relaxed).min(1)];
         let gate = Arc::clone(&opened);
         async move {
             gate.acquire().await.expect("open").forget();

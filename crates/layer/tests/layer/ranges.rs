@@ -21,7 +21,7 @@ const LENGTH: u64 = 100;
 const MAX: u64 = 60;
 
 fn bytes(first: u64, last: u64) -> Bytes {
-    (first..=last).map(|place| b'a' + (place % 26) as u8).collect()
+    (first..=last).map(|index| b'a' + (index % 26) as u8).collect()
 }
 
 fn body(content: Bytes) -> OriginBody {
@@ -168,9 +168,9 @@ async fn rfc9111_3_3_a_part_is_never_taken_for_the_whole() {
         assert_eq!((whole.response.status().as_u16(), whole.x_cache().as_str()), (200, "MISS"), "{fields:?}");
     }
     assert_eq!(send(&cache, request("HEAD", "/a", &[])).await.x_cache(), "MISS");
-    let asked = origin.count();
+    let before = origin.count();
     is_part(&range(&cache, "bytes=0-9").await, "HIT", 0, 9);
-    assert_eq!(origin.count(), asked, "the part is still there");
+    assert_eq!(origin.count(), before, "the part is still there");
 }
 
 #[tokio::test]
@@ -252,13 +252,13 @@ async fn rfc9111_5_2_1_7_only_if_cached_is_answered_within_the_part_only() {
     let origin = file_origin();
     let (cache, _) = cached(&origin);
     range(&cache, "bytes=0-9").await;
-    let asked = origin.count();
+    let before = origin.count();
     for (range, status) in [("bytes=0-4", 206), ("bytes=5-14", 504)] {
         let read = send(&cache, request("GET", "/a", &[("range", range), ("cache-control", "only-if-cached")])).await;
         assert_eq!(read.response.status().as_u16(), status, "{range}");
     }
     assert_eq!(send(&cache, request("GET", "/a", &[("cache-control", "only-if-cached")])).await.response.status().as_u16(), 504);
-    assert_eq!(origin.count(), asked);
+    assert_eq!(origin.count(), before);
 }
 
 #[tokio::test]
@@ -342,7 +342,7 @@ async fn a_part_that_comes_unasked_answers_the_same_range_again() {
     });
     let (cache, _) = cached(&origin);
     assert_eq!(range(&cache, "bytes=0-9").await.x_cache(), "MISS");
-    let again = range(&cache, "bytes=2-5").await;
-    assert_eq!((again.response.status().as_u16(), again.x_cache().as_str(), again.text()), (206, "HIT", "cdef"));
+    let second = range(&cache, "bytes=2-5").await;
+    assert_eq!((second.response.status().as_u16(), second.x_cache().as_str(), second.text()), (206, "HIT", "cdef"));
     assert_eq!(origin.count(), 1);
 }

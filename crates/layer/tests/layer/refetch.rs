@@ -46,7 +46,7 @@ fn versions() -> Origin {
     })
 }
 
-async fn asked(origin: &Origin, count: usize) {
+async fn wait_for_requests(origin: &Origin, count: usize) {
     while origin.count() < count {
         tokio::task::yield_now().await;
     }
@@ -65,7 +65,7 @@ async fn each_variant_that_was_asked_for_comes_back_by_itself() {
         flavour(&cache, value).await;
     }
     send(&cache, request("PUT", "/a?b=1", &[("x-flavour", "salty")])).await;
-    asked(&origin, 4).await;
+    wait_for_requests(&origin, 4).await;
     assert_eq!(
         (origin.target(3).as_str(), header_of(&origin, 3, "x-flavour"), header_of(&origin, 3, "host")),
         ("/a?b=1", "sweet".into(), "example.com".into())

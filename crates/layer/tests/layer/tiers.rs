@@ -115,9 +115,9 @@ async fn a_response_in_a_farther_tier_is_promoted_to_the_nearer_one() {
     assert!(header(&hit.response, "cache-status").contains("; hit; ttl=60"), "{:?}", hit.response.headers());
     settled(&cache).await;
     assert_eq!(chain.take_calls(), ["near load", "far load", "near promote"]);
-    let (again, elsewhere) = (send(&cache, get("/a")).await, chain.cache(&origin));
+    let (second, elsewhere) = (send(&cache, get("/a")).await, chain.cache(&origin));
     let nearer = send(&elsewhere, get("/a")).await;
-    assert_eq!((again.text(), nearer.text(), origin.count()), ("one", "one", 1));
+    assert_eq!((second.text(), nearer.text(), origin.count()), ("one", "one", 1));
     settled(&elsewhere).await;
     assert_eq!(chain.take_calls(), ["near load"], "the far tier is not asked for what the near one has");
     let stats = cache.cache().tier_stats();
@@ -188,7 +188,7 @@ async fn a_tier_that_hangs_costs_its_own_deadline_and_no_more() {
 async fn a_purge_reaches_all_tiers() {
     // Of the far tier nothing is wanted that is as old as what the near one had. Asked alone, it is asked once more: another replica might
     // have stored a later response.
-    for (health, asked) in [(Health::Works, &["near load", "far load"][..]), (Health::Fails, &["near load", "far load", "far load"])] {
+    for (health, loads) in [(Health::Works, &["near load", "far load"][..]), (Health::Fails, &["near load", "far load", "far load"])] {
         let (chain, origin) = (Chain::plain(), fresh());
         let cache = chain.cache(&origin);
         send(&cache, get("/a")).await;
@@ -197,7 +197,7 @@ async fn a_purge_reaches_all_tiers() {
         chain.take_calls();
         chain.near.set(health);
         assert_eq!((send(&cache, get("/a")).await.text(), origin.count()), ("two", 2));
-        assert_eq!(chain.take_calls(), [asked, &["near commit", "far commit"]].concat());
+        assert_eq!(chain.take_calls(), [loads, &["near commit", "far commit"]].concat());
     }
 }
 

@@ -105,9 +105,9 @@ async fn rfc9111_4_1_no_request_gets_a_response_for_other_selecting_fields() {
         if lot.below(12) == 0 {
             fields.push(("authorization", "Bearer x"));
         }
-        let asked = request(lot.one(&["GET", "GET", "GET", "HEAD"]), &format!("/{resource}"), &fields);
-        let (is_head, own) = (asked.method() == http::Method::HEAD, asked.headers().clone());
-        let read = send(&cache, asked).await;
+        let request_sent = request(lot.one(&["GET", "GET", "GET", "HEAD"]), &format!("/{resource}"), &fields);
+        let (is_head, own) = (request_sent.method() == http::Method::HEAD, request_sent.headers().clone());
+        let read = send(&cache, request_sent).await;
         if read.response.status() == 200 && !is_head {
             let seen = version.load(Ordering::Relaxed);
             let right = (0..=seen).rev().any(|version| content(resource, version, &own) == read.text());

@@ -16,12 +16,12 @@ pub(super) fn introduce_client(
     write: &mut impl FnMut(&HeaderName, &[u8]),
 ) {
     let (mut elements, mut addresses) = (Vec::with_capacity(128), Vec::with_capacity(64));
-    for (place, address) in trail.iter().rev().chain([&peer]).enumerate() {
+    for (index, address) in trail.iter().rev().chain([&peer]).enumerate() {
         let text = text_of(*address);
         let (open, close) = if address.is_ipv4() { ("", "") } else { ("\"[", "]\"") };
-        let separator = if place == 0 { "" } else { ", " };
+        let separator = if index == 0 { "" } else { ", " };
         extend(&mut elements, &[separator, "for=", open, &text, close]);
-        if place == 0 {
+        if index == 0 {
             extend(&mut elements, &target_parameters(authority, scheme));
         }
         extend(&mut addresses, &[separator, &text]);

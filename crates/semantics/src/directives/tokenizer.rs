@@ -144,10 +144,10 @@ impl<'a> Iterator for Directives<'a> {
 const TOKEN: [bool; 256] = {
     let mut table = [false; 256];
     let marks = b"!#$%&'*+-.^_`|~";
-    let mut place = 0;
-    while place < marks.len() {
-        table[marks[place] as usize] = true;
-        place += 1;
+    let mut index = 0;
+    while index < marks.len() {
+        table[marks[index] as usize] = true;
+        index += 1;
     }
     let mut byte = 0_u8;
     while byte < 128 {

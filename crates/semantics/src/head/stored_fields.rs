@@ -87,12 +87,12 @@ impl StoredFields {
         }
         let (mut own, mut length) = (0, behind.clone().map(<[u8]>::len).sum());
         let mut differing = SmallVec::<[&[u8]; 16]>::new();
-        for (place, ((name, value), (common_name, common))) in lines.iter().zip(common).enumerate() {
+        for (index, ((name, value), (common_name, common))) in lines.iter().zip(common).enumerate() {
             if name != common_name || value.is_sensitive() {
                 return None;
             }
             if value.as_bytes() != common.as_bytes() {
-                own |= 1 << place;
+                own |= 1 << index;
                 length += size_of::<u16>() + value.len();
                 differing.push(value.as_bytes());
             }
@@ -127,27 +127,27 @@ impl StoredFields {
 
     /// The first value of a field.
     pub fn get(&self, name: &HeaderName) -> Option<HeaderValue> {
-        let (place, (_, common)) = self.shape.lines.iter().enumerate().find(|(_, (key, _))| key == name)?;
-        if place >= MAX_FIELDS || self.own >> place & 1 == 0 {
+        let (index, (_, common)) = self.shape.lines.iter().enumerate().find(|(_, (key, _))| key == name)?;
+        if index >= MAX_FIELDS || self.own >> index & 1 == 0 {
             return Some(common.clone());
         }
-        self.own_values().nth((self.own & ((1 << place) - 1)).count_ones() as usize)
+        self.own_values().nth((self.own & ((1 << index) - 1)).count_ones() as usize)
     }
 
     /// All lines in order: name and value, as [`Self::to_map`] has them. Allocates nothing.
     pub fn lines(&self) -> impl Iterator<Item = (&HeaderName, &[u8])> {
         let mut own = self.own & !ALONE;
-        let mut places = self.own_places();
+        let mut ranges = self.own_ranges();
         self.shape.lines.iter().map(move |(name, common)| {
             let is_own = own & 1 == 1;
             own >>= 1;
-            let value = if is_own { places.next().map(|place| &self.block[place]) } else { None };
+            let value = if is_own { ranges.next().map(|range| &self.block[range]) } else { None };
             (name, value.unwrap_or(common.as_bytes()))
         })
     }
 
     /// Where in the block each of the own values stands.
-    fn own_places(&self) -> impl Iterator<Item = Range<usize>> {
+    fn own_ranges(&self) -> impl Iterator<Item = Range<usize>> {
         let mut rest = 0;
         let count = (self.own & !ALONE).count_ones();
         (0..count).map_while(move |_| {
@@ -160,7 +160,7 @@ impl StoredFields {
 
     fn own_values(&self) -> impl Iterator<Item = HeaderValue> {
         // Each was one when it was written.
-        self.own_places().map_while(|place| HeaderValue::from_maybe_shared(self.block.slice(place)).ok())
+        self.own_ranges().map_while(|range| HeaderValue::from_maybe_shared(self.block.slice(range)).ok())
     }
 
     /// The same fields with something else behind their values, in one allocation of exactly that size. Nothing that was behind them
@@ -181,7 +181,7 @@ impl StoredFields {
 
     /// See [`Self::block`].
     pub fn values_end(&self) -> usize {
-        self.own_places().last().map_or(0, |place| place.end)
+        self.own_ranges().last().map_or(0, |range| range.end)
     }
 }
 

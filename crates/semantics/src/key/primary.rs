@@ -62,7 +62,7 @@ pub fn url_of(key: &[u8]) -> &str {
 
 /// Behind the third colon, for neither version nor namespace has one of its own; up to the first part behind it, where there is one.
 fn url_place(key: &[u8]) -> Range<usize> {
-    let colon = |from: usize| key[from..].iter().position(|&byte| byte == b':').map_or(key.len(), |place| from + place + 1);
+    let colon = |from: usize| key[from..].iter().position(|&byte| byte == b':').map_or(key.len(), |index| from + index + 1);
     let start = colon(colon(colon(0)));
     let end = key[start..].windows(2).position(|two| two == b" #").map_or(key.len(), |mark| start + mark);
     start..end

@@ -33,20 +33,20 @@ impl QueryRules {
     /// Whether `query` is in order, loses nothing and needs no escapes, as most do. Looks at each byte once.
     fn leaves_alone(&self, query: &str) -> bool {
         let (mut before, mut start, mut name_end) = ("", 0, None);
-        for (place, &byte) in query.as_bytes().iter().enumerate() {
+        for (index, &byte) in query.as_bytes().iter().enumerate() {
             // Letters are past all that matters, and most of what there is.
             if byte >= b'?' {
                 continue;
             }
             match byte {
                 b'&' => {
-                    let name = &query[start..name_end.unwrap_or(place)];
-                    if !self.keeps_in_place(before, name, &query[start..place]) {
+                    let name = &query[start..name_end.unwrap_or(index)];
+                    if !self.keeps_in_place(before, name, &query[start..index]) {
                         return false;
                     }
-                    (before, start, name_end) = (name, place + 1, None);
+                    (before, start, name_end) = (name, index + 1, None);
                 }
-                b'=' if name_end.is_none() => name_end = Some(place),
+                b'=' if name_end.is_none() => name_end = Some(index),
                 b' ' | b'#' => return false,
                 _ => {}
             }
@@ -150,18 +150,18 @@ fn repeats_in_disguise(parameters: &[&str]) -> bool {
 /// As forms are decoded (`+` is a space).
 fn decoded(name: &str) -> Vec<u8> {
     let digit = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));
-    let (bytes, mut place) = (name.as_bytes(), 0);
+    let (bytes, mut index) = (name.as_bytes(), 0);
     let mut decoded = Vec::with_capacity(bytes.len());
-    while let Some(&byte) = bytes.get(place) {
-        match (byte, digit(bytes.get(place + 1)), digit(bytes.get(place + 2))) {
+    while let Some(&byte) = bytes.get(index) {
+        match (byte, digit(bytes.get(index + 1)), digit(bytes.get(index + 2))) {
             (b'%', Some(high), Some(low)) => {
                 decoded.push((high * 16 + low) as u8);
-                place += 2;
+                index += 2;
             }
             (b'+', ..) => decoded.push(b' '),
             _ => decoded.push(byte),
         }
-        place += 1;
+        index += 1;
     }
     decoded
 }

@@ -24,8 +24,8 @@ impl ByteRangeSet {
             }
             !touches(known)
         });
-        let place = self.0.partition_point(|known| known.first < joined.first);
-        self.0.insert(place, joined);
+        let index = self.0.partition_point(|known| known.first < joined.first);
+        self.0.insert(index, joined);
     }
 
     /// Whether all bytes of `range` are there.
@@ -94,12 +94,12 @@ mod tests {
             let ranges: Vec<_> = ranges.into_iter().map(|(first, length)| (first, first + length)).collect();
             let found = set(&ranges);
             let there = |byte: u64| ranges.iter().any(|&(first, last)| (first..=last).contains(&byte));
-            let asked = ByteRange { first, last: first + length };
+            let wanted = ByteRange { first, last: first + length };
             prop_assert_eq!(found.length(), (0..60).filter(|&byte| there(byte)).count() as u64);
-            prop_assert_eq!(found.contains(asked), (asked.first..=asked.last).all(there));
-            let absent: Vec<u64> = (asked.first..=asked.last).filter(|&byte| !there(byte)).collect();
+            prop_assert_eq!(found.contains(wanted), (wanted.first..=wanted.last).all(there));
+            let absent: Vec<u64> = (wanted.first..=wanted.last).filter(|&byte| !there(byte)).collect();
             let hull = absent.first().zip(absent.last()).map(|(&first, &last)| ByteRange { first, last });
-            prop_assert_eq!(found.missing(asked), hull);
+            prop_assert_eq!(found.missing(wanted), hull);
         }
     }
 }

@@ -122,8 +122,8 @@ fn weight(text: &[u8]) -> Option<u16> {
         Some(_) => return None,
     };
     let mut sum = 0;
-    for place in 0..3 {
-        let digit = decimals.get(place).copied().unwrap_or(b'0');
+    for index in 0..3 {
+        let digit = decimals.get(index).copied().unwrap_or(b'0');
         sum = sum * 10 + u16::from(digit.is_ascii_digit().then(|| digit - b'0')?);
     }
     (whole + sum <= 1000).then_some(whole + sum)

@@ -193,10 +193,10 @@ impl Outline {
             fields: [((0, 0), (0, 0)); MAX_FIELDS],
             count: 0,
         };
-        for (place, field) in outline.fields.iter_mut().zip(request.headers.iter()) {
+        for (slot, field) in outline.fields.iter_mut().zip(request.headers.iter()) {
             // An empty value may be anywhere.
             let value = if field.value.is_empty() { (0, 0) } else { span(field.value) };
-            *place = (span(field.name.as_bytes()), value);
+            *slot = (span(field.name.as_bytes()), value);
         }
         outline.count = request.headers.len();
         Ok(Some(outline))

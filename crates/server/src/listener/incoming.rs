@@ -67,7 +67,7 @@ impl Listener {
     }
 
     /// Where it is, as it may stand in a URL.
-    pub(crate) fn place(&self) -> io::Result<String> {
+    pub(crate) fn location(&self) -> io::Result<String> {
         match self {
             Self::Tcp(listener) => Ok(listener.local_addr()?.to_string()),
             Self::Unix(listener) => {

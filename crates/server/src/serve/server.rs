@@ -142,7 +142,7 @@ impl Server {
     pub fn urls(&self) -> io::Result<Vec<String>> {
         let url = |(listener, setup): &(Listener, ListenerSetup)| {
             let scheme = if setup.tls.is_some() { "https" } else { "http" };
-            Ok(format!("{scheme}://{}", listener.place()?))
+            Ok(format!("{scheme}://{}", listener.location()?))
         };
         self.listeners.iter().map(url).collect()
     }

@@ -109,8 +109,8 @@ mod tests {
     fn it_counts_on_while_any_lease_is_held_and_begins_again_with_the_next() {
         let heartbeat = Heartbeat::new(7);
         let (one, starts) = heartbeat.hold();
-        let (other, again) = heartbeat.hold();
-        assert!(starts && !again, "one heartbeat for all leases");
+        let (other, starts_again) = heartbeat.hold();
+        assert!(starts && !starts_again, "one heartbeat for all leases");
         assert_eq!([heartbeat.next(), heartbeat.next()], [Some(1), Some(2)]);
         drop(one);
         assert_eq!(heartbeat.next(), Some(3));

@@ -41,7 +41,7 @@ struct State {
 #[derive(Debug)]
 struct Sight {
     replica: u64,
-    asked: Instant,
+    looked_at: Instant,
     /// The number that was read last, and when it was read first; `None` before the first look, and a replica without one has none.
     number: Option<(Option<u64>, Instant)>,
     unchanged: u32,
@@ -49,8 +49,8 @@ struct Sight {
 }
 
 impl Sight {
-    fn new(replica: u64, asked: Instant) -> Self {
-        Self { replica, asked, number: None, unchanged: 0, is_silent: false }
+    fn new(replica: u64, looked_at: Instant) -> Self {
+        Self { replica, looked_at, number: None, unchanged: 0, is_silent: false }
     }
 
     fn see(&mut self, number: Option<u64>, now: Instant, max_silence: Duration) {
@@ -66,13 +66,13 @@ impl Sight {
 
 /// Whether the holder of this lease is silent. It is looked at from the first question on.
 pub(super) fn is_silent(tier: &Arc<Tier>, token: u64, replica: u64) -> bool {
-    let asked = (tier.link.clocks().monotonic)();
+    let looked_at = (tier.link.clocks().monotonic)();
     let mut state = tier.watched.lock();
     if !std::mem::replace(&mut state.looks, true) {
         tokio::spawn(look(Arc::downgrade(tier)));
     }
-    let sight = state.leases.entry(token).or_insert_with(|| Sight::new(replica, asked));
-    sight.asked = asked;
+    let sight = state.leases.entry(token).or_insert_with(|| Sight::new(replica, looked_at));
+    sight.looked_at = looked_at;
     sight.is_silent
 }
 
@@ -101,7 +101,7 @@ impl Watched {
     /// The replicas to look at; none: nobody asks any more, and looking ends.
     fn replicas(&self, now: Instant) -> Vec<u64> {
         let mut state = self.lock();
-        state.leases.retain(|_, sight| now.saturating_duration_since(sight.asked) <= FORGOTTEN);
+        state.leases.retain(|_, sight| now.saturating_duration_since(sight.looked_at) <= FORGOTTEN);
         state.looks = !state.leases.is_empty();
         let mut replicas: Vec<u64> = state.leases.values().map(|sight| sight.replica).collect();
         replicas.sort_unstable();

@@ -59,8 +59,8 @@ mod tests {
     fn invalidations_published_again_are_bounded_in_number_and_in_bytes() {
         let recent = Recent::default();
         (0..=MAX_ENTRIES).for_each(|n| recent.add(tagged(&n.to_string())));
-        let again = recent.take();
-        assert_eq!((again.len(), &again[0], recent.take().len()), (MAX_ENTRIES, &tagged("1"), 0));
+        let rest = recent.take();
+        assert_eq!((rest.len(), &rest[0], recent.take().len()), (MAX_ENTRIES, &tagged("1"), 0));
         let large = |n: usize| tagged(&format!("{n}{}", "x".repeat(MAX_BYTES / 4)));
         (0..9).for_each(|n| recent.add(large(n)));
         assert_eq!(recent.take(), [large(6), large(7), large(8)]);

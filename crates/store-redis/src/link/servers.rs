@@ -85,9 +85,9 @@ impl Servers {
     /// Where the server is now. `time_limit` is for each server that may have to be asked.
     pub(crate) async fn find(&self, time_limit: Duration) -> Result<Found, String> {
         let Self::Sentinel(sentinel) = self else { return self.known().ok_or_else(|| "nowhere to connect to".to_owned()) };
-        let asked = async { sentinel.lock().await.async_get_client().await };
-        // Sentinels are asked one after the other, and the master whether it is one.
-        match tokio::time::timeout(4 * time_limit, asked).await {
+        let connected = async { sentinel.lock().await.async_get_client().await };
+        // Sentinels are connected one after the other, and the master whether it is one.
+        match tokio::time::timeout(4 * time_limit, connected).await {
             Ok(found) => found
                 .map(|client| Found::Server(Arc::new(client)))
                 .map_err(|error| format!("the sentinels name no master: {}", in_words(&error))),

@@ -24,35 +24,35 @@ fn name(key: &SealKey) -> [u8; NAME] {
 }
 
 /// The key for one name.
-fn key_at(key: &SealKey, place: &str) -> Option<LessSafeKey> {
-    let key = blake3::keyed_hash(key.bytes(), place.as_bytes());
+fn key_at(key: &SealKey, location: &str) -> Option<LessSafeKey> {
+    let key = blake3::keyed_hash(key.bytes(), location.as_bytes());
     UnboundKey::new(&AES_256_GCM, key.as_bytes()).ok().map(LessSafeKey::new)
 }
 
 /// `content` sealed for this name; `None` if the system has no randomness.
-fn seal_now(keys: &SealKeys, place: &str, content: &[u8]) -> Option<Bytes> {
+fn seal_now(keys: &SealKeys, location: &str, content: &[u8]) -> Option<Bytes> {
     let mut nonce = [0; NONCE_LEN];
     rand::fill(&mut nonce).ok()?;
-    seal_with(keys, nonce, place, content)
+    seal_with(keys, nonce, location, content)
 }
 
-fn seal_with(keys: &SealKeys, nonce: [u8; NONCE_LEN], place: &str, content: &[u8]) -> Option<Bytes> {
+fn seal_with(keys: &SealKeys, nonce: [u8; NONCE_LEN], location: &str, content: &[u8]) -> Option<Bytes> {
     let mut sealed = Vec::with_capacity(BEFORE + content.len() + AES_256_GCM.tag_len());
     sealed.push(FORM);
     sealed.extend_from_slice(&name(&keys.key));
     sealed.extend_from_slice(&nonce);
     sealed.extend_from_slice(content);
     let nonce = Nonce::assume_unique_for_key(nonce);
-    let tag = key_at(&keys.key, place)?.seal_in_place_separate_tag(nonce, Aad::empty(), &mut sealed[BEFORE..]).ok()?;
+    let tag = key_at(&keys.key, location)?.seal_in_place_separate_tag(nonce, Aad::empty(), &mut sealed[BEFORE..]).ok()?;
     sealed.extend_from_slice(tag.as_ref());
     Some(Bytes::from(sealed))
 }
 
 /// The content of a value that was sealed for this name; `None` if it was sealed with a key that is not here, or not at all.
-fn open_with(keys: &SealKeys, place: &str, sealed: Vec<u8>) -> Option<Bytes> {
+fn open_with(keys: &SealKeys, location: &str, sealed: Vec<u8>) -> Option<Bytes> {
     let named = &sealed.get(..BEFORE).filter(|before| before[0] == FORM)?[1..1 + NAME];
     let key = std::iter::once(&keys.key).chain(&keys.old_keys).find(|key| name(key) == named)?;
-    let key = key_at(key, place)?;
+    let key = key_at(key, location)?;
     let nonce = Nonce::try_assume_unique_for_key(&sealed[1 + NAME..BEFORE]).ok()?;
     let mut sealed = sealed;
     let length = key.open_in_place(nonce, Aad::empty(), &mut sealed[BEFORE..]).ok()?.len();
@@ -60,17 +60,17 @@ fn open_with(keys: &SealKeys, place: &str, sealed: Vec<u8>) -> Option<Bytes> {
 }
 
 /// Seals a value for this name, if there are keys.
-pub(crate) fn seal(keys: Option<&SealKeys>, place: &str, content: Bytes) -> Result<Bytes, RemoteError> {
+pub(crate) fn seal(keys: Option<&SealKeys>, location: &str, content: Bytes) -> Result<Bytes, RemoteError> {
     match keys {
-        Some(keys) => seal_now(keys, place, &content).ok_or(RemoteError::Refused),
+        Some(keys) => seal_now(keys, location, &content).ok_or(RemoteError::Refused),
         None => Ok(content),
     }
 }
 
 /// Opens a value of this name; `None` if none of the keys opens it. With keys, a value that is not sealed is refused.
-pub(crate) fn open(keys: Option<&SealKeys>, place: &str, stored: Bytes) -> Option<Bytes> {
+pub(crate) fn open(keys: Option<&SealKeys>, location: &str, stored: Bytes) -> Option<Bytes> {
     match keys {
-        Some(keys) => open_with(keys, place, stored.into()),
+        Some(keys) => open_with(keys, location, stored.into()),
         None => Some(stored),
     }
 }
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn a_sealed_value_opens_under_its_name_with_its_key_only() {
         let sealed = seal_now(&keys(1, &[]), "a", b"hello").unwrap().to_vec();
-        let opens = |keys: SealKeys, place: &str, sealed: &[u8]| open_with(&keys, place, sealed.to_vec()).map(|bytes| bytes.to_vec());
+        let opens = |keys: SealKeys, location: &str, sealed: &[u8]| open_with(&keys, location, sealed.to_vec()).map(|bytes| bytes.to_vec());
         assert_eq!(opens(keys(1, &[]), "a", &sealed).as_deref(), Some(&b"hello"[..]));
         assert_eq!(opens(keys(2, &[1]), "a", &sealed).as_deref(), Some(&b"hello"[..]), "rotated");
         assert_eq!(opens(keys(2, &[3]), "a", &sealed), None);

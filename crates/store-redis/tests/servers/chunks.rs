@@ -112,8 +112,8 @@ async fn a_chunk_that_goes_midway_is_a_break() -> Result<()> {
     let gone = async |redis: Redis, name: String| redis.command(&["DEL", &name]).await.map(|_| redis);
     let Broken { error, store, .. } = &broken_by(|_| (), gone, Fault::None).await?;
     assert_eq!((*error, store.stats().damaged), (RemoteError::Incomplete, 0));
-    let again = load(store, "/x").await;
-    assert!(matches!(again, Ok(Loaded::Nothing(None))), "the next look sees that it is not all there, and not {again:?}");
+    let reloaded = load(store, "/x").await;
+    assert!(matches!(reloaded, Ok(Loaded::Nothing(None))), "the next look sees that it is not all there, and not {reloaded:?}");
     Ok(())
 }
 

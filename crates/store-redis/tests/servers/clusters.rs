@@ -87,8 +87,8 @@ async fn a_slot_that_moves_is_followed() -> Result<()> {
     // The entry is here and the lease would be there: the server says to try again, which is a miss and no failure.
     assert_eq!(ask_for_lease(&store, "/x", MINUTE).await.unwrap_err(), RemoteError::Refused);
     assert_eq!(store.problem(), None);
-    let place = new.address();
-    old.command(&["MIGRATE", &place.ip().to_string(), &place.port().to_string(), &key, "0", "5000"]).await?;
+    let target = new.address();
+    old.command(&["MIGRATE", &target.ip().to_string(), &target.port().to_string(), &key, "0", "5000"]).await?;
     for node in [new, old] {
         node.command(&["CLUSTER", "SETSLOT", &slot, "NODE", &new_id]).await?;
     }

@@ -107,11 +107,11 @@ async fn a_log_that_cannot_be_read_is_behind_after_a_while() -> Result<()> {
     let store = replica(&redis, Arc::default(), |options| options.max_lag = Duration::from_millis(1));
     has_read_the_log(&store).await?;
     redis.kill().await?;
-    let asked = || async {
+    let lags = || async {
         let outcome = crate::support::ask_for_lease(&store, "/x", Duration::ZERO).await;
         Ok(matches!(outcome, Err(larder_store::RemoteError::Unvouched)).then_some(()))
     };
-    eventually("waiting for the lag to be too long", asked).await?;
+    eventually("waiting for the lag to be too long", lags).await?;
     redis.restart().await
 }
 

@@ -40,13 +40,13 @@ async fn a_replica_that_is_cut_off_counts_and_is_said_to_be_unknown() -> Result<
     counts(&one, 2).await?;
     proxy.set(Fault::Refused);
     let Published::Logged(number) = one.invalidate("issues").await else { panic!("the log did not take it") };
-    let asked = || one.store.log();
-    assert_eq!(asked().applied_by(number).await.map(|by| (by.applied, by.replicas)), Some((1, 2)));
+    let log = || one.store.log();
+    assert_eq!(log().applied_by(number).await.map(|by| (by.applied, by.replicas)), Some((1, 2)));
     let unknown = Some(AppliedBy { applied: 1, replicas: 2, unknown: 1 });
-    eventually("waiting for it to be unknown", || async { Ok((asked().applied_by(number).await == unknown).then_some(())) }).await?;
+    eventually("waiting for it to be unknown", || async { Ok((log().applied_by(number).await == unknown).then_some(())) }).await?;
     proxy.set(Fault::None);
     let everyone = Some(AppliedBy { applied: 2, replicas: 2, unknown: 0 });
-    eventually("waiting for it to be back", || async { Ok((asked().applied_by(number).await == everyone).then_some(())) }).await
+    eventually("waiting for it to be back", || async { Ok((log().applied_by(number).await == everyone).then_some(())) }).await
 }
 
 #[tokio::test]

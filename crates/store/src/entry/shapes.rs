@@ -34,9 +34,9 @@ pub(crate) fn kept<'b>(fields: &StoredFields, behind: impl Iterator<Item = &'b [
         return fields.packed(behind);
     }
     let lines = fields.shape().lines();
-    let place = lines.iter().map(|(name, _)| name.as_str().len()).sum::<usize>() % AT_HAND;
+    let slot = lines.iter().map(|(name, _)| name.as_str().len()).sum::<usize>() % AT_HAND;
     RECENT.with_borrow_mut(|recent| {
-        let recent = &mut recent[place];
+        let recent = &mut recent[slot];
         if let Some(over) = recent.as_ref().and_then(|shape| fields.over(shape, behind.clone())) {
             return over;
         }

@@ -171,10 +171,10 @@ impl Ledger {
         self.vouched_until.store(u64::MAX, Ordering::Relaxed);
     }
 
-    /// Whether a response that its origin was asked for at `asked`, or had so then, may be used without asking again.
-    pub fn vouches_for(&self, asked: Timestamp, now: Timestamp) -> bool {
+    /// Whether a response that its origin was asked for at `requested`, or had at that time, may be used without asking again.
+    pub fn vouches_for(&self, requested: Timestamp, now: Timestamp) -> bool {
         now.as_millis() <= self.vouched_until.load(Ordering::Relaxed)
-            || now.as_millis().saturating_sub(asked.as_millis()) <= self.vouched.load(Ordering::Relaxed)
+            || now.as_millis().saturating_sub(requested.as_millis()) <= self.vouched.load(Ordering::Relaxed)
     }
 
     /// The current position: to be read before a fetch begins.

@@ -55,7 +55,7 @@ mod tests {
     const LENGTH: u64 = 100;
 
     fn bytes(range: ByteRange) -> Vec<u8> {
-        (range.first..=range.last).map(|place| place as u8).collect()
+        (range.first..=range.last).map(|index| index as u8).collect()
     }
 
     fn part_of(tag: &'static str, first: u64, last: u64, variant: Option<Variant>, fetch: u64) -> StoredPart {

@@ -32,8 +32,8 @@ impl Shape {
         text: &[u8],
         mut see: impl FnMut(&HeaderName, &HeaderValue),
     ) -> Result<HeaderMap, Malformed> {
-        let again = self.is_of(lines);
-        if !again {
+        let is_same = self.is_of(lines);
+        if !is_same {
             let names = lines.iter().map(|line| HeaderName::from_bytes(line.name.as_bytes()));
             *self = Self { names: names.collect::<Result<_, _>>().map_err(|_| Malformed::Head(Error::HeaderName))?, map: None };
         }
@@ -56,7 +56,7 @@ impl Shape {
         for (name, line) in self.names.iter().zip(lines) {
             map.append(name.clone(), value(name, line)?);
         }
-        if again && map.keys_len() == lines.len() {
+        if is_same && map.keys_len() == lines.len() {
             let mut shape = map.clone();
             shape.values_mut().for_each(|value| *value = EMPTY);
             self.map = Some(shape);

@@ -160,8 +160,8 @@ async fn trailers_reach_a_client_that_takes_them() {
         connection.send(response).await;
     })
     .await;
-    let asked = "GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: close, TE\r\n\r\n";
-    let answer = talk(proxy(address), asked).await;
+    let request = "GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: close, TE\r\n\r\n";
+    let answer = talk(proxy(address), request).await;
     assert!(answer.ends_with("2\r\nok\r\n0\r\nx-sum: 7\r\n\r\n"), "{answer}");
 }
 

@@ -5,7 +5,7 @@ use http::HeaderName;
 use crate::parse::mistake::Mistake;
 use crate::parse::nearest;
 
-/// A text with places to be filled.
+/// A text with placeholders to be filled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagTemplate {
     parts: Vec<TagPart>,
@@ -65,15 +65,15 @@ impl TagTemplate {
         (request, response)
     }
 
-    /// Every name has to be one that `places` has; braces that are meant as such are doubled.
-    pub(crate) fn parse(text: &str, places: Placeholders<'_>) -> Result<Self, Mistake> {
+    /// Every name has to be one that `placeholders` has; braces that are meant as such are doubled.
+    pub(crate) fn parse(text: &str, placeholders: Placeholders<'_>) -> Result<Self, Mistake> {
         if text.is_empty() || text.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control()) {
             return Err(Mistake::new(format!("tag `{}` is empty or contains white space", text.escape_debug()))
                 .hint("a tag is one word: \"issues\", \"project:{query.project}\""));
         }
         let parts = pieces(text)?.into_iter().map(|piece| match piece {
             Piece::Literal(text) => Ok(TagPart::Literal(text)),
-            Piece::Placeholder(place) => place_of(place, places),
+            Piece::Placeholder(placeholder) => part_of(placeholder, placeholders),
         });
         Ok(Self { parts: parts.collect::<Result<_, _>>()? })
     }
@@ -101,14 +101,14 @@ pub(crate) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, Mistake> {
             rest = &rest[2..];
             continue;
         }
-        let (place, after) = rest.strip_prefix('{').and_then(|inner| inner.split_once('}')).ok_or_else(|| {
+        let (placeholder, after) = rest.strip_prefix('{').and_then(|inner| inner.split_once('}')).ok_or_else(|| {
             Mistake::new(format!("a brace in tag `{text}` has no partner"))
-                .hint("places are written {NAME} or {query.NAME}; a literal brace is doubled")
+                .hint("placeholders are written {NAME} or {query.NAME}; a literal brace is doubled")
         })?;
         if !literal.is_empty() {
             pieces.push(Piece::Literal(std::mem::take(&mut literal)));
         }
-        pieces.push(Piece::Placeholder(place));
+        pieces.push(Piece::Placeholder(placeholder));
         rest = after;
     }
     literal.push_str(rest);
@@ -118,12 +118,12 @@ pub(crate) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, Mistake> {
     Ok(pieces)
 }
 
-fn place_of(place: &str, Placeholders { of, names, sources }: Placeholders<'_>) -> Result<TagPart, Mistake> {
-    if let Some(index) = names.iter().position(|name| name == place) {
+fn part_of(placeholder: &str, Placeholders { of, names, sources }: Placeholders<'_>) -> Result<TagPart, Mistake> {
+    if let Some(index) = names.iter().position(|name| name == placeholder) {
         return Ok(TagPart::Path(index));
     }
-    let known = |hint: &str| nearest::hint(place, names.iter().map(String::as_str), hint);
-    match place.split_once('.') {
+    let known = |hint: &str| nearest::hint(placeholder, names.iter().map(String::as_str), hint);
+    match placeholder.split_once('.') {
         Some((source, name)) if !name.is_empty() && sources.contains(&source) => match source {
             "query" => Ok(TagPart::Query(name.to_owned())),
             "request" => Ok(TagPart::Request(name.to_owned())),
@@ -133,13 +133,13 @@ fn place_of(place: &str, Placeholders { of, names, sources }: Placeholders<'_>) 
                 .map_err(|_| Mistake::new(format!("`{name}` is not the name of a header field")).hint("like {header.x-project}")),
         },
         Some((source, _)) if !sources.is_empty() => {
-            let hint = nearest::hint(source, sources.iter().copied(), "places are taken from");
-            Err(Mistake::new(format!("unknown place `{{{place}}}` in a tag")).hint(hint))
+            let hint = nearest::hint(source, sources.iter().copied(), "placeholders are taken from");
+            Err(Mistake::new(format!("unknown placeholder `{{{placeholder}}}` in a tag")).hint(hint))
         }
-        None if names.is_empty() && !sources.is_empty() => Err(Mistake::new(format!("`{{{place}}}` is not a part of {of}"))
-            .hint(format!("it has no named parts; for a query parameter write {{query.{place}}}"))),
-        _ if names.is_empty() => Err(Mistake::new(format!("`{{{place}}}` is not a part of {of}")).hint("it has no named parts")),
-        _ => Err(Mistake::new(format!("`{{{place}}}` is not a part of {of}")).hint(known("its named parts"))),
+        None if names.is_empty() && !sources.is_empty() => Err(Mistake::new(format!("`{{{placeholder}}}` is not a part of {of}"))
+            .hint(format!("it has no named parts; for a query parameter write {{query.{placeholder}}}"))),
+        _ if names.is_empty() => Err(Mistake::new(format!("`{{{placeholder}}}` is not a part of {of}")).hint("it has no named parts")),
+        _ => Err(Mistake::new(format!("`{{{placeholder}}}` is not a part of {of}")).hint(known("its named parts"))),
     }
 }
 
@@ -175,8 +175,8 @@ mod tests {
         assert_eq!(mistake("{project}").hint.as_deref(), Some("its named parts: `org`, `id`"));
         assert_eq!(mistake("{qeury.a}").hint.as_deref(), Some("did you mean `query`?"));
         assert_eq!(mistake("{reqest.a}").hint.as_deref(), Some("did you mean `request`?"));
-        assert_eq!(mistake("{body.a}").hint.as_deref(), Some("places are taken from: `query`, `header`, `request`, `response`"));
-        assert_eq!(mistake("{response.}").message, "unknown place `{response.}` in a tag");
+        assert_eq!(mistake("{body.a}").hint.as_deref(), Some("placeholders are taken from: `query`, `header`, `request`, `response`"));
+        assert_eq!(mistake("{response.}").message, "unknown placeholder `{response.}` in a tag");
         assert_eq!(mistake("{header.a b}").message, "tag `{header.a b}` is empty or contains white space");
         assert_eq!(mistake("{header.(}").message, "`(` is not the name of a header field");
         assert_eq!(mistake("a}").message, "a brace in tag `a}` has no partner");

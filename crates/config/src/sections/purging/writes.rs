@@ -171,10 +171,10 @@ fn event(mut table: Table<'_>, names: &Names<'_>) -> Option<OnEvent> {
 
 /// The names in braces: any field may stand in an event.
 fn collect_fields(text: &str, fields: &mut Vec<String>) {
-    for place in text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(place, _)| place) {
-        let named = !place.is_empty() && place.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
-        if named && !fields.iter().any(|known| known == place) {
-            fields.push(place.to_owned());
+    for name in text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name) {
+        let named = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+        if named && !fields.iter().any(|known| known == name) {
+            fields.push(name.to_owned());
         }
     }
 }

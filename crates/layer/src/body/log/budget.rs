@@ -90,17 +90,17 @@ impl InFlight {
         departed.sort_by_key(|(_, (.., idle))| *idle);
         let mut readers: HashMap<usize, usize> = HashMap::new();
         let mut bytes = 0;
-        for (_, (place, length, _)) in &departed {
-            let count = readers.entry(*place).or_default();
+        for (_, (position, length, _)) in &departed {
+            let count = readers.entry(*position).or_default();
             bytes += if *count == 0 { *length } else { 0 };
             *count += 1;
         }
         while bytes > self.limit
-            && let Some((log, (place, length, idle))) = departed.pop()
+            && let Some((log, (position, length, idle))) = departed.pop()
             && (idle >= MAX_STALL || bytes > MAX_DEPARTED * self.limit)
         {
             log.lock().let_go();
-            let left = readers.entry(place).and_modify(|count| *count -= 1).or_default();
+            let left = readers.entry(position).and_modify(|count| *count -= 1).or_default();
             bytes -= if *left == 0 { length } else { 0 };
         }
         bytes

@@ -208,8 +208,8 @@ async fn readers_stalled_at_many_places_share_one_time_limit() {
     for _ in 0..10 {
         writer.append(frame(LEAD / 10 + 1));
     }
-    for (place, reader) in stalled.iter_mut().enumerate() {
-        (0..place).for_each(|_| _ = data(reader));
+    for (index, reader) in stalled.iter_mut().enumerate() {
+        (0..index).for_each(|_| _ = data(reader));
     }
     all(&mut waiting);
     writer.stop_keeping();

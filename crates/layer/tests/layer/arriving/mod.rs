@@ -52,8 +52,8 @@ async fn the_first_chunk_goes_out_while_the_second_is_held_back() {
     assert_eq!(body.collect().await.unwrap().to_bytes(), setup.content.slice(SEGMENT..));
     setup.settled().await;
     assert_eq!(setup.held(), 0);
-    let again = send(&setup.cache, get("/a")).await;
-    assert_eq!((again.x_cache().as_str(), again.body.unwrap()), ("HIT", setup.content.clone()));
+    let second = send(&setup.cache, get("/a")).await;
+    assert_eq!((second.x_cache().as_str(), second.body.unwrap()), ("HIT", setup.content.clone()));
     assert_eq!((setup.loads(), setup.tier.commits.load(Ordering::SeqCst)), (1, 0), "it is in memory, and nowhere written again");
 }
 
