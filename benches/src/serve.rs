@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -50,6 +50,11 @@ where
             });
         }
     })
+}
+
+/// Reads a body to its end, and keeps nothing of it. A body that breaks ends, too: its connection tells its client.
+pub async fn drain(mut body: Incoming) {
+    while let Some(Ok(_)) = body.frame().await {}
 }
 
 /// Runs what HTTP/2 spawns on the same thread.

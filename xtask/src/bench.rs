@@ -10,17 +10,21 @@ mod h2_client;
 mod load;
 mod machine;
 mod measure;
+mod open_loop;
 mod options;
 mod process;
+mod ratios;
 mod report;
+mod requests;
 mod scenario;
 mod servers;
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use options::Options;
+use options::{Options, Protocol};
+use ratios::Ratios;
 use report::Report;
 use scenario::Scenario;
 use servers::{Folders, Kind};
@@ -44,10 +48,12 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = String>) -> Result<()> {
             return gate::run(&folders, record);
         }
     };
-    require_tools(&options.scenarios)?;
+    require_tools(&options)?;
+    let ratios_file = Path::new(ratios::FILE);
+    let recorded = Ratios::read(ratios_file)?;
     let folders = folders(&options.profile)?;
     let (servers, absent): (Vec<Kind>, Vec<Kind>) = options.servers.iter().partition(|server| server.is_installed());
-    let mut report = Report::new(machine::describe(&servers, &options), &absent);
+    let mut report = Report::new(machine::describe(&servers, &options), &absent, recorded);
     for scenario in &options.scenarios {
         eprintln!("bench: {}", scenario.title());
         report.add(measure::scenario(*scenario, &servers, &options, &folders)?);
@@ -56,6 +62,9 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = String>) -> Result<()> {
     std::fs::write(&options.out, &text)?;
     println!("{text}");
     eprintln!("bench: written to {}", options.out.display());
+    if options.record {
+        std::fs::write(ratios_file, report.ratios().to_string())?;
+    }
     Ok(())
 }
 
@@ -70,13 +79,16 @@ fn tool(tool: &str, package: &str) -> Result<()> {
     if process::is_on_path(tool) { Ok(()) } else { Err(format!("{tool} is not installed; on Debian: apt-get install {package}").into()) }
 }
 
-fn require_tools(scenarios: &[Scenario]) -> Result<()> {
+fn require_tools(options: &Options) -> Result<()> {
     let mut tools = vec![("taskset", "util-linux")];
-    if scenarios.iter().any(|scenario| scenario.is_wrk()) {
-        tools.push(("wrk", "wrk"));
-    }
-    if scenarios.iter().any(|scenario| scenario.is_h2load()) {
-        tools.push(("h2load", "nghttp2-client"));
+    if options.open_loop.is_none() {
+        let by_h2load = |scenario: &Scenario| scenario.protocol(options.protocol) == Protocol::Http2 || scenario.needs_h2load();
+        if options.scenarios.iter().any(by_h2load) {
+            tools.push(("h2load", "nghttp2-client"));
+        }
+        if !options.scenarios.iter().all(by_h2load) {
+            tools.push(("wrk", "wrk"));
+        }
     }
     tools.into_iter().try_for_each(|(name, package)| tool(name, package))
 }

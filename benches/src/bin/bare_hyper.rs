@@ -7,8 +7,9 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, IF_NONE_MATCH};
 use http::{Response, StatusCode};
 use http_body_util::Full;
+use hyper::body::Body;
 use larder_benches::sample;
-use larder_benches::serve::{Version, forever};
+use larder_benches::serve::{Version, drain, forever};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -30,6 +31,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         *response.headers_mut() = if known { fields_304.clone() } else { fields.clone() };
         response
     };
-    forever(port, version, move |request| std::future::ready(answer(request.headers().contains_key(IF_NONE_MATCH))))?;
+    forever(port, version, move |request| {
+        let response = answer(request.headers().contains_key(IF_NONE_MATCH));
+        async move {
+            if !request.body().is_end_stream() {
+                drain(request.into_body()).await;
+            }
+            response
+        }
+    })?;
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! `origin PORT`: the backend of the caches under load.
 //!
 //! - `/BYTES` and `/BYTES/whatever?else`: a cacheable response with a body of so many bytes
+//! - `/pass/BYTES/whatever`: the same, not to be stored; the body of the request is read first
+//! - `/vary/BYTES/whatever`: the same, for its `Accept-Language`
 //! - `/slow/MILLIS/whatever`: 1 KiB after so many milliseconds
 //! - `/count`: how many requests there were besides this kind
 
@@ -11,12 +13,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, IF_NONE_MATCH};
+use http::header::{CACHE_CONTROL, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use larder_benches::sample;
-use larder_benches::serve::{Version, forever};
+use larder_benches::serve::{Version, drain, forever};
 
 #[derive(Default)]
 struct Origin {
@@ -42,6 +44,19 @@ impl Origin {
             let millis = segments.next().and_then(|millis| millis.parse().ok()).unwrap_or(0);
             tokio::time::sleep(Duration::from_millis(millis)).await;
             return self.sample(1024);
+        }
+        if matches!(first, "pass" | "vary") {
+            let len = segments.next().and_then(|len| len.parse().ok()).filter(|len| *len <= MAX_BODY);
+            let Some(len) = len else { return status(StatusCode::NOT_FOUND) };
+            let is_passed = first == "pass";
+            drain(request.into_body()).await;
+            let mut response = self.sample(len);
+            if is_passed {
+                response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            } else {
+                response.headers_mut().insert(VARY, HeaderValue::from_static("accept-language"));
+            }
+            return response;
         }
         match first.parse() {
             Ok(len) if len <= MAX_BODY && request.headers().contains_key(IF_NONE_MATCH) => self.not_modified(len),

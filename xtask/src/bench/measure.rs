@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 use super::Result;
 use super::client::Client;
 use super::load::{Counted, Run};
-use super::options::Options;
+use super::open_loop::OpenLoop;
+use super::options::{Options, Protocol};
 use super::process::{output, ticks_per_second};
 use super::report::{Figures, Section};
-use super::scenario::{KEYS, SMALL, Scenario, key_target, miss_script, spread_script};
+use super::requests::key_target;
+use super::scenario::{KEYS, SMALL, Scenario};
 use super::servers::{self, Folders, Kind, LOAD_CORE, Server};
 
 const STAMPEDE_CLIENTS: usize = 500;
@@ -24,9 +26,10 @@ const MISS_MILLIS: u64 = 20;
 pub(super) fn scenario(scenario: Scenario, kinds: &[Kind], options: &Options, folders: &Folders) -> Result<Section> {
     let (_origin, origin_port) = servers::origin(folders)?;
     let taking_part = kinds.iter().filter(|kind| kind.takes_part(scenario));
-    let servers = taking_part.map(|kind| kind.start(scenario, origin_port, folders)).collect::<Result<Vec<_>>>()?;
-    let bench = Bench { scenario, options, folders, origin_port, ticks: ticks_per_second()? };
-    let mut section = Section::new(scenario);
+    let protocol = scenario.protocol(options.protocol);
+    let servers = taking_part.map(|kind| kind.start(scenario, protocol, origin_port, folders)).collect::<Result<Vec<_>>>()?;
+    let bench = Bench { scenario, protocol, options, folders, origin_port, ticks: ticks_per_second()? };
+    let mut section = Section::new(scenario, protocol);
     match scenario {
         Scenario::Memory => {
             for server in &servers {
@@ -41,8 +44,7 @@ pub(super) fn scenario(scenario: Scenario, kinds: &[Kind], options: &Options, fo
             }
         }
         Scenario::Mixed => {
-            // The clients are threads of this process.
-            output("taskset", &["-a", "-c", "-p", &LOAD_CORE.to_string(), &std::process::id().to_string()])?;
+            pin_this_process()?;
             for round in 0..options.rounds {
                 for server in &servers {
                     section.add(server.kind, bench.latency(server, round)?);
@@ -50,11 +52,18 @@ pub(super) fn scenario(scenario: Scenario, kinds: &[Kind], options: &Options, fo
             }
         }
         _ => {
+            if options.open_loop.is_some() {
+                pin_this_process()?;
+            }
             servers.iter().try_for_each(|server| bench.warm(server))?;
             for round in 0..options.rounds {
                 for (index, server) in servers.iter().enumerate() {
                     let run = round * u32::try_from(servers.len())? + u32::try_from(index)?;
-                    section.add(server.kind, bench.load(server, run)?);
+                    let figures = match options.open_loop {
+                        Some(rate) => bench.open_loop(server, run, rate)?,
+                        None => bench.load(server, run)?,
+                    };
+                    section.add(server.kind, figures);
                 }
             }
         }
@@ -62,8 +71,14 @@ pub(super) fn scenario(scenario: Scenario, kinds: &[Kind], options: &Options, fo
     Ok(section)
 }
 
+/// The clients of some scenarios are threads of this process.
+fn pin_this_process() -> Result<()> {
+    output("taskset", &["-a", "-c", "-p", &LOAD_CORE.to_string(), &std::process::id().to_string()]).map(drop)
+}
+
 struct Bench<'a> {
     scenario: Scenario,
+    protocol: Protocol,
     options: &'a Options,
     folders: &'a Folders,
     origin_port: u16,
@@ -78,8 +93,8 @@ impl Bench<'_> {
         {
             fill(server.port, keys)?;
         }
-        if self.scenario == Scenario::NotModified {
-            // Some caches pass a conditional request on, and store nothing of the 304 that comes back.
+        if matches!(self.scenario, Scenario::NotModified | Scenario::Range) {
+            // Some caches pass a conditional request or one for a range on, and store nothing of the 304 or 206 that comes back.
             Client::connect(server.port)?.get(&self.scenario.target())?;
         }
         self.run(server, u32::MAX, Duration::from_secs(1)).map(drop)
@@ -99,26 +114,30 @@ impl Bench<'_> {
         if self.scenario.is_hit() && asked * 1000 > counted.requests {
             return Err(format!("{name}: {asked} of {} hits went to the origin", counted.requests).into());
         }
-        if self.scenario == Scenario::Miss && server.kind != Kind::BareHyper && asked < counted.requests {
-            return Err(format!("{name}: {} requests, but only {asked} were misses", counted.requests).into());
+        if self.scenario.reaches_origin() && server.kind != Kind::BareHyper && asked < counted.requests {
+            return Err(format!("{name}: {} requests, but only {asked} reached the origin", counted.requests).into());
         }
-        Ok(Figures::Load { per_second: counted.per_second, cpu_micros: cpu.as_secs_f64() * 1e6 / counted.requests.max(1) as f64 })
+        let cpu_micros = cpu.as_secs_f64() * 1e6 / counted.requests.max(1) as f64;
+        Ok(Figures::Load { per_second: counted.per_second, cpu_micros, resident: server.process.resident()? })
+    }
+
+    /// One server under requests at a fixed rate for one round.
+    fn open_loop(&self, server: &Server, run: u32, rate: u32) -> Result<Figures> {
+        let open_loop = OpenLoop { port: server.port, rate, connections: self.scenario.connections(), time: self.options.run };
+        open_loop
+            .run(|number| self.scenario.numbered_target(run, number))
+            .map_err(|error| format!("{}: {error}", server.kind.name()).into())
     }
 
     fn run(&self, server: &Server, run: u32, time: Duration) -> Result<Counted> {
         let target = self.scenario.target();
-        let script = match self.scenario.spread() {
-            Some(keys) => Some(self.script(&spread_script(keys))?),
-            None if self.scenario == Scenario::Miss => Some(self.script(&miss_script(run))?),
-            None => None,
-        };
-        let field = (self.scenario == Scenario::NotModified).then_some("If-None-Match: \"33a64df551425fcc\"");
-        let connections = self.scenario.connections();
+        let script = self.scenario.script(run).map(|text| self.script(&text)).transpose()?;
+        let (field, connections) = (self.scenario.field(), self.scenario.connections());
         let run = Run { port: server.port, target: &target, field, script: script.as_deref(), core: LOAD_CORE, connections, time };
-        match self.scenario {
-            Scenario::Http2 => run.h2load(),
-            Scenario::NotModified => run.h2load_http1(),
-            _ => run.wrk(),
+        match self.protocol {
+            Protocol::Http2 => run.h2load(),
+            Protocol::Http1 if self.scenario.needs_h2load() => run.h2load_http1(),
+            Protocol::Http1 => run.wrk(),
         }
     }
 

@@ -13,13 +13,17 @@ Loads Larder beside other caches, on loopback, and writes a Markdown table.
 Usage: cargo xtask bench [OPTIONS]
 
   --scenario NAME   only this one; may be repeated (hit-1k, hit-10k, hit-1m, spread, miss, not-modified, http2, stampede, memory,
-                    mixed, and about growth, beside the bare server only: log-on, routes-1000, connections-10, connections-5000,
-                    spread-1m, cores-2)
+                    mixed, pass, upload, and beside the bare server only: identity, vary, range, log-text, log-json, routes-1000,
+                    connections-10, connections-5000, spread-1m, cores-2)
   --server NAME     only this one; may be repeated (bare-hyper, larder, nginx, haproxy, varnish)
   --rounds N        rounds of each scenario, 1 to 25; the median is told (default 5)
   --seconds N       how long one server is loaded in one round, 1 to 60 (default 4)
   --profile NAME    cargo profile to build (default release)
   --out FILE        where the table goes (default target/bench/report.md)
+  --protocol NAME   h1 (default), or h2 for the scenarios with one target: HTTP/2 in cleartext, 8 connections of 8 streams
+  --open-loop RATE  so many requests a second, 1 to 100000, over HTTP/1.1: tells latencies from when a request was due, for the scenarios
+                    with one target, miss and spread
+  --record          write the ratios to bare hyper to benches/ratios.txt, which later runs show beside their own
   --gate            instead of all that: count the instructions and the writes of a hit, a miss and a hit over HTTP/2, and fail where one is
                     3 % above the figure in benches/gate.txt; with --record, write the figures there";
 
@@ -32,6 +36,19 @@ pub(super) struct Options {
     pub(super) run: Duration,
     pub(super) profile: String,
     pub(super) out: PathBuf,
+    pub(super) protocol: Protocol,
+    /// Requests a second of an open loop; `None`: every connection sends the next request when it has its answer.
+    pub(super) open_loop: Option<u32>,
+    /// Whether the ratios are written down.
+    pub(super) record: bool,
+}
+
+/// What the load speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http1,
+    /// In cleartext, with prior knowledge.
+    Http2,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -50,6 +67,9 @@ impl Options {
             run: Duration::from_secs(4),
             profile: "release".to_owned(),
             out: PathBuf::from("target/bench/report.md"),
+            protocol: Protocol::Http1,
+            open_loop: None,
+            record: false,
         };
         let (mut gate, mut record) = (false, false);
         let mut arguments = arguments.into_iter();
@@ -69,22 +89,48 @@ impl Options {
                 "--seconds" => options.run = Duration::from_secs(within(&argument, &value, 1, 60)?.into()),
                 "--profile" => options.profile = value,
                 "--out" => options.out = value.into(),
+                "--protocol" => options.protocol = Protocol::named(&value)?,
+                "--open-loop" => options.open_loop = Some(within(&argument, &value, 1, 100_000)?),
                 _ => return Err(format!("unknown argument {argument}; see cargo xtask bench --help").into()),
             }
         }
         if gate {
             return Ok(Parsed::Gate { profile: options.profile, record });
         }
-        if record {
-            return Err("--record goes with --gate".into());
-        }
-        if options.scenarios.is_empty() {
-            options.scenarios = Scenario::ALL.to_vec();
-        }
+        options.record = record;
+        options.choose_scenarios()?;
         if options.servers.is_empty() {
             options.servers = Kind::ALL.to_vec();
         }
         Ok(Parsed::Run(options))
+    }
+
+    /// All that can be measured so where none is named; an error for one that cannot.
+    fn choose_scenarios(&mut self) -> Result<()> {
+        let (protocol, open_loop) = (self.protocol, self.open_loop.is_some());
+        if open_loop && protocol == Protocol::Http2 {
+            return Err("--open-loop measures HTTP/1.1 only".into());
+        }
+        let fits = |scenario: &Scenario| {
+            (protocol == Protocol::Http1 || scenario.has_one_target()) && (!open_loop || scenario.has_numbered_targets())
+        };
+        if self.scenarios.is_empty() {
+            self.scenarios = Scenario::ALL.into_iter().filter(fits).collect();
+        }
+        match self.scenarios.iter().find(|scenario| !fits(scenario)) {
+            Some(scenario) => Err(format!("{} cannot be measured that way; see cargo xtask bench --help", scenario.name()).into()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Protocol {
+    fn named(name: &str) -> Result<Self> {
+        match name {
+            "h1" => Ok(Self::Http1),
+            "h2" => Ok(Self::Http2),
+            _ => Err(format!("no protocol {name}; there are h1, h2").into()),
+        }
     }
 }
 
@@ -117,12 +163,30 @@ mod tests {
     }
 
     #[test]
+    fn protocols_and_open_loops_go_with_the_scenarios_that_they_can_measure() {
+        let Ok(Parsed::Run(options)) = parse("--protocol h2") else { panic!("no options") };
+        assert!(options.scenarios.contains(&Scenario::Hit1m) && !options.scenarios.contains(&Scenario::Miss));
+        let Ok(Parsed::Run(options)) = parse("--open-loop 4000 --scenario miss") else { panic!("no options") };
+        assert_eq!((options.open_loop, options.scenarios), (Some(4000), vec![Scenario::Miss]));
+        for line in [
+            "--protocol h2 --scenario miss",
+            "--protocol h3",
+            "--open-loop 0",
+            "--open-loop 9 --scenario upload",
+            "--open-loop 9 --protocol h2",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
     fn load_is_bounded_and_mistakes_are_told() {
         for line in ["--rounds 26", "--seconds 0", "--scenario hits", "--server apache", "--rounds", "--fast yes"] {
             assert!(parse(line).is_err(), "{line}");
         }
         assert_eq!(parse("--help").unwrap(), Parsed::Help);
-        assert!(parse("--record").is_err());
+        let Ok(Parsed::Run(options)) = parse("--record") else { panic!("no options") };
+        assert!(options.record);
         assert_eq!(parse("--gate --record").unwrap(), Parsed::Gate { profile: "release".to_owned(), record: true });
     }
 }

@@ -1,6 +1,7 @@
 //! The scenarios that are measured.
 
 use super::Result;
+use super::options::Protocol;
 
 /// How many different keys the spread and memory scenarios use.
 pub(super) const KEYS: u32 = 100_000;
@@ -20,7 +21,13 @@ pub(super) enum Scenario {
     Stampede,
     Memory,
     Mixed,
-    LogOn,
+    Pass,
+    Upload,
+    Identity,
+    Vary,
+    Range,
+    LogText,
+    LogJson,
     Routes,
     FewConnections,
     ManyConnections,
@@ -29,7 +36,7 @@ pub(super) enum Scenario {
 }
 
 impl Scenario {
-    pub(super) const ALL: [Self; 16] = [
+    pub(super) const ALL: [Self; 22] = [
         Self::Hit1k,
         Self::Hit10k,
         Self::Hit1m,
@@ -40,7 +47,13 @@ impl Scenario {
         Self::Stampede,
         Self::Memory,
         Self::Mixed,
-        Self::LogOn,
+        Self::Pass,
+        Self::Upload,
+        Self::Identity,
+        Self::Vary,
+        Self::Range,
+        Self::LogText,
+        Self::LogJson,
         Self::Routes,
         Self::FewConnections,
         Self::ManyConnections,
@@ -65,13 +78,24 @@ impl Scenario {
             Self::Stampede => "stampede",
             Self::Memory => "memory",
             Self::Mixed => "mixed",
-            Self::LogOn => "log-on",
+            Self::Pass => "pass",
+            Self::Upload => "upload",
+            Self::Identity => "identity",
+            Self::Vary => "vary",
+            Self::Range => "range",
+            Self::LogText => "log-text",
+            Self::LogJson => "log-json",
             Self::Routes => "routes-1000",
             Self::FewConnections => "connections-10",
             Self::ManyConnections => "connections-5000",
             Self::MillionKeys => "spread-1m",
             Self::TwoCores => "cores-2",
         }
+    }
+
+    /// What the load speaks, where `chosen` is asked for.
+    pub(super) fn protocol(self, chosen: Protocol) -> Protocol {
+        if self == Self::Http2 { Protocol::Http2 } else { chosen }
     }
 
     pub(super) fn title(self) -> &'static str {
@@ -86,7 +110,13 @@ impl Scenario {
             Self::Stampede => "Stampede: 500 clients ask at once for one cold key that takes 500 ms",
             Self::Memory => "Memory: resident bytes an entry of 1 KiB takes over its payload, 100,000 entries",
             Self::Mixed => "Latency of hits, alone and where one request in ten is a miss of 20 ms",
-            Self::LogOn => "Hot hit, 1 KiB, with the access log as JSON",
+            Self::Pass => "Uncacheable, streamed, 10 MiB",
+            Self::Upload => "Uploads: POST with a body of 1 MiB",
+            Self::Identity => "Hot hit, 1 KiB, on a route with scope = \"identity\"",
+            Self::Vary => "Hot hits, 1 KiB, of three variants by Accept-Language",
+            Self::Range => "Ranges of 1 KiB of a stored body of 1 MiB",
+            Self::LogText => "Hot hit, 1 KiB, with the access log as text",
+            Self::LogJson => "Hot hit, 1 KiB, with the access log as JSON",
             Self::Routes => "Hot hit, 1 KiB, under the last of 1,000 routes",
             Self::FewConnections => "Hot hit, 1 KiB, over 10 connections",
             Self::ManyConnections => "Hot hit, 1 KiB, over 5,000 connections",
@@ -100,6 +130,8 @@ impl Scenario {
         match self {
             Self::FewConnections => 10,
             Self::ManyConnections => 5000,
+            // Each has some MiB under way.
+            Self::Pass | Self::Upload => 16,
             _ => 64,
         }
     }
@@ -115,56 +147,44 @@ impl Scenario {
 
     /// Whether it shows how one server's cost grows, and not how it compares: only the bare server stands beside it.
     pub(super) fn is_about_growth(self) -> bool {
-        matches!(self, Self::LogOn | Self::Routes | Self::FewConnections | Self::ManyConnections | Self::MillionKeys | Self::TwoCores)
+        let policy = matches!(self, Self::Identity | Self::Vary | Self::Range | Self::LogText | Self::LogJson | Self::Routes);
+        policy || matches!(self, Self::FewConnections | Self::ManyConnections | Self::MillionKeys | Self::TwoCores)
     }
 
-    /// Bytes of the bodies.
+    /// Bytes of the bodies of answers.
     pub(super) fn body(self) -> usize {
         match self {
             Self::Hit10k => 10 << 10,
             Self::Hit1m => 1 << 20,
+            Self::Pass => 10 << 20,
             _ => SMALL,
         }
     }
 
-    /// The URL where there is one target.
-    pub(super) fn target(self) -> String {
-        format!("/{}/api/v1/issues?organization=acme&project=storefront", self.body())
-    }
-
-    /// Whether `wrk` makes the load.
-    pub(super) fn is_wrk(self) -> bool {
-        !matches!(self, Self::Stampede | Self::Memory) && !self.is_h2load()
-    }
-
-    /// Whether `h2load` makes it.
-    pub(super) fn is_h2load(self) -> bool {
-        matches!(self, Self::Http2 | Self::NotModified)
+    /// Whether `h2load` makes the load over HTTP/1.1, too: `wrk` waits for the body of a 304 that has a Content-Length.
+    pub(super) fn needs_h2load(self) -> bool {
+        self == Self::NotModified
     }
 
     /// Whether a cache must answer everything without the origin, once it is warm.
     pub(super) fn is_hit(self) -> bool {
-        !matches!(self, Self::Miss | Self::Stampede | Self::Memory | Self::Mixed)
+        !self.reaches_origin() && !matches!(self, Self::Stampede | Self::Memory | Self::Mixed)
     }
-}
 
-/// The target of one of [`KEYS`].
-pub(super) fn key_target(key: u32) -> String {
-    format!("/{SMALL}/api/v1/issues?page={key}&project=storefront")
-}
+    /// Whether every request is the same, so that any load tool can make it.
+    pub(super) fn has_one_target(self) -> bool {
+        !matches!(self, Self::Stampede | Self::Memory | Self::Mixed) && self.script(0).is_none()
+    }
 
-/// From one key to the next: it has no factor in common with any number of keys.
-const STRIDE: u32 = 61_803;
+    /// Whether a request is told by its number alone.
+    pub(super) fn has_numbered_targets(self) -> bool {
+        matches!(self, Self::Miss | Self::Spread | Self::MillionKeys) || (self.has_one_target() && self.field().is_none())
+    }
 
-/// A `wrk` script that visits all of `keys` in an order no prefetcher guesses.
-pub(super) fn spread_script(keys: u32) -> String {
-    let target = format!("/{SMALL}/api/v1/issues?page=\" .. key .. \"&project=storefront");
-    format!("local key = 0\nrequest = function()\n  key = (key + {STRIDE}) % {keys}\n  return wrk.format(\"GET\", \"{target}\")\nend\n")
-}
-
-/// A `wrk` script that never asks for the same twice; `run` keeps the runs apart.
-pub(super) fn miss_script(run: u32) -> String {
-    format!("local key = 0\nrequest = function()\n  key = key + 1\n  return wrk.format(\"GET\", \"/{SMALL}/miss/{run}/\" .. key)\nend\n")
+    /// Whether every request goes to the origin.
+    pub(super) fn reaches_origin(self) -> bool {
+        matches!(self, Self::Miss | Self::Pass | Self::Upload)
+    }
 }
 
 #[cfg(test)]
@@ -176,22 +196,5 @@ mod tests {
         for scenario in Scenario::ALL {
             assert_eq!(Scenario::named(scenario.name()).unwrap(), scenario);
         }
-    }
-
-    #[test]
-    fn the_script_asks_for_the_keys_that_were_filled() {
-        let filled = key_target(7).replace('7', "\" .. key .. \"");
-        assert!(spread_script(KEYS).contains(&filled), "{filled}");
-    }
-
-    #[test]
-    fn the_stride_visits_every_key() {
-        let gcd = |mut a: u32, mut b: u32| {
-            while b > 0 {
-                (a, b) = (b, a % b);
-            }
-            a
-        };
-        assert!(Scenario::ALL.into_iter().filter_map(Scenario::spread).all(|keys| gcd(STRIDE, keys) == 1));
     }
 }

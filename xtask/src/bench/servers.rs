@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Result;
+use super::options::Protocol;
 use super::process::{Pinned, free_port, is_on_path, output};
 use super::scenario::Scenario;
 
@@ -92,14 +93,14 @@ impl Kind {
     }
 
     /// Starts it before `origin`, in a directory of its own.
-    pub(super) fn start(self, scenario: Scenario, origin: u16, folders: &Folders) -> Result<Server> {
+    pub(super) fn start(self, scenario: Scenario, protocol: Protocol, origin: u16, folders: &Folders) -> Result<Server> {
         let directory = std::path::absolute(folders.work.join(self.name()))?;
         if directory.exists() {
             fs::remove_dir_all(&directory)?;
         }
         fs::create_dir_all(&directory)?;
         let ports = [free_port()?, free_port()?];
-        let setup = Setup { scenario, ports, origin, directory, folders };
+        let setup = Setup { scenario, protocol, ports, origin, directory, folders };
         let command = match self {
             Self::BareHyper => setup.bare_hyper(),
             Self::Larder => setup.larder()?,
@@ -112,7 +113,7 @@ impl Kind {
         let cores = if scenario == Scenario::TwoCores { both } else { SERVER_CORE.to_string() };
         let mut process = Pinned::start(&cores, &command, &log)?;
         // nginx and HAProxy speak HTTP/2 in cleartext on a port of its own.
-        let port = if scenario == Scenario::Http2 && matches!(self, Self::Nginx | Self::Haproxy) { ports[1] } else { ports[0] };
+        let port = if protocol == Protocol::Http2 && matches!(self, Self::Nginx | Self::Haproxy) { ports[1] } else { ports[0] };
         process.wait_for(port, &log)?;
         Ok(Server { kind: self, process, port })
     }
@@ -124,7 +125,7 @@ impl Kind {
     pub(super) fn start_counted(port: u16, origin: u16, folders: &Folders, log: &Path) -> Result<Pinned> {
         let directory = std::path::absolute(folders.work.join("gate"))?;
         fs::create_dir_all(&directory)?;
-        let setup = Setup { scenario: Scenario::Hit1k, ports: [port, free_port()?], origin, directory, folders };
+        let setup = Setup { scenario: Scenario::Hit1k, protocol: Protocol::Http1, ports: [port, free_port()?], origin, directory, folders };
         let mut command = words(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "--trace-syscalls=yes"]);
         command.extend(setup.larder()?);
         // On one core the order of what happens does not depend on the machine.
@@ -144,6 +145,7 @@ pub(super) fn origin(folders: &Folders) -> Result<(Pinned, u16)> {
 
 struct Setup<'a> {
     scenario: Scenario,
+    protocol: Protocol,
     /// Of HTTP/1.1, and of HTTP/2 (or the admin listener).
     ports: [u16; 2],
     origin: u16,
@@ -155,7 +157,7 @@ impl Setup<'_> {
     fn bare_hyper(&self) -> Vec<String> {
         let mut command =
             words([&path(&self.folders.binaries, "bare_hyper"), &self.ports[0].to_string(), &self.scenario.body().to_string()]);
-        if self.scenario == Scenario::Http2 {
+        if self.protocol == Protocol::Http2 {
             command.push("h2".to_owned());
         }
         command
@@ -164,13 +166,18 @@ impl Setup<'_> {
     fn larder(&self) -> Result<Vec<String>> {
         let [port, admin] = self.ports;
         let capacity = if self.scenario == Scenario::MillionKeys { "4GiB" } else { "1GiB" };
-        let log = if self.scenario == Scenario::LogOn { "json" } else { "off" };
+        let log = match self.scenario {
+            Scenario::LogText => "text",
+            Scenario::LogJson => "json",
+            _ => "off",
+        };
         // The one that is asked for stands last.
         let routes: String = match self.scenario {
             Scenario::Routes => {
                 let others: String = (1..1000).map(|number| format!("[[routes]]\npath = \"/api/v{number}/things/{{id}}\"\n")).collect();
                 others + "[[routes]]\npath = \"/{*rest}\"\n"
             }
+            Scenario::Identity => "[[routes]]\npath = \"/{*rest}\"\nscope = \"identity\"\n".to_owned(),
             _ => String::new(),
         };
         let config = self.write(
@@ -198,7 +205,7 @@ impl Setup<'_> {
                  sendfile on;\n  tcp_nopush on;\n  open_file_cache max=200000 inactive=1h;\n  open_file_cache_valid 1h;\n  \
                  proxy_cache_path {directory}/cache keys_zone=c:64m max_size=1g inactive=1h use_temp_path=off;\n  \
                  upstream origin {{ server 127.0.0.1:{origin}; keepalive 64; keepalive_requests 1000000000; }}\n  \
-                 server {{\n    listen 127.0.0.1:{port} backlog=4096;\n    listen 127.0.0.1:{h2} http2 backlog=4096;\n    \
+                 server {{\n    client_max_body_size 0;\n    listen 127.0.0.1:{port} backlog=4096;\n    listen 127.0.0.1:{h2} http2 backlog=4096;\n    \
                  location / {{ proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection \"\"; \
                  proxy_cache c; proxy_cache_lock on; }}\n  }}\n}}\n"
             ),
