@@ -1,12 +1,13 @@
 //! The cost of telemetry for the task that answers a request: no allocation for metrics, nothing at all for a log that is off.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Empty;
-use larder_semantics::Reason;
-use larder_telemetry::access_log::{AccessLog, ResponseRecord};
+use larder_semantics::{Reason, Timestamp};
+use larder_telemetry::access_log::{AccessLog, Format, ResponseRecord};
 use larder_telemetry::metrics::{Metrics, RequestRecord};
 use larder_testkit::alloc::{CountingAllocator, allocations};
 use larder_tower::CacheResult;
@@ -44,4 +45,27 @@ fn a_log_that_is_off_allocates_nothing() {
     });
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(counted.count, 0);
+}
+
+#[test]
+fn a_line_of_the_log_allocates_nothing_once_its_thread_has_written_one() {
+    for format in [Format::Json, Format::Text] {
+        let (log, writer) = AccessLog::start(format, std::io::sink()).unwrap();
+        let request = Request::get("/a?b=1").header("host", "example.com").header("x-request-id", "7f3a").body(()).unwrap();
+        let route: Arc<str> = Arc::from("issue.list");
+        let record = ResponseRecord {
+            route: Some(&route),
+            result: Some(CacheResult::Hit),
+            reason: Some(Reason::Fresh),
+            ..ResponseRecord::default()
+        };
+        let line = || {
+            let entry = log.begin(&request, Some([127, 0, 0, 1].into()), || Timestamp::from_millis(0));
+            entry.responded(StatusCode::OK, 12, &record);
+        };
+        line();
+        let ((), counted) = allocations(|| (0..100).for_each(|_| line()));
+        assert_eq!((counted.count, log.dropped()), (0, 0));
+        assert!(writer.stop(Duration::from_secs(10)));
+    }
 }

@@ -1,16 +1,18 @@
 //! The access log: one line a request, written when its body has ended.
 //!
-//! The task that answers only records what happened; a thread of its own formats and writes. Between them is a bounded queue: when the
-//! reader of the log is too slow, lines are dropped and counted, and no request waits. A log that is off is `None` everywhere: nothing is
-//! allocated, formatted, cloned or timed.
+//! The task that answers formats the line into a buffer of its thread; a thread of the log's own writes the buffers, every 100 ms or when one
+//! is full, its lines in the order in which requests ended. Buffers are bounded: when the reader of the log is too slow, lines are dropped and
+//! counted, and no request waits. A log that is off is `None` everywhere: nothing is allocated, formatted, cloned or timed.
 //!
 //! ```text
-//! AccessLog::begin ─> Entry::respond ─> LoggedBody counts bytes ─> body ends: Sink::send ─queue─> Writer: json or text ─> output
+//! AccessLog::begin ─> Entry::respond ─> LoggedBody counts bytes ─> body ends: Sink::send ─buffer─> Writer ─> output
 //!  (head read)         (head ready)      (body sent)                (or is dropped)
 //! ```
 
 mod body;
+mod json;
 mod line;
+mod put;
 mod redact;
 mod text;
 mod writer;
@@ -33,7 +35,7 @@ use writer::Sink;
 
 use larder_message::problem::Problem;
 
-/// Where lines go. Clones share one queue.
+/// Where lines go. Clones share one writer.
 #[derive(Clone, Debug)]
 pub struct AccessLog(Option<Arc<Sink>>);
 
@@ -79,19 +81,19 @@ impl AccessLog {
 
     /// Begins the line of `request`, whose head has just been read. `clock` is asked only if the log is on.
     pub fn begin<B>(&self, request: &Request<B>, client: Option<IpAddr>, clock: impl FnOnce() -> Timestamp) -> Entry {
-        self.open(|| Line::begin(request, client, clock()))
+        self.open(|format| Line::begin(format, request, client, clock()))
     }
 
     /// Begins the line of a client whose request could not be read.
     pub fn begin_unread(&self, client: Option<IpAddr>, clock: impl FnOnce() -> Timestamp) -> Entry {
-        self.open(|| Line::unread(client, clock()))
+        self.open(|format| Line::unread(format, client, clock()))
     }
 
-    fn open(&self, line: impl FnOnce() -> Line) -> Entry {
-        Entry(self.0.as_ref().map(|sink| Open { sink: Arc::clone(sink), started: monotonic(), line: Box::new(line()) }))
+    fn open(&self, line: impl FnOnce(Format) -> Box<Line>) -> Entry {
+        Entry(self.0.as_ref().map(|sink| Open { sink: Arc::clone(sink), started: monotonic(), line: line(sink.format) }))
     }
 
-    /// Lines dropped so far, because the queue was full or the output failed.
+    /// Lines dropped so far, because a buffer was full or the output failed.
     pub fn dropped(&self) -> u64 {
         self.0.as_ref().map_or(0, |sink| sink.dropped())
     }
@@ -121,7 +123,7 @@ impl Entry {
     pub fn responded(mut self, status: StatusCode, bytes: usize, record: &ResponseRecord<'_>) {
         if let Some(open) = &mut self.0 {
             open.line.respond(status, record);
-            open.line.bytes = bytes as u64;
+            open.line.sent.bytes = bytes as u64;
         }
         self.end(Transfer::Complete);
     }
@@ -132,22 +134,24 @@ impl Entry {
 
     fn sent(&mut self, bytes: usize) {
         if let Some(open) = &mut self.0 {
-            open.line.bytes += bytes as u64;
+            open.line.sent.bytes += bytes as u64;
         }
     }
 
     /// Hands the line to the writer; later calls do nothing.
     fn end(&mut self, transfer: Transfer) {
         if let Some(Open { sink, started, mut line }) = self.0.take() {
-            line.transfer = transfer;
-            line.duration = monotonic().saturating_duration_since(started);
-            sink.send(line);
+            line.sent.transfer = transfer;
+            let ended = monotonic();
+            line.sent.duration = ended.saturating_duration_since(started);
+            sink.send(&mut line, ended);
+            line.keep();
         }
     }
 
     /// Whether so many bytes are the whole body, or there is no body to send at all.
     fn is_whole(&self, announced: Option<u64>) -> bool {
-        self.0.as_ref().is_some_and(|open| open.line.has_no_body() || announced.is_some_and(|bytes| open.line.bytes >= bytes))
+        self.0.as_ref().is_some_and(|open| open.line.has_no_body() || announced.is_some_and(|bytes| open.line.sent.bytes >= bytes))
     }
 }
 

@@ -4,138 +4,143 @@
 //! 2026-11-21T09:30:00.123Z 127.0.0.1 "GET api.example.com/api/v1/issues?project=p" 200 5321B 0.312ms HIT fresh route="issue.list" key="v1:…"
 //! ```
 
-use std::fmt::{self, Write as _};
 use std::io::Write as _;
-use std::time::Duration;
+use std::net::IpAddr;
 
-use larder_semantics::Reason;
+use larder_semantics::{Reason, Timestamp};
 use larder_tower::CacheResult;
 
-use super::line::{Line, Rfc3339, Transfer};
+use super::ResponseRecord;
+use super::line::{RequestLine, Sent, Transfer};
+use super::put;
 use super::redact::redacted;
 
-/// Appends `line`, without a line end.
-pub(super) fn write(line: &Line, out: &mut Vec<u8>) {
-    // A `Vec` takes everything, so there is no error to report.
-    let _infallible = write!(out, "{}", Text(line));
-}
-
-struct Text<'a>(&'a Line);
-
-impl fmt::Display for Text<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line = self.0;
-        write!(f, "{} ", Rfc3339(line.time))?;
-        match line.client {
-            Some(client) => write!(f, "{client} ")?,
-            None => f.write_str("- ")?,
+/// The part that is known with the request.
+pub(super) fn begin(time: Timestamp, client: Option<IpAddr>, request: Option<&RequestLine<'_>>, out: &mut Vec<u8>) {
+    put::rfc3339(time, out);
+    out.push(b' ');
+    match client {
+        Some(client) => put::address(client, out),
+        None => out.push(b'-'),
+    }
+    out.push(b' ');
+    match request {
+        Some(request) => {
+            out.push(b'"');
+            out.extend_from_slice(request.method.as_str().as_bytes());
+            out.push(b' ');
+            escaped(request.host, out);
+            escaped(&redacted(request.target), out);
+            out.extend_from_slice(b"\" ");
         }
-        let target = redacted(&line.target);
-        match &line.method {
-            Some(method) => write!(f, "\"{method} {}{}\" ", Escaped(&line.host), Escaped(&target))?,
-            None => f.write_str("- ")?,
-        }
-        match line.status {
-            Some(status) => write!(f, "{} ", status.as_u16())?,
-            None => f.write_str("- ")?,
-        }
-        write!(f, "{}B {} ", line.bytes, Millis(line.duration))?;
-        f.write_str(line.result.map_or("-", CacheResult::logged))?;
-        write!(f, " {}", line.reason.map_or("-", |reason| reason.as_str()))?;
-        if let Some(stored) = line.stored {
-            f.write_str(if stored { " stored=yes" } else { " stored=no" })?;
-        }
-        if line.transfer != Transfer::Complete {
-            write!(f, " {}", line.transfer.as_str())?;
-        }
-        // The reason says so already for most followers.
-        if line.collapsed && line.reason != Some(Reason::Collapsed) {
-            f.write_str(" collapsed")?;
-        }
-        if let Some(upstream) = &line.upstream {
-            write!(f, " upstream=\"{}\"", Escaped(upstream))?;
-        }
-        if let Some(status) = line.upstream_status {
-            write!(f, " upstream_status={}", status.as_u16())?;
-        }
-        if let Some(time) = line.upstream_time {
-            write!(f, " upstream_time={}", Millis(time))?;
-        }
-        if let Some(route) = &line.route {
-            write!(f, " route=\"{}\"", Escaped(route))?;
-        }
-        if let Some(key) = line.key_text() {
-            write!(f, " key=\"{}\"", Escaped(&redacted(key)))?;
-        }
-        if let Some(id) = &line.request_id {
-            write!(f, " request_id=\"{}\"", Escaped(id))?;
-        }
-        // The usual version is left out.
-        if let Some(protocol) = line.protocol.filter(|protocol| *protocol != "HTTP/1.1") {
-            write!(f, " protocol={protocol}")?;
-        }
-        if let Some(problem) = line.problem {
-            write!(f, " problem=\"{}\"", Escaped(problem))?;
-        }
-        Ok(())
+        None => out.extend_from_slice(b"- "),
     }
 }
 
-/// Milliseconds with microseconds behind the point.
-struct Millis(Duration);
-
-impl fmt::Display for Millis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let micros = self.0.as_micros();
-        write!(f, "{}.{:03}ms", micros / 1000, micros % 1000)
+/// The part that is known when the response has been sent, but for [`rest`].
+pub(super) fn sent(sent: &Sent, out: &mut Vec<u8>) {
+    match sent.status {
+        Some(status) => out.extend_from_slice(status.as_str().as_bytes()),
+        None => out.push(b'-'),
     }
+    out.push(b' ');
+    put::number(sent.bytes, out);
+    out.extend_from_slice(b"B ");
+    put::millis(sent.duration, out);
+    out.push(b' ');
+    out.extend_from_slice(sent.result.map_or("-", CacheResult::logged).as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(sent.reason.map_or("-", Reason::as_str).as_bytes());
+    if let Some(stored) = sent.stored {
+        out.extend_from_slice(if stored { b" stored=yes" } else { b" stored=no" });
+    }
+    if sent.transfer != Transfer::Complete {
+        out.push(b' ');
+        out.extend_from_slice(sent.transfer.as_str().as_bytes());
+    }
+    // The reason says so already for most followers.
+    if sent.collapsed && sent.reason != Some(Reason::Collapsed) {
+        out.extend_from_slice(b" collapsed");
+    }
+}
+
+/// The part behind that.
+pub(super) fn rest(record: &ResponseRecord<'_>, key: Option<&str>, id: Option<&str>, protocol: Option<&str>, out: &mut Vec<u8>) {
+    if let Some(upstream) = record.upstream {
+        quoted(" upstream=", upstream, out);
+    }
+    if let Some(status) = record.upstream_status {
+        out.extend_from_slice(b" upstream_status=");
+        out.extend_from_slice(status.as_str().as_bytes());
+    }
+    if let Some(time) = record.upstream_time {
+        out.extend_from_slice(b" upstream_time=");
+        put::millis(time, out);
+    }
+    if let Some(route) = record.route {
+        quoted(" route=", route, out);
+    }
+    if let Some(key) = key {
+        quoted(" key=", &redacted(key), out);
+    }
+    if let Some(id) = id {
+        quoted(" request_id=", id, out);
+    }
+    // The usual version is left out.
+    if let Some(protocol) = protocol.filter(|protocol| *protocol != "HTTP/1.1") {
+        out.extend_from_slice(b" protocol=");
+        out.extend_from_slice(protocol.as_bytes());
+    }
+    if let Some(problem) = &record.problem {
+        quoted(" problem=", problem.detail(), out);
+    }
+}
+
+fn quoted(name: &str, value: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(name.as_bytes());
+    out.push(b'"');
+    escaped(value, out);
+    out.push(b'"');
 }
 
 /// Text for between quotes. It cannot end them, begin a line or control a terminal: everything but printable ASCII and the ellipsis of
 /// redaction is escaped.
-struct Escaped<'a>(&'a str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
-        if self.0.bytes().all(is_plain) {
-            return f.write_str(self.0);
-        }
-        for character in self.0.chars() {
-            match character {
-                '"' | '\\' => write!(f, "\\{character}")?,
-                ' '..='~' | '…' => f.write_char(character)?,
-                _ => write!(f, "{}", character.escape_default())?,
-            }
-        }
-        Ok(())
+fn escaped(text: &str, out: &mut Vec<u8>) {
+    if text.bytes().all(put::is_plain) {
+        return out.extend_from_slice(text.as_bytes());
+    }
+    for character in text.chars() {
+        // A `Vec` takes everything, so there is no error to report.
+        let _infallible = match character {
+            '"' | '\\' => write!(out, "\\{character}"),
+            ' '..='~' | '…' => write!(out, "{character}"),
+            _ => write!(out, "{}", character.escape_default()),
+        };
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
-    use http::{Request, StatusCode};
-    use larder_semantics::Timestamp;
+    use http::{Method, Request, StatusCode};
 
-    use super::super::ResponseRecord;
+    use super::super::line::{Format, Line};
     use super::*;
 
-    fn text(line: &Line) -> String {
-        let mut out = Vec::new();
-        write(line, &mut out);
-        String::from_utf8(out).unwrap()
-    }
+    const NOW: Timestamp = Timestamp::from_millis(1_795_253_400_123);
 
-    fn line(target: &str) -> Line {
-        let request = Request::get(target).header("host", "api.example.com").body(()).unwrap();
-        Line::begin(&request, Some([10, 0, 0, 7].into()), Timestamp::from_millis(1_795_253_400_123))
+    fn text(line: &mut Line) -> String {
+        let mut out = Vec::new();
+        line.finish(&mut out);
+        String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn a_hit_reads_well() {
-        let mut line = line("/api/v1/issues?project=p&api_key=hush");
+        let request = Request::get("/api/v1/issues?project=p&api_key=hush").header("host", "api.example.com").body(()).unwrap();
+        let mut line = Line::begin(Format::Text, &request, Some([10, 0, 0, 7].into()), NOW);
         let route: Arc<str> = Arc::from("issue.list");
         let record = ResponseRecord {
             route: Some(&route),
@@ -144,35 +149,48 @@ mod tests {
             ..ResponseRecord::default()
         };
         line.respond(StatusCode::OK, &record);
-        line.bytes = 5321;
-        line.duration = Duration::from_micros(312);
-        line.transfer = Transfer::Complete;
+        line.sent.bytes = 5321;
+        line.sent.duration = Duration::from_micros(312);
+        line.sent.transfer = Transfer::Complete;
         assert_eq!(
-            text(&line),
+            text(&mut line),
             "2026-11-21T09:30:00.123Z 10.0.0.7 \"GET api.example.com/api/v1/issues?project=p&api_key=…\" 200 5321B 0.312ms HIT fresh \
-             route=\"issue.list\""
+             route=\"issue.list\"\n"
         );
     }
 
     #[test]
     fn an_aborted_request_says_so() {
-        let mut line = line("/");
-        line.collapsed = true;
-        line.upstream = Some(Arc::from("api"));
-        line.upstream_status = Some(StatusCode::NOT_FOUND);
-        line.stored = Some(false);
-        line.upstream_time = Some(Duration::from_millis(1200));
-        line.request_id = Some("7f".into());
-        line.protocol = Some("HTTP/2");
-        let end = " upstream=\"api\" upstream_status=404 upstream_time=1200.000ms request_id=\"7f\" protocol=HTTP/2";
-        assert!(text(&line).ends_with(&format!(" - 0B 0.000ms - - stored=no aborted collapsed{end}")), "{}", text(&line));
+        let request = Request::get("/").version(http::Version::HTTP_2).header("x-request-id", "7f").body(()).unwrap();
+        let mut line = Line::begin(Format::Text, &request, None, NOW);
+        let upstream: Arc<str> = Arc::from("api");
+        let record = ResponseRecord {
+            collapsed: true,
+            upstream: Some(&upstream),
+            upstream_status: Some(StatusCode::NOT_FOUND),
+            stored: Some(false),
+            upstream_time: Some(Duration::from_millis(1200)),
+            ..ResponseRecord::default()
+        };
+        line.respond(StatusCode::NOT_FOUND, &record);
+        let end = " upstream=\"api\" upstream_status=404 upstream_time=1200.000ms request_id=\"7f\" protocol=HTTP/2\n";
+        let text = text(&mut line);
+        assert!(text.ends_with(&format!(" 404 0B 0.000ms - - stored=no aborted collapsed{end}")), "{text}");
+    }
+
+    #[test]
+    fn a_line_without_a_response_has_the_clients_name_for_the_request() {
+        let request = Request::get("/").header("x-request-id", "7f").body(()).unwrap();
+        let text = text(&mut Line::begin(Format::Text, &request, None, NOW));
+        assert!(text.ends_with(" - 0B 0.000ms - - aborted request_id=\"7f\"\n"), "{text}");
     }
 
     #[test]
     fn text_of_a_client_cannot_forge_a_line() {
-        let mut line = line("/");
-        line.target = "/a\"\n2026 forged\u{1b}[2J\\\u{202e}".into();
-        let text = text(&line);
+        let mut out = Vec::new();
+        let target = "/a\"\n2026 forged\u{1b}[2J\\\u{202e}";
+        begin(NOW, None, Some(&RequestLine { method: &Method::GET, host: "", target }), &mut out);
+        let text = String::from_utf8(out).unwrap();
         assert_eq!(text.lines().count(), 1);
         assert!(text.contains(r#"/a\"\n2026 forged\u{1b}[2J\\\u{202e}""#), "{text}");
     }

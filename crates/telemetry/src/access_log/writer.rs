@@ -1,46 +1,80 @@
-//! The queue between requests and the output, and the thread that empties it.
+//! The buffers between requests and the output, and the thread that empties them.
+//!
+//! Whoever answers a request writes its line into a buffer that other threads seldom touch; the writer takes all buffers at one moment, every
+//! 100 ms or when one is full, and puts their lines in order. So a line costs its bytes, and neither a message nor a wake-up.
 
+use std::cell::Cell;
 use std::io::{self, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::line::{Format, Line};
 
-/// Lines that may wait: with [`BATCH_INTERVAL`], enough for 800,000 requests a second.
-const QUEUE: usize = 8192;
-/// Time between two writes while there is traffic. A sender that wakes the writer pays a system call for each line, so the writer sleeps for
-/// a fixed time while lines keep coming, and waits on the queue only when none do.
-const BATCH_INTERVAL: Duration = Duration::from_millis(10);
-/// Bytes that are written without waiting for more lines.
+/// Time between two writes while there is traffic.
+const BATCH_INTERVAL: Duration = Duration::from_millis(100);
+/// Bytes in a buffer that are written without waiting for more lines.
 const BATCH_BYTES: usize = 64 << 10;
+/// Bytes of a line, about.
+const USUAL_LINE: usize = 256;
+/// Bytes that may wait in all buffers together while the output takes nothing.
+const MAX_WAITING: usize = 8 << 20;
+/// Buffers at most: more threads share them.
+const MAX_BUFFERS: usize = 16;
 
-enum Message {
-    Line(Box<Line>),
-    /// Only wakes the writer.
-    Stop,
-}
-
-/// The requests' end of the queue.
+/// The requests' end: where lines go.
 #[derive(Debug)]
 pub(super) struct Sink {
-    queue: SyncSender<Message>,
+    pub(super) format: Format,
     shared: Arc<Shared>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
+    buffers: Box<[Buffer]>,
     dropped: AtomicU64,
     stopping: AtomicBool,
+    /// Whether the writer waits for the first line, however long that takes.
+    is_asleep: AtomicBool,
+    writer: OnceLock<Thread>,
+}
+
+/// One buffer, on cache lines of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Buffer(Mutex<Lines>);
+
+#[derive(Debug, Default)]
+struct Lines {
+    bytes: Vec<u8>,
+    /// When each request ended, and where its line ends.
+    ends: Vec<(Instant, usize)>,
+    /// The writer has ended.
+    is_closed: bool,
 }
 
 impl Sink {
-    /// Never waits: a line that finds the queue full is dropped and counted.
-    pub(super) fn send(&self, line: Box<Line>) {
-        if self.queue.try_send(Message::Line(line)).is_err() {
-            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+    /// Never waits for the output: a line that finds its buffer full is dropped and counted.
+    pub(super) fn send(&self, line: &mut Line, ended: Instant) {
+        let shared = &*self.shared;
+        let mut lines = shared.buffers[buffer_of_this_thread() % shared.buffers.len()].lock();
+        if lines.is_closed || lines.bytes.len() >= MAX_WAITING / shared.buffers.len() {
+            drop(lines);
+            shared.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let before = lines.bytes.len();
+        lines.make_room();
+        line.finish(&mut lines.bytes);
+        let end = lines.bytes.len();
+        lines.ends.push((ended, end));
+        let is_full = before < BATCH_BYTES && lines.bytes.len() >= BATCH_BYTES;
+        drop(lines);
+        // The writer looks into the buffers once more after it has said that it sleeps: either it sees the line, or this sees that it sleeps.
+        if is_full || (shared.is_asleep.load(Ordering::Relaxed) && shared.is_asleep.swap(false, Ordering::Relaxed)) {
+            shared.wake();
         }
     }
 
@@ -49,96 +83,181 @@ impl Sink {
     }
 }
 
+impl Drop for Sink {
+    /// There will be no more lines.
+    fn drop(&mut self) {
+        self.shared.stop();
+    }
+}
+
+/// Threads have numbers in the order in which they wrote their first line.
+fn buffer_of_this_thread() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static NUMBER: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+    NUMBER.get().unwrap_or_else(|| {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        NUMBER.set(Some(number));
+        number
+    })
+}
+
+impl Buffer {
+    fn lock(&self) -> MutexGuard<'_, Lines> {
+        // Half a line at worst, of a thread that panicked: it has no end, so it stands before the next one.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lines {
+    /// Room for a batch, where there is none yet: most buffers of a large machine are never used.
+    fn make_room(&mut self) {
+        if self.bytes.capacity() == 0 {
+            self.bytes.reserve(BATCH_BYTES);
+            self.ends.reserve(BATCH_BYTES / USUAL_LINE);
+        }
+    }
+}
+
+impl Shared {
+    fn wake(&self) {
+        if let Some(writer) = self.writer.get() {
+            writer.unpark();
+        }
+    }
+
+    fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.wake();
+    }
+}
+
 /// The writing thread.
 #[derive(Debug)]
 pub struct LogWriter {
-    queue: SyncSender<Message>,
     shared: Arc<Shared>,
-    thread: Thread,
     ended: Receiver<()>,
 }
 
 impl LogWriter {
-    /// Writes what is queued and ends the thread; lines that come later are dropped. Blocks for `timeout` at most, because
-    /// the output may be a pipe without a reader. Returns whether everything was written.
+    /// Writes the lines that wait and ends the thread; later lines are dropped. Blocks for `timeout` at most, because the output may be a pipe
+    /// without a reader. Returns whether everything was written.
     pub fn stop(self, timeout: Duration) -> bool {
-        self.shared.stopping.store(true, Ordering::Release);
-        // A writer whose queue is full does not wait on it, and sees the flag once it has drained the queue.
-        let _full = self.queue.try_send(Message::Stop);
-        self.thread.unpark();
+        self.shared.stop();
         // The thread never sends. Its end closes the channel.
         matches!(self.ended.recv_timeout(timeout), Err(mpsc::RecvTimeoutError::Disconnected))
     }
 }
 
 pub(super) fn start(format: Format, output: impl Write + Send + 'static) -> io::Result<(Arc<Sink>, LogWriter)> {
-    let (queue, lines) = mpsc::sync_channel(QUEUE);
+    let buffers = thread::available_parallelism().map_or(1, usize::from).min(MAX_BUFFERS);
+    let shared = Arc::new(Shared {
+        buffers: (0..buffers).map(|_| Buffer::default()).collect(),
+        dropped: AtomicU64::new(0),
+        stopping: AtomicBool::new(false),
+        is_asleep: AtomicBool::new(false),
+        writer: OnceLock::new(),
+    });
     let (running, ended) = mpsc::channel::<()>();
-    let shared = Arc::new(Shared::default());
-    let writer = Writer { format, output, lines, shared: Arc::clone(&shared), buffer: Vec::with_capacity(BATCH_BYTES), unwritten: 0 };
+    let writer = Writer { output, shared: Arc::clone(&shared), taken: Vec::new(), merged: Vec::new() };
     let handle = thread::Builder::new().name("access-log".to_owned()).spawn(move || {
         let _running = running;
         writer.run();
     })?;
-    let sink = Arc::new(Sink { queue: queue.clone(), shared: Arc::clone(&shared) });
-    Ok((sink, LogWriter { queue, shared, thread: handle.thread().clone(), ended }))
+    // Before there is a sink, so nobody has a line to wake it for.
+    let _first = shared.writer.set(handle.thread().clone());
+    let sink = Arc::new(Sink { format, shared: Arc::clone(&shared) });
+    // A writer that fell asleep before it could be woken looks again.
+    shared.wake();
+    Ok((sink, LogWriter { shared, ended }))
 }
 
 struct Writer<W> {
-    format: Format,
     output: W,
-    lines: Receiver<Message>,
     shared: Arc<Shared>,
-    buffer: Vec<u8>,
-    unwritten: u64,
+    /// Lines that were taken, a buffer's each; their room goes back.
+    taken: Vec<Lines>,
+    merged: Vec<u8>,
 }
 
 impl<W: Write> Writer<W> {
     fn run(mut self) {
-        while let Ok(first) = self.lines.recv() {
-            self.take(first);
-            loop {
-                self.drain();
-                if self.shared.stopping.load(Ordering::Acquire) {
-                    // A line that was queued before the stop may have missed the drain above.
-                    self.drain();
-                    self.write();
-                    return;
-                }
-                let idle = self.unwritten == 0;
-                self.write();
-                if idle {
-                    break;
-                }
+        loop {
+            if self.shared.stopping.load(Ordering::Acquire) {
+                self.write_all(true);
+                return;
+            }
+            if self.write_all(false) {
                 thread::park_timeout(BATCH_INTERVAL);
+                continue;
+            }
+            self.shared.is_asleep.store(true, Ordering::Relaxed);
+            let is_idle = self.shared.buffers.iter().all(|buffer| buffer.lock().bytes.is_empty());
+            if is_idle && !self.shared.stopping.load(Ordering::Acquire) {
+                thread::park();
+            }
+            self.shared.is_asleep.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Writes what is in the buffers; returns whether there was anything. `last`: nothing is taken any more.
+    fn write_all(&mut self, last: bool) -> bool {
+        let shared = Arc::clone(&self.shared);
+        self.taken.resize_with(shared.buffers.len(), Lines::default);
+        // All are held while they are taken: a line that stays behind belongs to a request that ended after those that were taken.
+        let mut held: Vec<_> = shared.buffers.iter().map(Buffer::lock).collect();
+        for (lines, taken) in held.iter_mut().zip(&mut self.taken) {
+            lines.is_closed |= last;
+            if !lines.ends.is_empty() {
+                taken.make_room();
+                std::mem::swap(&mut lines.bytes, &mut taken.bytes);
+                std::mem::swap(&mut lines.ends, &mut taken.ends);
             }
         }
-    }
-
-    /// Formats the queued lines, at most as many as the queue holds, so that the caller sees a stop under constant traffic.
-    fn drain(&mut self) {
-        for _ in 0..QUEUE {
-            let Ok(message) = self.lines.try_recv() else { return };
-            self.take(message);
+        drop(held);
+        let count = self.taken.iter().map(|lines| lines.ends.len() as u64).sum();
+        if count > 0 {
+            self.write(count);
         }
-    }
-
-    fn take(&mut self, message: Message) {
-        let Message::Line(line) = message else { return };
-        line.write(self.format, &mut self.buffer);
-        self.unwritten += 1;
-        if self.buffer.len() >= BATCH_BYTES {
-            self.write();
-        }
+        count > 0
     }
 
     /// Lines that the output does not take are counted as dropped; nothing else fails.
-    fn write(&mut self) {
-        if self.output.write_all(&self.buffer).and_then(|()| self.output.flush()).is_err() {
-            self.shared.dropped.fetch_add(self.unwritten, Ordering::Relaxed);
+    fn write(&mut self, count: u64) {
+        let bytes = match self.taken.iter().filter(|lines| !lines.ends.is_empty()).collect::<Vec<_>>()[..] {
+            [only] => &only.bytes,
+            _ => {
+                merge(&self.taken, &mut self.merged);
+                &self.merged
+            }
+        };
+        if self.output.write_all(bytes).and_then(|()| self.output.flush()).is_err() {
+            self.shared.dropped.fetch_add(count, Ordering::Relaxed);
         }
-        self.buffer.clear();
-        self.unwritten = 0;
+        // A reader that stood still for a while has not made the buffers large for ever.
+        let rooms = self.taken.iter_mut().map(|lines| &mut lines.bytes).chain([&mut self.merged]);
+        rooms.for_each(|room| {
+            room.clear();
+            room.shrink_to(2 * BATCH_BYTES);
+        });
+        self.taken.iter_mut().for_each(|lines| lines.ends.clear());
+    }
+}
+
+/// The lines of all buffers, in the order in which their requests ended.
+fn merge(buffers: &[Lines], out: &mut Vec<u8>) {
+    out.clear();
+    let mut next = vec![0; buffers.len()];
+    let earliest = |next: &[usize]| {
+        let heads = buffers.iter().zip(next).enumerate().filter_map(|(buffer, (lines, next))| Some((lines.ends.get(*next)?.0, buffer)));
+        heads.min().map(|(_, buffer)| buffer)
+    };
+    while let Some(buffer) = earliest(&next) {
+        let (lines, number) = (&buffers[buffer], next[buffer]);
+        let start = if number == 0 { 0 } else { lines.ends[number - 1].1 };
+        out.extend_from_slice(&lines.bytes[start..lines.ends[number].1]);
+        next[buffer] += 1;
     }
 }
 
@@ -146,11 +265,12 @@ impl<W: Write> Writer<W> {
 mod tests {
     use http::Request;
     use larder_semantics::Timestamp;
+    use larder_tower::clock::monotonic;
 
     use super::*;
 
-    fn line() -> Box<Line> {
-        Box::new(Line::begin(&Request::new(()), None, Timestamp::default()))
+    fn send(sink: &Sink) {
+        sink.send(&mut Line::begin(sink.format, &Request::new(()), None, Timestamp::default()), monotonic());
     }
 
     /// An output that reports each write, and then waits until it is opened.
@@ -182,21 +302,24 @@ mod tests {
     fn a_stuck_output_drops_lines_and_never_blocks_a_sender() {
         let (output, written, open) = gate();
         let (sink, writer) = start(Format::Text, output).unwrap();
-        sink.send(line());
+        send(&sink);
         assert_eq!(written.recv(), Ok(1));
-        (0..QUEUE + 5).for_each(|_| sink.send(line()));
+        let mut one = Vec::new();
+        Line::begin(Format::Text, &Request::new(()), None, Timestamp::default()).finish(&mut one);
+        let room = (MAX_WAITING / sink.shared.buffers.len()).div_ceil(one.len());
+        (0..room + 5).for_each(|_| send(&sink));
         assert_eq!(sink.dropped(), 5);
         assert!(!writer.stop(Duration::ZERO));
         drop(open);
     }
 
     #[test]
-    fn queued_lines_are_written_together() {
+    fn lines_that_wait_are_written_together() {
         let (output, written, open) = gate();
         let (sink, writer) = start(Format::Text, output).unwrap();
-        sink.send(line());
+        send(&sink);
         assert_eq!(written.recv(), Ok(1));
-        (0..3).for_each(|_| sink.send(line()));
+        (0..3).for_each(|_| send(&sink));
         (0..2).for_each(|_| open.send(()).unwrap());
         assert!(writer.stop(Duration::from_secs(10)));
         assert_eq!(written.recv(), Ok(3));
@@ -207,18 +330,65 @@ mod tests {
         let (output, written, open) = gate();
         drop((written, open));
         let (sink, writer) = start(Format::Text, output).unwrap();
-        (0..3).for_each(|_| sink.send(line()));
+        (0..3).for_each(|_| send(&sink));
         assert!(writer.stop(Duration::from_secs(10)));
         assert_eq!(sink.dropped(), 3);
-        sink.send(line());
+        send(&sink);
         assert_eq!(sink.dropped(), 4);
+    }
+
+    /// An output that keeps what it gets.
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().map_err(|_| io::Error::other("poisoned"))?.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_of_all_threads_are_written_whole() {
+        const THREADS: usize = 8;
+        const LINES: usize = 2000;
+        let kept = Kept::default();
+        let (sink, writer) = start(Format::Json, kept.clone()).unwrap();
+        thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| (0..LINES).for_each(|_| send(&sink)));
+            }
+        });
+        assert!(writer.stop(Duration::from_secs(10)));
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count() as u64 + sink.dropped(), (THREADS * LINES) as u64);
+        assert!(text.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()));
+    }
+
+    #[test]
+    fn lines_stand_in_the_order_in_which_requests_ended() {
+        let start = monotonic();
+        let lines = |texts: &[(u64, &str)]| {
+            let mut lines = Lines::default();
+            for (millis, text) in texts {
+                lines.bytes.extend_from_slice(text.as_bytes());
+                lines.ends.push((start + Duration::from_millis(*millis), lines.bytes.len()));
+            }
+            lines
+        };
+        let mut out = b"old".to_vec();
+        merge(&[lines(&[(1, "a\n"), (4, "dd\n")]), lines(&[]), lines(&[(2, "bbb\n"), (3, "c\n"), (5, "e\n")])], &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), "a\nbbb\nc\ndd\ne\n");
     }
 
     #[test]
     fn the_thread_ends_with_the_last_log() {
         let (output, _written, _open) = gate();
-        let (sink, LogWriter { queue, ended, .. }) = start(Format::Text, output).unwrap();
-        drop((sink, queue));
+        let (sink, LogWriter { ended, .. }) = start(Format::Text, output).unwrap();
+        drop(sink);
         assert_eq!(ended.recv(), Err(mpsc::RecvError));
     }
 }
