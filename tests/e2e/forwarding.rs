@@ -52,6 +52,25 @@ async fn a_believed_host_is_the_one_that_the_origin_sees() -> Result<()> {
     Ok(())
 }
 
+/// Where all hosts share a page, none of them may be in it, whoever vouches for it.
+#[tokio::test]
+async fn a_host_that_the_key_leaves_out_reaches_no_page() -> Result<()> {
+    let forged: [&[(&str, &str)]; 3] =
+        [&[], &[("X-Forwarded-For", "203.0.113.7"), ("X-Forwarded-Host", "evil.example")], &[("Forwarded", "for=203.0.113.7;host=evil.example")]];
+    for trust in ["", "trust = [\"for\", \"proto\", \"host\"]\n"] {
+        for fields in forged {
+            let origin = reflecting().await?;
+            let larder = Larder::before(&origin, &format!("{BEHIND_A_PROXY}{trust}[cache]\nkey = {{ host = false }}\n")).await?;
+            let attack: Vec<_> = fields.iter().copied().chain([("Host", "evil.example")]).collect();
+            let page = larder.request("GET", "/page", &attack, "").await?.text();
+            assert!(!page.contains("evil"), "{fields:?}: {page}");
+            let shared = larder.request("GET", "/page", &[("Host", "good.example")], "").await?;
+            assert_eq!((shared.x_cache(), shared.text()), ("HIT", page));
+        }
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn the_origin_gets_one_account_in_both_forms() -> Result<()> {
     let origin = reflecting().await?;

@@ -73,8 +73,7 @@ impl ActiveConfig {
         // From here on nothing is refused any more: what is shared with the running configuration may change.
         cache.limit_refreshes(config.purge.max_refreshes);
         cache.wait_for_replicas(config.purge.write_wait);
-        let cascade = &config.tags.cascade;
-        cache.set_cascade((!cascade.is_empty()).then(|| Arc::new(ConfiguredCascade(cascade.clone())) as _));
+        cache.set_cascade(ConfiguredCascade::of(&config).map(|cascade| Arc::new(cascade) as _));
         writes.follow(&routes);
         let hints = Hints::new(config.routes.len() + 1);
         Ok(Self { trusted, metrics, routes, upstreams, hints, config })

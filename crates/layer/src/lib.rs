@@ -45,7 +45,7 @@ pub use future::{ResponseFuture, ServeFuture};
 pub use json::JsonFields;
 pub use larder_semantics as semantics;
 pub use larder_semantics::{
-    ClientDirectives, ForwardReason, IdentityPart, KeyRules, Policy, PrimaryKey, QueryRules, Reason, Scope, Target, Timestamp, TtlMode,
+    ClientDirectives, ForwardReason, IdentityPart, KeyRules, PathCase, Policy, PrimaryKey, QueryRules, Reason, Scope, Target, Timestamp, TtlMode,
     UnsafeIgnore,
 };
 pub use larder_store as store;

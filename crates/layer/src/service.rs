@@ -156,7 +156,8 @@ impl<S: Upstream> CacheService<S> {
         let Planned { plan, context, key } = planned;
         extend(request.extensions_mut());
         let (parts, ()) = request.into_parts();
-        let answer = ServeFuture::walking(fill(self.clone(), Arc::new(ClientRequest { parts, context, key }), plan));
+        let request = Arc::new(ClientRequest::new(&self.route, parts, context, key));
+        let answer = ServeFuture::walking(fill(self.clone(), request, plan));
         if self.route.cache_status_key { answer.telling_key() } else { answer }
     }
 
@@ -231,7 +232,7 @@ impl<S: Upstream> CacheService<S> {
     ) -> Arc<ClientRequest> {
         let (mut parts, _) = request.into_parts();
         extend(&mut parts.extensions);
-        Arc::new(ClientRequest { parts, context, key: key.to_key() })
+        Arc::new(ClientRequest::new(&self.route, parts, context, key.to_key()))
     }
 }
 

@@ -13,6 +13,7 @@ use crate::model::{OddPaths, Rate, RouteSettings};
 use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::reader::{Table, choose};
 use crate::parse::units;
+use crate::sections::key::{KeyLayer, is_cookie_name};
 
 /// A lifetime longer than this is more often a slip than meant: nothing but a purge or a new `key_version` shortens it afterwards.
 const LONG_TTL: u32 = 24 * 3600;
@@ -34,7 +35,7 @@ pub(crate) struct Layer {
     pub(super) identity: Option<Spanned<Vec<Spanned<IdentityPart>>>>,
     pub(super) cookies: Option<Spanned<CookiePolicy>>,
     ignore_cookies: Option<Vec<String>>,
-    key_cookies: Option<Vec<String>>,
+    key: KeyLayer,
     client_directives: Option<Spanned<ClientDirectives>>,
     unsafe_ignore: Option<UnsafeIgnore>,
     store_put: Option<bool>,
@@ -78,14 +79,11 @@ impl Layer {
             targeted: targeted(table),
             odd_paths: table.one_of("odd_paths", &[("pass", OddPaths::Pass), ("refuse", OddPaths::Refuse), ("cache", OddPaths::Cache)]),
             near_private: table.boolean("near_private"),
+            key: KeyLayer::read(table),
             ..Self::default()
         };
         layer.read_bypass(table);
         layer.read_query(table);
-        if let Some(mut key) = table.table("key") {
-            layer.key_cookies = key.list("cookies", "cookie names in quotes, like \"locale\"", cookie_name).map(items);
-            key.finish();
-        }
         if let Some(mut collapse) = table.table("collapse") {
             layer.collapse_wait = collapse.duration("wait");
             collapse.finish();
@@ -157,7 +155,7 @@ impl Layer {
         set(&mut policy.scope, &spanned(&self.scope));
         set(&mut policy.cookies, &spanned(&self.cookies));
         set(&mut base.key.cookies.ignored, &self.ignore_cookies);
-        set(&mut base.key.cookies.key, &self.key_cookies);
+        self.key.apply(&mut base.key);
         set(&mut policy.client_directives, &spanned(&self.client_directives));
         set(&mut policy.unsafe_ignore, &self.unsafe_ignore);
         set(&mut policy.store_put, &self.store_put);
@@ -211,7 +209,7 @@ pub(crate) fn default_identity() -> Vec<IdentityPart> {
     vec![IdentityPart::Header(http::header::AUTHORIZATION)]
 }
 
-fn set<T: Clone>(target: &mut T, value: &Option<T>) {
+pub(super) fn set<T: Clone>(target: &mut T, value: &Option<T>) {
     if let Some(value) = value {
         target.clone_from(value);
     }
@@ -297,19 +295,6 @@ fn identity_part(text: &str) -> Result<IdentityPart, Mistake> {
         "cookie" => Ok(IdentityPart::Cookie(name.to_owned())),
         _ => Err(wrong()),
     }
-}
-
-/// A token (RFC 6265 §4.1.1) without `#` and `*`, which mean something in keys and in patterns.
-fn is_cookie_name(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!$%&'+-.^_`|~".contains(&byte))
-}
-
-fn cookie_name(text: &str) -> Result<String, Mistake> {
-    if is_cookie_name(text) {
-        return Ok(text.to_owned());
-    }
-    let mistake = Mistake::new(format!("`{text}` is not the name of a cookie"));
-    Err(mistake.hint(if text.contains('*') { "each cookie of the key is named in full" } else { "like \"locale\"" }))
 }
 
 fn cookie_pattern(text: &str) -> Result<String, Mistake> {

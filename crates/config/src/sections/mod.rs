@@ -3,6 +3,7 @@
 mod advice;
 mod alike;
 mod cache;
+mod key;
 mod listener;
 pub(crate) mod listeners;
 mod overrides;

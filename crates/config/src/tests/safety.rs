@@ -1,6 +1,6 @@
 //! The settings that keep one client's answers from others, and what an operator is told about giving them up.
 
-use larder_semantics::CookiePolicy;
+use larder_semantics::{CookiePolicy, PathCase};
 
 use super::{complaints, config};
 use crate::Rate;
@@ -181,4 +181,35 @@ fn another_products_word_for_a_key_gets_the_right_one() {
             "config.toml:2:1: error: unknown key `max_age` in [server] (hint: that is `ttl` here; it stands in [cache], [classes.NAME] or [[routes]])"
         ]
     );
+}
+
+#[test]
+fn a_key_is_made_of_what_a_route_says() {
+    let text = "[cache]\nkey = { host = false, headers = [\"X-Branch\"] }\n[[routes]]\npath = \"/a\"\nkey = { scheme = false, path = \"lower\", cookies = [\"c\"] }";
+    let said = config(text);
+    let (route, fallback) = (&said.routes[0].settings.key, said.fallback.unwrap().settings.key);
+    assert_eq!((route.host, route.scheme, route.path), (false, false, PathCase::Lower), "each key of the table is inherited by itself");
+    assert_eq!((fallback.host, fallback.scheme, fallback.path), (false, true, PathCase::AsSent));
+    assert_eq!((&route.headers[..], &route.cookies.key[..]), (&[http::HeaderName::from_static("x-branch")][..], &["c".to_owned()][..]));
+}
+
+#[test]
+fn what_cannot_be_part_of_a_key_is_reported_with_what_is_meant() {
+    for (name, hint) in [
+        ("authorization", "scope = \"identity\" keeps a response for each user"),
+        ("Cookie", "name the cookies that matter: key = { cookies = [\"locale\"] }"),
+        ("host", "the host is in the key unless it says host = false"),
+        ("x-forwarded-proto", "the backend gets what Larder writes there, not what the client sends"),
+        ("te", "it goes no further than this connection"),
+    ] {
+        in_cache(
+            &format!("key = {{ headers = [\"{name}\"] }}"),
+            &format!("2:20: error: `{name}` cannot be part of a key (hint: {hint})"),
+        );
+    }
+    in_cache(
+        "key = { headers = [\"a b\"] }",
+        "2:20: error: `a b` is not the name of a field (hint: like \"x-branch\" or \"accept-language\")",
+    );
+    in_cache("key = { path = \"upper\" }", "2:16: error: `upper` is not a value of `path` (hint: expected one of \"as-sent\", \"lower\")");
 }

@@ -1,5 +1,7 @@
 //! The parts of a purge, each checked against what is configured.
 
+use std::borrow::Cow;
+
 use http::Uri;
 use larder_semantics::Target;
 use larder_store::{InvalidationTarget, NamedTag, Regex};
@@ -29,6 +31,8 @@ impl Known<'_> {
     /// so.
     pub(crate) fn url(&self, text: &str) -> Checked {
         let wrong = || format!("`{text}` is not an absolute URL like http://example.com/a?b=1.");
+        // So a key begins that is for both schemes, and people paste it from the log.
+        let text = &*text.strip_prefix("*://").map_or(Cow::Borrowed(text), |rest| Cow::Owned(format!("http://{rest}")));
         let uri: Uri = text.parse().map_err(|_| wrong())?;
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return Err(wrong()) };
         if !matches!(scheme, "http" | "https") || authority.as_str().contains('@') || text.contains('#') {

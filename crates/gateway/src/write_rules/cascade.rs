@@ -1,11 +1,25 @@
-//! `[tags] cascade` at work.
+//! Targets that follow from those of an invalidation: `[tags] cascade`, and other spellings under which keys have what is named.
 
 use larder_store::{Endless, Invalidation, InvalidationTarget, TagCascade};
 use larder_tower::Cascade;
 
+use super::KeySpellings;
+use crate::config::Config;
+
 /// The rules of one configuration.
 #[derive(Debug)]
-pub(crate) struct ConfiguredCascade(pub(crate) TagCascade);
+pub(crate) struct ConfiguredCascade {
+    tags: TagCascade,
+    spellings: KeySpellings,
+}
+
+impl ConfiguredCascade {
+    /// `None` where nothing follows from anything.
+    pub(crate) fn of(config: &Config) -> Option<Self> {
+        let (tags, spellings) = (config.tags.cascade.clone(), KeySpellings::of(config));
+        (!tags.is_empty() || !spellings.is_plain()).then_some(Self { tags, spellings })
+    }
+}
 
 impl Cascade for ConfiguredCascade {
     /// Where rules feed each other without end, the tags that would be missing are not known, so everything is invalidated.
@@ -14,14 +28,15 @@ impl Cascade for ConfiguredCascade {
             InvalidationTarget::Tag(tag) => Some(tag.as_str()),
             _ => None,
         });
-        let also: Vec<InvalidationTarget> = match self.0.follow(tags) {
+        let also: Vec<InvalidationTarget> = match self.tags.follow(tags) {
             Ok(also) => also.into_iter().map(InvalidationTarget::Tag).collect(),
             Err(Endless) => {
                 tracing::warn!("a purge of tags came to more than can be followed by [tags] cascade; everything is purged instead");
                 vec![InvalidationTarget::All]
             }
         };
-        invalidation.targets.extend(also);
+        let spelt: Vec<InvalidationTarget> = invalidation.targets.iter().flat_map(|target| self.spellings.others(target)).collect();
+        invalidation.targets.extend(also.into_iter().chain(spelt));
     }
 }
 
@@ -35,7 +50,7 @@ mod tests {
         let parsed = config::parse("test.toml", text.as_bytes(), &Default::default());
         let (config, _) = parsed.unwrap_or_else(|report| panic!("{}", report.render(false)));
         let mut invalidation = Invalidation::soft(targets);
-        ConfiguredCascade(config.tags.cascade).widen(&mut invalidation);
+        ConfiguredCascade::of(&config).expect("a rule").widen(&mut invalidation);
         assert!(invalidation.soft);
         invalidation.targets
     }

@@ -1,14 +1,16 @@
 //! Invalidations that the configuration adds to a write: `[[on_write]]` and the cascades of tags.
 //!
 //! ```text
-//! write --> writes (which rules) --> base (URLs, tags) --> cascade (tags that follow from tags)
+//! write --> writes (which rules) --> base (URLs, tags) --> cascade (tags that follow from tags, and other spellings in keys)
 //!                 \--> waiting (targets that only JSON bodies name)
 //! ```
 
 mod cascade;
+mod spellings;
 mod url_base;
 mod waiting;
 mod writes;
 
 pub(crate) use cascade::ConfiguredCascade;
+pub(crate) use spellings::KeySpellings;
 pub(crate) use writes::{Writes, event};

@@ -7,6 +7,7 @@ use larder_semantics::{KeyRules, Target};
 use larder_store::InvalidationTarget;
 use larder_tower::{FetchError, Invalidates, Refetch, RouteRules, WriteRules};
 
+use super::KeySpellings;
 use super::url_base::{UrlBase, refetch};
 use super::waiting::{Waiting, waits};
 use crate::config::{Config, OnEvent, OnWrite, PurgeTemplate, Route};
@@ -23,6 +24,7 @@ pub(crate) struct Writes {
     rules: Vec<Rule>,
     /// One for each way in which routes tell clients apart.
     identities: Vec<KeyRules>,
+    spellings: KeySpellings,
     /// The routes, which have these rules in turn.
     routes: OnceLock<Weak<RouteTable>>,
 }
@@ -43,13 +45,24 @@ impl Writes {
             }
         }
         let rules = config.on_write.iter().map(rule).collect::<Result<_, _>>()?;
-        Ok(Self { rules, identities, routes: OnceLock::new() })
+        Ok(Self { rules, identities, spellings: KeySpellings::of(config), routes: OnceLock::new() })
     }
 
     /// Tells the routes apart that URLs belong to from now on.
     pub(crate) fn follow(&self, routes: &Arc<RouteTable>) {
         // They are made once, right after these rules.
         let _ = self.routes.set(Arc::downgrade(routes));
+    }
+
+    /// The captures of a rule's path, and where tags may have them in lower case, those too.
+    fn captures(&self, rule: &Rule, request: &Parts, target: Target<'_>) -> Vec<Vec<String>> {
+        let mut all = rule.suits(request, target);
+        if self.spellings.in_lower_case() {
+            let lower = |captures: &Vec<String>| captures.iter().map(|capture| capture.to_ascii_lowercase()).collect();
+            let lower: Vec<Vec<String>> = all.iter().map(lower).filter(|captures| !all.contains(captures)).collect();
+            all.extend(lower);
+        }
+        all
     }
 
     fn refreshes(&self, request: &Parts, target: Target<'_>) -> bool {
@@ -83,7 +96,7 @@ impl WriteRules for Writes {
             let others = path_reading::readings(target.path).into_iter().filter(|reading| *reading != target.path);
             made.known.extend(others.flat_map(|reading| routes.urls(Target { path: &reading, ..target })));
         }
-        let suiting = self.rules.iter().flat_map(|rule| rule.suits(request, target).into_iter().map(move |captures| (rule, captures)));
+        let suiting = self.rules.iter().flat_map(|rule| self.captures(rule, request, target).into_iter().map(move |captures| (rule, captures)));
         for (rule, captures) in suiting {
             let captures: Arc<[String]> = captures.into();
             for template in &rule.settings.purge {

@@ -6,6 +6,8 @@ use http::Method;
 use http::request::Parts;
 use larder_semantics::{MethodKind, PrimaryKey, RequestContext};
 
+use crate::rules::RouteRules;
+
 /// A request on its way to the origin. Shared with the task that asks, which may outlive it.
 #[derive(Debug)]
 pub(crate) struct ClientRequest {
@@ -15,6 +17,12 @@ pub(crate) struct ClientRequest {
 }
 
 impl ClientRequest {
+    /// A request under the rules of a route: it has its path as the key has it, so that the origin and the tags are told the same.
+    pub(crate) fn new(rules: &RouteRules, mut parts: Parts, context: RequestContext, key: PrimaryKey) -> Self {
+        parts.uri = rules.key.path_as_in_key(&parts.uri).unwrap_or(parts.uri);
+        Self { parts, context, key }
+    }
+
     /// The request whose answer can be stored: an answer to HEAD has no content.
     pub(crate) fn to_store(self: Arc<Self>) -> Arc<Self> {
         if self.context.method != MethodKind::Head {

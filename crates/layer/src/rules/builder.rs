@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
-use larder_semantics::{CookiePolicy, IdentityPart, KeyRules, Policy, Scope, TtlMode};
+use larder_semantics::{CookiePolicy, IdentityPart, KeyRules, PathCase, Policy, Scope, TtlMode};
 
 use super::{BypassRate, MayBypass, RouteRules, TagSource, WriteRules};
 use crate::task::pressure::Pressure;
@@ -152,6 +152,27 @@ impl RouteRulesBuilder {
     /// Cookies that are part of the key: each value has a response of its own. Default: none.
     pub fn key_cookies<T: Into<String>>(self, names: impl IntoIterator<Item = T>) -> Self {
         self.set(|rules| rules.key.cookies.key = names.into_iter().map(Into::into).collect())
+    }
+
+    /// Request fields that are part of the key: each value has a response of its own. Default: none; what an answer's `Vary` names selects it anyway.
+    pub fn key_headers(self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.set(|rules| rules.key.headers = names.into_iter().collect())
+    }
+
+    /// Whether the host is part of the key. Without it all hosts share what is stored, and the inner service is not told the client's where its answer
+    /// may be stored: there is no `Host` then. Default: yes.
+    pub fn key_host(self, is_in_key: bool) -> Self {
+        self.set(|rules| rules.key.host = is_in_key)
+    }
+
+    /// Whether the scheme is part of the key. Default: yes.
+    pub fn key_scheme(self, is_in_key: bool) -> Self {
+        self.set(|rules| rules.key.scheme = is_in_key)
+    }
+
+    /// How the path enters the key. Default: as it was sent.
+    pub fn key_path(self, case: PathCase) -> Self {
+        self.set(|rules| rules.key.path = case)
     }
 
     /// Everything that bears on keys, in place of what was set before.

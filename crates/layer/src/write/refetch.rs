@@ -36,13 +36,16 @@ impl<S: Upstream> CacheService<S> {
         parts.headers.clone_from(&template.headers);
         parts.extensions.clone_from(&template.extensions);
         self.route.key.strip_ignored_cookies(&mut parts.headers);
-        parts.headers.insert(HOST, HeaderValue::from_str(target.authority).ok()?);
+        // A key without a host does not tell which one its origin has.
+        if self.route.key.host {
+            parts.headers.insert(HOST, HeaderValue::from_str(target.authority).ok()?);
+        }
         if let Some(variant) = stored.variant() {
             parts.headers.extend(variant.secondary.fields()?);
         }
         let rules = &self.route;
         let context = rules.context(&parts.method, &parts.headers, key);
-        let request = Arc::new(ClientRequest { parts, context, key: key.to_key() });
+        let request = Arc::new(ClientRequest::new(rules, parts, context, key.to_key()));
         Some(Box::pin(fetch(self.clone(), request)))
     }
 }

@@ -177,7 +177,7 @@ impl Write {
         rules.key.derive(target, headers, &mut key);
         let context = rules.context(&self.parts.method, headers, &key);
         let (head, vary) = self.storable(service, &rules, answer, &context, target)?;
-        let request = Arc::new(ClientRequest { parts: self.parts.clone(), context, key: key.to_key() });
+        let request = Arc::new(ClientRequest::new(&rules, self.parts.clone(), context, key.to_key()));
         let known = rules.known_tags(&request.parts, &request.key)?;
         let tags = Tag::joined(&known, &Tag::surrogates(named.iter().map(String::as_str))?)?;
         Some(Representation { rules, request, tags, head, vary })

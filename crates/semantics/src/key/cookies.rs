@@ -3,7 +3,7 @@
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
-use super::{IdentityPart, KeyRules, hashed, matches_pattern};
+use super::{IdentityPart, KeyRules, matches_pattern, push_value};
 
 /// How a route looks at cookies: by default they are neither in the key nor ignored.
 #[derive(Clone, Debug, Default)]
@@ -56,9 +56,6 @@ impl CookieRules {
     ];
 }
 
-/// Longer values, and those with other characters than unreserved ones, stand in keys as hashes.
-const MAX_READABLE: usize = 64;
-
 impl KeyRules {
     /// Whether a request has cookies that are neither part of the key nor ignored, so that its answer may be for one client only.
     pub fn has_private_cookies(&self, headers: &HeaderMap) -> bool {
@@ -99,20 +96,9 @@ pub(super) fn write(names: &[String], headers: &HeaderMap, text: &mut String) {
             separator = ";";
             text.push_str(name);
             text.push('=');
-            match readable(value) {
-                Some(value) => text.push_str(value),
-                None => {
-                    text.push('*');
-                    text.push_str(&hashed(value));
-                }
-            }
+            push_value(text, value);
         }
     }
-}
-
-fn readable(value: &[u8]) -> Option<&str> {
-    let unreserved = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
-    if value.len() <= MAX_READABLE && value.iter().all(unreserved) { str::from_utf8(value).ok() } else { None }
 }
 
 /// The values of every cookie of that name (RFC 6265 §4.2.1: `name=value` pairs parted by `; `; names are case-sensitive).

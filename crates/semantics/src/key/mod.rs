@@ -1,10 +1,11 @@
 //! The primary cache key (RFC 9111 §2): readable text, safe against separators in every part.
 //!
 //! ```text
-//! v1:default:GET:http://example.com/a?b=1&c=2 #cookies=locale=de #identity=0f3a…
-//! |  |           |                            |                  `- hash of who asks, where the scope is an identity
-//! |  |           |                            `- cookies that a route names
-//! |  |           `- the URL: what an invalidation by URI names
+//! v1:default:GET:http://example.com/a?b=1&c=2 #headers=x-branch=7 #cookies=locale=de #identity=0f3a…
+//! |  |           |                            |                    |                  `- hash of who asks, where the scope is an identity
+//! |  |           |                            |                    `- cookies that a route names
+//! |  |           |                            `- fields that a route names
+//! |  |           `- the URL: what an invalidation by URI names; `*` for a scheme or a host that a route leaves out
 //! |  `- namespace
 //! `- key version
 //! ```
@@ -13,7 +14,9 @@
 //! a namespace) is written as a space and two hexadecimal digits, and ` #identity=` cannot be imitated.
 
 mod cookies;
+mod fields;
 mod identity;
+mod path;
 mod primary;
 mod query;
 
@@ -23,11 +26,19 @@ use http::header::COOKIE;
 use http::{HeaderMap, HeaderName};
 
 pub use cookies::CookieRules;
+pub use path::PathCase;
 pub use primary::{PrimaryKey, url_of};
 
+/// In place of a scheme or a host that a route leaves out of its keys. A host of this name is written in another way.
+const ANY: &str = "*";
+
 /// Before what stands behind the URL. No URL in a key contains their first two bytes, nor does what stands between them.
+const HEADERS: &str = " #headers=";
 const COOKIES: &str = " #cookies=";
 const IDENTITY: &str = " #identity=";
+
+/// Longer values, and those with other characters than unreserved ones, stand in keys as hashes.
+const MAX_READABLE: usize = 64;
 
 /// Hexadecimal digits of a hash: 160 bits, beyond what anybody can collide.
 const DIGITS: usize = 40;
@@ -40,8 +51,16 @@ pub struct KeyRules {
     pub namespace: String,
     /// Raise it, and nothing stored before is ever found again.
     pub version: u32,
+    /// Whether the host is part of the key. Without it all hosts share a response, so the origin does not learn which of them was asked for.
+    pub host: bool,
+    /// Whether the scheme is part of the key.
+    pub scheme: bool,
+    /// How the path enters the key.
+    pub path: PathCase,
     /// How the query enters the key.
     pub query: QueryRules,
+    /// Names of the request fields that are part of the key, in the order in which they stand there.
+    pub headers: Vec<HeaderName>,
     /// The parts of an identity; empty where the scope is public.
     pub identity: Vec<IdentityPart>,
     /// How cookies enter the key, and which are as if absent.
@@ -51,7 +70,17 @@ pub struct KeyRules {
 impl Default for KeyRules {
     fn default() -> Self {
         let (query, cookies) = (QueryRules::default(), CookieRules::default());
-        Self { namespace: "default".to_owned(), version: 1, query, identity: Vec::new(), cookies }
+        Self {
+            namespace: "default".to_owned(),
+            version: 1,
+            host: true,
+            scheme: true,
+            path: PathCase::AsSent,
+            query,
+            headers: Vec::new(),
+            identity: Vec::new(),
+            cookies,
+        }
     }
 }
 
@@ -145,6 +174,7 @@ impl KeyRules {
         let start = text.len();
         buffer.query_as_sent = self.write_url(target, text);
         buffer.url = start..text.len();
+        fields::write(&self.headers, headers, text);
         cookies::write(&self.cookies.key, headers, text);
         buffer.identified = identity::write(&self.identity, headers, text);
     }
@@ -182,15 +212,8 @@ impl KeyRules {
     ///
     /// Tells whether the query stands there as it was sent.
     fn write_url(&self, target: Target<'_>, text: &mut String) -> bool {
-        let start = text.len();
-        if matches!(target.scheme, "http" | "https") {
-            text.push_str(target.scheme);
-        } else {
-            push_escaped(text, target.scheme, b" :/?#");
-        }
-        text.push_str("://");
-        push_escaped(text, without_default_port(target.scheme, target.authority), b" /?#");
-        text[start..].make_ascii_lowercase();
+        self.write_origin(target, text);
+        let path = text.len();
         if target.path.is_empty() {
             text.push('/');
         } else if target.path.starts_with('/') {
@@ -200,7 +223,29 @@ impl KeyRules {
             text.push_str(" 2f");
             push_escaped(text, target.path, b" ?#");
         }
+        if self.path == PathCase::Lower {
+            text[path..].make_ascii_lowercase();
+        }
         target.query.is_none_or(|query| self.query.write(query, text))
+    }
+}
+
+impl KeyRules {
+    /// Scheme and authority.
+    fn write_origin(&self, target: Target<'_>, text: &mut String) {
+        let start = text.len();
+        match target.scheme {
+            _ if !self.scheme => text.push_str(ANY),
+            scheme @ ("http" | "https") => text.push_str(scheme),
+            scheme => push_escaped(text, scheme, b" :/?#"),
+        }
+        text.push_str("://");
+        match without_default_port(target.scheme, target.authority) {
+            _ if !self.host => text.push_str(ANY),
+            ANY => text.push_str(" 2a"),
+            authority => push_escaped(text, authority, b" /?#"),
+        }
+        text[start..].make_ascii_lowercase();
     }
 }
 
@@ -209,6 +254,19 @@ fn without_default_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
     match authority.bytes().rposition(|byte| byte == b':') {
         Some(colon) if authority.len() == colon + 1 || &authority[colon + 1..] == default => &authority[..colon],
         _ => authority,
+    }
+}
+
+/// Appends a value of a field or a cookie, so that none can pass for another or for what stands behind it.
+fn push_value(text: &mut String, value: &[u8]) {
+    let unreserved = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
+    let is_readable = value.len() <= MAX_READABLE && value.iter().all(unreserved);
+    match str::from_utf8(value).ok().filter(|_| is_readable) {
+        Some(value) => text.push_str(value),
+        None => {
+            text.push('*');
+            text.push_str(&hashed(value));
+        }
     }
 }
 

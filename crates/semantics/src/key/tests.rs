@@ -330,3 +330,60 @@ fn ignored_cookies_are_taken_out_and_all_others_stay_as_they_were() {
     assert!(!rules.strip_ignored_cookies(&mut untouched));
     assert_eq!(untouched, cookies(&["a=1;b=2", "c=3"]));
 }
+
+#[test]
+fn fields_of_the_key_are_readable_and_leave_the_url_as_it_is() {
+    let rules = KeyRules { headers: vec![HeaderName::from_static("x-branch"), HeaderName::from_static("x-b")], ..rules() };
+    let with = |lines: &[(&'static str, &'static str)]| {
+        let headers = lines.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        let mut map = HeaderMap::new();
+        headers.for_each(|(name, value)| _ = map.append(name, value));
+        key(&rules, target("http", "a", "/b", None), &map)
+    };
+    assert_eq!(with(&[("x-b", "2"), ("x-branch", "main")]).text(), "v1:default:GET:http://a/b #headers=x-branch=main;x-b=2");
+    assert_eq!(with(&[("x-branch", "main")]).url(), "http://a/b");
+    assert_eq!(with(&[]).text(), "v1:default:GET:http://a/b");
+    let different: [&[(&'static str, &'static str)]; 6] = [
+        &[("x-branch", "")],
+        &[("x-branch", "1")],
+        &[("x-branch", "1"), ("x-branch", "2")],
+        &[("x-branch", "1;x-branch=2")],
+        &[("x-branch", "1 #cookies=a=1")],
+        &[("x-branch", "2"), ("x-branch", "1")],
+    ];
+    let mut keys: Vec<String> = different.iter().map(|lines| with(lines).text().to_owned()).collect();
+    assert!(keys.iter().all(|key| !key.contains("#cookies") && key.matches(" #").count() == 1), "{keys:?}");
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), different.len());
+    let mut both = HeaderMap::from_iter([(HeaderName::from_static("x-b"), HeaderValue::from_static("1"))]);
+    both.insert(COOKIE, HeaderValue::from_static("c=1"));
+    let rules = KeyRules { cookies: with_cookies(&["c"], &[]).cookies, identity: vec![IdentityPart::Cookie("c".into())], ..rules.clone() };
+    let found = key(&rules, target("http", "a", "/b", None), &both);
+    assert!(found.text().starts_with("v1:default:GET:http://a/b #headers=x-b=1 #cookies=c=1 #identity="), "{}", found.text());
+}
+
+#[test]
+fn a_scheme_or_a_host_that_is_left_out_cannot_be_sent_by_a_client() {
+    let hostless = KeyRules { host: false, ..rules() };
+    for authority in ["example.com", "other:8080", "*", ""] {
+        assert_eq!(hostless.url_of(target("http", authority, "/a", None)), "http://*/a", "{authority}");
+    }
+    assert_eq!(rules().url_of(target("http", "*", "/a", None)), "http:// 2a/a", "a client may send any name");
+    let schemeless = KeyRules { scheme: false, ..rules() };
+    for (scheme, authority) in [("http", "a:80"), ("https", "a:443"), ("https", "A")] {
+        assert_eq!(schemeless.url_of(target(scheme, authority, "/a", None)), "*://a/a", "{scheme}");
+    }
+    assert_eq!(KeyRules { host: false, ..schemeless }.url_of(target("https", "a", "/a", Some("b=1"))), "*://*/a?b=1");
+}
+
+#[test]
+fn a_path_in_lower_case_leaves_the_query_as_it_is() {
+    let rules = KeyRules { path: PathCase::Lower, ..rules() };
+    assert_eq!(rules.url_of(target("http", "a", "/Api/%C3%89/X", Some("B=C"))), "http://a/api/%c3%89/x?B=C");
+    let uri = |text: &'static str| rules.path_as_in_key(&http::Uri::from_static(text)).map(|uri| uri.to_string());
+    assert_eq!(uri("/Api/X?B=C").as_deref(), Some("/api/x?B=C"));
+    assert_eq!(uri("http://Example.com/Api"), Some("http://Example.com/api".to_owned()));
+    assert_eq!(uri("/api/x?B=C"), None, "nothing to change");
+    assert_eq!(super::KeyRules::default().path_as_in_key(&http::Uri::from_static("/Api")), None);
+}

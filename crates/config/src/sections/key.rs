@@ -1,0 +1,74 @@
+//! `key` in `[cache]`, a class or a route: what is part of a cache key besides namespace, version and query.
+
+use http::HeaderName;
+use http::header::{AUTHORIZATION, CONNECTION, COOKIE, FORWARDED, HOST, PROXY_AUTHORIZATION, VIA};
+use larder_semantics::fields::is_hop_by_hop;
+use larder_semantics::{KeyRules, PathCase};
+
+use crate::parse::mistake::Mistake;
+use crate::parse::reader::Table;
+use crate::sections::cache::{items, set};
+
+/// What one table says; `None` is "not here".
+#[derive(Clone, Debug, Default)]
+pub(super) struct KeyLayer {
+    host: Option<bool>,
+    scheme: Option<bool>,
+    path: Option<PathCase>,
+    headers: Option<Vec<HeaderName>>,
+    cookies: Option<Vec<String>>,
+}
+
+impl KeyLayer {
+    pub(super) fn read(table: &mut Table<'_>) -> Self {
+        let Some(mut key) = table.table("key") else { return Self::default() };
+        let layer = Self {
+            host: key.boolean("host"),
+            scheme: key.boolean("scheme"),
+            path: key.one_of("path", &[("as-sent", PathCase::AsSent), ("lower", PathCase::Lower)]).map(toml::Spanned::into_inner),
+            headers: key.list("headers", "field names in quotes, like \"x-branch\"", field).map(items),
+            cookies: key.list("cookies", "cookie names in quotes, like \"locale\"", cookie).map(items),
+        };
+        key.finish();
+        layer
+    }
+
+    /// Lays this over what it inherits.
+    pub(super) fn apply(&self, base: &mut KeyRules) {
+        set(&mut base.host, &self.host);
+        set(&mut base.scheme, &self.scheme);
+        set(&mut base.path, &self.path);
+        set(&mut base.headers, &self.headers);
+        set(&mut base.cookies.key, &self.cookies);
+    }
+}
+
+/// A field that is the client's, and reaches the backend.
+fn field(text: &str) -> Result<HeaderName, Mistake> {
+    let name = HeaderName::try_from(text)
+        .map_err(|_| Mistake::new(format!("`{text}` is not the name of a field")).hint("like \"x-branch\" or \"accept-language\""))?;
+    let hint = match &name {
+        name if *name == AUTHORIZATION || *name == PROXY_AUTHORIZATION => "scope = \"identity\" keeps a response for each user",
+        name if *name == COOKIE => "name the cookies that matter: key = { cookies = [\"locale\"] }",
+        name if *name == HOST => "the host is in the key unless it says host = false",
+        name if *name == FORWARDED || *name == VIA || *name == "x-real-ip" || name.as_str().starts_with("x-forwarded-") => {
+            "the backend gets what Larder writes there, not what the client sends"
+        }
+        name if *name == CONNECTION || is_hop_by_hop(name) => "it goes no further than this connection",
+        _ => return Ok(name),
+    };
+    Err(Mistake::new(format!("`{text}` cannot be part of a key")).hint(hint))
+}
+
+/// A token (RFC 6265 §4.1.1) without `#` and `*`, which mean something in keys and in patterns.
+pub(super) fn is_cookie_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!$%&'+-.^_`|~".contains(&byte))
+}
+
+fn cookie(text: &str) -> Result<String, Mistake> {
+    if is_cookie_name(text) {
+        return Ok(text.to_owned());
+    }
+    let mistake = Mistake::new(format!("`{text}` is not the name of a cookie"));
+    Err(mistake.hint(if text.contains('*') { "each cookie of the key is named in full" } else { "like \"locale\"" }))
+}
