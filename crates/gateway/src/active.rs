@@ -9,8 +9,7 @@ use larder_tower::{BypassRate, Cache, CacheService, MayBypass, Pressure, RouteRu
 use crate::client::TrustedProxies;
 use crate::config::{Config, OddPaths, ResponseTags, Route, RouteSettings, Upstream};
 use crate::hints::Hints;
-use crate::routing::RouteTable;
-use crate::routing::Router;
+use crate::routing::{RouteEdits, RouteTable, RouteUpstream, Router};
 use crate::routing::tagging::RouteTags;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{OriginObserver, UpstreamOptions, UpstreamService, UpstreamSetupError};
@@ -24,6 +23,10 @@ pub(crate) struct ActiveConfig {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) upstreams: Vec<UpstreamService>,
     pub(crate) routes: Arc<RouteTable>,
+    /// By route, the one for everything else last.
+    ways: Vec<RouteUpstream>,
+    /// By route, as above.
+    edits: Vec<Option<RouteEdits>>,
     pub(crate) hints: Hints,
 }
 
@@ -62,10 +65,14 @@ impl ActiveConfig {
         let upstreams = connect(&config, before, &trusted, clock, &metrics)?;
         let writes = Arc::new(Writes::new(&config)?);
         let rules_of_writes: Arc<dyn WriteRules> = Arc::clone(&writes) as _;
+        let all = || config.routes.iter().chain(&config.fallback);
+        let way = |route: &Route| RouteUpstream::new(upstreams[route.upstream].clone(), route, &config.upstreams[route.upstream].url);
+        let ways: Vec<RouteUpstream> = all().map(way).collect();
+        let edits = all().map(RouteEdits::of).collect();
         let service = |(index, route): (usize, &Route)| -> Result<_, SetupError> {
             let pressure = upstreams[route.upstream].pressure().clone();
             let rules = Arc::new(rules(index, route, &config.tags, &rules_of_writes, pressure)?);
-            Ok(CacheService::new(upstreams[route.upstream].clone(), Arc::clone(cache), rules))
+            Ok(CacheService::new(ways[index].clone(), Arc::clone(cache), rules))
         };
         let services = config.routes.iter().enumerate().map(service).collect::<Result<_, _>>()?;
         let fallback = config.fallback.as_ref().map(|route| service((config.routes.len(), route))).transpose()?;
@@ -76,11 +83,11 @@ impl ActiveConfig {
         cache.set_cascade(ConfiguredCascade::of(&config).map(|cascade| Arc::new(cascade) as _));
         writes.follow(&routes);
         let hints = Hints::new(config.routes.len() + 1);
-        Ok(Self { trusted, metrics, routes, upstreams, hints, config })
+        Ok(Self { trusted, metrics, routes, ways, edits, upstreams, hints, config })
     }
 
     /// The service for a request, if there is one.
-    pub(crate) fn route(&self, method: &http::Method, authority: &str, path: &str) -> Option<&CacheService<UpstreamService>> {
+    pub(crate) fn route(&self, method: &http::Method, authority: &str, path: &str) -> Option<&CacheService<RouteUpstream>> {
         self.routes.route(method, authority, path)
     }
 
@@ -116,9 +123,13 @@ impl ActiveConfig {
     }
 
     /// The way to the origin that a route's misses take.
-    pub(crate) fn upstream_of(&self, route: usize) -> Option<&UpstreamService> {
-        let route = self.settings_of(route)?;
-        self.upstreams.get(route.upstream)
+    pub(crate) fn way_of(&self, route: usize) -> Option<&RouteUpstream> {
+        self.ways.get(route)
+    }
+
+    /// What a route changes in the fields of its requests, where it does.
+    pub(crate) fn edits_of(&self, route: usize) -> Option<&RouteEdits> {
+        self.edits.get(route)?.as_ref()
     }
 }
 

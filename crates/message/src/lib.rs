@@ -8,18 +8,21 @@
 //! ```
 //!
 //! [`client`] says who asks, as far as that is believed; [`forward`] which fields end here and which are added (RFC 9110 §7.6, RFC 7239);
-//! [`path_reading`] and [`authority`] how a target may be read; [`http1`] writes HTTP/1.1 as bytes (RFC 9112); [`problem`] is what Larder answers
+//! [`edit`] and [`PathRewrite`] are what an operator changes in heads and paths; [`path_reading`] and [`authority`] how a target may be read; [`http1`] writes HTTP/1.1 as bytes (RFC 9112); [`problem`] is what Larder answers
 //! by itself (RFC 9457, RFC 9209). `forward` imports `client`, and no folder imports back. Nothing here does I/O or reads a clock.
 
 pub mod authority;
 pub mod client;
+pub mod edit;
 pub mod forward;
 pub mod http1;
 pub mod interim;
 mod outcome;
 pub mod path_reading;
 pub mod problem;
+mod rewrite;
 
 pub use interim::InterimResponses;
 pub use outcome::OriginOutcome;
 pub use problem::Problem;
+pub use rewrite::PathRewrite;

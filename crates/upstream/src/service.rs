@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::request::Parts;
 use http::{Extensions, HeaderMap, Request, Response, StatusCode, Version, header};
@@ -94,8 +95,27 @@ impl UpstreamService {
         &self.0
     }
 
+    /// Sends a request whose answer has to begin within `first_byte_timeout`, or in the time that the upstream's section says.
+    pub fn ask(
+        &self,
+        request: Request<RequestBody>,
+        first_byte_timeout: Option<Duration>,
+    ) -> Pooled<Result<Response<UpstreamBody>, UpstreamError>> {
+        let started = monotonic();
+        let (service, exchange) = (self.clone(), self.exchange(request, first_byte_timeout));
+        Pooled::new(async move {
+            let result = exchange.await;
+            service.0.observe(started, &result);
+            result
+        })
+    }
+
     /// Sends a request. It is written before the first await, so that the future stays small.
-    fn exchange(&self, request: Request<RequestBody>) -> impl Future<Output = Result<Response<UpstreamBody>, UpstreamError>> + use<> {
+    fn exchange(
+        &self,
+        request: Request<RequestBody>,
+        first_byte_timeout: Option<Duration>,
+    ) -> impl Future<Output = Result<Response<UpstreamBody>, UpstreamError>> + use<> {
         let service = self.clone();
         let upstream = &*self.0;
         let permit = upstream.concurrency.try_acquire();
@@ -111,7 +131,7 @@ impl UpstreamService {
             let upstream = &*service.0;
             let held = upstream.admit(&endpoint, permit).await?;
             let attempt = endpoint.health.attempt()?;
-            let answer = outgoing.send(&interim, progress, (upstream.head_timeout(), &upstream.stats)).await.and_then(|response| {
+            let answer = outgoing.send(&interim, progress, (upstream.head_timeout(first_byte_timeout), &upstream.stats)).await.and_then(|response| {
                 match response.status() {
                     StatusCode::SWITCHING_PROTOCOLS => Err(UpstreamError::Protocol(Malformed::Switched.into())),
                     _ => Ok(response),
@@ -147,8 +167,8 @@ impl Upstream {
         Ok(Held { _permit: Some(permit), _in_flight: self.stats.begin_request() })
     }
 
-    fn head_timeout(&self) -> HeadTimeout {
-        HeadTimeout { timeout: self.options.config.first_byte_timeout, min_rate: self.options.min_upload_rate }
+    fn head_timeout(&self, said: Option<Duration>) -> HeadTimeout {
+        HeadTimeout { timeout: said.unwrap_or(self.options.config.first_byte_timeout), min_rate: self.options.min_upload_rate }
     }
 
     /// Whether the content waits for a `100 (Continue)` (RFC 9110 §10.1.1: not for HTTP/1.0 clients, and not without content). Only
@@ -191,13 +211,7 @@ impl tower_service::Service<Request<RequestBody>> for UpstreamService {
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let started = monotonic();
-        let (service, exchange) = (self.clone(), self.exchange(request));
-        Pooled::new(async move {
-            let result = exchange.await;
-            service.0.observe(started, &result);
-            result
-        })
+        self.ask(request, None)
     }
 }
 

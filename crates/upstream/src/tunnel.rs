@@ -30,6 +30,8 @@ pub struct TunnelClient {
     pub connection: ClientConnection,
     /// How long the tunnel may be quiet.
     pub idle: Duration,
+    /// How long the origin may take to answer; `None`: as long as its section says.
+    pub first_byte_timeout: Option<Duration>,
     /// Dropped when the tunnel has ended: the connection counts as open until then.
     pub guard: Box<dyn Send>,
 }
@@ -52,7 +54,8 @@ impl UpstreamService {
         let endpoint = upstream.pick();
         let held = upstream.admit(&endpoint, upstream.concurrency.try_acquire()).await?;
         let attempt = endpoint.health.attempt()?;
-        let switching = tokio::time::timeout(upstream.options.config.first_byte_timeout, self.switch(&endpoint, request, client, held));
+        let timeout = client.first_byte_timeout.unwrap_or(upstream.options.config.first_byte_timeout);
+        let switching = tokio::time::timeout(timeout, self.switch(&endpoint, request, client, held));
         let result = switching.await.unwrap_or(Err(UpstreamError::FirstByteTimeout));
         attempt.ended(&result);
         result
@@ -70,8 +73,8 @@ impl UpstreamService {
         let protocol = request.headers().get(header::UPGRADE).cloned();
         let (mut parts, body) = request.into_parts();
         let body = WatchedBody::new(RequestBody::new(body), &parts.headers, None);
-        parts.extensions = Extensions::new();
         forward::to_upstream(&mut parts, Some(&tunnel.connection), &endpoint.rules);
+        parts.extensions = Extensions::new();
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         if let Some(protocol) = protocol {
             parts.headers.insert(header::UPGRADE, protocol);

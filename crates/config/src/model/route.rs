@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use http::Method;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use larder_message::PathRewrite;
+use larder_message::edit::FieldEdits;
 use larder_semantics::{CookieRules, KeyRules, Policy};
 
 use super::{PathTemplate, TagTemplate};
@@ -42,6 +44,14 @@ pub struct RouteSettings {
     pub policy: Policy,
     /// How a request becomes a key, and the bypass parameter.
     pub key: KeyRules,
+    /// Changes to requests, before their keys are made.
+    pub request: FieldEdits,
+    /// Changes to the backend's answers, before they are stored.
+    pub response: FieldEdits,
+    /// What the backend calls the paths of clients.
+    pub rewrite: Option<PathRewrite>,
+    /// How long an answer may take to begin; `None`: as long as the upstream's section says.
+    pub timeout: Option<Duration>,
     /// Bytes of the largest body that is stored.
     pub max_object: u64,
     /// Bytes of the largest request body that goes to the upstream; `None`: any.
@@ -92,6 +102,10 @@ impl Default for RouteSettings {
             cache: true,
             policy: Policy::default(),
             key,
+            request: FieldEdits::default(),
+            response: FieldEdits::default(),
+            rewrite: None,
+            timeout: None,
             max_object: 8 << 20,
             max_request_body: None,
             collapse_wait: Duration::from_secs(10),

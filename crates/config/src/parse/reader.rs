@@ -161,6 +161,23 @@ impl<'a> Table<'a> {
         lists.collect()
     }
 
+    /// A table of strings whose keys the user chooses, like `set = { x-a = "1" }`. `parse` is given key and string. `None` if the table is absent.
+    pub(crate) fn named_texts<T>(
+        &mut self,
+        key: &'static str,
+        mut parse: impl FnMut(&str, &str) -> Result<T, Mistake>,
+    ) -> Option<Vec<Spanned<T>>> {
+        let table = self.table(key)?;
+        let texts = table.entries.iter().filter_map(|(name, value)| match value.get_ref().as_str() {
+            Some(text) => table.keep(value.span(), parse(name.get_ref(), text)),
+            None => {
+                table.wrong_type(&format!("`{}`", name.get_ref()), "a string", value);
+                None
+            }
+        });
+        Some(texts.collect())
+    }
+
     fn items_of<T>(
         &self,
         key: &str,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::HeaderName;
 use http::header::{CACHE_CONTROL, EXPIRES};
 use ipnet::IpNet;
+use larder_message::PathRewrite;
 use larder_semantics::key::IdentityPart;
 use larder_semantics::{ClientDirectives, CookiePolicy, Scope, TtlMode, UnsafeIgnore};
 use toml::Spanned;
@@ -13,7 +14,9 @@ use crate::model::{OddPaths, Rate, RouteSettings};
 use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::reader::{Table, choose};
 use crate::parse::units;
+use crate::sections::fields::{FieldsLayer, Message};
 use crate::sections::key::{KeyLayer, is_cookie_name};
+use crate::sections::{rewriting, upstreams};
 
 /// A lifetime longer than this is more often a slip than meant: nothing but a purge or a new `key_version` shortens it afterwards.
 const LONG_TTL: u32 = 24 * 3600;
@@ -36,6 +39,10 @@ pub(crate) struct Layer {
     pub(super) cookies: Option<Spanned<CookiePolicy>>,
     ignore_cookies: Option<Vec<String>>,
     key: KeyLayer,
+    request: FieldsLayer,
+    response: FieldsLayer,
+    rewrite: Option<PathRewrite>,
+    timeout: Option<Duration>,
     client_directives: Option<Spanned<ClientDirectives>>,
     unsafe_ignore: Option<UnsafeIgnore>,
     store_put: Option<bool>,
@@ -80,6 +87,10 @@ impl Layer {
             odd_paths: table.one_of("odd_paths", &[("pass", OddPaths::Pass), ("refuse", OddPaths::Refuse), ("cache", OddPaths::Cache)]),
             near_private: table.boolean("near_private"),
             key: KeyLayer::read(table),
+            request: FieldsLayer::read(table, Message::Request),
+            response: FieldsLayer::read(table, Message::Response),
+            rewrite: rewriting::read(table),
+            timeout: upstreams::positive(table, "timeout"),
             ..Self::default()
         };
         layer.read_bypass(table);
@@ -156,6 +167,12 @@ impl Layer {
         set(&mut policy.cookies, &spanned(&self.cookies));
         set(&mut base.key.cookies.ignored, &self.ignore_cookies);
         self.key.apply(&mut base.key);
+        self.request.apply(&mut base.request);
+        self.response.apply(&mut base.response);
+        if let Some(rewrite) = &self.rewrite {
+            base.rewrite = (*rewrite != PathRewrite::default()).then(|| rewrite.clone());
+        }
+        set(&mut base.timeout, &self.timeout.map(Some));
         set(&mut policy.client_directives, &spanned(&self.client_directives));
         set(&mut policy.unsafe_ignore, &self.unsafe_ignore);
         set(&mut policy.store_put, &self.store_put);
@@ -191,6 +208,7 @@ pub(crate) fn resolve(layers: &[&Layer], memory: u64, mistakes: &Mistakes) -> Ro
             mistakes.error(empty.span(), Mistake::new("`scope = \"identity\"` without any `identity` would share everything").hint(hint));
         }
     }
+    layers.iter().for_each(|layer| layer.response.check_response(&settings, mistakes));
     let mode = layers.iter().rev().find_map(|layer| layer.ttl_mode.as_ref()).filter(|mode| *mode.get_ref() != TtlMode::Default);
     if let Some(mode) = mode.filter(|_| layers.iter().all(|layer| layer.ttl.is_none())) {
         let mistake = Mistake::new("this `ttl_mode` without a `ttl` keeps everything stale from the start");

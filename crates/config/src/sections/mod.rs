@@ -3,11 +3,13 @@
 mod advice;
 mod alike;
 mod cache;
+mod fields;
 mod key;
 mod listener;
 pub(crate) mod listeners;
 mod overrides;
 mod purging;
+mod rewriting;
 mod routes;
 mod server;
 pub(crate) mod stores;

@@ -10,6 +10,7 @@ mod reference;
 mod routes;
 mod rules;
 mod safety;
+mod ways;
 mod text;
 mod upstreams;
 

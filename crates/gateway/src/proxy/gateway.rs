@@ -1,8 +1,6 @@
 //! The walk of a request between the listener and the cache layer.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
@@ -14,29 +12,25 @@ use larder_semantics::{Reason, Target};
 use larder_tower::clock::{Clock, monotonic};
 use larder_tower::{Cache, CacheBody, CacheService, FailedElsewhere, FetchError, Outcome, Plain, Pooled, ServeFuture, Served};
 
+use super::handling::Handling;
+use super::paths::judge_path;
 use super::request_limit::{is_too_large, limited};
 use crate::active::ActiveConfig;
 use crate::client::{ClientConnection, EffectiveTarget, effective_target};
-use crate::config::OddPaths;
 use crate::http1;
 use crate::listeners::Certificates;
-use crate::path_reading;
 use crate::problem::{Problem, TOO_LARGE};
 use crate::purge::{ChannelCounts, USUAL_WAIT, public, purge};
 use crate::redis::Redis;
+use crate::routing::RouteUpstream;
 use crate::server::{Handler, Handshakes, Lingering, LocalReply, OpenConnections, Peer, PlainAnswer, lingering};
 use crate::telemetry::access_log::{AccessLog, Entry, LoggedBody, ResponseRecord};
 use crate::telemetry::metrics::RequestRecord;
-use crate::upstream::{ClientContext, TunnelClient, UpstreamBody, UpstreamError, UpstreamService};
+use crate::upstream::{ClientContext, TunnelClient, UpstreamBody, UpstreamError};
 
 const NO_ROUTE: Problem = Problem::new(StatusCode::NOT_FOUND, "destination_not_found", "No route is configured for this request.");
 const NOT_STORED: Problem =
     Problem::new(StatusCode::GATEWAY_TIMEOUT, "http_request_denied", "Only a stored response was asked for, and there is none.");
-const ODD_PATH: Problem = Problem::new(
-    StatusCode::BAD_REQUEST,
-    "http_request_denied",
-    "The path can be read in more than one way: it has dot segments, empty segments, encoded slashes or the like.",
-);
 const FAILED: Problem = Problem::new(StatusCode::BAD_GATEWAY, "proxy_internal_error", "The request could not be completed.");
 
 /// The handler of all requests on the public listeners.
@@ -52,8 +46,10 @@ pub(crate) struct Gateway {
     pub(crate) channel_counts: ChannelCounts,
 }
 
+pub(super) type Answered = Response<LoggedBody<GatewayBody>>;
+
 type GatewayBody = CacheBody<UpstreamBody>;
-type Service = CacheService<UpstreamService>;
+pub(super) type Service = CacheService<RouteUpstream>;
 
 /// Facts about a request that are needed once its answer is there.
 struct PendingAnswer {
@@ -81,11 +77,20 @@ impl Gateway {
             return None;
         }
         let client = target.client;
-        let plain = service.look_up_plain(request, &for_the_cache(target))?;
-        if matches!(&plain, Plain::Stored(answer) if answer.body.size_hint().exact().is_none()) {
-            return None;
+        let begin = |request: &Request<()>| self.access_log.begin(request, Some(client), || self.clock.now());
+        let (effective, mut response_edits, mut as_sent) = (for_the_cache(target), None, None);
+        if let Some(edits) = active.edits_of(service.route().index()) {
+            // The log has the fields that the client sent.
+            as_sent = Some(begin(request));
+            response_edits = edits.apply(request.headers_mut(), client);
         }
-        let entry = self.access_log.begin(request, Some(client), || self.clock.now());
+        let plain = service.look_up_plain(request, &effective);
+        let plain = plain.filter(|plain| !matches!(plain, Plain::Stored(answer) if answer.body.size_hint().exact().is_none()));
+        let Some(plain) = plain else {
+            as_sent.into_iter().for_each(Entry::forget);
+            return None;
+        };
+        let entry = as_sent.unwrap_or_else(|| begin(request));
         let pending = PendingAnswer { method: request.method().clone(), started, entry, route: Some(service.route().index()) };
         match plain {
             Plain::Stored(answer) => {
@@ -100,6 +105,7 @@ impl Gateway {
             Plain::Fetch(planned) => {
                 let waiting = service.fetch(std::mem::take(request), planned, |extensions| {
                     extensions.insert(ClientContext { connection, interim: peer.interim_responses(connection.version) });
+                    response_edits.and_then(|edits| extensions.insert(edits));
                 });
                 Some(PlainAnswer::Waiting(Pooled::new(pending.waits(Guard::into_inner(active), waiting))))
             }
@@ -109,7 +115,7 @@ impl Gateway {
     /// Answers one request. A hit is answered before this returns.
     pub(crate) fn handle(&self, request: Request<Incoming>, peer: Peer) -> Handling {
         let started = monotonic();
-        let request = lingering(request);
+        let mut request = lingering(request);
         let active = self.active.load();
         let connection = peer.client_connection(request.version());
         let target = effective_target(request.uri(), request.headers(), &connection, &active.trusted);
@@ -139,11 +145,16 @@ impl Gateway {
         if is_too_large(&request, max_body) {
             return Handling::ready(pending.refused(&active, TOO_LARGE));
         }
+        let (client, effective) = (target.client, for_the_cache(target));
+        if let Some(edits) = active.edits_of(service.route().index())
+            && let Some(answer) = edits.apply(request.headers_mut(), client)
+        {
+            request.extensions_mut().insert(answer);
+        }
         if is_upgrade(request.version(), request.headers()) {
             let active = Guard::into_inner(active);
             return Handling::waiting(async move { upgrade(&active, pending, limited(request, max_body), &peer).await });
         }
-        let effective = for_the_cache(target);
         match walk(service, limited(request, max_body), effective, past_cache, connection, &peer).into_ready() {
             Ok(served) => Handling::ready(pending.served(&active, served)),
             // Across an await the configuration is held by count, not by the thread's slot.
@@ -190,41 +201,6 @@ impl Handler for PublicHandler {
     }
 }
 
-/// The future of an answer. What is ready at once is not boxed, and what has to wait is: the state of a long walk would otherwise be
-/// moved about with every hit.
-#[expect(clippy::large_enum_variant, reason = "boxing the hit would cost it the allocation that this type is there to save")]
-pub(crate) enum Handling {
-    /// Taken when polled.
-    Ready(Option<Answered>),
-    Waiting(Pooled<Answered>),
-}
-
-type Answered = Response<LoggedBody<GatewayBody>>;
-
-impl Handling {
-    fn ready(answer: Answered) -> Self {
-        Self::Ready(Some(answer))
-    }
-
-    fn waiting(answer: impl Future<Output = Answered> + Send + 'static) -> Self {
-        Self::Waiting(Pooled::new(answer))
-    }
-}
-
-// Nothing in it is pinned in place: a future that waits is pinned on the heap.
-impl Unpin for Handling {}
-
-impl Future for Handling {
-    type Output = Answered;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answered> {
-        match &mut *self {
-            Self::Ready(answer) => answer.take().map_or(Poll::Pending, Poll::Ready),
-            Self::Waiting(answer) => Pin::new(answer).poll(cx),
-        }
-    }
-}
-
 fn walk(
     service: &Service,
     request: Request<Limited<Lingering>>,
@@ -242,21 +218,6 @@ fn walk(
     }
 }
 
-/// Why a path passes by the cache, if it does; or why it goes nowhere. A hit needs no second look: what passes by is never stored.
-fn judge_path(active: &ActiveConfig, service: &Service, method: &Method, authority: &str, path: &str) -> Result<Option<Reason>, Problem> {
-    let route = service.route().index();
-    let is_odd = path_reading::is_odd(path);
-    if is_odd
-        && (active.odd_paths(route) == OddPaths::Refuse || active.upstream_of(route).is_some_and(|upstream| upstream.leaves_base(path)))
-    {
-        return Err(ODD_PATH);
-    }
-    if active.routes.router.is_near_private(route, method, authority, path) && active.guards_near_private(route) {
-        return Ok(Some(Reason::NearPrivate));
-    }
-    Ok((is_odd && active.odd_paths(route) == OddPaths::Pass).then_some(Reason::OddPath))
-}
-
 /// The connection tells the scheme, not the client; trusted proxies are believed as far as that is configured.
 fn for_the_cache(target: EffectiveTarget<'_>) -> larder_tower::EffectiveTarget {
     let effective = larder_tower::EffectiveTarget::default().with_client(target.client).with_scheme(target.scheme);
@@ -270,11 +231,16 @@ async fn upgrade(
     request: Request<Limited<Lingering>>,
     peer: &Peer,
 ) -> Response<LoggedBody<GatewayBody>> {
-    let Some(upstream) = pending.route.and_then(|route| active.upstream_of(route)) else { return pending.refused(active, FAILED) };
+    let Some(way) = pending.route.and_then(|route| active.way_of(route)) else { return pending.refused(active, FAILED) };
     let started = monotonic();
     let client =
-        TunnelClient { connection: peer.client_connection(request.version()), idle: peer.tunnel_idle(), guard: Box::new(peer.clone()) };
-    match upstream.upgrade(request, client).await {
+        TunnelClient {
+            connection: peer.client_connection(request.version()),
+            idle: peer.tunnel_idle(),
+            first_byte_timeout: None,
+            guard: Box::new(peer.clone()),
+        };
+    match way.upgrade(request, client).await {
         Ok(response) => {
             let mut served = Served::passed(response, Reason::Upgrade);
             served.outcome.upstream = Some(monotonic().saturating_duration_since(started));

@@ -5,7 +5,9 @@ mod path_matcher;
 mod router;
 mod table;
 pub(crate) mod tagging;
+mod way;
 
 pub(crate) use path_matcher::PathMatcher;
 pub(crate) use router::{Router, host_of};
 pub(crate) use table::RouteTable;
+pub(crate) use way::{RouteEdits, RouteUpstream};

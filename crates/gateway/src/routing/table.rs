@@ -6,21 +6,20 @@ use larder_semantics::Target;
 use larder_store::InvalidationTarget;
 use larder_tower::{CacheService, Refetch};
 
-use crate::routing::Router;
-use crate::upstream::UpstreamService;
+use crate::routing::{RouteUpstream, Router};
 
 /// The services of all routes, by what they are for.
 #[derive(Debug)]
 pub(crate) struct RouteTable {
-    pub(crate) services: Vec<CacheService<UpstreamService>>,
+    pub(crate) services: Vec<CacheService<RouteUpstream>>,
     pub(crate) router: Router,
     /// Where requests go that no route is for.
-    pub(crate) fallback: Option<CacheService<UpstreamService>>,
+    pub(crate) fallback: Option<CacheService<RouteUpstream>>,
 }
 
 impl RouteTable {
     /// The service for a request, if there is one.
-    pub(crate) fn route(&self, method: &Method, authority: &str, path: &str) -> Option<&CacheService<UpstreamService>> {
+    pub(crate) fn route(&self, method: &Method, authority: &str, path: &str) -> Option<&CacheService<RouteUpstream>> {
         match self.router.route(method, authority, path) {
             Some(index) => self.services.get(index),
             None => self.fallback.as_ref(),

@@ -13,7 +13,7 @@ mod response;
 mod trailers;
 mod via;
 
-pub use request::{ForwardRules, HostPolicy, to_upstream, upstream_fields};
+pub use request::{ForwardRules, HostPolicy, OwnFields, to_upstream, upstream_fields};
 pub use response::{Unforwardable, to_client};
 pub use trailers::filter_trailers;
 pub use via::{CDN_LOOP, loops};

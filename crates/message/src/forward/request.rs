@@ -1,6 +1,7 @@
 //! A request on its way to the origin.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::header::{self, HeaderName};
 use http::request::Parts;
@@ -35,6 +36,11 @@ pub struct ForwardRules {
     /// The upstream's own host and port.
     pub upstream_host: HeaderValue,
 }
+
+/// Fields of a request whose values the operator has written, in its extensions. They go on though a client that sent them would only claim
+/// something about itself.
+#[derive(Clone, Debug)]
+pub struct OwnFields(pub Arc<[HeaderName]>);
 
 /// Makes a received head into the one that goes upstream, with the fields of [`upstream_fields`]. The target is left alone: path and query
 /// go up as sent.
@@ -88,6 +94,7 @@ pub fn upstream_fields(
                 Some(left) => write(name, left.to_string().as_bytes()),
                 None => write(name, value.as_bytes()),
             },
+            (Some(_), _) if is_own(parts, name) => write(name, value.as_bytes()),
             (Some(Claimed::Other), _) if believed => write(name, value.as_bytes()),
             (Some(Claimed::RealIp), Some(target)) if believed => write(name, text_of(target.client).as_bytes()),
             _ => {}
@@ -103,6 +110,10 @@ pub fn upstream_fields(
     }
     write(&header::VIA, via::member(connection.map_or(parts.version, |connection| connection.version)).as_bytes());
     write(&CDN_LOOP, PSEUDONYM.as_bytes());
+}
+
+fn is_own(parts: &Parts, name: &HeaderName) -> bool {
+    parts.extensions.get::<OwnFields>().is_some_and(|own| own.0.contains(name))
 }
 
 /// The believed addresses before the peer's, the nearest first.
@@ -190,6 +201,15 @@ mod tests {
         assert_eq!(sent(Method::OPTIONS, Some(&CLIENT), HostPolicy::Preserve, &lines)["max-forwards"], "6");
         assert_eq!(sent(Method::TRACE, Some(&CLIENT), HostPolicy::Preserve, &lines)["max-forwards"], "6");
         assert_eq!(get(&lines)["max-forwards"], "7");
+    }
+
+    #[test]
+    fn what_the_operator_says_about_a_client_goes_on() {
+        let mut parts = Request::builder().uri("/a").header("x-real-ip", "192.0.2.1").header("x-client-ip", "6.6.6.6").body(()).expect("request").into_parts().0;
+        parts.extensions.insert(OwnFields([HeaderName::from_static("x-real-ip")].into()));
+        to_upstream(&mut parts, Some(&CLIENT), &rules(HostPolicy::Preserve));
+        assert_eq!(parts.headers["x-real-ip"], "192.0.2.1");
+        assert!(!parts.headers.contains_key("x-client-ip"), "that is the client's own");
     }
 
     #[test]

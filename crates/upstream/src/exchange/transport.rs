@@ -114,9 +114,9 @@ fn general_request(
     expectation: Option<HeaderValue>,
     (url, rules): (&UpstreamUrl, &ForwardRules),
 ) -> Request<WatchedBody> {
+    forward::to_upstream(&mut parts, client, rules);
     // hyper would act on extensions of the client's connection.
     parts.extensions = Extensions::new();
-    forward::to_upstream(&mut parts, client, rules);
     parts.uri = url::resolve(url, &parts.uri);
     parts.headers.extend(expectation.map(|expectation| (header::EXPECT, expectation)));
     Request::from_parts(parts, body)

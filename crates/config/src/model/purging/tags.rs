@@ -102,7 +102,7 @@ pub(crate) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, Mistake> {
             continue;
         }
         let (placeholder, after) = rest.strip_prefix('{').and_then(|inner| inner.split_once('}')).ok_or_else(|| {
-            Mistake::new(format!("a brace in tag `{text}` has no partner"))
+            Mistake::new(format!("a brace in `{text}` has no partner"))
                 .hint("placeholders are written {NAME} or {query.NAME}; a literal brace is doubled")
         })?;
         if !literal.is_empty() {
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(mistake("{response.}").message, "unknown placeholder `{response.}` in a tag");
         assert_eq!(mistake("{header.a b}").message, "tag `{header.a b}` is empty or contains white space");
         assert_eq!(mistake("{header.(}").message, "`(` is not the name of a header field");
-        assert_eq!(mistake("a}").message, "a brace in tag `a}` has no partner");
+        assert_eq!(mistake("a}").message, "a brace in `a}` has no partner");
         assert_eq!(mistake("").message, "tag `` is empty or contains white space");
     }
 }

@@ -1,0 +1,150 @@
+//! `request` and `response` in `[cache]`, a class or a route: changes to the fields of messages.
+
+use http::header::{
+    AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, EXPECT, FORWARDED, HOST, LAST_MODIFIED, TRAILER, VARY, VIA,
+};
+use http::header::{CACHE_CONTROL, SET_COOKIE};
+use http::{HeaderName, HeaderValue};
+use larder_message::edit::{FieldEdits, FieldPart, FieldText};
+use larder_semantics::IdentityPart;
+use larder_semantics::fields::{CACHE_STATUS, X_CACHE, is_hop_by_hop};
+use toml::Spanned;
+
+use crate::model::RouteSettings;
+use crate::model::purging::tags::{Piece, pieces};
+use crate::parse::mistake::{Mistake, Mistakes};
+use crate::parse::nearest;
+use crate::parse::reader::Table;
+use crate::sections::cache::{items, set};
+
+/// Whose fields are changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Message {
+    Request,
+    Response,
+}
+
+/// What one table says; `None` is "not here".
+#[derive(Clone, Debug, Default)]
+pub(super) struct FieldsLayer {
+    remove: Option<Vec<HeaderName>>,
+    set: Option<Lines>,
+    add: Option<Lines>,
+}
+
+type Lines = Vec<(HeaderName, Spanned<FieldText>)>;
+
+impl FieldsLayer {
+    pub(super) fn read(table: &mut Table<'_>, message: Message) -> Self {
+        let mistakes = table.mistakes();
+        let key = if message == Message::Request { "request" } else { "response" };
+        let Some(mut table) = table.table(key) else { return Self::default() };
+        let mut lines = |key| -> Option<Lines> {
+            let lines = table.named_texts(key, |name, text| Ok((changed(name, message, Some(key))?, value(name, text)?)))?;
+            Some(lines.into_iter().map(|line| (line.get_ref().0.clone(), Spanned::new(line.span(), line.into_inner().1))).collect())
+        };
+        let (set, add) = (lines("set"), lines("add"));
+        let remove = table.list("remove", "field names in quotes, like \"x-debug\"", |name| changed(name, message, None));
+        if message == Message::Response {
+            for name in remove.iter().flat_map(|names| names.get_ref()).filter(|name| decides(name.get_ref())) {
+                mistakes.warning(name.span(), overruled(name.get_ref()));
+            }
+            for (name, text) in set.iter().flatten().filter(|(name, _)| decides(name)) {
+                mistakes.warning(text.span(), overruled(name));
+            }
+        }
+        table.finish();
+        Self { remove: remove.map(items), set, add }
+    }
+
+    /// Lays this over what it inherits.
+    pub(super) fn apply(&self, base: &mut FieldEdits) {
+        let plain = |lines: &Option<Lines>| -> Option<Vec<(HeaderName, FieldText)>> {
+            Some(lines.as_ref()?.iter().map(|(name, text)| (name.clone(), text.get_ref().clone())).collect())
+        };
+        set(&mut base.remove, &self.remove);
+        set(&mut base.set, &plain(&self.set));
+        set(&mut base.add, &plain(&self.add));
+    }
+
+    /// Reports values of answers that are made of what one client sent, where the answer is stored for others.
+    pub(super) fn check_response(&self, settings: &RouteSettings, mistakes: &Mistakes) {
+        let in_key = |name: &HeaderName| {
+            settings.key.headers.contains(name) || settings.key.identity.contains(&IdentityPart::Header(name.clone()))
+        };
+        for (_, text) in self.set.iter().chain(&self.add).flatten().filter(|_| settings.cache) {
+            let place = text.get_ref().0.iter().find_map(|part| match part {
+                FieldPart::ClientAddress => Some(("{client.ip}".to_owned(), "leave it out, or add cache = false".to_owned())),
+                FieldPart::Header(name) if !in_key(name) => {
+                    Some((format!("{{header.{name}}}"), format!("add key = {{ headers = [\"{name}\"] }}, or cache = false")))
+                }
+                _ => None,
+            });
+            if let Some((place, hint)) = place {
+                let mistake = Mistake::new(format!("`{place}` in an answer that is stored would show one client's to everybody"));
+                mistakes.error(text.span(), mistake.hint(hint));
+            }
+        }
+    }
+}
+
+/// Whether a field of an answer decides what is stored, and for whom.
+fn decides(name: &HeaderName) -> bool {
+    *name == CACHE_CONTROL || *name == SET_COOKIE || *name == VARY
+}
+
+fn overruled(name: &HeaderName) -> Mistake {
+    let (message, hint) = match name {
+        name if *name == SET_COOKIE => ("an answer that loses its `set-cookie` is stored", "make sure that no page beside such a cookie is one user's"),
+        name if *name == VARY => ("a `vary` of yours replaces the backend's", "name every field that it answers by, or use `add`"),
+        _ => ("a `cache-control` of yours replaces the backend's, `private` and `no-store` included", "`ttl` names a lifetime without that"),
+    };
+    Mistake::new(message).hint(hint)
+}
+
+/// The name of a field that may be changed. `how` is `set` or `add`, where a value is written.
+fn changed(text: &str, message: Message, how: Option<&str>) -> Result<HeaderName, Mistake> {
+    let name = HeaderName::try_from(text)
+        .map_err(|_| Mistake::new(format!("`{text}` is not the name of a field")).hint("like \"x-api-version\""))?;
+    let validates = how.is_some() && message == Message::Response && [ETAG, LAST_MODIFIED].contains(&name);
+    let hint = match &name {
+        name if is_hop_by_hop(name) || [CONTENT_LENGTH, TRAILER, EXPECT].contains(name) || name.as_str().starts_with("proxy-") => {
+            "it belongs to the connection, or frames the message"
+        }
+        name if message == Message::Request && *name == HOST => "`host` in [upstreams.NAME] says which one the backend sees",
+        name if message == Message::Request && is_written_here(name) => "Larder writes it itself",
+        name if message == Message::Response && [AGE, DATE, VIA, CACHE_STATUS, X_CACHE].contains(name) => "Larder writes it itself",
+        name if message == Message::Response && [CONTENT_ENCODING, CONTENT_RANGE].contains(name) => "it says what the body is",
+        _ if validates => "a validator that never changes would keep an old copy good for ever",
+        name if how.is_some() && message == Message::Request && name.as_str().contains('_') => {
+            "many backends take `_` for `-`, so that nothing is stored of such a request; write it with `-`"
+        }
+        _ => return Ok(name),
+    };
+    Err(Mistake::new(format!("`{text}` cannot be changed here")).hint(hint))
+}
+
+fn is_written_here(name: &HeaderName) -> bool {
+    const WRITTEN: [&str; 4] = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "cdn-loop"];
+    *name == FORWARDED || *name == VIA || WRITTEN.contains(&name.as_str())
+}
+
+fn value(name: &str, text: &str) -> Result<FieldText, Mistake> {
+    if HeaderValue::from_str(text).is_err() || text.trim() != text {
+        return Err(Mistake::new(format!("the value of `{name}` is none that a field can have"))
+            .hint("visible characters and spaces between them; to take the field out, list it in `remove`"));
+    }
+    let parts = pieces(text)?.into_iter().map(|piece| match piece {
+        Piece::Literal(text) => Ok(FieldPart::Literal(text)),
+        Piece::Placeholder("client.ip") => Ok(FieldPart::ClientAddress),
+        Piece::Placeholder("route") => Ok(FieldPart::Route),
+        Piece::Placeholder(place) => match place.strip_prefix("header.").map(HeaderName::try_from) {
+            Some(Ok(name)) => Ok(FieldPart::Header(name)),
+            _ => {
+                let hint = nearest::hint(place, ["client.ip", "route", "header.NAME"], "placeholders are");
+                Err(Mistake::new(format!("unknown placeholder `{{{place}}}` in a field")).hint(hint))
+            }
+        },
+    });
+    Ok(FieldText(parts.collect::<Result<_, _>>()?))
+}

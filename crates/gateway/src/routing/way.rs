@@ -1,0 +1,189 @@
+//! The way from the cache to an origin as one route has it: with other paths, other fields in the answer, and another time-out.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::header::HOST;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
+use larder_message::PathRewrite;
+use larder_message::edit::{FieldEdits, FieldValues, FilledEdits};
+use larder_message::forward::OwnFields;
+use larder_tower::{ClientBody, Pooled, RequestBody};
+use tower_service::Service;
+
+use crate::config::{Route, UpstreamUrl};
+use crate::path_reading;
+use crate::upstream::{TunnelClient, UpstreamBody, UpstreamError, UpstreamService};
+
+const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+
+/// An upstream as one route asks it. Where the route says nothing of the way, it is the upstream and nothing else.
+#[derive(Clone, Debug)]
+pub(crate) struct RouteUpstream {
+    upstream: UpstreamService,
+    way: Option<Arc<Way>>,
+}
+
+/// What a route says of the way.
+#[derive(Debug)]
+struct Way {
+    rewrite: Option<PathRewrite>,
+    /// The same with the upstream's own path, which the origin has before all of its paths.
+    back: Option<PathRewrite>,
+    timeout: Option<Duration>,
+    /// Changes to answers, unless a request brings its own ([`ResponseEdits`]).
+    response: FilledEdits,
+    /// Fields that only the operator can have written.
+    own: Option<OwnFields>,
+    /// Names under which the origin may know itself, besides the client's.
+    origin: Box<str>,
+}
+
+/// Changes to the answer of one request, which its own fields are part of; in its extensions.
+#[derive(Clone, Debug)]
+pub(crate) struct ResponseEdits(pub(crate) Arc<FilledEdits>);
+
+/// What happens to an answer, known before its request goes out.
+struct Incoming {
+    way: Arc<Way>,
+    edits: Option<ResponseEdits>,
+    host: Option<String>,
+}
+
+impl RouteUpstream {
+    /// The way of a route to its upstream at `url`.
+    pub(crate) fn new(upstream: UpstreamService, route: &Route, url: &UpstreamUrl) -> Self {
+        let settings = &route.settings;
+        let is_plain = settings.rewrite.is_none() && settings.timeout.is_none() && settings.request.is_empty() && settings.response.is_empty();
+        Self { upstream, way: (!is_plain).then(|| Arc::new(Way::of(route, url))) }
+    }
+
+    /// Whether a path may lead out of what is put before it. Such a request must not be sent.
+    pub(crate) fn leaves_base(&self, path: &str) -> bool {
+        let is_rewritten = self.way.as_ref().is_some_and(|way| way.rewrite.is_some());
+        self.upstream.leaves_base(path) || (is_rewritten && path_reading::climbs(path))
+    }
+
+    /// As [`UpstreamService::upgrade`], on this way.
+    pub(crate) async fn upgrade(
+        &self,
+        request: Request<impl ClientBody>,
+        client: TunnelClient,
+    ) -> Result<Response<UpstreamBody>, UpstreamError> {
+        let Some(way) = &self.way else { return self.upstream.upgrade(request, client).await };
+        let (mut parts, body) = request.into_parts();
+        let incoming = way.outgoing(&mut parts);
+        let client = TunnelClient { first_byte_timeout: way.timeout, ..client };
+        Ok(incoming.received(self.upstream.upgrade(Request::from_parts(parts, body), client).await?))
+    }
+}
+
+impl Service<Request<RequestBody>> for RouteUpstream {
+    type Response = Response<UpstreamBody>;
+    type Error = UpstreamError;
+    type Future = Pooled<Result<Response<UpstreamBody>, UpstreamError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
+        self.upstream.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+        let Some(way) = &self.way else { return self.upstream.call(request) };
+        let (mut parts, body) = request.into_parts();
+        let incoming = way.outgoing(&mut parts);
+        let answer = self.upstream.ask(Request::from_parts(parts, body), way.timeout);
+        Pooled::new(async move { Ok(incoming.received(answer.await?)) })
+    }
+}
+
+impl Way {
+    fn of(route: &Route, url: &UpstreamUrl) -> Self {
+        let settings = &route.settings;
+        let prefix = settings.rewrite.as_ref().is_some_and(|rewrite| !rewrite.strip_prefix.is_empty());
+        let own: Vec<HeaderName> = settings.request.replaced().cloned().chain(prefix.then_some(X_FORWARDED_PREFIX)).collect();
+        let unknown = FieldValues { client: std::net::Ipv4Addr::UNSPECIFIED.into(), route: &route.name, request: &HeaderMap::new() };
+        Self {
+            back: settings.rewrite.as_ref().map(|rewrite| PathRewrite {
+                add_prefix: [url.base_path(), &rewrite.add_prefix].concat(),
+                ..rewrite.clone()
+            }),
+            rewrite: settings.rewrite.clone(),
+            timeout: settings.timeout,
+            response: if settings.response.depends_on_request() { FilledEdits::default() } else { settings.response.filled(unknown) },
+            own: (!own.is_empty()).then(|| OwnFields(own.into())),
+            origin: url.authority().as_str().into(),
+        }
+    }
+
+    /// Makes a request into the one for the origin.
+    fn outgoing(self: &Arc<Self>, parts: &mut Parts) -> Incoming {
+        let edits = parts.extensions.remove::<ResponseEdits>();
+        if let Some(own) = &self.own {
+            parts.extensions.insert(own.clone());
+        }
+        let mut host = None;
+        if let Some(rewrite) = &self.rewrite {
+            host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
+            host = host.or_else(|| parts.uri.authority().map(|authority| authority.as_str().to_owned()));
+            if let Ok(prefix) = rewrite.strip_prefix.parse::<http::HeaderValue>()
+                && !prefix.is_empty()
+            {
+                // By it an origin that makes links knows where clients find it.
+                parts.headers.entry(X_FORWARDED_PREFIX).or_insert(prefix);
+            }
+            parts.uri = rewrite.outgoing(&parts.uri);
+        }
+        Incoming { way: Arc::clone(self), edits, host }
+    }
+}
+
+impl Incoming {
+    /// Makes an answer into the one that is stored and that clients get.
+    fn received(self, response: Response<UpstreamBody>) -> Response<UpstreamBody> {
+        let (mut parts, body) = response.into_parts();
+        if let Some(rewrite) = &self.way.back {
+            let hosts = [self.host.as_deref().unwrap_or_default(), &self.way.origin];
+            rewrite.incoming(&mut parts.headers, &hosts);
+        }
+        let edits = self.edits.as_ref().map_or(&self.way.response, |ResponseEdits(edits)| edits);
+        edits.apply(&mut parts.headers, parts.status == StatusCode::NOT_MODIFIED);
+        Response::from_parts(parts, body)
+    }
+}
+
+/// What a route changes in the fields of its requests and, where that depends on them, of their answers.
+#[derive(Debug)]
+pub(crate) struct RouteEdits {
+    route: Arc<str>,
+    request: FieldEdits,
+    /// The same for every request.
+    filled: Option<FilledEdits>,
+    response: Option<FieldEdits>,
+}
+
+impl RouteEdits {
+    /// `None` where nothing is changed by the request.
+    pub(crate) fn of(route: &Route) -> Option<Self> {
+        let settings = &route.settings;
+        let response = settings.response.depends_on_request().then(|| settings.response.clone());
+        if settings.request.is_empty() && response.is_none() {
+            return None;
+        }
+        let unknown = FieldValues { client: std::net::Ipv4Addr::UNSPECIFIED.into(), route: &route.name, request: &HeaderMap::new() };
+        let filled = (!settings.request.depends_on_request()).then(|| settings.request.filled(unknown));
+        Some(Self { route: Arc::clone(&route.name), request: settings.request.clone(), filled, response })
+    }
+
+    /// Changes the fields of a request, before its key is made; what its answer's are to be is left in `extensions`.
+    pub(crate) fn apply(&self, headers: &mut HeaderMap, client: std::net::IpAddr) -> Option<ResponseEdits> {
+        let values = FieldValues { client, route: &self.route, request: headers };
+        let response = self.response.as_ref().map(|edits| ResponseEdits(Arc::new(edits.filled(values))));
+        let made = if self.filled.is_none() { Some(self.request.filled(values)) } else { None };
+        if let Some(edits) = self.filled.as_ref().or(made.as_ref()) {
+            edits.apply(headers, false);
+        }
+        response
+    }
+}
