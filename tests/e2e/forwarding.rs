@@ -55,8 +55,11 @@ async fn a_believed_host_is_the_one_that_the_origin_sees() -> Result<()> {
 /// Where all hosts share a page, none of them may be in it, whoever vouches for it.
 #[tokio::test]
 async fn a_host_that_the_key_leaves_out_reaches_no_page() -> Result<()> {
-    let forged: [&[(&str, &str)]; 3] =
-        [&[], &[("X-Forwarded-For", "203.0.113.7"), ("X-Forwarded-Host", "evil.example")], &[("Forwarded", "for=203.0.113.7;host=evil.example")]];
+    let forged: [&[(&str, &str)]; 3] = [
+        &[],
+        &[("X-Forwarded-For", "203.0.113.7"), ("X-Forwarded-Host", "evil.example")],
+        &[("Forwarded", "for=203.0.113.7;host=evil.example")],
+    ];
     for trust in ["", "trust = [\"for\", \"proto\", \"host\"]\n"] {
         for fields in forged {
             let origin = reflecting().await?;

@@ -27,8 +27,8 @@ use toml::de::DeTable;
 
 pub use model::{
     AccessLog, Admin, BreakerLimit, Config, InvalidUpstreamUrl, Limit, Listen, ListenKind, Listener, Log, LogLevel, MemoryStore, OddPaths,
-    OnEvent, OnWrite, Origin, PathTemplate, ProxyProtocol, Purge, PurgeTemplate, Rate, ReadFile, Redirect, ResponseTags, Route,
-    RouteSettings, Server, ServerOptions, SocketFile, TagPart, TagTemplate, Tls, Token, TokenScope, Upstream, UpstreamUrl,
+    OnEvent, OnWrite, Origin, PathTemplate, ProxyProtocol, Purge, PurgeTemplate, Rate, ReadFile, Redirect, RequestMatch, ResponseTags,
+    Route, RouteSettings, Server, ServerOptions, SocketFile, TagPart, TagTemplate, Tls, Token, TokenScope, Upstream, UpstreamUrl,
 };
 pub use parse::mistake::Severity;
 pub use parse::report::{Report, Warnings};

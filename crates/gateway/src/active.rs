@@ -9,8 +9,8 @@ use larder_tower::{BypassRate, Cache, CacheService, MayBypass, Pressure, RouteRu
 use crate::client::TrustedProxies;
 use crate::config::{Config, OddPaths, ResponseTags, Route, RouteSettings, Upstream};
 use crate::hints::Hints;
-use crate::routing::{RouteEdits, RouteTable, RouteUpstream, Router};
 use crate::routing::tagging::RouteTags;
+use crate::routing::{RouteEdits, RouteTable, RouteUpstream, Router};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{OriginObserver, UpstreamOptions, UpstreamService, UpstreamSetupError};
 use crate::write_rules::{ConfiguredCascade, Writes};
@@ -87,8 +87,8 @@ impl ActiveConfig {
     }
 
     /// The service for a request, if there is one.
-    pub(crate) fn route(&self, method: &http::Method, authority: &str, path: &str) -> Option<&CacheService<RouteUpstream>> {
-        self.routes.route(method, authority, path)
+    pub(crate) fn route<B>(&self, request: &http::Request<B>, authority: &str) -> Option<&CacheService<RouteUpstream>> {
+        self.routes.route(request, authority)
     }
 
     /// A route's configuration.

@@ -45,8 +45,8 @@ pub use future::{ResponseFuture, ServeFuture};
 pub use json::JsonFields;
 pub use larder_semantics as semantics;
 pub use larder_semantics::{
-    ClientDirectives, ForwardReason, IdentityPart, KeyRules, PathCase, Policy, PrimaryKey, QueryRules, Reason, Scope, Target, Timestamp, TtlMode,
-    UnsafeIgnore,
+    ClientDirectives, ForwardReason, IdentityPart, KeyRules, PathCase, Policy, PrimaryKey, QueryRules, Reason, Scope, Target, Timestamp,
+    TtlMode, UnsafeIgnore,
 };
 pub use larder_store as store;
 pub use larder_store::{AppliedBy, Invalidation, InvalidationTarget, LedgerStats, MemoryStats, Position, Published, RemoteError};

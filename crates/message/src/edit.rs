@@ -154,7 +154,8 @@ mod tests {
 
     fn edited(edits: &FieldEdits, lines: &[(&'static str, &'static str)], updates: bool) -> HeaderMap {
         let mut headers = map(lines);
-        let filled = edits.filled(FieldValues { client: "::ffff:192.0.2.1".parse().expect("address"), route: "r", request: &headers.clone() });
+        let filled =
+            edits.filled(FieldValues { client: "::ffff:192.0.2.1".parse().expect("address"), route: "r", request: &headers.clone() });
         filled.apply(&mut headers, updates);
         headers
     }

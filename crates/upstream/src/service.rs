@@ -131,12 +131,12 @@ impl UpstreamService {
             let upstream = &*service.0;
             let held = upstream.admit(&endpoint, permit).await?;
             let attempt = endpoint.health.attempt()?;
-            let answer = outgoing.send(&interim, progress, (upstream.head_timeout(first_byte_timeout), &upstream.stats)).await.and_then(|response| {
-                match response.status() {
+            let answer = outgoing.send(&interim, progress, (upstream.head_timeout(first_byte_timeout), &upstream.stats)).await.and_then(
+                |response| match response.status() {
                     StatusCode::SWITCHING_PROTOCOLS => Err(UpstreamError::Protocol(Malformed::Switched.into())),
                     _ => Ok(response),
-                }
-            });
+                },
+            );
             attempt.ended(&answer);
             let (mut parts, body) = answer?.into_parts();
             upstream.receive(&mut parts)?;

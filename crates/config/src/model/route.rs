@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
+use http::{HeaderMap, HeaderName, Method};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use larder_message::PathRewrite;
 use larder_message::edit::FieldEdits;
+use larder_semantics::key::matches_pattern;
 use larder_semantics::{CookieRules, KeyRules, Policy};
 
 use super::{PathTemplate, TagTemplate};
@@ -14,7 +15,7 @@ use super::{PathTemplate, TagTemplate};
 /// `[[routes]]`
 ///
 /// Routes for the request's host come before those for every host; then the most specific path wins; for the same path the route that
-/// lists the method wins over one for all methods.
+/// lists the method wins over one for all methods, and then the one with more conditions in `match`.
 #[derive(Clone, Debug)]
 pub struct Route {
     /// For metrics and logs; unique. Derived from methods, host and path where the file gives none.
@@ -25,6 +26,8 @@ pub struct Route {
     pub path: PathTemplate,
     /// Never empty; `None` for every method.
     pub methods: Option<Vec<Method>>,
+    /// What a request has to have besides; `None` for every request.
+    pub matches: Option<RequestMatch>,
     /// Position in [`Config::upstreams`](super::Config::upstreams).
     pub upstream: usize,
     /// The class that it took settings from.
@@ -33,6 +36,32 @@ pub struct Route {
     pub settings: RouteSettings,
     /// The tags of its stored responses.
     pub tags: Vec<TagTemplate>,
+}
+
+/// `match` of a route: fields and parameters that a request has to have. In a value one `*` stands for any text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestMatch {
+    /// One line of each of these fields.
+    pub headers: Vec<(HeaderName, String)>,
+    /// One parameter of each of these names, as it is sent.
+    pub query: Vec<(String, String)>,
+}
+
+impl RequestMatch {
+    /// Whether a request has them all.
+    pub fn suits(&self, headers: &HeaderMap, query: Option<&str>) -> bool {
+        let has_line =
+            |(name, value): &(HeaderName, String)| headers.get_all(name).iter().any(|line| matches_pattern(value, line.as_bytes()));
+        let parameters = || query.unwrap_or_default().split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        let has_parameter =
+            |(name, value): &(String, String)| parameters().any(|(own, text)| own == name && matches_pattern(value, text.as_bytes()));
+        self.headers.iter().all(has_line) && self.query.iter().all(has_parameter)
+    }
+
+    /// How many fields and parameters.
+    pub fn conditions(&self) -> usize {
+        self.headers.len() + self.query.len()
+    }
 }
 
 /// The caching rules of `[cache]`, a class and a route, resolved: the route wins over its class, the class over `[cache]`.

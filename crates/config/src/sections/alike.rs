@@ -17,7 +17,7 @@ pub(crate) fn check(routes: &[Route], paths: &[Range<usize>], names: &[Range<usi
         };
         if let Some(first) = earlier(same_requests) {
             let message = format!("route `{}` matches the same requests as an earlier one", route.path.text());
-            clash(paths, first, message, "give them different methods or hosts, or remove one");
+            clash(paths, first, message, "give them different methods, hosts or conditions in `match`, or remove one");
         } else if let Some(first) = earlier(unordered) {
             let message = format!("neither `{}` nor `{}` is more specific", route.path.text(), routes[first].path.text());
             clash(paths, first, message, "a path that both match would go to either; make one of them longer");
@@ -34,12 +34,15 @@ pub(crate) fn check(routes: &[Route], paths: &[Range<usize>], names: &[Range<usi
 /// Whether a route for all methods has none left: routes with its path that list methods come before it.
 fn is_hidden(route: &Route, all: &[Route]) -> bool {
     let same_path = |other: &&Route| other.host == route.host && other.path.shape() == route.path.shape();
-    let listed: Vec<_> = all.iter().filter(same_path).filter_map(|other| other.methods.as_ref()).flatten().collect();
-    route.methods.is_none() && METHODS.iter().all(|method| listed.iter().any(|listed| listed.as_str() == *method))
+    let listed: Vec<_> =
+        all.iter().filter(same_path).filter(|other| other.matches.is_none()).filter_map(|other| other.methods.as_ref()).flatten().collect();
+    route.methods.is_none()
+        && route.matches.is_none()
+        && METHODS.iter().all(|method| listed.iter().any(|listed| listed.as_str() == *method))
 }
 
 fn same_requests(one: &Route, other: &Route) -> bool {
-    one.host == other.host && one.path.shape() == other.path.shape() && methods_overlap(one, other)
+    one.host == other.host && one.path.shape() == other.path.shape() && methods_overlap(one, other) && one.matches == other.matches
 }
 
 fn methods_overlap(one: &Route, other: &Route) -> bool {

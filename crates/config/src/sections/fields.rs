@@ -69,9 +69,8 @@ impl FieldsLayer {
 
     /// Reports values of answers that are made of what one client sent, where the answer is stored for others.
     pub(super) fn check_response(&self, settings: &RouteSettings, mistakes: &Mistakes) {
-        let in_key = |name: &HeaderName| {
-            settings.key.headers.contains(name) || settings.key.identity.contains(&IdentityPart::Header(name.clone()))
-        };
+        let in_key =
+            |name: &HeaderName| settings.key.headers.contains(name) || settings.key.identity.contains(&IdentityPart::Header(name.clone()));
         for (_, text) in self.set.iter().chain(&self.add).flatten().filter(|_| settings.cache) {
             let place = text.get_ref().0.iter().find_map(|part| match part {
                 FieldPart::ClientAddress => Some(("{client.ip}".to_owned(), "leave it out, or add cache = false".to_owned())),
@@ -95,9 +94,13 @@ fn decides(name: &HeaderName) -> bool {
 
 fn overruled(name: &HeaderName) -> Mistake {
     let (message, hint) = match name {
-        name if *name == SET_COOKIE => ("an answer that loses its `set-cookie` is stored", "make sure that no page beside such a cookie is one user's"),
+        name if *name == SET_COOKIE => {
+            ("an answer that loses its `set-cookie` is stored", "make sure that no page beside such a cookie is one user's")
+        }
         name if *name == VARY => ("a `vary` of yours replaces the backend's", "name every field that it answers by, or use `add`"),
-        _ => ("a `cache-control` of yours replaces the backend's, `private` and `no-store` included", "`ttl` names a lifetime without that"),
+        _ => {
+            ("a `cache-control` of yours replaces the backend's, `private` and `no-store` included", "`ttl` names a lifetime without that")
+        }
     };
     Mistake::new(message).hint(hint)
 }

@@ -7,6 +7,7 @@ mod fields;
 mod key;
 mod listener;
 pub(crate) mod listeners;
+mod matching;
 mod overrides;
 mod purging;
 mod rewriting;

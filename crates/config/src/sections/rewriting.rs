@@ -9,10 +9,8 @@ use crate::parse::reader::Table;
 pub(super) fn read(table: &mut Table<'_>) -> Option<PathRewrite> {
     let mut table = table.table("rewrite")?;
     let mut prefix = |key| table.parse(key, "the beginning of a path in quotes, like \"/api\"", prefix).map(toml::Spanned::into_inner);
-    let rewrite = PathRewrite {
-        strip_prefix: prefix("strip_prefix").unwrap_or_default(),
-        add_prefix: prefix("add_prefix").unwrap_or_default(),
-    };
+    let rewrite =
+        PathRewrite { strip_prefix: prefix("strip_prefix").unwrap_or_default(), add_prefix: prefix("add_prefix").unwrap_or_default() };
     table.finish();
     Some(rewrite)
 }

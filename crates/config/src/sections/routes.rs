@@ -8,13 +8,14 @@ use toml::Spanned;
 
 use crate::model::path::{PathTemplate, foreign_form, regex_form};
 use crate::model::purging::tags::{Placeholders, TagTemplate};
-use crate::model::{Route, RouteSettings};
+use crate::model::{RequestMatch, Route, RouteSettings};
 use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::nearest;
 use crate::parse::reader::Table;
 use crate::sections::advice::{self, Chain};
 use crate::sections::alike;
 use crate::sections::cache::{Layer, items, resolve};
+use crate::sections::matching;
 
 /// The methods a route may list. CONNECT is never forwarded.
 pub(crate) const METHODS: [&str; 15] = [
@@ -99,6 +100,7 @@ impl Route {
             host: None,
             path: PathTemplate::everything(),
             methods: None,
+            matches: None,
             upstream: 0,
             class: None,
             settings,
@@ -137,6 +139,7 @@ impl Surroundings<'_> {
         let name = table.parse("name", "a name in quotes", route_name);
         let host = table.parse("host", "a host name in quotes", host_name).map(Spanned::into_inner);
         let methods = methods(&mut table);
+        let matches = matching::read(&mut table);
         let upstream = self.upstream(&mut table);
         let class = self.class(&mut table);
         let tags = self.tags(&mut table, path.as_ref().map(Spanned::get_ref));
@@ -144,7 +147,7 @@ impl Surroundings<'_> {
         let mistakes = table.mistakes();
         table.finish();
         let layers: Vec<&Layer> = std::iter::once(&self.cache).chain(class.map(|(_, layer)| layer)).chain([&own]).collect();
-        let settings = resolve(&layers, self.memory, mistakes);
+        let mut settings = resolve(&layers, self.memory, mistakes);
         let path = path?;
         if let Some(form) = foreign_form(path.get_ref().text()) {
             let mistake = Mistake::new(format!("`{}` is taken letter by letter", path.get_ref().text()));
@@ -159,9 +162,11 @@ impl Surroundings<'_> {
         let span = path.span();
         let path = path.into_inner();
         let name_span = name.as_ref().map(Spanned::span);
-        let name = name.map_or_else(|| derived_name(methods.as_deref(), host.as_deref(), &path), Spanned::into_inner);
+        let name = name.map_or_else(|| derived_name(methods.as_deref(), host.as_deref(), &path, matches.as_ref()), Spanned::into_inner);
+        settings.key.route = matches.as_ref().map(|_| name.as_str().into());
         let class = class.map(|(name, _)| Arc::from(name));
-        let route = Route { name: Arc::from(name), host, path, methods, upstream: upstream.unwrap_or_default(), class, settings, tags };
+        let route =
+            Route { name: Arc::from(name), host, path, methods, matches, upstream: upstream.unwrap_or_default(), class, settings, tags };
         Some(Located { route, span, name: name_span.unwrap_or(whole), own })
     }
 
@@ -259,8 +264,9 @@ pub(crate) fn host_name(text: &str) -> Result<String, Mistake> {
     Ok(text.to_ascii_lowercase())
 }
 
-/// Unique among routes that are not alike: `GET,HEAD api.example.com/issues`.
-fn derived_name(methods: Option<&[Method]>, host: Option<&str>, path: &PathTemplate) -> String {
+/// Unique among routes that are not alike: `GET,HEAD api.example.com/issues?v=2 x-api:2`.
+fn derived_name(methods: Option<&[Method]>, host: Option<&str>, path: &PathTemplate, matches: Option<&RequestMatch>) -> String {
     let methods = methods.map(|methods| methods.iter().map(Method::as_str).collect::<Vec<_>>().join(",") + " ");
-    format!("{}{}{}", methods.unwrap_or_default(), host.unwrap_or_default(), path.text())
+    let matches = matches.map(matching::as_name);
+    format!("{}{}{}{}", methods.unwrap_or_default(), host.unwrap_or_default(), path.text(), matches.unwrap_or_default())
 }

@@ -10,9 +10,9 @@ mod reference;
 mod routes;
 mod rules;
 mod safety;
-mod ways;
 mod text;
 mod upstreams;
+mod ways;
 
 use super::{Config, Overrides, Report, Warnings, parse};
 

@@ -91,6 +91,7 @@ fn it_leaves_no_key_out() {
         "[cache.cache_status]\nKEY = 1",
         "[classes.x]\nKEY = 1",
         "[[routes]]\nKEY = 1",
+        "[[routes]]\nmatch = { KEY = 1 }",
     ];
     for table in tables {
         for key in known_keys(table) {

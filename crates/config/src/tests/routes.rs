@@ -87,3 +87,39 @@ fn a_warning_that_many_routes_inherit_is_told_once() {
     let routes = "[[routes]]\npath = \"/a\"\n[[routes]]\npath = \"/b\"";
     assert_eq!(complaints(&format!("[cache]\nscope = \"identity\"\nidentity = []\n{routes}")).len(), 1);
 }
+
+#[test]
+fn a_route_may_be_for_requests_with_some_fields_and_parameters() {
+    let text = "[[routes]]\npath = \"/a\"\n[[routes]]\npath = \"/a\"\nmatch = { headers = { X-Api = \"2\" }, query = { v = \"*\" } }";
+    let routes = config(text).routes;
+    assert_eq!((&*routes[0].name, &*routes[1].name), ("/a", "/a[v=*,x-api:2]"));
+    assert_eq!((routes[0].settings.key.route.as_deref(), routes[1].settings.key.route.as_deref()), (None, Some("/a[v=*,x-api:2]")));
+    let matches = routes[1].matches.as_ref().unwrap();
+    let suits = |value: &'static str, query| {
+        matches.suits(&http::HeaderMap::from_iter([(http::HeaderName::from_static("x-api"), http::HeaderValue::from_static(value))]), query)
+    };
+    assert!(suits("2", Some("v=1")) && suits("2", Some("a=b&v")));
+    assert!(!suits("2", None) && !suits("2", Some("vv=1")) && !suits("1", Some("v=1")));
+    assert!(!matches.suits(&http::HeaderMap::new(), Some("v=1")));
+}
+
+#[test]
+fn conditions_that_tell_nothing_apart_are_reported() {
+    in_route("match = {}", "3:9: error: `match` names nothing (hint: leave it out, or write match = { headers = { x-api = \"2\" } })");
+    in_route(
+        "match = { headers = { cookie = \"a=1\" } }",
+        "3:32: error: a route cannot be told by `cookie` (hint: a client may send any; scope = \"identity\" and key = { cookies = [\"NAME\"] } keep \
+         answers apart by them)",
+    );
+    in_route(
+        "match = { query = { v = \"*.*\" } }",
+        "3:25: error: `*.*` is not a value for `v` (hint: a text, with one `*` for any: \"2\", \"v1.*\", \"*\")",
+    );
+    in_route(
+        "match = { query = { v = \"1\" }, header = {} }",
+        "3:31: error: unknown key `header` in [routes.match] (hint: did you mean `headers`?)",
+    );
+    let same = "path = \"/a\"\nmatch = { query = { v = \"1\" } }";
+    let lines = complaints(&format!("[[routes]]\n{same}\n[[routes]]\n{same}"));
+    assert!(lines[0].contains("route `/a` matches the same requests as an earlier one"), "{lines:?}");
+}

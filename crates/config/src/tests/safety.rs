@@ -202,10 +202,7 @@ fn what_cannot_be_part_of_a_key_is_reported_with_what_is_meant() {
         ("x-forwarded-proto", "the backend gets what Larder writes there, not what the client sends"),
         ("te", "it goes no further than this connection"),
     ] {
-        in_cache(
-            &format!("key = {{ headers = [\"{name}\"] }}"),
-            &format!("2:20: error: `{name}` cannot be part of a key (hint: {hint})"),
-        );
+        in_cache(&format!("key = {{ headers = [\"{name}\"] }}"), &format!("2:20: error: `{name}` cannot be part of a key (hint: {hint})"));
     }
     in_cache(
         "key = { headers = [\"a b\"] }",

@@ -94,7 +94,7 @@ error: route `/issues/{number}` matches the same requests as an earlier one
 7 | path = "/issues/{number}"
   |        ^^^^^^^^^^^^^^^^^^
   |
-  = hint: give them different methods or hosts, or remove one
+  = hint: give them different methods, hosts or conditions in `match`, or remove one
 "#,
     );
 }

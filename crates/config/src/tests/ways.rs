@@ -17,10 +17,7 @@ fn fields_are_changed_by_list_and_by_table_and_each_is_inherited_by_itself() {
     let name = HeaderName::from_static;
     let literal = |text: &str| FieldPart::Literal(text.to_owned());
     let (route, fallback) = (&said.routes[0].settings, said.fallback.unwrap().settings);
-    let set = [
-        (name("x-api-version"), FieldText(vec![literal("2")])),
-        (name("x-real-ip"), FieldText(vec![FieldPart::ClientAddress])),
-    ];
+    let set = [(name("x-api-version"), FieldText(vec![literal("2")])), (name("x-real-ip"), FieldText(vec![FieldPart::ClientAddress]))];
     for lines in [&route.request.set, &fallback.request.set] {
         assert!(lines.len() == 2 && set.iter().all(|line| lines.contains(line)), "{lines:?}");
     }

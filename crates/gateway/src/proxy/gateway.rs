@@ -72,7 +72,7 @@ impl Gateway {
         let connection = peer.client_connection(request.version());
         let target = effective_target(request.uri(), request.headers(), &connection, &active.trusted);
         let path = request.uri().path();
-        let service = active.route(request.method(), &target.authority, path)?;
+        let service = active.route(request, &target.authority)?;
         if !matches!(judge_path(&active, service, request.method(), &target.authority, path), Ok(None)) {
             return None;
         }
@@ -120,7 +120,7 @@ impl Gateway {
         let connection = peer.client_connection(request.version());
         let target = effective_target(request.uri(), request.headers(), &connection, &active.trusted);
         let entry = self.access_log.begin(&request, Some(target.client), || self.clock.now());
-        let service = active.route(request.method(), &target.authority, request.uri().path());
+        let service = active.route(&request, &target.authority);
         let pending =
             PendingAnswer { method: request.method().clone(), started, entry, route: service.map(|service| service.route().index()) };
         if public::counts(&active, request.method(), target.client) {
@@ -233,13 +233,12 @@ async fn upgrade(
 ) -> Response<LoggedBody<GatewayBody>> {
     let Some(way) = pending.route.and_then(|route| active.way_of(route)) else { return pending.refused(active, FAILED) };
     let started = monotonic();
-    let client =
-        TunnelClient {
-            connection: peer.client_connection(request.version()),
-            idle: peer.tunnel_idle(),
-            first_byte_timeout: None,
-            guard: Box::new(peer.clone()),
-        };
+    let client = TunnelClient {
+        connection: peer.client_connection(request.version()),
+        idle: peer.tunnel_idle(),
+        first_byte_timeout: None,
+        guard: Box::new(peer.clone()),
+    };
     match way.upgrade(request, client).await {
         Ok(response) => {
             let mut served = Served::passed(response, Reason::Upgrade);

@@ -16,7 +16,13 @@ const ODD_PATH: Problem = Problem::new(
 );
 
 /// Why a path passes by the cache, if it does; or why it goes nowhere. A hit needs no second look: what passes by is never stored.
-pub(super) fn judge_path(active: &ActiveConfig, service: &Service, method: &Method, authority: &str, path: &str) -> Result<Option<Reason>, Problem> {
+pub(super) fn judge_path(
+    active: &ActiveConfig,
+    service: &Service,
+    method: &Method,
+    authority: &str,
+    path: &str,
+) -> Result<Option<Reason>, Problem> {
     let route = service.route().index();
     let is_odd = path_reading::is_odd(path);
     if is_odd && (active.odd_paths(route) == OddPaths::Refuse || active.way_of(route).is_some_and(|way| way.leaves_base(path))) {

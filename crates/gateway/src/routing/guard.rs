@@ -32,6 +32,8 @@ pub(super) struct Guard {
 struct Keeping {
     /// Whether it does.
     apart: bool,
+    /// Its path, with its host.
+    path: (Option<String>, String),
     /// The segments of its path, in the spelling of `lenient`.
     segments: Vec<String>,
     /// The routes that keep responses apart as it does, or keep none.
@@ -47,8 +49,10 @@ impl Guard {
         guarding().next()?;
         let plain = guarding().all(|(_, route)| spelt(route.path.shape()) == route.path.shape());
         let beneath = guarding().filter(|(_, route)| route.path.without_rest().is_none() && route.path.shape() != "/");
+        // Of several for one path, those that keep responses apart stand for it.
+        let (apart, others): (Vec<_>, Vec<_>) = routes.iter().enumerate().partition(|(index, _)| keeping[*index].apart);
         Some(Self {
-            lenient: Router::of_those_that_fit(routes.iter().enumerate(), |shape| spelt(shape).into_owned()),
+            lenient: Router::of_those_that_fit(apart.into_iter().chain(others), |shape| spelt(shape).into_owned()),
             beneath: Router::of_those_that_fit(beneath, |shape| format!("{}{MORE}", spelt(shape))),
             plain,
             routes: keeping,
@@ -63,12 +67,19 @@ impl Guard {
         }
         path_reading::lenient_readings(path).iter().any(|reading| {
             let other = self.lenient.route(method, authority, reading);
-            other.is_some_and(|other| other != own && self.keeps_apart(other)) || self.lies_beneath(own, method, authority, reading)
+            other.is_some_and(|other| self.keeps_apart(other) && !self.is_of_one_path(other, own))
+                || self.lies_beneath(own, method, authority, reading)
         })
     }
 
     fn keeps_apart(&self, route: usize) -> bool {
         self.routes.get(route).is_some_and(|route| route.apart)
+    }
+
+    /// Whether both routes are for the same paths: then conditions tell which of them a request takes.
+    fn is_of_one_path(&self, other: usize, own: usize) -> bool {
+        let path = |route: usize| self.routes.get(route).map(|route| &route.path);
+        other == own || path(other) == path(own)
     }
 
     /// Whether the path goes on behind that of a route that keeps responses apart, where `own` is not meant for just that.
@@ -86,6 +97,7 @@ impl Keeping {
         let is_alike = |other: &Route| !other.settings.cache || (route.settings.cache && is_of_same_identities(route, other));
         Self {
             apart: !route.settings.cache || route.settings.policy.scope == Scope::Identity,
+            path: (route.host.clone(), route.path.shape().to_owned()),
             segments: spelt(route.path.shape()).split('/').map(str::to_owned).collect(),
             alike: (0..all.len()).filter(|index| is_alike(all[*index])).collect(),
         }

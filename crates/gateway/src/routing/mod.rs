@@ -1,5 +1,6 @@
 //! Which route a request takes, and what its path says: the router, the services of all routes, templates of paths and tags.
 
+mod conditional;
 mod guard;
 mod path_matcher;
 mod router;

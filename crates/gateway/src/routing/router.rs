@@ -1,13 +1,15 @@
-//! Which route a request takes: host before no host, then the routes that are for its method, then the most specific path.
+//! Which route a request takes: host before no host, then the routes that are for its method, then the most specific path, and of those for one path
+//! the one with most conditions that the request meets.
 //!
 //! Other spellings of an equivalent URI take the same route; spellings that only lenient origins take for the same are looked at apart
 //! ([`Router::is_near_private`]).
 
 use std::collections::HashMap;
 
-use http::Method;
+use http::{HeaderMap, Method};
 use matchit::InsertError;
 
+use super::conditional::Conditional;
 use super::guard::Guard;
 use crate::config::Route;
 use crate::path_reading;
@@ -17,6 +19,8 @@ use crate::path_reading;
 pub(crate) struct Router {
     by_host: HashMap<Box<str>, Paths>,
     any_host: Paths,
+    /// Routes that take more than their paths and methods; they are not among those above. `None`: there are none.
+    conditional: Option<Box<Conditional>>,
     /// The paths near to routes that keep responses apart; `None`: there are none.
     guard: Option<Box<Guard>>,
 }
@@ -31,7 +35,9 @@ struct Paths {
 impl Router {
     /// Routes as they stand in the configuration. `fallback` takes what none of them takes.
     pub(crate) fn new(routes: &[Route], fallback: Option<&Route>) -> Result<Self, InsertError> {
-        let mut router = Self::over(routes.iter().enumerate(), |shape| shape.to_owned())?;
+        let plain = routes.iter().enumerate().filter(|(_, route)| route.matches.is_none());
+        let mut router = Self::over(plain, |shape| shape.to_owned())?;
+        router.conditional = Conditional::new(routes)?.map(Box::new);
         router.guard = Guard::new(routes, fallback).map(Box::new);
         Ok(router)
     }
@@ -69,7 +75,32 @@ impl Router {
         Ok(router)
     }
 
-    /// The route for a request to `authority`, if any suits: another spelling of an equivalent URI evades none. Allocates nothing, unless the
+    /// The route for a request, if any suits.
+    pub(crate) fn route_for(
+        &self,
+        method: &Method,
+        authority: &str,
+        path: &str,
+        query: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Option<usize> {
+        let plain = self.route(method, authority, path);
+        match &self.conditional {
+            None => plain,
+            Some(conditional) => conditional.route(plain, (method, authority, &path_reading::normal(path)), headers, query),
+        }
+    }
+
+    /// All routes that some request with this method to this path may take.
+    pub(crate) fn all(&self, method: &Method, authority: &str, path: &str) -> impl Iterator<Item = usize> {
+        let conditional: Vec<usize> = match &self.conditional {
+            None => Vec::new(),
+            Some(conditional) => conditional.all(method, authority, &path_reading::normal(path)).collect(),
+        };
+        self.route(method, authority, path).into_iter().chain(conditional)
+    }
+
+    /// The route without conditions for a request to `authority`, if any suits: another spelling of an equivalent URI evades none. Allocates nothing, unless the
     /// client spelt the host in capitals, or the path in another way than the usual.
     pub(crate) fn route(&self, method: &Method, authority: &str, path: &str) -> Option<usize> {
         let path = &*path_reading::normal(path);

@@ -56,7 +56,8 @@ impl RouteUpstream {
     /// The way of a route to its upstream at `url`.
     pub(crate) fn new(upstream: UpstreamService, route: &Route, url: &UpstreamUrl) -> Self {
         let settings = &route.settings;
-        let is_plain = settings.rewrite.is_none() && settings.timeout.is_none() && settings.request.is_empty() && settings.response.is_empty();
+        let is_plain =
+            settings.rewrite.is_none() && settings.timeout.is_none() && settings.request.is_empty() && settings.response.is_empty();
         Self { upstream, way: (!is_plain).then(|| Arc::new(Way::of(route, url))) }
     }
 
@@ -105,10 +106,10 @@ impl Way {
         let own: Vec<HeaderName> = settings.request.replaced().cloned().chain(prefix.then_some(X_FORWARDED_PREFIX)).collect();
         let unknown = FieldValues { client: std::net::Ipv4Addr::UNSPECIFIED.into(), route: &route.name, request: &HeaderMap::new() };
         Self {
-            back: settings.rewrite.as_ref().map(|rewrite| PathRewrite {
-                add_prefix: [url.base_path(), &rewrite.add_prefix].concat(),
-                ..rewrite.clone()
-            }),
+            back: settings
+                .rewrite
+                .as_ref()
+                .map(|rewrite| PathRewrite { add_prefix: [url.base_path(), &rewrite.add_prefix].concat(), ..rewrite.clone() }),
             rewrite: settings.rewrite.clone(),
             timeout: settings.timeout,
             response: if settings.response.depends_on_request() { FilledEdits::default() } else { settings.response.filled(unknown) },

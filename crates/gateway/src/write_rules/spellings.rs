@@ -18,10 +18,7 @@ pub(crate) struct KeySpellings {
 impl KeySpellings {
     pub(crate) fn of(config: &Config) -> Self {
         let any = |is: fn(&Route) -> bool| config.routes.iter().chain(&config.fallback).any(is);
-        Self {
-            without_host: any(|route| !route.settings.key.host),
-            in_lower_case: any(|route| route.settings.key.path == PathCase::Lower),
-        }
+        Self { without_host: any(|route| !route.settings.key.host), in_lower_case: any(|route| route.settings.key.path == PathCase::Lower) }
     }
 
     /// Whether every route spells its keys as clients send them.

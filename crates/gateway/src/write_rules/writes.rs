@@ -96,7 +96,8 @@ impl WriteRules for Writes {
             let others = path_reading::readings(target.path).into_iter().filter(|reading| *reading != target.path);
             made.known.extend(others.flat_map(|reading| routes.urls(Target { path: &reading, ..target })));
         }
-        let suiting = self.rules.iter().flat_map(|rule| self.captures(rule, request, target).into_iter().map(move |captures| (rule, captures)));
+        let suiting =
+            self.rules.iter().flat_map(|rule| self.captures(rule, request, target).into_iter().map(move |captures| (rule, captures)));
         for (rule, captures) in suiting {
             let captures: Arc<[String]> = captures.into();
             for template in &rule.settings.purge {
@@ -123,9 +124,9 @@ impl WriteRules for Writes {
         error.downcast_ref::<UpstreamError>().is_some_and(UpstreamError::never_connected)
     }
 
-    fn reading(&self, target: Target<'_>) -> Option<Arc<RouteRules>> {
-        let routes = self.routes.get().and_then(Weak::upgrade)?;
-        routes.route(&http::Method::GET, target.authority, target.path).map(|service| Arc::clone(service.route()))
+    fn readings(&self, target: Target<'_>) -> Vec<Arc<RouteRules>> {
+        let Some(routes) = self.routes.get().and_then(Weak::upgrade) else { return Vec::new() };
+        routes.all(&http::Method::GET, target).into_iter().map(|service| Arc::clone(service.route())).collect()
     }
 
     fn refetch(&self, request: &Parts, target: Target<'_>, old: &[InvalidationTarget]) -> Vec<Refetch> {
@@ -224,12 +225,12 @@ mod tests {
     }
 
     fn made(request: Request<()>) -> Invalidates {
-        let (parts, ()) = request.into_parts();
-        let authority = parts.uri.authority().expect("absolute").as_str();
-        let target = Target { scheme: "http", authority, path: parts.uri.path(), query: parts.uri.query() };
         let active = active();
-        let service = active.route(&parts.method, authority, parts.uri.path()).expect("the fallback");
-        service.route().writes().invalidates(&parts, target)
+        let authority = request.uri().authority().expect("absolute").clone();
+        let rules = Arc::clone(active.route(&request, authority.as_str()).expect("the fallback").route());
+        let (parts, ()) = request.into_parts();
+        let target = Target { scheme: "http", authority: authority.as_str(), path: parts.uri.path(), query: parts.uri.query() };
+        rules.writes().invalidates(&parts, target)
     }
 
     fn texts(targets: &[InvalidationTarget]) -> Vec<String> {
@@ -364,10 +365,11 @@ mod tests {
         let clock = Clock::system();
         let active = ActiveConfig::new(config, &Cache::builder(1 << 20).max_object(1 << 16).clock(clock.clone()).build(), &clock, None)
             .expect("it can serve");
-        let (parts, ()) =
-            Request::put("http://a.example/a/1&x=%26?at=2+%26").header("by", "3&y=%#").body(()).expect("a request").into_parts();
+        let request = Request::put("http://a.example/a/1&x=%26?at=2+%26").header("by", "3&y=%#").body(()).expect("a request");
+        let rules = Arc::clone(active.route(&request, "a.example").expect("a route").route());
+        let (parts, ()) = request.into_parts();
         let target = Target { scheme: "http", authority: "a.example", path: parts.uri.path(), query: parts.uri.query() };
-        let made = active.route(&parts.method, "a.example", "/a/1").expect("a route").route().writes().invalidates(&parts, target);
+        let made = rules.writes().invalidates(&parts, target);
         let members: JsonFields = [("to".to_owned(), "4=&?".to_owned())].into_iter().collect();
         let old = made.by_bodies.expect("targets in bodies").targets(&members, &JsonFields::default());
         let url = r#"{"url":"http://a.example/list?at=2+%26&by=3%26y%3D%25%23&id=1%26x%3D%26&to=4%3D%26%3F"}"#;

@@ -29,11 +29,12 @@ pub trait WriteRules: Send + Sync + fmt::Debug {
         false
     }
 
-    /// The rules under which a GET of `target` is answered, where they are not those of the write: the responses that it invalidates were stored under
-    /// them, and so is an answer to it that is good for later GETs.
-    fn reading(&self, target: Target<'_>) -> Option<Arc<RouteRules>> {
+    /// The rules under which a GET of `target` may be answered, where they are not those of the write: the responses that it invalidates were stored
+    /// under them, and so is an answer to it that is good for later GETs. Where there are several, it depends on more than the target, so no answer is
+    /// stored. Default: none, which are those of the write.
+    fn readings(&self, target: Target<'_>) -> Vec<Arc<RouteRules>> {
         let _ = target;
-        None
+        Vec::new()
     }
 
     /// The fetches that bring back the responses among `old` that this write is about to invalidate, where that is wanted: [`CacheService::refetch_hot`] of the

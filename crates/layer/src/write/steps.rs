@@ -168,7 +168,7 @@ impl Write {
         named: &[String],
     ) -> Option<Representation> {
         let target = self.effective.target(&self.parts.uri, &self.parts.headers);
-        let (rules, headers) = (reading(service, target), &self.parts.headers);
+        let (rules, headers) = (only(readings(service, target))?, &self.parts.headers);
         // A write goes up with parameters that a key leaves out, and its answer may be made of them.
         if rules.key.query.went_up_unkeyed(target.query) {
             return None;
@@ -210,9 +210,15 @@ impl Write {
     }
 }
 
-/// The rules under which a GET of `target` is stored: often those of another route than the write's own.
-fn reading<S>(service: &CacheService<S>, target: Target<'_>) -> Arc<RouteRules> {
-    service.route.writes.reading(target).unwrap_or_else(|| Arc::clone(&service.route))
+/// The rules under which a GET of `target` may be stored: often those of another route than the write's own.
+fn readings<S>(service: &CacheService<S>, target: Target<'_>) -> Vec<Arc<RouteRules>> {
+    let readings = service.route.writes.readings(target);
+    if readings.is_empty() { vec![Arc::clone(&service.route)] } else { readings }
+}
+
+/// The rules where there can be no others.
+fn only(mut readings: Vec<Arc<RouteRules>>) -> Option<Arc<RouteRules>> {
+    readings.pop().filter(|_| readings.is_empty())
 }
 
 /// The URLs that RFC 9111 §4.4 names, as reads are stored under them.
@@ -222,8 +228,16 @@ fn urls_of<S: Upstream>(
     status: StatusCode,
     response: &HeaderMap,
 ) -> Vec<InvalidationTarget> {
-    let url = |target: Target<'_>| reading(service, target).key.url_of(target);
-    invalidated(target, status, response).iter().map(|invalid| InvalidationTarget::Url(url(invalid.target()))).collect()
+    let mut urls: Vec<String> = Vec::new();
+    for invalid in &invalidated(target, status, response) {
+        for rules in readings(service, invalid.target()) {
+            let url = rules.key.url_of(invalid.target());
+            if !urls.contains(&url) {
+                urls.push(url);
+            }
+        }
+    }
+    urls.into_iter().map(InvalidationTarget::Url).collect()
 }
 
 impl Written {

@@ -109,8 +109,8 @@ impl larder_tower::WriteRules for ReadElsewhere {
         larder_tower::Invalidates::default()
     }
 
-    fn reading(&self, _: larder_semantics::Target<'_>) -> Option<Arc<larder_tower::RouteRules>> {
-        Some(Arc::clone(&self.0))
+    fn readings(&self, _: larder_semantics::Target<'_>) -> Vec<Arc<larder_tower::RouteRules>> {
+        vec![Arc::clone(&self.0)]
     }
 }
 

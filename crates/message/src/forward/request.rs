@@ -205,7 +205,14 @@ mod tests {
 
     #[test]
     fn what_the_operator_says_about_a_client_goes_on() {
-        let mut parts = Request::builder().uri("/a").header("x-real-ip", "192.0.2.1").header("x-client-ip", "6.6.6.6").body(()).expect("request").into_parts().0;
+        let mut parts = Request::builder()
+            .uri("/a")
+            .header("x-real-ip", "192.0.2.1")
+            .header("x-client-ip", "6.6.6.6")
+            .body(())
+            .expect("request")
+            .into_parts()
+            .0;
         parts.extensions.insert(OwnFields([HeaderName::from_static("x-real-ip")].into()));
         to_upstream(&mut parts, Some(&CLIENT), &rules(HostPolicy::Preserve));
         assert_eq!(parts.headers["x-real-ip"], "192.0.2.1");

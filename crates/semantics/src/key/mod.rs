@@ -4,7 +4,7 @@
 //! v1:default:GET:http://example.com/a?b=1&c=2 #headers=x-branch=7 #cookies=locale=de #identity=0f3a…
 //! |  |           |                            |                    |                  `- hash of who asks, where the scope is an identity
 //! |  |           |                            |                    `- cookies that a route names
-//! |  |           |                            `- fields that a route names
+//! |  |           |                            `- fields that a route names; before them ` #route=` where requests take it by more than their URL
 //! |  |           `- the URL: what an invalidation by URI names; `*` for a scheme or a host that a route leaves out
 //! |  `- namespace
 //! `- key version
@@ -33,6 +33,7 @@ pub use primary::{PrimaryKey, url_of};
 const ANY: &str = "*";
 
 /// Before what stands behind the URL. No URL in a key contains their first two bytes, nor does what stands between them.
+const ROUTE: &str = " #route=";
 const HEADERS: &str = " #headers=";
 const COOKIES: &str = " #cookies=";
 const IDENTITY: &str = " #identity=";
@@ -59,6 +60,8 @@ pub struct KeyRules {
     pub path: PathCase,
     /// How the query enters the key.
     pub query: QueryRules,
+    /// Stands in the key for a route that only some of the requests for its paths take: others take another route, under another key.
+    pub route: Option<Box<str>>,
     /// Names of the request fields that are part of the key, in the order in which they stand there.
     pub headers: Vec<HeaderName>,
     /// The parts of an identity; empty where the scope is public.
@@ -77,6 +80,7 @@ impl Default for KeyRules {
             scheme: true,
             path: PathCase::AsSent,
             query,
+            route: None,
             headers: Vec::new(),
             identity: Vec::new(),
             cookies,
@@ -174,6 +178,10 @@ impl KeyRules {
         let start = text.len();
         buffer.query_as_sent = self.write_url(target, text);
         buffer.url = start..text.len();
+        if let Some(route) = &self.route {
+            text.push_str(ROUTE);
+            push_escaped(text, route, b" #");
+        }
         fields::write(&self.headers, headers, text);
         cookies::write(&self.cookies.key, headers, text);
         buffer.identified = identity::write(&self.identity, headers, text);
@@ -274,8 +282,8 @@ fn hashed(value: &[u8]) -> String {
     blake3::hash(value).to_hex()[..DIGITS].to_owned()
 }
 
-/// Whether a name is one that the pattern means; one `*` in it stands for any text.
-fn matches_pattern(pattern: &str, name: &[u8]) -> bool {
+/// Whether a text is one that the pattern means; one `*` in it stands for any text.
+pub fn matches_pattern(pattern: &str, name: &[u8]) -> bool {
     match pattern.split_once('*') {
         None => name == pattern.as_bytes(),
         Some((start, end)) => name.len() >= start.len() + end.len() && name.starts_with(start.as_bytes()) && name.ends_with(end.as_bytes()),

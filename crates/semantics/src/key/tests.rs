@@ -387,3 +387,10 @@ fn a_path_in_lower_case_leaves_the_query_as_it_is() {
     assert_eq!(uri("/api/x?B=C"), None, "nothing to change");
     assert_eq!(super::KeyRules::default().path_as_in_key(&http::Uri::from_static("/Api")), None);
 }
+
+#[test]
+fn a_route_that_only_some_requests_take_has_keys_of_its_own() {
+    let rules = KeyRules { route: Some("a #b".into()), ..rules() };
+    let found = key(&rules, target("http", "a", "/b", None), &HeaderMap::new());
+    assert_eq!((found.text(), found.url()), ("v1:default:GET:http://a/b #route=a 20 23b", "http://a/b"));
+}

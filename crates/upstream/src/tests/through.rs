@@ -25,7 +25,9 @@ async fn pass(mut upstream: UpstreamService, request: Request<Incoming>, peer: P
     let method = request.method().clone();
     let connection = peer.client_connection(request.version());
     let result = if is_upgrade(request.version(), request.headers()) {
-        upstream.upgrade(request, TunnelClient { connection, idle: peer.tunnel_idle(), first_byte_timeout: None, guard: Box::new(peer) }).await
+        upstream
+            .upgrade(request, TunnelClient { connection, idle: peer.tunnel_idle(), first_byte_timeout: None, guard: Box::new(peer) })
+            .await
     } else {
         let (mut parts, body) = request.into_parts();
         parts.extensions.insert(ClientContext { connection, interim: peer.interim_responses(parts.version) });
