@@ -77,20 +77,17 @@ impl Gateway {
             return None;
         }
         let client = target.client;
-        let begin = |request: &Request<()>| self.access_log.begin(request, Some(client), || self.clock.now());
         let (effective, mut response_edits, mut as_sent) = (for_the_cache(target), None, None);
         if let Some(edits) = active.edits_of(service.route().index()) {
             // The log has the fields that the client sent.
-            as_sent = Some(begin(request));
+            as_sent = Some(request.clone());
             response_edits = edits.apply(request.headers_mut(), client);
         }
-        let plain = service.look_up_plain(request, &effective);
-        let plain = plain.filter(|plain| !matches!(plain, Plain::Stored(answer) if answer.body.size_hint().exact().is_none()));
-        let Some(plain) = plain else {
-            as_sent.into_iter().for_each(Entry::forget);
+        let plain = service.look_up_plain(request, &effective)?;
+        if matches!(&plain, Plain::Stored(answer) if answer.body.size_hint().exact().is_none()) {
             return None;
-        };
-        let entry = as_sent.unwrap_or_else(|| begin(request));
+        }
+        let entry = self.access_log.begin(as_sent.as_ref().unwrap_or(request), Some(client), || self.clock.now());
         let pending = PendingAnswer { method: request.method().clone(), started, entry, route: Some(service.route().index()) };
         match plain {
             Plain::Stored(answer) => {

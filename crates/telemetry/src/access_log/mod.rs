@@ -128,11 +128,6 @@ impl Entry {
         self.end(Transfer::Complete);
     }
 
-    /// Drops the line: the request is begun anew elsewhere.
-    pub fn forget(mut self) {
-        self.0 = None;
-    }
-
     fn is_on(&self) -> bool {
         self.0.is_some()
     }
