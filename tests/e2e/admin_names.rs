@@ -25,7 +25,7 @@ async fn the_admin_listener_answers_under_a_loopback_name_only() -> Result<()> {
         assert_eq!(purged, status, "{name}");
     }
     let health = Client::connect(larder.admin_address()).await?.exchange("GET", "/healthz", &[("Host", "evil.example")], "").await?;
-    assert_eq!(health.status, 200, "that the process runs may be known");
+    assert_eq!(health.status, 403, "an unknown name is refused everywhere");
     Ok(())
 }
 
@@ -41,6 +41,67 @@ async fn rfc9110_10_1_1_what_is_too_large_is_refused_before_it_is_sent() -> Resu
         client.send_raw("POST", head.as_bytes()).await?;
         let response = client.finish().await?;
         assert_eq!((response.status, response.interim.len()), (413, 0), "{path}: {response:?}");
+    }
+    Ok(())
+}
+
+/// A page of another site can send a POST without asking first, and a browser says in `Origin` and `Sec-Fetch-Site` that it did.
+#[tokio::test]
+async fn a_page_of_another_origin_changes_nothing() -> Result<()> {
+    let origin = Origin::start().await?;
+    let larder = Larder::before(&origin, "").await?;
+    let address = larder.admin_address();
+    let own = format!("http://{address}");
+    for (fields, status) in [
+        (&[][..], 200),
+        (&[("Origin", own.as_str())][..], 200),
+        (&[("Origin", "http://evil.example")][..], 403),
+        (&[("Origin", "null")][..], 403),
+        (&[("Origin", "http://127.0.0.1:1")][..], 403),
+        (&[("Sec-Fetch-Site", "cross-site")][..], 403),
+    ] {
+        for (method, path) in [("POST", "/purge"), ("DELETE", "/purge")] {
+            let fields: Vec<_> = fields.iter().copied().chain([("Content-Type", "application/json")]).collect();
+            let answer = Client::connect(address).await?.exchange(method, path, &fields, PURGE).await?;
+            let expected = if method == "DELETE" && status == 200 { 405 } else { status };
+            assert_eq!(answer.status, expected, "{method} {fields:?}: {}", answer.text());
+            let is_problem = answer.header("content-type") == Some("application/problem+json");
+            assert_eq!(is_problem, expected != 200, "{method} {fields:?}");
+        }
+        let read = Client::connect(address).await?.exchange("GET", "/readyz", fields, "").await?;
+        assert_eq!(read.status, 200, "a page of another origin cannot read the answer");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_answer_has_an_id_and_every_refusal_is_a_problem() -> Result<()> {
+    let origin = Origin::start().await?;
+    let larder = Larder::before(&origin, "").await?;
+    let named = Client::connect(larder.admin_address()).await?.exchange("GET", "/readyz", &[("X-Request-Id", "mine")], "").await?;
+    assert_eq!(named.header("x-request-id"), Some("mine"));
+    for (method, path, status) in [("GET", "/none", 404), ("GET", "/purge", 405), ("POST", "/keys", 405), ("PATCH", "/readyz", 405)] {
+        let answer = Client::connect(larder.admin_address()).await?.exchange(method, path, &[], "").await?;
+        assert_eq!((answer.status, answer.header("content-type")), (status, Some("application/problem+json")), "{method} {path}");
+        assert!(answer.header("x-request-id").is_some_and(|id| id.starts_with("admin-")), "{answer:?}");
+    }
+    let packed = Client::connect(larder.admin_address()).await?.exchange("GET", "/metrics", &[("Accept-Encoding", "gzip")], "").await?;
+    assert_eq!(packed.header("content-encoding"), Some("gzip"));
+    Ok(())
+}
+
+/// The router says in `Allow` which methods a path takes.
+#[tokio::test]
+async fn the_openapi_document_names_the_methods_that_the_router_takes() -> Result<()> {
+    let origin = Origin::start().await?;
+    let larder = Larder::before(&origin, "").await?;
+    let document: serde_json::Value = serde_json::from_slice(&larder.admin("/openapi.json").await?.body)?;
+    for (path, methods) in document["paths"].as_object().expect("paths") {
+        let concrete = path.replace("{key}", "x").replace("{id}", "x");
+        let answer = Client::connect(larder.admin_address()).await?.exchange("PATCH", &concrete, &[], "").await?;
+        let allowed = answer.header("allow").unwrap_or_default().replace("GET,HEAD", "GET");
+        let described: Vec<_> = methods.as_object().expect("methods").keys().map(|method| method.to_uppercase()).collect();
+        assert_eq!((answer.status, vec![allowed]), (405, described), "{path}");
     }
     Ok(())
 }

@@ -10,7 +10,9 @@ mod active;
 pub mod admin;
 pub mod cli;
 pub mod demo;
+mod explain;
 mod hints;
+mod inspect;
 mod listeners;
 mod process;
 mod proxy;
@@ -32,6 +34,9 @@ pub fn main() -> ExitCode {
         cli::Command::Serve(serve) => process::serve(&serve),
         cli::Command::Demo(demo) => process::demo(&demo),
         cli::Command::Purge(purge) => purge.run(),
+        cli::Command::Explain(explain) => explain.run(),
+        cli::Command::Keys(keys) => keys.run(),
+        cli::Command::Show(show) => show.run(),
         cli::Command::ExplainReason(explain) => explain.run(),
         cli::Command::Ready(ready) => ready.run(),
     }

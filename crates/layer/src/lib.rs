@@ -13,12 +13,15 @@
 // 9. `fetch`: the fetch itself.
 // 10. `write`: requests that pass by the look-up, and the invalidations of writes.
 //
+// `dry_run` walks the same way for people who ask, and changes nothing.
+//
 // A memory hit is answered in `CacheService::serve` without an await; everything else takes the walk of the folder `fetch`.
 
 mod body;
 mod cache;
 pub mod clock;
 mod collapse;
+mod dry_run;
 mod effective_target;
 mod error;
 mod fetch;
@@ -38,6 +41,7 @@ mod write;
 pub use body::CacheBody;
 pub use body::request::RequestBody;
 pub use cache::{Cache, CacheBuilder, CacheStats};
+pub use dry_run::{DryRun, TierLook, TriedOut, Verdict};
 pub use effective_target::EffectiveTarget;
 pub use error::{BodyError, BoxError, FailedElsewhere, FetchError, FetchErrorKind};
 pub use future::{ResponseFuture, ServeFuture};

@@ -33,7 +33,7 @@ pub mod vary;
 
 pub use cache_status::{CacheStatus, ForwardReason};
 pub use head::{FreshnessLifetime, HeadFlags, LifetimeSource, Line, OriginControl, Shape, StoredFields, StoredHead, entity_tag, fields};
-pub use key::{CookieRules, IdentityPart, KeyBuffer, KeyRules, PathCase, PrimaryKey, QueryRules, Target};
+pub use key::{CookieFate, CookieRules, IdentityPart, KeyBuffer, KeyParts, KeyRules, PathCase, PrimaryKey, QueryRules, Target};
 pub use policy::{ClientDirectives, CookiePolicy, Policy, Scope, TtlMode, UnsafeIgnore};
 pub use precondition::Precondition;
 pub use range::Answer;

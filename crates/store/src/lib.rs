@@ -21,7 +21,8 @@ pub use ledger::{
     TagCascade, TagList, TagPattern, TagPiece, Tags, Validity,
 };
 pub use memory::{
-    Departure, Evictions, HitForMiss, KeyHash, Lookup, MAX_VARIANTS, MemoryStats, MemoryStore, PassThroughHasher, Slot, SlotKey, VaryIndex,
+    Departure, Evictions, HitForMiss, KeyHash, Lookup, MAX_VARIANTS, MemoryStats, MemoryStore, PassThroughHasher, Selection, Slot, SlotKey,
+    VaryIndex,
 };
 pub use tier::{
     AppliedBy, Arriving, Chunks, FetchFailure, HeldLease, InvalidationLog, Lease, LeaseEnd, LeaseHolder, LeaseTerms, LoadRequest, Loaded,

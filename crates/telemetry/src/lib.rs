@@ -19,3 +19,5 @@ pub mod metrics;
 mod one_line;
 pub mod render;
 pub mod snapshot;
+
+pub use one_line::visible;

@@ -17,6 +17,11 @@ pub(crate) fn is_control(character: char) -> bool {
         )
 }
 
+/// `text` for a terminal: every character that controls the display stands there as an escape of JSON.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    escaped(text, is_control)
+}
+
 /// `text` with every control character as an escape of JSON. A JSON parser reads the same string.
 fn escaped(text: &str, is_control: impl Fn(char) -> bool) -> Cow<'_, str> {
     if !text.contains(&is_control) {

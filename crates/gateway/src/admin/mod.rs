@@ -1,9 +1,18 @@
-//! The admin listener: health, readiness, metrics and purges, never on the public one.
+//! The admin listener: health, readiness, metrics, purges, and everything that people ask about a running gateway; never on the public one.
+//!
+//! ```text
+//! plane (names, origins, limits, panics) --> endpoints (path, method, scope) --> a handler each
+//! ```
 
 mod access;
+mod endpoints;
 mod events;
+mod explain;
+mod keys;
+mod plane;
 mod purge;
 mod readiness;
+mod refused;
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -13,14 +22,15 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Request, Response, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Json, Router};
 use hyper::body::Incoming;
 use tower_service::Service;
 
 pub(crate) use access::Access;
-pub(crate) use purge::Shared;
+pub(crate) use endpoints::Shared;
 pub use readiness::{Readiness, Stage};
 
 use crate::purge::Refused;
@@ -50,7 +60,7 @@ type Details = [(&'static str, Option<serde_json::Value>); 2];
 type Describe = Arc<dyn Fn() -> Details + Send + Sync>;
 type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
 
-/// The router of the admin listener: `/healthz` (the process runs), `/readyz` (it wants traffic) and `/metrics` (Prometheus text).
+/// What the admin listener serves: probes and `/metrics` (Prometheus text), and with a running gateway all of [`endpoints`].
 #[derive(Clone)]
 pub struct Admin(Router);
 
@@ -69,12 +79,13 @@ impl Admin {
         Self(probes.merge(metrics).fallback(nothing_here).method_not_allowed_fallback(not_this_way))
     }
 
-    /// With everything that a running gateway lets others do: `/purge` and `/events`. Where others can reach the listener,
-    /// `/metrics` needs a token too; where only this machine can, all of it answers under a loopback name only.
+    /// With everything that a running gateway shows and lets others do. Where others can reach the listener, all but probes needs a token; where
+    /// only this machine can, all of it answers under a loopback name only.
     pub(crate) fn with_control(self, shared: Shared) -> Self {
-        let control = Router::new().route("/purge", post(purge::purge)).route("/events", post(events::events));
-        let guard = axum::middleware::from_fn_with_state(shared.clone(), purge::guard_probes);
-        Self(self.0.layer(guard).merge(control.with_state(shared)).method_not_allowed_fallback(not_this_way))
+        let metrics = from_fn_with_state(shared.clone(), plane::allow_metrics);
+        let control = endpoints::router(&shared);
+        let all = self.0.layer(metrics).merge(control).method_not_allowed_fallback(not_this_way);
+        Self(plane::around(all, shared.access))
     }
 
     /// Serves for as long as it is polled: probes are answered to the very end.
@@ -92,12 +103,12 @@ impl Admin {
 }
 
 async fn nothing_here() -> Refused {
-    Refused::new(StatusCode::NOT_FOUND, "There is /healthz, /readyz, /metrics, /purge and /events.")
+    Refused::new(StatusCode::NOT_FOUND, format!("There is {}.", endpoints::all_paths()))
 }
 
 /// The methods that may be used stand in `Allow`, which the router adds (RFC 9110 §15.5.6).
 async fn not_this_way() -> Refused {
-    Refused::new(StatusCode::METHOD_NOT_ALLOWED, "/purge and /events take POST, everything else GET.")
+    Refused::new(StatusCode::METHOD_NOT_ALLOWED, "/purge, /events and /explain take POST, everything else GET.")
 }
 
 async fn healthz() -> &'static str {

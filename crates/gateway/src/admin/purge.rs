@@ -1,14 +1,12 @@
 //! `POST /purge`.
 
 use std::error::Error;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use axum::middleware::Next;
+use axum::http::{HeaderMap, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use http_body::Body as _;
 use http_body_util::LengthLimitError;
@@ -16,9 +14,8 @@ use larder_store::Invalidation;
 use larder_tower::Cache;
 use serde_json::json;
 
-use super::access::Access;
-use crate::config::{self, TokenScope};
-use crate::proxy::Gateway;
+use super::Shared;
+use crate::config;
 use crate::purge::{self, Ask, Known, Refused, USUAL_WAIT, elsewhere};
 
 /// Bytes of a body.
@@ -30,17 +27,10 @@ const READING: Duration = Duration::from_secs(10);
 /// The longest `wait`.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// The state shared by the handlers.
-#[derive(Clone)]
-pub(crate) struct Shared {
-    pub(crate) gateway: Arc<Gateway>,
-    pub(crate) access: Access,
-}
-
 /// `?wait=2s`, `?count`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Options {
-    /// How long every live replica may take to apply it.
+    /// How long every active replica may take to apply it.
     wait: Duration,
     /// Only an estimate of what would be purged.
     count: bool,
@@ -54,7 +44,6 @@ pub(crate) async fn purge(State(shared): State<Shared>, request: Request) -> Res
 async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Refused> {
     let (parts, body) = request.into_parts();
     let active = shared.gateway.active.load_full();
-    shared.access.check(&active.config.admin.tokens, TokenScope::Purge, &parts.uri, &parts.headers)?;
     json_only(&parts.headers)?;
     let options = options(parts.uri.query())?;
     let body = read(body, MAX_BODY).await?;
@@ -70,20 +59,6 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Ref
         return Ok(Json(counted).into_response());
     }
     Ok(purge::purge(cache, &invalidation, options.wait).await.response(&hints).map(Body::from))
-}
-
-/// `/metrics` needs a token that may read, and `/readyz` a loopback name. `/healthz` says only that the process runs, so it needs neither.
-pub(crate) async fn guard_probes(State(shared): State<Shared>, request: Request, next: Next) -> Response<Body> {
-    let (uri, headers) = (request.uri(), request.headers());
-    let judged = match uri.path() {
-        "/metrics" => shared.access.check(&shared.gateway.active.load().config.admin.tokens, TokenScope::Read, uri, headers),
-        "/healthz" => Ok(()),
-        _ => shared.access.check_name(uri, headers),
-    };
-    match judged {
-        Ok(()) => next.run(request).await,
-        Err(refused) => refused.into_response(),
-    }
 }
 
 /// Purges, and answers with the outcome.
@@ -139,27 +114,12 @@ fn options(query: Option<&str>) -> Result<Options, Refused> {
     Ok(options)
 }
 
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response<Body> {
-        let body = json!({
-            "type": "about:blank",
-            "title": self.status.canonical_reason().unwrap_or("Error"),
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-        });
-        let mut response = (self.status, [(header::CACHE_CONTROL, "no-store")], body.to_string()).into_response();
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if self.status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        response
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::pin::Pin;
     use std::task::{Context, Poll};
+
+    use axum::http::HeaderValue;
 
     use super::*;
 

@@ -3,10 +3,18 @@
 use std::fmt;
 use std::str::FromStr;
 
+use std::path::PathBuf;
+
 use bytes::Bytes;
-use http::{Request, StatusCode, header};
+use clap::Args;
+use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Bytes of an answer that are read.
 const MAX_ANSWER: usize = 16 << 20;
@@ -46,16 +54,179 @@ impl AdminAddress {
 
     /// Sends a request, and waits for the whole answer. An error says where no answer came from, and why.
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), String> {
-        self.exchange(request).await.map_err(|error| format!("no answer from the admin listener on {self}: {error}"))
+        self.exchange(request).await.map_err(|error| self.unanswered(&error))
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>> {
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), BoxError> {
+        let response = self.open(request).await?;
+        let status = response.status();
+        Ok((status, Limited::new(response.into_body(), MAX_ANSWER).collect().await?.to_bytes()))
+    }
+
+    /// Sends a request, and waits for the head of the answer.
+    async fn open(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, BoxError> {
         let stream = tokio::net::TcpStream::connect(&self.0).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
-        let response = sender.send_request(request).await?;
+        Ok(sender.send_request(request).await?)
+    }
+
+    fn unanswered(&self, error: &dyn fmt::Display) -> String {
+        format!(
+            "no answer from the admin listener on {self}: {error}\n  hint: is a gateway running there? `--admin HOST:PORT` names another"
+        )
+    }
+}
+
+/// The flags of every command that asks a running gateway.
+#[derive(Clone, Debug, Args)]
+pub struct AdminFlags {
+    /// The gateway's admin listener
+    #[arg(long, value_name = "ADDRESS", env = "LARDER_ADMIN_LISTEN", default_value = "127.0.0.1:8090")]
+    pub admin: AdminAddress,
+    /// The variable of the environment that holds the token for the listener
+    #[arg(long, value_name = "NAME", default_value = "LARDER_TOKEN")]
+    pub token_env: String,
+    /// A file with the token, instead of a variable
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl AdminFlags {
+    /// A request with the token, where there is one.
+    pub(crate) fn request(&self, method: Method, target: &str) -> Result<http::request::Builder, String> {
+        let request = self.admin.request(method, target);
+        Ok(match self.token()? {
+            Some(token) => request.header(header::AUTHORIZATION, format!("Bearer {token}")),
+            None => request,
+        })
+    }
+
+    fn token(&self) -> Result<Option<String>, String> {
+        match &self.token_file {
+            Some(file) => {
+                let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+                Ok(Some(text.trim().to_owned()))
+            }
+            None => Ok(std::env::var(&self.token_env).ok().filter(|token| !token.is_empty())),
+        }
+    }
+
+    /// Asks for JSON.
+    pub(crate) async fn get(&self, target: &str) -> Result<Value, String> {
+        let request = self.request(Method::GET, target)?.body(Full::default()).map_err(|error| error.to_string())?;
+        self.ask(request).await
+    }
+
+    /// Asks with JSON for JSON.
+    pub(crate) async fn post(&self, target: &str, question: &Value) -> Result<Value, String> {
+        let request = self.request(Method::POST, target)?.header(header::CONTENT_TYPE, "application/json");
+        let request = request.body(Full::new(Bytes::from(question.to_string()))).map_err(|error| error.to_string())?;
+        self.ask(request).await
+    }
+
+    async fn ask(&self, request: Request<Full<Bytes>>) -> Result<Value, String> {
+        let (status, body) = self.admin.send(request).await?;
+        if status.is_success() {
+            return serde_json::from_slice(&body).map_err(|_| self.another());
+        }
+        Err(self.refusal(status, &body))
+    }
+
+    /// What a refusal says, with what to do about it.
+    pub(crate) fn refusal(&self, status: StatusCode, body: &[u8]) -> String {
+        let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+        let detail = answer["detail"].as_str().map_or_else(|| format!("the admin listener answered {status}"), str::to_owned);
+        match status {
+            StatusCode::UNAUTHORIZED => {
+                format!("{detail}\n  hint: put the token into {}, or name a file with --token-file", self.token_env)
+            }
+            StatusCode::NOT_FOUND if !answer["detail"].is_string() => self.another(),
+            _ => detail,
+        }
+    }
+
+    /// The answer as the form that this version knows.
+    pub(crate) fn known<T: DeserializeOwned>(&self, answer: Value) -> Result<T, String> {
+        serde_json::from_value(answer).map_err(|_| self.another())
+    }
+
+    fn another(&self) -> String {
+        format!("what answered on {} is not this version of Larder's admin listener\n  hint: `--admin HOST:PORT` names another", self.admin)
+    }
+
+    /// Runs a question, and prints what came of it: an error on stderr, with exit code 1.
+    pub(crate) fn run(&self, question: impl Future<Output = Result<String, String>>) -> std::process::ExitCode {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let answer = runtime.map_err(|error| error.to_string()).and_then(|runtime| runtime.block_on(question));
+        match answer {
+            Ok(text) => print(&text),
+            Err(error) => {
+                eprintln!("error: {error}");
+                std::process::ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+impl AdminFlags {
+    /// Asks, and writes the answer's body to stdout as it comes.
+    pub(crate) fn run_streaming(&self, method: Method, target: &str) -> std::process::ExitCode {
+        let copied = async {
+            let mut body = self.stream(method, target).await?;
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|error| format!("the answer broke off: {error}"))?;
+                if let Some(data) = frame.data_ref()
+                    && !write(data)
+                {
+                    break;
+                }
+            }
+            Ok(String::new())
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let copied: Result<String, String> = runtime.map_err(|error| error.to_string()).and_then(|runtime| runtime.block_on(copied));
+        match copied {
+            Ok(_) => std::process::ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: {error}");
+                std::process::ExitCode::FAILURE
+            }
+        }
+    }
+
+    /// Asks for an answer that comes in parts. An error says what was refused, and why.
+    pub(crate) async fn stream(&self, method: Method, target: &str) -> Result<Incoming, String> {
+        let request = self.request(method, target)?.body(Full::default()).map_err(|error| error.to_string())?;
+        let response = self.admin.open(request).await.map_err(|error| self.admin.unanswered(&error))?;
         let status = response.status();
-        Ok((status, Limited::new(response.into_body(), MAX_ANSWER).collect().await?.to_bytes()))
+        if status.is_success() {
+            return Ok(response.into_body());
+        }
+        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(|error| error.to_string())?.to_bytes();
+        Err(self.refusal(status, &body))
+    }
+}
+
+/// Writes bytes to stdout; `false` where nothing reads them any more.
+pub(crate) fn write(bytes: &[u8]) -> bool {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).is_ok()
+}
+
+/// Prints a text. A reader that has read enough, such as `head`, is no error.
+pub(crate) fn print(text: &str) -> std::process::ExitCode {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.write_all(end.as_bytes())).and_then(|()| out.flush());
+    match written {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => std::process::ExitCode::FAILURE,
+        _ => std::process::ExitCode::SUCCESS,
     }
 }
 

@@ -2,7 +2,11 @@
 
 mod admin_client;
 mod check;
+mod explain;
 mod explain_reason;
+mod explained;
+mod keys;
+mod paper;
 mod purge;
 mod ready;
 
@@ -12,9 +16,11 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Config, Overrides, Report, Warnings};
 
-pub use admin_client::AdminAddress;
+pub use admin_client::{AdminAddress, AdminFlags};
 pub use check::Check;
+pub use explain::Explain;
 pub use explain_reason::ExplainReason;
+pub use keys::{Keys, Show};
 pub use purge::Purge;
 pub use ready::Ready;
 
@@ -24,7 +30,8 @@ Examples:
   larder serve --upstream http://127.0.0.1:3000 --ttl 60s    no file needed
   larder serve --config config.toml
   larder check --config config.toml                          every mistake at once
-  larder purge --tag issue:7 --prefix example.com/api/v1     over the admin listener";
+  larder purge --tag issue:7 --prefix example.com/api/v1     over the admin listener
+  larder explain https://example.com/api/v1/issues           why it is answered as it is";
 
 /// An HTTP reverse-proxy response cache.
 #[derive(Debug, Parser)]
@@ -46,6 +53,12 @@ pub enum Command {
     Check(Check),
     /// Purge responses from a running gateway
     Purge(Purge),
+    /// Say how a running gateway would answer a request, and why: a dry run
+    Explain(Explain),
+    /// List what a running gateway has stored
+    Keys(Keys),
+    /// Show what is stored under a key or URL
+    Show(Show),
     /// Say what the word in Cache-Status, log or metrics means, and what changes it
     ExplainReason(ExplainReason),
     /// Ask a running gateway whether it wants traffic: exit 0 if it does, 1 if not, 2 on wrong usage

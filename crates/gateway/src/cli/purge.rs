@@ -1,6 +1,5 @@
 //! `larder purge`: asks a running gateway to purge.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bytes::Bytes;
@@ -9,11 +8,8 @@ use http::{Method, Request, header};
 use http_body_util::Full;
 use serde_json::{Value, json};
 
-use super::admin_client::AdminAddress;
+use super::admin_client::AdminFlags;
 use crate::config;
-
-/// The variable that holds the token, for a listener that others can reach.
-const TOKEN: &str = "LARDER_TOKEN";
 
 /// `larder purge`
 #[derive(Debug, Args)]
@@ -55,12 +51,9 @@ pub struct Purge {
     /// Purge nothing; estimate the number of stored responses
     #[arg(long)]
     pub count: bool,
-    /// The gateway's admin listener
-    #[arg(long, value_name = "ADDRESS", env = "LARDER_ADMIN_LISTEN", default_value = "127.0.0.1:8090")]
-    pub admin: AdminAddress,
-    /// A file with the token for the listener; without it LARDER_TOKEN is used
-    #[arg(long, value_name = "FILE")]
-    pub token_file: Option<PathBuf>,
+    /// The gateway.
+    #[command(flatten)]
+    pub gateway: AdminFlags,
 }
 
 impl Purge {
@@ -71,9 +64,10 @@ impl Purge {
         if let Ok(answer) = &answer {
             hints(answer).for_each(|hint| eprintln!("note: {hint}"));
         }
-        match answer.and_then(|answer| said(&answer)) {
-            Ok((line, complete)) => {
-                println!("{line}");
+        let answer = answer.and_then(|answer| said(&answer).map(|(line, complete)| (answer, line, complete)));
+        match answer {
+            Ok((answer, line, complete)) => {
+                println!("{}", if self.gateway.json { answer.to_string() } else { line });
                 if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE }
             }
             Err(error) => {
@@ -95,30 +89,16 @@ impl Purge {
             return Err(format!("`{}` is not a time to wait, like 2s", self.wait));
         }
         let query = if self.count { "count".to_owned() } else { format!("wait={}", self.wait.replace(' ', "")) };
-        let mut request = self.admin.request(Method::POST, &format!("/purge?{query}")).header(header::CONTENT_TYPE, "application/json");
-        if let Some(token) = self.token()? {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
-        }
+        let request = self.gateway.request(Method::POST, &format!("/purge?{query}"))?.header(header::CONTENT_TYPE, "application/json");
         request.body(Full::new(Bytes::from(self.body().to_string()))).map_err(|error| error.to_string())
     }
 
-    fn token(&self) -> Result<Option<String>, String> {
-        match &self.token_file {
-            Some(file) => {
-                let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-                Ok(Some(text.trim().to_owned()))
-            }
-            None => Ok(std::env::var(TOKEN).ok().filter(|token| !token.is_empty())),
-        }
-    }
-
     async fn ask(&self) -> Result<Value, String> {
-        let (status, body) = self.admin.send(self.request()?).await?;
-        let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let (status, body) = self.gateway.admin.send(self.request()?).await?;
         if status.is_success() {
-            return Ok(answer);
+            return Ok(serde_json::from_slice(&body).unwrap_or_default());
         }
-        Err(answer["detail"].as_str().map_or_else(|| format!("the admin listener answered {status}"), str::to_owned))
+        Err(self.gateway.refusal(status, &body))
     }
 }
 

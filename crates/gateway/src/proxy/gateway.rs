@@ -7,19 +7,19 @@ use arc_swap::{ArcSwap, Guard};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Limited;
 use hyper::body::{Body, Incoming};
-use larder_semantics::fields::is_upgrade;
-use larder_semantics::{Reason, Target};
+use larder_semantics::Reason;
 use larder_tower::clock::{Clock, monotonic};
 use larder_tower::{Cache, CacheBody, CacheService, FailedElsewhere, FetchError, Outcome, Plain, Pooled, ServeFuture, Served};
 
 use super::handling::Handling;
 use super::paths::judge_path;
 use super::request_limit::{is_too_large, limited};
+use super::way::{NO_ROUTE, Step, for_the_cache, way};
 use crate::active::ActiveConfig;
-use crate::client::{ClientConnection, EffectiveTarget, effective_target};
+use crate::client::{ClientConnection, effective_target};
 use crate::http1;
 use crate::listeners::Certificates;
-use crate::problem::{Problem, TOO_LARGE};
+use crate::problem::Problem;
 use crate::purge::{ChannelCounts, USUAL_WAIT, public, purge};
 use crate::redis::Redis;
 use crate::routing::RouteUpstream;
@@ -28,7 +28,6 @@ use crate::telemetry::access_log::{AccessLog, Entry, LoggedBody, ResponseRecord}
 use crate::telemetry::metrics::RequestRecord;
 use crate::upstream::{ClientContext, TunnelClient, UpstreamBody, UpstreamError};
 
-const NO_ROUTE: Problem = Problem::new(StatusCode::NOT_FOUND, "destination_not_found", "No route is configured for this request.");
 const NOT_STORED: Problem =
     Problem::new(StatusCode::GATEWAY_TIMEOUT, "http_request_denied", "Only a stored response was asked for, and there is none.");
 const FAILED: Problem = Problem::new(StatusCode::BAD_GATEWAY, "proxy_internal_error", "The request could not be completed.");
@@ -49,7 +48,8 @@ pub(crate) struct Gateway {
 pub(super) type Answered = Response<LoggedBody<GatewayBody>>;
 
 type GatewayBody = CacheBody<UpstreamBody>;
-pub(super) type Service = CacheService<RouteUpstream>;
+/// The service of one route.
+pub(crate) type Service = CacheService<RouteUpstream>;
 
 /// Facts about a request that are needed once its answer is there.
 struct PendingAnswer {
@@ -117,41 +117,37 @@ impl Gateway {
         let connection = peer.client_connection(request.version());
         let target = effective_target(request.uri(), request.headers(), &connection, &active.trusted);
         let entry = self.access_log.begin(&request, Some(target.client), || self.clock.now());
-        let service = active.route(&request, &target.authority);
+        let way = way(&active, &request, &target, |max| is_too_large(&request, max));
         let pending =
-            PendingAnswer { method: request.method().clone(), started, entry, route: service.map(|service| service.route().index()) };
-        if public::counts(&active, request.method(), target.client) {
-            let uri = request.uri();
-            let target = Target { scheme: target.scheme, authority: &target.authority, path: uri.path(), query: uri.query() };
-            let invalidation = match public::invalidation(&active, target, request.headers()) {
-                Ok(invalidation) => invalidation,
-                Err(problem) => return Handling::ready(pending.refused(&active, problem)),
-            };
-            let (active, cache) = (Guard::into_inner(active), Arc::clone(&self.cache));
-            return Handling::waiting(async move {
-                let purged = purge(&cache, &invalidation, USUAL_WAIT).await;
-                pending.answered(&active, purged.response(&[]).map(CacheBody::from_bytes), None)
-            });
-        }
-        let Some(service) = service else { return Handling::ready(pending.refused(&active, NO_ROUTE)) };
-        let past_cache = match judge_path(&active, service, request.method(), &target.authority, request.uri().path()) {
-            Ok(past_cache) => past_cache,
-            Err(problem) => return Handling::ready(pending.refused(&active, problem)),
+            PendingAnswer { method: request.method().clone(), started, entry, route: way.service.map(|service| service.route().index()) };
+        let (service, past_cache) = match (way.step, way.service) {
+            (Step::Purge, _) => {
+                let invalidation = match public::invalidation(&active, target.of(request.uri()), request.headers()) {
+                    Ok(invalidation) => invalidation,
+                    Err(problem) => return Handling::ready(pending.refused(&active, problem)),
+                };
+                let (active, cache) = (Guard::into_inner(active), Arc::clone(&self.cache));
+                return Handling::waiting(async move {
+                    let purged = purge(&cache, &invalidation, USUAL_WAIT).await;
+                    pending.answered(&active, purged.response(&[]).map(CacheBody::from_bytes), None)
+                });
+            }
+            (Step::Refuse(problem), _) => return Handling::ready(pending.refused(&active, problem)),
+            (_, None) => return Handling::ready(pending.refused(&active, NO_ROUTE)),
+            (Step::Tunnel, Some(service)) => (service, None),
+            (Step::Cache(past_cache), Some(service)) => (service, Some(past_cache)),
         };
         let max_body = active.max_request_body(service.route().index());
-        if is_too_large(&request, max_body) {
-            return Handling::ready(pending.refused(&active, TOO_LARGE));
-        }
         let (client, effective) = (target.client, for_the_cache(target));
         if let Some(edits) = active.edits_of(service.route().index())
             && let Some(answer) = edits.apply(request.headers_mut(), client)
         {
             request.extensions_mut().insert(answer);
         }
-        if is_upgrade(request.version(), request.headers()) {
+        let Some(past_cache) = past_cache else {
             let active = Guard::into_inner(active);
             return Handling::waiting(async move { upgrade(&active, pending, limited(request, max_body), &peer).await });
-        }
+        };
         match walk(service, limited(request, max_body), effective, past_cache, connection, &peer).into_ready() {
             Ok(served) => Handling::ready(pending.served(&active, served)),
             // Across an await the configuration is held by count, not by the thread's slot.
@@ -213,12 +209,6 @@ fn walk(
         Some(reason) => service.pass_by(request, effective, reason, extend),
         None => service.serve(request, effective, extend),
     }
-}
-
-/// The connection tells the scheme, not the client; trusted proxies are believed as far as that is configured.
-fn for_the_cache(target: EffectiveTarget<'_>) -> larder_tower::EffectiveTarget {
-    let effective = larder_tower::EffectiveTarget::default().with_client(target.client).with_scheme(target.scheme);
-    if target.vouched { effective.with_authority(target.authority) } else { effective }
 }
 
 /// Past the cache, on a connection of its own.

@@ -4,5 +4,7 @@ mod gateway;
 mod handling;
 mod paths;
 mod request_limit;
+mod way;
 
-pub(crate) use gateway::{Gateway, PublicHandler};
+pub(crate) use gateway::{Gateway, PublicHandler, Service};
+pub(crate) use way::{Step, for_the_cache, way};

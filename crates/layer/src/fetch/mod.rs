@@ -13,6 +13,6 @@ mod giving_up;
 mod part;
 mod pump;
 pub(crate) mod state;
-mod steps;
+pub(crate) mod steps;
 mod store;
 pub(crate) mod walk;

@@ -8,10 +8,10 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use http::Response;
+use http::{HeaderMap, Response, StatusCode};
 use larder_semantics::range::PartialResponse;
 use larder_semantics::{Disposition, Freshened, Reason, StoredHead, Timestamp, VarySpec};
-use larder_store::{Arriving, FetchFailure, Lease, Lookup, StoredResponse};
+use larder_store::{Arriving, Departure, FetchFailure, Lease, Lookup, StoredResponse};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -22,6 +22,8 @@ use crate::cache::Counted;
 use crate::collapse::flight::Permit;
 use crate::collapse::outcome::{FetchOutcome, Own, Reply, own_fields};
 use crate::error::FetchError;
+use crate::lookup::plan::UpstreamMode;
+use crate::lookup::request::ClientRequest;
 use crate::rules::TagsInBody;
 use crate::service::CacheService;
 use crate::tiers::look_up::{Promotion, TierAnswer, ask};
@@ -116,6 +118,50 @@ pub(crate) async fn run<S: Upstream>(
             }
         }
     }
+}
+
+/// Asks the origin once for the whole, and says what a fetch would do with the answer, without doing it.
+pub(crate) async fn try_out<S: Upstream>(service: CacheService<S>, request: Arc<ClientRequest>) -> Result<TriedOut, FetchError> {
+    let fetch = Fetch::new(&service, request, &Lookup::Absent(Departure::Unknown), UpstreamMode::Whole, None);
+    // The receiving end lives on, so the exchange has a client that waits.
+    let (reply, _client) = oneshot::channel();
+    let mut exchange = Exchange { service, fetch, reply };
+    let step = match exchange.send().await {
+        Step::Classify { response, request_time } => {
+            let fields = response.headers().clone();
+            (exchange.classify(response, request_time), fields)
+        }
+        other => (other, HeaderMap::new()),
+    };
+    match step {
+        (Step::Act(Action::Store { response, head, vary }), fields) => {
+            Ok(TriedOut { status: response.status(), fields, length: announced_length(&response), verdict: Ok((head, vary)) })
+        }
+        (Step::Act(Action::Pass { response, reason, .. } | Action::ShareError { response, reason }), fields) => {
+            Ok(TriedOut { status: response.status(), fields, length: announced_length(&response), verdict: Err(reason) })
+        }
+        (Step::Act(Action::StorePart { response, .. }), fields) => {
+            let reason = Reason::PartialContent;
+            Ok(TriedOut { status: response.status(), fields, length: announced_length(&response), verdict: Err(reason) })
+        }
+        (Step::Act(Action::Fail(error)), _) => Err(error),
+        // The others are about stored responses, of which this fetch knows none.
+        _ => Err(FetchError::lost()),
+    }
+}
+
+/// What the origin has answered, and what a fetch would do with it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct TriedOut {
+    /// The status.
+    pub status: StatusCode,
+    /// The fields, as they came.
+    pub fields: HeaderMap,
+    /// The announced length of the body, in bytes.
+    pub length: Option<u64>,
+    /// The head that would be stored with its selecting fields, once the body is proven complete; or why nothing would be.
+    pub verdict: Result<(Arc<StoredHead>, Option<VarySpec>), Reason>,
 }
 
 impl<S: Upstream> Exchange<S> {

@@ -49,8 +49,8 @@ pub(crate) enum LookedUp<B> {
 /// A stored response that answers a request.
 pub(crate) struct Hit {
     pub(crate) stored: Arc<StoredResponse>,
-    age: u32,
-    reason: Reason,
+    pub(crate) age: u32,
+    pub(crate) reason: Reason,
     pub(crate) now: Timestamp,
     /// Whether it is stale, and to be refreshed in the background (RFC 5861 §3).
     pub(crate) wants_refresh: bool,
@@ -106,8 +106,15 @@ impl<S> CacheService<S> {
     /// Looks a request up, and decides how to answer it.
     #[inline]
     pub(crate) fn look_up<B>(&self, context: &RequestContext, fields: &HeaderMap, key: SlotKey<'_>) -> LookedUp<B> {
-        let (rules, now) = (&*self.route, self.cache.clock.now());
-        let found = match self.cache.store.lookup(key, fields, now) {
+        let now = self.cache.clock.now();
+        self.decide_about(context, fields, self.cache.store.lookup(key, fields, now), now)
+    }
+
+    /// The decision about what a look-up has found.
+    #[inline]
+    pub(crate) fn decide_about<B>(&self, context: &RequestContext, fields: &HeaderMap, found: Lookup, now: Timestamp) -> LookedUp<B> {
+        let rules = &*self.route;
+        let found = match found {
             // It says nothing about requests that everybody could have sent.
             Lookup::HitForMiss { of_credentials: true } if !context.has_credentials() => Lookup::Absent(Departure::Unknown),
             found => found,

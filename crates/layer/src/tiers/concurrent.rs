@@ -16,7 +16,7 @@ pub(super) async fn all(mut operations: Vec<StoreFuture<'_, ()>>) {
 }
 
 /// `None` where it takes longer than a tier's deadline.
-pub(super) async fn within<T>(deadline: Option<Duration>, operation: StoreFuture<'_, T>) -> Option<T> {
+pub(crate) async fn within<T>(deadline: Option<Duration>, operation: StoreFuture<'_, T>) -> Option<T> {
     match deadline {
         Some(deadline) => tokio::time::timeout(deadline, operation).await.ok(),
         None => Some(operation.await),

@@ -7,7 +7,7 @@
 //! An invalidation reaches them through the ledger: whatever a tier returns is compared with it before it is used.
 
 pub(crate) mod chain;
-mod concurrent;
+pub(crate) mod concurrent;
 pub(crate) mod look_up;
 pub(crate) mod waiting;
 pub(crate) mod write;

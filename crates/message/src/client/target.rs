@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use http::{HeaderMap, Uri, header};
+use larder_semantics::Target;
 
 use super::ClientConnection;
 use super::trust::{TrustedProxies, read_claim};
@@ -20,6 +21,13 @@ pub struct EffectiveTarget<'a> {
     pub vouched: bool,
     /// The last hop that is not a trusted proxy.
     pub client: IpAddr,
+}
+
+impl EffectiveTarget<'_> {
+    /// The target URI of a request with this request target.
+    pub fn of<'t>(&'t self, uri: &'t Uri) -> Target<'t> {
+        Target { scheme: self.scheme, authority: &self.authority, path: uri.path(), query: uri.query() }
+    }
 }
 
 /// Scheme and authority that the cache key uses, and the client's address: from the connection and the request itself, or from

@@ -206,3 +206,18 @@ pub enum LifetimeSource {
     /// No source: stale from the start.
     None,
 }
+
+impl LifetimeSource {
+    /// In words, for people: the field or setting that names the lifetime.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Targeted => "a targeted field (RFC 9213)",
+            Self::SMaxage => "`s-maxage` of Cache-Control",
+            Self::MaxAge => "`max-age` of Cache-Control",
+            Self::Expires => "`Expires`",
+            Self::Heuristic => "a tenth of the time since Last-Modified (RFC 9111 §4.2.2)",
+            Self::Route => "the route's `ttl`",
+            Self::None => "nothing: no lifetime is named",
+        }
+    }
+}

@@ -56,10 +56,31 @@ impl CookieRules {
     ];
 }
 
+/// What becomes of a cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CookieFate {
+    /// It is part of the key, or of the identity in it.
+    InKey,
+    /// It is as if absent.
+    Ignored,
+    /// It may make the answer one for this client alone.
+    Private,
+}
+
 impl KeyRules {
     /// Whether a request has cookies that are neither part of the key nor ignored, so that its answer may be for one client only.
     pub fn has_private_cookies(&self, headers: &HeaderMap) -> bool {
         pairs(headers).any(|pair| !self.is_kept(name_of(pair)) && !self.is_ignored(name_of(pair)))
+    }
+
+    /// The names of a request's cookies with what becomes of each.
+    pub fn fates_of_cookies<'h>(&self, headers: &'h HeaderMap) -> Vec<(&'h [u8], CookieFate)> {
+        let fate = |name| match name {
+            name if self.is_kept(name) => CookieFate::InKey,
+            name if self.is_ignored(name) => CookieFate::Ignored,
+            _ => CookieFate::Private,
+        };
+        pairs(headers).map(|pair| (name_of(pair), fate(name_of(pair)))).collect()
     }
 
     /// Takes the ignored cookies out of a request: an origin must not answer by what the key knows nothing of. Tells whether there were any;

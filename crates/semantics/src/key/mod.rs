@@ -16,6 +16,7 @@
 mod cookies;
 mod fields;
 mod identity;
+mod parts;
 mod path;
 mod primary;
 mod query;
@@ -25,7 +26,8 @@ use std::ops::Range;
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderName};
 
-pub use cookies::CookieRules;
+pub use cookies::{CookieFate, CookieRules};
+pub use parts::KeyParts;
 pub use path::PathCase;
 pub use primary::{PrimaryKey, url_of};
 

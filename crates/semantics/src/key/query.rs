@@ -77,6 +77,11 @@ impl QueryRules {
         })
     }
 
+    /// The parameters of a query that the key leaves out, as they were sent.
+    pub fn left_out<'q>(&self, query: Option<&'q str>) -> Vec<&'q str> {
+        query.map(|query| parameters(query).filter(|parameter| self.dropped(parameter)).collect()).unwrap_or_default()
+    }
+
     /// The URI on its way upstream: without the bypass parameter, and every other byte as sent. `None` where there is nothing to remove.
     pub fn without_bypass(&self, uri: &Uri) -> Option<Uri> {
         without(uri, |parameter| self.bypass.as_deref() == Some(name_of(parameter)))

@@ -244,6 +244,11 @@ impl StoredResponse {
         self.uses.load(Ordering::Relaxed) & ASKED != 0
     }
 
+    /// How many uses it is credited with, three at most: more are not counted, since a count would cost every hit.
+    pub fn uses(&self) -> u8 {
+        self.uses.load(Ordering::Relaxed) & !ASKED
+    }
+
     /// Takes one of the uses that it was credited with for the requests it has answered, a few at most; `false` where none is left. A rarely
     /// used response runs out of them first.
     pub(crate) fn take_use(&self) -> bool {

@@ -7,7 +7,7 @@ use larder_semantics::Timestamp;
 use super::MemoryStore;
 use super::departed::Departed;
 use super::slot::Slot;
-use crate::ledger::{Invalidation, Ledger, Position, Validity};
+use crate::ledger::{Invalidation, Ledger, Position, Subject, Validity};
 
 /// Entries looked at for an estimate.
 const SAMPLE: usize = 10_000;
@@ -46,17 +46,33 @@ pub(super) struct EvictionCells {
     pub(super) departed: Departed,
 }
 
+/// What an invalidation would concern, found out without one.
+#[derive(Debug)]
+pub struct Selection(Ledger);
+
+impl Selection {
+    /// Everything that this invalidation names.
+    pub fn of(invalidation: &Invalidation) -> Self {
+        let trial = Ledger::default();
+        trial.apply(invalidation, Timestamp::from_secs(0));
+        Self(trial)
+    }
+
+    /// Whether an entry with these names is among it.
+    pub fn covers(&self, subject: &Subject<'_>) -> bool {
+        self.0.check(subject, Position(0)) != Validity::Valid
+    }
+}
+
 impl MemoryStore {
     /// Estimates how many entries an invalidation would concern, from a sample, so that no request has to wait for it.
     pub fn estimate(&self, invalidation: &Invalidation) -> u64 {
-        let trial = Ledger::default();
-        trial.apply(invalidation, Timestamp::from_secs(0));
+        let trial = Selection::of(invalidation);
         let (mut sampled, mut concerned) = (0_u64, 0_u64);
         for (_, slot) in self.slots.iter().take(SAMPLE) {
             sampled += 1;
             if let Slot::Response(response) = &slot {
-                let is_concerned = trial.check(&response.subject(), Position(0)) != Validity::Valid;
-                concerned += u64::from(is_concerned && response.is_valid(&self.ledger));
+                concerned += u64::from(trial.covers(&response.subject()) && response.is_valid(&self.ledger));
             }
         }
         let entries = (self.slots.len() as u64).max(sampled);

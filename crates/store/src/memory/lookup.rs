@@ -69,14 +69,32 @@ fn fetched(head: &StoredHead) -> Timestamp {
 impl MemoryStore {
     /// Looks up the response for a request with these fields. Follows a [`Slot::Vary`] once; the most recent of several matches wins
     /// (RFC 9111 §4.1). Invalidated entries are removed on the way.
+    #[inline]
     pub fn lookup(&self, key: SlotKey<'_>, request: &HeaderMap, now: Timestamp) -> Lookup {
-        match self.get(key.hash, key.text) {
+        self.lookup_with(key, request, now, |hash| self.get(hash, key.text))
+    }
+
+    /// As [`Self::lookup`], for people who look: it counts as no use, and what is invalid stays where it is.
+    pub fn peek(&self, key: SlotKey<'_>, request: &HeaderMap, now: Timestamp) -> Lookup {
+        let valid = |hash| self.current(hash, key.text.as_bytes()).filter(|slot| !slot.is_invalid(&self.ledger));
+        match self.lookup_with(key, request, now, valid) {
+            // The look-up of a request would have removed it, and noted that.
+            Lookup::Absent(_) if self.current(key.hash, key.text.as_bytes()).is_some_and(|slot| slot.is_invalid(&self.ledger)) => {
+                Lookup::Absent(Departure::Purged)
+            }
+            found => found,
+        }
+    }
+
+    #[inline]
+    fn lookup_with(&self, key: SlotKey<'_>, request: &HeaderMap, now: Timestamp, get: impl Fn(KeyHash) -> Option<Slot>) -> Lookup {
+        match get(key.hash) {
             None => Lookup::Absent(self.evictions.departed.why(key.hash)),
             Some(Slot::Response(response)) => self.vouched(response, now),
             Some(Slot::Partial(part)) => self.found_part(part, now),
             Some(Slot::HitForMiss(mark)) if mark.until > now => Lookup::HitForMiss { of_credentials: mark.of_credentials },
             Some(Slot::HitForMiss(_)) => Lookup::Absent(Departure::Unknown),
-            Some(Slot::Vary(index)) => match self.select(key, &index, request) {
+            Some(Slot::Vary(index)) => match self.select(key, &index, request, get) {
                 Some(Slot::Response(response)) => self.vouched(response, now),
                 Some(Slot::Partial(part)) => self.found_part(part, now),
                 _ => Lookup::VaryMiss(index),
@@ -99,13 +117,13 @@ impl MemoryStore {
         if self.vouches_for(&part.meta.head, now) { Lookup::Partial(part) } else { Lookup::Absent(Departure::Unknown) }
     }
 
-    fn select(&self, key: SlotKey<'_>, index: &VaryIndex, request: &HeaderMap) -> Option<Slot> {
+    fn select(&self, key: SlotKey<'_>, index: &VaryIndex, request: &HeaderMap, get: impl Fn(KeyHash) -> Option<Slot>) -> Option<Slot> {
         let mut best: Option<Slot> = None;
         for spec in index.specs() {
             let found = SECONDARY.with_borrow_mut(|secondary| {
                 secondary.clear();
                 spec.write_secondary_key(request, secondary);
-                let slot = self.get(self.hasher.variant(key.hash, secondary), key.text);
+                let slot = get(self.hasher.variant(key.hash, secondary));
                 slot.filter(|slot| slot.variant().is_some_and(|variant| variant.secondary.text() == secondary))
             });
             let Some(slot) = found else { continue };

@@ -13,6 +13,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod vary_index;
+mod walk;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,7 +25,7 @@ use crate::entry::{StoredResponse, Variant};
 use crate::ledger::Ledger;
 pub use departed::Departure;
 use figures::EvictionCells;
-pub use figures::{Evictions, MemoryStats};
+pub use figures::{Evictions, MemoryStats, Selection};
 use key_hash::KeyHasher;
 pub use key_hash::{KeyHash, SlotKey};
 pub use lookup::Lookup;

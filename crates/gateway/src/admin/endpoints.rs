@@ -1,0 +1,89 @@
+//! The endpoints of a running gateway: each with its path, its method, and the scope that a token needs for it.
+//!
+//! `openapi.json` describes them, and a test compares the two.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{HeaderMap, Uri, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
+use axum::routing::{MethodRouter, get, post};
+
+use super::access::Access;
+use super::{events, explain, keys, plane, purge};
+use crate::config::TokenScope;
+use crate::proxy::Gateway;
+use crate::purge::Refused;
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) access: Access,
+}
+
+impl Shared {
+    /// Refuses a request that may not do what this scope is for.
+    pub(super) fn allow(&self, scope: TokenScope, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
+        self.access.check(&self.gateway.active.load().config.admin.tokens, scope, uri, headers)
+    }
+}
+
+/// One path with its only method.
+struct Endpoint {
+    path: &'static str,
+    scope: TokenScope,
+    handler: fn() -> MethodRouter<Shared>,
+}
+
+/// Paths that need no gateway. Of these `/metrics` needs a token.
+const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
+const ENDPOINTS: &[Endpoint] = &[
+    Endpoint { path: "/purge", scope: TokenScope::Purge, handler: || post(purge::purge) },
+    Endpoint { path: "/events", scope: TokenScope::Purge, handler: || post(events::events) },
+    Endpoint { path: "/keys", scope: TokenScope::Read, handler: || get(keys::keys) },
+    Endpoint { path: "/entries/{*key}", scope: TokenScope::Read, handler: || get(keys::entry) },
+    Endpoint { path: "/openapi.json", scope: TokenScope::Read, handler: || get(openapi) },
+    Endpoint { path: "/explain", scope: TokenScope::Read, handler: || post(explain::explain) },
+];
+
+/// What all of them take and answer, for programs.
+const OPENAPI: &str = include_str!("openapi.json");
+
+async fn openapi() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], OPENAPI)
+}
+
+/// All of them, each behind its scope.
+pub(super) fn router(shared: &Shared) -> Router {
+    let guarded = |router: Router<Shared>, endpoint: &Endpoint| {
+        let guard = from_fn_with_state((shared.clone(), endpoint.scope), plane::allow);
+        router.route(endpoint.path, (endpoint.handler)().route_layer(guard))
+    };
+    ENDPOINTS.iter().fold(Router::new(), guarded).with_state(shared.clone())
+}
+
+/// Their paths, for somebody who has asked for another.
+pub(super) fn all_paths() -> String {
+    let shown = |endpoint: &Endpoint| endpoint.path.replace("{*", "{");
+    let mut paths: Vec<String> = PROBES.into_iter().map(str::to_owned).chain(ENDPOINTS.iter().map(shown)).collect();
+    let last = paths.pop().unwrap_or_default();
+    format!("{} and {last}", paths.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_document_describes_every_path_and_no_other() {
+        let document: serde_json::Value = serde_json::from_str(OPENAPI).expect("JSON");
+        let described: BTreeSet<String> = document["paths"].as_object().expect("an object").keys().cloned().collect();
+        let own = ENDPOINTS.iter().map(|endpoint| endpoint.path.replace("{*", "{"));
+        assert_eq!(described, PROBES.into_iter().map(str::to_owned).chain(own).collect());
+    }
+}

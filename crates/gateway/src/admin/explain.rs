@@ -1,0 +1,34 @@
+//! `POST /explain`: a dry run.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{Response, header};
+use axum::response::IntoResponse;
+
+use super::Shared;
+use super::purge::{json_only, read};
+use crate::config::TokenScope;
+use crate::explain::{Asked, explain as dry_run};
+use crate::purge::Refused;
+
+/// Bytes of a question: a URL, fields, and the content of a write.
+const MAX_BODY: usize = 1 << 20;
+
+/// Says how a request would be answered, and why. Nothing is changed by it; with `"fetch": true` the origin is asked once, which needs the scope
+/// `admin` where a token is needed.
+pub(crate) async fn explain(State(shared): State<Shared>, request: Request) -> Response<Body> {
+    answer(&shared, request).await.unwrap_or_else(|refused| refused.into_response())
+}
+
+async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Refused> {
+    let (parts, body) = request.into_parts();
+    json_only(&parts.headers)?;
+    let asked = Asked::parse(&read(body, MAX_BODY).await?)?;
+    if asked.fetch {
+        // It makes the origin work, with fields that whoever asks has chosen.
+        shared.allow(TokenScope::Admin, &parts.uri, &parts.headers)?;
+    }
+    let explanation = dry_run(&shared.gateway, asked).await?;
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(explanation)).into_response())
+}

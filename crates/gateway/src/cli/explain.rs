@@ -1,0 +1,101 @@
+//! `larder explain`: asks a running gateway how it would answer a request, and why.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::admin_client::AdminFlags;
+use super::explained;
+use super::paper::Paper;
+
+/// `larder explain`
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The URL that a client asks for, as http://example.com/a?b=1
+    #[arg(value_name = "URL")]
+    pub url: String,
+    /// The method
+    #[arg(short = 'X', long = "request", value_name = "METHOD", default_value = "GET")]
+    pub method: String,
+    /// A field of the request, as 'Name: value'; may be repeated
+    #[arg(short = 'H', long = "header", value_name = "FIELD")]
+    pub headers: Vec<String>,
+    /// A file with the content of the request
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// The address that the request comes from
+    #[arg(long, value_name = "ADDRESS")]
+    pub client: Option<IpAddr>,
+    /// Ask the origin once, store nothing, and say what would be done with its answer
+    #[arg(long)]
+    pub fetch: bool,
+    /// The gateway.
+    #[command(flatten)]
+    pub gateway: AdminFlags,
+}
+
+impl Explain {
+    /// Asks, and prints the explanation.
+    pub fn run(&self) -> ExitCode {
+        self.gateway.run(self.explanation())
+    }
+
+    async fn explanation(&self) -> Result<String, String> {
+        let answer = self.gateway.post("/explain", &self.question()?).await?;
+        if self.gateway.json {
+            return Ok(format!("{answer:#}"));
+        }
+        let mut paper = Paper::for_stdout();
+        explained::write(&mut paper, &self.gateway.known(answer)?);
+        Ok(paper.text())
+    }
+
+    fn question(&self) -> Result<Value, String> {
+        let mut headers = Map::new();
+        for field in &self.headers {
+            let (name, value) = field.split_once(':').ok_or_else(|| format!("`{field}` is no field: write 'Name: value'"))?;
+            let lines = headers.entry(name.trim().to_ascii_lowercase()).or_insert_with(|| json!([]));
+            if let Value::Array(lines) = lines {
+                lines.push(value.trim().into());
+            }
+        }
+        let data = match &self.data {
+            Some(file) => std::fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?,
+            None => String::new(),
+        };
+        // As curl does.
+        let url = if self.url.contains("://") { self.url.clone() } else { format!("http://{}", self.url) };
+        let mut question = json!({ "url": url, "method": self.method, "headers": headers, "data": data, "fetch": self.fetch });
+        if let Some(client) = self.client {
+            question["client"] = client.to_string().into();
+        }
+        Ok(question)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn question(arguments: &[&str]) -> Result<Value, String> {
+        match Cli::try_parse_from(["larder", "explain"].iter().chain(arguments)).expect("the form is right").command {
+            Command::Explain(explain) => explain.question(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_flags_are_those_of_curl() {
+        let asked = question(&["a.example/x", "-X", "POST", "-H", "Accept: a", "-H", "accept:b"]).expect("a question");
+        assert_eq!(asked["url"], "http://a.example/x");
+        assert_eq!((&asked["method"], &asked["headers"]["accept"]), (&json!("POST"), &json!(["a", "b"])));
+        assert!(question(&["http://a/", "-H", "no field"]).is_err());
+        assert!(question(&["http://a/", "--data", "/no/such/file"]).is_err_and(|error| error.contains("/no/such/file")));
+    }
+}

@@ -1,0 +1,22 @@
+//! Explanations: why a request is answered as it is, in the words of the decision itself.
+//!
+//! A dry run takes the way of a request: [`crate::proxy::way`], then [`CacheService::dry_run`](larder_tower::CacheService::dry_run), which decide
+//! about real ones too. Nothing here decides; what is here turns decisions into [`Explanation`]s.
+//!
+//! 1. `asked`: the request that somebody asks about, checked.
+//! 2. `run`: the dry run.
+//! 3. `routes`, `keys`, `stored`, `fetched`: its parts as data.
+
+mod asked;
+mod fetched;
+mod keys;
+mod report;
+mod routes;
+mod run;
+mod stored;
+
+pub(crate) use asked::Asked;
+pub(crate) use keys::key_report;
+pub(crate) use report::{Decision, Explanation, FetchReport, KeyReport, RouteReport, StoredReport, Verdict};
+pub(crate) use run::explain;
+pub(crate) use stored::stored_report;

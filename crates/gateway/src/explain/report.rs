@@ -1,0 +1,186 @@
+//! Explanations as data: the JSON of `POST /explain`, which the command line reads back.
+
+use serde::{Deserialize, Serialize};
+
+/// How a request would be answered, from the route to the decision.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Explanation {
+    pub(crate) method: String,
+    /// The URL as it is believed: scheme and host as the connection or a trusted proxy tells.
+    pub(crate) url: String,
+    /// The address that counts as the client's.
+    pub(crate) client: String,
+    /// `None`: no route is for it.
+    pub(crate) route: Option<RouteReport>,
+    /// The routes that come nearest to it, besides the one that it takes.
+    pub(crate) not_taken: Vec<NotTaken>,
+    /// `None` where none is derived.
+    pub(crate) key: Option<KeyReport>,
+    /// What lies under the key in memory.
+    pub(crate) stored: Vec<StoredReport>,
+    /// What the tiers behind the memory say, where they would be asked.
+    pub(crate) tiers: Vec<TierReport>,
+    pub(crate) decision: Decision,
+    /// What a write invalidates once it is answered.
+    pub(crate) invalidates: Vec<String>,
+    /// What else is worth knowing, a sentence each.
+    pub(crate) notes: Vec<String>,
+    /// What the origin has answered, where it was asked.
+    pub(crate) fetched: Option<FetchReport>,
+}
+
+/// A route.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RouteReport {
+    pub(crate) name: String,
+    /// `None`: every host.
+    pub(crate) host: Option<String>,
+    pub(crate) path: String,
+    /// Empty: every method.
+    pub(crate) methods: Vec<String>,
+    pub(crate) class: Option<String>,
+    pub(crate) upstream: String,
+}
+
+/// A route that a request does not take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NotTaken {
+    pub(crate) name: String,
+    pub(crate) why: String,
+}
+
+/// A key, part by part.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeyReport {
+    /// The whole key.
+    pub(crate) text: String,
+    pub(crate) namespace: String,
+    pub(crate) url: String,
+    /// What stands behind the URL: cookies, or an identity as a hash.
+    pub(crate) others: Vec<KeyPart>,
+    /// What differs from the request as it was sent, a sentence each.
+    pub(crate) changes: Vec<String>,
+}
+
+/// One part of a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeyPart {
+    pub(crate) name: String,
+    pub(crate) value: String,
+}
+
+/// What is stored under a key.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StoredReport {
+    /// `response`, `part` of one, or `mark`: its answers cannot be shared.
+    pub(crate) kind: String,
+    /// The request fields that select it; empty without `Vary`.
+    pub(crate) variant: String,
+    /// Whether the request selects it.
+    pub(crate) selected: bool,
+    /// `fresh`, `stale`, `soft-purged` or `purged`.
+    pub(crate) state: String,
+    pub(crate) status: u16,
+    /// Bytes of the body.
+    pub(crate) bytes: u64,
+    /// Bytes of memory, bookkeeping included.
+    pub(crate) weight: u64,
+    /// Seconds.
+    pub(crate) age: u32,
+    /// Seconds.
+    pub(crate) lifetime: u32,
+    /// Who named the lifetime.
+    pub(crate) lifetime_from: String,
+    /// Seconds of freshness left; negative: for so long it has been stale.
+    pub(crate) ttl: i64,
+    pub(crate) stale_while_revalidate: u32,
+    pub(crate) stale_if_error: u32,
+    pub(crate) must_revalidate: bool,
+    pub(crate) no_cache: bool,
+    pub(crate) etag: Option<String>,
+    pub(crate) last_modified: Option<String>,
+    /// The surrogate keys whose names are known.
+    pub(crate) tags: Vec<String>,
+    /// The other tags are kept as hashes: so many.
+    pub(crate) hashed_tags: usize,
+    /// How many requests it has answered lately: 3 stands for more as well.
+    pub(crate) hits: u8,
+    /// When it arrived, in seconds since 1970.
+    pub(crate) stored_at: u64,
+    /// When and by what it goes.
+    pub(crate) goes: String,
+}
+
+/// What a tier behind the memory has.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TierReport {
+    pub(crate) tier: String,
+    /// What it has for this request, in a sentence.
+    pub(crate) found: String,
+}
+
+/// What is done with a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Verdict {
+    /// It is answered from the store.
+    Hit,
+    /// The origin is asked, and what it answers may be stored.
+    Miss,
+    /// The origin is asked, past the store.
+    Pass,
+    /// Larder answers by itself, with an error.
+    #[default]
+    Refused,
+    /// It is a purge.
+    Purge,
+    /// It becomes a tunnel.
+    Tunnel,
+}
+
+/// The decision.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Decision {
+    pub(crate) verdict: Verdict,
+    /// One sentence.
+    pub(crate) summary: String,
+    /// The status of the answer, where it is known.
+    pub(crate) status: Option<u16>,
+    /// The word for it in `Cache-Status`, log and metrics.
+    pub(crate) reason: Option<String>,
+    /// What the word means, with the section of its RFC.
+    pub(crate) meaning: Option<String>,
+    /// What to change to get another decision.
+    pub(crate) advice: Option<String>,
+}
+
+/// What the origin has answered when it was tried out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct FetchReport {
+    pub(crate) status: u16,
+    /// Bytes of the body, where it was announced.
+    pub(crate) length: Option<u64>,
+    /// Until the head of the answer was there.
+    pub(crate) milliseconds: u64,
+    /// Whether it would be stored.
+    pub(crate) stored: bool,
+    pub(crate) reason: Option<String>,
+    pub(crate) meaning: Option<String>,
+    pub(crate) advice: Option<String>,
+    /// How it would be stored.
+    pub(crate) lifetime: Option<u32>,
+    pub(crate) lifetime_from: Option<String>,
+    pub(crate) vary: Vec<String>,
+    /// The fields of the answer that bear on caching, each with what it does.
+    pub(crate) fields: Vec<FieldReport>,
+    /// Why there was no answer.
+    pub(crate) failure: Option<String>,
+}
+
+/// One field of an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FieldReport {
+    pub(crate) name: String,
+    pub(crate) value: String,
+    pub(crate) effect: String,
+}

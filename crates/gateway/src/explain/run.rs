@@ -1,0 +1,207 @@
+//! The dry run of one request.
+
+use http::Request;
+use http::request::Parts;
+use larder_semantics::{MethodKind, Reason};
+use larder_tower::clock::monotonic;
+use larder_tower::{DryRun, TierLook, Verdict as Decided};
+
+use super::asked::Asked;
+use super::report::{Decision, Explanation, FetchReport, TierReport, Verdict};
+use super::{fetched, keys, routes, stored};
+use crate::client;
+use crate::problem::Problem;
+use crate::proxy::{Gateway, Service, Step, for_the_cache, way};
+use crate::purge::Refused;
+use crate::upstream::ClientContext;
+
+/// Explains how a request would be answered now.
+pub(crate) async fn explain(gateway: &Gateway, asked: Asked) -> Result<Explanation, Refused> {
+    let active = gateway.active.load_full();
+    let Asked { request, connection, data, fetch } = asked;
+    let (head, length) = (copy_of(&request), data.len() as u64);
+    let target = client::effective_target(head.uri(), head.headers(), &connection, &active.trusted);
+    let way = way(&active, &request, &target, |max| max.is_some_and(|max| length > max));
+    let route = way.service.map(|service| service.route().index());
+    let mut explanation = Explanation {
+        method: head.method().to_string(),
+        url: url_of(&target, head.uri()),
+        client: target.client.to_string(),
+        route: route.and_then(|route| routes::route_report(&active, route)),
+        not_taken: routes::not_taken(&active.config, route, &head, &target.authority),
+        ..Explanation::default()
+    };
+    if connection.peer.to_canonical() != target.client {
+        explanation.notes.push(format!("the client's address is what a trusted proxy says: the connection comes from {}", connection.peer));
+    }
+    let (service, past_cache) = match (way.step, way.service) {
+        (Step::Cache(past_cache), Some(service)) => (service, past_cache),
+        (step, _) => {
+            explanation.decision = before_the_cache(&step);
+            return Ok(explanation);
+        }
+    };
+    if MethodKind::of(head.method()) == MethodKind::Unsafe {
+        let parts = copy_of(&head).into_parts().0;
+        explanation.invalidates = invalidated(service, &parts, &target);
+    }
+    let (client, effective) = (target.client, for_the_cache(target));
+    let mut request = request;
+    let edits = active.edits_of(service.route().index());
+    let answer_edits = edits.and_then(|edits| edits.apply(request.headers_mut(), client));
+    if edits.is_some() {
+        explanation.notes.push("the route changes fields of the request or the answer (`request`, `response`)".to_owned());
+    }
+    if let Some(reason) = past_cache.filter(|_| MethodKind::of(head.method()).reads()) {
+        explanation.decision = decision(Verdict::Pass, None, reason, "It passes by the store, both ways.");
+        return Ok(explanation);
+    }
+    let run = service.dry_run(request, &effective, length > 0);
+    look(&mut explanation, service, &run, &head);
+    explanation.tiers = service.ask_tiers(&run).await.iter().map(tier_report).collect();
+    if service.route().policy().scope == larder_semantics::Scope::Identity && !run.context().identified && run.key().is_some() {
+        explanation
+            .notes
+            .push("the route keeps answers apart by identity, and this request shows none: it gets what is for everyone".to_owned());
+    }
+    if fetch {
+        let fetched = try_out(service, &run, |extensions| {
+            extensions.insert(ClientContext { connection, interim: None });
+            answer_edits.and_then(|edits| extensions.insert(edits));
+        });
+        explanation.fetched = Some(fetched.await);
+    }
+    Ok(explanation)
+}
+
+/// The key, what lies under it, and the decision.
+fn look(explanation: &mut Explanation, service: &Service, run: &DryRun, sent: &Request<()>) {
+    explanation.key =
+        run.key().and_then(|key| keys::of_request(key.text(), service.route().key(), &explanation.url, sent.uri(), sent.headers()));
+    let cache = service.cache();
+    for slot in &run.stored {
+        let names = |stored: &larder_store::StoredResponse| service.names_of_tags(run.request(), stored);
+        if let Some(mut report) = stored::stored_report(cache, slot, names) {
+            let is_selected =
+                |stored: &std::sync::Arc<_>| matches!(slot, larder_store::Slot::Response(other) if std::sync::Arc::ptr_eq(stored, other));
+            report.selected = run.selected.as_ref().is_some_and(is_selected);
+            explanation.stored.push(report);
+        }
+    }
+    explanation.decision = match run.verdict {
+        Decided::Hit { reason, status, age, refreshes } => {
+            let age = age.map_or(String::new(), |age| format!(", {age} s old"));
+            let refresh = if refreshes { ", and a refresh begins in the background" } else { "" };
+            decision(Verdict::Hit, Some(status.as_u16()), reason, &format!("It is answered from the store{age}{refresh}."))
+        }
+        Decided::Fetch { reason, .. } if run.selected.is_some() => {
+            decision(Verdict::Miss, None, reason, "The origin is asked whether what is stored still holds.")
+        }
+        Decided::Fetch { reason, .. } => {
+            decision(Verdict::Miss, None, reason, "The origin is asked, and its answer is stored where that is allowed.")
+        }
+        Decided::Pass { reason, .. } => decision(Verdict::Pass, None, reason, "The origin is asked, past the store."),
+        Decided::GatewayTimeout { reason } => decision(Verdict::Refused, Some(504), reason, "It is answered with 504."),
+    };
+    if run.verdict.reason() == Reason::BypassParameter {
+        explanation
+            .notes
+            .push("the bypass parameter counts for a client as often as `bypass.rate` allows; this dry run has taken none".to_owned());
+    }
+}
+
+fn decision(verdict: Verdict, status: Option<u16>, reason: Reason, summary: &str) -> Decision {
+    Decision {
+        verdict,
+        summary: summary.to_owned(),
+        status,
+        reason: Some(reason.as_str().to_owned()),
+        meaning: Some(reason.meaning().to_owned()),
+        advice: reason.advice().map(str::to_owned),
+    }
+}
+
+/// What happens to a request that does not come as far as the cache.
+fn before_the_cache(step: &Step) -> Decision {
+    let plain = |verdict, status, summary: String| Decision { verdict, status, summary, ..Decision::default() };
+    match step {
+        Step::Purge => plain(Verdict::Purge, None, "It is a purge on the public listener (`public_from` in [purge]).".to_owned()),
+        Step::Tunnel => decision(Verdict::Tunnel, None, Reason::Upgrade, "It becomes a tunnel to the origin."),
+        Step::Refuse(problem) => refused(problem),
+        Step::Cache(_) => plain(Verdict::Refused, Some(404), "No route is configured for this request.".to_owned()),
+    }
+}
+
+fn refused(problem: &Problem) -> Decision {
+    Decision {
+        verdict: Verdict::Refused,
+        status: Some(problem.status().as_u16()),
+        summary: problem.detail().to_owned(),
+        ..Decision::default()
+    }
+}
+
+/// The targets that a write invalidates, in the words of a purge.
+fn invalidated(service: &Service, parts: &Parts, target: &client::EffectiveTarget<'_>) -> Vec<String> {
+    let target = target.of(&parts.uri);
+    let rules = service.route().writes().invalidates(parts, target);
+    let mut words: Vec<String> = Vec::new();
+    for rules in service.route().writes().readings(target).iter().chain([service.route()]) {
+        let word = format!("url {}", rules.key().url_of(target));
+        if !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    for target in &rules.known {
+        // A target is an object of one member, or a word.
+        let word = match serde_json::to_value(target) {
+            Ok(serde_json::Value::Object(members)) => {
+                members.iter().map(|(kind, value)| format!("{kind} {}", value.as_str().unwrap_or_default())).collect()
+            }
+            _ => target.kind().to_owned(),
+        };
+        if !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    if let Some(bodies) = &rules.by_bodies {
+        let members: Vec<&str> = bodies.in_request().iter().chain(bodies.in_response()).map(String::as_str).collect();
+        words.push(format!("and what these members of the JSON bodies name: {}", members.join(", ")));
+    }
+    words.push("and the URLs in Location and Content-Location of the answer, if they are of the same host (RFC 9111 §4.4)".to_owned());
+    words
+}
+
+fn tier_report(look: &TierLook) -> TierReport {
+    let found = match &look.found {
+        Ok(None) => "nothing".to_owned(),
+        Ok(Some((head, reason))) => format!("a response with status {} ({reason})", head.status.as_u16()),
+        Err(error) => format!("it could not be asked: {error}"),
+    };
+    TierReport { tier: look.tier.to_owned(), found }
+}
+
+async fn try_out(service: &Service, run: &DryRun, extend: impl FnOnce(&mut http::Extensions)) -> FetchReport {
+    let started = monotonic();
+    let tried = service.try_out(run, extend).await;
+    let milliseconds = monotonic().saturating_duration_since(started).as_millis() as u64;
+    match tried {
+        Ok(tried) => fetched::report(&tried, service.route().policy(), milliseconds),
+        Err(error) => FetchReport { milliseconds, failure: Some(error.to_string()), ..FetchReport::default() },
+    }
+}
+
+fn url_of(target: &client::EffectiveTarget<'_>, uri: &http::Uri) -> String {
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    format!("{}://{}{path}", target.scheme, target.authority)
+}
+
+/// The same head, for the code that takes one.
+fn copy_of(request: &Request<()>) -> Request<()> {
+    let mut copy = Request::new(());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    copy
+}

@@ -1,0 +1,256 @@
+//! A dry run: how a request would be answered, found out on the same way as for a request that is answered, and without changing anything.
+//!
+//! 1. [`CacheService::dry_run`]: admission, key, what is stored, and the decision about it.
+//! 2. [`CacheService::ask_tiers`]: what the tiers behind the memory have for it, where they would be asked.
+//! 3. [`CacheService::try_out`]: what would be done with the origin's answer, which is asked for and thrown away.
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{Extensions, Request, StatusCode};
+use larder_semantics::{ForwardReason, KeyBuffer, PrimaryKey, Reason, RequestContext, StoredHead, Timestamp};
+use larder_store::{LoadRequest, Loaded, RemoteError, Slot, StoredResponse, Tag, Validity};
+
+use crate::body::CacheBody;
+use crate::cache::Cache;
+use crate::effective_target::EffectiveTarget;
+use crate::error::FetchError;
+use crate::fetch::steps;
+pub use crate::fetch::steps::TriedOut;
+use crate::lookup::looked_up::{Admission, LookedUp};
+use crate::lookup::plan::FetchPlan;
+use crate::lookup::request::ClientRequest;
+use crate::service::CacheService;
+use crate::tiers::concurrent::within;
+use crate::upstream::Upstream;
+
+/// How a request would be answered.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct DryRun {
+    /// The decision.
+    pub verdict: Verdict,
+    /// What lies under the key, valid or not, variants included; nothing where no key was derived.
+    pub stored: Vec<Slot>,
+    /// The stored response among them that the request selects, if there is one.
+    pub selected: Option<Arc<StoredResponse>>,
+    /// When it was decided.
+    pub now: Timestamp,
+    request: Arc<ClientRequest>,
+    /// Whether a key was derived.
+    has_key: bool,
+    /// Whether the tiers behind the memory would be asked.
+    asks_tiers: Option<u64>,
+}
+
+/// The decision about a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is answered from memory.
+    Hit {
+        /// Why.
+        reason: Reason,
+        /// The status of the answer: 304 and 206 are made of stored responses too.
+        status: StatusCode,
+        /// The age in seconds; `None` where it is made of parts.
+        age: Option<u32>,
+        /// Whether a refresh in the background begins.
+        refreshes: bool,
+    },
+    /// The origin, or a tier behind the memory, is asked.
+    Fetch {
+        /// Why.
+        reason: Reason,
+        /// `fwd` of `Cache-Status`.
+        forward: ForwardReason,
+    },
+    /// The origin is asked, and the store is not.
+    Pass {
+        /// Why.
+        reason: Reason,
+        /// `fwd` of `Cache-Status`.
+        forward: ForwardReason,
+    },
+    /// 504: only a stored response would do.
+    GatewayTimeout {
+        /// Why.
+        reason: Reason,
+    },
+}
+
+impl Verdict {
+    /// Why.
+    pub fn reason(&self) -> Reason {
+        match *self {
+            Self::Hit { reason, .. } | Self::Fetch { reason, .. } | Self::Pass { reason, .. } | Self::GatewayTimeout { reason } => reason,
+        }
+    }
+}
+
+impl DryRun {
+    /// The key, where one was derived.
+    pub fn key(&self) -> Option<&PrimaryKey> {
+        self.has_key.then_some(&self.request.key)
+    }
+
+    /// The request as the look-up saw it: cookies that are as if absent are gone.
+    pub fn request(&self) -> &Parts {
+        &self.request.parts
+    }
+
+    /// What bears on caching of the request.
+    pub fn context(&self) -> &RequestContext {
+        &self.request.context
+    }
+}
+
+/// What a tier behind the memory has for a request.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct TierLook {
+    /// The tier's name.
+    pub tier: &'static str,
+    /// The head of what it has with the decision about it; `None`: nothing. An error where it could not be asked.
+    pub found: Result<Option<(Arc<StoredHead>, Reason)>, RemoteError>,
+}
+
+impl<S> CacheService<S> {
+    /// Decides about a request without answering it. `has_content` says whether it has a body. Neither counts it as a use, nor takes a bypass from
+    /// its network.
+    pub fn dry_run(&self, request: Request<()>, effective: &EffectiveTarget, has_content: bool) -> DryRun
+    where
+        S: Upstream,
+    {
+        let mut request = request;
+        let mut key = KeyBuffer::default();
+        let now = self.cache.clock.now();
+        let passed = match self.admit(request.method(), has_content) {
+            Admission::Pass(reason, forward) => Some(Verdict::Pass { reason, forward }),
+            Admission::LookUp => None,
+        };
+        let context = if passed.is_none() { self.prepare(&mut request, effective, &mut key) } else { None };
+        let Some(context) = context else {
+            let verdict = passed.unwrap_or(Verdict::Pass { reason: Reason::Cookie, forward: ForwardReason::Bypass });
+            let context = self.route.context(request.method(), request.headers(), &key);
+            let request = client_request(request, context, &key);
+            return DryRun { verdict, stored: Vec::new(), selected: None, now, request, has_key: false, asks_tiers: None };
+        };
+        let slot_key = self.cache.store.slot_key(&key);
+        let found = self.cache.store.peek(slot_key, request.headers(), now);
+        let selected = found.response().cloned();
+        let looked_up: LookedUp<S::Body> = if self.asks_for_bypass(&request, &key, effective.client) {
+            LookedUp::Fetch(FetchPlan::bypass())
+        } else {
+            self.decide_about(&context, request.headers(), found, now)
+        };
+        let stored = self.cache.store.slots_of(slot_key);
+        let mut asks_tiers = None;
+        let verdict = match looked_up {
+            LookedUp::Hit(hit) => {
+                let served = hit.served::<S::Body>(&context, request.headers(), &self.cache.in_flight);
+                let (reason, refreshes) = (hit.reason, hit.wants_refresh && !context.directives.no_store);
+                Verdict::Hit { reason, status: served.response.status(), age: Some(hit.age), refreshes }
+            }
+            LookedUp::PartHit(served) => {
+                Verdict::Hit { reason: served.outcome.reason, status: served.response.status(), age: None, refreshes: false }
+            }
+            LookedUp::GatewayTimeout(reason) => Verdict::GatewayTimeout { reason },
+            LookedUp::Fetch(plan) => {
+                asks_tiers = plan.may_be_stored_elsewhere().then(|| plan.found.response().map_or(0, |stored| stored.fetch));
+                Verdict::Fetch { reason: plan.reason, forward: plan.forward }
+            }
+        };
+        DryRun { verdict, stored, selected, now, request: client_request(request, context, &key), has_key: true, asks_tiers }
+    }
+
+    /// What the tiers behind the memory have for a request that would ask them, from the nearest to the farthest. Nothing is taken into memory,
+    /// and no lease is asked for.
+    pub async fn ask_tiers(&self, run: &DryRun) -> Vec<TierLook> {
+        let Some(newer_than) = run.asks_tiers else { return Vec::new() };
+        let mut looks = Vec::new();
+        for tier in self.cache.tiers.iter() {
+            let (key, request) = (&run.request.key, &run.request.parts.headers);
+            let load = tier.store.load(LoadRequest { key, request, spec: None, newer_than, lease: None, awaited: None });
+            let loaded = within(tier.store.deadline(), load).await.unwrap_or(Err(RemoteError::Timeout));
+            looks.push(TierLook { tier: tier.store.name(), found: loaded.map(|loaded| self.judge_loaded(run, loaded)) });
+        }
+        looks
+    }
+
+    fn judge_loaded(&self, run: &DryRun, loaded: Loaded) -> Option<(Arc<StoredHead>, Reason)> {
+        let (store, now) = (&self.cache.store, run.now);
+        let (head, validity) = match loaded {
+            Loaded::Response(stored) => {
+                let validity = store.ledger().check(&stored.subject(), stored.position);
+                (Arc::new(stored.head.clone()), validity)
+            }
+            Loaded::Arriving(arriving) => {
+                let record = &arriving.record;
+                let subject = larder_store::Subject { url: run.request.key.url(), tags: record.tags().into() };
+                (Arc::clone(record.head()), store.ledger().check(&subject, record.position()))
+            }
+            Loaded::Nothing(_) | Loaded::Awaited(_) | Loaded::Failed(_) => return None,
+        };
+        let vouched = store.vouches_for(&head, now);
+        let policy = &self.route.policy;
+        let reason = match validity {
+            Validity::Invalid => Reason::Purged,
+            _ if !vouched => Reason::Unvouched,
+            Validity::Stale => larder_semantics::decide_soft_purged(policy, &run.request.context, &head, now).reason(),
+            Validity::Valid => larder_semantics::decide(policy, &run.request.context, Some(&head), now).reason(),
+        };
+        Some((head, reason))
+    }
+
+    /// Whether one of the surrogate keys that this route gives a request's answer is the name of one of these tags; the names that are.
+    pub fn names_of_tags(&self, request: &Parts, stored: &StoredResponse) -> Vec<String> {
+        let names = self.route.tags.tags(request).unwrap_or_default();
+        names.into_iter().filter(|name| stored.tags().iter().any(|tag| tag == Tag::surrogate(name))).collect()
+    }
+}
+
+impl<S: Upstream> CacheService<S> {
+    /// Asks the origin once, and says what would be done with its answer: nothing is stored, no other request waits, and the body is not read.
+    /// `extend` may add extensions to the request for the inner service.
+    ///
+    /// # Errors
+    /// Those of the inner service.
+    pub async fn try_out(&self, run: &DryRun, extend: impl FnOnce(&mut Extensions)) -> Result<TriedOut, FetchError> {
+        let mut parts = run.request.parts.clone();
+        extend(&mut parts.extensions);
+        let request = ClientRequest { parts, context: run.request.context.clone(), key: run.request.key.clone() };
+        steps::try_out(self.clone(), Arc::new(request).to_store()).await
+    }
+}
+
+fn client_request(request: Request<()>, context: RequestContext, key: &KeyBuffer) -> Arc<ClientRequest> {
+    Arc::new(ClientRequest { parts: request.into_parts().0, context, key: key.to_key() })
+}
+
+impl Cache {
+    /// Everything stored in memory, as far as a walk of at most `max` entries comes by, in no order. Whether there is more. No request waits for
+    /// it.
+    pub fn walk(&self, max: usize, visit: impl FnMut(&Slot)) -> bool {
+        self.store.walk(max, visit)
+    }
+
+    /// All that lies in memory under a key, valid or not.
+    pub fn slots_of(&self, key: &PrimaryKey) -> Vec<Slot> {
+        self.store.slots_of(self.store.slot_key_of(key))
+    }
+
+    /// Whether an invalidation concerns a stored response, its cascades included.
+    pub fn is_valid(&self, stored: &StoredResponse) -> bool {
+        stored.is_valid(self.store.ledger())
+    }
+
+    /// The body of a stored response, as a client would get it.
+    pub fn body_of<B>(&self, stored: &StoredResponse) -> CacheBody<B> {
+        CacheBody::stored(stored.body(), &self.in_flight)
+    }
+
+    /// The time, as this cache has it.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
