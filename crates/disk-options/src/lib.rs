@@ -1,0 +1,90 @@
+//! The settings of the tier on disk, as plain data with its defaults: no file, no runtime, no clock.
+//!
+//! ```text
+//! [store.disk] --larder-config--> DiskOptions --larder-disk--> DiskStore
+//! ```
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+const MIB: u64 = 1 << 20;
+
+/// The settings of the tier on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskOptions {
+    /// The directory, which this process has for itself.
+    pub path: PathBuf,
+    /// Bytes of disk that it may take, at least [`Self::MIN_CAPACITY`].
+    pub capacity: u64,
+    /// The largest body that is kept, in bytes.
+    pub max_object: u64,
+    /// The responses that are written.
+    pub admission: Admission,
+    /// Bytes that may be written a second, in the mean over ten seconds; `None`: as many as there are.
+    pub write_rate: Option<u64>,
+    /// Bytes of bodies that may wait to be written.
+    pub write_queue: u64,
+    /// How long a look-up may take before the request goes on without it.
+    pub timeout: Duration,
+    /// Failures in a row after which the disk is left alone.
+    pub breaker_failures: u32,
+    /// How long it is left alone.
+    pub breaker_open: Duration,
+}
+
+/// The responses that are written to the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Admission {
+    /// Those that were asked for a second time, or fetched a second time: flash wears, and many responses are asked for once only.
+    #[default]
+    SecondHit,
+    /// All.
+    All,
+}
+
+impl DiskOptions {
+    /// Four of the smallest segments: with fewer there would be none to drop while another one is written.
+    pub const MIN_CAPACITY: u64 = 256 * MIB;
+
+    /// The largest capacity that segments can be numbered for.
+    pub const MAX_CAPACITY: u64 = 4096 * 1024 * MIB;
+
+    /// A tier in this directory, with defaults for everything else.
+    pub fn new(path: PathBuf, capacity: u64) -> Self {
+        Self {
+            path,
+            capacity,
+            max_object: 64 * MIB,
+            admission: Admission::default(),
+            write_rate: Some(20 * MIB),
+            write_queue: 64 * MIB,
+            timeout: Duration::from_millis(200),
+            breaker_failures: 5,
+            breaker_open: Duration::from_secs(5),
+        }
+    }
+
+    /// Bytes of a segment, the unit in which space is taken and given back: 256 MiB, or a sixteenth of a smaller capacity, 64 MiB at least.
+    pub fn segment_size(&self) -> u64 {
+        (self.capacity / 16).clamp(64 * MIB, 256 * MIB) / MIB * MIB
+    }
+
+    /// How many segments there are.
+    pub fn segments(&self) -> u32 {
+        u32::try_from(self.capacity / self.segment_size()).unwrap_or(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_fill_the_capacity_and_are_neither_few_nor_many() {
+        let of = |mib: u64| {
+            let options = DiskOptions::new(PathBuf::from("/x"), mib * MIB);
+            (options.segment_size() / MIB, options.segments())
+        };
+        assert_eq!([of(256), of(1024), of(2048), of(50 * 1024), of(4096 * 1024)], [(64, 4), (64, 16), (128, 16), (256, 200), (256, 16384)]);
+    }
+}

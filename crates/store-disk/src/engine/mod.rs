@@ -1,0 +1,156 @@
+//! Records in a ring of segments. Everything here blocks, and nothing here knows HTTP.
+//!
+//! 1. `open` reads what an earlier process left, and [`Engine::restore`] fills the index from it, the latest first;
+//! 2. `write` appends: an entry, the parts of a long body before it, a removal;
+//! 3. `reclaim` makes room: the oldest segment goes as a whole, and its hot entries are written on;
+//! 4. `read` finds an entry and proves it, and `parts` reads a long body.
+//!
+//! ```text
+//! oldest                                           newest
+//! [sealed][sealed][sealed] ... [sealed][active ->      ][free]
+//!    \____ reclaimed, when there is no free one ____________/
+//! ```
+
+mod marks;
+mod open;
+mod parts;
+mod read;
+mod reclaim;
+mod slots;
+mod superblock;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use larder_store::LogPosition;
+
+use crate::index::Index;
+use crate::volume::Volume;
+use marks::Marks;
+pub(crate) use parts::PartsReader;
+pub(crate) use read::{Found, FoundBody, ReadError};
+use slots::Slots;
+use write::Writer;
+#[cfg(test)]
+pub(crate) use write::Written;
+pub(crate) use write::{NewBody, NewEntry};
+
+/// The sizes of the ring.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// Bytes of a segment.
+    pub(crate) segment_size: u64,
+    /// How many there are, four at least.
+    pub(crate) segments: u32,
+}
+
+/// See the module's page.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    volume: Arc<dyn Volume>,
+    shape: Shape,
+    seed: u64,
+    slots: Arc<Slots>,
+    index: Index,
+    writer: Mutex<Writer>,
+    /// As an earlier process left them: this one may use what it stores itself.
+    forgotten: Marks,
+    /// As they are in the file.
+    marks: Mutex<Marks>,
+    /// Hashes that nothing older may be restored for; `None` once all is restored.
+    superseded: Mutex<Option<HashSet<u64>>>,
+    restored: AtomicBool,
+    counters: Counters,
+}
+
+/// Counts since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// Records that were damaged.
+    pub(crate) damaged: AtomicU64,
+    /// Bytes that were written.
+    pub(crate) written_bytes: AtomicU64,
+    /// Of these, bytes of entries that were written on from a segment that was reclaimed.
+    pub(crate) moved_bytes: AtomicU64,
+    /// Entries that went with their segment.
+    pub(crate) evicted: AtomicU64,
+}
+
+impl Engine {
+    /// What keys are hashed with.
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Bytes that were written since the start.
+    pub(crate) fn written_bytes(&self) -> u64 {
+        self.counters.written_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Entries that are known, and bytes of memory for that.
+    pub(crate) fn indexed(&self) -> (usize, usize) {
+        (self.index.len(), self.index.weight())
+    }
+
+    /// Whether everything that an earlier process left is known.
+    pub(crate) fn is_restored(&self) -> bool {
+        self.restored.load(Ordering::Acquire)
+    }
+
+    /// No later process may use what is stored up to this position; `None`: anything that is stored. Returns once that is certain.
+    pub(crate) fn forget(&self, up_to: Option<LogPosition>) -> io::Result<()> {
+        let mut writer = self.writer();
+        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        if !up_to.is_some_and(|up_to| marks.forget(up_to)) {
+            marks.forget_all(writer.last_sequence());
+            // What is written from here on has a segment of its own.
+            self.seal(&mut writer);
+        }
+        self.volume.put(marks::FILE, &marks.encode()).or_else(|_| {
+            // A full disk takes no mark, but gives up files.
+            self.volume.remove_segments()
+        })
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nothing older than now may be restored for this hash.
+    fn supersede(&self, hash: u64) {
+        if !self.is_restored()
+            && let Some(superseded) = self.superseded.lock().unwrap_or_else(PoisonError::into_inner).as_mut()
+        {
+            superseded.insert(hash);
+        }
+    }
+}
+
+fn count(cell: &AtomicU64, by: u64) {
+    cell.fetch_add(by, Ordering::Relaxed);
+}
+
+/// The readers of small files, for the fuzz targets.
+pub(crate) mod fuzzing {
+    use super::marks::Marks;
+    use super::superblock::Superblock;
+
+    /// A file with a right checksum, in the place of each.
+    pub(crate) fn small_files(bytes: &[u8]) {
+        if let Some(block) = Superblock::decode(bytes) {
+            assert_eq!(block.encode().len(), bytes.len());
+        }
+        if let Some(marks) = Marks::decode(bytes) {
+            assert_eq!(marks.encode().len(), bytes.len());
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! What an earlier process left: read headers and the end of the last segment, and then, beside requests, everything else.
+
+use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::marks::{self, Marks};
+use super::slots::Slots;
+use super::superblock::{self, Superblock};
+use super::write::{Active, Writer};
+use super::{Counters, Engine, Shape};
+use crate::index::{Index, Place};
+use crate::record::footer::{ITEM, Item, Trailer};
+use crate::record::segment::SegmentHeader;
+use crate::record::{HEADER, Header, Kind, UNIT};
+use crate::volume::Volume;
+
+/// Bytes of records that are read at a time.
+const WINDOW: usize = 1 << 20;
+
+/// The records of a segment that was not sealed.
+#[derive(Debug, Default)]
+struct Scan {
+    items: Vec<Item>,
+    /// Where the next record would begin.
+    end: u32,
+}
+
+impl Engine {
+    /// Opens what is there, or begins anew where that was made with other sizes or cannot be read. Entries are known after [`Self::restore`].
+    pub(crate) fn open(volume: Arc<dyn Volume>, shape: Shape) -> io::Result<Arc<Self>> {
+        let known = volume.get(superblock::FILE)?.and_then(|bytes| Superblock::decode(&bytes));
+        let known = known.filter(|known| known.segment_size == shape.segment_size && known.run < u32::MAX);
+        let marks = match volume.get(marks::FILE)? {
+            Some(bytes) => Marks::decode(&bytes),
+            None => Some(Marks::default()),
+        };
+        let (superblock, marks) = match (known, marks) {
+            (Some(known), Some(marks)) => (Superblock { run: known.run + 1, ..known }, marks),
+            _ => {
+                volume.remove_segments()?;
+                volume.put(marks::FILE, &Marks::default().encode())?;
+                let seed = RandomState::new().hash_one("seed");
+                (Superblock { segment_size: shape.segment_size, seed, run: 1 }, Marks::default())
+            }
+        };
+        // Before anything is appended: what is left behind the end is of an earlier run.
+        volume.put(superblock::FILE, &superblock.encode())?;
+        let (slots, index) = (Arc::new(Slots::new(shape.segments)), Index::new());
+        let writer = Writer {
+            run: superblock.run,
+            active: None,
+            sealed: VecDeque::new(),
+            free: Vec::new(),
+            retired: Vec::new(),
+            next_sequence: marks.sequence + 1,
+        };
+        let engine = Self {
+            volume,
+            shape,
+            seed: superblock.seed,
+            slots,
+            index,
+            writer: Mutex::new(writer),
+            forgotten: marks.clone(),
+            marks: Mutex::new(marks),
+            superseded: Mutex::new(Some(HashSet::new())),
+            restored: AtomicBool::new(false),
+            counters: Counters::default(),
+        };
+        engine.adopt();
+        Ok(Arc::new(engine))
+    }
+
+    /// Reads the headers of all segments, and goes on at the end of the latest one.
+    fn adopt(&self) {
+        let mut writer = self.writer();
+        let mut segments: Vec<(u32, SegmentHeader)> = Vec::new();
+        for slot in (0..self.shape.segments).rev() {
+            let mut bytes = [0; UNIT as usize];
+            let header = if self.volume.exists(slot) { self.volume.read(slot, 0, &mut bytes).ok() } else { None };
+            match header.and_then(|()| SegmentHeader::decode(&bytes)) {
+                Some(header) if header.sequence > self.forgotten.sequence => segments.push((slot, header)),
+                _ => writer.free.push(slot),
+            }
+        }
+        // Those that exist have their space already, so they are used first.
+        writer.free.sort_by_key(|slot| (self.volume.exists(*slot), std::cmp::Reverse(*slot)));
+        segments.sort_by_key(|(_, header)| header.sequence);
+        for (slot, header) in &segments {
+            self.slots.begin(*slot, header.life);
+            writer.next_sequence = writer.next_sequence.max(header.sequence + 1);
+        }
+        if let Some((slot, header)) = segments.pop_if(|(slot, header)| self.trailer(*slot, header.life).is_none()) {
+            let Scan { items, end } = self.without_torn(slot, header.life, self.scan(slot, header.life));
+            writer.active = Some(Active { slot, life: header.life, unit: end, items });
+        }
+        writer.sealed = segments.into_iter().map(|(slot, _)| slot).collect();
+    }
+
+    /// The last record may have been written by halves when the process was killed: then it is written over.
+    fn without_torn(&self, slot: u32, life: u64, mut scan: Scan) -> Scan {
+        let last = scan.items.last().copied().filter(|last| last.kind == Kind::Entry && last.unit + last.units == scan.end);
+        if let Some(Item { unit, units, .. }) = last
+            && !matches!(self.read_entry(Place::new(slot, unit, units), life), Ok(Some(_)))
+        {
+            scan.items.pop();
+            scan.end = unit;
+        }
+        scan
+    }
+
+    /// Fills the index, the latest segment first. Requests and writes go on meanwhile: what they store is later than all of it. Returns for how many
+    /// seconds from now some of it can be of use.
+    pub(crate) fn restore(&self, now: u32) -> u32 {
+        let mut longest = 0;
+        let (active, sealed) = {
+            let writer = self.writer();
+            let active = writer.active.as_ref().map(|active| (active.slot, active.life, active.items.clone()));
+            (active, writer.sealed.iter().copied().rev().collect::<Vec<u32>>())
+        };
+        if let Some((slot, life, items)) = active {
+            longest = self.restore_segment(slot, life, &items, now);
+        }
+        for slot in sealed {
+            let Some(life) = self.slots.life(slot) else { continue };
+            let items = self.items_of(slot, life).unwrap_or_default();
+            longest = longest.max(self.restore_segment(slot, life, &items, now));
+        }
+        *self.superseded.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.restored.store(true, Ordering::Release);
+        longest
+    }
+
+    fn restore_segment(&self, slot: u32, life: u64, items: &[Item], now: u32) -> u32 {
+        let mut longest = 0;
+        let mut superseded = self.superseded.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(superseded) = superseded.as_mut() else { return 0 };
+        for item in items.iter().rev() {
+            if superseded.contains(&item.hash) {
+                continue;
+            }
+            // One that has expired hides those before it, as a removal does.
+            if item.kind != Kind::Entry || item.expires <= now {
+                if self.index.get(item.hash).is_none() {
+                    superseded.insert(item.hash);
+                }
+                continue;
+            }
+            if self.index.insert_if_absent(item.hash, Place::new(slot, item.unit, item.units)) {
+                longest = longest.max(item.expires - now);
+            }
+        }
+        // It was reclaimed meanwhile, perhaps before all of this was in the index.
+        if self.slots.life(slot) != Some(life) {
+            items.iter().for_each(|item| self.index.remove_at(item.hash, Place::new(slot, item.unit, item.units)));
+        }
+        longest
+    }
+
+    fn trailer(&self, slot: u32, life: u64) -> Option<Trailer> {
+        let mut bytes = [0; UNIT as usize];
+        self.volume.read(slot, self.shape.segment_size - UNIT, &mut bytes).ok()?;
+        Trailer::decode(&bytes).filter(|trailer| trailer.life == life)
+    }
+
+    /// The entries and removals of a segment, in the order in which they were written: from its footer, or else from its records.
+    pub(super) fn items_of(&self, slot: u32, life: u64) -> Option<Vec<Item>> {
+        let from_footer = self.trailer(slot, life).and_then(|trailer| {
+            let length = u64::from(trailer.count) * ITEM as u64;
+            let start = (self.shape.segment_size - UNIT).checked_sub(length)?;
+            let mut bytes = vec![0; length as usize];
+            self.volume.read(slot, start, &mut bytes).ok()?;
+            trailer.items(&bytes)
+        });
+        let within = |item: &Item| (u64::from(item.unit) + u64::from(item.units)) * UNIT <= self.shape.segment_size;
+        let items = from_footer.unwrap_or_else(|| self.scan(slot, life).items);
+        Some(items.into_iter().filter(within).collect())
+    }
+
+    /// Reads records from the first to the one that is not whole, or that an earlier run left.
+    fn scan(&self, slot: u32, life: u64) -> Scan {
+        let (mut scan, mut run) = (Scan { items: Vec::new(), end: 1 }, 0);
+        let (mut window, mut begin) = (Vec::new(), 0);
+        loop {
+            let offset = u64::from(scan.end) * UNIT;
+            if offset + HEADER as u64 > self.shape.segment_size {
+                return scan;
+            }
+            let within = (offset - begin) as usize;
+            if window.len() < within + HEADER {
+                let length = (self.shape.segment_size - offset).min(WINDOW as u64);
+                (window, begin) = (vec![0; length as usize], offset);
+                if self.volume.read(slot, offset, &mut window).is_err() {
+                    return scan;
+                }
+            }
+            let header = Header::decode(&window[(offset - begin) as usize..]);
+            let Some(header) = header.filter(|header| header.life == life && header.run >= run) else { return scan };
+            let (units, unit) = (header.units(), scan.end);
+            if (u64::from(unit) + u64::from(units)) * UNIT > self.shape.segment_size {
+                return scan;
+            }
+            run = header.run;
+            if header.kind != Kind::Part {
+                scan.items.push(Item { hash: header.hash, unit, units, expires: header.expires, kind: header.kind });
+            }
+            scan.end += units;
+        }
+    }
+}

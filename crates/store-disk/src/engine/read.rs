@@ -1,0 +1,166 @@
+//! Finding an entry. Nothing that is read is believed before its checksum, its segment's life and its key's hash were compared.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use larder_store::LogPosition;
+
+use super::parts::PartsReader;
+use super::slots::Pin;
+use super::{Engine, count};
+use crate::index::Place;
+use crate::record::entry::{Body, Entry, PartPlace};
+use crate::record::part::Table;
+use crate::record::reader::take;
+use crate::record::{HEADER, Header, Kind, UNIT};
+
+/// Why an entry could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    /// The disk.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// Its bytes are not what was written. It is forgotten.
+    #[error("what is stored is damaged")]
+    Damaged,
+}
+
+/// An entry that was found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// From before its fetch; `None` for selecting fields.
+    pub(crate) position: Option<LogPosition>,
+    pub(crate) frame: Bytes,
+    pub(crate) body: FoundBody,
+    place: Place,
+    hash: u64,
+}
+
+/// The body of such an entry.
+#[derive(Debug)]
+pub(crate) enum FoundBody {
+    Inline(Bytes),
+    Parts(PartsReader),
+    Selecting,
+}
+
+impl Engine {
+    /// Whether there may be an entry of this hash.
+    pub(crate) fn knows(&self, hash: u64) -> bool {
+        self.index.get(hash).is_some()
+    }
+
+    /// The entry of a key's hash. Its key has not been compared.
+    pub(crate) fn find(self: &Arc<Self>, hash: u64, now: u32) -> Result<Option<Found>, ReadError> {
+        let Some(place) = self.index.use_of(hash) else { return Ok(None) };
+        let Some((_pin, life)) = self.slots.pin(place.slot()) else {
+            self.index.remove_at(hash, place);
+            return Ok(None);
+        };
+        let Some((header, entry)) = self.read_entry(place, life).map_err(|error| self.failed(hash, place, error))? else {
+            return Ok(None);
+        };
+        if header.hash != hash {
+            return Ok(None);
+        }
+        let is_forgotten = entry.position.is_some_and(|position| self.forgotten.cover(position));
+        let body = match entry.body {
+            _ if header.expires <= now || is_forgotten => None,
+            Body::Inline(body) => Some(FoundBody::Inline(body)),
+            Body::Selecting => Some(FoundBody::Selecting),
+            Body::Parts(parts) => self.pin_all(&parts).map(|pins| FoundBody::Parts(PartsReader::new(self, hash, place, parts, pins))),
+        };
+        let Some(body) = body else {
+            self.index.remove_at(hash, place);
+            return Ok(None);
+        };
+        Ok(Some(Found { position: entry.position, frame: entry.frame, body, place, hash }))
+    }
+
+    /// What was found does not decode, although it is as it was written.
+    pub(crate) fn unreadable(&self, found: &Found) {
+        let _ = self.failed(found.hash, found.place, ReadError::Damaged);
+    }
+
+    /// Nothing that was found is of use any more.
+    pub(crate) fn outdated(&self, found: &Found) {
+        self.index.remove_at(found.hash, found.place);
+    }
+
+    /// Counts and forgets what is damaged. An error of the disk says nothing about the entry.
+    pub(super) fn failed(&self, hash: u64, place: Place, error: ReadError) -> ReadError {
+        if matches!(error, ReadError::Damaged) {
+            count(&self.counters.damaged, 1);
+            self.index.remove_at(hash, place);
+        }
+        error
+    }
+
+    /// The known entry of this hash and no other, for a writer.
+    pub(super) fn known(&self, hash: u64) -> Option<(Header, Entry)> {
+        let place = self.index.get(hash)?;
+        let (_pin, life) = self.slots.pin(place.slot())?;
+        let (header, entry) = self.read_entry(place, life).ok()??;
+        (header.hash == hash).then_some((header, entry))
+    }
+
+    /// `None`: the segment was written anew since the place was known.
+    pub(super) fn read_entry(&self, place: Place, life: u64) -> Result<Option<(Header, Entry)>, ReadError> {
+        let mut bytes = vec![0; place.units() as usize * UNIT as usize];
+        self.volume.read(place.slot(), u64::from(place.unit()) * UNIT, &mut bytes)?;
+        let header = Header::decode(&bytes).ok_or(ReadError::Damaged)?;
+        if header.life != life {
+            return Ok(None);
+        }
+        let payload = take(&mut Bytes::from(bytes).split_off(HEADER), header.length as usize).ok_or(ReadError::Damaged)?;
+        if header.kind != Kind::Entry || crc32fast::hash(&payload) != header.sum {
+            return Err(ReadError::Damaged);
+        }
+        Entry::decode(payload).map(|entry| Some((header, entry))).ok_or(ReadError::Damaged)
+    }
+
+    /// `None`: a part went with its segment.
+    fn pin_all(&self, parts: &[PartPlace]) -> Option<Vec<Pin>> {
+        let mut pins: Vec<(u32, Pin)> = Vec::new();
+        for part in parts {
+            let is_pinned = pins.iter().any(|(slot, _)| *slot == part.slot);
+            if is_pinned && self.slots.life(part.slot) == Some(part.life) {
+                continue;
+            }
+            let (pin, life) = self.slots.pin(part.slot)?;
+            if life != part.life {
+                return None;
+            }
+            pins.push((part.slot, pin));
+        }
+        Some(pins.into_iter().map(|(_, pin)| pin).collect())
+    }
+
+    /// The parts of an entry's body, if this fetch brought it and all are still there.
+    pub(super) fn parts_of(&self, hash: u64, entry: Entry, fetch: u64) -> Option<Vec<PartPlace>> {
+        let Body::Parts(parts) = entry.body else { return None };
+        let _pins = self.pin_all(&parts)?;
+        let (header, _) = self.part_table(parts.first()?).ok()?;
+        (header.hash == hash && header.fetch == fetch).then_some(parts)
+    }
+
+    /// The header of a part, and its table.
+    pub(super) fn part_table(&self, part: &PartPlace) -> Result<(Header, Table), ReadError> {
+        let chunks = Table::chunks(part.length).ok_or(ReadError::Damaged)?;
+        let mut bytes = vec![0; HEADER + Table::length(chunks)];
+        self.volume.read(part.slot, u64::from(part.unit) * UNIT, &mut bytes)?;
+        let header = Header::decode(&bytes).ok_or(ReadError::Damaged)?;
+        let table = &bytes[HEADER..];
+        let is_it = header.kind == Kind::Part && header.life == part.life && header.length == part.length;
+        if !is_it || crc32fast::hash(table) != header.sum {
+            return Err(ReadError::Damaged);
+        }
+        Ok((header, Table::decode(table).ok_or(ReadError::Damaged)?))
+    }
+
+    /// Reads within a segment that is pinned.
+    pub(super) fn read_at(&self, slot: u32, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.volume.read(slot, offset, buffer)
+    }
+}

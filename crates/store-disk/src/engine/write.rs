@@ -1,0 +1,238 @@
+//! Appending. A record is written in one call, and is known to readers after it.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+
+use bytes::Bytes;
+use larder_store::{LogPosition, SEGMENT};
+
+use super::{Engine, count};
+use crate::index::Place;
+use crate::record::entry::{Body, Entry, PartPlace};
+use crate::record::footer::{self, Item};
+use crate::record::part::{MAX_CHUNKS, Table};
+use crate::record::segment::SegmentHeader;
+use crate::record::{HEADER, Header, Kind, UNIT, units};
+
+/// The end of the ring where records are added.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) run: u32,
+    pub(super) active: Option<Active>,
+    /// Sealed segments, the oldest first.
+    pub(super) sealed: VecDeque<u32>,
+    /// Segments without a life. The last one is used next.
+    pub(super) free: Vec<u32>,
+    /// Reclaimed, and still read.
+    pub(super) retired: Vec<u32>,
+    pub(super) next_sequence: u64,
+}
+
+/// The segment that is being written.
+#[derive(Debug)]
+pub(super) struct Active {
+    pub(super) slot: u32,
+    pub(super) life: u64,
+    /// Where the next record begins.
+    pub(super) unit: u32,
+    pub(super) items: Vec<Item>,
+}
+
+/// A record to be written.
+pub(super) struct NewRecord<'a> {
+    pub(super) kind: Kind,
+    pub(super) expires: u32,
+    pub(super) hash: u64,
+    pub(super) fetch: u64,
+    pub(super) payload: &'a [&'a [u8]],
+    /// How many of the payload's pieces the header proves.
+    pub(super) proven: usize,
+}
+
+/// An entry to be written.
+#[derive(Debug)]
+pub(crate) struct NewEntry {
+    pub(crate) hash: u64,
+    pub(crate) fetch: u64,
+    pub(crate) expires: u32,
+    pub(crate) position: Option<LogPosition>,
+    pub(crate) frame: Bytes,
+    pub(crate) body: NewBody,
+}
+
+/// The body of such an entry.
+#[derive(Debug)]
+pub(crate) enum NewBody {
+    /// The segments of the body, brought by this fetch.
+    Whole { segments: Vec<Bytes>, fetch: u64 },
+    /// As [`Self::Whole`], and not written again where it is there already.
+    Known { segments: Vec<Bytes>, fetch: u64 },
+    /// There is none: the frame is one of selecting fields.
+    Selecting,
+}
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// It is stored.
+    Stored,
+    /// A later fetch is stored already, or the same selecting fields are.
+    Known,
+}
+
+impl Writer {
+    pub(super) fn last_sequence(&self) -> u64 {
+        self.next_sequence - 1
+    }
+}
+
+impl Engine {
+    /// Stores an entry, unless a later fetch is stored.
+    pub(crate) fn commit(&self, new: NewEntry, now: u32) -> io::Result<Written> {
+        let known = self.known(new.hash);
+        if known.as_ref().is_some_and(|(header, _)| header.fetch > new.fetch) {
+            return Ok(Written::Known);
+        }
+        let body = match new.body {
+            NewBody::Selecting => {
+                let is_same = known.is_some_and(|(header, entry)| {
+                    // It has to last for as long as the variant that it leads to.
+                    entry.body == Body::Selecting && entry.frame == new.frame && header.expires >= new.expires
+                });
+                if is_same {
+                    return Ok(Written::Known);
+                }
+                Body::Selecting
+            }
+            NewBody::Known { segments, fetch } => match known.and_then(|(_, entry)| self.parts_of(new.hash, entry, fetch)) {
+                Some(parts) => Body::Parts(parts),
+                None => self.write_body(&segments, new.hash, fetch, now)?,
+            },
+            NewBody::Whole { segments, fetch } => self.write_body(&segments, new.hash, fetch, now)?,
+        };
+        let payload = Entry { position: new.position, frame: new.frame, body }.encode();
+        let (hash, fetch, expires) = (new.hash, new.fetch, new.expires);
+        let record = NewRecord { kind: Kind::Entry, expires, hash, fetch, payload: &[&payload], proven: 1 };
+        let place = self.append(&mut self.writer(), &record, now)?;
+        self.index.insert(hash, place);
+        Ok(Written::Stored)
+    }
+
+    /// Drops an entry, unless a later fetch is stored.
+    pub(crate) fn remove(&self, hash: u64, fetch: u64, now: u32) -> io::Result<()> {
+        self.supersede(hash);
+        let is_restored = self.is_restored();
+        match self.known(hash) {
+            Some((header, _)) if header.fetch > fetch => return Ok(()),
+            // An entry that is not restored yet may be there.
+            None if is_restored => return Ok(()),
+            _ => self.index.remove(hash),
+        }
+        let record = NewRecord { kind: Kind::Removal, expires: u32::MAX, hash, fetch, payload: &[], proven: 0 };
+        self.append(&mut self.writer(), &record, now).map(drop)
+    }
+
+    /// A short body goes behind its head. The parts of a long one are written before it, so that the head is the commit of all.
+    fn write_body(&self, segments: &[Bytes], hash: u64, fetch: u64, now: u32) -> io::Result<Body> {
+        match segments {
+            [] => return Ok(Body::Inline(Bytes::new())),
+            [one] => return Ok(Body::Inline(one.clone())),
+            _ => {}
+        }
+        let mut parts = Vec::new();
+        let mut writer = self.writer();
+        self.keep_together(&mut writer, segments.len() as u64 * (SEGMENT as u64 + UNIT), now)?;
+        for (number, chunks) in segments.chunks(MAX_CHUNKS).enumerate() {
+            let table = Table::of(number as u32, chunks).encode();
+            let payload: Vec<&[u8]> = std::iter::once(&table[..]).chain(chunks.iter().map(|chunk| &chunk[..])).collect();
+            let length = payload.iter().map(|piece| piece.len()).sum::<usize>() as u32;
+            let record = NewRecord { kind: Kind::Part, expires: u32::MAX, hash, fetch, payload: &payload, proven: 1 };
+            let place = self.append(&mut writer, &record, now)?;
+            let life = writer.active.as_ref().map_or(0, |active| active.life);
+            parts.push(PartPlace { slot: place.slot(), unit: place.unit(), life, length });
+        }
+        Ok(Body::Parts(parts))
+    }
+
+    /// A body in one segment is lost once and not by halves, where it is not so long that much space would be lost instead.
+    fn keep_together(&self, writer: &mut Writer, bytes: u64, now: u32) -> io::Result<()> {
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        if bytes <= self.shape.segment_size / 8 && !self.has_room(writer, units) {
+            self.advance(writer, now)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a record at the end of the active segment, or at the beginning of the next one.
+    pub(super) fn append(&self, writer: &mut Writer, record: &NewRecord<'_>, now: u32) -> io::Result<Place> {
+        let length: usize = record.payload.iter().map(|piece| piece.len()).sum();
+        let units = units(length as u64);
+        if u64::from(units) * UNIT + UNIT + footer::length(1) > self.shape.segment_size {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        if !self.has_room(writer, units) {
+            self.advance(writer, now)?;
+        }
+        self.write_here(writer, record, units)
+    }
+
+    /// Whether the active segment takes so many units, and its footer behind them.
+    pub(super) fn has_room(&self, writer: &Writer, units: u32) -> bool {
+        writer.active.as_ref().is_some_and(|active| {
+            let end = (u64::from(active.unit) + u64::from(units)) * UNIT;
+            end + footer::length(active.items.len() + 1) <= self.shape.segment_size
+        })
+    }
+
+    /// Writes a record into the active segment, which has room for it.
+    pub(super) fn write_here(&self, writer: &mut Writer, record: &NewRecord<'_>, units: u32) -> io::Result<Place> {
+        let run = writer.run;
+        let Some(active) = &mut writer.active else { return Err(io::ErrorKind::NotFound.into()) };
+        let NewRecord { kind, expires, hash, fetch, payload, proven } = *record;
+        let mut sum = crc32fast::Hasher::new();
+        payload[..proven].iter().for_each(|piece| sum.update(piece));
+        let length = payload.iter().map(|piece| piece.len()).sum::<usize>();
+        let header = Header { kind, run, expires, life: active.life, hash, fetch, length: length as u32, sum: sum.finalize() };
+        let mut bytes = Vec::with_capacity(HEADER + length);
+        bytes.extend_from_slice(&header.encode());
+        payload.iter().for_each(|piece| bytes.extend_from_slice(piece));
+        // A failure leaves the end where it was: the next record is written over it.
+        self.volume.write(active.slot, u64::from(active.unit) * UNIT, &bytes)?;
+        count(&self.counters.written_bytes, bytes.len() as u64);
+        let place = Place::new(active.slot, active.unit, units);
+        if kind != Kind::Part {
+            active.items.push(Item { hash, unit: active.unit, units, expires, kind });
+        }
+        active.unit += units;
+        Ok(place)
+    }
+
+    /// Seals the active segment, begins the next one, and makes sure that there is one after it.
+    pub(super) fn advance(&self, writer: &mut Writer, now: u32) -> io::Result<()> {
+        self.seal(writer);
+        let slot = self.next_slot(writer)?;
+        let header = SegmentHeader { life: RandomState::new().hash_one(writer.next_sequence).max(1), sequence: writer.next_sequence };
+        if let Err(error) = self.volume.write(slot, 0, &header.encode()) {
+            writer.free.push(slot);
+            return Err(error);
+        }
+        writer.next_sequence += 1;
+        self.slots.begin(slot, header.life);
+        writer.active = Some(Active { slot, life: header.life, unit: 1, items: Vec::new() });
+        if writer.free.is_empty() {
+            self.reclaim_oldest(writer, now);
+        }
+        Ok(())
+    }
+
+    /// Writes the footer. Without it a restart reads the segment's records, so a failure costs time and nothing else.
+    pub(super) fn seal(&self, writer: &mut Writer) {
+        let Some(active) = writer.active.take() else { return };
+        let footer = footer::encode(active.life, &active.items);
+        if self.volume.write(active.slot, self.shape.segment_size - footer.len() as u64, &footer).is_ok() {
+            count(&self.counters.written_bytes, footer.len() as u64);
+        }
+        writer.sealed.push_back(active.slot);
+    }
+}

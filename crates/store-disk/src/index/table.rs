@@ -1,0 +1,111 @@
+//! An open table from tags to places. A tag's home is `tag * slots / 2^32`, so the table can grow by any factor.
+
+use super::place::Place;
+
+/// Slots of a shard that has an entry.
+const MIN_SLOTS: usize = 16;
+
+/// See the module's page. Two arrays, for a pair of them would be padded.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    tags: Box<[u32]>,
+    places: Box<[Option<Place>]>,
+    used: usize,
+}
+
+impl Table {
+    pub(crate) fn len(&self) -> usize {
+        self.used
+    }
+
+    /// Bytes of memory.
+    pub(crate) fn weight(&self) -> usize {
+        self.places.len() * (size_of::<u32>() + size_of::<Option<Place>>())
+    }
+
+    pub(crate) fn get(&self, tag: u32) -> Option<Place> {
+        self.find(tag).and_then(|at| self.places[at])
+    }
+
+    /// Changes a place and returns it.
+    pub(crate) fn with(&mut self, tag: u32, change: impl FnOnce(Place) -> Place) -> Option<Place> {
+        let at = self.find(tag)?;
+        self.places[at] = self.places[at].map(change);
+        self.places[at]
+    }
+
+    pub(crate) fn insert(&mut self, tag: u32, place: Place) {
+        if let Some(at) = self.find(tag) {
+            self.places[at] = Some(place);
+            return;
+        }
+        if (self.used + 1) * 7 > self.places.len() * 6 {
+            self.grow();
+        }
+        self.put(tag, place);
+        self.used += 1;
+    }
+
+    pub(crate) fn remove_if(&mut self, tag: u32, condition: impl FnOnce(Place) -> bool) {
+        let Some(at) = self.find(tag).filter(|at| self.places[*at].is_some_and(condition)) else { return };
+        self.places[at] = None;
+        self.used -= 1;
+        self.close(at);
+    }
+
+    fn home(&self, tag: u32) -> usize {
+        ((u64::from(tag) * self.places.len() as u64) >> 32) as usize
+    }
+
+    fn next(&self, at: usize) -> usize {
+        if at + 1 == self.places.len() { 0 } else { at + 1 }
+    }
+
+    fn find(&self, tag: u32) -> Option<usize> {
+        if self.places.is_empty() {
+            return None;
+        }
+        let mut at = self.home(tag);
+        while self.places[at].is_some() {
+            if self.tags[at] == tag {
+                return Some(at);
+            }
+            at = self.next(at);
+        }
+        None
+    }
+
+    /// There is an empty slot, and the tag is in none.
+    fn put(&mut self, tag: u32, place: Place) {
+        let mut at = self.home(tag);
+        while self.places[at].is_some() {
+            at = self.next(at);
+        }
+        (self.tags[at], self.places[at]) = (tag, Some(place));
+    }
+
+    /// Moves what the empty slot separates from its home.
+    fn close(&mut self, mut hole: usize) {
+        let mut at = self.next(hole);
+        while self.places[at].is_some() {
+            let home = self.home(self.tags[at]);
+            let is_between = if hole <= at { hole < home && home <= at } else { hole < home || home <= at };
+            if !is_between {
+                (self.tags[hole], self.places[hole]) = (self.tags[at], self.places[at].take());
+                hole = at;
+            }
+            at = self.next(at);
+        }
+    }
+
+    fn grow(&mut self) {
+        let slots = (self.places.len() * 3 / 2).max(MIN_SLOTS);
+        let tags = std::mem::replace(&mut self.tags, vec![0; slots].into());
+        let places = std::mem::replace(&mut self.places, vec![None; slots].into());
+        for (tag, place) in tags.into_iter().zip(places) {
+            if let Some(place) = place {
+                self.put(tag, place);
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The log of invalidations of a process that has a disk and no Redis: without it no purge would outlive the process, and so nothing on the disk
+//! could be used by the next one.
+//!
+//! ```text
+//! purges      one line for each invalidation: its number, and the invalidation as JSON
+//! purge-log   which log that is, and whether its last process ended well
+//! ```
+//!
+//! A line is written to the operating system before the purge is acknowledged, so it outlives the process and not the machine. After a crash of the
+//! machine the log has another epoch: nothing that was stored before is used.
+
+mod file;
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use larder_store::{AppliedBy, Invalidation, InvalidationLog, Ledger, Published, StoreFuture};
+use tracing::warn;
+
+use file::LogFile;
+
+/// See the module's page.
+#[derive(Debug)]
+pub(crate) struct LocalLog {
+    ledger: Arc<Ledger>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Another process still has the directory, or it cannot be used. Purges of this time are kept for the log.
+    Waiting(Vec<Invalidation>),
+    Open(LogFile),
+    Closed,
+}
+
+impl LocalLog {
+    pub(crate) fn new(ledger: Arc<Ledger>) -> Self {
+        Self { ledger, state: Mutex::new(State::Waiting(Vec::new())) }
+    }
+
+    /// Reads what earlier processes have invalidated. The directory is this process's.
+    pub(crate) fn open(&self, directory: &Path) -> io::Result<()> {
+        let (mut file, entries) = LogFile::open(directory)?;
+        let mut state = self.state();
+        if let Some((first, _)) = entries.first() {
+            // What the log had before its oldest line is not known any more.
+            self.ledger.start_over_at(first - 1);
+        }
+        entries.iter().for_each(|(number, invalidation)| self.ledger.apply_logged(*number, invalidation));
+        if let State::Waiting(kept) = &*state {
+            // Applied before all of these, and yet later: what is on the disk has to be compared with them.
+            for invalidation in kept {
+                self.ledger.apply_logged(file.append(invalidation)?, invalidation);
+            }
+        }
+        self.ledger.enter(file.epoch());
+        *state = State::Open(file);
+        Ok(())
+    }
+
+    /// The process ends well: the next one may use what is stored even if the machine stops meanwhile.
+    pub(crate) fn close(&self) {
+        if let State::Open(file) = std::mem::replace(&mut *self.state(), State::Closed)
+            && let Err(error) = file.close()
+        {
+            warn!("the log of purges could not be closed: {error}");
+        }
+    }
+
+    fn append(&self, invalidation: &Invalidation) -> Published {
+        let mut state = self.state();
+        let file = match &mut *state {
+            State::Open(file) => file,
+            State::Waiting(kept) => {
+                kept.push(invalidation.clone());
+                return Published::Kept;
+            }
+            State::Closed => return Published::Unwritten,
+        };
+        match file.append(invalidation) {
+            Ok(number) => {
+                self.ledger.apply_logged(number, invalidation);
+                Published::Logged(number)
+            }
+            Err(error) => {
+                warn!("a purge could not be written to the disk, so the next process does not use what is stored there: {error}");
+                Published::Unwritten
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The log of a process that has no other replicas.
+#[derive(Debug)]
+pub(crate) struct Shared(pub(crate) Arc<LocalLog>);
+
+impl InvalidationLog for Shared {
+    fn publish(&self, invalidation: Invalidation) -> StoreFuture<'_, Published> {
+        let log = Arc::clone(&self.0);
+        Box::pin(async move {
+            // A disk that hangs holds up this purge and no other request.
+            tokio::task::spawn_blocking(move || log.append(&invalidation)).await.unwrap_or(Published::Unwritten)
+        })
+    }
+
+    fn applied_by(&self, _: u64) -> StoreFuture<'_, Option<AppliedBy>> {
+        Box::pin(std::future::ready(Some(AppliedBy { applied: 1, replicas: 1, unknown: 0 })))
+    }
+}

@@ -1,0 +1,46 @@
+//! Figures of the tier.
+
+use larder_store::BreakerState;
+
+/// Figures of the tier; counts run from the start of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskStats {
+    /// Look-ups that found a response.
+    pub hits: u64,
+    /// Look-ups that found none.
+    pub misses: u64,
+    /// Look-ups that the disk did not answer, or not in time, or that the breaker refused.
+    pub failures: u64,
+    /// Records that were damaged.
+    pub damaged: u64,
+    /// Long bodies that broke off after their beginning.
+    pub interrupted: u64,
+    /// Responses written.
+    pub written: u64,
+    /// Writes given up: the queue was full, or the disk did not take them.
+    pub dropped: u64,
+    /// Writes given up because more than the rate was to be written.
+    pub held_back: u64,
+    /// Entries that went because their segment was needed.
+    pub evicted: u64,
+    /// Bytes written, what was written on included.
+    pub written_bytes: u64,
+    /// Bytes of hot entries that were written on from a segment that was needed.
+    pub moved_bytes: u64,
+    /// Writes that wait.
+    pub queued: u64,
+    /// Bytes of bodies that wait.
+    pub queued_bytes: u64,
+    /// Entries whose place is known.
+    pub entries: u64,
+    /// Bytes of memory for that.
+    pub index_bytes: u64,
+    /// Bytes of disk that it may take.
+    pub capacity_bytes: u64,
+    /// Whether the directory is open, and everything in it known.
+    pub is_ready: bool,
+    /// Whether the disk is read.
+    pub reading: BreakerState,
+    /// Whether it is written.
+    pub writing: BreakerState,
+}

@@ -1,0 +1,122 @@
+//! Look-ups.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use larder_store::codec::{Record, ResponseRecord, Unreadable, decode};
+use larder_store::{Arriving, LoadRequest, Loaded, LogPosition, RemoteError, Variant};
+
+use super::chunks::DiskChunks;
+use super::{Tier, hash_of, refused};
+use crate::engine::{Engine, Found, FoundBody, ReadError};
+
+impl Tier {
+    /// The response for a request.
+    pub(super) async fn load(self: &Arc<Self>, ask: LoadRequest<'_>) -> Result<Loaded, RemoteError> {
+        let Some(engine) = self.engine.get() else { return Ok(Loaded::Nothing(None)) };
+        let mut variant = ask.spec.map(|spec| Variant::of(spec.clone(), ask.request));
+        loop {
+            let hash = hash_of(engine.seed(), ask.key, variant.as_ref());
+            // Most misses end here, without a thread.
+            if !engine.knows(hash) {
+                return Ok(Loaded::Nothing(None));
+            }
+            let Some(found) = self.find(engine, hash).await? else { return Ok(Loaded::Nothing(None)) };
+            match decode(found.frame.clone(), ask.key, variant.as_ref()) {
+                Ok(Record::Response(record)) => return self.judged(engine, *record, found, ask.newer_than),
+                Ok(Record::Selecting(spec)) if variant.is_none() => variant = Some(Variant::of(spec, ask.request)),
+                Err(Unreadable::Damaged) => {
+                    engine.unreadable(&found);
+                    return Err(RemoteError::Damaged);
+                }
+                // Of another key by a collision, or of another version.
+                Ok(Record::Selecting(_)) | Err(Unreadable::OtherKey | Unreadable::OtherFormat) => return Ok(Loaded::Nothing(None)),
+            }
+        }
+    }
+
+    async fn find(self: &Arc<Self>, engine: &Arc<Engine>, hash: u64) -> Result<Option<Found>, RemoteError> {
+        let pass = self.reading.pass((self.clocks.monotonic)()).ok_or(RemoteError::Open)?;
+        let (reader, now) = (Arc::clone(engine), self.clocks.now());
+        let found = tokio::time::timeout(self.options.timeout, self.blocking(move || reader.find(hash, now))).await;
+        let error = match found {
+            Ok(Some(Ok(found))) => {
+                pass.succeeded();
+                return Ok(found);
+            }
+            Ok(Some(Err(ReadError::Damaged))) => {
+                // The disk has answered.
+                pass.succeeded();
+                return Err(RemoteError::Damaged);
+            }
+            Ok(Some(Err(ReadError::Io(error)))) => {
+                self.failed(&error);
+                refused(&error)
+            }
+            Ok(None) => RemoteError::Connection,
+            Err(_) => RemoteError::Timeout,
+        };
+        if pass.failed((self.clocks.monotonic)()) && error == RemoteError::Timeout {
+            self.say_problem(format!("{} does not answer in time", self.options.path.display()));
+        }
+        Err(error)
+    }
+
+    /// Runs what blocks on a thread for that. `None`: there is none, for the process ends.
+    pub(super) async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let permit = Arc::clone(&self.reads).acquire_owned().await.ok()?;
+        let work = move || {
+            let result = work();
+            // Held for as long as the thread is in it, whether somebody waits or not.
+            drop(permit);
+            result
+        };
+        tokio::task::spawn_blocking(work).await.ok()
+    }
+
+    fn judged(
+        self: &Arc<Self>,
+        engine: &Arc<Engine>,
+        record: ResponseRecord,
+        found: Found,
+        newer_than: u64,
+    ) -> Result<Loaded, RemoteError> {
+        if record.fetch() <= newer_than {
+            return Ok(Loaded::Nothing(None));
+        }
+        let Some(position) = found.position else {
+            engine.unreadable(&found);
+            return Err(RemoteError::Damaged);
+        };
+        if self.ledger.position_of(position).is_none() {
+            return self.cannot_judge(engine, &found, position);
+        }
+        self.works();
+        match found.body {
+            FoundBody::Inline(body) => {
+                // A copy: a slice would keep the head's bytes in memory too.
+                let segments = if body.is_empty() { Vec::new() } else { vec![Bytes::copy_from_slice(&body)] };
+                let response = record.complete(segments).map_err(|_| RemoteError::Damaged)?;
+                Ok(Loaded::Response(Arc::new(response)))
+            }
+            FoundBody::Parts(reader) => {
+                let chunks = Box::new(DiskChunks::new(self, reader, record.body()));
+                Ok(Loaded::Arriving(Arriving { record: Box::new(record), chunks }))
+            }
+            FoundBody::Selecting => Err(RemoteError::Damaged),
+        }
+    }
+
+    /// Not everything that was invalidated since is known: not yet, or never again.
+    fn cannot_judge(&self, engine: &Engine, found: &Found, stored: LogPosition) -> Result<Loaded, RemoteError> {
+        match self.ledger.log_position(self.ledger.position()) {
+            None => Err(RemoteError::Unvouched),
+            // Another process has put it into the log that this one reads.
+            Some(current) if current.epoch == stored.epoch && stored.number > current.number => Err(RemoteError::Unvouched),
+            Some(_) => {
+                engine.outdated(found);
+                Ok(Loaded::Nothing(None))
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The tier: look-ups with a deadline and a breaker, and a thread that writes.
+//!
+//! 1. `store` is the tier as its users see it;
+//! 2. `load` looks up, and `chunks` reads a long body ahead of its reader;
+//! 3. `queue` bounds the writes that wait, `admission` and `rate` say which are done;
+//! 4. `worker` opens the directory, and does them.
+
+mod admission;
+mod chunks;
+mod load;
+mod queue;
+mod rate;
+mod store;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+use std::hash::Hasher;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use larder_disk_options::DiskOptions;
+use larder_semantics::PrimaryKey;
+use larder_store::{Breaker, Ledger, RemoteError, Variant};
+use tokio::sync::{Semaphore, watch};
+use tracing::{info, warn};
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::clocks::Clocks;
+use crate::engine::Engine;
+use crate::log::LocalLog;
+use admission::Admitting;
+use queue::Queue;
+pub use store::DiskStore;
+
+/// Reads at the same time. A disk that hangs keeps so many threads, and no more.
+const MAX_READS: usize = 16;
+
+/// The state that everything here shares.
+#[derive(Debug)]
+struct Tier {
+    options: DiskOptions,
+    clocks: Clocks,
+    ledger: Arc<Ledger>,
+    /// The log of invalidations, where no other keeps it.
+    log: Option<Arc<LocalLog>>,
+    /// Once the directory is this process's.
+    engine: OnceLock<Arc<Engine>>,
+    reading: Breaker,
+    writing: Breaker,
+    reads: Arc<Semaphore>,
+    queue: Arc<Queue>,
+    admitting: Admitting,
+    counters: Counters,
+    /// Why it does not work now.
+    problem: Mutex<Option<String>>,
+    /// The file by which this process tells a later one to forget everything, while it does not have the directory.
+    mark: String,
+    /// Whether everything that an earlier process left is known.
+    ready: watch::Sender<bool>,
+}
+
+/// Counts since the start.
+#[derive(Debug, Default)]
+struct Counters {
+    hits: AtomicU64,
+    misses: AtomicU64,
+    failures: AtomicU64,
+    interrupted: AtomicU64,
+    written: AtomicU64,
+    dropped: AtomicU64,
+    held_back: AtomicU64,
+}
+
+fn count(cell: &AtomicU64) {
+    cell.fetch_add(1, Ordering::Relaxed);
+}
+
+impl Tier {
+    fn new(options: DiskOptions, clocks: Clocks, ledger: Arc<Ledger>, keeps_log: bool) -> Self {
+        let breaker = || Breaker::new(options.breaker_failures, options.breaker_open);
+        Self {
+            clocks,
+            log: keeps_log.then(|| Arc::new(LocalLog::new(Arc::clone(&ledger)))),
+            ledger,
+            engine: OnceLock::new(),
+            reading: breaker(),
+            writing: breaker(),
+            reads: Arc::new(Semaphore::new(MAX_READS)),
+            queue: Arc::new(Queue::new(options.write_queue)),
+            admitting: Admitting::new(options.admission),
+            counters: Counters::default(),
+            problem: Mutex::new(None),
+            mark: worker::mark_name(),
+            ready: watch::Sender::new(false),
+            options,
+        }
+    }
+
+    /// What the disk did not do. Said once, until it works again.
+    fn failed(&self, error: &io::Error) {
+        self.say_problem(format!("{}: {error}", self.options.path.display()));
+    }
+
+    fn say_problem(&self, text: String) {
+        let mut problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
+        if problem.is_none() {
+            warn!("the disk does not work: {text}; going on without it");
+        }
+        *problem = Some(text);
+    }
+
+    fn works(&self) {
+        // Asked on each read: usually there is nothing to take back.
+        let mut problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
+        if problem.take().is_some() {
+            info!("the disk works again");
+        }
+    }
+}
+
+/// Where an entry is looked for: by its key, and by the selected values where there are any.
+fn hash_of(seed: u64, key: &PrimaryKey, variant: Option<&Variant>) -> u64 {
+    let mut hasher = Xxh3::with_seed(seed);
+    hasher.update(key.text().as_bytes());
+    if let Some(variant) = variant {
+        for name in variant.spec.names() {
+            hasher.update(&[0]);
+            hasher.update(name.as_str().as_bytes());
+        }
+        hasher.update(&[0, 0]);
+        hasher.update(variant.secondary.text().as_bytes());
+    }
+    hasher.finish()
+}
+
+/// An error of the disk, as a request sees it.
+fn refused(error: &io::Error) -> RemoteError {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof => RemoteError::Incomplete,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::StorageFull | io::ErrorKind::ReadOnlyFilesystem => RemoteError::Refused,
+        _ => RemoteError::Connection,
+    }
+}

@@ -1,0 +1,216 @@
+//! Writes that wait for the thread that does them, bounded in number and in bytes of bodies.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use larder_store::Write;
+use tokio::sync::Notify;
+
+/// Writes that may wait.
+const MAX_JOBS: usize = 4_096;
+
+/// One thing to do.
+#[derive(Debug)]
+pub(crate) enum Job {
+    Commit(Write),
+    /// The body is there already, unless it is short.
+    Freshen(Write),
+    Remove {
+        hash: u64,
+        fetch: u64,
+    },
+}
+
+impl Job {
+    /// Bytes that it takes in the queue.
+    pub(crate) fn bytes(&self) -> u64 {
+        match self {
+            Self::Commit(write) | Self::Freshen(write) => write.response.body_length(),
+            Self::Remove { .. } => 0,
+        }
+    }
+}
+
+/// See the module's page.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    max_bytes: u64,
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Notified whenever a job is over.
+    over: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    /// Bytes of bodies, of the job under way too.
+    bytes: u64,
+    is_working: bool,
+    is_closed: bool,
+}
+
+/// What the thread has to do next.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Job(Job),
+    /// Nothing came for a while.
+    Idle,
+    Closed,
+}
+
+impl Queue {
+    pub(crate) fn new(max_bytes: u64) -> Self {
+        Self { max_bytes, state: Mutex::default(), changed: Condvar::new(), over: Notify::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `false`: there is no room for it. A body that is larger than all of it waits alone.
+    pub(crate) fn push(&self, job: Job) -> bool {
+        let bytes = job.bytes();
+        let mut state = self.state();
+        let has_room = bytes == 0 || state.bytes == 0 || state.bytes.saturating_add(bytes) <= self.max_bytes;
+        if !has_room || state.jobs.len() >= MAX_JOBS || state.is_closed {
+            return false;
+        }
+        state.bytes += bytes;
+        state.jobs.push_back(job);
+        self.changed.notify_one();
+        true
+    }
+
+    /// Waits for a job, for so long.
+    pub(crate) fn next(&self, time_limit: Duration) -> Next {
+        let waiting = |state: &mut State| state.jobs.is_empty() && !state.is_closed;
+        let (mut state, _) = self.changed.wait_timeout_while(self.state(), time_limit, waiting).unwrap_or_else(PoisonError::into_inner);
+        match state.jobs.pop_front() {
+            Some(job) => {
+                state.is_working = true;
+                Next::Job(job)
+            }
+            None if state.is_closed => Next::Closed,
+            None => Next::Idle,
+        }
+    }
+
+    /// Waits until it is closed, for so long.
+    pub(crate) fn is_closed_within(&self, time_limit: Duration) -> bool {
+        let waiting = |state: &mut State| !state.is_closed;
+        let (state, _) = self.changed.wait_timeout_while(self.state(), time_limit, waiting).unwrap_or_else(PoisonError::into_inner);
+        state.is_closed
+    }
+
+    /// The job that was given out is over.
+    pub(crate) fn done(&self, bytes: u64) {
+        let mut state = self.state();
+        state.bytes -= bytes;
+        state.is_working = false;
+        drop(state);
+        self.over.notify_waiters();
+    }
+
+    /// Nothing more is taken; what waits is still done.
+    pub(crate) fn close(&self) {
+        self.state().is_closed = true;
+        self.changed.notify_all();
+    }
+
+    /// What waits is given up, and counted by the caller.
+    pub(crate) fn clear(&self) -> usize {
+        let mut state = self.state();
+        let jobs = std::mem::take(&mut state.jobs);
+        state.bytes -= jobs.iter().map(Job::bytes).sum::<u64>();
+        jobs.len()
+    }
+
+    /// Writes that wait, and bytes of their bodies.
+    pub(crate) fn waiting(&self) -> (u64, u64) {
+        let state = self.state();
+        (state.jobs.len() as u64, state.bytes)
+    }
+
+    /// Nothing waits and nothing is under way.
+    pub(crate) async fn idle(&self) {
+        loop {
+            // Made before the look, so that no end in between is missed.
+            let over = self.over.notified();
+            {
+                let state = self.state();
+                if state.jobs.is_empty() && !state.is_working {
+                    return;
+                }
+            }
+            over.await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::write;
+
+    fn commit(bytes: usize) -> Job {
+        Job::Commit(write("/x", bytes, 1))
+    }
+
+    fn take(queue: &Queue) -> u64 {
+        match queue.next(Duration::ZERO) {
+            Next::Job(job) => job.bytes(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn bodies_beyond_its_bytes_are_refused_until_one_before_them_is_over() {
+        let queue = Queue::new(100);
+        assert!(queue.push(commit(40)) && queue.push(commit(60)) && !queue.push(commit(1)));
+        assert!(queue.push(commit(0)) && queue.push(Job::Remove { hash: 1, fetch: 1 }));
+        let under_way = take(&queue);
+        assert!(!queue.push(commit(1)), "it takes its room until it is over");
+        queue.done(under_way);
+        assert!(!queue.push(commit(41)) && queue.push(commit(40)));
+        assert_eq!(queue.waiting(), (4, 100));
+    }
+
+    #[test]
+    fn a_body_larger_than_all_of_it_waits_alone() {
+        let queue = Queue::new(100);
+        assert!(queue.push(commit(1)) && !queue.push(commit(101)));
+        let under_way = take(&queue);
+        queue.done(under_way);
+        assert!(queue.push(commit(101)) && !queue.push(commit(1)));
+        assert_eq!((queue.clear(), queue.waiting()), (1, (0, 0)));
+    }
+
+    #[test]
+    fn what_waits_when_it_is_closed_is_still_given_out() {
+        let queue = Queue::new(100);
+        assert!(queue.push(commit(1)));
+        queue.close();
+        assert!(!queue.push(commit(1)));
+        let under_way = take(&queue);
+        queue.done(under_way);
+        assert!(matches!(queue.next(Duration::MAX), Next::Closed));
+    }
+
+    #[tokio::test]
+    async fn it_is_idle_once_all_that_was_taken_is_over() {
+        let queue = Queue::new(100);
+        queue.idle().await;
+        assert!(queue.push(commit(1)));
+        let under_way = take(&queue);
+        let mut idle = std::pin::pin!(queue.idle());
+        tokio::select! {
+            biased;
+            () = idle.as_mut() => panic!("one is under way"),
+            () = std::future::ready(()) => {}
+        }
+        queue.done(under_way);
+        idle.await;
+    }
+}

@@ -1,0 +1,178 @@
+//! The tier as its users see it.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use larder_disk_options::DiskOptions;
+use larder_store::{
+    InvalidationLog, Ledger, LoadRequest, Loaded, LogPosition, RemoteError, RemoteStore, StoreFuture, StoredResponse, Write,
+};
+
+use super::queue::Job;
+use super::worker::{forget_later, run};
+use super::{Tier, count, hash_of};
+use crate::clocks::Clocks;
+use crate::log::Shared;
+use crate::stats::DiskStats;
+
+/// A directory on disk as the tier behind the memory.
+#[derive(Clone, Debug)]
+pub struct DiskStore {
+    pub(super) tier: Arc<Tier>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl DiskStore {
+    /// Starts the tier. The directory is opened in the background, again and again where it cannot be used or another process has it; until then
+    /// nothing is found there. With `keeps_log` it also keeps the log of invalidations, which goes into `ledger`.
+    pub fn start(options: DiskOptions, clocks: Clocks, ledger: Arc<Ledger>, keeps_log: bool) -> io::Result<Self> {
+        let tier = Arc::new(Tier::new(options, clocks, ledger, keeps_log));
+        let (weak, queue) = (Arc::downgrade(&tier), Arc::clone(&tier.queue));
+        let thread = std::thread::Builder::new().name("larder-disk".to_owned()).spawn(move || run(&weak, &queue))?;
+        Ok(Self { tier, thread: Arc::new(Mutex::new(Some(thread))) })
+    }
+
+    /// The log of invalidations, if it keeps one.
+    pub fn log(&self) -> Option<Arc<dyn InvalidationLog>> {
+        let log = self.tier.log.as_ref()?;
+        Some(Arc::new(Shared(Arc::clone(log))))
+    }
+
+    /// Waits until everything that an earlier process left can be found, at most so long; `false` if it cannot be by then.
+    pub async fn usable(&self, time_limit: Duration) -> bool {
+        let mut ready = self.tier.ready.subscribe();
+        tokio::time::timeout(time_limit, ready.wait_for(|ready| *ready)).await.is_ok_and(|ready| ready.is_ok())
+    }
+
+    /// Writes what waits, for so long at most, and gives the directory up. Returns how many responses were not written.
+    pub async fn close(&self, time_limit: Duration) -> usize {
+        self.tier.write_asked();
+        let is_idle = tokio::time::timeout(time_limit, self.tier.queue.idle()).await.is_ok();
+        let left = self.tier.queue.clear();
+        self.tier.queue.close();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let log = self.tier.log.clone();
+        // A disk that hangs would hold up the end of the process.
+        if is_idle {
+            let finish = move || {
+                let _ = thread.map(JoinHandle::join);
+                if let Some(log) = log {
+                    log.close();
+                }
+            };
+            let _ = tokio::time::timeout(time_limit, tokio::task::spawn_blocking(finish)).await;
+        }
+        left
+    }
+
+    /// Why it does not work now, in words for people.
+    pub fn problem(&self) -> Option<String> {
+        self.tier.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Figures for metrics.
+    pub fn stats(&self) -> DiskStats {
+        let Tier { counters, engine, queue, options, clocks, reading, writing, .. } = &*self.tier;
+        let read = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
+        let engine_count =
+            |cell: fn(&crate::engine::Counters) -> &AtomicU64| engine.get().map_or(0, |engine| read(cell(engine.counters())));
+        let (queued, queued_bytes) = queue.waiting();
+        let (entries, index_bytes) = engine.get().map_or((0, 0), |engine| engine.indexed());
+        let now = (clocks.monotonic)();
+        DiskStats {
+            hits: read(&counters.hits),
+            misses: read(&counters.misses),
+            failures: read(&counters.failures),
+            damaged: engine_count(|counters| &counters.damaged),
+            interrupted: read(&counters.interrupted),
+            written: read(&counters.written),
+            dropped: read(&counters.dropped),
+            held_back: read(&counters.held_back),
+            evicted: engine_count(|counters| &counters.evicted),
+            written_bytes: engine_count(|counters| &counters.written_bytes),
+            moved_bytes: engine_count(|counters| &counters.moved_bytes),
+            queued,
+            queued_bytes,
+            entries: entries as u64,
+            index_bytes: index_bytes as u64,
+            capacity_bytes: options.capacity,
+            is_ready: *self.tier.ready.borrow(),
+            reading: reading.state(now),
+            writing: writing.state(now),
+        }
+    }
+
+    fn hash_of(&self, response: &StoredResponse) -> Option<u64> {
+        let engine = self.tier.engine.get()?;
+        Some(hash_of(engine.seed(), &response.key(), response.variant()))
+    }
+}
+
+impl RemoteStore for DiskStore {
+    fn name(&self) -> &'static str {
+        "disk"
+    }
+
+    fn load<'a>(&'a self, ask: LoadRequest<'a>) -> StoreFuture<'a, Result<Loaded, RemoteError>> {
+        Box::pin(async move {
+            let loaded = self.tier.load(ask).await;
+            let counters = &self.tier.counters;
+            match &loaded {
+                Ok(Loaded::Response(_) | Loaded::Arriving(_)) => count(&counters.hits),
+                Ok(_) | Err(RemoteError::Unvouched) => count(&counters.misses),
+                Err(_) => count(&counters.failures),
+            }
+            loaded
+        })
+    }
+
+    fn commit(&self, write: Write) -> StoreFuture<'_, ()> {
+        if let Some(hash) = self.hash_of(&write.response).filter(|_| self.takes(write.response.body_length())) {
+            let is_judged = write.log_position.is_some();
+            // One that a later process could not judge only takes the place of an earlier one.
+            let admitted = if is_judged { self.tier.admit(write, hash) } else { Some(write) };
+            if let Some(write) = admitted {
+                self.tier.push(Job::Commit(write));
+            }
+        }
+        Box::pin(std::future::ready(()))
+    }
+
+    fn freshen(&self, write: Write) -> StoreFuture<'_, ()> {
+        if let Some(hash) = self.hash_of(&write.response).filter(|_| self.takes(write.response.body_length())) {
+            // What is stored has been fetched again, or it is of use for the first time.
+            if let Some(write) = self.tier.admit(write, hash) {
+                self.tier.push(Job::Freshen(write));
+            }
+        }
+        Box::pin(std::future::ready(()))
+    }
+
+    fn remove(&self, response: &StoredResponse) {
+        if let Some(hash) = self.hash_of(response) {
+            self.tier.push(Job::Remove { hash, fetch: response.fetch });
+        }
+    }
+
+    fn forget_after_restart(&self, up_to: Option<LogPosition>) -> StoreFuture<'_, ()> {
+        let tier = Arc::clone(&self.tier);
+        let forget = move || match tier.engine.get() {
+            Some(engine) => {
+                if let Err(error) = engine.forget(up_to) {
+                    tier.failed(&error);
+                }
+            }
+            None => forget_later(&tier.options.path, &tier.mark),
+        };
+        Box::pin(async move {
+            let _ = tokio::task::spawn_blocking(forget).await;
+        })
+    }
+
+    fn takes(&self, length: u64) -> bool {
+        length <= self.tier.options.max_object
+    }
+}

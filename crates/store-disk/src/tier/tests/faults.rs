@@ -1,0 +1,118 @@
+//! Disks that do not work: no request notices more than a miss.
+
+use larder_store::BreakerState;
+
+use super::*;
+use crate::engine::{Engine, Shape};
+use crate::tier::Tier;
+use crate::volume::{Fault, Faulty};
+
+/// A tier over files in memory, without its thread.
+fn over_faulty(timeout: Duration) -> (Arc<Tier>, Arc<Faulty>) {
+    let options = DiskOptions { timeout, breaker_failures: 2, admission: Admission::All, ..DiskOptions::new("/nowhere".into(), 0) };
+    let ledger = Arc::<Ledger>::default();
+    ledger.enter(crate::fixtures::epoch());
+    let tier = Arc::new(Tier::new(options, CLOCKS, ledger, false));
+    let volume = Arc::new(Faulty::new(1 << 20));
+    let engine = Engine::open(Arc::clone(&volume) as _, Shape { segment_size: 1 << 20, segments: 4 }).unwrap();
+    engine.restore(1_000);
+    tier.engine.set(engine).expect("once");
+    (tier, volume)
+}
+
+async fn load(tier: &Arc<Tier>) -> Result<Loaded, RemoteError> {
+    let request = HeaderMap::new();
+    tier.load(LoadRequest { key: &key("/x"), request: &request, spec: None, newer_than: 0, lease: None, awaited: None }).await
+}
+
+fn put(tier: &Tier, fetch: u64) {
+    let mut response = response("/x", 100, fetch, None);
+    response.position = larder_store::Position::default();
+    let log_position = tier.ledger.log_position(response.position);
+    let engine = tier.engine.get().expect("open");
+    tier.work(engine, super::super::queue::Job::Commit(Write { log_position, ..write_of(response) }), None);
+}
+
+#[tokio::test]
+async fn a_disk_that_fails_is_left_alone_and_used_again_once_it_works() {
+    let (tier, volume) = over_faulty(LONG);
+    put(&tier, 1);
+    volume.fail_reads();
+    assert_eq!(load(&tier).await.unwrap_err(), RemoteError::Connection);
+    assert_eq!(load(&tier).await.unwrap_err(), RemoteError::Connection);
+    assert_eq!(load(&tier).await.unwrap_err(), RemoteError::Open);
+    assert!(tier.problem.lock().unwrap().is_some());
+    volume.heal();
+    tier.reading.close();
+    assert!(matches!(load(&tier).await, Ok(Loaded::Response(_))));
+    assert_eq!(*tier.problem.lock().unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_is_a_miss_after_its_time() {
+    let (tier, volume) = over_faulty(Duration::from_millis(1));
+    put(&tier, 1);
+    let held = volume.hang_reads();
+    assert_eq!(load(&tier).await.unwrap_err(), RemoteError::Timeout);
+    assert_eq!(load(&tier).await.unwrap_err(), RemoteError::Timeout);
+    assert_eq!(load(&tier).await.unwrap_err(), RemoteError::Open);
+    drop(held);
+}
+
+#[tokio::test]
+async fn a_full_disk_costs_the_writes_and_no_look_up() {
+    let (tier, volume) = over_faulty(LONG);
+    put(&tier, 1);
+    volume.fail_at(0, Fault::Full);
+    (2..5).for_each(|fetch| put(&tier, fetch));
+    let now = (CLOCKS.monotonic)();
+    assert_eq!((tier.writing.state(now), tier.reading.state(now)), (BreakerState::Open, BreakerState::Closed));
+    assert!(matches!(load(&tier).await, Ok(Loaded::Response(stored)) if stored.fetch == 1));
+    volume.heal();
+    tier.writing.close();
+    put(&tier, 6);
+    assert!(matches!(load(&tier).await, Ok(Loaded::Response(stored)) if stored.fetch == 6));
+}
+
+#[tokio::test]
+async fn damage_is_a_miss_and_does_not_open_the_breaker() {
+    let (tier, volume) = over_faulty(LONG);
+    for fetch in 1..10 {
+        put(&tier, fetch);
+        let end = volume.segment(0).iter().rposition(|byte| *byte != 0).expect("it was written");
+        volume.flip(0, end, 1);
+        assert_eq!(load(&tier).await.unwrap_err(), RemoteError::Damaged);
+        assert!(matches!(load(&tier).await, Ok(Loaded::Nothing(None))));
+    }
+    assert_eq!(tier.reading.state((CLOCKS.monotonic)()), BreakerState::Closed);
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_used_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cache");
+    std::fs::write(&path, "in its way").unwrap();
+    let process = Process::begin(options(&folder));
+    process.put("/x", 1, 1).await;
+    assert_eq!(process.get("/x").await, None);
+    std::fs::remove_file(&path).unwrap();
+    assert!(process.store.usable(LONG).await);
+    process.put("/x", 1, 2).await;
+    assert_eq!((process.get("/x").await, process.store.problem()), (Some(2), None));
+}
+
+#[tokio::test]
+async fn a_directory_that_vanishes_costs_nothing_but_what_was_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(&folder).await;
+    process.put("/x", 1, 1).await;
+    std::fs::remove_dir_all(folder.path().join("cache")).unwrap();
+    // The file that is open is still there; what comes after it fails, and is counted.
+    assert_eq!(process.get("/x").await, Some(1));
+    process.put("/x", 1, 2).await;
+    process.purge("/x").await;
+    assert_eq!(process.get("/x").await, None);
+    process.end().await;
+    let process = Process::start(&folder).await;
+    assert_eq!(process.get("/x").await, None);
+}

@@ -1,0 +1,91 @@
+//! One process after another, and two at a time.
+
+use super::*;
+
+#[tokio::test]
+async fn what_one_process_has_stored_the_next_one_finds() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(&folder).await;
+    process.put("/short", 10, 1).await;
+    process.put("/long", 3 * SEGMENT, 2).await;
+    process.end().await;
+    let process = Process::start(&folder).await;
+    assert_eq!((process.get("/short").await, process.get("/long").await), (Some(1), Some(2)));
+}
+
+#[tokio::test]
+async fn a_purge_holds_over_restarts() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(&folder).await;
+    process.put("/a", 1, 1).await;
+    process.put("/b", 1, 1).await;
+    assert_eq!(process.purge("/a").await, Published::Logged(1));
+    process.end().await;
+    let process = Process::start(&folder).await;
+    assert_eq!((process.get("/a").await, process.get("/b").await), (None, Some(1)));
+    process.put("/a", 1, 2).await;
+    process.end().await;
+    let process = Process::start(&folder).await;
+    assert_eq!((process.get("/a").await, process.get("/b").await), (Some(2), Some(1)), "stored after the purge");
+}
+
+#[tokio::test]
+async fn a_fetch_that_began_before_a_purge_is_not_used_by_the_next_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(&folder).await;
+    let late = process.write("/a", 1, 1, None);
+    process.purge("/a").await;
+    process.store.commit(late).await;
+    process.end().await;
+    assert_eq!(Process::start(&folder).await.get("/a").await, None);
+}
+
+#[tokio::test]
+async fn a_second_process_waits_for_the_directory_and_finds_everything_once_it_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Process::start(&folder).await;
+    first.put("/a", 1, 1).await;
+    let second = Process::begin(options(&folder));
+    assert_eq!(second.get("/a").await, None);
+    second.put("/b", 1, 1).await;
+    first.put("/c", 1, 1).await;
+    first.purge("/a").await;
+    first.end().await;
+    assert!(second.store.usable(LONG).await);
+    assert_eq!([second.get("/a").await, second.get("/b").await, second.get("/c").await], [None, None, Some(1)]);
+    assert_eq!(second.store.problem(), None);
+}
+
+#[tokio::test]
+async fn a_purge_of_a_process_that_waits_for_the_directory_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Process::start(&folder).await;
+    first.put("/a", 1, 1).await;
+    first.put("/b", 1, 1).await;
+    first.purge("/x").await;
+    let second = Process::begin(options(&folder));
+    assert_eq!(second.purge("/a").await, Published::Kept);
+    first.end().await;
+    assert!(second.store.usable(LONG).await);
+    assert_eq!((second.get("/a").await, second.get("/b").await), (None, Some(1)));
+    second.end().await;
+    let third = Process::start(&folder).await;
+    assert_eq!((third.get("/a").await, third.get("/b").await), (None, Some(1)), "the log has the purge now");
+}
+
+#[tokio::test]
+async fn a_purge_of_a_process_that_never_got_the_directory_takes_everything_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Process::start(&folder).await;
+    first.put("/a", 1, 1).await;
+    let second = Process::begin(options(&folder));
+    second.purge("/a").await;
+    second.end().await;
+    first.end().await;
+    let third = Process::start(&folder).await;
+    assert_eq!(third.get("/a").await, None);
+    third.put("/a", 1, 2).await;
+    assert_eq!(third.get("/a").await, Some(2), "{:?}", third.store.stats());
+    third.end().await;
+    assert_eq!(Process::start(&folder).await.get("/a").await, Some(2), "once");
+}

@@ -1,0 +1,194 @@
+//! The thread that opens the directory and writes to it.
+
+use std::fs::DirEntry;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use larder_semantics::PrimaryKey;
+use larder_store::codec::{encode, encode_selecting};
+use larder_store::{StoredResponse, Variant, Write};
+use tracing::{info, warn};
+
+use super::queue::{Job, Next, Queue};
+use super::rate::Rate;
+use super::{Tier, count, hash_of};
+use crate::engine::{Engine, NewBody, NewEntry, Shape};
+use crate::volume::{Directory, OpenError, Volume};
+
+/// How often a directory that another process has, or that cannot be used, is tried again.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// How often responses that were not written at first are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Files that say that everything is to be forgotten: written where another process still has the directory.
+const FORGET: &str = "forget-";
+
+/// Opens the directory, and writes for as long as the tier lives.
+pub(super) fn run(tier: &Weak<Tier>, queue: &Queue) {
+    let engine = loop {
+        let Some(tier) = tier.upgrade() else { return };
+        match open(&tier) {
+            Ok(engine) => {
+                tier.works();
+                break engine;
+            }
+            Err(error) => tier.say_problem(error.to_string()),
+        }
+        drop(tier);
+        if queue.is_closed_within(RETRY) {
+            return;
+        }
+    };
+    let mut rate = tier.upgrade().and_then(|tier| Some(Rate::new(tier.options.write_rate?, (tier.clocks.monotonic)())));
+    loop {
+        let next = queue.next(LOOK);
+        let Some(tier) = tier.upgrade() else { return };
+        match next {
+            Next::Job(job) => {
+                let bytes = job.bytes();
+                tier.work(&engine, job, rate.as_mut());
+                queue.done(bytes);
+            }
+            Next::Idle => tier.write_asked(),
+            Next::Closed => return,
+        }
+    }
+}
+
+/// Locks the directory, reads the log of invalidations, and begins to read what an earlier process left.
+fn open(tier: &Arc<Tier>) -> Result<Arc<Engine>, OpenError> {
+    let options = &tier.options;
+    let shape = Shape { segment_size: options.segment_size(), segments: options.segments() };
+    let directory = Directory::open(&options.path, shape.segment_size, shape.segments)?;
+    let unusable = |source| OpenError::Unusable { path: options.path.clone(), source };
+    let (engine, marks) = open_engine(tier, directory, shape).map_err(unusable)?;
+    match &tier.log {
+        // With the purges that this process has kept meanwhile.
+        Some(log) => log.open(&options.path).map_err(unusable)?,
+        None if marks.iter().any(|mark| mark.ends_with(&tier.mark)) => engine.forget(None).map_err(unusable)?,
+        None => {}
+    }
+    marks.iter().try_for_each(std::fs::remove_file).map_err(unusable)?;
+    let ready = tier.ready.clone();
+    let (restored, now, ledger) = (Arc::clone(&engine), tier.clocks.now(), Arc::clone(&tier.ledger));
+    let restore = move || {
+        let longest = restored.restore(now);
+        // Invalidations have to be remembered for as long as what they concern may be used.
+        ledger.concern(u64::from(longest) * 1_000);
+        info!("{} responses are on disk", restored.indexed().0);
+        ready.send_replace(true);
+    };
+    // Before anybody is told that it is ready.
+    let _ = tier.engine.set(Arc::clone(&engine));
+    if let Err(error) = std::thread::Builder::new().name("larder-restore".to_owned()).spawn(restore) {
+        tier.failed(&error);
+    }
+    Ok(engine)
+}
+
+/// Marks of other processes mean everything. One of this process is not for itself: it was there, and knows what it has invalidated.
+fn open_engine(tier: &Tier, directory: Directory, shape: Shape) -> io::Result<(Arc<Engine>, Vec<PathBuf>)> {
+    let is_mark = |entry: &DirEntry| entry.file_name().to_string_lossy().starts_with(FORGET);
+    let marks: Vec<_> = std::fs::read_dir(&tier.options.path)?.filter_map(Result::ok).filter(is_mark).map(|entry| entry.path()).collect();
+    if marks.iter().any(|mark| !mark.ends_with(&tier.mark)) {
+        directory.remove_segments()?;
+    }
+    Ok((Engine::open(Arc::new(directory), shape)?, marks))
+}
+
+/// The name of this process's own mark.
+pub(super) fn mark_name() -> String {
+    format!("{FORGET}{:016x}", RandomState::new().hash_one("mark"))
+}
+
+/// Tells the process that opens the directory next that it must not use anything in it.
+pub(super) fn forget_later(path: &Path, mark: &str) {
+    if let Err(error) = std::fs::create_dir_all(path).and_then(|()| std::fs::write(path.join(mark), "")) {
+        warn!("a purge could not be noted in {}: {error}", path.display());
+    }
+}
+
+impl Tier {
+    /// Queues the responses that were asked for since they were stored.
+    pub(super) fn write_asked(&self) {
+        let writes = self.admitting.asked((self.clocks.monotonic)());
+        writes.into_iter().for_each(|write| self.push(Job::Commit(write)));
+    }
+
+    /// The write, if it is to be done now.
+    pub(super) fn admit(&self, write: Write, hash: u64) -> Option<Write> {
+        // A key that is stored already has been asked for often enough.
+        if self.engine.get().is_some_and(|engine| engine.knows(hash)) {
+            return Some(write);
+        }
+        self.admitting.admit(write, hash, (self.clocks.monotonic)())
+    }
+
+    pub(super) fn push(&self, job: Job) {
+        if !self.queue.push(job) {
+            count(&self.counters.dropped);
+        }
+    }
+
+    pub(super) fn work(&self, engine: &Engine, job: Job, rate: Option<&mut Rate>) {
+        let now = (self.clocks.monotonic)();
+        let Some(pass) = self.writing.pass(now) else { return count(&self.counters.dropped) };
+        let before = engine.written_bytes();
+        let is_removal = matches!(job, Job::Remove { .. });
+        let mut rate = rate;
+        if !is_removal && rate.as_mut().is_some_and(|rate| !rate.allows(now)) {
+            return count(&self.counters.held_back);
+        }
+        let written = match &job {
+            Job::Commit(write) => self.write(engine, write, false),
+            Job::Freshen(write) => self.write(engine, write, true),
+            Job::Remove { hash, fetch } => engine.remove(*hash, *fetch, self.clocks.now()),
+        };
+        if let Some(rate) = rate {
+            rate.spend(engine.written_bytes() - before);
+        }
+        match written {
+            Ok(()) => {
+                pass.succeeded();
+                self.works();
+                if !is_removal {
+                    count(&self.counters.written);
+                }
+            }
+            Err(error) => {
+                count(&self.counters.dropped);
+                self.failed(&error);
+                pass.failed((self.clocks.monotonic)());
+            }
+        }
+    }
+
+    fn write(&self, engine: &Engine, write: &Write, is_renewed: bool) -> io::Result<()> {
+        let (response, now) = (&write.response, self.clocks.now());
+        let (key, variant) = (response.key(), response.variant());
+        let hash = hash_of(engine.seed(), &key, variant);
+        let Some(position) = write.log_position else {
+            // A later process could not judge it, and must not use an earlier one in its place.
+            return engine.remove(hash, response.fetch, now);
+        };
+        let expires = now.saturating_add(u32::try_from(write.keep.as_secs()).unwrap_or(u32::MAX));
+        if let Some(variant) = variant {
+            engine.commit(selecting(engine, &key, variant, response, expires), now)?;
+        }
+        let (segments, fetch) = (response.body().segments().to_vec(), response.body_fetch());
+        let body = if is_renewed { NewBody::Known { segments, fetch } } else { NewBody::Whole { segments, fetch } };
+        let frame = encode(response, response.position.shared()).into();
+        let entry = NewEntry { hash, fetch: response.fetch, expires, position: Some(position), frame, body };
+        engine.commit(entry, now).map(drop)
+    }
+}
+
+/// The entry under the primary key that leads to variants.
+fn selecting(engine: &Engine, key: &PrimaryKey, variant: &Variant, response: &StoredResponse, expires: u32) -> NewEntry {
+    let (hash, frame) = (hash_of(engine.seed(), key, None), encode_selecting(key, &variant.spec).into());
+    NewEntry { hash, fetch: response.fetch, expires, position: None, frame, body: NewBody::Selecting }
+}

@@ -1,0 +1,206 @@
+//! A directory that one process has for itself.
+//!
+//! ```text
+//! lock               held for as long as the process lives
+//! segment-00000 ...  the segments, each allocated in full when it is first used
+//! store, forgotten   small files, replaced as a whole
+//! ```
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use rustix::fs::FallocateFlags;
+use rustix::io::Errno;
+
+use super::Volume;
+
+/// Why a directory cannot be used now.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    /// Another process has it.
+    #[error("another process uses {}", .0.display())]
+    Taken(PathBuf),
+    /// It cannot be written, or is no directory.
+    #[error("{}: {source}", path.display())]
+    Unusable {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// See the module's page.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    path: PathBuf,
+    segment_size: u64,
+    files: Box<[OnceLock<File>]>,
+    /// Two threads must not allocate the same segment.
+    creating: Mutex<()>,
+    /// Dropped last: with it another process may have the directory.
+    _lock: File,
+}
+
+impl Directory {
+    /// Makes the directory if it does not exist, and locks it.
+    pub(crate) fn open(path: &Path, segment_size: u64, segments: u32) -> Result<Self, OpenError> {
+        let unusable = |source| OpenError::Unusable { path: path.to_owned(), source };
+        fs::create_dir_all(path).map_err(unusable)?;
+        let lock = OpenOptions::new().write(true).create(true).truncate(false).open(path.join("lock")).map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(OpenError::Taken(path.to_owned())),
+            Err(TryLockError::Error(source)) => return Err(unusable(source)),
+        }
+        let files = (0..segments).map(|_| OnceLock::new()).collect();
+        let directory = Self { path: path.to_owned(), segment_size, files, creating: Mutex::default(), _lock: lock };
+        directory.remove_surplus().map_err(unusable)?;
+        Ok(directory)
+    }
+
+    fn segment(&self, slot: u32) -> PathBuf {
+        self.path.join(format!("segment-{slot:05}"))
+    }
+
+    /// Segments of a capacity that was larger.
+    fn remove_surplus(&self) -> io::Result<()> {
+        self.each_segment(|slot, path| if slot >= self.files.len() { fs::remove_file(path) } else { Ok(()) })
+    }
+
+    fn each_segment(&self, each: impl Fn(usize, &Path) -> io::Result<()>) -> io::Result<()> {
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            let slot = entry.file_name().to_str().and_then(|name| name.strip_prefix("segment-")?.parse().ok());
+            if let Some(slot) = slot {
+                each(slot, &entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The file of a segment that exists.
+    fn file(&self, slot: u32) -> io::Result<&File> {
+        let cell = self.files.get(slot as usize).ok_or(io::ErrorKind::NotFound)?;
+        if let Some(file) = cell.get() {
+            return Ok(file);
+        }
+        let file = OpenOptions::new().read(true).write(true).open(self.segment(slot))?;
+        Ok(cell.get_or_init(|| file))
+    }
+}
+
+impl Volume for Directory {
+    fn read(&self, slot: u32, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.file(slot)?.read_exact_at(buffer, offset)
+    }
+
+    fn write(&self, slot: u32, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.file(slot)?.write_all_at(bytes, offset)
+    }
+
+    fn create(&self, slot: u32) -> io::Result<()> {
+        let _one = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = self.segment(slot);
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
+        if file.metadata()?.len() == self.segment_size {
+            return Ok(());
+        }
+        if let Err(error) = allocate(&file, self.segment_size) {
+            // A segment without its space would fail in the middle of a write.
+            let _ = fs::remove_file(&path);
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    fn exists(&self, slot: u32) -> bool {
+        self.segment(slot).metadata().is_ok_and(|metadata| metadata.len() == self.segment_size)
+    }
+
+    fn remove_segments(&self) -> io::Result<()> {
+        self.each_segment(|_, path| fs::remove_file(path))
+    }
+
+    fn get(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        let mut bytes = Vec::new();
+        match File::open(self.path.join(name)) {
+            Ok(mut file) => file.read_to_end(&mut bytes).map(|_| Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let new = self.path.join(format!("{name}.new"));
+        let mut file = File::create(&new)?;
+        file.write_all(bytes)?;
+        file.sync_data()?;
+        fs::rename(&new, self.path.join(name))?;
+        File::open(&self.path)?.sync_data()
+    }
+}
+
+/// Where the file system cannot allocate ahead, the file has its length at least.
+fn allocate(file: &File, size: u64) -> io::Result<()> {
+    match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, size) {
+        Ok(()) => Ok(()),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => file.set_len(size),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: u64 = 1 << 16;
+
+    #[test]
+    fn one_process_at_a_time_has_a_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Directory::open(folder.path(), SIZE, 2).unwrap();
+        let second = Directory::open(folder.path(), SIZE, 2).unwrap_err();
+        assert_eq!(second.to_string(), format!("another process uses {}", folder.path().display()));
+        drop(first);
+        Directory::open(folder.path(), SIZE, 2).unwrap();
+    }
+
+    #[test]
+    fn a_segment_has_all_its_space_and_a_smaller_capacity_gives_it_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = Directory::open(folder.path(), SIZE, 3).unwrap();
+        assert!(!directory.exists(2) && directory.read(2, 0, &mut [0]).is_err());
+        directory.create(2).unwrap();
+        directory.write(2, SIZE - 1, b"x").unwrap();
+        directory.create(2).unwrap();
+        let mut last = [0];
+        directory.read(2, SIZE - 1, &mut last).unwrap();
+        assert_eq!((last, directory.read(2, SIZE, &mut last).is_err()), ([b'x'], true));
+        drop(directory);
+        let directory = Directory::open(folder.path(), SIZE, 2).unwrap();
+        assert!(!directory.exists(2) && !folder.path().join("segment-00002").exists());
+    }
+
+    #[test]
+    fn a_small_file_is_replaced_as_a_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = Directory::open(folder.path(), SIZE, 1).unwrap();
+        assert_eq!(directory.get("store").unwrap(), None);
+        for bytes in [&b"one"[..], b"two"] {
+            directory.put("store", bytes).unwrap();
+            assert_eq!(directory.get("store").unwrap().as_deref(), Some(bytes));
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_no_directory_is_unusable() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, "").unwrap();
+        assert!(matches!(Directory::open(&path, SIZE, 1), Err(OpenError::Unusable { .. })));
+    }
+}
