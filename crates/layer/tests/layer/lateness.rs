@@ -26,6 +26,9 @@ const TIMEOUT: Duration = Duration::from_millis(50);
 /// A round trip to the tier.
 const TRIP: Duration = Duration::from_millis(1);
 
+/// How long a holder lets others wait for a body after its head.
+const BODY_PATIENCE: Duration = Duration::from_millis(15);
+
 const REPLICAS: usize = 3;
 const CLIENTS: usize = 20;
 
@@ -49,7 +52,7 @@ struct Shared {
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    Held { token: u64, position: Position, replica: usize },
+    Held { token: u64, position: Position, replica: usize, head: Option<Instant> },
     Unshared,
 }
 
@@ -97,7 +100,14 @@ impl HeldLease for HeldBy {
         }
     }
 
-    fn arriving(&self) {}
+    fn arriving(&self) {
+        let Self(seat, key, token) = self;
+        if let Some(State::Held { token: held, head, .. }) = seat.shared.leases.lock().unwrap().get_mut(key)
+            && held == token
+        {
+            *head = Some(now());
+        }
+    }
 }
 
 impl RemoteStore for Seat {
@@ -123,13 +133,14 @@ impl RemoteStore for Seat {
             let mut leases = shared.leases.lock().unwrap();
             match leases.get(&key) {
                 Some(State::Unshared) => return Ok(Loaded::Nothing(None)),
-                Some(&State::Held { token, position, replica }) if terms.instead_of != Some(token) => {
+                Some(State::Held { head: Some(head), .. }) if head.elapsed() > BODY_PATIENCE => return Ok(Loaded::Nothing(None)),
+                Some(&State::Held { token, position, replica, .. }) if terms.instead_of != Some(token) => {
                     return Ok(Loaded::Awaited(LeaseHolder { token, position, silent: shared.is_silent(replica) }));
                 }
                 _ => {}
             }
             let token = shared.tokens.fetch_add(1, Ordering::SeqCst);
-            leases.insert(key.clone(), State::Held { token, position: terms.position, replica: self.replica });
+            leases.insert(key.clone(), State::Held { token, position: terms.position, replica: self.replica, head: None });
             Ok(Loaded::Nothing(Some(Lease::new(key.clone(), token, HeldBy(self.clone(), key, token)))))
         })
     }
@@ -173,7 +184,9 @@ impl RemoteStore for Seat {
 enum Does {
     Answer,
     HangUp,
-    /// The head comes, and half a second later the body breaks off.
+    /// The head comes, and so many milliseconds later the body ends.
+    Stream(u64),
+    /// The head comes, and a moment later the body breaks off.
     BreakOff,
     Fail(u16),
     /// An answer for one client only.
@@ -186,11 +199,20 @@ fn origin(does: Does, after: Duration) -> Origin {
         match does {
             Does::Answer => Ok(response(200, "x").header("cache-control", "max-age=60").build()),
             Does::HangUp => Err(io::Error::other("hung up")),
+            Does::Stream(millis) => {
+                let (mut sender, body) = common::channel();
+                tokio::spawn(async move {
+                    sender.send_data("x".into()).await.expect("a reader");
+                    tokio::time::sleep(Duration::from_millis(millis)).await;
+                    sender.send_data("y".into()).await.expect("a reader");
+                });
+                Ok(streaming(200, body).header("cache-control", "max-age=60").build())
+            }
             Does::BreakOff => {
                 let (mut sender, body) = common::channel();
                 tokio::spawn(async move {
                     sender.send_data("x".into()).await.expect("a reader");
-                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    tokio::time::sleep(BODY_PATIENCE / 3).await;
                     sender.abort(io::Error::other("hung up").into());
                 });
                 Ok(streaming(200, body).header("cache-control", "max-age=60").header("content-length", "2").build())
@@ -277,6 +299,38 @@ async fn an_answer_for_one_request_makes_no_other_later_than_a_follower_of_the_s
             }
             assert!(together <= alone, "{does:?} after {seconds} s: {together} instead of {alone}");
         }
+    }
+}
+
+/// Replicas cannot know that a body is slow before its head is there. The others fetch for themselves then, one request each, since a client
+/// has its first bytes from a fetch of its own sooner than the last ones from another's.
+#[tokio::test(start_paused = true)]
+async fn a_slow_body_elsewhere_makes_no_request_later_than_its_own_fetch_from_the_head_on() {
+    for seconds in [0.0, 0.02, 0.5, 2.0] {
+        let (ends, [together, alone]) = compare(Does::Stream(4_000), seconds).await;
+        for (with, without) in ends {
+            let bound = without.after + TIMEOUT + Duration::from_secs_f64(seconds);
+            assert!(with.after <= bound, "head after {seconds} s: {with:?} instead of {without:?}");
+            assert_eq!(with.status, without.status);
+        }
+        assert!(together <= alone, "head after {seconds} s: {together} instead of {alone}");
+    }
+}
+
+/// The origin answers so slowly that another's body is there before the own head.
+#[tokio::test(start_paused = true)]
+async fn a_slow_body_elsewhere_that_is_there_first_is_taken() {
+    let (ends, _) = compare(Does::Stream(500), 2.0).await;
+    for (with, without) in ends {
+        assert!(with.after <= without.after + TIMEOUT, "{with:?} instead of {without:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_there_soon_after_its_head_is_fetched_once_for_all_replicas() {
+    for seconds in [0.02, 2.0] {
+        let (_, [together, _]) = compare(Does::Stream(10), seconds).await;
+        assert_eq!(together, 1, "head after {seconds} s");
     }
 }
 

@@ -27,6 +27,12 @@ const UNSHARED: Duration = Duration::from_secs(10);
 /// After a fetch without an answer, all those who waited have learned of it and gone on by then.
 const FAILED: Duration = Duration::from_secs(1);
 
+/// Others are late by this much at least, however short `timeout` is.
+const MIN_LATENESS: Duration = Duration::from_millis(50);
+
+/// The longest pause between two looks of a request that waits for a lease (`larder_tower`'s `tiers::waiting`).
+const LOOK_PAUSE: Duration = Duration::from_millis(25);
+
 /// A lease that has been asked for. Dropped without an answer, it gives back what may have been granted.
 pub(crate) struct PendingLease {
     tier: Weak<Tier>,
@@ -43,7 +49,7 @@ struct GrantedLease {
     key: String,
     token: u64,
     arriving: Arc<Notify>,
-    renewing: JoinHandle<()>,
+    keeping: JoinHandle<()>,
     /// This replica shows that it lives.
     _held: Option<Held>,
 }
@@ -71,9 +77,9 @@ impl PendingLease {
         self.open = false;
         let (tier, key, token) = (Weak::clone(&self.tier), self.key.clone(), self.token);
         let arriving = Arc::new(Notify::new());
-        let renewing = tokio::spawn(renew(Weak::clone(&tier), key.clone(), token, self.term, Arc::clone(&arriving)));
+        let keeping = tokio::spawn(keep(Weak::clone(&tier), key.clone(), token, self.term, Arc::clone(&arriving)));
         let held = tier.upgrade().map(|tier| heartbeat::hold(&tier));
-        Lease::new(key.clone(), token, GrantedLease { tier, key, token, arriving, renewing, _held: held })
+        Lease::new(key.clone(), token, GrantedLease { tier, key, token, arriving, keeping, _held: held })
     }
 }
 
@@ -101,36 +107,47 @@ impl HeldLease for GrantedLease {
 
 impl Drop for GrantedLease {
     fn drop(&mut self) {
-        self.renewing.abort();
+        self.keeping.abort();
     }
 }
 
-/// Until the lease is given back, or lost to a replica that did not see it renewed in time. Once the body is on its way, others wait for half a
-/// term more.
-async fn renew(tier: Weak<Tier>, key: String, token: u64, term: Duration, arriving: Arc<Notify>) {
-    let mut last = false;
+/// Keeps the lease until it is given back, or lost to a replica that did not see it renewed in time. A body that takes long lets the others go:
+/// each of them would have had its first bytes from a fetch of its own by now. The release does not wait its turn behind queued writes.
+async fn keep(tier: Weak<Tier>, key: String, token: u64, term: Duration, arriving: Arc<Notify>) {
+    let body_takes_long = async {
+        arriving.notified().await;
+        let Some(patience) = tier.upgrade().map(|tier| body_patience(tier.link.options().timeout)) else { return };
+        tokio::time::sleep(patience).await;
+    };
+    tokio::select! {
+        () = renew(&tier, &key, token, term) => return,
+        () = body_takes_long => {}
+    }
+    if let Some(tier) = tier.upgrade() {
+        // One that fails is followed by the end of the term.
+        let _ = release(&tier, key, token, LeaseEnd::Failed(None)).await;
+    }
+}
+
+/// Ready when the lease is lost.
+async fn renew(tier: &Weak<Tier>, key: &str, token: u64, term: Duration) {
     loop {
-        tokio::select! {
-            () = tokio::time::sleep(term / RENEWALS) => {}
-            () = arriving.notified() => last = true,
-        }
+        tokio::time::sleep(term / RENEWALS).await;
         let Some(tier) = tier.upgrade() else { return };
-        let call = scripts::RENEW.call().key(&key).arg(token).arg(millis(term));
+        let call = scripts::RENEW.call().key(key).arg(token).arg(millis(term));
         let call = &call;
         let work = |mut connection| async move { call.invoke::<bool>(&mut connection).await };
         // A lease that could not be asked about may still be held.
         if tier.link.run(Operation::Renew, Lane::Small, work).await == Ok(false) {
             return;
         }
-        if last {
-            drop(tier);
-            break;
-        }
     }
-    tokio::time::sleep(term / 2).await;
-    if let Some(tier) = tier.upgrade() {
-        tier.release(key, token, LeaseEnd::Failed(None));
-    }
+}
+
+/// How long others wait for a body after its head, where an operation may take this long: with a pause between two looks at the lease, and a
+/// round trip each for its end and for the look, no more than `timeout` in all.
+fn body_patience(timeout: Duration) -> Duration {
+    (timeout.max(MIN_LATENESS) * 4 / 5).saturating_sub(LOOK_PAUSE)
 }
 
 /// Ends a lease under which nothing was stored.
@@ -155,4 +172,18 @@ pub(crate) fn holder(value: &[u8]) -> Option<Holder> {
     let position = words.next().map_or(Some(Position(u64::MAX)), |number| number.parse().ok().map(Position::of_log))?;
     let replica = words.next().map(str::parse).transpose().ok()?;
     Some(Holder { token, position, replica })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_for_a_body_its_end_and_the_next_look_fit_into_the_timeout() {
+        for (timeout, patience) in [(1, 15), (50, 15), (100, 55), (400, 295)] {
+            let timeout = Duration::from_millis(timeout);
+            assert_eq!(body_patience(timeout), Duration::from_millis(patience));
+            assert!(body_patience(timeout) + LOOK_PAUSE < timeout.max(MIN_LATENESS));
+        }
+    }
 }

@@ -289,6 +289,26 @@ async fn a_body_that_takes_long_or_breaks_off_lets_everyone_go() -> Result<()> {
     is_let_go(&other, "/broken").await
 }
 
+/// Counted in heartbeats, eight of which are a `timeout`: a machine that is busy is late with both.
+#[tokio::test]
+async fn a_body_that_takes_long_lets_everyone_go_within_the_timeout() -> Result<()> {
+    let with_timeout = |options: &mut RedisOptions| options.timeout = Duration::from_millis(800);
+    let Setup { redis, store } = Setup::with(&[], with_timeout).await?;
+    let other = another(&redis, with_timeout).await?;
+    let number = "return tonumber(redis.call('GET', redis.call('KEYS', '*:{alive}:*')[1] or '') or '0')";
+    let heartbeats = async || redis.count(&["EVAL", number, "0"]).await;
+    let mut lease = granted(ask_for_lease(&store, "/long", MINUTE).await);
+    // The number is there before it is compared.
+    eventually("waiting for a heartbeat", || async { Ok((heartbeats().await? > 0).then_some(())) }).await?;
+    let head = heartbeats().await?;
+    lease.arriving();
+    assert!(matches!(ask_for_lease(&other, "/long", MINUTE).await, Ok(Loaded::Awaited(_))), "a body may be there soon");
+    is_let_go(&other, "/long").await?;
+    let waited = heartbeats().await? - head;
+    assert!(waited <= 8, "{waited} heartbeats, of a lease for a minute");
+    Ok(())
+}
+
 #[tokio::test]
 async fn no_request_waits_for_a_body_that_is_not_kept() -> Result<()> {
     let Setup { redis, store } = Setup::with(&[], |options| options.max_object = 10).await?;

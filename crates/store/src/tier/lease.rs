@@ -72,7 +72,8 @@ pub trait HeldLease: Send + Sync {
     /// It ends without a stored response.
     fn end(self: Box<Self>, ending: LeaseEnd);
 
-    /// The answer's head is there and its body is on its way: a long one is not worth waiting for, so the lease ends by itself soon.
+    /// The answer's head is there and its body is on its way. A client streams a slow one from a fetch of its own sooner than it gets this one
+    /// whole, so the lease ends by itself, in time for those who wait to be late by no more than an operation may take.
     fn arriving(&self);
 }
 
