@@ -13,6 +13,7 @@ use larder_store::{Invalidation, InvalidationLog, LedgerStats, MemoryStats, Memo
 use crate::body::log::InFlight;
 use crate::clock::Clock;
 use crate::collapse::flight::Flights;
+use crate::lookup::request_counts::RequestCounts;
 use crate::rules::{Bypasses, Cascade};
 use crate::tiers::chain::{FailureWord, Tier};
 pub use builder::CacheBuilder;
@@ -45,6 +46,8 @@ pub struct Cache {
     /// The words under which replicas share failures.
     pub(crate) failure_word: FailureWord,
     pub(crate) bypasses: Bypasses,
+    /// How often keys were asked for of which nothing is stored.
+    pub(crate) requests: RequestCounts,
     /// The number of the last fetch.
     fetches: AtomicU64,
     seed: RandomState,
@@ -128,7 +131,7 @@ impl Cache {
         self.in_flight.look();
         let now = self.clock.now().as_secs();
         if self.settled.swap(now, Ordering::Relaxed) != now {
-            self.store.leave_room(self.in_flight.departed() + self.store.ledger().weight() + shapes_weight());
+            self.store.leave_room(self.in_flight.departed() + self.store.ledger().weight() + shapes_weight() + self.requests.weight());
         }
     }
 

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::Response;
@@ -12,6 +13,7 @@ use crate::body::CacheBody;
 use crate::error::FetchError;
 use crate::outcome::Served;
 use crate::respond;
+use crate::rules::RouteRules;
 use crate::task::pooled::Pooled;
 
 /// The future of [`CacheService::serve`](crate::CacheService::serve).
@@ -50,11 +52,14 @@ impl<B: 'static> ServeFuture<B> {
 }
 
 impl<B: Send + 'static> ServeFuture<B> {
-    /// The same answer, with its key in `Cache-Status`.
-    pub(crate) fn telling_key(self) -> Self {
+    /// The same answer, with what the route adds to it.
+    pub(crate) fn amended(self, rules: &Arc<RouteRules>) -> Self {
         match self.0 {
-            State::Ready(served) => Self(State::Ready(served.map(Served::telling_key))),
-            State::Walking(future) => Self::walking(async move { future.await.map(Served::telling_key) }),
+            State::Ready(served) => Self(State::Ready(served.map(|served| served.amended(rules)))),
+            State::Walking(future) => {
+                let rules = Arc::clone(rules);
+                Self::walking(async move { future.await.map(|served| served.amended(&rules)) })
+            }
         }
     }
 }

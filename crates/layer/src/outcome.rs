@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use http::{Response, StatusCode};
+use larder_semantics::reuse::told::tell;
 use larder_semantics::{CacheStatus, ForwardReason, PrimaryKey, Reason};
 
 use crate::body::CacheBody;
 use crate::respond;
+use crate::rules::RouteRules;
 
 /// Where the answer came from. `X-Cache` has three words for it, metrics and log a fourth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,11 +108,22 @@ impl<B> Served<B> {
         self.response
     }
 
-    /// The same with `key` in `Cache-Status` (RFC 9211 §2.7), where a key was derived. Identities are in keys as hashes only.
-    pub(crate) fn telling_key(mut self) -> Self {
-        if let Some(key) = &self.outcome.key {
+    /// The same with what the route adds to answers: lifetimes of its own for those that are stored, and `key` in `Cache-Status` (RFC 9211
+    /// §2.7), where a key was derived. Identities are in keys as hashes only.
+    pub(crate) fn amended(mut self, rules: &RouteRules) -> Self {
+        if self.is_of_stored() {
+            tell(rules.policy(), self.response.headers_mut());
+        }
+        if let Some(key) = self.outcome.key.as_ref().filter(|_| rules.cache_status_key) {
             respond::tell_key(self.response.headers_mut(), key.text());
         }
         self
+    }
+
+    /// Whether it is made of a response that is stored, or being stored. What only says that a request cannot be met is not.
+    fn is_of_stored(&self) -> bool {
+        let is_refusal = matches!(self.response.status(), StatusCode::PRECONDITION_FAILED | StatusCode::RANGE_NOT_SATISFIABLE);
+        let is_stored = self.outcome.stored || matches!(self.outcome.result, CacheResult::Hit | CacheResult::Revalidated);
+        is_stored && !is_refusal
     }
 }

@@ -117,7 +117,7 @@ pub(crate) fn from_pending<B>(
     let is_head = request.method == MethodKind::Head && answer == Answer::Full;
     let (code, mut headers) = match (own, &answer) {
         (Some(mut own), Answer::Full) => {
-            pending.head.show_lifetime(&mut own);
+            pending.head.show_own(&mut own);
             (pending.head.status, own)
         }
         _ => {

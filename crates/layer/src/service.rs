@@ -97,8 +97,8 @@ impl<S: Upstream> CacheService<S> {
     where
         R: ClientBody,
     {
-        if self.route.cache_status_key {
-            return self.walk(request, effective, extend).telling_key();
+        if self.route.amends() {
+            return self.walk(request, effective, extend).amended(&self.route);
         }
         self.walk(request, effective, extend)
     }
@@ -144,8 +144,8 @@ impl<S: Upstream> CacheService<S> {
             LookedUp::Hit(_) | LookedUp::PartHit(_) | LookedUp::GatewayTimeout(_) => return None,
         };
         hit.stored.mark_asked();
-        if rules.cache_status_key {
-            return Some(Plain::Stored(hit.served(&context, fields, in_flight).telling_key().into()));
+        if rules.amends() {
+            return Some(Plain::Stored(hit.served(&context, fields, in_flight).amended(rules).into()));
         }
         let as_stored = hit.as_stored(&context, fields, in_flight);
         Some(Plain::Stored(as_stored.unwrap_or_else(|| hit.served(&context, fields, in_flight).into())))
@@ -158,7 +158,7 @@ impl<S: Upstream> CacheService<S> {
         let (parts, ()) = request.into_parts();
         let request = Arc::new(ClientRequest::new(&self.route, parts, context, key));
         let answer = ServeFuture::walking(fill(self.clone(), request, plan));
-        if self.route.cache_status_key { answer.telling_key() } else { answer }
+        if self.route.amends() { answer.amended(&self.route) } else { answer }
     }
 
     fn walk<R>(&self, mut request: Request<R>, effective: EffectiveTarget, extend: impl FnOnce(&mut Extensions)) -> ServeFuture<S::Body>

@@ -12,7 +12,8 @@
 //! 4. [`range::answer_ranged`] says how it answers the client's own preconditions ([`precondition`], §4.3.2) and ranges ([`range`]).
 //! 5. Otherwise [`validation::upstream_fields`] makes the request that goes up (§4.3.1), and
 //! 6. [`on_response`] says what its answer does: stored ([`storage`], §3), freshening a stored one (§4.3.4), or passed on.
-//! 7. [`invalidation::invalidated`] says what a write makes invalid (§4.4).
+//! 7. [`reuse::told`] says what an answer tells its recipients of lifetimes, and
+//! 8. [`invalidation::invalidated`] says what a write makes invalid (§4.4).
 
 pub mod cache_status;
 pub mod directives;
@@ -25,6 +26,7 @@ pub mod range;
 pub mod reason;
 pub mod request;
 pub mod reuse;
+mod status;
 pub mod storing;
 pub mod time;
 mod uri;
@@ -34,13 +36,15 @@ pub mod vary;
 pub use cache_status::{CacheStatus, ForwardReason};
 pub use head::{FreshnessLifetime, HeadFlags, LifetimeSource, Line, OriginControl, Shape, StoredFields, StoredHead, entity_tag, fields};
 pub use key::{CookieFate, CookieRules, IdentityPart, KeyBuffer, KeyParts, KeyRules, PathCase, PrimaryKey, QueryRules, Target};
-pub use policy::{ClientDirectives, CookiePolicy, Policy, Scope, TtlMode, UnsafeIgnore};
+pub use policy::{
+    CdnTtl, ClientDirectives, ClientTtl, CookiePolicy, EtagSource, Policy, Scope, StatusTtls, Statuses, TtlMode, UnsafeIgnore,
+};
 pub use precondition::Precondition;
 pub use range::Answer;
 pub use reason::Reason;
 pub use request::{MethodKind, RequestContext};
 pub use reuse::decide::{Decision, decide, decide_soft_purged, serve_on_error};
 pub use storing::disposition::{Disposition, Exchange, Freshened, on_response};
-pub use storing::{HeadUpdate, head_update, on_write_response, storage};
+pub use storing::{HeadUpdate, head_update, on_write_response, storage, worth_storing};
 pub use time::Timestamp;
 pub use vary::{SecondaryKey, VarySpec};

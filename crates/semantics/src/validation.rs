@@ -31,7 +31,7 @@ pub fn upstream_fields(request: &RequestContext, headers: &mut HeaderMap, candid
     }
     // Tags of other variants beside a selected response without one would make the origin ignore the selected one's date
     // (RFC 9110 §13.1.3).
-    let named_by_tag = modified.is_none() || selected.etag().is_some();
+    let named_by_tag = modified.is_none() || selected.origin_etag().is_some();
     if let Some(tags) = entity_tags(&candidates).filter(|_| named_by_tag) {
         headers.insert(IF_NONE_MATCH, tags);
     }
@@ -42,13 +42,13 @@ pub fn upstream_fields(request: &RequestContext, headers: &mut HeaderMap, candid
 /// makes its tags before it codes its content answers 304 to the same weak tag for all codings. So only strong tags go up, and of what is
 /// coded only where the request names the coding, for there are servers that give every coding the same strong tag as well.
 pub fn may_confirm_another(stored: &StoredHead, request: &HeaderMap) -> bool {
-    stored.has_strong_etag() && names_codings_of(request, stored)
+    stored.has_strong_origin_etag() && names_codings_of(request, stored)
 }
 
 /// Every entity tag once. "If-None-Match [...] using the entity tags of stored responses" (§4.3.1).
 fn entity_tags(candidates: &[&StoredHead]) -> Option<HeaderValue> {
     let mut tags: Vec<HeaderValue> = Vec::with_capacity(candidates.len());
-    for tag in candidates.iter().filter_map(|candidate| candidate.etag()) {
+    for tag in candidates.iter().filter_map(|candidate| candidate.origin_etag()) {
         if !tags.contains(&tag) {
             tags.push(tag);
         }

@@ -9,6 +9,7 @@ use larder_store::{Ledger, MemoryStore};
 use super::{Cache, Counters};
 use crate::body::log::InFlight;
 use crate::clock::Clock;
+use crate::lookup::request_counts::RequestCounts;
 use crate::rules::{Bypasses, Cascade, MAX_OBJECT};
 use crate::tiers::chain::Tiers;
 
@@ -95,6 +96,7 @@ impl CacheBuilder {
             failure_word: self.tiers.failure_word,
             tiers: self.tiers.chain(),
             bypasses: Bypasses::default(),
+            requests: RequestCounts::default(),
             fetches: AtomicU64::new(0),
             seed: RandomState::new(),
             settled: AtomicU32::new(0),

@@ -4,8 +4,9 @@ use http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use http::request::Parts;
 use http::{Request, Response, Uri};
 use larder_semantics::entity_tag::is_strong;
+use larder_semantics::storage::worth_remembering;
 use larder_semantics::validation::upstream_fields;
-use larder_semantics::{Disposition, Exchange, Reason, StoredHead, Timestamp, on_response};
+use larder_semantics::{Disposition, Exchange, Reason, StoredHead, Timestamp, on_response, worth_storing};
 
 use super::state::Fetch;
 use crate::body::request::RequestBody;
@@ -45,7 +46,7 @@ impl Fetch {
             UpstreamMode::FillRange { part, missing, .. } => part.meta.fetch_fields(headers, *missing),
             UpstreamMode::RevalidatePart(part) => {
                 headers.remove(IF_MODIFIED_SINCE);
-                headers.extend(part.meta.head.etag().map(|tag| (IF_NONE_MATCH, tag)));
+                headers.extend(part.meta.head.origin_etag().map(|tag| (IF_NONE_MATCH, tag)));
             }
         }
         Request::from_parts(parts, RequestBody::empty())
@@ -79,6 +80,9 @@ impl Fetch {
             Disposition::Store { .. } if announced.is_some_and(|length| length > service.route.max_object) => {
                 Disposition::Pass { reason: Reason::TooLarge, remember: true }
             }
+            Disposition::Store { .. } if let Some(reason) = self.objection_to_storing(service, exchange) => {
+                Disposition::Pass { reason, remember: worth_remembering(reason, exchange.status) }
+            }
             // Another variant stands in for nothing.
             Disposition::ServeStale { .. } if !self.selected => Disposition::Pass { reason: Reason::UpstreamError, remember: false },
             // Without a strong entity tag the variant that was meant is unknown.
@@ -91,5 +95,15 @@ impl Fetch {
             }
             _ => disposition,
         }
+    }
+
+    /// Why a response that may be stored is not worth it. One that replaces a stored one is, and so is one that is fetched for the store alone.
+    pub(super) fn objection_to_storing<S: Upstream>(&self, service: &CacheService<S>, exchange: &Exchange<'_>) -> Option<Reason> {
+        if !self.candidates.is_empty() || self.in_background {
+            return None;
+        }
+        let policy = &service.route.policy;
+        let requests = if policy.min_hits > 1 { service.requests_for(&self.request) } else { 1 };
+        worth_storing(policy, exchange.request_time, exchange.response_time, requests).err()
     }
 }

@@ -104,7 +104,7 @@ impl Fetch {
     ) {
         self.end_lease_unstored(response.status(), response.headers());
         let (status, stored) = (response.status(), self.stand_in.clone());
-        let vary = VarySpec::of_response(response.headers()).filter(|_| is_for_all(reason));
+        let vary = VarySpec::of_response_less(response.headers(), &service.route.policy.ignore_vary).filter(|_| is_for_all(reason));
         let Some(vary) = vary else {
             let error = ServerError::bare(status, response.headers(), stored);
             let own = Own::Response { response: CacheBody::upstream(response), reason };

@@ -159,7 +159,7 @@ impl Fetch {
             }
             None => {
                 let mut headers = head.headers;
-                meta.head.show_lifetime(&mut headers);
+                meta.head.show_own(&mut headers);
                 respond::respond(head.status, headers, CacheBody::arriving(reader, length))
             }
         };

@@ -281,7 +281,7 @@ impl<S: Upstream> Pump<S> {
         let cache = &self.service.cache;
         match &self.kept {
             Kept::Whole(pending) => {
-                let response = self.fetch.stored(pending, builder.finish(trailers)?);
+                let response = self.fetch.stored(&self.service.route, pending, builder.finish(trailers)?);
                 cache.commit(Arc::clone(&response), lease).await.then(|| response.body())
             }
             Kept::Stored(..) | Kept::Error(_) => None,

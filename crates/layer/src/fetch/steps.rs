@@ -229,6 +229,9 @@ impl<S: Upstream> Exchange<S> {
                 let disposition = fetch.judge(service, &exchange, announced);
                 self.classify_whole(response, disposition)
             }
+            Partly::Store { missing: None, .. } if let Some(reason) = fetch.objection_to_storing(service, &exchange) => {
+                Step::Act(Action::Pass { response, reason, remember: false })
+            }
             partly => self.classify_part(response, partly),
         }
     }

@@ -18,7 +18,7 @@ use crate::body::log::body_log;
 use crate::body::pending::{PendingBody, PendingReader, PendingResponse};
 use crate::cache::Cache;
 use crate::collapse::outcome::{FetchOutcome, Own, Reply};
-use crate::rules::TagsInBody;
+use crate::rules::{RouteRules, TagsInBody};
 use crate::service::CacheService;
 use crate::upstream::{Upstream, UpstreamBody, announced_length};
 
@@ -59,7 +59,7 @@ impl Fetch {
         let variant = vary.map(|spec| Variant::of(spec, &self.request.parts.headers));
         let more_tags = service.route.tags_in(response.headers()) != TagsInBody::None;
         let (tags, position) = (self.tags.clone(), self.position);
-        let pending = move |body| Arc::new(PendingResponse { head, variant, body, length, tags, more_tags, position });
+        let pending = move |head, body| Arc::new(PendingResponse { head, variant, body, length, tags, more_tags, position });
         let (parts, body) = response.into_parts();
         async move {
             let mut body = pin!(body);
@@ -69,9 +69,10 @@ impl Fetch {
             };
             let begun = match begun {
                 Begun::Whole(body) => {
-                    let pending = pending(PendingBody::Whole(body.clone()));
+                    let head = service.route.tagged(&head, &body).map_or(head, Arc::new);
+                    let pending = pending(head, PendingBody::Whole(body.clone()));
                     // Before a client has the answer, so that one that asks again at once finds it.
-                    let (stored, lease) = (self.stored(&pending, body.clone()), self.lease.take());
+                    let (stored, lease) = (self.stored(&service.route, &pending, body.clone()), self.lease.take());
                     service.cache.commit(stored, lease).await;
                     self.deliver(FetchOutcome::Fetched(pending), Own::Head { head: parts, reader: PendingReader::Whole(body) }, reply);
                     return;
@@ -80,7 +81,7 @@ impl Fetch {
             };
             self.head_is_there(&service.cache, length);
             let (writer, handle) = body_log(Arc::clone(&service.cache.in_flight));
-            let pending = pending(PendingBody::Arriving(handle));
+            let pending = pending(head, PendingBody::Arriving(handle));
             let Some(reader) = pending.body.reader() else { return };
             // The client's reader is there before any follower's, so that the first frame finds it.
             let landed = self.deliver(FetchOutcome::Fetched(Arc::clone(&pending)), Own::Head { head: parts, reader }, reply);
@@ -90,11 +91,12 @@ impl Fetch {
     }
 
     /// A response whose body is proven complete.
-    pub(super) fn stored(&self, pending: &PendingResponse, body: StoredBody) -> Arc<StoredResponse> {
+    pub(super) fn stored(&self, rules: &RouteRules, pending: &PendingResponse, body: StoredBody) -> Arc<StoredResponse> {
+        let tagged = rules.tagged(&pending.head, &body);
         Arc::new(StoredResponse::new(
             &self.request.key,
             pending.variant.clone(),
-            &pending.head,
+            tagged.as_ref().unwrap_or(&pending.head),
             body,
             &self.tags,
             self.position,

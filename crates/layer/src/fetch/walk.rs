@@ -39,6 +39,7 @@ pub(crate) async fn fill<S: Upstream>(
     request: Arc<ClientRequest>,
     mut plan: FetchPlan,
 ) -> Result<Served<S::Body>, FetchError> {
+    service.count(&request);
     if plan.alone || service.route.collapse_wait.is_zero() || request.context.method == MethodKind::Head {
         let elsewhere = plan.may_be_stored_elsewhere().then(|| Elsewhere { found: plan.found.clone(), until: None });
         return lead_alone(&service, &request, &plan, elsewhere).await;
@@ -193,6 +194,20 @@ impl<S: Upstream> CacheService<S> {
     /// The time until which a request that comes now waits, where other replicas may have to be waited for.
     fn collapse_deadline(&self) -> Option<Instant> {
         if self.cache.tiers.is_empty() { None } else { timer_now().checked_add(self.route.collapse_wait) }
+    }
+
+    /// Counts a request for which nothing stored will do, where the route wants to know how often that is.
+    fn count(&self, request: &ClientRequest) {
+        if self.route.policy.min_hits > 1 {
+            let hash = self.cache.store.slot_key_of(&request.key).hash;
+            self.cache.requests.add(hash, self.cache.clock.now());
+        }
+    }
+
+    /// How many requests there have been for which nothing stored would do, as far as they are counted.
+    pub(crate) fn requests_for(&self, request: &ClientRequest) -> u32 {
+        let hash = self.cache.store.slot_key_of(&request.key).hash;
+        self.cache.requests.of(hash, self.cache.clock.now())
     }
 
     /// Where a request's flight is.

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use http::{HeaderMap, Method, Request};
+use larder_semantics::reuse::sliding::extended;
 use larder_semantics::{
-    CacheStatus, CookiePolicy, Decision, ForwardReason, KeyBuffer, MethodKind, Reason, RequestContext, Timestamp, decide,
+    CacheStatus, CookiePolicy, Decision, ForwardReason, KeyBuffer, MethodKind, Reason, RequestContext, Timestamp, TtlMode, decide,
     decide_soft_purged,
 };
 use larder_store::{Departure, Lookup, SlotKey, StoredResponse};
@@ -124,6 +125,8 @@ impl<S> CacheService<S> {
         }
         match (rules.decide(context, &found, now), found) {
             (Decision::Serve { age, reason }, Lookup::Found(stored)) => {
+                let slides = rules.policy.ttl_mode == TtlMode::Sliding;
+                let stored = if slides { self.extended(stored, now) } else { stored };
                 LookedUp::Hit(Hit { stored, age, reason, now, wants_refresh: false })
             }
             (Decision::ServeStale { age, reason }, Lookup::Found(stored)) => {
@@ -136,6 +139,17 @@ impl<S> CacheService<S> {
                 LookedUp::Fetch(FetchPlan::forward(reason, found))
             }
         }
+    }
+
+    /// The stored response that a request uses, with the lifetime that it has from this use on. The other tiers get it too, for restarts and for
+    /// replicas that have none. It is the same fetch, so a replica that has its own copy goes by the uses that it sees.
+    #[cold]
+    fn extended(&self, stored: Arc<StoredResponse>, now: Timestamp) -> Arc<StoredResponse> {
+        let Some(head) = extended(&self.route.policy, &stored.head, now) else { return stored };
+        let longer = Arc::new(stored.freshened(&head, stored.position, stored.fetch));
+        longer.mark_asked();
+        self.cache.freshen_soon(Arc::clone(&longer));
+        longer
     }
 
     /// As [`Self::look_up`], for a request on its way to the origin.

@@ -5,4 +5,5 @@ mod part;
 pub(crate) mod plain;
 pub(crate) mod plan;
 pub(crate) mod request;
+pub(crate) mod request_counts;
 pub(crate) mod stored_answer;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
-use larder_semantics::{CookiePolicy, IdentityPart, KeyRules, PathCase, Policy, Scope, TtlMode};
+use larder_semantics::reuse::told::tells_its_own;
+use larder_semantics::{ClientTtl, CookiePolicy, IdentityPart, KeyRules, PathCase, Policy, Scope, TtlMode};
 
 use super::{BypassRate, MayBypass, RouteRules, TagSource, WriteRules};
 use crate::task::pressure::Pressure;
@@ -36,7 +37,8 @@ impl RouteRulesBuilder {
     }
 
     /// The settings.
-    pub fn build(self) -> RouteRules {
+    pub fn build(mut self) -> RouteRules {
+        self.rules.amends = self.rules.cache_status_key || tells_its_own(&self.rules.policy);
         self.rules
     }
 
@@ -79,6 +81,12 @@ impl RouteRulesBuilder {
     /// How [`Self::ttl`] meets the lifetime that an answer names. Default: the answer's own counts.
     pub fn ttl_mode(self, mode: TtlMode) -> Self {
         self.set_policy(|policy| policy.ttl_mode = mode)
+    }
+
+    /// The lifetime that clients are told ([`ClientTtl`]), so that a purge reaches people behind browsers. Default: what is left of the one that
+    /// counts here.
+    pub fn client_ttl(self, ttl: ClientTtl) -> Self {
+        self.set_policy(|policy| policy.client_ttl = ttl)
     }
 
     /// For how long a stale response is still served while one refresh runs (RFC 5861 §3), where the answer does not say. Default: not at all.

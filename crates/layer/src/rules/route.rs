@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderMap, Method, Uri};
-use larder_semantics::{KeyBuffer, KeyRules, Policy, PrimaryKey, RequestContext};
-use larder_store::{InvalidationTarget, Tag, Tags};
+use http::{HeaderMap, Method, StatusCode, Uri};
+use larder_semantics::{EtagSource, KeyBuffer, KeyRules, Policy, PrimaryKey, RequestContext, StoredHead, entity_tag};
+use larder_store::{InvalidationTarget, StoredBody, Tag, Tags};
 use smallvec::SmallVec;
 
 use super::{BypassRate, MayBypass, NoTags, NoWrites, RouteRulesBuilder, TagSource, WriteRules};
@@ -15,6 +15,9 @@ use crate::task::pressure::Pressure;
 
 /// The longest body that is stored, unless set otherwise, in bytes.
 pub(crate) const MAX_OBJECT: u64 = 8 << 20;
+
+/// Bytes of the longest body that a tag is made of: it is hashed at once, between two others' requests.
+const MAX_TAGGED: u64 = 1 << 20;
 
 /// How long a request waits for another one's fetch, unless set otherwise.
 const COLLAPSE_WAIT: Duration = Duration::from_secs(10);
@@ -40,6 +43,8 @@ pub struct RouteRules {
     pub(crate) collapse_wait: Duration,
     /// Whether `Cache-Status` tells the key of what was looked up (RFC 9211 §2.7).
     pub(crate) cache_status_key: bool,
+    /// Whether answers get fields that are not stored: asked once a request, instead of each setting.
+    pub(super) amends: bool,
     pub(crate) may_bypass: MayBypass,
     /// How often the clients of one network may; `None`: as often as they like.
     pub(crate) bypass_rate: Option<BypassRate>,
@@ -61,6 +66,7 @@ impl Default for RouteRules {
             max_object: MAX_OBJECT,
             collapse_wait: COLLAPSE_WAIT,
             cache_status_key: false,
+            amends: false,
             may_bypass: MayBypass::anyone(),
             bypass_rate: None,
             tags: Arc::new(NoTags),
@@ -115,6 +121,17 @@ impl RouteRules {
     /// absolute, or a path of the host in `headers`, as in a request.
     pub fn url(&self, uri: &Uri, headers: &HeaderMap) -> InvalidationTarget {
         InvalidationTarget::Url(self.key.url_of(EffectiveTarget::default().target(uri, headers)))
+    }
+
+    /// Whether answers get fields that are not stored ([`Served::amended`](crate::Served)).
+    pub(crate) fn amends(&self) -> bool {
+        self.amends
+    }
+
+    /// The head of a response with a tag of its body, where the route wants one and the origin has sent none.
+    pub(crate) fn tagged(&self, head: &StoredHead, body: &StoredBody) -> Option<StoredHead> {
+        let wants = self.policy.etag == EtagSource::Body && head.status == StatusCode::OK && body.len() <= MAX_TAGGED;
+        (wants && !head.has_etag()).then(|| head.with_etag(entity_tag::of_body(body.segments().iter().map(|segment| &segment[..]))))
     }
 
     /// Everything that is known of an answer's tags before it is there, besides that of its URL. `None` where they are too many or too long,

@@ -13,6 +13,7 @@ mod identities;
 mod in_axum;
 mod lateness;
 mod leases;
+mod lifetimes;
 mod miss_cost;
 mod mounted;
 mod one_request;

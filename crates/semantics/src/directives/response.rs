@@ -78,6 +78,10 @@ pub struct ResponseDirectives {
     pub immutable: bool,
     /// Whether they came from a targeted field (RFC 9213), so that `Cache-Control` and `Expires` do not count.
     pub targeted: bool,
+    /// Whether the route's lifetime stands in for all that they say of staleness.
+    pub(super) overridden: bool,
+    /// Whether one that forbids to share or to reuse was set aside: then `must-revalidate` beside it was no permission.
+    pub(super) lifted: bool,
 }
 
 impl ResponseDirectives {
@@ -127,6 +131,17 @@ impl ResponseDirectives {
         self.immutable |= permits && directive.is("immutable");
     }
 
+    /// The same less what a route sets aside: all that is about staleness where its lifetime is `overridden`, and `no_cache` and `no_store`
+    /// where it ignores them.
+    pub(crate) fn set_aside(mut self, overridden: bool, no_cache: bool, no_store: bool) -> Self {
+        self.overridden = overridden;
+        self.lifted = overridden || (no_cache && self.no_cache.whole()) || (no_store && self.no_store && !self.must_understand);
+        if no_cache && self.no_cache.whole() {
+            self.no_cache = Scoped::Absent;
+        }
+        self
+    }
+
     /// Whether the origin speaks to shared caches about this response: `public`, `s-maxage`, or a targeted field.
     pub fn speaks_to_shared_caches(&self) -> bool {
         self.public || self.s_maxage.is_some() || self.targeted
@@ -135,12 +150,13 @@ impl ResponseDirectives {
     /// Whether it must not be served stale: `must-revalidate` (§5.2.2.2), `proxy-revalidate` (§5.2.2.8), or `s-maxage`, which
     /// "incorporates the semantics of the proxy-revalidate response directive" (§5.2.2.10).
     pub fn forbids_stale(&self) -> bool {
-        self.must_revalidate || self.proxy_revalidate || self.s_maxage.is_some()
+        !self.overridden && (self.must_revalidate || self.proxy_revalidate || self.s_maxage.is_some())
     }
 
-    /// Whether a response to a request with `Authorization` may be stored and shared: "must-revalidate, public, s-maxage" (§3.5).
+    /// Whether a response to a request with `Authorization` may be stored and shared: "must-revalidate, public, s-maxage" (§3.5). Frameworks
+    /// write `no-cache, no-store, must-revalidate` to forbid all use, so the last one permits nothing where the route sets the others aside.
     pub fn allows_authorization(&self) -> bool {
-        self.must_revalidate || self.public || self.s_maxage.is_some()
+        (self.must_revalidate && !self.lifted) || self.public || self.s_maxage.is_some()
     }
 }
 

@@ -28,6 +28,27 @@ pub(crate) fn is_strong_text(tag: &[u8]) -> bool {
     tag.len() >= 2 && tag.starts_with(b"\"") && tag.ends_with(b"\"")
 }
 
+/// How tags begin that are made of bodies.
+const OF_BODY: &[u8] = b"\"larder-";
+
+/// Digits in them: half of a BLAKE3 hash, beyond what anybody can find two bodies for.
+const DIGITS: usize = 32;
+
+/// A strong entity tag of a body in these pieces.
+pub fn of_body<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> HeaderValue {
+    let mut hash = blake3::Hasher::new();
+    pieces.for_each(|piece| _ = hash.update(piece));
+    let mut text = OF_BODY.to_vec();
+    text.extend_from_slice(&hash.finalize().to_hex().as_bytes()[..DIGITS]);
+    text.push(b'"');
+    HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// Whether a tag is one [of a body](of_body): no origin knows it.
+pub fn is_of_body(tag: &[u8]) -> bool {
+    tag.len() == OF_BODY.len() + DIGITS + 1 && tag.starts_with(OF_BODY)
+}
+
 fn opaque(tag: &[u8]) -> &[u8] {
     tag.strip_prefix(b"W/").unwrap_or(tag)
 }
@@ -98,6 +119,16 @@ mod tests {
             assert_eq!((strong_match(&one, &other), weak_match(&one, &other)), (strong, weak), "{one:?} {other:?}");
             assert_eq!((strong_match(&other, &one), weak_match(&other, &one)), (strong, weak), "{other:?} {one:?}");
         }
+    }
+
+    #[test]
+    fn rfc9110_8_8_3_a_tag_of_a_body_tells_its_bytes_and_not_its_pieces() {
+        let of = |pieces: &[&str]| of_body(pieces.iter().map(|piece| piece.as_bytes()));
+        assert_eq!(of(&["hello"]), "\"larder-ea8f163db38682925e4491c5e58d4bb3\"");
+        assert_eq!(of(&["he", "", "llo"]), of(&["hello"]));
+        assert_ne!(of(&["hello!"]), of(&["hello"]));
+        assert!(is_strong(&of(&[])) && is_of_body(of(&[]).as_bytes()));
+        assert!(!is_of_body(b"\"larder-1\"") && !is_of_body(b"W/\"larder-ea8f163db38682925e4491c5e58d4bb3\""));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! The head of a stored response with everything a later decision needs, computed once at storage.
 
-use http::header::{CACHE_CONTROL, ETAG, EXPIRES, LAST_MODIFIED};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::header::{CACHE_CONTROL, ETAG, EXPIRES, LAST_MODIFIED, PRAGMA};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use crate::head::entity_tag::is_strong_text;
+use crate::head::entity_tag::{is_of_body, is_strong_text};
 use crate::head::stored_fields::StoredFields;
 use crate::reason::Reason;
 use crate::request::RequestContext;
@@ -102,9 +102,22 @@ impl StoredHead {
         self.headers.lines().any(|(name, value)| *name == ETAG && !value.is_empty())
     }
 
-    /// Whether its entity tag is a strong one, which tells one representation from all others of the resource (RFC 9110 §8.8.3).
-    pub fn has_strong_etag(&self) -> bool {
-        self.headers.lines().any(|(name, value)| *name == ETAG && is_strong_text(value))
+    /// The entity tag that the origin sent: it knows no [tag of a body](crate::entity_tag::of_body).
+    pub fn origin_etag(&self) -> Option<HeaderValue> {
+        self.etag().filter(|tag| !is_of_body(tag.as_bytes()))
+    }
+
+    /// Whether the origin's entity tag is a strong one, which tells one representation from all others of the resource (RFC 9110 §8.8.3).
+    pub fn has_strong_origin_etag(&self) -> bool {
+        self.headers.lines().any(|(name, value)| *name == ETAG && is_strong_text(value) && !is_of_body(value))
+    }
+
+    /// The same head with an entity tag.
+    #[must_use]
+    pub fn with_etag(&self, tag: HeaderValue) -> Self {
+        let mut headers = self.headers.to_map();
+        headers.insert(ETAG, tag);
+        self.with_fields(StoredFields::from(&headers))
     }
 
     /// The validator `Last-Modified` as sent, where it is one (RFC 9110 §8.8.2).
@@ -112,9 +125,10 @@ impl StoredHead {
         if self.flags.has(HeadFlags::MODIFICATION_DATED) { self.headers.get(&LAST_MODIFIED) } else { None }
     }
 
-    /// Whether there is anything to validate with.
+    /// Whether there is anything that the origin can validate.
     pub fn has_validator(&self) -> bool {
-        self.flags.has(HeadFlags::MODIFICATION_DATED) || self.has_etag()
+        let is_origins = |(name, value): (&HeaderName, &[u8])| *name == ETAG && !value.is_empty() && !is_of_body(value);
+        self.flags.has(HeadFlags::MODIFICATION_DATED) || self.headers.lines().any(is_origins)
     }
 
     /// `current_age` in seconds (§4.2.3).
@@ -165,15 +179,21 @@ impl StoredHead {
         self
     }
 
-    /// Gives a response on its way to the client, in `headers`, the lifetime that is the route's: what [`Self::headers`] says is also what
-    /// the client that caused the fill must see. Does nothing where the lifetime is the origin's.
-    pub fn show_lifetime(&self, headers: &mut HeaderMap) {
+    /// Gives a response on its way to the client, in `headers`, what is not the origin's: the client that caused the fill must see the route's
+    /// lifetime and a tag of the body as well, where [`Self::headers`] have them.
+    pub fn show_own(&self, headers: &mut HeaderMap) {
+        if let Some(tag) = self.etag().filter(|tag| is_of_body(tag.as_bytes())) {
+            headers.insert(ETAG, tag);
+        }
         if self.origin_control.is_none() {
             return;
         }
         if let Some(value) = self.headers.get(&CACHE_CONTROL) {
             headers.insert(CACHE_CONTROL, value);
             headers.remove(EXPIRES);
+            if self.headers.get(&PRAGMA).is_none() {
+                headers.remove(PRAGMA);
+            }
         }
     }
 }

@@ -8,11 +8,11 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use super::answer::{Answer, answer_ranged};
 use super::coverage::ByteRangeSet;
 use super::parse::{ByteRange, RangeSet, number};
-use crate::directives::ResponseDirectives;
 use crate::head::entity_tag::{is_strong, strong_match};
 use crate::head::stored::StoredHead;
 use crate::reason::Reason;
 use crate::request::RequestContext;
+use crate::reuse::set_aside::counted;
 use crate::storing::assemble::{Parts, assemble};
 use crate::storing::disposition::Exchange;
 use crate::storing::storage;
@@ -89,10 +89,10 @@ impl PartialResponse {
         let mut headers = exchange.headers.clone();
         headers.remove(CONTENT_RANGE);
         headers.insert(CONTENT_LENGTH, HeaderValue::from(complete_length));
-        let directives = ResponseDirectives::parse(&headers, &exchange.policy.targeted);
+        let directives = counted(exchange.policy, StatusCode::OK, &headers);
         storage::permitted(exchange.policy, exchange.request, StatusCode::OK, &headers, &directives)?;
         unkeyed::check(exchange.request_headers, StatusCode::OK)?;
-        let vary = VarySpec::of_response(&headers).ok_or(Reason::VaryStar)?;
+        let vary = VarySpec::of_response_less(&headers, &exchange.policy.ignore_vary).ok_or(Reason::VaryStar)?;
         let head = assemble(&Parts { status: StatusCode::OK, headers: &headers, ..exchange.parts(&directives) });
         if let Some(reason) = head.objection(exchange.request) {
             return Err(reason);

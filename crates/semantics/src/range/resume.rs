@@ -20,7 +20,7 @@ impl Resumption {
     /// same representation: "a client that has received multiple partial responses [...] MAY combine those ranges into a larger continuous
     /// range if they share the same strong validator" (RFC 9110 §15.3.7.3).
     pub fn of(head: &StoredHead, first: u64, length: u64) -> Option<Self> {
-        let etag = head.etag().filter(is_strong)?;
+        let etag = head.origin_etag().filter(is_strong)?;
         let missing = ByteRange { first, last: length.checked_sub(1)? };
         (head.status == StatusCode::OK && first < length).then_some(Self { etag, missing })
     }

@@ -78,10 +78,12 @@ impl Reason {
     const fn advice_about_the_response(self) -> Option<&'static str> {
         Some(match self {
             Self::ResponseNoCache => {
-                "The origin wants to be asked each time. With an `ETag` that costs it a 304; without `no-cache` nothing."
+                "The origin wants to be asked each time. With an `ETag` that costs it a 304; without `no-cache` nothing. `ttl_mode = \"override\"` \
+                 with a `ttl` on the route, or `unsafe_ignore = [\"no-cache\"]`, sets it aside."
             }
             Self::NoStore => {
-                "Remove `no-store` at the origin. Where it is a framework's default, `unsafe_ignore = [\"no-store\"]` on the route."
+                "Remove `no-store` at the origin. Where it is a framework's default, `unsafe_ignore = [\"no-store\"]` on the route, with \
+                 `ttl_mode = \"override\"` for the `no-cache` and `max-age=0` that mostly stand beside it."
             }
             Self::Private => {
                 "The answer is for one user: `scope = \"identity\"` stores it for each. Where it is not, remove `private` at the origin."
@@ -107,6 +109,8 @@ impl Reason {
             Self::Streaming => "A stream is passed on as it comes, and not stored.",
             Self::TooLarge => "Raise `max_object` of the route; it must fit into `capacity` of [store.memory].",
             Self::TooManyTags => "Name fewer tags at the origin, or raise `most` in [tags].",
+            Self::QuickOrigin => "Lower `min_origin_time` of the route, if the origin's work is worth saving all the same.",
+            Self::FewRequests => "The next requests within ten minutes may reach `min_hits` of the route; lower it to store sooner.",
             Self::UnreadTags => {
                 "Tags are read from JSON bodies of a bounded size and in no coding: let the origin name them in a field instead."
             }

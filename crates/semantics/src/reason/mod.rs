@@ -149,6 +149,10 @@ reasons! {
     TooLarge = "too-large",
     /// Its origin named more tags than are kept, so it could not be purged by all of them.
     TooManyTags = "too-many-tags",
+    /// The origin answered sooner than `min_origin_time` of the route, so that there is little to save.
+    QuickOrigin = "quick-origin",
+    /// It was asked for less often than `min_hits` of the route, so that its place is better used by others.
+    FewRequests = "few-requests",
     /// The tags that its body names cannot be read there, so it could not be purged by them.
     UnreadTags = "unread-tags",
     /// It ended early or contradicted its length (RFC 9111 §3.3).

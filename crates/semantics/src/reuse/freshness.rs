@@ -19,17 +19,36 @@ pub fn lifetime(
     date: Timestamp,
 ) -> FreshnessLifetime {
     let named = explicit(headers, directives, date);
-    let own = FreshnessLifetime { seconds: policy.ttl, source: LifetimeSource::Route };
-    let route = (policy.ttl > 0 && route_ttl_applies(status)).then_some(own);
+    let own = of_route(policy, status).map(by_route);
+    let usable = || own.filter(|own| own.seconds > 0);
     let heuristic = || heuristic(policy, status, headers, directives, date);
-    // A limit holds for every status, also for those that the route gives no lifetime of its own.
-    let capped = |lifetime: FreshnessLifetime| if policy.ttl > 0 && lifetime.seconds > policy.ttl { own } else { lifetime };
-    match policy.ttl_mode {
-        TtlMode::Default => named.or(route).or_else(heuristic),
-        TtlMode::Cap => named.or(route).or_else(heuristic).map(capped),
-        TtlMode::Override => route.or(named).or_else(heuristic),
-    }
-    .unwrap_or(NONE)
+    let limit = policy.status_ttls.of(status).or((policy.ttl > 0).then_some(policy.ttl));
+    let found = match policy.ttl_mode {
+        TtlMode::Default | TtlMode::Sliding => named.or_else(usable).or_else(heuristic),
+        // A limit holds for every status, also for those that the route gives no lifetime of its own.
+        TtlMode::Cap => named.or_else(usable).or_else(heuristic).map(|lifetime| capped(lifetime, limit)),
+        TtlMode::Override => own.or(named).or_else(heuristic),
+    };
+    capped(found.unwrap_or(NONE), policy.max_ttl)
+}
+
+fn by_route(seconds: u32) -> FreshnessLifetime {
+    FreshnessLifetime { seconds, source: LifetimeSource::Route }
+}
+
+fn capped(lifetime: FreshnessLifetime, limit: Option<u32>) -> FreshnessLifetime {
+    limit.filter(|limit| lifetime.seconds > *limit).map_or(lifetime, by_route)
+}
+
+/// The route's own lifetime for a status, in seconds: the one that is given for it, 0 included, or its `ttl` where that is meant for it.
+pub(crate) fn of_route(policy: &Policy, status: StatusCode) -> Option<u32> {
+    let usual = || (policy.ttl > 0 && route_ttl_applies(status)).then_some(policy.ttl);
+    policy.status_ttls.of(status).or_else(usual)
+}
+
+/// Whether the route's lifetime counts instead of what the origin says of a response with this status.
+pub(crate) fn is_overridden(policy: &Policy, status: StatusCode) -> bool {
+    policy.ttl_mode == TtlMode::Override && of_route(policy, status).is_some()
 }
 
 /// The origin's lifetime, in the order of §4.2.1: `s-maxage` ("if the cache is shared"), `max-age`, `Expires` less `Date`.
@@ -87,6 +106,7 @@ mod tests {
     use http::{HeaderName, HeaderValue};
 
     use super::*;
+    use crate::policy::{StatusTtls, Statuses};
 
     /// Sun, 06 Nov 1994 08:49:37 GMT.
     const DATE: Timestamp = Timestamp::from_secs(784_111_777);
@@ -175,6 +195,55 @@ mod tests {
         let modified = ("last-modified", "Thu, 06 Oct 1994 08:49:37 GMT");
         assert_eq!(of(&route(60, TtlMode::Cap), 405, &[modified]), (60, LifetimeSource::Route));
         assert_eq!(of(&route(0, TtlMode::Cap), 302, &[(CC, "max-age=86400")]), (86400, LifetimeSource::MaxAge));
+    }
+
+    #[test]
+    fn a_status_has_the_lifetime_that_is_given_for_it_or_for_its_class() {
+        let ttls = [(Statuses::One(StatusCode::NOT_FOUND), 10), (Statuses::Class(5), 1), (Statuses::Class(4), 7), (Statuses::Class(2), 50)];
+        let given = |ttl_mode| {
+            let status_ttls = ttls.iter().fold(StatusTtls::default(), |all, (statuses, seconds)| all.with(*statuses, *seconds));
+            Policy { status_ttls, ..route(60, ttl_mode) }
+        };
+        let policy = given(TtlMode::Default);
+        for (status, seconds) in [(200, 50), (203, 50), (301, 60), (302, 0), (404, 10), (410, 7), (500, 1), (503, 1)] {
+            assert_eq!(of(&policy, status, &[]).0, seconds, "{status}");
+        }
+        // Any client can bring about the refusal of its own request.
+        for status in [400, 401, 403, 405, 413, 429] {
+            assert_eq!(of(&policy, status, &[]).0, 0, "{status}");
+        }
+        assert_eq!(of(&policy, 503, &[(CC, "max-age=5")]), (5, LifetimeSource::MaxAge), "the origin's own counts");
+        assert_eq!(of(&given(TtlMode::Cap), 503, &[(CC, "max-age=5")]), (1, LifetimeSource::Route));
+        assert_eq!(
+            of(&given(TtlMode::Cap), 302, &[(CC, "max-age=500")]),
+            (60, LifetimeSource::Route),
+            "`ttl` limits what has none of its own"
+        );
+        assert_eq!(of(&given(TtlMode::Override), 404, &[(CC, "max-age=500")]), (10, LifetimeSource::Route));
+    }
+
+    #[test]
+    fn no_lifetime_for_a_status_is_said_by_nothing() {
+        let never =
+            |ttl_mode| Policy { status_ttls: StatusTtls::default().with(Statuses::One(StatusCode::NOT_FOUND), 0), ..route(60, ttl_mode) };
+        assert_eq!(of(&never(TtlMode::Default), 404, &[]).0, 0);
+        assert_eq!(of(&never(TtlMode::Default), 404, &[(CC, "max-age=5")]).0, 5);
+        assert_eq!(of(&never(TtlMode::Cap), 404, &[(CC, "max-age=5")]).0, 0);
+        assert_eq!(of(&never(TtlMode::Override), 404, &[(CC, "max-age=5")]).0, 0);
+    }
+
+    #[test]
+    fn no_lifetime_is_longer_than_the_longest_whoever_names_it() {
+        let modified = ("last-modified", "Thu, 06 Oct 1994 08:49:37 GMT");
+        for mode in [TtlMode::Default, TtlMode::Cap, TtlMode::Override, TtlMode::Sliding] {
+            let policy = Policy { max_ttl: Some(30), ..route(60, mode) };
+            for fields in [&[][..], &[(CC, "max-age=500")], &[(CC, "s-maxage=500")], &[modified]] {
+                assert_eq!(of(&policy, 200, fields), (30, LifetimeSource::Route), "{mode:?} {fields:?}");
+            }
+        }
+        let policy = Policy { max_ttl: Some(30), ..Policy::default() };
+        assert_eq!(of(&policy, 200, &[(CC, "max-age=5")]), (5, LifetimeSource::MaxAge));
+        assert_eq!(of(&policy, 200, &[]), (0, LifetimeSource::None));
     }
 
     #[test]

@@ -3,4 +3,7 @@
 pub mod age;
 pub mod decide;
 pub mod freshness;
+pub(crate) mod set_aside;
+pub mod sliding;
 pub mod stale;
+pub mod told;

@@ -10,6 +10,7 @@ use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::request::RequestContext;
 use crate::reuse::freshness;
+use crate::reuse::set_aside::counted;
 use crate::reuse::stale;
 use crate::storing::assemble::{Parts, assemble};
 use crate::storing::freshen;
@@ -143,10 +144,10 @@ pub fn on_response(exchange: &Exchange<'_>, candidates: &[&StoredHead]) -> Dispo
 
 /// The head to store of a complete response, and its selecting fields; or why it is not stored.
 pub(crate) fn store(exchange: &Exchange<'_>) -> Result<(StoredHead, Option<VarySpec>), Reason> {
-    let directives = ResponseDirectives::parse(exchange.headers, &exchange.policy.targeted);
+    let directives = counted(exchange.policy, exchange.status, exchange.headers);
     storage::permitted(exchange.policy, exchange.request, exchange.status, exchange.headers, &directives)?;
     unkeyed::check(exchange.request_headers, exchange.status)?;
-    let vary = VarySpec::of_response(exchange.headers).ok_or(Reason::VaryStar)?;
+    let vary = VarySpec::of_response_less(exchange.headers, &exchange.policy.ignore_vary).ok_or(Reason::VaryStar)?;
     let head = assemble(&exchange.parts(&directives));
     if let Some(reason) = head.objection(exchange.request) {
         return Err(reason);

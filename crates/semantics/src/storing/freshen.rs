@@ -3,11 +3,11 @@
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, EXPIRES, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, StatusCode};
 
-use crate::directives::ResponseDirectives;
 use crate::head::entity_tag::{strong_match, weak_match};
 use crate::head::fields::{connection_options, never_stored, written_anew};
 use crate::head::stored::StoredHead;
 use crate::reason::Reason;
+use crate::reuse::set_aside::counted;
 use crate::storing::assemble::{Parts, assemble};
 use crate::storing::disposition::{Disposition, Exchange, Freshened};
 use crate::storing::storage;
@@ -73,7 +73,7 @@ fn select(headers: &HeaderMap, candidates: &[&StoredHead], nominated: &dyn Fn(&S
 
 fn freshened(exchange: &Exchange<'_>, candidates: &[&StoredHead], index: usize) -> Freshened {
     let (head, keep) = freshen(exchange, candidates[index]);
-    let vary = VarySpec::of_response(&head.headers.to_map());
+    let vary = VarySpec::of_response_less(&head.headers.to_map(), &exchange.policy.ignore_vary);
     // By fields that cannot be read no response can be found again (§4.1).
     let keep = keep && vary.is_some();
     Freshened { index, head: Box::new(head), vary: vary.filter(|vary| !vary.names().is_empty()), keep }
@@ -82,7 +82,7 @@ fn freshened(exchange: &Exchange<'_>, candidates: &[&StoredHead], index: usize) 
 /// The stored response with the fields of `exchange` (§3.2), and whether it may be kept.
 fn freshen(exchange: &Exchange<'_>, stored: &StoredHead) -> (StoredHead, bool) {
     let headers = merge(stored, exchange.headers);
-    let directives = ResponseDirectives::parse(&headers, &exchange.policy.targeted);
+    let directives = counted(exchange.policy, stored.status, &headers);
     let parts = Parts { status: stored.status, headers: &headers, ..exchange.parts(&directives) };
     let keep = storage::permitted(exchange.policy, exchange.request, stored.status, &headers, &directives).is_ok();
     let head = assemble(&parts);
@@ -160,7 +160,7 @@ pub fn head_update(exchange: &Exchange<'_>, stored: &StoredHead, body_length: u6
     let update = if same(ETAG) && same(LAST_MODIFIED) && same_length {
         let (head, keep) = freshen(exchange, stored);
         // Selected by other fields than before, it cannot be found any more by those that it was made for.
-        let selects_by = |head: &StoredHead| VarySpec::of_response(&head.headers.to_map());
+        let selects_by = |head: &StoredHead| VarySpec::of_response_less(&head.headers.to_map(), &exchange.policy.ignore_vary);
         let keep = keep && selects_by(&head).is_some_and(|vary| selects_by(stored) == Some(vary));
         HeadUpdate::Freshen { head: Box::new(head), keep }
     } else {

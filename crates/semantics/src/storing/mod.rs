@@ -6,6 +6,8 @@ pub(crate) mod freshen;
 pub(crate) mod post;
 pub mod storage;
 pub(crate) mod unkeyed;
+mod worth;
 
 pub use freshen::{HeadUpdate, head_update};
 pub use post::on_write_response;
+pub use worth::worth_storing;

@@ -4,11 +4,12 @@ use http::header::{CONTENT_TYPE, SET_COOKIE, VARY};
 use http::{HeaderMap, StatusCode};
 
 use crate::directives::ResponseDirectives;
-use crate::head::stored::StoredHead;
+use crate::head::stored::{LifetimeSource, StoredHead};
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::request::RequestContext;
 use crate::reuse::freshness::heuristically_cacheable;
+pub use crate::status::{never_stored, refuses_the_request};
 
 /// Whether a response with these fields may be stored at all; otherwise why not. In the order of §3; the method has been looked at.
 pub fn permitted(
@@ -82,19 +83,6 @@ fn endless(headers: &HeaderMap) -> bool {
     essence.eq_ignore_ascii_case(b"text/event-stream") || essence.eq_ignore_ascii_case(b"multipart/x-mixed-replace")
 }
 
-/// Statuses that answer the one request at hand (its preconditions, its range, its connection), and those of which RFC 6585 says
-/// "Responses with the [...] status code MUST NOT be stored by a cache".
-fn never_stored(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 304 | 407 | 408 | 412 | 416 | 417 | 421 | 425 | 426 | 428 | 429 | 431 | 511)
-}
-
-/// Statuses with which an origin refuses a request for what stands in it (its syntax, its credentials, its method, what it accepts, its
-/// size), and those that are never stored. Anybody can bring them about by a field that is no part of the key, so they tell nothing about
-/// what others get.
-pub fn refuses_the_request(status: StatusCode) -> bool {
-    never_stored(status) || matches!(status.as_u16(), 400 | 401 | 403 | 405 | 406 | 411 | 413 | 414 | 415)
-}
-
 /// The statuses whose caching requirements this cache implements (§5.2.2.3): those of RFC 9110 but 206.
 fn understood(status: StatusCode) -> bool {
     matches!(status.as_u16(), 200..=205 | 300..=303 | 307 | 308 | 400..=406 | 409..=411 | 413..=415 | 422 | 500..=505)
@@ -110,7 +98,7 @@ pub fn useful(
     request: &RequestContext,
 ) -> Result<(), Reason> {
     let marked = directives.public || (request.identified && directives.private.whole());
-    let by_route = head.lifetime.source == crate::head::stored::LifetimeSource::Route;
+    let by_route = head.lifetime.source == LifetimeSource::Route;
     if !(named || marked || by_route || heuristically_cacheable(status)) {
         return Err(Reason::Status);
     }
@@ -131,7 +119,7 @@ pub fn useful(
 
 /// None was given, or one that is over already.
 fn without_lifetime(head: &StoredHead) -> Reason {
-    if head.lifetime.source == crate::head::LifetimeSource::None { Reason::NoLifetime } else { Reason::LifetimeZero }
+    if head.lifetime.source == LifetimeSource::None { Reason::NoLifetime } else { Reason::LifetimeZero }
 }
 
 /// Whether the key should be remembered as one whose responses are not shared, so that requests for it do not wait for each other.
@@ -150,6 +138,7 @@ pub fn worth_remembering(reason: Reason, status: StatusCode) -> bool {
             | Reason::ResponseNoCache
             | Reason::MustUnderstand
             | Reason::Status
+            | Reason::QuickOrigin
     );
     about_the_resource && !status.is_server_error() && !refuses_the_request(status)
 }

@@ -26,9 +26,15 @@ impl VarySpec {
     /// "always fails to match" (§4.1), for a member that is no field name (it cannot be compared), and for the fields that a
     /// gateway writes for each client anew (`tells_the_client`).
     pub fn of_response(headers: &HeaderMap) -> Option<Self> {
+        Self::of_response_less(headers, &[])
+    }
+
+    /// The same as if the response did not name the `ignored` fields.
+    pub fn of_response_less(headers: &HeaderMap, ignored: &[HeaderName]) -> Option<Self> {
         let lines = headers.get_all(VARY).iter();
         let members = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b',')).map(<[u8]>::trim_ascii);
-        let names = members.filter(|member| !member.is_empty()).map(|member| match member {
+        let counts = |member: &&[u8]| !ignored.iter().any(|name| member.eq_ignore_ascii_case(name.as_str().as_bytes()));
+        let names = members.filter(|member| !member.is_empty()).filter(counts).map(|member| match member {
             b"*" => None,
             name => HeaderName::from_bytes(name).ok().filter(|name| !tells_the_client(name)),
         });

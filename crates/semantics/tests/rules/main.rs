@@ -2,6 +2,7 @@
 
 mod cookies;
 mod freshening;
+mod lifetimes;
 mod preconditions;
 mod ranges;
 mod reuse;

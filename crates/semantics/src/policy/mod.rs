@@ -1,6 +1,12 @@
 //! The settings that an operator adds to the RFCs for one route.
 
+mod lifetimes;
+mod protections;
+
 use http::HeaderName;
+
+pub use lifetimes::{CdnTtl, ClientTtl, StatusTtls, Statuses, TtlMode};
+pub use protections::{ClientDirectives, CookiePolicy, Scope, UnsafeIgnore};
 
 /// The settings of one route that bear on a decision. Lifetimes are whole seconds.
 #[derive(Clone, Debug)]
@@ -8,8 +14,24 @@ use http::HeaderName;
 pub struct Policy {
     /// The route's lifetime; how it meets the origin's is told by `ttl_mode`. 0 means none.
     pub ttl: u32,
-    /// How `ttl` meets the lifetime that the origin names.
+    /// Lifetimes for statuses that `ttl` is not for, or not in that length.
+    pub status_ttls: StatusTtls,
+    /// How they meet the lifetime that the origin names.
     pub ttl_mode: TtlMode,
+    /// No lifetime is longer, whoever names it.
+    pub max_ttl: Option<u32>,
+    /// With [`TtlMode::Sliding`], the age up to which uses extend a lifetime.
+    pub sliding_max: u32,
+    /// The lifetime that clients are told.
+    pub client_ttl: ClientTtl,
+    /// The lifetime that the next cache is told; `None`: as the origin has it.
+    pub cdn_ttl: Option<CdnTtl>,
+    /// Only what the origin took so many milliseconds for is stored.
+    pub min_origin_time: u32,
+    /// Only what was asked for so many times is stored.
+    pub min_hits: u32,
+    /// Where entity tags come from.
+    pub etag: EtagSource,
     /// RFC 5861 §3 where the origin names none.
     pub stale_while_revalidate: u32,
     /// RFC 5861 §4 where the origin names none.
@@ -24,6 +46,8 @@ pub struct Policy {
     pub client_directives: ClientDirectives,
     /// Which protections this route gives up.
     pub unsafe_ignore: UnsafeIgnore,
+    /// Fields that are as if a response's `Vary` did not name them: what they select is given to all.
+    pub ignore_vary: Vec<HeaderName>,
     /// Whether the answer to a PUT may be stored for later GETs, where it is the representation itself ([`crate::on_write_response`]).
     pub store_put: bool,
     /// Targeted fields (RFC 9213), the most specific first. The first valid one replaces `Cache-Control` and `Expires`.
@@ -34,7 +58,15 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             ttl: 0,
+            status_ttls: StatusTtls::default(),
             ttl_mode: TtlMode::Default,
+            max_ttl: None,
+            sliding_max: 24 * 3600,
+            client_ttl: ClientTtl::Route,
+            cdn_ttl: None,
+            min_origin_time: 0,
+            min_hits: 1,
+            etag: EtagSource::Origin,
             stale_while_revalidate: 0,
             stale_if_error: 0,
             heuristic_max: 300,
@@ -42,6 +74,7 @@ impl Default for Policy {
             cookies: CookiePolicy::Private,
             client_directives: ClientDirectives::Honor,
             unsafe_ignore: UnsafeIgnore::default(),
+            ignore_vary: Vec::new(),
             store_put: false,
             targeted: vec![HeaderName::from_static("cdn-cache-control")],
         }
@@ -61,64 +94,19 @@ impl Policy {
         change(&mut self);
         self
     }
+
+    /// The longest lifetime that the route gives by itself, in seconds; 0: none.
+    pub fn longest_ttl(&self) -> u32 {
+        self.status_ttls.longest().unwrap_or(0).max(self.ttl)
+    }
 }
 
-/// How a route's `ttl` meets the origin's lifetime.
+/// Where entity tags come from (RFC 9110 §8.8.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TtlMode {
-    /// Only where the origin names no lifetime.
+pub enum EtagSource {
+    /// The origin alone.
     #[default]
-    Default,
-    /// The origin's lifetime, but never longer than `ttl`; `ttl` where the origin names none.
-    Cap,
-    /// Instead of whatever lifetime the origin names.
-    Override,
-}
-
-/// Whom a stored response is for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Scope {
-    /// Anyone: RFC 9111's shared cache.
-    #[default]
-    Public,
-    /// One stored response per identity: the identity is part of the key, so `private` responses may be kept. A request
-    /// without any identity is treated as in [`Scope::Public`].
-    Identity,
-}
-
-/// The meaning of cookies that are neither part of the key nor ignored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CookiePolicy {
-    /// As `Authorization` (RFC 9111 §3.5), unless the origin names a lifetime or selects by cookies: nobody else said that the answer is for
-    /// more than one client.
-    #[default]
-    Private,
-    /// Nothing.
-    Ignore,
-    /// The request passes by the store, whatever the origin says.
-    Pass,
-}
-
-/// Whether request directives count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ClientDirectives {
-    /// As RFC 9111 §5.2.1 says.
-    #[default]
-    Honor,
-    /// A client cannot make the cache ask the origin.
-    Ignore,
-}
-
-/// Protections a route gives up by `unsafe_ignore`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct UnsafeIgnore {
-    /// Store `private` responses as if they were for anyone.
-    pub private: bool,
-    /// Store although `no-store` forbids it.
-    pub no_store: bool,
-    /// Store responses with `Set-Cookie` (the field itself is still never stored).
-    pub set_cookie: bool,
-    /// Store responses to requests with `Authorization` without the origin's leave.
-    pub authorization: bool,
+    Origin,
+    /// Where the origin sends none, from the bytes of the body.
+    Body,
 }
