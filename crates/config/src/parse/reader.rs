@@ -12,7 +12,8 @@ use toml::de::{DeTable, DeValue};
 use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::{nearest, units, unknown};
 
-const DURATION: &str = "a duration in quotes, like \"5m\"";
+/// How a duration is written.
+pub(crate) const DURATION: &str = "a duration in quotes, like \"5m\"";
 const SIZE: &str = "a size in quotes, like \"8MiB\"";
 
 /// One table of the file. End with [`Table::finish`], which reports the keys that were not read.
@@ -203,6 +204,27 @@ impl<'a> Table<'a> {
     pub(crate) fn table(&mut self, key: &'static str) -> Option<Table<'a>> {
         let value = self.get(key)?;
         self.inner(format!("[{}]", self.path(key)), key, value)
+    }
+
+    /// A table of strings whose keys the user chooses from a kind, like `ttl = { "404" = "10s" }`, less the entries that are wrong.
+    pub(crate) fn named_strings<N, T>(
+        &mut self,
+        key: &'static str,
+        form: &str,
+        parse_name: impl Fn(&str) -> Result<N, Mistake>,
+        parse: impl Fn(&str) -> Result<T, Mistake>,
+    ) -> Option<Spanned<Vec<(N, T)>>> {
+        let table = self.table(key)?;
+        let entries = table.entries.iter().filter_map(|(name, value)| {
+            let named = table.keep(name.span(), parse_name(name.get_ref()));
+            let Some(text) = value.get_ref().as_str() else {
+                table.wrong_type(&format!("`{}` of `{key}`", name.get_ref()), form, value);
+                return None;
+            };
+            let value = table.keep(value.span(), parse(text));
+            Some((named?.into_inner(), value?.into_inner()))
+        });
+        Some(Spanned::new(table.span(), entries.collect()))
     }
 
     /// A table whose keys are names that the user chooses, like `[upstreams.NAME]`.

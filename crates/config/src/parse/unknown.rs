@@ -3,7 +3,7 @@
 use crate::parse::nearest;
 
 /// Where keys stand that are easily written above the first header or below the wrong one.
-const HOMES: [(&str, &str); 23] = [
+const HOMES: [(&str, &str); 25] = [
     ("listen", "[server] or [admin]"),
     ("trusted_proxies", "[server]"),
     ("drain_timeout", "[server]"),
@@ -18,6 +18,8 @@ const HOMES: [(&str, &str); 23] = [
     ("path", "[[routes]]"),
     ("tags", "[[routes]]"),
     ("ttl", "[cache], [classes.NAME] or [[routes]]"),
+    ("client_ttl", "[cache], [classes.NAME] or [[routes]]"),
+    ("etag", "[cache], [classes.NAME] or [[routes]]"),
     ("cookies", "[cache], [classes.NAME] or [[routes]]"),
     ("stale_while_revalidate", "[cache], [classes.NAME] or [[routes]]"),
     ("stale_if_error", "[cache], [classes.NAME] or [[routes]]"),
@@ -30,7 +32,7 @@ const HOMES: [(&str, &str); 23] = [
 ];
 
 /// Names of other products, and of habit, for keys of this configuration: the name, the key to write instead, and its section if that is not [cache], a class or a route.
-const FOREIGN: [(&str, &str); 44] = [
+const FOREIGN: [(&str, &str); 50] = [
     ("max_age", "ttl"),
     ("maxage", "ttl"),
     ("default_ttl", "ttl"),
@@ -39,6 +41,12 @@ const FOREIGN: [(&str, &str); 44] = [
     ("expires", "ttl"),
     ("proxy_cache_valid", "ttl"),
     ("s_maxage", "ttl"),
+    ("negative_ttl", "ttl"),
+    ("browser_ttl", "client_ttl"),
+    ("browser_cache_ttl", "client_ttl"),
+    ("edge_ttl", "cdn_ttl"),
+    ("surrogate_control", "cdn_ttl"),
+    ("proxy_cache_min_uses", "min_hits"),
     ("grace", "stale_while_revalidate"),
     ("swr", "stale_while_revalidate"),
     ("proxy_cache_background_update", "stale_while_revalidate"),

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use http::Method;
-use larder_semantics::{CookiePolicy, Scope};
+use larder_semantics::{CookiePolicy, Policy, Scope, TtlMode};
 use toml::Spanned;
 
 use crate::model::path::PathTemplate;
@@ -50,9 +50,9 @@ pub(crate) fn check<'a>(layers: impl Iterator<Item = &'a Layer>, chains: &[Chain
             let mistake = Mistake::new("`identity` without `scope = \"identity\"` keeps nobody's responses apart");
             mistakes.error(identity.span(), mistake.hint("add scope = \"identity\", or leave `identity` out"));
         }
-        if let Some(window) = &layer.stale_while_revalidate
+        if let Some(window) = &layer.lifetimes.stale_while_revalidate
             && *window.get_ref() > 0
-            && chains().all(|chain| chain.layers.iter().all(|layer| layer.ttl.is_none()))
+            && chains().all(|chain| chain.layers.iter().all(|layer| layer.lifetimes.ttl.is_none()))
         {
             let mistake = Mistake::new("`stale_while_revalidate` without a `ttl` counts only where the backend names a lifetime");
             mistakes.warning(window.span(), mistake.hint("give a `ttl`, if only \"0s\" to say that it is meant"));
@@ -72,14 +72,36 @@ fn look_at(chain: &Chain<'_>, mistakes: &Mistakes) {
         let mistake = Mistake::new("`cookies = \"ignore\"` with a `ttl` for every path may hand one session's page to another");
         mistakes.warning(span, mistake.hint("say so on the routes whose answers are the same for everyone"));
     }
+    look_at_lifetimes(chain, mistakes);
     let reads = |methods: &[Method]| methods.iter().any(|method| [Method::GET, Method::HEAD].contains(method));
     if let (Some(methods), Some(own)) = (chain.methods, chain.layers.last())
         && !reads(methods)
-        && let Some(ttl) = own.ttl.as_ref().filter(|ttl| *ttl.get_ref() > 0)
+        && let Some(ttl) = own.lifetimes.ttl.as_ref().filter(|ttl| ttl.get_ref().longest() > 0)
     {
         let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
         let mistake = Mistake::new(format!("a `ttl` for {} keeps nothing: the key has no body in it", names.join(" and ")));
         mistakes
             .warning(ttl.span(), mistake.hint("only GET and HEAD are answered from the cache; leave `ttl` out, or add them to `methods`"));
+    }
+}
+
+/// Lifetimes that come to nothing beside others.
+fn look_at_lifetimes(chain: &Chain<'_>, mistakes: &Mistakes) {
+    let policy = &chain.settings.policy;
+    let longest = policy.longest_ttl();
+    if let Some(place) = chain.span_of(|layer| layer.lifetimes.max_ttl.as_ref())
+        && policy.max_ttl.is_some_and(|max| longest > max)
+    {
+        let mistake = Mistake::new("this `max_ttl` is shorter than the `ttl`, which is never reached");
+        mistakes.warning(place, mistake.hint("no lifetime is longer than `max_ttl`, whoever names it"));
+    }
+    if let Some(place) = chain.span_of(|layer| layer.lifetimes.sliding_max.as_ref()) {
+        let (mistake, hint) = match policy.ttl_mode {
+            TtlMode::Sliding if policy.sliding_max > longest => return,
+            TtlMode::Default | TtlMode::Cap | TtlMode::Override if policy.sliding_max == Policy::default().sliding_max => return,
+            TtlMode::Sliding => ("this `sliding_max` is no longer than the `ttl`, so that no use extends it", "make it longer than `ttl`"),
+            _ => ("`sliding_max` counts with `ttl_mode = \"sliding\"` only", "add that, or leave it out"),
+        };
+        mistakes.warning(place, Mistake::new(mistake).hint(hint));
     }
 }

@@ -7,19 +7,18 @@ use http::header::{CACHE_CONTROL, EXPIRES};
 use ipnet::IpNet;
 use larder_message::PathRewrite;
 use larder_semantics::key::IdentityPart;
-use larder_semantics::{ClientDirectives, CookiePolicy, Scope, TtlMode, UnsafeIgnore};
+use larder_semantics::{ClientDirectives, CookiePolicy, Scope, TtlMode};
 use toml::Spanned;
 
 use crate::model::{OddPaths, Rate, RouteSettings};
 use crate::parse::mistake::{Mistake, Mistakes};
-use crate::parse::reader::{Table, choose};
+use crate::parse::reader::Table;
 use crate::parse::units;
 use crate::sections::fields::{FieldsLayer, Message};
+use crate::sections::ignored::Ignored;
 use crate::sections::key::{KeyLayer, is_cookie_name};
+use crate::sections::lifetimes::Lifetimes;
 use crate::sections::{rewriting, upstreams};
-
-/// A lifetime longer than this is more often a slip than meant: nothing but a purge or a new `key_version` shortens it afterwards.
-const LONG_TTL: u32 = 24 * 3600;
 
 /// The values of one table; `None` is "not here".
 #[derive(Clone, Debug, Default)]
@@ -27,11 +26,7 @@ pub(crate) struct Layer {
     cache: Option<bool>,
     namespace: Option<Spanned<String>>,
     key_version: Option<u32>,
-    pub(super) ttl: Option<Spanned<u32>>,
-    ttl_mode: Option<Spanned<TtlMode>>,
-    pub(super) stale_while_revalidate: Option<Spanned<u32>>,
-    stale_if_error: Option<Spanned<u32>>,
-    heuristic_max: Option<Spanned<u32>>,
+    pub(super) lifetimes: Lifetimes,
     max_object: Option<Spanned<u64>>,
     max_request_body: Option<Option<u64>>,
     scope: Option<Spanned<Scope>>,
@@ -44,7 +39,7 @@ pub(crate) struct Layer {
     rewrite: Option<PathRewrite>,
     timeout: Option<Duration>,
     client_directives: Option<Spanned<ClientDirectives>>,
-    unsafe_ignore: Option<UnsafeIgnore>,
+    unsafe_ignore: Option<Ignored>,
     store_put: Option<bool>,
     targeted: Option<Vec<HeaderName>>,
     cache_status_key: Option<bool>,
@@ -67,11 +62,7 @@ impl Layer {
             cache: table.boolean("cache"),
             namespace: table.parse("namespace", "a name in quotes", namespace),
             key_version: table.integer("key_version", 0..=u64::from(u32::MAX)).and_then(|version| u32::try_from(version).ok()),
-            ttl: table.seconds("ttl"),
-            ttl_mode: table.one_of("ttl_mode", &[("default", TtlMode::Default), ("cap", TtlMode::Cap), ("override", TtlMode::Override)]),
-            stale_while_revalidate: table.seconds("stale_while_revalidate"),
-            stale_if_error: table.seconds("stale_if_error"),
-            heuristic_max: table.seconds("heuristic_max"),
+            lifetimes: Lifetimes::read(table),
             max_object: table.bytes("max_object", 1..=1 << 40),
             max_request_body: table.bytes("max_request_body", 0..=1 << 40).map(|max| Some(*max.get_ref()).filter(|max| *max > 0)),
             scope: table.one_of("scope", &[("public", Scope::Public), ("identity", Scope::Identity)]),
@@ -81,7 +72,7 @@ impl Layer {
             ignore_cookies: table.list("ignore_cookies", "cookie names in quotes, like \"_ga*\"", cookie_pattern).map(items),
             client_directives: table
                 .one_of("client_directives", &[("honor", ClientDirectives::Honor), ("ignore", ClientDirectives::Ignore)]),
-            unsafe_ignore: unsafe_ignore(table),
+            unsafe_ignore: Ignored::read(table),
             store_put: table.boolean("store_put"),
             targeted: targeted(table),
             odd_paths: table.one_of("odd_paths", &[("pass", OddPaths::Pass), ("refuse", OddPaths::Refuse), ("cache", OddPaths::Cache)]),
@@ -133,14 +124,6 @@ impl Layer {
     }
 
     fn warn(&self, mistakes: &Mistakes) {
-        if let Some(ttl) = self.ttl.as_ref().filter(|ttl| *ttl.get_ref() > LONG_TTL) {
-            let length = units::display_duration(Duration::from_secs(u64::from(*ttl.get_ref())));
-            mistakes.warning(
-                ttl.span(),
-                Mistake::new(format!("a `ttl` of {length} is longer than a day"))
-                    .hint("a mistake in a response stays that long; raise `key_version` to forget what is stored"),
-            );
-        }
         if let Some(send) = self.query_send_dropped.as_ref().filter(|send| *send.get_ref()) {
             let mistake = Mistake::new("`send_dropped = true` lets one client choose what everybody gets");
             let hint = "a page that shows a dropped parameter is stored with it; leave it out, unless the backend never answers by them";
@@ -158,11 +141,7 @@ impl Layer {
         set(&mut base.cache, &self.cache);
         set(&mut base.key.namespace, &spanned(&self.namespace));
         set(&mut base.key.version, &self.key_version);
-        set(&mut policy.ttl, &spanned(&self.ttl));
-        set(&mut policy.ttl_mode, &spanned(&self.ttl_mode));
-        set(&mut policy.stale_while_revalidate, &spanned(&self.stale_while_revalidate));
-        set(&mut policy.stale_if_error, &spanned(&self.stale_if_error));
-        set(&mut policy.heuristic_max, &spanned(&self.heuristic_max));
+        self.lifetimes.apply(policy);
         set(&mut policy.scope, &spanned(&self.scope));
         set(&mut policy.cookies, &spanned(&self.cookies));
         set(&mut base.key.cookies.ignored, &self.ignore_cookies);
@@ -174,7 +153,7 @@ impl Layer {
         }
         set(&mut base.timeout, &self.timeout.map(Some));
         set(&mut policy.client_directives, &spanned(&self.client_directives));
-        set(&mut policy.unsafe_ignore, &self.unsafe_ignore);
+        self.unsafe_ignore.iter().for_each(|ignored| ignored.apply(policy));
         set(&mut policy.store_put, &self.store_put);
         set(&mut policy.targeted, &self.targeted);
         set(&mut base.cache_status_key, &self.cache_status_key);
@@ -209,8 +188,8 @@ pub(crate) fn resolve(layers: &[&Layer], memory: u64, mistakes: &Mistakes) -> Ro
         }
     }
     layers.iter().for_each(|layer| layer.response.check_response(&settings, mistakes));
-    let mode = layers.iter().rev().find_map(|layer| layer.ttl_mode.as_ref()).filter(|mode| *mode.get_ref() != TtlMode::Default);
-    if let Some(mode) = mode.filter(|_| layers.iter().all(|layer| layer.ttl.is_none())) {
+    let mode = layers.iter().rev().find_map(|layer| layer.lifetimes.ttl_mode.as_ref()).filter(|mode| *mode.get_ref() != TtlMode::Default);
+    if let Some(mode) = mode.filter(|_| layers.iter().all(|layer| layer.lifetimes.ttl.is_none())) {
         let mistake = Mistake::new("this `ttl_mode` without a `ttl` keeps everything stale from the start");
         mistakes.warning(mode.span(), mistake.hint("give a `ttl`, if only \"0s\" to say that it is meant"));
     }
@@ -233,34 +212,13 @@ pub(super) fn set<T: Clone>(target: &mut T, value: &Option<T>) {
     }
 }
 
-fn spanned<T: Clone>(value: &Option<Spanned<T>>) -> Option<T> {
+pub(super) fn spanned<T: Clone>(value: &Option<Spanned<T>>) -> Option<T> {
     value.as_ref().map(|value| value.get_ref().clone())
 }
 
 /// The items of a list without their places.
 pub(crate) fn items<T>(list: Spanned<Vec<Spanned<T>>>) -> Vec<T> {
     list.into_inner().into_iter().map(Spanned::into_inner).collect()
-}
-
-fn unsafe_ignore(table: &mut Table<'_>) -> Option<UnsafeIgnore> {
-    type Set = fn(&mut UnsafeIgnore);
-    const WORDS: [(&str, Set); 4] = [
-        ("private", |ignore| ignore.private = true),
-        ("no-store", |ignore| ignore.no_store = true),
-        ("set-cookie", |ignore| ignore.set_cookie = true),
-        ("authorization", |ignore| ignore.authorization = true),
-    ];
-    let parse = |text: &str| choose("`unsafe_ignore`", text, &WORDS);
-    let list = table.list("unsafe_ignore", "\"private\", \"no-store\", \"set-cookie\", \"authorization\"", parse)?;
-    if !list.get_ref().is_empty() {
-        let mistake = Mistake::new("`unsafe_ignore` may hand one user's response to another");
-        table.mistakes().warning(list.span(), mistake.hint("`scope = \"identity\"` keeps one response per user without this risk"));
-    }
-    let mut ignore = UnsafeIgnore::default();
-    for give_up in items(list) {
-        give_up(&mut ignore);
-    }
-    Some(ignore)
 }
 
 /// The most specific first (RFC 9213 §2.2). An empty list is none: only `Cache-Control` and `Expires` count.

@@ -2,6 +2,7 @@
 
 mod hostile;
 mod inheritance;
+mod lifetimes;
 mod listeners;
 mod outside;
 mod purges;

@@ -89,6 +89,7 @@ fn it_leaves_no_key_out() {
         "[cache.response]\nKEY = 1",
         "[cache.rewrite]\nKEY = 1",
         "[cache.cache_status]\nKEY = 1",
+        "[cache.cdn_ttl]\nKEY = 1",
         "[classes.x]\nKEY = 1",
         "[[routes]]\nKEY = 1",
         "[[routes]]\nmatch = { KEY = 1 }",

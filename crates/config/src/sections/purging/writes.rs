@@ -4,6 +4,7 @@ use http::Method;
 use larder_store::TagCascade;
 use toml::Spanned;
 
+use super::clients::{self, sample};
 use crate::model::path::PathTemplate;
 use crate::model::purging::tag_shape::may_meet;
 use crate::model::purging::tags::{Placeholders, TagPart, TagTemplate};
@@ -64,6 +65,7 @@ fn is_absolute(url: &str) -> bool {
 
 /// The names that a template may refer to.
 pub(crate) struct Names<'a> {
+    all: Vec<&'a Route>,
     routes: Vec<&'a str>,
     classes: Vec<&'a str>,
     namespaces: Vec<&'a str>,
@@ -76,6 +78,7 @@ impl<'a> Names<'a> {
     pub(crate) fn of(routes: &'a [Route], fallback: Option<&'a Route>, tags: &'a ResponseTags) -> Self {
         let all = || routes.iter().chain(fallback);
         Self {
+            all: all().collect(),
             routes: all().map(|route| &*route.name).collect(),
             classes: all().filter_map(|route| route.class.as_deref()).collect(),
             namespaces: all().map(|route| route.settings.key.namespace.as_str()).collect(),
@@ -88,6 +91,7 @@ impl<'a> Names<'a> {
     fn check(&self, templates: &[Spanned<PurgeTemplate>], mistakes: &Mistakes) {
         for template in templates {
             self.check_tag(template, mistakes);
+            clients::check(template, &self.all, mistakes);
             let Some((kind, name)) = template.get_ref().reference() else { continue };
             let known = match kind {
                 "route" => &self.routes,
@@ -106,8 +110,7 @@ impl Names<'_> {
     /// A tag that nothing has is mostly a slip.
     fn check_tag(&self, template: &Spanned<PurgeTemplate>, mistakes: &Mistakes) {
         let (PurgeTemplate::Tag(tag), Some(known)) = (template.get_ref(), &self.tags) else { return };
-        let text = |part: &TagPart| if let TagPart::Literal(text) = part { text.clone() } else { "x".to_owned() };
-        let sample: String = tag.parts().iter().map(text).collect();
+        let sample = sample(tag);
         let brings_others = || self.cascade.follow([sample.as_str()].into_iter()).is_ok_and(|others| !others.is_empty());
         if known.iter().any(|known| may_meet(known, tag)) || brings_others() {
             return;
