@@ -12,7 +12,7 @@ async fn the_admin_listener_answers_under_a_loopback_name_only() -> Result<()> {
     let json = ("Content-Type", "application/json");
     let port = larder.admin_address().port();
     for (name, status) in [(format!("localhost:{port}"), 200), (format!("127.0.0.1:{port}"), 200), ("evil.example".to_owned(), 403)] {
-        for path in ["/metrics", "/readyz"] {
+        for path in ["/metrics", "/readyz", "/upstreams"] {
             let by_host = Client::connect(larder.admin_address()).await?.exchange("GET", path, &[("Host", &name)], "").await?;
             let absolute = format!("http://{name}{path}");
             let by_target = Client::connect(larder.admin_address()).await?.exchange("GET", &absolute, &[("Host", &name)], "").await?;

@@ -29,6 +29,7 @@ mod redis_leases;
 mod refused;
 mod replicas;
 mod request_limit;
+mod servers;
 mod shops;
 mod sockets;
 mod streaming;

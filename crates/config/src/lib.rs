@@ -26,9 +26,10 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 pub use model::{
-    AccessLog, Admin, BreakerLimit, Config, InvalidUpstreamUrl, Limit, Listen, ListenKind, Listener, Log, LogLevel, MemoryStore, OddPaths,
-    OnEvent, OnWrite, Origin, PathTemplate, ProxyProtocol, Purge, PurgeTemplate, Rate, ReadFile, Redirect, RequestMatch, ResponseTags,
-    Route, RouteSettings, Server, ServerOptions, SocketFile, TagPart, TagTemplate, Tls, Token, TokenScope, Upstream, UpstreamUrl,
+    AccessLog, Admin, Balance, BreakerLimit, Config, Eject, HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, Limit, Listen, ListenKind,
+    Listener, Log, LogLevel, MemoryStore, OddPaths, OnEvent, OnWrite, Origin, PathTemplate, PerMille, ProxyProtocol, Purge, PurgeTemplate,
+    Rate, ReadFile, Redirect, RequestMatch, ResponseTags, Retry, RetryMethods, RetryOn, Route, RouteSettings, Server, ServerOptions,
+    SocketFile, TagPart, TagTemplate, Tls, Token, TokenScope, Upstream, UpstreamServer, UpstreamUrl,
 };
 pub use parse::mistake::Severity;
 pub use parse::report::{Report, Warnings};
@@ -71,10 +72,10 @@ pub fn from_flags(upstream: &str, ttl: Option<&str>, overrides: &Overrides) -> R
     let (mut server, mut admin) = (overrides.usual_server(), Admin::default());
     listeners::settle(&mut server, &mut admin, overrides, &mistakes);
     let redis = store::from_outside(overrides, &mistakes);
-    let upstream = url.map(|url| Upstream::new("default", url));
-    if let Some(upstream) = &upstream {
-        listeners::check_upstream(upstream, Location::Elsewhere, &server, &mistakes);
+    if let Some(url) = &url {
+        listeners::check_upstream("default", url, Location::Elsewhere, &server, &mistakes);
     }
+    let upstream = url.map(|url| Upstream::new("default", url));
     let config = upstream.map(|upstream| Config {
         server,
         admin,

@@ -9,6 +9,7 @@ use larder_tower::{BypassRate, Cache, CacheService, MayBypass, Pressure, RouteRu
 use crate::client::TrustedProxies;
 use crate::config::{Config, OddPaths, ResponseTags, Route, RouteSettings, Upstream};
 use crate::hints::Hints;
+use crate::redis::Redis;
 use crate::routing::tagging::RouteTags;
 use crate::routing::{RouteEdits, RouteTable, RouteUpstream, Router};
 use crate::telemetry::metrics::Metrics;
@@ -30,6 +31,14 @@ pub(crate) struct ActiveConfig {
     pub(crate) hints: Hints,
 }
 
+/// The parts of the process that outlive a configuration.
+#[derive(Clone, Copy)]
+pub(crate) struct Process<'a> {
+    pub(crate) cache: &'a Arc<Cache>,
+    pub(crate) clock: &'a Clock,
+    pub(crate) redis: Option<&'a Redis>,
+}
+
 /// Why a checked configuration still cannot serve.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SetupError {
@@ -48,7 +57,8 @@ pub(crate) enum SetupError {
 
 impl ActiveConfig {
     /// From a checked configuration. What `before` has that did not change stays: connections to upstreams, and all counts.
-    pub(crate) fn new(config: Config, cache: &Arc<Cache>, clock: &Clock, before: Option<&ActiveConfig>) -> Result<Self, SetupError> {
+    pub(crate) fn new(config: Config, process: &Process<'_>, before: Option<&ActiveConfig>) -> Result<Self, SetupError> {
+        let cache = process.cache;
         let names = |routes: &[Route]| routes.iter().chain(&config.fallback).map(|route| Arc::clone(&route.name)).collect::<Vec<_>>();
         let routes = names(&config.routes);
         let routes: Vec<&str> = routes.iter().map(|name| &**name).collect();
@@ -58,15 +68,11 @@ impl ActiveConfig {
             None => Metrics::new(&routes, &upstreams),
         });
         let trusted = TrustedProxies::new(config.server.trusted_proxies.clone(), config.server.trust);
-        let before = before.filter(|active| {
-            let (then, now) = (&active.config.server, &config.server);
-            then.trusted_proxies == now.trusted_proxies && then.trust == now.trust && then.min_upload_rate == now.min_upload_rate
-        });
-        let upstreams = connect(&config, before, &trusted, clock, &metrics)?;
+        let upstreams = connect(&config, before, &trusted, process, &metrics)?;
         let writes = Arc::new(Writes::new(&config)?);
         let rules_of_writes: Arc<dyn WriteRules> = Arc::clone(&writes) as _;
         let all = || config.routes.iter().chain(&config.fallback);
-        let way = |route: &Route| RouteUpstream::new(upstreams[route.upstream].clone(), route, &config.upstreams[route.upstream].url);
+        let way = |route: &Route| RouteUpstream::new(upstreams[route.upstream].clone(), route, &config.upstreams[route.upstream].servers);
         let ways: Vec<RouteUpstream> = all().map(way).collect();
         let edits = all().map(RouteEdits::of).collect();
         let service = |(index, route): (usize, &Route)| -> Result<_, SetupError> {
@@ -84,6 +90,14 @@ impl ActiveConfig {
         writes.follow(&routes);
         let hints = Hints::new(config.routes.len() + 1);
         Ok(Self { trusted, metrics, routes, ways, edits, upstreams, hints, config })
+    }
+
+    /// In a process that has nothing else.
+    #[cfg(test)]
+    pub(crate) fn alone(config: Config) -> Self {
+        let clock = Clock::system();
+        let cache = Cache::builder(1 << 20).max_object(1 << 16).clock(clock.clone()).build();
+        Self::new(config, &Process { cache: &cache, clock: &clock, redis: None }, None).expect("it can serve")
     }
 
     /// The service for a request, if there is one.
@@ -164,30 +178,44 @@ fn may_bypass(settings: &RouteSettings, client: Option<IpAddr>) -> bool {
     client.is_some_and(|address| settings.bypass_from.iter().any(|network| network.contains(&address.to_canonical())))
 }
 
-/// The ways to the origins. One that did not change keeps its connections, its health and its place in the queue.
+/// The ways to the origins. One that did not change goes on as it is. Of one that did, by its name, servers that stay keep their connections and
+/// figures.
 fn connect(
     config: &Config,
     before: Option<&ActiveConfig>,
     trusted: &TrustedProxies,
-    clock: &Clock,
+    process: &Process<'_>,
     metrics: &Arc<Metrics>,
 ) -> Result<Vec<UpstreamService>, SetupError> {
-    let known = |index: usize, upstream: &Upstream| {
-        let before = before.filter(|active| active.config.upstreams.get(index) == Some(upstream))?;
-        before.upstreams.get(index).cloned()
-    };
+    let same_server = before.is_some_and(|active| {
+        let (then, now) = (&active.config.server, &config.server);
+        then.trusted_proxies == now.trusted_proxies && then.trust == now.trust && then.min_upload_rate == now.min_upload_rate
+    });
     let connect = |(index, upstream): (usize, &Upstream)| -> Result<UpstreamService, SetupError> {
-        if let Some(known) = known(index, upstream) {
-            return Ok(known);
+        let known = before.and_then(|active| {
+            let position = active.config.upstreams.iter().position(|known| known.name == upstream.name)?;
+            Some((position, &active.config.upstreams[position], active.upstreams.get(position)?))
+        });
+        if let Some((position, section, service)) = known
+            && same_server
+            && position == index
+            && section == upstream
+        {
+            return Ok(service.clone());
         }
         let options = UpstreamOptions {
             index,
             min_upload_rate: config.server.min_upload_rate,
             trusted: trusted.clone(),
             observer: Some(Arc::new(OriginMetrics(Arc::clone(metrics)))),
-            ..UpstreamOptions::new(upstream.clone(), clock.clone())
+            shared_checks: process.redis.map(Redis::shared_checks),
+            ..UpstreamOptions::new(upstream.clone(), process.clock.clone())
         };
-        UpstreamService::new(options).map_err(|error| SetupError::Upstream { name: Arc::clone(&upstream.name), error })
+        let connected = match known {
+            Some((.., service)) => service.reconfigured(options),
+            None => UpstreamService::new(options),
+        };
+        connected.map_err(|error| SetupError::Upstream { name: Arc::clone(&upstream.name), error })
     };
     config.upstreams.iter().enumerate().map(connect).collect()
 }

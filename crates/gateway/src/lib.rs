@@ -8,6 +8,7 @@
 
 mod active;
 pub mod admin;
+mod checks;
 pub mod cli;
 pub mod demo;
 mod explain;
@@ -19,6 +20,7 @@ mod proxy;
 mod purge;
 mod redis;
 mod routing;
+mod upstreams;
 mod write_rules;
 
 use std::process::ExitCode;

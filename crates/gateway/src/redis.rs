@@ -9,9 +9,10 @@ use larder_store::Ledger;
 use larder_tower::{FetchError, Tiers, clock};
 use tracing::warn;
 
+use crate::checks::Replicas;
 use crate::telemetry::metrics::RedisMetrics;
 use crate::telemetry::snapshot::RedisSnapshot;
-use crate::upstream::UpstreamError;
+use crate::upstream::{SharedChecks, UpstreamError};
 
 /// How long the last writes may take when the process stops.
 const LAST_WRITES: Duration = Duration::from_secs(2);
@@ -33,6 +34,11 @@ impl Redis {
         let store = RedisStore::start(options, clocks, ledger, Some(Arc::clone(&metrics) as _));
         let store = store.map_err(|error| format!("Redis at {servers}: {error}"))?;
         Ok(Self { store, metrics })
+    }
+
+    /// As what replicas share their health checks by.
+    pub(crate) fn shared_checks(&self) -> Arc<dyn SharedChecks> {
+        Arc::new(Replicas(self.store.clone()))
     }
 
     /// As the last tier, with the log.

@@ -26,7 +26,8 @@
 //! 3. `log` follows the log of invalidations and puts new ones in;
 //! 4. `journal` keeps invalidations that Redis does not take yet;
 //! 5. `link` connects, and gives every operation its deadline, its breaker and its observer;
-//! 6. `value` names keys, and compresses and seals what is stored; `scripts` is what Redis does in one step.
+//! 6. `turns` is what replicas do in turn, such as health checks;
+//! 7. `value` names keys, and compresses and seals what is stored; `scripts` is what Redis does in one step.
 
 mod channel;
 mod counter;
@@ -39,6 +40,7 @@ mod log;
 mod scripts;
 mod stats;
 mod store;
+mod turns;
 mod value;
 
 pub use channel::Message;

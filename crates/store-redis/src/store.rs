@@ -126,6 +126,10 @@ impl RedisStore {
 }
 
 impl RedisStore {
+    pub(crate) fn link(&self) -> &Arc<Link> {
+        &self.0.link
+    }
+
     async fn write(&self, job: WriteTask) {
         match self.0.link.options().write {
             WriteMode::Behind => self.0.push(job),

@@ -11,7 +11,7 @@ use larder_telemetry::metrics::{Metrics, RedisMetrics, RequestRecord};
 use larder_telemetry::render::open_metrics;
 use larder_telemetry::snapshot::{
     Breaker, CertificateSnapshot, CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, LabelledCount, ProcessSnapshot,
-    RedisSnapshot, Snapshot, StoreSnapshot, TierSnapshot, TlsSnapshot, UpstreamState,
+    RedisSnapshot, ServerSnapshot, Snapshot, StoreSnapshot, TierSnapshot, TlsSnapshot, UpstreamState,
 };
 use larder_tower::CacheResult;
 
@@ -101,7 +101,25 @@ fn upstream(position: usize, first: u64, breaker: Breaker) -> UpstreamState {
         retries: first + 3,
         waiting: first + 4,
         refused: first + 5,
+        retries_refused: first + 6,
         breaker,
+        servers: vec![server(position, first + 100), server(position + 1, first + 200)],
+    }
+}
+
+fn server(position: usize, first: u64) -> ServerSnapshot {
+    ServerSnapshot {
+        server: format!("http://10.0.0.{position}:3000"),
+        weight: 1,
+        backup: false,
+        ejected: position == 1,
+        healthy: position == 0,
+        ejections: first,
+        answers: first + 1,
+        failures: first + 2,
+        requests_in_flight: first + 3,
+        connections: first + 4,
+        latency_seconds: (position != 2).then_some(0.25),
     }
 }
 

@@ -3,42 +3,49 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use larder_config::UpstreamUrl;
+use larder_config::{Upstream, UpstreamUrl};
 use larder_message::client::ClientConnection;
 use larder_message::forward::ForwardRules;
 
 use crate::connect::Connector;
 use crate::exchange::transport::{Outgoing, Transport};
 use crate::observe::UpstreamStats;
-use crate::options::{UpstreamOptions, UpstreamSetupError};
-use crate::protect::health::Health;
+use crate::options::UpstreamSetupError;
 use crate::request::content::WatchedBody;
-use crate::url;
 
-/// One address of an upstream: how to connect to it, the connections that are kept, and whether it is worth asking.
+/// One address of an upstream: how to connect to it, and the connections that are kept.
 ///
-/// Limits, observers and counters of the upstream as a whole are [`crate::service::Upstream`]'s.
+/// What is known of the server there is its [`crate::balance::standing::Standing`]; limits, observers and counters of the upstream as a whole are
+/// [`crate::upstream::Upstream`]'s.
 pub(crate) struct Endpoint {
     pub(crate) url: UpstreamUrl,
-    pub(crate) rules: ForwardRules,
     pub(crate) connector: Connector,
-    pub(crate) health: Health,
     transport: Transport,
 }
 
 impl Endpoint {
-    /// The endpoint at `url`, used as the options say. Connects to nothing yet.
-    pub(crate) fn new(url: &UpstreamUrl, options: &UpstreamOptions, stats: &Arc<UpstreamStats>) -> Result<Self, UpstreamSetupError> {
-        let config = &options.config;
+    /// The endpoint at `url`, used as the section says. Connects to nothing yet.
+    pub(crate) fn new(url: &UpstreamUrl, config: &Upstream, stats: &Arc<UpstreamStats>) -> Result<Self, UpstreamSetupError> {
         let connector = Connector::new(url, config, Arc::clone(stats))?;
         let transport = Transport::new(url, config, connector.clone());
-        let rules = ForwardRules { trusted: options.trusted.clone(), host: config.host, upstream_host: url::host(url) };
-        let health = Health::new(&config.name, url, config.breaker);
-        Ok(Self { url: url.clone(), rules, connector, health, transport })
+        Ok(Self { url: url.clone(), connector, transport })
+    }
+
+    /// Whether connections that were made by one section are good for another.
+    pub(crate) fn connects_alike(one: &Upstream, other: &Upstream) -> bool {
+        let settings = |config: &Upstream| (config.connect_timeout, config.idle_timeout, config.max_idle, config.host, config.h2c);
+        settings(one) == settings(other) && one.ca_file == other.ca_file
     }
 
     /// A received request as it goes to this endpoint. With `expect`, its content waits for a `100 (Continue)`.
-    pub(crate) fn outgoing(&self, parts: Parts, body: WatchedBody, client: Option<&ClientConnection>, expect: bool) -> Outgoing {
-        self.transport.outgoing(parts, body, client, expect, (&self.url, &self.rules))
+    pub(crate) fn outgoing(
+        &self,
+        parts: Parts,
+        body: WatchedBody,
+        client: Option<&ClientConnection>,
+        expect: bool,
+        rules: &ForwardRules,
+    ) -> Outgoing {
+        self.transport.outgoing(parts, body, client, expect, (&self.url, rules))
     }
 }

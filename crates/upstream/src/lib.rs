@@ -4,19 +4,24 @@
 //! ([`larder_message::forward`]) and nothing to targets and bodies: path, query and content go through byte for byte, as they come.
 //!
 //! ```text
-//! request --> service::Upstream      takes a permit (protect::concurrency), picks an endpoint
-//!         --> endpoint::Endpoint     writes the request (exchange::transport), asks its breaker (protect::health)
+//! request --> upstream::Upstream     takes a permit (protect::concurrency), asks its breaker (protect::health)
+//!         --> balance::Servers       picks a server
+//!         --> endpoint::Endpoint     writes the request (exchange::transport)
 //!         --> exchange::transport    sends it and waits for the head, so long and no longer (exchange::deadline)
 //!               |-- http1::Pool      HTTP/1.1: an idle connection, or a new one (connect)
 //!               |-- http2::Http2     HTTP/2 without TLS: the one connection
 //!               `-- GeneralClients   what the TLS handshake negotiates
+//!         --> retry::again           another server, where that one failed and the request may be sent once more
 //!         --> exchange::body         streams, holds the permit until its end, and gives the connection back
+//! health  --> check::task            asks servers in the background, or hears from other replicas (check::shared)
 //! upgrade --> tunnel                 a connection of its own, joined with the client's after 101
 //! ```
 //!
-//! Imports go one way: `service` and `tunnel` know `endpoint`; that knows `exchange` and `protect`; `exchange` knows `http1` and `http2`; those know
-//! `request` and `connect`; all know `error`, `observe`, `options` and `url`.
+//! Imports go one way: `service` and `tunnel` know `upstream` and `retry`; those know `balance`; that knows `endpoint` and `protect`; `endpoint` knows
+//! `exchange`; that knows `http1` and `http2`; those know `request` and `connect`; all know `error`, `observe`, `options` and `url`.
 
+mod balance;
+mod check;
 mod connect;
 mod endpoint;
 mod error;
@@ -29,15 +34,21 @@ mod observe;
 mod options;
 mod protect;
 mod request;
+mod retry;
+mod server_state;
 mod service;
 #[cfg(test)]
 mod tests;
 mod tunnel;
+mod upstream;
 mod url;
 
+pub use check::shared::{SharedChecks, Sharing, Turn};
+pub use check::streak::Streak;
 pub use error::{Phase, UpstreamError};
 pub use exchange::body::UpstreamBody;
 pub use observe::{OriginObserver, UpstreamStats};
 pub use options::{UpstreamOptions, UpstreamSetupError};
+pub use server_state::ServerState;
 pub use service::{ClientContext, UpstreamService};
 pub use tunnel::TunnelClient;

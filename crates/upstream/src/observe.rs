@@ -12,16 +12,25 @@ pub trait OriginObserver: Send + Sync + 'static {
     fn answered(&self, upstream: usize, outcome: OriginOutcome, elapsed: Duration);
 }
 
-/// Counts of one upstream. Gauges and counters that only this process' view makes up.
+/// Counts of one upstream, or of one of its servers: those count for the upstream as well. Gauges and counters that only this process' view
+/// makes up.
 #[derive(Debug, Default)]
 pub struct UpstreamStats {
     requests: AtomicU64,
     connections: AtomicU64,
     connects: AtomicU64,
     retries: AtomicU64,
+    retries_refused: AtomicU64,
+    /// The upstream's, where these are a server's.
+    whole: Option<Arc<UpstreamStats>>,
 }
 
 impl UpstreamStats {
+    /// The counts of a server of the upstream that has these.
+    pub(crate) fn part_of(whole: &Arc<Self>) -> Arc<Self> {
+        Arc::new(Self { whole: Some(Arc::clone(whole)), ..Self::default() })
+    }
+
     /// Exchanges under way: from the request until the response body is done with.
     pub fn requests_in_flight(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
@@ -37,13 +46,22 @@ impl UpstreamStats {
         self.connects.load(Ordering::Relaxed)
     }
 
-    /// Requests ever sent a second time because a reused connection had died.
+    /// Requests ever sent once more: because a reused connection had died, or as `retry` allows.
     pub fn retries_total(&self) -> u64 {
         self.retries.load(Ordering::Relaxed)
     }
 
+    /// Requests that were not sent once more because the budget of `retry` was used up.
+    pub fn retries_refused_total(&self) -> u64 {
+        self.retries_refused.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn retried(&self) {
-        self.retries.fetch_add(1, Ordering::Relaxed);
+        self.each(|stats| _ = stats.retries.fetch_add(1, Ordering::Relaxed));
+    }
+
+    pub(crate) fn retry_refused(&self) {
+        self.each(|stats| _ = stats.retries_refused.fetch_add(1, Ordering::Relaxed));
     }
 
     pub(crate) fn begin_request(self: &Arc<Self>) -> InFlight {
@@ -51,8 +69,13 @@ impl UpstreamStats {
     }
 
     pub(crate) fn open_connection(self: &Arc<Self>) -> InFlight {
-        self.connects.fetch_add(1, Ordering::Relaxed);
+        self.each(|stats| _ = stats.connects.fetch_add(1, Ordering::Relaxed));
         InFlight::new(self, |stats| &stats.connections)
+    }
+
+    fn each(&self, count: impl Fn(&Self)) {
+        count(self);
+        self.whole.as_deref().into_iter().for_each(count);
     }
 }
 
@@ -65,13 +88,13 @@ pub(crate) struct InFlight {
 
 impl InFlight {
     fn new(stats: &Arc<UpstreamStats>, gauge: fn(&UpstreamStats) -> &AtomicU64) -> Self {
-        gauge(stats).fetch_add(1, Ordering::Relaxed);
+        stats.each(|stats| _ = gauge(stats).fetch_add(1, Ordering::Relaxed));
         Self { stats: Arc::clone(stats), gauge }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        (self.gauge)(&self.stats).fetch_sub(1, Ordering::Relaxed);
+        self.stats.each(|stats| _ = (self.gauge)(stats).fetch_sub(1, Ordering::Relaxed));
     }
 }

@@ -7,6 +7,7 @@ use larder_config::{Server, Upstream};
 use larder_message::client::TrustedProxies;
 use larder_tower::clock::Clock;
 
+use crate::check::shared::SharedChecks;
 use crate::observe::OriginObserver;
 
 /// Everything one [`crate::UpstreamService`] needs to know.
@@ -24,19 +25,24 @@ pub struct UpstreamOptions {
     pub clock: Clock,
     /// Told of every exchange.
     pub observer: Option<Arc<dyn OriginObserver>>,
+    /// How replicas share their health checks; `None`: they do not.
+    pub shared_checks: Option<Arc<dyn SharedChecks>>,
 }
 
 impl UpstreamOptions {
     /// The first upstream, without trusted proxies and without an observer.
     pub fn new(config: Upstream, clock: Clock) -> Self {
         let min_upload_rate = Server::default().min_upload_rate;
-        Self { config, index: 0, min_upload_rate, trusted: TrustedProxies::default(), clock, observer: None }
+        Self { config, index: 0, min_upload_rate, trusted: TrustedProxies::default(), clock, observer: None, shared_checks: None }
     }
 }
 
 /// Why an upstream cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamSetupError {
+    /// It has no server. A configuration that was checked names one.
+    #[error("it names no server")]
+    NoServer,
     /// The CA file is not there, not readable, or holds no certificate.
     #[error("no certificate authority could be read from {path}: {reason}")]
     CaFile {

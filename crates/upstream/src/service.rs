@@ -6,31 +6,29 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::request::Parts;
-use http::{Extensions, HeaderMap, Request, Response, StatusCode, Version, header};
-use http_body::Body;
+use http::{HeaderMap, Request, Response, header};
 use larder_store::BreakerState;
 use larder_tower::clock::monotonic;
 use larder_tower::{Pooled, Pressure, RequestBody};
 
-use crate::endpoint::Endpoint;
+use crate::check::task::keep_checking;
 use crate::error::UpstreamError;
-use crate::exchange::body::{Held, UpstreamBody};
-use crate::exchange::deadline::HeadTimeout;
-use crate::http1::Malformed;
+use crate::exchange::body::UpstreamBody;
 use crate::observe::UpstreamStats;
 use crate::options::{UpstreamOptions, UpstreamSetupError};
-use crate::protect::concurrency::{ConcurrencyLimit, Permit};
 use crate::request::content::WatchedBody;
 use crate::request::expect::Gate;
 use crate::request::interim::InterimSink;
+use crate::retry::again::again;
+use crate::retry::spare::Spare;
+use crate::server_state::ServerState;
+use crate::upstream::Upstream;
 use crate::url;
 
+use larder_message::InterimResponses;
 use larder_message::client::ClientConnection;
-use larder_message::forward::{self, HostPolicy};
-use larder_message::{InterimResponses, OriginOutcome};
 
-/// Sends requests to one origin. Cheap to clone; clones share the pool.
+/// Sends requests to the servers of one upstream. Cheap to clone; clones share the pools.
 ///
 /// A [`ClientContext`] in a request's extensions says where the request came from; without one it counts as Larder's own.
 #[derive(Clone)]
@@ -45,25 +43,30 @@ pub struct ClientContext {
     pub interim: Option<InterimResponses>,
 }
 
-/// The policy over the endpoints of one upstream: how many exchanges there are at a time, which endpoint has the next one, and what
-/// observers are told.
-pub(crate) struct Upstream {
-    pub(crate) options: UpstreamOptions,
-    pub(crate) stats: Arc<UpstreamStats>,
-    pub(crate) concurrency: ConcurrencyLimit,
-    endpoint: Arc<Endpoint>,
-}
-
 impl UpstreamService {
-    /// Sets up the pool; connects to nothing yet.
+    /// Sets up the pools; connects to nothing yet.
     ///
     /// # Errors
     /// [`UpstreamSetupError`] when certificate authorities cannot be loaded.
     pub fn new(options: UpstreamOptions) -> Result<Self, UpstreamSetupError> {
-        let stats = Arc::<UpstreamStats>::default();
-        let endpoint = Arc::new(Endpoint::new(&options.config.url, &options, &stats)?);
-        let concurrency = ConcurrencyLimit::new(Arc::clone(&options.config.name), options.config.limit);
-        Ok(Self(Arc::new(Upstream { options, stats, concurrency, endpoint })))
+        Self::started(Upstream::new(options, None)?)
+    }
+
+    /// The upstream with other options. Servers that stay keep their connections, their figures and what is known of them.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn reconfigured(&self, options: UpstreamOptions) -> Result<Self, UpstreamSetupError> {
+        Self::started(Upstream::new(options, Some(&self.0))?)
+    }
+
+    /// With its background tasks, which end with it. They need a runtime where there are any.
+    fn started(upstream: Upstream) -> Result<Self, UpstreamSetupError> {
+        let upstream = Arc::new(upstream);
+        if upstream.options.config.health.is_some() {
+            tokio::spawn(keep_checking(Arc::downgrade(&upstream)));
+        }
+        Ok(Self(upstream))
     }
 
     /// This upstream's counts.
@@ -78,7 +81,7 @@ impl UpstreamService {
 
     /// The state of its breaker.
     pub fn breaker(&self) -> BreakerState {
-        self.0.endpoint.health.state()
+        self.0.health.state()
     }
 
     /// Requests that were refused since the start.
@@ -86,9 +89,14 @@ impl UpstreamService {
         self.0.concurrency.refused()
     }
 
-    /// Whether a path may lead out of the upstream's base path. Such a request must not be sent.
+    /// How its servers stand, in the order of the configuration.
+    pub fn servers(&self) -> Vec<ServerState> {
+        self.0.servers.load().all().iter().map(|server| ServerState::of(server)).collect()
+    }
+
+    /// Whether a path may lead out of the base path of a server. Such a request must not be sent.
     pub fn leaves_base(&self, path: &str) -> bool {
-        url::leaves_base(&self.0.endpoint.url, path)
+        self.0.options.config.servers.iter().any(|server| url::leaves_base(&server.url, path))
     }
 
     pub(crate) fn upstream(&self) -> &Upstream {
@@ -119,24 +127,25 @@ impl UpstreamService {
         let service = self.clone();
         let upstream = &*self.0;
         let permit = upstream.concurrency.try_acquire();
-        let endpoint = upstream.pick();
         let (mut parts, body) = request.into_parts();
         let (client, interim) = parts.extensions.remove::<ClientContext>().map(|context| (context.connection, context.interim)).unzip();
+        let server = upstream.pick(&parts, client.as_ref(), &[]);
         let gate = upstream.expects_continue(&parts, client.as_ref(), &body).then(Gate::default);
-        let body = WatchedBody::new(body, &parts.headers, gate.clone());
+        let mut body = WatchedBody::new(body, &parts.headers, gate.clone());
         let progress = body.progress();
-        let outgoing = endpoint.outgoing(parts, body, client.as_ref(), gate.is_some());
+        let may_retry = upstream.options.config.retry.is_some();
+        let spare = may_retry.then(|| Box::new(Spare::of(&parts, client, &mut body, gate.clone())));
+        let outgoing = server.outgoing(parts, body, client.as_ref(), gate.is_some());
         let interim = InterimSink { gate, client: interim.flatten() };
         async move {
             let upstream = &*service.0;
-            let held = upstream.admit(&endpoint, permit).await?;
-            let attempt = endpoint.health.attempt()?;
-            let answer = outgoing.send(&interim, progress, (upstream.head_timeout(first_byte_timeout), &upstream.stats)).await.and_then(
-                |response| match response.status() {
-                    StatusCode::SWITCHING_PROTOCOLS => Err(UpstreamError::Protocol(Malformed::Switched.into())),
-                    _ => Ok(response),
-                },
-            );
+            let mut held = upstream.admit(&server, permit).await?;
+            let attempt = upstream.health.attempt()?;
+            let timeout = upstream.head_timeout(first_byte_timeout);
+            let mut answer = upstream.ask(&server, outgoing, (&interim, progress), timeout).await;
+            if let (Some(spare), Some(retry)) = (spare, &upstream.options.config.retry) {
+                answer = Box::pin(again(upstream, (retry, *spare), (server, answer), &mut held, (&interim, timeout))).await;
+            }
             attempt.ended(&answer);
             let (mut parts, body) = answer?.into_parts();
             upstream.receive(&mut parts)?;
@@ -149,56 +158,6 @@ impl UpstreamService {
 fn is_event_stream(headers: &HeaderMap) -> bool {
     let essence = |kind: &str| kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"));
     headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).is_some_and(essence)
-}
-
-impl Upstream {
-    /// The endpoint that has the next exchange. There is one; a balancer over several chooses here.
-    pub(crate) fn pick(&self) -> Arc<Endpoint> {
-        Arc::clone(&self.endpoint)
-    }
-
-    /// Waits for a permit where none was free. While the endpoint's breaker is open, the request is refused instead.
-    pub(crate) async fn admit(&self, endpoint: &Endpoint, permit: Option<Permit>) -> Result<Held, UpstreamError> {
-        endpoint.health.check()?;
-        let permit = match permit {
-            Some(permit) => permit,
-            None => Box::pin(self.concurrency.acquire()).await?,
-        };
-        Ok(Held { _permit: Some(permit), _in_flight: self.stats.begin_request() })
-    }
-
-    fn head_timeout(&self, said: Option<Duration>) -> HeadTimeout {
-        HeadTimeout { timeout: said.unwrap_or(self.options.config.first_byte_timeout), min_rate: self.options.min_upload_rate }
-    }
-
-    /// Whether the content waits for a `100 (Continue)` (RFC 9110 §10.1.1: not for HTTP/1.0 clients, and not without content). Only
-    /// connections of HTTP/1.1 pass it on.
-    fn expects_continue(&self, parts: &Parts, client: Option<&ClientConnection>, body: &RequestBody) -> bool {
-        parts.headers.contains_key(header::EXPECT)
-            && !body.is_end_stream()
-            && client.is_some_and(|client| client.version > Version::HTTP_10)
-            && !self.options.config.h2c
-            && self.options.config.host == HostPolicy::Preserve
-    }
-
-    /// Makes a received head into the client's.
-    pub(crate) fn receive(&self, parts: &mut http::response::Parts) -> Result<(), UpstreamError> {
-        parts.extensions = Extensions::new();
-        forward::to_client(parts, self.options.clock.now()).map_err(|error| UpstreamError::Protocol(error.into()))
-    }
-
-    pub(crate) fn observe<T>(&self, started: std::time::Instant, result: &Result<Response<T>, UpstreamError>) {
-        if result.as_ref().is_err_and(UpstreamError::is_refusal) {
-            return;
-        }
-        if let Some(observer) = &self.options.observer {
-            let outcome = match result {
-                Ok(response) => OriginOutcome::Answered(response.status()),
-                Err(error) => OriginOutcome::Failed(error.token()),
-            };
-            observer.answered(self.options.index, outcome, monotonic().saturating_duration_since(started));
-        }
-    }
 }
 
 impl tower_service::Service<Request<RequestBody>> for UpstreamService {
@@ -217,6 +176,6 @@ impl tower_service::Service<Request<RequestBody>> for UpstreamService {
 
 impl fmt::Debug for UpstreamService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UpstreamService").field("url", &self.0.endpoint.url).field("stats", &self.0.stats).finish()
+        f.debug_struct("UpstreamService").field("servers", &self.0.options.config.servers).field("stats", &self.0.stats).finish()
     }
 }

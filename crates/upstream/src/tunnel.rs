@@ -1,9 +1,12 @@
 //! Upgrades (RFC 9110 §7.8), WebSocket above all: past the cache, on a connection of their own, and after `101` a tunnel.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use http::request::Parts;
 use http::{Extensions, HeaderValue, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -14,12 +17,15 @@ use tokio_util::io::InspectReader;
 use tower_service::Service;
 
 use crate::UpstreamService;
-use crate::endpoint::Endpoint;
+use crate::balance::server::Server;
+use crate::balance::standing::Began;
+use crate::connect::UpstreamStream;
 use crate::error::UpstreamError;
 use crate::exchange::body::{Held, Source, UpstreamBody};
 use crate::exchange::failure::classify;
 use crate::observe::InFlight;
 use crate::request::content::WatchedBody;
+use crate::upstream::Upstream;
 use crate::url;
 use larder_message::client::ClientConnection;
 use larder_message::forward;
@@ -51,42 +57,42 @@ impl UpstreamService {
 
     async fn admitted(&self, request: Request<impl ClientBody>, client: TunnelClient) -> Result<Response<UpstreamBody>, UpstreamError> {
         let upstream = self.upstream();
-        let endpoint = upstream.pick();
-        let held = upstream.admit(&endpoint, upstream.concurrency.try_acquire()).await?;
-        let attempt = endpoint.health.attempt()?;
+        let (parts, body) = request.into_parts();
+        let server = upstream.pick(&parts, Some(&client.connection), &[]);
+        let held = upstream.admit(&server, upstream.concurrency.try_acquire()).await?;
+        let attempt = upstream.health.attempt()?;
+        let request = Request::from_parts(parts, body);
         let timeout = client.first_byte_timeout.unwrap_or(upstream.options.config.first_byte_timeout);
-        let switching = tokio::time::timeout(timeout, self.switch(&endpoint, request, client, held));
-        let result = switching.await.unwrap_or(Err(UpstreamError::FirstByteTimeout));
+        let result = tokio::time::timeout(timeout, self.switch(server, request, client, held)).await;
+        let result = result.unwrap_or(Err(UpstreamError::FirstByteTimeout));
         attempt.ended(&result);
         result
     }
 
     async fn switch(
         &self,
-        endpoint: &Endpoint,
+        server: Arc<Server>,
         mut request: Request<impl ClientBody>,
         tunnel: TunnelClient,
-        held: Held,
+        mut held: Held,
     ) -> Result<Response<UpstreamBody>, UpstreamError> {
         let upstream = self.upstream();
         let client = hyper::upgrade::on(&mut request);
         let protocol = request.headers().get(header::UPGRADE).cloned();
         let (mut parts, body) = request.into_parts();
+        let Connected { server, stream, began } = upstream.connect(server, &parts, &tunnel.connection, &mut held).await?;
         let body = WatchedBody::new(RequestBody::new(body), &parts.headers, None);
-        forward::to_upstream(&mut parts, Some(&tunnel.connection), &endpoint.rules);
+        forward::to_upstream(&mut parts, Some(&tunnel.connection), &server.rules);
         parts.extensions = Extensions::new();
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         if let Some(protocol) = protocol {
             parts.headers.insert(header::UPGRADE, protocol);
         }
         // On a connection of its own there is no proxy between, so the target is in origin-form (RFC 9112 §3.2.1).
-        parts.uri = url::origin_form(&endpoint.url, &parts.uri);
-
-        let stream = endpoint.connector.clone().call(url::base(&endpoint.url)).await.map_err(classify)?;
-        let (mut sender, connection) = http1::handshake(stream).await.map_err(classify)?;
-        tokio::spawn(connection.with_upgrades());
-        let request = Request::from_parts(parts, body);
-        let mut response = sender.send_request(request).await.map_err(classify)?;
+        parts.uri = url::origin_form(&server.endpoint.url, &parts.uri);
+        let response = exchange(stream, Request::from_parts(parts, body)).await;
+        upstream.ended(&server, began, response.as_ref().map(Response::status));
+        let mut response = response?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             let (mut parts, body) = response.into_parts();
             upstream.receive(&mut parts)?;
@@ -100,9 +106,53 @@ impl UpstreamService {
         if let Some(protocol) = protocol {
             parts.headers.insert(header::UPGRADE, protocol);
         }
-        tokio::spawn(join(client, origin, upstream.stats.begin_request(), tunnel));
+        tokio::spawn(join(client, origin, server.standing.stats.begin_request(), tunnel));
         Ok(Response::from_parts(parts, UpstreamBody::new(Source::Empty, held, None)))
     }
+}
+
+/// A connection for one request alone.
+struct Connected {
+    server: Arc<Server>,
+    stream: TokioIo<UpstreamStream>,
+    began: Option<Began>,
+}
+
+impl Upstream {
+    /// Connects to `server`, or to each of the others in turn as long as none can be reached: nothing of the request was sent, so any may have it.
+    async fn connect(
+        &self,
+        mut server: Arc<Server>,
+        parts: &Parts,
+        client: &ClientConnection,
+        held: &mut Held,
+    ) -> Result<Connected, UpstreamError> {
+        let mut tried = Vec::new();
+        loop {
+            let began = self.begin(&server);
+            let connecting = server.endpoint.connector.clone().call(url::base(&server.endpoint.url)).await;
+            let error = match connecting {
+                Ok(stream) => return Ok(Connected { server, stream, began }),
+                Err(error) => classify(error),
+            };
+            self.ended(&server, began, Err(&error));
+            tried.push(server);
+            let may_move = self.options.config.retry.as_ref().is_some_and(|retry| retry.on.connect);
+            if !may_move || !self.servers.load().has_untried(&tried) {
+                return Err(error);
+            }
+            server = self.pick(parts, Some(client), &tried);
+            self.stats.retried();
+            held.is_with(&server.standing.stats);
+        }
+    }
+}
+
+/// One request on a connection of its own.
+async fn exchange(stream: TokioIo<UpstreamStream>, request: Request<WatchedBody>) -> Result<Response<Incoming>, UpstreamError> {
+    let (mut sender, connection) = http1::handshake(stream).await.map_err(classify)?;
+    tokio::spawn(connection.with_upgrades());
+    sender.send_request(request).await.map_err(classify)
 }
 
 /// Looks at a tunnel in the time that it may be quiet. One that is, is closed after that time and before one look more.

@@ -13,8 +13,7 @@ mod route;
 mod server;
 mod server_options;
 mod token;
-mod upstream;
-pub(crate) mod upstream_url;
+mod upstreams;
 
 pub use config::{Config, MemoryStore};
 pub use listen::{Listen, ListenKind, Origin};
@@ -26,5 +25,7 @@ pub use route::{OddPaths, Rate, RequestMatch, Route, RouteSettings};
 pub use server::{AccessLog, Admin, Log, LogLevel, Server};
 pub use server_options::ServerOptions;
 pub use token::{Token, TokenScope};
-pub use upstream::{BreakerLimit, Limit, Upstream};
-pub use upstream_url::{InvalidUpstreamUrl, UpstreamUrl};
+pub use upstreams::{
+    Balance, BreakerLimit, Eject, HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, Limit, PerMille, Retry, RetryMethods, RetryOn,
+    Upstream, UpstreamServer, UpstreamUrl,
+};

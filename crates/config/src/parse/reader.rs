@@ -27,6 +27,12 @@ pub(crate) struct Table<'a> {
     mistakes: &'a Mistakes,
 }
 
+/// An item of a list that may be written short.
+pub(crate) enum TextOrTable<'a> {
+    Text(Spanned<&'a str>),
+    Table(Table<'a>),
+}
+
 impl<'a> Table<'a> {
     pub(crate) fn root(entries: &'a Spanned<DeTable<'a>>, mistakes: &'a Mistakes) -> Self {
         Self { name: "the file".to_owned(), entries: entries.get_ref(), span: entries.span(), known: Vec::new(), mistakes }
@@ -133,6 +139,47 @@ impl<'a> Table<'a> {
             self.mistakes.error(value.span(), mistake.hint(format!("from {} to {}", allowed.start(), allowed.end())));
         }
         number
+    }
+
+    /// A number from 0 to 1, in thousandths.
+    pub(crate) fn share(&mut self, key: &'static str) -> Option<Spanned<u16>> {
+        let value = self.get(key)?;
+        let number = match value.get_ref() {
+            DeValue::Float(number) => number.as_str().parse::<f64>().ok(),
+            DeValue::Integer(number) => number.as_str().parse::<f64>().ok(),
+            _ => {
+                self.wrong_type(&format!("`{key}`"), "a share, like 0.2, without quotes", value);
+                return None;
+            }
+        };
+        let Some(share) = number.filter(|share| (0.0..=1.0).contains(share)) else {
+            self.mistakes.error(value.span(), Mistake::new(format!("`{key}` is not a share")).hint("from 0.0 to 1.0; 0.2 is a fifth"));
+            return None;
+        };
+        // In range, so it fits.
+        Some(Spanned::new(value.span(), (share * 1000.0).round() as u16))
+    }
+
+    /// A list whose items are strings or tables, like `servers = ["a", { url = "b" }]`.
+    pub(crate) fn texts_or_tables(&mut self, key: &'static str, form: &str) -> Option<Vec<TextOrTable<'a>>> {
+        let value = self.get(key)?;
+        let Some(array) = value.get_ref().as_array() else {
+            self.wrong_type(&format!("`{key}`"), &format!("a list of {form}"), value);
+            return None;
+        };
+        let name = format!("[{}]", self.path(key));
+        let items = array.iter().filter_map(|item| match item.get_ref() {
+            DeValue::String(text) => Some(TextOrTable::Text(Spanned::new(item.span(), text.as_ref()))),
+            DeValue::Table(entries) => {
+                let (span, known) = (item.span(), Vec::new());
+                Some(TextOrTable::Table(Table { name: name.clone(), entries, span, known, mistakes: self.mistakes }))
+            }
+            _ => {
+                self.wrong_type(&format!("each item of `{key}`"), form, item);
+                None
+            }
+        });
+        Some(items.collect())
     }
 
     /// A list of strings, less the items that are wrong. `None` if the key is absent, no list, or has wrong items only: an empty list

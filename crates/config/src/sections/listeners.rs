@@ -1,7 +1,7 @@
 //! Rules about all addresses together, whether from the file, the environment or the command line.
 
 use crate::model::listen::{Listen, Origin};
-use crate::model::{Admin, Server, Upstream};
+use crate::model::{Admin, Server, UpstreamUrl};
 use crate::parse::mistake::{Location, Mistake, Mistakes};
 use crate::sections::overrides::Overrides;
 
@@ -43,9 +43,9 @@ fn check_admin(admin: &Listen, guarded: bool, public: &[&Listen], mistakes: &Mis
 }
 
 /// An upstream that is one of our own listeners. `place` is its URL's.
-pub(crate) fn check_upstream(upstream: &Upstream, location: Location, server: &Server, mistakes: &Mistakes) {
-    if let Some(own) = server.addresses().find(|listen| listen.address().eq_ignore_ascii_case(upstream.url.authority().as_str())) {
-        let mistake = Mistake::new(format!("upstream `{}` is Larder's own listener, {}", upstream.name, own.address()));
+pub(crate) fn check_upstream(name: &str, url: &UpstreamUrl, location: Location, server: &Server, mistakes: &Mistakes) {
+    if let Some(own) = server.addresses().find(|listen| listen.address().eq_ignore_ascii_case(url.authority().as_str())) {
+        let mistake = Mistake::new(format!("upstream `{name}` is Larder's own listener, {}", own.address()));
         mistakes.clash(
             location,
             mistake.hint("requests would go round in circles; give the backend's address"),

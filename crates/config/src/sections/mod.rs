@@ -57,8 +57,10 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
     let (on_write, on_event) = (writes::on_write(&mut root, &names), writes::on_event(&mut root, &names));
     root.finish();
     let upstreams: Vec<_> = upstreams.into_iter().map(|named| named.upstream).collect::<Option<_>>()?;
-    for (upstream, url) in &upstreams {
-        listeners::check_upstream(upstream, Location::At(url.clone()), &server, mistakes);
+    for (upstream, places) in &upstreams {
+        for (target, place) in upstream.servers.iter().zip(places) {
+            listeners::check_upstream(&upstream.name, &target.url, Location::At(place.clone()), &server, mistakes);
+        }
     }
     let upstreams = upstreams.into_iter().map(|(upstream, _)| upstream).collect();
     Some(Config {

@@ -91,7 +91,7 @@ fn several_redis_urls_are_separated_by_commas() {
 fn flags_alone_make_a_configuration() {
     let (config, warnings) = from_flags("http://127.0.0.1:3000/v1", Some("60s"), &Overrides::default()).unwrap();
     assert!(warnings.is_empty());
-    let url = &config.upstreams[0].url;
+    let url = &config.upstreams[0].servers[0].url;
     assert_eq!((url.authority().as_str(), url.base_path()), ("127.0.0.1:3000", "/v1"));
     assert_eq!(config.fallback.unwrap().settings.policy.ttl, 60);
 }

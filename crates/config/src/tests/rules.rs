@@ -192,7 +192,7 @@ fn every_upstream_key_reaches_the_upstream() {
     let upstream = &config(&text).upstreams[1];
     let seconds = [upstream.connect_timeout, upstream.first_byte_timeout, upstream.idle_timeout].map(|timeout| timeout.as_secs());
     assert_eq!((seconds, upstream.max_idle, upstream.host, upstream.h2c), ([2, 3, 0], 5, HostPolicy::Upstream, false));
-    let url = &upstream.url;
+    let url = &upstream.servers[0].url;
     assert_eq!((url.scheme().as_str(), url.authority().as_str(), url.base_path()), ("https", "b:8443", "/v2"));
     assert_eq!(upstream.ca_file.as_deref(), Some(std::path::Path::new(ca_file)));
 }

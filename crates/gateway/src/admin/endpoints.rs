@@ -11,7 +11,7 @@ use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, get, post};
 
 use super::access::Access;
-use super::{events, explain, keys, plane, purge};
+use super::{events, explain, keys, plane, purge, upstreams};
 use crate::config::TokenScope;
 use crate::proxy::Gateway;
 use crate::purge::Refused;
@@ -45,6 +45,7 @@ const ENDPOINTS: &[Endpoint] = &[
     Endpoint { path: "/events", scope: TokenScope::Purge, handler: || post(events::events) },
     Endpoint { path: "/keys", scope: TokenScope::Read, handler: || get(keys::keys) },
     Endpoint { path: "/entries/{*key}", scope: TokenScope::Read, handler: || get(keys::entry) },
+    Endpoint { path: "/upstreams", scope: TokenScope::Read, handler: || get(upstreams::upstreams) },
     Endpoint { path: "/openapi.json", scope: TokenScope::Read, handler: || get(openapi) },
     Endpoint { path: "/explain", scope: TokenScope::Read, handler: || post(explain::explain) },
 ];

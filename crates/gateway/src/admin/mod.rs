@@ -13,6 +13,7 @@ mod plane;
 mod purge;
 mod readiness;
 mod refused;
+mod upstreams;
 
 use std::convert::Infallible;
 use std::future::pending;

@@ -57,7 +57,7 @@ mod tests {
     fn the_embedded_configuration_is_right_and_names_the_backend() {
         let (config, warnings) = parse("demo.toml", CONFIG.as_bytes(), &Overrides::default()).unwrap_or_else(|report| panic!("{report}"));
         assert!(warnings.is_empty());
-        assert_eq!(config.upstreams[0].url.authority().as_str(), BACKEND);
+        assert_eq!(config.upstreams[0].servers[0].url.authority().as_str(), BACKEND);
         assert_eq!(CONFIG.matches(BACKEND).count(), 1);
     }
 }

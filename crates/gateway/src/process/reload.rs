@@ -10,7 +10,7 @@ use super::expiry::ExpiryLog;
 use super::report;
 use super::source::{Changes, Source};
 use super::succession::Handover;
-use crate::active::ActiveConfig;
+use crate::active::{ActiveConfig, Process};
 use crate::config::Config;
 use crate::proxy::Gateway;
 
@@ -147,7 +147,8 @@ fn reload(gateway: &Gateway, source: &mut Source, started: &Config) -> bool {
     source.follow(&config);
     let ready = gateway.certificates.differing(&config).map_err(|error| error.to_string());
     let ready = ready.and_then(|certificates| {
-        let active = ActiveConfig::new(config, &gateway.cache, &gateway.clock, Some(&before)).map_err(|error| error.to_string())?;
+        let process = Process { cache: &gateway.cache, clock: &gateway.clock, redis: gateway.redis.as_ref() };
+        let active = ActiveConfig::new(config, &process, Some(&before)).map_err(|error| error.to_string())?;
         Ok((certificates, active))
     });
     match ready {

@@ -19,7 +19,7 @@ use super::report;
 use super::scrape;
 use super::source::Source;
 use super::succession::Handover;
-use crate::active::ActiveConfig;
+use crate::active::{ActiveConfig, Process};
 use crate::admin::{Access, Admin, Readiness, Shared};
 use crate::cli;
 use crate::config::{self, Config, ListenKind, LogLevel, Report};
@@ -156,7 +156,8 @@ async fn run(
     let cache = cache.ledger(ledger).tiers(tiers).build();
     let (access_log, log_writer) = open_access_log(&config).map_err(failed)?;
     let (options, drain_delay) = (config.server.options, config.server.drain_delay);
-    let active = ActiveConfig::new(config, &cache, &clock, None).map_err(failed)?;
+    let process = Process { cache: &cache, clock: &clock, redis: redis.as_ref() };
+    let active = ActiveConfig::new(config, &process, None).map_err(failed)?;
     let active = ArcSwap::from_pointee(active);
     let gateway = Arc::new(Gateway {
         active,

@@ -3,13 +3,13 @@
 use larder_store::InvalidationTarget;
 use larder_tower::TierStats;
 
-use crate::active::ActiveConfig;
 use crate::proxy::Gateway;
 use crate::redis::Redis;
 use crate::telemetry::snapshot::{
     CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, LabelledCount, ProcessSnapshot, Snapshot, StoreSnapshot, TierSnapshot,
-    TlsSnapshot, UpstreamState,
+    TlsSnapshot,
 };
+use crate::upstreams;
 
 /// Everything, as it stands now.
 pub(crate) fn snapshot(gateway: &Gateway) -> Snapshot {
@@ -18,7 +18,7 @@ pub(crate) fn snapshot(gateway: &Gateway) -> Snapshot {
     let evictions = stats.memory.evictions;
     Snapshot {
         routes: active.metrics.routes(),
-        upstreams: active.metrics.upstreams(upstream_states(&active)),
+        upstreams: upstreams::snapshots(&active),
         store: StoreSnapshot {
             entries: stats.memory.entries,
             stored_bytes: stats.memory.bytes,
@@ -59,19 +59,6 @@ fn tls(gateway: &Gateway) -> Option<TlsSnapshot> {
 fn tier(stats: &TierStats) -> TierSnapshot {
     let TierStats { name, hits, misses, failures, promotions, .. } = *stats;
     TierSnapshot { name, hits, misses, failures, promotions }
-}
-
-fn upstream_states(active: &ActiveConfig) -> impl Iterator<Item = UpstreamState> {
-    active.upstreams.iter().enumerate().map(|(position, service)| UpstreamState {
-        position,
-        requests_in_flight: service.stats().requests_in_flight(),
-        connections: service.stats().connections_open(),
-        connects: service.stats().connections_total(),
-        retries: service.stats().retries_total(),
-        waiting: service.pressure().waiting() as u64,
-        refused: service.refused_total(),
-        breaker: service.breaker().into(),
-    })
 }
 
 fn labelled(counts: impl Iterator<Item = (&'static str, u64)>) -> Vec<LabelledCount> {

@@ -119,9 +119,6 @@ fn not_a_purge(why: String) -> Refused {
 mod tests {
     use std::sync::Arc;
 
-    use larder_tower::Cache;
-    use larder_tower::clock::Clock;
-
     use super::*;
     use crate::active::ActiveConfig;
     use crate::config;
@@ -142,9 +139,7 @@ mod tests {
         "#;
         let (config, _) =
             config::parse("test.toml", text.as_bytes(), &Default::default()).unwrap_or_else(|report| panic!("{}", report.render(false)));
-        let clock = Clock::system();
-        ActiveConfig::new(config, &Cache::builder(1 << 20).max_object(1 << 16).clock(clock.clone()).build(), &clock, None)
-            .expect("it can serve")
+        ActiveConfig::alone(config)
     }
 
     fn targets(active: &Arc<ActiveConfig>, body: &str) -> Result<Vec<String>, (u16, String)> {

@@ -81,8 +81,6 @@ fn bare(text: &str) -> Result<Ask, Refused> {
 
 #[cfg(test)]
 mod tests {
-    use larder_tower::Cache;
-    use larder_tower::clock::Clock;
 
     use super::*;
     use crate::config;
@@ -97,9 +95,7 @@ mod tests {
         "#;
         let (config, _) =
             config::parse("test.toml", text.as_bytes(), &Default::default()).unwrap_or_else(|report| panic!("{}", report.render(false)));
-        let clock = Clock::system();
-        ActiveConfig::new(config, &Cache::builder(1 << 20).max_object(1 << 16).clock(clock.clone()).build(), &clock, None)
-            .expect("it can serve")
+        ActiveConfig::alone(config)
     }
 
     #[tokio::test]

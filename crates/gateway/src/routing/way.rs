@@ -13,7 +13,7 @@ use larder_message::forward::OwnFields;
 use larder_tower::{ClientBody, Pooled, RequestBody};
 use tower_service::Service;
 
-use crate::config::{Route, UpstreamUrl};
+use crate::config::{Route, UpstreamServer};
 use crate::path_reading;
 use crate::upstream::{TunnelClient, UpstreamBody, UpstreamError, UpstreamService};
 
@@ -38,7 +38,7 @@ struct Way {
     /// Fields that only the operator can have written.
     own: Option<OwnFields>,
     /// Names under which the origin may know itself, besides the client's.
-    origin: Box<str>,
+    origins: Box<[Box<str>]>,
 }
 
 /// Changes to the answer of one request, which its own fields are part of; in its extensions.
@@ -53,12 +53,12 @@ struct Incoming {
 }
 
 impl RouteUpstream {
-    /// The way of a route to its upstream at `url`.
-    pub(crate) fn new(upstream: UpstreamService, route: &Route, url: &UpstreamUrl) -> Self {
+    /// The way of a route to its upstream, which consists of these servers.
+    pub(crate) fn new(upstream: UpstreamService, route: &Route, servers: &[UpstreamServer]) -> Self {
         let settings = &route.settings;
         let is_plain =
             settings.rewrite.is_none() && settings.timeout.is_none() && settings.request.is_empty() && settings.response.is_empty();
-        Self { upstream, way: (!is_plain).then(|| Arc::new(Way::of(route, url))) }
+        Self { upstream, way: (!is_plain).then(|| Arc::new(Way::of(route, servers))) }
     }
 
     /// Whether a path may lead out of what is put before it. Such a request must not be sent.
@@ -100,7 +100,9 @@ impl Service<Request<RequestBody>> for RouteUpstream {
 }
 
 impl Way {
-    fn of(route: &Route, url: &UpstreamUrl) -> Self {
+    fn of(route: &Route, servers: &[UpstreamServer]) -> Self {
+        // Servers of one upstream have the same resources, so the path before them is the same too.
+        let base_path = servers.first().map_or("", |server| server.url.base_path());
         let settings = &route.settings;
         let prefix = settings.rewrite.as_ref().is_some_and(|rewrite| !rewrite.strip_prefix.is_empty());
         let own: Vec<HeaderName> = settings.request.replaced().cloned().chain(prefix.then_some(X_FORWARDED_PREFIX)).collect();
@@ -109,12 +111,12 @@ impl Way {
             back: settings
                 .rewrite
                 .as_ref()
-                .map(|rewrite| PathRewrite { add_prefix: [url.base_path(), &rewrite.add_prefix].concat(), ..rewrite.clone() }),
+                .map(|rewrite| PathRewrite { add_prefix: [base_path, &rewrite.add_prefix].concat(), ..rewrite.clone() }),
             rewrite: settings.rewrite.clone(),
             timeout: settings.timeout,
             response: if settings.response.depends_on_request() { FilledEdits::default() } else { settings.response.filled(unknown) },
             own: (!own.is_empty()).then(|| OwnFields(own.into())),
-            origin: url.authority().as_str().into(),
+            origins: servers.iter().map(|server| server.url.authority().as_str().into()).collect(),
         }
     }
 
@@ -145,7 +147,8 @@ impl Incoming {
     fn received(self, response: Response<UpstreamBody>) -> Response<UpstreamBody> {
         let (mut parts, body) = response.into_parts();
         if let Some(rewrite) = &self.way.back {
-            let hosts = [self.host.as_deref().unwrap_or_default(), &self.way.origin];
+            let own = self.way.origins.iter().map(|origin| &**origin);
+            let hosts: Vec<&str> = std::iter::once(self.host.as_deref().unwrap_or_default()).chain(own).collect();
             rewrite.incoming(&mut parts.headers, &hosts);
         }
         let edits = self.edits.as_ref().map_or(&self.way.response, |ResponseEdits(edits)| edits);

@@ -183,8 +183,7 @@ pub(super) fn named(template: &PurgeTemplate, values: Values<'_>) -> Option<Inva
 mod tests {
     use crate::purge::Known;
     use http::Request;
-    use larder_tower::clock::Clock;
-    use larder_tower::{Cache, JsonFields};
+    use larder_tower::JsonFields;
 
     use super::*;
     use crate::active::ActiveConfig;
@@ -219,9 +218,7 @@ mod tests {
     }
 
     fn active() -> ActiveConfig {
-        let clock = Clock::system();
-        ActiveConfig::new(parsed(), &Cache::builder(1 << 20).max_object(1 << 16).clock(clock.clone()).build(), &clock, None)
-            .expect("it can serve")
+        ActiveConfig::alone(parsed())
     }
 
     fn made(request: Request<()>) -> Invalidates {
@@ -362,9 +359,7 @@ mod tests {
         "#;
         let (config, _) =
             config::parse("test.toml", text.as_bytes(), &Default::default()).unwrap_or_else(|report| panic!("{}", report.render(false)));
-        let clock = Clock::system();
-        let active = ActiveConfig::new(config, &Cache::builder(1 << 20).max_object(1 << 16).clock(clock.clone()).build(), &clock, None)
-            .expect("it can serve");
+        let active = ActiveConfig::alone(config);
         let request = Request::put("http://a.example/a/1&x=%26?at=2+%26").header("by", "3&y=%#").body(()).expect("a request");
         let rules = Arc::clone(active.route(&request, "a.example").expect("a route").route());
         let (parts, ()) = request.into_parts();

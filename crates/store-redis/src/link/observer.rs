@@ -23,12 +23,14 @@ pub enum Operation {
     Release,
     /// An invalidation is put into the log.
     Publish,
+    /// Replicas take turns at something, and tell each other what came of it.
+    Turn,
 }
 
 impl Operation {
     /// All of them, for metrics that are declared ahead.
-    pub const ALL: [Self; 8] =
-        [Self::Load, Self::Chunk, Self::Commit, Self::Freshen, Self::Remove, Self::Renew, Self::Release, Self::Publish];
+    pub const ALL: [Self; 9] =
+        [Self::Load, Self::Chunk, Self::Commit, Self::Freshen, Self::Remove, Self::Renew, Self::Release, Self::Publish, Self::Turn];
 
     /// Whether it follows from an operation that may have failed for the same reason: one failure counts once.
     pub(crate) const fn is_afterwards(self) -> bool {
@@ -46,6 +48,7 @@ impl Operation {
             Self::Renew => "renew",
             Self::Release => "release",
             Self::Publish => "publish",
+            Self::Turn => "turn",
         }
     }
 }

@@ -10,6 +10,8 @@
 //! …:f                           how the fetch under such a lease failed
 //! …:k:fetch:n                   chunk n of the body that this fetch brought
 //! …:c:fetch:n                   a slice of such a body as it was stored before chunks were proven each by itself
+//! PREFIX:{turn:digest}:t        there while a replica has its turn at something
+//! PREFIX:{turn:digest}:w        the word that came of it
 //! PREFIX:{alive}:replica        counts on while this replica holds leases; one hash tag, so that one command reads several
 //! ```
 
@@ -73,6 +75,23 @@ impl EntryKey {
 
     pub(crate) fn slice(&self, body_fetch: u64, index: u64) -> String {
         format!("{}:c:{body_fetch:x}:{index}", self.0)
+    }
+}
+
+/// The keys of something that replicas do in turn. Both have one hash tag, so that one command may touch both.
+pub(crate) struct TurnKey(String);
+
+impl TurnKey {
+    pub(crate) fn new(prefix: &str, name: &str) -> Self {
+        Self(format!("{prefix}:{{turn:{}}}", digest(name)))
+    }
+
+    pub(crate) fn turn(&self) -> String {
+        format!("{}:t", self.0)
+    }
+
+    pub(crate) fn word(&self) -> String {
+        format!("{}:w", self.0)
     }
 }
 

@@ -15,3 +15,4 @@ mod places;
 mod replicas;
 mod sentinels;
 mod support;
+mod turns;

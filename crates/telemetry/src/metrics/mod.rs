@@ -103,8 +103,11 @@ impl Metrics {
 
     /// Every upstream that was ever configured. `states` is how those of this configuration stand, in its order.
     pub fn upstreams(&self, states: impl IntoIterator<Item = UpstreamState>) -> Vec<UpstreamSnapshot> {
-        let configured: Vec<_> = self.upstreams.iter().zip(states).collect();
-        let state_of = |wanted| configured.iter().find(|(upstream, _)| Arc::ptr_eq(upstream, wanted)).map(|(_, state)| *state);
+        let mut configured: Vec<_> = self.upstreams.iter().zip(states).collect();
+        let mut state_of = |wanted| {
+            let position = configured.iter().position(|(upstream, _)| Arc::ptr_eq(upstream, wanted))?;
+            Some(configured.swap_remove(position).1)
+        };
         self.families.upstreams.all().iter().map(|upstream| upstream.snapshot(state_of(upstream))).collect()
     }
 }

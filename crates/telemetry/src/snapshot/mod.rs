@@ -19,7 +19,7 @@ pub use redis::{LogSnapshot, OperationSnapshot, RedisLookups, RedisServer, Redis
 pub use route::{RequestCount, ResultLatency, RouteSnapshot};
 pub use store::{CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, StoreSnapshot, TierSnapshot};
 pub use tls::{CertificateSnapshot, TlsSnapshot};
-pub use upstream::{Breaker, UpstreamSnapshot, UpstreamState};
+pub use upstream::{Breaker, ServerSnapshot, UpstreamSnapshot, UpstreamState};
 
 /// All figures, by the part that they are measured on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

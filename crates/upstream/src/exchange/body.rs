@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use hyper::body::Incoming;
 
 use crate::error::UpstreamError;
 use crate::http1::ResponseBody;
-use crate::observe::InFlight;
+use crate::observe::{InFlight, UpstreamStats};
 use crate::protect::concurrency::Permit;
 use crate::request::expect::{Gate, Superseded};
 
@@ -26,11 +27,17 @@ pub struct UpstreamBody {
 /// Permits and counters that an exchange holds until it ends.
 #[derive(Debug)]
 pub(crate) struct Held {
+    /// `None` for an exchange that takes no place from clients' requests.
     pub(crate) _permit: Option<Permit>,
     pub(crate) _in_flight: InFlight,
 }
 
 impl Held {
+    /// The exchange goes on with the server that has these counts.
+    pub(crate) fn is_with(&mut self, stats: &Arc<UpstreamStats>) {
+        self._in_flight = stats.begin_request();
+    }
+
     /// Gives the permit back. A stream of events has no end, so as many clients as there are permits would keep all others from the origin.
     pub(crate) fn for_events(self) -> Self {
         Self { _permit: None, ..self }

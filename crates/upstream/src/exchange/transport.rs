@@ -48,9 +48,9 @@ type GeneralClient = legacy::Client<Connector, WatchedBody>;
 
 /// A request as it goes out.
 pub(crate) enum Outgoing {
-    Http1 { pool: Pool, method: Method, upload: Upload },
+    Http1 { pool: Pool, method: Method, upload: Upload, fresh: bool },
     Http2 { client: Http2, request: Box<Request<WatchedBody>> },
-    Negotiated { clients: Arc<GeneralClients>, request: Box<Request<WatchedBody>> },
+    Negotiated { clients: Arc<GeneralClients>, request: Box<Request<WatchedBody>>, fresh: bool },
 }
 
 impl Transport {
@@ -92,7 +92,7 @@ impl Transport {
                     head.field(&header::EXPECT, expectation.as_bytes());
                 }
                 let upload = Upload::new(head, &parts.headers, body);
-                Outgoing::Http1 { pool: pool.clone(), method: parts.method, upload }
+                Outgoing::Http1 { pool: pool.clone(), method: parts.method, upload, fresh: false }
             }
             Self::Http2(http2) => {
                 let request = general_request(parts, body, client, expectation, (url, rules));
@@ -100,7 +100,7 @@ impl Transport {
             }
             Self::Negotiated(clients) => {
                 let request = general_request(parts, body, client, expectation, (url, rules));
-                Outgoing::Negotiated { clients: Arc::clone(clients), request: Box::new(request) }
+                Outgoing::Negotiated { clients: Arc::clone(clients), request: Box::new(request), fresh: false }
             }
         }
     }
@@ -136,14 +136,29 @@ fn under_its_name(mut request: Request<WatchedBody>) -> Request<WatchedBody> {
 }
 
 impl Outgoing {
+    /// The same on a connection that was not used before. The one connection of HTTP/2 without TLS is replaced when it fails, so it stays.
+    pub(crate) fn on_fresh_connection(mut self) -> Self {
+        match &mut self {
+            Self::Http1 { fresh, .. } | Self::Negotiated { fresh, .. } => *fresh = true,
+            Self::Http2 { .. } => {}
+        }
+        self
+    }
+
     async fn answer(self, interim: &InterimSink, stats: &UpstreamStats) -> Result<Response<Source>, BoxError> {
         match self {
-            Self::Http1 { pool, method, upload } => Ok(pool.request(&method, upload, interim, stats).await?.map(Source::Pooled)),
+            Self::Http1 { pool, method, upload, fresh } => {
+                Ok(pool.request(&method, upload, fresh, interim, stats).await?.map(Source::Pooled))
+            }
             Self::Http2 { client, request } => {
                 let (request, spare) = with_spare(*request, interim.clone());
                 Ok(Box::pin(client.request(request, spare, stats)).await?.map(Source::Driven))
             }
-            Self::Negotiated { clients, request } => Box::pin(negotiated(&clients, *request, interim.clone(), stats)).await,
+            Self::Negotiated { clients, request, fresh: false } => Box::pin(negotiated(&clients, *request, interim.clone(), stats)).await,
+            Self::Negotiated { clients, request, fresh: true } => {
+                let (request, _) = with_spare(*request, interim.clone());
+                Ok(Box::pin(clients.fresh.request(request)).await?.map(Source::Driven))
+            }
         }
     }
 

@@ -52,16 +52,17 @@ impl Pool {
     /// A connection that turns out to be closed before anything was written is passed over. One may also be closed by the origin at the very
     /// moment a request is written to it. Such a request is sent once more if it is safe (RFC 9110 §9.2.1, §9.2.2), has no content, was
     /// written to a reused connection, and not one byte came back; and on a new connection, because the others that lie idle may have died
-    /// with that one.
+    /// with that one. With `fresh` it goes out on a new connection in the first place.
     pub(crate) async fn request(
         &self,
         method: &Method,
         mut upload: Upload,
+        fresh: bool,
         interim: &InterimSink,
         stats: &UpstreamStats,
     ) -> Result<Response<ResponseBody>, BoxError> {
         let mut may_repeat = method.is_safe() && upload.is_text();
-        let mut idle = poll_fn(|cx| Poll::Ready(self.idle(cx))).await;
+        let mut idle = if fresh { None } else { poll_fn(|cx| Poll::Ready(self.idle(cx))).await };
         loop {
             let mut connection = match idle.take() {
                 Some(connection) => connection,
@@ -170,10 +171,10 @@ mod tests {
         })
         .await;
         let (options, stats) = (options(&format!("http://{address}")), Arc::<UpstreamStats>::default());
-        let connector = Connector::new(&options.config.url, &options.config, Arc::clone(&stats)).expect("connector");
-        let pool = Pool::new(connector, url::base(&options.config.url), 1, Duration::from_secs(4));
+        let connector = Connector::new(&options.config.servers[0].url, &options.config, Arc::clone(&stats)).expect("connector");
+        let pool = Pool::new(connector, url::base(&options.config.servers[0].url), 1, Duration::from_secs(4));
         let upload = Upload::new(HeadWriter::new(&Method::GET, "/"), &HeaderMap::new(), WatchedBody::empty());
-        let response = pool.request(&Method::GET, upload, &InterimSink::default(), &stats).await.expect("response");
+        let response = pool.request(&Method::GET, upload, false, &InterimSink::default(), &stats).await.expect("response");
         let mut body = response.into_body();
         let mut largest = 0;
         while let Some(frame) = body.frame().await {

@@ -1,4 +1,4 @@
-//! The failures of an endpoint in the log: the first with its reason, and then how many there were. A log line for each failed request would
+//! The failures of a server in the log: the first with its reason, and then how many there were. A log line for each failed request would
 //! hide other problems, and the access log has one already.
 
 use std::error::Error;
@@ -7,33 +7,32 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use larder_config::UpstreamUrl;
-
 use crate::error::UpstreamError;
 
-/// Minimum time between two lines about the same endpoint.
+/// Minimum time between two lines about the same server.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Failures of one endpoint, as far as they were logged.
+/// Failures of one server, as far as they were logged.
+#[derive(Debug)]
 pub(crate) struct FailureLog {
     name: Arc<str>,
     address: String,
-    /// Beside the lock, so that an endpoint that works takes no lock.
+    /// Beside the lock, so that a server that works takes no lock.
     failing: AtomicBool,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     failures: RateLimited,
     /// In a row.
     count: u64,
-    /// Whether it is logged that this endpoint fails.
+    /// Whether it is logged that this server fails.
     is_known: bool,
 }
 
 /// Logs an event at most once a minute, with the number of events since.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct RateLimited {
     logged: Option<Instant>,
     pending: u64,
@@ -52,8 +51,9 @@ impl RateLimited {
 }
 
 impl FailureLog {
-    pub(crate) fn new(name: &Arc<str>, url: &UpstreamUrl) -> Self {
-        Self { name: Arc::clone(name), address: url.to_string(), failing: AtomicBool::new(false), state: Mutex::default() }
+    /// Of the server with this URL, and address where it has several, of the upstream with this name.
+    pub(crate) fn new(name: &Arc<str>, address: &str) -> Self {
+        Self { name: Arc::clone(name), address: address.to_owned(), failing: AtomicBool::new(false), state: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -89,12 +89,6 @@ impl FailureLog {
         if is_known {
             tracing::info!(upstream = &*self.name, address = &*self.address, failures, "an upstream answers again");
         }
-    }
-
-    /// The breaker has opened.
-    pub(crate) fn breaker_opened(&self, pause: Duration) {
-        let seconds = pause.as_secs_f64();
-        tracing::warn!(upstream = &*self.name, address = &*self.address, seconds, "an upstream is left alone for a while");
     }
 }
 

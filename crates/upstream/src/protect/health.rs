@@ -1,4 +1,4 @@
-//! The breaker of an endpoint: after some failures in a row it opens for a while, then one request at a time tries.
+//! The breaker of an upstream: after some failures in a row it opens for a while, then one request at a time tries.
 //!
 //! Without it, every request to a hanging origin waits for the whole timeout, though a stale response may be stored.
 
@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use larder_config::{BreakerLimit, UpstreamUrl};
+use larder_config::BreakerLimit;
 use larder_store::{Breaker, BreakerState, Pass};
 use larder_tower::clock::monotonic;
 
-use super::failure_log::FailureLog;
 use crate::error::UpstreamError;
 
-/// How the last exchanges with one endpoint went.
+/// How the last exchanges with one upstream went, whichever of its servers they were with.
 ///
 /// Only a failure during which no other exchange was answered counts. Otherwise a client could open the breaker with a few simultaneous
 /// requests for a slow resource.
@@ -22,7 +21,7 @@ pub(crate) struct Health {
     answers: AtomicU64,
     breaker: Option<Breaker>,
     pause: Duration,
-    log: FailureLog,
+    name: Arc<str>,
 }
 
 /// One exchange, until its outcome is known. One that is dropped before does not count: its client has left.
@@ -34,11 +33,11 @@ pub(crate) struct Attempt<'a> {
 }
 
 impl Health {
-    /// Of the endpoint at `url` of the upstream with this name.
-    pub(crate) fn new(name: &Arc<str>, url: &UpstreamUrl, limit: Option<BreakerLimit>) -> Self {
+    /// Of the upstream with this name.
+    pub(crate) fn new(name: &Arc<str>, limit: Option<BreakerLimit>) -> Self {
         let breaker = limit.map(|limit| Breaker::new(limit.failures, limit.open));
         let pause = limit.map(|limit| limit.open).unwrap_or_default();
-        Self { answers: AtomicU64::new(0), breaker, pause, log: FailureLog::new(name, url) }
+        Self { answers: AtomicU64::new(0), breaker, pause, name: Arc::clone(name) }
     }
 
     /// The state of the breaker.
@@ -76,7 +75,6 @@ impl Attempt<'_> {
         match result {
             Ok(_) => {
                 self.health.answers.fetch_add(1, Ordering::Relaxed);
-                self.health.log.answered();
                 if let Some(pass) = self.pass {
                     pass.succeeded();
                 }
@@ -84,10 +82,10 @@ impl Attempt<'_> {
             Err(error) if !error.is_origin_failure() => {}
             Err(error) => {
                 let now = monotonic();
-                self.health.log.failed(error, now);
                 let is_alive = error.is_answer() || self.health.answers.load(Ordering::Relaxed) != self.answers;
                 if !is_alive && self.pass.is_some_and(|pass| pass.failed(now)) {
-                    self.health.log.breaker_opened(self.health.pause);
+                    let (upstream, seconds) = (&*self.health.name, self.health.pause.as_secs_f64());
+                    tracing::warn!(upstream, seconds, "an upstream is left alone for a while");
                 }
             }
         }
@@ -100,7 +98,7 @@ mod tests {
 
     fn health(failures: u32) -> Health {
         let limit = BreakerLimit { failures, open: Duration::from_secs(3600) };
-        Health::new(&"default".into(), &"http://127.0.0.1:1".parse().expect("upstream URL"), Some(limit))
+        Health::new(&"default".into(), Some(limit))
     }
 
     fn begin(health: &Health) -> Attempt<'_> {

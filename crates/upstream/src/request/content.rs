@@ -4,7 +4,7 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -69,6 +69,28 @@ pub(crate) struct WatchedBody {
     gate: Option<Gate>,
     /// Fields that the request's `Connection` names.
     nominated: Vec<HeaderName>,
+    /// Where the content goes back to if nothing of it is sent.
+    lender: Option<LentBody>,
+}
+
+/// Content that was lent for a request, and comes back where that request is dropped before any of it was asked for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LentBody(Arc<Mutex<Option<RequestBody>>>);
+
+impl LentBody {
+    /// Whether it has come back.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.lock().is_some()
+    }
+
+    /// The content, once it has come back.
+    pub(crate) fn take(&self) -> Option<RequestBody> {
+        self.lock().take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<RequestBody>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The content was held back, and the origin has answered without it.
@@ -80,17 +102,27 @@ impl WatchedBody {
     /// The content of a request with these header fields. Until the gate says so, it is not asked of the client.
     pub(crate) fn new(body: RequestBody, headers: &HeaderMap, gate: Option<Gate>) -> Self {
         if body.is_end_stream() {
-            return Self { body, progress: None, gate, nominated: Vec::new() };
+            return Self { body, progress: None, gate, nominated: Vec::new(), lender: None };
         }
-        Self { body, progress: Some(Arc::default()), gate, nominated: connection_options(headers).into_vec() }
+        Self { body, progress: Some(Arc::default()), gate, nominated: connection_options(headers).into_vec(), lender: None }
     }
 
     /// No content.
     pub(crate) fn empty() -> Self {
-        Self { body: RequestBody::empty(), progress: None, gate: None, nominated: Vec::new() }
+        Self { body: RequestBody::empty(), progress: None, gate: None, nominated: Vec::new(), lender: None }
+    }
+
+    /// The content, if there is any, in case that nothing of it is asked for.
+    pub(crate) fn lend(&mut self) -> Option<LentBody> {
+        if self.body.is_end_stream() {
+            return None;
+        }
+        self.lender = Some(LentBody::default());
+        self.lender.clone()
     }
 
     fn poll_watched(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.lender = None;
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         if let Some(progress) = &self.progress {
             progress.starved.store(polled.is_pending(), Ordering::Relaxed);
@@ -111,6 +143,14 @@ impl WatchedBody {
 
     pub(crate) fn progress(&self) -> Option<Arc<Progress>> {
         self.progress.clone()
+    }
+}
+
+impl Drop for WatchedBody {
+    fn drop(&mut self) {
+        if let Some(lender) = self.lender.take() {
+            *lender.lock() = Some(std::mem::take(&mut self.body));
+        }
     }
 }
 

@@ -32,7 +32,7 @@ async fn seen_over_http2(host: HostPolicy, requests: Vec<Request<RequestBody>>) 
         let text = response.into_body().collect().await.expect("body").to_bytes();
         seen.push(String::from_utf8(text.to_vec()).expect("UTF-8"));
     }
-    let own = service.upstream().options.config.url.authority().to_string();
+    let own = service.upstream().options.config.servers[0].url.authority().to_string();
     (seen, service.stats().connections_total(), own)
 }
 

@@ -1,5 +1,6 @@
 //! Exchanges with an origin over a raw socket.
 
+mod balancing;
 mod bodies;
 mod failures;
 mod http2;

@@ -32,7 +32,7 @@ impl Families<'_, '_> {
         name: &str,
         help: &str,
         unit: Option<&Unit>,
-        samples: impl IntoIterator<Item = (Labels<'l, N>, u64)>,
+        samples: impl IntoIterator<Item = (Labels<'l, N>, impl EncodeGaugeValue)>,
     ) -> fmt::Result {
         let mut family = self.0.encode_descriptor(name, help, unit, MetricType::Gauge)?;
         samples.into_iter().try_for_each(|(labels, value)| family.encode_family(&labels)?.encode_gauge(&value))

@@ -6,15 +6,25 @@ use std::time::Duration;
 
 use larder_message::forward::HostPolicy;
 
-use super::UpstreamUrl;
+use super::{Balance, Eject, HealthCheck, Retry, UpstreamServer, UpstreamUrl};
 
 /// `[upstreams.NAME]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
     /// As in the file; `default` where the command line gave it.
     pub name: Arc<str>,
-    /// Where it is.
-    pub url: UpstreamUrl,
+    /// The servers that answer for it, in the order of the file: one at least.
+    pub servers: Vec<UpstreamServer>,
+    /// How requests are shared out to them.
+    pub balance: Balance,
+    /// When one of several is left out for a while; `None` for never.
+    pub eject: Option<Eject>,
+    /// Which requests are sent once more when they fail; `None` for none, but for those on a reused connection that had died.
+    pub retry: Option<Retry>,
+    /// How servers are asked whether they work; `None`: they are not.
+    pub health: Option<HealthCheck>,
+    /// How long a server that comes back takes to get its full share; zero for at once.
+    pub warm_up: Duration,
     /// For DNS, TCP and TLS together.
     pub connect_timeout: Duration,
     /// From the last byte of the request to the response's fields.
@@ -39,9 +49,20 @@ pub struct Upstream {
 impl Upstream {
     /// The defaults around a URL.
     pub fn new(name: &str, url: UpstreamUrl) -> Self {
+        Self::over(name, vec![UpstreamServer::new(url)])
+    }
+
+    /// The defaults around some servers. A single one is not ejected, for the breaker does that, and its failures are not retried.
+    pub fn over(name: &str, servers: Vec<UpstreamServer>) -> Self {
+        let are_several = servers.len() > 1;
         Self {
             name: Arc::from(name),
-            url,
+            servers,
+            balance: Balance::default(),
+            eject: are_several.then(Eject::default),
+            retry: are_several.then(Retry::default),
+            health: None,
+            warm_up: Duration::ZERO,
             connect_timeout: Duration::from_secs(1),
             first_byte_timeout: Duration::from_secs(30),
             // Below the five seconds after which Node closes its side: a connection that both ends close at once loses a request.

@@ -1,24 +1,26 @@
 //! `[upstreams.NAME]`.
 
-use std::ops::Range;
+mod balancing;
+mod health;
+mod servers;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::Spanned;
 
-use crate::model::Upstream;
-use crate::model::upstream_url::{InvalidUpstreamUrl, UpstreamUrl};
-use crate::model::{BreakerLimit, Limit};
+use crate::model::{BreakerLimit, InvalidUpstreamUrl, Limit, Upstream, UpstreamUrl};
 use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::reader::Table;
 use larder_message::forward::HostPolicy;
+use servers::ServerSpan;
 
 /// An upstream of the file.
 pub(crate) struct Named {
     /// Counts even where the settings are wrong, so that a route that uses it is not called wrong too.
     pub(crate) name: String,
-    /// With the place of its URL; `None` if that is wrong.
-    pub(crate) upstream: Option<(Upstream, Range<usize>)>,
+    /// With the places of its servers' URLs; `None` if one of them is wrong.
+    pub(crate) upstream: Option<(Upstream, Vec<ServerSpan>)>,
 }
 
 /// All upstreams, sorted by name.
@@ -29,10 +31,9 @@ pub(crate) fn read(root: &mut Table<'_>) -> Vec<Named> {
         .collect()
 }
 
-fn one(name: &Spanned<&str>, mut table: Table<'_>) -> Option<(Upstream, Range<usize>)> {
+fn one(name: &Spanned<&str>, mut table: Table<'_>) -> Option<(Upstream, Vec<ServerSpan>)> {
     check_name(name, table.mistakes());
-    table.require("url", "add url = \"http://127.0.0.1:3000\"");
-    let url = table.parse("url", "a URL in quotes, like \"http://127.0.0.1:3000\"", parse_url);
+    let servers = servers::read(&mut table);
     let connect_timeout = positive(&mut table, "connect_timeout");
     let first_byte_timeout = positive(&mut table, "first_byte_timeout");
     let idle_timeout = table.duration("idle_timeout").map(Spanned::into_inner);
@@ -40,13 +41,14 @@ fn one(name: &Spanned<&str>, mut table: Table<'_>) -> Option<(Upstream, Range<us
     let limit = limit(&mut table);
     let breaker = breaker(&mut table);
     let host = table.one_of("host", &[("preserve", HostPolicy::Preserve), ("upstream", HostPolicy::Upstream)]).map(Spanned::into_inner);
-    let https = url.as_ref().map(|url| url.get_ref().is_https());
-    let h2c = h2c(&mut table, https);
-    let ca_file = ca_file(&mut table, https);
+    let is_https = servers.as_ref().map(|(servers, _)| servers.iter().any(|server| server.url.is_https()));
+    let h2c = h2c(&mut table, is_https);
+    let ca_file = ca_file(&mut table, is_https);
+    let balancing = balancing::read(&mut table, servers.as_ref().is_none_or(|(servers, _)| servers.len() > 1));
+    let health = health::read(&mut table);
     table.finish();
-    let url = url?;
-    let span = url.span();
-    let base = Upstream::new(name.get_ref(), url.into_inner());
+    let (servers, spans) = servers?;
+    let base = Upstream::over(name.get_ref(), servers);
     let upstream = Upstream {
         connect_timeout: connect_timeout.unwrap_or(base.connect_timeout),
         first_byte_timeout: first_byte_timeout.unwrap_or(base.first_byte_timeout),
@@ -57,9 +59,14 @@ fn one(name: &Spanned<&str>, mut table: Table<'_>) -> Option<(Upstream, Range<us
         host: host.unwrap_or(base.host),
         h2c: h2c.unwrap_or(base.h2c),
         ca_file,
+        balance: balancing.balance.unwrap_or(base.balance),
+        eject: balancing.eject.unwrap_or(base.eject),
+        retry: balancing.retry.unwrap_or(base.retry),
+        health,
+        warm_up: balancing.warm_up.unwrap_or(base.warm_up),
         ..base
     };
-    Some((upstream, span))
+    Some((upstream, spans))
 }
 
 /// `max_requests`, and `queue = { max = 100, wait = "1s" }`.

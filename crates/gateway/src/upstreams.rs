@@ -1,0 +1,41 @@
+//! How the upstreams of the running configuration stand, for metrics and the admin listener.
+
+use crate::active::ActiveConfig;
+use crate::telemetry::snapshot::{ServerSnapshot, UpstreamSnapshot, UpstreamState};
+use crate::upstream::ServerState;
+
+/// The upstreams, as they stand now.
+pub(crate) fn snapshots(live: &ActiveConfig) -> Vec<UpstreamSnapshot> {
+    live.metrics.upstreams(upstream_states(live))
+}
+
+fn upstream_states(live: &ActiveConfig) -> impl Iterator<Item = UpstreamState> {
+    live.upstreams.iter().enumerate().map(|(position, service)| UpstreamState {
+        position,
+        requests_in_flight: service.stats().requests_in_flight(),
+        connections: service.stats().connections_open(),
+        connects: service.stats().connections_total(),
+        retries: service.stats().retries_total(),
+        waiting: service.pressure().waiting() as u64,
+        refused: service.refused_total(),
+        retries_refused: service.stats().retries_refused_total(),
+        breaker: service.breaker().into(),
+        servers: service.servers().into_iter().map(server).collect(),
+    })
+}
+
+fn server(state: ServerState) -> ServerSnapshot {
+    ServerSnapshot {
+        server: state.server,
+        weight: state.weight,
+        backup: state.backup,
+        ejected: state.ejected,
+        healthy: state.healthy,
+        ejections: state.ejections,
+        answers: state.answers,
+        failures: state.failures,
+        requests_in_flight: state.requests_in_flight,
+        connections: state.connections,
+        latency_seconds: state.latency.map(|latency| latency.as_secs_f64()),
+    }
+}

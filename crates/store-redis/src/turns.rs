@@ -1,0 +1,38 @@
+//! What replicas do in turn: one of them in each term, and it tells the others what came of it.
+
+use std::time::Duration;
+
+use larder_store::RemoteError;
+
+use crate::link::{Lane, Operation};
+use crate::store::RedisStore;
+use crate::value::{TurnKey, millis};
+
+impl RedisStore {
+    /// The word that was told of `name` last, and whether it is this replica's turn now: it is one replica's in each `term`.
+    ///
+    /// # Errors
+    /// As for any operation: each replica then has to do it by itself.
+    pub async fn turn(&self, name: &str, term: Duration) -> Result<(Option<String>, bool), RemoteError> {
+        let link = self.link();
+        let key = TurnKey::new(&link.options().prefix, name);
+        let mut look = redis::pipe();
+        look.cmd("SET").arg(key.turn()).arg(1).arg("NX").arg("PX").arg(millis(term));
+        look.cmd("GET").arg(key.word());
+        let look = &look;
+        let work = |mut connection| async move { look.query_async::<(Option<String>, Option<String>)>(&mut connection).await };
+        let (taken, word) = link.run(Operation::Turn, Lane::Small, work).await?;
+        Ok((word, taken.is_some()))
+    }
+
+    /// Tells the other replicas a word of `name`, which they hear for as long as `kept`. If Redis does not take it, they hear the last one.
+    pub async fn tell(&self, name: &str, word: &str, kept: Duration) {
+        let link = self.link();
+        let key = TurnKey::new(&link.options().prefix, name);
+        let mut set = redis::cmd("SET");
+        set.arg(key.word()).arg(word).arg("PX").arg(millis(kept));
+        let set = &set;
+        let work = |mut connection| async move { set.query_async::<()>(&mut connection).await };
+        let _ = link.run(Operation::Turn, Lane::Small, work).await;
+    }
+}

@@ -1,0 +1,128 @@
+//! Health checks, in the background and shared with other replicas.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use larder_config::HealthCheck;
+
+use super::super::until;
+use super::{addressed, answers, named, origin, service, state};
+use crate::{SharedChecks, Sharing, Streak, Turn};
+
+/// A server that answers checks as it is told, and requests with its name.
+async fn checked(name: &'static str, status: Arc<Mutex<&'static str>>) -> std::net::SocketAddr {
+    origin(move |_, mut connection| {
+        let status = Arc::clone(&status);
+        async move {
+            loop {
+                let head = connection.head().await;
+                let status = if head.starts_with("GET /healthz ") { *status.lock().expect("lock") } else { "200 OK" };
+                if head.is_empty() {
+                    return;
+                }
+                connection.send(&format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{name}", name.len())).await;
+            }
+        }
+    })
+    .await
+}
+
+fn check() -> HealthCheck {
+    HealthCheck { every: Duration::from_millis(20), timeout: Duration::from_secs(20), rise: 1, fall: 1, ..HealthCheck::new("/healthz") }
+}
+
+#[tokio::test]
+async fn a_server_that_fails_its_check_gets_no_request_until_it_passes_again() {
+    let status = Arc::new(Mutex::new("503 Service Unavailable"));
+    let sick = checked("a", Arc::clone(&status)).await;
+    let mut options = addressed([sick, checked("b", Arc::new(Mutex::new("204 No Content"))).await]);
+    options.config.health = Some(check());
+    let service = service(options);
+    until(|| !state(&service, sick).healthy).await;
+    assert_eq!(answers(&service, 4).await, ["b"; 4]);
+    *status.lock().expect("lock") = "200 OK";
+    until(|| state(&service, sick).healthy).await;
+    let mut answered = answers(&service, 4).await;
+    answered.sort();
+    assert_eq!(answered, ["a", "a", "b", "b"]);
+    assert_eq!(service.stats().requests_in_flight(), 0);
+}
+
+#[tokio::test]
+async fn where_all_fail_their_checks_all_are_asked() {
+    let sick = || checked("sick", Arc::new(Mutex::new("500 Internal Server Error")));
+    let mut options = addressed([sick().await, sick().await]);
+    options.config.health = Some(check());
+    let service = service(options);
+    until(|| service.servers().iter().all(|server| !server.healthy)).await;
+    assert_eq!(answers(&service, 4).await, ["sick"; 4]);
+}
+
+#[tokio::test]
+async fn a_check_takes_no_place_from_requests() {
+    let status = Arc::new(Mutex::new("503 Service Unavailable"));
+    let sick = checked("a", status).await;
+    let mut options = addressed([sick]);
+    options.config.health = Some(check());
+    options.config.limit.max_requests = 1;
+    options.config.limit.queue = 0;
+    let service = service(options);
+    let _place = service.upstream().concurrency.try_acquire().expect("the only place");
+    until(|| !state(&service, sick).healthy).await;
+}
+
+#[tokio::test]
+async fn without_checks_after_a_reload_a_server_is_asked_again() {
+    let sick = checked("a", Arc::new(Mutex::new("503 Service Unavailable"))).await;
+    let mut options = addressed([sick, named("b").await]);
+    options.config.health = Some(HealthCheck { status: (200, 599), ..check() });
+    let checking = service(options.clone());
+    options.config.health = Some(check());
+    let checking = checking.reconfigured(options.clone()).expect("service");
+    until(|| !state(&checking, sick).healthy).await;
+    options.config.health = None;
+    let after = checking.reconfigured(options).expect("service");
+    assert!(state(&after, sick).healthy);
+}
+
+/// Replicas that have told something, and whether it is ever this one's turn.
+#[derive(Debug, Default)]
+struct Others {
+    known: Mutex<Option<Streak>>,
+    is_own: bool,
+    told: Mutex<Vec<Streak>>,
+}
+
+impl SharedChecks for Others {
+    fn turn<'a>(&'a self, _check: &'a str, _term: Duration) -> Sharing<'a, Option<Turn>> {
+        Box::pin(async { Some(Turn { known: *self.known.lock().expect("lock"), is_own: self.is_own }) })
+    }
+
+    fn tell<'a>(&'a self, _check: &'a str, streak: Streak, _kept: Duration) -> Sharing<'a, ()> {
+        Box::pin(async move { self.told.lock().expect("lock").push(streak) })
+    }
+}
+
+#[tokio::test]
+async fn a_replica_believes_what_another_has_found_and_does_not_ask_itself() {
+    let well = checked("a", Arc::new(Mutex::new("200 OK"))).await;
+    let mut options = addressed([well]);
+    options.config.health = Some(check());
+    let others = Arc::new(Others { known: Mutex::new(Some(Streak { good: false, count: 9 })), ..Others::default() });
+    options.shared_checks = Some(Arc::clone(&others) as _);
+    let service = service(options);
+    until(|| !state(&service, well).healthy).await;
+    assert_eq!((service.stats().connections_total(), others.told.lock().expect("lock").len()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_replica_whose_turn_it_is_goes_on_from_what_the_others_have_told() {
+    let well = checked("a", Arc::new(Mutex::new("200 OK"))).await;
+    let mut options = addressed([well]);
+    options.config.health = Some(check());
+    let known = Mutex::new(Some(Streak { good: true, count: 7 }));
+    let others = Arc::new(Others { known, is_own: true, ..Others::default() });
+    options.shared_checks = Some(Arc::clone(&others) as _);
+    let _service = service(options);
+    until(|| others.told.lock().expect("lock").first() == Some(&Streak { good: true, count: 8 })).await;
+}

@@ -1,0 +1,192 @@
+//! The policy of one upstream over its servers: how many exchanges there are at a time, which server has the next one, and what observers are
+//! told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http::request::Parts;
+use http::{Extensions, Response, StatusCode, Version, header};
+use http_body::Body;
+use larder_config::Upstream as Section;
+use larder_config::UpstreamServer;
+use larder_message::OriginOutcome;
+use larder_message::client::ClientConnection;
+use larder_message::forward::{self, HostPolicy};
+use larder_tower::RequestBody;
+use larder_tower::clock::monotonic;
+
+use crate::balance::server::Server;
+use crate::balance::servers::{Asked, Servers};
+use crate::balance::standing::{Began, Standing};
+use crate::endpoint::Endpoint;
+use crate::error::UpstreamError;
+use crate::exchange::body::{Held, Source};
+use crate::exchange::deadline::HeadTimeout;
+use crate::exchange::transport::Outgoing;
+use crate::http1::Malformed;
+use crate::observe::UpstreamStats;
+use crate::options::{UpstreamOptions, UpstreamSetupError};
+use crate::protect::concurrency::{ConcurrencyLimit, Permit};
+use crate::protect::health::Health;
+use crate::request::content::Progress;
+use crate::request::interim::InterimSink;
+use crate::retry::budget::Budget;
+
+/// The policy over the servers of one upstream.
+pub(crate) struct Upstream {
+    pub(crate) options: UpstreamOptions,
+    pub(crate) stats: Arc<UpstreamStats>,
+    pub(crate) concurrency: Arc<ConcurrencyLimit>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) servers: ArcSwap<Servers>,
+    /// That of `retry`, if it is configured.
+    pub(crate) budget: Option<Budget>,
+}
+
+/// The head of a response, or why there is none.
+pub(crate) type Answer = Result<Response<Source>, UpstreamError>;
+
+impl Upstream {
+    /// Connects to nothing yet. What `before` has that the section does not change stays: connections, figures and what is known of servers.
+    pub(crate) fn new(options: UpstreamOptions, before: Option<&Self>) -> Result<Self, UpstreamSetupError> {
+        let config = &options.config;
+        let stats = before.map_or_else(Arc::default, |before| Arc::clone(&before.stats));
+        let servers = config.servers.iter().map(|server| known_or_new(server, &options, &stats, before)).collect::<Result<_, _>>()?;
+        let servers = ArcSwap::from_pointee(Servers::new(servers).ok_or(UpstreamSetupError::NoServer)?);
+        let same_limit = before.filter(|before| before.options.config.limit == config.limit);
+        let concurrency = same_limit.map(|before| Arc::clone(&before.concurrency));
+        let concurrency = concurrency.unwrap_or_else(|| Arc::new(ConcurrencyLimit::new(Arc::clone(&config.name), config.limit)));
+        let same_breaker = before.filter(|before| before.options.config.breaker == config.breaker);
+        let health = same_breaker.map(|before| Arc::clone(&before.health));
+        let health = health.unwrap_or_else(|| Arc::new(Health::new(&config.name, config.breaker)));
+        let budget = config.retry.as_ref().map(|retry| Budget::new(retry.budget));
+        Ok(Self { stats, concurrency, health, servers, budget, options })
+    }
+
+    /// The server that has the next exchange, of those that were not `tried` for it.
+    pub(crate) fn pick(&self, parts: &Parts, client: Option<&ClientConnection>, tried: &[Arc<Server>]) -> Arc<Server> {
+        let asked = Asked { parts, client, trusted: &self.options.trusted };
+        self.servers.load().pick(&self.options, asked, tried)
+    }
+
+    /// Waits for a permit where none was free. While the breaker is open, the request is refused instead.
+    pub(crate) async fn admit(&self, server: &Server, permit: Option<Permit>) -> Result<Held, UpstreamError> {
+        self.health.check()?;
+        let permit = match permit {
+            Some(permit) => permit,
+            None => Box::pin(self.concurrency.acquire()).await?,
+        };
+        if let Some(budget) = &self.budget {
+            budget.deposit();
+        }
+        Ok(Held { _permit: Some(permit), _in_flight: server.standing.stats.begin_request() })
+    }
+
+    /// What an exchange holds that takes no place from clients' requests.
+    pub(crate) fn unlimited(&self, server: &Server) -> Held {
+        Held { _permit: None, _in_flight: server.standing.stats.begin_request() }
+    }
+
+    /// Sends a request to a server, and notes how that goes.
+    pub(crate) async fn ask(
+        &self,
+        server: &Server,
+        outgoing: Outgoing,
+        (interim, progress): (&InterimSink, Option<Arc<Progress>>),
+        timeout: HeadTimeout,
+    ) -> Answer {
+        let began = self.begin(server);
+        let answer =
+            outgoing.send(interim, progress, (timeout, &server.standing.stats)).await.and_then(|response| match response.status() {
+                StatusCode::SWITCHING_PROTOCOLS => Err(UpstreamError::Protocol(Malformed::Switched.into())),
+                _ => Ok(response),
+            });
+        self.ended(server, began, answer.as_ref().map(Response::status));
+        answer
+    }
+
+    /// The time to the head of an answer: as `said`, or as the section says.
+    pub(crate) fn head_timeout(&self, said: Option<Duration>) -> HeadTimeout {
+        HeadTimeout { timeout: said.unwrap_or(self.options.config.first_byte_timeout), min_rate: self.options.min_upload_rate }
+    }
+
+    /// A request is sent to a server. Where there is no other, nobody compares its times.
+    pub(crate) fn begin(&self, server: &Server) -> Option<Began> {
+        self.servers.load().are_several().then(|| server.standing.begin())
+    }
+
+    /// Notes how a request went, up to the response's head, and leaves the server out where that is one failure too many.
+    pub(crate) fn ended(&self, server: &Server, began: Option<Began>, status: Result<StatusCode, &UpstreamError>) {
+        let standing = &server.standing;
+        let has_failed = standing.ended(status);
+        let Some(began) = began else { return };
+        let error = status.err();
+        if error.is_none_or(UpstreamError::is_origin_failure) {
+            standing.took(began, has_failed);
+        }
+        if has_failed
+            && let Some(limit) = &self.options.config.eject
+            && let Some(pause) = standing.is_failing(began, error, limit)
+        {
+            self.servers.load().leave_out(limit.max_share, || standing.eject(pause));
+        }
+    }
+
+    /// Whether the content waits for a `100 (Continue)` (RFC 9110 §10.1.1: not for HTTP/1.0 clients, and not without content). Only
+    /// connections of HTTP/1.1 pass it on.
+    pub(crate) fn expects_continue(&self, parts: &Parts, client: Option<&ClientConnection>, body: &RequestBody) -> bool {
+        parts.headers.contains_key(header::EXPECT)
+            && !body.is_end_stream()
+            && client.is_some_and(|client| client.version > Version::HTTP_10)
+            && !self.options.config.h2c
+            && self.options.config.host == HostPolicy::Preserve
+    }
+
+    /// Makes a received head into the client's.
+    pub(crate) fn receive(&self, parts: &mut http::response::Parts) -> Result<(), UpstreamError> {
+        parts.extensions = Extensions::new();
+        forward::to_client(parts, self.options.clock.now()).map_err(|error| UpstreamError::Protocol(error.into()))
+    }
+
+    pub(crate) fn observe<T>(&self, started: std::time::Instant, result: &Result<Response<T>, UpstreamError>) {
+        if result.as_ref().is_err_and(UpstreamError::is_refusal) {
+            return;
+        }
+        if let Some(observer) = &self.options.observer {
+            let outcome = match result {
+                Ok(response) => OriginOutcome::Answered(response.status()),
+                Err(error) => OriginOutcome::Failed(error.token()),
+            };
+            observer.answered(self.options.index, outcome, monotonic().saturating_duration_since(started));
+        }
+    }
+}
+
+/// A server with what was known of it before, or else a new one.
+fn known_or_new(
+    server: &UpstreamServer,
+    options: &UpstreamOptions,
+    stats: &Arc<UpstreamStats>,
+    before: Option<&Upstream>,
+) -> Result<Arc<Server>, UpstreamSetupError> {
+    let config: &Section = &options.config;
+    let servers = before.map(|before| before.servers.load_full());
+    let known = servers.as_ref().and_then(|servers| servers.all().iter().find(|known| known.endpoint.url == server.url));
+    let standing = known.map(|known| Arc::clone(&known.standing)).unwrap_or_else(|| {
+        let standing = Standing::new(&config.name, &server.url.to_string(), stats);
+        if before.is_some() {
+            standing.comes_back(monotonic());
+        }
+        Arc::new(standing)
+    });
+    if config.health.is_none() {
+        standing.unchecked();
+    }
+    let connected = known.filter(|_| before.is_some_and(|before| Endpoint::connects_alike(&before.options.config, config)));
+    let endpoint = match connected {
+        Some(known) => Arc::clone(&known.endpoint),
+        None => Arc::new(Endpoint::new(&server.url, config, &standing.stats)?),
+    };
+    Ok(Arc::new(Server::new(endpoint, standing, server, options)))
+}
