@@ -21,6 +21,7 @@ fn metrics(criterion: &mut Criterion) {
         result: Some(CacheResult::Hit),
         reason: Some(Reason::Fresh),
         elapsed: Duration::from_micros(12),
+        bytes: Some(100),
     };
     criterion.bench_function("metrics/request", |bencher| bencher.iter(|| metrics.request(black_box(Some(1)), black_box(&record))));
 }

@@ -36,3 +36,4 @@ mod streaming;
 mod tls;
 mod upgrade;
 mod upstreams;
+mod watching;

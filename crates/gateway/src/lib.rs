@@ -20,6 +20,8 @@ mod proxy;
 mod purge;
 mod redis;
 mod routing;
+mod scrape;
+mod stats;
 mod upstreams;
 mod write_rules;
 
@@ -39,6 +41,8 @@ pub fn main() -> ExitCode {
         cli::Command::Explain(explain) => explain.run(),
         cli::Command::Keys(keys) => keys.run(),
         cli::Command::Show(show) => show.run(),
+        cli::Command::Tail(tail) => tail.run(),
+        cli::Command::Stats(stats) => stats.run(),
         cli::Command::ExplainReason(explain) => explain.run(),
         cli::Command::Ready(ready) => ready.run(),
     }

@@ -16,6 +16,7 @@
 pub mod access_log;
 pub mod diagnostics;
 pub mod metrics;
+pub mod observe;
 mod one_line;
 pub mod render;
 pub mod snapshot;

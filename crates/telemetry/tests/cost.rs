@@ -24,6 +24,7 @@ fn recording_a_request_allocates_nothing_once_its_route_was_used() {
         result: Some(CacheResult::Hit),
         reason: Some(Reason::Fresh),
         elapsed: Duration::from_micros(12),
+        bytes: Some(100),
     };
     metrics.request(Some(1), &record);
     let ((), counted) = allocations(|| {

@@ -24,6 +24,7 @@ fn metrics() -> Metrics {
         result,
         reason,
         elapsed: Duration::from_micros(micros),
+        bytes: Some(100),
     };
     let (get, head, brew) = (Method::GET, Method::HEAD, Method::from_bytes(b"BREW").expect("a method"));
     before.request(Some(0), &record(Some(&get), 200, Some(CacheResult::Hit), Some(Reason::Fresh), 40));

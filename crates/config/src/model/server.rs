@@ -24,6 +24,8 @@ pub struct Server {
     pub options: ServerOptions,
     /// Bytes a second that content has to come at, on average and after a while; 0 for any number.
     pub min_upload_rate: u64,
+    /// Whether every response carries `X-Request-Id`, and the log and the origin see it.
+    pub request_id: bool,
 }
 
 impl Server {
@@ -48,6 +50,7 @@ impl Default for Server {
             drain_delay: Duration::ZERO,
             options: ServerOptions::default(),
             min_upload_rate: 1 << 10,
+            request_id: false,
         }
     }
 }

@@ -38,6 +38,9 @@ pub(crate) fn server(root: &mut Table<'_>, overrides: &Overrides) -> Server {
     if let Some(rate) = table.bytes("min_upload_rate", 0..=1 << 30) {
         server.min_upload_rate = rate.into_inner();
     }
+    if let Some(has_ids) = table.boolean("request_id") {
+        server.request_id = has_ids;
+    }
     options(&mut table, &mut server.options);
     table.finish();
     server

@@ -11,7 +11,7 @@ use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, get, post};
 
 use super::access::Access;
-use super::{events, explain, keys, plane, purge, upstreams};
+use super::{events, explain, keys, plane, purge, stats, tail, upstreams};
 use crate::config::TokenScope;
 use crate::proxy::Gateway;
 use crate::purge::Refused;
@@ -46,6 +46,9 @@ const ENDPOINTS: &[Endpoint] = &[
     Endpoint { path: "/keys", scope: TokenScope::Read, handler: || get(keys::keys) },
     Endpoint { path: "/entries/{*key}", scope: TokenScope::Read, handler: || get(keys::entry) },
     Endpoint { path: "/upstreams", scope: TokenScope::Read, handler: || get(upstreams::upstreams) },
+    Endpoint { path: "/stats", scope: TokenScope::Read, handler: || get(stats::stats) },
+    Endpoint { path: "/routes", scope: TokenScope::Read, handler: || get(stats::routes) },
+    Endpoint { path: "/tail", scope: TokenScope::Read, handler: || get(tail::tail) },
     Endpoint { path: "/openapi.json", scope: TokenScope::Read, handler: || get(openapi) },
     Endpoint { path: "/explain", scope: TokenScope::Read, handler: || post(explain::explain) },
 ];

@@ -13,6 +13,8 @@ mod plane;
 mod purge;
 mod readiness;
 mod refused;
+mod stats;
+mod tail;
 mod upstreams;
 
 use std::convert::Infallible;

@@ -14,9 +14,12 @@ use super::paper::Paper;
 /// `larder explain`
 #[derive(Debug, Args)]
 pub struct Explain {
-    /// The URL that a client asks for, as http://example.com/a?b=1
-    #[arg(value_name = "URL")]
-    pub url: String,
+    /// The URL that a client asks for, as http://example.com/a?b=1; or the id of a request that has happened
+    #[arg(value_name = "URL|ID", required_unless_present = "last", conflicts_with = "last")]
+    pub url: Option<String>,
+    /// Explain the last request that has happened (with request_id = true in [server])
+    #[arg(long)]
+    pub last: bool,
     /// The method
     #[arg(short = 'X', long = "request", value_name = "METHOD", default_value = "GET")]
     pub method: String,
@@ -66,8 +69,14 @@ impl Explain {
             Some(file) => std::fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?,
             None => String::new(),
         };
-        // As curl does.
-        let url = if self.url.contains("://") { self.url.clone() } else { format!("http://{}", self.url) };
+        let url = match self.url.as_deref() {
+            None => return Ok(json!({ "last": true })),
+            Some(url) if url.contains("://") => url.to_owned(),
+            // Ids have neither dots nor slashes nor ports, and a host without any of them is more likely an id.
+            Some(id) if !id.contains(['.', '/', ':']) && id != "localhost" => return Ok(json!({ "id": id })),
+            // As curl does.
+            Some(url) => format!("http://{url}"),
+        };
         let mut question = json!({ "url": url, "method": self.method, "headers": headers, "data": data, "fetch": self.fetch });
         if let Some(client) = self.client {
             question["client"] = client.to_string().into();
@@ -95,6 +104,8 @@ mod tests {
         let asked = question(&["a.example/x", "-X", "POST", "-H", "Accept: a", "-H", "accept:b"]).expect("a question");
         assert_eq!(asked["url"], "http://a.example/x");
         assert_eq!((&asked["method"], &asked["headers"]["accept"]), (&json!("POST"), &json!(["a", "b"])));
+        assert_eq!(question(&["--last"]), Ok(json!({ "last": true })));
+        assert_eq!(question(&["7f3a99"]), Ok(json!({ "id": "7f3a99" })));
         assert!(question(&["http://a/", "-H", "no field"]).is_err());
         assert!(question(&["http://a/", "--data", "/no/such/file"]).is_err_and(|error| error.contains("/no/such/file")));
     }

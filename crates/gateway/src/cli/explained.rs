@@ -2,10 +2,13 @@
 
 use super::paper::Paper;
 use crate::config::{display_bytes, display_duration};
-use crate::explain::{Decision, Explanation, FetchReport, KeyReport, RouteReport, StoredReport, Verdict};
+use crate::explain::{Decision, Explanation, FetchReport, Happened, KeyReport, RouteReport, StoredReport, Verdict};
 
 /// Writes it.
 pub(super) fn write(paper: &mut Paper, said: &Explanation) {
+    if let Some(happened) = &said.happened {
+        write_happened(paper, happened);
+    }
     paper.line("request", &format!("{} {}", said.method, said.url));
     paper.line("client", &said.client);
     match &said.route {
@@ -32,6 +35,41 @@ pub(super) fn write(paper: &mut Paper, said: &Explanation) {
     said.notes.iter().for_each(|note| paper.line("note", note));
     if let Some(fetched) = &said.fetched {
         write_fetched(paper, fetched);
+    }
+}
+
+/// A request that has happened.
+pub(super) fn write_happened(paper: &mut Paper, happened: &Happened) {
+    let text = |name| happened.text(name);
+    paper.line("happened", &format!("{} from {}, id {}", text("timestamp"), text("client"), text("request_id")));
+    write_facts(paper, happened);
+    paper.gap();
+    paper.line("now", "the same request would get this:");
+}
+
+/// What a request got, and where its time went.
+pub(super) fn write_facts(paper: &mut Paper, happened: &Happened) {
+    let text = |name| happened.text(name);
+    let time = happened.milliseconds("duration_us").unwrap_or_default();
+    paper.line("answer", &format!("{} {} {} in {time}", text("status"), text("result"), text("reason")));
+    if let Some(time) = happened.milliseconds("upstream_us") {
+        paper.more(&format!("upstream {} answered {} in {time}", text("upstream"), text("upstream_status")));
+    }
+    if happened.facts["collapsed"] == true {
+        paper.more("it waited for another request's fetch, and got the same answer");
+    }
+    if happened.facts["stored"] == true {
+        paper.more("the answer was stored");
+    }
+    let reason = text("reason");
+    write_reason(
+        paper,
+        Some(&reason).filter(|reason| !reason.is_empty()).map(String::as_str),
+        happened.meaning.as_deref(),
+        happened.advice.as_deref(),
+    );
+    if !text("problem").is_empty() {
+        paper.line("problem", &text("problem"));
     }
 }
 

@@ -9,6 +9,8 @@ mod keys;
 mod paper;
 mod purge;
 mod ready;
+mod stats;
+mod tail;
 
 use std::path::PathBuf;
 
@@ -23,6 +25,8 @@ pub use explain_reason::ExplainReason;
 pub use keys::{Keys, Show};
 pub use purge::Purge;
 pub use ready::Ready;
+pub use stats::Stats;
+pub use tail::Tail;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -59,6 +63,10 @@ pub enum Command {
     Keys(Keys),
     /// Show what is stored under a key or URL
     Show(Show),
+    /// Say what the cache of a running gateway is worth: ratios by requests, bytes and origin time
+    Stats(Stats),
+    /// Print requests as they happen
+    Tail(Tail),
     /// Say what the word in Cache-Status, log or metrics means, and what changes it
     ExplainReason(ExplainReason),
     /// Ask a running gateway whether it wants traffic: exit 0 if it does, 1 if not, 2 on wrong usage

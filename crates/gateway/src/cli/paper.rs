@@ -34,6 +34,12 @@ impl Paper {
         self.text.push('\n');
     }
 
+    /// A line without a name.
+    pub(super) fn raw(&mut self, line: &str) {
+        self.text.push_str(&visible(line));
+        self.text.push('\n');
+    }
+
     /// Another line of the value before.
     pub(super) fn more(&mut self, value: &str) {
         self.line("", value);

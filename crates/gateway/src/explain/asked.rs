@@ -13,10 +13,17 @@ use crate::client::ClientConnection;
 use crate::purge::Refused;
 
 /// The JSON of a question.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Question {
-    url: String,
+    #[serde(default)]
+    url: Option<String>,
+    /// The id of a request that has happened.
+    #[serde(default)]
+    id: Option<String>,
+    /// The last request that has happened.
+    #[serde(default)]
+    last: bool,
     #[serde(default)]
     method: Option<String>,
     #[serde(default)]
@@ -39,6 +46,14 @@ enum Values {
     Several(Vec<String>),
 }
 
+/// What is asked.
+pub(crate) enum Subject {
+    /// A request that might come.
+    Request(Box<Asked>),
+    /// One that has happened: the one with this id, or the last one.
+    Happened(Option<String>),
+}
+
 /// A request as a listener would have read it.
 pub(crate) struct Asked {
     pub(crate) request: Request<()>,
@@ -50,21 +65,32 @@ pub(crate) struct Asked {
 
 impl Asked {
     /// Reads a question. A mistake in it is said with its place.
-    pub(crate) fn parse(body: &[u8]) -> Result<Self, Refused> {
+    pub(crate) fn parse(body: &[u8]) -> Result<Subject, Refused> {
         let wrong = |detail: String| Refused::new(StatusCode::BAD_REQUEST, detail);
         let question: Question = serde_json::from_slice(body).map_err(|error| match error.is_data() {
             true => wrong(format!("This is not a question: {error}. It is {{\"url\", \"method\", \"headers\"}}.")),
             false => wrong(format!("The body is not JSON: {error}.")),
         })?;
-        question.request()
+        match (&question.url, &question.id, question.last) {
+            (Some(_), None, false) => question.request().map(|asked| Subject::Request(Box::new(asked))),
+            (None, None, true) => Ok(Subject::Happened(None)),
+            (None, Some(id), false) => Ok(Subject::Happened(Some(id.clone()))),
+            _ => Err(wrong("This is not a question: it is about a `url`, or the request with an `id`, or the `last` one.".to_owned())),
+        }
+    }
+
+    /// A plain request for a URL.
+    pub(crate) fn of(method: &str, url: &str) -> Result<Self, Refused> {
+        Question { url: Some(url.to_owned()), method: Some(method.to_owned()), ..Question::default() }.request()
     }
 }
 
 impl Question {
     fn request(self) -> Result<Asked, Refused> {
         let wrong = |detail: String| Refused::new(StatusCode::UNPROCESSABLE_ENTITY, detail);
-        let (secure, authority, target) = parts_of(&self.url)
-            .ok_or_else(|| wrong(format!("url: `{}` is not an absolute URL like http://example.com/a?b=1.", clipped(&self.url))))?;
+        let url = self.url.unwrap_or_default();
+        let (secure, authority, target) = parts_of(&url)
+            .ok_or_else(|| wrong(format!("url: `{}` is not an absolute URL like http://example.com/a?b=1.", clipped(&url))))?;
         let name = self.method.as_deref().unwrap_or("GET");
         let method = Method::from_bytes(name.as_bytes()).ok().filter(|method| *method != Method::CONNECT);
         let method = method.ok_or_else(|| wrong(format!("method: `{}` is not a method that a listener takes.", clipped(name))))?;
@@ -131,6 +157,14 @@ fn clipped(text: &str) -> &str {
 mod tests {
     use super::*;
 
+    fn request(body: &str) -> Asked {
+        match Asked::parse(body.as_bytes()) {
+            Ok(Subject::Request(asked)) => *asked,
+            Ok(Subject::Happened(id)) => panic!("{body}: {id:?}"),
+            Err(refused) => panic!("{body}: {}", refused.detail),
+        }
+    }
+
     fn refusal(body: &str) -> (u16, String) {
         let refused = Asked::parse(body.as_bytes()).err().unwrap_or_else(|| panic!("{body} was taken"));
         (refused.status.as_u16(), refused.detail)
@@ -140,7 +174,7 @@ mod tests {
     fn a_question_becomes_the_request_that_a_listener_reads() {
         let body =
             r#"{"url":"https://a.example/x?b=1","method":"HEAD","headers":{"Accept":["a","b"],"Cookie":"c=1"},"client":"203.0.113.7"}"#;
-        let asked = Asked::parse(body.as_bytes()).expect("a question");
+        let asked = request(body);
         assert_eq!((asked.request.method(), asked.request.uri().to_string()), (&Method::HEAD, "/x?b=1".to_owned()));
         assert_eq!(asked.request.headers()[header::HOST], "a.example");
         assert_eq!(asked.request.headers().get_all("accept").iter().count(), 2);
@@ -155,8 +189,7 @@ mod tests {
             ("http://a.example/a/../b//c", "/a/../b//c"),
             ("http://a.example/ä?b=ö", "/%C3%A4?b=%C3%B6"),
         ] {
-            let asked =
-                Asked::parse(format!("{{\"url\":\"{url}\"}}").as_bytes()).unwrap_or_else(|refused| panic!("{url}: {}", refused.detail));
+            let asked = request(&format!("{{\"url\":\"{url}\"}}"));
             assert_eq!(asked.request.uri(), target, "{url}");
         }
     }
@@ -166,7 +199,8 @@ mod tests {
         for (body, status, said) in [
             ("", 400, "The body is not JSON"),
             ("[]", 400, "This is not a question"),
-            ("{}", 400, "missing field `url`"),
+            ("{}", 400, "it is about a `url`"),
+            (r#"{"url":"http://a/","last":true}"#, 400, "it is about a `url`"),
             (r#"{"url":"http://a/","uri":"x"}"#, 400, "unknown field `uri`"),
             (r#"{"url":"/a"}"#, 422, "url: `/a` is not an absolute URL"),
             (r#"{"url":"ftp://a/"}"#, 422, "url: "),

@@ -9,14 +9,17 @@
 
 mod asked;
 mod fetched;
+mod happened;
 mod keys;
 mod report;
 mod routes;
 mod run;
 mod stored;
 
-pub(crate) use asked::Asked;
+pub(crate) use asked::{Asked, Subject};
+pub(crate) use happened::explain_happened;
 pub(crate) use keys::key_report;
-pub(crate) use report::{Decision, Explanation, FetchReport, KeyReport, RouteReport, StoredReport, Verdict};
+pub(crate) use report::{Decision, Explanation, FetchReport, Happened, KeyReport, RouteReport, StoredReport, Verdict};
+pub(crate) use routes::route_report;
 pub(crate) use run::explain;
 pub(crate) use stored::stored_report;

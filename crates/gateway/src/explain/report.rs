@@ -27,6 +27,34 @@ pub(crate) struct Explanation {
     pub(crate) notes: Vec<String>,
     /// What the origin has answered, where it was asked.
     pub(crate) fetched: Option<FetchReport>,
+    /// What has become of the request, where it has happened.
+    #[serde(default)]
+    pub(crate) happened: Option<Happened>,
+}
+
+/// A request that has happened.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Happened {
+    /// Its facts, under the names of the access log.
+    pub(crate) facts: serde_json::Value,
+    pub(crate) meaning: Option<String>,
+    pub(crate) advice: Option<String>,
+}
+
+impl Happened {
+    /// A fact as text; empty where there is none.
+    pub(crate) fn text(&self, name: &str) -> String {
+        match &self.facts[name] {
+            serde_json::Value::String(text) => text.clone(),
+            serde_json::Value::Null => String::new(),
+            other => other.to_string(),
+        }
+    }
+
+    /// A fact that is a time in microseconds, for people.
+    pub(crate) fn milliseconds(&self, name: &str) -> Option<String> {
+        self.facts[name].as_u64().map(|micros| format!("{:.1} ms", micros as f64 / 1000.0))
+    }
 }
 
 /// A route.

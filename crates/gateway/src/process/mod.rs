@@ -6,7 +6,6 @@ mod notify;
 mod reload;
 mod report;
 mod run;
-mod scrape;
 mod source;
 mod succession;
 

@@ -153,6 +153,7 @@ fn reload(gateway: &Gateway, source: &mut Source, started: &Config) -> bool {
     });
     match ready {
         Ok((certificates, active)) => {
+            gateway.observers.keep_recent(active.config.server.request_id);
             gateway.active.store(Arc::new(active));
             let listeners = certificates.take_effect();
             info!("the configuration was reloaded");
@@ -170,13 +171,13 @@ fn reload(gateway: &Gateway, source: &mut Source, started: &Config) -> bool {
 
 /// The settings that cannot change while connections are open and memory is in use.
 fn needs_restart(before: &Config, after: &Config) -> impl Iterator<Item = &'static str> {
-    let (trusted_proxies, trust, listeners) = (after.server.trusted_proxies.clone(), after.server.trust, after.server.listeners.clone());
+    let crate::config::Server { trusted_proxies, trust, listeners, request_id, .. } = after.server.clone();
     let same_listeners = before.server.listeners.len() == listeners.len()
         && before.server.listeners.iter().zip(&listeners).all(|(before, after)| !before.needs_restart_for(after));
-    let same_server = crate::config::Server { trusted_proxies, trust, listeners, ..before.server.clone() } == after.server;
+    let same_server = crate::config::Server { trusted_proxies, trust, listeners, request_id, ..before.server.clone() } == after.server;
     let changes = [
         (!same_listeners, "[[listeners]] other than their certificates"),
-        (!same_server, "[server] other than trusted_proxies and trust"),
+        (!same_server, "[server] other than trusted_proxies, trust and request_id"),
         (before.admin.listen != after.admin.listen, "[admin] listen"),
         (before.memory != after.memory, "[store.memory]"),
         (before.redis != after.redis, "[store.redis]"),

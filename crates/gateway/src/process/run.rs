@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use larder_tower::clock::Clock;
+use larder_tower::clock::{Clock, monotonic};
 use larder_tower::{Cache, Tiers};
 use tokio::sync::watch;
 use tracing::{Level, error, info, warn};
@@ -16,7 +16,6 @@ use super::inherited::Inherited;
 use super::notify;
 use super::reload::{self, Stop};
 use super::report;
-use super::scrape;
 use super::source::Source;
 use super::succession::Handover;
 use crate::active::{ActiveConfig, Process};
@@ -25,12 +24,15 @@ use crate::cli;
 use crate::config::{self, Config, ListenKind, LogLevel, Report};
 use crate::demo;
 use crate::listeners::{Certificates, ToBind};
-use crate::proxy::{Gateway, PublicHandler};
+use crate::proxy::{Gateway, PublicHandler, RequestIds};
 use crate::purge::{ChannelCounts, carry_out};
 use crate::redis::Redis;
+use crate::scrape;
 use crate::server::{ListeningSocket, Server};
+use crate::stats::{History, INTERVAL, totals};
 use crate::telemetry::access_log::{AccessLog, Format, LogWriter};
 use crate::telemetry::diagnostics;
+use crate::telemetry::observe::Observers;
 use crate::telemetry::render::open_metrics;
 
 /// How long the last lines of the access log may take to be written.
@@ -155,16 +157,21 @@ async fn run(
     let cache = Cache::builder(config.memory.capacity).max_object(largest_object(&config)).clock(clock.clone());
     let cache = cache.ledger(ledger).tiers(tiers).build();
     let (access_log, log_writer) = open_access_log(&config).map_err(failed)?;
-    let (options, drain_delay) = (config.server.options, config.server.drain_delay);
+    let (options, drain_delay, keeps_recent) = (config.server.options, config.server.drain_delay, config.server.request_id);
     let process = Process { cache: &cache, clock: &clock, redis: redis.as_ref() };
     let active = ActiveConfig::new(config, &process, None).map_err(failed)?;
     let active = ArcSwap::from_pointee(active);
+    let observers = Arc::new(Observers::default());
+    observers.keep_recent(keeps_recent);
     let gateway = Arc::new(Gateway {
         active,
         cache,
         redis,
         clock,
         access_log,
+        observers,
+        history: History::new(monotonic()),
+        request_ids: RequestIds::default(),
         connections: server.open_connections(),
         certificates,
         handshakes: server.handshakes(),
@@ -173,6 +180,7 @@ async fn run(
     if let Some(redis) = &gateway.redis {
         listen_on_channel(redis, &gateway);
     }
+    let keeping = tokio::spawn(keep_history(Arc::clone(&gateway)));
     let readiness = Readiness::default();
     let admin = tokio::spawn(admin_of(&gateway, &readiness, Access { loopback }).serve(admin));
     for address in &admin_addresses {
@@ -227,6 +235,7 @@ async fn run(
         redis.drain().await;
     }
     admin.abort();
+    keeping.abort();
     finish_access_log(log_writer);
     info!("stopped");
     Ok(())
@@ -245,6 +254,16 @@ fn admin_of(gateway: &Arc<Gateway>, readiness: &Readiness, access: Access) -> Ad
         }
     };
     Admin::new(readiness.clone(), details, metrics).with_control(Shared { gateway: Arc::clone(gateway), access })
+}
+
+/// Keeps totals for [`History::windows`], for as long as it is polled.
+async fn keep_history(gateway: Arc<Gateway>) {
+    let mut ticks = tokio::time::interval(INTERVAL);
+    loop {
+        ticks.tick().await;
+        let routes = gateway.active.load_full().metrics.routes();
+        gateway.history.keep(monotonic(), totals(&routes));
+    }
 }
 
 /// Goes on as before for a while, or until there is another signal: balancers hear from `/readyz` that this process stops, and send new

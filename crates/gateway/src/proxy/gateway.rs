@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Limited;
 use hyper::body::{Body, Incoming};
 use larder_semantics::Reason;
@@ -13,6 +13,7 @@ use larder_tower::{Cache, CacheBody, CacheService, FailedElsewhere, FetchError, 
 
 use super::handling::Handling;
 use super::paths::judge_path;
+use super::request_id::{RequestIds, X_REQUEST_ID};
 use super::request_limit::{is_too_large, limited};
 use super::way::{NO_ROUTE, Step, for_the_cache, way};
 use crate::active::ActiveConfig;
@@ -24,8 +25,10 @@ use crate::purge::{ChannelCounts, USUAL_WAIT, public, purge};
 use crate::redis::Redis;
 use crate::routing::RouteUpstream;
 use crate::server::{Handler, Handshakes, Lingering, LocalReply, OpenConnections, Peer, PlainAnswer, lingering};
-use crate::telemetry::access_log::{AccessLog, Entry, LoggedBody, ResponseRecord};
+use crate::stats::History;
+use crate::telemetry::access_log::{AccessLog, Entry, LoggedBody, ResponseRecord, Uncounted};
 use crate::telemetry::metrics::RequestRecord;
+use crate::telemetry::observe::{Happening, Observers};
 use crate::upstream::{ClientContext, TunnelClient, UpstreamBody, UpstreamError};
 
 const NOT_STORED: Problem =
@@ -39,6 +42,9 @@ pub(crate) struct Gateway {
     pub(crate) redis: Option<Redis>,
     pub(crate) clock: Clock,
     pub(crate) access_log: AccessLog,
+    pub(crate) observers: Arc<Observers>,
+    pub(crate) request_ids: RequestIds,
+    pub(crate) history: History,
     pub(crate) connections: OpenConnections,
     pub(crate) certificates: Certificates,
     pub(crate) handshakes: Handshakes,
@@ -57,6 +63,10 @@ struct PendingAnswer {
     started: Instant,
     entry: Entry,
     route: Option<usize>,
+    /// Of a response that carries one.
+    request_id: Option<HeaderValue>,
+    /// Where somebody is to see it.
+    happening: Option<Box<Happening>>,
 }
 
 impl Gateway {
@@ -70,13 +80,14 @@ impl Gateway {
         let started = monotonic();
         let active = self.active.load();
         let connection = peer.client_connection(request.version());
+        let request_id = self.request_id(&active, request.headers_mut(), &connection);
         let target = effective_target(request.uri(), request.headers(), &connection, &active.trusted);
         let path = request.uri().path();
         let service = active.route(request, &target.authority)?;
         if !matches!(judge_path(&active, service, request.method(), &target.authority, path), Ok(None)) {
             return None;
         }
-        let client = target.client;
+        let (client, scheme) = (target.client, target.scheme);
         let (effective, mut response_edits, mut as_sent) = (for_the_cache(target), None, None);
         if let Some(edits) = active.edits_of(service.route().index()) {
             // The log has the fields that the client sent.
@@ -87,13 +98,26 @@ impl Gateway {
         if matches!(&plain, Plain::Stored(answer) if answer.body.size_hint().exact().is_none()) {
             return None;
         }
-        let entry = self.access_log.begin(as_sent.as_ref().unwrap_or(request), Some(client), || self.clock.now());
-        let pending = PendingAnswer { method: request.method().clone(), started, entry, route: Some(service.route().index()) };
+        let seen = as_sent.as_ref().unwrap_or(request);
+        let entry = self.access_log.begin(seen, Some(client), || self.clock.now());
+        let happening = self.observers.begin(seen, scheme, client, || self.clock.now());
+        let (method, route) = (request.method().clone(), Some(service.route().index()));
+        let pending = PendingAnswer { method, started, entry, route, request_id, happening };
         match plain {
             Plain::Stored(answer) => {
                 let status = answer.status();
                 let length = answer.body.size_hint().lower();
-                http1::put_answer_head(head, request.method(), status, length, |put| answer.for_each_line(put));
+                http1::put_answer_head(head, request.method(), status, length, |put| match &pending.request_id {
+                    None => answer.for_each_line(put),
+                    Some(id) => {
+                        answer.for_each_line(|name, value| {
+                            if *name != X_REQUEST_ID {
+                                put(name, value)
+                            }
+                        });
+                        put(&X_REQUEST_ID, id.as_bytes());
+                    }
+                });
                 let is_bodiless = *request.method() == Method::HEAD || http1::is_bodiless(status);
                 let mut response = Response::new(if is_bodiless { CacheBody::empty() } else { answer.body });
                 *response.status_mut() = status;
@@ -115,11 +139,13 @@ impl Gateway {
         let mut request = lingering(request);
         let active = self.active.load();
         let connection = peer.client_connection(request.version());
+        let request_id = self.request_id(&active, request.headers_mut(), &connection);
         let target = effective_target(request.uri(), request.headers(), &connection, &active.trusted);
         let entry = self.access_log.begin(&request, Some(target.client), || self.clock.now());
+        let happening = self.observers.begin(&request, target.scheme, target.client, || self.clock.now());
         let way = way(&active, &request, &target, |max| is_too_large(&request, max));
-        let pending =
-            PendingAnswer { method: request.method().clone(), started, entry, route: way.service.map(|service| service.route().index()) };
+        let (method, route) = (request.method().clone(), way.service.map(|service| service.route().index()));
+        let pending = PendingAnswer { method, started, entry, route, request_id, happening };
         let (service, past_cache) = match (way.step, way.service) {
             (Step::Purge, _) => {
                 let invalidation = match public::invalidation(&active, target.of(request.uri()), request.headers()) {
@@ -156,6 +182,13 @@ impl Gateway {
     }
 }
 
+impl Gateway {
+    /// The id of a request, where requests have one.
+    fn request_id(&self, active: &ActiveConfig, headers: &mut HeaderMap, connection: &ClientConnection) -> Option<HeaderValue> {
+        active.config.server.request_id.then(|| self.request_ids.give(headers, active.trusted.contains(connection.peer)))
+    }
+}
+
 /// The gateway as the public listeners know it.
 #[derive(Clone)]
 pub(crate) struct PublicHandler(pub(crate) Arc<Gateway>);
@@ -188,7 +221,8 @@ impl Handler for PublicHandler {
             None => gateway.access_log.begin_unread(Some(reply.peer), || gateway.clock.now()),
         };
         let method = reply.request.map(Request::method);
-        let record = RequestRecord { method, status: reply.status, result: None, reason: None, elapsed: Duration::ZERO };
+        let bytes = Some(reply.bytes as u64);
+        let record = RequestRecord { method, status: reply.status, result: None, reason: None, elapsed: Duration::ZERO, bytes };
         active.metrics.request(None, &record);
         entry.responded(reply.status, reply.bytes, &ResponseRecord { problem: reply.problem, ..ResponseRecord::default() });
     }
@@ -328,13 +362,14 @@ impl PendingAnswer {
     fn ended(
         self,
         active: &ActiveConfig,
-        response: Response<GatewayBody>,
+        mut response: Response<GatewayBody>,
         outcome: Option<&Outcome>,
         answer: ResponseRecord<'_>,
     ) -> Response<LoggedBody<GatewayBody>> {
         let elapsed = monotonic().saturating_duration_since(self.started);
         let (result, reason) = (outcome.map(|outcome| outcome.result), outcome.map(|outcome| outcome.reason));
-        let record = RequestRecord { method: Some(&self.method), status: response.status(), result, reason, elapsed };
+        let bytes = response.body().size_hint().exact();
+        let record = RequestRecord { method: Some(&self.method), status: response.status(), result, reason, elapsed, bytes };
         active.metrics.request(self.route, &record);
         let answer = ResponseRecord {
             route: self.route.and_then(|route| active.route_name(route)),
@@ -344,6 +379,14 @@ impl PendingAnswer {
             collapsed: outcome.is_some_and(|outcome| outcome.collapsed),
             ..answer
         };
-        self.entry.respond(response, &answer)
+        if let Some(id) = self.request_id {
+            response.headers_mut().insert(X_REQUEST_ID, id);
+        }
+        if let Some(happening) = self.happening {
+            happening.ended(response.status(), bytes, elapsed, &answer);
+        }
+        let uncounted = result.filter(|_| bytes.is_none());
+        let uncounted = uncounted.map(|result| Uncounted { metrics: Arc::clone(&active.metrics), route: self.route, result, bytes: 0 });
+        self.entry.respond(response, &answer).map(|body| body.counting(uncounted))
     }
 }

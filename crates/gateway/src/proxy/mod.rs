@@ -3,8 +3,10 @@
 mod gateway;
 mod handling;
 mod paths;
+mod request_id;
 mod request_limit;
 mod way;
 
 pub(crate) use gateway::{Gateway, PublicHandler, Service};
+pub(crate) use request_id::RequestIds;
 pub(crate) use way::{Step, for_the_cache, way};

@@ -1,13 +1,16 @@
 //! A response body that ends its log line.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http_body::{Body, Frame, SizeHint};
+use larder_tower::CacheResult;
 use pin_project_lite::pin_project;
 
 use super::Entry;
 use super::line::Transfer;
+use crate::metrics::Metrics;
 
 pin_project! {
     /// Counts the bytes of `B` and has the line written when it ends, fails or is dropped.
@@ -17,6 +20,34 @@ pin_project! {
         body: B,
         entry: Entry,
         announced: Option<u64>,
+        uncounted: Option<Uncounted>,
+    }
+}
+
+/// Counts the bytes of a body whose length was not known beforehand, when it ends.
+#[derive(Debug)]
+pub struct Uncounted {
+    /// Where they are counted.
+    pub metrics: Arc<Metrics>,
+    /// Of which route's response.
+    pub route: Option<usize>,
+    /// The result of its request.
+    pub result: CacheResult,
+    /// Bytes so far.
+    pub bytes: u64,
+}
+
+impl Drop for Uncounted {
+    fn drop(&mut self) {
+        self.metrics.bytes(self.route, self.result, self.bytes);
+    }
+}
+
+impl<B> LoggedBody<B> {
+    /// The same, which counts its bytes.
+    #[must_use]
+    pub fn counting(self, uncounted: Option<Uncounted>) -> Self {
+        Self { uncounted, ..self }
     }
 }
 
@@ -30,7 +61,7 @@ impl<B: Body> LoggedBody<B> {
                 entry.end(Transfer::Complete);
             }
         }
-        Self { body, entry, announced }
+        Self { body, entry, announced, uncounted: None }
     }
 }
 
@@ -41,6 +72,11 @@ impl<B: Body> Body for LoggedBody<B> {
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let mut this = self.project();
         let polled = this.body.as_mut().poll_frame(context);
+        if let (Some(uncounted), Poll::Ready(Some(Ok(frame)))) = (this.uncounted.as_mut(), &polled)
+            && let Some(data) = frame.data_ref()
+        {
+            uncounted.bytes += bytes::Buf::remaining(data) as u64;
+        }
         if !this.entry.is_on() {
             return polled;
         }

@@ -26,8 +26,10 @@ use larder_semantics::{PrimaryKey, Reason, Timestamp};
 use larder_tower::CacheResult;
 use larder_tower::clock::monotonic;
 
-pub use body::LoggedBody;
+pub use body::{LoggedBody, Uncounted};
 pub use line::Format;
+pub(crate) use put::{micros, rfc3339};
+pub(crate) use redact::redacted;
 pub use writer::LogWriter;
 
 use line::{Line, Transfer};

@@ -34,7 +34,7 @@ fn thousandths(value: u64, out: &mut Vec<u8>) {
 }
 
 /// Microseconds, as many as fit.
-pub(super) fn micros(duration: Duration) -> u64 {
+pub(crate) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
@@ -53,7 +53,7 @@ thread_local! {
 }
 
 /// A time as RFC 3339 in UTC with milliseconds.
-pub(super) fn rfc3339(time: Timestamp, out: &mut Vec<u8>) {
+pub(crate) fn rfc3339(time: Timestamp, out: &mut Vec<u8>) {
     let (second, millis) = (time.as_millis() / 1_000, time.as_millis() % 1_000);
     SECOND.with_borrow_mut(|(known, text)| {
         if *known != Some(second) {

@@ -48,6 +48,8 @@ pub struct RequestRecord<'a> {
     /// From the request's head being read to the response's head being ready. The body is left out: its time is the client's
     /// bandwidth, or hours in a stream of events.
     pub elapsed: Duration,
+    /// Bytes of the response's body, where they are known beforehand; [`Metrics::bytes`] counts others.
+    pub bytes: Option<u64>,
 }
 
 /// The metrics as one configuration sees them: its routes and upstreams by index. Configurations share what they have in common through
@@ -85,7 +87,12 @@ impl Metrics {
     pub fn request(&self, route: Option<usize>, record: &RequestRecord<'_>) {
         let route = route.and_then(|index| self.routes.get(index)).unwrap_or(&self.unrouted);
         let labels = Labels::new(record.method, record.status, record.result, record.reason);
-        route.record(labels, record.result, record.elapsed);
+        route.record(labels, record.result, record.elapsed, record.bytes.unwrap_or(0));
+    }
+
+    /// Counts the bytes of a response's body whose length was not known beforehand.
+    pub fn bytes(&self, route: Option<usize>, result: CacheResult, bytes: u64) {
+        route.and_then(|index| self.routes.get(index)).unwrap_or(&self.unrouted).count_bytes(result, bytes);
     }
 
     /// Counts one finished exchange with `upstreams[upstream]`; `elapsed` runs from the request going out to the response's head (or the
@@ -163,6 +170,7 @@ mod tests {
             result: Some(CacheResult::Hit),
             reason: Some(Reason::Fresh),
             elapsed: Duration::from_micros(70),
+            bytes: Some(5),
         }
     }
 
@@ -193,6 +201,7 @@ mod tests {
             result: None,
             reason: None,
             elapsed: Duration::ZERO,
+            bytes: None,
         };
         metrics.request(None, &refused);
         metrics.request(Some(7), &refused);

@@ -1,6 +1,7 @@
 //! Counters of one route.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::histogram::{self, Histogram};
@@ -22,6 +23,8 @@ struct Cells {
     requests: Tally,
     /// In the order of [`RESULTS`].
     latency: [Histogram; RESULTS.len()],
+    /// Bytes of bodies, in the same order.
+    bytes: [AtomicU64; RESULTS.len()],
 }
 
 const RESULTS: [CacheResult; 4] = [CacheResult::Hit, CacheResult::Revalidated, CacheResult::Miss, CacheResult::Bypass];
@@ -37,12 +40,17 @@ impl Named for RouteMetrics {
 }
 
 impl RouteMetrics {
-    pub(super) fn record(&self, labels: Labels, result: Option<CacheResult>, elapsed: Duration) {
+    pub(super) fn record(&self, labels: Labels, result: Option<CacheResult>, elapsed: Duration, bytes: u64) {
         let cells = self.cells.of_this_thread();
         cells.requests.add(labels);
         if let Some(result) = result {
             cells.latency[result as usize].observe(elapsed);
+            cells.bytes[result as usize].fetch_add(bytes, Ordering::Relaxed);
         }
+    }
+
+    pub(super) fn count_bytes(&self, result: CacheResult, bytes: u64) {
+        self.cells.of_this_thread().bytes[result as usize].fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// The sums over all threads.
@@ -54,7 +62,8 @@ impl RouteMetrics {
         let requests = sums.into_iter().map(|(labels, count)| labels.count(count)).collect();
         let latencies = RESULTS.into_iter().filter_map(|result| {
             let latency = histogram::sum(self.cells.iter().map(|cells| &cells.latency[result as usize]));
-            (latency.count > 0).then(|| ResultLatency { result: result_word(result), latency })
+            let bytes = self.cells.iter().map(|cells| cells.bytes[result as usize].load(Ordering::Relaxed)).sum();
+            (latency.count > 0).then(|| ResultLatency { result: result_word(result), latency, bytes })
         });
         RouteSnapshot { name: self.name.to_string(), requests, latencies: latencies.collect() }
     }

@@ -30,11 +30,13 @@ pub struct RequestCount {
     pub count: u64,
 }
 
-/// Latencies of requests with one result.
+/// Latencies and bytes of requests with one result.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ResultLatency {
     /// The cache result: `hit`, `miss`, `bypass`.
     pub result: &'static str,
     /// From a request's head to its response's head.
     pub latency: LatencySnapshot,
+    /// Bytes of the responses' bodies, since the start.
+    pub bytes: u64,
 }

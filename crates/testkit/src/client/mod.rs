@@ -204,6 +204,19 @@ impl Client {
         Ok(())
     }
 
+    /// Reads the body until it has this text in it; the body so far.
+    pub async fn read_through(&mut self, text: &str) -> Result<String> {
+        loop {
+            let body = String::from_utf8_lossy(self.body_so_far().await?).into_owned();
+            if body.contains(text) {
+                return Ok(body);
+            }
+            if !self.read_more().await? {
+                return Err(Error::new(format!("expected {text:?} in the body, got {body:?}")));
+            }
+        }
+    }
+
     /// Reads the body until at least this many bytes of it have come; the number that came.
     pub async fn read_at_least(&mut self, count: usize) -> Result<usize> {
         while self.body_so_far().await?.len() < count {

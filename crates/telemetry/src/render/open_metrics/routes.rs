@@ -1,4 +1,4 @@
-//! Requests and their latencies, by route.
+//! Requests with their latencies and bytes, by route.
 
 use std::fmt;
 
@@ -22,5 +22,9 @@ pub(super) fn encode(routes: &[RouteSnapshot], families: &mut Families<'_, '_>) 
     let latencies = routes.iter().flat_map(|route| {
         route.latencies.iter().map(|by_result| ([("route", route.name.as_str()), ("result", by_result.result)], &by_result.latency))
     });
-    families.histograms("request_duration", "Time from a request's head to its response's head, by what the cache did.", latencies)
+    families.histograms("request_duration", "Time from a request's head to its response's head, by what the cache did.", latencies)?;
+    let bytes = routes.iter().flat_map(|route| {
+        route.latencies.iter().map(|by_result| ([("route", route.name.as_str()), ("result", by_result.result)], by_result.bytes))
+    });
+    families.counters("response_body_bytes", "Bytes of responses' bodies, by what the cache did.", bytes)
 }

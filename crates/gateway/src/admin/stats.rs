@@ -1,0 +1,72 @@
+//! `GET /stats` and `/routes`: figures and settings as JSON.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
+use axum::http::{Response, StatusCode, header};
+use axum::response::IntoResponse;
+use larder_tower::clock::monotonic;
+use serde_json::{Value, json};
+
+use super::Shared;
+use super::refused::{parameters, unknown_parameter};
+use crate::active::ActiveConfig;
+use crate::explain::route_report;
+use crate::purge::Refused;
+use crate::scrape::snapshot;
+use crate::stats::{StatsReport, totals};
+
+const NO_STORE: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
+
+/// What the cache is worth, since the start and lately; with `?route=NAME` of one route.
+pub(crate) async fn stats(State(shared): State<Shared>, RawQuery(query): RawQuery) -> Result<Response<Body>, Refused> {
+    let mut wanted = None;
+    for (name, value) in parameters(query.as_deref())? {
+        match &*name {
+            "route" => wanted = Some(value),
+            name => return Err(unknown_parameter(name, &["route"])),
+        }
+    }
+    let snapshot = snapshot(&shared.gateway);
+    let mut windows = shared.gateway.history.windows(monotonic(), &totals(&snapshot.routes));
+    if let Some(wanted) = wanted {
+        if !snapshot.routes.iter().any(|route| route.name == wanted) {
+            return Err(Refused::new(StatusCode::NOT_FOUND, format!("There is no route `{wanted}`.")));
+        }
+        for window in &mut windows {
+            window.routes.retain(|route| route.route == wanted);
+            window.total = window.routes.first().cloned().unwrap_or_default();
+        }
+    }
+    let store = snapshot.store;
+    let report = StatsReport {
+        windows,
+        entries: store.entries,
+        stored_bytes: store.stored_bytes,
+        capacity_bytes: store.capacity_bytes,
+        evicted: store.evictions.size,
+    };
+    Ok((NO_STORE, Json(report)).into_response())
+}
+
+/// The routes in the order of the configuration, the one that takes what no other takes last.
+pub(crate) async fn routes(State(shared): State<Shared>) -> Response<Body> {
+    let active = shared.gateway.active.load_full();
+    let count = active.config.routes.len() + usize::from(active.config.fallback.is_some());
+    let routes: Vec<Value> = (0..count).filter_map(|index| route(&active, index)).collect();
+    (NO_STORE, Json(json!({ "routes": routes }))).into_response()
+}
+
+fn route(active: &ActiveConfig, index: usize) -> Option<Value> {
+    let settings = &active.settings_of(index)?.settings;
+    let policy = &settings.policy;
+    let mut route = serde_json::to_value(route_report(active, index)?).ok()?;
+    route["cache"] = settings.cache.into();
+    route["scope"] = format!("{:?}", policy.scope).to_lowercase().into();
+    route["ttl"] = policy.ttl.into();
+    route["ttl_mode"] = format!("{:?}", policy.ttl_mode).to_lowercase().into();
+    route["stale_while_revalidate"] = policy.stale_while_revalidate.into();
+    route["stale_if_error"] = policy.stale_if_error.into();
+    route["max_object"] = settings.max_object.into();
+    Some(route)
+}

@@ -1,0 +1,233 @@
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::Request;
+use larder_semantics::Timestamp;
+use tokio::sync::mpsc;
+
+use super::filter::TailFilter;
+use super::happening::{Happened, Happening};
+
+/// Lines that wait for a reader of a tail.
+const QUEUE: usize = 1024;
+
+/// Tails at the same time: each costs every request a filter.
+pub const MAX_TAILS: usize = 16;
+
+/// The last requests that are kept.
+const RECENT: usize = 1024;
+
+/// Bytes of their JSON, at most.
+const RECENT_BYTES: usize = 2 << 20;
+
+/// Those who look at requests.
+#[derive(Debug, Default)]
+pub struct Observers {
+    /// Whether requests are noted: somebody looks, or the last ones are to be kept.
+    wanted: AtomicBool,
+    keeps_recent: AtomicBool,
+    tails: Mutex<Vec<Tail>>,
+    recent: Mutex<Recent>,
+}
+
+#[derive(Debug)]
+struct Tail {
+    filter: TailFilter,
+    /// A line as JSON, shared by all who get it.
+    lines: mpsc::Sender<Arc<str>>,
+    lost: Arc<AtomicUsize>,
+}
+
+/// Requests as they happen, as far as a filter lets them through.
+#[derive(Debug)]
+pub struct Subscription {
+    lines: mpsc::Receiver<Arc<str>>,
+    lost: Arc<AtomicUsize>,
+}
+
+impl Subscription {
+    /// The next line, as JSON. `None` once the log has ended.
+    pub fn poll_next(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Option<Arc<str>>> {
+        self.lines.poll_recv(cx)
+    }
+
+    /// How many lines were lost since the last call, since they were not taken in time.
+    pub fn take_lost(&self) -> usize {
+        self.lost.swap(0, Ordering::Relaxed)
+    }
+}
+
+/// The last requests, each with its id and as JSON.
+#[derive(Debug, Default)]
+struct Recent {
+    requests: VecDeque<(Option<Box<str>>, Arc<str>)>,
+    bytes: usize,
+}
+
+impl Observers {
+    fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
+    /// Begins to note a request, if anybody is to see it.
+    pub fn begin<B>(
+        self: &Arc<Self>,
+        request: &Request<B>,
+        scheme: &'static str,
+        client: IpAddr,
+        now: impl FnOnce() -> Timestamp,
+    ) -> Option<Box<Happening>> {
+        self.is_wanted().then(|| Box::new(Happening::new(Arc::clone(self), request, scheme, client, now())))
+    }
+
+    /// Keeps the last requests, or not: then those that are kept go.
+    pub fn keep_recent(&self, keep: bool) {
+        self.keeps_recent.store(keep, Ordering::Relaxed);
+        self.settle(&lock(&self.tails));
+        if !keep {
+            *lock(&self.recent) = Recent::default();
+        }
+    }
+
+    /// Lets somebody look; `None` where as many do as may.
+    pub fn subscribe(&self, filter: TailFilter) -> Option<Subscription> {
+        let mut tails = lock(&self.tails);
+        tails.retain(|tail| !tail.lines.is_closed());
+        if tails.len() >= MAX_TAILS {
+            return None;
+        }
+        let (sender, lines) = mpsc::channel(QUEUE);
+        let lost = Arc::new(AtomicUsize::new(0));
+        tails.push(Tail { filter, lines: sender, lost: Arc::clone(&lost) });
+        self.settle(&tails);
+        Some(Subscription { lines, lost })
+    }
+
+    fn settle(&self, tails: &[Tail]) {
+        self.wanted.store(!tails.is_empty() || self.keeps_recent.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// A request has happened.
+    pub(super) fn see(&self, happened: Happened) {
+        let json: Arc<str> = happened.json().into();
+        {
+            let mut tails = lock(&self.tails);
+            if !tails.is_empty() {
+                self.hand_out(&mut tails, &happened, &json);
+            }
+        }
+        if self.keeps_recent.load(Ordering::Relaxed) {
+            lock(&self.recent).keep(happened.request_id, json);
+        }
+    }
+
+    fn hand_out(&self, tails: &mut Vec<Tail>, happened: &Happened, json: &Arc<str>) {
+        let before = tails.len();
+        tails.retain_mut(|tail| {
+            if tail.lines.is_closed() {
+                return false;
+            }
+            if tail.filter.takes(happened) && tail.lines.try_send(Arc::clone(json)).is_err() {
+                tail.lost.fetch_add(1, Ordering::Relaxed);
+            }
+            true
+        });
+        if tails.len() != before {
+            self.settle(tails);
+        }
+    }
+
+    /// The last request, or the last one with this id, as JSON.
+    pub fn recent(&self, id: Option<&str>) -> Option<Arc<str>> {
+        let recent = lock(&self.recent);
+        let mut newest_first = recent.requests.iter().rev();
+        let found = match id {
+            None => newest_first.next(),
+            Some(id) => newest_first.find(|(own, _)| own.as_deref() == Some(id)),
+        };
+        found.map(|(_, json)| Arc::clone(json))
+    }
+
+    /// Whether the last requests are kept.
+    pub fn keeps_recent(&self) -> bool {
+        self.keeps_recent.load(Ordering::Relaxed)
+    }
+}
+
+impl Recent {
+    fn keep(&mut self, id: Option<Box<str>>, json: Arc<str>) {
+        self.bytes += json.len();
+        self.requests.push_back((id, json));
+        while self.requests.len() > RECENT || self.bytes > RECENT_BYTES {
+            let Some((_, oldest)) = self.requests.pop_front() else { break };
+            self.bytes -= oldest.len();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    use http::StatusCode;
+
+    use super::*;
+    use crate::access_log::ResponseRecord;
+
+    fn happens(observers: &Arc<Observers>, target: &str) {
+        let request = Request::get(target).header("x-request-id", target.trim_start_matches('/')).body(()).expect("a request");
+        let noted = observers.begin(&request, "http", Ipv4Addr::LOCALHOST.into(), Timestamp::default);
+        if let Some(noted) = noted {
+            noted.ended(StatusCode::OK, Some(5), Duration::from_millis(2), &ResponseRecord::default());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_tail_gets_what_its_filter_lets_through_and_loses_what_it_does_not_take() {
+        let observers = Arc::new(Observers::default());
+        happens(&observers, "/a");
+        let filter = TailFilter::parse([("url", "**/a")]).expect("a filter");
+        let mut tail = observers.subscribe(filter).expect("room");
+        happens(&observers, "/b");
+        (0..QUEUE + 3).for_each(|_| happens(&observers, "/a"));
+        let first = std::future::poll_fn(|cx| tail.poll_next(cx)).await.expect("a request");
+        assert!(first.contains(r#""target":"/a""#), "{first}");
+        assert_eq!((tail.take_lost(), tail.take_lost()), (3, 0));
+        drop(tail);
+        happens(&observers, "/a");
+        assert!(!observers.is_wanted(), "nobody looks any more");
+        assert_eq!(observers.recent(None), None, "none is kept");
+    }
+
+    #[test]
+    fn there_is_room_for_so_many_tails() {
+        let observers = Observers::default();
+        let mut tails: Vec<_> = (0..MAX_TAILS).map(|_| observers.subscribe(TailFilter::default())).collect();
+        assert!(tails.iter().all(Option::is_some) && observers.subscribe(TailFilter::default()).is_none());
+        tails.pop();
+        assert!(observers.subscribe(TailFilter::default()).is_some());
+    }
+
+    #[test]
+    fn the_last_requests_are_found_by_their_ids_and_bounded() {
+        let observers = Arc::new(Observers::default());
+        observers.keep_recent(true);
+        (0..RECENT + 5).for_each(|number| happens(&observers, &format!("/{number}")));
+        let target = |id: Option<&str>| Some(observers.recent(id)?.contains(&format!(r#""target":"/{}""#, id.unwrap_or("1028"))));
+        assert_eq!((target(None), target(Some("5")), target(Some("4"))), (Some(true), Some(true), None));
+        let long = format!("/{}", "x".repeat(4000));
+        (0..RECENT).for_each(|_| happens(&observers, &long));
+        let recent = lock(&observers.recent);
+        assert!(recent.bytes <= RECENT_BYTES && recent.requests.len() < RECENT, "{}", recent.bytes);
+        drop(recent);
+        observers.keep_recent(false);
+        assert_eq!(observers.recent(None), None);
+    }
+}
