@@ -2,6 +2,7 @@
 
 use http::Request;
 use http::request::Parts;
+use larder_semantics::reuse::told::tells_its_own;
 use larder_semantics::{MethodKind, Reason};
 use larder_tower::clock::monotonic;
 use larder_tower::{DryRun, TierLook, Verdict as Decided};
@@ -63,6 +64,9 @@ pub(crate) async fn explain(gateway: &Gateway, asked: Asked) -> Result<Explanati
         explanation
             .notes
             .push("the route keeps answers apart by identity, and this request shows none: it gets what is for everyone".to_owned());
+    }
+    if tells_its_own(service.route().policy()) {
+        explanation.notes.push("clients, or the next cache, are told a lifetime of the route's own (`client_ttl`, `cdn_ttl`)".to_owned());
     }
     if fetch {
         let fetched = try_out(service, &run, |extensions| {

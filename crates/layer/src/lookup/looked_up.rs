@@ -108,7 +108,13 @@ impl<S> CacheService<S> {
     #[inline]
     pub(crate) fn look_up<B>(&self, context: &RequestContext, fields: &HeaderMap, key: SlotKey<'_>) -> LookedUp<B> {
         let now = self.cache.clock.now();
-        self.decide_about(context, fields, self.cache.store.lookup(key, fields, now), now)
+        let mut looked_up = self.decide_about(context, fields, self.cache.store.lookup(key, fields, now), now);
+        if self.route.policy.ttl_mode == TtlMode::Sliding
+            && let LookedUp::Hit(hit) = &mut looked_up
+        {
+            self.extend(hit);
+        }
+        looked_up
     }
 
     /// The decision about what a look-up has found.
@@ -125,8 +131,6 @@ impl<S> CacheService<S> {
         }
         match (rules.decide(context, &found, now), found) {
             (Decision::Serve { age, reason }, Lookup::Found(stored)) => {
-                let slides = rules.policy.ttl_mode == TtlMode::Sliding;
-                let stored = if slides { self.extended(stored, now) } else { stored };
                 LookedUp::Hit(Hit { stored, age, reason, now, wants_refresh: false })
             }
             (Decision::ServeStale { age, reason }, Lookup::Found(stored)) => {
@@ -141,15 +145,18 @@ impl<S> CacheService<S> {
         }
     }
 
-    /// The stored response that a request uses, with the lifetime that it has from this use on. The other tiers get it too, for restarts and for
+    /// Gives the stored response that a request uses the lifetime that it has from this use on. The other tiers get it too, for restarts and for
     /// replicas that have none. It is the same fetch, so a replica that has its own copy goes by the uses that it sees.
     #[cold]
-    fn extended(&self, stored: Arc<StoredResponse>, now: Timestamp) -> Arc<StoredResponse> {
-        let Some(head) = extended(&self.route.policy, &stored.head, now) else { return stored };
-        let longer = Arc::new(stored.freshened(&head, stored.position, stored.fetch));
-        longer.mark_asked();
-        self.cache.freshen_soon(Arc::clone(&longer));
-        longer
+    fn extend(&self, hit: &mut Hit) {
+        let stored = &hit.stored;
+        let head = extended(&self.route.policy, &stored.head, hit.now).filter(|_| !hit.wants_refresh);
+        if let Some(head) = head {
+            let longer = Arc::new(stored.freshened(&head, stored.position, stored.fetch));
+            longer.mark_asked();
+            self.cache.freshen_soon(Arc::clone(&longer));
+            hit.stored = longer;
+        }
     }
 
     /// As [`Self::look_up`], for a request on its way to the origin.

@@ -8,7 +8,7 @@ use common::{Origin, finish, get, header, request, response, send, start, stream
 use larder_semantics::{CdnTtl, ClientTtl, EtagSource, Policy, Reason, TtlMode, entity_tag};
 use larder_store::{Invalidation, InvalidationTarget};
 use larder_tower::clock::{Clock, ClockHand};
-use larder_tower::{Cache, CacheService, RouteRules, Tiers};
+use larder_tower::{Cache, CacheService, EffectiveTarget, RouteRules, Tiers};
 use tokio::sync::Semaphore;
 
 use crate::tier_fake::{Calls, FakeTier};
@@ -74,6 +74,18 @@ async fn a_use_brings_nothing_back_that_was_purged_and_extends_nothing_that_was_
     let soft = send(&cache, get("/a")).await;
     assert_eq!(soft.outcome.reason, Reason::SoftPurged);
     assert_eq!(header(&soft.response, "cache-control"), "max-age=60");
+}
+
+#[tokio::test]
+async fn a_dry_run_is_no_use() {
+    let origin = plain();
+    let (cache, hand) = service(&origin, sliding());
+    send(&cache, get("/a")).await;
+    hand.advance(50);
+    let asked = http::Request::get("/a").header("host", "example.com").body(()).unwrap();
+    assert_eq!(cache.dry_run(asked, &EffectiveTarget::default(), false).verdict.reason(), Reason::Fresh);
+    hand.advance(10);
+    assert_eq!(send(&cache, get("/a")).await.x_cache(), "MISS");
 }
 
 /// A restart begins with the lifetime that uses have given.
