@@ -112,7 +112,7 @@ impl<B> Served<B> {
     /// §2.7), where a key was derived. Identities are in keys as hashes only.
     pub(crate) fn amended(mut self, rules: &RouteRules) -> Self {
         if self.is_of_stored() {
-            tell(rules.policy(), self.response.headers_mut());
+            tell(rules.policy(), self.response.headers_mut(), self.outcome.stale);
         }
         if let Some(key) = self.outcome.key.as_ref().filter(|_| rules.cache_status_key) {
             respond::tell_key(self.response.headers_mut(), key.text());

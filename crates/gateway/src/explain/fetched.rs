@@ -48,7 +48,9 @@ fn fields(headers: &HeaderMap, policy: &Policy) -> Vec<FieldReport> {
                 of_lifetime("whether it may be stored, for how long it is fresh, and what stale use is allowed")
             }
             name if *name == EXPIRES => of_lifetime("the end of its lifetime, where Cache-Control names none"),
-            name if *name == PRAGMA => "means nothing beside Cache-Control or a lifetime; alone it keeps a route's `ttl` from serving without asking".to_owned(),
+            name if *name == PRAGMA => {
+                "means nothing beside Cache-Control or a lifetime; alone it keeps a route's `ttl` from serving without asking".to_owned()
+            }
             name if *name == VARY => "the request fields that select it: each combination of their values is stored apart".to_owned(),
             name if *name == SET_COOKIE => {
                 "never stored; it keeps the answer from being stored unless that says `public` or `s-maxage`".to_owned()

@@ -249,6 +249,10 @@ async fn told_lifetimes_count_from_each_answer_on_and_are_not_stored() {
     for fields in [&[][..], &[("if-none-match", "\"1\"")], &[("range", "bytes=0-1")]] {
         assert_eq!(shown(&send(&cache, request("GET", "/a", fields)).await), ["max-age=130", "max-age=190"], "{fields:?}");
     }
+    hand.advance(500);
+    let stale = send(&cache, request("GET", "/a", &[("cache-control", "max-stale=60")])).await;
+    assert_eq!(shown(&stale), ["no-cache", "no-cache"], "what is stale here is not to be kept elsewhere");
+    assert_eq!(send(&cache, get("/a")).await.outcome.upstream_status.map(|status| status.as_u16()), Some(200));
     let unsatisfiable = send(&cache, request("GET", "/a", &[("range", "bytes=9-")])).await;
     assert_eq!((unsatisfiable.response.status().as_u16(), unsatisfiable.response.headers().get("cdn-cache-control")), (416, None));
     let plain = CacheService::new(origin.clone(), Arc::clone(cache.cache()), RouteRules::builder().policy(Policy::default()).build());

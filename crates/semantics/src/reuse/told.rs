@@ -20,10 +20,13 @@ pub fn tells_its_own(policy: &Policy) -> bool {
     matches!(policy.client_ttl, ClientTtl::Fixed(_)) || policy.cdn_ttl.is_some()
 }
 
-/// Writes the route's lifetimes into the fields of an answer that is stored, which have its `Age` already.
-pub fn tell(policy: &Policy, headers: &mut HeaderMap) {
+/// Writes the route's lifetimes into the fields of an answer that is stored, which have its `Age` already. One that is served `stale` is not to
+/// be kept any longer by others.
+pub fn tell(policy: &Policy, headers: &mut HeaderMap, stale: bool) {
     let age = age_value(headers);
+    let left = |seconds| if stale { 0 } else { seconds };
     if let ClientTtl::Fixed(seconds) = policy.client_ttl {
+        let seconds = left(seconds);
         let value = for_clients(policy, headers, seconds, age);
         headers.insert(CACHE_CONTROL, value);
         headers.remove(EXPIRES);
@@ -33,7 +36,7 @@ pub fn tell(policy: &Policy, headers: &mut HeaderMap) {
         for name in &CDN_FIELDS {
             headers.remove(name);
         }
-        let value = HeaderValue::from_str(&lifetime(cdn.seconds, age)).unwrap_or(HeaderValue::from_static("no-cache"));
+        let value = HeaderValue::from_str(&lifetime(left(cdn.seconds), age)).unwrap_or(HeaderValue::from_static("no-cache"));
         headers.insert(cdn.field.clone(), value);
     }
 }
@@ -84,7 +87,7 @@ mod tests {
     fn told(policy: &Policy, fields: &[(&'static str, &'static str)]) -> Vec<(String, String)> {
         let mut headers: HeaderMap =
             fields.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
-        tell(policy, &mut headers);
+        tell(policy, &mut headers, false);
         let text = |(name, value): (&HeaderName, &HeaderValue)| (name.as_str().to_owned(), value.to_str().unwrap().to_owned());
         headers.iter().filter(|(name, _)| **name != "age").map(text).collect()
     }
@@ -125,6 +128,14 @@ mod tests {
         let ignores = UnsafeIgnore { no_store: true, ..UnsafeIgnore::default() };
         let full = Policy { ttl_mode: TtlMode::Override, unsafe_ignore: ignores, ..clients(30) };
         assert_eq!(cache_control(&full, &spring), "max-age=30");
+    }
+
+    #[test]
+    fn what_is_stale_is_not_to_be_kept() {
+        let cdn_ttl = Some(CdnTtl { seconds: 90, field: CDN_FIELDS[0].clone() });
+        let mut headers = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static("max-age=5, s-maxage=9"))]);
+        tell(&Policy { cdn_ttl, ..clients(30) }, &mut headers, true);
+        assert_eq!([CACHE_CONTROL, CDN_FIELDS[0].clone()].map(|name| headers[name].clone()), ["no-cache", "no-cache"]);
     }
 
     #[test]
