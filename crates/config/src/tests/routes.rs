@@ -117,7 +117,7 @@ fn conditions_that_tell_nothing_apart_are_reported() {
     );
     in_route(
         "match = { query = { v = \"1\" }, header = {} }",
-        "3:31: error: unknown key `header` in [routes.match] (hint: did you mean `headers`?)",
+        "3:32: error: unknown key `header` in [routes.match] (hint: did you mean `headers`?)",
     );
     let same = "path = \"/a\"\nmatch = { query = { v = \"1\" } }";
     let lines = complaints(&format!("[[routes]]\n{same}\n[[routes]]\n{same}"));
