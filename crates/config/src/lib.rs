@@ -26,10 +26,10 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 pub use model::{
-    AccessLog, Admin, Balance, BreakerLimit, Config, Eject, HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, Limit, Listen, ListenKind,
-    Listener, Log, LogLevel, MemoryStore, OddPaths, OnEvent, OnWrite, Origin, PathTemplate, PerMille, ProxyProtocol, Purge, PurgeTemplate,
-    Rate, ReadFile, Redirect, RequestMatch, ResponseTags, Retry, RetryMethods, RetryOn, Route, RouteSettings, Server, ServerOptions,
-    SocketFile, TagPart, TagTemplate, Tls, Token, TokenScope, Upstream, UpstreamServer, UpstreamUrl,
+    AccessLog, Admin, Balance, BreakerLimit, Compress, Config, Eject, HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, Limit, Listen,
+    ListenKind, Listener, Log, LogLevel, MemoryStore, OddPaths, OnEvent, OnWrite, Origin, PathTemplate, PerMille, ProxyProtocol, Purge,
+    PurgeTemplate, Rate, ReadFile, Redirect, RequestMatch, ResponseTags, Retry, RetryMethods, RetryOn, Route, RouteSettings, Server,
+    ServerOptions, SocketFile, TagPart, TagTemplate, Tls, Token, TokenScope, Upstream, UpstreamServer, UpstreamUrl,
 };
 pub use parse::mistake::Severity;
 pub use parse::report::{Report, Warnings};

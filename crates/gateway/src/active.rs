@@ -11,7 +11,7 @@ use crate::config::{Config, OddPaths, ResponseTags, Route, RouteSettings, Upstre
 use crate::hints::Hints;
 use crate::redis::Redis;
 use crate::routing::tagging::RouteTags;
-use crate::routing::{RouteEdits, RouteTable, RouteUpstream, Router};
+use crate::routing::{RouteCodings, RouteEdits, RouteTable, RouteUpstream, Router};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{OriginObserver, UpstreamOptions, UpstreamService, UpstreamSetupError};
 use crate::write_rules::{ConfiguredCascade, Writes};
@@ -28,6 +28,8 @@ pub(crate) struct ActiveConfig {
     ways: Vec<RouteUpstream>,
     /// By route, as above.
     edits: Vec<Option<RouteEdits>>,
+    /// By route, as above.
+    codings: Vec<Option<RouteCodings>>,
     pub(crate) hints: Hints,
 }
 
@@ -75,6 +77,7 @@ impl ActiveConfig {
         let way = |route: &Route| RouteUpstream::new(upstreams[route.upstream].clone(), route, &config.upstreams[route.upstream].servers);
         let ways: Vec<RouteUpstream> = all().map(way).collect();
         let edits = all().map(RouteEdits::of).collect();
+        let codings = all().map(RouteCodings::of).collect();
         let service = |(index, route): (usize, &Route)| -> Result<_, SetupError> {
             let pressure = upstreams[route.upstream].pressure().clone();
             let rules = Arc::new(rules(index, route, &config.tags, &rules_of_writes, pressure)?);
@@ -89,7 +92,7 @@ impl ActiveConfig {
         cache.set_cascade(ConfiguredCascade::of(&config).map(|cascade| Arc::new(cascade) as _));
         writes.follow(&routes);
         let hints = Hints::new(config.routes.len() + 1);
-        Ok(Self { trusted, metrics, routes, ways, edits, upstreams, hints, config })
+        Ok(Self { trusted, metrics, routes, ways, edits, codings, upstreams, hints, config })
     }
 
     /// In a process that has nothing else.
@@ -139,6 +142,11 @@ impl ActiveConfig {
     /// The way to the origin that a route's misses take.
     pub(crate) fn way_of(&self, route: usize) -> Option<&RouteUpstream> {
         self.ways.get(route)
+    }
+
+    /// The codings that a route keeps, where it does not leave them to clients and origins.
+    pub(crate) fn codings_of(&self, route: usize) -> Option<&RouteCodings> {
+        self.codings.get(route)?.as_ref()
     }
 
     /// What a route changes in the fields of its requests, where it does.

@@ -3,6 +3,8 @@
 //! A key has the path that the client asked for. The origin gets another, and what it says about paths in `Location` and `Content-Location` is turned
 //! back: clients follow the one, and a write invalidates what both name (RFC 9111 §4.4).
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::header::{CONTENT_LOCATION, LOCATION};
 use http::uri::PathAndQuery;
@@ -23,10 +25,8 @@ impl PathRewrite {
     /// The URI as it goes to the origin. The query stays as it is, and so does every byte of the path that is not rewritten.
     pub fn outgoing(&self, uri: &Uri) -> Uri {
         let path = uri.path();
-        // A path in another spelling takes the same route, so it is shortened alike.
-        let normal = path_reading::normal(path);
-        let left = after(path, &self.strip_prefix).or_else(|| after(&normal, &self.strip_prefix)).unwrap_or(path);
-        let joined = [self.add_prefix.as_str(), if left.is_empty() { "/" } else { left }].concat();
+        let left = self.left_of(path);
+        let joined = [self.add_prefix.as_str(), if left.is_empty() { "/" } else { &left }].concat();
         let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
         let mut parts = uri.clone().into_parts();
         match PathAndQuery::from_maybe_shared(Bytes::from(joined + &query)) {
@@ -35,6 +35,20 @@ impl PathRewrite {
             _ => return uri.clone(),
         }
         Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
+    }
+
+    /// The rest of a path. One in another spelling takes the same route, so it is shortened alike.
+    fn left_of<'p>(&self, path: &'p str) -> Cow<'p, str> {
+        if let Some(left) = after(path, &self.strip_prefix) {
+            return Cow::Borrowed(left);
+        }
+        let normal = path_reading::normal(path);
+        after(&normal, &self.strip_prefix).map_or(Cow::Borrowed(path), |left| Cow::Owned(left.to_owned()))
+    }
+
+    /// Whether an origin may read the rest of a path so that it leads out of what is put before it. Such a request must not be sent.
+    pub fn leaves_base(&self, path: &str) -> bool {
+        path_reading::climbs(&self.left_of(path))
     }
 
     /// Turns back the paths in an answer's `Location` and `Content-Location`, where they are on one of these hosts, or name none.
@@ -106,6 +120,17 @@ mod tests {
         }
         assert_eq!(rewrite("/api", "").outgoing(&Uri::from_static("/api")).to_string(), "/");
         assert_eq!(rewrite("", "/v2").outgoing(&Uri::from_static("/x")).to_string(), "/v2/x");
+    }
+
+    #[test]
+    fn the_rest_of_a_path_must_not_lead_out_of_what_is_put_before_it() {
+        let both = rewrite("/api", "/v2");
+        for path in ["/api/../admin", "/api/x/../../admin", "/api/..%2fadmin", "/api/%2e%2e/admin", "/api\\..\\..\\admin", "/../admin"] {
+            assert!(both.leaves_base(path), "{path}");
+        }
+        for path in ["/api/x/../y", "/api/x", "/api", "/other/../x"] {
+            assert!(!both.leaves_base(path), "{path}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@
 //! 8. [`invalidation::invalidated`] says what a write makes invalid (§4.4).
 
 pub mod cache_status;
+pub mod coding;
 pub mod directives;
 pub mod head;
 pub mod invalidation;
@@ -34,6 +35,7 @@ pub mod validation;
 pub mod vary;
 
 pub use cache_status::{CacheStatus, ForwardReason};
+pub use coding::Coding;
 pub use head::{FreshnessLifetime, HeadFlags, LifetimeSource, Line, OriginControl, Shape, StoredFields, StoredHead, entity_tag, fields};
 pub use key::{CookieFate, CookieRules, IdentityPart, KeyBuffer, KeyParts, KeyRules, PathCase, PrimaryKey, QueryRules, Target};
 pub use policy::{

@@ -103,18 +103,20 @@ impl UpstreamService {
         &self.0
     }
 
-    /// Sends a request whose answer has to begin within `first_byte_timeout`, or in the time that the upstream's section says.
-    pub fn ask(
+    /// Sends a request whose answer has to begin within `first_byte_timeout`, or in the time that the upstream's section says. Its body becomes what
+    /// `into_body` makes of it.
+    pub fn ask<B: 'static>(
         &self,
         request: Request<RequestBody>,
         first_byte_timeout: Option<Duration>,
-    ) -> Pooled<Result<Response<UpstreamBody>, UpstreamError>> {
+        into_body: fn(UpstreamBody) -> B,
+    ) -> Pooled<Result<Response<B>, UpstreamError>> {
         let started = monotonic();
         let (service, exchange) = (self.clone(), self.exchange(request, first_byte_timeout));
         Pooled::new(async move {
             let result = exchange.await;
             service.0.observe(started, &result);
-            result
+            result.map(|response| response.map(into_body))
         })
     }
 
@@ -170,7 +172,7 @@ impl tower_service::Service<Request<RequestBody>> for UpstreamService {
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        self.ask(request, None)
+        self.ask(request, None, |body| body)
     }
 }
 

@@ -21,7 +21,7 @@ pub use listener::{Listener, ProxyProtocol, Redirect, SocketFile, Tls};
 pub use path::PathTemplate;
 pub use purging::{OnEvent, OnWrite, Purge, PurgeTemplate, ResponseTags, TagPart, TagTemplate};
 pub use read_file::ReadFile;
-pub use route::{OddPaths, Rate, RequestMatch, Route, RouteSettings};
+pub use route::{Compress, OddPaths, Rate, RequestMatch, Route, RouteSettings};
 pub use server::{AccessLog, Admin, Log, LogLevel, Server};
 pub use server_options::ServerOptions;
 pub use token::{Token, TokenScope};

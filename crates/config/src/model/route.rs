@@ -8,7 +8,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use larder_message::PathRewrite;
 use larder_message::edit::FieldEdits;
 use larder_semantics::key::matches_pattern;
-use larder_semantics::{CookieRules, KeyRules, Policy};
+use larder_semantics::{Coding, CookieRules, KeyRules, Policy};
 
 use super::{PathTemplate, TagTemplate};
 
@@ -79,6 +79,10 @@ pub struct RouteSettings {
     pub response: FieldEdits,
     /// What the backend calls the paths of clients.
     pub rewrite: Option<PathRewrite>,
+    /// The codings that answers are kept in, the most liked first; none: those that clients and backends agree on.
+    pub encodings: Vec<Coding>,
+    /// Answers that are packed on their way into the store.
+    pub compress: Option<Compress>,
     /// How long an answer may take to begin; `None`: as long as the upstream's section says.
     pub timeout: Option<Duration>,
     /// Bytes of the largest body that is stored.
@@ -97,6 +101,31 @@ pub struct RouteSettings {
     pub odd_paths: OddPaths,
     /// Whether paths pass by the cache that a lenient origin could take for those of a route whose responses are kept apart.
     pub near_private: bool,
+}
+
+/// `compress`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compress {
+    /// Bytes of the shortest body that is packed.
+    pub min: u64,
+    /// Media types; one `*` in each stands for any text.
+    pub types: Vec<String>,
+}
+
+impl Default for Compress {
+    fn default() -> Self {
+        const TYPES: [&str; 8] = [
+            "text/*",
+            "application/json",
+            "application/*+json",
+            "application/javascript",
+            "application/xml",
+            "application/*+xml",
+            "application/wasm",
+            "image/svg+xml",
+        ];
+        Self { min: 1024, types: TYPES.map(str::to_owned).to_vec() }
+    }
 }
 
 /// So many times within so many seconds.
@@ -134,6 +163,8 @@ impl Default for RouteSettings {
             request: FieldEdits::default(),
             response: FieldEdits::default(),
             rewrite: None,
+            encodings: Vec::new(),
+            compress: None,
             timeout: None,
             max_object: 8 << 20,
             max_request_body: None,

@@ -14,6 +14,7 @@ use crate::model::{OddPaths, Rate, RouteSettings};
 use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::reader::Table;
 use crate::parse::units;
+use crate::sections::encodings::EncodingsLayer;
 use crate::sections::fields::{FieldsLayer, Message};
 use crate::sections::ignored::Ignored;
 use crate::sections::key::{KeyLayer, is_cookie_name};
@@ -38,6 +39,7 @@ pub(crate) struct Layer {
     response: FieldsLayer,
     rewrite: Option<PathRewrite>,
     timeout: Option<Duration>,
+    encodings: EncodingsLayer,
     client_directives: Option<Spanned<ClientDirectives>>,
     unsafe_ignore: Option<Ignored>,
     store_put: Option<bool>,
@@ -82,6 +84,7 @@ impl Layer {
             response: FieldsLayer::read(table, Message::Response),
             rewrite: rewriting::read(table),
             timeout: upstreams::positive(table, "timeout"),
+            encodings: EncodingsLayer::read(table),
             ..Self::default()
         };
         layer.read_bypass(table);
@@ -170,6 +173,7 @@ impl Layer {
         set(&mut query.drop, &self.query_drop);
         set(&mut query.drop_empty, &self.query_drop_empty);
         set(&mut query.send_dropped, &spanned(&self.query_send_dropped));
+        self.encodings.apply(base);
     }
 }
 
@@ -187,7 +191,10 @@ pub(crate) fn resolve(layers: &[&Layer], memory: u64, mistakes: &Mistakes) -> Ro
             mistakes.error(empty.span(), Mistake::new("`scope = \"identity\"` without any `identity` would share everything").hint(hint));
         }
     }
-    layers.iter().for_each(|layer| layer.response.check_response(&settings, mistakes));
+    for layer in layers {
+        layer.response.check_response(&settings, mistakes);
+        layer.encodings.check(&settings, mistakes);
+    }
     let mode = layers.iter().rev().find_map(|layer| layer.lifetimes.ttl_mode.as_ref()).filter(|mode| *mode.get_ref() != TtlMode::Default);
     if let Some(mode) = mode.filter(|_| layers.iter().all(|layer| layer.lifetimes.ttl.is_none())) {
         let mistake = Mistake::new("this `ttl_mode` without a `ttl` keeps everything stale from the start");

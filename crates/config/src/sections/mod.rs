@@ -3,6 +3,7 @@
 mod advice;
 mod alike;
 mod cache;
+mod encodings;
 mod fields;
 mod ignored;
 mod key;

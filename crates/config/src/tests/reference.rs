@@ -92,6 +92,7 @@ fn it_leaves_no_key_out() {
         "[cache.request]\nKEY = 1",
         "[cache.response]\nKEY = 1",
         "[cache.rewrite]\nKEY = 1",
+        "[cache.compress]\nKEY = 1",
         "[cache.cache_status]\nKEY = 1",
         "[cache.cdn_ttl]\nKEY = 1",
         "[classes.x]\nKEY = 1",

@@ -133,3 +133,40 @@ fn a_route_may_have_a_timeout_of_its_own() {
         "2:11: error: `timeout` cannot be zero (hint: nothing would ever be in time; give a long one, like \"1h\", to wait)",
     );
 }
+
+#[test]
+fn codings_are_kept_in_the_order_of_liking_and_packed_where_that_is_said() {
+    use larder_semantics::Coding;
+
+    let said = config(
+        "[cache]\nencodings = [\"br\", \"gzip\"]\ncompress = { min = \"2KiB\" }\n[[routes]]\npath = \"/a\"\ncompress = false\n[[routes]]\npath = \"/b\"\n\
+         compress = { types = [\"Text/*\"] }",
+    );
+    let (off, on, fallback) = (&said.routes[0].settings, &said.routes[1].settings, said.fallback.unwrap().settings);
+    assert_eq!((&off.encodings[..], &off.compress), (&[Coding::Brotli, Coding::Gzip][..], &None));
+    let compress = on.compress.as_ref().expect("on");
+    assert_eq!((compress.min, &compress.types[..]), (2048, &["text/*".to_owned()][..]));
+    let inherited = fallback.compress.expect("on");
+    assert!(inherited.min == 2048 && inherited.types.contains(&"application/json".to_owned()));
+    let unsaid = config("").fallback.unwrap().settings;
+    assert!(unsaid.encodings.is_empty() && unsaid.compress.is_none());
+}
+
+#[test]
+fn codings_that_cannot_be_kept_are_reported() {
+    in_cache("encodings = [\"brotli\"]", "2:14: error: `brotli` is not a coding of `encodings` (hint: its name in messages is \"br\")");
+    in_cache(
+        "encodings = [\"deflate\"]",
+        "2:14: error: `deflate` is not a coding of `encodings` (hint: servers and clients do not agree on it; \"gzip\" is as small)",
+    );
+    in_cache("encodings = [\"br\", \"br\"]", "2:20: error: `br` is listed twice (hint: remove one of them: the first is the most liked)");
+    in_cache(
+        "compress = {}",
+        "2:12: error: `compress` without `encodings` has nothing to compress with (hint: add encodings = [\"zstd\", \"br\", \"gzip\"])",
+    );
+    in_cache("compress = true", "2:12: error: `compress` cannot be a boolean (hint: expected a table: [cache.compress])");
+    in_cache(
+        "encodings = [\"gzip\"]\ncompress = { types = [\"json\"] }",
+        "3:23: error: `json` is not a media type (hint: without parameters, with one `*` for any text: \"text/*\", \"application/*+json\")",
+    );
+}

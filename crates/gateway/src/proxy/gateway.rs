@@ -23,13 +23,13 @@ use crate::listeners::Certificates;
 use crate::problem::Problem;
 use crate::purge::{ChannelCounts, USUAL_WAIT, public, purge};
 use crate::redis::Redis;
-use crate::routing::RouteUpstream;
+use crate::routing::{Negotiated, RouteUpstream, Verdict, WayBody};
 use crate::server::{Handler, Handshakes, Lingering, LocalReply, OpenConnections, Peer, PlainAnswer, lingering};
 use crate::stats::History;
 use crate::telemetry::access_log::{AccessLog, Entry, LoggedBody, ResponseRecord, Uncounted};
 use crate::telemetry::metrics::RequestRecord;
 use crate::telemetry::observe::{Happening, Observers};
-use crate::upstream::{ClientContext, TunnelClient, UpstreamBody, UpstreamError};
+use crate::upstream::{ClientContext, TunnelClient, UpstreamError};
 
 const NOT_STORED: Problem =
     Problem::new(StatusCode::GATEWAY_TIMEOUT, "http_request_denied", "Only a stored response was asked for, and there is none.");
@@ -53,7 +53,7 @@ pub(crate) struct Gateway {
 
 pub(super) type Answered = Response<LoggedBody<GatewayBody>>;
 
-type GatewayBody = CacheBody<UpstreamBody>;
+type GatewayBody = CacheBody<WayBody>;
 /// The service of one route.
 pub(crate) type Service = CacheService<RouteUpstream>;
 
@@ -94,8 +94,12 @@ impl Gateway {
             as_sent = Some(request.clone());
             response_edits = edits.apply(request.headers_mut(), client);
         }
+        let negotiated = active.codings_of(service.route().index()).and_then(|codings| codings.negotiate(request));
         let plain = service.look_up_plain(request, &effective)?;
         if matches!(&plain, Plain::Stored(answer) if answer.body.size_hint().exact().is_none()) {
+            return None;
+        }
+        if negotiated.is_some_and(|negotiated| !negotiated.takes_plainly(&plain)) {
             return None;
         }
         let seen = as_sent.as_ref().unwrap_or(request);
@@ -174,7 +178,14 @@ impl Gateway {
             let active = Guard::into_inner(active);
             return Handling::waiting(async move { upgrade(&active, pending, limited(request, max_body), &peer).await });
         };
-        match walk(service, limited(request, max_body), effective, past_cache, connection, &peer).into_ready() {
+        let context = ClientContext { connection, interim: peer.interim_responses(connection.version) };
+        let codings = active.codings_of(service.route().index()).filter(|_| past_cache.is_none() && request.body().is_end_stream());
+        if let Some(negotiated) = codings.and_then(|codings| codings.negotiate(&mut request)) {
+            let answer = walk(service, limited(request, max_body), effective.clone(), None, context.clone());
+            let again = Again { service: service.clone(), effective, context };
+            return Handling::waiting(pending.waits_negotiated(Guard::into_inner(active), answer, negotiated, again));
+        }
+        match walk(service, limited(request, max_body), effective, past_cache, context).into_ready() {
             Ok(served) => Handling::ready(pending.served(&active, served)),
             // Across an await the configuration is held by count, not by the thread's slot.
             Err(waiting) => Handling::waiting(pending.waits(Guard::into_inner(active), waiting)),
@@ -233,11 +244,10 @@ fn walk(
     request: Request<Limited<Lingering>>,
     effective: larder_tower::EffectiveTarget,
     past_cache: Option<Reason>,
-    connection: ClientConnection,
-    peer: &Peer,
-) -> ServeFuture<UpstreamBody> {
+    context: ClientContext,
+) -> ServeFuture<WayBody> {
     let extend = |extensions: &mut http::Extensions| {
-        extensions.insert(ClientContext { connection, interim: peer.interim_responses(connection.version) });
+        extensions.insert(context);
     };
     match past_cache {
         Some(reason) => service.pass_by(request, effective, reason, extend),
@@ -270,16 +280,56 @@ async fn upgrade(
     }
 }
 
+/// A request once more, by the same client.
+struct Again {
+    service: Service,
+    effective: larder_tower::EffectiveTarget,
+    context: ClientContext,
+}
+
+impl Again {
+    fn ask(self, request: Request<()>) -> ServeFuture<WayBody> {
+        let request = request.map(|()| http_body_util::Empty::<bytes::Bytes>::new());
+        self.service.serve(request, self.effective, |extensions| {
+            extensions.insert(self.context);
+        })
+    }
+}
+
 impl PendingAnswer {
+    /// As [`Self::waits`], for a client that may not accept the coding of what is stored.
+    async fn waits_negotiated(
+        self,
+        active: Arc<ActiveConfig>,
+        waiting: ServeFuture<WayBody>,
+        negotiated: Box<Negotiated>,
+        again: Again,
+    ) -> Answered {
+        let mut served = waiting.await;
+        if let Ok(answer) = &served {
+            let verdict = negotiated.judge(&answer.response);
+            if matches!(verdict, Verdict::AskAsSent | Verdict::AskForWhole) {
+                served = again.ask(negotiated.asked_again(verdict)).await;
+            }
+        }
+        match served {
+            Ok(mut served) => {
+                served.response = negotiated.finished(served.response);
+                self.served(&active, served)
+            }
+            Err(error) => self.failed(&active, &error),
+        }
+    }
+
     /// The answer once it is there.
-    async fn waits(self, active: Arc<ActiveConfig>, waiting: ServeFuture<UpstreamBody>) -> Answered {
+    async fn waits(self, active: Arc<ActiveConfig>, waiting: ServeFuture<WayBody>) -> Answered {
         match waiting.await {
             Ok(served) => self.served(&active, served),
             Err(error) => self.failed(&active, &error),
         }
     }
 
-    fn served(self, active: &ActiveConfig, served: Served<UpstreamBody>) -> Response<LoggedBody<GatewayBody>> {
+    fn served(self, active: &ActiveConfig, served: Served<WayBody>) -> Response<LoggedBody<GatewayBody>> {
         let Served { mut response, outcome, .. } = served;
         if outcome.reason == Reason::OnlyIfCached {
             let (parts, body) = NOT_STORED.response(&self.method).map(CacheBody::from_bytes).into_parts();

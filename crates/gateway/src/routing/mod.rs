@@ -1,5 +1,6 @@
 //! Which route a request takes, and what its path says: the router, the services of all routes, templates of paths and tags.
 
+mod codings;
 mod conditional;
 mod guard;
 mod path_matcher;
@@ -7,8 +8,11 @@ mod router;
 mod table;
 pub(crate) mod tagging;
 mod way;
+mod way_body;
 
+pub(crate) use codings::{Negotiated, RouteCodings, Verdict};
 pub(crate) use path_matcher::PathMatcher;
 pub(crate) use router::{Router, host_of};
 pub(crate) use table::RouteTable;
 pub(crate) use way::{RouteEdits, RouteUpstream};
+pub(crate) use way_body::WayBody;

@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use http::header::HOST;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
+use http_body::Body as _;
+use larder_coding::{Asked, Coded, Packing};
 use larder_message::PathRewrite;
 use larder_message::edit::{FieldEdits, FieldValues, FilledEdits};
 use larder_message::forward::OwnFields;
 use larder_tower::{ClientBody, Pooled, RequestBody};
 use tower_service::Service;
 
-use crate::config::{Route, UpstreamServer};
-use crate::path_reading;
+use super::WayBody;
+use crate::config::{Compress, Route, UpstreamServer};
 use crate::upstream::{TunnelClient, UpstreamBody, UpstreamError, UpstreamService};
 
 const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
@@ -35,6 +37,8 @@ struct Way {
     timeout: Option<Duration>,
     /// Changes to answers, unless a request brings its own ([`ResponseEdits`]).
     response: FilledEdits,
+    /// Answers that are packed.
+    packing: Option<Packing>,
     /// Fields that only the operator can have written.
     own: Option<OwnFields>,
     /// Names under which the origin may know itself, besides the client's.
@@ -50,21 +54,26 @@ struct Incoming {
     way: Arc<Way>,
     edits: Option<ResponseEdits>,
     host: Option<String>,
+    asked: Option<Asked>,
+    is_head: bool,
 }
 
 impl RouteUpstream {
     /// The way of a route to its upstream, which consists of these servers.
     pub(crate) fn new(upstream: UpstreamService, route: &Route, servers: &[UpstreamServer]) -> Self {
         let settings = &route.settings;
-        let is_plain =
-            settings.rewrite.is_none() && settings.timeout.is_none() && settings.request.is_empty() && settings.response.is_empty();
+        let is_plain = settings.rewrite.is_none()
+            && settings.timeout.is_none()
+            && settings.request.is_empty()
+            && settings.response.is_empty()
+            && settings.encodings.is_empty();
         Self { upstream, way: (!is_plain).then(|| Arc::new(Way::of(route, servers))) }
     }
 
     /// Whether a path may lead out of what is put before it. Such a request must not be sent.
     pub(crate) fn leaves_base(&self, path: &str) -> bool {
-        let is_rewritten = self.way.as_ref().is_some_and(|way| way.rewrite.is_some());
-        self.upstream.leaves_base(path) || (is_rewritten && path_reading::climbs(path))
+        let rewrite = self.way.as_ref().and_then(|way| way.rewrite.as_ref());
+        self.upstream.leaves_base(path) || rewrite.is_some_and(|rewrite| rewrite.leaves_base(path))
     }
 
     /// As [`UpstreamService::upgrade`], on this way.
@@ -72,8 +81,8 @@ impl RouteUpstream {
         &self,
         request: Request<impl ClientBody>,
         client: TunnelClient,
-    ) -> Result<Response<UpstreamBody>, UpstreamError> {
-        let Some(way) = &self.way else { return self.upstream.upgrade(request, client).await };
+    ) -> Result<Response<WayBody>, UpstreamError> {
+        let Some(way) = &self.way else { return Ok(self.upstream.upgrade(request, client).await?.map(WayBody::from)) };
         let (mut parts, body) = request.into_parts();
         let incoming = way.outgoing(&mut parts);
         let client = TunnelClient { first_byte_timeout: way.timeout, ..client };
@@ -82,19 +91,19 @@ impl RouteUpstream {
 }
 
 impl Service<Request<RequestBody>> for RouteUpstream {
-    type Response = Response<UpstreamBody>;
+    type Response = Response<WayBody>;
     type Error = UpstreamError;
-    type Future = Pooled<Result<Response<UpstreamBody>, UpstreamError>>;
+    type Future = Pooled<Result<Response<WayBody>, UpstreamError>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
         self.upstream.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let Some(way) = &self.way else { return self.upstream.call(request) };
+        let Some(way) = &self.way else { return self.upstream.ask(request, None, WayBody::from) };
         let (mut parts, body) = request.into_parts();
         let incoming = way.outgoing(&mut parts);
-        let answer = self.upstream.ask(Request::from_parts(parts, body), way.timeout);
+        let answer = self.upstream.ask(Request::from_parts(parts, body), way.timeout, |body| body);
         Pooled::new(async move { Ok(incoming.received(answer.await?)) })
     }
 }
@@ -115,6 +124,7 @@ impl Way {
             rewrite: settings.rewrite.clone(),
             timeout: settings.timeout,
             response: if settings.response.depends_on_request() { FilledEdits::default() } else { settings.response.filled(unknown) },
+            packing: (!settings.encodings.is_empty()).then(|| packing(route)),
             own: (!own.is_empty()).then(|| OwnFields(own.into())),
             origins: servers.iter().map(|server| server.url.authority().as_str().into()).collect(),
         }
@@ -138,13 +148,22 @@ impl Way {
             }
             parts.uri = rewrite.outgoing(&parts.uri);
         }
-        Incoming { way: Arc::clone(self), edits, host }
+        let asked = self.packing.as_ref().map(|packing| packing.asked(parts));
+        Incoming { way: Arc::clone(self), edits, host, asked, is_head: parts.method == Method::HEAD }
     }
+}
+
+/// What is packed: nothing where tags have to be read in bodies.
+fn packing(route: &Route) -> Packing {
+    let settings = &route.settings;
+    let reads_bodies = route.tags.iter().any(|tag| tag.members().1.next().is_some());
+    let compress = settings.compress.clone().filter(|_| !reads_bodies).unwrap_or(Compress { min: 0, types: Vec::new() });
+    Packing { kept: settings.encodings.clone(), min: compress.min, types: compress.types }
 }
 
 impl Incoming {
     /// Makes an answer into the one that is stored and that clients get.
-    fn received(self, response: Response<UpstreamBody>) -> Response<UpstreamBody> {
+    fn received(self, response: Response<UpstreamBody>) -> Response<WayBody> {
         let (mut parts, body) = response.into_parts();
         if let Some(rewrite) = &self.way.back {
             let own = self.way.origins.iter().map(|origin| &**origin);
@@ -153,6 +172,15 @@ impl Incoming {
         }
         let edits = self.edits.as_ref().map_or(&self.way.response, |ResponseEdits(edits)| edits);
         edits.apply(&mut parts.headers, parts.status == StatusCode::NOT_MODIFIED);
+        let length = if self.is_head { None } else { body.size_hint().exact() };
+        let packed = match (&self.way.packing, &self.asked) {
+            (Some(packing), Some(asked)) => packing.received(asked, &mut parts, length).filter(|_| !self.is_head),
+            _ => None,
+        };
+        let body = match packed {
+            Some(coding) => WayBody::Packed(Box::new(Coded::packed(body, coding))),
+            None => WayBody::Upstream(body),
+        };
         Response::from_parts(parts, body)
     }
 }

@@ -121,7 +121,7 @@ impl<B> CacheBody<B> {
     }
 
     /// The inner service's own answer.
-    pub(crate) fn upstream(response: Response<B>) -> Response<Self> {
+    pub fn upstream(response: Response<B>) -> Response<Self> {
         let status = response.status();
         response.map(|body| Self::of(Kind::Upstream { body, status }))
     }

@@ -90,10 +90,28 @@ fn choices<'a>(lines: &[&'a HeaderValue], alias: fn(&[u8]) -> &[u8]) -> Option<C
 
 /// Whether `Accept-Encoding` on these lines names a coding and does not refuse it.
 pub(super) fn names_coding<'a>(lines: impl Iterator<Item = &'a HeaderValue>, wanted: &[u8]) -> bool {
-    lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b',')).map(<[u8]>::trim_ascii).any(|member| {
-        let mut parts = member.splitn(2, |&byte| byte == b';').map(<[u8]>::trim_ascii);
-        let is_named = parts.next().is_some_and(|name| eq(coding(name), coding(wanted)));
-        is_named && parts.next().is_none_or(|text| weight(text).is_some_and(|weight| weight > 0))
+    weights(lines).any(|(name, weight)| eq(coding(name), coding(wanted)) && weight > 0)
+}
+
+/// The weight of a coding in thousandths: its own, or that of `*`, or none.
+pub(crate) fn weight_of_coding<'a>(lines: impl Iterator<Item = &'a HeaderValue>, wanted: &[u8]) -> u16 {
+    let (mut own, mut others) = (None, None);
+    for (name, weight) in weights(lines) {
+        match name {
+            b"*" => others = Some(weight),
+            name if eq(coding(name), coding(wanted)) => own = Some(weight),
+            _ => {}
+        }
+    }
+    own.or(others).unwrap_or(0)
+}
+
+/// The members of `Accept-Encoding` with their weights; one that cannot be read weighs nothing.
+fn weights<'a>(lines: impl Iterator<Item = &'a HeaderValue>) -> impl Iterator<Item = (&'a [u8], u16)> {
+    lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b',')).map(|member| {
+        let mut parts = member.trim_ascii().splitn(2, |&byte| byte == b';').map(<[u8]>::trim_ascii);
+        let name = parts.next().unwrap_or_default();
+        (name, parts.next().map_or(1000, |text| weight(text).unwrap_or(0)))
     })
 }
 

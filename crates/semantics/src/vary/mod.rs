@@ -71,6 +71,8 @@ fn tells_the_client(name: &HeaderName) -> bool {
     *name == FORWARDED || *name == VIA || (text.starts_with("x-forwarded-") && !is_in_key) || WRITTEN.contains(&text)
 }
 
+pub(crate) use accept::weight_of_coding;
+
 /// Whether a request names every coding of a stored representation among those that it accepts (RFC 9110 §12.5.3).
 pub(crate) fn names_codings_of(request: &HeaderMap, stored: &StoredHead) -> bool {
     let lines = stored.headers.lines().filter(|(name, _)| **name == CONTENT_ENCODING);

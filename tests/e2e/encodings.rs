@@ -1,0 +1,194 @@
+//! Content codings: packed once, kept in few variants, unpacked for those who accept less.
+
+use http_body_util::{BodyExt, Full};
+use larder_coding::Coded;
+use larder_semantics::Coding;
+use larder_testkit::client::Response;
+use larder_testkit::origin::Received;
+use larder_testkit::{Answer, Larder, Origin, Result};
+
+const KEPT: &str = "[cache]\nttl = \"60s\"\nencodings = [\"zstd\", \"br\", \"gzip\"]\n";
+const PACKED: &str = "[cache]\nttl = \"60s\"\nencodings = [\"zstd\", \"br\", \"gzip\"]\ncompress = { min = \"1KiB\" }\n";
+
+fn text() -> String {
+    "{\"issue\":7,\"title\":\"the same again\"}".repeat(200)
+}
+
+fn json(fields: &[(&str, &str)]) -> Answer {
+    let answer = Answer::ok().header("Content-Type", "application/json").header("ETag", "\"1\"");
+    fields.iter().fold(answer, |answer, (name, value)| answer.header(*name, *value)).body(text())
+}
+
+async fn coded(body: Vec<u8>, coding: Coding, packs: bool) -> Vec<u8> {
+    let body = Full::new(body.into());
+    let coded = if packs { Coded::packed(body, coding) } else { Coded::unpacked(body, coding) };
+    coded.collect().await.expect("a whole stream").to_bytes().to_vec()
+}
+
+async fn is_whole(response: &Response) -> bool {
+    read(response).await == text()
+}
+
+/// The text of an answer in whatever coding it says.
+async fn read(response: &Response) -> String {
+    let body = response.body.clone();
+    let body = match response.header("content-encoding") {
+        Some(name) => coded(body, Coding::named(name.as_bytes()).expect("a known coding"), false).await,
+        None => body,
+    };
+    String::from_utf8(body).expect("text")
+}
+
+async fn get(larder: &Larder, target: &str, fields: &[(&str, &str)]) -> Result<Response> {
+    larder.request("GET", target, fields, "").await
+}
+
+#[tokio::test]
+async fn nine_usual_values_are_three_variants_and_everybody_can_read_the_answer() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/a", json(&[]));
+    let larder = Larder::before(&origin, PACKED).await?;
+    let usual = [
+        (Some("gzip, deflate, br, zstd"), Some("zstd")),
+        (Some("zstd, br, gzip"), Some("zstd")),
+        (Some("gzip, deflate, br"), Some("br")),
+        (Some("br;q=1.0, gzip;q=0.8, *;q=0.1"), Some("br")),
+        (Some("gzip, deflate"), Some("gzip")),
+        (Some("gzip"), Some("gzip")),
+        (Some("identity"), None),
+        (Some("deflate"), None),
+        (None, None),
+    ];
+    for round in 0..2 {
+        for (accepted, coding) in usual {
+            let fields: Vec<_> = accepted.iter().map(|accepted| ("Accept-Encoding", *accepted)).collect();
+            let answer = get(&larder, "/a", &fields).await?;
+            assert_eq!((answer.header("content-encoding"), is_whole(&answer).await), (coding, true), "{accepted:?}");
+            assert_eq!((answer.header("etag"), answer.head.joined("vary").as_deref()), (Some("W/\"1\""), Some("Accept-Encoding")));
+            assert!(coding.is_none() || answer.body.len() * 4 < text().len());
+            assert!(round == 0 || answer.x_cache() == "HIT", "{accepted:?}");
+            assert!(answer.complete);
+        }
+    }
+    assert_eq!(origin.count_of("/a"), 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_the_origin_packed_is_unpacked_for_those_who_accept_less() -> Result<()> {
+    let origin = Origin::start().await?;
+    let gzip = coded(text().into_bytes(), Coding::Gzip, true).await;
+    // It names no Vary, as many do not.
+    let answer = Answer::ok().header("Content-Encoding", "gzip").header("ETag", "\"g\"").header("Accept-Ranges", "bytes");
+    origin.always("GET", "/a", answer.clone().body(gzip.clone()));
+    origin.always("GET", "/fixed", answer.header("Cache-Control", "no-transform").body(gzip.clone()));
+    let larder = Larder::before(&origin, KEPT).await?;
+    let plain = get(&larder, "/a", &[]).await?;
+    assert_eq!((is_whole(&plain).await, plain.header("content-encoding"), plain.header("content-length")), (true, None, None));
+    assert_eq!(
+        (plain.header("etag"), plain.header("vary"), plain.header("accept-ranges")),
+        (Some("W/\"g\""), Some("Accept-Encoding"), None)
+    );
+    let packed = get(&larder, "/a", &[("Accept-Encoding", "gzip")]).await?;
+    assert_eq!((packed.body.clone(), packed.header("etag"), packed.x_cache()), (gzip.clone(), Some("\"g\""), "HIT"));
+    let known = get(&larder, "/a", &[("If-None-Match", "W/\"g\"")]).await?;
+    assert_eq!((known.status, known.header("etag"), known.x_cache()), (304, Some("W/\"g\""), "HIT"));
+    let known = get(&larder, "/a", &[("If-None-Match", "\"g\""), ("Accept-Encoding", "gzip")]).await?;
+    assert_eq!((known.status, known.header("etag")), (304, Some("\"g\"")));
+    let head = larder.request("HEAD", "/a", &[], "").await?;
+    assert_eq!((head.header("content-encoding"), head.header("content-length"), head.header("etag")), (None, None, Some("W/\"g\"")));
+    // It may not be transformed, so the client's own request is asked, which this origin answers alike.
+    assert_eq!(get(&larder, "/fixed", &[]).await?.body, gzip);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_range_is_of_bytes_that_stay_the_same() -> Result<()> {
+    let origin = Origin::start().await?;
+    let gzip = coded(text().into_bytes(), Coding::Gzip, true).await;
+    let (length, body) = (gzip.len(), gzip.clone());
+    origin.respond_with("GET", "/own", move |request: &Received| match request.header("accept-encoding") {
+        Some(_) => {
+            Answer::ok().header("Vary", "Accept-Encoding").header("Content-Encoding", "gzip").header("ETag", "\"g\"").body(body.clone())
+        }
+        None => Answer::ok().header("Vary", "Accept-Encoding").header("ETag", "\"p\"").body(text()),
+    });
+    origin.always("GET", "/packed", json(&[]));
+    let larder = Larder::before(&origin, PACKED).await?;
+    let part = ("Range", "bytes=0-9");
+    for accepted in ["gzip", "gzip, br, zstd"] {
+        let own = get(&larder, "/own", &[("Accept-Encoding", accepted), part]).await?;
+        assert_eq!((own.status, own.body.as_slice()), (206, &gzip[..10]), "{accepted}: the origin's own bytes");
+        assert_eq!(own.header("content-range"), Some(&*format!("bytes 0-9/{length}")));
+    }
+    let plain = get(&larder, "/own", &[part]).await?;
+    assert_eq!((plain.status, plain.text(), plain.header("etag")), (206, text()[..10].to_owned(), Some("\"p\"")));
+    // What is packed here may be other bytes the next time.
+    get(&larder, "/packed", &[("Accept-Encoding", "zstd, br, gzip")]).await?;
+    let whole = get(&larder, "/packed", &[("Accept-Encoding", "zstd, br, gzip"), part]).await?;
+    assert_eq!((whole.status, is_whole(&whole).await, whole.x_cache()), (200, true, "HIT"));
+    get(&larder, "/packed", &[]).await?;
+    let plain = get(&larder, "/packed", &[part]).await?;
+    assert!(plain.status == 206 && plain.text() == text()[..10], "{plain:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_answer_to_somebody_known_is_never_packed() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/a", json(&[("Cache-Control", "public, max-age=60")]));
+    origin.always("GET", "/private", json(&[("Cache-Control", "private, max-age=60")]));
+    let larder = Larder::before(&origin, PACKED).await?;
+    for field in [("Cookie", "session=1"), ("Authorization", "Bearer t")] {
+        let answer = get(&larder, "/a", &[("Accept-Encoding", "gzip"), field]).await?;
+        assert_eq!((answer.text() == text(), answer.header("etag")), (true, Some("\"1\"")), "{field:?}");
+    }
+    let private = get(&larder, "/private", &[("Accept-Encoding", "gzip")]).await?;
+    assert_eq!((private.text() == text(), private.x_cache()), (true, "MISS"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_packed_is_validated_by_its_weak_tag() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.respond_with("GET", "/a", |request: &Received| match request.header("if-none-match") {
+        // As origins compare that know nothing of weak tags, and answer with their own.
+        Some(tags) if tags.contains("\"1\"") => Answer::new(304).header("ETag", "\"1\"").header("Vary", "Origin"),
+        _ => json(&[("Cache-Control", "max-age=0"), ("Vary", "Origin")]),
+    });
+    let larder = Larder::before(&origin, "[cache]\nencodings = [\"gzip\"]\ncompress = {}\n").await?;
+    for expected in ["MISS", "HIT", "HIT"] {
+        let answer = get(&larder, "/a", &[("Accept-Encoding", "gzip")]).await?;
+        assert_eq!((answer.x_cache(), answer.header("etag"), is_whole(&answer).await), (expected, Some("W/\"1\""), true));
+        assert_eq!(answer.head.joined("vary").as_deref(), Some("Origin, Accept-Encoding"));
+    }
+    let requests = origin.received();
+    assert_eq!(requests[1].header("if-none-match"), Some("W/\"1\""));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_is_packed_while_it_arrives_and_a_cut_one_is_a_break() -> Result<()> {
+    let origin = Origin::start().await?;
+    let html = Answer::ok().header("Content-Type", "text/html");
+    origin.always("GET", "/slow", html.clone().chunk("first").wait("rest").chunk("second"));
+    origin.always("GET", "/cut", html.clone().chunk("first").wait("cut").close());
+    origin.always("GET", "/broken", html.header("Content-Encoding", "gzip").body("no gzip at all"));
+    let larder = Larder::before(&origin, PACKED).await?;
+    let mut client = larder.connect().await?;
+    client.send("GET", "/slow", &[("Accept-Encoding", "gzip")], "").await?;
+    client.head().await?;
+    client.read_at_least(15).await?;
+    origin.gate("rest").open();
+    assert_eq!(read(&client.finish().await?).await, "firstsecond");
+    origin.gate("cut").open();
+    let cut = get(&larder, "/cut", &[("Accept-Encoding", "gzip")]).await?;
+    assert!(!cut.complete, "{cut:?}");
+    for _ in 0..2 {
+        let cut = get(&larder, "/cut", &[]).await?;
+        assert!(!cut.complete && cut.x_cache() == "MISS", "{cut:?}");
+    }
+    let broken = get(&larder, "/broken", &[]).await?;
+    assert!(!broken.complete, "{broken:?}");
+    Ok(())
+}
