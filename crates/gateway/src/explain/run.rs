@@ -53,6 +53,13 @@ pub(crate) async fn explain(gateway: &Gateway, asked: Asked) -> Result<Explanati
     if edits.is_some() {
         explanation.notes.push("the route changes fields of the request or the answer (`request`, `response`)".to_owned());
     }
+    if past_cache.is_none()
+        && length == 0
+        && let Some(codings) = active.codings_of(service.route().index())
+        && codings.negotiate(&mut request).is_some()
+    {
+        explanation.notes.push("the client accepts less than `encodings` keeps: it gets unpacked what it cannot take".to_owned());
+    }
     if let Some(reason) = past_cache.filter(|_| MethodKind::of(head.method()).reads()) {
         explanation.decision = decision(Verdict::Pass, None, reason, "It passes by the store, both ways.");
         return Ok(explanation);
