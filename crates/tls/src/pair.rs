@@ -5,10 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::ResolvesClientCert;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{Error, InconsistentKeys};
 
 use crate::Facts;
@@ -109,6 +110,11 @@ impl Pair {
             }
             Err(_) => Err(PairError::BadCertificate(chain.to_owned())),
         }
+    }
+
+    /// As what a client shows to every server that asks for a certificate.
+    pub fn as_client(&self) -> Arc<dyn ResolvesClientCert> {
+        Arc::new(SingleCertAndKey::from(Arc::clone(&self.certified)))
     }
 
     /// The fields of the first certificate.

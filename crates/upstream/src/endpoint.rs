@@ -1,5 +1,6 @@
 //! One address of an upstream.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -10,7 +11,6 @@ use larder_message::forward::ForwardRules;
 use crate::connect::Connector;
 use crate::exchange::transport::{Outgoing, Transport};
 use crate::observe::UpstreamStats;
-use crate::options::UpstreamSetupError;
 use crate::request::content::WatchedBody;
 
 /// One address of an upstream: how to connect to it, and the connections that are kept.
@@ -19,22 +19,30 @@ use crate::request::content::WatchedBody;
 /// [`crate::upstream::Upstream`]'s.
 pub(crate) struct Endpoint {
     pub(crate) url: UpstreamUrl,
+    /// Where the URL's name was looked up; `None` where each connection does that.
+    pub(crate) address: Option<IpAddr>,
     pub(crate) connector: Connector,
     transport: Transport,
 }
 
 impl Endpoint {
     /// The endpoint at `url`, used as the section says. Connects to nothing yet.
-    pub(crate) fn new(url: &UpstreamUrl, config: &Upstream, stats: &Arc<UpstreamStats>) -> Result<Self, UpstreamSetupError> {
-        let connector = Connector::new(url, config, Arc::clone(stats))?;
+    pub(crate) fn new(
+        (url, address): (&UpstreamUrl, Option<IpAddr>),
+        tls: &rustls::ClientConfig,
+        config: &Upstream,
+        stats: &Arc<UpstreamStats>,
+    ) -> Self {
+        let connector = Connector::new(address, tls, config, Arc::clone(stats));
         let transport = Transport::new(url, config, connector.clone());
-        Ok(Self { url: url.clone(), connector, transport })
+        Self { url: url.clone(), address, connector, transport }
     }
 
     /// Whether connections that were made by one section are good for another.
     pub(crate) fn connects_alike(one: &Upstream, other: &Upstream) -> bool {
         let settings = |config: &Upstream| (config.connect_timeout, config.idle_timeout, config.max_idle, config.host, config.h2c);
-        settings(one) == settings(other) && one.ca_file == other.ca_file
+        let tls = |config: &Upstream| (config.ca_file.clone(), config.server_name.clone(), config.files.clone());
+        settings(one) == settings(other) && tls(one) == tls(other)
     }
 
     /// A received request as it goes to this endpoint. With `expect`, its content waits for a `100 (Continue)`.

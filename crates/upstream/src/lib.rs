@@ -13,15 +13,18 @@
 //!               `-- GeneralClients   what the TLS handshake negotiates
 //!         --> retry::again           another server, where that one failed and the request may be sent once more
 //!         --> exchange::body         streams, holds the permit until its end, and gives the connection back
-//! health  --> check::task            asks servers in the background, or hears from other replicas (check::shared)
+//! health  --> checking               asks servers in the background, or hears from other replicas (check::shared)
+//! names   --> resolve                looks names up again, whose addresses are servers (balance::members)
 //! upgrade --> tunnel                 a connection of its own, joined with the client's after 101
 //! ```
 //!
-//! Imports go one way: `service` and `tunnel` know `upstream` and `retry`; those know `balance`; that knows `endpoint` and `protect`; `endpoint` knows
-//! `exchange`; that knows `http1` and `http2`; those know `request` and `connect`; all know `error`, `observe`, `options` and `url`.
+//! Imports go one way: `service` and `tunnel` know `retry`, `checking` and `resolve`; those know `upstream`; that knows `balance`, which knows
+//! `endpoint`, `check` and `protect`; `endpoint` knows `exchange`; that knows `http1` and `http2`; those know `request` and `connect`; all know
+//! `error`, `observe`, `options` and `url`.
 
 mod balance;
 mod check;
+mod checking;
 mod connect;
 mod endpoint;
 mod error;
@@ -30,10 +33,12 @@ mod exchange;
 pub mod fuzzing;
 mod http1;
 mod http2;
+mod look_up;
 mod observe;
 mod options;
 mod protect;
 mod request;
+mod resolve;
 mod retry;
 mod server_state;
 mod service;
@@ -47,6 +52,7 @@ pub use check::shared::{SharedChecks, Sharing, Turn};
 pub use check::streak::Streak;
 pub use error::{Phase, UpstreamError};
 pub use exchange::body::UpstreamBody;
+pub use look_up::LookUp;
 pub use observe::{OriginObserver, UpstreamStats};
 pub use options::{UpstreamOptions, UpstreamSetupError};
 pub use server_state::ServerState;

@@ -8,6 +8,7 @@ use larder_message::client::TrustedProxies;
 use larder_tower::clock::Clock;
 
 use crate::check::shared::SharedChecks;
+use crate::look_up::LookUp;
 use crate::observe::OriginObserver;
 
 /// Everything one [`crate::UpstreamService`] needs to know.
@@ -25,6 +26,8 @@ pub struct UpstreamOptions {
     pub clock: Clock,
     /// Told of every exchange.
     pub observer: Option<Arc<dyn OriginObserver>>,
+    /// How names of servers are looked up where `resolve` asks for that.
+    pub look_up: LookUp,
     /// How replicas share their health checks; `None`: they do not.
     pub shared_checks: Option<Arc<dyn SharedChecks>>,
 }
@@ -33,7 +36,16 @@ impl UpstreamOptions {
     /// The first upstream, without trusted proxies and without an observer.
     pub fn new(config: Upstream, clock: Clock) -> Self {
         let min_upload_rate = Server::default().min_upload_rate;
-        Self { config, index: 0, min_upload_rate, trusted: TrustedProxies::default(), clock, observer: None, shared_checks: None }
+        Self {
+            config,
+            index: 0,
+            min_upload_rate,
+            trusted: TrustedProxies::default(),
+            clock,
+            observer: None,
+            look_up: LookUp::System,
+            shared_checks: None,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use larder_store::BreakerState;
 use larder_tower::clock::monotonic;
 use larder_tower::{Pooled, Pressure, RequestBody};
 
-use crate::check::task::keep_checking;
+use crate::checking::keep_checking;
 use crate::error::UpstreamError;
 use crate::exchange::body::UpstreamBody;
 use crate::observe::UpstreamStats;
@@ -19,6 +19,7 @@ use crate::options::{UpstreamOptions, UpstreamSetupError};
 use crate::request::content::WatchedBody;
 use crate::request::expect::Gate;
 use crate::request::interim::InterimSink;
+use crate::resolve::keep_resolving;
 use crate::retry::again::again;
 use crate::retry::spare::Spare;
 use crate::server_state::ServerState;
@@ -65,6 +66,9 @@ impl UpstreamService {
         let upstream = Arc::new(upstream);
         if upstream.options.config.health.is_some() {
             tokio::spawn(keep_checking(Arc::downgrade(&upstream)));
+        }
+        if let Some(every) = upstream.options.config.resolve {
+            tokio::spawn(keep_resolving(Arc::downgrade(&upstream), every));
         }
         Ok(Self(upstream))
     }

@@ -1,6 +1,8 @@
 //! The policy of one upstream over its servers: how many exchanges there are at a time, which server has the next one, and what observers are
 //! told.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,17 +10,17 @@ use arc_swap::ArcSwap;
 use http::request::Parts;
 use http::{Extensions, Response, StatusCode, Version, header};
 use http_body::Body;
-use larder_config::Upstream as Section;
-use larder_config::UpstreamServer;
 use larder_message::OriginOutcome;
 use larder_message::client::ClientConnection;
 use larder_message::forward::{self, HostPolicy};
 use larder_tower::RequestBody;
 use larder_tower::clock::monotonic;
 
+use crate::balance::members::Members;
 use crate::balance::server::Server;
 use crate::balance::servers::{Asked, Servers};
-use crate::balance::standing::{Began, Standing};
+use crate::balance::standing::Began;
+use crate::connect::tls_config;
 use crate::endpoint::Endpoint;
 use crate::error::UpstreamError;
 use crate::exchange::body::{Held, Source};
@@ -27,11 +29,11 @@ use crate::exchange::transport::Outgoing;
 use crate::http1::Malformed;
 use crate::observe::UpstreamStats;
 use crate::options::{UpstreamOptions, UpstreamSetupError};
+use crate::protect::budget::Budget;
 use crate::protect::concurrency::{ConcurrencyLimit, Permit};
 use crate::protect::health::Health;
 use crate::request::content::Progress;
 use crate::request::interim::InterimSink;
-use crate::retry::budget::Budget;
 
 /// The policy over the servers of one upstream.
 pub(crate) struct Upstream {
@@ -42,6 +44,8 @@ pub(crate) struct Upstream {
     pub(crate) servers: ArcSwap<Servers>,
     /// That of `retry`, if it is configured.
     pub(crate) budget: Option<Budget>,
+    /// For connections to servers that are found later.
+    tls: rustls::ClientConfig,
 }
 
 /// The head of a response, or why there is none.
@@ -52,8 +56,16 @@ impl Upstream {
     pub(crate) fn new(options: UpstreamOptions, before: Option<&Self>) -> Result<Self, UpstreamSetupError> {
         let config = &options.config;
         let stats = before.map_or_else(Arc::default, |before| Arc::clone(&before.stats));
-        let servers = config.servers.iter().map(|server| known_or_new(server, &options, &stats, before)).collect::<Result<_, _>>()?;
-        let servers = ArcSwap::from_pointee(Servers::new(servers).ok_or(UpstreamSetupError::NoServer)?);
+        let tls = tls_config(config)?;
+        let known = before.map(|before| before.servers.load_full());
+        let members = Members {
+            options: &options,
+            stats: &stats,
+            tls: &tls,
+            known: known.as_deref(),
+            connects_alike: before.is_some_and(|before| Endpoint::connects_alike(&before.options.config, config)),
+        };
+        let servers = ArcSwap::from_pointee(members.at_first().ok_or(UpstreamSetupError::NoServer)?);
         let same_limit = before.filter(|before| before.options.config.limit == config.limit);
         let concurrency = same_limit.map(|before| Arc::clone(&before.concurrency));
         let concurrency = concurrency.unwrap_or_else(|| Arc::new(ConcurrencyLimit::new(Arc::clone(&config.name), config.limit)));
@@ -61,7 +73,16 @@ impl Upstream {
         let health = same_breaker.map(|before| Arc::clone(&before.health));
         let health = health.unwrap_or_else(|| Arc::new(Health::new(&config.name, config.breaker)));
         let budget = config.retry.as_ref().map(|retry| Budget::new(retry.budget));
-        Ok(Self { stats, concurrency, health, servers, budget, options })
+        Ok(Self { stats, concurrency, health, servers, budget, tls, options })
+    }
+
+    /// Names were looked up: for each server of the section its addresses, or `None` where that failed and the last ones go on.
+    pub(crate) fn resolved(&self, found: &[Option<BTreeSet<IpAddr>>]) {
+        let known = self.servers.load_full();
+        let members = Members { options: &self.options, stats: &self.stats, tls: &self.tls, known: Some(&known), connects_alike: true };
+        if let Some(servers) = members.at(found) {
+            self.servers.store(Arc::new(servers));
+        }
     }
 
     /// The server that has the next exchange, of those that were not `tried` for it.
@@ -161,32 +182,4 @@ impl Upstream {
             observer.answered(self.options.index, outcome, monotonic().saturating_duration_since(started));
         }
     }
-}
-
-/// A server with what was known of it before, or else a new one.
-fn known_or_new(
-    server: &UpstreamServer,
-    options: &UpstreamOptions,
-    stats: &Arc<UpstreamStats>,
-    before: Option<&Upstream>,
-) -> Result<Arc<Server>, UpstreamSetupError> {
-    let config: &Section = &options.config;
-    let servers = before.map(|before| before.servers.load_full());
-    let known = servers.as_ref().and_then(|servers| servers.all().iter().find(|known| known.endpoint.url == server.url));
-    let standing = known.map(|known| Arc::clone(&known.standing)).unwrap_or_else(|| {
-        let standing = Standing::new(&config.name, &server.url.to_string(), stats);
-        if before.is_some() {
-            standing.comes_back(monotonic());
-        }
-        Arc::new(standing)
-    });
-    if config.health.is_none() {
-        standing.unchecked();
-    }
-    let connected = known.filter(|_| before.is_some_and(|before| Endpoint::connects_alike(&before.options.config, config)));
-    let endpoint = match connected {
-        Some(known) => Arc::clone(&known.endpoint),
-        None => Arc::new(Endpoint::new(&server.url, config, &standing.stats)?),
-    };
-    Ok(Arc::new(Server::new(endpoint, standing, server, options)))
 }

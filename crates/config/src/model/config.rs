@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use larder_redis_options::RedisOptions;
 
-use super::{Admin, Log, OnEvent, OnWrite, Purge, ResponseTags, Route, Server, Upstream};
+use super::{Admin, Log, OnEvent, OnWrite, Purge, ReadFile, ResponseTags, Route, Server, Upstream};
 use crate::parse::source::Source;
 
 /// All settings of one gateway.
@@ -39,6 +39,13 @@ pub struct Config {
     pub fallback: Option<Route>,
     /// The file it came from, for errors that show only later (see [`Config::bind_failure`]).
     pub(crate) source: Option<Arc<Source>>,
+}
+
+impl Config {
+    /// The files that it names and that were read with it, such as certificates.
+    pub fn files(&self) -> impl Iterator<Item = &ReadFile> {
+        self.server.files().chain(self.upstreams.iter().flat_map(|upstream| &upstream.files))
+    }
 }
 
 /// `[store.memory]`

@@ -83,6 +83,8 @@ fn it_leaves_no_key_out() {
         "[upstreams.x.eject]\nKEY = 1",
         "[upstreams.x.retry]\nKEY = 1",
         "[upstreams.x.health]\nKEY = 1",
+        "[upstreams.x.resolve]\nKEY = 1",
+        "[upstreams.x.tls]\nKEY = 1",
         "[upstreams.x]\nservers = [{ KEY = 1 }]",
         "[cache]\nKEY = 1",
         "[cache.bypass]\nKEY = 1",

@@ -202,3 +202,44 @@ fn mistakes_in_health_checks_are_reported() {
         assert_eq!(complaints(&text), [format!("config.toml:{complaint}")]);
     }
 }
+
+#[test]
+fn names_are_looked_up_again_where_that_is_asked_for() {
+    let resolve = |text: &str| config(&format!("[upstreams.b]\n{text}")).upstreams[1].clone();
+    assert_eq!(resolve("url = \"http://b\"").resolve, None);
+    let looked_up = resolve("url = \"http://b\"\nresolve = {}\nbalance = \"round-robin\"");
+    assert_eq!((looked_up.resolve, looked_up.balance), (Some(Duration::from_secs(30)), Balance::RoundRobin));
+    assert_eq!((looked_up.eject, looked_up.retry), (Some(Eject::default()), Some(Retry::default())), "there may be several");
+    assert_eq!(resolve("url = \"http://b\"\nresolve = { every = \"5s\" }").resolve, Some(Duration::from_secs(5)));
+    assert_eq!(
+        complaints("[upstreams.b]\nurl = \"http://10.0.0.1\"\nresolve = {}"),
+        ["config.toml:3:11: warning: `resolve` has no effect: every server is named by its address (hint: leave it out)"]
+    );
+}
+
+#[test]
+fn tls_to_servers_is_read_with_its_files() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let (chain, key) = (folder.path().join("c.pem"), folder.path().join("c.key"));
+    let own = rcgen::generate_simple_self_signed(["larder.example".to_owned()]).expect("a certificate");
+    std::fs::write(&chain, own.cert.pem()).expect("written");
+    std::fs::write(&key, own.signing_key.serialize_pem()).expect("written");
+    let tls = |keys: &str| format!("[upstreams.b]\nurl = \"https://b\"\ntls = {{ {keys} }}");
+    let pair = format!("client_cert = {chain:?}, client_key = {key:?}");
+    let config = config(&tls(&format!("{pair}, server_name = \"c.example\", ca_file = {chain:?}")));
+    let upstream = &config.upstreams[1];
+    assert!(upstream.client_certificate.is_some() && upstream.server_name.is_some());
+    assert_eq!((upstream.ca_file.as_deref(), upstream.files.len()), (Some(&*chain), 3));
+    assert_eq!(config.files().count(), 3, "they are watched");
+    for (keys, complaint) in [
+        (format!("client_cert = {chain:?}"), "`client_cert` and `client_key` go together"),
+        (format!("client_cert = {key:?}, client_key = {key:?}"), "there is no certificate in"),
+        (format!("client_cert = {chain:?}, client_key = \"/nowhere\""), "cannot read /nowhere"),
+        ("server_name = \"a b\"".to_owned(), "`a b` is not a name that a certificate can be for"),
+    ] {
+        let told = complaints(&tls(&keys));
+        assert!(told.len() == 1 && told[0].contains(complaint), "{keys}: {told:?}");
+    }
+    let clear = complaints(&tls(&pair).replace("https", "http"));
+    assert!(clear.len() == 1 && clear[0].contains("warning: `tls` has no effect: this upstream's url is not https"), "{clear:?}");
+}

@@ -39,7 +39,7 @@ impl Source {
     /// From now on the files that this configuration names are watched too.
     pub(crate) fn follow(&mut self, config: &Config) {
         if self.command.is_some() {
-            self.named = config.server.files().cloned().collect();
+            self.named = config.files().cloned().collect();
         }
     }
 

@@ -7,6 +7,7 @@ mod draw;
 mod ejection;
 mod hash;
 mod latency;
+pub(crate) mod members;
 mod policy;
 pub(crate) mod server;
 pub(crate) mod servers;

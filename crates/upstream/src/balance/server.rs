@@ -49,7 +49,7 @@ impl Server {
         self.standing.stats.requests_in_flight() as f64
     }
 
-    /// Whether both are the same server, though perhaps of two configurations.
+    /// Whether both are the same server, though perhaps of two configurations or look-ups.
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.standing, &other.standing)
     }

@@ -6,25 +6,25 @@ mod tls;
 mod trace;
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::GaiResolver;
 use hyper_util::rt::TokioIo;
-use larder_config::{Upstream, UpstreamUrl};
+use larder_config::Upstream;
 use larder_message::forward::HostPolicy;
 use tower_service::Service;
 
 use crate::observe::UpstreamStats;
-use crate::options::UpstreamSetupError;
 pub(crate) use failure::{ConnectFailure, ConnectFailureKind};
 pub(crate) use stream::{ConnectionMark, UpstreamStream};
-use tls::tls_config;
+pub(crate) use tls::tls_config;
 use trace::{ConnectTrace, Resolver, Tcp};
 
 /// Opens connections to one endpoint.
@@ -36,20 +36,25 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    pub(crate) fn new(url: &UpstreamUrl, upstream: &Upstream, stats: Arc<UpstreamStats>) -> Result<Self, UpstreamSetupError> {
-        let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
+    /// To the host of a URL, or to this address of it.
+    pub(crate) fn new(address: Option<IpAddr>, tls: &rustls::ClientConfig, upstream: &Upstream, stats: Arc<UpstreamStats>) -> Self {
+        let resolver = address.map_or_else(|| Resolver::System(GaiResolver::new()), Resolver::Known);
+        let mut tcp = HttpConnector::new_with_resolver(resolver);
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(Duration::from_secs(60)));
         // A host that is gone acknowledges nothing, and without this the system retransmits for a quarter of an hour.
         #[cfg(target_os = "linux")]
         tcp.set_tcp_user_timeout(Some(Duration::from_secs(60)));
-        let builder = HttpsConnectorBuilder::new().with_tls_config(tls_config(url, upstream)?).https_or_http();
+        let mut builder = HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http();
+        if let Some(name) = &upstream.server_name {
+            builder = builder.with_server_name_resolver(FixedServerNameResolver::new(name.clone()));
+        }
         let inner = match upstream.host {
             HostPolicy::Upstream => builder.enable_all_versions().wrap_connector(Tcp(tcp)),
             HostPolicy::Preserve => builder.enable_http1().wrap_connector(Tcp(tcp)),
         };
-        Ok(Self { inner, timeout: upstream.connect_timeout, stats })
+        Self { inner, timeout: upstream.connect_timeout, stats }
     }
 }
 

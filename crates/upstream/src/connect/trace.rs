@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -51,9 +51,14 @@ impl ConnectTrace {
     }
 }
 
-/// The system's resolver, with an error that can be recognised.
+/// A resolver with an error that can be recognised.
 #[derive(Clone)]
-pub(super) struct Resolver(pub(super) GaiResolver);
+pub(super) enum Resolver {
+    /// The system's.
+    System(GaiResolver),
+    /// Of a name that was looked up already.
+    Known(IpAddr),
+}
 
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -65,14 +70,24 @@ impl Service<Name> for Resolver {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, DnsFailure>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), DnsFailure>> {
-        self.0.poll_ready(cx).map_err(DnsFailure)
+        match self {
+            Self::System(resolver) => resolver.poll_ready(cx).map_err(DnsFailure),
+            Self::Known(_) => Poll::Ready(Ok(())),
+        }
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
-        let looking_up = self.0.call(name);
+        let looking_up = match self {
+            Self::System(resolver) => Ok(resolver.call(name)),
+            // The connector puts the URL's port in place of 0.
+            Self::Known(address) => Err(SocketAddr::new(*address, 0)),
+        };
         Box::pin(async move {
             ConnectTrace::at(Phase::Dns);
-            let addresses: Vec<SocketAddr> = looking_up.await.map_err(DnsFailure)?.collect();
+            let addresses: Vec<SocketAddr> = match looking_up {
+                Ok(looking_up) => looking_up.await.map_err(DnsFailure)?.collect(),
+                Err(known) => vec![known],
+            };
             let _ = TRACE.try_with(|trace| *trace.lock() = (Phase::Connect, addresses.clone()));
             Ok(addresses.into_iter())
         })

@@ -156,6 +156,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
+    use crate::connect::tls_config;
     use crate::http1::HeadWriter;
     use crate::request::content::WatchedBody;
     use crate::tests::origin::{options, origin};
@@ -171,7 +172,8 @@ mod tests {
         })
         .await;
         let (options, stats) = (options(&format!("http://{address}")), Arc::<UpstreamStats>::default());
-        let connector = Connector::new(&options.config.servers[0].url, &options.config, Arc::clone(&stats)).expect("connector");
+        let tls = tls_config(&options.config).expect("settings");
+        let connector = Connector::new(None, &tls, &options.config, Arc::clone(&stats));
         let pool = Pool::new(connector, url::base(&options.config.servers[0].url), 1, Duration::from_secs(4));
         let upload = Upload::new(HeadWriter::new(&Method::GET, "/"), &HeaderMap::new(), WatchedBody::empty());
         let response = pool.request(&Method::GET, upload, false, &InterimSink::default(), &stats).await.expect("response");

@@ -33,14 +33,14 @@ struct State {
 
 /// Logs an event at most once a minute, with the number of events since.
 #[derive(Debug, Default)]
-pub(super) struct RateLimited {
+pub(crate) struct RateLimited {
     logged: Option<Instant>,
     pending: u64,
 }
 
 impl RateLimited {
     /// The number of events since the last log line, if this one is due.
-    pub(super) fn count_event(&mut self, now: Instant) -> Option<u64> {
+    pub(crate) fn count_event(&mut self, now: Instant) -> Option<u64> {
         self.pending += 1;
         let due = self.logged.is_none_or(|logged| now.saturating_duration_since(logged) >= LOG_INTERVAL);
         due.then(|| {

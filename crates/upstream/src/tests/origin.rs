@@ -22,13 +22,22 @@ where
 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let address = listener.local_addr().expect("address");
+    origin_on(listener, script);
+    address
+}
+
+/// The same on this socket.
+pub(crate) fn origin_on<F, R>(listener: TcpListener, script: F)
+where
+    F: Fn(usize, Connection) -> R + Send + 'static,
+    R: Future<Output = ()> + Send + 'static,
+{
     tokio::spawn(async move {
         for number in 0.. {
             let (stream, _) = listener.accept().await.expect("accept");
             tokio::spawn(script(number, Connection(stream)));
         }
     });
-    address
 }
 
 /// An accepted connection.

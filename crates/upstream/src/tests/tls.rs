@@ -11,7 +11,10 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use larder_tls::Pair;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -26,8 +29,24 @@ struct TlsOrigin {
     authority: TempDir,
 }
 
+/// A self-signed certificate for this name, with its key, as files of a folder.
+fn pair(name: &str) -> (TempDir, Pair) {
+    let own = rcgen::generate_simple_self_signed([name.to_owned()]).expect("certificate");
+    let folder = tempfile::tempdir().expect("directory");
+    let (chain, key) = (folder.path().join("client.pem"), folder.path().join("client.key"));
+    std::fs::write(&chain, own.cert.pem()).expect("write");
+    std::fs::write(&key, own.signing_key.serialize_pem()).expect("write");
+    let pair = Pair::load(&chain, &key).expect("a pair");
+    (folder, pair)
+}
+
 impl TlsOrigin {
     async fn start(names: &[&str]) -> Self {
+        Self::start_for(names, None).await
+    }
+
+    /// With `clients`, only those are served whose certificates this one in a file has signed.
+    async fn start_for(names: &[&str], clients: Option<&std::path::Path>) -> Self {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let own = rcgen::generate_simple_self_signed(names).expect("certificate");
         let authority = tempfile::tempdir().expect("directory");
@@ -35,7 +54,17 @@ impl TlsOrigin {
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(own.signing_key.serialize_der()));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("versions");
-        let mut config = builder.with_no_client_auth().with_single_cert(vec![own.cert.der().clone()], key).expect("key");
+        let builder = match clients {
+            None => builder.with_no_client_auth(),
+            Some(file) => {
+                let mut roots = rustls::RootCertStore::empty();
+                roots.add(CertificateDer::from_pem_file(file).expect("certificate")).expect("an authority");
+                let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().expect("verifier");
+                builder.with_client_cert_verifier(verifier)
+            }
+        };
+        let mut config = builder.with_single_cert(vec![own.cert.der().clone()], key).expect("key");
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
@@ -96,6 +125,30 @@ async fn a_certificate_for_another_name_is_not_trusted() {
     let origin = TlsOrigin::start(&["other.example"]).await;
     let error = failure(origin.options()).await;
     assert!(matches!(error, UpstreamError::Certificate(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_certificate_may_be_for_the_name_that_is_configured() {
+    let origin = TlsOrigin::start(&["other.example"]).await;
+    let mut options = origin.options();
+    options.config.server_name = Some(ServerName::try_from("other.example").expect("a name"));
+    assert_eq!(received(options).await, "HTTP/1.1 a.example -");
+}
+
+#[tokio::test]
+async fn an_origin_that_asks_for_it_is_shown_the_client_certificate() {
+    let (folder, certificate) = pair("larder.example");
+    let origin = TlsOrigin::start_for(&["127.0.0.1"], Some(&folder.path().join("client.pem"))).await;
+    let mut options = origin.options();
+    options.config.client_certificate = Some(certificate);
+    assert_eq!(received(options).await, "HTTP/1.1 a.example -");
+    let (_folder, other) = pair("other.example");
+    for shown in [None, Some(other)] {
+        let mut options = origin.options();
+        options.config.client_certificate = shown;
+        let error = failure(options).await;
+        assert!(matches!(error, UpstreamError::Reset(_) | UpstreamError::Tls(_)), "{error:?}");
+    }
 }
 
 #[tokio::test]

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder_message::forward::HostPolicy;
+use larder_tls::Pair;
+use rustls::pki_types::ServerName;
 
 use super::{Balance, Eject, HealthCheck, Retry, UpstreamServer, UpstreamUrl};
+use crate::model::ReadFile;
 
 /// `[upstreams.NAME]`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +47,14 @@ pub struct Upstream {
     pub h2c: bool,
     /// The PEM file with the only certificate authorities it is trusted by; `None` for the system's.
     pub ca_file: Option<PathBuf>,
+    /// The certificate that is shown to its servers; `None` for none.
+    pub client_certificate: Option<Pair>,
+    /// The name that certificates of its servers have to be for; `None` for that of each URL.
+    pub server_name: Option<ServerName<'static>>,
+    /// The files that TLS was read from. A change of one makes this another section.
+    pub files: Vec<ReadFile>,
+    /// How often names of servers are looked up, each of whose addresses is a server then; `None`: at each connection, and they are one.
+    pub resolve: Option<Duration>,
 }
 
 impl Upstream {
@@ -52,9 +63,15 @@ impl Upstream {
         Self::over(name, vec![UpstreamServer::new(url)])
     }
 
-    /// The defaults around some servers. A single one is not ejected, for the breaker does that, and its failures are not retried.
+    /// The defaults around some servers.
     pub fn over(name: &str, servers: Vec<UpstreamServer>) -> Self {
         let are_several = servers.len() > 1;
+        Self::with_choice(name, servers, are_several)
+    }
+
+    /// The defaults, where there may be a choice of servers. A single one is not ejected, for the breaker does that, and its failures are not
+    /// retried.
+    pub fn with_choice(name: &str, servers: Vec<UpstreamServer>, are_several: bool) -> Self {
         Self {
             name: Arc::from(name),
             servers,
@@ -73,6 +90,10 @@ impl Upstream {
             host: HostPolicy::default(),
             h2c: false,
             ca_file: None,
+            client_certificate: None,
+            server_name: None,
+            files: Vec::new(),
+            resolve: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The URL of an upstream. This is its only parser: what connects to origins takes the parsed form.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use http::Uri;
@@ -45,6 +46,11 @@ impl UpstreamUrl {
     /// Host and, where the URL names one, port. Never userinfo.
     pub fn authority(&self) -> &Authority {
         &self.authority
+    }
+
+    /// The address that it names; `None` where it names a host.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.authority.host().trim_matches(['[', ']']).parse().ok()
     }
 
     /// Empty, or begins with a slash and does not end in one.

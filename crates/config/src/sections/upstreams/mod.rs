@@ -3,13 +3,13 @@
 mod balancing;
 mod health;
 mod servers;
+mod tls;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::Spanned;
 
-use crate::model::{BreakerLimit, InvalidUpstreamUrl, Limit, Upstream, UpstreamUrl};
+use crate::model::{BreakerLimit, InvalidUpstreamUrl, Limit, Upstream, UpstreamServer, UpstreamUrl};
 use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::reader::Table;
 use larder_message::forward::HostPolicy;
@@ -43,12 +43,14 @@ fn one(name: &Spanned<&str>, mut table: Table<'_>) -> Option<(Upstream, Vec<Serv
     let host = table.one_of("host", &[("preserve", HostPolicy::Preserve), ("upstream", HostPolicy::Upstream)]).map(Spanned::into_inner);
     let is_https = servers.as_ref().map(|(servers, _)| servers.iter().any(|server| server.url.is_https()));
     let h2c = h2c(&mut table, is_https);
-    let ca_file = ca_file(&mut table, is_https);
-    let balancing = balancing::read(&mut table, servers.as_ref().is_none_or(|(servers, _)| servers.len() > 1));
+    let tls = tls::read(&mut table, is_https);
+    let resolve = resolve(&mut table, servers.as_ref().map(|(servers, _)| &servers[..]));
+    let are_several = servers.as_ref().is_none_or(|(servers, _)| servers.len() > 1) || resolve.is_some();
+    let balancing = balancing::read(&mut table, are_several);
     let health = health::read(&mut table);
     table.finish();
-    let (servers, spans) = servers?;
-    let base = Upstream::over(name.get_ref(), servers);
+    let ((servers, spans), tls) = (servers?, tls?);
+    let base = Upstream::with_choice(name.get_ref(), servers, are_several);
     let upstream = Upstream {
         connect_timeout: connect_timeout.unwrap_or(base.connect_timeout),
         first_byte_timeout: first_byte_timeout.unwrap_or(base.first_byte_timeout),
@@ -58,7 +60,11 @@ fn one(name: &Spanned<&str>, mut table: Table<'_>) -> Option<(Upstream, Vec<Serv
         breaker,
         host: host.unwrap_or(base.host),
         h2c: h2c.unwrap_or(base.h2c),
-        ca_file,
+        ca_file: tls.ca_file,
+        client_certificate: tls.client_certificate,
+        server_name: tls.server_name,
+        files: tls.files,
+        resolve,
         balance: balancing.balance.unwrap_or(base.balance),
         eject: balancing.eject.unwrap_or(base.eject),
         retry: balancing.retry.unwrap_or(base.retry),
@@ -67,6 +73,21 @@ fn one(name: &Spanned<&str>, mut table: Table<'_>) -> Option<(Upstream, Vec<Serv
         ..base
     };
     Some((upstream, spans))
+}
+
+/// `resolve = { every = "30s" }`
+fn resolve(table: &mut Table<'_>, servers: Option<&[UpstreamServer]>) -> Option<Duration> {
+    const USUAL: Duration = Duration::from_secs(30);
+    let mut resolve = table.table("resolve")?;
+    let every = positive(&mut resolve, "every").unwrap_or(USUAL);
+    let (span, mistakes) = (resolve.span(), resolve.mistakes());
+    resolve.finish();
+    if servers.is_some_and(|servers| servers.iter().all(|server| server.url.address().is_some())) {
+        let mistake = Mistake::new("`resolve` has no effect: every server is named by its address");
+        mistakes.warning(span, mistake.hint("leave it out"));
+        return None;
+    }
+    Some(every)
 }
 
 /// `max_requests`, and `queue = { max = 100, wait = "1s" }`.
@@ -115,21 +136,6 @@ fn h2c(table: &mut Table<'_>, https: Option<bool>) -> Option<bool> {
         table.mistakes().error(span, mistake.hint("leave it out; over https HTTP/2 is negotiated where `host = \"upstream\"`"));
     }
     Some(h2c)
-}
-
-fn ca_file(table: &mut Table<'_>, https: Option<bool>) -> Option<PathBuf> {
-    let file = table.parse("ca_file", "the path of a PEM file in quotes", |text| match std::fs::File::open(text) {
-        Ok(_) => Ok(PathBuf::from(text)),
-        Err(error) => {
-            let hint = "a path is relative to the directory in which larder is started";
-            Err(Mistake::new(format!("cannot read `{text}`: {}", error.kind())).hint(hint))
-        }
-    })?;
-    if https == Some(false) {
-        let mistake = Mistake::new("`ca_file` has no effect: this upstream's url is not https");
-        table.mistakes().warning(file.span(), mistake.hint("leave it out, or begin the url with https://"));
-    }
-    Some(file.into_inner())
 }
 
 /// The name goes into metrics, logs and `Proxy-Status`.

@@ -4,6 +4,7 @@ mod checking;
 mod choosing;
 mod failing;
 mod reloading;
+mod resolving;
 mod retrying;
 
 use std::net::SocketAddr;

@@ -1,4 +1,5 @@
-//! The task that asks the servers of one upstream.
+//! The task that asks the servers of one upstream whether they work. A server that is left out so is asked by clients' requests all the same where
+//! no other is left ([`crate::balance::servers::Servers`]).
 
 use std::sync::{Arc, Weak};
 
@@ -7,9 +8,9 @@ use http::{HeaderValue, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Limited};
 use larder_config::HealthCheck;
 
-use super::shared::Turn;
-use super::streak::Streak;
 use crate::balance::server::Server;
+use crate::check::shared::Turn;
+use crate::check::streak::Streak;
 use crate::error::UpstreamError;
 use crate::exchange::body::{Source, UpstreamBody};
 use crate::exchange::deadline::HeadTimeout;
