@@ -1,18 +1,19 @@
 //! The walk of a request between the listener and the cache layer.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::Limited;
 use hyper::body::{Body, Incoming};
 use larder_semantics::Reason;
 use larder_tower::clock::{Clock, monotonic};
-use larder_tower::{Cache, CacheBody, CacheService, FailedElsewhere, FetchError, Outcome, Plain, Pooled, ServeFuture, Served};
+use larder_tower::{Cache, CacheBody, CacheService, Plain, Pooled, ServeFuture, Served};
 
 use super::handling::Handling;
 use super::paths::judge_path;
+use super::pending::{Again, FAILED, PendingAnswer};
 use super::request_id::{RequestIds, X_REQUEST_ID};
 use super::request_limit::{is_too_large, limited};
 use super::way::{NO_ROUTE, Step, for_the_cache, way};
@@ -20,20 +21,15 @@ use crate::active::ActiveConfig;
 use crate::client::{ClientConnection, effective_target};
 use crate::http1;
 use crate::listeners::Certificates;
-use crate::problem::Problem;
 use crate::purge::{ChannelCounts, USUAL_WAIT, public, purge};
 use crate::redis::Redis;
-use crate::routing::{Negotiated, RouteUpstream, Verdict, WayBody};
+use crate::routing::{RouteUpstream, WayBody};
 use crate::server::{Handler, Handshakes, Lingering, LocalReply, OpenConnections, Peer, PlainAnswer, lingering};
 use crate::stats::History;
-use crate::telemetry::access_log::{AccessLog, Entry, LoggedBody, ResponseRecord, Uncounted};
+use crate::telemetry::access_log::{AccessLog, LoggedBody, ResponseRecord};
 use crate::telemetry::metrics::RequestRecord;
-use crate::telemetry::observe::{Happening, Observers};
-use crate::upstream::{ClientContext, TunnelClient, UpstreamError};
-
-const NOT_STORED: Problem =
-    Problem::new(StatusCode::GATEWAY_TIMEOUT, "http_request_denied", "Only a stored response was asked for, and there is none.");
-const FAILED: Problem = Problem::new(StatusCode::BAD_GATEWAY, "proxy_internal_error", "The request could not be completed.");
+use crate::telemetry::observe::Observers;
+use crate::upstream::{ClientContext, TunnelClient};
 
 /// The handler of all requests on the public listeners.
 pub(crate) struct Gateway {
@@ -53,21 +49,9 @@ pub(crate) struct Gateway {
 
 pub(super) type Answered = Response<LoggedBody<GatewayBody>>;
 
-type GatewayBody = CacheBody<WayBody>;
+pub(super) type GatewayBody = CacheBody<WayBody>;
 /// The service of one route.
 pub(crate) type Service = CacheService<RouteUpstream>;
-
-/// Facts about a request that are needed once its answer is there.
-struct PendingAnswer {
-    method: Method,
-    started: Instant,
-    entry: Entry,
-    route: Option<usize>,
-    /// Of a response that carries one.
-    request_id: Option<HeaderValue>,
-    /// Where somebody is to see it.
-    happening: Option<Box<Happening>>,
-}
 
 impl Gateway {
     /// Answers a request without content that was read before hyper: the same walk as [`Self::handle`] takes, where nothing lies beside it.
@@ -277,166 +261,5 @@ async fn upgrade(
             pending.served(active, served)
         }
         Err(error) => pending.failed_at(active, &error),
-    }
-}
-
-/// A request once more, by the same client.
-struct Again {
-    service: Service,
-    effective: larder_tower::EffectiveTarget,
-    context: ClientContext,
-}
-
-impl Again {
-    fn ask(self, request: Request<()>) -> ServeFuture<WayBody> {
-        let request = request.map(|()| http_body_util::Empty::<bytes::Bytes>::new());
-        self.service.serve(request, self.effective, |extensions| {
-            extensions.insert(self.context);
-        })
-    }
-}
-
-impl PendingAnswer {
-    /// As [`Self::waits`], for a client that may not accept the coding of what is stored.
-    async fn waits_negotiated(
-        self,
-        active: Arc<ActiveConfig>,
-        waiting: ServeFuture<WayBody>,
-        negotiated: Box<Negotiated>,
-        again: Again,
-    ) -> Answered {
-        let mut served = waiting.await;
-        if let Ok(answer) = &served {
-            let verdict = negotiated.judge(&answer.response);
-            if matches!(verdict, Verdict::AskAsSent | Verdict::AskForWhole) {
-                served = again.ask(negotiated.asked_again(verdict)).await;
-            }
-        }
-        match served {
-            Ok(mut served) => {
-                served.response = negotiated.finished(served.response);
-                self.served(&active, served)
-            }
-            Err(error) => self.failed(&active, &error),
-        }
-    }
-
-    /// The answer once it is there.
-    async fn waits(self, active: Arc<ActiveConfig>, waiting: ServeFuture<WayBody>) -> Answered {
-        match waiting.await {
-            Ok(served) => self.served(&active, served),
-            Err(error) => self.failed(&active, &error),
-        }
-    }
-
-    fn served(self, active: &ActiveConfig, served: Served<WayBody>) -> Response<LoggedBody<GatewayBody>> {
-        let Served { mut response, outcome, .. } = served;
-        if outcome.reason == Reason::OnlyIfCached {
-            let (parts, body) = NOT_STORED.response(&self.method).map(CacheBody::from_bytes).into_parts();
-            response.headers_mut().extend(parts.headers);
-            *response.body_mut() = body;
-        }
-        if outcome.reason == Reason::Cookie
-            && let Some(index) = self.route
-            && let Some(route) = active.settings_of(index)
-        {
-            active.hints.see_cookies(index, route);
-        }
-        self.answered(active, response, Some(&outcome))
-    }
-
-    fn failed(self, active: &ActiveConfig, error: &FetchError) -> Response<LoggedBody<GatewayBody>> {
-        if let Some(error) = error.downcast_ref::<FailedElsewhere>() {
-            return self.failed_elsewhere(active, error);
-        }
-        match error.downcast_ref::<UpstreamError>() {
-            Some(error) => self.failed_at(active, error),
-            None => {
-                tracing::debug!(error = %error, "a request could not be completed");
-                self.refused(active, FAILED)
-            }
-        }
-    }
-
-    /// The log has been told of it where it happened (`upstream::protect::failure_log`).
-    fn failed_at(self, active: &ActiveConfig, error: &UpstreamError) -> Response<LoggedBody<GatewayBody>> {
-        let problem = error.problem();
-        let Some(upstream) = self.route.and_then(|route| active.upstream_name(route)) else { return self.refused(active, problem) };
-        // `next-hop` names the upstream only where the failure is not the client's.
-        let response = match error.is_origin_failure() || error.is_refusal() {
-            true => problem.response_about(&self.method, upstream),
-            false => problem.response(&self.method),
-        };
-        let response = response.map(CacheBody::from_bytes);
-        let reached = !error.is_refusal();
-        let time = reached.then(|| monotonic().saturating_duration_since(self.started));
-        let answer = ResponseRecord {
-            upstream: reached.then_some(upstream),
-            upstream_time: time,
-            problem: Some(problem),
-            ..ResponseRecord::default()
-        };
-        self.ended(active, response, None, answer)
-    }
-
-    /// The origin was asked by another replica, whose log and metrics have it.
-    fn failed_elsewhere(self, active: &ActiveConfig, error: &FailedElsewhere) -> Response<LoggedBody<GatewayBody>> {
-        let problem = UpstreamError::problem_of(error.word()).unwrap_or(FAILED);
-        let Some(upstream) = self.route.and_then(|route| active.upstream_name(route)) else { return self.refused(active, problem) };
-        let response = problem.response_about(&self.method, upstream).map(CacheBody::from_bytes);
-        self.ended(active, response, None, ResponseRecord { problem: Some(problem), ..ResponseRecord::default() })
-    }
-
-    fn refused(self, active: &ActiveConfig, problem: Problem) -> Response<LoggedBody<GatewayBody>> {
-        let response = problem.response(&self.method).map(CacheBody::from_bytes);
-        self.ended(active, response, None, ResponseRecord { problem: Some(problem), ..ResponseRecord::default() })
-    }
-
-    fn answered(
-        self,
-        active: &ActiveConfig,
-        response: Response<GatewayBody>,
-        outcome: Option<&Outcome>,
-    ) -> Response<LoggedBody<GatewayBody>> {
-        let fetched = outcome.filter(|outcome| outcome.upstream.is_some());
-        let answer = ResponseRecord {
-            upstream: fetched.and_then(|_| active.upstream_name(self.route?)),
-            upstream_status: fetched.and_then(|outcome| outcome.upstream_status),
-            upstream_time: fetched.and_then(|outcome| outcome.upstream),
-            stored: fetched.map(|outcome| outcome.stored),
-            ..ResponseRecord::default()
-        };
-        self.ended(active, response, outcome, answer)
-    }
-
-    fn ended(
-        self,
-        active: &ActiveConfig,
-        mut response: Response<GatewayBody>,
-        outcome: Option<&Outcome>,
-        answer: ResponseRecord<'_>,
-    ) -> Response<LoggedBody<GatewayBody>> {
-        let elapsed = monotonic().saturating_duration_since(self.started);
-        let (result, reason) = (outcome.map(|outcome| outcome.result), outcome.map(|outcome| outcome.reason));
-        let bytes = response.body().size_hint().exact();
-        let record = RequestRecord { method: Some(&self.method), status: response.status(), result, reason, elapsed, bytes };
-        active.metrics.request(self.route, &record);
-        let answer = ResponseRecord {
-            route: self.route.and_then(|route| active.route_name(route)),
-            result,
-            reason,
-            key: outcome.and_then(|outcome| outcome.key.as_ref()),
-            collapsed: outcome.is_some_and(|outcome| outcome.collapsed),
-            ..answer
-        };
-        if let Some(id) = self.request_id {
-            response.headers_mut().insert(X_REQUEST_ID, id);
-        }
-        if let Some(happening) = self.happening {
-            happening.ended(response.status(), bytes, elapsed, &answer);
-        }
-        let uncounted = result.filter(|_| bytes.is_none());
-        let uncounted = uncounted.map(|result| Uncounted { metrics: Arc::clone(&active.metrics), route: self.route, result, bytes: 0 });
-        self.entry.respond(response, &answer).map(|body| body.counting(uncounted))
     }
 }

@@ -3,6 +3,7 @@
 mod gateway;
 mod handling;
 mod paths;
+mod pending;
 mod request_id;
 mod request_limit;
 mod way;
