@@ -1,0 +1,202 @@
+//! The answer to a request that is under way: finished, logged and counted once it is there.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Body as _;
+use larder_semantics::Reason;
+use larder_tower::clock::monotonic;
+use larder_tower::{CacheBody, FailedElsewhere, FetchError, Outcome, ServeFuture, Served};
+
+use super::gateway::{Answered, GatewayBody, Service};
+use super::request_id::X_REQUEST_ID;
+use crate::active::ActiveConfig;
+use crate::problem::Problem;
+use crate::routing::{Negotiated, Verdict, WayBody};
+use crate::telemetry::access_log::{Entry, LoggedBody, ResponseRecord, Uncounted};
+use crate::telemetry::metrics::{Recoded, RequestRecord};
+use crate::telemetry::observe::Happening;
+use crate::upstream::{ClientContext, UpstreamError};
+
+const NOT_STORED: Problem =
+    Problem::new(StatusCode::GATEWAY_TIMEOUT, "http_request_denied", "Only a stored response was asked for, and there is none.");
+pub(super) const FAILED: Problem = Problem::new(StatusCode::BAD_GATEWAY, "proxy_internal_error", "The request could not be completed.");
+
+/// Facts about a request that are needed once its answer is there.
+pub(super) struct PendingAnswer {
+    pub(super) method: Method,
+    pub(super) started: Instant,
+    pub(super) entry: Entry,
+    pub(super) route: Option<usize>,
+    /// Of a response that carries one.
+    pub(super) request_id: Option<HeaderValue>,
+    /// Where somebody is to see it.
+    pub(super) happening: Option<Box<Happening>>,
+}
+
+/// A request once more, by the same client.
+pub(super) struct Again {
+    pub(super) service: Service,
+    pub(super) effective: larder_tower::EffectiveTarget,
+    pub(super) context: ClientContext,
+}
+
+impl Again {
+    fn ask(self, request: Request<()>) -> ServeFuture<WayBody> {
+        let request = request.map(|()| http_body_util::Empty::<bytes::Bytes>::new());
+        self.service.serve(request, self.effective, |extensions| {
+            extensions.insert(self.context);
+        })
+    }
+}
+
+impl PendingAnswer {
+    /// As [`Self::waits`], for a client that may not accept the coding of what is stored.
+    pub(super) async fn waits_negotiated(
+        self,
+        active: Arc<ActiveConfig>,
+        waiting: ServeFuture<WayBody>,
+        negotiated: Box<Negotiated>,
+        again: Again,
+    ) -> Answered {
+        let mut served = waiting.await;
+        if let Ok(answer) = &served {
+            let verdict = negotiated.judge(&answer.response);
+            match verdict {
+                Verdict::Suits => {}
+                Verdict::Unpack(_) => active.metrics.recoded(Recoded::Unpacked),
+                Verdict::AskAsSent | Verdict::AskForWhole => active.metrics.recoded(Recoded::AskedAgain),
+            }
+            if matches!(verdict, Verdict::AskAsSent | Verdict::AskForWhole) {
+                served = again.ask(negotiated.asked_again(verdict)).await;
+            }
+        }
+        match served {
+            Ok(mut served) => {
+                served.response = negotiated.finished(served.response);
+                self.served(&active, served)
+            }
+            Err(error) => self.failed(&active, &error),
+        }
+    }
+
+    /// The answer once it is there.
+    pub(super) async fn waits(self, active: Arc<ActiveConfig>, waiting: ServeFuture<WayBody>) -> Answered {
+        match waiting.await {
+            Ok(served) => self.served(&active, served),
+            Err(error) => self.failed(&active, &error),
+        }
+    }
+
+    pub(super) fn served(self, active: &ActiveConfig, served: Served<WayBody>) -> Response<LoggedBody<GatewayBody>> {
+        let Served { mut response, outcome, .. } = served;
+        if outcome.reason == Reason::OnlyIfCached {
+            let (parts, body) = NOT_STORED.response(&self.method).map(CacheBody::from_bytes).into_parts();
+            response.headers_mut().extend(parts.headers);
+            *response.body_mut() = body;
+        }
+        if outcome.reason == Reason::Cookie
+            && let Some(index) = self.route
+            && let Some(route) = active.settings_of(index)
+        {
+            active.hints.see_cookies(index, route);
+        }
+        self.answered(active, response, Some(&outcome))
+    }
+
+    fn failed(self, active: &ActiveConfig, error: &FetchError) -> Response<LoggedBody<GatewayBody>> {
+        if let Some(error) = error.downcast_ref::<FailedElsewhere>() {
+            return self.failed_elsewhere(active, error);
+        }
+        match error.downcast_ref::<UpstreamError>() {
+            Some(error) => self.failed_at(active, error),
+            None => {
+                tracing::debug!(error = %error, "a request could not be completed");
+                self.refused(active, FAILED)
+            }
+        }
+    }
+
+    /// The log has been told of it where it happened (`upstream::protect::failure_log`).
+    pub(super) fn failed_at(self, active: &ActiveConfig, error: &UpstreamError) -> Response<LoggedBody<GatewayBody>> {
+        let problem = error.problem();
+        let Some(upstream) = self.route.and_then(|route| active.upstream_name(route)) else { return self.refused(active, problem) };
+        // `next-hop` names the upstream only where the failure is not the client's.
+        let response = match error.is_origin_failure() || error.is_refusal() {
+            true => problem.response_about(&self.method, upstream),
+            false => problem.response(&self.method),
+        };
+        let response = response.map(CacheBody::from_bytes);
+        let reached = !error.is_refusal();
+        let time = reached.then(|| monotonic().saturating_duration_since(self.started));
+        let answer = ResponseRecord {
+            upstream: reached.then_some(upstream),
+            upstream_time: time,
+            problem: Some(problem),
+            ..ResponseRecord::default()
+        };
+        self.ended(active, response, None, answer)
+    }
+
+    /// The origin was asked by another replica, whose log and metrics have it.
+    fn failed_elsewhere(self, active: &ActiveConfig, error: &FailedElsewhere) -> Response<LoggedBody<GatewayBody>> {
+        let problem = UpstreamError::problem_of(error.word()).unwrap_or(FAILED);
+        let Some(upstream) = self.route.and_then(|route| active.upstream_name(route)) else { return self.refused(active, problem) };
+        let response = problem.response_about(&self.method, upstream).map(CacheBody::from_bytes);
+        self.ended(active, response, None, ResponseRecord { problem: Some(problem), ..ResponseRecord::default() })
+    }
+
+    pub(super) fn refused(self, active: &ActiveConfig, problem: Problem) -> Response<LoggedBody<GatewayBody>> {
+        let response = problem.response(&self.method).map(CacheBody::from_bytes);
+        self.ended(active, response, None, ResponseRecord { problem: Some(problem), ..ResponseRecord::default() })
+    }
+
+    pub(super) fn answered(
+        self,
+        active: &ActiveConfig,
+        response: Response<GatewayBody>,
+        outcome: Option<&Outcome>,
+    ) -> Response<LoggedBody<GatewayBody>> {
+        let fetched = outcome.filter(|outcome| outcome.upstream.is_some());
+        let answer = ResponseRecord {
+            upstream: fetched.and_then(|_| active.upstream_name(self.route?)),
+            upstream_status: fetched.and_then(|outcome| outcome.upstream_status),
+            upstream_time: fetched.and_then(|outcome| outcome.upstream),
+            stored: fetched.map(|outcome| outcome.stored),
+            ..ResponseRecord::default()
+        };
+        self.ended(active, response, outcome, answer)
+    }
+
+    fn ended(
+        self,
+        active: &ActiveConfig,
+        mut response: Response<GatewayBody>,
+        outcome: Option<&Outcome>,
+        answer: ResponseRecord<'_>,
+    ) -> Response<LoggedBody<GatewayBody>> {
+        let elapsed = monotonic().saturating_duration_since(self.started);
+        let (result, reason) = (outcome.map(|outcome| outcome.result), outcome.map(|outcome| outcome.reason));
+        let bytes = response.body().size_hint().exact();
+        let record = RequestRecord { method: Some(&self.method), status: response.status(), result, reason, elapsed, bytes };
+        active.metrics.request(self.route, &record);
+        let answer = ResponseRecord {
+            route: self.route.and_then(|route| active.route_name(route)),
+            result,
+            reason,
+            key: outcome.and_then(|outcome| outcome.key.as_ref()),
+            collapsed: outcome.is_some_and(|outcome| outcome.collapsed),
+            ..answer
+        };
+        if let Some(id) = self.request_id {
+            response.headers_mut().insert(X_REQUEST_ID, id);
+        }
+        if let Some(happening) = self.happening {
+            happening.ended(response.status(), bytes, elapsed, &answer);
+        }
+        let uncounted = result.filter(|_| bytes.is_none());
+        let uncounted = uncounted.map(|result| Uncounted { metrics: Arc::clone(&active.metrics), route: self.route, result, bytes: 0 });
+        self.entry.respond(response, &answer).map(|body| body.counting(uncounted))
+    }
+}
