@@ -1,19 +1,12 @@
 //! The sections of the configuration: one file each, read from its table and checked.
 
-mod advice;
 mod alike;
 mod cache;
-mod encodings;
-mod fields;
-mod ignored;
-mod key;
-mod lifetimes;
 mod listener;
 pub(crate) mod listeners;
 mod matching;
 mod overrides;
 mod purging;
-mod rewriting;
 mod routes;
 mod server;
 pub(crate) mod stores;

@@ -12,8 +12,8 @@ use crate::model::{RequestMatch, Route, RouteSettings};
 use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::nearest;
 use crate::parse::reader::Table;
-use crate::sections::advice::{self, Chain};
 use crate::sections::alike;
+use crate::sections::cache::advice::{self, Chain};
 use crate::sections::cache::{Layer, items, resolve};
 use crate::sections::matching;
 

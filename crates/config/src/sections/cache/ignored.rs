@@ -3,7 +3,7 @@
 use http::HeaderName;
 use larder_semantics::{Policy, UnsafeIgnore};
 
-use super::cache::items;
+use super::items;
 use crate::parse::mistake::Mistake;
 use crate::parse::reader::{Table, choose};
 

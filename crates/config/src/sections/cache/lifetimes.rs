@@ -8,7 +8,7 @@ use larder_semantics::storage::never_stored;
 use larder_semantics::{CdnTtl, ClientTtl, EtagSource, Policy, StatusTtls, Statuses, TtlMode};
 use toml::Spanned;
 
-use super::cache::{set, spanned};
+use super::{set, spanned};
 use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::reader::{DURATION, Table};
 use crate::parse::units;

@@ -1,5 +1,13 @@
 //! The keys of `[cache]`, which may also stand in a class or in a route.
 
+pub(super) mod advice;
+mod encodings;
+mod fields;
+mod ignored;
+mod key;
+mod lifetimes;
+mod rewriting;
+
 use std::time::Duration;
 
 use http::HeaderName;
@@ -14,12 +22,12 @@ use crate::model::{OddPaths, Rate, RouteSettings};
 use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::reader::Table;
 use crate::parse::units;
-use crate::sections::encodings::EncodingsLayer;
-use crate::sections::fields::{FieldsLayer, Message};
-use crate::sections::ignored::Ignored;
-use crate::sections::key::{KeyLayer, is_cookie_name};
-use crate::sections::lifetimes::Lifetimes;
-use crate::sections::{rewriting, upstreams};
+use crate::sections::upstreams;
+use encodings::EncodingsLayer;
+use fields::{FieldsLayer, Message};
+use ignored::Ignored;
+use key::{KeyLayer, is_cookie_name};
+use lifetimes::Lifetimes;
 
 /// The values of one table; `None` is "not here".
 #[derive(Clone, Debug, Default)]
@@ -27,12 +35,12 @@ pub(crate) struct Layer {
     cache: Option<bool>,
     namespace: Option<Spanned<String>>,
     key_version: Option<u32>,
-    pub(super) lifetimes: Lifetimes,
+    lifetimes: Lifetimes,
     max_object: Option<Spanned<u64>>,
     max_request_body: Option<Option<u64>>,
     scope: Option<Spanned<Scope>>,
-    pub(super) identity: Option<Spanned<Vec<Spanned<IdentityPart>>>>,
-    pub(super) cookies: Option<Spanned<CookiePolicy>>,
+    identity: Option<Spanned<Vec<Spanned<IdentityPart>>>>,
+    cookies: Option<Spanned<CookiePolicy>>,
     ignore_cookies: Option<Vec<String>>,
     key: KeyLayer,
     request: FieldsLayer,
@@ -213,13 +221,13 @@ pub(crate) fn default_identity() -> Vec<IdentityPart> {
     vec![IdentityPart::Header(http::header::AUTHORIZATION)]
 }
 
-pub(super) fn set<T: Clone>(target: &mut T, value: &Option<T>) {
+fn set<T: Clone>(target: &mut T, value: &Option<T>) {
     if let Some(value) = value {
         target.clone_from(value);
     }
 }
 
-pub(super) fn spanned<T: Clone>(value: &Option<Spanned<T>>) -> Option<T> {
+fn spanned<T: Clone>(value: &Option<Spanned<T>>) -> Option<T> {
     value.as_ref().map(|value| value.get_ref().clone())
 }
 

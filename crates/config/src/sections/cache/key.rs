@@ -5,9 +5,9 @@ use http::header::{AUTHORIZATION, CONNECTION, COOKIE, FORWARDED, HOST, PROXY_AUT
 use larder_semantics::fields::is_hop_by_hop;
 use larder_semantics::{KeyRules, PathCase};
 
+use super::{items, set};
 use crate::parse::mistake::Mistake;
 use crate::parse::reader::Table;
-use crate::sections::cache::{items, set};
 
 /// What one table says; `None` is "not here".
 #[derive(Clone, Debug, Default)]

@@ -10,12 +10,12 @@ use larder_semantics::IdentityPart;
 use larder_semantics::fields::{CACHE_STATUS, X_CACHE, is_hop_by_hop};
 use toml::Spanned;
 
+use super::{items, set};
 use crate::model::RouteSettings;
 use crate::model::purging::tags::{Piece, pieces};
 use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::nearest;
 use crate::parse::reader::Table;
-use crate::sections::cache::{items, set};
 
 /// Whose fields are changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

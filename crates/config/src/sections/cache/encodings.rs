@@ -3,11 +3,11 @@
 use larder_semantics::Coding;
 use toml::Spanned;
 
+use super::items;
 use crate::model::{Compress, RouteSettings};
 use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::nearest;
 use crate::parse::reader::Table;
-use crate::sections::cache::items;
 
 /// What one table says; `None` is "not here".
 #[derive(Clone, Debug, Default)]
