@@ -5,6 +5,7 @@ mod broken_upstreams;
 mod check;
 mod collapse;
 mod cookies;
+mod disk;
 mod encodings;
 mod explain;
 mod forwarding;

@@ -85,6 +85,7 @@ pub fn from_flags(upstream: &str, ttl: Option<&str>, overrides: &Overrides) -> R
         on_write: Vec::new(),
         on_event: Vec::new(),
         memory: MemoryStore::default(),
+        disk: None,
         redis,
         namespace: settings.key.namespace.clone(),
         log: Log::default(),

@@ -11,6 +11,7 @@ pub mod admin;
 mod checks;
 pub mod cli;
 pub mod demo;
+mod disk;
 mod explain;
 mod hints;
 mod inspect;

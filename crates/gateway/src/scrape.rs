@@ -3,6 +3,7 @@
 use larder_store::InvalidationTarget;
 use larder_tower::TierStats;
 
+use crate::disk::Disk;
 use crate::proxy::Gateway;
 use crate::redis::Redis;
 use crate::telemetry::snapshot::{
@@ -40,6 +41,7 @@ pub(crate) fn snapshot(gateway: &Gateway) -> Snapshot {
             folds: Folds { coarser: stats.ledger.folds.coarser, everything: stats.ledger.folds.everything },
             position: stats.ledger.position.0,
         },
+        disk: gateway.disk.as_ref().map(Disk::snapshot),
         redis: gateway.redis.as_ref().map(Redis::snapshot),
         tls: tls(gateway),
         process: ProcessSnapshot {

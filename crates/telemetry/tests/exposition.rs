@@ -10,8 +10,8 @@ use larder_store::{BreakerState, RemoteError};
 use larder_telemetry::metrics::{Metrics, RedisMetrics, RequestRecord};
 use larder_telemetry::render::open_metrics;
 use larder_telemetry::snapshot::{
-    Breaker, CertificateSnapshot, CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, LabelledCount, ProcessSnapshot,
-    RedisSnapshot, ServerSnapshot, Snapshot, StoreSnapshot, TierSnapshot, TlsSnapshot, UpstreamState,
+    Breaker, CertificateSnapshot, CollapsingSnapshot, DiskLookups, DiskSnapshot, DiskWrites, Evictions, Folds, InvalidationSnapshot,
+    LabelledCount, ProcessSnapshot, RedisSnapshot, ServerSnapshot, Snapshot, StoreSnapshot, TierSnapshot, TlsSnapshot, UpstreamState,
 };
 use larder_tower::CacheResult;
 
@@ -51,6 +51,30 @@ fn tls() -> TlsSnapshot {
     TlsSnapshot {
         handshakes: outcomes.map(|(label, count)| LabelledCount { label, count }).collect(),
         certificates: vec![certificate("0.0.0.0:443", "a.example", 1_796_083_200), certificate("[::]:443", "*.b.example", 33)],
+    }
+}
+
+fn disk() -> DiskSnapshot {
+    DiskSnapshot {
+        lookups: DiskLookups { hit: 301, miss: 302, failure: 303 },
+        writes: DiskWrites {
+            written: 304,
+            written_bytes: 305,
+            moved_bytes: 306,
+            dropped: 307,
+            held_back: 308,
+            queued: 309,
+            queued_bytes: 310,
+        },
+        damaged: 311,
+        interrupted: 312,
+        evicted: 313,
+        entries: 314,
+        index_bytes: 315,
+        capacity_bytes: 316,
+        ready: true,
+        reading: Breaker::HalfOpen,
+        writing: Breaker::Open,
     }
 }
 
@@ -147,6 +171,7 @@ fn filled() -> Snapshot {
             folds: Folds { coarser: 12, everything: 13 },
             position: 14,
         },
+        disk: Some(disk()),
         redis: Some(redis()),
         tls: Some(tls()),
         process: ProcessSnapshot { client_connections: 19, client_unsent_bytes: 20, access_log_dropped: 21 },

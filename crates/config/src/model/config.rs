@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use larder_disk_options::DiskOptions;
 use larder_redis_options::RedisOptions;
 
 use super::{Admin, Log, OnEvent, OnWrite, Purge, ReadFile, ResponseTags, Route, Server, Upstream};
@@ -26,6 +27,8 @@ pub struct Config {
     pub on_event: Vec<OnEvent>,
     /// The memory tier.
     pub memory: MemoryStore,
+    /// The tier on disk; `None`: there is none.
+    pub disk: Option<DiskOptions>,
     /// The tier that replicas share; `None`: there is none.
     pub redis: Option<RedisOptions>,
     /// The namespace of `[cache]`: gateways with different ones share nothing in Redis, purges included.

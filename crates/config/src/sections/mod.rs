@@ -24,7 +24,7 @@ use crate::parse::mistake::{Location, Mistake, Mistakes};
 use crate::parse::reader::Table;
 use purging::{purge, tags, writes};
 use routes::Routing;
-use stores::store;
+use stores::store::{self, Stores};
 
 #[cfg(test)]
 pub(crate) use routes::METHODS;
@@ -37,7 +37,7 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
     let mut admin = server::admin(&mut root);
     listeners::settle(&mut server, &mut admin, overrides, mistakes);
     let purge = purge::read(&mut root, &admin);
-    let (memory, redis) = store::store(&mut root, overrides);
+    let Stores { memory, disk, redis } = store::store(&mut root, overrides);
     let log = server::log(&mut root);
     let upstreams = upstreams::read(&mut root);
     if table.get_ref().get("upstreams").is_none_or(|value| value.get_ref().as_table().is_some_and(|upstreams| upstreams.is_empty())) {
@@ -66,6 +66,7 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
         on_event,
         upstreams,
         memory,
+        disk,
         redis,
         namespace,
         log,

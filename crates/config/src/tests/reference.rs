@@ -72,6 +72,8 @@ fn it_leaves_no_key_out() {
         "[[on_event]]\nKEY = 1",
         "[log]\nKEY = 1",
         "[store.memory]\nKEY = 1",
+        "[store.disk]\nKEY = 1",
+        "[store.disk.breaker]\nKEY = 1",
         "[store.redis]\nKEY = 1",
         "[store.redis.breaker]\nKEY = 1",
         "[store.redis.sentinel]\nKEY = 1",

@@ -59,7 +59,7 @@ const OPTIONS: ServerOptions = ServerOptions {
 };
 
 /// Parts of `/readyz` that may be missing, with their names.
-type Details = [(&'static str, Option<serde_json::Value>); 2];
+type Details = [(&'static str, Option<serde_json::Value>); 3];
 type Describe = Arc<dyn Fn() -> Details + Send + Sync>;
 type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
 
@@ -70,7 +70,7 @@ pub struct Admin(Router);
 impl Admin {
     /// `metrics` renders everything that is measured, anew for each scrape.
     ///
-    /// `details` tells what else is worth knowing, such as how the tier in Redis stands.
+    /// `details` tells what else is worth knowing, such as how the tiers stand.
     pub fn new(
         readiness: Readiness,
         details: impl Fn() -> Details + Send + Sync + 'static,
@@ -118,7 +118,7 @@ async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// A cache without its Redis still serves: how that stands is told, and changes nothing.
+/// A cache without its disk or its Redis still serves: how that stands is told, and changes nothing.
 async fn readyz(State((readiness, details)): State<(Readiness, Describe)>) -> Response<Body> {
     let stage = readiness.stage();
     let status = if stage == Stage::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -149,8 +149,12 @@ mod tests {
         let server = Server::bind(&["127.0.0.1:0".parse().expect("address")]).expect("bind");
         let address = server.addresses().expect("addresses")[0];
         tokio::spawn(
-            Admin::new(readiness.clone(), || [("redis", None), ("expiring_certificates", None)], || "larder_up 1\n".to_owned())
-                .serve(server),
+            Admin::new(
+                readiness.clone(),
+                || [("disk", None), ("redis", None), ("expiring_certificates", None)],
+                || "larder_up 1\n".to_owned(),
+            )
+            .serve(server),
         );
         (address, readiness)
     }

@@ -180,6 +180,7 @@ fn needs_restart(before: &Config, after: &Config) -> impl Iterator<Item = &'stat
         (!same_server, "[server] other than trusted_proxies, trust and request_id"),
         (before.admin.listen != after.admin.listen, "[admin] listen"),
         (before.memory != after.memory, "[store.memory]"),
+        (before.disk != after.disk, "[store.disk]"),
         (before.redis != after.redis, "[store.redis]"),
         (before.redis.is_some() && before.namespace != after.namespace, "[cache] namespace in Redis"),
         (before.purge.channel != after.purge.channel, "[purge] channel"),

@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use larder_store::Ledger;
 use larder_tower::clock::{Clock, monotonic};
 use larder_tower::{Cache, Tiers};
 use tokio::sync::watch;
@@ -23,6 +24,7 @@ use crate::admin::{Access, Admin, Readiness, Shared};
 use crate::cli;
 use crate::config::{self, Config, ListenKind, LogLevel, Report};
 use crate::demo;
+use crate::disk::Disk;
 use crate::listeners::{Certificates, ToBind};
 use crate::proxy::{Gateway, PublicHandler, RequestIds};
 use crate::purge::{ChannelCounts, carry_out};
@@ -132,7 +134,7 @@ fn prepare(config: &Config) -> Result<tokio::runtime::Runtime, Failed> {
 /// Serves a configuration until a signal says to stop. `started` is told where the public and the admin listeners are.
 ///
 /// 1. All listeners are bound, so that what cannot be is told before anything else is done. Clients that connect from here on wait.
-/// 2. `/readyz` and its like are answered; then Redis has a moment, so that the first requests find what is stored there.
+/// 2. `/readyz` and its like are answered; then disk and Redis have a moment, so that the first requests find what is stored there.
 /// 3. Requests are served, and the configuration is read again where that is asked for, until a signal.
 async fn run(
     config: Config,
@@ -150,10 +152,13 @@ async fn run(
     let urls = server.urls().map_err(failed)?;
 
     let loopback = config.admin.listen.is_loopback();
-    let ledger = Arc::default();
+    let ledger = Arc::<Ledger>::default();
+    let keeps_log = config.redis.is_none();
+    let disk = config.disk.as_ref().map(|disk| Disk::start(disk, Arc::clone(&ledger), keeps_log)).transpose().map_err(failed)?;
     let redis =
         config.redis.as_ref().map(|redis| Redis::start(redis, &config.namespace, Arc::clone(&ledger))).transpose().map_err(failed)?;
-    let tiers = redis.iter().fold(Tiers::new(), |tiers, redis| redis.behind(tiers));
+    let tiers = disk.iter().fold(Tiers::new(), |tiers, disk| disk.behind(tiers));
+    let tiers = redis.iter().fold(tiers, |tiers, redis| redis.behind(tiers));
     let cache = Cache::builder(config.memory.capacity).max_object(largest_object(&config)).clock(clock.clone());
     let cache = cache.ledger(ledger).tiers(tiers).build();
     let (access_log, log_writer) = open_access_log(&config).map_err(failed)?;
@@ -166,6 +171,7 @@ async fn run(
     let gateway = Arc::new(Gateway {
         active,
         cache,
+        disk,
         redis,
         clock,
         access_log,
@@ -186,13 +192,8 @@ async fn run(
     for address in &admin_addresses {
         info!("admin on http://{address}");
     }
-    let connected = async {
-        if let Some(redis) = &gateway.redis {
-            redis.connected().await;
-        }
-    };
     tokio::select! {
-        () = connected => {}
+        () = tiers_known(&gateway) => {}
         () = signals.stop() => {
             info!("stopped");
             return Ok(());
@@ -231,14 +232,42 @@ async fn run(
     {
         warn!("{} connections did not finish in time and were cut", drained.aborted);
     }
-    if let Some(redis) = &gateway.redis {
-        redis.drain().await;
-    }
+    tiers_drained(&gateway).await;
     admin.abort();
     keeping.abort();
     finish_access_log(log_writer);
     info!("stopped");
     Ok(())
+}
+
+/// Gives disk and Redis a moment: requests that come before would be misses, whatever is stored there.
+async fn tiers_known(gateway: &Gateway) {
+    let disk = async {
+        if let Some(disk) = &gateway.disk {
+            disk.known().await;
+        }
+    };
+    let redis = async {
+        if let Some(redis) = &gateway.redis {
+            redis.connected().await;
+        }
+    };
+    tokio::join!(disk, redis);
+}
+
+/// Gives what is still to be written to them a moment.
+async fn tiers_drained(gateway: &Gateway) {
+    let disk = async {
+        if let Some(disk) = &gateway.disk {
+            disk.close().await;
+        }
+    };
+    let redis = async {
+        if let Some(redis) = &gateway.redis {
+            redis.drain().await;
+        }
+    };
+    tokio::join!(disk, redis);
 }
 
 fn admin_of(gateway: &Arc<Gateway>, readiness: &Readiness, access: Access) -> Admin {
@@ -250,7 +279,8 @@ fn admin_of(gateway: &Arc<Gateway>, readiness: &Readiness, access: Access) -> Ad
         let gateway = Arc::clone(gateway);
         move || {
             let expiring = gateway.certificates.expiring(gateway.clock.now().as_millis() / 1000);
-            [("redis", gateway.redis.as_ref().map(Redis::detail)), ("expiring_certificates", expiring)]
+            let disk = gateway.disk.as_ref().map(Disk::detail);
+            [("disk", disk), ("redis", gateway.redis.as_ref().map(Redis::detail)), ("expiring_certificates", expiring)]
         }
     };
     Admin::new(readiness.clone(), details, metrics).with_control(Shared { gateway: Arc::clone(gateway), access })

@@ -19,6 +19,7 @@ use super::request_limit::{is_too_large, limited};
 use super::way::{NO_ROUTE, Step, for_the_cache, way};
 use crate::active::ActiveConfig;
 use crate::client::{ClientConnection, effective_target};
+use crate::disk::Disk;
 use crate::http1;
 use crate::listeners::Certificates;
 use crate::purge::{ChannelCounts, USUAL_WAIT, public, purge};
@@ -35,6 +36,7 @@ use crate::upstream::{ClientContext, TunnelClient};
 pub(crate) struct Gateway {
     pub(crate) active: ArcSwap<ActiveConfig>,
     pub(crate) cache: Arc<Cache>,
+    pub(crate) disk: Option<Disk>,
     pub(crate) redis: Option<Redis>,
     pub(crate) clock: Clock,
     pub(crate) access_log: AccessLog,

@@ -28,8 +28,10 @@ pub(crate) async fn purge(cache: &Cache, invalidation: &Invalidation, wait: Dura
         Some(Published::Kept | Published::Unwritten) => invalidated.position.log_number(),
         None => invalidated.position.0,
     };
-    let kept = invalidated.published != Some(Published::Unwritten);
-    Purged { position, applied: cache.applied(&invalidated, wait).await, kept }
+    let applied = cache.applied(&invalidated, wait).await;
+    // Without other replicas nobody has to hear of it.
+    let kept = applied.is_some() || invalidated.published != Some(Published::Unwritten);
+    Purged { position, applied, kept }
 }
 
 impl Purged {

@@ -54,8 +54,8 @@ impl Cache {
     pub async fn applied(&self, invalidated: &Invalidated, wait: Duration) -> Option<AppliedBy> {
         let (log, number) = match (&self.log, invalidated.published) {
             (Some(log), Some(Published::Logged(number))) => (log, number),
-            (Some(_), _) => return None,
-            (None, _) => return Some(AppliedBy { applied: 1, replicas: 1, unknown: 0 }),
+            (Some(log), _) if log.is_shared() => return None,
+            (_, _) => return Some(AppliedBy { applied: 1, replicas: 1, unknown: 0 }),
         };
         // It can say at once how far they are, however short the wait is.
         let mut last = log.applied_by(number).await;

@@ -15,10 +15,13 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use larder_store::{AppliedBy, Invalidation, InvalidationLog, Ledger, Published, StoreFuture};
+use larder_store::{AppliedBy, Invalidation, InvalidationLog, InvalidationTarget, Ledger, Published, StoreFuture};
 use tracing::warn;
 
 use file::LogFile;
+
+/// Purges that are kept for the log one by one. Beyond that, one stands for all.
+const MAX_KEPT: usize = 10_000;
 
 /// See the module's page.
 #[derive(Debug)]
@@ -74,7 +77,11 @@ impl LocalLog {
         let file = match &mut *state {
             State::Open(file) => file,
             State::Waiting(kept) => {
-                kept.push(invalidation.clone());
+                if kept.len() >= MAX_KEPT {
+                    *kept = vec![Invalidation::hard([InvalidationTarget::All])];
+                } else {
+                    kept.push(invalidation.clone());
+                }
                 return Published::Kept;
             }
             State::Closed => return Published::Unwritten,
@@ -109,7 +116,28 @@ impl InvalidationLog for Shared {
         })
     }
 
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     fn applied_by(&self, _: u64) -> StoreFuture<'_, Option<AppliedBy>> {
         Box::pin(std::future::ready(Some(AppliedBy { applied: 1, replicas: 1, unknown: 0 })))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn purges_that_wait_for_the_directory_are_bounded_by_one_that_stands_for_all() {
+        let (folder, log) = (tempfile::tempdir().unwrap(), LocalLog::new(Arc::default()));
+        for number in 0..=MAX_KEPT {
+            log.append(&Invalidation::hard([InvalidationTarget::Tag(number.to_string())]));
+        }
+        log.open(folder.path()).unwrap();
+        log.close();
+        let (_, entries) = LogFile::open(folder.path()).unwrap();
+        assert_eq!(entries, [(1, Invalidation::hard([InvalidationTarget::All]))]);
     }
 }

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use larder_store::{Epoch, LogPosition};
-use proptest::prelude::*;
 
 use super::entry::{Body, Entry, PartPlace};
 use super::footer::{self, Item, Trailer};
@@ -97,11 +96,4 @@ fn the_chunks_of_a_part_follow_from_its_length() {
         }
     }
     assert_eq!((Table::chunks(7), Table::chunks(8), Table::chunks(u32::MAX)), (None, None, None));
-}
-
-proptest! {
-    #[test]
-    fn no_bytes_make_a_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        crate::fuzzing::records(&bytes);
-    }
 }

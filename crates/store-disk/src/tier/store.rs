@@ -53,7 +53,7 @@ impl DiskStore {
         let is_idle = tokio::time::timeout(time_limit, self.tier.queue.idle()).await.is_ok();
         let left = self.tier.queue.clear();
         self.tier.queue.close();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self.take_thread();
         let log = self.tier.log.clone();
         // A disk that hangs would hold up the end of the process.
         if is_idle {
@@ -66,6 +66,10 @@ impl DiskStore {
             let _ = tokio::time::timeout(time_limit, tokio::task::spawn_blocking(finish)).await;
         }
         left
+    }
+
+    pub(super) fn take_thread(&self) -> Option<JoinHandle<()>> {
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Why it does not work now, in words for people.

@@ -1,11 +1,11 @@
-//! The log of invalidations that replicas share.
+//! The log of invalidations: one that replicas share, or one beside a tier that outlives the process.
 
 use std::fmt;
 
 use super::operation::StoreFuture;
 use crate::ledger::Invalidation;
 
-/// The log of invalidations that replicas share. Entries of other replicas arrive in this process's [`Ledger`](crate::Ledger) by themselves.
+/// The log of invalidations. Entries of other replicas arrive in this process's [`Ledger`](crate::Ledger) by themselves.
 pub trait InvalidationLog: Send + Sync + fmt::Debug {
     /// Publishes an invalidation to the other replicas. Ready when the log has it and, unless that takes too long, this process's ledger too;
     /// or after a short while when the log cannot be reached: then it is kept, and published later.
@@ -17,6 +17,11 @@ pub trait InvalidationLog: Send + Sync + fmt::Debug {
         // Publishing it several times is harmless.
         let _ = messages;
         self.publish(invalidation)
+    }
+
+    /// Whether other replicas follow it. Where none does, an invalidation that was applied here holds everywhere.
+    fn is_shared(&self) -> bool {
+        true
     }
 
     /// Whether what is [`Published::Kept`] outlives this process, and comes into the log before its successor calls

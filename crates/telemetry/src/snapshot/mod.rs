@@ -3,6 +3,7 @@
 //! A figure that people or machines may ask for is a field here first; no figure exists only as text. [`crate::render`] turns a snapshot into
 //! text, and `serde` turns it into JSON. Counters run from the start of the process; everything else is as it stands now.
 
+mod disk;
 mod latency;
 mod process;
 mod redis;
@@ -13,6 +14,7 @@ mod upstream;
 
 use serde::Serialize;
 
+pub use disk::{DiskLookups, DiskSnapshot, DiskWrites};
 pub use latency::{Bucket, LatencySnapshot};
 pub use process::ProcessSnapshot;
 pub use redis::{LogSnapshot, OperationSnapshot, RedisLookups, RedisServer, RedisSnapshot, RedisWrites};
@@ -36,6 +38,8 @@ pub struct Snapshot {
     pub collapsing: CollapsingSnapshot,
     /// The ledger of invalidations.
     pub invalidation: InvalidationSnapshot,
+    /// The tier on disk, where there is one.
+    pub disk: Option<DiskSnapshot>,
     /// The tier in Redis, where there is one.
     pub redis: Option<RedisSnapshot>,
     /// TLS on the public listeners, where any of them speaks it.

@@ -12,7 +12,7 @@ use toml::de::DeValue;
 use crate::parse::mistake::{Location, Mistake, Mistakes};
 use crate::parse::reader::Table;
 use crate::sections::overrides::{Overrides, REDIS_URL};
-use crate::sections::stores::stored_form;
+use crate::sections::stores::{breaker, stored_form};
 use crate::sections::upstreams::positive;
 
 const URL_FORM: &str = "a URL in quotes, like \"redis://127.0.0.1:6379/0\", or a list of them";
@@ -229,12 +229,5 @@ fn read_limits(table: &mut Table<'_>, store: &mut RedisOptions) {
     if let Some(validate) = table.one_of("when_cut_off", &[("validate", true), ("serve", false)]) {
         store.validate_when_cut_off = validate.into_inner();
     }
-    let Some(mut breaker) = table.table("breaker") else { return };
-    if let Some(failures) = breaker.integer("failures", 1..=1000).and_then(|failures| u32::try_from(failures).ok()) {
-        store.breaker_failures = failures;
-    }
-    if let Some(open) = positive(&mut breaker, "open") {
-        store.breaker_open = open;
-    }
-    breaker.finish();
+    breaker::read(table, &mut store.breaker_failures, &mut store.breaker_open);
 }

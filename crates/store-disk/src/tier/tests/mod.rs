@@ -1,6 +1,7 @@
 //! The tier over a directory of its own, one process after another.
 
 mod faults;
+mod histories;
 mod processes;
 
 use std::sync::Arc;

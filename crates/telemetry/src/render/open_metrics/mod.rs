@@ -1,6 +1,7 @@
 //! OpenMetrics, which Prometheus scrapes. Names, help and order are public interface: `tests/exposition.rs` keeps them byte for byte.
 
 mod cache;
+mod disk;
 mod families;
 mod redis;
 mod routes;
@@ -40,6 +41,7 @@ impl Collector for Exposition {
         upstreams::encode(&snapshot.upstreams, &mut families)?;
         cache::encode(snapshot, &mut families)?;
         snapshot.tls.as_ref().map_or(Ok(()), |tls| tls::encode(tls, &mut families))?;
+        snapshot.disk.as_ref().map_or(Ok(()), |disk| disk::encode(disk, &mut families))?;
         snapshot.redis.as_ref().map_or(Ok(()), |redis| redis::encode(redis, &mut families))
     }
 }

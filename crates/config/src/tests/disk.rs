@@ -1,0 +1,73 @@
+//! Rules for `[store.disk]`.
+
+use std::time::Duration;
+
+use larder_disk_options::{Admission, DiskOptions};
+
+use super::{assert_complaint, complaints, config};
+
+fn disk(folder: &std::path::Path, keys: &str) -> String {
+    format!("[store.disk]\npath = \"{}\"\ncapacity = \"256MiB\"\n{keys}", folder.display())
+}
+
+#[test]
+fn the_store_on_disk_says_what_it_needs() {
+    assert_eq!(
+        complaints("[store.disk]"),
+        [
+            r#"config.toml:1:1: error: [store.disk] needs the key `path` (hint: like path = "/var/lib/larder/cache", a directory that this process has for itself)"#,
+            r#"config.toml:1:1: error: [store.disk] needs the key `capacity` (hint: like capacity = "50GiB")"#,
+        ]
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = |keys: &str, complaint: &str| assert_complaint(&disk(folder.path(), keys), complaint);
+    wrong("admit = \"third-hit\"", r#"4:9: error: `third-hit` is not a value of `admit` (hint: expected one of "second-hit", "all")"#);
+    wrong(
+        "max_object = \"65MiB\"",
+        "4:14: error: `max_object` is more than a quarter of `capacity` (hint: what is larger would push out nearly everything else)",
+    );
+    wrong("breaker = { failures = 0 }", "4:24: error: `0` is out of range for `failures` (hint: from 1 to 1000)");
+    assert_complaint(
+        "[store.disk]\npath = \"/tmp\"\ncapacity = \"255MiB\"",
+        r#"3:12: error: `255MiB` is too small for `capacity` (hint: at least "256MiB")"#,
+    );
+}
+
+#[test]
+fn the_store_on_disk_is_as_it_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let usual = config(&disk(folder.path(), "")).disk.unwrap();
+    assert_eq!(usual, DiskOptions::new(folder.path().to_owned(), 256 << 20));
+    let all = "max_object = \"1MiB\"\nadmit = \"all\"\nwrite_rate = \"0B\"\nwrite_queue = \"2MiB\"\ntimeout = \"1s\"\nbreaker = { failures = 2, open = \"1s\" }";
+    let expected = DiskOptions {
+        max_object: 1 << 20,
+        admission: Admission::All,
+        write_rate: None,
+        write_queue: 2 << 20,
+        timeout: Duration::from_secs(1),
+        breaker_failures: 2,
+        breaker_open: Duration::from_secs(1),
+        ..usual
+    };
+    assert_eq!(config(&disk(folder.path(), all)).disk, Some(expected));
+}
+
+/// A gateway whose disk does not work starts all the same, so that is no error.
+#[test]
+fn a_directory_that_cannot_be_used_is_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let below = file.join("cache");
+    assert_complaint(
+        &disk(&below, ""),
+        &format!(
+            "2:8: warning: no directory can be at `{}`: `{}` is a file (hint: without it responses are in memory only)",
+            below.display(),
+            file.display()
+        ),
+    );
+    let huge = disk(folder.path(), "").replace("256MiB", "4TiB");
+    let complaints = complaints(&huge);
+    assert!(complaints[0].starts_with("config.toml:3:12: warning: there is room for "), "{complaints:?}");
+}

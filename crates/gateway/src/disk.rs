@@ -1,0 +1,90 @@
+//! The tier on disk, as the gateway holds it: started from the configuration, read off for metrics and probes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder_disk::{Clocks, DiskOptions, DiskStore};
+use larder_store::{BreakerState, Ledger};
+use larder_tower::{Tiers, clock};
+use tracing::warn;
+
+use crate::telemetry::snapshot::{DiskLookups, DiskSnapshot, DiskWrites};
+
+/// How long what is on the disk may take to be known before the first request, which would be a miss otherwise.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+
+/// How long the last writes may take when the process stops.
+const LAST_WRITES: Duration = Duration::from_secs(2);
+
+/// The store in a directory.
+#[derive(Clone)]
+pub(crate) struct Disk(DiskStore);
+
+impl Disk {
+    /// Starts it. The directory need not be usable. With `keeps_log` it keeps the log of invalidations, which Redis does otherwise.
+    pub(crate) fn start(options: &DiskOptions, ledger: Arc<Ledger>, keeps_log: bool) -> Result<Self, String> {
+        let clocks = Clocks { monotonic: clock::monotonic, wall: clock::wall };
+        let store = DiskStore::start(options.clone(), clocks, ledger, keeps_log);
+        store.map(Self).map_err(|error| format!("the thread for {}: {error}", options.path.display()))
+    }
+
+    /// As the next tier, with the log where it keeps that.
+    pub(crate) fn behind(&self, tiers: Tiers) -> Tiers {
+        let tiers = tiers.then(Arc::new(self.0.clone()));
+        match self.0.log() {
+            Some(log) => tiers.with_log(log),
+            None => tiers,
+        }
+    }
+
+    /// Waits a moment until everything on it is known.
+    pub(crate) async fn known(&self) {
+        self.0.usable(FIRST_LOOK).await;
+    }
+
+    /// Writes what waits for a moment, and gives the directory up.
+    pub(crate) async fn close(&self) {
+        let left = self.0.close(LAST_WRITES).await;
+        if left > 0 {
+            warn!("{left} responses could not be written to the disk in time");
+        }
+    }
+
+    /// The figures for metrics.
+    pub(crate) fn snapshot(&self) -> DiskSnapshot {
+        let stats = self.0.stats();
+        DiskSnapshot {
+            lookups: DiskLookups { hit: stats.hits, miss: stats.misses, failure: stats.failures },
+            writes: DiskWrites {
+                written: stats.written,
+                written_bytes: stats.written_bytes,
+                moved_bytes: stats.moved_bytes,
+                dropped: stats.dropped,
+                held_back: stats.held_back,
+                queued: stats.queued,
+                queued_bytes: stats.queued_bytes,
+            },
+            damaged: stats.damaged,
+            interrupted: stats.interrupted,
+            evicted: stats.evicted,
+            entries: stats.entries,
+            index_bytes: stats.index_bytes,
+            capacity_bytes: stats.capacity_bytes,
+            ready: stats.is_ready,
+            reading: stats.reading.into(),
+            writing: stats.writing.into(),
+        }
+    }
+
+    /// For `/readyz`: how it stands, which never makes the process unready.
+    pub(crate) fn detail(&self) -> serde_json::Value {
+        let (stats, problem) = (self.0.stats(), self.0.problem());
+        let works = stats.reading == BreakerState::Closed && stats.writing == BreakerState::Closed && problem.is_none();
+        let state = match (works, stats.is_ready) {
+            (false, _) => "failing",
+            (true, false) => "opening",
+            (true, true) => "ok",
+        };
+        serde_json::json!({ "state": state, "problem": problem, "entries": stats.entries, "damaged": stats.damaged })
+    }
+}

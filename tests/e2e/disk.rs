@@ -1,0 +1,195 @@
+//! The tier on disk: real processes, one after another over one directory.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use larder_testkit::wait::eventually;
+use larder_testkit::{Answer, Client, Larder, Origin, Response, Result};
+use rustix::process::Signal;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+/// One site under one name; the port that each process happens to have is no part of it.
+const HOST: (&str, &str) = ("Host", "site.example");
+
+fn keys(directory: &Path) -> String {
+    let path = directory.display();
+    format!(
+        "[cache]\nttl = \"1h\"\n[store.disk]\npath = \"{path}\"\ncapacity = \"256MiB\"\nadmit = \"all\"\nwrite_rate = \"0B\"\ntimeout = \"10s\"\n"
+    )
+}
+
+/// A process that has the directory and knows all that is in it.
+async fn process(origin: &Origin, folder: &TempDir) -> Result<Larder> {
+    let larder = Larder::before(origin, &keys(&folder.path().join("cache"))).await?;
+    larder.metric_reaches("larder_disk_ready", &[], 1.0).await?;
+    Ok(larder)
+}
+
+/// It ends well.
+async fn end(larder: Larder) -> Result<()> {
+    larder.terminate()?;
+    assert!(larder.exited().await?.success());
+    Ok(())
+}
+
+/// It is killed, whatever it does.
+async fn kill(larder: Larder) -> Result<()> {
+    larder.process().signal(Signal::KILL)?;
+    larder.exited().await.map(drop)
+}
+
+async fn get(larder: &Larder, target: &str) -> Result<Response> {
+    larder.request("GET", target, &[HOST], "").await
+}
+
+async fn purge(larder: &Larder, target: &str) -> Result<()> {
+    let body = format!(r#"{{"urls":["http://site.example{target}"]}}"#);
+    let mut admin = Client::connect(larder.admin_address()).await?;
+    let answer = admin.exchange("POST", "/purge", &[("Content-Type", "application/json")], &body).await?;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(answer.text().contains(r#""applied":1"#) && answer.text().contains(r#""replicas":1"#), "{}", answer.text());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_restart_answers_hits_without_the_origin() -> Result<()> {
+    let (origin, folder) = (Origin::start().await?, TempDir::new()?);
+    origin.once("GET", "/a", Answer::ok().header("Content-Type", "text/plain").body("kept"));
+    let large = "0123456789".repeat(100_000);
+    origin.once("GET", "/large", Answer::ok().body(large.clone()));
+    let first = process(&origin, &folder).await?;
+    assert_eq!((get(&first, "/a").await?.x_cache(), get(&first, "/large").await?.x_cache()), ("MISS", "MISS"));
+    end(first).await?;
+    let second = process(&origin, &folder).await?;
+    let response = get(&second, "/a").await?;
+    assert_eq!((response.x_cache(), response.text().as_str(), response.header("content-type")), ("HIT", "kept", Some("text/plain")));
+    let range = second.request("GET", "/large", &[HOST, ("Range", "bytes=500000-500009")], "").await?;
+    assert_eq!((range.status, range.text().as_str()), (206, "0123456789"));
+    assert!(get(&second, "/large").await?.text() == large);
+    assert!(second.metric("larder_disk_lookups_total", &["result=\"hit\""]).await? >= 2.0);
+    origin.check()
+}
+
+#[tokio::test]
+async fn a_purge_and_a_write_hold_over_restarts() -> Result<()> {
+    let (origin, folder) = (Origin::start().await?, TempDir::new()?);
+    for target in ["/purged", "/written", "/kept"] {
+        origin.once("GET", target, Answer::ok().body("old"));
+    }
+    origin.once("POST", "/written", Answer::ok());
+    let first = process(&origin, &folder).await?;
+    for target in ["/purged", "/written", "/kept"] {
+        assert_eq!(get(&first, target).await?.x_cache(), "MISS");
+    }
+    first.metric_reaches("larder_disk_written_total", &[], 3.0).await?;
+    purge(&first, "/purged").await?;
+    assert_eq!(first.request("POST", "/written", &[HOST], "").await?.status, 200);
+    kill(first).await?;
+    for target in ["/purged", "/written"] {
+        origin.once("GET", target, Answer::ok().body("new"));
+    }
+    let second = process(&origin, &folder).await?;
+    for (target, x_cache, text) in [("/purged", "MISS", "new"), ("/written", "MISS", "new"), ("/kept", "HIT", "old")] {
+        let response = get(&second, target).await?;
+        assert_eq!((response.x_cache(), response.text().as_str()), (x_cache, text), "{target}");
+    }
+    origin.check()
+}
+
+/// Bodies of all lengths, and each of its own bytes.
+fn body_of(number: usize) -> String {
+    let length = [10, 3_000, 70_000, 700_000][number % 4];
+    let text = format!("{number} of all; ");
+    text.chars().cycle().take(length).collect()
+}
+
+#[tokio::test]
+async fn a_kill_in_the_middle_of_writes_leaves_nothing_torn() -> Result<()> {
+    const TARGETS: usize = 40;
+    let (origin, folder) = (Origin::start().await?, TempDir::new()?);
+    (0..TARGETS).for_each(|number| origin.always("GET", &format!("/{number}"), Answer::ok().body(body_of(number))));
+    let mut hits = 0;
+    for round in 1..=6 {
+        let larder = process(&origin, &folder).await?;
+        for number in 0..TARGETS {
+            let response = get(&larder, &format!("/{number}")).await?;
+            assert!(response.text() == body_of(number), "round {round}, {number}");
+            hits += usize::from(response.x_cache() == "HIT");
+        }
+        kill_under_load(larder, round * 13).await?;
+    }
+    assert!(hits > 0, "a killed process leaves something");
+    Ok(())
+}
+
+/// Clients fetch anew what they ask for, until so many have been answered; then the process is killed.
+async fn kill_under_load(larder: Larder, answers: usize) -> Result<()> {
+    let (address, answered) = (larder.address(), Arc::new(AtomicUsize::new(0)));
+    let mut clients = JoinSet::new();
+    for first in 0..4 {
+        let answered = Arc::clone(&answered);
+        clients.spawn(async move {
+            for number in (first..).step_by(4) {
+                let Ok(mut client) = Client::connect(address).await else { return };
+                let fields = [HOST, ("Cache-Control", "no-cache")];
+                let Ok(response) = client.exchange("GET", &format!("/{}", number % 40), &fields, "").await else { return };
+                if !response.complete {
+                    return;
+                }
+                assert!(response.text() == body_of(number % 40));
+                answered.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+    }
+    let enough = || async { Ok((answered.load(Ordering::SeqCst) >= answers).then_some(())) };
+    eventually("waiting for answers", enough).await?;
+    kill(larder).await?;
+    while let Some(client) = clients.join_next().await {
+        client.expect("whole answers up to the kill");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_second_process_on_a_directory_serves_without_it_until_the_first_has_ended() -> Result<()> {
+    let (origin, folder) = (Origin::start().await?, TempDir::new()?);
+    for target in ["/a", "/b"] {
+        origin.always("GET", target, Answer::ok().body("a"));
+    }
+    let first = process(&origin, &folder).await?;
+    get(&first, "/a").await?;
+    first.metric_reaches("larder_disk_written_total", &[], 1.0).await?;
+    let second = Larder::before(&origin, &keys(&folder.path().join("cache"))).await?;
+    assert_eq!(get(&second, "/b").await?.x_cache(), "MISS");
+    let detail = second.admin("/readyz").await?;
+    assert!(detail.status == 200 && detail.text().contains("another process uses"), "{}", detail.text());
+    end(first).await?;
+    second.metric_reaches("larder_disk_ready", &[], 1.0).await?;
+    assert_eq!(get(&second, "/a").await?.x_cache(), "HIT");
+    assert!(second.admin("/readyz").await?.text().contains(r#""disk":{"damaged":0,"entries":1,"problem":null,"state":"ok"}"#));
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_trouble_of_the_disk_reaches_a_client() -> Result<()> {
+    let (origin, folder) = (Origin::start().await?, TempDir::new()?);
+    (0..4).for_each(|number| origin.always("GET", &format!("/{number}"), Answer::ok().body(body_of(number))));
+    let cache = folder.path().join("cache");
+    std::fs::write(&cache, "in its way")?;
+    let larder = Larder::before(&origin, &keys(&cache)).await?;
+    assert!(get(&larder, "/0").await?.text() == body_of(0));
+    purge(&larder, "/0").await?;
+    assert!(larder.admin("/readyz").await?.text().contains(r#""state":"failing""#));
+    std::fs::remove_file(&cache)?;
+    larder.metric_reaches("larder_disk_ready", &[], 1.0).await?;
+    assert!(get(&larder, "/1").await?.text() == body_of(1));
+    larder.metric_reaches("larder_disk_written_total", &[], 1.0).await?;
+    std::fs::remove_dir_all(&cache)?;
+    for number in 0..4 {
+        assert!(get(&larder, &format!("/{number}")).await?.text() == body_of(number));
+        purge(&larder, &format!("/{number}")).await?;
+    }
+    Ok(())
+}
