@@ -103,7 +103,7 @@ impl Fetch {
             return None;
         }
         let policy = &service.route.policy;
-        let requests = if policy.min_hits > 1 { service.requests_for(&self.request) } else { 1 };
+        let requests = if policy.min_hits > 1 { service.requests_for(&self.request) + u32::from(self.is_trial) } else { 1 };
         worth_storing(policy, exchange.request_time, exchange.response_time, requests).err()
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct Fetch {
     pub(super) naming: Naming,
     /// It has no client, so it continues when no request waits.
     pub(crate) in_background: bool,
+    /// It is a dry run's, whose request is not counted.
+    pub(super) is_trial: bool,
 }
 
 /// How the tags known beforehand and those that the origin's answer names add up.
@@ -89,6 +91,7 @@ impl Fetch {
             tags: tags.unwrap_or_default(),
             naming,
             in_background: false,
+            is_trial: false,
         })
     }
 
@@ -110,6 +113,7 @@ impl Fetch {
             tags,
             naming,
             in_background,
+            is_trial: false,
         })
     }
 }

@@ -122,7 +122,8 @@ pub(crate) async fn run<S: Upstream>(
 
 /// Asks the origin once for the whole, and says what a fetch would do with the answer, without doing it.
 pub(crate) async fn try_out<S: Upstream>(service: CacheService<S>, request: Arc<ClientRequest>) -> Result<TriedOut, FetchError> {
-    let fetch = Fetch::new(&service, request, &Lookup::Absent(Departure::Unknown), UpstreamMode::Whole, None);
+    let mut fetch = Fetch::new(&service, request, &Lookup::Absent(Departure::Unknown), UpstreamMode::Whole, None);
+    fetch.is_trial = true;
     // The receiving end lives on, so the exchange has a client that waits.
     let (reply, _client) = oneshot::channel();
     let mut exchange = Exchange { service, fetch, reply };

@@ -176,6 +176,22 @@ async fn what_is_asked_for_less_often_than_within_ten_minutes_is_counted_anew() 
     assert!(!send(&cache, get("/b")).await.outcome.stored, "each key has its own count");
 }
 
+#[tokio::test]
+async fn a_dry_run_counts_as_the_request_that_it_stands_for_and_no_more() {
+    let (cache, _) = service(&plain(), policy(|policy| policy.min_hits = 2));
+    let try_out = async || {
+        let asked = http::Request::get("/a").header("host", "example.com").body(()).unwrap();
+        let run = cache.dry_run(asked, &EffectiveTarget::default(), false);
+        cache.try_out(&run, |_| ()).await.expect("an answer").verdict.err()
+    };
+    for _ in 0..2 {
+        assert_eq!(try_out().await, Some(Reason::FewRequests));
+    }
+    send(&cache, get("/a")).await;
+    assert_eq!(try_out().await, None, "the next one is stored");
+    assert!(send(&cache, get("/a")).await.outcome.stored);
+}
+
 fn tagging() -> Policy {
     policy(|policy| policy.etag = EtagSource::Body)
 }
