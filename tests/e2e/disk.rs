@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use larder_testkit::wait::eventually;
-use larder_testkit::{Answer, Client, Larder, Origin, Response, Result};
+use larder_testkit::{Answer, Client, Error, Larder, Origin, Redis, Response, Result};
 use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -191,5 +191,57 @@ async fn no_trouble_of_the_disk_reaches_a_client() -> Result<()> {
         assert!(get(&larder, &format!("/{number}")).await?.text() == body_of(number));
         purge(&larder, &format!("/{number}")).await?;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn with_usual_settings_what_is_asked_for_twice_is_there_after_a_restart() -> Result<()> {
+    let (origin, folder) = (Origin::start().await?, TempDir::new()?);
+    for target in ["/once", "/twice"] {
+        origin.always("GET", target, Answer::ok().body("a"));
+    }
+    let path = folder.path().join("cache");
+    let usual = format!("[cache]\nttl = \"1h\"\n[store.disk]\npath = \"{}\"\ncapacity = \"256MiB\"\n", path.display());
+    let first = Larder::before(&origin, &usual).await?;
+    first.metric_reaches("larder_disk_ready", &[], 1.0).await?;
+    for (target, x_cache) in [("/once", "MISS"), ("/twice", "MISS"), ("/twice", "HIT")] {
+        assert_eq!(get(&first, target).await?.x_cache(), x_cache);
+    }
+    end(first).await?;
+    let second = Larder::before(&origin, &usual).await?;
+    second.metric_reaches("larder_disk_ready", &[], 1.0).await?;
+    assert_eq!((get(&second, "/once").await?.x_cache(), get(&second, "/twice").await?.x_cache()), ("MISS", "HIT"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn redis_keeps_the_purges_of_a_disk() -> Result<()> {
+    let (origin, folder, redis) = (Origin::start().await?, TempDir::new()?, Redis::start().await?);
+    for target in ["/purged", "/kept"] {
+        origin.always("GET", target, Answer::ok().body(target));
+    }
+    // Bodies of any length are too long for Redis here, so only the disk has them.
+    let shared = format!("[store.redis]\nurl = \"redis://{}\"\nmax_object = \"1B\"\ntimeout = \"1s\"\n", redis.address());
+    let start = || async {
+        let larder = Larder::before(&origin, &format!("{}{shared}", keys(&folder.path().join("cache")))).await?;
+        larder.metric_reaches("larder_disk_ready", &[], 1.0).await?;
+        crate::redis::reads_the_log(&larder).await?;
+        Ok::<_, Error>(larder)
+    };
+    let first = start().await?;
+    for target in ["/purged", "/kept"] {
+        assert_eq!(get(&first, target).await?.x_cache(), "MISS");
+    }
+    end(first).await?;
+    let other = Larder::before(&origin, &format!("[cache]\nttl = \"1h\"\n{shared}")).await?;
+    crate::redis::reads_the_log(&other).await?;
+    purge(&other, "/purged").await?;
+    let second = start().await?;
+    assert_eq!((get(&second, "/purged").await?.x_cache(), get(&second, "/kept").await?.x_cache()), ("MISS", "HIT"));
+    // Whoever has lost the log judges nothing from before.
+    end(second).await?;
+    redis.command(&["FLUSHALL"]).await?;
+    let third = start().await?;
+    assert_eq!(get(&third, "/kept").await?.x_cache(), "MISS");
     Ok(())
 }

@@ -23,8 +23,13 @@ const JSON_SERVER: &[&str] = &["larder-tests::e2e json_server::", "larder-tests:
 const FASTAPI: &[&str] = &["larder-tests::e2e shops::fastapi"];
 
 /// Tests of the binary and of the tier against Redis.
-const REDIS: &[&str] =
-    &["larder-redis::", "larder-tests::e2e redis", "larder-tests::e2e history::", "larder-tests::e2e purge_everywhere::"];
+const REDIS: &[&str] = &[
+    "larder-redis::",
+    "larder-tests::e2e redis",
+    "larder-tests::e2e history::",
+    "larder-tests::e2e purge_everywhere::",
+    "larder-tests::e2e disk::redis",
+];
 
 const NEEDS: [Need; 8] = [
     Need { package: "nginx", program: "/usr/sbin/nginx", version_flag: "-v", tests: &["larder-tests::e2e nginx::"] },

@@ -1,17 +1,16 @@
 //! The configuration as a whole, from text to data or to the text of errors.
 
-mod disk;
 mod hostile;
 mod inheritance;
 mod lifetimes;
 mod listeners;
 mod outside;
 mod purges;
-mod redis;
 mod reference;
 mod routes;
 mod rules;
 mod safety;
+mod stores;
 mod text;
 mod upstreams;
 mod ways;

@@ -1,6 +1,6 @@
 //! Rules for `[store.redis]`: the text, and the complaint with its place and hint.
 
-use super::{assert_complaint, config};
+use crate::tests::{assert_complaint, config};
 
 #[test]
 fn the_store_in_redis_says_what_it_needs() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use larder_disk_options::{Admission, DiskOptions};
 
-use super::{assert_complaint, complaints, config};
+use crate::tests::{assert_complaint, complaints, config};
 
 fn disk(folder: &std::path::Path, keys: &str) -> String {
     format!("[store.disk]\npath = \"{}\"\ncapacity = \"256MiB\"\n{keys}", folder.display())

@@ -1,0 +1,4 @@
+//! Rules for `[store]`: the text, and the complaint with its place and hint.
+
+mod disk;
+mod redis;
