@@ -74,7 +74,10 @@ impl ActiveConfig {
         let writes = Arc::new(Writes::new(&config)?);
         let rules_of_writes: Arc<dyn WriteRules> = Arc::clone(&writes) as _;
         let all = || config.routes.iter().chain(&config.fallback);
-        let way = |route: &Route| RouteUpstream::new(upstreams[route.upstream].clone(), route, &config.upstreams[route.upstream].servers);
+        let way = |route: &Route| {
+            let servers = &config.upstreams[route.upstream].servers;
+            RouteUpstream::new(upstreams[route.upstream].clone(), route, servers, &metrics)
+        };
         let ways: Vec<RouteUpstream> = all().map(way).collect();
         let edits = all().map(RouteEdits::of).collect();
         let codings = all().map(RouteCodings::of).collect();
@@ -142,6 +145,11 @@ impl ActiveConfig {
     /// The way to the origin that a route's misses take.
     pub(crate) fn way_of(&self, route: usize) -> Option<&RouteUpstream> {
         self.ways.get(route)
+    }
+
+    /// Whether any route keeps codings.
+    pub(crate) fn keeps_codings(&self) -> bool {
+        self.codings.iter().any(Option::is_some)
     }
 
     /// The codings that a route keeps, where it does not leave them to clients and origins.

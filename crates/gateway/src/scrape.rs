@@ -34,6 +34,7 @@ pub(crate) fn snapshot(gateway: &Gateway) -> Snapshot {
             fills_in_flight: stats.fills_in_flight,
             fill_bytes: stats.bytes_in_flight,
         },
+        recodings: if active.keeps_codings() { active.metrics.recodings() } else { Vec::new() },
         invalidation: InvalidationSnapshot {
             by_target: labelled(InvalidationTarget::KINDS.into_iter().zip(stats.ledger.invalidated)),
             messages: labelled(gateway.redis.iter().flat_map(|_| gateway.channel_counts.by_outcome())),

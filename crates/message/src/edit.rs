@@ -9,6 +9,9 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+/// The field that carries the id of a request.
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// Changes to the fields of a message, in this order: some are removed, some replaced, some added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldEdits {
@@ -33,6 +36,8 @@ pub enum FieldPart {
     ClientAddress,
     /// The name of the route.
     Route,
+    /// The id of the request (`[server] request_id`).
+    RequestId,
     /// The lines of this field of the client's request, joined.
     Header(HeaderName),
 }
@@ -74,7 +79,7 @@ impl FieldEdits {
 
     /// Whether values differ from request to request.
     pub fn depends_on_request(&self) -> bool {
-        self.places().any(|part| matches!(part, FieldPart::ClientAddress | FieldPart::Header(_)))
+        self.places().any(|part| matches!(part, FieldPart::ClientAddress | FieldPart::RequestId | FieldPart::Header(_)))
     }
 
     /// The changes for one request.
@@ -94,6 +99,7 @@ impl FieldText {
                 FieldPart::Literal(text) => Cow::Borrowed(text.as_bytes()),
                 FieldPart::ClientAddress => Cow::Owned(values.client.to_canonical().to_string().into_bytes()),
                 FieldPart::Route => Cow::Borrowed(values.route.as_bytes()),
+                FieldPart::RequestId => Cow::Borrowed(values.request.get(&X_REQUEST_ID).map_or(&[][..], HeaderValue::as_bytes)),
                 FieldPart::Header(name) => {
                     let lines: Vec<&[u8]> = values.request.get_all(name).iter().map(HeaderValue::as_bytes).collect();
                     Cow::Owned(lines.join(&b", "[..]))

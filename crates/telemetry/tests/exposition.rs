@@ -164,6 +164,7 @@ fn filled() -> Snapshot {
         },
         tiers: vec![TierSnapshot { name: "redis", hits: 1, misses: 2, failures: 3, promotions: 4 }],
         collapsing: CollapsingSnapshot { followers: 15, waiting: 16, fills_in_flight: 17, fill_bytes: 18 },
+        recodings: labelled([("packed", 19), ("unpacked", 20)]),
         invalidation: InvalidationSnapshot {
             by_target: labelled([("tag", 7), ("url", 8)]),
             messages: labelled([("applied", 9), ("unreadable", 10)]),

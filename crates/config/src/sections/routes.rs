@@ -159,6 +159,10 @@ impl Surroundings<'_> {
                 mistake.hint("a path is no regular expression: {name} stands for one segment, {*rest} for everything to the end"),
             );
         }
+        if settings.compress.is_some() && tags.iter().any(|tag: &TagTemplate| tag.members().1.next().is_some()) {
+            let mistake = Mistake::new("`compress` does nothing on this route: its `tags` are read in the answers");
+            mistakes.warning(path.span(), mistake.hint("write compress = false here to say that it is meant"));
+        }
         let span = path.span();
         let path = path.into_inner();
         let name_span = name.as_ref().map(Spanned::span);

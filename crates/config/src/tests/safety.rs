@@ -210,3 +210,18 @@ fn what_cannot_be_part_of_a_key_is_reported_with_what_is_meant() {
     );
     in_cache("key = { path = \"upper\" }", "2:16: error: `upper` is not a value of `path` (hint: expected one of \"as-sent\", \"lower\")");
 }
+
+#[test]
+fn claims_are_part_of_a_key_only_for_who_says_that_tokens_are_verified_elsewhere() {
+    let said = config("[cache]\nkey = { jwt = [\"sub\", \"https://a.example/org\"], unsafe_unverified = true }").fallback.unwrap().settings;
+    assert_eq!(said.key.claims, ["sub", "https://a.example/org"]);
+    in_cache(
+        "key = { jwt = [\"sub\"] }",
+        "2:15: error: `jwt` takes claims from tokens that nobody has verified here: a forged one gets what is stored under its claims (hint: where \
+         something before Larder verifies every token, add unsafe_unverified = true; scope = \"identity\" needs no trust)",
+    );
+    in_cache(
+        "key = { jwt = [\"a b\"], unsafe_unverified = true }",
+        "2:16: error: `a b` is not the name of a claim (hint: at the top level of the token, like \"sub\" or \"https://example.com/org\")",
+    );
+}

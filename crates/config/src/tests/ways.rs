@@ -56,7 +56,7 @@ fn values_are_those_that_a_field_can_have() {
     );
     in_cache(
         "request = { set = { x-a = \"{header.}\" } }",
-        "2:27: error: unknown placeholder `{header.}` in a field (hint: placeholders are: `client.ip`, `route`, `header.NAME`)",
+        "2:27: error: unknown placeholder `{header.}` in a field (hint: placeholders are: `client.ip`, `route`, `request_id`, `header.NAME`)",
     );
     in_cache(
         "request = { set = { x-a = \"a\\nb\" } }",
@@ -163,6 +163,11 @@ fn codings_that_cannot_be_kept_are_reported() {
     in_cache(
         "compress = {}",
         "2:12: error: `compress` without `encodings` has nothing to compress with (hint: add encodings = [\"zstd\", \"br\", \"gzip\"])",
+    );
+    in_route(
+        "encodings = [\"gzip\"]\ncompress = {}\ntags = [\"of:{response.project}\"]",
+        "2:8: warning: `compress` does nothing on this route: its `tags` are read in the answers (hint: write compress = false here to say that it \
+         is meant)",
     );
     in_cache("compress = true", "2:12: error: `compress` cannot be a boolean (hint: expected a table: [cache.compress])");
     in_cache(

@@ -17,6 +17,7 @@ use tower_service::Service;
 
 use super::WayBody;
 use crate::config::{Compress, Route, UpstreamServer};
+use crate::telemetry::metrics::{Metrics, Recoded};
 use crate::upstream::{TunnelClient, UpstreamBody, UpstreamError, UpstreamService};
 
 const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
@@ -39,6 +40,7 @@ struct Way {
     response: FilledEdits,
     /// Answers that are packed.
     packing: Option<Packing>,
+    metrics: Arc<Metrics>,
     /// Fields that only the operator can have written.
     own: Option<OwnFields>,
     /// Names under which the origin may know itself, besides the client's.
@@ -60,14 +62,14 @@ struct Incoming {
 
 impl RouteUpstream {
     /// The way of a route to its upstream, which consists of these servers.
-    pub(crate) fn new(upstream: UpstreamService, route: &Route, servers: &[UpstreamServer]) -> Self {
+    pub(crate) fn new(upstream: UpstreamService, route: &Route, servers: &[UpstreamServer], metrics: &Arc<Metrics>) -> Self {
         let settings = &route.settings;
         let is_plain = settings.rewrite.is_none()
             && settings.timeout.is_none()
             && settings.request.is_empty()
             && settings.response.is_empty()
             && settings.encodings.is_empty();
-        Self { upstream, way: (!is_plain).then(|| Arc::new(Way::of(route, servers))) }
+        Self { upstream, way: (!is_plain).then(|| Arc::new(Way::of(route, servers, metrics))) }
     }
 
     /// Whether a path may lead out of what is put before it. Such a request must not be sent.
@@ -109,7 +111,7 @@ impl Service<Request<RequestBody>> for RouteUpstream {
 }
 
 impl Way {
-    fn of(route: &Route, servers: &[UpstreamServer]) -> Self {
+    fn of(route: &Route, servers: &[UpstreamServer], metrics: &Arc<Metrics>) -> Self {
         // Servers of one upstream have the same resources, so the path before them is the same too.
         let base_path = servers.first().map_or("", |server| server.url.base_path());
         let settings = &route.settings;
@@ -124,6 +126,7 @@ impl Way {
             rewrite: settings.rewrite.clone(),
             timeout: settings.timeout,
             response: if settings.response.depends_on_request() { FilledEdits::default() } else { settings.response.filled(unknown) },
+            metrics: Arc::clone(metrics),
             packing: (!settings.encodings.is_empty()).then(|| packing(route)),
             own: (!own.is_empty()).then(|| OwnFields(own.into())),
             origins: servers.iter().map(|server| server.url.authority().as_str().into()).collect(),
@@ -178,7 +181,10 @@ impl Incoming {
             _ => None,
         };
         let body = match packed {
-            Some(coding) => WayBody::Packed(Box::new(Coded::packed(body, coding))),
+            Some(coding) => {
+                self.way.metrics.recoded(Recoded::Packed);
+                WayBody::Packed(Box::new(Coded::packed(body, coding)))
+            }
             None => WayBody::Upstream(body),
         };
         Response::from_parts(parts, body)

@@ -167,6 +167,12 @@ impl RouteRulesBuilder {
         self.set(|rules| rules.key.headers = names.into_iter().collect())
     }
 
+    /// Claims of a bearer token (`Authorization: Bearer`) that are part of the key: requests whose tokens have the same share responses. **Nothing is
+    /// verified here**: only where tokens have been verified before. Default: none.
+    pub fn key_unverified_claims<T: Into<String>>(self, names: impl IntoIterator<Item = T>) -> Self {
+        self.set(|rules| rules.key.claims = names.into_iter().map(Into::into).collect())
+    }
+
     /// Whether the host is part of the key. Without it all hosts share what is stored, and the inner service is not told the client's where its answer
     /// may be stored: there is no `Host` then. Default: yes.
     pub fn key_host(self, is_in_key: bool) -> Self {

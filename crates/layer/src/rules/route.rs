@@ -148,7 +148,8 @@ impl RouteRules {
     /// The caching conditions of a request whose `key` was derived. A client that shows private cookies instead of the fields that identities
     /// are made of shares nothing with others, whatever the origin says of lifetimes: as with `Authorization` (RFC 9111 §3.5).
     pub(crate) fn context(&self, method: &Method, headers: &HeaderMap, key: &KeyBuffer) -> RequestContext {
-        let mut context = RequestContext::new(method, headers, &self.policy, key.identified(), self.key.authorization_in_key());
+        let mut context =
+            RequestContext::new(method, headers, &self.policy, key.identified(), self.key.authorization_in_key() || key.claimed());
         if context.private_cookies {
             context.private_cookies = self.key.has_private_cookies(headers);
             context.authorization |= context.private_cookies && self.key.overlooks_cookies();

@@ -13,6 +13,7 @@
 //! A raw space cannot stand in a URI, so everything that would blur a border (a space itself, `/?#` in an authority, `?#` in a path, `:` in
 //! a namespace) is written as a space and two hexadecimal digits, and ` #identity=` cannot be imitated.
 
+mod claims;
 mod cookies;
 mod fields;
 mod identity;
@@ -38,6 +39,7 @@ const ANY: &str = "*";
 const ROUTE: &str = " #route=";
 const HEADERS: &str = " #headers=";
 const COOKIES: &str = " #cookies=";
+const CLAIMS: &str = " #jwt=";
 const IDENTITY: &str = " #identity=";
 
 /// Longer values, and those with other characters than unreserved ones, stand in keys as hashes.
@@ -66,6 +68,8 @@ pub struct KeyRules {
     pub route: Option<Box<str>>,
     /// Names of the request fields that are part of the key, in the order in which they stand there.
     pub headers: Vec<HeaderName>,
+    /// Claims of a bearer token that are part of the key, in the order in which they stand there. Tokens are not verified.
+    pub claims: Vec<String>,
     /// The parts of an identity; empty where the scope is public.
     pub identity: Vec<IdentityPart>,
     /// How cookies enter the key, and which are as if absent.
@@ -84,6 +88,7 @@ impl Default for KeyRules {
             query,
             route: None,
             headers: Vec::new(),
+            claims: Vec::new(),
             identity: Vec::new(),
             cookies,
         }
@@ -136,6 +141,7 @@ pub struct KeyBuffer {
     text: String,
     url: Range<usize>,
     identified: bool,
+    claimed: bool,
     query_as_sent: bool,
 }
 
@@ -153,6 +159,11 @@ impl KeyBuffer {
     /// Whether an identity is part of the key.
     pub fn identified(&self) -> bool {
         self.identified
+    }
+
+    /// Whether claims of a bearer token are part of the key, so that its answer is for all who have the same.
+    pub fn claimed(&self) -> bool {
+        self.claimed
     }
 
     /// Whether the query is in the key as it was sent: in order, and with nothing left out, so that there is no bypass parameter in it.
@@ -186,6 +197,7 @@ impl KeyRules {
         }
         fields::write(&self.headers, headers, text);
         cookies::write(&self.cookies.key, headers, text);
+        buffer.claimed = claims::write(&self.claims, headers, text);
         buffer.identified = identity::write(&self.identity, headers, text);
     }
 

@@ -10,6 +10,7 @@
 
 mod histogram;
 mod labels;
+mod recoding;
 mod redis;
 mod route;
 mod sharded;
@@ -24,10 +25,12 @@ use larder_message::OriginOutcome;
 use larder_semantics::Reason;
 use larder_tower::CacheResult;
 
+pub use recoding::Recoded;
 pub use redis::RedisMetrics;
 
-use crate::snapshot::{RouteSnapshot, UpstreamSnapshot, UpstreamState};
+use crate::snapshot::{LabelledCount, RouteSnapshot, UpstreamSnapshot, UpstreamState};
 use labels::Labels;
+use recoding::Recodings;
 use route::RouteMetrics;
 use upstream::UpstreamMetrics;
 
@@ -103,6 +106,16 @@ impl Metrics {
         }
     }
 
+    /// Counts one answer whose coding was changed.
+    pub fn recoded(&self, how: Recoded) {
+        self.families.recodings.count(how);
+    }
+
+    /// Answers whose coding was changed, by what was done.
+    pub fn recodings(&self) -> Vec<LabelledCount> {
+        self.families.recodings.counts()
+    }
+
     /// Every route that was ever configured.
     pub fn routes(&self) -> Vec<RouteSnapshot> {
         self.families.routes.all().iter().map(|route| route.snapshot()).collect()
@@ -124,6 +137,7 @@ impl Metrics {
 struct Families {
     routes: ByName<RouteMetrics>,
     upstreams: ByName<UpstreamMetrics>,
+    recodings: Recodings,
 }
 
 /// Named metrics in order of first appearance. Locked only for a new configuration and for a snapshot.
@@ -161,7 +175,7 @@ impl<T: Named> ByName<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::{LabelledCount, RequestCount};
+    use crate::snapshot::RequestCount;
 
     fn hit(method: &Method) -> RequestRecord<'_> {
         RequestRecord {
@@ -237,6 +251,16 @@ mod tests {
         let connections: Vec<_> =
             after.upstreams(states).into_iter().map(|upstream| (upstream.name, upstream.state.map(|state| state.connections))).collect();
         assert_eq!(connections, [("gone".to_owned(), None), ("kept".to_owned(), Some(20)), ("new".to_owned(), Some(10))]);
+    }
+
+    #[test]
+    fn a_reload_keeps_the_counts_of_recoded_answers() {
+        let before = Metrics::new(&[], &[]);
+        before.recoded(Recoded::Unpacked);
+        before.reconfigure(&[], &[]).recoded(Recoded::Unpacked);
+        before.recoded(Recoded::Packed);
+        let counts = [("packed", 1), ("unpacked", 2), ("asked-again", 0)];
+        assert_eq!(before.recodings(), counts.map(|(label, count)| LabelledCount { label, count }));
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct Snapshot {
     pub tiers: Vec<TierSnapshot>,
     /// Fetches that several requests share.
     pub collapsing: CollapsingSnapshot,
+    /// Answers whose content coding was changed since the start, by what was done; empty where no route keeps codings.
+    pub recodings: Vec<LabelledCount>,
     /// The ledger of invalidations.
     pub invalidation: InvalidationSnapshot,
     /// The tier on disk, where there is one.

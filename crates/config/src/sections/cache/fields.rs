@@ -74,6 +74,7 @@ impl FieldsLayer {
         for (_, text) in self.set.iter().chain(&self.add).flatten().filter(|_| settings.cache) {
             let place = text.get_ref().0.iter().find_map(|part| match part {
                 FieldPart::ClientAddress => Some(("{client.ip}".to_owned(), "leave it out, or add cache = false".to_owned())),
+                FieldPart::RequestId => Some(("{request_id}".to_owned(), "leave it out, or add cache = false".to_owned())),
                 FieldPart::Header(name) if !in_key(name) => {
                     Some((format!("{{header.{name}}}"), format!("add key = {{ headers = [\"{name}\"] }}, or cache = false")))
                 }
@@ -140,11 +141,12 @@ fn value(name: &str, text: &str) -> Result<FieldText, Mistake> {
     let parts = pieces(text)?.into_iter().map(|piece| match piece {
         Piece::Literal(text) => Ok(FieldPart::Literal(text)),
         Piece::Placeholder("client.ip") => Ok(FieldPart::ClientAddress),
+        Piece::Placeholder("request_id") => Ok(FieldPart::RequestId),
         Piece::Placeholder("route") => Ok(FieldPart::Route),
         Piece::Placeholder(place) => match place.strip_prefix("header.").map(HeaderName::try_from) {
             Some(Ok(name)) => Ok(FieldPart::Header(name)),
             _ => {
-                let hint = nearest::hint(place, ["client.ip", "route", "header.NAME"], "placeholders are");
+                let hint = nearest::hint(place, ["client.ip", "route", "request_id", "header.NAME"], "placeholders are");
                 Err(Mistake::new(format!("unknown placeholder `{{{place}}}` in a field")).hint(hint))
             }
         },

@@ -17,6 +17,7 @@ pub(super) struct KeyLayer {
     path: Option<PathCase>,
     headers: Option<Vec<HeaderName>>,
     cookies: Option<Vec<String>>,
+    claims: Option<Vec<String>>,
 }
 
 impl KeyLayer {
@@ -28,6 +29,7 @@ impl KeyLayer {
             path: key.one_of("path", &[("as-sent", PathCase::AsSent), ("lower", PathCase::Lower)]).map(toml::Spanned::into_inner),
             headers: key.list("headers", "field names in quotes, like \"x-branch\"", field).map(items),
             cookies: key.list("cookies", "cookie names in quotes, like \"locale\"", cookie).map(items),
+            claims: claims(&mut key),
         };
         key.finish();
         layer
@@ -40,6 +42,7 @@ impl KeyLayer {
         set(&mut base.path, &self.path);
         set(&mut base.headers, &self.headers);
         set(&mut base.cookies.key, &self.cookies);
+        set(&mut base.claims, &self.claims);
     }
 }
 
@@ -58,6 +61,28 @@ fn field(text: &str) -> Result<HeaderName, Mistake> {
         _ => return Ok(name),
     };
     Err(Mistake::new(format!("`{text}` cannot be part of a key")).hint(hint))
+}
+
+/// Claims count only for who says that tokens are verified elsewhere.
+fn claims(key: &mut Table<'_>) -> Option<Vec<String>> {
+    let is_said = key.boolean("unsafe_unverified") == Some(true);
+    let claims = key.list("jwt", "names of claims in quotes, like \"sub\"", claim)?;
+    if !claims.get_ref().is_empty() && !is_said {
+        let mistake =
+            Mistake::new("`jwt` takes claims from tokens that nobody has verified here: a forged one gets what is stored under its claims");
+        let hint = "where something before Larder verifies every token, add unsafe_unverified = true; scope = \"identity\" needs no trust";
+        key.mistakes().error(claims.span(), mistake.hint(hint));
+    }
+    Some(items(claims))
+}
+
+fn claim(text: &str) -> Result<String, Mistake> {
+    let is_name = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/~".contains(&byte));
+    if is_name {
+        return Ok(text.to_owned());
+    }
+    Err(Mistake::new(format!("`{text}` is not the name of a claim"))
+        .hint("at the top level of the token, like \"sub\" or \"https://example.com/org\""))
 }
 
 /// A token (RFC 6265 §4.1.1) without `#` and `*`, which mean something in keys and in patterns.

@@ -8,7 +8,7 @@ use super::families::{Families, labelled};
 use crate::snapshot::{InvalidationSnapshot, Snapshot, TierSnapshot};
 
 pub(super) fn encode(snapshot: &Snapshot, families: &mut Families<'_, '_>) -> fmt::Result {
-    let Snapshot { store, tiers, collapsing, invalidation, process, .. } = snapshot;
+    let Snapshot { store, tiers, collapsing, recodings, invalidation, process, .. } = snapshot;
     let bytes = Some(&Unit::Bytes);
     for (name, help, unit, value) in [
         ("cache_entries", "Stored responses in memory.", None, store.entries),
@@ -37,6 +37,9 @@ pub(super) fn encode(snapshot: &Snapshot, families: &mut Families<'_, '_>) -> fm
     families.counters("cache_evictions", "Stored responses dropped from memory, by cause.", evictions)?;
     let help = "Requests with the bypass parameter that were answered as without it, beyond the rate of their network.";
     families.counter("bypasses_refused", help, store.bypasses_refused)?;
+    if !recodings.is_empty() {
+        families.counters("recoded", "Answers whose content coding was changed, by what was done.", labelled("action", recodings))?;
+    }
     encode_tiers(tiers, families)?;
     encode_invalidations(invalidation, families)
 }

@@ -1,0 +1,277 @@
+//! Claims of a bearer token as a part of the key (RFC 6750, RFC 7519).
+//!
+//! Nothing is verified here: a token counts as what it says. So a route may do this only where something before it has verified tokens, or
+//! where whoever forges one may have what is stored under it.
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+
+use super::push_value;
+
+/// Bytes of the longest token that is looked at.
+const MAX_TOKEN: usize = 16 * 1024;
+
+/// Appends ` #jwt=` and the claims of these names, `sub=7;admin:true`: text behind `=`, numbers and truth values behind `:`. Nothing where the request has
+/// no token with all of them, or more than one. Tells whether it did.
+pub(super) fn write(names: &[String], headers: &HeaderMap, text: &mut String) -> bool {
+    if names.is_empty() {
+        return false;
+    }
+    let Some(claims) = payload(headers).and_then(|payload| members(&payload)) else { return false };
+    let found: Option<Vec<&Claim>> = names.iter().map(|name| only(&claims, name)).collect();
+    let Some(found) = found else { return false };
+    let mut separator = super::CLAIMS;
+    for (name, claim) in names.iter().zip(found) {
+        text.push_str(separator);
+        separator = ";";
+        text.push_str(name);
+        let (mark, value) = match claim {
+            Claim::Text(value) => ('=', value),
+            Claim::Plain(value) => (':', value),
+            Claim::Other => return false,
+        };
+        text.push(mark);
+        push_value(text, value.as_bytes());
+    }
+    true
+}
+
+/// The value of one claim.
+#[derive(Debug, PartialEq, Eq)]
+enum Claim {
+    Text(String),
+    /// A number, `true` or `false`, as it stands.
+    Plain(String),
+    Other,
+}
+
+/// The claim of this name; a name that comes twice says nothing, and an object or a list cannot be told by its spelling.
+fn only<'c>(claims: &'c [(String, Claim)], name: &str) -> Option<&'c Claim> {
+    let mut found = claims.iter().filter(|(own, _)| own == name).map(|(_, claim)| claim);
+    let claim = found.next().filter(|claim| **claim != Claim::Other)?;
+    found.next().is_none().then_some(claim)
+}
+
+/// The payload of the one token in `Authorization: Bearer HEADER.PAYLOAD.SIGNATURE`.
+fn payload(headers: &HeaderMap) -> Option<String> {
+    let mut lines = headers.get_all(AUTHORIZATION).iter();
+    let (line, more) = (lines.next()?.as_bytes(), lines.next());
+    if more.is_some() || line.len() > MAX_TOKEN {
+        return None;
+    }
+    let (scheme, token) = line.split_at_checked(b"Bearer ".len())?;
+    if !scheme.eq_ignore_ascii_case(b"Bearer ") {
+        return None;
+    }
+    let mut parts = token.trim_ascii().split(|&byte| byte == b'.');
+    let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() { None } else { String::from_utf8(decoded(payload)?).ok() }
+}
+
+/// Base64 with the alphabet for URLs and without padding (RFC 7515 §2).
+fn decoded(text: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
+    for group in text.chunks(4) {
+        let mut bits = 0_u32;
+        for (place, byte) in group.iter().enumerate() {
+            let value = match byte {
+                b'A'..=b'Z' => byte - b'A',
+                b'a'..=b'z' => byte - b'a' + 26,
+                b'0'..=b'9' => byte - b'0' + 52,
+                b'-' => 62,
+                b'_' => 63,
+                _ => return None,
+            };
+            bits |= u32::from(value) << (18 - 6 * place);
+        }
+        let [_, all @ ..] = bits.to_be_bytes();
+        bytes.extend_from_slice(all.get(..group.len().checked_sub(1).filter(|length| *length > 0)?)?);
+    }
+    Some(bytes)
+}
+
+/// The members of a JSON object (RFC 8259); `None` where it is none.
+fn members(json: &str) -> Option<Vec<(String, Claim)>> {
+    let mut rest = json.trim_start().strip_prefix('{')?.trim_start();
+    let mut members = Vec::new();
+    if let Some(end) = rest.strip_prefix('}') {
+        return end.trim().is_empty().then_some(members);
+    }
+    loop {
+        let (name, after) = string(rest)?;
+        let (claim, after) = value(after.trim_start().strip_prefix(':')?.trim_start())?;
+        members.push((name, claim));
+        let after = after.trim_start();
+        match after.strip_prefix(',') {
+            Some(next) => rest = next.trim_start(),
+            None => return after.strip_prefix('}').filter(|end| end.trim().is_empty()).map(|_| members),
+        }
+    }
+}
+
+/// A string, and what follows it.
+fn string(json: &str) -> Option<(String, &str)> {
+    let mut text = String::new();
+    let mut rest = json.strip_prefix('"')?;
+    loop {
+        let next = rest.chars().next()?;
+        rest = &rest[next.len_utf8()..];
+        match next {
+            '"' => return Some((text, rest)),
+            '\\' => {
+                let (character, after) = escape(rest)?;
+                text.push(character);
+                rest = after;
+            }
+            next if next < ' ' => return None,
+            next => text.push(next),
+        }
+    }
+}
+
+/// The character that stands behind a backslash.
+fn escape(json: &str) -> Option<(char, &str)> {
+    let rest = json.get(1..)?;
+    let character = match json.as_bytes().first()? {
+        b'"' => '"',
+        b'\\' => '\\',
+        b'/' => '/',
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => {
+            let (high, rest) = unit(rest)?;
+            let Some(after) = rest.strip_prefix("\\u").filter(|_| (0xd800..0xdc00).contains(&high)) else {
+                return Some((char::from_u32(high)?, rest));
+            };
+            let (low, rest) = unit(after)?;
+            let low = low.checked_sub(0xdc00).filter(|low| *low < 0x400)?;
+            return Some((char::from_u32(0x1_0000 + ((high - 0xd800) << 10) + low)?, rest));
+        }
+        _ => return None,
+    };
+    Some((character, rest))
+}
+
+fn unit(json: &str) -> Option<(u32, &str)> {
+    let (digits, rest) = json.split_at_checked(4)?;
+    digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| Some((u32::from_str_radix(digits, 16).ok()?, rest)))?
+}
+
+/// A value, and what follows it.
+fn value(json: &str) -> Option<(Claim, &str)> {
+    match json.as_bytes().first()? {
+        b'"' => string(json).map(|(text, rest)| (Claim::Text(text), rest)),
+        b'{' | b'[' => Some((Claim::Other, behind_nested(json)?)),
+        _ => {
+            let end = json.find(|character: char| !(character.is_ascii_alphanumeric() || "+-.".contains(character)))?;
+            let (plain, rest) = json.split_at_checked(end).filter(|(plain, _)| !plain.is_empty())?;
+            Some((if plain == "null" { Claim::Other } else { Claim::Plain(plain.to_owned()) }, rest))
+        }
+    }
+}
+
+/// What follows an object or a list. Its insides do not matter, but for where it ends.
+fn behind_nested(json: &str) -> Option<&str> {
+    let mut open = 0_usize;
+    let mut rest = json;
+    loop {
+        match rest.as_bytes().first()? {
+            b'"' => {
+                rest = string(rest)?.1;
+                continue;
+            }
+            b'{' | b'[' => open += 1,
+            b'}' | b']' => open -= 1,
+            _ => {}
+        }
+        let first = rest.chars().next()?;
+        rest = &rest[first.len_utf8()..];
+        if open == 0 {
+            return Some(rest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn encoded(text: &str) -> String {
+        const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let groups = text.as_bytes().chunks(3).map(|group| {
+            let bits = group.iter().enumerate().fold(0_u32, |bits, (place, byte)| bits | u32::from(*byte) << (16 - 8 * place));
+            (0..=group.len()).map(|place| char::from(DIGITS[(bits >> (18 - 6 * place)) as usize & 63])).collect::<String>()
+        });
+        groups.collect()
+    }
+
+    fn key_of(names: &[&str], value: &str) -> Option<String> {
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_str(value).expect("a value"))]);
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut text = String::new();
+        write(&names, &headers, &mut text).then_some(text)
+    }
+
+    fn of_payload(names: &[&str], payload: &str) -> Option<String> {
+        key_of(names, &format!("Bearer h.{}.s", encoded(payload)))
+    }
+
+    #[test]
+    fn claims_stand_in_the_order_of_the_route() {
+        let payload = r#"{"iss":"x", "org" : "acme","admin":true,"n":-1.5e3,"nested":{"org":["}"]},"sub":"a b"}"#;
+        assert_eq!(of_payload(&["sub", "org"], payload).expect("all"), format!(" #jwt=sub=*{};org=acme", super::super::hashed(b"a b")));
+        assert_eq!(of_payload(&["admin", "n"], payload).as_deref(), Some(" #jwt=admin:true;n:-1.5e3"));
+    }
+
+    #[test]
+    fn text_and_number_differ_and_escapes_are_the_text_they_mean() {
+        assert_ne!(of_payload(&["sub"], r#"{"sub":"7"}"#), of_payload(&["sub"], r#"{"sub":7}"#));
+        assert_eq!(of_payload(&["sub"], r#"{"\u0073ub":"\u0061\/b"}"#), of_payload(&["sub"], r#"{"sub":"a/b"}"#));
+        assert_eq!(of_payload(&["sub"], r#"{"sub":"\ud83d\ude00"}"#), of_payload(&["sub"], r#"{"sub":"😀"}"#));
+    }
+
+    #[test]
+    fn a_token_that_does_not_say_all_of_it_once_says_nothing() {
+        for payload in [
+            r#"{}"#,
+            r#"{"sub":null}"#,
+            r#"{"sub":["7"]}"#,
+            r#"{"sub":"7","sub":"8"}"#,
+            r#"{"sub":"7","\u0073ub":"8"}"#,
+            r#"{"sub":"7""#,
+            r#"{"sub":"7"}x"#,
+            r#"{"sub":"\ud83d"}"#,
+            r#"["sub"]"#,
+            r#"{"a":{"sub":"7"}}"#,
+            "",
+        ] {
+            assert_eq!(of_payload(&["sub"], payload), None, "{payload}");
+        }
+        let whole = encoded(r#"{"sub":"7"}"#);
+        for value in [
+            format!("Basic h.{whole}.s"),
+            format!("Bearer {whole}"),
+            format!("Bearer h.{whole}"),
+            format!("Bearer h.{whole}.s.x"),
+            format!("Bearer h.{whole}=.s"),
+        ] {
+            assert_eq!(key_of(&["sub"], &value), None, "{value}");
+        }
+        assert!(key_of(&["sub"], &format!("bearer h.{whole}.s")).is_some());
+        assert_eq!(of_payload(&[], r#"{"sub":"7"}"#), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_token_makes_it_panic(payload in ".{0,60}", raw in "[ -~]{0,60}") {
+            let _ = of_payload(&["sub"], &payload);
+            let _ = of_payload(&["sub"], &format!("{{\"sub\":{payload}"));
+            let _ = key_of(&["sub"], &format!("Bearer {raw}"));
+        }
+    }
+}
