@@ -6,11 +6,13 @@
 //! ```
 
 mod cascade;
+mod events;
 mod spellings;
 mod url_base;
 mod waiting;
 mod writes;
 
 pub(crate) use cascade::ConfiguredCascade;
+pub(crate) use events::event;
 pub(crate) use spellings::KeySpellings;
-pub(crate) use writes::{Writes, event};
+pub(crate) use writes::Writes;

@@ -1,4 +1,4 @@
-//! `[[on_write]]` and `[[on_event]]`: the targets that one request or event invalidates.
+//! `[[on_write]]`: the targets that one request invalidates.
 
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -10,12 +10,12 @@ use larder_tower::{FetchError, Invalidates, Refetch, RouteRules, WriteRules};
 use super::KeySpellings;
 use super::url_base::{UrlBase, refetch};
 use super::waiting::{Waiting, waits};
-use crate::config::{Config, OnEvent, OnWrite, PurgeTemplate, Route};
+use crate::config::{Config, OnWrite, PurgeTemplate, Route};
 use crate::path_reading;
 use crate::routing::PathMatcher;
 use crate::routing::RouteTable;
 use crate::routing::host_of;
-use crate::routing::tagging::{Values, segment};
+use crate::routing::tagging::Values;
 use crate::upstream::UpstreamError;
 
 /// All `[[on_write]]` sections, ready to be matched.
@@ -135,38 +135,6 @@ impl WriteRules for Writes {
     }
 }
 
-/// The targets that an event invalidates, given the values of its fields; or why there are none, as the end of a sentence about the event.
-/// `url_targets` resolves a URL.
-pub(crate) fn event(
-    rule: &OnEvent,
-    url_targets: impl Fn(&str) -> Result<Vec<InvalidationTarget>, String>,
-    value: impl Fn(&str) -> Option<String>,
-) -> Result<Vec<InvalidationTarget>, String> {
-    let needed = |field: &String| value(field).ok_or_else(|| format!("needs the field `{field}`, a string or a number."));
-    let fields: Vec<String> = rule.fields.iter().map(needed).collect::<Result<_, _>>()?;
-    let captures: Vec<&str> = fields.iter().map(String::as_str).collect();
-    let values = Values { captures: &captures, ..Values::default() };
-    let encoded: Vec<String> = fields.iter().map(|field| segment(field)).collect();
-    let encoded: Vec<&str> = encoded.iter().map(String::as_str).collect();
-    let in_url = Values { captures: &encoded, ..Values::default() };
-    let mut targets = Vec::new();
-    for template in &rule.purge {
-        match template {
-            PurgeTemplate::Url(url) => {
-                if let Some(url) = in_url.fill_url(url) {
-                    targets.extend(url_targets(&url).map_err(|why| format!("names no URL: {why}"))?);
-                }
-            }
-            PurgeTemplate::Prefix(path) => targets.extend(in_url.fill_url(path).map(InvalidationTarget::Prefix)),
-            PurgeTemplate::Tag(tag) if values.fill(tag).is_err() => {
-                return Err("has a field that is longer than what stands in a tag: 256 bytes, 8 colons.".to_owned());
-            }
-            template => targets.extend(named(template, values)),
-        }
-    }
-    Ok(targets)
-}
-
 pub(super) fn named(template: &PurgeTemplate, values: Values<'_>) -> Option<InvalidationTarget> {
     let fill = |template| values.fill(template).ok().flatten();
     match template {
@@ -185,6 +153,7 @@ mod tests {
     use http::Request;
     use larder_tower::JsonFields;
 
+    use super::super::event;
     use super::*;
     use crate::active::ActiveConfig;
     use crate::config;
