@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use larder_semantics::storage::refuses_the_request;
-use larder_semantics::{KeyBuffer, PrimaryKey, Timestamp};
+use larder_semantics::{KeyBuffer, PrimaryKey, StoredHead, Timestamp};
 
 use crate::entry::{StoredResponse, Variant};
 use crate::ledger::Ledger;
@@ -92,7 +92,7 @@ impl MemoryStore {
     }
 
     /// Stores a response. Refused, with `false`, when it was invalidated meanwhile, a later fetch already left its mark, or it is the refusal
-    /// of one request and what is stored is fresh.
+    /// of one request or a server error and what is stored is better.
     pub fn commit(&self, response: Arc<StoredResponse>) -> bool {
         // First, so that the ledger keeps every later invalidation for as long as this response may be served.
         self.ledger.concern(response.head.usable_for());
@@ -102,22 +102,25 @@ impl MemoryStore {
         let primary = self.hasher.of_text(response.key_bytes());
         self.evictions.departed.tick(response.head.response_time);
         let _lock = self.write_lock(primary);
-        if self.would_replace_fresh(primary, &response) {
+        if self.would_replace_better(primary, &response) {
             return false;
         }
         self.put(primary, Slot::Response(response))
     }
 
-    /// Whether a response that only refuses one request would replace a fresh one: otherwise any client could replace it by sending a field
-    /// that the origin rejects.
-    fn would_replace_fresh(&self, primary: KeyHash, response: &StoredResponse) -> bool {
-        if !refuses_the_request(response.head.status) {
+    /// Whether a response would replace a better one: the refusal of one request a fresh one, since otherwise any client could replace it by
+    /// sending a field that the origin rejects; and a server error one that may still be served, stale included.
+    fn would_replace_better(&self, primary: KeyHash, response: &StoredResponse) -> bool {
+        let (status, now) = (response.head.status, response.head.response_time);
+        let (refuses, fails) = (refuses_the_request(status), status.is_server_error());
+        if !refuses && !fails {
             return false;
         }
-        let now = response.head.response_time;
-        let is_fresh = |hash| match self.current(hash, response.key_bytes()) {
+        let is_better = |hash| match self.current(hash, response.key_bytes()) {
             Some(Slot::Response(other)) => {
-                !refuses_the_request(other.head.status) && other.head.staleness(now).is_none() && other.is_valid(&self.ledger)
+                let says_something = !refuses_the_request(other.head.status) && !other.head.status.is_server_error();
+                let serves = if fails { is_usable(&other.head, now) } else { other.head.staleness(now).is_none() };
+                says_something && serves && other.is_valid(&self.ledger)
             }
             _ => false,
         };
@@ -125,7 +128,7 @@ impl MemoryStore {
             Some(Slot::Vary(index)) if response.variant().is_none() => index.variants().to_vec(),
             _ => Vec::new(),
         };
-        is_fresh(primary) || is_fresh(self.hash_of(primary, response.variant())) || variants.into_iter().any(is_fresh)
+        is_better(primary) || is_better(self.hash_of(primary, response.variant())) || variants.into_iter().any(is_better)
     }
 
     /// Stores a representation under its primary key or its variant. The caller holds the write lock of the primary key.
@@ -199,7 +202,7 @@ impl MemoryStore {
             Slot::Partial(part) => &part.meta.head,
             Slot::Vary(_) | Slot::HitForMiss(_) => return false,
         };
-        now.as_millis() < head.response_time.as_millis().saturating_add(head.usable_for())
+        is_usable(head, now)
     }
 
     /// Drops a stored response that its origin no longer stands for.
@@ -242,4 +245,9 @@ impl MemoryStore {
         let stripe = hash as usize % self.writers.len();
         self.writers[stripe].lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether requests may be answered without asking the origin, fresh or stale.
+fn is_usable(head: &StoredHead, now: Timestamp) -> bool {
+    now.as_millis() < head.response_time.as_millis().saturating_add(head.usable_for())
 }

@@ -201,6 +201,24 @@ fn the_refusal_of_one_request_takes_no_place_from_what_is_fresh() {
     assert!(store.commit(Arc::new(fresh)), "what is purged is not fresh");
 }
 
+fn of_status(status: StatusCode, fetch: u64, at: Timestamp, stale_while_revalidate: u32) -> Arc<StoredResponse> {
+    let head = StoredHead { status, stale_while_revalidate, ..head(at, None) };
+    Arc::new(StoredResponse::new(&key("/a"), None, &head, Default::default(), &[], Default::default(), fetch))
+}
+
+#[test]
+fn a_server_error_takes_no_place_from_what_may_still_be_served() {
+    let error = |fetch, second| of_status(StatusCode::SERVICE_UNAVAILABLE, fetch, Timestamp::from_secs(second), 0);
+    let store = store();
+    store.commit(of_status(StatusCode::OK, 1, NOW, 30));
+    for second in [1_000, 1_059, 1_089] {
+        assert!(!store.commit(error(2, second)), "{second}");
+    }
+    assert!(store.commit(error(2, 1_090)), "nothing is left of it");
+    assert!(store.commit(error(3, 1_091)), "one error after another");
+    assert!(store.commit(of_status(StatusCode::OK, 4, Timestamp::from_secs(1_092), 0)), "and a success after that");
+}
+
 #[test]
 fn a_hit_for_miss_mark_replaces_what_is_stored_and_is_forgotten_in_time() {
     let store = store();
