@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use larder_testkit::larder::config;
+use larder_testkit::larder::{check, config};
 use larder_testkit::wait::eventually;
-use larder_testkit::{Answer, Larder, Origin, Result};
+use larder_testkit::{Answer, Larder, Origin, Redis, Result};
 use serde_json::Value;
 
 /// An upstream over these servers, one after the other.
@@ -124,5 +124,65 @@ async fn a_reload_that_adds_a_server_keeps_figures_connections_and_who_is_left_o
     let servers = told[0]["state"]["servers"].as_array().cloned().unwrap_or_default();
     let figures: Vec<_> = servers.iter().map(|server| (server["ejected"].clone(), server["answers"].clone())).collect();
     assert_eq!(figures, [(true.into(), 0.into()), (false.into(), 10.into()), (false.into(), 2.into())]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_replicas_agree_which_server_fails_its_health_check() -> Result<()> {
+    let redis = Redis::start().await?;
+    let (sick, well) = (answering("sick").await?, answering("well").await?);
+    sick.always("GET", "/healthz", Answer::new(503));
+    well.always("GET", "/healthz", Answer::new(204));
+    let check = "health = { path = \"/healthz\", every = \"100ms\", rise = 1, fall = 2 }";
+    let shared = format!("{check}\n[store.redis]\nurl = \"{}\"", redis.url());
+    let (one, other) = (Larder::start(&over(&[&sick, &well], &shared)).await?, Larder::start(&over(&[&sick, &well], &shared)).await?);
+    for larder in [&one, &other] {
+        let fails = |line: &str| (line.contains("fails its health check") && line.contains(&sick.url())).then_some(());
+        larder.process().line("`fails its health check`", fails).await?;
+        for _ in 0..3 {
+            assert_eq!(larder.get("/a").await?.text(), "well");
+        }
+        assert_eq!(larder.metric("larder_origin_server_healthy", &[&labels(sick.address())]).await?, 0.0);
+        assert_eq!(larder.metric("larder_origin_server_healthy", &[&labels(well.address())]).await?, 1.0);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_its_redis_each_replica_asks_for_itself() -> Result<()> {
+    let redis = Redis::start().await?;
+    let (sick, well) = (answering("sick").await?, answering("well").await?);
+    sick.always("GET", "/healthz", Answer::new(503));
+    well.always("GET", "/healthz", Answer::new(204));
+    let shared = format!("health = {{ path = \"/healthz\", every = \"100ms\" }}\n[store.redis]\nurl = \"{}\"", redis.url());
+    drop(redis);
+    let larder = Larder::start(&over(&[&sick, &well], &shared)).await?;
+    larder.process().line("`fails its health check`", |line| line.contains("fails its health check").then_some(())).await?;
+    assert_eq!(larder.get("/a").await?.text(), "well");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_name_that_does_not_resolve_is_told_at_its_place_and_refuses_nothing() -> Result<()> {
+    let output = check("[upstreams.api]\nservers = [\"http://127.0.0.1:3000\", \"http://nowhere.invalid:3000\"]\n")?;
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{told}");
+    assert!(told.is_empty() || (told.contains("does not resolve here") && told.contains("config.toml:2:37")), "{told}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn mistakes_in_servers_are_told_all_at_once_with_place_and_hint() -> Result<()> {
+    let text = "[upstreams.a]\nurl = \"http://127.0.0.1:1\"\nservers = [\"http://127.0.0.1:2\"]\n[upstreams.b]\nservers = []\n[upstreams.c]\n\
+        servers = [{ url = \"http://127.0.0.1:3\", weight = 0 }]\n";
+    let output = check(text)?;
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success());
+    for part in
+        ["config.toml:2:7", "`servers` both say", "config.toml:5:11", "names no server", "config.toml:7:51", "out of range for `weight`"]
+    {
+        assert!(told.contains(part), "no {part} in {told}");
+    }
+    assert_eq!(told.matches("hint:").count(), 3, "{told}");
     Ok(())
 }

@@ -27,8 +27,8 @@ use toml::de::DeTable;
 
 pub use model::{
     AccessLog, Admin, Balance, BreakerLimit, Compress, Config, Eject, HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, Limit, Listen,
-    ListenKind, Listener, Log, LogLevel, MemoryStore, OddPaths, OnEvent, OnWrite, Origin, PathTemplate, PerMille, ProxyProtocol, Purge,
-    PurgeTemplate, Rate, ReadFile, Redirect, RequestMatch, ResponseTags, Retry, RetryMethods, RetryOn, Route, RouteSettings, Server,
+    ListenKind, Listener, Log, LogLevel, MemoryStore, OddPaths, OnEvent, OnWrite, Origin, PathTemplate, PerMille, Place, ProxyProtocol,
+    Purge, PurgeTemplate, Rate, ReadFile, Redirect, RequestMatch, ResponseTags, Retry, RetryMethods, RetryOn, Route, RouteSettings, Server,
     ServerOptions, SocketFile, TagPart, TagTemplate, Tls, Token, TokenScope, Upstream, UpstreamServer, UpstreamUrl,
 };
 pub use parse::mistake::Severity;
@@ -97,6 +97,16 @@ pub fn from_flags(upstream: &str, ttl: Option<&str>, overrides: &Overrides) -> R
 }
 
 impl Config {
+    /// A warning that the name of a server does not resolve, at the place of its URL.
+    pub fn unresolved(&self, upstream: &Upstream, server: &UpstreamServer, reason: &str) -> Warnings {
+        let (name, host) = (&upstream.name, server.url.authority().host());
+        let mistake = Mistake::new(format!("`{host}`, a server of upstream `{name}`, does not resolve here: {reason}"));
+        let mistake = mistake.hint("look for a slip in the name; it is no mistake if only the machine that serves can resolve it");
+        let mistakes = Mistakes::default();
+        mistakes.warning(server.place.0.clone().map_or(Location::Elsewhere, Location::At), mistake);
+        Report::new(self.source.clone(), mistakes)
+    }
+
     /// Why a listener could not be bound, pointing at the line that names it.
     pub fn bind_failure(&self, listen: &Listen, error: &std::io::Error) -> Report {
         let mistake = listen::bind_mistake(listen, error);

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::names;
 use crate::config::{self, Config, Overrides, Report};
 
 /// `larder check`
@@ -28,7 +29,10 @@ fn check(path: &Path, overrides: &Overrides) -> ExitCode {
     match config::load(path, overrides) {
         Ok((config, warnings)) => {
             warnings.print();
-            let _ = writeln!(std::io::stdout(), "{}: ok ({})", path.display(), summary(&config, warnings.warnings()));
+            let unresolved = names::unresolved(&config);
+            unresolved.iter().for_each(Report::print);
+            let count = warnings.warnings() + unresolved.len();
+            let _ = writeln!(std::io::stdout(), "{}: ok ({})", path.display(), summary(&config, count));
             ExitCode::SUCCESS
         }
         Err(report) => {

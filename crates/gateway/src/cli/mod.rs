@@ -6,6 +6,7 @@ mod explain;
 mod explain_reason;
 mod explained;
 mod keys;
+mod names;
 mod paper;
 mod purge;
 mod ready;

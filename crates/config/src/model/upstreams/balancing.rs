@@ -1,5 +1,6 @@
 //! How an upstream shares requests out to its servers, and what it does when one of them fails.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use http::{HeaderName, StatusCode};
@@ -15,12 +16,31 @@ pub struct UpstreamServer {
     pub weight: u16,
     /// Asked only while none of the others can be.
     pub backup: bool,
+    /// Where its URL stands, for what shows only later. A reload that only moves a line changes no server.
+    pub place: Place,
 }
+
+/// A place in the file, which is no difference.
+#[derive(Clone, Debug, Default)]
+pub struct Place(pub(crate) Option<Range<usize>>);
+
+impl PartialEq for Place {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Place {}
 
 impl UpstreamServer {
     /// A server with the usual share.
     pub fn new(url: UpstreamUrl) -> Self {
-        Self { url, weight: 1, backup: false }
+        Self { url, weight: 1, backup: false, place: Place::default() }
+    }
+
+    /// The same where its URL stands at these bytes of the file.
+    pub(crate) fn at(self, place: Range<usize>) -> Self {
+        Self { place: Place(Some(place)), ..self }
     }
 }
 

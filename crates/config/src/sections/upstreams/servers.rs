@@ -33,7 +33,7 @@ pub(super) fn read(table: &mut Table<'_>) -> Option<(Vec<UpstreamServer>, Vec<Se
         table.get("servers");
         let url = url?;
         let span = url.span();
-        return Some((vec![UpstreamServer::new(url.into_inner())], vec![span]));
+        return Some((vec![UpstreamServer::new(url.into_inner()).at(span.clone())], vec![span]));
     }
     let mistakes = table.mistakes();
     let both = table.get("url").map(Spanned::span);
@@ -71,7 +71,7 @@ impl Reading<'_> {
         };
         match read {
             Some((server, span)) => {
-                self.servers.push(server);
+                self.servers.push(server.at(span.clone()));
                 self.spans.push(span);
             }
             None => self.is_right = false,
@@ -107,5 +107,5 @@ fn server(mut table: Table<'_>) -> Option<(UpstreamServer, ServerSpan)> {
     }
     let url = url?;
     let span = url.span();
-    Some((UpstreamServer { url: url.into_inner(), weight: weight.unwrap_or(1), backup }, span))
+    Some((UpstreamServer { weight: weight.unwrap_or(1), backup, ..UpstreamServer::new(url.into_inner()) }, span))
 }
