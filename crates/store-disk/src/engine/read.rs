@@ -51,6 +51,12 @@ impl Engine {
         self.index.get(hash).is_some()
     }
 
+    /// The entry of this hash is not found any more, by this process.
+    pub(crate) fn lose(&self, hash: u64) {
+        self.supersede(hash);
+        self.index.remove(hash);
+    }
+
     /// The entry of a key's hash. Its key has not been compared.
     pub(crate) fn find(self: &Arc<Self>, hash: u64, now: u32) -> Result<Option<Found>, ReadError> {
         let Some(place) = self.index.use_of(hash) else { return Ok(None) };

@@ -7,6 +7,8 @@ use std::time::Duration;
 use larder_store::Write;
 use tokio::sync::Notify;
 
+use super::hash_of;
+
 /// Writes that may wait.
 const MAX_JOBS: usize = 4_096;
 
@@ -23,6 +25,20 @@ pub(crate) enum Job {
 }
 
 impl Job {
+    pub(crate) fn is_removal(&self) -> bool {
+        matches!(self, Self::Remove { .. })
+    }
+
+    /// The hash of the key and variant that it is about, and the number of the fetch.
+    pub(crate) fn target(&self, seed: u64) -> (u64, u64) {
+        match self {
+            Self::Commit(Write { response, .. }) | Self::Freshen(Write { response, .. }) => {
+                (hash_of(seed, &response.key(), response.variant()), response.fetch)
+            }
+            Self::Remove { hash, fetch } => (*hash, *fetch),
+        }
+    }
+
     /// Bytes that it takes in the queue.
     pub(crate) fn bytes(&self) -> u64 {
         match self {
@@ -69,18 +85,18 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `false`: there is no room for it. A body that is larger than all of it waits alone.
-    pub(crate) fn push(&self, job: Job) -> bool {
+    /// Gives the job back where there is no room for it. A body that is larger than all of it waits alone.
+    pub(crate) fn push(&self, job: Job) -> Result<(), Job> {
         let bytes = job.bytes();
         let mut state = self.state();
         let has_room = bytes == 0 || state.bytes == 0 || state.bytes.saturating_add(bytes) <= self.max_bytes;
         if !has_room || state.jobs.len() >= MAX_JOBS || state.is_closed {
-            return false;
+            return Err(job);
         }
         state.bytes += bytes;
         state.jobs.push_back(job);
         self.changed.notify_one();
-        true
+        Ok(())
     }
 
     /// Waits for a job, for so long.
@@ -158,6 +174,10 @@ mod tests {
         Job::Commit(write("/x", bytes, 1))
     }
 
+    fn push(queue: &Queue, job: Job) -> bool {
+        queue.push(job).is_ok()
+    }
+
     fn take(queue: &Queue) -> u64 {
         match queue.next(Duration::ZERO) {
             Next::Job(job) => job.bytes(),
@@ -168,31 +188,31 @@ mod tests {
     #[test]
     fn bodies_beyond_its_bytes_are_refused_until_one_before_them_is_over() {
         let queue = Queue::new(100);
-        assert!(queue.push(commit(40)) && queue.push(commit(60)) && !queue.push(commit(1)));
-        assert!(queue.push(commit(0)) && queue.push(Job::Remove { hash: 1, fetch: 1 }));
+        assert!(push(&queue, commit(40)) && push(&queue, commit(60)) && !push(&queue, commit(1)));
+        assert!(push(&queue, commit(0)) && push(&queue, Job::Remove { hash: 1, fetch: 1 }));
         let under_way = take(&queue);
-        assert!(!queue.push(commit(1)), "it takes its room until it is over");
+        assert!(!push(&queue, commit(1)), "it takes its room until it is over");
         queue.done(under_way);
-        assert!(!queue.push(commit(41)) && queue.push(commit(40)));
+        assert!(!push(&queue, commit(41)) && push(&queue, commit(40)));
         assert_eq!(queue.waiting(), (4, 100));
     }
 
     #[test]
     fn a_body_larger_than_all_of_it_waits_alone() {
         let queue = Queue::new(100);
-        assert!(queue.push(commit(1)) && !queue.push(commit(101)));
+        assert!(push(&queue, commit(1)) && !push(&queue, commit(101)));
         let under_way = take(&queue);
         queue.done(under_way);
-        assert!(queue.push(commit(101)) && !queue.push(commit(1)));
+        assert!(push(&queue, commit(101)) && !push(&queue, commit(1)));
         assert_eq!((queue.clear(), queue.waiting()), (1, (0, 0)));
     }
 
     #[test]
     fn what_waits_when_it_is_closed_is_still_given_out() {
         let queue = Queue::new(100);
-        assert!(queue.push(commit(1)));
+        assert!(push(&queue, commit(1)));
         queue.close();
-        assert!(!queue.push(commit(1)));
+        assert!(!push(&queue, commit(1)));
         let under_way = take(&queue);
         queue.done(under_way);
         assert!(matches!(queue.next(Duration::MAX), Next::Closed));
@@ -202,7 +222,7 @@ mod tests {
     async fn it_is_idle_once_all_that_was_taken_is_over() {
         let queue = Queue::new(100);
         queue.idle().await;
-        assert!(queue.push(commit(1)));
+        assert!(push(&queue, commit(1)));
         let under_way = take(&queue);
         let mut idle = std::pin::pin!(queue.idle());
         tokio::select! {

@@ -129,24 +129,35 @@ impl Tier {
     }
 
     pub(super) fn push(&self, job: Job) {
-        if !self.queue.push(job) {
+        if let Err(job) = self.queue.push(job) {
             count(&self.counters.dropped);
+            self.give_up(&job);
         }
     }
 
-    pub(super) fn work(&self, engine: &Engine, job: Job, rate: Option<&mut Rate>) {
-        let now = (self.clocks.monotonic)();
-        let Some(pass) = self.writing.pass(now) else { return count(&self.counters.dropped) };
-        let before = engine.written_bytes();
-        let is_removal = matches!(job, Job::Remove { .. });
-        let mut rate = rate;
-        if !is_removal && rate.as_mut().is_some_and(|rate| !rate.allows(now)) {
-            return count(&self.counters.held_back);
+    /// What is not written must not leave an older response to be found in its place.
+    fn give_up(&self, job: &Job) {
+        if let Some(engine) = self.engine.get() {
+            engine.lose(job.target(engine.seed()).0);
         }
+    }
+
+    pub(super) fn work(&self, engine: &Engine, mut job: Job, mut rate: Option<&mut Rate>) {
+        let now = (self.clocks.monotonic)();
+        let Some(pass) = self.writing.pass(now) else {
+            count(&self.counters.dropped);
+            return self.give_up(&job);
+        };
+        let (hash, fetch) = job.target(engine.seed());
+        if !job.is_removal() && rate.as_mut().is_some_and(|rate| !rate.allows(now)) {
+            count(&self.counters.held_back);
+            job = Job::Remove { hash, fetch };
+        }
+        let before = engine.written_bytes();
         let written = match &job {
             Job::Commit(write) => self.write(engine, write, false),
             Job::Freshen(write) => self.write(engine, write, true),
-            Job::Remove { hash, fetch } => engine.remove(*hash, *fetch, self.clocks.now()),
+            Job::Remove { .. } => engine.remove(hash, fetch, self.clocks.now()),
         };
         if let Some(rate) = rate {
             rate.spend(engine.written_bytes() - before);
@@ -155,12 +166,13 @@ impl Tier {
             Ok(()) => {
                 pass.succeeded();
                 self.works();
-                if !is_removal {
+                if !job.is_removal() {
                     count(&self.counters.written);
                 }
             }
             Err(error) => {
                 count(&self.counters.dropped);
+                self.give_up(&job);
                 self.failed(&error);
                 pass.failed((self.clocks.monotonic)());
             }

@@ -26,7 +26,11 @@ async fn load(tier: &Arc<Tier>) -> Result<Loaded, RemoteError> {
 }
 
 fn put(tier: &Tier, fetch: u64) {
-    let mut response = response("/x", 100, fetch, None);
+    put_at("/x", tier, fetch);
+}
+
+fn put_at(path: &str, tier: &Tier, fetch: u64) {
+    let mut response = response(path, 100, fetch, None);
     response.position = larder_store::Position::default();
     let log_position = tier.ledger.log_position(response.position);
     let engine = tier.engine.get().expect("open");
@@ -64,7 +68,7 @@ async fn a_full_disk_costs_the_writes_and_no_look_up() {
     let (tier, volume) = over_faulty(LONG);
     put(&tier, 1);
     volume.fail_at(0, Fault::Full);
-    (2..5).for_each(|fetch| put(&tier, fetch));
+    (2..5).for_each(|fetch| put_at("/y", &tier, fetch));
     let now = (CLOCKS.monotonic)();
     assert_eq!((tier.writing.state(now), tier.reading.state(now)), (BreakerState::Open, BreakerState::Closed));
     assert!(matches!(load(&tier).await, Ok(Loaded::Response(stored)) if stored.fetch == 1));
@@ -72,6 +76,20 @@ async fn a_full_disk_costs_the_writes_and_no_look_up() {
     tier.writing.close();
     put(&tier, 6);
     assert!(matches!(load(&tier).await, Ok(Loaded::Response(stored)) if stored.fetch == 6));
+}
+
+#[tokio::test]
+async fn a_write_that_is_given_up_leaves_no_older_response_in_its_place() {
+    let (tier, volume) = over_faulty(LONG);
+    put(&tier, 1);
+    volume.fail_at(0, Fault::Broken);
+    put(&tier, 2);
+    assert!(matches!(load(&tier).await, Ok(Loaded::Nothing(None))));
+    put(&tier, 3);
+    tier.queue.close();
+    tier.push(super::super::queue::Job::Commit(write_of(response("/x", 100, 4, None))));
+    assert!(matches!(load(&tier).await, Ok(Loaded::Nothing(None))));
+    assert_eq!(tier.counters.dropped.load(std::sync::atomic::Ordering::Relaxed), 2);
 }
 
 #[tokio::test]

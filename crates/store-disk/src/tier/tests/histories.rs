@@ -162,7 +162,7 @@ impl Process {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_that_was_purged_comes_back(steps in prop::collection::vec(step(), 1..60)) {

@@ -216,6 +216,8 @@ async fn bodies_larger_than_max_object_and_writes_beyond_the_rate_are_not_writte
     process.put("/b", 1_000, 1).await;
     assert_eq!([process.get("/large").await, process.get("/a").await, process.get("/b").await], [None, Some(1), None]);
     assert_eq!((process.store.stats().written, process.store.stats().held_back), (1, 1));
+    process.put("/a", 1_000, 2).await;
+    assert_eq!(process.get("/a").await, None, "no older response stays in the place of one that is held back");
 }
 
 #[tokio::test]
