@@ -4,6 +4,7 @@ mod admin_names;
 mod broken_upstreams;
 mod check;
 mod collapse;
+mod contents;
 mod cookies;
 mod disk;
 mod encodings;

@@ -178,6 +178,7 @@ fn rules(
         .policy(settings.policy.clone())
         .key(settings.key.clone())
         .cache(settings.cache)
+        .content(settings.content.clone())
         .max_object(settings.max_object)
         .collapse_wait(settings.collapse_wait)
         .cache_status_key(settings.cache_status_key)

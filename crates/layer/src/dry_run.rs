@@ -6,12 +6,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::request::Parts;
 use http::{Extensions, Request, StatusCode};
 use larder_semantics::{ForwardReason, KeyBuffer, PrimaryKey, Reason, RequestContext, StoredHead, Timestamp};
 use larder_store::{LoadRequest, Loaded, RemoteError, Slot, StoredResponse, Tag, Validity};
 
 use crate::body::CacheBody;
+use crate::body::content::Content;
 use crate::cache::Cache;
 use crate::effective_target::EffectiveTarget;
 use crate::error::FetchError;
@@ -115,24 +117,28 @@ pub struct TierLook {
 }
 
 impl<S> CacheService<S> {
-    /// Decides about a request without answering it. `has_content` says whether it has a body. Neither counts it as a use, nor takes a bypass from
-    /// its network.
-    pub fn dry_run(&self, request: Request<()>, effective: &EffectiveTarget, has_content: bool) -> DryRun
+    /// Decides about a request with this content without answering it. Neither counts it as a use, nor takes a bypass from its network.
+    pub fn dry_run(&self, request: Request<()>, effective: &EffectiveTarget, content: &Bytes) -> DryRun
     where
         S: Upstream,
     {
         let mut request = request;
         let mut key = KeyBuffer::default();
         let now = self.cache.clock.now();
-        let passed = match self.admit(request.method(), has_content) {
-            Admission::Pass(reason, forward) => Some(Verdict::Pass { reason, forward }),
-            Admission::LookUp => None,
+        let (passed, content_key) = match self.admit(request.method(), !content.is_empty()) {
+            Admission::Pass(reason, forward) => (Some(Verdict::Pass { reason, forward }), None),
+            Admission::LookUp => (None, None),
+            Admission::ReadContent(rules) => match rules.key(request.headers(), content) {
+                Some(key) => (None, Some(key)),
+                None => (Some(Verdict::Pass { reason: Reason::BodyNotKeyed, forward: ForwardReason::Request }), None),
+            },
         };
-        let context = if passed.is_none() { self.prepare(&mut request, effective, &mut key) } else { None };
+        let content = content_key.map(|_| Content::of(content.clone(), &self.cache.in_flight));
+        let context = if passed.is_none() { self.prepare(&mut request, content_key.as_ref(), effective, &mut key) } else { None };
         let Some(context) = context else {
             let verdict = passed.unwrap_or(Verdict::Pass { reason: Reason::Cookie, forward: ForwardReason::Bypass });
             let context = self.route.context(request.method(), request.headers(), &key);
-            let request = client_request(request, context, &key);
+            let request = client_request(request, context, &key, content);
             return DryRun { verdict, stored: Vec::new(), selected: None, now, request, has_key: false, asks_tiers: None };
         };
         let slot_key = self.cache.store.slot_key(&key);
@@ -160,7 +166,7 @@ impl<S> CacheService<S> {
                 Verdict::Fetch { reason: plan.reason, forward: plan.forward }
             }
         };
-        DryRun { verdict, stored, selected, now, request: client_request(request, context, &key), has_key: true, asks_tiers }
+        DryRun { verdict, stored, selected, now, request: client_request(request, context, &key, content), has_key: true, asks_tiers }
     }
 
     /// What the tiers behind the memory have for a request that would ask them, from the nearest to the farthest. Nothing is taken into memory,
@@ -218,13 +224,14 @@ impl<S: Upstream> CacheService<S> {
     pub async fn try_out(&self, run: &DryRun, extend: impl FnOnce(&mut Extensions)) -> Result<TriedOut, FetchError> {
         let mut parts = run.request.parts.clone();
         extend(&mut parts.extensions);
-        let request = ClientRequest { parts, context: run.request.context.clone(), key: run.request.key.clone() };
+        let (context, key, content) = (run.request.context.clone(), run.request.key.clone(), run.request.content.clone());
+        let request = ClientRequest { parts, context, key, content };
         steps::try_out(self.clone(), Arc::new(request).to_store()).await
     }
 }
 
-fn client_request(request: Request<()>, context: RequestContext, key: &KeyBuffer) -> Arc<ClientRequest> {
-    Arc::new(ClientRequest { parts: request.into_parts().0, context, key: key.to_key() })
+fn client_request(request: Request<()>, context: RequestContext, key: &KeyBuffer, content: Option<Content>) -> Arc<ClientRequest> {
+    Arc::new(ClientRequest { parts: request.into_parts().0, context, key: key.to_key(), content: content.map(Arc::new) })
 }
 
 impl Cache {

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Extensions, Request, Response};
+use larder_semantics::content::ContentKey;
 use larder_semantics::fields::{drop_nominated, is_upgrade};
 use larder_semantics::{CacheStatus, ForwardReason, KeyBuffer, MethodKind, Reason, RequestContext};
 use tower_service::Service;
 
 use crate::body::CacheBody;
+use crate::body::content::Content;
 #[cfg(doc)]
 use crate::body::request::RequestBody;
 use crate::cache::Cache;
@@ -19,6 +21,7 @@ use crate::effective_target::EffectiveTarget;
 use crate::error::FetchError;
 use crate::fetch::walk::{fill, refresh};
 use crate::future::{ResponseFuture, ServeFuture};
+use crate::lookup::content;
 use crate::lookup::looked_up::{Admission, Hit, LookedUp};
 use crate::lookup::plain::{Plain, Planned};
 use crate::lookup::plan::FetchPlan;
@@ -115,6 +118,10 @@ impl<S: Upstream> CacheService<S> {
     where
         R: ClientBody,
     {
+        if let Admission::ReadContent(_) = self.admit(request.method(), true) {
+            extend(request.extensions_mut());
+            return ServeFuture::walking(pass::pass_read(self.clone(), request, reason, ForwardReason::Bypass));
+        }
         if !MethodKind::of(request.method()).reads() {
             return self.serve(request, effective, extend);
         }
@@ -128,12 +135,12 @@ impl<S: Upstream> CacheService<S> {
     pub fn look_up_plain<B>(&self, request: &mut Request<()>, effective: &EffectiveTarget) -> Option<Plain<B>> {
         match self.admit(request.method(), false) {
             Admission::LookUp => with_key(|key| self.look_up_plain_with(request, effective, key)),
-            Admission::Pass(..) => None,
+            Admission::ReadContent(_) | Admission::Pass(..) => None,
         }
     }
 
     fn look_up_plain_with<B>(&self, request: &mut Request<()>, effective: &EffectiveTarget, key: &mut KeyBuffer) -> Option<Plain<B>> {
-        let context = self.prepare(request, effective, key)?;
+        let context = self.prepare(request, None, effective, key)?;
         if self.asks_for_bypass(request, key, effective.client) {
             return None;
         }
@@ -166,7 +173,11 @@ impl<S: Upstream> CacheService<S> {
         R: ClientBody,
     {
         match self.admit(request.method(), !request.body().is_end_stream()) {
-            Admission::LookUp => with_key(|key| self.look_up_request(request, effective, extend, key)),
+            Admission::LookUp => with_key(|key| self.look_up_request(request, None, effective, extend, key)),
+            Admission::ReadContent(rules) => {
+                extend(request.extensions_mut());
+                ServeFuture::walking(content::answer(self.clone(), request, rules, effective))
+            }
             Admission::Pass(reason, forward) => {
                 extend(request.extensions_mut());
                 ServeFuture::walking(pass::pass(self.clone(), request, effective, reason, forward))
@@ -174,9 +185,23 @@ impl<S: Upstream> CacheService<S> {
         }
     }
 
+    /// Looks up a request whose content was read.
+    pub(crate) fn look_up_content<R>(
+        &self,
+        request: Request<R>,
+        content: (Content, ContentKey),
+        effective: EffectiveTarget,
+    ) -> ServeFuture<S::Body>
+    where
+        R: ClientBody,
+    {
+        with_key(|key| self.look_up_request(request, Some(content), effective, |_| (), key))
+    }
+
     fn look_up_request<R>(
         &self,
         mut request: Request<R>,
+        content: Option<(Content, ContentKey)>,
         effective: EffectiveTarget,
         extend: impl FnOnce(&mut Extensions),
         key: &mut KeyBuffer,
@@ -184,8 +209,12 @@ impl<S: Upstream> CacheService<S> {
     where
         R: ClientBody,
     {
-        let Some(context) = self.prepare(&mut request, &effective, key) else {
+        let (content, content_key) = content.unzip();
+        let Some(context) = self.prepare(&mut request, content_key.as_ref(), &effective, key) else {
             extend(request.extensions_mut());
+            if content.is_some() {
+                return ServeFuture::walking(pass::pass_read(self.clone(), request, Reason::Cookie, ForwardReason::Bypass));
+            }
             return ServeFuture::walking(pass::pass(self.clone(), request, effective, Reason::Cookie, ForwardReason::Bypass));
         };
         let fields = request.headers();
@@ -201,14 +230,14 @@ impl<S: Upstream> CacheService<S> {
                 // Of the answer to a request with no-store nothing may be kept (RFC 9111 §5.2.1.5): it would put off the refresh that others
                 // can make use of.
                 if hit.wants_refresh && !context.directives.no_store {
-                    self.refresh(hit, || self.client_request(request, extend, context, key));
+                    self.refresh(hit, || self.client_request(request, content, extend, context, key));
                 }
                 ServeFuture::ready(served)
             }
             LookedUp::PartHit(served) => ServeFuture::ready(*served),
             LookedUp::GatewayTimeout(reason) => ServeFuture::ready(gateway_timeout(reason, key)),
             LookedUp::Fetch(plan) => {
-                let request = self.client_request(request, extend, context, key);
+                let request = self.client_request(request, content, extend, context, key);
                 ServeFuture::walking(fill(self.clone(), request, plan))
             }
         }
@@ -226,13 +255,14 @@ impl<S: Upstream> CacheService<S> {
     fn client_request<R>(
         &self,
         request: Request<R>,
+        content: Option<Content>,
         extend: impl FnOnce(&mut Extensions),
         context: RequestContext,
         key: &KeyBuffer,
     ) -> Arc<ClientRequest> {
         let (mut parts, _) = request.into_parts();
         extend(&mut parts.extensions);
-        Arc::new(ClientRequest::new(&self.route, parts, context, key.to_key()))
+        Arc::new(ClientRequest::new(&self.route, parts, context, key.to_key()).with_content(content))
     }
 }
 

@@ -51,6 +51,7 @@ impl Reason {
     pub const fn forward(self) -> ForwardReason {
         match self {
             Self::BypassParameter | Self::RouteNotCached | Self::Upgrade | Self::RequestBody => ForwardReason::Bypass,
+            Self::BodyNotKeyed => ForwardReason::Request,
             Self::Method => ForwardReason::Method,
             Self::Absent | Self::Evicted | Self::Expired | Self::Purged => ForwardReason::UriMiss,
             Self::VaryMiss => ForwardReason::VaryMiss,

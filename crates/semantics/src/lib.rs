@@ -17,6 +17,7 @@
 
 pub mod cache_status;
 pub mod coding;
+pub mod content;
 pub mod directives;
 pub mod head;
 pub mod invalidation;

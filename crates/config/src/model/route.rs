@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, Method};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use larder_message::PathRewrite;
 use larder_message::edit::FieldEdits;
+use larder_semantics::content::ContentRules;
 use larder_semantics::key::matches_pattern;
 use larder_semantics::{Coding, CookieRules, KeyRules, Policy};
 
@@ -73,6 +74,8 @@ pub struct RouteSettings {
     pub policy: Policy,
     /// How a request becomes a key, and the bypass parameter.
     pub key: KeyRules,
+    /// How the content of requests enters their keys; `None`: requests with content pass by the cache.
+    pub content: Option<ContentRules>,
     /// Changes to requests, before their keys are made.
     pub request: FieldEdits,
     /// Changes to the backend's answers, before they are stored.
@@ -160,6 +163,7 @@ impl Default for RouteSettings {
             cache: true,
             policy: Policy::default(),
             key,
+            content: None,
             request: FieldEdits::default(),
             response: FieldEdits::default(),
             rewrite: None,

@@ -42,7 +42,8 @@ pub(crate) async fn explain(gateway: &Gateway, asked: Asked) -> Result<Explanati
             return Ok(explanation);
         }
     };
-    if MethodKind::of(head.method()) == MethodKind::Unsafe {
+    let reads = service.route().reads(head.method());
+    if !reads && MethodKind::of(head.method()) == MethodKind::Unsafe {
         let parts = copy_of(&head).into_parts().0;
         explanation.invalidates = invalidated(service, &parts, &target);
     }
@@ -60,11 +61,11 @@ pub(crate) async fn explain(gateway: &Gateway, asked: Asked) -> Result<Explanati
     {
         explanation.notes.push("the client accepts less than `encodings` keeps: it gets unpacked what it cannot take".to_owned());
     }
-    if let Some(reason) = past_cache.filter(|_| MethodKind::of(head.method()).reads()) {
+    if let Some(reason) = past_cache.filter(|_| reads) {
         explanation.decision = decision(Verdict::Pass, None, reason, "It passes by the store, both ways.");
         return Ok(explanation);
     }
-    let run = service.dry_run(request, &effective, length > 0);
+    let run = service.dry_run(request, &effective, &data);
     look(&mut explanation, service, &run, &head);
     explanation.tiers = service.ask_tiers(&run).await.iter().map(tier_report).collect();
     if service.route().policy().scope == larder_semantics::Scope::Identity && !run.context().identified && run.key().is_some() {

@@ -148,7 +148,9 @@ impl<S: Upstream> Walk<S> {
     async fn turn_to_origin(&mut self, error: RemoteError) -> Result<(), BodyError> {
         let (got, left) = (self.proof.got(), self.proof.left());
         debug!("a stored body broke off {left} bytes before its end: {error}");
-        let rest = Resumption::of(&self.head, got, got + left).ok_or(BodyError::Stored(error))?;
+        // "The Range header field [...] is only defined for GET" (RFC 9110 §14.2).
+        let rest =
+            Resumption::of(&self.head, got, got + left).filter(|_| self.request.content.is_none()).ok_or(BodyError::Stored(error))?;
         let request = self.request(&rest);
         let response = call(&self.service.inner, || request).await.map_err(BodyError::Upstream)?;
         let before = rest.bytes_before(response.status(), response.headers()).ok_or(BodyError::Stored(error))?;

@@ -1,8 +1,8 @@
 //! The request that goes to the origin, and the judgement of its answer.
 
-use http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
 use http::request::Parts;
-use http::{Request, Response, Uri};
+use http::{Method, Request, Response, Uri};
 use larder_semantics::entity_tag::is_strong;
 use larder_semantics::storage::worth_remembering;
 use larder_semantics::validation::upstream_fields;
@@ -49,7 +49,11 @@ impl Fetch {
                 headers.extend(part.meta.head.origin_etag().map(|tag| (IF_NONE_MATCH, tag)));
             }
         }
-        Request::from_parts(parts, RequestBody::empty())
+        if parts.method == Method::POST {
+            // "The If-None-Match condition [...] evaluates to false" is a 412 for it (RFC 9110 §13.1.2), and a range means nothing (§14.2).
+            [IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE, IF_RANGE].iter().for_each(|name| _ = parts.headers.remove(name));
+        }
+        Request::from_parts(parts, self.request.body())
     }
 
     fn heads(&self) -> Vec<&StoredHead> {
@@ -65,7 +69,7 @@ impl Fetch {
         Exchange {
             policy: &service.route.policy,
             request: &self.request.context,
-            method: &self.request.parts.method,
+            method: self.request.method(),
             request_headers: &self.request.parts.headers,
             request_time,
             response_time: service.cache.clock.now(),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use http::{HeaderMap, Method, Request};
+use larder_semantics::content::{ContentKey, ContentRules};
 use larder_semantics::reuse::sliding::extended;
 use larder_semantics::{
     CacheStatus, CookiePolicy, Decision, ForwardReason, KeyBuffer, MethodKind, Reason, RequestContext, Timestamp, TtlMode, decide,
@@ -31,6 +32,8 @@ use crate::service::CacheService;
 pub(crate) enum Admission {
     /// It is looked up.
     LookUp,
+    /// Its content is read, and it is looked up by that, too.
+    ReadContent(ContentRules),
     /// It passes by the store.
     Pass(Reason, ForwardReason),
 }
@@ -62,7 +65,10 @@ impl<S> CacheService<S> {
     pub(crate) fn admit(&self, method: &Method, has_content: bool) -> Admission {
         match MethodKind::of(method) {
             _ if !self.route.cache => Admission::Pass(Reason::RouteNotCached, ForwardReason::Bypass),
-            MethodKind::Unsafe | MethodKind::OtherSafe => Admission::Pass(Reason::Method, ForwardReason::Method),
+            MethodKind::Unsafe | MethodKind::OtherSafe => match self.route.reads_with_content(method) {
+                Some(rules) => Admission::ReadContent(rules.clone()),
+                None => Admission::Pass(Reason::Method, ForwardReason::Method),
+            },
             MethodKind::Get | MethodKind::Head if has_content => Admission::Pass(Reason::RequestBody, ForwardReason::Request),
             MethodKind::Get | MethodKind::Head => Admission::LookUp,
         }
@@ -70,12 +76,27 @@ impl<S> CacheService<S> {
 
     /// Derives the key of a request that is looked up, and reads what bears on caching; `None` where the request passes by the store for its
     /// cookies. Cookies that are as if absent are there no more afterwards: neither a key nor `Vary` nor the origin sees them.
-    pub(crate) fn prepare<R>(&self, request: &mut Request<R>, effective: &EffectiveTarget, key: &mut KeyBuffer) -> Option<RequestContext> {
+    pub(crate) fn prepare<R>(
+        &self,
+        request: &mut Request<R>,
+        content: Option<&ContentKey>,
+        effective: &EffectiveTarget,
+        key: &mut KeyBuffer,
+    ) -> Option<RequestContext> {
         let rules = &*self.route;
         let read = |request: &Request<R>, key: &mut KeyBuffer| {
-            let fields = request.headers();
-            rules.key.derive(effective.target(request.uri(), fields), fields, key);
-            rules.context(request.method(), fields, key)
+            let (fields, method) = (request.headers(), request.method());
+            let target = effective.target(request.uri(), fields);
+            match content {
+                None => {
+                    rules.key.derive(target, fields, key);
+                    rules.context(method, fields, key)
+                }
+                Some(content) => {
+                    rules.key.derive_with_content(method, content, target, fields, key);
+                    rules.context(&Method::GET, fields, key)
+                }
+            }
         };
         let context = read(request, key);
         if !context.cookies {
@@ -172,6 +193,17 @@ impl<S> CacheService<S> {
 }
 
 impl RouteRules {
+    /// Whether a request with this method only reads, so that it may be answered from the store and invalidates nothing.
+    pub fn reads(&self, method: &Method) -> bool {
+        MethodKind::of(method).reads() || self.reads_with_content(method).is_some()
+    }
+
+    /// The rules for the content of a request with this method, where that makes it a read that can be answered from the store.
+    fn reads_with_content(&self, method: &Method) -> Option<&ContentRules> {
+        let rules = self.content.as_ref()?;
+        (method.as_str() == "QUERY" || (rules.post && *method == Method::POST)).then_some(rules)
+    }
+
     /// The decision about the stored response that was found.
     pub(crate) fn decide(&self, context: &RequestContext, found: &Lookup, now: Timestamp) -> Decision {
         match found {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
+use larder_semantics::content::ContentRules;
 use larder_semantics::reuse::told::tells_its_own;
 use larder_semantics::{ClientTtl, CookiePolicy, IdentityPart, KeyRules, PathCase, Policy, Scope, TtlMode};
 
@@ -132,6 +133,12 @@ impl RouteRulesBuilder {
     /// A parameter by which a client asks for an answer from the inner service, such as `no_cache`: it is not passed on. Default: none.
     pub fn bypass_parameter(self, name: impl Into<String>, by: MayBypass) -> Self {
         self.set(|rules| (rules.key.query.bypass, rules.may_bypass) = (Some(name.into()), by))
+    }
+
+    /// Answers requests with content from the store as well, with the content as a part of their keys: QUERY (RFC 10008), and POST where these
+    /// rules say that it only reads. Default: they pass through.
+    pub fn content(self, content: Option<ContentRules>) -> Self {
+        self.set(|rules| rules.content = content)
     }
 
     /// Who may use the bypass parameter.

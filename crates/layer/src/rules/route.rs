@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, Uri};
+use larder_semantics::content::ContentRules;
 use larder_semantics::{EtagSource, KeyBuffer, KeyRules, Policy, PrimaryKey, RequestContext, StoredHead, entity_tag};
 use larder_store::{InvalidationTarget, StoredBody, Tag, Tags};
 use smallvec::SmallVec;
@@ -35,6 +36,8 @@ pub struct RouteRules {
     pub(crate) class: Option<Arc<str>>,
     pub(crate) policy: Policy,
     pub(crate) key: KeyRules,
+    /// How the content of requests enters their keys; `None`: requests with content pass through.
+    pub(crate) content: Option<ContentRules>,
     /// `false`: everything passes through.
     pub(crate) cache: bool,
     /// The longest body that is stored, in bytes.
@@ -62,6 +65,7 @@ impl Default for RouteRules {
             class: None,
             policy: Policy::default(),
             key: KeyRules::default(),
+            content: None,
             cache: true,
             max_object: MAX_OBJECT,
             collapse_wait: COLLAPSE_WAIT,

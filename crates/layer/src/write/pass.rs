@@ -1,5 +1,7 @@
 //! Requests that pass through without a look-up. A request with an unsafe method is a [`write`](crate::write), and outlives its client.
 
+use std::time::Instant;
+
 use http::{Request, Response};
 use larder_semantics::{CacheStatus, ForwardReason, MethodKind, Reason};
 use tokio::sync::oneshot;
@@ -39,10 +41,25 @@ pub(crate) async fn pass<S: Upstream, R: ClientBody>(
         }
         _ => read(service, request, reason, status).await,
     };
-    let mut served = served?;
+    Ok(with_outcome(served?, started, reason, forward))
+}
+
+/// Passes a request through that only reads, whatever its method.
+pub(crate) async fn pass_read<S: Upstream, R: ClientBody>(
+    service: CacheService<S>,
+    request: Request<R>,
+    reason: Reason,
+    forward: ForwardReason,
+) -> Result<Served<S::Body>, FetchError> {
+    let started = monotonic();
+    let served = read(service, request, reason, forwarded(reason, forward)).await?;
+    Ok(with_outcome(served, started, reason, forward))
+}
+
+fn with_outcome<B>(mut served: Served<B>, started: Instant, reason: Reason, forward: ForwardReason) -> Served<B> {
     let upstream = served.outcome.upstream.or_else(|| Some(monotonic().saturating_duration_since(started)));
     served.outcome = Outcome { reason, forward: Some(forward), upstream, ..served.outcome };
-    Ok(served)
+    served
 }
 
 async fn read<S: Upstream, R: ClientBody>(

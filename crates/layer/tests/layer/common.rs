@@ -15,8 +15,8 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 use larder_tower::clock::{Clock, ClockHand};
 use larder_tower::{
-    BoxError, Cache, CacheBody, CacheService, EffectiveTarget, FetchError, MayBypass, Outcome, RequestBody, RouteRules, RouteRulesBuilder,
-    ServeFuture, Timestamp,
+    BoxError, Cache, CacheBody, CacheService, ClientBody, EffectiveTarget, FetchError, MayBypass, Outcome, RequestBody, RouteRules,
+    RouteRulesBuilder, ServeFuture, Timestamp,
 };
 use tower_service::Service;
 
@@ -198,11 +198,11 @@ impl Read {
     }
 }
 
-pub(crate) async fn send(cache: &CacheService<Origin>, request: Request<Empty<Bytes>>) -> Read {
+pub(crate) async fn send(cache: &CacheService<Origin>, request: Request<impl ClientBody>) -> Read {
     try_send(cache, request).await.expect("an answer")
 }
 
-pub(crate) async fn try_send(cache: &CacheService<Origin>, request: Request<Empty<Bytes>>) -> Result<Read, FetchError> {
+pub(crate) async fn try_send(cache: &CacheService<Origin>, request: Request<impl ClientBody>) -> Result<Read, FetchError> {
     let served = cache.serve(request, EffectiveTarget::default(), |_| ()).await?;
     Ok(read(served.response, served.outcome).await)
 }
@@ -216,7 +216,7 @@ pub(crate) async fn read(response: Response<CacheBody<OriginBody>>, outcome: Out
 /// Starts requests without letting any of them finish: each has gone as far as it gets by itself.
 pub(crate) fn start(
     cache: &CacheService<Origin>,
-    requests: impl IntoIterator<Item = Request<Empty<Bytes>>>,
+    requests: impl IntoIterator<Item = Request<impl ClientBody>>,
 ) -> Vec<ServeFuture<OriginBody>> {
     let mut futures: Vec<_> = requests.into_iter().map(|request| cache.serve(request, EffectiveTarget::default(), |_| ())).collect();
     for future in &mut futures {

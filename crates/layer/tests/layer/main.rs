@@ -4,6 +4,7 @@ mod arriving;
 mod body_invalidation;
 mod collapsing;
 mod common;
+mod contents;
 mod cookies;
 mod entry_cost;
 mod failing;

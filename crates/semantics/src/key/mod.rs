@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! v1:default:GET:http://example.com/a?b=1&c=2 #headers=x-branch=7 #cookies=locale=de #identity=0f3a…
-//! |  |           |                            |                    |                  `- hash of who asks, where the scope is an identity
+//! |  |           |                            |                    |                  `- hash of who asks, where the scope is an identity;
+//! |  |           |                            |                    |                     before it ` #body=` where the request's content counts
 //! |  |           |                            |                    `- cookies that a route names
 //! |  |           |                            `- fields that a route names; before them ` #route=` where requests take it by more than their URL
 //! |  |           `- the URL: what an invalidation by URI names; `*` for a scheme or a host that a route leaves out
@@ -25,7 +26,9 @@ mod query;
 use std::ops::Range;
 
 use http::header::COOKIE;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, Method};
+
+use crate::content::ContentKey;
 
 pub use cookies::{CookieFate, CookieRules};
 pub use parts::KeyParts;
@@ -40,6 +43,7 @@ const ROUTE: &str = " #route=";
 const HEADERS: &str = " #headers=";
 const COOKIES: &str = " #cookies=";
 const CLAIMS: &str = " #jwt=";
+const BODY: &str = " #body=";
 const IDENTITY: &str = " #identity=";
 
 /// Longer values, and those with other characters than unreserved ones, stand in keys as hashes.
@@ -181,13 +185,31 @@ impl KeyRules {
     /// Writes the key of a `GET` or `HEAD` of `target` into `buffer`. Allocates nothing once the buffer has grown, unless more than 16
     /// parameters have to be sorted, or some whose names are percent-encoded.
     pub fn derive(&self, target: Target<'_>, headers: &HeaderMap, buffer: &mut KeyBuffer) {
+        self.derive_with("GET", None, target, headers, buffer);
+    }
+
+    /// As [`Self::derive`], of a request with this method whose content is part of the key.
+    pub fn derive_with_content(
+        &self,
+        method: &Method,
+        content: &ContentKey,
+        target: Target<'_>,
+        headers: &HeaderMap,
+        buffer: &mut KeyBuffer,
+    ) {
+        self.derive_with(method.as_str(), Some(content), target, headers, buffer);
+    }
+
+    fn derive_with(&self, method: &str, content: Option<&ContentKey>, target: Target<'_>, headers: &HeaderMap, buffer: &mut KeyBuffer) {
         let text = &mut buffer.text;
         text.clear();
         text.push('v');
         push_number(text, self.version);
         text.push(':');
         push_escaped(text, &self.namespace, b" :");
-        text.push_str(":GET:");
+        text.push(':');
+        text.push_str(method);
+        text.push(':');
         let start = text.len();
         buffer.query_as_sent = self.write_url(target, text);
         buffer.url = start..text.len();
@@ -198,6 +220,10 @@ impl KeyRules {
         fields::write(&self.headers, headers, text);
         cookies::write(&self.cookies.key, headers, text);
         buffer.claimed = claims::write(&self.claims, headers, text);
+        if let Some(content) = content {
+            text.push_str(BODY);
+            content.write(text);
+        }
         buffer.identified = identity::write(&self.identity, headers, text);
     }
 

@@ -68,8 +68,13 @@ impl Reason {
                 "Ask without dot segments, double slashes and encoded slashes, or set `odd_paths` where the backend reads paths as they are."
             }
             Self::UnkeyedField => "Let what is before Larder remove the field, or put it into the key if answers depend on it.",
-            Self::Method => "Only GET and HEAD are answered from the store. `methods` of the route says what goes to its upstream.",
+            Self::Method => {
+                "GET and HEAD are answered from the store; a POST that only reads is with `read = true` and `key.body`, a QUERY with `key.body`."
+            }
             Self::RequestBody => "Send a GET without content.",
+            Self::BodyNotKeyed => {
+                "`key.body` says which kind of content counts, `max_key_body` how long it may be. `bytes` takes any kind."
+            }
             Self::Upgrade => "An upgraded connection is a tunnel: nothing of it is stored.",
             _ => return None,
         })

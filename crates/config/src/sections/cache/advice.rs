@@ -10,6 +10,7 @@ use super::{Layer, default_identity, items};
 use crate::model::path::PathTemplate;
 use crate::model::{Route, RouteSettings};
 use crate::parse::mistake::{Mistake, Mistakes};
+use super::content;
 
 /// One chain of layers, the most general first, and what came of it: for a route, or for what takes none.
 pub(crate) struct Chain<'a> {
@@ -50,6 +51,7 @@ pub(crate) fn check<'a>(layers: impl Iterator<Item = &'a Layer>, chains: &[Chain
             let mistake = Mistake::new("`identity` without `scope = \"identity\"` keeps nobody's responses apart");
             mistakes.error(identity.span(), mistake.hint("add scope = \"identity\", or leave `identity` out"));
         }
+        content::look_at_layer(layer, chains().all(|chain| chain.settings.content.is_none()), mistakes);
         if let Some(window) = &layer.lifetimes.stale_while_revalidate
             && *window.get_ref() > 0
             && chains().all(|chain| chain.layers.iter().all(|layer| layer.lifetimes.ttl.is_none()))
@@ -73,15 +75,24 @@ fn look_at(chain: &Chain<'_>, mistakes: &Mistakes) {
         mistakes.warning(span, mistake.hint("say so on the routes whose answers are the same for everyone"));
     }
     look_at_lifetimes(chain, mistakes);
-    let reads = |methods: &[Method]| methods.iter().any(|method| [Method::GET, Method::HEAD].contains(method));
+    content::look_at(chain, mistakes);
+    let by_content = |method: &Method| {
+        let rules = chain.settings.content.as_ref();
+        rules.is_some_and(|rules| method.as_str() == "QUERY" || (rules.post && *method == Method::POST))
+    };
+    let reads = |methods: &[Method]| methods.iter().any(|method| [Method::GET, Method::HEAD].contains(method) || by_content(method));
     if let (Some(methods), Some(own)) = (chain.methods, chain.layers.last())
         && !reads(methods)
         && let Some(ttl) = own.lifetimes.ttl.as_ref().filter(|ttl| ttl.get_ref().longest() > 0)
     {
         let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
         let mistake = Mistake::new(format!("a `ttl` for {} keeps nothing: the key has no body in it", names.join(" and ")));
-        mistakes
-            .warning(ttl.span(), mistake.hint("only GET and HEAD are answered from the cache; leave `ttl` out, or add them to `methods`"));
+        mistakes.warning(
+            ttl.span(),
+            mistake.hint(
+                "GET and HEAD are answered from the cache, and a POST that only reads with read = true and key = { body = \"json\" }",
+            ),
+        );
     }
 }
 

@@ -2,8 +2,10 @@
 
 use http::HeaderName;
 use http::header::{AUTHORIZATION, CONNECTION, COOKIE, FORWARDED, HOST, PROXY_AUTHORIZATION, VIA};
+use larder_semantics::content::{ContentKind, Pointer};
 use larder_semantics::fields::is_hop_by_hop;
 use larder_semantics::{KeyRules, PathCase};
+use toml::Spanned;
 
 use super::{items, set};
 use crate::parse::mistake::Mistake;
@@ -18,6 +20,10 @@ pub(super) struct KeyLayer {
     headers: Option<Vec<HeaderName>>,
     cookies: Option<Vec<String>>,
     claims: Option<Vec<String>>,
+    /// `None` in it: no content counts.
+    pub(super) body: Option<Spanned<Option<ContentKind>>>,
+    pub(super) drop: Option<Spanned<Vec<Spanned<Pointer>>>>,
+    pub(super) only: Option<Spanned<Vec<Spanned<Pointer>>>>,
 }
 
 impl KeyLayer {
@@ -30,6 +36,9 @@ impl KeyLayer {
             headers: key.list("headers", "field names in quotes, like \"x-branch\"", field).map(items),
             cookies: key.list("cookies", "cookie names in quotes, like \"locale\"", cookie).map(items),
             claims: claims(&mut key),
+            body: key.one_of("body", &BODIES),
+            drop: key.list("drop", "JSON Pointers in quotes, like \"/metadata\"", pointer),
+            only: key.list("only", "JSON Pointers in quotes, like \"/query\"", pointer),
         };
         key.finish();
         layer
@@ -44,6 +53,18 @@ impl KeyLayer {
         set(&mut base.cookies.key, &self.cookies);
         set(&mut base.claims, &self.claims);
     }
+}
+
+const BODIES: [(&str, Option<ContentKind>); 4] =
+    [("none", None), ("bytes", Some(ContentKind::Bytes)), ("json", Some(ContentKind::Json)), ("form", Some(ContentKind::Form))];
+
+fn pointer(text: &str) -> Result<Pointer, Mistake> {
+    let hint = "a part of the body, like \"/metadata\" or \"/messages/0/id\"; for a form, \"/name\" of a field";
+    let bad = |_| Mistake::new(format!("`{text}` is not a JSON Pointer (RFC 6901)")).hint(hint);
+    Pointer::parse(text).map_err(bad).and_then(|pointer| {
+        let is_whole = pointer.tokens().is_empty();
+        if is_whole { Err(Mistake::new("this JSON Pointer is the whole body").hint(hint)) } else { Ok(pointer) }
+    })
 }
 
 /// A field that is the client's, and reaches the backend.

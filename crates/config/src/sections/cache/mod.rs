@@ -1,6 +1,7 @@
 //! The keys of `[cache]`, which may also stand in a class or in a route.
 
 pub(super) mod advice;
+mod content;
 mod encodings;
 mod fields;
 mod ignored;
@@ -23,6 +24,7 @@ use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::reader::Table;
 use crate::parse::units;
 use crate::sections::upstreams;
+use content::ContentLayer;
 use encodings::EncodingsLayer;
 use fields::{FieldsLayer, Message};
 use ignored::Ignored;
@@ -43,6 +45,7 @@ pub(crate) struct Layer {
     cookies: Option<Spanned<CookiePolicy>>,
     ignore_cookies: Option<Vec<String>>,
     key: KeyLayer,
+    content: ContentLayer,
     request: FieldsLayer,
     response: FieldsLayer,
     rewrite: Option<PathRewrite>,
@@ -88,6 +91,7 @@ impl Layer {
             odd_paths: table.one_of("odd_paths", &[("pass", OddPaths::Pass), ("refuse", OddPaths::Refuse), ("cache", OddPaths::Cache)]),
             near_private: table.boolean("near_private"),
             key: KeyLayer::read(table),
+            content: ContentLayer::read(table),
             request: FieldsLayer::read(table, Message::Request),
             response: FieldsLayer::read(table, Message::Response),
             rewrite: rewriting::read(table),
@@ -199,6 +203,7 @@ pub(crate) fn resolve(layers: &[&Layer], memory: u64, mistakes: &Mistakes) -> Ro
             mistakes.error(empty.span(), Mistake::new("`scope = \"identity\"` without any `identity` would share everything").hint(hint));
         }
     }
+    settings.content = content::resolve(layers);
     for layer in layers {
         layer.response.check_response(&settings, mistakes);
         layer.encodings.check(&settings, mistakes);

@@ -1,0 +1,53 @@
+//! The media type of a content (RFC 9110 §8.3.1), as far as keys need it.
+
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+
+/// A media type, with its charset.
+#[derive(Debug)]
+pub(super) struct MediaType {
+    /// `type/subtype` in lower case.
+    essence: String,
+    charset: Option<String>,
+}
+
+impl MediaType {
+    /// `None` where the fields name none, several, or one that cannot be read.
+    pub(super) fn of(fields: &HeaderMap) -> Option<Self> {
+        let mut values = fields.get_all(CONTENT_TYPE).iter();
+        let text = values.next().filter(|_| values.next().is_none())?.to_str().ok()?;
+        let mut parts = text.split(';');
+        let essence = parts.next()?.trim().to_ascii_lowercase();
+        let (kind, subtype) = essence.split_once('/')?;
+        if [kind, subtype].iter().any(|part| part.is_empty() || part.contains(|c: char| c.is_ascii_whitespace() || c == ',' || c == '/')) {
+            return None;
+        }
+        let mut charset = None;
+        for parameter in parts {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            if name.trim().eq_ignore_ascii_case("charset") && charset.replace(value.trim().trim_matches('"').to_ascii_lowercase()).is_some()
+            {
+                return None;
+            }
+        }
+        Some(Self { essence, charset })
+    }
+
+    pub(super) fn essence(&self) -> &str {
+        &self.essence
+    }
+
+    /// Whether its text is UTF-8, which is the default of the types that have keys.
+    pub(super) fn is_utf8(&self) -> bool {
+        self.charset.as_deref().is_none_or(|charset| matches!(charset, "utf-8" | "utf8"))
+    }
+
+    /// JSON, or a type that is written in it (RFC 6839 §3.1).
+    pub(super) fn is_json(&self) -> bool {
+        self.essence == "application/json" || self.essence.ends_with("+json")
+    }
+
+    pub(super) fn is_form(&self) -> bool {
+        self.essence == "application/x-www-form-urlencoded"
+    }
+}

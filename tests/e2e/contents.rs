@@ -1,0 +1,118 @@
+//! POST that only reads, and QUERY, over sockets: the body is part of the key, and reaches the origin as it came.
+
+use larder_testkit::{Answer, Client, Larder, Origin, Result};
+use serde_json::{Value, json};
+
+const CONFIG: &str = r#"
+[[routes]]
+path = "/search"
+read = true
+key = { body = "json", drop = ["/trace"] }
+max_key_body = "1KiB"
+"#;
+
+const JSON: &[(&str, &str)] = &[("Content-Type", "application/json")];
+
+fn searching(origin: &Origin) {
+    for method in ["POST", "QUERY"] {
+        origin.always(method, "/search", Answer::ok().header("Cache-Control", "max-age=60").body("found"));
+    }
+}
+
+#[tokio::test]
+async fn a_search_by_post_is_answered_from_the_cache() -> Result<()> {
+    let origin = Origin::start().await?;
+    searching(&origin);
+    let larder = Larder::before(&origin, CONFIG).await?;
+    let first = larder.request("POST", "/search", JSON, r#"{"q":"x", "trace":1}"#).await?;
+    assert_eq!((first.x_cache(), first.text().as_str()), ("MISS", "found"));
+    larder.settled().await?;
+    let second = larder.request("POST", "/search", JSON, r#"{"trace":2,"q":"\u0078"}"#).await?;
+    assert_eq!((second.x_cache(), second.text().as_str()), ("HIT", "found"));
+    assert_eq!(larder.request("POST", "/search", JSON, r#"{"q":"y"}"#).await?.x_cache(), "MISS");
+    assert_eq!(larder.request("QUERY", "/search", JSON, r#"{"q":"x"}"#).await?.x_cache(), "MISS", "another method, another meaning");
+    let bodies = origin.received().into_iter().map(|request| String::from_utf8_lossy(&request.body).into_owned());
+    assert_eq!(bodies.collect::<Vec<_>>(), [r#"{"q":"x", "trace":1}"#, r#"{"q":"y"}"#, r#"{"q":"x"}"#], "byte for byte");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_has_no_key_passes_whole_and_makes_nothing_old() -> Result<()> {
+    let origin = Origin::start().await?;
+    searching(&origin);
+    origin.always("GET", "/search", Answer::ok().header("Cache-Control", "max-age=60").body("form"));
+    let larder = Larder::before(&origin, CONFIG).await?;
+    larder.get("/search").await?;
+    larder.settled().await?;
+    let long = format!("\"{}\"", "x".repeat(100_000));
+    for body in ["{", r#"{"q":1,"q":2}"#, &long] {
+        let answer = larder.request("POST", "/search", JSON, body).await?;
+        assert_eq!((answer.x_cache(), answer.text().as_str()), ("BYPASS", "found"));
+        assert_eq!(origin.received().last().map(|request| String::from_utf8_lossy(&request.body).into_owned()).as_deref(), Some(body));
+        assert!(
+            answer.header("cache-status").is_some_and(|status| status.contains("detail=body-not-keyed")),
+            "{:?}",
+            answer.header("cache-status")
+        );
+    }
+    assert_eq!(larder.get("/search").await?.x_cache(), "HIT");
+    Ok(())
+}
+
+#[tokio::test]
+async fn rfc9110_10_1_1_a_client_that_expects_100_gets_it_before_its_body_is_read() -> Result<()> {
+    let origin = Origin::start().await?;
+    searching(&origin);
+    let larder = Larder::before(&origin, CONFIG).await?;
+    for expected in ["MISS", "HIT"] {
+        let mut client = larder.connect().await?;
+        let head =
+            "POST /search HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
+        client.send_raw("POST", head.as_bytes()).await?;
+        assert_eq!(client.next_head().await?.status()?, 100);
+        client.write(b"{}").await?;
+        assert_eq!(client.finish().await?.x_cache(), expected);
+        larder.settled().await?;
+    }
+    let received = origin.received();
+    assert_eq!((received.len(), received[0].header("expect"), received[0].header("content-length")), (1, None, Some("2")));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_chunked_body_is_the_same_content() -> Result<()> {
+    let origin = Origin::start().await?;
+    searching(&origin);
+    let larder = Larder::before(&origin, CONFIG).await?;
+    larder.request("POST", "/search", JSON, r#"{"q":1}"#).await?;
+    larder.settled().await?;
+    let mut client = Client::connect(larder.address()).await?;
+    let head = format!(
+        "POST /search HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
+        larder.address()
+    );
+    client.send_raw("POST", head.as_bytes()).await?;
+    for chunk in ["3\r\n{\"q\r\n", "4\r\n\":1}\r\n", "0\r\n\r\n"] {
+        client.write(chunk.as_bytes()).await?;
+    }
+    assert_eq!(client.finish().await?.x_cache(), "HIT");
+    Ok(())
+}
+
+#[tokio::test]
+async fn explain_says_what_a_body_comes_to() -> Result<()> {
+    let origin = Origin::start().await?;
+    searching(&origin);
+    let larder = Larder::before(&origin, CONFIG).await?;
+    let url = format!("http://{}/search", larder.address());
+    for (data, reason) in [(r#"{"q":1}"#, "absent"), ("{", "body-not-keyed")] {
+        let question = json!({ "url": url, "method": "POST", "headers": { "Content-Type": "application/json" }, "data": data });
+        let mut client = Client::connect(larder.admin_address()).await?;
+        let fields = [("Content-Type", "application/json"), ("Connection", "close")];
+        let answer = client.exchange("POST", "/explain", &fields, &question.to_string()).await?;
+        let said: Value = serde_json::from_slice(&answer.body)?;
+        assert_eq!(said["decision"]["reason"], reason, "{said:#}");
+    }
+    assert_eq!(origin.request_count(), 0);
+    Ok(())
+}
