@@ -4,6 +4,7 @@ use crate::common;
 
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use common::{Origin, finish, get, header, request, response, send, start, streaming};
 use larder_semantics::{CdnTtl, ClientTtl, EtagSource, Policy, Reason, TtlMode, entity_tag};
 use larder_store::{Invalidation, InvalidationTarget};
@@ -83,7 +84,7 @@ async fn a_dry_run_is_no_use() {
     send(&cache, get("/a")).await;
     hand.advance(50);
     let asked = http::Request::get("/a").header("host", "example.com").body(()).unwrap();
-    assert_eq!(cache.dry_run(asked, &EffectiveTarget::default(), false).verdict.reason(), Reason::Fresh);
+    assert_eq!(cache.dry_run(asked, &EffectiveTarget::default(), &Bytes::new()).verdict.reason(), Reason::Fresh);
     hand.advance(10);
     assert_eq!(send(&cache, get("/a")).await.x_cache(), "MISS");
 }
@@ -181,7 +182,7 @@ async fn a_dry_run_counts_as_the_request_that_it_stands_for_and_no_more() {
     let (cache, _) = service(&plain(), policy(|policy| policy.min_hits = 2));
     let try_out = async || {
         let asked = http::Request::get("/a").header("host", "example.com").body(()).unwrap();
-        let run = cache.dry_run(asked, &EffectiveTarget::default(), false);
+        let run = cache.dry_run(asked, &EffectiveTarget::default(), &Bytes::new());
         cache.try_out(&run, |_| ()).await.expect("an answer").verdict.err()
     };
     for _ in 0..2 {

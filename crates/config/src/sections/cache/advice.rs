@@ -6,11 +6,11 @@ use http::Method;
 use larder_semantics::{CookiePolicy, Policy, Scope, TtlMode};
 use toml::Spanned;
 
+use super::content;
 use super::{Layer, default_identity, items};
 use crate::model::path::PathTemplate;
 use crate::model::{Route, RouteSettings};
 use crate::parse::mistake::{Mistake, Mistakes};
-use super::content;
 
 /// One chain of layers, the most general first, and what came of it: for a route, or for what takes none.
 pub(crate) struct Chain<'a> {
