@@ -1,7 +1,6 @@
 //! The configuration as a whole, from text to data or to the text of errors.
 
 mod contents;
-mod disk;
 mod hostile;
 mod inheritance;
 mod lifetimes;
