@@ -38,7 +38,9 @@ impl Packing {
         let headers = &request.headers;
         let reads = [Method::GET, Method::HEAD].contains(&request.method);
         let is_known = headers.contains_key(COOKIE) || headers.contains_key(AUTHORIZATION);
-        Asked { coding: self.first(headers).filter(|_| reads && !is_known), known: headers.get(IF_NONE_MATCH).cloned() }
+        // RFC 9111 §5.2.1.6: the client asks intermediaries not to transform the content.
+        let may_pack = reads && !is_known && !has_directive(headers, &["no-transform"]);
+        Asked { coding: self.first(headers).filter(|_| may_pack), known: headers.get(IF_NONE_MATCH).cloned() }
     }
 
     /// The coding that a request names first, if that is kept.
@@ -182,6 +184,7 @@ mod tests {
         for request in [
             &[("accept-encoding", "br"), ("cookie", "a=1")][..],
             &[("accept-encoding", "br"), ("authorization", "x")],
+            &[("accept-encoding", "br"), ("cache-control", "no-transform")],
             &[("accept-encoding", "deflate")],
             &[],
         ] {

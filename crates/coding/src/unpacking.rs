@@ -13,10 +13,13 @@ pub fn coding_of(headers: &HeaderMap) -> Option<Coding> {
     if more.is_some() { None } else { Coding::named(only.as_bytes().trim_ascii()) }
 }
 
-/// Whether an answer may be unpacked: it is whole, and "a proxy MUST NOT transform the content of a response message that contains a no-transform cache
+/// Whether an answer to a request with these fields may be unpacked: the client allows it (RFC 9111 §5.2.1.6), it is whole, and "a proxy MUST NOT transform the content of a response message that contains a no-transform cache
 /// directive" (RFC 9110 §7.7).
-pub fn may_unpack(status: StatusCode, headers: &HeaderMap) -> bool {
-    status != StatusCode::PARTIAL_CONTENT && status != StatusCode::RANGE_NOT_SATISFIABLE && !has_directive(headers, &["no-transform"])
+pub fn may_unpack(request: &HeaderMap, status: StatusCode, headers: &HeaderMap) -> bool {
+    !has_directive(request, &["no-transform"])
+        && status != StatusCode::PARTIAL_CONTENT
+        && status != StatusCode::RANGE_NOT_SATISFIABLE
+        && !has_directive(headers, &["no-transform"])
 }
 
 /// Makes the fields of an answer into those of the same one unpacked.
@@ -56,9 +59,11 @@ mod tests {
     #[test]
     fn rfc9110_7_7_what_must_not_be_transformed_is_not() {
         let mut headers = HeaderMap::new();
-        assert!(may_unpack(StatusCode::OK, &headers) && !may_unpack(StatusCode::PARTIAL_CONTENT, &headers));
+        let request = HeaderMap::new();
+        assert!(may_unpack(&request, StatusCode::OK, &headers) && !may_unpack(&request, StatusCode::PARTIAL_CONTENT, &headers));
         headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("max-age=1, No-Transform"));
-        assert!(!may_unpack(StatusCode::OK, &headers));
+        assert!(!may_unpack(&request, StatusCode::OK, &headers));
+        assert!(!may_unpack(&headers, StatusCode::OK, &request), "the client's own word");
     }
 
     #[test]

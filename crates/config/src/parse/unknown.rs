@@ -32,7 +32,7 @@ const HOMES: [(&str, &str); 25] = [
 ];
 
 /// Names of other products, and of habit, for keys of this configuration: the name, the key to write instead, and its section if that is not [cache], a class or a route.
-const FOREIGN: [(&str, &str); 50] = [
+const FOREIGN: [(&str, &str); 64] = [
     ("max_age", "ttl"),
     ("maxage", "ttl"),
     ("default_ttl", "ttl"),
@@ -70,6 +70,20 @@ const FOREIGN: [(&str, &str); 50] = [
     ("query_string", "query"),
     ("vary", "key"),
     ("key_headers", "key"),
+    ("gzip", "compress"),
+    ("gzip_types", "compress"),
+    ("compression", "compress"),
+    ("brotli", "encodings"),
+    ("accept_encoding", "encodings"),
+    ("proxy_set_header", "request"),
+    ("request_headers", "request"),
+    ("set_headers", "request"),
+    ("add_header", "response"),
+    ("response_headers", "response"),
+    ("proxy_hide_header", "response"),
+    ("strip_prefix", "rewrite"),
+    ("strip_path", "rewrite"),
+    ("when", "match"),
     ("strip_cookies", "ignore_cookies"),
     ("per_user", "scope"),
     ("private", "scope"),
@@ -123,6 +137,7 @@ mod tests {
             assert_eq!(hint(word, &["ttl", "stale_while_revalidate", "key"]), format!("that is `{key}` here"), "{word}");
         }
         assert_eq!(hint("max_age", &["listen"]), "that is `ttl` here; it stands in [cache], [classes.NAME] or [[routes]]");
-        assert_eq!(hint("compression", &["listen", "access"]), "keys here: `listen`, `access`");
+        assert_eq!(hint("compression", &["compress"]), "that is `compress` here");
+        assert_eq!(hint("constellation", &["listen", "access"]), "keys here: `listen`, `access`");
     }
 }

@@ -90,7 +90,7 @@ impl Negotiated {
                 let is_strong = headers.get(ETAG).is_some_and(|tag| tag.as_bytes().starts_with(b"\""));
                 if status == StatusCode::PARTIAL_CONTENT && self.packs && !is_strong { Verdict::AskForWhole } else { Verdict::Suits }
             }
-            Some(coding) if may_unpack(status, headers) => Verdict::Unpack(coding),
+            Some(coding) if may_unpack(self.request.headers(), status, headers) => Verdict::Unpack(coding),
             Some(_) => Verdict::AskAsSent,
         }
     }
