@@ -10,10 +10,11 @@ use serde_json::Value;
 const PUBLISHED: [&str; 3] = ["larder-semantics", "larder-store", "larder-tower"];
 
 /// The categories in use, by their slugs on crates.io: an unknown one would be dropped there.
-const CATEGORIES: [&str; 12] = [
+const CATEGORIES: [&str; 13] = [
     "asynchronous",
     "caching",
     "command-line-utilities",
+    "compression",
     "config",
     "database",
     "development-tools::build-utils",
