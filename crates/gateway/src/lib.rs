@@ -12,6 +12,7 @@ mod checks;
 pub mod cli;
 pub mod demo;
 mod disk;
+mod doctor;
 mod explain;
 mod hints;
 mod inspect;
@@ -44,6 +45,9 @@ pub fn main() -> ExitCode {
         cli::Command::Show(show) => show.run(),
         cli::Command::Tail(tail) => tail.run(),
         cli::Command::Stats(stats) => stats.run(),
+        cli::Command::Doctor(doctor) => doctor.run(),
+        cli::Command::Completions(completions) => completions.run(),
+        cli::Command::Man(man) => man.run(),
         cli::Command::ExplainReason(explain) => explain.run(),
         cli::Command::Ready(ready) => ready.run(),
     }

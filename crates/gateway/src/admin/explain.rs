@@ -35,6 +35,6 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Ref
         // It makes the origin work, with fields that whoever asks has chosen.
         shared.allow(TokenScope::Admin, &parts.uri, &parts.headers)?;
     }
-    let explanation = dry_run(&shared.gateway, asked).await?;
+    let explanation = dry_run(&shared.gateway.active.load_full(), asked).await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(explanation)).into_response())
 }

@@ -2,11 +2,13 @@
 
 mod admin_client;
 mod check;
+mod doctor;
 mod explain;
 mod explain_reason;
 mod explained;
 mod keys;
 mod names;
+mod packaging;
 mod paper;
 mod purge;
 mod ready;
@@ -21,9 +23,11 @@ use crate::config::{self, Config, Overrides, Report, Warnings};
 
 pub use admin_client::{AdminAddress, AdminFlags};
 pub use check::Check;
+pub use doctor::Doctor;
 pub use explain::Explain;
 pub use explain_reason::ExplainReason;
 pub use keys::{Keys, Show};
+pub use packaging::{Completions, Man};
 pub use purge::Purge;
 pub use ready::Ready;
 pub use stats::Stats;
@@ -56,6 +60,8 @@ pub enum Command {
     Serve(Serve),
     /// Check a configuration file and report every mistake; exit 1 on any error
     Check(Check),
+    /// Look at configuration, machine, listeners, upstreams and Redis: exit 0 if all is well, 1 on warnings, 2 on errors
+    Doctor(Doctor),
     /// Purge responses from a running gateway
     Purge(Purge),
     /// Say how a running gateway would answer a request, and why: a dry run
@@ -70,6 +76,10 @@ pub enum Command {
     Tail(Tail),
     /// Say what the word in Cache-Status, log or metrics means, and what changes it
     ExplainReason(ExplainReason),
+    /// Print a script that completes commands and flags
+    Completions(Completions),
+    /// Print a manual page
+    Man(Man),
     /// Ask a running gateway whether it wants traffic: exit 0 if it does, 1 if not, 2 on wrong usage
     Ready(Ready),
 }

@@ -46,6 +46,14 @@ enum Values {
     Several(Vec<String>),
 }
 
+/// Reads a question about a request that might come.
+pub(crate) fn question(json: &serde_json::Value) -> Result<Asked, Refused> {
+    match Asked::parse(json.to_string().as_bytes())? {
+        Subject::Request(asked) => Ok(*asked),
+        Subject::Happened(_) => Err(Refused::new(StatusCode::UNPROCESSABLE_ENTITY, "This is about a request that has happened.")),
+    }
+}
+
 /// What is asked.
 pub(crate) enum Subject {
     /// A request that might come.
@@ -77,11 +85,6 @@ impl Asked {
             (None, Some(id), false) => Ok(Subject::Happened(Some(id.clone()))),
             _ => Err(wrong("This is not a question: it is about a `url`, or the request with an `id`, or the `last` one.".to_owned())),
         }
-    }
-
-    /// A plain request for a URL.
-    pub(crate) fn of(method: &str, url: &str) -> Result<Self, Refused> {
-        Question { url: Some(url.to_owned()), method: Some(method.to_owned()), ..Question::default() }.request()
     }
 }
 

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use larder_semantics::Reason;
 
-use super::asked::Asked;
+use super::asked::question;
 use super::report::{Explanation, Happened};
 use super::run::explain;
 use crate::proxy::Gateway;
@@ -29,8 +29,8 @@ pub(crate) async fn explain_happened(gateway: &Gateway, id: Option<&str>) -> Res
         facts,
     };
     // One that no client could send again has no dry run.
-    let mut explanation = match Asked::of(&happened.text("method"), &url) {
-        Ok(asked) => explain(gateway, asked).await?,
+    let mut explanation = match question(&serde_json::json!({ "url": url, "method": happened.text("method") })) {
+        Ok(asked) => explain(&gateway.active.load_full(), asked).await?,
         Err(_) => Explanation { method: happened.text("method"), url: url.clone(), ..Explanation::default() },
     };
     if url.contains('…') {

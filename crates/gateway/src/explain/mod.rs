@@ -16,9 +16,11 @@ mod routes;
 mod run;
 mod stored;
 
-pub(crate) use asked::{Asked, Subject};
+pub(crate) use asked::{Asked, Subject, question};
 pub(crate) use happened::explain_happened;
 pub(crate) use keys::key_report;
+#[cfg(test)]
+pub(crate) use report::FieldReport;
 pub(crate) use report::{Decision, Explanation, FetchReport, Happened, KeyReport, RouteReport, StoredReport, Verdict};
 pub(crate) use routes::route_report;
 pub(crate) use run::explain;

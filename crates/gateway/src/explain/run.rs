@@ -10,25 +10,25 @@ use larder_tower::{DryRun, TierLook, Verdict as Decided};
 use super::asked::Asked;
 use super::report::{Decision, Explanation, FetchReport, TierReport, Verdict};
 use super::{fetched, keys, routes, stored};
+use crate::active::ActiveConfig;
 use crate::client;
 use crate::problem::Problem;
-use crate::proxy::{Gateway, Service, Step, for_the_cache, way};
+use crate::proxy::{Service, Step, for_the_cache, way};
 use crate::purge::Refused;
 use crate::upstream::ClientContext;
 
 /// Explains how a request would be answered now.
-pub(crate) async fn explain(gateway: &Gateway, asked: Asked) -> Result<Explanation, Refused> {
-    let active = gateway.active.load_full();
+pub(crate) async fn explain(active: &ActiveConfig, asked: Asked) -> Result<Explanation, Refused> {
     let Asked { request, connection, data, fetch } = asked;
     let (head, length) = (copy_of(&request), data.len() as u64);
     let target = client::effective_target(head.uri(), head.headers(), &connection, &active.trusted);
-    let way = way(&active, &request, &target, |max| max.is_some_and(|max| length > max));
+    let way = way(active, &request, &target, |max| max.is_some_and(|max| length > max));
     let route = way.service.map(|service| service.route().index());
     let mut explanation = Explanation {
         method: head.method().to_string(),
         url: url_of(&target, head.uri()),
         client: target.client.to_string(),
-        route: route.and_then(|route| routes::route_report(&active, route)),
+        route: route.and_then(|route| routes::route_report(active, route)),
         not_taken: routes::not_taken(&active.config, route, &head, &target.authority),
         ..Explanation::default()
     };
