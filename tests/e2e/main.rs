@@ -7,6 +7,7 @@ mod collapse;
 mod contents;
 mod cookies;
 mod disk;
+mod doctor;
 mod encodings;
 mod explain;
 mod forwarding;

@@ -54,7 +54,7 @@ fn write(paper: &mut Paper, report: &StatsReport) {
         paper.gap();
     }
     let lately: Vec<Vec<String>> =
-        report.windows.iter().skip(1).map(|window| row(&format!("last {}", length(window)), &window.total)).collect();
+        report.windows.iter().skip(1).map(|window| row(&format!("last {}", window.window), &window.total)).collect();
     paper.table(&HEADS, &lately);
     paper.gap();
     let room = format!("{} of {}", display_bytes(report.stored_bytes), display_bytes(report.capacity_bytes));

@@ -1,0 +1,57 @@
+//! `larder doctor`, `larder completions` and `larder man`.
+
+use larder_testkit::{Answer, Origin, Result, larder};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The findings for this config, with the exit code.
+async fn findings(config: String) -> Result<(Option<i32>, Vec<Value>)> {
+    let folder = TempDir::new()?;
+    std::fs::write(folder.path().join("config.toml"), config)?;
+    let mut command = larder::command()?;
+    command.args(["doctor", "--json"]).current_dir(folder.path());
+    // The origin is served by this thread.
+    let output = tokio::task::spawn_blocking(move || command.output()).await??;
+    Ok((output.status.code(), serde_json::from_slice(&output.stdout)?))
+}
+
+fn verdict<'f>(findings: &'f [Value], what: &str) -> Vec<&'f str> {
+    let about = findings.iter().filter(|finding| finding["what"].as_str().is_some_and(|found| found.starts_with(what)));
+    about.filter_map(|finding| finding["verdict"].as_str()).collect()
+}
+
+#[tokio::test]
+async fn each_part_is_looked_at_and_every_trouble_has_a_remedy() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/a", Answer::ok().header("Cache-Control", "max-age=60").body("x"));
+    let (code, all) = findings(larder::config(&origin.url(), "[[routes]]\npath = \"/a\"\n[store.memory]\ncapacity = \"16MiB\"")).await?;
+    for what in ["configuration", "admin listener", "file descriptors", "memory", "listener", "upstream api"] {
+        assert!(!verdict(&all, what).is_empty(), "{what} in {all:#?}");
+    }
+    assert_eq!((verdict(&all, "upstream api"), verdict(&all, "memory")), (vec!["good"], vec!["good"]), "{all:#?}");
+    assert!(code.is_some_and(|code| code < 2) && origin.count_of("/a") == 1, "{code:?} {all:#?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_origin_that_is_away_and_a_broken_file_are_errors() -> Result<()> {
+    let (code, all) = findings(larder::config("http://127.0.0.1:1", "")).await?;
+    assert_eq!((code, verdict(&all, "upstream api")), (Some(2), vec!["error"]), "{all:#?}");
+    assert!(all.iter().all(|finding| finding["verdict"] == "good" || finding["remedy"].is_string()), "{all:#?}");
+    let (code, all) = findings(larder::config("http://127.0.0.1:1", "[cache]\ntll = 1")).await?;
+    assert_eq!((code, verdict(&all, "configuration")), (Some(2), vec!["error"]), "{all:#?}");
+    Ok(())
+}
+
+#[test]
+fn completions_and_manual_pages_know_every_command() -> Result<()> {
+    let printed = |arguments: &[&str]| Ok::<_, larder_testkit::Error>(larder::command()?.args(arguments).output()?);
+    for shell in ["bash", "zsh", "fish", "powershell"] {
+        let script = String::from_utf8_lossy(&printed(&["completions", shell])?.stdout).into_owned();
+        assert!(["explain", "doctor", "tail"].iter().all(|command| script.contains(command)), "{shell}");
+    }
+    assert!(String::from_utf8_lossy(&printed(&["man"])?.stdout).contains("doctor"));
+    assert!(String::from_utf8_lossy(&printed(&["man", "explain"])?.stdout).contains("\\-\\-fetch"));
+    assert_eq!((printed(&["man", "none"])?.status.code(), printed(&["completions", "none"])?.status.code()), (Some(1), Some(2)));
+    Ok(())
+}
