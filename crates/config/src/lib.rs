@@ -15,6 +15,7 @@
 
 mod model;
 mod parse;
+mod schema;
 mod sections;
 
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub use model::{
 pub use parse::mistake::Severity;
 pub use parse::report::{Report, Warnings};
 pub use parse::units::{display_bytes, display_duration};
+pub use schema::schema;
 pub use sections::Overrides;
 
 use model::listen;

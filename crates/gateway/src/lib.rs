@@ -48,6 +48,7 @@ pub fn main() -> ExitCode {
         cli::Command::Doctor(doctor) => doctor.run(),
         cli::Command::Completions(completions) => completions.run(),
         cli::Command::Man(man) => man.run(),
+        cli::Command::Schema(schema) => schema.run(),
         cli::Command::ExplainReason(explain) => explain.run(),
         cli::Command::Ready(ready) => ready.run(),
     }

@@ -27,7 +27,7 @@ pub use doctor::Doctor;
 pub use explain::Explain;
 pub use explain_reason::ExplainReason;
 pub use keys::{Keys, Show};
-pub use packaging::{Completions, Man};
+pub use packaging::{Completions, Man, Schema};
 pub use purge::Purge;
 pub use ready::Ready;
 pub use stats::Stats;
@@ -76,6 +76,8 @@ pub enum Command {
     Tail(Tail),
     /// Say what the word in Cache-Status, log or metrics means, and what changes it
     ExplainReason(ExplainReason),
+    /// Print the JSON Schema of the configuration, by which editors complete and check it
+    Schema(Schema),
     /// Print a script that completes commands and flags
     Completions(Completions),
     /// Print a manual page

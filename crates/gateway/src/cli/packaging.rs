@@ -1,4 +1,4 @@
-//! `larder completions` and `larder man`: what packages ship beside the binary.
+//! `larder completions`, `larder man` and `larder schema`: what packages ship beside the binary.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -55,6 +55,17 @@ impl Man {
             Ok(()) => written(&roff),
             Err(_) => ExitCode::FAILURE,
         }
+    }
+}
+
+/// `larder schema`
+#[derive(Debug, Args)]
+pub struct Schema {}
+
+impl Schema {
+    /// Prints the JSON Schema of the configuration.
+    pub fn run(&self) -> ExitCode {
+        written(format!("{:#}\n", crate::config::schema()).as_bytes())
     }
 }
 
