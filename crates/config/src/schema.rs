@@ -61,9 +61,15 @@ pub(crate) const TABLES: [(&str, &str); 43] = [
     ("routes[].match", "[[routes]]\nmatch = { KEY }"),
 ];
 
-/// A value of each shape, and how JSON Schema calls it.
-const SHAPES: [(&str, &str); 6] =
-    [("string", "\"1\""), ("boolean", "true"), ("integer", "1"), ("number", "0.5"), ("array", "[\"1\"]"), ("object", "{}")];
+/// Values of each shape, and how JSON Schema calls it. Some keys are turned off with `false`, and cannot be `true`.
+const SHAPES: [(&str, &[&str]); 6] = [
+    ("string", &["\"1\""]),
+    ("boolean", &["true", "false"]),
+    ("integer", &["1"]),
+    ("number", &["0.5"]),
+    ("array", &["[\"1\"]", "[{}]"]),
+    ("object", &["{}"]),
+];
 
 /// The schema, as JSON.
 pub fn schema() -> Value {
@@ -77,11 +83,7 @@ pub fn schema() -> Value {
     for (place, file) in TABLES {
         let table = table_at(&mut root, place);
         for key in known_keys(file) {
-            let known = table["properties"][&key].clone();
-            let mut property = match &known {
-                Value::Object(_) => known,
-                _ => property(file, &key),
-            };
+            let mut property = property(file, &key);
             if let Some(text) = description(place, &key) {
                 property["description"] = text.into();
             }
@@ -157,7 +159,8 @@ fn object_in<'s>(property: &'s mut Value, kind: &str) -> &'s mut Value {
 
 /// What a key may be.
 fn property(file: &str, key: &str) -> Value {
-    let accepted: Vec<&str> = SHAPES.iter().filter(|(_, value)| takes(file, key, value)).map(|(name, _)| *name).collect();
+    let accepted: Vec<&str> =
+        SHAPES.iter().filter(|(_, values)| values.iter().any(|value| takes(file, key, value))).map(|(name, _)| *name).collect();
     let of = |name: &str| match name {
         "string" => match words(file, key) {
             words if words.is_empty() => json!({ "type": "string" }),
@@ -183,7 +186,7 @@ fn words(file: &str, key: &str) -> Vec<String> {
     let complaints = complaints(file, &format!("{key} = true"));
     let Some(line) = complaints.iter().find(|line| line.contains(&format!("`{key}` cannot be "))) else { return Vec::new() };
     let Some((_, listed)) = line.split_once("expected one of ") else { return Vec::new() };
-    listed.split('`').skip(1).step_by(2).map(|word| word.trim_matches('"').to_owned()).collect()
+    listed.split('"').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 /// The keys that a table knows: those that the hint about an unknown one lists.
@@ -199,14 +202,20 @@ fn complaints(file: &str, entry: &str) -> Vec<String> {
     }
 }
 
-/// The comment above a key in the shipped file, in its own section where it stands there, or in the first one that has it.
+/// The comment above a key in the shipped file. A table that stands inline has its comment above itself; the settings of a class and of a route are
+/// those of `[cache]`.
 fn description(place: &str, key: &str) -> Option<String> {
-    let section = place.split('.').next().unwrap_or_default().trim_end_matches("[]");
-    let in_section = || commented(key, Some(section));
-    in_section().or_else(|| commented(key, None))
+    let (section, inner) = place.split_once('.').unwrap_or((place, ""));
+    let is_inline = !matches!(inner, "" | "*" | "memory" | "redis" | "tokens[]");
+    if is_inline {
+        return None;
+    }
+    let section = section.trim_end_matches("[]");
+    let inherits = matches!(section, "classes" | "routes");
+    commented(key, section).or_else(|| commented(key, "cache").filter(|_| inherits))
 }
 
-fn commented(key: &str, wanted: Option<&str>) -> Option<String> {
+fn commented(key: &str, wanted: &str) -> Option<String> {
     let (mut section, mut comment): (String, Vec<&str>) = (String::new(), Vec::new());
     for line in REFERENCE.lines() {
         let text = line.trim_start_matches("# ");
@@ -214,7 +223,7 @@ fn commented(key: &str, wanted: Option<&str>) -> Option<String> {
             section = text.trim_matches(['[', ']']).split('.').next().unwrap_or_default().to_owned();
             comment.clear();
         } else if text.starts_with(&format!("{key} = ")) {
-            if wanted.is_none_or(|wanted| wanted == section) && !comment.is_empty() {
+            if wanted == section && !comment.is_empty() {
                 return Some(comment.join(" "));
             }
         } else if line.starts_with("# ") && !is_entry(text) {
@@ -273,37 +282,39 @@ mod tests {
         }
     }
 
-    fn check(text: &str) -> Result<(), String> {
-        fits(&schema(), &toml::Value::Table(toml::from_str(text).map_err(|error| error.to_string())?))
+    fn check(schema: &Value, text: &str) -> Result<(), String> {
+        fits(schema, &toml::Value::Table(toml::from_str(text).map_err(|error| error.to_string())?))
     }
 
     #[test]
     fn the_shipped_file_fits_with_all_that_it_comments_out() {
-        check(REFERENCE).expect("the shipped file");
+        let mut schema = schema();
+        check(&schema, REFERENCE).expect("the shipped file");
         for line in REFERENCE.lines().filter_map(|line| line.strip_prefix("# ")).filter(|line| is_entry(line)) {
             let key = line.split(" = ").next().unwrap_or_default();
-            let known = TABLES.iter().any(|(place, _)| {
-                let mut root = schema();
-                table_at(&mut root, place)["properties"][key].is_object()
-            });
+            let known = TABLES.iter().any(|(place, _)| table_at(&mut schema, place)["properties"].get(key).is_some());
             assert!(known || key.contains('.') || key.contains('-'), "{line}");
         }
     }
 
     #[test]
     fn what_the_reader_refuses_does_not_fit() {
-        check("[server]\nlisten = [\"127.0.0.1:1\"]\n[cache]\nscope = \"identity\"\n[cache.query]\nsort = true\n[[routes]]\npath = \"/a\"\nquery = { sort = false }\n")
+        let schema = schema();
+        check(&schema, "[server]\nlisten = [\"127.0.0.1:1\"]\n[cache]\nscope = \"identity\"\n[cache.query]\nsort = true\n[[routes]]\npath = \"/a\"\nquery = { sort = false }\n")
             .expect("all of it is right");
+        check(&schema, "[cache]\nbypass = false\n[upstreams.api]\nurl = \"http://a\"\nbreaker = false\n[log]\naccess = \"json\"")
+            .expect("some are turned off");
         for wrong in [
             "[cache]\ntll = \"1m\"",
             "[cache]\nscope = \"nobody\"",
+            "[log]\naccess = \"xml\"",
             "[server]\nmax_connections = \"many\"",
             "[[routes]]\npath = 1",
             "[[routes]]\nquery = { srot = true }",
             "[upstreams.api]\nurll = \"http://a\"",
             "[nowhere]\na = 1",
         ] {
-            assert!(check(wrong).is_err(), "{wrong}");
+            assert!(check(&schema, wrong).is_err(), "{wrong}");
         }
     }
 
