@@ -206,7 +206,7 @@ fn complaints(file: &str, entry: &str) -> Vec<String> {
 /// those of `[cache]`.
 fn description(place: &str, key: &str) -> Option<String> {
     let (section, inner) = place.split_once('.').unwrap_or((place, ""));
-    let is_inline = !matches!(inner, "" | "*" | "memory" | "redis" | "tokens[]");
+    let is_inline = !matches!(inner, "" | "*" | "memory" | "disk" | "redis" | "tokens[]");
     if is_inline {
         return None;
     }
