@@ -206,7 +206,7 @@ fn connect(
 ) -> Result<Vec<UpstreamService>, SetupError> {
     let same_server = before.is_some_and(|active| {
         let (then, now) = (&active.config.server, &config.server);
-        then.trusted_proxies == now.trusted_proxies && then.trust == now.trust && then.min_upload_rate == now.min_upload_rate
+        then.trusted_proxies == now.trusted_proxies && then.trust == now.trust
     });
     let connect = |(index, upstream): (usize, &Upstream)| -> Result<UpstreamService, SetupError> {
         let known = before.and_then(|active| {
@@ -222,7 +222,6 @@ fn connect(
         }
         let options = UpstreamOptions {
             index,
-            min_upload_rate: config.server.min_upload_rate,
             trusted: trusted.clone(),
             observer: Some(Arc::new(OriginMetrics(Arc::clone(metrics)))),
             shared_checks: process.redis.map(Redis::shared_checks),

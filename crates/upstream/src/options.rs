@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use larder_config::{Server, Upstream};
+use larder_config::Upstream;
 use larder_message::client::TrustedProxies;
 use larder_tower::clock::Clock;
 
@@ -18,8 +18,6 @@ pub struct UpstreamOptions {
     pub config: Upstream,
     /// The number observers know it by.
     pub index: usize,
-    /// Bytes a second that a client has to send of its content on average, after a while; 0: any number.
-    pub min_upload_rate: u64,
     /// Proxies in front of this one that are believed.
     pub trusted: TrustedProxies,
     /// For `Date`.
@@ -35,17 +33,7 @@ pub struct UpstreamOptions {
 impl UpstreamOptions {
     /// The first upstream, without trusted proxies and without an observer.
     pub fn new(config: Upstream, clock: Clock) -> Self {
-        let min_upload_rate = Server::default().min_upload_rate;
-        Self {
-            config,
-            index: 0,
-            min_upload_rate,
-            trusted: TrustedProxies::default(),
-            clock,
-            observer: None,
-            look_up: LookUp::System,
-            shared_checks: None,
-        }
+        Self { config, index: 0, trusted: TrustedProxies::default(), clock, observer: None, look_up: LookUp::System, shared_checks: None }
     }
 }
 

@@ -42,6 +42,8 @@ pub struct ClientContext {
     pub connection: ClientConnection,
     /// Receives the origin's interim responses.
     pub interim: Option<InterimResponses>,
+    /// Bytes a second that the client has to send of its content on average, after a while; 0: any number.
+    pub min_upload_rate: u64,
 }
 
 impl UpstreamService {
@@ -134,7 +136,9 @@ impl UpstreamService {
         let upstream = &*self.0;
         let permit = upstream.concurrency.try_acquire();
         let (mut parts, body) = request.into_parts();
-        let (client, interim) = parts.extensions.remove::<ClientContext>().map(|context| (context.connection, context.interim)).unzip();
+        let context = parts.extensions.remove::<ClientContext>();
+        let min_rate = context.as_ref().map_or(0, |context| context.min_upload_rate);
+        let (client, interim) = context.map(|context| (context.connection, context.interim)).unzip();
         let server = upstream.pick(&parts, client.as_ref(), &[]);
         let gate = upstream.expects_continue(&parts, client.as_ref(), &body).then(Gate::default);
         let mut body = WatchedBody::new(body, &parts.headers, gate.clone());
@@ -147,7 +151,7 @@ impl UpstreamService {
             let upstream = &*service.0;
             let mut held = upstream.admit(&server, permit).await?;
             let attempt = upstream.health.attempt()?;
-            let timeout = upstream.head_timeout(first_byte_timeout);
+            let timeout = upstream.head_timeout(first_byte_timeout, min_rate);
             let mut answer = upstream.ask(&server, outgoing, (&interim, progress), timeout).await;
             if let (Some(spare), Some(retry)) = (spare, &upstream.options.config.retry) {
                 answer = Box::pin(again(upstream, (retry, *spare), (server, answer), &mut held, (&interim, timeout))).await;

@@ -127,9 +127,9 @@ impl Upstream {
         answer
     }
 
-    /// The time to the head of an answer: as `said`, or as the section says.
-    pub(crate) fn head_timeout(&self, said: Option<Duration>) -> HeadTimeout {
-        HeadTimeout { timeout: said.unwrap_or(self.options.config.first_byte_timeout), min_rate: self.options.min_upload_rate }
+    /// The time to the head of an answer: as `said`, or as the section says. The client has to send its content at `min_rate`.
+    pub(crate) fn head_timeout(&self, said: Option<Duration>, min_rate: u64) -> HeadTimeout {
+        HeadTimeout { timeout: said.unwrap_or(self.options.config.first_byte_timeout), min_rate }
     }
 
     /// A request is sent to a server. Where there is no other, nobody compares its times.

@@ -22,8 +22,6 @@ pub struct Server {
     pub drain_delay: Duration,
     /// Deadlines and limits of connections.
     pub options: ServerOptions,
-    /// Bytes a second that content has to come at, on average and after a while; 0 for any number.
-    pub min_upload_rate: u64,
     /// Whether every response carries `X-Request-Id`, and the log and the origin see it.
     pub request_id: bool,
 }
@@ -49,7 +47,6 @@ impl Default for Server {
             trust: Trust::default(),
             drain_delay: Duration::ZERO,
             options: ServerOptions::default(),
-            min_upload_rate: 1 << 10,
             request_id: false,
         }
     }

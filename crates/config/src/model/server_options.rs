@@ -14,6 +14,8 @@ pub struct ServerOptions {
     pub write_timeout: Duration,
     /// How long a tunnel may be quiet, both ways.
     pub tunnel_idle: Duration,
+    /// Bytes a second that a client has to send of its content on average, after ten seconds; 0: any number.
+    pub min_upload_rate: u64,
     /// Connections at the same time, over all addresses. One more is answered with 503 and closed.
     pub max_connections: u32,
     /// Bytes of request line and fields together, at least 8 KiB; more is answered with 431.
@@ -36,6 +38,7 @@ impl Default for ServerOptions {
             idle_timeout: Duration::from_secs(75),
             write_timeout: Duration::from_secs(60),
             tunnel_idle: Duration::from_secs(600),
+            min_upload_rate: 1 << 10,
             max_connections: 10_000,
             max_header_bytes: 32 << 10,
             max_target: 16 << 10,

@@ -35,9 +35,6 @@ pub(crate) fn server(root: &mut Table<'_>, overrides: &Overrides) -> Server {
     if let Some(time) = table.duration("drain_delay") {
         server.drain_delay = time.into_inner();
     }
-    if let Some(rate) = table.bytes("min_upload_rate", 0..=1 << 30) {
-        server.min_upload_rate = rate.into_inner();
-    }
     if let Some(has_ids) = table.boolean("request_id") {
         server.request_id = has_ids;
     }
@@ -69,6 +66,9 @@ pub(crate) fn limits(table: &mut Table<'_>, options: &mut ServerOptions) {
         if let Some(timeout) = positive(table, key) {
             *target = timeout;
         }
+    }
+    if let Some(rate) = table.bytes("min_upload_rate", 0..=1 << 30) {
+        options.min_upload_rate = rate.into_inner();
     }
     if let Some(count) = table.integer("max_connections", 1..=1_000_000).and_then(|count| u32::try_from(count).ok()) {
         options.max_connections = count;

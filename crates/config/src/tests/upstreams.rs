@@ -42,9 +42,13 @@ fn mistakes_in_limits_are_reported() {
 
 #[test]
 fn the_least_rate_of_uploads_is_the_servers() {
-    assert_eq!(config("").server.min_upload_rate, 1024);
-    assert_eq!(config("[server]\nmin_upload_rate = \"0B\"").server.min_upload_rate, 0);
-    assert_eq!(config("[server]\nmin_upload_rate = \"2KiB\"").server.min_upload_rate, 2048);
+    assert_eq!(config("").server.options.min_upload_rate, 1024);
+    assert_eq!(config("[server]\nmin_upload_rate = \"0B\"").server.options.min_upload_rate, 0);
+    assert_eq!(config("[server]\nmin_upload_rate = \"2KiB\"").server.options.min_upload_rate, 2048);
+    let listeners = "[server]\nmin_upload_rate = \"2KiB\"\n[[listeners]]\naddress = \"127.0.0.1:1\"\n\
+        [[listeners]]\naddress = \"127.0.0.1:2\"\nmin_upload_rate = \"3KiB\"";
+    let rates: Vec<_> = config(listeners).server.listeners.iter().map(|listener| listener.options.min_upload_rate).collect();
+    assert_eq!(rates, [2048, 3072], "and a listener's own");
 }
 
 const TWO: &str = "[upstreams.b]\nservers = [\"http://a\", \"http://b\"]";

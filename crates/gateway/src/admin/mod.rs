@@ -48,6 +48,8 @@ const OPTIONS: ServerOptions = ServerOptions {
     write_timeout: Duration::from_secs(60),
     // It opens no tunnels.
     tunnel_idle: Duration::from_secs(600),
+    // Bodies have a deadline of their own.
+    min_upload_rate: 0,
     // Probes and scrapers are few. A limit of its own, so that a flood of clients cannot keep them out.
     max_connections: 128,
     max_header_bytes: 96 << 10,

@@ -78,7 +78,7 @@ pub(crate) async fn explain(active: &ActiveConfig, asked: Asked) -> Result<Expla
     }
     if fetch {
         let fetched = try_out(service, &run, |extensions| {
-            extensions.insert(ClientContext { connection, interim: None });
+            extensions.insert(ClientContext { connection, interim: None, min_upload_rate: 0 });
             answer_edits.and_then(|edits| extensions.insert(edits));
         });
         explanation.fetched = Some(fetched.await);

@@ -115,7 +115,11 @@ impl Gateway {
             }
             Plain::Fetch(planned) => {
                 let waiting = service.fetch(std::mem::take(request), planned, |extensions| {
-                    extensions.insert(ClientContext { connection, interim: peer.interim_responses(connection.version) });
+                    extensions.insert(ClientContext {
+                        connection,
+                        interim: peer.interim_responses(connection.version),
+                        min_upload_rate: peer.min_upload_rate(),
+                    });
                     response_edits.and_then(|edits| extensions.insert(edits));
                 });
                 Some(PlainAnswer::Waiting(Pooled::new(pending.waits(Guard::into_inner(active), waiting))))
@@ -164,7 +168,8 @@ impl Gateway {
             let active = Guard::into_inner(active);
             return Handling::waiting(async move { upgrade(&active, pending, limited(request, max_body), &peer).await });
         };
-        let context = ClientContext { connection, interim: peer.interim_responses(connection.version) };
+        let context =
+            ClientContext { connection, interim: peer.interim_responses(connection.version), min_upload_rate: peer.min_upload_rate() };
         let codings = active.codings_of(service.route().index()).filter(|_| past_cache.is_none() && request.body().is_end_stream());
         if let Some(negotiated) = codings.and_then(|codings| codings.negotiate(&mut request)) {
             let answer = walk(service, limited(request, max_body), effective.clone(), None, context.clone());

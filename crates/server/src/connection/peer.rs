@@ -13,6 +13,7 @@ use crate::listener::handshake::TlsFacts;
 use crate::listener::incoming::ConnectionInfo;
 use crate::request::door::Door;
 use crate::request::faults::FramingFaults;
+use larder_config::ServerOptions;
 use larder_message::client::ClientConnection;
 use larder_message::interim::{InterimResponses, Outbox};
 
@@ -27,6 +28,7 @@ struct Shared {
     tls: Option<TlsFacts>,
     redirect: Option<u16>,
     tunnel_idle: Duration,
+    min_upload_rate: u64,
     outbox: Arc<Outbox>,
     activity: ActivityTimer,
     ambiguous: AtomicBool,
@@ -42,12 +44,13 @@ struct Shared {
 }
 
 impl Peer {
-    pub(crate) fn new(info: ConnectionInfo, tls: Option<TlsFacts>, redirect: Option<u16>, slot: Slot, tunnel_idle: Duration) -> Self {
+    pub(crate) fn new(info: ConnectionInfo, tls: Option<TlsFacts>, redirect: Option<u16>, slot: Slot, options: &ServerOptions) -> Self {
         Self(Arc::new(Shared {
             info,
             tls,
             redirect,
-            tunnel_idle,
+            tunnel_idle: options.tunnel_idle,
+            min_upload_rate: options.min_upload_rate,
             outbox: Arc::default(),
             activity: ActivityTimer::new(),
             ambiguous: AtomicBool::new(false),
@@ -90,6 +93,11 @@ impl Peer {
     /// How long a tunnel of this client may be quiet, both ways.
     pub fn tunnel_idle(&self) -> Duration {
         self.0.tunnel_idle
+    }
+
+    /// Bytes a second that this client has to send of its content on average; 0: any number.
+    pub fn min_upload_rate(&self) -> u64 {
+        self.0.min_upload_rate
     }
 
     /// See [`crate::OpenConnections::unsent`].
@@ -202,7 +210,7 @@ mod tests {
             let address = "192.0.2.1:1".parse().expect("address");
             let info = ConnectionInfo { remote: address, local: address, secure };
             let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a permit");
-            let peer = Peer::new(info, None, None, Slot::new(permit, &Default::default()), Duration::ZERO);
+            let peer = Peer::new(info, None, None, Slot::new(permit, &Default::default()), &ServerOptions::default());
             let connection = peer.client_connection(Version::HTTP_11);
             assert_eq!((connection.peer, connection.secure), (address.ip(), secure));
         }

@@ -107,7 +107,7 @@ impl Protocols {
         };
         let Some(Opened { mut socket, info, tls, slot }) = opened else { return };
         let agreed = tls.as_ref().map(|tls| tls.is_http2);
-        let peer = Peer::new(info, tls, self.redirect, slot, self.options.tunnel_idle);
+        let peer = Peer::new(info, tls, self.redirect, slot, &self.options);
         let mut first = FirstBytes::default();
         let read = tokio::select! {
             read = tokio::time::timeout(timeout, first.read(&mut socket)) => read,

@@ -3,18 +3,20 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
+use larder_message::client::ClientConnection;
 use larder_tower::RequestBody;
 use tokio::sync::mpsc;
 
-use super::origin::{OK, get, origin, send, service};
+use super::origin::{OK, get, options, origin, send, service};
 use super::{failure, over_either_protocol};
-use crate::UpstreamError;
+use crate::{ClientContext, UpstreamError, UpstreamService};
 
 #[tokio::test]
 async fn path_and_query_reach_the_origin_byte_for_byte() {
@@ -160,5 +162,38 @@ async fn rfc9110_15_5_14_a_request_body_over_its_limit_is_too_large_over_either_
         let request = Request::post("/").header("host", "a").body(body).expect("request");
         let error = failure(&service, request).await;
         assert!(matches!(error, UpstreamError::RequestTooLarge), "{error:?}");
+    }
+}
+
+/// One byte, and then nothing more, without an end.
+struct Stalled(bool);
+
+impl Body for Stalled {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        match std::mem::replace(&mut self.0, true) {
+            false => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"x"))))),
+            true => Poll::Pending,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_has_to_send_its_content_at_the_rate_of_its_listener() {
+    let hour = Duration::from_secs(3600);
+    let address = origin(|_, mut connection| async move { connection.closed().await }).await;
+    let mut options = options(&format!("http://{address}"));
+    (options.config.first_byte_timeout, options.config.connect_timeout) = (hour, hour);
+    let service = UpstreamService::new(options).expect("service");
+    for (min_upload_rate, is_patient) in [(1, false), (0, true)] {
+        let connection = ClientConnection { peer: [127, 0, 0, 1].into(), secure: false, version: http::Version::HTTP_11 };
+        let body = RequestBody::new(Stalled(false));
+        let mut request = Request::post("/").header("host", "a").header("transfer-encoding", "chunked").body(body).expect("request");
+        request.extensions_mut().insert(ClientContext { connection, interim: None, min_upload_rate });
+        let outcome = tokio::time::timeout(hour / 2, failure(&service, request)).await;
+        let is_stalled = matches!(outcome, Ok(UpstreamError::RequestStalled));
+        assert_eq!((is_stalled, outcome.is_err()), (!is_patient, is_patient), "{outcome:?}");
     }
 }

@@ -30,7 +30,11 @@ async fn pass(mut upstream: UpstreamService, request: Request<Incoming>, peer: P
             .await
     } else {
         let (mut parts, body) = request.into_parts();
-        parts.extensions.insert(ClientContext { connection, interim: peer.interim_responses(parts.version) });
+        parts.extensions.insert(ClientContext {
+            connection,
+            interim: peer.interim_responses(parts.version),
+            min_upload_rate: peer.min_upload_rate(),
+        });
         upstream.call(Request::from_parts(parts, RequestBody::new(body))).await
     };
     match result {
