@@ -39,7 +39,7 @@ mod upstream;
 mod write;
 
 pub use body::CacheBody;
-pub use body::request::RequestBody;
+pub use body::request::{ClientBody, RequestBody};
 pub use cache::{Cache, CacheBuilder, CacheStats};
 pub use dry_run::{DryRun, TierLook, TriedOut, Verdict};
 pub use effective_target::EffectiveTarget;
@@ -49,8 +49,8 @@ pub use future::{ResponseFuture, ServeFuture};
 pub use json::JsonFields;
 pub use larder_semantics as semantics;
 pub use larder_semantics::{
-    ClientDirectives, ForwardReason, IdentityPart, KeyRules, PathCase, Policy, PrimaryKey, QueryRules, Reason, Scope, Target, Timestamp,
-    TtlMode, UnsafeIgnore,
+    ClientDirectives, ClientTtl, ForwardReason, IdentityPart, KeyRules, PathCase, Policy, PrimaryKey, QueryRules, Reason, Scope, Target,
+    Timestamp, TtlMode, UnsafeIgnore,
 };
 pub use larder_store as store;
 pub use larder_store::{AppliedBy, Invalidation, InvalidationTarget, LedgerStats, MemoryStats, Position, Published, RemoteError};
@@ -68,5 +68,5 @@ pub use service::CacheService;
 pub use task::pooled::Pooled;
 pub use task::pressure::{Pressure, Waiting};
 pub use tiers::chain::{TierStats, Tiers};
-pub use upstream::{ClientBody, Upstream};
+pub use upstream::Upstream;
 pub use write::invalidate::Invalidated;

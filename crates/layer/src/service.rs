@@ -13,6 +13,7 @@ use tower_service::Service;
 
 use crate::body::CacheBody;
 use crate::body::content::Content;
+use crate::body::request::ClientBody;
 #[cfg(doc)]
 use crate::body::request::RequestBody;
 use crate::cache::Cache;
@@ -30,7 +31,7 @@ use crate::outcome::{CacheResult, Outcome, Served};
 use crate::respond;
 use crate::rules::RouteRules;
 use crate::task::detached::detach;
-use crate::upstream::{ClientBody, Upstream};
+use crate::upstream::Upstream;
 use crate::write::pass;
 
 /// An inner service behind the cache. Cheap to clone when the inner service is.

@@ -33,11 +33,6 @@ where
     type Body = B;
 }
 
-/// A client's request body: what [`RequestBody::new`] takes.
-pub trait ClientBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
-
-impl<R> ClientBody for R where R: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
-
 /// The body of an answer on its way into the store.
 pub(crate) trait UpstreamBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
 

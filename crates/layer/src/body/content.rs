@@ -11,9 +11,8 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
 
 use super::log::InFlight;
-use super::request::RequestBody;
+use super::request::{ClientBody, RequestBody};
 use crate::error::BoxError;
-use crate::upstream::ClientBody;
 
 /// A content that was read to its end. Its bytes count in the budget for bodies in flight for as long as the request is under way.
 pub(crate) struct Content {

@@ -11,6 +11,11 @@ use http_body_util::combinators::UnsyncBoxBody;
 
 use crate::error::BoxError;
 
+/// A client's request body: what [`RequestBody::new`] takes.
+pub trait ClientBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
+
+impl<R> ClientBody for R where R: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
+
 /// The body of a request to the inner service: empty for a fill, the client's own where a request passes through.
 #[derive(Default)]
 pub struct RequestBody(Option<UnsyncBoxBody<Bytes, BoxError>>);

@@ -6,12 +6,12 @@ use larder_semantics::content::ContentRules;
 use larder_semantics::{ForwardReason, Reason};
 
 use crate::body::content::{ReadContent, read};
-use crate::body::request::RequestBody;
+use crate::body::request::{ClientBody, RequestBody};
 use crate::effective_target::EffectiveTarget;
 use crate::error::FetchError;
 use crate::outcome::Served;
 use crate::service::CacheService;
-use crate::upstream::{ClientBody, Upstream};
+use crate::upstream::Upstream;
 use crate::write::pass;
 
 /// Answers a request under `rules`. Content that has no key goes on as it came, and the request is a read all the same: it invalidates nothing.

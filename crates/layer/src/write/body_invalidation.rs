@@ -19,13 +19,13 @@ use tokio::task::JoinHandle;
 
 use crate::body::CacheBody;
 use crate::body::log::{LogWriter, body_log};
-use crate::body::request::RequestBody;
+use crate::body::request::{ClientBody, RequestBody};
 use crate::cache::Cache;
 use crate::error::{BodyError, BoxError, FetchError};
 use crate::json::{Content, JsonFields, Scanner};
 use crate::rules::{BodyInvalidation, Invalidates, Refetch};
 use crate::task::detached::detach;
-use crate::upstream::{ClientBody, announced_length};
+use crate::upstream::announced_length;
 
 /// How long an answer is read for its members after its client left.
 const DETACHED: Duration = Duration::from_secs(60);

@@ -8,10 +8,9 @@ use http::{HeaderMap, Response};
 use larder_store::InvalidationTarget;
 
 use crate::body::CacheBody;
-use crate::body::request::RequestBody;
+use crate::body::request::{ClientBody, RequestBody};
 use crate::cache::Cache;
 use crate::rules::{Invalidates, Refetch};
-use crate::upstream::ClientBody;
 
 /// There is none.
 #[derive(Debug)]

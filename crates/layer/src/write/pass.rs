@@ -7,7 +7,7 @@ use larder_semantics::{CacheStatus, ForwardReason, MethodKind, Reason};
 use tokio::sync::oneshot;
 
 use crate::body::CacheBody;
-use crate::body::request::RequestBody;
+use crate::body::request::{ClientBody, RequestBody};
 use crate::clock::monotonic;
 use crate::effective_target::EffectiveTarget;
 use crate::error::FetchError;
@@ -16,8 +16,8 @@ use crate::outcome::{CacheResult, Outcome, Served};
 use crate::respond;
 use crate::service::CacheService;
 use crate::task::detached::DetachedTask;
+use crate::upstream::Upstream;
 use crate::upstream::call;
-use crate::upstream::{ClientBody, Upstream};
 use crate::write::steps::write;
 
 /// Passes a request through.

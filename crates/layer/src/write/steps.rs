@@ -20,7 +20,7 @@ use larder_store::{Invalidation, InvalidationTarget, Position, Subject, Tag, Tag
 use tokio::sync::oneshot;
 
 use crate::body::CacheBody;
-use crate::body::request::RequestBody;
+use crate::body::request::{ClientBody, RequestBody};
 use crate::clock::monotonic;
 use crate::collapse::answer::leaders_answer;
 use crate::collapse::outcome::{FetchOutcome, Own, Reply};
@@ -32,7 +32,7 @@ use crate::outcome::{CacheResult, Served};
 use crate::rules::{Refetch, RouteRules, TagsInBody};
 use crate::service::CacheService;
 use crate::task::detached::{DetachedTask, detach};
-use crate::upstream::{ClientBody, Upstream, UpstreamBody, announced_length, call};
+use crate::upstream::{Upstream, UpstreamBody, announced_length, call};
 use crate::write::body_invalidation::{BodyWatcher, pass_watched, watch, watched};
 use crate::write::pass::passed;
 
