@@ -50,7 +50,10 @@ pub(crate) fn serve(command: &cli::Serve) -> ExitCode {
         let (config, warnings) = command.load().map_err(|report| said(&report))?;
         let runtime = prepare(&config)?;
         report::tell(&warnings);
-        runtime.block_on(run(config, source, inherited, |_, _| ()))
+        let outcome = runtime.block_on(run(config, source, inherited, |_, _| ()));
+        // A thread that a disk holds up must not hold up the end.
+        runtime.shutdown_background();
+        outcome
     };
     exit_code(outcome())
 }

@@ -14,11 +14,16 @@ mod file;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use larder_store::{AppliedBy, Invalidation, InvalidationLog, InvalidationTarget, Ledger, Published, StoreFuture};
+use tokio::sync::Semaphore;
 use tracing::warn;
 
 use file::LogFile;
+
+/// How long a purge waits for the disk.
+pub(crate) const PURGE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Purges that are kept for the log one by one. Beyond that, one stands for all.
 const MAX_KEPT: usize = 10_000;
@@ -28,6 +33,8 @@ const MAX_KEPT: usize = 10_000;
 pub(crate) struct LocalLog {
     ledger: Arc<Ledger>,
     state: Mutex<State>,
+    /// One thread writes at a time, so a disk that hangs keeps no more of them.
+    permits: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -40,7 +47,7 @@ enum State {
 
 impl LocalLog {
     pub(crate) fn new(ledger: Arc<Ledger>) -> Self {
-        Self { ledger, state: Mutex::new(State::Waiting(Vec::new())) }
+        Self { ledger, state: Mutex::new(State::Waiting(Vec::new())), permits: Arc::new(Semaphore::new(1)) }
     }
 
     /// Reads what earlier processes have invalidated. The directory is this process's.
@@ -109,10 +116,19 @@ pub(crate) struct Shared(pub(crate) Arc<LocalLog>);
 
 impl InvalidationLog for Shared {
     fn publish(&self, invalidation: Invalidation) -> StoreFuture<'_, Published> {
-        let log = Arc::clone(&self.0);
+        let (log, permits) = (Arc::clone(&self.0), Arc::clone(&self.0.permits));
         Box::pin(async move {
-            // A disk that hangs holds up this purge and no other request.
-            tokio::task::spawn_blocking(move || log.append(&invalidation)).await.unwrap_or(Published::Unwritten)
+            let append = async move {
+                let permit = permits.acquire_owned().await.ok()?;
+                let append = move || {
+                    let published = log.append(&invalidation);
+                    drop(permit);
+                    published
+                };
+                tokio::task::spawn_blocking(append).await.ok()
+            };
+            // A client waits for the answer to its write: on a disk that hangs the purge is written when that goes on, if at all.
+            tokio::time::timeout(PURGE_TIMEOUT, append).await.ok().flatten().unwrap_or(Published::Unwritten)
         })
     }
 

@@ -17,19 +17,19 @@ mod worker;
 
 use std::hash::Hasher;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use larder_disk_options::DiskOptions;
 use larder_semantics::PrimaryKey;
-use larder_store::{Breaker, Ledger, RemoteError, Variant};
+use larder_store::{Breaker, Ledger, LogPosition, RemoteError, Variant};
 use tokio::sync::{Semaphore, watch};
 use tracing::{info, warn};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::clocks::Clocks;
 use crate::engine::Engine;
-use crate::log::LocalLog;
+use crate::log::{LocalLog, PURGE_TIMEOUT};
 use admission::Admitting;
 use queue::Queue;
 pub use store::DiskStore;
@@ -57,6 +57,8 @@ struct Tier {
     problem: Mutex<Option<String>>,
     /// The file by which this process tells a later one to forget everything, while it does not have the directory.
     mark: String,
+    /// A later process must not use anything, and the disk has not taken that yet.
+    must_forget: AtomicBool,
     /// Whether everything that an earlier process left is known.
     ready: watch::Sender<bool>,
 }
@@ -93,8 +95,27 @@ impl Tier {
             counters: Counters::default(),
             problem: Mutex::new(None),
             mark: worker::mark_name(),
+            must_forget: AtomicBool::new(false),
             ready: watch::Sender::new(false),
             options,
+        }
+    }
+
+    /// No later process may use what is stored up to this position.
+    async fn forget(self: &Arc<Self>, up_to: Option<LogPosition>) {
+        let tier = Arc::clone(self);
+        let forget = move || match tier.engine.get() {
+            Some(engine) => engine.forget(up_to),
+            None => {
+                worker::forget_later(&tier.options.path, &tier.mark);
+                Ok(())
+            }
+        };
+        match tokio::time::timeout(PURGE_TIMEOUT, self.blocking(forget)).await {
+            Ok(Some(Ok(()))) => {}
+            Ok(Some(Err(error))) => self.failed(&error),
+            // A client waits for the answer to its write.
+            Ok(None) | Err(_) => self.must_forget.store(true, Ordering::Relaxed),
         }
     }
 

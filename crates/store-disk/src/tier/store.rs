@@ -12,7 +12,7 @@ use larder_store::{
 };
 
 use super::queue::Job;
-use super::worker::{forget_later, run};
+use super::worker::run;
 use super::{Tier, count, hash_of};
 use crate::clocks::Clocks;
 use crate::log::Shared;
@@ -162,18 +162,7 @@ impl RemoteStore for DiskStore {
     }
 
     fn forget_after_restart(&self, up_to: Option<LogPosition>) -> StoreFuture<'_, ()> {
-        let tier = Arc::clone(&self.tier);
-        let forget = move || match tier.engine.get() {
-            Some(engine) => {
-                if let Err(error) = engine.forget(up_to) {
-                    tier.failed(&error);
-                }
-            }
-            None => forget_later(&tier.options.path, &tier.mark),
-        };
-        Box::pin(async move {
-            let _ = tokio::task::spawn_blocking(forget).await;
-        })
+        Box::pin(self.tier.forget(up_to))
     }
 
     fn takes(&self, length: u64) -> bool {

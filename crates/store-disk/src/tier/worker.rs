@@ -4,6 +4,7 @@ use std::fs::DirEntry;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -47,6 +48,7 @@ pub(super) fn run(tier: &Weak<Tier>, queue: &Queue) {
     loop {
         let next = queue.next(LOOK);
         let Some(tier) = tier.upgrade() else { return };
+        tier.forget_at_last(&engine);
         match next {
             Next::Job(job) => {
                 let bytes = job.bytes();
@@ -113,6 +115,16 @@ pub(super) fn forget_later(path: &Path, mark: &str) {
 }
 
 impl Tier {
+    /// What the disk could not be told in time.
+    pub(super) fn forget_at_last(&self, engine: &Engine) {
+        if self.must_forget.swap(false, Ordering::Relaxed)
+            && let Err(error) = engine.forget(None)
+        {
+            self.failed(&error);
+            self.must_forget.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Queues the responses that were asked for since they were stored.
     pub(super) fn write_asked(&self) {
         let writes = self.admitting.asked((self.clocks.monotonic)());

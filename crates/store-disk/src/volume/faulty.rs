@@ -25,11 +25,11 @@ pub(crate) enum Fault {
 pub(crate) struct Faulty {
     segment_size: usize,
     state: Mutex<State>,
-    /// Reads pass through it.
+    /// Reads, and writes of small files, pass through it.
     gate: Arc<Mutex<()>>,
 }
 
-/// While it lives, reads hang.
+/// While it lives, reads and writes of small files hang.
 pub(crate) struct Hanging {
     open: Option<std::sync::mpsc::Sender<()>>,
     holder: Option<std::thread::JoinHandle<()>>,
@@ -196,6 +196,7 @@ impl Volume for Faulty {
     }
 
     fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        drop(self.gate.lock().unwrap());
         let mut state = self.state();
         state.write(0).1?;
         state.files.insert(name.to_owned(), bytes.to_owned());

@@ -64,6 +64,20 @@ async fn a_disk_that_hangs_is_a_miss_after_its_time() {
 }
 
 #[tokio::test]
+async fn a_purge_does_not_wait_for_a_disk_that_hangs_and_is_noted_once_it_goes_on() {
+    let (tier, volume) = over_faulty(LONG);
+    put(&tier, 1);
+    let held = volume.hang_reads();
+    tier.forget(None).await;
+    assert!(tier.must_forget.load(std::sync::atomic::Ordering::Relaxed));
+    drop(held);
+    tier.forget_at_last(tier.engine.get().expect("open"));
+    let next = Engine::open(Arc::new(volume.after_crash()), Shape { segment_size: 1 << 20, segments: 4 }).unwrap();
+    next.restore(1_000);
+    assert_eq!((next.indexed().0, tier.must_forget.load(std::sync::atomic::Ordering::Relaxed)), (0, false));
+}
+
+#[tokio::test]
 async fn a_full_disk_costs_the_writes_and_no_look_up() {
     let (tier, volume) = over_faulty(LONG);
     put(&tier, 1);
