@@ -22,7 +22,6 @@ use crate::effective_target::EffectiveTarget;
 use crate::error::FetchError;
 use crate::fetch::walk::{fill, refresh};
 use crate::future::{ResponseFuture, ServeFuture};
-use crate::lookup::content;
 use crate::lookup::looked_up::{Admission, Hit, LookedUp};
 use crate::lookup::plain::{Plain, Planned};
 use crate::lookup::plan::FetchPlan;
@@ -32,7 +31,7 @@ use crate::respond;
 use crate::rules::RouteRules;
 use crate::task::detached::detach;
 use crate::upstream::Upstream;
-use crate::write::pass;
+use crate::write::{content, pass};
 
 /// An inner service behind the cache. Cheap to clone when the inner service is.
 ///

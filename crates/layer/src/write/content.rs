@@ -5,6 +5,7 @@ use http::header::EXPECT;
 use larder_semantics::content::ContentRules;
 use larder_semantics::{ForwardReason, Reason};
 
+use super::pass;
 use crate::body::content::{ReadContent, read};
 use crate::body::request::{ClientBody, RequestBody};
 use crate::effective_target::EffectiveTarget;
@@ -12,7 +13,6 @@ use crate::error::FetchError;
 use crate::outcome::Served;
 use crate::service::CacheService;
 use crate::upstream::Upstream;
-use crate::write::pass;
 
 /// Answers a request under `rules`. Content that has no key goes on as it came, and the request is a read all the same: it invalidates nothing.
 pub(crate) async fn answer<S: Upstream, R: ClientBody>(
