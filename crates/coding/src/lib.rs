@@ -16,5 +16,5 @@ mod unpacking;
 
 pub use body::{Coded, CodingError};
 pub use head::add_vary;
-pub use packing::{Asked, Packing};
+pub use packing::{Packing, PackingRequest};
 pub use unpacking::{coding_of, may_unpack, unpacked_fields, weaken_for};

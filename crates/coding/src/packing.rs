@@ -24,7 +24,7 @@ pub struct Packing {
 
 /// What of a request bears on the packing of its answer.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct PackingRequest {
     /// The coding for its answer.
     coding: Option<Coding>,
     /// The entity tags that it knows.
@@ -34,13 +34,13 @@ pub struct Asked {
 impl Packing {
     /// Looks at a request on its way to the origin. An answer to somebody known is not packed: its length would tell what of it a stranger has guessed
     /// (BREACH).
-    pub fn asked(&self, request: &Request) -> Asked {
+    pub fn request(&self, request: &Request) -> PackingRequest {
         let headers = &request.headers;
         let reads = [Method::GET, Method::HEAD].contains(&request.method);
         let is_known = headers.contains_key(COOKIE) || headers.contains_key(AUTHORIZATION);
         // RFC 9111 §5.2.1.6: the client asks intermediaries not to transform the content.
         let may_pack = reads && !is_known && !has_directive(headers, &["no-transform"]);
-        Asked { coding: self.first(headers).filter(|_| may_pack), known: headers.get(IF_NONE_MATCH).cloned() }
+        PackingRequest { coding: self.first(headers).filter(|_| may_pack), known: headers.get(IF_NONE_MATCH).cloned() }
     }
 
     /// The coding that a request names first, if that is kept.
@@ -52,11 +52,11 @@ impl Packing {
 
     /// Makes the head of an answer into the one that is stored, and says in which coding its body has to be packed, if it has to. `length` is that of
     /// the body, where it is known.
-    pub fn received(&self, asked: &Asked, response: &mut Response, length: Option<u64>) -> Option<Coding> {
+    pub fn received(&self, request: &PackingRequest, response: &mut Response, length: Option<u64>) -> Option<Coding> {
         let headers = &mut response.headers;
         if response.status == StatusCode::NOT_MODIFIED {
             // It is about what is stored, under the tag that this has there; and its `Vary` would take the place of the stored one.
-            if asked.known.as_ref().is_some_and(|known| is_known_as_weak(known.as_bytes(), headers)) {
+            if request.known.as_ref().is_some_and(|known| is_known_as_weak(known.as_bytes(), headers)) {
                 weaken(headers);
             }
             if headers.contains_key(VARY) {
@@ -72,7 +72,7 @@ impl Packing {
         }
         // Unpacked as well, since the next client may get it packed.
         add_vary(headers);
-        let coding = asked.coding?;
+        let coding = request.coding?;
         recoded(headers);
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
         Some(coding)
@@ -120,12 +120,12 @@ mod tests {
         status: u16,
         response: &[(&'static str, &'static str)],
     ) -> (Option<Coding>, HeaderMap) {
-        let (mut asked, ()) = http::Request::builder().method(method).body(()).expect("a request").into_parts();
-        asked.headers = head(request);
+        let (mut parts, ()) = http::Request::builder().method(method).body(()).expect("a request").into_parts();
+        parts.headers = head(request);
         let (mut answer, ()) = http::Response::builder().status(status).body(()).expect("a response").into_parts();
         answer.headers = head(response);
         let packing = packing();
-        let coding = packing.received(&packing.asked(&asked), &mut answer, None);
+        let coding = packing.received(&packing.request(&parts), &mut answer, None);
         (coding, answer.headers)
     }
 

@@ -27,8 +27,8 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 pub use model::{
-    AccessLog, Admin, Balance, BreakerLimit, Compress, Config, Eject, HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, Limit, Listen,
-    ListenKind, Listener, Log, LogLevel, MemoryStore, OddPaths, OnEvent, OnWrite, Origin, PathTemplate, PerMille, Place, ProxyProtocol,
+    AccessLog, Admin, Balance, BreakerLimit, Compress, Config, Eject, HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, KeySpan, Limit,
+    Listen, ListenKind, Listener, Log, LogLevel, MemoryStore, OddPaths, OnEvent, OnWrite, Origin, PathTemplate, PerMille, ProxyProtocol,
     Purge, PurgeTemplate, Rate, ReadFile, Redirect, RequestMatch, ResponseTags, Retry, RetryMethods, RetryOn, Route, RouteSettings, Server,
     ServerOptions, SocketFile, TagPart, TagTemplate, Tls, Token, TokenScope, Upstream, UpstreamServer, UpstreamUrl,
 };
@@ -105,7 +105,7 @@ impl Config {
         let mistake = Mistake::new(format!("`{host}`, a server of upstream `{name}`, does not resolve here: {reason}"));
         let mistake = mistake.hint("look for a slip in the name; it is no mistake if only the machine that serves can resolve it");
         let mistakes = Mistakes::default();
-        mistakes.warning(server.place.0.clone().map_or(Location::Elsewhere, Location::At), mistake);
+        mistakes.warning(server.span.0.clone().map_or(Location::Elsewhere, Location::At), mistake);
         Report::new(self.source.clone(), mistakes)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use larder_redis::RedisStore;
 
-use crate::upstream::{SharedChecks, Sharing, Streak, Turn};
+use crate::upstream::{CheckLease, SharedChecks, Sharing, Streak};
 
 /// The replicas that share this Redis.
 pub(crate) struct Replicas(pub(crate) RedisStore);
@@ -17,10 +17,10 @@ impl fmt::Debug for Replicas {
 }
 
 impl SharedChecks for Replicas {
-    fn turn<'a>(&'a self, check: &'a str, term: Duration) -> Sharing<'a, Option<Turn>> {
+    fn turn<'a>(&'a self, check: &'a str, term: Duration) -> Sharing<'a, Option<CheckLease>> {
         Box::pin(async move {
             let (word, is_own) = self.0.turn(check, term).await.ok()?;
-            Some(Turn { known: word.and_then(|word| word.parse().ok()), is_own })
+            Some(CheckLease { known: word.and_then(|word| word.parse().ok()), is_own })
         })
     }
 

@@ -5,12 +5,12 @@ use crate::telemetry::snapshot::{ServerSnapshot, UpstreamSnapshot, UpstreamState
 use crate::upstream::ServerState;
 
 /// The upstreams, as they stand now.
-pub(crate) fn snapshots(live: &ActiveConfig) -> Vec<UpstreamSnapshot> {
-    live.metrics.upstreams(upstream_states(live))
+pub(crate) fn snapshots(active: &ActiveConfig) -> Vec<UpstreamSnapshot> {
+    active.metrics.upstreams(upstream_states(active))
 }
 
-fn upstream_states(live: &ActiveConfig) -> impl Iterator<Item = UpstreamState> {
-    live.upstreams.iter().enumerate().map(|(position, service)| UpstreamState {
+fn upstream_states(active: &ActiveConfig) -> impl Iterator<Item = UpstreamState> {
+    active.upstreams.iter().enumerate().map(|(position, service)| UpstreamState {
         position,
         requests_in_flight: service.stats().requests_in_flight(),
         connections: service.stats().connections_open(),

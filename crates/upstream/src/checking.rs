@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Limited};
 use larder_config::HealthCheck;
 
 use crate::balance::server::Server;
-use crate::check::shared::Turn;
+use crate::check::shared::CheckLease;
 use crate::check::streak::Streak;
 use crate::error::UpstreamError;
 use crate::exchange::body::{Source, UpstreamBody};
@@ -50,13 +50,13 @@ async fn check_once(upstream: Arc<Upstream>, server: Arc<Server>, check: HealthC
         (Streak::then(before, answer.is_ok()), answer.err())
     };
     let (streak, reason) = match turn {
-        Some(Turn { known: Some(known), is_own: false }) => (known, Some("another replica says so".to_owned())),
+        Some(CheckLease { known: Some(known), is_own: false }) => (known, Some("another replica says so".to_owned())),
         // The one that asks has not told yet.
-        Some(Turn { known: None, is_own: false }) => return,
-        Some(Turn { known, is_own: true }) => asked(known.or_else(own)).await,
+        Some(CheckLease { known: None, is_own: false }) => return,
+        Some(CheckLease { known, is_own: true }) => asked(known.or_else(own)).await,
         None => asked(own()).await,
     };
-    if let (Some(shared), Some(Turn { is_own: true, .. })) = (shared, turn) {
+    if let (Some(shared), Some(CheckLease { is_own: true, .. })) = (shared, turn) {
         shared.tell(&name, streak, check.every * 3).await;
     }
     standing.checked(streak, streak.verdict(&check), reason.as_deref().unwrap_or_default());

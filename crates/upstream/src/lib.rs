@@ -48,7 +48,7 @@ mod tunnel;
 mod upstream;
 mod url;
 
-pub use check::shared::{SharedChecks, Sharing, Turn};
+pub use check::shared::{CheckLease, SharedChecks, Sharing};
 pub use check::streak::Streak;
 pub use error::{Phase, UpstreamError};
 pub use exchange::body::UpstreamBody;

@@ -16,9 +16,9 @@ use larder_message::forward::{self, HostPolicy};
 use larder_tower::RequestBody;
 use larder_tower::clock::monotonic;
 
-use crate::balance::members::Members;
 use crate::balance::server::Server;
-use crate::balance::servers::{Asked, Servers};
+use crate::balance::server_set::ServerSet;
+use crate::balance::servers::{HashInput, Servers};
 use crate::balance::standing::Began;
 use crate::connect::tls_config;
 use crate::endpoint::Endpoint;
@@ -58,14 +58,14 @@ impl Upstream {
         let stats = before.map_or_else(Arc::default, |before| Arc::clone(&before.stats));
         let tls = tls_config(config)?;
         let known = before.map(|before| before.servers.load_full());
-        let members = Members {
+        let server_set = ServerSet {
             options: &options,
             stats: &stats,
             tls: &tls,
             known: known.as_deref(),
             connects_alike: before.is_some_and(|before| Endpoint::connects_alike(&before.options.config, config)),
         };
-        let servers = ArcSwap::from_pointee(members.at_first().ok_or(UpstreamSetupError::NoServer)?);
+        let servers = ArcSwap::from_pointee(server_set.at_first().ok_or(UpstreamSetupError::NoServer)?);
         let same_limit = before.filter(|before| before.options.config.limit == config.limit);
         let concurrency = same_limit.map(|before| Arc::clone(&before.concurrency));
         let concurrency = concurrency.unwrap_or_else(|| Arc::new(ConcurrencyLimit::new(Arc::clone(&config.name), config.limit)));
@@ -79,16 +79,17 @@ impl Upstream {
     /// Names were looked up: for each server of the section its addresses, or `None` where that failed and the last ones go on.
     pub(crate) fn resolved(&self, found: &[Option<BTreeSet<IpAddr>>]) {
         let known = self.servers.load_full();
-        let members = Members { options: &self.options, stats: &self.stats, tls: &self.tls, known: Some(&known), connects_alike: true };
-        if let Some(servers) = members.at(found) {
+        let server_set =
+            ServerSet { options: &self.options, stats: &self.stats, tls: &self.tls, known: Some(&known), connects_alike: true };
+        if let Some(servers) = server_set.at(found) {
             self.servers.store(Arc::new(servers));
         }
     }
 
     /// The server that has the next exchange, of those that were not `tried` for it.
     pub(crate) fn pick(&self, parts: &Parts, client: Option<&ClientConnection>, tried: &[Arc<Server>]) -> Arc<Server> {
-        let asked = Asked { parts, client, trusted: &self.options.trusted };
-        self.servers.load().pick(&self.options, asked, tried)
+        let input = HashInput { parts, client, trusted: &self.options.trusted };
+        self.servers.load().pick(&self.options, input, tried)
     }
 
     /// Waits for a permit where none was free. While the breaker is open, the request is refused instead.

@@ -18,6 +18,7 @@ Usage: cargo xtask bench [OPTIONS]
   --server NAME     only this one; may be repeated (bare-hyper, larder, nginx, haproxy, varnish)
   --rounds N        rounds of each scenario, 1 to 25; the median is told (default 5)
   --seconds N       how long one server is loaded in one round, 1 to 60 (default 4)
+  --quick           hit-1k, miss and http2 only, three rounds of one second each, unless another option says otherwise
   --profile NAME    cargo profile to build (default release)
   --out FILE        where the table goes (default target/bench/report.md)
   --protocol NAME   h1 (default), or h2 for the scenarios with one target: HTTP/2 in cleartext, 8 connections of 8 streams
@@ -77,6 +78,10 @@ impl Options {
             if matches!(argument.as_str(), "--help" | "-h") {
                 return Ok(Parsed::Help);
             }
+            if argument == "--quick" {
+                options.make_quick();
+                continue;
+            }
             if matches!(argument.as_str(), "--gate" | "--record") {
                 (gate, record) = (gate || argument == "--gate", record || argument == "--record");
                 continue;
@@ -103,6 +108,12 @@ impl Options {
             options.servers = Kind::ALL.to_vec();
         }
         Ok(Parsed::Run(options))
+    }
+
+    /// A look at whether a change has made anything dearer.
+    fn make_quick(&mut self) {
+        self.scenarios = vec![Scenario::Hit1k, Scenario::Miss, Scenario::Http2];
+        (self.rounds, self.run) = (3, Duration::from_secs(1));
     }
 
     /// All that can be measured so where none is named; an error for one that cannot.
@@ -159,6 +170,13 @@ mod tests {
     fn the_named_scenarios_are_measured() {
         let Ok(Parsed::Run(options)) = parse("--scenario miss --server larder --rounds 2 --seconds 1") else { panic!("no options") };
         assert_eq!((options.scenarios, options.servers), (vec![Scenario::Miss], vec![Kind::Larder]));
+        assert_eq!((options.rounds, options.run), (2, Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn a_quick_run_has_few_scenarios_and_short_rounds() {
+        let Ok(Parsed::Run(options)) = parse("--quick --rounds 2") else { panic!("no options") };
+        assert_eq!(options.scenarios, [Scenario::Hit1k, Scenario::Miss, Scenario::Http2]);
         assert_eq!((options.rounds, options.run), (2, Duration::from_secs(1)));
     }
 

@@ -26,6 +26,6 @@ pub use server::{AccessLog, Admin, Log, LogLevel, Server};
 pub use server_options::ServerOptions;
 pub use token::{Token, TokenScope};
 pub use upstreams::{
-    Balance, BreakerLimit, Eject, HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, Limit, PerMille, Place, Retry, RetryMethods, RetryOn,
-    Upstream, UpstreamServer, UpstreamUrl,
+    Balance, BreakerLimit, Eject, HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, KeySpan, Limit, PerMille, Retry, RetryMethods,
+    RetryOn, Upstream, UpstreamServer, UpstreamUrl,
 };

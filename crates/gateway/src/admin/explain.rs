@@ -9,7 +9,7 @@ use axum::response::IntoResponse;
 use super::Shared;
 use super::purge::{json_only, read};
 use crate::config::TokenScope;
-use crate::explain::{Asked, Subject, explain as dry_run, explain_happened};
+use crate::explain::{ExplainRequest, Subject, explain as dry_run, explain_happened};
 use crate::purge::Refused;
 
 /// Bytes of a question: a URL, fields, and the content of a write.
@@ -24,17 +24,17 @@ pub(crate) async fn explain(State(shared): State<Shared>, request: Request) -> R
 async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Refused> {
     let (parts, body) = request.into_parts();
     json_only(&parts.headers)?;
-    let asked = match Asked::parse(&read(body, MAX_BODY).await?)? {
-        Subject::Request(asked) => *asked,
+    let request = match ExplainRequest::parse(&read(body, MAX_BODY).await?)? {
+        Subject::Request(request) => *request,
         Subject::Happened(id) => {
             let explanation = explain_happened(&shared.gateway, id.as_deref()).await?;
             return Ok(([(header::CACHE_CONTROL, "no-store")], Json(explanation)).into_response());
         }
     };
-    if asked.fetch {
+    if request.fetch {
         // It makes the origin work, with fields that whoever asks has chosen.
         shared.allow(TokenScope::Admin, &parts.uri, &parts.headers)?;
     }
-    let explanation = dry_run(&shared.gateway.active.load_full(), asked).await?;
+    let explanation = dry_run(&shared.gateway.active.load_full(), request).await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(explanation)).into_response())
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::Finding;
 use crate::active::{ActiveConfig, Process};
 use crate::config::{Config, Route};
-use crate::explain::{Asked, FetchReport, explain, question};
+use crate::explain::{ExplainRequest, FetchReport, explain, question};
 
 /// Seconds by which two clocks may differ before lifetimes are wrong by more than anybody notices.
 const MAX_SKEW: u32 = 5;
@@ -41,8 +41,8 @@ pub(super) async fn findings(config: Config) -> Vec<Finding> {
 }
 
 async fn ask(active: &ActiveConfig, url: &str) -> Option<FetchReport> {
-    let asked: Asked = question(&json!({ "url": url, "fetch": true })).ok()?;
-    explain(active, asked).await.ok()?.fetched
+    let request: ExplainRequest = question(&json!({ "url": url, "fetch": true })).ok()?;
+    explain(active, request).await.ok()?.fetched
 }
 
 /// A URL that a route to this upstream is for.

@@ -3,8 +3,8 @@
 use http::StatusCode;
 use larder_semantics::Reason;
 
-use super::asked::question;
 use super::report::{Explanation, Happened};
+use super::request::question;
 use super::run::explain;
 use crate::proxy::Gateway;
 use crate::purge::Refused;
@@ -30,7 +30,7 @@ pub(crate) async fn explain_happened(gateway: &Gateway, id: Option<&str>) -> Res
     };
     // One that no client could send again has no dry run.
     let mut explanation = match question(&serde_json::json!({ "url": url, "method": happened.text("method") })) {
-        Ok(asked) => explain(&gateway.active.load_full(), asked).await?,
+        Ok(request) => explain(&gateway.active.load_full(), request).await?,
         Err(_) => Explanation { method: happened.text("method"), url: url.clone(), ..Explanation::default() },
     };
     if url.contains('…') {

@@ -7,21 +7,21 @@
 //! 2. `run`: the dry run.
 //! 3. `routes`, `keys`, `stored`, `fetched`: its parts as data.
 
-mod asked;
 mod fetched;
 mod happened;
 mod keys;
 mod report;
+mod request;
 mod routes;
 mod run;
 mod stored;
 
-pub(crate) use asked::{Asked, Subject, question};
 pub(crate) use happened::explain_happened;
 pub(crate) use keys::key_report;
 #[cfg(test)]
 pub(crate) use report::FieldReport;
 pub(crate) use report::{Decision, Explanation, FetchReport, Happened, KeyReport, RouteReport, StoredReport, Verdict};
+pub(crate) use request::{ExplainRequest, Subject, question};
 pub(crate) use routes::route_report;
 pub(crate) use run::explain;
 pub(crate) use stored::stored_report;

@@ -7,8 +7,8 @@ use larder_semantics::{MethodKind, Reason};
 use larder_tower::clock::monotonic;
 use larder_tower::{DryRun, TierLook, Verdict as Decided};
 
-use super::asked::Asked;
 use super::report::{Decision, Explanation, FetchReport, TierReport, Verdict};
+use super::request::ExplainRequest;
 use super::{fetched, keys, routes, stored};
 use crate::active::ActiveConfig;
 use crate::client;
@@ -18,8 +18,8 @@ use crate::purge::Refused;
 use crate::upstream::ClientContext;
 
 /// Explains how a request would be answered now.
-pub(crate) async fn explain(active: &ActiveConfig, asked: Asked) -> Result<Explanation, Refused> {
-    let Asked { request, connection, data, fetch } = asked;
+pub(crate) async fn explain(active: &ActiveConfig, question: ExplainRequest) -> Result<Explanation, Refused> {
+    let ExplainRequest { request, connection, data, fetch } = question;
     let (head, length) = (copy_of(&request), data.len() as u64);
     let target = client::effective_target(head.uri(), head.headers(), &connection, &active.trusted);
     let way = way(active, &request, &target, |max| max.is_some_and(|max| length > max));

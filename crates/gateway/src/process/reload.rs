@@ -35,7 +35,7 @@ pub(crate) struct Signals {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
     /// SIGTERM or SIGINT.
-    Asked,
+    Requested,
     /// Another process has taken over.
     Succeeded,
 }
@@ -78,8 +78,8 @@ impl Signals {
             // A stop is heard first, and at any time: a folder in which something always changes is no reason to go on.
             changed = tokio::select! {
                 biased;
-                _ = self.terminate.recv() => return Stop::Asked,
-                _ = self.interrupt.recv() => return Stop::Asked,
+                _ = self.terminate.recv() => return Stop::Requested,
+                _ = self.interrupt.recv() => return Stop::Requested,
                 _ = self.hang_up.recv() => true,
                 _ = self.upgrade.recv() => match self.hand_over(gateway, &source, handover).await {
                     Some(stop) => return stop,
@@ -108,8 +108,8 @@ impl Signals {
         }
         tokio::select! {
             biased;
-            _ = self.terminate.recv() => Some(Stop::Asked),
-            _ = self.interrupt.recv() => Some(Stop::Asked),
+            _ = self.terminate.recv() => Some(Stop::Requested),
+            _ = self.interrupt.recv() => Some(Stop::Requested),
             succeeded = handover.hand_over() => succeeded.then_some(Stop::Succeeded),
         }
     }

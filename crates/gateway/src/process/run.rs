@@ -219,7 +219,7 @@ async fn run(
     let stop_by = signals.until_stop(&gateway, source, &handover).await;
     readiness.set_draining();
     match stop_by {
-        Stop::Asked => {
+        Stop::Requested => {
             notify::tell("STOPPING=1");
             delay(drain_delay, &mut signals).await;
         }

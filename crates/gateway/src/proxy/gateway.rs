@@ -13,7 +13,7 @@ use larder_tower::{Cache, CacheBody, CacheService, Plain, Pooled, ServeFuture, S
 
 use super::handling::Handling;
 use super::paths::judge_path;
-use super::pending::{Again, FAILED, PendingAnswer};
+use super::pending::{FAILED, PendingAnswer, Renegotiation};
 use super::request_id::{RequestIds, X_REQUEST_ID};
 use super::request_limit::{is_too_large, limited};
 use super::way::{NO_ROUTE, Step, for_the_cache, way};
@@ -173,8 +173,8 @@ impl Gateway {
         let codings = active.codings_of(service.route().index()).filter(|_| past_cache.is_none() && request.body().is_end_stream());
         if let Some(negotiated) = codings.and_then(|codings| codings.negotiate(&mut request)) {
             let answer = walk(service, limited(request, max_body), effective.clone(), None, context.clone());
-            let again = Again { service: service.clone(), effective, context };
-            return Handling::waiting(pending.waits_negotiated(Guard::into_inner(active), answer, negotiated, again));
+            let renegotiation = Renegotiation { service: service.clone(), effective, context };
+            return Handling::waiting(pending.waits_negotiated(Guard::into_inner(active), answer, negotiated, renegotiation));
         }
         match walk(service, limited(request, max_body), effective, past_cache, context).into_ready() {
             Ok(served) => Handling::ready(pending.served(&active, served)),

@@ -36,13 +36,13 @@ pub(super) struct PendingAnswer {
 }
 
 /// A request once more, by the same client.
-pub(super) struct Again {
+pub(super) struct Renegotiation {
     pub(super) service: Service,
     pub(super) effective: larder_tower::EffectiveTarget,
     pub(super) context: ClientContext,
 }
 
-impl Again {
+impl Renegotiation {
     fn ask(self, request: Request<()>) -> ServeFuture<WayBody> {
         let request = request.map(|()| http_body_util::Empty::<bytes::Bytes>::new());
         self.service.serve(request, self.effective, |extensions| {
@@ -58,7 +58,7 @@ impl PendingAnswer {
         active: Arc<ActiveConfig>,
         waiting: ServeFuture<WayBody>,
         negotiated: Box<Negotiated>,
-        again: Again,
+        renegotiation: Renegotiation,
     ) -> Answered {
         let mut served = waiting.await;
         if let Ok(answer) = &served {
@@ -69,7 +69,7 @@ impl PendingAnswer {
                 Verdict::AskAsSent | Verdict::AskForWhole => active.metrics.recoded(Recoded::AskedAgain),
             }
             if matches!(verdict, Verdict::AskAsSent | Verdict::AskForWhole) {
-                served = again.ask(negotiated.asked_again(verdict)).await;
+                served = renegotiation.ask(negotiated.asked_again(verdict)).await;
             }
         }
         match served {

@@ -8,7 +8,7 @@ use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use http_body::Body as _;
-use larder_coding::{Asked, Coded, Packing};
+use larder_coding::{Coded, Packing, PackingRequest};
 use larder_message::PathRewrite;
 use larder_message::edit::{FieldEdits, FieldValues, FilledEdits};
 use larder_message::forward::OwnFields;
@@ -56,7 +56,7 @@ struct Incoming {
     way: Arc<Way>,
     edits: Option<ResponseEdits>,
     host: Option<String>,
-    asked: Option<Asked>,
+    packing_request: Option<PackingRequest>,
     is_head: bool,
 }
 
@@ -151,8 +151,8 @@ impl Way {
             }
             parts.uri = rewrite.outgoing(&parts.uri);
         }
-        let asked = self.packing.as_ref().map(|packing| packing.asked(parts));
-        Incoming { way: Arc::clone(self), edits, host, asked, is_head: parts.method == Method::HEAD }
+        let packing_request = self.packing.as_ref().map(|packing| packing.request(parts));
+        Incoming { way: Arc::clone(self), edits, host, packing_request, is_head: parts.method == Method::HEAD }
     }
 }
 
@@ -176,8 +176,8 @@ impl Incoming {
         let edits = self.edits.as_ref().map_or(&self.way.response, |ResponseEdits(edits)| edits);
         edits.apply(&mut parts.headers, parts.status == StatusCode::NOT_MODIFIED);
         let length = if self.is_head { None } else { body.size_hint().exact() };
-        let packed = match (&self.way.packing, &self.asked) {
-            (Some(packing), Some(asked)) => packing.received(asked, &mut parts, length).filter(|_| !self.is_head),
+        let packed = match (&self.way.packing, &self.packing_request) {
+            (Some(packing), Some(request)) => packing.received(request, &mut parts, length).filter(|_| !self.is_head),
             _ => None,
         };
         let body = match packed {

@@ -83,8 +83,8 @@ async fn a_dry_run_is_no_use() {
     let (cache, hand) = service(&origin, sliding());
     send(&cache, get("/a")).await;
     hand.advance(50);
-    let asked = http::Request::get("/a").header("host", "example.com").body(()).unwrap();
-    assert_eq!(cache.dry_run(asked, &EffectiveTarget::default(), &Bytes::new()).verdict.reason(), Reason::Fresh);
+    let request = http::Request::get("/a").header("host", "example.com").body(()).unwrap();
+    assert_eq!(cache.dry_run(request, &EffectiveTarget::default(), &Bytes::new()).verdict.reason(), Reason::Fresh);
     hand.advance(10);
     assert_eq!(send(&cache, get("/a")).await.x_cache(), "MISS");
 }
@@ -181,8 +181,8 @@ async fn what_is_asked_for_less_often_than_within_ten_minutes_is_counted_anew() 
 async fn a_dry_run_counts_as_the_request_that_it_stands_for_and_no_more() {
     let (cache, _) = service(&plain(), policy(|policy| policy.min_hits = 2));
     let try_out = async || {
-        let asked = http::Request::get("/a").header("host", "example.com").body(()).unwrap();
-        let run = cache.dry_run(asked, &EffectiveTarget::default(), &Bytes::new());
+        let request = http::Request::get("/a").header("host", "example.com").body(()).unwrap();
+        let run = cache.dry_run(request, &EffectiveTarget::default(), &Bytes::new());
         cache.try_out(&run, |_| ()).await.expect("an answer").verdict.err()
     };
     for _ in 0..2 {

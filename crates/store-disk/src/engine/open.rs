@@ -11,7 +11,7 @@ use super::slots::Slots;
 use super::superblock::{self, Superblock};
 use super::write::{Active, Writer};
 use super::{Counters, Engine, Shape};
-use crate::index::{Index, Place};
+use crate::index::{Index, Location};
 use crate::record::footer::{ITEM, Item, Trailer};
 use crate::record::segment::SegmentHeader;
 use crate::record::{HEADER, Header, Kind, UNIT};
@@ -104,7 +104,7 @@ impl Engine {
     fn without_torn(&self, slot: u32, life: u64, mut scan: Scan) -> Scan {
         let last = scan.items.last().copied().filter(|last| last.kind == Kind::Entry && last.unit + last.units == scan.end);
         if let Some(Item { unit, units, .. }) = last
-            && !matches!(self.read_entry(Place::new(slot, unit, units), life), Ok(Some(_)))
+            && !matches!(self.read_entry(Location::new(slot, unit, units), life), Ok(Some(_)))
         {
             scan.items.pop();
             scan.end = unit;
@@ -149,13 +149,13 @@ impl Engine {
                 }
                 continue;
             }
-            if self.index.insert_if_absent(item.hash, Place::new(slot, item.unit, item.units)) {
+            if self.index.insert_if_absent(item.hash, Location::new(slot, item.unit, item.units)) {
                 longest = longest.max(item.expires - now);
             }
         }
         // It was reclaimed meanwhile, perhaps before all of this was in the index.
         if self.slots.life(slot) != Some(life) {
-            items.iter().for_each(|item| self.index.remove_at(item.hash, Place::new(slot, item.unit, item.units)));
+            items.iter().for_each(|item| self.index.remove_at(item.hash, Location::new(slot, item.unit, item.units)));
         }
         longest
     }

@@ -7,7 +7,7 @@ use larder_store::SEGMENT;
 
 use super::slots::Pin;
 use super::{Engine, ReadError};
-use crate::index::Place;
+use crate::index::Location;
 use crate::record::entry::PartPlace;
 use crate::record::part::Table;
 use crate::record::{HEADER, UNIT};
@@ -17,7 +17,7 @@ use crate::record::{HEADER, UNIT};
 pub(crate) struct PartsReader {
     engine: Arc<Engine>,
     hash: u64,
-    place: Place,
+    location: Location,
     parts: Vec<PartPlace>,
     _pins: Vec<Pin>,
     /// The part that is read, its table once that is known, and the next of its chunks.
@@ -29,16 +29,16 @@ pub(crate) struct PartsReader {
 }
 
 impl PartsReader {
-    pub(super) fn new(engine: &Arc<Engine>, hash: u64, place: Place, parts: Vec<PartPlace>, pins: Vec<Pin>) -> Self {
+    pub(super) fn new(engine: &Arc<Engine>, hash: u64, location: Location, parts: Vec<PartPlace>, pins: Vec<Pin>) -> Self {
         let engine = Arc::clone(engine);
-        Self { engine, hash, place, parts, _pins: pins, part: 0, table: None, chunk: 0, fetch: None }
+        Self { engine, hash, location, parts, _pins: pins, part: 0, table: None, chunk: 0, fetch: None }
     }
 
     /// The next chunk, proven; `None` after the last.
     pub(crate) fn next(&mut self) -> Result<Option<Bytes>, ReadError> {
         let Some(part) = self.parts.get(self.part).copied() else { return Ok(None) };
         let result = self.read(&part);
-        result.map(Some).map_err(|error| self.engine.failed(self.hash, self.place, error))
+        result.map(Some).map_err(|error| self.engine.failed(self.hash, self.location, error))
     }
 
     fn read(&mut self, part: &PartPlace) -> Result<Bytes, ReadError> {

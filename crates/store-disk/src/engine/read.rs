@@ -9,7 +9,7 @@ use larder_store::LogPosition;
 use super::parts::PartsReader;
 use super::slots::Pin;
 use super::{Engine, count};
-use crate::index::Place;
+use crate::index::Location;
 use crate::record::entry::{Body, Entry, PartPlace};
 use crate::record::part::Table;
 use crate::record::reader::take;
@@ -33,7 +33,7 @@ pub(crate) struct Found {
     pub(crate) position: Option<LogPosition>,
     pub(crate) frame: Bytes,
     pub(crate) body: FoundBody,
-    place: Place,
+    location: Location,
     hash: u64,
 }
 
@@ -59,12 +59,12 @@ impl Engine {
 
     /// The entry of a key's hash. Its key has not been compared.
     pub(crate) fn find(self: &Arc<Self>, hash: u64, now: u32) -> Result<Option<Found>, ReadError> {
-        let Some(place) = self.index.use_of(hash) else { return Ok(None) };
-        let Some((_pin, life)) = self.slots.pin(place.slot()) else {
-            self.index.remove_at(hash, place);
+        let Some(location) = self.index.use_of(hash) else { return Ok(None) };
+        let Some((_pin, life)) = self.slots.pin(location.slot()) else {
+            self.index.remove_at(hash, location);
             return Ok(None);
         };
-        let Some((header, entry)) = self.read_entry(place, life).map_err(|error| self.failed(hash, place, error))? else {
+        let Some((header, entry)) = self.read_entry(location, life).map_err(|error| self.failed(hash, location, error))? else {
             return Ok(None);
         };
         if header.hash != hash {
@@ -75,46 +75,46 @@ impl Engine {
             _ if header.expires <= now || is_forgotten => None,
             Body::Inline(body) => Some(FoundBody::Inline(body)),
             Body::Selecting => Some(FoundBody::Selecting),
-            Body::Parts(parts) => self.pin_all(&parts).map(|pins| FoundBody::Parts(PartsReader::new(self, hash, place, parts, pins))),
+            Body::Parts(parts) => self.pin_all(&parts).map(|pins| FoundBody::Parts(PartsReader::new(self, hash, location, parts, pins))),
         };
         let Some(body) = body else {
-            self.index.remove_at(hash, place);
+            self.index.remove_at(hash, location);
             return Ok(None);
         };
-        Ok(Some(Found { position: entry.position, frame: entry.frame, body, place, hash }))
+        Ok(Some(Found { position: entry.position, frame: entry.frame, body, location, hash }))
     }
 
     /// What was found does not decode, although it is as it was written.
     pub(crate) fn unreadable(&self, found: &Found) {
-        let _ = self.failed(found.hash, found.place, ReadError::Damaged);
+        let _ = self.failed(found.hash, found.location, ReadError::Damaged);
     }
 
     /// Nothing that was found is of use any more.
     pub(crate) fn outdated(&self, found: &Found) {
-        self.index.remove_at(found.hash, found.place);
+        self.index.remove_at(found.hash, found.location);
     }
 
     /// Counts and forgets what is damaged. An error of the disk says nothing about the entry.
-    pub(super) fn failed(&self, hash: u64, place: Place, error: ReadError) -> ReadError {
+    pub(super) fn failed(&self, hash: u64, location: Location, error: ReadError) -> ReadError {
         if matches!(error, ReadError::Damaged) {
             count(&self.counters.damaged, 1);
-            self.index.remove_at(hash, place);
+            self.index.remove_at(hash, location);
         }
         error
     }
 
     /// The known entry of this hash and no other, for a writer.
     pub(super) fn known(&self, hash: u64) -> Option<(Header, Entry)> {
-        let place = self.index.get(hash)?;
-        let (_pin, life) = self.slots.pin(place.slot())?;
-        let (header, entry) = self.read_entry(place, life).ok()??;
+        let location = self.index.get(hash)?;
+        let (_pin, life) = self.slots.pin(location.slot())?;
+        let (header, entry) = self.read_entry(location, life).ok()??;
         (header.hash == hash).then_some((header, entry))
     }
 
     /// `None`: the segment was written anew since the place was known.
-    pub(super) fn read_entry(&self, place: Place, life: u64) -> Result<Option<(Header, Entry)>, ReadError> {
-        let mut bytes = vec![0; place.units() as usize * UNIT as usize];
-        self.volume.read(place.slot(), u64::from(place.unit()) * UNIT, &mut bytes)?;
+    pub(super) fn read_entry(&self, location: Location, life: u64) -> Result<Option<(Header, Entry)>, ReadError> {
+        let mut bytes = vec![0; location.units() as usize * UNIT as usize];
+        self.volume.read(location.slot(), u64::from(location.unit()) * UNIT, &mut bytes)?;
         let header = Header::decode(&bytes).ok_or(ReadError::Damaged)?;
         if header.life != life {
             return Ok(None);

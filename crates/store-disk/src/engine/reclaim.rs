@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::write::{NewRecord, Writer};
 use super::{Engine, count};
-use crate::index::Place;
+use crate::index::Location;
 use crate::record::entry::{Body, Entry, PartPlace};
 use crate::record::footer::Item;
 use crate::record::part::Table;
@@ -47,7 +47,7 @@ impl Engine {
         let mut budget = self.shape.segment_size / HOT_SHARE;
         self.drop_segment(writer, oldest, |writer, item| {
             let size = u64::from(item.units) * UNIT;
-            let is_hot = self.index.get(item.hash).is_some_and(Place::is_hot);
+            let is_hot = self.index.get(item.hash).is_some_and(Location::is_hot);
             if is_hot && item.expires > now && size <= budget {
                 budget -= size;
                 let moved = self.move_on(writer, oldest, item, &mut budget);
@@ -61,11 +61,11 @@ impl Engine {
         let life = self.slots.retire(slot);
         // Where the items cannot be read, their places lead into a segment without a life, and are forgotten one by one.
         for item in self.items_of(slot, life).unwrap_or_default() {
-            let place = Place::new(slot, item.unit, item.units);
-            if item.kind == Kind::Entry && self.index.get(item.hash).is_some_and(|known| known.is_at(place)) {
+            let location = Location::new(slot, item.unit, item.units);
+            if item.kind == Kind::Entry && self.index.get(item.hash).is_some_and(|known| known.is_at(location)) {
                 each(writer, &item);
-                if self.index.get(item.hash).is_some_and(|known| known.is_at(place)) {
-                    self.index.remove_at(item.hash, place);
+                if self.index.get(item.hash).is_some_and(|known| known.is_at(location)) {
+                    self.index.remove_at(item.hash, location);
                     count(&self.counters.evicted, 1);
                 }
             }
@@ -87,9 +87,9 @@ impl Engine {
             Body::Inline(_) | Body::Selecting => payload,
         };
         match self.write_if_room(writer, &header, &[&payload], 1) {
-            Some(place) => {
-                self.index.insert(header.hash, place);
-                u64::from(place.units()) * UNIT
+            Some(location) => {
+                self.index.insert(header.hash, location);
+                u64::from(location.units()) * UNIT
             }
             None => 0,
         }
@@ -107,15 +107,15 @@ impl Engine {
                 return None;
             }
             // Each chunk is proven by its table when it is read.
-            let place = self.write_if_room(writer, &header, &[table, &payload[table.len()..]], 1)?;
+            let location = self.write_if_room(writer, &header, &[table, &payload[table.len()..]], 1)?;
             count(&self.counters.moved_bytes, u64::from(part.length));
             let life = writer.active.as_ref()?.life;
-            Some(PartPlace { slot: place.slot(), unit: place.unit(), life, length: part.length })
+            Some(PartPlace { slot: location.slot(), unit: location.unit(), life, length: part.length })
         });
         moved.collect()
     }
 
-    fn write_if_room(&self, writer: &mut Writer, header: &Header, payload: &[&[u8]], proven: usize) -> Option<Place> {
+    fn write_if_room(&self, writer: &mut Writer, header: &Header, payload: &[&[u8]], proven: usize) -> Option<Location> {
         let units = header_units(payload);
         let Header { kind, expires, hash, fetch, .. } = *header;
         let record = NewRecord { kind, expires, hash, fetch, payload, proven };

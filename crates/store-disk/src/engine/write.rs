@@ -8,7 +8,7 @@ use bytes::Bytes;
 use larder_store::{LogPosition, SEGMENT};
 
 use super::{Engine, count};
-use crate::index::Place;
+use crate::index::Location;
 use crate::record::entry::{Body, Entry, PartPlace};
 use crate::record::footer::{self, Item};
 use crate::record::part::{MAX_CHUNKS, Table};
@@ -114,8 +114,8 @@ impl Engine {
         let payload = Entry { position: new.position, frame: new.frame, body }.encode();
         let (hash, fetch, expires) = (new.hash, new.fetch, new.expires);
         let record = NewRecord { kind: Kind::Entry, expires, hash, fetch, payload: &[&payload], proven: 1 };
-        let place = self.append(&mut self.writer(), &record, now)?;
-        self.index.insert(hash, place);
+        let location = self.append(&mut self.writer(), &record, now)?;
+        self.index.insert(hash, location);
         Ok(Written::Stored)
     }
 
@@ -148,9 +148,9 @@ impl Engine {
             let payload: Vec<&[u8]> = std::iter::once(&table[..]).chain(chunks.iter().map(|chunk| &chunk[..])).collect();
             let length = payload.iter().map(|piece| piece.len()).sum::<usize>() as u32;
             let record = NewRecord { kind: Kind::Part, expires: u32::MAX, hash, fetch, payload: &payload, proven: 1 };
-            let place = self.append(&mut writer, &record, now)?;
+            let location = self.append(&mut writer, &record, now)?;
             let life = writer.active.as_ref().map_or(0, |active| active.life);
-            parts.push(PartPlace { slot: place.slot(), unit: place.unit(), life, length });
+            parts.push(PartPlace { slot: location.slot(), unit: location.unit(), life, length });
         }
         Ok(Body::Parts(parts))
     }
@@ -165,7 +165,7 @@ impl Engine {
     }
 
     /// Writes a record at the end of the active segment, or at the beginning of the next one.
-    pub(super) fn append(&self, writer: &mut Writer, record: &NewRecord<'_>, now: u32) -> io::Result<Place> {
+    pub(super) fn append(&self, writer: &mut Writer, record: &NewRecord<'_>, now: u32) -> io::Result<Location> {
         let length: usize = record.payload.iter().map(|piece| piece.len()).sum();
         let units = units(length as u64);
         if u64::from(units) * UNIT + UNIT + footer::length(1) > self.shape.segment_size {
@@ -186,7 +186,7 @@ impl Engine {
     }
 
     /// Writes a record into the active segment, which has room for it.
-    pub(super) fn write_here(&self, writer: &mut Writer, record: &NewRecord<'_>, units: u32) -> io::Result<Place> {
+    pub(super) fn write_here(&self, writer: &mut Writer, record: &NewRecord<'_>, units: u32) -> io::Result<Location> {
         let run = writer.run;
         let Some(active) = &mut writer.active else { return Err(io::ErrorKind::NotFound.into()) };
         let NewRecord { kind, expires, hash, fetch, payload, proven } = *record;
@@ -200,12 +200,12 @@ impl Engine {
         // A failure leaves the end where it was: the next record is written over it.
         self.volume.write(active.slot, u64::from(active.unit) * UNIT, &bytes)?;
         count(&self.counters.written_bytes, bytes.len() as u64);
-        let place = Place::new(active.slot, active.unit, units);
+        let location = Location::new(active.slot, active.unit, units);
         if kind != Kind::Part {
             active.items.push(Item { hash, unit: active.unit, units, expires, kind });
         }
         active.unit += units;
-        Ok(place)
+        Ok(location)
     }
 
     /// Seals the active segment, begins the next one, and makes sure that there is one after it.

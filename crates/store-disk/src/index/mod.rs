@@ -4,12 +4,12 @@
 //! Keys are not in it: 38 bits of a key's hash are, and the key's text is compared when the entry is read. Of two keys that agree in
 //! them, the one that was stored later is found.
 
-mod place;
+mod location;
 mod table;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub(crate) use place::Place;
+pub(crate) use location::Location;
 use table::Table;
 
 const SHARDS: usize = 64;
@@ -28,26 +28,26 @@ impl Index {
     }
 
     /// Where the entry of this hash is.
-    pub(crate) fn get(&self, hash: u64) -> Option<Place> {
+    pub(crate) fn get(&self, hash: u64) -> Option<Location> {
         self.shard(hash).get(tag(hash))
     }
 
     /// As [`Self::get`], for a request: the entry counts as used.
-    pub(crate) fn use_of(&self, hash: u64) -> Option<Place> {
-        self.shard(hash).with(tag(hash), Place::used)
+    pub(crate) fn use_of(&self, hash: u64) -> Option<Location> {
+        self.shard(hash).with(tag(hash), Location::used)
     }
 
     /// The entry is here now, whatever was known of it before.
-    pub(crate) fn insert(&self, hash: u64, place: Place) {
-        self.shard(hash).insert(tag(hash), place);
+    pub(crate) fn insert(&self, hash: u64, location: Location) {
+        self.shard(hash).insert(tag(hash), location);
     }
 
     /// The entry is here, unless a later place is known. Whether it was taken.
-    pub(crate) fn insert_if_absent(&self, hash: u64, place: Place) -> bool {
+    pub(crate) fn insert_if_absent(&self, hash: u64, location: Location) -> bool {
         let mut shard = self.shard(hash);
         let is_absent = shard.get(tag(hash)).is_none();
         if is_absent {
-            shard.insert(tag(hash), place);
+            shard.insert(tag(hash), location);
         }
         is_absent
     }
@@ -58,8 +58,8 @@ impl Index {
     }
 
     /// The entry is gone from this place, if it is still the one that is known.
-    pub(crate) fn remove_at(&self, hash: u64, place: Place) {
-        self.shard(hash).remove_if(tag(hash), |known| known.is_at(place));
+    pub(crate) fn remove_at(&self, hash: u64, location: Location) {
+        self.shard(hash).remove_if(tag(hash), |known| known.is_at(location));
     }
 
     /// How many entries are known.
@@ -91,8 +91,8 @@ mod tests {
         number.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9)
     }
 
-    fn place(number: u32) -> Place {
-        Place::new(number % 16_384, number % (1 << 22), 1 + number % 100)
+    fn location(number: u32) -> Location {
+        Location::new(number % 16_384, number % (1 << 22), 1 + number % 100)
     }
 
     #[test]
@@ -100,7 +100,7 @@ mod tests {
         let index = Index::new();
         let mut worst = 0.0_f64;
         for number in 0..1_000_000_u32 {
-            index.insert(hash(u64::from(number)), place(number));
+            index.insert(hash(u64::from(number)), location(number));
             if number >= 99_999 && number % 10_000 == 9_999 {
                 worst = worst.max(index.weight() as f64 / index.len() as f64);
             }
@@ -112,23 +112,23 @@ mod tests {
     #[test]
     fn a_later_place_is_not_removed_for_an_earlier_one() {
         let index = Index::new();
-        index.insert(hash(1), place(1));
-        index.insert(hash(1), place(2));
-        index.remove_at(hash(1), place(1));
-        assert!(index.get(hash(1)).is_some_and(|found| found.is_at(place(2))));
-        assert!(!index.insert_if_absent(hash(1), place(3)) && index.insert_if_absent(hash(2), place(3)));
-        index.remove_at(hash(1), place(2));
+        index.insert(hash(1), location(1));
+        index.insert(hash(1), location(2));
+        index.remove_at(hash(1), location(1));
+        assert!(index.get(hash(1)).is_some_and(|found| found.is_at(location(2))));
+        assert!(!index.insert_if_absent(hash(1), location(3)) && index.insert_if_absent(hash(2), location(3)));
+        index.remove_at(hash(1), location(2));
         assert_eq!((index.get(hash(1)), index.len()), (None, 1));
     }
 
     #[test]
     fn a_use_is_remembered_with_the_place() {
         let index = Index::new();
-        index.insert(hash(1), place(1));
+        index.insert(hash(1), location(1));
         assert!(!index.get(hash(1)).unwrap().is_hot());
         index.use_of(hash(1));
         assert!(index.get(hash(1)).unwrap().is_hot());
-        index.insert(hash(1), place(2));
+        index.insert(hash(1), location(2));
         assert!(!index.get(hash(1)).unwrap().is_hot(), "of another place it says nothing");
     }
 
@@ -144,13 +144,13 @@ mod tests {
                     index.remove(hash);
                     model.remove(&hash);
                 } else {
-                    index.insert(hash, place(number));
-                    model.insert(hash, place(number));
+                    index.insert(hash, location(number));
+                    model.insert(hash, location(number));
                 }
             }
             prop_assert_eq!(index.len(), model.len());
-            for (hash, place) in &model {
-                prop_assert_eq!(index.get(*hash), Some(*place));
+            for (hash, location) in &model {
+                prop_assert_eq!(index.get(*hash), Some(*location));
             }
         }
     }

@@ -1,6 +1,6 @@
-//! An open table from tags to places. A tag's home is `tag * slots / 2^32`, so the table can grow by any factor.
+//! An open table from tags to locations. A tag's home is `tag * slots / 2^32`, so the table can grow by any factor.
 
-use super::place::Place;
+use super::location::Location;
 
 /// Slots of a shard that has an entry.
 const MIN_SLOTS: usize = 16;
@@ -9,7 +9,7 @@ const MIN_SLOTS: usize = 16;
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     tags: Box<[u32]>,
-    places: Box<[Option<Place>]>,
+    locations: Box<[Option<Location>]>,
     used: usize,
 }
 
@@ -20,53 +20,53 @@ impl Table {
 
     /// Bytes of memory.
     pub(crate) fn weight(&self) -> usize {
-        self.places.len() * (size_of::<u32>() + size_of::<Option<Place>>())
+        self.locations.len() * (size_of::<u32>() + size_of::<Option<Location>>())
     }
 
-    pub(crate) fn get(&self, tag: u32) -> Option<Place> {
-        self.find(tag).and_then(|at| self.places[at])
+    pub(crate) fn get(&self, tag: u32) -> Option<Location> {
+        self.find(tag).and_then(|at| self.locations[at])
     }
 
     /// Changes a place and returns it.
-    pub(crate) fn with(&mut self, tag: u32, change: impl FnOnce(Place) -> Place) -> Option<Place> {
+    pub(crate) fn with(&mut self, tag: u32, change: impl FnOnce(Location) -> Location) -> Option<Location> {
         let at = self.find(tag)?;
-        self.places[at] = self.places[at].map(change);
-        self.places[at]
+        self.locations[at] = self.locations[at].map(change);
+        self.locations[at]
     }
 
-    pub(crate) fn insert(&mut self, tag: u32, place: Place) {
+    pub(crate) fn insert(&mut self, tag: u32, location: Location) {
         if let Some(at) = self.find(tag) {
-            self.places[at] = Some(place);
+            self.locations[at] = Some(location);
             return;
         }
-        if (self.used + 1) * 7 > self.places.len() * 6 {
+        if (self.used + 1) * 7 > self.locations.len() * 6 {
             self.grow();
         }
-        self.put(tag, place);
+        self.put(tag, location);
         self.used += 1;
     }
 
-    pub(crate) fn remove_if(&mut self, tag: u32, condition: impl FnOnce(Place) -> bool) {
-        let Some(at) = self.find(tag).filter(|at| self.places[*at].is_some_and(condition)) else { return };
-        self.places[at] = None;
+    pub(crate) fn remove_if(&mut self, tag: u32, condition: impl FnOnce(Location) -> bool) {
+        let Some(at) = self.find(tag).filter(|at| self.locations[*at].is_some_and(condition)) else { return };
+        self.locations[at] = None;
         self.used -= 1;
         self.close(at);
     }
 
     fn home(&self, tag: u32) -> usize {
-        ((u64::from(tag) * self.places.len() as u64) >> 32) as usize
+        ((u64::from(tag) * self.locations.len() as u64) >> 32) as usize
     }
 
     fn next(&self, at: usize) -> usize {
-        if at + 1 == self.places.len() { 0 } else { at + 1 }
+        if at + 1 == self.locations.len() { 0 } else { at + 1 }
     }
 
     fn find(&self, tag: u32) -> Option<usize> {
-        if self.places.is_empty() {
+        if self.locations.is_empty() {
             return None;
         }
         let mut at = self.home(tag);
-        while self.places[at].is_some() {
+        while self.locations[at].is_some() {
             if self.tags[at] == tag {
                 return Some(at);
             }
@@ -76,22 +76,22 @@ impl Table {
     }
 
     /// There is an empty slot, and the tag is in none.
-    fn put(&mut self, tag: u32, place: Place) {
+    fn put(&mut self, tag: u32, location: Location) {
         let mut at = self.home(tag);
-        while self.places[at].is_some() {
+        while self.locations[at].is_some() {
             at = self.next(at);
         }
-        (self.tags[at], self.places[at]) = (tag, Some(place));
+        (self.tags[at], self.locations[at]) = (tag, Some(location));
     }
 
     /// Moves what the empty slot separates from its home.
     fn close(&mut self, mut hole: usize) {
         let mut at = self.next(hole);
-        while self.places[at].is_some() {
+        while self.locations[at].is_some() {
             let home = self.home(self.tags[at]);
             let is_between = if hole <= at { hole < home && home <= at } else { hole < home || home <= at };
             if !is_between {
-                (self.tags[hole], self.places[hole]) = (self.tags[at], self.places[at].take());
+                (self.tags[hole], self.locations[hole]) = (self.tags[at], self.locations[at].take());
                 hole = at;
             }
             at = self.next(at);
@@ -99,12 +99,12 @@ impl Table {
     }
 
     fn grow(&mut self) {
-        let slots = (self.places.len() * 3 / 2).max(MIN_SLOTS);
+        let slots = (self.locations.len() * 3 / 2).max(MIN_SLOTS);
         let tags = std::mem::replace(&mut self.tags, vec![0; slots].into());
-        let places = std::mem::replace(&mut self.places, vec![None; slots].into());
-        for (tag, place) in tags.into_iter().zip(places) {
-            if let Some(place) = place {
-                self.put(tag, place);
+        let locations = std::mem::replace(&mut self.locations, vec![None; slots].into());
+        for (tag, location) in tags.into_iter().zip(locations) {
+            if let Some(location) = location {
+                self.put(tag, location);
             }
         }
     }

@@ -14,7 +14,7 @@ const MAX_JOBS: usize = 4_096;
 
 /// One thing to do.
 #[derive(Debug)]
-pub(crate) enum Job {
+pub(crate) enum WriteTask {
     Commit(Write),
     /// The body is there already, unless it is short.
     Freshen(Write),
@@ -24,7 +24,7 @@ pub(crate) enum Job {
     },
 }
 
-impl Job {
+impl WriteTask {
     pub(crate) fn is_removal(&self) -> bool {
         matches!(self, Self::Remove { .. })
     }
@@ -60,7 +60,7 @@ pub(crate) struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    jobs: VecDeque<Job>,
+    jobs: VecDeque<WriteTask>,
     /// Bytes of bodies, of the job under way too.
     bytes: u64,
     is_working: bool,
@@ -70,7 +70,7 @@ struct State {
 /// What the thread has to do next.
 #[derive(Debug)]
 pub(crate) enum Next {
-    Job(Job),
+    WriteTask(WriteTask),
     /// Nothing came for a while.
     Idle,
     Closed,
@@ -86,7 +86,7 @@ impl Queue {
     }
 
     /// Gives the job back where there is no room for it. A body that is larger than all of it waits alone.
-    pub(crate) fn push(&self, job: Job) -> Result<(), Job> {
+    pub(crate) fn push(&self, job: WriteTask) -> Result<(), WriteTask> {
         let bytes = job.bytes();
         let mut state = self.state();
         let has_room = bytes == 0 || state.bytes == 0 || state.bytes.saturating_add(bytes) <= self.max_bytes;
@@ -106,7 +106,7 @@ impl Queue {
         match state.jobs.pop_front() {
             Some(job) => {
                 state.is_working = true;
-                Next::Job(job)
+                Next::WriteTask(job)
             }
             None if state.is_closed => Next::Closed,
             None => Next::Idle,
@@ -139,7 +139,7 @@ impl Queue {
     pub(crate) fn clear(&self) -> usize {
         let mut state = self.state();
         let jobs = std::mem::take(&mut state.jobs);
-        state.bytes -= jobs.iter().map(Job::bytes).sum::<u64>();
+        state.bytes -= jobs.iter().map(WriteTask::bytes).sum::<u64>();
         jobs.len()
     }
 
@@ -170,17 +170,17 @@ mod tests {
     use super::*;
     use crate::fixtures::write;
 
-    fn commit(bytes: usize) -> Job {
-        Job::Commit(write("/x", bytes, 1))
+    fn commit(bytes: usize) -> WriteTask {
+        WriteTask::Commit(write("/x", bytes, 1))
     }
 
-    fn push(queue: &Queue, job: Job) -> bool {
+    fn push(queue: &Queue, job: WriteTask) -> bool {
         queue.push(job).is_ok()
     }
 
     fn take(queue: &Queue) -> u64 {
         match queue.next(Duration::ZERO) {
-            Next::Job(job) => job.bytes(),
+            Next::WriteTask(job) => job.bytes(),
             other => panic!("{other:?}"),
         }
     }
@@ -189,7 +189,7 @@ mod tests {
     fn bodies_beyond_its_bytes_are_refused_until_one_before_them_is_over() {
         let queue = Queue::new(100);
         assert!(push(&queue, commit(40)) && push(&queue, commit(60)) && !push(&queue, commit(1)));
-        assert!(push(&queue, commit(0)) && push(&queue, Job::Remove { hash: 1, fetch: 1 }));
+        assert!(push(&queue, commit(0)) && push(&queue, WriteTask::Remove { hash: 1, fetch: 1 }));
         let under_way = take(&queue);
         assert!(!push(&queue, commit(1)), "it takes its room until it is over");
         queue.done(under_way);

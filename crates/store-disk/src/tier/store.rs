@@ -11,7 +11,7 @@ use larder_store::{
     InvalidationLog, Ledger, LoadRequest, Loaded, LogPosition, RemoteError, RemoteStore, StoreFuture, StoredResponse, Write,
 };
 
-use super::queue::Job;
+use super::queue::WriteTask;
 use super::worker::run;
 use super::{Tier, count, hash_of};
 use crate::clocks::Clocks;
@@ -139,7 +139,7 @@ impl RemoteStore for DiskStore {
             // One that a later process could not judge only takes the place of an earlier one.
             let admitted = if is_judged { self.tier.admit(write, hash) } else { Some(write) };
             if let Some(write) = admitted {
-                self.tier.push(Job::Commit(write));
+                self.tier.push(WriteTask::Commit(write));
             }
         }
         Box::pin(std::future::ready(()))
@@ -149,7 +149,7 @@ impl RemoteStore for DiskStore {
         if let Some(hash) = self.hash_of(&write.response).filter(|_| self.takes(write.response.body_length())) {
             // What is stored has been fetched again, or it is of use for the first time.
             if let Some(write) = self.tier.admit(write, hash) {
-                self.tier.push(Job::Freshen(write));
+                self.tier.push(WriteTask::Freshen(write));
             }
         }
         Box::pin(std::future::ready(()))
@@ -157,7 +157,7 @@ impl RemoteStore for DiskStore {
 
     fn remove(&self, response: &StoredResponse) {
         if let Some(hash) = self.hash_of(response) {
-            self.tier.push(Job::Remove { hash, fetch: response.fetch });
+            self.tier.push(WriteTask::Remove { hash, fetch: response.fetch });
         }
     }
 

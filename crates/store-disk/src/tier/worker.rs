@@ -13,7 +13,7 @@ use larder_store::codec::{encode, encode_selecting};
 use larder_store::{StoredResponse, Variant, Write};
 use tracing::{info, warn};
 
-use super::queue::{Job, Next, Queue};
+use super::queue::{Next, Queue, WriteTask};
 use super::rate::Rate;
 use super::{Tier, count, hash_of};
 use crate::engine::{Engine, NewBody, NewEntry, Shape};
@@ -50,7 +50,7 @@ pub(super) fn run(tier: &Weak<Tier>, queue: &Queue) {
         let Some(tier) = tier.upgrade() else { return };
         tier.forget_at_last(&engine);
         match next {
-            Next::Job(job) => {
+            Next::WriteTask(job) => {
                 let bytes = job.bytes();
                 tier.work(&engine, job, rate.as_mut());
                 queue.done(bytes);
@@ -128,7 +128,7 @@ impl Tier {
     /// Queues the responses that were asked for since they were stored.
     pub(super) fn write_asked(&self) {
         let writes = self.admitting.asked((self.clocks.monotonic)());
-        writes.into_iter().for_each(|write| self.push(Job::Commit(write)));
+        writes.into_iter().for_each(|write| self.push(WriteTask::Commit(write)));
     }
 
     /// The write, if it is to be done now.
@@ -140,7 +140,7 @@ impl Tier {
         self.admitting.admit(write, hash, (self.clocks.monotonic)())
     }
 
-    pub(super) fn push(&self, job: Job) {
+    pub(super) fn push(&self, job: WriteTask) {
         if let Err(job) = self.queue.push(job) {
             count(&self.counters.dropped);
             self.give_up(&job);
@@ -148,13 +148,13 @@ impl Tier {
     }
 
     /// What is not written must not leave an older response to be found in its place.
-    fn give_up(&self, job: &Job) {
+    fn give_up(&self, job: &WriteTask) {
         if let Some(engine) = self.engine.get() {
             engine.lose(job.target(engine.seed()).0);
         }
     }
 
-    pub(super) fn work(&self, engine: &Engine, mut job: Job, mut rate: Option<&mut Rate>) {
+    pub(super) fn work(&self, engine: &Engine, mut job: WriteTask, mut rate: Option<&mut Rate>) {
         let now = (self.clocks.monotonic)();
         let Some(pass) = self.writing.pass(now) else {
             count(&self.counters.dropped);
@@ -163,13 +163,13 @@ impl Tier {
         let (hash, fetch) = job.target(engine.seed());
         if !job.is_removal() && rate.as_mut().is_some_and(|rate| !rate.allows(now)) {
             count(&self.counters.held_back);
-            job = Job::Remove { hash, fetch };
+            job = WriteTask::Remove { hash, fetch };
         }
         let before = engine.written_bytes();
         let written = match &job {
-            Job::Commit(write) => self.write(engine, write, false),
-            Job::Freshen(write) => self.write(engine, write, true),
-            Job::Remove { .. } => engine.remove(hash, fetch, self.clocks.now()),
+            WriteTask::Commit(write) => self.write(engine, write, false),
+            WriteTask::Freshen(write) => self.write(engine, write, true),
+            WriteTask::Remove { .. } => engine.remove(hash, fetch, self.clocks.now()),
         };
         if let Some(rate) = rate {
             rate.spend(engine.written_bytes() - before);

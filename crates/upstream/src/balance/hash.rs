@@ -13,25 +13,25 @@ use super::draw::{mixed, unit};
 
 /// The parts of a request that a key is made of.
 #[derive(Clone, Copy)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct HashInput<'a> {
     pub(crate) parts: &'a Parts,
     pub(crate) client: Option<&'a ClientConnection>,
     pub(crate) trusted: &'a TrustedProxies,
 }
 
 /// The key of a request. `None` if it has none of the parts: then any server will do.
-pub(super) fn key_of(key: &HashKey, asked: Asked<'_>) -> Option<u64> {
+pub(super) fn key_of(key: &HashKey, input: HashInput<'_>) -> Option<u64> {
     let (mut text, mut has_any) = (String::new(), false);
     for part in &key.parts {
         let before = text.len();
         match part {
             HashPart::Text(plain) => text.push_str(plain),
-            HashPart::Path => text.push_str(asked.parts.uri.path()),
-            HashPart::Query => text.push_str(asked.parts.uri.query().unwrap_or_default()),
-            HashPart::Host => text.push_str(host(asked.parts)),
-            HashPart::Client => put_client(asked, &mut text),
-            HashPart::Header(name) => text.push_str(field(&asked.parts.headers, name)),
-            HashPart::Cookie(name) => text.push_str(cookie(&asked.parts.headers, name)),
+            HashPart::Path => text.push_str(input.parts.uri.path()),
+            HashPart::Query => text.push_str(input.parts.uri.query().unwrap_or_default()),
+            HashPart::Host => text.push_str(host(input.parts)),
+            HashPart::Client => put_client(input, &mut text),
+            HashPart::Header(name) => text.push_str(field(&input.parts.headers, name)),
+            HashPart::Cookie(name) => text.push_str(cookie(&input.parts.headers, name)),
         }
         has_any |= !matches!(part, HashPart::Text(_)) && text.len() > before;
         // So that "a" and "bc" differ from "ab" and "c".
@@ -49,9 +49,9 @@ fn host(parts: &Parts) -> &str {
     parts.uri.authority().map_or_else(|| field(&parts.headers, &header::HOST), |authority| authority.as_str())
 }
 
-fn put_client(asked: Asked<'_>, text: &mut String) {
-    if let Some(connection) = asked.client {
-        let target = effective_target(&asked.parts.uri, &asked.parts.headers, connection, asked.trusted);
+fn put_client(input: HashInput<'_>, text: &mut String) {
+    if let Some(connection) = input.client {
+        let target = effective_target(&input.parts.uri, &input.parts.headers, connection, input.trusted);
         let _infallible = write!(text, "{}", target.client.to_canonical());
     }
 }
@@ -75,8 +75,8 @@ mod tests {
     fn key(template: Vec<HashPart>, request: http::request::Builder) -> Option<u64> {
         let (parts, ()) = request.body(()).expect("request").into_parts();
         let connection = ClientConnection { peer: [10, 0, 0, 7].into(), secure: false, version: http::Version::HTTP_11 };
-        let asked = Asked { parts: &parts, client: Some(&connection), trusted: &TrustedProxies::default() };
-        key_of(&HashKey { parts: template }, asked)
+        let input = HashInput { parts: &parts, client: Some(&connection), trusted: &TrustedProxies::default() };
+        key_of(&HashKey { parts: template }, input)
     }
 
     #[test]

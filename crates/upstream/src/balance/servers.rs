@@ -7,7 +7,7 @@ use larder_tower::clock::monotonic;
 use smallvec::SmallVec;
 
 use super::draw::Draw;
-pub(crate) use super::hash::Asked;
+pub(crate) use super::hash::HashInput;
 use super::hash::key_of;
 use super::policy::{Candidate, least_requests, least_time, nearest, round_robin};
 use super::server::Server;
@@ -46,7 +46,7 @@ impl Servers {
     }
 
     /// The server that has the next exchange, of those that were not `tried` for it.
-    pub(crate) fn pick(&self, options: &UpstreamOptions, asked: Asked<'_>, tried: &[Arc<Server>]) -> Arc<Server> {
+    pub(crate) fn pick(&self, options: &UpstreamOptions, input: HashInput<'_>, tried: &[Arc<Server>]) -> Arc<Server> {
         if !self.are_several() {
             return Arc::clone(&self.first);
         }
@@ -57,7 +57,7 @@ impl Servers {
             Balance::LeastTime => None,
             Balance::RoundRobin => round_robin(&candidates, &mut self.turns.lock().unwrap_or_else(PoisonError::into_inner)),
             Balance::LeastRequests => least_requests(&candidates, &self.draw),
-            Balance::Hash(key) => key_of(key, asked).and_then(|key| nearest(&candidates, key)),
+            Balance::Hash(key) => key_of(key, input).and_then(|key| nearest(&candidates, key)),
         };
         let chosen = chosen.or_else(|| least_time(&candidates, &self.draw, now));
         chosen.map_or(&self.first, |chosen| chosen.server).clone()

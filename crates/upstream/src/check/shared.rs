@@ -11,7 +11,7 @@ use super::streak::Streak;
 pub trait SharedChecks: fmt::Debug + Send + Sync + 'static {
     /// What is known of this check, and whether this replica is the one to ask: one of all is in each `term`. `None` where the others cannot be
     /// reached; then each replica asks for itself.
-    fn turn<'a>(&'a self, check: &'a str, term: Duration) -> Sharing<'a, Option<Turn>>;
+    fn turn<'a>(&'a self, check: &'a str, term: Duration) -> Sharing<'a, Option<CheckLease>>;
 
     /// Tells the others, for as long as `kept`.
     fn tell<'a>(&'a self, check: &'a str, streak: Streak, kept: Duration) -> Sharing<'a, ()>;
@@ -22,7 +22,7 @@ pub type Sharing<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What is known of a check, and who is to ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Turn {
+pub struct CheckLease {
     /// The answers so far; `None` where nobody has told any lately.
     pub known: Option<Streak>,
     /// Whether this replica is to ask.

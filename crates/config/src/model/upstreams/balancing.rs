@@ -17,30 +17,30 @@ pub struct UpstreamServer {
     /// Asked only while none of the others can be.
     pub backup: bool,
     /// Where its URL stands, for what shows only later. A reload that only moves a line changes no server.
-    pub place: Place,
+    pub span: KeySpan,
 }
 
 /// A place in the file, which is no difference.
 #[derive(Clone, Debug, Default)]
-pub struct Place(pub(crate) Option<Range<usize>>);
+pub struct KeySpan(pub(crate) Option<Range<usize>>);
 
-impl PartialEq for Place {
+impl PartialEq for KeySpan {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
-impl Eq for Place {}
+impl Eq for KeySpan {}
 
 impl UpstreamServer {
     /// A server with the usual share.
     pub fn new(url: UpstreamUrl) -> Self {
-        Self { url, weight: 1, backup: false, place: Place::default() }
+        Self { url, weight: 1, backup: false, span: KeySpan::default() }
     }
 
     /// The same where its URL stands at these bytes of the file.
-    pub(crate) fn at(self, place: Range<usize>) -> Self {
-        Self { place: Place(Some(place)), ..self }
+    pub(crate) fn at(self, span: Range<usize>) -> Self {
+        Self { span: KeySpan(Some(span)), ..self }
     }
 }
 

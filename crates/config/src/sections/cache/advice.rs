@@ -100,19 +100,19 @@ fn look_at(chain: &Chain<'_>, mistakes: &Mistakes) {
 fn look_at_lifetimes(chain: &Chain<'_>, mistakes: &Mistakes) {
     let policy = &chain.settings.policy;
     let longest = policy.longest_ttl();
-    if let Some(place) = chain.span_of(|layer| layer.lifetimes.max_ttl.as_ref())
+    if let Some(span) = chain.span_of(|layer| layer.lifetimes.max_ttl.as_ref())
         && policy.max_ttl.is_some_and(|max| longest > max)
     {
         let mistake = Mistake::new("this `max_ttl` is shorter than the `ttl`, which is never reached");
-        mistakes.warning(place, mistake.hint("no lifetime is longer than `max_ttl`, whoever names it"));
+        mistakes.warning(span, mistake.hint("no lifetime is longer than `max_ttl`, whoever names it"));
     }
-    if let Some(place) = chain.span_of(|layer| layer.lifetimes.sliding_max.as_ref()) {
+    if let Some(span) = chain.span_of(|layer| layer.lifetimes.sliding_max.as_ref()) {
         let (mistake, hint) = match policy.ttl_mode {
             TtlMode::Sliding if policy.sliding_max > longest => return,
             TtlMode::Default | TtlMode::Cap | TtlMode::Override if policy.sliding_max == Policy::default().sliding_max => return,
             TtlMode::Sliding => ("this `sliding_max` is no longer than the `ttl`, so that no use extends it", "make it longer than `ttl`"),
             _ => ("`sliding_max` counts with `ttl_mode = \"sliding\"` only", "add that, or leave it out"),
         };
-        mistakes.warning(place, Mistake::new(mistake).hint(hint));
+        mistakes.warning(span, Mistake::new(mistake).hint(hint));
     }
 }

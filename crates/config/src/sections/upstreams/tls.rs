@@ -92,14 +92,14 @@ fn client_certificate(table: &mut Table<'_>, files: &mut Vec<ReadFile>) -> Optio
             Some(Some(pair))
         }
         Err(error) => {
-            let place = if error.concerns_key() { key.span() } else { chain.span() };
-            table.mistakes().error(place, Mistake::new(error.to_string()).hint(error.hint()));
+            let span = if error.concerns_key() { key.span() } else { chain.span() };
+            table.mistakes().error(span, Mistake::new(error.to_string()).hint(error.hint()));
             None
         }
     }
 }
 
-fn warn_about_end(not_after: u64, file: &Path, place: Range<usize>, mistakes: &Mistakes) {
+fn warn_about_end(not_after: u64, file: &Path, span: Range<usize>, mistakes: &Mistakes) {
     let (now, file) = (UnixTime::now().as_secs(), file.display());
     let what = if not_after <= now {
         format!("the client certificate in {file} has expired: servers refuse it")
@@ -108,5 +108,5 @@ fn warn_about_end(not_after: u64, file: &Path, place: Range<usize>, mistakes: &M
     } else {
         return;
     };
-    mistakes.warning(place, Mistake::new(what).hint("renew it; a changed file is read at once"));
+    mistakes.warning(span, Mistake::new(what).hint("renew it; a changed file is read at once"));
 }

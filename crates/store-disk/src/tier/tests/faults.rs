@@ -34,7 +34,7 @@ fn put_at(path: &str, tier: &Tier, fetch: u64) {
     response.position = larder_store::Position::default();
     let log_position = tier.ledger.log_position(response.position);
     let engine = tier.engine.get().expect("open");
-    tier.work(engine, super::super::queue::Job::Commit(Write { log_position, ..write_of(response) }), None);
+    tier.work(engine, super::super::queue::WriteTask::Commit(Write { log_position, ..write_of(response) }), None);
 }
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn a_write_that_is_given_up_leaves_no_older_response_in_its_place() {
     assert!(matches!(load(&tier).await, Ok(Loaded::Nothing(None))));
     put(&tier, 3);
     tier.queue.close();
-    tier.push(super::super::queue::Job::Commit(write_of(response("/x", 100, 4, None))));
+    tier.push(super::super::queue::WriteTask::Commit(write_of(response("/x", 100, 4, None))));
     assert!(matches!(load(&tier).await, Ok(Loaded::Nothing(None))));
     assert_eq!(tier.counters.dropped.load(std::sync::atomic::Ordering::Relaxed), 2);
 }

@@ -7,7 +7,7 @@ use larder_config::HealthCheck;
 
 use super::super::until;
 use super::{addressed, answers, named, origin, service, state};
-use crate::{SharedChecks, Sharing, Streak, Turn};
+use crate::{CheckLease, SharedChecks, Sharing, Streak};
 
 /// A server that answers checks as it is told, and requests with its name.
 async fn checked(name: &'static str, status: Arc<Mutex<&'static str>>) -> std::net::SocketAddr {
@@ -94,8 +94,8 @@ struct Others {
 }
 
 impl SharedChecks for Others {
-    fn turn<'a>(&'a self, _check: &'a str, _term: Duration) -> Sharing<'a, Option<Turn>> {
-        Box::pin(async { Some(Turn { known: *self.known.lock().expect("lock"), is_own: self.is_own }) })
+    fn turn<'a>(&'a self, _check: &'a str, _term: Duration) -> Sharing<'a, Option<CheckLease>> {
+        Box::pin(async { Some(CheckLease { known: *self.known.lock().expect("lock"), is_own: self.is_own }) })
     }
 
     fn tell<'a>(&'a self, _check: &'a str, streak: Streak, _kept: Duration) -> Sharing<'a, ()> {

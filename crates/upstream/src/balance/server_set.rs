@@ -15,7 +15,7 @@ use crate::observe::UpstreamStats;
 use crate::options::UpstreamOptions;
 
 /// What servers are made of.
-pub(crate) struct Members<'a> {
+pub(crate) struct ServerSet<'a> {
     pub(crate) options: &'a UpstreamOptions,
     pub(crate) stats: &'a Arc<UpstreamStats>,
     pub(crate) tls: &'a rustls::ClientConfig,
@@ -25,7 +25,7 @@ pub(crate) struct Members<'a> {
     pub(crate) connects_alike: bool,
 }
 
-impl Members<'_> {
+impl ServerSet<'_> {
     /// As the section names them. Names that had been looked up keep their addresses, as long as they are to be looked up.
     pub(crate) fn at_first(&self) -> Option<Servers> {
         let servers = self.options.config.servers.iter().flat_map(|server| self.unchanged(server));

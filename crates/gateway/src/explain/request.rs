@@ -47,31 +47,31 @@ enum Values {
 }
 
 /// Reads a question about a request that might come.
-pub(crate) fn question(json: &serde_json::Value) -> Result<Asked, Refused> {
-    match Asked::parse(json.to_string().as_bytes())? {
-        Subject::Request(asked) => Ok(*asked),
+pub(crate) fn question(json: &serde_json::Value) -> Result<ExplainRequest, Refused> {
+    match ExplainRequest::parse(json.to_string().as_bytes())? {
+        Subject::Request(request) => Ok(*request),
         Subject::Happened(_) => Err(Refused::new(StatusCode::UNPROCESSABLE_ENTITY, "This is about a request that has happened.")),
     }
 }
 
-/// What is asked.
+/// What is parsed.
 pub(crate) enum Subject {
     /// A request that might come.
-    Request(Box<Asked>),
+    Request(Box<ExplainRequest>),
     /// One that has happened: the one with this id, or the last one.
     Happened(Option<String>),
 }
 
 /// A request as a listener would have read it.
-pub(crate) struct Asked {
+pub(crate) struct ExplainRequest {
     pub(crate) request: Request<()>,
     pub(crate) connection: ClientConnection,
     pub(crate) data: Bytes,
-    /// Whether the origin is to be asked.
+    /// Whether the origin is to be parsed.
     pub(crate) fetch: bool,
 }
 
-impl Asked {
+impl ExplainRequest {
     /// Reads a question. A mistake in it is said with its place.
     pub(crate) fn parse(body: &[u8]) -> Result<Subject, Refused> {
         let wrong = |detail: String| Refused::new(StatusCode::BAD_REQUEST, detail);
@@ -80,7 +80,7 @@ impl Asked {
             false => wrong(format!("The body is not JSON: {error}.")),
         })?;
         match (&question.url, &question.id, question.last) {
-            (Some(_), None, false) => question.request().map(|asked| Subject::Request(Box::new(asked))),
+            (Some(_), None, false) => question.request().map(|request| Subject::Request(Box::new(request))),
             (None, None, true) => Ok(Subject::Happened(None)),
             (None, Some(id), false) => Ok(Subject::Happened(Some(id.clone()))),
             _ => Err(wrong("This is not a question: it is about a `url`, or the request with an `id`, or the `last` one.".to_owned())),
@@ -89,7 +89,7 @@ impl Asked {
 }
 
 impl Question {
-    fn request(self) -> Result<Asked, Refused> {
+    fn request(self) -> Result<ExplainRequest, Refused> {
         let wrong = |detail: String| Refused::new(StatusCode::UNPROCESSABLE_ENTITY, detail);
         let url = self.url.unwrap_or_default();
         let (secure, authority, target) = parts_of(&url)
@@ -124,7 +124,7 @@ impl Question {
         // A listener has done so before anything is decided.
         drop_nominated(request.headers_mut());
         let peer = self.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        Ok(Asked {
+        Ok(ExplainRequest {
             request: std::mem::take(request),
             connection: ClientConnection { peer, secure, version: Version::HTTP_11 },
             data: Bytes::from(self.data),
@@ -160,16 +160,16 @@ fn clipped(text: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn request(body: &str) -> Asked {
-        match Asked::parse(body.as_bytes()) {
-            Ok(Subject::Request(asked)) => *asked,
+    fn request(body: &str) -> ExplainRequest {
+        match ExplainRequest::parse(body.as_bytes()) {
+            Ok(Subject::Request(request)) => *request,
             Ok(Subject::Happened(id)) => panic!("{body}: {id:?}"),
             Err(refused) => panic!("{body}: {}", refused.detail),
         }
     }
 
     fn refusal(body: &str) -> (u16, String) {
-        let refused = Asked::parse(body.as_bytes()).err().unwrap_or_else(|| panic!("{body} was taken"));
+        let refused = ExplainRequest::parse(body.as_bytes()).err().unwrap_or_else(|| panic!("{body} was taken"));
         (refused.status.as_u16(), refused.detail)
     }
 
@@ -177,11 +177,11 @@ mod tests {
     fn a_question_becomes_the_request_that_a_listener_reads() {
         let body =
             r#"{"url":"https://a.example/x?b=1","method":"HEAD","headers":{"Accept":["a","b"],"Cookie":"c=1"},"client":"203.0.113.7"}"#;
-        let asked = request(body);
-        assert_eq!((asked.request.method(), asked.request.uri().to_string()), (&Method::HEAD, "/x?b=1".to_owned()));
-        assert_eq!(asked.request.headers()[header::HOST], "a.example");
-        assert_eq!(asked.request.headers().get_all("accept").iter().count(), 2);
-        assert!(asked.connection.secure && asked.connection.peer.to_string() == "203.0.113.7");
+        let parsed = request(body);
+        assert_eq!((parsed.request.method(), parsed.request.uri().to_string()), (&Method::HEAD, "/x?b=1".to_owned()));
+        assert_eq!(parsed.request.headers()[header::HOST], "a.example");
+        assert_eq!(parsed.request.headers().get_all("accept").iter().count(), 2);
+        assert!(parsed.connection.secure && parsed.connection.peer.to_string() == "203.0.113.7");
     }
 
     #[test]
@@ -192,8 +192,8 @@ mod tests {
             ("http://a.example/a/../b//c", "/a/../b//c"),
             ("http://a.example/ä?b=ö", "/%C3%A4?b=%C3%B6"),
         ] {
-            let asked = request(&format!("{{\"url\":\"{url}\"}}"));
-            assert_eq!(asked.request.uri(), target, "{url}");
+            let parsed = request(&format!("{{\"url\":\"{url}\"}}"));
+            assert_eq!(parsed.request.uri(), target, "{url}");
         }
     }
 

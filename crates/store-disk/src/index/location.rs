@@ -16,9 +16,9 @@ const MAX_USES: u64 = 3;
 
 /// The place of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place(NonZeroU64);
+pub(crate) struct Location(NonZeroU64);
 
-impl Place {
+impl Location {
     /// Nobody has used it yet.
     pub(crate) fn new(slot: u32, unit: u32, units: u32) -> Self {
         let bits = u64::from(slot) << (2 * UNIT_BITS) | (u64::from(unit) & UNIT_MASK) << UNIT_BITS | u64::from(units) & UNIT_MASK;
