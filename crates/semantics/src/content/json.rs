@@ -1,4 +1,4 @@
-//! The canonical form of JSON (RFC 8259) for keys. Not that of RFC 8785: a number stays as it is written, for `1`, `1.0` and an integer of
+//! JSON (RFC 8259) read strictly, and its canonical form for keys. Not that of RFC 8785: a number stays as it is written, for `1`, `1.0` and an integer of
 //! twenty digits are different things to many origins.
 
 use std::borrow::Cow;
@@ -11,7 +11,7 @@ const MAX_DEPTH: usize = 128;
 
 /// A JSON value that borrows from its text.
 #[derive(Debug, PartialEq)]
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     /// `null`, `true`, `false`, or a number, as it is written.
     Plain(&'a str),
     String(Cow<'a, str>),
@@ -22,7 +22,7 @@ pub(super) enum Value<'a> {
 
 impl<'a> Value<'a> {
     /// Reads one whole text; `None` where it is not JSON in UTF-8, names a member twice or is nested too deeply.
-    pub(super) fn parse(text: &'a [u8]) -> Option<Self> {
+    pub(crate) fn parse(text: &'a [u8]) -> Option<Self> {
         let mut reader = Reader { text: std::str::from_utf8(text).ok()?, position: 0 };
         let value = reader.value(0)?;
         reader.skip_space();

@@ -10,7 +10,7 @@
 //! of JSON, an escape that is none), there is no key. Nothing of the content itself stands in the key.
 
 mod form;
-mod json;
+pub(crate) mod json;
 mod media_type;
 mod pointer;
 

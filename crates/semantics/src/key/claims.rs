@@ -3,10 +3,13 @@
 //! Nothing is verified here: a token counts as what it says. So a route may do this only where something before it has verified tokens, or
 //! where whoever forges one may have what is stored under it.
 
+use std::borrow::Cow;
+
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 use super::push_value;
+use crate::content::json::Value;
 
 /// Bytes of the longest token that is looked at.
 const MAX_TOKEN: usize = 16 * 1024;
@@ -17,43 +20,32 @@ pub(super) fn write(names: &[String], headers: &HeaderMap, text: &mut String) ->
     if names.is_empty() {
         return false;
     }
-    let Some(claims) = payload(headers).and_then(|payload| members(&payload)) else { return false };
-    let found: Option<Vec<&Claim>> = names.iter().map(|name| only(&claims, name)).collect();
+    let Some(payload) = payload(headers) else { return false };
+    let Some(Value::Object(members)) = Value::parse(&payload) else { return false };
+    let found: Option<Vec<(char, &str)>> = names.iter().map(|name| claim(&members, name)).collect();
     let Some(found) = found else { return false };
     let mut separator = super::CLAIMS;
-    for (name, claim) in names.iter().zip(found) {
+    for (name, (mark, value)) in names.iter().zip(found) {
         text.push_str(separator);
         separator = ";";
         text.push_str(name);
-        let (mark, value) = match claim {
-            Claim::Text(value) => ('=', value),
-            Claim::Plain(value) => (':', value),
-            Claim::Other => return false,
-        };
         text.push(mark);
         push_value(text, value.as_bytes());
     }
     true
 }
 
-/// The value of one claim.
-#[derive(Debug, PartialEq, Eq)]
-enum Claim {
-    Text(String),
-    /// A number, `true` or `false`, as it stands.
-    Plain(String),
-    Other,
-}
-
-/// The claim of this name; a name that comes twice says nothing, and an object or a list cannot be told by its spelling.
-fn only<'c>(claims: &'c [(String, Claim)], name: &str) -> Option<&'c Claim> {
-    let mut found = claims.iter().filter(|(own, _)| own == name).map(|(_, claim)| claim);
-    let claim = found.next().filter(|claim| **claim != Claim::Other)?;
-    found.next().is_none().then_some(claim)
+/// The claim of this name with its mark. Null says nothing, and an object or a list cannot be told by its spelling.
+fn claim<'c>(members: &'c [(Cow<'_, str>, Value<'_>)], name: &str) -> Option<(char, &'c str)> {
+    match &members.iter().find(|(own, _)| own == name)?.1 {
+        Value::String(value) => Some(('=', value)),
+        Value::Plain("null") | Value::Array(_) | Value::Object(_) => None,
+        Value::Plain(value) => Some((':', value)),
+    }
 }
 
 /// The payload of the one token in `Authorization: Bearer HEADER.PAYLOAD.SIGNATURE`.
-fn payload(headers: &HeaderMap) -> Option<String> {
+fn payload(headers: &HeaderMap) -> Option<Vec<u8>> {
     let mut lines = headers.get_all(AUTHORIZATION).iter();
     let (line, more) = (lines.next()?.as_bytes(), lines.next());
     if more.is_some() || line.len() > MAX_TOKEN {
@@ -65,7 +57,7 @@ fn payload(headers: &HeaderMap) -> Option<String> {
     }
     let mut parts = token.trim_ascii().split(|&byte| byte == b'.');
     let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
-    if parts.next().is_some() { None } else { String::from_utf8(decoded(payload)?).ok() }
+    if parts.next().is_some() { None } else { decoded(payload) }
 }
 
 /// Base64 with the alphabet for URLs and without padding (RFC 7515 §2).
@@ -73,7 +65,7 @@ fn decoded(text: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
     for group in text.chunks(4) {
         let mut bits = 0_u32;
-        for (place, byte) in group.iter().enumerate() {
+        for (index, byte) in group.iter().enumerate() {
             let value = match byte {
                 b'A'..=b'Z' => byte - b'A',
                 b'a'..=b'z' => byte - b'a' + 26,
@@ -82,117 +74,12 @@ fn decoded(text: &[u8]) -> Option<Vec<u8>> {
                 b'_' => 63,
                 _ => return None,
             };
-            bits |= u32::from(value) << (18 - 6 * place);
+            bits |= u32::from(value) << (18 - 6 * index);
         }
         let [_, all @ ..] = bits.to_be_bytes();
         bytes.extend_from_slice(all.get(..group.len().checked_sub(1).filter(|length| *length > 0)?)?);
     }
     Some(bytes)
-}
-
-/// The members of a JSON object (RFC 8259); `None` where it is none.
-fn members(json: &str) -> Option<Vec<(String, Claim)>> {
-    let mut rest = json.trim_start().strip_prefix('{')?.trim_start();
-    let mut members = Vec::new();
-    if let Some(end) = rest.strip_prefix('}') {
-        return end.trim().is_empty().then_some(members);
-    }
-    loop {
-        let (name, after) = string(rest)?;
-        let (claim, after) = value(after.trim_start().strip_prefix(':')?.trim_start())?;
-        members.push((name, claim));
-        let after = after.trim_start();
-        match after.strip_prefix(',') {
-            Some(next) => rest = next.trim_start(),
-            None => return after.strip_prefix('}').filter(|end| end.trim().is_empty()).map(|_| members),
-        }
-    }
-}
-
-/// A string, and what follows it.
-fn string(json: &str) -> Option<(String, &str)> {
-    let mut text = String::new();
-    let mut rest = json.strip_prefix('"')?;
-    loop {
-        let next = rest.chars().next()?;
-        rest = &rest[next.len_utf8()..];
-        match next {
-            '"' => return Some((text, rest)),
-            '\\' => {
-                let (character, after) = escape(rest)?;
-                text.push(character);
-                rest = after;
-            }
-            next if next < ' ' => return None,
-            next => text.push(next),
-        }
-    }
-}
-
-/// The character that stands behind a backslash.
-fn escape(json: &str) -> Option<(char, &str)> {
-    let rest = json.get(1..)?;
-    let character = match json.as_bytes().first()? {
-        b'"' => '"',
-        b'\\' => '\\',
-        b'/' => '/',
-        b'b' => '\u{8}',
-        b'f' => '\u{c}',
-        b'n' => '\n',
-        b'r' => '\r',
-        b't' => '\t',
-        b'u' => {
-            let (high, rest) = unit(rest)?;
-            let Some(after) = rest.strip_prefix("\\u").filter(|_| (0xd800..0xdc00).contains(&high)) else {
-                return Some((char::from_u32(high)?, rest));
-            };
-            let (low, rest) = unit(after)?;
-            let low = low.checked_sub(0xdc00).filter(|low| *low < 0x400)?;
-            return Some((char::from_u32(0x1_0000 + ((high - 0xd800) << 10) + low)?, rest));
-        }
-        _ => return None,
-    };
-    Some((character, rest))
-}
-
-fn unit(json: &str) -> Option<(u32, &str)> {
-    let (digits, rest) = json.split_at_checked(4)?;
-    digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| Some((u32::from_str_radix(digits, 16).ok()?, rest)))?
-}
-
-/// A value, and what follows it.
-fn value(json: &str) -> Option<(Claim, &str)> {
-    match json.as_bytes().first()? {
-        b'"' => string(json).map(|(text, rest)| (Claim::Text(text), rest)),
-        b'{' | b'[' => Some((Claim::Other, behind_nested(json)?)),
-        _ => {
-            let end = json.find(|character: char| !(character.is_ascii_alphanumeric() || "+-.".contains(character)))?;
-            let (plain, rest) = json.split_at_checked(end).filter(|(plain, _)| !plain.is_empty())?;
-            Some((if plain == "null" { Claim::Other } else { Claim::Plain(plain.to_owned()) }, rest))
-        }
-    }
-}
-
-/// What follows an object or a list. Its insides do not matter, but for where it ends.
-fn behind_nested(json: &str) -> Option<&str> {
-    let mut open = 0_usize;
-    let mut rest = json;
-    loop {
-        match rest.as_bytes().first()? {
-            b'"' => {
-                rest = string(rest)?.1;
-                continue;
-            }
-            b'{' | b'[' => open += 1,
-            b'}' | b']' => open -= 1,
-            _ => {}
-        }
-        let first = rest.chars().next()?;
-        rest = &rest[first.len_utf8()..];
-        if open == 0 {
-            return Some(rest);
-        }
-    }
 }
 
 #[cfg(test)]
