@@ -5,6 +5,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
@@ -12,6 +13,7 @@ use http_body_util::{BodyExt, Full};
 
 use super::log::InFlight;
 use super::request::{ClientBody, RequestBody};
+use crate::clock::timer_now;
 use crate::error::BoxError;
 
 /// A content that was read to its end. Its bytes count in the budget for bodies in flight for as long as the request is under way.
@@ -44,6 +46,10 @@ impl fmt::Debug for Content {
     }
 }
 
+/// How long the content may take to arrive. A client that takes longer is the inner service's to wait for, which has its own deadlines for
+/// those that stop sending: what is held here while they do so is nobody else's any more.
+const MAX_WAIT: Duration = Duration::from_secs(5);
+
 /// Bytes that count in the budget.
 struct Held {
     in_flight: Arc<InFlight>,
@@ -54,6 +60,11 @@ impl Held {
     fn add(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
         self.in_flight.add(bytes as u64);
+    }
+
+    fn take_off(&mut self, bytes: usize) {
+        self.bytes -= bytes as u64;
+        self.in_flight.take_off(bytes as u64);
     }
 }
 
@@ -67,19 +78,25 @@ impl Drop for Held {
 pub(crate) enum ReadContent<R> {
     /// All of it, in no more than the permitted length.
     Whole(Content),
-    /// It is too long, breaks off, has trailers, or the budget is used up: the body as it came, to be passed on.
+    /// It is too long or too slow, breaks off, has trailers, or the budget is used up: the body as it came, to be passed on.
     Other(Unread<R>),
 }
 
-/// Reads `body` to its end, or until it is longer than `max_length` bytes. With a length that is announced and too long, nothing is read.
+/// Reads `body` to its end, for [`MAX_WAIT`] at most, or until it is longer than `max_length` bytes. With a length that is announced and too long, nothing is read.
 pub(crate) async fn read<R: ClientBody>(body: R, max_length: usize, in_flight: &Arc<InFlight>) -> ReadContent<R> {
     let mut held = Held { in_flight: Arc::clone(in_flight), bytes: 0 };
     let mut body = Box::pin(body);
     let mut frames = VecDeque::new();
     if body.size_hint().lower() > max_length as u64 {
-        return ReadContent::Other(Unread { frames, rest: Some(body), _held: held });
+        return ReadContent::Other(Unread { frames, rest: Some(body), held });
     }
-    while let Some(frame) = body.frame().await {
+    let deadline = timer_now() + MAX_WAIT;
+    loop {
+        let frame = match tokio::time::timeout_at(deadline, body.frame()).await {
+            Ok(Some(frame)) => frame,
+            Ok(None) => break,
+            Err(_) => return ReadContent::Other(Unread { frames, rest: Some(body), held }),
+        };
         let data = match &frame {
             Ok(frame) => frame.data_ref().map(Bytes::len),
             Err(_) => None,
@@ -87,7 +104,7 @@ pub(crate) async fn read<R: ClientBody>(body: R, max_length: usize, in_flight: &
         held.add(data.unwrap_or_default());
         frames.push_back(frame.map_err(Into::into));
         if data.is_none() || held.bytes > max_length as u64 || in_flight.stays_full() {
-            return ReadContent::Other(Unread { frames, rest: Some(body), _held: held });
+            return ReadContent::Other(Unread { frames, rest: Some(body), held });
         }
     }
     let mut pieces = frames.into_iter().filter_map(|frame| frame.ok()?.into_data().ok());
@@ -108,7 +125,7 @@ pub(crate) struct Unread<R> {
     frames: VecDeque<Result<Frame<Bytes>, BoxError>>,
     /// `None` once it has ended or failed.
     rest: Option<Pin<Box<R>>>,
-    _held: Held,
+    held: Held,
 }
 
 impl<R: ClientBody> Body for Unread<R> {
@@ -117,8 +134,12 @@ impl<R: ClientBody> Body for Unread<R> {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if let Some(frame) = self.frames.pop_front() {
-            if frame.is_err() {
-                self.rest = None;
+            match &frame {
+                Ok(frame) => {
+                    let bytes = frame.data_ref().map_or(0, Bytes::len);
+                    self.held.take_off(bytes);
+                }
+                Err(_) => self.rest = None,
             }
             return Poll::Ready(Some(frame));
         }
@@ -210,6 +231,28 @@ mod tests {
         let announced = Full::new(Bytes::from_static(b"abcd"));
         assert_eq!(passed(read(announced, 3, &in_flight).await).await, ("abcd".to_owned(), true));
         assert_eq!(in_flight.held(), 0);
+    }
+
+    /// A body that stops in its middle.
+    struct Stalled(Option<Bytes>);
+
+    impl Body for Stalled {
+        type Data = Bytes;
+        type Error = std::io::Error;
+
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+            self.0.take().map_or(Poll::Pending, |data| Poll::Ready(Some(Ok(Frame::data(data)))))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_stops_sending_is_waited_for_elsewhere_and_holds_nothing_here() {
+        let (in_flight, start) = (Arc::new(InFlight::new(1 << 20)), timer_now());
+        let ReadContent::Other(body) = read(Stalled(Some(Bytes::from_static(b"ab"))), 100, &in_flight).await else { panic!("it was kept") };
+        assert_eq!((timer_now() - start, in_flight.held()), (MAX_WAIT, 2));
+        let mut body = Box::pin(body);
+        let first = body.frame().await.expect("a frame").expect("whole").into_data().expect("data");
+        assert_eq!((&first[..], in_flight.held()), (&b"ab"[..], 0));
     }
 
     #[tokio::test]

@@ -105,7 +105,7 @@ reasons! {
     Method = "method",
     /// A GET or HEAD with content: its meaning is the origin's to know (RFC 9110 §9.3.1).
     RequestBody = "request-body",
-    /// The content of the request is to be part of the key, and cannot be: it is too long, of another kind, coded, broken or ambiguous.
+    /// The content of the request is to be part of the key, and cannot be: it is too long or too slow, of another kind, coded, broken or ambiguous.
     BodyNotKeyed = "body-not-keyed",
     /// The connection is to change its protocol (RFC 9110 §7.8).
     Upgrade = "upgrade",
