@@ -65,7 +65,7 @@ type Details = [(&'static str, Option<serde_json::Value>); 3];
 type Describe = Arc<dyn Fn() -> Details + Send + Sync>;
 type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
 
-/// What the admin listener serves: probes and `/metrics` (Prometheus text), and with a running gateway all of [`endpoints`].
+/// What the admin listener serves: probes and `/metrics` (Prometheus text), and with a running gateway all of `endpoints`.
 #[derive(Clone)]
 pub struct Admin(Router);
 

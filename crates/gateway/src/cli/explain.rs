@@ -14,10 +14,10 @@ use super::paper::Paper;
 /// `larder explain`
 #[derive(Debug, Args)]
 pub struct Explain {
-    /// The URL that a client asks for, as http://example.com/a?b=1; or the id of a request that has happened
+    /// The URL that a client asks for, like `http://example.com/a?b=1`; or the id of a request that has happened
     #[arg(value_name = "URL|ID", required_unless_present = "last", conflicts_with = "last")]
     pub url: Option<String>,
-    /// Explain the last request that has happened (with request_id = true in [server])
+    /// Explain the last request that has happened (with request_id = true under server)
     #[arg(long)]
     pub last: bool,
     /// The method
