@@ -1,5 +1,9 @@
 //! POST that only reads, and QUERY, over sockets: the body is part of the key, and reaches the origin as it came.
 
+use http_body_util::{BodyExt, Full};
+use larder_coding::Coded;
+use larder_semantics::Coding;
+use larder_testkit::client::Response;
 use larder_testkit::{Answer, Client, Larder, Origin, Result};
 use serde_json::{Value, json};
 
@@ -114,5 +118,75 @@ async fn explain_says_what_a_body_comes_to() -> Result<()> {
         assert_eq!(said["decision"]["reason"], reason, "{said:#}");
     }
     assert_eq!(origin.request_count(), 0);
+    Ok(())
+}
+
+/// Searches with a coded body.
+async fn search_coded(larder: &Larder, coding: Coding, body: &[u8]) -> Result<Response> {
+    let mut client = Client::connect(larder.address()).await?;
+    let head = format!(
+        "POST /search HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Encoding: {}\r\nContent-Length: {}\r\n\r\n",
+        larder.address(),
+        coding.name(),
+        body.len()
+    );
+    client.send_raw("POST", head.as_bytes()).await?;
+    client.write(body).await?;
+    client.finish().await
+}
+
+async fn packed(coding: Coding, body: &[u8]) -> Vec<u8> {
+    Coded::packed(Full::new(body.to_vec().into()), coding).collect().await.expect("packed").to_bytes().to_vec()
+}
+
+#[tokio::test]
+async fn rfc10008_2_7_a_packed_body_has_the_key_of_what_was_packed_and_goes_up_packed() -> Result<()> {
+    let origin = Origin::start().await?;
+    searching(&origin);
+    let larder = Larder::before(&origin, CONFIG).await?;
+    larder.request("POST", "/search", JSON, r#"{"q":1}"#).await?;
+    larder.settled().await?;
+    for coding in Coding::ALL {
+        let body = packed(coding, br#"{ "q": 1 }"#).await;
+        assert_eq!(search_coded(&larder, coding, &body).await?.x_cache(), "HIT", "{coding:?}");
+    }
+    let body = packed(Coding::Gzip, br#"{"q":2}"#).await;
+    assert_eq!(search_coded(&larder, Coding::Gzip, &body).await?.x_cache(), "MISS");
+    assert_eq!(origin.received().last().map(|request| request.body.to_vec()), Some(body));
+    Ok(())
+}
+
+#[tokio::test]
+async fn bombs_and_damaged_bodies_go_up_as_they_came() -> Result<()> {
+    let origin = Origin::start().await?;
+    searching(&origin);
+    let larder = Larder::before(&origin, CONFIG).await?;
+    let zeros = vec![b'0'; 16 << 20];
+    for coding in Coding::ALL {
+        // Short enough to be read, and thousands of times as long when it is unpacked.
+        let mut bomb = packed(coding, &zeros).await;
+        bomb.truncate(1000);
+        for body in [&bomb[..], b"{}"] {
+            let answer = search_coded(&larder, coding, body).await?;
+            assert_eq!((answer.status, answer.x_cache()), (200, "BYPASS"), "{coding:?}");
+            assert!(answer.cache_status().contains("detail=body-not-keyed"), "{coding:?}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn reads_with_content_ask_for_as_few_codings_as_there_are() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("POST", "/search", Answer::ok().header("Cache-Control", "max-age=60").header("Vary", "Accept-Encoding").body("found"));
+    let larder = Larder::before(&origin, &format!("[cache]\nencodings = [\"br\", \"gzip\"]\n{CONFIG}")).await?;
+    for (accepted, expected) in [("gzip, deflate, br, zstd", "MISS"), ("br;q=0.9, gzip", "HIT"), ("gzip", "MISS"), ("gzip, deflate", "HIT")]
+    {
+        let fields = [JSON[0], ("Accept-Encoding", accepted)];
+        assert_eq!(larder.request("POST", "/search", &fields, "{}").await?.x_cache(), expected, "{accepted}");
+        larder.settled().await?;
+    }
+    let asked = origin.received().into_iter().map(|request| request.header("accept-encoding").map(str::to_owned)).collect::<Vec<_>>();
+    assert_eq!(asked, [Some("br, gzip".to_owned()), Some("gzip".to_owned())]);
     Ok(())
 }

@@ -18,6 +18,7 @@ mod keys;
 mod lifecycle;
 mod limits;
 mod misses;
+mod models;
 mod nginx;
 mod observe;
 mod paths;

@@ -13,7 +13,7 @@ use larder_semantics::coding::Coding;
 use crate::codec::Codec;
 
 /// Bytes that are written at a time.
-const STEP: usize = 16 * 1024;
+pub(crate) const STEP: usize = 16 * 1024;
 
 /// A body in another coding than the one it is made of. Its length is not known before its end.
 ///

@@ -3,6 +3,7 @@
 //! ```text
 //! origin's answer --> packing::Packing (which answers, heads) --> body::Coded --> cache
 //! stored answer   --> unpacking (heads)                       --> body::Coded --> client
+//! request         --> unpacking::decoded                      --> the key that its content has
 //! ```
 //!
 //! [`Coded`] is a body around another, one frame of which is worked on at a time: what has arrived goes out before more is waited for, and never more
@@ -17,4 +18,4 @@ mod unpacking;
 pub use body::{Coded, CodingError};
 pub use head::add_vary;
 pub use packing::{Packing, PackingRequest};
-pub use unpacking::{coding_of, may_unpack, unpacked_fields, weaken_for};
+pub use unpacking::{coding_of, decoded, may_unpack, unpacked_fields, weaken_for};

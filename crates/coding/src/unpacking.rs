@@ -1,9 +1,13 @@
 //! Answers for clients that do not accept the coding they have.
 
+use bytes::Bytes;
+use compression_codecs::core::util::WriteBuffer;
 use http::header::{CONTENT_ENCODING, IF_NONE_MATCH};
 use http::{HeaderMap, StatusCode};
 use larder_semantics::coding::Coding;
 
+use crate::body::STEP;
+use crate::codec::Codec;
 use crate::head::{has_directive, is_known_as_weak, recoded, weaken};
 
 /// The coding of an answer, where it is one that can be unpacked, and the only one.
@@ -11,6 +15,30 @@ pub fn coding_of(headers: &HeaderMap) -> Option<Coding> {
     let mut lines = headers.get_all(CONTENT_ENCODING).iter();
     let (only, more) = (lines.next()?, lines.next());
     if more.is_some() { None } else { Coding::named(only.as_bytes().trim_ascii()) }
+}
+
+/// A whole content with these fields without its coding; `None` where that is none that can be unpacked, there are several, the content is damaged, cut or
+/// followed by something else, or it is longer than `max_length` bytes. A bomb costs no more memory than that, and no more time.
+pub fn decoded(headers: &HeaderMap, content: &Bytes, max_length: usize) -> Option<Vec<u8>> {
+    let mut codec = Codec::unpacking(coding_of(headers)?);
+    let (mut input, mut room, mut whole) = (content.clone(), vec![0; STEP].into_boxed_slice(), Vec::new());
+    loop {
+        let mut output = WriteBuffer::new_initialized(&mut room);
+        let is_all = if input.is_empty() {
+            codec.flush(&mut output).ok()?
+        } else {
+            codec.run(&mut input, &mut output).ok()?;
+            false
+        };
+        whole.extend_from_slice(output.written());
+        if whole.len() > max_length {
+            return None;
+        }
+        if is_all {
+            let mut output = WriteBuffer::new_initialized(&mut room);
+            return codec.finish(&mut output).is_ok_and(|is_finished| is_finished).then_some(whole);
+        }
+    }
 }
 
 /// Whether an answer to a request with these fields may be unpacked: the client allows it (RFC 9111 §5.2.1.6), it is whole, and "a proxy MUST NOT transform the content of a response message that contains a no-transform cache
@@ -53,6 +81,57 @@ mod tests {
         assert_eq!(coding(&["x-gzip"]), Some(Coding::Gzip));
         for lines in [&[][..], &["deflate"], &["gzip, br"], &["gzip", "br"], &["identity"]] {
             assert_eq!(coding(lines), None, "{lines:?}");
+        }
+    }
+
+    fn packed(coding: Coding, content: &[u8]) -> Bytes {
+        let (mut codec, mut input) = (Codec::packing(coding), Bytes::copy_from_slice(content));
+        let (mut room, mut whole) = (vec![0; STEP].into_boxed_slice(), Vec::new());
+        loop {
+            let mut output = WriteBuffer::new_initialized(&mut room);
+            let is_done = if input.is_empty() {
+                codec.finish(&mut output).expect("packed")
+            } else {
+                codec.run(&mut input, &mut output).expect("packed");
+                false
+            };
+            whole.extend_from_slice(output.written());
+            if is_done {
+                return whole.into();
+            }
+        }
+    }
+
+    fn undone(coding: Coding, content: &Bytes, max_length: usize) -> Option<Vec<u8>> {
+        let headers = HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static(coding.name()))]);
+        decoded(&headers, content, max_length)
+    }
+
+    #[test]
+    fn a_content_is_decoded_whole_or_not_at_all() {
+        let text = "{\"a\":1}".repeat(5000);
+        for coding in Coding::ALL {
+            let content = packed(coding, text.as_bytes());
+            assert_eq!(undone(coding, &content, text.len()).as_deref(), Some(text.as_bytes()), "{coding:?}");
+            assert_eq!(undone(coding, &content, text.len() - 1), None, "{coding:?}: a byte too long");
+            for cut in [1, content.len() / 2, content.len() - 1] {
+                assert_eq!(undone(coding, &content.slice(..cut), text.len()), None, "{coding:?}: cut at {cut}");
+            }
+            let mut more = content.to_vec();
+            more.extend_from_slice(b"more");
+            assert_eq!(undone(coding, &more.into(), text.len()), None, "{coding:?}: followed by something else");
+            assert_eq!(undone(coding, &Bytes::from_static(b"{\"a\":1}"), text.len()), None, "{coding:?}: not coded");
+        }
+        assert_eq!(decoded(&HeaderMap::new(), &Bytes::from_static(b"{}"), 10), None, "no coding is named");
+    }
+
+    #[test]
+    fn a_bomb_is_put_aside_at_the_permitted_length() {
+        let zeros = vec![0; 64 << 20];
+        for coding in Coding::ALL {
+            let bomb = packed(coding, &zeros);
+            assert!(bomb.len() < 256 << 10, "{coding:?}: {}", bomb.len());
+            assert_eq!(undone(coding, &bomb, 256 << 10), None, "{coding:?}");
         }
     }
 

@@ -11,7 +11,7 @@ use crate::config::{Config, OddPaths, ResponseTags, Route, RouteSettings, Upstre
 use crate::hints::Hints;
 use crate::redis::Redis;
 use crate::routing::tagging::RouteTags;
-use crate::routing::{RouteCodings, RouteEdits, RouteTable, RouteUpstream, Router};
+use crate::routing::{RequestDecoder, RouteCodings, RouteEdits, RouteTable, RouteUpstream, Router};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{OriginObserver, UpstreamOptions, UpstreamService, UpstreamSetupError};
 use crate::write_rules::{ConfiguredCascade, Writes};
@@ -179,6 +179,7 @@ fn rules(
         .key(settings.key.clone())
         .cache(settings.cache)
         .content(settings.content.clone())
+        .content_decoder(RequestDecoder)
         .max_object(settings.max_object)
         .collapse_wait(settings.collapse_wait)
         .cache_status_key(settings.cache_status_key)

@@ -125,21 +125,14 @@ impl<S> CacheService<S> {
         let mut request = request;
         let mut key = KeyBuffer::default();
         let now = self.cache.clock.now();
-        let (passed, content_key) = match self.admit(request.method(), !content.is_empty()) {
-            Admission::Pass(reason, forward) => (Some(Verdict::Pass { reason, forward }), None),
-            Admission::LookUp => (None, None),
-            Admission::ReadContent(rules) => match rules.key(request.headers(), content) {
-                Some(key) => (None, Some(key)),
-                None => (Some(Verdict::Pass { reason: Reason::BodyNotKeyed, forward: ForwardReason::Request }), None),
-            },
-        };
-        let content = content_key.map(|_| Content::of(content.clone(), &self.cache.in_flight));
-        let context = if passed.is_none() { self.prepare(&mut request, content_key.as_ref(), effective, &mut key) } else { None };
-        let Some(context) = context else {
-            let verdict = passed.unwrap_or(Verdict::Pass { reason: Reason::Cookie, forward: ForwardReason::Bypass });
-            let context = self.route.context(request.method(), request.headers(), &key);
-            let request = client_request(request, context, &key, content);
-            return DryRun { verdict, stored: Vec::new(), selected: None, now, request, has_key: false, asks_tiers: None };
+        let (content, prepared) = self.prepare_dry(&mut request, content, effective, &mut key);
+        let context = match prepared {
+            Ok(context) => context,
+            Err(verdict) => {
+                let context = self.route.context(request.method(), request.headers(), &key);
+                let request = client_request(request, context, &key, content);
+                return DryRun { verdict, stored: Vec::new(), selected: None, now, request, has_key: false, asks_tiers: None };
+            }
         };
         let slot_key = self.cache.store.slot_key(&key);
         let found = self.cache.store.peek(slot_key, request.headers(), now);
@@ -167,6 +160,27 @@ impl<S> CacheService<S> {
             }
         };
         DryRun { verdict, stored, selected, now, request: client_request(request, context, &key, content), has_key: true, asks_tiers }
+    }
+
+    /// The conditions of a request with this content whose key is derived, or how it passes by the store.
+    fn prepare_dry(
+        &self,
+        request: &mut Request<()>,
+        content: &Bytes,
+        effective: &EffectiveTarget,
+        key: &mut KeyBuffer,
+    ) -> (Option<Content>, Result<RequestContext, Verdict>) {
+        let keyed = match self.admit(request.method(), !content.is_empty()) {
+            Admission::Pass(reason, forward) => return (None, Err(Verdict::Pass { reason, forward })),
+            Admission::LookUp => None,
+            Admission::ReadContent(rules) => match self.route.content_key(&rules, request.uri().path(), request.headers(), content) {
+                Ok(keyed) => Some(keyed),
+                Err(reason) => return (None, Err(Verdict::Pass { reason, forward: ForwardReason::Request })),
+            },
+        };
+        let content = keyed.map(|keyed| Content::of(content.clone(), &self.cache.in_flight).of_model(keyed.model));
+        let prepared = self.prepare(request, keyed.as_ref().map(|keyed| &keyed.key), effective, key);
+        (content, prepared.map_err(|reason| Verdict::Pass { reason, forward: ForwardReason::Bypass }))
     }
 
     /// What the tiers behind the memory have for a request that would ask them, from the nearest to the farthest. Nothing is taken into memory,

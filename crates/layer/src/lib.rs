@@ -61,8 +61,8 @@ pub use outcome::{CacheResult, Outcome, Served};
 #[cfg(feature = "json")]
 pub use rules::BodyInvalidation;
 pub use rules::{
-    BypassRate, Cascade, HeaderTags, Invalidates, MayBypass, NoTags, NoWrites, Refetch, RouteRules, RouteRulesBuilder, TagSource,
-    WriteRules,
+    BypassRate, Cascade, ContentDecoder, HeaderTags, Invalidates, MayBypass, NoTags, NoWrites, Refetch, RouteRules, RouteRulesBuilder,
+    TagSource, WriteRules,
 };
 pub use service::CacheService;
 pub use task::pooled::Pooled;

@@ -140,7 +140,7 @@ impl<S: Upstream> CacheService<S> {
     }
 
     fn look_up_plain_with<B>(&self, request: &mut Request<()>, effective: &EffectiveTarget, key: &mut KeyBuffer) -> Option<Plain<B>> {
-        let context = self.prepare(request, None, effective, key)?;
+        let context = self.prepare(request, None, effective, key).ok()?;
         if self.asks_for_bypass(request, key, effective.client) {
             return None;
         }
@@ -210,12 +210,15 @@ impl<S: Upstream> CacheService<S> {
         R: ClientBody,
     {
         let (content, content_key) = content.unzip();
-        let Some(context) = self.prepare(&mut request, content_key.as_ref(), &effective, key) else {
-            extend(request.extensions_mut());
-            if content.is_some() {
-                return ServeFuture::walking(pass::pass_read(self.clone(), request, Reason::Cookie, ForwardReason::Bypass));
+        let context = match self.prepare(&mut request, content_key.as_ref(), &effective, key) {
+            Ok(context) => context,
+            Err(reason) => {
+                extend(request.extensions_mut());
+                if content.is_some() {
+                    return ServeFuture::walking(pass::pass_read(self.clone(), request, reason, ForwardReason::Bypass));
+                }
+                return ServeFuture::walking(pass::pass(self.clone(), request, effective, reason, ForwardReason::Bypass));
             }
-            return ServeFuture::walking(pass::pass(self.clone(), request, effective, Reason::Cookie, ForwardReason::Bypass));
         };
         let fields = request.headers();
         let looked_up = if self.asks_for_bypass(&request, key, effective.client) && self.takes_bypass(effective.client) {

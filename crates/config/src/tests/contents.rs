@@ -1,6 +1,8 @@
 //! Requests with content that are answered from the cache: `read`, `key.body`, `max_key_body`.
 
 use larder_semantics::content::ContentKind;
+use larder_semantics::content::model::When;
+use larder_semantics::{CookiePolicy, IdentityPart, Scope, TtlMode};
 
 use super::{complaints, config, in_cache, in_route};
 
@@ -47,7 +49,8 @@ fn what_cannot_work_is_an_error() {
     );
     in_cache(
         "key = { body = \"xml\" }",
-        "2:16: error: `xml` is not a value of `body` (hint: expected one of \"none\", \"bytes\", \"json\", \"form\")",
+        "2:16: error: `xml` is not a value of `body` (hint: expected one of \"none\", \"bytes\", \"json\", \"form\", \"chat\", \
+         \"embeddings\")",
     );
     in_cache(
         "key = { body = \"json\", drop = [\"user\"] }",
@@ -70,5 +73,81 @@ fn what_comes_to_nothing_is_a_warning() {
     in_route(
         "max_request_body = \"1KiB\"\nmax_key_body = \"2KiB\"\nkey = { body = \"json\" }",
         "4:16: warning: `max_key_body` is longer than `max_request_body`, 1KiB (hint: longer bodies are answered with 413 before they have a key)",
+    );
+}
+
+/// The settings of a route for models.
+fn model(line: &str) -> crate::RouteSettings {
+    let text = format!("[[routes]]\npath = \"/v1/{{*rest}}\"\nttl = \"1h\"\nread = true\nkey = {{ body = \"chat\" }}\n{line}");
+    config(&text).routes[0].settings.clone()
+}
+
+#[test]
+fn answers_of_models_are_kept_apart_by_all_credentials_of_their_apis() {
+    let settings = model("");
+    let names = ["authorization", "x-api-key", "x-goog-api-key", "api-key"];
+    let mut expected: Vec<IdentityPart> = names.map(|name| IdentityPart::Header(name.parse().expect("a name"))).into();
+    expected.push(IdentityPart::Query("key".to_owned()));
+    assert_eq!(
+        (settings.policy.scope, settings.key.identity.clone(), settings.key.needs_identity),
+        (Scope::Identity, expected.clone(), false)
+    );
+    assert_eq!(settings.key.query.secret, ["key"]);
+    assert_eq!((settings.policy.ttl_mode, settings.policy.record_streams, settings.policy.ttl), (TtlMode::Override, true, 3600));
+    assert!(settings.policy.unsafe_ignore.set_cookie && !settings.policy.unsafe_ignore.authorization);
+    let rules = settings.content.expect("rules");
+    assert_eq!((rules.kind, rules.when, rules.post, rules.finish), (ContentKind::Chat, When::Deterministic, true, vec!["stop".to_owned()]));
+    assert_eq!(rules.drop.len(), 9);
+    expected.push(IdentityPart::Header("x-team".parse().expect("a name")));
+    assert_eq!(model("identity = [\"header:x-team\"]").key.identity, expected, "what a route names comes to it");
+    let own = model("ttl_mode = \"default\"\ncollapse = { wait = \"1s\" }\nwhen = \"always\"\nfinish = [\"stop\", \"max_tokens\"]");
+    assert_eq!((own.policy.ttl_mode, own.collapse_wait.as_secs()), (TtlMode::Default, 1));
+    let rules = own.content.expect("rules");
+    assert_eq!((rules.when, rules.finish), (When::Always, vec!["stop".to_owned(), "length".to_owned()]));
+}
+
+#[test]
+fn answers_of_models_are_shared_where_a_route_says_so() {
+    let everyone = model("share = \"everyone\"");
+    assert_eq!((everyone.policy.scope, everyone.policy.cookies), (Scope::Public, CookiePolicy::Ignore));
+    assert!(everyone.key.identity.is_empty() && everyone.policy.unsafe_ignore.authorization && everyone.policy.unsafe_ignore.private);
+    assert_eq!(everyone.key.query.secret, ["key"]);
+    let team = model("share = [\"header:x-team\"]");
+    assert_eq!(team.key.identity, [IdentityPart::Header("x-team".parse().expect("a name"))]);
+    assert!(team.key.needs_identity && team.policy.scope == Scope::Identity && !team.policy.unsafe_ignore.authorization);
+    let said = complaints("[[routes]]\npath = \"/v1/{*rest}\"\nttl = \"1h\"\nread = true\nkey = { body = \"chat\" }\nshare = \"everyone\"");
+    assert!(
+        said.len() == 1 && said[0].contains("warning: `share = \"everyone\"` gives the answer that one client's key has paid for"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn settings_of_models_without_one_are_told() {
+    in_route(
+        "when = \"always\"",
+        "3:8: warning: this counts for requests to models only (hint: add key = { body = \"chat\" } or \"embeddings\", or leave it out)",
+    );
+    in_route(
+        "finish = [\"end of turn\"]",
+        "3:11: error: `end of turn` is no end of an answer (hint: as the API names it: \"stop\", \"length\", \"tool_calls\")",
+    );
+    in_route(
+        "share = []",
+        "3:9: error: an empty `share` would share everything (hint: name what a group of clients has in common, or write share = \"everyone\")",
+    );
+    in_route("share = \"all\"", "3:9: error: `all` is not a value of `share` (hint: expected one of \"identity\", \"everyone\")");
+    in_route(
+        "read = true\nkey = { body = \"chat\" }",
+        "4:16: warning: without a `ttl` no answer of a model is kept: their providers name no lifetime (hint: add ttl = \"24h\")",
+    );
+}
+
+#[test]
+fn a_parameter_of_an_identity_is_a_secret() {
+    let settings = config("[[routes]]\npath = \"/a\"\nscope = \"identity\"\nidentity = [\"query:token\"]").routes[0].settings.clone();
+    assert_eq!(
+        (settings.key.identity, settings.key.query.secret),
+        (vec![IdentityPart::Query("token".to_owned())], vec!["token".to_owned()])
     );
 }

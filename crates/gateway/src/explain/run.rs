@@ -15,6 +15,7 @@ use crate::client;
 use crate::problem::Problem;
 use crate::proxy::{Service, Step, for_the_cache, way};
 use crate::purge::Refused;
+use crate::routing::reads_content;
 use crate::upstream::ClientContext;
 
 /// Explains how a request would be answered now.
@@ -54,11 +55,11 @@ pub(crate) async fn explain(active: &ActiveConfig, question: ExplainRequest) -> 
     if edits.is_some() {
         explanation.notes.push("the route changes fields of the request or the answer (`request`, `response`)".to_owned());
     }
-    if past_cache.is_none()
-        && length == 0
-        && let Some(codings) = active.codings_of(service.route().index())
-        && codings.negotiate(&mut request).is_some()
-    {
+    let codings = active.codings_of(service.route().index()).filter(|_| past_cache.is_none());
+    if let Some(codings) = codings.filter(|_| reads_content(service.route(), request.method())) {
+        codings.narrow(request.headers_mut());
+    }
+    if codings.filter(|_| length == 0).is_some_and(|codings| codings.negotiate(&mut request).is_some()) {
         explanation.notes.push("the client accepts less than `encodings` keeps: it gets unpacked what it cannot take".to_owned());
     }
     if let Some(reason) = past_cache.filter(|_| reads) {

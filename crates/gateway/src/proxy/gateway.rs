@@ -24,7 +24,7 @@ use crate::http1;
 use crate::listeners::Certificates;
 use crate::purge::{ChannelCounts, USUAL_WAIT, public, purge};
 use crate::redis::Redis;
-use crate::routing::{RouteUpstream, WayBody};
+use crate::routing::{RouteUpstream, WayBody, reads_content};
 use crate::server::{Handler, Handshakes, Lingering, LocalReply, OpenConnections, Peer, PlainAnswer, lingering};
 use crate::stats::History;
 use crate::telemetry::access_log::{AccessLog, LoggedBody, ResponseRecord};
@@ -170,7 +170,11 @@ impl Gateway {
         };
         let context =
             ClientContext { connection, interim: peer.interim_responses(connection.version), min_upload_rate: peer.min_upload_rate() };
-        let codings = active.codings_of(service.route().index()).filter(|_| past_cache.is_none() && request.body().is_end_stream());
+        let codings = active.codings_of(service.route().index()).filter(|_| past_cache.is_none());
+        if let Some(codings) = codings.filter(|_| reads_content(service.route(), request.method())) {
+            codings.narrow(request.headers_mut());
+        }
+        let codings = codings.filter(|_| request.body().is_end_stream());
         if let Some(negotiated) = codings.and_then(|codings| codings.negotiate(&mut request)) {
             let answer = walk(service, limited(request, max_body), effective.clone(), None, context.clone());
             let renegotiation = Renegotiation { service: service.clone(), effective, context };

@@ -1,11 +1,12 @@
 //! The codings of a route's answers: clients are asked for as few variants as there are codings, and get an answer unpacked where they do not accept the
 //! one that is stored.
 
+use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, IF_RANGE, RANGE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
-use larder_coding::{Coded, coding_of, may_unpack, unpacked_fields, weaken_for};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use larder_coding::{Coded, coding_of, decoded, may_unpack, unpacked_fields, weaken_for};
 use larder_semantics::Coding;
-use larder_tower::{CacheBody, Plain};
+use larder_tower::{CacheBody, ContentDecoder, Plain, RouteRules};
 
 use super::WayBody;
 use crate::config::Route;
@@ -69,6 +70,31 @@ impl RouteCodings {
             .then(|| Box::new(Negotiated { request: head_of(request), field: field.clone(), packs: self.packs }));
         request.headers_mut().insert(ACCEPT_ENCODING, field.clone());
         negotiated
+    }
+
+    /// Brings the `Accept-Encoding` of a read with content to those kept codings that its client accepts, in one order. Its answers are not unpacked here:
+    /// where that is not possible, its content would have to be sent again.
+    pub(crate) fn narrow(&self, headers: &mut HeaderMap) {
+        let accepted: Vec<&str> = self.kept.iter().filter(|coding| coding.is_accepted(headers)).map(|coding| coding.name()).collect();
+        let field = if accepted.is_empty() { "identity".to_owned() } else { accepted.join(", ") };
+        if let Ok(field) = HeaderValue::try_from(field) {
+            headers.insert(ACCEPT_ENCODING, field);
+        }
+    }
+}
+
+/// Whether a request is a read whose content is a part of its key.
+pub(crate) fn reads_content(rules: &RouteRules, method: &Method) -> bool {
+    ![Method::GET, Method::HEAD].contains(method) && rules.reads(method)
+}
+
+/// Undoes the codings of requests, for keys.
+#[derive(Debug)]
+pub(crate) struct RequestDecoder;
+
+impl ContentDecoder for RequestDecoder {
+    fn decode(&self, fields: &HeaderMap, content: &Bytes, max_length: usize) -> Option<Vec<u8>> {
+        decoded(fields, content, max_length)
     }
 }
 
@@ -188,6 +214,22 @@ mod tests {
         *write.method_mut() = Method::POST;
         assert!(kept.negotiate(&mut write).is_none());
         assert_eq!(write.headers()[ACCEPT_ENCODING], "deflate");
+    }
+
+    #[test]
+    fn a_read_with_content_names_what_it_accepts_of_the_kept_ones() {
+        let kept = codings(r#"encodings = ["zstd", "br", "gzip"]"#).expect("codings");
+        for (said, narrowed) in [
+            (Some("gzip, deflate, br, zstd"), "zstd, br, gzip"),
+            (Some("br;q=1.0, gzip;q=0.8, *;q=0.1"), "zstd, br, gzip"),
+            (Some("gzip, deflate, br"), "br, gzip"),
+            (Some("deflate"), "identity"),
+            (None, "identity"),
+        ] {
+            let mut request = request(said);
+            kept.narrow(request.headers_mut());
+            assert_eq!(request.headers()[ACCEPT_ENCODING], narrowed, "{said:?}");
+        }
     }
 
     #[test]

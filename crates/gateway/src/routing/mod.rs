@@ -10,7 +10,7 @@ pub(crate) mod tagging;
 mod way;
 mod way_body;
 
-pub(crate) use codings::{Negotiated, RouteCodings, Verdict};
+pub(crate) use codings::{Negotiated, RequestDecoder, RouteCodings, Verdict, reads_content};
 pub(crate) use path_matcher::PathMatcher;
 pub(crate) use router::{Router, host_of};
 pub(crate) use table::RouteTable;

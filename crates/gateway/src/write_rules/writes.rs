@@ -70,7 +70,10 @@ impl Writes {
     }
 
     fn identities(&self, request: &Parts) -> impl Iterator<Item = InvalidationTarget> {
-        self.identities.iter().filter_map(|rules| rules.identity_of(&request.headers)).map(InvalidationTarget::Identity)
+        self.identities
+            .iter()
+            .filter_map(|rules| rules.identity_of(&request.headers, request.uri.query()))
+            .map(InvalidationTarget::Identity)
     }
 }
 

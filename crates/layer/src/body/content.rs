@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
+use larder_semantics::content::model::ModelRequest;
 
 use super::log::InFlight;
 use super::request::{ClientBody, RequestBody};
@@ -19,6 +20,8 @@ use crate::error::BoxError;
 /// A content that was read to its end. Its bytes count in the budget for bodies in flight for as long as the request is under way.
 pub(crate) struct Content {
     bytes: Bytes,
+    /// The request to a model that it is.
+    pub(crate) model: Option<ModelRequest>,
     _held: Held,
 }
 
@@ -27,7 +30,12 @@ impl Content {
     pub(crate) fn of(bytes: Bytes, in_flight: &Arc<InFlight>) -> Self {
         let mut held = Held { in_flight: Arc::clone(in_flight), bytes: 0 };
         held.add(bytes.len());
-        Self { bytes, _held: held }
+        Self { bytes, model: None, _held: held }
+    }
+
+    /// The same as a request to a model.
+    pub(crate) fn of_model(self, model: Option<ModelRequest>) -> Self {
+        Self { model, ..self }
     }
 
     pub(crate) fn bytes(&self) -> &Bytes {
@@ -117,7 +125,7 @@ pub(crate) async fn read<R: ClientBody>(body: R, max_length: usize, in_flight: &
             whole.freeze()
         }
     };
-    ReadContent::Whole(Content { bytes, _held: held })
+    ReadContent::Whole(Content { bytes, model: None, _held: held })
 }
 
 /// A body whose beginning was read, as it came.

@@ -2,7 +2,7 @@
 
 use http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
 use http::request::Parts;
-use http::{Method, Request, Response, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use larder_semantics::entity_tag::is_strong;
 use larder_semantics::storage::worth_remembering;
 use larder_semantics::validation::upstream_fields;
@@ -86,6 +86,10 @@ impl Fetch {
             }
             Disposition::Store { .. } if let Some(reason) = self.objection_to_storing(service, exchange) => {
                 Disposition::Pass { reason, remember: worth_remembering(reason, exchange.status) }
+            }
+            // It says that something failed, whatever lifetime it is given.
+            Disposition::Store { .. } if self.request.model().is_some() && exchange.status != StatusCode::OK => {
+                Disposition::Pass { reason: Reason::UnfitAnswer, remember: false }
             }
             // Another variant stands in for nothing.
             Disposition::ServeStale { .. } if !self.selected => Disposition::Pass { reason: Reason::UpstreamError, remember: false },

@@ -8,6 +8,7 @@
 mod arriving;
 mod ask;
 mod failing;
+mod fitness;
 mod freshen;
 mod giving_up;
 mod part;

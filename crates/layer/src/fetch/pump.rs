@@ -7,11 +7,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame};
 use larder_semantics::Reason;
 use larder_semantics::fields::retain_storable;
 use larder_semantics::range::PartialResponse;
+use larder_semantics::storage::is_event_stream;
 use larder_store::codec::ResponseRecord;
 use larder_store::{BodyBuilder, Lease, StoredBody, StoredPart, Tag, Variant};
 use tokio::time::Sleep;
@@ -27,7 +29,8 @@ use crate::tiers::look_up::Promotion;
 use crate::upstream::{Upstream, UpstreamBody};
 
 /// The longest pause between two frames of a body that is being stored (nginx's `proxy_read_timeout`, Varnish's
-/// `between_bytes_timeout`). A body that merely passes through is not timed: a stream may be silent for as long as its client likes.
+/// `between_bytes_timeout`). A body that merely passes through is not timed, nor are recorded events: a stream may be silent for as long as its
+/// client likes.
 const STALL: Duration = Duration::from_secs(60);
 
 /// How long a fill goes on for the store alone, after its last client left.
@@ -206,7 +209,8 @@ impl<S: Upstream> Pump<S> {
         if self.given_up.is_none() && !self.fetch.in_background && !matches!(self.kept, Kept::Stored(..)) {
             self.given_up = Some(pressure.unattended_exchange(writer.read()));
         }
-        let mut next = pin!(tokio::time::timeout(STALL, poll_fn(|cx| poll_next(body.as_mut(), cx))));
+        let stall = if self.is_event_stream() { Duration::MAX } else { STALL };
+        let mut next = pin!(tokio::time::timeout(stall, poll_fn(|cx| poll_next(body.as_mut(), cx))));
         loop {
             tokio::select! {
                 biased;
@@ -221,6 +225,11 @@ impl<S: Upstream> Pump<S> {
                 }
             }
         }
+    }
+
+    /// Whether its origin may be silent between two events for as long as it likes.
+    fn is_event_stream(&self) -> bool {
+        matches!(&self.kept, Kept::Whole(pending) if pending.head.headers.get(&CONTENT_TYPE).as_ref().is_some_and(is_event_stream))
     }
 
     /// The status of the answer.
@@ -281,7 +290,13 @@ impl<S: Upstream> Pump<S> {
         let cache = &self.service.cache;
         match &self.kept {
             Kept::Whole(pending) => {
-                let response = self.fetch.stored(&self.service.route, pending, builder.finish(trailers)?);
+                let rules = &self.service.route;
+                let judged = self.fetch.judge_body(rules, &pending.head, frames.iter().chain(last));
+                if judged.as_ref().is_some_and(|judged| !judged.is_fit) {
+                    lease.into_iter().for_each(Lease::not_shared);
+                    return None;
+                }
+                let response = self.fetch.stored(rules, pending, builder.finish(trailers)?, judged.as_ref());
                 cache.commit(Arc::clone(&response), lease).await.then(|| response.body())
             }
             Kept::Stored(..) | Kept::Error(_) => None,

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use http::Response;
+use larder_semantics::content::model::Judged;
 use larder_semantics::storage::{refuses_the_request, supersedes};
 use larder_semantics::{Reason, StoredHead, VarySpec};
-use larder_store::{StoredBody, StoredResponse, Variant};
+use larder_store::{Lease, StoredBody, StoredResponse, Variant};
 use tokio::sync::oneshot;
 
 use super::pump::{Begun, Kept, Pump, begin};
@@ -69,11 +70,16 @@ impl Fetch {
             };
             let begun = match begun {
                 Begun::Whole(body) => {
-                    let head = service.route.tagged(&head, &body).map_or(head, Arc::new);
+                    let judged = self.judge_body(&service.route, &head, body.segments().iter());
+                    let head = service.route.completed(&head, &body, judged.as_ref()).map_or(head, Arc::new);
                     let pending = pending(head, PendingBody::Whole(body.clone()));
-                    // Before a client has the answer, so that one that asks again at once finds it.
-                    let (stored, lease) = (self.stored(&service.route, &pending, body.clone()), self.lease.take());
-                    service.cache.commit(stored, lease).await;
+                    if judged.is_none_or(|judged| judged.is_fit) {
+                        // Before a client has the answer, so that one that asks again at once finds it.
+                        let (stored, lease) = (self.stored(&service.route, &pending, body.clone(), None), self.lease.take());
+                        service.cache.commit(stored, lease).await;
+                    } else {
+                        self.lease.take().into_iter().for_each(Lease::not_shared);
+                    }
                     self.deliver(FetchOutcome::Fetched(pending), Own::Head { head: parts, reader: PendingReader::Whole(body) }, reply);
                     return;
                 }
@@ -91,12 +97,18 @@ impl Fetch {
     }
 
     /// A response whose body is proven complete.
-    pub(super) fn stored(&self, rules: &RouteRules, pending: &PendingResponse, body: StoredBody) -> Arc<StoredResponse> {
-        let tagged = rules.tagged(&pending.head, &body);
+    pub(super) fn stored(
+        &self,
+        rules: &RouteRules,
+        pending: &PendingResponse,
+        body: StoredBody,
+        judged: Option<&Judged>,
+    ) -> Arc<StoredResponse> {
+        let completed = rules.completed(&pending.head, &body, judged);
         Arc::new(StoredResponse::new(
             &self.request.key,
             pending.variant.clone(),
-            tagged.as_ref().unwrap_or(&pending.head),
+            completed.as_ref().unwrap_or(&pending.head),
             body,
             &self.tags,
             self.position,

@@ -74,15 +74,15 @@ impl<S> CacheService<S> {
         }
     }
 
-    /// Derives the key of a request that is looked up, and reads what bears on caching; `None` where the request passes by the store for its
-    /// cookies. Cookies that are as if absent are there no more afterwards: neither a key nor `Vary` nor the origin sees them.
+    /// Derives the key of a request that is looked up, and reads what bears on caching; or tells why the request passes by the store: for its
+    /// cookies, or because it does not show what its answer is shared by. Cookies that are as if absent are there no more afterwards: neither a key nor `Vary` nor the origin sees them.
     pub(crate) fn prepare<R>(
         &self,
         request: &mut Request<R>,
         content: Option<&ContentKey>,
         effective: &EffectiveTarget,
         key: &mut KeyBuffer,
-    ) -> Option<RequestContext> {
+    ) -> Result<RequestContext, Reason> {
         let rules = &*self.route;
         let read = |request: &Request<R>, key: &mut KeyBuffer| {
             let (fields, method) = (request.headers(), request.method());
@@ -99,15 +99,18 @@ impl<S> CacheService<S> {
             }
         };
         let context = read(request, key);
+        if rules.key.needs_identity && !key.identified() {
+            return Err(Reason::Unidentified);
+        }
         if !context.cookies {
-            return Some(context);
+            return Ok(context);
         }
         if context.private_cookies && rules.policy.cookies == CookiePolicy::Pass {
-            return None;
+            return Err(Reason::Cookie);
         }
         // An identity may be made of the whole field.
         let is_changed = rules.key.strip_ignored_cookies(request.headers_mut());
-        Some(if is_changed { read(request, key) } else { context })
+        Ok(if is_changed { read(request, key) } else { context })
     }
 
     /// Whether the client may and does ask for an answer from the origin.

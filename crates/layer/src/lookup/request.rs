@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::Method;
 use http::request::Parts;
+use larder_semantics::content::model::ModelRequest;
 use larder_semantics::{MethodKind, PrimaryKey, RequestContext};
 
 use crate::body::content::Content;
@@ -36,6 +37,11 @@ impl ClientRequest {
     /// The method by whose rules its answer is judged: with a content that is part of the key, that of a GET.
     pub(crate) fn method(&self) -> &Method {
         if self.content.is_some() { &Method::GET } else { &self.parts.method }
+    }
+
+    /// The request to a model that it is.
+    pub(crate) fn model(&self) -> Option<ModelRequest> {
+        self.content.as_ref()?.model
     }
 
     /// The body of the request to the origin.

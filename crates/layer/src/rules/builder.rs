@@ -8,7 +8,7 @@ use larder_semantics::content::ContentRules;
 use larder_semantics::reuse::told::tells_its_own;
 use larder_semantics::{ClientTtl, CookiePolicy, IdentityPart, KeyRules, PathCase, Policy, Scope, TtlMode};
 
-use super::{BypassRate, MayBypass, RouteRules, TagSource, WriteRules};
+use super::{BypassRate, ContentDecoder, MayBypass, RouteRules, TagSource, WriteRules};
 use crate::task::pressure::Pressure;
 
 /// Builds [`RouteRules`]: each method changes one setting of the route.
@@ -139,6 +139,11 @@ impl RouteRulesBuilder {
     /// rules say that it only reads. Default: they pass through.
     pub fn content(self, content: Option<ContentRules>) -> Self {
         self.set(|rules| rules.content = content)
+    }
+
+    /// What undoes the content codings of such requests. Default: nothing, so that those with a coding pass through.
+    pub fn content_decoder(self, decoder: impl ContentDecoder + 'static) -> Self {
+        self.set(|rules| rules.content_decoder = Some(Arc::new(decoder)))
     }
 
     /// Who may use the bypass parameter.

@@ -3,6 +3,7 @@
 mod builder;
 mod bypass;
 mod bypass_rate;
+mod content;
 mod header_tags;
 mod route;
 mod tags;
@@ -12,6 +13,7 @@ pub use builder::RouteRulesBuilder;
 pub use bypass::MayBypass;
 pub use bypass_rate::BypassRate;
 pub(crate) use bypass_rate::Bypasses;
+pub use content::ContentDecoder;
 pub use header_tags::HeaderTags;
 pub(crate) use route::MAX_OBJECT;
 pub use route::RouteRules;

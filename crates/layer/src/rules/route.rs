@@ -6,11 +6,12 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, Uri};
 use larder_semantics::content::ContentRules;
+use larder_semantics::content::model::{Judged, USAGE_SAVED, saved_field};
 use larder_semantics::{EtagSource, KeyBuffer, KeyRules, Policy, PrimaryKey, RequestContext, StoredHead, entity_tag};
 use larder_store::{InvalidationTarget, StoredBody, Tag, Tags};
 use smallvec::SmallVec;
 
-use super::{BypassRate, MayBypass, NoTags, NoWrites, RouteRulesBuilder, TagSource, WriteRules};
+use super::{BypassRate, ContentDecoder, MayBypass, NoTags, NoWrites, RouteRulesBuilder, TagSource, WriteRules};
 use crate::effective_target::EffectiveTarget;
 use crate::task::pressure::Pressure;
 
@@ -38,6 +39,7 @@ pub struct RouteRules {
     pub(crate) key: KeyRules,
     /// How the content of requests enters their keys; `None`: requests with content pass through.
     pub(crate) content: Option<ContentRules>,
+    pub(super) content_decoder: Option<Arc<dyn ContentDecoder>>,
     /// `false`: everything passes through.
     pub(crate) cache: bool,
     /// The longest body that is stored, in bytes.
@@ -66,6 +68,7 @@ impl Default for RouteRules {
             policy: Policy::default(),
             key: KeyRules::default(),
             content: None,
+            content_decoder: None,
             cache: true,
             max_object: MAX_OBJECT,
             collapse_wait: COLLAPSE_WAIT,
@@ -133,9 +136,16 @@ impl RouteRules {
     }
 
     /// The head of a response with a tag of its body, where the route wants one and the origin has sent none.
-    pub(crate) fn tagged(&self, head: &StoredHead, body: &StoredBody) -> Option<StoredHead> {
+    fn tagged(&self, head: &StoredHead, body: &StoredBody) -> Option<StoredHead> {
         let wants = self.policy.etag == EtagSource::Body && head.status == StatusCode::OK && body.len() <= MAX_TAGGED;
         (wants && !head.has_etag()).then(|| head.with_etag(entity_tag::of_body(body.segments().iter().map(|segment| &segment[..]))))
+    }
+
+    /// The head of a response once its body is known: with a tag of the body, and with what it has cost; `None` where nothing is added.
+    pub(crate) fn completed(&self, head: &StoredHead, body: &StoredBody, judged: Option<&Judged>) -> Option<StoredHead> {
+        let tagged = self.tagged(head, body);
+        let Some(saved) = judged.and_then(saved_field) else { return tagged };
+        Some(tagged.as_ref().unwrap_or(head).with_field(USAGE_SAVED, saved))
     }
 
     /// Everything that is known of an answer's tags before it is there, besides that of its URL. `None` where they are too many or too long,
@@ -152,8 +162,8 @@ impl RouteRules {
     /// The caching conditions of a request whose `key` was derived. A client that shows private cookies instead of the fields that identities
     /// are made of shares nothing with others, whatever the origin says of lifetimes: as with `Authorization` (RFC 9111 §3.5).
     pub(crate) fn context(&self, method: &Method, headers: &HeaderMap, key: &KeyBuffer) -> RequestContext {
-        let mut context =
-            RequestContext::new(method, headers, &self.policy, key.identified(), self.key.authorization_in_key() || key.claimed());
+        let has_authorization = self.key.authorization_in_key() || key.claimed() || (self.key.needs_identity && key.identified());
+        let mut context = RequestContext::new(method, headers, &self.policy, key.identified(), has_authorization);
         if context.private_cookies {
             context.private_cookies = self.key.has_private_cookies(headers);
             context.authorization |= context.private_cookies && self.key.overlooks_cookies();

@@ -2,7 +2,7 @@
 
 use http::Request;
 use http::header::EXPECT;
-use larder_semantics::content::ContentRules;
+use larder_semantics::content::{ContentRules, Keyed};
 use larder_semantics::{ForwardReason, Reason};
 
 use super::pass;
@@ -31,10 +31,10 @@ pub(crate) async fn answer<S: Upstream, R: ClientBody>(
     };
     // Reading it has answered this already.
     parts.headers.remove(EXPECT);
-    let key = rules.key(&parts.headers, content.bytes());
+    let keyed = service.route.content_key(&rules, parts.uri.path(), &parts.headers, content.bytes());
     let request = Request::from_parts(parts, content.to_body());
-    let Some(key) = key else {
-        return pass::pass_read(service, request, Reason::BodyNotKeyed, ForwardReason::Request).await;
-    };
-    service.look_up_content(request, (content, key), effective).await
+    match keyed {
+        Ok(Keyed { key, model, .. }) => service.look_up_content(request, (content.of_model(model), key), effective).await,
+        Err(reason) => pass::pass_read(service, request, reason, ForwardReason::Request).await,
+    }
 }

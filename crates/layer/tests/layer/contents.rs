@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Full};
 use larder_semantics::Reason;
 use larder_semantics::content::{ContentKind, ContentRules};
-use larder_tower::{CacheService, EffectiveTarget, Invalidation, InvalidationTarget, RouteRules};
+use larder_tower::{CacheService, ContentDecoder, EffectiveTarget, Invalidation, InvalidationTarget, RouteRules};
 use tokio::sync::Semaphore;
 
 use crate::common::{self, Origin, Read, get, header, request, response, send, with_rules};
@@ -208,4 +208,36 @@ async fn a_get_with_content_stays_uncached() {
         assert_eq!(send(&cache, with_content("GET", "/search", "{}", &[])).await.outcome.reason, Reason::RequestBody);
     }
     assert_eq!(send(&cache, request("GET", "/search", &[])).await.x_cache(), "MISS");
+}
+
+/// A coding that turns bytes round.
+#[derive(Debug)]
+struct Reversed;
+
+impl ContentDecoder for Reversed {
+    fn decode(&self, fields: &HeaderMap, content: &Bytes, max_length: usize) -> Option<Vec<u8>> {
+        (fields["content-encoding"] == "reversed" && content.len() <= max_length).then(|| content.iter().rev().copied().collect())
+    }
+}
+
+#[tokio::test]
+async fn rfc10008_2_7_a_coded_content_has_the_key_of_what_was_coded_and_goes_up_as_it_came() {
+    let origin = echo("max-age=60");
+    let rules = rules(ContentKind::Json).to_builder().content_decoder(Reversed).build();
+    let cache = with_rules(origin.clone(), rules).0;
+    let coded = |content, coding| with_content("POST", "/search", content, &[("content-encoding", coding)]);
+    assert_eq!(summary(&send(&cache, coded("}1:\"a\"{", "reversed")).await), ("MISS".into(), "POST }1:\"a\"{".into(), Reason::Absent));
+    assert_eq!(send(&cache, post("{\"a\":1}")).await.x_cache(), "HIT");
+    assert_eq!(send(&cache, coded("{\"a\":1}", "gzip")).await.outcome.reason, Reason::BodyNotKeyed, "another coding");
+    assert_eq!(send(&cache, coded("{\"a\":1}", "reversed")).await.outcome.reason, Reason::BodyNotKeyed, "not what it says");
+}
+
+#[tokio::test]
+async fn an_error_that_a_content_coding_may_have_caused_is_not_stored_for_others() {
+    let origin = Origin::waiting(|_| async { Ok(response(415, "").header("cache-control", "max-age=60").build()) });
+    let cache = with_rules(origin.clone(), rules(ContentKind::Json).to_builder().content_decoder(Reversed).build()).0;
+    let coded = with_content("POST", "/search", "}{", &[("content-encoding", "reversed")]);
+    assert_eq!(send(&cache, coded).await.x_cache(), "MISS");
+    assert_eq!(send(&cache, post("{}")).await.x_cache(), "MISS");
+    assert_eq!(send(&cache, post("{}")).await.x_cache(), "HIT", "whose own answer is stored");
 }

@@ -16,6 +16,7 @@ mod lateness;
 mod leases;
 mod lifetimes;
 mod miss_cost;
+mod models;
 mod mounted;
 mod one_request;
 mod purging;

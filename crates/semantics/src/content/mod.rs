@@ -6,20 +6,26 @@
 //!                                        `- not the kind `- broken, too deep, ambiguous: no key, so the request passes by the cache
 //! ```
 //!
+//! A content with a content coding has the key of what was coded (RFC 10008 §2.7 permits that); the origin gets it as it came. An origin that does not
+//! know the coding answers with an error, which is therefore not stored (`storing::unkeyed`).
+//!
 //! Two contents share a key only if every origin takes them for the same. Where a format leaves open what a content means (a repeated member
 //! of JSON, an escape that is none), there is no key. Nothing of the content itself stands in the key.
 
 mod form;
 pub(crate) mod json;
 mod media_type;
+pub mod model;
 mod pointer;
+mod value;
 
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE};
 
-pub use pointer::{BadPointer, Pointer};
-
+use crate::reason::Reason;
 use media_type::MediaType;
+use model::{Api, ModelRequest, When};
+pub use pointer::{BadPointer, Pointer};
 
 /// What kind of content is part of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +37,10 @@ pub enum ContentKind {
     Json,
     /// `application/x-www-form-urlencoded`: names in any order, values of one name in theirs.
     Form,
+    /// A request for a text of a language model, of one of the APIs in [`model`].
+    Chat,
+    /// A request for embeddings, of one of these APIs.
+    Embeddings,
 }
 
 impl ContentKind {
@@ -40,7 +50,14 @@ impl ContentKind {
             Self::Bytes => "bytes",
             Self::Json => "json",
             Self::Form => "form",
+            Self::Chat => "chat",
+            Self::Embeddings => "embeddings",
         }
+    }
+
+    /// Whether it is a request to a model.
+    pub fn is_model(self) -> bool {
+        matches!(self, Self::Chat | Self::Embeddings)
     }
 }
 
@@ -58,6 +75,31 @@ pub struct ContentRules {
     pub only: Vec<Pointer>,
     /// Whether POST is a read: safe, so that it invalidates nothing, and may be answered from the store. QUERY always is (RFC 10008).
     pub post: bool,
+    /// Which requests to models are answered from the store.
+    pub when: When,
+    /// The ends that an answer of a model may have to be stored, as [`model::finish_word`] has them.
+    pub finish: Vec<String>,
+}
+
+/// A request as far as its key is made of it.
+#[derive(Clone, Copy, Debug)]
+pub struct ContentRequest<'a> {
+    /// The path, as it was sent.
+    pub path: &'a str,
+    /// The fields.
+    pub fields: &'a HeaderMap,
+    /// The content, without its content coding where [`ContentRules::wants_decoding`] says so.
+    pub content: &'a [u8],
+}
+
+/// The key of a content, and what it means for the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Keyed {
+    /// The key.
+    pub key: ContentKey,
+    /// The request to a model that it is.
+    pub model: Option<ModelRequest>,
 }
 
 impl ContentRules {
@@ -66,43 +108,83 @@ impl ContentRules {
 
     /// Rules for a kind, which keep all of it in the key.
     pub fn new(kind: ContentKind) -> Self {
-        Self { kind, max_length: Self::MAX_LENGTH, drop: Vec::new(), only: Vec::new(), post: false }
+        let without_effect = || model::WITHOUT_EFFECT.iter().map(|name| Pointer::member(name)).collect();
+        let drop = if kind.is_model() { without_effect() } else { Vec::new() };
+        let (when, finish) = (When::default(), vec!["stop".to_owned()]);
+        Self { kind, max_length: Self::MAX_LENGTH, drop, only: Vec::new(), post: false, when, finish }
     }
 
-    /// The key of a content with these fields; `None` where it has none: it is of another kind, coded, longer than permitted, broken or ambiguous.
-    pub fn key(&self, fields: &HeaderMap, content: &[u8]) -> Option<ContentKey> {
+    /// Whether a content with these fields has its key only once its content coding is undone.
+    pub fn wants_decoding(&self, fields: &HeaderMap) -> bool {
+        self.kind_for(fields) != ContentKind::Bytes && is_coded(fields)
+    }
+
+    /// The kind that counts for a request with these fields: "A cache MAY normalize [...] unless the request includes the no-transform cache
+    /// directive" (after RFC 10008 §2.7). Of a request to a model the form is left as it is, but whether it may be answered has to be read.
+    fn kind_for(&self, fields: &HeaderMap) -> ContentKind {
+        if forbids_transformation(fields) && !self.kind.is_model() { ContentKind::Bytes } else { self.kind }
+    }
+
+    /// The key of a request's content.
+    ///
+    /// # Errors
+    /// [`Reason::BodyNotKeyed`] where it has none: it is of another kind, longer than permitted, broken or ambiguous. [`Reason::NotDeterministic`] and
+    /// [`Reason::Stateful`] where it is a request to a model that is not to be answered from the store.
+    pub fn key(&self, request: &ContentRequest<'_>) -> Result<Keyed, Reason> {
+        let ContentRequest { fields, content, .. } = *request;
         if content.len() > self.max_length {
-            return None;
+            return Err(Reason::BodyNotKeyed);
         }
         let mut hash = blake3::Hasher::new();
-        // "A cache MAY normalize [...] unless the request includes the no-transform cache directive" (after RFC 10008 §2.7).
-        let kind = if forbids_transformation(fields) { ContentKind::Bytes } else { self.kind };
-        match kind {
-            ContentKind::Bytes => {
-                for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE] {
-                    fields.get_all(&name).iter().for_each(|value| put(&mut hash, value.as_bytes()));
-                    hash.update(&[0]);
-                }
-                put(&mut hash, content);
-            }
-            ContentKind::Json | ContentKind::Form => {
-                let media_type = MediaType::of(fields)?;
-                if !media_type.is_utf8() || is_coded(fields) {
-                    return None;
-                }
-                put(&mut hash, media_type.essence().as_bytes());
-                fields.get_all(CONTENT_LANGUAGE).iter().for_each(|value| put(&mut hash, value.as_bytes()));
-                hash.update(&[0]);
-                if kind == ContentKind::Json {
-                    media_type.is_json().then_some(())?;
-                    json::Value::parse(content)?.select(&self.drop, &self.only)?.hash(&mut hash);
-                } else {
-                    media_type.is_form().then_some(())?;
-                    form::Fields::parse(content)?.select(&self.drop, &self.only)?.hash(&mut hash);
-                }
-            }
+        let kind = self.kind_for(fields);
+        let model = if kind.is_model() { Some(self.hash_model(request, &mut hash)?) } else { None };
+        if model.is_none() {
+            self.hash_content(kind, fields, content, &mut hash).ok_or(Reason::BodyNotKeyed)?;
         }
-        Some(ContentKey { kind, digest: hash.finalize().into() })
+        Ok(Keyed { key: ContentKey { kind, digest: hash.finalize().into() }, model })
+    }
+
+    fn hash_content(&self, kind: ContentKind, fields: &HeaderMap, content: &[u8], hash: &mut blake3::Hasher) -> Option<()> {
+        if kind == ContentKind::Bytes {
+            for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE] {
+                fields.get_all(&name).iter().for_each(|value| put(hash, value.as_bytes()));
+                hash.update(&[0]);
+            }
+            put(hash, content);
+            return Some(());
+        }
+        let media_type = self.media_type(fields, hash)?;
+        if kind == ContentKind::Form {
+            media_type.is_form().then_some(())?;
+            form::Fields::parse(content)?.select(&self.drop, &self.only)?.hash(hash);
+        } else {
+            media_type.is_json().then_some(())?;
+            json::Value::parse(content)?.select(&self.drop, &self.only)?.hash(hash);
+        }
+        Some(())
+    }
+
+    fn hash_model(&self, request: &ContentRequest<'_>, hash: &mut blake3::Hasher) -> Result<ModelRequest, Reason> {
+        let api = Api::of_path(request.path).filter(|api| (self.kind == ContentKind::Embeddings) == (*api == Api::Embeddings));
+        let api = api.ok_or(Reason::BodyNotKeyed)?;
+        self.media_type(request.fields, hash).filter(MediaType::is_json).ok_or(Reason::BodyNotKeyed)?;
+        let mut value = json::Value::parse(request.content).ok_or(Reason::BodyNotKeyed)?;
+        let asked = model::read(api, request.path, self.when, &mut value)?;
+        for name in model::FIELDS {
+            request.fields.get_all(name).iter().for_each(|value| put(hash, value.as_bytes()));
+            hash.update(&[0]);
+        }
+        value.select(&self.drop, &self.only).ok_or(Reason::BodyNotKeyed)?.hash(hash);
+        Ok(asked)
+    }
+
+    /// The media type of a text in UTF-8, once it is part of the hash with the language.
+    fn media_type(&self, fields: &HeaderMap, hash: &mut blake3::Hasher) -> Option<MediaType> {
+        let media_type = MediaType::of(fields).filter(MediaType::is_utf8)?;
+        put(hash, media_type.essence().as_bytes());
+        fields.get_all(CONTENT_LANGUAGE).iter().for_each(|value| put(hash, value.as_bytes()));
+        hash.update(&[0]);
+        Some(media_type)
     }
 }
 

@@ -23,6 +23,11 @@ impl Pointer {
         tokens.map(unescaped).collect::<Result<_, _>>().map(Self)
     }
 
+    /// The member of this name of the whole text.
+    pub(crate) fn member(name: &str) -> Self {
+        Self(vec![name.to_owned()])
+    }
+
     /// The names of members, or the positions of items, from the whole text to the part.
     pub fn tokens(&self) -> &[String] {
         &self.0

@@ -15,7 +15,11 @@ fn fields(lines: &[(&str, &str)]) -> HeaderMap {
 }
 
 fn key(kind: ContentKind, lines: &[(&str, &str)], content: &str) -> Option<ContentKey> {
-    ContentRules::new(kind).key(&fields(lines), content.as_bytes())
+    keyed(&ContentRules::new(kind), lines, content.as_bytes())
+}
+
+fn keyed(rules: &ContentRules, lines: &[(&str, &str)], content: &[u8]) -> Option<ContentKey> {
+    rules.key(&ContentRequest { path: "/search", fields: &fields(lines), content }).ok().map(|keyed| keyed.key)
 }
 
 fn json(content: &str) -> Option<ContentKey> {
@@ -130,7 +134,7 @@ fn what_is_not_plainly_json_has_no_key() {
     for content in broken {
         assert_eq!(json(content), None, "{content}");
     }
-    assert_eq!(ContentRules::new(ContentKind::Json).key(&fields(JSON), b"\"\xff\""), None);
+    assert_eq!(keyed(&ContentRules::new(ContentKind::Json), JSON, b"\"\xff\""), None);
 }
 
 #[test]
@@ -160,8 +164,13 @@ fn the_media_type_is_part_of_the_key_and_has_to_fit() {
     }
     assert_eq!(key(ContentKind::Json, &[], "{}"), None);
     assert_eq!(key(ContentKind::Json, &[JSON[0], JSON[0]], "{}"), None, "two of them");
-    assert_eq!(key(ContentKind::Json, &[JSON[0], ("content-encoding", "gzip")], "{}"), None);
-    assert!(key(ContentKind::Json, &[JSON[0], ("content-encoding", "identity")], "{}").is_some());
+    let wants_decoding = |kind, lines: &[(&str, &str)]| ContentRules::new(kind).wants_decoding(&fields(lines));
+    let coded = &[JSON[0], ("content-encoding", "gzip")];
+    assert!(wants_decoding(ContentKind::Json, coded) && wants_decoding(ContentKind::Form, coded));
+    assert!(!wants_decoding(ContentKind::Bytes, coded), "the coding is part of what is sent");
+    assert!(!wants_decoding(ContentKind::Json, &[coded[0], coded[1], ("cache-control", "no-transform")]));
+    assert!(!wants_decoding(ContentKind::Json, &[JSON[0], ("content-encoding", "identity")]));
+    assert_eq!(key(ContentKind::Json, coded, "{}"), json("{}"), "the key is that of what was coded");
     assert_ne!(key(ContentKind::Json, &[JSON[0], ("content-language", "de")], "{}"), json("{}"));
 }
 
@@ -188,7 +197,7 @@ fn parts_can_be_left_out_or_be_all_there_is() {
     let pointers = |texts: &[&str]| texts.iter().map(|text| Pointer::parse(text).expect("a pointer")).collect::<Vec<_>>();
     let with = |drop: &[&str], only: &[&str], content: &str| {
         let rules = ContentRules { drop: pointers(drop), only: pointers(only), ..ContentRules::new(ContentKind::Json) };
-        rules.key(&fields(JSON), content.as_bytes())
+        keyed(&rules, JSON, content.as_bytes())
     };
     let full = r#"{"user":"a","query":{"q":"x","trace":1},"list":[1,{"b":2}]}"#;
     let other = r#"{"query":{"q":"x","trace":2},"list":[1,{"b":2}],"user":"b"}"#;
@@ -200,14 +209,14 @@ fn parts_can_be_left_out_or_be_all_there_is() {
     assert_ne!(with(&["/list/0"], &[], full), with(&["/list/1"], &[], full));
     assert_eq!(with(&["/list/1/b"], &[], full), with(&["/list/1/b"], &[], &full.replace("\"b\":2", "\"b\":3")));
     let form = ContentRules { drop: pointers(&["/utm"]), only: pointers(&["/q", "/utm"]), ..ContentRules::new(ContentKind::Form) };
-    assert_eq!(form.key(&fields(FORM), b"q=1&utm=2&x=3"), form.key(&fields(FORM), b"utm=9&q=1"));
+    assert_eq!(keyed(&form, FORM, b"q=1&utm=2&x=3"), keyed(&form, FORM, b"utm=9&q=1"));
 }
 
 #[test]
 fn longer_content_than_permitted_has_no_key() {
     let rules = ContentRules { max_length: 4, ..ContentRules::new(ContentKind::Bytes) };
-    assert!(rules.key(&HeaderMap::new(), b"1234").is_some());
-    assert_eq!(rules.key(&HeaderMap::new(), b"12345"), None);
+    assert!(keyed(&rules, &[], b"1234").is_some());
+    assert_eq!(keyed(&rules, &[], b"12345"), None);
 }
 
 /// A JSON value as a tree, without this module's types.
@@ -296,7 +305,7 @@ proptest! {
     #[test]
     fn no_text_breaks_the_reader(content in prop::collection::vec(prop::sample::select(&b"[]{}\",:\\ud8\xc3\xa40-1.eEnulltrf \n"[..]), 0..60)) {
         // Whatever has a key is JSON to others as well.
-        if ContentRules::new(ContentKind::Json).key(&fields(JSON), &content).is_some() {
+        if keyed(&ContentRules::new(ContentKind::Json), JSON, &content).is_some() {
             prop_assert!(std::str::from_utf8(&content).is_ok());
         }
     }

@@ -115,8 +115,14 @@ impl StoredHead {
     /// The same head with an entity tag.
     #[must_use]
     pub fn with_etag(&self, tag: HeaderValue) -> Self {
+        self.with_field(ETAG, tag)
+    }
+
+    /// The same head with a field, in place of what it had under that name.
+    #[must_use]
+    pub fn with_field(&self, name: HeaderName, value: HeaderValue) -> Self {
         let mut headers = self.headers.to_map();
-        headers.insert(ETAG, tag);
+        headers.insert(name, value);
         self.with_fields(StoredFields::from(&headers))
     }
 

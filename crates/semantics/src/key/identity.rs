@@ -2,10 +2,11 @@
 
 use http::HeaderMap;
 
+use super::query::values;
 use super::{IdentityPart, cookies};
 
 /// Appends ` #identity=` and the hash of all parts; nothing where the request has none of them. Tells whether it did.
-pub(super) fn write(parts: &[IdentityPart], headers: &HeaderMap, text: &mut String) -> bool {
+pub(super) fn write(parts: &[IdentityPart], headers: &HeaderMap, query: Option<&str>, text: &mut String) -> bool {
     if parts.is_empty() {
         return false;
     }
@@ -16,6 +17,7 @@ pub(super) fn write(parts: &[IdentityPart], headers: &HeaderMap, text: &mut Stri
         match part {
             IdentityPart::Header(name) => headers.get_all(name).iter().for_each(|value| add(&mut hash, value.as_bytes())),
             IdentityPart::Cookie(name) => cookies::values(headers, name).for_each(|value| add(&mut hash, value)),
+            IdentityPart::Query(name) => values(query.unwrap_or_default(), name).for_each(|value| add(&mut hash, value.as_bytes())),
         }
         found |= hash.count() > count_before;
         // The end of a part: values of one part cannot pass for those of the next.

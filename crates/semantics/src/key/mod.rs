@@ -76,6 +76,8 @@ pub struct KeyRules {
     pub claims: Vec<String>,
     /// The parts of an identity; empty where the scope is public.
     pub identity: Vec<IdentityPart>,
+    /// Whether requests without an identity pass by the store, and those with one share what is stored whatever other credentials they have.
+    pub needs_identity: bool,
     /// How cookies enter the key, and which are as if absent.
     pub cookies: CookieRules,
 }
@@ -94,6 +96,7 @@ impl Default for KeyRules {
             headers: Vec::new(),
             claims: Vec::new(),
             identity: Vec::new(),
+            needs_identity: false,
             cookies,
         }
     }
@@ -114,6 +117,8 @@ pub struct QueryRules {
     pub bypass: Option<String>,
     /// Whether the origin gets what the key leaves out even so.
     pub send_dropped: bool,
+    /// Parameters with a secret: the origin gets them, and the key has them as a part of the identity alone.
+    pub secret: Vec<String>,
 }
 
 /// One ingredient of an identity.
@@ -124,6 +129,8 @@ pub enum IdentityPart {
     Header(HeaderName),
     /// The value of a cookie.
     Cookie(String),
+    /// The value of a parameter of the query, which is then [secret](QueryRules::secret).
+    Query(String),
 }
 
 /// The target URI of a request as the cache believes it (RFC 9110 §7.1).
@@ -224,7 +231,7 @@ impl KeyRules {
             text.push_str(BODY);
             content.write(text);
         }
-        buffer.identified = identity::write(&self.identity, headers, text);
+        buffer.identified = identity::write(&self.identity, headers, target.query, text);
     }
 
     /// The URL part of the keys of `target`, for invalidation by URI: the same text as [`KeyBuffer::url`].
@@ -234,10 +241,10 @@ impl KeyRules {
         text
     }
 
-    /// Who asks with these fields, as [`PrimaryKey::identity`] has it; `None` where they tell nothing.
-    pub fn identity_of(&self, headers: &HeaderMap) -> Option<String> {
+    /// Who asks with these fields and this query, as [`PrimaryKey::identity`] has it; `None` where they tell nothing.
+    pub fn identity_of(&self, headers: &HeaderMap, query: Option<&str>) -> Option<String> {
         let mut text = String::new();
-        identity::write(&self.identity, headers, &mut text).then(|| text.split_off(IDENTITY.len()))
+        identity::write(&self.identity, headers, query, &mut text).then(|| text.split_off(IDENTITY.len()))
     }
 
     /// Whether `Authorization` is part of the identity.
@@ -250,6 +257,7 @@ impl KeyRules {
         let looks_at_cookies = |part: &IdentityPart| match part {
             IdentityPart::Header(name) => *name == COOKIE,
             IdentityPart::Cookie(_) => true,
+            IdentityPart::Query(_) => false,
         };
         !self.identity.is_empty() && !self.identity.iter().any(looks_at_cookies)
     }

@@ -62,8 +62,14 @@ impl QueryRules {
         self.drops(parameter, name_of(parameter))
     }
 
+    /// Whether a parameter is no part of the key at all.
+    fn is_left_out(&self, parameter: &str) -> bool {
+        self.dropped(parameter) && !self.secret.iter().any(|secret| secret == name_of(parameter))
+    }
+
     fn drops(&self, parameter: &str, name: &str) -> bool {
         self.bypass.as_deref() == Some(name)
+            || self.secret.iter().any(|secret| secret == name)
             || (self.drop_empty && (parameter.is_empty() || (parameter.len() == name.len() + 1 && parameter.ends_with('='))))
             || (self.drop.iter().any(|pattern| matches_pattern(pattern, name.as_bytes())) && !hides_another(parameter))
     }
@@ -79,7 +85,7 @@ impl QueryRules {
 
     /// The parameters of a query that the key leaves out, as they were sent.
     pub fn left_out<'q>(&self, query: Option<&'q str>) -> Vec<&'q str> {
-        query.map(|query| parameters(query).filter(|parameter| self.dropped(parameter)).collect()).unwrap_or_default()
+        query.map(|query| parameters(query).filter(|parameter| self.is_left_out(parameter)).collect()).unwrap_or_default()
     }
 
     /// The URI on its way upstream: without the bypass parameter, and every other byte as sent. `None` where there is nothing to remove.
@@ -89,14 +95,21 @@ impl QueryRules {
 
     /// As [`Self::without_bypass`], for a request whose answer may be stored: without anything that the key leaves out.
     pub fn as_in_key(&self, uri: &Uri) -> Option<Uri> {
-        if self.send_dropped { self.without_bypass(uri) } else { without(uri, |parameter| self.dropped(parameter)) }
+        if self.send_dropped { self.without_bypass(uri) } else { without(uri, |parameter| self.is_left_out(parameter)) }
     }
 
     /// Whether an answer may be made of parameters that the key leaves out, since they went up.
     pub fn went_up_unkeyed(&self, query: Option<&str>) -> bool {
-        let unkeyed = |parameter: &str| self.dropped(parameter) && self.bypass.as_deref() != Some(name_of(parameter));
+        let unkeyed = |parameter: &str| self.is_left_out(parameter) && self.bypass.as_deref() != Some(name_of(parameter));
         !self.send_dropped && query.is_some_and(|query| parameters(query).any(unkeyed))
     }
+}
+
+/// The values of all parameters of a name, as they were sent.
+pub(super) fn values<'q>(query: &'q str, name: &'q str) -> impl Iterator<Item = &'q str> {
+    parameters(query)
+        .filter(move |parameter| name_of(parameter) == name)
+        .map(move |parameter| parameter.get(name.len() + 1..).unwrap_or_default())
 }
 
 /// The URI without those parameters; `None` where it has none of them.

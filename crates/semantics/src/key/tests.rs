@@ -295,7 +295,7 @@ fn an_identity_stands_behind_the_cookies_of_the_key() {
     let rules = KeyRules { identity: vec![IdentityPart::Cookie("sid".into())], ..with_cookies(&["locale"], &[]) };
     let found = key(&rules, target("http", "h", "/", None), &cookies(&["sid=1; locale=de"]));
     assert!(found.text().starts_with("v1:default:GET:http://h/ #cookies=locale=de #identity="), "{}", found.text());
-    assert_eq!((found.to_key().url(), found.to_key().identity()), ("http://h/", rules.identity_of(&cookies(&["sid=1"])).as_deref()));
+    assert_eq!((found.to_key().url(), found.to_key().identity()), ("http://h/", rules.identity_of(&cookies(&["sid=1"]), None).as_deref()));
 }
 
 #[test]

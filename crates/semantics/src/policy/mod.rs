@@ -48,6 +48,10 @@ pub struct Policy {
     pub unsafe_ignore: UnsafeIgnore,
     /// Fields that are as if a response's `Vary` did not name them: what they select is given to all.
     pub ignore_vary: Vec<HeaderName>,
+    /// Fields of responses that are not stored: they are about one request, its account, or the moment. One `*` in each stands for any text.
+    pub unstored_fields: Vec<String>,
+    /// Whether `text/event-stream` is stored once it has ended, instead of being taken for endless.
+    pub record_streams: bool,
     /// Whether the answer to a PUT may be stored for later GETs, where it is the representation itself ([`crate::on_write_response`]).
     pub store_put: bool,
     /// Targeted fields (RFC 9213), the most specific first. The first valid one replaces `Cache-Control` and `Expires`.
@@ -75,6 +79,8 @@ impl Default for Policy {
             client_directives: ClientDirectives::Honor,
             unsafe_ignore: UnsafeIgnore::default(),
             ignore_vary: Vec::new(),
+            unstored_fields: Vec::new(),
+            record_streams: false,
             store_put: false,
             targeted: vec![HeaderName::from_static("cdn-cache-control")],
         }

@@ -75,6 +75,11 @@ impl Reason {
             Self::BodyNotKeyed => {
                 "`key.body` says which kind of content counts, `max_key_body` how long it may be. `bytes` takes any kind."
             }
+            Self::NotDeterministic => {
+                "Write `temperature: 0` or a `seed` into the request, or set `when = \"always\"` on the route, if an earlier answer will do for others."
+            }
+            Self::Stateful => "Send all that the answer depends on in the request itself.",
+            Self::Unidentified => "Send the field that `share` of the route names.",
             Self::Upgrade => "An upgraded connection is a tunnel: nothing of it is stored.",
             _ => return None,
         })
@@ -119,6 +124,7 @@ impl Reason {
             Self::UnreadTags => {
                 "Tags are read from JSON bodies of a bounded size and in no coding: let the origin name them in a field instead."
             }
+            Self::UnfitAnswer => "The next request asks again. `finish` of the route names the ends that are kept.",
             Self::IncompleteBody => "The origin broke off: its log says why. What is incomplete is never stored.",
             _ => return None,
         })

@@ -105,8 +105,15 @@ reasons! {
     Method = "method",
     /// A GET or HEAD with content: its meaning is the origin's to know (RFC 9110 §9.3.1).
     RequestBody = "request-body",
-    /// The content of the request is to be part of the key, and cannot be: it is too long or too slow, of another kind, coded, broken or ambiguous.
+    /// The content of the request is to be part of the key, and cannot be: it is too long or too slow, of another kind, in a coding that
+    /// cannot be undone, broken or ambiguous.
     BodyNotKeyed = "body-not-keyed",
+    /// A request to a model that neither has a temperature of 0 nor a seed written out, so that it may want another answer each time.
+    NotDeterministic = "not-deterministic",
+    /// A request to a model whose answer depends on more than itself: on a conversation that the provider keeps, on tools that it runs, or it comes later.
+    Stateful = "stateful",
+    /// The request shows nothing of what the route's answers are shared by.
+    Unidentified = "unidentified",
     /// The connection is to change its protocol (RFC 9110 §7.8).
     Upgrade = "upgrade",
     /// The key is known for answers that cannot be shared, so requests do not wait for each other.
@@ -157,6 +164,8 @@ reasons! {
     FewRequests = "few-requests",
     /// The tags that its body names cannot be read there, so it could not be purged by them.
     UnreadTags = "unread-tags",
+    /// An answer in which its origin says that it failed, refused or did not finish: an error, a filter, an end that `finish` does not name.
+    UnfitAnswer = "unfit-answer",
     /// It ended early or contradicted its length (RFC 9111 §3.3).
     IncompleteBody = "incomplete-body",
     /// The origin could not be reached, or failed midway.

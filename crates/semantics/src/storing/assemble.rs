@@ -8,6 +8,7 @@ use crate::directives::{Directives, ResponseDirectives};
 use crate::head::fields::{CACHE_STATUS, X_CACHE, connection_options, never_stored, written_anew};
 use crate::head::stored::{FreshnessLifetime, HeadFlags, LifetimeSource, OriginControl, StoredHead};
 use crate::head::stored_fields::{Line, StoredFields};
+use crate::key::matches_pattern;
 use crate::policy::{ClientTtl, CookiePolicy, Policy};
 use crate::request::RequestContext;
 use crate::reuse::age::{corrected_initial_age, sent_date};
@@ -109,7 +110,7 @@ fn is_for_cookies(parts: &Parts<'_>, date: Timestamp) -> bool {
 /// The fields as received less those that must not be stored (§3.1), those that `private` and `no-cache` name (§5.2.2.4, §5.2.2.7:
 /// the others may be stored without them), and those that [`assemble`] writes itself.
 fn kept_lines(parts: &Parts<'_>, rewritten: bool, overridden: bool) -> Vec<Line> {
-    let Parts { headers, directives, .. } = *parts;
+    let Parts { policy, headers, directives, .. } = *parts;
     let mut left_out: SmallVec<[HeaderName; 4]> = connection_options(headers);
     left_out.extend(directives.no_cache.fields().iter().cloned());
     if !parts.request.identified {
@@ -124,7 +125,8 @@ fn kept_lines(parts: &Parts<'_>, rewritten: bool, overridden: bool) -> Vec<Line>
         // "A server MUST NOT send a Content-Length header field in any response with a status code of [...] 204", and where a message came
         // with several that are alike they are one (RFC 9110 §8.6).
         let repeated = *name == CONTENT_LENGTH && std::mem::replace(&mut has_length, true);
-        if !own && !repeated && !never_stored(name) && !left_out.contains(name) {
+        let is_unstored = || policy.unstored_fields.iter().any(|pattern| matches_pattern(pattern, name.as_str().as_bytes()));
+        if !own && !repeated && !never_stored(name) && !left_out.contains(name) && !is_unstored() {
             lines.push((name.clone(), value.clone()));
         }
     }

@@ -1,7 +1,7 @@
 //! Which responses may be stored (RFC 9111 §3).
 
 use http::header::{CONTENT_TYPE, SET_COOKIE, VARY};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::directives::ResponseDirectives;
 use crate::head::stored::{LifetimeSource, StoredHead};
@@ -63,7 +63,7 @@ fn own_rules(policy: &Policy, headers: &HeaderMap, directives: &ResponseDirectiv
     if headers.get_all(VARY).iter().any(|line| line.as_bytes().split(|&byte| byte == b',').any(|name| name.trim_ascii() == b"*")) {
         return Err(Reason::VaryStar);
     }
-    if endless(headers) {
+    if is_endless(policy, headers) {
         return Err(Reason::Streaming);
     }
     Ok(())
@@ -77,10 +77,18 @@ fn cookies_meant_for_sharing(directives: &ResponseDirectives) -> bool {
 }
 
 /// Media types whose responses go on for as long as a client reads.
-fn endless(headers: &HeaderMap) -> bool {
+fn is_endless(policy: &Policy, headers: &HeaderMap) -> bool {
     let Some(value) = headers.get(CONTENT_TYPE) else { return false };
-    let essence = value.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
-    essence.eq_ignore_ascii_case(b"text/event-stream") || essence.eq_ignore_ascii_case(b"multipart/x-mixed-replace")
+    (is_event_stream(value) && !policy.record_streams) || essence(value).eq_ignore_ascii_case(b"multipart/x-mixed-replace")
+}
+
+/// Whether a media type is that of server-sent events.
+pub fn is_event_stream(content_type: &HeaderValue) -> bool {
+    essence(content_type).eq_ignore_ascii_case(b"text/event-stream")
+}
+
+fn essence(content_type: &HeaderValue) -> &[u8] {
+    content_type.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii()
 }
 
 /// The statuses whose caching requirements this cache implements (§5.2.2.3): those of RFC 9110 but 206.
@@ -163,7 +171,7 @@ pub fn supersedes(request: &RequestContext, reason: Reason, status: StatusCode) 
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderName, HeaderValue, Method};
+    use http::{HeaderName, Method};
 
     use super::*;
     use crate::policy::UnsafeIgnore;

@@ -1,5 +1,6 @@
 //! Fields of a request that may change what its origin answers, although neither the key nor `Vary` has them.
 
+use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, StatusCode};
 
 use crate::reason::Reason;
@@ -14,7 +15,7 @@ const MODEST_BYTES: usize = 4 * 1024;
 const MODEST_COUNT: usize = 64;
 
 /// Refuses to store an answer that such a field may have caused: any answer where a field may steer the origin to something else, and an error
-/// where the fields may have been too large for it. CGI and its heirs take `_` in a name for `-`: a field so spelled may be any other, so that
+/// where the fields may have been too large for it, or the content coding unknown to it, for the key is that of the content itself. CGI and its heirs take `_` in a name for `-`: a field so spelled may be any other, so that
 /// what its origin took for a selecting field (RFC 9111 §4.1) or for credentials was not seen here.
 pub(crate) fn check(request: &HeaderMap, status: StatusCode) -> Result<(), Reason> {
     let steers = |name: &str| name.contains('_') || STEERING.contains(&name);
@@ -22,7 +23,7 @@ pub(crate) fn check(request: &HeaderMap, status: StatusCode) -> Result<(), Reaso
         return Err(Reason::UnkeyedField);
     }
     let is_error = status.is_client_error() || status.is_server_error();
-    if is_error && !is_modest(request) {
+    if is_error && (!is_modest(request) || request.contains_key(CONTENT_ENCODING)) {
         return Err(Reason::UnkeyedField);
     }
     Ok(())
@@ -54,6 +55,13 @@ mod tests {
             assert!(refused(&[(name, "x")], StatusCode::OK), "{name}: it may be a selecting field to the origin");
         }
         assert!(!refused(&[("x-method", "x"), ("accept-language", "de")], StatusCode::OK));
+    }
+
+    #[test]
+    fn an_error_that_a_content_coding_may_have_caused_is_not_stored() {
+        let coded = [("content-encoding", "gzip")];
+        assert!(refused(&coded, StatusCode::UNSUPPORTED_MEDIA_TYPE) && refused(&coded, StatusCode::BAD_REQUEST));
+        assert!(!refused(&coded, StatusCode::OK));
     }
 
     #[test]

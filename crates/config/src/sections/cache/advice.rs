@@ -6,8 +6,7 @@ use http::Method;
 use larder_semantics::{CookiePolicy, Policy, Scope, TtlMode};
 use toml::Spanned;
 
-use super::content;
-use super::{Layer, default_identity, items};
+use super::{Layer, content, default_identity, items, models};
 use crate::model::path::PathTemplate;
 use crate::model::{Route, RouteSettings};
 use crate::parse::mistake::{Mistake, Mistakes};
@@ -51,6 +50,8 @@ pub(crate) fn check<'a>(layers: impl Iterator<Item = &'a Layer>, chains: &[Chain
             let mistake = Mistake::new("`identity` without `scope = \"identity\"` keeps nobody's responses apart");
             mistakes.error(identity.span(), mistake.hint("add scope = \"identity\", or leave `identity` out"));
         }
+        let has_models = |chain: &Chain<'_>| chain.settings.content.as_ref().is_some_and(|rules| rules.kind.is_model());
+        models::look_at_layer(layer, !chains().any(has_models), mistakes);
         content::look_at_layer(layer, chains().all(|chain| chain.settings.content.is_none()), mistakes);
         if let Some(window) = &layer.lifetimes.stale_while_revalidate
             && *window.get_ref() > 0

@@ -33,7 +33,9 @@ pub(super) fn resolve(layers: &[&Layer]) -> Option<ContentRules> {
     }
     let mut rules = ContentRules::new((*last(layers, |layer| layer.key.body.as_ref())?.get_ref())?);
     rules.post = last(layers, |layer| layer.content.read.as_ref()).is_some_and(|read| *read.get_ref());
-    rules.drop = last(layers, |layer| layer.key.drop.as_ref()).map(|drop| items(drop.clone())).unwrap_or_default();
+    if let Some(drop) = last(layers, |layer| layer.key.drop.as_ref()) {
+        rules.drop = items(drop.clone());
+    }
     rules.only = last(layers, |layer| layer.key.only.as_ref()).map(|only| items(only.clone())).unwrap_or_default();
     if let Some(length) = last(layers, |layer| layer.content.max_length.as_ref()) {
         rules.max_length = usize::try_from(*length.get_ref()).unwrap_or(ContentRules::MAX_LENGTH);
@@ -80,6 +82,10 @@ pub(super) fn look_at(chain: &Chain<'_>, mistakes: &Mistakes) {
     {
         let mistake = Mistake::new("a body of bytes has no parts");
         mistakes.error(parts.span(), mistake.hint("write body = \"json\" or \"form\", or leave `drop` and `only` out"));
+    }
+    if let Some(body) = own.key.body.as_ref().filter(|_| rules.kind.is_model() && chain.settings.policy.longest_ttl() == 0) {
+        let mistake = Mistake::new("without a `ttl` no answer of a model is kept: their providers name no lifetime");
+        mistakes.warning(body.span(), mistake.hint("add ttl = \"24h\""));
     }
     if let Some(length) = own.content.max_length.as_ref()
         && chain.settings.max_request_body.is_some_and(|max| max < *length.get_ref())

@@ -55,8 +55,14 @@ impl KeyLayer {
     }
 }
 
-const BODIES: [(&str, Option<ContentKind>); 4] =
-    [("none", None), ("bytes", Some(ContentKind::Bytes)), ("json", Some(ContentKind::Json)), ("form", Some(ContentKind::Form))];
+const BODIES: [(&str, Option<ContentKind>); 6] = [
+    ("none", None),
+    ("bytes", Some(ContentKind::Bytes)),
+    ("json", Some(ContentKind::Json)),
+    ("form", Some(ContentKind::Form)),
+    ("chat", Some(ContentKind::Chat)),
+    ("embeddings", Some(ContentKind::Embeddings)),
+];
 
 fn pointer(text: &str) -> Result<Pointer, Mistake> {
     let hint = "a part of the body, like \"/metadata\" or \"/messages/0/id\"; for a form, \"/name\" of a field";

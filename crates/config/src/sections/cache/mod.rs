@@ -7,6 +7,7 @@ mod fields;
 mod ignored;
 mod key;
 mod lifetimes;
+mod models;
 mod rewriting;
 
 use std::time::Duration;
@@ -30,6 +31,7 @@ use fields::{FieldsLayer, Message};
 use ignored::Ignored;
 use key::{KeyLayer, is_cookie_name};
 use lifetimes::Lifetimes;
+use models::ModelLayer;
 
 /// The values of one table; `None` is "not here".
 #[derive(Clone, Debug, Default)]
@@ -46,6 +48,7 @@ pub(crate) struct Layer {
     ignore_cookies: Option<Vec<String>>,
     key: KeyLayer,
     content: ContentLayer,
+    models: ModelLayer,
     request: FieldsLayer,
     response: FieldsLayer,
     rewrite: Option<PathRewrite>,
@@ -92,6 +95,7 @@ impl Layer {
             near_private: table.boolean("near_private"),
             key: KeyLayer::read(table),
             content: ContentLayer::read(table),
+            models: ModelLayer::read(table),
             request: FieldsLayer::read(table, Message::Request),
             response: FieldsLayer::read(table, Message::Response),
             rewrite: rewriting::read(table),
@@ -203,7 +207,17 @@ pub(crate) fn resolve(layers: &[&Layer], memory: u64, mistakes: &Mistakes) -> Ro
             mistakes.error(empty.span(), Mistake::new("`scope = \"identity\"` without any `identity` would share everything").hint(hint));
         }
     }
+    settings.policy.record_streams = models::records(layers);
     settings.content = content::resolve(layers);
+    if let Some(mut rules) = settings.content.take_if(|rules| rules.kind.is_model()) {
+        models::resolve(layers, &mut rules, &mut settings);
+        settings.content = Some(rules);
+    }
+    let secret = settings.key.identity.iter().filter_map(|part| match part {
+        IdentityPart::Query(name) => Some(name.clone()),
+        _ => None,
+    });
+    settings.key.query.secret.extend(secret);
     for layer in layers {
         layer.response.check_response(&settings, mistakes);
         layer.encodings.check(&settings, mistakes);
@@ -277,8 +291,10 @@ fn namespace(text: &str) -> Result<String, Mistake> {
 }
 
 fn identity_part(text: &str) -> Result<IdentityPart, Mistake> {
-    let wrong =
-        || Mistake::new(format!("`{text}` is not a part of an identity")).hint("write \"header:NAME\", \"cookie:NAME\" or \"client-cert\"");
+    let wrong = || {
+        Mistake::new(format!("`{text}` is not a part of an identity"))
+            .hint("write \"header:NAME\", \"cookie:NAME\", \"query:NAME\" or \"client-cert\"")
+    };
     if text == "client-cert" {
         // The listener removes what clients send under this name, and puts the certificate there that they have shown.
         return Ok(IdentityPart::Header(HeaderName::from_static("client-cert")));
@@ -287,6 +303,7 @@ fn identity_part(text: &str) -> Result<IdentityPart, Mistake> {
     // Cookie names are tokens (RFC 6265 §4.1.1), just as field names are.
     let header = HeaderName::try_from(name).map_err(|_| wrong())?;
     match kind {
+        "query" => parameter(name).map(IdentityPart::Query),
         "header" => Ok(IdentityPart::Header(header)),
         "cookie" => Ok(IdentityPart::Cookie(name.to_owned())),
         _ => Err(wrong()),

@@ -1,0 +1,72 @@
+//! A request to a model: which may be answered from the store, and what of it is left out of its key.
+
+use super::{Api, ModelRequest, When};
+use crate::content::json::Value;
+use crate::reason::Reason;
+
+/// Looks at a request, and brings its form into the one that the key has.
+///
+/// # Errors
+/// The reason for which it is not answered from the store.
+pub(in crate::content) fn read(api: Api, path: &str, when: When, request: &mut Value<'_>) -> Result<ModelRequest, Reason> {
+    if !matches!(request, Value::Object(_)) {
+        return Err(Reason::BodyNotKeyed);
+    }
+    if depends_on_more(api, request) {
+        return Err(Reason::Stateful);
+    }
+    if when == When::Deterministic && api != Api::Embeddings && !is_deterministic(api, request) {
+        return Err(Reason::NotDeterministic);
+    }
+    let streams = streams(api, path, request).ok_or(Reason::BodyNotKeyed)?;
+    // Whether it is said or left to the default is all the same for this one.
+    request.set("stream", Value::Plain(if streams { "true" } else { "false" }));
+    Ok(ModelRequest { api, streams })
+}
+
+/// `None` where `stream` is no boolean.
+fn streams(api: Api, path: &str, request: &Value<'_>) -> Option<bool> {
+    if Api::streams_by_path(path) {
+        return Some(true);
+    }
+    match request.member("stream") {
+        None | Some(Value::Plain("null")) => Some(api == Api::Ollama),
+        Some(Value::Plain("true")) => Some(true),
+        Some(Value::Plain("false")) => Some(false),
+        Some(_) => None,
+    }
+}
+
+/// Whether the same answer is asked for each time.
+fn is_deterministic(api: Api, request: &Value<'_>) -> bool {
+    let options = match api {
+        Api::Gemini => request.member("generationConfig").or_else(|| request.member("generation_config")),
+        Api::Ollama => request.member("options"),
+        _ => Some(request),
+    };
+    let is_zero = |value: &Value<'_>| value.number().is_some_and(|number| number == 0.0);
+    options.is_some_and(|options| {
+        options.member("temperature").is_some_and(is_zero) || options.member("seed").is_some_and(|seed| seed.number().is_some())
+    })
+}
+
+/// Whether the answer depends on what the provider keeps of a conversation, or on what its own tools find, or comes later.
+fn depends_on_more(api: Api, request: &Value<'_>) -> bool {
+    const KEPT: [&str; 7] =
+        ["background", "previous_response_id", "conversation", "container", "mcp_servers", "web_search_options", "context_management"];
+    let says = |name: &&str| request.member(name).is_some_and(|value| !value.is_absent());
+    KEPT.iter().any(|name| says(&name)) || request.member("tools").is_some_and(|tools| has_hosted_tools(api, tools))
+}
+
+/// Tools that the provider runs by itself. Those of the client have a place in the request, with all that they say.
+fn has_hosted_tools(api: Api, tools: &Value<'_>) -> bool {
+    /// Anthropic's, which its clients run.
+    const OF_CLIENTS: [&str; 4] = ["bash_", "text_editor_", "computer_", "memory_"];
+    let is_hosted = |tool: &Value<'_>| match (api, tool.member("type").and_then(Value::text)) {
+        (Api::Gemini, _) => !tool.has_only(&["functionDeclarations", "function_declarations"]),
+        (Api::Messages, None) | (_, Some("function" | "custom")) => false,
+        (Api::Messages, Some(kind)) => !OF_CLIENTS.iter().any(|known| kind.starts_with(known)),
+        _ => true,
+    };
+    !tools.is_absent() && tools.items().is_none_or(|tools| tools.iter().any(is_hosted))
+}

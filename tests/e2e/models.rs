@@ -1,0 +1,203 @@
+//! A cache before providers of language models, over sockets.
+
+use larder_testkit::client::Response;
+use larder_testkit::{Answer, Client, Larder, Origin, Result};
+use serde_json::{Value, json};
+
+const CONFIG: &str = r#"
+[[routes]]
+path = "/{*rest}"
+ttl = "1h"
+read = true
+key = { body = "chat" }
+
+[[routes]]
+path = "/v1/embeddings"
+ttl = "1h"
+read = true
+key = { body = "embeddings" }
+"#;
+
+const CHAT: &str = r#"{"model":"gpt","messages":[{"role":"user","content":"Hello"}],"temperature":0}"#;
+const CHAT_ANSWER: &str = r#"{"model":"gpt","choices":[{"index":0,"message":{"content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":8,"completion_tokens":2}}"#;
+
+/// Fields that providers send with every answer.
+fn provided(kind: &str, body: &str) -> Answer {
+    Answer::ok()
+        .header("Content-Type", kind)
+        .header("Cache-Control", "private, no-cache")
+        .header("Set-Cookie", "__cf_bm=1; path=/")
+        .header("X-Request-Id", "req_1")
+        .header("X-RateLimit-Remaining-Requests", "99")
+        .body(body)
+}
+
+async fn ask(larder: &Larder, target: &str, fields: &[(&str, &str)], body: &str) -> Result<Response> {
+    let fields: Vec<(&str, &str)> = [("Content-Type", "application/json")].into_iter().chain(fields.iter().copied()).collect();
+    let answer = larder.request("POST", target, &fields, body).await?;
+    larder.settled().await?;
+    Ok(answer)
+}
+
+#[tokio::test]
+async fn a_prompt_of_two_tokens_never_has_one_answer() -> Result<()> {
+    let origin = Origin::start().await?;
+    let apis = [
+        ("/v1/chat/completions", CHAT, CHAT_ANSWER),
+        (
+            "/v1/messages",
+            r#"{"model":"c","max_tokens":9,"messages":[],"temperature":0}"#,
+            r#"{"type":"message","content":[{"type":"text","text":"Hi"}],"stop_reason":"end_turn"}"#,
+        ),
+        (
+            "/v1beta/models/g:generateContent",
+            r#"{"contents":[],"generationConfig":{"seed":1}}"#,
+            r#"{"candidates":[{"content":{"parts":[{"text":"Hi"}]},"finishReason":"STOP"}]}"#,
+        ),
+        ("/api/chat", r#"{"model":"l","messages":[],"stream":false,"options":{"seed":1}}"#, r#"{"message":{"content":"Hi"},"done":true,"done_reason":"stop"}"#),
+        ("/v1/embeddings", r#"{"model":"e","input":"Hello"}"#, r#"{"data":[{"index":0,"embedding":[0.5]}]}"#),
+    ];
+    for (target, _, answer) in apis {
+        origin.always("POST", target, provided("application/json", answer));
+        origin.always("POST", &format!("{target}?key=1"), provided("application/json", answer));
+        origin.always("POST", &format!("{target}?key=2"), provided("application/json", answer));
+    }
+    let larder = Larder::before(&origin, CONFIG).await?;
+    for (target, request, answer) in apis {
+        for name in ["Authorization", "x-api-key", "x-goog-api-key", "api-key"] {
+            for token in ["Bearer 1", "Bearer 2"] {
+                for expected in ["MISS", "HIT"] {
+                    let read = ask(&larder, target, &[(name, token)], request).await?;
+                    assert_eq!((read.x_cache(), read.text().as_str()), (expected, answer), "{target} {name}: {token}");
+                }
+            }
+        }
+        for token in ["1", "2"] {
+            for expected in ["MISS", "HIT"] {
+                let read = ask(&larder, &format!("{target}?key={token}"), &[], request).await?;
+                assert_eq!(read.x_cache(), expected, "{target}?key={token}");
+            }
+        }
+        for expected in ["MISS", "HIT"] {
+            assert_eq!(ask(&larder, target, &[], request).await?.x_cache(), expected, "{target}: without any");
+        }
+    }
+    assert!(origin.received().iter().any(|request| request.target.ends_with("?key=2")), "the provider gets the key");
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_secret_stands_in_a_key() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("POST", "/v1/chat/completions?key=topsecret&a=1", provided("application/json", CHAT_ANSWER));
+    let larder = Larder::before(&origin, &format!("[cache]\ncache_status = {{ key = true }}\n{CONFIG}")).await?;
+    let read = ask(&larder, "/v1/chat/completions?key=topsecret&a=1", &[("x-api-key", "topsecret")], CHAT).await?;
+    assert!(read.cache_status().contains("/v1/chat/completions?a=1 #body=chat:"), "{}", read.cache_status());
+    assert!(!read.cache_status().contains("topsecret"), "{}", read.cache_status());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_an_answer_saves_is_told_and_what_is_about_one_request_is_not() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("POST", "/v1/chat/completions", provided("application/json", CHAT_ANSWER));
+    let larder = Larder::before(&origin, CONFIG).await?;
+    let first = ask(&larder, "/v1/chat/completions", &[], CHAT).await?;
+    assert_eq!((first.header("larder-usage-saved"), first.header("x-ratelimit-remaining-requests")), (None, Some("99")));
+    // Python's client keeps the provider's cookie and sends it back.
+    let second = ask(&larder, "/v1/chat/completions", &[("Authorization", "a"), ("Cookie", "__cf_bm=1")], CHAT).await?;
+    assert_eq!(second.x_cache(), "MISS");
+    let third = ask(&larder, "/v1/chat/completions", &[("Authorization", "a"), ("Cookie", "__cf_bm=2")], CHAT).await?;
+    assert_eq!((third.x_cache(), third.header("larder-usage-saved")), ("HIT", Some("10;in=8;out=2;model=\"gpt\"")));
+    assert_eq!((third.header("set-cookie"), third.header("x-ratelimit-remaining-requests")), (None, None));
+    assert_eq!(third.age(), Some(0), "a client sees that it is a stored answer");
+    Ok(())
+}
+
+#[tokio::test]
+async fn twenty_that_ask_at_once_get_one_answer() -> Result<()> {
+    let origin = Origin::start().await?;
+    let gate = origin.gate("answer");
+    let answer = Answer::ok().header("Content-Type", "application/json").chunk(&CHAT_ANSWER[..20]).wait("answer").chunk(&CHAT_ANSWER[20..]);
+    origin.always("POST", "/v1/chat/completions", answer);
+    let larder = Larder::before(&origin, CONFIG).await?;
+    let mut clients = Vec::new();
+    for _ in 0..20 {
+        let mut client = Client::connect(larder.address()).await?;
+        client.send("POST", "/v1/chat/completions", &[("Content-Type", "application/json")], CHAT).await?;
+        clients.push(client);
+    }
+    larder.metric_reaches("larder_collapsed_followers_total", &[], 19.0).await?;
+    gate.open();
+    for mut client in clients {
+        assert_eq!(client.finish().await?.text(), CHAT_ANSWER);
+    }
+    assert_eq!(origin.request_count(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stream_passes_event_by_event_and_is_replayed() -> Result<()> {
+    let origin = Origin::start().await?;
+    let gate = origin.gate("more");
+    let events = [
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}]}\n\n",
+        "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n",
+        "data: [DONE]\n\n",
+    ];
+    let answer = Answer::ok().header("Content-Type", "text/event-stream").chunk(events[0]).wait("more").chunk(events[1]).chunk(events[2]);
+    origin.always("POST", "/v1/chat/completions", answer);
+    let larder = Larder::before(&origin, CONFIG).await?;
+    let request = CHAT.replace("}]", "}],\"stream\":true");
+    let fields = [("Content-Type", "application/json")];
+    let mut first = Client::connect(larder.address()).await?;
+    first.send("POST", "/v1/chat/completions", &fields, &request).await?;
+    first.read_until(events[0]).await?;
+    // Another one joins, and leaves; the first one leaves too: the answer is stored all the same.
+    let mut second = Client::connect(larder.address()).await?;
+    second.send("POST", "/v1/chat/completions", &fields, &request).await?;
+    second.read_until(events[0]).await?;
+    drop((first, second));
+    gate.open();
+    larder.settled().await?;
+    let replayed = ask(&larder, "/v1/chat/completions", &[], &request).await?;
+    assert_eq!((replayed.x_cache(), replayed.text()), ("HIT", events.concat()));
+    assert_eq!(origin.request_count(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn ollama_streams_lines_unless_it_is_told_otherwise() -> Result<()> {
+    let origin = Origin::start().await?;
+    let lines = "{\"message\":{\"content\":\"Hi\"},\"done\":false}\n{\"message\":{\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\",\"eval_count\":2}\n";
+    origin.always("POST", "/api/chat", provided("application/x-ndjson", lines));
+    let larder = Larder::before(&origin, CONFIG).await?;
+    let request = r#"{"model":"llama","messages":[],"options":{"temperature":0}}"#;
+    for (request, expected) in
+        [(request.to_owned(), "MISS"), (request.replace("[]", "[],\"stream\":true"), "HIT"), (request.replace("[]", "[],\"stream\":false"), "MISS")]
+    {
+        assert_eq!(ask(&larder, "/api/chat", &[], &request).await?.x_cache(), expected, "{request}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn explain_says_why_a_prompt_passes() -> Result<()> {
+    let origin = Origin::start().await?;
+    let larder = Larder::before(&origin, CONFIG).await?;
+    let url = format!("http://{}/v1/chat/completions", larder.address());
+    for (data, reason) in [
+        (CHAT.to_owned(), "absent"),
+        (CHAT.replace("\"temperature\":0", "\"temperature\":1"), "not-deterministic"),
+        (CHAT.replace("\"temperature\":0", "\"temperature\":0,\"background\":true"), "stateful"),
+        (CHAT.replace("{\"model\"", "{"), "body-not-keyed"),
+    ] {
+        let question = json!({ "url": url, "method": "POST", "headers": { "Content-Type": "application/json" }, "data": data });
+        let mut client = Client::connect(larder.admin_address()).await?;
+        let fields = [("Content-Type", "application/json"), ("Connection", "close")];
+        let answer = client.exchange("POST", "/explain", &fields, &question.to_string()).await?;
+        let said: Value = serde_json::from_slice(&answer.body)?;
+        assert_eq!(said["decision"]["reason"], reason, "{said:#}");
+    }
+    Ok(())
+}
