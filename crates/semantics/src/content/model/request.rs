@@ -54,8 +54,8 @@ fn is_deterministic(api: Api, request: &Value<'_>) -> bool {
 fn depends_on_more(api: Api, request: &Value<'_>) -> bool {
     const KEPT: [&str; 7] =
         ["background", "previous_response_id", "conversation", "container", "mcp_servers", "web_search_options", "context_management"];
-    let says = |name: &&str| request.member(name).is_some_and(|value| !value.is_absent());
-    KEPT.iter().any(|name| says(&name)) || request.member("tools").is_some_and(|tools| has_hosted_tools(api, tools))
+    let says = |name: &str| request.member(name).is_some_and(|value| !value.is_absent());
+    KEPT.iter().any(|name| says(name)) || request.member("tools").is_some_and(|tools| has_hosted_tools(api, tools))
 }
 
 /// Tools that the provider runs by itself. Those of the client have a place in the request, with all that they say.
