@@ -13,6 +13,7 @@
 //! Imports go one way: `sections` use `model` and `parse`, `model` uses `parse` for its mistakes, and `parse` uses neither. Nothing here
 //! connects or runs: no tokio, no hyper.
 
+mod effective;
 mod model;
 mod parse;
 mod schema;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
+pub use effective::{Effective, Section, Setting};
 pub use model::{
     AccessLog, Admin, Balance, BreakerLimit, Compress, Config, Eject, HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, KeySpan, Limit,
     Listen, ListenKind, Listener, Log, LogLevel, MemoryStore, OddPaths, OnEvent, OnWrite, Origin, PathTemplate, PerMille, ProxyProtocol,
@@ -41,6 +43,7 @@ pub use sections::Overrides;
 use model::listen;
 use parse::mistake::{Location, Mistake, Mistakes};
 use parse::source::Source;
+use parse::written::Written;
 use parse::{nearest, syntax, units};
 use sections::stores::store;
 use sections::{listeners, upstreams};
@@ -68,6 +71,7 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<(Config, Warnings), Re
 pub fn from_flags(upstream: &str, ttl: Option<&str>, overrides: &Overrides) -> Result<(Config, Warnings), Report> {
     let mistakes = Mistakes::default();
     let url = upstreams::parse_url(upstream).map_err(|mistake| mistakes.error(Location::Elsewhere, mistake.within("--upstream"))).ok();
+    let given_ttl = ttl;
     let ttl = ttl.and_then(|ttl| units::seconds(ttl).map_err(|mistake| mistakes.error(Location::Elsewhere, mistake.within("--ttl"))).ok());
     let mut settings = RouteSettings::default();
     settings.policy.ttl = ttl.unwrap_or(settings.policy.ttl);
@@ -76,6 +80,11 @@ pub fn from_flags(upstream: &str, ttl: Option<&str>, overrides: &Overrides) -> R
     let redis = store::from_outside(overrides, &mistakes);
     if let Some(url) = &url {
         listeners::check_upstream("default", url, Location::Elsewhere, &server, &mistakes);
+    }
+    let mut written = Written { redis_from_environment: redis.is_some(), ..Written::default() };
+    written.flag("upstreams.default", "url", upstream);
+    if let Some(ttl) = given_ttl {
+        written.flag("cache", "ttl", ttl);
     }
     let upstream = url.map(|url| Upstream::new("default", url));
     let config = upstream.map(|upstream| Config {
@@ -94,11 +103,17 @@ pub fn from_flags(upstream: &str, ttl: Option<&str>, overrides: &Overrides) -> R
         routes: Vec::new(),
         fallback: Some(Route::fallback(settings)),
         source: None,
+        written: written.clone(),
     });
     finish(config, None, mistakes)
 }
 
 impl Config {
+    /// Every value that is in force, with where it comes from. Secrets are masked.
+    pub fn effective(&self) -> Effective {
+        effective::in_force(self)
+    }
+
     /// A warning that the name of a server does not resolve, at the place of its URL.
     pub fn unresolved(&self, upstream: &Upstream, server: &UpstreamServer, reason: &str) -> Warnings {
         let (name, host) = (&upstream.name, server.url.authority().host());
@@ -150,7 +165,8 @@ pub fn parse(path: &str, bytes: &[u8], overrides: &Overrides) -> Result<(Config,
         mistakes.error(error.span().map_or(Location::File, Location::At), syntax::mistake(error));
     }
     let config = if errors.iter().all(syntax::harmless) { sections::read(&table, overrides, &mistakes) } else { None };
-    let config = config.map(|config| Config { source: Some(Arc::clone(&source)), ..config });
+    let written = || Written { redis_from_environment: overrides.redis_url().is_some(), ..Written::of(table.get_ref(), text) };
+    let config = config.map(|config| Config { source: Some(Arc::clone(&source)), written: written(), ..config });
     finish(config, Some(source), mistakes)
 }
 

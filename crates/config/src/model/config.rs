@@ -7,6 +7,7 @@ use larder_redis_options::RedisOptions;
 
 use super::{Admin, Log, OnEvent, OnWrite, Purge, ReadFile, ResponseTags, Route, Server, Upstream};
 use crate::parse::source::Source;
+use crate::parse::written::Written;
 
 /// All settings of one gateway.
 #[derive(Clone, Debug)]
@@ -42,6 +43,8 @@ pub struct Config {
     pub fallback: Option<Route>,
     /// The file it came from, for errors that show only later (see [`Config::bind_failure`]).
     pub(crate) source: Option<Arc<Source>>,
+    /// What it says, value by value (see [`Config::effective`]).
+    pub(crate) written: Written,
 }
 
 impl Config {

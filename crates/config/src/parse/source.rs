@@ -32,7 +32,7 @@ impl Source {
 }
 
 /// Keys whose value is never shown, wherever they stand: a key that this version does not know may still hold a secret.
-const SECRET_KEYS: [&str; 5] = ["password", "passphrase", "secret", "token", "credential"];
+pub(crate) const SECRET_KEYS: [&str; 5] = ["password", "passphrase", "secret", "token", "credential"];
 
 /// Masks everything in a file that is or may be a secret.
 fn mask(text: &str) -> String {

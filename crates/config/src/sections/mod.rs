@@ -22,6 +22,7 @@ pub use overrides::Overrides;
 use crate::model::Config;
 use crate::parse::mistake::{Location, Mistake, Mistakes};
 use crate::parse::reader::Table;
+use crate::parse::written::Written;
 use purging::{purge, tags, writes};
 use routes::Routing;
 use stores::store::{self, Stores};
@@ -73,5 +74,6 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
         routes,
         fallback,
         source: None,
+        written: Written::default(),
     })
 }

@@ -1,6 +1,7 @@
 //! The configuration as a whole, from text to data or to the text of errors.
 
 mod contents;
+mod effective;
 mod hostile;
 mod inheritance;
 mod lifetimes;
