@@ -61,6 +61,8 @@ pub struct RedisOptions {
     pub compress: Option<Compression>,
     /// The keys with which heads and bodies are sealed. By default they are stored unsealed.
     pub keys: Option<SealKeys>,
+    /// The name by which people know this replica among the others, such as its host; empty: none.
+    pub replica: String,
 }
 
 impl RedisOptions {
@@ -82,6 +84,7 @@ impl RedisOptions {
             journal: None,
             compress: None,
             keys: None,
+            replica: String::new(),
         }
     }
 }

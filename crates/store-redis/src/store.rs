@@ -11,7 +11,7 @@ use crate::channel::{self, Message};
 use crate::entry::{Queue, SweepingLog, Tier, WriteTask, load, work};
 use crate::journal::Journal;
 use crate::link::{Clocks, Link, RedisObserver};
-use crate::log::{self, Log, ServerInfo};
+use crate::log::{self, Log, ReplicaInfo, ServerInfo};
 use crate::stats::RedisStats;
 
 /// Redis or Valkey as the tier behind the memory.
@@ -107,6 +107,12 @@ impl RedisStore {
     /// The servers, as they were when last asked.
     pub fn servers(&self) -> Vec<ServerInfo> {
         self.0.log.inspected().servers
+    }
+
+    /// The replicas that the registry in Redis names, this one first.
+    pub fn replicas(&self) -> Vec<ReplicaInfo> {
+        let log = &self.0.log;
+        log.replicas.all(log.applied(), log.lag().unwrap_or_default())
     }
 
     /// Concerns about the servers, in words for people.

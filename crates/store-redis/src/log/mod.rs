@@ -22,6 +22,7 @@ mod tail;
 pub(crate) use inspect::keep_looking;
 pub(crate) use record::Entry;
 pub(crate) use registry::Registry;
+pub use registry::ReplicaInfo;
 pub use server_info::ServerInfo;
 pub(crate) use state::Log;
 pub(crate) use tail::follow;

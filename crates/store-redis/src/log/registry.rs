@@ -3,6 +3,8 @@
 //! Its clock is the registry's own (`scripts/clock.lua`): it stands while the server does, so a server that stood still makes no
 //! replica silent.
 
+use std::time::Duration;
+
 use larder_store::AppliedBy;
 
 /// A replica that has not said anything for so long, in milliseconds, may be stopped or cut off.
@@ -22,6 +24,25 @@ pub(crate) struct Member {
     counts: u64,
     /// Whether it hears the channel on which applications publish.
     listens: bool,
+}
+
+/// One replica, for people who look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplicaInfo {
+    /// Its random name in the registry.
+    pub id: String,
+    /// The name by which people know it; empty where it says none.
+    pub name: String,
+    /// Whether it is the one that was asked.
+    pub own: bool,
+    /// The entry of the log that it has applied last.
+    pub applied: u64,
+    /// How long ago it said so.
+    pub silent: Duration,
+    /// Whether it may be stopped or cut off.
+    pub is_silent: bool,
+    /// Whether it hears the channel on which applications publish.
+    pub listens: bool,
 }
 
 /// The registry as it was read last.
@@ -71,6 +92,24 @@ impl Registry {
             by.unknown += 1;
         }
         by
+    }
+
+    /// All replicas, `own` first, which has applied all up to `applied`. The registry was read so long `ago`.
+    pub(crate) fn replicas(&self, own: &str, applied: u64, ago: Duration) -> Vec<ReplicaInfo> {
+        let now = self.now.unwrap_or_default();
+        let listens = self.members.iter().any(|member| member.name == own && member.listens);
+        let info = |name: &str, applied, silent: Duration, listens| {
+            let (id, known_as) = name.split_once('@').unwrap_or((name, ""));
+            let is_silent = silent > Duration::from_millis(SILENT_AFTER);
+            ReplicaInfo { id: id.to_owned(), name: known_as.to_owned(), own: name == own, applied, silent, is_silent, listens }
+        };
+        let others = self.members.iter().filter(|member| member.name != own).map(|member| {
+            let silent = Duration::from_millis(now.saturating_sub(member.reported_at)) + ago;
+            info(&member.name, member.number, silent, member.listens)
+        });
+        let mut others: Vec<ReplicaInfo> = others.collect();
+        others.sort_by(|one, other| (&one.name, &one.id).cmp(&(&other.name, &other.id)));
+        std::iter::once(info(own, applied, Duration::ZERO, listens)).chain(others).collect()
     }
 
     /// How many replicas that hear the channel come before this one.
@@ -144,6 +183,16 @@ mod tests {
         let registry =
             registry(9_000, &[("a", "6 9000 60000 1"), ("b", "6 9000 60000 0"), ("c", "6 1000 60000 1"), ("d", "1 9000 60000 1")]);
         assert_eq!(["a", "b", "d", "e"].map(|own| registry.rank(own)), [0, 1, 1, 2]);
+    }
+
+    #[test]
+    fn people_see_each_replica_by_its_name_with_its_place_in_the_log() {
+        let at = registry(9_000, &[("a@one:1", "7 8900 60000 1"), ("b", "6 2000 60000 0"), ("c@two:1", "7 9000 60000 0")]);
+        let seen = at.replicas("c@two:1", 8, Duration::from_millis(200));
+        let seen: Vec<_> = seen.iter().map(|one| (one.id.as_str(), one.name.as_str(), one.own, one.applied, one.is_silent)).collect();
+        assert_eq!(seen, [("c", "two:1", true, 8, false), ("b", "", false, 6, true), ("a", "one:1", false, 7, false)]);
+        let alone = Registry::default().replicas("x", 3, Duration::ZERO);
+        assert!(alone.len() == 1 && alone[0].own && alone[0].applied == 3, "Redis was never read");
     }
 
     #[test]

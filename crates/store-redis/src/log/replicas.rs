@@ -9,7 +9,7 @@ use larder_store::AppliedBy;
 use redis::aio::ConnectionLike;
 use redis::{RedisResult, cmd};
 
-use super::registry::Registry;
+use super::registry::{Registry, ReplicaInfo};
 use crate::link::{Lane, Link, Operation};
 use crate::scripts::{self, Call};
 
@@ -21,7 +21,7 @@ const MARGIN: Duration = Duration::from_secs(3);
 pub(crate) struct Replicas {
     /// The hash: `replica -> entry applied last, when it said so, for how long that counts, whether it hears the channel`.
     key: String,
-    /// This replica's own random name in it.
+    /// This replica's own name in it: random, and behind an `@` the one that people know.
     own: String,
     /// For how long its word counts.
     counts: u64,
@@ -35,9 +35,12 @@ pub(crate) struct Replicas {
 
 impl Replicas {
     /// Cut off, a replica serves for `max_lag` what it has, and what it fetches meanwhile for as long again.
-    pub(crate) fn new(prefix: &str, max_lag: Duration) -> Self {
+    pub(crate) fn new(prefix: &str, known_as: &str, max_lag: Duration) -> Self {
         let random = RandomState::new();
-        let own = format!("{:016x}{:016x}", random.hash_one(0), random.hash_one(1));
+        let mut own = format!("{:016x}{:016x}", random.hash_one(0), random.hash_one(1));
+        if !known_as.is_empty() {
+            own = format!("{own}@{known_as}");
+        }
         let counts = u64::try_from((max_lag * 2 + MARGIN).as_millis()).unwrap_or(u64::MAX);
         let key = format!("{prefix}:{{log}}:m");
         let (listens, left, known, reporting) = Default::default();
@@ -72,6 +75,11 @@ impl Replicas {
 
     pub(crate) fn set_listens(&self, listens: bool) {
         self.listens.store(listens, Ordering::Relaxed);
+    }
+
+    /// All replicas as they were read last, so long ago, this one first. It has applied all up to `applied`.
+    pub(crate) fn all(&self, applied: u64, ago: Duration) -> Vec<ReplicaInfo> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).replicas(&self.own, applied, ago)
     }
 
     /// How many replicas that hear the channel come before this one.

@@ -61,7 +61,7 @@ impl Log {
         let options = link.options();
         let about = |what: &str| Health::new(format!("Redis at {}: the log of invalidations {what}", options.servers));
         let (reading, writing) = (about("cannot be read"), about("takes no purges"));
-        let replicas = Replicas::new(&options.prefix, options.max_lag);
+        let replicas = Replicas::new(&options.prefix, &options.replica, options.max_lag);
         let (applied, current, inspected, last, messages) =
             (watch::Sender::new(0), Mutex::default(), Mutex::default(), Recent::default(), Messages::default());
         let (own_number, refused, damaged, started) =
