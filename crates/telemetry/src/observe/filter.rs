@@ -134,10 +134,10 @@ fn duration(text: &str) -> Option<Duration> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn happened() -> Happened {
+    pub(in super::super) fn happened() -> Happened {
         Happened {
             timestamp: String::new(),
             client: [127, 0, 0, 1].into(),

@@ -5,13 +5,16 @@
 //!
 //! ```text
 //! Observers::begin ─> Happening::ended ─> a queue for each tail (bounded; what it does not take is counted as lost)
-//!  (head read)         (head ready)    └> Recent: the last requests (bounded in number and bytes)
+//!  (head read)         (head ready)    ├> Recent: the last requests (bounded in number and bytes)
+//!                                      └> Counting: URLs by what is asked of them (while somebody looks)
 //! ```
 
+mod busiest;
 mod filter;
 mod happening;
 mod observers;
 
+pub use busiest::{Busiest, UrlCount, UrlRecord};
 pub use filter::TailFilter;
 pub use happening::{Happened, Happening};
 pub use observers::{MAX_TAILS, Observers, Subscription};

@@ -7,6 +7,7 @@ use http::Request;
 use larder_semantics::Timestamp;
 use tokio::sync::mpsc;
 
+use super::busiest::{Busiest, Counting};
 use super::filter::TailFilter;
 use super::happening::{Happened, Happening};
 
@@ -30,6 +31,9 @@ pub struct Observers {
     keeps_recent: AtomicBool,
     tails: Mutex<Vec<Tail>>,
     recent: Mutex<Recent>,
+    /// `None` while nobody looks.
+    counting: Mutex<Option<Counting>>,
+    counts: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -106,7 +110,8 @@ impl Observers {
     }
 
     fn settle(&self, tails: &[Tail]) {
-        self.wanted.store(!tails.is_empty() || self.keeps_recent.load(Ordering::Relaxed), Ordering::Relaxed);
+        let wanted = !tails.is_empty() || self.keeps_recent.load(Ordering::Relaxed) || self.counts.load(Ordering::Relaxed);
+        self.wanted.store(wanted, Ordering::Relaxed);
     }
 
     /// A request has happened.
@@ -118,9 +123,32 @@ impl Observers {
                 self.hand_out(&mut tails, &happened, &json);
             }
         }
+        if self.counts.load(Ordering::Relaxed) {
+            self.count(&happened);
+        }
         if self.keeps_recent.load(Ordering::Relaxed) {
             lock(&self.recent).keep(happened.request_id, json);
         }
+    }
+
+    /// URLs by what was asked of them since somebody looked first. A look begins the count, which ends some time after the last one.
+    pub fn busiest(&self) -> Busiest {
+        let busiest = lock(&self.counting).get_or_insert_with(Counting::new).look();
+        self.counts.store(true, Ordering::Relaxed);
+        self.settle(&lock(&self.tails));
+        busiest
+    }
+
+    fn count(&self, happened: &Happened) {
+        {
+            let mut counting = lock(&self.counting);
+            if let Some(counting) = counting.as_mut().filter(|counting| !counting.is_forgotten()) {
+                return counting.count(happened);
+            }
+            *counting = None;
+            self.counts.store(false, Ordering::Relaxed);
+        }
+        self.settle(&lock(&self.tails));
     }
 
     fn hand_out(&self, tails: &mut Vec<Tail>, happened: &Happened, json: &Arc<str>) {
@@ -204,6 +232,16 @@ mod tests {
         happens(&observers, "/a");
         assert!(!observers.is_wanted(), "nobody looks any more");
         assert_eq!(observers.recent(None), None, "none is kept");
+    }
+
+    #[test]
+    fn requests_are_counted_from_the_first_look_on() {
+        let observers = Arc::new(Observers::default());
+        happens(&observers, "/before");
+        assert!(!observers.is_wanted() && observers.busiest().requests == 0);
+        happens(&observers, "/a");
+        let busiest = observers.busiest();
+        assert_eq!((busiest.requests, busiest.hottest[0].url.as_str(), observers.is_wanted()), (1, "http:///a", true));
     }
 
     #[test]
