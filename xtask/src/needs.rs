@@ -1,5 +1,5 @@
-//! Programs that the tests need besides cargo: nginx, curl, valgrind, redis-server and systemd-analyze from the system, json-server from the npm
-//! registry, which needs node, and FastAPI from PyPI, which needs python3.
+//! Programs that the tests need besides cargo: nginx, curl, valgrind, redis-server, systemd-analyze and Chromium, which node drives, from the system;
+//! json-server from the npm registry, which needs node, and FastAPI from PyPI, which needs python3.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,12 @@ struct Need {
 /// Tests of json-server and of Express, which it brings along; both are started by node.
 const JSON_SERVER: &[&str] = &["larder-tests::e2e json_server::", "larder-tests::e2e shops::express"];
 
+/// Tests of the dashboard in a browser.
+const BROWSER: &[&str] = &["larder-tests::e2e dashboard::"];
+
+/// All that node runs.
+const NODE: &[&str] = &["larder-tests::e2e json_server::", "larder-tests::e2e shops::express", "larder-tests::e2e dashboard::"];
+
 /// Tests of FastAPI.
 const FASTAPI: &[&str] = &["larder-tests::e2e shops::fastapi"];
 
@@ -31,10 +37,11 @@ const REDIS: &[&str] = &[
     "larder-tests::e2e disk::redis",
 ];
 
-const NEEDS: [Need; 8] = [
+const NEEDS: [Need; 9] = [
     Need { package: "nginx", program: "/usr/sbin/nginx", version_flag: "-v", tests: &["larder-tests::e2e nginx::"] },
     Need { package: "curl", program: "curl", version_flag: "--version", tests: &["larder-tests::demo "] },
-    Need { package: "nodejs", program: "node", version_flag: "--version", tests: JSON_SERVER },
+    Need { package: "nodejs", program: "node", version_flag: "--version", tests: NODE },
+    Need { package: "chromium", program: "chromium", version_flag: "--version", tests: BROWSER },
     Need { package: "npm", program: "npm", version_flag: "--version", tests: JSON_SERVER },
     Need { package: "python3-pip", program: "pip3", version_flag: "--version", tests: FASTAPI },
     Need { package: "valgrind", program: "valgrind", version_flag: "--version", tests: &["larder-benches::instructions "] },

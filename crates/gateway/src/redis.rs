@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder_redis::{Clocks, Message, RedisOptions, RedisStore, ServerInfo};
+use larder_redis::{Clocks, Message, RedisOptions, RedisStore, ReplicaInfo, ServerInfo};
 use larder_store::BreakerState;
 use larder_store::Ledger;
 use larder_tower::{FetchError, Tiers, clock};
@@ -25,10 +25,10 @@ pub(crate) struct Redis {
 }
 
 impl Redis {
-    /// Starts it. It need not be there.
-    pub(crate) fn start(options: &RedisOptions, namespace: &str, ledger: Arc<Ledger>) -> Result<Self, String> {
+    /// Starts it. It need not be there. The others know this replica by its `name`.
+    pub(crate) fn start(options: &RedisOptions, namespace: &str, name: &str, ledger: Arc<Ledger>) -> Result<Self, String> {
         let servers = options.servers.clone();
-        let options = RedisOptions { prefix: prefix(namespace), ..options.clone() };
+        let options = RedisOptions { prefix: prefix(namespace), replica: name.to_owned(), ..options.clone() };
         let clocks = Clocks { monotonic: clock::monotonic, wall: Some(clock::wall) };
         let metrics = Arc::new(RedisMetrics::default());
         let store = RedisStore::start(options, clocks, ledger, Some(Arc::clone(&metrics) as _));
@@ -74,6 +74,16 @@ impl Redis {
     /// The figures for metrics.
     pub(crate) fn snapshot(&self) -> RedisSnapshot {
         self.metrics.snapshot(&self.store.stats(), self.store.servers())
+    }
+
+    /// The replicas, this one first.
+    pub(crate) fn replicas(&self) -> Vec<ReplicaInfo> {
+        self.store.replicas()
+    }
+
+    /// The problem with it now, in words for people; `None` while it works.
+    pub(crate) fn problem(&self) -> Option<String> {
+        self.store.problem()
     }
 
     /// For `/readyz`: how it stands, which never makes the process unready.

@@ -5,28 +5,48 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, get, post};
 
 use super::access::Access;
-use super::{events, explain, keys, plane, purge, stats, tail, upstreams};
+use super::sessions::{Session, Sessions};
+use super::{events, explain, keys, plane, purge, standing, stats, tail};
 use crate::config::TokenScope;
 use crate::proxy::Gateway;
 use crate::purge::Refused;
+use larder_tower::clock::monotonic;
 
 /// What the handlers share.
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) access: Access,
+    pub(super) sessions: Arc<Sessions>,
 }
 
 impl Shared {
-    /// Refuses a request that may not do what this scope is for.
-    pub(super) fn allow(&self, scope: TokenScope, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
-        self.access.check(&self.gateway.active.load().config.admin.tokens, scope, uri, headers)
+    /// `None` where the system has no random numbers for sessions.
+    pub(crate) fn new(gateway: Arc<Gateway>, access: Access) -> Option<Self> {
+        Some(Self { gateway, access, sessions: Arc::new(Sessions::new()?) })
+    }
+
+    /// Refuses a request that may not do what this scope is for. A signed-in browser's cookie counts for what changes nothing: whatever changes
+    /// something has to show a token, or comes by a form of the dashboard.
+    pub(super) fn allow(&self, scope: TokenScope, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
+        let active = self.gateway.active.load();
+        let tokens = &active.config.admin.tokens;
+        let session = self.session(headers).filter(|_| method.is_safe() && !headers.contains_key(header::AUTHORIZATION));
+        match session {
+            Some(session) if session.allows(tokens, scope) => self.access.check_name(uri, headers),
+            _ => self.access.check(tokens, scope, uri, headers),
+        }
+    }
+
+    /// The session of a signed-in browser.
+    pub(super) fn session(&self, headers: &HeaderMap) -> Option<Session> {
+        self.sessions.of(headers, monotonic())
     }
 }
 
@@ -45,9 +65,13 @@ const ENDPOINTS: &[Endpoint] = &[
     Endpoint { path: "/events", scope: TokenScope::Purge, handler: || post(events::events) },
     Endpoint { path: "/keys", scope: TokenScope::Read, handler: || get(keys::keys) },
     Endpoint { path: "/entries/{*key}", scope: TokenScope::Read, handler: || get(keys::entry) },
-    Endpoint { path: "/upstreams", scope: TokenScope::Read, handler: || get(upstreams::upstreams) },
+    Endpoint { path: "/upstreams", scope: TokenScope::Read, handler: || get(standing::upstreams) },
+    Endpoint { path: "/replicas", scope: TokenScope::Read, handler: || get(standing::replicas) },
+    Endpoint { path: "/config", scope: TokenScope::Read, handler: || get(standing::config) },
     Endpoint { path: "/stats", scope: TokenScope::Read, handler: || get(stats::stats) },
+    Endpoint { path: "/history", scope: TokenScope::Read, handler: || get(stats::history) },
     Endpoint { path: "/routes", scope: TokenScope::Read, handler: || get(stats::routes) },
+    Endpoint { path: "/busiest", scope: TokenScope::Read, handler: || get(tail::busiest) },
     Endpoint { path: "/tail", scope: TokenScope::Read, handler: || get(tail::tail) },
     Endpoint { path: "/openapi.json", scope: TokenScope::Read, handler: || get(openapi) },
     Endpoint { path: "/explain", scope: TokenScope::Read, handler: || post(explain::explain) },

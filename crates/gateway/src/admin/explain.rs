@@ -33,7 +33,7 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Ref
     };
     if request.fetch {
         // It makes the origin work, with fields that whoever asks has chosen.
-        shared.allow(TokenScope::Admin, &parts.uri, &parts.headers)?;
+        shared.allow(TokenScope::Admin, &parts.method, &parts.uri, &parts.headers)?;
     }
     let explanation = dry_run(&shared.gateway.active.load_full(), request).await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(explanation)).into_response())

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, Response, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, Response, StatusCode, Uri, header};
 use axum::response::IntoResponse;
 use larder_store::{Invalidation, Selection};
 use larder_tower::CacheBody;
@@ -70,6 +70,7 @@ pub(crate) async fn entry(
     State(shared): State<Shared>,
     Path(key): Path<String>,
     RawQuery(query): RawQuery,
+    method: Method,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Refused> {
@@ -86,7 +87,7 @@ pub(crate) async fn entry(
     }
     let active = shared.gateway.active.load_full();
     if body {
-        shared.allow(TokenScope::Admin, &uri, &headers)?;
+        shared.allow(TokenScope::Admin, &method, &uri, &headers)?;
     }
     let found = inspect::find(&shared.gateway.cache, &active, &key)?;
     if !body {

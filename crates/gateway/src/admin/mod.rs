@@ -5,6 +5,7 @@
 //! ```
 
 mod access;
+mod dashboard;
 mod endpoints;
 mod events;
 mod explain;
@@ -13,9 +14,10 @@ mod plane;
 mod purge;
 mod readiness;
 mod refused;
+mod sessions;
+mod standing;
 mod stats;
 mod tail;
-mod upstreams;
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -88,7 +90,7 @@ impl Admin {
     /// only this machine can, all of it answers under a loopback name only.
     pub(crate) fn with_control(self, shared: Shared) -> Self {
         let metrics = from_fn_with_state(shared.clone(), plane::allow_metrics);
-        let control = endpoints::router(&shared);
+        let control = endpoints::router(&shared).merge(dashboard::router(&shared));
         let all = self.0.layer(metrics).merge(control).method_not_allowed_fallback(not_this_way);
         Self(plane::around(all, shared.access))
     }
@@ -113,7 +115,7 @@ async fn nothing_here() -> Refused {
 
 /// The methods that may be used stand in `Allow`, which the router adds (RFC 9110 §15.5.6).
 async fn not_this_way() -> Refused {
-    Refused::new(StatusCode::METHOD_NOT_ALLOWED, "/purge, /events and /explain take POST, everything else GET.")
+    Refused::new(StatusCode::METHOD_NOT_ALLOWED, "/purge, /events, /explain and the forms of the dashboard take POST, everything else GET.")
 }
 
 async fn healthz() -> &'static str {

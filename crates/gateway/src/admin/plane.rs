@@ -50,7 +50,7 @@ pub(super) fn around(router: Router, access: Access) -> Router {
 
 /// Refuses what the scope of an endpoint does not allow.
 pub(super) async fn allow(State((shared, scope)): State<(Shared, TokenScope)>, request: Request, next: Next) -> Response<Body> {
-    match shared.allow(scope, request.uri(), request.headers()) {
+    match shared.allow(scope, request.method(), request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(refused) => refused.into_response(),
     }
@@ -59,7 +59,7 @@ pub(super) async fn allow(State((shared, scope)): State<(Shared, TokenScope)>, r
 /// `/metrics` needs a token that may read. Probes need none: they say only whether the process runs, and wants traffic.
 pub(super) async fn allow_metrics(State(shared): State<Shared>, request: Request, next: Next) -> Response<Body> {
     let judged = match request.uri().path() {
-        "/metrics" => shared.allow(TokenScope::Read, request.uri(), request.headers()),
+        "/metrics" => shared.allow(TokenScope::Read, request.method(), request.uri(), request.headers()),
         _ => Ok(()),
     };
     match judged {

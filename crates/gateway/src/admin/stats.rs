@@ -1,4 +1,4 @@
-//! `GET /stats` and `/routes`: figures and settings as JSON.
+//! `GET /stats`, `/history` and `/routes`: figures and settings as JSON.
 
 use axum::Json;
 use axum::body::Body;
@@ -14,7 +14,8 @@ use crate::active::ActiveConfig;
 use crate::explain::route_report;
 use crate::purge::Refused;
 use crate::scrape::snapshot;
-use crate::stats::{StatsReport, totals};
+use crate::stats::{History, INTERVAL, StatsReport, totals};
+use crate::telemetry::snapshot::Snapshot;
 
 const NO_STORE: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
 
@@ -27,26 +28,35 @@ pub(crate) async fn stats(State(shared): State<Shared>, RawQuery(query): RawQuer
             name => return Err(unknown_parameter(name, &["route"])),
         }
     }
-    let snapshot = snapshot(&shared.gateway);
-    let mut windows = shared.gateway.history.windows(monotonic(), &totals(&snapshot.routes));
+    let mut report = report(&shared.gateway.history, &snapshot(&shared.gateway));
     if let Some(wanted) = wanted {
-        if !snapshot.routes.iter().any(|route| route.name == wanted) {
+        if !report.windows.iter().any(|window| window.routes.iter().any(|route| route.route == wanted)) {
             return Err(Refused::new(StatusCode::NOT_FOUND, format!("There is no route `{wanted}`.")));
         }
-        for window in &mut windows {
+        for window in &mut report.windows {
             window.routes.retain(|route| route.route == wanted);
             window.total = window.routes.first().cloned().unwrap_or_default();
         }
     }
+    Ok((NO_STORE, Json(report)).into_response())
+}
+
+/// All windows, up to what a snapshot says.
+pub(super) fn report(history: &History, snapshot: &Snapshot) -> StatsReport {
     let store = snapshot.store;
-    let report = StatsReport {
-        windows,
+    StatsReport {
+        windows: history.windows(monotonic(), &totals(&snapshot.routes)),
         entries: store.entries,
         stored_bytes: store.stored_bytes,
         capacity_bytes: store.capacity_bytes,
         evicted: store.evictions.size,
-    };
-    Ok((NO_STORE, Json(report)).into_response())
+    }
+}
+
+/// The last hour, a point every few seconds.
+pub(crate) async fn history(State(shared): State<Shared>) -> Response<Body> {
+    let points = shared.gateway.history.hour();
+    (NO_STORE, Json(json!({ "interval_seconds": INTERVAL.as_secs(), "points": points }))).into_response()
 }
 
 /// The routes in the order of the configuration, the one that takes what no other takes last.

@@ -1,10 +1,11 @@
-//! `GET /tail`: requests as they happen, as server-sent events.
+//! `GET /tail`: requests as they happen, as server-sent events; `GET /busiest`: the URLs that stand out among them.
 
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
 use axum::http::{Response, StatusCode, header};
@@ -33,6 +34,11 @@ pub(crate) async fn tail(State(shared): State<Shared>, RawQuery(query): RawQuery
     alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let fields = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
     Ok((fields, Body::new(Events { subscription, alive })).into_response())
+}
+
+/// URLs by what has been asked of them since somebody looked first.
+pub(crate) async fn busiest(State(shared): State<Shared>) -> impl IntoResponse {
+    ([(header::CACHE_CONTROL, "no-store")], Json(shared.gateway.observers.busiest()))
 }
 
 /// The stream of events.

@@ -42,6 +42,13 @@ Examples:
   larder purge --tag issue:7 --prefix example.com/api/v1     over the admin listener
   larder explain https://example.com/api/v1/issues           why it is answered as it is";
 
+/// An explanation as `larder explain` prints it, without colours.
+pub(crate) fn explanation_text(explanation: &crate::explain::Explanation) -> String {
+    let mut paper = paper::Paper::plain();
+    explained::write(&mut paper, explanation);
+    paper.text()
+}
+
 /// An HTTP reverse-proxy response cache.
 #[derive(Debug, Parser)]
 #[command(name = "larder", version, about, after_help = EXAMPLES, arg_required_else_help = true)]

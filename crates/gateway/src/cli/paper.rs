@@ -20,7 +20,7 @@ impl Paper {
         Self { text: String::new(), in_colour: wanted && std::io::stdout().is_terminal() }
     }
 
-    #[cfg(test)]
+    /// Without colours.
     pub(super) fn plain() -> Self {
         Self { text: String::new(), in_colour: false }
     }

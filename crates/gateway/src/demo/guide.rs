@@ -88,7 +88,9 @@ const STEPS: [Step; 10] = [
 
 /// The commands to try, each with what to expect on a line of its own behind `#`.
 pub fn guide(proxy: SocketAddr, admin: SocketAddr, backend: SocketAddr) -> String {
-    let mut text = format!("\nLarder is on http://{proxy}, before a backend on http://{backend} that is slow on purpose. Try:\n");
+    let mut text = format!(
+        "\nLarder is on http://{proxy}, before a backend on http://{backend} that is slow on purpose; its dashboard is on http://{admin}. Try:\n"
+    );
     let (url, admin) = (format!("http://{proxy}"), format!("http://{admin}"));
     for Step { title, commands } in &STEPS {
         // A `String` takes everything.

@@ -2,6 +2,7 @@
 
 mod expiry;
 mod inherited;
+mod keeping;
 mod notify;
 mod reload;
 mod report;

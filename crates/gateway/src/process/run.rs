@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tracing::{Level, error, info, warn};
 
 use super::inherited::Inherited;
+use super::keeping::{keep_history, replica_name};
 use super::notify;
 use super::reload::{self, Stop};
 use super::report;
@@ -31,7 +32,7 @@ use crate::purge::{ChannelCounts, carry_out};
 use crate::redis::Redis;
 use crate::scrape;
 use crate::server::{ListeningSocket, Server};
-use crate::stats::{History, INTERVAL, totals};
+use crate::stats::History;
 use crate::telemetry::access_log::{AccessLog, Format, LogWriter};
 use crate::telemetry::diagnostics;
 use crate::telemetry::observe::Observers;
@@ -154,12 +155,12 @@ async fn run(
     let (addresses, admin_addresses) = (server.addresses().map_err(failed)?, admin.addresses().map_err(failed)?);
     let urls = server.urls().map_err(failed)?;
 
-    let loopback = config.admin.listen.is_loopback();
+    let (loopback, name) = (config.admin.listen.is_loopback(), replica_name(&addresses));
     let ledger = Arc::<Ledger>::default();
     let keeps_log = config.redis.is_none();
     let disk = config.disk.as_ref().map(|disk| Disk::start(disk, Arc::clone(&ledger), keeps_log)).transpose().map_err(failed)?;
-    let redis =
-        config.redis.as_ref().map(|redis| Redis::start(redis, &config.namespace, Arc::clone(&ledger))).transpose().map_err(failed)?;
+    let start_redis = |redis| Redis::start(redis, &config.namespace, &name, Arc::clone(&ledger));
+    let redis = config.redis.as_ref().map(start_redis).transpose().map_err(failed)?;
     let tiers = disk.iter().fold(Tiers::new(), |tiers, disk| disk.behind(tiers));
     let tiers = redis.iter().fold(tiers, |tiers, redis| redis.behind(tiers));
     let cache = Cache::builder(config.memory.capacity).max_object(largest_object(&config)).clock(clock.clone());
@@ -181,6 +182,7 @@ async fn run(
         observers,
         history: History::new(monotonic()),
         request_ids: RequestIds::default(),
+        name,
         connections: server.open_connections(),
         certificates,
         handshakes: server.handshakes(),
@@ -191,7 +193,8 @@ async fn run(
     }
     let keeping = tokio::spawn(keep_history(Arc::clone(&gateway)));
     let readiness = Readiness::default();
-    let admin = tokio::spawn(admin_of(&gateway, &readiness, Access { loopback }).serve(admin));
+    let shared = Shared::new(Arc::clone(&gateway), Access { loopback }).ok_or_else(|| failed("the system has no random numbers"))?;
+    let admin = tokio::spawn(admin_of(shared, &readiness).serve(admin));
     for address in &admin_addresses {
         info!("admin on http://{address}");
     }
@@ -273,30 +276,20 @@ async fn tiers_drained(gateway: &Gateway) {
     tokio::join!(disk, redis);
 }
 
-fn admin_of(gateway: &Arc<Gateway>, readiness: &Readiness, access: Access) -> Admin {
+fn admin_of(shared: Shared, readiness: &Readiness) -> Admin {
     let metrics = {
-        let gateway = Arc::clone(gateway);
+        let gateway = Arc::clone(&shared.gateway);
         move || open_metrics(scrape::snapshot(&gateway))
     };
     let details = {
-        let gateway = Arc::clone(gateway);
+        let gateway = Arc::clone(&shared.gateway);
         move || {
             let expiring = gateway.certificates.expiring(gateway.clock.now().as_millis() / 1000);
             let disk = gateway.disk.as_ref().map(Disk::detail);
             [("disk", disk), ("redis", gateway.redis.as_ref().map(Redis::detail)), ("expiring_certificates", expiring)]
         }
     };
-    Admin::new(readiness.clone(), details, metrics).with_control(Shared { gateway: Arc::clone(gateway), access })
-}
-
-/// Keeps totals for [`History::windows`], for as long as it is polled.
-async fn keep_history(gateway: Arc<Gateway>) {
-    let mut ticks = tokio::time::interval(INTERVAL);
-    loop {
-        ticks.tick().await;
-        let routes = gateway.active.load_full().metrics.routes();
-        gateway.history.keep(monotonic(), totals(&routes));
-    }
+    Admin::new(readiness.clone(), details, metrics).with_control(shared)
 }
 
 /// Goes on as before for a while, or until there is another signal: balancers hear from `/readyz` that this process stops, and send new

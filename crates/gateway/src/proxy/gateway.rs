@@ -42,6 +42,8 @@ pub(crate) struct Gateway {
     pub(crate) access_log: AccessLog,
     pub(crate) observers: Arc<Observers>,
     pub(crate) request_ids: RequestIds,
+    /// The name by which people know this replica.
+    pub(crate) name: String,
     pub(crate) history: History,
     pub(crate) connections: OpenConnections,
     pub(crate) certificates: Certificates,

@@ -35,6 +35,23 @@ pub(crate) async fn purge(cache: &Cache, invalidation: &Invalidation, wait: Dura
 }
 
 impl Purged {
+    /// As people read it.
+    pub(crate) fn in_words(self) -> String {
+        let Self { position, applied, kept } = self;
+        match applied {
+            Some(by) if by.applied == by.replicas => {
+                format!("Purged: applied on {} of {} replicas (position {position}).", by.applied, by.replicas)
+            }
+            Some(by) => format!(
+                "Purged here: applied on {} of {} replicas so far (position {position}); the others follow.",
+                by.applied, by.replicas
+            ),
+            None if kept => "Purged here. The log that replicas share cannot be reached: they hear of it once it can.".to_owned(),
+            None => "Purged here. Neither the shared log nor the journal takes it: if this process ends, other replicas never hear of it."
+                .to_owned(),
+        }
+    }
+
     /// `{"position":7,"applied":3,"replicas":3}`, with `"unknown":1` for those of the replicas that were not heard of for a while. Where the log
     /// cannot be reached the number of replicas is `null`, and the status says that there is something left to be done; where that would be
     /// lost with this process, the answer says so. `hints` are for people.

@@ -1,11 +1,15 @@
-//! Totals of the last quarter of an hour, a point every few seconds.
+//! Totals of the last quarter of an hour by route, and of the last hour in all, a point every few seconds.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
+
+use super::hour::{Hour, Point};
 use super::report::{RouteStats, WindowReport};
-use super::totals::Totals;
+use super::totals::{Totals, totals};
+use crate::telemetry::snapshot::Snapshot;
 
 /// Between two points.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(5);
@@ -22,16 +26,46 @@ const POINTS: usize = 15 * 60 / 5 + 1;
 pub(crate) struct History {
     started: Instant,
     points: Mutex<VecDeque<(Instant, Vec<Totals>)>>,
+    hour: Mutex<Hour>,
+    /// How many points have been kept.
+    kept: watch::Sender<u64>,
 }
 
 impl History {
     /// Of a process that started then.
     pub(crate) fn new(started: Instant) -> Self {
-        Self { started, points: Mutex::default() }
+        Self { started, points: Mutex::default(), hour: Mutex::default(), kept: watch::Sender::new(0) }
     }
 
-    /// Keeps the totals of now.
-    pub(crate) fn keep(&self, now: Instant, totals: Vec<Totals>) {
+    /// Keeps a point: everything as it stands now, which is so many seconds since 1970.
+    pub(crate) fn keep(&self, now: Instant, wall: u64, snapshot: &Snapshot) {
+        let totals = totals(&snapshot.routes);
+        let (since, recent) = {
+            let points = self.points.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = points.back();
+            let since = before.map_or(self.started, |(then, _)| *then);
+            let length = now.saturating_duration_since(since);
+            (length, window("", length, &totals, before.map(|(_, totals)| totals.as_slice())))
+        };
+        // The first point is kept at the start, when there is nothing to tell yet.
+        if since >= INTERVAL / 2 {
+            self.hour.lock().unwrap_or_else(PoisonError::into_inner).keep(wall, since.as_secs_f64(), &recent.total, snapshot);
+        }
+        self.keep_totals(now, totals);
+        self.kept.send_modify(|kept| *kept += 1);
+    }
+
+    /// The points of the last hour, the oldest first.
+    pub(crate) fn hour(&self) -> Vec<Point> {
+        self.hour.lock().unwrap_or_else(PoisonError::into_inner).points()
+    }
+
+    /// To wait for the next point.
+    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
+        self.kept.subscribe()
+    }
+
+    fn keep_totals(&self, now: Instant, totals: Vec<Totals>) {
         let mut points = self.points.lock().unwrap_or_else(PoisonError::into_inner);
         points.push_back((now, totals));
         while points.len() > POINTS {
@@ -98,8 +132,8 @@ mod tests {
         let started = monotonic();
         let history = History::new(started);
         let after = |seconds| started + Duration::from_secs(seconds);
-        history.keep(after(5), totals(10, 10));
-        history.keep(after(300), totals(50, 10));
+        history.keep_totals(after(5), totals(10, 10));
+        history.keep_totals(after(300), totals(50, 10));
         let windows = history.windows(after(365), &totals(60, 10));
         let hits: Vec<_> =
             windows.iter().map(|window| (window.window.as_str(), window.seconds.round() as u64, window.total.hits)).collect();
@@ -112,7 +146,7 @@ mod tests {
     fn the_history_is_bounded() {
         let started = monotonic();
         let history = History::new(started);
-        (0..1000).for_each(|number| history.keep(started + INTERVAL * number, totals(1, 1)));
+        (0..1000).for_each(|number| history.keep_totals(started + INTERVAL * number, totals(1, 1)));
         assert_eq!(history.points.lock().expect("a lock").len(), POINTS);
     }
 }

@@ -4,9 +4,11 @@
 //! then; no request does anything for it.
 
 mod history;
+mod hour;
 mod report;
 mod totals;
 
 pub(crate) use history::{History, INTERVAL};
+pub(crate) use hour::Point;
 pub(crate) use report::{RouteStats, StatsReport, WindowReport};
 pub(crate) use totals::totals;

@@ -1,0 +1,49 @@
+//! What a process keeps of itself while it runs.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use larder_tower::clock::monotonic;
+
+use crate::proxy::Gateway;
+use crate::scrape;
+use crate::stats::INTERVAL;
+
+/// Keeps a point of the history every few seconds, for as long as it is polled.
+pub(super) async fn keep_history(gateway: Arc<Gateway>) {
+    let mut ticks = tokio::time::interval(INTERVAL);
+    loop {
+        ticks.tick().await;
+        let wall = gateway.clock.now().as_millis() / 1000;
+        gateway.history.keep(monotonic(), wall, &scrape::snapshot(&gateway));
+    }
+}
+
+/// The name by which people tell this replica from others: its host, and the port that clients connect to.
+pub(super) fn replica_name(addresses: &[SocketAddr]) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    named(&host, addresses.first().map(SocketAddr::port))
+}
+
+fn named(host: &str, port: Option<u16>) -> String {
+    let is_plain = |letter: &char| letter.is_ascii_alphanumeric() || ".-_".contains(*letter);
+    let host: String = host.trim().chars().filter(is_plain).take(64).collect();
+    let host = if host.is_empty() { "localhost".to_owned() } else { host };
+    match port {
+        Some(port) => format!("{host}:{port}"),
+        None => host,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replica_is_named_by_host_and_port_whatever_the_host_is_called() {
+        assert_eq!(named("web-1.example\n", Some(8080)), "web-1.example:8080");
+        assert_eq!(named("a b@c", None), "abc");
+        assert_eq!(named("", Some(1)), "localhost:1");
+        assert_eq!(named(&"x".repeat(500), None).len(), 64);
+    }
+}

@@ -1,0 +1,173 @@
+//! The dashboard in a real browser, a headless Chromium that `tests/browser/dashboard.js` drives; and what no browser would send.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use larder_testkit::{Answer, Client, Error, Larder, Origin, Response, Result};
+
+const TOKEN: &str = "a-token-for-tests-0123456789";
+
+const ROUTES: &str = "[[routes]]\nname = \"all\"\npath = \"/{*rest}\"\nttl = \"60s\"\n";
+
+/// A gateway with something to show.
+async fn running(rest: &str) -> Result<(Origin, Larder)> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/a", Answer::ok().body("0123456789"));
+    let larder = Larder::before(&origin, &format!("{rest}\n{ROUTES}")).await?;
+    Ok((origin, larder))
+}
+
+/// Runs one story of `dashboard.js`.
+async fn story(name: &'static str, larder: &Larder) -> Result<()> {
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("browser/dashboard.js");
+    let admin = format!("http://127.0.0.1:{}", larder.admin_address().port());
+    let gateway = format!("http://{}", larder.address());
+    let mut command = Command::new("node");
+    command.arg(script).arg(name).arg(admin).arg(gateway).env("LARDER_TEST_TOKEN", TOKEN);
+    let output = tokio::task::spawn_blocking(move || command.output()).await??;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Error::new(format!("{name}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))))
+}
+
+#[tokio::test]
+async fn every_view_loads_without_an_error_in_dark_and_light_and_on_a_phone() -> Result<()> {
+    let (_origin, larder) = running("").await?;
+    story("loads", &larder).await
+}
+
+#[tokio::test]
+async fn charts_move_under_traffic() -> Result<()> {
+    let (_origin, larder) = running("").await?;
+    story("moves", &larder).await
+}
+
+#[tokio::test]
+async fn keys_go_to_views() -> Result<()> {
+    let (_origin, larder) = running("").await?;
+    story("keys", &larder).await
+}
+
+#[tokio::test]
+async fn explain_and_purge_work() -> Result<()> {
+    let (_origin, larder) = running("").await?;
+    story("purges", &larder).await
+}
+
+#[tokio::test]
+async fn a_script_in_a_url_or_a_field_is_shown_as_text() -> Result<()> {
+    let (_origin, larder) = running("").await?;
+    story("escapes", &larder).await
+}
+
+/// A gateway whose admin listener others can reach.
+async fn with_tokens() -> Result<(Origin, Larder, tempfile::TempDir)> {
+    let folder = tempfile::TempDir::new()?;
+    let file = folder.path().join("token");
+    std::fs::write(&file, TOKEN)?;
+    let reader = folder.path().join("reader");
+    std::fs::write(&reader, format!("{TOKEN}-reader"))?;
+    let admin = format!(
+        "[admin]\nlisten = \"0.0.0.0:0\"\n[[admin.tokens]]\nfile = {file:?}\nscopes = [\"admin\"]\n[[admin.tokens]]\nfile = {reader:?}\nscopes = [\"read\"]"
+    );
+    let (origin, larder) = running(&admin).await?;
+    Ok((origin, larder, folder))
+}
+
+#[tokio::test]
+async fn a_token_signs_in() -> Result<()> {
+    let (_origin, larder, _folder) = with_tokens().await?;
+    story("signs_in", &larder).await
+}
+
+const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
+
+async fn ask(larder: &Larder, method: &str, target: &str, fields: &[(&str, &str)], body: &str) -> Result<Response> {
+    Client::connect(larder.admin_address()).await?.exchange(method, target, fields, body).await
+}
+
+/// Signs in, and returns the cookie, and the token of forms on its pages.
+async fn session(larder: &Larder, token: &str) -> Result<(String, String)> {
+    let answer = ask(larder, "POST", "/ui/sign-in", &[FORM], &format!("token={token}")).await?;
+    let cookie = answer.header("set-cookie").unwrap_or_default().to_owned();
+    assert!(answer.status == 303 && cookie.contains("; HttpOnly; SameSite=Strict") && !cookie.contains(token), "{answer:?}");
+    let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+    let page = ask(larder, "GET", "/?view=purge", &[("Cookie", &cookie)], "").await?.text();
+    let form_token = page.split("name=\"form_token\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
+    assert_eq!(form_token.len(), 64, "{page}");
+    Ok((cookie, form_token.to_owned()))
+}
+
+#[tokio::test]
+async fn a_cookie_sees_and_changes_nothing_without_the_token_of_a_form() -> Result<()> {
+    let (_origin, larder, _folder) = with_tokens().await?;
+    let (cookie, form_token) = session(&larder, TOKEN).await?;
+    let with_cookie = ("Cookie", cookie.as_str());
+    for target in ["/stats", "/config", "/metrics", "/?view=routes"] {
+        assert_eq!(ask(&larder, "GET", target, &[with_cookie], "").await?.status, 200, "{target}");
+        assert_eq!(ask(&larder, "GET", target, &[("Cookie", "larder_session=x")], "").await?.status, 401, "{target}");
+    }
+    let json = ("Content-Type", "application/json");
+    assert_eq!(
+        ask(&larder, "POST", "/purge", &[with_cookie, json], r#"{"all":true}"#).await?.status,
+        401,
+        "a write needs more than a cookie"
+    );
+    let form = |token: &str| format!("form_token={token}&kind=all&action=purge");
+    for (fields, token, status) in [
+        (&[with_cookie, FORM][..], form_token.as_str(), 200),
+        (&[with_cookie, FORM], "", 403),
+        (&[with_cookie, FORM], "0000", 403),
+        (&[FORM], form_token.as_str(), 401),
+        (&[with_cookie, FORM, ("Origin", "http://evil.example")], form_token.as_str(), 403),
+        (&[with_cookie, ("Content-Type", "text/plain")], form_token.as_str(), 415),
+    ] {
+        assert_eq!(ask(&larder, "POST", "/ui/purge", fields, &form(token)).await?.status, status, "{fields:?} {token}");
+    }
+    let out = ask(&larder, "POST", "/ui/sign-out", &[with_cookie, FORM], &format!("form_token={form_token}")).await?;
+    assert_eq!((out.status, ask(&larder, "GET", "/stats", &[with_cookie], "").await?.status), (303, 401));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reader_sees_and_may_not_purge_nor_ask_the_origin() -> Result<()> {
+    let (origin, larder, _folder) = with_tokens().await?;
+    let (cookie, form_token) = session(&larder, &format!("{TOKEN}-reader")).await?;
+    let fields = [("Cookie", cookie.as_str()), FORM];
+    let purge = ask(&larder, "POST", "/ui/purge", &fields, &format!("form_token={form_token}&kind=all&action=purge")).await?;
+    assert!(purge.status == 403 && purge.text().contains("scopes include"), "{}", purge.text());
+    let preview = ask(&larder, "POST", "/ui/purge", &fields, &format!("form_token={form_token}&kind=all&action=preview")).await?;
+    assert!(preview.status == 200 && preview.text().contains("would be purged"), "{}", preview.text());
+    let url = "http%3A%2F%2Fa.example%2Fa";
+    let fetch = ask(&larder, "POST", "/ui/explain", &fields, &format!("form_token={form_token}&url={url}&fetch=yes")).await?;
+    assert_eq!((fetch.status, origin.received().len()), (403, 0));
+    let dry = ask(&larder, "POST", "/ui/explain", &fields, &format!("form_token={form_token}&url={url}")).await?;
+    assert!(dry.status == 200 && dry.text().contains("decision"), "{}", dry.text());
+    assert_eq!(ask(&larder, "GET", "/entries/http://a.example/a?body", &[fields[0]], "").await?.status, 401, "bodies are for `admin`");
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_page_and_file_says_what_it_may_load() -> Result<()> {
+    let (_origin, larder) = running("").await?;
+    for target in ["/", "/?view=config", "/ui/larder.js", "/ui/larder.css", "/ui/none", "/?view=none"] {
+        let answer = ask(&larder, "GET", target, &[], "").await?;
+        let policy = answer.header("content-security-policy").unwrap_or_default().to_owned();
+        assert!(policy.starts_with("default-src 'none'; script-src 'self'; ") && !policy.contains("unsafe"), "{target}: {policy}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{target}");
+        assert_eq!(answer.status, if target.contains("none") { 404 } else { 200 }, "{target}");
+    }
+    let script = ask(&larder, "GET", "/ui/larder.js", &[], "").await?;
+    let etag = script.header("etag").unwrap_or_default().to_owned();
+    assert_eq!(ask(&larder, "GET", "/ui/larder.js", &[("If-None-Match", &etag)], "").await?.status, 304);
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_a_token_in_the_configuration_the_page_says_so() -> Result<()> {
+    let (_origin, larder) = running("[admin]\nlisten = \"0.0.0.0:0\"").await?;
+    let page = ask(&larder, "GET", "/", &[], "").await?;
+    assert!(page.status == 403 && page.text().contains("[[admin.tokens]]"), "{}", page.text());
+    Ok(())
+}
