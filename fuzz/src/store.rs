@@ -4,16 +4,17 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use larder_semantics::key::{KeyBuffer, KeyRules, Target};
 use larder_semantics::{PrimaryKey, Timestamp, VarySpec};
-use larder_store::codec::{BodySum, Record, decode, decode_chunk, encode, encode_chunk, encode_selecting};
+use larder_store::codec::{BodySum, Record, decode, decode_chunk, decode_piece, encode, encode_chunk, encode_piece, encode_selecting};
 use larder_store::{Ledger, StoredBody, Variant};
 
 /// Every target of this crate.
 pub const TARGETS: &[super::FuzzTarget] = &[("codec", codec)];
 
-/// Bits of the first byte: a frame of a variant, a frame of a chunk, and a checksum that is put right.
+/// Bits of the first byte: a frame of a variant, a frame of a chunk, a checksum that is put right, and a frame of a piece.
 const VARIANT: u8 = 1;
 const CHUNK: u8 = 2;
 const SUMMED: u8 = 4;
+const PIECE: u8 = 8;
 
 /// The body of the response in the golden frames.
 const BODY: &[u8] = b"hello";
@@ -31,7 +32,7 @@ fn variant() -> Variant {
     Variant::of(VarySpec::new(vec![name]), &request)
 }
 
-/// A frame of a response, of selecting fields or of a chunk. Who can write to the tier behind can write a checksum too, so most of them have
+/// A frame of a response, of selecting fields, of a chunk or of a piece. Who can write to the tier behind can write a checksum too, so most of them have
 /// a right one. What is read is written as it was.
 pub fn codec(data: &[u8]) {
     let Some((&flags, frame)) = data.split_first() else { return };
@@ -44,6 +45,9 @@ pub fn codec(data: &[u8]) {
     let frame = Bytes::from(frame);
     if flags & CHUNK != 0 {
         return chunk(frame);
+    }
+    if flags & PIECE != 0 {
+        return piece(frame);
     }
     let variant = (flags & VARIANT != 0).then(variant);
     match decode(frame.clone(), &key(), variant.as_ref()) {
@@ -73,5 +77,12 @@ fn chunk(frame: Bytes) {
     let sum = BodySum::of(&body);
     if let Ok((coding, content)) = decode_chunk(frame.clone(), &sum, 0) {
         assert_eq!(encode_chunk(&sum, 0, coding, &content), frame);
+    }
+}
+
+fn piece(frame: Bytes) {
+    if let Ok(read) = decode_piece(frame, 0x0102_0304, 0) {
+        let written = encode_piece(0x0102_0304, 0, &read);
+        assert_eq!(decode_piece(written.into(), 0x0102_0304, 0), Ok(read));
     }
 }

@@ -32,6 +32,7 @@ mod redis;
 mod redis_bodies;
 mod redis_faults;
 mod redis_leases;
+mod redis_relays;
 mod refused;
 mod replicas;
 mod request_limit;

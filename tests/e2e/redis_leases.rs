@@ -167,24 +167,3 @@ async fn an_origin_slower_than_the_wait_is_asked_once_by_each_replica_and_the_fi
     assert_eq!(origin.request_count(), 3);
     origin.check()
 }
-
-/// The body comes to an end only once the others have their answers.
-#[tokio::test]
-async fn clients_of_other_replicas_leave_a_slow_body_and_each_replica_fetches_it_once() -> Result<()> {
-    let (origin, redis) = (Origin::start().await?, Redis::start().await?);
-    let slow = Answer::ok().header("Content-Length", "5").wait("first").flush_head().part("fir").wait("body").part("st");
-    origin.once("GET", "/a", slow);
-    origin.times(2, "GET", "/a", Answer::ok().header("Content-Length", "5").wait("later").part("later"));
-    let three = Three::start(&origin, &redis, PATIENT).await?;
-    origin.gate("first").open();
-    // Both have left before either has an answer that the other could take.
-    origin.gate("later").reached(2).await?;
-    origin.gate("later").open();
-    for answer in answers(three.others).await? {
-        assert_eq!((answer.status, answer.text().as_str()), (200, "later"));
-    }
-    origin.gate("body").open();
-    assert_eq!(answers(three.first).await?[0].text(), "first");
-    assert_eq!(origin.request_count(), 3);
-    origin.check()
-}

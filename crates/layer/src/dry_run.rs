@@ -209,7 +209,7 @@ impl<S> CacheService<S> {
                 let subject = larder_store::Subject { url: run.request.key.url(), tags: record.tags().into() };
                 (Arc::clone(record.head()), store.ledger().check(&subject, record.position()))
             }
-            Loaded::Nothing(_) | Loaded::Awaited(_) | Loaded::Failed(_) => return None,
+            Loaded::Nothing(_) | Loaded::Awaited(_) | Loaded::Relayed(_) | Loaded::Failed(_) => return None,
         };
         let vouched = store.vouches_for(&head, now);
         let policy = &self.route.policy;

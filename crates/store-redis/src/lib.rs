@@ -14,7 +14,8 @@
 //! Beside the entries lies the log of invalidations, a stream that all replicas follow. A stored response carries the log's position from
 //! before its fetch began, so that each replica can tell by itself whether it has been invalidated since; nothing has to be deleted.
 //!
-//! A look-up that finds nothing returns the lease to fetch, or names the fetch that runs and its position in the log.
+//! A look-up that finds nothing returns the lease to fetch, or names the fetch that runs and its position in the log. A body that takes long is written
+//! piece by piece while it arrives, if another replica waits for it: a relay, which those who wait read as it grows.
 //!
 //! No error here is an error to a request. An operation has its own deadline; after some failures in a row the breaker lets no operation
 //! through, and Redis is asked in the background until it works again.

@@ -13,11 +13,15 @@ pub struct RedisStats {
     pub misses: u64,
     /// Look-ups that met another replica's lease.
     pub awaited: u64,
+    /// Look-ups that found another replica's answer on its way.
+    pub relayed: u64,
+    /// Answers that other replicas could read while they arrived here.
+    pub relays: u64,
     /// Values that did not decode. They were deleted.
     pub damaged: u64,
     /// Values that none of the keys opens. They were deleted.
     pub locked: u64,
-    /// Long bodies that broke off after their beginning was handed out.
+    /// Long bodies, and answers of other replicas, that broke off after their beginning was handed out.
     pub interrupted: u64,
     /// Bytes that compression has spared Redis since the start.
     pub saved_bytes: u64,

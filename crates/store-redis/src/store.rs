@@ -85,6 +85,8 @@ impl RedisStore {
             hits: counters.hits.get(),
             misses: counters.misses.get(),
             awaited: counters.awaited.get(),
+            relayed: counters.relayed.get(),
+            relays: counters.relays.get(),
             damaged: counters.damaged.get(),
             locked: counters.locked.get(),
             interrupted: counters.interrupted.get(),
@@ -172,6 +174,7 @@ impl RemoteStore for RedisStore {
             let position = match &loaded {
                 Ok(Loaded::Response(stored)) => Some(stored.position),
                 Ok(Loaded::Arriving(arriving)) => Some(arriving.record.position()),
+                Ok(Loaded::Relayed(relayed)) => Some(relayed.record.position()),
                 _ => None,
             };
             if let Some(position) = position
@@ -186,6 +189,7 @@ impl RemoteStore for RedisStore {
                 Ok(Loaded::Nothing(None)) if ask.awaited.is_some() && ask.lease.is_none() => counters.awaited.add(),
                 Ok(Loaded::Nothing(_)) => counters.misses.add(),
                 Ok(Loaded::Awaited(_)) => counters.awaited.add(),
+                Ok(Loaded::Relayed(_)) => counters.relayed.add(),
                 Ok(Loaded::Failed(_)) | Err(_) => {}
             }
             loaded

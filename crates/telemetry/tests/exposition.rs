@@ -88,6 +88,8 @@ fn redis() -> RedisSnapshot {
         hits: 101,
         misses: 102,
         awaited: 103,
+        relayed: 116,
+        relays: 117,
         damaged: 104,
         locked: 105,
         interrupted: 106,

@@ -3,6 +3,7 @@
 mod cache_body;
 pub(crate) mod content;
 pub(crate) mod log;
+pub(crate) mod offered;
 pub(crate) mod pending;
 pub(crate) mod request;
 

@@ -1,32 +1,30 @@
 //! A stored response whose body is on its way from a tier behind the memory. Where that breaks off, the origin brings the rest of the same
 //! representation, and its clients do not notice. Where the origin's representation may be another one, the body breaks off.
 
-use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request};
+use http::HeaderMap;
 use http_body::{Body, Frame};
 use larder_semantics::StoredHead;
-use larder_semantics::range::Resumption;
 use larder_store::codec::{BodyProof, ResponseRecord};
 use larder_store::{Arriving, BodyBuilder, Chunks, RemoteError, StoredBody, StoredResponse};
 use tokio::sync::oneshot;
 use tracing::debug;
 
 use super::pump::{Kept, Pump};
+use super::rest::{Ahead, Rest};
 use super::state::Fetch;
-use crate::body::log::{InFlight, body_log};
+use crate::body::log::body_log;
 use crate::body::pending::{PendingBody, PendingResponse};
-use crate::body::request::RequestBody;
 use crate::collapse::outcome::{FetchOutcome, Own, Reply};
-use crate::error::{BodyError, FetchError};
+use crate::error::BodyError;
 use crate::lookup::request::ClientRequest;
 use crate::service::CacheService;
 use crate::tiers::look_up::Promotion;
-use crate::upstream::{Upstream, call};
+use crate::upstream::Upstream;
 
 impl Fetch {
     /// Streams a stored body to its readers, and into memory once it is proven complete.
@@ -53,19 +51,27 @@ impl Fetch {
 }
 
 impl<S: Upstream> Pump<S> {
-    /// Takes a stored response into memory, unless it was invalidated while it arrived.
-    pub(super) fn promote(&self, record: &ResponseRecord, last: Option<&Bytes>) -> Option<Arc<StoredResponse>> {
+    /// Takes a response that a tier has, or another replica is fetching, into memory, unless it was invalidated while it arrived.
+    pub(super) fn promote(
+        &self,
+        record: &ResponseRecord,
+        last: Option<&Bytes>,
+        trailers: Option<HeaderMap>,
+    ) -> Option<Arc<StoredResponse>> {
         let frames: Vec<Bytes> = self.writer.frames().into_iter().chain(last.cloned()).collect();
-        let trailers = record.trailers().cloned();
         let body = StoredBody::from_segments(frames.clone(), trailers.clone()).or_else(|| {
-            // Some of them came from the origin, and are of any size.
-            let mut builder = BodyBuilder::new(record.body().length);
+            // Some of them came from an origin, and are of any size.
+            let mut builder = BodyBuilder::new(frames.iter().map(|frame| frame.len() as u64).sum());
             frames.iter().for_each(|frame| builder.push(frame));
             builder.finish(trailers)
-        });
-        let cache = &self.service.cache;
+        })?;
+        let (cache, tagged) = (&self.service.cache, self.service.route.tagged(record.head(), &body));
         cache.saw_fetch(record.fetch());
-        let response = Arc::new(record.with_body(body?));
+        let response = record.with_body(body);
+        let response = Arc::new(match tagged {
+            Some(head) => response.freshened(&head, response.position, response.fetch),
+            None => response,
+        });
         cache.store.commit(Arc::clone(&response)).then_some(response)
     }
 }
@@ -93,13 +99,13 @@ struct Walk<S: Upstream> {
 enum Source<B> {
     /// The tier behind the memory.
     Store(Box<dyn Chunks>),
-    /// The origin's answer. So many bytes of its content are there already.
-    Origin { body: Pin<Box<B>>, before: u64 },
+    /// The origin.
+    Origin(Rest<B>),
 }
 
 impl<S: Upstream> ArrivingBody<S> {
     fn new(service: CacheService<S>, request: Arc<ClientRequest>, record: &ResponseRecord, chunks: Box<dyn Chunks>) -> Self {
-        let ahead = Ahead { in_flight: Arc::clone(&service.cache.in_flight), bytes: 0 };
+        let ahead = Ahead::new(&service.cache.in_flight);
         let (head, proof) = (Arc::clone(record.head()), BodyProof::new(record.body()));
         let walk = Walk { service, request, head, source: Source::Store(chunks), proof, ahead };
         Self { next: Some(Box::pin(walk.step())), left: record.body().length, trailers: record.trailers().cloned() }
@@ -123,16 +129,7 @@ impl<S: Upstream> Walk<S> {
                         }
                     }
                 }
-                Source::Origin { body, before } => {
-                    let next = poll_fn(|cx| body.as_mut().poll_frame(cx)).await;
-                    let frame = next.transpose().map_err(|error| BodyError::Upstream(FetchError::of(error)))?;
-                    let Some(frame) = frame else { return Err(BodyError::Stored(RemoteError::Incomplete)) };
-                    let Ok(data) = frame.into_data() else { continue };
-                    let skipped = (*before).min(data.len() as u64);
-                    *before -= skipped;
-                    // A copy: a slice would keep the connection's read buffer for as long as the body is stored.
-                    Bytes::copy_from_slice(&data[skipped as usize..])
-                }
+                Source::Origin(rest) => rest.next().await?,
             };
             if !bytes.is_empty() {
                 break bytes;
@@ -148,22 +145,8 @@ impl<S: Upstream> Walk<S> {
     async fn turn_to_origin(&mut self, error: RemoteError) -> Result<(), BodyError> {
         let (got, left) = (self.proof.got(), self.proof.left());
         debug!("a stored body broke off {left} bytes before its end: {error}");
-        // "The Range header field [...] is only defined for GET" (RFC 9110 §14.2).
-        let rest =
-            Resumption::of(&self.head, got, got + left).filter(|_| self.request.content.is_none()).ok_or(BodyError::Stored(error))?;
-        let request = self.request(&rest);
-        let response = call(&self.service.inner, || request).await.map_err(BodyError::Upstream)?;
-        let before = rest.bytes_before(response.status(), response.headers()).ok_or(BodyError::Stored(error))?;
-        self.source = Source::Origin { body: Box::pin(response.into_body()), before };
+        self.source = Source::Origin(Rest::ask(&self.service, &self.request, &self.head, (got, got + left), error).await?);
         Ok(())
-    }
-
-    fn request(&self, rest: &Resumption) -> Request<RequestBody> {
-        let mut parts = self.request.parts.clone();
-        parts.method = Method::GET;
-        parts.uri = self.service.upstream_uri(&parts.uri);
-        rest.fields(&mut parts.headers);
-        Request::from_parts(parts, RequestBody::empty())
     }
 }
 
@@ -194,24 +177,5 @@ impl<S: Upstream> Body for ArrivingBody<S> {
 
     fn is_end_stream(&self) -> bool {
         self.left == 0 && self.trailers.is_none()
-    }
-}
-
-/// Bytes fetched ahead, counted with the bodies in flight.
-struct Ahead {
-    in_flight: Arc<InFlight>,
-    bytes: u64,
-}
-
-impl Ahead {
-    fn set(&mut self, bytes: u64) {
-        self.in_flight.add(bytes);
-        self.in_flight.take_off(std::mem::replace(&mut self.bytes, bytes));
-    }
-}
-
-impl Drop for Ahead {
-    fn drop(&mut self) {
-        self.set(0);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! 1. [`walk`]: a request leads or follows. The one that leads makes a fetch.
 //! 2. [`steps`]: the fetch asks the tiers behind the memory and waits for other replicas, then asks the origin ([`ask`]), and ends in one action.
-//! 3. The action: [`store`], [`part`], [`arriving`], [`freshen`] or [`failing`].
+//! 3. The action: [`store`], [`part`], [`arriving`], [`relayed`], [`freshen`] or [`failing`].
 //! 4. [`pump`]: a body that did not come with its head is read to its end.
 
 mod arriving;
@@ -13,6 +13,8 @@ mod freshen;
 mod giving_up;
 mod part;
 mod pump;
+mod relayed;
+mod rest;
 pub(crate) mod state;
 pub(crate) mod steps;
 mod store;

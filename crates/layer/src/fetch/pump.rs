@@ -59,7 +59,7 @@ pub(super) enum Kept {
     Whole(Arc<PendingResponse>),
     /// A part of one.
     Part(Box<PartialResponse>),
-    /// A response that a tier has.
+    /// A response that a tier has, or that another replica is fetching.
     Stored(Box<ResponseRecord>, Promotion),
     /// Nothing: it is an error with this status, for those who wait for it.
     Error(StatusCode),
@@ -185,7 +185,7 @@ impl<S: Upstream> Pump<S> {
         let stored = match &self.kept {
             _ if !keeping => None,
             Kept::Stored(record, _) => {
-                promoted = self.promote(record, last.as_ref());
+                promoted = self.promote(record, last.as_ref(), trailers.clone());
                 promoted.as_ref().map(|response| response.body())
             }
             _ => self.commit(got, last.as_ref(), trailers.clone()).await,

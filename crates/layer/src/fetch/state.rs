@@ -7,6 +7,8 @@ use larder_semantics::{Reason, Timestamp};
 use larder_store::{HitForMiss, Lease, Lookup, Position, StoredResponse, Tag, Tags};
 use tokio::sync::oneshot;
 
+use crate::body::offered::OfferedResponse;
+use crate::body::pending::PendingResponse;
 use crate::cache::Cache;
 use crate::collapse::flight::{Landed, Permit};
 use crate::collapse::outcome::{FetchOutcome, Own, Reply};
@@ -173,10 +175,14 @@ impl Fetch {
         }
     }
 
-    /// The body is on its way. Other replicas wait a little for one that they can have from the tier behind, and not at all for another.
-    pub(super) fn head_is_there(&mut self, cache: &Cache, length: Option<u64>) {
-        self.share_no_more_than(cache, length.unwrap_or(0));
-        self.lease.iter_mut().for_each(Lease::arriving);
+    /// The body is on its way. Other replicas may read one that the tier behind keeps while it arrives, and do not wait for another. Nor for one that
+    /// names tags: only its end tells what invalidates it.
+    pub(super) fn body_is_arriving(&mut self, cache: &Cache, pending: &Arc<PendingResponse>) {
+        self.share_no_more_than(cache, pending.length.unwrap_or(0));
+        if let Some(lease) = &mut self.lease {
+            let (key, pending, fetch) = (self.request.key.clone(), Arc::clone(pending), self.number);
+            lease.arriving((!pending.more_tags).then(|| Box::new(OfferedResponse { key, pending, fetch }) as _));
+        }
     }
 
     /// Other replicas do not wait for a body that is too long for the tier behind.

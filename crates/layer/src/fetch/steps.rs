@@ -11,7 +11,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Response, StatusCode};
 use larder_semantics::range::PartialResponse;
 use larder_semantics::{Disposition, Freshened, Reason, StoredHead, Timestamp, VarySpec};
-use larder_store::{Arriving, Departure, FetchFailure, Lease, Lookup, StoredResponse};
+use larder_store::{Arriving, Departure, FetchFailure, Lease, Lookup, Relayed, StoredResponse};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -70,6 +70,8 @@ enum Action<B> {
     Load(Arc<StoredResponse>, Promotion),
     /// A tier has the response, and its body arrives.
     StoreArriving(Arriving, Promotion),
+    /// Another replica is fetching the response, and its body arrives from there.
+    StoreRelayed(Relayed, Promotion),
     /// Store the response.
     Store { response: Response<B>, head: Arc<StoredHead>, vary: Option<VarySpec> },
     /// Store a part.
@@ -181,6 +183,7 @@ impl<S: Upstream> Exchange<S> {
         Step::Act(match answer {
             TierAnswer::Serve(stored, promotion) => Action::Load(stored, promotion),
             TierAnswer::Arriving(arriving, promotion) => Action::StoreArriving(arriving, promotion),
+            TierAnswer::Relayed(relayed, promotion) => Action::StoreRelayed(relayed, promotion),
             TierAnswer::Failed(failure, candidate) => Action::FailElsewhere(failure, candidate),
             TierAnswer::Fetch(basis) => {
                 self.fetch.begin_now(&self.service.cache, basis);
@@ -300,6 +303,9 @@ impl<S: Upstream> Exchange<S> {
             }
             Action::StoreArriving(arriving, promotion) => {
                 return Some(Box::pin(fetch.store_arriving(service, arriving, promotion, reply)));
+            }
+            Action::StoreRelayed(relayed, promotion) => {
+                return Some(Box::pin(fetch.store_relayed(service, relayed, promotion, reply)));
             }
             Action::Store { response, head, vary } => return Some(Box::pin(Self { service, fetch, reply }.store(response, head, vary))),
             Action::StorePart { response, meta, missing } => {

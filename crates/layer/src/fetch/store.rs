@@ -85,9 +85,9 @@ impl Fetch {
                 }
                 Begun::Unfinished(begun) => begun,
             };
-            self.head_is_there(&service.cache, length);
             let (writer, handle) = body_log(Arc::clone(&service.cache.in_flight));
             let pending = pending(head, PendingBody::Arriving(handle));
+            self.body_is_arriving(&service.cache, &pending);
             let Some(reader) = pending.body.reader() else { return };
             // The client's reader is there before any follower's, so that the first frame finds it.
             let landed = self.deliver(FetchOutcome::Fetched(Arc::clone(&pending)), Own::Head { head: parts, reader }, reply);

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use larder_semantics::{Decision, VarySpec, decide};
 use larder_store::{
-    Arriving, FetchFailure, Lease, LeaseTerms, LoadRequest, Loaded, Lookup, RemoteError, StoredResponse, Subject, Validity,
+    Arriving, FetchFailure, Lease, LeaseTerms, LoadRequest, Loaded, Lookup, Relayed, RemoteError, StoredResponse, Subject, Validity,
 };
 
 use super::chain::{Tier, count};
 use super::concurrent::within;
+use super::relayed::RelayResult;
 use super::waiting::{Overdue, Wait, Waiting};
 use crate::cache::Cache;
 use crate::lookup::plan::is_collapsed;
@@ -28,6 +29,8 @@ pub(crate) enum TierAnswer {
     Serve(Arc<StoredResponse>, Promotion),
     /// This may be served while its body arrives.
     Arriving(Arriving, Promotion),
+    /// This may be served while another replica fetches it.
+    Relayed(Relayed, Promotion),
     /// The origin has to be asked.
     Fetch(FetchBasis),
     /// Another replica's fetch has failed, and this request has waited for it. What is stored may stand in.
@@ -113,6 +116,16 @@ impl Looking<'_> {
                     true => continue,
                     false => return TierResult::AskOrigin,
                 },
+                Ok(Loaded::Relayed(relayed)) => match self.judge_relayed(number, relayed) {
+                    RelayResult::Ends(result) => return result,
+                    RelayResult::Outdated(holder) if self.wait.is_none() || waiting.instead_of == Some(holder.token) => {
+                        return TierResult::AskOrigin;
+                    }
+                    RelayResult::Outdated(holder) => {
+                        waiting.instead_of = Some(holder.token);
+                        continue;
+                    }
+                },
                 Ok(Loaded::Failed(failure)) => {
                     self.basis.overdue = None;
                     return match waiting.is_longer_than(tier.store.shares_failures_after()) {
@@ -149,7 +162,7 @@ impl Looking<'_> {
         let load = store.load(LoadRequest { key: &self.request.key, request, spec: self.spec, newer_than, lease, awaited });
         let loaded = within(store.deadline(), load).await.unwrap_or(Err(RemoteError::Timeout));
         match &loaded {
-            Ok(Loaded::Response(_) | Loaded::Arriving(_)) => count(&counters.hits),
+            Ok(Loaded::Response(_) | Loaded::Arriving(_) | Loaded::Relayed(_)) => count(&counters.hits),
             Ok(Loaded::Nothing(_) | Loaded::Awaited(_) | Loaded::Failed(_)) => count(&counters.misses),
             Err(_) => count(&counters.failures),
         }
@@ -196,7 +209,7 @@ impl Looking<'_> {
         }
     }
 
-    fn promotion(&mut self, tier: usize) -> Promotion {
+    pub(super) fn promotion(&mut self, tier: usize) -> Promotion {
         Promotion { tier, lease: self.basis.lease.take() }
     }
 }

@@ -14,6 +14,7 @@ use larder_store::{LeaseHolder, Loaded, StoredResponse, Subject, Validity};
 use tokio::time::Instant;
 
 use super::look_up::{FetchBasis, Looking, TierAnswer, TierResult};
+use super::relayed::RelayResult;
 use crate::cache::Cache;
 use crate::clock::timer_now;
 use crate::lookup::request::ClientRequest;
@@ -113,6 +114,10 @@ pub(crate) async fn watch(
             Ok(Loaded::Failed(failure)) => return TierAnswer::Failed(failure, looking.basis.candidate.take()),
             Ok(Loaded::Response(stored)) => Some(looking.judge(number, stored)),
             Ok(Loaded::Arriving(arriving)) => looking.judge_arriving(number, arriving).await.ok(),
+            Ok(Loaded::Relayed(relayed)) => match looking.judge_relayed(number, relayed) {
+                RelayResult::Ends(result) => Some(result),
+                RelayResult::Outdated(_) => None,
+            },
             // A tier that does not answer now may do so later.
             Ok(Loaded::Nothing(_) | Loaded::Awaited(_)) | Err(_) => None,
         };
@@ -125,7 +130,7 @@ pub(crate) async fn watch(
 
 /// Whether a fetch under way began before something that concerns its answer was invalidated. Where an answer's body may name more tags,
 /// any invalidation may have been about those.
-fn is_outdated(holder: &LeaseHolder, cache: &Cache, rules: &RouteRules, request: &ClientRequest) -> bool {
+pub(super) fn is_outdated(holder: &LeaseHolder, cache: &Cache, rules: &RouteRules, request: &ClientRequest) -> bool {
     let ledger = cache.store.ledger();
     if ledger.position() <= holder.position {
         return false;

@@ -1,183 +1,18 @@
 //! The bound on what replicas cost each other: nobody is later than without a shared tier by more than the tier's `timeout`, and the origin
 //! gets no more requests.
 
-use crate::arriving::NoLog;
-use crate::common;
-
-use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use common::{Origin, get, response, rules, streaming, try_send};
 use http::StatusCode;
-use larder_store::{
-    FetchFailure, HeldLease, Lease, LeaseEnd, LeaseHolder, LoadRequest, Loaded, Position, RemoteError, RemoteStore, StoreFuture,
-    StoredResponse, Write,
-};
-use larder_tower::clock::Clock;
-use larder_tower::{Cache, CacheBuilder, CacheService, FailedElsewhere, Tiers};
-use tokio::time::Instant;
+use larder_tower::{CacheService, EffectiveTarget, FailedElsewhere};
 
-/// As `timeout` in `[store.redis]`.
-const TIMEOUT: Duration = Duration::from_millis(50);
+use crate::common::{self, Origin, get, read, response, streaming};
+use crate::shared_tier::{BODY_PATIENCE, Shared, TIMEOUT, now, replicas};
 
-/// A round trip to the tier.
-const TRIP: Duration = Duration::from_millis(1);
-
-/// How long a holder lets others wait for a body after its head.
-const BODY_PATIENCE: Duration = Duration::from_millis(15);
-
-const REPLICAS: usize = 3;
 const CLIENTS: usize = 20;
-
-#[expect(clippy::disallowed_methods, reason = "the runtime's time, which is paused here")]
-fn now() -> Instant {
-    Instant::now()
-}
-
-/// A tier as replicas share it: entries, leases, failures, and who lives.
-#[derive(Debug, Default)]
-struct Shared {
-    entries: Mutex<HashMap<String, Arc<StoredResponse>>>,
-    leases: Mutex<HashMap<String, State>>,
-    failures: Mutex<HashMap<u64, FetchFailure>>,
-    tokens: AtomicU64,
-    /// Since when a replica gives no sign of life.
-    silent: Mutex<[Option<Instant>; REPLICAS]>,
-    /// Whether a silent replica is dead, and not only slow.
-    deadly: AtomicBool,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum State {
-    Held { token: u64, position: Position, replica: usize, head: Option<Instant> },
-    Unshared,
-}
-
-impl Shared {
-    fn is_silent(&self, replica: usize) -> bool {
-        self.silent.lock().unwrap()[replica].is_some_and(|since| now() >= since + TIMEOUT * 3 / 4)
-    }
-
-    fn is_dead(&self, replica: usize) -> bool {
-        self.deadly.load(Ordering::SeqCst) && self.silent.lock().unwrap()[replica].is_some()
-    }
-
-    fn silence(&self, replica: usize) {
-        self.silent.lock().unwrap()[replica] = Some(now());
-    }
-}
-
-/// The tier as one replica has it.
-#[derive(Clone, Debug)]
-struct Seat {
-    shared: Arc<Shared>,
-    replica: usize,
-}
-
-struct HeldBy(Seat, String, u64);
-
-impl HeldLease for HeldBy {
-    fn end(self: Box<Self>, ending: LeaseEnd) {
-        let Self(Seat { shared, replica }, key, token) = *self;
-        if shared.is_dead(replica) {
-            return;
-        }
-        let failure = match &ending {
-            LeaseEnd::NotShared => Some(FetchFailure::NotShared),
-            LeaseEnd::Failed(failure) => failure.clone(),
-            LeaseEnd::GivenUp => None,
-        };
-        failure.into_iter().for_each(|failure| _ = shared.failures.lock().unwrap().insert(token, failure));
-        let mut leases = shared.leases.lock().unwrap();
-        if matches!(leases.get(&key), Some(State::Held { token: held, .. }) if *held == token) {
-            match ending {
-                LeaseEnd::GivenUp => leases.remove(&key),
-                LeaseEnd::Failed(_) | LeaseEnd::NotShared => leases.insert(key, State::Unshared),
-            };
-        }
-    }
-
-    fn arriving(&self) {
-        let Self(seat, key, token) = self;
-        if let Some(State::Held { token: held, head, .. }) = seat.shared.leases.lock().unwrap().get_mut(key)
-            && held == token
-        {
-            *head = Some(now());
-        }
-    }
-}
-
-impl RemoteStore for Seat {
-    fn name(&self) -> &'static str {
-        "shared"
-    }
-
-    fn is_shared(&self) -> bool {
-        true
-    }
-
-    fn load<'a>(&'a self, ask: LoadRequest<'a>) -> StoreFuture<'a, Result<Loaded, RemoteError>> {
-        Box::pin(async move {
-            tokio::time::sleep(TRIP).await;
-            let (shared, key) = (&self.shared, ask.key.text().to_owned());
-            if let Some(stored) = shared.entries.lock().unwrap().get(&key).filter(|stored| stored.fetch > ask.newer_than) {
-                return Ok(Loaded::Response(Arc::clone(stored)));
-            }
-            if let Some(failure) = ask.awaited.and_then(|token| shared.failures.lock().unwrap().get(&token).cloned()) {
-                return Ok(Loaded::Failed(failure));
-            }
-            let Some(terms) = ask.lease else { return Ok(Loaded::Nothing(None)) };
-            let mut leases = shared.leases.lock().unwrap();
-            match leases.get(&key) {
-                Some(State::Unshared) => return Ok(Loaded::Nothing(None)),
-                Some(State::Held { head: Some(head), .. }) if head.elapsed() > BODY_PATIENCE => return Ok(Loaded::Nothing(None)),
-                Some(&State::Held { token, position, replica, .. }) if terms.instead_of != Some(token) => {
-                    return Ok(Loaded::Awaited(LeaseHolder { token, position, silent: shared.is_silent(replica) }));
-                }
-                _ => {}
-            }
-            let token = shared.tokens.fetch_add(1, Ordering::SeqCst);
-            leases.insert(key.clone(), State::Held { token, position: terms.position, replica: self.replica, head: None });
-            Ok(Loaded::Nothing(Some(Lease::new(key.clone(), token, HeldBy(self.clone(), key, token)))))
-        })
-    }
-
-    fn commit(&self, write: Write) -> StoreFuture<'_, ()> {
-        if !self.shared.is_dead(self.replica) {
-            let key = write.response.key().text().to_owned();
-            self.shared.entries.lock().unwrap().insert(key.clone(), write.response);
-            self.shared.leases.lock().unwrap().remove(&key);
-        }
-        write.lease.into_iter().for_each(Lease::spent);
-        Box::pin(std::future::ready(()))
-    }
-
-    fn freshen(&self, write: Write) -> StoreFuture<'_, ()> {
-        self.commit(write)
-    }
-
-    fn remove(&self, _: &StoredResponse) {}
-
-    fn silenced(&self, token: u64) -> StoreFuture<'_, ()> {
-        Box::pin(async move {
-            let is_held_by = |state: &State| match state {
-                State::Held { token: held, replica, .. } if *held == token => Some(*replica),
-                _ => None,
-            };
-            let holder = || self.shared.leases.lock().unwrap().values().find_map(is_held_by);
-            while !holder().is_some_and(|replica| self.shared.is_silent(replica)) {
-                tokio::time::sleep(TRIP).await;
-            }
-        })
-    }
-
-    fn shares_failures_after(&self) -> Duration {
-        TIMEOUT
-    }
-}
 
 /// The origin's answer, after a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,22 +58,14 @@ fn origin(does: Does, after: Duration) -> Origin {
     })
 }
 
-fn replicas(origin: &Origin, shared: Option<&Arc<Shared>>) -> Vec<CacheService<Origin>> {
-    let cache = |replica| {
-        let cache = Cache::builder(64 << 20).max_object(1 << 20).clock(Clock::manual(common::START).0);
-        let seat = shared.map(|shared| Arc::new(Seat { shared: Arc::clone(shared), replica }));
-        let tiers = seat.map(|seat| Tiers::new().then(seat).with_log(Arc::new(NoLog)).failure_words(|_| Some("hung_up")));
-        tiers.into_iter().fold(cache, CacheBuilder::tiers).build()
-    };
-    (0..REPLICAS).map(|replica| CacheService::new(origin.clone(), cache(replica), Arc::new(rules()))).collect()
-}
-
 /// The end of one client's wait.
 #[derive(Debug)]
 struct End {
     replica: usize,
+    /// When the head was there, and when the end was.
+    head: Duration,
     after: Duration,
-    /// The status; `None` for no answer, which the outcome below says more of.
+    /// The status; `None` for no answer or a body that broke off.
     status: Option<StatusCode>,
     word: Option<String>,
 }
@@ -249,10 +76,18 @@ async fn all_ask(replicas: &[CacheService<Origin>]) -> Vec<End> {
     let clients = replicas.iter().enumerate().flat_map(|(replica, cache)| (0..CLIENTS).map(move |client| (replica, cache, client)));
     let asking = clients.map(async |(replica, cache, client)| {
         tokio::time::sleep_until(start + Duration::from_millis((5 * replica + client / 4) as u64)).await;
-        let answer = try_send(cache, get("/a")).await;
-        let word = answer.as_ref().err().and_then(|error| error.downcast_ref::<FailedElsewhere>());
+        let served = cache.serve(get("/a"), EffectiveTarget::default(), |_| ()).await;
+        let head = start.elapsed();
+        let word = served.as_ref().err().and_then(|error| error.downcast_ref::<FailedElsewhere>());
         let word = word.map(|error| error.word().to_owned());
-        End { replica, after: start.elapsed(), status: answer.ok().map(|answer| answer.response.status()), word }
+        let status = match served {
+            Ok(served) => {
+                let answer = read(served.response, served.outcome).await;
+                answer.body.is_ok().then(|| answer.response.status())
+            }
+            Err(_) => None,
+        };
+        End { replica, head, after: start.elapsed(), status, word }
     });
     let mut ends = futures_util::future::join_all(asking).await;
     ends.sort_by_key(|end| (end.replica, end.after));
@@ -302,27 +137,21 @@ async fn an_answer_for_one_request_makes_no_other_later_than_a_follower_of_the_s
     }
 }
 
-/// Replicas cannot know that a body is slow before its head is there. The others fetch for themselves then, one request each, since a client
-/// has its first bytes from a fetch of its own sooner than the last ones from another's.
+/// Other replicas read a body while it arrives, from the head on.
 #[tokio::test(start_paused = true)]
-async fn a_slow_body_elsewhere_makes_no_request_later_than_its_own_fetch_from_the_head_on() {
-    for seconds in [0.0, 0.02, 0.5, 2.0] {
-        let (ends, [together, alone]) = compare(Does::Stream(4_000), seconds).await;
-        for (with, without) in ends {
-            let bound = without.after + TIMEOUT + Duration::from_secs_f64(seconds);
-            assert!(with.after <= bound, "head after {seconds} s: {with:?} instead of {without:?}");
-            assert_eq!(with.status, without.status);
+async fn a_slow_head_and_a_slow_body_are_fetched_once_and_make_no_request_late() {
+    for seconds in [0.0, 0.02, 0.5, 2.0, 6.0] {
+        for millis in [40, 500, 4_000] {
+            let (ends, [together, alone]) = compare(Does::Stream(millis), seconds).await;
+            let story = format!("a head after {seconds} s, and the end {millis} ms later");
+            for (with, without) in ends {
+                let is_late = with.head > without.head + TIMEOUT || with.after > without.after + TIMEOUT;
+                assert!(!is_late, "{story}: {with:?} instead of {without:?}");
+                assert_eq!(with.status, without.status);
+            }
+            assert!(together <= alone, "{story}: {together} instead of {alone}");
+            assert_eq!(together, 1, "{story}");
         }
-        assert!(together <= alone, "head after {seconds} s: {together} instead of {alone}");
-    }
-}
-
-/// The origin answers so slowly that another's body is there before the own head.
-#[tokio::test(start_paused = true)]
-async fn a_slow_body_elsewhere_that_is_there_first_is_taken() {
-    let (ends, _) = compare(Does::Stream(500), 2.0).await;
-    for (with, without) in ends {
-        assert!(with.after <= without.after + TIMEOUT, "{with:?} instead of {without:?}");
     }
 }
 

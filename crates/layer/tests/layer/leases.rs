@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use larder_semantics::{FreshnessLifetime, HeadFlags, LifetimeSource, StoredFields, StoredHead};
 use larder_store::{
     AppliedBy, BodyBuilder, FetchFailure, HeldLease, Invalidation, InvalidationLog, InvalidationTarget, Lease, LeaseEnd, LeaseHolder,
-    LoadRequest, Loaded, Position, Published, RemoteError, RemoteStore, StoreFuture, StoredResponse, Write,
+    LoadRequest, Loaded, Offered, Position, Published, RemoteError, RemoteStore, StoreFuture, StoredResponse, Write,
 };
 use larder_tower::clock::Clock;
 use larder_tower::{Cache, CacheService, EffectiveTarget, Tiers};
@@ -39,7 +39,7 @@ impl HeldLease for Noted {
         self.0.lock().unwrap().push(Some(ending));
     }
 
-    fn arriving(&self) {
+    fn arriving(&self, _: Option<Box<dyn Offered>>) {
         self.0.lock().unwrap().push(None);
     }
 }

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use larder_semantics::PrimaryKey;
 use larder_store::codec::{Record, ResponseRecord, decode, encode};
 use larder_store::{
-    Arriving, Chunks, HeldLease, Lease, LeaseEnd, Ledger, LoadRequest, Loaded, LogPosition, RemoteError, RemoteStore, SEGMENT, StoreFuture,
-    StoredResponse, Write,
+    Arriving, Chunks, HeldLease, Lease, LeaseEnd, Ledger, LoadRequest, Loaded, LogPosition, Offered, RemoteError, RemoteStore, SEGMENT,
+    StoreFuture, StoredResponse, Write,
 };
 use tokio::sync::Semaphore;
 
@@ -64,7 +64,7 @@ impl HeldLease for Noted {
         self.0.lock().unwrap().push(Some(ending));
     }
 
-    fn arriving(&self) {}
+    fn arriving(&self, _: Option<Box<dyn Offered>>) {}
 }
 
 struct Ready(IntoIter<Bytes>);

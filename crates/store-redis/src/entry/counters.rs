@@ -8,6 +8,8 @@ pub(crate) struct Counters {
     pub(crate) hits: Counter,
     pub(crate) misses: Counter,
     pub(crate) awaited: Counter,
+    pub(crate) relayed: Counter,
+    pub(crate) relays: Counter,
     pub(crate) damaged: Counter,
     pub(crate) locked: Counter,
     pub(crate) interrupted: Counter,

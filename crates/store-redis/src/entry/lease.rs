@@ -4,15 +4,17 @@
 //! ([`super::watch`]). One that lives renews it. A look-up whose
 //! answer is not waited for any more may be granted a lease all the same, so a request that ends without an answer gives back its token.
 
-use std::sync::{Arc, Weak};
+use std::future::pending;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use larder_store::{FetchFailure, HeldLease, Lease, LeaseEnd, Position, RemoteError};
-use tokio::sync::Notify;
+use larder_store::{FetchFailure, HeldLease, Lease, LeaseEnd, Offered, Position, RemoteError};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::failure::failure_text;
 use super::heartbeat::{self, Held};
+use super::relay::hand_on;
 use super::tier::Tier;
 use crate::link::{Lane, Operation};
 use crate::scripts;
@@ -48,11 +50,13 @@ struct GrantedLease {
     tier: Weak<Tier>,
     key: String,
     token: u64,
-    arriving: Arc<Notify>,
+    /// Until the body is on its way.
+    arriving: Mutex<Option<oneshot::Sender<Arriving>>>,
     keeping: JoinHandle<()>,
-    /// This replica shows that it lives.
-    _held: Option<Held>,
 }
+
+/// What other replicas may read while it arrives here.
+type Arriving = Option<Box<dyn Offered>>;
 
 /// The holder of a lease, as its key says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +65,8 @@ pub(crate) struct Holder {
     pub(crate) position: Position,
     /// `None` where it is of an earlier version, which shows no sign of life.
     pub(crate) replica: Option<u64>,
+    /// Whether its answer can be read while it arrives.
+    pub(crate) relays: bool,
 }
 
 impl PendingLease {
@@ -76,10 +82,10 @@ impl PendingLease {
     pub(crate) fn granted(mut self) -> Lease {
         self.open = false;
         let (tier, key, token) = (Weak::clone(&self.tier), self.key.clone(), self.token);
-        let arriving = Arc::new(Notify::new());
-        let keeping = tokio::spawn(keep(Weak::clone(&tier), key.clone(), token, self.term, Arc::clone(&arriving)));
-        let held = tier.upgrade().map(|tier| heartbeat::hold(&tier));
-        Lease::new(key.clone(), token, GrantedLease { tier, key, token, arriving, keeping, _held: held })
+        let (arriving, arrives) = oneshot::channel();
+        let held = tier.upgrade().map(|tier| Arc::new(heartbeat::hold(&tier, token)));
+        let keeping = tokio::spawn(keep(Weak::clone(&tier), key.clone(), token, self.term, arrives, held));
+        Lease::new(key.clone(), token, GrantedLease { tier, key, token, arriving: Mutex::new(Some(arriving)), keeping })
     }
 }
 
@@ -100,8 +106,11 @@ impl HeldLease for GrantedLease {
         }
     }
 
-    fn arriving(&self) {
-        self.arriving.notify_one();
+    fn arriving(&self, offered: Arriving) {
+        if let Some(arriving) = self.arriving.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // A lease that was lost has nothing to keep.
+            let _ = arriving.send(offered);
+        }
     }
 }
 
@@ -111,21 +120,29 @@ impl Drop for GrantedLease {
     }
 }
 
-/// Keeps the lease until it is given back, or lost to a replica that did not see it renewed in time. A body that takes long lets the others go:
-/// each of them would have had its first bytes from a fetch of its own by now. The release does not wait its turn behind queued writes.
-async fn keep(tier: Weak<Tier>, key: String, token: u64, term: Duration, arriving: Arc<Notify>) {
-    let body_takes_long = async {
-        arriving.notified().await;
-        let Some(patience) = tier.upgrade().map(|tier| body_patience(tier.link.options().timeout)) else { return };
-        tokio::time::sleep(patience).await;
-    };
+/// Keeps the lease until it is given back, or lost to a replica that did not see it renewed in time. A body that takes long and cannot be relayed lets
+/// the others go: each of them would have had its first bytes from a fetch of its own by now. The release does not wait its turn behind queued writes.
+async fn keep(tier: Weak<Tier>, key: String, token: u64, term: Duration, arrives: oneshot::Receiver<Arriving>, held: Option<Arc<Held>>) {
     tokio::select! {
         () = renew(&tier, &key, token, term) => return,
-        () = body_takes_long => {}
+        () = cannot_relay(&tier, &key, token, arrives, held) => {}
     }
     if let Some(tier) = tier.upgrade() {
         // One that fails is followed by the end of the term.
         let _ = release(&tier, key, token, LeaseEnd::Failed(None)).await;
+    }
+}
+
+/// Relays a body that takes long once another replica waits for it. Ready when it takes long and cannot be relayed.
+async fn cannot_relay(tier: &Weak<Tier>, key: &str, token: u64, arrives: oneshot::Receiver<Arriving>, held: Option<Arc<Held>>) {
+    // The other end goes with the lease only.
+    let Ok(offered) = arrives.await else { return pending().await };
+    let Some(patience) = tier.upgrade().map(|tier| body_patience(tier.link.options().timeout)) else { return };
+    tokio::time::sleep(patience).await;
+    let (Some(offered), Some(held)) = (offered, held) else { return };
+    held.wanted().await;
+    if let Some(tier) = tier.upgrade() {
+        hand_on(&tier, key, token, offered, &held).await;
     }
 }
 
@@ -144,8 +161,8 @@ async fn renew(tier: &Weak<Tier>, key: &str, token: u64, term: Duration) {
     }
 }
 
-/// How long others wait for a body after its head, where an operation may take this long: with a pause between two looks at the lease, and a
-/// round trip each for its end and for the look, no more than `timeout` in all.
+/// How long others wait for a body after its head before it is relayed or they are let go, where an operation may take this long: with a pause between
+/// two looks at the lease, and a round trip each for the write and for the look, no more than `timeout` in all.
 fn body_patience(timeout: Duration) -> Duration {
     (timeout.max(MIN_LATENESS) * 4 / 5).saturating_sub(LOOK_PAUSE)
 }
@@ -165,13 +182,13 @@ pub(crate) async fn release(tier: &Arc<Tier>, key: String, token: u64, ending: L
     tier.link.run(Operation::Release, Lane::Small, work).await
 }
 
-/// The holder of a lease: `TOKEN NUMBER REPLICA`. One that says nothing of its position, as earlier versions wrote it, is taken to be current.
+/// The holder of a lease: `TOKEN NUMBER REPLICA`, and `r` where its answer is relayed. One that says nothing of its position, as earlier versions wrote it, is taken to be current.
 pub(crate) fn holder(value: &[u8]) -> Option<Holder> {
     let mut words = std::str::from_utf8(value).ok()?.split(' ');
     let token = words.next()?.parse().ok()?;
     let position = words.next().map_or(Some(Position(u64::MAX)), |number| number.parse().ok().map(Position::of_log))?;
     let replica = words.next().map(str::parse).transpose().ok()?;
-    Some(Holder { token, position, replica })
+    Some(Holder { token, position, replica, relays: words.next() == Some("r") })
 }
 
 #[cfg(test)]

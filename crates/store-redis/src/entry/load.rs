@@ -10,12 +10,16 @@ use redis::Value;
 use super::chunks;
 use super::failure::read_failure;
 use super::lease::{Holder, PendingLease, holder};
+use super::relay::{Opened, open as open_relay};
 use super::slices::slices;
 use super::tier::Tier;
 use super::watch;
 use crate::link::{Lane, Operation};
 use crate::scripts;
 use crate::value::{EntryKey, MIN_OFFLOADED, Note, is_sealed, millis, open, ordered, unpack};
+
+/// How often a relay for another variant leads on to the request's own.
+const MAX_TURNS: usize = 2;
 
 /// The reply of the script.
 enum LoadReply {
@@ -38,6 +42,8 @@ struct Entry {
 /// The entry for a request, or else the lease.
 pub(crate) async fn load(tier: &Arc<Tier>, ask: LoadRequest<'_>) -> Result<Loaded, RemoteError> {
     let mut variant = ask.spec.map(|spec| Variant::of(spec.clone(), ask.request));
+    // Relays of several variants may each lead on to another.
+    let mut turns = 0..MAX_TURNS;
     loop {
         let entry_key = EntryKey::of(&tier.link.options().prefix, ask.key, variant.as_ref());
         let token = tier.next_token();
@@ -52,8 +58,19 @@ pub(crate) async fn load(tier: &Arc<Tier>, ask: LoadRequest<'_>) -> Result<Loade
         let entry = match answer? {
             LoadReply::Entry(entry) => entry,
             LoadReply::Nothing | LoadReply::Granted => return Ok(Loaded::Nothing(None)),
-            LoadReply::Awaited(Holder { token, position, replica }) => {
+            LoadReply::Awaited(holder @ Holder { token, position, replica, relays }) => {
                 let silent = replica.is_some_and(|replica| watch::is_silent(tier, token, replica));
+                if relays && !silent {
+                    match open_relay(tier, &entry_key.lease(), holder, &ask).await? {
+                        Opened::Relayed(relayed) => return Ok(Loaded::Relayed(relayed)),
+                        // The request waits for its own.
+                        Opened::OtherVariant(own) if turns.next().is_some() => {
+                            variant = Some(own);
+                            continue;
+                        }
+                        Opened::OtherVariant(_) | Opened::Gone => {}
+                    }
+                }
                 return Ok(Loaded::Awaited(LeaseHolder { token, position, silent }));
             }
             LoadReply::Failed(failure) => return Ok(Loaded::Failed(failure)),

@@ -1,19 +1,20 @@
-//! The look at other replicas' heartbeats, while a request here waits for their fetches.
+//! The look at other replicas' heartbeats, while a request here waits for their fetches or reads what they relay. With each look the holders are told
+//! that they are waited for.
 //!
 //! A holder is silent once its number has stood still for three quarters of the time that an operation may take, and for some looks in a row,
 //! each of which Redis has answered: a Redis or a replica that stood still itself makes no other silent. The looks of one lease count from when
 //! a request here saw it first, so the holder's first heartbeat need not be there before.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::heartbeat::interval;
+use super::heartbeat::{KEPT, interval};
 use super::tier::Tier;
 use crate::link::{Lane, Operation};
-use crate::value::alive;
+use crate::value::{alive, millis, wanted};
 
 /// Least number of looks without a new number after which a holder is silent.
 const LOOKS: u32 = 3;
@@ -98,14 +99,13 @@ impl Watched {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The replicas to look at; none: nobody asks any more, and looking ends.
-    fn replicas(&self, now: Instant) -> Vec<u64> {
+    /// The replicas to look at, each with the leases that are asked about; none: nobody asks any more, and looking ends.
+    fn replicas(&self, now: Instant) -> BTreeMap<u64, Vec<u64>> {
         let mut state = self.lock();
         state.leases.retain(|_, sight| now.saturating_duration_since(sight.looked_at) <= FORGOTTEN);
         state.looks = !state.leases.is_empty();
-        let mut replicas: Vec<u64> = state.leases.values().map(|sight| sight.replica).collect();
-        replicas.sort_unstable();
-        replicas.dedup();
+        let mut replicas = BTreeMap::<u64, Vec<u64>>::new();
+        state.leases.iter().for_each(|(token, sight)| replicas.entry(sight.replica).or_default().push(*token));
         replicas
     }
 
@@ -131,16 +131,35 @@ async fn look(tier: Weak<Tier>) {
         if replicas.is_empty() {
             return;
         }
-        let prefix = &tier.link.options().prefix;
-        let mut get = redis::cmd("MGET");
-        replicas.iter().for_each(|replica| _ = get.arg(alive(prefix, *replica)));
-        let get = &get;
-        let work = |mut connection| async move { get.query_async::<Vec<Option<u64>>>(&mut connection).await };
-        // A look that fails says nothing of any replica.
-        if let Ok(numbers) = tier.link.run(Operation::Renew, Lane::Small, work).await {
-            tier.watched.saw(&replicas, &numbers, (tier.link.clocks().monotonic)());
-        }
+        tokio::join!(look_at(&tier, &replicas), tell(&tier, &replicas));
     }
+}
+
+/// Reads the numbers of these replicas.
+async fn look_at(tier: &Tier, replicas: &BTreeMap<u64, Vec<u64>>) {
+    let mut get = redis::cmd("MGET");
+    replicas.keys().for_each(|replica| _ = get.arg(alive(&tier.link.options().prefix, *replica)));
+    let get = &get;
+    let work = |mut connection| async move { get.query_async::<Vec<Option<u64>>>(&mut connection).await };
+    // A look that fails says nothing of any replica.
+    if let Ok(numbers) = tier.link.run(Operation::Renew, Lane::Small, work).await {
+        let replicas: Vec<u64> = replicas.keys().copied().collect();
+        tier.watched.saw(&replicas, &numbers, (tier.link.clocks().monotonic)());
+    }
+}
+
+/// Tells these replicas which of their leases are waited for here. By itself: a server that takes no writes still answers the look.
+async fn tell(tier: &Tier, replicas: &BTreeMap<u64, Vec<u64>>) {
+    let mut sign = redis::pipe();
+    for (replica, tokens) in replicas {
+        let key = wanted(&tier.link.options().prefix, *replica);
+        sign.cmd("SADD").arg(&key).arg(tokens).ignore();
+        sign.cmd("PEXPIRE").arg(&key).arg(millis(KEPT)).ignore();
+    }
+    let sign = &sign;
+    let work = |mut connection| async move { sign.query_async::<()>(&mut connection).await };
+    // One that fails is followed by another.
+    let _ = tier.link.run(Operation::Renew, Lane::Small, work).await;
 }
 
 #[cfg(test)]
@@ -171,7 +190,7 @@ mod tests {
     fn a_replica_whose_number_stands_still_is_silent_and_one_that_counts_on_is_not() {
         let start = now();
         let watched = watching(&[(1, 7), (2, 8), (3, 9)], start);
-        assert_eq!(watched.replicas(start), [7, 8, 9]);
+        assert!(watched.replicas(start).into_keys().eq([7, 8, 9]));
         for look in 0..=6 {
             assert_eq!(silent(&watched), [0; 0], "look {look}");
             // One has never counted, one has stopped, and one goes on with every other look.
@@ -226,7 +245,7 @@ mod tests {
     fn a_lease_that_is_not_asked_about_is_forgotten() {
         let start = now();
         let watched = watching(&[(1, 7)], start);
-        assert_eq!(watched.replicas(start), [7]);
+        assert_eq!(watched.replicas(start), BTreeMap::from([(7, vec![1])]));
         assert!(watched.replicas(start + 2 * FORGOTTEN).is_empty());
         assert!(!watched.lock().looks);
     }

@@ -113,7 +113,7 @@ fn selecting(tier: &Tier, response: &StoredResponse) -> Result<Option<Bytes>, Re
 
 /// How old a response is now, in milliseconds; empty where no clock tells. What reads it counts on from here by Redis' clock, for replicas'
 /// clocks may differ.
-fn age(tier: &Tier, response: &StoredResponse) -> String {
+pub(super) fn age(tier: &Tier, response: &StoredResponse) -> String {
     let since = |now: Timestamp| now.as_millis().saturating_sub(response.head.response_time.as_millis());
     let age = |wall: fn() -> Timestamp| u64::from(response.head.initial_age) * 1000 + since(wall());
     tier.link.clocks().wall.map(age).map_or_else(String::new, |age| age.to_string())

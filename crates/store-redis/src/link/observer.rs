@@ -19,7 +19,9 @@ pub enum Operation {
     Remove,
     /// A lease is kept, or its holder shows that it lives, or another replica looks whether it does.
     Renew,
-    /// A lease is given back.
+    /// An answer that is still arriving is handed on to other replicas, or read from one.
+    Relay,
+    /// A lease is given back, or a relay that broke off is dropped.
     Release,
     /// An invalidation is put into the log.
     Publish,
@@ -29,8 +31,18 @@ pub enum Operation {
 
 impl Operation {
     /// All of them, for metrics that are declared ahead.
-    pub const ALL: [Self; 9] =
-        [Self::Load, Self::Chunk, Self::Commit, Self::Freshen, Self::Remove, Self::Renew, Self::Release, Self::Publish, Self::Turn];
+    pub const ALL: [Self; 10] = [
+        Self::Load,
+        Self::Chunk,
+        Self::Commit,
+        Self::Freshen,
+        Self::Remove,
+        Self::Renew,
+        Self::Relay,
+        Self::Release,
+        Self::Publish,
+        Self::Turn,
+    ];
 
     /// Whether it follows from an operation that may have failed for the same reason: one failure counts once.
     pub(crate) const fn is_afterwards(self) -> bool {
@@ -46,6 +58,7 @@ impl Operation {
             Self::Freshen => "freshen",
             Self::Remove => "remove",
             Self::Renew => "renew",
+            Self::Relay => "relay",
             Self::Release => "release",
             Self::Publish => "publish",
             Self::Turn => "turn",

@@ -18,15 +18,19 @@ if ARGV[7] ~= '' then
     return {'failed', failure}
   end
 end
+local held = redis.call('GET', KEYS[2])
+local holder = held and string.match(held, '^%d+')
 if ARGV[3] == '0' then
+  -- One that looks on for the fetch it has waited for may find it relayed.
+  if holder and holder == ARGV[7] then
+    return {'awaited', held}
+  end
   return {'nothing'}
 end
-local held = redis.call('GET', KEYS[2])
 if held == 'unshared' then
   return {'nothing'}
 end
 -- A call that is sent again, because nobody knew what became of it, finds its own lease.
-local holder = held and string.match(held, '^%d+')
 if held and holder ~= ARGV[2] and (ARGV[5] == '' or holder ~= ARGV[5]) then
   return {'awaited', held}
 end

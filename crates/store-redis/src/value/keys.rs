@@ -8,11 +8,13 @@
 //! PREFIX:{digest}:v:digest      a variant
 //! …:l                           the lease of one of these
 //! …:f                           how the fetch under such a lease failed
+//! …:r:token                     a relay: what this fetch brings, while it arrives
 //! …:k:fetch:n                   chunk n of the body that this fetch brought
 //! …:c:fetch:n                   a slice of such a body as it was stored before chunks were proven each by itself
 //! PREFIX:{turn:digest}:t        there while a replica has its turn at something
 //! PREFIX:{turn:digest}:w        the word that came of it
 //! PREFIX:{alive}:replica        counts on while this replica holds leases; one hash tag, so that one command reads several
+//! …:w                           the tokens of those of its leases that others wait for
 //! ```
 
 use std::time::Duration;
@@ -78,6 +80,34 @@ impl EntryKey {
     }
 }
 
+/// The key of a relay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RelayKey(String);
+
+impl RelayKey {
+    /// Of the fetch whose lease has this key and this token.
+    pub(crate) fn new(lease: &str, token: u64) -> Self {
+        Self(format!("{}:r:{token:016x}", lease.strip_suffix(":l").unwrap_or(lease)))
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.0
+    }
+
+    /// Where its parts lie: what seals them knows them by this.
+    pub(crate) fn head(&self) -> String {
+        format!("{} h", self.0)
+    }
+
+    pub(crate) fn selecting(&self) -> String {
+        format!("{} v", self.0)
+    }
+
+    pub(crate) fn piece(&self, number: u32) -> String {
+        format!("{} {number}", self.0)
+    }
+}
+
 /// The keys of something that replicas do in turn. Both have one hash tag, so that one command may touch both.
 pub(crate) struct TurnKey(String);
 
@@ -98,6 +128,11 @@ impl TurnKey {
 /// Where a replica counts on while it holds leases.
 pub(crate) fn alive(prefix: &str, replica: u64) -> String {
     format!("{prefix}:{{alive}}:{replica:016x}")
+}
+
+/// Where the tokens of those of its leases stand that others wait for.
+pub(crate) fn wanted(prefix: &str, replica: u64) -> String {
+    format!("{}:w", alive(prefix, replica))
 }
 
 /// A fetch number as text that compares as the number does.

@@ -281,10 +281,10 @@ async fn a_body_that_takes_long_or_breaks_off_lets_everyone_go() -> Result<()> {
     let Setup { redis, store } = Setup::start().await?;
     let other = another(&redis, |_| ()).await?;
     let mut long = granted(ask_for_lease(&store, "/long", Duration::from_millis(400)).await);
-    long.arriving();
+    long.arriving(None);
     is_let_go(&other, "/long").await?;
     let mut broken = granted(ask_for_lease(&store, "/broken", MINUTE).await);
-    broken.arriving();
+    broken.arriving(None);
     drop(broken);
     is_let_go(&other, "/broken").await
 }
@@ -301,7 +301,7 @@ async fn a_body_that_takes_long_lets_everyone_go_within_the_timeout() -> Result<
     // The number is there before it is compared.
     eventually("waiting for a heartbeat", || async { Ok((heartbeats().await? > 0).then_some(())) }).await?;
     let head = heartbeats().await?;
-    lease.arriving();
+    lease.arriving(None);
     assert!(matches!(ask_for_lease(&other, "/long", MINUTE).await, Ok(Loaded::Awaited(_))), "a body may be there soon");
     is_let_go(&other, "/long").await?;
     let waited = heartbeats().await? - head;

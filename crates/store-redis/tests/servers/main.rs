@@ -12,6 +12,7 @@ mod leftovers;
 mod log;
 mod messages;
 mod places;
+mod relays;
 mod replicas;
 mod sentinels;
 mod support;

@@ -1,7 +1,8 @@
 //! The stored form of a response outside this process.
 //!
 //! The head is one frame, framed by hand: half the time and a third of the allocations of any serialisation crate that was measured.
-//! The body follows in its own values: as one, or in chunks ([`encode_chunk`]). All numbers are little-endian; `text` and `bytes` are a `u32`
+//! The body follows in its own values: as one, in chunks ([`encode_chunk`]), or
+//! in pieces while it arrives ([`encode_piece`]). All numbers are little-endian; `text` and `bytes` are a `u32`
 //! length and that many bytes.
 //!
 //! ```text
@@ -25,6 +26,7 @@
 mod chunk;
 mod frame;
 mod head;
+mod piece;
 
 use std::iter;
 use std::sync::Arc;
@@ -37,6 +39,7 @@ use crate::entry::{StoredBody, StoredResponse, Variant};
 use crate::ledger::{Position, Tag, Tags};
 pub use chunk::{BodyProof, BodySum, Coding, decode_chunk, encode_chunk};
 use frame::{Reader, Writer};
+pub use piece::{RelayPiece, decode_piece, encode_piece};
 
 const FORMAT: u8 = 1;
 const RESPONSE: u8 = 0;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 
+use super::relay::Offered;
 use crate::ledger::Position;
 
 /// The terms of a lease.
@@ -72,9 +73,9 @@ pub trait HeldLease: Send + Sync {
     /// It ends without a stored response.
     fn end(self: Box<Self>, ending: LeaseEnd);
 
-    /// The answer's head is there and its body is on its way. A client streams a slow one from a fetch of its own sooner than it gets this one
-    /// whole, so the lease ends by itself, in time for those who wait to be late by no more than an operation may take.
-    fn arriving(&self);
+    /// The answer's head is there and its body is on its way. Those who wait for a slow one read what is `offered` while it arrives. Where nothing is,
+    /// or the tier cannot relay it, the lease ends by itself. Either is in time for them to be late by no more than an operation may take.
+    fn arriving(&self, offered: Option<Box<dyn Offered>>);
 }
 
 /// How a lease ended without a stored response.
@@ -117,11 +118,11 @@ impl Lease {
         self.tier
     }
 
-    /// The answer's head is there. Requests stop waiting for a body that takes long from here on.
-    pub fn arriving(&mut self) {
+    /// The answer's head is there. From here on requests do not wait for the end of a body that takes long: they read what is `offered`, or stop waiting.
+    pub fn arriving(&mut self, offered: Option<Box<dyn Offered>>) {
         self.arriving = true;
         if let Some(held) = &self.held {
-            held.arriving();
+            held.arriving(offered);
         }
     }
 

@@ -6,10 +6,12 @@ mod arriving;
 mod lease;
 mod log;
 mod operation;
+mod relay;
 mod store;
 
 pub use arriving::{Arriving, Chunks};
 pub use lease::{FetchFailure, HeldLease, Lease, LeaseEnd, LeaseHolder, LeaseTerms};
 pub use log::{AppliedBy, InvalidationLog, Published};
 pub use operation::{RemoteError, StoreFuture};
+pub use relay::{Offered, Piece, Pieces, Relayed};
 pub use store::{LoadRequest, Loaded, RemoteStore, Write};

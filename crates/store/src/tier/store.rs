@@ -10,6 +10,7 @@ use larder_semantics::{PrimaryKey, VarySpec};
 use super::arriving::Arriving;
 use super::lease::{FetchFailure, Lease, LeaseHolder, LeaseTerms};
 use super::operation::{RemoteError, StoreFuture};
+use super::relay::Relayed;
 use crate::entry::StoredResponse;
 use crate::ledger::LogPosition;
 
@@ -41,6 +42,8 @@ pub enum Loaded {
     Nothing(Option<Lease>),
     /// Nothing (newer) is stored, and another fetch is under way. The caller judges whether it began before an invalidation.
     Awaited(LeaseHolder),
+    /// As [`Self::Awaited`], and that fetch's answer can be read while it arrives.
+    Relayed(Relayed),
     /// Nothing (newer) is stored, and the fetch that the request has waited for has failed.
     Failed(FetchFailure),
 }

@@ -49,10 +49,12 @@ impl RedisMetrics {
                 hit: stats.hits,
                 miss: stats.misses,
                 awaited: stats.awaited,
+                relayed: stats.relayed,
                 damaged: stats.damaged,
                 locked: stats.locked,
             },
             interrupted: stats.interrupted,
+            relays: stats.relays,
             writes: RedisWrites {
                 written: stats.written,
                 saved_bytes: stats.saved_bytes,

@@ -11,8 +11,10 @@ pub struct RedisSnapshot {
     pub operations: Vec<OperationSnapshot>,
     /// Look-ups by their outcome.
     pub lookups: RedisLookups,
-    /// Long bodies that broke off after their beginning was sent, since the start.
+    /// Long bodies, and answers of other replicas, that broke off after their beginning was sent, since the start.
     pub interrupted: u64,
+    /// Answers that other replicas could read while they arrived here, since the start.
+    pub relays: u64,
     /// Responses on their way into Redis.
     pub writes: RedisWrites,
     /// The log of invalidations that replicas share.
@@ -43,6 +45,8 @@ pub struct RedisLookups {
     pub miss: u64,
     /// Another replica held the lease.
     pub awaited: u64,
+    /// Another replica's answer was on its way, and was read from it.
+    pub relayed: u64,
     /// The value could not be decoded, and was deleted.
     pub damaged: u64,
     /// None of the keys opens the value, and it was deleted.

@@ -12,7 +12,8 @@ pub(super) fn encode(redis: &RedisSnapshot, families: &mut Families<'_, '_>) -> 
     let RedisSnapshot { writes, log, .. } = redis;
     for (name, help, count) in [
         ("redis_written", "Responses written to Redis.", writes.written),
-        ("redis_interrupted", "Long bodies from Redis that broke off after their beginning.", redis.interrupted),
+        ("redis_interrupted", "Bodies from Redis that broke off after their beginning.", redis.interrupted),
+        ("redis_relays", "Answers that other replicas could read while they arrived here.", redis.relays),
         ("redis_saved_bytes", "Bytes that compression has spared Redis.", writes.saved_bytes),
         ("redis_dropped", "Writes to Redis given up because the queue was full.", writes.dropped),
         ("invalidation_log_refused", "Invalidations that could not be put into the log when they were made.", log.refused),
@@ -42,6 +43,7 @@ fn encode_operations(redis: &RedisSnapshot, families: &mut Families<'_, '_>) -> 
         ("hit", lookups.hit),
         ("miss", lookups.miss),
         ("awaited", lookups.awaited),
+        ("relayed", lookups.relayed),
         ("damaged", lookups.damaged),
         ("locked", lookups.locked),
     ];

@@ -1,0 +1,88 @@
+//! The rest of a response whose other source broke off, from an origin that still has the same representation.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Request};
+use larder_semantics::StoredHead;
+use larder_semantics::range::Resumption;
+use larder_store::RemoteError;
+
+use crate::body::log::InFlight;
+use crate::body::request::RequestBody;
+use crate::error::{BodyError, FetchError};
+use crate::lookup::request::ClientRequest;
+use crate::service::CacheService;
+use crate::upstream::{Upstream, UpstreamBody, call};
+
+/// The origin's answer. So many bytes of its content are there already.
+pub(super) struct Rest<B> {
+    body: Pin<Box<B>>,
+    before: u64,
+}
+
+impl<B: UpstreamBody> Rest<B> {
+    /// Asks the origin for the bytes of `head`'s representation of `length` bytes from `got` on, which were to come from elsewhere but for this
+    /// `error`.
+    pub(super) async fn ask<S: Upstream<Body = B>>(
+        service: &CacheService<S>,
+        request: &ClientRequest,
+        head: &StoredHead,
+        (got, length): (u64, u64),
+        error: RemoteError,
+    ) -> Result<Self, BodyError> {
+        // "The Range header field [...] is only defined for GET" (RFC 9110 §14.2).
+        let rest = Resumption::of(head, got, length).filter(|_| request.content.is_none()).ok_or(BodyError::Stored(error))?;
+        let asking = Self::request(service, request, &rest);
+        let response = call(&service.inner, || asking).await.map_err(BodyError::Upstream)?;
+        let before = rest.bytes_before(response.status(), response.headers()).ok_or(BodyError::Stored(error))?;
+        Ok(Self { body: Box::pin(response.into_body()), before })
+    }
+
+    fn request<S: Upstream<Body = B>>(service: &CacheService<S>, request: &ClientRequest, rest: &Resumption) -> Request<RequestBody> {
+        let mut parts = request.parts.clone();
+        parts.method = Method::GET;
+        parts.uri = service.upstream_uri(&parts.uri);
+        rest.fields(&mut parts.headers);
+        Request::from_parts(parts, RequestBody::empty())
+    }
+
+    /// The next bytes, perhaps none.
+    pub(super) async fn next(&mut self) -> Result<Bytes, BodyError> {
+        loop {
+            let next = poll_fn(|cx| self.body.as_mut().poll_frame(cx)).await;
+            let frame = next.transpose().map_err(|error| BodyError::Upstream(FetchError::of(error)))?;
+            let Some(frame) = frame else { return Err(BodyError::Stored(RemoteError::Incomplete)) };
+            let Ok(data) = frame.into_data() else { continue };
+            let skipped = self.before.min(data.len() as u64);
+            self.before -= skipped;
+            // A copy: a slice would keep the connection's read buffer for as long as the body is stored.
+            return Ok(Bytes::copy_from_slice(&data[skipped as usize..]));
+        }
+    }
+}
+
+/// Bytes fetched ahead, counted with the bodies in flight.
+pub(super) struct Ahead {
+    in_flight: Arc<InFlight>,
+    bytes: u64,
+}
+
+impl Ahead {
+    pub(super) fn new(in_flight: &Arc<InFlight>) -> Self {
+        Self { in_flight: Arc::clone(in_flight), bytes: 0 }
+    }
+
+    pub(super) fn set(&mut self, bytes: u64) {
+        self.in_flight.add(bytes);
+        self.in_flight.take_off(std::mem::replace(&mut self.bytes, bytes));
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
