@@ -194,6 +194,15 @@ fn a_key_is_made_of_what_a_route_says() {
 }
 
 #[test]
+fn a_name_for_keys_is_refused_with_what_to_write_instead() {
+    in_cache(
+        "key = { name = \"{namespace}:issue:{id}\" }",
+        "2:9: error: unknown key `name` in [cache.key] (hint: a key has no name of its own; give the route tags = [\"issue:{id}\"], \
+         by which a purge finds it: larder purge --tag issue:7)",
+    );
+}
+
+#[test]
 fn what_cannot_be_part_of_a_key_is_reported_with_what_is_meant() {
     for (name, hint) in [
         ("authorization", "scope = \"identity\" keeps a response for each user"),
