@@ -8,8 +8,9 @@ use bytes::Bytes;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Empty;
+use larder_config::{AccessLog as Form, Log};
 use larder_semantics::{Reason, Timestamp};
-use larder_telemetry::access_log::{AccessLog, Format, ResponseRecord};
+use larder_telemetry::access_log::{AccessLog, ResponseRecord};
 use larder_telemetry::metrics::{Metrics, RequestRecord};
 use larder_tower::CacheResult;
 
@@ -30,7 +31,7 @@ fn access_log(criterion: &mut Criterion) {
     let route: Arc<str> = Arc::from("issue.list");
     let answer =
         ResponseRecord { route: Some(&route), result: Some(CacheResult::Hit), reason: Some(Reason::Fresh), ..ResponseRecord::default() };
-    let (on, _writer) = AccessLog::start(Format::Json, std::io::sink()).expect("a thread");
+    let (on, _writer) = AccessLog::start(&Log { access: Form::Json, ..Log::default() }, std::io::sink()).expect("a thread");
     for (name, log) in [("access_log/off", AccessLog::off()), ("access_log/on", on)] {
         criterion.bench_function(name, |bencher| {
             let request = Request::get("/api/v1/issues?project=p").header("host", "api.example.com").body(()).expect("a request");

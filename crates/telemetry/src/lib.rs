@@ -18,6 +18,7 @@ pub mod diagnostics;
 pub mod metrics;
 pub mod observe;
 mod one_line;
+mod random;
 pub mod render;
 pub mod snapshot;
 

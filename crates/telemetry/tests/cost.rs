@@ -7,7 +7,8 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Empty;
 use larder_semantics::{Reason, Timestamp};
-use larder_telemetry::access_log::{AccessLog, Format, ResponseRecord};
+use larder_config::{AccessLog as Form, Log};
+use larder_telemetry::access_log::{AccessLog, ResponseRecord};
 use larder_telemetry::metrics::{Metrics, RequestRecord};
 use larder_testkit::alloc::{CountingAllocator, allocations};
 use larder_tower::CacheResult;
@@ -50,8 +51,8 @@ fn a_log_that_is_off_allocates_nothing() {
 
 #[test]
 fn a_line_of_the_log_allocates_nothing_once_its_thread_has_written_one() {
-    for format in [Format::Json, Format::Text] {
-        let (log, writer) = AccessLog::start(format, std::io::sink()).unwrap();
+    for access in [Form::Json, Form::Text] {
+        let (log, writer) = AccessLog::start(&Log { access, ..Log::default() }, std::io::sink()).unwrap();
         let request = Request::get("/a?b=1").header("host", "example.com").header("x-request-id", "7f3a").body(()).unwrap();
         let route: Arc<str> = Arc::from("issue.list");
         let record = ResponseRecord {

@@ -14,6 +14,7 @@ use larder_tower::{Pooled, Pressure, RequestBody};
 use crate::checking::keep_checking;
 use crate::error::UpstreamError;
 use crate::exchange::body::UpstreamBody;
+use crate::notes::ExchangeNotes;
 use crate::observe::UpstreamStats;
 use crate::options::{UpstreamOptions, UpstreamSetupError};
 use crate::request::content::WatchedBody;
@@ -44,6 +45,8 @@ pub struct ClientContext {
     pub interim: Option<InterimResponses>,
     /// Bytes a second that the client has to send of its content on average, after a while; 0: any number.
     pub min_upload_rate: u64,
+    /// Is told of the exchange, where anybody wants to know.
+    pub notes: Option<ExchangeNotes>,
 }
 
 impl UpstreamService {
@@ -138,6 +141,7 @@ impl UpstreamService {
         let (mut parts, body) = request.into_parts();
         let context = parts.extensions.remove::<ClientContext>();
         let min_rate = context.as_ref().map_or(0, |context| context.min_upload_rate);
+        let notes = context.as_ref().and_then(|context| context.notes.clone());
         let (client, interim) = context.map(|context| (context.connection, context.interim)).unzip();
         let server = upstream.pick(&parts, client.as_ref(), &[]);
         let gate = upstream.expects_continue(&parts, client.as_ref(), &body).then(Gate::default);
@@ -152,9 +156,15 @@ impl UpstreamService {
             let mut held = upstream.admit(&server, permit).await?;
             let attempt = upstream.health.attempt()?;
             let timeout = upstream.head_timeout(first_byte_timeout, min_rate);
-            let mut answer = upstream.ask(&server, outgoing, (&interim, progress), timeout).await;
-            if let (Some(spare), Some(retry)) = (spare, &upstream.options.config.retry) {
-                answer = Box::pin(again(upstream, (retry, *spare), (server, answer), &mut held, (&interim, timeout))).await;
+            let answer = upstream.ask(&server, outgoing, (&interim, progress), timeout).await;
+            let (server, answer) = match (spare, &upstream.options.config.retry) {
+                (Some(spare), Some(retry)) => {
+                    Box::pin(again(upstream, (retry, *spare), (server, answer), &mut held, (&interim, timeout))).await
+                }
+                _ => (server, answer),
+            };
+            if let Some(notes) = notes {
+                notes.set_server(&server.standing.label);
             }
             attempt.ended(&answer);
             let (mut parts, body) = answer?.into_parts();

@@ -6,6 +6,7 @@
 mod config;
 pub(crate) mod listen;
 mod listener;
+mod log;
 pub(crate) mod path;
 pub(crate) mod purging;
 mod read_file;
@@ -18,11 +19,12 @@ mod upstreams;
 pub use config::{Config, MemoryStore};
 pub use listen::{Listen, ListenKind, Origin};
 pub use listener::{Listener, ProxyProtocol, Redirect, SocketFile, Tls};
+pub use log::{AccessLog, Log, LogCondition, LogField, LogLevel, LogPiece, LogSample};
 pub use path::PathTemplate;
 pub use purging::{OnEvent, OnWrite, Purge, PurgeTemplate, ResponseTags, TagPart, TagTemplate};
 pub use read_file::ReadFile;
 pub use route::{Compress, OddPaths, Rate, RequestMatch, Route, RouteSettings};
-pub use server::{AccessLog, Admin, Log, LogLevel, Server};
+pub use server::{Admin, Server};
 pub use server_options::ServerOptions;
 pub use token::{Token, TokenScope};
 pub use upstreams::{

@@ -1,4 +1,4 @@
-//! `[server]`, `[admin]` and `[log]`.
+//! `[server]` and `[admin]`.
 
 use std::time::Duration;
 
@@ -65,41 +65,4 @@ impl Default for Admin {
     fn default() -> Self {
         Self { listen: Listen::local(8090), tokens: Vec::new() }
     }
-}
-
-/// `[log]`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Log {
-    /// One line a request.
-    pub access: AccessLog,
-    /// The least severe event of the gateway itself that is logged.
-    pub level: LogLevel,
-}
-
-/// The form of the access log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AccessLog {
-    /// None, and nothing is computed for it.
-    Off,
-    /// For programs.
-    Json,
-    /// For people.
-    #[default]
-    Text,
-}
-
-/// Severity of events.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogLevel {
-    /// Only what needs someone.
-    Error,
-    /// And what is odd.
-    Warn,
-    /// And what happens: start, reload, stop.
-    #[default]
-    Info,
-    /// And why.
-    Debug,
-    /// And everything.
-    Trace,
 }

@@ -143,6 +143,13 @@ impl<'a> Table<'a> {
 
     /// A number from 0 to 1, in thousandths.
     pub(crate) fn share(&mut self, key: &'static str) -> Option<Spanned<u16>> {
+        let share = self.fraction(key)?;
+        // In range, so it fits.
+        Some(Spanned::new(share.span(), (share.get_ref() * 1000.0).round() as u16))
+    }
+
+    /// A number from 0 to 1.
+    pub(crate) fn fraction(&mut self, key: &'static str) -> Option<Spanned<f64>> {
         let value = self.get(key)?;
         let number = match value.get_ref() {
             DeValue::Float(number) => number.as_str().parse::<f64>().ok(),
@@ -152,12 +159,11 @@ impl<'a> Table<'a> {
                 return None;
             }
         };
-        let Some(share) = number.filter(|share| (0.0..=1.0).contains(share)) else {
+        let share = number.filter(|share| (0.0..=1.0).contains(share));
+        if share.is_none() {
             self.mistakes.error(value.span(), Mistake::new(format!("`{key}` is not a share")).hint("from 0.0 to 1.0; 0.2 is a fifth"));
-            return None;
-        };
-        // In range, so it fits.
-        Some(Spanned::new(value.span(), (share * 1000.0).round() as u16))
+        }
+        share.map(|share| Spanned::new(value.span(), share))
     }
 
     /// A list whose items are strings or tables, like `servers = ["a", { url = "b" }]`.

@@ -3,7 +3,7 @@
 use crate::parse::nearest;
 
 /// Where keys stand that are easily written above the first header or below the wrong one.
-const HOMES: [(&str, &str); 25] = [
+const HOMES: [(&str, &str); 26] = [
     ("listen", "[server] or [admin]"),
     ("trusted_proxies", "[server]"),
     ("drain_timeout", "[server]"),
@@ -15,6 +15,7 @@ const HOMES: [(&str, &str); 25] = [
     ("memory", "[store.memory]"),
     ("access", "[log]"),
     ("level", "[log]"),
+    ("fields", "[log]"),
     ("path", "[[routes]]"),
     ("tags", "[[routes]]"),
     ("ttl", "[cache], [classes.NAME] or [[routes]]"),
@@ -32,7 +33,7 @@ const HOMES: [(&str, &str); 25] = [
 ];
 
 /// Names of other products, and of habit, for keys of this configuration: the name, the key to write instead, and its section if that is not [cache], a class or a route.
-const FOREIGN: [(&str, &str); 64] = [
+const FOREIGN: [(&str, &str); 66] = [
     ("max_age", "ttl"),
     ("maxage", "ttl"),
     ("default_ttl", "ttl"),
@@ -97,6 +98,8 @@ const FOREIGN: [(&str, &str); 64] = [
     ("proxy_pass", "upstream"),
     ("proxy_read_timeout", "first_byte_timeout"),
     ("proxy_connect_timeout", "connect_timeout"),
+    ("access_log", "access"),
+    ("log_format", "format"),
 ];
 
 /// What to say for a key by a name of one's own, which is not among those of `key = {}`: two responses under one name would be one response.

@@ -2,8 +2,10 @@
 
 mod alike;
 mod cache;
+mod file;
 mod listener;
 pub(crate) mod listeners;
+mod log;
 mod matching;
 mod overrides;
 mod purging;
@@ -39,7 +41,7 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
     listeners::settle(&mut server, &mut admin, overrides, mistakes);
     let purge = purge::read(&mut root, &admin);
     let Stores { memory, disk, redis } = store::store(&mut root, overrides);
-    let log = server::log(&mut root);
+    let log = log::read(&mut root);
     let upstreams = upstreams::read(&mut root);
     if table.get_ref().get("upstreams").is_none_or(|value| value.get_ref().as_table().is_some_and(|upstreams| upstreams.is_empty())) {
         let mistake = Mistake::new("no upstream is configured");

@@ -1,10 +1,10 @@
-//! `[server]`, `[admin]` and `[log]`.
+//! `[server]` and `[admin]`.
 
 use toml::Spanned;
 use toml::de::DeValue;
 
 use crate::model::listen::{Listen, Origin};
-use crate::model::{AccessLog, Admin, Log, LogLevel, Server, ServerOptions};
+use crate::model::{Admin, Server, ServerOptions};
 use crate::parse::mistake::Mistake;
 use crate::parse::reader::{Table, choose};
 use crate::sections::cache::{items, network};
@@ -122,25 +122,4 @@ pub(crate) fn admin(root: &mut Table<'_>) -> Admin {
     let tokens = tokens::read(&mut table);
     table.finish();
     Admin { listen: listen.unwrap_or(default.listen), tokens }
-}
-
-/// `[log]`.
-pub(crate) fn log(root: &mut Table<'_>) -> Log {
-    let mut log = Log::default();
-    let Some(mut table) = root.table("log") else { return log };
-    if let Some(access) = table.one_of("access", &[("off", AccessLog::Off), ("json", AccessLog::Json), ("text", AccessLog::Text)]) {
-        log.access = access.into_inner();
-    }
-    let levels = [
-        ("error", LogLevel::Error),
-        ("warn", LogLevel::Warn),
-        ("info", LogLevel::Info),
-        ("debug", LogLevel::Debug),
-        ("trace", LogLevel::Trace),
-    ];
-    if let Some(level) = table.one_of("level", &levels) {
-        log.level = level.into_inner();
-    }
-    table.finish();
-    log
 }

@@ -90,7 +90,7 @@ fn every_other_key_reaches_the_configuration() {
     assert_eq!([server.drain_delay, server.options.idle_timeout, server.options.tunnel_idle].map(|timeout| timeout.as_secs()), [6, 7, 8]);
     assert_eq!((server.options.max_connections, server.options.max_header_bytes), (3, 64 << 10));
     assert_eq!(config.admin.listen.address(), "localhost:4");
-    assert_eq!(config.log, Log { access: AccessLog::Json, level: LogLevel::Debug });
+    assert_eq!(config.log, Log { access: AccessLog::Json, level: LogLevel::Debug, ..Log::default() });
     assert_eq!(config.memory.capacity, 1 << 30);
 }
 

@@ -6,6 +6,7 @@ mod hostile;
 mod inheritance;
 mod lifetimes;
 mod listeners;
+mod log;
 mod outside;
 mod purges;
 mod reference;

@@ -16,7 +16,10 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     let total = machine_memory(&read("/proc/meminfo"));
     findings.extend(limit.into_iter().chain(total).min().map(|limit| memory(limit, config.memory.capacity)));
     if let Some(journal) = config.redis.as_ref().and_then(|redis| redis.journal.as_deref()) {
-        findings.push(writable(journal));
+        findings.push(writable("journal", journal));
+    }
+    if let Some(file) = &config.log.file {
+        findings.push(writable("access log", file));
     }
     findings
 }
@@ -66,8 +69,8 @@ fn memory(limit: u64, capacity: u64) -> Finding {
 }
 
 /// A file that need not be there yet can be made in its folder.
-fn writable(path: &Path) -> Finding {
-    let what = format!("journal {}", path.display());
+fn writable(what: &str, path: &Path) -> Finding {
+    let what = format!("{what} {}", path.display());
     let existed = path.exists();
     match std::fs::OpenOptions::new().append(true).create(true).open(path) {
         Ok(_) => {
@@ -105,7 +108,7 @@ mod tests {
     #[test]
     fn a_journal_that_was_not_there_is_not_there_afterwards() {
         let path = std::env::temp_dir().join(format!("larder-doctor-{}", std::process::id()));
-        assert_eq!((writable(&path).verdict, path.exists()), (Verdict::Good, false));
-        assert_eq!(writable(&path.join("none")).verdict, Verdict::Error);
+        assert_eq!((writable("journal", &path).verdict, path.exists()), (Verdict::Good, false));
+        assert_eq!(writable("journal", &path.join("none")).verdict, Verdict::Error);
     }
 }

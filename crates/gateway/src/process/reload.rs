@@ -13,6 +13,7 @@ use super::succession::Handover;
 use crate::active::{ActiveConfig, Process};
 use crate::config::Config;
 use crate::proxy::Gateway;
+use crate::telemetry::access_log::LogWriter;
 
 /// A file is read when it has been left alone for this long: editors and Kubernetes change it in several steps.
 const QUIET: Duration = Duration::from_millis(300);
@@ -29,6 +30,7 @@ pub(crate) struct Signals {
     interrupt: Signal,
     hang_up: Signal,
     upgrade: Signal,
+    reopen: Signal,
 }
 
 /// Why a server stops.
@@ -47,6 +49,7 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
             upgrade: signal(SignalKind::user_defined2())?,
+            reopen: signal(SignalKind::user_defined1())?,
         })
     }
 
@@ -59,8 +62,14 @@ impl Signals {
     }
 
     /// Waits for SIGTERM or SIGINT, or until another process has taken over, which SIGUSR2 starts. Until then the configuration is read again on
-    /// SIGHUP, and when its file, or one that it names, has changed.
-    pub(crate) async fn until_stop(&mut self, gateway: &Gateway, mut source: Source, handover: &Handover) -> Stop {
+    /// SIGHUP, and when its file, or one that it names, has changed; and the file of the access log is opened again on SIGUSR1.
+    pub(crate) async fn until_stop(
+        &mut self,
+        gateway: &Gateway,
+        mut source: Source,
+        handover: &Handover,
+        log_writer: Option<&LogWriter>,
+    ) -> Stop {
         let started = gateway.active.load().config.clone();
         source.follow(&started);
         let mut changes = source.watch();
@@ -81,6 +90,10 @@ impl Signals {
                 _ = self.terminate.recv() => return Stop::Requested,
                 _ = self.interrupt.recv() => return Stop::Requested,
                 _ = self.hang_up.recv() => true,
+                _ = self.reopen.recv() => {
+                    log_writer.into_iter().for_each(LogWriter::reopen);
+                    false
+                }
                 _ = self.upgrade.recv() => match self.hand_over(gateway, &source, handover).await {
                     Some(stop) => return stop,
                     None => false,

@@ -33,7 +33,7 @@ use crate::redis::Redis;
 use crate::scrape;
 use crate::server::{ListeningSocket, Server};
 use crate::stats::History;
-use crate::telemetry::access_log::{AccessLog, Format, LogWriter};
+use crate::telemetry::access_log::{AccessLog, LogWriter, open_log};
 use crate::telemetry::diagnostics;
 use crate::telemetry::observe::Observers;
 use crate::telemetry::render::open_metrics;
@@ -165,7 +165,7 @@ async fn run(
     let tiers = redis.iter().fold(tiers, |tiers, redis| redis.behind(tiers));
     let cache = Cache::builder(config.memory.capacity).max_object(largest_object(&config)).clock(clock.clone());
     let cache = cache.ledger(ledger).tiers(tiers).build();
-    let (access_log, log_writer) = open_access_log(&config).map_err(failed)?;
+    let (access_log, log_writer) = open_access_log(&config.log).map_err(|error| failed(format!("the access log cannot be opened: {error}")))?;
     let (options, drain_delay, keeps_recent) = (config.server.options, config.server.drain_delay, config.server.request_id);
     let process = Process { cache: &cache, clock: &clock, redis: redis.as_ref() };
     let active = ActiveConfig::new(config, &process, None).map_err(failed)?;
@@ -219,7 +219,7 @@ async fn run(
     notify::tell("READY=1");
     started(&addresses, &admin_addresses);
 
-    let stop_by = signals.until_stop(&gateway, source, &handover).await;
+    let stop_by = signals.until_stop(&gateway, source, &handover, log_writer.as_ref()).await;
     readiness.set_draining();
     match stop_by {
         Stop::Requested => {
@@ -370,14 +370,19 @@ fn bind(to_bind: &ToBind<'_>, inherited: Vec<ListeningSocket>) -> std::io::Resul
     }
 }
 
-fn open_access_log(config: &Config) -> std::io::Result<(AccessLog, Option<LogWriter>)> {
-    let format = match config.log.access {
-        config::AccessLog::Off => return Ok((AccessLog::off(), None)),
-        config::AccessLog::Json => Format::Json,
-        config::AccessLog::Text => Format::Text,
+/// The access log, to its file or to standard output.
+fn open_access_log(log: &config::Log) -> std::io::Result<(AccessLog, Option<LogWriter>)> {
+    if log.access == config::AccessLog::Off {
+        return Ok((AccessLog::off(), None));
+    }
+    let (access_log, writer) = match log.file.clone() {
+        None => AccessLog::start(log, std::io::stdout())?,
+        Some(path) => AccessLog::start_reopening(log, move || {
+            let with_path = |error: std::io::Error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+            open_log(&path).map_err(with_path)
+        })?,
     };
-    let (log, writer) = AccessLog::start(format, std::io::stdout())?;
-    Ok((log, Some(writer)))
+    Ok((access_log, Some(writer)))
 }
 
 fn finish_access_log(writer: Option<LogWriter>) {

@@ -94,7 +94,7 @@ impl Gateway {
         let entry = self.access_log.begin(seen, Some(client), || self.clock.now());
         let happening = self.observers.begin(seen, scheme, client, || self.clock.now());
         let (method, route) = (request.method().clone(), Some(service.route().index()));
-        let pending = PendingAnswer { method, started, entry, route, request_id, happening };
+        let mut pending = PendingAnswer { method, started, entry, route, request_id, happening, notes: None };
         match plain {
             Plain::Stored(answer) => {
                 let status = answer.status();
@@ -116,12 +116,14 @@ impl Gateway {
                 Some(PlainAnswer::Written(pending.answered(&active, response, Some(&answer.outcome)).into_body()))
             }
             Plain::Fetch(planned) => {
+                let context = ClientContext {
+                    connection,
+                    interim: peer.interim_responses(connection.version),
+                    min_upload_rate: peer.min_upload_rate(),
+                    notes: pending.notes(),
+                };
                 let waiting = service.fetch(std::mem::take(request), planned, |extensions| {
-                    extensions.insert(ClientContext {
-                        connection,
-                        interim: peer.interim_responses(connection.version),
-                        min_upload_rate: peer.min_upload_rate(),
-                    });
+                    extensions.insert(context);
                     response_edits.and_then(|edits| extensions.insert(edits));
                 });
                 Some(PlainAnswer::Waiting(Pooled::new(pending.waits(Guard::into_inner(active), waiting))))
@@ -141,7 +143,7 @@ impl Gateway {
         let happening = self.observers.begin(&request, target.scheme, target.client, || self.clock.now());
         let way = way(&active, &request, &target, |max| is_too_large(&request, max));
         let (method, route) = (request.method().clone(), way.service.map(|service| service.route().index()));
-        let pending = PendingAnswer { method, started, entry, route, request_id, happening };
+        let mut pending = PendingAnswer { method, started, entry, route, request_id, happening, notes: None };
         let (service, past_cache) = match (way.step, way.service) {
             (Step::Purge, _) => {
                 let invalidation = match public::invalidation(&active, target.of(request.uri()), request.headers()) {
@@ -170,19 +172,25 @@ impl Gateway {
             let active = Guard::into_inner(active);
             return Handling::waiting(async move { upgrade(&active, pending, limited(request, max_body), &peer).await });
         };
-        let context =
-            ClientContext { connection, interim: peer.interim_responses(connection.version), min_upload_rate: peer.min_upload_rate() };
+        let context = ClientContext {
+            connection,
+            interim: peer.interim_responses(connection.version),
+            min_upload_rate: peer.min_upload_rate(),
+            notes: None,
+        };
         let codings = active.codings_of(service.route().index()).filter(|_| past_cache.is_none());
         if let Some(codings) = codings.filter(|_| reads_content(service.route(), request.method())) {
             codings.narrow(request.headers_mut());
         }
         let codings = codings.filter(|_| request.body().is_end_stream());
         if let Some(negotiated) = codings.and_then(|codings| codings.negotiate(&mut request)) {
-            let answer = walk(service, limited(request, max_body), effective.clone(), None, context.clone());
+            let context = ClientContext { notes: pending.notes(), ..context };
+            let answer = walk(service, limited(request, max_body), effective.clone(), None, || context.clone());
             let renegotiation = Renegotiation { service: service.clone(), effective, context };
             return Handling::waiting(pending.waits_negotiated(Guard::into_inner(active), answer, negotiated, renegotiation));
         }
-        match walk(service, limited(request, max_body), effective, past_cache, context).into_ready() {
+        let with_notes = || ClientContext { notes: pending.notes(), ..context };
+        match walk(service, limited(request, max_body), effective, past_cache, with_notes).into_ready() {
             Ok(served) => Handling::ready(pending.served(&active, served)),
             // Across an await the configuration is held by count, not by the thread's slot.
             Err(waiting) => Handling::waiting(pending.waits(Guard::into_inner(active), waiting)),
@@ -236,15 +244,16 @@ impl Handler for PublicHandler {
     }
 }
 
+/// Through the cache, or past it. `context` is made only where the origin is asked.
 fn walk(
     service: &Service,
     request: Request<Limited<Lingering>>,
     effective: larder_tower::EffectiveTarget,
     past_cache: Option<Reason>,
-    context: ClientContext,
+    context: impl FnOnce() -> ClientContext,
 ) -> ServeFuture<WayBody> {
     let extend = |extensions: &mut http::Extensions| {
-        extensions.insert(context);
+        extensions.insert(context());
     };
     match past_cache {
         Some(reason) => service.pass_by(request, effective, reason, extend),

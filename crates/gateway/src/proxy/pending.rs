@@ -17,7 +17,7 @@ use crate::routing::{Negotiated, Verdict, WayBody};
 use crate::telemetry::access_log::{Entry, LoggedBody, ResponseRecord, Uncounted};
 use crate::telemetry::metrics::{Recoded, RequestRecord};
 use crate::telemetry::observe::Happening;
-use crate::upstream::{ClientContext, UpstreamError};
+use crate::upstream::{ClientContext, ExchangeNotes, UpstreamError};
 
 const NOT_STORED: Problem =
     Problem::new(StatusCode::GATEWAY_TIMEOUT, "http_request_denied", "Only a stored response was asked for, and there is none.");
@@ -33,6 +33,8 @@ pub(super) struct PendingAnswer {
     pub(super) request_id: Option<HeaderValue>,
     /// Where somebody is to see it.
     pub(super) happening: Option<Box<Happening>>,
+    /// Where the origin is asked, and the log or somebody is to have more of that than its answer.
+    pub(super) notes: Option<ExchangeNotes>,
 }
 
 /// A request once more, by the same client.
@@ -52,6 +54,14 @@ impl Renegotiation {
 }
 
 impl PendingAnswer {
+    /// The place for notes of an exchange, which begins now.
+    pub(super) fn notes(&mut self) -> Option<ExchangeNotes> {
+        if self.entry.is_on() || self.happening.is_some() {
+            self.notes = Some(ExchangeNotes::default());
+        }
+        self.notes.clone()
+    }
+
     /// As [`Self::waits`], for a client that may not accept the coding of what is stored.
     pub(super) async fn waits_negotiated(
         self,
@@ -129,9 +139,11 @@ impl PendingAnswer {
         };
         let response = response.map(CacheBody::from_bytes);
         let reached = !error.is_refusal();
+        let server = self.notes.as_ref().and_then(ExchangeNotes::server);
         let time = reached.then(|| monotonic().saturating_duration_since(self.started));
         let answer = ResponseRecord {
             upstream: reached.then_some(upstream),
+            upstream_server: server.as_deref(),
             upstream_time: time,
             problem: Some(problem),
             ..ResponseRecord::default()
@@ -159,8 +171,10 @@ impl PendingAnswer {
         outcome: Option<&Outcome>,
     ) -> Response<LoggedBody<GatewayBody>> {
         let fetched = outcome.filter(|outcome| outcome.upstream.is_some());
+        let server = fetched.and(self.notes.as_ref()).and_then(ExchangeNotes::server);
         let answer = ResponseRecord {
             upstream: fetched.and_then(|_| active.upstream_name(self.route?)),
+            upstream_server: server.as_deref(),
             upstream_status: fetched.and_then(|outcome| outcome.upstream_status),
             upstream_time: fetched.and_then(|outcome| outcome.upstream),
             stored: fetched.map(|outcome| outcome.stored),

@@ -116,7 +116,9 @@ mod tests {
     use larder_semantics::Timestamp;
     use serde_json::Value;
 
-    use super::super::{AccessLog, Format, ResponseRecord};
+    use larder_config::{AccessLog as Form, Log};
+
+    use super::super::{AccessLog, ResponseRecord};
     use super::*;
 
     /// Yields its frames, then `None`; never says by itself that it has ended.
@@ -141,7 +143,7 @@ mod tests {
     /// The bytes and the transfer that are logged when `polls` frames of `body` were asked for.
     fn logged(method: Method, status: StatusCode, body: Frames, polls: usize) -> (Value, Value) {
         let (sender, receiver) = std::sync::mpsc::channel();
-        let (log, writer) = AccessLog::start(Format::Json, Lines(sender)).unwrap();
+        let (log, writer) = AccessLog::start(&Log { access: Form::Json, ..Log::default() }, Lines(sender)).unwrap();
         let request = Request::builder().method(method).uri("/").body(()).unwrap();
         let entry = log.begin(&request, None, Timestamp::default);
         let mut response = Response::new(body);

@@ -2,34 +2,30 @@
 
 use std::cell::RefCell;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::time::Duration;
 
 use http::{HeaderMap, Method, Request, StatusCode, Uri, Version, header};
 use larder_semantics::{Reason, Timestamp};
 use larder_tower::CacheResult;
+use smallvec::SmallVec;
 
-use super::{ResponseRecord, json, text};
+use super::facts::{RequestFacts, ResponseFacts, sent};
+use super::layout::{Layout, Phase, Piece};
+use super::{ResponseRecord, text};
 
 /// Bytes of a target or key that are written at most: clients choose their length, and many lines are under way at a time.
 const MAX_TEXT: usize = 4096;
 /// Bytes of a request ID that are written at most. The usual formats have 16 to 64.
 const MAX_REQUEST_ID: usize = 128;
 
-/// How lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// One JSON object a line, always with the same members.
-    Json,
-    /// For reading.
-    Text,
-}
-
 /// How the sending of a response ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Transfer {
     /// The whole body was handed to the connection.
     Complete,
     /// The client left, or the body broke off.
+    #[default]
     Aborted,
 }
 
@@ -43,7 +39,7 @@ impl Transfer {
 }
 
 /// The request's part of a line.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct RequestLine<'a> {
     pub(super) method: &'a Method,
     /// Host and port as the client named them, without userinfo; empty where it named none.
@@ -52,7 +48,7 @@ pub(super) struct RequestLine<'a> {
 }
 
 /// The facts that are no text of others, as far as they are known.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Sent {
     pub(super) status: Option<StatusCode>,
     pub(super) bytes: u64,
@@ -66,16 +62,17 @@ pub(super) struct Sent {
 }
 
 /// A line under way. Text from outside is written into it as soon as it is known, for nothing of the request or the entry must live as long as
-/// a slow client takes; the figures in its middle follow when the response has been sent.
+/// a slow client takes; the figures follow when the response has been sent, between the runs of the [`Layout`].
 ///
 /// ```text
-/// text:  time, client, method, host, target │ request id (raw) │ route, key, upstream, …
-///                                      begin ┘               id ┘
+/// text:  runs of the request │ request id (raw) │ runs of the response
+///                      begin ┘               id ┘
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Line {
-    format: Format,
     text: Vec<u8>,
+    /// Where each of these runs is, those of the request first.
+    runs: SmallVec<[Range<u32>; 4]>,
     /// Where the first part ends.
     begin: usize,
     /// Where the request's own ID ends, which follows it.
@@ -97,12 +94,13 @@ const MAX_SPARE: usize = 64;
 const MAX_SPARE_TEXT: usize = 4096;
 
 impl Line {
-    pub(super) fn begin<B>(format: Format, request: &Request<B>, client: Option<IpAddr>, time: Timestamp) -> Box<Self> {
-        let mut line = Self::empty(format);
+    pub(super) fn begin<B>(layout: &Layout, request: &Request<B>, client: Option<IpAddr>, time: Timestamp) -> Box<Self> {
+        let mut line = Self::empty();
         let target = clipped(request.uri().path_and_query().map_or("", |target| target.as_str()));
-        let method = request.method();
-        line.first_part(client, time, Some(&RequestLine { method, host: host(request.uri(), request.headers()), target }));
-        if let Some(id) = request_id(request.headers()) {
+        let (method, fields) = (request.method(), request.headers());
+        let named = RequestLine { method, host: host(request.uri(), fields), target };
+        line.first_part(layout, &RequestFacts { time, client, line: Some(named), fields: Some(fields) });
+        if let Some(id) = request_id(fields) {
             line.text.extend_from_slice(id.as_bytes());
             line.id = line.text.len();
         }
@@ -112,61 +110,63 @@ impl Line {
     }
 
     /// The line of a client whose request could not be read.
-    pub(super) fn unread(format: Format, client: Option<IpAddr>, time: Timestamp) -> Box<Self> {
-        let mut line = Self::empty(format);
-        line.first_part(client, time, None);
+    pub(super) fn unread(layout: &Layout, client: Option<IpAddr>, time: Timestamp) -> Box<Self> {
+        let mut line = Self::empty();
+        line.first_part(layout, &RequestFacts { time, client, line: None, fields: None });
         line
     }
 
-    fn empty(format: Format) -> Box<Self> {
-        let sent = Sent {
-            status: None,
-            bytes: 0,
-            duration: Duration::ZERO,
-            result: None,
-            reason: None,
-            stored: None,
-            collapsed: false,
-            transfer: Transfer::Aborted,
-        };
+    fn empty() -> Box<Self> {
         match SPARE.with_borrow_mut(Vec::pop) {
             Some(mut line) => {
                 line.text.clear();
-                *line = Self { format, text: std::mem::take(&mut line.text), begin: 0, id: 0, protocol: None, is_head: false, sent };
+                *line = Self { text: std::mem::take(&mut line.text), ..Self::default() };
                 line
             }
-            None => Box::new(Self { format, text: Vec::with_capacity(512), begin: 0, id: 0, protocol: None, is_head: false, sent }),
+            None => Box::new(Self { text: Vec::with_capacity(512), ..Self::default() }),
         }
     }
 
-    fn first_part(&mut self, client: Option<IpAddr>, time: Timestamp, request: Option<&RequestLine<'_>>) {
-        match self.format {
-            Format::Json => json::begin(time, client, request, &mut self.text),
-            Format::Text => text::begin(time, client, request, &mut self.text),
-        }
+    fn first_part(&mut self, layout: &Layout, facts: &RequestFacts<'_>) {
+        self.write_runs(layout, Phase::Request, |piece, out| match piece {
+            Piece::Field(field) => facts.value(field).put(layout.style, out),
+            Piece::Usual => text::begin(facts, out),
+            Piece::Literal(text) => out.extend_from_slice(text),
+        });
         (self.begin, self.id) = (self.text.len(), self.text.len());
     }
 
-    pub(super) fn respond(&mut self, status: StatusCode, record: &ResponseRecord<'_>) {
+    fn write_runs(&mut self, layout: &Layout, phase: Phase, put: impl Fn(&Piece, &mut Vec<u8>)) {
+        for run in layout.runs.iter().filter(|run| run.phase == phase) {
+            let start = self.text.len();
+            run.pieces.iter().for_each(|piece| put(piece, &mut self.text));
+            // A line has a few times 4096 bytes at most.
+            self.runs.push(start as u32..self.text.len() as u32);
+        }
+    }
+
+    pub(super) fn respond(&mut self, layout: &Layout, status: StatusCode, record: &ResponseRecord<'_>) {
         self.sent.status = Some(status);
         self.sent.result = record.result;
         self.sent.reason = record.reason;
         self.sent.stored = record.stored;
         self.sent.collapsed = record.collapsed;
-        self.last_part(record);
+        self.last_part(layout, record);
     }
 
-    fn last_part(&mut self, record: &ResponseRecord<'_>) {
+    fn last_part(&mut self, layout: &Layout, record: &ResponseRecord<'_>) {
         // The ID is copied out first, since the rest is written behind it; it is short, and most requests have none.
         let mut copy = [0; MAX_REQUEST_ID];
         let raw = &self.text[self.begin..self.id];
         copy[..raw.len()].copy_from_slice(raw);
-        let id = std::str::from_utf8(&copy[..raw.len()]).ok().filter(|id| !id.is_empty());
+        let request_id = std::str::from_utf8(&copy[..raw.len()]).ok().filter(|id| !id.is_empty());
         let key = record.key.map(|key| clipped(key.text()));
-        match self.format {
-            Format::Json => json::rest(record, key, id, self.protocol, &mut self.text),
-            Format::Text => text::rest(record, key, id, self.protocol, &mut self.text),
-        }
+        let facts = ResponseFacts { record, key, request_id, protocol: self.protocol };
+        self.write_runs(layout, Phase::Response, |piece, out| match piece {
+            Piece::Field(field) => facts.value(field).put(layout.style, out),
+            Piece::Usual => text::rest(&facts, out),
+            Piece::Literal(text) => out.extend_from_slice(text),
+        });
     }
 
     /// Whether there is no body to send, whatever the response's body value holds (RFC 9110 §6.4.1).
@@ -179,24 +179,33 @@ impl Line {
     }
 
     /// Appends the whole line with its line end.
-    pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
+    pub(super) fn finish(&mut self, layout: &Layout, out: &mut Vec<u8>) {
         if self.sent.status.is_none() {
-            self.last_part(&ResponseRecord::default());
+            self.last_part(layout, &ResponseRecord::default());
         }
-        out.extend_from_slice(&self.text[..self.begin]);
-        let rest = &self.text[self.id..];
-        match self.format {
-            Format::Json => {
-                json::sent(&self.sent, out);
-                out.extend_from_slice(rest);
-                json::end(&self.sent, out);
-            }
-            Format::Text => {
-                text::sent(&self.sent, out);
-                out.extend_from_slice(rest);
+        let requests = layout.runs.iter().filter(|run| run.phase == Phase::Request).count();
+        let (mut of_request, mut of_response) = (self.runs[..requests].iter(), self.runs[requests..].iter());
+        for run in &layout.runs {
+            let written = match run.phase {
+                Phase::Request => of_request.next(),
+                Phase::Response => of_response.next(),
+                Phase::Sent => {
+                    run.pieces.iter().for_each(|piece| self.put_sent(piece, layout, out));
+                    None
+                }
+            };
+            if let Some(range) = written {
+                out.extend_from_slice(&self.text[range.start as usize..range.end as usize]);
             }
         }
-        out.push(b'\n');
+    }
+
+    fn put_sent(&self, piece: &Piece, layout: &Layout, out: &mut Vec<u8>) {
+        match piece {
+            Piece::Field(field) => sent(&self.sent, field).put(layout.style, out),
+            Piece::Usual => text::sent(&self.sent, out),
+            Piece::Literal(text) => out.extend_from_slice(text),
+        }
     }
 
     /// Keeps its room for the next line of this thread.
@@ -234,17 +243,28 @@ fn protocol(version: Version) -> &'static str {
     }
 }
 
-fn clipped(text: &str) -> &str {
+/// The part of a text that is written.
+pub(super) fn clipped(text: &str) -> &str {
     &text[..text.floor_char_boundary(MAX_TEXT)]
 }
 
 #[cfg(test)]
 mod tests {
+    use larder_config::{AccessLog, Log, LogField, LogPiece};
+
     use super::*;
 
+    fn layout() -> Layout {
+        Layout::of(&Log { access: AccessLog::Json, ..Log::default() })
+    }
+
     fn json(request: http::request::Builder) -> String {
+        written(&layout(), request)
+    }
+
+    fn written(layout: &Layout, request: http::request::Builder) -> String {
         let mut out = Vec::new();
-        Line::begin(Format::Json, &request.body(()).unwrap(), None, Timestamp::from_millis(0)).finish(&mut out);
+        Line::begin(layout, &request.body(()).unwrap(), None, Timestamp::from_millis(0)).finish(layout, &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -273,11 +293,11 @@ mod tests {
     #[test]
     fn a_json_line_has_no_control_characters() {
         let target = "/\u{9b}2J\u{85}\u{2028}\u{202e}gpj.exe?\u{2066}=ä\"\\";
-        let mut line = Line::unread(Format::Json, None, Timestamp::from_millis(0));
-        line.text.clear();
-        line.first_part(None, Timestamp::from_millis(0), Some(&RequestLine { method: &Method::GET, host: "", target }));
+        let (layout, mut line) = (layout(), Line::empty());
+        let named = RequestLine { method: &Method::GET, host: "", target };
+        line.first_part(&layout, &RequestFacts { time: Timestamp::from_millis(0), client: None, line: Some(named), fields: None });
         let mut out = Vec::new();
-        line.finish(&mut out);
+        line.finish(&layout, &mut out);
         let text = String::from_utf8(out).unwrap();
         assert!(text.trim_end_matches('\n').chars().all(|character| !crate::one_line::is_control(character)), "{text}");
         assert_eq!(member(&text, "target"), target);
@@ -294,12 +314,43 @@ mod tests {
     #[test]
     fn a_line_that_is_used_again_has_nothing_of_the_one_before() {
         let request = Request::head("/secret").header("x-request-id", "first").body(()).unwrap();
-        let mut line = Line::begin(Format::Json, &request, Some([10, 0, 0, 7].into()), Timestamp::from_millis(0));
-        line.respond(StatusCode::OK, &ResponseRecord { collapsed: true, stored: Some(true), ..ResponseRecord::default() });
+        let layout = layout();
+        let mut line = Line::begin(&layout, &request, Some([10, 0, 0, 7].into()), Timestamp::from_millis(0));
+        line.respond(&layout, StatusCode::OK, &ResponseRecord { collapsed: true, stored: Some(true), ..ResponseRecord::default() });
         line.keep();
         let second = json(Request::get("/a"));
         assert_eq!(second, json(Request::get("/a")));
         assert!(!second.contains("secret") && !second.contains("first") && !second.contains("10.0.0.7"), "{second}");
         assert!(second.contains(r#""method":"GET""#) && second.contains(r#""stored":null"#), "{second}");
+    }
+
+    #[test]
+    fn members_stand_in_the_order_in_which_they_are_named() {
+        let agent = LogField::Header(header::USER_AGENT);
+        let fields = vec![LogField::Transfer, agent, LogField::Status, LogField::Protocol, LogField::Host, LogField::RequestId];
+        let layout = Layout::of(&Log { access: AccessLog::Json, fields: Some(fields), ..Log::default() });
+        let request = Request::get("/a").header("host", "x").header("user-agent", "curl \"8\"").header("x-request-id", "7f");
+        assert_eq!(
+            written(&layout, request),
+            "{\"transfer\":\"aborted\",\"header.user-agent\":\"curl \\\"8\\\"\",\"status\":null,\"protocol\":\"HTTP/1.1\",\"host\":\"x\",\"request_id\":\"7f\"}\n"
+        );
+    }
+
+    #[test]
+    fn a_format_is_filled_and_a_client_cannot_leave_its_quotes() {
+        let (literal, field) = (|text: &str| LogPiece::Literal(text.to_owned()), LogPiece::Field);
+        let pieces = vec![
+            field(LogField::Status),
+            literal(" \""),
+            field(LogField::Header(header::REFERER)),
+            literal("\" "),
+            field(LogField::Client),
+            literal(" {"),
+            field(LogField::Method),
+            literal("}"),
+        ];
+        let layout = Layout::of(&Log { format: Some(pieces), ..Log::default() });
+        let request = Request::get("/a").header("referer", "https://a/?token=hush&b=\"2");
+        assert_eq!(written(&layout, request), "- \"https://a/?token=…&b=\\\"2\" - {GET}\n");
     }
 }

@@ -8,13 +8,19 @@
 //! AccessLog::begin ─> Entry::respond ─> LoggedBody counts bytes ─> body ends: Sink::send ─buffer─> Writer ─> output
 //!  (head read)         (head ready)      (body sent)                (or is dropped)
 //! ```
+//!
+//! The form of a line is a `Layout`, and a `Selection` says which requests have one; both are made of the configuration's `[log]`.
 
 mod body;
-mod json;
+mod facts;
+mod file;
+mod layout;
 mod line;
 mod put;
 mod redact;
+mod selection;
 mod text;
+mod value;
 mod writer;
 
 use std::net::IpAddr;
@@ -22,18 +28,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{Request, Response, StatusCode};
+use larder_config::Log;
 use larder_semantics::{PrimaryKey, Reason, Timestamp};
 use larder_tower::CacheResult;
 use larder_tower::clock::monotonic;
 
 pub use body::{LoggedBody, Uncounted};
-pub use line::Format;
+pub use file::open_log;
 pub(crate) use put::{micros, rfc3339};
 pub(crate) use redact::redacted;
 pub use writer::LogWriter;
 
+use layout::Layout;
 use line::{Line, Transfer};
-use writer::Sink;
+use writer::{Opener, Sink};
 
 use larder_message::problem::Problem;
 
@@ -58,6 +66,8 @@ pub struct ResponseRecord<'a> {
     pub collapsed: bool,
     /// The upstream that this request asked, by name; `None` where it asked none.
     pub upstream: Option<&'a Arc<str>>,
+    /// The server of it that answered, or failed last; `None` where that is not known.
+    pub upstream_server: Option<&'a str>,
     /// The status of its response, where there was one.
     pub upstream_status: Option<StatusCode>,
     /// Time from the request to the head of its response, or to the failure.
@@ -76,23 +86,38 @@ impl AccessLog {
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub fn start(format: Format, output: impl std::io::Write + Send + 'static) -> std::io::Result<(Self, LogWriter)> {
-        let (sink, writer) = writer::start(format, output)?;
+    pub fn start(log: &Log, output: impl std::io::Write + Send + 'static) -> std::io::Result<(Self, LogWriter)> {
+        let (sink, writer) = writer::start(log, output, None)?;
         Ok((Self(Some(sink)), writer))
     }
 
-    /// Begins the line of `request`, whose head has just been read. `clock` is asked only if the log is on.
+    /// As [`Self::start`], to what `open` opens, which [`LogWriter::reopen`] opens again.
+    ///
+    /// # Errors
+    /// If it cannot be opened, or the thread cannot be started.
+    pub fn start_reopening<W: std::io::Write + Send + 'static>(
+        log: &Log,
+        mut open: impl FnMut() -> std::io::Result<W> + Send + 'static,
+    ) -> std::io::Result<(Self, LogWriter)> {
+        let output = open()?;
+        let opener: Opener<W> = Box::new(open);
+        let (sink, writer) = writer::start(log, output, Some(opener))?;
+        Ok((Self(Some(sink)), writer))
+    }
+
+    /// Begins the line of `request`, whose head has just been read. `clock` is asked only if the request may have one.
     pub fn begin<B>(&self, request: &Request<B>, client: Option<IpAddr>, clock: impl FnOnce() -> Timestamp) -> Entry {
-        self.open(|format| Line::begin(format, request, client, clock()))
+        self.open(|layout| Line::begin(layout, request, client, clock()))
     }
 
     /// Begins the line of a client whose request could not be read.
     pub fn begin_unread(&self, client: Option<IpAddr>, clock: impl FnOnce() -> Timestamp) -> Entry {
-        self.open(|format| Line::unread(format, client, clock()))
+        self.open(|layout| Line::unread(layout, client, clock()))
     }
 
-    fn open(&self, line: impl FnOnce(Format) -> Box<Line>) -> Entry {
-        Entry(self.0.as_ref().map(|sink| Open { sink: Arc::clone(sink), started: monotonic(), line: line(sink.format) }))
+    fn open(&self, line: impl FnOnce(&Layout) -> Box<Line>) -> Entry {
+        let sink = self.0.as_ref().filter(|sink| sink.selection.may_take());
+        Entry(sink.map(|sink| Open { sink: Arc::clone(sink), started: monotonic(), line: line(&sink.layout) }))
     }
 
     /// Lines dropped so far, because a buffer was full or the output failed.
@@ -116,7 +141,7 @@ impl Entry {
     /// Adds the response, and has the line written when its body has ended or was dropped.
     pub fn respond<B: http_body::Body>(mut self, response: Response<B>, record: &ResponseRecord<'_>) -> Response<LoggedBody<B>> {
         if let Some(open) = &mut self.0 {
-            open.line.respond(response.status(), record);
+            open.line.respond(&open.sink.layout, response.status(), record);
         }
         response.map(|body| LoggedBody::new(body, self))
     }
@@ -124,13 +149,14 @@ impl Entry {
     /// Adds a response that was sent whole, with `bytes` of body, and has the line written.
     pub fn responded(mut self, status: StatusCode, bytes: usize, record: &ResponseRecord<'_>) {
         if let Some(open) = &mut self.0 {
-            open.line.respond(status, record);
+            open.line.respond(&open.sink.layout, status, record);
             open.line.sent.bytes = bytes as u64;
         }
         self.end(Transfer::Complete);
     }
 
-    fn is_on(&self) -> bool {
+    /// Whether there is a line to write.
+    pub fn is_on(&self) -> bool {
         self.0.is_some()
     }
 
@@ -146,7 +172,9 @@ impl Entry {
             line.sent.transfer = transfer;
             let ended = monotonic();
             line.sent.duration = ended.saturating_duration_since(started);
-            sink.send(&mut line, ended);
+            if sink.selection.takes(&line.sent) {
+                sink.send(&mut line, ended);
+            }
             line.keep();
         }
     }
@@ -198,8 +226,13 @@ mod tests {
 
     /// Runs `requests` against a JSON log and returns its lines.
     fn logged(requests: impl FnOnce(&AccessLog)) -> Vec<Value> {
+        logged_as(&Log::default(), requests)
+    }
+
+    /// As [`logged`], with these settings besides.
+    fn logged_as(log: &Log, requests: impl FnOnce(&AccessLog)) -> Vec<Value> {
         let output = Output::default();
-        let (log, writer) = AccessLog::start(Format::Json, output.clone()).unwrap();
+        let (log, writer) = AccessLog::start(&Log { access: larder_config::AccessLog::Json, ..log.clone() }, output.clone()).unwrap();
         requests(&log);
         assert!(writer.stop(Duration::from_secs(10)));
         let bytes = output.0.lock().unwrap().clone();
@@ -222,6 +255,7 @@ mod tests {
                 stored: Some(true),
                 collapsed: true,
                 upstream: Some(&upstream),
+                upstream_server: Some("http://10.0.0.1:3000"),
                 upstream_status: Some(StatusCode::NOT_MODIFIED),
                 upstream_time: Some(Duration::from_micros(1500)),
                 ..ResponseRecord::default()
@@ -246,6 +280,7 @@ mod tests {
             ("stored", true.into()),
             ("collapsed", true.into()),
             ("upstream", "api".into()),
+            ("upstream_server", "http://10.0.0.1:3000".into()),
             ("upstream_status", 304.into()),
             ("upstream_us", 1500.into()),
             ("request_id", "7f3a".into()),
@@ -262,6 +297,29 @@ mod tests {
     fn a_client_that_leaves_before_the_answer_is_logged_without_status() {
         let lines = logged(|log| drop(log.begin(&request("/slow"), None, now)));
         assert_eq!((&lines[0]["status"], &lines[0]["transfer"]), (&Value::Null, &Value::from("aborted")));
+    }
+
+    #[test]
+    fn only_chosen_requests_have_a_line() {
+        let only = Log { only: vec![larder_config::LogCondition::StatusClass(4)], ..Log::default() };
+        let lines = logged_as(&only, |log| {
+            for status in [200, 404, 503] {
+                let entry = log.begin(&request("/a"), None, now);
+                entry.responded(StatusCode::from_u16(status).unwrap(), 0, &ResponseRecord::default());
+            }
+            drop(log.begin(&request("/left"), None, now));
+        });
+        let statuses: Vec<_> = lines.iter().map(|line| line["status"].as_u64()).collect();
+        assert_eq!(statuses, [Some(404)]);
+    }
+
+    #[test]
+    fn a_request_that_is_not_drawn_costs_no_line() {
+        let sample = Some(larder_config::LogSample { share: 0.0, always: Vec::new() });
+        let lines = logged_as(&Log { sample, ..Log::default() }, |log| {
+            assert!(!log.begin(&request("/a"), None, || unreachable!("the clock is not asked")).is_on());
+        });
+        assert_eq!(lines.len(), 0);
     }
 
     #[test]

@@ -74,6 +74,22 @@ pub(super) fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
 }
 
+/// Text for between quotes. It cannot end them, begin a line or control a terminal: everything but printable ASCII and the ellipsis of
+/// redaction is escaped.
+pub(super) fn escaped(text: &str, out: &mut Vec<u8>) {
+    if text.bytes().all(is_plain) {
+        return out.extend_from_slice(text.as_bytes());
+    }
+    for character in text.chars() {
+        // A `Vec` takes everything, so there is no error to report.
+        let _infallible = match character {
+            '"' | '\\' => write!(out, "\\{character}"),
+            ' '..='~' | '…' => write!(out, "{character}"),
+            _ => write!(out, "{}", character.escape_default()),
+        };
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

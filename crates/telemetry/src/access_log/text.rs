@@ -4,27 +4,25 @@
 //! 2026-11-21T09:30:00.123Z 127.0.0.1 "GET api.example.com/api/v1/issues?project=p" 200 5321B 0.312ms HIT fresh route="issue.list" key="v1:…"
 //! ```
 
-use std::io::Write as _;
-use std::net::IpAddr;
-
-use larder_semantics::{Reason, Timestamp};
+use larder_semantics::Reason;
 use larder_tower::CacheResult;
 
-use super::ResponseRecord;
-use super::line::{RequestLine, Sent, Transfer};
+use super::facts::{RequestFacts, ResponseFacts};
+use super::line::{Sent, Transfer};
 use super::put;
+use super::put::escaped;
 use super::redact::redacted;
 
 /// The part that is known with the request.
-pub(super) fn begin(time: Timestamp, client: Option<IpAddr>, request: Option<&RequestLine<'_>>, out: &mut Vec<u8>) {
-    put::rfc3339(time, out);
+pub(super) fn begin(facts: &RequestFacts<'_>, out: &mut Vec<u8>) {
+    put::rfc3339(facts.time, out);
     out.push(b' ');
-    match client {
+    match facts.client {
         Some(client) => put::address(client, out),
         None => out.push(b'-'),
     }
     out.push(b' ');
-    match request {
+    match facts.line {
         Some(request) => {
             out.push(b'"');
             out.extend_from_slice(request.method.as_str().as_bytes());
@@ -65,9 +63,12 @@ pub(super) fn sent(sent: &Sent, out: &mut Vec<u8>) {
 }
 
 /// The part behind that.
-pub(super) fn rest(record: &ResponseRecord<'_>, key: Option<&str>, id: Option<&str>, protocol: Option<&str>, out: &mut Vec<u8>) {
+pub(super) fn rest(ResponseFacts { record, key, request_id, protocol }: &ResponseFacts<'_>, out: &mut Vec<u8>) {
     if let Some(upstream) = record.upstream {
         quoted(" upstream=", upstream, out);
+    }
+    if let Some(server) = record.upstream_server {
+        quoted(" server=", server, out);
     }
     if let Some(status) = record.upstream_status {
         out.extend_from_slice(b" upstream_status=");
@@ -83,7 +84,7 @@ pub(super) fn rest(record: &ResponseRecord<'_>, key: Option<&str>, id: Option<&s
     if let Some(key) = key {
         quoted(" key=", &redacted(key), out);
     }
-    if let Some(id) = id {
+    if let Some(id) = request_id {
         quoted(" request_id=", id, out);
     }
     // The usual version is left out.
@@ -103,22 +104,6 @@ fn quoted(name: &str, value: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Text for between quotes. It cannot end them, begin a line or control a terminal: everything but printable ASCII and the ellipsis of
-/// redaction is escaped.
-fn escaped(text: &str, out: &mut Vec<u8>) {
-    if text.bytes().all(put::is_plain) {
-        return out.extend_from_slice(text.as_bytes());
-    }
-    for character in text.chars() {
-        // A `Vec` takes everything, so there is no error to report.
-        let _infallible = match character {
-            '"' | '\\' => write!(out, "\\{character}"),
-            ' '..='~' | '…' => write!(out, "{character}"),
-            _ => write!(out, "{}", character.escape_default()),
-        };
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -126,21 +111,30 @@ mod tests {
 
     use http::{Method, Request, StatusCode};
 
-    use super::super::line::{Format, Line};
+    use larder_config::Log;
+    use larder_semantics::Timestamp;
+
+    use super::super::ResponseRecord;
+    use super::super::layout::Layout;
+    use super::super::line::{Line, RequestLine};
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_millis(1_795_253_400_123);
 
+    fn layout() -> Layout {
+        Layout::of(&Log::default())
+    }
+
     fn text(line: &mut Line) -> String {
         let mut out = Vec::new();
-        line.finish(&mut out);
+        line.finish(&layout(), &mut out);
         String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn a_hit_reads_well() {
         let request = Request::get("/api/v1/issues?project=p&api_key=hush").header("host", "api.example.com").body(()).unwrap();
-        let mut line = Line::begin(Format::Text, &request, Some([10, 0, 0, 7].into()), NOW);
+        let mut line = Line::begin(&layout(), &request, Some([10, 0, 0, 7].into()), NOW);
         let route: Arc<str> = Arc::from("issue.list");
         let record = ResponseRecord {
             route: Some(&route),
@@ -148,7 +142,7 @@ mod tests {
             reason: Some(Reason::Fresh),
             ..ResponseRecord::default()
         };
-        line.respond(StatusCode::OK, &record);
+        line.respond(&layout(), StatusCode::OK, &record);
         line.sent.bytes = 5321;
         line.sent.duration = Duration::from_micros(312);
         line.sent.transfer = Transfer::Complete;
@@ -162,18 +156,19 @@ mod tests {
     #[test]
     fn an_aborted_request_says_so() {
         let request = Request::get("/").version(http::Version::HTTP_2).header("x-request-id", "7f").body(()).unwrap();
-        let mut line = Line::begin(Format::Text, &request, None, NOW);
+        let mut line = Line::begin(&layout(), &request, None, NOW);
         let upstream: Arc<str> = Arc::from("api");
         let record = ResponseRecord {
             collapsed: true,
             upstream: Some(&upstream),
+            upstream_server: Some("http://10.0.0.1:3000"),
             upstream_status: Some(StatusCode::NOT_FOUND),
             stored: Some(false),
             upstream_time: Some(Duration::from_millis(1200)),
             ..ResponseRecord::default()
         };
-        line.respond(StatusCode::NOT_FOUND, &record);
-        let end = " upstream=\"api\" upstream_status=404 upstream_time=1200.000ms request_id=\"7f\" protocol=HTTP/2\n";
+        line.respond(&layout(), StatusCode::NOT_FOUND, &record);
+        let end = " upstream=\"api\" server=\"http://10.0.0.1:3000\" upstream_status=404 upstream_time=1200.000ms request_id=\"7f\" protocol=HTTP/2\n";
         let text = text(&mut line);
         assert!(text.ends_with(&format!(" 404 0B 0.000ms - - stored=no aborted collapsed{end}")), "{text}");
     }
@@ -181,7 +176,7 @@ mod tests {
     #[test]
     fn a_line_without_a_response_has_the_clients_name_for_the_request() {
         let request = Request::get("/").header("x-request-id", "7f").body(()).unwrap();
-        let text = text(&mut Line::begin(Format::Text, &request, None, NOW));
+        let text = text(&mut Line::begin(&layout(), &request, None, NOW));
         assert!(text.ends_with(" - 0B 0.000ms - - aborted request_id=\"7f\"\n"), "{text}");
     }
 
@@ -189,7 +184,8 @@ mod tests {
     fn text_of_a_client_cannot_forge_a_line() {
         let mut out = Vec::new();
         let target = "/a\"\n2026 forged\u{1b}[2J\\\u{202e}";
-        begin(NOW, None, Some(&RequestLine { method: &Method::GET, host: "", target }), &mut out);
+        let line = Some(RequestLine { method: &Method::GET, host: "", target });
+        begin(&RequestFacts { time: NOW, client: None, line, fields: None }, &mut out);
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text.lines().count(), 1);
         assert!(text.contains(r#"/a\"\n2026 forged\u{1b}[2J\\\u{202e}""#), "{text}");

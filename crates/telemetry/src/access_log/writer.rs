@@ -11,7 +11,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use super::line::{Format, Line};
+use larder_config::Log;
+
+use super::layout::Layout;
+use super::line::Line;
+use super::selection::Selection;
 
 /// Time between two writes while there is traffic.
 const BATCH_INTERVAL: Duration = Duration::from_millis(100);
@@ -27,7 +31,8 @@ const MAX_BUFFERS: usize = 16;
 /// The requests' end: where lines go.
 #[derive(Debug)]
 pub(super) struct Sink {
-    pub(super) format: Format,
+    pub(super) layout: Layout,
+    pub(super) selection: Selection,
     shared: Arc<Shared>,
 }
 
@@ -36,6 +41,8 @@ struct Shared {
     buffers: Box<[Buffer]>,
     dropped: AtomicU64,
     stopping: AtomicBool,
+    /// Whether the output is to be opened again.
+    reopening: AtomicBool,
     /// Whether the writer waits for the first line, however long that takes.
     is_asleep: AtomicBool,
     writer: OnceLock<Thread>,
@@ -67,7 +74,7 @@ impl Sink {
         }
         let before = lines.bytes.len();
         lines.make_room();
-        line.finish(&mut lines.bytes);
+        line.finish(&self.layout, &mut lines.bytes);
         let end = lines.bytes.len();
         lines.ends.push((ended, end));
         let is_full = before < BATCH_BYTES && lines.bytes.len() >= BATCH_BYTES;
@@ -141,6 +148,12 @@ pub struct LogWriter {
 }
 
 impl LogWriter {
+    /// Opens the output again, once the lines that wait are written: its file may have been renamed. Where that fails the one before stays.
+    pub fn reopen(&self) {
+        self.shared.reopening.store(true, Ordering::Release);
+        self.shared.wake();
+    }
+
     /// Writes the lines that wait and ends the thread; later lines are dropped. Blocks for `timeout` at most, because the output may be a pipe
     /// without a reader. Returns whether everything was written.
     pub fn stop(self, timeout: Duration) -> bool {
@@ -150,24 +163,28 @@ impl LogWriter {
     }
 }
 
-pub(super) fn start(format: Format, output: impl Write + Send + 'static) -> io::Result<(Arc<Sink>, LogWriter)> {
+/// Opens the output.
+pub(super) type Opener<W> = Box<dyn FnMut() -> io::Result<W> + Send>;
+
+pub(super) fn start<W: Write + Send + 'static>(log: &Log, output: W, open: Option<Opener<W>>) -> io::Result<(Arc<Sink>, LogWriter)> {
     let buffers = thread::available_parallelism().map_or(1, usize::from).min(MAX_BUFFERS);
     let shared = Arc::new(Shared {
         buffers: (0..buffers).map(|_| Buffer::default()).collect(),
         dropped: AtomicU64::new(0),
         stopping: AtomicBool::new(false),
+        reopening: AtomicBool::new(false),
         is_asleep: AtomicBool::new(false),
         writer: OnceLock::new(),
     });
     let (running, ended) = mpsc::channel::<()>();
-    let writer = Writer { output, shared: Arc::clone(&shared), taken: Vec::new(), merged: Vec::new() };
+    let writer = Writer { output, open, shared: Arc::clone(&shared), taken: Vec::new(), merged: Vec::new() };
     let handle = thread::Builder::new().name("access-log".to_owned()).spawn(move || {
         let _running = running;
         writer.run();
     })?;
     // Before there is a sink, so nobody has a line to wake it for.
     let _first = shared.writer.set(handle.thread().clone());
-    let sink = Arc::new(Sink { format, shared: Arc::clone(&shared) });
+    let sink = Arc::new(Sink { layout: Layout::of(log), selection: Selection::of(log), shared: Arc::clone(&shared) });
     // A writer that fell asleep before it could be woken looks again.
     shared.wake();
     Ok((sink, LogWriter { shared, ended }))
@@ -175,6 +192,8 @@ pub(super) fn start(format: Format, output: impl Write + Send + 'static) -> io::
 
 struct Writer<W> {
     output: W,
+    /// `None`: it is not opened again.
+    open: Option<Opener<W>>,
     shared: Arc<Shared>,
     /// Lines that were taken, a buffer's each; their room goes back.
     taken: Vec<Lines>,
@@ -188,16 +207,29 @@ impl<W: Write> Writer<W> {
                 self.write_all(true);
                 return;
             }
-            if self.write_all(false) {
+            let wrote = self.write_all(false);
+            if self.shared.reopening.swap(false, Ordering::AcqRel) {
+                self.reopen();
+            }
+            if wrote {
                 thread::park_timeout(BATCH_INTERVAL);
                 continue;
             }
             self.shared.is_asleep.store(true, Ordering::Relaxed);
             let is_idle = self.shared.buffers.iter().all(|buffer| buffer.lock().bytes.is_empty());
-            if is_idle && !self.shared.stopping.load(Ordering::Acquire) {
+            let is_called = self.shared.stopping.load(Ordering::Acquire) || self.shared.reopening.load(Ordering::Acquire);
+            if is_idle && !is_called {
                 thread::park();
             }
             self.shared.is_asleep.store(false, Ordering::Relaxed);
+        }
+    }
+
+    fn reopen(&mut self) {
+        match self.open.as_mut().map(|open| open()) {
+            None => {}
+            Some(Ok(output)) => self.output = output,
+            Some(Err(error)) => tracing::error!("the access log cannot be opened again, and goes on as before: {error}"),
         }
     }
 
@@ -269,8 +301,13 @@ mod tests {
 
     use super::*;
 
+    /// A log as text to this output.
+    fn start_text(output: impl Write + Send + 'static) -> (Arc<Sink>, LogWriter) {
+        start(&Log::default(), output, None).unwrap()
+    }
+
     fn send(sink: &Sink) {
-        sink.send(&mut Line::begin(sink.format, &Request::new(()), None, Timestamp::default()), monotonic());
+        sink.send(&mut Line::begin(&sink.layout, &Request::new(()), None, Timestamp::default()), monotonic());
     }
 
     /// An output that reports each write, and then waits until it is opened.
@@ -301,11 +338,11 @@ mod tests {
     #[test]
     fn a_stuck_output_drops_lines_and_never_blocks_a_sender() {
         let (output, written, open) = gate();
-        let (sink, writer) = start(Format::Text, output).unwrap();
+        let (sink, writer) = start_text(output);
         send(&sink);
         assert_eq!(written.recv(), Ok(1));
         let mut one = Vec::new();
-        Line::begin(Format::Text, &Request::new(()), None, Timestamp::default()).finish(&mut one);
+        Line::begin(&sink.layout, &Request::new(()), None, Timestamp::default()).finish(&sink.layout, &mut one);
         let room = (MAX_WAITING / sink.shared.buffers.len()).div_ceil(one.len());
         (0..room + 5).for_each(|_| send(&sink));
         assert_eq!(sink.dropped(), 5);
@@ -316,7 +353,7 @@ mod tests {
     #[test]
     fn lines_that_wait_are_written_together() {
         let (output, written, open) = gate();
-        let (sink, writer) = start(Format::Text, output).unwrap();
+        let (sink, writer) = start_text(output);
         send(&sink);
         assert_eq!(written.recv(), Ok(1));
         (0..3).for_each(|_| send(&sink));
@@ -329,7 +366,7 @@ mod tests {
     fn a_failing_output_counts_its_lines_as_dropped() {
         let (output, written, open) = gate();
         drop((written, open));
-        let (sink, writer) = start(Format::Text, output).unwrap();
+        let (sink, writer) = start_text(output);
         (0..3).for_each(|_| send(&sink));
         assert!(writer.stop(Duration::from_secs(10)));
         assert_eq!(sink.dropped(), 3);
@@ -356,7 +393,7 @@ mod tests {
         const THREADS: usize = 8;
         const LINES: usize = 2000;
         let kept = Kept::default();
-        let (sink, writer) = start(Format::Json, kept.clone()).unwrap();
+        let (sink, writer) = start(&Log { access: larder_config::AccessLog::Json, ..Log::default() }, kept.clone(), None).unwrap();
         thread::scope(|scope| {
             for _ in 0..THREADS {
                 scope.spawn(|| (0..LINES).for_each(|_| send(&sink)));
@@ -387,8 +424,32 @@ mod tests {
     #[test]
     fn the_thread_ends_with_the_last_log() {
         let (output, _written, _open) = gate();
-        let (sink, LogWriter { ended, .. }) = start(Format::Text, output).unwrap();
+        let (sink, LogWriter { ended, .. }) = start_text(output);
         drop(sink);
         assert_eq!(ended.recv(), Err(mpsc::RecvError));
+    }
+
+    #[test]
+    fn an_output_that_is_opened_again_gets_the_lines_from_then_on() {
+        let (first, second) = (Kept::default(), Kept::default());
+        let (opened, open) = mpsc::channel();
+        let mut outputs = vec![Ok(second.clone()), Err(io::Error::other("gone"))];
+        let opener = move || {
+            let next = outputs.pop().unwrap_or_else(|| Err(io::Error::other("no more")));
+            opened.send(next.is_ok()).map_err(io::Error::other)?;
+            next
+        };
+        let (sink, writer) = start(&Log::default(), first.clone(), Some(Box::new(opener))).unwrap();
+        send(&sink);
+        writer.reopen();
+        assert_eq!(open.recv(), Ok(false), "the one before stays");
+        send(&sink);
+        writer.reopen();
+        assert_eq!(open.recv(), Ok(true));
+        send(&sink);
+        assert!(writer.stop(Duration::from_secs(10)));
+        let lines = |kept: &Kept| kept.0.lock().unwrap().iter().filter(|byte| **byte == b'\n').count();
+        assert_eq!((lines(&first) + lines(&second), sink.dropped()), (3, 0));
+        assert!(lines(&first) >= 1 && lines(&second) >= 1);
     }
 }

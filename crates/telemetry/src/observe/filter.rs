@@ -155,6 +155,7 @@ pub(super) mod tests {
             stored: None,
             collapsed: false,
             upstream: None,
+            upstream_server: None,
             upstream_status: None,
             upstream_us: None,
             request_id: None,

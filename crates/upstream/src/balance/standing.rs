@@ -19,7 +19,7 @@ use crate::protect::failure_log::FailureLog;
 #[derive(Debug)]
 pub(crate) struct Standing {
     /// Its URL, and the address where its name has several.
-    pub(crate) label: Box<str>,
+    pub(crate) label: Arc<str>,
     pub(crate) stats: Arc<UpstreamStats>,
     pub(crate) latency: Latency,
     pub(super) log: FailureLog,

@@ -22,29 +22,31 @@ struct Tries {
     repeated: u32,
 }
 
-/// Where the first try, with `server`, has come to nothing: the answer of another, or else of the last one.
+/// Where the first try, with `server`, has come to nothing: the answer of another, or else of the last one; and whose it is.
 pub(crate) async fn again(
     upstream: &Upstream,
     (retry, mut spare): (&Retry, Spare),
     (server, mut answer): (Arc<Server>, Answer),
     held: &mut Held,
     (interim, timeout): (&InterimSink, HeadTimeout),
-) -> Answer {
-    let mut tries = Tries { servers: smallvec![server], moved: 0, repeated: 0 };
+) -> (Arc<Server>, Answer) {
+    let mut tries = Tries { servers: smallvec![Arc::clone(&server)], moved: 0, repeated: 0 };
+    let mut answered_by = server;
     while tries.may_go_on(spare.wish(retry, &answer), retry, upstream) {
         let server = upstream.pick(&spare.parts, spare.client.as_ref(), &tries.servers);
-        let Some((outgoing, progress)) = spare.outgoing(&server) else { return answer };
+        let Some((outgoing, progress)) = spare.outgoing(&server) else { break };
         upstream.stats.retried();
         held.is_with(&server.standing.stats);
         let next = upstream.ask(&server, outgoing, (interim, progress), timeout).await;
         // A server's own words are better than none.
         if next.is_err() && answer.is_ok() {
-            return answer;
+            break;
         }
         answer = next;
+        answered_by = Arc::clone(&server);
         tries.servers.push(server);
     }
-    answer
+    (answered_by, answer)
 }
 
 impl Tries {

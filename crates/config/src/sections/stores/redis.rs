@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use larder_redis_options::{RedisOptions, RedisServers, RedisUrl, WriteMode};
@@ -11,6 +10,7 @@ use toml::de::DeValue;
 
 use crate::parse::mistake::{Location, Mistake, Mistakes};
 use crate::parse::reader::Table;
+use crate::sections::file;
 use crate::sections::overrides::{Overrides, REDIS_URL};
 use crate::sections::stores::{breaker, stored_form};
 use crate::sections::upstreams::positive;
@@ -61,7 +61,7 @@ pub(crate) fn read(mut table: Table<'_>, overrides: &Overrides) -> Option<RedisO
     let mut store = RedisOptions::new(servers.or_else(|| RedisUrl::parse("redis://localhost").ok().map(RedisServers::Single))?);
     store.ca = ca(&mut table);
     read_limits(&mut table, &mut store);
-    store.journal = journal(&mut table);
+    store.journal = file::read(&mut table, "journal");
     store.compress = stored_form::compress(&mut table);
     store.keys = stored_form::encrypt(&mut table);
     table.finish();
@@ -172,19 +172,6 @@ fn servers(urls: Vec<Located>, mode: Mode, master: Option<String>, mistakes: &Mi
         return None;
     }
     Some(servers)
-}
-
-fn journal(table: &mut Table<'_>) -> Option<PathBuf> {
-    let file = table.parse("journal", "a path in quotes", |text| {
-        let path = PathBuf::from(text);
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if path.is_dir() || !folder.is_dir() {
-            return Err(Mistake::new(format!("no file can be at `{text}`"))
-                .hint("its directory has to be there, and larder has to be able to write in it"));
-        }
-        Ok(path)
-    });
-    file.map(toml::Spanned::into_inner)
 }
 
 fn ca(table: &mut Table<'_>) -> Option<Bytes> {
