@@ -19,6 +19,7 @@ mod json_server;
 mod keys;
 mod lifecycle;
 mod limits;
+mod metrics;
 mod misses;
 mod models;
 mod nginx;

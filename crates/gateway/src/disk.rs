@@ -8,6 +8,7 @@ use larder_store::{BreakerState, Ledger};
 use larder_tower::{Tiers, clock};
 use tracing::warn;
 
+use crate::telemetry::metrics::DiskMetrics;
 use crate::telemetry::snapshot::{DiskLookups, DiskSnapshot, DiskWrites};
 
 /// How long what is on the disk may take to be known before the first request, which would be a miss otherwise.
@@ -18,20 +19,24 @@ const LAST_WRITES: Duration = Duration::from_secs(2);
 
 /// The store in a directory.
 #[derive(Clone)]
-pub(crate) struct Disk(DiskStore);
+pub(crate) struct Disk {
+    store: DiskStore,
+    metrics: Arc<DiskMetrics>,
+}
 
 impl Disk {
     /// Starts it. The directory need not be usable. With `keeps_log` it keeps the log of invalidations, which Redis does otherwise.
     pub(crate) fn start(options: &DiskOptions, ledger: Arc<Ledger>, keeps_log: bool) -> Result<Self, String> {
         let clocks = Clocks { monotonic: clock::monotonic, wall: clock::wall };
-        let store = DiskStore::start(options.clone(), clocks, ledger, keeps_log);
-        store.map(Self).map_err(|error| format!("the thread for {}: {error}", options.path.display()))
+        let metrics = Arc::new(DiskMetrics::default());
+        let store = DiskStore::start(options.clone(), clocks, ledger, keeps_log, Some(Arc::clone(&metrics) as _));
+        store.map(|store| Self { store, metrics }).map_err(|error| format!("the thread for {}: {error}", options.path.display()))
     }
 
     /// As the next tier, with the log where it keeps that.
     pub(crate) fn behind(&self, tiers: Tiers) -> Tiers {
-        let tiers = tiers.then(Arc::new(self.0.clone()));
-        match self.0.log() {
+        let tiers = tiers.then(Arc::new(self.store.clone()));
+        match self.store.log() {
             Some(log) => tiers.with_log(log),
             None => tiers,
         }
@@ -39,12 +44,12 @@ impl Disk {
 
     /// Waits a moment until everything on it is known.
     pub(crate) async fn known(&self) {
-        self.0.usable(FIRST_LOOK).await;
+        self.store.usable(FIRST_LOOK).await;
     }
 
     /// Writes what waits for a moment, and gives the directory up.
     pub(crate) async fn close(&self) {
-        let left = self.0.close(LAST_WRITES).await;
+        let left = self.store.close(LAST_WRITES).await;
         if left > 0 {
             warn!("{left} responses could not be written to the disk in time");
         }
@@ -52,8 +57,9 @@ impl Disk {
 
     /// The figures for metrics.
     pub(crate) fn snapshot(&self) -> DiskSnapshot {
-        let stats = self.0.stats();
+        let stats = self.store.stats();
         DiskSnapshot {
+            operations: self.metrics.operations(),
             lookups: DiskLookups { hit: stats.hits, miss: stats.misses, failure: stats.failures },
             writes: DiskWrites {
                 written: stats.written,
@@ -78,7 +84,7 @@ impl Disk {
 
     /// For `/readyz`: how it stands, which never makes the process unready.
     pub(crate) fn detail(&self) -> serde_json::Value {
-        let (stats, problem) = (self.0.stats(), self.0.problem());
+        let (stats, problem) = (self.store.stats(), self.store.problem());
         let works = stats.reading == BreakerState::Closed && stats.writing == BreakerState::Closed && problem.is_none();
         let state = match (works, stats.is_ready) {
             (false, _) => "failing",

@@ -21,6 +21,7 @@ mod process;
 mod proxy;
 mod purge;
 mod redis;
+mod reloads;
 mod replicas;
 mod routing;
 mod scrape;

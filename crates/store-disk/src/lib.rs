@@ -27,6 +27,7 @@ mod fixtures;
 pub mod fuzzing;
 mod index;
 mod log;
+mod observer;
 mod record;
 mod stats;
 mod tier;
@@ -34,5 +35,6 @@ mod volume;
 
 pub use clocks::Clocks;
 pub use larder_disk_options::{Admission, DiskOptions};
+pub use observer::{DiskObserver, DiskOperation};
 pub use stats::DiskStats;
 pub use tier::DiskStore;

@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use larder_disk::{DiskObserver, DiskOperation};
 use larder_message::OriginOutcome;
 use larder_redis::{Operation, RedisObserver, RedisStats, ServerInfo};
 use larder_semantics::Reason;
 use larder_store::{BreakerState, RemoteError};
-use larder_telemetry::metrics::{Metrics, RedisMetrics, RequestRecord};
+use larder_telemetry::metrics::{DiskMetrics, Metrics, RedisMetrics, RequestRecord};
 use larder_telemetry::render::open_metrics;
 use larder_telemetry::snapshot::{
-    Breaker, CertificateSnapshot, CollapsingSnapshot, DiskLookups, DiskSnapshot, DiskWrites, Evictions, Folds, InvalidationSnapshot,
-    LabelledCount, ProcessSnapshot, RedisSnapshot, ServerSnapshot, Snapshot, StoreSnapshot, TierSnapshot, TlsSnapshot, UpstreamState,
+    Breaker, BuildSnapshot, CertificateSnapshot, CollapsingSnapshot, ConfigSnapshot, DiskLookups, DiskSnapshot, DiskWrites, Evictions,
+    Folds, InvalidationSnapshot, LabelledCount, ProcessSnapshot, RedisSnapshot, RoutePlace, RouteSnapshot, ServerSnapshot, Snapshot,
+    StoreSnapshot, SystemSnapshot, TierSnapshot, TlsSnapshot, UpstreamState,
 };
 use larder_tower::CacheResult;
 
@@ -55,7 +57,11 @@ fn tls() -> TlsSnapshot {
 }
 
 fn disk() -> DiskSnapshot {
+    let metrics = DiskMetrics::default();
+    metrics.operation(DiskOperation::Load, Ok(()), Duration::from_micros(300));
+    metrics.operation(DiskOperation::Commit, Err(RemoteError::Refused), Duration::from_millis(3));
     DiskSnapshot {
+        operations: metrics.operations(),
         lookups: DiskLookups { hit: 301, miss: 302, failure: 303 },
         writes: DiskWrites {
             written: 304,
@@ -113,9 +119,19 @@ fn redis() -> RedisSnapshot {
         used_memory: first,
         max_memory: first + 1,
         policy: "allkeys-lru".to_owned(),
+        role: "master".to_owned(),
         evicted: first + 2,
+        uptime_seconds: first + 3,
+        resident_memory: first + 4,
+        clients: first + 5,
+        keys: first + 6,
+        expired: first + 7,
+        commands: first + 8,
+        keyspace_hits: first + 9,
+        keyspace_misses: first + 10,
+        rejected_connections: first + 11,
     };
-    let servers = vec![server("10.0.0.1:6379", "redis 7.0.15", 201), server("10.0.0.2:6379", "valkey 8.0.1", 211)];
+    let servers = vec![server("10.0.0.1:6379", "redis 7.0.15", 201), server("10.0.0.2:6379", "valkey 8.0.1", 221)];
     metrics.snapshot(&stats, servers)
 }
 
@@ -150,12 +166,24 @@ fn server(position: usize, first: u64) -> ServerSnapshot {
     }
 }
 
+/// With what is known besides the counts.
+fn routes(metrics: &Metrics) -> Vec<RouteSnapshot> {
+    let mut routes = metrics.routes();
+    for (route, saved_seconds) in routes.iter_mut().zip([0.5, 1.5, 2.5, 3.5]) {
+        route.saved_seconds = saved_seconds;
+        let class = if route.name == "issue.get" { "project" } else { "" };
+        let place = RoutePlace { class: class.to_owned(), upstream: "api".to_owned(), scope: "public" };
+        route.place = route.name.starts_with("issue").then_some(place);
+    }
+    routes
+}
+
 /// With another number for each figure.
 fn filled() -> Snapshot {
     let metrics = metrics();
     let labelled = |counts: [(&'static str, u64); 2]| counts.map(|(label, count)| LabelledCount { label, count }).to_vec();
     Snapshot {
-        routes: metrics.routes(),
+        routes: routes(&metrics),
         upstreams: metrics.upstreams([upstream(0, 30, Breaker::Closed), upstream(1, 40, Breaker::HalfOpen)]),
         store: StoreSnapshot {
             entries: 1,
@@ -164,7 +192,7 @@ fn filled() -> Snapshot {
             evictions: Evictions { size: 4, removed: 5, replaced: 6 },
             bypasses_refused: 7,
         },
-        tiers: vec![TierSnapshot { name: "redis", hits: 1, misses: 2, failures: 3, promotions: 4 }],
+        tiers: ["disk", "redis"].map(|name| TierSnapshot { name, hits: 1, misses: 2, failures: 3, promotions: 4 }).to_vec(),
         collapsing: CollapsingSnapshot { followers: 15, waiting: 16, fills_in_flight: 17, fill_bytes: 18 },
         recodings: labelled([("packed", 19), ("unpacked", 20)]),
         invalidation: InvalidationSnapshot {
@@ -177,22 +205,46 @@ fn filled() -> Snapshot {
         disk: Some(disk()),
         redis: Some(redis()),
         tls: Some(tls()),
-        process: ProcessSnapshot { client_connections: 19, client_unsent_bytes: 20, access_log_dropped: 21 },
+        build: BuildSnapshot { version: "0.1.0", arch: "x86_64", os: "linux" },
+        config: ConfigSnapshot {
+            hash: Some("0123456789abcdef".to_owned()),
+            reloaded: 22,
+            refused: 23,
+            last_successful: true,
+            last_success_seconds: 24,
+        },
+        process: ProcessSnapshot {
+            client_connections: 19,
+            client_unsent_bytes: 20,
+            access_log_dropped: 21,
+            system: Some(SystemSnapshot {
+                cpu_seconds: 25.5,
+                resident_bytes: 26,
+                virtual_bytes: 27,
+                open_files: 28,
+                max_files: 29,
+                start_seconds: 30,
+            }),
+        },
     }
 }
 
-/// Compares with the kept text, and names the first line that differs.
+/// Compares with the kept text, and names the first line that differs. The new text is left under this name in `target/tmp`, for who means the change.
 #[track_caller]
-fn assert_text(text: &str, kept: &str) {
-    for (number, (line, wanted)) in text.lines().zip(kept.lines()).enumerate() {
-        assert_eq!(line, wanted, "line {}", number + 1);
+fn assert_text(text: &str, kept: &str, name: &str) {
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    if text != kept {
+        std::fs::write(&path, text).expect("the folder of the build can be written");
     }
-    assert_eq!(text, kept);
+    for (number, (line, wanted)) in text.lines().zip(kept.lines()).enumerate() {
+        assert_eq!(line, wanted, "line {}; all of it is in {}", number + 1, path.display());
+    }
+    assert!(text == kept, "one has more lines than the other; all of it is in {}", path.display());
 }
 
 #[test]
 fn the_exposition_of_a_filled_snapshot_is_what_it_always_was() {
-    assert_text(&open_metrics(filled()), include_str!("golden/exposition.txt"));
+    assert_text(&open_metrics(filled()), include_str!("golden/exposition.txt"), "exposition.txt");
 }
 
 #[test]
@@ -216,7 +268,7 @@ fn the_exposition_of_a_process_that_starts_is_what_it_always_was() {
     let metrics = Metrics::new(&["a"], &["api"]);
     let (routes, upstreams) = (metrics.routes(), metrics.upstreams([UpstreamState::default()]));
     let text = open_metrics(Snapshot { routes, upstreams, ..Snapshot::default() });
-    assert_text(&text, include_str!("golden/exposition_at_start.txt"));
+    assert_text(&text, include_str!("golden/exposition_at_start.txt"), "exposition_at_start.txt");
 }
 
 #[test]
@@ -256,7 +308,11 @@ fn every_figure_of_the_exposition_is_in_the_snapshot_as_a_number() {
     for line in open_metrics(snapshot).lines().filter(|line| !line.starts_with('#') && !line.contains("_bucket{")) {
         let figure: f64 = line.rsplit(' ').next().and_then(|figure| figure.parse().ok()).expect("a number ends each line");
         // The breaker is a word in the snapshot, and an info is its labels.
-        if !line.contains("breaker") && !line.contains("log_writable") && !line.contains("_info{") {
+        if !line.contains("breaker")
+            && !line.contains("last_reload_successful")
+            && !line.contains("log_writable")
+            && !line.contains("_info{")
+        {
             assert!(numbers.contains(&figure.to_bits()), "{line}\n{json:#}");
         }
     }
@@ -269,4 +325,41 @@ fn collect_numbers(json: &serde_json::Value, numbers: &mut std::collections::BTr
         serde_json::Value::Object(all) => all.values().for_each(|value| collect_numbers(value, numbers)),
         _ => {}
     }
+}
+
+/// One row of the documentation's table for each family of an exposition: name, type, labels, help.
+fn documented(exposition: &str) -> Vec<String> {
+    let mut rows: Vec<(String, String, String, Vec<String>)> = Vec::new();
+    for line in exposition.lines() {
+        let word = |prefix: &str| line.strip_prefix(prefix)?.split_once(' ').map(|(name, rest)| (name.to_owned(), rest.to_owned()));
+        if let Some((name, help)) = word("# HELP ") {
+            rows.push((name, String::new(), help, Vec::new()));
+        } else if let (Some((_, kind)), Some(row)) = (word("# TYPE "), rows.last_mut()) {
+            row.1 = kind;
+        } else if let (Some((_, labels)), Some(row)) = (line.split_once('{'), rows.last_mut()) {
+            let names = labels.split("=\"").filter_map(|part| part.rsplit([',', '"', '{']).next());
+            let names = names.filter(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') && !name.is_empty());
+            for name in names.filter(|name| *name != "le") {
+                if !row.3.iter().any(|known| known == name) {
+                    row.3.push(name.to_owned());
+                }
+            }
+        }
+    }
+    let sample = |name: &str, kind: &str| match kind {
+        "counter" => format!("{name}_total"),
+        "info" => format!("{name}_info"),
+        _ => name.to_owned(),
+    };
+    let labels = |labels: &[String]| labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
+    rows.iter().map(|(name, kind, help, names)| format!("| `{}` | {kind} | {} | {help} |", sample(name, kind), labels(names))).collect()
+}
+
+#[test]
+fn the_documentation_has_every_metric_with_its_type_its_labels_and_its_meaning() {
+    let document = include_str!("../../../docs/metrics.md");
+    let (_, table) = document.split_once("| metric | type | labels | meaning |\n|---|---|---|---|\n").expect("a table");
+    let found: String = table.lines().take_while(|line| line.starts_with('|')).map(|line| format!("{line}\n")).collect();
+    let wanted: String = documented(&open_metrics(filled())).into_iter().map(|row| row + "\n").collect();
+    assert_text(&wanted, &found, "metrics.md");
 }

@@ -48,6 +48,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// The hash of its text, the same on replicas that have the same; `None` where it came from no file.
+    pub fn hash(&self) -> Option<String> {
+        let source = self.source.as_ref()?;
+        Some(blake3::hash(source.text().as_bytes()).to_hex()[..16].to_owned())
+    }
+
     /// The files that it names and that were read with it, such as certificates.
     pub fn files(&self) -> impl Iterator<Item = &ReadFile> {
         self.server.files().chain(self.upstreams.iter().flat_map(|upstream| &upstream.files))

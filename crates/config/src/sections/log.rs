@@ -51,7 +51,9 @@ pub(crate) fn read(root: &mut Table<'_>) -> Log {
 fn shape(table: &mut Table<'_>, log: &mut Log) {
     if let Some(fields) = table.list("fields", FIELD_FORM, field) {
         if fields.get_ref().is_empty() {
-            table.mistakes().error(fields.span(), Mistake::new("`fields` names none").hint("leave it out for all, or write access = \"off\""));
+            table
+                .mistakes()
+                .error(fields.span(), Mistake::new("`fields` names none").hint("leave it out for all, or write access = \"off\""));
         }
         check_once(table, &fields);
         log.fields = Some(items(fields));
@@ -75,9 +77,8 @@ fn check_once(table: &Table<'_>, fields: &Spanned<Vec<Spanned<LogField>>>) {
 /// A name, or `header.NAME`.
 fn field(text: &str) -> Result<LogField, Mistake> {
     if let Some(name) = text.strip_prefix("header.") {
-        let name = HeaderName::try_from(name).map_err(|_| {
-            Mistake::new(format!("`{name}` is not the name of a header field")).hint("like header.user-agent")
-        })?;
+        let name = HeaderName::try_from(name)
+            .map_err(|_| Mistake::new(format!("`{name}` is not the name of a header field")).hint("like header.user-agent"))?;
         if [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, SET_COOKIE].contains(&name) {
             return Err(Mistake::new(format!("`{name}` holds secrets, which are never logged")).hint("leave it out"));
         }

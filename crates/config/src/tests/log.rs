@@ -25,19 +25,15 @@ fn a_format_is_text_with_facts_in_braces() {
     let log = config("[log]\nformat = \"{client} {{{status}}} {header.referer}\"").log;
     let literal = |text: &str| LogPiece::Literal(text.to_owned());
     let referer = LogField::Header(HeaderName::from_static("referer"));
-    let expected = [
-        LogPiece::Field(LogField::Client),
-        literal(" {"),
-        LogPiece::Field(LogField::Status),
-        literal("} "),
-        LogPiece::Field(referer),
-    ];
+    let expected =
+        [LogPiece::Field(LogField::Client), literal(" {"), LogPiece::Field(LogField::Status), literal("} "), LogPiece::Field(referer)];
     assert_eq!(log.format.as_deref(), Some(&expected[..]));
 }
 
 #[test]
 fn requests_are_chosen_by_conditions_and_by_chance() {
-    let log = config("[log]\nonly = [\"errors\", \"404\", \"4xx\", \"aborted\", \"slow > 1s\", \"slow>20ms\", \"miss\", \"set-cookie\"]").log;
+    let log =
+        config("[log]\nonly = [\"errors\", \"404\", \"4xx\", \"aborted\", \"slow > 1s\", \"slow>20ms\", \"miss\", \"set-cookie\"]").log;
     let expected = [
         LogCondition::Errors,
         LogCondition::Status(404),
@@ -71,28 +67,22 @@ fn what_is_wrong_is_told() {
             "access = \"json\"\nfields = [\"header.a b\"]",
             "3:11: error: `a b` is not the name of a header field (hint: like header.user-agent)",
         ),
-        (
-            "access = \"json\"\nfields = []",
-            "3:10: error: `fields` names none (hint: leave it out for all, or write access = \"off\")",
-        ),
+        ("access = \"json\"\nfields = []", "3:10: error: `fields` names none (hint: leave it out for all, or write access = \"off\")"),
         ("access = \"json\"\nfields = [\"key\", \"key\"]", "3:18: error: `key` is named twice in `fields` (hint: name each once)"),
         ("fields = [\"key\"]", "2:10: warning: `fields` means nothing here (hint: it is for access = \"json\")"),
         ("access = \"json\"\nformat = \"{key}\"", "3:10: warning: `format` means nothing here (hint: it is for access = \"text\")"),
+        ("access = \"off\"\nonly = [\"miss\"]", "3:8: warning: `only` means nothing here (hint: there is no access log: access = \"off\")"),
         (
-            "access = \"off\"\nonly = [\"miss\"]",
-            "3:8: warning: `only` means nothing here (hint: there is no access log: access = \"off\")",
+            "format = \"{\"",
+            "2:10: error: a brace in `{` has no partner (hint: placeholders are written {NAME} or {query.NAME}; a literal brace is doubled)",
         ),
-        ("format = \"{\"", "2:10: error: a brace in `{` has no partner (hint: placeholders are written {NAME} or {query.NAME}; a literal brace is doubled)"),
-        (
-            "format = \"x\"",
-            "2:10: error: `format` says nothing of a request (hint: facts stand in braces: \"{client} {status} {target}\")",
-        ),
-        (
-            "format = \"{key}\\n\"",
-            "2:10: error: `format` has a line break or another control character (hint: a request has one line)",
-        ),
+        ("format = \"x\"", "2:10: error: `format` says nothing of a request (hint: facts stand in braces: \"{client} {status} {target}\")"),
+        ("format = \"{key}\\n\"", "2:10: error: `format` has a line break or another control character (hint: a request has one line)"),
         ("only = [\"erors\"]", "2:9: error: `erors` is no condition for a line of the log (hint: did you mean \"errors\"?)"),
-        ("only = [\"slow > soon\"]", "2:9: error: `soon` is not a duration (hint: write a number and a unit: \"250ms\", \"30s\", \"5m\", \"1h30m\", \"0s\")"),
+        (
+            "only = [\"slow > soon\"]",
+            "2:9: error: `soon` is not a duration (hint: write a number and a unit: \"250ms\", \"30s\", \"5m\", \"1h30m\", \"0s\")",
+        ),
         ("sample = 2", "2:10: error: `sample` is not a share (hint: from 0.0 to 1.0; 0.2 is a fifth)"),
         ("sample = { always = [\"errors\"] }", "2:10: error: [log.sample] needs the key `share` (hint: like share = 0.1)"),
         (

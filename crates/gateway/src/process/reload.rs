@@ -151,6 +151,7 @@ fn reload(gateway: &Gateway, source: &mut Source, started: &Config) -> bool {
         Err(report) => {
             report::tell(&report);
             error!("the new configuration was refused; the running one goes on");
+            gateway.reloads.refused();
             return false;
         }
     };
@@ -169,6 +170,7 @@ fn reload(gateway: &Gateway, source: &mut Source, started: &Config) -> bool {
             gateway.observers.keep_recent(active.config.server.request_id);
             gateway.active.store(Arc::new(active));
             let listeners = certificates.take_effect();
+            gateway.reloads.applied(gateway.clock.now());
             info!("the configuration was reloaded");
             if listeners > 0 {
                 info!("new connections get new certificates, on {listeners} of the listeners");
@@ -177,6 +179,7 @@ fn reload(gateway: &Gateway, source: &mut Source, started: &Config) -> bool {
         }
         Err(error) => {
             error!("the new configuration was refused ({error}); the running one goes on");
+            gateway.reloads.refused();
             false
         }
     }

@@ -30,6 +30,7 @@ use crate::listeners::{Certificates, ToBind};
 use crate::proxy::{Gateway, PublicHandler, RequestIds};
 use crate::purge::{ChannelCounts, carry_out};
 use crate::redis::Redis;
+use crate::reloads::Reloads;
 use crate::scrape;
 use crate::server::{ListeningSocket, Server};
 use crate::stats::History;
@@ -165,13 +166,15 @@ async fn run(
     let tiers = redis.iter().fold(tiers, |tiers, redis| redis.behind(tiers));
     let cache = Cache::builder(config.memory.capacity).max_object(largest_object(&config)).clock(clock.clone());
     let cache = cache.ledger(ledger).tiers(tiers).build();
-    let (access_log, log_writer) = open_access_log(&config.log).map_err(|error| failed(format!("the access log cannot be opened: {error}")))?;
+    let (access_log, log_writer) =
+        open_access_log(&config.log).map_err(|error| failed(format!("the access log cannot be opened: {error}")))?;
     let (options, drain_delay, keeps_recent) = (config.server.options, config.server.drain_delay, config.server.request_id);
     let process = Process { cache: &cache, clock: &clock, redis: redis.as_ref() };
     let active = ActiveConfig::new(config, &process, None).map_err(failed)?;
     let active = ArcSwap::from_pointee(active);
     let observers = Arc::new(Observers::default());
     observers.keep_recent(keeps_recent);
+    let started_at = clock.now();
     let gateway = Arc::new(Gateway {
         active,
         cache,
@@ -187,6 +190,8 @@ async fn run(
         certificates,
         handshakes: server.handshakes(),
         channel_counts: ChannelCounts::default(),
+        reloads: Reloads::new(started_at),
+        started: started_at,
     });
     if let Some(redis) = &gateway.redis {
         listen_on_channel(redis, &gateway);

@@ -7,7 +7,7 @@ use arc_swap::{ArcSwap, Guard};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::Limited;
 use hyper::body::{Body, Incoming};
-use larder_semantics::Reason;
+use larder_semantics::{Reason, Timestamp};
 use larder_tower::clock::{Clock, monotonic};
 use larder_tower::{Cache, CacheBody, CacheService, Plain, Pooled, ServeFuture, Served};
 
@@ -24,6 +24,7 @@ use crate::http1;
 use crate::listeners::Certificates;
 use crate::purge::{ChannelCounts, USUAL_WAIT, public, purge};
 use crate::redis::Redis;
+use crate::reloads::Reloads;
 use crate::routing::{RouteUpstream, WayBody, reads_content};
 use crate::server::{Handler, Handshakes, Lingering, LocalReply, OpenConnections, Peer, PlainAnswer, lingering};
 use crate::stats::History;
@@ -49,6 +50,9 @@ pub(crate) struct Gateway {
     pub(crate) certificates: Certificates,
     pub(crate) handshakes: Handshakes,
     pub(crate) channel_counts: ChannelCounts,
+    pub(crate) reloads: Reloads,
+    /// When the process started.
+    pub(crate) started: Timestamp,
 }
 
 pub(super) type Answered = Response<LoggedBody<GatewayBody>>;

@@ -11,4 +11,4 @@ mod totals;
 pub(crate) use history::{History, INTERVAL};
 pub(crate) use hour::Point;
 pub(crate) use report::{RouteStats, StatsReport, WindowReport};
-pub(crate) use totals::totals;
+pub(crate) use totals::{Totals, totals};

@@ -57,7 +57,6 @@ impl RouteStats {
     /// Of a route whose origin takes so many seconds, as far as that is known.
     pub(super) fn of(totals: &Totals, origin_seconds: Option<f64>) -> Self {
         let (hits, origin) = (totals.hits, totals.origin);
-        let saved = origin_seconds.map_or(0.0, |cost| (cost * hits.count as f64 - hits.seconds).max(0.0));
         let stats = Self {
             route: totals.name.clone(),
             requests: totals.requests,
@@ -65,7 +64,7 @@ impl RouteStats {
             hits: hits.count,
             bytes: hits.bytes + origin.bytes,
             bytes_from_store: hits.bytes,
-            seconds_saved: saved,
+            seconds_saved: totals.saved_at(origin_seconds),
             seconds_spent: origin.seconds,
             fetches: origin.count,
             hit_milliseconds: hits.mean().map(|seconds| seconds * 1000.0),

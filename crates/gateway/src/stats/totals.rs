@@ -59,6 +59,16 @@ impl Totals {
         totals
     }
 
+    /// Seconds that the origin would have taken for the hits, going by what it took for the others, less what the hits took.
+    pub(crate) fn saved_seconds(&self) -> f64 {
+        self.saved_at(self.origin.mean())
+    }
+
+    /// The same where the origin takes so many seconds, as far as that is known.
+    pub(super) fn saved_at(&self, origin_seconds: Option<f64>) -> f64 {
+        origin_seconds.map_or(0.0, |cost| (cost * self.hits.count as f64 - self.hits.seconds).max(0.0))
+    }
+
     /// What has come since `before`.
     pub(super) fn since(&self, before: &Self) -> Self {
         Self {

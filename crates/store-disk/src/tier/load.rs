@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use larder_store::codec::{Record, ResponseRecord, Unreadable, decode};
-use larder_store::{Arriving, LoadRequest, Loaded, LogPosition, RemoteError, Variant};
+use larder_store::{Arriving, LoadRequest, Loaded, LogPosition, Pass, RemoteError, Variant};
 
 use super::chunks::DiskChunks;
 use super::{Tier, hash_of, refused};
 use crate::engine::{Engine, Found, FoundBody, ReadError};
+use crate::observer::DiskOperation;
 
 impl Tier {
     /// The response for a request.
@@ -36,7 +37,15 @@ impl Tier {
     }
 
     async fn find(self: &Arc<Self>, engine: &Arc<Engine>, hash: u64) -> Result<Option<Found>, RemoteError> {
-        let pass = self.reading.pass((self.clocks.monotonic)()).ok_or(RemoteError::Open)?;
+        let began = (self.clocks.monotonic)();
+        let pass = self.reading.pass(began).ok_or(RemoteError::Open)?;
+        let found = self.read(engine, hash, pass).await;
+        let outcome = found.as_ref().map(|_| ()).map_err(|error| *error);
+        self.observing.tell(DiskOperation::Load, outcome, (self.clocks.monotonic)().saturating_duration_since(began));
+        found
+    }
+
+    async fn read(self: &Arc<Self>, engine: &Arc<Engine>, hash: u64, pass: Pass<'_>) -> Result<Option<Found>, RemoteError> {
         let (reader, now) = (Arc::clone(engine), self.clocks.now());
         let found = tokio::time::timeout(self.options.timeout, self.blocking(move || reader.find(hash, now))).await;
         let error = match found {

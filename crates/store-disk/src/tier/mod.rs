@@ -30,6 +30,7 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::clocks::Clocks;
 use crate::engine::Engine;
 use crate::log::{LocalLog, PURGE_TIMEOUT};
+use crate::observer::Observing;
 use admission::Admitting;
 use queue::Queue;
 pub use store::DiskStore;
@@ -53,6 +54,7 @@ struct Tier {
     queue: Arc<Queue>,
     admitting: Admitting,
     counters: Counters,
+    observing: Observing,
     /// Why it does not work now.
     problem: Mutex<Option<String>>,
     /// The file by which this process tells a later one to forget everything, while it does not have the directory.
@@ -93,6 +95,7 @@ impl Tier {
             queue: Arc::new(Queue::new(options.write_queue)),
             admitting: Admitting::new(options.admission),
             counters: Counters::default(),
+            observing: Observing::default(),
             problem: Mutex::new(None),
             mark: worker::mark_name(),
             must_forget: AtomicBool::new(false),

@@ -16,6 +16,7 @@ use super::worker::run;
 use super::{Tier, count, hash_of};
 use crate::clocks::Clocks;
 use crate::log::Shared;
+use crate::observer::{DiskObserver, Observing};
 use crate::stats::DiskStats;
 
 /// A directory on disk as the tier behind the memory.
@@ -28,8 +29,14 @@ pub struct DiskStore {
 impl DiskStore {
     /// Starts the tier. The directory is opened in the background, again and again where it cannot be used or another process has it; until then
     /// nothing is found there. With `keeps_log` it also keeps the log of invalidations, which goes into `ledger`.
-    pub fn start(options: DiskOptions, clocks: Clocks, ledger: Arc<Ledger>, keeps_log: bool) -> io::Result<Self> {
-        let tier = Arc::new(Tier::new(options, clocks, ledger, keeps_log));
+    pub fn start(
+        options: DiskOptions,
+        clocks: Clocks,
+        ledger: Arc<Ledger>,
+        keeps_log: bool,
+        observer: Option<Arc<dyn DiskObserver>>,
+    ) -> io::Result<Self> {
+        let tier = Arc::new(Tier { observing: Observing(observer), ..Tier::new(options, clocks, ledger, keeps_log) });
         let (weak, queue) = (Arc::downgrade(&tier), Arc::clone(&tier.queue));
         let thread = std::thread::Builder::new().name("larder-disk".to_owned()).spawn(move || run(&weak, &queue))?;
         Ok(Self { tier, thread: Arc::new(Mutex::new(Some(thread))) })

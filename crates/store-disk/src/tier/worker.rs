@@ -15,8 +15,9 @@ use tracing::{info, warn};
 
 use super::queue::{Next, Queue, WriteTask};
 use super::rate::Rate;
-use super::{Tier, count, hash_of};
+use super::{Tier, count, hash_of, refused};
 use crate::engine::{Engine, NewBody, NewEntry, Shape};
+use crate::observer::DiskOperation;
 use crate::volume::{Directory, OpenError, Volume};
 
 /// How often a directory that another process has, or that cannot be used, is tried again.
@@ -166,11 +167,13 @@ impl Tier {
             job = WriteTask::Remove { hash, fetch };
         }
         let before = engine.written_bytes();
-        let written = match &job {
-            WriteTask::Commit(write) => self.write(engine, write, false),
-            WriteTask::Freshen(write) => self.write(engine, write, true),
-            WriteTask::Remove { .. } => engine.remove(hash, fetch, self.clocks.now()),
+        let (operation, written) = match &job {
+            WriteTask::Commit(write) => (DiskOperation::Commit, self.write(engine, write, false)),
+            WriteTask::Freshen(write) => (DiskOperation::Freshen, self.write(engine, write, true)),
+            WriteTask::Remove { .. } => (DiskOperation::Remove, engine.remove(hash, fetch, self.clocks.now())),
         };
+        let elapsed = (self.clocks.monotonic)().saturating_duration_since(now);
+        self.observing.tell(operation, written.as_ref().map(|_| ()).map_err(refused), elapsed);
         if let Some(rate) = rate {
             rate.spend(engine.written_bytes() - before);
         }

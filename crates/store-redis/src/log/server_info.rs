@@ -21,8 +21,28 @@ pub struct ServerInfo {
     pub max_memory: u64,
     /// Its policy when that is full: `noeviction`, `allkeys-lru`, ….
     pub policy: String,
+    /// `master` or `slave`.
+    pub role: String,
+    /// Seconds since its start.
+    pub uptime_seconds: u64,
+    /// Bytes of memory that the operating system has given it.
+    pub resident_memory: u64,
+    /// Connected clients.
+    pub clients: u64,
+    /// Keys in all of its databases.
+    pub keys: u64,
     /// Keys evicted since its start.
     pub evicted: u64,
+    /// Keys that expired since its start.
+    pub expired: u64,
+    /// Commands carried out since its start.
+    pub commands: u64,
+    /// Look-ups of keys that it had, since its start.
+    pub keyspace_hits: u64,
+    /// Look-ups of keys that it did not have, since its start.
+    pub keyspace_misses: u64,
+    /// Connections refused since its start, for there were as many as there may be.
+    pub rejected_connections: u64,
 }
 
 /// The servers, and concerns about them.
@@ -69,7 +89,17 @@ impl ServerInfo {
             used_memory: number("used_memory"),
             max_memory: number("maxmemory"),
             policy: value("maxmemory_policy").unwrap_or_default().to_owned(),
+            role: value("role").unwrap_or_default().to_owned(),
+            uptime_seconds: number("uptime_in_seconds"),
+            resident_memory: number("used_memory_rss"),
+            clients: number("connected_clients"),
+            keys: text.lines().filter_map(keys_of_database).sum(),
             evicted: number("evicted_keys"),
+            expired: number("expired_keys"),
+            commands: number("total_commands_processed"),
+            keyspace_hits: number("keyspace_hits"),
+            keyspace_misses: number("keyspace_misses"),
+            rejected_connections: number("rejected_connections"),
         }
     }
 
@@ -91,6 +121,13 @@ impl ServerInfo {
         }
         concerns
     }
+}
+
+/// `db0:keys=12,expires=3,avg_ttl=0`.
+fn keys_of_database(line: &str) -> Option<u64> {
+    let (number, figures) = line.strip_prefix("db")?.split_once(":keys=")?;
+    number.parse::<u32>().ok()?;
+    figures.split(',').next()?.trim().parse().ok()
 }
 
 /// Those of the commands in use that the user may not use.
@@ -175,13 +212,28 @@ mod tests {
 
     #[test]
     fn a_server_s_information_is_read() {
-        let lines =
-            ["# Server", "redis_version:7.2.4", "valkey_version:8.0.1", "used_memory:12", "maxmemory:99", "maxmemory_policy:allkeys-lru"];
+        let lines = [
+            "# Server",
+            "redis_version:7.2.4",
+            "valkey_version:8.0.1",
+            "used_memory:12",
+            "maxmemory:99",
+            "maxmemory_policy:allkeys-lru",
+            "role:master",
+            "connected_clients:3",
+            "keyspace_hits:7",
+            "db0:keys=12,expires=3,avg_ttl=0",
+            "db15:keys=2",
+        ];
         let expected = ServerInfo {
             version: "valkey 8.0.1".to_owned(),
             used_memory: 12,
             max_memory: 99,
             policy: "allkeys-lru".to_owned(),
+            role: "master".to_owned(),
+            clients: 3,
+            keyspace_hits: 7,
+            keys: 14,
             ..ServerInfo::default()
         };
         assert_eq!(info(&lines), expected);

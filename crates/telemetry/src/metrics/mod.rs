@@ -8,8 +8,10 @@
 //! 2. Its cells of this thread (`sharded`) get one more: in `tally` for the labels, in `histogram` for the time.
 //! 3. [`Metrics::routes`] and [`Metrics::upstreams`] add the cells of all threads up.
 
+mod disk;
 mod histogram;
 mod labels;
+mod operations;
 mod recoding;
 mod redis;
 mod route;
@@ -25,6 +27,7 @@ use larder_message::OriginOutcome;
 use larder_semantics::Reason;
 use larder_tower::CacheResult;
 
+pub use disk::DiskMetrics;
 pub use recoding::Recoded;
 pub use redis::RedisMetrics;
 

@@ -65,7 +65,7 @@ impl RouteMetrics {
             let bytes = self.cells.iter().map(|cells| cells.bytes[result as usize].load(Ordering::Relaxed)).sum();
             (latency.count > 0).then(|| ResultLatency { result: result_word(result), latency, bytes })
         });
-        RouteSnapshot { name: self.name.to_string(), requests, latencies: latencies.collect() }
+        RouteSnapshot { name: self.name.to_string(), requests, latencies: latencies.collect(), ..RouteSnapshot::default() }
     }
 }
 

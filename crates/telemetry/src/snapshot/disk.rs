@@ -2,11 +2,13 @@
 
 use serde::Serialize;
 
-use super::Breaker;
+use super::{Breaker, OperationSnapshot};
 
 /// The tier on disk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct DiskSnapshot {
+    /// Every kind of operation.
+    pub operations: Vec<OperationSnapshot>,
     /// Look-ups by their outcome.
     pub lookups: DiskLookups,
     /// Responses on their way to the disk.

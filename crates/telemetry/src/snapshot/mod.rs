@@ -5,6 +5,7 @@
 
 mod disk;
 mod latency;
+mod operation;
 mod process;
 mod redis;
 mod route;
@@ -16,9 +17,10 @@ use serde::Serialize;
 
 pub use disk::{DiskLookups, DiskSnapshot, DiskWrites};
 pub use latency::{Bucket, LatencySnapshot};
-pub use process::ProcessSnapshot;
-pub use redis::{LogSnapshot, OperationSnapshot, RedisLookups, RedisServer, RedisSnapshot, RedisWrites};
-pub use route::{RequestCount, ResultLatency, RouteSnapshot};
+pub use operation::OperationSnapshot;
+pub use process::{BuildSnapshot, ConfigSnapshot, ProcessSnapshot, SystemSnapshot};
+pub use redis::{LogSnapshot, RedisLookups, RedisServer, RedisSnapshot, RedisWrites};
+pub use route::{RequestCount, ResultLatency, RoutePlace, RouteSnapshot};
 pub use store::{CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, StoreSnapshot, TierSnapshot};
 pub use tls::{CertificateSnapshot, TlsSnapshot};
 pub use upstream::{Breaker, ServerSnapshot, UpstreamSnapshot, UpstreamState};
@@ -46,6 +48,10 @@ pub struct Snapshot {
     pub redis: Option<RedisSnapshot>,
     /// TLS on the public listeners, where any of them speaks it.
     pub tls: Option<TlsSnapshot>,
+    /// The build.
+    pub build: BuildSnapshot,
+    /// The running configuration.
+    pub config: ConfigSnapshot,
     /// The process as a whole.
     pub process: ProcessSnapshot,
 }

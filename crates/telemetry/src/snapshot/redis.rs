@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Breaker, LabelledCount, LatencySnapshot};
+use super::{Breaker, OperationSnapshot};
 
 /// The tier in Redis.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -23,17 +23,6 @@ pub struct RedisSnapshot {
     pub breaker: Breaker,
     /// The servers, as their `INFO` describes them.
     pub servers: Vec<RedisServer>,
-}
-
-/// One kind of operation.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct OperationSnapshot {
-    /// Its name: `load`, `commit`, ….
-    pub operation: &'static str,
-    /// How long it took, waiting for a connection included.
-    pub latency: LatencySnapshot,
-    /// Failures since the start, by kind. Kinds that never happened are left out.
-    pub errors: Vec<LabelledCount>,
 }
 
 /// Look-ups since the start, by their outcome.
@@ -98,6 +87,26 @@ pub struct RedisServer {
     pub used_memory: u64,
     /// Bytes of memory that it may use; 0 is no limit.
     pub max_memory: u64,
+    /// `master` or `slave`.
+    pub role: String,
+    /// Seconds since its start.
+    pub uptime_seconds: u64,
+    /// Bytes of memory that the operating system has given it.
+    pub resident_memory: u64,
+    /// Connected clients.
+    pub clients: u64,
+    /// Keys that it has.
+    pub keys: u64,
     /// Keys that it evicted since its start.
     pub evicted: u64,
+    /// Keys that expired since its start.
+    pub expired: u64,
+    /// Commands that it carried out since its start.
+    pub commands: u64,
+    /// Look-ups of keys that it had, since its start.
+    pub keyspace_hits: u64,
+    /// Look-ups of keys that it did not have, since its start.
+    pub keyspace_misses: u64,
+    /// Connections that it refused since its start, because it had as many as it may have.
+    pub rejected_connections: u64,
 }

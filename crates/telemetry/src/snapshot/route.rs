@@ -13,6 +13,21 @@ pub struct RouteSnapshot {
     pub requests: Vec<RequestCount>,
     /// Latencies by what the cache did. Results that never happened are left out.
     pub latencies: Vec<ResultLatency>,
+    /// What its origin would have taken for the hits, going by what it took for the others, less what the hits took; since the start.
+    pub saved_seconds: f64,
+    /// Its place in the running configuration; `None` once that has it no more.
+    pub place: Option<RoutePlace>,
+}
+
+/// The place of a route in the running configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RoutePlace {
+    /// Its class; empty where it has none.
+    pub class: String,
+    /// Its upstream.
+    pub upstream: String,
+    /// `public` or `identity`.
+    pub scope: &'static str,
 }
 
 /// Requests that have all labels in common.

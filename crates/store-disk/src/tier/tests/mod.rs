@@ -40,7 +40,7 @@ impl Process {
     /// Begins to open the directory.
     fn begin(options: DiskOptions) -> Self {
         let ledger = Arc::<Ledger>::default();
-        let store = DiskStore::start(options, CLOCKS, Arc::clone(&ledger), true).expect("it starts");
+        let store = DiskStore::start(options, CLOCKS, Arc::clone(&ledger), true, None).expect("it starts");
         Self { store, ledger }
     }
 

@@ -5,10 +5,16 @@ use std::fmt;
 use prometheus_client::registry::Unit;
 
 use super::families::Families;
+use super::operations::{self, Names};
 use crate::snapshot::{Breaker, DiskSnapshot};
 
 pub(super) fn encode(disk: &DiskSnapshot, families: &mut Families<'_, '_>) -> fmt::Result {
     let DiskSnapshot { lookups, writes, .. } = disk;
+    let names = Names {
+        duration: ("disk_operation_duration", "Time of an operation on disk; look-ups that the index answers are left out."),
+        errors: ("disk_errors", "Operations on disk that failed, by kind."),
+    };
+    operations::encode(&disk.operations, &names, families)?;
     let by_result = [("hit", lookups.hit), ("miss", lookups.miss), ("failure", lookups.failure)];
     let by_result = by_result.map(|(result, count)| ([("result", result)], count));
     families.counters("disk_lookups", "Look-ups on disk, by what they came to.", by_result)?;

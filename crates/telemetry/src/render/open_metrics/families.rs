@@ -26,6 +26,11 @@ impl Families<'_, '_> {
         self.0.encode_descriptor(name, help, None, MetricType::Counter)?.encode_counter::<NoLabelSet, _, f64>(&value, None)
     }
 
+    /// A counter of seconds, without labels.
+    pub(super) fn seconds_counter(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        self.0.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Counter)?.encode_counter::<NoLabelSet, _, f64>(&value, None)
+    }
+
     /// Gauges that differ by their labels.
     pub(super) fn gauges<'l, const N: usize>(
         &mut self,

@@ -1,8 +1,11 @@
 //! OpenMetrics, which Prometheus scrapes. Names, help and order are public interface: `tests/exposition.rs` keeps them byte for byte.
 
 mod cache;
+mod config;
 mod disk;
 mod families;
+mod operations;
+mod process;
 mod redis;
 mod routes;
 mod tls;
@@ -23,8 +26,10 @@ pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; cha
 
 /// Everything in `snapshot`, as text of type [`OPEN_METRICS`].
 pub fn open_metrics(snapshot: Snapshot) -> String {
-    let mut registry = Registry::with_prefix("larder");
-    registry.register_collector(Box::new(Exposition(snapshot)));
+    let mut registry = Registry::default();
+    // The names that every client library of Prometheus has for them, without a prefix.
+    registry.register_collector(Box::new(process::System(snapshot.process.system)));
+    registry.sub_registry_with_prefix("larder").register_collector(Box::new(Exposition(snapshot)));
     let mut text = String::with_capacity(16 * 1024);
     // The one error there is comes from the writer, and a `String` takes everything.
     let _infallible = encode(&mut text, &registry);
@@ -37,6 +42,7 @@ struct Exposition(Snapshot);
 impl Collector for Exposition {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let (snapshot, mut families) = (&self.0, Families(&mut encoder));
+        config::encode(snapshot, &mut families)?;
         routes::encode(&snapshot.routes, &mut families)?;
         upstreams::encode(&snapshot.upstreams, &mut families)?;
         cache::encode(snapshot, &mut families)?;

@@ -5,6 +5,7 @@ use std::fmt;
 use prometheus_client::registry::Unit;
 
 use super::families::Families;
+use super::operations::{self, Names};
 use crate::snapshot::{Breaker, RedisServer, RedisSnapshot};
 
 pub(super) fn encode(redis: &RedisSnapshot, families: &mut Families<'_, '_>) -> fmt::Result {
@@ -30,14 +31,11 @@ pub(super) fn encode(redis: &RedisSnapshot, families: &mut Families<'_, '_>) -> 
 }
 
 fn encode_operations(redis: &RedisSnapshot, families: &mut Families<'_, '_>) -> fmt::Result {
-    let help = "Time of an operation on Redis, waiting for a connection included.";
-    let latencies = redis.operations.iter().map(|operation| ([("operation", operation.operation)], &operation.latency));
-    families.histograms("redis_operation_duration", help, latencies)?;
-    let errors = redis.operations.iter().flat_map(|operation| {
-        let name = operation.operation;
-        operation.errors.iter().map(move |error| ([("operation", name), ("error", error.label)], error.count))
-    });
-    families.counters("redis_errors", "Operations on Redis that failed, by kind.", errors)?;
+    let names = Names {
+        duration: ("redis_operation_duration", "Time of an operation on Redis, waiting for a connection included."),
+        errors: ("redis_errors", "Operations on Redis that failed, by kind."),
+    };
+    operations::encode(&redis.operations, &names, families)?;
     let lookups = &redis.lookups;
     let by_result = [
         ("hit", lookups.hit),
@@ -77,14 +75,43 @@ fn encode_servers(servers: &[RedisServer], families: &mut Families<'_, '_>) -> f
     if servers.is_empty() {
         return Ok(());
     }
-    let facts = servers
-        .iter()
-        .map(|server| [("address", server.address.as_str()), ("version", server.version.as_str()), ("policy", server.policy.as_str())]);
+    let facts = servers.iter().map(|server| {
+        [
+            ("address", server.address.as_str()),
+            ("version", server.version.as_str()),
+            ("role", server.role.as_str()),
+            ("policy", server.policy.as_str()),
+        ]
+    });
     families.infos("redis_server", "The servers, as they say themselves.", facts)?;
     let samples = |figure: Figure| servers.iter().map(move |server| ([("address", server.address.as_str())], figure(server)));
-    let bytes = Some(&Unit::Bytes);
-    families.gauges("redis_server_used_memory", "Memory that a server uses.", bytes, samples(|server| server.used_memory))?;
-    let help = "Memory that a server may use; 0 is all.";
-    families.gauges("redis_server_max_memory", help, bytes, samples(|server| server.max_memory))?;
-    families.counters("redis_server_evicted", "Keys that a server has evicted.", samples(|server| server.evicted))
+    for (name, help, unit, figure) in GAUGES {
+        families.gauges(name, help, unit, samples(figure))?;
+    }
+    for (name, help, figure) in COUNTERS {
+        families.counters(name, help, samples(figure))?;
+    }
+    Ok(())
 }
+
+const GAUGES: [(&str, &str, Option<&Unit>, Figure); 6] = [
+    ("redis_server_used_memory", "Memory that a server uses.", Some(&Unit::Bytes), |server| server.used_memory),
+    ("redis_server_max_memory", "Memory that a server may use; 0 is all.", Some(&Unit::Bytes), |server| server.max_memory),
+    ("redis_server_resident_memory", "Memory that the operating system has given a server.", Some(&Unit::Bytes), |server| {
+        server.resident_memory
+    }),
+    ("redis_server_uptime", "Time since the start of a server.", Some(&Unit::Seconds), |server| server.uptime_seconds),
+    ("redis_server_clients", "Clients that are connected to a server.", None, |server| server.clients),
+    ("redis_server_keys", "Keys that a server has.", None, |server| server.keys),
+];
+
+const COUNTERS: [(&str, &str, Figure); 6] = [
+    ("redis_server_evicted", "Keys that a server has evicted.", |server| server.evicted),
+    ("redis_server_expired", "Keys of a server that have expired.", |server| server.expired),
+    ("redis_server_commands", "Commands that a server has carried out.", |server| server.commands),
+    ("redis_server_keyspace_hits", "Look-ups of keys that a server had.", |server| server.keyspace_hits),
+    ("redis_server_keyspace_misses", "Look-ups of keys that a server did not have.", |server| server.keyspace_misses),
+    ("redis_server_rejected_connections", "Connections that a server refused, because it had as many as it may have.", |server| {
+        server.rejected_connections
+    }),
+];

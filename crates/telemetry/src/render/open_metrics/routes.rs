@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use prometheus_client::registry::Unit;
+
 use super::families::Families;
 use crate::snapshot::RouteSnapshot;
 
@@ -26,5 +28,9 @@ pub(super) fn encode(routes: &[RouteSnapshot], families: &mut Families<'_, '_>) 
     let bytes = routes.iter().flat_map(|route| {
         route.latencies.iter().map(|by_result| ([("route", route.name.as_str()), ("result", by_result.result)], by_result.bytes))
     });
-    families.counters("response_body_bytes", "Bytes of responses' bodies, by what the cache did.", bytes)
+    families.counters("response_body_bytes", "Bytes of responses' bodies, by what the cache did.", bytes)?;
+    let saved = routes.iter().map(|route| ([("route", route.name.as_str())], route.saved_seconds));
+    let help =
+        "Time that origins would have taken for the hits since the start, going by what they took for the other requests of the route.";
+    families.gauges("origin_time_saved", help, Some(&Unit::Seconds), saved)
 }

@@ -1,14 +1,19 @@
 //! Gathers the snapshot of everything that is measured: what `metrics` counted, and figures that their owners keep themselves.
 
+mod system;
+
+use larder_semantics::Scope;
 use larder_store::InvalidationTarget;
 use larder_tower::TierStats;
 
+use crate::active::ActiveConfig;
 use crate::disk::Disk;
 use crate::proxy::Gateway;
 use crate::redis::Redis;
+use crate::stats::{Totals, totals};
 use crate::telemetry::snapshot::{
-    CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, LabelledCount, ProcessSnapshot, Snapshot, StoreSnapshot, TierSnapshot,
-    TlsSnapshot,
+    BuildSnapshot, CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, LabelledCount, ProcessSnapshot, RoutePlace, RouteSnapshot,
+    Snapshot, StoreSnapshot, TierSnapshot, TlsSnapshot,
 };
 use crate::upstreams;
 
@@ -18,7 +23,7 @@ pub(crate) fn snapshot(gateway: &Gateway) -> Snapshot {
     let stats = gateway.cache.stats();
     let evictions = stats.memory.evictions;
     Snapshot {
-        routes: active.metrics.routes(),
+        routes: routes(&active),
         upstreams: upstreams::snapshots(&active),
         store: StoreSnapshot {
             entries: stats.memory.entries,
@@ -45,12 +50,32 @@ pub(crate) fn snapshot(gateway: &Gateway) -> Snapshot {
         disk: gateway.disk.as_ref().map(Disk::snapshot),
         redis: gateway.redis.as_ref().map(Redis::snapshot),
         tls: tls(gateway),
+        build: BuildSnapshot { version: env!("CARGO_PKG_VERSION"), arch: std::env::consts::ARCH, os: std::env::consts::OS },
+        config: gateway.reloads.snapshot(active.config.hash()),
         process: ProcessSnapshot {
             client_connections: gateway.connections.count(),
             client_unsent_bytes: gateway.connections.unsent(),
             access_log_dropped: gateway.access_log.dropped(),
+            system: system::figures(gateway.started),
         },
     }
+}
+
+/// The routes' counts, with what the configuration and the statistics know of them.
+fn routes(active: &ActiveConfig) -> Vec<RouteSnapshot> {
+    let mut routes = active.metrics.routes();
+    let saved: Vec<f64> = totals(&routes).iter().map(Totals::saved_seconds).collect();
+    routes.iter_mut().zip(saved).for_each(|(route, seconds)| route.saved_seconds = seconds);
+    let configured = active.config.routes.iter().chain(&active.config.fallback);
+    for route in configured {
+        let place = RoutePlace {
+            class: route.class.as_deref().unwrap_or_default().to_owned(),
+            upstream: active.config.upstreams.get(route.upstream).map_or_else(String::new, |upstream| upstream.name.to_string()),
+            scope: if route.settings.policy.scope == Scope::Identity { "identity" } else { "public" },
+        };
+        routes.iter_mut().filter(|known| known.name == *route.name).for_each(|known| known.place = Some(place.clone()));
+    }
+    routes
 }
 
 /// `None` where no listener speaks TLS.

@@ -1,6 +1,8 @@
 //! The files in `deploy/`, checked as far as possible without a container engine: it parses, the paths exist, the flags are those of the
 //! binary, the configuration is right.
 
+mod monitoring;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
