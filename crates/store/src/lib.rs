@@ -26,5 +26,5 @@ pub use memory::{
 };
 pub use tier::{
     AppliedBy, Arriving, Chunks, FetchFailure, HeldLease, InvalidationLog, Lease, LeaseEnd, LeaseHolder, LeaseTerms, LoadRequest, Loaded,
-    Offered, Piece, Pieces, Published, Relayed, RemoteError, RemoteStore, StoreFuture, Write,
+    Offered, Piece, Pieces, Published, Relayed, Remembered, RemoteError, RemoteStore, StoreFuture, Write,
 };

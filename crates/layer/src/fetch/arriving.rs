@@ -65,10 +65,17 @@ impl<S: Upstream> Pump<S> {
             frames.iter().for_each(|frame| builder.push(frame));
             builder.finish(trailers)
         })?;
-        let (cache, tagged) = (&self.service.cache, self.service.route.tagged(record.head(), &body));
+        let (cache, route) = (&self.service.cache, &self.service.route);
+        // What a tier has was judged before it was stored there.
+        let is_relayed = matches!(self.kept, Kept::Relayed(..));
+        let judged = if is_relayed { self.fetch.judge_body(route, record.head(), frames.iter()) } else { None };
+        if judged.as_ref().is_some_and(|judged| !judged.is_fit) {
+            return None;
+        }
+        let completed = if is_relayed { route.completed(record.head(), &body, judged.as_ref()) } else { None };
         cache.saw_fetch(record.fetch());
         let response = record.with_body(body);
-        let response = Arc::new(match tagged {
+        let response = Arc::new(match completed {
             Some(head) => response.freshened(&head, response.position, response.fetch),
             None => response,
         });

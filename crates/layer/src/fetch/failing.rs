@@ -10,7 +10,7 @@ use http::{HeaderMap, Response, StatusCode};
 use larder_semantics::fields::retain_storable;
 use larder_semantics::storage::refuses_the_request;
 use larder_semantics::{Reason, VarySpec};
-use larder_store::{FetchFailure, StoredResponse, Variant};
+use larder_store::{FetchFailure, Remembered, StoredResponse, Variant};
 use tokio::sync::oneshot;
 
 use super::pump::{Kept, Pump};
@@ -38,7 +38,7 @@ impl Fetch {
     }
 
     /// Other replicas do with an answer that is not stored what followers here do with it.
-    pub(super) fn end_lease_unstored(&mut self, status: StatusCode, headers: &HeaderMap) {
+    pub(super) fn end_lease_unstored(&mut self, status: StatusCode, headers: &HeaderMap, remembered: Remembered) {
         let Some(lease) = self.lease.take() else { return };
         match status {
             _ if status.is_server_error() => {
@@ -46,7 +46,7 @@ impl Fetch {
                 lease.failed(Some(FetchFailure::ServerError { status, retry_after }));
             }
             _ if refuses_the_request(status) => lease.failed(Some(FetchFailure::Refused)),
-            _ => lease.not_shared(),
+            _ => lease.not_shared_for_long(remembered),
         }
     }
 
@@ -79,7 +79,7 @@ impl Fetch {
                 FetchOutcome::ServerError(Arc::new(ServerError::bare(status, &headers, stored)))
             }
             FetchFailure::Refused => FetchOutcome::Refused,
-            FetchFailure::NotShared => FetchOutcome::NotShared,
+            FetchFailure::NotShared(_) => FetchOutcome::NotShared,
         };
         self.deliver(outcome, Own::Elsewhere, reply);
     }
@@ -89,7 +89,7 @@ impl Fetch {
         if self.candidates.is_empty() {
             return self.pass(cache, response, Reason::UpstreamError, false, reply);
         }
-        self.end_lease_unstored(response.status(), response.headers());
+        self.end_lease_unstored(response.status(), response.headers(), Remembered::No);
         let error = ServerError::bare(response.status(), response.headers(), Some(self.candidates.swap_remove(0)));
         self.deliver(FetchOutcome::ServerError(Arc::new(error)), Own::ServerError(CacheBody::upstream(response)), reply);
     }
@@ -102,7 +102,7 @@ impl Fetch {
         reason: Reason,
         reply: oneshot::Sender<Reply<S::Body>>,
     ) {
-        self.end_lease_unstored(response.status(), response.headers());
+        self.end_lease_unstored(response.status(), response.headers(), Remembered::No);
         let (status, stored) = (response.status(), self.stand_in.clone());
         let vary = VarySpec::of_response_less(response.headers(), &service.route.policy.ignore_vary).filter(|_| is_for_all(reason));
         let Some(vary) = vary else {

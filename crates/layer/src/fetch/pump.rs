@@ -59,8 +59,10 @@ pub(super) enum Kept {
     Whole(Arc<PendingResponse>),
     /// A part of one.
     Part(Box<PartialResponse>),
-    /// A response that a tier has, or that another replica is fetching.
+    /// A response that a tier has.
     Stored(Box<ResponseRecord>, Promotion),
+    /// A response that another replica is fetching.
+    Relayed(Box<ResponseRecord>, Promotion),
     /// Nothing: it is an error with this status, for those who wait for it.
     Error(StatusCode),
 }
@@ -184,7 +186,7 @@ impl<S: Upstream> Pump<S> {
         let mut promoted = None;
         let stored = match &self.kept {
             _ if !keeping => None,
-            Kept::Stored(record, _) => {
+            Kept::Stored(record, _) | Kept::Relayed(record, _) => {
                 promoted = self.promote(record, last.as_ref(), trailers.clone());
                 promoted.as_ref().map(|response| response.body())
             }
@@ -196,7 +198,7 @@ impl<S: Upstream> Pump<S> {
             None => last.into_iter().for_each(|last| self.writer.append(last)),
         }
         self.writer.complete(trailers);
-        if let (Some(response), Kept::Stored(_, promotion)) = (promoted, self.kept) {
+        if let (Some(response), Kept::Stored(_, promotion) | Kept::Relayed(_, promotion)) = (promoted, self.kept) {
             self.service.cache.promote_to_nearer(response, promotion).await;
         }
     }
@@ -205,8 +207,8 @@ impl<S: Upstream> Pump<S> {
     async fn wait_for(&mut self, mut body: Pin<&mut impl UpstreamBody>, detached: &mut Option<Pin<Box<Sleep>>>) -> Waited {
         let detached = detached.get_or_insert_with(|| Box::pin(tokio::time::sleep(DETACHED)));
         let (writer, pressure) = (&self.writer, &self.service.route.pressure);
-        // A response that a tier has takes no place at the origin.
-        if self.given_up.is_none() && !self.fetch.in_background && !matches!(self.kept, Kept::Stored(..)) {
+        // A response that comes from elsewhere takes no place at the origin.
+        if self.given_up.is_none() && !self.fetch.in_background && !matches!(self.kept, Kept::Stored(..) | Kept::Relayed(..)) {
             self.given_up = Some(pressure.unattended_exchange(writer.read()));
         }
         let stall = if self.is_event_stream() { Duration::MAX } else { STALL };
@@ -237,7 +239,7 @@ impl<S: Upstream> Pump<S> {
         match &self.kept {
             Kept::Whole(pending) => pending.head.status,
             Kept::Part(_) => StatusCode::PARTIAL_CONTENT,
-            Kept::Stored(record, _) => record.head().status,
+            Kept::Stored(record, _) | Kept::Relayed(record, _) => record.head().status,
             Kept::Error(status) => *status,
         }
     }
@@ -299,7 +301,7 @@ impl<S: Upstream> Pump<S> {
                 let response = self.fetch.stored(rules, pending, builder.finish(trailers)?, judged.as_ref());
                 cache.commit(Arc::clone(&response), lease).await.then(|| response.body())
             }
-            Kept::Stored(..) | Kept::Error(_) => None,
+            Kept::Stored(..) | Kept::Relayed(..) | Kept::Error(_) => None,
             Kept::Part(meta) => {
                 let body = builder.finish(None)?;
                 let Fetch { request, position, number, tags, .. } = &*self.fetch;

@@ -50,7 +50,7 @@ impl Fetch {
             ahead: Ahead::new(&service.cache.in_flight),
         };
         let body = RelayedBody { next: Some(Box::pin(walk.step())) };
-        let pump = Pump { fetch: self, service, kept: Kept::Stored(record, promotion), writer, landed, length, given_up: None };
+        let pump = Pump { fetch: self, service, kept: Kept::Relayed(record, promotion), writer, landed, length, given_up: None };
         pump.run(pin!(body), Poll::Pending).await;
     }
 }

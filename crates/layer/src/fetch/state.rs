@@ -1,10 +1,9 @@
 //! The state of a fetch under way.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use larder_semantics::{Reason, Timestamp};
-use larder_store::{HitForMiss, Lease, Lookup, Position, StoredResponse, Tag, Tags};
+use larder_semantics::Reason;
+use larder_store::{Lease, Lookup, Position, Remembered, StoredResponse, Tag, Tags};
 use tokio::sync::oneshot;
 
 use crate::body::offered::OfferedResponse;
@@ -18,9 +17,6 @@ use crate::service::CacheService;
 use crate::tiers::look_up::FetchBasis;
 use crate::tiers::waiting::Overdue;
 use crate::upstream::Upstream;
-
-/// How long a key is remembered as not worth waiting for (Varnish's default for hit-for-miss).
-const HIT_FOR_MISS: Duration = Duration::from_secs(120);
 
 /// A fetch: the request it is for, the stored responses it may confirm, and its duties to other requests and replicas.
 #[derive(Debug)]
@@ -157,10 +153,16 @@ impl Fetch {
     }
 
     pub(super) fn remember(&self, cache: &Cache, reason: Reason) {
-        let until = cache.clock.now().as_millis().saturating_add(HIT_FOR_MISS.as_millis() as u64);
-        let (key, until, too_large) = (self.request.key.clone(), Timestamp::from_millis(until), reason == Reason::TooLarge);
-        let mark = HitForMiss { key, until, too_large, of_credentials: self.request.context.has_credentials(), fetch: self.number };
-        cache.store.mark_hit_for_miss(mark, cache.clock.now());
+        self.request.remember_hit_for_miss(cache, reason == Reason::TooLarge, self.number);
+    }
+
+    /// What other replicas may remember with this one. They can tell by themselves what is too large.
+    pub(super) fn remembered(&self, reason: Reason) -> Remembered {
+        match self.request.context.has_credentials() {
+            _ if reason == Reason::TooLarge => Remembered::No,
+            true => Remembered::OfCredentials,
+            false => Remembered::Plain,
+        }
     }
 
     /// Adds the tags that the origin named; `None`: they were too many.

@@ -9,7 +9,7 @@ use http::Response;
 use larder_semantics::content::model::Judged;
 use larder_semantics::storage::{refuses_the_request, supersedes};
 use larder_semantics::{Reason, StoredHead, VarySpec};
-use larder_store::{Lease, StoredBody, StoredResponse, Variant};
+use larder_store::{Lease, Remembered, StoredBody, StoredResponse, Variant};
 use tokio::sync::oneshot;
 
 use super::pump::{Begun, Kept, Pump, begin};
@@ -41,7 +41,8 @@ impl Fetch {
             self.forget(cache);
         }
         let is_refused = refuses_the_request(response.status());
-        self.end_lease_unstored(response.status(), response.headers());
+        let remembered = if remember { self.remembered(reason) } else { Remembered::No };
+        self.end_lease_unstored(response.status(), response.headers(), remembered);
         let outcome = if is_refused { FetchOutcome::Refused } else { FetchOutcome::NotShared };
         self.deliver(outcome, Own::Response { response: CacheBody::upstream(response), reason }, reply);
     }

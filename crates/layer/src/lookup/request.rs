@@ -1,15 +1,21 @@
 //! A request of a client, once its key is known.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Method;
 use http::request::Parts;
 use larder_semantics::content::model::ModelRequest;
-use larder_semantics::{MethodKind, PrimaryKey, RequestContext};
+use larder_semantics::{MethodKind, PrimaryKey, RequestContext, Timestamp};
+use larder_store::HitForMiss;
 
 use crate::body::content::Content;
 use crate::body::request::RequestBody;
+use crate::cache::Cache;
 use crate::rules::RouteRules;
+
+/// How long a key is remembered as not worth waiting for (Varnish's default for hit-for-miss).
+const HIT_FOR_MISS: Duration = Duration::from_secs(120);
 
 /// A request on its way to the origin. Shared with the task that asks, which may outlive it.
 #[derive(Debug)]
@@ -47,6 +53,13 @@ impl ClientRequest {
     /// The body of the request to the origin.
     pub(crate) fn body(&self) -> RequestBody {
         self.content.as_ref().map_or_else(RequestBody::empty, |content| content.to_body())
+    }
+
+    /// Remembers for a while that requests for this key need not wait for each other, as this fetch has shown; `too_large`: for the size of the answer.
+    pub(crate) fn remember_hit_for_miss(&self, cache: &Cache, too_large: bool, fetch: u64) {
+        let until = cache.clock.now().as_millis().saturating_add(HIT_FOR_MISS.as_millis() as u64);
+        let (key, until, of_credentials) = (self.key.clone(), Timestamp::from_millis(until), self.context.has_credentials());
+        cache.store.mark_hit_for_miss(HitForMiss { key, until, too_large, of_credentials, fetch }, cache.clock.now());
     }
 
     /// The request whose answer can be stored: an answer to HEAD has no content.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use larder_semantics::{Decision, VarySpec, decide};
 use larder_store::{
-    Arriving, FetchFailure, Lease, LeaseTerms, LoadRequest, Loaded, Lookup, Relayed, RemoteError, StoredResponse, Subject, Validity,
+    Arriving, FetchFailure, Lease, LeaseTerms, LoadRequest, Loaded, Lookup, Relayed, Remembered, RemoteError, StoredResponse, Subject,
+    Validity,
 };
 
 use super::chain::{Tier, count};
@@ -128,6 +129,7 @@ impl Looking<'_> {
                 },
                 Ok(Loaded::Failed(failure)) => {
                     self.basis.overdue = None;
+                    self.remember(&failure);
                     return match waiting.is_longer_than(tier.store.shares_failures_after()) {
                         true => TierResult::Answered(TierAnswer::Failed(failure, self.basis.candidate.take())),
                         false => TierResult::AskOrigin,
@@ -206,6 +208,14 @@ impl Looking<'_> {
                 let stored = arriving.whole().await?;
                 Ok(self.judge(number, Arc::new(stored)))
             }
+        }
+    }
+
+    /// Remembers what another replica does of a key whose answers are for one client each.
+    pub(super) fn remember(&self, failure: &FetchFailure) {
+        let own = if self.request.context.has_credentials() { Remembered::OfCredentials } else { Remembered::Plain };
+        if *failure == FetchFailure::NotShared(own) {
+            self.request.remember_hit_for_miss(self.cache, false, self.cache.next_fetch());
         }
     }
 

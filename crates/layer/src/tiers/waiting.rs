@@ -110,7 +110,10 @@ pub(crate) async fn watch(
     loop {
         let result = match looking.load(tier, None, Some(token)).await {
             // This request asks for itself already.
-            Ok(Loaded::Failed(failure)) if failure.is_of_one_request() => return pending().await,
+            Ok(Loaded::Failed(failure)) if failure.is_of_one_request() => {
+                looking.remember(&failure);
+                return pending().await;
+            }
             Ok(Loaded::Failed(failure)) => return TierAnswer::Failed(failure, looking.basis.candidate.take()),
             Ok(Loaded::Response(stored)) => Some(looking.judge(number, stored)),
             Ok(Loaded::Arriving(arriving)) => looking.judge_arriving(number, arriving).await.ok(),

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use larder_semantics::{FreshnessLifetime, HeadFlags, LifetimeSource, StoredFields, StoredHead};
 use larder_store::{
     AppliedBy, BodyBuilder, FetchFailure, HeldLease, Invalidation, InvalidationLog, InvalidationTarget, Lease, LeaseEnd, LeaseHolder,
-    LoadRequest, Loaded, Offered, Position, Published, RemoteError, RemoteStore, StoreFuture, StoredResponse, Write,
+    LoadRequest, Loaded, Offered, Position, Published, Remembered, RemoteError, RemoteStore, StoreFuture, StoredResponse, Write,
 };
 use larder_tower::clock::Clock;
 use larder_tower::{Cache, CacheService, EffectiveTarget, Tiers};
@@ -234,11 +234,32 @@ async fn rfc5861_4_a_stored_response_stands_in_for_a_failure_of_another_replica(
 async fn an_answer_of_another_replica_for_one_client_sends_each_request_up_by_itself() {
     let origin = at_once();
     let (cache, _) = replica(origin.clone(), |tier, ask| match ask.awaited {
-        Some(_) if tier.looks() > 100 => Loaded::Failed(FetchFailure::NotShared),
+        Some(_) if tier.looks() > 100 => Loaded::Failed(FetchFailure::NotShared(Remembered::Plain)),
         _ => Loaded::Awaited(HOLDER),
     });
     twenty(&cache).await;
     assert_eq!(origin.count(), 20);
+}
+
+/// Those who come while it fetches for itself need not find out once more.
+#[tokio::test(start_paused = true)]
+async fn what_another_replica_remembers_of_a_key_is_remembered_here_for_requests_of_the_same_kind() {
+    for (remembered, fetches) in [(Remembered::Plain, 3), (Remembered::OfCredentials, 2), (Remembered::No, 2)] {
+        let origin = Origin::waiting(|_| std::future::pending());
+        let (cache, _) = replica(origin.clone(), move |tier, ask| match ask.awaited {
+            Some(_) if tier.looks() > 100 => Loaded::Failed(FetchFailure::NotShared(remembered)),
+            Some(_) => Loaded::Awaited(HOLDER),
+            None if tier.looks() > 100 => Loaded::Nothing(None),
+            None => Loaded::Awaited(HOLDER),
+        });
+        let first = finish(start(&cache, [get("/a")]));
+        let mut first = std::pin::pin!(first);
+        let hangs = tokio::time::timeout(Duration::from_secs(5), first.as_mut()).await;
+        assert!(hangs.is_err() && origin.count() == 1);
+        let later = tokio::time::timeout(Duration::from_secs(1), finish(start(&cache, [get("/a"), get("/a")]))).await;
+        assert!(later.is_err());
+        assert_eq!(origin.count(), fetches, "{remembered:?}");
+    }
 }
 
 fn stored(ask: &LoadRequest<'_>, flags: HeadFlags) -> StoredResponse {
@@ -283,7 +304,7 @@ async fn a_failed_fetch_lets_all_waiting_requests_try_at_the_same_time() {
 
 #[tokio::test]
 async fn no_request_waits_for_a_body_that_the_tier_does_not_keep() {
-    for (announced, before) in [(Some("12"), vec![Some(LeaseEnd::NotShared)]), (None, vec![None])] {
+    for (announced, before) in [(Some("12"), vec![Some(LeaseEnd::NotShared(Remembered::No))]), (None, vec![None])] {
         let (mut sender, body) = common::channel();
         let body = Mutex::new(Some(body));
         let origin = Origin::new(move |_| {
@@ -298,6 +319,6 @@ async fn no_request_waits_for_a_body_that_the_tier_does_not_keep() {
         frame(&mut body).await.unwrap().unwrap();
         sender.send_data("789012".into()).await.unwrap();
         frame(&mut body).await.unwrap().unwrap();
-        assert!(tier.ended().contains(&Some(LeaseEnd::NotShared)), "{announced:?}: {:?}", tier.ended());
+        assert!(tier.ended().contains(&Some(LeaseEnd::NotShared(Remembered::No))), "{announced:?}: {:?}", tier.ended());
     }
 }

@@ -1,6 +1,6 @@
 //! Answers of language models: those that ended well are stored, streams included, and no other.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use larder_semantics::{IdentityPart, Policy, Reason, Scope, TtlMode};
 use larder_tower::{EffectiveTarget, RouteRules};
 
 use crate::common::{self, Origin, channel, frame, header, response, send, streaming, with_rules};
+use crate::shared_tier::replicas_with;
 
 const ANSWER: &str = r#"{"model":"gpt","choices":[{"index":0,"message":{"content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":8,"completion_tokens":2}}"#;
 const STREAM: [&str; 3] = [
@@ -87,6 +88,43 @@ async fn an_answer_that_failed_within_a_200_is_not_stored() {
     let cache = with_rules(answers(200, "text/html", ANSWER), rules()).0;
     send(&cache, chat()).await;
     assert_eq!(send(&cache, chat()).await.x_cache(), "MISS", "in no form that its API has");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_is_read_by_other_replicas_while_it_arrives_and_kept_there_where_it_ended_well() {
+    for (end, is_fit) in [(&STREAM[1..], true), (&STREAM[2..], false)] {
+        let (mut sender, body) = channel();
+        let body = Mutex::new(Some(body));
+        let origin = Origin::new(move |_| {
+            let body = body.lock().unwrap().take().expect("one request");
+            streaming(200, body).header("content-type", "text/event-stream")
+        });
+        let replicas = replicas_with(&origin, Some(&Arc::default()), rules());
+        let first = replicas[0].serve(streamed(), EffectiveTarget::default(), |_| ()).await.expect("an answer");
+        sender.send_data(STREAM[0].into()).await.expect("a reader");
+        let other = replicas[1].serve(streamed(), EffectiveTarget::default(), |_| ()).await.expect("an answer");
+        let (mut first, mut other) = (first.response.into_body(), other.response.into_body());
+        for body in [&mut first, &mut other] {
+            assert_eq!(frame(body).await.unwrap().unwrap(), STREAM[0]);
+        }
+        for part in end {
+            sender.send_data((*part).into()).await.expect("a reader");
+        }
+        drop(sender);
+        for body in [first, other] {
+            assert_eq!(body.collect().await.unwrap().to_bytes(), end.concat());
+        }
+        for cache in &replicas[..2] {
+            while cache.cache().stats().fills_in_flight > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            assert_eq!(cache.cache().stats().memory.entries, usize::from(is_fit) as u64);
+        }
+        if is_fit {
+            let again = send(&replicas[1], streamed()).await;
+            assert_eq!(header(&again.response, "larder-usage-saved"), "10;in=8;out=2;model=\"gpt\"");
+        }
+    }
 }
 
 #[tokio::test]

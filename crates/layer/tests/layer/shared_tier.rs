@@ -120,7 +120,7 @@ impl HeldLease for HeldBy {
             return;
         }
         let failure = match &ending {
-            LeaseEnd::NotShared => Some(FetchFailure::NotShared),
+            LeaseEnd::NotShared(remembered) => Some(FetchFailure::NotShared(*remembered)),
             LeaseEnd::Failed(failure) => failure.clone(),
             LeaseEnd::GivenUp => None,
         };
@@ -130,7 +130,7 @@ impl HeldLease for HeldBy {
         if matches!(leases.get(&key), Some(State::Held { token: held, .. }) if *held == token) {
             match ending {
                 LeaseEnd::GivenUp => leases.remove(&key),
-                LeaseEnd::Failed(_) | LeaseEnd::NotShared => leases.insert(key, State::Unshared),
+                LeaseEnd::Failed(_) | LeaseEnd::NotShared(_) => leases.insert(key, State::Unshared),
             };
         }
     }

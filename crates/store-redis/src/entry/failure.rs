@@ -1,10 +1,14 @@
-//! The failure of a fetch, as text for the replicas that waited for it: `none WORD`, `STATUS RETRY-AFTER`, `refused ` or `own `.
+//! The failure of a fetch, as text for the replicas that waited for it: `none WORD`, `STATUS RETRY-AFTER`, `refused `, or `own ` with what the holder
+//! remembers of the key.
 
 use http::{HeaderValue, StatusCode};
-use larder_store::FetchFailure;
+use larder_store::{FetchFailure, Remembered};
 
 const REFUSED: &str = "refused";
 const OWN: &str = "own";
+/// After `own`, and nothing where nothing is remembered.
+const PLAIN: &str = "mark";
+const OF_CREDENTIALS: &str = "mark-of-credentials";
 
 /// Longest word or `Retry-After`, in bytes: a date has 29.
 const MAX_WORD: usize = 64;
@@ -14,7 +18,9 @@ pub(super) fn failure_text(failure: &FetchFailure) -> Option<String> {
     let (kind, word) = match failure {
         FetchFailure::NoAnswer(word) => ("none", &**word),
         FetchFailure::Refused => (REFUSED, ""),
-        FetchFailure::NotShared => (OWN, ""),
+        FetchFailure::NotShared(Remembered::No) => (OWN, ""),
+        FetchFailure::NotShared(Remembered::Plain) => (OWN, PLAIN),
+        FetchFailure::NotShared(Remembered::OfCredentials) => (OWN, OF_CREDENTIALS),
         FetchFailure::ServerError { status, retry_after } => {
             let after = retry_after.as_ref().map_or(Ok(""), HeaderValue::to_str).ok().filter(|after| after.len() <= MAX_WORD);
             (status.as_str(), after.unwrap_or_default())
@@ -32,7 +38,13 @@ pub(crate) fn read_failure(text: &[u8]) -> Option<FetchFailure> {
     match kind {
         "none" => return Some(FetchFailure::NoAnswer(word.into())),
         REFUSED => return Some(FetchFailure::Refused),
-        OWN => return Some(FetchFailure::NotShared),
+        OWN => {
+            return Some(FetchFailure::NotShared(match word {
+                PLAIN => Remembered::Plain,
+                OF_CREDENTIALS => Remembered::OfCredentials,
+                _ => Remembered::No,
+            }));
+        }
         _ => {}
     }
     let status: StatusCode = kind.parse().ok().filter(StatusCode::is_server_error)?;
@@ -54,10 +66,13 @@ mod tests {
 
     #[test]
     fn a_written_failure_is_read() {
-        let alone = [FetchFailure::Refused, FetchFailure::NotShared];
-        for failure in
-            alone.into_iter().chain([FetchFailure::NoAnswer("dns_error".into()), error(None), error(Some("Wed, 21 Oct 2026 07:28:00 GMT"))])
-        {
+        let own = [Remembered::No, Remembered::Plain, Remembered::OfCredentials].map(FetchFailure::NotShared);
+        for failure in own.into_iter().chain([
+            FetchFailure::Refused,
+            FetchFailure::NoAnswer("dns_error".into()),
+            error(None),
+            error(Some("Wed, 21 Oct 2026 07:28:00 GMT")),
+        ]) {
             assert_eq!(read_failure(failure_text(&failure).unwrap().as_bytes()), Some(failure));
         }
     }

@@ -172,7 +172,7 @@ pub(crate) async fn release(tier: &Arc<Tier>, key: String, token: u64, ending: L
     let (unshared, failure) = match ending {
         LeaseEnd::GivenUp => (0, None),
         LeaseEnd::Failed(failure) => (millis(FAILED), failure),
-        LeaseEnd::NotShared => (millis(UNSHARED), Some(FetchFailure::NotShared)),
+        LeaseEnd::NotShared(remembered) => (millis(UNSHARED), Some(FetchFailure::NotShared(remembered))),
     };
     let failure = failure.and_then(|failure| failure_text(&failure)).unwrap_or_default();
     let call = scripts::RELEASE.call().key(key.as_str()).key(EntryKey::failure(&key));

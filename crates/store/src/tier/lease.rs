@@ -45,7 +45,19 @@ pub enum FetchFailure {
     /// The origin refused the request for what stands in it, which says nothing about other requests.
     Refused,
     /// The answer is for one client only.
-    NotShared,
+    NotShared(Remembered),
+}
+
+/// Whether later requests for the key need not wait for each other either, as the replica that fetched remembers it for itself (hit-for-miss).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Remembered {
+    /// It remembers nothing.
+    #[default]
+    No,
+    /// Of requests without credentials.
+    Plain,
+    /// Of requests with credentials that are no part of the key.
+    OfCredentials,
 }
 
 impl FetchFailure {
@@ -54,7 +66,7 @@ impl FetchFailure {
         match self {
             Self::NoAnswer(_) => false,
             Self::ServerError { status, .. } => *status == StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Refused | Self::NotShared => true,
+            Self::Refused | Self::NotShared(_) => true,
         }
     }
 }
@@ -87,7 +99,7 @@ pub enum LeaseEnd {
     /// learn how the fetch failed, if it did.
     Failed(Option<FetchFailure>),
     /// The answer is for one client only: requests need not wait for each other for a while.
-    NotShared,
+    NotShared(Remembered),
 }
 
 impl Lease {
@@ -132,8 +144,13 @@ impl Lease {
     }
 
     /// It ends, and requests that wait need not wait for each other.
-    pub fn not_shared(mut self) {
-        self.end(LeaseEnd::NotShared);
+    pub fn not_shared(self) {
+        self.not_shared_for_long(Remembered::No);
+    }
+
+    /// As [`Self::not_shared`], and those who wait learn what is remembered here.
+    pub fn not_shared_for_long(mut self, remembered: Remembered) {
+        self.end(LeaseEnd::NotShared(remembered));
     }
 
     /// It ends without an answer, and all requests that wait go on at the same time.

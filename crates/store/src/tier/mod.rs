@@ -10,7 +10,7 @@ mod relay;
 mod store;
 
 pub use arriving::{Arriving, Chunks};
-pub use lease::{FetchFailure, HeldLease, Lease, LeaseEnd, LeaseHolder, LeaseTerms};
+pub use lease::{FetchFailure, HeldLease, Lease, LeaseEnd, LeaseHolder, LeaseTerms, Remembered};
 pub use log::{AppliedBy, InvalidationLog, Published};
 pub use operation::{RemoteError, StoreFuture};
 pub use relay::{Offered, Piece, Pieces, Relayed};

@@ -1,110 +1,22 @@
 //! Answers that other replicas read from Redis while they arrive.
 
-use std::sync::{Arc, Mutex};
+mod setup;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use larder_redis::{RedisOptions, RedisServers, RedisStore, RedisUrl, SealKey, SealKeys};
-use larder_store::{
-    Invalidation, InvalidationTarget, Lease, LeaseTerms, LoadRequest, Loaded, Offered, Piece, Pieces, Position, Relayed, RemoteError,
-    RemoteStore, SEGMENT, StoreFuture, StoredResponse,
-};
+use larder_store::{Invalidation, InvalidationTarget, LeaseTerms, LoadRequest, Loaded, Piece, Position, RemoteError, RemoteStore, SEGMENT};
 use larder_testkit::faults::{Fault, FaultProxy};
 use larder_testkit::wait::eventually;
 use larder_testkit::{Redis, RedisCluster, Result};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::support::{
     CLOCKS, MINUTE, Setup, another, ask_for_lease, commit, granted, has_read_the_log, key, pattern, response, speaking, terms, text,
     variant,
 };
-
-type Sent = Result<Piece, RemoteError>;
-
-/// An answer whose body comes as the test sends it.
-struct Answer {
-    make: Box<dyn Fn() -> StoredResponse + Send + Sync>,
-    length: Option<u64>,
-    body: Mutex<Option<UnboundedReceiver<Sent>>>,
-}
-
-struct Body(UnboundedReceiver<Sent>);
-
-impl Offered for Answer {
-    fn response(&self) -> StoredResponse {
-        (self.make)()
-    }
-
-    fn length(&self) -> Option<u64> {
-        self.length
-    }
-
-    fn pieces(&self) -> Option<Box<dyn Pieces>> {
-        Some(Box::new(Body(self.body.lock().unwrap().take()?)))
-    }
-}
-
-impl Pieces for Body {
-    fn next(&mut self) -> StoreFuture<'_, Option<Sent>> {
-        Box::pin(self.0.recv())
-    }
-}
-
-/// The head of such an answer is there, for those who wait for this lease; its body comes from what is returned.
-fn arrives(lease: &mut Lease, length: Option<u64>, make: impl Fn() -> StoredResponse + Send + Sync + 'static) -> UnboundedSender<Sent> {
-    let (sender, receiver) = unbounded_channel();
-    lease.arriving(Some(Box::new(Answer { make: Box::new(make), length, body: Mutex::new(Some(receiver)) })));
-    sender
-}
-
-fn empty() -> StoredResponse {
-    response("/x", 7, b"")
-}
-
-fn send(sender: &UnboundedSender<Sent>, bytes: impl Into<Bytes>) {
-    sender.send(Ok(Piece::Data(bytes.into()))).expect("it is handed on");
-}
-
-/// Waits for a lease until the answer can be read.
-async fn relayed(store: &RedisStore) -> Result<Relayed> {
-    let opens = || async {
-        match ask_for_lease(store, "/x", MINUTE).await {
-            Ok(Loaded::Relayed(relayed)) => Ok(Some(relayed)),
-            Ok(Loaded::Awaited(_)) => Ok(None),
-            other => panic!("{other:?}"),
-        }
-    };
-    eventually("waiting for the answer", opens).await
-}
-
-async fn data(pieces: &mut Box<dyn Pieces>) -> Bytes {
-    match pieces.next().await {
-        Some(Ok(Piece::Data(data))) => data,
-        other => panic!("{other:?}"),
-    }
-}
-
-/// The whole rest of a body, and its trailers.
-async fn rest(pieces: &mut Box<dyn Pieces>) -> Result<(Vec<u8>, Option<HeaderMap>), RemoteError> {
-    let (mut all, mut trailers) = (Vec::new(), None);
-    while let Some(piece) = pieces.next().await {
-        match piece? {
-            Piece::Data(data) => all.extend_from_slice(&data),
-            Piece::Trailers(fields) => trailers = Some(fields),
-        }
-    }
-    Ok((all, trailers))
-}
-
-async fn relays(redis: &Redis) -> Result<i64> {
-    redis.count(&["EVAL", "return #redis.call('KEYS', '*:r:*')", "0"]).await
-}
-
-async fn is_let_go(store: &RedisStore) -> Result<()> {
-    let alone = || async { Ok(matches!(ask_for_lease(store, "/x", MINUTE).await, Ok(Loaded::Nothing(None))).then_some(())) };
-    eventually("waiting to be let go", alone).await
-}
+use setup::{arrives, data, empty, is_let_go, relayed, relays, rest, send};
 
 fn sealed(options: &mut RedisOptions) {
     options.keys = Some(SealKeys { key: SealKey::parse(&"07".repeat(32)).unwrap(), old_keys: Vec::new() });
@@ -147,7 +59,7 @@ async fn a_fetch_that_no_other_replica_waits_for_writes_nothing_more() -> Result
     let sender = arrives(&mut lease, None, empty);
     send(&sender, "one");
     // Many times as long as one who waits would need.
-    let number = "return tonumber(redis.call('GET', redis.call('KEYS', '*:{alive}:*')[1] or '') or '0')";
+    let number = "return tonumber(redis.call('GET', redis.call('KEYS', '*:{alive}:????????????????')[1] or '') or '0')";
     let counts_on = || async { Ok((redis.count(&["EVAL", number, "0"]).await? >= 20).then_some(())) };
     eventually("waiting for heartbeats", counts_on).await?;
     assert_eq!((relays(&redis).await?, store.stats().relays), (0, 0));
