@@ -10,6 +10,7 @@ pub mod redis;
 pub mod semantics;
 pub mod server;
 pub mod store;
+pub mod tls;
 pub mod upstream;
 
 /// One target: its name, which is also its corpus's folder, and what it does.

@@ -1,15 +1,19 @@
 //! Targets of `larder-server`: the bytes of a client's connection.
 
 use http::{Request, Version};
-use larder_server::fuzzing::{heads, requests};
+use larder_server::fuzzing::{ProxyHeader, heads, proxy_header, requests};
 
 use super::http1::{self, LineEnds};
 
 /// Every target of this crate.
-pub const TARGETS: &[super::FuzzTarget] = &[("request_heads", request_heads), ("connections", connections)];
+pub const TARGETS: &[super::FuzzTarget] =
+    &[("request_heads", request_heads), ("connections", connections), ("proxy_headers", proxy_headers)];
 
 /// Longer heads are not waited for, and whether one is seen then depends on how it arrives.
 const MAX_INPUT: usize = 8 * 1024;
+
+/// A longer header of the PROXY protocol is not read.
+const MAX_PROXY_HEADER: usize = 16 + 4096;
 
 /// A connection's bytes, in pieces whose length the first byte tells, as the reader before hyper finds heads in them. It finds the same ones in
 /// bytes that arrive at once. Each ends where a strict reader sees its end, and a request that may be answered past hyper has no content and is the
@@ -62,6 +66,26 @@ pub fn connections(data: &[u8]) {
     // A fault in a later head refuses an earlier request that arrives with it.
     let at_once = requests(&[bytes]);
     assert!(at_once.len() <= handled.len() && at_once.iter().zip(&handled).all(|(one, other)| is_same(one, other)));
+}
+
+/// The start of a connection from a proxy. A header is found as soon as its last byte is there and not before, whatever comes behind it; a line
+/// is what one would write about the same addresses.
+pub fn proxy_headers(data: &[u8]) {
+    let found = proxy_header(data);
+    for cut in 0..data.len().min(MAX_PROXY_HEADER + 1) {
+        match (&found, proxy_header(&data[..cut])) {
+            (ProxyHeader::Whole { length, .. }, before) if cut < *length => assert_eq!(before, ProxyHeader::Partial, "cut at {cut}"),
+            (_, ProxyHeader::Partial) => {}
+            (_, before) => assert_eq!(before, found, "cut at {cut}"),
+        }
+    }
+    let ProxyHeader::Whole { length, addresses } = found else { return };
+    assert!(length <= data.len().min(MAX_PROXY_HEADER));
+    let Some((source, destination)) = addresses.filter(|_| data.starts_with(b"PROXY ")) else { return };
+    assert_eq!(source.is_ipv4(), destination.is_ipv4());
+    let family = if source.is_ipv4() { "TCP4" } else { "TCP6" };
+    let line = format!("PROXY {family} {} {} {} {}\r\n", source.ip(), destination.ip(), source.port(), destination.port());
+    assert_eq!(proxy_header(line.as_bytes()), ProxyHeader::Whole { length: line.len(), addresses });
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -1,8 +1,9 @@
-//! The readers of HTTP/1.1 requests, as functions of bytes: for the fuzz targets in `fuzz/`, and no part of the library's interface.
+//! The readers of HTTP/1.1 requests and PROXY headers, as functions of bytes: for the fuzz targets in `fuzz/`, and no part of the library's interface.
 
 mod io;
 
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +17,7 @@ use hyper::service::service_fn;
 use larder_config::ServerOptions;
 
 use crate::http1::head::{HeadBuffer, HeadKind};
+use crate::listener::proxy_header::{Beginning, beginning};
 use crate::request::faults::FramingFaults;
 use crate::request::guard::{HeadLimits, Verdict, judge};
 use crate::serve::protocols::Protocols;
@@ -30,6 +32,36 @@ pub struct FoundHead {
     pub plain: Option<Request<()>>,
     /// Bytes of content behind it.
     pub content: u64,
+}
+
+/// The kind of PROXY header at the start of a connection's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyHeader {
+    /// A header.
+    Whole {
+        /// Its bytes.
+        length: usize,
+        /// Whom the proxy speaks for, and where that one connected to.
+        addresses: Option<(SocketAddr, SocketAddr)>,
+    },
+    /// The start of one.
+    Partial,
+    /// Something else.
+    Other,
+    /// A broken one.
+    Broken,
+}
+
+/// The PROXY header that these bytes begin with.
+pub fn proxy_header(bytes: &[u8]) -> ProxyHeader {
+    match beginning(bytes) {
+        Beginning::Header(length, spoken) => {
+            ProxyHeader::Whole { length, addresses: spoken.map(|spoken| (spoken.source, spoken.destination)) }
+        }
+        Beginning::Partial => ProxyHeader::Partial,
+        Beginning::Other => ProxyHeader::Other,
+        Beginning::Broken => ProxyHeader::Broken,
+    }
 }
 
 /// The heads that are read before hyper, from the pieces in which a connection's bytes arrive, up to one whose end only hyper can find.

@@ -9,6 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 
+use crate::Revocations;
 use crate::pair::read_file;
 use crate::state::{UnusableTls, provider};
 
@@ -19,6 +20,8 @@ pub struct ClientCertificates {
     pub required: bool,
     /// Whose certificates count.
     pub authorities: Authorities,
+    /// Which of them have been taken back; `None`: nobody asks.
+    pub revocations: Option<Revocations>,
 }
 
 /// Certificate authorities, from a file.
@@ -66,17 +69,39 @@ impl Authorities {
         self.0.iter().map(|certificate| certificate.as_ref())
     }
 
-    fn roots(&self) -> Result<RootCertStore, rustls::Error> {
+    /// As what trusts them.
+    ///
+    /// # Errors
+    /// None for what was loaded.
+    pub fn roots(&self) -> Result<RootCertStore, rustls::Error> {
         let mut roots = RootCertStore::empty();
         self.0.iter().try_for_each(|certificate| roots.add(certificate.clone()))?;
         Ok(roots)
     }
 }
 
+impl Authorities {
+    /// What checks certificates of theirs. Where there are lists of revoked ones, each certificate of a chain has to be on none of them, and each
+    /// authority has to have a list that has not ended (RFC 5280 §6.3.3): nginx, HAProxy and Envoy take it so, too.
+    pub(crate) fn verifier(&self, required: bool, revocations: Option<&Revocations>) -> Result<Arc<dyn ClientCertVerifier>, UnusableTls> {
+        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(self.roots()?), provider());
+        let builder = if required { builder } else { builder.allow_unauthenticated() };
+        let builder = match revocations {
+            Some(revocations) => builder.with_crls(revocations.lists.iter().cloned()).enforce_revocation_expiration(),
+            None => builder,
+        };
+        builder.build().map_err(|error| UnusableTls::from(rustls::Error::General(error.to_string())))
+    }
+}
+
 impl ClientCertificates {
     pub(crate) fn verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, UnusableTls> {
-        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(self.authorities.roots()?), provider());
-        let builder = if self.required { builder } else { builder.allow_unauthenticated() };
-        builder.build().map_err(|error| UnusableTls::from(rustls::Error::General(error.to_string())))
+        self.authorities.verifier(self.required, self.revocations.as_ref())
+    }
+
+    /// All that a session was agreed under, in pieces.
+    pub(crate) fn bytes(&self) -> impl Iterator<Item = &[u8]> {
+        let lists = self.revocations.iter().flat_map(|revocations| &revocations.lists);
+        self.authorities.bytes().chain(lists.map(AsRef::as_ref))
     }
 }

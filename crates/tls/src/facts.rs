@@ -24,21 +24,40 @@ pub struct Facts {
 impl Facts {
     /// From a certificate in DER. `None` if it is none.
     pub fn read(certificate: &[u8]) -> Option<Self> {
-        let mut body = Der(certificate).expect(SEQUENCE)?.inside().expect(SEQUENCE)?.inside();
-        let _version = body.optional(context(0));
-        let _serial = body.expect(INTEGER)?;
-        let _algorithm = body.expect(SEQUENCE)?;
-        let _issuer = body.expect(SEQUENCE)?;
-        let mut validity = body.expect(SEQUENCE)?.inside();
-        let _subject = body.expect(SEQUENCE)?;
-        let _key = body.expect(SEQUENCE)?;
-        let extensions = std::iter::from_fn(|| body.next()).find(|value| value.tag == context(3));
+        let Fields { validity, mut rest, .. } = Fields::read(certificate)?;
+        let mut validity = validity.inside();
+        let _key = rest.expect(SEQUENCE)?;
+        let extensions = std::iter::from_fn(|| rest.next()).find(|value| value.tag == context(3));
         let names = match extensions {
             Some(extensions) => alternative_names(extensions.inside().expect(SEQUENCE)?.inside()).unwrap_or_default(),
             None => Names::default(),
         };
         Some(Self { names, not_before: time(validity.next()?)?, not_after: time(validity.next()?)? })
     }
+}
+
+/// The fields of a certificate that come before its key.
+struct Fields<'a> {
+    validity: Value<'a>,
+    subject: Value<'a>,
+    rest: Der<'a>,
+}
+
+impl<'a> Fields<'a> {
+    fn read(certificate: &'a [u8]) -> Option<Self> {
+        let mut body = Der(certificate).expect(SEQUENCE)?.inside().expect(SEQUENCE)?.inside();
+        let _version = body.optional(context(0));
+        let _serial = body.expect(INTEGER)?;
+        let _algorithm = body.expect(SEQUENCE)?;
+        let _issuer = body.expect(SEQUENCE)?;
+        let validity = body.expect(SEQUENCE)?;
+        Some(Self { validity, subject: body.expect(SEQUENCE)?, rest: body })
+    }
+}
+
+/// The distinguished name that a certificate is for, as DER has it.
+pub fn subject(certificate: &[u8]) -> Option<&[u8]> {
+    Fields::read(certificate).map(|fields| fields.subject.content)
 }
 
 fn alternative_names(mut extensions: Der<'_>) -> Option<Names> {
@@ -63,7 +82,7 @@ fn ip_address(bytes: &[u8]) -> Option<IpAddr> {
 
 /// RFC 5280 §4.1.2.5: both forms are in UTC and end in `Z`; years of two digits from 50 on are those of the last century. What is before 1970
 /// counts as 1970.
-fn time(value: Value<'_>) -> Option<u64> {
+pub(crate) fn time(value: Value<'_>) -> Option<u64> {
     let text = str::from_utf8(value.content).ok()?.strip_suffix('Z')?;
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

@@ -9,8 +9,11 @@
 mod clients;
 mod der;
 mod facts;
+#[doc(hidden)]
+pub mod fuzzing;
 mod names;
 mod pair;
+mod revocations;
 mod settings;
 mod state;
 #[cfg(test)]
@@ -22,6 +25,7 @@ pub use clients::{Authorities, AuthoritiesError, ClientCertificates};
 pub use facts::Facts;
 pub use names::{Names, is_address};
 pub use pair::{Pair, PairError};
+pub use revocations::{Revocations, RevocationsError};
 pub use settings::{MinVersion, TlsSettings};
 pub use state::{Site, TlsState, UnusableTls};
 pub use tickets::TicketKeys;

@@ -95,12 +95,20 @@ impl Pair {
     pub fn load(chain: &Path, key: &Path) -> Result<Self, PairError> {
         let read = |path: &Path, is_key| read_file(path).map_err(|source| PairError::Unreadable { path: path.to_owned(), source, is_key });
         let (chain_text, key_text) = (read(chain, false)?, read(key, true)?);
-        let certificates: Vec<_> = CertificateDer::pem_slice_iter(&chain_text)
+        Self::from_pem((&chain_text, chain), (&key_text, key))
+    }
+
+    /// From the text of both, in PEM, and what each is called in messages. One text may have both.
+    ///
+    /// # Errors
+    /// The mismatch.
+    pub fn from_pem((chain_text, chain): (&[u8], &Path), (key_text, key): (&[u8], &Path)) -> Result<Self, PairError> {
+        let certificates: Vec<_> = CertificateDer::pem_slice_iter(chain_text)
             .collect::<Result<_, _>>()
             .map_err(|_| PairError::BadCertificate(chain.to_owned()))?;
         let own: &CertificateDer<'_> = certificates.first().ok_or_else(|| PairError::NoCertificate(chain.to_owned()))?;
         let facts = Facts::read(own).ok_or_else(|| PairError::BadCertificate(chain.to_owned()))?;
-        let private = PrivateKeyDer::from_pem_slice(&key_text).map_err(|_| PairError::NoKey(key.to_owned()))?;
+        let private = PrivateKeyDer::from_pem_slice(key_text).map_err(|_| PairError::NoKey(key.to_owned()))?;
         let signer = any_supported_type(&private).map_err(|_| PairError::BadKey(key.to_owned()))?;
         let certified = CertifiedKey::new(certificates, signer);
         match certified.keys_match() {

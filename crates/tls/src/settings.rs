@@ -15,7 +15,7 @@ pub enum MinVersion {
 /// The TLS settings of a listener, files already read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsSettings {
-    /// Never empty. Clients that name no host get the first.
+    /// Clients that name no host get the first. Empty only where certificates are still to come.
     pub pairs: Vec<Pair>,
     /// The lowest version.
     pub min_version: MinVersion,

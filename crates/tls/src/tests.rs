@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, IsCa, KeyIdMethod, KeyPair,
+    PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SanType,
+};
 use rustls::SignatureScheme;
 use tempfile::TempDir;
 
@@ -70,6 +73,40 @@ fn a_wrong_pair_names_the_file_at_fault() {
         assert!(error.to_string().contains(message), "{error}");
         assert_eq!(error.concerns_key(), is_key, "{error}");
         assert!(!error.hint().is_empty());
+    }
+}
+
+#[test]
+fn rfc5280_5_a_list_of_revoked_certificates_has_an_end_and_an_authority() {
+    let files = Files::new();
+    let authority = |name: &str| {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+    };
+    let (one, two) = (authority("one"), authority("two"));
+    let list = |issuer: &CertifiedIssuer<'static, KeyPair>, year| {
+        let params = CertificateRevocationListParams {
+            this_update: rcgen::date_time_ymd(2020, 1, 1),
+            next_update: rcgen::date_time_ymd(year, 1, 1),
+            crl_number: 1_u64.into(),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(issuer).unwrap().pem().unwrap()
+    };
+    let authorities = Authorities::load(&files.write("ca", &(one.pem() + &two.pem()))).unwrap();
+    let load = |text: &str| Revocations::load(&files.write("list", text), &authorities);
+    let both = load(&(list(&one, 2040) + &list(&two, 2041))).unwrap();
+    assert_eq!((both.next_update(), both.uncovered()), (2_208_988_800, 0), "the first end counts");
+    assert_eq!(load(&list(&two, 2041)).unwrap().uncovered(), 1);
+    let odd = "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n";
+    for (text, message) in [("", "there is no list of revoked certificates in"), (odd, "cannot be read"), (&one.pem(), "there is no list")]
+    {
+        let error = load(text).unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
     }
 }
 

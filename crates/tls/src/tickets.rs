@@ -52,9 +52,9 @@ impl SharedTickets {
             context.update(b"larder tickets");
             if let Some(clients) = clients {
                 context.update(&[1, u8::from(clients.required)]);
-                clients.authorities.bytes().for_each(|authority| {
-                    context.update(&(authority.len() as u64).to_le_bytes());
-                    context.update(authority);
+                clients.bytes().for_each(|piece| {
+                    context.update(&(piece.len() as u64).to_le_bytes());
+                    context.update(piece);
                 });
             }
             let key = hmac::Key::new(hmac::HMAC_SHA256, context.sign().as_ref());

@@ -1,7 +1,11 @@
 //! Certificates that clients show.
 
+use std::sync::Arc;
+
 use larder_testkit::client::H2Client;
+use larder_testkit::wait::eventually;
 use larder_testkit::{Answer, Authority, Client, Larder, Origin, Result, connect_tls};
+use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -116,5 +120,77 @@ async fn a_new_authority_ends_sessions_of_the_old_one() -> Result<()> {
         Err(_) => true,
     };
     assert!(refused, "its certificate is of the old authority");
+    Ok(())
+}
+
+#[tokio::test]
+async fn rfc5280_6_3_a_revoked_certificate_is_refused_and_a_new_list_counts_at_once() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/a", Answer::ok().body("a"));
+    let authority = Authority::new()?;
+    let with_serial = |file: &str, serial: u64| authority.issue_with(file, &[file], |params| params.serial_number = Some(serial.into()));
+    let (one, two) = (with_serial("one", 1)?, with_serial("two", 2)?);
+    let (server, list) = (authority.issue("a", &[HOST])?.in_config(), authority.revoke("revoked", &[1], 30)?);
+    let ca = authority.ca_file();
+    let tls = format!("{{ certificates = [{server}], client_ca = {ca:?}, client_certificate = \"optional\", client_crl = {list:?} }}");
+    let larder = Larder::before(&origin, &format!("[[listeners]]\naddress = \"127.0.0.1:0\"\ntls = {tls}\n")).await?;
+    let (one, two) = (authority.client(&[], Some(&one))?, authority.client(&[], Some(&two))?);
+    assert_eq!([passes(&larder, &one).await, passes(&larder, &two).await], [false, true]);
+    // The second's session would outlive its certificate.
+    authority.revoke("revoked", &[1, 2], 30)?;
+    larder.process().line("the reload", |line| line.contains("new certificates").then_some(())).await?;
+    assert_eq!([passes(&larder, &one).await, passes(&larder, &two).await], [false, false]);
+    let ends = larder.metric("larder_tls_revocations_next_update_seconds", &[]).await?;
+    let days = (ends - std::time::SystemTime::UNIX_EPOCH.elapsed()?.as_secs_f64()) / 86_400.0;
+    assert!((29.0..31.0).contains(&days), "{days}");
+    // One that has ended says nothing of anybody any more.
+    authority.revoke("revoked", &[], 0)?;
+    larder.process().line("the warning", |line| line.contains("has ended: clients of its authority are refused").then_some(())).await?;
+    let reloaded = || async {
+        Ok((!passes(&larder, &two).await && larder.metric("larder_tls_revocations_next_update_seconds", &[]).await? < ends).then_some(()))
+    };
+    eventually("the list that has ended is in force", reloaded).await?;
+    let none = authority.client(&[], None)?;
+    assert!(passes(&larder, &none).await, "a client without a certificate needs none");
+    Ok(())
+}
+
+/// Whether a client with these settings gets an answer. Under TLS 1.3 it may think that the handshake is done before it is refused.
+async fn passes(larder: &Larder, settings: &Arc<ClientConfig>) -> bool {
+    match Client::connect_tls(larder.address(), HOST, settings).await {
+        Ok(mut client) => client.exchange("GET", "/a", &[], "").await.is_ok_and(|answer| answer.status == 200),
+        Err(_) => false,
+    }
+}
+
+#[tokio::test]
+async fn rfc9440_a_trusted_proxy_tells_of_its_clients_certificate_and_is_none_itself() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.respond_with("GET", "/me", |received| Answer::ok().body(received.header("client-cert").unwrap_or("nobody").to_owned()));
+    let authority = Authority::new()?;
+    let rest = "[server]\ntrusted_proxies = [\"127.0.0.0/8\"]\ntrust = [\"client-cert\"]\n\
+                [cache]\nttl = \"60s\"\nscope = \"identity\"\nidentity = [\"client-cert\"]";
+    let larder = start(&origin, &authority, &authority, "optional", rest).await?;
+    let proxy = authority.issue("proxy", &["proxy"])?;
+    for (protocol, claims, told) in [
+        ("http/1.1", &[("Client-Cert", ":YWxpY2U=:"), ("Client_Cert", ":Ym9i:")][..], ":YWxpY2U=:"),
+        ("http/1.1", &[("Client-Cert", ":Ym9i:")], ":Ym9i:"),
+        ("http/1.1", &[], "nobody"),
+        ("http/1.1", &[("Client-Cert", ":YWxpY2U=:"), ("Client-Cert", ":Ym9i:")], "nobody"),
+        ("h2", &[("client-cert", ":YWxpY2U=:")], ":YWxpY2U=:"),
+    ] {
+        let settings = authority.client(&[protocol], Some(&proxy))?;
+        let answer = if protocol == "h2" {
+            H2Client::connect_tls(larder.address(), HOST, &settings).await?.exchange("GET", "/me", claims, "").await?.text()
+        } else {
+            let mut client = Client::connect_tls(larder.address(), HOST, &settings).await?;
+            let first = client.exchange("GET", "/me", claims, "").await?.text();
+            let hit = client.exchange("GET", "/me", claims, "").await?;
+            assert_eq!((hit.x_cache(), hit.text()), ("HIT", first.clone()), "{claims:?}");
+            first
+        };
+        assert_eq!(answer, told, "{claims:?}");
+    }
+    assert_eq!(origin.request_count(), 3, "what one client has is not fetched again for it");
     Ok(())
 }

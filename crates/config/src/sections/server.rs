@@ -78,11 +78,15 @@ pub(crate) fn limits(table: &mut Table<'_>, options: &mut ServerOptions) {
 /// The facts that trusted proxies are believed about.
 fn trust(table: &mut Table<'_>, anyone: bool) -> Option<Trust> {
     type Set = fn(&mut Trust);
-    const WORDS: [(&str, Set); 3] =
-        [("for", |trust| trust.client = true), ("proto", |trust| trust.scheme = true), ("host", |trust| trust.host = true)];
-    let list = table.list("trust", "\"for\", \"proto\", \"host\"", |text| choose("`trust`", text, &WORDS))?;
+    const WORDS: [(&str, Set); 4] = [
+        ("for", |trust| trust.client = true),
+        ("proto", |trust| trust.scheme = true),
+        ("host", |trust| trust.host = true),
+        ("client-cert", |trust| trust.certificate = true),
+    ];
+    let list = table.list("trust", "\"for\", \"proto\", \"host\", \"client-cert\"", |text| choose("`trust`", text, &WORDS))?;
     let span = list.span();
-    let mut trust = Trust { client: false, scheme: false, host: false };
+    let mut trust = Trust { client: false, scheme: false, host: false, certificate: false };
     for believe in items(list) {
         believe(&mut trust);
     }

@@ -64,7 +64,7 @@ fn every_other_key_reaches_the_configuration() {
         [server]
         listen = ["127.0.0.1:1", "[::1]:2"]
         trusted_proxies = ["10.0.0.0/8", "192.168.1.1"]
-        trust = ["proto", "host"]
+        trust = ["proto", "host", "client-cert"]
         drain_timeout = "1s"
         header_read_timeout = "2s"
         write_timeout = "5s"
@@ -84,7 +84,7 @@ fn every_other_key_reaches_the_configuration() {
     let server = &config.server;
     assert_eq!(server.listen.iter().map(|listen| listen.address()).collect::<Vec<_>>(), ["127.0.0.1:1", "[::1]:2"]);
     assert_eq!(server.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "192.168.1.1/32".parse().unwrap()]);
-    assert_eq!(server.trust, Trust { client: false, scheme: true, host: true });
+    assert_eq!(server.trust, Trust { client: false, scheme: true, host: true, certificate: true });
     let timeouts = [server.options.drain_timeout, server.options.header_read_timeout, server.options.write_timeout];
     assert_eq!(timeouts.map(|timeout| timeout.as_secs()), [1, 2, 5]);
     assert_eq!([server.drain_delay, server.options.idle_timeout, server.options.tunnel_idle].map(|timeout| timeout.as_secs()), [6, 7, 8]);

@@ -50,7 +50,7 @@ fn trusted_proxies_and_their_claims() {
     );
     assert_complaint(
         "[server]\ntrust = \"host\"",
-        r#"2:9: error: `trust` cannot be a string (hint: expected a list of "for", "proto", "host")"#,
+        r#"2:9: error: `trust` cannot be a string (hint: expected a list of "for", "proto", "host", "client-cert")"#,
     );
 }
 

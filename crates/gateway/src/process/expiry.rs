@@ -1,15 +1,40 @@
-//! Says once for each certificate that it is about to expire: 30 days before, 7 days before, and when it has.
+//! Says once for each certificate that it is about to expire: 30 days before, 7 days before, and when it has; and once for each list of revoked
+//! client certificates that it has ended.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use larder_tls::{Urgency, days_left};
 use tracing::{error, warn};
 
-use crate::telemetry::snapshot::CertificateSnapshot;
+use crate::telemetry::snapshot::{CertificateSnapshot, RevocationSnapshot};
 
 /// The warnings that have been logged.
 #[derive(Debug, Default)]
 pub(crate) struct ExpiryLog(HashMap<CertificateSnapshot, Urgency>);
+
+/// The ends of lists that have been logged.
+#[derive(Debug, Default)]
+pub(crate) struct RevocationLog(HashSet<RevocationSnapshot>);
+
+impl RevocationLog {
+    /// Counts those that have ended as said: reading a configuration warns about them.
+    pub(crate) fn warn_of(&mut self, lists: Vec<RevocationSnapshot>, now: u64) {
+        self.0 = lists.into_iter().filter(|list| list.next_update_seconds <= now).collect();
+    }
+
+    /// Says which have ended since.
+    pub(crate) fn tell(&mut self, lists: Vec<RevocationSnapshot>, now: u64) {
+        for RevocationSnapshot { listener, .. } in self.newly_ended(lists, now) {
+            error!("a list of revoked client certificates of {listener} has ended: clients of its authority are refused");
+        }
+    }
+
+    fn newly_ended(&mut self, lists: Vec<RevocationSnapshot>, now: u64) -> Vec<RevocationSnapshot> {
+        let before = std::mem::take(&mut self.0);
+        self.warn_of(lists, now);
+        self.0.difference(&before).cloned().collect()
+    }
+}
 
 impl ExpiryLog {
     /// Counts these as said: reading a configuration warns about its certificates.
@@ -64,6 +89,17 @@ mod tests {
         assert_eq!(said(99), []);
         assert_eq!(said(101), [Urgency::Expired]);
         assert_eq!(said(102), []);
+    }
+
+    #[test]
+    fn the_end_of_a_list_of_revoked_certificates_is_said_once() {
+        let lists = || vec![RevocationSnapshot { listener: "0.0.0.0:443".to_owned(), next_update_seconds: 100 * DAY }];
+        let mut log = RevocationLog::default();
+        let mut ended = |day: u64| log.newly_ended(lists(), day * DAY).len();
+        assert_eq!([99, 100, 101].map(&mut ended), [0, 1, 0]);
+        let mut log = RevocationLog::default();
+        log.warn_of(lists(), 100 * DAY);
+        assert_eq!(log.newly_ended(lists(), 101 * DAY).len(), 0, "`check` has said it");
     }
 
     #[test]

@@ -78,7 +78,7 @@ mod tests {
     use super::super::Trust;
     use super::*;
 
-    const AND_HOST: Trust = Trust { client: true, scheme: true, host: true };
+    const AND_HOST: Trust = Trust { client: true, scheme: true, host: true, certificate: false };
 
     fn target(peer: &str, uri: &'static str, lines: &[(&'static str, &'static str)]) -> (String, String, String) {
         believed(AND_HOST, peer, uri, lines)

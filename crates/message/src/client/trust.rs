@@ -22,12 +22,14 @@ pub struct Trust {
     pub scheme: bool,
     /// The host: `X-Forwarded-Host`, `host=`.
     pub host: bool,
+    /// The certificate that the client showed: `Client-Cert` (RFC 9440).
+    pub certificate: bool,
 }
 
 impl Default for Trust {
     /// Nearly every proxy writes the first two, and hands on the `Host` that it got.
     fn default() -> Self {
-        Self { client: true, scheme: true, host: false }
+        Self { client: true, scheme: true, host: false, certificate: false }
     }
 }
 
@@ -42,6 +44,11 @@ impl TrustedProxies {
     /// Believes peers inside these networks, about this.
     pub fn new(networks: Vec<IpNet>, trust: Trust) -> Self {
         Self { networks, trust }
+    }
+
+    /// Whether this peer is believed about the certificate that its client showed.
+    pub fn tells_certificates(&self, peer: IpAddr) -> bool {
+        self.trust.certificate && self.contains(peer)
     }
 
     /// Whether this address is a trusted proxy's. IPv4 addresses mapped into IPv6 count as IPv4.
@@ -185,7 +192,7 @@ fn scheme(name: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    const ALL: Trust = Trust { client: true, scheme: true, host: true };
+    const ALL: Trust = Trust { client: true, scheme: true, host: true, certificate: true };
 
     fn trusted(trust: Trust) -> TrustedProxies {
         TrustedProxies::new(vec!["10.0.0.0/8".parse().expect("CIDR"), "fd00::/8".parse().expect("CIDR")], trust)

@@ -40,6 +40,11 @@ pub trait Handler: Clone + Send + Sync + 'static {
     /// Answers a request. Its head can be read in one way only, and the fields that `Connection` names are gone.
     fn handle(&self, request: Request<Incoming>, peer: Peer) -> Self::Future;
 
+    /// Whether this peer is a proxy that tells of the certificates that its clients showed (RFC 9440). Asked where it says so, or shows one itself.
+    fn believes_client_cert(&self, _peer: &Peer) -> bool {
+        false
+    }
+
     /// The listener has answered by itself. Called after each local reply.
     fn on_local_reply<B>(&self, _answer: &LocalReply<'_, B>) {}
 }

@@ -132,7 +132,8 @@ impl<H: Handler> ClientStream<H> {
         }
         let headers = self.heads.request_mut().headers_mut();
         drop_nominated(headers);
-        client_certificate::put(headers, self.peer.tls().and_then(|tls| tls.client_certificate.as_ref()));
+        let shown = self.peer.tls().and_then(|tls| tls.client_certificate.as_ref());
+        client_certificate::put(headers, shown, || self.handler.believes_client_cert(&self.peer));
         self.is_get = *self.heads.request().method() == Method::GET;
         self.handler.answer_plain(self.heads.request_mut(), &self.peer, self.direct.head())
     }

@@ -40,8 +40,8 @@ pub(crate) enum Beginning {
 /// Whom a proxy speaks for. Without one it speaks for itself, as in a health check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Spoken {
-    source: SocketAddr,
-    destination: SocketAddr,
+    pub(crate) source: SocketAddr,
+    pub(crate) destination: SocketAddr,
     /// The client spoke TLS with the proxy.
     secure: bool,
 }

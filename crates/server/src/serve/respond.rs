@@ -78,7 +78,8 @@ fn begin<H: Handler>(mut request: Request<Incoming>, peer: &Peer, handler: &H, l
     match peer.door().judge(&request, peer.faults(), limits) {
         Verdict::Pass => {
             drop_nominated(request.headers_mut());
-            client_certificate::put(request.headers_mut(), peer.tls().and_then(|tls| tls.client_certificate.as_ref()));
+            let shown = peer.tls().and_then(|tls| tls.client_certificate.as_ref());
+            client_certificate::put(request.headers_mut(), shown, || handler.believes_client_cert(peer));
             if request.version() == Version::HTTP_2 {
                 join_cookies(request.headers_mut());
             }
