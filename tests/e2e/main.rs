@@ -1,6 +1,7 @@
 //! End-to-end tests that a scenario cannot tell: signals, files, raw bytes, other protocols, many clients, backends not written here.
 
 mod access_log;
+mod acme;
 mod admin_names;
 mod broken_upstreams;
 mod check;

@@ -1,5 +1,5 @@
-//! Programs that the tests need besides cargo: nginx, curl, valgrind, redis-server, systemd-analyze and Chromium, which node drives, from the system;
-//! json-server from the npm registry, which needs node, and FastAPI from PyPI, which needs python3.
+//! Programs that the tests need besides cargo: nginx, curl, valgrind, redis-server, pebble, systemd-analyze and Chromium, which node drives, from the
+//! system; json-server from the npm registry, which needs node, and FastAPI from PyPI, which needs python3.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,6 +35,7 @@ const REDIS: &[&str] = &[
     "larder-tests::e2e history::",
     "larder-tests::e2e purge_everywhere::",
     "larder-tests::e2e disk::redis",
+    "larder-tests::e2e acme::",
 ];
 
 const NEEDS: [Need; 9] = [
@@ -46,6 +47,7 @@ const NEEDS: [Need; 9] = [
     Need { package: "python3-pip", program: "pip3", version_flag: "--version", tests: FASTAPI },
     Need { package: "valgrind", program: "valgrind", version_flag: "--version", tests: &["larder-benches::instructions "] },
     Need { package: "redis-server", program: "redis-server", version_flag: "--version", tests: REDIS },
+    Need { package: "pebble", program: "pebble", version_flag: "-h", tests: &["larder-tests::e2e acme::"] },
     Need { package: "systemd", program: "systemd-analyze", version_flag: "--version", tests: &["larder-tests::deploy "] },
 ];
 

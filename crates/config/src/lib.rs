@@ -29,10 +29,7 @@ use toml::de::DeTable;
 
 pub use effective::{Effective, Section, Setting};
 pub use model::{
-    AccessLog, Admin, Balance, BreakerLimit, Compress, Config, Eject, HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, KeySpan, Limit,
-    Listen, ListenKind, Listener, Log, LogCondition, LogField, LogLevel, LogPiece, LogSample, MemoryStore, OddPaths, OnEvent, OnWrite,
-    Origin, PathTemplate, PerMille, ProxyProtocol, Purge, PurgeTemplate, Rate, ReadFile, Redirect, RequestMatch, ResponseTags, Retry,
-    RetryMethods, RetryOn, Route, RouteSettings, Server, ServerOptions, SocketFile, TagPart, TagTemplate, Tls, Token, TokenScope, Upstream,
+    AccessLog, Acme, AcmeChallenge, AcmeStoreKind, Admin, Balance, BreakerLimit, Compress, Config, Eject, HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, KeySpan, Limit, Listen, ListenKind, Listener, Log, LogCondition, LogField, LogLevel, LogPiece, LogSample, MemoryStore, OddPaths, OnEvent, OnWrite, Origin, PathTemplate, PerMille, ProxyProtocol, Purge, PurgeTemplate, Rate, ReadFile, Redirect, RequestMatch, ResponseTags, Retry, RetryMethods, RetryOn, Route, RouteSettings, Server, ServerOptions, SocketFile, TagPart, TagTemplate, Tls, Token, TokenScope, Upstream,
     UpstreamServer, UpstreamUrl,
 };
 pub use parse::mistake::Severity;
@@ -91,6 +88,7 @@ pub fn from_flags(upstream: &str, ttl: Option<&str>, overrides: &Overrides) -> R
     let config = upstream.map(|upstream| Config {
         server,
         admin,
+        acme: None,
         upstreams: vec![upstream],
         purge: Purge::default(),
         tags: ResponseTags::default(),

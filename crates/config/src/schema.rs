@@ -21,6 +21,7 @@ pub(crate) const TABLES: [(&str, &str); 44] = [
     ("listeners[].tls", "[[listeners]]\ntls = { KEY }"),
     ("listeners[].tls.certificates[]", "[[listeners]]\ntls = { certificates = [{ KEY }] }"),
     ("listeners[].proxy_protocol", "[[listeners]]\nproxy_protocol = { KEY }"),
+    ("acme", "[acme]\nKEY"),
     ("admin", "[admin]\nKEY"),
     ("admin.tokens[]", "[[admin.tokens]]\nKEY"),
     ("purge", "[purge]\nKEY"),

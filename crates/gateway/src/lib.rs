@@ -6,6 +6,7 @@
 //!                        +--> telemetry        purge, admin ------+
 //! ```
 
+mod acme;
 mod active;
 pub mod admin;
 mod checks;

@@ -36,6 +36,11 @@ impl Redis {
         Ok(Self { store, metrics })
     }
 
+    /// The store itself.
+    pub(crate) fn store(&self) -> &RedisStore {
+        &self.store
+    }
+
     /// As what replicas share their health checks by.
     pub(crate) fn shared_checks(&self) -> Arc<dyn SharedChecks> {
         Arc::new(Replicas(self.store.clone()))

@@ -33,5 +33,5 @@ pub use connection::open::OpenConnections;
 pub use connection::peer::Peer;
 pub use larder_config::ServerOptions;
 pub use listener::bind::BindError;
-pub use listener::setup::ListenerSetup;
+pub use listener::setup::{ListenerSetup, TlsChallenges};
 pub use serve::server::{Drained, ListeningSocket, Server};

@@ -27,7 +27,7 @@
 //! 3. `log` follows the log of invalidations and puts new ones in;
 //! 4. `journal` keeps invalidations that Redis does not take yet;
 //! 5. `link` connects, and gives every operation its deadline, its breaker and its observer;
-//! 6. `turns` is what replicas do in turn, such as health checks;
+//! 6. `turns` is what replicas do in turn, such as health checks, and `vault` what they keep besides, such as certificates;
 //! 7. `value` names keys, and compresses and seals what is stored; `scripts` is what Redis does in one step.
 
 mod channel;
@@ -43,6 +43,7 @@ mod stats;
 mod store;
 mod turns;
 mod value;
+mod vault;
 
 pub use channel::Message;
 /// The settings, which need nothing of what runs here.

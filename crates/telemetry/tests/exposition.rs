@@ -11,9 +11,7 @@ use larder_store::{BreakerState, RemoteError};
 use larder_telemetry::metrics::{DiskMetrics, Metrics, RedisMetrics, RequestRecord};
 use larder_telemetry::render::open_metrics;
 use larder_telemetry::snapshot::{
-    Breaker, BuildSnapshot, CertificateSnapshot, CollapsingSnapshot, ConfigSnapshot, DiskLookups, DiskSnapshot, DiskWrites, Evictions,
-    Folds, InvalidationSnapshot, LabelledCount, ProcessSnapshot, RedisSnapshot, RoutePlace, RouteSnapshot, ServerSnapshot, Snapshot,
-    StoreSnapshot, SystemSnapshot, TierSnapshot, TlsSnapshot, UpstreamState,
+    AcmeDomain, AcmeSnapshot, Breaker, BuildSnapshot, CertificateSnapshot, CollapsingSnapshot, ConfigSnapshot, DiskLookups, DiskSnapshot, DiskWrites, Evictions, Folds, InvalidationSnapshot, LabelledCount, ProcessSnapshot, RedisSnapshot, RevocationSnapshot, RoutePlace, RouteSnapshot, ServerSnapshot, Snapshot, StoreSnapshot, SystemSnapshot, TierSnapshot, TlsSnapshot, UpstreamState,
 };
 use larder_tower::CacheResult;
 
@@ -53,6 +51,11 @@ fn tls() -> TlsSnapshot {
     TlsSnapshot {
         handshakes: outcomes.map(|(label, count)| LabelledCount { label, count }).collect(),
         certificates: vec![certificate("0.0.0.0:443", "a.example", 1_796_083_200), certificate("[::]:443", "*.b.example", 33)],
+        acme: Some(AcmeSnapshot {
+            orders: ["issued", "failed"].into_iter().zip(35..).map(|(label, count)| LabelledCount { label, count }).collect(),
+            domains: vec![AcmeDomain { domain: "a.example".to_owned(), failures: 37, next_order_seconds: 38 }],
+        }),
+        revocations: vec![RevocationSnapshot { listener: "0.0.0.0:443".to_owned(), next_update_seconds: 34 }],
     }
 }
 

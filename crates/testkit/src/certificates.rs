@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, IsCa, KeyIdMethod, KeyPair,
+    RevokedCertParams,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, RootCertStore};
@@ -69,9 +72,7 @@ impl Authority {
         let files =
             CertificateFiles { chain: self.folder.path().join(format!("{file}.pem")), key: self.folder.path().join(format!("{file}.key")) };
         for (path, text) in [(&files.key, key.serialize_pem()), (&files.chain, certificate.pem())] {
-            let beside = path.with_extension("new");
-            std::fs::write(&beside, text)?;
-            std::fs::rename(beside, path)?;
+            replace(path, &text)?;
         }
         Ok(files)
     }
@@ -80,6 +81,28 @@ impl Authority {
     pub fn issue_for_days(&self, file: &str, names: &[&str], days: u64) -> Result<CertificateFiles> {
         let end = UnixTime::now().as_secs() + days * 86_400;
         self.issue_with(file, names, |params| params.not_after = date(1970, 1, 1) + Duration::from_secs(end))
+    }
+
+    /// Issues a list of revoked certificates, those with these serial numbers, to `FILE.pem`, which it replaces in one step. It ends in so many days.
+    pub fn revoke(&self, file: &str, serials: &[u64], days: u64) -> Result<PathBuf> {
+        let now = date(1970, 1, 1) + Duration::from_secs(UnixTime::now().as_secs());
+        let revoked = |serial: &u64| RevokedCertParams {
+            serial_number: (*serial).into(),
+            revocation_time: now,
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: date(2020, 1, 1),
+            next_update: if days == 0 { date(2021, 1, 1) } else { now + Duration::from_secs(days * 86_400) },
+            crl_number: 1_u64.into(),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let path = self.folder.path().join(format!("{file}.pem"));
+        replace(&path, &list.signed_by(&self.issuer)?.pem()?)?;
+        Ok(path)
     }
 
     /// A client's settings that trust this authority, offer these protocols (ALPN), and show this certificate if they are asked for one.
@@ -105,6 +128,21 @@ impl CertificateFiles {
     pub fn in_config(&self) -> String {
         format!("{{ chain = {:?}, key = {:?} }}", self.chain, self.key)
     }
+}
+
+fn replace(path: &Path, text: &str) -> Result<()> {
+    let beside = path.with_extension("new");
+    std::fs::write(&beside, text)?;
+    Ok(std::fs::rename(beside, path)?)
+}
+
+/// A client's settings that trust this root, in PEM.
+pub fn trusting(root: &[u8]) -> Result<Arc<ClientConfig>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(root)?)?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
 }
 
 /// Midnight of a day, as certificates have it.

@@ -4,6 +4,7 @@
 //! * [`client`]: a client that sees a response as it arrives, byte by byte, and tells a clean end from a broken one.
 //! * [`certificates`]: an authority, certificates, and clients over TLS.
 //! * [`larder`]: the built binary as a process of its own.
+//! * [`pebble`]: a real ACME authority.
 //! * [`redis`]: real Redis servers, alone, as a Cluster, and with sentinels.
 //! * [`faults`]: a proxy that does to connections what networks do.
 //! * [`scenario`]: small readable scripts that join the three.
@@ -20,6 +21,7 @@ pub mod faults;
 pub mod gate;
 pub mod larder;
 pub mod origin;
+pub mod pebble;
 pub mod process;
 pub mod redis;
 pub mod scenario;
@@ -32,4 +34,5 @@ pub use client::{Client, Response};
 pub use error::{Error, Result};
 pub use larder::Larder;
 pub use origin::{Answer, Origin};
+pub use pebble::Pebble;
 pub use redis::{Redis, RedisCluster, RedisSentinels, TlsRedis};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use larder_disk_options::DiskOptions;
 use larder_redis_options::RedisOptions;
 
-use super::{Admin, Log, OnEvent, OnWrite, Purge, ReadFile, ResponseTags, Route, Server, Upstream};
+use super::{Acme, Admin, Log, OnEvent, OnWrite, Purge, ReadFile, ResponseTags, Route, Server, Upstream};
 use crate::parse::source::Source;
 use crate::parse::written::Written;
 
@@ -18,6 +18,8 @@ pub struct Config {
     pub admin: Admin,
     /// Where requests go; sorted by name, never empty. Routes name them by position.
     pub upstreams: Vec<Upstream>,
+    /// Certificates from an authority; `None`: there are none.
+    pub acme: Option<Acme>,
     /// Settings of purges.
     pub purge: Purge,
     /// How origins name tags.
@@ -56,7 +58,8 @@ impl Config {
 
     /// The files that it names and that were read with it, such as certificates.
     pub fn files(&self) -> impl Iterator<Item = &ReadFile> {
-        self.server.files().chain(self.upstreams.iter().flat_map(|upstream| &upstream.files))
+        let acme = self.acme.iter().flat_map(|acme| &acme.files);
+        self.server.files().chain(acme).chain(self.upstreams.iter().flat_map(|upstream| &upstream.files))
     }
 }
 

@@ -64,6 +64,8 @@ pub struct Tls {
     pub settings: TlsSettings,
     /// The files that were read.
     pub files: Vec<ReadFile>,
+    /// Whether the certificates of `[acme]` are served too.
+    pub acme: bool,
 }
 
 impl Listener {

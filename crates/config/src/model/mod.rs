@@ -3,6 +3,7 @@
 //! A value with a text form of its own (an address, a path, a tag, the URL of an upstream) is read here as well, as by `FromStr`; what is
 //! read from tables is not known here.
 
+mod acme;
 mod config;
 pub(crate) mod listen;
 mod listener;
@@ -16,6 +17,7 @@ mod server_options;
 mod token;
 mod upstreams;
 
+pub use acme::{Acme, AcmeChallenge, AcmeStoreKind};
 pub use config::{Config, MemoryStore};
 pub use listen::{Listen, ListenKind, Origin};
 pub use listener::{Listener, ProxyProtocol, Redirect, SocketFile, Tls};

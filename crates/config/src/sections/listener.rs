@@ -8,17 +8,17 @@ use crate::sections::server::{ADDRESS_FORM, limits, placed};
 use crate::sections::tls;
 
 /// The listeners, with the settings of `[server]` where they have none of their own.
-pub(crate) fn read(root: &mut Table<'_>, server: &ServerOptions) -> Vec<Listener> {
-    root.tables("listeners").into_iter().filter_map(|table| listener(table, server)).collect()
+pub(crate) fn read(root: &mut Table<'_>, server: &ServerOptions, has_acme: bool) -> Vec<Listener> {
+    root.tables("listeners").into_iter().filter_map(|table| listener(table, server, has_acme)).collect()
 }
 
-fn listener(mut table: Table<'_>, server: &ServerOptions) -> Option<Listener> {
+fn listener(mut table: Table<'_>, server: &ServerOptions, has_acme: bool) -> Option<Listener> {
     table.require("address", "like address = \"0.0.0.0:443\"");
     let listen = table.parse("address", ADDRESS_FORM, Listen::parse_any).map(placed);
     let is_unix = listen.as_ref().is_none_or(|listen| matches!(listen.kind(), ListenKind::Unix(_)));
     let socket_file = socket_file(&mut table, is_unix);
     let http2 = table.boolean("http2").unwrap_or(true);
-    let tls = table.table("tls").map(|tls| tls::read(tls, http2));
+    let tls = table.table("tls").map(|tls| tls::read(tls, http2, has_acme));
     let redirect = redirect(&mut table);
     let proxy_protocol = table.table("proxy_protocol").and_then(|proxies| proxy_protocol(proxies, listen.as_ref()));
     let mut options = *server;

@@ -1,5 +1,6 @@
 //! The sections of the configuration: one file each, read from its table and checked.
 
+mod acme;
 mod alike;
 mod cache;
 mod file;
@@ -36,11 +37,12 @@ pub(crate) use routes::METHODS;
 pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes: &Mistakes) -> Option<Config> {
     let mut root = Table::root(table, mistakes);
     let mut server = server::server(&mut root, overrides);
-    server.listeners = listener::read(&mut root, &server.options);
+    server.listeners = listener::read(&mut root, &server.options, table.get_ref().contains_key("acme"));
     let mut admin = server::admin(&mut root);
     listeners::settle(&mut server, &mut admin, overrides, mistakes);
     let purge = purge::read(&mut root, &admin);
     let Stores { memory, disk, redis } = store::store(&mut root, overrides);
+    let acme = acme::read(&mut root, &server, redis.is_some());
     let log = log::read(&mut root);
     let upstreams = upstreams::read(&mut root);
     if table.get_ref().get("upstreams").is_none_or(|value| value.get_ref().as_table().is_some_and(|upstreams| upstreams.is_empty())) {
@@ -63,6 +65,7 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
     Some(Config {
         server,
         admin,
+        acme,
         purge,
         tags,
         on_write,

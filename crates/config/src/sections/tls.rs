@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use larder_redis_options::SealKey;
-use larder_tls::{Authorities, ClientCertificates, Facts, MinVersion, Pair, TicketKeys, TlsSettings, Urgency, days_left};
+use larder_tls::{Authorities, ClientCertificates, Facts, MinVersion, Pair, Revocations, TicketKeys, TlsSettings, Urgency, days_left};
 use rustls::pki_types::UnixTime;
 
 use crate::model::{ReadFile, Tls};
@@ -14,12 +14,23 @@ use crate::parse::units;
 
 const PATH_FORM: &str = "a path in quotes";
 const HSTS_FORM: &str = "a time in quotes, like \"180d\", and behind it what else holds: \"365d; includeSubDomains; preload\"";
-const PAIR_HINT: &str = "like tls = { certificates = [{ chain = \"/etc/larder/site.pem\", key = \"/etc/larder/site.key\" }] }";
+const PAIR_HINT: &str =
+    "like tls = { certificates = [{ chain = \"/etc/larder/site.pem\", key = \"/etc/larder/site.key\" }] }, or acme = true";
 const VERSIONS: [(&str, MinVersion); 2] = [("1.2", MinVersion::Tls12), ("1.3", MinVersion::Tls13)];
 
-/// `None` if anything is wrong; mistakes are noted either way.
-pub(crate) fn read(mut table: Table<'_>, http2: bool) -> Option<Tls> {
-    table.require("certificates", PAIR_HINT);
+/// `None` if anything is wrong; mistakes are noted either way. `has_acme`: whether there is a section that says where certificates come from.
+pub(crate) fn read(mut table: Table<'_>, http2: bool, has_acme: bool) -> Option<Tls> {
+    let acme = table.boolean_at("acme");
+    let is_acme = acme.as_ref().is_some_and(|acme| *acme.get_ref());
+    if let Some(acme) = acme.filter(|_| is_acme && !has_acme) {
+        let mistake = Mistake::new("no section says which authority issues the certificates");
+        table
+            .mistakes()
+            .error(acme.span(), mistake.hint("add [acme] with domains = [\"www.example.com\"] and store = \"/var/lib/larder/acme\""));
+    }
+    if !is_acme {
+        table.require("certificates", PAIR_HINT);
+    }
     let mut files = Vec::new();
     let given = table.tables("certificates");
     if given.is_empty() && table.has("certificates") {
@@ -34,7 +45,7 @@ pub(crate) fn read(mut table: Table<'_>, http2: bool) -> Option<Tls> {
     let (pairs, clients): (Vec<Option<Pair>>, _) = (pairs, clients?);
     let pairs: Vec<Pair> = pairs.into_iter().collect::<Option<_>>()?;
     let settings = TlsSettings { pairs, min_version, clients, ticket_keys: ticket_keys?, hsts, http2 };
-    (!settings.pairs.is_empty()).then_some(Tls { settings, files })
+    (is_acme || !settings.pairs.is_empty()).then_some(Tls { settings, files, acme: is_acme })
 }
 
 /// `"180d"`, and behind it `; includeSubDomains` and `; preload` (RFC 6797 §6.1).
@@ -59,30 +70,64 @@ fn hsts(text: &str) -> Result<Box<str>, Mistake> {
 fn clients(table: &mut Table<'_>, files: &mut Vec<ReadFile>) -> Option<Option<ClientCertificates>> {
     const MODES: [(&str, Option<bool>); 3] = [("none", None), ("optional", Some(false)), ("required", Some(true))];
     let file = table.parse("client_ca", PATH_FORM, |text| Ok(PathBuf::from(text)));
+    let list = table.parse("client_crl", PATH_FORM, |text| Ok(PathBuf::from(text)));
     let mode = table.one_of("client_certificate", &MODES);
-    if table.has("client_certificate") && mode.is_none() {
+    if (table.has("client_certificate") && mode.is_none()) || (table.has("client_crl") && list.is_none()) {
         return None;
     }
     let Some(file) = file else {
-        let required = mode.filter(|mode| mode.get_ref().is_some());
-        if let Some(required) = &required {
+        let required = mode.filter(|mode| mode.get_ref().is_some()).map(|mode| mode.span());
+        let asked = required.or(list.map(|list| list.span()));
+        if let Some(span) = &asked {
             let mistake = Mistake::new("nobody says whose client certificates count");
-            table.mistakes().error(required.span(), mistake.hint("add client_ca = \"FILE\" with the authorities that issue them, in PEM"));
+            table.mistakes().error(span.clone(), mistake.hint("add client_ca = \"FILE\" with the authorities that issue them, in PEM"));
         }
-        return required.is_none().then_some(None);
+        return asked.is_none().then_some(None);
     };
     files.push(ReadFile::now(file.get_ref()));
-    match Authorities::load(file.get_ref()) {
-        // Who names authorities wants certificates of theirs.
-        Ok(authorities) => {
-            let required = mode.map_or(Some(true), toml::Spanned::into_inner);
-            Some(required.map(|required| ClientCertificates { required, authorities }))
-        }
+    let authorities = match Authorities::load(file.get_ref()) {
+        Ok(authorities) => authorities,
         Err(error) => {
             table.mistakes().error(file.span(), Mistake::new(error.to_string()).hint("a PEM file with -----BEGIN CERTIFICATE-----"));
-            None
+            return None;
         }
+    };
+    let revocations = match list {
+        Some(list) => Some(revocations(&list, &authorities, table.mistakes(), files)?),
+        None => None,
+    };
+    // Who names authorities wants certificates of theirs.
+    let required = mode.map_or(Some(true), toml::Spanned::into_inner);
+    Some(required.map(|required| ClientCertificates { required, authorities, revocations }))
+}
+
+/// `None` if the file holds no lists. One that has ended refuses clients and nothing else, so it keeps nothing from starting.
+fn revocations(
+    list: &toml::Spanned<PathBuf>,
+    authorities: &Authorities,
+    mistakes: &Mistakes,
+    files: &mut Vec<ReadFile>,
+) -> Option<Revocations> {
+    const RENEW: &str = "fetch a new one from the authority before each ends; a changed file is read at once";
+    files.push(ReadFile::now(list.get_ref()));
+    let revocations = match Revocations::load(list.get_ref(), authorities) {
+        Ok(revocations) => revocations,
+        Err(error) => {
+            mistakes.error(list.span(), Mistake::new(error.to_string()).hint("a PEM file with -----BEGIN X509 CRL-----"));
+            return None;
+        }
+    };
+    let file = list.get_ref().display();
+    if revocations.next_update() <= UnixTime::now().as_secs() {
+        let mistake = Mistake::new(format!("a list of revoked certificates in {file} has ended: clients of its authority are refused"));
+        mistakes.warning(list.span(), mistake.hint(RENEW));
     }
+    if revocations.uncovered() > 0 {
+        let count = revocations.uncovered();
+        let mistake = Mistake::new(format!("{count} of the authorities in `client_ca` have no list in {file}: their clients are refused"));
+        mistakes.warning(list.span(), mistake.hint("put a list of each authority into the file, one after the other"));
+    }
+    Some(revocations)
 }
 
 /// Keys that replicas share: 32 bytes a line, the first for new tickets. The outer `None`: something is wrong.

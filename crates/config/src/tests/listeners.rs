@@ -60,7 +60,7 @@ fn mistakes_in_a_listener_are_reported_with_their_place() {
         (
             "[[listeners]]\naddress = \"0.0.0.0:443\"\ntls = {}",
             "3:7: error: [listeners.tls] needs the key `certificates` (hint: like tls = { certificates = [{ chain = \"/etc/larder/site.pem\", \
-             key = \"/etc/larder/site.key\" }] })",
+             key = \"/etc/larder/site.key\" }] }, or acme = true)",
         ),
         (
             "[[listeners]]\naddress = \"0.0.0.0:443\"\ntls = { certificates = [{ chain = \"/no/such.pem\", key = \"/no/such.key\" }] }",
@@ -127,7 +127,7 @@ fn tls_has_its_own_settings() {
 fn mistakes_in_tls_are_reported() {
     let folder = tempfile::TempDir::new().unwrap();
     let pair = pair(folder.path());
-    let key = folder.path().join("a.key");
+    let (key, ca) = (folder.path().join("a.key"), folder.path().join("a.pem"));
     for (keys, complaint) in [
         (", hsts = \"long\"", "`long` is not a policy of Strict-Transport-Security"),
         (", hsts = \"1h; forever\"", "`1h; forever` is not a policy of Strict-Transport-Security"),
@@ -136,6 +136,9 @@ fn mistakes_in_tls_are_reported() {
         (", client_certificate = \"maybe\"", "`maybe` is not a value of `client_certificate`"),
         (", client_ca = \"/no/such.pem\"", "cannot read /no/such.pem"),
         (&format!(", client_ca = {key:?}"), "there is no certificate in"),
+        (&format!(", client_ca = {ca:?}, client_crl = \"/no/such.pem\""), "cannot read /no/such.pem"),
+        (&format!(", client_ca = {ca:?}, client_crl = {ca:?}"), "there is no list of revoked certificates in"),
+        (", client_crl = \"/no/such.pem\"", "nobody says whose client certificates count"),
         (", ticket_keys = \"/no/such\"", "cannot read the keys in /no/such"),
         (&format!(", ticket_keys = {key:?}"), "is no key: the key is neither hexadecimal nor base64"),
     ] {

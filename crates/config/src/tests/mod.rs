@@ -1,5 +1,6 @@
 //! The configuration as a whole, from text to data or to the text of errors.
 
+mod acme;
 mod contents;
 mod effective;
 mod hostile;

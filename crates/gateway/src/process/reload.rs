@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
-use super::expiry::ExpiryLog;
+use super::expiry::{ExpiryLog, RevocationLog};
 use super::report;
 use super::source::{Changes, Source};
 use super::succession::Handover;
@@ -73,8 +73,9 @@ impl Signals {
         let started = gateway.active.load().config.clone();
         source.follow(&started);
         let mut changes = source.watch();
-        let mut expiry = ExpiryLog::default();
+        let (mut expiry, mut lists) = (ExpiryLog::default(), RevocationLog::default());
         expiry.warn_of(gateway.certificates.snapshot(), seconds(gateway));
+        lists.warn_of(gateway.certificates.revocations(), seconds(gateway));
         // It may have changed before it was watched.
         let mut changed = source.has_changed();
         loop {
@@ -83,6 +84,7 @@ impl Signals {
                     changes = source.watch();
                 }
                 expiry.warn_of(gateway.certificates.snapshot(), seconds(gateway));
+                lists.warn_of(gateway.certificates.revocations(), seconds(gateway));
             }
             // A stop is heard first, and at any time: a folder in which something always changes is no reason to go on.
             changed = tokio::select! {
@@ -101,6 +103,7 @@ impl Signals {
                 () = settled(&mut changes) => source.has_changed(),
                 () = tokio::time::sleep(LOOK) => {
                     expiry.tell(gateway.certificates.snapshot(), seconds(gateway));
+                    lists.tell(gateway.certificates.revocations(), seconds(gateway));
                     source.has_changed()
                 }
             };
@@ -171,6 +174,8 @@ fn reload(gateway: &Gateway, source: &mut Source, started: &Config) -> bool {
             gateway.active.store(Arc::new(active));
             let listeners = certificates.take_effect();
             gateway.reloads.applied(gateway.clock.now());
+            // Nobody waits for what is stored: connections have certificates until then.
+            let _ = gateway.acme.follow(&gateway.active.load().config, gateway.redis.as_ref(), &gateway.certificates);
             info!("the configuration was reloaded");
             if listeners > 0 {
                 info!("new connections get new certificates, on {listeners} of the listeners");

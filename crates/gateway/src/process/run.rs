@@ -20,6 +20,7 @@ use super::reload::{self, Stop};
 use super::report;
 use super::source::Source;
 use super::succession::Handover;
+use crate::acme::Acme;
 use crate::active::{ActiveConfig, Process};
 use crate::admin::{Access, Admin, Readiness, Shared};
 use crate::cli;
@@ -41,6 +42,9 @@ use crate::telemetry::render::open_metrics;
 
 /// How long the last lines of the access log may take to be written.
 const LAST_LINES: Duration = Duration::from_secs(2);
+
+/// How long what an authority has issued before may take to be read.
+const STORED_CERTIFICATES: Duration = Duration::from_secs(5);
 
 /// Why the process ends with 1. What was to be said has been said.
 struct Failed;
@@ -149,9 +153,9 @@ async fn run(
 ) -> Result<(), Failed> {
     let mut signals = reload::Signals::new().map_err(failed)?;
     let clock = Clock::system();
-    let certificates = Certificates::new(&config).map_err(failed)?;
+    let (certificates, acme) = (Arc::new(Certificates::new(&config).map_err(failed)?), Arc::<Acme>::default());
     let mut handover = Handover::default();
-    let server = bind_all(&config, certificates.setups(&config), &mut inherited, &mut handover)?;
+    let server = bind_all(&config, certificates.setups(&config, &acme), &mut inherited, &mut handover)?;
     let admin = bind_all(&config, [ToBind::plain(&config.admin.listen)], &mut inherited, &mut handover)?;
     let (addresses, admin_addresses) = (server.addresses().map_err(failed)?, admin.addresses().map_err(failed)?);
     let urls = server.urls().map_err(failed)?;
@@ -188,6 +192,7 @@ async fn run(
         name,
         connections: server.open_connections(),
         certificates,
+        acme,
         handshakes: server.handshakes(),
         channel_counts: ChannelCounts::default(),
         reloads: Reloads::new(started_at),
@@ -203,8 +208,12 @@ async fn run(
     for address in &admin_addresses {
         info!("admin on http://{address}");
     }
+    let known = async {
+        tiers_known(&gateway).await;
+        certificates_known(&gateway).await;
+    };
     tokio::select! {
-        () = tiers_known(&gateway) => {}
+        () = known => {}
         () = signals.stop() => {
             info!("stopped");
             return Ok(());
@@ -251,6 +260,15 @@ async fn run(
     Ok(())
 }
 
+/// Gives certificates that an authority has issued before a moment, so that the first connections get them.
+async fn certificates_known(gateway: &Gateway) {
+    let active = gateway.active.load_full();
+    if active.config.acme.is_some() {
+        let loaded = gateway.acme.follow(&active.config, gateway.redis.as_ref(), &gateway.certificates);
+        let _ = tokio::time::timeout(STORED_CERTIFICATES, loaded).await;
+    }
+}
+
 /// Gives disk and Redis a moment: requests that come before would be misses, whatever is stored there.
 async fn tiers_known(gateway: &Gateway) {
     let disk = async {
@@ -291,7 +309,8 @@ fn admin_of(shared: Shared, readiness: &Readiness) -> Admin {
         move || {
             let expiring = gateway.certificates.expiring(gateway.clock.now().as_millis() / 1000);
             let disk = gateway.disk.as_ref().map(Disk::detail);
-            [("disk", disk), ("redis", gateway.redis.as_ref().map(Redis::detail)), ("expiring_certificates", expiring)]
+            let redis = gateway.redis.as_ref().map(Redis::detail);
+            [("disk", disk), ("redis", redis), ("expiring_certificates", expiring), ("acme", gateway.acme.detail())]
         }
     };
     Admin::new(readiness.clone(), details, metrics).with_control(shared)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::Limited;
 use hyper::body::{Body, Incoming};
@@ -17,6 +18,7 @@ use super::pending::{FAILED, PendingAnswer, Renegotiation};
 use super::request_id::{RequestIds, X_REQUEST_ID};
 use super::request_limit::{is_too_large, limited};
 use super::way::{NO_ROUTE, Step, for_the_cache, way};
+use crate::acme::{Acme, ChallengeRequest};
 use crate::active::ActiveConfig;
 use crate::client::{ClientConnection, effective_target};
 use crate::disk::Disk;
@@ -47,7 +49,8 @@ pub(crate) struct Gateway {
     pub(crate) name: String,
     pub(crate) history: History,
     pub(crate) connections: OpenConnections,
-    pub(crate) certificates: Certificates,
+    pub(crate) certificates: Arc<Certificates>,
+    pub(crate) acme: Arc<Acme>,
     pub(crate) handshakes: Handshakes,
     pub(crate) channel_counts: ChannelCounts,
     pub(crate) reloads: Reloads,
@@ -203,6 +206,21 @@ impl Gateway {
 }
 
 impl Gateway {
+    /// Answers an authority that looks whether a host leads here. What is no challenge of ours may be one of the origin's.
+    async fn prove(&self, request: Request<Incoming>, peer: Peer, asked: ChallengeRequest) -> Answered {
+        let started = monotonic();
+        let Some(proof) = asked.answer().await else { return self.handle(request, peer).await };
+        let active = self.active.load_full();
+        let client = Some(peer.address().ip());
+        let entry = self.access_log.begin(&request, client, || self.clock.now());
+        let method = request.method().clone();
+        let pending = PendingAnswer { method, started, entry, route: None, request_id: None, happening: None };
+        let mut response = Response::new(CacheBody::from_bytes(proof.into()));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        pending.answered(&active, response, None)
+    }
+
     /// The id of a request, where requests have one.
     fn request_id(&self, active: &ActiveConfig, headers: &mut HeaderMap, connection: &ClientConnection) -> Option<HeaderValue> {
         active.config.server.request_id.then(|| self.request_ids.give(headers, active.trusted.contains(connection.peer)))
@@ -221,11 +239,24 @@ impl Handler for PublicHandler {
     const ANSWERS_PLAIN: bool = true;
 
     fn answer_plain(&self, request: &mut Request<()>, peer: &Peer, head: &mut Vec<u8>) -> Option<PlainAnswer<Self::Body, Self::Waiting>> {
+        if self.0.acme.asked(request).is_some() {
+            return None;
+        }
         self.0.answer_plain(request, peer, head)
     }
 
     fn handle(&self, request: Request<Incoming>, peer: Peer) -> Handling {
-        self.0.handle(request, peer)
+        match self.0.acme.asked(&request) {
+            None => self.0.handle(request, peer),
+            Some(asked) => {
+                let gateway = Arc::clone(&self.0);
+                Handling::waiting(async move { gateway.prove(request, peer, asked).await })
+            }
+        }
+    }
+
+    fn believes_client_cert(&self, peer: &Peer) -> bool {
+        self.0.active.load().trusted.tells_certificates(peer.address().ip())
     }
 
     /// The listener's own answers are logged and counted as all others are.

@@ -80,8 +80,12 @@ fn routes(active: &ActiveConfig) -> Vec<RouteSnapshot> {
 
 /// `None` where no listener speaks TLS.
 fn tls(gateway: &Gateway) -> Option<TlsSnapshot> {
-    let certificates = gateway.certificates.snapshot();
-    (!certificates.is_empty()).then(|| TlsSnapshot { handshakes: labelled(gateway.handshakes.by_outcome()), certificates })
+    (!gateway.certificates.is_empty()).then(|| TlsSnapshot {
+        handshakes: labelled(gateway.handshakes.by_outcome()),
+        certificates: gateway.certificates.snapshot(),
+        revocations: gateway.certificates.revocations(),
+        acme: gateway.acme.snapshot(),
+    })
 }
 
 fn tier(stats: &TierStats) -> TierSnapshot {

@@ -16,17 +16,20 @@ pub(crate) enum HandshakeOutcome {
     ClearText,
     /// It was not done within the time of a head.
     Late,
+    /// An authority asked for a proof that a host leads here, and got it.
+    Challenge,
     /// In any other way: the client left, broke the protocol, or does not trust the certificate.
     Failed,
 }
 
 impl HandshakeOutcome {
-    const ALL: [(Self, &'static str); 6] = [
+    const ALL: [(Self, &'static str); 7] = [
         (Self::Full, "full"),
         (Self::Resumed, "resumed"),
         (Self::UnknownName, "unknown_name"),
         (Self::ClearText, "clear_text"),
         (Self::Late, "late"),
+        (Self::Challenge, "challenge"),
         (Self::Failed, "failed"),
     ];
 }
@@ -56,6 +59,6 @@ mod tests {
         for (times, (outcome, _)) in HandshakeOutcome::ALL.into_iter().enumerate() {
             (0..times).for_each(|_| handshakes.count(outcome));
         }
-        assert_eq!(handshakes.by_outcome().map(|(_, count)| count).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(handshakes.by_outcome().map(|(_, count)| count).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5, 6]);
     }
 }

@@ -10,15 +10,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use larder_tls::{Names, TlsState, is_address};
-use rustls::HandshakeKind;
 use rustls::server::{Accepted, Acceptor};
+use rustls::{HandshakeKind, ServerConfig};
+use tokio::io::AsyncWriteExt;
 use tokio_rustls::StartHandshake;
 use tokio_rustls::server::TlsStream;
 
+use crate::listener::setup::TlsChallenges;
 use crate::listener::transport::Transport;
 
 /// The content type of handshake records (RFC 8446 §5.1).
 const HANDSHAKE: u8 = 0x16;
+/// The only protocol that an authority offers (RFC 8737 §4).
+const ACME_TLS: &[u8] = b"acme-tls/1";
 /// A fatal `unrecognized_name` alert (RFC 6066 §3), as it is sent before anything is encrypted.
 const UNRECOGNIZED_NAME: [u8; 7] = [0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x70];
 
@@ -52,6 +56,8 @@ pub(crate) enum HandshakeFailure {
     ClearText(Transport),
     /// No certificate is for the host that it asked for.
     UnknownName,
+    /// It was an authority's, which has its proof and wants nothing more.
+    Challenge,
     /// It left, broke the protocol, or speaks no version or cipher that is spoken here.
     Broken,
 }
@@ -71,7 +77,11 @@ impl TlsFacts {
 }
 
 /// Speaks TLS on a connection that was just accepted. It has no deadline of its own.
-pub(crate) async fn handshake(transport: Transport, tls: &TlsState) -> Result<Secured, HandshakeFailure> {
+pub(crate) async fn handshake(
+    transport: Transport,
+    tls: &TlsState,
+    challenges: Option<&Arc<dyn TlsChallenges>>,
+) -> Result<Secured, HandshakeFailure> {
     let accepted = match client_hello(&transport).await {
         Ok(accepted) => accepted,
         Err(Some(first)) if first.is_ascii_alphabetic() => return Err(HandshakeFailure::ClearText(transport)),
@@ -79,6 +89,15 @@ pub(crate) async fn handshake(transport: Transport, tls: &TlsState) -> Result<Se
     };
     let hello = accepted.client_hello();
     let server_name = hello.server_name().map(Box::<str>::from);
+    if let Some(challenges) = challenges
+        && hello.alpn().is_some_and(|mut offered| offered.next() == Some(ACME_TLS) && offered.next().is_none())
+    {
+        let Some(config) = challenges.answer(server_name.as_deref().unwrap_or_default()).await else {
+            let _ = transport.try_write(&UNRECOGNIZED_NAME);
+            return Err(HandshakeFailure::UnknownName);
+        };
+        return Err(prove(StartHandshake::from_parts(accepted, transport), config).await);
+    }
     let Some(site) = tls.choose(server_name.as_deref(), hello.signature_schemes()) else {
         let _ = transport.try_write(&UNRECOGNIZED_NAME);
         return Err(HandshakeFailure::UnknownName);
@@ -99,6 +118,20 @@ pub(crate) async fn handshake(transport: Transport, tls: &TlsState) -> Result<Se
     };
     let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
     Ok(Secured { stream: Box::new(stream), facts, resumed })
+}
+
+/// Ends the handshake of an authority (RFC 8737 §3): "the connection MUST be closed once the TLS handshake has been completed".
+async fn prove(started: StartHandshake<Transport>, config: Arc<ServerConfig>) -> HandshakeFailure {
+    match started.into_stream(config).await {
+        Ok(mut stream) => {
+            let _ = stream.shutdown().await;
+            HandshakeFailure::Challenge
+        }
+        Err(error) => {
+            tracing::debug!(%error, "an authority broke off a TLS handshake");
+            HandshakeFailure::Broken
+        }
+    }
 }
 
 fn byte_sequence(bytes: &[u8]) -> Option<HeaderValue> {

@@ -70,7 +70,7 @@ impl Opener<'_> {
         let Some(tls) = &self.setup.tls else { return Some(Opened { socket: Socket::Plain(transport), info, tls: None, slot }) };
         // The state is held by count: a reload must not wait for a client.
         let tls = tls.load_full();
-        let outcome = match handshake(transport, &tls).await {
+        let outcome = match handshake(transport, &tls, self.setup.challenges.as_ref()).await {
             Ok(Secured { stream, facts, resumed }) => {
                 self.handshakes.count(if resumed { HandshakeOutcome::Resumed } else { HandshakeOutcome::Full });
                 let info = ConnectionInfo { secure: true, ..info };
@@ -82,6 +82,7 @@ impl Opener<'_> {
                 HandshakeOutcome::ClearText
             }
             Err(HandshakeFailure::UnknownName) => HandshakeOutcome::UnknownName,
+            Err(HandshakeFailure::Challenge) => HandshakeOutcome::Challenge,
             Err(HandshakeFailure::Broken) => HandshakeOutcome::Failed,
         };
         self.handshakes.count(outcome);

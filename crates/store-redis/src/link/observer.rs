@@ -25,7 +25,7 @@ pub enum Operation {
     Release,
     /// An invalidation is put into the log.
     Publish,
-    /// Replicas take turns at something, and tell each other what came of it.
+    /// Replicas take turns at something, and tell each other what came of it, such as certificates.
     Turn,
 }
 

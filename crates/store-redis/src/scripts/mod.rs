@@ -30,6 +30,7 @@ source!(RELEASE, "release.lua");
 source!(RELAY_BEGIN, "relay_begin.lua");
 source!(RELAY_OPEN, "relay_open.lua");
 source!(RELAY_PIECE, "relay_piece.lua");
+source!(UNLOCK, "unlock.lua");
 source!(PUBLISH, "whole.lua", "publish.lua");
 source!(CATCH_UP, "whole.lua", "clock.lua", "catch_up.lua");
 source!(APPLIED, "clock.lua", "applied.lua");

@@ -13,6 +13,8 @@
 //! …:c:fetch:n                   a slice of such a body as it was stored before chunks were proven each by itself
 //! PREFIX:{turn:digest}:t        there while a replica has its turn at something
 //! PREFIX:{turn:digest}:w        the word that came of it
+//! PREFIX:{vault:digest}:v       a value that is no response, such as a certificate
+//! PREFIX:{vault:digest}:l       there while one replica has it to itself
 //! PREFIX:{alive}:replica        counts on while this replica holds leases; one hash tag, so that one command reads several
 //! …:w                           the tokens of those of its leases that others wait for
 //! ```
@@ -122,6 +124,27 @@ impl TurnKey {
 
     pub(crate) fn word(&self) -> String {
         format!("{}:w", self.0)
+    }
+}
+
+/// The keys of a value that is no response.
+pub(crate) struct VaultKey {
+    value: String,
+    lock: String,
+}
+
+impl VaultKey {
+    pub(crate) fn new(prefix: &str, name: &str) -> Self {
+        let digest = digest(name);
+        Self { value: format!("{prefix}:{{vault:{digest}}}:v"), lock: format!("{prefix}:{{vault:{digest}}}:l") }
+    }
+
+    pub(crate) fn value(&self) -> &str {
+        &self.value
+    }
+
+    pub(crate) fn lock(&self) -> &str {
+        &self.lock
     }
 }
 

@@ -7,6 +7,6 @@ mod keys;
 mod pack;
 mod seal;
 
-pub(crate) use keys::{EntryKey, RelayKey, TurnKey, alive, millis, ordered, wanted};
+pub(crate) use keys::{EntryKey, RelayKey, TurnKey, VaultKey, alive, millis, ordered, wanted};
 pub(crate) use pack::{MIN_OFFLOADED, Note, Packed, is_worth_compressing, pack, unpack, unpack_chunk};
 pub(crate) use seal::{is_sealed, open, seal};

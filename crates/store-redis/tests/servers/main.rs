@@ -17,3 +17,4 @@ mod replicas;
 mod sentinels;
 mod support;
 mod turns;
+mod vault;

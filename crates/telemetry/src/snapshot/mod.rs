@@ -22,7 +22,7 @@ pub use process::{BuildSnapshot, ConfigSnapshot, ProcessSnapshot, SystemSnapshot
 pub use redis::{LogSnapshot, RedisLookups, RedisServer, RedisSnapshot, RedisWrites};
 pub use route::{RequestCount, ResultLatency, RoutePlace, RouteSnapshot};
 pub use store::{CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, StoreSnapshot, TierSnapshot};
-pub use tls::{CertificateSnapshot, TlsSnapshot};
+pub use tls::{AcmeDomain, AcmeSnapshot, CertificateSnapshot, RevocationSnapshot, TlsSnapshot};
 pub use upstream::{Breaker, ServerSnapshot, UpstreamSnapshot, UpstreamState};
 
 /// All figures, by the part that they are measured on.

@@ -132,7 +132,7 @@ fn socket(folder: &TempDir) -> PathBuf {
 }
 
 /// A port without a listener.
-fn free_address() -> Result<SocketAddr> {
+pub(crate) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
