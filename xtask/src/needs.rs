@@ -38,7 +38,7 @@ const REDIS: &[&str] = &[
     "larder-tests::e2e acme::",
 ];
 
-const NEEDS: [Need; 9] = [
+const NEEDS: [Need; 10] = [
     Need { package: "nginx", program: "/usr/sbin/nginx", version_flag: "-v", tests: &["larder-tests::e2e nginx::"] },
     Need { package: "curl", program: "curl", version_flag: "--version", tests: &["larder-tests::demo "] },
     Need { package: "nodejs", program: "node", version_flag: "--version", tests: NODE },

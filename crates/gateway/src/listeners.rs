@@ -5,9 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use larder_tls::{Pair, TlsSettings, TlsState, UnusableTls, Urgency, days_left};
 
-use crate::acme::Acme;
 use crate::config::{Config, Listen, Listener, SocketFile, Tls};
-use crate::server::ListenerSetup;
+use crate::server::{ListenerSetup, TlsChallenges};
 use crate::telemetry::snapshot::{CertificateSnapshot, RevocationSnapshot};
 
 /// The certificates of all listeners that speak TLS.
@@ -84,8 +83,8 @@ impl Certificates {
         Ok(Self { served, issued: Mutex::default() })
     }
 
-    /// Every public address, with what the server is told about it.
-    pub(crate) fn setups<'a>(&self, config: &'a Config, acme: &Arc<Acme>) -> Vec<ToBind<'a>> {
+    /// Every public address, with what the server is told about it. `challenges` answers authorities on those that speak TLS.
+    pub(crate) fn setups<'a>(&self, config: &'a Config, challenges: &Arc<dyn TlsChallenges>) -> Vec<ToBind<'a>> {
         let server = &config.server;
         let own = |(position, listener): (usize, &'a Listener)| {
             let tls = self.served.iter().find(|served| served.position == position).map(|served| Arc::clone(&served.state));
@@ -96,7 +95,7 @@ impl Certificates {
                 redirect: listener.redirect,
                 proxy_protocol: listener.proxy_protocol.clone().map(Arc::new),
                 // A reload may say where certificates come from.
-                challenges: tls.is_some().then(|| Arc::clone(acme) as _),
+                challenges: tls.is_some().then(|| Arc::clone(challenges)),
                 tls,
             };
             ToBind { listen: &listener.listen, socket_file: listener.socket_file, setup }

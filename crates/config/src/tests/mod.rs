@@ -1,12 +1,11 @@
 //! The configuration as a whole, from text to data or to the text of errors.
 
-mod acme;
 mod contents;
+mod edge;
 mod effective;
 mod hostile;
 mod inheritance;
 mod lifetimes;
-mod listeners;
 mod log;
 mod outside;
 mod purges;

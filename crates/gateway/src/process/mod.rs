@@ -3,6 +3,7 @@
 mod expiry;
 mod inherited;
 mod keeping;
+mod moments;
 mod notify;
 mod reload;
 mod report;

@@ -175,7 +175,7 @@ fn reload(gateway: &Gateway, source: &mut Source, started: &Config) -> bool {
             let listeners = certificates.take_effect();
             gateway.reloads.applied(gateway.clock.now());
             // Nobody waits for what is stored: connections have certificates until then.
-            let _ = gateway.acme.follow(&gateway.active.load().config, gateway.redis.as_ref(), &gateway.certificates);
+            drop(gateway.acme.follow(&gateway.active.load().config, gateway.redis.as_ref(), &gateway.certificates));
             info!("the configuration was reloaded");
             if listeners > 0 {
                 info!("new connections get new certificates, on {listeners} of the listeners");

@@ -15,6 +15,7 @@ use tracing::{Level, error, info, warn};
 
 use super::inherited::Inherited;
 use super::keeping::{keep_history, replica_name};
+use super::moments;
 use super::notify;
 use super::reload::{self, Stop};
 use super::report;
@@ -42,9 +43,6 @@ use crate::telemetry::render::open_metrics;
 
 /// How long the last lines of the access log may take to be written.
 const LAST_LINES: Duration = Duration::from_secs(2);
-
-/// How long what an authority has issued before may take to be read.
-const STORED_CERTIFICATES: Duration = Duration::from_secs(5);
 
 /// Why the process ends with 1. What was to be said has been said.
 struct Failed;
@@ -155,7 +153,7 @@ async fn run(
     let clock = Clock::system();
     let (certificates, acme) = (Arc::new(Certificates::new(&config).map_err(failed)?), Arc::<Acme>::default());
     let mut handover = Handover::default();
-    let server = bind_all(&config, certificates.setups(&config, &acme), &mut inherited, &mut handover)?;
+    let server = bind_all(&config, certificates.setups(&config, &(Arc::clone(&acme) as _)), &mut inherited, &mut handover)?;
     let admin = bind_all(&config, [ToBind::plain(&config.admin.listen)], &mut inherited, &mut handover)?;
     let (addresses, admin_addresses) = (server.addresses().map_err(failed)?, admin.addresses().map_err(failed)?);
     let urls = server.urls().map_err(failed)?;
@@ -208,12 +206,8 @@ async fn run(
     for address in &admin_addresses {
         info!("admin on http://{address}");
     }
-    let known = async {
-        tiers_known(&gateway).await;
-        certificates_known(&gateway).await;
-    };
     tokio::select! {
-        () = known => {}
+        () = moments::known(&gateway) => {}
         () = signals.stop() => {
             info!("stopped");
             return Ok(());
@@ -252,51 +246,12 @@ async fn run(
     {
         warn!("{} connections did not finish in time and were cut", drained.aborted);
     }
-    tiers_drained(&gateway).await;
+    moments::drained(&gateway).await;
     admin.abort();
     keeping.abort();
     finish_access_log(log_writer);
     info!("stopped");
     Ok(())
-}
-
-/// Gives certificates that an authority has issued before a moment, so that the first connections get them.
-async fn certificates_known(gateway: &Gateway) {
-    let active = gateway.active.load_full();
-    if active.config.acme.is_some() {
-        let loaded = gateway.acme.follow(&active.config, gateway.redis.as_ref(), &gateway.certificates);
-        let _ = tokio::time::timeout(STORED_CERTIFICATES, loaded).await;
-    }
-}
-
-/// Gives disk and Redis a moment: requests that come before would be misses, whatever is stored there.
-async fn tiers_known(gateway: &Gateway) {
-    let disk = async {
-        if let Some(disk) = &gateway.disk {
-            disk.known().await;
-        }
-    };
-    let redis = async {
-        if let Some(redis) = &gateway.redis {
-            redis.connected().await;
-        }
-    };
-    tokio::join!(disk, redis);
-}
-
-/// Gives what is still to be written to them a moment.
-async fn tiers_drained(gateway: &Gateway) {
-    let disk = async {
-        if let Some(disk) = &gateway.disk {
-            disk.close().await;
-        }
-    };
-    let redis = async {
-        if let Some(redis) = &gateway.redis {
-            redis.drain().await;
-        }
-    };
-    tokio::join!(disk, redis);
 }
 
 fn admin_of(shared: Shared, readiness: &Readiness) -> Admin {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use larder_tls::{MinVersion, TicketKeys};
 
-use super::{complaints, config};
+use super::super::{complaints, config};
 use crate::{Listener, Overrides, Redirect, ServerOptions};
 
 fn listeners(text: &str) -> Vec<Listener> {
@@ -38,7 +38,7 @@ fn there_is_no_default_address_beside_listeners() {
 fn addresses_from_outside_stand_in_for_listen_only() {
     let outside = Overrides::from_variables(|name| (name == "LARDER_LISTEN").then(|| "127.0.0.1:9".to_owned()));
     let read = |text: &str| {
-        let text = format!("{text}\n{}", super::UPSTREAM);
+        let text = format!("{text}\n{}", super::super::UPSTREAM);
         let (config, warnings) = crate::parse("config.toml", text.as_bytes(), &outside).unwrap();
         (config.server.addresses().map(|listen| listen.address().to_owned()).collect::<Vec<_>>(), warnings.warnings())
     };

@@ -1,6 +1,6 @@
 //! `[acme]`, from text to data.
 
-use super::{complaints, config};
+use super::super::{complaints, config};
 use crate::{Acme, AcmeChallenge, AcmeStoreKind};
 
 const LISTENER: &str = "[[listeners]]\naddress = \"0.0.0.0:443\"\ntls = { acme = true }\n[[listeners]]\naddress = \"0.0.0.0:80\"\n";

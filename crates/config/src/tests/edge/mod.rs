@@ -1,0 +1,4 @@
+//! What stands at the edge: listeners and certificates.
+
+mod acme;
+mod listeners;

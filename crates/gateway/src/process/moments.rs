@@ -1,0 +1,53 @@
+//! The moments that what is stored elsewhere has at the start and at the end of a process.
+
+use std::time::Duration;
+
+use crate::proxy::Gateway;
+
+/// How long what an authority has issued before may take to be read.
+const STORED_CERTIFICATES: Duration = Duration::from_secs(5);
+
+/// Waits for what is stored to be known: requests and connections that come before would go without it.
+pub(super) async fn known(gateway: &Gateway) {
+    tiers_known(gateway).await;
+    certificates_known(gateway).await;
+}
+
+/// Gives certificates that an authority has issued before a moment, so that the first connections get them.
+async fn certificates_known(gateway: &Gateway) {
+    let active = gateway.active.load_full();
+    if active.config.acme.is_some() {
+        let loaded = gateway.acme.follow(&active.config, gateway.redis.as_ref(), &gateway.certificates);
+        let _ = tokio::time::timeout(STORED_CERTIFICATES, loaded).await;
+    }
+}
+
+/// Gives disk and Redis a moment: requests that come before would be misses, whatever is stored there.
+async fn tiers_known(gateway: &Gateway) {
+    let disk = async {
+        if let Some(disk) = &gateway.disk {
+            disk.known().await;
+        }
+    };
+    let redis = async {
+        if let Some(redis) = &gateway.redis {
+            redis.connected().await;
+        }
+    };
+    tokio::join!(disk, redis);
+}
+
+/// Gives what is still to be written to them a moment.
+pub(super) async fn drained(gateway: &Gateway) {
+    let disk = async {
+        if let Some(disk) = &gateway.disk {
+            disk.close().await;
+        }
+    };
+    let redis = async {
+        if let Some(redis) = &gateway.redis {
+            redis.drain().await;
+        }
+    };
+    tokio::join!(disk, redis);
+}
