@@ -1,7 +1,7 @@
 //! The configuration as a whole, from text to data or to the text of errors.
 
+mod connections;
 mod contents;
-mod edge;
 mod effective;
 mod hostile;
 mod inheritance;
@@ -15,7 +15,6 @@ mod rules;
 mod safety;
 mod stores;
 mod text;
-mod upstreams;
 mod ways;
 
 use super::{Config, Overrides, Report, Warnings, parse};

@@ -214,7 +214,7 @@ impl Gateway {
         let client = Some(peer.address().ip());
         let entry = self.access_log.begin(&request, client, || self.clock.now());
         let method = request.method().clone();
-        let pending = PendingAnswer { method, started, entry, route: None, request_id: None, happening: None };
+        let pending = PendingAnswer { method, started, entry, route: None, request_id: None, happening: None, notes: None };
         let mut response = Response::new(CacheBody::from_bytes(proof.into()));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

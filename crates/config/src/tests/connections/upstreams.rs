@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{complaints, config};
+use super::super::{complaints, config};
 use crate::{Balance, BreakerLimit, Eject, HashKey, HashPart, HealthCheck, Limit, PerMille, Retry, RetryMethods, Upstream};
 
 fn of(keys: &str) -> (Limit, Option<BreakerLimit>) {

@@ -1,4 +1,0 @@
-//! What stands at the edge: listeners and certificates.
-
-mod acme;
-mod listeners;
