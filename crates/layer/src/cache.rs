@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use larder_store::{Invalidation, InvalidationLog, LedgerStats, MemoryStats, MemoryStore, shapes_weight};
+use larder_store::{Invalidation, InvalidationLog, LedgerStats, MemoryStats, MemoryStore, StoredResponse, shapes_weight};
 
 use crate::body::log::InFlight;
 use crate::clock::Clock;
@@ -63,6 +63,13 @@ pub struct Cache {
 
 /// Bits of a fetch's number below its milliseconds. They are random, so that two replicas do not give out the same number.
 const FETCH_RANDOM_BITS: u32 = 20;
+
+/// A random number that belongs to a fetch: the bits of its number well mixed, as splitmix64 ends.
+pub(crate) fn random_of(fetch: u64) -> u32 {
+    let mixed = (fetch ^ (fetch >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (mixed >> 32) as u32
+}
 
 /// Counted where it happens; read by [`Cache::stats`].
 #[derive(Debug, Default)]
@@ -210,6 +217,12 @@ impl Cache {
         let next = |last: u64| now.max(last.saturating_add(1));
         let last = self.fetches.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
         last.map_or(now, next)
+    }
+
+    /// How long the fetch of a stored response took, in milliseconds, and a random number of its own: both are in the number of its fetch.
+    pub(crate) fn took(stored: &StoredResponse) -> (u64, u32) {
+        let began = stored.fetch >> FETCH_RANDOM_BITS;
+        (stored.head.response_time.as_millis().saturating_sub(began), random_of(stored.fetch))
     }
 
     /// A fetch of another replica is known from now on: fetches that begin later have greater numbers.

@@ -147,7 +147,7 @@ impl<S> CacheService<S> {
         let verdict = match looked_up {
             LookedUp::Hit(hit) => {
                 let served = hit.served::<S::Body>(&context, request.headers(), &self.cache.in_flight);
-                let (reason, refreshes) = (hit.reason, hit.wants_refresh && !context.directives.no_store);
+                let (reason, refreshes) = (hit.reason, (hit.wants_refresh || self.is_due_ahead(&hit)) && !context.directives.no_store);
                 Verdict::Hit { reason, status: served.response.status(), age: Some(hit.age), refreshes }
             }
             LookedUp::PartHit(served) => {

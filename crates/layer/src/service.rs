@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::{Extensions, Request, Response};
 use larder_semantics::content::ContentKey;
@@ -17,10 +18,11 @@ use crate::body::request::ClientBody;
 #[cfg(doc)]
 use crate::body::request::RequestBody;
 use crate::cache::Cache;
+use crate::collapse::slow::unless_slow;
 use crate::effective_target::EffectiveTarget;
 #[cfg(doc)]
 use crate::error::FetchError;
-use crate::fetch::walk::{fill, refresh};
+use crate::fetch::walk::{REFRESH_PAUSE, fill, refresh};
 use crate::future::{ResponseFuture, ServeFuture};
 use crate::lookup::looked_up::{Admission, Hit, LookedUp};
 use crate::lookup::plain::{Plain, Planned};
@@ -146,7 +148,7 @@ impl<S: Upstream> CacheService<S> {
         }
         let (rules, fields, in_flight) = (&*self.route, request.headers(), &self.cache.in_flight);
         let hit = match self.look_up::<B>(&context, fields, self.cache.store.slot_key(key)) {
-            LookedUp::Hit(hit) if !hit.wants_refresh => hit,
+            LookedUp::Hit(hit) if !hit.wants_refresh && !self.is_due_ahead(&hit) => hit,
             LookedUp::Fetch(plan) => return Some(Plain::Fetch(Planned { plan, context, key: key.to_key() })),
             LookedUp::Hit(_) | LookedUp::PartHit(_) | LookedUp::GatewayTimeout(_) => return None,
         };
@@ -164,7 +166,7 @@ impl<S: Upstream> CacheService<S> {
         extend(request.extensions_mut());
         let (parts, ()) = request.into_parts();
         let request = Arc::new(ClientRequest::new(&self.route, parts, context, key));
-        let answer = ServeFuture::walking(fill(self.clone(), request, plan));
+        let answer = self.filling(request, plan);
         if self.route.amends() { answer.amended(&self.route) } else { answer }
     }
 
@@ -228,11 +230,12 @@ impl<S: Upstream> CacheService<S> {
         };
         match looked_up {
             LookedUp::Hit(hit) => {
+                let is_due = hit.wants_refresh || self.is_due_ahead(&hit);
                 hit.stored.mark_asked();
                 let served = hit.served(&context, fields, &self.cache.in_flight);
                 // Of the answer to a request with no-store nothing may be kept (RFC 9111 §5.2.1.5): it would put off the refresh that others
                 // can make use of.
-                if hit.wants_refresh && !context.directives.no_store {
+                if is_due && !context.directives.no_store {
                     self.refresh(hit, || self.client_request(request, content, extend, context, key));
                 }
                 ServeFuture::ready(served)
@@ -241,17 +244,40 @@ impl<S: Upstream> CacheService<S> {
             LookedUp::GatewayTimeout(reason) => ServeFuture::ready(gateway_timeout(reason, key)),
             LookedUp::Fetch(plan) => {
                 let request = self.client_request(request, content, extend, context, key);
-                ServeFuture::walking(fill(self.clone(), request, plan))
+                self.filling(request, plan)
             }
         }
     }
 
-    /// Renews a stale response in the background, unless enough of that is going on.
+    /// Renews a response in the background, unless enough of that is going on: a stale one that finds no room is looked at again with its next
+    /// use, a fresh one a moment later.
     fn refresh(&self, hit: Hit, request: impl FnOnce() -> Arc<ClientRequest>) {
-        if hit.stored.may_refresh(hit.now)
-            && let Some(slot) = self.cache.refresh_slot()
-        {
+        if !hit.stored.may_refresh(hit.now) {
+            return;
+        }
+        let slot = self.cache.refresh_slot();
+        if slot.is_some() || !hit.wants_refresh {
+            hit.stored.postpone_refresh(hit.now.after(REFRESH_PAUSE));
+        }
+        if let Some(slot) = slot {
             detach(refresh(self.clone(), request(), hit.stored, slot));
+        }
+    }
+
+    /// Whether a use of a fresh response is to begin its next fetch.
+    #[inline]
+    pub(crate) fn is_due_ahead(&self, hit: &Hit) -> bool {
+        self.route.policy.refresh_ahead.is_some() && hit.is_due_ahead(&self.route.policy)
+    }
+
+    /// Fetches the answer of a request, or takes a stale one where the origin is slow and the route says so.
+    fn filling(&self, request: Arc<ClientRequest>, plan: FetchPlan) -> ServeFuture<S::Body> {
+        match self.route.policy.stale_if_slow {
+            0 => ServeFuture::walking(fill(self.clone(), request, plan)),
+            patience => {
+                let answer = fill(self.clone(), Arc::clone(&request), plan.clone());
+                ServeFuture::walking(unless_slow(self.clone(), request, plan, Duration::from_millis(patience.into()), answer))
+            }
         }
     }
 

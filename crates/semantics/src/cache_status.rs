@@ -63,9 +63,13 @@ impl Reason {
             | Self::OriginPrecondition
             | Self::Authorization
             | Self::Cookie => ForwardReason::Request,
-            Self::Stale | Self::MustRevalidate | Self::ResponseNoCache | Self::Validated | Self::StaleIfError | Self::ValidatorMismatch => {
-                ForwardReason::Stale
-            }
+            Self::Stale
+            | Self::MustRevalidate
+            | Self::ResponseNoCache
+            | Self::Validated
+            | Self::StaleIfError
+            | Self::Slow
+            | Self::ValidatorMismatch => ForwardReason::Stale,
             Self::Partial | Self::Range | Self::PartialContent => ForwardReason::Partial,
             _ => ForwardReason::Miss,
         }

@@ -27,6 +27,12 @@ impl Timestamp {
         u32::try_from(self.0 / 1_000).unwrap_or(u32::MAX)
     }
 
+    /// So much later.
+    #[must_use]
+    pub fn after(self, duration: std::time::Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
+    }
+
     /// Whole seconds from `earlier` to `self`; 0 when `earlier` is later. Capped at 2^31 (RFC 9111 §1.2.2).
     pub fn seconds_since(self, earlier: Timestamp) -> u32 {
         let secs = self.0.saturating_sub(earlier.0) / 1000;

@@ -3,7 +3,7 @@
 use crate::parse::nearest;
 
 /// Where keys stand that are easily written above the first header or below the wrong one.
-const HOMES: [(&str, &str); 26] = [
+const HOMES: [(&str, &str); 28] = [
     ("listen", "[server] or [admin]"),
     ("trusted_proxies", "[server]"),
     ("drain_timeout", "[server]"),
@@ -24,6 +24,8 @@ const HOMES: [(&str, &str); 26] = [
     ("cookies", "[cache], [classes.NAME] or [[routes]]"),
     ("stale_while_revalidate", "[cache], [classes.NAME] or [[routes]]"),
     ("stale_if_error", "[cache], [classes.NAME] or [[routes]]"),
+    ("stale_if_slow", "[cache], [classes.NAME] or [[routes]]"),
+    ("refresh_ahead", "[cache], [classes.NAME] or [[routes]]"),
     ("query", "[cache], [classes.NAME] or [[routes]]"),
     ("bypass", "[cache], [classes.NAME] or [[routes]]"),
     ("upstream", "[[routes]]"),
@@ -33,7 +35,7 @@ const HOMES: [(&str, &str); 26] = [
 ];
 
 /// Names of other products, and of habit, for keys of this configuration: the name, the key to write instead, and its section if that is not [cache], a class or a route.
-const FOREIGN: [(&str, &str); 66] = [
+const FOREIGN: [(&str, &str); 68] = [
     ("max_age", "ttl"),
     ("maxage", "ttl"),
     ("default_ttl", "ttl"),
@@ -48,6 +50,8 @@ const FOREIGN: [(&str, &str); 66] = [
     ("edge_ttl", "cdn_ttl"),
     ("surrogate_control", "cdn_ttl"),
     ("proxy_cache_min_uses", "min_hits"),
+    ("prefetch", "refresh_ahead"),
+    ("refresh_ahead_factor", "refresh_ahead"),
     ("grace", "stale_while_revalidate"),
     ("swr", "stale_while_revalidate"),
     ("proxy_cache_background_update", "stale_while_revalidate"),

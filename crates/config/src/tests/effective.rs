@@ -40,7 +40,7 @@ fn a_value_that_turns_a_table_off_leaves_nothing_of_it() {
     let cache = said.sections.iter().find(|section| section.name == "[cache]").expect("the section");
     let keys: Vec<&str> =
         cache.values.iter().map(|value| value.key.as_str()).filter(|key| key.starts_with("bypass") || key.starts_with("ttl")).collect();
-    assert_eq!(keys, ["bypass", "ttl.default", "ttl_mode"]);
+    assert_eq!(keys, ["bypass", "ttl.default", "ttl_jitter", "ttl_mode"]);
 }
 
 #[test]

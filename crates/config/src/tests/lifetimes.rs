@@ -21,7 +21,12 @@ fn every_key_of_lifetimes_reaches_the_settings() {
         cdn_ttl = { ttl = "10m", field = "Surrogate-Control" }
         etag = "body"
         min_origin_time = "50ms"
-        min_hits = 2"#,
+        min_hits = 2
+        refresh_ahead = 0.8
+        refresh_ahead_hits = 2
+        refresh_jitter = true
+        ttl_jitter = 0.1
+        stale_if_slow = "300ms""#,
     );
     let ttls = StatusTtls::default().with(Statuses::One(StatusCode::NOT_FOUND), 10).with(Statuses::Class(5), 1);
     assert_eq!((policy.ttl, policy.status_ttls), (300, ttls));
@@ -29,15 +34,44 @@ fn every_key_of_lifetimes_reaches_the_settings() {
     let cdn_ttl = CdnTtl { seconds: 600, field: http::HeaderName::from_static("surrogate-control") };
     assert_eq!((policy.client_ttl, policy.cdn_ttl), (ClientTtl::Fixed(0), Some(cdn_ttl)));
     assert_eq!((policy.etag, policy.min_origin_time, policy.min_hits), (EtagSource::Body, 50, 2));
+    assert_eq!((policy.refresh_ahead, policy.refresh_ahead_hits, policy.refresh_jitter), (Some(800), 2, true));
+    assert_eq!((policy.ttl_jitter, policy.stale_if_slow), (100, 300));
+}
+
+#[test]
+fn what_refreshes_nothing_is_reported() {
+    in_cache(
+        "refresh_ahead = 1.0",
+        "2:17: error: `refresh_ahead` is a part of the lifetime: more than nothing of it, and less than all (hint: 0.8 begins the next fetch after four \
+         fifths; false never does)",
+    );
+    in_cache("refresh_ahead_hits = 4", "2:22: error: `4` is out of range for `refresh_ahead_hits` (hint: from 1 to 3)");
+    in_cache(
+        "ttl_jitter = 0.6",
+        "2:14: error: `ttl_jitter` takes more than half of a lifetime (hint: 0.1 makes lifetimes up to a tenth shorter; 0.5 is the most)",
+    );
+    for key in ["refresh_ahead_hits = 2", "refresh_jitter = true"] {
+        let name = key.split(' ').next().unwrap();
+        let column = key.find("= ").unwrap() + 3;
+        let expected = format!("2:{column}: warning: `{name}` without `refresh_ahead` does nothing (hint: add refresh_ahead = 0.8)");
+        in_cache(key, &expected);
+        assert_eq!(complaints(&format!("[cache]\n{key}\n[[routes]]\npath = \"/a\"\nttl = \"1m\"\nrefresh_ahead = 0.5")), [""; 0]);
+    }
+    in_cache(
+        "stale_if_slow = \"1s\"",
+        "2:17: warning: `stale_if_slow` without `stale_if_error` counts only where the backend sends stale-if-error (hint: add stale_if_error = \"10m\": \
+         that long a stale response may be served)",
+    );
 }
 
 #[test]
 fn a_route_takes_back_what_it_inherits() {
-    let text = "[cache]\nttl = { \"404\" = \"10s\" }\nmax_ttl = \"1h\"\nclient_ttl = \"1m\"\ncdn_ttl = \"1m\"\netag = \"body\"\n\
-                [[routes]]\npath = \"/a\"\nttl = \"1m\"\nmax_ttl = false\nclient_ttl = \"route\"\ncdn_ttl = \"origin\"\netag = \"origin\"";
+    let text = "[cache]\nttl = { \"404\" = \"10s\" }\nmax_ttl = \"1h\"\nclient_ttl = \"1m\"\ncdn_ttl = \"1m\"\netag = \"body\"\nrefresh_ahead = 0.8\n\
+                [[routes]]\npath = \"/a\"\nttl = \"1m\"\nmax_ttl = false\nclient_ttl = \"route\"\ncdn_ttl = \"origin\"\netag = \"origin\"\nrefresh_ahead = false";
     let policy = config(text).routes.remove(0).settings.policy;
     assert_eq!((policy.ttl, policy.status_ttls, policy.max_ttl), (60, StatusTtls::default(), None), "the nearest `ttl` counts as a whole");
     assert_eq!((policy.client_ttl, policy.cdn_ttl, policy.etag), (ClientTtl::Route, None, EtagSource::Origin));
+    assert_eq!(policy.refresh_ahead, None);
 }
 
 #[test]

@@ -74,14 +74,15 @@ pub(crate) fn answer<S: Upstream>(
             served
         }
         (FetchOutcome::Failed { error, stored }, _) => {
-            let stale = stand_in(stored).and_then(|stored| stale_instead(service, request, &stored, status));
+            let stale = stand_in(stored).and_then(|stored| stale_instead(service, request, &stored, status, Reason::StaleIfError));
             return stale.ok_or(NoAnswer::Failed(error));
         }
         (_, Own::Response { response, reason }) => plan.pass(request, response, reason, status),
         (_, Own::Part(part)) => part.serve(request, plan.result(), plan.reason, status),
         (FetchOutcome::ServerError(error), own) => {
             let with_code = CacheStatus { fwd_status: Some(error.status.as_u16()), ..status.clone() };
-            let stale = stand_in(error.stored.clone()).and_then(|stored| stale_instead(service, request, &stored, with_code));
+            let stale =
+                stand_in(error.stored.clone()).and_then(|stored| stale_instead(service, request, &stored, with_code, Reason::StaleIfError));
             match (stale, own) {
                 (Some(stale), _) => stale,
                 (None, Own::ServerError(response)) => plan.pass(request, response, Reason::UpstreamError, status),
@@ -104,18 +105,19 @@ pub(crate) fn answer<S: Upstream>(
 }
 
 /// The stored response instead of an error, where that is allowed (RFC 5861 §4), and it was not invalidated while the origin was asked.
-fn stale_instead<S: Upstream>(
+pub(super) fn stale_instead<S: Upstream>(
     service: &CacheService<S>,
     request: &ClientRequest,
     stored: &StoredResponse,
     status: CacheStatus,
+    reason: Reason,
 ) -> Option<Served<S::Body>> {
     let suits = stored.variant().is_none_or(|variant| variant.suits(&request.parts.headers));
     if !suits || !stored.is_valid(service.cache.store.ledger()) {
         return None;
     }
     let now = service.cache.clock.now();
-    let (age, reason) = serve_on_error(&service.route.policy, &request.context, &stored.head, now)?;
+    let (age, _) = serve_on_error(&service.route.policy, &request.context, &stored.head, now)?;
     let ttl = stored.head.ttl(now);
     let status = CacheStatus { ttl: Some(ttl), detail: Some(reason.as_str()), ..status };
     let forward = status.fwd;

@@ -1,15 +1,19 @@
 //! The request that goes to the origin, and the judgement of its answer.
 
+use std::sync::Arc;
+
 use http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Uri};
 use larder_semantics::entity_tag::is_strong;
+use larder_semantics::reuse::ahead::spread;
 use larder_semantics::storage::worth_remembering;
 use larder_semantics::validation::upstream_fields;
-use larder_semantics::{Disposition, Exchange, Reason, StoredHead, Timestamp, on_response, worth_storing};
+use larder_semantics::{Disposition, Exchange, Policy, Reason, StoredHead, Timestamp, on_response, worth_storing};
 
 use super::state::Fetch;
 use crate::body::request::RequestBody;
+use crate::cache::random_of;
 use crate::lookup::plan::UpstreamMode;
 use crate::service::CacheService;
 use crate::upstream::Upstream;
@@ -79,7 +83,7 @@ impl Fetch {
     }
 
     pub(super) fn judge<S: Upstream>(&self, service: &CacheService<S>, exchange: &Exchange<'_>, announced: Option<u64>) -> Disposition {
-        let disposition = on_response(exchange, &self.heads());
+        let disposition = self.spread(exchange.policy, on_response(exchange, &self.heads()));
         match disposition {
             Disposition::Store { .. } if announced.is_some_and(|length| length > service.route.max_object) => {
                 Disposition::Pass { reason: Reason::TooLarge, remember: true }
@@ -103,6 +107,27 @@ impl Fetch {
             }
             _ => disposition,
         }
+    }
+
+    /// Gives what is stored or confirmed together lifetimes that do not end together, where the route says so.
+    fn spread(&self, policy: &Policy, mut disposition: Disposition) -> Disposition {
+        if policy.ttl_jitter > 0 {
+            let random = random_of(self.number);
+            match &mut disposition {
+                Disposition::Store { head, .. } => {
+                    if let Some(shorter) = spread(policy, head, random) {
+                        *head = Arc::new(shorter);
+                    }
+                }
+                Disposition::Freshen { answer, .. } => {
+                    if let Some(shorter) = spread(policy, &answer.head, random) {
+                        *answer.head = shorter;
+                    }
+                }
+                _ => {}
+            }
+        }
+        disposition
     }
 
     /// Why a response that may be stored is not worth it. One that replaces a stored one is, and so is one that is fetched for the store alone.

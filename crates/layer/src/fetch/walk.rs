@@ -29,9 +29,9 @@ use crate::upstream::Upstream;
 /// How often a follower whose variant differs from the leader's may join the flight of its own variant.
 const MAX_JOINS: usize = 3;
 
-/// After a background refresh that brought nothing to store, no further one for this long: a failing origin is not asked once per
-/// request.
-const REFRESH_PAUSE: Duration = Duration::from_secs(1);
+/// Between the beginnings of two background refreshes of one response, and after one that brought nothing to store, at least so much time
+/// passes: a slow or failing origin is not asked once per request.
+pub(crate) const REFRESH_PAUSE: Duration = Duration::from_secs(1);
 
 /// A request that needs the origin.
 pub(crate) async fn fill<S: Upstream>(
@@ -80,7 +80,7 @@ pub(crate) async fn fill<S: Upstream>(
     lead_alone(&service, &request, &plan, elsewhere).await
 }
 
-/// Renews a stale response in the background, one fetch at a time: where a flight is under way already, nothing is done.
+/// Renews a response in the background, one fetch at a time: where a flight is under way already, nothing is done.
 pub(crate) async fn refresh<S: Upstream>(
     service: CacheService<S>,
     request: Arc<ClientRequest>,
@@ -96,8 +96,7 @@ pub(crate) async fn refresh<S: Upstream>(
     }
     in_background(&service, ClientRequest::to_store(request), found, permit).await;
     // Whatever came back, if it did not take the place of `stored` it will hardly do so at once.
-    let pause = service.cache.clock.now().as_millis().saturating_add(REFRESH_PAUSE.as_millis() as u64);
-    stored.postpone_refresh(larder_semantics::Timestamp::from_millis(pause));
+    stored.postpone_refresh(service.cache.clock.now().after(REFRESH_PAUSE));
 }
 
 /// Fetches for the store alone.

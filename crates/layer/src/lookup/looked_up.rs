@@ -10,15 +10,17 @@ use std::sync::atomic::Ordering;
 
 use http::{HeaderMap, Method, Request};
 use larder_semantics::content::{ContentKey, ContentRules};
+use larder_semantics::reuse::ahead::{Use, is_due};
 use larder_semantics::reuse::sliding::extended;
 use larder_semantics::{
-    CacheStatus, CookiePolicy, Decision, ForwardReason, KeyBuffer, MethodKind, Reason, RequestContext, Timestamp, TtlMode, decide,
+    CacheStatus, CookiePolicy, Decision, ForwardReason, KeyBuffer, MethodKind, Policy, Reason, RequestContext, Timestamp, TtlMode, decide,
     decide_soft_purged,
 };
 use larder_store::{Departure, Lookup, SlotKey, StoredResponse};
 
 use super::part::consider;
 use crate::body::log::InFlight;
+use crate::cache::Cache;
 use crate::effective_target::EffectiveTarget;
 use crate::lookup::plan::FetchPlan;
 use crate::lookup::request::ClientRequest;
@@ -217,6 +219,17 @@ impl RouteRules {
 }
 
 impl Hit {
+    /// Whether this use is to begin the next fetch, although the response is fresh. Nobody is to ask for what its origin calls immutable (RFC 8246).
+    #[cold]
+    pub(crate) fn is_due_ahead(&self, policy: &Policy) -> bool {
+        let stored = &self.stored;
+        if self.reason != Reason::Fresh || !stored.may_refresh(self.now) {
+            return false;
+        }
+        let (took, random) = Cache::took(stored);
+        is_due(policy, &stored.head, Use { hits: stored.uses().saturating_add(1), took, random }, self.now)
+    }
+
     /// As a response.
     pub(crate) fn served<B>(&self, context: &RequestContext, fields: &HeaderMap, in_flight: &Arc<InFlight>) -> Served<B> {
         let (status, outcome) = self.status();

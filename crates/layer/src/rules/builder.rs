@@ -90,6 +90,12 @@ impl RouteRulesBuilder {
         self.set_policy(|policy| policy.client_ttl = ttl)
     }
 
+    /// By how much of it a lifetime of the route's may be shorter, from 0 to 0.5, at random: what was stored together does not expire together then.
+    /// Default: not at all.
+    pub fn ttl_jitter(self, part: f32) -> Self {
+        self.set_policy(|policy| policy.ttl_jitter = (part.clamp(0.0, 0.5) * 1000.0).round() as u16)
+    }
+
     /// For how long a stale response is still served while one refresh runs (RFC 5861 §3), where the answer does not say. Default: not at all.
     pub fn stale_while_revalidate(self, window: Duration) -> Self {
         self.set_policy(|policy| policy.stale_while_revalidate = seconds(window))
@@ -98,6 +104,17 @@ impl RouteRulesBuilder {
     /// For how long a stale response stands in when the inner service fails (RFC 5861 §4), where the answer does not say. Default: not at all.
     pub fn stale_if_error(self, window: Duration) -> Self {
         self.set_policy(|policy| policy.stale_if_error = seconds(window))
+    }
+
+    /// How long the inner service is waited for where a stale response may stand in for it; the fetch goes on. Default: without end.
+    pub fn stale_if_slow(self, patience: Duration) -> Self {
+        self.set_policy(|policy| policy.stale_if_slow = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX))
+    }
+
+    /// After which part of its lifetime, from 0 to 1, a response that is asked for is fetched again in the background, before it is stale.
+    /// Default: never.
+    pub fn refresh_ahead(self, part: f32) -> Self {
+        self.set_policy(|policy| policy.refresh_ahead = Some((part.clamp(0.001, 0.999) * 1000.0).round() as u16))
     }
 
     /// One stored response for each client, as these parts of its requests tell: then `private` responses are stored too, and a request without

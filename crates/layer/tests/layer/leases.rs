@@ -16,7 +16,7 @@ use larder_store::{
     LoadRequest, Loaded, Offered, Position, Published, Remembered, RemoteError, RemoteStore, StoreFuture, StoredResponse, Write,
 };
 use larder_tower::clock::Clock;
-use larder_tower::{Cache, CacheService, EffectiveTarget, Tiers};
+use larder_tower::{Cache, CacheService, EffectiveTarget, RouteRules, Tiers};
 
 /// The fetch of another replica that began before anything was invalidated.
 const HOLDER: LeaseHolder = LeaseHolder { token: 77, position: Position(0), silent: false };
@@ -114,10 +114,18 @@ fn replica(
     origin: Origin,
     script: impl Fn(&Tier, &LoadRequest<'_>) -> Loaded + Send + Sync + 'static,
 ) -> (CacheService<Origin>, Arc<Tier>) {
+    replica_with(rules(), origin, script)
+}
+
+fn replica_with(
+    rules: RouteRules,
+    origin: Origin,
+    script: impl Fn(&Tier, &LoadRequest<'_>) -> Loaded + Send + Sync + 'static,
+) -> (CacheService<Origin>, Arc<Tier>) {
     let tier = Arc::new(Tier { script: Box::new(script), looks: AtomicUsize::new(0), free: AtomicBool::new(false), ended: Arc::default() });
     let tiers = Tiers::new().then(Arc::clone(&tier) as _).with_log(Arc::new(NoLog));
     let cache = Cache::builder(64 << 20).max_object(1 << 20).clock(Clock::manual(common::START).0).tiers(tiers).build();
-    (CacheService::new(origin, cache, Arc::new(rules())), tier)
+    (CacheService::new(origin, cache, Arc::new(rules)), tier)
 }
 
 /// Longer than half of what one request waits for another's fetch.
@@ -200,6 +208,28 @@ async fn a_follower_that_gives_up_takes_what_another_replica_has_stored_meanwhil
         mut answers = finish(follower) => assert_eq!(answers.remove(0).expect("an answer").text(), "x"),
     }
     assert_eq!((origin.count(), tier.looks()), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fetch_ahead_is_one_replica_s_and_the_others_take_its_answer() {
+    let origin = at_once();
+    let aged = |ask: &LoadRequest<'_>, initial_age, fetch| {
+        let stored = stored(ask, HeadFlags::default());
+        let head = StoredHead { initial_age, ..stored.head.clone() };
+        Loaded::Response(Arc::new(stored.freshened(&head, Position(0), fetch)))
+    };
+    let (cache, tier) = replica_with(common::builder().refresh_ahead(0.8).build(), origin.clone(), move |tier, ask| match ask.newer_than {
+        0 => aged(ask, 50, 7),
+        7 if tier.looks() < 10 => Loaded::Awaited(HOLDER),
+        7 => aged(ask, 0, 8),
+        _ => Loaded::Nothing(None),
+    });
+    let age = async || common::header(&send(&cache, get("/a")).await.response, "age");
+    assert_eq!((age().await, age().await), ("50".to_owned(), "50".to_owned()));
+    while age().await == "50" {
+        tokio::time::advance(Duration::from_millis(1)).await;
+    }
+    assert_eq!((age().await, origin.count(), tier.looks()), ("0".to_owned(), 0, 10));
 }
 
 /// The other replica's answer after a while, as the waiting request learns of it.

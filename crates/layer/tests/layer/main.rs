@@ -1,5 +1,6 @@
 //! The cache as a tower service, before an inner service that is scripted in memory.
 
+mod ahead;
 mod arriving;
 mod body_invalidation;
 mod collapsing;

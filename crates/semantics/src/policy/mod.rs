@@ -32,6 +32,17 @@ pub struct Policy {
     pub min_hits: u32,
     /// Where entity tags come from.
     pub etag: EtagSource,
+    /// The part of a lifetime, in thousandths, after which a use begins the next fetch in the background; `None`: never.
+    pub refresh_ahead: Option<u16>,
+    /// It does so for what has answered so many requests since it was stored. Uses are counted up to three.
+    pub refresh_ahead_hits: u8,
+    /// Whether that happens sooner for what takes long to fetch, and for each response at a time of its own.
+    pub refresh_jitter: bool,
+    /// By how much of it a lifetime of the route's may be shorter, in thousandths: at random, so that what was stored together does not expire
+    /// together.
+    pub ttl_jitter: u16,
+    /// Milliseconds after which a stale response is served where the origin has not begun to answer, and one may be for an error; 0: never.
+    pub stale_if_slow: u32,
     /// RFC 5861 §3 where the origin names none.
     pub stale_while_revalidate: u32,
     /// RFC 5861 §4 where the origin names none.
@@ -71,6 +82,11 @@ impl Default for Policy {
             min_origin_time: 0,
             min_hits: 1,
             etag: EtagSource::Origin,
+            refresh_ahead: None,
+            refresh_ahead_hits: 1,
+            refresh_jitter: false,
+            ttl_jitter: 0,
+            stale_if_slow: 0,
             stale_while_revalidate: 0,
             stale_if_error: 0,
             heuristic_max: 300,

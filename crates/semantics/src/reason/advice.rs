@@ -37,6 +37,7 @@ impl Reason {
             Self::MaxStale | Self::StaleWhileRevalidate | Self::SoftPurged | Self::StaleIfError => {
                 "A stale answer was allowed here. `stale_while_revalidate` and `stale_if_error` say for how long."
             }
+            Self::Slow => "The origin takes longer than `stale_if_slow`: make it faster, or wait longer.",
             Self::UpstreamError => {
                 "The origin's log, and `problem` in the access log, say what failed. `stale_if_error` answers from the store meanwhile."
             }

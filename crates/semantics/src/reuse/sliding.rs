@@ -1,11 +1,8 @@
 //! Lifetimes that begin anew with each use ([`TtlMode::Sliding`]).
 
-use http::HeaderValue;
-use http::header::CACHE_CONTROL;
-
+use super::adjusted::with_lifetime;
 use super::freshness::of_route;
 use crate::head::stored::{LifetimeSource, StoredHead};
-use crate::head::stored_fields::StoredFields;
 use crate::policy::{Policy, TtlMode};
 use crate::time::Timestamp;
 
@@ -24,19 +21,5 @@ pub fn extended(policy: &Policy, head: &StoredHead, now: Timestamp) -> Option<St
     if head.staleness(now).is_some() || end < head.lifetime.seconds.saturating_add((ttl / STEPS).max(1)) {
         return None;
     }
-    let mut extended = head.clone();
-    extended.lifetime.seconds = end;
-    let shown = head.headers.get(&CACHE_CONTROL).filter(|_| head.origin_control.is_some());
-    if let Some(shown) = shown.and_then(|shown| with_max_age(&shown, end)) {
-        let mut headers = head.headers.to_map();
-        headers.insert(CACHE_CONTROL, shown);
-        extended.headers = StoredFields::from(&headers);
-    }
-    Some(extended)
-}
-
-/// The value with another `max-age`, which stands last where the route's lifetime is shown.
-fn with_max_age(shown: &HeaderValue, seconds: u32) -> Option<HeaderValue> {
-    let (before, _) = shown.to_str().ok()?.rsplit_once("max-age=")?;
-    HeaderValue::from_str(&format!("{before}max-age={seconds}")).ok()
+    Some(with_lifetime(head, end))
 }

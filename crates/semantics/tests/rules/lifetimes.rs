@@ -3,11 +3,9 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use larder_semantics::reuse::sliding::extended;
 use larder_semantics::validation::upstream_fields;
-use larder_semantics::{
-    ClientTtl, CookiePolicy, Decision, Policy, Reason, StatusTtls, Statuses, StoredHead, TtlMode, UnsafeIgnore, entity_tag,
-};
+use larder_semantics::{ClientTtl, CookiePolicy, Decision, Policy, Reason, StatusTtls, Statuses, TtlMode, UnsafeIgnore, entity_tag};
 
-use crate::support::{Cache, Fields, HOUR_BEFORE, T0, T0_DATE, after, map, serve, text, validate};
+use crate::support::{Cache, Fields, HOUR_BEFORE, T0, T0_DATE, after, fields, map, serve, text, validate};
 
 const CC: &str = "cache-control";
 
@@ -20,10 +18,6 @@ fn route(ttl_mode: TtlMode) -> Policy {
 
 fn ignoring(policy: Policy, change: impl FnOnce(&mut UnsafeIgnore)) -> Cache {
     Cache::with(policy.with(|policy| change(&mut policy.unsafe_ignore)))
-}
-
-fn fields(stored: &StoredHead) -> HeaderMap {
-    stored.headers.to_map()
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The rules of RFC 9111 and its neighbours, told as exchanges: a request, a response, some time, another request.
 
+mod ahead;
 mod cookies;
 mod freshening;
 mod lifetimes;

@@ -24,6 +24,11 @@ pub(crate) fn map(fields: Fields<'_>) -> HeaderMap {
     headers
 }
 
+/// The fields of a stored response as they are served.
+pub(crate) fn fields(stored: &StoredHead) -> HeaderMap {
+    stored.headers.to_map()
+}
+
 pub(crate) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name).map(|value| value.to_str().unwrap().to_owned())
 }

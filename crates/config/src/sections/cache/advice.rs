@@ -52,6 +52,7 @@ pub(crate) fn check<'a>(layers: impl Iterator<Item = &'a Layer>, chains: &[Chain
         }
         let has_models = |chain: &Chain<'_>| chain.settings.content.as_ref().is_some_and(|rules| rules.kind.is_model());
         models::look_at_layer(layer, !chains().any(has_models), mistakes);
+        look_at_refreshing(layer, chains, mistakes);
         content::look_at_layer(layer, chains().all(|chain| chain.settings.content.is_none()), mistakes);
         if let Some(window) = &layer.lifetimes.stale_while_revalidate
             && *window.get_ref() > 0
@@ -62,6 +63,27 @@ pub(crate) fn check<'a>(layers: impl Iterator<Item = &'a Layer>, chains: &[Chain
         }
     }
     chains.iter().for_each(|chain| look_at(chain, mistakes));
+}
+
+/// Keys that count only beside others, where no route has the others.
+fn look_at_refreshing<'c, C>(layer: &Layer, chains: impl Fn() -> C, mistakes: &Mistakes)
+where
+    C: Iterator<Item = &'c Chain<'c>>,
+{
+    let lifetimes = &layer.lifetimes;
+    let is_off = || chains().all(|chain| chain.settings.policy.refresh_ahead.is_none());
+    let refined = lifetimes.refresh_ahead_hits.as_ref().filter(|hits| *hits.get_ref() > 1).map(|hits| ("refresh_ahead_hits", hits.span()));
+    let jitter = lifetimes.refresh_jitter.as_ref().filter(|jitter| *jitter.get_ref()).map(|jitter| ("refresh_jitter", jitter.span()));
+    for (key, span) in refined.into_iter().chain(jitter).filter(|_| is_off()) {
+        let mistake = Mistake::new(format!("`{key}` without `refresh_ahead` does nothing"));
+        mistakes.warning(span, mistake.hint("add refresh_ahead = 0.8"));
+    }
+    if let Some(slow) = lifetimes.stale_if_slow.as_ref().filter(|slow| *slow.get_ref() > 0)
+        && chains().all(|chain| chain.settings.policy.stale_if_error == 0)
+    {
+        let mistake = Mistake::new("`stale_if_slow` without `stale_if_error` counts only where the backend sends stale-if-error");
+        mistakes.warning(slow.span(), mistake.hint("add stale_if_error = \"10m\": that long a stale response may be served"));
+    }
 }
 
 fn look_at(chain: &Chain<'_>, mistakes: &Mistakes) {

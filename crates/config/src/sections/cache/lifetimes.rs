@@ -34,6 +34,12 @@ pub(crate) struct Lifetimes {
     min_origin_time: Option<u32>,
     min_hits: Option<u32>,
     etag: Option<Spanned<EtagSource>>,
+    /// In it `None` is `false`.
+    pub(super) refresh_ahead: Option<Spanned<Option<u16>>>,
+    pub(super) refresh_ahead_hits: Option<Spanned<u8>>,
+    pub(super) refresh_jitter: Option<Spanned<bool>>,
+    pub(super) ttl_jitter: Option<Spanned<u16>>,
+    pub(super) stale_if_slow: Option<Spanned<u32>>,
 }
 
 /// `ttl`: one lifetime, or several by status.
@@ -67,6 +73,11 @@ impl Lifetimes {
             min_origin_time: table.duration("min_origin_time").map(millis),
             min_hits: table.integer("min_hits", 1..=MAX_MIN_HITS).and_then(|hits| u32::try_from(hits).ok()),
             etag: table.one_of("etag", &[("origin", EtagSource::Origin), ("body", EtagSource::Body)]),
+            refresh_ahead: refresh_ahead(table),
+            refresh_ahead_hits: refresh_ahead_hits(table),
+            refresh_jitter: table.boolean_at("refresh_jitter"),
+            ttl_jitter: ttl_jitter(table),
+            stale_if_slow: table.duration("stale_if_slow").map(|slow| Spanned::new(slow.span(), millis(slow))),
         };
         lifetimes.warn(table.mistakes());
         lifetimes
@@ -99,6 +110,11 @@ impl Lifetimes {
         set(&mut policy.min_origin_time, &self.min_origin_time);
         set(&mut policy.min_hits, &self.min_hits);
         set(&mut policy.etag, &spanned(&self.etag));
+        set(&mut policy.refresh_ahead, &spanned(&self.refresh_ahead));
+        set(&mut policy.refresh_ahead_hits, &spanned(&self.refresh_ahead_hits));
+        set(&mut policy.refresh_jitter, &spanned(&self.refresh_jitter));
+        set(&mut policy.ttl_jitter, &spanned(&self.ttl_jitter));
+        set(&mut policy.stale_if_slow, &spanned(&self.stale_if_slow));
     }
 }
 
@@ -178,6 +194,41 @@ fn cdn_ttl(table: &mut Table<'_>) -> Option<Option<CdnTtl>> {
     inner.finish();
     let field = field.map_or(usual, |field| CDN_FIELDS[*field.get_ref()].clone());
     Some(Some(CdnTtl { seconds: seconds?, field }))
+}
+
+/// `0.8`, or false.
+fn refresh_ahead(table: &mut Table<'_>) -> Option<Spanned<Option<u16>>> {
+    let value = table.get("refresh_ahead")?;
+    if value.get_ref().as_bool() == Some(false) {
+        return Some(Spanned::new(value.span(), None));
+    }
+    let share = table.share("refresh_ahead")?;
+    if !(1..1_000).contains(share.get_ref()) {
+        let mistake = Mistake::new("`refresh_ahead` is a part of the lifetime: more than nothing of it, and less than all");
+        table.mistakes().error(share.span(), mistake.hint("0.8 begins the next fetch after four fifths; false never does"));
+        return None;
+    }
+    Some(Spanned::new(share.span(), Some(*share.get_ref())))
+}
+
+/// More uses are not counted of a stored response.
+fn refresh_ahead_hits(table: &mut Table<'_>) -> Option<Spanned<u8>> {
+    const COUNTED: u64 = 3;
+    let span = table.get("refresh_ahead_hits")?.span();
+    let hits = table.integer("refresh_ahead_hits", 1..=COUNTED)?;
+    Some(Spanned::new(span, u8::try_from(hits).ok()?))
+}
+
+/// At most half of a lifetime may be taken from it.
+fn ttl_jitter(table: &mut Table<'_>) -> Option<Spanned<u16>> {
+    const MOST: u16 = 500;
+    let share = table.share("ttl_jitter")?;
+    if *share.get_ref() > MOST {
+        let mistake = Mistake::new("`ttl_jitter` takes more than half of a lifetime");
+        table.mistakes().error(share.span(), mistake.hint("0.1 makes lifetimes up to a tenth shorter; 0.5 is the most"));
+        return None;
+    }
+    Some(share)
 }
 
 fn millis(duration: Spanned<Duration>) -> u32 {
