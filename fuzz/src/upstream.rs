@@ -1,12 +1,12 @@
-//! Targets of `larder-upstream`: the bytes of an origin's connection.
+//! Targets of `larder-upstream`: the bytes of an origin's connection, and those of a name server.
 
 use http::{HeaderMap, Method, StatusCode, Version};
-use larder_upstream::fuzzing::{ReadResponse, read_response};
+use larder_upstream::fuzzing::{ReadResponse, dns_answer, read_response};
 
 use super::http1::{self, LineEnds};
 
 /// Every target of this crate.
-pub const TARGETS: &[super::FuzzTarget] = &[("responses", responses)];
+pub const TARGETS: &[super::FuzzTarget] = &[("responses", responses), ("dns_answers", dns_answers)];
 
 /// The longest head, trailer section and chunk extensions are far longer.
 const MAX_INPUT: usize = 8 * 1024;
@@ -14,6 +14,20 @@ const MAX_INPUT: usize = 8 * 1024;
 /// Bits of the first byte: the length of the pieces, and a method.
 const PIECES: u8 = 7;
 const HEAD: u8 = 8;
+
+/// A packet of a name server, as the answer to a question for addresses and to one for a service. It answers one of them at most, with no more
+/// records than fit into it, and says the same whatever comes behind it.
+pub fn dns_answers(data: &[u8]) {
+    let longer = [data, &[0; 4]].concat();
+    let answers = [false, true].map(|is_service| {
+        let answer = dns_answer(data, is_service);
+        assert!(answer.is_none() || dns_answer(&longer, is_service) == answer, "it depends on what comes behind it");
+        answer
+    });
+    assert!(answers.iter().flatten().count() <= 1, "one answer to two questions");
+    // A record has a name of a byte, ten bytes of fixed fields, and four at least of its own.
+    assert!(answers.iter().flatten().all(|records| records.len() <= data.len() / 15), "{answers:?}");
+}
 
 /// The answer of an origin: a byte for the length of the pieces in which it arrives and for the method, then its bytes. The response is the same
 /// wherever they are cut; a strict reader sees the same body, which ends at the same byte; and it is the same again when it is written plainly. A

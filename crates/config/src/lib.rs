@@ -32,7 +32,7 @@ pub use model::{
     AccessLog, Acme, AcmeChallenge, AcmeStoreKind, Admin, Balance, BreakerLimit, Compress, Config, Eject, HashKey, HashPart, HealthCheck,
     InvalidUpstreamUrl, KeySpan, Limit, Listen, ListenKind, Listener, Log, LogCondition, LogField, LogLevel, LogPiece, LogSample,
     MemoryStore, OddPaths, OnEvent, OnWrite, Origin, PathTemplate, PerMille, ProxyProtocol, Purge, PurgeTemplate, Rate, ReadFile, Redirect,
-    RequestMatch, ResponseTags, Retry, RetryMethods, RetryOn, Route, RouteSettings, Server, ServerOptions, SocketFile, TagPart,
+    RequestMatch, Resolve, ResponseTags, Retry, RetryMethods, RetryOn, Route, RouteSettings, Server, ServerOptions, SocketFile, TagPart,
     TagTemplate, Tls, Token, TokenScope, Upstream, UpstreamServer, UpstreamUrl,
 };
 pub use parse::mistake::Severity;

@@ -1,6 +1,6 @@
 //! One address of an upstream.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -11,6 +11,7 @@ use larder_message::forward::ForwardRules;
 use crate::connect::Connector;
 use crate::exchange::transport::{Outgoing, Transport};
 use crate::observe::UpstreamStats;
+use crate::options::UpstreamOptions;
 use crate::request::content::WatchedBody;
 
 /// One address of an upstream: how to connect to it, and the connections that are kept.
@@ -19,8 +20,8 @@ use crate::request::content::WatchedBody;
 /// [`crate::upstream::Upstream`]'s.
 pub(crate) struct Endpoint {
     pub(crate) url: UpstreamUrl,
-    /// Where the URL's name was looked up; `None` where each connection does that.
-    pub(crate) address: Option<IpAddr>,
+    /// Where the URL's name was looked up, with the port 0 for the URL's; `None` where each connection does that.
+    pub(crate) address: Option<SocketAddr>,
     pub(crate) connector: Connector,
     transport: Transport,
 }
@@ -28,21 +29,22 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     /// The endpoint at `url`, used as the section says. Connects to nothing yet.
     pub(crate) fn new(
-        (url, address): (&UpstreamUrl, Option<IpAddr>),
+        (url, address): (&UpstreamUrl, Option<SocketAddr>),
         tls: &rustls::ClientConfig,
-        config: &Upstream,
+        options: &UpstreamOptions,
         stats: &Arc<UpstreamStats>,
     ) -> Self {
-        let connector = Connector::new(address, tls, config, Arc::clone(stats));
-        let transport = Transport::new(url, config, connector.clone());
+        let connector = Connector::new((url, address), tls, options, Arc::clone(stats));
+        let transport = Transport::new(url, &options.config, connector.clone());
         Self { url: url.clone(), address, connector, transport }
     }
 
     /// Whether connections that were made by one section are good for another.
     pub(crate) fn connects_alike(one: &Upstream, other: &Upstream) -> bool {
         let settings = |config: &Upstream| (config.connect_timeout, config.idle_timeout, config.max_idle, config.host, config.h2c);
+        let names = |config: &Upstream| config.resolve.and_then(|resolve| resolve.server);
         let tls = |config: &Upstream| (config.ca_file.clone(), config.server_name.clone(), config.files.clone());
-        settings(one) == settings(other) && tls(one) == tls(other)
+        settings(one) == settings(other) && names(one) == names(other) && tls(one) == tls(other)
     }
 
     /// A received request as it goes to this endpoint. With `expect`, its content waits for a `100 (Continue)`.

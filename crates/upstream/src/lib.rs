@@ -14,13 +14,13 @@
 //!         --> retry::again           another server, where that one failed and the request may be sent once more
 //!         --> exchange::body         streams, holds the permit until its end, and gives the connection back
 //! health  --> checking               asks servers in the background, or hears from other replicas (check::shared)
-//! names   --> resolve                looks names up again, whose addresses are servers (balance::members)
+//! names   --> resolve                looks names up again, whose addresses are servers (balance::server_set), by the system or by names::dns
 //! upgrade --> tunnel                 a connection of its own, joined with the client's after 101
 //! ```
 //!
 //! Imports go one way: `service` and `tunnel` know `retry`, `checking` and `resolve`; those know `upstream`; that knows `balance`, which knows
 //! `endpoint`, `check` and `protect`; `endpoint` knows `exchange`; that knows `http1` and `http2`; those know `request` and `connect`; all know
-//! `error`, `observe`, `options` and `url`.
+//! `error`, `names`, `observe`, `options` and `url`.
 
 mod balance;
 mod check;
@@ -33,7 +33,7 @@ mod exchange;
 pub mod fuzzing;
 mod http1;
 mod http2;
-mod look_up;
+mod names;
 mod notes;
 mod observe;
 mod options;
@@ -53,7 +53,7 @@ pub use check::shared::{CheckLease, SharedChecks, Sharing};
 pub use check::streak::Streak;
 pub use error::{Phase, UpstreamError};
 pub use exchange::body::UpstreamBody;
-pub use look_up::LookUp;
+pub use names::look_up::LookUp;
 pub use notes::ExchangeNotes;
 pub use observe::{OriginObserver, UpstreamStats};
 pub use options::{UpstreamOptions, UpstreamSetupError};

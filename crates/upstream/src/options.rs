@@ -8,7 +8,7 @@ use larder_message::client::TrustedProxies;
 use larder_tower::clock::Clock;
 
 use crate::check::shared::SharedChecks;
-use crate::look_up::LookUp;
+use crate::names::look_up::LookUp;
 use crate::observe::OriginObserver;
 
 /// Everything one [`crate::UpstreamService`] needs to know.

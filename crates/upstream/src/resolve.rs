@@ -3,32 +3,29 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use larder_config::UpstreamUrl;
+use larder_config::{Resolve, UpstreamUrl};
 use larder_tower::clock::monotonic;
 
-use crate::look_up::LookUp;
+use crate::names::look_up::Found;
+use crate::options::UpstreamOptions;
 use crate::protect::failure_log::RateLimited;
 use crate::upstream::Upstream;
 
 /// How long a look-up may take. Its thread goes on until the system's resolver has given up.
 const MAX_TIME: Duration = Duration::from_secs(10);
 
-/// More addresses than these are left out: each is a server with connections of its own.
-const MAX_ADDRESSES: usize = 256;
-
-/// Looks up all names now and after each `every`, for as long as the upstream is configured.
-pub(crate) async fn keep_resolving(upstream: Weak<Upstream>, every: Duration) {
+/// Looks up all names now and after each interval, for as long as the upstream is configured.
+pub(crate) async fn keep_resolving(upstream: Weak<Upstream>, resolve: Resolve) {
     let mut log = RateLimited::default();
     loop {
         let Some(configured) = upstream.upgrade() else { return };
         let mut found = Vec::new();
         for server in &configured.options.config.servers {
-            found.push(match addresses(&configured.options.look_up, &server.url).await {
-                Ok(addresses) => Some(addresses),
+            found.push(match servers(&configured.options, resolve, &server.url).await {
+                Ok(servers) => Some(servers),
                 Err(error) => {
                     warn(&configured, &server.url, &error, &mut log);
                     None
@@ -37,7 +34,7 @@ pub(crate) async fn keep_resolving(upstream: Weak<Upstream>, every: Duration) {
         }
         configured.resolved(&found);
         drop(configured);
-        tokio::time::sleep(every).await;
+        tokio::time::sleep(resolve.every).await;
     }
 }
 
@@ -49,14 +46,10 @@ fn warn(upstream: &Arc<Upstream>, url: &UpstreamUrl, error: &io::Error, log: &mu
     }
 }
 
-/// The addresses of a URL's name; none where it has an address for a name.
-async fn addresses(look_up: &LookUp, url: &UpstreamUrl) -> io::Result<BTreeSet<IpAddr>> {
+/// The servers that a URL's name stands for; none where it has an address for a name.
+async fn servers(options: &UpstreamOptions, resolve: Resolve, url: &UpstreamUrl) -> io::Result<BTreeSet<Found>> {
     if url.address().is_some() {
         return Ok(BTreeSet::new());
     }
-    let found = tokio::time::timeout(MAX_TIME, look_up.addresses(url.authority().host())).await??;
-    if found.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "it has no address"));
-    }
-    Ok(found.into_iter().map(|address| address.to_canonical()).take(MAX_ADDRESSES).collect())
+    tokio::time::timeout(MAX_TIME, options.look_up.servers(url, resolve.server)).await?
 }

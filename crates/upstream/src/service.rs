@@ -72,8 +72,8 @@ impl UpstreamService {
         if upstream.options.config.health.is_some() {
             tokio::spawn(keep_checking(Arc::downgrade(&upstream)));
         }
-        if let Some(every) = upstream.options.config.resolve {
-            tokio::spawn(keep_resolving(Arc::downgrade(&upstream), every));
+        if let Some(resolve) = upstream.options.config.resolve {
+            tokio::spawn(keep_resolving(Arc::downgrade(&upstream), resolve));
         }
         Ok(Self(upstream))
     }

@@ -2,7 +2,6 @@
 //! told.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +26,7 @@ use crate::exchange::body::{Held, Source};
 use crate::exchange::deadline::HeadTimeout;
 use crate::exchange::transport::Outgoing;
 use crate::http1::Malformed;
+use crate::names::look_up::Found;
 use crate::observe::UpstreamStats;
 use crate::options::{UpstreamOptions, UpstreamSetupError};
 use crate::protect::budget::Budget;
@@ -76,8 +76,8 @@ impl Upstream {
         Ok(Self { stats, concurrency, health, servers, budget, tls, options })
     }
 
-    /// Names were looked up: for each server of the section its addresses, or `None` where that failed and the last ones go on.
-    pub(crate) fn resolved(&self, found: &[Option<BTreeSet<IpAddr>>]) {
+    /// Names were looked up: for each server of the section what it stands for, or `None` where that failed and what was known goes on.
+    pub(crate) fn resolved(&self, found: &[Option<BTreeSet<Found>>]) {
         let known = self.servers.load_full();
         let server_set =
             ServerSet { options: &self.options, stats: &self.stats, tls: &self.tls, known: Some(&known), connects_alike: true };

@@ -6,9 +6,9 @@ use http::{HeaderValue, Uri};
 use larder_config::UpstreamUrl;
 use larder_message::path_reading;
 
-/// Host and port, for `Host`.
+/// Host and port, for `Host`; of a service its domain.
 pub(crate) fn host(url: &UpstreamUrl) -> HeaderValue {
-    HeaderValue::from_str(url.authority().as_str()).unwrap_or(HeaderValue::from_static(""))
+    HeaderValue::from_str(url.service_domain().unwrap_or(url.authority().as_str())).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// The URL to connect to.

@@ -30,6 +30,6 @@ pub use server::{Admin, Server};
 pub use server_options::ServerOptions;
 pub use token::{Token, TokenScope};
 pub use upstreams::{
-    Balance, BreakerLimit, Eject, HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, KeySpan, Limit, PerMille, Retry, RetryMethods,
-    RetryOn, Upstream, UpstreamServer, UpstreamUrl,
+    Balance, BreakerLimit, Eject, HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, KeySpan, Limit, PerMille, Resolve, Retry,
+    RetryMethods, RetryOn, Upstream, UpstreamServer, UpstreamUrl,
 };

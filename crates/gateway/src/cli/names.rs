@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use larder_tower::clock::monotonic;
 
-use crate::config::{Config, Warnings};
+use crate::config::{Config, Upstream, UpstreamServer, Warnings};
 
 /// How long all look-ups together may take. A name that takes longer is not told of: its name server is at fault, or away.
 const MAX_TIME: Duration = Duration::from_secs(3);
@@ -16,7 +16,10 @@ const MAX_TIME: Duration = Duration::from_secs(3);
 /// A warning for each name of a server that the system's resolver does not know.
 pub(super) fn unresolved(config: &Config) -> Vec<Warnings> {
     let servers = config.upstreams.iter().flat_map(|upstream| upstream.servers.iter().map(move |server| (upstream, server)));
-    let named: Vec<_> = servers.filter(|(_, server)| server.url.address().is_none()).collect();
+    // The system's resolver knows nothing of services, and of names that another name server has.
+    let is_the_systems = |upstream: &Upstream| upstream.resolve.is_none_or(|resolve| resolve.server.is_none());
+    let is_named = |server: &UpstreamServer| server.url.address().is_none() && server.url.service().is_none();
+    let named: Vec<_> = servers.filter(|(upstream, server)| is_named(server) && is_the_systems(upstream)).collect();
     let (told, answers) = mpsc::channel();
     for (number, (_, server)) in named.iter().enumerate() {
         let (told, host) = (told.clone(), server.url.authority().host().to_owned());

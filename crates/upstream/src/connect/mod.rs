@@ -6,7 +6,7 @@ mod tls;
 mod trace;
 
 use std::future::Future;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -17,11 +17,12 @@ use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilde
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::GaiResolver;
 use hyper_util::rt::TokioIo;
-use larder_config::Upstream;
+use larder_config::UpstreamUrl;
 use larder_message::forward::HostPolicy;
 use tower_service::Service;
 
 use crate::observe::UpstreamStats;
+use crate::options::UpstreamOptions;
 pub(crate) use failure::{ConnectFailure, ConnectFailureKind};
 pub(crate) use stream::{ConnectionMark, UpstreamStream};
 pub(crate) use tls::tls_config;
@@ -37,8 +38,20 @@ pub(crate) struct Connector {
 
 impl Connector {
     /// To the host of a URL, or to this address of it.
-    pub(crate) fn new(address: Option<IpAddr>, tls: &rustls::ClientConfig, upstream: &Upstream, stats: Arc<UpstreamStats>) -> Self {
-        let resolver = address.map_or_else(|| Resolver::System(GaiResolver::new()), Resolver::Known);
+    pub(crate) fn new(
+        (url, address): (&UpstreamUrl, Option<SocketAddr>),
+        tls: &rustls::ClientConfig,
+        options: &UpstreamOptions,
+        stats: Arc<UpstreamStats>,
+    ) -> Self {
+        let upstream = &options.config;
+        let at = upstream.resolve.and_then(|resolve| resolve.server);
+        let resolver = match address {
+            Some(address) => Resolver::Known(address),
+            // Before the first look-up in the background has its answer.
+            None if at.is_some() || url.service().is_some() => Resolver::Own(options.look_up.clone(), url.clone(), at),
+            None => Resolver::System(GaiResolver::new()),
+        };
         let mut tcp = HttpConnector::new_with_resolver(resolver);
         tcp.enforce_http(false);
         tcp.set_nodelay(true);

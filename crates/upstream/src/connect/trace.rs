@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -11,10 +11,12 @@ use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::rt::TokioIo;
+use larder_config::UpstreamUrl;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
 use crate::error::Phase;
+use crate::names::look_up::LookUp;
 
 /// How far the making of one connection came. One deadline covers all steps, and the general client's connectors do not say in which step it
 /// passed.
@@ -57,7 +59,9 @@ pub(super) enum Resolver {
     /// The system's.
     System(GaiResolver),
     /// Of a name that was looked up already.
-    Known(IpAddr),
+    Known(SocketAddr),
+    /// The URL's name, at this name server.
+    Own(LookUp, UpstreamUrl, Option<SocketAddr>),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -72,21 +76,23 @@ impl Service<Name> for Resolver {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), DnsFailure>> {
         match self {
             Self::System(resolver) => resolver.poll_ready(cx).map_err(DnsFailure),
-            Self::Known(_) => Poll::Ready(Ok(())),
+            Self::Known(_) | Self::Own(..) => Poll::Ready(Ok(())),
         }
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
-        let looking_up = match self {
-            Self::System(resolver) => Ok(resolver.call(name)),
-            // The connector puts the URL's port in place of 0.
-            Self::Known(address) => Err(SocketAddr::new(*address, 0)),
-        };
+        let mut resolver = self.clone();
         Box::pin(async move {
             ConnectTrace::at(Phase::Dns);
-            let addresses: Vec<SocketAddr> = match looking_up {
-                Ok(looking_up) => looking_up.await.map_err(DnsFailure)?.collect(),
-                Err(known) => vec![known],
+            // The connector puts the URL's port in place of 0.
+            let addresses: Vec<SocketAddr> = match &mut resolver {
+                Self::System(resolver) => resolver.call(name).await.map_err(DnsFailure)?.collect(),
+                Self::Known(address) => vec![*address],
+                Self::Own(look_up, url, at) => {
+                    let mut found: Vec<_> = look_up.servers(url, *at).await.map_err(DnsFailure)?.into_iter().collect();
+                    found.sort_by_key(|found| found.is_backup);
+                    found.into_iter().map(|found| found.address).collect()
+                }
             };
             let _ = TRACE.try_with(|trace| *trace.lock() = (Phase::Connect, addresses.clone()));
             Ok(addresses.into_iter())

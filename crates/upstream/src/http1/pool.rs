@@ -173,8 +173,9 @@ mod tests {
         .await;
         let (options, stats) = (options(&format!("http://{address}")), Arc::<UpstreamStats>::default());
         let tls = tls_config(&options.config).expect("settings");
-        let connector = Connector::new(None, &tls, &options.config, Arc::clone(&stats));
-        let pool = Pool::new(connector, url::base(&options.config.servers[0].url), 1, Duration::from_secs(4));
+        let server = &options.config.servers[0].url;
+        let connector = Connector::new((server, None), &tls, &options, Arc::clone(&stats));
+        let pool = Pool::new(connector, url::base(server), 1, Duration::from_secs(4));
         let upload = Upload::new(HeadWriter::new(&Method::GET, "/"), &HeaderMap::new(), WatchedBody::empty());
         let response = pool.request(&Method::GET, upload, false, &InterimSink::default(), &stats).await.expect("response");
         let mut body = response.into_body();

@@ -7,5 +7,5 @@ mod upstream_url;
 
 pub use balancing::{Balance, Eject, HashKey, HashPart, KeySpan, PerMille, Retry, RetryMethods, RetryOn, UpstreamServer};
 pub use health::HealthCheck;
-pub use upstream::{BreakerLimit, Limit, Upstream};
+pub use upstream::{BreakerLimit, Limit, Resolve, Upstream};
 pub use upstream_url::{InvalidUpstreamUrl, UpstreamUrl};

@@ -1,5 +1,6 @@
 //! `[upstreams.NAME]`: where requests go, and how much an upstream is asked at a time and while it fails.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,8 +54,17 @@ pub struct Upstream {
     pub server_name: Option<ServerName<'static>>,
     /// The files that TLS was read from. A change of one makes this another section.
     pub files: Vec<ReadFile>,
-    /// How often names of servers are looked up, each of whose addresses is a server then; `None`: at each connection, and they are one.
-    pub resolve: Option<Duration>,
+    /// How names of servers are looked up, each of whose addresses is a server then; `None`: by the system at each connection, and they are one.
+    pub resolve: Option<Resolve>,
+}
+
+/// `resolve = { every = "30s", server = "10.0.0.2" }`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resolve {
+    /// The time between two look-ups.
+    pub every: Duration,
+    /// The name server that is asked; `None`: the system's.
+    pub server: Option<SocketAddr>,
 }
 
 impl Upstream {

@@ -53,6 +53,18 @@ impl UpstreamUrl {
         self.authority.host().trim_matches(['[', ']']).parse().ok()
     }
 
+    /// The service whose records (SRV, RFC 2782) name servers and ports, where the host is one: it begins with an underscore, as `_http._tcp.api.example`.
+    pub fn service(&self) -> Option<&str> {
+        Some(self.authority.host()).filter(|host| host.starts_with('_'))
+    }
+
+    /// The domain that a service is of; `None` where the host is none, or is not of that form.
+    pub fn service_domain(&self) -> Option<&str> {
+        let (_service, rest) = self.service()?.split_once('.')?;
+        let (protocol, domain) = rest.split_once('.')?;
+        Some(domain).filter(|domain| protocol.starts_with('_') && !domain.is_empty())
+    }
+
     /// Empty, or begins with a slash and does not end in one.
     pub fn base_path(&self) -> &str {
         &self.base_path
@@ -139,6 +151,18 @@ mod tests {
             let url: UpstreamUrl = text.parse().unwrap();
             assert_eq!((url.scheme().as_str(), url.authority().as_str(), url.base_path()), (scheme, authority, base), "{text}");
         }
+    }
+
+    #[test]
+    fn rfc2782_a_host_that_begins_with_an_underscore_is_a_service() {
+        let of = |text: &str| {
+            let url: UpstreamUrl = text.parse().unwrap();
+            (url.service().map(str::to_owned), url.service_domain().map(str::to_owned))
+        };
+        let named = |name: &str| Some(name.to_owned());
+        assert_eq!(of("http://_http._tcp.api.example/v1"), (named("_http._tcp.api.example"), named("api.example")));
+        assert_eq!(of("http://api.example"), (None, None));
+        assert_eq!(of("http://_http.api.example"), (named("_http.api.example"), None));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod balancing;
 mod health;
+mod resolving;
 mod servers;
 mod tls;
 
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use crate::model::{BreakerLimit, InvalidUpstreamUrl, Limit, Upstream, UpstreamServer, UpstreamUrl};
+use crate::model::{BreakerLimit, InvalidUpstreamUrl, Limit, Upstream, UpstreamUrl};
 use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::reader::Table;
 use larder_message::forward::HostPolicy;
@@ -44,7 +45,11 @@ fn one(name: &Spanned<&str>, mut table: Table<'_>) -> Option<(Upstream, Vec<Serv
     let is_https = servers.as_ref().map(|(servers, _)| servers.iter().any(|server| server.url.is_https()));
     let h2c = h2c(&mut table, is_https);
     let tls = tls::read(&mut table, is_https);
-    let resolve = resolve(&mut table, servers.as_ref().map(|(servers, _)| &servers[..]));
+    let resolve = resolving::read(&mut table, servers.as_ref().map(|(servers, _)| &servers[..]));
+    let has_name = tls.as_ref().is_none_or(|tls| tls.server_name.is_some());
+    if let Some((servers, spans)) = &servers {
+        resolving::check_services(servers.iter().zip(spans), resolve.is_some(), has_name, table.mistakes());
+    }
     let are_several = servers.as_ref().is_none_or(|(servers, _)| servers.len() > 1) || resolve.is_some();
     let balancing = balancing::read(&mut table, are_several);
     let health = health::read(&mut table);
@@ -73,21 +78,6 @@ fn one(name: &Spanned<&str>, mut table: Table<'_>) -> Option<(Upstream, Vec<Serv
         ..base
     };
     Some((upstream, spans))
-}
-
-/// `resolve = { every = "30s" }`
-fn resolve(table: &mut Table<'_>, servers: Option<&[UpstreamServer]>) -> Option<Duration> {
-    const USUAL: Duration = Duration::from_secs(30);
-    let mut resolve = table.table("resolve")?;
-    let every = positive(&mut resolve, "every").unwrap_or(USUAL);
-    let (span, mistakes) = (resolve.span(), resolve.mistakes());
-    resolve.finish();
-    if servers.is_some_and(|servers| servers.iter().all(|server| server.url.address().is_some())) {
-        let mistake = Mistake::new("`resolve` has no effect: every server is named by its address");
-        mistakes.warning(span, mistake.hint("leave it out"));
-        return None;
-    }
-    Some(every)
 }
 
 /// `max_requests`, and `queue = { max = 100, wait = "1s" }`.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::{complaints, config};
-use crate::{Balance, BreakerLimit, Eject, HashKey, HashPart, HealthCheck, Limit, PerMille, Retry, RetryMethods, Upstream};
+use crate::{Balance, BreakerLimit, Eject, HashKey, HashPart, HealthCheck, Limit, PerMille, Resolve, Retry, RetryMethods, Upstream};
 
 fn of(keys: &str) -> (Limit, Option<BreakerLimit>) {
     let config = config(&format!("[upstreams.b]\nurl = \"http://b\"\n{keys}"));
@@ -212,13 +212,47 @@ fn names_are_looked_up_again_where_that_is_asked_for() {
     let resolve = |text: &str| config(&format!("[upstreams.b]\n{text}")).upstreams[1].clone();
     assert_eq!(resolve("url = \"http://b\"").resolve, None);
     let looked_up = resolve("url = \"http://b\"\nresolve = {}\nbalance = \"round-robin\"");
-    assert_eq!((looked_up.resolve, looked_up.balance), (Some(Duration::from_secs(30)), Balance::RoundRobin));
+    assert_eq!(
+        (looked_up.resolve, looked_up.balance),
+        (Some(Resolve { every: Duration::from_secs(30), server: None }), Balance::RoundRobin)
+    );
     assert_eq!((looked_up.eject, looked_up.retry), (Some(Eject::default()), Some(Retry::default())), "there may be several");
-    assert_eq!(resolve("url = \"http://b\"\nresolve = { every = \"5s\" }").resolve, Some(Duration::from_secs(5)));
+    let of = |keys: &str| resolve(&format!("url = \"http://b\"\nresolve = {{ {keys} }}")).resolve.expect("it is looked up");
+    assert_eq!(of("every = \"5s\"").every, Duration::from_secs(5));
+    for (text, address) in [
+        ("10.0.0.2", "10.0.0.2:53"),
+        ("10.0.0.2:8600", "10.0.0.2:8600"),
+        ("::1", "[::1]:53"),
+        ("[::1]", "[::1]:53"),
+        ("[::1]:5353", "[::1]:5353"),
+    ] {
+        assert_eq!(of(&format!("server = \"{text}\"")).server, Some(address.parse().expect("an address")), "{text}");
+    }
+    assert_eq!(of("server = \"\"").server, None, "the system's");
+    for wrong in ["ns.example", "10.0.0.2:0", "10.0.0.2:x"] {
+        let told = complaints(&format!("[upstreams.b]\nurl = \"http://b\"\nresolve = {{ server = \"{wrong}\" }}"));
+        assert!(told.len() == 1 && told[0].contains("is no address of a name server"), "{told:?}");
+    }
     assert_eq!(
         complaints("[upstreams.b]\nurl = \"http://10.0.0.1\"\nresolve = {}"),
         ["config.toml:3:11: warning: `resolve` has no effect: every server is named by its address (hint: leave it out)"]
     );
+}
+
+#[test]
+fn a_service_is_looked_up_and_its_records_name_the_ports() {
+    let service = |url: &str, keys: &str| complaints(&format!("[upstreams.b]\nurl = \"{url}\"\n{keys}"));
+    assert!(service("http://_http._tcp.api.example", "resolve = {}").is_empty());
+    assert!(service("https://_https._tcp.api.example", "resolve = {}\ntls = { server_name = \"api.example\" }").is_empty());
+    for (url, keys, complaint) in [
+        ("http://_http._tcp.api.example", "", "is a service, whose servers have to be looked up"),
+        ("http://_http.api.example", "resolve = {}", "is no service that DNS has records of"),
+        ("http://_http._tcp.api.example:80", "resolve = {}", "name the port of each server"),
+        ("https://_https._tcp.api.example", "resolve = {}", "nobody says for whom the certificates of"),
+    ] {
+        let told = service(url, keys);
+        assert!(told.len() == 1 && told[0].contains(complaint) && told[0].contains("(hint: "), "{url}: {told:?}");
+    }
 }
 
 #[test]

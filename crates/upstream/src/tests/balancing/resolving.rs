@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use larder_config::UpstreamServer;
-use tokio::net::TcpListener;
+use larder_config::{Resolve, UpstreamServer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, UdpSocket};
 
 use super::super::origin::origin_on;
 use super::super::until;
 use super::{answers, over, service};
+use crate::names::dns::message::tests::{asked, response, service as service_record};
 use crate::{LookUp, UpstreamOptions, UpstreamService};
 
 /// A server with this name on one of the addresses of this machine.
@@ -36,7 +38,7 @@ async fn named_by(addresses: &Addresses) -> UpstreamOptions {
     listening("c", at(3, port)).await;
     let url = format!("http://api.test:{port}").parse().expect("upstream URL");
     let mut options = over(vec![UpstreamServer::new(url)]);
-    options.config.resolve = Some(Duration::from_millis(20));
+    options.config.resolve = Some(Resolve { every: Duration::from_millis(20), server: None });
     let addresses = Arc::clone(addresses);
     options.look_up = LookUp::As(Arc::new(move |host: &str| {
         assert_eq!(host, "api.test");
@@ -105,4 +107,96 @@ async fn a_reload_keeps_the_addresses_and_what_is_known_of_them() {
     let after = before.reconfigured(options).expect("service");
     assert_eq!(after.servers(), before.servers());
     assert_eq!(after.servers()[0].answers, 2);
+}
+
+/// What a name server has: the records of a name and kind.
+type Zone = fn(&str, u16) -> Vec<(u16, Vec<u8>)>;
+
+/// A name server on a port of this machine. Over UDP it says only that an answer is too long, where that is asked for.
+async fn name_server(zone: Zone, is_long: bool) -> SocketAddr {
+    const ANSWER: u8 = 0x81;
+    const TRUNCATED: u8 = 0x83;
+    let tcp = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let address = tcp.local_addr().expect("address");
+    let udp = UdpSocket::bind(address).await.expect("bind");
+    let answer = move |question: &[u8], flags: u8| {
+        let (name, kind) = asked(question);
+        let records = zone(&name, kind);
+        let records: Vec<_> = records.iter().map(|(kind, data)| (name.as_str(), *kind, data.clone())).collect();
+        response(question, flags, if records.is_empty() { 0x83 } else { 0x80 }, if flags == TRUNCATED { &[] } else { &records })
+    };
+    tokio::spawn(async move {
+        let mut buffer = [0; 512];
+        while let Ok((length, peer)) = udp.recv_from(&mut buffer).await {
+            // Somebody who guesses the port, but not the id, is not believed.
+            let mut forged = answer(&buffer[..length], ANSWER);
+            forged[0] ^= 1;
+            let _ = udp.send_to(&forged, peer).await;
+            let _ = udp.send_to(&answer(&buffer[..length], if is_long { TRUNCATED } else { ANSWER }), peer).await;
+        }
+    });
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = tcp.accept().await {
+            let mut question = vec![0; usize::from(connection.read_u16().await.expect("a length"))];
+            connection.read_exact(&mut question).await.expect("a question");
+            let answer = answer(&question, ANSWER);
+            let length = u16::try_from(answer.len()).expect("a short answer");
+            let _ = connection.write_all(&[&length.to_be_bytes()[..], &answer].concat()).await;
+        }
+    });
+    address
+}
+
+const A: u16 = 1;
+const SRV: u16 = 33;
+
+#[tokio::test]
+async fn names_are_looked_up_at_a_name_server_of_ones_own_over_tcp_where_the_answer_is_long() {
+    let zone: Zone = |name, kind| {
+        if (name, kind) == ("api.internal", A) { vec![(A, vec![127, 77, 4, 1]), (A, vec![127, 77, 4, 2])] } else { Vec::new() }
+    };
+    let port = listening("a", SocketAddr::new([127, 77, 4, 1].into(), 0)).await.port();
+    listening("b", SocketAddr::new([127, 77, 4, 2].into(), port)).await;
+    for is_long in [false, true] {
+        let mut options = over(vec![UpstreamServer::new(format!("http://api.internal:{port}").parse().expect("upstream URL"))]);
+        options.config.resolve = Some(Resolve { every: Duration::from_secs(60), server: Some(name_server(zone, is_long).await) });
+        let service = service(options);
+        // A request that comes before the first look-up is done looks the name up itself.
+        assert_eq!(answers(&service, 1).await.len(), 1);
+        until(|| known(&service) == ["(127.77.4.1)", "(127.77.4.2)"]).await;
+        assert_eq!(answers(&service, 2).await.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn rfc2782_a_service_is_its_servers_at_their_ports_and_those_of_a_higher_priority_are_backups() {
+    static PORTS: Mutex<Vec<u16>> = Mutex::new(Vec::new());
+    let zone: Zone = |name, kind| {
+        let ports = PORTS.lock().expect("lock");
+        match (name, kind) {
+            ("_http._tcp.api.internal", SRV) => vec![
+                (SRV, service_record(1, 3, ports[0], "one.internal")),
+                (SRV, service_record(1, 0, ports[1], "two.internal")),
+                (SRV, service_record(2, 1, ports[2], "three.internal")),
+                (SRV, service_record(1, 1, 1, "gone.internal")),
+            ],
+            ("one.internal", A) => vec![(A, vec![127, 77, 5, 1])],
+            ("two.internal" | "three.internal", A) => vec![(A, vec![127, 77, 5, 2])],
+            _ => Vec::new(),
+        }
+    };
+    let at = |last: u8| SocketAddr::new([127, 77, 5, last].into(), 0);
+    let ports = [listening("1", at(1)).await.port(), listening("2", at(2)).await.port(), listening("3", at(2)).await.port()];
+    *PORTS.lock().expect("lock") = ports.to_vec();
+    let mut options = over(vec![UpstreamServer::new("http://_http._tcp.api.internal".parse().expect("upstream URL"))]);
+    options.config.resolve = Some(Resolve { every: Duration::from_secs(60), server: Some(name_server(zone, false).await) });
+    let service = service(options);
+    assert_ne!(answers(&service, 1).await, ["3"], "the first request finds the servers by itself");
+    until(|| service.servers().len() == 3).await;
+    let servers: Vec<_> = service.servers().into_iter().map(|server| (server.weight, server.backup)).collect();
+    assert_eq!(servers, [(3, false), (1, false), (1, true)]);
+    let mut all = answers(&service, 4).await;
+    all.sort();
+    assert_eq!(all, ["1", "1", "1", "2"]);
+    assert!(known(&service).contains(&format!("(127.77.5.1:{})", ports[0])), "{:?}", known(&service));
 }

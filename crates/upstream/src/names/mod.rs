@@ -1,0 +1,4 @@
+//! What names of servers stand for.
+
+pub(crate) mod dns;
+pub(crate) mod look_up;
