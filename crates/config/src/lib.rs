@@ -29,11 +29,11 @@ use toml::de::DeTable;
 
 pub use effective::{Effective, Section, Setting};
 pub use model::{
-    AccessLog, Acme, AcmeChallenge, AcmeStoreKind, Admin, Balance, BreakerLimit, Compress, Config, Eject, HashKey, HashPart, HealthCheck,
-    InvalidUpstreamUrl, KeySpan, Limit, Listen, ListenKind, Listener, Log, LogCondition, LogField, LogLevel, LogPiece, LogSample,
-    MemoryStore, OddPaths, OnEvent, OnWrite, Origin, PathTemplate, PerMille, ProxyProtocol, Purge, PurgeTemplate, Rate, ReadFile, Redirect,
-    RequestMatch, Resolve, ResponseTags, Retry, RetryMethods, RetryOn, Route, RouteSettings, Server, ServerOptions, SocketFile, TagPart,
-    TagTemplate, Tls, Token, TokenScope, Upstream, UpstreamServer, UpstreamUrl,
+    AccessLog, Acme, AcmeChallenge, AcmeStoreKind, Admin, AlertKind, Alerts, Balance, BreakerLimit, Compress, Config, Eject, HashKey,
+    HashPart, HealthCheck, InvalidUpstreamUrl, KeySpan, Limit, Listen, ListenKind, Listener, Log, LogCondition, LogField, LogLevel,
+    LogPiece, LogSample, MemoryStore, OddPaths, OnEvent, OnWrite, Origin, PathTemplate, PerMille, ProxyProtocol, Purge, PurgeTemplate,
+    Rate, ReadFile, Redirect, RequestMatch, Resolve, ResponseTags, Retry, RetryMethods, RetryOn, Route, RouteSettings, Server,
+    ServerOptions, SocketFile, TagPart, TagTemplate, Tls, Token, TokenScope, Upstream, UpstreamServer, UpstreamUrl, Webhook,
 };
 pub use parse::mistake::Severity;
 pub use parse::report::{Report, Warnings};
@@ -94,6 +94,7 @@ pub fn from_flags(upstream: &str, ttl: Option<&str>, overrides: &Overrides) -> R
         acme: None,
         upstreams: vec![upstream],
         purge: Purge::default(),
+        alerts: Alerts::default(),
         tags: ResponseTags::default(),
         on_write: Vec::new(),
         on_event: Vec::new(),

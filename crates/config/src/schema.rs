@@ -15,7 +15,7 @@ pub(crate) const REFERENCE: &str = include_str!("../../../config.toml");
 const UNKNOWN: &str = "qqqqqqqqqqqqqqqqqqqq";
 
 /// Every table: its place in the schema, and a file in which `KEY` stands in it. `[]` is each item of a list, `*` a name that the user chooses.
-pub(crate) const TABLES: [(&str, &str); 45] = [
+pub(crate) const TABLES: [(&str, &str); 46] = [
     ("server", "[server]\nKEY"),
     ("listeners[]", "[[listeners]]\nKEY"),
     ("listeners[].tls", "[[listeners]]\ntls = { KEY }"),
@@ -25,6 +25,7 @@ pub(crate) const TABLES: [(&str, &str); 45] = [
     ("admin", "[admin]\nKEY"),
     ("admin.tokens[]", "[[admin.tokens]]\nKEY"),
     ("purge", "[purge]\nKEY"),
+    ("alerts", "[alerts]\nKEY"),
     ("tags", "[tags]\nKEY"),
     ("on_write[]", "[[on_write]]\nKEY"),
     ("on_event[]", "[[on_event]]\nKEY"),

@@ -3,9 +3,11 @@
 use toml::de::DeTable;
 
 use super::{Effective, Section, Setting};
-use crate::model::{Config, Listen, Origin};
+use crate::model::{Config, Listen, Origin, Server};
+use crate::parse::units::display_duration;
 use crate::parse::written::{Written, WrittenSection, quoted};
 use crate::schema::REFERENCE;
+use crate::sections::KUBERNETES;
 
 /// Where the defaults end in the shipped file.
 const DEFAULTS_END: &str = "# Named sets";
@@ -135,6 +137,10 @@ fn from_outside(effective: &mut Effective, config: &Config) {
     }
     if let Some(name) = outside(&config.admin.listen) {
         set(effective, "[admin]", "listen", quoted(config.admin.listen.address()), name);
+    }
+    let says_delay = config.written.sections.iter().any(|section| section.path == "server" && section.get("drain_delay").is_some());
+    if !says_delay && config.server.drain_delay != Server::default().drain_delay {
+        set(effective, "[server]", "drain_delay", quoted(&display_duration(config.server.drain_delay)), KUBERNETES);
     }
     if let Some(redis) = config.redis.as_ref().filter(|_| config.written.redis_from_environment) {
         // Without user and password.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use larder_disk_options::DiskOptions;
 use larder_redis_options::RedisOptions;
 
-use super::{Acme, Admin, Log, OnEvent, OnWrite, Purge, ReadFile, ResponseTags, Route, Server, Upstream};
+use super::{Acme, Admin, Alerts, Log, OnEvent, OnWrite, Purge, ReadFile, ResponseTags, Route, Server, Upstream};
 use crate::parse::source::Source;
 use crate::parse::written::Written;
 
@@ -22,6 +22,8 @@ pub struct Config {
     pub acme: Option<Acme>,
     /// Settings of purges.
     pub purge: Purge,
+    /// Who is told of what needs a person.
+    pub alerts: Alerts,
     /// How origins name tags.
     pub tags: ResponseTags,
     /// Invalidations by writes.

@@ -4,6 +4,7 @@
 //! read from tables is not known here.
 
 mod acme;
+mod alerts;
 mod config;
 pub(crate) mod listen;
 mod listener;
@@ -18,6 +19,7 @@ mod token;
 mod upstreams;
 
 pub use acme::{Acme, AcmeChallenge, AcmeStoreKind};
+pub use alerts::{AlertKind, Alerts, Webhook};
 pub use config::{Config, MemoryStore};
 pub use listen::{Listen, ListenKind, Origin};
 pub use listener::{Listener, ProxyProtocol, Redirect, SocketFile, Tls};

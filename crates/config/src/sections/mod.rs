@@ -1,6 +1,7 @@
 //! The sections of the configuration: one file each, read from its table and checked.
 
 mod acme;
+mod alerts;
 mod alike;
 mod cache;
 mod file;
@@ -20,6 +21,7 @@ pub(crate) mod upstreams;
 use toml::Spanned;
 use toml::de::DeTable;
 
+pub(crate) use overrides::KUBERNETES;
 pub use overrides::Overrides;
 
 use crate::model::Config;
@@ -41,6 +43,7 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
     let mut admin = server::admin(&mut root);
     listeners::settle(&mut server, &mut admin, overrides, mistakes);
     let purge = purge::read(&mut root, &admin);
+    let alerts = alerts::read(&mut root, &purge);
     let Stores { memory, disk, redis } = store::store(&mut root, overrides);
     let acme = acme::read(&mut root, &server, redis.is_some());
     let log = log::read(&mut root);
@@ -67,6 +70,7 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
         admin,
         acme,
         purge,
+        alerts,
         tags,
         on_write,
         on_event,

@@ -11,7 +11,7 @@ const LISTEN: &str = "LARDER_LISTEN";
 const ADMIN_LISTEN: &str = "LARDER_ADMIN_LISTEN";
 pub(crate) const REDIS_URL: &str = "REDIS_URL";
 /// Kubernetes sets it in every container.
-const KUBERNETES: &str = "KUBERNETES_SERVICE_HOST";
+pub(crate) const KUBERNETES: &str = "KUBERNETES_SERVICE_HOST";
 /// Its proxies hear of a stopping pod when the pod does, and act on it seconds later: until then they send new connections.
 const KUBERNETES_DRAIN_DELAY: Duration = Duration::from_secs(5);
 

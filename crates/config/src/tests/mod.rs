@@ -2,11 +2,10 @@
 
 mod connections;
 mod contents;
-mod effective;
 mod hostile;
 mod inheritance;
 mod lifetimes;
-mod log;
+mod operating;
 mod outside;
 mod purges;
 mod reference;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::schema::{TABLES, known_keys};
-use crate::{Admin, Config, Log, MemoryStore, Overrides, Purge, ResponseTags, RouteSettings, Server, Upstream, load, parse};
+use crate::{Admin, Alerts, Config, Log, MemoryStore, Overrides, Purge, ResponseTags, RouteSettings, Server, Upstream, load, parse};
 
 fn text() -> String {
     std::fs::read_to_string(path()).unwrap()
@@ -33,6 +33,7 @@ fn its_values_are_the_defaults() {
     assert_eq!(config.server, Server::default());
     assert_eq!(config.admin, Admin::default());
     assert_eq!(config.purge, Purge::default());
+    assert_eq!(config.alerts, Alerts::default());
     assert_eq!(config.tags, ResponseTags::default());
     assert_eq!(config.memory, MemoryStore::default());
     assert_eq!(config.log, Log::default());
@@ -70,6 +71,7 @@ fn every_section_is_in_it() {
         "[server]",
         "[admin]",
         "[purge]",
+        "[alerts]",
         "[tags]",
         "[log]",
         "[store.memory]",

@@ -1,6 +1,6 @@
 //! `[purge]`, `[tags]`, `[[on_write]]` and `[[on_event]]`.
 
 mod clients;
-pub(super) mod purge;
+pub(in crate::sections) mod purge;
 pub(super) mod tags;
 pub(super) mod writes;

@@ -47,7 +47,8 @@ pub(crate) fn read(root: &mut Table<'_>, admin: &Admin) -> Purge {
     purge
 }
 
-fn channel(text: &str) -> Result<Option<String>, Mistake> {
+/// The name of a channel in Redis; empty for none.
+pub(crate) fn channel(text: &str) -> Result<Option<String>, Mistake> {
     if text.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control()) {
         return Err(Mistake::new(format!("`{}` is not the name of a channel", text.escape_debug())).hint("one word, or \"\" for none"));
     }

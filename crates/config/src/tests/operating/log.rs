@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderName;
 use larder_semantics::Reason;
 
-use super::{assert_complaint, config};
+use super::super::{assert_complaint, config};
 use crate::{LogCondition, LogField, LogPiece, LogSample};
 
 #[track_caller]

@@ -1,6 +1,6 @@
 //! What is in force, and where it comes from.
 
-use super::{UPSTREAM, config};
+use super::super::{UPSTREAM, config};
 use crate::{Config, Effective, Overrides, Setting, from_flags, parse};
 
 fn find(effective: &Effective, section: &str, key: &str) -> Setting {
@@ -76,6 +76,10 @@ fn environment_and_flags_win_and_are_named() {
     assert_eq!(shown(&said, "[cache]", "ttl").1, "--ttl");
     assert_eq!(shown(&said, "[upstreams.default]", "url").1, "--upstream");
     assert_eq!(said.effective().file, None);
+    let in_kubernetes = Overrides::from_variables(|name| (name == "KUBERNETES_SERVICE_HOST").then(|| "10.0.0.1".to_owned()));
+    let (said, _) = parse("config.toml", UPSTREAM.as_bytes(), &in_kubernetes).unwrap_or_else(|report| panic!("{report}"));
+    let delay = ("\"5s\"".to_owned(), "KUBERNETES_SERVICE_HOST".to_owned(), None);
+    assert_eq!(shown(&said, "[server]", "drain_delay"), delay);
 }
 
 #[test]

@@ -1,0 +1,73 @@
+//! `[alerts]`: who is told of what needs a person.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::Uri;
+
+/// `[alerts]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alerts {
+    /// The kinds that are told.
+    pub on: Vec<AlertKind>,
+    /// Where each is sent to.
+    pub webhook: Option<Webhook>,
+    /// The Redis channel on which each is published; `None`: on none.
+    pub channel: Option<String>,
+}
+
+/// A URL that takes alerts.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// `http` or `https`.
+    pub url: Uri,
+    /// The key of signatures; `None`: they are not signed.
+    pub secret: Option<Arc<[u8]>>,
+}
+
+/// What an alert is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AlertKind {
+    /// An upstream, one of its servers, the disk or Redis is left alone because it failed.
+    Breaker,
+    /// The hit ratio has fallen by half.
+    HitRatio,
+    /// A limit or a budget refuses requests.
+    Limit,
+    /// A replica is not heard of any more.
+    Replica,
+    /// A new configuration was refused.
+    Reload,
+}
+
+impl AlertKind {
+    /// All of them, with the words that configuration, metrics and alerts have for them.
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("breaker", Self::Breaker),
+        ("hit-ratio", Self::HitRatio),
+        ("limit", Self::Limit),
+        ("replica", Self::Replica),
+        ("reload", Self::Reload),
+    ];
+
+    /// Its word.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(_, kind)| *kind == self).map_or("", |(word, _)| word)
+    }
+}
+
+/// The name that applications know it by.
+const CHANNEL: &str = "system:health_check";
+
+impl Default for Alerts {
+    fn default() -> Self {
+        Self { on: AlertKind::ALL.iter().map(|(_, kind)| *kind).collect(), webhook: None, channel: Some(CHANNEL.to_owned()) }
+    }
+}
+
+/// Its path is often all that protects it.
+impl fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Webhook").field("host", &self.url.authority()).finish_non_exhaustive()
+    }
+}
