@@ -138,9 +138,15 @@ class Browser {
 
   async stop() {
     const ended = new Promise((resolve) => this.process.once('exit', resolve));
-    this.process.kill();
+    // It ends its own children, and then itself.
+    this.session = undefined;
+    await Promise.race([this.ask('Browser.close').catch(() => {}), ended]);
     await ended;
-    fs.rmSync(this.profile, { recursive: true, force: true, maxRetries: 5 });
+    try {
+      fs.rmSync(this.profile, { recursive: true, force: true, maxRetries: 5 });
+    } catch {
+      // The last of its children still writes there; it is a temporary folder.
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 //! `larder doctor`, `larder completions` and `larder man`.
 
-use larder_testkit::{Answer, Origin, Result, larder};
+use larder_testkit::{Answer, Origin, Redis, Result, larder};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -40,6 +40,27 @@ async fn an_origin_that_is_away_and_a_broken_file_are_errors() -> Result<()> {
     assert!(all.iter().all(|finding| finding["verdict"] == "good" || finding["remedy"].is_string()), "{all:#?}");
     let (code, all) = findings(larder::config("http://127.0.0.1:1", "[cache]\ntll = 1")).await?;
     assert_eq!((code, verdict(&all, "configuration")), (Some(2), vec!["error"]), "{all:#?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn redis_is_looked_at_closely() -> Result<()> {
+    let origin = Origin::start().await?;
+    let redis = Redis::start_with(&["--maxmemory", "64mb", "--maxmemory-policy", "noeviction"]).await?;
+    let rest = format!("[store.redis]\nurl = \"redis://{}\"", redis.address());
+    let (code, all) = findings(larder::config(&origin.url(), &rest)).await?;
+    for what in ["Redis latency", "Redis memory", "Redis evictions", "Redis replication", "Redis clients", "Redis persistence"] {
+        assert_eq!(verdict(&all, what).len(), 1, "{what} in {all:#?}");
+    }
+    assert_eq!(
+        (code, verdict(&all, "Redis memory"), verdict(&all, "Redis replication")),
+        (Some(2), vec!["error"], vec!["good"]),
+        "{all:#?}"
+    );
+    assert!(all.iter().all(|finding| finding["verdict"] == "good" || finding["remedy"].is_string()), "{all:#?}");
+    redis.command(&["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]).await?;
+    let (_, all) = findings(larder::config(&origin.url(), &rest)).await?;
+    assert_eq!(verdict(&all, "Redis memory"), ["good"], "{all:#?}");
     Ok(())
 }
 

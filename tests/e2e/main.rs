@@ -3,6 +3,7 @@
 mod access_log;
 mod acme;
 mod admin_names;
+mod alerts;
 mod broken_upstreams;
 mod check;
 mod collapse;

@@ -36,6 +36,13 @@ async fn replicas_know_each_other_by_name_and_how_far_each_has_read_the_log() ->
     let (origin, redis) = (Origin::start().await?, Redis::start().await?);
     let shared = format!("[store.redis]\nurl = \"redis://{}\"", redis.address());
     let (one, other) = (Larder::before(&origin, &shared).await?, Larder::before(&origin, &shared).await?);
+    for replica in [&one, &other] {
+        let well = || async {
+            let detail = replica.admin("/readyz").await?.text();
+            Ok((detail.contains(r#""state":"ok""#) && detail.contains(r#""log_lag_seconds":0"#)).then_some(()))
+        };
+        eventually("waiting for the log to be read", well).await?;
+    }
     let json = [("Content-Type", "application/json")];
     let purged = Client::connect(one.admin_address()).await?.exchange("POST", "/purge?wait=10s", &json, r#"{"all":true}"#).await?;
     assert_eq!(purged.status, 200, "{}", purged.text());
@@ -73,5 +80,7 @@ async fn a_replica_alone_is_in_the_list_and_the_history_counts_what_came() -> Re
         Ok((sum("requests") == 3).then_some((sum("hits"), sum("fetches"), history["interval_seconds"] == 5)))
     };
     assert_eq!(eventually("waiting for a point", kept).await?, (2, 1, true));
+    assert_eq!(ask(&larder, "/history?last=1").await?["points"].as_array().map(Vec::len), Some(1));
+    assert_eq!((larder.admin("/history?last=x").await?.status, larder.admin("/history?first=1").await?.status), (400, 400));
     Ok(())
 }

@@ -36,6 +36,9 @@ const REDIS: &[&str] = &[
     "larder-tests::e2e purge_everywhere::",
     "larder-tests::e2e disk::redis",
     "larder-tests::e2e acme::",
+    "larder-tests::e2e alerts::",
+    "larder-tests::e2e doctor::redis",
+    "larder-tests::e2e standing::replicas",
 ];
 
 const NEEDS: [Need; 10] = [

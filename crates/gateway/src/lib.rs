@@ -9,12 +9,14 @@
 mod acme;
 mod active;
 pub mod admin;
+mod alerts;
 mod checks;
 pub mod cli;
 pub mod demo;
 mod disk;
 mod doctor;
 mod explain;
+mod figures;
 mod hints;
 mod inspect;
 mod listeners;

@@ -81,6 +81,11 @@ impl Redis {
         self.metrics.snapshot(&self.store.stats(), self.store.servers())
     }
 
+    /// Publishes a message on a channel. An error is for people.
+    pub(crate) async fn publish(&self, channel: &str, message: &[u8]) -> Result<(), String> {
+        self.store.publish(channel, message).await.map_err(|error| error.to_string())
+    }
+
     /// The replicas, this one first.
     pub(crate) fn replicas(&self) -> Vec<ReplicaInfo> {
         self.store.replicas()
@@ -115,7 +120,7 @@ impl Redis {
 }
 
 /// The prefix of all keys in Redis, the log's among them: a purge of everything is one of everything in the namespace.
-fn prefix(namespace: &str) -> String {
+pub(crate) fn prefix(namespace: &str) -> String {
     if namespace == "default" { "larder".to_owned() } else { format!("larder:{namespace}") }
 }
 

@@ -3,7 +3,7 @@
 use larder_redis::ReplicaInfo;
 use serde::{Deserialize, Serialize};
 
-use crate::proxy::Gateway;
+use crate::redis::Redis;
 
 /// The log, and who follows it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -43,12 +43,10 @@ pub(crate) struct ReplicaReport {
     pub(crate) listens: bool,
 }
 
-/// All of them, as they stand now.
-pub(crate) fn report(gateway: &Gateway) -> ReplicasReport {
-    let Some(redis) = &gateway.redis else {
-        let position = gateway.cache.stats().ledger.position.0;
-        let own =
-            ReplicaReport { name: gateway.name.clone(), own: true, state: "live".to_owned(), applied: position, ..Default::default() };
+/// All of them, as they stand now. Without Redis there is one, of this name, which has recorded so many invalidations.
+pub(crate) fn report(redis: Option<&Redis>, name: &str, position: u64) -> ReplicasReport {
+    let Some(redis) = redis else {
+        let own = ReplicaReport { name: name.to_owned(), own: true, state: "live".to_owned(), applied: position, ..Default::default() };
         return ReplicasReport { position, lag_seconds: Some(0.0), replicas: vec![own], ..ReplicasReport::default() };
     };
     let (log, infos) = (redis.snapshot().log, redis.replicas());

@@ -51,6 +51,6 @@ pub use larder_redis_options::{
     Compression, InvalidRedisUrl, InvalidSealKey, RedisOptions, RedisServers, RedisUrl, SealKey, SealKeys, WriteMode,
 };
 pub use link::{Clocks, Operation, RedisObserver};
-pub use log::{ReplicaInfo, ServerInfo};
+pub use log::{Examination, ExaminedServer, ReplicaInfo, ServerInfo, examine};
 pub use stats::RedisStats;
 pub use store::{RedisStore, StartError};

@@ -10,7 +10,7 @@ use larder_store::{InvalidationLog, Ledger, LoadRequest, Loaded, RemoteError, Re
 use crate::channel::{self, Message};
 use crate::entry::{Queue, SweepingLog, Tier, WriteTask, load, work};
 use crate::journal::Journal;
-use crate::link::{Clocks, Link, RedisObserver};
+use crate::link::{Clocks, Lane, Link, Operation, RedisObserver};
 use crate::log::{self, Log, ReplicaInfo, ServerInfo};
 use crate::stats::RedisStats;
 
@@ -60,6 +60,17 @@ impl RedisStore {
         F: Future<Output = ()> + Send + 'static,
     {
         tokio::spawn(channel::listen(Arc::downgrade(&self.0), channel, handle));
+    }
+
+    /// Publishes a message on a channel, for whoever hears it now.
+    ///
+    /// # Errors
+    /// Where Redis cannot be used, or the user may not publish there.
+    pub async fn publish(&self, channel: &str, message: &[u8]) -> Result<(), RemoteError> {
+        let work = |mut connection| async move {
+            redis::cmd("PUBLISH").arg(channel).arg(message).query_async::<redis::Value>(&mut connection).await.map(drop)
+        };
+        self.0.link.run(Operation::Announce, Lane::Small, work).await
     }
 
     /// Waits until what others have stored can be used, at most for `connect_timeout`; `false` if it cannot be by then.

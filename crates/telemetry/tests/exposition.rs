@@ -11,9 +11,9 @@ use larder_store::{BreakerState, RemoteError};
 use larder_telemetry::metrics::{DiskMetrics, Metrics, RedisMetrics, RequestRecord};
 use larder_telemetry::render::open_metrics;
 use larder_telemetry::snapshot::{
-    AcmeDomain, AcmeSnapshot, Breaker, BuildSnapshot, CertificateSnapshot, CollapsingSnapshot, ConfigSnapshot, DiskLookups, DiskSnapshot,
-    DiskWrites, Evictions, Folds, InvalidationSnapshot, LabelledCount, ProcessSnapshot, RedisSnapshot, RevocationSnapshot, RoutePlace,
-    RouteSnapshot, ServerSnapshot, Snapshot, StoreSnapshot, SystemSnapshot, TierSnapshot, TlsSnapshot, UpstreamState,
+    AcmeDomain, AcmeSnapshot, AlertsSnapshot, Breaker, BuildSnapshot, CertificateSnapshot, CollapsingSnapshot, ConfigSnapshot, DiskLookups,
+    DiskSnapshot, DiskWrites, Evictions, Folds, InvalidationSnapshot, LabelledCount, ProcessSnapshot, RedisSnapshot, RevocationSnapshot,
+    RoutePlace, RouteSnapshot, ServerSnapshot, Snapshot, StoreSnapshot, SystemSnapshot, TierSnapshot, TlsSnapshot, UpstreamState,
 };
 use larder_tower::CacheResult;
 
@@ -78,7 +78,6 @@ fn disk() -> DiskSnapshot {
             queued_bytes: 310,
         },
         damaged: 311,
-        locked: 330,
         interrupted: 312,
         evicted: 313,
         entries: 314,
@@ -211,6 +210,7 @@ fn filled() -> Snapshot {
         disk: Some(disk()),
         redis: Some(redis()),
         tls: Some(tls()),
+        alerts: AlertsSnapshot { raised: labelled([("breaker", 31), ("replica", 32)]), delivered: 33, undelivered: 34 },
         build: BuildSnapshot { version: "0.1.0", arch: "x86_64", os: "linux" },
         config: ConfigSnapshot {
             hash: Some("0123456789abcdef".to_owned()),

@@ -67,6 +67,7 @@ const ENDPOINTS: &[Endpoint] = &[
     Endpoint { path: "/entries/{*key}", scope: TokenScope::Read, handler: || get(keys::entry) },
     Endpoint { path: "/upstreams", scope: TokenScope::Read, handler: || get(standing::upstreams) },
     Endpoint { path: "/replicas", scope: TokenScope::Read, handler: || get(standing::replicas) },
+    Endpoint { path: "/alerts", scope: TokenScope::Read, handler: || get(standing::alerts) },
     Endpoint { path: "/config", scope: TokenScope::Read, handler: || get(standing::config) },
     Endpoint { path: "/stats", scope: TokenScope::Read, handler: || get(stats::stats) },
     Endpoint { path: "/history", scope: TokenScope::Read, handler: || get(stats::history) },

@@ -53,10 +53,20 @@ pub(super) fn report(history: &History, snapshot: &Snapshot) -> StatsReport {
     }
 }
 
-/// The last hour, a point every few seconds.
-pub(crate) async fn history(State(shared): State<Shared>) -> Response<Body> {
-    let points = shared.gateway.history.hour();
-    (NO_STORE, Json(json!({ "interval_seconds": INTERVAL.as_secs(), "points": points }))).into_response()
+/// The last hour, a point every few seconds; with `?last=N` the last points of it.
+pub(crate) async fn history(State(shared): State<Shared>, RawQuery(query): RawQuery) -> Result<Response<Body>, Refused> {
+    let mut points = shared.gateway.history.hour();
+    for (name, value) in parameters(query.as_deref())? {
+        match &*name {
+            "last" => {
+                let wrong = || Refused::new(StatusCode::BAD_REQUEST, format!("last: `{value}` is no number of points."));
+                let last: usize = value.parse().map_err(|_| wrong())?;
+                points.drain(..points.len().saturating_sub(last));
+            }
+            name => return Err(unknown_parameter(name, &["last"])),
+        }
+    }
+    Ok((NO_STORE, Json(json!({ "interval_seconds": INTERVAL.as_secs(), "points": points }))).into_response())
 }
 
 /// The routes in the order of the configuration, the one that takes what no other takes last.

@@ -8,6 +8,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::admin_client::AdminFlags;
 use super::paper::Paper;
 use crate::config::{display_bytes, display_duration};
+use crate::figures::percent;
 use crate::stats::{RouteStats, StatsReport, WindowReport};
 
 /// `larder stats`
@@ -66,7 +67,6 @@ fn length(window: &WindowReport) -> String {
 }
 
 fn row(name: &str, stats: &RouteStats) -> Vec<String> {
-    let percent = |ratio: Option<f64>| ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{:.1} %", ratio * 100.0));
     let time = |milliseconds: Option<f64>| milliseconds.map_or_else(|| "–".to_owned(), |milliseconds| format!("{milliseconds:.2} ms"));
     vec![
         name.to_owned(),

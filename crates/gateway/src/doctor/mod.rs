@@ -2,13 +2,15 @@
 //!
 //! 1. `configuration`: what `check` says, and who can reach the admin listener.
 //! 2. `machine`: file descriptors, memory, files that are written.
-//! 3. `network`: listeners, and servers of Redis.
-//! 4. `origins`: each upstream is asked once, and what its answer means for the cache is said.
+//! 3. `network`: listeners, and whether servers of Redis take connections.
+//! 4. `redis`: what these say of themselves.
+//! 5. `origins`: each upstream is asked once, and what its answer means for the cache is said.
 
 mod configuration;
 mod machine;
 mod network;
 mod origins;
+mod redis;
 
 use serde::Serialize;
 
@@ -58,6 +60,9 @@ impl Finding {
 pub(crate) async fn examine(config: Config) -> Vec<Finding> {
     let mut findings = machine::findings(&config);
     findings.extend(network::findings(&config).await);
+    if let Some(options) = &config.redis {
+        findings.extend(redis::findings(options, &config.namespace).await);
+    }
     findings.extend(origins::findings(config).await);
     findings
 }

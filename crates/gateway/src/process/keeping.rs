@@ -5,17 +5,29 @@ use std::sync::Arc;
 
 use larder_tower::clock::monotonic;
 
+use crate::alerts::{Conditions, Reading, Waiting, deliver};
 use crate::proxy::Gateway;
 use crate::scrape;
 use crate::stats::INTERVAL;
+use crate::telemetry::access_log::timestamp;
 
-/// Keeps a point of the history every few seconds, for as long as it is polled.
-pub(super) async fn keep_history(gateway: Arc<Gateway>) {
+/// Keeps the history, and tells what needs a person, for as long as it is polled.
+pub(super) async fn keep(gateway: Arc<Gateway>, waiting: Waiting) {
+    let settings = || gateway.active.load().config.alerts.clone();
+    tokio::join!(look(&gateway), deliver(&gateway.alerts, waiting, gateway.redis.as_ref(), settings));
+}
+
+/// Keeps a point of the history every few seconds, and judges it.
+async fn look(gateway: &Gateway) {
     let mut ticks = tokio::time::interval(INTERVAL);
+    let mut conditions = Conditions::default();
     loop {
         ticks.tick().await;
-        let wall = gateway.clock.now().as_millis() / 1000;
-        gateway.history.keep(monotonic(), wall, &scrape::snapshot(&gateway));
+        let (now, wall) = (monotonic(), gateway.clock.now());
+        let snapshot = scrape::snapshot(gateway);
+        gateway.history.keep(now, wall.as_millis() / 1000, &snapshot);
+        let reading = Reading { now, snapshot: &snapshot, points: &gateway.history.hour(), replicas: &gateway.replicas() };
+        conditions.look(reading).into_iter().for_each(|alert| gateway.alerts.raise(alert, timestamp(wall)));
     }
 }
 

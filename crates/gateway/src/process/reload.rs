@@ -11,9 +11,10 @@ use super::report;
 use super::source::{Changes, Source};
 use super::succession::Handover;
 use crate::active::{ActiveConfig, Process};
-use crate::config::Config;
+use crate::alerts::Alert;
+use crate::config::{AlertKind, Config};
 use crate::proxy::Gateway;
-use crate::telemetry::access_log::LogWriter;
+use crate::telemetry::access_log::{LogWriter, timestamp};
 
 /// A file is read when it has been left alone for this long: editors and Kubernetes change it in several steps.
 const QUIET: Duration = Duration::from_millis(300);
@@ -155,6 +156,7 @@ fn reload(gateway: &Gateway, source: &mut Source, started: &Config) -> bool {
             report::tell(&report);
             error!("the new configuration was refused; the running one goes on");
             gateway.reloads.refused();
+            refused(gateway, &report.graded().next().map(|(_, line)| line).unwrap_or_default());
             return false;
         }
     };
@@ -177,6 +179,7 @@ fn reload(gateway: &Gateway, source: &mut Source, started: &Config) -> bool {
             // Nobody waits for what is stored: connections have certificates until then.
             drop(gateway.acme.follow(&gateway.active.load().config, gateway.redis.as_ref(), &gateway.certificates));
             info!("the configuration was reloaded");
+            accepted(gateway);
             if listeners > 0 {
                 info!("new connections get new certificates, on {listeners} of the listeners");
             }
@@ -185,8 +188,28 @@ fn reload(gateway: &Gateway, source: &mut Source, started: &Config) -> bool {
         Err(error) => {
             error!("the new configuration was refused ({error}); the running one goes on");
             gateway.reloads.refused();
+            refused(gateway, &error);
             false
         }
+    }
+}
+
+const SUBJECT: &str = "configuration";
+
+fn refused(gateway: &Gateway, why: &str) {
+    let message = format!("a new configuration was refused, and the running one goes on: {why}");
+    // A changed file and a signal may both be about the same text.
+    if gateway.alerts.firing().iter().any(|raised| raised.subject == SUBJECT && raised.message == message) {
+        return;
+    }
+    let alert = Alert::firing(AlertKind::Reload, SUBJECT, message, "`larder check` shows every mistake, with its place");
+    gateway.alerts.raise(alert, timestamp(gateway.clock.now()));
+}
+
+fn accepted(gateway: &Gateway) {
+    if gateway.alerts.firing().iter().any(|raised| raised.subject == SUBJECT) {
+        let alert = Alert::resolved(AlertKind::Reload, SUBJECT, "a new configuration was accepted");
+        gateway.alerts.raise(alert, timestamp(gateway.clock.now()));
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tracing::{Level, error, info, warn};
 
 use super::inherited::Inherited;
-use super::keeping::{keep_history, replica_name};
+use super::keeping::{keep, replica_name};
 use super::moments;
 use super::notify;
 use super::reload::{self, Stop};
@@ -24,6 +24,7 @@ use super::succession::Handover;
 use crate::acme::Acme;
 use crate::active::{ActiveConfig, Process};
 use crate::admin::{Access, Admin, Readiness, Shared};
+use crate::alerts::Alerts;
 use crate::cli;
 use crate::config::{self, Config, ListenKind, LogLevel, Report};
 use crate::demo;
@@ -177,6 +178,7 @@ async fn run(
     let observers = Arc::new(Observers::default());
     observers.keep_recent(keeps_recent);
     let started_at = clock.now();
+    let (alerts, waiting) = Alerts::new(&name);
     let gateway = Arc::new(Gateway {
         active,
         cache,
@@ -186,6 +188,7 @@ async fn run(
         access_log,
         observers,
         history: History::new(monotonic()),
+        alerts,
         request_ids: RequestIds::default(),
         name,
         connections: server.open_connections(),
@@ -199,7 +202,7 @@ async fn run(
     if let Some(redis) = &gateway.redis {
         listen_on_channel(redis, &gateway);
     }
-    let keeping = tokio::spawn(keep_history(Arc::clone(&gateway)));
+    let keeping = tokio::spawn(keep(Arc::clone(&gateway), waiting));
     let readiness = Readiness::default();
     let shared = Shared::new(Arc::clone(&gateway), Access { loopback }).ok_or_else(|| failed("the system has no random numbers"))?;
     let admin = tokio::spawn(admin_of(shared, &readiness).serve(admin));

@@ -20,6 +20,7 @@ use super::request_limit::{is_too_large, limited};
 use super::way::{NO_ROUTE, Step, for_the_cache, way};
 use crate::acme::{Acme, ChallengeRequest};
 use crate::active::ActiveConfig;
+use crate::alerts::Alerts;
 use crate::client::{ClientConnection, effective_target};
 use crate::disk::Disk;
 use crate::http1;
@@ -27,6 +28,7 @@ use crate::listeners::Certificates;
 use crate::purge::{ChannelCounts, USUAL_WAIT, public, purge};
 use crate::redis::Redis;
 use crate::reloads::Reloads;
+use crate::replicas::{self, ReplicasReport};
 use crate::routing::{RouteUpstream, WayBody, reads_content};
 use crate::server::{Handler, Handshakes, Lingering, LocalReply, OpenConnections, Peer, PlainAnswer, lingering};
 use crate::stats::History;
@@ -48,6 +50,7 @@ pub(crate) struct Gateway {
     /// The name by which people know this replica.
     pub(crate) name: String,
     pub(crate) history: History,
+    pub(crate) alerts: Alerts,
     pub(crate) connections: OpenConnections,
     pub(crate) certificates: Arc<Certificates>,
     pub(crate) acme: Arc<Acme>,
@@ -65,6 +68,11 @@ pub(super) type GatewayBody = CacheBody<WayBody>;
 pub(crate) type Service = CacheService<RouteUpstream>;
 
 impl Gateway {
+    /// The replicas, as they stand now.
+    pub(crate) fn replicas(&self) -> ReplicasReport {
+        replicas::report(self.redis.as_ref(), &self.name, self.cache.stats().ledger.position.0)
+    }
+
     /// Answers a request without content that was read before hyper: the same walk as [`Self::handle`] takes, where nothing lies beside it.
     fn answer_plain(
         &self,

@@ -52,6 +52,7 @@ pub(crate) fn snapshot(gateway: &Gateway) -> Snapshot {
         tls: tls(gateway),
         build: BuildSnapshot { version: env!("CARGO_PKG_VERSION"), arch: std::env::consts::ARCH, os: std::env::consts::OS },
         config: gateway.reloads.snapshot(active.config.hash()),
+        alerts: gateway.alerts.snapshot(),
         process: ProcessSnapshot {
             client_connections: gateway.connections.count(),
             client_unsent_bytes: gateway.connections.unsent(),

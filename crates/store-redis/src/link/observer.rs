@@ -27,11 +27,13 @@ pub enum Operation {
     Publish,
     /// Replicas take turns at something, and tell each other what came of it, such as certificates.
     Turn,
+    /// Something is published on a channel, for whoever hears it.
+    Announce,
 }
 
 impl Operation {
     /// All of them, for metrics that are declared ahead.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Load,
         Self::Chunk,
         Self::Commit,
@@ -42,6 +44,7 @@ impl Operation {
         Self::Release,
         Self::Publish,
         Self::Turn,
+        Self::Announce,
     ];
 
     /// Whether it follows from an operation that may have failed for the same reason: one failure counts once.
@@ -62,6 +65,7 @@ impl Operation {
             Self::Release => "release",
             Self::Publish => "publish",
             Self::Turn => "turn",
+            Self::Announce => "announce",
         }
     }
 }

@@ -6,8 +6,9 @@
 //!    (`record`) to the ledger. A gap in the numbers makes the ledger start over.
 //! 3. [`Log`] knows how far this replica is and since when, and so whether it can vouch for what is in memory ([`Log::vouches`]).
 //! 4. `replicas` reports that to the others, in a `registry` that tells who lives and how far each of them is.
-//! 5. `inspect` asks the servers what they are ([`ServerInfo`]), and says what stands in the way of a good tier.
+//! 5. `inspect` asks the servers what they are ([`ServerInfo`]), and says what stands in the way of a good tier; `examine` does so once, and closely.
 
+mod examine;
 mod inspect;
 mod look;
 mod messages;
@@ -19,6 +20,7 @@ mod server_info;
 mod state;
 mod tail;
 
+pub use examine::{Examination, ExaminedServer, examine};
 pub(crate) use inspect::keep_looking;
 pub(crate) use record::Entry;
 pub(crate) use registry::Registry;

@@ -76,7 +76,7 @@ impl Inspection {
 }
 
 impl ServerInfo {
-    fn read(address: String, text: &str) -> Self {
+    pub(super) fn read(address: String, text: &str) -> Self {
         let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
         let number = |name| value(name).and_then(|value| value.parse().ok()).unwrap_or_default();
         let version = match (value("valkey_version"), value("redis_version")) {
@@ -190,7 +190,7 @@ fn is_forbidden(error: &RedisError) -> bool {
 }
 
 /// The text of one server, or in a Cluster those of all its masters by their addresses.
-fn texts(answer: Value) -> Vec<(String, String)> {
+pub(super) fn texts(answer: Value) -> Vec<(String, String)> {
     let text = |value| match value {
         Value::BulkString(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Value::VerbatimString { text, .. } | Value::SimpleString(text) => text,

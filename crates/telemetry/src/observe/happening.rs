@@ -11,7 +11,7 @@ use larder_tower::CacheResult;
 use serde::Serialize;
 
 use super::observers::Observers;
-use crate::access_log::{ResponseRecord, micros, redacted, rfc3339};
+use crate::access_log::{ResponseRecord, micros, redacted, timestamp};
 
 /// Bytes of a text that is kept at most: clients choose their length.
 const MAX_TEXT: usize = 4096;
@@ -57,14 +57,12 @@ pub struct Happened {
 
 impl Happening {
     pub(super) fn new<B>(observers: Arc<Observers>, request: &Request<B>, scheme: &'static str, client: IpAddr, now: Timestamp) -> Self {
-        let mut timestamp = Vec::new();
-        rfc3339(now, &mut timestamp);
         let (uri, headers) = (request.uri(), request.headers());
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let host = uri.authority().map(|authority| authority.as_str()).or_else(|| text(header::HOST.as_str())).unwrap_or_default();
         let target = redacted(clipped(uri.path_and_query().map_or("", |target| target.as_str())));
         let happened = Happened {
-            timestamp: String::from_utf8(timestamp).unwrap_or_default(),
+            timestamp: timestamp(now),
             client,
             method: request.method().as_str().into(),
             scheme,

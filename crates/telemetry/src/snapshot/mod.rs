@@ -3,6 +3,7 @@
 //! A figure that people or machines may ask for is a field here first; no figure exists only as text. [`crate::render`] turns a snapshot into
 //! text, and `serde` turns it into JSON. Counters run from the start of the process; everything else is as it stands now.
 
+mod alerts;
 mod disk;
 mod latency;
 mod operation;
@@ -15,6 +16,7 @@ mod upstream;
 
 use serde::Serialize;
 
+pub use alerts::AlertsSnapshot;
 pub use disk::{DiskLookups, DiskSnapshot, DiskWrites};
 pub use latency::{Bucket, LatencySnapshot};
 pub use operation::OperationSnapshot;
@@ -52,6 +54,8 @@ pub struct Snapshot {
     pub build: BuildSnapshot,
     /// The running configuration.
     pub config: ConfigSnapshot,
+    /// What needed a person.
+    pub alerts: AlertsSnapshot,
     /// The process as a whole.
     pub process: ProcessSnapshot,
 }

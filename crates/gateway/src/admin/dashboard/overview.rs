@@ -6,18 +6,23 @@ use axum::http::{Response, StatusCode};
 
 use super::super::endpoints::Shared;
 use super::super::stats::report;
-use super::blocks::{Tile, bytes, percent, short, time};
+use super::blocks::{Block, Tile, bytes, percent, short, state, text, time};
 use super::charts::{Chart, charts};
 use super::page::{Frame, html};
+use crate::alerts::State;
 use crate::scrape::snapshot;
 use crate::stats::{Point, RouteStats, StatsReport};
 use crate::telemetry::snapshot::Snapshot;
+
+/// Alerts that are shown.
+const ALERTS: usize = 10;
 
 #[derive(Template)]
 #[template(path = "overview.html")]
 struct Overview {
     frame: Frame,
     tiles: Vec<Tile>,
+    alerts: Block,
     charts: Vec<Chart>,
 }
 
@@ -28,7 +33,27 @@ pub(super) fn view(shared: &Shared, frame: Frame) -> Response<Body> {
     let points = gateway.history.hour();
     let now = gateway.clock.now().as_millis() / 1000;
     let tiles = tiles(&stats, &snapshot, points.last());
-    html(StatusCode::OK, &Overview { frame, tiles, charts: charts(&points, now) })
+    html(StatusCode::OK, &Overview { frame, tiles, alerts: alerts(shared), charts: charts(&points, now) })
+}
+
+/// What holds now, and what was told lately.
+fn alerts(shared: &Shared) -> Block {
+    let alerts = &shared.gateway.alerts;
+    let firing = alerts.firing();
+    let note = match firing.len() {
+        0 => "Nothing needs anybody.".to_owned(),
+        count => format!("{count} now"),
+    };
+    let rows = alerts.last().into_iter().take(ALERTS).map(|raised| {
+        let holds = firing.iter().any(|firing| firing.id == raised.id);
+        let (word, class) = match (raised.state, holds) {
+            (State::Firing, true) => ("now", "bad"),
+            (State::Firing, false) => ("was", ""),
+            (State::Resolved, _) => ("over", "good"),
+        };
+        vec![text(raised.at.clone()), state(word, class), text(raised.kind), text(raised.message.clone()), text(raised.remedy)]
+    });
+    Block::new("alerts", "Alerts", &["When", "State", "Kind", "What", "What to do"]).note(note).rows(rows)
 }
 
 fn tiles(stats: &StatsReport, snapshot: &Snapshot, last: Option<&Point>) -> Vec<Tile> {

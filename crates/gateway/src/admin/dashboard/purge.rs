@@ -15,7 +15,6 @@ use super::sign_in;
 use super::viewer::sender;
 use crate::inspect::{self, Filter, Sort};
 use crate::purge::{self, Ask, Known, Refused, USUAL_WAIT};
-use crate::replicas;
 
 /// Bytes of a form: targets, one a line.
 const MAX_FORM: usize = 256 << 10;
@@ -96,7 +95,7 @@ impl Page {
             kind: known.to_owned(),
             targets: targets.to_owned(),
             soft,
-            replicas: replicas::report(&shared.gateway).replicas.len(),
+            replicas: shared.gateway.replicas().replicas.len(),
             outcome: String::new(),
             problem: String::new(),
             blocks: Vec::new(),

@@ -2,7 +2,6 @@
 
 use super::super::endpoints::Shared;
 use super::blocks::{Block, Cell, bytes, number, percent, state, text, time};
-use crate::replicas;
 use crate::scrape::snapshot;
 use crate::telemetry::snapshot::{Breaker, DiskSnapshot, RedisSnapshot, ServerSnapshot, TierSnapshot, UpstreamSnapshot};
 use crate::upstreams::snapshots;
@@ -107,7 +106,7 @@ fn tier_row(tier: &TierSnapshot, disk: Option<&DiskSnapshot>, redis: Option<&Red
 }
 
 fn replicas(shared: &Shared) -> Block {
-    let report = replicas::report(&shared.gateway);
+    let report = shared.gateway.replicas();
     let note = match (&report.problem, report.shared) {
         (_, false) => "Without Redis this replica is alone.".to_owned(),
         (Some(problem), true) => format!("{problem}. {} invalidations wait.", report.journaled),

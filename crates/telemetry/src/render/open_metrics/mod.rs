@@ -1,5 +1,6 @@
 //! OpenMetrics, which Prometheus scrapes. Names, help and order are public interface: `tests/exposition.rs` keeps them byte for byte.
 
+mod alerts;
 mod cache;
 mod config;
 mod disk;
@@ -46,6 +47,7 @@ impl Collector for Exposition {
         routes::encode(&snapshot.routes, &mut families)?;
         upstreams::encode(&snapshot.upstreams, &mut families)?;
         cache::encode(snapshot, &mut families)?;
+        alerts::encode(&snapshot.alerts, &mut families)?;
         snapshot.tls.as_ref().map_or(Ok(()), |tls| tls::encode(tls, &mut families))?;
         snapshot.disk.as_ref().map_or(Ok(()), |disk| disk::encode(disk, &mut families))?;
         snapshot.redis.as_ref().map_or(Ok(()), |redis| redis::encode(redis, &mut families))

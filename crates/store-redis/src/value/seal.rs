@@ -4,15 +4,14 @@
 //! u8  form (0xe1)     4 bytes  which key     12 bytes  random nonce            the ciphertext     16 bytes  tag
 //! ```
 //!
-//! The key that seals a value is derived from the value's name in its store. So a value that was moved to another name does not open there, and the limit
+//! The key that seals a value is derived from the value's name in Redis. So a value that was moved to another name does not open there, and the limit
 //! on random nonces (2^32 under one key) holds for each name by itself.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::rand;
 use bytes::Bytes;
+use larder_redis_options::{SealKey, SealKeys};
 use larder_store::RemoteError;
-
-use crate::keys::{SealKey, SealKeys};
 
 const FORM: u8 = 0xe1;
 const NAME: usize = 4;
@@ -61,7 +60,7 @@ fn open_with(keys: &SealKeys, location: &str, sealed: Vec<u8>) -> Option<Bytes> 
 }
 
 /// Seals a value for this name, if there are keys.
-pub fn seal(keys: Option<&SealKeys>, location: &str, content: Bytes) -> Result<Bytes, RemoteError> {
+pub(crate) fn seal(keys: Option<&SealKeys>, location: &str, content: Bytes) -> Result<Bytes, RemoteError> {
     match keys {
         Some(keys) => seal_now(keys, location, &content).ok_or(RemoteError::Refused),
         None => Ok(content),
@@ -69,7 +68,7 @@ pub fn seal(keys: Option<&SealKeys>, location: &str, content: Bytes) -> Result<B
 }
 
 /// Opens a value of this name; `None` if none of the keys opens it. With keys, a value that is not sealed is refused.
-pub fn open(keys: Option<&SealKeys>, location: &str, stored: Bytes) -> Option<Bytes> {
+pub(crate) fn open(keys: Option<&SealKeys>, location: &str, stored: Bytes) -> Option<Bytes> {
     match keys {
         Some(keys) => open_with(keys, location, stored.into()),
         None => Some(stored),
@@ -77,7 +76,7 @@ pub fn open(keys: Option<&SealKeys>, location: &str, stored: Bytes) -> Option<By
 }
 
 /// Whether a head is sealed: no frame begins with that byte.
-pub fn is_sealed(head: &[u8]) -> bool {
+pub(crate) fn is_sealed(head: &[u8]) -> bool {
     head.first() == Some(&FORM)
 }
 

@@ -1,0 +1,39 @@
+//! One alert.
+
+use serde::Serialize;
+
+use crate::config::AlertKind;
+
+/// Whether a condition has begun or ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum State {
+    /// It holds from now on.
+    Firing,
+    /// It is over.
+    Resolved,
+}
+
+/// Something that a person should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Alert {
+    pub(crate) kind: AlertKind,
+    pub(crate) state: State,
+    /// What it is about: `upstream api`.
+    pub(crate) subject: String,
+    /// One sentence.
+    pub(crate) message: String,
+    /// What to do about it.
+    pub(crate) remedy: &'static str,
+}
+
+impl Alert {
+    pub(crate) fn firing(kind: AlertKind, subject: impl Into<String>, message: impl Into<String>, remedy: &'static str) -> Self {
+        Self { kind, state: State::Firing, subject: subject.into(), message: message.into(), remedy }
+    }
+
+    /// The end of a condition, of which nothing is left to do.
+    pub(crate) fn resolved(kind: AlertKind, subject: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { kind, state: State::Resolved, subject: subject.into(), message: message.into(), remedy: "" }
+    }
+}
