@@ -46,6 +46,7 @@ mod sockets;
 mod standing;
 mod streaming;
 mod tls;
+mod top;
 mod upgrade;
 mod upstreams;
 mod watching;

@@ -49,6 +49,7 @@ pub fn main() -> ExitCode {
         cli::Command::Keys(keys) => keys.run(),
         cli::Command::Show(show) => show.run(),
         cli::Command::Tail(tail) => tail.run(),
+        cli::Command::Top(top) => top.run(),
         cli::Command::Stats(stats) => stats.run(),
         cli::Command::Doctor(doctor) => doctor.run(),
         cli::Command::Completions(completions) => completions.run(),

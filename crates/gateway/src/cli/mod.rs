@@ -14,6 +14,7 @@ mod purge;
 mod ready;
 mod stats;
 mod tail;
+mod top;
 
 use std::path::PathBuf;
 
@@ -32,6 +33,7 @@ pub use purge::Purge;
 pub use ready::Ready;
 pub use stats::Stats;
 pub use tail::Tail;
+pub use top::Top;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -81,6 +83,8 @@ pub enum Command {
     Stats(Stats),
     /// Print requests as they happen
     Tail(Tail),
+    /// Show what happens as a live screen: figures, routes, upstreams, URLs that stand out, replicas
+    Top(Top),
     /// Say what the word in Cache-Status, log or metrics means, and what changes it
     ExplainReason(ExplainReason),
     /// Print the JSON Schema of the configuration, by which editors complete and check it
