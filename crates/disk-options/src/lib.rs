@@ -7,6 +7,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use larder_packing::{Compression, SealKey, SealKeys};
+
 const MIB: u64 = 1 << 20;
 
 /// The settings of the tier on disk.
@@ -22,6 +24,10 @@ pub struct DiskOptions {
     pub admission: Admission,
     /// Bytes that may be written a second, in the mean over ten seconds; `None`: as many as there are.
     pub write_rate: Option<u64>,
+    /// Which bodies are compressed; `None`: none.
+    pub compress: Option<Compression>,
+    /// Keys that heads and bodies are sealed with; `None`: they are not.
+    pub keys: Option<SealKeys>,
     /// Bytes of bodies that may wait to be written.
     pub write_queue: u64,
     /// How long a look-up may take before the request goes on without it.
@@ -57,6 +63,8 @@ impl DiskOptions {
             max_object: 64 * MIB,
             admission: Admission::default(),
             write_rate: Some(20 * MIB),
+            compress: None,
+            keys: None,
             write_queue: 64 * MIB,
             timeout: Duration::from_millis(200),
             breaker_failures: 5,

@@ -71,6 +71,7 @@ impl Disk {
                 queued_bytes: stats.queued_bytes,
             },
             damaged: stats.damaged,
+            locked: stats.locked,
             interrupted: stats.interrupted,
             evicted: stats.evicted,
             entries: stats.entries,

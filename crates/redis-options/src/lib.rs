@@ -7,10 +7,9 @@
 //! The configuration and the store share them, so that a default is written once, and a configuration is checked without a Redis client that runs.
 //! URLs are read by that client's own parser, so a URL that it would refuse later is refused at once.
 
-mod keys;
 mod options;
 mod servers;
 
-pub use keys::{InvalidSealKey, SealKey, SealKeys};
-pub use options::{Compression, RedisOptions, WriteMode};
+pub use larder_packing::{Compression, InvalidSealKey, SealKey, SealKeys};
+pub use options::{RedisOptions, WriteMode};
 pub use servers::{InvalidRedisUrl, RedisServers, RedisUrl};

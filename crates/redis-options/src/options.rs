@@ -4,18 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
+use larder_packing::{Compression, SealKeys};
 
-use crate::keys::SealKeys;
 use crate::servers::RedisServers;
-
-/// Which bodies are compressed before they are stored, and at which level.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Compression {
-    /// Minimum length of a body that is compressed, in bytes.
-    pub min: u64,
-    /// zstd's level, from 1 to 19.
-    pub level: i32,
-}
 
 /// When a stored response is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -21,8 +21,11 @@ pub fn records(data: &[u8]) {
     if let Some(entry) = Entry::decode(Bytes::copy_from_slice(data)) {
         assert_eq!(Entry::decode(entry.encode().into()), Some(entry));
     }
-    if let Some(table) = Table::decode(data) {
-        assert_eq!(table.encode(), data);
+    for is_framed in [false, true] {
+        if let Some(table) = Table::decode(data, is_framed) {
+            assert_eq!(table.encode(), data);
+            (0..=table.chunks.len()).for_each(|chunk| _ = table.range(chunk, data.len() as u32));
+        }
     }
     let (trailer, items) = data.split_at(data.len().min(24));
     if let Some(trailer) = Trailer::decode(&summed(trailer, 28)) {

@@ -34,7 +34,7 @@ mod tier;
 mod volume;
 
 pub use clocks::Clocks;
-pub use larder_disk_options::{Admission, DiskOptions};
+pub use larder_disk_options::{Admission, Compression, DiskOptions, SealKey, SealKeys};
 pub use observer::{DiskObserver, DiskOperation};
 pub use stats::DiskStats;
 pub use tier::DiskStore;

@@ -13,6 +13,8 @@ pub struct DiskStats {
     pub failures: u64,
     /// Records that were damaged.
     pub damaged: u64,
+    /// Responses that no key opens.
+    pub locked: u64,
     /// Long bodies that broke off after their beginning.
     pub interrupted: u64,
     /// Responses written.

@@ -78,6 +78,7 @@ fn disk() -> DiskSnapshot {
             queued_bytes: 310,
         },
         damaged: 311,
+        locked: 330,
         interrupted: 312,
         evicted: 313,
         entries: 314,

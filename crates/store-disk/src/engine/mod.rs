@@ -38,7 +38,7 @@ use slots::Slots;
 use write::Writer;
 #[cfg(test)]
 pub(crate) use write::Written;
-pub(crate) use write::{NewBody, NewEntry};
+pub(crate) use write::{Content, NewBody, NewEntry};
 
 /// The sizes of the ring.
 #[derive(Clone, Copy, Debug)]

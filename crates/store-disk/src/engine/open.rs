@@ -204,7 +204,7 @@ impl Engine {
                 return scan;
             }
             run = header.run;
-            if header.kind != Kind::Part {
+            if !header.kind.is_part() {
                 scan.items.push(Item { hash: header.hash, unit, units, expires: header.expires, kind: header.kind });
             }
             scan.end += units;

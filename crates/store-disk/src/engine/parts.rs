@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use larder_store::SEGMENT;
 
 use super::slots::Pin;
 use super::{Engine, ReadError};
@@ -41,19 +40,27 @@ impl PartsReader {
         result.map(Some).map_err(|error| self.engine.failed(self.hash, self.location, error))
     }
 
+    /// Whether its chunks are framed.
+    pub(crate) fn is_framed(&self) -> bool {
+        self.parts.iter().any(PartPlace::is_framed)
+    }
+
+    /// What was read does not decode, although it is as it was written.
+    pub(crate) fn unreadable(&self) {
+        let _ = self.engine.failed(self.hash, self.location, ReadError::Damaged);
+    }
+
     fn read(&mut self, part: &PartPlace) -> Result<Bytes, ReadError> {
         let table = match self.table.take() {
             Some(table) => table,
             None => self.open(part)?,
         };
-        let (count, chunk) = (table.sums.len(), self.chunk);
-        let before = Table::length(count) + chunk * SEGMENT;
-        // The last chunk of a body may be shorter, and is the last of its part.
-        let length = (part.length as usize).saturating_sub(before).min(SEGMENT);
-        let mut bytes = vec![0; length];
-        let offset = u64::from(part.unit) * UNIT + (HEADER + before) as u64;
+        let (count, chunk) = (table.chunks.len(), self.chunk);
+        let range = table.range(chunk, part.length).ok_or(ReadError::Damaged)?;
+        let mut bytes = vec![0; range.len()];
+        let offset = u64::from(part.unit) * UNIT + (HEADER + range.start) as u64;
         self.engine.read_at(part.slot, offset, &mut bytes)?;
-        if table.sums.get(chunk) != Some(&crc32fast::hash(&bytes)) {
+        if table.chunks[chunk].sum != crc32fast::hash(&bytes) {
             return Err(ReadError::Damaged);
         }
         self.chunk += 1;
@@ -69,7 +76,7 @@ impl PartsReader {
     fn open(&mut self, part: &PartPlace) -> Result<Table, ReadError> {
         let (header, table) = self.engine.part_table(part)?;
         let fetch = *self.fetch.get_or_insert(header.fetch);
-        if header.hash != self.hash || header.fetch != fetch || table.number as usize != self.part || table.sums.is_empty() {
+        if header.hash != self.hash || header.fetch != fetch || table.number as usize != self.part || table.chunks.is_empty() {
             return Err(ReadError::Damaged);
         }
         Ok(table)

@@ -24,6 +24,9 @@ pub(crate) enum ReadError {
     /// Its bytes are not what was written. It is forgotten.
     #[error("what is stored is damaged")]
     Damaged,
+    /// No key opens it.
+    #[error("no key opens what is stored")]
+    Locked,
 }
 
 /// An entry that was found.
@@ -41,6 +44,8 @@ pub(crate) struct Found {
 #[derive(Debug)]
 pub(crate) enum FoundBody {
     Inline(Bytes),
+    /// In a frame.
+    Framed(Bytes),
     Parts(PartsReader),
     Selecting,
 }
@@ -74,6 +79,7 @@ impl Engine {
         let body = match entry.body {
             _ if header.expires <= now || is_forgotten => None,
             Body::Inline(body) => Some(FoundBody::Inline(body)),
+            Body::Framed(body) => Some(FoundBody::Framed(body)),
             Body::Selecting => Some(FoundBody::Selecting),
             Body::Parts(parts) => self.pin_all(&parts).map(|pins| FoundBody::Parts(PartsReader::new(self, hash, location, parts, pins))),
         };
@@ -143,26 +149,26 @@ impl Engine {
         Some(pins.into_iter().map(|(_, pin)| pin).collect())
     }
 
-    /// The parts of an entry's body, if this fetch brought it and all are still there.
-    pub(super) fn parts_of(&self, hash: u64, entry: Entry, fetch: u64) -> Option<Vec<PartPlace>> {
+    /// The parts of an entry's body, if this fetch brought it, they are of this form, and all are still there.
+    pub(super) fn parts_of(&self, hash: u64, entry: Entry, fetch: u64, is_framed: bool) -> Option<Vec<PartPlace>> {
         let Body::Parts(parts) = entry.body else { return None };
         let _pins = self.pin_all(&parts)?;
         let (header, _) = self.part_table(parts.first()?).ok()?;
-        (header.hash == hash && header.fetch == fetch).then_some(parts)
+        let is_it = header.hash == hash && header.fetch == fetch && parts.iter().all(|part| part.is_framed() == is_framed);
+        is_it.then_some(parts)
     }
 
     /// The header of a part, and its table.
     pub(super) fn part_table(&self, part: &PartPlace) -> Result<(Header, Table), ReadError> {
-        let chunks = Table::chunks(part.length).ok_or(ReadError::Damaged)?;
-        let mut bytes = vec![0; HEADER + Table::length(chunks)];
+        let mut bytes = vec![0; HEADER + part.table_length().ok_or(ReadError::Damaged)?];
         self.volume.read(part.slot, u64::from(part.unit) * UNIT, &mut bytes)?;
         let header = Header::decode(&bytes).ok_or(ReadError::Damaged)?;
         let table = &bytes[HEADER..];
-        let is_it = header.kind == Kind::Part && header.life == part.life && header.length == part.length;
+        let is_it = header.kind == Kind::of_part(part.is_framed()) && header.life == part.life && header.length == part.length;
         if !is_it || crc32fast::hash(table) != header.sum {
             return Err(ReadError::Damaged);
         }
-        Ok((header, Table::decode(table).ok_or(ReadError::Damaged)?))
+        Ok((header, Table::decode(table, part.is_framed()).ok_or(ReadError::Damaged)?))
     }
 
     /// Reads within a segment that is pinned.

@@ -9,7 +9,6 @@ use super::{Engine, count};
 use crate::index::Location;
 use crate::record::entry::{Body, Entry, PartPlace};
 use crate::record::footer::Item;
-use crate::record::part::Table;
 use crate::record::reader::take;
 use crate::record::{HEADER, Header, Kind, UNIT, units};
 
@@ -84,7 +83,7 @@ impl Engine {
                 Some(parts) => Entry { body: Body::Parts(parts), ..entry }.encode().into(),
                 None => return 0,
             },
-            Body::Inline(_) | Body::Selecting => payload,
+            Body::Inline(_) | Body::Framed(_) | Body::Selecting => payload,
         };
         match self.write_if_room(writer, &header, &[&payload], 1) {
             Some(location) => {
@@ -102,7 +101,7 @@ impl Engine {
         let moved = parts.iter().map(|part| {
             let units = units(u64::from(part.length));
             let (header, payload) = self.raw(part.slot, part.unit, units)?;
-            let table = payload.get(..Table::length(Table::chunks(part.length)?))?;
+            let table = payload.get(..part.table_length()?)?;
             if header.life != part.life || header.hash != entry.hash || crc32fast::hash(table) != header.sum {
                 return None;
             }
@@ -110,7 +109,7 @@ impl Engine {
             let location = self.write_if_room(writer, &header, &[table, &payload[table.len()..]], 1)?;
             count(&self.counters.moved_bytes, u64::from(part.length));
             let life = writer.active.as_ref()?.life;
-            Some(PartPlace { slot: location.slot(), unit: location.unit(), life, length: part.length })
+            Some(PartPlace { slot: location.slot(), unit: location.unit(), life, ..*part })
         });
         moved.collect()
     }

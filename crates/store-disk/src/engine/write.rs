@@ -1,11 +1,12 @@
 //! Appending. A record is written in one call, and is known to readers after it.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 
 use bytes::Bytes;
-use larder_store::{LogPosition, SEGMENT};
+use larder_store::LogPosition;
 
 use super::{Engine, count};
 use crate::index::Location;
@@ -64,12 +65,32 @@ pub(crate) struct NewEntry {
 /// The body of such an entry.
 #[derive(Debug)]
 pub(crate) enum NewBody {
-    /// The segments of the body, brought by this fetch.
-    Whole { segments: Vec<Bytes>, fetch: u64 },
+    /// The content, brought by this fetch.
+    Whole { content: Content, fetch: u64 },
     /// As [`Self::Whole`], and not written again where it is there already.
-    Known { segments: Vec<Bytes>, fetch: u64 },
+    Known { content: Content, fetch: u64 },
     /// There is none: the frame is one of selecting fields.
     Selecting,
+}
+
+/// The bytes of a body, in its order.
+pub(crate) enum Content {
+    /// Its segments.
+    Plain(Vec<Bytes>),
+    /// A frame for each of them, made when it is to be written.
+    Framed(Box<dyn FnOnce() -> io::Result<Vec<Bytes>> + Send>),
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_framed() { "Framed" } else { "Plain" })
+    }
+}
+
+impl Content {
+    fn is_framed(&self) -> bool {
+        matches!(self, Self::Framed(_))
+    }
 }
 
 /// What became of a write.
@@ -105,11 +126,13 @@ impl Engine {
                 }
                 Body::Selecting
             }
-            NewBody::Known { segments, fetch } => match known.and_then(|(_, entry)| self.parts_of(new.hash, entry, fetch)) {
-                Some(parts) => Body::Parts(parts),
-                None => self.write_body(&segments, new.hash, fetch, now)?,
-            },
-            NewBody::Whole { segments, fetch } => self.write_body(&segments, new.hash, fetch, now)?,
+            NewBody::Known { content, fetch } => {
+                match known.and_then(|(_, entry)| self.parts_of(new.hash, entry, fetch, content.is_framed())) {
+                    Some(parts) => Body::Parts(parts),
+                    None => self.write_body(content, new.hash, fetch, now)?,
+                }
+            }
+            NewBody::Whole { content, fetch } => self.write_body(content, new.hash, fetch, now)?,
         };
         let payload = Entry { position: new.position, frame: new.frame, body }.encode();
         let (hash, fetch, expires) = (new.hash, new.fetch, new.expires);
@@ -134,23 +157,31 @@ impl Engine {
     }
 
     /// A short body goes behind its head. The parts of a long one are written before it, so that the head is the commit of all.
-    fn write_body(&self, segments: &[Bytes], hash: u64, fetch: u64, now: u32) -> io::Result<Body> {
-        match segments {
+    fn write_body(&self, content: Content, hash: u64, fetch: u64, now: u32) -> io::Result<Body> {
+        let is_framed = content.is_framed();
+        let segments = match content {
+            Content::Plain(segments) => segments,
+            Content::Framed(make) => make()?,
+        };
+        match &segments[..] {
             [] => return Ok(Body::Inline(Bytes::new())),
+            [one] if is_framed => return Ok(Body::Framed(one.clone())),
             [one] => return Ok(Body::Inline(one.clone())),
             _ => {}
         }
         let mut parts = Vec::new();
         let mut writer = self.writer();
-        self.keep_together(&mut writer, segments.len() as u64 * (SEGMENT as u64 + UNIT), now)?;
+        let bytes: u64 = segments.iter().map(|segment| segment.len() as u64 + UNIT).sum();
+        self.keep_together(&mut writer, bytes, now)?;
         for (number, chunks) in segments.chunks(MAX_CHUNKS).enumerate() {
-            let table = Table::of(number as u32, chunks).encode();
+            let table = Table::of(number as u32, chunks, is_framed).encode();
             let payload: Vec<&[u8]> = std::iter::once(&table[..]).chain(chunks.iter().map(|chunk| &chunk[..])).collect();
             let length = payload.iter().map(|piece| piece.len()).sum::<usize>() as u32;
-            let record = NewRecord { kind: Kind::Part, expires: u32::MAX, hash, fetch, payload: &payload, proven: 1 };
+            let record = NewRecord { kind: Kind::of_part(is_framed), expires: u32::MAX, hash, fetch, payload: &payload, proven: 1 };
             let location = self.append(&mut writer, &record, now)?;
             let life = writer.active.as_ref().map_or(0, |active| active.life);
-            parts.push(PartPlace { slot: location.slot(), unit: location.unit(), life, length });
+            let frames = if is_framed { chunks.len() as u32 } else { 0 };
+            parts.push(PartPlace { slot: location.slot(), unit: location.unit(), life, length, frames });
         }
         Ok(Body::Parts(parts))
     }
@@ -201,7 +232,7 @@ impl Engine {
         self.volume.write(active.slot, u64::from(active.unit) * UNIT, &bytes)?;
         count(&self.counters.written_bytes, bytes.len() as u64);
         let location = Location::new(active.slot, active.unit, units);
-        if kind != Kind::Part {
+        if !kind.is_part() {
             active.items.push(Item { hash, unit: active.unit, units, expires, kind });
         }
         active.unit += units;

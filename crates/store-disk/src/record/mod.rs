@@ -11,6 +11,7 @@
 //! kind 1    an entry ([`entry`]): the CRC covers the whole payload
 //! kind 2    a part of a long body ([`part`]): the CRC covers the table before the chunks, and the table has one for each chunk
 //! kind 3    a removal: no payload
+//! kind 4    as kind 2, of a body whose chunks are framed
 //! ```
 //!
 //! A segment gets another *life* each time that it is written anew, so that no record of an earlier one is taken for one of this. The *run*
@@ -40,6 +41,7 @@ pub(crate) enum Kind {
     Entry,
     Part,
     Removal,
+    FramedPart,
 }
 
 /// The header of a record.
@@ -60,11 +62,22 @@ pub(crate) struct Header {
 }
 
 impl Kind {
+    /// The kind of a part.
+    pub(crate) fn of_part(is_framed: bool) -> Self {
+        if is_framed { Self::FramedPart } else { Self::Part }
+    }
+
+    /// Whether it is a part of a body, which matters with its entry only.
+    pub(crate) fn is_part(self) -> bool {
+        matches!(self, Self::Part | Self::FramedPart)
+    }
+
     pub(crate) fn to_byte(self) -> u8 {
         match self {
             Self::Entry => 1,
             Self::Part => 2,
             Self::Removal => 3,
+            Self::FramedPart => 4,
         }
     }
 
@@ -73,6 +86,7 @@ impl Kind {
             1 => Some(Self::Entry),
             2 => Some(Self::Part),
             3 => Some(Self::Removal),
+            4 => Some(Self::FramedPart),
             _ => None,
         }
     }

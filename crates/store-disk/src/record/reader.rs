@@ -32,11 +32,6 @@ impl<'a> Reader<'a> {
         self.0.try_get_u64_le().ok()
     }
 
-    /// Bytes that are left.
-    pub(crate) fn left(&self) -> usize {
-        self.0.len()
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -5,7 +5,7 @@ use larder_store::{Epoch, LogPosition};
 
 use super::entry::{Body, Entry, PartPlace};
 use super::footer::{self, Item, Trailer};
-use super::part::Table;
+use super::part::{Chunk, Table};
 use super::segment::SegmentHeader;
 use super::*;
 
@@ -32,8 +32,17 @@ fn entry(body: Body) -> Entry {
 }
 
 fn bodies() -> [Body; 3] {
-    let part = |unit| PartPlace { slot: 1, unit, life: 5, length: 6 };
+    let part = |unit| PartPlace { slot: 1, unit, life: 5, length: 6, frames: 0 };
     [Body::Inline(Bytes::from_static(b"hello")), Body::Parts(vec![part(2), part(3)]), Body::Selecting]
+}
+
+fn chunk(sum: u32, length: Option<u32>) -> Chunk {
+    Chunk { sum, length }
+}
+
+/// Of bodies whose chunks are framed.
+fn framed_bodies() -> [Body; 2] {
+    [Body::Framed(Bytes::from_static(b"hello")), Body::Parts(vec![PartPlace { slot: 1, unit: 2, life: 5, length: 6, frames: 7 }])]
 }
 
 fn items() -> [Item; 2] {
@@ -44,7 +53,7 @@ fn items() -> [Item; 2] {
 fn golden_bytes_of_records() {
     let headers = [Kind::Entry, Kind::Part, Kind::Removal].map(|kind| hex(&header(kind).encode()));
     let entries = bodies().map(|body| hex(&entry(body).encode()));
-    let table = hex(&Table { number: 1, sums: vec![2, 3] }.encode());
+    let table = hex(&Table { number: 1, chunks: vec![chunk(2, None), chunk(3, None)] }.encode());
     let segment = hex(&SegmentHeader { life: 1, sequence: 2 }.encode());
     let footer = hex(&footer::encode(1, &items()));
     let all: Vec<String> = headers.into_iter().chain(entries).chain([table, segment, footer]).collect();
@@ -52,11 +61,31 @@ fn golden_bytes_of_records() {
 }
 
 #[test]
+fn golden_bytes_of_framed_records() {
+    let table = hex(&Table { number: 1, chunks: vec![chunk(2, Some(3)), chunk(4, Some(5))] }.encode());
+    let entries = framed_bodies().map(|body| hex(&entry(body).encode()));
+    let all: Vec<String> = std::iter::once(hex(&header(Kind::FramedPart).encode())).chain(entries).chain([table]).collect();
+    assert_eq!(all.join("\n"), include_str!("golden/framed-1.hex").trim());
+}
+
+#[test]
+fn chunks_lie_behind_each_other_and_never_beyond_the_payload() {
+    use larder_store::SEGMENT;
+    let framed = Table { number: 0, chunks: vec![chunk(0, Some(3)), chunk(0, Some(0)), chunk(0, Some(5))] };
+    assert_eq!([0, 1, 2, 3].map(|at| framed.range(at, 40)), [Some(32..35), Some(35..35), Some(35..40), None]);
+    assert_eq!(framed.range(2, 39), None);
+    let plain = Table { number: 0, chunks: vec![chunk(0, None), chunk(0, None)] };
+    let length = 16 + SEGMENT + 7;
+    assert_eq!([0, 1].map(|at| plain.range(at, length as u32)), [Some(16..16 + SEGMENT), Some(16 + SEGMENT..length)]);
+    assert_eq!(plain.range(1, 20), None);
+}
+
+#[test]
 fn what_was_written_is_read() {
-    for kind in [Kind::Entry, Kind::Part, Kind::Removal] {
+    for kind in [Kind::Entry, Kind::Part, Kind::Removal, Kind::FramedPart] {
         assert_eq!(Header::decode(&header(kind).encode()), Some(header(kind)));
     }
-    for body in bodies() {
+    for body in bodies().into_iter().chain(framed_bodies()) {
         assert_eq!(Entry::decode(entry(body.clone()).encode().into()), Some(entry(body)));
     }
     let footer = footer::encode(1, &items());
@@ -91,7 +120,7 @@ fn the_chunks_of_a_part_follow_from_its_length() {
     use larder_store::SEGMENT;
     for chunks in 1..=part::MAX_CHUNKS {
         for last in [1, SEGMENT] {
-            let length = Table::length(chunks) + (chunks - 1) * SEGMENT + last;
+            let length = Table::length(chunks, false) + (chunks - 1) * SEGMENT + last;
             assert_eq!(Table::chunks(length as u32), Some(chunks), "{chunks} chunks, the last of {last} bytes");
         }
     }

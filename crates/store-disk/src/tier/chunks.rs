@@ -8,6 +8,7 @@ use larder_store::codec::BodySum;
 use larder_store::{Chunks, RemoteError, SEGMENT, StoreFuture};
 use tokio::task::JoinHandle;
 
+use super::form::FrameReader;
 use super::{Tier, count, refused};
 use crate::engine::{PartsReader, ReadError};
 
@@ -22,21 +23,31 @@ pub(super) struct DiskChunks {
     tier: Arc<Tier>,
     /// The chunk that is being read.
     reading: Option<JoinHandle<ReadResult>>,
-    /// Chunks that have not been handed out.
+    /// Where they are framed.
+    frames: Option<FrameReader>,
+    /// The number of the next chunk, and how many have not been handed out.
+    next: u32,
     left: u64,
 }
 
 impl DiskChunks {
-    pub(super) fn new(tier: &Arc<Tier>, reader: PartsReader, body: BodySum) -> Self {
-        let mut chunks = Self { tier: Arc::clone(tier), reading: None, left: body.chunks() };
+    pub(super) fn new(tier: &Arc<Tier>, reader: PartsReader, frames: Option<FrameReader>, body: BodySum) -> Self {
+        let mut chunks = Self { tier: Arc::clone(tier), reading: None, frames, next: 0, left: body.chunks() };
         chunks.begin(reader);
         chunks
     }
 
     fn begin(&mut self, mut reader: PartsReader) {
-        let tier = Arc::clone(&self.tier);
+        let (tier, frames, number) = (Arc::clone(&self.tier), self.frames.clone(), self.next);
+        self.next += 1;
         let read = move || {
-            let result = reader.next();
+            let mut result = reader.next();
+            if let (Some(frames), Ok(Some(frame))) = (frames, &mut result) {
+                result = frames.read(number, std::mem::take(frame)).map(Some);
+                if matches!(result, Err(ReadError::Damaged)) {
+                    reader.unreadable();
+                }
+            }
             (reader, result)
         };
         self.reading = Some(tokio::spawn(async move { tier.blocking(read).await }));
@@ -60,6 +71,10 @@ impl DiskChunks {
             }
             Ok(Ok(Some((_, Ok(None))))) => RemoteError::Incomplete,
             Ok(Ok(Some((_, Err(ReadError::Damaged))))) => RemoteError::Damaged,
+            Ok(Ok(Some((_, Err(ReadError::Locked))))) => {
+                count(&self.tier.counters.locked);
+                RemoteError::Damaged
+            }
             Ok(Ok(Some((_, Err(ReadError::Io(error)))))) => {
                 self.tier.failed(&error);
                 refused(&error)

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use larder_packing::MIN_OFFLOADED;
 use larder_store::codec::{Record, ResponseRecord, Unreadable, decode};
 use larder_store::{Arriving, LoadRequest, Loaded, LogPosition, Pass, RemoteError, Variant};
 
 use super::chunks::DiskChunks;
-use super::{Tier, hash_of, refused};
+use super::form::{FrameReader, opened_head};
+use super::{Tier, count, hash_of, refused};
 use crate::engine::{Engine, Found, FoundBody, ReadError};
 use crate::observer::DiskOperation;
 
@@ -23,8 +25,11 @@ impl Tier {
                 return Ok(Loaded::Nothing(None));
             }
             let Some(found) = self.find(engine, hash).await? else { return Ok(Loaded::Nothing(None)) };
-            match decode(found.frame.clone(), ask.key, variant.as_ref()) {
-                Ok(Record::Response(record)) => return self.judged(engine, *record, found, ask.newer_than),
+            let Some(frame) = opened_head(self.options.keys.as_ref(), hash, found.frame.clone()) else {
+                return Ok(self.locked(engine, &found));
+            };
+            match decode(frame, ask.key, variant.as_ref()) {
+                Ok(Record::Response(record)) => return self.judged(engine, *record, (hash, found), ask.newer_than).await,
                 Ok(Record::Selecting(spec)) if variant.is_none() => variant = Some(Variant::of(spec, ask.request)),
                 Err(Unreadable::Damaged) => {
                     engine.unreadable(&found);
@@ -53,7 +58,7 @@ impl Tier {
                 pass.succeeded();
                 return Ok(found);
             }
-            Ok(Some(Err(ReadError::Damaged))) => {
+            Ok(Some(Err(ReadError::Damaged | ReadError::Locked))) => {
                 // The disk has answered.
                 pass.succeeded();
                 return Err(RemoteError::Damaged);
@@ -83,11 +88,11 @@ impl Tier {
         tokio::task::spawn_blocking(work).await.ok()
     }
 
-    fn judged(
+    async fn judged(
         self: &Arc<Self>,
         engine: &Arc<Engine>,
         record: ResponseRecord,
-        found: Found,
+        (hash, found): (u64, Found),
         newer_than: u64,
     ) -> Result<Loaded, RemoteError> {
         if record.fetch() <= newer_than {
@@ -101,7 +106,28 @@ impl Tier {
             return self.cannot_judge(engine, &found, position);
         }
         self.works();
+        let keys = self.options.keys.as_ref();
+        let frames = FrameReader::new(keys, hash, &record);
+        let is_plain = match &found.body {
+            FoundBody::Inline(body) => !body.is_empty(),
+            FoundBody::Parts(reader) => !reader.is_framed(),
+            FoundBody::Framed(_) | FoundBody::Selecting => false,
+        };
+        // Where everything is sealed, only who has a key can have written it.
+        if keys.is_some() && is_plain {
+            return Ok(self.locked(engine, &found));
+        }
         match found.body {
+            FoundBody::Framed(ref frame) => match self.unframed(&frames, frame.clone()).await? {
+                Ok(segment) => {
+                    record.complete(vec![segment]).map(|response| Loaded::Response(Arc::new(response))).map_err(|_| RemoteError::Damaged)
+                }
+                Err(ReadError::Locked) => Ok(self.locked(engine, &found)),
+                Err(_) => {
+                    engine.unreadable(&found);
+                    Err(RemoteError::Damaged)
+                }
+            },
             FoundBody::Inline(body) => {
                 // A copy: a slice would keep the head's bytes in memory too.
                 let segments = if body.is_empty() { Vec::new() } else { vec![Bytes::copy_from_slice(&body)] };
@@ -109,11 +135,28 @@ impl Tier {
                 Ok(Loaded::Response(Arc::new(response)))
             }
             FoundBody::Parts(reader) => {
-                let chunks = Box::new(DiskChunks::new(self, reader, record.body()));
+                let frames = reader.is_framed().then_some(frames);
+                let chunks = Box::new(DiskChunks::new(self, reader, frames, record.body()));
                 Ok(Loaded::Arriving(Arriving { record: Box::new(record), chunks }))
             }
             FoundBody::Selecting => Err(RemoteError::Damaged),
         }
+    }
+
+    /// The content of a frame. A long one is opened aside: that takes longer than others on this thread should wait.
+    async fn unframed(&self, frames: &FrameReader, frame: Bytes) -> Result<Result<Bytes, ReadError>, RemoteError> {
+        if (frame.len() as u64) < MIN_OFFLOADED {
+            return Ok(frames.read(0, frame));
+        }
+        let frames = frames.clone();
+        self.blocking(move || frames.read(0, frame)).await.ok_or(RemoteError::Connection)
+    }
+
+    /// Counts a response that no key opens, and forgets it.
+    fn locked(&self, engine: &Engine, found: &Found) -> Loaded {
+        count(&self.counters.locked);
+        engine.outdated(found);
+        Loaded::Nothing(None)
     }
 
     /// Not everything that was invalidated since is known: not yet, or never again.

@@ -1,12 +1,13 @@
 //! The tier: look-ups with a deadline and a breaker, and a thread that writes.
 //!
 //! 1. `store` is the tier as its users see it;
-//! 2. `load` looks up, and `chunks` reads a long body ahead of its reader;
+//! 2. `load` looks up, and `chunks` reads a long body ahead of its reader; `form` compresses and seals;
 //! 3. `queue` bounds the writes that wait, `admission` and `rate` say which are done;
 //! 4. `worker` opens the directory, and does them.
 
 mod admission;
 mod chunks;
+mod form;
 mod load;
 mod queue;
 mod rate;
@@ -70,6 +71,7 @@ struct Tier {
 struct Counters {
     hits: AtomicU64,
     misses: AtomicU64,
+    locked: AtomicU64,
     failures: AtomicU64,
     interrupted: AtomicU64,
     written: AtomicU64,

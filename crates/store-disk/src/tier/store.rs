@@ -98,6 +98,7 @@ impl DiskStore {
             misses: read(&counters.misses),
             failures: read(&counters.failures),
             damaged: engine_count(|counters| &counters.damaged),
+            locked: read(&counters.locked),
             interrupted: read(&counters.interrupted),
             written: read(&counters.written),
             dropped: read(&counters.dropped),

@@ -13,6 +13,7 @@ use larder_store::codec::{encode, encode_selecting};
 use larder_store::{StoredResponse, Variant, Write};
 use tracing::{info, warn};
 
+use super::form::{content, sealed_head};
 use super::queue::{Next, Queue, WriteTask};
 use super::rate::Rate;
 use super::{Tier, count, hash_of, refused};
@@ -204,18 +205,26 @@ impl Tier {
         };
         let expires = now.saturating_add(u32::try_from(write.keep.as_secs()).unwrap_or(u32::MAX));
         if let Some(variant) = variant {
-            engine.commit(selecting(engine, &key, variant, response, expires), now)?;
+            engine.commit(self.selecting(engine, &key, variant, response, expires)?, now)?;
         }
-        let (segments, fetch) = (response.body().segments().to_vec(), response.body_fetch());
-        let body = if is_renewed { NewBody::Known { segments, fetch } } else { NewBody::Whole { segments, fetch } };
-        let frame = encode(response, response.position.shared()).into();
+        let (content, fetch) = (content(&self.options, hash, response), response.body_fetch());
+        let body = if is_renewed { NewBody::Known { content, fetch } } else { NewBody::Whole { content, fetch } };
+        let frame = sealed_head(self.options.keys.as_ref(), hash, encode(response, response.position.shared()))?;
         let entry = NewEntry { hash, fetch: response.fetch, expires, position: Some(position), frame, body };
         engine.commit(entry, now).map(drop)
     }
-}
 
-/// The entry under the primary key that leads to variants.
-fn selecting(engine: &Engine, key: &PrimaryKey, variant: &Variant, response: &StoredResponse, expires: u32) -> NewEntry {
-    let (hash, frame) = (hash_of(engine.seed(), key, None), encode_selecting(key, &variant.spec).into());
-    NewEntry { hash, fetch: response.fetch, expires, position: None, frame, body: NewBody::Selecting }
+    /// The entry under the primary key that leads to variants.
+    fn selecting(
+        &self,
+        engine: &Engine,
+        key: &PrimaryKey,
+        variant: &Variant,
+        response: &StoredResponse,
+        expires: u32,
+    ) -> io::Result<NewEntry> {
+        let hash = hash_of(engine.seed(), key, None);
+        let frame = sealed_head(self.options.keys.as_ref(), hash, encode_selecting(key, &variant.spec))?;
+        Ok(NewEntry { hash, fetch: response.fetch, expires, position: None, frame, body: NewBody::Selecting })
+    }
 }

@@ -15,6 +15,8 @@ pub struct DiskSnapshot {
     pub writes: DiskWrites,
     /// Records that were damaged, since the start.
     pub damaged: u64,
+    /// Responses that no key opens, since the start.
+    pub locked: u64,
     /// Long bodies that broke off after their beginning was sent, since the start.
     pub interrupted: u64,
     /// Responses that went because their segment was needed, since the start.

@@ -10,7 +10,7 @@ use toml::Spanned;
 use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::reader::Table;
 use crate::parse::units::display_bytes;
-use crate::sections::stores::breaker;
+use crate::sections::stores::{breaker, stored_form};
 use crate::sections::upstreams::positive;
 
 /// The section. Whether the disk is there is no mistake of the configuration: without it responses are in memory, and that is a warning.
@@ -35,6 +35,8 @@ pub(crate) fn read(mut table: Table<'_>) -> Option<DiskOptions> {
         }
     }
     read_limits(&mut table, &mut options);
+    options.compress = stored_form::compress(&mut table);
+    options.keys = stored_form::encrypt(&mut table);
     breaker::read(&mut table, &mut options.breaker_failures, &mut options.breaker_open);
     table.finish();
     let (path, capacity) = (path?, capacity?);

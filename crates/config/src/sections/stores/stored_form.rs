@@ -1,4 +1,4 @@
-//! `compress` and `encrypt` of `[store.redis]`: in which form responses leave the process.
+//! `compress` and `encrypt` of `[store.redis]` and `[store.disk]`: in which form responses leave the process.
 
 use std::path::PathBuf;
 
@@ -23,7 +23,7 @@ pub(crate) fn compress(store: &mut Table<'_>) -> Option<Compression> {
     Some(Compression { min, level: i32::try_from(level).ok()? })
 }
 
-/// `[store.redis.encrypt]`.
+/// `encrypt = { key = "env:LARDER_STORE_KEY" }`.
 pub(crate) fn encrypt(store: &mut Table<'_>) -> Option<SealKeys> {
     let mut table = store.table("encrypt")?;
     table.require("key", "like key = \"env:LARDER_STORE_KEY\"");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use larder_disk_options::{Admission, DiskOptions};
+use larder_disk_options::{Admission, Compression, DiskOptions, SealKey, SealKeys};
 
 use crate::tests::{assert_complaint, complaints, config};
 
@@ -26,6 +26,11 @@ fn the_store_on_disk_says_what_it_needs() {
         "max_object = \"65MiB\"",
         "4:14: error: `max_object` is more than a quarter of `capacity` (hint: what is larger would push out nearly everything else)",
     );
+    wrong("compress = { level = 20 }", "4:22: error: `20` is out of range for `level` (hint: from 1 to 19)");
+    wrong(
+        "encrypt = { old_keys = [] }",
+        r#"4:11: error: [store.disk.encrypt] needs the key `key` (hint: like key = "env:LARDER_STORE_KEY")"#,
+    );
     wrong("breaker = { failures = 0 }", "4:24: error: `0` is out of range for `failures` (hint: from 1 to 1000)");
     assert_complaint(
         "[store.disk]\npath = \"/tmp\"\ncapacity = \"255MiB\"",
@@ -38,10 +43,15 @@ fn the_store_on_disk_is_as_it_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let usual = config(&disk(folder.path(), "")).disk.unwrap();
     assert_eq!(usual, DiskOptions::new(folder.path().to_owned(), 256 << 20));
-    let all = "max_object = \"1MiB\"\nadmit = \"all\"\nwrite_rate = \"0B\"\nwrite_queue = \"2MiB\"\ntimeout = \"1s\"\nbreaker = { failures = 2, open = \"1s\" }";
+    let key = folder.path().join("key");
+    std::fs::write(&key, "07".repeat(32)).unwrap();
+    let sealed = format!("encrypt = {{ key = \"file:{}\" }}\n", key.display());
+    let all = "compress = { min = \"2KiB\" }\nmax_object = \"1MiB\"\nadmit = \"all\"\nwrite_rate = \"0B\"\nwrite_queue = \"2MiB\"\ntimeout = \"1s\"\nbreaker = { failures = 2, open = \"1s\" }";
     let expected = DiskOptions {
         max_object: 1 << 20,
         admission: Admission::All,
+        compress: Some(Compression { min: 2048, level: 3 }),
+        keys: Some(SealKeys { key: SealKey::new([7; 32]), old_keys: Vec::new() }),
         write_rate: None,
         write_queue: 2 << 20,
         timeout: Duration::from_secs(1),
@@ -49,7 +59,7 @@ fn the_store_on_disk_is_as_it_is_said() {
         breaker_open: Duration::from_secs(1),
         ..usual
     };
-    assert_eq!(config(&disk(folder.path(), all)).disk, Some(expected));
+    assert_eq!(config(&disk(folder.path(), &(sealed + all))).disk, Some(expected));
 }
 
 /// A gateway whose disk does not work starts all the same, so that is no error.

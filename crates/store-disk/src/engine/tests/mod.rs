@@ -9,7 +9,7 @@ use bytes::Bytes;
 use larder_store::{Epoch, LogPosition, SEGMENT};
 
 use super::read::{FoundBody, ReadError};
-use super::{Engine, NewBody, NewEntry, Shape, Written};
+use super::{Content, Engine, NewBody, NewEntry, Shape, Written};
 use crate::volume::Faulty;
 
 const NOW: u32 = 1_000;
@@ -67,6 +67,7 @@ impl Store {
                 }
                 chunks
             }
+            FoundBody::Framed(body) => Vec::from([body]),
             FoundBody::Selecting => panic!("there are none"),
         };
         let length = segments.iter().map(Bytes::len).sum();
@@ -86,12 +87,25 @@ fn body(key: u64, version: u64, length: usize) -> Vec<Bytes> {
     Bytes::from(bytes).chunks(SEGMENT).map(Bytes::copy_from_slice).collect()
 }
 
+/// Every other key has frames of any length instead of segments.
+fn content(key: u64, segments: Vec<Bytes>) -> Content {
+    if key % 2 == 1 {
+        return Content::Plain(segments);
+    }
+    Content::Framed(Box::new(move || match &segments[..] {
+        [one] => Ok(vec![one.clone()]),
+        segments => {
+            Ok(segments.iter().flat_map(|segment| [segment.slice(..segment.len() / 3), segment.slice(segment.len() / 3..)]).collect())
+        }
+    }))
+}
+
 fn at(number: u64) -> LogPosition {
     LogPosition { epoch: Epoch::of("one"), number }
 }
 
 fn entry(key: u64, version: u64, segments: Vec<Bytes>) -> NewEntry {
     let frame = [key.to_le_bytes(), version.to_le_bytes()].concat().into();
-    let body = NewBody::Whole { segments, fetch: version };
+    let body = NewBody::Whole { content: content(key, segments), fetch: version };
     NewEntry { hash: hash(key), fetch: version, expires: LATER, position: Some(at(version)), frame, body }
 }

@@ -113,7 +113,7 @@ fn a_renewed_head_keeps_the_body_that_it_belongs_to() {
     store.put_long(1, 1, 5 * SEGMENT);
     let written = || store.engine.counters().written_bytes.load(std::sync::atomic::Ordering::Relaxed);
     let renew = |fetch, brought_by: u64, version: u64| {
-        let body = NewBody::Known { segments: body(1, version, 5 * SEGMENT), fetch: brought_by };
+        let body = NewBody::Known { content: Content::Plain(body(1, version, 5 * SEGMENT)), fetch: brought_by };
         let before = written();
         store.engine.commit(NewEntry { fetch, body, ..entry(1, version, Vec::new()) }, NOW).unwrap();
         written() - before

@@ -1,6 +1,7 @@
 //! The tier over a directory of its own, one process after another.
 
 mod faults;
+mod forms;
 mod histories;
 mod processes;
 

@@ -20,6 +20,7 @@ pub(super) fn encode(disk: &DiskSnapshot, families: &mut Families<'_, '_>) -> fm
     families.counters("disk_lookups", "Look-ups on disk, by what they came to.", by_result)?;
     for (name, help, count) in [
         ("disk_damaged", "Records on disk that were damaged.", disk.damaged),
+        ("disk_locked", "Responses on disk that no key opens.", disk.locked),
         ("disk_interrupted", "Long bodies from disk that broke off after their beginning.", disk.interrupted),
         ("disk_evicted", "Responses on disk that went because their place was needed.", disk.evicted),
         ("disk_written", "Responses written to disk.", writes.written),

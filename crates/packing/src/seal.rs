@@ -4,14 +4,15 @@
 //! u8  form (0xe1)     4 bytes  which key     12 bytes  random nonce            the ciphertext     16 bytes  tag
 //! ```
 //!
-//! The key that seals a value is derived from the value's name in Redis. So a value that was moved to another name does not open there, and the limit
+//! The key that seals a value is derived from the value's name in its store. So a value that was moved to another name does not open there, and the limit
 //! on random nonces (2^32 under one key) holds for each name by itself.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::rand;
 use bytes::Bytes;
-use larder_redis_options::{SealKey, SealKeys};
 use larder_store::RemoteError;
+
+use crate::keys::{SealKey, SealKeys};
 
 const FORM: u8 = 0xe1;
 const NAME: usize = 4;
@@ -60,7 +61,7 @@ fn open_with(keys: &SealKeys, location: &str, sealed: Vec<u8>) -> Option<Bytes> 
 }
 
 /// Seals a value for this name, if there are keys.
-pub(crate) fn seal(keys: Option<&SealKeys>, location: &str, content: Bytes) -> Result<Bytes, RemoteError> {
+pub fn seal(keys: Option<&SealKeys>, location: &str, content: Bytes) -> Result<Bytes, RemoteError> {
     match keys {
         Some(keys) => seal_now(keys, location, &content).ok_or(RemoteError::Refused),
         None => Ok(content),
@@ -68,7 +69,7 @@ pub(crate) fn seal(keys: Option<&SealKeys>, location: &str, content: Bytes) -> R
 }
 
 /// Opens a value of this name; `None` if none of the keys opens it. With keys, a value that is not sealed is refused.
-pub(crate) fn open(keys: Option<&SealKeys>, location: &str, stored: Bytes) -> Option<Bytes> {
+pub fn open(keys: Option<&SealKeys>, location: &str, stored: Bytes) -> Option<Bytes> {
     match keys {
         Some(keys) => open_with(keys, location, stored.into()),
         None => Some(stored),
@@ -76,7 +77,7 @@ pub(crate) fn open(keys: Option<&SealKeys>, location: &str, stored: Bytes) -> Op
 }
 
 /// Whether a head is sealed: no frame begins with that byte.
-pub(crate) fn is_sealed(head: &[u8]) -> bool {
+pub fn is_sealed(head: &[u8]) -> bool {
     head.first() == Some(&FORM)
 }
 

@@ -1,15 +1,11 @@
 //! Compression of bodies, where it saves enough.
 //!
-//! A note beside the body says how it is stored: no note for an uncompressed body, `zstd LENGTH` with the bytes of the stored form, or
-//! `chunks LENGTH…` with the bytes of each chunk's value. The note belongs to the body, so a 304, which replaces the head, need not know it.
-//!
 //! Each chunk is compressed by itself, so it can be read, and its length bounded, without the chunks before it.
 
 use std::io::Read;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use larder_redis_options::Compression;
 use larder_semantics::StoredHead;
 use larder_store::codec::Coding;
 use larder_store::{SEGMENT, StoredBody};
@@ -20,52 +16,37 @@ use zstd::stream::read::Decoder;
 const MAX_WINDOW_LOG: u32 = 23;
 
 /// Bodies from this length on are compressed on another thread, in bytes.
-pub(crate) const MIN_OFFLOADED: u64 = 64 << 10;
+pub const MIN_OFFLOADED: u64 = 64 << 10;
 
 /// Maximum length of a body in one segment, in bytes.
 const MAX_SEGMENT: u64 = SEGMENT as u64;
 
+/// Which bodies are compressed before they are stored, and at which level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compression {
+    /// Minimum length of a body that is compressed, in bytes.
+    pub min: u64,
+    /// zstd's level, from 1 to 19.
+    pub level: i32,
+}
+
 /// A body in its stored form.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Packed {
+pub enum Packed {
     /// One value of at most [`SEGMENT`] bytes, and whether it is compressed.
-    One { content: Bytes, compressed: bool },
+    One {
+        /// The value.
+        content: Bytes,
+        /// Whether it is.
+        compressed: bool,
+    },
     /// Chunks: the segments, each compressed or not.
     Chunks(Vec<(Coding, Bytes)>),
 }
 
-/// How a body is stored, unless it is one uncompressed value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Note {
-    /// Compressed by zstd, with the bytes of the stored form.
-    Zstd { length: u64 },
-    /// In chunks, with the bytes of each chunk's value.
-    Chunks { lengths: Vec<u64> },
-}
-
-impl Note {
-    pub(crate) fn to_text(&self) -> String {
-        match self {
-            Self::Zstd { length } => format!("zstd {length}"),
-            Self::Chunks { lengths } => lengths.iter().fold("chunks".to_owned(), |text, length| text + " " + &length.to_string()),
-        }
-    }
-
-    /// Reads a note; `None` if its form is not known.
-    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
-        let mut words = std::str::from_utf8(text).ok()?.split(' ');
-        let form = words.next()?;
-        let lengths = words.map(|word| word.parse().ok()).collect::<Option<Vec<u64>>>()?;
-        match (form, &lengths[..]) {
-            ("zstd", [length]) => Some(Self::Zstd { length: *length }),
-            ("chunks", [_, ..]) => Some(Self::Chunks { lengths }),
-            _ => None,
-        }
-    }
-}
-
 impl Packed {
-    pub(crate) fn plain(body: &StoredBody) -> Self {
+    /// As it is.
+    pub fn plain(body: &StoredBody) -> Self {
         match body.segments() {
             [] => Self::One { content: Bytes::new(), compressed: false },
             [content] => Self::One { content: content.clone(), compressed: false },
@@ -74,7 +55,7 @@ impl Packed {
     }
 
     /// Bytes of the stored form.
-    pub(crate) fn length(&self) -> u64 {
+    pub fn length(&self) -> u64 {
         match self {
             Self::One { content, .. } => content.len() as u64,
             Self::Chunks(chunks) => chunks.iter().map(|(_, content)| content.len() as u64).sum(),
@@ -83,7 +64,7 @@ impl Packed {
 }
 
 /// Whether compression may save bytes: bodies with a content coding, and media types that are compressed by nature, do not get shorter.
-pub(crate) fn is_worth_compressing(head: &StoredHead, body: &StoredBody, compression: Compression) -> bool {
+pub fn is_worth_compressing(head: &StoredHead, body: &StoredBody, compression: Compression) -> bool {
     let fields = head.headers.to_map();
     let kind = fields.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let packed = ["image/", "audio/", "video/", "font/woff", "application/zip", "application/gzip", "application/zstd"];
@@ -95,11 +76,29 @@ pub(crate) fn is_worth_compressing(head: &StoredHead, body: &StoredBody, compres
 
 /// Compresses a body segment by segment, if that saves a tenth, so that each segment can be read by itself. The first segment of a long body decides
 /// whether the rest is compressed. A body that fits into one value then becomes one value.
-pub(crate) fn pack(body: &StoredBody, level: i32) -> Packed {
+pub fn pack(body: &StoredBody, level: i32) -> Packed {
     compressed(body.segments(), level).unwrap_or_else(|| Packed::plain(body))
 }
 
+/// As [`pack()`], chunk by chunk in any case.
+pub fn pack_chunks(body: &StoredBody, level: i32) -> Vec<(Coding, Bytes)> {
+    let segments = body.segments();
+    match frames(segments, level) {
+        Some(frames) => chosen(segments, frames),
+        None => segments.iter().map(|segment| (Coding::Identity, segment.clone())).collect(),
+    }
+}
+
 fn compressed(segments: &[Bytes], level: i32) -> Option<Packed> {
+    let frames = frames(segments, level)?;
+    if frames.iter().map(Bytes::len).sum::<usize>() <= SEGMENT {
+        return Some(Packed::One { content: frames.concat().into(), compressed: true });
+    }
+    Some(Packed::Chunks(chosen(segments, frames)))
+}
+
+/// Each segment compressed; `None` where the first one does not get shorter.
+fn frames(segments: &[Bytes], level: i32) -> Option<Vec<Bytes>> {
     segments.first()?;
     let mut compressor = Compressor::new(level).ok()?;
     let mut frames = Vec::with_capacity(segments.len());
@@ -110,14 +109,16 @@ fn compressed(segments: &[Bytes], level: i32) -> Option<Packed> {
         }
         frames.push(frame);
     }
-    if frames.iter().map(Bytes::len).sum::<usize>() <= SEGMENT {
-        return Some(Packed::One { content: frames.concat().into(), compressed: true });
-    }
+    Some(frames)
+}
+
+/// The shorter form of each segment.
+fn chosen(segments: &[Bytes], frames: Vec<Bytes>) -> Vec<(Coding, Bytes)> {
     let chosen = segments.iter().zip(frames).map(|(segment, frame)| match saves(segment, &frame) {
         true => (Coding::Zstd, frame),
         false => (Coding::Identity, segment.clone()),
     });
-    Some(Packed::Chunks(chosen.collect()))
+    chosen.collect()
 }
 
 fn saves(segment: &Bytes, frame: &Bytes) -> bool {
@@ -125,7 +126,7 @@ fn saves(segment: &Bytes, frame: &Bytes) -> bool {
 }
 
 /// The original segment of a chunk, of exactly `length` bytes; `None` if the stored form yields another length. No more than that is unpacked.
-pub(crate) fn unpack_chunk(coding: Coding, content: Bytes, length: usize) -> Option<Bytes> {
+pub fn unpack_chunk(coding: Coding, content: Bytes, length: usize) -> Option<Bytes> {
     let segment = match coding {
         Coding::Identity => content,
         // In one call: the set-up of a streaming decoder costs more than the decompression.
@@ -135,7 +136,7 @@ pub(crate) fn unpack_chunk(coding: Coding, content: Bytes, length: usize) -> Opt
 }
 
 /// The original body, of exactly `length` bytes; `None` if the stored form yields another length. No more than that is unpacked.
-pub(crate) fn unpack(segments: &[Bytes], length: u64) -> Option<Vec<Bytes>> {
+pub fn unpack(segments: &[Bytes], length: u64) -> Option<Vec<Bytes>> {
     if let ([segment], 1..=MAX_SEGMENT) = (segments, length) {
         return unpack_chunk(Coding::Zstd, segment.clone(), length as usize).map(|segment| vec![segment]);
     }
@@ -234,6 +235,9 @@ mod tests {
             assert!(packed.length() < length as u64 / 2);
             assert_eq!(read(&packed, length).0, text(length));
         }
+        let chunks = pack_chunks(&body(&text(5 * SEGMENT + 3)), 3);
+        assert_eq!(chunks.len(), 6, "each is read by itself");
+        assert_eq!(read(&Packed::Chunks(chunks), 5 * SEGMENT + 3).0, text(5 * SEGMENT + 3));
         let half = [noise(3 * SEGMENT), vec![0; 4 * SEGMENT]].concat();
         assert_eq!(pack(&body(&half), 3), Packed::plain(&body(&half)), "its first segment did not promise it");
         let half = [vec![0; 4 * SEGMENT], noise(3 * SEGMENT), vec![0; 5]].concat();
@@ -284,15 +288,5 @@ mod tests {
             .collect();
         assert_eq!(golden.len(), 29);
         assert_eq!(unpack(&[golden.into()], 1_200).unwrap().concat(), b"hello world ".repeat(100));
-    }
-
-    #[test]
-    fn a_note_reads_as_written_and_unknown_notes_do_not() {
-        for (text, note) in [("zstd 29", Note::Zstd { length: 29 }), ("chunks 262180 31", Note::Chunks { lengths: vec![262_180, 31] })] {
-            assert_eq!((Note::parse(text.as_bytes()), note.to_text().as_str()), (Some(note.clone()), text));
-        }
-        for other in ["br 28", "zstd", "zstd 1 2", "zstd x", "chunks", "chunks ", "chunks 1  2", "chunks 1 -2"] {
-            assert_eq!(Note::parse(other.as_bytes()), None, "{other}");
-        }
     }
 }
