@@ -47,6 +47,7 @@ mod standing;
 mod streaming;
 mod tls;
 mod top;
+mod traces;
 mod upgrade;
 mod upstreams;
 mod watching;

@@ -33,7 +33,7 @@ pub use model::{
     HashPart, HealthCheck, InvalidUpstreamUrl, KeySpan, Limit, Listen, ListenKind, Listener, Log, LogCondition, LogField, LogLevel,
     LogPiece, LogSample, MemoryStore, OddPaths, OnEvent, OnWrite, Origin, PathTemplate, PerMille, ProxyProtocol, Purge, PurgeTemplate,
     Rate, ReadFile, Redirect, RequestMatch, Resolve, ResponseTags, Retry, RetryMethods, RetryOn, Route, RouteSettings, Server,
-    ServerOptions, SocketFile, TagPart, TagTemplate, Tls, Token, TokenScope, Upstream, UpstreamServer, UpstreamUrl, Webhook,
+    ServerOptions, SocketFile, TagPart, TagTemplate, Tls, Token, TokenScope, Traces, Upstream, UpstreamServer, UpstreamUrl, Webhook,
 };
 pub use parse::mistake::Severity;
 pub use parse::report::{Report, Warnings};
@@ -103,6 +103,7 @@ pub fn from_flags(upstream: &str, ttl: Option<&str>, overrides: &Overrides) -> R
         redis,
         namespace: settings.key.namespace.clone(),
         log: Log::default(),
+        traces: None,
         routes: Vec::new(),
         fallback: Some(Route::fallback(settings)),
         source: None,

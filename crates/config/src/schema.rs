@@ -15,7 +15,7 @@ pub(crate) const REFERENCE: &str = include_str!("../../../config.toml");
 const UNKNOWN: &str = "qqqqqqqqqqqqqqqqqqqq";
 
 /// Every table: its place in the schema, and a file in which `KEY` stands in it. `[]` is each item of a list, `*` a name that the user chooses.
-pub(crate) const TABLES: [(&str, &str); 46] = [
+pub(crate) const TABLES: [(&str, &str); 47] = [
     ("server", "[server]\nKEY"),
     ("listeners[]", "[[listeners]]\nKEY"),
     ("listeners[].tls", "[[listeners]]\ntls = { KEY }"),
@@ -30,6 +30,7 @@ pub(crate) const TABLES: [(&str, &str); 46] = [
     ("on_write[]", "[[on_write]]\nKEY"),
     ("on_event[]", "[[on_event]]\nKEY"),
     ("log", "[log]\nKEY"),
+    ("telemetry.traces", "[telemetry.traces]\nKEY"),
     ("log.sample", "[log.sample]\nKEY"),
     ("store.memory", "[store.memory]\nKEY"),
     ("store.disk", "[store.disk]\nKEY"),
@@ -209,7 +210,7 @@ fn complaints(file: &str, entry: &str) -> Vec<String> {
 /// those of `[cache]`.
 fn description(place: &str, key: &str) -> Option<String> {
     let (section, inner) = place.split_once('.').unwrap_or((place, ""));
-    let is_inline = !matches!(inner, "" | "*" | "memory" | "disk" | "redis" | "tokens[]");
+    let is_inline = !matches!(inner, "" | "*" | "memory" | "disk" | "redis" | "traces" | "tokens[]");
     if is_inline {
         return None;
     }

@@ -29,6 +29,7 @@ mod replicas;
 mod routing;
 mod scrape;
 mod stats;
+mod traces;
 mod upstreams;
 mod write_rules;
 

@@ -33,6 +33,7 @@ mod outcome;
 mod respond;
 mod rules;
 mod service;
+mod steps;
 mod task;
 mod tiers;
 mod upstream;
@@ -65,6 +66,7 @@ pub use rules::{
     TagSource, WriteRules,
 };
 pub use service::CacheService;
+pub use steps::{ObservedSteps, SpanLink, Step, StepObserver};
 pub use task::pooled::Pooled;
 pub use task::pressure::{Pressure, Waiting};
 pub use tiers::chain::{TierStats, Tiers};

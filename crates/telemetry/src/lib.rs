@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! request answered ─┬─> metrics    counts it: no lock, no text, no allocation
-//!                   └─> access_log queues a line; a thread formats and writes it
+//!                   ├─> access_log queues a line; a thread formats and writes it
+//!                   └─> traces     queues the spans of a sampled request; a task sends them
 //!
 //! scrape ───────────> snapshot     plain data: the sums of metrics, and what store, upstreams and Redis say of themselves
 //!                        └─> render    the snapshot as text (OpenMetrics)
@@ -21,5 +22,6 @@ mod one_line;
 mod random;
 pub mod render;
 pub mod snapshot;
+pub mod traces;
 
 pub use one_line::visible;

@@ -13,8 +13,10 @@ use larder_telemetry::render::open_metrics;
 use larder_telemetry::snapshot::{
     AcmeDomain, AcmeSnapshot, AlertsSnapshot, Breaker, BuildSnapshot, CertificateSnapshot, CollapsingSnapshot, ConfigSnapshot, DiskLookups,
     DiskSnapshot, DiskWrites, Evictions, Folds, InvalidationSnapshot, LabelledCount, ProcessSnapshot, RedisSnapshot, RevocationSnapshot,
-    RoutePlace, RouteSnapshot, ServerSnapshot, Snapshot, StoreSnapshot, SystemSnapshot, TierSnapshot, TlsSnapshot, UpstreamState,
+    RoutePlace, RouteSnapshot, ServerSnapshot, Snapshot, StoreSnapshot, SystemSnapshot, TierSnapshot, TlsSnapshot, TraceSnapshot,
+    UpstreamState,
 };
+use larder_telemetry::traces::TraceId;
 use larder_tower::CacheResult;
 
 /// Metrics after a reload that removed a route and an upstream, and changed the order of the others.
@@ -224,6 +226,7 @@ fn filled() -> Snapshot {
             client_connections: 19,
             client_unsent_bytes: 20,
             access_log_dropped: 21,
+            traces: Some(TraceSnapshot { exported: 31, dropped: 32 }),
             system: Some(SystemSnapshot {
                 cpu_seconds: 25.5,
                 resident_bytes: 26,
@@ -276,6 +279,29 @@ fn the_exposition_of_a_process_that_starts_is_what_it_always_was() {
     let (routes, upstreams) = (metrics.routes(), metrics.upstreams([UpstreamState::default()]));
     let text = open_metrics(Snapshot { routes, upstreams, ..Snapshot::default() });
     assert_text(&text, include_str!("golden/exposition_at_start.txt"), "exposition_at_start.txt");
+}
+
+/// The last traced request stands behind its own bucket, as an example of those in it.
+#[test]
+fn buckets_have_exemplars_of_traced_requests() {
+    let metrics = Metrics::new(&["a", "b"], &[]);
+    let (elapsed, record) = (Duration::from_micros(70), |elapsed| RequestRecord {
+        method: Some(&Method::GET),
+        status: StatusCode::OK,
+        result: Some(CacheResult::Hit),
+        reason: Some(Reason::Fresh),
+        elapsed,
+        bytes: None,
+    });
+    metrics.request(Some(0), &record(elapsed));
+    metrics.request(Some(1), &record(elapsed));
+    [5, 7].iter().for_each(|trace| metrics.exemplar(Some(1), CacheResult::Hit, elapsed, TraceId(*trace)));
+    let text = open_metrics(Snapshot { routes: metrics.routes(), ..Snapshot::default() });
+    let with: Vec<_> = text.lines().filter(|line| line.contains(" # ")).collect();
+    let expected = "larder_request_duration_seconds_bucket{le=\"0.0001\",route=\"b\",result=\"hit\"} 1 # \
+                    {trace_id=\"00000000000000000000000000000007\"} 0.00007";
+    assert_eq!(with, [expected]);
+    assert!(text.ends_with("# EOF\n"));
 }
 
 #[test]

@@ -1,15 +1,39 @@
 //! Counters and observers of an upstream.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use http::{HeaderMap, StatusCode};
 use larder_message::OriginOutcome;
 
 /// Told of every exchange with an origin.
 pub trait OriginObserver: Send + Sync + 'static {
     /// The upstream with this index answered, or failed, this long after the request was given to it.
     fn answered(&self, upstream: usize, outcome: OriginOutcome, elapsed: Duration);
+}
+
+/// Told of the exchange of one request, for its log line and its trace. Called on the request's way: it must not wait.
+pub trait ExchangeObserver: fmt::Debug + Send + Sync {
+    /// The request is about to go out: its fields may be changed.
+    fn begins(&self, _fields: &mut HeaderMap) {}
+
+    /// The head of the response is there, or will never be.
+    fn ended(&self, report: &ExchangeReport<'_>);
+}
+
+/// An exchange up to the head of its response.
+#[derive(Clone, Copy, Debug)]
+pub struct ExchangeReport<'a> {
+    /// The server that answered, or failed last: its URL, and the address where its name has several.
+    pub server: &'a Arc<str>,
+    /// From the request being ready until now.
+    pub times: (Instant, Instant),
+    /// The time that its connection took, if that was made for it.
+    pub connect: Option<(Instant, Instant)>,
+    /// The status of the response, or the word for the failure (RFC 9209 §2.3).
+    pub outcome: Result<StatusCode, &'static str>,
 }
 
 /// Counts of one upstream, or of one of its servers: those count for the upstream as well. Gauges and counters that only this process' view

@@ -11,11 +11,12 @@ use larder_store::BreakerState;
 use larder_tower::clock::monotonic;
 use larder_tower::{Pooled, Pressure, RequestBody};
 
+use crate::balance::server::Server;
 use crate::checking::keep_checking;
+use crate::connect::with_connect_times;
 use crate::error::UpstreamError;
 use crate::exchange::body::UpstreamBody;
-use crate::notes::ExchangeNotes;
-use crate::observe::UpstreamStats;
+use crate::observe::{ExchangeObserver, ExchangeReport, UpstreamStats};
 use crate::options::{UpstreamOptions, UpstreamSetupError};
 use crate::request::content::WatchedBody;
 use crate::request::expect::Gate;
@@ -24,7 +25,7 @@ use crate::resolve::keep_resolving;
 use crate::retry::again::again;
 use crate::retry::spare::Spare;
 use crate::server_state::ServerState;
-use crate::upstream::Upstream;
+use crate::upstream::{Answer, Upstream};
 use crate::url;
 
 use larder_message::InterimResponses;
@@ -46,7 +47,7 @@ pub struct ClientContext {
     /// Bytes a second that the client has to send of its content on average, after a while; 0: any number.
     pub min_upload_rate: u64,
     /// Is told of the exchange, where anybody wants to know.
-    pub notes: Option<ExchangeNotes>,
+    pub observer: Option<Arc<dyn ExchangeObserver>>,
 }
 
 impl UpstreamService {
@@ -141,7 +142,10 @@ impl UpstreamService {
         let (mut parts, body) = request.into_parts();
         let context = parts.extensions.remove::<ClientContext>();
         let min_rate = context.as_ref().map_or(0, |context| context.min_upload_rate);
-        let notes = context.as_ref().and_then(|context| context.notes.clone());
+        let observer = context.as_ref().and_then(|context| context.observer.clone());
+        if let Some(observer) = &observer {
+            observer.begins(&mut parts.headers);
+        }
         let (client, interim) = context.map(|context| (context.connection, context.interim)).unzip();
         let server = upstream.pick(&parts, client.as_ref(), &[]);
         let gate = upstream.expects_continue(&parts, client.as_ref(), &body).then(Gate::default);
@@ -156,16 +160,19 @@ impl UpstreamService {
             let mut held = upstream.admit(&server, permit).await?;
             let attempt = upstream.health.attempt()?;
             let timeout = upstream.head_timeout(first_byte_timeout, min_rate);
-            let answer = upstream.ask(&server, outgoing, (&interim, progress), timeout).await;
-            let (server, answer) = match (spare, &upstream.options.config.retry) {
-                (Some(spare), Some(retry)) => {
-                    Box::pin(again(upstream, (retry, *spare), (server, answer), &mut held, (&interim, timeout))).await
+            let asking = async {
+                let answer = upstream.ask(&server, outgoing, (&interim, progress), timeout).await;
+                match (spare, &upstream.options.config.retry) {
+                    (Some(spare), Some(retry)) => {
+                        Box::pin(again(upstream, (retry, *spare), (server, answer), &mut held, (&interim, timeout))).await
+                    }
+                    _ => (server, answer),
                 }
-                _ => (server, answer),
             };
-            if let Some(notes) = notes {
-                notes.set_server(&server.standing.label);
-            }
+            let (_, answer) = match observer {
+                None => asking.await,
+                Some(observer) => Box::pin(observed(&*observer, asking)).await,
+            };
             attempt.ended(&answer);
             let (mut parts, body) = answer?.into_parts();
             upstream.receive(&mut parts)?;
@@ -173,6 +180,15 @@ impl UpstreamService {
             Ok(Response::from_parts(parts, UpstreamBody::new(body, held, interim.gate)))
         }
     }
+}
+
+/// Has an exchange observed, up to the head of its response.
+async fn observed(observer: &dyn ExchangeObserver, asking: impl Future<Output = (Arc<Server>, Answer)>) -> (Arc<Server>, Answer) {
+    let began = monotonic();
+    let ((server, answer), connect) = with_connect_times(asking).await;
+    let outcome = answer.as_ref().map(Response::status).map_err(UpstreamError::token);
+    observer.ended(&ExchangeReport { server: &server.standing.label, times: (began, monotonic()), connect, outcome });
+    (server, answer)
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {

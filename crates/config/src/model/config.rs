@@ -5,7 +5,7 @@ use std::sync::Arc;
 use larder_disk_options::DiskOptions;
 use larder_redis_options::RedisOptions;
 
-use super::{Acme, Admin, Alerts, Log, OnEvent, OnWrite, Purge, ReadFile, ResponseTags, Route, Server, Upstream};
+use super::{Acme, Admin, Alerts, Log, OnEvent, OnWrite, Purge, ReadFile, ResponseTags, Route, Server, Traces, Upstream};
 use crate::parse::source::Source;
 use crate::parse::written::Written;
 
@@ -40,6 +40,8 @@ pub struct Config {
     pub namespace: String,
     /// Settings of the logs.
     pub log: Log,
+    /// Where traces go; `None`: there are none.
+    pub traces: Option<Traces>,
     /// In the order of the file. No two match the same requests equally well.
     pub routes: Vec<Route>,
     /// Takes the requests that match no route: the only upstream with the settings of `[cache]`. With several upstreams there is none,

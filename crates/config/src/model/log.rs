@@ -117,6 +117,8 @@ log_fields! {
     UpstreamUs = "upstream_us",
     /// `X-Request-Id`.
     RequestId = "request_id",
+    /// The trace, where the request has one.
+    TraceId = "trace_id",
     /// The version of HTTP.
     Protocol = "protocol",
     /// Larder's own words about a refusal or a failure.

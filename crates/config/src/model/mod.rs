@@ -16,6 +16,7 @@ mod route;
 mod server;
 mod server_options;
 mod token;
+mod traces;
 mod upstreams;
 
 pub use acme::{Acme, AcmeChallenge, AcmeStoreKind};
@@ -31,6 +32,7 @@ pub use route::{Compress, OddPaths, Rate, RequestMatch, Route, RouteSettings};
 pub use server::{Admin, Server};
 pub use server_options::ServerOptions;
 pub use token::{Token, TokenScope};
+pub use traces::Traces;
 pub use upstreams::{
     Balance, BreakerLimit, Eject, HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, KeySpan, Limit, PerMille, Resolve, Retry,
     RetryMethods, RetryOn, Upstream, UpstreamServer, UpstreamUrl,

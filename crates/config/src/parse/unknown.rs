@@ -3,7 +3,7 @@
 use crate::parse::nearest;
 
 /// Where keys stand that are easily written above the first header or below the wrong one.
-const HOMES: [(&str, &str); 28] = [
+const HOMES: [(&str, &str); 29] = [
     ("listen", "[server] or [admin]"),
     ("trusted_proxies", "[server]"),
     ("drain_timeout", "[server]"),
@@ -16,6 +16,7 @@ const HOMES: [(&str, &str); 28] = [
     ("access", "[log]"),
     ("level", "[log]"),
     ("fields", "[log]"),
+    ("endpoint", "[telemetry.traces]"),
     ("path", "[[routes]]"),
     ("tags", "[[routes]]"),
     ("ttl", "[cache], [classes.NAME] or [[routes]]"),

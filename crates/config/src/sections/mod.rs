@@ -12,8 +12,10 @@ mod matching;
 mod overrides;
 mod purging;
 mod routes;
+mod secret;
 mod server;
 pub(crate) mod stores;
+mod telemetry;
 mod tls;
 mod tokens;
 pub(crate) mod upstreams;
@@ -47,6 +49,7 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
     let Stores { memory, disk, redis } = store::store(&mut root, overrides);
     let acme = acme::read(&mut root, &server, redis.is_some());
     let log = log::read(&mut root);
+    let traces = telemetry::read(&mut root);
     let upstreams = upstreams::read(&mut root);
     if table.get_ref().get("upstreams").is_none_or(|value| value.get_ref().as_table().is_some_and(|upstreams| upstreams.is_empty())) {
         let mistake = Mistake::new("no upstream is configured");
@@ -80,6 +83,7 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
         redis,
         namespace,
         log,
+        traces,
         routes,
         fallback,
         source: None,

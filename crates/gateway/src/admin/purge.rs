@@ -12,11 +12,13 @@ use http_body::Body as _;
 use http_body_util::LengthLimitError;
 use larder_store::Invalidation;
 use larder_tower::Cache;
+use larder_tower::clock::monotonic;
 use serde_json::json;
 
 use super::Shared;
 use crate::config;
 use crate::purge::{self, Ask, Known, Refused, USUAL_WAIT, elsewhere};
+use crate::telemetry::traces::RequestSpan;
 
 /// Bytes of a body.
 const MAX_BODY: usize = 1 << 20;
@@ -58,7 +60,15 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Ref
         }
         return Ok(Json(counted).into_response());
     }
+    let _span = span(shared, &parts.headers);
     Ok(purge::purge(cache, &invalidation, options.wait).await.response(&hints).map(Body::from))
+}
+
+/// The span of a purge, where it is traced. Who may purge is believed about traces.
+fn span(shared: &Shared, headers: &HeaderMap) -> Option<RequestSpan> {
+    let (gateway, started) = (&shared.gateway, monotonic());
+    let trace = gateway.tracer.as_ref()?.begin(headers, true, started, || gateway.clock.now())?;
+    Some(RequestSpan::new(trace, started, "purge".to_owned(), Vec::new()))
 }
 
 /// Purges, and answers with the outcome.

@@ -79,7 +79,7 @@ pub(crate) async fn explain(active: &ActiveConfig, question: ExplainRequest) -> 
     }
     if fetch {
         let fetched = try_out(service, &run, |extensions| {
-            extensions.insert(ClientContext { connection, interim: None, min_upload_rate: 0, notes: None });
+            extensions.insert(ClientContext { connection, interim: None, min_upload_rate: 0, observer: None });
             answer_edits.and_then(|edits| extensions.insert(edits));
         });
         explanation.fetched = Some(fetched.await);

@@ -229,6 +229,7 @@ fn needs_restart(before: &Config, after: &Config) -> impl Iterator<Item = &'stat
         (before.redis.is_some() && before.namespace != after.namespace, "[cache] namespace in Redis"),
         (before.purge.channel != after.purge.channel, "[purge] channel"),
         (before.log != after.log, "[log]"),
+        (before.traces != after.traces, "[telemetry.traces]"),
     ];
     changes.into_iter().filter_map(|(changed, what)| changed.then_some(what))
 }
@@ -258,6 +259,7 @@ mod tests {
             ("[admin]\nlisten = \"127.0.0.1:8091\"", Some("[admin] listen")),
             ("[purge]\nchannel = \"x\"", Some("[purge] channel")),
             ("[log]\naccess = \"off\"", Some("[log]")),
+            ("[telemetry.traces]\nendpoint = \"http://127.0.0.1:4318\"", Some("[telemetry.traces]")),
             ("[purge]\nwrite_wait = \"50ms\"", None),
             ("[cache]\nnamespace = \"x\"", None),
         ] {

@@ -13,6 +13,7 @@ use larder_tower::{Cache, Tiers};
 use tokio::sync::watch;
 use tracing::{Level, error, info, warn};
 
+use super::access_log::{finish_access_log, open_access_log};
 use super::inherited::Inherited;
 use super::keeping::{keep, replica_name};
 use super::moments;
@@ -37,13 +38,10 @@ use crate::reloads::Reloads;
 use crate::scrape;
 use crate::server::{ListeningSocket, Server};
 use crate::stats::History;
-use crate::telemetry::access_log::{AccessLog, LogWriter, open_log};
 use crate::telemetry::diagnostics;
 use crate::telemetry::observe::Observers;
 use crate::telemetry::render::open_metrics;
-
-/// How long the last lines of the access log may take to be written.
-const LAST_LINES: Duration = Duration::from_secs(2);
+use crate::traces::{self, Exporting};
 
 /// Why the process ends with 1. What was to be said has been said.
 struct Failed;
@@ -172,6 +170,8 @@ async fn run(
     let (access_log, log_writer) =
         open_access_log(&config.log).map_err(|error| failed(format!("the access log cannot be opened: {error}")))?;
     let (options, drain_delay, keeps_recent) = (config.server.options, config.server.drain_delay, config.server.request_id);
+    let exporting = config.traces.as_ref().map(|traces| traces::start(traces, &clock)).transpose();
+    let exporting = exporting.map_err(|error| failed(format!("[telemetry.traces]: {error}")))?;
     let process = Process { cache: &cache, clock: &clock, redis: redis.as_ref() };
     let active = ActiveConfig::new(config, &process, None).map_err(failed)?;
     let active = ArcSwap::from_pointee(active);
@@ -197,6 +197,7 @@ async fn run(
         handshakes: server.handshakes(),
         channel_counts: ChannelCounts::default(),
         reloads: Reloads::new(started_at),
+        tracer: exporting.as_ref().map(Exporting::tracer),
         started: started_at,
     });
     if let Some(redis) = &gateway.redis {
@@ -252,6 +253,9 @@ async fn run(
     moments::drained(&gateway).await;
     admin.abort();
     keeping.abort();
+    if let Some(exporting) = exporting {
+        exporting.finish().await;
+    }
     finish_access_log(log_writer);
     info!("stopped");
     Ok(())
@@ -349,26 +353,5 @@ fn bind(to_bind: &ToBind<'_>, inherited: Vec<ListeningSocket>) -> std::io::Resul
         }
         ListenKind::Unix(path) => Server::bind_unix(path, socket_file.mode, socket_file.group, setup),
         ListenKind::Systemd(_) => Err(std::io::Error::new(std::io::ErrorKind::NotFound, "systemd has passed no socket of that name")),
-    }
-}
-
-/// The access log, to its file or to standard output.
-fn open_access_log(log: &config::Log) -> std::io::Result<(AccessLog, Option<LogWriter>)> {
-    if log.access == config::AccessLog::Off {
-        return Ok((AccessLog::off(), None));
-    }
-    let (access_log, writer) = match log.file.clone() {
-        None => AccessLog::start(log, std::io::stdout())?,
-        Some(path) => AccessLog::start_reopening(log, move || {
-            let with_path = |error: std::io::Error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-            open_log(&path).map_err(with_path)
-        })?,
-    };
-    Ok((access_log, Some(writer)))
-}
-
-fn finish_access_log(writer: Option<LogWriter>) {
-    if writer.is_some_and(|writer| !writer.stop(LAST_LINES)) {
-        warn!("the last lines of the access log could not be written");
     }
 }

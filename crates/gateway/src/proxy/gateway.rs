@@ -1,11 +1,12 @@
 //! The walk of a request between the listener and the cache layer.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::Limited;
 use hyper::body::{Body, Incoming};
 use larder_semantics::{Reason, Timestamp};
@@ -15,15 +16,15 @@ use larder_tower::{Cache, CacheBody, CacheService, Plain, Pooled, ServeFuture, S
 use super::handling::Handling;
 use super::paths::judge_path;
 use super::pending::{FAILED, PendingAnswer, Renegotiation};
-use super::request_id::{RequestIds, X_REQUEST_ID};
+use super::request_id::RequestIds;
 use super::request_limit::{is_too_large, limited};
+use super::tracing::Tracing;
 use super::way::{NO_ROUTE, Step, for_the_cache, way};
 use crate::acme::{Acme, ChallengeRequest};
 use crate::active::ActiveConfig;
 use crate::alerts::Alerts;
 use crate::client::{ClientConnection, effective_target};
 use crate::disk::Disk;
-use crate::http1;
 use crate::listeners::Certificates;
 use crate::purge::{ChannelCounts, USUAL_WAIT, public, purge};
 use crate::redis::Redis;
@@ -35,6 +36,7 @@ use crate::stats::History;
 use crate::telemetry::access_log::{AccessLog, LoggedBody, ResponseRecord};
 use crate::telemetry::metrics::RequestRecord;
 use crate::telemetry::observe::Observers;
+use crate::telemetry::traces::Tracer;
 use crate::upstream::{ClientContext, TunnelClient};
 
 /// The handler of all requests on the public listeners.
@@ -57,6 +59,8 @@ pub(crate) struct Gateway {
     pub(crate) handshakes: Handshakes,
     pub(crate) channel_counts: ChannelCounts,
     pub(crate) reloads: Reloads,
+    /// Where there are traces.
+    pub(crate) tracer: Option<Arc<Tracer>>,
     /// When the process started.
     pub(crate) started: Timestamp,
 }
@@ -98,6 +102,7 @@ impl Gateway {
             response_edits = edits.apply(request.headers_mut(), client);
         }
         let negotiated = active.codings_of(service.route().index()).and_then(|codings| codings.negotiate(request));
+        let looked_up = self.tracer.as_ref().map(|_| monotonic());
         let plain = service.look_up_plain(request, &effective)?;
         if matches!(&plain, Plain::Stored(answer) if answer.body.size_hint().exact().is_none()) {
             return None;
@@ -105,40 +110,22 @@ impl Gateway {
         if negotiated.is_some_and(|negotiated| !negotiated.takes_plainly(&plain)) {
             return None;
         }
-        let seen = as_sent.as_ref().unwrap_or(request);
-        let entry = self.access_log.begin(seen, Some(client), || self.clock.now());
-        let happening = self.observers.begin(seen, scheme, client, || self.clock.now());
-        let (method, route) = (request.method().clone(), Some(service.route().index()));
-        let mut pending = PendingAnswer { method, started, entry, route, request_id, happening, notes: None };
+        let arrival = Arrival { connection: &connection, client, scheme, started, request_id };
+        let mut pending = self.begin(&active, as_sent.as_ref().unwrap_or(request), arrival);
+        pending.route = Some(service.route().index());
+        pending.tracing.looked_up(looked_up);
         match plain {
-            Plain::Stored(answer) => {
-                let status = answer.status();
-                let length = answer.body.size_hint().lower();
-                http1::put_answer_head(head, request.method(), status, length, |put| match &pending.request_id {
-                    None => answer.for_each_line(put),
-                    Some(id) => {
-                        answer.for_each_line(|name, value| {
-                            if *name != X_REQUEST_ID {
-                                put(name, value)
-                            }
-                        });
-                        put(&X_REQUEST_ID, id.as_bytes());
-                    }
-                });
-                let is_bodiless = *request.method() == Method::HEAD || http1::is_bodiless(status);
-                let mut response = Response::new(if is_bodiless { CacheBody::empty() } else { answer.body });
-                *response.status_mut() = status;
-                Some(PlainAnswer::Written(pending.answered(&active, response, Some(&answer.outcome)).into_body()))
-            }
+            Plain::Stored(answer) => Some(PlainAnswer::Written(pending.written(&active, answer, head).into_body())),
             Plain::Fetch(planned) => {
                 let context = ClientContext {
                     connection,
                     interim: peer.interim_responses(connection.version),
                     min_upload_rate: peer.min_upload_rate(),
-                    notes: pending.notes(),
+                    observer: pending.observer(),
                 };
                 let waiting = service.fetch(std::mem::take(request), planned, |extensions| {
                     extensions.insert(context);
+                    pending.tracing.extend(extensions);
                     response_edits.and_then(|edits| extensions.insert(edits));
                 });
                 Some(PlainAnswer::Waiting(Pooled::new(pending.waits(Guard::into_inner(active), waiting))))
@@ -154,11 +141,10 @@ impl Gateway {
         let connection = peer.client_connection(request.version());
         let request_id = self.request_id(&active, request.headers_mut(), &connection);
         let target = effective_target(request.uri(), request.headers(), &connection, &active.trusted);
-        let entry = self.access_log.begin(&request, Some(target.client), || self.clock.now());
-        let happening = self.observers.begin(&request, target.scheme, target.client, || self.clock.now());
+        let arrival = Arrival { connection: &connection, client: target.client, scheme: target.scheme, started, request_id };
+        let mut pending = self.begin(&active, &request, arrival);
         let way = way(&active, &request, &target, |max| is_too_large(&request, max));
-        let (method, route) = (request.method().clone(), way.service.map(|service| service.route().index()));
-        let mut pending = PendingAnswer { method, started, entry, route, request_id, happening, notes: None };
+        pending.route = way.service.map(|service| service.route().index());
         let (service, past_cache) = match (way.step, way.service) {
             (Step::Purge, _) => {
                 let invalidation = match public::invalidation(&active, target.of(request.uri()), request.headers()) {
@@ -191,7 +177,7 @@ impl Gateway {
             connection,
             interim: peer.interim_responses(connection.version),
             min_upload_rate: peer.min_upload_rate(),
-            notes: None,
+            observer: None,
         };
         let codings = active.codings_of(service.route().index()).filter(|_| past_cache.is_none());
         if let Some(codings) = codings.filter(|_| reads_content(service.route(), request.method())) {
@@ -199,18 +185,35 @@ impl Gateway {
         }
         let codings = codings.filter(|_| request.body().is_end_stream());
         if let Some(negotiated) = codings.and_then(|codings| codings.negotiate(&mut request)) {
-            let context = ClientContext { notes: pending.notes(), ..context };
-            let answer = walk(service, limited(request, max_body), effective.clone(), None, || context.clone());
+            let context = ClientContext { observer: pending.observer(), ..context };
+            let answer = walk(service, limited(request, max_body), effective.clone(), None, |extensions| {
+                extensions.insert(context.clone());
+                pending.tracing.extend(extensions);
+            });
             let renegotiation = Renegotiation { service: service.clone(), effective, context };
             return Handling::waiting(pending.waits_negotiated(Guard::into_inner(active), answer, negotiated, renegotiation));
         }
-        let with_notes = || ClientContext { notes: pending.notes(), ..context };
-        match walk(service, limited(request, max_body), effective, past_cache, with_notes).into_ready() {
+        let began = pending.tracing.now();
+        let answer = walk(service, limited(request, max_body), effective, past_cache, |extensions| {
+            extensions.insert(ClientContext { observer: pending.observer(), ..context });
+            pending.tracing.extend(extensions);
+        });
+        pending.tracing.looked_up(began);
+        match answer.into_ready() {
             Ok(served) => Handling::ready(pending.served(&active, served)),
             // Across an await the configuration is held by count, not by the thread's slot.
             Err(waiting) => Handling::waiting(pending.waits(Guard::into_inner(active), waiting)),
         }
     }
+}
+
+/// The facts about a request that has just been read.
+struct Arrival<'a> {
+    connection: &'a ClientConnection,
+    client: IpAddr,
+    scheme: &'static str,
+    started: Instant,
+    request_id: Option<HeaderValue>,
 }
 
 impl Gateway {
@@ -219,14 +222,29 @@ impl Gateway {
         let started = monotonic();
         let Some(proof) = asked.answer().await else { return self.handle(request, peer).await };
         let active = self.active.load_full();
-        let client = Some(peer.address().ip());
-        let entry = self.access_log.begin(&request, client, || self.clock.now());
-        let method = request.method().clone();
-        let pending = PendingAnswer { method, started, entry, route: None, request_id: None, happening: None, notes: None };
+        let connection = peer.client_connection(request.version());
+        let arrival = Arrival { connection: &connection, client: peer.address().ip(), scheme: "http", started, request_id: None };
+        let pending = self.begin(&active, &request, arrival);
         let mut response = Response::new(CacheBody::from_bytes(proof.into()));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         pending.answered(&active, response, None)
+    }
+
+    /// Begins what is noted of a request until it is answered: its line, its place among those that people look at, its trace.
+    fn begin<B>(&self, active: &ActiveConfig, request: &Request<B>, arrival: Arrival<'_>) -> PendingAnswer {
+        let Arrival { connection, client, scheme, started, request_id } = arrival;
+        let now = || self.clock.now();
+        PendingAnswer {
+            method: request.method().clone(),
+            started,
+            entry: self.access_log.begin(request, Some(client), now),
+            route: None,
+            request_id,
+            happening: self.observers.begin(request, scheme, client, now),
+            tracing: Tracing::begin(self, request, || active.trusted.contains(connection.peer), scheme, started),
+            exchange: None,
+        }
     }
 
     /// The id of a request, where requests have one.
@@ -287,17 +305,14 @@ impl Handler for PublicHandler {
     }
 }
 
-/// Through the cache, or past it. `context` is made only where the origin is asked.
+/// Through the cache, or past it. `extend` is called only where the origin is asked.
 fn walk(
     service: &Service,
     request: Request<Limited<Lingering>>,
     effective: larder_tower::EffectiveTarget,
     past_cache: Option<Reason>,
-    context: impl FnOnce() -> ClientContext,
+    extend: impl FnOnce(&mut http::Extensions),
 ) -> ServeFuture<WayBody> {
-    let extend = |extensions: &mut http::Extensions| {
-        extensions.insert(context());
-    };
     match past_cache {
         Some(reason) => service.pass_by(request, effective, reason, extend),
         None => service.serve(request, effective, extend),

@@ -6,6 +6,7 @@ mod paths;
 mod pending;
 mod request_id;
 mod request_limit;
+mod tracing;
 mod way;
 
 pub(crate) use gateway::{Gateway, PublicHandler, Service};

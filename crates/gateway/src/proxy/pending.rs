@@ -7,17 +7,19 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Body as _;
 use larder_semantics::Reason;
 use larder_tower::clock::monotonic;
-use larder_tower::{CacheBody, FailedElsewhere, FetchError, Outcome, ServeFuture, Served};
+use larder_tower::{CacheBody, FailedElsewhere, FetchError, Outcome, ServeFuture, Served, StoredAnswer};
 
 use super::gateway::{Answered, GatewayBody, Service};
 use super::request_id::X_REQUEST_ID;
+use super::tracing::{Exchange, Tracing};
 use crate::active::ActiveConfig;
+use crate::http1;
 use crate::problem::Problem;
 use crate::routing::{Negotiated, Verdict, WayBody};
 use crate::telemetry::access_log::{Entry, LoggedBody, ResponseRecord, Uncounted};
 use crate::telemetry::metrics::{Recoded, RequestRecord};
 use crate::telemetry::observe::Happening;
-use crate::upstream::{ClientContext, ExchangeNotes, UpstreamError};
+use crate::upstream::{ClientContext, ExchangeObserver, UpstreamError};
 
 const NOT_STORED: Problem =
     Problem::new(StatusCode::GATEWAY_TIMEOUT, "http_request_denied", "Only a stored response was asked for, and there is none.");
@@ -33,8 +35,9 @@ pub(super) struct PendingAnswer {
     pub(super) request_id: Option<HeaderValue>,
     /// Where somebody is to see it.
     pub(super) happening: Option<Box<Happening>>,
-    /// Where the origin is asked, and the log or somebody is to have more of that than its answer.
-    pub(super) notes: Option<ExchangeNotes>,
+    pub(super) tracing: Tracing,
+    /// Where the origin is asked, and the log, a trace or somebody is to know more of that than its answer.
+    pub(super) exchange: Option<Arc<Exchange>>,
 }
 
 /// A request once more, by the same client.
@@ -54,12 +57,12 @@ impl Renegotiation {
 }
 
 impl PendingAnswer {
-    /// The place for notes of an exchange, which begins now.
-    pub(super) fn notes(&mut self) -> Option<ExchangeNotes> {
-        if self.entry.is_on() || self.happening.is_some() {
-            self.notes = Some(ExchangeNotes::default());
+    /// The observer of the exchange with the origin that begins now, where anybody is to know of it.
+    pub(super) fn observer(&mut self) -> Option<Arc<dyn ExchangeObserver>> {
+        if self.entry.is_on() || self.happening.is_some() || !matches!(self.tracing, Tracing::AsCame) {
+            self.exchange = Some(Exchange::of(&self.tracing));
         }
-        self.notes.clone()
+        self.exchange.clone().map(|exchange| exchange as _)
     }
 
     /// As [`Self::waits`], for a client that may not accept the coding of what is stored.
@@ -139,7 +142,7 @@ impl PendingAnswer {
         };
         let response = response.map(CacheBody::from_bytes);
         let reached = !error.is_refusal();
-        let server = self.notes.as_ref().and_then(ExchangeNotes::server);
+        let server = self.exchange.as_ref().and_then(|exchange| exchange.server());
         let time = reached.then(|| monotonic().saturating_duration_since(self.started));
         let answer = ResponseRecord {
             upstream: reached.then_some(upstream),
@@ -164,6 +167,27 @@ impl PendingAnswer {
         self.ended(active, response, None, ResponseRecord { problem: Some(problem), ..ResponseRecord::default() })
     }
 
+    /// Writes the head of a stored answer as it lies in the store, and answers with its body.
+    pub(super) fn written(self, active: &ActiveConfig, answer: StoredAnswer<WayBody>, head: &mut Vec<u8>) -> Answered {
+        let status = answer.status();
+        let length = answer.body.size_hint().lower();
+        http1::put_answer_head(head, &self.method, status, length, |put| match &self.request_id {
+            None => answer.for_each_line(put),
+            Some(id) => {
+                answer.for_each_line(|name, value| {
+                    if *name != X_REQUEST_ID {
+                        put(name, value)
+                    }
+                });
+                put(&X_REQUEST_ID, id.as_bytes());
+            }
+        });
+        let is_bodiless = self.method == Method::HEAD || http1::is_bodiless(status);
+        let mut response = Response::new(if is_bodiless { CacheBody::empty() } else { answer.body });
+        *response.status_mut() = status;
+        self.answered(active, response, Some(&answer.outcome))
+    }
+
     pub(super) fn answered(
         self,
         active: &ActiveConfig,
@@ -171,7 +195,7 @@ impl PendingAnswer {
         outcome: Option<&Outcome>,
     ) -> Response<LoggedBody<GatewayBody>> {
         let fetched = outcome.filter(|outcome| outcome.upstream.is_some());
-        let server = fetched.and(self.notes.as_ref()).and_then(ExchangeNotes::server);
+        let server = fetched.and(self.exchange.as_ref()).and_then(|exchange| exchange.server());
         let answer = ResponseRecord {
             upstream: fetched.and_then(|_| active.upstream_name(self.route?)),
             upstream_server: server.as_deref(),
@@ -201,8 +225,13 @@ impl PendingAnswer {
             reason,
             key: outcome.and_then(|outcome| outcome.key.as_ref()),
             collapsed: outcome.is_some_and(|outcome| outcome.collapsed),
+            trace: self.tracing.id(),
             ..answer
         };
+        if let (Some(trace), Some(result)) = (answer.trace, result) {
+            active.metrics.exemplar(self.route, result, elapsed, trace);
+        }
+        let span = self.tracing.answered(&self.method, &response, &answer);
         if let Some(id) = self.request_id {
             response.headers_mut().insert(X_REQUEST_ID, id);
         }
@@ -211,6 +240,6 @@ impl PendingAnswer {
         }
         let uncounted = result.filter(|_| bytes.is_none());
         let uncounted = uncounted.map(|result| Uncounted { metrics: Arc::clone(&active.metrics), route: self.route, result, bytes: 0 });
-        self.entry.respond(response, &answer).map(|body| body.counting(uncounted))
+        self.entry.respond(response, &answer).map(|body| body.counting(uncounted).within(span))
     }
 }

@@ -13,7 +13,7 @@ use crate::redis::Redis;
 use crate::stats::{Totals, totals};
 use crate::telemetry::snapshot::{
     BuildSnapshot, CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, LabelledCount, ProcessSnapshot, RoutePlace, RouteSnapshot,
-    Snapshot, StoreSnapshot, TierSnapshot, TlsSnapshot,
+    Snapshot, StoreSnapshot, TierSnapshot, TlsSnapshot, TraceSnapshot,
 };
 use crate::upstreams;
 
@@ -57,6 +57,7 @@ pub(crate) fn snapshot(gateway: &Gateway) -> Snapshot {
             client_connections: gateway.connections.count(),
             client_unsent_bytes: gateway.connections.unsent(),
             access_log_dropped: gateway.access_log.dropped(),
+            traces: gateway.tracer.as_ref().map(|tracer| TraceSnapshot { exported: tracer.exported(), dropped: tracer.dropped() }),
             system: system::figures(gateway.started),
         },
     }

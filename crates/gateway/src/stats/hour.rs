@@ -104,7 +104,10 @@ mod tests {
     fn snapshot(result: &'static str, count: u64) -> Snapshot {
         let buckets = vec![Bucket { max_seconds: Some(0.1), count }, Bucket { max_seconds: None, count: 0 }];
         let latency = LatencySnapshot { count, sum_seconds: 0.0, buckets };
-        let route = RouteSnapshot { latencies: vec![ResultLatency { result, latency, bytes: 0 }], ..RouteSnapshot::default() };
+        let route = RouteSnapshot {
+            latencies: vec![ResultLatency { result, latency, bytes: 0, exemplars: Vec::new() }],
+            ..RouteSnapshot::default()
+        };
         Snapshot { routes: vec![route], ..Snapshot::default() }
     }
 

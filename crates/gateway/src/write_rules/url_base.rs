@@ -45,7 +45,7 @@ pub(super) fn refetch(routes: &RouteTable, request: &Parts, old: &[InvalidationT
     let (mut template, ()) = http::Request::new(()).into_parts();
     if let Some(context) = request.extensions.get::<ClientContext>() {
         // No client waits for its 1xx responses.
-        template.extensions.insert(ClientContext { interim: None, notes: None, ..context.clone() });
+        template.extensions.insert(ClientContext { interim: None, observer: None, ..context.clone() });
     }
     let forwarded = |name: &http::HeaderName| name == http::header::FORWARDED || name.as_str().starts_with("x-forwarded-");
     template.headers.extend(request.headers.iter().filter(|(name, _)| forwarded(name)).map(|(name, value)| (name.clone(), value.clone())));

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::outcome::FetchOutcome;
 use crate::clock;
+use crate::steps::SpanLink;
 
 const SHARDS: usize = 32;
 
@@ -36,6 +37,8 @@ struct Flight {
     more_tags: bool,
     /// Whether the leader has waited for another replica's fetch first, and since when it fetches itself.
     waits_elsewhere: AtomicBool,
+    /// The place of the leader's fetch in a trace, where it is traced.
+    span: OnceLock<SpanLink>,
     fetches_since: OnceLock<Instant>,
     /// Set once.
     outcome: OnceLock<FetchOutcome>,
@@ -106,6 +109,7 @@ impl Flights {
             tags,
             more_tags,
             waits_elsewhere: AtomicBool::new(false),
+            span: OnceLock::new(),
             fetches_since: OnceLock::new(),
             outcome: OnceLock::new(),
             landed: Notify::new(),
@@ -167,6 +171,11 @@ impl Following {
         }
     }
 
+    /// The place of the leader's fetch in a trace, where it is traced.
+    pub(crate) fn leaders_span(&self) -> Option<SpanLink> {
+        self.0.span.get().copied()
+    }
+
     /// Waits for the outcome. There always is one: a permit that is dropped lands with `NotShared`.
     async fn outcome(&self) -> FetchOutcome {
         let mut landed = pin!(self.0.landed.notified());
@@ -186,6 +195,12 @@ impl Drop for Following {
 }
 
 impl Permit {
+    /// The fetch has this place in a trace.
+    pub(crate) fn is_traced_as(&self, span: SpanLink) {
+        // A flight has one leader.
+        let _ = self.flight.span.set(span);
+    }
+
     /// A check whether there are followers, which outlives the permit.
     pub(crate) fn followed(&self) -> impl Fn() -> bool + Send + use<> {
         let flight = Arc::clone(&self.flight);

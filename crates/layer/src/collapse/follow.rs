@@ -12,6 +12,7 @@ use crate::lookup::plan::FetchPlan;
 use crate::lookup::request::ClientRequest;
 use crate::outcome::Served;
 use crate::service::CacheService;
+use crate::steps::{Step, Stopwatch};
 use crate::upstream::Upstream;
 
 /// A follower.
@@ -34,7 +35,10 @@ pub(crate) async fn follow<S: Upstream>(
 ) -> Result<Served<S::Body>, NoAnswer> {
     let waiting = Counted::new(&service.cache, |counters| &counters.waiting);
     let follower = Follower { began: service.cache.clock.now(), may_try_again };
-    let Some(outcome) = flight.outcome_within(service.route.collapse_wait).await else {
+    let stopwatch = Stopwatch::start(&request.parts.extensions);
+    let outcome = flight.outcome_within(service.route.collapse_wait).await;
+    stopwatch.stop(|| Step::Wait { leader: flight.leaders_span(), ended: outcome.is_some() });
+    let Some(outcome) = outcome else {
         return Err(NoAnswer::Alone(Reason::CollapseTimeout));
     };
     drop(waiting);

@@ -23,6 +23,7 @@ use crate::collapse::outcome::{FetchOutcome, Own, Reply};
 use crate::error::BodyError;
 use crate::lookup::request::ClientRequest;
 use crate::service::CacheService;
+use crate::steps::Stopwatch;
 use crate::tiers::look_up::Promotion;
 use crate::upstream::Upstream;
 
@@ -45,7 +46,16 @@ impl Fetch {
         // The client's reader is there before any follower's, so that the first frame finds it.
         let landed = self.deliver(FetchOutcome::Arriving(pending), Own::Reader(reader), reply);
         let body = ArrivingBody::new(service.clone(), Arc::clone(&self.request), &record, chunks);
-        let pump = Pump { fetch: self, service, kept: Kept::Stored(record, promotion), writer, landed, length, given_up: None };
+        let pump = Pump {
+            fetch: self,
+            service,
+            kept: Kept::Stored(record, promotion),
+            writer,
+            landed,
+            length,
+            given_up: None,
+            stopwatch: Stopwatch::idle(),
+        };
         pump.run(pin!(body), Poll::Pending).await;
     }
 }

@@ -24,6 +24,7 @@ use crate::collapse::outcome::{FetchOutcome, Own, Reply};
 use crate::collapse::server_error::{Content, ServerError};
 use crate::error::FetchError;
 use crate::service::CacheService;
+use crate::steps::Stopwatch;
 use crate::upstream::{Upstream, announced_length};
 
 /// Whether an answer is not stored only because it has no lifetime: then its content is for all requests that waited.
@@ -121,7 +122,16 @@ impl Fetch {
         let response = Response::from_parts(head, CacheBody::pending(PendingReader::Arriving(reader), length));
         let error = ServerError { status, stored, headers, content: Some(Content { variant, log, length }) };
         self.deliver(FetchOutcome::ServerError(Arc::new(error)), Own::Response { response, reason }, reply);
-        let pump = Pump { fetch: self, service, kept: Kept::Error(status), writer, landed: None, length, given_up: None };
+        let pump = Pump {
+            fetch: self,
+            service,
+            kept: Kept::Error(status),
+            writer,
+            landed: None,
+            length,
+            given_up: None,
+            stopwatch: Stopwatch::idle(),
+        };
         pump.run(pin!(body), Poll::Pending).await;
     }
 }

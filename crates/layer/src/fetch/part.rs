@@ -20,6 +20,7 @@ use crate::collapse::outcome::{FetchOutcome, Own, OwnFields, PartAnswer, Reply, 
 use crate::lookup::plan::UpstreamMode;
 use crate::respond;
 use crate::service::CacheService;
+use crate::steps::Stopwatch;
 use crate::upstream::Upstream;
 
 /// The kind of an answer to a request for a range.
@@ -165,7 +166,16 @@ impl Fetch {
         };
         let part = PartAnswer { response: answer, code: head.status, confirmed: None };
         self.deliver(FetchOutcome::NotShared, Own::Part(part), reply);
-        let pump = Pump { fetch: self, service, kept: Kept::Part(meta), writer, landed: None, length, given_up: None };
+        let pump = Pump {
+            fetch: self,
+            service,
+            kept: Kept::Part(meta),
+            writer,
+            landed: None,
+            length,
+            given_up: None,
+            stopwatch: Stopwatch::idle(),
+        };
         pump.run(pin!(body), Poll::Pending).await;
     }
 }

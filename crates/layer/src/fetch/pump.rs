@@ -24,6 +24,7 @@ use crate::body::pending::PendingResponse;
 use crate::collapse::flight::Landed;
 use crate::error::{BodyError, BoxError, FetchError};
 use crate::service::CacheService;
+use crate::steps::{Step, Stopwatch};
 use crate::task::pressure::GivenUp;
 use crate::tiers::look_up::Promotion;
 use crate::upstream::{Upstream, UpstreamBody};
@@ -51,6 +52,8 @@ pub(super) struct Pump<S> {
     pub(super) length: Option<u64>,
     /// Ready when there are no readers and other requests wait for the place that the exchange takes.
     pub(super) given_up: Option<GivenUp>,
+    /// The time of the body, for who traces it.
+    pub(super) stopwatch: Stopwatch,
 }
 
 /// The kind of entry that a complete body becomes.
@@ -192,6 +195,7 @@ impl<S: Upstream> Pump<S> {
             }
             _ => self.commit(got, last.as_ref(), trailers.clone()).await,
         };
+        self.stopwatch.stop(|| Step::Store { bytes: got, stored: stored.is_some() });
         match stored {
             // They read the last bytes there too.
             Some(body) => self.writer.stored(body),

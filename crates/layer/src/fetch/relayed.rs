@@ -21,6 +21,7 @@ use crate::collapse::outcome::{FetchOutcome, Own, Reply};
 use crate::error::BodyError;
 use crate::lookup::request::ClientRequest;
 use crate::service::CacheService;
+use crate::steps::Stopwatch;
 use crate::tiers::look_up::Promotion;
 use crate::upstream::Upstream;
 
@@ -50,7 +51,16 @@ impl Fetch {
             ahead: Ahead::new(&service.cache.in_flight),
         };
         let body = RelayedBody { next: Some(Box::pin(walk.step())) };
-        let pump = Pump { fetch: self, service, kept: Kept::Relayed(record, promotion), writer, landed, length, given_up: None };
+        let pump = Pump {
+            fetch: self,
+            service,
+            kept: Kept::Relayed(record, promotion),
+            writer,
+            landed,
+            length,
+            given_up: None,
+            stopwatch: Stopwatch::idle(),
+        };
         pump.run(pin!(body), Poll::Pending).await;
     }
 }

@@ -21,6 +21,7 @@ use crate::cache::Cache;
 use crate::collapse::outcome::{FetchOutcome, Own, Reply};
 use crate::rules::{RouteRules, TagsInBody};
 use crate::service::CacheService;
+use crate::steps::{Step, Stopwatch};
 use crate::upstream::{Upstream, UpstreamBody, announced_length};
 
 impl Fetch {
@@ -63,6 +64,7 @@ impl Fetch {
         let (tags, position) = (self.tags.clone(), self.position);
         let pending = move |head, body| Arc::new(PendingResponse { head, variant, body, length, tags, more_tags, position });
         let (parts, body) = response.into_parts();
+        let stopwatch = Stopwatch::start(&self.request.parts.extensions);
         async move {
             let mut body = pin!(body);
             let begun = match more_tags {
@@ -74,13 +76,16 @@ impl Fetch {
                     let judged = self.judge_body(&service.route, &head, body.segments().iter());
                     let head = service.route.completed(&head, &body, judged.as_ref()).map_or(head, Arc::new);
                     let pending = pending(head, PendingBody::Whole(body.clone()));
+                    let mut is_stored = false;
+                    let bytes = body.len();
                     if judged.is_none_or(|judged| judged.is_fit) {
                         // Before a client has the answer, so that one that asks again at once finds it.
                         let (stored, lease) = (self.stored(&service.route, &pending, body.clone(), None), self.lease.take());
-                        service.cache.commit(stored, lease).await;
+                        is_stored = service.cache.commit(stored, lease).await;
                     } else {
                         self.lease.take().into_iter().for_each(Lease::not_shared);
                     }
+                    stopwatch.stop(|| Step::Store { bytes, stored: is_stored });
                     self.deliver(FetchOutcome::Fetched(pending), Own::Head { head: parts, reader: PendingReader::Whole(body) }, reply);
                     return;
                 }
@@ -92,7 +97,7 @@ impl Fetch {
             let Some(reader) = pending.body.reader() else { return };
             // The client's reader is there before any follower's, so that the first frame finds it.
             let landed = self.deliver(FetchOutcome::Fetched(Arc::clone(&pending)), Own::Head { head: parts, reader }, reply);
-            let pump = Pump { fetch: self, service, kept: Kept::Whole(pending), writer, landed, length, given_up: None };
+            let pump = Pump { fetch: self, service, kept: Kept::Whole(pending), writer, landed, length, given_up: None, stopwatch };
             Box::pin(pump.run(body, begun)).await;
         }
     }

@@ -23,6 +23,7 @@ use crate::lookup::plan::{FetchPlan, UpstreamMode};
 use crate::lookup::request::ClientRequest;
 use crate::outcome::Served;
 use crate::service::CacheService;
+use crate::steps::ObservedSteps;
 use crate::task::detached::DetachedTask;
 use crate::upstream::Upstream;
 
@@ -217,10 +218,14 @@ impl<S: Upstream> CacheService<S> {
 
     /// Joins the flight for a request, or starts one.
     pub(crate) fn join(&self, hash: KeyHash, request: &ClientRequest) -> Join {
-        let more_tags = self.route.reads_tags();
-        self.cache
-            .flights
-            .join(hash, &request.key, self.cache.store.ledger(), self.cache.clock.now(), more_tags, || self.known_tags(request))
+        let (more_tags, ledger, now) = (self.route.reads_tags(), self.cache.store.ledger(), self.cache.clock.now());
+        let join = self.cache.flights.join(hash, &request.key, ledger, now, more_tags, || self.known_tags(request));
+        if let Join::Lead(permit) = &join
+            && let Some(span) = ObservedSteps::fetch_of(&request.parts.extensions)
+        {
+            permit.is_traced_as(span);
+        }
+        join
     }
 
     /// Everything that is known of an answer's tags before it is there; `None` where they are too many to be kept.

@@ -18,6 +18,7 @@ use crate::cache::Cache;
 use crate::lookup::plan::is_collapsed;
 use crate::lookup::request::ClientRequest;
 use crate::rules::RouteRules;
+use crate::steps::{Step, Stopwatch};
 
 /// How long others wait for a replica that has died in the middle of a fetch, where they do not notice its silence sooner. One that lives
 /// renews its lease.
@@ -95,7 +96,10 @@ pub(super) struct Looking<'a> {
 impl Looking<'_> {
     async fn ask_all(&mut self) -> Option<TierAnswer> {
         for (number, tier) in self.cache.tiers.iter().enumerate() {
-            match self.ask(number, tier).await {
+            let stopwatch = Stopwatch::start(&self.request.parts.extensions);
+            let result = self.ask(number, tier).await;
+            stopwatch.stop(|| Step::Tier { name: tier.store.name(), answered: matches!(result, TierResult::Answered(_)) });
+            match result {
                 TierResult::Answered(answer) => return Some(answer),
                 TierResult::NoUse => {}
                 TierResult::AskOrigin => return None,

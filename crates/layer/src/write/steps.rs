@@ -31,6 +31,7 @@ use crate::lookup::request::ClientRequest;
 use crate::outcome::{CacheResult, Served};
 use crate::rules::{Refetch, RouteRules, TagsInBody};
 use crate::service::CacheService;
+use crate::steps::{ObservedSteps, Step, Stopwatch};
 use crate::task::detached::{DetachedTask, detach};
 use crate::upstream::{Upstream, UpstreamBody, announced_length, call};
 use crate::write::body_invalidation::{BodyWatcher, pass_watched, watch, watched};
@@ -46,6 +47,7 @@ pub(crate) async fn write<S: Upstream, R: ClientBody>(
     status: CacheStatus,
 ) -> Result<Served<S::Body>, FetchError> {
     let (mut parts, body) = request.into_parts();
+    let observed = parts.extensions.get::<ObservedSteps>().cloned();
     let (write, body) = Write::begin(&service, &parts, effective, body);
     parts.uri = service.upstream_uri(&parts.uri);
     let started = monotonic();
@@ -55,7 +57,12 @@ pub(crate) async fn write<S: Upstream, R: ClientBody>(
     let never_arrived = answer.as_ref().err().is_some_and(|error| service.route.writes.never_arrived(error));
     let written = (!never_arrived).then(|| write.end(&service, answer.as_ref().ok(), named)).flatten();
     let (kept, watcher) = match written {
-        Some(written) => written.settle(&service).await,
+        Some(written) => {
+            let stopwatch = Stopwatch::of(observed);
+            let settled = written.settle(&service).await;
+            stopwatch.stop(|| Step::Purge);
+            settled
+        }
         None => (None, None),
     };
     let (response, cache) = (answer?, Arc::clone(&service.cache));

@@ -11,6 +11,7 @@ use pin_project_lite::pin_project;
 use super::Entry;
 use super::line::Transfer;
 use crate::metrics::Metrics;
+use crate::traces::RequestSpan;
 
 pin_project! {
     /// Counts the bytes of `B` and has the line written when it ends, fails or is dropped.
@@ -21,6 +22,8 @@ pin_project! {
         entry: Entry,
         announced: Option<u64>,
         uncounted: Option<Uncounted>,
+        // Ends with the body.
+        span: Option<Box<RequestSpan>>,
     }
 }
 
@@ -49,6 +52,12 @@ impl<B> LoggedBody<B> {
     pub fn counting(self, uncounted: Option<Uncounted>) -> Self {
         Self { uncounted, ..self }
     }
+
+    /// The same, with which the span of its request ends.
+    #[must_use]
+    pub fn within(self, span: Option<Box<RequestSpan>>) -> Self {
+        Self { span, ..self }
+    }
 }
 
 impl<B: Body> LoggedBody<B> {
@@ -61,7 +70,7 @@ impl<B: Body> LoggedBody<B> {
                 entry.end(Transfer::Complete);
             }
         }
-        Self { body, entry, announced, uncounted: None }
+        Self { body, entry, announced, uncounted: None, span: None }
     }
 }
 

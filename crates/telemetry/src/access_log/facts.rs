@@ -65,6 +65,7 @@ impl<'a> ResponseFacts<'a> {
             LogField::UpstreamStatus => Value::number(record.upstream_status.map(|status| status.as_u16().into())),
             LogField::UpstreamUs => Value::number(record.upstream_time.map(put::micros)),
             LogField::RequestId => Value::text(self.request_id),
+            LogField::TraceId => record.trace.map_or(Value::None, |trace| Value::Text(trace.to_string().into())),
             LogField::Protocol => Value::text(self.protocol),
             LogField::Problem => Value::text(record.problem.map(|problem| problem.detail())),
             _ => Value::None,

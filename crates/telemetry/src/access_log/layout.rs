@@ -128,6 +128,7 @@ fn phase(field: &LogField) -> Phase {
         | LogField::UpstreamStatus
         | LogField::UpstreamUs
         | LogField::RequestId
+        | LogField::TraceId
         | LogField::Protocol
         | LogField::Problem => Phase::Response,
         LogField::Status | LogField::Bytes | LogField::DurationUs | LogField::Result | LogField::Reason | LogField::Transfer => Phase::Sent,

@@ -50,6 +50,7 @@ use layout::Layout;
 use line::{Line, Transfer};
 use writer::{Opener, Sink};
 
+use crate::traces::TraceId;
 use larder_message::problem::Problem;
 
 /// Where lines go. Clones share one writer.
@@ -81,6 +82,8 @@ pub struct ResponseRecord<'a> {
     pub upstream_time: Option<Duration>,
     /// The problem, where Larder itself wrote the response.
     pub problem: Option<Problem>,
+    /// Its trace, where it has one.
+    pub trace: Option<TraceId>,
 }
 
 impl AccessLog {
@@ -265,6 +268,7 @@ mod tests {
                 upstream_server: Some("http://10.0.0.1:3000"),
                 upstream_status: Some(StatusCode::NOT_MODIFIED),
                 upstream_time: Some(Duration::from_micros(1500)),
+                trace: Some(TraceId(7)),
                 ..ResponseRecord::default()
             };
             let response = entry.respond(Response::new(Full::new(Bytes::from_static(b"12345"))), &record);
@@ -291,6 +295,7 @@ mod tests {
             ("upstream_status", 304.into()),
             ("upstream_us", 1500.into()),
             ("request_id", "7f3a".into()),
+            ("trace_id", "00000000000000000000000000000007".into()),
             ("protocol", "HTTP/1.1".into()),
             ("transfer", "complete".into()),
         ] {

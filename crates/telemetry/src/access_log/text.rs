@@ -87,6 +87,9 @@ pub(super) fn rest(ResponseFacts { record, key, request_id, protocol }: &Respons
     if let Some(id) = request_id {
         quoted(" request_id=", id, out);
     }
+    if let Some(trace) = record.trace {
+        quoted(" trace_id=", &trace.to_string(), out);
+    }
     // The usual version is left out.
     if let Some(protocol) = protocol.filter(|protocol| *protocol != "HTTP/1.1") {
         out.extend_from_slice(b" protocol=");

@@ -36,12 +36,24 @@ pub(super) struct Histogram {
 
 impl Histogram {
     pub(super) fn observe(&self, elapsed: Duration) {
-        let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
-        // Linear on purpose: a hit ends at the first bound or the second.
-        let index = BOUNDS.iter().position(|bound| nanos <= *bound).unwrap_or(BOUNDS.len());
-        self.buckets[index].fetch_add(1, Ordering::Relaxed);
+        let nanos = nanos(elapsed);
+        self.buckets[bucket(nanos)].fetch_add(1, Ordering::Relaxed);
         self.nanos.fetch_add(nanos, Ordering::Relaxed);
     }
+}
+
+fn nanos(elapsed: Duration) -> u64 {
+    u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Linear on purpose: a hit ends at the first bound or the second.
+fn bucket(nanos: u64) -> usize {
+    BOUNDS.iter().position(|bound| nanos <= *bound).unwrap_or(BOUNDS.len())
+}
+
+/// The number of the bucket that a latency is counted in.
+pub(super) fn bucket_of(elapsed: Duration) -> usize {
+    bucket(nanos(elapsed))
 }
 
 /// The sum of several histograms.

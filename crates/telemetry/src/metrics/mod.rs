@@ -32,6 +32,7 @@ pub use recoding::Recoded;
 pub use redis::RedisMetrics;
 
 use crate::snapshot::{LabelledCount, RouteSnapshot, UpstreamSnapshot, UpstreamState};
+use crate::traces::TraceId;
 use labels::Labels;
 use recoding::Recodings;
 use route::RouteMetrics;
@@ -94,6 +95,11 @@ impl Metrics {
         let route = route.and_then(|index| self.routes.get(index)).unwrap_or(&self.unrouted);
         let labels = Labels::new(record.method, record.status, record.result, record.reason);
         route.record(labels, record.result, record.elapsed, record.bytes.unwrap_or(0));
+    }
+
+    /// Keeps a traced request, which was counted, as an example of those that took as long.
+    pub fn exemplar(&self, route: Option<usize>, result: CacheResult, elapsed: Duration, trace: TraceId) {
+        route.and_then(|index| self.routes.get(index)).unwrap_or(&self.unrouted).exemplar(result, elapsed, trace);
     }
 
     /// Counts the bytes of a response's body whose length was not known beforehand.

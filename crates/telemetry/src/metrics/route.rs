@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::histogram::{self, Histogram};
@@ -9,13 +10,16 @@ use super::labels::{Labels, result_word};
 use super::sharded::Sharded;
 use super::tally::Tally;
 use super::{CacheResult, Named};
-use crate::snapshot::{ResultLatency, RouteSnapshot};
+use crate::snapshot::{Exemplar, ResultLatency, RouteSnapshot};
+use crate::traces::TraceId;
 
 /// The cells of one route.
 #[derive(Debug)]
 pub(super) struct RouteMetrics {
     name: Box<str>,
     cells: Sharded<Cells>,
+    /// The last traced request by result and bucket. Only such requests take the lock.
+    exemplars: Mutex<BTreeMap<(usize, usize), (TraceId, Duration)>>,
 }
 
 #[derive(Debug, Default)]
@@ -31,7 +35,7 @@ const RESULTS: [CacheResult; 4] = [CacheResult::Hit, CacheResult::Revalidated, C
 
 impl Named for RouteMetrics {
     fn named(name: &str) -> Self {
-        Self { name: name.into(), cells: Sharded::new() }
+        Self { name: name.into(), cells: Sharded::new(), exemplars: Mutex::default() }
     }
 
     fn name(&self) -> &str {
@@ -53,6 +57,23 @@ impl RouteMetrics {
         self.cells.of_this_thread().bytes[result as usize].fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Keeps a traced request as an example of those that took as long.
+    pub(super) fn exemplar(&self, result: CacheResult, elapsed: Duration, trace: TraceId) {
+        let place = (result as usize, histogram::bucket_of(elapsed));
+        self.exemplars.lock().unwrap_or_else(PoisonError::into_inner).insert(place, (trace, elapsed));
+    }
+
+    fn exemplars_of(&self, result: CacheResult) -> Vec<Exemplar> {
+        let exemplars = self.exemplars.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_result = exemplars.range((result as usize, 0)..(result as usize + 1, 0));
+        let exemplars = of_result.map(|((_, bucket), (trace, elapsed))| Exemplar {
+            bucket: *bucket,
+            trace_id: trace.to_string(),
+            seconds: elapsed.as_secs_f64(),
+        });
+        exemplars.collect()
+    }
+
     /// The sums over all threads.
     pub(super) fn snapshot(&self) -> RouteSnapshot {
         let mut sums = BTreeMap::<Labels, u64>::new();
@@ -63,7 +84,8 @@ impl RouteMetrics {
         let latencies = RESULTS.into_iter().filter_map(|result| {
             let latency = histogram::sum(self.cells.iter().map(|cells| &cells.latency[result as usize]));
             let bytes = self.cells.iter().map(|cells| cells.bytes[result as usize].load(Ordering::Relaxed)).sum();
-            (latency.count > 0).then(|| ResultLatency { result: result_word(result), latency, bytes })
+            let exemplars = self.exemplars_of(result);
+            (latency.count > 0).then(|| ResultLatency { result: result_word(result), latency, bytes, exemplars })
         });
         RouteSnapshot { name: self.name.to_string(), requests, latencies: latencies.collect(), ..RouteSnapshot::default() }
     }

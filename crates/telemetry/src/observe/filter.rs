@@ -159,6 +159,7 @@ pub(super) mod tests {
             upstream_status: None,
             upstream_us: None,
             request_id: None,
+            trace_id: None,
             problem: None,
         }
     }

@@ -52,6 +52,7 @@ pub struct Happened {
     pub(super) upstream_status: Option<u16>,
     pub(super) upstream_us: Option<u64>,
     pub(super) request_id: Option<Box<str>>,
+    pub(super) trace_id: Option<Box<str>>,
     pub(super) problem: Option<&'static str>,
 }
 
@@ -82,6 +83,7 @@ impl Happening {
             upstream_status: None,
             upstream_us: None,
             request_id: text("x-request-id").filter(|id| !id.is_empty() && id.len() <= MAX_REQUEST_ID).map(Into::into),
+            trace_id: None,
             problem: None,
         };
         Self { observers, happened }
@@ -103,6 +105,7 @@ impl Happening {
             upstream_server: record.upstream_server.map(Into::into),
             upstream_status: record.upstream_status.map(|status| status.as_u16()),
             upstream_us: record.upstream_time.map(micros),
+            trace_id: record.trace.map(|trace| trace.to_string().into()),
             problem: record.problem.map(|problem| problem.detail()),
             ..self.happened
         };

@@ -11,8 +11,19 @@ pub struct ProcessSnapshot {
     pub client_unsent_bytes: u64,
     /// Access log lines dropped because the log's reader was too slow, since the start.
     pub access_log_dropped: u64,
+    /// Spans of traces; `None` where there are none.
+    pub traces: Option<TraceSnapshot>,
     /// What the operating system says of it; `None` where it does not.
     pub system: Option<SystemSnapshot>,
+}
+
+/// Spans of traces since the start, by what became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TraceSnapshot {
+    /// The collector has them.
+    pub exported: u64,
+    /// They were given up: the collector was away or slow, or refused them.
+    pub dropped: u64,
 }
 
 /// What the operating system says of the process.

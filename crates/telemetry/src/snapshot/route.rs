@@ -54,4 +54,17 @@ pub struct ResultLatency {
     pub latency: LatencySnapshot,
     /// Bytes of the responses' bodies, since the start.
     pub bytes: u64,
+    /// The last traced request of each bucket that has had one.
+    pub exemplars: Vec<Exemplar>,
+}
+
+/// A traced request, as an example of those in its bucket.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Exemplar {
+    /// The number of the bucket, from 0.
+    pub bucket: usize,
+    /// Its trace.
+    pub trace_id: String,
+    /// Its latency.
+    pub seconds: f64,
 }

@@ -2,6 +2,7 @@
 
 mod failure;
 mod stream;
+mod times;
 mod tls;
 mod trace;
 
@@ -19,12 +20,15 @@ use hyper_util::client::legacy::connect::dns::GaiResolver;
 use hyper_util::rt::TokioIo;
 use larder_config::UpstreamUrl;
 use larder_message::forward::HostPolicy;
+use larder_tower::clock::monotonic;
 use tower_service::Service;
 
 use crate::observe::UpstreamStats;
 use crate::options::UpstreamOptions;
 pub(crate) use failure::{ConnectFailure, ConnectFailureKind};
 pub(crate) use stream::{ConnectionMark, UpstreamStream};
+use times::connected;
+pub(crate) use times::with_connect_times;
 pub(crate) use tls::tls_config;
 use trace::{ConnectTrace, Resolver, Tcp};
 
@@ -84,9 +88,13 @@ impl Service<Uri> for Connector {
         let trace = Arc::<ConnectTrace>::default();
         let connecting = self.inner.call(uri);
         let (timeout, stats) = (self.timeout, Arc::clone(&self.stats));
+        let began = monotonic();
         Box::pin(async move {
             match ConnectTrace::follow(Arc::clone(&trace), tokio::time::timeout(timeout, connecting)).await {
-                Ok(Ok(stream)) => Ok(TokioIo::new(UpstreamStream::new(stream, stats.open_connection()))),
+                Ok(Ok(stream)) => {
+                    connected(|| (began, monotonic()));
+                    Ok(TokioIo::new(UpstreamStream::new(stream, stats.open_connection())))
+                }
                 Ok(Err(error)) => Err(ConnectFailure::new(error).traced(trace)),
                 Err(_elapsed) => Err(ConnectFailure::late(trace)),
             }

@@ -191,7 +191,7 @@ async fn a_client_has_to_send_its_content_at_the_rate_of_its_listener() {
         let connection = ClientConnection { peer: [127, 0, 0, 1].into(), secure: false, version: http::Version::HTTP_11 };
         let body = RequestBody::new(Stalled(false));
         let mut request = Request::post("/").header("host", "a").header("transfer-encoding", "chunked").body(body).expect("request");
-        request.extensions_mut().insert(ClientContext { connection, interim: None, min_upload_rate, notes: None });
+        request.extensions_mut().insert(ClientContext { connection, interim: None, min_upload_rate, observer: None });
         let outcome = tokio::time::timeout(hour / 2, failure(&service, request)).await;
         let is_stalled = matches!(outcome, Ok(UpstreamError::RequestStalled));
         assert_eq!((is_stalled, outcome.is_err()), (!is_patient, is_patient), "{outcome:?}");

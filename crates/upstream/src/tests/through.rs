@@ -34,7 +34,7 @@ async fn pass(mut upstream: UpstreamService, request: Request<Incoming>, peer: P
             connection,
             interim: peer.interim_responses(parts.version),
             min_upload_rate: peer.min_upload_rate(),
-            notes: None,
+            observer: None,
         });
         upstream.call(Request::from_parts(parts, RequestBody::new(body))).await
     };

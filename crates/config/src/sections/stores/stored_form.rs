@@ -1,12 +1,11 @@
 //! `compress` and `encrypt` of `[store.redis]` and `[store.disk]`: in which form responses leave the process.
 
-use std::path::PathBuf;
-
 use larder_redis_options::{Compression, SealKey, SealKeys};
 use toml::Spanned;
 
 use crate::parse::mistake::Mistake;
 use crate::parse::reader::Table;
+use crate::sections::secret;
 
 const KEY_FORM: &str = "where the key is, in quotes: \"env:LARDER_STORE_KEY\" or \"file:/run/secrets/key\"";
 const KEY_HINT: &str = "32 bytes in hexadecimal or base64: openssl rand -hex 32";
@@ -33,17 +32,9 @@ pub(crate) fn encrypt(store: &mut Table<'_>) -> Option<SealKeys> {
     Some(SealKeys { key: current?.into_inner(), old_keys: old_keys.into_iter().map(Spanned::into_inner).collect() })
 }
 
-/// Keys stand in variables or files, so that no configuration has to be kept secret.
+/// A key, from where it stands.
 fn key(text: &str) -> Result<SealKey, Mistake> {
-    let secret = if let Some(name) = text.strip_prefix("env:") {
-        std::env::var(name).map_err(|_| Mistake::new(format!("the variable {name} is not set")).hint(KEY_HINT))?
-    } else if let Some(path) = text.strip_prefix("file:").map(PathBuf::from) {
-        std::fs::read_to_string(&path).map_err(|error| {
-            let mistake = Mistake::new(format!("cannot read the key in {}: {}", path.display(), error.kind()));
-            mistake.hint("the user who runs larder must be able to read it")
-        })?
-    } else {
-        return Err(Mistake::new("a key does not stand in the configuration itself").hint(format!("say {KEY_FORM}")));
-    };
-    SealKey::parse(secret.trim()).map_err(|error| Mistake::new(format!("{error}")).hint(KEY_HINT))
+    let secret = secret::read(text, KEY_HINT)?
+        .ok_or_else(|| Mistake::new("a key does not stand in the configuration itself").hint(format!("say {KEY_FORM}")))?;
+    SealKey::parse(&secret).map_err(|error| Mistake::new(format!("{error}")).hint(KEY_HINT))
 }

@@ -3,3 +3,4 @@
 mod alerts;
 mod effective;
 mod log;
+mod traces;

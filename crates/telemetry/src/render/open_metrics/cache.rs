@@ -32,6 +32,10 @@ pub(super) fn encode(snapshot: &Snapshot, families: &mut Families<'_, '_>) -> fm
     families.counter("collapsed_followers", "Requests that shared another's fill.", collapsing.followers)?;
     let help = "Access log lines dropped because the log's reader was too slow.";
     families.counter("access_log_dropped", help, process.access_log_dropped)?;
+    if let Some(traces) = &process.traces {
+        let outcomes = [([("outcome", "exported")], traces.exported), ([("outcome", "dropped")], traces.dropped)];
+        families.counters("trace_spans", "Spans of traces, by what became of them.", outcomes)?;
+    }
     let causes = [("size", store.evictions.size), ("removed", store.evictions.removed), ("replaced", store.evictions.replaced)];
     let evictions = causes.map(|(cause, count)| ([("cause", cause)], count));
     families.counters("cache_evictions", "Stored responses dropped from memory, by cause.", evictions)?;

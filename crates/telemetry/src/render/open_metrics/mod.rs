@@ -4,6 +4,7 @@ mod alerts;
 mod cache;
 mod config;
 mod disk;
+mod exemplars;
 mod families;
 mod operations;
 mod process;
@@ -27,6 +28,7 @@ pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; cha
 
 /// Everything in `snapshot`, as text of type [`OPEN_METRICS`].
 pub fn open_metrics(snapshot: Snapshot) -> String {
+    let exemplars = exemplars::of(&snapshot.routes);
     let mut registry = Registry::default();
     // The names that every client library of Prometheus has for them, without a prefix.
     registry.register_collector(Box::new(process::System(snapshot.process.system)));
@@ -34,7 +36,7 @@ pub fn open_metrics(snapshot: Snapshot) -> String {
     let mut text = String::with_capacity(16 * 1024);
     // The one error there is comes from the writer, and a `String` takes everything.
     let _infallible = encode(&mut text, &registry);
-    text
+    exemplars::put(text, &exemplars)
 }
 
 #[derive(Debug)]

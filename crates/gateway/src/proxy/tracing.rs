@@ -1,0 +1,159 @@
+//! The trace of a request under way, and what its log line and its trace are to know of its exchange with the origin.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use http::{Extensions, HeaderMap, Request, Response};
+use larder_semantics::Reason;
+use larder_tower::clock::monotonic;
+use larder_tower::{CacheResult, ObservedSteps};
+
+use super::gateway::Gateway;
+use crate::telemetry::access_log::ResponseRecord;
+use crate::telemetry::traces::{Attribute, RequestSpan, RequestTrace, TraceId};
+use crate::upstream::{ExchangeObserver, ExchangeReport};
+
+/// What becomes of a request's trace.
+#[derive(Debug, Default)]
+pub(super) enum Tracing {
+    /// Its fields go on as they came: there are no traces here, or its trusted caller has decided that it has none.
+    #[default]
+    AsCame,
+    /// It has none, and its sender is not believed: what it says of traces does not go on.
+    Unbelieved,
+    /// It has one.
+    Traced(Box<RequestSpan>),
+}
+
+impl Tracing {
+    /// Of a request that began then. Whether its sender is `trusted` is asked only where there are traces.
+    pub(super) fn begin<B>(
+        gateway: &Gateway,
+        request: &Request<B>,
+        trusted: impl FnOnce() -> bool,
+        scheme: &'static str,
+        started: Instant,
+    ) -> Self {
+        let Some(tracer) = &gateway.tracer else { return Self::AsCame };
+        let trusted = trusted();
+        match tracer.begin(request.headers(), trusted, started, || gateway.clock.now()) {
+            Some(trace) => {
+                let method = request.method().as_str().to_owned();
+                let attributes = vec![
+                    ("http.request.method", method.clone().into()),
+                    ("url.scheme", scheme.into()),
+                    // Without the query, which may have secrets in it.
+                    ("url.path", request.uri().path().to_owned().into()),
+                ];
+                Self::Traced(Box::new(RequestSpan::new(trace, started, method, attributes)))
+            }
+            None if trusted => Self::AsCame,
+            None => Self::Unbelieved,
+        }
+    }
+
+    /// The trace, if there is one.
+    pub(super) fn trace(&self) -> Option<&Arc<RequestTrace>> {
+        match self {
+            Self::Traced(span) => Some(span.trace()),
+            Self::AsCame | Self::Unbelieved => None,
+        }
+    }
+
+    /// Its name, for the log.
+    pub(super) fn id(&self) -> Option<TraceId> {
+        self.trace().map(|trace| trace.id())
+    }
+
+    /// The time, where the step that begins now is traced.
+    pub(super) fn now(&self) -> Option<Instant> {
+        self.trace().map(|_| monotonic())
+    }
+
+    /// The look-up that began then is over.
+    pub(super) fn looked_up(&self, started: Option<Instant>) {
+        if let (Some(trace), Some(started)) = (self.trace(), started) {
+            trace.step("lookup", started, Vec::new(), None);
+        }
+    }
+
+    /// Has the steps of the request observed that its way through the cache takes.
+    pub(super) fn extend(&self, extensions: &mut Extensions) {
+        if let Some(trace) = self.trace() {
+            extensions.insert(ObservedSteps(Arc::clone(trace) as _));
+        }
+    }
+
+    /// The span, which ends with the answer's body.
+    pub(super) fn answered<B>(
+        self,
+        method: &http::Method,
+        response: &Response<B>,
+        record: &ResponseRecord<'_>,
+    ) -> Option<Box<RequestSpan>> {
+        let Self::Traced(mut span) = self else { return None };
+        let status = response.status();
+        let text = |name, value: Option<&str>| value.map(|value| -> Attribute { (name, value.to_owned().into()) });
+        span.add([("http.response.status_code", i64::from(status.as_u16()).into())]);
+        span.add(text("http.route", record.route.map(|route| &**route)));
+        span.add(text("larder.result", record.result.map(CacheResult::logged)));
+        span.add(text("larder.reason", record.reason.map(Reason::as_str)));
+        span.add(text("larder.upstream", record.upstream.map(|upstream| &**upstream)));
+        span.add([("larder.collapsed", record.collapsed.into())]);
+        if let Some(route) = record.route {
+            span.rename(format!("{method} {route}"));
+        }
+        if status.is_server_error() {
+            span.fail(record.problem.map_or("the origin answered with a server error", |problem| problem.detail()));
+        }
+        Some(span)
+    }
+}
+
+/// What is known of the exchange of a request with the origin.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    server: Mutex<Option<Arc<str>>>,
+    trace: Option<Arc<RequestTrace>>,
+    is_believed: bool,
+}
+
+impl Exchange {
+    /// Of a request whose trace this is.
+    pub(super) fn of(tracing: &Tracing) -> Arc<Self> {
+        let is_believed = !matches!(tracing, Tracing::Unbelieved);
+        Arc::new(Self { server: Mutex::default(), trace: tracing.trace().cloned(), is_believed })
+    }
+
+    /// The server that answered, or failed last.
+    pub(super) fn server(&self) -> Option<Arc<str>> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl ExchangeObserver for Exchange {
+    fn begins(&self, fields: &mut HeaderMap) {
+        match &self.trace {
+            Some(trace) => trace.hand_on(fields),
+            None if self.is_believed => {}
+            None => ["traceparent", "tracestate"].iter().for_each(|name| _ = fields.remove(*name)),
+        }
+    }
+
+    fn ended(&self, report: &ExchangeReport<'_>) {
+        *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(report.server));
+        let Some(trace) = &self.trace else { return };
+        let mut attributes: Vec<Attribute> = vec![("server.address", report.server.to_string().into())];
+        let error = match report.outcome {
+            Ok(status) => {
+                attributes.push(("http.response.status_code", i64::from(status.as_u16()).into()));
+                status.is_server_error().then_some("the origin answered with a server error")
+            }
+            Err(word) => {
+                attributes.push(("error.type", word.into()));
+                Some(word)
+            }
+        };
+        trace.exchanged(report.times, report.connect, attributes, error);
+    }
+}
