@@ -57,8 +57,11 @@ async function refresh() {
   }
 }
 
+let events = null;
+
 function listen() {
-  const events = new EventSource("/ui/live");
+  if (document.hidden || (events && events.readyState !== EventSource.CLOSED)) return;
+  events = new EventSource("/ui/live");
   events.addEventListener("tick", refresh);
   events.addEventListener("open", () => say(paused ? "paused" : "live", paused ? "paused" : "live"));
   events.addEventListener("error", () => {
@@ -70,8 +73,20 @@ function listen() {
       say("away", "reconnecting");
     }
   });
-  // A page that goes into the background for good gives its connection back.
-  addEventListener("pagehide", () => events.close(), { once: true });
+}
+
+/** Browsers keep few connections to a host: a page that is not seen gives its own back. */
+function look() {
+  if (document.hidden) {
+    events?.close();
+    missed = true;
+    return;
+  }
+  listen();
+  if (missed) {
+    missed = false;
+    refresh();
+  }
 }
 
 /** Begins to follow. A page that was sent as the answer to a form stays as it is: asking for it again would send the form again. */
@@ -86,11 +101,8 @@ export function follow() {
     say(paused ? "paused" : "live", paused ? "paused" : "live");
     if (!paused) refresh();
   });
-  document.addEventListener("visibilitychange", () => {
-    if (!document.hidden && missed) {
-      missed = false;
-      refresh();
-    }
-  });
-  listen();
+  document.addEventListener("visibilitychange", look);
+  addEventListener("pagehide", () => events?.close());
+  addEventListener("pageshow", look);
+  look();
 }

@@ -41,8 +41,8 @@ fn alerts(shared: &Shared) -> Block {
     let alerts = &shared.gateway.alerts;
     let firing = alerts.firing();
     let note = match firing.len() {
-        0 => "Nothing needs anybody.".to_owned(),
-        count => format!("{count} now"),
+        0 => "None holds now.".to_owned(),
+        count => format!("{count} of them hold now."),
     };
     let rows = alerts.last().into_iter().take(ALERTS).map(|raised| {
         let holds = firing.iter().any(|firing| firing.id == raised.id);
