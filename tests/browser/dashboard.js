@@ -8,7 +8,7 @@ const [, , name, admin, gateway] = process.argv;
 
 const VIEWS = ['overview', 'routes', 'upstreams', 'tiers', 'keys', 'explain', 'purge', 'tail', 'config'];
 const view = (word) => `${admin}/?view=${word}`;
-const text = (selector) => `document.querySelector(${JSON.stringify(selector)})?.textContent ?? ''`;
+const text = (selector) => `(document.querySelector(${JSON.stringify(selector)})?.textContent ?? '')`;
 const get = (target) => fetch(`${gateway}${target}`).then((answer) => answer.text());
 
 const STORIES = {
