@@ -90,7 +90,13 @@ async fn a_request_that_has_happened_is_explained_by_its_id_or_as_the_last_one()
     let admin = larder.admin_address().to_string();
     let told = command()?.args(["explain", &id, "--admin", &admin]).output()?;
     let text = String::from_utf8_lossy(&told.stdout).into_owned();
-    assert!(text.starts_with("happened ") && text.contains("upstream api answered 200 in") && text.contains("now "), "{text}");
+    assert!(
+        text.starts_with("happened ")
+            && text.contains("upstream api answered 200 in")
+            && text.contains("by its server http://127.0.0.1:")
+            && text.contains("now "),
+        "{text}"
+    );
     Ok(())
 }
 

@@ -1,21 +1,19 @@
 //! The sections of the configuration: one file each, read from its table and checked.
 
 mod acme;
-mod alerts;
 mod alike;
 mod cache;
 mod file;
 mod listener;
 pub(crate) mod listeners;
-mod log;
 mod matching;
+mod operating;
 mod overrides;
 mod purging;
 mod routes;
 mod secret;
 mod server;
 pub(crate) mod stores;
-mod telemetry;
 mod tls;
 mod tokens;
 pub(crate) mod upstreams;
@@ -30,6 +28,7 @@ use crate::model::Config;
 use crate::parse::mistake::{Location, Mistake, Mistakes};
 use crate::parse::reader::Table;
 use crate::parse::written::Written;
+use operating::{alerts, log, telemetry};
 use purging::{purge, tags, writes};
 use routes::Routing;
 use stores::store::{self, Stores};

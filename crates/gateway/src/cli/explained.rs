@@ -55,6 +55,11 @@ pub(super) fn write_facts(paper: &mut Paper, happened: &Happened) {
     if let Some(time) = happened.milliseconds("upstream_us") {
         paper.more(&format!("upstream {} answered {} in {time}", text("upstream"), text("upstream_status")));
     }
+    for (name, words) in [("upstream_server", "by its server"), ("trace_id", "traced as")] {
+        if !text(name).is_empty() {
+            paper.more(&format!("{words} {}", text(name)));
+        }
+    }
     if happened.facts["collapsed"] == true {
         paper.more("it waited for another request's fetch, and got the same answer");
     }

@@ -9,6 +9,7 @@ use crate::parse::mistake::Mistake;
 use crate::parse::reader::{Table, choose};
 use crate::sections::cache::items;
 use crate::sections::purging::purge::channel;
+use crate::sections::secret::read as read_secret;
 
 const SECRET_FORM: &str = "where the secret is, in quotes: \"env:LARDER_ALERT_SECRET\" or \"file:/run/secrets/alerts\"";
 const URL_FORM: &str = "a URL in quotes, like \"https://hooks.example.com/larder\"";
@@ -63,17 +64,8 @@ fn webhook(text: &str) -> Result<Uri, Mistake> {
 
 /// It stands in a variable or a file, so that no configuration has to be kept secret.
 fn secret(text: &str) -> Result<Arc<[u8]>, Mistake> {
-    let found = if let Some(name) = text.strip_prefix("env:") {
-        std::env::var(name).map_err(|_| Mistake::new(format!("the variable {name} is not set")).hint("set it to the secret"))?
-    } else if let Some(path) = text.strip_prefix("file:") {
-        std::fs::read_to_string(path).map_err(|error| {
-            let mistake = Mistake::new(format!("cannot read the secret in {path}: {}", error.kind()));
-            mistake.hint("the user who runs larder must be able to read it")
-        })?
-    } else {
-        return Err(Mistake::new("a secret does not stand in the configuration itself").hint(format!("say {SECRET_FORM}")));
-    };
-    let found = found.trim();
+    let found = read_secret(text, "set it to the secret")?
+        .ok_or_else(|| Mistake::new("a secret does not stand in the configuration itself").hint(format!("say {SECRET_FORM}")))?;
     if found.len() < MIN_SECRET {
         let mistake = Mistake::new("the secret of `webhook` is too short");
         return Err(mistake.hint(format!("at least {MIN_SECRET} characters: openssl rand -hex 32")));
