@@ -14,8 +14,8 @@ pub(super) fn shown(key: &str, value: String) -> String {
     let is_reference = ["\"env:", "\"file:"].iter().any(|start| value.starts_with(start));
     match last {
         _ if is_reference => value,
-        // Fields may be credentials for a backend, whatever their names are.
-        _ if matches!(parent, "set" | "add") => MASK.to_owned(),
+        // Fields may be credentials for a backend or a collector, whatever their names are.
+        _ if matches!(parent, "set" | "add") || lower.starts_with("headers.") => MASK.to_owned(),
         "set" | "add" if value != "{}" => MASK.to_owned(),
         // The path of a webhook is often all that protects it.
         "webhook" => without_path(&value),
@@ -46,6 +46,9 @@ mod tests {
             ("encrypt.key", "\"file:/run/key\"", "\"file:/run/key\""),
             ("request.set.x-api-version", "\"2\"", MASK),
             ("request.set", "{ authorization = \"Bearer hush\" }", MASK),
+            ("headers.x-api-key", "\"hush\"", MASK),
+            ("headers.x-api-key", "\"env:NAME\"", "\"env:NAME\""),
+            ("match.headers.x-api", "\"2\"", "\"2\""),
             ("request.remove", "[\"cookie\"]", "[\"cookie\"]"),
             ("webhook", "\"https://hooks.example/services/hush\"", "\"https://hooks.example/***\""),
             ("webhook", "\"https://hooks.example?hush\"", "\"https://hooks.example/***\""),
