@@ -54,6 +54,38 @@ async fn purge(larder: &Larder, target: &str) -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_lies_on_disk_is_sealed_and_a_route_may_leave_the_disk_out() -> Result<()> {
+    let (origin, folder) = (Origin::start().await?, TempDir::new()?);
+    let page = "a page for everybody. ".repeat(1_000);
+    origin.once("GET", "/a", Answer::ok().header("Content-Type", "text/plain").body(page.clone()));
+    origin.times(2, "GET", "/quick/a", Answer::ok().body("a page for a moment"));
+    let (cache, key) = (folder.path().join("cache"), folder.path().join("key"));
+    std::fs::write(&key, "07".repeat(32))?;
+    let form = format!("compress = {{ min = \"1KiB\" }}\nencrypt = {{ key = \"file:{}\" }}\n", key.display());
+    let routes = "[[routes]]\npath = \"/quick/{*rest}\"\ntiers = [\"memory\"]\n[[routes]]\npath = \"/{*rest}\"\n";
+    let start = async || {
+        let larder = Larder::before(&origin, &format!("{}{form}{routes}", keys(&cache))).await?;
+        larder.metric_reaches("larder_disk_ready", &[], 1.0).await?;
+        Ok::<_, Error>(larder)
+    };
+    let first = start().await?;
+    assert_eq!((get(&first, "/a").await?.x_cache(), get(&first, "/quick/a").await?.x_cache()), ("MISS", "MISS"));
+    assert_eq!(get(&first, "/quick/a").await?.x_cache(), "HIT", "it is in memory");
+    end(first).await?;
+    for file in std::fs::read_dir(&cache)? {
+        let bytes = std::fs::read(file?.path())?;
+        assert!(
+            !["a page for", "/quick/a", "site.example"].iter().any(|text| bytes.windows(text.len()).any(|part| part == text.as_bytes()))
+        );
+    }
+    let second = start().await?;
+    let stored = get(&second, "/a").await?;
+    assert!(stored.x_cache() == "HIT" && stored.text() == page);
+    assert_eq!(get(&second, "/quick/a").await?.x_cache(), "MISS");
+    origin.check()
+}
+
+#[tokio::test]
 async fn a_restart_answers_hits_without_the_origin() -> Result<()> {
     let (origin, folder) = (Origin::start().await?, TempDir::new()?);
     origin.once("GET", "/a", Answer::ok().header("Content-Type", "text/plain").body("kept"));

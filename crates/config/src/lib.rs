@@ -29,11 +29,12 @@ use toml::de::DeTable;
 
 pub use effective::{Effective, Section, Setting};
 pub use model::{
-    AccessLog, Acme, AcmeChallenge, AcmeStoreKind, Admin, AlertKind, Alerts, Balance, BreakerLimit, Compress, Config, Eject, HashKey,
-    HashPart, HealthCheck, InvalidUpstreamUrl, KeySpan, Limit, Listen, ListenKind, Listener, Log, LogCondition, LogField, LogLevel,
-    LogPiece, LogSample, MemoryStore, OddPaths, OnEvent, OnWrite, Origin, PathTemplate, PerMille, ProxyProtocol, Purge, PurgeTemplate,
-    Rate, ReadFile, Redirect, RequestMatch, Resolve, ResponseTags, Retry, RetryMethods, RetryOn, Route, RouteSettings, Server,
-    ServerOptions, SocketFile, TagPart, TagTemplate, Tls, Token, TokenScope, Traces, Upstream, UpstreamServer, UpstreamUrl, Webhook,
+    AccessLog, Acme, AcmeChallenge, AcmeStoreKind, Admin, AlertKind, Alerts, Balance, BreakerLimit, Compress, Config, Eject, FarTier,
+    HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, KeySpan, Limit, Listen, ListenKind, Listener, Log, LogCondition, LogField,
+    LogLevel, LogPiece, LogSample, MemoryStore, OddPaths, OnEvent, OnWrite, Origin, PathTemplate, PerMille, ProxyProtocol, Purge,
+    PurgeTemplate, Rate, ReadFile, Redirect, RequestMatch, Resolve, ResponseTags, Retry, RetryMethods, RetryOn, Route, RouteSettings,
+    Server, ServerOptions, SocketFile, TagPart, TagTemplate, Tls, Token, TokenScope, Traces, Upstream, UpstreamServer, UpstreamUrl,
+    Webhook,
 };
 pub use parse::mistake::Severity;
 pub use parse::report::{Report, Warnings};

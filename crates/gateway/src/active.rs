@@ -188,7 +188,8 @@ fn rules(
         .tags(RouteTags::new(&route.path, &route.tags, named)?)
         .shared_writes(Arc::clone(writes))
         .pressure(pressure);
-    Ok(route.class.iter().cloned().fold(rules, RouteRulesBuilder::class).build())
+    let rules = route.class.iter().cloned().fold(rules, RouteRulesBuilder::class);
+    Ok(settings.tiers.iter().fold(rules, |rules, tiers| rules.tiers(tiers.iter().map(|tier| tier.as_str()))).build())
 }
 
 /// A client may go round the cache whose address is in one of the networks. An IPv4 address that arrived over an IPv6 socket is that IPv4 address.

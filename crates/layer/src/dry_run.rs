@@ -188,7 +188,7 @@ impl<S> CacheService<S> {
     pub async fn ask_tiers(&self, run: &DryRun) -> Vec<TierLook> {
         let Some(newer_than) = run.asks_tiers else { return Vec::new() };
         let mut looks = Vec::new();
-        for tier in self.cache.tiers.iter() {
+        for tier in self.cache.tiers.iter().filter(|tier| self.route.tiers.has(tier.store.name())) {
             let (key, request) = (&run.request.key, &run.request.parts.headers);
             let load = tier.store.load(LoadRequest { key, request, spec: None, newer_than, lease: None, awaited: None });
             let loaded = within(tier.store.deadline(), load).await.unwrap_or(Err(RemoteError::Timeout));

@@ -28,7 +28,7 @@ pub use log::{AccessLog, Log, LogCondition, LogField, LogLevel, LogPiece, LogSam
 pub use path::PathTemplate;
 pub use purging::{OnEvent, OnWrite, Purge, PurgeTemplate, ResponseTags, TagPart, TagTemplate};
 pub use read_file::ReadFile;
-pub use route::{Compress, OddPaths, Rate, RequestMatch, Route, RouteSettings};
+pub use route::{Compress, FarTier, OddPaths, Rate, RequestMatch, Route, RouteSettings};
 pub use server::{Admin, Server};
 pub use server_options::ServerOptions;
 pub use token::{Token, TokenScope};

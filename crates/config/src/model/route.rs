@@ -90,6 +90,8 @@ pub struct RouteSettings {
     pub timeout: Option<Duration>,
     /// Bytes of the largest body that is stored.
     pub max_object: u64,
+    /// The stores behind the memory that are used; `None`: all that there are.
+    pub tiers: Option<Vec<FarTier>>,
     /// Bytes of the largest request body that goes to the upstream; `None`: any.
     pub max_request_body: Option<u64>,
     /// How long a request waits for another's fetch before it makes its own; zero: not at all.
@@ -128,6 +130,25 @@ impl Default for Compress {
             "image/svg+xml",
         ];
         Self { min: 1024, types: TYPES.map(str::to_owned).to_vec() }
+    }
+}
+
+/// A store behind the memory, the nearer one first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FarTier {
+    /// `[store.disk]`
+    Disk,
+    /// `[store.redis]`
+    Redis,
+}
+
+impl FarTier {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Disk => "disk",
+            Self::Redis => "redis",
+        }
     }
 }
 
@@ -171,6 +192,7 @@ impl Default for RouteSettings {
             compress: None,
             timeout: None,
             max_object: 8 << 20,
+            tiers: None,
             max_request_body: None,
             collapse_wait: Duration::from_secs(10),
             bypass_from: vec![IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())],

@@ -3,7 +3,7 @@
 use crate::parse::nearest;
 
 /// Where keys stand that are easily written above the first header or below the wrong one.
-const HOMES: [(&str, &str); 29] = [
+const HOMES: [(&str, &str); 30] = [
     ("listen", "[server] or [admin]"),
     ("trusted_proxies", "[server]"),
     ("drain_timeout", "[server]"),
@@ -32,6 +32,7 @@ const HOMES: [(&str, &str); 29] = [
     ("upstream", "[[routes]]"),
     ("scope", "[cache], [classes.NAME] or [[routes]]"),
     ("max_object", "[cache], [classes.NAME] or [[routes]]"),
+    ("tiers", "[cache], [classes.NAME] or [[routes]]"),
     ("max_request_body", "[cache], [classes.NAME] or [[routes]]"),
 ];
 

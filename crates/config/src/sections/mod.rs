@@ -24,7 +24,7 @@ use toml::de::DeTable;
 pub(crate) use overrides::KUBERNETES;
 pub use overrides::Overrides;
 
-use crate::model::Config;
+use crate::model::{Config, FarTier};
 use crate::parse::mistake::{Location, Mistake, Mistakes};
 use crate::parse::reader::Table;
 use crate::parse::written::Written;
@@ -55,7 +55,10 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
         mistakes.error(Location::File, mistake.hint("add a section [upstreams.api] with url = \"http://127.0.0.1:3000\""));
     }
     let names: Vec<&str> = upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
-    let Routing { routes, fallback, namespace } = routes::read(&mut root, &names, memory.capacity);
+    let far = [(FarTier::Disk, disk.is_some()), (FarTier::Redis, redis.is_some())]
+        .into_iter()
+        .filter_map(|(tier, is_there)| is_there.then_some(tier));
+    let Routing { routes, fallback, namespace } = routes::read(&mut root, &names, memory.capacity, far.collect());
     let tags = tags::response_tags(&mut root);
     let names = writes::Names::of(&routes, fallback.as_ref(), &tags);
     let (on_write, on_event) = (writes::on_write(&mut root, &names), writes::on_event(&mut root, &names));

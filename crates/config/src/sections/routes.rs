@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use crate::model::path::{PathTemplate, foreign_form, regex_form};
 use crate::model::purging::tags::{Placeholders, TagTemplate};
-use crate::model::{RequestMatch, Route, RouteSettings};
+use crate::model::{FarTier, RequestMatch, Route, RouteSettings};
 use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::nearest;
 use crate::parse::reader::Table;
@@ -51,6 +51,8 @@ struct Surroundings<'a> {
     cache: Layer,
     classes: Vec<(Spanned<&'a str>, Layer)>,
     memory: u64,
+    /// The stores behind the memory that there are.
+    far: Vec<FarTier>,
 }
 
 /// A route as far as it is right, and where its parts stand.
@@ -63,12 +65,12 @@ struct Located {
     own: Layer,
 }
 
-/// Reads the routes; `upstreams` are the names there are, `memory` is the store's capacity in bytes.
-pub(crate) fn read<'a>(root: &mut Table<'a>, upstreams: &'a [&'a str], memory: u64) -> Routing {
+/// Reads the routes; `upstreams` are the names there are, `memory` is the store's capacity in bytes, and `far` are the stores behind it.
+pub(crate) fn read<'a>(root: &mut Table<'a>, upstreams: &'a [&'a str], memory: u64, far: Vec<FarTier>) -> Routing {
     let mistakes = root.mistakes();
     let cache = root.table("cache").map_or_else(Layer::default, |table| layer(table));
     let classes = root.named_tables("classes").into_iter().map(|(name, table)| (name, layer(table))).collect();
-    let around = Surroundings { upstreams, cache, classes, memory };
+    let around = Surroundings { upstreams, cache, classes, memory, far };
     let tables = root.tables("routes");
     let placed: Vec<Located> = tables.into_iter().filter_map(|table| around.route(table)).collect();
     let (mut routes, mut spans, mut names, mut own) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -116,8 +118,9 @@ impl Surroundings<'_> {
         let layers = |route, own| std::iter::once(&self.cache).chain(class(route).map(|(_, layer)| layer)).chain(own).collect();
         let chains = routes.iter().zip(own).map(|(route, own)| Chain::of(route, layers(route, Some(own))));
         let chains: Vec<Chain<'_>> = chains.chain(fallback.map(|route| Chain::of(route, layers(route, None)))).collect();
-        let all = std::iter::once(&self.cache).chain(self.classes.iter().map(|(_, layer)| layer)).chain(own);
-        advice::check(all, &chains, mistakes);
+        let all = || std::iter::once(&self.cache).chain(self.classes.iter().map(|(_, layer)| layer)).chain(own);
+        advice::check(all(), &chains, mistakes);
+        all().for_each(|layer| layer.check_tiers(|tier| self.far.contains(&tier), mistakes));
         if mistakes.any_error() {
             // The route that takes a class may be wrong.
             return;

@@ -7,7 +7,6 @@ use larder_store::{StoredResponse, Tag, Validity, Variant};
 use tokio::sync::oneshot;
 
 use super::state::{Fetch, Naming};
-use crate::cache::Cache;
 use crate::collapse::outcome::{FetchOutcome, Own, OwnFields, Reply};
 use crate::rules::TagsInBody;
 use crate::service::CacheService;
@@ -19,7 +18,7 @@ impl Fetch {
         let Some(stored) = self.candidates.first() else { return };
         match head_update(exchange, &stored.head, stored.body_length()) {
             HeadUpdate::Freshen { head, keep: true } | HeadUpdate::Stale(head) => match self.renewed(service, stored, &head) {
-                (fresh, true) => service.cache.freshen_soon(Arc::new(fresh)),
+                (fresh, true) => service.cache.freshen_soon(Arc::new(fresh), &service.route.tiers),
                 (_, false) => service.cache.remove(stored),
             },
             HeadUpdate::Freshen { keep: false, .. } => service.cache.remove(stored),
@@ -70,7 +69,7 @@ impl Fetch {
             self.deliver(FetchOutcome::Validated { stored: fresh, is_shared: false }, Own::Fields(own), reply);
             return;
         }
-        cache.freshen(Arc::clone(&fresh), self.lease.take()).await;
+        cache.freshen(Arc::clone(&fresh), self.lease.take(), &service.route.tiers).await;
         if !same_fields {
             // Its old place is one that requests with other fields would find it at.
             cache.remove(stored);
@@ -79,16 +78,16 @@ impl Fetch {
             && !variant.suits(&self.request.parts.headers)
         {
             fresh = Arc::new(fresh.also_for(Variant::of(variant.spec.clone(), &self.request.parts.headers)));
-            cache.commit(Arc::clone(&fresh), None).await;
+            cache.commit(Arc::clone(&fresh), None, &service.route.tiers).await;
         }
         self.deliver(FetchOutcome::Validated { stored: fresh, is_shared: true }, Own::Fields(own), reply);
     }
 
     /// Renews another response that the 304 confirmed. Where other fields select from now on, the requests that it was for are unknown.
-    pub(super) fn freshen_other(&self, cache: &Arc<Cache>, other: Freshened) {
-        let Some(stored) = self.candidates.get(other.index) else { return };
+    pub(super) fn freshen_other<S: Upstream>(&self, service: &CacheService<S>, other: Freshened) {
+        let (Some(stored), cache) = (self.candidates.get(other.index), &service.cache) else { return };
         if other.keep && selects_by(stored, other.vary.as_ref()) {
-            cache.freshen_soon(Arc::new(stored.freshened(&other.head, self.position, self.number)));
+            cache.freshen_soon(Arc::new(stored.freshened(&other.head, self.position, self.number)), &service.route.tiers);
         } else if !self.request.context.authorization {
             cache.remove(stored);
         }

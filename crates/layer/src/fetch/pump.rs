@@ -203,7 +203,7 @@ impl<S: Upstream> Pump<S> {
         }
         self.writer.complete(trailers);
         if let (Some(response), Kept::Stored(_, promotion) | Kept::Relayed(_, promotion)) = (promoted, self.kept) {
-            self.service.cache.promote_to_nearer(response, promotion).await;
+            self.service.cache.promote_to_nearer(response, promotion, &self.service.route.tiers).await;
         }
     }
 
@@ -303,7 +303,7 @@ impl<S: Upstream> Pump<S> {
                     return None;
                 }
                 let response = self.fetch.stored(rules, pending, builder.finish(trailers)?, judged.as_ref());
-                cache.commit(Arc::clone(&response), lease).await.then(|| response.body())
+                cache.commit(Arc::clone(&response), lease, &rules.tiers).await.then(|| response.body())
             }
             Kept::Stored(..) | Kept::Relayed(..) | Kept::Error(_) => None,
             Kept::Part(meta) => {

@@ -299,7 +299,7 @@ impl<S: Upstream> Exchange<S> {
             Action::FailElsewhere(failure, candidate) => fetch.fail_elsewhere(failure, candidate, reply),
             Action::Load(stored, promotion) => {
                 fetch.deliver(FetchOutcome::Loaded(Arc::clone(&stored)), Own::Nothing, reply);
-                return Some(Box::pin(async move { service.cache.promote_to_nearer(stored, promotion).await }));
+                return Some(Box::pin(async move { service.cache.promote_to_nearer(stored, promotion, &service.route.tiers).await }));
             }
             Action::StoreArriving(arriving, promotion) => {
                 return Some(Box::pin(fetch.store_arriving(service, arriving, promotion, reply)));
@@ -319,7 +319,7 @@ impl<S: Upstream> Exchange<S> {
                 fetch.deliver(FetchOutcome::NotShared, Own::Part(part), reply);
             }
             Action::Freshen { response, answer, others } => {
-                others.into_iter().for_each(|other| fetch.freshen_other(&service.cache, other));
+                others.into_iter().for_each(|other| fetch.freshen_other(&service, other));
                 let own = own_fields(&response);
                 return Some(Box::pin(async move { fetch.freshen(&service, answer, own, reply).await }));
             }

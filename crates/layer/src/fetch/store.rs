@@ -81,7 +81,7 @@ impl Fetch {
                     if judged.is_none_or(|judged| judged.is_fit) {
                         // Before a client has the answer, so that one that asks again at once finds it.
                         let (stored, lease) = (self.stored(&service.route, &pending, body.clone(), None), self.lease.take());
-                        is_stored = service.cache.commit(stored, lease).await;
+                        is_stored = service.cache.commit(stored, lease, &service.route.tiers).await;
                     } else {
                         self.lease.take().into_iter().for_each(Lease::not_shared);
                     }

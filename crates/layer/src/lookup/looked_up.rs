@@ -180,7 +180,7 @@ impl<S> CacheService<S> {
         if let Some(head) = head {
             let longer = Arc::new(stored.freshened(&head, stored.position, stored.fetch));
             longer.mark_asked();
-            self.cache.freshen_soon(Arc::clone(&longer));
+            self.cache.freshen_soon(Arc::clone(&longer), &self.route.tiers);
             hit.stored = longer;
         }
     }

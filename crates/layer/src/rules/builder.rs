@@ -8,7 +8,7 @@ use larder_semantics::content::ContentRules;
 use larder_semantics::reuse::told::tells_its_own;
 use larder_semantics::{ClientTtl, CookiePolicy, IdentityPart, KeyRules, PathCase, Policy, Scope, TtlMode};
 
-use super::{BypassRate, ContentDecoder, MayBypass, RouteRules, TagSource, WriteRules};
+use super::{BypassRate, ContentDecoder, MayBypass, RouteRules, TagSource, TierChoice, WriteRules};
 use crate::task::pressure::Pressure;
 
 /// Builds [`RouteRules`]: each method changes one setting of the route.
@@ -232,6 +232,12 @@ impl RouteRulesBuilder {
     /// [`CacheBuilder::max_object`](crate::CacheBuilder::max_object). Default: 8 MiB.
     pub fn max_object(self, bytes: u64) -> Self {
         self.set(|rules| rules.max_object = bytes)
+    }
+
+    /// The tiers behind the memory that are used, by their names ([`RemoteStore::name`](crate::store::RemoteStore::name)); others are neither asked
+    /// nor written. Default: all.
+    pub fn tiers<T: Into<Box<str>>>(self, names: impl IntoIterator<Item = T>) -> Self {
+        self.set(|rules| rules.tiers = TierChoice::only(names.into_iter().map(Into::into)))
     }
 
     /// How long a request waits for another one's fetch before it fetches by itself. Default: ten seconds.

@@ -7,6 +7,7 @@ mod content;
 mod header_tags;
 mod route;
 mod tags;
+mod tier_choice;
 mod writes;
 
 pub use builder::RouteRulesBuilder;
@@ -19,6 +20,7 @@ pub(crate) use route::MAX_OBJECT;
 pub use route::RouteRules;
 pub(crate) use tags::TagsInBody;
 pub use tags::{NoTags, TagSource};
+pub(crate) use tier_choice::TierChoice;
 #[cfg(feature = "json")]
 pub use writes::BodyInvalidation;
 pub use writes::{Cascade, Invalidates, NoWrites, Refetch, WriteRules};

@@ -11,7 +11,7 @@ use larder_semantics::{EtagSource, KeyBuffer, KeyRules, Policy, PrimaryKey, Requ
 use larder_store::{InvalidationTarget, StoredBody, Tag, Tags};
 use smallvec::SmallVec;
 
-use super::{BypassRate, ContentDecoder, MayBypass, NoTags, NoWrites, RouteRulesBuilder, TagSource, WriteRules};
+use super::{BypassRate, ContentDecoder, MayBypass, NoTags, NoWrites, RouteRulesBuilder, TagSource, TierChoice, WriteRules};
 use crate::effective_target::EffectiveTarget;
 use crate::task::pressure::Pressure;
 
@@ -44,6 +44,8 @@ pub struct RouteRules {
     pub(crate) cache: bool,
     /// The longest body that is stored, in bytes.
     pub(crate) max_object: u64,
+    /// The tiers behind the memory that are used.
+    pub(crate) tiers: TierChoice,
     /// How long a request waits for another one's exchange before it fetches by itself.
     pub(crate) collapse_wait: Duration,
     /// Whether `Cache-Status` tells the key of what was looked up (RFC 9211 §2.7).
@@ -71,6 +73,7 @@ impl Default for RouteRules {
             content_decoder: None,
             cache: true,
             max_object: MAX_OBJECT,
+            tiers: TierChoice::default(),
             collapse_wait: COLLAPSE_WAIT,
             cache_status_key: false,
             amends: false,

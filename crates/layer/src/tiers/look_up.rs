@@ -95,7 +95,8 @@ pub(super) struct Looking<'a> {
 
 impl Looking<'_> {
     async fn ask_all(&mut self) -> Option<TierAnswer> {
-        for (number, tier) in self.cache.tiers.iter().enumerate() {
+        let chosen = self.cache.tiers.iter().enumerate().filter(|(_, tier)| self.rules.tiers.has(tier.store.name()));
+        for (number, tier) in chosen {
             let stopwatch = Stopwatch::start(&self.request.parts.extensions);
             let result = self.ask(number, tier).await;
             stopwatch.stop(|| Step::Tier { name: tier.store.name(), answered: matches!(result, TierResult::Answered(_)) });

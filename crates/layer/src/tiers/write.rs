@@ -11,6 +11,7 @@ use super::chain::{Tier, count};
 use super::concurrent::{all, within};
 use super::look_up::Promotion;
 use crate::cache::Cache;
+use crate::rules::TierChoice;
 use crate::task::detached::detach;
 
 /// How long a response with a validator is kept past its use, for 304s to renew it.
@@ -38,45 +39,45 @@ impl Cache {
     }
 
     /// Gives a response that a tier had to those before it.
-    pub(crate) async fn promote_to_nearer(&self, response: Arc<StoredResponse>, Promotion { tier, lease }: Promotion) {
+    pub(crate) async fn promote_to_nearer(&self, response: Arc<StoredResponse>, Promotion { tier, lease }: Promotion, choice: &TierChoice) {
         let nearer = &self.tiers[..tier];
         if nearer.is_empty() {
             return;
         }
         let log_position = self.log_position(&response);
         if response.is_valid(self.store.ledger()) {
-            nearer.iter().for_each(|tier| count(&tier.counters.promotions));
-            self.write(nearer, Writing { response, lease, log_position }, <dyn RemoteStore>::promote).await;
+            nearer.iter().filter(|tier| choice.has(tier.store.name())).for_each(|tier| count(&tier.counters.promotions));
+            self.write(nearer, choice, Writing { response, lease, log_position }, <dyn RemoteStore>::promote).await;
         }
     }
 
-    /// Stores a response in all tiers. Whether it is in memory.
-    pub(crate) async fn commit(&self, response: Arc<StoredResponse>, lease: Option<Lease>) -> bool {
+    /// Stores a response in all tiers that are chosen. Whether it is in memory.
+    pub(crate) async fn commit(&self, response: Arc<StoredResponse>, lease: Option<Lease>, choice: &TierChoice) -> bool {
         let log_position = self.log_position(&response);
         // A response that was invalidated meanwhile is of no use to other replicas either.
         let stored = self.store.commit(Arc::clone(&response));
         self.settle();
         if stored && !self.tiers.is_empty() {
-            self.write(&self.tiers, Writing { response, lease, log_position }, <dyn RemoteStore>::commit).await;
+            self.write(&self.tiers, choice, Writing { response, lease, log_position }, <dyn RemoteStore>::commit).await;
         }
         stored
     }
 
     /// Stores a response whose head was renewed.
-    pub(crate) async fn freshen(&self, response: Arc<StoredResponse>, lease: Option<Lease>) {
+    pub(crate) async fn freshen(&self, response: Arc<StoredResponse>, lease: Option<Lease>, choice: &TierChoice) {
         let log_position = self.log_position(&response);
         if self.store.commit(Arc::clone(&response)) && !self.tiers.is_empty() {
-            self.write(&self.tiers, Writing { response, lease, log_position }, <dyn RemoteStore>::freshen).await;
+            self.write(&self.tiers, choice, Writing { response, lease, log_position }, <dyn RemoteStore>::freshen).await;
         }
     }
 
     /// As [`Self::freshen`], without waiting for other tiers than the memory.
-    pub(crate) fn freshen_soon(self: &Arc<Self>, response: Arc<StoredResponse>) {
+    pub(crate) fn freshen_soon(self: &Arc<Self>, response: Arc<StoredResponse>, choice: &TierChoice) {
         let log_position = self.log_position(&response);
         if self.store.commit(Arc::clone(&response)) && !self.tiers.is_empty() {
-            let cache = Arc::clone(self);
+            let (cache, choice) = (Arc::clone(self), choice.clone());
             let writing = Writing { response, lease: None, log_position };
-            detach(async move { cache.write(&cache.tiers, writing, <dyn RemoteStore>::freshen).await });
+            detach(async move { cache.write(&cache.tiers, &choice, writing, <dyn RemoteStore>::freshen).await });
         }
     }
 
@@ -92,8 +93,8 @@ impl Cache {
         if self.tiers.is_empty() { None } else { self.store.ledger().log_position(response.position) }
     }
 
-    /// Writes to some of the tiers. The lease goes to the tier that granted it.
-    fn write<'a>(&self, tiers: &'a [Tier], writing: Writing, operation: Operation) -> StoreFuture<'a, ()> {
+    /// Writes to those of the tiers that are chosen. The lease goes to the tier that granted it.
+    fn write<'a>(&self, tiers: &'a [Tier], choice: &TierChoice, writing: Writing, operation: Operation) -> StoreFuture<'a, ()> {
         let Writing { response, mut lease, log_position } = writing;
         // A refusal of one request is not written for other replicas: it might replace a good response there.
         let keep = useful_for(&response.head, self.clock.now()).filter(|_| !refuses_the_request(response.head.status));
@@ -109,7 +110,8 @@ impl Cache {
                 deadline => Box::pin(async move { _ = within(deadline, written).await }),
             }
         };
-        let mut operations: Vec<_> = tiers.iter().enumerate().map(write_to).collect();
+        let chosen = tiers.iter().enumerate().filter(|(_, tier)| choice.has(tier.store.name()));
+        let mut operations: Vec<_> = chosen.map(write_to).collect();
         if operations.len() == 1 { operations.remove(0) } else { Box::pin(all(operations)) }
     }
 }

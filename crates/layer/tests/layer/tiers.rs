@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Full};
 use larder_semantics::Timestamp;
 use larder_store::{Invalidation, InvalidationTarget, LeaseEnd, SEGMENT};
 use larder_tower::clock::{Clock, ClockHand};
-use larder_tower::{Cache, CacheService, Tiers};
+use larder_tower::{Cache, CacheService, RouteRules, Tiers};
 use tokio::sync::Semaphore;
 
 use crate::tier_fake::{Calls, FakeTier, Health};
@@ -41,10 +41,14 @@ impl Chain {
     }
 
     fn cache_at(&self, origin: &Origin, now: Timestamp) -> (CacheService<Origin>, ClockHand) {
+        self.cache_with(origin, now, rules())
+    }
+
+    fn cache_with(&self, origin: &Origin, now: Timestamp, rules: RouteRules) -> (CacheService<Origin>, ClockHand) {
         let tiers = Tiers::new().then(Arc::clone(&self.near) as _).then(Arc::clone(&self.far) as _);
         let (clock, hand) = Clock::manual(now);
         let cache = Cache::builder(64 << 20).max_object(1 << 20).clock(clock).tiers(tiers).build();
-        (CacheService::new(origin.clone(), cache, Arc::new(rules())), hand)
+        (CacheService::new(origin.clone(), cache, Arc::new(rules)), hand)
     }
 
     /// With what the origin says now in the far tier only.
@@ -103,6 +107,24 @@ async fn tiers_are_asked_from_the_nearest_to_the_farthest_and_the_origin_last() 
     let second = send(&cache, get("/a")).await;
     assert_eq!((second.text(), second.x_cache().as_str(), origin.count()), ("one", "HIT", 1));
     assert!(chain.take_calls().is_empty(), "a hit in memory asks no tier");
+}
+
+#[tokio::test]
+async fn a_route_asks_and_writes_the_tiers_that_it_names_and_no_others() {
+    for (names, calls) in [(&["near"][..], &["near load", "near commit"][..]), (&["far"], &["far load", "far commit"]), (&[], &[])] {
+        let (chain, origin) = (Chain::plain(), fresh());
+        let named = common::builder().tiers(names.iter().copied()).build();
+        let cache = chain.cache_with(&origin, common::START, named).0;
+        assert_eq!(send(&cache, get("/a")).await.x_cache(), "MISS");
+        settled(&cache).await;
+        assert_eq!(chain.take_calls(), calls, "{names:?}");
+    }
+    let origin = fresh();
+    let chain = Chain::in_far(&origin).await;
+    let cache = chain.cache_with(&origin, common::START, common::builder().tiers(["far"]).build()).0;
+    assert_eq!(send(&cache, get("/a")).await.x_cache(), "HIT");
+    settled(&cache).await;
+    assert_eq!(chain.take_calls(), ["far load"], "nothing is promoted to a tier that is not named");
 }
 
 #[tokio::test]

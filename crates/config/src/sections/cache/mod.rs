@@ -9,6 +9,7 @@ mod key;
 mod lifetimes;
 mod models;
 mod rewriting;
+pub(super) mod tiers;
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use larder_semantics::key::IdentityPart;
 use larder_semantics::{ClientDirectives, CookiePolicy, Scope, TtlMode};
 use toml::Spanned;
 
-use crate::model::{OddPaths, Rate, RouteSettings};
+use crate::model::{FarTier, OddPaths, Rate, RouteSettings};
 use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::reader::Table;
 use crate::parse::units;
@@ -41,6 +42,7 @@ pub(crate) struct Layer {
     key_version: Option<u32>,
     lifetimes: Lifetimes,
     max_object: Option<Spanned<u64>>,
+    tiers: Option<Spanned<Vec<Spanned<FarTier>>>>,
     max_request_body: Option<Option<u64>>,
     scope: Option<Spanned<Scope>>,
     identity: Option<Spanned<Vec<Spanned<IdentityPart>>>>,
@@ -72,6 +74,13 @@ pub(crate) struct Layer {
 }
 
 impl Layer {
+    /// Warns of stores that its routes are to use, and that there are not.
+    pub(crate) fn check_tiers(&self, has: impl Fn(FarTier) -> bool, mistakes: &Mistakes) {
+        if let Some(tiers) = &self.tiers {
+            tiers::warn_of_missing(tiers.get_ref(), has, mistakes);
+        }
+    }
+
     /// Takes the cache keys out of `table`; the caller reads the others and finishes it.
     pub(crate) fn read(table: &mut Table<'_>) -> Self {
         let mut layer = Self {
@@ -80,6 +89,7 @@ impl Layer {
             key_version: table.integer("key_version", 0..=u64::from(u32::MAX)).and_then(|version| u32::try_from(version).ok()),
             lifetimes: Lifetimes::read(table),
             max_object: table.bytes("max_object", 1..=1 << 40),
+            tiers: tiers::read(table),
             max_request_body: table.bytes("max_request_body", 0..=1 << 40).map(|max| Some(*max.get_ref()).filter(|max| *max > 0)),
             scope: table.one_of("scope", &[("public", Scope::Public), ("identity", Scope::Identity)]),
             identity: table.list("identity", "strings like \"header:authorization\" or \"cookie:session\"", identity_part),
@@ -179,6 +189,7 @@ impl Layer {
         set(&mut base.odd_paths, &spanned(&self.odd_paths));
         set(&mut base.near_private, &self.near_private);
         set(&mut base.max_object, &spanned(&self.max_object));
+        set(&mut base.tiers, &self.tiers.clone().map(|tiers| Some(items(tiers))));
         set(&mut base.max_request_body, &self.max_request_body);
         set(&mut base.collapse_wait, &spanned(&self.collapse_wait));
         set(&mut base.bypass_from, &self.bypass_from);

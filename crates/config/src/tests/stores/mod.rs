@@ -2,3 +2,4 @@
 
 mod disk;
 mod redis;
+mod tiers;
