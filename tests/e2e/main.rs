@@ -50,4 +50,5 @@ mod top;
 mod traces;
 mod upgrade;
 mod upstreams;
+mod warming;
 mod watching;

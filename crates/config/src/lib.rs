@@ -34,7 +34,7 @@ pub use model::{
     LogLevel, LogPiece, LogSample, MemoryStore, OddPaths, OnEvent, OnWrite, Origin, PathTemplate, PerMille, ProxyProtocol, Purge,
     PurgeTemplate, Rate, ReadFile, Redirect, RequestMatch, Resolve, ResponseTags, Retry, RetryMethods, RetryOn, Route, RouteSettings,
     Server, ServerOptions, SocketFile, TagPart, TagTemplate, Tls, Token, TokenScope, Traces, Upstream, UpstreamServer, UpstreamUrl,
-    Webhook,
+    WarmJob, Webhook,
 };
 pub use parse::mistake::Severity;
 pub use parse::report::{Report, Warnings};
@@ -93,6 +93,7 @@ pub fn from_flags(upstream: &str, ttl: Option<&str>, overrides: &Overrides) -> R
         server,
         admin,
         acme: None,
+        warm: Vec::new(),
         upstreams: vec![upstream],
         purge: Purge::default(),
         alerts: Alerts::default(),

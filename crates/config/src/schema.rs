@@ -15,13 +15,14 @@ pub(crate) const REFERENCE: &str = include_str!("../../../config.toml");
 const UNKNOWN: &str = "qqqqqqqqqqqqqqqqqqqq";
 
 /// Every table: its place in the schema, and a file in which `KEY` stands in it. `[]` is each item of a list, `*` a name that the user chooses.
-pub(crate) const TABLES: [(&str, &str); 47] = [
+pub(crate) const TABLES: [(&str, &str); 48] = [
     ("server", "[server]\nKEY"),
     ("listeners[]", "[[listeners]]\nKEY"),
     ("listeners[].tls", "[[listeners]]\ntls = { KEY }"),
     ("listeners[].tls.certificates[]", "[[listeners]]\ntls = { certificates = [{ KEY }] }"),
     ("listeners[].proxy_protocol", "[[listeners]]\nproxy_protocol = { KEY }"),
     ("acme", "[acme]\nKEY"),
+    ("warm[]", "[[warm]]\nKEY"),
     ("admin", "[admin]\nKEY"),
     ("admin.tokens[]", "[[admin.tokens]]\nKEY"),
     ("purge", "[purge]\nKEY"),

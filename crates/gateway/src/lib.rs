@@ -19,6 +19,7 @@ mod explain;
 mod figures;
 mod hints;
 mod inspect;
+mod jobs;
 mod listeners;
 mod process;
 mod proxy;
@@ -31,6 +32,7 @@ mod scrape;
 mod stats;
 mod traces;
 mod upstreams;
+mod warm;
 mod write_rules;
 
 use std::process::ExitCode;
@@ -46,6 +48,7 @@ pub fn main() -> ExitCode {
         cli::Command::Serve(serve) => process::serve(&serve),
         cli::Command::Demo(demo) => process::demo(&demo),
         cli::Command::Purge(purge) => purge.run(),
+        cli::Command::Warm(warm) => warm.run(),
         cli::Command::Explain(explain) => explain.run(),
         cli::Command::Keys(keys) => keys.run(),
         cli::Command::Show(show) => show.run(),

@@ -14,7 +14,7 @@ use larder_telemetry::snapshot::{
     AcmeDomain, AcmeSnapshot, AlertsSnapshot, Breaker, BuildSnapshot, CertificateSnapshot, CollapsingSnapshot, ConfigSnapshot, DiskLookups,
     DiskSnapshot, DiskWrites, Evictions, Folds, InvalidationSnapshot, LabelledCount, ProcessSnapshot, RedisSnapshot, RevocationSnapshot,
     RoutePlace, RouteSnapshot, ServerSnapshot, Snapshot, StoreSnapshot, SystemSnapshot, TierSnapshot, TlsSnapshot, TraceSnapshot,
-    UpstreamState,
+    UpstreamState, WarmSnapshot,
 };
 use larder_telemetry::traces::TraceId;
 use larder_tower::CacheResult;
@@ -214,6 +214,11 @@ fn filled() -> Snapshot {
         redis: Some(redis()),
         tls: Some(tls()),
         alerts: AlertsSnapshot { raised: labelled([("breaker", 31), ("replica", 32)]), delivered: 33, undelivered: 34 },
+        warm: vec![WarmSnapshot {
+            job: "listings".to_owned(),
+            requests: ["hit", "stored"].into_iter().zip(40..).map(|(label, count)| LabelledCount { label, count }).collect(),
+            is_running: true,
+        }],
         build: BuildSnapshot { version: "0.1.0", arch: "x86_64", os: "linux" },
         config: ConfigSnapshot {
             hash: Some("0123456789abcdef".to_owned()),

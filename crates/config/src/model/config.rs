@@ -5,7 +5,7 @@ use std::sync::Arc;
 use larder_disk_options::DiskOptions;
 use larder_redis_options::RedisOptions;
 
-use super::{Acme, Admin, Alerts, Log, OnEvent, OnWrite, Purge, ReadFile, ResponseTags, Route, Server, Traces, Upstream};
+use super::{Acme, Admin, Alerts, Log, OnEvent, OnWrite, Purge, ReadFile, ResponseTags, Route, Server, Traces, Upstream, WarmJob};
 use crate::parse::source::Source;
 use crate::parse::written::Written;
 
@@ -20,6 +20,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// Certificates from an authority; `None`: there are none.
     pub acme: Option<Acme>,
+    /// What is fetched before anybody asks for it.
+    pub warm: Vec<WarmJob>,
     /// Settings of purges.
     pub purge: Purge,
     /// Who is told of what needs a person.
@@ -63,7 +65,8 @@ impl Config {
     /// The files that it names and that were read with it, such as certificates.
     pub fn files(&self) -> impl Iterator<Item = &ReadFile> {
         let acme = self.acme.iter().flat_map(|acme| &acme.files);
-        self.server.files().chain(acme).chain(self.upstreams.iter().flat_map(|upstream| &upstream.files))
+        let warm = self.warm.iter().flat_map(|job| &job.files);
+        self.server.files().chain(acme).chain(warm).chain(self.upstreams.iter().flat_map(|upstream| &upstream.files))
     }
 }
 

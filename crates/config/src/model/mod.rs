@@ -18,6 +18,7 @@ mod server_options;
 mod token;
 mod traces;
 mod upstreams;
+mod warm;
 
 pub use acme::{Acme, AcmeChallenge, AcmeStoreKind};
 pub use alerts::{AlertKind, Alerts, Webhook};
@@ -37,3 +38,4 @@ pub use upstreams::{
     Balance, BreakerLimit, Eject, HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, KeySpan, Limit, PerMille, Resolve, Retry,
     RetryMethods, RetryOn, Upstream, UpstreamServer, UpstreamUrl,
 };
+pub use warm::WarmJob;

@@ -17,6 +17,7 @@ pub(crate) mod stores;
 mod tls;
 mod tokens;
 pub(crate) mod upstreams;
+mod warm;
 
 use toml::Spanned;
 use toml::de::DeTable;
@@ -47,6 +48,7 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
     let alerts = alerts::read(&mut root, &purge);
     let Stores { memory, disk, redis } = store::store(&mut root, overrides);
     let acme = acme::read(&mut root, &server, redis.is_some());
+    let warm = warm::read(&mut root, &server);
     let log = log::read(&mut root);
     let traces = telemetry::read(&mut root);
     let upstreams = upstreams::read(&mut root);
@@ -74,6 +76,7 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
         server,
         admin,
         acme,
+        warm,
         purge,
         alerts,
         tags,

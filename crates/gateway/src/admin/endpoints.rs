@@ -12,7 +12,7 @@ use axum::routing::{MethodRouter, get, post};
 
 use super::access::Access;
 use super::sessions::{Session, Sessions};
-use super::{events, explain, keys, plane, purge, standing, stats, tail};
+use super::{events, explain, keys, plane, purge, standing, stats, tail, warm};
 use crate::config::TokenScope;
 use crate::proxy::Gateway;
 use crate::purge::Refused;
@@ -75,6 +75,8 @@ const ENDPOINTS: &[Endpoint] = &[
     Endpoint { path: "/busiest", scope: TokenScope::Read, handler: || get(tail::busiest) },
     Endpoint { path: "/tail", scope: TokenScope::Read, handler: || get(tail::tail) },
     Endpoint { path: "/openapi.json", scope: TokenScope::Read, handler: || get(openapi) },
+    Endpoint { path: "/warm", scope: TokenScope::Purge, handler: || post(warm::warm) },
+    Endpoint { path: "/warm/jobs", scope: TokenScope::Read, handler: || get(warm::jobs) },
     Endpoint { path: "/explain", scope: TokenScope::Read, handler: || post(explain::explain) },
 ];
 

@@ -18,6 +18,7 @@ mod sessions;
 mod standing;
 mod stats;
 mod tail;
+mod warm;
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -115,7 +116,10 @@ async fn nothing_here() -> Refused {
 
 /// The methods that may be used stand in `Allow`, which the router adds (RFC 9110 §15.5.6).
 async fn not_this_way() -> Refused {
-    Refused::new(StatusCode::METHOD_NOT_ALLOWED, "/purge, /events, /explain and the forms of the dashboard take POST, everything else GET.")
+    Refused::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "/purge, /events, /explain, /warm and the forms of the dashboard take POST, everything else GET.",
+    )
 }
 
 async fn healthz() -> &'static str {

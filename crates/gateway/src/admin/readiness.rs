@@ -13,6 +13,8 @@ pub enum Stage {
     Ready,
     /// Requests under way finish; new ones should go elsewhere.
     Draining,
+    /// Requests are answered, but what is to be stored before they come is not yet.
+    Warming,
 }
 
 impl Stage {
@@ -22,6 +24,7 @@ impl Stage {
             Self::Starting => "starting",
             Self::Ready => "ready",
             Self::Draining => "draining",
+            Self::Warming => "warming",
         }
     }
 }
@@ -36,6 +39,16 @@ impl Readiness {
         self.0.store(Stage::Ready as u8, Ordering::Release);
     }
 
+    /// It is served, but should not come yet.
+    pub fn set_warming(&self) {
+        self.0.store(Stage::Warming as u8, Ordering::Release);
+    }
+
+    /// Warming has ended. A process that stops meanwhile wants no traffic all the same.
+    pub fn set_warm(&self) {
+        let _ = self.0.compare_exchange(Stage::Warming as u8, Stage::Ready as u8, Ordering::AcqRel, Ordering::Acquire);
+    }
+
     /// No more traffic, please.
     pub fn set_draining(&self) {
         self.0.store(Stage::Draining as u8, Ordering::Release);
@@ -46,6 +59,7 @@ impl Readiness {
         match self.0.load(Ordering::Acquire) {
             0 => Stage::Starting,
             1 => Stage::Ready,
+            3 => Stage::Warming,
             _ => Stage::Draining,
         }
     }

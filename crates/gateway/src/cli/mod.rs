@@ -7,7 +7,6 @@ mod explain;
 mod explain_reason;
 mod explained;
 mod keys;
-mod names;
 mod packaging;
 mod paper;
 mod purge;
@@ -15,6 +14,7 @@ mod ready;
 mod stats;
 mod tail;
 mod top;
+mod warm;
 
 use std::path::PathBuf;
 
@@ -34,6 +34,7 @@ pub use ready::Ready;
 pub use stats::Stats;
 pub use tail::Tail;
 pub use top::Top;
+pub use warm::Warm;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -73,6 +74,8 @@ pub enum Command {
     Doctor(Doctor),
     /// Purge responses from a running gateway
     Purge(Purge),
+    /// Have a running gateway fetch what its [[warm]] names, and wait for it: exit 1 where something could not be fetched
+    Warm(Warm),
     /// Say how a running gateway would answer a request, and why: a dry run
     Explain(Explain),
     /// List what a running gateway has stored

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::admin::Readiness;
 use crate::proxy::Gateway;
 
 /// How long what an authority has issued before may take to be read.
@@ -11,6 +12,17 @@ const STORED_CERTIFICATES: Duration = Duration::from_secs(5);
 pub(super) async fn known(gateway: &Gateway) {
     tiers_known(gateway).await;
     certificates_known(gateway).await;
+}
+
+/// Traffic is welcome from now on, or once the jobs that warm before it have ended.
+pub(super) fn ready(gateway: &Gateway, readiness: &Readiness) {
+    let Some(warmed) = gateway.jobs.before_ready() else { return readiness.set_ready() };
+    readiness.set_warming();
+    let readiness = readiness.clone();
+    tokio::spawn(async move {
+        warmed.await;
+        readiness.set_warm();
+    });
 }
 
 /// Gives certificates that an authority has issued before a moment, so that the first connections get them.

@@ -13,6 +13,7 @@ use super::succession::Handover;
 use crate::active::{ActiveConfig, Process};
 use crate::alerts::Alert;
 use crate::config::{AlertKind, Config};
+use crate::jobs::Event;
 use crate::proxy::Gateway;
 use crate::telemetry::access_log::{LogWriter, timestamp};
 
@@ -176,6 +177,7 @@ fn reload(gateway: &Gateway, source: &mut Source, started: &Config) -> bool {
             gateway.active.store(Arc::new(active));
             let listeners = certificates.take_effect();
             gateway.reloads.applied(gateway.clock.now());
+            gateway.jobs.follow(&gateway.active.load_full().config, Event::Reload);
             // Nobody waits for what is stored: connections have certificates until then.
             drop(gateway.acme.follow(&gateway.active.load().config, gateway.redis.as_ref(), &gateway.certificates));
             info!("the configuration was reloaded");

@@ -30,6 +30,7 @@ use crate::cli;
 use crate::config::{self, Config, ListenKind, LogLevel, Report};
 use crate::demo;
 use crate::disk::Disk;
+use crate::jobs::{Event, Jobs};
 use crate::listeners::{Certificates, ToBind};
 use crate::proxy::{Gateway, PublicHandler, RequestIds};
 use crate::purge::{ChannelCounts, carry_out};
@@ -42,6 +43,7 @@ use crate::telemetry::diagnostics;
 use crate::telemetry::observe::Observers;
 use crate::telemetry::render::open_metrics;
 use crate::traces::{self, Exporting};
+use crate::warm;
 
 /// Why the process ends with 1. What was to be said has been said.
 struct Failed;
@@ -194,6 +196,7 @@ async fn run(
         connections: server.open_connections(),
         certificates,
         acme,
+        jobs: Jobs::default(),
         handshakes: server.handshakes(),
         channel_counts: ChannelCounts::default(),
         reloads: Reloads::new(started_at),
@@ -226,7 +229,9 @@ async fn run(
     for url in &urls {
         info!("listening on {url}");
     }
-    readiness.set_ready();
+    warm::attach(&gateway);
+    gateway.jobs.follow(&gateway.active.load_full().config, Event::Start);
+    moments::ready(&gateway, &readiness);
     inherited.serving();
     notify::tell("READY=1");
     started(&addresses, &admin_addresses);

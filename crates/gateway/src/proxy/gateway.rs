@@ -25,6 +25,7 @@ use crate::active::ActiveConfig;
 use crate::alerts::Alerts;
 use crate::client::{ClientConnection, effective_target};
 use crate::disk::Disk;
+use crate::jobs::Jobs;
 use crate::listeners::Certificates;
 use crate::purge::{ChannelCounts, USUAL_WAIT, public, purge};
 use crate::redis::Redis;
@@ -56,6 +57,7 @@ pub(crate) struct Gateway {
     pub(crate) connections: OpenConnections,
     pub(crate) certificates: Arc<Certificates>,
     pub(crate) acme: Arc<Acme>,
+    pub(crate) jobs: Jobs,
     pub(crate) handshakes: Handshakes,
     pub(crate) channel_counts: ChannelCounts,
     pub(crate) reloads: Reloads,

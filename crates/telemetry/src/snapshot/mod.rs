@@ -13,6 +13,7 @@ mod route;
 mod store;
 mod tls;
 mod upstream;
+mod warm;
 
 use serde::Serialize;
 
@@ -26,6 +27,7 @@ pub use route::{Exemplar, RequestCount, ResultLatency, RoutePlace, RouteSnapshot
 pub use store::{CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, StoreSnapshot, TierSnapshot};
 pub use tls::{AcmeDomain, AcmeSnapshot, CertificateSnapshot, RevocationSnapshot, TlsSnapshot};
 pub use upstream::{Breaker, ServerSnapshot, UpstreamSnapshot, UpstreamState};
+pub use warm::WarmSnapshot;
 
 /// All figures, by the part that they are measured on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -56,6 +58,8 @@ pub struct Snapshot {
     pub config: ConfigSnapshot,
     /// What needed a person.
     pub alerts: AlertsSnapshot,
+    /// Jobs of `[[warm]]`.
+    pub warm: Vec<WarmSnapshot>,
     /// The process as a whole.
     pub process: ProcessSnapshot,
 }

@@ -1,5 +1,6 @@
-//! What connects Larder with others: listeners, certificates, upstreams.
+//! What connects Larder with others: listeners, certificates, upstreams, and what it asks these for by itself.
 
 mod acme;
 mod listeners;
 mod upstreams;
+mod warm;

@@ -12,6 +12,7 @@ mod redis;
 mod routes;
 mod tls;
 mod upstreams;
+mod warm;
 
 use std::fmt;
 
@@ -50,6 +51,7 @@ impl Collector for Exposition {
         upstreams::encode(&snapshot.upstreams, &mut families)?;
         cache::encode(snapshot, &mut families)?;
         alerts::encode(&snapshot.alerts, &mut families)?;
+        warm::encode(&snapshot.warm, &mut families)?;
         snapshot.tls.as_ref().map_or(Ok(()), |tls| tls::encode(tls, &mut families))?;
         snapshot.disk.as_ref().map_or(Ok(()), |disk| disk::encode(disk, &mut families))?;
         snapshot.redis.as_ref().map_or(Ok(()), |redis| redis::encode(redis, &mut families))

@@ -1,12 +1,13 @@
 //! `larder check`.
 
+mod names;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 
-use super::names;
 use crate::config::{self, Config, Overrides, Report};
 
 /// `larder check`

@@ -1,0 +1,119 @@
+//! What is fetched before anybody asks for it.
+
+use larder_testkit::larder::{command, config};
+use larder_testkit::wait::eventually;
+use larder_testkit::{Answer, Client, Larder, Origin, Redis, Result};
+
+/// A job for these URLs of `a.example`, and the keys behind.
+fn job(name: &str, urls: &[&str], keys: &str) -> String {
+    format!("[cache]\nttl = \"60s\"\n[[warm]]\nname = \"{name}\"\nhost = \"a.example\"\nurls = {urls:?}\n{keys}\n")
+}
+
+async fn requests(larder: &Larder, outcome: &str) -> Result<f64> {
+    larder.metric("larder_warm_requests_total", &[&format!("outcome=\"{outcome}\"")]).await
+}
+
+async fn x_cache(larder: &Larder, target: &str) -> Result<String> {
+    Ok(larder.request("GET", target, &[("Host", "a.example")], "").await?.x_cache().to_owned())
+}
+
+#[tokio::test]
+async fn a_job_at_the_start_makes_the_first_request_of_a_client_a_hit() -> Result<()> {
+    let origin = Origin::start().await?;
+    for target in ["/a", "/b?c=d"] {
+        origin.always("GET", target, Answer::ok().body("x"));
+    }
+    origin.always("GET", "/private", Answer::ok().header("Cache-Control", "private").body("x"));
+    origin.always("GET", "/broken", Answer::new(500).body("x"));
+    let larder =
+        Larder::before(&origin, &job("listings", &["/a", "/b?c=d", "/private", "/broken"], "headers = { accept = \"x/y\" }")).await?;
+    larder.process().line("the end of the job", |line| line.contains("some of it failed").then_some(())).await?;
+    assert_eq!(
+        [requests(&larder, "stored").await?, requests(&larder, "not_stored").await?, requests(&larder, "failed").await?],
+        [2.0, 1.0, 1.0]
+    );
+    assert_eq!([x_cache(&larder, "/a").await?, x_cache(&larder, "/b?c=d").await?], ["HIT", "HIT"]);
+    let received = origin.received();
+    assert_eq!(received.len(), 4);
+    assert!(
+        received.iter().all(|request| request.header("accept") == Some("x/y") && request.header("host") == Some("a.example")),
+        "{received:?}"
+    );
+    let jobs: serde_json::Value = serde_json::from_str(&larder.admin("/warm/jobs").await?.text())?;
+    assert_eq!(
+        (&jobs[0]["done"], &jobs[0]["total"], &jobs[0]["stored"], &jobs[0]["running"]),
+        (&4.into(), &4.into(), &2.into(), &false.into())
+    );
+    assert_eq!((&jobs[0]["reasons"]["server-error"], jobs[0]["reasons"].as_object().map(|reasons| reasons.len())), (&1.into(), Some(2)));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_replica_is_ready_only_when_it_is_warm() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/a", Answer::ok().wait("slow").chunk("x"));
+    let text = config(&origin.url(), &job("listings", &["/a"], "ready = true"));
+    let starting = tokio::spawn(async move { Larder::start(&text).await });
+    origin.wait_for_requests(1).await?;
+    assert!(!starting.is_finished(), "it says that it is not ready");
+    origin.gate("slow").open();
+    let larder = starting.await??;
+    assert_eq!(x_cache(&larder, "/a").await?, "HIT");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_job_runs_when_it_is_told_to_and_the_command_waits_for_it() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/a", Answer::ok().body("x"));
+    let larder = Larder::before(&origin, &job("listings", &["/a"], "on = []")).await?;
+    assert_eq!(origin.request_count(), 0);
+    let admin = larder.admin_address().to_string();
+    let ran = |arguments: &'static [&'static str]| {
+        let admin = admin.clone();
+        tokio::task::spawn_blocking(move || {
+            command()?.arg("warm").args(arguments).args(["--admin", &admin]).output().map_err(larder_testkit::Error::from)
+        })
+    };
+    let output = ran(&["listings"]).await??;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && text.contains("listings") && text.contains("stored"), "{output:?}");
+    assert_eq!((x_cache(&larder, "/a").await?, origin.request_count()), ("HIT".to_owned(), 1));
+    let unknown = ran(&["nothing"]).await??;
+    assert!(!unknown.status.success() && String::from_utf8_lossy(&unknown.stderr).contains("There is no job nothing"), "{unknown:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_replicas_one_warms_and_the_others_find_it_in_redis() -> Result<()> {
+    let (origin, redis) = (Origin::start().await?, Redis::start().await?);
+    origin.always("GET", "/a", Answer::ok().body("x"));
+    let text =
+        config(&origin.url(), &format!("{}[store.redis]\nurl = \"{}\"\ntimeout = \"2s\"", job("listings", &["/a"], ""), redis.url()));
+    let one = Larder::start(&text).await?;
+    one.process().line("the end of the job", |line| line.contains("the job listings has ended").then_some(())).await?;
+    let stored = || async { Ok((one.metric("larder_redis_written_total", &[]).await? >= 1.0).then_some(())) };
+    eventually("the response is in Redis", stored).await?;
+    let other = Larder::start(&text).await?;
+    other.process().line("the other's turn", |line| line.contains("another replica warms").then_some(())).await?;
+    let mut client = Client::connect(other.address()).await?;
+    let answer = client.exchange("GET", "/a", &[("Host", "a.example")], "").await?;
+    assert_eq!((answer.x_cache(), origin.request_count()), ("HIT", 1));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reload_takes_other_jobs_and_runs_those_that_say_so() -> Result<()> {
+    let origin = Origin::start().await?;
+    for target in ["/a", "/b"] {
+        origin.always("GET", target, Answer::ok().body("x"));
+    }
+    let text = config(&origin.url(), &job("first", &["/a"], ""));
+    let larder = Larder::start(&text).await?;
+    larder.process().line("the end of the job", |line| line.contains("the job first has ended").then_some(())).await?;
+    larder.write_config(&config(&origin.url(), &job("second", &["/b"], "on = [\"start\", \"reload\"]")))?;
+    larder.hang_up()?;
+    larder.process().line("the end of the other", |line| line.contains("the job second has ended").then_some(())).await?;
+    assert_eq!((x_cache(&larder, "/b").await?, origin.request_count()), ("HIT".to_owned(), 2));
+    Ok(())
+}
