@@ -10,12 +10,13 @@ use serde_json::Value;
 const PUBLISHED: [&str; 3] = ["larder-semantics", "larder-store", "larder-tower"];
 
 /// The categories in use, by their slugs on crates.io: an unknown one would be dropped there.
-const CATEGORIES: [&str; 13] = [
+const CATEGORIES: [&str; 14] = [
     "asynchronous",
     "caching",
     "command-line-utilities",
     "compression",
     "config",
+    "cryptography",
     "database",
     "development-tools::build-utils",
     "development-tools::profiling",

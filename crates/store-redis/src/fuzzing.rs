@@ -4,10 +4,10 @@ use bytes::Bytes;
 use larder_redis_options::{SealKey, SealKeys};
 use redis::Value;
 
-use crate::entry::{holder, read_failure};
+use crate::entry::read_failure;
 use crate::journal::{decode, encode, within};
 use crate::log::{Entry, Registry};
-use crate::value::{Note, is_sealed, open, unpack};
+use crate::value::{Note, holder, is_sealed, open, unpack};
 
 /// The largest body that [`values`] announces, in bytes.
 const MAX_LENGTH: u64 = 1 << 20;

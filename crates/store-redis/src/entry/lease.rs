@@ -8,7 +8,7 @@ use std::future::pending;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use larder_store::{FetchFailure, HeldLease, Lease, LeaseEnd, Offered, Position, RemoteError};
+use larder_store::{FetchFailure, HeldLease, Lease, LeaseEnd, Offered, RemoteError};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -57,17 +57,6 @@ struct GrantedLease {
 
 /// What other replicas may read while it arrives here.
 type Arriving = Option<Box<dyn Offered>>;
-
-/// The holder of a lease, as its key says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Holder {
-    pub(crate) token: u64,
-    pub(crate) position: Position,
-    /// `None` where it is of an earlier version, which shows no sign of life.
-    pub(crate) replica: Option<u64>,
-    /// Whether its answer can be read while it arrives.
-    pub(crate) relays: bool,
-}
 
 impl PendingLease {
     pub(crate) fn new(tier: &Arc<Tier>, key: String, token: u64, term: Duration) -> Self {
@@ -180,15 +169,6 @@ pub(crate) async fn release(tier: &Arc<Tier>, key: String, token: u64, ending: L
     let call = &call;
     let work = |mut connection| async move { call.invoke::<()>(&mut connection).await };
     tier.link.run(Operation::Release, Lane::Small, work).await
-}
-
-/// The holder of a lease: `TOKEN NUMBER REPLICA`, and `r` where its answer is relayed. One that says nothing of its position, as earlier versions wrote it, is taken to be current.
-pub(crate) fn holder(value: &[u8]) -> Option<Holder> {
-    let mut words = std::str::from_utf8(value).ok()?.split(' ');
-    let token = words.next()?.parse().ok()?;
-    let position = words.next().map_or(Some(Position(u64::MAX)), |number| number.parse().ok().map(Position::of_log))?;
-    let replica = words.next().map(str::parse).transpose().ok()?;
-    Some(Holder { token, position, replica, relays: words.next() == Some("r") })
 }
 
 #[cfg(test)]

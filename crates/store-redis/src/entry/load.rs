@@ -9,14 +9,14 @@ use redis::Value;
 
 use super::chunks;
 use super::failure::read_failure;
-use super::lease::{Holder, PendingLease, holder};
+use super::lease::PendingLease;
 use super::relay::{Opened, open as open_relay};
 use super::slices::slices;
 use super::tier::Tier;
 use super::watch;
 use crate::link::{Lane, Operation};
 use crate::scripts;
-use crate::value::{EntryKey, MIN_OFFLOADED, Note, is_sealed, millis, open, ordered, unpack};
+use crate::value::{EntryKey, Holder, MIN_OFFLOADED, Note, holder, is_sealed, millis, open, ordered, unpack};
 
 /// How often a relay for another variant leads on to the request's own.
 const MAX_TURNS: usize = 2;

@@ -25,7 +25,6 @@ mod worker;
 mod write;
 
 pub(crate) use failure::read_failure;
-pub(crate) use lease::holder;
 pub(crate) use load::load;
 pub(crate) use queue::{Queue, WriteTask};
 pub(crate) use sweep::SweepingLog;

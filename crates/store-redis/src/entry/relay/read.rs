@@ -8,12 +8,11 @@ use bytes::Bytes;
 use larder_store::codec::{Record, RelayPiece, decode, decode_piece};
 use larder_store::{LeaseHolder, LoadRequest, Piece, Pieces, Relayed, RemoteError, SEGMENT, StoreFuture, Variant};
 
-use crate::entry::lease::Holder;
 use crate::entry::tier::Tier;
 use crate::entry::watch;
 use crate::link::{Lane, Operation};
 use crate::scripts;
-use crate::value::{RelayKey, open as unseal};
+use crate::value::{Holder, RelayKey, open as unseal};
 
 /// Pieces that one look takes along: a megabyte at most.
 const MAX_AT_ONCE: u32 = 4;
