@@ -2,6 +2,7 @@
 //! and a shop on frameworks that are in use.
 
 mod json_server;
+pub mod models;
 mod nginx;
 mod shop;
 
@@ -28,6 +29,11 @@ fn backends(file: &str) -> Result<PathBuf> {
     let folder = test.ancestors().map(|folder| folder.join("backends")).find(|folder| folder.join(file).is_file());
     folder
         .ok_or_else(|| Error::new(format!("there is no backends/{file}: run `cargo xtask test`, which installs it under target/backends")))
+}
+
+/// A program of `tests/backends`.
+fn program(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("backends").join(name)
 }
 
 /// Waits until something accepts connections there.

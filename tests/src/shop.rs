@@ -2,7 +2,6 @@
 //! [FastAPI](https://fastapi.tiangolo.com).
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -21,7 +20,7 @@ impl Shop {
         let modules = super::backends("node_modules/express/package.json")?.join("node_modules");
         Self::start("express", || {
             let mut command = Command::new("node");
-            command.arg(program("express_shop.js")).env("NODE_PATH", &modules);
+            command.arg(super::program("express_shop.js")).env("NODE_PATH", &modules);
             command
         })
         .await
@@ -32,7 +31,7 @@ impl Shop {
         let packages = super::backends("python/fastapi/__init__.py")?.join("python");
         Self::start("fastapi", || {
             let mut command = Command::new("python3");
-            command.arg(program("fastapi_shop.py")).env("PYTHONPATH", &packages).env("PYTHONDONTWRITEBYTECODE", "1");
+            command.arg(super::program("fastapi_shop.py")).env("PYTHONPATH", &packages).env("PYTHONDONTWRITEBYTECODE", "1");
             command
         })
         .await
@@ -55,8 +54,4 @@ impl Shop {
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
-}
-
-fn program(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("backends").join(name)
 }

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use larder_graphql::Documents;
+use larder_semantics::content::{ContentKind, ContentRules};
 use larder_tower::clock::Clock;
 use larder_tower::{BypassRate, Cache, CacheService, MayBypass, Pressure, RouteRules, RouteRulesBuilder, WriteRules};
 
@@ -178,7 +180,7 @@ fn rules(
         .policy(settings.policy.clone())
         .key(settings.key.clone())
         .cache(settings.cache)
-        .content(settings.content.clone())
+        .content(settings.content.clone().map(reading_documents))
         .content_decoder(RequestDecoder)
         .max_object(settings.max_object)
         .collapse_wait(settings.collapse_wait)
@@ -190,6 +192,14 @@ fn rules(
         .pressure(pressure);
     let rules = route.class.iter().cloned().fold(rules, RouteRulesBuilder::class);
     Ok(settings.tiers.iter().fold(rules, |rules, tiers| rules.tiers(tiers.iter().map(|tier| tier.as_str()))).build())
+}
+
+/// The same rules with a reader for documents of GraphQL.
+fn reading_documents(mut rules: ContentRules) -> ContentRules {
+    if rules.kind == ContentKind::GraphQl {
+        rules.documents = Some(Arc::new(Documents));
+    }
+    rules
 }
 
 /// A client may go round the cache whose address is in one of the networks. An IPv4 address that arrived over an IPv6 socket is that IPv4 address.

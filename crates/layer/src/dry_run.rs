@@ -178,8 +178,8 @@ impl<S> CacheService<S> {
                 Err(reason) => return (None, Err(Verdict::Pass { reason, forward: ForwardReason::Request })),
             },
         };
-        let content = keyed.map(|keyed| Content::of(content.clone(), &self.cache.in_flight).of_model(keyed.model));
         let prepared = self.prepare(request, keyed.as_ref().map(|keyed| &keyed.key), effective, key);
+        let content = keyed.map(|keyed| Content::of(content.clone(), &self.cache.in_flight).asking(keyed.asked));
         (content, prepared.map_err(|reason| Verdict::Pass { reason, forward: ForwardReason::Bypass }))
     }
 

@@ -50,7 +50,7 @@ fn what_cannot_work_is_an_error() {
     in_cache(
         "key = { body = \"xml\" }",
         "2:16: error: `xml` is not a value of `body` (hint: expected one of \"none\", \"bytes\", \"json\", \"form\", \"chat\", \
-         \"embeddings\")",
+         \"embeddings\", \"graphql\", \"json-rpc\")",
     );
     in_cache(
         "key = { body = \"json\", drop = [\"user\"] }",
@@ -150,4 +150,24 @@ fn a_parameter_of_an_identity_is_a_secret() {
         (settings.key.identity, settings.key.query.secret),
         (vec![IdentityPart::Query("token".to_owned())], vec!["token".to_owned()])
     );
+}
+
+#[test]
+fn methods_of_json_rpc_have_lifetimes_of_their_own() {
+    let rpc = |more: &str| {
+        let text = format!("[[routes]]\npath = \"/rpc\"\nread = true\nkey = {{ body = \"json-rpc\" }}\n{more}");
+        (complaints(&text), config(&text).routes[0].settings.content.clone().expect("rules").rpc)
+    };
+    let (said, rules) = rpc("rpc = { eth_chainId = \"24h\", \"eth_get*\" = \"2s\", eth_send = \"0s\" }");
+    assert_eq!((said, rules.others), (Vec::<String>::new(), false));
+    let mut lifetimes = rules.lifetimes;
+    lifetimes.sort();
+    assert_eq!(lifetimes, [("eth_chainId", 86400), ("eth_get*", 2), ("eth_send", 0)].map(|(name, ttl)| (name.to_owned(), ttl)));
+    assert_eq!(rpc("ttl = \"1m\"").1.others, true);
+    assert!(rpc("rpc = { a = \"0s\" }").0[0].contains("warning: no method has a lifetime"));
+    in_route("rpc = { a = \"1m\" }", "3:7: warning: this counts with key = { body = \"json-rpc\" } only (hint: add that, or leave it out)");
+    in_route("errors = \"store\"", "3:10: warning: this counts with key = { body = \"graphql\" } only (hint: add that, or leave it out)");
+    let wrong =
+        complaints("[[routes]]\npath = \"/rpc\"\nread = true\nttl = \"1m\"\nkey = { body = \"json-rpc\" }\nrpc = { \"a*b*\" = \"1m\" }");
+    assert!(wrong.len() == 1 && wrong[0].contains("error: `a*b*` is not the name of a method"), "{wrong:?}");
 }

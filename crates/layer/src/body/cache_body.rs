@@ -13,6 +13,7 @@ use pin_project_lite::pin_project;
 
 use crate::body::log::{InFlight, Item, LogReader};
 use crate::body::pending::PendingReader;
+use crate::body::rpc_id::IdWriter;
 use crate::error::{BodyError, BoxError, FetchError};
 
 pin_project! {
@@ -34,6 +35,7 @@ pin_project! {
         Pending { reader: LogReader, skip: u64, left: Option<u64>, whole: bool },
         Between { between: Box<Between> },
         Upstream { #[pin] body: B, status: StatusCode },
+        Renumbered { body: Pin<Box<CacheBody<B>>>, ids: IdWriter },
     }
 }
 
@@ -118,6 +120,11 @@ impl<B> CacheBody<B> {
         let left = available as u64 + end - start;
         let between = Between { before: before.into(), reader, skip: start, arriving: Some(end - start), after: after.into(), left };
         Self::of(Kind::Between { between: Box::new(between) })
+    }
+
+    /// The same body with another `id` of JSON-RPC in it.
+    pub(crate) fn renumbered(self, id: &str) -> Self {
+        Self::of(Kind::Renumbered { body: Box::pin(self), ids: IdWriter::new(id) })
     }
 
     /// The inner service's own answer.
@@ -205,6 +212,10 @@ where
             KindProjection::Pending { reader, skip, left, whole } => poll_pending(reader, skip, left, *whole, cx),
             KindProjection::Between { between } => poll_between(between, cx),
             KindProjection::Upstream { body, status } => body.poll_frame(cx).map_err(|error| BodyError::of(FetchError::of(error), *status)),
+            KindProjection::Renumbered { body, ids } => {
+                let polled = body.as_mut().poll_frame(cx);
+                polled.map_ok(|frame| frame.map_data(|data| Bytes::from(ids.write(&data))))
+            }
         };
         match polled {
             Poll::Ready(Some(Err(error))) => {
@@ -223,13 +234,14 @@ where
             Kind::Pending { .. } => false,
             Kind::Between { between } => between.left == 0,
             Kind::Upstream { body, .. } => body.is_end_stream(),
+            Kind::Renumbered { body, .. } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Stored { left, .. } | Kind::Slices { left, .. } | Kind::Pending { left: Some(left), .. } => SizeHint::with_exact(*left),
-            Kind::Pending { left: None, .. } => SizeHint::default(),
+            Kind::Pending { left: None, .. } | Kind::Renumbered { .. } => SizeHint::default(),
             Kind::Between { between } => SizeHint::with_exact(between.left),
             Kind::Upstream { body, .. } => body.size_hint(),
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
-use larder_semantics::content::model::ModelRequest;
+use larder_semantics::content::Asked;
 
 use super::log::InFlight;
 use super::request::{ClientBody, RequestBody};
@@ -20,8 +20,8 @@ use crate::error::BoxError;
 /// A content that was read to its end. Its bytes count in the budget for bodies in flight for as long as the request is under way.
 pub(crate) struct Content {
     bytes: Bytes,
-    /// The request to a model that it is.
-    pub(crate) model: Option<ModelRequest>,
+    /// What is asked for.
+    pub(crate) asked: Asked,
     _held: Held,
 }
 
@@ -30,12 +30,12 @@ impl Content {
     pub(crate) fn of(bytes: Bytes, in_flight: &Arc<InFlight>) -> Self {
         let mut held = Held { in_flight: Arc::clone(in_flight), bytes: 0 };
         held.add(bytes.len());
-        Self { bytes, model: None, _held: held }
+        Self { bytes, asked: Asked::Other, _held: held }
     }
 
-    /// The same as a request to a model.
-    pub(crate) fn of_model(self, model: Option<ModelRequest>) -> Self {
-        Self { model, ..self }
+    /// The same as a request that asks for this.
+    pub(crate) fn asking(self, asked: Asked) -> Self {
+        Self { asked, ..self }
     }
 
     pub(crate) fn bytes(&self) -> &Bytes {
@@ -125,7 +125,7 @@ pub(crate) async fn read<R: ClientBody>(body: R, max_length: usize, in_flight: &
             whole.freeze()
         }
     };
-    ReadContent::Whole(Content { bytes, model: None, _held: held })
+    ReadContent::Whole(Content { bytes, asked: Asked::Other, _held: held })
 }
 
 /// A body whose beginning was read, as it came.

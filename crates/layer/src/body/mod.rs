@@ -6,5 +6,6 @@ pub(crate) mod log;
 pub(crate) mod offered;
 pub(crate) mod pending;
 pub(crate) mod request;
+pub(crate) mod rpc_id;
 
 pub use cache_body::CacheBody;

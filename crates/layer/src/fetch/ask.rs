@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::{Method, Request, Response, Uri};
 use larder_semantics::entity_tag::is_strong;
 use larder_semantics::reuse::ahead::spread;
 use larder_semantics::storage::worth_remembering;
@@ -71,7 +71,7 @@ impl Fetch {
         request_time: Timestamp,
     ) -> Exchange<'a> {
         Exchange {
-            policy: &service.route.policy,
+            policy: self.policy.as_deref().unwrap_or(&service.route.policy),
             request: &self.request.context,
             method: self.request.method(),
             request_headers: &self.request.parts.headers,
@@ -92,7 +92,7 @@ impl Fetch {
                 Disposition::Pass { reason, remember: worth_remembering(reason, exchange.status) }
             }
             // It says that something failed, whatever lifetime it is given.
-            Disposition::Store { .. } if self.request.model().is_some() && exchange.status != StatusCode::OK => {
+            Disposition::Store { .. } if self.is_unfit(exchange.status, exchange.headers) => {
                 Disposition::Pass { reason: Reason::UnfitAnswer, remember: false }
             }
             // Another variant stands in for nothing.

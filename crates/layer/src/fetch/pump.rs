@@ -11,6 +11,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame};
 use larder_semantics::Reason;
+use larder_semantics::content::Fitness;
 use larder_semantics::fields::retain_storable;
 use larder_semantics::range::PartialResponse;
 use larder_semantics::storage::is_event_stream;
@@ -297,12 +298,12 @@ impl<S: Upstream> Pump<S> {
         match &self.kept {
             Kept::Whole(pending) => {
                 let rules = &self.service.route;
-                let judged = self.fetch.judge_body(rules, &pending.head, frames.iter().chain(last));
-                if judged.as_ref().is_some_and(|judged| !judged.is_fit) {
+                let fitness = self.fetch.judge_body(rules, &pending.head, frames.iter().chain(last));
+                if fitness == Fitness::Unfit {
                     lease.into_iter().for_each(Lease::not_shared);
                     return None;
                 }
-                let response = self.fetch.stored(rules, pending, builder.finish(trailers)?, judged.as_ref());
+                let response = self.fetch.stored(rules, pending, builder.finish(trailers)?, &fitness);
                 cache.commit(Arc::clone(&response), lease, &rules.tiers).await.then(|| response.body())
             }
             Kept::Stored(..) | Kept::Relayed(..) | Kept::Error(_) => None,

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use larder_semantics::Reason;
+use larder_semantics::content::Asked;
+use larder_semantics::content::rpc::RpcRequest;
+use larder_semantics::{Policy, Reason, StatusTtls, TtlMode};
 use larder_store::{Lease, Lookup, Position, Remembered, StoredResponse, Tag, Tags};
 use tokio::sync::oneshot;
 
@@ -42,6 +44,8 @@ pub(crate) struct Fetch {
     pub(crate) in_background: bool,
     /// It is a dry run's, whose request is not counted.
     pub(super) is_trial: bool,
+    /// The policy for this request, where it is not the route's.
+    pub(super) policy: Option<Box<Policy>>,
 }
 
 /// How the tags known beforehand and those that the origin's answer names add up.
@@ -53,6 +57,14 @@ pub(super) enum Naming {
     Tags,
     /// More than are kept.
     TooMany,
+}
+
+/// The policy for a request that has a lifetime of its own.
+fn own_policy(request: &ClientRequest, policy: &Policy) -> Option<Box<Policy>> {
+    let Asked::Rpc(RpcRequest { ttl: Some(ttl), .. }) = request.asked() else { return None };
+    Some(Box::new(policy.clone().with(|policy| {
+        (policy.ttl, policy.ttl_mode, policy.status_ttls) = (*ttl, TtlMode::Override, StatusTtls::default());
+    })))
 }
 
 impl Fetch {
@@ -73,6 +85,7 @@ impl Fetch {
         };
         let position = permit.as_ref().map_or_else(|| store.ledger().position(), Permit::position);
         let selected = found.response().is_some() && !candidates.is_empty();
+        let policy = own_policy(&request, &service.route.policy);
         let tags = permit.as_ref().map_or_else(|| service.known_tags(&request), |permit| permit.tags().cloned());
         let naming = if tags.is_some() { Naming::Nothing } else { Naming::TooMany };
         Box::new(Self {
@@ -90,6 +103,7 @@ impl Fetch {
             naming,
             in_background: false,
             is_trial: false,
+            policy,
         })
     }
 
@@ -112,6 +126,7 @@ impl Fetch {
             naming,
             in_background,
             is_trial: false,
+            policy: None,
         })
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use http::Response;
-use larder_semantics::content::model::Judged;
+use larder_semantics::content::Fitness;
 use larder_semantics::storage::{refuses_the_request, supersedes};
 use larder_semantics::{Reason, StoredHead, VarySpec};
 use larder_store::{Lease, Remembered, StoredBody, StoredResponse, Variant};
@@ -73,17 +73,17 @@ impl Fetch {
             };
             let begun = match begun {
                 Begun::Whole(body) => {
-                    let judged = self.judge_body(&service.route, &head, body.segments().iter());
-                    let head = service.route.completed(&head, &body, judged.as_ref()).map_or(head, Arc::new);
+                    let fitness = self.judge_body(&service.route, &head, body.segments().iter());
+                    let head = service.route.completed(&head, &body, &fitness).map_or(head, Arc::new);
                     let pending = pending(head, PendingBody::Whole(body.clone()));
                     let mut is_stored = false;
                     let bytes = body.len();
-                    if judged.is_none_or(|judged| judged.is_fit) {
-                        // Before a client has the answer, so that one that asks again at once finds it.
-                        let (stored, lease) = (self.stored(&service.route, &pending, body.clone(), None), self.lease.take());
-                        is_stored = service.cache.commit(stored, lease, &service.route.tiers).await;
-                    } else {
+                    if fitness == Fitness::Unfit {
                         self.lease.take().into_iter().for_each(Lease::not_shared);
+                    } else {
+                        // Before a client has the answer, so that one that asks again at once finds it.
+                        let stored = self.stored(&service.route, &pending, body.clone(), &Fitness::Fit(None));
+                        is_stored = service.cache.commit(stored, self.lease.take(), &service.route.tiers).await;
                     }
                     stopwatch.stop(|| Step::Store { bytes, stored: is_stored });
                     self.deliver(FetchOutcome::Fetched(pending), Own::Head { head: parts, reader: PendingReader::Whole(body) }, reply);
@@ -103,14 +103,8 @@ impl Fetch {
     }
 
     /// A response whose body is proven complete.
-    pub(super) fn stored(
-        &self,
-        rules: &RouteRules,
-        pending: &PendingResponse,
-        body: StoredBody,
-        judged: Option<&Judged>,
-    ) -> Arc<StoredResponse> {
-        let completed = rules.completed(&pending.head, &body, judged);
+    pub(super) fn stored(&self, rules: &RouteRules, pending: &PendingResponse, body: StoredBody, fitness: &Fitness) -> Arc<StoredResponse> {
+        let completed = rules.completed(&pending.head, &body, fitness);
         Arc::new(StoredResponse::new(
             &self.request.key,
             pending.variant.clone(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::Method;
 use http::request::Parts;
-use larder_semantics::content::model::ModelRequest;
+use larder_semantics::content::Asked;
 use larder_semantics::{MethodKind, PrimaryKey, RequestContext, Timestamp};
 use larder_store::HitForMiss;
 
@@ -45,9 +45,9 @@ impl ClientRequest {
         if self.content.is_some() { &Method::GET } else { &self.parts.method }
     }
 
-    /// The request to a model that it is.
-    pub(crate) fn model(&self) -> Option<ModelRequest> {
-        self.content.as_ref()?.model
+    /// What is asked for.
+    pub(crate) fn asked(&self) -> &Asked {
+        self.content.as_ref().map_or(&Asked::Other, |content| &content.asked)
     }
 
     /// The body of the request to the origin.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, Uri};
-use larder_semantics::content::ContentRules;
-use larder_semantics::content::model::{Judged, USAGE_SAVED, saved_field};
+use larder_semantics::content::model::{USAGE_SAVED, saved_field};
+use larder_semantics::content::{ContentRules, Fitness};
 use larder_semantics::{EtagSource, KeyBuffer, KeyRules, Policy, PrimaryKey, RequestContext, StoredHead, entity_tag};
 use larder_store::{InvalidationTarget, StoredBody, Tag, Tags};
 use smallvec::SmallVec;
@@ -145,9 +145,10 @@ impl RouteRules {
     }
 
     /// The head of a response once its body is known: with a tag of the body, and with what it has cost; `None` where nothing is added.
-    pub(crate) fn completed(&self, head: &StoredHead, body: &StoredBody, judged: Option<&Judged>) -> Option<StoredHead> {
+    pub(crate) fn completed(&self, head: &StoredHead, body: &StoredBody, fitness: &Fitness) -> Option<StoredHead> {
         let tagged = self.tagged(head, body);
-        let Some(saved) = judged.and_then(saved_field) else { return tagged };
+        let Fitness::Fit(Some(judged)) = fitness else { return tagged };
+        let Some(saved) = saved_field(judged) else { return tagged };
         Some(tagged.as_ref().unwrap_or(head).with_field(USAGE_SAVED, saved))
     }
 

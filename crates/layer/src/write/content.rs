@@ -1,8 +1,8 @@
 //! The look-up of a request whose content is part of its key: the content is read first.
 
-use http::Request;
-use http::header::EXPECT;
-use larder_semantics::content::{ContentRules, Keyed};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, EXPECT, IF_RANGE, RANGE};
+use http::{HeaderValue, Request, Response, StatusCode};
+use larder_semantics::content::{Asked, ContentRules, Keyed};
 use larder_semantics::{ForwardReason, Reason};
 
 use super::pass;
@@ -10,7 +10,7 @@ use crate::body::content::{ReadContent, read};
 use crate::body::request::{ClientBody, RequestBody};
 use crate::effective_target::EffectiveTarget;
 use crate::error::FetchError;
-use crate::outcome::Served;
+use crate::outcome::{CacheResult, Served};
 use crate::service::CacheService;
 use crate::upstream::Upstream;
 
@@ -32,9 +32,36 @@ pub(crate) async fn answer<S: Upstream, R: ClientBody>(
     // Reading it has answered this already.
     parts.headers.remove(EXPECT);
     let keyed = service.route.content_key(&rules, parts.uri.path(), &parts.headers, content.bytes());
-    let request = Request::from_parts(parts, content.to_body());
-    match keyed {
-        Ok(Keyed { key, model, .. }) => service.look_up_content(request, (content.of_model(model), key), effective).await,
-        Err(reason) => pass::pass_read(service, request, reason, ForwardReason::Request).await,
-    }
+    let body = content.to_body();
+    let Keyed { key, asked, .. } = match keyed {
+        Ok(keyed) => keyed,
+        Err(reason) => return pass::pass_read(service, Request::from_parts(parts, body), reason, ForwardReason::Request).await,
+    };
+    let Asked::Rpc(call) = &asked else {
+        return service.look_up_content(Request::from_parts(parts, body), (content.asking(asked), key), effective).await;
+    };
+    let id = call.id.clone();
+    // Its answer is written anew for each client: in no coding, and as a whole.
+    [RANGE, IF_RANGE].iter().for_each(|name| _ = parts.headers.remove(name));
+    parts.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    let served = service.look_up_content(Request::from_parts(parts, body), (content.asking(asked), key), effective).await?;
+    Ok(match id {
+        Some(id) if is_shared(&served) => renumbered(served, &id),
+        _ => served,
+    })
+}
+
+/// Whether the answer was given to another request, whose `id` it has.
+fn is_shared<B>(served: &Served<B>) -> bool {
+    let (outcome, headers) = (&served.outcome, served.response.headers());
+    let is_other = outcome.collapsed || matches!(outcome.result, CacheResult::Hit | CacheResult::Revalidated);
+    is_other && served.response.status() != StatusCode::NOT_MODIFIED && !headers.contains_key(CONTENT_ENCODING)
+}
+
+/// The answer with this client's `id`. What is about the bytes of the other one goes.
+fn renumbered<B>(served: Served<B>, id: &str) -> Served<B> {
+    const OF_BYTES: [&str; 7] = ["content-length", "etag", "accept-ranges", "content-md5", "content-digest", "repr-digest", "digest"];
+    let (mut parts, body) = served.response.into_parts();
+    OF_BYTES.iter().for_each(|name| _ = parts.headers.remove(*name));
+    Served { response: Response::from_parts(parts, body.renumbered(id)), ..served }
 }

@@ -241,3 +241,41 @@ async fn an_error_that_a_content_coding_may_have_caused_is_not_stored_for_others
     assert_eq!(send(&cache, post("{}")).await.x_cache(), "MISS");
     assert_eq!(send(&cache, post("{}")).await.x_cache(), "HIT", "whose own answer is stored");
 }
+
+/// An origin of JSON-RPC that answers with the first caller's `id`, in two pieces.
+fn calls(fields: &'static [(&'static str, &'static str)]) -> Origin {
+    Origin::waiting(move |request| async move {
+        let content = request.into_body().collect().await.expect("the content").to_bytes();
+        let id = String::from_utf8_lossy(&content).split("\"id\":").nth(1).map_or_else(String::new, |rest| rest[..1].to_owned());
+        let body = Full::new(Bytes::from(format!("{{\"id\":{id},\"result\":[1]}}"))).map_err(Into::into).boxed_unsync();
+        let reply = common::streaming(200, body).header("content-type", "application/json").header("etag", "\"1\"");
+        Ok(fields.iter().fold(reply, |reply, (name, value)| reply.header(name, value)).build())
+    })
+}
+
+fn call(id: u8) -> Request<Full<Bytes>> {
+    let content: &'static str = Box::leak(format!("{{\"method\":\"a\",\"id\":{id}}}").into_boxed_str());
+    with_content("POST", "/rpc", content, &[("range", "bytes=0-1")])
+}
+
+#[tokio::test]
+async fn a_call_that_waits_for_another_gets_its_own_id() {
+    let rules = rules(ContentKind::JsonRpc).to_builder().ttl(std::time::Duration::from_secs(60)).build();
+    let mut content = ContentRules::new(ContentKind::JsonRpc);
+    (content.post, content.rpc.others) = (true, true);
+    let rules = rules.to_builder().content(Some(content)).build();
+    let origin = calls(&[]);
+    let cache = with_rules(origin.clone(), rules.clone()).0;
+    let waiting = common::start(&cache, [1, 2, 3].map(call));
+    let texts: Vec<String> = common::finish(waiting).await.into_iter().map(|read| read.expect("an answer").text().to_owned()).collect();
+    assert_eq!(texts, [1, 2, 3].map(|id| format!("{{\"id\":{id},\"result\":[1]}}")));
+    assert_eq!((origin.count(), send(&cache, call(4)).await.text()), (1, "{\"id\":4,\"result\":[1]}"));
+    // What cannot be read cannot be written: each asks for itself.
+    let origin = calls(&[("content-encoding", "gzip")]);
+    let cache = with_rules(origin.clone(), rules).0;
+    for count in 1..3 {
+        send(&cache, call(1)).await;
+        assert_eq!((origin.count(), header(&send(&cache, call(2)).await.response, "etag").as_str()), (2 * count - 1, "\"1\""));
+    }
+    assert_eq!(origin.fields(0)["accept-encoding"], "identity");
+}

@@ -116,6 +116,21 @@ fn index(token: &str) -> Option<usize> {
     is_index.then(|| token.parse().ok())?
 }
 
+/// A text as a JSON string.
+pub(super) fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => out.extend(['\\', character]),
+            '\0'..=' ' if character != ' ' => out.push_str(&format!("\\u{:04x}", u32::from(character))),
+            _ => out.push(character),
+        }
+    }
+    out.push('"');
+    out
+}
+
 struct Reader<'a> {
     text: &'a str,
     position: usize,

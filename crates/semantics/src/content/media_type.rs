@@ -11,6 +11,12 @@ pub(super) struct MediaType {
     charset: Option<String>,
 }
 
+/// `type/subtype` of a field's value, in lower case.
+pub(super) fn essence(value: &[u8]) -> Option<String> {
+    let essence = value.split(|byte| *byte == b';').next()?.trim_ascii();
+    std::str::from_utf8(essence).ok().map(str::to_ascii_lowercase)
+}
+
 impl MediaType {
     /// `None` where the fields name none, several, or one that cannot be read.
     pub(super) fn of(fields: &HeaderMap) -> Option<Self> {

@@ -9,23 +9,32 @@
 //! A content with a content coding has the key of what was coded (RFC 10008 §2.7 permits that); the origin gets it as it came. An origin that does not
 //! know the coding answers with an error, which is therefore not stored (`storing::unkeyed`).
 //!
+//! Of a protocol's request ([`model`], [`graphql`], [`rpc`]) it is read besides what it asks for: some may not be answered from the store, and their answers
+//! say themselves whether they may be given again ([`ContentRules::judge`]).
+//!
 //! Two contents share a key only if every origin takes them for the same. Where a format leaves open what a content means (a repeated member
 //! of JSON, an escape that is none), there is no key. Nothing of the content itself stands in the key.
 
 mod form;
+pub mod graphql;
 pub(crate) mod json;
 mod media_type;
 pub mod model;
 mod pointer;
+pub mod rpc;
 mod value;
 
-use http::HeaderMap;
+use std::sync::Arc;
+
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
 
 use crate::reason::Reason;
+use graphql::DocumentReader;
 use media_type::MediaType;
-use model::{Api, ModelRequest, When};
+use model::{AnswerForm, Api, Judged, ModelRequest, When};
 pub use pointer::{BadPointer, Pointer};
+use rpc::{RpcRequest, RpcRules};
 
 /// What kind of content is part of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +50,10 @@ pub enum ContentKind {
     Chat,
     /// A request for embeddings, of one of these APIs.
     Embeddings,
+    /// A query of GraphQL, in JSON.
+    GraphQl,
+    /// A call of JSON-RPC 2.0, or a batch of them.
+    JsonRpc,
 }
 
 impl ContentKind {
@@ -52,12 +65,19 @@ impl ContentKind {
             Self::Form => "form",
             Self::Chat => "chat",
             Self::Embeddings => "embeddings",
+            Self::GraphQl => "graphql",
+            Self::JsonRpc => "json-rpc",
         }
     }
 
     /// Whether it is a request to a model.
     pub fn is_model(self) -> bool {
         matches!(self, Self::Chat | Self::Embeddings)
+    }
+
+    /// Whether it is a request of a protocol, so that what it asks for has to be known before it may be answered.
+    fn is_protocol(self) -> bool {
+        self.is_model() || matches!(self, Self::GraphQl | Self::JsonRpc)
     }
 }
 
@@ -79,6 +99,12 @@ pub struct ContentRules {
     pub when: When,
     /// The ends that an answer of a model may have to be stored, as [`model::finish_word`] has them.
     pub finish: Vec<String>,
+    /// Which methods of JSON-RPC are answered from the store.
+    pub rpc: RpcRules,
+    /// What reads the documents of GraphQL; `None`: queries have no key.
+    pub documents: Option<Arc<dyn DocumentReader>>,
+    /// Whether answers of GraphQL with errors beside their data are stored.
+    pub keeps_errors: bool,
 }
 
 /// A request as far as its key is made of it.
@@ -93,13 +119,38 @@ pub struct ContentRequest<'a> {
 }
 
 /// The key of a content, and what it means for the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Keyed {
     /// The key.
     pub key: ContentKey,
-    /// The request to a model that it is.
-    pub model: Option<ModelRequest>,
+    /// What is asked for.
+    pub asked: Asked,
+}
+
+/// What a request asks for, as far as its answer is judged by that.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Asked {
+    /// Nothing that this cache knows of.
+    #[default]
+    Other,
+    /// An answer of a model.
+    Model(ModelRequest),
+    /// The answer to a query of GraphQL.
+    GraphQl,
+    /// The answer to a call of JSON-RPC.
+    Rpc(RpcRequest),
+}
+
+/// What a whole answer comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fitness {
+    /// It says that it failed, was refused or cut: it is not stored.
+    Unfit,
+    /// It may be stored.
+    Fit(Option<Judged>),
 }
 
 impl ContentRules {
@@ -110,8 +161,18 @@ impl ContentRules {
     pub fn new(kind: ContentKind) -> Self {
         let without_effect = || model::WITHOUT_EFFECT.iter().map(|name| Pointer::member(name)).collect();
         let drop = if kind.is_model() { without_effect() } else { Vec::new() };
-        let (when, finish) = (When::default(), vec!["stop".to_owned()]);
-        Self { kind, max_length: Self::MAX_LENGTH, drop, only: Vec::new(), post: false, when, finish }
+        Self {
+            kind,
+            max_length: Self::MAX_LENGTH,
+            drop,
+            only: Vec::new(),
+            post: false,
+            when: When::default(),
+            finish: vec!["stop".to_owned()],
+            rpc: RpcRules::default(),
+            documents: None,
+            keeps_errors: false,
+        }
     }
 
     /// Whether a content with these fields has its key only once its content coding is undone.
@@ -120,16 +181,17 @@ impl ContentRules {
     }
 
     /// The kind that counts for a request with these fields: "A cache MAY normalize [...] unless the request includes the no-transform cache
-    /// directive" (after RFC 10008 §2.7). Of a request to a model the form is left as it is, but whether it may be answered has to be read.
+    /// directive" (after RFC 10008 §2.7). Of a request of a protocol it has to be read whether it may be answered.
     fn kind_for(&self, fields: &HeaderMap) -> ContentKind {
-        if forbids_transformation(fields) && !self.kind.is_model() { ContentKind::Bytes } else { self.kind }
+        if forbids_transformation(fields) && !self.kind.is_protocol() { ContentKind::Bytes } else { self.kind }
     }
 
     /// The key of a request's content.
     ///
     /// # Errors
     /// [`Reason::BodyNotKeyed`] where it has none: it is of another kind, longer than permitted, broken or ambiguous. [`Reason::NotDeterministic`] and
-    /// [`Reason::Stateful`] where it is a request to a model that is not to be answered from the store.
+    /// [`Reason::Stateful`] where it is a request to a model, and [`Reason::Operation`] where it is one of a protocol, that is not to be answered from the
+    /// store.
     pub fn key(&self, request: &ContentRequest<'_>) -> Result<Keyed, Reason> {
         let ContentRequest { fields, content, .. } = *request;
         if content.len() > self.max_length {
@@ -137,11 +199,13 @@ impl ContentRules {
         }
         let mut hash = blake3::Hasher::new();
         let kind = self.kind_for(fields);
-        let model = if kind.is_model() { Some(self.hash_model(request, &mut hash)?) } else { None };
-        if model.is_none() {
+        let asked = if kind.is_protocol() {
+            self.hash_protocol(request, &mut hash)?
+        } else {
             self.hash_content(kind, fields, content, &mut hash).ok_or(Reason::BodyNotKeyed)?;
-        }
-        Ok(Keyed { key: ContentKey { kind, digest: hash.finalize().into() }, model })
+            Asked::Other
+        };
+        Ok(Keyed { key: ContentKey { kind, digest: hash.finalize().into() }, asked })
     }
 
     fn hash_content(&self, kind: ContentKind, fields: &HeaderMap, content: &[u8], hash: &mut blake3::Hasher) -> Option<()> {
@@ -164,18 +228,45 @@ impl ContentRules {
         Some(())
     }
 
-    fn hash_model(&self, request: &ContentRequest<'_>, hash: &mut blake3::Hasher) -> Result<ModelRequest, Reason> {
-        let api = Api::of_path(request.path).filter(|api| (self.kind == ContentKind::Embeddings) == (*api == Api::Embeddings));
-        let api = api.ok_or(Reason::BodyNotKeyed)?;
+    fn hash_protocol(&self, request: &ContentRequest<'_>, hash: &mut blake3::Hasher) -> Result<Asked, Reason> {
         self.media_type(request.fields, hash).filter(MediaType::is_json).ok_or(Reason::BodyNotKeyed)?;
         let mut value = json::Value::parse(request.content).ok_or(Reason::BodyNotKeyed)?;
-        let asked = model::read(api, request.path, self.when, &mut value)?;
-        for name in model::FIELDS {
-            request.fields.get_all(name).iter().for_each(|value| put(hash, value.as_bytes()));
-            hash.update(&[0]);
-        }
+        let asked = match self.kind {
+            ContentKind::GraphQl => {
+                let reader = self.documents.as_deref().ok_or(Reason::BodyNotKeyed)?;
+                graphql::read(reader, &mut value)?;
+                Asked::GraphQl
+            }
+            ContentKind::JsonRpc => Asked::Rpc(rpc::read(&self.rpc, &mut value)?),
+            _ => {
+                let api = Api::of_path(request.path).filter(|api| (self.kind == ContentKind::Embeddings) == (*api == Api::Embeddings));
+                let asked = model::read(api.ok_or(Reason::BodyNotKeyed)?, request.path, self.when, &mut value)?;
+                for name in model::FIELDS {
+                    request.fields.get_all(name).iter().for_each(|value| put(hash, value.as_bytes()));
+                    hash.update(&[0]);
+                }
+                Asked::Model(asked)
+            }
+        };
         value.select(&self.drop, &self.only).ok_or(Reason::BodyNotKeyed)?.hash(hash);
         Ok(asked)
+    }
+
+    /// Judges a whole answer with status 200 and without a content coding to a request that asked for this.
+    pub fn judge(&self, asked: &Asked, content_type: Option<&HeaderValue>, answer: &[u8]) -> Fitness {
+        let media_type = content_type.and_then(|value| media_type::essence(value.as_bytes()));
+        let is_json = || media_type.as_deref().is_some_and(|essence| essence == "application/json" || essence.ends_with("+json"));
+        let is_fit = match asked {
+            Asked::Other => true,
+            Asked::Model(request) => {
+                let form = media_type.as_deref().and_then(AnswerForm::of_type);
+                let judged = form.map(|form| model::judge(*request, form, &self.finish, answer));
+                return judged.filter(|judged| judged.is_fit).map_or(Fitness::Unfit, |judged| Fitness::Fit(Some(judged)));
+            }
+            Asked::GraphQl => is_json() && graphql::is_fit(self.keeps_errors, answer),
+            Asked::Rpc(request) => is_json() && rpc::is_fit(request, answer),
+        };
+        if is_fit { Fitness::Fit(None) } else { Fitness::Unfit }
     }
 
     /// The media type of a text in UTF-8, once it is part of the hash with the language.

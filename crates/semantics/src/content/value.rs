@@ -12,6 +12,20 @@ impl<'a> Value<'a> {
         Some(&members[place].1)
     }
 
+    /// The same, to be changed.
+    pub(crate) fn member_mut(&mut self, name: &str) -> Option<&mut Self> {
+        let Self::Object(members) = self else { return None };
+        let place = members.binary_search_by(|(known, _)| known.as_ref().cmp(name)).ok()?;
+        Some(&mut members[place].1)
+    }
+
+    /// Takes a member out of an object.
+    pub(crate) fn take(&mut self, name: &str) {
+        if let Self::Object(members) = self {
+            members.retain(|(known, _)| known != name);
+        }
+    }
+
     /// Sets a member of an object.
     pub(crate) fn set(&mut self, name: &'static str, value: Self) {
         let Self::Object(members) = self else { return };

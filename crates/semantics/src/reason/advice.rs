@@ -80,6 +80,9 @@ impl Reason {
                 "Write `temperature: 0` or a `seed` into the request, or set `when = \"always\"` on the route, if an earlier answer will do for others."
             }
             Self::Stateful => "Send all that the answer depends on in the request itself.",
+            Self::Operation => {
+                "Of GraphQL queries are answered from the store, of JSON-RPC what `rpc` or the route's `ttl` gives a lifetime."
+            }
             Self::Unidentified => "Send the field that `share` of the route names.",
             Self::Upgrade => "An upgraded connection is a tunnel: nothing of it is stored.",
             _ => return None,

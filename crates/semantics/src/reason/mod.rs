@@ -115,6 +115,8 @@ reasons! {
     NotDeterministic = "not-deterministic",
     /// A request to a model whose answer depends on more than itself: on a conversation that the provider keeps, on tools that it runs, or it comes later.
     Stateful = "stateful",
+    /// A mutation or a subscription of GraphQL, or a method of JSON-RPC without a lifetime: it has to reach the origin.
+    Operation = "operation",
     /// The request shows nothing of what the route's answers are shared by.
     Unidentified = "unidentified",
     /// The connection is to change its protocol (RFC 9110 §7.8).

@@ -50,10 +50,10 @@ pub(crate) fn check<'a>(layers: impl Iterator<Item = &'a Layer>, chains: &[Chain
             let mistake = Mistake::new("`identity` without `scope = \"identity\"` keeps nobody's responses apart");
             mistakes.error(identity.span(), mistake.hint("add scope = \"identity\", or leave `identity` out"));
         }
-        let has_models = |chain: &Chain<'_>| chain.settings.content.as_ref().is_some_and(|rules| rules.kind.is_model());
-        models::look_at_layer(layer, !chains().any(has_models), mistakes);
+        let kinds: Vec<_> = chains().filter_map(|chain| chain.settings.content.as_ref()).map(|rules| rules.kind).collect();
+        models::look_at_layer(layer, !kinds.iter().any(|kind| kind.is_model()), mistakes);
         look_at_refreshing(layer, chains, mistakes);
-        content::look_at_layer(layer, chains().all(|chain| chain.settings.content.is_none()), mistakes);
+        content::look_at_layer(layer, &kinds, mistakes);
         if let Some(window) = &layer.lifetimes.stale_while_revalidate
             && *window.get_ref() > 0
             && chains().all(|chain| chain.layers.iter().all(|layer| layer.lifetimes.ttl.is_none()))

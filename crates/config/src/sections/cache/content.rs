@@ -7,7 +7,7 @@ use toml::Spanned;
 use super::advice::Chain;
 use super::{Layer, items};
 use crate::parse::mistake::{Mistake, Mistakes};
-use crate::parse::reader::Table;
+use crate::parse::reader::{DURATION, Table};
 use crate::parse::units;
 
 /// What one table says; `None` is "not here".
@@ -15,6 +15,8 @@ use crate::parse::units;
 pub(super) struct ContentLayer {
     read: Option<Spanned<bool>>,
     max_length: Option<Spanned<u64>>,
+    rpc: Option<Spanned<Vec<(String, u32)>>>,
+    keeps_errors: Option<Spanned<bool>>,
 }
 
 /// The largest `max_key_body`: the content is held in memory while its request is under way.
@@ -22,7 +24,22 @@ const MAX_LENGTH: u64 = 64 << 20;
 
 impl ContentLayer {
     pub(super) fn read(table: &mut Table<'_>) -> Self {
-        Self { read: table.boolean_at("read"), max_length: table.bytes("max_key_body", 1..=MAX_LENGTH) }
+        Self {
+            read: table.boolean_at("read"),
+            max_length: table.bytes("max_key_body", 1..=MAX_LENGTH),
+            rpc: table.named_strings("rpc", DURATION, method, units::seconds),
+            keeps_errors: table.one_of("errors", &[("pass", false), ("store", true)]),
+        }
+    }
+}
+
+/// The name of a method, with one `*` for any text.
+fn method(text: &str) -> Result<String, Mistake> {
+    let is_name = !text.is_empty() && text.matches('*').count() <= 1 && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_name {
+        Ok(text.to_owned())
+    } else {
+        Err(Mistake::new(format!("`{text}` is not the name of a method")).hint("like \"eth_chainId\" or \"eth_get*\""))
     }
 }
 
@@ -40,12 +57,22 @@ pub(super) fn resolve(layers: &[&Layer]) -> Option<ContentRules> {
     if let Some(length) = last(layers, |layer| layer.content.max_length.as_ref()) {
         rules.max_length = usize::try_from(*length.get_ref()).unwrap_or(ContentRules::MAX_LENGTH);
     }
+    rules.rpc.lifetimes = last(layers, |layer| layer.content.rpc.as_ref()).map(|rpc| rpc.get_ref().clone()).unwrap_or_default();
+    rules.keeps_errors = last(layers, |layer| layer.content.keeps_errors.as_ref()).is_some_and(|keeps| *keeps.get_ref());
     Some(rules)
 }
 
 /// Looks at a layer that some of the chains have: what none of them has a use for was meant otherwise.
-pub(super) fn look_at_layer(layer: &Layer, is_without_content: bool, mistakes: &Mistakes) {
-    if !is_without_content {
+pub(super) fn look_at_layer(layer: &Layer, kinds: &[ContentKind], mistakes: &Mistakes) {
+    let unused = |span: Option<std::ops::Range<usize>>, kind: ContentKind| {
+        if let Some(span) = span.filter(|_| !kinds.contains(&kind)) {
+            let mistake = Mistake::new(format!("this counts with key = {{ body = \"{}\" }} only", kind.as_str()));
+            mistakes.warning(span, mistake.hint("add that, or leave it out"));
+        }
+    };
+    unused(layer.content.rpc.as_ref().filter(|rpc| !rpc.get_ref().is_empty()).map(Spanned::span), ContentKind::JsonRpc);
+    unused(layer.content.keeps_errors.as_ref().filter(|keeps| *keeps.get_ref()).map(Spanned::span), ContentKind::GraphQl);
+    if !kinds.is_empty() {
         return;
     }
     if let Some(read) = layer.content.read.as_ref().filter(|read| *read.get_ref()) {
@@ -86,6 +113,15 @@ pub(super) fn look_at(chain: &Chain<'_>, mistakes: &Mistakes) {
     if let Some(body) = own.key.body.as_ref().filter(|_| rules.kind.is_model() && chain.settings.policy.longest_ttl() == 0) {
         let mistake = Mistake::new("without a `ttl` no answer of a model is kept: their providers name no lifetime");
         mistakes.warning(body.span(), mistake.hint("add ttl = \"24h\""));
+    }
+    if let Some(body) = own.key.body.as_ref()
+        && rules.kind == ContentKind::JsonRpc
+        && !rules.rpc.others
+        && rules.rpc.lifetimes.iter().all(|(_, ttl)| *ttl == 0)
+    {
+        let mistake = Mistake::new("no method has a lifetime, so none is answered from the cache");
+        mistakes
+            .warning(body.span(), mistake.hint("add rpc = { eth_chainId = \"24h\" }, or a `ttl` for all methods that `rpc` does not name"));
     }
     if let Some(length) = own.content.max_length.as_ref()
         && chain.settings.max_request_body.is_some_and(|max| max < *length.get_ref())

@@ -55,13 +55,15 @@ impl KeyLayer {
     }
 }
 
-const BODIES: [(&str, Option<ContentKind>); 6] = [
+const BODIES: [(&str, Option<ContentKind>); 8] = [
     ("none", None),
     ("bytes", Some(ContentKind::Bytes)),
     ("json", Some(ContentKind::Json)),
     ("form", Some(ContentKind::Form)),
     ("chat", Some(ContentKind::Chat)),
     ("embeddings", Some(ContentKind::Embeddings)),
+    ("graphql", Some(ContentKind::GraphQl)),
+    ("json-rpc", Some(ContentKind::JsonRpc)),
 ];
 
 fn pointer(text: &str) -> Result<Pointer, Mistake> {

@@ -220,6 +220,8 @@ pub(crate) fn resolve(layers: &[&Layer], memory: u64, mistakes: &Mistakes) -> Ro
     }
     settings.policy.record_streams = models::records(layers);
     settings.content = content::resolve(layers);
+    let others = settings.policy.longest_ttl() > 0;
+    settings.content.iter_mut().for_each(|rules| rules.rpc.others = others);
     if let Some(mut rules) = settings.content.take_if(|rules| rules.kind.is_model()) {
         models::resolve(layers, &mut rules, &mut settings);
         settings.content = Some(rules);

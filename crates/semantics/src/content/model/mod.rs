@@ -17,7 +17,7 @@ mod saved;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{AnswerForm, Judged, Usage, judge};
+pub use answer::{AnswerForm, Judged, Meter, Usage, judge};
 pub(super) use request::read;
 pub use saved::{USAGE_SAVED, read_saved, saved_field};
 

@@ -1,0 +1,146 @@
+//! GraphQL over HTTP: a query is keyed by its document, the name of its operation and its variables.
+
+use std::fmt::Debug;
+
+use super::json::Value;
+use crate::reason::Reason;
+
+/// Reads documents; the parser is the caller's.
+pub trait DocumentReader: Debug + Send + Sync {
+    /// The document of a request, which runs the operation of this name, or the only one. `None` where it has an error, or no such operation.
+    fn read(&self, document: &str, operation: Option<&str>) -> Option<Document>;
+}
+
+/// A document, as the operation that is run makes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// Whether the operation is a query: it only reads.
+    pub is_query: bool,
+    /// One text for all ways of writing it.
+    pub text: String,
+}
+
+/// Looks at a request, and brings it into the form that the key has.
+///
+/// # Errors
+/// The reason for which it is not answered from the store.
+pub(super) fn read(reader: &dyn DocumentReader, request: &mut Value<'_>) -> Result<(), Reason> {
+    let is_nothing = |value: &Value<'_>| matches!(value, Value::Plain("null"));
+    let operation = match request.member("operationName") {
+        None | Some(Value::Plain("null")) => None,
+        Some(name) => Some(name.text().ok_or(Reason::BodyNotKeyed)?),
+    };
+    // By a hash alone (a persisted query) it is not known what is run.
+    let document = reader.read(request.text_at("query").ok_or(Reason::BodyNotKeyed)?, operation).ok_or(Reason::BodyNotKeyed)?;
+    if !document.is_query {
+        return Err(Reason::Operation);
+    }
+    if !request.member("variables").is_none_or(|variables| is_nothing(variables) || matches!(variables, Value::Object(_))) {
+        return Err(Reason::BodyNotKeyed);
+    }
+    let says_nothing = |value: &Value<'_>| is_nothing(value) || matches!(value, Value::Object(members) if members.is_empty());
+    for name in ["operationName", "variables", "extensions"] {
+        if name == "extensions"
+            && let Some(extensions) = request.member_mut(name)
+        {
+            // It names the document, which is there.
+            extensions.take("persistedQuery");
+        }
+        if request.member(name).is_some_and(says_nothing) {
+            request.take(name);
+        }
+    }
+    request.set("query", Value::String(document.text.into()));
+    Ok(())
+}
+
+/// Whether an answer may be given again: it has data, and no errors unless these are wanted too.
+pub(super) fn is_fit(keeps_errors: bool, answer: &[u8]) -> bool {
+    let Some(answer) = Value::parse(answer) else { return false };
+    let is_there = |name| answer.member(name).is_some_and(|value: &Value<'_>| *value != Value::Plain("null"));
+    is_there("data") && (keeps_errors || !is_there("errors"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::{ContentKind, ContentRequest, ContentRules, Keyed};
+    use super::*;
+
+    /// Takes what begins with `query` for one, and white space as it is.
+    #[derive(Debug)]
+    struct Simple;
+
+    impl DocumentReader for Simple {
+        fn read(&self, document: &str, operation: Option<&str>) -> Option<Document> {
+            let is_read = document.contains('{') && operation != Some("unknown");
+            is_read.then(|| Document { is_query: document.starts_with("query"), text: document.replace(' ', "") })
+        }
+    }
+
+    fn ask(content: &str) -> Result<Keyed, Reason> {
+        let rules = ContentRules { documents: Some(Arc::new(Simple)), ..ContentRules::new(ContentKind::GraphQl) };
+        let fields = http::HeaderMap::from_iter([(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"))]);
+        rules.key(&ContentRequest { path: "/graphql", fields: &fields, content: content.as_bytes() })
+    }
+
+    #[test]
+    fn queries_share_a_key_that_say_the_same() {
+        let key = |content: &str| ask(content).expect("a key").key;
+        let base = key(r#"{"query":"query { a }","variables":{"b":1,"c":2}}"#);
+        for same in [
+            r#"{"variables":{"c":2,"b":1},"query":"query {a}"}"#,
+            r#"{"query":"query { a }","variables":{"b":1,"c":2},"operationName":null,"extensions":{}}"#,
+            r#"{"query":"query { a }","variables":{"b":1,"c":2},"extensions":{"persistedQuery":{"version":1,"sha256Hash":"a"}}}"#,
+        ] {
+            assert_eq!(key(same), base, "{same}");
+        }
+        for other in [
+            r#"{"query":"query { b }","variables":{"b":1,"c":2}}"#,
+            r#"{"query":"query { a }","variables":{"b":1,"c":3}}"#,
+            r#"{"query":"query { a }","variables":{"b":1,"c":"2"}}"#,
+            r#"{"query":"query { a }","variables":{"b":1,"c":2,"d":null}}"#,
+            r#"{"query":"query { a }"}"#,
+            r#"{"query":"query { a }","variables":{"b":1,"c":2},"operationName":"A"}"#,
+            r#"{"query":"query { a }","variables":{"b":1,"c":2},"extensions":{"a":1}}"#,
+            r#"{"query":"query { a }","variables":{"b":1,"c":2},"another":1}"#,
+        ] {
+            assert_ne!(key(other), base, "{other}");
+        }
+        assert_eq!(key(r#"{"query":"query { a }","variables":{}}"#), key(r#"{"query":"query { a }","variables":null}"#));
+    }
+
+    #[test]
+    fn what_is_no_query_passes() {
+        assert_eq!(ask(r#"{"query":"mutation { a }"}"#).err(), Some(Reason::Operation));
+        for content in [
+            r#"{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"a"}}}"#,
+            r#"{"query":"query"}"#,
+            r#"{"query":1}"#,
+            r#"{"query":"query { a }","variables":[]}"#,
+            r#"{"query":"query { a }","operationName":1}"#,
+            r#"{"query":"query { a }","operationName":"unknown"}"#,
+            r#"[{"query":"query { a }"}]"#,
+            "{}",
+        ] {
+            assert_eq!(ask(content).err(), Some(Reason::BodyNotKeyed), "{content}");
+        }
+    }
+
+    #[test]
+    fn an_answer_with_errors_is_stored_only_where_they_are_wanted() {
+        for (answer, without, with) in [
+            (r#"{"data":{"a":1}}"#, true, true),
+            (r#"{"data":{"a":1},"errors":null}"#, true, true),
+            (r#"{"data":{"a":null},"errors":[{"message":"a"}]}"#, false, true),
+            (r#"{"data":null,"errors":[{"message":"a"}]}"#, false, false),
+            (r#"{"errors":[{"message":"PersistedQueryNotFound"}]}"#, false, false),
+            ("{}", false, false),
+            (r#"[{"data":{"a":1}}]"#, false, false),
+            ("{", false, false),
+        ] {
+            assert_eq!((is_fit(false, answer.as_bytes()), is_fit(true, answer.as_bytes())), (without, with), "{answer}");
+        }
+    }
+}
