@@ -2,7 +2,7 @@
 
 use larder_testkit::client::Response;
 use larder_testkit::{Answer, Larder, Origin, Result};
-use serde_json::Value;
+use serde_json::json;
 
 const CONFIG: &str = r#"
 [[routes]]
@@ -15,7 +15,7 @@ key = { body = "graphql" }
 path = "/rpc"
 read = true
 key = { body = "json-rpc" }
-rpc = { eth_chainId = "24h", "eth_get*" = "1m", eth_call = "2s" }
+rpc = { eth_chainId = "24h", "eth_get*" = "1m", eth_call = "1h" }
 "#;
 
 async fn ask(larder: &Larder, target: &str, body: &str) -> Result<Response> {
@@ -24,27 +24,20 @@ async fn ask(larder: &Larder, target: &str, body: &str) -> Result<Response> {
     Ok(answer)
 }
 
-/// A server that answers each call with its own `id`.
-fn serving(origin: &Origin) {
-    origin.respond_with("POST", "/rpc", |request| {
-        let call: Value = serde_json::from_slice(&request.body).unwrap_or_default();
-        let answer = |call: &Value| match call["method"].as_str() {
-            Some("eth_getLogs") => format!(r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":-32000}}}}"#, call["id"]),
-            Some("eth_getReceipt") => format!(r#"{{"jsonrpc":"2.0","id":{},"result":null}}"#, call["id"]),
-            _ => format!(r#"{{"jsonrpc":"2.0","result":{{"id":7}},"id":{}}}"#, call["id"]),
-        };
-        let body = match call.as_array() {
-            Some(batch) => format!("[{}]", batch.iter().map(answer).collect::<Vec<_>>().join(",")),
-            None => answer(&call),
-        };
-        Answer::ok().header("Content-Type", "application/json").header("ETag", "\"1\"").body(body)
-    });
+const RESULT: &str = r#"{"jsonrpc":"2.0","result":{"id":7},"id":1}"#;
+const FAILURE: &str = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32000}}"#;
+const NOTHING: &str = r#"{"jsonrpc":"2.0","id":1,"result":null}"#;
+
+/// Lets a server answer the next `count` calls with `body`.
+fn answers(origin: &Origin, count: usize, body: &str) {
+    let answer = Answer::ok().header("Content-Type", "application/json").header("ETag", "\"1\"").body(body);
+    origin.times(count, "POST", "/rpc", answer);
 }
 
 #[tokio::test]
 async fn each_client_gets_its_own_id() -> Result<()> {
     let origin = Origin::start().await?;
-    serving(&origin);
+    answers(&origin, 1, RESULT);
     let larder = Larder::before(&origin, CONFIG).await?;
     for (id, expected) in [("1", "MISS"), ("2", "HIT"), ("\"a-long-one\"", "HIT"), ("1", "HIT")] {
         let read = ask(&larder, "/rpc", &format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"eth_chainId"}}"#)).await?;
@@ -58,7 +51,7 @@ async fn each_client_gets_its_own_id() -> Result<()> {
 #[tokio::test]
 async fn a_method_is_answered_for_as_long_as_it_may_be() -> Result<()> {
     let origin = Origin::start().await?;
-    serving(&origin);
+    [(6, RESULT), (2, FAILURE), (2, NOTHING)].iter().for_each(|(count, body)| answers(&origin, *count, body));
     let larder = Larder::before(&origin, CONFIG).await?;
     let call = |method: &str| format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":["0x1"]}}"#);
     for (method, second, reason) in [
@@ -74,14 +67,15 @@ async fn a_method_is_answered_for_as_long_as_it_may_be() -> Result<()> {
         assert!(read.x_cache() == second && read.cache_status().contains(reason), "{method}: {}", read.cache_status());
     }
     let read = ask(&larder, "/rpc", &call("eth_call")).await?;
-    assert!(read.header("cache-control").is_some_and(|control| control.contains("max-age=2")), "{:?}", read.header("cache-control"));
+    assert!(read.header("cache-control").is_some_and(|control| control.contains("max-age=3600")), "{:?}", read.header("cache-control"));
     Ok(())
 }
 
 #[tokio::test]
 async fn a_batch_is_one_request_whose_ids_count() -> Result<()> {
     let origin = Origin::start().await?;
-    serving(&origin);
+    answers(&origin, 2, &format!("[{RESULT},{RESULT}]"));
+    answers(&origin, 3, &format!("[{RESULT},{FAILURE}]"));
     let larder = Larder::before(&origin, CONFIG).await?;
     let batch = |first: u32, method: &str| format!(r#"[{{"id":{first},"method":"eth_chainId"}},{{"id":2,"method":"{method}"}}]"#);
     for (body, expected) in [
@@ -134,6 +128,74 @@ async fn an_answer_with_errors_is_not_stored_unless_it_is_wanted() -> Result<()>
         for expected in ["MISS", expected] {
             assert_eq!(ask(&larder, "/graphql", r#"{"query":"{ a }"}"#).await?.x_cache(), expected, "{line}");
         }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_mutation_invalidates_the_objects_that_it_names_and_no_other_query() -> Result<()> {
+    let origin = Origin::start().await?;
+    let issue = |id: u32| {
+        let issue = json!({ "__typename": "Issue", "id": id, "author": { "__typename": "User", "id": 1 } });
+        origin.once(
+            "POST",
+            "/graphql",
+            Answer::ok().header("Content-Type", "application/json").body(json!({ "data": { "issue": issue } }).to_string()),
+        );
+    };
+    // The queries, two mutations, the query whose answer the second has made old, another mutation, and both queries.
+    [7, 8, 7, 7, 7, 7, 7, 8].into_iter().for_each(issue);
+    let rules = r#"
+[[on_write]]
+path = "/graphql"
+operation = "updateIssue"
+purge = ["tag:Issue:7"]
+
+[[on_write]]
+path = "/graphql"
+operation = "Rename*"
+purge = ["tag:User:*"]
+"#;
+    let config = CONFIG.replacen("read = true\n", "read = true\ntags = \"typename\"\n", 1) + rules;
+    let larder = Larder::before(&origin, &config).await?;
+    let query = |id: u32| json!({ "query": "query($id: ID) { issue(id: $id) { __typename id } }", "variables": { "id": id } }).to_string();
+    let both = async |expected: [&str; 2]| -> Result<()> {
+        for (id, expected) in [7, 8].into_iter().zip(expected) {
+            assert_eq!(ask(&larder, "/graphql", &query(id)).await?.x_cache(), expected, "{id}");
+        }
+        Ok(())
+    };
+    both(["MISS", "MISS"]).await?;
+    both(["HIT", "HIT"]).await?;
+    for (document, expected) in [
+        ("mutation($id: ID) { a: closeIssue(id: $id) { id } }", ["HIT", "HIT"]),
+        ("mutation($id: ID) { a: updateIssue(id: $id) { id } }", ["MISS", "HIT"]),
+        ("mutation RenameUser { rename { id } }", ["MISS", "MISS"]),
+    ] {
+        let mutation = json!({ "query": document, "variables": { "id": 7 } }).to_string();
+        let read = ask(&larder, "/graphql", &mutation).await?;
+        assert!(read.x_cache() == "BYPASS" && read.cache_status().contains("detail=operation"), "{}", read.cache_status());
+        both(expected).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_method_of_json_rpc_invalidates_what_is_named_for_it() -> Result<()> {
+    let origin = Origin::start().await?;
+    answers(&origin, 4, RESULT);
+    let rules = "[[on_write]]\npath = \"/rpc\"\noperation = \"eth_send*\"\npurge = [\"prefix:/rpc\"]\n";
+    let larder = Larder::before(&origin, &format!("{CONFIG}{rules}")).await?;
+    let call = |method: &str| format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}"}}"#);
+    for (method, expected) in [
+        ("eth_chainId", "MISS"),
+        ("eth_chainId", "HIT"),
+        ("net_version", "BYPASS"),
+        ("eth_chainId", "HIT"),
+        ("eth_sendRawTransaction", "BYPASS"),
+        ("eth_chainId", "MISS"),
+    ] {
+        assert_eq!(ask(&larder, "/rpc", &call(method)).await?.x_cache(), expected, "{method}");
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! Apollo's parser reads them, within bounds on depth and number of tokens. A document with any error is none, for servers differ about what they
 //! make of it.
 
-use apollo_parser::cst::{Definition, OperationDefinition};
+use apollo_parser::cst::{Definition, FragmentDefinition, OperationDefinition, Selection, SelectionSet};
 use apollo_parser::{Lexer, Parser, TokenKind};
 use larder_semantics::content::graphql::{Document, DocumentReader};
 
@@ -27,14 +27,44 @@ impl DocumentReader for Documents {
         if tree.errors().next().is_some() {
             return None;
         }
-        let operations = tree.document().definitions().filter_map(|definition| match definition {
+        let document_node = tree.document();
+        let operations = document_node.definitions().filter_map(|definition| match definition {
             Definition::OperationDefinition(operation) => Some(operation),
             _ => None,
         });
         let operation = selected(operations, operation)?;
         // "{ a }" alone is a query (§2.3).
         let is_query = operation.operation_type().is_none_or(|kind| kind.query_token().is_some());
-        Some(Document { is_query, text: normalized(document)? })
+        let mut names: Vec<String> = operation.name().map(|name| name.text().to_string()).into_iter().collect();
+        let mut fragments: Vec<FragmentDefinition> = document_node
+            .definitions()
+            .filter_map(|definition| match definition {
+                Definition::FragmentDefinition(fragment) => Some(fragment),
+                _ => None,
+            })
+            .collect();
+        add_fields(operation.selection_set(), &mut fragments, &mut names);
+        Some(Document { is_query, text: normalized(document)?, names })
+    }
+}
+
+/// Adds the names of the fields of a selection, those of its fragments included. Each fragment is looked at once, whatever it has in it.
+fn add_fields(selections: Option<SelectionSet>, fragments: &mut Vec<FragmentDefinition>, names: &mut Vec<String>) {
+    for selection in selections.iter().flat_map(SelectionSet::selections) {
+        match selection {
+            Selection::Field(field) => names.extend(field.name().map(|name| name.text().to_string())),
+            Selection::InlineFragment(fragment) => add_fields(fragment.selection_set(), fragments, names),
+            Selection::FragmentSpread(spread) => {
+                let wanted = spread.fragment_name().and_then(|name| name.name()).map(|name| name.text().to_string());
+                let is_wanted = |fragment: &FragmentDefinition| {
+                    fragment.fragment_name().and_then(|name| name.name()).map(|name| name.text().to_string()) == wanted
+                };
+                if let Some(place) = fragments.iter().position(is_wanted) {
+                    let fragment = fragments.swap_remove(place);
+                    add_fields(fragment.selection_set(), fragments, names);
+                }
+            }
+        }
     }
 }
 
@@ -109,6 +139,16 @@ mod tests {
         assert_eq!(read("query A { a } query A { b }", Some("A")), None);
         assert_eq!(read("fragment F on T { a }", None), None);
         assert_eq!(read("query A { a }", Some("")), None);
+    }
+
+    #[test]
+    fn an_operation_has_its_name_and_those_of_its_root_fields() {
+        let names = |document: &str| Documents.read(document, None).expect("a document").names;
+        assert_eq!(
+            names("mutation M { alias: updateIssue(id: 1) { id } ... { closeIssue } ...F } fragment F on T { a ...F }"),
+            ["M", "updateIssue", "closeIssue", "a"]
+        );
+        assert_eq!(names("{ a { b } }"), ["a"]);
     }
 
     #[test]

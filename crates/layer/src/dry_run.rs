@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Extensions, Request, StatusCode};
+use larder_semantics::content::Unkeyed;
 use larder_semantics::{ForwardReason, KeyBuffer, PrimaryKey, Reason, RequestContext, StoredHead, Timestamp};
 use larder_store::{LoadRequest, Loaded, RemoteError, Slot, StoredResponse, Tag, Validity};
 
@@ -175,7 +176,7 @@ impl<S> CacheService<S> {
             Admission::LookUp => None,
             Admission::ReadContent(rules) => match self.route.content_key(&rules, request.uri().path(), request.headers(), content) {
                 Ok(keyed) => Some(keyed),
-                Err(reason) => return (None, Err(Verdict::Pass { reason, forward: ForwardReason::Request })),
+                Err(Unkeyed { reason, .. }) => return (None, Err(Verdict::Pass { reason, forward: ForwardReason::Request })),
             },
         };
         let prepared = self.prepare(request, keyed.as_ref().map(|keyed| &keyed.key), effective, key);

@@ -39,6 +39,13 @@ pub struct Route {
     pub tags: Vec<TagTemplate>,
 }
 
+impl Route {
+    /// Whether its answers get the names of their types and objects as tags.
+    pub(crate) fn tags_types(&self) -> bool {
+        self.settings.content.as_ref().is_some_and(|rules| rules.tags_types)
+    }
+}
+
 /// `match` of a route: fields and parameters that a request has to have. In a value one `*` stands for any text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestMatch {

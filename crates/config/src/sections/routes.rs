@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use http::Method;
+use larder_semantics::content::ContentKind;
 use toml::Spanned;
 
 use crate::model::path::{PathTemplate, foreign_form, regex_form};
@@ -145,12 +146,14 @@ impl Surroundings<'_> {
         let matches = matching::read(&mut table);
         let upstream = self.upstream(&mut table);
         let class = self.class(&mut table);
-        let tags = self.tags(&mut table, path.as_ref().map(Spanned::get_ref));
+        let typename = typename(&mut table);
+        let tags = if typename.is_some() { Vec::new() } else { self.tags(&mut table, path.as_ref().map(Spanned::get_ref)) };
         let own = Layer::read(&mut table);
         let mistakes = table.mistakes();
         table.finish();
         let layers: Vec<&Layer> = std::iter::once(&self.cache).chain(class.map(|(_, layer)| layer)).chain([&own]).collect();
         let mut settings = resolve(&layers, self.memory, mistakes);
+        typename.into_iter().for_each(|span| tag_types(&mut settings, span, mistakes));
         let path = path?;
         if let Some(form) = foreign_form(path.get_ref().text()) {
             let mistake = Mistake::new(format!("`{}` is taken letter by letter", path.get_ref().text()));
@@ -217,6 +220,23 @@ impl Surroundings<'_> {
         let form = "strings like \"issues\" or \"project:{query.project}\"";
         let places = Placeholders { of: "this route's path", names: path.captures(), sources: Placeholders::ROUTE };
         table.list("tags", form, |text| TagTemplate::parse(text, places)).map(items).unwrap_or_default()
+    }
+}
+
+/// The place of `tags = "typename"`.
+fn typename(table: &mut Table<'_>) -> Option<Range<usize>> {
+    let value = table.get("tags")?;
+    (value.get_ref().as_str() == Some("typename")).then(|| value.span())
+}
+
+/// Lets answers have the names of their types and objects as tags.
+fn tag_types(settings: &mut RouteSettings, span: Range<usize>, mistakes: &Mistakes) {
+    match &mut settings.content {
+        Some(rules) if rules.kind == ContentKind::GraphQl => rules.tags_types = true,
+        _ => {
+            let mistake = Mistake::new("`tags = \"typename\"` is read in answers of GraphQL, which this route does not know");
+            mistakes.error(span, mistake.hint("add read = true and key = { body = \"graphql\" }"));
+        }
     }
 }
 

@@ -163,11 +163,28 @@ fn methods_of_json_rpc_have_lifetimes_of_their_own() {
     let mut lifetimes = rules.lifetimes;
     lifetimes.sort();
     assert_eq!(lifetimes, [("eth_chainId", 86400), ("eth_get*", 2), ("eth_send", 0)].map(|(name, ttl)| (name.to_owned(), ttl)));
-    assert_eq!(rpc("ttl = \"1m\"").1.others, true);
+    assert!(rpc("ttl = \"1m\"").1.others);
     assert!(rpc("rpc = { a = \"0s\" }").0[0].contains("warning: no method has a lifetime"));
     in_route("rpc = { a = \"1m\" }", "3:7: warning: this counts with key = { body = \"json-rpc\" } only (hint: add that, or leave it out)");
     in_route("errors = \"store\"", "3:10: warning: this counts with key = { body = \"graphql\" } only (hint: add that, or leave it out)");
     let wrong =
         complaints("[[routes]]\npath = \"/rpc\"\nread = true\nttl = \"1m\"\nkey = { body = \"json-rpc\" }\nrpc = { \"a*b*\" = \"1m\" }");
     assert!(wrong.len() == 1 && wrong[0].contains("error: `a*b*` is not the name of a method"), "{wrong:?}");
+}
+
+#[test]
+fn answers_of_graphql_are_tagged_by_their_types_where_a_route_says_so() {
+    let graphql = "[[routes]]\npath = \"/graphql\"\nttl = \"1m\"\nread = true\nkey = { body = \"graphql\" }\ntags = \"typename\"\n";
+    let write = "[[on_write]]\npath = \"/graphql\"\noperation = \"updateIssue\"\npurge = [\"tag:Issue:7\"]";
+    assert_eq!(complaints(&format!("{graphql}{write}")), Vec::<String>::new());
+    let said = config(&format!("{graphql}{write}"));
+    assert!(said.routes[0].settings.content.as_ref().is_some_and(|rules| rules.tags_types));
+    assert_eq!(said.on_write[0].operation.as_deref(), Some("updateIssue"));
+    in_route(
+        "tags = \"typename\"",
+        "3:8: error: `tags = \"typename\"` is read in answers of GraphQL, which this route does not know (hint: add read = true and key = { body = \
+         \"graphql\" })",
+    );
+    let wrong = complaints(&format!("{graphql}{}", write.replace("updateIssue", "a b")));
+    assert!(wrong.len() == 1 && wrong[0].contains("error: `a b` is not the name of an operation"), "{wrong:?}");
 }

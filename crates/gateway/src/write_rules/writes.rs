@@ -3,9 +3,10 @@
 use std::sync::{Arc, OnceLock, Weak};
 
 use http::request::Parts;
+use larder_semantics::key::matches_pattern;
 use larder_semantics::{KeyRules, Target};
 use larder_store::InvalidationTarget;
-use larder_tower::{FetchError, Invalidates, Refetch, RouteRules, WriteRules};
+use larder_tower::{FetchError, Invalidates, Operations, Refetch, RouteRules, WriteRules};
 
 use super::KeySpellings;
 use super::url_base::{UrlBase, refetch};
@@ -82,7 +83,13 @@ impl Rule {
     fn suits(&self, request: &Parts, target: Target<'_>) -> Vec<Vec<String>> {
         let Self { settings, path } = self;
         let host = host_of(target.authority);
-        let suits = settings.methods.contains(&request.method) && settings.host.as_deref().is_none_or(|own| own.eq_ignore_ascii_case(host));
+        let is_operation = settings.operation.as_ref().is_none_or(|wanted| {
+            let carried_out = request.extensions.get::<Operations>();
+            carried_out.is_some_and(|Operations(names)| names.iter().any(|name| matches_pattern(wanted, name.as_bytes())))
+        });
+        let suits = is_operation
+            && settings.methods.contains(&request.method)
+            && settings.host.as_deref().is_none_or(|own| own.eq_ignore_ascii_case(host));
         if suits { path.captures_in_any_reading(target.path) } else { Vec::new() }
     }
 }

@@ -54,6 +54,15 @@ impl fmt::Debug for Content {
     }
 }
 
+/// All frames of a body in one piece.
+pub(crate) fn joined<'a>(mut frames: impl Iterator<Item = &'a Bytes>) -> Bytes {
+    let (Some(first), second) = (frames.next(), frames.next()) else { return Bytes::new() };
+    let Some(second) = second else { return first.clone() };
+    let mut whole = BytesMut::from(&first[..]);
+    std::iter::once(second).chain(frames).for_each(|frame| whole.extend_from_slice(frame));
+    whole.freeze()
+}
+
 /// How long the content may take to arrive. A client that takes longer is the inner service's to wait for, which has its own deadlines for
 /// those that stop sending: what is held here while they do so is nobody else's any more.
 const MAX_WAIT: Duration = Duration::from_secs(5);

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame};
 use larder_semantics::StoredHead;
+use larder_semantics::content::Fitness;
 use larder_store::codec::{BodyProof, ResponseRecord};
 use larder_store::{Arriving, BodyBuilder, Chunks, RemoteError, StoredBody, StoredResponse};
 use tokio::sync::oneshot;
@@ -78,11 +79,11 @@ impl<S: Upstream> Pump<S> {
         let (cache, route) = (&self.service.cache, &self.service.route);
         // What a tier has was judged before it was stored there.
         let is_relayed = matches!(self.kept, Kept::Relayed(..));
-        let judged = if is_relayed { self.fetch.judge_body(route, record.head(), frames.iter()) } else { None };
-        if judged.as_ref().is_some_and(|judged| !judged.is_fit) {
+        let fitness = if is_relayed { self.fetch.judge_body(route, record.head(), frames.iter()) } else { Fitness::Fit(None) };
+        if fitness == Fitness::Unfit {
             return None;
         }
-        let completed = if is_relayed { route.completed(record.head(), &body, judged.as_ref()) } else { None };
+        let completed = if is_relayed { route.completed(record.head(), &body, &fitness) } else { None };
         cache.saw_fetch(record.fetch());
         let response = record.with_body(body);
         let response = Arc::new(match completed {

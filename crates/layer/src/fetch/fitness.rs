@@ -1,12 +1,13 @@
 //! Whether a whole answer may be given again, where only its body tells: the answers of some protocols say within a 200 that they failed.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use larder_semantics::StoredHead;
 use larder_semantics::content::{Asked, Fitness};
 
 use super::state::Fetch;
+use crate::body::content::joined;
 use crate::rules::RouteRules;
 
 impl Fetch {
@@ -33,13 +34,4 @@ impl Fetch {
         let body = rules.decoded(&fields, &body, max_length);
         body.map_or(Fitness::Unfit, |body| content.judge(asked, content_type.as_ref(), &body))
     }
-}
-
-/// All frames in one piece.
-fn joined<'a>(mut frames: impl Iterator<Item = &'a Bytes>) -> Bytes {
-    let (Some(first), second) = (frames.next(), frames.next()) else { return Bytes::new() };
-    let Some(second) = second else { return first.clone() };
-    let mut whole = BytesMut::from(&first[..]);
-    std::iter::once(second).chain(frames).for_each(|frame| whole.extend_from_slice(frame));
-    whole.freeze()
 }

@@ -236,7 +236,12 @@ impl<S: Upstream> Pump<S> {
 
     /// Whether its origin may be silent between two events for as long as it likes.
     fn is_event_stream(&self) -> bool {
-        matches!(&self.kept, Kept::Whole(pending) if pending.head.headers.get(&CONTENT_TYPE).as_ref().is_some_and(is_event_stream))
+        let head = match &self.kept {
+            Kept::Whole(pending) => &pending.head,
+            Kept::Stored(record, _) | Kept::Relayed(record, _) => record.head(),
+            Kept::Part(_) | Kept::Error(_) => return false,
+        };
+        head.headers.get(&CONTENT_TYPE).as_ref().is_some_and(is_event_stream)
     }
 
     /// The status of the answer.

@@ -1,11 +1,12 @@
 //! The key of a request's content, as a route wants it.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use larder_semantics::Reason;
-use larder_semantics::content::{ContentRequest, ContentRules, Keyed};
+use larder_semantics::content::{ContentRequest, ContentRules, Keyed, Unkeyed};
 
 use super::RouteRules;
 
@@ -16,9 +17,14 @@ pub trait ContentDecoder: Debug + Send + Sync {
     fn decode(&self, fields: &HeaderMap, content: &Bytes, max_length: usize) -> Option<Vec<u8>>;
 }
 
+/// The operations that a request is to carry out, in its extensions where its content names them: the operation of GraphQL and its root fields, or methods of
+/// JSON-RPC. Such a request invalidates what [`WriteRules`](super::WriteRules) name for it, and not the URL that all operations share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operations(pub Arc<[String]>);
+
 impl RouteRules {
     /// The key of a content under `rules`; or why it has none.
-    pub(crate) fn content_key(&self, rules: &ContentRules, path: &str, fields: &HeaderMap, content: &Bytes) -> Result<Keyed, Reason> {
+    pub(crate) fn content_key(&self, rules: &ContentRules, path: &str, fields: &HeaderMap, content: &Bytes) -> Result<Keyed, Unkeyed> {
         let key = |content: &[u8]| rules.key(&ContentRequest { path, fields, content });
         if !rules.wants_decoding(fields) {
             return key(content);

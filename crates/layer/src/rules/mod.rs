@@ -14,7 +14,7 @@ pub use builder::RouteRulesBuilder;
 pub use bypass::MayBypass;
 pub use bypass_rate::BypassRate;
 pub(crate) use bypass_rate::Bypasses;
-pub use content::ContentDecoder;
+pub use content::{ContentDecoder, Operations};
 pub use header_tags::HeaderTags;
 pub(crate) use route::MAX_OBJECT;
 pub use route::RouteRules;

@@ -139,7 +139,7 @@ impl RouteRules {
     }
 
     /// The head of a response with a tag of its body, where the route wants one and the origin has sent none.
-    pub(crate) fn tagged(&self, head: &StoredHead, body: &StoredBody) -> Option<StoredHead> {
+    fn tagged(&self, head: &StoredHead, body: &StoredBody) -> Option<StoredHead> {
         let wants = self.policy.etag == EtagSource::Body && head.status == StatusCode::OK && body.len() <= MAX_TAGGED;
         (wants && !head.has_etag()).then(|| head.with_etag(entity_tag::of_body(body.segments().iter().map(|segment| &segment[..]))))
     }

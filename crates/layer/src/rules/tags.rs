@@ -6,9 +6,11 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::request::Parts;
 use larder_semantics::Reason;
+use larder_semantics::content::graphql;
 use larder_store::Tag;
 
 use super::RouteRules;
+use crate::body::content::joined;
 use crate::json::Content;
 #[cfg(feature = "json")]
 use crate::json::{JsonFields, Scanner};
@@ -74,7 +76,11 @@ impl RouteRules {
 
     /// Whether bodies of answers may name tags.
     pub(crate) fn reads_tags(&self) -> bool {
-        !self.members().is_empty()
+        !self.members().is_empty() || self.tags_types()
+    }
+
+    fn tags_types(&self) -> bool {
+        self.content.as_ref().is_some_and(|content| content.tags_types)
     }
 
     /// Whether an answer's body names tags, and whether they can be read.
@@ -93,8 +99,21 @@ impl RouteRules {
     ///
     /// # Errors
     /// Why they cannot be kept, so that the answer is not stored.
+    pub(crate) fn read_tags<'b>(&self, request: &Parts, frames: impl Iterator<Item = &'b Bytes> + Clone) -> Result<Vec<Tag>, Reason> {
+        let mut tags = self.read_members(request, frames.clone())?;
+        if self.tags_types() {
+            let names = graphql::types(&joined(frames)).ok_or(Reason::UnreadTags)?;
+            tags.extend(Tag::surrogates(names.iter().map(String::as_str)).ok_or(Reason::TooManyTags)?);
+        }
+        Ok(tags)
+    }
+
+    /// The tags that are made of members.
     #[cfg(feature = "json")]
-    pub(crate) fn read_tags<'b>(&self, request: &Parts, frames: impl Iterator<Item = &'b Bytes>) -> Result<Vec<Tag>, Reason> {
+    fn read_members<'b>(&self, request: &Parts, frames: impl Iterator<Item = &'b Bytes>) -> Result<Vec<Tag>, Reason> {
+        if self.members().is_empty() {
+            return Ok(Vec::new());
+        }
         let mut scanner = Scanner::new(self.members());
         for frame in frames {
             scanner.push(frame);
@@ -109,9 +128,9 @@ impl RouteRules {
         named.and_then(|named| Tag::surrogates(named.iter().map(String::as_str))).ok_or(Reason::TooManyTags)
     }
 
-    /// The tags that a JSON body names: none, since no tag is made of members.
+    /// None, since no tag is made of members.
     #[cfg(not(feature = "json"))]
-    pub(crate) fn read_tags<'b>(&self, _: &Parts, _: impl Iterator<Item = &'b Bytes>) -> Result<Vec<Tag>, Reason> {
+    fn read_members<'b>(&self, _: &Parts, _: impl Iterator<Item = &'b Bytes>) -> Result<Vec<Tag>, Reason> {
         Ok(Vec::new())
     }
 }

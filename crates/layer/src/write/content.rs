@@ -2,7 +2,7 @@
 
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, EXPECT, IF_RANGE, RANGE};
 use http::{HeaderValue, Request, Response, StatusCode};
-use larder_semantics::content::{Asked, ContentRules, Keyed};
+use larder_semantics::content::{Asked, ContentRules, Keyed, Unkeyed};
 use larder_semantics::{ForwardReason, Reason};
 
 use super::pass;
@@ -11,6 +11,7 @@ use crate::body::request::{ClientBody, RequestBody};
 use crate::effective_target::EffectiveTarget;
 use crate::error::FetchError;
 use crate::outcome::{CacheResult, Served};
+use crate::rules::Operations;
 use crate::service::CacheService;
 use crate::upstream::Upstream;
 
@@ -35,15 +36,23 @@ pub(crate) async fn answer<S: Upstream, R: ClientBody>(
     let body = content.to_body();
     let Keyed { key, asked, .. } = match keyed {
         Ok(keyed) => keyed,
-        Err(reason) => return pass::pass_read(service, Request::from_parts(parts, body), reason, ForwardReason::Request).await,
+        Err(Unkeyed { reason, operations, .. }) if operations.is_empty() => {
+            return pass::pass_read(service, Request::from_parts(parts, body), reason, ForwardReason::Request).await;
+        }
+        Err(Unkeyed { reason, operations, .. }) => {
+            parts.extensions.insert(Operations(operations.into()));
+            return pass::pass(service, Request::from_parts(parts, body), effective, reason, ForwardReason::Request).await;
+        }
     };
-    let Asked::Rpc(call) = &asked else {
-        return service.look_up_content(Request::from_parts(parts, body), (content.asking(asked), key), effective).await;
+    let id = match &asked {
+        Asked::Rpc(call) => call.id.clone(),
+        _ => None,
     };
-    let id = call.id.clone();
-    // Its answer is written anew for each client: in no coding, and as a whole.
-    [RANGE, IF_RANGE].iter().for_each(|name| _ = parts.headers.remove(name));
-    parts.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    // What is read in the answer, or written into it, must be there as it is and as a whole.
+    if matches!(asked, Asked::Rpc(_)) || rules.tags_types {
+        [RANGE, IF_RANGE].iter().for_each(|name| _ = parts.headers.remove(name));
+        parts.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
     let served = service.look_up_content(Request::from_parts(parts, body), (content.asking(asked), key), effective).await?;
     Ok(match id {
         Some(id) if is_shared(&served) => renumbered(served, &id),

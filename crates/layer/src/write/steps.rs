@@ -29,7 +29,7 @@ use crate::error::FetchError;
 use crate::fetch::state::Fetch;
 use crate::lookup::request::ClientRequest;
 use crate::outcome::{CacheResult, Served};
-use crate::rules::{Refetch, RouteRules, TagsInBody};
+use crate::rules::{Operations, Refetch, RouteRules, TagsInBody};
 use crate::service::CacheService;
 use crate::steps::{ObservedSteps, Step, Stopwatch};
 use crate::task::detached::{DetachedTask, detach};
@@ -149,6 +149,7 @@ impl Write {
         let Some(answer) = answer else {
             // Whether the write took place is unknown; the stored responses may be old now.
             let mut old = urls_of(service, target, StatusCode::NO_CONTENT, &HeaderMap::new());
+            self.keep_shared_urls(&mut old);
             old.extend(self.targets.iter().cloned());
             old.extend(watcher.iter().flat_map(BodyWatcher::unanswered));
             return Some(Written { old: Invalidation::hard(old), began: self.began, answer: None, watcher: None, refetches: Vec::new() });
@@ -157,6 +158,7 @@ impl Write {
         if old.is_empty() {
             return None;
         }
+        self.keep_shared_urls(&mut old);
         old.extend(self.targets.iter().cloned());
         old.extend(watcher.iter_mut().flat_map(BodyWatcher::early));
         let watcher = watcher.filter(|watcher| watcher.waits_for(answer.headers(), answer.body().is_end_stream()));
@@ -166,6 +168,13 @@ impl Write {
         let others: Vec<_> = old.iter().filter(|target| Some(*target) != own.as_ref()).cloned().collect();
         let refetches = service.route.writes.refetch(&self.parts, target, &others);
         Some(Written { old: Invalidation::hard(old), began: self.began, answer: kept, watcher, refetches })
+    }
+
+    /// All operations have one URL, so that it says nothing of what one of them has changed.
+    fn keep_shared_urls(&self, old: &mut Vec<InvalidationTarget>) {
+        if self.parts.extensions.get::<Operations>().is_some() {
+            old.clear();
+        }
     }
 
     fn representation<S: Upstream>(

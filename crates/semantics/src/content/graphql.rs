@@ -1,7 +1,9 @@
 //! GraphQL over HTTP: a query is keyed by its document, the name of its operation and its variables.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 
+use super::Unkeyed;
 use super::json::Value;
 use crate::reason::Reason;
 
@@ -18,13 +20,15 @@ pub struct Document {
     pub is_query: bool,
     /// One text for all ways of writing it.
     pub text: String,
+    /// The name of the operation, where it has one, and those of its root fields.
+    pub names: Vec<String>,
 }
 
 /// Looks at a request, and brings it into the form that the key has.
 ///
 /// # Errors
 /// The reason for which it is not answered from the store.
-pub(super) fn read(reader: &dyn DocumentReader, request: &mut Value<'_>) -> Result<(), Reason> {
+pub(super) fn read(reader: &dyn DocumentReader, request: &mut Value<'_>) -> Result<(), Unkeyed> {
     let is_nothing = |value: &Value<'_>| matches!(value, Value::Plain("null"));
     let operation = match request.member("operationName") {
         None | Some(Value::Plain("null")) => None,
@@ -33,10 +37,10 @@ pub(super) fn read(reader: &dyn DocumentReader, request: &mut Value<'_>) -> Resu
     // By a hash alone (a persisted query) it is not known what is run.
     let document = reader.read(request.text_at("query").ok_or(Reason::BodyNotKeyed)?, operation).ok_or(Reason::BodyNotKeyed)?;
     if !document.is_query {
-        return Err(Reason::Operation);
+        return Err(Unkeyed { reason: Reason::Operation, operations: document.names });
     }
     if !request.member("variables").is_none_or(|variables| is_nothing(variables) || matches!(variables, Value::Object(_))) {
-        return Err(Reason::BodyNotKeyed);
+        return Err(Reason::BodyNotKeyed.into());
     }
     let says_nothing = |value: &Value<'_>| is_nothing(value) || matches!(value, Value::Object(members) if members.is_empty());
     for name in ["operationName", "variables", "extensions"] {
@@ -61,6 +65,29 @@ pub(super) fn is_fit(keeps_errors: bool, answer: &[u8]) -> bool {
     is_there("data") && (keeps_errors || !is_there("errors"))
 }
 
+/// The types and the objects in an answer: `Issue` and `Issue:7` for each object that says so by `__typename` and `id`. `None` where it is no JSON.
+pub fn types(answer: &[u8]) -> Option<Vec<String>> {
+    let mut names = BTreeSet::new();
+    add_types(&Value::parse(answer)?, &mut names);
+    Some(names.into_iter().collect())
+}
+
+fn add_types(value: &Value<'_>, names: &mut BTreeSet<String>) {
+    if let Some(kind) = value.text_at("__typename") {
+        names.insert(kind.to_owned());
+        match value.member("id") {
+            Some(Value::String(id)) => _ = names.insert(format!("{kind}:{id}")),
+            Some(Value::Plain(id)) if *id != "null" => _ = names.insert(format!("{kind}:{id}")),
+            _ => {}
+        }
+    }
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| add_types(item, names)),
+        Value::Object(members) => members.iter().for_each(|(_, member)| add_types(member, names)),
+        Value::Plain(_) | Value::String(_) => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -75,11 +102,15 @@ mod tests {
     impl DocumentReader for Simple {
         fn read(&self, document: &str, operation: Option<&str>) -> Option<Document> {
             let is_read = document.contains('{') && operation != Some("unknown");
-            is_read.then(|| Document { is_query: document.starts_with("query"), text: document.replace(' ', "") })
+            is_read.then(|| Document {
+                is_query: document.starts_with("query"),
+                text: document.replace(' ', ""),
+                names: vec!["a".to_owned()],
+            })
         }
     }
 
-    fn ask(content: &str) -> Result<Keyed, Reason> {
+    fn ask(content: &str) -> Result<Keyed, Unkeyed> {
         let rules = ContentRules { documents: Some(Arc::new(Simple)), ..ContentRules::new(ContentKind::GraphQl) };
         let fields = http::HeaderMap::from_iter([(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"))]);
         rules.key(&ContentRequest { path: "/graphql", fields: &fields, content: content.as_bytes() })
@@ -113,7 +144,8 @@ mod tests {
 
     #[test]
     fn what_is_no_query_passes() {
-        assert_eq!(ask(r#"{"query":"mutation { a }"}"#).err(), Some(Reason::Operation));
+        let mutation = Unkeyed { reason: Reason::Operation, operations: vec!["a".to_owned()] };
+        assert_eq!(ask(r#"{"query":"mutation { a }"}"#).err(), Some(mutation));
         for content in [
             r#"{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"a"}}}"#,
             r#"{"query":"query"}"#,
@@ -124,7 +156,7 @@ mod tests {
             r#"[{"query":"query { a }"}]"#,
             "{}",
         ] {
-            assert_eq!(ask(content).err(), Some(Reason::BodyNotKeyed), "{content}");
+            assert_eq!(ask(content).err(), Some(Reason::BodyNotKeyed.into()), "{content}");
         }
     }
 
@@ -142,5 +174,12 @@ mod tests {
         ] {
             assert_eq!((is_fit(false, answer.as_bytes()), is_fit(true, answer.as_bytes())), (without, with), "{answer}");
         }
+    }
+
+    #[test]
+    fn an_answer_names_its_types_and_objects() {
+        let answer = br#"{"data":{"a":{"__typename":"Issue","id":7,"b":[{"__typename":"User","id":"u:1"},{"__typename":"User","id":null}]},"id":9}}"#;
+        assert_eq!(types(answer).expect("JSON"), ["Issue", "Issue:7", "User", "User:u:1"]);
+        assert_eq!(types(b"{"), None);
     }
 }

@@ -105,6 +105,8 @@ pub struct ContentRules {
     pub documents: Option<Arc<dyn DocumentReader>>,
     /// Whether answers of GraphQL with errors beside their data are stored.
     pub keeps_errors: bool,
+    /// Whether answers of GraphQL get the names of their types and objects as tags ([`graphql::types`]).
+    pub tags_types: bool,
 }
 
 /// A request as far as its key is made of it.
@@ -126,6 +128,22 @@ pub struct Keyed {
     pub key: ContentKey,
     /// What is asked for.
     pub asked: Asked,
+}
+
+/// Why a content has no key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unkeyed {
+    /// The reason.
+    pub reason: Reason,
+    /// With [`Reason::Operation`], the names of what is to be carried out: an operation of GraphQL and its root fields, methods of JSON-RPC.
+    pub operations: Vec<String>,
+}
+
+impl From<Reason> for Unkeyed {
+    fn from(reason: Reason) -> Self {
+        Self { reason, operations: Vec::new() }
+    }
 }
 
 /// What a request asks for, as far as its answer is judged by that.
@@ -172,6 +190,7 @@ impl ContentRules {
             rpc: RpcRules::default(),
             documents: None,
             keeps_errors: false,
+            tags_types: false,
         }
     }
 
@@ -192,10 +211,10 @@ impl ContentRules {
     /// [`Reason::BodyNotKeyed`] where it has none: it is of another kind, longer than permitted, broken or ambiguous. [`Reason::NotDeterministic`] and
     /// [`Reason::Stateful`] where it is a request to a model, and [`Reason::Operation`] where it is one of a protocol, that is not to be answered from the
     /// store.
-    pub fn key(&self, request: &ContentRequest<'_>) -> Result<Keyed, Reason> {
+    pub fn key(&self, request: &ContentRequest<'_>) -> Result<Keyed, Unkeyed> {
         let ContentRequest { fields, content, .. } = *request;
         if content.len() > self.max_length {
-            return Err(Reason::BodyNotKeyed);
+            return Err(Reason::BodyNotKeyed.into());
         }
         let mut hash = blake3::Hasher::new();
         let kind = self.kind_for(fields);
@@ -228,7 +247,7 @@ impl ContentRules {
         Some(())
     }
 
-    fn hash_protocol(&self, request: &ContentRequest<'_>, hash: &mut blake3::Hasher) -> Result<Asked, Reason> {
+    fn hash_protocol(&self, request: &ContentRequest<'_>, hash: &mut blake3::Hasher) -> Result<Asked, Unkeyed> {
         self.media_type(request.fields, hash).filter(MediaType::is_json).ok_or(Reason::BodyNotKeyed)?;
         let mut value = json::Value::parse(request.content).ok_or(Reason::BodyNotKeyed)?;
         let asked = match self.kind {

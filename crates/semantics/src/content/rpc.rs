@@ -1,6 +1,7 @@
 //! JSON-RPC 2.0: a request is keyed by its method and its parameters. The `id` only tells answers apart, so it is not in the key, and each client gets its
 //! own.
 
+use super::Unkeyed;
 use super::json::{Value, quoted};
 use crate::key::matches_pattern;
 use crate::reason::Reason;
@@ -29,11 +30,11 @@ pub struct RpcRequest {
 ///
 /// # Errors
 /// The reason for which it is not answered from the store.
-pub(super) fn read(rules: &RpcRules, request: &mut Value<'_>) -> Result<RpcRequest, Reason> {
+pub(super) fn read(rules: &RpcRules, request: &mut Value<'_>) -> Result<RpcRequest, Unkeyed> {
     if let Some(batch) = request.items() {
-        let calls = batch.iter().map(|call| Ok((id(call)?, lifetime(rules, call)?))).collect::<Result<Vec<_>, Reason>>()?;
+        let calls = batch.iter().map(|call| Ok((id(call)?, lifetime(rules, call)?))).collect::<Result<Vec<_>, Unkeyed>>()?;
         if calls.is_empty() {
-            return Err(Reason::BodyNotKeyed);
+            return Err(Reason::BodyNotKeyed.into());
         }
         return Ok(RpcRequest { id: None, ttl: calls.iter().filter_map(|(_, ttl)| *ttl).min() });
     }
@@ -51,14 +52,13 @@ fn id(call: &Value<'_>) -> Result<String, Reason> {
     }
 }
 
-fn lifetime(rules: &RpcRules, call: &Value<'_>) -> Result<Option<u32>, Reason> {
+fn lifetime(rules: &RpcRules, call: &Value<'_>) -> Result<Option<u32>, Unkeyed> {
     let method = call.text_at("method").ok_or(Reason::BodyNotKeyed)?;
     let own = rules.lifetimes.iter().find(|(pattern, _)| matches_pattern(pattern, method.as_bytes())).map(|(_, ttl)| *ttl);
-    match own {
-        Some(0) => Err(Reason::Operation),
-        None if !rules.others => Err(Reason::Operation),
-        own => Ok(own),
+    if own == Some(0) || (own.is_none() && !rules.others) {
+        return Err(Unkeyed { reason: Reason::Operation, operations: vec![method.to_owned()] });
     }
+    Ok(own)
 }
 
 /// Whether an answer may be given again: it has a result, and each of a batch has. Without one, what was asked for is not there yet.
@@ -79,7 +79,7 @@ mod tests {
     use super::super::{Asked, ContentKind, ContentRequest, ContentRules, Keyed};
     use super::*;
 
-    fn ask(content: &str) -> Result<Keyed, Reason> {
+    fn ask(content: &str) -> Result<Keyed, Unkeyed> {
         let lifetimes = [("eth_chainId", 86400), ("eth_send*", 0), ("eth_get*", 2)].map(|(name, ttl)| (name.to_owned(), ttl));
         let rpc = RpcRules { lifetimes: lifetimes.into(), others: true };
         let rules = ContentRules { rpc, ..ContentRules::new(ContentKind::JsonRpc) };
@@ -136,7 +136,8 @@ mod tests {
         for content in
             [r#"{"id":1,"method":"eth_sendRawTransaction"}"#, r#"[{"id":1,"method":"a"},{"id":2,"method":"eth_sendTransaction"}]"#]
         {
-            assert_eq!(ask(content).err(), Some(Reason::Operation), "{content}");
+            let unkeyed = ask(content).expect_err("no key");
+            assert!(unkeyed.reason == Reason::Operation && unkeyed.operations[0].starts_with("eth_send"), "{content}: {unkeyed:?}");
         }
         for content in [
             r#"{"method":"a"}"#,
@@ -150,7 +151,7 @@ mod tests {
             r#"{"id":1,"id":2,"method":"a"}"#,
             "1",
         ] {
-            assert_eq!(ask(content).err(), Some(Reason::BodyNotKeyed), "{content}");
+            assert_eq!(ask(content).err(), Some(Reason::BodyNotKeyed.into()), "{content}");
         }
     }
 

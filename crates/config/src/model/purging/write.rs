@@ -10,6 +10,8 @@ use crate::model::PathTemplate;
 pub struct OnWrite {
     /// The methods that write; never empty.
     pub methods: Vec<Method>,
+    /// Only requests that carry out an operation of this name, with one `*` for any text; `None`: any.
+    pub operation: Option<String>,
     /// Only requests to this host; `None` for every host.
     pub host: Option<String>,
     /// The paths.

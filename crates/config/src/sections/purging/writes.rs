@@ -82,7 +82,7 @@ impl<'a> Names<'a> {
             routes: all().map(|route| &*route.name).collect(),
             classes: all().filter_map(|route| route.class.as_deref()).collect(),
             namespaces: all().map(|route| route.settings.key.namespace.as_str()).collect(),
-            tags: tags.from.is_empty().then(|| all().flat_map(|route| &route.tags).collect()),
+            tags: (tags.from.is_empty() && !all().any(|route| route.tags_types())).then(|| all().flat_map(|route| &route.tags).collect()),
             cascade: &tags.cascade,
         }
     }
@@ -142,8 +142,27 @@ fn write(mut table: Table<'_>, names: &Names<'_>) -> Option<OnWrite> {
     let purge = purge(&mut table, |text| PurgeTemplate::parse(text, places, false));
     names.check(&purge, table.mistakes());
     let refresh = table.boolean("refresh").unwrap_or(false);
+    let operation =
+        table.parse("operation", "the name of an operation in quotes, like \"updateIssue\"", operation).map(Spanned::into_inner);
     table.finish();
-    Some(OnWrite { methods, host, path: path?.into_inner(), refresh, purge: purge.into_iter().map(Spanned::into_inner).collect() })
+    Some(OnWrite {
+        methods,
+        operation,
+        host,
+        path: path?.into_inner(),
+        refresh,
+        purge: purge.into_iter().map(Spanned::into_inner).collect(),
+    })
+}
+
+/// A name of GraphQL, or a method of JSON-RPC.
+fn operation(text: &str) -> Result<String, Mistake> {
+    let is_name = !text.is_empty() && text.matches('*').count() <= 1 && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_name {
+        Ok(text.to_owned())
+    } else {
+        Err(Mistake::new(format!("`{text}` is not the name of an operation")).hint("like \"updateIssue\" or \"update*\""))
+    }
 }
 
 /// Reads `[[on_event]]`.

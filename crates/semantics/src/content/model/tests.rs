@@ -14,7 +14,7 @@ fn ask(rules: &ContentRules, path: &str, lines: &[(&str, &str)], content: &str) 
     for (name, value) in lines {
         fields.append(HeaderName::try_from(*name).expect("a name"), HeaderValue::try_from(*value).expect("a value"));
     }
-    rules.key(&ContentRequest { path, fields: &fields, content: content.as_bytes() })
+    rules.key(&ContentRequest { path, fields: &fields, content: content.as_bytes() }).map_err(|unkeyed| unkeyed.reason)
 }
 
 /// The key of a request, whether or not it is deterministic.
