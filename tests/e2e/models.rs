@@ -208,3 +208,28 @@ async fn explain_says_why_a_prompt_passes() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn tokens_are_counted_as_they_are_spent_and_saved() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("POST", "/v1/chat/completions", Answer::ok().header("Content-Type", "application/json").body(CHAT_ANSWER));
+    let prices = "[prices]\n\"gpt*\" = { input = 1000000, output = 2e6 }\n";
+    let larder = Larder::before(&origin, &format!("{prices}{CONFIG}")).await?;
+    for (request, expected) in [
+        (CHAT.to_owned(), "MISS"),
+        (CHAT.to_owned(), "HIT"),
+        (CHAT.to_owned(), "HIT"),
+        (CHAT.replace("\"temperature\":0", "\"temperature\":1"), "BYPASS"),
+    ] {
+        assert_eq!(ask(&larder, "/v1/chat/completions", &[], &request).await?.x_cache(), expected);
+    }
+    for (outcome, tokens, price) in [("spent", [16.0, 4.0], 24.0), ("saved", [16.0, 4.0], 24.0)] {
+        let outcome = format!("outcome=\"{outcome}\"");
+        for (direction, tokens) in ["input", "output"].into_iter().zip(tokens) {
+            let labels = ["model=\"gpt\"", &outcome, &format!("direction=\"{direction}\"")];
+            larder.metric_reaches("larder_model_tokens_total", &labels, tokens).await?;
+        }
+        assert_eq!(larder.metric("larder_model_price_total", &["model=\"gpt\"", &outcome]).await?, price);
+    }
+    Ok(())
+}

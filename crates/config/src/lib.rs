@@ -31,10 +31,10 @@ pub use effective::{Effective, Section, Setting};
 pub use model::{
     AccessLog, Acme, AcmeChallenge, AcmeStoreKind, Admin, AlertKind, Alerts, Balance, BreakerLimit, Compress, Config, Eject, FarTier,
     HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, KeySpan, Limit, Listen, ListenKind, Listener, Log, LogCondition, LogField,
-    LogLevel, LogPiece, LogSample, MemoryStore, OddPaths, OnEvent, OnWrite, Origin, PathTemplate, PerMille, ProxyProtocol, Purge,
-    PurgeTemplate, Rate, ReadFile, Redirect, RequestMatch, Resolve, ResponseTags, Retry, RetryMethods, RetryOn, Route, RouteSettings,
-    Server, ServerOptions, SocketFile, TagPart, TagTemplate, Tls, Token, TokenScope, Traces, Upstream, UpstreamServer, UpstreamUrl,
-    WarmJob, Webhook,
+    LogLevel, LogPiece, LogSample, MemoryStore, OddPaths, OnEvent, OnWrite, Origin, PathTemplate, PerMille, Price, Prices, ProxyProtocol,
+    Purge, PurgeTemplate, Rate, ReadFile, Redirect, RequestMatch, Resolve, ResponseTags, Retry, RetryMethods, RetryOn, Route,
+    RouteSettings, Server, ServerOptions, SocketFile, TagPart, TagTemplate, Tls, Token, TokenScope, Traces, Upstream, UpstreamServer,
+    UpstreamUrl, WarmJob, Webhook,
 };
 pub use parse::mistake::Severity;
 pub use parse::report::{Report, Warnings};
@@ -97,6 +97,7 @@ pub fn from_flags(upstream: &str, ttl: Option<&str>, overrides: &Overrides) -> R
         upstreams: vec![upstream],
         purge: Purge::default(),
         alerts: Alerts::default(),
+        prices: Prices::default(),
         tags: ResponseTags::default(),
         on_write: Vec::new(),
         on_event: Vec::new(),

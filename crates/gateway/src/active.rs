@@ -13,7 +13,7 @@ use crate::config::{Config, OddPaths, ResponseTags, Route, RouteSettings, Upstre
 use crate::hints::Hints;
 use crate::redis::Redis;
 use crate::routing::tagging::RouteTags;
-use crate::routing::{RequestDecoder, RouteCodings, RouteEdits, RouteTable, RouteUpstream, Router};
+use crate::routing::{RequestDecoder, RouteCodings, RouteEdits, RouteTable, RouteUpstream, RouteUsage, Router};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{OriginObserver, UpstreamOptions, UpstreamService, UpstreamSetupError};
 use crate::write_rules::{ConfiguredCascade, Writes};
@@ -32,6 +32,8 @@ pub(crate) struct ActiveConfig {
     edits: Vec<Option<RouteEdits>>,
     /// By route, as above.
     codings: Vec<Option<RouteCodings>>,
+    /// By route, as above.
+    usages: Vec<Option<RouteUsage>>,
     pub(crate) hints: Hints,
 }
 
@@ -76,11 +78,13 @@ impl ActiveConfig {
         let writes = Arc::new(Writes::new(&config)?);
         let rules_of_writes: Arc<dyn WriteRules> = Arc::clone(&writes) as _;
         let all = || config.routes.iter().chain(&config.fallback);
-        let way = |route: &Route| {
+        let prices = Arc::new(config.prices.clone());
+        let usages: Vec<Option<RouteUsage>> = all().map(|route| RouteUsage::of(route, &prices, &metrics)).collect();
+        let way = |(route, usage): (&Route, &Option<RouteUsage>)| {
             let servers = &config.upstreams[route.upstream].servers;
-            RouteUpstream::new(upstreams[route.upstream].clone(), route, servers, &metrics)
+            RouteUpstream::new(upstreams[route.upstream].clone(), route, servers, &metrics, usage.clone())
         };
-        let ways: Vec<RouteUpstream> = all().map(way).collect();
+        let ways: Vec<RouteUpstream> = all().zip(&usages).map(way).collect();
         let edits = all().map(RouteEdits::of).collect();
         let codings = all().map(RouteCodings::of).collect();
         let service = |(index, route): (usize, &Route)| -> Result<_, SetupError> {
@@ -97,7 +101,7 @@ impl ActiveConfig {
         cache.set_cascade(ConfiguredCascade::of(&config).map(|cascade| Arc::new(cascade) as _));
         writes.follow(&routes);
         let hints = Hints::new(config.routes.len() + 1);
-        Ok(Self { trusted, metrics, routes, ways, edits, codings, upstreams, hints, config })
+        Ok(Self { trusted, metrics, routes, ways, edits, codings, usages, upstreams, hints, config })
     }
 
     /// In a process that has nothing else.
@@ -157,6 +161,11 @@ impl ActiveConfig {
     /// The codings that a route keeps, where it does not leave them to clients and origins.
     pub(crate) fn codings_of(&self, route: usize) -> Option<&RouteCodings> {
         self.codings.get(route)?.as_ref()
+    }
+
+    /// Where the tokens of a route's answers are counted, where it has answers of models.
+    pub(crate) fn usage_of(&self, route: usize) -> Option<&RouteUsage> {
+        self.usages.get(route)?.as_ref()
     }
 
     /// What a route changes in the fields of its requests, where it does.

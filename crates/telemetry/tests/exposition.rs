@@ -14,7 +14,7 @@ use larder_telemetry::snapshot::{
     AcmeDomain, AcmeSnapshot, AlertsSnapshot, Breaker, BuildSnapshot, CertificateSnapshot, CollapsingSnapshot, ConfigSnapshot, DiskLookups,
     DiskSnapshot, DiskWrites, Evictions, Folds, InvalidationSnapshot, LabelledCount, ProcessSnapshot, RedisSnapshot, RevocationSnapshot,
     RoutePlace, RouteSnapshot, ServerSnapshot, Snapshot, StoreSnapshot, SystemSnapshot, TierSnapshot, TlsSnapshot, TraceSnapshot,
-    UpstreamState, WarmSnapshot,
+    UpstreamState, UsageSnapshot, WarmSnapshot,
 };
 use larder_telemetry::traces::TraceId;
 use larder_tower::CacheResult;
@@ -186,6 +186,18 @@ fn routes(metrics: &Metrics) -> Vec<RouteSnapshot> {
     routes
 }
 
+fn usage() -> Vec<UsageSnapshot> {
+    let of = |model: &str, outcome, input, price| UsageSnapshot {
+        route: "/v1/{*rest}".to_owned(),
+        model: model.to_owned(),
+        outcome,
+        input,
+        output: input + 1,
+        price,
+    };
+    vec![of("gpt-4o", "spent", 21, Some(0.25)), of("other", "saved", 23, None)]
+}
+
 /// With another number for each figure.
 fn filled() -> Snapshot {
     let metrics = metrics();
@@ -203,6 +215,7 @@ fn filled() -> Snapshot {
         tiers: ["disk", "redis"].map(|name| TierSnapshot { name, hits: 1, misses: 2, failures: 3, promotions: 4 }).to_vec(),
         collapsing: CollapsingSnapshot { followers: 15, waiting: 16, fills_in_flight: 17, fill_bytes: 18 },
         recodings: labelled([("packed", 19), ("unpacked", 20)]),
+        usage: usage(),
         invalidation: InvalidationSnapshot {
             by_target: labelled([("tag", 7), ("url", 8)]),
             messages: labelled([("applied", 9), ("unreadable", 10)]),

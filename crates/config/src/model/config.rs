@@ -5,7 +5,7 @@ use std::sync::Arc;
 use larder_disk_options::DiskOptions;
 use larder_redis_options::RedisOptions;
 
-use super::{Acme, Admin, Alerts, Log, OnEvent, OnWrite, Purge, ReadFile, ResponseTags, Route, Server, Traces, Upstream, WarmJob};
+use super::{Acme, Admin, Alerts, Log, OnEvent, OnWrite, Prices, Purge, ReadFile, ResponseTags, Route, Server, Traces, Upstream, WarmJob};
 use crate::parse::source::Source;
 use crate::parse::written::Written;
 
@@ -28,6 +28,8 @@ pub struct Config {
     pub alerts: Alerts,
     /// How origins name tags.
     pub tags: ResponseTags,
+    /// What tokens of models cost.
+    pub prices: Prices,
     /// Invalidations by writes.
     pub on_write: Vec<OnWrite>,
     /// Invalidations by events.

@@ -166,6 +166,24 @@ impl<'a> Table<'a> {
         share.map(|share| Spanned::new(value.span(), share))
     }
 
+    /// A price: a number that is not negative.
+    pub(crate) fn price(&mut self, key: &'static str) -> Option<f64> {
+        let value = self.get(key)?;
+        let number = match value.get_ref() {
+            DeValue::Float(number) => number.as_str().parse::<f64>().ok(),
+            DeValue::Integer(number) => number.as_str().parse::<f64>().ok(),
+            _ => {
+                self.wrong_type(&format!("`{key}`"), "a number, like 2.5, without quotes", value);
+                return None;
+            }
+        };
+        let price = number.filter(|number| number.is_finite() && *number >= 0.0);
+        if price.is_none() {
+            self.mistakes.error(value.span(), Mistake::new(format!("`{key}` is not a price")).hint("of a million tokens: 2.5"));
+        }
+        price
+    }
+
     /// A list whose items are strings or tables, like `servers = ["a", { url = "b" }]`.
     pub(crate) fn texts_or_tables(&mut self, key: &'static str, form: &str) -> Option<Vec<TextOrTable<'a>>> {
         let value = self.get(key)?;

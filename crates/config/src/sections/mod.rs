@@ -9,6 +9,7 @@ pub(crate) mod listeners;
 mod matching;
 mod operating;
 mod overrides;
+mod prices;
 mod purging;
 mod routes;
 mod secret;
@@ -62,6 +63,7 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
         .filter_map(|(tier, is_there)| is_there.then_some(tier));
     let Routing { routes, fallback, namespace } = routes::read(&mut root, &names, memory.capacity, far.collect());
     let tags = tags::response_tags(&mut root);
+    let prices = prices::read(&mut root);
     let names = writes::Names::of(&routes, fallback.as_ref(), &tags);
     let (on_write, on_event) = (writes::on_write(&mut root, &names), writes::on_event(&mut root, &names));
     root.finish();
@@ -80,6 +82,7 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
         purge,
         alerts,
         tags,
+        prices,
         on_write,
         on_event,
         upstreams,

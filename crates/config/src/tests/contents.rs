@@ -188,3 +188,15 @@ fn answers_of_graphql_are_tagged_by_their_types_where_a_route_says_so() {
     let wrong = complaints(&format!("{graphql}{}", write.replace("updateIssue", "a b")));
     assert!(wrong.len() == 1 && wrong[0].contains("error: `a b` is not the name of an operation"), "{wrong:?}");
 }
+
+#[test]
+fn models_have_prices() {
+    let said = config("[prices]\n\"gpt-4o*\" = { input = 2.5, output = 10 }\n\"local\" = {}");
+    let price = said.prices.of("gpt-4o-2024").expect("a price");
+    assert_eq!((price.of_tokens(1_000_000, 100_000), said.prices.of("claude")), (3.5, None));
+    assert_eq!(said.prices.of("local").map(|price| price.of_tokens(1, 1)), Some(0.0));
+    let first = |text: &str| complaints(text).remove(0);
+    assert!(first("[prices]\na = { input = \"1\" }").contains("`input` must be a number, like 2.5, without quotes"));
+    assert!(first("[prices]\na = { input = -1 }").contains("`input` is not a price (hint: of a million tokens: 2.5)"));
+    assert!(first("[prices]\n\"a*b*\" = {}").contains("`a*b*` is not a pattern for names of models"));
+}

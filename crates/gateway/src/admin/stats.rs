@@ -50,6 +50,7 @@ pub(super) fn report(history: &History, snapshot: &Snapshot) -> StatsReport {
         stored_bytes: store.stored_bytes,
         capacity_bytes: store.capacity_bytes,
         evicted: store.evictions.size,
+        models: snapshot.usage.iter().map(Into::into).collect(),
     }
 }
 

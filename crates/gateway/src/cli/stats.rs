@@ -9,7 +9,7 @@ use super::admin_client::AdminFlags;
 use super::paper::Paper;
 use crate::config::{display_bytes, display_duration};
 use crate::figures::percent;
-use crate::stats::{RouteStats, StatsReport, WindowReport};
+use crate::stats::{ModelStats, RouteStats, StatsReport, WindowReport};
 
 /// `larder stats`
 #[derive(Debug, Args)]
@@ -58,8 +58,18 @@ fn write(paper: &mut Paper, report: &StatsReport) {
         report.windows.iter().skip(1).map(|window| row(&format!("last {}", window.window), &window.total)).collect();
     paper.table(&HEADS, &lately);
     paper.gap();
+    if !report.models.is_empty() {
+        let rows: Vec<Vec<String>> = report.models.iter().map(model_row).collect();
+        paper.table(&["tokens", "route", "", "of requests", "of answers", "price"], &rows);
+        paper.gap();
+    }
     let room = format!("{} of {}", display_bytes(report.stored_bytes), display_bytes(report.capacity_bytes));
     paper.line("stored", &format!("{} entries, {room}, {} evicted for room since the start", report.entries, report.evicted));
+}
+
+fn model_row(stats: &ModelStats) -> Vec<String> {
+    let price = stats.price.map_or_else(|| "–".to_owned(), |price| format!("{price:.2}"));
+    vec![stats.model.clone(), stats.route.clone(), stats.outcome.clone(), stats.input.to_string(), stats.output.to_string(), price]
 }
 
 fn length(window: &WindowReport) -> String {
@@ -95,12 +105,16 @@ mod tests {
             total: route("all", 3),
             routes: vec![route("a", 1), route("b", 2), route("idle", 0)],
         };
-        let report = StatsReport { windows: vec![window("start", 90.0), window("1m", 60.0)], entries: 7, ..StatsReport::default() };
+        let saved =
+            ModelStats { model: "gpt-4o".to_owned(), outcome: "saved".to_owned(), input: 812, price: Some(1.5), ..ModelStats::default() };
+        let windows = vec![window("start", 90.0), window("1m", 60.0)];
+        let report = StatsReport { windows, entries: 7, models: vec![saved], ..StatsReport::default() };
         let mut paper = Paper::plain();
         write(&mut paper, &report);
         let text = paper.text();
         let first: Vec<&str> = text.lines().map(|line| line.split_whitespace().next().unwrap_or_default()).collect();
         assert_eq!(first[..5], ["since", "requests", "b", "a", "all"], "{text}");
+        assert!(text.contains("gpt-4o") && text.contains("812") && text.contains("1.50"), "{text}");
         assert!(text.contains("50.0 %") && text.contains("last 1m") && text.contains("7 entries"), "{text}");
     }
 }

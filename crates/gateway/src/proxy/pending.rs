@@ -6,8 +6,9 @@ use std::time::Instant;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Body as _;
 use larder_semantics::Reason;
+use larder_semantics::content::model::{USAGE_SAVED, read_saved};
 use larder_tower::clock::monotonic;
-use larder_tower::{CacheBody, FailedElsewhere, FetchError, Outcome, ServeFuture, Served, StoredAnswer};
+use larder_tower::{CacheBody, CacheResult, FailedElsewhere, FetchError, Outcome, ServeFuture, Served, StoredAnswer};
 
 use super::gateway::{Answered, GatewayBody, Service};
 use super::request_id::X_REQUEST_ID;
@@ -17,7 +18,7 @@ use crate::http1;
 use crate::problem::Problem;
 use crate::routing::{Negotiated, Verdict, WayBody};
 use crate::telemetry::access_log::{Entry, LoggedBody, ResponseRecord, Uncounted};
-use crate::telemetry::metrics::{Recoded, RequestRecord};
+use crate::telemetry::metrics::{Recoded, RequestRecord, UsageOutcome};
 use crate::telemetry::observe::Happening;
 use crate::upstream::{ClientContext, ExchangeObserver, UpstreamError};
 
@@ -114,6 +115,12 @@ impl PendingAnswer {
             && let Some(route) = active.settings_of(index)
         {
             active.hints.see_cookies(index, route);
+        }
+        if let Some(usage) = self.route.and_then(|route| active.usage_of(route))
+            && (outcome.result == CacheResult::Hit || outcome.collapsed)
+            && let Some((saved, model)) = response.headers().get(USAGE_SAVED).and_then(read_saved)
+        {
+            usage.count(UsageOutcome::Saved, model, saved.input, saved.output);
         }
         self.answered(active, response, Some(&outcome))
     }

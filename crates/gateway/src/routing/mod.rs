@@ -3,6 +3,7 @@
 mod codings;
 mod conditional;
 mod guard;
+mod metered;
 mod path_matcher;
 mod router;
 mod table;
@@ -11,6 +12,7 @@ mod way;
 mod way_body;
 
 pub(crate) use codings::{Negotiated, RequestDecoder, RouteCodings, Verdict, reads_content};
+pub(crate) use metered::RouteUsage;
 pub(crate) use path_matcher::PathMatcher;
 pub(crate) use router::{Router, host_of};
 pub(crate) use table::RouteTable;

@@ -16,6 +16,7 @@ use larder_tower::{ClientBody, Pooled, RequestBody};
 use tower_service::Service;
 
 use super::WayBody;
+use super::metered::{Metered, RouteUsage};
 use crate::config::{Compress, Route, UpstreamServer};
 use crate::telemetry::metrics::{Metrics, Recoded};
 use crate::upstream::{TunnelClient, UpstreamBody, UpstreamError, UpstreamService};
@@ -41,6 +42,8 @@ struct Way {
     /// Answers that are packed.
     packing: Option<Packing>,
     metrics: Arc<Metrics>,
+    /// Where its answers are those of models.
+    usage: Option<RouteUsage>,
     /// Fields that only the operator can have written.
     own: Option<OwnFields>,
     /// Names under which the origin may know itself, besides the client's.
@@ -58,18 +61,27 @@ struct Incoming {
     host: Option<String>,
     packing_request: Option<PackingRequest>,
     is_head: bool,
+    /// The path, where it tells how the cost of the answer is read.
+    path: Option<Box<str>>,
 }
 
 impl RouteUpstream {
     /// The way of a route to its upstream, which consists of these servers.
-    pub(crate) fn new(upstream: UpstreamService, route: &Route, servers: &[UpstreamServer], metrics: &Arc<Metrics>) -> Self {
+    pub(crate) fn new(
+        upstream: UpstreamService,
+        route: &Route,
+        servers: &[UpstreamServer],
+        metrics: &Arc<Metrics>,
+        usage: Option<RouteUsage>,
+    ) -> Self {
         let settings = &route.settings;
         let is_plain = settings.rewrite.is_none()
             && settings.timeout.is_none()
             && settings.request.is_empty()
             && settings.response.is_empty()
-            && settings.encodings.is_empty();
-        Self { upstream, way: (!is_plain).then(|| Arc::new(Way::of(route, servers, metrics))) }
+            && settings.encodings.is_empty()
+            && usage.is_none();
+        Self { upstream, way: (!is_plain).then(|| Arc::new(Way { usage, ..Way::of(route, servers, metrics) })) }
     }
 
     /// Whether a path may lead out of what is put before it. Such a request must not be sent.
@@ -127,6 +139,7 @@ impl Way {
             timeout: settings.timeout,
             response: if settings.response.depends_on_request() { FilledEdits::default() } else { settings.response.filled(unknown) },
             metrics: Arc::clone(metrics),
+            usage: None,
             packing: (!settings.encodings.is_empty()).then(|| packing(route)),
             own: (!own.is_empty()).then(|| OwnFields(own.into())),
             origins: servers.iter().map(|server| server.url.authority().as_str().into()).collect(),
@@ -139,6 +152,7 @@ impl Way {
         if let Some(own) = &self.own {
             parts.extensions.insert(own.clone());
         }
+        let path = self.usage.as_ref().map(|_| parts.uri.path().into());
         let mut host = None;
         if let Some(rewrite) = &self.rewrite {
             host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
@@ -152,7 +166,18 @@ impl Way {
             parts.uri = rewrite.outgoing(&parts.uri);
         }
         let packing_request = self.packing.as_ref().map(|packing| packing.request(parts));
-        Incoming { way: Arc::clone(self), edits, host, packing_request, is_head: parts.method == Method::HEAD }
+        Incoming { way: Arc::clone(self), edits, host, packing_request, is_head: parts.method == Method::HEAD, path }
+    }
+}
+
+impl Way {
+    /// The body of an answer, whose cost is read where it has one.
+    fn metered(&self, path: Option<&str>, parts: &http::response::Parts, body: UpstreamBody) -> WayBody {
+        let metered = path.zip(self.usage.as_ref());
+        match metered.and_then(|(path, usage)| Some((usage.meter(path, parts.status, &parts.headers)?, usage.clone()))) {
+            Some((meter, usage)) => WayBody::Metered(Box::new(Metered::new(body, &parts.headers, meter, usage))),
+            None => WayBody::Upstream(body),
+        }
     }
 }
 
@@ -185,7 +210,7 @@ impl Incoming {
                 self.way.metrics.recoded(Recoded::Packed);
                 WayBody::Packed(Box::new(Coded::packed(body, coding)))
             }
-            None => WayBody::Upstream(body),
+            None => self.way.metered(self.path.as_deref(), &parts, body),
         };
         Response::from_parts(parts, body)
     }

@@ -8,6 +8,7 @@ use http_body::{Body, Frame, SizeHint};
 use larder_coding::{Coded, CodingError};
 use larder_tower::{BoxError, CacheBody};
 
+use super::metered::Metered;
 use crate::upstream::UpstreamBody;
 
 /// A body on its way into the cache, or out of it.
@@ -15,6 +16,8 @@ use crate::upstream::UpstreamBody;
 pub(crate) enum WayBody {
     /// As it comes from the origin.
     Upstream(UpstreamBody),
+    /// The same, of a model: its cost is read.
+    Metered(Box<Metered<UpstreamBody>>),
     /// Packed on its way into the cache.
     Packed(Box<Coded<UpstreamBody>>),
     /// Unpacked for one client.
@@ -34,6 +37,7 @@ impl Body for WayBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut *self {
             Self::Upstream(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Self::Metered(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Self::Packed(body) => Pin::new(body).poll_frame(cx).map_err(CodingError::into_boxed),
             Self::Unpacked(body) => Pin::new(body).poll_frame(cx).map_err(CodingError::into_boxed),
         }
@@ -42,6 +46,7 @@ impl Body for WayBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Upstream(body) => body.is_end_stream(),
+            Self::Metered(body) => body.is_end_stream(),
             Self::Packed(body) => body.is_end_stream(),
             Self::Unpacked(body) => body.is_end_stream(),
         }
@@ -50,6 +55,7 @@ impl Body for WayBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Upstream(body) => body.size_hint(),
+            Self::Metered(body) => body.size_hint(),
             Self::Packed(body) => body.size_hint(),
             Self::Unpacked(body) => body.size_hint(),
         }

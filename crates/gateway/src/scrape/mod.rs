@@ -40,6 +40,7 @@ pub(crate) fn snapshot(gateway: &Gateway) -> Snapshot {
             fill_bytes: stats.bytes_in_flight,
         },
         recodings: if active.keeps_codings() { active.metrics.recodings() } else { Vec::new() },
+        usage: active.metrics.usages(),
         invalidation: InvalidationSnapshot {
             by_target: labelled(InvalidationTarget::KINDS.into_iter().zip(stats.ledger.invalidated)),
             messages: labelled(gateway.redis.iter().flat_map(|_| gateway.channel_counts.by_outcome())),

@@ -10,5 +10,5 @@ mod totals;
 
 pub(crate) use history::{History, INTERVAL};
 pub(crate) use hour::Point;
-pub(crate) use report::{RouteStats, StatsReport, WindowReport};
+pub(crate) use report::{ModelStats, RouteStats, StatsReport, WindowReport};
 pub(crate) use totals::{Totals, totals};

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::totals::Totals;
+use crate::telemetry::snapshot::UsageSnapshot;
 
 /// Everything that is said of one moment.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -15,6 +16,30 @@ pub(crate) struct StatsReport {
     pub(crate) capacity_bytes: u64,
     /// Entries that had to make room, since the start.
     pub(crate) evicted: u64,
+    /// Tokens of models' answers, since the start.
+    #[serde(default)]
+    pub(crate) models: Vec<ModelStats>,
+}
+
+/// Tokens of the answers of a model under a route, that its provider counted or that stored answers have saved.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ModelStats {
+    pub(crate) model: String,
+    pub(crate) route: String,
+    /// `spent` or `saved`.
+    pub(crate) outcome: String,
+    pub(crate) input: u64,
+    pub(crate) output: u64,
+    /// By `[prices]`.
+    pub(crate) price: Option<f64>,
+}
+
+impl From<&UsageSnapshot> for ModelStats {
+    fn from(usage: &UsageSnapshot) -> Self {
+        let UsageSnapshot { route, model, outcome, input, output, price } = usage;
+        let (input, output) = (*input, *output);
+        Self { model: model.clone(), route: route.clone(), outcome: (*outcome).to_owned(), input, output, price: *price }
+    }
 }
 
 /// A stretch of time up to now.

@@ -18,6 +18,7 @@ mod route;
 mod sharded;
 mod tally;
 mod upstream;
+mod usage;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -30,13 +31,15 @@ use larder_tower::CacheResult;
 pub use disk::DiskMetrics;
 pub use recoding::Recoded;
 pub use redis::RedisMetrics;
+pub use usage::{UsageOutcome, UsageRecord};
 
-use crate::snapshot::{LabelledCount, RouteSnapshot, UpstreamSnapshot, UpstreamState};
+use crate::snapshot::{LabelledCount, RouteSnapshot, UpstreamSnapshot, UpstreamState, UsageSnapshot};
 use crate::traces::TraceId;
 use labels::Labels;
 use recoding::Recodings;
 use route::RouteMetrics;
 use upstream::UpstreamMetrics;
+use usage::Usages;
 
 /// The route label of requests that were answered before a route was chosen (refused, or no route fits).
 const UNROUTED: &str = "-";
@@ -125,6 +128,16 @@ impl Metrics {
         self.families.recodings.counts()
     }
 
+    /// Counts what an answer of a model under the route of this name has cost or saved.
+    pub fn usage(&self, route: &Arc<str>, outcome: UsageOutcome, record: &UsageRecord<'_>) {
+        self.families.usages.count(route, outcome, record);
+    }
+
+    /// What answers of models have cost and saved.
+    pub fn usages(&self) -> Vec<UsageSnapshot> {
+        self.families.usages.snapshot()
+    }
+
     /// Every route that was ever configured.
     pub fn routes(&self) -> Vec<RouteSnapshot> {
         self.families.routes.all().iter().map(|route| route.snapshot()).collect()
@@ -147,6 +160,7 @@ struct Families {
     routes: ByName<RouteMetrics>,
     upstreams: ByName<UpstreamMetrics>,
     recodings: Recodings,
+    usages: Usages,
 }
 
 /// Named metrics in order of first appearance. Locked only for a new configuration and for a snapshot.

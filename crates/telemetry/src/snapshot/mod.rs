@@ -44,6 +44,8 @@ pub struct Snapshot {
     pub collapsing: CollapsingSnapshot,
     /// Answers whose content coding was changed since the start, by what was done; empty where no route keeps codings.
     pub recodings: Vec<LabelledCount>,
+    /// Tokens of models' answers since the start; empty where there were none.
+    pub usage: Vec<UsageSnapshot>,
     /// The ledger of invalidations.
     pub invalidation: InvalidationSnapshot,
     /// The tier on disk, where there is one.
@@ -71,4 +73,21 @@ pub struct LabelledCount {
     pub label: &'static str,
     /// How many.
     pub count: u64,
+}
+
+/// Tokens of the answers of a model.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct UsageSnapshot {
+    /// The route.
+    pub route: String,
+    /// The model, as the provider names it.
+    pub model: String,
+    /// `spent`, or `saved` by a stored answer.
+    pub outcome: &'static str,
+    /// Tokens of requests.
+    pub input: u64,
+    /// Tokens of answers.
+    pub output: u64,
+    /// What they cost by `[prices]`, where the model has one.
+    pub price: Option<f64>,
 }

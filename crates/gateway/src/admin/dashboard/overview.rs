@@ -67,7 +67,7 @@ fn tiles(stats: &StatsReport, snapshot: &Snapshot, last: Option<&Point>) -> Vec<
         Some(point) => (quantiles(point.hit_p50, point.hit_p99), quantiles(point.origin_p50, point.origin_p99)),
         None => (quantiles(None, None), quantiles(None, None)),
     };
-    vec![
+    let mut tiles = vec![
         tile("Requests a second", short(minute.requests as f64 / length), format!("{} since the start", short(start.requests as f64))),
         tile("Hits", percent(minute.ratio_by_requests), format!("{} since the start", percent(start.ratio_by_requests))),
         tile("Bytes from the store", percent(minute.ratio_by_bytes), format!("{} since the start", bytes(start.bytes_from_store))),
@@ -85,5 +85,11 @@ fn tiles(stats: &StatsReport, snapshot: &Snapshot, last: Option<&Point>) -> Vec<
             snapshot.collapsing.fills_in_flight.to_string(),
             format!("fetches; {} wait for them; {} connections", snapshot.collapsing.waiting, snapshot.process.client_connections),
         ),
-    ]
+    ];
+    if !stats.models.is_empty() {
+        let tokens =
+            |outcome| stats.models.iter().filter(|one| one.outcome == outcome).map(|one| one.input + one.output).sum::<u64>() as f64;
+        tiles.push(tile("Tokens saved", short(tokens("saved")), format!("{} spent since the start", short(tokens("spent")))));
+    }
+    tiles
 }
