@@ -196,7 +196,9 @@ fn models_have_prices() {
     assert_eq!((price.of_tokens(1_000_000, 100_000), said.prices.of("claude")), (3.5, None));
     assert_eq!(said.prices.of("local").map(|price| price.of_tokens(1, 1)), Some(0.0));
     let first = |text: &str| complaints(text).remove(0);
-    assert!(first("[prices]\na = { input = \"1\" }").contains("`input` must be a number, like 2.5, without quotes"));
+    assert!(
+        first("[prices]\na = { input = \"1\" }").contains("`input` cannot be a string (hint: expected a number, like 2.5, without quotes)")
+    );
     assert!(first("[prices]\na = { input = -1 }").contains("`input` is not a price (hint: of a million tokens: 2.5)"));
     assert!(first("[prices]\n\"a*b*\" = {}").contains("`a*b*` is not a pattern for names of models"));
 }
