@@ -93,7 +93,7 @@ async fn a_request_that_has_happened_is_explained_by_its_id_or_as_the_last_one()
     assert!(
         text.starts_with("happened ")
             && text.contains("upstream api answered 200 in")
-            && text.contains("by its server http://127.0.0.1:")
+            && text.contains(&format!("by its server {}", origin.url()))
             && text.contains("now "),
         "{text}"
     );
