@@ -16,12 +16,14 @@ pub(super) fn number(value: u64, out: &mut Vec<u8>) {
 pub(super) fn address(address: IpAddr, out: &mut Vec<u8>) {
     match address {
         IpAddr::V4(address) => {
-            for (index, octet) in address.octets().into_iter().enumerate() {
-                if index > 0 {
-                    out.push(b'.');
-                }
-                number(octet.into(), out);
+            let (mut text, mut length) = ([b'.'; 4 * b"255.".len()], 0);
+            for octet in address.octets() {
+                let digits = thousandths(octet.into());
+                let zeros = usize::from(octet < 100) + usize::from(octet < 10);
+                text[length..length + 3 - zeros].copy_from_slice(&digits[zeros..]);
+                length += 4 - zeros;
             }
+            out.extend_from_slice(&text[..length - 1]);
         }
         // A `Vec` takes everything.
         IpAddr::V6(address) => _ = write!(out, "{address}"),
@@ -29,8 +31,8 @@ pub(super) fn address(address: IpAddr, out: &mut Vec<u8>) {
 }
 
 /// Three digits.
-fn thousandths(value: u64, out: &mut Vec<u8>) {
-    out.extend([value / 100 % 10, value / 10 % 10, value % 10].map(|digit| b'0' + digit as u8));
+fn thousandths(value: u64) -> [u8; 3] {
+    [value / 100 % 10, value / 10 % 10, value % 10].map(|digit| b'0' + digit as u8)
 }
 
 /// Microseconds, as many as fit.
@@ -42,13 +44,12 @@ pub(crate) fn micros(duration: Duration) -> u64 {
 pub(super) fn millis(duration: Duration, out: &mut Vec<u8>) {
     let micros = micros(duration);
     number(micros / 1000, out);
-    out.push(b'.');
-    thousandths(micros % 1000, out);
-    out.extend_from_slice(b"ms");
+    let [a, b, c] = thousandths(micros % 1000);
+    out.extend_from_slice(&[b'.', a, b, c, b'm', b's']);
 }
 
 thread_local! {
-    /// The last second that was written, and how: lines of one second follow each other.
+    /// The last second that was written, and how, up to the point behind it: lines of one second follow each other.
     static SECOND: RefCell<(Option<u64>, String)> = const { RefCell::new((None, String::new())) };
 }
 
@@ -59,25 +60,27 @@ pub(crate) fn rfc3339(time: Timestamp, out: &mut Vec<u8>) {
         if *known != Some(second) {
             // Out of range only after the year 9999.
             let time = i64::try_from(second).ok().and_then(|second| jiff::Timestamp::from_second(second).ok());
-            *text = format!("{:.0}", time.unwrap_or(jiff::Timestamp::MAX));
+            *text = format!("{:.0}", time.unwrap_or(jiff::Timestamp::MAX)).replace('Z', ".");
             *known = Some(second);
         }
-        out.extend_from_slice(text.trim_end_matches('Z').as_bytes());
+        out.extend_from_slice(text.as_bytes());
     });
-    out.push(b'.');
-    thousandths(millis, out);
-    out.push(b'Z');
+    let [a, b, c] = thousandths(millis);
+    out.extend_from_slice(&[a, b, c, b'Z']);
 }
 
-/// Whether a byte stands for itself between quotes, in JSON and in the readable form.
-pub(super) fn is_plain(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
+/// Whether each byte stands for itself between quotes, in JSON and in the readable form. Sixteen bytes are looked at before it is decided whether
+/// to go on, so that one instruction looks at all of them.
+pub(super) fn is_plain(text: &str) -> bool {
+    let is_plain = |byte: u8| (matches!(byte, b' '..=b'~')) & (byte != b'"') & (byte != b'\\');
+    let (chunks, rest) = text.as_bytes().as_chunks::<16>();
+    chunks.iter().all(|chunk| chunk.iter().fold(true, |plain, &byte| plain & is_plain(byte))) && rest.iter().all(|&byte| is_plain(byte))
 }
 
 /// Text for between quotes. It cannot end them, begin a line or control a terminal: everything but printable ASCII and the ellipsis of
 /// redaction is escaped.
 pub(super) fn escaped(text: &str, out: &mut Vec<u8>) {
-    if text.bytes().all(is_plain) {
+    if is_plain(text) {
         return out.extend_from_slice(text.as_bytes());
     }
     for character in text.chars() {
@@ -102,8 +105,20 @@ mod tests {
 
     #[test]
     fn addresses_look_as_everywhere() {
-        for text in ["10.0.0.7", "255.255.0.1", "2001:db8::1", "::ffff:10.0.0.1"] {
+        for text in ["10.0.0.7", "255.255.0.1", "0.9.10.100", "2001:db8::1", "::ffff:10.0.0.1"] {
             assert_eq!(put(|out| address(text.parse().unwrap(), out)), text);
+        }
+    }
+
+    #[test]
+    fn a_byte_that_needs_an_escape_is_seen_wherever_it_is() {
+        for length in 0..40 {
+            assert!(is_plain(&"~ a".repeat(20)[..length]));
+            for (at, odd) in (0..length).flat_map(|at| ['"', '\\', '\n', '\u{7f}', 'é'].map(|odd| (at, odd))) {
+                let mut text = "a".repeat(length);
+                text.insert(at, odd);
+                assert!(!is_plain(&text), "{text:?}");
+            }
         }
     }
 

@@ -33,7 +33,6 @@ const PARTS: [&str; 17] = [
 /// found.
 pub(crate) fn redacted(text: &str) -> Cow<'_, str> {
     let (path, query) = text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
-    let has_secret = |part: &str, separators| parameters(part, separators).any(|parameter| secret_value(parameter, separators).is_some());
     let in_path = path.contains(';') && has_secret(path, IN_PATH);
     if !in_path && !query.is_some_and(|query| has_secret(query, IN_QUERY)) {
         return Cow::Borrowed(text);
@@ -45,6 +44,17 @@ pub(crate) fn redacted(text: &str) -> Cow<'_, str> {
         mask(query, IN_QUERY, &mut out);
     }
     Cow::Owned(out)
+}
+
+/// Whether a parameter has a value that must not be written. Most have none, so this is found out without taking them apart.
+fn has_secret(part: &str, separators: Separators) -> bool {
+    let (mut start, mut in_name) = (0, true);
+    part.bytes().enumerate().any(|(index, byte)| {
+        if separators.contains(&char::from(byte)) {
+            (start, in_name) = (index + 1, true);
+        }
+        byte == b'=' && std::mem::take(&mut in_name) && is_secret(&part[start..index])
+    })
 }
 
 /// The characters that separate parameters.
@@ -74,40 +84,48 @@ fn secret_value(parameter: &str, separators: Separators) -> Option<(&str, &str)>
 }
 
 fn is_secret(name: &str) -> bool {
-    let decoded = percent_decoded(name.as_bytes()).filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase());
-    let plain: SmallVec<[u8; 64]> = decoded.collect();
-    let letters = letters(&plain);
-    is_secret_name(&plain)
-        || PARTS.iter().zip(PART_LETTERS).any(|(part, needed)| needed & !letters == 0 && contains(&plain, part.as_bytes()))
+    let name = name.as_bytes();
+    // Most names are plain already, and then they need not be copied.
+    if name.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
+        return is_secret_plain(name);
+    }
+    let decoded = percent_decoded(name).filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase());
+    is_secret_plain(&decoded.collect::<SmallVec<[u8; 64]>>())
+}
+
+/// The same of a name without capitals and punctuation.
+fn is_secret_plain(plain: &[u8]) -> bool {
+    let letters = letters(plain);
+    is_secret_name(plain) || PARTS.iter().zip(PART_LETTERS).any(|(part, needed)| needed & !letters == 0 && contains(plain, part.as_bytes()))
 }
 
 /// Whether the whole name is one that holds a secret.
 fn is_secret_name(plain: &[u8]) -> bool {
-    const NAMES: [&[u8]; 22] = [
-        b"key",
-        b"auth",
-        b"authkey",
-        b"authorization",
-        b"pass",
-        b"pw",
-        b"pwd",
-        b"sig",
-        b"sid",
-        b"otp",
-        b"otpcode",
-        b"totp",
-        b"mfacode",
-        b"pin",
-        b"code",
-        b"codeverifier",
-        b"jwt",
-        b"hmac",
-        b"ticket",
-        b"samlresponse",
-        b"samlrequest",
-        b"samlart",
-    ];
-    NAMES.contains(&plain)
+    matches!(
+        plain,
+        b"key"
+            | b"auth"
+            | b"authkey"
+            | b"authorization"
+            | b"pass"
+            | b"pw"
+            | b"pwd"
+            | b"sig"
+            | b"sid"
+            | b"otp"
+            | b"otpcode"
+            | b"totp"
+            | b"mfacode"
+            | b"pin"
+            | b"code"
+            | b"codeverifier"
+            | b"jwt"
+            | b"hmac"
+            | b"ticket"
+            | b"samlresponse"
+            | b"samlrequest"
+            | b"samlart"
+    )
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {

@@ -46,7 +46,7 @@ impl<'a> Value<'a> {
             (Self::Text(text), Style::Text) => put::escaped(text, out),
             (Self::Time(time), Style::Json) => quoted(out, |out| put::rfc3339(*time, out)),
             (Self::Address(address), Style::Json) => quoted(out, |out| put::address(*address, out)),
-            (Self::Text(text), Style::Json) if text.bytes().all(put::is_plain) => {
+            (Self::Text(text), Style::Json) if put::is_plain(text) => {
                 quoted(out, |out| out.extend_from_slice(text.as_bytes()));
             }
             (Self::Text(text), Style::Json) => {
