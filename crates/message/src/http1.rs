@@ -14,25 +14,25 @@ pub fn put_status_line(out: &mut Vec<u8>, status: StatusCode) {
     }
 }
 
-/// The head of an answer to a request with this method, whose body, where it has one, is so long. `lines` calls what it is given for
-/// each field. A length is written where there is none, as hyper does, so that both ways of answering look alike.
-pub fn put_answer_head(
-    out: &mut Vec<u8>,
-    method: &Method,
-    status: StatusCode,
-    length: u64,
-    lines: impl FnOnce(&mut dyn FnMut(&HeaderName, &[u8])),
-) {
+/// The head of an answer to a request with this method, whose body, where it has one, is so long. `lines` appends the field lines, and tells
+/// whether a length is among them. One is written where there is none, as hyper does, so that both ways of answering look alike.
+pub fn put_answer_head(out: &mut Vec<u8>, method: &Method, status: StatusCode, length: u64, lines: impl FnOnce(&mut Vec<u8>) -> bool) {
     put_status_line(out, status);
+    let tells_length = lines(out);
+    if !(tells_length || is_bodiless(status) || (*method == Method::HEAD && length == 0)) {
+        put_field(out, CONTENT_LENGTH.as_str(), length.to_string().as_bytes());
+    }
+    end_head(out);
+}
+
+/// Field lines: `lines` calls what it is given for each. Returns whether a length is among them.
+pub fn put_lines(out: &mut Vec<u8>, lines: impl FnOnce(&mut dyn FnMut(&HeaderName, &[u8]))) -> bool {
     let mut tells_length = false;
     lines(&mut |name, value| {
         tells_length |= *name == CONTENT_LENGTH;
         put_field(out, name.as_str(), value);
     });
-    if !(tells_length || is_bodiless(status) || (*method == Method::HEAD && length == 0)) {
-        put_field(out, CONTENT_LENGTH.as_str(), length.to_string().as_bytes());
-    }
-    end_head(out);
+    tells_length
 }
 
 /// Whether answers with this status have no body whatever their fields say (RFC 9112 §6.3).

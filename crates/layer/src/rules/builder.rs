@@ -39,6 +39,7 @@ impl RouteRulesBuilder {
 
     /// The settings.
     pub fn build(mut self) -> RouteRules {
+        self.rules.common_tags = self.rules.make_common_tags();
         self.rules.amends = self.rules.cache_status_key || tells_its_own(&self.rules.policy);
         self.rules
     }

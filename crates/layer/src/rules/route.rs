@@ -56,6 +56,8 @@ pub struct RouteRules {
     /// How often the clients of one network may; `None`: as often as they like.
     pub(crate) bypass_rate: Option<BypassRate>,
     pub(crate) tags: Arc<dyn TagSource>,
+    /// Made once, since every fetch needs them.
+    pub(super) common_tags: Tags,
     pub(crate) writes: Arc<dyn WriteRules>,
     /// Where the inner service says that requests wait for a place.
     pub(crate) pressure: Pressure,
@@ -63,7 +65,7 @@ pub struct RouteRules {
 
 impl Default for RouteRules {
     fn default() -> Self {
-        Self {
+        let mut rules = Self {
             index: 0,
             name: "default".into(),
             class: None,
@@ -80,9 +82,12 @@ impl Default for RouteRules {
             may_bypass: MayBypass::anyone(),
             bypass_rate: None,
             tags: Arc::new(NoTags),
+            common_tags: Tags::default(),
             writes: Arc::new(NoWrites),
             pressure: Pressure::default(),
-        }
+        };
+        rules.common_tags = rules.make_common_tags();
+        rules
     }
 }
 
@@ -155,12 +160,21 @@ impl RouteRules {
     /// Everything that is known of an answer's tags before it is there, besides that of its URL. `None` where they are too many or too long,
     /// so that the answer is not stored.
     pub(crate) fn known_tags(&self, request: &Parts, key: &PrimaryKey) -> Option<Tags> {
-        let mut tags = SmallVec::<[Tag; 8]>::from_slice(&[Tag::route(&self.name), Tag::namespace(&self.key.namespace)]);
         let named = Tag::surrogates(self.tags.tags(request)?.iter().map(String::as_str))?;
-        tags.extend(self.class.as_deref().map(Tag::class));
-        tags.extend(key.identity().map(|text| [Tag::identity(text), Tag::any_identity()]).into_iter().flatten());
+        let identity = key.identity();
+        if named.is_empty() && identity.is_none() {
+            return Some(Arc::clone(&self.common_tags));
+        }
+        let mut tags = SmallVec::<[Tag; 8]>::from_slice(&self.common_tags);
+        tags.extend(identity.map(|text| [Tag::identity(text), Tag::any_identity()]).into_iter().flatten());
         tags.extend(named);
         Some(tags[..].into())
+    }
+
+    /// The tags that all answers under these settings have.
+    pub(super) fn make_common_tags(&self) -> Tags {
+        let class = self.class.as_deref().map(Tag::class);
+        [Tag::route(&self.name), Tag::namespace(&self.key.namespace)].into_iter().chain(class).collect()
     }
 
     /// The caching conditions of a request whose `key` was derived. A client that shows private cookies instead of the fields that identities

@@ -2,9 +2,10 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tokio::runtime::Handle;
+use tokio::task::unconstrained;
 
 use crate::task::pooled::Pooled;
 
@@ -21,10 +22,14 @@ impl DetachedTask {
 
     /// Polls the work until `answer` is ready, which the work makes ready.
     pub(crate) async fn run_until<T>(mut self, answer: impl Future<Output = T>) -> T {
-        let mut answer = pin!(answer);
+        // Its budget is the work's, which was polled in the same turn.
+        let mut answer = pin!(unconstrained(answer));
         poll_fn(|cx| {
             self.advance(cx);
-            answer.as_mut().poll(cx)
+            // Work that is left is polled again at each wake-up, and the answer after it. A waker of the answer's own would only wake this task
+            // once more for what it has done itself.
+            let mut by_the_work = Context::from_waker(Waker::noop());
+            answer.as_mut().poll(if self.0.is_some() { &mut by_the_work } else { cx })
         })
         .await
     }
@@ -57,6 +62,10 @@ pub(crate) fn detach(work: impl Future<Output = ()> + Send + 'static) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
     use tokio::sync::oneshot;
 
     use super::*;
@@ -72,6 +81,34 @@ mod tests {
             assert_eq!(task.run_until(answer).await.expect("an answer"), tokio::task::id());
         });
         waiting.await.expect("one task");
+    }
+
+    #[tokio::test]
+    async fn the_answer_wakes_nobody_that_the_work_has_woken() {
+        let (bring, answer) = oneshot::channel();
+        let (go, gone) = oneshot::channel();
+        let work = async move {
+            gone.await.expect("a word");
+            bring.send(()).expect("somebody waits");
+            std::future::pending::<()>().await;
+        };
+        let (mut task, wakes) = (pin!(DetachedTask::new(work).run_until(answer)), Arc::new(Wakes::default()));
+        let (waker, count) = (Waker::from(Arc::clone(&wakes)), || wakes.0.load(Ordering::Relaxed));
+        let mut cx = Context::from_waker(&waker);
+        assert!(task.as_mut().poll(&mut cx).is_pending());
+        go.send(()).expect("it waits");
+        assert_eq!(count(), 1);
+        assert!(task.as_mut().poll(&mut cx).is_ready());
+        assert_eq!(count(), 1);
+    }
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     #[tokio::test]

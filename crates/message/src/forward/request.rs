@@ -96,7 +96,7 @@ pub fn upstream_fields(
             },
             (Some(_), _) if is_own(parts, name) => write(name, value.as_bytes()),
             (Some(Claimed::Other), _) if believed => write(name, value.as_bytes()),
-            (Some(Claimed::RealIp), Some(target)) if believed => write(name, text_of(target.client).as_bytes()),
+            (Some(Claimed::RealIp), Some(target)) if believed => write(name, &text_of(target.client)),
             _ => {}
         }
     }

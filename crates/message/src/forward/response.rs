@@ -3,7 +3,7 @@
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use larder_semantics::Timestamp;
-use larder_semantics::fields::remove_hop_by_hop;
+use larder_semantics::fields::{is_hop_by_hop, remove_hop_by_hop};
 
 use super::via;
 
@@ -17,16 +17,49 @@ pub struct Unforwardable;
 ///
 /// # Errors
 /// [`Unforwardable`] for a transfer coding other than `chunked`.
-pub fn to_client(parts: &mut Parts, now: Timestamp) -> Result<(), Unforwardable> {
-    check_transfer_coding(&mut parts.headers)?;
-    remove_hop_by_hop(&mut parts.headers);
-    settle_length(parts);
+pub fn to_client(parts: &mut Parts, now: impl FnOnce() -> Timestamp) -> Result<(), Unforwardable> {
+    let seen = Seen::in_fields(&parts.headers);
+    if seen.hop_by_hop {
+        check_transfer_coding(&mut parts.headers)?;
+        remove_hop_by_hop(&mut parts.headers);
+    }
+    let has_no_length = parts.status.is_informational() || parts.status == StatusCode::NO_CONTENT;
+    if seen.lengths > 1 || (seen.lengths == 1 && (has_no_length || seen.joined_length)) {
+        settle_length(parts);
+    }
     via::append(&mut parts.headers, parts.version);
-    if !parts.status.is_informational() {
-        parts.headers.entry(header::DATE).or_insert_with(|| now.to_http_date());
+    if !seen.date && !parts.status.is_informational() {
+        parts.headers.insert(header::DATE, now().to_http_date());
     }
     parts.version = Version::HTTP_11;
     Ok(())
+}
+
+/// Fields of a head that need a second look. One walk over its few lines costs less than a search for each.
+#[derive(Default)]
+struct Seen {
+    hop_by_hop: bool,
+    date: bool,
+    /// Lines of `Content-Length`, and whether one of them is a list.
+    lengths: usize,
+    joined_length: bool,
+}
+
+impl Seen {
+    fn in_fields(headers: &HeaderMap) -> Self {
+        let mut seen = Self::default();
+        for (name, value) in headers {
+            match *name {
+                header::DATE => seen.date = true,
+                header::CONTENT_LENGTH => {
+                    seen.lengths += 1;
+                    seen.joined_length |= value.as_bytes().contains(&b',');
+                }
+                _ => seen.hop_by_hop |= is_hop_by_hop(name),
+            }
+        }
+        seen
+    }
 }
 
 /// Leaves one `Content-Length` or none. "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx
@@ -85,14 +118,14 @@ mod tests {
     #[test]
     fn rfc9110_6_6_1_a_missing_date_is_the_time_of_receipt() {
         let mut parts = received(&[]);
-        to_client(&mut parts, NOW).expect("forwardable");
+        to_client(&mut parts, || NOW).expect("forwardable");
         assert_eq!(parts.headers["date"], "Sun, 06 Nov 1994 08:49:37 GMT");
     }
 
     #[test]
     fn an_origins_own_date_stays() {
         let mut parts = received(&[("date", "Mon, 07 Nov 1994 08:49:37 GMT")]);
-        to_client(&mut parts, NOW).expect("forwardable");
+        to_client(&mut parts, || NOW).expect("forwardable");
         assert_eq!(parts.headers.get_all("date").iter().collect::<Vec<_>>(), ["Mon, 07 Nov 1994 08:49:37 GMT"]);
     }
 
@@ -100,14 +133,14 @@ mod tests {
     fn rfc9110_7_6_3_via_names_the_version_the_origin_spoke() {
         let mut parts = received(&[("via", "1.1 inner")]);
         parts.version = Version::HTTP_10;
-        to_client(&mut parts, NOW).expect("forwardable");
+        to_client(&mut parts, || NOW).expect("forwardable");
         assert_eq!(parts.headers.get_all("via").iter().collect::<Vec<_>>(), ["1.1 inner", "1.0 larder"]);
     }
 
     #[test]
     fn rfc9112_6_3_content_length_beside_chunked_is_removed() {
         let mut parts = received(&[("transfer-encoding", "chunked"), ("content-length", "5"), ("trailer", "x-sum")]);
-        to_client(&mut parts, NOW).expect("forwardable");
+        to_client(&mut parts, || NOW).expect("forwardable");
         assert!(!parts.headers.contains_key("content-length") && !parts.headers.contains_key("transfer-encoding"));
         assert_eq!(parts.headers["trailer"], "x-sum", "Trailer is end-to-end");
     }
@@ -117,7 +150,7 @@ mod tests {
         let lengths = |status: u16, lines: &[&'static str]| {
             let mut parts = received(&lines.iter().map(|line| ("content-length", *line)).collect::<Vec<_>>());
             parts.status = StatusCode::from_u16(status).expect("status");
-            to_client(&mut parts, NOW).expect("forwardable");
+            to_client(&mut parts, || NOW).expect("forwardable");
             parts.headers.get_all("content-length").iter().map(|line| line.to_str().expect("text").to_owned()).collect::<Vec<_>>()
         };
         let none: [&str; 0] = [];
@@ -133,13 +166,13 @@ mod tests {
     #[test]
     fn rfc9112_6_1_an_unrequested_transfer_coding_is_not_passed_on_as_content() {
         let mut parts = received(&[("transfer-encoding", "gzip, chunked")]);
-        assert_eq!(to_client(&mut parts, NOW), Err(Unforwardable));
+        assert_eq!(to_client(&mut parts, || NOW), Err(Unforwardable));
     }
 
     #[test]
     fn hop_by_hop_fields_of_the_origin_end_here() {
         let mut parts = received(&[("connection", "x-hop"), ("x-hop", "1"), ("keep-alive", "timeout=5"), ("etag", "\"a\"")]);
-        to_client(&mut parts, NOW).expect("forwardable");
+        to_client(&mut parts, || NOW).expect("forwardable");
         assert!(!parts.headers.contains_key("x-hop") && !parts.headers.contains_key("keep-alive"));
         assert_eq!(parts.headers["etag"], "\"a\"");
     }

@@ -2,15 +2,14 @@
 
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_TYPE, COOKIE, DATE, ETAG, EXPECT, EXPIRES, FORWARDED, HOST, LAST_MODIFIED, MAX_FORWARDS, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY, VIA,
+    CONTENT_TYPE, COOKIE, DATE, ETAG, EXPECT, EXPIRES, FORWARDED, HOST, LAST_MODIFIED, MAX_FORWARDS, SET_COOKIE, TE, TRANSFER_ENCODING,
+    UPGRADE, VARY, VIA,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use smallvec::SmallVec;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const PROXY_AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("proxy-authentication-info");
 
 /// `X-Cache`: `HIT`, `MISS` or `BYPASS`.
 pub const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
@@ -20,18 +19,6 @@ pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// "Intermediaries SHOULD remove or replace fields that are known to require removal before forwarding, whether or not they appear as a
 /// connection-option" (RFC 9110 §7.6.1).
 static HOP_BY_HOP: [HeaderName; 6] = [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE];
-
-/// "Fields that are specific to the proxy that a cache uses when forwarding a request MUST NOT be stored" (RFC 9111 §3.1).
-static PROXY: [HeaderName; 3] = [PROXY_AUTHENTICATE, PROXY_AUTHENTICATION_INFO, PROXY_AUTHORIZATION];
-
-/// Fields that are for the one client whose request was answered: cookies (a stored response would hand one user's to another), the outcome
-/// of its authentication (RFC 9110 §11.6.3), and the order that its browser clears its data of the site (W3C Clear Site Data §3.1).
-static FOR_ONE_CLIENT: [HeaderName; 4] = [
-    SET_COOKIE,
-    HeaderName::from_static("set-cookie2"),
-    HeaderName::from_static("authentication-info"),
-    HeaderName::from_static("clear-site-data"),
-];
 
 /// "A sender MUST NOT send a connection option corresponding to a field that is intended for all recipients of the content. For example,
 /// Cache-Control is never appropriate as a connection option" (RFC 9110 §7.6.1). A peer that names these would change the cache's
@@ -64,7 +51,8 @@ fn tells_the_way(name: &HeaderName) -> bool {
 
 /// Whether the field ends at this hop whether or not `Connection` names it.
 pub fn is_hop_by_hop(name: &HeaderName) -> bool {
-    HOP_BY_HOP.contains(name)
+    // Compared by length first, which is all that it takes for most names.
+    matches!(name.as_str(), "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade")
 }
 
 /// The fields that `Connection` names, without those that are "never appropriate" there.
@@ -143,13 +131,19 @@ pub fn retain_storable(trailers: &mut HeaderMap) {
 /// Whether no response field of this name is ever stored or taken from a 304: hop-by-hop and proxy fields (§3.1), those of
 /// [`is_for_one_client`], and `Trailer`, which says how one message was sent.
 pub(crate) fn never_stored(name: &HeaderName) -> bool {
-    HOP_BY_HOP.contains(name) || PROXY.contains(name) || is_for_one_client(name) || *name == TRAILER
+    is_hop_by_hop(name) || is_for_a_proxy(name) || is_for_one_client(name) || name.as_str() == "trailer"
 }
 
-/// Whether a response field of this name is only for the client whose request was answered: `Set-Cookie`, `Set-Cookie2`,
-/// `Authentication-Info`, `Clear-Site-Data`.
+/// "Fields that are specific to the proxy that a cache uses when forwarding a request MUST NOT be stored" (RFC 9111 §3.1).
+fn is_for_a_proxy(name: &HeaderName) -> bool {
+    matches!(name.as_str(), "proxy-authenticate" | "proxy-authentication-info" | "proxy-authorization")
+}
+
+/// Whether a response field of this name is only for the client whose request was answered: cookies (a stored response would hand one user's to
+/// another), the outcome of its authentication (RFC 9110 §11.6.3), and the order that its browser clears its data of the site (W3C Clear Site
+/// Data §3.1).
 pub fn is_for_one_client(name: &HeaderName) -> bool {
-    FOR_ONE_CLIENT.contains(name)
+    matches!(name.as_str(), "set-cookie" | "set-cookie2" | "authentication-info" | "clear-site-data")
 }
 
 /// Whether the field is written anew on every answer.
@@ -160,6 +154,14 @@ pub(crate) fn written_anew(name: &HeaderName) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_field_that_is_removed_as_hop_by_hop_is_known_as_one() {
+        assert!(HOP_BY_HOP.iter().all(is_hop_by_hop));
+        for name in [http::header::ETAG, CACHE_CONTROL, http::header::TRAILER, HeaderName::from_static("x-te")] {
+            assert!(!is_hop_by_hop(&name), "{name}");
+        }
+    }
 
     fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();

@@ -49,6 +49,10 @@ impl PrimaryKey {
     /// Who it is for, as it stands in the key: what an invalidation by identity names. `None` where it is for anyone.
     pub fn identity(&self) -> Option<&str> {
         let bytes = self.as_bytes();
+        // Most keys end with their URL, which has none.
+        if !bytes.contains(&b'#') {
+            return None;
+        }
         let parts = text_of(&bytes[url_place(bytes).end..]);
         // It stands last.
         parts.rfind(IDENTITY).map(|start| &parts[start + IDENTITY.len()..])

@@ -99,6 +99,9 @@ impl HeadBuffer {
 
     /// Tells what the bytes begin with. All but [`HeadKind::Partial`] and [`HeadKind::Unclear`] take a head out.
     pub(crate) fn next_head(&mut self) -> HeadKind {
+        if self.bytes.is_empty() {
+            return HeadKind::Partial;
+        }
         let outline = match Outline::of(&self.bytes) {
             Ok(Some(outline)) => outline,
             Ok(None) if self.bytes.len() < MAX_HEAD => return HeadKind::Partial,
