@@ -45,10 +45,20 @@ impl Breaker {
         Self { max_failures: failures.max(1), pause, failures: AtomicU32::new(0), open: AtomicBool::new(false), tripped: Mutex::default() }
     }
 
+    /// Whether it lets everything through, which nobody needs a clock to know.
+    pub fn is_closed(&self) -> bool {
+        !self.open.load(Ordering::Acquire)
+    }
+
+    /// As [`Self::pass`] while it is closed; `None` otherwise.
+    pub fn pass_closed(&self) -> Option<Pass<'_>> {
+        self.is_closed().then(|| Pass { breaker: self, probe: false })
+    }
+
     /// `None` while it is open, or another request is trying.
     pub fn pass(&self, now: Instant) -> Option<Pass<'_>> {
-        if !self.open.load(Ordering::Acquire) {
-            return Some(Pass { breaker: self, probe: false });
+        if let Some(pass) = self.pass_closed() {
+            return Some(pass);
         }
         let mut tripped = self.tripped.lock().unwrap_or_else(PoisonError::into_inner);
         let due = tripped.until.is_none_or(|until| until <= now) && !tripped.probing;

@@ -1,12 +1,11 @@
 //! The inner service of the cache: the policy of one upstream over its endpoints.
 
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{HeaderMap, Request, Response, header};
+use http::{Request, Response};
 use larder_store::BreakerState;
 use larder_tower::clock::monotonic;
 use larder_tower::{Pooled, Pressure, RequestBody};
@@ -113,34 +112,23 @@ impl UpstreamService {
         &self.0
     }
 
-    /// Sends a request whose answer has to begin within `first_byte_timeout`, or in the time that the upstream's section says. Its body becomes what
-    /// `into_body` makes of it.
+    /// Sends a request of `client`, or of the [`ClientContext`] in its extensions. Its answer has to begin within `first_byte_timeout`, or in the time
+    /// that the upstream's section says, and its body becomes what `into_body` makes of it.
+    ///
+    /// The request is written before the first await, so that the future stays small.
     pub fn ask<B: 'static>(
         &self,
         request: Request<RequestBody>,
+        client: Option<ClientContext>,
         first_byte_timeout: Option<Duration>,
         into_body: fn(UpstreamBody) -> B,
     ) -> Pooled<Result<Response<B>, UpstreamError>> {
         let started = monotonic();
-        let (service, exchange) = (self.clone(), self.exchange(request, first_byte_timeout));
-        Pooled::new(async move {
-            let result = exchange.await;
-            service.0.observe(started, &result);
-            result.map(|response| response.map(into_body))
-        })
-    }
-
-    /// Sends a request. It is written before the first await, so that the future stays small.
-    fn exchange(
-        &self,
-        request: Request<RequestBody>,
-        first_byte_timeout: Option<Duration>,
-    ) -> impl Future<Output = Result<Response<UpstreamBody>, UpstreamError>> + use<> {
         let service = self.clone();
         let upstream = &*self.0;
         let permit = upstream.concurrency.try_acquire();
         let (mut parts, body) = request.into_parts();
-        let context = parts.extensions.remove::<ClientContext>();
+        let context = client.or_else(|| parts.extensions.remove::<ClientContext>());
         let min_rate = context.as_ref().map_or(0, |context| context.min_upload_rate);
         let observer = context.as_ref().and_then(|context| context.observer.clone());
         if let Some(observer) = &observer {
@@ -155,30 +143,38 @@ impl UpstreamService {
         let spare = may_retry.then(|| Box::new(Spare::of(&parts, client, &mut body, gate.clone())));
         let outgoing = server.outgoing(parts, body, client.as_ref(), gate.is_some());
         let interim = InterimSink { gate, client: interim.flatten() };
-        async move {
+        Pooled::new(async move {
             let upstream = &*service.0;
-            let mut held = upstream.admit(&server, permit).await?;
-            let attempt = upstream.health.attempt()?;
-            let timeout = upstream.head_timeout(first_byte_timeout, min_rate);
-            let asking = async {
-                let answer = upstream.ask(&server, outgoing, (&interim, progress), timeout).await;
-                match (spare, &upstream.options.config.retry) {
-                    (Some(spare), Some(retry)) => {
-                        Box::pin(again(upstream, (retry, *spare), (server, answer), &mut held, (&interim, timeout))).await
+            // A block and no future of its own: that would be moved with all it holds.
+            let result = 'exchange: {
+                let mut held = match upstream.admit(&server, permit).await {
+                    Ok(held) => held,
+                    Err(error) => break 'exchange Err(error),
+                };
+                let attempt = match upstream.health.attempt() {
+                    Ok(attempt) => attempt,
+                    Err(error) => break 'exchange Err(error),
+                };
+                let timeout = upstream.head_timeout(first_byte_timeout, min_rate);
+                let asking = async {
+                    let answer = upstream.ask(&server, outgoing, (&interim, progress), timeout).await;
+                    match (spare, &upstream.options.config.retry) {
+                        (Some(spare), Some(retry)) => {
+                            Box::pin(again(upstream, (retry, *spare), (server, answer), &mut held, (&interim, timeout))).await
+                        }
+                        _ => (server, answer),
                     }
-                    _ => (server, answer),
-                }
+                };
+                let (_, answer) = match observer {
+                    None => asking.await,
+                    Some(observer) => Box::pin(observed(&*observer, asking)).await,
+                };
+                attempt.ended(&answer);
+                answer.and_then(|response| upstream.received(response, held, interim.gate))
             };
-            let (_, answer) = match observer {
-                None => asking.await,
-                Some(observer) => Box::pin(observed(&*observer, asking)).await,
-            };
-            attempt.ended(&answer);
-            let (mut parts, body) = answer?.into_parts();
-            upstream.receive(&mut parts)?;
-            let held = if is_event_stream(&parts.headers) { held.for_events() } else { held };
-            Ok(Response::from_parts(parts, UpstreamBody::new(body, held, interim.gate)))
-        }
+            upstream.observe(started, &result);
+            result.map(|response| response.map(into_body))
+        })
     }
 }
 
@@ -191,11 +187,6 @@ async fn observed(observer: &dyn ExchangeObserver, asking: impl Future<Output = 
     (server, answer)
 }
 
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    let essence = |kind: &str| kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"));
-    headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).is_some_and(essence)
-}
-
 impl tower_service::Service<Request<RequestBody>> for UpstreamService {
     type Response = Response<UpstreamBody>;
     type Error = UpstreamError;
@@ -206,7 +197,7 @@ impl tower_service::Service<Request<RequestBody>> for UpstreamService {
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        self.ask(request, None, |body| body)
+        self.ask(request, None, None, |body| body)
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::request::Parts;
-use http::{Extensions, Response, StatusCode, Version, header};
+use http::{Extensions, HeaderMap, Response, StatusCode, Version, header};
 use http_body::Body;
 use larder_message::OriginOutcome;
 use larder_message::client::ClientConnection;
@@ -22,7 +22,7 @@ use crate::balance::standing::Began;
 use crate::connect::tls_config;
 use crate::endpoint::Endpoint;
 use crate::error::UpstreamError;
-use crate::exchange::body::{Held, Source};
+use crate::exchange::body::{Held, Source, UpstreamBody};
 use crate::exchange::deadline::HeadTimeout;
 use crate::exchange::transport::Outgoing;
 use crate::http1::Malformed;
@@ -33,6 +33,7 @@ use crate::protect::budget::Budget;
 use crate::protect::concurrency::{ConcurrencyLimit, Permit};
 use crate::protect::health::Health;
 use crate::request::content::Progress;
+use crate::request::expect::Gate;
 use crate::request::interim::InterimSink;
 
 /// The policy over the servers of one upstream.
@@ -168,7 +169,20 @@ impl Upstream {
     /// Makes a received head into the client's.
     pub(crate) fn receive(&self, parts: &mut http::response::Parts) -> Result<(), UpstreamError> {
         parts.extensions = Extensions::new();
-        forward::to_client(parts, self.options.clock.now()).map_err(|error| UpstreamError::Protocol(error.into()))
+        forward::to_client(parts, || self.options.clock.now()).map_err(|error| UpstreamError::Protocol(error.into()))
+    }
+
+    /// Makes a received response into the client's. Its body keeps what the exchange has `held`.
+    pub(crate) fn received(
+        &self,
+        response: Response<Source>,
+        held: Held,
+        gate: Option<Gate>,
+    ) -> Result<Response<UpstreamBody>, UpstreamError> {
+        let (mut parts, body) = response.into_parts();
+        self.receive(&mut parts)?;
+        let held = if is_event_stream(&parts.headers) { held.for_events() } else { held };
+        Ok(Response::from_parts(parts, UpstreamBody::new(body, held, gate)))
     }
 
     pub(crate) fn observe<T>(&self, started: std::time::Instant, result: &Result<Response<T>, UpstreamError>) {
@@ -183,4 +197,9 @@ impl Upstream {
             observer.answered(self.options.index, outcome, monotonic().saturating_duration_since(started));
         }
     }
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let essence = |kind: &str| kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"));
+    headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).is_some_and(essence)
 }

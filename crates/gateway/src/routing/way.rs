@@ -19,7 +19,7 @@ use super::WayBody;
 use super::metered::{Metered, RouteUsage};
 use crate::config::{Compress, Route, UpstreamServer};
 use crate::telemetry::metrics::{Metrics, Recoded};
-use crate::upstream::{TunnelClient, UpstreamBody, UpstreamError, UpstreamService};
+use crate::upstream::{ClientContext, TunnelClient, UpstreamBody, UpstreamError, UpstreamService};
 
 const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
@@ -28,6 +28,8 @@ const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-pref
 pub(crate) struct RouteUpstream {
     upstream: UpstreamService,
     way: Option<Arc<Way>>,
+    /// The client of the one request that this clone is for. In that request's extensions it would take several allocations.
+    client: Option<ClientContext>,
 }
 
 /// What a route says of the way.
@@ -81,7 +83,12 @@ impl RouteUpstream {
             && settings.response.is_empty()
             && settings.encodings.is_empty()
             && usage.is_none();
-        Self { upstream, way: (!is_plain).then(|| Arc::new(Way { usage, ..Way::of(route, servers, metrics) })) }
+        Self { upstream, way: (!is_plain).then(|| Arc::new(Way { usage, ..Way::of(route, servers, metrics) })), client: None }
+    }
+
+    /// From now on for the one request of this client.
+    pub(crate) fn is_for(&mut self, client: ClientContext) {
+        self.client = Some(client);
     }
 
     /// Whether a path may lead out of what is put before it. Such a request must not be sent.
@@ -114,10 +121,11 @@ impl Service<Request<RequestBody>> for RouteUpstream {
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let Some(way) = &self.way else { return self.upstream.ask(request, None, WayBody::from) };
+        let client = self.client.take();
+        let Some(way) = &self.way else { return self.upstream.ask(request, client, None, WayBody::from) };
         let (mut parts, body) = request.into_parts();
         let incoming = way.outgoing(&mut parts);
-        let answer = self.upstream.ask(Request::from_parts(parts, body), way.timeout, |body| body);
+        let answer = self.upstream.ask(Request::from_parts(parts, body), client, way.timeout, |body| body);
         Pooled::new(async move { Ok(incoming.received(answer.await?)) })
     }
 }

@@ -11,14 +11,15 @@ use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use larder_config::{Upstream, UpstreamUrl};
 use larder_tower::BoxError;
+use larder_tower::clock::timer_now;
+use tokio::time::Instant;
 
 use super::body::Source;
 use super::deadline::{HeadTimeout, within};
 use super::failure::classify;
 use crate::connect::{ConnectionMark, Connector};
 use crate::error::UpstreamError;
-use crate::http1::Pool;
-use crate::http1::{HeadWriter, Upload};
+use crate::http1::{HeadWriter, Late, Pool, Upload};
 use crate::http2::{Http2, may_repeat};
 use crate::observe::UpstreamStats;
 use crate::request::content::{BodyFailure, Progress, WatchedBody};
@@ -145,10 +146,11 @@ impl Outgoing {
         self
     }
 
-    async fn answer(self, interim: &InterimSink, stats: &UpstreamStats) -> Result<Response<Source>, BoxError> {
+    /// `deadline` is for connections of the pool, which keep it by themselves.
+    async fn answer(self, interim: &InterimSink, stats: &UpstreamStats, deadline: Option<Instant>) -> Result<Response<Source>, BoxError> {
         match self {
             Self::Http1 { pool, method, upload, fresh } => {
-                Ok(pool.request(&method, upload, fresh, interim, stats).await?.map(Source::Pooled))
+                Ok(pool.request(&method, upload, fresh, (interim, stats), deadline).await?.map(Source::Pooled))
             }
             Self::Http2 { client, request } => {
                 let (request, spare) = with_spare(*request, interim.clone());
@@ -173,9 +175,16 @@ impl Outgoing {
             Self::Http2 { client, .. } => Some(client.clone()),
             Self::Http1 { .. } | Self::Negotiated { .. } => None,
         };
+        // Content moves the deadline while it is sent.
+        let is_fixed = matches!(self, Self::Http1 { .. }) && progress.is_none() && interim.gate.is_none();
+        let deadline = if is_fixed { timer_now().checked_add(timeout.timeout) } else { None };
         // Pinned here and polled through references: handed on, it would be copied, and take its room again, at every step.
-        let exchange = pin!(self.answer(interim, stats));
+        let exchange = pin!(self.answer(interim, stats, deadline));
         let answer = match &interim.gate {
+            None if deadline.is_some() => match exchange.await {
+                Err(error) if error.is::<Late>() => Err(UpstreamError::FirstByteTimeout),
+                answer => Ok(answer),
+            },
             None => within(timeout, progress.as_deref(), exchange).await,
             Some(gate) => within(timeout, progress.as_deref(), Box::pin(with_continue_timeout(gate, exchange)).as_mut()).await,
         };

@@ -10,11 +10,12 @@ use http::{Method, StatusCode};
 use larder_tower::BoxError;
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf, ReadHalf, WriteHalf};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::fields::Shape;
 use super::response::{Head, MAX_HEAD, take_head};
 use super::upload::{SendError, Upload};
-use super::{Incomplete, Malformed};
+use super::{Incomplete, Late, Malformed};
 use crate::connect::UpstreamStream;
 use crate::request::interim::InterimSink;
 
@@ -34,6 +35,8 @@ pub(crate) struct Connection {
     shape: Shape,
     /// Whether it has answered a request before: only then may its end have been coming before the request was sent.
     answered: bool,
+    /// Of the last exchange that had a deadline. To move a timer on costs a fraction of what a new one does.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 enum Stream {
@@ -62,7 +65,14 @@ pub(crate) struct Lost {
 
 impl Connection {
     pub(crate) fn new(stream: UpstreamStream) -> Self {
-        Self { stream: Stream::Whole(Box::new(stream)), input: BytesMut::new(), room: FIRST_READ, shape: Shape::default(), answered: false }
+        Self {
+            stream: Stream::Whole(Box::new(stream)),
+            input: BytesMut::new(),
+            room: FIRST_READ,
+            shape: Shape::default(),
+            answered: false,
+            timer: None,
+        }
     }
 
     /// Whether the origin has closed it, or has sent bytes that no request asked for: then it is not known which request its next response answers.
@@ -70,9 +80,15 @@ impl Connection {
         self.poll_fill(cx).is_ready()
     }
 
-    /// Sends a request and waits for the head of its final response. Interim ones go to `interim`.
-    pub(crate) async fn ask(&mut self, method: &Method, upload: &mut Upload, interim: &InterimSink) -> Result<Head, Lost> {
-        let (mut received, mut sending) = (Received::default(), true);
+    /// Sends a request and waits for the head of its final response, until the `deadline` at most. Interim ones go to `interim`.
+    pub(crate) async fn ask(
+        &mut self,
+        method: &Method,
+        upload: &mut Upload,
+        interim: &InterimSink,
+        deadline: Option<Instant>,
+    ) -> Result<Head, Lost> {
+        let (mut received, mut sending, mut is_late) = (Received::default(), true, false);
         let answer = poll_fn(|cx| {
             if sending {
                 sending = match self.poll_send(upload, cx) {
@@ -83,12 +99,24 @@ impl Connection {
                     Poll::Ready(Err(SendError::Connection)) => false,
                 };
             }
-            self.poll_head(method, interim, &mut received, cx)
+            let polled = self.poll_head(method, interim, &mut received, cx);
+            is_late = polled.is_pending() && self.poll_deadline(deadline, cx).is_ready();
+            if is_late { Poll::Ready(Err(Late.into())) } else { polled }
         })
         .await;
-        let died_idle = self.answered && !received.anything;
+        let died_idle = self.answered && !received.anything && !is_late;
         self.answered = true;
         answer.map_err(|error| Lost { error, died_idle })
+    }
+
+    /// Ready once the deadline has passed.
+    fn poll_deadline(&mut self, deadline: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline) = deadline else { return Poll::Pending };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
+        }
+        timer.as_mut().poll(cx)
     }
 
     fn poll_send(&mut self, upload: &mut Upload, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
@@ -168,28 +196,28 @@ impl Connection {
 
     /// Leaves what is still to be sent to a task, so that sending does not depend on the response being read.
     pub(super) fn send_aside(self, mut upload: Upload) -> (Self, Option<Sending>) {
-        let Self { stream, input, room, shape, answered } = self;
+        let Self { stream, input, room, shape, answered, timer } = self;
         match stream {
-            Stream::Reading(_) => (Self { stream, input, room, shape, answered }, None),
+            Stream::Reading(_) => (Self { stream, input, room, shape, answered, timer }, None),
             Stream::Whole(stream) => {
                 let (read, mut write) = tokio::io::split(stream);
                 let sending = tokio::spawn(async move {
                     poll_fn(|cx| upload.poll_send(&mut write, cx)).await?;
                     Ok(write)
                 });
-                (Self { stream: Stream::Reading(read), input, room, shape, answered }, Some(sending))
+                (Self { stream: Stream::Reading(read), input, room, shape, answered, timer }, Some(sending))
             }
         }
     }
 
     /// Whole again, once everything has been sent.
     pub(super) fn rejoin(self, write: WriteHalf<Box<UpstreamStream>>) -> Self {
-        let Self { stream, input, room, shape, answered } = self;
+        let Self { stream, input, room, shape, answered, timer } = self;
         let stream = match stream {
             Stream::Reading(read) => Stream::Whole(read.unsplit(write)),
             whole @ Stream::Whole(_) => whole,
         };
-        Self { stream, input, room, shape, answered }
+        Self { stream, input, room, shape, answered, timer }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Field lines of a head or a trailer section (RFC 9112 §5), as a map.
 
 use bytes::Bytes;
+use http::header::{IF_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use httparse::{Error, Header};
 
@@ -11,6 +12,10 @@ pub(super) const MAX_FIELDS: usize = 100;
 
 /// Room for the fields that the cache adds, so that a map does not grow for them.
 const SPARE: usize = 5;
+
+/// Names that no response has, at the end of a shape's map: a clone has room for its entries and no more, and a map that grows is copied. They
+/// are taken out of it, and their room stays: for `Via`, `X-Cache` and `Cache-Status`.
+const PLACES: [HeaderName; 3] = [IF_RANGE, IF_MATCH, IF_UNMODIFIED_SINCE];
 
 const EMPTY: HeaderValue = HeaderValue::from_static("");
 
@@ -47,6 +52,7 @@ impl Shape {
         };
         if let Some(map) = &self.map {
             let mut map = map.clone();
+            PLACES.iter().rev().for_each(|name| _ = map.remove(name));
             for ((slot, name), line) in map.values_mut().zip(&self.names).zip(lines) {
                 *slot = value(name, line)?;
             }
@@ -56,9 +62,10 @@ impl Shape {
         for (name, line) in self.names.iter().zip(lines) {
             map.append(name.clone(), value(name, line)?);
         }
-        if is_same && map.keys_len() == lines.len() {
+        if is_same && map.keys_len() == lines.len() && !PLACES.iter().any(|name| map.contains_key(name)) {
             let mut shape = map.clone();
             shape.values_mut().for_each(|value| *value = EMPTY);
+            PLACES.iter().for_each(|name| _ = shape.insert(name.clone(), EMPTY));
             self.map = Some(shape);
         }
         Ok(map)
@@ -92,6 +99,17 @@ mod tests {
             ["A: 1\r\nx-b: 2\r\n\r\n", "a: 3\r\nX-B: 4\r\n\r\n", "a: 5\r\nx-b: 6\r\n\r\n", "x-b: 7\r\na: 8\r\n\r\n", "a: 9\r\n\r\n", "\r\n"]
         {
             assert_eq!(mapped(&mut shape, text), mapped(&mut Shape::default(), text), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_that_keep_room_in_a_shape_are_in_no_map_unless_the_origin_sent_them() {
+        let mut shape = Shape::default();
+        for (text, has_one) in [("a: 1\r\nb: 2\r\n\r\n", false), ("a: 7\r\nif-match: *\r\n\r\n", true)] {
+            for _ in 0..4 {
+                let lines = mapped(&mut shape, text);
+                assert_eq!((lines.len(), lines.iter().any(|(name, _)| name == "if-match")), (2, has_one), "{lines:?}");
+            }
         }
     }
 

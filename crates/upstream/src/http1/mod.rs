@@ -51,6 +51,11 @@ pub(crate) enum Malformed {
     Switched,
 }
 
+/// The head of the response did not come before its deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the response did not begin in time")]
+pub(crate) struct Late;
+
 /// The connection ended before the message did (RFC 9112 §8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the connection ended within the message")]

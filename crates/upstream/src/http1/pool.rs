@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use http::{Method, Response, Uri};
 use larder_tower::BoxError;
+use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
 use super::connection::{Connection, Lost};
-use super::{ResponseBody, Upload};
+use super::{Late, ResponseBody, Upload};
 use crate::connect::Connector;
 use crate::error::ClosedIdle;
 use crate::observe::UpstreamStats;
@@ -52,14 +53,15 @@ impl Pool {
     /// A connection that turns out to be closed before anything was written is passed over. One may also be closed by the origin at the very
     /// moment a request is written to it. Such a request is sent once more if it is safe (RFC 9110 §9.2.1, §9.2.2), has no content, was
     /// written to a reused connection, and not one byte came back; and on a new connection, because the others that lie idle may have died
-    /// with that one. With `fresh` it goes out on a new connection in the first place.
+    /// with that one. With `fresh` it goes out on a new connection in the first place. Where the head is not there by the `deadline`, the
+    /// exchange fails with [`Late`].
     pub(crate) async fn request(
         &self,
         method: &Method,
         mut upload: Upload,
         fresh: bool,
-        interim: &InterimSink,
-        stats: &UpstreamStats,
+        (interim, stats): (&InterimSink, &UpstreamStats),
+        deadline: Option<Instant>,
     ) -> Result<Response<ResponseBody>, BoxError> {
         let mut may_repeat = method.is_safe() && upload.is_text();
         let mut idle = if fresh { None } else { poll_fn(|cx| Poll::Ready(self.idle(cx))).await };
@@ -67,9 +69,9 @@ impl Pool {
             let mut connection = match idle.take() {
                 Some(connection) => connection,
                 // A future of several kilobytes, for the rare case: not to be moved about with every exchange.
-                None => Box::pin(self.connect()).await?,
+                None => Box::pin(self.connect_by(deadline)).await?,
             };
-            match connection.ask(method, &mut upload, interim).await {
+            match connection.ask(method, &mut upload, interim, deadline).await {
                 Ok(head) => {
                     let mut response = Response::new(ResponseBody::new(&head, connection, upload, self));
                     (*response.status_mut(), *response.version_mut(), *response.headers_mut()) = (head.status, head.version, head.headers);
@@ -89,6 +91,13 @@ impl Pool {
     /// A connection that has received nothing since its last exchange.
     fn idle(&self, cx: &mut Context<'_>) -> Option<Connection> {
         std::iter::from_fn(|| self.0.take()).find_map(|mut connection| (!connection.has_ended(cx)).then_some(connection))
+    }
+
+    async fn connect_by(&self, deadline: Option<Instant>) -> Result<Connection, BoxError> {
+        match deadline {
+            Some(deadline) => timeout_at(deadline, self.connect()).await.unwrap_or_else(|_elapsed| Err(Late.into())),
+            None => self.connect().await,
+        }
     }
 
     async fn connect(&self) -> Result<Connection, BoxError> {
@@ -177,7 +186,7 @@ mod tests {
         let connector = Connector::new((server, None), &tls, &options, Arc::clone(&stats));
         let pool = Pool::new(connector, url::base(server), 1, Duration::from_secs(4));
         let upload = Upload::new(HeadWriter::new(&Method::GET, "/"), &HeaderMap::new(), WatchedBody::empty());
-        let response = pool.request(&Method::GET, upload, false, &InterimSink::default(), &stats).await.expect("response");
+        let response = pool.request(&Method::GET, upload, false, (&InterimSink::default(), &stats), None).await.expect("response");
         let mut body = response.into_body();
         let mut largest = 0;
         while let Some(frame) = body.frame().await {

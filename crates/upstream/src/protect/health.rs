@@ -47,18 +47,22 @@ impl Health {
 
     /// Refuses at once instead of after waiting for a permit.
     pub(crate) fn check(&self) -> Result<(), UpstreamError> {
-        match self.state() {
-            BreakerState::Open => Err(self.refusal(monotonic())),
-            BreakerState::Closed | BreakerState::HalfOpen => Ok(()),
-        }
+        let Some(breaker) = self.breaker.as_ref().filter(|breaker| !breaker.is_closed()) else { return Ok(()) };
+        let now = monotonic();
+        if breaker.state(now) == BreakerState::Open { Err(self.refusal(now)) } else { Ok(()) }
     }
 
     /// Begins an exchange, if the breaker lets it through.
     pub(crate) fn attempt(&self) -> Result<Attempt<'_>, UpstreamError> {
         let answers = self.answers.load(Ordering::Relaxed);
         let Some(breaker) = &self.breaker else { return Ok(Attempt { health: self, pass: None, answers }) };
-        let now = monotonic();
-        let pass = breaker.pass(now).ok_or_else(|| self.refusal(now))?;
+        let pass = match breaker.pass_closed() {
+            Some(pass) => pass,
+            None => {
+                let now = monotonic();
+                breaker.pass(now).ok_or_else(|| self.refusal(now))?
+            }
+        };
         Ok(Attempt { health: self, pass: Some(pass), answers })
     }
 

@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::StatusCode;
+use http_body_util::BodyExt;
 use larder_message::OriginOutcome;
 
-use super::origin::{get, options, origin, send, service};
+use super::origin::{OK, get, options, origin, send, service};
 use super::{failure, settle};
 use crate::{OriginObserver, UpstreamError, UpstreamService};
 
@@ -33,6 +34,27 @@ async fn an_origin_that_is_silent_has_timed_out() {
     options.config.first_byte_timeout = Duration::from_millis(20);
     let error = failure(&UpstreamService::new(options).expect("service"), get("/")).await;
     assert!(matches!(error, UpstreamError::FirstByteTimeout), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_exchange_on_a_connection_has_a_deadline_of_its_own() {
+    let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
+    for (first, then, is_in_time) in [(second, hour, true), (hour, second, false)] {
+        let address = origin(|_, mut connection| async move {
+            connection.head().await;
+            connection.send(OK).await;
+            connection.head().await;
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            connection.try_send(OK.as_bytes()).await;
+        })
+        .await;
+        let service = service(address);
+        let body = service.ask(get("/"), None, Some(first), |body| body).await.expect("an answer").into_body();
+        body.collect().await.expect("a body");
+        let answer = service.ask(get("/"), None, Some(then), |body| body).await;
+        assert_eq!(matches!(answer, Err(UpstreamError::FirstByteTimeout)), !is_in_time, "{first:?}, then {then:?}");
+        assert_eq!((answer.is_ok(), service.stats().connections_total()), (is_in_time, 1));
+    }
 }
 
 #[tokio::test]
