@@ -54,7 +54,7 @@ impl ClockHand {
 }
 
 /// Now as the runtime's timers have it.
-pub(crate) fn timer_now() -> tokio::time::Instant {
+pub fn timer_now() -> tokio::time::Instant {
     tokio::time::Instant::now()
 }
 

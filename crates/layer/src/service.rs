@@ -160,13 +160,15 @@ impl<S: Upstream> CacheService<S> {
         Some(Plain::Stored(as_stored.unwrap_or_else(|| hit.served(&context, fields, in_flight).into())))
     }
 
-    /// Answers a request that [`Self::look_up_plain`] has looked up, and whose answer has to be fetched. As [`Self::serve`].
-    pub fn fetch(&self, mut request: Request<()>, planned: Planned, extend: impl FnOnce(&mut Extensions)) -> ServeFuture<S::Body> {
+    /// Answers a request that [`Self::look_up_plain`] has looked up, and whose answer has to be fetched. As [`Self::serve`], but that `prepare` is also
+    /// given the clone of the inner service that is asked for this request and no other.
+    pub fn fetch(&self, mut request: Request<()>, planned: Planned, prepare: impl FnOnce(&mut S, &mut Extensions)) -> ServeFuture<S::Body> {
         let Planned { plan, context, key } = planned;
-        extend(request.extensions_mut());
+        let mut service = self.clone();
+        prepare(&mut service.inner, request.extensions_mut());
         let (parts, ()) = request.into_parts();
         let request = Arc::new(ClientRequest::new(&self.route, parts, context, key));
-        let answer = self.filling(request, plan);
+        let answer = service.filling(request, plan);
         if self.route.amends() { answer.amended(&self.route) } else { answer }
     }
 

@@ -125,8 +125,8 @@ impl Gateway {
                     min_upload_rate: peer.min_upload_rate(),
                     observer: pending.observer(),
                 };
-                let waiting = service.fetch(std::mem::take(request), planned, |extensions| {
-                    extensions.insert(context);
+                let waiting = service.fetch(std::mem::take(request), planned, |upstream, extensions| {
+                    upstream.is_for(context);
                     pending.tracing.extend(extensions);
                     response_edits.and_then(|edits| extensions.insert(edits));
                 });

@@ -178,16 +178,16 @@ impl PendingAnswer {
     pub(super) fn written(self, active: &ActiveConfig, answer: StoredAnswer<WayBody>, head: &mut Vec<u8>) -> Answered {
         let status = answer.status();
         let length = answer.body.size_hint().lower();
-        http1::put_answer_head(head, &self.method, status, length, |put| match &self.request_id {
-            None => answer.for_each_line(put),
-            Some(id) => {
+        http1::put_answer_head(head, &self.method, status, length, |head| match &self.request_id {
+            None => answer.put_lines(head).unwrap_or_else(|| http1::put_lines(head, |put| answer.for_each_line(put))),
+            Some(id) => http1::put_lines(head, |put| {
                 answer.for_each_line(|name, value| {
                     if *name != X_REQUEST_ID {
                         put(name, value)
                     }
                 });
                 put(&X_REQUEST_ID, id.as_bytes());
-            }
+            }),
         });
         let is_bodiless = self.method == Method::HEAD || http1::is_bodiless(status);
         let mut response = Response::new(if is_bodiless { CacheBody::empty() } else { answer.body });

@@ -39,6 +39,10 @@ pin_project! {
     }
 }
 
+/// Bytes of a part that is copied out of a long body. Its reader keeps nothing of that in memory then, however slow it is, so it need not be
+/// one that can be cut off.
+const MAX_COPIED: u64 = 16 << 10;
+
 /// Bytes that arrive between bytes at hand.
 #[derive(Debug)]
 struct Between {
@@ -83,6 +87,9 @@ impl<B> CacheBody<B> {
     /// A part of a stored body: `start..end`.
     pub(crate) fn stored_part(body: &StoredBody, in_flight: &Arc<InFlight>, start: u64, end: u64) -> Self {
         if body.address().is_some() {
+            if end - start <= MAX_COPIED {
+                return Self::from_bytes(body.copied(start, end));
+            }
             return Self::pending_part(PendingReader::Arriving(LogReader::of_stored(body.clone(), in_flight)), start, end);
         }
         Self::slices(body.slice(start, end))

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::header::AGE;
+use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use larder_semantics::precondition::is_in_not_modified;
 use larder_semantics::range::{Answer, answer_ranged};
@@ -28,7 +28,7 @@ enum Head {
     /// The stored fields, with these in their slots.
     Slots {
         stored: Arc<StoredResponse>,
-        not_modified: bool,
+        extent: Extent,
         age: HeaderValue,
         cache_status: HeaderValue,
     },
@@ -38,8 +38,20 @@ enum Head {
     },
 }
 
+/// How much of the stored response is sent.
+enum Extent {
+    Whole,
+    /// 304: its fields, as far as a client has to be told them again.
+    NotModified,
+    /// 206, with these values of `Content-Length` and `Content-Range`.
+    Part {
+        length: HeaderValue,
+        range: HeaderValue,
+    },
+}
+
 impl<B> StoredAnswer<B> {
-    /// The answer from a stored response where it has a slot for each field of ours and is wanted whole, or not at all.
+    /// The answer from a stored response where it has a slot for each field of ours and is wanted whole, in one part, or not at all.
     pub(crate) fn in_slots(
         request: &RequestContext,
         fields: &HeaderMap,
@@ -49,23 +61,39 @@ impl<B> StoredAnswer<B> {
         status: &CacheStatus,
         outcome: Outcome,
     ) -> Option<Self> {
-        let (body, not_modified) = match answer_ranged(request, fields, &stored.head, stored.body_length()) {
-            Answer::Full => (CacheBody::stored(stored.body(), in_flight), false),
-            Answer::NotModified => (CacheBody::empty(), true),
+        let (body, extent) = match answer_ranged(request, fields, &stored.head, stored.body_length()) {
+            Answer::Full => (CacheBody::stored(stored.body(), in_flight), Extent::Whole),
+            Answer::NotModified => (CacheBody::empty(), Extent::NotModified),
+            Answer::Partial(partial) => {
+                let (bytes, range) = partial.only()?;
+                let length = respond::decimal(i64::try_from(bytes.length()).ok()?);
+                (CacheBody::stored_part(&stored.body(), in_flight, bytes.first, bytes.last + 1), Extent::Part { length, range })
+            }
             _ => return None,
         };
         let cache_status = respond::plain_hit(status)?;
-        let slots = stored.head.headers.lines().filter(|(name, value)| value.is_empty() && is_slot(name)).count();
-        let head = Head::Slots { stored: Arc::clone(stored), not_modified, age: respond::decimal(i64::from(age)), cache_status };
-        (slots == 3).then(|| Self { head, body, outcome })
+        let head = Head::Slots { stored: Arc::clone(stored), extent, age: respond::decimal(i64::from(age)), cache_status };
+        stored.head.headers.has_slots().then(|| Self { head, body, outcome })
     }
 
     /// The status.
     pub fn status(&self) -> StatusCode {
         match &self.head {
-            Head::Slots { not_modified: true, .. } => StatusCode::NOT_MODIFIED,
-            Head::Slots { stored, .. } => stored.head.status,
+            Head::Slots { stored, extent: Extent::Whole, .. } => stored.head.status,
+            Head::Slots { extent: Extent::NotModified, .. } => StatusCode::NOT_MODIFIED,
+            Head::Slots { extent: Extent::Part { .. }, .. } => StatusCode::PARTIAL_CONTENT,
             Head::Made { status, .. } => *status,
+        }
+    }
+
+    /// Appends the field lines in the form of HTTP/1.1 where they can be copied out of the store, which is a fraction of [`Self::for_each_line`].
+    /// Returns whether a `Content-Length` is among them; `None` where nothing was appended.
+    pub fn put_lines(&self, out: &mut Vec<u8>) -> Option<bool> {
+        match &self.head {
+            Head::Slots { stored, extent: Extent::Whole, age, cache_status } => {
+                stored.head.headers.put_lines(out, |name| slot(name, age, cache_status))
+            }
+            Head::Slots { .. } | Head::Made { .. } => None,
         }
     }
 
@@ -73,26 +101,48 @@ impl<B> StoredAnswer<B> {
     pub fn for_each_line(&self, mut put: impl FnMut(&HeaderName, &[u8])) {
         match &self.head {
             Head::Made { fields, .. } => fields.iter().for_each(|(name, value)| put(name, value.as_bytes())),
-            Head::Slots { stored, not_modified, age, cache_status } => {
-                let has_etag = stored.head.has_etag();
-                for (name, value) in stored.head.headers.lines() {
-                    let value = match value {
-                        [] if *name == AGE => age.as_bytes(),
-                        [] if *name == X_CACHE => CacheResult::Hit.as_str().as_bytes(),
-                        [] if *name == CACHE_STATUS => cache_status.as_bytes(),
-                        value => value,
-                    };
-                    if !not_modified || is_in_not_modified(name, has_etag) {
-                        put(name, value);
-                    }
-                }
+            Head::Slots { stored, extent, age, cache_status } => {
+                let lines = stored.head.headers.lines().map(|(name, value)| match value {
+                    [] => (name, slot(name, age, cache_status)),
+                    value => (name, value),
+                });
+                extent.lines(lines, || stored.head.has_etag(), put);
             }
         }
     }
 }
 
-fn is_slot(name: &HeaderName) -> bool {
-    [AGE, X_CACHE, CACHE_STATUS].contains(name)
+/// The value of a line that is empty in the store.
+fn slot<'v>(name: &HeaderName, age: &'v HeaderValue, cache_status: &'v HeaderValue) -> &'v [u8] {
+    match name {
+        name if *name == AGE => age.as_bytes(),
+        name if *name == X_CACHE => CacheResult::Hit.as_str().as_bytes(),
+        name if *name == CACHE_STATUS => cache_status.as_bytes(),
+        _ => b"",
+    }
+}
+
+impl Extent {
+    /// Calls `put` for each of a stored response's lines that is sent, and for those that only this extent has.
+    fn lines<'l>(
+        &'l self,
+        lines: impl Iterator<Item = (&'l HeaderName, &'l [u8])>,
+        has_etag: impl FnOnce() -> bool,
+        mut put: impl FnMut(&HeaderName, &[u8]),
+    ) {
+        match self {
+            Self::Whole => lines.for_each(|(name, value)| put(name, value)),
+            Self::NotModified => {
+                let has_etag = has_etag();
+                lines.filter(|(name, _)| is_in_not_modified(name, has_etag)).for_each(|(name, value)| put(name, value));
+            }
+            Self::Part { length, range } => {
+                lines.filter(|(name, _)| ![CONTENT_LENGTH, CONTENT_RANGE].contains(name)).for_each(|(name, value)| put(name, value));
+                put(&CONTENT_LENGTH, length.as_bytes());
+                put(&CONTENT_RANGE, range.as_bytes());
+            }
+        }
+    }
 }
 
 impl<B> From<Served<B>> for StoredAnswer<B> {

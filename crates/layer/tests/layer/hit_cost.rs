@@ -91,6 +91,9 @@ async fn a_hit_written_as_it_lies_in_the_store_allocates_nothing() {
         Some(answer)
     });
     let answer = answer.expect("a hit");
+    let (mut one_by_one, mut at_once) = (Vec::new(), Vec::new());
+    answer.for_each_line(|name, value| one_by_one.extend_from_slice(&[name.as_str().as_bytes(), b": ", value, b"\r\n"].concat()));
+    assert_eq!((answer.put_lines(&mut at_once), String::from_utf8(at_once)), (Some(true), String::from_utf8(one_by_one)));
     assert_eq!((answer.status().as_u16(), answer.outcome.result.as_str()), (200, "HIT"));
     assert!(line_bytes > 100);
     assert_eq!(counted.count, 0);

@@ -2,6 +2,7 @@
 
 pub mod entity_tag;
 pub mod fields;
+mod shape_text;
 pub(crate) mod stored;
 pub(crate) mod stored_fields;
 

@@ -23,6 +23,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
+use super::fields::written_anew;
+use super::shape_text::ShapeText;
+
 /// Bits in [`StoredFields::own`]; a head with more lines stands alone.
 const MAX_FIELDS: usize = 63;
 
@@ -36,14 +39,21 @@ pub type Line = (HeaderName, HeaderValue);
 #[derive(Debug)]
 pub struct Shape {
     lines: Vec<Line>,
-    map: Option<HeaderMap>,
+    shared: Option<Shared>,
+}
+
+/// What is made once of lines that many heads share.
+#[derive(Debug)]
+struct Shared {
+    map: HeaderMap,
+    text: ShapeText,
 }
 
 impl Shape {
     /// A shape that heads may share.
     pub fn shared(lines: Vec<Line>) -> Self {
-        let map = map_of(lines.iter().cloned());
-        Self { lines, map: Some(map) }
+        let shared = Shared { map: map_of(lines.iter().cloned()), text: ShapeText::of(&lines) };
+        Self { lines, shared: Some(shared) }
     }
 
     /// The lines.
@@ -65,7 +75,7 @@ pub struct StoredFields {
 impl StoredFields {
     /// These lines, standing alone; repeated names stand together. Values are as they came: what keeps them copies them.
     pub fn alone(lines: Vec<Line>) -> Self {
-        Self { shape: Arc::new(Shape { lines, map: None }), own: ALONE, block: Bytes::new() }
+        Self { shape: Arc::new(Shape { lines, shared: None }), own: ALONE, block: Bytes::new() }
     }
 
     /// Whether the shape is this head's own, and no other head has it.
@@ -108,7 +118,8 @@ impl StoredFields {
 
     /// All fields as a map, in two allocations.
     pub fn to_map(&self) -> HeaderMap {
-        let mut map = self.shape.map.clone().unwrap_or_else(|| map_of(self.shape.lines.iter().cloned()));
+        let shared = self.shape.shared.as_ref().map(|shared| shared.map.clone());
+        let mut map = shared.unwrap_or_else(|| map_of(self.shape.lines.iter().cloned()));
         let mut own = self.own & !ALONE;
         let mut values = self.own_values();
         for value in map.values_mut() {
@@ -144,6 +155,38 @@ impl StoredFields {
             let value = if is_own { ranges.next().map(|range| &self.block[range]) } else { None };
             (name, value.unwrap_or(common.as_bytes()))
         })
+    }
+
+    /// Appends all lines in the form of HTTP/1.1 (RFC 9112 §5) where the shape is a shared one: runs of lines that are the shape's are copied at
+    /// once. An empty value is written as `slot` has it. Returns whether a `Content-Length` is among them; `None` where the shape is not shared.
+    pub fn put_lines<'s>(&self, out: &mut Vec<u8>, slot: impl Fn(&HeaderName) -> &'s [u8]) -> Option<bool> {
+        let text = &self.shape.shared.as_ref()?.text;
+        let (mut own, mut ranges) = (self.own & !ALONE, self.own_ranges());
+        let (mut written, mut begin) = (0, 0);
+        for ((name, common), end) in self.shape.lines.iter().zip(&text.ends) {
+            let value = if own & 1 == 1 { ranges.next().map(|range| &self.block[range]) } else { None };
+            own >>= 1;
+            let is_empty = value.map_or(common.is_empty(), <[u8]>::is_empty);
+            if let Some(value) = if is_empty { Some(slot(name)) } else { value } {
+                out.extend_from_slice(&text.bytes[written..begin + name.as_str().len() + 2]);
+                out.extend_from_slice(value);
+                written = *end as usize - 2;
+            }
+            begin = *end as usize;
+        }
+        out.extend_from_slice(&text.bytes[written..]);
+        Some(text.tells_length)
+    }
+
+    /// Whether `Age`, `X-Cache` and `Cache-Status` are there once each, and empty, so that an answer only has to fill them in.
+    pub fn has_slots(&self) -> bool {
+        if let Some(shared) = &self.shape.shared
+            && shared.text.slots.count_ones() == 3
+            && self.own & shared.text.slots == 0
+        {
+            return true;
+        }
+        self.lines().filter(|(name, value)| value.is_empty() && written_anew(name)).count() == 3
     }
 
     /// Where in the block each of the own values stands.
@@ -271,6 +314,41 @@ mod tests {
             assert_eq!(map.len(), lines.len());
             assert!(fields.lines().eq(map.iter().map(|(name, value)| (name, value.as_bytes()))));
         }
+    }
+
+    #[test]
+    fn lines_of_a_shared_shape_are_written_as_they_are_read() {
+        let text = [
+            ("etag", "\"1\""),
+            ("content-length", "7"),
+            ("link", "<a>"),
+            ("link", "<b>"),
+            ("age", ""),
+            ("x-cache", ""),
+            ("cache-status", ""),
+        ];
+        let shape = Shape::shared(lines(&text));
+        let slot = |name: &HeaderName| if name == "age" { &b"42"[..] } else { b"x" };
+        for (index, value) in (0..text.len()).flat_map(|index| ["", "another", "12345678"].map(|value| (index, value))) {
+            let mut text = text;
+            text[index].1 = value;
+            let fields = StoredFields::alone(lines(&text)).over(&Arc::new(Shape::shared(lines(&text))), iter::empty());
+            let other = StoredFields::alone(lines(&text)).over(&Arc::new(Shape::shared(shape.lines().to_vec())), iter::empty());
+            let wanted: String = text
+                .iter()
+                .map(|(name, value)| {
+                    (name, if value.is_empty() { str::from_utf8(slot(&HeaderName::from_static(name))).unwrap() } else { value })
+                })
+                .map(|(name, value)| format!("{name}: {value}\r\n"))
+                .collect();
+            for fields in [fields, other].map(|fields| fields.expect("the same names")) {
+                let mut out = b"begin ".to_vec();
+                assert_eq!(fields.put_lines(&mut out, slot), Some(true));
+                assert_eq!(String::from_utf8(out).unwrap(), format!("begin {wanted}"));
+                assert_eq!(fields.has_slots(), index < 4 || value.is_empty(), "{text:?}");
+            }
+        }
+        assert_eq!(StoredFields::alone(lines(&text)).put_lines(&mut Vec::new(), slot), None);
     }
 
     #[test]

@@ -73,6 +73,14 @@ impl PartialAnswer {
         headers
     }
 
+    /// The range and its `Content-Range`, where it is the only one, so that the content is nothing but its bytes.
+    pub fn only(&self) -> Option<(ByteRange, HeaderValue)> {
+        match self.ranges[..] {
+            [range] if self.multipart.is_none() => Some((range, content_range(range, self.complete_length))),
+            _ => None,
+        }
+    }
+
     /// The length of the 206's content in bytes.
     pub fn content_length(&self) -> u64 {
         match &self.multipart {

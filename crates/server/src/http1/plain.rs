@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, Method, Response};
 use hyper::body::Body;
-use larder_message::http1::{is_bodiless, put_answer_head};
+use larder_message::http1::{is_bodiless, put_answer_head, put_fields};
 use larder_semantics::fields::drop_nominated;
 use tokio_util::io::poll_read_buf;
 
@@ -167,8 +167,9 @@ impl<H: Handler> ClientStream<H> {
         self.peer.outbox().end();
         let head = self.direct.head();
         head.extend_from_slice(&interim);
-        put_answer_head(head, &Method::GET, response.status(), length, |put| {
-            response.headers().iter().for_each(|(name, value)| put(name, value.as_bytes()));
+        put_answer_head(head, &Method::GET, response.status(), length, |head| {
+            put_fields(head, response.headers());
+            response.headers().contains_key(CONTENT_LENGTH)
         });
         self.begin_body(response.into_body());
         Poll::Ready(Ok(()))

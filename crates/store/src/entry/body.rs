@@ -3,6 +3,7 @@
 //! Keeping the frames as they came would pin the connection's read buffers: a 200-byte body would hold 8 KiB, and every memory
 //! limit would be wrong.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -93,18 +94,25 @@ impl StoredBody {
 
     /// The bytes `start..end` as slices of the segments, without copying. Bounds past the end are cut off.
     pub fn slice(&self, start: u64, end: u64) -> Vec<Bytes> {
-        let end = end.min(self.len);
-        let mut slices = Vec::new();
-        let mut offset = 0;
-        for segment in self.segments() {
-            let next = offset + segment.len() as u64;
+        self.pieces(start, end).map(|(segment, piece)| segment.slice(piece)).collect()
+    }
+
+    /// A copy of the bytes `start..end`, which keeps nothing of this body in memory. Bounds past the end are cut off.
+    pub fn copied(&self, start: u64, end: u64) -> Bytes {
+        let mut copy = BytesMut::with_capacity(end.min(self.len).saturating_sub(start) as usize);
+        self.pieces(start, end).for_each(|(segment, piece)| copy.extend_from_slice(&segment[piece]));
+        copy.freeze()
+    }
+
+    /// The segments that the bytes `start..end` are in, each with those that are.
+    fn pieces(&self, start: u64, end: u64) -> impl Iterator<Item = (&Bytes, Range<usize>)> {
+        let (end, mut next) = (end.min(self.len), 0);
+        self.segments().iter().filter_map(move |segment| {
+            let offset = next;
+            next += segment.len() as u64;
             let (from, to) = (start.max(offset), end.min(next));
-            if from < to {
-                slices.push(segment.slice((from - offset) as usize..(to - offset) as usize));
-            }
-            offset = next;
-        }
-        slices
+            (from < to).then(|| (segment, (from - offset) as usize..(to - offset) as usize))
+        })
     }
 
     /// Its address, if it has more than one segment: then slow readers keep it in memory for long. Clones have the same address.
@@ -284,6 +292,18 @@ mod tests {
                 }
                 assert_eq!(rest, whole.get(start..).unwrap_or_default(), "{len} from {start}");
             }
+        }
+    }
+
+    #[test]
+    fn a_part_is_the_same_in_slices_and_as_a_copy() {
+        let body = body(2 * SEGMENT + 7, 4096);
+        let whole = body.segments().concat();
+        let (segment, len) = (SEGMENT as u64, body.len());
+        for (start, end) in [(0, 3), (segment - 2, segment + 2), (segment, 2 * segment), (1, len), (len - 1, len + 9), (len, len)] {
+            let wanted = &whole[start as usize..end.min(len) as usize];
+            assert_eq!(body.slice(start, end).concat(), wanted, "{start}..{end}");
+            assert_eq!(body.copied(start, end), wanted, "{start}..{end}");
         }
     }
 

@@ -95,11 +95,11 @@ fn hash_on(hash: u64, name: &[u8]) -> u64 {
 
 /// Bytes of memory that all shapes take, about.
 pub fn shapes_weight() -> u64 {
-    /// Bytes that a shape takes for each line besides its text: in its map, and by itself.
+    /// Bytes that a shape takes for each line besides its text, which it has twice: in its map, and by itself.
     const LINE: usize = 96 + size_of::<Line>();
     let guard = SHAPES.lock().unwrap_or_else(PoisonError::into_inner);
     let lines = guard.iter().flat_map(HashMap::values).flat_map(|shape| shape.lines());
-    lines.map(|(name, value)| (LINE + name.as_str().len() + value.len()) as u64).sum()
+    lines.map(|(name, value)| (LINE + 2 * (name.as_str().len() + value.len())) as u64).sum()
 }
 
 #[cfg(test)]
