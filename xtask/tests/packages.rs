@@ -10,7 +10,7 @@ use serde_json::Value;
 const PUBLISHED: [&str; 3] = ["larder-semantics", "larder-store", "larder-tower"];
 
 /// The categories in use, by their slugs on crates.io: an unknown one would be dropped there.
-const CATEGORIES: [&str; 14] = [
+const CATEGORIES: [&str; 15] = [
     "asynchronous",
     "caching",
     "command-line-utilities",
@@ -22,6 +22,7 @@ const CATEGORIES: [&str; 14] = [
     "development-tools::profiling",
     "development-tools::testing",
     "network-programming",
+    "parser-implementations",
     "web-programming",
     "web-programming::http-client",
     "web-programming::http-server",

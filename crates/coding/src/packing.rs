@@ -7,7 +7,7 @@ use http::request::Parts as Request;
 use http::response::Parts as Response;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use larder_semantics::coding::Coding;
-use larder_semantics::key::matches_pattern;
+use larder_semantics::matches_pattern;
 
 use crate::head::{add_vary, has_directive, is_known_as_weak, recoded, weaken};
 

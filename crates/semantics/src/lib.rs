@@ -22,6 +22,7 @@ pub mod directives;
 pub mod head;
 pub mod invalidation;
 pub mod key;
+pub mod pattern;
 pub mod policy;
 pub mod precondition;
 pub mod range;
@@ -39,6 +40,7 @@ pub use cache_status::{CacheStatus, ForwardReason};
 pub use coding::Coding;
 pub use head::{FreshnessLifetime, HeadFlags, LifetimeSource, Line, OriginControl, Shape, StoredFields, StoredHead, entity_tag, fields};
 pub use key::{CookieFate, CookieRules, IdentityPart, KeyBuffer, KeyParts, KeyRules, PathCase, PrimaryKey, QueryRules, Target};
+pub use pattern::matches_pattern;
 pub use policy::{
     CdnTtl, ClientDirectives, ClientTtl, CookiePolicy, EtagSource, Policy, Scope, StatusTtls, Statuses, TtlMode, UnsafeIgnore,
 };

@@ -4,11 +4,10 @@
 //! read from tables is not known here.
 
 mod acme;
-mod alerts;
 mod config;
 pub(crate) mod listen;
 mod listener;
-mod log;
+mod operating;
 pub(crate) mod path;
 mod prices;
 pub(crate) mod purging;
@@ -17,16 +16,14 @@ mod route;
 mod server;
 mod server_options;
 mod token;
-mod traces;
 mod upstreams;
 mod warm;
 
 pub use acme::{Acme, AcmeChallenge, AcmeStoreKind};
-pub use alerts::{AlertKind, Alerts, Webhook};
 pub use config::{Config, MemoryStore};
 pub use listen::{Listen, ListenKind, Origin};
 pub use listener::{Listener, ProxyProtocol, Redirect, SocketFile, Tls};
-pub use log::{AccessLog, Log, LogCondition, LogField, LogLevel, LogPiece, LogSample};
+pub use operating::{AccessLog, AlertKind, Alerts, Log, LogCondition, LogField, LogLevel, LogPiece, LogSample, Traces, Webhook};
 pub use path::PathTemplate;
 pub use prices::{Price, Prices};
 pub use purging::{OnEvent, OnWrite, Purge, PurgeTemplate, ResponseTags, TagPart, TagTemplate};
@@ -35,7 +32,6 @@ pub use route::{Compress, FarTier, OddPaths, Rate, RequestMatch, Route, RouteSet
 pub use server::{Admin, Server};
 pub use server_options::ServerOptions;
 pub use token::{Token, TokenScope};
-pub use traces::Traces;
 pub use upstreams::{
     Balance, BreakerLimit, Eject, HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, KeySpan, Limit, PerMille, Resolve, Retry,
     RetryMethods, RetryOn, Upstream, UpstreamServer, UpstreamUrl,

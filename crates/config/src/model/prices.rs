@@ -1,6 +1,6 @@
 //! What tokens of models cost.
 
-use larder_semantics::key::matches_pattern;
+use larder_semantics::matches_pattern;
 
 /// Prices by the names of models.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -8,7 +8,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use larder_message::PathRewrite;
 use larder_message::edit::FieldEdits;
 use larder_semantics::content::ContentRules;
-use larder_semantics::key::matches_pattern;
+use larder_semantics::matches_pattern;
 use larder_semantics::{Coding, CookieRules, KeyRules, Policy};
 
 use super::{PathTemplate, TagTemplate};

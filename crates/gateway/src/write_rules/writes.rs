@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock, Weak};
 
 use http::request::Parts;
-use larder_semantics::key::matches_pattern;
+use larder_semantics::matches_pattern;
 use larder_semantics::{KeyRules, Target};
 use larder_store::InvalidationTarget;
 use larder_tower::{FetchError, Invalidates, Operations, Refetch, RouteRules, WriteRules};

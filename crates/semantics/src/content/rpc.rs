@@ -3,7 +3,7 @@
 
 use super::Unkeyed;
 use super::json::{Value, quoted};
-use crate::key::matches_pattern;
+use crate::pattern::matches_pattern;
 use crate::reason::Reason;
 
 /// Which methods are answered from the store, and for how long.

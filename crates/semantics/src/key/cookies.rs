@@ -3,7 +3,8 @@
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
-use super::{IdentityPart, KeyRules, matches_pattern, push_value};
+use super::{IdentityPart, KeyRules, push_value};
+use crate::pattern::matches_pattern;
 
 /// How a route looks at cookies: by default they are neither in the key nor ignored.
 #[derive(Clone, Debug, Default)]

@@ -5,7 +5,8 @@ use http::Uri;
 use http::uri::PathAndQuery;
 use smallvec::SmallVec;
 
-use super::{QueryRules, matches_pattern, push_escaped};
+use super::{QueryRules, push_escaped};
+use crate::pattern::matches_pattern;
 
 impl QueryRules {
     /// Appends `?` and what is left of `query`; nothing where nothing is left of a query that had something.

@@ -8,7 +8,7 @@ use crate::directives::{Directives, ResponseDirectives};
 use crate::head::fields::{CACHE_STATUS, X_CACHE, connection_options, never_stored, written_anew};
 use crate::head::stored::{FreshnessLifetime, HeadFlags, LifetimeSource, OriginControl, StoredHead};
 use crate::head::stored_fields::{Line, StoredFields};
-use crate::key::matches_pattern;
+use crate::pattern::matches_pattern;
 use crate::policy::{ClientTtl, CookiePolicy, Policy};
 use crate::request::RequestContext;
 use crate::reuse::age::{corrected_initial_age, sent_date};

@@ -2,7 +2,7 @@
 
 use http::{HeaderName, HeaderValue};
 
-use super::UpstreamUrl;
+use crate::model::UpstreamUrl;
 
 /// `[telemetry.traces]`
 #[derive(Clone, Debug, PartialEq)]
