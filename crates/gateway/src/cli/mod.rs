@@ -74,7 +74,7 @@ pub enum Command {
     Doctor(Doctor),
     /// Purge responses from a running gateway
     Purge(Purge),
-    /// Have a running gateway fetch what its [[warm]] names, and wait for it: exit 1 where something could not be fetched
+    /// Have a running gateway fetch what its jobs for warming name, and wait for it: exit 1 where something could not be fetched
     Warm(Warm),
     /// Say how a running gateway would answer a request, and why: a dry run
     Explain(Explain),

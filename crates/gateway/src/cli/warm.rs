@@ -17,7 +17,7 @@ const LOOK: Duration = Duration::from_millis(300);
 /// `larder warm`
 #[derive(Debug, Args)]
 pub struct Warm {
-    /// Names of jobs in [[warm]]; all of them if none is given
+    /// Names of jobs; all of them if none is given
     #[arg(value_name = "NAME")]
     pub jobs: Vec<String>,
     /// Say how the jobs stand, and run none
