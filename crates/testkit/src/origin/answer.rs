@@ -257,7 +257,7 @@ impl Answer {
         if self.closes {
             self.steps.push(Step::Close);
         }
-        self.steps
+        self.steps.into_iter().fold(Vec::new(), joined)
     }
 
     fn chunked(&mut self) {
@@ -278,6 +278,15 @@ impl Answer {
     fn ends_early(&self) -> bool {
         matches!(self.steps.last(), Some(Step::Close | Step::Reset))
     }
+}
+
+/// Adds a step. Bytes that follow each other are written at once, so that what arrives together is no matter of chance.
+fn joined(mut steps: Vec<Step>, next: Step) -> Vec<Step> {
+    match (steps.last_mut(), next) {
+        (Some(Step::Write(bytes)), Step::Write(more)) => bytes.extend(more),
+        (_, next) => steps.push(next),
+    }
+    steps
 }
 
 fn interim(status: u16, fields: &[(&str, &str)]) -> Vec<u8> {
