@@ -18,6 +18,7 @@ mod report;
 mod requests;
 mod scenario;
 mod servers;
+mod tls;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -81,6 +82,9 @@ fn tool(tool: &str, package: &str) -> Result<()> {
 
 fn require_tools(options: &Options) -> Result<()> {
     let mut tools = vec![("taskset", "util-linux")];
+    if options.scenarios.iter().any(|scenario| scenario.has_tls()) {
+        tools.push(("openssl", "openssl"));
+    }
     if options.open_loop.is_none() {
         let by_h2load = |scenario: &Scenario| scenario.protocol(options.protocol) == Protocol::Http2 || scenario.needs_h2load();
         if options.scenarios.iter().any(by_h2load) {

@@ -23,6 +23,8 @@ pub(super) struct Counted {
 #[derive(Clone, Debug)]
 pub(super) struct Run<'a> {
     pub(super) port: u16,
+    /// Whether it goes over TLS.
+    pub(super) tls: bool,
     pub(super) target: &'a str,
     /// `Name: value`.
     pub(super) field: Option<&'a str>,
@@ -36,7 +38,7 @@ pub(super) struct Run<'a> {
 
 impl Run<'_> {
     fn url(&self) -> String {
-        format!("http://127.0.0.1:{}{}", self.port, self.target)
+        format!("{}://127.0.0.1:{}{}", if self.tls { "https" } else { "http" }, self.port, self.target)
     }
 
     /// HTTP/1.1 with `wrk`.
@@ -55,9 +57,10 @@ impl Run<'_> {
         parse_wrk(&text).ok_or_else(|| format!("wrk said something unexpected:\n{text}").into())
     }
 
-    /// HTTP/2 over cleartext, with prior knowledge, with `h2load`.
+    /// HTTP/2 with `h2load`: by ALPN over TLS, else with prior knowledge.
     pub(super) fn h2load(&self) -> Result<Counted> {
-        self.by_h2load(&["-p", "h2c"], H2_CONNECTIONS, H2_STREAMS)
+        let version: &[&str] = if self.tls { &[] } else { &["-p", "h2c"] };
+        self.by_h2load(version, H2_CONNECTIONS, H2_STREAMS)
     }
 
     /// HTTP/1.1 with `h2load`, which knows that a 304 has no body even where it has a Content-Length (RFC 9110 §8.6); `wrk` waits for it.

@@ -16,7 +16,10 @@ use super::report::{Figures, Section};
 use super::requests::key_target;
 use super::scenario::{KEYS, SMALL, Scenario};
 use super::servers::{self, Folders, Kind, LOAD_CORE, Server};
+use super::tls;
 
+/// How long quiet connections are held.
+const IDLE_TIME: Duration = Duration::from_secs(12);
 const STAMPEDE_CLIENTS: usize = 500;
 const STAMPEDE_MILLIS: u64 = 500;
 /// The origin's time for a miss among hits.
@@ -34,6 +37,11 @@ pub(super) fn scenario(scenario: Scenario, kinds: &[Kind], options: &Options, fo
         Scenario::Memory => {
             for server in &servers {
                 section.add(server.kind, Figures::Memory { over_payload: bench.memory(server)? });
+            }
+        }
+        Scenario::Idle | Scenario::IdleTls => {
+            for server in &servers {
+                section.add(server.kind, Figures::Idle { each: bench.idle(server)? });
             }
         }
         Scenario::Stampede => {
@@ -111,7 +119,9 @@ impl Bench<'_> {
         if counted.failed > 0 {
             return Err(format!("{name}: {} of {} requests failed", counted.failed, counted.requests).into());
         }
-        if self.scenario.is_hit() && asked * 1000 > counted.requests {
+        // `openssl s_time` speaks HTTP/1.0, of which HAProxy stores nothing.
+        let stores = !(self.scenario.is_handshake() && server.kind == Kind::Haproxy);
+        if self.scenario.is_hit() && stores && asked * 1000 > counted.requests {
             return Err(format!("{name}: {asked} of {} hits went to the origin", counted.requests).into());
         }
         if self.scenario.reaches_origin() && server.kind != Kind::BareHyper && asked < counted.requests {
@@ -133,7 +143,11 @@ impl Bench<'_> {
         let target = self.scenario.target();
         let script = self.scenario.script(run).map(|text| self.script(&text)).transpose()?;
         let (field, connections) = (self.scenario.field(), self.scenario.connections());
-        let run = Run { port: server.port, target: &target, field, script: script.as_deref(), core: LOAD_CORE, connections, time };
+        let tls = self.scenario.has_tls();
+        if self.scenario.is_handshake() {
+            return tls::connections(LOAD_CORE, server.port, &target, self.scenario == Scenario::Resumption, time.as_secs());
+        }
+        let run = Run { port: server.port, tls, target: &target, field, script: script.as_deref(), core: LOAD_CORE, connections, time };
         match self.protocol {
             Protocol::Http2 => run.h2load(),
             Protocol::Http1 if self.scenario.needs_h2load() => run.h2load_http1(),
@@ -212,6 +226,21 @@ impl Bench<'_> {
         hits.sort_unstable();
         let slowest = hits.get(hits.len() * 99 / 100).ok_or("there were no hits")?;
         Ok(slowest.as_secs_f64() * 1000.0)
+    }
+
+    /// How much resident memory grows with each connection that has asked once and is quiet since.
+    fn idle(&self, server: &Server) -> Result<f64> {
+        let connections = self.scenario.connections();
+        let before = server.process.resident()?;
+        let grown = thread::scope(|scope| -> Result<u64> {
+            let clients = scope.spawn(|| self.run(server, 0, IDLE_TIME).map_err(|error| error.to_string()));
+            thread::sleep(IDLE_TIME * 3 / 4);
+            let grown = server.process.resident()?.saturating_sub(before);
+            let counted = clients.join().map_err(|_| "a client panicked")??;
+            let all = counted.failed == 0 && counted.requests == u64::from(connections);
+            if all { Ok(grown) } else { Err(format!("{}: {counted:?} of {connections} connections", server.kind.name()).into()) }
+        })?;
+        Ok(grown as f64 / f64::from(connections))
     }
 
     /// How much resident memory grows with each entry, less the payload.

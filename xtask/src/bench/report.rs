@@ -30,6 +30,8 @@ pub(super) enum Figures {
         /// Bytes an entry.
         over_payload: f64,
     },
+    /// Bytes a quiet connection.
+    Idle { each: f64 },
 }
 
 /// All rounds of one scenario.
@@ -83,7 +85,7 @@ impl Section {
             let (main, beside) = (spread(Figures::main), spread(Figures::beside).median);
             let cells = match rounds[0] {
                 Figures::Stampede { .. } => format!("{beside:.0} | {main}"),
-                Figures::Memory { .. } => format!("{:.0}", main.median),
+                Figures::Memory { .. } | Figures::Idle { .. } => format!("{:.0}", main.median),
                 Figures::Latency { .. } => format!("{main} | {beside:.2} | {:.2}", main.median / beside),
                 Figures::OpenLoop { .. } => format!("{main} | {beside:.2} | {:.2}", spread(Figures::extreme).median),
                 Figures::Load { .. } => {
@@ -104,6 +106,7 @@ impl Figures {
         match self {
             Self::Stampede { .. } => &["origin requests (median)", "last answer, in times of the origin's (median, least to most)"],
             Self::Memory { .. } => &["bytes an entry over its payload"],
+            Self::Idle { .. } => &["bytes a connection"],
             Self::Latency { .. } => &["p99 of hits among misses, ms (median, least to most)", "p99 of hits alone, ms (median)", "ratio"],
             Self::OpenLoop { .. } => &["p99, ms (median, least to most)", "p50, ms (median)", "p99.9, ms (median)"],
             Self::Load { .. } => {
@@ -118,6 +121,7 @@ impl Figures {
             Self::Load { cpu_micros, .. } => *cpu_micros,
             Self::Stampede { times_origin, .. } => *times_origin,
             Self::Memory { over_payload } => *over_payload,
+            Self::Idle { each } => *each,
             Self::Latency { among_misses, .. } => *among_misses,
             Self::OpenLoop { p99, .. } => *p99,
         }
@@ -128,7 +132,7 @@ impl Figures {
         match self {
             Self::Load { per_second, .. } => *per_second,
             Self::Stampede { origin_requests, .. } => *origin_requests as f64,
-            Self::Memory { .. } => 0.0,
+            Self::Memory { .. } | Self::Idle { .. } => 0.0,
             Self::Latency { alone, .. } => *alone,
             Self::OpenLoop { p50, .. } => *p50,
         }

@@ -38,6 +38,7 @@ impl Scenario {
             Self::Miss => Some(miss_script(run)),
             Self::Upload => Some(format!("wrk.method = \"POST\"\nwrk.body = string.rep(\"x\", {UPLOAD})\n")),
             Self::Vary => Some(vary_script(&self.target())),
+            Self::Idle | Self::IdleTls => Some(idle_script(self.connections())),
             _ => self.spread().map(spread_script),
         }
     }
@@ -69,6 +70,11 @@ fn spread_script(keys: u32) -> String {
 /// A `wrk` script that never asks for the same twice.
 fn miss_script(run: u32) -> String {
     format!("local key = 0\nrequest = function()\n  key = key + 1\n  return wrk.format(\"GET\", \"/{SMALL}/miss/{run}/\" .. key)\nend\n")
+}
+
+/// A `wrk` script that asks once over each connection, and is quiet from then on.
+fn idle_script(connections: u32) -> String {
+    format!("local asked = 0\ndelay = function()\n  asked = asked + 1\n  return asked <= {connections} and 0 or 3600000\nend\n")
 }
 
 /// A `wrk` script that asks for one variant after the other.

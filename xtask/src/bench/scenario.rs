@@ -5,6 +5,8 @@ use super::options::Protocol;
 
 /// How many different keys the spread and memory scenarios use.
 pub(super) const KEYS: u32 = 100_000;
+/// Connections that are open and quiet.
+const IDLE: u32 = 10_000;
 /// Bytes of a small body.
 pub(super) const SMALL: usize = 1024;
 
@@ -33,10 +35,16 @@ pub(super) enum Scenario {
     ManyConnections,
     MillionKeys,
     TwoCores,
+    Tls,
+    TlsHttp2,
+    Handshake,
+    Resumption,
+    Idle,
+    IdleTls,
 }
 
 impl Scenario {
-    pub(super) const ALL: [Self; 22] = [
+    pub(super) const ALL: [Self; 28] = [
         Self::Hit1k,
         Self::Hit10k,
         Self::Hit1m,
@@ -59,6 +67,12 @@ impl Scenario {
         Self::ManyConnections,
         Self::MillionKeys,
         Self::TwoCores,
+        Self::Tls,
+        Self::TlsHttp2,
+        Self::Handshake,
+        Self::Resumption,
+        Self::Idle,
+        Self::IdleTls,
     ];
 
     pub(super) fn named(name: &str) -> Result<Self> {
@@ -90,12 +104,18 @@ impl Scenario {
             Self::ManyConnections => "connections-5000",
             Self::MillionKeys => "spread-1m",
             Self::TwoCores => "cores-2",
+            Self::Tls => "tls",
+            Self::TlsHttp2 => "tls-http2",
+            Self::Handshake => "handshake",
+            Self::Resumption => "resumption",
+            Self::Idle => "idle",
+            Self::IdleTls => "idle-tls",
         }
     }
 
     /// What the load speaks, where `chosen` is asked for.
     pub(super) fn protocol(self, chosen: Protocol) -> Protocol {
-        if self == Self::Http2 { Protocol::Http2 } else { chosen }
+        if matches!(self, Self::Http2 | Self::TlsHttp2) { Protocol::Http2 } else { chosen }
     }
 
     pub(super) fn title(self) -> &'static str {
@@ -122,6 +142,12 @@ impl Scenario {
             Self::ManyConnections => "Hot hit, 1 KiB, over 5,000 connections",
             Self::MillionKeys => "Hits spread over 1,000,000 keys with query strings, 1 KiB",
             Self::TwoCores => "Hot hit, 1 KiB, on two cores, one of them shared with the load",
+            Self::Tls => "Hot hit over TLS 1.3, HTTP/1.1, 1 KiB",
+            Self::TlsHttp2 => "Hot hit over TLS 1.3, HTTP/2, 1 KiB",
+            Self::Handshake => "A full handshake of TLS 1.3 (ECDSA P-256) and one request, a connection each",
+            Self::Resumption => "A resumed handshake of TLS 1.3 and one request, a connection each",
+            Self::Idle => "Resident bytes of a connection that waits for its second request, 10,000 of them",
+            Self::IdleTls => "Resident bytes of a connection that waits for its second request over TLS, 10,000 of them",
         }
     }
 
@@ -130,6 +156,7 @@ impl Scenario {
         match self {
             Self::FewConnections => 10,
             Self::ManyConnections => 5000,
+            Self::Idle | Self::IdleTls => IDLE,
             // Each has some MiB under way.
             Self::Pass | Self::Upload => 16,
             _ => 64,
@@ -149,6 +176,21 @@ impl Scenario {
     pub(super) fn is_about_growth(self) -> bool {
         let policy = matches!(self, Self::Identity | Self::Vary | Self::Range | Self::LogText | Self::LogJson | Self::Routes);
         policy || matches!(self, Self::FewConnections | Self::ManyConnections | Self::MillionKeys | Self::TwoCores)
+    }
+
+    /// Whether clients speak TLS: there is no bare server beside it.
+    pub(super) fn has_tls(self) -> bool {
+        matches!(self, Self::Tls | Self::TlsHttp2 | Self::Handshake | Self::Resumption | Self::IdleTls)
+    }
+
+    /// Whether each request has a connection of its own.
+    pub(super) fn is_handshake(self) -> bool {
+        matches!(self, Self::Handshake | Self::Resumption)
+    }
+
+    /// Whether connections are what is measured, and not requests.
+    pub(super) fn is_idle(self) -> bool {
+        matches!(self, Self::Idle | Self::IdleTls)
     }
 
     /// Bytes of the bodies of answers.
@@ -173,7 +215,8 @@ impl Scenario {
 
     /// Whether every request is the same, so that any load tool can make it.
     pub(super) fn has_one_target(self) -> bool {
-        !matches!(self, Self::Stampede | Self::Memory | Self::Mixed) && self.script(0).is_none()
+        let has_load_of_its_own = matches!(self, Self::Stampede | Self::Memory | Self::Mixed) || self.has_tls() || self.is_idle();
+        !has_load_of_its_own && self.script(0).is_none()
     }
 
     /// Whether a request is told by its number alone.

@@ -8,6 +8,7 @@ use super::Result;
 use super::options::Protocol;
 use super::process::{Pinned, free_port, is_on_path, output};
 use super::scenario::Scenario;
+use super::tls;
 
 /// The core of the server under measurement.
 pub(super) const SERVER_CORE: u32 = 0;
@@ -87,6 +88,9 @@ impl Kind {
             Scenario::Stampede | Scenario::Mixed => self != Self::BareHyper,
             // The others lay their memory out beforehand, or keep bodies on disk.
             Scenario::Memory => matches!(self, Self::Larder | Self::Varnish),
+            // HAProxy lays its connections' memory out for as many as it may have.
+            Scenario::Idle | Scenario::IdleTls => matches!(self, Self::Larder | Self::Nginx),
+            encrypted if encrypted.has_tls() => matches!(self, Self::Larder | Self::Nginx | Self::Haproxy),
             growth if growth.is_about_growth() => matches!(self, Self::BareHyper | Self::Larder),
             _ => true,
         }
@@ -113,7 +117,8 @@ impl Kind {
         let cores = if scenario == Scenario::TwoCores { both } else { SERVER_CORE.to_string() };
         let mut process = Pinned::start(&cores, &command, &log)?;
         // nginx and HAProxy speak HTTP/2 in cleartext on a port of its own.
-        let port = if protocol == Protocol::Http2 && matches!(self, Self::Nginx | Self::Haproxy) { ports[1] } else { ports[0] };
+        let cleartext = protocol == Protocol::Http2 && !scenario.has_tls();
+        let port = if cleartext && matches!(self, Self::Nginx | Self::Haproxy) { ports[1] } else { ports[0] };
         process.wait_for(port, &log)?;
         Ok(Server { kind: self, process, port })
     }
@@ -180,10 +185,19 @@ impl Setup<'_> {
             Scenario::Identity => "[[routes]]\npath = \"/{*rest}\"\nscope = \"identity\"\n".to_owned(),
             _ => String::new(),
         };
+        let listener = if self.scenario.has_tls() {
+            let [chain, key] = tls::certificate(&self.directory)?;
+            format!(
+                "[[listeners]]\naddress = \"127.0.0.1:{port}\"\ntls = {{ certificates = [{{ chain = \"{chain}\", key = \"{key}\" }}] }}\n\
+                 max_connections = 20000\n"
+            )
+        } else {
+            format!("[server]\nlisten = \"127.0.0.1:{port}\"\nmax_connections = 20000\n")
+        };
         let config = self.write(
             "config.toml",
             &format!(
-                "[server]\nlisten = \"127.0.0.1:{port}\"\n[admin]\nlisten = \"127.0.0.1:{admin}\"\n\
+                "{listener}[admin]\nlisten = \"127.0.0.1:{admin}\"\n\
                  [upstreams.origin]\nurl = \"http://127.0.0.1:{}\"\n[store.memory]\ncapacity = \"{capacity}\"\n[log]\naccess = \"{log}\"\n{routes}",
                 self.origin
             ),
@@ -197,15 +211,21 @@ impl Setup<'_> {
             .iter()
             .map(|what| format!("  {what}_temp_path {directory}/{what};\n"))
             .collect();
+        let (http1, tls) = if self.scenario.has_tls() {
+            let [chain, key] = tls::certificate(&self.directory)?;
+            (" ssl http2", format!("    ssl_certificate {chain};\n    ssl_certificate_key {key};\n    ssl_session_cache shared:s:16m;\n"))
+        } else {
+            ("", String::new())
+        };
         let config = self.write(
             "nginx.conf",
             &format!(
                 "daemon off;\nuser root;\nworker_processes 1;\npid {directory}/pid;\nerror_log {directory}/errors;\n\
-                 events {{ worker_connections 4096; }}\nhttp {{\n  access_log off;\n{temporary}  keepalive_requests 1000000000;\n  \
+                 events {{ worker_connections 16384; }}\nhttp {{\n  access_log off;\n{temporary}  keepalive_requests 1000000000;\n  \
                  sendfile on;\n  tcp_nopush on;\n  open_file_cache max=200000 inactive=1h;\n  open_file_cache_valid 1h;\n  \
                  proxy_cache_path {directory}/cache keys_zone=c:64m max_size=1g inactive=1h use_temp_path=off;\n  \
                  upstream origin {{ server 127.0.0.1:{origin}; keepalive 64; keepalive_requests 1000000000; }}\n  \
-                 server {{\n    client_max_body_size 0;\n    listen 127.0.0.1:{port} backlog=4096;\n    listen 127.0.0.1:{h2} http2 backlog=4096;\n    \
+                 server {{\n    client_max_body_size 0;\n    listen 127.0.0.1:{port}{http1} backlog=4096;\n    listen 127.0.0.1:{h2} http2 backlog=4096;\n{tls}    \
                  location / {{ proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection \"\"; \
                  proxy_cache c; proxy_cache_lock on; }}\n  }}\n}}\n"
             ),
@@ -215,12 +235,17 @@ impl Setup<'_> {
 
     fn haproxy(&self) -> Result<Vec<String>> {
         let ([port, h2], origin) = (self.ports, self.origin);
+        let tls = if self.scenario.has_tls() {
+            format!(" ssl crt {} alpn h2,http/1.1", tls::certificate_with_key(&self.directory)?)
+        } else {
+            String::new()
+        };
         let config = self.write(
             "haproxy.cfg",
             &format!(
                 "global\n  nbthread 1\n  maxconn 4096\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n\
                  cache c\n  total-max-size 1024\n  max-object-size 2097152\n  max-age 3600\n\
-                 frontend f\n  bind 127.0.0.1:{port}\n  bind 127.0.0.1:{h2} proto h2\n  http-request cache-use c\n  \
+                 frontend f\n  bind 127.0.0.1:{port}{tls}\n  bind 127.0.0.1:{h2} proto h2\n  http-request cache-use c\n  \
                  http-response cache-store c\n  default_backend b\nbackend b\n  http-reuse always\n  server s 127.0.0.1:{origin}\n"
             ),
         )?;
