@@ -31,6 +31,7 @@ pub use connection::handshakes::Handshakes;
 pub use connection::linger::{Lingering, lingering};
 pub use connection::open::OpenConnections;
 pub use connection::peer::Peer;
+pub use http2::limits::Http2Limits;
 pub use larder_config::ServerOptions;
 pub use listener::bind::BindError;
 pub use listener::setup::{ListenerSetup, TlsChallenges};

@@ -198,6 +198,7 @@ async fn run(
         acme,
         jobs: Jobs::default(),
         handshakes: server.handshakes(),
+        http2_limits: server.http2_limits(),
         channel_counts: ChannelCounts::default(),
         reloads: Reloads::new(started_at),
         tracer: exporting.as_ref().map(Exporting::tracer),

@@ -32,7 +32,7 @@ use crate::redis::Redis;
 use crate::reloads::Reloads;
 use crate::replicas::{self, ReplicasReport};
 use crate::routing::{RouteUpstream, WayBody, reads_content};
-use crate::server::{Handler, Handshakes, Lingering, LocalReply, OpenConnections, Peer, PlainAnswer, lingering};
+use crate::server::{Handler, Handshakes, Http2Limits, Lingering, LocalReply, OpenConnections, Peer, PlainAnswer, lingering};
 use crate::stats::History;
 use crate::telemetry::access_log::{AccessLog, LoggedBody, ResponseRecord};
 use crate::telemetry::metrics::RequestRecord;
@@ -59,6 +59,7 @@ pub(crate) struct Gateway {
     pub(crate) acme: Arc<Acme>,
     pub(crate) jobs: Jobs,
     pub(crate) handshakes: Handshakes,
+    pub(crate) http2_limits: Http2Limits,
     pub(crate) channel_counts: ChannelCounts,
     pub(crate) reloads: Reloads,
     /// Where there are traces.

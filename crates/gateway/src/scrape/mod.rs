@@ -58,6 +58,7 @@ pub(crate) fn snapshot(gateway: &Gateway) -> Snapshot {
         process: ProcessSnapshot {
             client_connections: gateway.connections.count(),
             client_unsent_bytes: gateway.connections.unsent(),
+            http2_limits: labelled(gateway.http2_limits.by_limit()),
             access_log_dropped: gateway.access_log.dropped(),
             traces: gateway.tracer.as_ref().map(|tracer| TraceSnapshot { exported: tracer.exported(), dropped: tracer.dropped() }),
             system: system::figures(gateway.started),

@@ -5,7 +5,7 @@ pub(crate) mod handler;
 pub(crate) mod handshakes;
 pub(crate) mod hsts;
 pub(crate) mod linger;
-pub(crate) mod mismatch;
+pub(crate) mod misuse;
 pub(crate) mod open;
 pub(crate) mod peer;
 pub(crate) mod sniff;

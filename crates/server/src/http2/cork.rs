@@ -19,9 +19,11 @@ use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::connection::linger::drain_connection;
+use crate::connection::misuse::{Misuse, Misuses};
 use crate::connection::peer::Peer;
 use crate::connection::sniff::FirstBytes;
 use crate::connection::stall::WriteDeadline;
+use crate::http2::limits::{CALM_DOWN, FrameLimits};
 use crate::listener::socket::Socket;
 
 /// Bytes that are kept back on one connection.
@@ -111,6 +113,8 @@ struct Shared {
     socket: Option<Socket>,
     peer: Peer,
     buffer: Buffer,
+    limits: FrameLimits,
+    misuses: Arc<Misuses>,
     /// Writing failed when nobody was there to be told.
     failed: Option<io::Error>,
     peer_closed: bool,
@@ -146,6 +150,17 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// Looks at bytes that the client has sent. One that has reached a limit is told so before the connection ends.
+    fn look_at(&mut self, received: &[u8]) -> io::Result<()> {
+        let Err(_limit) = self.limits.received(received) else { return Ok(()) };
+        let info = self.peer.info();
+        self.misuses.tell(Misuse::Flood, info.remote, info.local);
+        self.buffer.bytes.extend_from_slice(&CALM_DOWN);
+        Err(io::Error::other("more frames than an HTTP/2 client may send"))
+    }
+}
+
 impl Drop for Shared {
     fn drop(&mut self) {
         let Some(mut socket) = self.socket.take() else { return };
@@ -176,8 +191,16 @@ pub(crate) struct CorkedStream {
 }
 
 impl CorkedStream {
-    pub(crate) fn new(socket: Socket, first: &FirstBytes, peer: Peer, write_timeout: Duration) -> Self {
-        let shared = Shared { socket: Some(socket), peer, buffer: Buffer::new(write_timeout), failed: None, peer_closed: false };
+    pub(crate) fn new(
+        socket: Socket,
+        first: &FirstBytes,
+        peer: Peer,
+        write_timeout: Duration,
+        limits: FrameLimits,
+        misuses: Arc<Misuses>,
+    ) -> Self {
+        let buffer = Buffer::new(write_timeout);
+        let shared = Shared { socket: Some(socket), peer, buffer, limits, misuses, failed: None, peer_closed: false };
         Self { cork: Cork(Arc::new(Mutex::new(shared))), first: first.as_slice().into() }
     }
 
@@ -192,15 +215,16 @@ impl AsyncRead for CorkedStream {
         let this = self.get_mut();
         if !this.first.is_empty() {
             let length = this.first.len().min(buf.remaining());
-            buf.put_slice(&this.first.split_to(length));
-            return Poll::Ready(Ok(()));
+            let piece = this.first.split_to(length);
+            buf.put_slice(&piece);
+            return Poll::Ready(this.cork.lock().look_at(&piece));
         }
         let shared = &mut *this.cork.lock();
         let before = buf.filled().len();
         let (socket, _) = shared.parts()?;
         ready!(Pin::new(socket).poll_read(cx, buf))?;
         shared.peer_closed |= buf.filled().len() == before;
-        Poll::Ready(Ok(()))
+        Poll::Ready(shared.look_at(&buf.filled()[before..]))
     }
 }
 
@@ -212,7 +236,14 @@ impl AsyncWrite for CorkedStream {
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let shared = &mut *self.cork.lock();
         let (socket, buffer) = shared.parts()?;
-        buffer.poll_write(socket, bufs, cx)
+        let written = ready!(buffer.poll_write(socket, bufs, cx))?;
+        let mut rest = written;
+        for buf in bufs {
+            let taken = rest.min(buf.len());
+            shared.limits.sent(&buf[..taken]);
+            rest -= taken;
+        }
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,5 +1,6 @@
 //! HTTP/2: deadlines and limits that hyper does not have for the streams of a connection.
 
 pub(crate) mod cork;
+pub(crate) mod limits;
 pub(crate) mod streams;
 pub(crate) mod unsent;

@@ -7,7 +7,7 @@ use http::StatusCode;
 use crate::connection::handler::{Handler, LocalReply};
 use crate::connection::handshakes::{HandshakeOutcome, Handshakes};
 use crate::connection::linger::drain_connection;
-use crate::connection::mismatch::{Mismatch, Mismatches};
+use crate::connection::misuse::{Misuse, Misuses};
 use crate::connection::open::Slot;
 use crate::listener::handshake::{HandshakeFailure, Secured, TlsFacts, handshake};
 use crate::listener::incoming::{Accepted, ConnectionInfo};
@@ -36,7 +36,7 @@ pub(crate) struct Opener<'a> {
     /// How long PROXY header and handshake may take together.
     pub(crate) timeout: Duration,
     pub(crate) handshakes: &'a Handshakes,
-    pub(crate) mismatches: &'a Mismatches,
+    pub(crate) misuses: &'a Misuses,
 }
 
 impl Opener<'_> {
@@ -62,7 +62,7 @@ impl Opener<'_> {
         let Accepted { mut transport, mut info } = accepted;
         if let Some(rule) = &self.setup.proxy_protocol {
             let Some(told) = proxy_header::read(&mut transport, info, rule).await else {
-                self.mismatches.tell(Mismatch::ProxyHeader, info.remote, info.local);
+                self.misuses.tell(Misuse::ProxyHeader, info.remote, info.local);
                 return None;
             };
             info = told;
@@ -77,7 +77,7 @@ impl Opener<'_> {
                 return Some(Opened { socket: Socket::Tls(stream), info, tls: Some(facts), slot });
             }
             Err(HandshakeFailure::ClearText(transport)) => {
-                self.mismatches.tell(Mismatch::ClearText, info.remote, info.local);
+                self.misuses.tell(Misuse::ClearText, info.remote, info.local);
                 refuse_clear_text(transport, info, slot, handler);
                 HandshakeOutcome::ClearText
             }

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
@@ -12,12 +13,13 @@ use tokio::sync::watch;
 use crate::connection::activity::{Deadlines, tick_interval};
 use crate::connection::handler::Handler;
 use crate::connection::handshakes::Handshakes;
-use crate::connection::mismatch::{Mismatch, Mismatches};
+use crate::connection::misuse::{Misuse, Misuses};
 use crate::connection::open::Slot;
 use crate::connection::peer::Peer;
 use crate::connection::sniff::FirstBytes;
 use crate::http1::stream::{ClientStream, reply_timeout};
 use crate::http2::cork::{Corked, CorkedStream};
+use crate::http2::limits::{FrameLimits, Http2Limits};
 use crate::http2::streams::Streams;
 use crate::http2::unsent::{CountedBody, MAX_UNSENT};
 use crate::listener::incoming::Accepted;
@@ -47,7 +49,10 @@ pub(crate) struct Protocols {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Observed {
     pub(crate) handshakes: Handshakes,
-    pub(crate) mismatches: Arc<Mismatches>,
+    pub(crate) misuses: Arc<Misuses>,
+    pub(crate) http2_limits: Http2Limits,
+    /// Ticks of the server.
+    pub(crate) ticks: Arc<AtomicU32>,
 }
 
 impl Protocols {
@@ -91,16 +96,20 @@ impl Protocols {
             .keep_alive_timeout(PING)
             .max_concurrent_streams(self.options.max_streams)
             .max_send_buf_size(MAX_UNSENT)
-            // See `request::guard::check_size`.
-            .max_header_list_size(u32::try_from(self.options.max_header_bytes.saturating_mul(2)).unwrap_or(u32::MAX));
+            .max_header_list_size(u32::try_from(self.max_fields()).unwrap_or(u32::MAX));
         http2
+    }
+
+    /// Bytes of fields that the HTTP/2 library takes: see `request::guard::check_size`.
+    fn max_fields(&self) -> usize {
+        self.options.max_header_bytes.saturating_mul(2)
     }
 
     /// Serves one connection until it ends or the server does.
     pub(crate) async fn serve<H: Handler>(&self, accepted: Accepted, slot: Slot, handler: H, mut state: watch::Receiver<ServerState>) {
         let timeout = self.options.header_read_timeout;
-        let Observed { handshakes, mismatches } = &self.observed;
-        let opener = Opener { setup: &self.setup, timeout, handshakes, mismatches };
+        let Observed { handshakes, misuses, http2_limits, ticks } = &self.observed;
+        let opener = Opener { setup: &self.setup, timeout, handshakes, misuses };
         let opened = tokio::select! {
             opened = opener.open(accepted, slot, &handler) => opened,
             _ = state.wait_for(|state| state.phase > Phase::GoingAway) => return,
@@ -119,13 +128,14 @@ impl Protocols {
             Err(_elapsed) => return reply_timeout(&mut socket, &first, &peer, &handler),
         }
         if agreed.is_none() && first.is_tls() {
-            mismatches.tell(Mismatch::Tls, info.remote, info.local);
+            misuses.tell(Misuse::Tls, info.remote, info.local);
         }
         // Under TLS the protocol was agreed on (RFC 9113 §3.2), and bytes of another are an error in it.
         let is_http2 = agreed.unwrap_or_else(|| self.setup.http2 && first.is_http2());
         let (deadlines, limits) = (self.deadlines, HeadLimits::of(&self.options));
         if is_http2 {
-            let stream = CorkedStream::new(socket, &first, peer.clone(), self.options.write_timeout);
+            let frames = FrameLimits::new(self.max_fields(), Arc::clone(ticks), http2_limits.clone());
+            let stream = CorkedStream::new(socket, &first, peer.clone(), self.options.write_timeout, frames, Arc::clone(misuses));
             let cork = stream.cork();
             let streams = Streams::new(self.options.write_timeout, Arc::clone(peer.unsent()));
             let driver = Driver { peer: &peer, deadlines, streams: Some(streams.clone()), idle_ticks: 0 };

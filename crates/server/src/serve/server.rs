@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::net::UnixListener;
@@ -15,8 +16,9 @@ use tokio::task::JoinSet;
 use crate::connection::activity::tick_interval;
 use crate::connection::handler::Handler;
 use crate::connection::handshakes::Handshakes;
-use crate::connection::mismatch::Mismatches;
+use crate::connection::misuse::Misuses;
 use crate::connection::open::OpenConnections;
+use crate::http2::limits::Http2Limits;
 use crate::listener::bind::{BindError, adopt, listen};
 use crate::listener::incoming::Listener;
 use crate::listener::setup::ListenerSetup;
@@ -36,6 +38,7 @@ pub struct Server {
     listeners: Vec<(Listener, ListenerSetup)>,
     open: OpenConnections,
     handshakes: Handshakes,
+    http2_limits: Http2Limits,
 }
 
 /// A socket that somebody else has bound, and listens on: systemd, or the process that this one replaces.
@@ -71,7 +74,7 @@ impl Server {
     pub fn bind_as(addresses: &[SocketAddr], setup: &ListenerSetup) -> Result<Self, BindError> {
         let bind = |address: &SocketAddr| Ok((listen(*address)?, setup.clone()));
         let listeners = addresses.iter().map(bind).collect::<Result<_, _>>()?;
-        Ok(Self { listeners, open: OpenConnections::default(), handshakes: Handshakes::default() })
+        Ok(Self { listeners, open: OpenConnections::default(), handshakes: Handshakes::default(), http2_limits: Http2Limits::default() })
     }
 
     /// These listeners and those of another, to be served as one.
@@ -89,6 +92,11 @@ impl Server {
     /// How TLS handshakes end, for as long as it is kept.
     pub fn handshakes(&self) -> Handshakes {
         self.handshakes.clone()
+    }
+
+    /// How often limits of HTTP/2 are reached, for as long as it is kept.
+    pub fn http2_limits(&self) -> Http2Limits {
+        self.http2_limits.clone()
     }
 
     /// Listens on a Unix socket. See [`Server::bind_as`].
@@ -116,7 +124,7 @@ impl Server {
 
     fn of(listener: Listener, setup: &ListenerSetup) -> Self {
         let listeners = vec![(listener, setup.clone())];
-        Self { listeners, open: OpenConnections::default(), handshakes: Handshakes::default() }
+        Self { listeners, open: OpenConnections::default(), handshakes: Handshakes::default(), http2_limits: Http2Limits::default() }
     }
 
     /// Other handles of the sockets, in their order. As long as one is kept, its socket takes connections, whoever accepts them.
@@ -156,7 +164,7 @@ impl Server {
         let interval = self.listeners.iter().map(|(_, setup)| tick_interval(&of(setup))).min().unwrap_or_else(|| tick_interval(&options));
         let mut permits = ConnectionPermits::new(options.max_connections);
         let refused_slots = Arc::new(Semaphore::new(MAX_REFUSED));
-        let observed = Observed { handshakes: self.handshakes, ..Observed::default() };
+        let observed = Observed { handshakes: self.handshakes, http2_limits: self.http2_limits, ..Observed::default() };
         let https_port = https_port(&self.listeners);
         let mut loops = JoinSet::new();
         for (listener, setup) in self.listeners {
@@ -167,8 +175,8 @@ impl Server {
             let (refused_slots, open, state) = (Arc::clone(&refused_slots), self.open.clone(), watched.clone());
             loops.spawn(Acceptor { slots, refused_slots, protocols, open, state, handler: handler.clone() }.run(listener));
         }
-        loops.spawn(pass_minutes(Arc::clone(&observed.mismatches)));
-        loops.spawn(tick_forever(Arc::clone(&state), interval));
+        loops.spawn(pass_minutes(Arc::clone(&observed.misuses)));
+        loops.spawn(tick_forever(Arc::clone(&state), Arc::clone(&observed.ticks), interval));
         drop((handler, watched));
         shutdown.await;
         // The listeners close with their loops, so a client that connects now is refused rather than left waiting.
@@ -193,17 +201,18 @@ fn https_port(listeners: &[(Listener, ListenerSetup)]) -> u16 {
     secure.find_map(|(listener, _)| listener.local_addr().ok().flatten()).map_or(443, |address| address.port())
 }
 
-async fn pass_minutes(mismatches: Arc<Mismatches>) {
+async fn pass_minutes(misuses: Arc<Misuses>) {
     loop {
         tokio::time::sleep(Duration::from_secs(60)).await;
-        mismatches.minute_passed();
+        misuses.minute_passed();
     }
 }
 
 /// Ticks for all connections at once, for as long as it runs.
-async fn tick_forever(state: Arc<watch::Sender<ServerState>>, interval: Duration) {
+async fn tick_forever(state: Arc<watch::Sender<ServerState>>, ticks: Arc<AtomicU32>, interval: Duration) {
     loop {
         tokio::time::sleep(interval).await;
+        ticks.fetch_add(1, Ordering::Relaxed);
         state.send_modify(|state| state.ticks = state.ticks.wrapping_add(1));
     }
 }

@@ -104,7 +104,7 @@ fn get(target: &str) -> Request<Empty<Bytes>> {
 
 #[tokio::test]
 async fn an_idle_http2_connection_is_told_to_go() {
-    let server = serve(ServerOptions { idle_timeout: Duration::from_millis(50), ..ServerOptions::default() }, echo);
+    let server = serve(short(), echo);
     let (mut sender, connection) = handshake(server.address).await;
     sender.send_request(get("/two")).await.expect("response").into_body().collect().await.expect("body");
     connection.await.expect("task").expect("a clean end");
@@ -190,4 +190,76 @@ async fn unsent_bytes_of_an_http2_connection_are_bounded_and_counted() {
         tokio::task::yield_now().await;
     }
     assert_eq!(connections.unsent(), 0);
+}
+
+/// The preface, with an empty SETTINGS.
+const OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+/// What is allowed between two ticks is allowed once.
+fn unticking() -> ServerOptions {
+    let hour = Duration::from_secs(3600);
+    ServerOptions { header_read_timeout: hour, idle_timeout: hour, ..ServerOptions::default() }
+}
+
+/// Everything that the server sends until it closes, after `flood` was sent again and again.
+async fn flood(server: &Running, flood: &[u8]) -> Vec<u8> {
+    let (mut reading, mut writing) = connect(server.address).await.into_split();
+    writing.write_all(OPENING).await.expect("write");
+    let flood = flood.repeat(64);
+    // It ends where the server closes.
+    let flooding = tokio::spawn(async move { while writing.write_all(&flood).await.is_ok() {} });
+    let mut received = Vec::new();
+    // A client that still writes hears of the end by a reset, too.
+    let _ended = reading.read_to_end(&mut received).await;
+    flooding.abort();
+    received
+}
+
+#[tokio::test]
+async fn rfc9113_10_5_a_flood_of_control_frames_ends_its_connection_and_is_counted() {
+    let server = serve(unticking(), echo);
+    for (name, frame) in [("ping", frame(6, 0, 0, &[0; 8])), ("settings", frame(4, 0, 0, b"")), ("priority", frame(2, 0, 3, &[0; 5]))] {
+        flood(&server, &frame).await;
+        let count = server.http2_limits.by_limit().find(|(limit, _)| *limit == name);
+        assert_eq!(count, Some((name, 1)));
+    }
+}
+
+/// CVE-2023-44487.
+#[tokio::test]
+async fn requests_that_are_reset_at_once_again_and_again_end_their_connection() {
+    let server = serve(unticking(), echo);
+    let (mut reading, mut writing) = connect(server.address).await.into_split();
+    writing.write_all(OPENING).await.expect("write");
+    let flooding = tokio::spawn(async move {
+        for stream in (1_u32..100_000).step_by(2) {
+            let number = stream.to_be_bytes();
+            let fields = b"\x82\x86\x84\x41\x09a.example";
+            let length = u8::try_from(fields.len()).expect("short");
+            let request = [&[0, 0, length, 1, 0x5], &number[..], fields].concat();
+            let reset = [&[0, 0, 4, 3, 0], &number[..], &[0, 0, 0, 8]].concat();
+            if writing.write_all(&[request, reset].concat()).await.is_err() {
+                return;
+            }
+        }
+        panic!("the server takes resets without end");
+    });
+    let mut received = Vec::new();
+    let _ended = reading.read_to_end(&mut received).await;
+    flooding.await.expect("the connection ends");
+    let counted: u64 =
+        server.http2_limits.by_limit().filter(|(limit, _)| matches!(*limit, "rst_stream" | "library")).map(|(_, count)| count).sum();
+    assert!(counted > 0, "the library's limit or ours: {:?}", server.http2_limits.by_limit().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_stream_beyond_max_streams_is_refused_and_counted() {
+    let options = ServerOptions { max_streams: 2, ..ServerOptions::default() };
+    let server = serve(options, |_, _| std::future::pending::<Response<Full<Bytes>>>());
+    let mut stream = connect(server.address).await;
+    let get = |stream: u8| frame(1, 0x5, stream, b"\x82\x86\x84\x41\x09a.example");
+    stream.write_all(&[OPENING.to_vec(), get(1), get(3), get(5), frame(6, 0, 0, &[0; 8])].concat()).await.expect("write");
+    let kinds = frames_until(&mut stream, 6, 0x1).await;
+    assert!(kinds.contains(&3), "no RST_STREAM: {kinds:?}");
+    assert_eq!(server.http2_limits.by_limit().find(|(limit, _)| *limit == "streams"), Some(("streams", 1)));
 }

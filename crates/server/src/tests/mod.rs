@@ -21,12 +21,13 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::{Drained, OpenConnections, Peer, Server, ServerOptions};
+use super::{Drained, Http2Limits, OpenConnections, Peer, Server, ServerOptions};
 
 /// A server whose handler tells what it was given.
 struct Running {
     address: SocketAddr,
     handled: Arc<AtomicUsize>,
+    http2_limits: Http2Limits,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<Drained>,
 }
@@ -37,7 +38,7 @@ where
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
     let server = Server::bind(&["127.0.0.1:0".parse().expect("address")]).expect("bind");
-    let address = server.addresses().expect("addresses")[0];
+    let (address, http2_limits) = (server.addresses().expect("addresses")[0], server.http2_limits());
     let handled = Arc::new(AtomicUsize::new(0));
     let counting = {
         let handled = Arc::clone(&handled);
@@ -50,7 +51,7 @@ where
     let ended = tokio::spawn(server.serve(options, counting, async move {
         let _ = stopped.await;
     }));
-    Running { address, handled, stop, ended }
+    Running { address, handled, http2_limits, stop, ended }
 }
 
 async fn echo(request: Request<Incoming>, _peer: Peer) -> Response<Full<Bytes>> {

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::LabelledCount;
+
 /// Figures of the process as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ProcessSnapshot {
@@ -9,6 +11,8 @@ pub struct ProcessSnapshot {
     pub client_connections: u64,
     /// Bytes of responses over HTTP/2 that clients have not taken yet.
     pub client_unsent_bytes: u64,
+    /// How often clients have reached the limits of HTTP/2, since the start.
+    pub http2_limits: Vec<LabelledCount>,
     /// Access log lines dropped because the log's reader was too slow, since the start.
     pub access_log_dropped: u64,
     /// Spans of traces; `None` where there are none.

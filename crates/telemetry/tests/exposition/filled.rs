@@ -241,6 +241,7 @@ pub(crate) fn filled() -> Snapshot {
         process: ProcessSnapshot {
             client_connections: 19,
             client_unsent_bytes: 20,
+            http2_limits: vec![LabelledCount { label: "ping", count: 61 }, LabelledCount { label: "streams", count: 62 }],
             access_log_dropped: 21,
             traces: Some(TraceSnapshot { exported: 31, dropped: 32 }),
             system: Some(SystemSnapshot {

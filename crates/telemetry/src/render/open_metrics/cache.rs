@@ -30,6 +30,8 @@ pub(super) fn encode(snapshot: &Snapshot, families: &mut Families<'_, '_>) -> fm
         families.gauge(name, help, unit, &value)?;
     }
     families.counter("collapsed_followers", "Requests that shared another's fill.", collapsing.followers)?;
+    let help = "Limits of HTTP/2 that clients have reached, by what they sent too much of.";
+    families.counters("http2_limits", help, labelled("limit", &process.http2_limits))?;
     let help = "Access log lines dropped because the log's reader was too slow.";
     families.counter("access_log_dropped", help, process.access_log_dropped)?;
     if let Some(traces) = &process.traces {

@@ -1,22 +1,24 @@
-//! Clients that speak another protocol than their listener, told in the log once a minute.
+//! Clients that speak another protocol than their listener, or misuse the one they speak, told in the log once a minute.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// How a connection did not fit its listener.
+/// How a connection is not used as its listener wants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mismatch {
+pub(crate) enum Misuse {
     /// TLS where the listener speaks clear text.
     Tls,
     /// Clear text where the listener speaks TLS.
     ClearText,
     /// No PROXY header, or a broken one, from a proxy that has to send one.
     ProxyHeader,
+    /// More control frames than an HTTP/2 client may send.
+    Flood,
 }
 
-/// Tells of mismatches: the first at once, and others of its kind by their number, a minute at a time. A scanner must not fill the log.
+/// Tells of misuses: the first at once, and others of its kind by their number, a minute at a time. A scanner must not fill the log.
 #[derive(Debug, Default)]
-pub(crate) struct Mismatches([Paced; 3]);
+pub(crate) struct Misuses([Paced; Misuse::ALL.len()]);
 
 #[derive(Debug, Default)]
 struct Paced {
@@ -24,31 +26,32 @@ struct Paced {
     untold: AtomicU64,
 }
 
-impl Mismatch {
-    const ALL: [Self; 3] = [Self::Tls, Self::ClearText, Self::ProxyHeader];
+impl Misuse {
+    const ALL: [Self; 4] = [Self::Tls, Self::ClearText, Self::ProxyHeader, Self::Flood];
 
     fn sentence(self) -> &'static str {
         match self {
             Self::Tls => "a client speaks TLS to a listener in clear text",
             Self::ClearText => "a client speaks clear text to a listener that speaks TLS",
             Self::ProxyHeader => "a proxy sends no valid PROXY header to a listener that requires one",
+            Self::Flood => "a client sends more HTTP/2 frames that only cost than it may; its connection is closed",
         }
     }
 }
 
-impl Mismatches {
-    pub(crate) fn tell(&self, mismatch: Mismatch, peer: SocketAddr, listener: SocketAddr) {
-        if self.0[mismatch as usize].may_be_told() {
-            tracing::warn!(%peer, %listener, "{}", mismatch.sentence());
+impl Misuses {
+    pub(crate) fn tell(&self, misuse: Misuse, peer: SocketAddr, listener: SocketAddr) {
+        if self.0[misuse as usize].may_be_told() {
+            tracing::warn!(%peer, %listener, "{}", misuse.sentence());
         }
     }
 
     /// To be called once a minute.
     pub(crate) fn minute_passed(&self) {
-        for mismatch in Mismatch::ALL {
-            let more = self.0[mismatch as usize].minute_passed();
+        for misuse in Misuse::ALL {
+            let more = self.0[misuse as usize].minute_passed();
             if more > 0 {
-                tracing::warn!(more, "{}", mismatch.sentence());
+                tracing::warn!(more, "{}", misuse.sentence());
             }
         }
     }
