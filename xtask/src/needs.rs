@@ -1,4 +1,4 @@
-//! Programs that the tests need besides cargo: nginx, curl, valgrind, redis-server, pebble, systemd-analyze and Chromium, which node drives, from the
+//! Programs that the tests need besides cargo: nginx, curl, h2load, valgrind, redis-server, pebble, systemd-analyze and Chromium, which node drives, from the
 //! system; json-server from the npm registry, which needs node, and FastAPI from PyPI, which needs python3.
 
 use std::fs;
@@ -19,8 +19,8 @@ struct Need {
 /// Tests of json-server and of Express, which it brings along; both are started by node.
 const JSON_SERVER: &[&str] = &["larder-tests::e2e json_server::", "larder-tests::e2e shops::express"];
 
-/// Tests of the dashboard in a browser.
-const BROWSER: &[&str] = &["larder-tests::e2e dashboard::"];
+/// Tests in a browser.
+const BROWSER: &[&str] = &["larder-tests::e2e dashboard::", "larder-tests::e2e tls::clients::chromium"];
 
 /// All that node runs.
 const NODE: &[&str] = &["larder-tests::e2e json_server::", "larder-tests::e2e shops::express", "larder-tests::e2e dashboard::"];
@@ -41,11 +41,12 @@ const REDIS: &[&str] = &[
     "larder-tests::e2e standing::replicas",
 ];
 
-const NEEDS: [Need; 10] = [
+const NEEDS: [Need; 11] = [
     Need { package: "nginx", program: "/usr/sbin/nginx", version_flag: "-v", tests: &["larder-tests::e2e nginx::"] },
     Need { package: "curl", program: "curl", version_flag: "--version", tests: &["larder-tests::demo "] },
     Need { package: "nodejs", program: "node", version_flag: "--version", tests: NODE },
     Need { package: "chromium", program: "chromium", version_flag: "--version", tests: BROWSER },
+    Need { package: "nghttp2-client", program: "h2load", version_flag: "--version", tests: &["larder-tests::e2e tls::clients::h2load"] },
     Need { package: "npm", program: "npm", version_flag: "--version", tests: JSON_SERVER },
     Need { package: "python3-pip", program: "pip3", version_flag: "--version", tests: FASTAPI },
     Need { package: "valgrind", program: "valgrind", version_flag: "--version", tests: &["larder-benches::instructions "] },

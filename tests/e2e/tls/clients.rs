@@ -1,4 +1,4 @@
-//! curl, openssl and Python.
+//! curl, openssl, Python, h2load and Chromium.
 
 use larder_testkit::{Answer, Origin, Result};
 
@@ -23,6 +23,47 @@ async fn curl_is_answered_over_both_protocols_and_the_second_time_from_the_cache
         assert!(text.ends_with("hello"), "{text}");
     }
     assert_eq!(origin.request_count(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn h2load_gets_every_answer_over_many_streams() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/a", Answer::ok().header("Cache-Control", "max-age=60").body("hello"));
+    let edge = Edge::start(&origin, "", "").await?;
+    let (url, address) = (format!("https://{HOST}:{}/a", edge.tls().port()), format!("--connect-to={}", edge.tls()));
+    for protocol in [["-m", "16"].as_slice(), &["--h1"]] {
+        let arguments = [&["-n", "2000", "-c", "8", &address], protocol, &[&url]].concat();
+        let text = printed(&run("h2load", &arguments, "").await?);
+        assert!(text.contains("2000 succeeded, 0 failed, 0 errored, 0 timeout"), "{text}");
+        assert!(text.contains("2000 2xx"), "{text}");
+    }
+    assert_eq!(origin.request_count(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn chromium_loads_a_page_and_what_it_names_over_http2() -> Result<()> {
+    let page = "<p>cached</p><script src=\"/tell.js\"></script>";
+    let script = "document.body.append(performance.getEntriesByType('navigation')[0].nextHopProtocol + ' ' + document.cookie)";
+    let origin = Origin::start().await?;
+    let stored = |body: &str, kind: &str| Answer::ok().header("Cache-Control", "s-maxage=60").header("Content-Type", kind).body(body);
+    origin.always("GET", "/page", stored(page, "text/html"));
+    origin.always("GET", "/tell.js", stored(script, "text/javascript"));
+    let edge = Edge::start(&origin, "", "").await?;
+    let profile = tempfile::tempdir()?;
+    let (url, profile) = (format!("https://{HOST}:{}/page", edge.tls().port()), format!("--user-data-dir={}", profile.path().display()));
+    let rules = format!("--host-resolver-rules=MAP {HOST} 127.0.0.1");
+    let usual =
+        ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking"];
+    for _ in 0..2 {
+        let own = ["--ignore-certificate-errors", &rules, &profile, "--dump-dom", &url];
+        let output = run("chromium", &[usual.as_slice(), &own].concat(), "").await?;
+        let text = printed(&output);
+        assert!(text.contains("<p>cached</p>") && text.contains("h2 "), "{text}");
+    }
+    let asked = origin.count_of("/page") + origin.count_of("/tell.js");
+    assert_eq!(asked, 2, "the second visit is answered from the store");
     Ok(())
 }
 

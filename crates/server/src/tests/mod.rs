@@ -1,6 +1,7 @@
 //! The listener over real sockets, mostly raw ones: what matters here is what a well-behaved client library would never send.
 
 mod http2;
+mod http2_errors;
 mod refusing;
 mod stopping;
 
