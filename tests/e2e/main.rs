@@ -43,6 +43,7 @@ mod replicas;
 mod request_limit;
 mod sdks;
 mod servers;
+mod servers_under_load;
 mod shops;
 mod sockets;
 mod standing;

@@ -1,23 +1,20 @@
 //! Several servers behind one upstream: what clients see while servers die, hang and come back.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use larder_testkit::larder::{check, config};
 use larder_testkit::wait::eventually;
-use larder_testkit::{Answer, Error, Larder, Origin, Redis, Result};
+use larder_testkit::{Answer, Larder, Origin, Redis, Result};
 use serde_json::Value;
-use tokio::task::JoinSet;
 
 /// An upstream over these servers, one after the other.
-fn over(origins: &[&Origin], settings: &str) -> String {
+pub(crate) fn over(origins: &[&Origin], settings: &str) -> String {
     let urls: Vec<_> = origins.iter().map(|origin| format!("\"{}\"", origin.url())).collect();
     let text = format!("[upstreams.api]\nservers = [{}]\nbalance = \"round-robin\"\n{settings}\n", urls.join(", "));
     config("", &text)
 }
 
-async fn answering(body: &str) -> Result<Origin> {
+pub(crate) async fn answering(body: &str) -> Result<Origin> {
     let origin = Origin::start().await?;
     for method in ["GET", "POST"] {
         origin.always(method, "/a", Answer::ok().header("Cache-Control", "no-store").body(body));
@@ -59,59 +56,6 @@ async fn no_safe_request_fails_while_a_server_dies_and_comes_back() -> Result<()
         Ok((back.request_count() > 0).then_some(()))
     };
     eventually("a request to the server that came back", is_asked).await
-}
-
-/// Each server dies in turn, with requests under way, and comes back at its address. Every client goes on with its requests meanwhile.
-#[tokio::test]
-async fn no_client_sees_an_error_while_servers_die_and_come_back_under_load() -> Result<()> {
-    const CLIENTS: usize = 32;
-    let mut servers = Vec::new();
-    for name in ["one", "two", "three"] {
-        servers.push(answering(name).await?);
-    }
-    let over_all =
-        over(&servers.iter().collect::<Vec<_>>(), "retry = { max = 2, budget = 1.0 }\neject = { failures = 2, for = \"100ms\" }");
-    let larder = Larder::start(&over_all).await?;
-    let (done, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-    let mut clients = JoinSet::new();
-    for _ in 0..CLIENTS {
-        let (mut client, done, stop) = (larder.connect().await?, Arc::clone(&done), Arc::clone(&stop));
-        clients.spawn(async move {
-            let mut refused = Vec::new();
-            while !stop.load(Ordering::Relaxed) {
-                let answer = client.exchange("GET", "/a", &[], "").await?;
-                if answer.status != 200 {
-                    refused.push((answer.status, answer.header("proxy-status").unwrap_or_default().to_owned()));
-                }
-                done.fetch_add(1, Ordering::Relaxed);
-            }
-            Ok::<_, Error>(refused)
-        });
-    }
-    let more = |count: usize| {
-        let (done, from) = (Arc::clone(&done), done.load(Ordering::Relaxed));
-        eventually(format!("{count} more requests"), move || {
-            let more = (done.load(Ordering::Relaxed) >= from + count).then_some(());
-            async move { Ok(more) }
-        })
-    };
-    more(10 * CLIENTS).await?;
-    for server in &mut servers {
-        let address = server.address();
-        server.stop().await;
-        more(10 * CLIENTS).await?;
-        *server = Origin::start_at(&address.to_string()).await?;
-        server.always("GET", "/a", Answer::ok().header("Cache-Control", "no-store").body("back"));
-        eventually("a request to the server that came back", || async { Ok((server.request_count() > 0).then_some(())) }).await?;
-    }
-    stop.store(true, Ordering::Relaxed);
-    while let Some(refused) = clients.join_next().await {
-        assert_eq!(refused??, [], "what one of the clients was answered");
-    }
-    let metric = |name: &'static str| larder.metric(name, &[]);
-    assert!(metric("larder_origin_server_ejections_total").await? >= 3.0, "each of them was left out");
-    assert_eq!(metric("larder_origin_retries_refused_total").await?, 0.0, "all of this is within the budget");
-    Ok(())
 }
 
 #[tokio::test]

@@ -115,6 +115,28 @@ async fn openssl_finds_the_versions_that_are_allowed_and_no_other() -> Result<()
 }
 
 #[tokio::test]
+async fn openssl_finds_ciphers_with_forward_secrecy_and_authentication_only() -> Result<()> {
+    let origin = Origin::start().await?;
+    let edge = Edge::start(&origin, "", "").await?;
+    let (address, ca) = (edge.tls().to_string(), edge.authority.ca_file().display().to_string());
+    let suites = run("openssl", &["ciphers", "-s", "-tls1_2", "ALL:COMPLEMENTOFALL:@SECLEVEL=0"], "").await?;
+    let suites = String::from_utf8_lossy(&suites.stdout).trim().to_owned();
+    let (mut accepted, mut tried) = (Vec::new(), 0);
+    for suite in suites.split(':') {
+        let cipher = format!("{suite}:@SECLEVEL=0");
+        let arguments = ["s_client", "-connect", &address, "-servername", HOST, "-CAfile", &ca, "-tls1_2", "-cipher", &cipher];
+        tried += 1;
+        if run("openssl", &arguments, "").await?.status.success() {
+            accepted.push(suite.to_owned());
+        }
+    }
+    assert!(tried > 20 && !accepted.is_empty(), "{tried} tried, {accepted:?} accepted");
+    let is_good = |suite: &String| suite.starts_with("ECDHE-") && (suite.contains("-GCM-") || suite.contains("CHACHA20"));
+    assert!(accepted.iter().all(is_good), "{accepted:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn replicas_with_the_same_ticket_keys_resume_each_others_sessions() -> Result<()> {
     let origin = Origin::start().await?;
     origin.always("GET", "/a", Answer::ok().body("hello"));
