@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use larder_store::{Invalidation, InvalidationLog, LedgerStats, MemoryStats, MemoryStore, StoredResponse, shapes_weight};
+use tokio::sync::watch;
 
 use crate::body::log::InFlight;
 use crate::clock::Clock;
@@ -56,6 +57,10 @@ pub struct Cache {
     max_refreshes: AtomicU64,
     /// Milliseconds that a write waits for other replicas.
     write_wait: AtomicU64,
+    /// Bytes of what others keep that belongs to the capacity.
+    set_aside: AtomicU64,
+    /// How many purges there were.
+    purges: watch::Sender<u64>,
     /// How many [`Folds`](larder_store::Folds) have been logged.
     folds_told: AtomicU64,
     cascade: RwLock<Option<Arc<dyn Cascade>>>,
@@ -138,7 +143,8 @@ impl Cache {
         self.in_flight.look();
         let now = self.clock.now().as_secs();
         if self.settled.swap(now, Ordering::Relaxed) != now {
-            self.store.leave_room(self.in_flight.departed() + self.store.ledger().weight() + shapes_weight() + self.requests.weight());
+            let others = self.requests.weight() + self.set_aside.load(Ordering::Relaxed);
+            self.store.leave_room(self.in_flight.departed() + self.store.ledger().weight() + shapes_weight() + others);
         }
     }
 
@@ -178,6 +184,21 @@ impl Cache {
     /// refreshed when it is next asked for.
     pub fn limit_refreshes(&self, max: u64) {
         self.max_refreshes.store(max, Ordering::Relaxed);
+    }
+
+    /// Takes so many bytes from what entries may take: the caller keeps as much about them, such as a list of what is asked for most.
+    pub fn set_aside(&self, bytes: u64) {
+        self.set_aside.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Changes with every purge that this process is told of ([`Self::invalidate`], [`Self::invalidate_received`]), once it holds here. What writes
+    /// invalidate is none.
+    pub fn watch_purges(&self) -> watch::Receiver<u64> {
+        self.purges.subscribe()
+    }
+
+    pub(crate) fn purged(&self) {
+        self.purges.send_modify(|purges| *purges += 1);
     }
 
     /// Lets the answer to a write wait until every live replica has applied its invalidation, for `wait` at most, to the

@@ -5,6 +5,7 @@
 //! 3. [`CacheService::try_out`]: what would be done with the origin's answer, which is asked for and thrown away.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -37,6 +38,9 @@ pub struct DryRun {
     pub stored: Vec<Slot>,
     /// The stored response among them that the request selects, if there is one.
     pub selected: Option<Arc<StoredResponse>>,
+    /// The time after which a use begins its next fetch ([`RouteRulesBuilder::refresh_ahead`](crate::RouteRulesBuilder::refresh_ahead)), once it was
+    /// used often enough; `None`: not before it is stale.
+    pub refreshed_ahead_in: Option<Duration>,
     /// When it was decided.
     pub now: Timestamp,
     request: Arc<ClientRequest>,
@@ -132,7 +136,16 @@ impl<S> CacheService<S> {
             Err(verdict) => {
                 let context = self.route.context(request.method(), request.headers(), &key);
                 let request = client_request(request, context, &key, content);
-                return DryRun { verdict, stored: Vec::new(), selected: None, now, request, has_key: false, asks_tiers: None };
+                return DryRun {
+                    verdict,
+                    stored: Vec::new(),
+                    selected: None,
+                    refreshed_ahead_in: None,
+                    now,
+                    request,
+                    has_key: false,
+                    asks_tiers: None,
+                };
             }
         };
         let slot_key = self.cache.store.slot_key(&key);
@@ -144,9 +157,10 @@ impl<S> CacheService<S> {
             self.decide_about(&context, request.headers(), found, now)
         };
         let stored = self.cache.store.slots_of(slot_key);
-        let mut asks_tiers = None;
+        let (mut asks_tiers, mut refreshed_ahead_in) = (None, None);
         let verdict = match looked_up {
             LookedUp::Hit(hit) => {
+                refreshed_ahead_in = hit.due_ahead_in(&self.route.policy).map(Duration::from_millis);
                 let served = hit.served::<S::Body>(&context, request.headers(), &self.cache.in_flight);
                 let (reason, refreshes) = (hit.reason, (hit.wants_refresh || self.is_due_ahead(&hit)) && !context.directives.no_store);
                 Verdict::Hit { reason, status: served.response.status(), age: Some(hit.age), refreshes }
@@ -160,7 +174,8 @@ impl<S> CacheService<S> {
                 Verdict::Fetch { reason: plan.reason, forward: plan.forward }
             }
         };
-        DryRun { verdict, stored, selected, now, request: client_request(request, context, &key, content), has_key: true, asks_tiers }
+        let request = client_request(request, context, &key, content);
+        DryRun { verdict, stored, selected, refreshed_ahead_in, now, request, has_key: true, asks_tiers }
     }
 
     /// The conditions of a request with this content whose key is derived, or how it passes by the store.

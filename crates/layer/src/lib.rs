@@ -57,6 +57,7 @@ pub use larder_store as store;
 pub use larder_store::{AppliedBy, Invalidation, InvalidationTarget, LedgerStats, MemoryStats, Position, Published, RemoteError};
 pub use layer::CacheLayer;
 pub use lookup::plain::{Plain, Planned};
+pub use lookup::request::ForTheStore;
 pub use lookup::stored_answer::StoredAnswer;
 pub use outcome::{CacheResult, Outcome, Served};
 #[cfg(feature = "json")]

@@ -18,7 +18,7 @@ use crate::body::request::ClientBody;
 #[cfg(doc)]
 use crate::body::request::RequestBody;
 use crate::cache::Cache;
-use crate::collapse::slow::unless_slow;
+use crate::collapse::slow::{if_overloaded, unless_slow};
 use crate::effective_target::EffectiveTarget;
 #[cfg(doc)]
 use crate::error::FetchError;
@@ -272,8 +272,13 @@ impl<S: Upstream> CacheService<S> {
         self.route.policy.refresh_ahead.is_some() && hit.is_due_ahead(&self.route.policy)
     }
 
-    /// Fetches the answer of a request, or takes a stale one where the origin is slow and the route says so.
+    /// Fetches the answer of a request, or takes a stale one where the origin is slow or has no place for it, and the route says so.
     fn filling(&self, request: Arc<ClientRequest>, plan: FetchPlan) -> ServeFuture<S::Body> {
+        if self.route.policy.stale_if_overloaded
+            && let Some(served) = if_overloaded(self, &request, &plan)
+        {
+            return ServeFuture::ready(served);
+        }
         match self.route.policy.stale_if_slow {
             0 => ServeFuture::walking(fill(self.clone(), request, plan)),
             patience => {

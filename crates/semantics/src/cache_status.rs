@@ -69,6 +69,7 @@ impl Reason {
             | Self::Validated
             | Self::StaleIfError
             | Self::Slow
+            | Self::Overloaded
             | Self::ValidatorMismatch => ForwardReason::Stale,
             Self::Partial | Self::Range | Self::PartialContent => ForwardReason::Partial,
             _ => ForwardReason::Miss,

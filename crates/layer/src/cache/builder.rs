@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, RwLock};
 
 use larder_store::{Ledger, MemoryStore};
+use tokio::sync::watch;
 
 use super::{Cache, Counters};
 use crate::body::log::InFlight;
@@ -102,6 +103,8 @@ impl CacheBuilder {
             settled: AtomicU32::new(0),
             max_refreshes: AtomicU64::new(self.max_refreshes),
             write_wait: AtomicU64::new(0),
+            set_aside: AtomicU64::new(0),
+            purges: watch::Sender::new(0),
             folds_told: AtomicU64::new(0),
             cascade: RwLock::new(self.cascade),
         })

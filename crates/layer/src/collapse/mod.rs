@@ -4,7 +4,7 @@
 //! 2. [`outcome`]: what the leader's fetch came to, as one value for both.
 //! 3. [`follow`]: a follower waits for it.
 //! 4. [`answer`]: the response that either of them makes of it.
-//! 5. [`slow`]: a stale one instead, where it takes too long.
+//! 5. [`slow`]: a stale one instead, where it takes too long, or the origin has no place for it.
 
 pub(crate) mod answer;
 pub(crate) mod flight;

@@ -1,4 +1,4 @@
-//! A stale response instead of an origin that is slow (`stale_if_slow`).
+//! A stale response instead of an origin that is slow (`stale_if_slow`), or has no place for one more request (`stale_if_overloaded`).
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub(crate) async fn unless_slow<S: Upstream>(
     }
     let now = service.cache.clock.now();
     if let Some(stored) = plan.found.response().filter(|stored| !stored.may_refresh(now))
-        && let Some(served) = instead(&service, &request, stored, plan.forward)
+        && let Some(served) = instead(&service, &request, stored, plan.forward, Reason::Slow)
     {
         return Ok(served);
     }
@@ -44,7 +44,7 @@ pub(crate) async fn unless_slow<S: Upstream>(
     }
     // A tier may have brought it meanwhile.
     if let Lookup::Found(stored) = service.stored_for(&request)
-        && let Some(served) = instead(&service, &request, &stored, plan.forward)
+        && let Some(served) = instead(&service, &request, &stored, plan.forward, Reason::Slow)
     {
         stored.postpone_refresh(service.cache.clock.now().after(PAUSE));
         return Ok(served);
@@ -57,6 +57,14 @@ fn instead<S: Upstream>(
     request: &ClientRequest,
     stored: &StoredResponse,
     forward: ForwardReason,
+    reason: Reason,
 ) -> Option<Served<S::Body>> {
-    stale_instead(service, request, stored, forwarded(Reason::Slow, forward), Reason::Slow)
+    stale_instead(service, request, stored, forwarded(reason, forward), reason)
+}
+
+/// A stale response, where one may be served for an error, at once while the inner service has no place for a fetch. Nothing is fetched then:
+/// the fetch would wait with those of clients that have nothing else, and the first request that finds a place fetches.
+pub(crate) fn if_overloaded<S: Upstream>(service: &CacheService<S>, request: &ClientRequest, plan: &FetchPlan) -> Option<Served<S::Body>> {
+    let stored = plan.found.response().filter(|_| plan.result() != CacheResult::Bypass && service.route.pressure.is_full())?;
+    instead(service, request, stored, plan.forward, Reason::Overloaded)
 }

@@ -15,6 +15,7 @@ use super::state::Fetch;
 use crate::body::request::RequestBody;
 use crate::cache::random_of;
 use crate::lookup::plan::UpstreamMode;
+use crate::lookup::request::ForTheStore;
 use crate::service::CacheService;
 use crate::upstream::Upstream;
 
@@ -132,10 +133,11 @@ impl Fetch {
 
     /// Why a response that may be stored is not worth it. One that replaces a stored one is, and so is one that is fetched for the store alone.
     pub(super) fn objection_to_storing<S: Upstream>(&self, service: &CacheService<S>, exchange: &Exchange<'_>) -> Option<Reason> {
-        if !self.candidates.is_empty() || self.in_background {
+        let policy = &service.route.policy;
+        let is_for_the_store = || self.in_background || self.request.parts.extensions.get::<ForTheStore>().is_some();
+        if !self.candidates.is_empty() || (policy.min_hits <= 1 && policy.min_origin_time == 0) || is_for_the_store() {
             return None;
         }
-        let policy = &service.route.policy;
         let requests = if policy.min_hits > 1 { service.requests_for(&self.request) + u32::from(self.is_trial) } else { 1 };
         worth_storing(policy, exchange.request_time, exchange.response_time, requests).err()
     }

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use http::{HeaderMap, Method, Request};
 use larder_semantics::content::{ContentKey, ContentRules};
-use larder_semantics::reuse::ahead::{Use, is_due};
+use larder_semantics::reuse::ahead::{Use, due_in, is_due};
 use larder_semantics::reuse::sliding::extended;
 use larder_semantics::{
     CacheStatus, CookiePolicy, Decision, ForwardReason, KeyBuffer, MethodKind, Policy, Reason, RequestContext, Timestamp, TtlMode, decide,
@@ -228,6 +228,13 @@ impl Hit {
         }
         let (took, random) = Cache::took(stored);
         is_due(policy, &stored.head, Use { hits: stored.uses().saturating_add(1), took, random }, self.now)
+    }
+
+    /// Milliseconds after which a use begins the next fetch, once it was used often enough; `None`: not before it is stale.
+    pub(crate) fn due_ahead_in(&self, policy: &Policy) -> Option<u64> {
+        let (took, random) = Cache::took(&self.stored);
+        let often = Use { hits: u8::MAX, took, random };
+        if self.reason == Reason::Fresh { due_in(policy, &self.stored.head, often, self.now) } else { None }
     }
 
     /// As a response.

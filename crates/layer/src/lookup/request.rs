@@ -17,6 +17,11 @@ use crate::rules::RouteRules;
 /// How long a key is remembered as not worth waiting for (Varnish's default for hit-for-miss).
 const HIT_FOR_MISS: Duration = Duration::from_secs(120);
 
+/// In a request's extensions: it is sent so that its answer is stored, and nobody waits for that. How often it was asked for, and how long it took,
+/// do not count then ([`RouteRulesBuilder::min_hits`](crate::RouteRulesBuilder)).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ForTheStore;
+
 /// A request on its way to the origin. Shared with the task that asks, which may outlive it.
 #[derive(Debug)]
 pub(crate) struct ClientRequest {

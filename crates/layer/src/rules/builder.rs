@@ -112,6 +112,12 @@ impl RouteRulesBuilder {
         self.set_policy(|policy| policy.stale_if_slow = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX))
     }
 
+    /// Whether a stale response stands in for the inner service while that has no place for one more request ([`Self::pressure`]). Default: no, the
+    /// request waits for its place.
+    pub fn stale_if_overloaded(self, stale: bool) -> Self {
+        self.set_policy(|policy| policy.stale_if_overloaded = stale)
+    }
+
     /// After which part of its lifetime, from 0 to 1, a response that is asked for is fetched again in the background, before it is stale.
     /// Default: never.
     pub fn refresh_ahead(self, part: f32) -> Self {

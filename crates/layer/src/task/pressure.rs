@@ -20,6 +20,8 @@ pub struct Pressure(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     waiting: AtomicUsize,
+    /// `None`: there is always one.
+    has_place: Option<Box<dyn Fn() -> bool + Send + Sync>>,
     /// The oldest first.
     unattended: Mutex<VecDeque<Entry>>,
 }
@@ -38,6 +40,16 @@ pub struct Waiting(Pressure);
 pub(crate) struct GivenUp(oneshot::Receiver<()>);
 
 impl Pressure {
+    /// At an inner service that has so many places: `has_place` says whether one is free.
+    pub fn with_places(has_place: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(Shared { has_place: Some(Box::new(has_place)), ..Shared::default() }))
+    }
+
+    /// Whether one more request would have to wait for its place.
+    pub fn is_full(&self) -> bool {
+        self.waiting() > 0 || self.0.has_place.as_ref().is_some_and(|has_place| !has_place())
+    }
+
     /// A request waits for a place from now on. The oldest exchange without client and follower ends for it.
     pub fn wait(&self) -> Waiting {
         self.0.waiting.fetch_add(1, Ordering::SeqCst);
@@ -135,6 +147,19 @@ mod tests {
         assert!(!is_ready(&mut pressure.unattended_exchange(|| true)));
         drop(waiting);
         assert!(!is_ready(&mut pressure.unattended_exchange(|| false)));
+    }
+
+    #[test]
+    fn it_is_full_without_a_free_place_and_while_others_wait_for_one() {
+        let has_place = Arc::new(AtomicBool::new(true));
+        let place = Arc::clone(&has_place);
+        let pressure = Pressure::with_places(move || place.load(Ordering::SeqCst));
+        assert!(!pressure.is_full() && !Pressure::default().is_full());
+        let waiting = pressure.wait();
+        assert!(pressure.is_full(), "the free place is for the one that waits");
+        drop(waiting);
+        has_place.store(false, Ordering::SeqCst);
+        assert!(pressure.is_full());
     }
 
     #[test]

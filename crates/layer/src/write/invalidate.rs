@@ -29,15 +29,22 @@ impl Cache {
     /// invalidation leaves to be served while it is refreshed; on other replicas once they have read it in the log. It is
     /// published even if the caller stops waiting.
     pub async fn invalidate(&self, invalidation: &Invalidation) -> Invalidated {
+        let invalidated = self.apply(invalidation);
+        self.purged();
+        invalidated.await
+    }
+
+    /// Applied when this returns; what is left is to tell others.
+    fn apply(&self, invalidation: &Invalidation) -> impl Future<Output = Invalidated> {
         let invalidation = self.widened(invalidation);
         let position = self.store.ledger().apply(&invalidation, self.clock.now());
         self.tell_of_folds();
-        Invalidated { position, published: self.tell(&invalidation).await }
+        async move { Invalidated { position, published: self.tell(&invalidation).await } }
     }
 
     /// As [`Self::invalidate`], by a write: its answer waits for other replicas where that is asked for.
     pub(crate) async fn invalidate_by_write(&self, invalidation: &Invalidation) {
-        let invalidated = self.invalidate(invalidation).await;
+        let invalidated = self.apply(invalidation).await;
         self.wait_for_others(&invalidated).await;
     }
 
@@ -46,6 +53,7 @@ impl Cache {
     pub async fn invalidate_received(&self, invalidation: &Invalidation, messages: Vec<u64>) {
         let invalidation = self.widened(invalidation);
         self.store.ledger().apply(&invalidation, self.clock.now());
+        self.purged();
         let invalidation = invalidation.into_owned();
         self.publish(|log| log.publish_once(invalidation, messages)).await;
     }

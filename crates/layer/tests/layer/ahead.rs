@@ -4,13 +4,13 @@ use crate::common;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::{Origin, builder, finish, get, header, request, response, send, start, with_rules};
 use larder_semantics::Reason;
 use larder_store::Invalidation;
-use larder_tower::{EffectiveTarget, Plain};
+use larder_tower::{EffectiveTarget, Plain, Pressure};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -194,6 +194,29 @@ async fn a_slow_origin_is_waited_for_where_nothing_stale_may_be_served() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn where_the_inner_service_is_full_a_stale_response_is_served_and_nothing_is_fetched() {
+    let has_place = Arc::new(AtomicBool::new(true));
+    let place = Arc::clone(&has_place);
+    let pressure = Pressure::with_places(move || place.load(Ordering::SeqCst));
+    let origin = numbered(&Arc::new(Semaphore::new(4)), "max-age=1, stale-if-error=60");
+    let (cache, hand) = with_rules(origin.clone(), builder().stale_if_overloaded(true).pressure(pressure).build());
+    send(&cache, get("/a")).await;
+    hand.advance(2);
+    has_place.store(false, Ordering::SeqCst);
+    let answer = send(&cache, get("/a")).await;
+    assert_eq!((answer.text(), answer.outcome.reason, answer.outcome.stale), ("one", Reason::Overloaded, true));
+    assert!(header(&answer.response, "cache-status").contains("fwd=stale"), "{:?}", answer.response);
+    settled().await;
+    assert_eq!(origin.count(), 1, "no fetch waits for a place");
+    // A client that takes nothing stale waits with the others, and so does one for which nothing is stored.
+    assert_eq!(send(&cache, request("GET", "/a", &[("cache-control", "no-cache")])).await.text(), "two");
+    assert_eq!(send(&cache, get("/b")).await.text(), "three");
+    hand.advance(2);
+    has_place.store(true, Ordering::SeqCst);
+    assert_eq!(send(&cache, get("/a")).await.text(), "four", "the first request that finds a place fetches");
+}
+
 #[tokio::test]
 async fn what_is_stored_together_does_not_expire_together() {
     let origin = Origin::new(|_| response(200, "x"));
@@ -207,4 +230,53 @@ async fn what_is_stored_together_does_not_expire_together() {
     }
     assert!(lifetimes.len() > 20, "{lifetimes:?}");
     assert!(lifetimes.iter().all(|seconds| (900..=1000).contains(seconds)), "{lifetimes:?}");
+}
+
+/// Ten thousand responses that are stored in the same second. The origin answers when the test lets it, and counts the requests that it has at a time.
+#[tokio::test]
+async fn whatever_expires_at_once_the_origin_gets_so_many_requests_at_a_time_and_clients_wait_for_none() {
+    const KEYS: usize = 10_000;
+    const MAX: usize = 16;
+    // Halfway for what is fetched ahead, and past the end of the others.
+    for (rules, later) in [(builder().refresh_ahead(0.5), 60), (builder().stale_while_revalidate(Duration::from_secs(1000)), 101)] {
+        let gate = Arc::new(Semaphore::new(KEYS));
+        let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let origin = {
+            let (gate, running, most) = (Arc::clone(&gate), Arc::clone(&running), Arc::clone(&most));
+            Origin::waiting(move |_| {
+                let (gate, running, most) = (Arc::clone(&gate), Arc::clone(&running), Arc::clone(&most));
+                async move {
+                    most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    gate.acquire().await.expect("open").forget();
+                    running.fetch_sub(1, Ordering::SeqCst);
+                    Ok(response(200, "x").header("cache-control", "max-age=100").build())
+                }
+            })
+        };
+        let (cache, hand) = with_rules(origin.clone(), rules.build());
+        cache.cache().limit_refreshes(MAX as u64);
+        let targets: Vec<String> = (0..KEYS).map(|n| format!("/{n}")).collect();
+        for target in &targets {
+            send(&cache, get(target)).await;
+        }
+        most.store(0, Ordering::SeqCst);
+        hand.advance(later);
+        for target in &targets {
+            assert_eq!(send(&cache, get(target)).await.x_cache(), "HIT", "nobody waits");
+        }
+        settled().await;
+        assert_eq!((running.load(Ordering::SeqCst), origin.count()), (MAX, KEYS + MAX), "as many as may be are under way");
+        // Those that found no room begin with their next use.
+        for round in 2..=4 {
+            gate.add_permits(MAX);
+            settled().await;
+            hand.advance(2);
+            for target in &targets {
+                assert_eq!(send(&cache, get(target)).await.x_cache(), "HIT");
+            }
+            settled().await;
+            assert_eq!(origin.count(), KEYS + round * MAX);
+        }
+        assert_eq!(most.load(Ordering::SeqCst), MAX);
+    }
 }

@@ -43,6 +43,8 @@ pub struct Policy {
     pub ttl_jitter: u16,
     /// Milliseconds after which a stale response is served where the origin has not begun to answer, and one may be for an error; 0: never.
     pub stale_if_slow: u32,
+    /// Whether a stale response is served where the inner service has no place for one more fetch, and one may be for an error.
+    pub stale_if_overloaded: bool,
     /// RFC 5861 §3 where the origin names none.
     pub stale_while_revalidate: u32,
     /// RFC 5861 §4 where the origin names none.
@@ -87,6 +89,7 @@ impl Default for Policy {
             refresh_jitter: false,
             ttl_jitter: 0,
             stale_if_slow: 0,
+            stale_if_overloaded: false,
             stale_while_revalidate: 0,
             stale_if_error: 0,
             heuristic_max: 300,

@@ -38,6 +38,7 @@ impl Reason {
                 "A stale answer was allowed here. `stale_while_revalidate` and `stale_if_error` say for how long."
             }
             Self::Slow => "The origin takes longer than `stale_if_slow`: make it faster, or wait longer.",
+            Self::Overloaded => "As many requests are at the upstream as `max_requests` allows: raise it, or find out what takes so long.",
             Self::UpstreamError => {
                 "The origin's log, and `problem` in the access log, say what failed. `stale_if_error` answers from the store meanwhile."
             }

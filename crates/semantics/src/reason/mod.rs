@@ -50,6 +50,9 @@ reasons! {
     /// The origin had not begun to answer after `stale_if_slow` of the route, and `stale-if-error` lets the stored response stand in (RFC 5861
     /// §4). The fetch goes on.
     Slow = "slow",
+    /// The upstream has no place for one more request, `stale_if_overloaded` of the route is set, and `stale-if-error` lets the stored response
+    /// stand in (RFC 5861 §4).
+    Overloaded = "overloaded",
     /// The origin said 304, and the stored response was served with its fields updated (RFC 9111 §4.3.4).
     Validated = "validated",
     /// A HEAD or another request renewed the stored response's fields (RFC 9111 §4.3.5).

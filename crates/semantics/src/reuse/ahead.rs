@@ -21,14 +21,16 @@ pub struct Use {
 /// 2015): by the time that the fetch took, times the negative logarithm of a random number between 0 and 1. The number is the response's own
 /// and not the request's, so that it is the same for all requests and replicas.
 pub fn is_due(policy: &Policy, head: &StoredHead, stored: Use, now: Timestamp) -> bool {
-    let Some(after) = policy.refresh_ahead else { return false };
-    if stored.hits < policy.refresh_ahead_hits {
-        return false;
-    }
+    due_in(policy, head, stored, now) == Some(0)
+}
+
+/// Milliseconds after which a use is to begin the next fetch ([`is_due`]), if it is as this one; `None`: none is to, or it was not used enough.
+pub fn due_in(policy: &Policy, head: &StoredHead, stored: Use, now: Timestamp) -> Option<u64> {
+    let after = policy.refresh_ahead.filter(|_| stored.hits >= policy.refresh_ahead_hits)?;
     let point = u64::from(head.lifetime.seconds) * u64::from(after);
     let resident = now.as_millis().saturating_sub(head.response_time.as_millis());
     let age = u64::from(head.initial_age) * 1_000 + resident;
-    age + if policy.refresh_jitter { sooner(stored) } else { 0 } >= point
+    Some(point.saturating_sub(age + if policy.refresh_jitter { sooner(stored) } else { 0 }))
 }
 
 /// Milliseconds by which a response is fetched sooner.

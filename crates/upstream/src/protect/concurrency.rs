@@ -32,7 +32,9 @@ impl ConcurrencyLimit {
     pub(crate) fn new(name: Arc<str>, limit: Limit) -> Self {
         let permits = if limit.max_requests == 0 { Semaphore::MAX_PERMITS } else { limit.max_requests.min(Semaphore::MAX_PERMITS) };
         let free = Arc::new(Semaphore::new(permits));
-        Self { free, limit, pressure: Pressure::default(), refused: AtomicU64::new(0), name, log: Mutex::default() }
+        let places = Arc::clone(&free);
+        let pressure = Pressure::with_places(move || places.available_permits() > 0);
+        Self { free, limit, pressure, refused: AtomicU64::new(0), name, log: Mutex::default() }
     }
 
     /// Tells running exchanges that others wait for their permit.
@@ -91,8 +93,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_request_without_a_place_waits_for_one_and_no_longer_than_it_may() {
         let limit = limit(1, 1);
+        assert!(!limit.pressure().is_full());
         let first = limit.try_acquire().expect("a free permit");
-        assert!(limit.try_acquire().is_none());
+        assert!(limit.try_acquire().is_none() && limit.pressure().is_full());
         assert!(matches!(limit.acquire().await, Err(UpstreamError::Full { retry_after: 1 })), "nobody left in time");
         let (second, ()) = tokio::join!(limit.acquire(), async { drop(first) });
         assert!(second.is_ok());
