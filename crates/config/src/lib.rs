@@ -33,8 +33,8 @@ pub use model::{
     HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, KeySpan, Limit, Listen, ListenKind, Listener, Log, LogCondition, LogField,
     LogLevel, LogPiece, LogSample, MemoryStore, OddPaths, OnEvent, OnWrite, Origin, PathTemplate, PerMille, Price, Prices, ProxyProtocol,
     Purge, PurgeTemplate, Rate, ReadFile, Redirect, RequestMatch, Resolve, ResponseTags, Retry, RetryMethods, RetryOn, Route,
-    RouteSettings, Server, ServerOptions, SocketFile, TagPart, TagTemplate, Tls, Token, TokenScope, Traces, Upstream, UpstreamServer,
-    UpstreamUrl, WarmJob, Webhook,
+    RouteSettings, Server, ServerOptions, SocketFile, TagPart, TagTemplate, TimeOfDay, Tls, Token, TokenScope, Traces, Upstream,
+    UpstreamServer, UpstreamUrl, WarmBase, WarmJob, WarmList, WarmSource, Webhook,
 };
 pub use parse::mistake::Severity;
 pub use parse::report::{Report, Warnings};

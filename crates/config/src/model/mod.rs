@@ -36,4 +36,4 @@ pub use upstreams::{
     Balance, BreakerLimit, Eject, HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, KeySpan, Limit, PerMille, Resolve, Retry,
     RetryMethods, RetryOn, Upstream, UpstreamServer, UpstreamUrl,
 };
-pub use warm::WarmJob;
+pub use warm::{TimeOfDay, WarmBase, WarmJob, WarmList, WarmSource};

@@ -1,5 +1,6 @@
 //! `[server]` and `[admin]`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -24,6 +25,8 @@ pub struct Server {
     pub options: ServerOptions,
     /// Whether every response carries `X-Request-Id`, and the log and the origin see it.
     pub request_id: bool,
+    /// The folder for what outlives the process; `None`: the one of systemd's `STATE_DIRECTORY`, or else `larder` in `XDG_STATE_HOME`.
+    pub state_dir: Option<PathBuf>,
 }
 
 impl Server {
@@ -48,6 +51,7 @@ impl Default for Server {
             drain_delay: Duration::ZERO,
             options: ServerOptions::default(),
             request_id: false,
+            state_dir: None,
         }
     }
 }

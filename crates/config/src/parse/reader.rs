@@ -239,15 +239,19 @@ impl<'a> Table<'a> {
         key: &'static str,
         mut parse: impl FnMut(&str, &str) -> Result<T, Mistake>,
     ) -> Option<Vec<Spanned<T>>> {
-        let table = self.table(key)?;
-        let texts = table.entries.iter().filter_map(|(name, value)| match value.get_ref().as_str() {
-            Some(text) => table.keep(value.span(), parse(name.get_ref(), text)),
+        self.table(key).map(|table| table.texts(&mut parse))
+    }
+
+    /// All strings of a table whose keys the user chooses.
+    pub(crate) fn texts<T>(&self, mut parse: impl FnMut(&str, &str) -> Result<T, Mistake>) -> Vec<Spanned<T>> {
+        let texts = self.entries.iter().filter_map(|(name, value)| match value.get_ref().as_str() {
+            Some(text) => self.keep(value.span(), parse(name.get_ref(), text)),
             None => {
-                table.wrong_type(&format!("`{}`", name.get_ref()), "a string", value);
+                self.wrong_type(&format!("`{}`", name.get_ref()), "a string", value);
                 None
             }
         });
-        Some(texts.collect())
+        texts.collect()
     }
 
     fn items_of<T>(

@@ -3,7 +3,7 @@
 use crate::parse::nearest;
 
 /// Where keys stand that are easily written above the first header or below the wrong one.
-const HOMES: [(&str, &str); 30] = [
+const HOMES: [(&str, &str); 32] = [
     ("listen", "[server] or [admin]"),
     ("trusted_proxies", "[server]"),
     ("drain_timeout", "[server]"),
@@ -26,6 +26,8 @@ const HOMES: [(&str, &str); 30] = [
     ("stale_while_revalidate", "[cache], [classes.NAME] or [[routes]]"),
     ("stale_if_error", "[cache], [classes.NAME] or [[routes]]"),
     ("stale_if_slow", "[cache], [classes.NAME] or [[routes]]"),
+    ("stale_if_overloaded", "[cache], [classes.NAME] or [[routes]]"),
+    ("state_dir", "[server]"),
     ("refresh_ahead", "[cache], [classes.NAME] or [[routes]]"),
     ("query", "[cache], [classes.NAME] or [[routes]]"),
     ("bypass", "[cache], [classes.NAME] or [[routes]]"),

@@ -49,7 +49,6 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
     let alerts = alerts::read(&mut root, &purge);
     let Stores { memory, disk, redis } = store::store(&mut root, overrides);
     let acme = acme::read(&mut root, &server, redis.is_some());
-    let warm = warm::read(&mut root, &server);
     let log = log::read(&mut root);
     let traces = telemetry::read(&mut root);
     let upstreams = upstreams::read(&mut root);
@@ -62,6 +61,7 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
         .into_iter()
         .filter_map(|(tier, is_there)| is_there.then_some(tier));
     let Routing { routes, fallback, namespace } = routes::read(&mut root, &names, memory.capacity, far.collect());
+    let warm = warm::read(&mut root, &server, routes.iter().chain(&fallback));
     let tags = tags::response_tags(&mut root);
     let prices = prices::read(&mut root);
     let names = writes::Names::of(&routes, fallback.as_ref(), &tags);

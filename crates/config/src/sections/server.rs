@@ -1,5 +1,7 @@
 //! `[server]` and `[admin]`.
 
+use std::path::PathBuf;
+
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -38,9 +40,19 @@ pub(crate) fn server(root: &mut Table<'_>, overrides: &Overrides) -> Server {
     if let Some(has_ids) = table.boolean("request_id") {
         server.request_id = has_ids;
     }
+    server.state_dir = table.parse("state_dir", "a folder in quotes, like \"/var/lib/larder\"", state_dir).map(Spanned::into_inner);
     options(&mut table, &mut server.options);
     table.finish();
     server
+}
+
+/// Where the process starts is no place to find files again.
+fn state_dir(path: &str) -> Result<PathBuf, Mistake> {
+    let path = PathBuf::from(path);
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    Err(Mistake::new(format!("`{}` is not an absolute path", path.display())).hint("like \"/var/lib/larder\""))
 }
 
 /// The keys that say how connections are treated.

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 
 use super::access::Access;
 use super::sessions::{Session, Sessions};
@@ -50,7 +50,7 @@ impl Shared {
     }
 }
 
-/// One path with its only method.
+/// One path with one of its methods.
 struct Endpoint {
     path: &'static str,
     scope: TokenScope,
@@ -76,7 +76,8 @@ const ENDPOINTS: &[Endpoint] = &[
     Endpoint { path: "/tail", scope: TokenScope::Read, handler: || get(tail::tail) },
     Endpoint { path: "/openapi.json", scope: TokenScope::Read, handler: || get(openapi) },
     Endpoint { path: "/warm", scope: TokenScope::Purge, handler: || post(warm::warm) },
-    Endpoint { path: "/warm/jobs", scope: TokenScope::Read, handler: || get(warm::jobs) },
+    Endpoint { path: "/warm", scope: TokenScope::Read, handler: || get(warm::jobs) },
+    Endpoint { path: "/warm/{job}", scope: TokenScope::Purge, handler: || delete(warm::stop) },
     Endpoint { path: "/explain", scope: TokenScope::Read, handler: || post(explain::explain) },
 ];
 
@@ -100,6 +101,8 @@ pub(super) fn router(shared: &Shared) -> Router {
 pub(super) fn all_paths() -> String {
     let shown = |endpoint: &Endpoint| endpoint.path.replace("{*", "{");
     let mut paths: Vec<String> = PROBES.into_iter().map(str::to_owned).chain(ENDPOINTS.iter().map(shown)).collect();
+    // One that takes two methods stands there twice.
+    paths.dedup();
     let last = paths.pop().unwrap_or_default();
     format!("{} and {last}", paths.join(", "))
 }

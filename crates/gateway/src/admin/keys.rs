@@ -1,5 +1,7 @@
 //! `GET /keys` and `GET /entries/{key}`: what is stored.
 
+use std::collections::HashMap;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
@@ -28,7 +30,8 @@ const NO_STORE: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-s
 /// Lists what is stored.
 pub(crate) async fn keys(State(shared): State<Shared>, RawQuery(query): RawQuery) -> Result<Response<Body>, Refused> {
     let active = shared.gateway.active.load_full();
-    let filter = filter(&active, query.as_deref())?;
+    let mut filter = filter(&active, query.as_deref())?;
+    filter.hot = shared.gateway.observers.hot_requests();
     // Never closed, so there is always a permit in the end.
     let _permit = WALKS.acquire().await;
     let gateway = shared.gateway;
@@ -40,7 +43,7 @@ pub(crate) async fn keys(State(shared): State<Shared>, RawQuery(query): RawQuery
 fn filter(active: &ActiveConfig, query: Option<&str>) -> Result<Filter, Refused> {
     let wrong = |detail: String| Refused::new(StatusCode::BAD_REQUEST, detail);
     let known = Known(active);
-    let mut filter = Filter { selections: Vec::new(), sort: Sort::default(), limit: LIMIT };
+    let mut filter = Filter { selections: Vec::new(), sort: Sort::default(), limit: LIMIT, hot: HashMap::new() };
     for (name, value) in parameters(query)? {
         let targets = match &*name {
             "prefix" => Known::prefix(&value),

@@ -118,7 +118,7 @@ async fn nothing_here() -> Refused {
 async fn not_this_way() -> Refused {
     Refused::new(
         StatusCode::METHOD_NOT_ALLOWED,
-        "/purge, /events, /explain, /warm and the forms of the dashboard take POST, everything else GET.",
+        "/purge, /events, /explain, /warm and the forms of the dashboard take POST, /warm/{job} takes DELETE, everything else GET, and so does /warm.",
     )
 }
 

@@ -121,6 +121,12 @@ impl AdminFlags {
         self.ask(request).await
     }
 
+    /// Has something ended, and asks for JSON.
+    pub(crate) async fn delete(&self, target: &str) -> Result<Value, String> {
+        let request = self.request(Method::DELETE, target)?.body(Full::default()).map_err(|error| error.to_string())?;
+        self.ask(request).await
+    }
+
     /// Asks with JSON for JSON.
     pub(crate) async fn post(&self, target: &str, question: &Value) -> Result<Value, String> {
         let request = self.request(Method::POST, target)?.header(header::CONTENT_TYPE, "application/json");

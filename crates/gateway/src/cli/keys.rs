@@ -66,7 +66,7 @@ fn write_list(paper: &mut Paper, list: &KeyList) {
                 row.status.to_string(),
                 duration(row.age.into()),
                 if row.ttl > 0 { duration(row.ttl.unsigned_abs()) } else { format!("-{}", duration(row.ttl.unsigned_abs())) },
-                if row.hits >= 3 { "3+".to_owned() } else { row.hits.to_string() },
+                if row.hits == 3 { "3+".to_owned() } else { row.hits.to_string() },
                 row.route.clone(),
                 if row.variant.is_empty() { row.key.clone() } else { format!("{} ({})", row.key, row.variant) },
             ]

@@ -116,11 +116,25 @@ fn look(explanation: &mut Explanation, service: &Service, run: &DryRun, sent: &R
         Decided::Pass { reason, .. } => decision(Verdict::Pass, None, reason, "The origin is asked, past the store."),
         Decided::GatewayTimeout { reason } => decision(Verdict::Refused, Some(504), reason, "It is answered with 504."),
     };
+    explanation.notes.extend(refreshed_ahead(service, run));
     if run.verdict.reason() == Reason::BypassParameter {
         explanation
             .notes
             .push("the bypass parameter counts for a client as often as `bypass.rate` allows; this dry run has taken none".to_owned());
     }
+}
+
+/// When a use of the stored response begins its next fetch, where one does before it is stale.
+fn refreshed_ahead(service: &Service, run: &DryRun) -> Option<String> {
+    let (after, stored) = (run.refreshed_ahead_in?, run.selected.as_ref()?);
+    let seconds = after.as_millis().div_ceil(1000);
+    let when = if seconds == 0 { "now on".to_owned() } else { format!("in {seconds} s on") };
+    let wanted = service.route().policy().refresh_ahead_hits;
+    let condition = match stored.uses().saturating_add(1) < wanted {
+        true => format!(", once it has answered {wanted} requests (`refresh_ahead_hits`)"),
+        false => String::new(),
+    };
+    Some(format!("the first request from {when} begins its next fetch in the background (`refresh_ahead`){condition}"))
 }
 
 fn decision(verdict: Verdict, status: Option<u16>, reason: Reason, summary: &str) -> Decision {

@@ -1,6 +1,7 @@
 //! The list of what is stored: one walk over the store, of which no request waits for more than an entry, and a bounded answer.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use larder_semantics::Timestamp;
@@ -20,6 +21,14 @@ pub(crate) struct Filter {
     pub(crate) sort: Sort,
     /// Rows of the answer.
     pub(crate) limit: usize,
+    /// Requests by URL, as far as a job keeps a list of what is asked for most.
+    pub(crate) hot: HashMap<String, u64>,
+}
+
+impl Filter {
+    fn requests(&self, stored: &StoredResponse) -> u64 {
+        self.hot.get(stored.key().url()).copied().unwrap_or_default().max(stored.uses().into())
+    }
 }
 
 /// What comes first.
@@ -50,11 +59,11 @@ impl Sort {
     }
 
     /// What comes first has the largest.
-    fn rank(self, stored: &StoredResponse, now: Timestamp) -> i64 {
+    fn rank(self, filter: &Filter, stored: &StoredResponse, now: Timestamp) -> i64 {
         match self {
             Self::Size => i64::try_from(stored.weight()).unwrap_or(i64::MAX),
             Self::Age => stored.head.age(now).into(),
-            Self::Hits => stored.uses().into(),
+            Self::Hits => i64::try_from(filter.requests(stored)).unwrap_or(i64::MAX),
             Self::Ttl => stored.head.ttl(now),
         }
     }
@@ -73,15 +82,15 @@ pub(crate) fn list(cache: &Cache, active: &ActiveConfig, filter: &Filter) -> Key
         }
         list.matching += 1;
         list.matching_bytes += stored.weight() as u64;
-        first.offer(filter.sort.rank(stored, now), stored);
+        first.offer(filter.sort.rank(filter, stored, now), stored);
     });
     let routes: Vec<(Tag, &str)> =
         active.config.routes.iter().chain(&active.config.fallback).map(|route| (Tag::route(&route.name), &*route.name)).collect();
-    list.keys = first.into_sorted().iter().map(|stored| row(stored, &routes, now)).collect();
+    list.keys = first.into_sorted().iter().map(|stored| row(filter, stored, &routes, now)).collect();
     list
 }
 
-fn row(stored: &StoredResponse, routes: &[(Tag, &str)], now: Timestamp) -> KeyRow {
+fn row(filter: &Filter, stored: &StoredResponse, routes: &[(Tag, &str)], now: Timestamp) -> KeyRow {
     let key = stored.key();
     let route = stored.tags().iter().find_map(|tag| routes.iter().find(|(own, _)| *own == tag)).map_or("", |(_, name)| name);
     KeyRow {
@@ -94,7 +103,7 @@ fn row(stored: &StoredResponse, routes: &[(Tag, &str)], now: Timestamp) -> KeyRo
         weight: stored.weight() as u64,
         age: stored.head.age(now),
         ttl: stored.head.ttl(now),
-        hits: stored.uses(),
+        hits: filter.requests(stored),
     }
 }
 

@@ -34,8 +34,8 @@ pub(crate) struct KeyRow {
     pub(crate) age: u32,
     /// Seconds of freshness left; negative: for so long it has been stale.
     pub(crate) ttl: i64,
-    /// How many requests it has answered lately: 3 stands for more as well.
-    pub(crate) hits: u8,
+    /// How many requests it has answered lately: 3 stands for more as well, unless a job keeps a list of what is asked for most, which has it.
+    pub(crate) hits: u64,
 }
 
 /// All that lies under one key.

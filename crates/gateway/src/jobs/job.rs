@@ -1,13 +1,15 @@
 //! One job, and how it stands.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::config::WarmJob;
+use super::report::JobReport;
+use crate::config::{WarmJob, WarmSource};
+
+/// About so many times its text a list takes while it is read.
+const PARSED: u64 = 8;
 
 /// What became of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +20,10 @@ pub(crate) enum Fetched {
     Stored,
     /// It is not stored, for this reason.
     NotStored(&'static str),
-    /// There was no answer, or one of 5xx.
+    /// There was no answer, or one of 5xx, or nothing to ask for.
     Failed(&'static str),
+    /// It was not asked for, since this is a dry run.
+    Left(&'static str),
 }
 
 /// One job.
@@ -32,44 +36,16 @@ pub(crate) struct Job {
     stored: AtomicU64,
     not_stored: AtomicU64,
     failed: AtomicU64,
-    progress: Mutex<Progress>,
+    held: AtomicU64,
+    progress: Mutex<JobReport>,
     ran: watch::Sender<bool>,
-}
-
-/// The run that is under way, or the last one.
-#[derive(Clone, Debug, Default)]
-struct Progress {
-    is_running: bool,
-    done: u64,
-    hits: u64,
-    stored: u64,
-    failed: u64,
-    reasons: BTreeMap<&'static str, u64>,
-}
-
-/// A job, for people and programs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct JobReport {
-    /// Its name.
-    pub(crate) name: String,
-    /// Whether it runs now. The figures are those of this run, or else of the last one.
-    pub(crate) running: bool,
-    /// How many URLs it has.
-    pub(crate) total: u64,
-    /// How many of them were asked for.
-    pub(crate) done: u64,
-    /// How many were stored already.
-    pub(crate) hits: u64,
-    /// How many are stored now.
-    pub(crate) stored: u64,
-    /// How many could not be had.
-    pub(crate) failed: u64,
-    /// Why the others are not stored, and why those that failed did, with how many there are of each.
-    pub(crate) reasons: BTreeMap<String, u64>,
+    /// How often a run was to end at once.
+    stops: watch::Sender<u64>,
 }
 
 impl Job {
     pub(crate) fn new(config: WarmJob) -> Arc<Self> {
+        let progress = JobReport { name: config.name.clone(), ..JobReport::default() };
         Arc::new(Self {
             config,
             running: tokio::sync::Mutex::default(),
@@ -77,45 +53,107 @@ impl Job {
             stored: AtomicU64::new(0),
             not_stored: AtomicU64::new(0),
             failed: AtomicU64::new(0),
-            progress: Mutex::default(),
+            held: AtomicU64::new(0),
+            progress: Mutex::new(progress),
             ran: watch::Sender::new(false),
+            stops: watch::Sender::new(0),
         })
     }
 
-    pub(crate) fn begin(&self) {
-        *self.progress() = Progress { is_running: true, ..Progress::default() };
+    /// A run begins, in which nothing is asked for where it is a dry one.
+    pub(crate) fn begin(&self, is_dry: bool) {
+        let mut progress = self.progress();
+        *progress = JobReport { name: std::mem::take(&mut progress.name), running: true, dry: is_dry, ..JobReport::default() };
+    }
+
+    /// So many more URLs are known.
+    pub(crate) fn found(&self, count: u64) {
+        self.progress().total += count;
+    }
+
+    /// Whether requests wait for clients, or for the pause that an origin asks for.
+    pub(crate) fn waits(&self, waits: bool) {
+        self.progress().waiting = waits;
     }
 
     /// Counts one request.
     pub(crate) fn took(&self, fetched: &Fetched) {
         let mut progress = self.progress();
         progress.done += 1;
+        let (count, reason) = match fetched {
+            Fetched::Hit => (&mut progress.hits, None),
+            Fetched::Stored => (&mut progress.stored, None),
+            Fetched::NotStored(reason) => (&mut progress.not_stored, Some(reason)),
+            Fetched::Failed(reason) => (&mut progress.failed, Some(reason)),
+            Fetched::Left(reason) => (&mut progress.left, Some(reason)),
+        };
+        *count += 1;
+        if let Some(reason) = reason {
+            *progress.reasons.entry((*reason).to_owned()).or_default() += 1;
+        }
         let total = match fetched {
-            Fetched::Hit => {
-                progress.hits += 1;
-                &self.hits
-            }
-            Fetched::Stored => {
-                progress.stored += 1;
-                &self.stored
-            }
-            Fetched::NotStored(reason) => {
-                *progress.reasons.entry(reason).or_default() += 1;
-                &self.not_stored
-            }
-            Fetched::Failed(reason) => {
-                progress.failed += 1;
-                *progress.reasons.entry(reason).or_default() += 1;
-                &self.failed
-            }
+            Fetched::Hit => &self.hits,
+            Fetched::Stored => &self.stored,
+            Fetched::NotStored(_) => &self.not_stored,
+            Fetched::Failed(_) => &self.failed,
+            Fetched::Left(_) => return,
         };
         total.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts something that is hardly meant so, such as a list without items.
+    pub(crate) fn found_odd(&self, reason: &'static str) {
+        self.found(1);
+        self.took(&Fetched::NotStored(reason));
+    }
+
+    /// It holds a list of so many bytes.
+    pub(crate) fn holds(&self, bytes: usize) {
+        self.held.store(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes of memory: its URLs, and what a list that it reads takes.
+    pub(crate) fn bytes(&self) -> u64 {
+        let urls = self.config.sources.iter().map(|source| match source {
+            WarmSource::Urls(urls) => urls.iter().map(|url| size_of_val(url) + url.path().len()).sum(),
+            _ => 0,
+        });
+        urls.sum::<usize>() as u64 + PARSED * self.held.load(Ordering::Relaxed)
+    }
+
+    /// Counts something that is not as it should be, such as a list that cannot be read.
+    pub(crate) fn found_wrong(&self, reason: &'static str) {
+        self.found(1);
+        self.took(&Fetched::Failed(reason));
+    }
+
     /// The run is over, or another replica has it.
     pub(crate) fn end(&self) {
-        self.progress().is_running = false;
+        let mut progress = self.progress();
+        (progress.running, progress.waiting) = (false, false);
+        drop(progress);
+        self.holds(0);
         self.ran.send_replace(true);
+    }
+
+    /// Ends the run that is under way. Returns whether there is one.
+    pub(crate) fn stop(&self) -> bool {
+        let mut progress = self.progress();
+        progress.stopped |= progress.running;
+        let was_running = progress.running;
+        drop(progress);
+        self.stops.send_modify(|stops| *stops += 1);
+        was_running
+    }
+
+    /// Waits until the run that begins now is to end.
+    pub(crate) fn stopped(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut stops = self.stops.subscribe();
+        async move {
+            if stops.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     /// Waits for the end of its first run.
@@ -124,7 +162,7 @@ impl Job {
     }
 
     pub(crate) fn is_running(&self) -> bool {
-        self.progress().is_running
+        self.progress().running
     }
 
     /// Requests since the start, by what became of them.
@@ -134,20 +172,10 @@ impl Job {
     }
 
     pub(crate) fn report(&self) -> JobReport {
-        let Progress { is_running, done, hits, stored, failed, reasons } = self.progress().clone();
-        JobReport {
-            name: self.config.name.clone(),
-            running: is_running,
-            total: self.config.urls.len() as u64,
-            done,
-            hits,
-            stored,
-            failed,
-            reasons: reasons.into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect(),
-        }
+        self.progress().clone()
     }
 
-    fn progress(&self) -> MutexGuard<'_, Progress> {
+    fn progress(&self) -> MutexGuard<'_, JobReport> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,25 +1,36 @@
-//! The jobs of `[[warm]]`: which there are, and how they stand. What runs them is `crate::warm`'s.
+//! The jobs of `[[warm]]`, and those that somebody asks for once: which there are, and how they stand. What runs them is `crate::warm`'s.
 
 mod job;
+mod report;
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinSet};
 
 use crate::config::{Config, WarmJob};
 use crate::telemetry::snapshot::{LabelledCount, WarmSnapshot};
-pub(crate) use job::{Fetched, Job, JobReport};
+pub(crate) use job::{Fetched, Job};
+pub(crate) use report::JobReport;
+
+/// Jobs of one run that are remembered.
+const MAX_ONCE: usize = 16;
 
 /// Why a job is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// The process starts.
     Start,
-    /// Another configuration came into force.
+    /// A configuration came into force in which it is new.
     Reload,
+    /// A configuration came into force in which it is as it was.
+    ReloadAsBefore,
     /// Somebody asks for it.
-    Asked,
+    Asked {
+        /// Only to know what it would do.
+        dry: bool,
+    },
 }
 
 /// Begins to run a job in a task of its own.
@@ -30,7 +41,10 @@ pub(crate) type Runner = Box<dyn Fn(Arc<Job>, Event) -> AbortHandle + Send + Syn
 pub(crate) struct Jobs {
     runner: OnceLock<Runner>,
     all: Mutex<Vec<Arc<Job>>>,
-    tasks: Mutex<Vec<AbortHandle>>,
+    /// Those that somebody has asked for once, the last ones of them.
+    once: Mutex<Vec<Arc<Job>>>,
+    numbers: AtomicU64,
+    tasks: Mutex<Vec<(Arc<Job>, AbortHandle)>>,
 }
 
 impl Jobs {
@@ -39,46 +53,81 @@ impl Jobs {
         let _ = self.runner.set(runner);
     }
 
-    /// Takes the jobs of a configuration that came into force. Those that are as they were keep their counts; runs under way end.
+    /// Takes the jobs of a configuration that came into force. Those that are as they were keep their counts, and a run under way goes on; runs of the
+    /// others end.
     pub(crate) fn follow(&self, config: &Config, event: Event) {
         let Some(runner) = self.runner.get() else { return };
-        let known = self.all();
-        let same = |config: &WarmJob| known.iter().find(|job| job.config == *config).cloned();
-        let jobs: Vec<Arc<Job>> = config.warm.iter().map(|config| same(config).unwrap_or_else(|| Job::new(config.clone()))).collect();
-        let tasks = jobs.iter().map(|job| runner(Arc::clone(job), event)).collect();
-        let before = std::mem::replace(&mut *self.tasks(), tasks);
-        before.iter().for_each(AbortHandle::abort);
-        *self.all.lock().unwrap_or_else(PoisonError::into_inner) = jobs;
+        let known = self.configured();
+        let (mut jobs, mut tasks) = (Vec::new(), self.tasks());
+        tasks.retain(|(_, task)| !task.is_finished());
+        for config in &config.warm {
+            let (job, event) = match known.iter().find(|job| job.config == *config) {
+                Some(job) => (Arc::clone(job), Event::ReloadAsBefore),
+                None => (Job::new(config.clone()), event),
+            };
+            tasks.push((Arc::clone(&job), runner(Arc::clone(&job), event)));
+            jobs.push(job);
+        }
+        for (job, task) in tasks.extract_if(.., |(job, _)| !jobs.iter().any(|other| Arc::ptr_eq(job, other))) {
+            task.abort();
+            job.end();
+        }
+        *lock(&self.all) = jobs;
     }
 
     /// Waits for the jobs that `/readyz` waits for at the start; `None`: there are none.
     pub(crate) fn before_ready(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
-        let jobs: Vec<Arc<Job>> = self.all().into_iter().filter(|job| job.config.ready).collect();
+        let jobs: Vec<Arc<Job>> = self.configured().into_iter().filter(|job| job.config.ready).collect();
         (!jobs.is_empty()).then_some(async move {
-            for job in jobs {
+            // Each has its time from now on, and not from when the one before it has ended.
+            let waits = jobs.into_iter().map(|job| async move {
                 if tokio::time::timeout(job.config.ready_timeout, job.ran_once()).await.is_err() {
                     let (name, seconds) = (&job.config.name, job.config.ready_timeout.as_secs());
                     tracing::warn!(job = name, "the process is ready before the job {name} is: it has had its {seconds} seconds");
                 }
-            }
+            });
+            waits.collect::<JoinSet<()>>().join_all().await;
         })
     }
 
-    /// Runs these jobs now, or all of them. `Err`: one of the names is no job's.
-    pub(crate) fn start(&self, names: &[String]) -> Result<Vec<JobReport>, String> {
-        let jobs = self.all();
+    /// Runs these jobs now, or all of them; one that runs already goes on. `Err`: one of the names is no job's.
+    pub(crate) fn start(&self, names: &[String], dry: bool) -> Result<Vec<JobReport>, String> {
+        let jobs = self.configured();
         if let Some(unknown) = names.iter().find(|name| jobs.iter().all(|job| job.config.name != **name)) {
             return Err(unknown.clone());
         }
         let chosen: Vec<_> = jobs.into_iter().filter(|job| names.is_empty() || names.contains(&job.config.name)).collect();
-        for (job, runner) in chosen.iter().filter_map(|job| Some((job, self.runner.get()?))) {
-            job.begin();
-            // A reload ends it as it ends the others.
-            let mut tasks = self.tasks();
-            tasks.retain(|task| !task.is_finished());
-            tasks.push(runner(Arc::clone(job), Event::Asked));
-        }
+        chosen.iter().filter(|job| !job.is_running()).for_each(|job| self.run(job, dry));
         Ok(chosen.iter().map(|job| job.report()).collect())
+    }
+
+    /// Runs a job that stands in no configuration, once. It gets a name of its own.
+    pub(crate) fn start_once(&self, config: WarmJob, dry: bool) -> JobReport {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
+        let job = Job::new(WarmJob { name: format!("{}-{number}", config.name), ..config });
+        let mut once = lock(&self.once);
+        while once.len() >= MAX_ONCE {
+            let oldest = once.iter().position(|job| !job.is_running()).unwrap_or(0);
+            once.remove(oldest).stop();
+        }
+        once.push(Arc::clone(&job));
+        drop(once);
+        self.run(&job, dry);
+        job.report()
+    }
+
+    fn run(&self, job: &Arc<Job>, dry: bool) {
+        let Some(runner) = self.runner.get() else { return };
+        job.begin(dry);
+        let task = runner(Arc::clone(job), Event::Asked { dry });
+        self.tasks().push((Arc::clone(job), task));
+    }
+
+    /// Ends the run of a job that is under way; `None`: there is no such job.
+    pub(crate) fn stop(&self, name: &str) -> Option<JobReport> {
+        let job = self.all().into_iter().find(|job| job.config.name == name)?;
+        job.stop();
+        Some(job.report())
     }
 
     /// Every job, as it stands now.
@@ -86,23 +135,38 @@ impl Jobs {
         self.all().iter().map(|job| job.report()).collect()
     }
 
-    /// The figures for metrics.
+    /// The figures for metrics: those of configured jobs, for the others would be labels without end.
     pub(crate) fn snapshot(&self) -> Vec<WarmSnapshot> {
         let of = |job: &Arc<Job>| WarmSnapshot {
             job: job.config.name.clone(),
             requests: job.counts().map(|(label, count)| LabelledCount { label, count }).into(),
             is_running: job.is_running(),
         };
-        self.all().iter().map(of).collect()
+        self.configured().iter().map(of).collect()
+    }
+
+    /// Bytes of memory that they take.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.all().iter().map(|job| job.bytes()).sum()
+    }
+
+    fn configured(&self) -> Vec<Arc<Job>> {
+        lock(&self.all).clone()
     }
 
     fn all(&self) -> Vec<Arc<Job>> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut all = self.configured();
+        all.extend(lock(&self.once).iter().cloned());
+        all
     }
 
-    fn tasks(&self) -> MutexGuard<'_, Vec<AbortHandle>> {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    fn tasks(&self) -> MutexGuard<'_, Vec<(Arc<Job>, AbortHandle)>> {
+        lock(&self.tasks)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Jobs {

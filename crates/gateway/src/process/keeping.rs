@@ -10,11 +10,12 @@ use crate::proxy::Gateway;
 use crate::scrape;
 use crate::stats::INTERVAL;
 use crate::telemetry::access_log::timestamp;
+use crate::warm;
 
 /// Keeps the history, and tells what needs a person, for as long as it is polled.
 pub(super) async fn keep(gateway: Arc<Gateway>, waiting: Waiting) {
     let settings = || gateway.active.load().config.alerts.clone();
-    tokio::join!(look(&gateway), deliver(&gateway.alerts, waiting, gateway.redis.as_ref(), settings));
+    tokio::join!(look(&gateway), warm::keep_hot(&gateway), deliver(&gateway.alerts, waiting, gateway.redis.as_ref(), settings));
 }
 
 /// Keeps a point of the history every few seconds, and judges it.
@@ -23,6 +24,7 @@ async fn look(gateway: &Gateway) {
     let mut conditions = Conditions::default();
     loop {
         ticks.tick().await;
+        gateway.cache.set_aside(gateway.observers.hot_bytes() as u64 + gateway.jobs.bytes());
         let (now, wall) = (monotonic(), gateway.clock.now());
         let snapshot = scrape::snapshot(gateway);
         gateway.history.keep(now, wall.as_millis() / 1000, &snapshot);

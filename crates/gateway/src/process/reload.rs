@@ -16,6 +16,7 @@ use crate::config::{AlertKind, Config};
 use crate::jobs::Event;
 use crate::proxy::Gateway;
 use crate::telemetry::access_log::{LogWriter, timestamp};
+use crate::warm;
 
 /// A file is read when it has been left alone for this long: editors and Kubernetes change it in several steps.
 const QUIET: Duration = Duration::from_millis(300);
@@ -124,6 +125,8 @@ impl Signals {
             error!("no new process can take over while there is a `journal`, which one process has to itself; this one goes on");
             return None;
         }
+        // It is the new process's from then on.
+        warm::save_hot(gateway);
         tokio::select! {
             biased;
             _ = self.terminate.recv() => Some(Stop::Requested),
@@ -177,7 +180,7 @@ fn reload(gateway: &Gateway, source: &mut Source, started: &Config) -> bool {
             gateway.active.store(Arc::new(active));
             let listeners = certificates.take_effect();
             gateway.reloads.applied(gateway.clock.now());
-            gateway.jobs.follow(&gateway.active.load_full().config, Event::Reload);
+            warm::follow(gateway, Event::Reload);
             // Nobody waits for what is stored: connections have certificates until then.
             drop(gateway.acme.follow(&gateway.active.load().config, gateway.redis.as_ref(), &gateway.certificates));
             info!("the configuration was reloaded");
@@ -217,13 +220,14 @@ fn accepted(gateway: &Gateway) {
 
 /// The settings that cannot change while connections are open and memory is in use.
 fn needs_restart(before: &Config, after: &Config) -> impl Iterator<Item = &'static str> {
-    let crate::config::Server { trusted_proxies, trust, listeners, request_id, .. } = after.server.clone();
+    let crate::config::Server { trusted_proxies, trust, listeners, request_id, state_dir, .. } = after.server.clone();
     let same_listeners = before.server.listeners.len() == listeners.len()
         && before.server.listeners.iter().zip(&listeners).all(|(before, after)| !before.needs_restart_for(after));
-    let same_server = crate::config::Server { trusted_proxies, trust, listeners, request_id, ..before.server.clone() } == after.server;
+    let reloaded = crate::config::Server { trusted_proxies, trust, listeners, request_id, state_dir, ..before.server.clone() };
+    let same_server = reloaded == after.server;
     let changes = [
         (!same_listeners, "[[listeners]] other than their certificates"),
-        (!same_server, "[server] other than trusted_proxies, trust and request_id"),
+        (!same_server, "[server] other than trusted_proxies, trust, request_id and state_dir"),
         (before.admin.listen != after.admin.listen, "[admin] listen"),
         (before.memory != after.memory, "[store.memory]"),
         (before.disk != after.disk, "[store.disk]"),

@@ -30,7 +30,7 @@ use crate::cli;
 use crate::config::{self, Config, ListenKind, LogLevel, Report};
 use crate::demo;
 use crate::disk::Disk;
-use crate::jobs::{Event, Jobs};
+use crate::jobs::Jobs;
 use crate::listeners::{Certificates, ToBind};
 use crate::proxy::{Gateway, PublicHandler, RequestIds};
 use crate::purge::{ChannelCounts, carry_out};
@@ -231,7 +231,6 @@ async fn run(
         info!("listening on {url}");
     }
     warm::attach(&gateway);
-    gateway.jobs.follow(&gateway.active.load_full().config, Event::Start);
     moments::ready(&gateway, &readiness);
     inherited.serving();
     notify::tell("READY=1");
@@ -257,6 +256,9 @@ async fn run(
         warn!("{} connections did not finish in time and were cut", drained.aborted);
     }
     moments::drained(&gateway).await;
+    if stop_by == Stop::Requested {
+        warm::save_hot(&gateway);
+    }
     admin.abort();
     keeping.abort();
     if let Some(exporting) = exporting {

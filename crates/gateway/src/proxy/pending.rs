@@ -243,7 +243,8 @@ impl PendingAnswer {
             response.headers_mut().insert(X_REQUEST_ID, id);
         }
         if let Some(happening) = self.happening {
-            happening.ended(response.status(), bytes, elapsed, &answer);
+            let keyed = self.route.and_then(|route| active.settings_of(route)).map_or(&[][..], |route| &route.settings.key.headers);
+            happening.ended(response.status(), bytes, elapsed, &answer, keyed);
         }
         let uncounted = result.filter(|_| bytes.is_none());
         let uncounted = uncounted.map(|result| Uncounted { metrics: Arc::clone(&active.metrics), route: self.route, result, bytes: 0 });

@@ -16,5 +16,5 @@ pub(crate) use metered::RouteUsage;
 pub(crate) use path_matcher::PathMatcher;
 pub(crate) use router::{Router, host_of};
 pub(crate) use table::RouteTable;
-pub(crate) use way::{RouteEdits, RouteUpstream};
+pub(crate) use way::{ResponseEdits, RouteEdits, RouteUpstream};
 pub(crate) use way_body::WayBody;

@@ -1,110 +1,194 @@
 //! One run of a job: so many requests at a time, as fast as it may.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use http::{HeaderMap, Uri};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+use tokio::time::{Interval, MissedTickBehavior, Sleep, interval, sleep};
 use tracing::{info, warn};
 
-use super::request::{fetch, is_busy};
-use crate::jobs::{Event, Job};
+use super::pace::Pace;
+use super::request::{Asked, ask, is_busy, look};
+use super::sources;
+use crate::jobs::Job;
 use crate::proxy::Gateway;
+use crate::telemetry::observe::HotUrl;
 
-/// For how long other replicas leave a run at the start, or after a reload, to the one that has begun it: so far apart they start.
-const TURN: Duration = Duration::from_secs(60);
-
-/// How often it is looked whether clients still wait for the upstream.
+/// How often it is looked whether the upstream still has no place.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Runs a job at the event, and as often as it says, for as long as it is polled; once where somebody asks for it.
-pub(super) async fn keep_running(gateway: Weak<Gateway>, job: Arc<Job>, event: Event) {
-    let is_due = match event {
-        Event::Start => job.config.on_start,
-        Event::Reload => job.config.on_reload,
-        Event::Asked => {
-            if let Some(gateway) = gateway.upgrade() {
-                run(&gateway, &job).await;
-            }
-            return;
-        }
-    };
-    if is_due {
-        take_turn(&gateway, &job, TURN).await;
-    }
-    while let Some(every) = job.config.every {
-        sleep(every).await;
-        take_turn(&gateway, &job, every / 2).await;
-    }
+/// URLs that are known and not asked for yet: the sources wait beyond that.
+const QUEUE: usize = 64;
+
+/// How often a URL is asked for whose origin refuses it for now.
+const MAX_TRIES: u32 = 3;
+
+/// What is fetched in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    Everything,
+    /// What was purged, and is not stored again.
+    Purged,
+    /// Nothing: it is a dry run.
+    Nothing,
 }
 
-/// Runs it, unless another replica does within this term.
-async fn take_turn(gateway: &Weak<Gateway>, job: &Job, term: Duration) {
-    let Some(gateway) = gateway.upgrade() else { return };
-    if let Some(redis) = &gateway.redis {
-        // Where Redis does not answer, each replica warms itself.
-        let turn = redis.store().turn(&format!("warm/{}", job.config.name), term).await;
-        if turn.is_ok_and(|(_, is_own)| !is_own) {
-            info!(job = job.config.name, "another replica warms for this job");
-            return job.end();
-        }
-    }
-    run(&gateway, job).await;
+/// One request that is to be made.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) url: Uri,
+    pub(super) fields: HeaderMap,
+    /// Where it is one of those that clients ask for most.
+    pub(super) hot: Option<Box<HotUrl>>,
+    pub(super) tries: u32,
 }
 
-/// Runs it now, after a run that is under way.
-async fn run(gateway: &Arc<Gateway>, job: &Job) {
+/// Runs it now, after a run that is under way. `is_begun`: somebody waits for it already.
+pub(super) async fn run(gateway: &Weak<Gateway>, job: &Arc<Job>, extent: Extent, is_begun: bool) {
+    let stopped = job.stopped();
     let _running = job.running.lock().await;
-    job.begin();
-    let pace = job.config.rate.map(|rate| {
-        let mut ticks = interval(Duration::from_secs(1) / rate);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Mutex::new(ticks)
-    });
-    let next = Arc::new(AtomicUsize::new(0));
-    let mut workers = JoinSet::new();
-    let shared = Arc::new((job.config.urls.clone(), job.config.headers.clone(), pace));
-    let (told, mut fetched) = tokio::sync::mpsc::channel(job.config.concurrency);
-    for _ in 0..job.config.concurrency.min(job.config.urls.len()) {
-        let (gateway, next, shared, told) = (Arc::clone(gateway), Arc::clone(&next), Arc::clone(&shared), told.clone());
-        workers.spawn(async move {
-            let (urls, headers, pace) = &*shared;
-            while let Some(url) = urls.get(next.fetch_add(1, Ordering::Relaxed)) {
-                wait_for_room(&gateway, url, pace.as_ref()).await;
-                let (outcome, pause) = fetch(&gateway, url, headers).await;
-                if told.send(outcome).await.is_err() {
-                    return;
-                }
-                if let Some(pause) = pause {
-                    sleep(pause).await;
-                }
-            }
-        });
+    let Some(gateway) = gateway.upgrade() else { return };
+    if is_begun && job.report().stopped {
+        return job.end();
     }
-    drop(told);
-    // A worker that is gone tells nothing more, so this ends.
-    while let Some(outcome) = fetched.recv().await {
-        job.took(&outcome);
+    if !is_begun {
+        job.begin(extent == Extent::Nothing);
     }
-    workers.shutdown().await;
+    tokio::select! {
+        () = fetch_all(&gateway, job, extent) => {}
+        () = stopped => {}
+    }
     job.end();
+    log(job, extent);
+}
+
+fn log(job: &Job, extent: Extent) {
     let report = job.report();
     let (name, total, hits, stored, failed) = (&report.name, report.total, report.hits, report.stored, report.failed);
-    if failed == 0 {
-        info!(job = name, total, hits, stored, failed, "the job {name} has ended");
-    } else {
-        warn!(job = name, total, hits, stored, failed, reasons = ?report.reasons, "the job {name} has ended, and some of it failed");
+    match extent {
+        Extent::Nothing => {}
+        // Most purges reach nothing of a job.
+        Extent::Purged if total == 0 => {}
+        _ if report.stopped => info!(job = name, total, done = report.done, stored, failed, "the job {name} was stopped"),
+        _ if failed == 0 => info!(job = name, total, hits, stored, failed, reasons = ?report.reasons, "the job {name} has ended"),
+        _ => warn!(job = name, total, hits, stored, failed, reasons = ?report.reasons, "the job {name} has ended, and some of it failed"),
     }
 }
 
-/// Waits for the rate, and for as long as requests of clients wait for a place at the same upstream.
-async fn wait_for_room(gateway: &Gateway, url: &http::Uri, pace: Option<&Mutex<Interval>>) {
-    if let Some(pace) = pace {
-        pace.lock().await.tick().await;
+/// Everything that is under way ends with this future.
+async fn fetch_all(gateway: &Arc<Gateway>, job: &Arc<Job>, extent: Extent) {
+    let (found, items) = mpsc::channel(QUEUE);
+    let mut finding = JoinSet::new();
+    finding.spawn(sources::find(Arc::clone(gateway), Arc::clone(job), extent, found));
+    let mut pace = Pace::new(job.config.concurrency);
+    let mut feed = Feed::new(gateway, job, items, extent);
+    let mut asking = JoinSet::new();
+    let mut is_dry = false;
+    loop {
+        tokio::select! {
+            biased;
+            Some(asked) = asking.join_next() => {
+                // A request that panicked is one that failed.
+                let (item, asked) = asked.unwrap_or_else(|_| (None, Asked::failed("panic")));
+                if let Some(item) = settle(job, gateway, (item, asked), &mut pace, &mut feed) {
+                    feed.again.push_back(item);
+                    is_dry = false;
+                }
+            }
+            item = feed.next(), if !is_dry && asking.len() < pace.room() => match item {
+                None => is_dry = true,
+                Some(item) => {
+                    let gateway = Arc::clone(gateway);
+                    asking.spawn(async move {
+                        let asked = if extent == Extent::Nothing { look(&gateway, &item) } else { ask(&gateway, &item).await };
+                        (Some(item), asked)
+                    });
+                }
+            },
+            else => break,
+        }
     }
-    while is_busy(gateway, url) {
-        sleep(LOOK).await;
+}
+
+/// Counts what became of a request, and takes it into account. Returns the request where it is to be made again.
+fn settle(job: &Job, gateway: &Gateway, (item, asked): (Option<Item>, Asked), pace: &mut Pace, feed: &mut Feed<'_>) -> Option<Item> {
+    if let Some(took) = asked.took {
+        match asked.refused {
+            Some(retry_after) => feed.pause(pace.refused(retry_after)),
+            None => pace.answered(took),
+        }
+    }
+    if let Some(mut item) = item {
+        if asked.refused.is_some() && item.tries + 1 < MAX_TRIES {
+            item.tries += 1;
+            return Some(item);
+        }
+        if let Some(hot) = item.hot.filter(|_| asked.is_refresh) {
+            gateway.observers.hot_refreshed(&hot);
+        }
+    }
+    job.took(&asked.fetched);
+    None
+}
+
+/// The requests to make, one after the other, each at its time.
+struct Feed<'r> {
+    gateway: &'r Gateway,
+    job: &'r Job,
+    items: mpsc::Receiver<Item>,
+    /// Those whose origin has refused them.
+    again: VecDeque<Item>,
+    ticks: Option<Interval>,
+    is_dry: bool,
+    pause: Option<Pin<Box<Sleep>>>,
+    /// The next one, and whether its time at the rate has come: [`Self::next`] may be dropped while it waits.
+    next: Option<(Item, bool)>,
+}
+
+impl<'r> Feed<'r> {
+    fn new(gateway: &'r Gateway, job: &'r Job, items: mpsc::Receiver<Item>, extent: Extent) -> Self {
+        let is_dry = extent == Extent::Nothing;
+        let ticks = job.config.rate.filter(|_| !is_dry).map(|rate| {
+            let mut ticks = interval(Duration::from_secs(1) / rate);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks
+        });
+        Self { gateway, job, items, again: VecDeque::new(), ticks, is_dry, pause: None, next: None }
+    }
+
+    fn pause(&mut self, time: Duration) {
+        self.pause = Some(Box::pin(sleep(time)));
+    }
+
+    /// The next request, once it may be made: after a pause that the origin asks for, at the rate of the job, and when the upstream has a place that
+    /// no client waits for. `None`: there is none left.
+    async fn next(&mut self) -> Option<Item> {
+        if self.next.is_none() {
+            let item = match self.again.pop_front() {
+                Some(item) => item,
+                None => self.items.recv().await?,
+            };
+            self.next = Some((item, false));
+        }
+        if let Some(pause) = &mut self.pause {
+            self.job.waits(true);
+            pause.await;
+            self.pause = None;
+        }
+        let (item, has_tick) = self.next.as_mut()?;
+        if let Some(ticks) = self.ticks.as_mut().filter(|_| !*has_tick) {
+            ticks.tick().await;
+        }
+        *has_tick = true;
+        while !self.is_dry && is_busy(self.gateway, &item.url) {
+            self.job.waits(true);
+            sleep(LOOK).await;
+        }
+        self.job.waits(false);
+        self.next.take().map(|(item, _)| item)
     }
 }

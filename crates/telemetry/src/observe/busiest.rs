@@ -1,25 +1,28 @@
 //! URLs by what is asked of them, while somebody looks: the most asked for, those that miss most, the slowest and the largest.
 //!
-//! Bounded, so it is an estimate: where there are more URLs than it has room for, those that were asked for least go, and count from nothing when they
-//! come again.
+//! Bounded ([`SpaceSaving`]), so it is an estimate: where there are more URLs than it has room for, those that were asked for least go.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use larder_tower::clock::monotonic;
 use serde::Serialize;
 
 use super::happening::Happened;
+use super::hot::HotUrl;
+use super::space_saving::SpaceSaving;
 
 /// URLs that are counted at the same time.
 const MAX_URLS: usize = 2048;
 
 /// Rows of each list.
-const ROWS: usize = 25;
+pub(super) const ROWS: usize = 25;
 
 /// Bytes of a URL that are kept.
 const MAX_URL: usize = 512;
+
+/// Bytes of all of them.
+const MAX_BYTES: usize = 2 << 20;
 
 /// How long it counts on after the last look.
 const ATTENTION: Duration = Duration::from_secs(60);
@@ -31,7 +34,7 @@ pub struct Busiest {
     pub seconds: f64,
     /// Requests in that time.
     pub requests: u64,
-    /// The most asked for.
+    /// The most asked for. Where a job keeps a list of those ([`HotUrl`]), also before somebody looked.
     pub hottest: Vec<UrlCount>,
     /// Those for which the origin was asked most.
     pub missing: Vec<UrlCount>,
@@ -39,6 +42,21 @@ pub struct Busiest {
     pub slowest: Vec<UrlRecord>,
     /// By the longest body.
     pub largest: Vec<UrlRecord>,
+}
+
+impl Busiest {
+    /// With what was asked for most before.
+    pub(super) fn with_hot(mut self, hot: Vec<HotUrl>) -> Self {
+        for HotUrl { url, requests, .. } in hot {
+            match self.hottest.iter_mut().find(|count| count.url == url) {
+                Some(count) => count.requests = count.requests.max(requests),
+                None => self.hottest.push(UrlCount { url, requests, fetches: 0 }),
+            }
+        }
+        self.hottest.sort_by_key(|count| Reverse(count.requests));
+        self.hottest.truncate(ROWS);
+        self
+    }
 }
 
 /// How often a URL was asked for.
@@ -73,7 +91,8 @@ pub(super) struct Counting {
     began: Instant,
     looked: Instant,
     requests: u64,
-    urls: HashMap<Box<str>, (u64, u64)>,
+    /// With how often the origin was asked.
+    urls: SpaceSaving<u64>,
     slowest: Vec<UrlRecord>,
     largest: Vec<UrlRecord>,
 }
@@ -81,7 +100,7 @@ pub(super) struct Counting {
 impl Counting {
     pub(super) fn new() -> Self {
         let now = monotonic();
-        Self { began: now, looked: now, requests: 0, urls: HashMap::new(), slowest: Vec::new(), largest: Vec::new() }
+        Self { began: now, looked: now, requests: 0, urls: SpaceSaving::new(MAX_URLS, MAX_BYTES), slowest: Vec::new(), largest: Vec::new() }
     }
 
     /// Whether nobody has looked for a while.
@@ -93,12 +112,7 @@ impl Counting {
         self.requests += 1;
         let url = url_of(happened);
         let fetched = u64::from(happened.upstream_us.is_some());
-        if self.urls.len() >= MAX_URLS && !self.urls.contains_key(&*url) {
-            self.make_room();
-        }
-        let (requests, fetches) = self.urls.entry(url.clone()).or_default();
-        *requests += 1;
-        *fetches += fetched;
+        *self.urls.add(&url, 1, || 0) += fetched;
         let record = || UrlRecord {
             url: url.to_string(),
             status: happened.status,
@@ -112,29 +126,11 @@ impl Counting {
         }
     }
 
-    /// Drops the half that was asked for least.
-    fn make_room(&mut self) {
-        let mut counts: Vec<u64> = self.urls.values().map(|(requests, _)| *requests).collect();
-        let middle = counts.len() / 2;
-        let (_, median, _) = counts.select_nth_unstable(middle);
-        let median = *median;
-        let mut left = middle;
-        self.urls.retain(|_, (requests, _)| {
-            let stays = *requests > median && left > 0;
-            left -= usize::from(stays);
-            stays
-        });
-    }
-
     /// What has been counted so far.
     pub(super) fn look(&mut self) -> Busiest {
         self.looked = monotonic();
         let by = |rank: fn(&UrlCount) -> u64| {
-            let counts = self.urls.iter().map(|(url, (requests, fetches))| UrlCount {
-                url: url.to_string(),
-                requests: *requests,
-                fetches: *fetches,
-            });
+            let counts = self.urls.most().map(|(url, requests, fetches)| UrlCount { url: url.to_owned(), requests, fetches: *fetches });
             let mut counts: Vec<UrlCount> = counts.filter(|count| rank(count) > 0).collect();
             counts.sort_by(|one, other| rank(other).cmp(&rank(one)).then_with(|| one.url.cmp(&other.url)));
             counts.truncate(ROWS);
@@ -201,13 +197,13 @@ mod tests {
     #[test]
     fn whatever_comes_it_stays_within_its_bounds_and_keeps_what_is_hot() {
         let mut counting = Counting::new();
-        (0..10).for_each(|_| asked(&mut counting, "/hot", None, 1, 1));
+        (0..20).for_each(|_| asked(&mut counting, "/hot", None, 1, 1));
         for number in 0..10 * MAX_URLS as u64 {
             asked(&mut counting, &format!("/{number}{}", "x".repeat(1000)), None, number, number);
         }
         let busiest = counting.look();
-        assert!(counting.urls.len() <= MAX_URLS && counting.urls.keys().all(|url| url.len() <= MAX_URL));
-        assert_eq!((busiest.hottest[0].requests, busiest.slowest.len(), busiest.largest.len()), (10, ROWS, ROWS));
+        assert!(counting.urls.len() <= MAX_URLS && counting.urls.most().all(|(url, ..)| url.len() <= MAX_URL));
+        assert_eq!((busiest.hottest[0].requests, busiest.slowest.len(), busiest.largest.len()), (20, ROWS, ROWS));
         assert!(busiest.slowest[0].url.contains("/20479x"), "{:?}", busiest.slowest[0]);
     }
 }

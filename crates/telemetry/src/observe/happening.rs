@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, StatusCode, header};
+use http::{HeaderName, Request, StatusCode, header};
 use larder_semantics::{Reason, Timestamp};
 use larder_tower::CacheResult;
 use serde::Serialize;
 
+use super::hot::HotRequest;
 use super::observers::Observers;
 use crate::access_log::{ResponseRecord, micros, redacted, timestamp};
 
@@ -23,7 +24,10 @@ const MAX_REQUEST_ID: usize = 128;
 #[derive(Debug)]
 pub struct Happening {
     observers: Arc<Observers>,
-    happened: Happened,
+    /// Where somebody looks.
+    happened: Option<Happened>,
+    /// Where it counts for the hot list.
+    hot: Option<HotRequest>,
 }
 
 /// A request whose response's head was ready. The names are those of the access log.
@@ -56,13 +60,13 @@ pub struct Happened {
     pub(super) problem: Option<&'static str>,
 }
 
-impl Happening {
-    pub(super) fn new<B>(observers: Arc<Observers>, request: &Request<B>, scheme: &'static str, client: IpAddr, now: Timestamp) -> Self {
+impl Happened {
+    pub(super) fn new<B>(request: &Request<B>, scheme: &'static str, client: IpAddr, now: Timestamp) -> Self {
         let (uri, headers) = (request.uri(), request.headers());
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let host = uri.authority().map(|authority| authority.as_str()).or_else(|| text(header::HOST.as_str())).unwrap_or_default();
         let target = redacted(clipped(uri.path_and_query().map_or("", |target| target.as_str())));
-        let happened = Happened {
+        Self {
             timestamp: timestamp(now),
             client,
             method: request.method().as_str().into(),
@@ -85,12 +89,21 @@ impl Happening {
             request_id: text("x-request-id").filter(|id| !id.is_empty() && id.len() <= MAX_REQUEST_ID).map(Into::into),
             trace_id: None,
             problem: None,
-        };
-        Self { observers, happened }
+        }
+    }
+}
+
+impl Happening {
+    pub(super) fn new(observers: Arc<Observers>, happened: Option<Happened>, hot: Option<HotRequest>) -> Self {
+        Self { observers, happened, hot }
     }
 
-    /// The head of its response is ready: those who look see it now.
-    pub fn ended(self, status: StatusCode, bytes: Option<u64>, elapsed: Duration, record: &ResponseRecord<'_>) {
+    /// The head of its response is ready: those who look see it now. `keyed` are the fields that are part of its key.
+    pub fn ended(self, status: StatusCode, bytes: Option<u64>, elapsed: Duration, record: &ResponseRecord<'_>, keyed: &[HeaderName]) {
+        if let Some(hot) = &self.hot {
+            self.observers.see_hot(hot, status, record, keyed);
+        }
+        let Some(happened) = self.happened else { return };
         let happened = Happened {
             status: Some(status.as_u16()),
             bytes,
@@ -107,7 +120,7 @@ impl Happening {
             upstream_us: record.upstream_time.map(micros),
             trace_id: record.trace.map(|trace| trace.to_string().into()),
             problem: record.problem.map(|problem| problem.detail()),
-            ..self.happened
+            ..happened
         };
         self.observers.see(happened);
     }
@@ -135,11 +148,10 @@ mod tests {
 
     #[test]
     fn secrets_are_masked_and_texts_are_bounded() {
-        let observers = Arc::new(Observers::default());
         let target = format!("/a?access_token=hush&b={}", "x".repeat(9000));
         let request = Request::get(target).header("host", "u:hush@a.example").body(()).expect("a request");
-        let noted = Happening::new(observers, &request, "https", IpAddr::from([127, 0, 0, 1]), Timestamp::default());
-        let json = noted.happened.json();
+        let noted = Happened::new(&request, "https", IpAddr::from([127, 0, 0, 1]), Timestamp::default());
+        let json = noted.json();
         assert!(!json.contains("hush") && json.len() < 6000, "{json}");
         assert!(json.contains(r#""scheme":"https","host":"a.example","target":"/a?access_token=…&b=x"#), "{json}");
     }

@@ -1,15 +1,17 @@
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::Request;
+use http::{HeaderName, Request, StatusCode};
 use larder_semantics::Timestamp;
 use tokio::sync::mpsc;
 
-use super::busiest::{Busiest, Counting};
+use super::busiest::{Busiest, Counting, ROWS};
 use super::filter::TailFilter;
 use super::happening::{Happened, Happening};
+use super::hot::{HotList, HotRequest, HotUrl};
+use crate::access_log::ResponseRecord;
 
 /// Lines that wait for a reader of a tail.
 const QUEUE: usize = 1024;
@@ -26,14 +28,19 @@ const RECENT_BYTES: usize = 2 << 20;
 /// Those who look at requests.
 #[derive(Debug, Default)]
 pub struct Observers {
-    /// Whether requests are noted: somebody looks, or the last ones are to be kept.
+    /// Whether requests are noted: somebody looks, the last ones are to be kept, or those that are asked for most.
     wanted: AtomicBool,
+    /// Whether all of them are: for other reasons than the hot list.
+    all_wanted: AtomicBool,
     keeps_recent: AtomicBool,
     tails: Mutex<Vec<Tail>>,
     recent: Mutex<Recent>,
     /// `None` while nobody looks.
     counting: Mutex<Option<Counting>>,
     counts: AtomicBool,
+    /// `None` while no job needs it.
+    hot: Mutex<Option<HotList>>,
+    keeps_hot: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -83,7 +90,15 @@ impl Observers {
         client: IpAddr,
         now: impl FnOnce() -> Timestamp,
     ) -> Option<Box<Happening>> {
-        self.is_wanted().then(|| Box::new(Happening::new(Arc::clone(self), request, scheme, client, now())))
+        if self.is_wanted() { self.note(request, scheme, client, now()) } else { None }
+    }
+
+    /// Out of the way of requests that nobody is to see.
+    #[inline(never)]
+    fn note<B>(self: &Arc<Self>, request: &Request<B>, scheme: &'static str, client: IpAddr, now: Timestamp) -> Option<Box<Happening>> {
+        let hot = if self.keeps_hot.load(Ordering::Relaxed) { HotRequest::of(request, now) } else { None };
+        let happened = self.all_wanted.load(Ordering::Relaxed).then(|| Happened::new(request, scheme, client, now));
+        (happened.is_some() || hot.is_some()).then(|| Box::new(Happening::new(Arc::clone(self), happened, hot)))
     }
 
     /// Keeps the last requests, or not: then those that are kept go.
@@ -110,8 +125,9 @@ impl Observers {
     }
 
     fn settle(&self, tails: &[Tail]) {
-        let wanted = !tails.is_empty() || self.keeps_recent.load(Ordering::Relaxed) || self.counts.load(Ordering::Relaxed);
-        self.wanted.store(wanted, Ordering::Relaxed);
+        let all = !tails.is_empty() || self.keeps_recent.load(Ordering::Relaxed) || self.counts.load(Ordering::Relaxed);
+        self.all_wanted.store(all, Ordering::Relaxed);
+        self.wanted.store(all || self.keeps_hot.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// A request has happened.
@@ -133,7 +149,7 @@ impl Observers {
 
     /// URLs by what was asked of them since somebody looked first. A look begins the count, which ends some time after the last one.
     pub fn busiest(&self) -> Busiest {
-        let busiest = lock(&self.counting).get_or_insert_with(Counting::new).look();
+        let busiest = lock(&self.counting).get_or_insert_with(Counting::new).look().with_hot(self.hot(ROWS));
         self.counts.store(true, Ordering::Relaxed);
         self.settle(&lock(&self.tails));
         busiest
@@ -178,6 +194,70 @@ impl Observers {
         found.map(|(_, json)| Arc::clone(json))
     }
 
+    /// Keeps a list of what is asked for most, so many URLs of it, or none.
+    pub fn keep_hot(&self, wanted: Option<usize>) {
+        {
+            let mut hot = lock(&self.hot);
+            let before = hot.take();
+            *hot = wanted.map(|wanted| match before {
+                Some(list) if list.wanted() == wanted => list,
+                before => {
+                    let mut list = HotList::new(wanted);
+                    list.restore(before.map(|before| before.most(usize::MAX)).unwrap_or_default());
+                    list
+                }
+            });
+        }
+        self.keeps_hot.store(wanted.is_some(), Ordering::Relaxed);
+        self.settle(&lock(&self.tails));
+    }
+
+    /// Adds what an earlier process has kept of that list.
+    pub fn restore_hot(&self, urls: Vec<HotUrl>) {
+        if let Some(hot) = lock(&self.hot).as_mut() {
+            hot.restore(urls);
+        }
+    }
+
+    /// The URLs that are asked for most, the first ones of them; none where no list is kept.
+    pub fn hot(&self, count: usize) -> Vec<HotUrl> {
+        lock(&self.hot).as_ref().map(|hot| hot.most(count)).unwrap_or_default()
+    }
+
+    /// Requests for each of them.
+    pub fn hot_requests(&self) -> HashMap<String, u64> {
+        self.hot(usize::MAX).into_iter().map(|hot| (hot.url, hot.requests)).collect()
+    }
+
+    /// A job has fetched one of them again. What no client asks for between two such refreshes leaves the list.
+    pub fn hot_refreshed(&self, url: &HotUrl) {
+        if let Some(hot) = lock(&self.hot).as_mut() {
+            hot.refreshed(url);
+        }
+    }
+
+    /// An hour has passed: on the list of what is asked for most, requests from before count half.
+    pub fn age_hot(&self) {
+        if let Some(hot) = lock(&self.hot).as_mut() {
+            hot.age();
+        }
+    }
+
+    /// Bytes that the list takes.
+    pub fn hot_bytes(&self) -> usize {
+        lock(&self.hot).as_ref().map_or(0, HotList::bytes)
+    }
+
+    /// A request that counts for the list is answered.
+    pub(super) fn see_hot(&self, request: &HotRequest, status: StatusCode, record: &ResponseRecord<'_>, keyed: &[HeaderName]) {
+        // Who does not get the lock at once is one more that is not in the sample.
+        if let Ok(mut hot) = self.hot.try_lock()
+            && let Some(hot) = hot.as_mut()
+        {
+            hot.count(request, status, record, keyed);
+        }
+    }
+
     /// Whether the last requests are kept.
     pub fn keeps_recent(&self) -> bool {
         self.keeps_recent.load(Ordering::Relaxed)
@@ -204,16 +284,16 @@ mod tests {
     use std::net::Ipv4Addr;
     use std::time::Duration;
 
-    use http::StatusCode;
+    use larder_semantics::PrimaryKey;
+    use larder_tower::CacheResult;
 
     use super::*;
-    use crate::access_log::ResponseRecord;
 
     fn happens(observers: &Arc<Observers>, target: &str) {
         let request = Request::get(target).header("x-request-id", target.trim_start_matches('/')).body(()).expect("a request");
         let noted = observers.begin(&request, "http", Ipv4Addr::LOCALHOST.into(), Timestamp::default);
         if let Some(noted) = noted {
-            noted.ended(StatusCode::OK, Some(5), Duration::from_millis(2), &ResponseRecord::default());
+            noted.ended(StatusCode::OK, Some(5), Duration::from_millis(2), &ResponseRecord::default(), &[]);
         }
     }
 
@@ -242,6 +322,31 @@ mod tests {
         happens(&observers, "/a");
         let busiest = observers.busiest();
         assert_eq!((busiest.requests, busiest.hottest[0].url.as_str(), observers.is_wanted()), (1, "http:///a", true));
+    }
+
+    #[test]
+    fn a_list_of_what_is_hot_is_kept_where_a_job_needs_it_and_over_a_change_of_its_length() {
+        let observers = Arc::new(Observers::default());
+        let key = PrimaryKey::from("v1:default:GET:http://a.example/a");
+        let hit = ResponseRecord { result: Some(CacheResult::Hit), key: Some(&key), ..ResponseRecord::default() };
+        let ask = || {
+            let request = Request::get("/a").body(()).expect("a request");
+            let noted = observers.begin(&request, "http", Ipv4Addr::LOCALHOST.into(), Timestamp::default)?;
+            noted.ended(StatusCode::OK, None, Duration::ZERO, &hit, &[]);
+            Some(())
+        };
+        assert_eq!((ask(), observers.hot_bytes()), (None, 0), "nobody needs it");
+        observers.keep_hot(Some(10));
+        ask();
+        observers.keep_hot(Some(20));
+        ask();
+        let hot = observers.hot(10);
+        assert_eq!((hot.len(), hot[0].url.as_str(), hot[0].requests), (1, "http://a.example/a", 2));
+        let busiest = observers.busiest();
+        assert_eq!((busiest.hottest[0].url.as_str(), busiest.hottest[0].requests), ("http://a.example/a", 2), "people who look see it too");
+        assert_eq!(observers.recent(None), None, "no request was kept for that");
+        observers.keep_hot(None);
+        assert_eq!(observers.hot(10), []);
     }
 
     #[test]

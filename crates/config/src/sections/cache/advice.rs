@@ -78,11 +78,12 @@ where
         let mistake = Mistake::new(format!("`{key}` without `refresh_ahead` does nothing"));
         mistakes.warning(span, mistake.hint("add refresh_ahead = 0.8"));
     }
-    if let Some(slow) = lifetimes.stale_if_slow.as_ref().filter(|slow| *slow.get_ref() > 0)
-        && chains().all(|chain| chain.settings.policy.stale_if_error == 0)
-    {
-        let mistake = Mistake::new("`stale_if_slow` without `stale_if_error` counts only where the backend sends stale-if-error");
-        mistakes.warning(slow.span(), mistake.hint("add stale_if_error = \"10m\": that long a stale response may be served"));
+    let slow = lifetimes.stale_if_slow.as_ref().filter(|slow| *slow.get_ref() > 0).map(|slow| ("stale_if_slow", slow.span()));
+    let full = lifetimes.stale_if_overloaded.as_ref().filter(|full| *full.get_ref()).map(|full| ("stale_if_overloaded", full.span()));
+    let has_none = || chains().all(|chain| chain.settings.policy.stale_if_error == 0);
+    for (key, span) in slow.into_iter().chain(full).filter(|_| has_none()) {
+        let mistake = Mistake::new(format!("`{key}` without `stale_if_error` counts only where the backend sends stale-if-error"));
+        mistakes.warning(span, mistake.hint("add stale_if_error = \"10m\": that long a stale response may be served"));
     }
 }
 

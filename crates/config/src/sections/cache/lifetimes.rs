@@ -40,6 +40,7 @@ pub(crate) struct Lifetimes {
     pub(super) refresh_jitter: Option<Spanned<bool>>,
     pub(super) ttl_jitter: Option<Spanned<u16>>,
     pub(super) stale_if_slow: Option<Spanned<u32>>,
+    pub(super) stale_if_overloaded: Option<Spanned<bool>>,
 }
 
 /// `ttl`: one lifetime, or several by status.
@@ -78,6 +79,7 @@ impl Lifetimes {
             refresh_jitter: table.boolean_at("refresh_jitter"),
             ttl_jitter: ttl_jitter(table),
             stale_if_slow: table.duration("stale_if_slow").map(|slow| Spanned::new(slow.span(), millis(slow))),
+            stale_if_overloaded: table.boolean_at("stale_if_overloaded"),
         };
         lifetimes.warn(table.mistakes());
         lifetimes
@@ -115,6 +117,7 @@ impl Lifetimes {
         set(&mut policy.refresh_jitter, &spanned(&self.refresh_jitter));
         set(&mut policy.ttl_jitter, &spanned(&self.ttl_jitter));
         set(&mut policy.stale_if_slow, &spanned(&self.stale_if_slow));
+        set(&mut policy.stale_if_overloaded, &spanned(&self.stale_if_overloaded));
     }
 }
 

@@ -123,7 +123,8 @@ impl Page {
         let (gateway, active) = (shared.gateway.clone(), shared.gateway.active.load_full());
         let count = gateway.cache.estimate(&invalidation);
         self.outcome = format!("About {count} stored responses would be purged, on {} replicas.", self.replicas);
-        let filter = Filter { selections: vec![Selection::of(&invalidation)], sort: Sort::Hits, limit: ROWS };
+        let filter =
+            Filter { selections: vec![Selection::of(&invalidation)], sort: Sort::Hits, limit: ROWS, hot: gateway.observers.hot_requests() };
         let Ok(list) = tokio::task::spawn_blocking(move || inspect::list(&gateway.cache, &active, &filter)).await else { return };
         let rows = list.keys.iter().map(|row| {
             let to = format!("/?view=explain&url={}", percent_encoding::utf8_percent_encode(&row.url, percent_encoding::NON_ALPHANUMERIC));

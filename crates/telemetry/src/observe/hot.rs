@@ -1,0 +1,302 @@
+//! The hot list: what clients ask for most, so that it can be fetched before they ask again.
+//!
+//! Only what can be fetched for anybody is on it: answers to GET that come from the store or go there, under a key without an identity, to requests
+//! without credentials and without secrets in their URLs. A request is remembered with the fields that select its answer.
+//!
+//! It costs a request nothing where no job needs it. Otherwise the first requests of a second are all counted, on each thread, and of the others one in
+//! sixteen, for sixteen.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+
+use http::header::{ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION};
+use http::{HeaderMap, HeaderName, Method, Request, StatusCode};
+use larder_semantics::Timestamp;
+use larder_tower::CacheResult;
+use serde::{Deserialize, Serialize};
+
+use super::space_saving::SpaceSaving;
+use crate::access_log::{ResponseRecord, redacted};
+
+/// URLs that are counted, for each that is wanted: those that are on the way up are among them.
+const SPARE: usize = 4;
+
+/// Bytes of the list at most.
+const MAX_BYTES: usize = 16 << 20;
+
+/// Bytes of a URL with the fields of its request that are kept at most; others are not counted.
+const MAX_TEXT: usize = 2048;
+
+/// Bytes of the value of a field that is part of the key.
+const MAX_KEYED: usize = 64;
+
+/// Requests of a second that are all counted.
+const ALL: u32 = 64;
+
+/// Of the others one in so many.
+const SHARE: u32 = 16;
+
+/// A URL goes after so many refreshes between which no client has asked for it.
+const MAX_UNUSED: u8 = 2;
+
+/// The fields by which most answers vary, as a client that asked has sent them last. Those in the key are kept for each of their values.
+const SELECTING: [HeaderName; 3] = [ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE];
+
+/// One URL of the list. This is also the form in which it outlives the process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HotUrl {
+    /// Scheme, host, path and query.
+    pub url: String,
+    /// Requests for it: those of the last hour count whole, those of the hour before half, and so on.
+    pub requests: u64,
+    /// Fields of requests for it that are part of its key.
+    #[serde(default)]
+    pub keyed: Vec<(String, String)>,
+    /// Other fields that may select its answer, as the last client sent them.
+    #[serde(default)]
+    pub fields: Vec<(String, String)>,
+}
+
+impl HotUrl {
+    /// All that tells it from others.
+    fn name(&self) -> String {
+        let lines = self.keyed.iter().flat_map(|(name, value)| ["\n", name, ": ", value]);
+        std::iter::once(self.url.as_str()).chain(lines).collect()
+    }
+
+    fn length(&self) -> usize {
+        self.url.len() + self.keyed.iter().chain(&self.fields).map(|(name, value)| name.len() + value.len()).sum::<usize>()
+    }
+}
+
+/// The list.
+#[derive(Debug)]
+pub(super) struct HotList {
+    urls: SpaceSaving<Hot>,
+    wanted: usize,
+}
+
+#[derive(Debug)]
+struct Hot {
+    url: HotUrl,
+    /// Refreshes since a client asked for it.
+    unused: u8,
+}
+
+/// A request under way that is to be counted.
+#[derive(Debug)]
+pub(super) struct HotRequest {
+    headers: HeaderMap,
+    weight: u32,
+}
+
+thread_local! {
+    /// The second, the requests in it, and the state of a generator of random numbers (Marsaglia: Xorshift RNGs, 2003).
+    static SAMPLE: Cell<(u64, u32, u32)> = const { Cell::new((0, 0, 0x9e37_79b9)) };
+}
+
+/// For how many requests this one is counted; 0: it is not.
+fn weight(now: Timestamp) -> u32 {
+    SAMPLE.with(|sample| {
+        let second = now.as_millis() / 1000;
+        let (last, count, mut random) = sample.get();
+        let count = if last == second { count.saturating_add(1) } else { 1 };
+        random ^= random << 13;
+        random ^= random >> 17;
+        random ^= random << 5;
+        sample.set((second, count, random));
+        match count {
+            count if count <= ALL => 1,
+            _ if random.is_multiple_of(SHARE) => SHARE,
+            _ => 0,
+        }
+    })
+}
+
+impl HotRequest {
+    /// A request that is counted, if it is one of those and its answer is nobody's own.
+    pub(super) fn of<B>(request: &Request<B>, now: Timestamp) -> Option<Self> {
+        if request.method() != Method::GET || request.headers().contains_key(AUTHORIZATION) {
+            return None;
+        }
+        let weight = weight(now);
+        (weight > 0).then(|| Self { headers: request.headers().clone(), weight })
+    }
+
+    fn field(&self, name: &HeaderName) -> Option<(String, String)> {
+        Some((name.to_string(), self.headers.get(name)?.to_str().ok()?.to_owned()))
+    }
+
+    /// The fields of the key; `None` where one of them may be a secret: those are what others write as a hash.
+    fn keyed(&self, names: &[HeaderName]) -> Option<Vec<(String, String)>> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        let may_stay = |(name, value): &(String, String)| {
+            let is_secret = ["key", "token", "secret", "auth", "cookie"].iter().any(|word| name.contains(word));
+            !is_secret && value.len() <= MAX_KEYED && value.bytes().all(is_plain)
+        };
+        let fields = names.iter().filter(|name| self.headers.contains_key(*name)).map(|name| self.field(name).filter(may_stay));
+        fields.collect()
+    }
+}
+
+impl HotList {
+    /// For the first `wanted` of all URLs.
+    pub(super) fn new(wanted: usize) -> Self {
+        Self { urls: SpaceSaving::new(wanted * SPARE, MAX_BYTES), wanted }
+    }
+
+    pub(super) fn wanted(&self) -> usize {
+        self.wanted
+    }
+
+    /// Counts a request whose answer is there. `keyed` are the fields that are part of its key.
+    pub(super) fn count(&mut self, request: &HotRequest, status: StatusCode, record: &ResponseRecord<'_>, keyed: &[HeaderName]) {
+        let is_shared = matches!(record.result, Some(CacheResult::Hit | CacheResult::Revalidated))
+            || record.stored == Some(true)
+            || (record.result.is_some() && record.collapsed);
+        let Some(key) = record.key.filter(|key| is_shared && status.is_success() && key.identity().is_none()) else { return };
+        // What is masked elsewhere must not lie in a file.
+        if matches!(redacted(key.url()), Cow::Owned(_)) {
+            return;
+        }
+        let Some(keyed) = request.keyed(keyed) else { return };
+        let fields =
+            SELECTING.iter().filter(|name| keyed.iter().all(|(own, _)| own != name.as_str())).filter_map(|name| request.field(name));
+        self.add(HotUrl { url: key.url().to_owned(), requests: request.weight.into(), fields: fields.collect(), keyed });
+    }
+
+    fn add(&mut self, url: HotUrl) {
+        if url.length() > MAX_TEXT {
+            return;
+        }
+        let hot = self.urls.add(&url.name(), url.requests, || Hot { url: HotUrl::default(), unused: 0 });
+        *hot = Hot { url, unused: 0 };
+    }
+
+    /// The most asked for, at most so many.
+    pub(super) fn most(&self, count: usize) -> Vec<HotUrl> {
+        self.urls.most().take(count).map(|(_, requests, hot)| HotUrl { requests, ..hot.url.clone() }).collect()
+    }
+
+    /// Takes what an earlier process has kept. It counts as if it had been asked for just now.
+    pub(super) fn restore(&mut self, urls: Vec<HotUrl>) {
+        urls.into_iter().for_each(|url| self.add(HotUrl { requests: url.requests.max(1), ..url }));
+    }
+
+    /// A job has fetched it again. What nobody asks for between two such refreshes leaves the list.
+    pub(super) fn refreshed(&mut self, url: &HotUrl) {
+        let name = url.name();
+        let Some(hot) = self.urls.get_mut(&name) else { return };
+        hot.unused += 1;
+        if hot.unused >= MAX_UNUSED {
+            self.urls.remove(&name);
+        }
+    }
+
+    /// An hour has passed: what was asked for before counts half.
+    pub(super) fn age(&mut self) {
+        self.urls.halve();
+    }
+
+    /// Bytes of memory.
+    pub(super) fn bytes(&self) -> usize {
+        // Each has its text twice: in its name and in its parts.
+        2 * self.urls.bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use larder_semantics::PrimaryKey;
+
+    use super::*;
+
+    const HIT: ResponseRecord<'static> = ResponseRecord {
+        result: Some(CacheResult::Hit),
+        reason: None,
+        route: None,
+        key: None,
+        stored: None,
+        collapsed: false,
+        upstream: None,
+        upstream_server: None,
+        upstream_status: None,
+        upstream_time: None,
+        trace: None,
+        problem: None,
+    };
+
+    fn request(fields: &[(&'static str, &'static str)]) -> HotRequest {
+        let headers = fields.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
+        HotRequest { headers, weight: 1 }
+    }
+
+    fn asked(list: &mut HotList, key: &str, fields: &[(&'static str, &'static str)]) {
+        let key = PrimaryKey::from(key);
+        let tenant = [HeaderName::from_static("x-tenant")];
+        list.count(&request(fields), StatusCode::OK, &ResponseRecord { key: Some(&key), ..HIT }, &tenant);
+    }
+
+    fn urls(list: &HotList) -> Vec<(String, u64)> {
+        list.most(10).into_iter().map(|hot| (hot.url, hot.requests)).collect()
+    }
+
+    #[test]
+    fn the_most_asked_for_stands_first_with_what_selects_its_answer() {
+        let mut list = HotList::new(10);
+        asked(&mut list, "v1:default:GET:http://a.example/a", &[]);
+        (0..3).for_each(|_| asked(&mut list, "v1:default:GET:http://a.example/b?c=1", &[("accept-language", "de"), ("x-other", "1")]));
+        assert_eq!(urls(&list), [("http://a.example/b?c=1".to_owned(), 3), ("http://a.example/a".to_owned(), 1)]);
+        assert_eq!(list.most(1)[0].fields, [("accept-language".to_owned(), "de".to_owned())]);
+    }
+
+    #[test]
+    fn what_is_in_the_key_tells_entries_apart() {
+        let mut list = HotList::new(10);
+        for tenant in ["one", "two", "one"] {
+            asked(&mut list, "v1:default:GET:http://a.example/a", &[("x-tenant", tenant)]);
+        }
+        let most = list.most(10);
+        assert_eq!((most[0].keyed[0].1.as_str(), most[0].requests, most[1].keyed[0].1.as_str()), ("one", 2, "two"));
+    }
+
+    #[test]
+    fn nobodys_own_and_nothing_secret_is_on_it() {
+        let mut list = HotList::new(10);
+        asked(&mut list, "v1:default:GET:http://a.example/a #identity=0123", &[]);
+        asked(&mut list, "v1:default:GET:http://a.example/a?access_token=x", &[]);
+        asked(&mut list, "v1:default:GET:http://a.example/long", &[("x-tenant", "a value that stands in keys as a hash")]);
+        let key = PrimaryKey::from("v1:default:GET:http://a.example/a");
+        let missed = ResponseRecord { result: Some(CacheResult::Miss), key: Some(&key), ..HIT };
+        list.count(&request(&[]), StatusCode::OK, &missed, &[]);
+        list.count(&request(&[]), StatusCode::NOT_FOUND, &ResponseRecord { key: Some(&key), ..HIT }, &[]);
+        assert_eq!(urls(&list), []);
+        let with = |name| Request::get("/").header(name, "x").body(()).expect("a request");
+        assert!(HotRequest::of(&with("authorization"), Timestamp::default()).is_none());
+        assert!(HotRequest::of(&with("accept"), Timestamp::default()).is_some());
+    }
+
+    #[test]
+    fn what_nobody_asks_for_leaves_after_two_refreshes() {
+        let mut list = HotList::new(10);
+        for _ in 0..5 {
+            asked(&mut list, "v1:default:GET:http://a.example/a", &[]);
+            let hot = list.most(1).remove(0);
+            list.refreshed(&hot);
+        }
+        let hot = list.most(1).remove(0);
+        list.refreshed(&hot);
+        assert_eq!(urls(&list), []);
+        list.restore(vec![hot]);
+        assert_eq!(urls(&list), [("http://a.example/a".to_owned(), 5)], "a restart begins anew");
+    }
+
+    #[test]
+    fn in_a_busy_second_a_share_of_requests_stands_for_all() {
+        let second = |second: u64| (0..100_000).map(|_| u64::from(weight(Timestamp::from_secs(second)))).sum::<u64>();
+        let counted = second(1_000);
+        assert!((90_000..110_000).contains(&counted), "{counted}");
+        assert_eq!((0..ALL).map(|_| weight(Timestamp::from_secs(1_001))).sum::<u32>(), ALL);
+    }
+}
