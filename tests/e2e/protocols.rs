@@ -28,6 +28,21 @@ async fn h2c_misses_hits_and_shares_with_http_1_1() -> Result<()> {
 }
 
 #[tokio::test]
+async fn rfc9113_10_5_a_flood_of_settings_is_told_in_log_and_metrics() -> Result<()> {
+    let origin = Origin::start().await?;
+    let larder = Larder::before(&origin, "").await?;
+    let mut stream = TcpStream::connect(larder.address()).await?;
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    stream.write_all(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), settings.repeat(102)].concat()).await?;
+    let mut received = Vec::new();
+    let _reset_or_end = stream.read_to_end(&mut received).await;
+    assert!(received.windows(4).any(|head| head == [0, 0, 8, 7]), "no GOAWAY: {received:?}");
+    larder.metric_reaches("larder_http2_limits_total", &["limit=\"settings\""], 1.0).await?;
+    larder.process().line("`a flood`", |line| line.contains("frames that only cost").then_some(())).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn rfc9110_9_3_2_an_answer_to_head_has_no_content_in_h2c() -> Result<()> {
     let origin = Origin::start().await?;
     origin.once("GET", "/length", Answer::ok().body("hello"));

@@ -14,6 +14,8 @@ pub(crate) enum Misuse {
     ProxyHeader,
     /// More control frames than an HTTP/2 client may send.
     Flood,
+    /// More streams at a time than it may open.
+    Streams,
 }
 
 /// Tells of misuses: the first at once, and others of its kind by their number, a minute at a time. A scanner must not fill the log.
@@ -27,7 +29,7 @@ struct Paced {
 }
 
 impl Misuse {
-    const ALL: [Self; 4] = [Self::Tls, Self::ClearText, Self::ProxyHeader, Self::Flood];
+    const ALL: [Self; 5] = [Self::Tls, Self::ClearText, Self::ProxyHeader, Self::Flood, Self::Streams];
 
     fn sentence(self) -> &'static str {
         match self {
@@ -35,6 +37,7 @@ impl Misuse {
             Self::ClearText => "a client speaks clear text to a listener that speaks TLS",
             Self::ProxyHeader => "a proxy sends no valid PROXY header to a listener that requires one",
             Self::Flood => "a client sends more HTTP/2 frames that only cost than it may; its connection is closed",
+            Self::Streams => "a client opens more HTTP/2 streams at a time than `max_streams`; they are refused",
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::connection::misuse::{Misuse, Misuses};
 use crate::connection::peer::Peer;
 use crate::connection::sniff::FirstBytes;
 use crate::http2::kept_back::Buffer;
-use crate::http2::limits::{CALM_DOWN, FrameLimits};
+use crate::http2::limits::{CALM_DOWN, FrameLimits, Limit};
 use crate::listener::socket::Socket;
 
 /// The socket of one connection with what is kept back of its writes. Clones are the same.
@@ -74,11 +74,15 @@ impl Shared {
 }
 
 impl Shared {
+    fn tell(&self, limit: Limit) {
+        let (info, misuse) = (self.peer.info(), if limit == Limit::Streams { Misuse::Streams } else { Misuse::Flood });
+        self.misuses.tell(misuse, info.remote, info.local);
+    }
+
     /// Looks at bytes that the client has sent. One that has reached a limit is told so before the connection ends.
     fn look_at(&mut self, received: &[u8]) -> io::Result<()> {
-        let Err(_limit) = self.limits.received(received) else { return Ok(()) };
-        let info = self.peer.info();
-        self.misuses.tell(Misuse::Flood, info.remote, info.local);
+        let Err(limit) = self.limits.received(received) else { return Ok(()) };
+        self.tell(limit);
         self.buffer.bytes.extend_from_slice(&CALM_DOWN);
         Err(io::Error::other("more frames than an HTTP/2 client may send"))
     }
@@ -163,7 +167,9 @@ impl AsyncWrite for CorkedStream {
         let mut rest = written;
         for buf in bufs {
             let taken = rest.min(buf.len());
-            shared.limits.sent(&buf[..taken]);
+            if let Some(limit) = shared.limits.sent(&buf[..taken]) {
+                shared.tell(limit);
+            }
             rest -= taken;
         }
         Poll::Ready(Ok(written))

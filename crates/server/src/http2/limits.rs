@@ -153,17 +153,20 @@ impl FrameLimits {
         }
     }
 
-    /// Looks at bytes that are sent: they tell what the library refuses.
-    pub(crate) fn sent(&mut self, bytes: &[u8]) {
-        let counts = &self.counts;
+    /// Looks at bytes that are sent: they tell what the library refuses. The last limit that the client has reached.
+    pub(crate) fn sent(&mut self, bytes: &[u8]) -> Option<Limit> {
+        let (counts, mut reached) = (&self.counts, None);
         self.sent.read(bytes, |frame| {
-            match frame.kind {
-                kind::RST_STREAM if frame.number(0) == REFUSED_STREAM => counts.count(Limit::Streams),
-                kind::GOAWAY if frame.number(1) == ENHANCE_YOUR_CALM => counts.count(Limit::Library),
-                _ => {}
-            }
-            None::<Limit>
+            let limit = match frame.kind {
+                kind::RST_STREAM if frame.number(0) == REFUSED_STREAM => Limit::Streams,
+                kind::GOAWAY if frame.number(1) == ENHANCE_YOUR_CALM => Limit::Library,
+                _ => return None::<()>,
+            };
+            counts.count(limit);
+            reached = Some(limit);
+            None
         });
+        reached
     }
 }
 
@@ -357,9 +360,9 @@ mod tests {
         let cancelled = frame(kind::RST_STREAM, 0, &[0, 0, 0, 8]);
         let calm = frame(kind::GOAWAY, 0, &[0, 0, 0, 9, 0, 0, 0, 0xb, b'x', b'y']);
         let farewell = frame(kind::GOAWAY, 0, &[0, 0, 0, 9, 0, 0, 0, 0]);
-        for piece in [refused, cancelled, calm, farewell, CALM_DOWN.to_vec()].concat().chunks(3) {
-            limits.sent(piece);
-        }
+        let bytes = [refused, cancelled, calm, farewell, CALM_DOWN.to_vec()].concat();
+        let reached: Vec<_> = bytes.chunks(3).filter_map(|piece| limits.sent(piece)).collect();
+        assert_eq!(reached, [Limit::Streams, Limit::Library, Limit::Library]);
         assert_eq!(counts(&limits), [("streams", 1), ("library", 2)]);
     }
 }
