@@ -101,6 +101,11 @@ const DIVERGENCES: &[Divergence] = &[
         excuses: |case| case.says("age", ","),
     },
     Divergence {
+        section: "RFC 9111 §4.2.1: invalid freshness information makes a response stale, so an Age that cannot be read does",
+        theirs: "ignores the field",
+        excuses: |case| case.says("age", "x"),
+    },
+    Divergence {
         section: "RFC 9110 §5.6.7: all three forms of a date are read",
         theirs: "reads one",
         excuses: |case| case.says("expires", "Sunday") || case.says("expires", "Nov  6"),

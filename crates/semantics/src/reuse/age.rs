@@ -17,12 +17,17 @@ pub fn sent_date(headers: &HeaderMap, response_time: Timestamp) -> Option<Timest
     Timestamp::parse_http_date(headers.get(DATE)?.as_bytes(), response_time)
 }
 
+/// The age of a response whose `Age` cannot be read: no lifetime is longer (§1.2.2).
+const UNKNOWN_AGE: u32 = 1 << 31;
+
 /// `age_value` in seconds: "a cache encountering a message with a list-based Age field value SHOULD use the first member of the field
-/// value, discarding subsequent ones. If the field value (after discarding additional members) is invalid, a cache SHOULD ignore the
-/// field" (§5.1). 0 where it is absent or ignored.
+/// value, discarding subsequent ones" (§5.1). 0 where the field is absent or empty.
+///
+/// An invalid one "SHOULD" be ignored (§5.1), which would make the response of another cache a new one, however old it is. Its age is unknown, so it
+/// is stale here until the origin validates it, as "caches are encouraged to consider responses that have invalid freshness information" (§4.2.1).
 pub fn age_value(headers: &HeaderMap) -> u32 {
-    let first = headers.get(AGE).and_then(|value| value.as_bytes().split(|&byte| byte == b',').next());
-    first.and_then(|member| parse_delta_seconds(member.trim_ascii())).unwrap_or(0)
+    let first = headers.get(AGE).and_then(|value| value.as_bytes().split(|&byte| byte == b',').next()).map(<[u8]>::trim_ascii);
+    first.filter(|member| !member.is_empty()).map_or(0, |member| parse_delta_seconds(member).unwrap_or(UNKNOWN_AGE))
 }
 
 /// `corrected_initial_age` in seconds, of a response with this `date_value`.
@@ -58,14 +63,15 @@ mod tests {
     }
 
     #[test]
-    fn rfc9111_5_1_age_takes_the_first_member_and_ignores_rubbish() {
+    fn rfc9111_5_1_age_takes_the_first_member_and_one_that_cannot_be_read_is_stale() {
         assert_eq!(with_age(&[]), 0);
         assert_eq!(with_age(&["60"]), 60);
         assert_eq!(with_age(&["60, 120"]), 60);
         assert_eq!(with_age(&["60", "120"]), 60);
-        assert_eq!(with_age(&["abc, 120"]), 0);
-        assert_eq!(with_age(&["-5"]), 0);
-        assert_eq!(with_age(&["1.5"]), 0);
+        assert_eq!(with_age(&["", "120"]), 0);
+        for rubbish in ["abc, 120", "-5", "1.5", "60;a=b", "60 120"] {
+            assert_eq!(with_age(&[rubbish]), UNKNOWN_AGE, "{rubbish}");
+        }
         assert_eq!(with_age(&["18446744073709551615"]), 1 << 31);
     }
 
