@@ -40,18 +40,14 @@ impl Coding {
     /// Whether a client with these fields can take an answer in this coding. "If no Accept-Encoding header field is in the request, any content coding
     /// is considered acceptable by the user agent": but those that send none are mostly programs that unpack nothing, so here they accept none.
     pub fn is_accepted(self, request: &HeaderMap) -> bool {
-        self.weight(request) > 0
+        weight_of_coding(request.get_all(ACCEPT_ENCODING).iter(), self.name().as_bytes()).is_some_and(|weight| weight > 0)
     }
+}
 
-    fn weight(self, request: &HeaderMap) -> u16 {
-        weight_of_coding(request.get_all(ACCEPT_ENCODING).iter(), self.name().as_bytes())
-    }
-
-    /// The place in `kept` of the coding that a client prefers; among those that it likes equally, the first. `None` where it accepts none of them.
-    pub fn preferred(kept: &[Self], request: &HeaderMap) -> Option<usize> {
-        let accepted = kept.iter().map(|coding| coding.weight(request)).enumerate().filter(|(_, weight)| *weight > 0);
-        accepted.reduce(|best, next| if next.1 > best.1 { next } else { best }).map(|(place, _)| place)
-    }
+/// Whether a client with these fields refuses an answer without a coding: "the identity coding [...] is acceptable unless specifically excluded by the
+/// Accept-Encoding header field stating either "identity;q=0" or "*;q=0" without a more specific entry for "identity"" (§12.5.3).
+pub fn refuses_identity(request: &HeaderMap) -> bool {
+    weight_of_coding(request.get_all(ACCEPT_ENCODING).iter(), b"identity") == Some(0)
 }
 
 #[cfg(test)]
@@ -87,17 +83,16 @@ mod tests {
     }
 
     #[test]
-    fn a_clients_weights_come_before_the_order_of_the_list() {
-        let kept = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
-        for (line, place) in [
-            ("gzip, deflate, br, zstd", Some(0)),
-            ("gzip, deflate, br", Some(1)),
-            ("gzip;q=1.0, br;q=0.5", Some(2)),
-            ("deflate, gzip", Some(2)),
-            ("*;q=0.5, gzip", Some(2)),
-            ("identity", None),
+    fn rfc9110_12_5_3_identity_is_accepted_unless_it_is_refused() {
+        for (lines, refused) in [
+            (&["gzip, identity;q=0"][..], true),
+            (&["gzip, *;q=0"], true),
+            (&["identity;q=1, *;q=0"], false),
+            (&["gzip"], false),
+            (&[""], false),
+            (&[], false),
         ] {
-            assert_eq!(Coding::preferred(&kept, &request(&[line])), place, "{line}");
+            assert_eq!(refuses_identity(&request(lines)), refused, "{lines:?}");
         }
     }
 }

@@ -104,13 +104,13 @@ impl Gateway {
             as_sent = Some(request.clone());
             response_edits = edits.apply(request.headers_mut(), client);
         }
-        let negotiated = active.codings_of(service.route().index()).and_then(|codings| codings.negotiate(request));
+        let accepted = active.codings_of(service.route().index()).and_then(|codings| codings.ask_for_all(request));
         let looked_up = self.tracer.as_ref().map(|_| monotonic());
         let plain = service.look_up_plain(request, &effective)?;
         if matches!(&plain, Plain::Stored(answer) if answer.body.size_hint().exact().is_none()) {
             return None;
         }
-        if negotiated.is_some_and(|negotiated| !negotiated.takes_plainly(&plain)) {
+        if accepted.is_some_and(|accepted| !accepted.takes_plainly(&plain)) {
             return None;
         }
         let arrival = Arrival { connection: &connection, client, scheme, started, request_id };

@@ -1,11 +1,12 @@
-//! The codings of a route's answers: clients are asked for as few variants as there are codings, and get an answer unpacked where they do not accept the
-//! one that is stored.
+//! The codings of a route's answers: the origin is asked for all of them whoever asks, so that one stored body serves every client, and a client that does
+//! not accept its coding gets it unpacked.
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, IF_RANGE, RANGE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use larder_coding::{Coded, coding_of, decoded, may_unpack, unpacked_fields, weaken_for};
 use larder_semantics::Coding;
+use larder_semantics::coding::refuses_identity;
 use larder_tower::{CacheBody, ContentDecoder, Plain, RouteRules};
 
 use super::WayBody;
@@ -15,11 +16,17 @@ use crate::config::Route;
 #[derive(Debug)]
 pub(crate) struct RouteCodings {
     kept: Vec<Coding>,
-    /// `Accept-Encoding` for each of them: that one and all behind it.
-    fields: Vec<HeaderValue>,
-    /// The place of the coding for clients that accept none: unpacking gzip takes the least memory.
-    least: usize,
+    /// All of them as `Accept-Encoding`.
+    field: HeaderValue,
     /// Whether bodies are packed here, so that two of them are never the same bytes for certain.
+    packs: bool,
+}
+
+/// The codings that a client accepts, where an answer may not suit it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    /// A bit for each coding.
+    codings: u8,
     packs: bool,
 }
 
@@ -28,8 +35,8 @@ pub(crate) struct RouteCodings {
 pub(crate) struct Negotiated {
     /// Its own request.
     request: Request<()>,
+    accepted: Accepted,
     field: HeaderValue,
-    packs: bool,
 }
 
 /// The use that an answer is to such a client.
@@ -53,23 +60,35 @@ impl RouteCodings {
             return None;
         }
         let names: Vec<&str> = kept.iter().map(|coding| coding.name()).collect();
-        let fields = (0..names.len()).map(|first| HeaderValue::try_from(names[first..].join(", "))).collect::<Result<_, _>>().ok()?;
-        let least = kept.iter().position(|coding| *coding == Coding::Gzip).unwrap_or(kept.len() - 1);
-        Some(Self { kept, fields, least, packs: route.settings.compress.is_some() })
+        let field = HeaderValue::try_from(names.join(", ")).ok()?;
+        Some(Self { kept, field, packs: route.settings.compress.is_some() })
     }
 
-    /// Brings a read's `Accept-Encoding` to one of as many values as there are codings. Tells what the client said, where an answer may not suit it.
-    pub(crate) fn negotiate<B>(&self, request: &mut Request<B>) -> Option<Box<Negotiated>> {
+    /// Has a read ask for all kept codings, whatever its client accepts of them. Tells what that is, where an answer may not suit it.
+    pub(crate) fn ask_for_all<B>(&self, request: &mut Request<B>) -> Option<Accepted> {
         if ![Method::GET, Method::HEAD].contains(request.method()) {
             return None;
         }
-        let headers = request.headers();
-        let field = &self.fields[Coding::preferred(&self.kept, headers).unwrap_or(self.least)];
-        let accepts_all = self.kept.iter().all(|coding| coding.is_accepted(headers));
-        let negotiated = (!accepts_all || (self.packs && headers.contains_key(RANGE)))
-            .then(|| Box::new(Negotiated { request: head_of(request), field: field.clone(), packs: self.packs }));
-        request.headers_mut().insert(ACCEPT_ENCODING, field.clone());
-        negotiated
+        let headers = request.headers_mut();
+        let mut accepted = Accepted { codings: 0, packs: self.packs };
+        // An origin may answer in a coding that is not kept.
+        for coding in Coding::ALL.into_iter().filter(|coding| coding.is_accepted(headers)) {
+            accepted.codings |= bit(coding);
+        }
+        let accepts_all = self.kept.iter().all(|coding| accepted.has(*coding));
+        let may_differ = !accepts_all || (self.packs && headers.contains_key(RANGE));
+        headers.insert(ACCEPT_ENCODING, self.field.clone());
+        may_differ.then_some(accepted)
+    }
+
+    /// As [`Self::ask_for_all`], with all that is needed to give such a client another answer.
+    pub(crate) fn negotiate<B>(&self, request: &mut Request<B>) -> Option<Box<Negotiated>> {
+        let said: Vec<HeaderValue> = request.headers().get_all(ACCEPT_ENCODING).iter().cloned().collect();
+        let accepted = self.ask_for_all(request)?;
+        let mut own = head_of(request);
+        own.headers_mut().remove(ACCEPT_ENCODING);
+        own.headers_mut().extend(said.into_iter().map(|line| (ACCEPT_ENCODING, line)));
+        Some(Box::new(Negotiated { request: own, accepted, field: self.field.clone() }))
     }
 
     /// Brings the `Accept-Encoding` of a read with content to those kept codings that its client accepts, in one order. Its answers are not unpacked here:
@@ -80,6 +99,33 @@ impl RouteCodings {
         if let Ok(field) = HeaderValue::try_from(field) {
             headers.insert(ACCEPT_ENCODING, field);
         }
+    }
+}
+
+fn bit(coding: Coding) -> u8 {
+    1 << coding as u8
+}
+
+impl Accepted {
+    fn has(self, coding: Coding) -> bool {
+        self.codings & bit(coding) != 0
+    }
+
+    /// Whether the answer to a plain request is stored, and suits the client without a look at its body.
+    pub(crate) fn takes_plainly<B>(self, plain: &Plain<B>) -> bool {
+        let Plain::Stored(answer) = plain else { return false };
+        // The tag of a 304 may have to become the weak one that the client knows.
+        if answer.status() == StatusCode::NOT_MODIFIED {
+            return false;
+        }
+        let may_be_coded = answer.status() != StatusCode::PARTIAL_CONTENT || !self.packs;
+        let mut suits = true;
+        answer.for_each_line(|name, value| {
+            if *name == CONTENT_ENCODING {
+                suits &= may_be_coded && Coding::named(value.trim_ascii()).is_some_and(|coding| self.has(coding));
+            }
+        });
+        suits
     }
 }
 
@@ -110,23 +156,21 @@ impl Negotiated {
     /// The use that an answer is.
     pub(crate) fn judge<B>(&self, response: &Response<B>) -> Verdict {
         let (status, headers) = (response.status(), response.headers());
-        match coding_of(headers) {
-            None => Verdict::Suits,
-            Some(coding) if coding.is_accepted(self.request.headers()) => {
-                let is_strong = headers.get(ETAG).is_some_and(|tag| tag.as_bytes().starts_with(b"\""));
-                if status == StatusCode::PARTIAL_CONTENT && self.packs && !is_strong { Verdict::AskForWhole } else { Verdict::Suits }
-            }
-            Some(coding) if may_unpack(self.request.headers(), status, headers) => Verdict::Unpack(coding),
-            Some(_) => Verdict::AskAsSent,
+        let Some(coding) = coding_of(headers) else { return Verdict::Suits };
+        let is_part = status == StatusCode::PARTIAL_CONTENT;
+        let is_strong = || headers.get(ETAG).is_some_and(|tag| tag.as_bytes().starts_with(b"\""));
+        // A status that may be unpacked stands for the whole, which is what is asked about.
+        let asked = if is_part { StatusCode::OK } else { status };
+        let may_unpack = || !refuses_identity(self.request.headers()) && may_unpack(self.request.headers(), asked, headers);
+        match self.accepted.has(coding) {
+            true if is_part && self.accepted.packs && !is_strong() => Verdict::AskForWhole,
+            true => Verdict::Suits,
+            // The bytes of its own coding can be had from the origin, part by part; those of what was packed here cannot.
+            false if is_part && (is_strong() || !self.accepted.packs) => Verdict::AskAsSent,
+            false if !may_unpack() => Verdict::AskAsSent,
+            false if is_part => Verdict::AskForWhole,
+            false => Verdict::Unpack(coding),
         }
-    }
-
-    /// Whether the answer to a plain request is stored, and suits the client without a look at its body.
-    pub(crate) fn takes_plainly<B>(&self, plain: &Plain<B>) -> bool {
-        let Plain::Stored(answer) = plain else { return false };
-        let mut is_coded = false;
-        answer.for_each_line(|name, _| is_coded |= *name == CONTENT_ENCODING);
-        !is_coded && answer.status() != StatusCode::NOT_MODIFIED
     }
 
     /// The request to be asked where an answer does not suit.
@@ -179,13 +223,14 @@ mod tests {
     }
 
     #[test]
-    fn nine_usual_values_are_three_variants() {
+    fn nine_usual_values_are_one_variant() {
         let kept = codings(r#"encodings = ["zstd", "br", "gzip"]"#).expect("codings");
         let spec = VarySpec::new(vec![ACCEPT_ENCODING]);
         let variant = |accepted| {
             let mut request = request(accepted);
-            let may_differ = kept.negotiate(&mut request).is_some();
-            (spec.secondary_key(request.headers()), may_differ)
+            let accepted = kept.ask_for_all(&mut request);
+            let codings = accepted.map(|accepted| Coding::ALL.map(|coding| accepted.has(coding)));
+            (spec.secondary_key(request.headers()).text().to_owned(), codings)
         };
         let usual = [
             Some("gzip, deflate, br, zstd"),
@@ -199,11 +244,10 @@ mod tests {
             None,
         ];
         let found = usual.map(variant);
-        let mut variants: Vec<_> = found.iter().map(|(key, _)| key.text().to_owned()).collect();
-        variants.sort();
-        variants.dedup();
-        assert_eq!(variants.len(), 3, "{found:?}");
-        assert_eq!(found.map(|(_, may_differ)| may_differ), [false, false, true, false, true, true, true, true, true]);
+        assert!(found.iter().all(|(key, _)| *key == found[0].0), "{found:?}");
+        let (some, none) = (Some([false, false, true]), Some([false; 3]));
+        let expected = [None, None, Some([false, true, true]), None, some, some, none, none, none];
+        assert_eq!(found.map(|(_, codings)| codings), expected);
         assert!(codings("").is_none() && codings("encodings = []").is_none());
     }
 
@@ -212,7 +256,7 @@ mod tests {
         let kept = codings(r#"encodings = ["gzip"]"#).expect("codings");
         let mut write = request(Some("deflate"));
         *write.method_mut() = Method::POST;
-        assert!(kept.negotiate(&mut write).is_none());
+        assert!(kept.ask_for_all(&mut write).is_none() && kept.negotiate(&mut write).is_none());
         assert_eq!(write.headers()[ACCEPT_ENCODING], "deflate");
     }
 
@@ -254,7 +298,10 @@ mod tests {
         assert_eq!(verdict(None, false, 200, &[]).0, Verdict::Suits);
         assert_eq!(verdict(Some("gzip"), false, 200, &[("content-encoding", "gzip")]).0, Verdict::Suits);
         assert_eq!(verdict(None, false, 200, &[brotli, ("cache-control", "no-transform")]), (Verdict::AskAsSent, false, None));
+        assert_eq!(verdict(Some("gzip, *;q=0"), false, 200, &[brotli]).0, Verdict::AskAsSent, "it refuses what is not coded");
         assert_eq!(verdict(None, true, 206, &[brotli, ("etag", "\"1\"")]), (Verdict::AskAsSent, true, None));
+        assert_eq!(verdict(None, true, 206, &[brotli, ("etag", "W/\"1\"")]).0, Verdict::AskForWhole);
+        assert_eq!(verdict(None, true, 206, &[brotli, ("cache-control", "no-transform")]).0, Verdict::AskAsSent);
         let all = Some("br, gzip");
         assert_eq!(verdict(all, true, 206, &[brotli, ("etag", "\"1\"")]).0, Verdict::Suits, "the origin's own bytes");
         assert_eq!(

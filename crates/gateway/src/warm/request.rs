@@ -70,7 +70,7 @@ fn prepare(gateway: &Gateway, url: &Uri, fields: &HeaderMap) -> Result<Prepared,
     let (client, route) = (target.client, service.route().index());
     let edits = active.edits_of(route).and_then(|edits| edits.apply(request.headers_mut(), client));
     if let Some(codings) = active.codings_of(route) {
-        let _ = codings.negotiate(&mut request);
+        let _ = codings.ask_for_all(&mut request);
     }
     Ok(Prepared { service, request: request.map(|()| Empty::new()), effective, connection, edits })
 }

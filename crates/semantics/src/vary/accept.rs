@@ -93,8 +93,8 @@ pub(super) fn names_coding<'a>(lines: impl Iterator<Item = &'a HeaderValue>, wan
     weights(lines).any(|(name, weight)| eq(coding(name), coding(wanted)) && weight > 0)
 }
 
-/// The weight of a coding in thousandths: its own, or that of `*`, or none.
-pub(crate) fn weight_of_coding<'a>(lines: impl Iterator<Item = &'a HeaderValue>, wanted: &[u8]) -> u16 {
+/// The weight of a coding in thousandths: its own, or that of `*`; `None` where neither is named.
+pub(crate) fn weight_of_coding<'a>(lines: impl Iterator<Item = &'a HeaderValue>, wanted: &[u8]) -> Option<u16> {
     let (mut own, mut others) = (None, None);
     for (name, weight) in weights(lines) {
         match name {
@@ -103,7 +103,7 @@ pub(crate) fn weight_of_coding<'a>(lines: impl Iterator<Item = &'a HeaderValue>,
             _ => {}
         }
     }
-    own.or(others).unwrap_or(0)
+    own.or(others)
 }
 
 /// The members of `Accept-Encoding` with their weights; one that cannot be read weighs nothing.
