@@ -19,6 +19,7 @@ mod graphql_and_rpc;
 mod history;
 mod hits;
 mod json_server;
+mod key_names;
 mod keys;
 mod lifecycle;
 mod limits;

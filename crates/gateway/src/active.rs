@@ -4,16 +4,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use larder_graphql::Documents;
+use larder_semantics::PrimaryKey;
 use larder_semantics::content::{ContentKind, ContentRules};
+use larder_store::{StoredResponse, Tag};
 use larder_tower::clock::Clock;
 use larder_tower::{BypassRate, Cache, CacheService, MayBypass, Pressure, RouteRules, RouteRulesBuilder, WriteRules};
 
 use crate::client::TrustedProxies;
-use crate::config::{Config, OddPaths, ResponseTags, Route, RouteSettings, Upstream};
+use crate::config::{Config, NAME_TAG, OddPaths, Route, RouteSettings, Upstream};
 use crate::hints::Hints;
 use crate::redis::Redis;
 use crate::routing::tagging::RouteTags;
-use crate::routing::{RequestDecoder, RouteCodings, RouteEdits, RouteTable, RouteUpstream, RouteUsage, Router};
+use crate::routing::{KeyNames, RequestDecoder, RouteCodings, RouteEdits, RouteTable, RouteUpstream, RouteUsage, Router};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{OriginObserver, UpstreamOptions, UpstreamService, UpstreamSetupError};
 use crate::write_rules::{ConfiguredCascade, Writes};
@@ -34,6 +36,8 @@ pub(crate) struct ActiveConfig {
     codings: Vec<Option<RouteCodings>>,
     /// By route, as above.
     usages: Vec<Option<RouteUsage>>,
+    /// Where what is stored has names.
+    pub(crate) key_names: Option<Arc<KeyNames>>,
     pub(crate) hints: Hints,
 }
 
@@ -87,9 +91,11 @@ impl ActiveConfig {
         let ways: Vec<RouteUpstream> = all().zip(&usages).map(way).collect();
         let edits = all().map(RouteEdits::of).collect();
         let codings = all().map(RouteCodings::of).collect();
+        let key_names = KeyNames::of(&config)?;
         let service = |(index, route): (usize, &Route)| -> Result<_, SetupError> {
             let pressure = upstreams[route.upstream].pressure().clone();
-            let rules = Arc::new(rules(index, route, &config.tags, &rules_of_writes, pressure)?);
+            let tags = RouteTags::new(&route.path, &route.tags, &config.tags, key_names.clone())?;
+            let rules = Arc::new(rules(index, route, tags, &rules_of_writes, pressure));
             Ok(CacheService::new(ways[index].clone(), Arc::clone(cache), rules))
         };
         let services = config.routes.iter().enumerate().map(service).collect::<Result<_, _>>()?;
@@ -100,8 +106,11 @@ impl ActiveConfig {
         cache.wait_for_replicas(config.purge.write_wait);
         cache.set_cascade(ConfiguredCascade::of(&config).map(|cascade| Arc::new(cascade) as _));
         writes.follow(&routes);
+        if let Some(redis) = process.redis {
+            redis.name_keys(key_names.clone());
+        }
         let hints = Hints::new(config.routes.len() + 1);
-        Ok(Self { trusted, metrics, routes, ways, edits, codings, usages, upstreams, hints, config })
+        Ok(Self { trusted, metrics, routes, ways, edits, codings, usages, key_names, upstreams, hints, config })
     }
 
     /// In a process that has nothing else.
@@ -168,19 +177,25 @@ impl ActiveConfig {
         self.usages.get(route)?.as_ref()
     }
 
+    /// The name of what is stored under a key, where its route gives one.
+    pub(crate) fn name_of(&self, key: &PrimaryKey) -> Option<String> {
+        self.key_names.as_ref()?.name(key)
+    }
+
+    /// The name of a stored response, unless it was stored when the configuration named it otherwise: then a purge does not find it by this one.
+    pub(crate) fn name_that_purges(&self, stored: &StoredResponse) -> Option<String> {
+        let name = self.name_of(&stored.key())?;
+        let tag = Tag::surrogate(&[NAME_TAG, &name].concat());
+        stored.tags().iter().any(|own| own == tag).then_some(name)
+    }
+
     /// What a route changes in the fields of its requests, where it does.
     pub(crate) fn edits_of(&self, route: usize) -> Option<&RouteEdits> {
         self.edits.get(route)?.as_ref()
     }
 }
 
-fn rules(
-    index: usize,
-    route: &Route,
-    named: &ResponseTags,
-    writes: &Arc<dyn WriteRules>,
-    pressure: Pressure,
-) -> Result<RouteRules, matchit::InsertError> {
+fn rules(index: usize, route: &Route, tags: RouteTags, writes: &Arc<dyn WriteRules>, pressure: Pressure) -> RouteRules {
     let settings = &route.settings;
     let bypass = settings.clone();
     let rules = RouteRules::builder()
@@ -196,11 +211,11 @@ fn rules(
         .cache_status_key(settings.cache_status_key)
         .may_bypass(MayBypass::new(move |client: Option<IpAddr>| may_bypass(&bypass, client)))
         .bypass_rate(settings.bypass_rate.map(|rate| BypassRate::new(rate.count, rate.seconds)))
-        .tags(RouteTags::new(&route.path, &route.tags, named)?)
+        .tags(tags)
         .shared_writes(Arc::clone(writes))
         .pressure(pressure);
     let rules = route.class.iter().cloned().fold(rules, RouteRulesBuilder::class);
-    Ok(settings.tiers.iter().fold(rules, |rules, tiers| rules.tiers(tiers.iter().map(|tier| tier.as_str()))).build())
+    settings.tiers.iter().fold(rules, |rules, tiers| rules.tiers(tiers.iter().map(|tier| tier.as_str()))).build()
 }
 
 /// The same rules with a reader for documents of GraphQL.

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder_redis::{Clocks, Message, RedisOptions, RedisStore, ReplicaInfo, ServerInfo};
+use larder_semantics::PrimaryKey;
 use larder_store::BreakerState;
 use larder_store::Ledger;
 use larder_tower::{FetchError, Tiers, clock};
 use tracing::warn;
 
 use crate::checks::Replicas;
+use crate::routing::KeyNames;
 use crate::telemetry::metrics::RedisMetrics;
 use crate::telemetry::snapshot::RedisSnapshot;
 use crate::upstream::{SharedChecks, UpstreamError};
@@ -39,6 +41,11 @@ impl Redis {
     /// The store itself.
     pub(crate) fn store(&self) -> &RedisStore {
         &self.store
+    }
+
+    /// From now on the keys of what has a name begin with it.
+    pub(crate) fn name_keys(&self, names: Option<Arc<KeyNames>>) {
+        self.store.name_keys(names.map(|names| Arc::new(move |key: &PrimaryKey| names.name(key)) as _));
     }
 
     /// As what replicas share their health checks by.

@@ -241,7 +241,8 @@ impl<S> CacheService<S> {
     /// Whether one of the surrogate keys that this route gives a request's answer is the name of one of these tags; the names that are.
     pub fn names_of_tags(&self, request: &Parts, stored: &StoredResponse) -> Vec<String> {
         let names = self.route.tags.tags(request).unwrap_or_default();
-        names.into_iter().filter(|name| stored.tags().iter().any(|tag| tag == Tag::surrogate(name))).collect()
+        let names = names.into_iter().chain(self.route.tags.tags_of_key(&stored.key()));
+        names.filter(|name| stored.tags().iter().any(|tag| tag == Tag::surrogate(name))).collect()
     }
 }
 

@@ -54,3 +54,4 @@ pub use link::{Clocks, Operation, RedisObserver};
 pub use log::{Examination, ExaminedServer, ReplicaInfo, ServerInfo, examine};
 pub use stats::RedisStats;
 pub use store::{RedisStore, StartError};
+pub use value::NameOfKey;

@@ -13,6 +13,7 @@ use crate::journal::Journal;
 use crate::link::{Clocks, Lane, Link, Operation, RedisObserver};
 use crate::log::{self, Log, ReplicaInfo, ServerInfo};
 use crate::stats::RedisStats;
+use crate::value::NameOfKey;
 
 /// Redis or Valkey as the tier behind the memory.
 #[derive(Clone, Debug)]
@@ -52,6 +53,11 @@ impl RedisStore {
     /// The log of invalidations.
     pub fn log(&self) -> Arc<dyn InvalidationLog> {
         Arc::new(SweepingLog(Arc::clone(&self.0)))
+    }
+
+    /// From now on keys of entries begin with their names, where they have one, for people who look into Redis.
+    pub fn name_keys(&self, names: Option<Arc<NameOfKey>>) {
+        self.0.names.set(names);
     }
 
     /// Hands over what others publish on `channel`, all that has come at a time, for as long as the store lives.

@@ -5,6 +5,7 @@
 
 mod acme;
 mod config;
+mod key_name;
 pub(crate) mod listen;
 mod listener;
 mod operating;
@@ -21,6 +22,7 @@ mod warm;
 
 pub use acme::{Acme, AcmeChallenge, AcmeStoreKind};
 pub use config::{Config, MemoryStore};
+pub use key_name::{KeyNameTemplate, NAME_TAG, NamePart};
 pub use listen::{Listen, ListenKind, Origin};
 pub use listener::{Listener, ProxyProtocol, Redirect, SocketFile, Tls};
 pub use operating::{AccessLog, AlertKind, Alerts, Log, LogCondition, LogField, LogLevel, LogPiece, LogSample, Traces, Webhook};

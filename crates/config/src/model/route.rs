@@ -11,7 +11,7 @@ use larder_semantics::content::ContentRules;
 use larder_semantics::matches_pattern;
 use larder_semantics::{Coding, CookieRules, KeyRules, Policy};
 
-use super::{PathTemplate, TagTemplate};
+use super::{KeyNameTemplate, PathTemplate, TagTemplate};
 
 /// `[[routes]]`
 ///
@@ -81,6 +81,8 @@ pub struct RouteSettings {
     pub policy: Policy,
     /// How a request becomes a key, and the bypass parameter.
     pub key: KeyRules,
+    /// The names by which people know what is stored; `None`: by its keys alone.
+    pub key_name: Option<KeyNameTemplate>,
     /// How the content of requests enters their keys; `None`: requests with content pass by the cache.
     pub content: Option<ContentRules>,
     /// Changes to requests, before their keys are made.
@@ -191,6 +193,7 @@ impl Default for RouteSettings {
             cache: true,
             policy: Policy::default(),
             key,
+            key_name: None,
             content: None,
             request: FieldEdits::default(),
             response: FieldEdits::default(),

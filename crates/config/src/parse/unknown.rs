@@ -110,14 +110,10 @@ const FOREIGN: [(&str, &str); 68] = [
     ("log_format", "format"),
 ];
 
-/// What to say for a key by a name of one's own, which is not among those of `key = {}`: two responses under one name would be one response.
-const NAMED_KEY: &str =
-    "a key has no name of its own; give the route tags = [\"issue:{id}\"], by which a purge finds it: larder purge --tag issue:7";
-
 /// The nearest key of this table; or another product's word for one; or else where such a key stands; or else the keys there are.
 pub(crate) fn hint(given: &str, known: &[&str]) -> String {
-    if matches!(given, "name" | "template") && known.contains(&"jwt") && known.contains(&"cookies") {
-        return NAMED_KEY.to_owned();
+    if given == "template" && known.contains(&"jwt") && known.contains(&"cookies") {
+        return "that is `name` here".to_owned();
     }
     if let Some(key) = foreign(given) {
         return match (known.contains(&key), home(key)) {

@@ -15,7 +15,7 @@ use crate::parse::nearest;
 use crate::parse::reader::Table;
 use crate::sections::alike;
 use crate::sections::cache::advice::{self, Chain};
-use crate::sections::cache::{Layer, items, resolve};
+use crate::sections::cache::{Layer, items, naming, resolve};
 use crate::sections::matching;
 
 /// The methods a route may list. CONNECT is never forwarded.
@@ -84,7 +84,10 @@ pub(crate) fn read<'a>(root: &mut Table<'a>, upstreams: &'a [&'a str], memory: u
     alike::check(&routes, &spans, &names, mistakes);
     let settings = resolve(&[&around.cache], memory, mistakes);
     let namespace = settings.key.namespace.clone();
-    let fallback = (upstreams.len() == 1).then(|| Route::fallback(settings));
+    let mut fallback = (upstreams.len() == 1).then(|| Route::fallback(settings));
+    if let Some(route) = &mut fallback {
+        route.settings.key_name = naming::resolve(&[&around.cache], route.path.captures(), &route.settings.key.headers, mistakes);
+    }
     around.advise(&routes, &own, fallback.as_ref(), mistakes);
     Routing { routes, fallback, namespace }
 }
@@ -155,6 +158,7 @@ impl Surroundings<'_> {
         let mut settings = resolve(&layers, self.memory, mistakes);
         typename.into_iter().for_each(|span| tag_types(&mut settings, span, mistakes));
         let path = path?;
+        settings.key_name = naming::resolve(&layers, path.get_ref().captures(), &settings.key.headers, mistakes);
         if let Some(form) = foreign_form(path.get_ref().text()) {
             let mistake = Mistake::new(format!("`{}` is taken letter by letter", path.get_ref().text()));
             mistakes.warning(path.span(), mistake.hint(format!("for any text write {form}")));

@@ -194,12 +194,25 @@ fn a_key_is_made_of_what_a_route_says() {
 }
 
 #[test]
-fn a_name_for_keys_is_refused_with_what_to_write_instead() {
+fn a_name_is_made_of_what_is_in_the_key() {
+    in_cache("key = { template = \"x\" }", "2:9: error: unknown key `template` in [cache.key] (hint: that is `name` here)");
     in_cache(
         "key = { name = \"{namespace}:issue:{id}\" }",
-        "2:9: error: unknown key `name` in [cache.key] (hint: a key has no name of its own; give the route tags = [\"issue:{id}\"], \
-         by which a purge finds it: larder purge --tag issue:7)",
+        "2:16: error: `{id}` is neither a part of the route's path nor known to names (hint: {query.NAME}, {header.NAME} of a field of the key, \
+         and: `rest`, `namespace`, `route`, `method`, `host`, `path`, `query`)",
     );
+    in_cache(
+        "key = { name = \"{header.x-branch}\" }",
+        "2:16: error: `{header.x-branch}` is not a part of the key (hint: add it: key = { headers = [\"x-branch\"] })",
+    );
+    let said = config(
+        "[cache]\nkey = { name = \"{namespace}:{path}\", headers = [\"x-branch\"] }\n[classes.plain]\nkey = { name = \"\" }\n\
+         [[routes]]\npath = \"/issues/{id}\"\nkey = { name = \"issue:{id}:{header.x-branch}\" }\n[[routes]]\npath = \"/plain\"\nclass = \"plain\"\n\
+         [[on_write]]\npath = \"/issues/{id}\"\nmethods = [\"PUT\"]\npurge = [\"tag:name:issue:{id}:*\"]\n",
+    );
+    let names: Vec<usize> = said.routes.iter().map(|route| route.settings.key_name.as_ref().map_or(0, |name| name.parts().len())).collect();
+    assert_eq!(names, [4, 0], "each in its own words, and one without a name");
+    assert_eq!(said.fallback.unwrap().settings.key_name.unwrap().parts().len(), 3);
 }
 
 #[test]

@@ -48,6 +48,7 @@ fn filter(active: &ActiveConfig, query: Option<&str>) -> Result<Filter, Refused>
         let targets = match &*name {
             "prefix" => Known::prefix(&value),
             "tag" => Known::tag(&value),
+            "name" => known.name(&value),
             "route" => known.route(&value),
             "sort" => {
                 let hint = || config::nearest_hint(&value, &Sort::WORDS, "there are");
@@ -59,7 +60,7 @@ fn filter(active: &ActiveConfig, query: Option<&str>) -> Result<Filter, Refused>
                 filter.limit = limit.ok_or_else(|| wrong(format!("limit: `{value}` is no number from 1 to {MAX_LIMIT}.")))?;
                 continue;
             }
-            name => return Err(unknown_parameter(name, &["prefix", "tag", "route", "sort", "limit"])),
+            name => return Err(unknown_parameter(name, &["prefix", "tag", "name", "route", "sort", "limit"])),
         };
         let targets = targets.map_err(|why| wrong(format!("{name}: {why}")))?;
         filter.selections.push(Selection::of(&Invalidation { targets, soft: false }));

@@ -86,6 +86,9 @@ fn route_line(route: &RouteReport) -> String {
 
 fn write_key(paper: &mut Paper, key: &KeyReport) {
     paper.line("key", &key.text);
+    if let Some(name) = &key.name {
+        paper.more(&format!("name: {name}"));
+    }
     key.changes.iter().for_each(|change| paper.more(change));
     for part in key.others.iter().filter(|part| part.name == "identity") {
         paper.more(&format!("identity {} is a hash of who asks", part.value));

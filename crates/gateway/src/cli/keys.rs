@@ -21,6 +21,9 @@ pub struct Keys {
     /// Only what has this tag
     #[arg(long, value_name = "TAG")]
     pub tag: Option<String>,
+    /// Only what has this name (`key.name` of its route); issue:* for all names that begin so
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
     /// Only what is stored under this route
     #[arg(long, value_name = "NAME")]
     pub route: Option<String>,
@@ -42,7 +45,7 @@ impl Keys {
     }
 
     async fn table(&self) -> Result<String, String> {
-        let given = [("prefix", &self.prefix), ("tag", &self.tag), ("route", &self.route)];
+        let given = [("prefix", &self.prefix), ("tag", &self.tag), ("name", &self.name), ("route", &self.route)];
         let filters = given.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
         let filters: String = filters.map(|(name, value)| format!("&{name}={}", encoded(value))).collect();
         let answer = self.gateway.get(&format!("/keys?sort={}&limit={}{filters}", self.sort, self.limit)).await?;
@@ -57,22 +60,28 @@ impl Keys {
 }
 
 fn write_list(paper: &mut Paper, list: &KeyList) {
+    // Routes without names have no column for them.
+    let is_named = list.keys.iter().any(|row| !row.name.is_empty());
     let rows: Vec<Vec<String>> = list
         .keys
         .iter()
         .map(|row| {
-            vec![
+            let mut cells = vec![
                 display_bytes(row.weight),
                 row.status.to_string(),
                 duration(row.age.into()),
                 if row.ttl > 0 { duration(row.ttl.unsigned_abs()) } else { format!("-{}", duration(row.ttl.unsigned_abs())) },
                 if row.hits == 3 { "3+".to_owned() } else { row.hits.to_string() },
                 row.route.clone(),
-                if row.variant.is_empty() { row.key.clone() } else { format!("{} ({})", row.key, row.variant) },
-            ]
+            ];
+            cells.extend(is_named.then(|| row.name.clone()));
+            cells.push(if row.variant.is_empty() { row.key.clone() } else { format!("{} ({})", row.key, row.variant) });
+            cells
         })
         .collect();
-    paper.table(&["size", "status", "age", "ttl", "hits", "route", "key"], &rows);
+    let titles = ["size", "status", "age", "ttl", "hits", "route", "name", "key"];
+    let titles: Vec<&str> = titles.into_iter().filter(|title| is_named || *title != "name").collect();
+    paper.table(&titles, &rows);
     let cut = if list.cut { "; the store has more entries than a walk looks at" } else { "" };
     paper.gap();
     paper.line("in all", &format!("{} responses, {}{cut}", list.matching, display_bytes(list.matching_bytes)));
@@ -128,6 +137,9 @@ impl Show {
 
 fn write_entry(paper: &mut Paper, entry: &EntryReport) {
     paper.line("key", &entry.key.text);
+    if let Some(name) = &entry.key.name {
+        paper.more(&format!("name: {name}"));
+    }
     for part in &entry.key.others {
         paper.more(&format!("{}: {}", part.name, part.value));
     }

@@ -24,6 +24,9 @@ pub struct Purge {
     /// Everything with this tag
     #[arg(long, value_name = "TAG", group = "what")]
     pub tag: Vec<String>,
+    /// Everything of this name (`key.name` of its route); issue:* for all names that begin so
+    #[arg(long, value_name = "NAME", group = "what")]
+    pub name: Vec<String>,
     /// Everything stored under this route
     #[arg(long, value_name = "NAME", group = "what")]
     pub route: Vec<String>,
@@ -79,7 +82,7 @@ impl Purge {
 
     fn body(&self) -> Value {
         json!({
-            "urls": self.url, "prefixes": self.prefix, "tags": self.tag, "routes": self.route, "classes": self.class,
+            "urls": self.url, "prefixes": self.prefix, "tags": self.tag, "names": self.name, "routes": self.route, "classes": self.class,
             "namespaces": self.namespace, "patterns": self.pattern, "regexes": self.regex, "all": self.all, "soft": self.soft,
         })
     }

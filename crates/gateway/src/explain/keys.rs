@@ -11,6 +11,7 @@ pub(crate) fn key_report(text: &str) -> Option<KeyReport> {
     let others = parts.others.iter().map(|(name, value)| KeyPart { name: (*name).to_owned(), value: (*value).to_owned() });
     Some(KeyReport {
         text: text.to_owned(),
+        name: None,
         namespace: parts.namespace.to_owned(),
         url: parts.url.to_owned(),
         others: others.collect(),

@@ -82,6 +82,9 @@ pub(crate) struct NotTaken {
 pub(crate) struct KeyReport {
     /// The whole key.
     pub(crate) text: String,
+    /// The name of what is stored under it, by `key.name`.
+    #[serde(default)]
+    pub(crate) name: Option<String>,
     pub(crate) namespace: String,
     pub(crate) url: String,
     /// What stands behind the URL: cookies, or an identity as a hash.

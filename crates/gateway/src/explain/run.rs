@@ -59,7 +59,7 @@ pub(crate) async fn explain(active: &ActiveConfig, question: ExplainRequest) -> 
     if let Some(codings) = codings.filter(|_| reads_content(service.route(), request.method())) {
         codings.narrow(request.headers_mut());
     }
-    if codings.filter(|_| length == 0).is_some_and(|codings| codings.negotiate(&mut request).is_some()) {
+    if codings.filter(|_| length == 0).is_some_and(|codings| codings.ask_for_all(&mut request).is_some()) {
         explanation.notes.push("the client accepts less than `encodings` keeps: it gets unpacked what it cannot take".to_owned());
     }
     if let Some(reason) = past_cache.filter(|_| reads) {
@@ -68,6 +68,9 @@ pub(crate) async fn explain(active: &ActiveConfig, question: ExplainRequest) -> 
     }
     let run = service.dry_run(request, &effective, &data);
     look(&mut explanation, service, &run, &head);
+    if let (Some(report), Some(key)) = (&mut explanation.key, run.key()) {
+        report.name = active.name_of(key);
+    }
     explanation.tiers = service.ask_tiers(&run).await.iter().map(tier_report).collect();
     if service.route().policy().scope == larder_semantics::Scope::Identity && !run.context().identified && run.key().is_some() {
         explanation

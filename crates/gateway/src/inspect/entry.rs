@@ -44,6 +44,7 @@ pub(crate) fn find(cache: &Cache, active: &ActiveConfig, text: &str) -> Result<F
         found.report.stored.push(StoredEntry { stored, fields });
         found.responses.push(response);
     }
+    found.report.key.name = found.responses.iter().flatten().find_map(|stored| active.name_that_purges(stored));
     if found.report.stored.is_empty() { Err(nothing(cache, active, &key)) } else { Ok(found) }
 }
 

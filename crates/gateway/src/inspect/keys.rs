@@ -86,7 +86,11 @@ pub(crate) fn list(cache: &Cache, active: &ActiveConfig, filter: &Filter) -> Key
     });
     let routes: Vec<(Tag, &str)> =
         active.config.routes.iter().chain(&active.config.fallback).map(|route| (Tag::route(&route.name), &*route.name)).collect();
-    list.keys = first.into_sorted().iter().map(|stored| row(filter, stored, &routes, now)).collect();
+    list.keys = first
+        .into_sorted()
+        .iter()
+        .map(|stored| KeyRow { name: active.name_that_purges(stored).unwrap_or_default(), ..row(filter, stored, &routes, now) })
+        .collect();
     list
 }
 
@@ -104,6 +108,7 @@ fn row(filter: &Filter, stored: &StoredResponse, routes: &[(Tag, &str)], now: Ti
         age: stored.head.age(now),
         ttl: stored.head.ttl(now),
         hits: filter.requests(stored),
+        ..KeyRow::default()
     }
 }
 

@@ -22,6 +22,9 @@ pub(crate) struct KeyList {
 pub(crate) struct KeyRow {
     pub(crate) key: String,
     pub(crate) url: String,
+    /// By `key.name`; empty where the route gives none.
+    #[serde(default)]
+    pub(crate) name: String,
     /// The request fields that select it; empty without `Vary`.
     pub(crate) variant: String,
     pub(crate) route: String,

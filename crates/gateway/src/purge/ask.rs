@@ -29,6 +29,7 @@ pub(crate) struct Ask {
     pub(crate) urls: Vec<String>,
     pub(crate) prefixes: Vec<String>,
     pub(crate) tags: Vec<String>,
+    pub(crate) names: Vec<String>,
     pub(crate) routes: Vec<String>,
     pub(crate) classes: Vec<String>,
     pub(crate) namespaces: Vec<String>,
@@ -66,10 +67,11 @@ impl Ask {
 
     /// The invalidation that it asks for, once every part is known to be valid.
     pub(crate) fn invalidation(&self, known: &Known<'_>, max_targets: usize) -> Result<Invalidation, Refused> {
-        let lists: [(&str, &[String], Check); 9] = [
+        let lists: [(&str, &[String], Check); 10] = [
             ("urls", &self.urls, |known, text| known.url(text)),
             ("prefixes", &self.prefixes, |_, text| Known::prefix(text)),
             ("tags", &self.tags, |_, text| Known::tag(text)),
+            ("names", &self.names, |known, text| known.name(text)),
             ("routes", &self.routes, |known, text| known.route(text)),
             ("classes", &self.classes, |known, text| known.class(text)),
             ("namespaces", &self.namespaces, |known, text| known.namespace(text)),
@@ -100,7 +102,8 @@ impl Ask {
             targets.push(InvalidationTarget::All);
         }
         if targets.is_empty() {
-            let detail = "Nothing is named: give urls, prefixes, tags, routes, classes, namespaces, patterns, regexes or \"all\": true.";
+            let detail =
+                "Nothing is named: give urls, prefixes, tags, names, routes, classes, namespaces, patterns, regexes or \"all\": true.";
             return Err(Refused::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
         }
         Ok(Invalidation { targets, soft: self.soft })
@@ -135,6 +138,7 @@ mod tests {
             path = "/issues"
             class = "project"
             namespace = "tracker"
+            key = { name = "{namespace}:{query}" }
             query = { drop = ["page"] }
         "#;
         let (config, _) =
@@ -164,6 +168,8 @@ mod tests {
             (r#"{"tags":["team:Red Team"]}"#, r#"{"tag":"team:Red Team"}"#),
             (r#"{"tags":["issue:*"]}"#, r#"{"tag":"issue:*"}"#),
             (r#"{"tags":["issue:\\*"]}"#, r#"{"tag":"issue:\\*"}"#),
+            (r#"{"names":["tracker:a=1"]}"#, r#"{"tag":"name:tracker:a=1"}"#),
+            (r#"{"names":["tracker:*"]}"#, r#"{"tag":"name:tracker:*"}"#),
             (r#"{"routes":["issue.list"]}"#, r#"{"route":"issue.list"}"#),
             (r#"{"classes":["project"]}"#, r#"{"class":"project"}"#),
             (r#"{"namespaces":["tracker"]}"#, r#"{"namespace":"tracker"}"#),
@@ -204,6 +210,8 @@ mod tests {
             (r#"{"tags":["iss*"]}"#, 422, "tags[0]: `iss*` is not a tag: a star"),
             (r#"{"tags":["*"]}"#, 422, "tags[0]: "),
             (r#"{"tags":["*:7"]}"#, 422, "tags[0]: "),
+            (r#"{"names":["track*"]}"#, 422, "names[0]: `track*` is not a name: a star"),
+            (r#"{"names":[""]}"#, 422, "names[0]: "),
             (r#"{"urls":["/issues"]}"#, 422, "urls[0]: "),
             (r#"{"urls":["ftp://a/issues"]}"#, 422, "urls[0]: "),
             (r#"{"urls":["http://a/x y"]}"#, 422, "urls[0]: "),

@@ -16,10 +16,11 @@ use super::{Ask, Known, Refused, event};
 use crate::active::ActiveConfig;
 
 /// The lists of a purge, with the name for one of a kind.
-const KINDS: [(&str, &str); 8] = [
+const KINDS: [(&str, &str); 9] = [
     ("url", "urls"),
     ("prefix", "prefixes"),
     ("tag", "tags"),
+    ("name", "names"),
     ("route", "routes"),
     ("class", "classes"),
     ("namespace", "namespaces"),

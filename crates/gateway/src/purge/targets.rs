@@ -8,7 +8,7 @@ use larder_store::{InvalidationTarget, NamedTag, Regex};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::active::ActiveConfig;
-use crate::config::{self, Route};
+use crate::config::{self, NAME_TAG, Route};
 
 /// Nothing of ASCII that a URL can hold: every byte beyond it is encoded all the same.
 const NOT_ASCII: &AsciiSet = CONTROLS;
@@ -71,18 +71,17 @@ impl Known<'_> {
     }
 
     pub(crate) fn tag(text: &str) -> Checked {
-        if text.is_empty() || text.len() > MAX_TAG_BYTES || text.trim() != text || text.chars().any(char::is_control) {
-            return Err(format!("`{text}` is not a tag: 1 to {MAX_TAG_BYTES} bytes without spaces around them."));
-        }
-        let literal = match NamedTag::read(text) {
-            NamedTag::Family(prefix) => prefix,
-            // A quoted star is said to be one of the tag's own.
-            NamedTag::One(_) => text.strip_suffix(r"\*").unwrap_or(text),
-        };
-        if literal.contains('*') {
-            return Err(format!("`{text}` is not a tag: a star may only follow a colon at its end."));
-        }
+        labelled("tag", text)?;
         Ok(vec![InvalidationTarget::Tag(text.to_owned())])
+    }
+
+    /// A name by `key.name`, which is a tag of what has it.
+    pub(crate) fn name(&self, text: &str) -> Checked {
+        if self.0.key_names.is_none() {
+            return Err("no route gives names: set name in its key = {}.".to_owned());
+        }
+        labelled("name", text)?;
+        Ok(vec![InvalidationTarget::Tag([NAME_TAG, text].concat())])
     }
 
     pub(crate) fn pattern(text: &str) -> Checked {
@@ -128,6 +127,22 @@ impl Known<'_> {
     fn routes(&self) -> impl Iterator<Item = &Route> {
         self.0.config.routes.iter().chain(&self.0.config.fallback)
     }
+}
+
+/// A tag, or a name: one of them, or all that begin so.
+fn labelled(kind: &str, text: &str) -> Result<(), String> {
+    if text.is_empty() || text.len() > MAX_TAG_BYTES || text.trim() != text || text.chars().any(char::is_control) {
+        return Err(format!("`{text}` is not a {kind}: 1 to {MAX_TAG_BYTES} bytes without spaces around them."));
+    }
+    let literal = match NamedTag::read(text) {
+        NamedTag::Family(prefix) => prefix,
+        // A quoted star is said to be one of the tag's own.
+        NamedTag::One(_) => text.strip_suffix(r"\*").unwrap_or(text),
+    };
+    if literal.contains('*') {
+        return Err(format!("`{text}` is not a {kind}: a star may only follow a colon at its end."));
+    }
+    Ok(())
 }
 
 fn is_http(scheme: &str) -> bool {

@@ -3,6 +3,7 @@
 mod codings;
 mod conditional;
 mod guard;
+mod key_names;
 mod metered;
 mod path_matcher;
 mod router;
@@ -12,6 +13,7 @@ mod way;
 mod way_body;
 
 pub(crate) use codings::{Negotiated, RequestDecoder, RouteCodings, Verdict, reads_content};
+pub(crate) use key_names::KeyNames;
 pub(crate) use metered::RouteUsage;
 pub(crate) use path_matcher::PathMatcher;
 pub(crate) use router::{Router, host_of};

@@ -1,15 +1,17 @@
-//! The surrogate keys of a route, filled in from the request, and those that its origin names.
+//! The surrogate keys of a route, filled in from the request, and those that its origin names; and the name of what is stored, as one of them.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use http::HeaderMap;
 use http::request::Parts;
+use larder_semantics::PrimaryKey;
 use larder_store::NamedTag;
 use larder_tower::{HeaderTags, JsonFields, TagSource};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::config::{PathTemplate, ResponseTags, TagPart, TagTemplate};
-use crate::routing::PathMatcher;
+use crate::config::{NAME_TAG, PathTemplate, ResponseTags, TagPart, TagTemplate};
+use crate::routing::{KeyNames, PathMatcher};
 
 /// Bytes of what may stand at a place in a tag. Nothing is named by longer texts.
 const MAX_VALUE_BYTES: usize = 256;
@@ -29,14 +31,20 @@ pub(crate) struct RouteTags {
     in_response: Vec<String>,
     path: PathMatcher,
     named: HeaderTags,
+    key_names: Option<Arc<KeyNames>>,
 }
 
 impl RouteTags {
     /// For a route with this path, whose origin names tags as `named` says.
-    pub(crate) fn new(path: &PathTemplate, templates: &[TagTemplate], named: &ResponseTags) -> Result<Self, matchit::InsertError> {
+    pub(crate) fn new(
+        path: &PathTemplate,
+        templates: &[TagTemplate],
+        named: &ResponseTags,
+        key_names: Option<Arc<KeyNames>>,
+    ) -> Result<Self, matchit::InsertError> {
         let named = HeaderTags::new(named.from.iter().cloned()).max(named.max).forward(named.forward);
         let in_response = templates.iter().flat_map(|template| template.members().1).cloned().collect();
-        Ok(Self { templates: templates.to_vec(), in_response, path: PathMatcher::new(path)?, named })
+        Ok(Self { templates: templates.to_vec(), in_response, path: PathMatcher::new(path)?, named, key_names })
     }
 
     /// A tag of which a part is missing is left out: `project:` would lump together what has nothing in common. One that would be too long
@@ -56,6 +64,11 @@ impl RouteTags {
 impl TagSource for RouteTags {
     fn tags(&self, request: &Parts) -> Option<Vec<String>> {
         self.filled(request, &JsonFields::default(), false).ok()
+    }
+
+    fn tags_of_key(&self, key: &PrimaryKey) -> Vec<String> {
+        let name = self.key_names.as_ref().and_then(|names| names.name(key));
+        name.map(|name| [NAME_TAG, &name].concat()).into_iter().collect()
     }
 
     fn in_response(&self) -> &[String] {
@@ -215,7 +228,7 @@ mod tests {
         let (config, _) =
             config::parse("test.toml", text.as_bytes(), &Default::default()).unwrap_or_else(|report| panic!("{}", report.render(false)));
         let route = &config.routes[0];
-        RouteTags::new(&route.path, &route.tags, &config.tags).expect("a valid path")
+        RouteTags::new(&route.path, &route.tags, &config.tags, None).expect("a valid path")
     }
 
     fn tags(request: &Request<()>) -> Vec<String> {

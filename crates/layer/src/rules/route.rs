@@ -160,7 +160,8 @@ impl RouteRules {
     /// Everything that is known of an answer's tags before it is there, besides that of its URL. `None` where they are too many or too long,
     /// so that the answer is not stored.
     pub(crate) fn known_tags(&self, request: &Parts, key: &PrimaryKey) -> Option<Tags> {
-        let named = Tag::surrogates(self.tags.tags(request)?.iter().map(String::as_str))?;
+        let (of_request, of_key) = (self.tags.tags(request)?, self.tags.tags_of_key(key));
+        let named = Tag::surrogates(of_request.iter().chain(&of_key).map(String::as_str))?;
         let identity = key.identity();
         if named.is_empty() && identity.is_none() {
             return Some(Arc::clone(&self.common_tags));

@@ -21,6 +21,12 @@ pub trait TagSource: Send + Sync + fmt::Debug {
     /// kept, so that the answer is not stored: it could not be purged by all of them.
     fn tags(&self, request: &Parts) -> Option<Vec<String>>;
 
+    /// The tags that follow from the key alone, at most sixteen families of each: they count wherever [`Self::tags`] do.
+    fn tags_of_key(&self, key: &PrimaryKey) -> Vec<String> {
+        let _ = key;
+        Vec::new()
+    }
+
     /// The tags that the origin names in its answer's fields; `None` where it names too many, so that the answer is not stored. Fields
     /// that are not for clients are taken out.
     fn take_tags(&self, response: &mut HeaderMap) -> Option<Vec<String>> {

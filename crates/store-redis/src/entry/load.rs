@@ -45,7 +45,7 @@ pub(crate) async fn load(tier: &Arc<Tier>, ask: LoadRequest<'_>) -> Result<Loade
     // Relays of several variants may each lead on to another.
     let mut turns = 0..MAX_TURNS;
     loop {
-        let entry_key = EntryKey::of(&tier.link.options().prefix, ask.key, variant.as_ref());
+        let entry_key = tier.entry_key(ask.key, variant.as_ref());
         let token = tier.next_token();
         // From here on the lease may be granted, whether the answer arrives or not.
         let lease = ask.lease.map(|terms| PendingLease::new(tier, entry_key.lease(), token, terms.term));

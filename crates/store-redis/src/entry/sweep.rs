@@ -82,7 +82,9 @@ async fn sweep(tier: &Arc<Tier>, number: u64) -> Result<(), RemoteError> {
 /// Some of a server's entries, and where to look on; 0 at the end.
 async fn look(tier: &Arc<Tier>, server: &str, cursor: u64) -> Result<(u64, Vec<String>), RemoteError> {
     let mut scan = redis::cmd("SCAN");
-    let pattern = format!("{}:{{{}}}*", tier.link.options().prefix, "?".repeat(32));
+    // Those with a name have it before the digest.
+    let name = if tier.names.are_set() { "*" } else { "" };
+    let pattern = format!("{}:{name}{{{}}}*", tier.link.options().prefix, "?".repeat(32));
     scan.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(LOOK).arg("TYPE").arg("hash");
     let scan = &scan;
     let work = |connection: Connection| async move { redis::from_redis_value(connection.ask(server, scan).await?).map_err(Into::into) };

@@ -4,7 +4,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use larder_store::{LeaseEnd, RemoteError, StoredResponse};
+use larder_semantics::PrimaryKey;
+use larder_store::{LeaseEnd, RemoteError, StoredResponse, Variant};
 use tokio::sync::Semaphore;
 
 use super::counters::Counters;
@@ -13,7 +14,7 @@ use super::queue::{Queue, WriteTask};
 use super::watch::Watched;
 use crate::link::{Link, MAX_CONCURRENT_CHUNKS};
 use crate::log::Log;
-use crate::value::EntryKey;
+use crate::value::{EntryKey, Names};
 
 /// The link, the log, the queue of writes, and the numbers that are counted on.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ pub(crate) struct Tier {
     pub(crate) heartbeat: Heartbeat,
     pub(crate) watched: Watched,
     pub(crate) chunk_permits: Semaphore,
+    pub(crate) names: Names,
     tokens: AtomicU64,
     /// The log's entry whose leftovers are being dropped; 0: none are.
     pub(crate) sweep_to: AtomicU64,
@@ -36,13 +38,22 @@ impl Tier {
     pub(crate) fn new(link: Arc<Link>, queue: Queue, log: Arc<Log>) -> Self {
         let (counters, chunk_permits, seed) = (Counters::default(), Semaphore::new(MAX_CONCURRENT_CHUNKS), RandomState::new());
         let (heartbeat, watched) = (Heartbeat::new(seed.hash_one("replica")), Watched::new(link.options().timeout));
-        let (tokens, sweep_to) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { link, queue, log, counters, heartbeat, watched, chunk_permits, tokens, sweep_to, seed }
+        let (names, tokens, sweep_to) = (Names::default(), AtomicU64::new(0), AtomicU64::new(0));
+        Self { link, queue, log, counters, heartbeat, watched, chunk_permits, names, tokens, sweep_to, seed }
     }
 
     /// Where a response is in Redis.
     pub(crate) fn key_of(&self, response: &StoredResponse) -> EntryKey {
-        EntryKey::of(&self.link.options().prefix, &response.key(), response.variant())
+        self.entry_key(&response.key(), response.variant())
+    }
+
+    /// Where what has this key, and of its variants this one, is in Redis.
+    pub(crate) fn entry_key(&self, key: &PrimaryKey, variant: Option<&Variant>) -> EntryKey {
+        let primary = EntryKey::primary(&self.link.options().prefix, self.names.name(key).as_deref(), key);
+        match variant {
+            Some(variant) => primary.variant(variant),
+            None => primary,
+        }
     }
 
     pub(crate) fn next_token(&self) -> u64 {

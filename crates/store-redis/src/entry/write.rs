@@ -58,7 +58,7 @@ async fn write_entry(
         }
     };
     let head = seal(keys, &entry_key.head(), encode(response, response.position.shared()).into())?;
-    let primary = response.variant().map(|_| EntryKey::primary(&tier.link.options().prefix, &response.key()));
+    let primary = response.variant().map(|_| tier.entry_key(&response.key(), None));
     let mut call = scripts::COMMIT.call().key(entry_key.entry()).key(lease_key(&entry_key, lease));
     if let Some(primary) = &primary {
         call = call.key(primary.entry());
@@ -90,7 +90,7 @@ async fn leftovers_of(tier: &Arc<Tier>, response: &StoredResponse, committed: Co
     if response.variant().is_none() {
         return Ok(());
     }
-    let primary = EntryKey::primary(&tier.link.options().prefix, &response.key());
+    let primary = tier.entry_key(&response.key(), None);
     leftovers::drop_chunks(tier, &primary, &led_here, &its_form, Life::ShortlyMore).await
 }
 
@@ -106,7 +106,7 @@ fn lease_key(entry_key: &EntryKey, lease: Option<&Lease>) -> String {
 fn selecting(tier: &Tier, response: &StoredResponse) -> Result<Option<Bytes>, RemoteError> {
     let Some(variant) = response.variant() else { return Ok(None) };
     let options = tier.link.options();
-    let primary = EntryKey::primary(&options.prefix, &response.key());
+    let primary = tier.entry_key(&response.key(), None);
     let head = encode_selecting(&response.key(), &variant.spec).into();
     seal(options.keys.as_ref(), &primary.head(), head).map(Some)
 }
@@ -165,7 +165,7 @@ async fn renew_head(tier: &Arc<Tier>, write: &Write) -> Result<bool, RemoteError
     let head = seal(keys, &entry_key.head(), encode(response, response.position.shared()).into())?;
     let mut call = scripts::FRESHEN.call().key(entry_key.entry()).key(lease_key(&entry_key, write.lease.as_ref()));
     if response.variant().is_some() {
-        call = call.key(EntryKey::primary(&tier.link.options().prefix, &response.key()).entry());
+        call = call.key(tier.entry_key(&response.key(), None).entry());
     }
     call = call.arg(ordered(response.fetch)).arg(ordered(response.body_fetch())).arg(&head[..]);
     call = call.arg(keep).arg(token(write.lease.as_ref())).arg(age(tier, response)).arg(number(response));

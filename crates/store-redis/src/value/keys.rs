@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! PREFIX:{digest}               the entry, or the selecting fields of a resource with variants
-//! PREFIX:{digest}:v:digest      a variant
+//! PREFIX:NAME:{digest}          the same, where it has a name for people (NAME begins with none of the braces below)
+//! …:v:digest                    a variant
 //! …:l                           the lease of one of these
 //! …:f                           how the fetch under such a lease failed
 //! …:r:token                     a relay: what this fetch brings, while it arrives
@@ -29,20 +30,16 @@ use larder_store::Variant;
 pub(crate) struct EntryKey(String);
 
 impl EntryKey {
-    pub(crate) fn primary(prefix: &str, key: &PrimaryKey) -> Self {
-        Self(format!("{prefix}:{{{}}}", digest(key.text())))
+    pub(crate) fn primary(prefix: &str, name: Option<&str>, key: &PrimaryKey) -> Self {
+        let digest = digest(key.text());
+        Self(match name {
+            Some(name) => format!("{prefix}:{name}:{{{digest}}}"),
+            None => format!("{prefix}:{{{digest}}}"),
+        })
     }
 
-    pub(crate) fn variant(prefix: &str, key: &PrimaryKey, variant: &Variant) -> Self {
-        let Self(primary) = Self::primary(prefix, key);
-        Self(format!("{primary}:v:{}", digest(variant.secondary.text())))
-    }
-
-    pub(crate) fn of(prefix: &str, key: &PrimaryKey, variant: Option<&Variant>) -> Self {
-        match variant {
-            Some(variant) => Self::variant(prefix, key, variant),
-            None => Self::primary(prefix, key),
-        }
+    pub(crate) fn variant(self, variant: &Variant) -> Self {
+        Self(format!("{}:v:{}", self.0, digest(variant.secondary.text())))
     }
 
     /// The entry of this name, as it was found in Redis.

@@ -28,6 +28,10 @@ async fn entries_lie_on_all_nodes_and_each_is_found_with_its_lease_and_its_chunk
     let (one, other) = (replica(&cluster, 1, Arc::default()), replica(&cluster, 3, Arc::default()));
     has_read_the_log(&one).await?;
     has_read_the_log(&other).await?;
+    // Half of them with a name before the hash tag.
+    for replica in [&one, &other] {
+        replica.name_keys(Some(Arc::new(|key| key.url().ends_with(['0', '2', '4', '6', '8']).then(|| "even:number".to_owned()))));
+    }
     for path in paths() {
         let lease = granted(ask_for_lease(&one, &path, MINUTE).await);
         assert!(matches!(ask_for_lease(&other, &path, MINUTE).await, Ok(Loaded::Awaited(_))));

@@ -192,3 +192,28 @@ async fn a_value_that_is_no_entry_of_ours_is_a_miss() -> Result<()> {
     assert_eq!(store.load(ask).await.unwrap_err(), RemoteError::Refused);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_key_begins_with_its_name_and_two_of_one_name_are_two() -> Result<()> {
+    let Setup { redis, store } = Setup::start().await?;
+    let other = another(&redis, |_| ()).await?;
+    for replica in [&store, &other] {
+        replica.name_keys(Some(Arc::new(|key| key.url().contains("/named").then(|| "issue:7".to_owned()))));
+    }
+    for (path, content) in [("/named/a", "a"), ("/named/b", "b"), ("/plain", "c")] {
+        commit(&store, response(path, 7, content.as_bytes()), None).await;
+        assert_eq!(text(&other, path).await.as_deref(), Some(content));
+    }
+    commit(&store, response("/named/long", 8, &pattern(2 * SEGMENT)), None).await;
+    commit(&store, variant("/named/v", 9, "de"), None).await;
+    let digest = "{????????????????????????????????}";
+    let count = async |end: &str| {
+        redis.count(&["EVAL", "return #redis.call('KEYS', ARGV[1])", "0", &format!("larder:issue:7:{digest}{end}")]).await
+    };
+    assert_eq!((count("").await?, count(":k:*").await?, count(":v:*").await?), (4, 2, 1));
+    assert_eq!(entries(&redis).await?, 1, "without a name as ever");
+    // Under another name it is not found, and a replica that names it again finds it.
+    other.name_keys(None);
+    assert_eq!((text(&other, "/named/a").await, text(&store, "/named/a").await.as_deref()), (None, Some("a")));
+    Ok(())
+}

@@ -69,6 +69,8 @@ async fn a_purge_of_everything_drops_what_is_stored_and_nothing_later() -> Resul
         commit(&store, long(path, fetch), None).await;
     }
     commit(&store, variant("/z", 9, "de"), None).await;
+    store.name_keys(Some(Arc::new(|key| key.url().ends_with("/named").then(|| "n:1".to_owned()))));
+    commit(&store, response("/named", 9, b"named"), None).await;
     let purge = |invalidation| async { store.log().publish(invalidation).await };
     assert!(matches!(purge(Invalidation::soft([InvalidationTarget::All])).await, Published::Logged(_)));
     let Published::Logged(number) = purge(Invalidation::hard([InvalidationTarget::Tag("t".to_owned())])).await else { panic!("no log") };
@@ -83,6 +85,8 @@ async fn a_purge_of_everything_drops_what_is_stored_and_nothing_later() -> Resul
     let heads = || async { Ok((redis.count(&["EVAL", HEADS, "0"]).await? == 2).then_some(())) };
     eventually("waiting for the heads to go", heads).await?;
     assert!(text(&store, "/later").await.is_some());
+    let named = || async { Ok((redis.count(&["EVAL", "return #redis.call('KEYS', 'larder:n:1:*')", "0"]).await? == 0).then_some(())) };
+    eventually("waiting for what has a name to go", named).await?;
     Ok(())
 }
 

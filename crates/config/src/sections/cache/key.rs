@@ -20,6 +20,8 @@ pub(super) struct KeyLayer {
     headers: Option<Vec<HeaderName>>,
     cookies: Option<Vec<String>>,
     claims: Option<Vec<String>>,
+    /// A template, which only a route's path gives its places.
+    pub(super) name: Option<Spanned<String>>,
     /// `None` in it: no content counts.
     pub(super) body: Option<Spanned<Option<ContentKind>>>,
     pub(super) drop: Option<Spanned<Vec<Spanned<Pointer>>>>,
@@ -36,6 +38,7 @@ impl KeyLayer {
             headers: key.list("headers", "field names in quotes, like \"x-branch\"", field).map(items),
             cookies: key.list("cookies", "cookie names in quotes, like \"locale\"", cookie).map(items),
             claims: claims(&mut key),
+            name: key.parse("name", "a template in quotes, like \"{namespace}:issue:{id}:{query}\"", |text| Ok(text.to_owned())),
             body: key.one_of("body", &BODIES),
             drop: key.list("drop", "JSON Pointers in quotes, like \"/metadata\"", pointer),
             only: key.list("only", "JSON Pointers in quotes, like \"/query\"", pointer),

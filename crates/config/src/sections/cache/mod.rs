@@ -8,6 +8,7 @@ mod ignored;
 mod key;
 mod lifetimes;
 mod models;
+pub(super) mod naming;
 mod rewriting;
 pub(super) mod tiers;
 

@@ -8,7 +8,7 @@ use super::clients::{self, sample};
 use crate::model::path::PathTemplate;
 use crate::model::purging::tag_shape::may_meet;
 use crate::model::purging::tags::{Placeholders, TagPart, TagTemplate};
-use crate::model::{OnEvent, OnWrite, PurgeTemplate, ResponseTags, Route};
+use crate::model::{NAME_TAG, OnEvent, OnWrite, PurgeTemplate, ResponseTags, Route};
 use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::nearest;
 use crate::parse::reader::Table;
@@ -71,6 +71,8 @@ pub(crate) struct Names<'a> {
     namespaces: Vec<&'a str>,
     /// The tags that routes give; `None` where the backend names others.
     tags: Option<Vec<&'a TagTemplate>>,
+    /// Whether what is stored has names, which are tags too.
+    has_key_names: bool,
     cascade: &'a TagCascade,
 }
 
@@ -83,6 +85,7 @@ impl<'a> Names<'a> {
             classes: all().filter_map(|route| route.class.as_deref()).collect(),
             namespaces: all().map(|route| route.settings.key.namespace.as_str()).collect(),
             tags: (tags.from.is_empty() && !all().any(|route| route.tags_types())).then(|| all().flat_map(|route| &route.tags).collect()),
+            has_key_names: all().any(|route| route.settings.key_name.is_some()),
             cascade: &tags.cascade,
         }
     }
@@ -111,6 +114,9 @@ impl Names<'_> {
     fn check_tag(&self, template: &Spanned<PurgeTemplate>, mistakes: &Mistakes) {
         let (PurgeTemplate::Tag(tag), Some(known)) = (template.get_ref(), &self.tags) else { return };
         let sample = sample(tag);
+        if self.has_key_names && sample.starts_with(NAME_TAG) {
+            return;
+        }
         let brings_others = || self.cascade.follow([sample.as_str()].into_iter()).is_ok_and(|others| !others.is_empty());
         if known.iter().any(|known| may_meet(known, tag)) || brings_others() {
             return;

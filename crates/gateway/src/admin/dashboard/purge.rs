@@ -23,10 +23,11 @@ const MAX_FORM: usize = 256 << 10;
 const ROWS: usize = 25;
 
 /// The kinds of target: the member of `POST /purge`, and what people call it.
-const KINDS: [(&str, &str); 9] = [
+const KINDS: [(&str, &str); 10] = [
     ("urls", "URL"),
     ("prefixes", "Prefix"),
     ("tags", "Tag"),
+    ("names", "Name"),
     ("routes", "Route"),
     ("classes", "Class"),
     ("namespaces", "Namespace"),
