@@ -231,12 +231,20 @@ async fn a_body_is_packed_while_it_arrives_and_a_cut_one_is_a_break() -> Result<
     origin.always("GET", "/cut", html.clone().chunk("first").wait("cut").close());
     origin.always("GET", "/broken", html.header("Content-Encoding", "gzip").body("no gzip at all"));
     let larder = Larder::before(&origin, PACKED).await?;
-    let mut client = larder.connect().await?;
-    client.send("GET", "/slow", &[("Accept-Encoding", "gzip")], "").await?;
-    client.head().await?;
-    client.read_at_least(15).await?;
+    // Packed for one, and unpacked again for another that asks meanwhile.
+    let mut clients = Vec::new();
+    for (accepted, bytes) in [("gzip, br, zstd", 10), ("gzip", "first".len())] {
+        let mut client = larder.connect().await?;
+        client.send("GET", "/slow", &[("Accept-Encoding", accepted)], "").await?;
+        client.head().await?;
+        client.read_at_least(bytes).await?;
+        clients.push(client);
+    }
     origin.gate("rest").open();
-    assert_eq!(read(&client.finish().await?).await, "firstsecond");
+    for mut client in clients {
+        assert_eq!(read(&client.finish().await?).await, "firstsecond");
+    }
+    assert_eq!(origin.count_of("/slow"), 1);
     origin.gate("cut").open();
     let cut = get(&larder, "/cut", &[("Accept-Encoding", "gzip")]).await?;
     assert!(!cut.complete, "{cut:?}");

@@ -199,3 +199,32 @@ async fn a_method_of_json_rpc_invalidates_what_is_named_for_it() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn an_answer_says_how_long_it_may_be_kept_and_for_whom() -> Result<()> {
+    let origin = Origin::start().await?;
+    let hinted = |hint: &str| {
+        let body = format!(r#"{{"data":{{"a":1}},"extensions":{{"cacheControl":{{"version":1,"hints":[{hint}]}}}}}}"#);
+        Answer::ok().header("Content-Type", "application/json").body(body)
+    };
+    for hint in [
+        r#"{"path":["a"],"maxAge":20},{"path":["b"],"maxAge":3600}"#,
+        r#"{"path":["a"],"maxAge":0}"#,
+        r#"{"path":["a"],"maxAge":0}"#,
+        r#"{"path":["a"],"maxAge":20,"scope":"PRIVATE"}"#,
+        r#"{"path":["a"],"maxAge":20,"scope":"PRIVATE"}"#,
+    ] {
+        origin.once("POST", "/graphql", hinted(hint));
+    }
+    origin.once("POST", "/graphql", Answer::ok().header("Content-Type", "application/json").body(r#"{"data":{"a":1}}"#));
+    let larder = Larder::before(&origin, CONFIG).await?;
+    for (field, second) in [("short", "HIT"), ("never", "MISS"), ("private", "MISS"), ("plain", "HIT")] {
+        let query = json!({"query": format!("query {{ {field} }}")}).to_string();
+        ask(&larder, "/graphql", &query).await?;
+        let read = ask(&larder, "/graphql", &query).await?;
+        assert_eq!(read.x_cache(), second, "{field}");
+        let ttl = if field == "short" { "ttl=20" } else { "ttl=60" };
+        assert!(second == "MISS" || read.cache_status().contains(ttl), "{field}: {}", read.cache_status());
+    }
+    origin.check()
+}

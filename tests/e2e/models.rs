@@ -233,3 +233,83 @@ async fn tokens_are_counted_as_they_are_spent_and_saved() -> Result<()> {
     }
     Ok(())
 }
+
+/// A chat completion with this text.
+fn saying(text: &str) -> Answer {
+    provided("application/json", &CHAT_ANSWER.replace("Hi", text))
+}
+
+#[tokio::test]
+async fn several_answers_to_one_request_are_given_in_turn_to_each_who_asks() -> Result<()> {
+    let origin = Origin::start().await?;
+    for text in ["one", "two", "three", "four", "five", "six"] {
+        origin.once("POST", "/v1/chat/completions", saying(text));
+    }
+    let larder = Larder::before(&origin, &CONFIG.replacen("ttl = \"1h\"", "ttl = \"1h\"\nanswers = 3", 1)).await?;
+    let mut said = Vec::new();
+    for token in ["Bearer 1", "Bearer 2"] {
+        for _ in 0..6 {
+            let read = ask(&larder, "/v1/chat/completions", &[("Authorization", token)], CHAT).await?;
+            said.push((
+                read.x_cache().to_owned(),
+                serde_json::from_slice::<Value>(&read.body)?["choices"][0]["message"]["content"].clone(),
+            ));
+        }
+    }
+    let expected = [
+        ("MISS", ["one", "two", "three"]),
+        ("HIT", ["one", "two", "three"]),
+        ("MISS", ["four", "five", "six"]),
+        ("HIT", ["four", "five", "six"]),
+    ];
+    let expected: Vec<_> = expected.into_iter().flat_map(|(result, texts)| texts.map(|text| (result.to_owned(), json!(text)))).collect();
+    assert_eq!(said, expected);
+    origin.check()
+}
+
+/// With what a request says to Larder, and whether that counts.
+async fn controlled(rest: &str, counts: bool) -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("POST", "/v1/chat/completions", saying("Hi"));
+    let larder = Larder::before(&origin, &format!("{rest}{CONFIG}")).await?;
+    let ask_in = async |namespace: &str, ttl: &str| {
+        let fields = [("Authorization", "a"), ("larder-cache-namespace", namespace), ("larder-cache-ttl", ttl)];
+        ask(&larder, "/v1/chat/completions", &fields, CHAT).await
+    };
+    let first = ask_in("one", "600").await?;
+    assert_eq!(first.x_cache(), "MISS");
+    let again = ask_in("one", "7").await?;
+    assert!(again.x_cache() == "HIT" && again.cache_status().contains(if counts { "ttl=600" } else { "ttl=3600" }), "{again:?}");
+    assert_eq!(ask_in("two", "0").await?.x_cache(), if counts { "MISS" } else { "HIT" });
+    assert_eq!(ask_in("two", "0").await?.x_cache(), if counts { "MISS" } else { "HIT" }, "for no time at all");
+    assert_eq!(ask_in("three", "99999").await?.x_cache(), if counts { "MISS" } else { "HIT" });
+    let bounded = ask_in("three", "x").await?;
+    assert!(bounded.cache_status().contains(if counts { "ttl=7200" } else { "ttl=3600" }), "no longer than max_ttl: {bounded:?}");
+    for request in origin.received() {
+        assert_eq!(
+            (request.header("larder-cache-ttl"), request.header("larder-cache-namespace")),
+            (None, None),
+            "the provider gets neither"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_request_says_how_long_its_answer_is_kept_where_its_client_is_trusted() -> Result<()> {
+    let bounded = "[cache]\nmax_ttl = \"2h\"\n";
+    controlled(bounded, false).await?;
+    controlled(&format!("[server]\nlisten = \"127.0.0.1:0\"\ntrusted_proxies = [\"127.0.0.1/32\"]\n{bounded}"), true).await?;
+    controlled(&format!("{bounded}client_controls = true\n"), true).await
+}
+
+#[tokio::test]
+async fn where_a_route_knows_no_controls_they_are_fields_like_others() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/a", Answer::ok().header("Cache-Control", "max-age=60").body("x"));
+    let larder = Larder::before(&origin, "").await?;
+    larder.request("GET", "/a", &[("larder-cache-ttl", "0")], "").await?;
+    assert_eq!(larder.request("GET", "/a", &[("larder-cache-namespace", "b")], "").await?.x_cache(), "HIT");
+    assert_eq!(origin.received()[0].header("larder-cache-ttl"), Some("0"));
+    Ok(())
+}

@@ -29,12 +29,12 @@ use toml::de::DeTable;
 
 pub use effective::{Effective, Section, Setting};
 pub use model::{
-    AccessLog, Acme, AcmeChallenge, AcmeStoreKind, Admin, AlertKind, Alerts, Balance, BreakerLimit, Compress, Config, Eject, FarTier,
-    HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, KeyNameTemplate, KeySpan, Limit, Listen, ListenKind, Listener, Log, LogCondition,
-    LogField, LogLevel, LogPiece, LogSample, MemoryStore, NAME_TAG, NamePart, OddPaths, OnEvent, OnWrite, Origin, PathTemplate, PerMille,
-    Price, Prices, ProxyProtocol, Purge, PurgeTemplate, Rate, ReadFile, Redirect, RequestMatch, Resolve, ResponseTags, Retry, RetryMethods,
-    RetryOn, Route, RouteSettings, Server, ServerOptions, SocketFile, TagPart, TagTemplate, TimeOfDay, Tls, Token, TokenScope, Traces,
-    Upstream, UpstreamServer, UpstreamUrl, WarmBase, WarmJob, WarmList, WarmSource, Webhook,
+    AccessLog, Acme, AcmeChallenge, AcmeStoreKind, Admin, AlertKind, Alerts, Balance, BreakerLimit, ClientControls, Compress, Config,
+    Eject, FarTier, HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, KeyNameTemplate, KeySpan, Limit, Listen, ListenKind, Listener, Log,
+    LogCondition, LogField, LogLevel, LogPiece, LogSample, MemoryStore, NAME_TAG, NamePart, OddPaths, OnEvent, OnWrite, Origin,
+    PathTemplate, PerMille, Price, Prices, ProxyProtocol, Purge, PurgeTemplate, Rate, ReadFile, Redirect, RequestMatch, Resolve,
+    ResponseTags, Retry, RetryMethods, RetryOn, Route, RouteSettings, Server, ServerOptions, SocketFile, TagPart, TagTemplate, TimeOfDay,
+    Tls, Token, TokenScope, Traces, Upstream, UpstreamServer, UpstreamUrl, WarmBase, WarmJob, WarmList, WarmSource, Webhook,
 };
 pub use parse::mistake::Severity;
 pub use parse::report::{Report, Warnings};

@@ -11,7 +11,7 @@ use larder_tower::clock::Clock;
 use larder_tower::{BypassRate, Cache, CacheService, MayBypass, Pressure, RouteRules, RouteRulesBuilder, WriteRules};
 
 use crate::client::TrustedProxies;
-use crate::config::{Config, NAME_TAG, OddPaths, Route, RouteSettings, Upstream};
+use crate::config::{ClientControls, Config, NAME_TAG, OddPaths, Route, RouteSettings, Upstream};
 use crate::hints::Hints;
 use crate::redis::Redis;
 use crate::routing::tagging::RouteTags;
@@ -206,6 +206,7 @@ fn rules(index: usize, route: &Route, tags: RouteTags, writes: &Arc<dyn WriteRul
         .cache(settings.cache)
         .content(settings.content.clone().map(reading_documents))
         .content_decoder(RequestDecoder)
+        .client_controls(settings.client_controls != ClientControls::Nobodys)
         .max_object(settings.max_object)
         .collapse_wait(settings.collapse_wait)
         .cache_status_key(settings.cache_status_key)

@@ -30,7 +30,7 @@ pub use path::PathTemplate;
 pub use prices::{Price, Prices};
 pub use purging::{OnEvent, OnWrite, Purge, PurgeTemplate, ResponseTags, TagPart, TagTemplate};
 pub use read_file::ReadFile;
-pub use route::{Compress, FarTier, OddPaths, Rate, RequestMatch, Route, RouteSettings};
+pub use route::{ClientControls, Compress, FarTier, OddPaths, Rate, RequestMatch, Route, RouteSettings};
 pub use server::{Admin, Server};
 pub use server_options::ServerOptions;
 pub use token::{Token, TokenScope};

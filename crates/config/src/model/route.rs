@@ -85,6 +85,8 @@ pub struct RouteSettings {
     pub key_name: Option<KeyNameTemplate>,
     /// How the content of requests enters their keys; `None`: requests with content pass by the cache.
     pub content: Option<ContentRules>,
+    /// Whose requests may say how long their answers are kept, and which of them share answers.
+    pub client_controls: ClientControls,
     /// Changes to requests, before their keys are made.
     pub request: FieldEdits,
     /// Changes to the backend's answers, before they are stored.
@@ -142,6 +144,18 @@ impl Default for Compress {
     }
 }
 
+/// Whose `larder-cache-ttl` and `larder-cache-namespace` count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ClientControls {
+    /// Nobody's: they are fields like others.
+    #[default]
+    Nobodys,
+    /// Those of trusted proxies; others' are removed.
+    OfProxies,
+    /// Those of all clients.
+    OfAll,
+}
+
 /// A store behind the memory, the nearer one first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FarTier {
@@ -195,6 +209,7 @@ impl Default for RouteSettings {
             key,
             key_name: None,
             content: None,
+            client_controls: ClientControls::default(),
             request: FieldEdits::default(),
             response: FieldEdits::default(),
             rewrite: None,

@@ -5,6 +5,7 @@ use larder_semantics::content::model::When;
 use larder_semantics::{CookiePolicy, IdentityPart, Scope, TtlMode};
 
 use super::{complaints, config, in_cache, in_route};
+use crate::ClientControls;
 
 #[test]
 fn a_body_is_part_of_the_key_where_a_route_says_so() {
@@ -102,6 +103,15 @@ fn answers_of_models_are_kept_apart_by_all_credentials_of_their_apis() {
     assert_eq!(model("identity = [\"header:x-team\"]").key.identity, expected, "what a route names comes to it");
     let own = model("ttl_mode = \"default\"\ncollapse = { wait = \"1s\" }\nwhen = \"always\"\nfinish = [\"stop\", \"max_tokens\"]");
     assert_eq!((own.policy.ttl_mode, own.collapse_wait.as_secs()), (TtlMode::Default, 1));
+    let several = model("answers = 3\ntrim = true");
+    let rules = several.content.expect("rules");
+    assert_eq!((rules.answers, rules.trims, several.client_controls), (3, true, ClientControls::OfProxies));
+    assert_eq!(model("client_controls = true").client_controls, ClientControls::OfAll);
+    assert_eq!(
+        config("[cache]\nclient_controls = true\n[[routes]]\npath = \"/a\"").routes[0].settings.client_controls,
+        ClientControls::OfAll
+    );
+    assert_eq!(config("").fallback.expect("one").settings.client_controls, ClientControls::Nobodys);
     let rules = own.content.expect("rules");
     assert_eq!((rules.when, rules.finish), (When::Always, vec!["stop".to_owned(), "length".to_owned()]));
 }
@@ -132,6 +142,11 @@ fn settings_of_models_without_one_are_told() {
         "finish = [\"end of turn\"]",
         "3:11: error: `end of turn` is no end of an answer (hint: as the API names it: \"stop\", \"length\", \"tool_calls\")",
     );
+    in_route(
+        "answers = 2",
+        "3:11: warning: this counts for requests to models only (hint: add key = { body = \"chat\" } or \"embeddings\", or leave it out)",
+    );
+    in_route("answers = 17", "3:11: error: `17` is out of range for `answers` (hint: from 1 to 16)");
     in_route(
         "share = []",
         "3:9: error: an empty `share` would share everything (hint: name what a group of clients has in common, or write share = \"everyone\")",

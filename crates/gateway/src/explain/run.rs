@@ -51,7 +51,7 @@ pub(crate) async fn explain(active: &ActiveConfig, question: ExplainRequest) -> 
     let (client, effective) = (target.client, for_the_cache(target));
     let mut request = request;
     let edits = active.edits_of(service.route().index());
-    let answer_edits = edits.and_then(|edits| edits.apply(request.headers_mut(), client));
+    let answer_edits = edits.and_then(|edits| edits.apply(request.headers_mut(), client, active.trusted.contains(connection.peer)));
     if edits.is_some() {
         explanation.notes.push("the route changes fields of the request or the answer (`request`, `response`)".to_owned());
     }

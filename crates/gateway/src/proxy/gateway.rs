@@ -102,7 +102,7 @@ impl Gateway {
         if let Some(edits) = active.edits_of(service.route().index()) {
             // The log has the fields that the client sent.
             as_sent = Some(request.clone());
-            response_edits = edits.apply(request.headers_mut(), client);
+            response_edits = edits.apply(request.headers_mut(), client, active.trusted.contains(connection.peer));
         }
         let accepted = active.codings_of(service.route().index()).and_then(|codings| codings.ask_for_all(request));
         let looked_up = self.tracer.as_ref().map(|_| monotonic());
@@ -168,7 +168,7 @@ impl Gateway {
         let max_body = active.max_request_body(service.route().index());
         let (client, effective) = (target.client, for_the_cache(target));
         if let Some(edits) = active.edits_of(service.route().index())
-            && let Some(answer) = edits.apply(request.headers_mut(), client)
+            && let Some(answer) = edits.apply(request.headers_mut(), client, active.trusted.contains(connection.peer))
         {
             request.extensions_mut().insert(answer);
         }
@@ -247,6 +247,7 @@ impl Gateway {
             happening: self.observers.begin(request, scheme, client, now),
             tracing: Tracing::begin(self, request, || active.trusted.contains(connection.peer), scheme, started),
             exchange: None,
+            tokens_saved: None,
         }
     }
 

@@ -39,6 +39,8 @@ pub(super) struct PendingAnswer {
     pub(super) tracing: Tracing,
     /// Where the origin is asked, and the log, a trace or somebody is to know more of that than its answer.
     pub(super) exchange: Option<Arc<Exchange>>,
+    /// Where its answer is a stored one of a model.
+    pub(super) tokens_saved: Option<u64>,
 }
 
 /// A request once more, by the same client.
@@ -103,7 +105,7 @@ impl PendingAnswer {
         }
     }
 
-    pub(super) fn served(self, active: &ActiveConfig, served: Served<WayBody>) -> Response<LoggedBody<GatewayBody>> {
+    pub(super) fn served(mut self, active: &ActiveConfig, served: Served<WayBody>) -> Response<LoggedBody<GatewayBody>> {
         let Served { mut response, outcome, .. } = served;
         if outcome.reason == Reason::OnlyIfCached {
             let (parts, body) = NOT_STORED.response(&self.method).map(CacheBody::from_bytes).into_parts();
@@ -121,6 +123,7 @@ impl PendingAnswer {
             && let Some((saved, model)) = response.headers().get(USAGE_SAVED).and_then(read_saved)
         {
             usage.count(UsageOutcome::Saved, model, saved.input, saved.output);
+            self.tokens_saved = Some(saved.input.saturating_add(saved.output));
         }
         self.answered(active, response, Some(&outcome))
     }
@@ -232,6 +235,7 @@ impl PendingAnswer {
             reason,
             key: outcome.and_then(|outcome| outcome.key.as_ref()),
             collapsed: outcome.is_some_and(|outcome| outcome.collapsed),
+            tokens_saved: self.tokens_saved,
             trace: self.tracing.id(),
             ..answer
         };

@@ -12,12 +12,12 @@ use larder_coding::{Coded, Packing, PackingRequest};
 use larder_message::PathRewrite;
 use larder_message::edit::{FieldEdits, FieldValues, FilledEdits};
 use larder_message::forward::OwnFields;
-use larder_tower::{ClientBody, Pooled, RequestBody};
+use larder_tower::{CACHE_NAMESPACE, CACHE_TTL, ClientBody, Pooled, RequestBody};
 use tower_service::Service;
 
 use super::WayBody;
 use super::metered::{Metered, RouteUsage};
-use crate::config::{Compress, Route, UpstreamServer};
+use crate::config::{ClientControls, Compress, Route, UpstreamServer};
 use crate::telemetry::metrics::{Metrics, Recoded};
 use crate::upstream::{ClientContext, TunnelClient, UpstreamBody, UpstreamError, UpstreamService};
 
@@ -50,6 +50,8 @@ struct Way {
     own: Option<OwnFields>,
     /// Names under which the origin may know itself, besides the client's.
     origins: Box<[Box<str>]>,
+    /// Whether requests may have fields that are meant for Larder.
+    has_controls: bool,
 }
 
 /// Changes to the answer of one request, which its own fields are part of; in its extensions.
@@ -82,6 +84,7 @@ impl RouteUpstream {
             && settings.request.is_empty()
             && settings.response.is_empty()
             && settings.encodings.is_empty()
+            && settings.client_controls == ClientControls::Nobodys
             && usage.is_none();
         Self { upstream, way: (!is_plain).then(|| Arc::new(Way { usage, ..Way::of(route, servers, metrics) })), client: None }
     }
@@ -150,6 +153,7 @@ impl Way {
             usage: None,
             packing: (!settings.encodings.is_empty()).then(|| packing(route)),
             own: (!own.is_empty()).then(|| OwnFields(own.into())),
+            has_controls: settings.client_controls != ClientControls::Nobodys,
             origins: servers.iter().map(|server| server.url.authority().as_str().into()).collect(),
         }
     }
@@ -157,6 +161,9 @@ impl Way {
     /// Makes a request into the one for the origin.
     fn outgoing(self: &Arc<Self>, parts: &mut Parts) -> Incoming {
         let edits = parts.extensions.remove::<ResponseEdits>();
+        if self.has_controls {
+            CONTROLS.iter().for_each(|name| _ = parts.headers.remove(*name));
+        }
         if let Some(own) = &self.own {
             parts.extensions.insert(own.clone());
         }
@@ -224,9 +231,14 @@ impl Incoming {
     }
 }
 
+/// Fields of requests that are meant for Larder.
+const CONTROLS: [&str; 2] = [CACHE_TTL, CACHE_NAMESPACE];
+
 /// What a route changes in the fields of its requests and, where that depends on them, of their answers.
 #[derive(Debug)]
 pub(crate) struct RouteEdits {
+    /// Whether what clients that are no trusted proxies say to Larder is removed.
+    only_proxies_control: bool,
     route: Arc<str>,
     request: FieldEdits,
     /// The same for every request.
@@ -239,16 +251,21 @@ impl RouteEdits {
     pub(crate) fn of(route: &Route) -> Option<Self> {
         let settings = &route.settings;
         let response = settings.response.depends_on_request().then(|| settings.response.clone());
-        if settings.request.is_empty() && response.is_none() {
+        let only_proxies_control = settings.client_controls == ClientControls::OfProxies;
+        if settings.request.is_empty() && response.is_none() && !only_proxies_control {
             return None;
         }
         let unknown = FieldValues { client: std::net::Ipv4Addr::UNSPECIFIED.into(), route: &route.name, request: &HeaderMap::new() };
         let filled = (!settings.request.depends_on_request()).then(|| settings.request.filled(unknown));
-        Some(Self { route: Arc::clone(&route.name), request: settings.request.clone(), filled, response })
+        Some(Self { only_proxies_control, route: Arc::clone(&route.name), request: settings.request.clone(), filled, response })
     }
 
-    /// Changes the fields of a request, before its key is made; what its answer's are to be is left in `extensions`.
-    pub(crate) fn apply(&self, headers: &mut HeaderMap, client: std::net::IpAddr) -> Option<ResponseEdits> {
+    /// Changes the fields of a request, before its key is made; what its answer's are to be is left in `extensions`. `is_trusted`: it came from a
+    /// trusted proxy.
+    pub(crate) fn apply(&self, headers: &mut HeaderMap, client: std::net::IpAddr, is_trusted: bool) -> Option<ResponseEdits> {
+        if self.only_proxies_control && !is_trusted {
+            CONTROLS.iter().for_each(|name| _ = headers.remove(*name));
+        }
         let values = FieldValues { client, route: &self.route, request: headers };
         let response = self.response.as_ref().map(|edits| ResponseEdits(Arc::new(edits.filled(values))));
         let made = if self.filled.is_none() { Some(self.request.filled(values)) } else { None };

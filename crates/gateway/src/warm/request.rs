@@ -68,7 +68,7 @@ fn prepare(gateway: &Gateway, url: &Uri, fields: &HeaderMap) -> Result<Prepared,
         _ => return Err(Fetched::Failed("refused")),
     };
     let (client, route) = (target.client, service.route().index());
-    let edits = active.edits_of(route).and_then(|edits| edits.apply(request.headers_mut(), client));
+    let edits = active.edits_of(route).and_then(|edits| edits.apply(request.headers_mut(), client, false));
     if let Some(codings) = active.codings_of(route) {
         let _ = codings.ask_for_all(&mut request);
     }

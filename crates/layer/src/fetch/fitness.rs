@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
-use larder_semantics::StoredHead;
-use larder_semantics::content::{Asked, Fitness};
+use larder_semantics::content::{Asked, ContentRules, Fitness};
+use larder_semantics::{StoredHead, TtlMode};
 
 use super::state::Fetch;
 use crate::body::content::joined;
@@ -27,6 +27,22 @@ impl Fetch {
         if *asked == Asked::Other {
             return Fitness::Fit(None);
         }
+        let told = self.judge_content(rules, content, head, frames);
+        match told {
+            Fitness::Hinted(hint) if hint.is_private && !self.request.context.identified => Fitness::Unfit,
+            Fitness::Hinted(hint) if hint.ttl == Some(0) && rules.policy.ttl_mode != TtlMode::Override => Fitness::Unfit,
+            told => told,
+        }
+    }
+
+    fn judge_content<'a>(
+        &self,
+        rules: &RouteRules,
+        content: &ContentRules,
+        head: &StoredHead,
+        frames: impl Iterator<Item = &'a Bytes>,
+    ) -> Fitness {
+        let asked = self.request.asked();
         let (body, content_type) = (joined(frames), head.headers.get(&CONTENT_TYPE));
         let Some(coding) = head.headers.get(&CONTENT_ENCODING) else { return content.judge(asked, content_type.as_ref(), &body) };
         let fields = HeaderMap::from_iter([(CONTENT_ENCODING, coding)]);

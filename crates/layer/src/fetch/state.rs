@@ -15,6 +15,7 @@ use crate::collapse::flight::{Landed, Permit};
 use crate::collapse::outcome::{FetchOutcome, Own, Reply};
 use crate::lookup::plan::UpstreamMode;
 use crate::lookup::request::ClientRequest;
+use crate::rules::{CACHE_TTL, RouteRules};
 use crate::service::CacheService;
 use crate::tiers::look_up::FetchBasis;
 use crate::tiers::waiting::Overdue;
@@ -59,12 +60,25 @@ pub(super) enum Naming {
     TooMany,
 }
 
-/// The policy for a request that has a lifetime of its own.
-fn own_policy(request: &ClientRequest, policy: &Policy) -> Option<Box<Policy>> {
-    let Asked::Rpc(RpcRequest { ttl: Some(ttl), .. }) = request.asked() else { return None };
-    Some(Box::new(policy.clone().with(|policy| {
-        (policy.ttl, policy.ttl_mode, policy.status_ttls) = (*ttl, TtlMode::Override, StatusTtls::default());
+/// The policy for a request that has a lifetime of its own: by what it says, or by its method.
+fn own_policy(request: &ClientRequest, rules: &RouteRules) -> Option<Box<Policy>> {
+    let said = if rules.client_controls { said_ttl(request) } else { None };
+    let ttl = match request.asked() {
+        Asked::Rpc(RpcRequest { ttl: Some(ttl), .. }) => Some(*ttl),
+        _ => None,
+    };
+    let ttl = said.or(ttl)?;
+    Some(Box::new(rules.policy.clone().with(|policy| {
+        (policy.ttl, policy.ttl_mode, policy.status_ttls) = (ttl, TtlMode::Override, StatusTtls::default());
+        if ttl == 0 {
+            policy.max_ttl = Some(0);
+        }
     })))
+}
+
+/// The lifetime that a client wants.
+fn said_ttl(request: &ClientRequest) -> Option<u32> {
+    request.parts.headers.get(CACHE_TTL)?.to_str().ok()?.trim().parse().ok()
 }
 
 impl Fetch {
@@ -85,7 +99,7 @@ impl Fetch {
         };
         let position = permit.as_ref().map_or_else(|| store.ledger().position(), Permit::position);
         let selected = found.response().is_some() && !candidates.is_empty();
-        let policy = own_policy(&request, &service.route.policy);
+        let policy = own_policy(&request, &service.route);
         let tags = permit.as_ref().map_or_else(|| service.known_tags(&request), |permit| permit.tags().cloned());
         let naming = if tags.is_some() { Naming::Nothing } else { Naming::TooMany };
         Box::new(Self {

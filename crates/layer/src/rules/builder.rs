@@ -8,8 +8,15 @@ use larder_semantics::content::ContentRules;
 use larder_semantics::reuse::told::tells_its_own;
 use larder_semantics::{ClientTtl, CookiePolicy, IdentityPart, KeyRules, PathCase, Policy, Scope, TtlMode};
 
+use super::content::Turns;
 use super::{BypassRate, ContentDecoder, MayBypass, RouteRules, TagSource, TierChoice, WriteRules};
 use crate::task::pressure::Pressure;
+
+/// In a request under [`RouteRulesBuilder::client_controls`]: so many seconds its answer is kept.
+pub const CACHE_TTL: &str = "larder-cache-ttl";
+
+/// In such a request: it shares answers with those that say the same here.
+pub const CACHE_NAMESPACE: &str = "larder-cache-namespace";
 
 /// Builds [`RouteRules`]: each method changes one setting of the route.
 ///
@@ -40,6 +47,11 @@ impl RouteRulesBuilder {
     /// The settings.
     pub fn build(mut self) -> RouteRules {
         self.rules.common_tags = self.rules.make_common_tags();
+        let namespace = HeaderName::from_static(CACHE_NAMESPACE);
+        if self.rules.client_controls && !self.rules.key.headers.contains(&namespace) {
+            self.rules.key.headers.push(namespace);
+        }
+        self.rules.turns = self.rules.content.as_ref().filter(|content| content.answers > 1).map(|_| Arc::new(Turns::new()));
         self.rules.amends = self.rules.cache_status_key || tells_its_own(&self.rules.policy);
         self.rules
     }
@@ -163,6 +175,12 @@ impl RouteRulesBuilder {
     /// rules say that it only reads. Default: they pass through.
     pub fn content(self, content: Option<ContentRules>) -> Self {
         self.set(|rules| rules.content = content)
+    }
+
+    /// Whether `larder-cache-ttl` (seconds) in a request says how long its answer is kept, whatever the answer says, and `larder-cache-namespace` which
+    /// requests share answers. Both are the client's word, so let something before this layer remove those of clients that are not to have it. Default: no.
+    pub fn client_controls(self, controls: bool) -> Self {
+        self.set(|rules| rules.client_controls = controls)
     }
 
     /// What undoes the content codings of such requests. Default: nothing, so that those with a coding pass through.

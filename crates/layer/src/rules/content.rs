@@ -1,12 +1,15 @@
 //! The key of a request's content, as a route wants it.
 
 use std::fmt::Debug;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use http::HeaderMap;
+use http::request::Parts;
 use larder_semantics::Reason;
-use larder_semantics::content::{ContentRequest, ContentRules, Keyed, Unkeyed};
+use larder_semantics::content::{ContentKey, ContentRequest, ContentRules, Keyed, Unkeyed};
 
 use super::RouteRules;
 
@@ -22,7 +25,36 @@ pub trait ContentDecoder: Debug + Send + Sync {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operations(pub Arc<[String]>);
 
+/// Cells of [`Turns`].
+const CELLS: usize = 4096;
+
+/// Whose turn it is among several answers to one request. Requests that share a cell take turns together, so that one of them may get an answer twice
+/// in a row.
+#[derive(Debug)]
+pub(super) struct Turns(Box<[AtomicU32]>);
+
+impl Turns {
+    pub(super) fn new() -> Self {
+        Self((0..CELLS).map(|_| AtomicU32::new(0)).collect())
+    }
+
+    fn next(&self, of: impl Hash, answers: u8) -> u8 {
+        let mut hasher = DefaultHasher::new();
+        of.hash(&mut hasher);
+        let turn = self.0[hasher.finish() as usize % CELLS].fetch_add(1, Ordering::Relaxed);
+        // Less than `answers`, so it fits.
+        (turn % u32::from(answers.max(1))) as u8
+    }
+}
+
 impl RouteRules {
+    /// The key of a content for the answer whose turn it is.
+    pub(crate) fn in_turn(&self, rules: &ContentRules, key: ContentKey, parts: &Parts) -> ContentKey {
+        let Some(turns) = &self.turns else { return key };
+        let who = self.key.identity_of(&parts.headers, parts.uri.query());
+        key.in_turn(turns.next((key.digest(), parts.uri.path(), who), rules.answers))
+    }
+
     /// The key of a content under `rules`; or why it has none.
     pub(crate) fn content_key(&self, rules: &ContentRules, path: &str, fields: &HeaderMap, content: &Bytes) -> Result<Keyed, Unkeyed> {
         let key = |content: &[u8]| rules.key(&ContentRequest { path, fields, content });

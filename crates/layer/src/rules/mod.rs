@@ -10,7 +10,7 @@ mod tags;
 mod tier_choice;
 mod writes;
 
-pub use builder::RouteRulesBuilder;
+pub use builder::{CACHE_NAMESPACE, CACHE_TTL, RouteRulesBuilder};
 pub use bypass::MayBypass;
 pub use bypass_rate::BypassRate;
 pub(crate) use bypass_rate::Bypasses;

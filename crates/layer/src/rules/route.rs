@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, Uri};
+use larder_semantics::content::graphql::CacheHint;
 use larder_semantics::content::model::{USAGE_SAVED, saved_field};
 use larder_semantics::content::{ContentRules, Fitness};
+use larder_semantics::reuse::adjusted::hinted;
 use larder_semantics::{EtagSource, KeyBuffer, KeyRules, Policy, PrimaryKey, RequestContext, StoredHead, entity_tag};
 use larder_store::{InvalidationTarget, StoredBody, Tag, Tags};
 use smallvec::SmallVec;
 
+use super::content::Turns;
 use super::{BypassRate, ContentDecoder, MayBypass, NoTags, NoWrites, RouteRulesBuilder, TagSource, TierChoice, WriteRules};
 use crate::effective_target::EffectiveTarget;
 use crate::task::pressure::Pressure;
@@ -40,6 +43,10 @@ pub struct RouteRules {
     /// How the content of requests enters their keys; `None`: requests with content pass through.
     pub(crate) content: Option<ContentRules>,
     pub(super) content_decoder: Option<Arc<dyn ContentDecoder>>,
+    /// Where several answers are kept for one content.
+    pub(super) turns: Option<Arc<Turns>>,
+    /// Whether fields of the request say how long its answer is kept ([`RouteRulesBuilder::client_controls`]).
+    pub(crate) client_controls: bool,
     /// `false`: everything passes through.
     pub(crate) cache: bool,
     /// The longest body that is stored, in bytes.
@@ -73,6 +80,8 @@ impl Default for RouteRules {
             key: KeyRules::default(),
             content: None,
             content_decoder: None,
+            turns: None,
+            client_controls: false,
             cache: true,
             max_object: MAX_OBJECT,
             tiers: TierChoice::default(),
@@ -149,9 +158,12 @@ impl RouteRules {
         (wants && !head.has_etag()).then(|| head.with_etag(entity_tag::of_body(body.segments().iter().map(|segment| &segment[..]))))
     }
 
-    /// The head of a response once its body is known: with a tag of the body, and with what it has cost; `None` where nothing is added.
+    /// The head of a response once its body is known: with a tag of the body, and with what it has cost or says of its lifetime; `None` where nothing is added.
     pub(crate) fn completed(&self, head: &StoredHead, body: &StoredBody, fitness: &Fitness) -> Option<StoredHead> {
         let tagged = self.tagged(head, body);
+        if let Fitness::Hinted(CacheHint { ttl: Some(ttl), .. }) = fitness {
+            return hinted(&self.policy, tagged.as_ref().unwrap_or(head), *ttl).or(tagged);
+        }
         let Fitness::Fit(Some(judged)) = fitness else { return tagged };
         let Some(saved) = saved_field(judged) else { return tagged };
         Some(tagged.as_ref().unwrap_or(head).with_field(USAGE_SAVED, saved))

@@ -5,8 +5,8 @@ use std::fmt;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::request::Parts;
-use larder_semantics::Reason;
 use larder_semantics::content::graphql;
+use larder_semantics::{PrimaryKey, Reason};
 use larder_store::Tag;
 
 use super::RouteRules;

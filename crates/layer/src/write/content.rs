@@ -44,6 +44,7 @@ pub(crate) async fn answer<S: Upstream, R: ClientBody>(
             return pass::pass(service, Request::from_parts(parts, body), effective, reason, ForwardReason::Request).await;
         }
     };
+    let key = service.route.in_turn(&rules, key, &parts);
     let id = match &asked {
         Asked::Rpc(call) => call.id.clone(),
         _ => None,

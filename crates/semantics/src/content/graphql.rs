@@ -29,7 +29,6 @@ pub struct Document {
 /// # Errors
 /// The reason for which it is not answered from the store.
 pub(super) fn read(reader: &dyn DocumentReader, request: &mut Value<'_>) -> Result<(), Unkeyed> {
-    let is_nothing = |value: &Value<'_>| matches!(value, Value::Plain("null"));
     let operation = match request.member("operationName") {
         None | Some(Value::Plain("null")) => None,
         Some(name) => Some(name.text().ok_or(Reason::BodyNotKeyed)?),
@@ -58,11 +57,36 @@ pub(super) fn read(reader: &dyn DocumentReader, request: &mut Value<'_>) -> Resu
     Ok(())
 }
 
-/// Whether an answer may be given again: it has data, and no errors unless these are wanted too.
-pub(super) fn is_fit(keeps_errors: bool, answer: &[u8]) -> bool {
-    let Some(answer) = Value::parse(answer) else { return false };
+/// What an answer says of its own reuse, by `extensions.cacheControl` (Apollo's cache hints, version 1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CacheHint {
+    /// The shortest lifetime of its parts, in seconds.
+    pub ttl: Option<u32>,
+    /// Whether any of them is for one user.
+    pub is_private: bool,
+}
+
+/// What an answer says of its own reuse; `None` where it may not be given again: it has no data, or errors that are not wanted.
+pub(super) fn judge(keeps_errors: bool, answer: &[u8]) -> Option<CacheHint> {
+    let answer = Value::parse(answer)?;
     let is_there = |name| answer.member(name).is_some_and(|value: &Value<'_>| *value != Value::Plain("null"));
-    is_there("data") && (keeps_errors || !is_there("errors"))
+    let is_fit = is_there("data") && (keeps_errors || !is_there("errors"));
+    is_fit.then(|| answer.member("extensions").and_then(|extensions| extensions.member("cacheControl")).map(hint).unwrap_or_default())
+}
+
+/// The whole field, and each of its hints, may have a lifetime and a scope.
+fn hint(control: &Value<'_>) -> CacheHint {
+    let hints = control.member("hints").and_then(Value::items).unwrap_or_default();
+    let all = || std::iter::once(control).chain(hints);
+    // A lifetime that cannot be read is none (RFC 9111 §4.2.1).
+    let ttl = |part: &Value<'_>| part.member("maxAge").filter(|ttl| !is_nothing(ttl)).map(|ttl| ttl.number().map_or(0, |ttl| ttl as u32));
+    let is_private = |part: &Value<'_>| part.text_at("scope").is_some_and(|scope| scope.eq_ignore_ascii_case("private"));
+    CacheHint { ttl: all().filter_map(ttl).min(), is_private: all().any(is_private) }
+}
+
+fn is_nothing(value: &Value<'_>) -> bool {
+    matches!(value, Value::Plain("null"))
 }
 
 /// The types and the objects in an answer: `Issue` and `Issue:7` for each object that says so by `__typename` and `id`. `None` where it is no JSON.
@@ -161,6 +185,23 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_says_how_long_it_may_be_kept_and_for_whom() {
+        for (control, ttl, is_private) in [
+            (r#"{"version":1,"hints":[{"path":["a"],"maxAge":240},{"path":["a","b"],"maxAge":30,"scope":"PUBLIC"}]}"#, Some(30), false),
+            (r#"{"version":1,"hints":[{"path":["a"],"scope":"PRIVATE"}]}"#, None, true),
+            (r#"{"maxAge":60,"scope":"PRIVATE"}"#, Some(60), true),
+            (r#"{"version":1,"hints":[{"maxAge":0}]}"#, Some(0), false),
+            (r#"{"version":1,"hints":[{"maxAge":"x"}]}"#, Some(0), false),
+            (r#"{"version":1,"hints":[{"maxAge":-5}]}"#, Some(0), false),
+            (r#"{"version":1,"hints":[{"maxAge":null}]}"#, None, false),
+            ("null", None, false),
+        ] {
+            let answer = format!(r#"{{"data":{{"a":1}},"extensions":{{"cacheControl":{control}}}}}"#);
+            assert_eq!(judge(false, answer.as_bytes()), Some(CacheHint { ttl, is_private }), "{control}");
+        }
+    }
+
+    #[test]
     fn an_answer_with_errors_is_stored_only_where_they_are_wanted() {
         for (answer, without, with) in [
             (r#"{"data":{"a":1}}"#, true, true),
@@ -172,7 +213,8 @@ mod tests {
             (r#"[{"data":{"a":1}}]"#, false, false),
             ("{", false, false),
         ] {
-            assert_eq!((is_fit(false, answer.as_bytes()), is_fit(true, answer.as_bytes())), (without, with), "{answer}");
+            let is_fit = |keeps_errors| judge(keeps_errors, answer.as_bytes()).is_some();
+            assert_eq!((is_fit(false), is_fit(true)), (without, with), "{answer}");
         }
     }
 

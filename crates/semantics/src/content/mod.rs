@@ -30,7 +30,7 @@ use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TY
 use http::{HeaderMap, HeaderValue};
 
 use crate::reason::Reason;
-use graphql::DocumentReader;
+use graphql::{CacheHint, DocumentReader};
 use media_type::MediaType;
 use model::{AnswerForm, Api, Judged, ModelRequest, When};
 pub use pointer::{BadPointer, Pointer};
@@ -99,6 +99,10 @@ pub struct ContentRules {
     pub when: When,
     /// The ends that an answer of a model may have to be stored, as [`model::finish_word`] has them.
     pub finish: Vec<String>,
+    /// How many answers of a model are kept for one request, and given in turn; one at least.
+    pub answers: u8,
+    /// Whether white space at the end of the last message to a model is left out of the key.
+    pub trims: bool,
     /// Which methods of JSON-RPC are answered from the store.
     pub rpc: RpcRules,
     /// What reads the documents of GraphQL; `None`: queries have no key.
@@ -169,6 +173,8 @@ pub enum Fitness {
     Unfit,
     /// It may be stored.
     Fit(Option<Judged>),
+    /// It may be stored, as it says itself.
+    Hinted(CacheHint),
 }
 
 impl ContentRules {
@@ -187,6 +193,8 @@ impl ContentRules {
             post: false,
             when: When::default(),
             finish: vec!["stop".to_owned()],
+            answers: 1,
+            trims: false,
             rpc: RpcRules::default(),
             documents: None,
             keeps_errors: false,
@@ -224,7 +232,7 @@ impl ContentRules {
             self.hash_content(kind, fields, content, &mut hash).ok_or(Reason::BodyNotKeyed)?;
             Asked::Other
         };
-        Ok(Keyed { key: ContentKey { kind, digest: hash.finalize().into() }, asked })
+        Ok(Keyed { key: ContentKey { kind, digest: hash.finalize().into(), turn: 0 }, asked })
     }
 
     fn hash_content(&self, kind: ContentKind, fields: &HeaderMap, content: &[u8], hash: &mut blake3::Hasher) -> Option<()> {
@@ -260,6 +268,9 @@ impl ContentRules {
             _ => {
                 let api = Api::of_path(request.path).filter(|api| (self.kind == ContentKind::Embeddings) == (*api == Api::Embeddings));
                 let asked = model::read(api.ok_or(Reason::BodyNotKeyed)?, request.path, self.when, &mut value)?;
+                if self.trims {
+                    model::trim(&mut value);
+                }
                 for name in model::FIELDS {
                     request.fields.get_all(name).iter().for_each(|value| put(hash, value.as_bytes()));
                     hash.update(&[0]);
@@ -282,7 +293,14 @@ impl ContentRules {
                 let judged = form.map(|form| model::judge(*request, form, &self.finish, answer));
                 return judged.filter(|judged| judged.is_fit).map_or(Fitness::Unfit, |judged| Fitness::Fit(Some(judged)));
             }
-            Asked::GraphQl => is_json() && graphql::is_fit(self.keeps_errors, answer),
+            Asked::GraphQl => {
+                let hint = if is_json() { graphql::judge(self.keeps_errors, answer) } else { None };
+                return match hint {
+                    None => Fitness::Unfit,
+                    Some(hint) if hint == CacheHint::default() => Fitness::Fit(None),
+                    Some(hint) => Fitness::Hinted(hint),
+                };
+            }
             Asked::Rpc(request) => is_json() && rpc::is_fit(request, answer),
         };
         if is_fit { Fitness::Fit(None) } else { Fitness::Unfit }
@@ -303,6 +321,8 @@ impl ContentRules {
 pub struct ContentKey {
     kind: ContentKind,
     digest: [u8; 32],
+    /// Which of several answers it is that is asked for.
+    turn: u8,
 }
 
 impl ContentKey {
@@ -311,11 +331,26 @@ impl ContentKey {
         self.kind
     }
 
-    /// Appends it as it stands in keys: the kind, a colon and the hash in hexadecimal digits.
+    /// The same content, of whose answers this one is asked for. The first is 0.
+    #[must_use]
+    pub fn in_turn(self, turn: u8) -> Self {
+        Self { turn, ..self }
+    }
+
+    /// The hash of the content.
+    pub fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
+    /// Appends it as it stands in keys: the kind, a colon and the hash in hexadecimal digits; of several answers behind the first also which it is.
     pub(crate) fn write(&self, text: &mut String) {
         text.push_str(self.kind.as_str());
         text.push(':');
         text.push_str(&blake3::Hash::from_bytes(self.digest).to_hex());
+        if self.turn > 0 {
+            text.push(':');
+            super::key::push_number(text, self.turn.into());
+        }
     }
 }
 

@@ -331,7 +331,7 @@ fn hashed(value: &[u8]) -> String {
 }
 
 /// Decimal digits, without the formatting machinery.
-fn push_number(text: &mut String, mut number: u32) {
+pub(crate) fn push_number(text: &mut String, mut number: u32) {
     let mut digits = [0_u8; 10];
     let mut start = digits.len();
     loop {

@@ -1,10 +1,25 @@
-//! A stored response whose lifetime is the route's, with another one.
+//! A stored response with another lifetime than its head had at first.
 
 use http::HeaderValue;
 use http::header::CACHE_CONTROL;
 
-use crate::head::stored::StoredHead;
+use crate::head::stored::{LifetimeSource, StoredHead};
 use crate::head::stored_fields::StoredFields;
+use crate::policy::{Policy, TtlMode};
+
+/// The head of a response whose body names a lifetime of so many seconds: its origin's word, like a lifetime in its fields. Of both the shorter counts, and
+/// the route's as its mode says. `None` where nothing changes.
+pub fn hinted(policy: &Policy, head: &StoredHead, seconds: u32) -> Option<StoredHead> {
+    let is_own = !matches!(head.lifetime.source, LifetimeSource::Route | LifetimeSource::Heuristic | LifetimeSource::None);
+    let limit = policy.max_ttl.unwrap_or(u32::MAX);
+    let seconds = match policy.ttl_mode {
+        TtlMode::Override => return None,
+        TtlMode::Cap => seconds.min(head.lifetime.seconds),
+        TtlMode::Default | TtlMode::Sliding if is_own => seconds.min(head.lifetime.seconds),
+        TtlMode::Default | TtlMode::Sliding => seconds.min(limit),
+    };
+    (seconds != head.lifetime.seconds).then(|| with_lifetime(head, seconds))
+}
 
 /// The head with a lifetime of so many seconds, which its `Cache-Control` tells clients too where it tells them the route's.
 pub(super) fn with_lifetime(head: &StoredHead, seconds: u32) -> StoredHead {

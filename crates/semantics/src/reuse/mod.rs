@@ -1,6 +1,6 @@
 //! Constructing responses from caches (RFC 9111 §4): whether a stored response may be reused, and how old it is.
 
-mod adjusted;
+pub mod adjusted;
 pub mod age;
 pub mod ahead;
 pub mod decide;

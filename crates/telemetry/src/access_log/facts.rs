@@ -67,6 +67,7 @@ impl<'a> ResponseFacts<'a> {
             LogField::RequestId => Value::text(self.request_id),
             LogField::TraceId => record.trace.map_or(Value::None, |trace| Value::Text(trace.to_string().into())),
             LogField::Protocol => Value::text(self.protocol),
+            LogField::TokensSaved => Value::number(record.tokens_saved),
             LogField::Problem => Value::text(record.problem.map(|problem| problem.detail())),
             _ => Value::None,
         }

@@ -130,6 +130,7 @@ fn phase(field: &LogField) -> Phase {
         | LogField::RequestId
         | LogField::TraceId
         | LogField::Protocol
+        | LogField::TokensSaved
         | LogField::Problem => Phase::Response,
         LogField::Status | LogField::Bytes | LogField::DurationUs | LogField::Result | LogField::Reason | LogField::Transfer => Phase::Sent,
     }

@@ -80,6 +80,8 @@ pub struct ResponseRecord<'a> {
     pub upstream_status: Option<StatusCode>,
     /// Time from the request to the head of its response, or to the failure.
     pub upstream_time: Option<Duration>,
+    /// The tokens that a stored answer of a model has saved.
+    pub tokens_saved: Option<u64>,
     /// The problem, where Larder itself wrote the response.
     pub problem: Option<Problem>,
     /// Its trace, where it has one.

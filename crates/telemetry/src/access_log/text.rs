@@ -95,6 +95,10 @@ pub(super) fn rest(ResponseFacts { record, key, request_id, protocol }: &Respons
         out.extend_from_slice(b" protocol=");
         out.extend_from_slice(protocol.as_bytes());
     }
+    if let Some(tokens) = record.tokens_saved {
+        out.extend_from_slice(b" tokens_saved=");
+        put::number(tokens, out);
+    }
     if let Some(problem) = &record.problem {
         quoted(" problem=", problem.detail(), out);
     }
@@ -143,6 +147,7 @@ mod tests {
             route: Some(&route),
             result: Some(CacheResult::Hit),
             reason: Some(Reason::Fresh),
+            tokens_saved: Some(812),
             ..ResponseRecord::default()
         };
         line.respond(&layout(), StatusCode::OK, &record);
@@ -152,7 +157,7 @@ mod tests {
         assert_eq!(
             text(&mut line),
             "2026-11-21T09:30:00.123Z 10.0.0.7 \"GET api.example.com/api/v1/issues?project=p&api_key=…\" 200 5321B 0.312ms HIT fresh \
-             route=\"issue.list\"\n"
+             route=\"issue.list\" tokens_saved=812\n"
         );
     }
 

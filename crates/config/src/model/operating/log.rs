@@ -59,18 +59,24 @@ macro_rules! log_fields {
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum LogField {
             $($(#[doc = $doc])* $name,)+
+            /// The tokens that a stored answer of a model has saved.
+            TokensSaved,
             /// A field of the request's head.
             Header(HeaderName),
         }
 
         impl LogField {
-            /// Every one but the fields of heads, in the usual order.
+            /// Those that a line has only where they are named, besides fields of heads.
+            pub const IF_NAMED: &'static [LogField] = &[Self::TokensSaved];
+
+            /// Every other one, in the usual order.
             pub const ALL: &'static [LogField] = &[$(Self::$name,)+];
 
             /// Its name; that of a field of the head is its own.
             pub fn name(&self) -> &str {
                 match self {
                     $(Self::$name => $text,)+
+                    Self::TokensSaved => "tokens_saved",
                     Self::Header(name) => name.as_str(),
                 }
             }

@@ -220,6 +220,7 @@ pub(crate) fn resolve(layers: &[&Layer], memory: u64, mistakes: &Mistakes) -> Ro
         }
     }
     settings.policy.record_streams = models::records(layers);
+    settings.client_controls = models::client_controls(layers);
     settings.content = content::resolve(layers);
     let others = settings.policy.longest_ttl() > 0;
     settings.content.iter_mut().for_each(|rules| rules.rpc.others = others);

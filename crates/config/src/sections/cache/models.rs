@@ -1,4 +1,4 @@
-//! Requests to language models: `share`, `when`, `finish`, `record`.
+//! Requests to language models: `share`, `when`, `answers`, `trim`, `finish`, `record`; and `client_controls`.
 
 use std::time::Duration;
 
@@ -9,12 +9,15 @@ use larder_semantics::{CookiePolicy, IdentityPart, Scope, TtlMode};
 use toml::Spanned;
 
 use super::{Layer, identity_part, items};
-use crate::model::RouteSettings;
+use crate::model::{ClientControls, RouteSettings};
 use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::reader::Table;
 
 /// How long a request waits for another's answer, unless set otherwise: models take their time, and a second answer costs as much as the first.
 const COLLAPSE_WAIT: Duration = Duration::from_secs(120);
+
+/// More answers than these to one request are hardly ever given.
+const MAX_ANSWERS: u64 = 16;
 
 /// What one table says; `None` is "not here".
 #[derive(Clone, Debug, Default)]
@@ -23,6 +26,9 @@ pub(super) struct ModelLayer {
     when: Option<Spanned<When>>,
     finish: Option<Spanned<Vec<Spanned<String>>>>,
     record: Option<Spanned<bool>>,
+    answers: Option<Spanned<u8>>,
+    trim: Option<Spanned<bool>>,
+    client_controls: Option<bool>,
 }
 
 /// Whom an answer is for.
@@ -43,8 +49,18 @@ impl ModelLayer {
             when: table.one_of("when", &[("deterministic", When::Deterministic), ("always", When::Always)]),
             finish: table.list("finish", "words in quotes, like \"stop\" or \"tool_calls\"", finish),
             record: table.boolean_at("record"),
+            answers: answers(table),
+            trim: table.boolean_at("trim"),
+            client_controls: table.boolean("client_controls"),
         }
     }
+}
+
+/// How many answers to one request are kept.
+fn answers(table: &mut Table<'_>) -> Option<Spanned<u8>> {
+    let span = table.get("answers")?.span();
+    let answers = table.integer("answers", 1..=MAX_ANSWERS)?;
+    u8::try_from(answers).ok().map(|answers| Spanned::new(span, answers))
 }
 
 /// A word, or a list of parts of an identity.
@@ -82,6 +98,10 @@ pub(super) fn resolve(layers: &[&Layer], rules: &mut ContentRules, settings: &mu
     if let Some(finish) = layers.iter().rev().find_map(|layer| layer.models.finish.clone()) {
         rules.finish = items(finish);
     }
+    let pick = |layer: &Layer| layer.models.answers.as_ref().map(|answers| *answers.get_ref());
+    rules.answers = layers.iter().rev().find_map(|layer| pick(layer)).unwrap_or(1);
+    rules.trims = layers.iter().rev().find_map(|layer| layer.models.trim.as_ref()).is_some_and(|trim| *trim.get_ref());
+    settings.client_controls = settings.client_controls.max(ClientControls::OfProxies);
     let policy = &mut settings.policy;
     if !said(|layer| layer.lifetimes.ttl_mode.is_some()) {
         policy.ttl_mode = TtlMode::Override;
@@ -136,17 +156,25 @@ pub(super) fn look_at_layer(layer: &Layer, is_without_models: bool, mistakes: &M
     if !is_without_models {
         return;
     }
-    let ModelLayer { share, when, finish, .. } = &layer.models;
+    let ModelLayer { share, when, finish, answers, trim, .. } = &layer.models;
     let is_default = |finish: &&Spanned<Vec<Spanned<String>>>| items((*finish).clone()) == ["stop"];
     let unused = [
         share.as_ref().filter(|share| *share.get_ref() != Share::Identity).map(Spanned::span),
         when.as_ref().filter(|when| *when.get_ref() != When::Deterministic).map(Spanned::span),
         finish.as_ref().filter(|finish| !is_default(finish)).map(Spanned::span),
+        answers.as_ref().filter(|answers| *answers.get_ref() > 1).map(Spanned::span),
+        trim.as_ref().filter(|trim| *trim.get_ref()).map(Spanned::span),
     ];
     for span in unused.into_iter().flatten() {
         let mistake = Mistake::new("this counts for requests to models only");
         mistakes.warning(span, mistake.hint("add key = { body = \"chat\" } or \"embeddings\", or leave it out"));
     }
+}
+
+/// Whose word about lifetimes and namespaces counts, where it is no request to a model.
+pub(super) fn client_controls(layers: &[&Layer]) -> ClientControls {
+    let said = layers.iter().rev().find_map(|layer| layer.models.client_controls);
+    if said == Some(true) { ClientControls::OfAll } else { ClientControls::Nobodys }
 }
 
 /// Whether streams of events are stored.

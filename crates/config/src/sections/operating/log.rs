@@ -84,9 +84,10 @@ fn field(text: &str) -> Result<LogField, Mistake> {
         }
         return Ok(LogField::Header(name));
     }
-    let known = LogField::ALL.iter().find(|field| field.name() == text);
+    let all = || LogField::ALL.iter().chain(LogField::IF_NAMED);
+    let known = all().find(|field| field.name() == text);
     known.cloned().ok_or_else(|| {
-        let hint = nearest::hint(text, LogField::ALL.iter().map(LogField::name), "a line may have `header.NAME`");
+        let hint = nearest::hint(text, all().map(LogField::name), "a line may have `header.NAME`");
         Mistake::new(format!("`{text}` is nothing that a line of the log has")).hint(hint)
     })
 }

@@ -15,9 +15,9 @@ fn in_log(lines: &str, expected: &str) {
 
 #[test]
 fn a_line_has_the_members_that_are_named() {
-    let log = config("[log]\naccess = \"json\"\nfields = [\"status\", \"header.User-Agent\", \"target\"]").log;
+    let log = config("[log]\naccess = \"json\"\nfields = [\"status\", \"header.User-Agent\", \"target\", \"tokens_saved\"]").log;
     let agent = LogField::Header(HeaderName::from_static("user-agent"));
-    assert_eq!(log.fields, Some(vec![LogField::Status, agent, LogField::Target]));
+    assert_eq!(log.fields, Some(vec![LogField::Status, agent, LogField::Target, LogField::TokensSaved]));
 }
 
 #[test]

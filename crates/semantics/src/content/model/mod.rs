@@ -18,7 +18,7 @@ mod saved;
 mod tests;
 
 pub use answer::{AnswerForm, Judged, Meter, Usage, judge};
-pub(super) use request::read;
+pub(super) use request::{read, trim};
 pub use saved::{USAGE_SAVED, read_saved, saved_field};
 
 /// Members of requests that do not change answers, as far as providers document them.

@@ -24,6 +24,23 @@ pub(in crate::content) fn read(api: Api, path: &str, when: When, request: &mut V
     Ok(ModelRequest { api, streams })
 }
 
+/// Leaves white space at the end of the last message out: most providers do so before their model sees it.
+pub(in crate::content) fn trim(request: &mut Value<'_>) {
+    for name in ["messages", "input", "prompt", "contents"] {
+        request.member_mut(name).into_iter().for_each(trim_last);
+    }
+}
+
+/// The last text in it, however deep its API puts that.
+fn trim_last(value: &mut Value<'_>) {
+    match value {
+        Value::String(text) if text.ends_with(char::is_whitespace) => *text = text.trim_end().to_owned().into(),
+        Value::Array(items) => items.last_mut().into_iter().for_each(trim_last),
+        Value::Object(_) => ["content", "parts", "text"].iter().for_each(|name| value.member_mut(name).into_iter().for_each(trim_last)),
+        Value::String(_) | Value::Plain(_) => {}
+    }
+}
+
 /// `None` where `stream` is no boolean.
 fn streams(api: Api, path: &str, request: &Value<'_>) -> Option<bool> {
     if Api::streams_by_path(path) {

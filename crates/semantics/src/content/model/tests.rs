@@ -330,3 +330,34 @@ fn others() -> usize {
         + all_differ(path, embeddings, &differ)
         + none_differs(path, embeddings, &[(r#""Hello""#, r#""Hello","user":"a""#)])
 }
+
+#[test]
+fn white_space_at_the_end_of_the_last_message_is_left_out_where_a_route_says_so() {
+    let trimming = |trims| ContentRules { when: When::Always, trims, ..ContentRules::new(ContentKind::Chat) };
+    let keys = |trims: bool, path: &str, texts: [&str; 2]| texts.map(|text| ask(&trimming(trims), path, &[], text).expect("a key").key);
+    for (path, plain, spaced) in [
+        (
+            CHAT,
+            r#"{"messages":[{"role":"user","content":"a "},{"role":"user","content":"b"}]}"#,
+            r#"{"messages":[{"role":"user","content":"a "},{"role":"user","content":"b \n\t"}]}"#,
+        ),
+        (
+            CHAT,
+            r#"{"messages":[{"role":"user","content":[{"type":"text","text":"b"}]}]}"#,
+            r#"{"messages":[{"role":"user","content":[{"type":"text","text":"b\u00a0"}]}]}"#,
+        ),
+        ("/v1/responses", r#"{"input":"b"}"#, r#"{"input":"b\r\n"}"#),
+        ("/v1/completions", r#"{"prompt":"b"}"#, r#"{"prompt":"b "}"#),
+        ("/v1beta/models/g:generateContent", r#"{"contents":[{"parts":[{"text":"b"}]}]}"#, r#"{"contents":[{"parts":[{"text":"b "}]}]}"#),
+    ] {
+        let [one, other] = keys(true, path, [plain, spaced]);
+        assert_eq!(one, other, "{path}: {spaced}");
+        let [one, other] = keys(false, path, [plain, spaced]);
+        assert_ne!(one, other, "{path}: {spaced}");
+    }
+    let [one, other] =
+        keys(true, CHAT, [r#"{"messages":[{"content":"a"},{"content":"b"}]}"#, r#"{"messages":[{"content":"a "},{"content":"b"}]}"#]);
+    assert_ne!(one, other, "an earlier message is kept as it is");
+    let [one, other] = keys(true, CHAT, [r#"{"messages":[{"content":"b"}]}"#, r#"{"messages":[{"content":" b"}]}"#]);
+    assert_ne!(one, other, "its beginning too");
+}
