@@ -224,6 +224,7 @@ mod tests {
         upstream_status: None,
         upstream_time: None,
         trace: None,
+        tokens_saved: None,
         problem: None,
     };
 
