@@ -1,6 +1,7 @@
 //! The files in `deploy/`, checked as far as possible without a container engine: it parses, the paths exist, the flags are those of the
 //! binary, the configuration is right.
 
+mod kubernetes;
 mod monitoring;
 
 use std::collections::BTreeMap;

@@ -24,7 +24,7 @@ pub fn free_address() -> Result<SocketAddr> {
 }
 
 /// The folder beside the build into which `cargo xtask test` installs backends, where it has this file.
-fn backends(file: &str) -> Result<PathBuf> {
+pub fn backends(file: &str) -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     let folder = test.ancestors().map(|folder| folder.join("backends")).find(|folder| folder.join(file).is_file());
     folder

@@ -1,5 +1,5 @@
 //! Programs that the tests need besides cargo: nginx, curl, h2load, valgrind, redis-server, pebble, systemd-analyze and Chromium, which node drives, from the
-//! system; json-server from the npm registry, which needs node, and FastAPI from PyPI, which needs python3.
+//! system; json-server from the npm registry, which needs node; FastAPI and the schemas of Kubernetes from PyPI, which need python3.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,8 +25,8 @@ const BROWSER: &[&str] = &["larder-tests::e2e dashboard::", "larder-tests::e2e t
 /// All that node runs.
 const NODE: &[&str] = &["larder-tests::e2e json_server::", "larder-tests::e2e shops::express", "larder-tests::e2e dashboard::"];
 
-/// Tests of FastAPI.
-const FASTAPI: &[&str] = &["larder-tests::e2e shops::fastapi"];
+/// Tests of what PyPI has: FastAPI, and kubernetes-validate with its schemas.
+const PYTHON: &[&str] = &["larder-tests::e2e shops::fastapi", "larder-tests::deploy kubernetes::"];
 
 /// Tests of the binary and of the tier against Redis.
 const REDIS: &[&str] = &[
@@ -48,7 +48,7 @@ const NEEDS: [Need; 11] = [
     Need { package: "chromium", program: "chromium", version_flag: "--version", tests: BROWSER },
     Need { package: "nghttp2-client", program: "h2load", version_flag: "--version", tests: &["larder-tests::e2e tls::clients::h2load"] },
     Need { package: "npm", program: "npm", version_flag: "--version", tests: JSON_SERVER },
-    Need { package: "python3-pip", program: "pip3", version_flag: "--version", tests: FASTAPI },
+    Need { package: "python3-pip", program: "pip3", version_flag: "--version", tests: PYTHON },
     Need { package: "valgrind", program: "valgrind", version_flag: "--version", tests: &["larder-benches::instructions "] },
     Need { package: "redis-server", program: "redis-server", version_flag: "--version", tests: REDIS },
     Need { package: "pebble", program: "pebble", version_flag: "-h", tests: &["larder-tests::e2e acme::"] },
@@ -73,7 +73,7 @@ pub(crate) fn provide(listed: &str) -> Result<(), String> {
     if starts(JSON_SERVER) {
         json_server()?;
     }
-    if starts(FASTAPI) { fastapi() } else { Ok(()) }
+    if starts(PYTHON) { python() } else { Ok(()) }
 }
 
 fn advice(packages: &[&str]) -> String {
@@ -112,7 +112,7 @@ fn json_server() -> Result<(), String> {
 }
 
 /// As [`json_server`], from PyPI: wheels only, in the versions of `requirements.txt`.
-fn fastapi() -> Result<(), String> {
+fn python() -> Result<(), String> {
     let target = backends()?;
     let (source, installed) = (root().join("tests/backends/requirements.txt"), target.join("python/requirements.txt"));
     if same(&source, &installed) {
