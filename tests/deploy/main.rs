@@ -1,8 +1,10 @@
 //! The files in `deploy/`, checked as far as possible without a container engine: it parses, the paths exist, the flags are those of the
 //! binary, the configuration is right.
 
+mod debian;
 mod kubernetes;
 mod monitoring;
+mod workflows;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,6 +1,7 @@
 //! The task runner: `cargo xtask TASK`. One file a task; tasks print what they run.
 
 mod bench;
+mod deb;
 mod imports;
 mod needs;
 mod run;
@@ -14,6 +15,7 @@ usage: cargo xtask TASK
 
   test [FILTER…]    build everything once and run every test, or those whose names contain a filter; installs what these need where it may
   bench …           the release binary under load, beside a bare server
+  deb …             the Debian package, from the release binary or from another one
   imports [CRATE…]  draw which folders and files of a crate, or of each, import which others";
 
 fn main() -> ExitCode {
@@ -21,6 +23,7 @@ fn main() -> ExitCode {
     let outcome: Result<(), Box<dyn Error>> = match arguments.next().as_deref() {
         Some("test") => test::run(&arguments.collect::<Vec<_>>()).map_err(Into::into),
         Some("imports") => imports::run(&arguments.collect::<Vec<_>>()).map_err(Into::into),
+        Some("deb") => deb::run(&arguments.collect::<Vec<_>>()).map_err(Into::into),
         Some("bench") => bench::run(arguments),
         _ => {
             eprintln!("{USAGE}");

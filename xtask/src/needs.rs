@@ -41,7 +41,7 @@ const REDIS: &[&str] = &[
     "larder-tests::e2e standing::replicas",
 ];
 
-const NEEDS: [Need; 11] = [
+const NEEDS: [Need; 12] = [
     Need { package: "nginx", program: "/usr/sbin/nginx", version_flag: "-v", tests: &["larder-tests::e2e nginx::"] },
     Need { package: "curl", program: "curl", version_flag: "--version", tests: &["larder-tests::demo "] },
     Need { package: "nodejs", program: "node", version_flag: "--version", tests: NODE },
@@ -52,6 +52,7 @@ const NEEDS: [Need; 11] = [
     Need { package: "valgrind", program: "valgrind", version_flag: "--version", tests: &["larder-benches::instructions "] },
     Need { package: "redis-server", program: "redis-server", version_flag: "--version", tests: REDIS },
     Need { package: "pebble", program: "pebble", version_flag: "-h", tests: &["larder-tests::e2e acme::"] },
+    Need { package: "dpkg", program: "dpkg-deb", version_flag: "--version", tests: &["larder-tests::deploy debian::"] },
     Need { package: "systemd", program: "systemd-analyze", version_flag: "--version", tests: &["larder-tests::deploy "] },
 ];
 

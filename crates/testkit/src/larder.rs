@@ -198,7 +198,7 @@ fn listening_address(line: &str) -> Option<SocketAddr> {
 }
 
 /// The address in a line such as `… listening on http://127.0.0.1:8080`, whatever stands before it.
-fn address_after(line: &str, words: &str) -> Option<SocketAddr> {
+pub fn address_after(line: &str, words: &str) -> Option<SocketAddr> {
     let rest = &line[line.find(words)? + words.len()..];
     rest.split(|character: char| character.is_whitespace() || "\"',}\u{1b}".contains(character)).next()?.parse().ok()
 }
