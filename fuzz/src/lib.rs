@@ -4,6 +4,7 @@
 //! input, so that they are exercised where no fuzzer is installed.
 
 pub mod config;
+pub mod contents;
 pub mod disk;
 pub mod http1;
 pub mod redis;

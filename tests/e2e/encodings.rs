@@ -256,3 +256,29 @@ async fn a_body_is_packed_while_it_arrives_and_a_cut_one_is_a_break() -> Result<
     assert!(!broken.complete, "{broken:?}");
     Ok(())
 }
+
+#[tokio::test]
+async fn an_answer_to_a_read_with_content_is_packed_in_what_its_client_accepts() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("POST", "/search", json(&[]));
+    origin.always("POST", "/write", json(&[]));
+    let config =
+        format!("{PACKED}[[routes]]\npath = \"/search\"\nread = true\nkey = {{ body = \"json\" }}\n[[routes]]\npath = \"/{{*rest}}\"\n");
+    let larder = Larder::before(&origin, &config).await?;
+    let post = async |target: &str, accepted: &str| {
+        let fields = [("Content-Type", "application/json"), ("Accept-Encoding", accepted)];
+        larder.request("POST", target, &fields, "{\"q\":1}").await
+    };
+    for (accepted, coding) in [("gzip, br, zstd", Some("zstd")), ("gzip", Some("gzip")), ("identity", None)] {
+        for expected in ["MISS", "HIT"] {
+            let answer = post("/search", accepted).await?;
+            assert_eq!(
+                (answer.x_cache(), answer.header("content-encoding"), is_whole(&answer).await),
+                (expected, coding, true),
+                "{accepted}"
+            );
+        }
+    }
+    assert_eq!(post("/write", "gzip").await?.header("content-encoding"), None, "a write's answer is its client's own");
+    Ok(())
+}

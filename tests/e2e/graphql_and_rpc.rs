@@ -228,3 +228,68 @@ async fn an_answer_says_how_long_it_may_be_kept_and_for_whom() -> Result<()> {
     }
     origin.check()
 }
+
+const DOCUMENT: &str = "query A { a }";
+/// Its SHA-256.
+const HASH: &str = "7d0eedabb966107835cf307a0ebaf93b5d2cb8c30228611ffe3d27a53c211a0c";
+
+fn graphql(body: &str) -> Answer {
+    Answer::ok().header("Content-Type", "application/json").body(body)
+}
+
+#[tokio::test]
+async fn a_get_and_a_post_of_one_query_share_an_answer() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("POST", "/graphql", graphql(r#"{"data":{"a":"post"}}"#));
+    let by_get = "/graphql?query=query+A+%7B+a+%7D&variables=%7B%22b%22%3A1%7D";
+    let mutation = "/graphql?query=mutation+%7B+a+%7D";
+    origin.always("GET", by_get, graphql(r#"{"data":{"a":"get"}}"#));
+    origin.always("GET", mutation, Answer::new(405).body("POST it"));
+    origin.always("GET", "/graphql?page=1", graphql("{}"));
+    let larder = Larder::before(&origin, CONFIG).await?;
+    let get = async |target: &str| {
+        larder.settled().await?;
+        larder.get(target).await
+    };
+    let read = get(by_get).await?;
+    assert_eq!((read.x_cache(), read.text().as_str()), ("MISS", r#"{"data":{"a":"get"}}"#));
+    let read = ask(&larder, "/graphql", &json!({"query": "query A {\n a\n}", "variables": {"b": 1}}).to_string()).await?;
+    assert_eq!((read.x_cache(), read.text().as_str()), ("HIT", r#"{"data":{"a":"get"}}"#));
+    let read = ask(&larder, "/graphql", &json!({"query": DOCUMENT, "variables": {"b": 2}}).to_string()).await?;
+    assert_eq!((read.x_cache(), read.text().as_str()), ("MISS", r#"{"data":{"a":"post"}}"#));
+    for _ in 0..2 {
+        let read = get(mutation).await?;
+        assert!(read.status == 405 && read.x_cache() != "HIT", "{read:?}");
+    }
+    // What asks nothing in its query is a page like any other.
+    assert_eq!((get("/graphql?page=1").await?.x_cache(), get("/graphql?page=1").await?.x_cache()), ("MISS", "HIT"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_persisted_query_is_answered_once_its_document_was_seen() -> Result<()> {
+    let origin = Origin::start().await?;
+    let missing = graphql(r#"{"errors":[{"message":"PersistedQueryNotFound"}]}"#);
+    origin.times(2, "POST", "/graphql", missing.clone());
+    let larder = Larder::before(&origin, CONFIG).await?;
+    let extensions = json!({"persistedQuery": {"version": 1, "sha256Hash": HASH}});
+    let by_hash = json!({"extensions": extensions}).to_string();
+    for _ in 0..2 {
+        let read = ask(&larder, "/graphql", &by_hash).await?;
+        assert!(read.x_cache() == "BYPASS" && read.text().contains("PersistedQueryNotFound"), "{read:?}");
+    }
+    // Another's document under this hash leads nobody astray.
+    origin.once("POST", "/graphql", graphql(r#"{"data":{"b":2}}"#));
+    ask(&larder, "/graphql", &json!({"query": "{ b }", "extensions": extensions}).to_string()).await?;
+    origin.once("POST", "/graphql", missing);
+    assert!(ask(&larder, "/graphql", &by_hash).await?.text().contains("PersistedQueryNotFound"));
+    origin.once("POST", "/graphql", graphql(r#"{"data":{"a":1}}"#));
+    let full = json!({"query": DOCUMENT, "extensions": extensions}).to_string();
+    assert_eq!(ask(&larder, "/graphql", &full).await?.x_cache(), "MISS");
+    let read = ask(&larder, "/graphql", &by_hash).await?;
+    assert_eq!((read.x_cache(), read.text().as_str()), ("HIT", r#"{"data":{"a":1}}"#));
+    let target = format!("/graphql?extensions=%7B%22persistedQuery%22%3A%7B%22version%22%3A1%2C%22sha256Hash%22%3A%22{HASH}%22%7D%7D");
+    let read = larder.get(&target).await?;
+    assert_eq!((read.x_cache(), read.text().as_str()), ("HIT", r#"{"data":{"a":1}}"#));
+    origin.check()
+}

@@ -5,7 +5,7 @@ use http::header::{
 };
 use http::request::Parts as Request;
 use http::response::Parts as Response;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use larder_semantics::coding::Coding;
 use larder_semantics::matches_pattern;
 
@@ -32,11 +32,10 @@ pub struct PackingRequest {
 }
 
 impl Packing {
-    /// Looks at a request on its way to the origin. An answer to somebody known is not packed: its length would tell what of it a stranger has guessed
+    /// Looks at a request on its way to the origin. `reads`: its method only reads on this route. An answer to somebody known is not packed: its length would tell what of it a stranger has guessed
     /// (BREACH).
-    pub fn request(&self, request: &Request) -> PackingRequest {
+    pub fn request(&self, request: &Request, reads: bool) -> PackingRequest {
         let headers = &request.headers;
-        let reads = [Method::GET, Method::HEAD].contains(&request.method);
         let is_known = headers.contains_key(COOKIE) || headers.contains_key(AUTHORIZATION);
         // RFC 9111 §5.2.1.6: the client asks intermediaries not to transform the content.
         let may_pack = reads && !is_known && !has_directive(headers, &["no-transform"]);
@@ -100,7 +99,7 @@ impl Packing {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderName;
+    use http::{HeaderName, Method};
 
     use super::*;
 
@@ -125,7 +124,7 @@ mod tests {
         let (mut answer, ()) = http::Response::builder().status(status).body(()).expect("a response").into_parts();
         answer.headers = head(response);
         let packing = packing();
-        let coding = packing.received(&packing.request(&parts), &mut answer, None);
+        let coding = packing.received(&packing.request(&parts, [Method::GET, Method::HEAD].contains(method)), &mut answer, None);
         (coding, answer.headers)
     }
 

@@ -222,7 +222,7 @@ fn rules(index: usize, route: &Route, tags: RouteTags, writes: &Arc<dyn WriteRul
 /// The same rules with a reader for documents of GraphQL.
 fn reading_documents(mut rules: ContentRules) -> ContentRules {
     if rules.kind == ContentKind::GraphQl {
-        rules.documents = Some(Arc::new(Documents));
+        rules.documents = Some(Arc::new(Documents::default()));
     }
     rules
 }

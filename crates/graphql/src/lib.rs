@@ -4,9 +4,15 @@
 //! Apollo's parser reads them, within bounds on depth and number of tokens. A document with any error is none, for servers differ about what they
 //! make of it.
 
+mod persisted;
+
+use std::sync::Arc;
+
 use apollo_parser::cst::{Definition, FragmentDefinition, OperationDefinition, Selection, SelectionSet};
 use apollo_parser::{Lexer, Parser, TokenKind};
 use larder_semantics::content::graphql::{Document, DocumentReader};
+
+use persisted::Persisted;
 
 /// Selections within each other at most.
 const MAX_DEPTH: usize = 128;
@@ -17,9 +23,11 @@ const MAX_TOKENS: usize = 50_000;
 /// Directives whose answers come in several parts.
 const IN_PARTS: [&str; 2] = ["defer", "stream"];
 
-/// Reads documents.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Documents;
+/// Reads documents, and remembers those that come with their hash.
+#[derive(Debug, Default)]
+pub struct Documents {
+    persisted: Persisted,
+}
 
 impl DocumentReader for Documents {
     fn read(&self, document: &str, operation: Option<&str>) -> Option<Document> {
@@ -45,6 +53,14 @@ impl DocumentReader for Documents {
             .collect();
         add_fields(operation.selection_set(), &mut fragments, &mut names);
         Some(Document { is_query, text: normalized(document)?, names })
+    }
+
+    fn persisted(&self, hash: &str) -> Option<Arc<str>> {
+        self.persisted.get(hash)
+    }
+
+    fn remember(&self, hash: &str, document: &str) {
+        self.persisted.put(hash, document);
     }
 }
 
@@ -108,7 +124,7 @@ mod tests {
     use super::*;
 
     fn read(document: &str, operation: Option<&str>) -> Option<(bool, String)> {
-        Documents.read(document, operation).map(|document| (document.is_query, document.text))
+        Documents::default().read(document, operation).map(|document| (document.is_query, document.text))
     }
 
     #[test]
@@ -143,7 +159,7 @@ mod tests {
 
     #[test]
     fn an_operation_has_its_name_and_those_of_its_root_fields() {
-        let names = |document: &str| Documents.read(document, None).expect("a document").names;
+        let names = |document: &str| Documents::default().read(document, None).expect("a document").names;
         assert_eq!(
             names("mutation M { alias: updateIssue(id: 1) { id } ... { closeIssue } ...F } fragment F on T { a ...F }"),
             ["M", "updateIssue", "closeIssue", "a"]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Extensions, Request, StatusCode};
+use http::{Extensions, Method, Request, StatusCode};
 use larder_semantics::content::Unkeyed;
 use larder_semantics::{ForwardReason, KeyBuffer, PrimaryKey, Reason, RequestContext, StoredHead, Timestamp};
 use larder_store::{LoadRequest, Loaded, RemoteError, Slot, StoredResponse, Tag, Validity};
@@ -186,13 +186,16 @@ impl<S> CacheService<S> {
         effective: &EffectiveTarget,
         key: &mut KeyBuffer,
     ) -> (Option<Content>, Result<RequestContext, Verdict>) {
-        let keyed = match self.admit(request.method(), !content.is_empty()) {
+        let keyed = match self.admit(request.method(), request.uri(), !content.is_empty()) {
             Admission::Pass(reason, forward) => return (None, Err(Verdict::Pass { reason, forward })),
             Admission::LookUp => None,
-            Admission::ReadContent(rules) => match self.route.content_key(&rules, request.uri().path(), request.headers(), content) {
-                Ok(keyed) => Some(keyed),
-                Err(Unkeyed { reason, .. }) => return (None, Err(Verdict::Pass { reason, forward: ForwardReason::Request })),
-            },
+            Admission::ReadContent(rules) => {
+                match self.route.content_key(&rules, request.method(), request.uri(), request.headers(), content) {
+                    Ok(keyed) => Some(keyed),
+                    Err(Unkeyed { reason: Reason::BodyNotKeyed, .. }) if *request.method() == Method::GET => None,
+                    Err(Unkeyed { reason, .. }) => return (None, Err(Verdict::Pass { reason, forward: ForwardReason::Request })),
+                }
+            }
         };
         let prepared = self.prepare(request, keyed.as_ref().map(|keyed| &keyed.key), effective, key);
         let content = keyed.map(|keyed| Content::of(content.clone(), &self.cache.in_flight).asking(keyed.asked));

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Extensions, Request, Response};
-use larder_semantics::content::ContentKey;
+use larder_semantics::content::{Asked, ContentKey};
 use larder_semantics::fields::{drop_nominated, is_upgrade};
 use larder_semantics::{CacheStatus, ForwardReason, KeyBuffer, MethodKind, Reason, RequestContext};
 use tower_service::Service;
@@ -120,7 +120,7 @@ impl<S: Upstream> CacheService<S> {
     where
         R: ClientBody,
     {
-        if let Admission::ReadContent(_) = self.admit(request.method(), true) {
+        if let Admission::ReadContent(_) = self.admit(request.method(), request.uri(), true) {
             extend(request.extensions_mut());
             return ServeFuture::walking(pass::pass_read(self.clone(), request, reason, ForwardReason::Bypass));
         }
@@ -135,7 +135,7 @@ impl<S: Upstream> CacheService<S> {
     /// has happened yet when this returns, but that cookies that are as if absent are gone from `request`. `None` for what only [`Self::serve`] answers: whatever passes by the store, and rare ways of
     /// answering from it.
     pub fn look_up_plain<B>(&self, request: &mut Request<()>, effective: &EffectiveTarget) -> Option<Plain<B>> {
-        match self.admit(request.method(), false) {
+        match self.admit(request.method(), request.uri(), false) {
             Admission::LookUp => with_key(|key| self.look_up_plain_with(request, effective, key)),
             Admission::ReadContent(_) | Admission::Pass(..) => None,
         }
@@ -176,7 +176,7 @@ impl<S: Upstream> CacheService<S> {
     where
         R: ClientBody,
     {
-        match self.admit(request.method(), !request.body().is_end_stream()) {
+        match self.admit(request.method(), request.uri(), !request.body().is_end_stream()) {
             Admission::LookUp => with_key(|key| self.look_up_request(request, None, effective, extend, key)),
             Admission::ReadContent(rules) => {
                 extend(request.extensions_mut());
@@ -200,6 +200,14 @@ impl<S: Upstream> CacheService<S> {
         R: ClientBody,
     {
         with_key(|key| self.look_up_request(request, Some(content), effective, |_| (), key))
+    }
+
+    /// Looks up a request by its URL.
+    pub(crate) fn look_up_url<R>(&self, request: Request<R>, effective: EffectiveTarget) -> ServeFuture<S::Body>
+    where
+        R: ClientBody,
+    {
+        with_key(|key| self.look_up_request(request, None, effective, |_| (), key))
     }
 
     fn look_up_request<R>(
@@ -244,7 +252,9 @@ impl<S: Upstream> CacheService<S> {
             }
             LookedUp::PartHit(served) => ServeFuture::ready(*served),
             LookedUp::GatewayTimeout(reason) => ServeFuture::ready(gateway_timeout(reason, key)),
-            LookedUp::Fetch(plan) => {
+            LookedUp::Fetch(mut plan) => {
+                // An origin that does not know its document answers so, which is no answer to those who sent that.
+                plan.alone |= content.as_ref().is_some_and(|content| content.asked == Asked::GraphQl { by_hash: true });
                 let request = self.client_request(request, content, extend, context, key);
                 self.filling(request, plan)
             }

@@ -1,5 +1,8 @@
 //! The bodies of this crate's fuzz targets over their corpora and over random input.
 
+#[path = "../../../fuzz/src/contents.rs"]
+#[expect(unreachable_pub, reason = "a library of its own where the fuzzer builds it")]
+mod contents;
 #[path = "../../../fuzz/src/smoke.rs"]
 #[expect(unreachable_pub, reason = "shared by the tests of several crates")]
 mod smoke;
@@ -14,14 +17,17 @@ type FuzzTarget = (&'static str, fn(&[u8]));
 #[test]
 fn no_target_panics_over_its_corpus() {
     smoke::over_corpus(TARGETS);
+    smoke::over_corpus(contents::TARGETS);
 }
 
 #[test]
 fn no_target_panics_over_mutations_of_its_corpus() {
     smoke::over_mutations(TARGETS);
+    smoke::over_mutations(contents::TARGETS);
 }
 
 #[test]
 fn no_target_panics_over_any_bytes() {
     smoke::over_any_bytes(TARGETS);
+    smoke::over_any_bytes(contents::TARGETS);
 }

@@ -40,8 +40,10 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
 #[derive(Debug)]
 pub(crate) struct KeyNames {
     router: Router,
-    /// By route, the one for everything else last.
+    /// By route, the one for everything else last, where there is one.
     routes: Vec<NamedRoute>,
+    /// Its place.
+    fallback: usize,
 }
 
 #[derive(Debug)]
@@ -70,7 +72,7 @@ impl KeyNames {
             return Ok(None);
         }
         let routes = all().map(NamedRoute::of).collect::<Result<_, _>>()?;
-        Ok(Some(Arc::new(Self { router: Router::new(&config.routes, config.fallback.as_ref())?, routes })))
+        Ok(Some(Arc::new(Self { router: Router::new(&config.routes, config.fallback.as_ref())?, routes, fallback: config.routes.len() })))
     }
 
     /// The name of what is stored under a key; `None` where its route gives none.
@@ -105,10 +107,7 @@ impl KeyNames {
             return Some(route);
         }
         let method = Method::from_bytes(parts.method.as_bytes()).ok()?;
-        match self.router.route(&method, url.authority, url.path) {
-            Some(index) => self.routes.get(index),
-            None => self.routes.last(),
-        }
+        self.routes.get(self.router.route(&method, url.authority, url.path).unwrap_or(self.fallback))
     }
 }
 

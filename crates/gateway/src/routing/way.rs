@@ -52,6 +52,8 @@ struct Way {
     origins: Box<[Box<str>]>,
     /// Whether requests may have fields that are meant for Larder.
     has_controls: bool,
+    /// Whether QUERY, and whether POST, only reads, so that its answers may be stored.
+    reads_content: (bool, bool),
 }
 
 /// Changes to the answer of one request, which its own fields are part of; in its extensions.
@@ -153,6 +155,7 @@ impl Way {
             usage: None,
             packing: (!settings.encodings.is_empty()).then(|| packing(route)),
             own: (!own.is_empty()).then(|| OwnFields(own.into())),
+            reads_content: settings.content.as_ref().map_or((false, false), |content| (true, content.post)),
             has_controls: settings.client_controls != ClientControls::Nobodys,
             origins: servers.iter().map(|server| server.url.authority().as_str().into()).collect(),
         }
@@ -180,12 +183,18 @@ impl Way {
             }
             parts.uri = rewrite.outgoing(&parts.uri);
         }
-        let packing_request = self.packing.as_ref().map(|packing| packing.request(parts));
+        let packing_request = self.packing.as_ref().map(|packing| packing.request(parts, self.reads(&parts.method)));
         Incoming { way: Arc::clone(self), edits, host, packing_request, is_head: parts.method == Method::HEAD, path }
     }
 }
 
 impl Way {
+    /// Whether the answer to such a request may be stored.
+    fn reads(&self, method: &Method) -> bool {
+        let (query, post) = self.reads_content;
+        [Method::GET, Method::HEAD].contains(method) || (post && *method == Method::POST) || (query && method.as_str() == "QUERY")
+    }
+
     /// The body of an answer, whose cost is read where it has one.
     fn metered(&self, path: Option<&str>, parts: &http::response::Parts, body: UpstreamBody) -> WayBody {
         let metered = path.zip(self.usage.as_ref());

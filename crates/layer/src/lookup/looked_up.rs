@@ -8,13 +8,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, Method, Request, Uri};
 use larder_semantics::content::{ContentKey, ContentRules};
 use larder_semantics::reuse::ahead::{Use, due_in, is_due};
 use larder_semantics::reuse::sliding::extended;
 use larder_semantics::{
-    CacheStatus, CookiePolicy, Decision, ForwardReason, KeyBuffer, MethodKind, Policy, Reason, RequestContext, Timestamp, TtlMode, decide,
-    decide_soft_purged,
+    CacheStatus, CookiePolicy, Decision, ForwardReason, KeyBuffer, MethodKind, Policy, Reason, RequestContext, Target, Timestamp, TtlMode,
+    decide, decide_soft_purged,
 };
 use larder_store::{Departure, Lookup, SlotKey, StoredResponse};
 
@@ -64,7 +64,7 @@ pub(crate) struct Hit {
 
 impl<S> CacheService<S> {
     /// The way that a request with this method takes. Called once for each request, at each of the two doors, before its key is derived.
-    pub(crate) fn admit(&self, method: &Method, has_content: bool) -> Admission {
+    pub(crate) fn admit(&self, method: &Method, uri: &Uri, has_content: bool) -> Admission {
         match MethodKind::of(method) {
             _ if !self.route.cache => Admission::Pass(Reason::RouteNotCached, ForwardReason::Bypass),
             MethodKind::Unsafe | MethodKind::OtherSafe => match self.route.reads_with_content(method) {
@@ -72,7 +72,11 @@ impl<S> CacheService<S> {
                 None => Admission::Pass(Reason::Method, ForwardReason::Method),
             },
             MethodKind::Get | MethodKind::Head if has_content => Admission::Pass(Reason::RequestBody, ForwardReason::Request),
-            MethodKind::Get | MethodKind::Head => Admission::LookUp,
+            MethodKind::Get => match self.route.content.as_ref().filter(|rules| rules.is_in_query(uri.query())) {
+                Some(rules) => Admission::ReadContent(rules.clone()),
+                None => Admission::LookUp,
+            },
+            MethodKind::Head => Admission::LookUp,
         }
     }
 
@@ -92,6 +96,13 @@ impl<S> CacheService<S> {
             match content {
                 None => {
                     rules.key.derive(target, fields, key);
+                    rules.context(method, fields, key)
+                }
+                // What a GET asks for in its query has the key that it would have in the content of a POST.
+                Some(content) if *method == Method::GET => {
+                    let rest = target.query.and_then(ContentRules::rest_of_query);
+                    let target = Target { query: rest.as_deref(), ..target };
+                    rules.key.derive_with_content(&Method::POST, content, target, fields, key);
                     rules.context(method, fields, key)
                 }
                 Some(content) => {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http::request::Parts;
+use http::{HeaderMap, Method, Uri};
 use larder_semantics::Reason;
 use larder_semantics::content::{ContentKey, ContentRequest, ContentRules, Keyed, Unkeyed};
 
@@ -55,8 +55,19 @@ impl RouteRules {
         key.in_turn(turns.next((key.digest(), parts.uri.path(), who), rules.answers))
     }
 
-    /// The key of a content under `rules`; or why it has none.
-    pub(crate) fn content_key(&self, rules: &ContentRules, path: &str, fields: &HeaderMap, content: &Bytes) -> Result<Keyed, Unkeyed> {
+    /// The key of a request by its content under `rules`, or by what a GET has in its query instead; or why it has none.
+    pub(crate) fn content_key(
+        &self,
+        rules: &ContentRules,
+        method: &Method,
+        uri: &Uri,
+        fields: &HeaderMap,
+        content: &Bytes,
+    ) -> Result<Keyed, Unkeyed> {
+        if *method == Method::GET {
+            return rules.key_of_query(uri.query().unwrap_or_default());
+        }
+        let path = uri.path();
         let key = |content: &[u8]| rules.key(&ContentRequest { path, fields, content });
         if !rules.wants_decoding(fields) {
             return key(content);

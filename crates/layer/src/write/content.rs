@@ -1,7 +1,7 @@
 //! The look-up of a request whose content is part of its key: the content is read first.
 
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, EXPECT, IF_RANGE, RANGE};
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use larder_semantics::content::{Asked, ContentRules, Keyed, Unkeyed};
 use larder_semantics::{ForwardReason, Reason};
 
@@ -32,10 +32,18 @@ pub(crate) async fn answer<S: Upstream, R: ClientBody>(
     };
     // Reading it has answered this already.
     parts.headers.remove(EXPECT);
-    let keyed = service.route.content_key(&rules, parts.uri.path(), &parts.headers, content.bytes());
+    let keyed = service.route.content_key(&rules, &parts.method, &parts.uri, &parts.headers, content.bytes());
+    let is_get = parts.method == Method::GET;
     let body = content.to_body();
     let Keyed { key, asked, .. } = match keyed {
         Ok(keyed) => keyed,
+        // It is a GET like any other.
+        Err(Unkeyed { reason: Reason::BodyNotKeyed, .. }) if is_get => {
+            return service.look_up_url(Request::from_parts(parts, body), effective).await;
+        }
+        Err(Unkeyed { reason, .. }) if is_get => {
+            return pass::pass_read(service, Request::from_parts(parts, body), reason, ForwardReason::Request).await;
+        }
         Err(Unkeyed { reason, operations, .. }) if operations.is_empty() => {
             return pass::pass_read(service, Request::from_parts(parts, body), reason, ForwardReason::Request).await;
         }

@@ -21,6 +21,11 @@ impl Fields {
         Some(Self(fields))
     }
 
+    /// Each of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.0.iter().map(|(name, value)| (&name[..], &value[..]))
+    }
+
     /// Without the fields that `drop` names, and where `only` names some, only those. A field is named as a member of JSON would be: `/name`.
     pub(super) fn select(mut self, drop: &[Pointer], only: &[Pointer]) -> Option<Self> {
         let names = |pointer: &Pointer, name: &[u8]| matches!(pointer.tokens(), [token] if token.as_bytes() == name);

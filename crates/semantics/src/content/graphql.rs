@@ -1,7 +1,10 @@
-//! GraphQL over HTTP: a query is keyed by its document, the name of its operation and its variables.
+//! GraphQL over HTTP: a query is keyed by its document, the name of its operation and its variables, whether they stand in a content or in the query of a GET.
+//! A persisted query (APQ: the SHA-256 of a document in place of it) has the key of its document once that was seen.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use super::Unkeyed;
 use super::json::Value;
@@ -11,7 +14,21 @@ use crate::reason::Reason;
 pub trait DocumentReader: Debug + Send + Sync {
     /// The document of a request, which runs the operation of this name, or the only one. `None` where it has an error, or no such operation.
     fn read(&self, document: &str, operation: Option<&str>) -> Option<Document>;
+
+    /// The document with this SHA-256 (hexadecimal digits), where it was remembered.
+    fn persisted(&self, hash: &str) -> Option<Arc<str>> {
+        let _ = hash;
+        None
+    }
+
+    /// Remembers a document by the hash that its request names, if that is its own: a wrong one would lead others to another's answer.
+    fn remember(&self, hash: &str, document: &str) {
+        let _ = (hash, document);
+    }
 }
+
+/// The parameters of a GET that stand for the members of a content.
+pub(super) const PARAMETERS: [&str; 4] = ["extensions", "operationName", "query", "variables"];
 
 /// A document, as the operation that is run makes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,37 +41,54 @@ pub struct Document {
     pub names: Vec<String>,
 }
 
-/// Looks at a request, and brings it into the form that the key has.
+/// Looks at a request, and brings it into the form that the key has. `is_safe`: it is a GET, which runs nothing but queries (GraphQL over HTTP §5.3).
+/// Tells whether the origin has to know the document, since only its hash goes there.
 ///
 /// # Errors
 /// The reason for which it is not answered from the store.
-pub(super) fn read(reader: &dyn DocumentReader, request: &mut Value<'_>) -> Result<(), Unkeyed> {
-    let operation = match request.member("operationName") {
-        None | Some(Value::Plain("null")) => None,
+pub(super) fn read(reader: &dyn DocumentReader, request: &mut Value<'_>, is_safe: bool) -> Result<bool, Unkeyed> {
+    let operation = match request.member("operationName").filter(|name| !is_nothing(name)) {
+        None => None,
         Some(name) => Some(name.text().ok_or(Reason::BodyNotKeyed)?),
     };
-    // By a hash alone (a persisted query) it is not known what is run.
-    let document = reader.read(request.text_at("query").ok_or(Reason::BodyNotKeyed)?, operation).ok_or(Reason::BodyNotKeyed)?;
-    if !document.is_query {
-        return Err(Unkeyed { reason: Reason::Operation, operations: document.names });
-    }
+    let hash = || request.member("extensions")?.member("persistedQuery")?.text_at("sha256Hash");
+    let said = request.member("query").filter(|query| !is_nothing(query));
+    let document = match (said, hash()) {
+        (Some(said), _) => Some(Cow::Borrowed(said.text().ok_or(Reason::BodyNotKeyed)?)),
+        // By a hash alone it is not known what is run, unless its document was seen.
+        (None, Some(hash)) => reader.persisted(hash).map(|document| Cow::Owned(document.to_string())),
+        (None, None) => None,
+    };
+    let text = match &document {
+        Some(document) => {
+            let read = reader.read(document, operation).ok_or(Reason::BodyNotKeyed)?;
+            if !read.is_query {
+                return Err(Unkeyed { reason: Reason::Operation, operations: read.names });
+            }
+            said.and(hash()).into_iter().for_each(|hash| reader.remember(hash, document));
+            Some(read.text)
+        }
+        None if is_safe && hash().is_some() => None,
+        None => return Err(Reason::BodyNotKeyed.into()),
+    };
+    let by_hash = said.is_none() && text.is_some();
     if !request.member("variables").is_none_or(|variables| is_nothing(variables) || matches!(variables, Value::Object(_))) {
         return Err(Reason::BodyNotKeyed.into());
     }
-    let says_nothing = |value: &Value<'_>| is_nothing(value) || matches!(value, Value::Object(members) if members.is_empty());
-    for name in ["operationName", "variables", "extensions"] {
-        if name == "extensions"
-            && let Some(extensions) = request.member_mut(name)
-        {
+    if let Some(text) = text {
+        if let Some(extensions) = request.member_mut("extensions") {
             // It names the document, which is there.
             extensions.take("persistedQuery");
         }
+        request.set("query", Value::String(text.into()));
+    }
+    let says_nothing = |value: &Value<'_>| is_nothing(value) || matches!(value, Value::Object(members) if members.is_empty());
+    for name in ["operationName", "variables", "extensions"] {
         if request.member(name).is_some_and(says_nothing) {
             request.take(name);
         }
     }
-    request.set("query", Value::String(document.text.into()));
-    Ok(())
+    Ok(by_hash)
 }
 
 /// What an answer says of its own reuse, by `extensions.cacheControl` (Apollo's cache hints, version 1).
@@ -114,9 +148,7 @@ fn add_types(value: &Value<'_>, names: &mut BTreeSet<String>) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use super::super::{ContentKind, ContentRequest, ContentRules, Keyed};
+    use super::super::{Asked, ContentKind, ContentRequest, ContentRules, Keyed};
     use super::*;
 
     /// Takes what begins with `query` for one, and white space as it is.
@@ -124,6 +156,10 @@ mod tests {
     struct Simple;
 
     impl DocumentReader for Simple {
+        fn persisted(&self, hash: &str) -> Option<Arc<str>> {
+            (hash == "known").then(|| "query { a }".into())
+        }
+
         fn read(&self, document: &str, operation: Option<&str>) -> Option<Document> {
             let is_read = document.contains('{') && operation != Some("unknown");
             is_read.then(|| Document {
@@ -164,6 +200,51 @@ mod tests {
             assert_ne!(key(other), base, "{other}");
         }
         assert_eq!(key(r#"{"query":"query { a }","variables":{}}"#), key(r#"{"query":"query { a }","variables":null}"#));
+    }
+
+    fn asked_in(query: &str) -> Result<Keyed, Unkeyed> {
+        let rules = ContentRules { documents: Some(Arc::new(Simple)), ..ContentRules::new(ContentKind::GraphQl) };
+        assert!(rules.is_in_query(Some(query)), "{query}");
+        rules.key_of_query(query)
+    }
+
+    #[test]
+    fn a_get_has_the_key_of_a_post_with_the_same() {
+        let base = ask(r#"{"query":"query { a }","variables":{"b":1}}"#).expect("a key");
+        for query in [
+            "query=query+%7B+a+%7D&variables=%7B%22b%22%3A1%7D",
+            "variables={\"b\":1}&tenant=1&operationName=&query=query%20{%20a%20}&extensions={}",
+        ] {
+            assert_eq!(asked_in(query).expect("a key"), base, "{query}");
+        }
+        let plain = ContentRules::new(ContentKind::Json);
+        assert!(!plain.is_in_query(Some("query=a")));
+        assert_eq!(ContentRules::rest_of_query("b=1&query=x&variables={}&c=2").as_deref(), Some("b=1&c=2"));
+        assert_eq!(ContentRules::rest_of_query("query=x"), None);
+        for query in [
+            "query=mutation+%7B+a+%7D",
+            "query=query+%7Ba%7D&query=query+%7Bb%7D",
+            "query=%zz",
+            "query=query+%7Ba%7D&variables=%5B%5D",
+            "extensions=1",
+        ] {
+            assert!(asked_in(query).is_err(), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_persisted_query_has_the_key_of_its_document_once_that_is_known() {
+        let by_hash = |hash: &str| format!(r#"{{"extensions":{{"persistedQuery":{{"version":1,"sha256Hash":"{hash}"}}}}}}"#);
+        let document = ask(r#"{"query":"query { a }"}"#).expect("a key");
+        assert_eq!(document.asked, Asked::GraphQl { by_hash: false });
+        let known = ask(&by_hash("known")).expect("a key");
+        assert_eq!((known.key, known.asked), (document.key, Asked::GraphQl { by_hash: true }));
+        assert_eq!(ask(&by_hash("unknown")).err(), Some(Reason::BodyNotKeyed.into()), "it may be a mutation");
+        let extensions =
+            |hash: &str| format!("extensions=%7B%22persistedQuery%22%3A%7B%22version%22%3A1%2C%22sha256Hash%22%3A%22{hash}%22%7D%7D");
+        assert_eq!(asked_in(&extensions("known")).expect("a key").key, document.key);
+        let (one, other) = (asked_in(&extensions("one")).expect("a key"), asked_in(&extensions("other")).expect("a key"));
+        assert!(one.key != other.key && one.asked == Asked::GraphQl { by_hash: false }, "a GET runs queries only, so its hash is enough");
     }
 
     #[test]

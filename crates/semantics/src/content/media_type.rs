@@ -3,6 +3,9 @@
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
+/// The media type of JSON (RFC 8259 §11).
+pub(super) const JSON: &str = "application/json";
+
 /// A media type, with its charset.
 #[derive(Debug)]
 pub(super) struct MediaType {
@@ -50,7 +53,7 @@ impl MediaType {
 
     /// JSON, or a type that is written in it (RFC 6839 §3.1).
     pub(super) fn is_json(&self) -> bool {
-        self.essence == "application/json" || self.essence.ends_with("+json")
+        self.essence == JSON || self.essence.ends_with("+json")
     }
 
     pub(super) fn is_form(&self) -> bool {

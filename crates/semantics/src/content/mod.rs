@@ -17,6 +17,7 @@
 
 mod form;
 pub mod graphql;
+mod in_query;
 pub(crate) mod json;
 mod media_type;
 pub mod model;
@@ -160,7 +161,10 @@ pub enum Asked {
     /// An answer of a model.
     Model(ModelRequest),
     /// The answer to a query of GraphQL.
-    GraphQl,
+    GraphQl {
+        /// Its document is known here by a hash, which is all that the origin gets.
+        by_hash: bool,
+    },
     /// The answer to a call of JSON-RPC.
     Rpc(RpcRequest),
 }
@@ -261,8 +265,7 @@ impl ContentRules {
         let asked = match self.kind {
             ContentKind::GraphQl => {
                 let reader = self.documents.as_deref().ok_or(Reason::BodyNotKeyed)?;
-                graphql::read(reader, &mut value)?;
-                Asked::GraphQl
+                Asked::GraphQl { by_hash: graphql::read(reader, &mut value, false)? }
             }
             ContentKind::JsonRpc => Asked::Rpc(rpc::read(&self.rpc, &mut value)?),
             _ => {
@@ -293,7 +296,7 @@ impl ContentRules {
                 let judged = form.map(|form| model::judge(*request, form, &self.finish, answer));
                 return judged.filter(|judged| judged.is_fit).map_or(Fitness::Unfit, |judged| Fitness::Fit(Some(judged)));
             }
-            Asked::GraphQl => {
+            Asked::GraphQl { .. } => {
                 let hint = if is_json() { graphql::judge(self.keeps_errors, answer) } else { None };
                 return match hint {
                     None => Fitness::Unfit,
