@@ -1,19 +1,18 @@
 //! The files in `deploy/`, checked as far as possible without a container engine: it parses, the paths exist, the flags are those of the
 //! binary, the configuration is right.
 
+mod compose;
 mod debian;
 mod kubernetes;
 mod monitoring;
 mod workflows;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use larder_testkit::larder::{binary, command};
 use larder_testkit::{Error, Result};
-use serde::Deserialize;
 
 /// Where the package puts the binary and its configuration.
 const INSTALLED: &str = "/usr/local/bin/larder";
@@ -112,101 +111,6 @@ fn rust_version() -> Result<String> {
     let manifest = read("Cargo.toml")?;
     let line = manifest.lines().find_map(|line| line.strip_prefix("rust-version = "));
     line.map(|version| version.trim_matches('"').to_owned()).ok_or_else(|| Error::new("no rust-version"))
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Compose {
-    services: BTreeMap<String, Service>,
-}
-
-/// The part of the Compose specification that our file uses; a misspelt key is an error.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Service {
-    build: Option<Build>,
-    image: Option<String>,
-    command: Vec<String>,
-    #[serde(default)]
-    environment: BTreeMap<String, String>,
-    #[serde(default)]
-    ports: Vec<String>,
-    #[serde(default)]
-    depends_on: Vec<String>,
-    network_mode: Option<String>,
-    healthcheck: Option<HealthCheck>,
-    #[serde(default)]
-    cap_drop: Vec<String>,
-    #[serde(default)]
-    read_only: bool,
-    #[serde(rename = "expose")]
-    _expose: Option<Vec<String>>,
-    #[serde(rename = "profiles")]
-    _profiles: Option<Vec<String>>,
-    #[serde(rename = "restart")]
-    _restart: Option<String>,
-    #[serde(rename = "security_opt")]
-    _security_opt: Option<Vec<String>>,
-    #[serde(rename = "stop_grace_period")]
-    _stop_grace_period: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HealthCheck {
-    #[serde(default)]
-    test: Vec<String>,
-    #[serde(default)]
-    disable: bool,
-    #[serde(rename = "interval")]
-    _interval: Option<String>,
-    #[serde(rename = "timeout")]
-    _timeout: Option<String>,
-    #[serde(rename = "start_period")]
-    _start_period: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Build {
-    context: String,
-    dockerfile: String,
-}
-
-#[test]
-fn the_services_start_larder_with_flags_it_has() -> Result<()> {
-    let compose: Compose = serde_saphyr::from_str(&read("deploy/compose.yaml")?)?;
-    for (name, service) in &compose.services {
-        for needed in service
-            .depends_on
-            .iter()
-            .chain(service.network_mode.as_deref().and_then(|mode| mode.strip_prefix("service:").map(str::to_owned)).as_ref())
-        {
-            assert!(compose.services.contains_key(needed), "{name} needs {needed}, which is not there");
-        }
-        match (&service.build, &service.image) {
-            (Some(build), None) => {
-                assert!(root().join("deploy").join(&build.context).join(&build.dockerfile).exists(), "{name}: {build:?}");
-                assert_understood(&service.command.iter().map(String::as_str).collect::<Vec<_>>())?;
-                let check =
-                    service.healthcheck.as_ref().ok_or_else(|| Error::new(format!("{name} says nothing of the image's health check")))?;
-                match service.command.first().map(String::as_str) {
-                    Some("serve") => assert_health_check(&check.test[1..])?,
-                    _ => assert!(check.disable, "{name}: the image's health check asks for what does not run there"),
-                }
-                assert!(service.read_only && service.cap_drop == ["ALL"], "{name} may do more than it must");
-            }
-            (None, Some(image)) => assert!(image.contains(':'), "{image} names no version"),
-            other => return Err(Error::new(format!("{name} is built or pulled, not {other:?}"))),
-        }
-        assert!(service.ports.iter().all(|port| port.starts_with("127.0.0.1:")), "{name} is published to the network");
-    }
-    let upstream = compose.services["larder"].command.iter().find(|argument| argument.starts_with("http://"));
-    assert_eq!(upstream.map(String::as_str), Some("http://backend:3000"));
-    let redis = compose.services["larder"].environment.get("REDIS_URL").and_then(|url| url.strip_prefix("redis://"));
-    let host = redis.and_then(|address| address.split(':').next());
-    assert!(host.is_some_and(|host| compose.services.contains_key(host)), "REDIS_URL names {host:?}, which is not there");
-    Ok(())
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn rules(file: &str) -> Result<Vec<Rule>> {
 }
 
 /// Debian's `prometheus` has it; `.ci/run` installs that.
-fn promtool(arguments: &[&str], files: &[PathBuf]) -> Result<()> {
+pub(crate) fn promtool(arguments: &[&str], files: &[PathBuf]) -> Result<()> {
     let output = Command::new("promtool").args(arguments).args(files).current_dir(root().join("deploy/prometheus")).output();
     let output = output.map_err(|error| Error::from(error).while_doing("running promtool, which Debian's prometheus has"))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
