@@ -1,6 +1,7 @@
-//! The files in `deploy/`, checked as far as possible without a container engine: it parses, the paths exist, the flags are those of the
+//! What is shipped: the promise of docs/compatibility.md, and the files in `deploy/` and `.github/`, checked as far as possible without a container engine: it parses, the paths exist, the flags are those of the
 //! binary, the configuration is right.
 
+mod compatibility;
 mod compose;
 mod debian;
 mod kubernetes;
