@@ -130,6 +130,55 @@ async fn a_purge_and_a_write_hold_over_restarts() -> Result<()> {
     origin.check()
 }
 
+/// Longer than a sixteenth of the memory, and than what bodies under way may take of it.
+const LONG: usize = 24 << 20;
+
+/// A memory that holds bodies of half a megabyte, and a route that keeps longer ones.
+fn small_memory() -> &'static str {
+    "[store.memory]\ncapacity = \"16MiB\"\n[[routes]]\npath = \"/{*rest}\"\nmax_object = \"64MiB\"\n"
+}
+
+#[tokio::test]
+async fn a_body_longer_than_memory_takes_is_kept_on_disk_and_read_from_there_at_any_place() -> Result<()> {
+    let (origin, folder) = (Origin::start().await?, TempDir::new()?);
+    let long: String = (0..LONG / 16).map(|number| format!("{number:015} ")).collect();
+    for target in ["/long", "/sealed"] {
+        origin.once("GET", target, Answer::ok().header("Content-Type", "text/plain").body(long.clone()));
+    }
+    origin.once("GET", "/empty", Answer::ok().body(""));
+    let key = folder.path().join("key");
+    std::fs::write(&key, "07".repeat(32))?;
+    let sealed = format!("compress = {{ min = \"1KiB\" }}\nencrypt = {{ key = \"file:{}\" }}\n", key.display());
+    for (target, form) in [("/long", ""), ("/sealed", sealed.as_str())] {
+        let directory = folder.path().join(target.trim_start_matches('/'));
+        let start = async || {
+            let larder = Larder::before(&origin, &format!("{}{form}{}", keys(&directory), small_memory())).await?;
+            larder.metric_reaches("larder_disk_ready", &[], 1.0).await?;
+            Ok::<_, Error>(larder)
+        };
+        let first = start().await?;
+        for x_cache in ["MISS", "HIT"] {
+            let response = get(&first, target).await?;
+            assert!(response.x_cache() == x_cache && response.text() == long, "{target} {x_cache}");
+        }
+        assert!(first.metric("larder_cache_stored_bytes", &[]).await? < 1e6, "memory keeps nothing of it");
+        if target == "/long" {
+            assert_eq!(get(&first, "/empty").await?.x_cache(), "MISS");
+        }
+        end(first).await?;
+        let second = start().await?;
+        let (from, to) = (LONG - 4_000_000, LONG - 3_999_990);
+        let range = second.request("GET", target, &[HOST, ("Range", &format!("bytes={from}-{to}"))], "").await?;
+        assert_eq!((range.status, range.x_cache(), range.text().as_str()), (206, "HIT", &long[from..=to]));
+        assert!(get(&second, target).await?.text() == long, "{target} after a restart");
+        if target == "/long" {
+            assert_eq!(get(&second, "/empty").await?.x_cache(), "HIT");
+        }
+        end(second).await?;
+    }
+    origin.check()
+}
+
 /// Bodies of all lengths, and each of its own bytes.
 fn body_of(number: usize) -> String {
     let length = [10, 3_000, 70_000, 700_000][number % 4];

@@ -103,3 +103,34 @@ async fn a_new_process_that_cannot_start_changes_nothing() -> Result<()> {
     assert!(Client::connect(larder.address()).await.is_err(), "no handle of its socket is left");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_new_process_has_the_disk_and_the_purges_while_the_old_one_still_answers() -> Result<()> {
+    let (origin, folder) = (Origin::start().await?, tempfile::TempDir::new()?);
+    origin.always("GET", "/a", Answer::ok().body("a"));
+    origin.once("POST", "/a", Answer::ok().wait("written").chunk("written"));
+    let text = format!(
+        "[cache]\nttl = \"1h\"\n[store.disk]\npath = \"{}\"\ncapacity = \"256MiB\"\nadmit = \"all\"\ntimeout = \"10s\"\n",
+        folder.path().join("cache").display()
+    );
+    let larder = Larder::before(&origin, &text).await?;
+    larder.metric_reaches("larder_disk_ready", &[], 1.0).await?;
+    assert_eq!(larder.get("/a").await?.x_cache(), "MISS");
+    larder.metric_reaches("larder_disk_written_total", &[], 1.0).await?;
+    let mut slow = Client::connect(larder.address()).await?;
+    slow.send("POST", "/a", &[], "").await?;
+    origin.wait_for_requests(2).await?;
+    larder.process().signal(Signal::USR2)?;
+    let successor = Successor::of(&larder).await?;
+    larder.process().line("the succession", |line| line.contains("has taken over").then_some(())).await?;
+    // The old process has a request under way, and the new one has the disk.
+    larder.metric_reaches("larder_disk_ready", &[], 1.0).await?;
+    assert_eq!(larder.get("/a").await?.x_cache(), "HIT");
+    origin.gate("written").open();
+    assert!(slow.finish().await?.text().ends_with("written"));
+    let purged = || async { Ok((larder.get("/a").await?.x_cache() == "MISS").then_some(())) };
+    wait::eventually("waiting for the write of the old process", purged).await?;
+    assert_eq!(larder.exited().await?.code(), Some(0));
+    kill_process(successor.0, Signal::TERM)?;
+    Ok(())
+}

@@ -49,10 +49,12 @@ impl Disk {
 
     /// Writes what waits for a moment, and gives the directory up.
     pub(crate) async fn close(&self) {
-        let left = self.store.close(LAST_WRITES).await;
-        if left > 0 {
-            warn!("{left} responses could not be written to the disk in time");
-        }
+        tell_of_lost(self.store.close(LAST_WRITES).await);
+    }
+
+    /// As [`Self::close`], to a process that serves already, while requests here are still under way.
+    pub(crate) async fn hand_over(&self) {
+        tell_of_lost(self.store.hand_over(LAST_WRITES).await);
     }
 
     /// The figures for metrics.
@@ -93,5 +95,11 @@ impl Disk {
             (true, true) => "ok",
         };
         serde_json::json!({ "state": state, "problem": problem, "entries": stats.entries, "damaged": stats.damaged })
+    }
+}
+
+fn tell_of_lost(writes: usize) {
+    if writes > 0 {
+        warn!("{writes} responses could not be written to the disk in time");
     }
 }

@@ -40,6 +40,8 @@ pub struct Cache {
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) clock: Clock,
     pub(crate) counters: Counters,
+    /// Longer bodies are not kept in memory where a tier takes them while they arrive.
+    pub(crate) max_in_memory: u64,
     /// Behind the memory, from the nearest to the farthest.
     pub(crate) tiers: Arc<[Tier]>,
     /// The log that replicas share.

@@ -9,5 +9,5 @@ mod pack;
 mod seal;
 
 pub use keys::{InvalidSealKey, SealKey, SealKeys};
-pub use pack::{Compression, MIN_OFFLOADED, Packed, is_worth_compressing, pack, pack_chunks, unpack, unpack_chunk};
+pub use pack::{Compression, MIN_OFFLOADED, Packed, is_worth_compressing, pack, pack_chunk, pack_chunks, unpack, unpack_chunk};
 pub use seal::{is_sealed, open, seal};

@@ -63,15 +63,13 @@ impl Packed {
     }
 }
 
-/// Whether compression may save bytes: bodies with a content coding, and media types that are compressed by nature, do not get shorter.
-pub fn is_worth_compressing(head: &StoredHead, body: &StoredBody, compression: Compression) -> bool {
+/// Whether compression may save bytes of a body of this length: bodies with a content coding, and media types that are compressed by nature, do not get shorter.
+pub fn is_worth_compressing(head: &StoredHead, length: u64, compression: Compression) -> bool {
     let fields = head.headers.to_map();
     let kind = fields.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let packed = ["image/", "audio/", "video/", "font/woff", "application/zip", "application/gzip", "application/zstd"];
     let svg = kind.starts_with("image/svg");
-    body.len() >= compression.min
-        && !fields.contains_key(CONTENT_ENCODING)
-        && (svg || !packed.iter().any(|packed| kind.starts_with(packed)))
+    length >= compression.min && !fields.contains_key(CONTENT_ENCODING) && (svg || !packed.iter().any(|packed| kind.starts_with(packed)))
 }
 
 /// Compresses a body segment by segment, if that saves a tenth, so that each segment can be read by itself. The first segment of a long body decides
@@ -121,8 +119,16 @@ fn chosen(segments: &[Bytes], frames: Vec<Bytes>) -> Vec<(Coding, Bytes)> {
     chosen.collect()
 }
 
-fn saves(segment: &Bytes, frame: &Bytes) -> bool {
+fn saves(segment: &[u8], frame: &[u8]) -> bool {
     frame.len() <= segment.len() - segment.len() / 10
+}
+
+/// One segment of a body that is not there as a whole, compressed if that saves a tenth.
+pub fn pack_chunk(segment: Bytes, level: i32) -> (Coding, Bytes) {
+    match zstd::bulk::compress(&segment, level) {
+        Ok(frame) if saves(&segment, &frame) => (Coding::Zstd, frame.into()),
+        _ => (Coding::Identity, segment),
+    }
 }
 
 /// The original segment of a chunk, of exactly `length` bytes; `None` if the stored form yields another length. No more than that is unpacked.

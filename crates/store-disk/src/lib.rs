@@ -30,6 +30,7 @@ mod log;
 mod observer;
 mod record;
 mod stats;
+mod survey;
 mod tier;
 mod volume;
 
@@ -37,4 +38,5 @@ pub use clocks::Clocks;
 pub use larder_disk_options::{Admission, Compression, DiskOptions, SealKey, SealKeys};
 pub use observer::{DiskObserver, DiskOperation};
 pub use stats::DiskStats;
+pub use survey::{Survey, Usage};
 pub use tier::DiskStore;

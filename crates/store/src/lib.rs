@@ -26,5 +26,6 @@ pub use memory::{
 };
 pub use tier::{
     AppliedBy, Arriving, Chunks, FetchFailure, HeldLease, InvalidationLog, Lease, LeaseEnd, LeaseHolder, LeaseTerms, LoadRequest, Loaded,
-    Offered, Piece, Pieces, Published, Relayed, Remembered, RemoteError, RemoteStore, StoreFuture, Write,
+    NewRemoteBody, Offered, Piece, Pieces, Published, Relayed, Remembered, RemoteBody, RemoteBodyWriter, RemoteError, RemoteStore,
+    StoreFuture, Write,
 };

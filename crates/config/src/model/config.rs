@@ -77,10 +77,20 @@ impl Config {
 pub struct MemoryStore {
     /// Bytes of keys, heads, bodies and bookkeeping together.
     pub capacity: u64,
+    /// The longest body that is kept here where a disk takes longer ones, in bytes; `None`: as [`Self::largest_body`] has it.
+    pub max_object: Option<u64>,
+}
+
+impl MemoryStore {
+    /// The longest body that is kept here where a disk takes longer ones: a thirty-second of the capacity unless set, so that four of them can arrive at
+    /// the same time in the eighth that is for that.
+    pub fn largest_body(&self) -> u64 {
+        self.max_object.unwrap_or(self.capacity / 32)
+    }
 }
 
 impl Default for MemoryStore {
     fn default() -> Self {
-        Self { capacity: 256 << 20 }
+        Self { capacity: 256 << 20, max_object: None }
     }
 }

@@ -60,7 +60,8 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
     let far = [(FarTier::Disk, disk.is_some()), (FarTier::Redis, redis.is_some())]
         .into_iter()
         .filter_map(|(tier, is_there)| is_there.then_some(tier));
-    let Routing { routes, fallback, namespace } = routes::read(&mut root, &names, memory.capacity, far.collect());
+    let room = disk.as_ref().map_or(0, |disk| disk.max_object).max(memory.capacity);
+    let Routing { routes, fallback, namespace } = routes::read(&mut root, &names, room, far.collect());
     let warm = warm::read(&mut root, &server, routes.iter().chain(&fallback));
     let tags = tags::response_tags(&mut root);
     let prices = prices::read(&mut root);

@@ -150,7 +150,7 @@ fn an_unlikely_setting_is_a_warning() {
     );
     assert_complaint(
         "[store.memory]\ncapacity = \"1MiB\"\n[cache]\nmax_object = \"2MiB\"",
-        "4:14: warning: `max_object` is larger than the whole memory store, 1MiB (hint: bodies of that size are never stored; raise `capacity` in [store.memory])",
+        "4:14: warning: `max_object` is larger than any store takes, 1MiB (hint: bodies of that size are never stored; raise `capacity` in [store.memory], or `max_object` in [store.disk])",
     );
     assert_complaint(
         "[[routes]]\npath = \"/issues/:id\"",

@@ -3,10 +3,12 @@
 //! 1. `configuration`: what `check` says, and who can reach the admin listener.
 //! 2. `machine`: file descriptors, memory, files that are written.
 //! 3. `network`: listeners, and whether servers of Redis take connections.
-//! 4. `redis`: what these say of themselves.
-//! 5. `origins`: each upstream is asked once, and what its answer means for the cache is said.
+//! 4. `disk`: what the directory is like, and how fast it wears.
+//! 5. `redis`: what the servers of Redis say of themselves.
+//! 6. `origins`: each upstream is asked once, and what its answer means for the cache is said.
 
 mod configuration;
+mod disk;
 mod machine;
 mod network;
 mod origins;
@@ -60,6 +62,9 @@ impl Finding {
 pub(crate) async fn examine(config: Config) -> Vec<Finding> {
     let mut findings = machine::findings(&config);
     findings.extend(network::findings(&config).await);
+    if let Some(options) = &config.disk {
+        findings.extend(disk::findings(options).await);
+    }
     if let Some(options) = &config.redis {
         findings.extend(redis::findings(options, &config.namespace).await);
     }

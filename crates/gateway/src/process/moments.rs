@@ -49,6 +49,13 @@ async fn tiers_known(gateway: &Gateway) {
     tokio::join!(disk, redis);
 }
 
+/// The successor gets the directory while requests here go on: until then it answers nothing from there.
+pub(super) fn hand_over(gateway: &Gateway) {
+    if let Some(disk) = gateway.disk.clone() {
+        tokio::spawn(async move { disk.hand_over().await });
+    }
+}
+
 /// Gives what is still to be written to them a moment.
 pub(super) async fn drained(gateway: &Gateway) {
     let disk = async {

@@ -167,8 +167,9 @@ async fn run(
     let redis = config.redis.as_ref().map(start_redis).transpose().map_err(failed)?;
     let tiers = disk.iter().fold(Tiers::new(), |tiers, disk| disk.behind(tiers));
     let tiers = redis.iter().fold(tiers, |tiers, redis| redis.behind(tiers));
-    let cache = Cache::builder(config.memory.capacity).max_object(largest_object(&config)).clock(clock.clone());
-    let cache = cache.ledger(ledger).tiers(tiers).build();
+    let max_in_memory = if disk.is_some() { config.memory.largest_body() } else { u64::MAX };
+    let cache = Cache::builder(config.memory.capacity).max_object(largest_object(&config).min(max_in_memory)).max_in_memory(max_in_memory);
+    let cache = cache.clock(clock.clone()).ledger(ledger).tiers(tiers).build();
     let (access_log, log_writer) =
         open_access_log(&config.log).map_err(|error| failed(format!("the access log cannot be opened: {error}")))?;
     let (options, drain_delay, keeps_recent) = (config.server.options, config.server.drain_delay, config.server.request_id);
@@ -244,7 +245,10 @@ async fn run(
             delay(drain_delay, &mut signals).await;
         }
         // Probes and scrapes are the new process's from now on.
-        Stop::Succeeded => admin.abort(),
+        Stop::Succeeded => {
+            admin.abort();
+            moments::hand_over(&gateway);
+        }
     }
     // With the last handles here the sockets are closed, or the new process's alone.
     drop(handover);

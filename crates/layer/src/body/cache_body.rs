@@ -116,7 +116,10 @@ impl<B> CacheBody<B> {
     /// A part of such a body: `start..end`.
     pub(crate) fn pending_part(reader: PendingReader, start: u64, end: u64) -> Self {
         match reader {
-            PendingReader::Arriving(reader) => Self::of(Kind::Pending { reader, skip: start, left: Some(end - start), whole: false }),
+            PendingReader::Arriving(mut reader) => {
+                let skip = start - reader.seek(start);
+                Self::of(Kind::Pending { reader, skip, left: Some(end - start), whole: false })
+            }
             PendingReader::Whole(body) => Self::slices(body.slice(start, end)),
         }
     }

@@ -6,29 +6,34 @@
 //! 3. Where it cannot be stored ([`LogWriter::stop_keeping`]), the log becomes a window: what all readers have passed is dropped, and the
 //!    writer waits while [`WINDOW`] bytes are unread, or [`LEAD`] while a reader has read them all. So a slow reader does not hold up one
 //!    that is ahead.
+//! 4. Where a tier takes it while it arrives ([`LogWriter::spool`]), the log holds what is not written there yet and a little more. A reader that is
+//!    behind goes on in the tier, also one that joins late, and no reader holds up the writer.
 //!
-//! A log is also how long stored bodies are read ([`LogReader::of_stored`]): a body that has left the store is in memory for its readers alone.
+//! A log is also how bodies are read that lie in a tier ([`LogHandle::of_remote`]), and how long stored bodies are read ([`LogReader::of_stored`]):
+//! a body that has left the store is in memory for its readers alone.
 //!
-//! Beyond that the slow ones have [`MAX_STALL`], together and for the whole body: no client can stop another one's download. A reader with
+//! Beyond that the slow readers of a window have [`MAX_STALL`], together and for the whole body: no client can stop another one's download. A reader with
 //! no other before it may take its time, unless the budget for all bodies is used up ([`InFlight::look`]).
 
 mod budget;
+mod remote;
 mod state;
 #[cfg(test)]
 mod tests;
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use larder_store::StoredBody;
+use larder_store::{RemoteBody, StoredBody};
 
 use crate::error::BodyError;
 pub(crate) use budget::InFlight;
-use state::{End, State};
+use remote::{Reading, Remote};
+use state::{End, Next, State};
 
 /// Unread bytes at which the writer waits, once the log is a window.
 const WINDOW: u64 = 256 * 1024;
@@ -54,6 +59,8 @@ pub(crate) struct LogWriter(Arc<Log>);
 pub(crate) struct LogReader {
     log: Arc<Log>,
     slot: usize,
+    /// What it reads from a tier.
+    reading: Option<Reading>,
 }
 
 /// Makes new readers while the body is complete from its start.
@@ -100,6 +107,18 @@ impl LogWriter {
     pub(crate) fn stop_keeping(&self) {
         let mut state = self.0.lock();
         state.keeping = false;
+        state.trim(&self.0.in_flight);
+    }
+
+    /// From now on a tier takes the body, and has nothing of it yet.
+    pub(crate) fn spool(&self, body: Arc<dyn RemoteBody>) {
+        self.0.lock().remote = Some(Remote::new(body, 0));
+    }
+
+    /// So many more bytes of it can be read in the tier.
+    pub(crate) fn spooled(&self, bytes: u64) {
+        let mut state = self.0.lock();
+        state.remote.iter_mut().for_each(|remote| remote.length += bytes);
         state.trim(&self.0.in_flight);
     }
 
@@ -186,6 +205,7 @@ impl LogWriter {
         if state.end.is_none() {
             state.end = Some(end);
         }
+        state.trim(&self.0.in_flight);
         state.wake_readers();
     }
 }
@@ -197,10 +217,16 @@ impl Drop for LogWriter {
 }
 
 impl LogHandle {
+    /// A body of so many bytes that lies in a tier.
+    pub(crate) fn of_remote(body: Arc<dyn RemoteBody>, length: u64, trailers: Option<HeaderMap>, in_flight: &Arc<InFlight>) -> Self {
+        let state = Mutex::new(State::of_remote(Remote::new(body, length), trailers));
+        Self(Arc::new(Log { state, in_flight: Arc::clone(in_flight) }))
+    }
+
     /// A reader from the first byte; `None` once the start is gone.
     pub(crate) fn reader(&self) -> Option<LogReader> {
         let slot = self.0.lock().join()?;
-        Some(LogReader { log: Arc::clone(&self.0), slot })
+        Some(LogReader { log: Arc::clone(&self.0), slot, reading: None })
     }
 }
 
@@ -211,17 +237,46 @@ impl LogReader {
         let slot = state.join().unwrap_or_default();
         let log = Arc::new(Log { state: Mutex::new(state), in_flight: Arc::clone(in_flight) });
         in_flight.register(&log);
-        Self { log, slot }
+        Self { log, slot, reading: None }
     }
 
     /// The next item; `None` at the proven end.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Item, BodyError>>> {
-        let mut state = self.log.lock();
-        let polled = state.poll_next(self.slot, cx);
-        if polled.is_ready() {
-            state.trim(&self.log.in_flight);
+        if self.reading.as_ref().is_some_and(|reading| !reading.is_over()) {
+            return self.poll_reading(cx);
         }
-        polled
+        self.reading = None;
+        let mut state = self.log.lock();
+        match state.poll_next(self.slot, cx) {
+            Next::Here(polled) => {
+                if polled.is_ready() {
+                    state.trim(&self.log.in_flight);
+                }
+                polled
+            }
+            Next::Elsewhere(remote, offset) => {
+                drop(state);
+                self.reading = Some(remote.read(offset, &self.log.in_flight));
+                self.poll_reading(cx)
+            }
+        }
+    }
+
+    fn poll_reading(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Item, BodyError>>> {
+        let Some(reading) = &mut self.reading else { return Poll::Ready(None) };
+        let read = ready!(reading.poll(cx));
+        Poll::Ready(Some(match read {
+            Ok(bytes) => {
+                self.log.lock().took(self.slot, bytes.len() as u64);
+                Ok(Item::Data(bytes))
+            }
+            Err(error) => Err(BodyError::Stored(error)),
+        }))
+    }
+
+    /// Goes on at this byte, or as near before it as a tier has the body. The byte at which it goes on.
+    pub(crate) fn seek(&mut self, offset: u64) -> u64 {
+        self.log.lock().seek(self.slot, offset)
     }
 }
 

@@ -33,6 +33,7 @@ const MAX_REFRESHES: u64 = 64;
 pub struct CacheBuilder {
     capacity: u64,
     max_object: u64,
+    max_in_memory: u64,
     clock: Clock,
     ledger: Arc<Ledger>,
     tiers: Tiers,
@@ -45,6 +46,7 @@ impl CacheBuilder {
         Self {
             capacity,
             max_object: MAX_OBJECT,
+            max_in_memory: u64::MAX,
             clock: Clock::system(),
             ledger: Arc::default(),
             tiers: Tiers::new(),
@@ -57,6 +59,13 @@ impl CacheBuilder {
     /// [`RouteRulesBuilder::max_object`](crate::RouteRulesBuilder::max_object). Default: 8 MiB.
     pub fn max_object(self, bytes: u64) -> Self {
         Self { max_object: bytes, ..self }
+    }
+
+    /// The longest body that is kept in memory where a tier takes bodies while they arrive
+    /// ([`RemoteStore::begin_body`](larder_store::RemoteStore::begin_body)), in bytes: longer ones go straight there, and are read from there. Default: no
+    /// such limit.
+    pub fn max_in_memory(self, bytes: u64) -> Self {
+        Self { max_in_memory: bytes, ..self }
     }
 
     /// Where "now" comes from. Default: the machine's clock; tests move a manual one ([`Clock::manual`]).
@@ -93,6 +102,7 @@ impl CacheBuilder {
             in_flight: Arc::new(InFlight::new(in_flight)),
             clock: self.clock,
             counters: Counters::default(),
+            max_in_memory: self.max_in_memory,
             log: self.tiers.log.clone(),
             failure_word: self.tiers.failure_word,
             tiers: self.tiers.chain(),

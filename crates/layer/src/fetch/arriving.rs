@@ -37,6 +37,9 @@ impl Fetch {
         promotion: Promotion,
         reply: oneshot::Sender<Reply<S::Body>>,
     ) {
+        if let Some(body) = chunks.remote().filter(|_| record.body().length > service.cache.max_in_memory) {
+            return self.serve_remote(service, &record, body, reply);
+        }
         let (writer, handle) = body_log(Arc::clone(&service.cache.in_flight));
         let length = Some(record.body().length);
         let (head, variant) = (Arc::clone(record.head()), record.variant().cloned());

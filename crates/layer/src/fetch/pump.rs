@@ -19,6 +19,7 @@ use larder_store::codec::ResponseRecord;
 use larder_store::{BodyBuilder, Lease, StoredBody, StoredPart, Tag, Variant};
 use tokio::time::Sleep;
 
+use super::spool::Spool;
 use super::state::Fetch;
 use crate::body::log::LogWriter;
 use crate::body::pending::PendingResponse;
@@ -69,6 +70,19 @@ pub(super) enum Kept {
     Relayed(Box<ResponseRecord>, Promotion),
     /// Nothing: it is an error with this status, for those who wait for it.
     Error(StatusCode),
+}
+
+/// Where the body is kept that has come so far.
+pub(super) enum Keeping {
+    /// All of it, in the log.
+    InMemory {
+        /// Whether a tier may be asked to take it.
+        may_spool: bool,
+    },
+    /// In a tier.
+    Spooled(Box<Spool>),
+    /// Nowhere.
+    Not,
 }
 
 /// The end of a wait for a frame.
@@ -136,7 +150,7 @@ async fn given_up(exchange: &mut Option<GivenUp>) {
 impl<S: Upstream> Pump<S> {
     /// Runs until the body ends, or it has no readers and is not to be stored any more. `begun` was polled of it already.
     pub(super) async fn run<B: UpstreamBody>(mut self, mut body: Pin<&mut B>, mut begun: Polled) {
-        let (mut keeping, mut got) = (true, 0);
+        let (mut keeping, mut got) = (Keeping::InMemory { may_spool: true }, 0);
         let mut last = None;
         let mut trailers = None;
         let mut detached = None;
@@ -170,16 +184,18 @@ impl<S: Upstream> Pump<S> {
                     Ok(data) => {
                         got += data.len() as u64;
                         self.fetch.share_no_more_than(&self.service.cache, got);
-                        if keeping && (got > self.max_kept() || self.service.cache.in_flight.stays_full()) {
-                            keeping = false;
-                            self.give_up_keeping(got);
+                        if self.outgrows(&keeping, got) {
+                            keeping = Box::pin(self.keep_elsewhere(keeping, got)).await;
                         }
                         if body.is_end_stream() {
                             // Held back until it is stored, so that a client that asks again at once finds it.
                             last = Some(data);
                             break;
                         }
-                        self.writer.append(data);
+                        match keeping {
+                            Keeping::Spooled(spool) => keeping = Box::pin(self.spool_on(spool, data, got)).await,
+                            Keeping::InMemory { .. } | Keeping::Not => self.writer.append(data),
+                        }
                     }
                 },
             }
@@ -188,8 +204,12 @@ impl<S: Upstream> Pump<S> {
             return self.writer.break_off(BodyError::Length { announced, got });
         }
         let mut promoted = None;
+        let keeping = match keeping {
+            Keeping::Spooled(spool) => Box::pin(self.finish_spool(spool, last.as_ref(), trailers.clone(), got)).await,
+            keeping => keeping,
+        };
         let stored = match &self.kept {
-            _ if !keeping => None,
+            _ if matches!(keeping, Keeping::Not) => None,
             Kept::Stored(record, _) | Kept::Relayed(record, _) => {
                 promoted = self.promote(record, last.as_ref(), trailers.clone());
                 promoted.as_ref().map(|response| response.body())
@@ -235,7 +255,7 @@ impl<S: Upstream> Pump<S> {
     }
 
     /// Whether its origin may be silent between two events for as long as it likes.
-    fn is_event_stream(&self) -> bool {
+    pub(super) fn is_event_stream(&self) -> bool {
         let head = match &self.kept {
             Kept::Whole(pending) => &pending.head,
             Kept::Stored(record, _) | Kept::Relayed(record, _) => record.head(),
@@ -255,7 +275,7 @@ impl<S: Upstream> Pump<S> {
     }
 
     /// The number of bytes that are kept for readers that join late.
-    fn max_kept(&self) -> u64 {
+    pub(super) fn max_kept(&self) -> u64 {
         let max_object = self.service.route.max_object;
         if matches!(self.kept, Kept::Error(_)) { max_object.min(MAX_SHARED_ERROR) } else { max_object }
     }
@@ -268,8 +288,19 @@ impl<S: Upstream> Pump<S> {
         followed || self.writer.has_readers()
     }
 
+    /// Whether the body cannot go on as it does: it is too long for where it is kept.
+    fn outgrows(&self, keeping: &Keeping, got: u64) -> bool {
+        match keeping {
+            Keeping::Not => false,
+            Keeping::Spooled(_) => got > self.max_kept(),
+            Keeping::InMemory { may_spool } => {
+                got > self.max_kept() || self.service.cache.in_flight.stays_full() || *may_spool && self.is_too_long_for_memory(got)
+            }
+        }
+    }
+
     /// Too large for the store: from now on it only passes through, and no other request waits for it.
-    fn give_up_keeping(&mut self, got: u64) {
+    pub(super) fn give_up_keeping(&mut self, got: u64) {
         self.writer.stop_keeping();
         if got > self.service.route.max_object && !matches!(self.kept, Kept::Error(_)) {
             self.fetch.remember(&self.service.cache, Reason::TooLarge);

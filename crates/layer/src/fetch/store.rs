@@ -67,8 +67,10 @@ impl Fetch {
         let stopwatch = Stopwatch::start(&self.request.parts.extensions);
         async move {
             let mut body = pin!(body);
+            // A longer one may be for a tier alone.
+            let max = service.route.max_object.min(service.cache.max_in_memory);
             let begun = match more_tags {
-                false => poll_fn(|cx| Poll::Ready(begin(body.as_mut(), length, service.route.max_object, cx))).await,
+                false => poll_fn(|cx| Poll::Ready(begin(body.as_mut(), length, max, cx))).await,
                 true => Begun::Unfinished(Poll::Pending),
             };
             let begun = match begun {

@@ -209,6 +209,8 @@ impl Looking<'_> {
         match (validity, decision) {
             (Validity::Invalid, _) => Ok(TierResult::NoUse),
             (Validity::Valid, Decision::Serve { .. }) => Ok(TierResult::Answered(TierAnswer::Arriving(arriving, self.promotion(number)))),
+            // It is not loaded into memory to be validated: the origin is asked for all of it.
+            _ if record.body().length > cache.max_in_memory && arriving.chunks.remote().is_some() => Ok(TierResult::NoUse),
             _ => {
                 let stored = arriving.whole().await?;
                 Ok(self.judge(number, Arc::new(stored)))

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use larder_semantics::storage::refuses_the_request;
 use larder_semantics::{StoredHead, Timestamp};
-use larder_store::{Lease, LogPosition, RemoteStore, StoreFuture, StoredResponse, Write};
+use larder_store::codec::ResponseRecord;
+use larder_store::{
+    Lease, LogPosition, NewRemoteBody, RemoteBodyWriter, RemoteStore, StoreFuture, StoredResponse, Subject, Validity, Write,
+};
 
 use super::chain::{Tier, count};
 use super::concurrent::{all, within};
@@ -79,6 +82,23 @@ impl Cache {
             let writing = Writing { response, lease: None, log_position };
             detach(async move { cache.write(&cache.tiers, &choice, writing, <dyn RemoteStore>::freshen).await });
         }
+    }
+
+    /// The nearest of the chosen tiers that takes a body while it arrives.
+    pub(crate) fn begin_body(&self, new: NewRemoteBody<'_>, choice: &TierChoice) -> Option<Box<dyn RemoteBodyWriter>> {
+        self.tiers.iter().filter(|tier| choice.has(tier.store.name())).find_map(|tier| tier.store.begin_body(new))
+    }
+
+    /// Stores a response whose body a tier has taken. Whether it has.
+    pub(crate) async fn commit_body(&self, writer: Box<dyn RemoteBodyWriter>, record: ResponseRecord) -> bool {
+        let ledger = self.store.ledger();
+        // As in `log_position`: before the comparison.
+        let Some(log_position) = ledger.log_position(record.position()) else { return false };
+        let about = Subject { url: record.key().url(), tags: record.tags().into() };
+        let is_valid = ledger.check(&about, record.position()) == Validity::Valid;
+        let keep = useful_for(record.head(), self.clock.now()).filter(|_| is_valid && !refuses_the_request(record.head().status));
+        let Some(keep) = keep else { return false };
+        writer.commit(record, keep, log_position).await.is_ok()
     }
 
     /// Drops a response that its origin no longer stands for from all tiers.

@@ -13,6 +13,7 @@ mod giving_up;
 mod hit_cost;
 mod identities;
 mod in_axum;
+mod large_bodies;
 mod lateness;
 mod leases;
 mod lifetimes;

@@ -1,7 +1,7 @@
 //! Records in a ring of segments. Everything here blocks, and nothing here knows HTTP.
 //!
 //! 1. `open` reads what an earlier process left, and [`Engine::restore`] fills the index from it, the latest first;
-//! 2. `write` appends: an entry, the parts of a long body before it, a removal;
+//! 2. `write` appends: an entry, the parts of a long body before it, a removal; `spool` writes a long body while it arrives;
 //! 3. `reclaim` makes room: the oldest segment goes as a whole, and its hot entries are written on;
 //! 4. `read` finds an entry and proves it, and `parts` reads a long body.
 //!
@@ -17,9 +17,11 @@ mod parts;
 mod read;
 mod reclaim;
 mod slots;
+mod spool;
 mod superblock;
 #[cfg(test)]
 mod tests;
+pub(crate) mod wear;
 mod write;
 
 use std::collections::HashSet;
@@ -32,9 +34,11 @@ use larder_store::LogPosition;
 use crate::index::Index;
 use crate::volume::Volume;
 use marks::Marks;
-pub(crate) use parts::PartsReader;
+pub(crate) use parts::Parts;
 pub(crate) use read::{Found, FoundBody, ReadError};
-use slots::Slots;
+use slots::{Pin, Slots};
+pub(crate) use spool::Spool;
+use wear::Wear;
 use write::Writer;
 #[cfg(test)]
 pub(crate) use write::Written;
@@ -66,6 +70,8 @@ pub(crate) struct Engine {
     superseded: Mutex<Option<HashSet<u64>>>,
     restored: AtomicBool,
     counters: Counters,
+    /// What earlier processes have written.
+    wear: Wear,
 }
 
 /// Counts since the start.
@@ -96,6 +102,11 @@ impl Engine {
         self.counters.written_bytes.load(Ordering::Relaxed)
     }
 
+    /// Notes how much has been written. Where that cannot be written nothing is lost but the figure.
+    pub(crate) fn note_wear(&self) {
+        let _ = self.wear.with(self.written_bytes(), self.counters.moved_bytes.load(Ordering::Relaxed)).write(&*self.volume);
+    }
+
     /// Entries that are known, and bytes of memory for that.
     pub(crate) fn indexed(&self) -> (usize, usize) {
         (self.index.len(), self.index.weight())
@@ -123,6 +134,11 @@ impl Engine {
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a segment as it is, and says which life it has.
+    fn pin(&self, slot: u32) -> Option<(Pin, u64)> {
+        self.slots.pin(slot)
     }
 
     /// Nothing older than now may be restored for this hash.

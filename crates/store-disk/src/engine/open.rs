@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::marks::{self, Marks};
 use super::slots::Slots;
 use super::superblock::{self, Superblock};
+use super::wear::Wear;
 use super::write::{Active, Writer};
 use super::{Counters, Engine, Shape};
 use crate::index::{Index, Location};
@@ -30,7 +31,7 @@ struct Scan {
 
 impl Engine {
     /// Opens what is there, or begins anew where that was made with other sizes or cannot be read. Entries are known after [`Self::restore`].
-    pub(crate) fn open(volume: Arc<dyn Volume>, shape: Shape) -> io::Result<Arc<Self>> {
+    pub(crate) fn open(volume: Arc<dyn Volume>, shape: Shape, now: u32) -> io::Result<Arc<Self>> {
         let known = volume.get(superblock::FILE)?.and_then(|bytes| Superblock::decode(&bytes));
         let known = known.filter(|known| known.segment_size == shape.segment_size && known.run < u32::MAX);
         let marks = match volume.get(marks::FILE)? {
@@ -58,6 +59,7 @@ impl Engine {
             next_sequence: marks.sequence + 1,
         };
         let engine = Self {
+            wear: Wear::read(&*volume, now),
             volume,
             shape,
             seed: superblock.seed,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use larder_store::LogPosition;
 
-use super::parts::PartsReader;
+use super::parts::Parts;
 use super::slots::Pin;
 use super::{Engine, count};
 use crate::index::Location;
@@ -46,7 +46,7 @@ pub(crate) enum FoundBody {
     Inline(Bytes),
     /// In a frame.
     Framed(Bytes),
-    Parts(PartsReader),
+    Parts(Arc<Parts>),
     Selecting,
 }
 
@@ -65,11 +65,11 @@ impl Engine {
     /// The entry of a key's hash. Its key has not been compared.
     pub(crate) fn find(self: &Arc<Self>, hash: u64, now: u32) -> Result<Option<Found>, ReadError> {
         let Some(location) = self.index.use_of(hash) else { return Ok(None) };
-        let Some((_pin, life)) = self.slots.pin(location.slot()) else {
+        let Some((_pin, life)) = self.pin(location.slot()) else {
             self.index.remove_at(hash, location);
             return Ok(None);
         };
-        let Some((header, entry)) = self.read_entry(location, life).map_err(|error| self.failed(hash, location, error))? else {
+        let Some((header, entry)) = self.read_entry(location, life).map_err(|error| self.failed(hash, Some(location), error))? else {
             return Ok(None);
         };
         if header.hash != hash {
@@ -81,7 +81,9 @@ impl Engine {
             Body::Inline(body) => Some(FoundBody::Inline(body)),
             Body::Framed(body) => Some(FoundBody::Framed(body)),
             Body::Selecting => Some(FoundBody::Selecting),
-            Body::Parts(parts) => self.pin_all(&parts).map(|pins| FoundBody::Parts(PartsReader::new(self, hash, location, parts, pins))),
+            Body::Parts(parts) => {
+                self.pin_all(&parts).map(|pins| FoundBody::Parts(Arc::new(Parts::new(self, hash, location, parts, pins))))
+            }
         };
         let Some(body) = body else {
             self.index.remove_at(hash, location);
@@ -92,7 +94,7 @@ impl Engine {
 
     /// What was found does not decode, although it is as it was written.
     pub(crate) fn unreadable(&self, found: &Found) {
-        let _ = self.failed(found.hash, found.location, ReadError::Damaged);
+        let _ = self.failed(found.hash, Some(found.location), ReadError::Damaged);
     }
 
     /// Nothing that was found is of use any more.
@@ -101,10 +103,10 @@ impl Engine {
     }
 
     /// Counts and forgets what is damaged. An error of the disk says nothing about the entry.
-    pub(super) fn failed(&self, hash: u64, location: Location, error: ReadError) -> ReadError {
+    pub(super) fn failed(&self, hash: u64, location: Option<Location>, error: ReadError) -> ReadError {
         if matches!(error, ReadError::Damaged) {
             count(&self.counters.damaged, 1);
-            self.index.remove_at(hash, location);
+            location.into_iter().for_each(|location| self.index.remove_at(hash, location));
         }
         error
     }
@@ -112,7 +114,7 @@ impl Engine {
     /// The known entry of this hash and no other, for a writer.
     pub(super) fn known(&self, hash: u64) -> Option<(Header, Entry)> {
         let location = self.index.get(hash)?;
-        let (_pin, life) = self.slots.pin(location.slot())?;
+        let (_pin, life) = self.pin(location.slot())?;
         let (header, entry) = self.read_entry(location, life).ok()??;
         (header.hash == hash).then_some((header, entry))
     }
@@ -133,20 +135,20 @@ impl Engine {
     }
 
     /// `None`: a part went with its segment.
-    fn pin_all(&self, parts: &[PartPlace]) -> Option<Vec<Pin>> {
+    fn pin_all(&self, parts: &[PartPlace]) -> Option<Vec<(u32, Pin)>> {
         let mut pins: Vec<(u32, Pin)> = Vec::new();
         for part in parts {
             let is_pinned = pins.iter().any(|(slot, _)| *slot == part.slot);
             if is_pinned && self.slots.life(part.slot) == Some(part.life) {
                 continue;
             }
-            let (pin, life) = self.slots.pin(part.slot)?;
+            let (pin, life) = self.pin(part.slot)?;
             if life != part.life {
                 return None;
             }
             pins.push((part.slot, pin));
         }
-        Some(pins.into_iter().map(|(_, pin)| pin).collect())
+        Some(pins)
     }
 
     /// The parts of an entry's body, if this fetch brought it, they are of this form, and all are still there.

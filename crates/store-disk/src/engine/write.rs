@@ -4,10 +4,12 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use larder_store::LogPosition;
 
+use super::parts::Parts;
 use super::{Engine, count};
 use crate::index::Location;
 use crate::record::entry::{Body, Entry, PartPlace};
@@ -69,6 +71,8 @@ pub(crate) enum NewBody {
     Whole { content: Content, fetch: u64 },
     /// As [`Self::Whole`], and not written again where it is there already.
     Known { content: Content, fetch: u64 },
+    /// It was written while it arrived.
+    Spooled(Arc<Parts>),
     /// There is none: the frame is one of selecting fields.
     Selecting,
 }
@@ -132,6 +136,7 @@ impl Engine {
                     None => self.write_body(content, new.hash, fetch, now)?,
                 }
             }
+            NewBody::Spooled(parts) => Body::Parts(parts.places()),
             NewBody::Whole { content, fetch } => self.write_body(content, new.hash, fetch, now)?,
         };
         let payload = Entry { position: new.position, frame: new.frame, body }.encode();
@@ -174,16 +179,27 @@ impl Engine {
         let bytes: u64 = segments.iter().map(|segment| segment.len() as u64 + UNIT).sum();
         self.keep_together(&mut writer, bytes, now)?;
         for (number, chunks) in segments.chunks(MAX_CHUNKS).enumerate() {
-            let table = Table::of(number as u32, chunks, is_framed).encode();
-            let payload: Vec<&[u8]> = std::iter::once(&table[..]).chain(chunks.iter().map(|chunk| &chunk[..])).collect();
-            let length = payload.iter().map(|piece| piece.len()).sum::<usize>() as u32;
-            let record = NewRecord { kind: Kind::of_part(is_framed), expires: u32::MAX, hash, fetch, payload: &payload, proven: 1 };
-            let location = self.append(&mut writer, &record, now)?;
-            let life = writer.active.as_ref().map_or(0, |active| active.life);
-            let frames = if is_framed { chunks.len() as u32 } else { 0 };
-            parts.push(PartPlace { slot: location.slot(), unit: location.unit(), life, length, frames });
+            parts.push(self.write_part(&mut writer, (hash, fetch), (number as u32, chunks, is_framed), now)?);
         }
         Ok(Body::Parts(parts))
+    }
+
+    /// Writes the part of this number of a body: its chunks, behind their table.
+    pub(super) fn write_part(
+        &self,
+        writer: &mut Writer,
+        (hash, fetch): (u64, u64),
+        (number, chunks, is_framed): (u32, &[Bytes], bool),
+        now: u32,
+    ) -> io::Result<PartPlace> {
+        let table = Table::of(number, chunks, is_framed).encode();
+        let payload: Vec<&[u8]> = std::iter::once(&table[..]).chain(chunks.iter().map(|chunk| &chunk[..])).collect();
+        let length = payload.iter().map(|piece| piece.len()).sum::<usize>() as u32;
+        let record = NewRecord { kind: Kind::of_part(is_framed), expires: u32::MAX, hash, fetch, payload: &payload, proven: 1 };
+        let location = self.append(writer, &record, now)?;
+        let life = writer.active.as_ref().map_or(0, |active| active.life);
+        let frames = if is_framed { chunks.len() as u32 } else { 0 };
+        Ok(PartPlace { slot: location.slot(), unit: location.unit(), life, length, frames })
     }
 
     /// A body in one segment is lost once and not by halves, where it is not so long that much space would be lost instead.
@@ -254,6 +270,7 @@ impl Engine {
         if writer.free.is_empty() {
             self.reclaim_oldest(writer, now);
         }
+        self.note_wear();
         Ok(())
     }
 

@@ -4,15 +4,17 @@
 //! ```text
 //! purges      one line for each invalidation: its number, and the invalidation as JSON
 //! purge-log   which log that is, and whether its last process ended well
+//! purge-note  of a process that has given the directory up and still answers what it had begun, one file for each purge
 //! ```
 //!
 //! A line is written to the operating system before the purge is acknowledged, so it outlives the process and not the machine. After a crash of the
 //! machine the log has another epoch: nothing that was stored before is used.
 
 mod file;
+mod notes;
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -42,6 +44,8 @@ enum State {
     /// Another process still has the directory, or it cannot be used. Purges of this time are kept for the log.
     Waiting(Vec<Invalidation>),
     Open(LogFile),
+    /// A successor has the directory, and gets purges as notes.
+    HandedOver(PathBuf),
     Closed,
 }
 
@@ -65,14 +69,41 @@ impl LocalLog {
                 self.ledger.apply_logged(file.append(invalidation)?, invalidation);
             }
         }
+        notes::take(directory, |invalidation| self.append_to(&mut file, invalidation))?;
         self.ledger.enter(file.epoch());
         *state = State::Open(file);
         Ok(())
     }
 
+    /// Takes what a process has purged that had the directory before, and still answers what it had begun.
+    pub(crate) fn read_notes(&self, directory: &Path) -> io::Result<()> {
+        match &mut *self.state() {
+            State::Open(file) => notes::take(directory, |invalidation| self.append_to(file, invalidation)),
+            State::Waiting(_) | State::HandedOver(_) | State::Closed => Ok(()),
+        }
+    }
+
+    fn append_to(&self, file: &mut LogFile, invalidation: &Invalidation) -> io::Result<()> {
+        self.ledger.apply_logged(file.append(invalidation)?, invalidation);
+        Ok(())
+    }
+
+    /// A successor gets the directory. What is purged from here on is left to it.
+    pub(crate) fn hand_over(&self, directory: &Path) {
+        self.end(State::HandedOver(directory.to_owned()));
+    }
+
     /// The process ends well: the next one may use what is stored even if the machine stops meanwhile.
     pub(crate) fn close(&self) {
-        if let State::Open(file) = std::mem::replace(&mut *self.state(), State::Closed)
+        self.end(State::Closed);
+    }
+
+    fn end(&self, end: State) {
+        let mut state = self.state();
+        if matches!(*state, State::HandedOver(_)) {
+            return;
+        }
+        if let State::Open(file) = std::mem::replace(&mut *state, end)
             && let Err(error) = file.close()
         {
             warn!("the log of purges could not be closed: {error}");
@@ -90,6 +121,10 @@ impl LocalLog {
                     kept.push(invalidation.clone());
                 }
                 return Published::Kept;
+            }
+            State::HandedOver(directory) => {
+                let left = notes::leave(directory, invalidation);
+                return left.map_or(Published::Unwritten, |()| Published::Kept);
             }
             State::Closed => return Published::Unwritten,
         };
@@ -134,6 +169,10 @@ impl InvalidationLog for Shared {
 
     fn is_shared(&self) -> bool {
         false
+    }
+
+    fn outlives_process(&self) -> bool {
+        matches!(*self.0.state(), State::HandedOver(_))
     }
 
     fn applied_by(&self, _: u64) -> StoreFuture<'_, Option<AppliedBy>> {

@@ -114,10 +114,15 @@ impl PartPlace {
         self.frames > 0
     }
 
+    /// How many chunks it has. `None`: no part has such a payload.
+    pub(crate) fn chunks(&self) -> Option<usize> {
+        let chunks = if self.is_framed() { self.frames as usize } else { Table::chunks(self.length)? };
+        (chunks <= MAX_CHUNKS).then_some(chunks)
+    }
+
     /// Bytes of the table before its chunks. `None`: no part has such a payload.
     pub(crate) fn table_length(&self) -> Option<usize> {
-        let chunks = if self.is_framed() { self.frames as usize } else { Table::chunks(self.length)? };
-        (chunks <= MAX_CHUNKS).then(|| Table::length(chunks, self.is_framed()))
+        self.chunks().map(|chunks| Table::length(chunks, self.is_framed()))
     }
 
     fn encode(&self, out: &mut Vec<u8>) {

@@ -43,7 +43,7 @@ impl Admitting {
 
     /// The write, if it is to be done now. Otherwise it may come back from [`Self::asked`].
     pub(crate) fn admit(&self, write: Write, hash: u64, now: Instant) -> Option<Write> {
-        if self.admission == Admission::All || self.was_seen(hash) {
+        if self.admits(hash) {
             return Some(write);
         }
         let (response, until) = (Arc::downgrade(&write.response), now.checked_add(write.keep));
@@ -53,6 +53,11 @@ impl Admitting {
         }
         candidates.push_back(Candidate { response, until, log_position: write.log_position });
         None
+    }
+
+    /// Whether a response is written now that this fetch brings.
+    pub(crate) fn admits(&self, hash: u64) -> bool {
+        self.admission == Admission::All || self.was_seen(hash)
     }
 
     /// Whether the key was fetched lately. From now on it was.

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use larder_packing::MIN_OFFLOADED;
 use larder_store::codec::{Record, ResponseRecord, Unreadable, decode};
 use larder_store::{Arriving, LoadRequest, Loaded, LogPosition, Pass, RemoteError, Variant};
+use tokio::sync::Semaphore;
 
-use super::chunks::DiskChunks;
+use super::chunks::{DiskBody, DiskChunks};
 use super::form::{FrameReader, opened_head};
 use super::{Tier, count, hash_of, refused};
 use crate::engine::{Engine, Found, FoundBody, ReadError};
@@ -16,7 +17,7 @@ use crate::observer::DiskOperation;
 impl Tier {
     /// The response for a request.
     pub(super) async fn load(self: &Arc<Self>, ask: LoadRequest<'_>) -> Result<Loaded, RemoteError> {
-        let Some(engine) = self.engine.get() else { return Ok(Loaded::Nothing(None)) };
+        let Some(engine) = &self.engine() else { return Ok(Loaded::Nothing(None)) };
         let mut variant = ask.spec.map(|spec| Variant::of(spec.clone(), ask.request));
         loop {
             let hash = hash_of(engine.seed(), ask.key, variant.as_ref());
@@ -78,7 +79,16 @@ impl Tier {
 
     /// Runs what blocks on a thread for that. `None`: there is none, for the process ends.
     pub(super) async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-        let permit = Arc::clone(&self.reads).acquire_owned().await.ok()?;
+        self.blocking_with(&self.reads, work).await
+    }
+
+    /// The same within other permits than those for reads.
+    pub(super) async fn blocking_with<T: Send + 'static>(
+        &self,
+        permits: &Arc<Semaphore>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let permit = Arc::clone(permits).acquire_owned().await.ok()?;
         let work = move || {
             let result = work();
             // Held for as long as the thread is in it, whether somebody waits or not.
@@ -118,7 +128,7 @@ impl Tier {
             return Ok(self.locked(engine, &found));
         }
         match found.body {
-            FoundBody::Framed(ref frame) => match self.unframed(&frames, frame.clone()).await? {
+            FoundBody::Framed(ref frame) => match self.unframed(&frames, frame.clone(), record.body().chunk_length(0)).await? {
                 Ok(segment) => {
                     record.complete(vec![segment]).map(|response| Loaded::Response(Arc::new(response))).map_err(|_| RemoteError::Damaged)
                 }
@@ -136,7 +146,8 @@ impl Tier {
             }
             FoundBody::Parts(reader) => {
                 let frames = reader.is_framed().then_some(frames);
-                let chunks = Box::new(DiskChunks::new(self, reader, frames, record.body()));
+                let body = DiskBody::new(self, reader, frames, record.body().length);
+                let chunks = Box::new(DiskChunks::new(body, record.body()));
                 Ok(Loaded::Arriving(Arriving { record: Box::new(record), chunks }))
             }
             FoundBody::Selecting => Err(RemoteError::Damaged),
@@ -144,12 +155,12 @@ impl Tier {
     }
 
     /// The content of a frame. A long one is opened aside: that takes longer than others on this thread should wait.
-    async fn unframed(&self, frames: &FrameReader, frame: Bytes) -> Result<Result<Bytes, ReadError>, RemoteError> {
+    async fn unframed(&self, frames: &FrameReader, frame: Bytes, length: usize) -> Result<Result<Bytes, ReadError>, RemoteError> {
         if (frame.len() as u64) < MIN_OFFLOADED {
-            return Ok(frames.read(0, frame));
+            return Ok(frames.read(0, frame, length));
         }
         let frames = frames.clone();
-        self.blocking(move || frames.read(0, frame)).await.ok_or(RemoteError::Connection)
+        self.blocking(move || frames.read(0, frame, length)).await.ok_or(RemoteError::Connection)
     }
 
     /// Counts a response that no key opens, and forgets it.

@@ -1,7 +1,7 @@
 //! The tier: look-ups with a deadline and a breaker, and a thread that writes.
 //!
 //! 1. `store` is the tier as its users see it;
-//! 2. `load` looks up, and `chunks` reads a long body ahead of its reader; `form` compresses and seals;
+//! 2. `load` looks up, `chunks` reads a long body, `spool` writes one while it arrives; `form` compresses and seals;
 //! 3. `queue` bounds the writes that wait, `admission` and `rate` say which are done;
 //! 4. `worker` opens the directory, and does them.
 
@@ -11,6 +11,7 @@ mod form;
 mod load;
 mod queue;
 mod rate;
+mod spool;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,8 @@ mod worker;
 use std::hash::Hasher;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
 
 use larder_disk_options::DiskOptions;
 use larder_semantics::PrimaryKey;
@@ -34,10 +36,15 @@ use crate::log::{LocalLog, PURGE_TIMEOUT};
 use crate::observer::Observing;
 use admission::Admitting;
 use queue::Queue;
+use rate::Rate;
+use spool::MAX_SPOOLS;
 pub use store::DiskStore;
 
 /// Reads at the same time. A disk that hangs keeps so many threads, and no more.
 const MAX_READS: usize = 16;
+
+/// The same of writes that are not done by the tier's own thread.
+const MAX_WRITES: usize = 4;
 
 /// The state that everything here shares.
 #[derive(Debug)]
@@ -47,12 +54,17 @@ struct Tier {
     ledger: Arc<Ledger>,
     /// The log of invalidations, where no other keeps it.
     log: Option<Arc<LocalLog>>,
-    /// Once the directory is this process's.
-    engine: OnceLock<Arc<Engine>>,
+    /// While the directory is this process's.
+    engine: RwLock<Option<Arc<Engine>>>,
     reading: Breaker,
     writing: Breaker,
     reads: Arc<Semaphore>,
     queue: Arc<Queue>,
+    /// Writes at the same time, besides those of the queue.
+    writes: Arc<Semaphore>,
+    /// One permit for each body that may be written while it arrives.
+    spools: Arc<Semaphore>,
+    rate: Mutex<Option<Rate>>,
     admitting: Admitting,
     counters: Counters,
     observing: Observing,
@@ -90,11 +102,14 @@ impl Tier {
             clocks,
             log: keeps_log.then(|| Arc::new(LocalLog::new(Arc::clone(&ledger)))),
             ledger,
-            engine: OnceLock::new(),
+            engine: RwLock::default(),
             reading: breaker(),
             writing: breaker(),
             reads: Arc::new(Semaphore::new(MAX_READS)),
             queue: Arc::new(Queue::new(options.write_queue)),
+            writes: Arc::new(Semaphore::new(MAX_WRITES)),
+            spools: Arc::new(Semaphore::new(MAX_SPOOLS)),
+            rate: Mutex::new(options.write_rate.map(|rate| Rate::new(rate, (clocks.monotonic)()))),
             admitting: Admitting::new(options.admission),
             counters: Counters::default(),
             observing: Observing::default(),
@@ -106,10 +121,20 @@ impl Tier {
         }
     }
 
+    /// `None`: the directory is not this process's, not yet or not any more.
+    fn engine(&self) -> Option<Arc<Engine>> {
+        self.engine.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The directory is this process's, or with `None` another one's as soon as nobody reads here any more.
+    fn set_engine(&self, engine: Option<Arc<Engine>>) {
+        *self.engine.write().unwrap_or_else(PoisonError::into_inner) = engine;
+    }
+
     /// No later process may use what is stored up to this position.
     async fn forget(self: &Arc<Self>, up_to: Option<LogPosition>) {
         let tier = Arc::clone(self);
-        let forget = move || match tier.engine.get() {
+        let forget = move || match tier.engine() {
             Some(engine) => engine.forget(up_to),
             None => {
                 worker::forget_later(&tier.options.path, &tier.mark);
@@ -122,6 +147,16 @@ impl Tier {
             // A client waits for the answer to its write.
             Ok(None) | Err(_) => self.must_forget.store(true, Ordering::Relaxed),
         }
+    }
+
+    /// Whether something may be written now.
+    fn rate_allows(&self, now: Instant) -> bool {
+        self.rate.lock().unwrap_or_else(PoisonError::into_inner).as_mut().is_none_or(|rate| rate.allows(now))
+    }
+
+    /// So many bytes were written.
+    fn rate_spends(&self, bytes: u64) {
+        self.rate.lock().unwrap_or_else(PoisonError::into_inner).iter_mut().for_each(|rate| rate.spend(bytes));
     }
 
     /// What the disk did not do. Said once, until it works again.

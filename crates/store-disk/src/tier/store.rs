@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use larder_disk_options::DiskOptions;
 use larder_store::{
-    InvalidationLog, Ledger, LoadRequest, Loaded, LogPosition, RemoteError, RemoteStore, StoreFuture, StoredResponse, Write,
+    InvalidationLog, Ledger, LoadRequest, Loaded, LogPosition, NewRemoteBody, RemoteBodyWriter, RemoteError, RemoteStore, StoreFuture,
+    StoredResponse, Write,
 };
 
 use super::queue::WriteTask;
+use super::spool::DiskBodyWriter;
 use super::worker::run;
 use super::{Tier, count, hash_of};
 use crate::clocks::Clocks;
-use crate::log::Shared;
+use crate::log::{LocalLog, Shared};
 use crate::observer::{DiskObserver, Observing};
 use crate::stats::DiskStats;
 
@@ -54,8 +56,19 @@ impl DiskStore {
         tokio::time::timeout(time_limit, ready.wait_for(|ready| *ready)).await.is_ok_and(|ready| ready.is_ok())
     }
 
-    /// Writes what waits, for so long at most, and gives the directory up. Returns how many responses were not written.
+    /// Writes what waits, for so long at most, and gives the directory up: another process has it as soon as no body from it is read here any more.
+    /// Returns how many responses were not written.
     pub async fn close(&self, time_limit: Duration) -> usize {
+        self.give_up(time_limit, LocalLog::close).await
+    }
+
+    /// As [`Self::close`], while requests go on: what they invalidate is left to the process that has the directory then.
+    pub async fn hand_over(&self, time_limit: Duration) -> usize {
+        let directory = self.tier.options.path.clone();
+        self.give_up(time_limit, move |log| log.hand_over(&directory)).await
+    }
+
+    async fn give_up(&self, time_limit: Duration, end_log: impl FnOnce(&LocalLog) + Send + 'static) -> usize {
         self.tier.write_asked();
         let is_idle = tokio::time::timeout(time_limit, self.tier.queue.idle()).await.is_ok();
         let left = self.tier.queue.clear();
@@ -67,11 +80,13 @@ impl DiskStore {
             let finish = move || {
                 let _ = thread.map(JoinHandle::join);
                 if let Some(log) = log {
-                    log.close();
+                    end_log(&log);
                 }
             };
             let _ = tokio::time::timeout(time_limit, tokio::task::spawn_blocking(finish)).await;
         }
+        self.tier.ready.send_replace(false);
+        self.tier.set_engine(None);
         left
     }
 
@@ -86,12 +101,13 @@ impl DiskStore {
 
     /// Figures for metrics.
     pub fn stats(&self) -> DiskStats {
-        let Tier { counters, engine, queue, options, clocks, reading, writing, .. } = &*self.tier;
+        let engine = self.tier.engine();
+        let Tier { counters, queue, options, clocks, reading, writing, .. } = &*self.tier;
         let read = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
         let engine_count =
-            |cell: fn(&crate::engine::Counters) -> &AtomicU64| engine.get().map_or(0, |engine| read(cell(engine.counters())));
+            |cell: fn(&crate::engine::Counters) -> &AtomicU64| engine.as_ref().map_or(0, |engine| read(cell(engine.counters())));
         let (queued, queued_bytes) = queue.waiting();
-        let (entries, index_bytes) = engine.get().map_or((0, 0), |engine| engine.indexed());
+        let (entries, index_bytes) = engine.as_ref().map_or((0, 0), |engine| engine.indexed());
         let now = (clocks.monotonic)();
         DiskStats {
             hits: read(&counters.hits),
@@ -118,7 +134,7 @@ impl DiskStore {
     }
 
     fn hash_of(&self, response: &StoredResponse) -> Option<u64> {
-        let engine = self.tier.engine.get()?;
+        let engine = self.tier.engine()?;
         Some(hash_of(engine.seed(), &response.key(), response.variant()))
     }
 }
@@ -151,6 +167,10 @@ impl RemoteStore for DiskStore {
             }
         }
         Box::pin(std::future::ready(()))
+    }
+
+    fn begin_body(&self, new: NewRemoteBody<'_>) -> Option<Box<dyn RemoteBodyWriter>> {
+        DiskBodyWriter::begin(&self.tier, new).map(|writer| Box::new(writer) as _)
     }
 
     fn freshen(&self, write: Write) -> StoreFuture<'_, ()> {

@@ -6,16 +6,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use larder_semantics::PrimaryKey;
 use larder_store::codec::{encode, encode_selecting};
-use larder_store::{StoredResponse, Variant, Write};
+use larder_store::{Variant, Write};
 use tracing::{info, warn};
 
 use super::form::{content, sealed_head};
 use super::queue::{Next, Queue, WriteTask};
-use super::rate::Rate;
 use super::{Tier, count, hash_of, refused};
 use crate::engine::{Engine, NewBody, NewEntry, Shape};
 use crate::observer::DiskOperation;
@@ -46,19 +45,20 @@ pub(super) fn run(tier: &Weak<Tier>, queue: &Queue) {
             return;
         }
     };
-    let mut rate = tier.upgrade().and_then(|tier| Some(Rate::new(tier.options.write_rate?, (tier.clocks.monotonic)())));
+    let mut looked = None;
     loop {
         let next = queue.next(LOOK);
         let Some(tier) = tier.upgrade() else { return };
         tier.forget_at_last(&engine);
+        tier.read_notes(&mut looked);
         match next {
             Next::WriteTask(job) => {
                 let bytes = job.bytes();
-                tier.work(&engine, job, rate.as_mut());
+                tier.work(&engine, job);
                 queue.done(bytes);
             }
             Next::Idle => tier.write_asked(),
-            Next::Closed => return,
+            Next::Closed => return engine.note_wear(),
         }
     }
 }
@@ -87,7 +87,7 @@ fn open(tier: &Arc<Tier>) -> Result<Arc<Engine>, OpenError> {
         ready.send_replace(true);
     };
     // Before anybody is told that it is ready.
-    let _ = tier.engine.set(Arc::clone(&engine));
+    tier.set_engine(Some(Arc::clone(&engine)));
     if let Err(error) = std::thread::Builder::new().name("larder-restore".to_owned()).spawn(restore) {
         tier.failed(&error);
     }
@@ -101,7 +101,7 @@ fn open_engine(tier: &Tier, directory: Directory, shape: Shape) -> io::Result<(A
     if marks.iter().any(|mark| !mark.ends_with(&tier.mark)) {
         directory.remove_segments()?;
     }
-    Ok((Engine::open(Arc::new(directory), shape)?, marks))
+    Ok((Engine::open(Arc::new(directory), shape, tier.clocks.now())?, marks))
 }
 
 /// The name of this process's own mark.
@@ -127,6 +127,17 @@ impl Tier {
         }
     }
 
+    /// Takes what the process before this one purges while it ends. A look into the directory each second at most.
+    pub(super) fn read_notes(&self, looked: &mut Option<Instant>) {
+        let (Some(log), now) = (&self.log, (self.clocks.monotonic)()) else { return };
+        if looked.is_none_or(|looked| now.saturating_duration_since(looked) >= LOOK) {
+            *looked = Some(now);
+            if let Err(error) = log.read_notes(&self.options.path) {
+                self.failed(&error);
+            }
+        }
+    }
+
     /// Queues the responses that were asked for since they were stored.
     pub(super) fn write_asked(&self) {
         let writes = self.admitting.asked((self.clocks.monotonic)());
@@ -136,10 +147,15 @@ impl Tier {
     /// The write, if it is to be done now.
     pub(super) fn admit(&self, write: Write, hash: u64) -> Option<Write> {
         // A key that is stored already has been asked for often enough.
-        if self.engine.get().is_some_and(|engine| engine.knows(hash)) {
+        if self.engine().is_some_and(|engine| engine.knows(hash)) {
             return Some(write);
         }
         self.admitting.admit(write, hash, (self.clocks.monotonic)())
+    }
+
+    /// Whether a body is written that is not in memory, where it could be asked for a second time.
+    pub(super) fn admits_body(&self, engine: &Engine, hash: u64) -> bool {
+        engine.knows(hash) || self.admitting.admits(hash)
     }
 
     pub(super) fn push(&self, job: WriteTask) {
@@ -151,19 +167,19 @@ impl Tier {
 
     /// What is not written must not leave an older response to be found in its place.
     fn give_up(&self, job: &WriteTask) {
-        if let Some(engine) = self.engine.get() {
+        if let Some(engine) = self.engine() {
             engine.lose(job.target(engine.seed()).0);
         }
     }
 
-    pub(super) fn work(&self, engine: &Engine, mut job: WriteTask, mut rate: Option<&mut Rate>) {
+    pub(super) fn work(&self, engine: &Engine, mut job: WriteTask) {
         let now = (self.clocks.monotonic)();
         let Some(pass) = self.writing.pass(now) else {
             count(&self.counters.dropped);
             return self.give_up(&job);
         };
         let (hash, fetch) = job.target(engine.seed());
-        if !job.is_removal() && rate.as_mut().is_some_and(|rate| !rate.allows(now)) {
+        if !job.is_removal() && !self.rate_allows(now) {
             count(&self.counters.held_back);
             job = WriteTask::Remove { hash, fetch };
         }
@@ -175,9 +191,7 @@ impl Tier {
         };
         let elapsed = (self.clocks.monotonic)().saturating_duration_since(now);
         self.observing.tell(operation, written.as_ref().map(|_| ()).map_err(refused), elapsed);
-        if let Some(rate) = rate {
-            rate.spend(engine.written_bytes() - before);
-        }
+        self.rate_spends(engine.written_bytes() - before);
         match written {
             Ok(()) => {
                 pass.succeeded();
@@ -205,7 +219,7 @@ impl Tier {
         };
         let expires = now.saturating_add(u32::try_from(write.keep.as_secs()).unwrap_or(u32::MAX));
         if let Some(variant) = variant {
-            engine.commit(self.selecting(engine, &key, variant, response, expires)?, now)?;
+            engine.commit(self.selecting(engine, &key, variant, response.fetch, expires)?, now)?;
         }
         let (content, fetch) = (content(&self.options, hash, response), response.body_fetch());
         let body = if is_renewed { NewBody::Known { content, fetch } } else { NewBody::Whole { content, fetch } };
@@ -215,16 +229,9 @@ impl Tier {
     }
 
     /// The entry under the primary key that leads to variants.
-    fn selecting(
-        &self,
-        engine: &Engine,
-        key: &PrimaryKey,
-        variant: &Variant,
-        response: &StoredResponse,
-        expires: u32,
-    ) -> io::Result<NewEntry> {
+    pub(super) fn selecting(&self, engine: &Engine, key: &PrimaryKey, variant: &Variant, fetch: u64, expires: u32) -> io::Result<NewEntry> {
         let hash = hash_of(engine.seed(), key, None);
         let frame = sealed_head(self.options.keys.as_ref(), hash, encode_selecting(key, &variant.spec))?;
-        Ok(NewEntry { hash, fetch: response.fetch, expires, position: None, frame, body: NewBody::Selecting })
+        Ok(NewEntry { hash, fetch, expires, position: None, frame, body: NewBody::Selecting })
     }
 }

@@ -127,7 +127,7 @@ fn number(response: &StoredResponse) -> String {
 /// The body as it is to be stored. What takes its time takes another thread's.
 async fn packed(tier: &Arc<Tier>, response: &Arc<StoredResponse>) -> Packed {
     let compression =
-        tier.link.options().compress.filter(|compression| is_worth_compressing(&response.head, &response.body(), *compression));
+        tier.link.options().compress.filter(|compression| is_worth_compressing(&response.head, response.body_length(), *compression));
     match compression {
         None => Packed::plain(&response.body()),
         Some(Compression { level, .. }) if response.body_length() < MIN_OFFLOADED => pack(&response.body(), level),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! u8  format (1)                    u8  kind: 2 a chunk
-//! u64 body length · u32 body's CRC-32 · u32 number of the chunk, from 0
+//! u64 body length · u32 body's CRC-32 · u32 number of the chunk, from 0      (see [`BodySum::while_arriving`])
 //! u8  coding: 0 as it is · 1 zstd   bytes content
 //! u32 CRC-32 of all before it
 //! ```
@@ -39,6 +39,12 @@ impl BodySum {
     /// Of a body.
     pub fn of(body: &StoredBody) -> Self {
         Self { length: body.len(), crc: checksum(body.segments()) }
+    }
+
+    /// The identity of a body in the chunks that are written before its length and checksum are known: the number of its fetch stands in. The length is
+    /// one that no body has.
+    pub fn while_arriving(fetch: u64) -> Self {
+        Self { length: u64::MAX, crc: (fetch ^ (fetch >> 32)) as u32 }
     }
 
     /// How many chunks it has.
@@ -84,6 +90,26 @@ pub fn decode_chunk(frame: Bytes, body: &BodySum, number: u32) -> Result<(Coding
     };
     let content = reader.bytes()?;
     reader.end().map(|()| (coding, content))
+}
+
+/// Finds the identity of a body from its bytes, one after the other.
+#[derive(Clone, Debug, Default)]
+pub struct BodySummer {
+    length: u64,
+    hasher: crc32fast::Hasher,
+}
+
+impl BodySummer {
+    /// Adds the next bytes.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.length += bytes.len() as u64;
+        self.hasher.update(bytes);
+    }
+
+    /// Of all that was added.
+    pub fn sum(&self) -> BodySum {
+        BodySum { length: self.length, crc: self.hasher.clone().finalize() }
+    }
 }
 
 /// Checks whether bytes that arrive one after the other are a certain body.
@@ -165,6 +191,14 @@ mod tests {
         assert_eq!(of(&[b"he", b"llo"]), [true, true]);
         assert_eq!(of(&[b"ha", b"llo"]), [true, false]);
         assert_eq!(of(&[b"hello", b"x"]), [true, false]);
+    }
+
+    #[test]
+    fn a_body_that_arrives_has_the_identity_of_the_whole() {
+        let mut summer = BodySummer::default();
+        [&b"he"[..], b"", b"llo"].iter().for_each(|bytes| summer.add(bytes));
+        assert_eq!(summer.sum(), BodySum::of(&body(b"hello")));
+        assert_ne!(BodySum::while_arriving(7), BodySum::while_arriving(7 << 32 | 1), "two fetches");
     }
 
     proptest! {

@@ -37,7 +37,7 @@ use larder_semantics::{PrimaryKey, StoredHead, Timestamp, VarySpec};
 
 use crate::entry::{StoredBody, StoredResponse, Variant};
 use crate::ledger::{Position, Tag, Tags};
-pub use chunk::{BodyProof, BodySum, Coding, decode_chunk, encode_chunk};
+pub use chunk::{BodyProof, BodySum, BodySummer, Coding, decode_chunk, encode_chunk};
 use frame::{Reader, Writer};
 pub use piece::{RelayPiece, decode_piece, encode_piece};
 
@@ -84,9 +84,52 @@ pub struct ResponseRecord {
 
 /// The frame of a response. `position` stands in for its own, which may mean something in this process only.
 pub fn encode(response: &StoredResponse, position: Position) -> Vec<u8> {
+    let body = response.body();
+    frame_of(&Framed {
+        key: response.key_bytes(),
+        variant: response.variant(),
+        head: &response.head,
+        tags: &iter::once(Tag::url(response.subject().url)).chain(response.tags().iter()).collect::<Vec<_>>(),
+        position,
+        fetch: response.fetch,
+        body_fetch: response.body_fetch(),
+        body: BodySum::of(&body),
+        trailers: body.trailers(),
+    })
+}
+
+/// As [`encode()`], of a response whose body is elsewhere.
+pub fn encode_record(record: &ResponseRecord, position: Position) -> Vec<u8> {
+    frame_of(&Framed {
+        key: record.key.as_bytes(),
+        variant: record.variant.as_ref(),
+        head: &record.head,
+        tags: &iter::once(Tag::url(record.key.url())).chain(record.tags.iter().copied()).collect::<Vec<_>>(),
+        position,
+        fetch: record.fetch,
+        body_fetch: record.body_fetch,
+        body: record.body,
+        trailers: record.trailers.as_ref(),
+    })
+}
+
+/// The content of the frame of a response, in its order.
+struct Framed<'a> {
+    key: &'a [u8],
+    variant: Option<&'a Variant>,
+    head: &'a StoredHead,
+    tags: &'a [Tag],
+    position: Position,
+    fetch: u64,
+    body_fetch: u64,
+    body: BodySum,
+    trailers: Option<&'a HeaderMap>,
+}
+
+fn frame_of(response: &Framed<'_>) -> Vec<u8> {
     let mut out = Writer::new(FORMAT, RESPONSE);
-    out.bytes(response.key_bytes());
-    match response.variant() {
+    out.bytes(response.key);
+    match response.variant {
         Some(variant) => {
             selecting(&mut out, &variant.spec);
             out.text(variant.secondary.text());
@@ -96,18 +139,15 @@ pub fn encode(response: &StoredResponse, position: Position) -> Vec<u8> {
             out.text("");
         }
     }
-    head::write(&mut out, &response.head);
-    let tags: Vec<Tag> = iter::once(Tag::url(response.subject().url)).chain(response.tags().iter()).collect();
-    out.u16(tags.len() as u16);
-    tags.iter().for_each(|tag| out.u64(tag.to_bits()));
-    out.u64(position.0);
+    head::write(&mut out, response.head);
+    out.u16(response.tags.len() as u16);
+    response.tags.iter().for_each(|tag| out.u64(tag.to_bits()));
+    out.u64(response.position.0);
     out.u64(response.fetch);
-    out.u64(response.body_fetch());
-    let stored = response.body();
-    let body = BodySum::of(&stored);
-    out.u64(body.length);
-    out.u32(body.crc);
-    match stored.trailers() {
+    out.u64(response.body_fetch);
+    out.u64(response.body.length);
+    out.u32(response.body.crc);
+    match response.trailers {
         Some(trailers) => {
             out.u8(1);
             head::write_fields(&mut out, trailers);
@@ -170,6 +210,26 @@ pub fn decode(frame: Bytes, key: &PrimaryKey, variant: Option<&Variant>) -> Resu
 }
 
 impl ResponseRecord {
+    /// Of a response that was fetched at `position` by fetch number `fetch`, whose body is elsewhere. `tags` are those besides its URL.
+    #[expect(clippy::too_many_arguments, reason = "a record of as many parts")]
+    pub fn new(
+        key: PrimaryKey,
+        variant: Option<Variant>,
+        head: Arc<StoredHead>,
+        tags: Tags,
+        position: Position,
+        fetch: u64,
+        body: BodySum,
+        trailers: Option<HeaderMap>,
+    ) -> Self {
+        Self { key, variant, head, tags, position, fetch, body_fetch: fetch, body, trailers }
+    }
+
+    /// The primary key.
+    pub fn key(&self) -> &PrimaryKey {
+        &self.key
+    }
+
     /// Status, fields, freshness.
     pub fn head(&self) -> &Arc<StoredHead> {
         &self.head

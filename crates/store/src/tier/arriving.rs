@@ -1,9 +1,11 @@
 //! A stored response whose body is read from a tier segment by segment.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::body::RemoteBody;
 use super::operation::{RemoteError, StoreFuture};
 use crate::codec::ResponseRecord;
 use crate::entry::StoredResponse;
@@ -23,6 +25,11 @@ pub trait Chunks: Send {
 
     /// Bytes of memory, at most, that what was fetched ahead takes now.
     fn ahead(&self) -> u64;
+
+    /// The same body, to be read at any place; `None` where the tier can only read it from the start to the end.
+    fn remote(&self) -> Option<Arc<dyn RemoteBody>> {
+        None
+    }
 }
 
 impl Arriving {

@@ -3,6 +3,7 @@
 //! Nothing here may harm a request: every error is a miss, and a write that fails is one response stored less.
 
 mod arriving;
+mod body;
 mod lease;
 mod log;
 mod operation;
@@ -10,6 +11,7 @@ mod relay;
 mod store;
 
 pub use arriving::{Arriving, Chunks};
+pub use body::{NewRemoteBody, RemoteBody, RemoteBodyWriter};
 pub use lease::{FetchFailure, HeldLease, Lease, LeaseEnd, LeaseHolder, LeaseTerms, Remembered};
 pub use log::{AppliedBy, InvalidationLog, Published};
 pub use operation::{RemoteError, StoreFuture};

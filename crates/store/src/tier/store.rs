@@ -8,6 +8,7 @@ use http::HeaderMap;
 use larder_semantics::{PrimaryKey, VarySpec};
 
 use super::arriving::Arriving;
+use super::body::{NewRemoteBody, RemoteBodyWriter};
 use super::lease::{FetchFailure, Lease, LeaseHolder, LeaseTerms};
 use super::operation::{RemoteError, StoreFuture};
 use super::relay::Relayed;
@@ -77,6 +78,12 @@ pub trait RemoteStore: Send + Sync + fmt::Debug {
     /// As [`Self::commit`], of a response that was found in a tier behind this one. A tier that does not admit everything decides here.
     fn promote(&self, write: Write) -> StoreFuture<'_, ()> {
         self.commit(write)
+    }
+
+    /// Takes a body while it arrives, without its having been in memory as a whole. `None`: not this one, or not now.
+    fn begin_body(&self, new: NewRemoteBody<'_>) -> Option<Box<dyn RemoteBodyWriter>> {
+        let _ = new;
+        None
     }
 
     /// Stores a head that a 304 renewed. The body is left alone where it is still the one it belongs to, and written again otherwise.

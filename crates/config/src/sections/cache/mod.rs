@@ -206,7 +206,7 @@ impl Layer {
 }
 
 /// Resolves one chain of layers, the most general first.
-pub(crate) fn resolve(layers: &[&Layer], memory: u64, mistakes: &Mistakes) -> RouteSettings {
+pub(crate) fn resolve(layers: &[&Layer], room: u64, mistakes: &Mistakes) -> RouteSettings {
     let mut settings = RouteSettings::default();
     for layer in layers {
         layer.apply(&mut settings);
@@ -243,9 +243,10 @@ pub(crate) fn resolve(layers: &[&Layer], memory: u64, mistakes: &Mistakes) -> Ro
         mistakes.warning(mode.span(), mistake.hint("give a `ttl`, if only \"0s\" to say that it is meant"));
     }
     let own = layers.iter().rev().find_map(|layer| layer.max_object.as_ref());
-    if let Some(max_object) = own.filter(|max_object| *max_object.get_ref() > memory) {
-        let mistake = Mistake::new(format!("`max_object` is larger than the whole memory store, {}", units::display_bytes(memory)));
-        mistakes.warning(max_object.span(), mistake.hint("bodies of that size are never stored; raise `capacity` in [store.memory]"));
+    if let Some(max_object) = own.filter(|max_object| *max_object.get_ref() > room) {
+        let mistake = Mistake::new(format!("`max_object` is larger than any store takes, {}", units::display_bytes(room)));
+        let hint = "bodies of that size are never stored; raise `capacity` in [store.memory], or `max_object` in [store.disk]";
+        mistakes.warning(max_object.span(), mistake.hint(hint));
     }
     settings
 }

@@ -25,6 +25,9 @@ pub(crate) fn store(root: &mut Table<'_>, overrides: &Overrides) -> Stores {
         if let Some(capacity) = table.bytes("capacity", 1 << 20..=1 << 44) {
             memory.capacity = capacity.into_inner();
         }
+        if let Some(max_object) = table.bytes("max_object", 1..=memory.capacity) {
+            memory.max_object = Some(max_object.into_inner());
+        }
         table.finish();
     }
     let disk = table.table("disk").and_then(disk::read);

@@ -1,4 +1,6 @@
-//! The pieces of a body log and the positions of its readers.
+//! The pieces of a body log and the positions of its readers; `elsewhere` has those that are in what a tier has.
+
+mod elsewhere;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use http::HeaderMap;
 use larder_store::StoredBody;
 use tokio::time::Instant;
 
+use super::remote::Remote;
 use super::{InFlight, Item, LEAD, MAX_STALL, WINDOW};
 use crate::clock::timer_now;
 use crate::error::BodyError;
@@ -23,9 +26,13 @@ pub(super) struct State {
     pieces: VecDeque<Piece>,
     /// Number of `pieces[0]`, counted from the start of the body.
     first: usize,
+    /// Bytes of the body before them.
+    dropped: u64,
     /// Total bytes of the pieces.
     pub(super) held: u64,
     pub(super) keeping: bool,
+    /// What of the body a tier has.
+    pub(super) remote: Option<Remote>,
     /// The stored body, which replaces the pieces once it is committed.
     stored: Option<StoredBody>,
     pub(super) end: Option<End>,
@@ -59,6 +66,14 @@ pub(super) struct ReaderPosition {
     waker: Option<Waker>,
 }
 
+/// Where a reader goes on.
+#[derive(Debug)]
+pub(super) enum Next {
+    Here(Poll<Option<Result<Item, BodyError>>>),
+    /// At this byte of what a tier has.
+    Elsewhere(Remote, u64),
+}
+
 #[derive(Clone, Debug)]
 pub(super) enum End {
     Complete(Option<Arc<HeaderMap>>),
@@ -70,8 +85,10 @@ impl Default for State {
         Self {
             pieces: VecDeque::new(),
             first: 0,
+            dropped: 0,
             held: 0,
             keeping: true,
+            remote: None,
             stored: None,
             end: None,
             readers: Vec::new(),
@@ -148,6 +165,7 @@ impl State {
 
     fn drop_pieces(&mut self, in_flight: &InFlight) {
         (self.first, self.pieces) = (self.last(), VecDeque::new());
+        self.dropped += self.held;
         in_flight.take_off(std::mem::take(&mut self.held));
     }
 
@@ -184,11 +202,14 @@ impl State {
     }
 
     /// The next step for the reader in this slot.
-    pub(super) fn poll_next(&mut self, slot: usize, cx: &mut Context<'_>) -> Poll<Option<Result<Item, BodyError>>> {
+    pub(super) fn poll_next(&mut self, slot: usize, cx: &mut Context<'_>) -> Next {
         let Some(Some(position)) = self.readers.get_mut(slot) else {
-            return Poll::Ready(Some(Err(BodyError::Outrun)));
+            return Next::Here(Poll::Ready(Some(Err(BodyError::Outrun))));
         };
         position.idle_since = timer_now();
+        if let Some(remote) = self.remote.as_ref().filter(|_| position.taken < self.dropped) {
+            return Next::Elsewhere(remote.clone(), position.taken);
+        }
         let piece = match &self.stored {
             Some(body) => body.rest_of_segment(position.taken),
             None => self.pieces.get(position.next.wrapping_sub(self.first)).map(|piece| piece.from(position.within)),
@@ -196,9 +217,9 @@ impl State {
         if let Some(piece) = piece {
             position.taken += piece.len() as u64;
             (position.next, position.within) = (position.next + 1, 0);
-            return Poll::Ready(Some(Ok(Item::Data(piece))));
+            return Next::Here(Poll::Ready(Some(Ok(Item::Data(piece)))));
         }
-        match &self.end {
+        Next::Here(match &self.end {
             None => {
                 position.waker = Some(cx.waker().clone());
                 // From now on the readers behind it hold it up.
@@ -210,24 +231,32 @@ impl State {
                 Poll::Ready(Some(Ok(Item::Trailers(HeaderMap::clone(trailers)))))
             }
             Some(End::Complete(_)) => Poll::Ready(None),
-        }
+        })
     }
 
-    /// Drops the pieces that all readers have taken. Only in a window.
+    /// Drops pieces that the log need not hold: in a window those that all readers have taken, otherwise those that a tier has.
     pub(super) fn trim(&mut self, in_flight: &InFlight) {
-        if self.keeping {
+        if self.keeping && self.remote.is_none() {
             return;
         }
-        let last = self.last();
-        let slowest = self.slowest().unwrap_or(last);
-        let mut freed = 0;
-        while self.first < slowest
-            && let Some(piece) = self.pieces.pop_front()
-        {
-            freed += piece.bytes().len() as u64;
-            self.first += 1;
+        let (is_full, mut freed) = (in_flight.is_full(), 0);
+        let slowest = if self.keeping { self.slowest_here() } else { self.slowest() };
+        let slowest = slowest.unwrap_or(self.last());
+        while let Some(piece) = self.pieces.front() {
+            let length = piece.bytes().len() as u64;
+            let is_droppable = match &self.remote {
+                Some(remote) if self.keeping => {
+                    let is_wanted = self.first >= slowest && self.held <= WINDOW && !is_full && self.end.is_none();
+                    self.dropped + length <= remote.length && !is_wanted
+                }
+                _ => !self.keeping && self.first < slowest,
+            };
+            if !is_droppable {
+                break;
+            }
+            self.pieces.pop_front();
+            (self.first, self.dropped, self.held, freed) = (self.first + 1, self.dropped + length, self.held - length, freed + length);
         }
-        self.held -= freed;
         in_flight.take_off(freed);
         if self.writer.is_some() && self.has_room(in_flight) {
             self.wake_writer();
@@ -269,6 +298,11 @@ impl State {
         let slowest = self.slowest();
         let used = self.behind().filter(|position| Some(position.next) == slowest).map(|position| position.held_up).max();
         MAX_STALL.saturating_sub(used.unwrap_or_default())
+    }
+
+    /// The same of the readers that read the pieces.
+    fn slowest_here(&self) -> Option<usize> {
+        self.readers.iter().flatten().filter(|position| position.taken >= self.dropped).map(|position| position.next).min()
     }
 
     /// Number of the piece that the slowest reader is in.

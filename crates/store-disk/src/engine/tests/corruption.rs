@@ -56,8 +56,8 @@ fn damage_in_a_long_body_is_noticed_in_its_chunk() {
         volume.flip(0, offset, 4);
         let store = Store::over(volume, store.shape);
         let Some(found) = store.engine.find(hash(1), NOW).unwrap() else { panic!("its head is good") };
-        let FoundBody::Parts(mut parts) = found.body else { panic!("a long one") };
-        let good = std::iter::from_fn(|| parts.next().ok().flatten()).count();
+        let FoundBody::Parts(parts) = found.body else { panic!("a long one") };
+        let good = chunks(&parts).take_while(Result::is_ok).count();
         assert_eq!(good, chunk, "chunks before the damage");
         assert_eq!(store.get(1), None, "it is forgotten");
     }

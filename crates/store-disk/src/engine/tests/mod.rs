@@ -2,6 +2,7 @@ mod corruption;
 mod crashes;
 mod restarts;
 mod ring;
+mod spooled;
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use larder_store::{Epoch, LogPosition, SEGMENT};
 
 use super::read::{FoundBody, ReadError};
-use super::{Content, Engine, NewBody, NewEntry, Shape, Written};
+use super::{Content, Engine, NewBody, NewEntry, Parts, Shape, Written};
 use crate::volume::Faulty;
 
 const NOW: u32 = 1_000;
@@ -30,7 +31,7 @@ impl Store {
     /// The store as a later process opens it.
     fn over(volume: Faulty, shape: Shape) -> Self {
         let volume = Arc::new(volume);
-        let engine = Engine::open(Arc::clone(&volume) as _, shape).expect("it can be opened");
+        let engine = Engine::open(Arc::clone(&volume) as _, shape, NOW).expect("it can be opened");
         engine.restore(NOW);
         Self { volume, engine, shape }
     }
@@ -60,13 +61,7 @@ impl Store {
         assert_eq!(found.frame[..8], key.to_le_bytes(), "the entry of another key");
         let segments = match found.body {
             FoundBody::Inline(body) => Vec::from([body]),
-            FoundBody::Parts(mut parts) => {
-                let mut chunks = Vec::new();
-                while let Some(chunk) = parts.next()? {
-                    chunks.push(chunk);
-                }
-                chunks
-            }
+            FoundBody::Parts(parts) => chunks(&parts).collect::<Result<_, _>>()?,
             FoundBody::Framed(body) => Vec::from([body]),
             FoundBody::Selecting => panic!("there are none"),
         };
@@ -74,6 +69,11 @@ impl Store {
         assert_eq!(segments.concat(), body(key, version, length).concat());
         Ok(Some(version))
     }
+}
+
+/// The chunks of a long body.
+fn chunks(parts: &Parts) -> impl Iterator<Item = Result<Bytes, ReadError>> {
+    (0..).map_while(|number| parts.chunk(number).transpose())
 }
 
 /// Spread as the hash of a key's text is.

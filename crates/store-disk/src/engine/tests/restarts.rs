@@ -42,7 +42,7 @@ fn writes_before_everything_is_restored_are_later_than_all_of_it() {
     for version in 1..20 {
         (0..10).for_each(|key| _ = store.put(key, version));
     }
-    let engine = Engine::open(Arc::new(store.volume.after_crash()), store.shape).unwrap();
+    let engine = Engine::open(Arc::new(store.volume.after_crash()), store.shape, 1_000).unwrap();
     let early = Store { engine, volume: Arc::clone(&store.volume), shape: store.shape };
     assert!(!early.engine.is_restored());
     early.put(1, 30);

@@ -80,12 +80,12 @@ fn a_body_that_is_being_read_outlives_its_segment() {
     let store = Store::new(2 << 20, 4);
     store.put_long(1, 1, 3 * SEGMENT);
     let Some(found) = store.engine.find(hash(1), NOW).unwrap() else { panic!("it is there") };
-    let FoundBody::Parts(mut parts) = found.body else { panic!("a long one") };
-    let first = parts.next().unwrap();
+    let FoundBody::Parts(parts) = found.body else { panic!("a long one") };
+    let first = parts.chunk(0).unwrap();
     for key in 100..200 {
         store.put_long(key, 1, SEGMENT);
     }
-    let rest: Vec<Bytes> = std::iter::from_fn(|| parts.next().unwrap()).collect();
+    let rest: Vec<Bytes> = chunks(&parts).skip(1).map(Result::unwrap).collect();
     assert_eq!([vec![first.unwrap()], rest].concat(), body(1, 1, 3 * SEGMENT));
     drop(parts);
     (200..300).for_each(|key| store.put_long(key, 1, SEGMENT));

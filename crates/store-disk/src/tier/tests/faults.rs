@@ -14,9 +14,9 @@ fn over_faulty(timeout: Duration) -> (Arc<Tier>, Arc<Faulty>) {
     ledger.enter(crate::fixtures::epoch());
     let tier = Arc::new(Tier::new(options, CLOCKS, ledger, false));
     let volume = Arc::new(Faulty::new(1 << 20));
-    let engine = Engine::open(Arc::clone(&volume) as _, Shape { segment_size: 1 << 20, segments: 4 }).unwrap();
+    let engine = Engine::open(Arc::clone(&volume) as _, Shape { segment_size: 1 << 20, segments: 4 }, 1_000).unwrap();
     engine.restore(1_000);
-    tier.engine.set(engine).expect("once");
+    tier.set_engine(Some(engine));
     (tier, volume)
 }
 
@@ -33,8 +33,8 @@ fn put_at(path: &str, tier: &Tier, fetch: u64) {
     let mut response = response(path, 100, fetch, None);
     response.position = larder_store::Position::default();
     let log_position = tier.ledger.log_position(response.position);
-    let engine = tier.engine.get().expect("open");
-    tier.work(engine, super::super::queue::WriteTask::Commit(Write { log_position, ..write_of(response) }), None);
+    let engine = tier.engine().expect("open");
+    tier.work(&engine, super::super::queue::WriteTask::Commit(Write { log_position, ..write_of(response) }));
 }
 
 #[tokio::test]
@@ -71,8 +71,8 @@ async fn a_purge_does_not_wait_for_a_disk_that_hangs_and_is_noted_once_it_goes_o
     tier.forget(None).await;
     assert!(tier.must_forget.load(std::sync::atomic::Ordering::Relaxed));
     drop(held);
-    tier.forget_at_last(tier.engine.get().expect("open"));
-    let next = Engine::open(Arc::new(volume.after_crash()), Shape { segment_size: 1 << 20, segments: 4 }).unwrap();
+    tier.forget_at_last(&tier.engine().expect("open"));
+    let next = Engine::open(Arc::new(volume.after_crash()), Shape { segment_size: 1 << 20, segments: 4 }, 1_000).unwrap();
     next.restore(1_000);
     assert_eq!((next.indexed().0, tier.must_forget.load(std::sync::atomic::Ordering::Relaxed)), (0, false));
 }

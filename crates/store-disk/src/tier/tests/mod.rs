@@ -4,6 +4,7 @@ mod faults;
 mod forms;
 mod histories;
 mod processes;
+mod spooled;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,8 +13,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use larder_disk_options::{Admission, DiskOptions};
 use larder_semantics::{Timestamp, VarySpec};
 use larder_store::{
-    Invalidation, InvalidationTarget, Ledger, LoadRequest, Loaded, Published, RemoteError, RemoteStore, SEGMENT, StoredResponse, Variant,
-    Write,
+    Invalidation, InvalidationTarget, Ledger, LoadRequest, Loaded, NewRemoteBody, Published, RemoteError, RemoteStore, SEGMENT,
+    StoredResponse, Variant, Write,
 };
 use tempfile::TempDir;
 
@@ -110,6 +111,20 @@ impl Process {
             self.store.forget_after_restart(up_to).await;
         }
         published
+    }
+}
+
+impl DiskStore {
+    /// Whether it would take a body of this path while it arrives.
+    fn begin_body_of(&self, path: &str) -> bool {
+        let (key, stored) = (key(path), response(path, 1, 1, None));
+        self.begin_body(NewRemoteBody { key: &key, variant: None, head: &stored.head, fetch: 9, length: None }).is_some()
+    }
+}
+
+impl super::Tier {
+    fn read_notes_now(&self) {
+        self.read_notes(&mut None);
     }
 }
 

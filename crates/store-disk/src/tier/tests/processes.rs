@@ -89,3 +89,30 @@ async fn a_purge_of_a_process_that_never_got_the_directory_takes_everything_with
     third.end().await;
     assert_eq!(Process::start(&folder).await.get("/a").await, Some(2), "once");
 }
+
+#[tokio::test]
+async fn a_process_that_hands_over_leaves_the_directory_while_it_ends_and_its_purges_to_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Process::start(&folder).await;
+    for path in ["/a", "/b", "/long"] {
+        first.put(path, if path == "/long" { 3 * SEGMENT } else { 1 }, 1).await;
+    }
+    let Ok(Loaded::Arriving(mut under_way)) = first.load("/long", &HeaderMap::new()).await else { panic!("it arrives") };
+    assert_eq!(first.store.hand_over(LONG).await, 0);
+    assert_eq!((first.get("/a").await, first.store.begin_body_of("/x")), (None, false), "it goes on without the disk");
+    let second = Process::begin(options(&folder));
+    for segment in body(3 * SEGMENT).segments() {
+        assert_eq!(under_way.chunks.next().await, Some(Ok(segment.clone())), "an answer under way is not broken off");
+    }
+    drop(under_way);
+    assert!(second.store.usable(LONG).await);
+    assert_eq!((second.get("/a").await, second.get("/b").await), (Some(1), Some(1)));
+    assert_eq!(first.purge("/a").await, Published::Kept);
+    second.store.tier.read_notes_now();
+    assert_eq!((second.get("/a").await, second.get("/b").await), (None, Some(1)));
+    assert_eq!(first.purge("/b").await, Published::Kept);
+    second.end().await;
+    first.end().await;
+    let third = Process::start(&folder).await;
+    assert_eq!((third.get("/a").await, third.get("/b").await), (None, None), "a note that nobody has read yet is read at the start");
+}

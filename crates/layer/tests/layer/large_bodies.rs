@@ -1,0 +1,323 @@
+//! Bodies that are too long for the memory: a tier takes them while they arrive, and they are read there.
+
+use std::collections::HashMap;
+use std::future::ready;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use larder_store::codec::{Record, ResponseRecord, decode, encode_record};
+use larder_store::{
+    Arriving, Chunks, Epoch, Ledger, LoadRequest, Loaded, LogPosition, NewRemoteBody, RemoteBody, RemoteBodyWriter, RemoteError,
+    RemoteStore, SEGMENT, StoreFuture, StoredResponse, Write,
+};
+use larder_tower::clock::Clock;
+use larder_tower::{Cache, CacheService, EffectiveTarget, Tiers};
+
+use crate::common::{self, Origin, OriginBody, Read, channel, frame, get, header, read, request, send, streaming};
+
+/// Two segments and some bytes.
+const LENGTH: usize = 2 * SEGMENT + 77;
+
+/// A tier that keeps what it takes while it arrives, and nothing else.
+#[derive(Debug, Default)]
+struct Shelf {
+    /// By their keys: the frame of the head, and the body.
+    entries: Arc<Mutex<HashMap<String, (Bytes, Arc<Segments>)>>>,
+    faults: Arc<Faults>,
+    /// What was written by other ways.
+    commits: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Faults {
+    refuses: AtomicBool,
+    /// Writes that succeed before the next one fails; 0: all do.
+    writes: AtomicUsize,
+    /// Reads fail.
+    reads: AtomicBool,
+}
+
+/// A body, and how often it was read.
+#[derive(Debug)]
+struct Segments {
+    written: Mutex<Vec<Bytes>>,
+    reads: Mutex<Vec<u32>>,
+    faults: Arc<Faults>,
+}
+
+impl RemoteBody for Segments {
+    fn segment(self: Arc<Self>, number: u32) -> StoreFuture<'static, Result<Bytes, RemoteError>> {
+        self.reads.lock().unwrap().push(number);
+        let segment = self.written.lock().unwrap().get(number as usize).cloned();
+        let fails = self.faults.reads.load(Ordering::SeqCst);
+        Box::pin(ready(segment.filter(|_| !fails).ok_or(RemoteError::Damaged)))
+    }
+}
+
+struct Writer {
+    key: String,
+    body: Arc<Segments>,
+    entries: Arc<Mutex<HashMap<String, (Bytes, Arc<Segments>)>>>,
+}
+
+impl RemoteBodyWriter for Writer {
+    fn body(&self) -> Arc<dyn RemoteBody> {
+        Arc::clone(&self.body) as _
+    }
+
+    fn write(&mut self, segment: Bytes) -> StoreFuture<'_, Result<(), RemoteError>> {
+        let mut written = self.body.written.lock().unwrap();
+        let fails = self.body.faults.writes.load(Ordering::SeqCst) == written.len() + 1;
+        if !fails {
+            written.push(segment);
+        }
+        Box::pin(ready(if fails { Err(RemoteError::Refused) } else { Ok(()) }))
+    }
+
+    fn commit(self: Box<Self>, record: ResponseRecord, _: Duration, _: LogPosition) -> StoreFuture<'static, Result<(), RemoteError>> {
+        let frame = encode_record(&record, record.position()).into();
+        self.entries.lock().unwrap().insert(self.key, (frame, self.body));
+        Box::pin(ready(Ok(())))
+    }
+}
+
+struct FromShelf(Arc<Segments>, u32);
+
+impl Chunks for FromShelf {
+    fn next(&mut self) -> StoreFuture<'_, Option<Result<Bytes, RemoteError>>> {
+        let number = self.1;
+        self.1 += 1;
+        let segment = Arc::clone(&self.0).segment(number);
+        Box::pin(async move { Some(segment.await) })
+    }
+
+    fn ahead(&self) -> u64 {
+        0
+    }
+
+    fn remote(&self) -> Option<Arc<dyn RemoteBody>> {
+        Some(Arc::clone(&self.0) as _)
+    }
+}
+
+impl RemoteStore for Shelf {
+    fn name(&self) -> &'static str {
+        "shelf"
+    }
+
+    fn load<'a>(&'a self, ask: LoadRequest<'a>) -> StoreFuture<'a, Result<Loaded, RemoteError>> {
+        let found = self.entries().get(ask.key.text()).cloned();
+        let loaded = found.and_then(|(frame, body)| match decode(frame, ask.key, None) {
+            Ok(Record::Response(record)) if record.fetch() > ask.newer_than => {
+                Some(Loaded::Arriving(Arriving { record, chunks: Box::new(FromShelf(body, 0)) }))
+            }
+            _ => None,
+        });
+        Box::pin(ready(Ok(loaded.unwrap_or(Loaded::Nothing(None)))))
+    }
+
+    fn begin_body(&self, new: NewRemoteBody<'_>) -> Option<Box<dyn RemoteBodyWriter>> {
+        if self.faults.refuses.load(Ordering::SeqCst) {
+            return None;
+        }
+        let body = Segments { written: Mutex::default(), reads: Mutex::default(), faults: Arc::clone(&self.faults) };
+        Some(Box::new(Writer { key: new.key.text().to_owned(), body: Arc::new(body), entries: Arc::clone(&self.entries) }))
+    }
+
+    fn commit(&self, _: Write) -> StoreFuture<'_, ()> {
+        self.commits.fetch_add(1, Ordering::SeqCst);
+        Box::pin(ready(()))
+    }
+
+    fn freshen(&self, _: Write) -> StoreFuture<'_, ()> {
+        Box::pin(ready(()))
+    }
+
+    fn remove(&self, _: &StoredResponse) {}
+}
+
+impl Shelf {
+    fn entries(&self) -> MutexGuard<'_, HashMap<String, (Bytes, Arc<Segments>)>> {
+        self.entries.lock().unwrap()
+    }
+
+    /// The segments that were read of the one body that is there.
+    fn reads(&self) -> Vec<u32> {
+        let entries = self.entries();
+        let (_, body) = entries.values().next().expect("one is there");
+        body.reads.lock().unwrap().clone()
+    }
+}
+
+/// A cache that keeps bodies up to 100,000 bytes in memory, before the shelf and an origin.
+fn cache(origin: &Origin) -> (CacheService<Origin>, Arc<Shelf>) {
+    let (clock, _) = Clock::manual(common::START);
+    let (ledger, shelf) = (Arc::new(Ledger::default()), Arc::new(Shelf::default()));
+    ledger.enter(Epoch::of("one"));
+    let cache =
+        Cache::builder(64 << 20).max_in_memory(100_000).clock(clock).ledger(ledger).tiers(Tiers::new().then(Arc::clone(&shelf) as _));
+    (CacheService::new(origin.clone(), cache.build(), Arc::new(common::builder().max_object(64 << 20).build())), shelf)
+}
+
+fn content() -> Bytes {
+    (0..LENGTH).map(|at| (at % 251) as u8).collect()
+}
+
+/// An origin that answers with all of it, or with the range that is asked for.
+fn origin() -> Origin {
+    Origin::new(|request| {
+        let first = request.headers().get("range").map_or(0, |range| {
+            let range = range.to_str().unwrap();
+            range.strip_prefix("bytes=").and_then(|range| range.strip_suffix('-')).and_then(|first| first.parse().ok()).expect("the rest")
+        });
+        let body = Full::new(content().slice(first..)).map_err(Into::into).boxed_unsync();
+        let reply = streaming(if first == 0 { 200 } else { 206 }, body).header("cache-control", "max-age=60").header("etag", "\"1\"");
+        if first == 0 { reply } else { reply.header("content-range", &format!("bytes {first}-{}/{LENGTH}", LENGTH - 1)) }
+    })
+}
+
+/// An origin whose one answer the test sends.
+fn held_back() -> (http_body_util::channel::Sender<Bytes, larder_tower::BoxError>, Origin) {
+    let (sender, body) = channel();
+    let body = Mutex::new(Some(body));
+    let origin = Origin::new(move |_| {
+        let body: OriginBody = body.lock().unwrap().take().expect("it is asked once");
+        streaming(200, body).header("cache-control", "max-age=60").header("content-length", &LENGTH.to_string())
+    });
+    (sender, origin)
+}
+
+async fn serve(cache: &CacheService<Origin>) -> larder_tower::Served<OriginBody> {
+    cache.serve(get("/a"), EffectiveTarget::default(), |_| ()).await.expect("an answer")
+}
+
+async fn settled(cache: &CacheService<Origin>) {
+    while cache.cache().stats().fills_in_flight > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn is_whole(read: &Read) -> bool {
+    read.body.as_ref().is_ok_and(|body| *body == content())
+}
+
+#[tokio::test]
+async fn a_body_too_long_for_the_memory_is_in_the_tier_alone() {
+    let origin = origin();
+    let (cache, shelf) = cache(&origin);
+    let first = send(&cache, get("/a")).await;
+    assert!(first.x_cache() == "MISS" && is_whole(&first));
+    let second = send(&cache, get("/a")).await;
+    assert!(second.x_cache() == "HIT" && is_whole(&second), "{:?}", second.response);
+    let stats = cache.cache().stats();
+    assert_eq!((origin.count(), stats.memory.entries, stats.bytes_in_flight, shelf.commits.load(Ordering::SeqCst)), (1, 0, 0, 0));
+}
+
+#[tokio::test]
+async fn little_of_it_is_in_memory_however_slow_its_reader_is() {
+    let (mut sender, origin) = held_back();
+    let (cache, shelf) = cache(&origin);
+    let slow = serve(&cache).await;
+    for piece in content().chunks(64 << 10) {
+        sender.send_data(Bytes::copy_from_slice(piece)).await.unwrap();
+        tokio::task::yield_now().await;
+        assert!(cache.cache().stats().bytes_in_flight <= 3 * SEGMENT as u64, "{}", cache.cache().stats().bytes_in_flight);
+    }
+    drop(sender);
+    settled(&cache).await;
+    assert_eq!((shelf.entries().len(), cache.cache().stats().bytes_in_flight), (1, 0), "its reader has held up nobody");
+    assert!(is_whole(&read(slow.response, slow.outcome).await));
+}
+
+#[tokio::test]
+async fn a_request_that_comes_late_reads_from_the_start_while_the_body_arrives() {
+    let (mut sender, origin) = held_back();
+    let (cache, _shelf) = cache(&origin);
+    let first = serve(&cache).await;
+    let (beginning, rest) = (content().slice(..2 * SEGMENT), content().slice(2 * SEGMENT..));
+    for piece in beginning.chunks(64 << 10) {
+        sender.send_data(Bytes::copy_from_slice(piece)).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    let late = serve(&cache).await;
+    assert!(header(&late.response, "cache-status").contains("collapsed"), "{:?}", late.response);
+    let mut late_body = late.response.into_body();
+    assert_eq!(frame(&mut late_body).await.unwrap().unwrap(), content().slice(..SEGMENT));
+    sender.send_data(rest).await.unwrap();
+    drop(sender);
+    assert_eq!(late_body.collect().await.unwrap().to_bytes(), content().slice(SEGMENT..));
+    assert!(is_whole(&read(first.response, first.outcome).await));
+    assert_eq!(origin.count(), 1);
+}
+
+#[tokio::test]
+async fn a_range_is_read_where_it_is_and_nothing_before_it() {
+    let origin = origin();
+    let (cache, shelf) = cache(&origin);
+    send(&cache, get("/a")).await;
+    let before = shelf.reads().len();
+    let (first, last) = (SEGMENT + 5, SEGMENT + 9);
+    let range = send(&cache, request("GET", "/a", &[("range", &format!("bytes={first}-{last}"))])).await;
+    assert_eq!((range.response.status().as_u16(), range.body.unwrap()), (206, content().slice(first..=last)));
+    assert_eq!(shelf.reads()[before..], [1]);
+    let suffix = send(&cache, request("GET", "/a", &[("range", "bytes=-3")])).await;
+    assert_eq!((suffix.response.status().as_u16(), suffix.body.unwrap()), (206, content().slice(LENGTH - 3..)));
+    let head = send(&cache, request("HEAD", "/a", &[])).await;
+    assert_eq!((head.x_cache().as_str(), header(&head.response, "content-length")), ("HIT", LENGTH.to_string()));
+    assert_eq!(shelf.reads()[before..], [1, 2], "a HEAD reads nothing");
+}
+
+#[tokio::test]
+async fn a_tier_that_fails_costs_the_response_its_place_and_no_client_a_byte() {
+    for failing in 1..=3 {
+        let origin = origin();
+        let (cache, shelf) = cache(&origin);
+        shelf.faults.writes.store(failing, Ordering::SeqCst);
+        assert!(is_whole(&send(&cache, get("/a")).await), "write {failing} fails");
+        settled(&cache).await;
+        assert_eq!((shelf.entries().len(), cache.cache().stats().bytes_in_flight), (0, 0));
+        shelf.faults.writes.store(0, Ordering::SeqCst);
+        assert!(is_whole(&send(&cache, get("/a")).await));
+        assert_eq!(shelf.entries().len(), 1, "it is stored by the next fetch");
+    }
+}
+
+#[tokio::test]
+async fn the_origin_stands_in_for_segments_that_the_tier_cannot_read() {
+    let origin = origin();
+    let (cache, shelf) = cache(&origin);
+    send(&cache, get("/a")).await;
+    shelf.faults.reads.store(true, Ordering::SeqCst);
+    let read = send(&cache, get("/a")).await;
+    assert!(read.x_cache() == "HIT" && is_whole(&read));
+    assert_eq!(origin.count(), 2, "it was asked once for all of them");
+}
+
+#[tokio::test]
+async fn a_body_that_no_tier_takes_stays_in_memory() {
+    let origin = origin();
+    let (cache, shelf) = cache(&origin);
+    shelf.faults.refuses.store(true, Ordering::SeqCst);
+    assert!(is_whole(&send(&cache, get("/a")).await));
+    let second = send(&cache, get("/a")).await;
+    assert!(second.x_cache() == "HIT" && is_whole(&second));
+    assert_eq!((origin.count(), cache.cache().stats().memory.entries), (1, 1));
+}
+
+#[tokio::test]
+async fn a_purge_holds_for_a_body_that_arrived_meanwhile_and_for_one_that_is_stored() {
+    let (mut sender, origin) = held_back();
+    let (cache, shelf) = cache(&origin);
+    let arriving = serve(&cache).await;
+    cache.cache().invalidate(&larder_store::Invalidation::hard([larder_store::InvalidationTarget::All])).await;
+    for piece in content().chunks(64 << 10) {
+        sender.send_data(Bytes::copy_from_slice(piece)).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    drop(sender);
+    assert!(is_whole(&read(arriving.response, arriving.outcome).await));
+    assert_eq!(shelf.entries().len(), 0, "its fetch began before");
+}
