@@ -27,10 +27,11 @@ const READS_A_ROUND: usize = 20;
 const HOST: (&str, &str) = ("Host", "site.example");
 
 /// Numbers that look drawn by lot, the same in every run.
-struct Lot(u64);
+pub(crate) struct Lot(pub(crate) u64);
 
 impl Lot {
-    fn below(&mut self, max: usize) -> usize {
+    /// A number below this.
+    pub(crate) fn below(&mut self, max: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -184,9 +185,9 @@ fn gate(round: u64) -> String {
     format!("round {round}")
 }
 
-/// How many purges a history has.
-fn purges() -> u64 {
-    std::env::var("LARDER_HISTORY_PURGES").ok().and_then(|count| count.parse().ok()).unwrap_or(PURGES)
+/// How many purges a history has, unless it is told.
+pub(crate) fn purge_count(usual: u64) -> u64 {
+    std::env::var("LARDER_HISTORY_PURGES").ok().and_then(|count| count.parse().ok()).unwrap_or(usual)
 }
 
 async fn read(replica: usize, node: Arc<Node>, truth: Arc<Truth>, mut lot: Lot) -> Result<()> {
@@ -222,7 +223,7 @@ async fn purge(larder: &Larder, body: &Value) -> Result<Value> {
 async fn nothing_older_than_an_acknowledged_purge_is_read() -> Result<()> {
     let site = Site::start().await?;
     let (readers, mut lot) = (site.readers(), Lot(7));
-    for round in 1..=purges() {
+    for round in 1..=purge_count(PURGES) {
         let replica = lot.below(REPLICAS);
         site.change_and_purge(round, replica, &mut lot).await?;
     }
@@ -234,7 +235,7 @@ async fn nothing_older_than_an_acknowledged_purge_is_read() -> Result<()> {
 async fn nor_while_redis_stops_and_goes_on() -> Result<()> {
     let site = Site::start().await?;
     let (readers, mut lot) = (site.readers(), Lot(11));
-    for round in 1..=purges() {
+    for round in 1..=purge_count(PURGES) {
         match round % 30 {
             10 => site.redis.signal(Signal::STOP)?,
             15 => site.redis.signal(Signal::CONT)?,
@@ -255,7 +256,7 @@ async fn nor_while_replicas_stand_still_or_are_cut_off_and_redis_loses_what_it_h
     let mut faults = Faults::default();
     let mut round = 0;
     // Each kind of fault once at least, however few purges there are.
-    while round < purges() || !faults.are_all_seen() {
+    while round < purge_count(PURGES) || !faults.are_all_seen() {
         round += 1;
         faults.go_on(&site, &mut lot).await?;
         let replica = faults.purger(&mut lot);

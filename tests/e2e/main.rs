@@ -11,6 +11,8 @@ mod contents;
 mod cookies;
 mod dashboard;
 mod disk;
+mod disk_faults;
+mod disk_history;
 mod doctor;
 mod encodings;
 mod explain;

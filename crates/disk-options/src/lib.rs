@@ -18,6 +18,8 @@ pub struct DiskOptions {
     pub path: PathBuf,
     /// Bytes of disk that it may take, at least [`Self::MIN_CAPACITY`].
     pub capacity: u64,
+    /// Further directories, each with its capacity: keys are spread over all of them.
+    pub others: Vec<(PathBuf, u64)>,
     /// The largest body that is kept, in bytes.
     pub max_object: u64,
     /// The responses that are written.
@@ -60,6 +62,7 @@ impl DiskOptions {
         Self {
             path,
             capacity,
+            others: Vec::new(),
             max_object: 64 * MIB,
             admission: Admission::default(),
             write_rate: Some(20 * MIB),
@@ -70,6 +73,13 @@ impl DiskOptions {
             breaker_failures: 5,
             breaker_open: Duration::from_secs(5),
         }
+    }
+
+    /// The settings of each directory by itself.
+    pub fn directories(&self) -> Vec<Self> {
+        let others = self.others.iter().map(|(path, capacity)| (path, *capacity));
+        let of = |(path, capacity): (&PathBuf, u64)| Self { path: path.clone(), capacity, others: Vec::new(), ..self.clone() };
+        std::iter::once((&self.path, self.capacity)).chain(others).map(of).collect()
     }
 
     /// Bytes of a segment, the unit in which space is taken and given back: 256 MiB, or a sixteenth of a smaller capacity, 64 MiB at least.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder_disk::{Clocks, DiskOptions, DiskStore};
+use larder_disk::{Clocks, DiskArray, DiskObserver, DiskOptions};
 use larder_store::{BreakerState, Ledger};
 use larder_tower::{Tiers, clock};
 use tracing::warn;
@@ -17,20 +17,21 @@ const FIRST_LOOK: Duration = Duration::from_secs(1);
 /// How long the last writes may take when the process stops.
 const LAST_WRITES: Duration = Duration::from_secs(2);
 
-/// The store in a directory.
+/// The store in a directory, or in several.
 #[derive(Clone)]
 pub(crate) struct Disk {
-    store: DiskStore,
+    store: DiskArray,
     metrics: Arc<DiskMetrics>,
 }
 
 impl Disk {
-    /// Starts it. The directory need not be usable. With `keeps_log` it keeps the log of invalidations, which Redis does otherwise.
+    /// Starts it. No directory need be usable. With `keeps_log` it keeps the log of invalidations, which Redis does otherwise.
     pub(crate) fn start(options: &DiskOptions, ledger: Arc<Ledger>, keeps_log: bool) -> Result<Self, String> {
         let clocks = Clocks { monotonic: clock::monotonic, wall: clock::wall };
         let metrics = Arc::new(DiskMetrics::default());
-        let store = DiskStore::start(options.clone(), clocks, ledger, keeps_log, Some(Arc::clone(&metrics) as _));
-        store.map(|store| Self { store, metrics }).map_err(|error| format!("the thread for {}: {error}", options.path.display()))
+        let observer: Arc<dyn DiskObserver> = Arc::clone(&metrics) as _;
+        let store = DiskArray::start(options, clocks, &ledger, keeps_log, Some(&observer));
+        store.map(|store| Self { store, metrics }).map_err(|error| format!("the threads of the disk: {error}"))
     }
 
     /// As the next tier, with the log where it keeps that.

@@ -1,7 +1,9 @@
 //! A directory on disk as Larder's second tier: more than memory holds, and there after a restart.
 //!
 //! ```text
-//! RemoteStore      tier      look-ups, a queue of writes, admission, breaker
+//! RemoteStore      array     the directory of a key, where there are several
+//!                   |
+//!                  tier      look-ups, a queue of writes, admission, breaker
 //!                   |
 //!                 engine     a ring of segments, and an index in memory of 21 bytes an entry
 //!                 /     \
@@ -19,6 +21,7 @@
 //! A sealed segment ends with a list of its records, so that a restart reads some megabytes of lists for a million entries, beside the requests that are
 //! served already.
 
+mod array;
 mod clocks;
 mod engine;
 #[cfg(test)]
@@ -34,6 +37,7 @@ mod survey;
 mod tier;
 mod volume;
 
+pub use array::DiskArray;
 pub use clocks::Clocks;
 pub use larder_disk_options::{Admission, Compression, DiskOptions, SealKey, SealKeys};
 pub use observer::{DiskObserver, DiskOperation};

@@ -2,6 +2,8 @@
 
 use larder_store::BreakerState;
 
+use crate::array::worse;
+
 /// Figures of the tier; counts run from the start of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DiskStats {
@@ -45,4 +47,33 @@ pub struct DiskStats {
     pub reading: BreakerState,
     /// Whether it is written.
     pub writing: BreakerState,
+}
+
+impl DiskStats {
+    /// Of two directories together.
+    #[must_use]
+    pub(crate) fn with(self, other: &Self) -> Self {
+        Self {
+            hits: self.hits + other.hits,
+            misses: self.misses + other.misses,
+            failures: self.failures + other.failures,
+            damaged: self.damaged + other.damaged,
+            locked: self.locked + other.locked,
+            interrupted: self.interrupted + other.interrupted,
+            written: self.written + other.written,
+            dropped: self.dropped + other.dropped,
+            held_back: self.held_back + other.held_back,
+            evicted: self.evicted + other.evicted,
+            written_bytes: self.written_bytes + other.written_bytes,
+            moved_bytes: self.moved_bytes + other.moved_bytes,
+            queued: self.queued + other.queued,
+            queued_bytes: self.queued_bytes + other.queued_bytes,
+            entries: self.entries + other.entries,
+            index_bytes: self.index_bytes + other.index_bytes,
+            capacity_bytes: self.capacity_bytes + other.capacity_bytes,
+            is_ready: self.is_ready && other.is_ready,
+            reading: worse(self.reading, other.reading),
+            writing: worse(self.writing, other.writing),
+        }
+    }
 }

@@ -3,6 +3,8 @@
 //! serde stops at the first error, and an operator who repairs a file wants all of them; so the sections are read by asking
 //! a [`Table`] for its keys. A key that was not asked for is unknown.
 
+mod one_or_list;
+
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::{nearest, units, unknown};
+pub(crate) use one_or_list::sized;
 
 /// How a duration is written.
 pub(crate) const DURATION: &str = "a duration in quotes, like \"5m\"";
@@ -89,19 +92,7 @@ impl<'a> Table<'a> {
 
     /// `"8MiB"`, within limits.
     pub(crate) fn bytes(&mut self, key: &'static str, allowed: RangeInclusive<u64>) -> Option<Spanned<u64>> {
-        self.parse(key, SIZE, |text| {
-            let size = units::bytes(text)?;
-            let (min, max) = (units::display_bytes(*allowed.start()), units::display_bytes(*allowed.end()));
-            match size {
-                size if size < *allowed.start() => {
-                    Err(Mistake::new(format!("`{text}` is too small for `{key}`")).hint(format!("at least \"{min}\"")))
-                }
-                size if size > *allowed.end() => {
-                    Err(Mistake::new(format!("`{text}` is too large for `{key}`")).hint(format!("at most \"{max}\"")))
-                }
-                size => Ok(size),
-            }
-        })
+        self.parse(key, SIZE, |text| sized(key, text, &allowed))
     }
 
     /// One of a few words.

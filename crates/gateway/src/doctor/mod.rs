@@ -14,6 +14,7 @@ mod network;
 mod origins;
 mod redis;
 
+use larder_disk::DiskOptions;
 use serde::Serialize;
 
 pub(crate) use configuration::{broken, of_configuration};
@@ -62,8 +63,8 @@ impl Finding {
 pub(crate) async fn examine(config: Config) -> Vec<Finding> {
     let mut findings = machine::findings(&config);
     findings.extend(network::findings(&config).await);
-    if let Some(options) = &config.disk {
-        findings.extend(disk::findings(options).await);
+    for options in config.disk.iter().flat_map(DiskOptions::directories) {
+        findings.extend(disk::findings(&options).await);
     }
     if let Some(options) = &config.redis {
         findings.extend(redis::findings(options, &config.namespace).await);

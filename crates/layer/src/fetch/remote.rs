@@ -68,12 +68,12 @@ impl<S: Upstream> Backed<S> {
     async fn read(self: Arc<Self>, number: u32) -> Result<Bytes, RemoteError> {
         match Arc::clone(&self.body).segment(number).await {
             Ok(segment) => Ok(segment),
-            Err(error) => self.from_origin(number, error).await.ok_or(error),
+            Err(error) => self.origins_segment(number, error).await.ok_or(error),
         }
     }
 
     /// The segment, from an origin that still has the same representation.
-    async fn from_origin(&self, number: u32, error: RemoteError) -> Option<Bytes> {
+    async fn origins_segment(&self, number: u32, error: RemoteError) -> Option<Bytes> {
         let start = u64::from(number) * SEGMENT as u64;
         let length = self.length.checked_sub(start)?.min(SEGMENT as u64) as usize;
         let mut rest = self.rest.lock().await;

@@ -21,11 +21,13 @@ use crate::common::{self, Origin, OriginBody, Read, channel, frame, get, header,
 /// Two segments and some bytes.
 const LENGTH: usize = 2 * SEGMENT + 77;
 
+/// By their keys: the frame of the head, and the body.
+type Entries = HashMap<String, (Bytes, Arc<Segments>)>;
+
 /// A tier that keeps what it takes while it arrives, and nothing else.
 #[derive(Debug, Default)]
 struct Shelf {
-    /// By their keys: the frame of the head, and the body.
-    entries: Arc<Mutex<HashMap<String, (Bytes, Arc<Segments>)>>>,
+    entries: Arc<Mutex<Entries>>,
     faults: Arc<Faults>,
     /// What was written by other ways.
     commits: AtomicUsize,
@@ -60,7 +62,7 @@ impl RemoteBody for Segments {
 struct Writer {
     key: String,
     body: Arc<Segments>,
-    entries: Arc<Mutex<HashMap<String, (Bytes, Arc<Segments>)>>>,
+    entries: Arc<Mutex<Entries>>,
 }
 
 impl RemoteBodyWriter for Writer {
@@ -140,7 +142,7 @@ impl RemoteStore for Shelf {
 }
 
 impl Shelf {
-    fn entries(&self) -> MutexGuard<'_, HashMap<String, (Bytes, Arc<Segments>)>> {
+    fn entries(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap()
     }
 

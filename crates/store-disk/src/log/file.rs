@@ -12,7 +12,8 @@ use tracing::info;
 const MAX_BYTES: u64 = 8 << 20;
 
 const LINES: &str = "purges";
-const STATE: &str = "purge-log";
+/// It says which log that is.
+pub(crate) const STATE: &str = "purge-log";
 
 /// Identifies one life of the machine. Where it is not known, each process is taken for another life.
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";

@@ -23,6 +23,7 @@ use tokio::sync::Semaphore;
 use tracing::warn;
 
 use file::LogFile;
+pub(crate) use file::STATE;
 
 /// How long a purge waits for the disk.
 pub(crate) const PURGE_TIMEOUT: Duration = Duration::from_secs(1);

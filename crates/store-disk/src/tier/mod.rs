@@ -30,6 +30,7 @@ use tokio::sync::{Semaphore, watch};
 use tracing::{info, warn};
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::array::round::Round;
 use crate::clocks::Clocks;
 use crate::engine::Engine;
 use crate::log::{LocalLog, PURGE_TIMEOUT};
@@ -54,6 +55,10 @@ struct Tier {
     ledger: Arc<Ledger>,
     /// The log of invalidations, where no other keeps it.
     log: Option<Arc<LocalLog>>,
+    /// Whether its files are in this directory.
+    has_log: AtomicBool,
+    /// Which of several directories it is.
+    place: Option<(Arc<Round>, usize)>,
     /// While the directory is this process's.
     engine: RwLock<Option<Arc<Engine>>>,
     reading: Breaker,
@@ -96,11 +101,13 @@ fn count(cell: &AtomicU64) {
 }
 
 impl Tier {
-    fn new(options: DiskOptions, clocks: Clocks, ledger: Arc<Ledger>, keeps_log: bool) -> Self {
+    fn new(options: DiskOptions, clocks: Clocks, ledger: Arc<Ledger>, log: Option<Arc<LocalLog>>) -> Self {
         let breaker = || Breaker::new(options.breaker_failures, options.breaker_open);
         Self {
             clocks,
-            log: keeps_log.then(|| Arc::new(LocalLog::new(Arc::clone(&ledger)))),
+            log,
+            has_log: AtomicBool::new(false),
+            place: None,
             ledger,
             engine: RwLock::default(),
             reading: breaker(),

@@ -16,6 +16,7 @@ use super::queue::WriteTask;
 use super::spool::DiskBodyWriter;
 use super::worker::run;
 use super::{Tier, count, hash_of};
+use crate::array::round::Round;
 use crate::clocks::Clocks;
 use crate::log::{LocalLog, Shared};
 use crate::observer::{DiskObserver, Observing};
@@ -38,7 +39,20 @@ impl DiskStore {
         keeps_log: bool,
         observer: Option<Arc<dyn DiskObserver>>,
     ) -> io::Result<Self> {
-        let tier = Arc::new(Tier { observing: Observing(observer), ..Tier::new(options, clocks, ledger, keeps_log) });
+        let log = keeps_log.then(|| Arc::new(LocalLog::new(Arc::clone(&ledger))));
+        Self::start_in(options, clocks, ledger, log, observer, None)
+    }
+
+    /// As [`Self::start`], of the directory of this number of several that have one log.
+    pub(crate) fn start_in(
+        options: DiskOptions,
+        clocks: Clocks,
+        ledger: Arc<Ledger>,
+        log: Option<Arc<LocalLog>>,
+        observer: Option<Arc<dyn DiskObserver>>,
+        place: Option<(Arc<Round>, usize)>,
+    ) -> io::Result<Self> {
+        let tier = Arc::new(Tier { observing: Observing(observer), place, ..Tier::new(options, clocks, ledger, log) });
         let (weak, queue) = (Arc::downgrade(&tier), Arc::clone(&tier.queue));
         let thread = std::thread::Builder::new().name("larder-disk".to_owned()).spawn(move || run(&weak, &queue))?;
         Ok(Self { tier, thread: Arc::new(Mutex::new(Some(thread))) })
@@ -74,7 +88,7 @@ impl DiskStore {
         let left = self.tier.queue.clear();
         self.tier.queue.close();
         let thread = self.take_thread();
-        let log = self.tier.log.clone();
+        let log = self.tier.log.clone().filter(|_| self.tier.has_log.load(Ordering::Relaxed));
         // A disk that hangs would hold up the end of the process.
         if is_idle {
             let finish = move || {
@@ -92,6 +106,11 @@ impl DiskStore {
 
     pub(super) fn take_thread(&self) -> Option<JoinHandle<()>> {
         self.thread.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Bytes of disk that it may take.
+    pub(crate) fn capacity(&self) -> u64 {
+        self.tier.options.capacity
     }
 
     /// Why it does not work now, in words for people.

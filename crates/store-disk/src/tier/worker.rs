@@ -16,7 +16,9 @@ use tracing::{info, warn};
 use super::form::{content, sealed_head};
 use super::queue::{Next, Queue, WriteTask};
 use super::{Tier, count, hash_of, refused};
+use crate::array::round;
 use crate::engine::{Engine, NewBody, NewEntry, Shape};
+use crate::log;
 use crate::observer::DiskOperation;
 use crate::volume::{Directory, OpenError, Volume};
 
@@ -33,12 +35,18 @@ const FORGET: &str = "forget-";
 pub(super) fn run(tier: &Weak<Tier>, queue: &Queue) {
     let engine = loop {
         let Some(tier) = tier.upgrade() else { return };
-        match open(&tier) {
-            Ok(engine) => {
+        match open(&tier, queue) {
+            Ok(Some(engine)) => {
                 tier.works();
                 break engine;
             }
-            Err(error) => tier.say_problem(error.to_string()),
+            Ok(None) => return,
+            Err(error) => {
+                if let (Some((round, number)), OpenError::Unusable { .. }) = (&tier.place, &error) {
+                    round.unusable(*number);
+                }
+                tier.say_problem(error.to_string());
+            }
         }
         drop(tier);
         if queue.is_closed_within(RETRY) {
@@ -63,16 +71,21 @@ pub(super) fn run(tier: &Weak<Tier>, queue: &Queue) {
     }
 }
 
-/// Locks the directory, reads the log of invalidations, and begins to read what an earlier process left.
-fn open(tier: &Arc<Tier>) -> Result<Arc<Engine>, OpenError> {
+/// Locks the directory, reads the log of invalidations, and begins to read what an earlier process left. `None`: the process ends.
+fn open(tier: &Arc<Tier>, queue: &Queue) -> Result<Option<Arc<Engine>>, OpenError> {
     let options = &tier.options;
     let shape = Shape { segment_size: options.segment_size(), segments: options.segments() };
     let directory = Directory::open(&options.path, shape.segment_size, shape.segments)?;
     let unusable = |source| OpenError::Unusable { path: options.path.clone(), source };
+    let Some(has_log) = take_part(tier, &directory, queue).map_err(unusable)? else { return Ok(None) };
     let (engine, marks) = open_engine(tier, directory, shape).map_err(unusable)?;
     match &tier.log {
         // With the purges that this process has kept meanwhile.
-        Some(log) => log.open(&options.path).map_err(unusable)?,
+        Some(log) if has_log => {
+            log.open(&options.path).map_err(unusable)?;
+            tier.has_log.store(true, Ordering::Relaxed);
+        }
+        Some(_) => {}
         None if marks.iter().any(|mark| mark.ends_with(&tier.mark)) => engine.forget(None).map_err(unusable)?,
         None => {}
     }
@@ -91,7 +104,21 @@ fn open(tier: &Arc<Tier>) -> Result<Arc<Engine>, OpenError> {
     if let Err(error) = std::thread::Builder::new().name("larder-restore".to_owned()).spawn(restore) {
         tier.failed(&error);
     }
-    Ok(engine)
+    Ok(Some(engine))
+}
+
+/// Waits for the other directories, where there are several, and makes this one what it is to be among them: whether it has the log. `None`: the process
+/// ends.
+fn take_part(tier: &Tier, directory: &Directory, queue: &Queue) -> io::Result<Option<bool>> {
+    let path = &tier.options.path;
+    let Some((round, number)) = &tier.place else {
+        round::leave(path)?;
+        return Ok(Some(true));
+    };
+    let member = round::member_of(directory, log::STATE)?;
+    let Some(part) = round.join(*number, member, || queue.is_closed_within(Duration::ZERO)) else { return Ok(None) };
+    part.prepare(directory, path, log::STATE)?;
+    Ok(Some(part.is_keeper))
 }
 
 /// Marks of other processes mean everything. One of this process is not for itself: it was there, and knows what it has invalidated.
@@ -130,7 +157,7 @@ impl Tier {
     /// Takes what the process before this one purges while it ends. A look into the directory each second at most.
     pub(super) fn read_notes(&self, looked: &mut Option<Instant>) {
         let (Some(log), now) = (&self.log, (self.clocks.monotonic)()) else { return };
-        if looked.is_none_or(|looked| now.saturating_duration_since(looked) >= LOOK) {
+        if self.has_log.load(Ordering::Relaxed) && looked.is_none_or(|looked| now.saturating_duration_since(looked) >= LOOK) {
             *looked = Some(now);
             if let Err(error) = log.read_notes(&self.options.path) {
                 self.failed(&error);

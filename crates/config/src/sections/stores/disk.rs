@@ -8,7 +8,7 @@ use rustix::fs::{Access, access, statvfs};
 use toml::Spanned;
 
 use crate::parse::mistake::{Mistake, Mistakes};
-use crate::parse::reader::Table;
+use crate::parse::reader::{Table, sized};
 use crate::parse::units::display_bytes;
 use crate::sections::stores::{breaker, stored_form};
 use crate::sections::upstreams::positive;
@@ -18,19 +18,20 @@ pub(crate) fn read(mut table: Table<'_>) -> Option<DiskOptions> {
     let mistakes = table.mistakes();
     table.require("path", "like path = \"/var/lib/larder/cache\", a directory that this process has for itself");
     table.require("capacity", "like capacity = \"50GiB\"");
-    let path = table.parse("path", "a path in quotes", |text| match text {
-        "" => Err(Mistake::new("a directory has a path").hint("like \"/var/lib/larder/cache\"")),
-        text => Ok(PathBuf::from(text)),
+    let paths = paths(&mut table);
+    let capacities = table.one_or_list("capacity", "a size in quotes, like \"50GiB\", or one for each directory", |text| {
+        sized("capacity", text, &(DiskOptions::MIN_CAPACITY..=DiskOptions::MAX_CAPACITY))
     });
-    let capacity = table.bytes("capacity", DiskOptions::MIN_CAPACITY..=DiskOptions::MAX_CAPACITY);
+    let shares = paths.as_ref().zip(capacities.as_ref()).and_then(|(paths, capacities)| shares(paths, capacities, mistakes));
     let max_object = table.bytes("max_object", 1..=1 << 30);
     // Read in any case, so that all mistakes are reported at once.
-    let (known_path, known_capacity) = (path.as_ref().map(Spanned::get_ref), capacity.as_ref().map(|capacity| *capacity.get_ref()));
-    let mut options = DiskOptions::new(known_path.cloned().unwrap_or_default(), known_capacity.unwrap_or(DiskOptions::MIN_CAPACITY));
+    let smallest = shares.iter().flatten().min().copied();
+    let mut options = DiskOptions::new(PathBuf::new(), smallest.unwrap_or(DiskOptions::MIN_CAPACITY));
     if let Some(max_object) = max_object {
         options.max_object = *max_object.get_ref();
-        if known_capacity.is_some_and(|capacity| options.max_object > capacity / 4) {
-            let mistake = Mistake::new("`max_object` is more than a quarter of `capacity`");
+        if smallest.is_some_and(|smallest| options.max_object > smallest / 4) {
+            let of = if shares.as_ref().is_some_and(|shares| shares.len() > 1) { "the smallest directory" } else { "`capacity`" };
+            let mistake = Mistake::new(format!("`max_object` is more than a quarter of {of}"));
             mistakes.error(max_object.span(), mistake.hint("what is larger would push out nearly everything else"));
         }
     }
@@ -39,9 +40,51 @@ pub(crate) fn read(mut table: Table<'_>) -> Option<DiskOptions> {
     options.keys = stored_form::encrypt(&mut table);
     breaker::read(&mut table, &mut options.breaker_failures, &mut options.breaker_open);
     table.finish();
-    let (path, capacity) = (path?, capacity?);
-    warn_of_place(path.get_ref(), path.span(), (*capacity.get_ref(), capacity.span()), mistakes);
+    let (paths, capacities, shares) = (paths?, capacities?, shares?);
+    for (at, (path, share)) in paths.iter().zip(&shares).enumerate() {
+        let capacity = capacities.get(at).unwrap_or(&capacities[0]);
+        warn_of_place(path.get_ref(), path.span(), (*share, capacity.span()), mistakes);
+    }
+    let mut directories = paths.into_iter().map(Spanned::into_inner).zip(shares);
+    (options.path, options.capacity) = directories.next()?;
+    options.others = directories.collect();
     Some(options)
+}
+
+/// The capacity of each directory: one of its own, or an equal share of one for all.
+fn shares(paths: &[Spanned<PathBuf>], capacities: &[Spanned<u64>], mistakes: &Mistakes) -> Option<Vec<u64>> {
+    let (paths, first) = (paths.len(), capacities.first()?);
+    if capacities.len() > 1 && capacities.len() != paths {
+        let mistake = Mistake::new(format!("there are {} sizes for {paths} directories", capacities.len()));
+        mistakes.error(first.span(), mistake.hint("say one for each, in their order, or one for all of them together"));
+        return None;
+    }
+    if capacities.len() > 1 {
+        return Some(capacities.iter().map(|capacity| *capacity.get_ref()).collect());
+    }
+    let share = first.get_ref() / paths as u64;
+    if share < DiskOptions::MIN_CAPACITY {
+        let mistake = Mistake::new(format!("`capacity` is {} for each of {paths} directories", display_bytes(share)));
+        mistakes.error(first.span(), mistake.hint(format!("at least {} each", display_bytes(DiskOptions::MIN_CAPACITY))));
+        return None;
+    }
+    Some(vec![share; paths])
+}
+
+/// `path = "/mnt/a"`, or a list of several, which share the capacity equally.
+fn paths(table: &mut Table<'_>) -> Option<Vec<Spanned<PathBuf>>> {
+    let parse = |text: &str| match text {
+        "" => Err(Mistake::new("a directory has a path").hint("like \"/var/lib/larder/cache\"")),
+        text => Ok(PathBuf::from(text)),
+    };
+    let paths = table.one_or_list("path", "a path in quotes, or a list of them", parse)?;
+    for (at, path) in paths.iter().enumerate() {
+        if paths[..at].iter().any(|before| before.get_ref() == path.get_ref()) {
+            let mistake = Mistake::new(format!("`{}` is there twice", path.get_ref().display()));
+            table.mistakes().error(path.span(), mistake.hint("each directory is of one disk"));
+        }
+    }
+    Some(paths)
 }
 
 fn read_limits(table: &mut Table<'_>, options: &mut DiskOptions) {

@@ -81,3 +81,50 @@ fn a_directory_that_cannot_be_used_is_a_warning() {
     let complaints = complaints(&huge);
     assert!(complaints[0].starts_with("config.toml:3:12: warning: there is room for "), "{complaints:?}");
 }
+
+#[test]
+fn several_directories_share_a_capacity_or_have_one_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, two] = ["a", "b"].map(|name| folder.path().join(name));
+    let paths = format!("[store.disk]\npath = [\"{}\", \"{}\"]\n", one.display(), two.display());
+    let read = |capacity: &str| config(&format!("{paths}capacity = {capacity}")).disk.unwrap();
+    let of =
+        |first: u64, second: u64| DiskOptions { others: vec![(two.clone(), second << 20)], ..DiskOptions::new(one.clone(), first << 20) };
+    assert_eq!(read("\"1GiB\""), of(512, 512));
+    assert_eq!(read("[\"256MiB\", \"300MiB\"]"), of(256, 300));
+    let directories: Vec<_> =
+        of(256, 300).directories().into_iter().map(|options| (options.path, options.capacity, options.others)).collect();
+    assert_eq!(directories, [(one.clone(), 256 << 20, vec![]), (two.clone(), 300 << 20, vec![])]);
+    let wrong = |text: &str, complaint: &str| assert_complaint(text, complaint);
+    wrong(
+        &format!("{paths}capacity = \"511MiB\""),
+        "3:12: error: `capacity` is 255.5MiB for each of 2 directories (hint: at least 256MiB each)",
+    );
+    wrong(
+        &format!("{paths}capacity = [\"1GiB\", \"1GiB\", \"1GiB\"]"),
+        "3:13: error: there are 3 sizes for 2 directories (hint: say one for each, in their order, or one for all of them together)",
+    );
+    wrong(
+        &format!("{paths}capacity = [\"256MiB\", \"1GiB\"]\nmax_object = \"65MiB\""),
+        "4:14: error: `max_object` is more than a quarter of the smallest directory (hint: what is larger would push out nearly everything else)",
+    );
+    wrong(
+        "[store.disk]\npath = [\"/tmp/a\", \"/tmp/a\"]\ncapacity = \"1GiB\"",
+        "2:19: error: `/tmp/a` is there twice (hint: each directory is of one disk)",
+    );
+    wrong(
+        "[store.disk]\npath = []\ncapacity = \"1GiB\"",
+        "2:8: error: `path` is empty (hint: expected a path in quotes, or a list of them)",
+    );
+}
+
+#[test]
+fn the_memory_says_what_it_leaves_to_the_disk() {
+    let memory = |text: &str| config(text).memory.largest_body();
+    assert_eq!((memory(""), memory("[store.memory]\ncapacity = \"64MiB\"")), (8 << 20, 2 << 20));
+    assert_eq!(memory("[store.memory]\nmax_object = \"100KiB\""), 100 << 10);
+    assert_complaint(
+        "[store.memory]\ncapacity = \"1MiB\"\nmax_object = \"2MiB\"",
+        "3:14: error: `2MiB` is too large for `max_object` (hint: at most \"1MiB\")",
+    );
+}

@@ -1,4 +1,6 @@
 //! The process is killed in the middle of every write in turn: what comes back is whole or absent, and nothing older than what was acknowledged.
+//!
+//! `LARDER_KILLS` says how often.
 
 use std::collections::HashMap;
 
@@ -67,8 +69,12 @@ fn take(store: &Store, steps: &[Step], expected: &mut Expected, first: u64) {
     }
 }
 
+fn kills() -> u32 {
+    std::env::var("LARDER_KILLS").ok().and_then(|count| count.parse().ok()).unwrap_or(1_000)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: kills(), ..ProptestConfig::default() })]
 
     #[test]
     fn after_a_kill_at_any_write_entries_are_whole_or_absent(

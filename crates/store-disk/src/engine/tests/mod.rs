@@ -1,5 +1,6 @@
 mod corruption;
 mod crashes;
+mod ratio;
 mod restarts;
 mod ring;
 mod spooled;

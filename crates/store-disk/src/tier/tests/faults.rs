@@ -12,7 +12,7 @@ fn over_faulty(timeout: Duration) -> (Arc<Tier>, Arc<Faulty>) {
     let options = DiskOptions { timeout, breaker_failures: 2, admission: Admission::All, ..DiskOptions::new("/nowhere".into(), 0) };
     let ledger = Arc::<Ledger>::default();
     ledger.enter(crate::fixtures::epoch());
-    let tier = Arc::new(Tier::new(options, CLOCKS, ledger, false));
+    let tier = Arc::new(Tier::new(options, CLOCKS, ledger, None));
     let volume = Arc::new(Faulty::new(1 << 20));
     let engine = Engine::open(Arc::clone(&volume) as _, Shape { segment_size: 1 << 20, segments: 4 }, 1_000).unwrap();
     engine.restore(1_000);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use larder_disk_options::{Admission, DiskOptions};
-use larder_semantics::{Timestamp, VarySpec};
+use larder_semantics::{KeyBuffer, KeyRules, Target, Timestamp, VarySpec};
 use larder_store::{
     Invalidation, InvalidationTarget, Ledger, LoadRequest, Loaded, NewRemoteBody, Published, RemoteError, RemoteStore, SEGMENT,
     StoredResponse, Variant, Write,
@@ -41,8 +41,13 @@ fn options(folder: &TempDir) -> DiskOptions {
 impl Process {
     /// Begins to open the directory.
     fn begin(options: DiskOptions) -> Self {
+        Self::by(options, CLOCKS)
+    }
+
+    /// By other clocks.
+    fn by(options: DiskOptions, clocks: Clocks) -> Self {
         let ledger = Arc::<Ledger>::default();
-        let store = DiskStore::start(options, CLOCKS, Arc::clone(&ledger), true, None).expect("it starts");
+        let store = DiskStore::start(options, clocks, Arc::clone(&ledger), true, None).expect("it starts");
         Self { store, ledger }
     }
 
@@ -260,4 +265,33 @@ async fn a_response_that_a_later_process_could_not_judge_takes_the_place_of_an_e
     process.store.commit(unjudged).await;
     process.written().await;
     assert_eq!(process.get("/x").await, None);
+}
+
+/// The same path in two namespaces, as two sites or two versions of one have it.
+#[tokio::test]
+async fn two_namespaces_in_one_directory_have_nothing_in_common() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(&folder).await;
+    let of = |namespace: &str| {
+        let (mut rules, mut buffer) = (KeyRules::default(), KeyBuffer::default());
+        namespace.clone_into(&mut rules.namespace);
+        rules.derive(Target { scheme: "http", authority: "a", path: "/x", query: None }, &HeaderMap::new(), &mut buffer);
+        buffer.to_key()
+    };
+    for (namespace, length) in [("one", 10), ("two", 20)] {
+        let write = process.write("/x", length, 1, None);
+        let other = &write.response;
+        let stored = StoredResponse::new(&of(namespace), None, &other.head, other.body(), &[], other.position, 1);
+        process.store.commit(Write { response: Arc::new(stored), ..write }).await;
+    }
+    process.written().await;
+    for (namespace, length) in [("one", Some(10)), ("two", Some(20)), ("three", None)] {
+        let (key, request) = (of(namespace), HeaderMap::new());
+        let ask = LoadRequest { key: &key, request: &request, spec: None, newer_than: 0, lease: None, awaited: None };
+        let found = match process.store.load(ask).await {
+            Ok(Loaded::Response(stored)) => Some(stored.body_length()),
+            _ => None,
+        };
+        assert_eq!(found, length, "{namespace}");
+    }
 }

@@ -1,5 +1,7 @@
 //! One process after another, and two at a time.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use super::*;
 
 #[tokio::test]
@@ -115,4 +117,38 @@ async fn a_process_that_hands_over_leaves_the_directory_while_it_ends_and_its_pu
     first.end().await;
     let third = Process::start(&folder).await;
     assert_eq!((third.get("/a").await, third.get("/b").await), (None, None), "a note that nobody has read yet is read at the start");
+}
+
+/// A clock that was wrong costs entries, and brings nothing old back.
+#[tokio::test]
+async fn a_clock_that_jumps_costs_entries_and_nothing_else() {
+    static NOW: AtomicU32 = AtomicU32::new(1_000);
+    let clocks = Clocks { wall: || Timestamp::from_secs(u64::from(NOW.load(Ordering::Relaxed))), ..CLOCKS };
+    let folder = tempfile::tempdir().unwrap();
+    let begin = async || {
+        let process = Process::by(options(&folder), clocks);
+        assert!(process.store.usable(LONG).await);
+        process
+    };
+    let process = begin().await;
+    process.put("/a", 1, 1).await;
+    process.put("/b", 1, 1).await;
+    NOW.store(900_000, Ordering::Relaxed);
+    assert_eq!(process.get("/a").await, None, "its time is over by this clock");
+    process.put("/a", 1, 2).await;
+    process.purge("/b").await;
+    process.end().await;
+    // Back again: what was stored by the wrong clock lives longer there, and is judged by its own dates where it is used.
+    NOW.store(1_010, Ordering::Relaxed);
+    let process = begin().await;
+    assert_eq!((process.get("/a").await, process.get("/b").await), (Some(2), None), "a purge has no clock");
+    process.end().await;
+    // To the end of its numbers.
+    NOW.store(u32::MAX, Ordering::Relaxed);
+    let process = begin().await;
+    process.put("/c", 1, 3).await;
+    assert_eq!((process.get("/a").await, process.get("/c").await), (None, None));
+    NOW.store(1_020, Ordering::Relaxed);
+    process.put("/c", 1, 4).await;
+    assert_eq!(process.get("/c").await, Some(4));
 }
