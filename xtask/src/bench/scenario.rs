@@ -41,10 +41,13 @@ pub(super) enum Scenario {
     Resumption,
     Idle,
     IdleTls,
+    Disk1k,
+    Disk100k,
+    Disk10m,
 }
 
 impl Scenario {
-    pub(super) const ALL: [Self; 28] = [
+    pub(super) const ALL: [Self; 31] = [
         Self::Hit1k,
         Self::Hit10k,
         Self::Hit1m,
@@ -73,6 +76,9 @@ impl Scenario {
         Self::Resumption,
         Self::Idle,
         Self::IdleTls,
+        Self::Disk1k,
+        Self::Disk100k,
+        Self::Disk10m,
     ];
 
     pub(super) fn named(name: &str) -> Result<Self> {
@@ -110,6 +116,9 @@ impl Scenario {
             Self::Resumption => "resumption",
             Self::Idle => "idle",
             Self::IdleTls => "idle-tls",
+            Self::Disk1k => "disk-1k",
+            Self::Disk100k => "disk-100k",
+            Self::Disk10m => "disk-10m",
         }
     }
 
@@ -148,6 +157,9 @@ impl Scenario {
             Self::Resumption => "A resumed handshake of TLS 1.3 and one request, a connection each",
             Self::Idle => "Resident bytes of a connection that waits for its second request, 10,000 of them",
             Self::IdleTls => "Resident bytes of a connection that waits for its second request over TLS, 10,000 of them",
+            Self::Disk1k => "Hits from disk, spread over 100,000 keys, 1 KiB, from the page cache",
+            Self::Disk100k => "Hits from disk, 100 KiB, from the page cache",
+            Self::Disk10m => "Hits from disk, 10 MiB, from the page cache",
         }
     }
 
@@ -158,7 +170,7 @@ impl Scenario {
             Self::ManyConnections => 5000,
             Self::Idle | Self::IdleTls => IDLE,
             // Each has some MiB under way.
-            Self::Pass | Self::Upload => 16,
+            Self::Pass | Self::Upload | Self::Disk10m => 16,
             _ => 64,
         }
     }
@@ -166,7 +178,7 @@ impl Scenario {
     /// How many keys are filled beforehand, where hits are spread over them.
     pub(super) fn spread(self) -> Option<u32> {
         match self {
-            Self::Spread => Some(KEYS),
+            Self::Spread | Self::Disk1k => Some(KEYS),
             Self::MillionKeys => Some(10 * KEYS),
             _ => None,
         }
@@ -181,6 +193,11 @@ impl Scenario {
     /// Whether clients speak TLS: there is no bare server beside it.
     pub(super) fn has_tls(self) -> bool {
         matches!(self, Self::Tls | Self::TlsHttp2 | Self::Handshake | Self::Resumption | Self::IdleTls)
+    }
+
+    /// Whether hits come from a directory, and not from memory: of these caches nginx and Larder have one.
+    pub(super) fn is_on_disk(self) -> bool {
+        matches!(self, Self::Disk1k | Self::Disk100k | Self::Disk10m)
     }
 
     /// Whether each request has a connection of its own.
@@ -198,7 +215,8 @@ impl Scenario {
         match self {
             Self::Hit10k => 10 << 10,
             Self::Hit1m => 1 << 20,
-            Self::Pass => 10 << 20,
+            Self::Pass | Self::Disk10m => 10 << 20,
+            Self::Disk100k => 100 << 10,
             _ => SMALL,
         }
     }

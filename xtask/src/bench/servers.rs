@@ -91,6 +91,7 @@ impl Kind {
             // HAProxy lays its connections' memory out for as many as it may have.
             Scenario::Idle | Scenario::IdleTls => matches!(self, Self::Larder | Self::Nginx),
             encrypted if encrypted.has_tls() => matches!(self, Self::Larder | Self::Nginx | Self::Haproxy),
+            disk if disk.is_on_disk() => matches!(self, Self::BareHyper | Self::Larder | Self::Nginx),
             growth if growth.is_about_growth() => matches!(self, Self::BareHyper | Self::Larder),
             _ => true,
         }
@@ -170,7 +171,12 @@ impl Setup<'_> {
 
     fn larder(&self) -> Result<Vec<String>> {
         let [port, admin] = self.ports;
-        let capacity = if self.scenario == Scenario::MillionKeys { "4GiB" } else { "1GiB" };
+        let capacity = match self.scenario {
+            Scenario::MillionKeys => "4GiB",
+            // Next to nothing of what is asked for is in memory.
+            disk if disk.is_on_disk() => "1MiB",
+            _ => "1GiB",
+        };
         let log = match self.scenario {
             Scenario::LogText => "text",
             Scenario::LogJson => "json",
@@ -182,6 +188,10 @@ impl Setup<'_> {
                 let others: String = (1..1000).map(|number| format!("[[routes]]\npath = \"/api/v{number}/things/{{id}}\"\n")).collect();
                 others + "[[routes]]\npath = \"/{*rest}\"\n"
             }
+            disk if disk.is_on_disk() => format!(
+                "[store.disk]\npath = \"{}\"\ncapacity = \"4GiB\"\nadmit = \"all\"\nwrite_rate = \"0B\"\ntimeout = \"1s\"\n[cache]\nmax_object = \"64MiB\"\n",
+                self.directory.join("cache").display()
+            ),
             Scenario::Identity => "[[routes]]\npath = \"/{*rest}\"\nscope = \"identity\"\n".to_owned(),
             _ => String::new(),
         };
