@@ -1,9 +1,10 @@
-//! What is shipped: the promise of docs/compatibility.md, and the files in `deploy/` and `.github/`, checked as far as possible without a container engine: it parses, the paths exist, the flags are those of the
+//! What is shipped: the promise of docs/compatibility.md, and the files in `deploy/`, `examples/` and `.github/`, checked as far as possible without a container engine: it parses, the paths exist, the flags are those of the
 //! binary, the configuration is right.
 
 mod compatibility;
 mod compose;
 mod debian;
+mod examples;
 mod kubernetes;
 mod monitoring;
 mod workflows;

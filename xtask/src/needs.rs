@@ -23,10 +23,13 @@ const JSON_SERVER: &[&str] = &["larder-tests::e2e json_server::", "larder-tests:
 const BROWSER: &[&str] = &["larder-tests::e2e dashboard::", "larder-tests::e2e tls::clients::chromium"];
 
 /// All that node runs.
-const NODE: &[&str] = &["larder-tests::e2e json_server::", "larder-tests::e2e shops::express", "larder-tests::e2e dashboard::"];
+const NODE: &[&str] = &["larder-tests::e2e json_server::", "larder-tests::e2e shops::express", "larder-tests::e2e dashboard::", EXAMPLES];
 
-/// Tests of what PyPI has: FastAPI, and kubernetes-validate with its schemas.
-const PYTHON: &[&str] = &["larder-tests::e2e shops::fastapi", "larder-tests::deploy kubernetes::"];
+/// The examples: each has a page of curl commands.
+const EXAMPLES: &str = "larder-tests::deploy examples::";
+
+/// Tests of what PyPI has: FastAPI, graphql-core, and kubernetes-validate with its schemas.
+const PYTHON: &[&str] = &["larder-tests::e2e shops::fastapi", "larder-tests::deploy kubernetes::", EXAMPLES];
 
 /// Tests of the binary and of the tier against Redis.
 const REDIS: &[&str] = &[
@@ -43,7 +46,7 @@ const REDIS: &[&str] = &[
 
 const NEEDS: [Need; 12] = [
     Need { package: "nginx", program: "/usr/sbin/nginx", version_flag: "-v", tests: &["larder-tests::e2e nginx::"] },
-    Need { package: "curl", program: "curl", version_flag: "--version", tests: &["larder-tests::demo "] },
+    Need { package: "curl", program: "curl", version_flag: "--version", tests: &["larder-tests::demo ", EXAMPLES] },
     Need { package: "nodejs", program: "node", version_flag: "--version", tests: NODE },
     Need { package: "chromium", program: "chromium", version_flag: "--version", tests: BROWSER },
     Need { package: "nghttp2-client", program: "h2load", version_flag: "--version", tests: &["larder-tests::e2e tls::clients::h2load"] },
