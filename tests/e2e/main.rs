@@ -20,6 +20,7 @@ mod forwarding;
 mod graphql_and_rpc;
 mod history;
 mod hits;
+mod import;
 mod json_server;
 mod key_names;
 mod keys;

@@ -60,6 +60,7 @@ pub fn main() -> ExitCode {
         cli::Command::Man(man) => man.run(),
         cli::Command::Schema(schema) => schema.run(),
         cli::Command::ExplainReason(explain) => explain.run(),
+        cli::Command::Import(import) => import.run(),
         cli::Command::Ready(ready) => ready.run(),
     }
 }

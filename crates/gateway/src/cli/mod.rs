@@ -6,6 +6,7 @@ mod doctor;
 mod explain;
 mod explain_reason;
 mod explained;
+mod import;
 mod keys;
 mod packaging;
 mod paper;
@@ -27,6 +28,7 @@ pub use check::Check;
 pub use doctor::Doctor;
 pub use explain::Explain;
 pub use explain_reason::ExplainReason;
+pub use import::{Import, ImportFrom};
 pub use keys::{Keys, Show};
 pub use packaging::{Completions, Man, Schema};
 pub use purge::Purge;
@@ -90,6 +92,8 @@ pub enum Command {
     Top(Top),
     /// Say what the word in Cache-Status, log or metrics means, and what changes it
     ExplainReason(ExplainReason),
+    /// Carry another cache's configuration over: print what it comes to here, and tell what has no equivalent
+    Import(Import),
     /// Print the JSON Schema of the configuration, by which editors complete and check it
     Schema(Schema),
     /// Print a script that completes commands and flags
