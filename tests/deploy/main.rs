@@ -89,11 +89,17 @@ fn the_image_is_built_from_paths_that_exist_and_runs_without_root() -> Result<()
                 assert_understood(&arguments.iter().map(String::as_str).collect::<Vec<_>>())?;
                 assert_eq!(arguments.last().map(String::as_str), Some(CONFIG));
             }
+            ("LABEL", _) => {
+                for (label, value) in [("source", env!("CARGO_PKG_REPOSITORY")), ("licenses", env!("CARGO_PKG_LICENSE"))] {
+                    assert!(rest.contains(&format!("org.opencontainers.image.{label}=\"{value}\"")), "{rest}");
+                }
+            }
             ("RUN" | "ENV" | "WORKDIR" | "USER" | "EXPOSE", _) => {}
             _ => return Err(Error::new(format!("unknown instruction: {name} {rest}"))),
         }
     }
     assert!(instructions[last..].iter().any(|(name, _)| name == "HEALTHCHECK"), "no health check");
+    assert!(instructions[last..].iter().any(|(name, _)| name == "LABEL"), "nothing says where the image is from");
     let runs_as = instructions[last..].iter().rfind(|(name, _)| name == "USER").map(|(_, user)| user.as_str());
     assert_eq!(runs_as, Some("nonroot"));
     let toolchain = format!("rust:{}-", rust_version()?);
