@@ -168,3 +168,28 @@ async fn the_command_prints_it_from_the_top_to_the_bottom() -> Result<()> {
     assert!(wrong.status.code() == Some(1) && String::from_utf8_lossy(&wrong.stderr).contains("is not an absolute URL"), "{wrong:?}");
     Ok(())
 }
+
+#[tokio::test]
+async fn it_says_when_a_request_begins_the_next_fetch_ahead_of_time() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/issues/7", Answer::ok().body("12345"));
+    let ahead = CONFIG.replace("ttl = \"60s\"\n", "ttl = \"1h\"\nrefresh_ahead = 0.5\nrefresh_ahead_hits = 3\n");
+    let larder = Larder::before(&origin, &ahead).await?;
+    larder.get("/issues/7").await?;
+    larder.settled().await?;
+    let note = |said: &Value| {
+        let notes = said["notes"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        notes.filter(|note| note.contains("`refresh_ahead`")).map(str::to_owned).next()
+    };
+    let said = explained(&larder, json!({ "url": url(&larder, "/issues/7") })).await?;
+    let told = note(&said).unwrap_or_else(|| panic!("{said:#}"));
+    assert!(told.starts_with("the first request from in 1") && told.contains(" s on begins its next fetch in the background"), "{told}");
+    assert!(told.ends_with(", once it has answered 3 requests (`refresh_ahead_hits`)"), "{told}");
+    // Each use is counted where the store is next asked.
+    for _ in 0..3 {
+        larder.get("/issues/7").await?;
+    }
+    let told = note(&explained(&larder, json!({ "url": url(&larder, "/issues/7") })).await?).unwrap_or_default();
+    assert!(told.ends_with("in the background (`refresh_ahead`)"), "{told}");
+    Ok(())
+}

@@ -6,6 +6,8 @@ mod command;
 mod hot;
 #[path = "warming/lists.rs"]
 mod lists;
+#[path = "warming/replicas.rs"]
+mod replicas;
 #[path = "warming/yielding.rs"]
 mod yielding;
 
@@ -13,7 +15,7 @@ use std::process::Output;
 
 use larder_testkit::larder::config;
 use larder_testkit::wait::eventually;
-use larder_testkit::{Answer, Client, Larder, Origin, Redis, Result};
+use larder_testkit::{Answer, Client, Larder, Origin, Result};
 use serde_json::Value;
 
 /// A job for these URLs of `a.example`, and the keys behind.
@@ -120,24 +122,6 @@ async fn a_job_runs_when_it_is_told_to_and_the_command_waits_for_it() -> Result<
 }
 
 #[tokio::test]
-async fn of_replicas_one_warms_and_the_others_find_it_in_redis() -> Result<()> {
-    let (origin, redis) = (Origin::start().await?, Redis::start().await?);
-    origin.always("GET", "/a", Answer::ok().body("x"));
-    let text =
-        config(&origin.url(), &format!("{}[store.redis]\nurl = \"{}\"\ntimeout = \"2s\"", job("listings", &["/a"], ""), redis.url()));
-    let one = Larder::start(&text).await?;
-    one.process().line("the end of the job", |line| line.contains("the job listings has ended").then_some(())).await?;
-    let stored = || async { Ok((one.metric("larder_redis_written_total", &[]).await? >= 1.0).then_some(())) };
-    eventually("the response is in Redis", stored).await?;
-    let other = Larder::start(&text).await?;
-    other.process().line("the other's turn", |line| line.contains("another replica warms").then_some(())).await?;
-    let mut client = Client::connect(other.address()).await?;
-    let answer = client.exchange("GET", "/a", &[("Host", "a.example")], "").await?;
-    assert_eq!((answer.x_cache(), origin.request_count()), ("HIT", 1));
-    Ok(())
-}
-
-#[tokio::test]
 async fn a_reload_takes_other_jobs_and_runs_those_that_say_so() -> Result<()> {
     let origin = Origin::start().await?;
     for target in ["/a", "/b"] {
@@ -178,4 +162,24 @@ async fn warming_stores_what_clients_would_have_to_ask_for_more_than_once() -> R
     assert_eq!(ended(&larder, "listings").await?["stored"], 1);
     assert_eq!(x_cache(&larder, "/a").await?, "HIT");
     Ok(())
+}
+
+#[tokio::test]
+async fn a_job_that_takes_too_long_keeps_no_replica_from_its_traffic() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/a", Answer::ok().wait("never").chunk("x"));
+    // It starts only once /readyz says so.
+    let larder = Larder::before(&origin, &job("listings", &["/a"], "ready = true\nready_timeout = \"100ms\"")).await?;
+    larder.process().line("the warning", |line| line.contains("is ready before the job listings is").then_some(())).await?;
+    assert_eq!(reports(&larder).await?[0]["running"], true, "the job goes on");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_job_runs_again_and_again_where_it_says_so() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/a", Answer::ok().header("Cache-Control", "no-store").body("x"));
+    let larder = Larder::before(&origin, &job("listings", &["/a"], "on = []\nevery = \"50ms\"")).await?;
+    origin.wait_for_requests(3).await?;
+    larder.metric_reaches("larder_warm_requests_total", &["outcome=\"not_stored\""], 2.0).await
 }

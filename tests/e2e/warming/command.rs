@@ -110,3 +110,18 @@ async fn what_is_asked_for_once_is_checked_and_remembered_for_a_while() -> Resul
     assert_eq!(origin.request_count(), 1);
     Ok(())
 }
+
+#[tokio::test]
+async fn on_a_terminal_there_is_a_bar() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/a", Answer::ok().body("x"));
+    let larder = Larder::before(&origin, &job("listings", &["/a"], "on = []")).await?;
+    let warm =
+        format!("stty rows 40 cols 160; exec {} warm --admin {}", larder_testkit::larder::binary()?.display(), larder.admin_address());
+    let mut command = Command::new("script");
+    command.args(["--quiet", "--return", "--command", &warm, "/dev/null"]).env("TERM", "xterm").stdin(Stdio::null());
+    let output = tokio::task::spawn_blocking(move || command.output()).await??;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && text.contains("1 of 1") && text.contains("1 stored, 0 failed"), "{text:?}");
+    Ok(())
+}

@@ -1,5 +1,7 @@
 //! Runs a scenario: all its servers up, then round after round over them.
 
+mod latency;
+
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Barrier;
@@ -22,8 +24,6 @@ use super::tls;
 const IDLE_TIME: Duration = Duration::from_secs(12);
 const STAMPEDE_CLIENTS: usize = 500;
 const STAMPEDE_MILLIS: u64 = 500;
-/// The origin's time for a miss among hits.
-const MISS_MILLIS: u64 = 20;
 
 /// Measures `scenario` on those of `kinds` that take part.
 pub(super) fn scenario(scenario: Scenario, kinds: &[Kind], options: &Options, folders: &Folders) -> Result<Section> {
@@ -51,7 +51,7 @@ pub(super) fn scenario(scenario: Scenario, kinds: &[Kind], options: &Options, fo
                 }
             }
         }
-        Scenario::Mixed => {
+        disturbed if disturbed.is_disturbed() => {
             pin_this_process()?;
             for round in 0..options.rounds {
                 for server in &servers {
@@ -99,7 +99,7 @@ impl Bench<'_> {
         if let Some(keys) = self.scenario.spread()
             && server.kind != Kind::BareHyper
         {
-            fill(server.port, keys)?;
+            fill(server.port, keys, key_target)?;
         }
         if matches!(self.scenario, Scenario::NotModified | Scenario::Range) {
             // Some caches pass a conditional request or one for a range on, and store nothing of the 304 or 206 that comes back.
@@ -190,44 +190,6 @@ impl Bench<'_> {
         })
     }
 
-    /// How long hits take by themselves, and how long where one request in ten is a miss.
-    fn latency(&self, server: &Server, round: u32) -> Result<Figures> {
-        Client::connect(server.port)?.get(&self.scenario.target())?;
-        Ok(Figures::Latency { alone: self.slowest_hits(server, None)?, among_misses: self.slowest_hits(server, Some(round))? })
-    }
-
-    /// The 99th percentile of hits' latency, in milliseconds. Load tools tell the latency of all requests together, and `wrk` adds some that it
-    /// did not make; so each connection is a thread here. With a `round` each tenth request is for a key that nobody asked for before.
-    #[expect(clippy::disallowed_methods, reason = "measures wall time of a whole process; nothing here decides by it")]
-    fn slowest_hits(&self, server: &Server, round: Option<u32>) -> Result<f64> {
-        let (port, target, end) = (server.port, self.scenario.target(), Instant::now() + self.options.run);
-        let ask = |thread: u32| -> std::result::Result<Vec<Duration>, String> {
-            let mut client = Client::connect(port).map_err(|error| error.to_string())?;
-            let mut hits = Vec::new();
-            for number in 1_u32.. {
-                let start = Instant::now();
-                if start >= end {
-                    break;
-                }
-                match round {
-                    Some(round) if number % 10 == 0 => client.get(&format!("/slow/{MISS_MILLIS}/{round}/{thread}/{number}")),
-                    _ => client.get(&target).inspect(|_| hits.push(start.elapsed())),
-                }
-                .map_err(|error| error.to_string())?;
-            }
-            Ok(hits)
-        };
-        let mut hits = thread::scope(|scope| {
-            let clients: Vec<_> = (0..self.scenario.connections()).map(|thread| scope.spawn(move || ask(thread))).collect();
-            let taken = clients.into_iter().map(|client| client.join().unwrap_or_else(|_| Err("a client panicked".to_owned())));
-            taken.collect::<std::result::Result<Vec<_>, _>>()
-        })?
-        .concat();
-        hits.sort_unstable();
-        let slowest = hits.get(hits.len() * 99 / 100).ok_or("there were no hits")?;
-        Ok(slowest.as_secs_f64() * 1000.0)
-    }
-
     /// How much resident memory grows with each connection that has asked once and is quiet since.
     fn idle(&self, server: &Server) -> Result<f64> {
         let connections = self.scenario.connections();
@@ -250,20 +212,21 @@ impl Bench<'_> {
             Client::connect(server.port)?.get(&format!("/{SMALL}/before/{}", number % 10))?;
         }
         let before = server.process.resident()?;
-        fill(server.port, KEYS)?;
+        fill(server.port, KEYS, key_target)?;
         let grown = server.process.resident()?.saturating_sub(before);
         Ok(grown as f64 / f64::from(KEYS) - SMALL as f64)
     }
 }
 
 /// Asks for each of `keys` once, over a few connections.
-fn fill(port: u16, keys: u32) -> Result<()> {
+fn fill(port: u16, keys: u32, target: impl Fn(u32) -> String + Sync) -> Result<()> {
     const CLIENTS: u32 = 8;
     thread::scope(|scope| {
+        let target = &target;
         let fill = |first: u32| -> std::result::Result<(), String> {
             let mut client = Client::connect(port).map_err(|error| error.to_string())?;
             let mut keys = (first..keys).step_by(CLIENTS as usize);
-            keys.try_for_each(|key| client.get(&key_target(key)).map(drop)).map_err(|error| error.to_string())
+            keys.try_for_each(|key| client.get(&target(key)).map(drop)).map_err(|error| error.to_string())
         };
         let clients: Vec<_> = (0..CLIENTS).map(|first| scope.spawn(move || fill(first))).collect();
         clients.into_iter().try_for_each(|client| client.join().unwrap_or_else(|_| Err("a client panicked".to_owned())))

@@ -23,7 +23,7 @@ pub(super) enum Figures {
         times_origin: f64,
     },
     /// 99 of 100 hits took this long at most, in milliseconds.
-    Latency { alone: f64, among_misses: f64 },
+    Latency { alone: f64, disturbed: f64 },
     /// Latencies at a fixed rate, in milliseconds from when requests were due.
     OpenLoop { p50: f64, p99: f64, p999: f64 },
     Memory {
@@ -107,7 +107,7 @@ impl Figures {
             Self::Stampede { .. } => &["origin requests (median)", "last answer, in times of the origin's (median, least to most)"],
             Self::Memory { .. } => &["bytes an entry over its payload"],
             Self::Idle { .. } => &["bytes a connection"],
-            Self::Latency { .. } => &["p99 of hits among misses, ms (median, least to most)", "p99 of hits alone, ms (median)", "ratio"],
+            Self::Latency { .. } => &["p99 beside what disturbs, ms (median, least to most)", "p99 alone, ms (median)", "ratio"],
             Self::OpenLoop { .. } => &["p99, ms (median, least to most)", "p50, ms (median)", "p99.9, ms (median)"],
             Self::Load { .. } => {
                 &["CPU µs a request (median, least to most)", "of bare hyper", "before", "requests/s (median)", "resident, MiB (median)"]
@@ -122,7 +122,7 @@ impl Figures {
             Self::Stampede { times_origin, .. } => *times_origin,
             Self::Memory { over_payload } => *over_payload,
             Self::Idle { each } => *each,
-            Self::Latency { among_misses, .. } => *among_misses,
+            Self::Latency { disturbed, .. } => *disturbed,
             Self::OpenLoop { p99, .. } => *p99,
         }
     }

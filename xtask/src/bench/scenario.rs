@@ -44,10 +44,13 @@ pub(super) enum Scenario {
     Disk1k,
     Disk100k,
     Disk10m,
+    Warming,
+    Expiry,
+    ExpiryAhead,
 }
 
 impl Scenario {
-    pub(super) const ALL: [Self; 31] = [
+    pub(super) const ALL: [Self; 34] = [
         Self::Hit1k,
         Self::Hit10k,
         Self::Hit1m,
@@ -79,6 +82,9 @@ impl Scenario {
         Self::Disk1k,
         Self::Disk100k,
         Self::Disk10m,
+        Self::Warming,
+        Self::Expiry,
+        Self::ExpiryAhead,
     ];
 
     pub(super) fn named(name: &str) -> Result<Self> {
@@ -119,6 +125,9 @@ impl Scenario {
             Self::Disk1k => "disk-1k",
             Self::Disk100k => "disk-100k",
             Self::Disk10m => "disk-10m",
+            Self::Warming => "warming",
+            Self::Expiry => "expiry",
+            Self::ExpiryAhead => "expiry-ahead",
         }
     }
 
@@ -160,6 +169,9 @@ impl Scenario {
             Self::Disk1k => "Hits from disk, spread over 100,000 keys, 1 KiB, from the page cache",
             Self::Disk100k => "Hits from disk, 100 KiB, from the page cache",
             Self::Disk10m => "Hits from disk, 10 MiB, from the page cache",
+            Self::Warming => "Latency of hits, alone and while `larder warm` fetches 10,000 URLs after 10,000",
+            Self::Expiry => "Latency over 10,000 keys, where none expires and where all expire in the same second, every 2 s",
+            Self::ExpiryAhead => "The same with `refresh_ahead = 0.5`",
         }
     }
 
@@ -226,14 +238,19 @@ impl Scenario {
         self == Self::NotModified
     }
 
+    /// Whether what clients wait for is compared, without something that happens beside it and with it.
+    pub(super) fn is_disturbed(self) -> bool {
+        matches!(self, Self::Mixed | Self::Warming | Self::Expiry | Self::ExpiryAhead)
+    }
+
     /// Whether a cache must answer everything without the origin, once it is warm.
     pub(super) fn is_hit(self) -> bool {
-        !self.reaches_origin() && !matches!(self, Self::Stampede | Self::Memory | Self::Mixed)
+        !self.reaches_origin() && !matches!(self, Self::Stampede | Self::Memory) && !self.is_disturbed()
     }
 
     /// Whether every request is the same, so that any load tool can make it.
     pub(super) fn has_one_target(self) -> bool {
-        let has_load_of_its_own = matches!(self, Self::Stampede | Self::Memory | Self::Mixed) || self.has_tls() || self.is_idle();
+        let has_load_of_its_own = matches!(self, Self::Stampede | Self::Memory) || self.is_disturbed() || self.has_tls() || self.is_idle();
         !has_load_of_its_own && self.script(0).is_none()
     }
 

@@ -41,6 +41,8 @@ pub(super) struct Server {
     pub(super) process: Pinned,
     /// Its port for the scenario.
     pub(super) port: u16,
+    /// That of the admin listener, where it has one.
+    pub(super) admin: u16,
 }
 
 impl Kind {
@@ -85,6 +87,7 @@ impl Kind {
     /// Whether it takes part: a constant server has nothing to miss, share or store.
     pub(super) fn takes_part(self, scenario: Scenario) -> bool {
         match scenario {
+            Scenario::Warming | Scenario::Expiry | Scenario::ExpiryAhead => self == Self::Larder,
             Scenario::Stampede | Scenario::Mixed => self != Self::BareHyper,
             // The others lay their memory out beforehand, or keep bodies on disk.
             Scenario::Memory => matches!(self, Self::Larder | Self::Varnish),
@@ -121,7 +124,7 @@ impl Kind {
         let cleartext = protocol == Protocol::Http2 && !scenario.has_tls();
         let port = if cleartext && matches!(self, Self::Nginx | Self::Haproxy) { ports[1] } else { ports[0] };
         process.wait_for(port, &log)?;
-        Ok(Server { kind: self, process, port })
+        Ok(Server { kind: self, process, port, admin: ports[1] })
     }
 }
 
@@ -192,6 +195,12 @@ impl Setup<'_> {
                 "[store.disk]\npath = \"{}\"\ncapacity = \"4GiB\"\nadmit = \"all\"\nwrite_rate = \"0B\"\ntimeout = \"1s\"\n[cache]\nmax_object = \"64MiB\"\n",
                 self.directory.join("cache").display()
             ),
+            Scenario::Expiry | Scenario::ExpiryAhead => {
+                let ahead = if self.scenario == Scenario::ExpiryAhead { "refresh_ahead = 0.5\n" } else { "" };
+                format!(
+                    "[[routes]]\npath = \"/{{size}}/short/{{*rest}}\"\nttl = \"2s\"\nttl_mode = \"override\"\n{ahead}[[routes]]\npath = \"/{{*rest}}\"\n"
+                )
+            }
             Scenario::Identity => "[[routes]]\npath = \"/{*rest}\"\nscope = \"identity\"\n".to_owned(),
             _ => String::new(),
         };

@@ -1,5 +1,6 @@
 //! From text to tables, and to a report of every mistake at its place. Knows nothing of any section.
 
+mod described;
 pub(crate) mod mistake;
 pub(crate) mod nearest;
 pub(crate) mod reader;

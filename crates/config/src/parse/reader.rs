@@ -11,6 +11,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::parse::described::described;
 use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::{nearest, units, unknown};
 pub(crate) use one_or_list::sized;
@@ -377,16 +378,4 @@ pub(crate) fn choose<T: Copy>(what: &str, text: &str, words: &[(&str, T)]) -> Re
         };
         Mistake::new(format!("`{text}` is not a value of {what}")).hint(hint)
     })
-}
-
-fn described(value: &DeValue<'_>) -> &'static str {
-    match value {
-        DeValue::String(_) => "a string",
-        DeValue::Integer(_) => "an integer",
-        DeValue::Float(_) => "a float",
-        DeValue::Boolean(_) => "a boolean",
-        DeValue::Datetime(_) => "a date",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
-    }
 }

@@ -9,6 +9,7 @@
 //! 5. [`hot_file`]: what clients ask for most outlives the process.
 
 mod hot_file;
+mod item;
 mod pace;
 mod request;
 mod run;

@@ -12,7 +12,7 @@ use larder_semantics::Reason;
 use larder_tower::clock::monotonic;
 use larder_tower::{CacheResult, EffectiveTarget, ForTheStore, Served, Verdict};
 
-use super::run::{Extent, Item};
+use super::item::{Extent, Item};
 use crate::active::ActiveConfig;
 use crate::client::{ClientConnection, TrustedProxies, effective_target};
 use crate::jobs::Fetched;

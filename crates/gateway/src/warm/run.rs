@@ -5,18 +5,17 @@ use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use http::{HeaderMap, Uri};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, Sleep, interval, sleep};
 use tracing::{info, warn};
 
+use super::item::{Extent, Item};
 use super::pace::Pace;
 use super::request::{Asked, ask, is_busy, look};
 use super::sources;
 use crate::jobs::Job;
 use crate::proxy::Gateway;
-use crate::telemetry::observe::HotUrl;
 
 /// How often it is looked whether the upstream still has no place.
 const LOOK: Duration = Duration::from_millis(50);
@@ -26,26 +25,6 @@ const QUEUE: usize = 64;
 
 /// How often a URL is asked for whose origin refuses it for now.
 const MAX_TRIES: u32 = 3;
-
-/// What is fetched in a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Extent {
-    Everything,
-    /// What was purged, and is not stored again.
-    Purged,
-    /// Nothing: it is a dry run.
-    Nothing,
-}
-
-/// One request that is to be made.
-#[derive(Debug)]
-pub(super) struct Item {
-    pub(super) url: Uri,
-    pub(super) fields: HeaderMap,
-    /// Where it is one of those that clients ask for most.
-    pub(super) hot: Option<Box<HotUrl>>,
-    pub(super) tries: u32,
-}
 
 /// Runs it now, after a run that is under way. `is_begun`: somebody waits for it already.
 pub(super) async fn run(gateway: &Weak<Gateway>, job: &Arc<Job>, extent: Extent, is_begun: bool) {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tracing::info;
 
-use super::run::{Extent, run};
+use super::item::Extent;
+use super::run::run;
 use crate::jobs::{Event, Job};
 use crate::proxy::Gateway;
 

@@ -10,7 +10,8 @@ use http::HeaderMap;
 use http::request::Parts;
 use larder_semantics::Reason;
 use larder_store::{Invalidation, InvalidationTarget};
-use larder_tower::{CacheService, ServeFuture, TagSource};
+use larder_tower::clock::Clock;
+use larder_tower::{Cache, CacheService, ServeFuture, TagSource};
 use tokio::sync::Semaphore;
 
 fn counting() -> Origin {
@@ -259,4 +260,37 @@ async fn a_body_on_its_way_is_not_joined_after_a_purge_of_a_tag_its_origin_named
     drop(sender);
     read(early.response, early.outcome).await;
     assert_eq!(send(&cache, get("http://a.example/x/7")).await.text(), "new");
+}
+
+#[tokio::test]
+async fn who_watches_purges_is_told_of_those_that_people_ask_for_and_of_no_write() {
+    let cache = common::service(Origin::new(|_| response(200, "x").header("cache-control", "max-age=60")));
+    let mut purges = cache.cache().watch_purges();
+    send(&cache, get("/a")).await;
+    send(&cache, request("PUT", "/a", &[])).await;
+    assert!(!purges.has_changed().expect("the cache is there"), "a write is none");
+    cache.cache().invalidate(&Invalidation::path("/a")).await;
+    assert!(purges.has_changed().expect("the cache is there"));
+    purges.mark_unchanged();
+    cache.cache().invalidate_received(&Invalidation::path("/a"), vec![1]).await;
+    assert!(purges.has_changed().expect("the cache is there"));
+}
+
+#[tokio::test]
+async fn what_is_set_aside_is_taken_from_what_entries_may_take() {
+    const CAPACITY: u64 = 4 << 20;
+    let (clock, hand) = Clock::manual(common::START);
+    let body: &'static str = Box::leak("x".repeat(1024).into_boxed_str());
+    let origin = Origin::new(move |_| response(200, body).header("cache-control", "max-age=600"));
+    let cache = CacheService::new(origin, Cache::builder(CAPACITY).max_object(4096).clock(clock).build(), common::rules());
+    for n in 0..4_000 {
+        send(&cache, get(&format!("/{n}"))).await;
+    }
+    let before = cache.cache().stats().memory.bytes;
+    assert!(before > CAPACITY * 3 / 4, "{before}");
+    cache.cache().set_aside(CAPACITY / 2);
+    hand.advance(1);
+    send(&cache, get("/more")).await;
+    let after = cache.cache().stats().memory.bytes;
+    assert!(after <= CAPACITY / 2, "{after}");
 }

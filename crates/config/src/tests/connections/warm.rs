@@ -102,3 +102,13 @@ fn paths_belong_to_the_host_of_all_routes_where_the_job_names_none() {
     let two = format!("{routes}[[routes]]\npath = \"/c\"\nhost = \"b.example\"\n[[warm]]\nname = \"a\"\nurls = [\"/a\"]");
     assert!(complaints(&two)[0].contains("`/a` is a path, and the job names no host"));
 }
+
+#[test]
+fn what_is_kept_has_a_place_that_does_not_depend_on_where_the_process_starts() {
+    assert_eq!(
+        config("[server]\nstate_dir = \"/var/lib/larder\"").server.state_dir.as_deref(),
+        Some(std::path::Path::new("/var/lib/larder"))
+    );
+    let told = complaints("[server]\nstate_dir = \"state\"");
+    assert!(told.len() == 1 && told[0].contains("`state` is not an absolute path (hint: like \"/var/lib/larder\")"), "{told:?}");
+}

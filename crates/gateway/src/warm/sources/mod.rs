@@ -11,8 +11,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use http_body_util::{BodyExt, Limited};
 use tokio::sync::mpsc;
 
+use super::item::{Extent, Item};
 use super::request::{get, is_due};
-use super::run::{Extent, Item};
 use crate::config::WarmSource;
 use crate::jobs::{Fetched, Job};
 use crate::proxy::Gateway;

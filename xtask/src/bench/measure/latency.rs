@@ -1,0 +1,113 @@
+//! What clients wait for, alone and beside something that must not make them wait.
+
+use std::fs;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{Bench, fill};
+use crate::bench::Result;
+use crate::bench::client::Client;
+use crate::bench::report::Figures;
+use crate::bench::scenario::{SMALL, Scenario};
+use crate::bench::servers::Server;
+
+/// The origin's time for a miss among hits.
+const MISS_MILLIS: u64 = 20;
+
+/// Keys that expire together, and URLs that are warmed at a time.
+const MANY: u32 = 10_000;
+
+/// What is asked for, and whether it counts.
+type Target<'t> = &'t (dyn Fn(u32, u32) -> (String, bool) + Sync);
+
+impl Bench<'_> {
+    /// How long clients wait at most in 99 of 100 cases, alone and disturbed.
+    pub(super) fn latency(&self, server: &Server, round: u32) -> Result<Figures> {
+        Client::connect(server.port)?.get(&self.scenario.target())?;
+        let (alone, disturbed) = match self.scenario {
+            Scenario::Warming => {
+                let hit = |_: u32, _: u32| (self.scenario.target(), true);
+                (self.slowest(server, &hit)?, self.beside_warming(server, round, &hit)?)
+            }
+            Scenario::Expiry | Scenario::ExpiryAhead => {
+                let of = |kind: &'static str| move |number: u32| format!("/{SMALL}/{kind}/{round}/{}", number % MANY);
+                let (long, short) = (of("long"), of("short"));
+                fill(server.port, MANY, long)?;
+                let alone = self.slowest(server, &|thread, number| (long(thread * 157 + number), true))?;
+                fill(server.port, MANY, short)?;
+                (alone, self.slowest(server, &|thread, number| (short(thread * 157 + number), true))?)
+            }
+            _ => {
+                // Each tenth request is for a key that nobody asked for before.
+                let among_misses = |thread: u32, number: u32| match number % 10 {
+                    0 => (format!("/slow/{MISS_MILLIS}/{round}/{thread}/{number}"), false),
+                    _ => (self.scenario.target(), true),
+                };
+                (self.slowest(server, &|_, _| (self.scenario.target(), true))?, self.slowest(server, &among_misses)?)
+            }
+        };
+        Ok(Figures::Latency { alone, disturbed })
+    }
+
+    /// The 99th percentile of the latency of what counts, in milliseconds. Load tools tell the latency of all requests together, and `wrk` adds some
+    /// that it did not make; so each connection is a thread here.
+    #[expect(clippy::disallowed_methods, reason = "measures wall time of a whole process; nothing here decides by it")]
+    fn slowest(&self, server: &Server, target: Target<'_>) -> Result<f64> {
+        let (port, end) = (server.port, Instant::now() + self.options.run);
+        let ask = |thread: u32| -> std::result::Result<Vec<Duration>, String> {
+            let mut client = Client::connect(port).map_err(|error| error.to_string())?;
+            let mut taken = Vec::new();
+            for number in 1_u32.. {
+                let start = Instant::now();
+                if start >= end {
+                    break;
+                }
+                let (target, counts) = target(thread, number);
+                client.get(&target).map_err(|error| error.to_string())?;
+                taken.extend(counts.then(|| start.elapsed()));
+            }
+            Ok(taken)
+        };
+        let mut taken = thread::scope(|scope| {
+            let clients: Vec<_> = (0..self.scenario.connections()).map(|thread| scope.spawn(move || ask(thread))).collect();
+            let taken = clients.into_iter().map(|client| client.join().unwrap_or_else(|_| Err("a client panicked".to_owned())));
+            taken.collect::<std::result::Result<Vec<_>, _>>()
+        })?
+        .concat();
+        taken.sort_unstable();
+        let slowest = taken.get(taken.len() * 99 / 100).ok_or("nothing was asked for")?;
+        Ok(slowest.as_secs_f64() * 1000.0)
+    }
+
+    /// As [`Self::slowest`], while one warming follows the other, each of URLs that nobody asked for before.
+    fn beside_warming(&self, server: &Server, round: u32, hit: Target<'_>) -> Result<f64> {
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let warming = scope.spawn(|| -> std::result::Result<(), String> {
+                for turn in 0.. {
+                    if is_over.load(Ordering::Relaxed) && turn > 0 {
+                        break;
+                    }
+                    self.warm_up(server, round, turn).map_err(|error| error.to_string())?;
+                }
+                Ok(())
+            });
+            let slowest = self.slowest(server, hit);
+            is_over.store(true, Ordering::Relaxed);
+            warming.join().map_err(|_| "the warming panicked")??;
+            slowest
+        })
+    }
+
+    fn warm_up(&self, server: &Server, round: u32, turn: u32) -> Result<()> {
+        let urls: String = (0..MANY).map(|n| format!("http://127.0.0.1:{}/{SMALL}/warm/{round}/{turn}/{n}\n", server.port)).collect();
+        let file = self.folders.work.join("warm.txt");
+        fs::write(&file, urls)?;
+        let admin = format!("127.0.0.1:{}", server.admin);
+        let mut command = Command::new(self.folders.binaries.join("larder"));
+        let output = command.arg("warm").arg("--urls").arg(&file).args(["--concurrency", "8", "--admin", &admin]).output()?;
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into()) }
+    }
+}
