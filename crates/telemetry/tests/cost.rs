@@ -7,9 +7,10 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Empty;
 use larder_config::{AccessLog as Form, Log};
-use larder_semantics::{Reason, Timestamp};
+use larder_semantics::{PrimaryKey, Reason, Timestamp};
 use larder_telemetry::access_log::{AccessLog, ResponseRecord};
 use larder_telemetry::metrics::{Metrics, RequestRecord};
+use larder_telemetry::observe::Observers;
 use larder_testkit::alloc::{CountingAllocator, allocations};
 use larder_tower::CacheResult;
 
@@ -70,4 +71,31 @@ fn a_line_of_the_log_allocates_nothing_once_its_thread_has_written_one() {
         assert_eq!((counted.count, log.dropped()), (0, 0));
         assert!(writer.stop(Duration::from_secs(10)));
     }
+}
+
+#[test]
+fn a_list_of_what_is_hot_costs_nothing_where_no_job_needs_it_and_a_busy_second_one_request_in_sixteen() {
+    const REQUESTS: usize = 16_000;
+    let observers = Arc::new(Observers::default());
+    let request = Request::get("/a?b=1").header("host", "a.example").header("accept", "x/y").body(()).unwrap();
+    let client = [127, 0, 0, 1].into();
+    let (noted, counted) = allocations(|| observers.begin(&request, "http", client, || unreachable!("the clock is not asked")));
+    assert_eq!((noted.is_some(), counted.count), (false, 0));
+    observers.keep_hot(Some(10));
+    let key = PrimaryKey::from("v1:default:GET:http://a.example/a?b=1");
+    let hit = ResponseRecord { result: Some(CacheResult::Hit), key: Some(&key), ..ResponseRecord::default() };
+    let mut sampled = 0;
+    for _ in 0..REQUESTS {
+        let (noted, counted) = allocations(|| observers.begin(&request, "http", client, || Timestamp::from_secs(1)));
+        match noted {
+            Some(noted) => {
+                sampled += 1;
+                noted.ended(StatusCode::OK, None, Duration::ZERO, &hit, &[]);
+            }
+            None => assert_eq!(counted.count, 0),
+        }
+    }
+    assert!((800..1_300).contains(&sampled), "{sampled} of {REQUESTS}");
+    let requests = observers.hot(1)[0].requests;
+    assert!((14_000..18_000).contains(&requests), "{requests} stand for {REQUESTS}");
 }

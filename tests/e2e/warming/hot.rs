@@ -37,7 +37,7 @@ async fn a_restart_without_redis_begins_warm_with_what_was_asked_for_most() -> R
     let text = hot(&origin, folder.path(), "[\"start\"]");
     let german = [("Host", "a.example"), ("Accept-Language", "de")];
     let first = Larder::start(&text).await?;
-    for _ in 0..3 {
+    for _ in 0..6 {
         first.request("GET", "/a?b=c", &german, "").await?;
     }
     x_cache(&first, "/rare").await?;
