@@ -32,6 +32,7 @@ mod index;
 mod log;
 mod observer;
 mod record;
+mod set;
 mod stats;
 mod survey;
 mod tier;

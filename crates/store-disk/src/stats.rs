@@ -2,8 +2,6 @@
 
 use larder_store::BreakerState;
 
-use crate::array::worse;
-
 /// Figures of the tier; counts run from the start of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DiskStats {
@@ -76,4 +74,14 @@ impl DiskStats {
             writing: worse(self.writing, other.writing),
         }
     }
+}
+
+/// Of two breakers, the one that lets less through.
+fn worse(one: BreakerState, other: BreakerState) -> BreakerState {
+    let rank = |state: &BreakerState| match state {
+        BreakerState::Closed => 0,
+        BreakerState::HalfOpen => 1,
+        BreakerState::Open => 2,
+    };
+    std::cmp::max_by_key(one, other, rank)
 }

@@ -11,14 +11,14 @@ use http_body::{Body, Frame};
 use larder_semantics::StoredHead;
 use larder_semantics::content::Fitness;
 use larder_store::codec::{BodyProof, ResponseRecord};
-use larder_store::{Arriving, BodyBuilder, Chunks, RemoteError, StoredBody, StoredResponse};
+use larder_store::{Arriving, BodyBuilder, Chunks, RemoteBody, RemoteError, StoredBody, StoredResponse};
 use tokio::sync::oneshot;
 use tracing::debug;
 
 use super::pump::{Kept, Pump};
-use super::rest::{Ahead, Rest};
+use super::rest::{Ahead, Backed, Rest};
 use super::state::Fetch;
-use crate::body::log::body_log;
+use crate::body::log::{LogHandle, body_log};
 use crate::body::pending::{PendingBody, PendingResponse};
 use crate::collapse::outcome::{FetchOutcome, Own, Reply};
 use crate::error::BodyError;
@@ -61,6 +61,33 @@ impl Fetch {
             stopwatch: Stopwatch::idle(),
         };
         pump.run(pin!(body), Poll::Pending).await;
+    }
+}
+
+impl Fetch {
+    /// Hands a body that is too long for the memory to the client and to the requests that wait, which read it from its tier, each at its own place.
+    /// No later request waits for it.
+    fn serve_remote<S: Upstream>(
+        mut self: Box<Self>,
+        service: CacheService<S>,
+        record: &ResponseRecord,
+        body: Arc<dyn RemoteBody>,
+        reply: oneshot::Sender<Reply<S::Body>>,
+    ) {
+        let (head, length, in_flight) = (Arc::clone(record.head()), record.body().length, Arc::clone(&service.cache.in_flight));
+        let backed = Backed::new(body, service, Arc::clone(&self.request), (Arc::clone(&head), length));
+        let handle = LogHandle::of_remote(Arc::new(backed), length, record.trailers().cloned(), &in_flight);
+        let pending = Arc::new(PendingResponse {
+            head,
+            variant: record.variant().cloned(),
+            body: PendingBody::Arriving(handle),
+            length: Some(length),
+            tags: record.tags().clone(),
+            more_tags: false,
+            position: record.position(),
+        });
+        let Some(reader) = pending.body.reader() else { return };
+        drop(self.deliver(FetchOutcome::Arriving(pending), Own::Reader(reader), reply));
     }
 }
 

@@ -4,7 +4,7 @@
 //! 2. [`steps`]: the fetch asks the tiers behind the memory and waits for other replicas, then asks the origin ([`ask`]), and ends in one action.
 //! 3. The action: [`store`], [`part`], [`arriving`], [`relayed`], [`freshen`] or [`failing`].
 //! 4. [`pump`]: a body that did not come with its head is read to its end. One that is too long for the memory goes to a tier meanwhile ([`spool`]),
-//!    and is read there ([`remote`]).
+//!    and is read there ([`arriving`]).
 
 mod arriving;
 mod ask;
@@ -15,7 +15,6 @@ mod giving_up;
 mod part;
 mod pump;
 mod relayed;
-mod remote;
 mod rest;
 mod spool;
 pub(crate) mod state;

@@ -1,12 +1,10 @@
 //! Several directories as one store: each key has one of them, by its hash and their capacities.
 //!
-//! 1. `round`: all are opened, each by its own thread, and `plan` decides what of them may be used;
+//! 1. All are opened, each by its own thread, and it is decided what of them may be used (`set`).
 //! 2. [`DiskArray`] hands each look-up and each write to the directory of its key. A directory that fails costs the keys that it has, and no others.
 //!
 //! Where no Redis keeps the log of invalidations, one of the directories does, for all of them.
 
-pub(crate) mod plan;
-pub(crate) mod round;
 #[cfg(test)]
 mod tests;
 
@@ -17,16 +15,17 @@ use std::time::Duration;
 use larder_disk_options::DiskOptions;
 use larder_semantics::PrimaryKey;
 use larder_store::{
-    BreakerState, InvalidationLog, Ledger, LoadRequest, Loaded, LogPosition, NewRemoteBody, RemoteBodyWriter, RemoteError, RemoteStore,
-    StoreFuture, StoredResponse, Write,
+    InvalidationLog, Ledger, LoadRequest, Loaded, LogPosition, NewRemoteBody, RemoteBodyWriter, RemoteError, RemoteStore, StoreFuture,
+    StoredResponse, Write,
 };
 
 use crate::clocks::Clocks;
 use crate::log::{LocalLog, Shared};
 use crate::observer::DiskObserver;
+use crate::set::plan;
+use crate::set::round::Round;
 use crate::stats::DiskStats;
 use crate::tier::DiskStore;
-use round::Round;
 
 /// One directory or several as the tier behind the memory.
 #[derive(Clone, Debug)]
@@ -166,14 +165,4 @@ impl RemoteStore for DiskArray {
     fn takes(&self, length: u64) -> bool {
         self.stores.iter().any(|store| store.takes(length))
     }
-}
-
-/// Of two breakers, the one that lets less through.
-pub(crate) fn worse(one: BreakerState, other: BreakerState) -> BreakerState {
-    let rank = |state: &BreakerState| match state {
-        BreakerState::Closed => 0,
-        BreakerState::HalfOpen => 1,
-        BreakerState::Open => 2,
-    };
-    std::cmp::max_by_key(one, other, rank)
 }

@@ -30,11 +30,11 @@ use tokio::sync::{Semaphore, watch};
 use tracing::{info, warn};
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::array::round::Round;
 use crate::clocks::Clocks;
 use crate::engine::Engine;
 use crate::log::{LocalLog, PURGE_TIMEOUT};
 use crate::observer::Observing;
+use crate::set::round::Round;
 use admission::Admitting;
 use queue::Queue;
 use rate::Rate;

@@ -16,10 +16,10 @@ use super::queue::WriteTask;
 use super::spool::DiskBodyWriter;
 use super::worker::run;
 use super::{Tier, count, hash_of};
-use crate::array::round::Round;
 use crate::clocks::Clocks;
 use crate::log::{LocalLog, Shared};
 use crate::observer::{DiskObserver, Observing};
+use crate::set::round::Round;
 use crate::stats::DiskStats;
 
 /// A directory on disk as the tier behind the memory.

@@ -16,10 +16,10 @@ use tracing::{info, warn};
 use super::form::{content, sealed_head};
 use super::queue::{Next, Queue, WriteTask};
 use super::{Tier, count, hash_of, refused};
-use crate::array::round;
 use crate::engine::{Engine, NewBody, NewEntry, Shape};
 use crate::log;
 use crate::observer::DiskOperation;
+use crate::set::round;
 use crate::volume::{Directory, OpenError, Volume};
 
 /// How often a directory that another process has, or that cannot be used, is tried again.

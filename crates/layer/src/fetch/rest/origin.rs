@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, Request};
@@ -10,7 +9,6 @@ use larder_semantics::StoredHead;
 use larder_semantics::range::Resumption;
 use larder_store::RemoteError;
 
-use crate::body::log::InFlight;
 use crate::body::request::RequestBody;
 use crate::error::{BodyError, FetchError};
 use crate::lookup::request::ClientRequest;
@@ -18,7 +16,7 @@ use crate::service::CacheService;
 use crate::upstream::{Upstream, UpstreamBody, call};
 
 /// The origin's answer. So many bytes of its content are there already.
-pub(super) struct Rest<B> {
+pub(in crate::fetch) struct Rest<B> {
     body: Pin<Box<B>>,
     before: u64,
 }
@@ -26,7 +24,7 @@ pub(super) struct Rest<B> {
 impl<B: UpstreamBody> Rest<B> {
     /// Asks the origin for the bytes of `head`'s representation of `length` bytes from `got` on, which were to come from elsewhere but for this
     /// `error`.
-    pub(super) async fn ask<S: Upstream<Body = B>>(
+    pub(in crate::fetch) async fn ask<S: Upstream<Body = B>>(
         service: &CacheService<S>,
         request: &ClientRequest,
         head: &StoredHead,
@@ -50,7 +48,7 @@ impl<B: UpstreamBody> Rest<B> {
     }
 
     /// The next bytes, perhaps none.
-    pub(super) async fn next(&mut self) -> Result<Bytes, BodyError> {
+    pub(in crate::fetch) async fn next(&mut self) -> Result<Bytes, BodyError> {
         loop {
             let next = poll_fn(|cx| self.body.as_mut().poll_frame(cx)).await;
             let frame = next.transpose().map_err(|error| BodyError::Upstream(FetchError::of(error)))?;
@@ -61,28 +59,5 @@ impl<B: UpstreamBody> Rest<B> {
             // A copy: a slice would keep the connection's read buffer for as long as the body is stored.
             return Ok(Bytes::copy_from_slice(&data[skipped as usize..]));
         }
-    }
-}
-
-/// Bytes fetched ahead, counted with the bodies in flight.
-pub(super) struct Ahead {
-    in_flight: Arc<InFlight>,
-    bytes: u64,
-}
-
-impl Ahead {
-    pub(super) fn new(in_flight: &Arc<InFlight>) -> Self {
-        Self { in_flight: Arc::clone(in_flight), bytes: 0 }
-    }
-
-    pub(super) fn set(&mut self, bytes: u64) {
-        self.in_flight.add(bytes);
-        self.in_flight.take_off(std::mem::replace(&mut self.bytes, bytes));
-    }
-}
-
-impl Drop for Ahead {
-    fn drop(&mut self) {
-        self.set(0);
     }
 }

@@ -1,52 +1,21 @@
-//! A stored response whose body is too long for the memory: it is read from its tier by each request for itself, at any place.
+//! A body that is read from its tier at any place. The origin stands in for segments that the tier cannot bring.
 
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use larder_semantics::StoredHead;
-use larder_store::codec::ResponseRecord;
 use larder_store::{RemoteBody, RemoteError, SEGMENT, StoreFuture};
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::Mutex;
 use tracing::debug;
 
-use super::rest::Rest;
-use super::state::Fetch;
-use crate::body::log::LogHandle;
-use crate::body::pending::{PendingBody, PendingResponse};
-use crate::collapse::outcome::{FetchOutcome, Own, Reply};
+use super::origin::Rest;
 use crate::lookup::request::ClientRequest;
 use crate::service::CacheService;
 use crate::upstream::Upstream;
 
-impl Fetch {
-    /// Hands the body to the client and to the requests that wait. Nothing of it is kept in memory, and no later request waits for it.
-    pub(super) fn serve_remote<S: Upstream>(
-        mut self: Box<Self>,
-        service: CacheService<S>,
-        record: &ResponseRecord,
-        body: Arc<dyn RemoteBody>,
-        reply: oneshot::Sender<Reply<S::Body>>,
-    ) {
-        let (head, length, in_flight) = (Arc::clone(record.head()), record.body().length, Arc::clone(&service.cache.in_flight));
-        let body = Backed { body, service, request: Arc::clone(&self.request), head: Arc::clone(&head), length, rest: Mutex::new(None) };
-        let handle = LogHandle::of_remote(Arc::new(body), length, record.trailers().cloned(), &in_flight);
-        let pending = Arc::new(PendingResponse {
-            head,
-            variant: record.variant().cloned(),
-            body: PendingBody::Arriving(handle),
-            length: Some(length),
-            tags: record.tags().clone(),
-            more_tags: false,
-            position: record.position(),
-        });
-        let Some(reader) = pending.body.reader() else { return };
-        drop(self.deliver(FetchOutcome::Arriving(pending), Own::Reader(reader), reply));
-    }
-}
-
-/// Such a body. The origin stands in for what its tier cannot bring.
-struct Backed<S: Upstream> {
+/// See the module's page.
+pub(in crate::fetch) struct Backed<S: Upstream> {
     body: Arc<dyn RemoteBody>,
     service: CacheService<S>,
     request: Arc<ClientRequest>,
@@ -65,6 +34,16 @@ struct FromOrigin<B> {
 }
 
 impl<S: Upstream> Backed<S> {
+    /// A body of so many bytes, which answers this request with this head.
+    pub(in crate::fetch) fn new(
+        body: Arc<dyn RemoteBody>,
+        service: CacheService<S>,
+        request: Arc<ClientRequest>,
+        (head, length): (Arc<StoredHead>, u64),
+    ) -> Self {
+        Self { body, service, request, head, length, rest: Mutex::new(None) }
+    }
+
     async fn read(self: Arc<Self>, number: u32) -> Result<Bytes, RemoteError> {
         match Arc::clone(&self.body).segment(number).await {
             Ok(segment) => Ok(segment),
