@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::Result;
 use super::options::Protocol;
 use super::process::{Pinned, free_port, is_on_path, output};
-use super::scenario::Scenario;
+use super::scenario::{SMALL, Scenario};
 use super::tls;
 
 /// The core of the server under measurement.
@@ -198,7 +198,7 @@ impl Setup<'_> {
             Scenario::Expiry | Scenario::ExpiryAhead => {
                 let ahead = if self.scenario == Scenario::ExpiryAhead { "refresh_ahead = 0.5\n" } else { "" };
                 format!(
-                    "[[routes]]\npath = \"/{{size}}/short/{{*rest}}\"\nttl = \"2s\"\nttl_mode = \"override\"\n{ahead}[[routes]]\npath = \"/{{*rest}}\"\n"
+                    "[[routes]]\npath = \"/{SMALL}/short/{{*rest}}\"\nttl = \"2s\"\nttl_mode = \"override\"\n{ahead}[[routes]]\npath = \"/{{*rest}}\"\n"
                 )
             }
             Scenario::Identity => "[[routes]]\npath = \"/{*rest}\"\nscope = \"identity\"\n".to_owned(),
