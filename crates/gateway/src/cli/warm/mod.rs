@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value, json};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::admin_client::AdminFlags;
 use crate::jobs::JobReport;
@@ -61,12 +62,14 @@ impl Warm {
         }
         let mut ended = Vec::new();
         let mut was_stopped = false;
+        // Heeded from here on: one that comes while the gateway is asked must not end this process and leave the jobs running.
+        let mut interrupts = signal(SignalKind::interrupt()).map_err(|error| format!("cannot heed Ctrl-C: {error}"))?;
         for question in self.questions()? {
             let started: Vec<JobReport> = self.gateway.known(self.gateway.post("/warm", &question).await?)?;
             if started.is_empty() {
                 return Err("the gateway has no job to run\n  hint: add [[warm]] with name, host and urls to its configuration".to_owned());
             }
-            let (jobs, stopped) = self.until_ended(started).await?;
+            let (jobs, stopped) = self.until_ended(started, &mut interrupts).await?;
             ended.extend(jobs);
             was_stopped = stopped;
             if was_stopped {
@@ -85,7 +88,7 @@ impl Warm {
     }
 
     /// Waits for the end of jobs, which Ctrl-C brings about. Returns how they have ended, and whether that was why.
-    async fn until_ended(&self, started: Vec<JobReport>) -> Result<(Vec<JobReport>, bool), String> {
+    async fn until_ended(&self, started: Vec<JobReport>, interrupts: &mut Signal) -> Result<(Vec<JobReport>, bool), String> {
         let mut progress = Progress::new();
         let mut was_stopped = false;
         loop {
@@ -98,7 +101,7 @@ impl Warm {
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}
-                _ = tokio::signal::ctrl_c() => {
+                _ = interrupts.recv() => {
                     for job in own.iter().filter(|job| job.running) {
                         self.gateway.delete(&format!("/warm/{}", job.name)).await?;
                     }
