@@ -37,6 +37,7 @@ mod proxy_protocol;
 mod purge;
 mod purge_everywhere;
 mod quick_start;
+mod rate_limits;
 mod redis;
 mod redis_bodies;
 mod redis_faults;

@@ -30,11 +30,12 @@ use toml::de::DeTable;
 pub use effective::{Effective, Section, Setting};
 pub use model::{
     AccessLog, Acme, AcmeChallenge, AcmeStoreKind, Admin, AlertKind, Alerts, Balance, BreakerLimit, ClientControls, Compress, Config,
-    Eject, FarTier, HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, KeyNameTemplate, KeySpan, Limit, Listen, ListenKind, Listener, Log,
-    LogCondition, LogField, LogLevel, LogPiece, LogSample, MemoryStore, NAME_TAG, NamePart, OddPaths, OnEvent, OnWrite, Origin,
-    PathTemplate, PerMille, Price, Prices, ProxyProtocol, Purge, PurgeTemplate, Rate, ReadFile, Redirect, RequestMatch, Resolve,
-    ResponseTags, Retry, RetryMethods, RetryOn, Route, RouteSettings, Server, ServerOptions, SocketFile, TagPart, TagTemplate, TimeOfDay,
-    Tls, Token, TokenScope, Traces, Upstream, UpstreamServer, UpstreamUrl, WarmBase, WarmJob, WarmList, WarmSource, Webhook,
+    Eject, FarTier, HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, KeyNameTemplate, KeySpan, Limit, LimitCount, LimitKey, LimitOver,
+    Listen, ListenKind, Listener, Log, LogCondition, LogField, LogLevel, LogPiece, LogSample, MemoryStore, NAME_TAG, NamePart, OddPaths,
+    OnEvent, OnWrite, Origin, PathTemplate, PerMille, Price, Prices, ProxyProtocol, Purge, PurgeTemplate, Rate, RateLimit, ReadFile,
+    Redirect, RequestMatch, Resolve, ResponseTags, Retry, RetryMethods, RetryOn, Route, RouteSettings, Server, ServerOptions, SocketFile,
+    TagPart, TagTemplate, TimeOfDay, Tls, Token, TokenScope, Traces, Upstream, UpstreamServer, UpstreamUrl, WarmBase, WarmJob, WarmList,
+    WarmSource, Webhook,
 };
 pub use parse::mistake::Severity;
 pub use parse::report::{Report, Warnings};
@@ -98,6 +99,7 @@ pub fn from_flags(upstream: &str, ttl: Option<&str>, overrides: &Overrides) -> R
         purge: Purge::default(),
         alerts: Alerts::default(),
         prices: Prices::default(),
+        limits: Vec::new(),
         tags: ResponseTags::default(),
         on_write: Vec::new(),
         on_event: Vec::new(),

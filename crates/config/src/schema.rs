@@ -15,7 +15,7 @@ pub(crate) const REFERENCE: &str = include_str!("../../../config.toml");
 const UNKNOWN: &str = "qqqqqqqqqqqqqqqqqqqq";
 
 /// Every table: its place in the schema, and a file in which `KEY` stands in it. `[]` is each item of a list, `*` a name that the user chooses.
-pub(crate) const TABLES: [(&str, &str); 49] = [
+pub(crate) const TABLES: [(&str, &str); 50] = [
     ("server", "[server]\nKEY"),
     ("listeners[]", "[[listeners]]\nKEY"),
     ("listeners[].tls", "[[listeners]]\ntls = { KEY }"),
@@ -29,6 +29,7 @@ pub(crate) const TABLES: [(&str, &str); 49] = [
     ("alerts", "[alerts]\nKEY"),
     ("tags", "[tags]\nKEY"),
     ("prices.*", "[prices.x]\nKEY"),
+    ("limits[]", "[[limits]]\nKEY"),
     ("on_write[]", "[[on_write]]\nKEY"),
     ("on_event[]", "[[on_event]]\nKEY"),
     ("log", "[log]\nKEY"),

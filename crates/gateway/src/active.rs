@@ -13,6 +13,7 @@ use larder_tower::{BypassRate, Cache, CacheService, MayBypass, Pressure, RouteRu
 use crate::client::TrustedProxies;
 use crate::config::{ClientControls, Config, NAME_TAG, OddPaths, Route, RouteSettings, Upstream};
 use crate::hints::Hints;
+use crate::limits::{Limits, RouteLimits};
 use crate::redis::Redis;
 use crate::routing::tagging::RouteTags;
 use crate::routing::{KeyNames, RequestDecoder, RouteCodings, RouteEdits, RouteTable, RouteUpstream, RouteUsage, Router};
@@ -38,6 +39,7 @@ pub(crate) struct ActiveConfig {
     usages: Vec<Option<RouteUsage>>,
     /// Where what is stored has names.
     pub(crate) key_names: Option<Arc<KeyNames>>,
+    pub(crate) limits: Limits,
     pub(crate) hints: Hints,
 }
 
@@ -84,11 +86,13 @@ impl ActiveConfig {
         let all = || config.routes.iter().chain(&config.fallback);
         let prices = Arc::new(config.prices.clone());
         let usages: Vec<Option<RouteUsage>> = all().map(|route| RouteUsage::of(route, &prices, &metrics)).collect();
-        let way = |(route, usage): (&Route, &Option<RouteUsage>)| {
+        let limits = Limits::new(&config, before.map(|active| &active.limits))?;
+        let way = |(index, (route, usage)): (usize, (&Route, &Option<RouteUsage>))| {
             let servers = &config.upstreams[route.upstream].servers;
-            RouteUpstream::new(upstreams[route.upstream].clone(), route, servers, &metrics, usage.clone())
+            let way = RouteUpstream::new(upstreams[route.upstream].clone(), route, servers, &metrics, usage.clone());
+            way.limited(limits.of_route(index).is_some_and(|limits| limits.guards_origin()))
         };
-        let ways: Vec<RouteUpstream> = all().zip(&usages).map(way).collect();
+        let ways: Vec<RouteUpstream> = all().zip(&usages).enumerate().map(way).collect();
         let edits = all().map(RouteEdits::of).collect();
         let codings = all().map(RouteCodings::of).collect();
         let key_names = KeyNames::of(&config)?;
@@ -110,7 +114,7 @@ impl ActiveConfig {
             redis.name_keys(key_names.clone());
         }
         let hints = Hints::new(config.routes.len() + 1);
-        Ok(Self { trusted, metrics, routes, ways, edits, codings, usages, key_names, upstreams, hints, config })
+        Ok(Self { trusted, metrics, routes, ways, edits, codings, usages, limits, key_names, upstreams, hints, config })
     }
 
     /// In a process that has nothing else.
@@ -187,6 +191,11 @@ impl ActiveConfig {
         let name = self.name_of(&stored.key())?;
         let tag = Tag::surrogate(&[NAME_TAG, &name].concat());
         stored.tags().iter().any(|own| own == tag).then_some(name)
+    }
+
+    /// The limits of a route, where it has any.
+    pub(crate) fn limits_of(&self, route: usize) -> Option<&Arc<RouteLimits>> {
+        self.limits.of_route(route)
     }
 
     /// What a route changes in the fields of its requests, where it does.

@@ -102,6 +102,14 @@ impl<B> Served<B> {
         Self { response, outcome }
     }
 
+    /// An answer by a service around the cache that refuses a request, for a `reason` that it knows.
+    pub fn refused(mut response: Response<CacheBody<B>>, reason: Reason) -> Self {
+        let outcome = Outcome::new(CacheResult::Bypass, reason, None);
+        let status = CacheStatus { detail: Some(reason.as_str()), ..CacheStatus::default() };
+        respond::annotate(response.headers_mut(), outcome.result, &status);
+        Self { response, outcome }
+    }
+
     /// The response, with the outcome in its extensions.
     pub fn into_response(mut self) -> Response<CacheBody<B>> {
         self.response.extensions_mut().insert(self.outcome);

@@ -33,6 +33,10 @@ where
     type Body = B;
 }
 
+/// In the extensions of a request that no client waits for: a refresh, or a fetch ahead of need.
+#[derive(Clone, Copy, Debug)]
+pub struct InBackground;
+
 /// The body of an answer on its way into the store.
 pub(crate) trait UpstreamBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
 

@@ -13,6 +13,10 @@ const CONTENT_TYPE: &str = "application/problem+json";
 /// continuing the request".
 pub const TOO_LARGE: Problem = Problem::refusal(StatusCode::PAYLOAD_TOO_LARGE, "The request has more content than is allowed here.");
 
+/// The answer to a client that has had as much as it may have for now (RFC 6585 §4).
+pub const LIMITED: Problem =
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "http_request_denied", "This client has had as much as it may have for now.");
+
 /// One such answer, before it is bound to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Problem {

@@ -4,8 +4,8 @@ use std::error::Error;
 use std::io;
 
 use http::StatusCode;
-use larder_message::problem::{Problem, TOO_LARGE};
-use larder_tower::BoxError;
+use larder_message::problem::{LIMITED, Problem, TOO_LARGE};
+use larder_tower::{BoxError, FetchError};
 
 /// The steps to a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,6 +78,9 @@ pub enum UpstreamError {
         /// Seconds after which there may be one.
         retry_after: u32,
     },
+    /// A limit of the gateway lets no more requests of this client go out.
+    #[error("a limit lets no more requests of this client go out")]
+    Limited(#[source] FetchError),
     /// The client's own request body failed while it was sent on.
     #[error("the client's request body failed")]
     RequestBody(#[source] BoxError),
@@ -107,6 +110,7 @@ impl UpstreamError {
             Self::BodyBroken(_) => "http_response_incomplete",
             Self::BreakerOpen { .. } => "destination_unavailable",
             Self::Full { .. } => "connection_limit_reached",
+            Self::Limited(_) => "http_request_denied",
             Self::RequestBody(_) | Self::RequestTooLarge | Self::RequestStalled => "http_request_error",
         }
     }
@@ -122,7 +126,8 @@ impl UpstreamError {
             | Self::Certificate(_)
             | Self::Unavailable(_)
             | Self::BreakerOpen { .. }
-            | Self::Full { .. } => true,
+            | Self::Full { .. }
+            | Self::Limited(_) => true,
             Self::FirstByteTimeout
             | Self::Reset(_)
             | Self::Protocol(_)
@@ -143,13 +148,13 @@ impl UpstreamError {
             Self::FirstByteTimeout | Self::Reset(_) | Self::Protocol(_) => "first byte",
             Self::BodyBroken(_) => "body",
             Self::RequestBody(_) | Self::RequestTooLarge | Self::RequestStalled => "request",
-            Self::BreakerOpen { .. } | Self::Full { .. } => "queue",
+            Self::BreakerOpen { .. } | Self::Full { .. } | Self::Limited(_) => "queue",
         }
     }
 
     /// Whether the origin has failed, and not its client or this gateway.
     pub fn is_origin_failure(&self) -> bool {
-        !matches!(self, Self::RequestBody(_) | Self::RequestTooLarge | Self::RequestStalled | Self::BreakerOpen { .. } | Self::Full { .. })
+        !matches!(self, Self::RequestBody(_) | Self::RequestTooLarge | Self::RequestStalled) && !self.is_refusal()
     }
 
     /// Whether the failure shows that the origin is alive: its answer was malformed, or it closed an idle connection, as it may.
@@ -163,7 +168,7 @@ impl UpstreamError {
 
     /// Whether the origin was never asked.
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::BreakerOpen { .. } | Self::Full { .. })
+        matches!(self, Self::BreakerOpen { .. } | Self::Full { .. } | Self::Limited(_))
     }
 
     /// The answer a client gets when there is nothing better to give.
@@ -179,6 +184,7 @@ impl UpstreamError {
             }
             Self::RequestBody(_) => return Problem::refusal(StatusCode::BAD_REQUEST, "The request body did not arrive intact."),
             Self::RequestTooLarge => return TOO_LARGE,
+            Self::Limited(_) => return LIMITED,
             Self::RequestStalled => return Problem::refusal(StatusCode::REQUEST_TIMEOUT, "The request body did not arrive in time."),
             Self::ConnectTimeout(Phase::Tls) => "The TLS handshake with the origin server took too long.",
             _ => return Self::problem_of(self.token()).unwrap_or(UNKNOWN),
@@ -247,10 +253,22 @@ pub(crate) fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> 
 
 #[cfg(test)]
 mod tests {
+    use larder_tower::FetchErrorKind;
+
     use super::*;
 
     fn cause() -> BoxError {
         "connect 10.0.0.7:3000: secret detail".into()
+    }
+
+    fn limited() -> FetchError {
+        FetchError::new(FetchErrorKind::Limited { may_be_stale: true }, cause())
+    }
+
+    #[test]
+    fn the_cache_knows_an_error_of_a_limit_as_its_clients_own() {
+        let kind = FetchErrorKind::of(&UpstreamError::Limited(limited()));
+        assert_eq!(kind, FetchErrorKind::Limited { may_be_stale: true });
     }
 
     #[test]
@@ -263,6 +281,7 @@ mod tests {
             (UpstreamError::ConnectTimeout(Phase::Tls), 504, "connection_timeout"),
             (UpstreamError::BreakerOpen { retry_after: 5 }, 503, "destination_unavailable"),
             (UpstreamError::Full { retry_after: 1 }, 503, "connection_limit_reached"),
+            (UpstreamError::Limited(limited()), 429, "http_request_denied"),
             (UpstreamError::Unroutable(cause()), 502, "destination_ip_unroutable"),
             (UpstreamError::Tls(cause()), 502, "tls_protocol_error"),
             (UpstreamError::Certificate(cause()), 502, "tls_certificate_error"),
@@ -291,6 +310,7 @@ mod tests {
             UpstreamError::BreakerOpen { retry_after: 5 },
             UpstreamError::Full { retry_after: 1 },
             UpstreamError::RequestStalled,
+            UpstreamError::Limited(limited()),
             UpstreamError::Reset(Box::new(ClosedIdle(cause()))),
         ];
         for error in own {

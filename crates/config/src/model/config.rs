@@ -5,7 +5,9 @@ use std::sync::Arc;
 use larder_disk_options::DiskOptions;
 use larder_redis_options::RedisOptions;
 
-use super::{Acme, Admin, Alerts, Log, OnEvent, OnWrite, Prices, Purge, ReadFile, ResponseTags, Route, Server, Traces, Upstream, WarmJob};
+use super::{
+    Acme, Admin, Alerts, Log, OnEvent, OnWrite, Prices, Purge, RateLimit, ReadFile, ResponseTags, Route, Server, Traces, Upstream, WarmJob,
+};
 use crate::parse::source::Source;
 use crate::parse::written::Written;
 
@@ -30,6 +32,8 @@ pub struct Config {
     pub tags: ResponseTags,
     /// What tokens of models cost.
     pub prices: Prices,
+    /// How much each client may have in a time.
+    pub limits: Vec<RateLimit>,
     /// Invalidations by writes.
     pub on_write: Vec<OnWrite>,
     /// Invalidations by events.

@@ -6,6 +6,7 @@
 mod acme;
 mod config;
 mod key_name;
+mod limits;
 pub(crate) mod listen;
 mod listener;
 mod operating;
@@ -23,6 +24,7 @@ mod warm;
 pub use acme::{Acme, AcmeChallenge, AcmeStoreKind};
 pub use config::{Config, MemoryStore};
 pub use key_name::{KeyNameTemplate, NAME_TAG, NamePart};
+pub use limits::{LimitCount, LimitKey, LimitOver, RateLimit};
 pub use listen::{Listen, ListenKind, Origin};
 pub use listener::{Listener, ProxyProtocol, Redirect, SocketFile, Tls};
 pub use operating::{AccessLog, AlertKind, Alerts, Log, LogCondition, LogField, LogLevel, LogPiece, LogSample, Traces, Webhook};

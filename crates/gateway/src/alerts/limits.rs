@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::alert::Alert;
 use crate::config::AlertKind;
-use crate::telemetry::snapshot::Snapshot;
+use crate::telemetry::snapshot::{LimitSnapshot, Snapshot};
 
 /// It is over when nothing was refused for so long.
 const QUIET: Duration = Duration::from_secs(300);
@@ -13,6 +13,8 @@ const QUIET: Duration = Duration::from_secs(300);
 const QUEUE: &str = "the backend has as many requests as `max_requests` and `queue` allow: is it slow, or are they too tight?";
 const BUDGET: &str = "so much fails that `retry` may not send more of it again; the log says what fails";
 const BYPASS: &str = "a network sends the bypass parameter more often than `bypass.rate` allows; `bypass.from` says who may at all";
+
+const CLIENTS: &str = "clients ask for more than [[limits]] gives them; the log has them with the reason rate-limited";
 
 /// A count of refusals, and when it last grew, where that is no longer ago than [`QUIET`].
 #[derive(Debug, Default)]
@@ -55,6 +57,9 @@ fn counts(snapshot: &Snapshot) -> Vec<(String, u64, &'static str)> {
             ]
         })
         .collect();
+    let refused =
+        |limit: &LimitSnapshot| limit.requests.iter().find(|counted| counted.label == "refused").map_or(0, |counted| counted.count);
+    counts.extend(snapshot.limits.iter().map(|limit| (format!("limit {}", limit.limit), refused(limit), CLIENTS)));
     counts.push(("the rate of bypasses".to_owned(), snapshot.store.bypasses_refused, BYPASS));
     counts
 }

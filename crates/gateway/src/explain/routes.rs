@@ -7,7 +7,8 @@ use http::{Method, Request};
 use super::report::{NotTaken, RouteReport};
 use crate::active::ActiveConfig;
 use crate::config::{Config, Route};
-use crate::routing::{PathMatcher, host_of};
+use crate::path_matcher::PathMatcher;
+use crate::routing::host_of;
 
 /// How many of the others are told of.
 const NEAREST: usize = 2;

@@ -49,6 +49,9 @@ pub(crate) async fn explain(active: &ActiveConfig, question: ExplainRequest) -> 
         explanation.invalidates = invalidated(service, &parts, &target);
     }
     let (client, effective) = (target.client, for_the_cache(target));
+    if let Some(limits) = active.limits_of(service.route().index()) {
+        explanation.notes.extend(limits.explained(&limits.keys(&head, client)));
+    }
     let mut request = request;
     let edits = active.edits_of(service.route().index());
     let answer_edits = edits.and_then(|edits| edits.apply(request.headers_mut(), client, active.trusted.contains(connection.peer)));

@@ -18,13 +18,19 @@ pub(super) async fn keep(gateway: Arc<Gateway>, waiting: Waiting) {
     tokio::join!(look(&gateway), warm::keep_hot(&gateway), deliver(&gateway.alerts, waiting, gateway.redis.as_ref(), settings));
 }
 
+/// Points of the history after which limits forget clients that stand as new ones do.
+const IDLE_LOOK: u64 = 12;
+
 /// Keeps a point of the history every few seconds, and judges it.
 async fn look(gateway: &Gateway) {
     let mut ticks = tokio::time::interval(INTERVAL);
     let mut conditions = Conditions::default();
-    loop {
+    for point in 1_u64.. {
         ticks.tick().await;
         gateway.cache.set_aside(gateway.observers.hot_bytes() as u64 + gateway.jobs.bytes());
+        if point.is_multiple_of(IDLE_LOOK) {
+            gateway.active.load().limits.forget_idle();
+        }
         let (now, wall) = (monotonic(), gateway.clock.now());
         let snapshot = scrape::snapshot(gateway);
         gateway.history.keep(now, wall.as_millis() / 1000, &snapshot);

@@ -26,6 +26,7 @@ use crate::alerts::Alerts;
 use crate::client::{ClientConnection, effective_target};
 use crate::disk::Disk;
 use crate::jobs::Jobs;
+use crate::limits::UnderLimits;
 use crate::listeners::Certificates;
 use crate::purge::{ChannelCounts, USUAL_WAIT, public, purge};
 use crate::redis::Redis;
@@ -98,6 +99,7 @@ impl Gateway {
             return None;
         }
         let (client, scheme) = (target.client, target.scheme);
+        let limits = active.limits_of(service.route().index()).map(|limits| (limits, limits.keys(request, client)));
         let (effective, mut response_edits, mut as_sent) = (for_the_cache(target), None, None);
         if let Some(edits) = active.edits_of(service.route().index()) {
             // The log has the fields that the client sent.
@@ -113,9 +115,14 @@ impl Gateway {
         if accepted.is_some_and(|accepted| !accepted.takes_plainly(&plain)) {
             return None;
         }
+        // From here on it is answered, so what is taken is used.
+        let (limited, ticket) = match limits {
+            None => Default::default(),
+            Some((limits, keys)) => limits.enter_at_once(&keys)?.begun(limits, keys),
+        };
         let arrival = Arrival { connection: &connection, client, scheme, started, request_id };
         let mut pending = self.begin(&active, as_sent.as_ref().unwrap_or(request), arrival);
-        pending.route = Some(service.route().index());
+        (pending.route, pending.limited) = (Some(service.route().index()), limited);
         pending.tracing.looked_up(looked_up);
         match plain {
             Plain::Stored(answer) => Some(PlainAnswer::Written(pending.written(&active, answer, head).into_body())),
@@ -129,6 +136,7 @@ impl Gateway {
                 let waiting = service.fetch(std::mem::take(request), planned, |upstream, extensions| {
                     upstream.is_for(context);
                     pending.tracing.extend(extensions);
+                    pending.limited.extend(ticket, extensions);
                     response_edits.and_then(|edits| extensions.insert(edits));
                 });
                 Some(PlainAnswer::Waiting(Pooled::new(pending.waits(Guard::into_inner(active), waiting))))
@@ -167,6 +175,10 @@ impl Gateway {
         };
         let max_body = active.max_request_body(service.route().index());
         let (client, effective) = (target.client, for_the_cache(target));
+        let (delay, ticket) = match pending.enter(&active, &request, client) {
+            Ok(entered) => entered,
+            Err(over) => return Handling::ready(pending.over_limit(&active, &over)),
+        };
         if let Some(edits) = active.edits_of(service.route().index())
             && let Some(answer) = edits.apply(request.headers_mut(), client, active.trusted.contains(connection.peer))
         {
@@ -174,7 +186,8 @@ impl Gateway {
         }
         let Some(past_cache) = past_cache else {
             let active = Guard::into_inner(active);
-            return Handling::waiting(async move { upgrade(&active, pending, limited(request, max_body), &peer).await });
+            pending.limited.extend(ticket, request.extensions_mut());
+            return Handling::after(delay, async move { upgrade(&active, pending, limited(request, max_body), &peer).await });
         };
         let context = ClientContext {
             connection,
@@ -188,20 +201,27 @@ impl Gateway {
         }
         let codings = codings.filter(|_| request.body().is_end_stream());
         if let Some(negotiated) = codings.and_then(|codings| codings.negotiate(&mut request)) {
+            // The origin may be asked twice.
+            pending.limited.take_ticket(ticket);
             let context = ClientContext { observer: pending.observer(), ..context };
             let answer = walk(service, limited(request, max_body), effective.clone(), None, |extensions| {
                 extensions.insert(context.clone());
                 pending.tracing.extend(extensions);
+                pending.limited.ticket().and_then(|ticket| extensions.insert(ticket));
             });
-            let renegotiation = Renegotiation { service: service.clone(), effective, context };
-            return Handling::waiting(pending.waits_negotiated(Guard::into_inner(active), answer, negotiated, renegotiation));
+            let renegotiation = Renegotiation { service: service.clone(), effective, context, ticket: pending.limited.ticket() };
+            return Handling::after(delay, pending.waits_negotiated(Guard::into_inner(active), answer, negotiated, renegotiation));
         }
         let began = pending.tracing.now();
         let answer = walk(service, limited(request, max_body), effective, past_cache, |extensions| {
             extensions.insert(ClientContext { observer: pending.observer(), ..context });
             pending.tracing.extend(extensions);
+            pending.limited.extend(ticket, extensions);
         });
         pending.tracing.looked_up(began);
+        if !delay.is_zero() {
+            return Handling::after(delay, pending.waits(Guard::into_inner(active), answer));
+        }
         match answer.into_ready() {
             Ok(served) => Handling::ready(pending.served(&active, served)),
             // Across an await the configuration is held by count, not by the thread's slot.
@@ -248,6 +268,7 @@ impl Gateway {
             tracing: Tracing::begin(self, request, || active.trusted.contains(connection.peer), scheme, started),
             exchange: None,
             tokens_saved: None,
+            limited: UnderLimits::default(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use larder_tower::Pooled;
 
@@ -23,6 +24,17 @@ impl Handling {
 
     pub(super) fn waiting(answer: impl Future<Output = Answered> + Send + 'static) -> Self {
         Self::Waiting(Pooled::new(answer))
+    }
+
+    /// As [`Self::waiting`], begun after a delay.
+    pub(super) fn after(delay: Duration, answer: impl Future<Output = Answered> + Send + 'static) -> Self {
+        if delay.is_zero() {
+            return Self::waiting(answer);
+        }
+        Self::waiting(async move {
+            tokio::time::sleep(delay).await;
+            answer.await
+        })
     }
 }
 

@@ -1,7 +1,8 @@
 //! The answer to a request that is under way: finished, logged and counted once it is there.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Body as _;
@@ -15,7 +16,8 @@ use super::request_id::X_REQUEST_ID;
 use super::tracing::{Exchange, Tracing};
 use crate::active::ActiveConfig;
 use crate::http1;
-use crate::problem::Problem;
+use crate::limits::{LimitOutcome, MissTicket, NewTicket, Over, UnderLimits};
+use crate::problem::{LIMITED, Problem};
 use crate::routing::{Negotiated, Verdict, WayBody};
 use crate::telemetry::access_log::{Entry, LoggedBody, ResponseRecord, Uncounted};
 use crate::telemetry::metrics::{Recoded, RequestRecord, UsageOutcome};
@@ -41,6 +43,8 @@ pub(super) struct PendingAnswer {
     pub(super) exchange: Option<Arc<Exchange>>,
     /// Where its answer is a stored one of a model.
     pub(super) tokens_saved: Option<u64>,
+    /// What limits have said of it; empty where its route has none.
+    pub(super) limited: UnderLimits,
 }
 
 /// A request once more, by the same client.
@@ -48,6 +52,7 @@ pub(super) struct Renegotiation {
     pub(super) service: Service,
     pub(super) effective: larder_tower::EffectiveTarget,
     pub(super) context: ClientContext,
+    pub(super) ticket: Option<MissTicket>,
 }
 
 impl Renegotiation {
@@ -55,6 +60,7 @@ impl Renegotiation {
         let request = request.map(|()| http_body_util::Empty::<bytes::Bytes>::new());
         self.service.serve(request, self.effective, |extensions| {
             extensions.insert(self.context);
+            self.ticket.and_then(|ticket| extensions.insert(ticket));
         })
     }
 }
@@ -112,6 +118,9 @@ impl PendingAnswer {
             response.headers_mut().extend(parts.headers);
             *response.body_mut() = body;
         }
+        if outcome.reason == Reason::RateLimited {
+            self.count_limited(active, LimitOutcome::Stale);
+        }
         if outcome.reason == Reason::Cookie
             && let Some(index) = self.route
             && let Some(route) = active.settings_of(index)
@@ -141,8 +150,45 @@ impl PendingAnswer {
         }
     }
 
+    /// Asks the limits of the route before the look-up: how long the request has to wait, and its ticket to the origin where that has limits.
+    pub(super) fn enter<B>(
+        &mut self,
+        active: &ActiveConfig,
+        request: &Request<B>,
+        client: IpAddr,
+    ) -> Result<(Duration, Option<NewTicket>), Over> {
+        let Some(limits) = self.route.and_then(|route| active.limits_of(route)) else { return Ok(Default::default()) };
+        let keys = limits.keys(request, client);
+        let entered = limits.enter(&keys).inspect_err(|over| self.limited = UnderLimits::refused(over))?;
+        let (delay, (limited, ticket)) = (entered.delay, entered.begun(limits, keys));
+        self.limited = limited;
+        Ok((delay, ticket))
+    }
+
+    /// A limit of the route has nothing left for the client.
+    pub(super) fn over_limit(self, active: &ActiveConfig, over: &Over) -> Response<LoggedBody<GatewayBody>> {
+        self.count_limited(active, LimitOutcome::Refused);
+        let problem = LIMITED.retry_after(over.retry_after);
+        let Served { response, outcome, .. } =
+            Served::refused(problem.response(&self.method).map(CacheBody::from_bytes), Reason::RateLimited);
+        self.ended(active, response, Some(&outcome), ResponseRecord { problem: Some(problem), ..ResponseRecord::default() })
+    }
+
+    /// Counts what has become of a request under the limit that has nothing left for it.
+    fn count_limited(&self, active: &ActiveConfig, outcome: LimitOutcome) {
+        let limits = self.route.and_then(|route| active.limits_of(route));
+        if let (Some(limits), Some((note, _))) = (limits, self.limited.standing()) {
+            limits.at(note.limit).count(outcome);
+        }
+    }
+
     /// The log has been told of it where it happened (`upstream::protect::failure_log`).
     pub(super) fn failed_at(self, active: &ActiveConfig, error: &UpstreamError) -> Response<LoggedBody<GatewayBody>> {
+        if let UpstreamError::Limited(error) = error
+            && let Some(over) = error.downcast_ref::<Over>()
+        {
+            return self.over_limit(active, over);
+        }
         let problem = error.problem();
         let Some(upstream) = self.route.and_then(|route| active.upstream_name(route)) else { return self.refused(active, problem) };
         // `next-hop` names the upstream only where the failure is not the client's.
@@ -178,20 +224,28 @@ impl PendingAnswer {
     }
 
     /// Writes the head of a stored answer as it lies in the store, and answers with its body.
-    pub(super) fn written(self, active: &ActiveConfig, answer: StoredAnswer<WayBody>, head: &mut Vec<u8>) -> Answered {
+    pub(super) fn written(mut self, active: &ActiveConfig, answer: StoredAnswer<WayBody>, head: &mut Vec<u8>) -> Answered {
         let status = answer.status();
         let length = answer.body.size_hint().lower();
-        http1::put_answer_head(head, &self.method, status, length, |head| match &self.request_id {
-            None => answer.put_lines(head).unwrap_or_else(|| http1::put_lines(head, |put| answer.for_each_line(put))),
-            Some(id) => http1::put_lines(head, |put| {
-                answer.for_each_line(|name, value| {
-                    if *name != X_REQUEST_ID {
-                        put(name, value)
-                    }
-                });
-                put(&X_REQUEST_ID, id.as_bytes());
-            }),
+        let limits = self.route.and_then(|route| active.limits_of(route));
+        http1::put_answer_head(head, &self.method, status, length, |head| {
+            let tells_length = match &self.request_id {
+                None => answer.put_lines(head).unwrap_or_else(|| http1::put_lines(head, |put| answer.for_each_line(put))),
+                Some(id) => http1::put_lines(head, |put| {
+                    answer.for_each_line(|name, value| {
+                        if *name != X_REQUEST_ID {
+                            put(name, value)
+                        }
+                    });
+                    put(&X_REQUEST_ID, id.as_bytes());
+                }),
+            };
+            if let Some(limits) = limits {
+                limits.for_each_field(&self.limited, |name, value| http1::put_field(head, name.as_str(), value));
+            }
+            tells_length
         });
+        self.limited.forget_standing();
         let is_bodiless = self.method == Method::HEAD || http1::is_bodiless(status);
         let mut response = Response::new(if is_bodiless { CacheBody::empty() } else { answer.body });
         *response.status_mut() = status;
@@ -229,6 +283,10 @@ impl PendingAnswer {
         let bytes = response.body().size_hint().exact();
         let record = RequestRecord { method: Some(&self.method), status: response.status(), result, reason, elapsed, bytes };
         active.metrics.request(self.route, &record);
+        let charged = self.route.and_then(|route| active.limits_of(route)).and_then(|limits| {
+            limits.tell(&self.limited, response.headers_mut());
+            limits.charge(self.limited.bytes, bytes)
+        });
         let answer = ResponseRecord {
             route: self.route.and_then(|route| active.route_name(route)),
             result,
@@ -251,7 +309,8 @@ impl PendingAnswer {
             happening.ended(response.status(), bytes, elapsed, &answer, keyed);
         }
         let uncounted = result.filter(|_| bytes.is_none());
-        let uncounted = uncounted.map(|result| Uncounted { metrics: Arc::clone(&active.metrics), route: self.route, result, bytes: 0 });
+        let uncounted =
+            uncounted.map(|result| Uncounted { metrics: Arc::clone(&active.metrics), route: self.route, result, bytes: 0, charged });
         self.entry.respond(response, &answer).map(|body| body.counting(uncounted).within(span))
     }
 }

@@ -11,7 +11,8 @@ use larder_tower::{HeaderTags, JsonFields, TagSource};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::config::{NAME_TAG, PathTemplate, ResponseTags, TagPart, TagTemplate};
-use crate::routing::{KeyNames, PathMatcher};
+use crate::path_matcher::PathMatcher;
+use crate::routing::KeyNames;
 
 /// Bytes of what may stand at a place in a tag. Nothing is named by longer texts.
 const MAX_VALUE_BYTES: usize = 256;

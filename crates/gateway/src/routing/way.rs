@@ -18,6 +18,7 @@ use tower_service::Service;
 use super::WayBody;
 use super::metered::{Metered, RouteUsage};
 use crate::config::{ClientControls, Compress, Route, UpstreamServer};
+use crate::limits::MissTicket;
 use crate::telemetry::metrics::{Metrics, Recoded};
 use crate::upstream::{ClientContext, TunnelClient, UpstreamBody, UpstreamError, UpstreamService};
 
@@ -30,6 +31,8 @@ pub(crate) struct RouteUpstream {
     way: Option<Arc<Way>>,
     /// The client of the one request that this clone is for. In that request's extensions it would take several allocations.
     client: Option<ClientContext>,
+    /// Whether requests may have a [`MissTicket`].
+    is_limited: bool,
 }
 
 /// What a route says of the way.
@@ -88,7 +91,17 @@ impl RouteUpstream {
             && settings.encodings.is_empty()
             && settings.client_controls == ClientControls::Nobodys
             && usage.is_none();
-        Self { upstream, way: (!is_plain).then(|| Arc::new(Way { usage, ..Way::of(route, servers, metrics) })), client: None }
+        Self {
+            upstream,
+            way: (!is_plain).then(|| Arc::new(Way { usage, ..Way::of(route, servers, metrics) })),
+            client: None,
+            is_limited: false,
+        }
+    }
+
+    /// The same, with limits on what its origin is asked.
+    pub(crate) fn limited(self, is_limited: bool) -> Self {
+        Self { is_limited, ..self }
     }
 
     /// From now on for the one request of this client.
@@ -108,6 +121,9 @@ impl RouteUpstream {
         request: Request<impl ClientBody>,
         client: TunnelClient,
     ) -> Result<Response<WayBody>, UpstreamError> {
+        if let Some(ticket) = MissTicket::of(request.extensions()) {
+            tokio::time::sleep(ticket.ask()?).await;
+        }
         let Some(way) = &self.way else { return Ok(self.upstream.upgrade(request, client).await?.map(WayBody::from)) };
         let (mut parts, body) = request.into_parts();
         let incoming = way.outgoing(&mut parts);
@@ -127,6 +143,22 @@ impl Service<Request<RequestBody>> for RouteUpstream {
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         let client = self.client.take();
+        match MissTicket::of(request.extensions()).filter(|_| self.is_limited).map_or(Ok(Duration::ZERO), MissTicket::ask) {
+            Ok(Duration::ZERO) => self.send(request, client),
+            Ok(delay) => {
+                let way = self.clone();
+                Pooled::new(async move {
+                    tokio::time::sleep(delay).await;
+                    way.send(request, client).await
+                })
+            }
+            Err(over) => Pooled::new(std::future::ready(Err(over.into()))),
+        }
+    }
+}
+
+impl RouteUpstream {
+    fn send(&self, request: Request<RequestBody>, client: Option<ClientContext>) -> Pooled<Result<Response<WayBody>, UpstreamError>> {
         let Some(way) = &self.way else { return self.upstream.ask(request, client, None, WayBody::from) };
         let (mut parts, body) = request.into_parts();
         let incoming = way.outgoing(&mut parts);

@@ -52,6 +52,7 @@ pub(crate) fn snapshot(gateway: &Gateway) -> Snapshot {
         redis: gateway.redis.as_ref().map(Redis::snapshot),
         tls: tls(gateway),
         warm: gateway.jobs.snapshot(),
+        limits: active.limits.snapshot(),
         build: BuildSnapshot { version: env!("CARGO_PKG_VERSION"), arch: std::env::consts::ARCH, os: std::env::consts::OS },
         config: gateway.reloads.snapshot(active.config.hash()),
         alerts: gateway.alerts.snapshot(),

@@ -5,14 +5,14 @@ use std::sync::atomic::Ordering;
 
 use http::header::AGE;
 use http::{HeaderMap, response};
-use larder_semantics::{CacheStatus, Reason, Timestamp, serve_on_error};
+use larder_semantics::{CacheStatus, Reason, Timestamp, serve_on_error, serve_on_limit};
 use larder_store::{KeyHash, StoredResponse};
 
 use super::follow::Follower;
 use super::outcome::{FetchOutcome, Own, Reply, add_own};
 use crate::body::pending::{PendingReader, PendingResponse};
 use crate::cache::Cache;
-use crate::error::FetchError;
+use crate::error::{FetchError, FetchErrorKind};
 use crate::lookup::plan::{FetchPlan, forwarded};
 use crate::lookup::request::ClientRequest;
 use crate::outcome::{CacheResult, Outcome, Served};
@@ -43,6 +43,10 @@ pub(crate) fn answer<S: Upstream>(
     if let Some(objection) = follower.and_then(|follower| follower.objection(service, request, plan, &outcome)) {
         return Err(objection);
     }
+    let own = match own {
+        Own::Limited { error, stored } => return limited(service, request, error, stored),
+        own => own,
+    };
     let collapsed = follower.is_some();
     let reason = if collapsed { Reason::Collapsed } else { plan.reason };
     let status = CacheStatus { collapsed, ..forwarded(reason, plan.forward) };
@@ -104,7 +108,22 @@ pub(crate) fn answer<S: Upstream>(
     Ok(served)
 }
 
-/// The stored response instead of an error, where that is allowed (RFC 5861 §4), and it was not invalidated while the origin was asked.
+/// The answer to a client that may not ask the origin now: the stored response, where the limit says so.
+fn limited<S: Upstream>(
+    service: &CacheService<S>,
+    request: &ClientRequest,
+    error: FetchError,
+    stored: Option<Arc<StoredResponse>>,
+) -> Result<Served<S::Body>, NoAnswer> {
+    let may_be_stale = matches!(error.kind(), FetchErrorKind::Limited { may_be_stale: true });
+    let stored = stored.filter(|_| may_be_stale);
+    let status = CacheStatus { hit: true, ..CacheStatus::default() };
+    let stale = stored.and_then(|stored| stale_instead(service, request, &stored, status, Reason::RateLimited));
+    stale.ok_or(NoAnswer::Failed(error))
+}
+
+/// The stored response instead of an error, where that is allowed (RFC 5861 §4), or for a limit (`reason`), and it was not invalidated while the
+/// origin was asked.
 pub(super) fn stale_instead<S: Upstream>(
     service: &CacheService<S>,
     request: &ClientRequest,
@@ -117,7 +136,10 @@ pub(super) fn stale_instead<S: Upstream>(
         return None;
     }
     let now = service.cache.clock.now();
-    let (age, _) = serve_on_error(&service.route.policy, &request.context, &stored.head, now)?;
+    let age = match reason {
+        Reason::RateLimited => serve_on_limit(&request.context, &stored.head, now)?,
+        _ => serve_on_error(&service.route.policy, &request.context, &stored.head, now)?.0,
+    };
     let ttl = stored.head.ttl(now);
     let status = CacheStatus { ttl: Some(ttl), detail: Some(reason.as_str()), ..status };
     let forward = status.fwd;

@@ -34,7 +34,7 @@ pub(crate) enum FetchOutcome {
     Failed { error: FetchError, stored: Option<Arc<StoredResponse>> },
     /// A server error that is not stored. All share it, or use what is stored.
     ServerError(Arc<ServerError>),
-    /// The origin refused the leader for what stands in its own request, which says nothing about the other requests.
+    /// The leader was refused for what stands in its own request, or for its client's limits, which says nothing about the other requests.
     Refused,
     /// The answer is for the leader's client only. The others fetch alone, at once.
     NotShared,
@@ -71,6 +71,8 @@ pub(crate) enum Own<B> {
     Response { response: Response<CacheBody<B>>, reason: Reason },
     /// A server error that a stored response may stand in for.
     ServerError(Response<CacheBody<B>>),
+    /// Its client may not ask the origin now. With what is stored, which may stand in.
+    Limited { error: FetchError, stored: Option<Arc<StoredResponse>> },
 }
 
 impl<B> Own<B> {
@@ -81,7 +83,7 @@ impl<B> Own<B> {
             Self::Fields(_) => Some(StatusCode::NOT_MODIFIED),
             Self::Part(part) => Some(part.code),
             Self::Response { response, .. } | Self::ServerError(response) => Some(response.status()),
-            Self::Nothing | Self::Elsewhere | Self::Reader(_) => None,
+            Self::Nothing | Self::Elsewhere | Self::Reader(_) | Self::Limited { .. } => None,
         }
     }
 }

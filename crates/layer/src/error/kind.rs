@@ -17,6 +17,11 @@ pub enum FetchErrorKind {
     Timeout,
     /// The service takes no more requests now.
     Overloaded,
+    /// The client of this request may have no more now, which says nothing about other requests. Where it `may_be_stale`, what is stored stands in.
+    Limited {
+        /// Whether a stored response stands in, however stale.
+        may_be_stale: bool,
+    },
     /// The connection ended before the whole answer was there.
     Terminated,
     /// The answer is malformed.
@@ -75,11 +80,13 @@ impl FetchErrorKind {
         }
     }
 
-    /// The status of an answer that says so: 504 for a time-out, 503 where the service takes no more, and 502 otherwise.
+    /// The status of an answer that says so: 504 for a time-out, 503 where the service takes no more, 429 where it takes no more of this client, and
+    /// 502 otherwise.
     pub fn status(self) -> StatusCode {
         match self {
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Limited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Connect | Self::Terminated | Self::Protocol | Self::Lost | Self::Other => StatusCode::BAD_GATEWAY,
         }
     }
@@ -90,6 +97,7 @@ impl FetchErrorKind {
             Self::Connect => "destination_unavailable",
             Self::Timeout => "http_response_timeout",
             Self::Overloaded => "connection_limit_reached",
+            Self::Limited { .. } => "http_request_denied",
             Self::Terminated => "connection_terminated",
             Self::Protocol => "http_protocol_error",
             Self::Lost | Self::Other => "proxy_internal_error",
@@ -134,6 +142,7 @@ mod tests {
             (FetchErrorKind::Connect, 502, "destination_unavailable"),
             (FetchErrorKind::Timeout, 504, "http_response_timeout"),
             (FetchErrorKind::Overloaded, 503, "connection_limit_reached"),
+            (FetchErrorKind::Limited { may_be_stale: false }, 429, "http_request_denied"),
             (FetchErrorKind::Terminated, 502, "connection_terminated"),
             (FetchErrorKind::Protocol, 502, "http_protocol_error"),
             (FetchErrorKind::Lost, 502, "proxy_internal_error"),

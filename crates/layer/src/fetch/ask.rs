@@ -17,7 +17,7 @@ use crate::cache::random_of;
 use crate::lookup::plan::UpstreamMode;
 use crate::lookup::request::ForTheStore;
 use crate::service::CacheService;
-use crate::upstream::Upstream;
+use crate::upstream::{InBackground, Upstream};
 
 /// Fields in which an origin is told the host that the client asked for. `Forwarded` names the client too, but an origin that reads one of its
 /// parameters may read the others.
@@ -53,6 +53,9 @@ impl Fetch {
                 headers.remove(IF_MODIFIED_SINCE);
                 headers.extend(part.meta.head.origin_etag().map(|tag| (IF_NONE_MATCH, tag)));
             }
+        }
+        if self.in_background {
+            parts.extensions.insert(InBackground);
         }
         if parts.method == Method::POST {
             // "The If-None-Match condition [...] evaluates to false" is a 412 for it (RFC 9110 §13.1.2), and a range means nothing (§14.2).

@@ -22,7 +22,7 @@ use crate::cache::Cache;
 use crate::collapse::flight::Permit;
 use crate::collapse::outcome::{FetchOutcome, Own, Reply};
 use crate::collapse::server_error::{Content, ServerError};
-use crate::error::FetchError;
+use crate::error::{FetchError, FetchErrorKind};
 use crate::service::CacheService;
 use crate::steps::Stopwatch;
 use crate::upstream::{Upstream, announced_length};
@@ -60,9 +60,21 @@ impl Fetch {
 
     /// There is no answer.
     pub(super) fn fail<B>(mut self, cache: &Cache, error: FetchError, reply: oneshot::Sender<Reply<B>>) {
+        if matches!(error.kind(), FetchErrorKind::Limited { .. }) {
+            return self.fail_for_its_client(error, reply);
+        }
         self.end_lease_failed(cache, &error);
         let stored = self.stand_in.take();
         self.deliver(FetchOutcome::Failed { error, stored }, Own::Nothing, reply);
+    }
+
+    /// The origin was not asked, for the sake of this request's client: one of those that wait, here or elsewhere, asks in its place.
+    fn fail_for_its_client<B>(mut self, error: FetchError, reply: oneshot::Sender<Reply<B>>) {
+        if let Some(lease) = self.lease.take() {
+            lease.failed(Some(FetchFailure::Refused));
+        }
+        let stored = self.stand_in.take();
+        self.deliver(FetchOutcome::Refused, Own::Limited { error, stored }, reply);
     }
 
     /// Another replica has asked the origin, and what came of it concerns those that have waited for it here.

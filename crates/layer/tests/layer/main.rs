@@ -17,6 +17,7 @@ mod large_bodies;
 mod lateness;
 mod leases;
 mod lifetimes;
+mod limited;
 mod miss_cost;
 mod models;
 mod mounted;

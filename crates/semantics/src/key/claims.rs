@@ -35,6 +35,14 @@ pub(super) fn write(names: &[String], headers: &HeaderMap, text: &mut String) ->
     true
 }
 
+/// Appends the value of one claim. Tells whether the request has a token with it.
+pub(super) fn write_one(name: &str, headers: &HeaderMap, text: &mut String) -> bool {
+    let Some(payload) = payload(headers) else { return false };
+    let Some(Value::Object(members)) = Value::parse(&payload) else { return false };
+    let value = claim(&members, name);
+    value.map(|(_, value)| push_value(text, value.as_bytes())).is_some()
+}
+
 /// The claim of this name with its mark. Null says nothing, and an object or a list cannot be told by its spelling.
 fn claim<'c>(members: &'c [(Cow<'_, str>, Value<'_>)], name: &str) -> Option<(char, &'c str)> {
     match &members.iter().find(|(own, _)| own == name)?.1 {

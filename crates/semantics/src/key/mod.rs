@@ -18,6 +18,7 @@ mod claims;
 mod cookies;
 mod fields;
 mod identity;
+mod part;
 mod parts;
 mod path;
 mod primary;
@@ -31,6 +32,7 @@ use http::{HeaderMap, HeaderName, Method};
 use crate::content::ContentKey;
 
 pub use cookies::{CookieFate, CookieRules};
+pub use part::{put_claim, put_cookie, put_header, put_value};
 pub use parts::KeyParts;
 pub use path::PathCase;
 pub use primary::{PrimaryKey, url_of};
@@ -319,13 +321,17 @@ fn push_value(text: &mut String, value: &[u8]) {
     let is_readable = value.len() <= MAX_READABLE && value.iter().all(unreserved);
     match str::from_utf8(value).ok().filter(|_| is_readable) {
         Some(value) => text.push_str(value),
-        None => {
-            text.push('*');
-            text.push_str(&hashed(value));
-        }
+        None => push_digits(text, &blake3::hash(value)),
     }
 }
 
+/// Appends the digits of a hash, marked as such.
+fn push_digits(text: &mut String, hash: &blake3::Hash) {
+    text.push('*');
+    text.push_str(&hash.to_hex()[..DIGITS]);
+}
+
+#[cfg(test)]
 fn hashed(value: &[u8]) -> String {
     blake3::hash(value).to_hex()[..DIGITS].to_owned()
 }

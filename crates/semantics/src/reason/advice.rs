@@ -39,6 +39,9 @@ impl Reason {
             }
             Self::Slow => "The origin takes longer than `stale_if_slow`: make it faster, or wait longer.",
             Self::Overloaded => "As many requests are at the upstream as `max_requests` allows: raise it, or find out what takes so long.",
+            Self::RateLimited => {
+                "`RateLimit` of the answer names the limit, and `Retry-After` says when to come again. [[limits]] says how much a client may have."
+            }
             Self::UpstreamError => {
                 "The origin's log, and `problem` in the access log, say what failed. `stale_if_error` answers from the store meanwhile."
             }

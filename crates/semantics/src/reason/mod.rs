@@ -53,6 +53,8 @@ reasons! {
     /// The upstream has no place for one more request, `stale_if_overloaded` of the route is set, and `stale-if-error` lets the stored response
     /// stand in (RFC 5861 §4).
     Overloaded = "overloaded",
+    /// A limit of the configuration lets no more requests of this client through, or to the origin: it got 429, or what is stored where `over` says so.
+    RateLimited = "rate-limited",
     /// The origin said 304, and the stored response was served with its fields updated (RFC 9111 §4.3.4).
     Validated = "validated",
     /// A HEAD or another request renewed the stored response's fields (RFC 9111 §4.3.5).

@@ -139,3 +139,9 @@ fn reuse(request: &RequestContext, head: &StoredHead, soft_purged: bool, now: Ti
 pub fn serve_on_error(_policy: &Policy, request: &RequestContext, stored: &StoredHead, now: Timestamp) -> Option<(u32, Reason)> {
     stale::on_error(request, stored, now).then(|| (stored.age(now), Reason::StaleIfError))
 }
+
+/// Whether the stored response, however stale, may stand in for an origin that the request's client may not ask now, by a limit of the operator
+/// (§4.2.4): its age then.
+pub fn serve_on_limit(request: &RequestContext, stored: &StoredHead, now: Timestamp) -> Option<u32> {
+    stale::on_limit(request, stored, now).then(|| stored.age(now))
+}

@@ -41,6 +41,14 @@ pub(crate) fn on_error(request: &RequestContext, head: &StoredHead, now: Timesta
     }
 }
 
+/// Whether `head` may be served, fresh or stale, because the operator lets the client ask the origin no more: "A cache MUST NOT generate a stale
+/// response unless it is disconnected or doing so is explicitly permitted by the client or origin server [...] or by configuration or an
+/// out-of-band contract" (RFC 9111 §4.2.4). The prohibitions of that section, and a request's wish for "successful validation", count all the same.
+pub(crate) fn on_limit(request: &RequestContext, head: &StoredHead, now: Timestamp) -> bool {
+    let is_stale = head.staleness(now).is_some();
+    !head.no_cache() && !request.directives.no_cache && head.suits(request) && !(is_stale && head.must_revalidate())
+}
+
 /// "An error is any situation that would result in a 500, 502, 503, or 504 HTTP response status code being returned" (RFC 5861 §4).
 pub fn is_error(status: StatusCode) -> bool {
     matches!(status.as_u16(), 500 | 502 | 503 | 504)

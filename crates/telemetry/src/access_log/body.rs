@@ -38,11 +38,20 @@ pub struct Uncounted {
     pub result: CacheResult,
     /// Bytes so far.
     pub bytes: u64,
+    /// Is told of them too.
+    pub charged: Option<Box<dyn ByteObserver>>,
+}
+
+/// Is told how long a body was, once it has ended.
+pub trait ByteObserver: std::fmt::Debug + Send + Sync {
+    /// It had so many bytes.
+    fn ended(&self, bytes: u64);
 }
 
 impl Drop for Uncounted {
     fn drop(&mut self) {
         self.metrics.bytes(self.route, self.result, self.bytes);
+        self.charged.iter().for_each(|charged| charged.ended(self.bytes));
     }
 }
 

@@ -33,7 +33,7 @@ use larder_semantics::{PrimaryKey, Reason, Timestamp};
 use larder_tower::CacheResult;
 use larder_tower::clock::monotonic;
 
-pub use body::{LoggedBody, Uncounted};
+pub use body::{ByteObserver, LoggedBody, Uncounted};
 pub use file::open_log;
 pub(crate) use put::{micros, rfc3339};
 

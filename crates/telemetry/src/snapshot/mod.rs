@@ -6,6 +6,7 @@
 mod alerts;
 mod disk;
 mod latency;
+mod limits;
 mod operation;
 mod process;
 mod redis;
@@ -20,6 +21,7 @@ use serde::Serialize;
 pub use alerts::AlertsSnapshot;
 pub use disk::{DiskLookups, DiskSnapshot, DiskWrites};
 pub use latency::{Bucket, LatencySnapshot};
+pub use limits::LimitSnapshot;
 pub use operation::OperationSnapshot;
 pub use process::{BuildSnapshot, ConfigSnapshot, ProcessSnapshot, SystemSnapshot, TraceSnapshot};
 pub use redis::{LogSnapshot, RedisLookups, RedisServer, RedisSnapshot, RedisWrites};
@@ -62,6 +64,8 @@ pub struct Snapshot {
     pub alerts: AlertsSnapshot,
     /// Jobs of `[[warm]]`.
     pub warm: Vec<WarmSnapshot>,
+    /// Limits of clients; empty where there are none.
+    pub limits: Vec<LimitSnapshot>,
     /// The process as a whole.
     pub process: ProcessSnapshot,
 }

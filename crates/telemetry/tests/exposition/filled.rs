@@ -11,9 +11,9 @@ use larder_store::{BreakerState, RemoteError};
 use larder_telemetry::metrics::{DiskMetrics, Metrics, RedisMetrics, RequestRecord};
 use larder_telemetry::snapshot::{
     AcmeDomain, AcmeSnapshot, AlertsSnapshot, Breaker, BuildSnapshot, CertificateSnapshot, CollapsingSnapshot, ConfigSnapshot, DiskLookups,
-    DiskSnapshot, DiskWrites, Evictions, Folds, InvalidationSnapshot, LabelledCount, ProcessSnapshot, RedisSnapshot, RevocationSnapshot,
-    RoutePlace, RouteSnapshot, ServerSnapshot, Snapshot, StoreSnapshot, SystemSnapshot, TierSnapshot, TlsSnapshot, TraceSnapshot,
-    UpstreamState, UsageSnapshot, WarmSnapshot,
+    DiskSnapshot, DiskWrites, Evictions, Folds, InvalidationSnapshot, LabelledCount, LimitSnapshot, ProcessSnapshot, RedisSnapshot,
+    RevocationSnapshot, RoutePlace, RouteSnapshot, ServerSnapshot, Snapshot, StoreSnapshot, SystemSnapshot, TierSnapshot, TlsSnapshot,
+    TraceSnapshot, UpstreamState, UsageSnapshot, WarmSnapshot,
 };
 use larder_tower::CacheResult;
 
@@ -230,6 +230,7 @@ pub(crate) fn filled() -> Snapshot {
             requests: ["hit", "stored"].into_iter().zip(40..).map(|(label, count)| LabelledCount { label, count }).collect(),
             is_running: true,
         }],
+        limits: vec![LimitSnapshot { limit: "per-client".to_owned(), requests: labelled([("admitted", 42), ("refused", 43)]), keys: 44 }],
         build: BuildSnapshot { version: "0.1.0", arch: "x86_64", os: "linux" },
         config: ConfigSnapshot {
             hash: Some("0123456789abcdef".to_owned()),

@@ -108,7 +108,7 @@ fn claims(key: &mut Table<'_>) -> Option<Vec<String>> {
     Some(items(claims))
 }
 
-fn claim(text: &str) -> Result<String, Mistake> {
+pub(crate) fn claim(text: &str) -> Result<String, Mistake> {
     let is_name = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/~".contains(&byte));
     if is_name {
         return Ok(text.to_owned());
@@ -118,7 +118,7 @@ fn claim(text: &str) -> Result<String, Mistake> {
 }
 
 /// A token (RFC 6265 §4.1.1) without `#` and `*`, which mean something in keys and in patterns.
-pub(super) fn is_cookie_name(text: &str) -> bool {
+pub(crate) fn is_cookie_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!$%&'+-.^_`|~".contains(&byte))
 }
 

@@ -5,7 +5,7 @@ mod content;
 mod encodings;
 mod fields;
 mod ignored;
-mod key;
+pub(crate) mod key;
 mod lifetimes;
 mod models;
 pub(super) mod naming;

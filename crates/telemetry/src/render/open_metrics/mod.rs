@@ -6,6 +6,7 @@ mod config;
 mod disk;
 mod exemplars;
 mod families;
+mod limits;
 mod operations;
 mod process;
 mod redis;
@@ -52,6 +53,7 @@ impl Collector for Exposition {
         cache::encode(snapshot, &mut families)?;
         alerts::encode(&snapshot.alerts, &mut families)?;
         warm::encode(&snapshot.warm, &mut families)?;
+        limits::encode(&snapshot.limits, &mut families)?;
         snapshot.tls.as_ref().map_or(Ok(()), |tls| tls::encode(tls, &mut families))?;
         snapshot.disk.as_ref().map_or(Ok(()), |disk| disk::encode(disk, &mut families))?;
         snapshot.redis.as_ref().map_or(Ok(()), |redis| redis::encode(redis, &mut families))

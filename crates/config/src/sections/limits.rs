@@ -1,0 +1,206 @@
+//! `[[limits]]`: how much each client may have in a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderName;
+use larder_limits::Algorithm;
+use larder_semantics::matches_pattern;
+use toml::Spanned;
+
+use crate::model::{LimitCount, LimitKey, LimitOver, RateLimit, Route};
+use crate::parse::mistake::{Mistake, Mistakes};
+use crate::parse::nearest;
+use crate::parse::reader::Table;
+use crate::sections::cache::items;
+use crate::sections::cache::key::{claim, is_cookie_name};
+use crate::sections::upstreams::positive;
+
+const ALGORITHMS: [(&str, Algorithm); 3] =
+    [("token-bucket", Algorithm::TokenBucket), ("fixed-window", Algorithm::FixedWindow), ("sliding-window", Algorithm::SlidingWindow)];
+const OVERS: [(&str, LimitOver); 4] =
+    [("reject", LimitOver::Reject), ("stale", LimitOver::Stale), ("delay", LimitOver::Delay), ("observe", LimitOver::Observe)];
+
+/// The largest number that a field of an answer can tell (RFC 9651 §3.3.1).
+const MAX: u64 = 999_999_999_999_999;
+const MAX_PER: Duration = Duration::from_secs(366 * 86_400);
+const KEY_FORM: &str = "strings like \"client\", \"header:authorization\", \"cookie:session\", \"jwt:sub\", \"route\", \"path:org\"";
+
+/// Beyond it a request that waits holds its connection for longer than clients wait.
+const MAX_DELAY: Duration = Duration::from_secs(60);
+
+/// The limits that are right; mistakes are noted.
+pub(crate) fn read(root: &mut Table<'_>, routes: &[Route], fallback: Option<&Route>) -> Vec<RateLimit> {
+    let all: Vec<&Route> = routes.iter().chain(fallback).collect();
+    let mut names = Vec::new();
+    root.tables("limits").into_iter().filter_map(|table| limit(table, &all, &mut names)).collect()
+}
+
+fn limit(mut table: Table<'_>, all: &[&Route], names: &mut Vec<Spanned<String>>) -> Option<RateLimit> {
+    let (span, mistakes) = (table.span(), table.mistakes());
+    table.require("name", "like name = \"per-client\": answers, metrics and `larder limits` know the limit by it");
+    table.require("max", "like max = 100");
+    table.require("per", "like per = \"1m\"");
+    let name = named(&mut table, names);
+    let key = key(&mut table);
+    let routes = routes(&mut table, all);
+    let algorithm = table.one_of("algorithm", &ALGORITHMS).map_or(Algorithm::TokenBucket, Spanned::into_inner);
+    let count = table.one_of("count", &LimitCount::ALL).map_or(LimitCount::Misses, Spanned::into_inner);
+    let max = amount(&mut table, "max", count);
+    let per = per(&mut table);
+    let burst = amount(&mut table, "burst", count);
+    let over = table.one_of("over", &OVERS);
+    let max_delay = positive(&mut table, "max_delay");
+    let legacy_fields = table.boolean("legacy_fields").unwrap_or_default();
+    let max_keys = table.integer("max_keys", 1_000..=10_000_000).and_then(|count| usize::try_from(count).ok()).unwrap_or(100_000);
+    if burst.is_some() && algorithm != Algorithm::TokenBucket {
+        let mistake = Mistake::new("only a token bucket has a `burst`");
+        mistakes.error(span.clone(), mistake.hint("leave it out: a window gives all of `max` at once"));
+    }
+    if let Some(over) = over.as_ref().filter(|over| *over.get_ref() == LimitOver::Delay)
+        && (algorithm != Algorithm::TokenBucket || count == LimitCount::Bytes)
+    {
+        let mistake = Mistake::new("only a token bucket of requests or misses can delay");
+        mistakes
+            .error(over.span(), mistake.hint("a window would let all that wait go at its end: leave `algorithm` out, or say \"reject\""));
+    }
+    let over = over.map_or(LimitOver::Reject, Spanned::into_inner);
+    if max_delay.is_some() && over != LimitOver::Delay {
+        let mistake = Mistake::new("`max_delay` counts only with over = \"delay\"");
+        mistakes.error(span.clone(), mistake.hint("add that, or leave `max_delay` out"));
+    }
+    if let Some(delay) = max_delay.filter(|delay| *delay > MAX_DELAY) {
+        let mistake = Mistake::new(format!("a request would wait for up to {}", crate::display_duration(delay)));
+        mistakes.error(span, mistake.hint("at most \"60s\": clients go away sooner"));
+    }
+    table.finish();
+    let (key, routes, max) = (key?, routes?, max?);
+    check_path(&key, &routes, all, mistakes);
+    Some(RateLimit {
+        name: Arc::from(name?),
+        routes,
+        key: items(key),
+        algorithm,
+        max,
+        per: per?,
+        burst: burst.unwrap_or(max),
+        count,
+        over,
+        max_delay: max_delay.unwrap_or(Duration::from_secs(1)),
+        legacy_fields,
+        max_keys,
+    })
+}
+
+fn named(table: &mut Table<'_>, names: &mut Vec<Spanned<String>>) -> Option<String> {
+    let name = table.parse("name", "a name in quotes, like \"per-client\"", |text| {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if !text.is_empty() && text.len() <= 64 && text.bytes().all(is_plain) {
+            return Ok(text.to_owned());
+        }
+        Err(Mistake::new(format!("`{text}` is not a name for a limit")).hint("letters, digits, `-`, `_` and `.`"))
+    })?;
+    if let Some(first) = names.iter().find(|first| first.get_ref() == name.get_ref()) {
+        let mistake = Mistake::new(format!("there are two limits called `{}`", name.get_ref()));
+        table.mistakes().clash(name.span(), mistake.hint("give each its own name"), Some(first.span()), "first here");
+    }
+    names.push(name.clone());
+    Some(name.into_inner())
+}
+
+/// A number of requests, or a size where bytes are counted.
+fn amount(table: &mut Table<'_>, key: &'static str, count: LimitCount) -> Option<u64> {
+    match count {
+        LimitCount::Bytes => table.bytes(key, 1..=MAX).map(Spanned::into_inner),
+        LimitCount::Requests | LimitCount::Misses => table.integer(key, 1..=MAX),
+    }
+}
+
+fn per(table: &mut Table<'_>) -> Option<Duration> {
+    let per = table.duration("per")?;
+    let wrong = match *per.get_ref() {
+        short if short < Duration::from_millis(1) => "at least \"1ms\"",
+        long if long > MAX_PER => "at most \"8784h\", a year",
+        _ => return Some(per.into_inner()),
+    };
+    table.mistakes().error(per.span(), Mistake::new("`per` is out of range").hint(wrong));
+    None
+}
+
+fn key(table: &mut Table<'_>) -> Option<Spanned<Vec<Spanned<LimitKey>>>> {
+    let (span, mistakes) = (table.span(), table.mistakes());
+    let is_said = table.boolean("unsafe_unverified") == Some(true);
+    if !table.has("key") {
+        return Some(Spanned::new(span.clone(), vec![Spanned::new(span, LimitKey::Client)]));
+    }
+    let key = table.list("key", KEY_FORM, key_part)?;
+    if key.get_ref().is_empty() {
+        let mistake = Mistake::new("a limit without a key would be one for all clients together");
+        mistakes.error(key.span(), mistake.hint("[\"route\"] is one for all clients of a route; [\"client\"] is one for each"));
+        return None;
+    }
+    if let Some(claim) = key.get_ref().iter().find(|part| matches!(part.get_ref(), LimitKey::Claim(_))).filter(|_| !is_said) {
+        let mistake =
+            Mistake::new("`jwt:` takes claims from tokens that nobody has verified here: whoever forges one has a limit of his own");
+        let hint = "where something before Larder verifies every token, add unsafe_unverified = true; \"client\" needs no trust";
+        mistakes.error(claim.span(), mistake.hint(hint));
+    }
+    Some(key)
+}
+
+fn key_part(text: &str) -> Result<LimitKey, Mistake> {
+    let wrong = || Mistake::new(format!("`{text}` does not tell clients apart"));
+    match text.split_once(':') {
+        None if text == "client" => Ok(LimitKey::Client),
+        None if text == "route" => Ok(LimitKey::Route),
+        Some(("header", name)) => {
+            let name =
+                HeaderName::try_from(name).map_err(|_| wrong().hint("\"header:\" and the name of a field: \"header:authorization\""))?;
+            Ok(LimitKey::Header(name))
+        }
+        Some(("cookie", name)) if is_cookie_name(name) => Ok(LimitKey::Cookie(name.to_owned())),
+        Some(("jwt", name)) => claim(name).map(LimitKey::Claim),
+        Some(("path", name)) if !name.is_empty() => Ok(LimitKey::Path(name.to_owned())),
+        _ => Err(wrong().hint(format!("write {KEY_FORM}"))),
+    }
+}
+
+/// The positions of the routes that the patterns name; all where there are none.
+fn routes(table: &mut Table<'_>, all: &[&Route]) -> Option<Vec<usize>> {
+    let mistakes = table.mistakes();
+    let is_named = table.has("routes");
+    let patterns = table.list("routes", "names of routes or classes, like \"issue.*\"", |text| {
+        if text.matches('*').count() <= 1 {
+            return Ok(text.to_owned());
+        }
+        Err(Mistake::new(format!("`{text}` is not a pattern for routes")).hint("a name, with one `*` for any text: \"issue.*\""))
+    });
+    let Some(patterns) = patterns else { return (!is_named).then(|| (0..all.len()).collect()) };
+    let suits = |route: &Route, pattern: &str| {
+        matches_pattern(pattern, route.name.as_bytes())
+            || route.class.as_deref().is_some_and(|class| matches_pattern(pattern, class.as_bytes()))
+    };
+    for pattern in patterns.get_ref() {
+        if !all.iter().any(|route| suits(route, pattern.get_ref())) {
+            let known = all.iter().flat_map(|route| [Some(&*route.name), route.class.as_deref()]).flatten();
+            let mistake = Mistake::new(format!("there is no route or class `{}`", pattern.get_ref()));
+            mistakes.error(pattern.span(), mistake.hint(nearest::hint(pattern.get_ref(), known, "there are")));
+        }
+    }
+    if patterns.get_ref().is_empty() {
+        mistakes.error(patterns.span(), Mistake::new("the limit is for no route").hint("leave `routes` out: it is for all of them"));
+    }
+    let patterns = items(patterns);
+    Some((0..all.len()).filter(|&index| patterns.iter().any(|pattern| suits(all[index], pattern))).collect())
+}
+
+/// Every route has the parts of its path that the key names.
+fn check_path(key: &Spanned<Vec<Spanned<LimitKey>>>, routes: &[usize], all: &[&Route], mistakes: &Mistakes) {
+    for part in key.get_ref() {
+        let LimitKey::Path(name) = part.get_ref() else { continue };
+        if let Some(route) = routes.iter().map(|&index| all[index]).find(|route| !route.path.captures().contains(name)) {
+            let mistake = Mistake::new(format!("`{{{name}}}` is no part of `{}`, the path of route `{}`", route.path.text(), route.name));
+            mistakes.error(part.span(), mistake.hint("name the routes that have it in `routes` of the limit"));
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The answer of limits about one request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder_limits::{Client, Standing};
+use larder_tower::{FetchError, FetchErrorKind};
+use smallvec::SmallVec;
+
+use super::running::{LimitOutcome, RunningLimit};
+use super::{Keys, RouteLimits};
+use crate::config::{LimitCount, LimitOver};
+use crate::upstream::UpstreamError;
+
+/// How a client stands under the limit that has the least left for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Note {
+    /// Its place among the limits of the route.
+    pub(crate) limit: usize,
+    /// Units that are left.
+    pub(crate) remaining: u64,
+    /// Seconds until all of them may be had again.
+    pub(crate) reset: u64,
+}
+
+/// A request that does not fit in.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("limit `{name}` has nothing left for the client")]
+pub(crate) struct Over {
+    name: Arc<str>,
+    pub(crate) note: Note,
+    /// Seconds.
+    pub(crate) retry_after: u32,
+    /// Whether what is stored may stand in, however stale.
+    pub(crate) may_be_stale: bool,
+}
+
+impl From<Over> for UpstreamError {
+    fn from(over: Over) -> Self {
+        Self::Limited(FetchError::new(FetchErrorKind::Limited { may_be_stale: over.may_be_stale }, over))
+    }
+}
+
+/// Clients that are charged for the bytes of an answer once they are known, each with the place of its limit.
+pub(crate) type ByteClients = SmallVec<[(usize, Client); 1]>;
+
+/// What limits have said about a request that may go on. Nothing is counted before [`Self::keep`].
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    pub(super) note: Option<Note>,
+    /// How long the request waits before it goes on.
+    pub(super) delay: Duration,
+    /// It may go on as far as the store goes.
+    pub(super) held: Option<Over>,
+    pub(super) bytes: ByteClients,
+    taken: SmallVec<[(usize, LimitOutcome); 4]>,
+}
+
+impl Asked {
+    /// Counts what was taken.
+    pub(super) fn keep(self, limits: &RouteLimits) -> Self {
+        self.taken.iter().for_each(|(place, outcome)| limits.at(*place).count(*outcome));
+        self
+    }
+
+    /// Gives back what was taken, as if nothing had been asked.
+    pub(super) fn give_back(&self, limits: &RouteLimits, keys: &Keys) {
+        for (place, _) in &self.taken {
+            let limit = limits.at(*place);
+            if limit.settings.count != LimitCount::Bytes {
+                limit.table().give_back(keys.get(*place), 1);
+            }
+        }
+    }
+
+    /// Asks one limit more. With `may_wait` a request that does not fit in may do so later.
+    pub(super) fn ask(&mut self, limits: &RouteLimits, place: usize, keys: &Keys, may_wait: bool) -> Result<(), Over> {
+        let (limit, key) = (limits.at(place), keys.get(place));
+        let standing = self.standing(limit, place, key, may_wait);
+        let note = Note { limit: place, remaining: standing.remaining, reset: seconds(standing.reset) };
+        let is_observer = limit.settings.over == LimitOver::Observe;
+        if standing.allowed || is_observer {
+            let outcome = match standing {
+                Standing { allowed: false, .. } => LimitOutcome::Observed,
+                Standing { retry_after: 1.., .. } => LimitOutcome::Delayed,
+                _ => LimitOutcome::Admitted,
+            };
+            self.taken.push((place, outcome));
+            if !is_observer {
+                self.delay = self.delay.max(Duration::from_micros(standing.retry_after));
+                self.heed(note);
+            }
+            return Ok(());
+        }
+        let over = Over {
+            name: Arc::clone(&limit.settings.name),
+            note,
+            retry_after: u32::try_from(seconds(standing.retry_after)).unwrap_or(u32::MAX).max(1),
+            may_be_stale: limit.settings.over == LimitOver::Stale,
+        };
+        if over.may_be_stale && place < limits.door() {
+            self.heed(note);
+            self.held.get_or_insert(over);
+            return Ok(());
+        }
+        Err(over)
+    }
+
+    fn standing(&mut self, limit: &RunningLimit, place: usize, key: &str, may_wait: bool) -> Standing {
+        let (settings, now) = (&limit.settings, limit.now());
+        if settings.count == LimitCount::Bytes {
+            self.bytes.push((place, limit.table().client(key)));
+            return limit.table().look(key, now, 1);
+        }
+        match settings.over {
+            LimitOver::Observe => limit.table().charge(key, now, 1),
+            LimitOver::Delay if may_wait => {
+                limit.table().take_within(key, now, 1, u64::try_from(settings.max_delay.as_micros()).unwrap_or(u64::MAX))
+            }
+            _ => limit.table().take(key, now, 1),
+        }
+    }
+
+    /// The strictest limit speaks.
+    fn heed(&mut self, note: Note) {
+        self.note = stricter(self.note, Some(note));
+    }
+}
+
+/// The one with less left, and of two with the same the one that has to wait for longer.
+pub(super) fn stricter(one: Option<Note>, other: Option<Note>) -> Option<Note> {
+    let by_what_is_left = |note: &Note| (note.remaining, std::cmp::Reverse(note.reset));
+    one.into_iter().chain(other).min_by_key(by_what_is_left)
+}
+
+fn seconds(micros: u64) -> u64 {
+    micros.div_ceil(1_000_000)
+}

@@ -1,0 +1,181 @@
+//! The limits of a configuration, by route.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::{HeaderValue, Request};
+
+use super::asked::{Asked, ByteClients, Over};
+use super::fields::policies;
+use super::keys::KeyFacts;
+use super::ticket::Entered;
+use super::{Keys, RunningLimit};
+use crate::config::{Config, LimitCount, LimitKey, LimitOver, RateLimit, Route};
+use crate::path_matcher::PathMatcher;
+use crate::telemetry::access_log::ByteObserver;
+use crate::telemetry::snapshot::LimitSnapshot;
+
+/// All limits.
+#[derive(Debug, Default)]
+pub(crate) struct Limits {
+    all: Vec<Arc<RunningLimit>>,
+    /// By route, the one for everything else last.
+    by_route: Vec<Option<Arc<RouteLimits>>>,
+}
+
+/// The limits of one route: first those that are asked before the look-up, then those that are asked before the origin.
+#[derive(Debug)]
+pub(crate) struct RouteLimits {
+    limits: Vec<Arc<RunningLimit>>,
+    /// How many are asked before the look-up.
+    door: usize,
+    route: Arc<str>,
+    /// Where a key has parts of the path, with their names.
+    path: Option<(PathMatcher, Box<[String]>)>,
+    /// `RateLimit-Policy` of an answer that the origin was not asked for, and of one that it was.
+    pub(super) policies: [Option<HeaderValue>; 2],
+}
+
+impl Limits {
+    /// Those of a configuration. What was used under a limit that `before` has too goes on.
+    pub(crate) fn new(config: &Config, before: Option<&Self>) -> Result<Self, matchit::InsertError> {
+        let known = |limit: &RateLimit| before?.all.iter().find(|known| known.settings.name == limit.name);
+        let running = |limit: &RateLimit| Arc::new(RunningLimit::new(limit.clone(), known(limit).map(|known| &**known)));
+        let all: Vec<_> = config.limits.iter().map(running).collect();
+        let routes = config.routes.iter().chain(&config.fallback).enumerate();
+        let by_route = routes.map(|(index, route)| RouteLimits::of(index, route, &all)).collect::<Result<_, _>>()?;
+        Ok(Self { all, by_route })
+    }
+
+    /// Those of a route; `None`: it has none.
+    pub(crate) fn of_route(&self, route: usize) -> Option<&Arc<RouteLimits>> {
+        self.by_route.get(route)?.as_ref()
+    }
+
+    /// Forgets clients that stand as new ones do.
+    pub(crate) fn forget_idle(&self) {
+        self.all.iter().for_each(|limit| limit.table().forget_idle(limit.now()));
+    }
+
+    pub(crate) fn snapshot(&self) -> Vec<LimitSnapshot> {
+        self.all.iter().map(|limit| limit.snapshot()).collect()
+    }
+}
+
+impl RouteLimits {
+    fn of(index: usize, route: &Route, all: &[Arc<RunningLimit>]) -> Result<Option<Arc<Self>>, matchit::InsertError> {
+        let mut limits: Vec<_> = all.iter().filter(|limit| limit.settings.routes.contains(&index)).cloned().collect();
+        if limits.is_empty() {
+            return Ok(None);
+        }
+        limits.sort_by_key(|limit| limit.settings.count == LimitCount::Misses);
+        let door = limits.iter().filter(|limit| limit.settings.count != LimitCount::Misses).count();
+        let names_path = limits.iter().any(|limit| limit.settings.key.iter().any(|part| matches!(part, LimitKey::Path(_))));
+        let path = names_path.then(|| PathMatcher::new(&route.path)).transpose()?;
+        Ok(Some(Arc::new(Self {
+            path: path.map(|matcher| (matcher, route.path.captures().into())),
+            policies: [policies(&limits[..door]), policies(&limits)],
+            route: Arc::clone(&route.name),
+            door,
+            limits,
+        })))
+    }
+
+    /// How many are asked before the look-up; those behind are asked before the origin.
+    pub(super) fn door(&self) -> usize {
+        self.door
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.limits.len()
+    }
+
+    /// The limit at this place, which came from here.
+    pub(crate) fn at(&self, place: usize) -> &RunningLimit {
+        &self.limits[place]
+    }
+
+    /// Whether any of them may keep a request from the origin.
+    pub(crate) fn guards_origin(&self) -> bool {
+        self.door < self.limits.len() || self.limits.iter().any(|limit| limit.settings.over == LimitOver::Stale)
+    }
+
+    /// The clients that a request counts for.
+    pub(crate) fn keys<B>(&self, request: &Request<B>, client: IpAddr) -> Keys {
+        let captured = self.path.as_ref().and_then(|(matcher, _)| matcher.captures(request.uri().path())).unwrap_or_default();
+        let names = self.path.iter().flat_map(|(_, names)| names.iter().map(String::as_str));
+        let captures: Vec<(&str, &str)> = names.zip(captured.iter().map(String::as_str)).collect();
+        let facts = KeyFacts { headers: request.headers(), client, route: &self.route, captures: &captures };
+        Keys::of(self.limits.iter().map(|limit| &*limit.settings.key), facts)
+    }
+
+    /// Asks the limits on requests and bytes about a request that is answered without waiting; `None`, and nothing has happened, where it does not
+    /// just fit in.
+    pub(crate) fn enter_at_once(&self, keys: &Keys) -> Option<Entered> {
+        let mut asked = Asked::default();
+        let fits = (0..self.door).all(|place| asked.ask(self, place, keys, false).is_ok() && asked.held.is_none());
+        if !fits {
+            asked.give_back(self, keys);
+            return None;
+        }
+        Some(Entered::of(asked.keep(self)))
+    }
+
+    /// Asks the limits on requests and bytes.
+    pub(crate) fn enter(&self, keys: &Keys) -> Result<Entered, Over> {
+        self.ask(0, self.door, keys).map(Entered::of)
+    }
+
+    /// Asks the limits at these places. Where one refuses, nothing was taken from the others.
+    pub(super) fn ask(&self, from: usize, to: usize, keys: &Keys) -> Result<Asked, Over> {
+        let mut asked = Asked::default();
+        for place in from..to {
+            if let Err(over) = asked.ask(self, place, keys, true) {
+                asked.give_back(self, keys);
+                return Err(over);
+            }
+        }
+        Ok(asked.keep(self))
+    }
+
+    /// Charges clients for an answer of so many bytes. Where that is not known yet, what comes back is to be told at the end of its body.
+    pub(crate) fn charge(self: &Arc<Self>, clients: ByteClients, bytes: Option<u64>) -> Option<Box<dyn ByteObserver>> {
+        if clients.is_empty() {
+            return None;
+        }
+        let charge = Charge { limits: Arc::clone(self), clients };
+        match bytes {
+            None => return Some(Box::new(charge)),
+            Some(bytes) => charge.ended(bytes),
+        }
+        None
+    }
+
+    /// How the clients of a request stand, a sentence for each limit.
+    pub(crate) fn explained(&self, keys: &Keys) -> Vec<String> {
+        let sentence = |(place, limit): (usize, &Arc<RunningLimit>)| {
+            let (settings, key) = (&limit.settings, keys.get(place));
+            let standing = limit.table().look(key, limit.now(), 1);
+            let (left, most, unit) = (standing.remaining, limit.table().rate().capacity(), settings.count.as_str());
+            let verdict = if standing.allowed { "" } else { ": it is used up now" };
+            format!("limit `{}` counts {unit} of `{key}`: {left} of {most} are left{verdict}", settings.name)
+        };
+        self.limits.iter().enumerate().map(sentence).collect()
+    }
+}
+
+/// Clients that pay for the bytes of an answer.
+#[derive(Debug)]
+struct Charge {
+    limits: Arc<RouteLimits>,
+    clients: ByteClients,
+}
+
+impl ByteObserver for Charge {
+    fn ended(&self, bytes: u64) {
+        for (place, client) in &self.clients {
+            let limit = self.limits.at(*place);
+            limit.table().charge_client(client, limit.now(), bytes);
+        }
+    }
+}

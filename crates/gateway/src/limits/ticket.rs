@@ -1,0 +1,142 @@
+//! A request of a client on its way under limits.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::Extensions;
+use larder_tower::InBackground;
+
+use super::asked::{Asked, ByteClients, stricter};
+use super::{Keys, Note, Over, RouteLimits};
+
+/// A request that may be looked up.
+#[derive(Debug)]
+pub(crate) struct Entered {
+    note: Option<Note>,
+    /// How long it waits before it is answered.
+    pub(crate) delay: Duration,
+    bytes: ByteClients,
+    held: Option<Over>,
+}
+
+impl Entered {
+    pub(super) fn of(Asked { note, delay, held, bytes, .. }: Asked) -> Self {
+        Self { note, delay, bytes, held }
+    }
+
+    /// What is to be known of it until it is answered, and its ticket to the origin where limits are asked on the way there.
+    pub(crate) fn begun(self, limits: &Arc<RouteLimits>, keys: Keys) -> (UnderLimits, Option<NewTicket>) {
+        let Self { note, bytes, held, .. } = self;
+        let ticket = limits.guards_origin().then(|| NewTicket { limits: Arc::clone(limits), keys, held });
+        (UnderLimits { note, ticket: None, bytes }, ticket)
+    }
+}
+
+/// A ticket that is made when the origin is asked: most requests need none.
+#[derive(Debug)]
+pub(crate) struct NewTicket {
+    limits: Arc<RouteLimits>,
+    keys: Keys,
+    held: Option<Over>,
+}
+
+/// What limits have said of a request, until its answer goes out.
+#[derive(Debug, Default)]
+pub(crate) struct UnderLimits {
+    note: Option<Note>,
+    ticket: Option<MissTicket>,
+    pub(crate) bytes: ByteClients,
+}
+
+impl UnderLimits {
+    /// Of a request that is refused.
+    pub(crate) fn refused(over: &Over) -> Self {
+        Self { note: Some(over.note), ..Self::default() }
+    }
+
+    /// Makes the ticket, which travels with the request.
+    pub(crate) fn extend(&mut self, ticket: Option<NewTicket>, extensions: &mut Extensions) {
+        self.take_ticket(ticket);
+        self.ticket().and_then(|ticket| extensions.insert(ticket));
+    }
+
+    /// Makes the ticket.
+    pub(crate) fn take_ticket(&mut self, ticket: Option<NewTicket>) {
+        self.ticket = ticket.map(|NewTicket { limits, keys, held }| {
+            let state = held.map_or(State::New, State::Held);
+            MissTicket(Arc::new(Inner { limits, keys, state: Mutex::new(state) }))
+        });
+    }
+
+    /// The ticket, for another request in place of the first.
+    pub(crate) fn ticket(&self) -> Option<MissTicket> {
+        self.ticket.clone()
+    }
+
+    /// The client has been told how it stands.
+    pub(crate) fn forget_standing(&mut self) {
+        (self.note, self.ticket) = (None, None);
+    }
+
+    /// How the client stands, and whether limits on misses were asked.
+    pub(crate) fn standing(&self) -> Option<(Note, bool)> {
+        let (of_origin, was_asked) = self.ticket.as_ref().map_or((None, false), MissTicket::standing);
+        Some((stricter(self.note, of_origin)?, was_asked))
+    }
+}
+
+/// The right of one request to be one miss, however often the origin is asked for it. In the request's extensions.
+#[derive(Clone, Debug)]
+pub(crate) struct MissTicket(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    limits: Arc<RouteLimits>,
+    keys: Keys,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The origin was not asked yet.
+    New,
+    /// It was.
+    Asked(Option<Note>),
+    /// It may not be.
+    Held(Over),
+}
+
+impl MissTicket {
+    /// The ticket of a request that a client waits for.
+    pub(crate) fn of(extensions: &Extensions) -> Option<&Self> {
+        extensions.get::<Self>().filter(|_| extensions.get::<InBackground>().is_none())
+    }
+
+    /// Asks whether the origin may be asked, and after which time.
+    pub(crate) fn ask(&self) -> Result<Duration, Over> {
+        let Inner { limits, keys, state } = &*self.0;
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*state {
+            State::Asked(_) => Ok(Duration::ZERO),
+            State::Held(over) => Err(over.clone()),
+            State::New => match limits.ask(limits.door(), limits.len(), keys) {
+                Ok(asked) => {
+                    *state = State::Asked(asked.note);
+                    Ok(asked.delay)
+                }
+                Err(over) => {
+                    *state = State::Held(over.clone());
+                    Err(over)
+                }
+            },
+        }
+    }
+
+    fn standing(&self) -> (Option<Note>, bool) {
+        match &*self.0.state.lock().unwrap_or_else(PoisonError::into_inner) {
+            State::New => (None, false),
+            State::Asked(note) => (*note, true),
+            State::Held(over) => (Some(over.note), true),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The table of clients is bounded, and forgets what need not be known.
+
+use larder_limits::{Algorithm, Rate, Table};
+
+const RATE: Rate = Rate { algorithm: Algorithm::TokenBucket, max: 10, per: 1_000_000, burst: 10 };
+
+#[test]
+fn a_million_keys_stay_within_the_bound() {
+    let table = Table::new(RATE, 10_000);
+    for client in 0..1_000_000_u32 {
+        assert!(table.take(&format!("10.{client}"), 0, 1).allowed);
+    }
+    assert!(table.len() <= table.max_keys() && table.len() > 5_000, "{}", table.len());
+}
+
+#[test]
+fn a_client_that_comes_again_and_again_is_not_forgotten_for_a_flood_of_others() {
+    let table = Table::new(Rate { max: 1, per: 1 << 40, burst: 1000, ..RATE }, 1000);
+    let mut had = 0;
+    for client in 0..100_000_u32 {
+        had += u32::from(table.take("often", 0, 1).allowed);
+        table.take(&format!("once-{client}"), 0, 1);
+    }
+    assert_eq!(had, 1000, "its bucket was never begun anew");
+}
+
+#[test]
+fn clients_that_have_everything_again_are_forgotten_and_others_are_not() {
+    let table = Table::new(RATE, 100);
+    table.take("early", 0, 1);
+    table.take("late", 50_000, 1);
+    table.forget_idle(100_000);
+    assert_eq!((table.len(), table.used("early", 100_000), table.used("late", 100_000)), (1, None, Some(1)));
+    table.forget_idle(150_000);
+    assert!(table.is_empty());
+}
+
+#[test]
+fn a_look_takes_nothing_and_makes_no_client_known() {
+    let table = Table::new(RATE, 100);
+    assert!(table.look("a", 0, 1).allowed && table.is_empty());
+    (0..10).for_each(|_| _ = table.take("a", 0, 1));
+    let standing = table.look("a", 0, 1);
+    assert_eq!((standing.allowed, standing.remaining, standing.retry_after, standing.reset), (false, 0, 100_000, 1_000_000));
+}
+
+#[test]
+fn the_busiest_come_first_and_can_be_given_everything_back() {
+    let table = Table::new(RATE, 100);
+    for (client, units) in [("a", 2), ("b", 5), ("c", 5)] {
+        table.take(client, 0, units);
+    }
+    let busiest: Vec<_> = table.busiest(0, 2).into_iter().map(|(key, used)| (key.to_string(), used)).collect();
+    assert_eq!(busiest, [("b".to_owned(), 5), ("c".to_owned(), 5)]);
+    assert!(table.forget("b") && !table.forget("b"));
+    assert_eq!(table.used("b", 0), None);
+    table.give_back("c", 4);
+    assert_eq!(table.used("c", 0), Some(1));
+}
+
+#[test]
+fn a_client_can_be_charged_later_for_what_was_not_known_before() {
+    let table = Table::new(RATE, 100);
+    let client = table.client("a");
+    assert!(table.charge_client(&client, 0, 4).allowed && !table.charge_client(&client, 0, 100).allowed);
+    let standing = table.look("a", 0, 1);
+    assert_eq!((standing.allowed, standing.remaining, standing.retry_after), (false, 0, 9_500_000), "it owes 94");
+}
+
+#[test]
+fn threads_together_take_no_more_than_there_is() {
+    let table = Table::new(Rate { max: 1, per: 1 << 40, burst: 5_000, ..RATE }, 100);
+    let had: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| (0..2_500).filter(|_| table.take("a", 0, 1).allowed).count())).collect();
+        threads.into_iter().map(|thread| thread.join().expect("it counts")).sum()
+    });
+    assert_eq!(had, 5_000);
+}
